@@ -1,0 +1,1 @@
+//! The steps of landfall and how they hang together: the only place where engine and cloud meet.

@@ -1,0 +1,108 @@
+//! What a person asked for, checked: inside, types mean it is valid.
+//!
+//! `src/settings` layers flags, environment, file and defaults into this; the steps only read it.
+
+use ipnet::Ipv4Net;
+use landfall_cloud::{certificate::Material, kubernetes::manifest::Manifest};
+use std::{collections::BTreeMap, net::Ipv4Addr, path::PathBuf, sync::Arc};
+
+/// One environment, as wished for.
+#[derive(Clone)]
+pub struct Settings {
+    /// The environment's name: it names the state folder and is part of the journal's key.
+    pub environment: String,
+    /// The domain below which every host name lives, lower case, without a trailing dot.
+    pub domain: String,
+    /// An Azure region in its programmatic name, `eastus`.
+    pub location: String,
+    /// The resource group, 1–90 characters.
+    pub resource_group: String,
+    /// The group AKS makes for the nodes, at most 80 characters and not the resource group.
+    pub node_resource_group: String,
+    /// Tags of everything that can carry tags.
+    pub tags: BTreeMap<String, String>,
+    /// The network.
+    pub network: Network,
+    /// The vault's name; derived from subscription and group when nobody chose one.
+    pub key_vault: Option<String>,
+    /// The certificate.
+    pub certificate: Certificate,
+    /// The cluster.
+    pub cluster: Cluster,
+    /// Where the names are published.
+    pub dns: Dns,
+    /// The split between the two echo versions.
+    pub canary: Canary,
+    /// The kubeconfig file to merge into.
+    pub kubeconfig: PathBuf,
+    /// The manifests to apply, `__DOMAIN_NAME__` not yet filled in; none means the built-in set.
+    pub manifests: Option<Arc<Vec<Manifest>>>,
+}
+
+/// The virtual network and the subnet of the nodes.
+#[derive(Clone, Debug)]
+pub struct Network {
+    /// 2–64 characters.
+    pub name: String,
+    /// 1–80 characters.
+    pub subnet: String,
+    /// The network's range.
+    pub address_space: Ipv4Net,
+    /// The subnet's range, inside the network's.
+    pub subnet_prefix: Ipv4Net,
+}
+
+/// The certificate that the gateways serve.
+#[derive(Clone)]
+pub struct Certificate {
+    /// Its name in the vault, 1–127 of `[0-9A-Za-z-]`.
+    pub name: String,
+    /// The user's PFX, opened and checked; none means self-signed for the domain and `*.domain`.
+    pub given: Option<Arc<Material>>,
+}
+
+/// The AKS cluster.
+#[derive(Clone, Debug)]
+pub struct Cluster {
+    /// 1–63 characters.
+    pub name: String,
+    /// `1.35` or `1.35.2`; none means the newest the region offers.
+    pub version: Option<String>,
+    /// Nodes to start with.
+    pub nodes: u32,
+    /// The virtual machine size.
+    pub node_size: String,
+    /// The autoscaler's lower bound.
+    pub nodes_min: u32,
+    /// The autoscaler's upper bound.
+    pub nodes_max: u32,
+    /// The services' range, apart from the network's.
+    pub service_cidr: Ipv4Net,
+    /// The cluster DNS's address, inside the services' range and not its first.
+    pub dns_service_ip: Ipv4Addr,
+}
+
+/// The DNS zone.
+#[derive(Clone, Debug)]
+pub struct Dns {
+    /// The zone; none means the domain, or the nearest zone above it that the subscription has.
+    pub zone: Option<String>,
+    /// The zone's resource group, when several zones bear the name.
+    pub resource_group: Option<String>,
+}
+
+/// The split of `echo.<domain>`; the two add up to 100.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Canary {
+    /// Per cent that stay on the stable version.
+    pub stable: u8,
+    /// Per cent that go to the canary.
+    pub canary: u8,
+}
+
+impl Settings {
+    /// Returns every host name the gateways serve, in the order people see them.
+    pub fn hosts(&self) -> Vec<String> {
+        ["httpbin", "echo", "echo-headers", "app"].iter().map(|label| format!("{label}.{}", self.domain)).collect()
+    }
+}
