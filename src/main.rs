@@ -1,2 +1,3 @@
-//! placeholder
+//! landfall: arguments in, words and an exit code out.
+mod settings;
 fn main() {}

@@ -103,6 +103,18 @@ pub struct Canary {
 impl Settings {
     /// Returns every host name the gateways serve, in the order people see them.
     pub fn hosts(&self) -> Vec<String> {
-        ["httpbin", "echo", "echo-headers", "app"].iter().map(|label| format!("{label}.{}", self.domain)).collect()
+        Self::hosts_of(&self.domain)
     }
+
+    /// Returns the same for any domain: before there are settings, a certificate is held against them.
+    pub fn hosts_of(domain: &str) -> Vec<String> {
+        ["httpbin", "echo", "echo-headers", "app"].iter().map(|label| format!("{label}.{domain}")).collect()
+    }
+}
+
+/// What `down` was asked for beyond the wishes of `up`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Teardown {
+    /// Purge the vault after its deletion, so that nothing of it can be recovered.
+    pub purge: bool,
 }
