@@ -177,7 +177,7 @@ impl Context {
 
     /// The error for a deadline that passed around the whole turn.
     pub(crate) fn past_deadline(&self, title: &str, deadline: Duration) -> StepError {
-        let error = StepError::new(Kind::TimedOut, format!("finish {title} within {deadline:?}"))
+        let error = StepError::new(Kind::TimedOut, format!("finish {title} within {} s", deadline.as_secs()))
             .hint("run the same command again: it goes on from here")
             .residue(if self.past().ticket.is_some() { Residue::Something } else { Residue::Unknown });
         match &self.moments().last_seen {

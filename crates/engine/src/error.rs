@@ -60,7 +60,7 @@ pub struct StepError {
     pub residue: Residue,
     /// What the service's operators can find the request by.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub request_id: Option<String>,
+    pub request_id: Option<Box<str>>,
 }
 
 /// The form of a [`StepError`] in the journal and in events. It is the error itself.
@@ -122,7 +122,7 @@ impl StepError {
 
     /// Adds what the service's operators can find the request by.
     #[must_use]
-    pub fn request_id(mut self, request_id: impl Into<String>) -> Self {
+    pub fn request_id(mut self, request_id: impl Into<Box<str>>) -> Self {
         self.request_id = Some(request_id.into());
         self
     }

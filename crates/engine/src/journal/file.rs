@@ -73,13 +73,21 @@ pub(super) fn append(file: &mut File, line: &[u8]) -> io::Result<()> {
     file.sync_data()
 }
 
-/// Makes a folder that only its owner may read, and those above it that are missing.
+/// Makes a folder that only its owner may read, and those above it that are missing. Their names
+/// are on disk when this returns.
 pub(super) fn make_folder(dir: &Path) -> io::Result<()> {
+    let missing = |dir: &&Path| !dir.as_os_str().is_empty() && !dir.exists();
+    let missing: Vec<&Path> = dir.ancestors().take_while(missing).collect();
     let mut builder = DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(dir)
+    builder.create(dir)?;
+    for parent in missing.into_iter().filter_map(Path::parent) {
+        // The parent of a bare name is the folder we are in.
+        sync_folder(if parent.as_os_str().is_empty() { Path::new(".") } else { parent })?;
+    }
+    Ok(())
 }
 
 /// Options that make a file only its owner may read.

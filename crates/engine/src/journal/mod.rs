@@ -61,7 +61,7 @@ impl Journal {
         let lock = lock::take(dir, command)?;
         let remembered = file::read(&path)?;
         if let Some(is) = remembered.key.filter(|is| is != key) {
-            return Err(OpenError::OtherEnvironment { is, wanted: key.clone() });
+            return Err(OpenError::OtherEnvironment { is: Box::new(is), wanted: Box::new(key.clone()) });
         }
         let file = file::open_for_append(&path, remembered.good_bytes).map_err(OpenError::io(&path))?;
         file::sync_folder(dir).map_err(OpenError::io(dir))?;
@@ -148,9 +148,9 @@ pub enum OpenError {
     #[error("use the journal of {is} for {wanted}")]
     OtherEnvironment {
         /// Whose it is.
-        is: EnvironmentKey,
+        is: Box<EnvironmentKey>,
         /// Whose was wanted.
-        wanted: EnvironmentKey,
+        wanted: Box<EnvironmentKey>,
     },
     /// A newer program wrote it.
     #[error("read a journal of format {format}: this program knows formats up to {FORMAT}")]

@@ -109,7 +109,7 @@ fn the_journal_of_another_environment_is_refused() {
     drop(open(dir.path()).unwrap());
     let refused = Journal::open(dir.path(), "up", &key("other"), "0.1.0");
     let Err(OpenError::OtherEnvironment { is, wanted }) = refused else { panic!("not refused") };
-    assert_eq!((is, wanted), (key("default"), key("other")));
+    assert_eq!((*is, *wanted), (key("default"), key("other")));
 }
 
 #[test]
@@ -170,4 +170,53 @@ fn nobody_else_may_read_it() {
     assert_eq!(mode(&dir), 0o700);
     assert_eq!(mode(&dir.join(JOURNAL)), 0o600);
     assert_eq!(mode(&dir.join("journal.lock")), 0o600);
+}
+
+/// A step whose making breaks the journal it is written to, and then may or may not notice.
+struct Breaks {
+    journal: Arc<Journal>,
+    keeps: bool,
+}
+
+impl crate::Step for Breaks {
+    type Input = ();
+    type Output = ();
+    fn title(&self) -> String {
+        "the disk".into()
+    }
+    fn deadline(&self) -> std::time::Duration {
+        std::time::Duration::from_secs(60)
+    }
+    async fn check(&self, _: &crate::Context, _: &()) -> Result<crate::Check<()>, StepError> {
+        Ok(crate::Check::Missing)
+    }
+    async fn apply(&self, cx: &crate::Context, _: &()) -> Result<(), StepError> {
+        let read_only = fs::File::open(&self.journal.path).unwrap();
+        self.journal.lock().file = read_only;
+        if self.keeps { cx.keep(&1) } else { Ok(()) }
+    }
+    async fn undo(&self, _: &crate::Context, _: ()) -> Result<Undone, StepError> {
+        Ok(Undone::Deleted)
+    }
+}
+
+#[tokio::test]
+async fn a_run_ends_when_its_journal_cannot_be_written() {
+    for keeps in [false, true] {
+        let dir = tempfile::tempdir().unwrap();
+        let journal = Arc::new(open(dir.path()).unwrap());
+        let mut graph = crate::Graph::new();
+        graph.add("disk", Breaks { journal: journal.clone(), keeps }, ());
+        let (events, mut heard) = tokio::sync::mpsc::unbounded_channel();
+        let run = crate::Run { journal, pace: crate::Pace::REAL, stop: crate::Stop::new(), events };
+        let error = crate::up(&graph, &run).await.unwrap_err();
+        assert_eq!(error.path, dir.path().join(JOURNAL));
+        while let Ok(event) = heard.try_recv() {
+            use crate::What::{Closed, Failed, Finished};
+            assert!(
+                !matches!(event.what, Finished { .. } | Failed { .. } | Closed { .. }),
+                "told, but not on disk"
+            );
+        }
+    }
 }

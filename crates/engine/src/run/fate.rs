@@ -100,10 +100,8 @@ mod tests {
     /// A valley, a lake in it, a fish in the lake, and a boat on the lake.
     fn valley(ours: [bool; 4]) -> Fates {
         let mut fates = Fates::new(vec![vec![], vec![0], vec![1], vec![1]], ours.into_iter());
-        for step in 1..4 {
-            if ours[step] {
-                fates.set(step, Fate::Held);
-            }
+        for step in (1..4).filter(|&step| ours[step]) {
+            fates.set(step, Fate::Held);
         }
         fates
     }

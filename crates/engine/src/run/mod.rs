@@ -106,7 +106,8 @@ impl<'a, T: Send + 'static> Walk<'a, T> {
         tokio::select! {
             biased;
             () = self.run.stop.asked(Level::Now) => {
-                self.running.abort_all();
+                // Cuts every step off where it awaits; what is being written is written whole.
+                self.running.shutdown().await;
                 for index in self.schedule.running() {
                     self.interrupted(index);
                 }
