@@ -1,6 +1,6 @@
 //! What is known of each step of a run, folded from its events.
 
-use landfall_engine::{Event, How, Progress, StepError, StepInfo, Undone, What};
+use landfall_engine::{Event, How, Progress, StepInfo, Undone, What};
 use std::time::{Duration, SystemTime};
 
 /// Every step of a run, in the graph's order.
@@ -38,7 +38,7 @@ pub enum State {
     /// It has its output.
     Finished(How, Duration),
     /// It failed.
-    Failed(Box<StepError>, Duration),
+    Failed(Duration),
     /// It will not be tried, because of that step.
     Blocked(String),
     /// It was under way when the run was asked to end.
@@ -101,9 +101,8 @@ impl Board {
         }
         let at = self.row(step_of(&event.what)?)?;
         let row = &mut self.rows[at];
-        let since = |row: &Row| {
-            row.began.and_then(|began| event.at.duration_since(began).ok()).unwrap_or_default()
-        };
+        let since =
+            |row: &Row| row.began.and_then(|began| event.at.duration_since(began).ok()).unwrap_or_default();
         match &event.what {
             What::Looking { .. } => {
                 row.state = State::Looking;
@@ -124,7 +123,7 @@ impl Board {
                 row.wake(event.at);
             }
             What::Finished { how, elapsed, .. } => row.end(State::Finished(*how, *elapsed)),
-            What::Failed { error, elapsed, .. } => row.end(State::Failed(Box::new(error.clone()), *elapsed)),
+            What::Failed { elapsed, .. } => row.end(State::Failed(*elapsed)),
             What::Blocked { by, .. } => row.end(State::Blocked(by.clone())),
             What::Interrupted { .. } => row.end(State::Interrupted),
             What::Undone { undone, .. } => row.end(State::Undone(undone.clone(), since(row))),

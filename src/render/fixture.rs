@@ -56,7 +56,11 @@ pub fn events() -> Vec<Event> {
         (920, started("certificate", "certificate gateway-tls-cert")),
         (
             1_000,
-            What::Retrying { step: "certificate", because: "ForbiddenByRbac".into(), wait: Duration::from_secs(2) },
+            What::Retrying {
+                step: "certificate",
+                because: "ForbiddenByRbac".into(),
+                wait: Duration::from_secs(2),
+            },
         ),
         (
             2_120,

@@ -42,7 +42,28 @@ mod tests {
 
     #[test]
     fn the_graph_as_mermaid_and_dot() {
-        insta::assert_snapshot!(mermaid(&fixture::steps()[..4]), @"");
-        insta::assert_snapshot!(dot(&fixture::steps()[..4]), @"");
+        insta::assert_snapshot!(mermaid(&fixture::steps()[..4]), @r#"
+        flowchart TD
+            preflight["preflight"]
+            resource-group["resource group"]
+            key-vault["key vault"]
+            certificate["certificate"]
+            preflight --> resource-group
+            resource-group --> key-vault
+            key-vault --> certificate
+        "#);
+        insta::assert_snapshot!(dot(&fixture::steps()[..4]), @r#"
+        digraph landfall {
+            rankdir=TB;
+            node [shape=box];
+            "preflight" [label="preflight", tooltip="14 checks"];
+            "resource-group" [label="resource group", tooltip="resource group rg-aks-istio-gateway-demo"];
+            "key-vault" [label="key vault", tooltip="key vault kv-aks-istio-6743 in eastus"];
+            "certificate" [label="certificate", tooltip="certificate gateway-tls-cert"];
+            "preflight" -> "resource-group";
+            "resource-group" -> "key-vault";
+            "key-vault" -> "certificate";
+        }
+        "#);
     }
 }

@@ -29,7 +29,10 @@ impl<W: Write + Send> Display for Json<W> {
     }
 
     fn say(&mut self, sentence: &str) {
-        self.to.line(&json!({ "event": "message", "at": words::time(SystemTime::now()), "text": sentence }).to_string());
+        self.to.line(
+            &json!({ "event": "message", "at": words::time(SystemTime::now()), "text": sentence })
+                .to_string(),
+        );
     }
 
     fn tick(&mut self, _: SystemTime) {}
@@ -112,7 +115,8 @@ pub fn farewell(at: SystemTime, report: &Report, requests: u64) -> Value {
         Outcome::Failed => "failed",
         Outcome::Interrupted => "interrupted",
     };
-    let number = |wanted: &str| report.undone.iter().filter(|(_, undone)| words::undone(undone) == wanted).count();
+    let number =
+        |wanted: &str| report.undone.iter().filter(|(_, undone)| words::undone(undone) == wanted).count();
     stamped(
         "summary",
         at,
@@ -127,7 +131,8 @@ pub fn farewell(at: SystemTime, report: &Report, requests: u64) -> Value {
 
 /// Returns the gateways by name.
 pub fn gateways(facts: &Facts) -> Value {
-    let gateways = facts.gateways.iter().map(|gateway| (gateway.name.clone(), gateway.address.clone().into()));
+    let gateways =
+        facts.gateways.iter().map(|gateway| (gateway.name.clone(), gateway.address.clone().into()));
     Value::Object(gateways.collect())
 }
 
@@ -147,12 +152,23 @@ mod tests {
         let mut json = Json::new(&mut written, "sim");
         fixture::events()[..5].iter().chain(&fixture::events()[12..]).for_each(|event| json.show(event));
         fixture::failure().iter().for_each(|event| json.show(event));
-        insta::assert_snapshot!(String::from_utf8(written).unwrap(), @"");
+        insta::assert_snapshot!(String::from_utf8(written).unwrap(), @r#"
+        {"event":"opened","at":"2026-11-23T09:31:02.000Z","environment":"default","cloud":"sim","steps":["preflight","resource-group","key-vault","certificate","cluster-ready","istio","tls-secret","gateways","dns"]}
+        {"event":"finished","at":"2026-11-23T09:31:02.412Z","step":"preflight","how":"found","elapsed_ms":411}
+        {"event":"started","at":"2026-11-23T09:31:02.420Z","step":"resource-group","title":"resource group rg-aks-istio-gateway-demo","making":true,"attempt":1}
+        {"event":"retrying","at":"2026-11-23T09:31:03.000Z","step":"certificate","because":"ForbiddenByRbac","wait_ms":2000}
+        {"event":"note","at":"2026-11-23T09:31:04.120Z","step":"cluster-ready","text":"Creating, 83 s of about 280 s"}
+        {"event":"failed","at":"2026-11-23T09:31:04.400Z","step":"cluster-ready","code":"QuotaExceeded","message":"create cluster aks-istio-gateway-demo","causes":["the quota for Standard DSv5 Family vCPUs in eastus allows 10, 16 are needed","PUT /subscriptions/…/managedClusters/aks-istio-gateway-demo answered 409 QuotaExceeded"],"hint":"set nodes_max = 2 under [cluster] in landfall.toml, or ask for quota: https://aka.ms/quota","residue":"nothing","request_id":"7a1c0b7e-0000-4000-8000-000000000001","elapsed_ms":192000}
+        {"event":"blocked","at":"2026-11-23T09:31:04.401Z","step":"istio","by":"cluster-ready"}
+        {"event":"interrupted","at":"2026-11-23T09:31:04.402Z","step":"certificate"}
+        "#);
     }
 
     #[test]
     fn the_last_line_is_the_summary() {
         let line = super::summary(fixture::now(), &summary::tests::report(), &summary::tests::facts(), 71);
-        insta::assert_snapshot!(line.to_string(), @"");
+        insta::assert_snapshot!(line.to_string(), @r#"
+        {"event":"summary","at":"2026-11-23T09:31:04.300Z","outcome":"ready","found":1,"created":16,"changed":0,"failed":0,"blocked":0,"elapsed_ms":6900,"critical_path_ms":6700,"requests":71,"gateways":{"httpbin-gateway":"127.0.0.11","echo-gateway":"127.0.0.12"}}
+        "#);
     }
 }

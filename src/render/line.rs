@@ -38,7 +38,10 @@ impl<W: Write + Send> Line<W> {
     }
 
     fn news(&mut self, step: &'static str, text: &str) -> bool {
-        let state = text.rsplit_once(", ").filter(|(_, end)| end.contains(" of about ")).map_or(text, |(state, _)| state);
+        let state = text
+            .rsplit_once(", ")
+            .filter(|(_, end)| end.contains(" of about "))
+            .map_or(text, |(state, _)| state);
         self.said.insert(step, state.to_owned()).as_deref() != Some(state)
     }
 }
@@ -71,7 +74,9 @@ impl<W: Write + Send> Display for Line<W> {
                 ("failed", format!("after {took}, failed to {}{cause}", error.message))
             }
             What::Blocked { by, .. } => ("blocked", format!("by {by}")),
-            What::Interrupted { .. } => ("stopped", "what it began goes on; the next run attaches to it".into()),
+            What::Interrupted { .. } => {
+                ("stopped", "what it began goes on; the next run attaches to it".into())
+            }
             What::Undone { title, undone, .. } => match undone {
                 Undone::Kept { why } => ("kept", format!("{title}: {why}")),
                 undone => ("gone", format!("{title}: {}", words::undone(undone).replace('-', " "))),
@@ -89,7 +94,8 @@ impl<W: Write + Send> Display for Line<W> {
         if silent < SILENCE_MAX {
             return;
         }
-        let running = self.board.rows.iter().filter(|row| matches!(row.state, State::Working | State::Looking));
+        let running =
+            self.board.rows.iter().filter(|row| matches!(row.state, State::Working | State::Looking));
         let waits: Vec<String> = running
             .map(|row| match &row.note {
                 Some(note) => format!("{} ({note})", row.info.id),
@@ -117,6 +123,20 @@ mod tests {
         line.tick(fixture::now() + Duration::from_secs(31));
         line.tick(fixture::now() + Duration::from_secs(32));
         fixture::failure().iter().for_each(|event| line.show(event));
-        insta::assert_snapshot!(String::from_utf8(written).unwrap(), @"");
+        insta::assert_snapshot!(String::from_utf8(written).unwrap(), @"
+        09:31:02Z open                     environment default, 9 steps
+        09:31:02Z done     preflight       found in 0.4 s
+        09:31:02Z start    resource-group  resource group rg-aks-istio-gateway-demo
+        09:31:02Z done     resource-group  created in 0.3 s
+        09:31:02Z start    cluster-ready   cluster aks-istio-gateway-demo
+        09:31:02Z done     key-vault       changed in 0.2 s
+        09:31:02Z start    certificate     certificate gateway-tls-cert
+        09:31:03Z retry    certificate     ForbiddenByRbac; again in 2.0 s
+        09:31:04Z wait     cluster-ready   Creating, 83 s of about 280 s
+        09:31:35Z alive                    3 of 9 done; waiting for certificate (ForbiddenByRbac, trying again), cluster-ready (Creating, 83 s of about 280 s)
+        09:31:04Z failed   cluster-ready   after 3 min 12 s, failed to create cluster aks-istio-gateway-demo: the quota for Standard DSv5 Family vCPUs in eastus allows 10, 16 are needed
+        09:31:04Z blocked  istio           by cluster-ready
+        09:31:04Z stopped  certificate     what it began goes on; the next run attaches to it
+        ");
     }
 }

@@ -59,12 +59,14 @@ impl Look {
                 };
                 (self.paint.good("✓"), detail, Some(*elapsed))
             }
-            State::Failed(_, elapsed) => {
+            State::Failed(elapsed) => {
                 let after = format!("failed after {}", words::duration(*elapsed));
                 (self.paint.bad("✗"), after, None)
             }
             State::Blocked(by) => (self.paint.warn("-"), format!("blocked by {}", words::name(by)), None),
-            State::Interrupted => (self.paint.warn("!"), "interrupted; what it began goes on".to_owned(), None),
+            State::Interrupted => {
+                (self.paint.warn("!"), "interrupted; what it began goes on".to_owned(), None)
+            }
             State::Undone(undone, elapsed) => {
                 let detail = match undone {
                     Undone::Deleted => format!("{subject}, deleted"),
@@ -86,7 +88,8 @@ impl Look {
         let (columns, rows) = (size.columns.saturating_sub(1), size.rows.saturating_sub(2).max(1));
         let running = board.rows.iter().filter(|row| row.state.is_running());
         let mut lines: Vec<String> = running.map(|row| self.running(board, row, now, columns)).collect();
-        let waiting: Vec<&Row> = board.rows.iter().filter(|row| matches!(row.state, State::Waiting)).collect();
+        let waiting: Vec<&Row> =
+            board.rows.iter().filter(|row| matches!(row.state, State::Waiting)).collect();
         lines.truncate(rows);
         let room = rows - lines.len();
         let shown = if waiting.len() <= room { waiting.len() } else { room.saturating_sub(1) };
@@ -101,7 +104,9 @@ impl Look {
             lines.push(self.paint.dim(&text));
         }
         if shown < waiting.len() && room > 0 {
-            lines.push(self.paint.dim(&words::cut(&format!("   … {} more wait", waiting.len() - shown), columns)));
+            lines.push(
+                self.paint.dim(&words::cut(&format!("   … {} more wait", waiting.len() - shown), columns)),
+            );
         }
         lines.push(self.bottom(board, now, columns));
         lines
@@ -123,7 +128,8 @@ impl Look {
 
     /// Returns `Creating ━━━━╸──── 83 s of about 280 s`, with as much bar as there is room for.
     fn progress(self, note: &str, progress: Progress, room: usize) -> String {
-        let Some((state, figures)) = note.rsplit_once(", ").filter(|(_, end)| end.contains(" of about ")) else {
+        let Some((state, figures)) = note.rsplit_once(", ").filter(|(_, end)| end.contains(" of about "))
+        else {
             return note.to_owned();
         };
         let width = room.saturating_sub(words::width(state) + words::width(figures) + 2).min(*BAR.end());
@@ -304,18 +310,60 @@ mod tests {
 
     #[test]
     fn the_tree_at_eighty_columns() {
-        insta::assert_snapshot!(drawn(80, 24), @"");
+        insta::assert_snapshot!(drawn(80, 24), @"
+        ✓ preflight       14 checks                                              0.4 s
+        ✓ resource group  rg-aks-istio-gateway-demo, created                     0.3 s
+        ✓ key vault       kv-aks-istio-6743 in eastus, changed                   0.2 s
+        ⠸ certificate     ForbiddenByRbac, trying again                          1.4 s
+        ⠴ cluster ready   Creating ━━━━━╸────────────── 83 s of about 280 s      1.6 s
+        · istio           after cluster ready
+        · tls secret      after cluster ready, certificate
+        · gateways        after istio, tls secret
+        · dns             after gateways
+        3 of 9 · about 5 s left · waiting on: cluster ready → istio → gateways → dns
+        ");
     }
 
     #[test]
     fn the_tree_fits_a_narrow_terminal() {
-        insta::assert_snapshot!(drawn(44, 24), @"");
-        insta::assert_snapshot!(drawn(24, 24), @"");
+        insta::assert_snapshot!(drawn(44, 24), @"
+        ✓ preflight       14 checks          0.4 s
+        ✓ resource group  rg-aks-istio…      0.3 s
+        ✓ key vault       kv-aks-istio…      0.2 s
+        ⠸ certificate     ForbiddenByR…      1.4 s
+        ⠴ cluster ready   Creating, 83…      1.6 s
+        · istio           after cluster ready
+        · tls secret      after cluster ready, ce…
+        · gateways        after istio, tls secret
+        · dns             after gateways
+        3 of 9 · about 5 s left · waiting on: clu…
+        ");
+        insta::assert_snapshot!(drawn(24, 24), @"
+        ✓ preflight      0.4 s
+        ✓ resource group 0.3 s
+        ✓ key vault      0.2 s
+        ⠸ certificate    1.4 s
+        ⠴ cluster ready  1.6 s
+        · istio
+        · tls secret
+        · gateways
+        · dns
+        3 of 9 · about 5 s le…
+        ");
     }
 
     #[test]
     fn on_a_short_terminal_the_waiting_steps_are_counted() {
-        insta::assert_snapshot!(drawn(80, 6), @"");
+        insta::assert_snapshot!(drawn(80, 6), @"
+        ✓ preflight       14 checks                                              0.4 s
+        ✓ resource group  rg-aks-istio-gateway-demo, created                     0.3 s
+        ✓ key vault       kv-aks-istio-6743 in eastus, changed                   0.2 s
+        ⠸ certificate     ForbiddenByRbac, trying again                          1.4 s
+        ⠴ cluster ready   Creating ━━━━━╸────────────── 83 s of about 280 s      1.6 s
+        · istio           after cluster ready
+          … 3 more wait
+        3 of 9 · about 5 s left · waiting on: cluster ready → istio → gateways → dns
+        ");
     }
 
     #[test]
@@ -352,7 +400,7 @@ mod tests {
             live.tick(fixture::now());
         }
         let written = String::from_utf8(written).unwrap();
-        // Two running lines and the bottom line reach beyond 40 columns, the four waiting ones do not.
-        assert!(written.contains("\x1b[10A"), "{written:?}");
+        // Of the seven lines all but two are wider than 40 columns and take two rows each.
+        assert!(written.contains("\x1b[12A"), "{written:?}");
     }
 }

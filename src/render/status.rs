@@ -52,11 +52,8 @@ pub fn document(status: &Status<'_>) -> Value {
         })
     });
     let domain = &status.facts.domain;
-    let zone = status.facts.dns.zone.as_ref().unwrap_or(domain);
-    let records = status.facts.dns.records.iter().map(|(name, address)| {
-        let full = if name == "@" { zone.clone() } else { format!("{name}.{zone}") };
-        json!({ "name": full, "address": address })
-    });
+    let records = status.facts.dns.records.iter();
+    let records = records.map(|(host, address)| json!({ "name": host, "address": address }));
     json!({
         "environment": status.key.environment,
         "cloud": status.key.cloud,
@@ -87,7 +84,8 @@ pub fn text(status: &Status<'_>, program: &str, paint: Paint) -> String {
             }
             Some(past) if past.state == State::Failed => {
                 let error = past.error.as_ref();
-                let why = error.map(|error| format!("failed to {}", error.message)).unwrap_or("failed".into());
+                let why =
+                    error.map(|error| format!("failed to {}", error.message)).unwrap_or("failed".into());
                 (paint.bad("✗"), why)
             }
             Some(past) if past.state == State::Underway => {
@@ -102,8 +100,9 @@ pub fn text(status: &Status<'_>, program: &str, paint: Paint) -> String {
     let cloud = if cloud == "sim" { "simulated cloud" } else { "Azure" };
     let mut parts = vec![
         format!(
-            "{}\nsubscription {subscription}; what the journal remembers, the cloud was not asked",
-            paint.strong(&format!("landfall status · {environment} · {cloud}"))
+            "{}\n{}What the journal remembers; the cloud was not asked.",
+            paint.strong(&format!("landfall status · {environment} · {cloud}")),
+            if subscription.is_empty() { String::new() } else { format!("Subscription {subscription}.\n") },
         ),
         rows.join("\n"),
     ];
@@ -163,7 +162,35 @@ mod tests {
 
     #[test]
     fn the_page() {
-        insta::assert_snapshot!(shown(|status| text(status, "landfall", Paint::PLAIN)), @"");
+        insta::assert_snapshot!(shown(|status| text(status, "landfall", Paint::PLAIN)), @"
+        landfall status · default · simulated cloud
+        Subscription 00000000-0000-0000-0000-000000000001.
+        What the journal remembers; the cloud was not asked.
+
+         ✓ preflight       found    2026-11-23 09:31Z  14 checks
+         ✓ resource group  created  2026-11-23 09:31Z  rg-aks-istio-gateway-demo
+         · key vault       not begun
+         ~ certificate     under way, attempt 2
+         ✗ cluster ready   failed to create cluster aks-istio-gateway-demo
+         · istio           not begun
+
+          httpbin-gateway   127.0.0.11  https://httpbin.demo.example.com
+          echo-gateway      127.0.0.12  https://echo.demo.example.com
+                                        https://echo-headers.demo.example.com
+                                        https://app.demo.example.com
+          certificate       self-signed, demo.example.com and *.demo.example.com
+                            SHA-1 5E3A0123456789ABCDEF0123456789ABCDEF9A10
+                            valid until 2027-11-23
+          DNS               no zone demo.example.com in this subscription; enter
+                              httpbin       A  127.0.0.11
+                              echo          A  127.0.0.12
+                              echo-headers  A  127.0.0.12
+                              app           A  127.0.0.12
+          kubeconfig        .landfall/default/kubeconfig
+                            context aks-istio-gateway-demo
+
+        Go on: landfall up
+        ");
     }
 
     #[test]
@@ -173,6 +200,106 @@ mod tests {
             document["steps"].as_array_mut().unwrap().retain(|step| step["step"] != "preflight");
             serde_json::to_string_pretty(&document).unwrap()
         });
-        insta::assert_snapshot!(document, @"");
+        insta::assert_snapshot!(document, @r#"
+        {
+          "environment": "default",
+          "cloud": "sim",
+          "subscription": "00000000-0000-0000-0000-000000000001",
+          "domain": "demo.example.com",
+          "steps": [
+            {
+              "step": "resource-group",
+              "title": "resource group rg-aks-istio-gateway-demo",
+              "state": "ready",
+              "ours": true,
+              "how": "created",
+              "finished_at": "2026-11-23T09:31:02.114Z",
+              "error": null
+            },
+            {
+              "step": "key-vault",
+              "title": "key vault kv-aks-istio-6743 in eastus",
+              "state": "never",
+              "ours": false,
+              "how": null,
+              "finished_at": null,
+              "error": null
+            },
+            {
+              "step": "certificate",
+              "title": "certificate gateway-tls-cert",
+              "state": "underway",
+              "ours": true,
+              "how": null,
+              "finished_at": null,
+              "error": null
+            },
+            {
+              "step": "cluster-ready",
+              "title": "cluster aks-istio-gateway-demo",
+              "state": "failed",
+              "ours": false,
+              "how": null,
+              "finished_at": null,
+              "error": {
+                "code": "QuotaExceeded",
+                "message": "create cluster aks-istio-gateway-demo",
+                "causes": [
+                  "the quota for Standard DSv5 Family vCPUs in eastus allows 10, 16 are needed",
+                  "PUT /subscriptions/…/managedClusters/aks-istio-gateway-demo answered 409 QuotaExceeded"
+                ],
+                "hint": "set nodes_max = 2 under [cluster] in landfall.toml, or ask for quota: https://aka.ms/quota",
+                "residue": "nothing",
+                "request_id": "7a1c0b7e-0000-4000-8000-000000000001"
+              }
+            },
+            {
+              "step": "istio",
+              "title": "gateway class approuting-istio",
+              "state": "never",
+              "ours": false,
+              "how": null,
+              "finished_at": null,
+              "error": null
+            }
+          ],
+          "certificate": {
+            "thumbprint": "5e3a0123456789abcdef0123456789abcdef9a10",
+            "not_after": "2027-11-23T00:00:00Z",
+            "names": [
+              "demo.example.com",
+              "*.demo.example.com"
+            ],
+            "secret_id": "https://kv-demo.vault.azure.net/secrets/gateway-tls-cert/0123",
+            "self_signed": true
+          },
+          "gateways": {
+            "httpbin-gateway": "127.0.0.11",
+            "echo-gateway": "127.0.0.12"
+          },
+          "dns": {
+            "managed": false,
+            "zone": null,
+            "records": [
+              {
+                "name": "httpbin.demo.example.com",
+                "address": "127.0.0.11"
+              },
+              {
+                "name": "echo.demo.example.com",
+                "address": "127.0.0.12"
+              },
+              {
+                "name": "echo-headers.demo.example.com",
+                "address": "127.0.0.12"
+              },
+              {
+                "name": "app.demo.example.com",
+                "address": "127.0.0.12"
+              }
+            ]
+          }
+        }
+        "#);
     }
 }

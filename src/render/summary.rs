@@ -2,8 +2,8 @@
 
 use super::{paint::Paint, words};
 use landfall_engine::{Outcome, Report};
-pub use landfall_steps::facts::Facts;
-use landfall_steps::facts::{CertificateFacts, Gateway};
+pub use landfall_steps::Facts;
+use landfall_steps::{CertificateFacts, Gateway};
 
 /// The widest line.
 const COLUMNS: usize = 80;
@@ -26,6 +26,10 @@ pub fn facts(facts: &Facts) -> String {
     if !facts.dns.records.is_empty() {
         rows.push(dns(facts));
     }
+    rows.extend(facts.kubeconfig.as_ref().map(|(file, context)| {
+        let (first, rest) = (label("kubeconfig", true), label("", false));
+        format!("{first}{}\n{rest}context {context}", file.display())
+    }));
     rows.join("\n")
 }
 
@@ -89,10 +93,17 @@ fn dns(facts: &Facts) -> String {
         (Some(zone), true) => format!("{} in zone {zone}", words::count(dns.records.len(), "record")),
         _ => format!("no zone {} in this subscription; enter", facts.domain),
     };
-    let widest = dns.records.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
-    let records = dns.records.iter().map(|(name, address)| {
-        format!("\n{}  {name:<widest$}  A  {address}", label("", false))
-    });
+    // Who enters a record is asked for its name below the zone.
+    let below = format!(".{}", dns.zone.as_ref().unwrap_or(&facts.domain));
+    let short = |host: &str| match host.strip_suffix(&below) {
+        Some(name) => name.to_owned(),
+        None => host.to_owned(),
+    };
+    let rows: Vec<(String, &String)> =
+        dns.records.iter().map(|(host, address)| (short(host), address)).collect();
+    let widest = rows.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+    let indent = label("", false);
+    let records = rows.iter().map(|(name, address)| format!("\n{indent}  {name:<widest$}  A  {address}"));
     format!("{}{headline}{}", label("DNS", true), records.collect::<String>())
 }
 
@@ -108,13 +119,13 @@ fn tries(facts: &Facts) -> Option<String> {
         for host in &gateway.hosts {
             let (extra, path) = shown_best_by(host);
             commands.push(format!(
-                "  curl {trust}{extra}--resolve {host}:443:{address} \\\n       https://{host}{path}"
+                "  curl {trust}--resolve {host}:443:{address} \\\n       {extra}https://{host}{path}"
             ));
         }
     }
     let first = facts.gateways.first().and_then(|gateway| Some((gateway.hosts.first()?, &gateway.address)));
     if let Some((host, address)) = first {
-        commands.push(format!("  curl -I --resolve {host}:80:{address} http://{host}/"));
+        commands.push(format!("  curl -I --resolve {host}:80:{address} \\\n       http://{host}/"));
     }
     (!commands.is_empty()).then(|| commands.join("\n"))
 }
@@ -132,7 +143,7 @@ fn shown_best_by(host: &str) -> (&'static str, &'static str) {
 #[cfg(test)]
 pub mod tests {
     use super::*;
-    use landfall_steps::facts::DnsFacts;
+    use landfall_steps::DnsFacts;
     use std::time::Duration;
 
     /// The facts of a run with the built-in set.
@@ -157,14 +168,15 @@ pub mod tests {
                 secret_id: "https://kv-demo.vault.azure.net/secrets/gateway-tls-cert/0123".into(),
                 self_signed: true,
             }),
+            kubeconfig: Some((".landfall/default/kubeconfig".into(), "aks-istio-gateway-demo".into())),
             dns: DnsFacts {
                 managed: false,
                 zone: None,
                 records: vec![
-                    record("httpbin", "127.0.0.11"),
-                    record("echo", "127.0.0.12"),
-                    record("echo-headers", "127.0.0.12"),
-                    record("app", "127.0.0.12"),
+                    record(&host("httpbin"), "127.0.0.11"),
+                    record(&host("echo"), "127.0.0.12"),
+                    record(&host("echo-headers"), "127.0.0.12"),
+                    record(&host("app"), "127.0.0.12"),
                 ],
             },
         }
@@ -190,7 +202,40 @@ pub mod tests {
     fn the_end_of_an_up() {
         let text = text(&facts(), &report(), 71, "landfall", Paint::PLAIN);
         assert!(text.lines().all(|line| words::width(line) <= COLUMNS), "{text}");
-        insta::assert_snapshot!(text, @"");
+        insta::assert_snapshot!(text, @r"
+        Ready in 6.9 s · 17 steps: 16 created, 1 found · 71 requests
+        The cloud itself needed 6.7 s of it, overhead 3 %.
+
+          httpbin-gateway   127.0.0.11  https://httpbin.demo.example.com
+          echo-gateway      127.0.0.12  https://echo.demo.example.com
+                                        https://echo-headers.demo.example.com
+                                        https://app.demo.example.com
+          certificate       self-signed, demo.example.com and *.demo.example.com
+                            SHA-1 5E3A0123456789ABCDEF0123456789ABCDEF9A10
+                            valid until 2027-11-23
+          DNS               no zone demo.example.com in this subscription; enter
+                              httpbin       A  127.0.0.11
+                              echo          A  127.0.0.12
+                              echo-headers  A  127.0.0.12
+                              app           A  127.0.0.12
+          kubeconfig        .landfall/default/kubeconfig
+                            context aks-istio-gateway-demo
+
+        Try it:
+          curl -k --resolve httpbin.demo.example.com:443:127.0.0.11 \
+               https://httpbin.demo.example.com/get
+          curl -k --resolve echo.demo.example.com:443:127.0.0.12 \
+               https://echo.demo.example.com/
+          curl -k --resolve echo-headers.demo.example.com:443:127.0.0.12 \
+               -H 'version: v2' https://echo-headers.demo.example.com/
+          curl -k --resolve app.demo.example.com:443:127.0.0.12 \
+               https://app.demo.example.com/v2
+          curl -I --resolve httpbin.demo.example.com:80:127.0.0.11 \
+               http://httpbin.demo.example.com/
+
+        Look at it:   landfall status
+        Take it down: landfall down
+        ");
     }
 
     #[test]
@@ -201,6 +246,38 @@ pub mod tests {
         facts.certificate.as_mut().unwrap().self_signed = false;
         let found = Report { found: 17, created: 0, ..report() };
         let text = text(&facts, &found, 24, "landfall --environment dev", Paint::PLAIN);
-        insta::assert_snapshot!(text, @"");
+        insta::assert_snapshot!(text, @r"
+        Ready in 6.9 s · 17 steps: 17 found · 24 requests
+
+          httpbin-gateway   127.0.0.11  https://httpbin.demo.example.com
+          echo-gateway      127.0.0.12  https://echo.demo.example.com
+                                        https://echo-headers.demo.example.com
+                                        https://app.demo.example.com
+          certificate       demo.example.com and *.demo.example.com
+                            SHA-1 5E3A0123456789ABCDEF0123456789ABCDEF9A10
+                            valid until 2027-11-23
+          DNS               4 records in zone demo.example.com
+                              httpbin       A  127.0.0.11
+                              echo          A  127.0.0.12
+                              echo-headers  A  127.0.0.12
+                              app           A  127.0.0.12
+          kubeconfig        .landfall/default/kubeconfig
+                            context aks-istio-gateway-demo
+
+        Try it:
+          curl --resolve httpbin.demo.example.com:443:127.0.0.11 \
+               https://httpbin.demo.example.com/get
+          curl --resolve echo.demo.example.com:443:127.0.0.12 \
+               https://echo.demo.example.com/
+          curl --resolve echo-headers.demo.example.com:443:127.0.0.12 \
+               -H 'version: v2' https://echo-headers.demo.example.com/
+          curl --resolve app.demo.example.com:443:127.0.0.12 \
+               https://app.demo.example.com/v2
+          curl -I --resolve httpbin.demo.example.com:80:127.0.0.11 \
+               http://httpbin.demo.example.com/
+
+        Look at it:   landfall --environment dev status
+        Take it down: landfall --environment dev down
+        ");
     }
 }

@@ -6,9 +6,8 @@ use landfall_engine::{Memory, Report, StepInfo, Undone};
 /// Returns what will go and what stays; `None` when nothing is ours.
 pub fn plan(steps: &[StepInfo], memory: &Memory, purge: bool, paint: Paint) -> Option<String> {
     let ours = |step: &&StepInfo| memory.past(step.id).is_some_and(|past| past.ours);
-    let found = |step: &&StepInfo| {
-        memory.past(step.id).is_some_and(|past| !past.ours && past.output.is_some())
-    };
+    let found =
+        |step: &&StepInfo| memory.past(step.id).is_some_and(|past| !past.ours && past.output.is_some());
     let going: Vec<&StepInfo> = steps.iter().rev().filter(ours).collect();
     if going.is_empty() {
         return None;
@@ -73,9 +72,20 @@ mod tests {
 
     #[test]
     fn what_will_go_and_what_stays() {
-        let memory = memory(&["resource-group", "key-vault", "certificate", "gateways"], &["preflight", "dns"]);
+        let memory =
+            memory(&["resource-group", "key-vault", "certificate", "gateways"], &["preflight", "dns"]);
         let shown = plan(&fixture::steps(), &memory, false, Paint::PLAIN).unwrap();
-        insta::assert_snapshot!(shown, @"");
+        insta::assert_snapshot!(shown, @"
+        Will go, as landfall made it:
+          gateways        2 gateways and 6 routes
+          certificate     gateway-tls-cert
+          key vault       kv-aks-istio-6743 in eastus
+          resource group  rg-aks-istio-gateway-demo
+        The vault can be recovered for 90 days; --purge ends that.
+
+        Stays, as landfall only found it:
+          preflight, dns
+        ");
         assert!(plan(&fixture::steps(), &self::memory(&[], &["preflight"]), false, Paint::PLAIN).is_none());
     }
 
@@ -85,10 +95,18 @@ mod tests {
             outcome: Outcome::Ready,
             undone: vec![
                 ("gateways".into(), Undone::GoesWithParent),
-                ("resource-group".into(), Undone::Kept { why: "it holds vm-jump, which landfall did not make".into() }),
+                (
+                    "resource-group".into(),
+                    Undone::Kept { why: "it holds vm-jump, which landfall did not make".into() },
+                ),
             ],
             ..summary::tests::report()
         };
-        insta::assert_snapshot!(text(&report, 12, Paint::PLAIN), @"");
+        insta::assert_snapshot!(text(&report, 12, Paint::PLAIN), @"
+        Gone in 6.9 s · 1 thing · 12 requests
+
+        Kept:
+          resource group: it holds vm-jump, which landfall did not make
+        ");
     }
 }

@@ -63,17 +63,30 @@ mod tests {
             errors: vec![("cluster-ready".into(), error.clone())],
             ..summary::tests::report()
         };
-        let text = format!(
-            "{}\n\n{}",
-            step(&error, Paint::PLAIN),
-            rest(&report, &fixture::steps(), "landfall up")
-        );
-        insta::assert_snapshot!(text, @"");
+        let text =
+            format!("{}\n\n{}", step(&error, Paint::PLAIN), rest(&report, &fixture::steps(), "landfall up"));
+        insta::assert_snapshot!(text, @"
+        error: failed to create cluster aks-istio-gateway-demo
+          the quota for Standard DSv5 Family vCPUs in eastus allows 10, 16 are needed
+          caused by: PUT /subscriptions/…/managedClusters/aks-istio-gateway-demo
+                     answered 409 QuotaExceeded
+          left behind: nothing
+          request id: 7a1c0b7e-0000-4000-8000-000000000001
+        hint: set nodes_max = 2 under [cluster] in landfall.toml, or ask for quota:
+              https://aka.ms/quota
+
+        Blocked by it: istio, tls secret, gateways, dns.
+        8 steps are done and stay done. Run `landfall up` again to go on.
+        ");
     }
 
     #[test]
     fn the_end_of_an_up_that_was_interrupted() {
-        let report = Report { outcome: Outcome::Interrupted, found: 0, created: 1, ..summary::tests::report() };
-        insta::assert_snapshot!(rest(&report, &fixture::steps(), "landfall up"), @"");
+        let report =
+            Report { outcome: Outcome::Interrupted, found: 0, created: 1, ..summary::tests::report() };
+        insta::assert_snapshot!(rest(&report, &fixture::steps(), "landfall up"), @"
+        1 step is done and stays done. What the cloud has begun goes on there. Run
+        `landfall up` again to go on.
+        ");
     }
 }

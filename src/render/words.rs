@@ -151,9 +151,14 @@ mod tests {
 
     #[test]
     fn durations_are_short_and_have_a_unit() {
-        let all = [0.04, 6.94, 9.97, 83.2, 99.6, 192.0, 3599.7, 3900.0].map(|seconds| duration(Duration::from_secs_f64(seconds)));
-        assert_eq!(all, ["0.0 s", "6.9 s", "10 s", "83 s", "1 min 40 s", "3 min 12 s", "1 h 0 min", "1 h 5 min"]);
-        let rough = [0.0, 4.2, 31.0, 95.0, 250.0, 7200.0].map(|seconds| roughly(Duration::from_secs_f64(seconds)));
+        let all = [0.04, 6.94, 9.97, 83.2, 99.6, 192.0, 3599.7, 3900.0]
+            .map(|seconds| duration(Duration::from_secs_f64(seconds)));
+        assert_eq!(
+            all,
+            ["0.0 s", "6.9 s", "10 s", "83 s", "1 min 40 s", "3 min 12 s", "1 h 0 min", "1 h 5 min"]
+        );
+        let rough =
+            [0.0, 4.2, 31.0, 95.0, 250.0, 7200.0].map(|seconds| roughly(Duration::from_secs_f64(seconds)));
         assert_eq!(rough, ["0 s", "5 s", "40 s", "2 min", "4 min", "2 h"]);
     }
 
@@ -171,7 +176,9 @@ mod tests {
             wrap("  caused by: ", text, 40),
             "  caused by: PUT …/managedClusters/aks\n             answered 409\n             QuotaExceeded"
         );
-        assert_eq!(wrap("hint: ", "https://aka.ms/a-very-long-link-that-stays-whole", 20),
-            "hint: https://aka.ms/a-very-long-link-that-stays-whole");
+        assert_eq!(
+            wrap("hint: ", "https://aka.ms/a-very-long-link-that-stays-whole", 20),
+            "hint: https://aka.ms/a-very-long-link-that-stays-whole"
+        );
     }
 }

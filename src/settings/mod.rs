@@ -6,6 +6,7 @@
 pub mod checks;
 pub mod defaults;
 pub mod file;
+pub mod flags;
 pub mod layers;
 pub mod mistake;
 pub mod reading;
@@ -285,3 +286,6 @@ fn manifests(layers: &mut Layers<'_>, file: &File, purpose: Purpose) -> Option<O
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

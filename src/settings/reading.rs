@@ -266,22 +266,22 @@ mod tests {
         let text = "domian = \"a.example.com\"\nnodes_max = 4\n\n[cluster]\nversion = 1.35\nnodes = \"3\"\n\
                     nodes_min = -1\nresource_group = \"rg\"\n[network]\nname = [\"a\"]\n[canary]\nstable = true\n";
         insta::assert_snapshot!(told(text).join("\n"), @r#"
-        landfall.toml:12: `canary.stable` is true, a whole number from 0 up is wanted
+        landfall.toml:1: unknown key `domian` (did you mean `domain`?)
+        landfall.toml:2: unknown key `nodes_max` (it belongs under [cluster])
+        landfall.toml:5: `cluster.version` is the number 1.35, text in quotes is wanted (put it in quotes: version = "1.35")
         landfall.toml:6: `cluster.nodes` is the text "3", a whole number from 0 up is wanted (take the quotes away: nodes = 3)
         landfall.toml:7: `cluster.nodes_min` is the number -1, a whole number from 0 up is wanted
         landfall.toml:8: unknown key `cluster.resource_group` (it belongs at the top of the file, before the first [table])
-        landfall.toml:5: `cluster.version` is the number 1.35, text in quotes is wanted (put it in quotes: version = "1.35")
-        landfall.toml:1: unknown key `domian` (did you mean `domain`?)
         landfall.toml:10: `network.name` is a list, text in quotes is wanted
-        landfall.toml:2: unknown key `nodes_max` (it belongs under [cluster])
+        landfall.toml:12: `canary.stable` is true, a whole number from 0 up is wanted
         "#);
     }
 
     #[test]
     fn a_wrong_choice_is_told_with_the_choices() {
         insta::assert_snapshot!(told("cloud = \"azur\"\nauth = \"password\"\n").join("\n"), @r#"
-        landfall.toml:2: `auth` is "password", one of auto, cli, service-principal, workload-identity, managed-identity is wanted
         landfall.toml:1: `cloud` is "azur", one of sim, azure is wanted (did you mean "azure"?)
+        landfall.toml:2: `auth` is "password", one of auto, cli, service-principal, workload-identity, managed-identity is wanted
         "#);
     }
 

@@ -270,23 +270,23 @@ mod tests {
         .into();
         insta::assert_snapshot!(table.join("\n").replace(&long, "x…"), @r#"
         ok rg-(a).b
-        "rg." starts or ends wrongly (a resource group's name must not end with a full stop)
-        "rg/a" contains '/' (a resource group's name may contain letters, digits and _-.())
-        "x…" has 91 characters (a resource group's name has 1 to 90)
-        "v" has 1 characters (a network's name has 2 to 64)
+        "rg." is not a resource group's name: it starts or ends wrongly (it must not end with a full stop)
+        "rg/a" is not a resource group's name: it contains '/' (it may contain letters, digits and _-.())
+        "x…" is not a resource group's name: it has 91 characters (it must have 1 to 90)
+        "v" is not a network's name: it has 1 character (it must have 2 to 64)
         ok vnet_
-        "-vnet" starts or ends wrongly (a network's name must start with a letter or digit and end with one or with _)
-        "snet-" starts or ends wrongly (a subnet's name must start with a letter or digit and end with one or with _)
-        "kv" has 2 characters (a vault's name has 3 to 24)
-        "kv-demo-0123456789abcdefg" has 25 characters (a vault's name has 3 to 24)
-        "1kv" starts or ends wrongly (a vault's name must start with a letter and end with a letter or digit)
-        "kv_demo" contains '_' (a vault's name may contain letters, digits and hyphens)
-        "kv--demo" contains two hyphens in a row (a vault's name must not: it is part of a host name)
-        "kv-demo-" starts or ends wrongly (a vault's name must start with a letter and end with a letter or digit)
-        "gateway.tls" contains '.' (a certificate's name may contain letters, digits and hyphens)
+        "-vnet" is not a network's name: it starts or ends wrongly (it must start with a letter or digit and end with one or with _)
+        "snet-" is not a subnet's name: it starts or ends wrongly (it must start with a letter or digit and end with one or with _)
+        "kv" is not a vault's name: it has 2 characters (it must have 3 to 24)
+        "kv-demo-0123456789abcdefg" is not a vault's name: it has 25 characters (it must have 3 to 24)
+        "1kv" is not a vault's name: it starts or ends wrongly (it must start with a letter and end with a letter or digit)
+        "kv_demo" is not a vault's name: it contains '_' (it may contain letters, digits and hyphens)
+        "kv--demo" is not a vault's name: it contains two hyphens in a row (it is part of a host name; single hyphens are allowed)
+        "kv-demo-" is not a vault's name: it starts or ends wrongly (it must start with a letter and end with a letter or digit)
+        "gateway.tls" is not a certificate's name: it contains '.' (it may contain letters, digits and hyphens)
         ok aks_1
-        "aks-" starts or ends wrongly (a cluster's name must start and end with a letter or digit)
-        "../default" contains '/' (a environment's name may contain letters, digits and _-.)
+        "aks-" is not a cluster's name: it starts or ends wrongly (it must start and end with a letter or digit)
+        "../default" is not an environment's name: it contains '/' (it may contain letters, digits and _-.)
         ok default
         "East US" is not a region's programmatic name (write eastus)
         "west-europe" is not a region (give its programmatic name, like eastus or westeurope)
