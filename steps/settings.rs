@@ -106,3 +106,10 @@ impl Settings {
         ["httpbin", "echo", "echo-headers", "app"].iter().map(|label| format!("{label}.{}", self.domain)).collect()
     }
 }
+
+/// How far `down` goes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Teardown {
+    /// Purges the deleted vault too, so that nothing brings it back.
+    pub purge: bool,
+}

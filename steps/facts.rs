@@ -1,0 +1,87 @@
+//! What a person wants to know of an environment, out of what the journal remembers.
+
+use crate::deployment::Handles;
+use jiff::Timestamp;
+use landfall_engine::{Graph, Memory};
+
+/// The environment in facts.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Facts {
+    /// The domain.
+    pub domain: String,
+    /// The gateways, in the manifests' order.
+    pub gateways: Vec<Gateway>,
+    /// The certificate that they serve.
+    pub certificate: Option<CertificateFacts>,
+    /// The names.
+    pub dns: DnsFacts,
+    /// The file that our context was merged into, and the context's name.
+    pub kubeconfig: Option<(std::path::PathBuf, String)>,
+}
+
+/// A gateway.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Gateway {
+    /// Its name.
+    pub name: String,
+    /// Its address.
+    pub address: String,
+    /// The hosts of its routes.
+    pub hosts: Vec<String>,
+}
+
+/// The certificate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CertificateFacts {
+    /// SHA-1 of the leaf, 40 lower-case hex digits, as Key Vault's x5t.
+    pub thumbprint_sha1: String,
+    /// The end of its validity.
+    pub not_after: Timestamp,
+    /// Every DNS name it covers.
+    pub names: Vec<String>,
+    /// Where the vault keeps it.
+    pub secret_id: String,
+    /// Whether it vouches for itself.
+    pub self_signed: bool,
+}
+
+/// The names.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DnsFacts {
+    /// Whether landfall keeps the records.
+    pub managed: bool,
+    /// The zone they are in.
+    pub zone: Option<String>,
+    /// Host and address.
+    pub records: Vec<(String, String)>,
+}
+
+/// Reads the facts out of what the journal remembers.
+#[must_use]
+pub fn facts(graph: &Graph, handles: &Handles, memory: &Memory) -> Facts {
+    let gateways = graph.output(handles.gateways, memory).map(|made| made.gateways).unwrap_or_default();
+    let certificate = graph.output(handles.certificate, memory).map(|held| CertificateFacts {
+        thumbprint_sha1: held.thumbprint,
+        not_after: held.not_after,
+        names: held.names,
+        secret_id: held.secret_id,
+        self_signed: held.self_signed,
+    });
+    let dns = graph.output(handles.dns, memory).map(|published| DnsFacts {
+        managed: published.zone.is_some(),
+        zone: published.zone.map(|zone| zone.name),
+        records: published.records,
+    });
+    let kubeconfig =
+        graph.output(handles.kubeconfig, memory).map(|merged| (merged.file, merged.added.context));
+    Facts {
+        domain: handles.domain.clone(),
+        gateways: gateways
+            .into_iter()
+            .map(|gateway| Gateway { name: gateway.name, address: gateway.address, hosts: gateway.hosts })
+            .collect(),
+        certificate,
+        dns: dns.unwrap_or_default(),
+        kubeconfig,
+    }
+}
