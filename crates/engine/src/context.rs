@@ -1,0 +1,209 @@
+//! What the engine lends a step while it runs.
+
+use crate::{
+    error::{Kind, Residue, StepError},
+    event::{Event, Progress, What},
+    journal::{Entry, Journal, Past},
+    pace::Pace,
+    run::Run,
+    stop::Stop,
+};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
+use std::{
+    sync::{Arc, Mutex, MutexGuard},
+    time::{Duration, SystemTime},
+};
+use tokio::{sync::mpsc, time::Instant};
+
+/// What a step is about while it holds a context. A ticket left by one act is no use to the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Act {
+    Make,
+    Undo,
+}
+
+/// The step's window on the run: its memory, its voice, and the only ways to wait.
+pub struct Context {
+    step: &'static str,
+    act: Act,
+    journal: Arc<Journal>,
+    pace: Pace,
+    pub(crate) stop: Stop,
+    /// Silent while a look runs ahead of the step's turn.
+    events: Option<mpsc::UnboundedSender<Event>>,
+    moments: Mutex<Moments>,
+}
+
+/// What is remembered of a step's turn, for the report and for a deadline that passes.
+#[derive(Default)]
+struct Moments {
+    /// When the ticket that was taken up had been kept; consumed by the next wait.
+    attached: Option<SystemTime>,
+    acting: Option<Instant>,
+    ended: Option<SystemTime>,
+    last_seen: Option<String>,
+}
+
+impl Context {
+    pub(crate) fn new(step: &'static str, act: Act, run: &Run) -> Self {
+        Self {
+            step,
+            act,
+            journal: run.journal.clone(),
+            pace: run.pace,
+            stop: run.stop.clone(),
+            events: Some(run.events.clone()),
+            moments: Mutex::default(),
+        }
+    }
+
+    /// The same without a voice, for a look ahead of the step's turn.
+    pub(crate) fn silent(step: &'static str, run: &Run) -> Self {
+        Self { events: None, ..Self::new(step, Act::Make, run) }
+    }
+
+    /// Returns the pace of the cloud.
+    pub fn pace(&self) -> Pace {
+        self.pace
+    }
+
+    /// Returns the ticket that an earlier attempt of this step left, if it left one of this type.
+    ///
+    /// The next wait then counts its progress from when the ticket was kept.
+    pub fn ticket<T: DeserializeOwned>(&self) -> Option<T> {
+        let past = self.past();
+        if past.ticket_undoes != (self.act == Act::Undo) {
+            return None;
+        }
+        let ticket = serde_json::from_value(past.ticket?).ok()?;
+        self.moments().attached = past.ticket_at.as_deref().and_then(moment);
+        Some(ticket)
+    }
+
+    /// Keeps a ticket: how to ask after work the cloud has taken. It is on disk when this returns.
+    ///
+    /// # Errors
+    ///
+    /// When the journal cannot be written, which also ends the run; pass it on.
+    pub fn keep<T: Serialize>(&self, ticket: &T) -> Result<(), StepError> {
+        let ticket = serde_json::to_value(ticket).map_err(|error| {
+            StepError::new(Kind::Bug, format!("write the ticket of {} as JSON", self.step)).caused_by(&error)
+        })?;
+        self.write_ticket(ticket)
+    }
+
+    /// Forgets the ticket: the cloud no longer knows it.
+    ///
+    /// # Errors
+    ///
+    /// When the journal cannot be written, which also ends the run; pass it on.
+    pub fn drop_ticket(&self) -> Result<(), StepError> {
+        self.moments().attached = None;
+        self.write_ticket(Value::Null)
+    }
+
+    /// Tells whether this step made its thing, in this run or an earlier one.
+    pub fn ours(&self) -> bool {
+        self.past().ours
+    }
+
+    /// Tells whether another step made its thing.
+    pub fn is_ours(&self, step: &str) -> bool {
+        self.journal.past(step).ours
+    }
+
+    /// Says a sentence that displays may drop.
+    pub fn note(&self, text: impl Into<String>) {
+        self.tell(What::Note { step: self.step, text: text.into(), progress: None });
+    }
+
+    /// Says that a request was refused for now and goes out again after `wait` of real time.
+    pub fn retrying(&self, because: &str, wait: Duration) {
+        self.tell(What::Retrying { step: self.step, because: because.into(), wait });
+    }
+
+    /// Says when, by the cloud's own clock, the awaited thing came to be. The latest call counts.
+    ///
+    /// The report measures the ideal run with it: what lies between this and our noticing is ours.
+    pub fn ended_at(&self, at: SystemTime) {
+        self.moments().ended = Some(at);
+    }
+
+    pub(crate) fn past(&self) -> Past {
+        self.journal.past(self.step)
+    }
+
+    pub(crate) fn tell(&self, what: What) {
+        if let Some(events) = &self.events {
+            // A display that went away is no reason to stop the work.
+            let _ = events.send(Event { at: SystemTime::now(), what });
+        }
+    }
+
+    pub(crate) fn beat(&self, state: &str, text: String, progress: Progress) {
+        self.moments().last_seen = Some(state.to_owned());
+        self.tell(What::Note { step: self.step, text, progress: Some(progress) });
+    }
+
+    /// Writes that the step is about to change something, then says so.
+    pub(crate) fn start(&self, title: String, making: bool) -> Result<(), StepError> {
+        let attempt = self.past().attempts + 1;
+        self.write(Entry::Started { step: self.step.into(), attempt, making })?;
+        self.begin_acting();
+        self.tell(What::Started { step: self.step, title, making, attempt });
+        Ok(())
+    }
+
+    pub(crate) fn begin_acting(&self) {
+        self.moments().acting = Some(Instant::now());
+    }
+
+    /// How long the cloud took: from the beginning of the act to the end the step was told of, or
+    /// to now when it was told of none.
+    pub(crate) fn acted(&self) -> Duration {
+        let moments = self.moments();
+        let Some(acting) = moments.acting else { return Duration::ZERO };
+        let whole = acting.elapsed();
+        let Some(ended) = moments.ended else { return whole };
+        // The cloud's clock is compared with ours, so a skew can only be bounded, not removed.
+        let since = SystemTime::now().duration_since(ended).unwrap_or_default();
+        whole.saturating_sub(since)
+    }
+
+    pub(crate) fn take_attached(&self) -> Option<SystemTime> {
+        self.moments().attached.take()
+    }
+
+    /// The error for a deadline that passed around the whole turn.
+    pub(crate) fn past_deadline(&self, title: &str, deadline: Duration) -> StepError {
+        let error = StepError::new(Kind::TimedOut, format!("finish {title} within {} s", deadline.as_secs()))
+            .hint("run the same command again: it goes on from here")
+            .residue(if self.past().ticket.is_some() { Residue::Something } else { Residue::Unknown });
+        match &self.moments().last_seen {
+            Some(state) => error.cause(format!("last seen: {state}")),
+            None => error,
+        }
+    }
+
+    fn write_ticket(&self, ticket: Value) -> Result<(), StepError> {
+        self.write(Entry::Ticket { step: self.step.into(), ticket, undoes: self.act == Act::Undo })
+    }
+
+    fn write(&self, entry: Entry) -> Result<(), StepError> {
+        // The journal stays broken after a failed write, so the run ends at its next entry at the
+        // latest, whatever the step makes of this error.
+        self.journal
+            .append(entry)
+            .map_err(|error| StepError::new(Kind::Failed, "keep the journal").caused_by(&error))
+    }
+
+    fn moments(&self) -> MutexGuard<'_, Moments> {
+        self.moments.lock().expect("nothing panics while it is held")
+    }
+}
+
+/// Reads a time stamp of the journal.
+fn moment(text: &str) -> Option<SystemTime> {
+    text.parse::<jiff::Timestamp>().ok().map(SystemTime::from)
+}

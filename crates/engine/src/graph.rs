@@ -1,0 +1,289 @@
+//! The graph: steps, and typed handles to what they will give.
+
+use crate::{
+    journal::Memory,
+    node::{Node, Produced, Wired},
+    step::Step,
+};
+use std::{
+    collections::BTreeSet,
+    marker::PhantomData,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+/// Numbers the graphs of this process, so that a handle knows its own.
+static GRAPHS: AtomicU64 = AtomicU64::new(0);
+
+/// A typed reference to the output a step will have.
+///
+/// It is the edge and the value in one. Only [`Graph::add`] makes handles, so a handle points
+/// backwards: a cycle, a missing producer or a wrong type cannot be written.
+pub struct Handle<T> {
+    at: Place,
+    _output: PhantomData<fn() -> T>,
+}
+
+impl<T> Clone for Handle<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Handle<T> {}
+
+impl<T> Handle<T> {
+    /// Returns the same step, wanted for its order and not for its output.
+    pub fn done(self) -> Done {
+        Done(self.at)
+    }
+}
+
+/// An edge that only orders: the step comes after another and takes nothing from it.
+#[derive(Clone, Copy)]
+pub struct Done(Place);
+
+/// Where in which graph.
+#[derive(Clone, Copy)]
+struct Place {
+    graph: u64,
+    index: usize,
+}
+
+/// The places an input reaches back to; collected by [`Inputs::sources`].
+#[derive(Default)]
+pub struct Sources {
+    values: Vec<Place>,
+    orders: Vec<Place>,
+}
+
+/// The outputs of the steps that have one so far; read by [`Inputs::resolve`].
+#[derive(Clone, Default)]
+pub struct Outputs(pub(crate) Vec<Option<Produced>>);
+
+/// What a step can be given: a [`Handle`], a [`Done`], or a tuple of up to eight of these.
+pub trait Inputs: Send + Sync + 'static {
+    /// What the step sees.
+    type Values: Send + Sync + 'static;
+    /// Names the steps this reaches back to.
+    fn sources(&self, into: &mut Sources);
+    /// Takes the values out of the outputs.
+    ///
+    /// # Panics
+    ///
+    /// When a source has no output; the schedule runs a step only after its sources.
+    fn resolve(&self, outputs: &Outputs) -> Self::Values;
+}
+
+impl<T: Clone + Send + Sync + 'static> Inputs for Handle<T> {
+    type Values = T;
+
+    fn sources(&self, into: &mut Sources) {
+        into.values.push(self.at);
+    }
+
+    fn resolve(&self, outputs: &Outputs) -> T {
+        let produced = outputs.0[self.at.index].as_ref().expect("scheduled after its sources");
+        produced.downcast_ref::<T>().expect("typed by Graph::add").clone()
+    }
+}
+
+impl Inputs for Done {
+    type Values = ();
+
+    fn sources(&self, into: &mut Sources) {
+        into.orders.push(self.0);
+    }
+
+    fn resolve(&self, _: &Outputs) {}
+}
+
+impl Inputs for () {
+    type Values = ();
+
+    fn sources(&self, _: &mut Sources) {}
+
+    fn resolve(&self, _: &Outputs) {}
+}
+
+macro_rules! tuple_inputs {
+    ($($kind:ident $name:ident),+) => {
+        impl<$($kind: Inputs),+> Inputs for ($($kind,)+) {
+            type Values = ($($kind::Values,)+);
+
+            fn sources(&self, into: &mut Sources) {
+                let ($($name,)+) = self;
+                $($name.sources(into);)+
+            }
+
+            fn resolve(&self, outputs: &Outputs) -> Self::Values {
+                let ($($name,)+) = self;
+                ($($name.resolve(outputs),)+)
+            }
+        }
+    };
+}
+tuple_inputs!(A a);
+tuple_inputs!(A a, B b);
+tuple_inputs!(A a, B b, C c);
+tuple_inputs!(A a, B b, C c, D d);
+tuple_inputs!(A a, B b, C c, D d, E e);
+tuple_inputs!(A a, B b, C c, D d, E e, F f);
+tuple_inputs!(A a, B b, C c, D d, E e, F f, G g);
+tuple_inputs!(A a, B b, C c, D d, E e, F f, G g, H h);
+
+/// Steps in the order they were added, each with edges to earlier ones.
+pub struct Graph {
+    brand: u64,
+    pub(crate) nodes: Vec<Arc<dyn Node>>,
+    /// For each step, the earlier steps it needs, in order and each once.
+    pub(crate) sources: Vec<Vec<usize>>,
+    /// For each step, those of its sources whose value it takes.
+    pub(crate) parents: Vec<Vec<usize>>,
+}
+
+impl Default for Graph {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Graph {
+    /// Returns a graph without steps.
+    pub fn new() -> Self {
+        let brand = GRAPHS.fetch_add(1, Ordering::Relaxed);
+        Self { brand, nodes: Vec::new(), sources: Vec::new(), parents: Vec::new() }
+    }
+
+    /// Adds a step and returns the handle to its output.
+    ///
+    /// The id is kebab-case and stays for ever: it is in people's journals.
+    ///
+    /// # Panics
+    ///
+    /// When the id is used twice, or an input belongs to another graph.
+    pub fn add<S, I>(&mut self, id: &'static str, step: S, inputs: I) -> Handle<S::Output>
+    where
+        S: Step,
+        I: Inputs<Values = S::Input>,
+    {
+        assert!(self.nodes.iter().all(|node| node.id() != id), "step id {id} is used twice");
+        let mut sources = Sources::default();
+        inputs.sources(&mut sources);
+        let index_of = |place: &Place| {
+            assert_eq!(place.graph, self.brand, "step {id} is given a handle of another graph");
+            place.index
+        };
+        let parents: BTreeSet<usize> = sources.values.iter().map(index_of).collect();
+        let orders: BTreeSet<usize> = sources.orders.iter().map(index_of).collect();
+        self.sources.push(parents.union(&orders).copied().collect());
+        self.parents.push(parents.into_iter().collect());
+        let at = Place { graph: self.brand, index: self.nodes.len() };
+        self.nodes.push(Arc::new(Wired { id, step, inputs }));
+        Handle { at, _output: PhantomData }
+    }
+
+    /// Describes every step, sources before those who need them.
+    pub fn steps(&self) -> Vec<StepInfo> {
+        let describe = |(index, node): (usize, &Arc<dyn Node>)| StepInfo {
+            id: node.id(),
+            title: node.title(),
+            after: self.sources[index].iter().map(|&source| self.nodes[source].id()).collect(),
+            usual: node.usual(),
+            deadline: node.deadline(),
+        };
+        self.nodes.iter().enumerate().map(describe).collect()
+    }
+
+    /// Returns a step's output as the journal remembers it; `None` when there is none, or it no
+    /// longer parses.
+    ///
+    /// # Panics
+    ///
+    /// When the handle belongs to another graph.
+    pub fn output<T: Clone + 'static>(&self, handle: Handle<T>, memory: &Memory) -> Option<T> {
+        assert_eq!(handle.at.graph, self.brand, "the handle belongs to another graph");
+        let node = &self.nodes[handle.at.index];
+        let made = node.decode(memory.past(node.id())?.output.as_ref()?)?;
+        Some(made.produced.downcast_ref::<T>().expect("typed by Graph::add").clone())
+    }
+}
+
+/// What displays know of a step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StepInfo {
+    /// The kebab-case id.
+    pub id: &'static str,
+    /// What the step is about, in words.
+    pub title: String,
+    /// The steps it waits for.
+    pub after: Vec<&'static str>,
+    /// How long it usually takes, in cloud time.
+    pub usual: Duration,
+    /// Its bound, in cloud time.
+    pub deadline: Duration,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Check, Context, StepError, Undone};
+
+    /// A step of any input that gives a number.
+    struct Number<I>(u32, PhantomData<fn() -> I>);
+
+    fn number<I>(n: u32) -> Number<I> {
+        Number(n, PhantomData)
+    }
+
+    impl<I: Send + Sync + 'static> Step for Number<I> {
+        type Input = I;
+        type Output = u32;
+        fn title(&self) -> String {
+            format!("number {}", self.0)
+        }
+        fn deadline(&self) -> Duration {
+            Duration::from_secs(1)
+        }
+        async fn check(&self, _: &Context, _: &I) -> Result<Check<u32>, StepError> {
+            Ok(Check::Ready(self.0))
+        }
+        async fn apply(&self, _: &Context, _: &I) -> Result<u32, StepError> {
+            Ok(self.0)
+        }
+        async fn undo(&self, _: &Context, _: u32) -> Result<Undone, StepError> {
+            Ok(Undone::Deleted)
+        }
+    }
+
+    #[test]
+    fn a_step_knows_what_it_comes_after_and_whose_value_it_takes() {
+        let mut graph = Graph::new();
+        let a = graph.add("a", number::<()>(1), ());
+        let b = graph.add("b", number::<()>(2), a.done());
+        graph.add("c", number::<((), (u32, u32), u32)>(3), (a.done(), (b, b), b));
+        assert_eq!(graph.sources, [vec![], vec![0], vec![0, 1]]);
+        assert_eq!(graph.parents, [vec![], vec![], vec![1]]);
+        assert_eq!(graph.steps()[2].after, ["a", "b"]);
+    }
+
+    #[test]
+    #[should_panic(expected = "step c is given a handle of another graph")]
+    fn a_handle_of_another_graph_is_refused() {
+        let (mut one, mut other) = (Graph::new(), Graph::new());
+        let a = one.add("a", number::<()>(1), ());
+        other.add("b", number::<()>(1), ());
+        other.add("c", number::<u32>(2), a);
+    }
+
+    #[test]
+    #[should_panic(expected = "step id a is used twice")]
+    fn an_id_is_used_once() {
+        let mut graph = Graph::new();
+        graph.add("a", number::<()>(1), ());
+        graph.add("a", number::<()>(2), ());
+    }
+}

@@ -1,0 +1,152 @@
+//! What a line of the journal says.
+
+use crate::{error::ErrorReport, run::Outcome, step::Undone};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::{fmt, io};
+
+/// The format this program writes, and the newest it reads.
+pub const FORMAT: u32 = 1;
+
+/// One line of the journal. A step is named by its id.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "entry", rename_all = "kebab-case")]
+pub enum Entry {
+    /// A run begins. The first line of a journal is one of these.
+    Opened {
+        /// The version of the format from here on.
+        format: u32,
+        /// What the run does, such as `up`.
+        command: String,
+        /// Whom the journal belongs to; another environment is refused.
+        environment: EnvironmentKey,
+        /// The version of the program.
+        landfall: String,
+    },
+    /// A step is about to change something.
+    Started {
+        /// The step.
+        step: String,
+        /// Which attempt this is, over all runs; the first is 1.
+        attempt: u32,
+        /// There was nothing there, so what comes is ours, whether or not we live to see it.
+        making: bool,
+    },
+    /// The cloud took the work, and this is how to ask after it; null when the ticket expired.
+    Ticket {
+        /// The step.
+        step: String,
+        /// Whatever the step can ask with.
+        ticket: Value,
+        /// The work takes the thing away, where others make it.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        undoes: bool,
+    },
+    /// The step has its output.
+    Finished {
+        /// The step.
+        step: String,
+        /// How it came to it.
+        how: How,
+        /// Names and ids for later steps and later runs.
+        output: Value,
+    },
+    /// The step did not reach its end.
+    Failed {
+        /// The step.
+        step: String,
+        /// Why, and what was left behind.
+        error: ErrorReport,
+    },
+    /// What the step had made is dealt with.
+    Undone {
+        /// The step.
+        step: String,
+        /// What became of it.
+        undone: Undone,
+    },
+    /// A run ended by itself.
+    Closed {
+        /// How.
+        outcome: Outcome,
+    },
+}
+
+/// How a step came to its output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum How {
+    /// It was there.
+    Found,
+    /// This run made it, or saw to its end what an earlier run had begun to make.
+    Created,
+    /// It was there and is now as wanted.
+    Changed,
+}
+
+/// Whom a journal belongs to. A journal of one is refused for another.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EnvironmentKey {
+    /// Which cloud.
+    pub cloud: String,
+    /// Which account in it.
+    pub subscription: String,
+    /// The name of the environment.
+    pub environment: String,
+}
+
+impl fmt::Display for EnvironmentKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} (subscription {}, cloud {})", self.environment, self.subscription, self.cloud)
+    }
+}
+
+/// An entry and when it was written.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Line {
+    /// RFC 3339 with milliseconds.
+    pub(super) at: String,
+    pub(super) entry: Entry,
+}
+
+impl Line {
+    pub(super) fn now(entry: Entry) -> Self {
+        Self { at: format!("{:.3}", jiff::Timestamp::now()), entry }
+    }
+
+    /// One JSON object and a line feed: the time first, then the entry's own fields.
+    pub(super) fn to_bytes(&self) -> io::Result<Vec<u8>> {
+        let Value::Object(fields) = serde_json::to_value(&self.entry)? else {
+            unreachable!("a tagged enum of structs is an object");
+        };
+        let mut line = serde_json::Map::new();
+        line.insert("at".into(), self.at.clone().into());
+        line.extend(fields);
+        let mut bytes = serde_json::to_vec(&line)?;
+        bytes.push(b'\n');
+        Ok(bytes)
+    }
+
+    /// Reads a line; fields that are not known are passed over.
+    pub(super) fn parse(bytes: &[u8]) -> Result<Self, Unreadable> {
+        let mut value: Value = serde_json::from_slice(bytes).map_err(|_| Unreadable::Torn)?;
+        // A newer format may have changed anything but the field that names it.
+        if value["entry"] == "opened"
+            && let Some(format) = value["format"].as_u64()
+            && format > u64::from(FORMAT)
+        {
+            return Err(Unreadable::Newer(u32::try_from(format).unwrap_or(u32::MAX)));
+        }
+        let at = value.as_object_mut().and_then(|fields| fields.remove("at"));
+        let Some(Value::String(at)) = at else { return Err(Unreadable::Torn) };
+        let entry = serde_json::from_value(value).map_err(|_| Unreadable::Torn)?;
+        Ok(Self { at, entry })
+    }
+}
+
+/// Why a line is no entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unreadable {
+    Torn,
+    Newer(u32),
+}

@@ -1,0 +1,276 @@
+//! The entries folded: separate facts per step, because they live for different spans.
+
+use super::entry::{Entry, How};
+use crate::{
+    error::{ErrorReport, Residue},
+    step::Undone,
+};
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// What is remembered, by step id.
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct Memory(pub BTreeMap<String, Past>);
+
+/// What is remembered of one step.
+///
+/// With one state instead of separate facts, a second run's "started" would wipe the first run's
+/// "created", and taking down would spare our own thing or delete somebody's.
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct Past {
+    /// We made it, so it may be taken away. Kept until that is done.
+    pub ours: bool,
+    /// What it last gave. Outlives every later attempt.
+    pub output: Option<Value>,
+    /// How to ask after work in flight. Spent by finishing, and by nothing else.
+    pub ticket: Option<Value>,
+    /// When the ticket was kept, RFC 3339.
+    pub ticket_at: Option<String>,
+    /// The ticket is for taking away.
+    pub ticket_undoes: bool,
+    /// Why the last attempt failed, until another one begins.
+    pub error: Option<ErrorReport>,
+    /// How often it was begun.
+    pub attempts: u32,
+    /// How it last came to its output.
+    pub how: Option<How>,
+    /// When that was, RFC 3339.
+    pub finished_at: Option<String>,
+    /// What the last entry about it was.
+    pub state: State,
+    /// `ours` rests on the attempt under way alone, so that attempt can take it back.
+    claimed: bool,
+}
+
+/// What the last entry about a step was.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// There was none, or it was undone.
+    #[default]
+    Never,
+    /// It began, and no end was written.
+    Underway,
+    /// It failed.
+    Failed,
+    /// It has its output.
+    Ready,
+}
+
+impl Memory {
+    /// Returns what is remembered of one step.
+    pub fn past(&self, step: &str) -> Option<&Past> {
+        self.0.get(step)
+    }
+
+    /// Learns one entry, written at `at` (RFC 3339).
+    pub fn learn(&mut self, at: &str, entry: &Entry) {
+        match entry {
+            Entry::Opened { .. } | Entry::Closed { .. } => {}
+            Entry::Started { step, attempt, making } => self.of(step).start(*attempt, *making),
+            Entry::Ticket { step, ticket, undoes } => self.of(step).keep(at, ticket, *undoes),
+            Entry::Finished { step, how, output } => self.of(step).finish(at, *how, output),
+            Entry::Failed { step, error } => self.of(step).fail(error),
+            Entry::Undone { step, undone } => self.of(step).undo(undone),
+        }
+    }
+
+    fn of(&mut self, step: &str) -> &mut Past {
+        self.0.entry(step.to_owned()).or_default()
+    }
+}
+
+impl Past {
+    fn start(&mut self, attempt: u32, making: bool) {
+        // An earlier claim stands even if this attempt comes to nothing: whether the process that
+        // made it died before or after its request arrived is not known here.
+        self.claimed = making && !self.ours;
+        self.ours |= making;
+        self.attempts = self.attempts.max(attempt);
+        self.error = None;
+        self.state = State::Underway;
+    }
+
+    fn keep(&mut self, at: &str, ticket: &Value, undoes: bool) {
+        let expired = ticket.is_null();
+        self.ticket = (!expired).then(|| ticket.clone());
+        self.ticket_at = (!expired).then(|| at.to_owned());
+        self.ticket_undoes = undoes && !expired;
+        // What the cloud has taken can no longer come to nothing.
+        self.claimed &= expired;
+    }
+
+    fn finish(&mut self, at: &str, how: How, output: &Value) {
+        self.output = Some(output.clone());
+        self.spend_ticket();
+        self.error = None;
+        self.how = Some(how);
+        self.finished_at = Some(at.to_owned());
+        self.state = State::Ready;
+        self.claimed = false;
+    }
+
+    fn fail(&mut self, error: &ErrorReport) {
+        // An attempt that certainly left nothing made nothing of ours. Without this, a name that
+        // somebody else takes after our refused request would be ours to delete.
+        if self.claimed && error.residue == Residue::Nothing {
+            self.ours = false;
+        }
+        self.claimed = false;
+        self.error = Some(error.clone());
+        self.state = State::Failed;
+    }
+
+    fn undo(&mut self, undone: &Undone) {
+        if undone.is_gone() {
+            *self = Self::default();
+        } else {
+            self.spend_ticket();
+        }
+    }
+
+    fn spend_ticket(&mut self) {
+        self.ticket = None;
+        self.ticket_at = None;
+        self.ticket_undoes = false;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::{Kind, StepError};
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    const AT: &str = "2026-11-23T09:00:00.000Z";
+
+    fn started(making: bool) -> Entry {
+        Entry::Started { step: "a".into(), attempt: 1, making }
+    }
+
+    fn failed(residue: Residue) -> Entry {
+        Entry::Failed { step: "a".into(), error: StepError::new(Kind::Failed, "x").residue(residue) }
+    }
+
+    fn finished() -> Entry {
+        Entry::Finished { step: "a".into(), how: How::Created, output: json!("made") }
+    }
+
+    fn ticket(value: Value) -> Entry {
+        Entry::Ticket { step: "a".into(), ticket: value, undoes: false }
+    }
+
+    fn undone(undone: Undone) -> Entry {
+        Entry::Undone { step: "a".into(), undone }
+    }
+
+    fn after(entries: &[Entry]) -> Past {
+        let mut memory = Memory::default();
+        for entry in entries {
+            memory.learn(AT, entry);
+        }
+        memory.past("a").cloned().unwrap_or_default()
+    }
+
+    #[test]
+    fn a_second_start_destroys_nothing_the_first_run_knew() {
+        let past = after(&[started(true), finished(), started(false)]);
+        assert!(past.ours);
+        assert_eq!(past.output, Some(json!("made")));
+        assert_eq!(past.state, State::Underway);
+        let past = after(&[started(true), ticket(json!("op")), started(false), failed(Residue::Unknown)]);
+        assert_eq!((past.ours, past.ticket), (true, Some(json!("op"))));
+    }
+
+    #[test]
+    fn a_ticket_is_spent_by_finishing_and_dropped_when_it_expired() {
+        assert_eq!(after(&[started(true), ticket(json!("op")), finished()]).ticket, None);
+        assert_eq!(after(&[started(true), ticket(json!("op")), ticket(Value::Null)]).ticket, None);
+    }
+
+    #[test]
+    fn an_attempt_that_left_nothing_takes_back_its_own_claim_only() {
+        assert!(!after(&[started(true), failed(Residue::Nothing)]).ours);
+        assert!(after(&[started(true), failed(Residue::Unknown)]).ours);
+        assert!(
+            after(&[started(true), started(true), failed(Residue::Nothing)]).ours,
+            "the first may have made it"
+        );
+        assert!(
+            after(&[started(true), ticket(json!("op")), failed(Residue::Nothing)]).ours,
+            "the cloud took it"
+        );
+        assert!(after(&[started(true), finished(), started(false), failed(Residue::Nothing)]).ours);
+    }
+
+    #[test]
+    fn what_is_gone_is_forgotten_and_what_is_kept_is_not() {
+        assert_eq!(after(&[started(true), finished(), undone(Undone::Deleted)]), Past::default());
+        let kept = after(&[started(true), finished(), undone(Undone::Kept { why: "changed hands".into() })]);
+        assert!(kept.ours && kept.output.is_some());
+    }
+
+    fn entries() -> impl Strategy<Value = Vec<Entry>> {
+        let step = prop::sample::select(vec!["a", "b"]).prop_map(str::to_owned);
+        let residue = prop::sample::select(vec![Residue::Nothing, Residue::Something, Residue::Unknown]);
+        let undone = prop::sample::select(vec![
+            Undone::Deleted,
+            Undone::AlreadyGone,
+            Undone::GoesWithParent,
+            Undone::Kept { why: "x".into() },
+        ]);
+        let entry = (step, 0..5_u8, any::<bool>(), 1..4_u32, residue, undone).prop_map(
+            |(step, which, flag, attempt, residue, undone)| match which {
+                0 => Entry::Started { step, attempt, making: flag },
+                1 => Entry::Ticket { step, ticket: json!(attempt), undoes: flag },
+                2 => Entry::Finished { step, how: How::Found, output: json!(attempt) },
+                3 => Entry::Failed { step, error: StepError::new(Kind::Failed, "x").residue(residue) },
+                _ => Entry::Undone { step, undone },
+            },
+        );
+        prop::collection::vec(entry, 0..24)
+    }
+
+    fn step_of(entry: &Entry) -> &str {
+        match entry {
+            Entry::Started { step, .. }
+            | Entry::Ticket { step, .. }
+            | Entry::Finished { step, .. }
+            | Entry::Failed { step, .. }
+            | Entry::Undone { step, .. } => step,
+            Entry::Opened { .. } | Entry::Closed { .. } => "",
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn steps_do_not_touch_each_others_past(entries in entries()) {
+            let mut whole = Memory::default();
+            entries.iter().for_each(|entry| whole.learn(AT, entry));
+            for step in ["a", "b"] {
+                let mut alone = Memory::default();
+                entries.iter().filter(|e| step_of(e) == step).for_each(|e| alone.learn(AT, e));
+                prop_assert_eq!(alone.past(step), whole.past(step));
+            }
+        }
+
+        #[test]
+        fn each_fact_ends_only_by_what_may_end_it(entries in entries()) {
+            let mut memory = Memory::default();
+            for entry in &entries {
+                let before = memory.past(step_of(entry)).cloned().unwrap_or_default();
+                memory.learn(AT, entry);
+                let after = memory.past(step_of(entry)).expect("just learnt");
+                let gone = matches!(entry, Entry::Undone { undone, .. } if undone.is_gone());
+                let nothing = matches!(entry, Entry::Failed { error, .. } if error.residue == Residue::Nothing);
+                prop_assert!(!before.ours || after.ours || gone || (nothing && before.claimed));
+                prop_assert!(before.output.is_none() || after.output.is_some() || gone);
+                let spent = matches!(entry, Entry::Finished { .. } | Entry::Undone { .. });
+                prop_assert!(before.ticket.is_none() || after.ticket.is_some() || spent);
+                prop_assert!(after.attempts >= before.attempts || gone);
+                prop_assert!(!after.claimed || after.ours);
+                prop_assert!(!gone || *after == Past::default());
+            }
+        }
+    }
+}

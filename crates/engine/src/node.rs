@@ -1,0 +1,129 @@
+//! A step with its types forgotten, so that steps of all types can stand in one graph.
+//!
+//! Outputs are erased to JSON here and decoded here, and nowhere else.
+
+use crate::{
+    context::Context,
+    error::{Kind, StepError},
+    graph::{Inputs, Outputs},
+    step::{Check, Step, Undone},
+};
+use serde::Serialize;
+use serde_json::Value;
+use std::{any::Any, future::Future, pin::Pin, sync::Arc, time::Duration};
+
+/// An output in memory, to be downcast by the handle that knows its type.
+pub(crate) type Produced = Arc<dyn Any + Send + Sync>;
+
+/// A future that a task can own.
+pub(crate) type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// An output, both as the value later steps take and as the journal's JSON.
+#[derive(Clone)]
+pub(crate) struct Made {
+    pub(crate) produced: Produced,
+    pub(crate) value: Value,
+}
+
+/// A step and its wiring.
+pub(crate) trait Node: Send + Sync {
+    fn id(&self) -> &'static str;
+    fn title(&self) -> String;
+    fn usual(&self) -> Duration;
+    fn deadline(&self) -> Duration;
+    /// Reads an output back from the journal; `None` when it no longer parses, which is a reason
+    /// to look again and not an error.
+    fn decode(&self, value: &Value) -> Option<Made>;
+    fn check<'a>(
+        &'a self,
+        cx: &'a Context,
+        outputs: &'a Outputs,
+    ) -> Boxed<'a, Result<Check<Made>, StepError>>;
+    fn apply<'a>(&'a self, cx: &'a Context, outputs: &'a Outputs) -> Boxed<'a, Result<Made, StepError>>;
+    fn recover<'a>(
+        &'a self,
+        cx: &'a Context,
+        outputs: &'a Outputs,
+    ) -> Boxed<'a, Result<Option<Made>, StepError>>;
+    fn undo<'a>(&'a self, cx: &'a Context, made: Made) -> Boxed<'a, Result<Undone, StepError>>;
+}
+
+/// A step with the inputs it was added with.
+pub(crate) struct Wired<S, I> {
+    pub(crate) id: &'static str,
+    pub(crate) step: S,
+    pub(crate) inputs: I,
+}
+
+impl<S: Step, I: Inputs<Values = S::Input>> Node for Wired<S, I> {
+    fn id(&self) -> &'static str {
+        self.id
+    }
+
+    fn title(&self) -> String {
+        self.step.title()
+    }
+
+    fn usual(&self) -> Duration {
+        self.step.usual()
+    }
+
+    fn deadline(&self) -> Duration {
+        self.step.deadline()
+    }
+
+    fn decode(&self, value: &Value) -> Option<Made> {
+        let output: S::Output = serde_json::from_value(value.clone()).ok()?;
+        Some(Made { produced: Arc::new(output), value: value.clone() })
+    }
+
+    fn check<'a>(
+        &'a self,
+        cx: &'a Context,
+        outputs: &'a Outputs,
+    ) -> Boxed<'a, Result<Check<Made>, StepError>> {
+        Box::pin(async move {
+            let input = self.inputs.resolve(outputs);
+            Ok(match self.step.check(cx, &input).await? {
+                Check::Ready(output) => Check::Ready(made(self.id, output)?),
+                Check::Missing => Check::Missing,
+                Check::Differs { changes } => Check::Differs { changes },
+                Check::Underway => Check::Underway,
+                Check::Broken { why } => Check::Broken { why },
+                Check::Foreign { why } => Check::Foreign { why },
+            })
+        })
+    }
+
+    fn apply<'a>(&'a self, cx: &'a Context, outputs: &'a Outputs) -> Boxed<'a, Result<Made, StepError>> {
+        Box::pin(async move {
+            let input = self.inputs.resolve(outputs);
+            made(self.id, self.step.apply(cx, &input).await?)
+        })
+    }
+
+    fn recover<'a>(
+        &'a self,
+        cx: &'a Context,
+        outputs: &'a Outputs,
+    ) -> Boxed<'a, Result<Option<Made>, StepError>> {
+        Box::pin(async move {
+            let input = self.inputs.resolve(outputs);
+            let output = self.step.recover(cx, &input).await?;
+            output.map(|output| made(self.id, output)).transpose()
+        })
+    }
+
+    fn undo<'a>(&'a self, cx: &'a Context, made: Made) -> Boxed<'a, Result<Undone, StepError>> {
+        let output = made.produced.downcast_ref::<S::Output>().expect("decoded or made by this very node");
+        let output = output.clone();
+        Box::pin(self.step.undo(cx, output))
+    }
+}
+
+fn made<T: Serialize + Send + Sync + 'static>(step: &str, output: T) -> Result<Made, StepError> {
+    let value = serde_json::to_value(&output).map_err(|error| {
+        StepError::new(Kind::Bug, format!("write the output of {step} as JSON")).caused_by(&error)
+    })?;
+    Ok(Made { produced: Arc::new(output), value })
+}

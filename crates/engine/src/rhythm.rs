@@ -1,0 +1,87 @@
+//! When to look again. Pure: how long it has been and how long it usually takes, in cloud time.
+//!
+//! A look costs a request; looking late costs the person's time. So looks are sparse while the end
+//! is far, dense where it usually comes, and back off when it is overdue.
+
+use std::time::Duration;
+
+/// Between looks where the end usually comes, and nowhere less.
+const DENSE: Duration = Duration::from_secs(1);
+/// Between looks while the end is far, at most.
+const SPARSE_MAX: Duration = Duration::from_secs(15);
+/// A wait expected to be short looks at least this often on the way: its length divided by this.
+const LOOKS_ON_THE_WAY: u32 = 8;
+/// Between looks when the end is overdue, at most.
+const OVERDUE_MAX: Duration = Duration::from_secs(10);
+/// How much slower the looks get per time overdue: an eighth of it is added.
+const OVERDUE_SHARE: u32 = 8;
+/// The dense part, as shares of the usual duration.
+const DENSE_FROM: f64 = 0.85;
+const DENSE_TO: f64 = 1.30;
+
+/// Returns how long to pause before the next look, when the last one, `elapsed` after the
+/// beginning, did not find the end. All in cloud time; at least a second, at most fifteen.
+pub(crate) fn pause(elapsed: Duration, usual: Duration) -> Duration {
+    let (from, to) = (usual.mul_f64(DENSE_FROM), usual.mul_f64(DENSE_TO));
+    if elapsed < from {
+        let sparse = (usual / LOOKS_ON_THE_WAY).clamp(DENSE, SPARSE_MAX);
+        return (from - elapsed).clamp(DENSE, sparse);
+    }
+    let overdue = elapsed.saturating_sub(to);
+    (DENSE + overdue / OVERDUE_SHARE).min(OVERDUE_MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const fn seconds(n: u64) -> Duration {
+        Duration::from_secs(n)
+    }
+
+    /// The moments of all looks up to `until`, when nothing but the schedule delays them.
+    fn looks(usual: Duration, until: Duration) -> Vec<Duration> {
+        let mut at = Duration::ZERO;
+        let mut looks = vec![at];
+        while at < until {
+            at += pause(at, usual);
+            looks.push(at);
+        }
+        looks
+    }
+
+    #[test]
+    fn a_wait_of_280_seconds_looks_rarely_then_every_second_then_backs_off() {
+        let looks = looks(seconds(280), seconds(900));
+        let between = |from, to| looks.iter().filter(|at| (seconds(from)..seconds(to)).contains(*at)).count();
+        assert_eq!(looks[1], seconds(15));
+        assert!(between(0, 238) <= 17, "sparse on the way");
+        assert!(between(238, 364) >= 126, "dense around the end");
+        assert!(between(500, 900) <= 41, "overdue");
+    }
+
+    #[test]
+    fn a_look_falls_on_the_start_of_the_dense_part() {
+        assert!(looks(seconds(60), seconds(60)).contains(&seconds(51)));
+    }
+
+    #[test]
+    fn a_wait_without_an_expectation_begins_dense() {
+        assert_eq!(pause(Duration::ZERO, Duration::ZERO), seconds(1));
+        assert_eq!(pause(seconds(3600), Duration::ZERO), seconds(10));
+    }
+
+    proptest! {
+        #[test]
+        fn a_pause_is_bounded_and_never_jumps_over_the_usual_end(elapsed in 0..100_000_u64, usual in 0..5_000_u64) {
+            let (elapsed, usual) = (Duration::from_millis(elapsed * 10), seconds(usual));
+            let pause = pause(elapsed, usual);
+            prop_assert!(pause >= seconds(1) && pause <= seconds(15));
+            let from = usual.mul_f64(DENSE_FROM);
+            if elapsed < from {
+                prop_assert!(elapsed + pause <= from.max(elapsed + DENSE));
+            }
+        }
+    }
+}

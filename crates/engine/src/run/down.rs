@@ -1,0 +1,196 @@
+//! Taking down: what is ours, and only that, each thing after everything that was built on it.
+
+use super::{
+    Run, Turn, Walk, bounded,
+    fate::{Fate, Fates, Resolved},
+    report::{Report, Span},
+};
+use crate::{
+    context::{Act, Context},
+    error::{Kind, StepError},
+    event::What,
+    graph::{Graph, Outputs},
+    journal::{Entry, JournalError, Memory},
+    node::{Boxed, Made, Node},
+    schedule::Schedule,
+    step::Undone,
+};
+use std::sync::Arc;
+use tokio::time::Instant;
+
+/// Takes away what the steps of this graph made, in the reverse of its order, as much at once as
+/// the edges allow.
+///
+/// What was there before is left alone. Where something cannot be taken away, what it stands on
+/// stays too. Run again, it goes on. What was being made when a process died is looked for first.
+///
+/// # Errors
+///
+/// When the journal cannot be written; the run ends on the spot.
+pub async fn down(graph: &Graph, run: &Run) -> Result<Report, JournalError> {
+    let mut down = Down::begin(graph, run);
+    loop {
+        down.start_what_may();
+        let Some(turn) = down.walk.next().await else { return down.close() };
+        down.end(turn)?;
+        down.resolve()?;
+    }
+}
+
+struct Down<'a> {
+    walk: Walk<'a, Undone>,
+    known: Arc<Known>,
+    fates: Fates,
+}
+
+impl<'a> Down<'a> {
+    fn begin(graph: &'a Graph, run: &'a Run) -> Self {
+        let memory = run.journal.memory();
+        let ours = graph.nodes.iter().map(|node| memory.past(node.id()).is_some_and(|past| past.ours));
+        let fates = Fates::new(graph.parents.clone(), ours);
+        let walk = Walk::begin(graph, run, Schedule::backward(graph.sources.clone()));
+        let (nodes, parents) = (graph.nodes.clone(), graph.parents.clone());
+        Self { walk, known: Arc::new(Known { nodes, parents, memory, run: run.clone() }), fates }
+    }
+
+    fn start_what_may(&mut self) {
+        loop {
+            let ready = self.walk.take_ready();
+            if ready.is_empty() {
+                return;
+            }
+            for index in ready {
+                if self.fates.of(index) == Fate::NotOurs {
+                    self.walk.schedule.finish(index);
+                } else {
+                    self.start(index);
+                }
+            }
+        }
+    }
+
+    fn start(&mut self, index: usize) {
+        let known = self.known.clone();
+        self.walk.running.spawn(async move {
+            let node = &*known.nodes[index];
+            let cx = Context::new(node.id(), Act::Undo, &known.run);
+            let began = Instant::now();
+            cx.begin_acting();
+            let result = bounded(node, &cx, known.take_away(index, &cx)).await;
+            Turn { index, result, span: Span::After(cx.acted()), elapsed: began.elapsed() }
+        });
+    }
+
+    fn end(&mut self, turn: Turn<Undone>) -> Result<(), JournalError> {
+        let Turn { index, result, span, elapsed } = turn;
+        self.walk.spans[index] = span;
+        match result {
+            Ok(undone) => {
+                self.walk.schedule.finish(index);
+                match undone {
+                    Undone::GoesWithParent => self.fates.set(index, Fate::Held),
+                    undone => {
+                        let fate = if undone.is_gone() { Fate::Gone } else { Fate::Kept };
+                        self.fates.set(index, fate);
+                        self.record(index, undone)?;
+                    }
+                }
+            }
+            Err(error) => {
+                let interrupted = error.kind == Kind::Interrupted;
+                let blocked = self.walk.failed(index, error, elapsed)?;
+                if !interrupted {
+                    self.fates.set(index, Fate::Lost { by: index });
+                }
+                for blocked in blocked {
+                    self.lose(blocked, index);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Records what went with its parent, or stays with it, as far as that is decided now.
+    fn resolve(&mut self) -> Result<(), JournalError> {
+        for resolved in self.fates.resolve() {
+            match resolved {
+                Resolved::Went { step } => self.record(step, Undone::GoesWithParent)?,
+                Resolved::Stays { step, with } => {
+                    let why = format!("it is part of {}, which stays", self.walk.graph.nodes[with].title());
+                    self.record(step, Undone::Kept { why })?;
+                }
+                Resolved::Lost { step, by } => self.walk.blocked(step, by),
+            }
+        }
+        Ok(())
+    }
+
+    fn record(&mut self, index: usize, undone: Undone) -> Result<(), JournalError> {
+        let node = &self.walk.graph.nodes[index];
+        let (step, title) = (node.id(), node.title());
+        let entry = Entry::Undone { step: step.into(), undone: undone.clone() };
+        self.walk.run.record(entry, What::Undone { step, title, undone: undone.clone() })?;
+        self.walk.report.undone.push((step.to_owned(), undone));
+        Ok(())
+    }
+
+    fn lose(&mut self, index: usize, by: usize) {
+        // Nobody would have touched what is not ours, so there is nothing to tell of it.
+        if self.fates.of(index) != Fate::NotOurs {
+            self.fates.set(index, Fate::Lost { by });
+            self.walk.blocked(index, by);
+        }
+    }
+
+    fn close(self) -> Result<Report, JournalError> {
+        for index in self.fates.held() {
+            self.walk.run.tell(What::Interrupted { step: self.walk.graph.nodes[index].id() });
+        }
+        self.walk.close()
+    }
+}
+
+/// What taking a step's thing away has to know.
+struct Known {
+    nodes: Vec<Arc<dyn Node>>,
+    parents: Vec<Vec<usize>>,
+    memory: Memory,
+    run: Run,
+}
+
+impl Known {
+    async fn take_away(&self, index: usize, cx: &Context) -> Result<Undone, StepError> {
+        let Some(made) = self.learn(index).await? else { return Ok(Undone::AlreadyGone) };
+        cx.note("taking it away");
+        self.nodes[index].undo(cx, made).await
+    }
+
+    /// The output of a step: remembered, or looked for with inputs that are learnt the same way.
+    /// `None` when nothing of it is there.
+    fn learn(&self, index: usize) -> Boxed<'_, Result<Option<Made>, StepError>> {
+        Box::pin(async move {
+            let node = &self.nodes[index];
+            let remembered = self.memory.past(node.id()).and_then(|past| past.output.as_ref());
+            if let Some(made) = remembered.and_then(|value| node.decode(value)) {
+                return Ok(Some(made));
+            }
+            let mut outputs = Outputs(vec![None; self.nodes.len()]);
+            for &parent in &self.parents[index] {
+                let Some(made) = self.learn(parent).await? else {
+                    return Err(self.unknown_parent(index, parent));
+                };
+                outputs.0[parent] = Some(made.produced);
+            }
+            let cx = Context::new(node.id(), Act::Make, &self.run);
+            cx.tell(What::Looking { step: node.id() });
+            node.recover(&cx, &outputs).await
+        })
+    }
+
+    fn unknown_parent(&self, index: usize, parent: usize) -> StepError {
+        let (title, parent) = (self.nodes[index].title(), self.nodes[parent].title());
+        StepError::new(Kind::Failed, format!("find {title}"))
+            .cause(format!("{parent} is gone, and nothing remembers what it was"))
+            .hint("bring the environment up first, then take it down")
+    }
+}

@@ -1,0 +1,138 @@
+//! What becomes of each step's thing while everything is taken down. Pure.
+//!
+//! A thing that goes with its parent has gone only when the parent has: if it were forgotten
+//! before, and the parent then stayed, it would stand there as a stranger's.
+
+/// What has become of one step's thing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// It never was ours.
+    NotOurs,
+    /// Its turn has not ended.
+    Pending,
+    /// It goes with its parent, which has not gone yet.
+    Held,
+    /// It is gone.
+    Gone,
+    /// It stays, by a decision.
+    Kept,
+    /// It could not be taken away, because of the failure of this step.
+    Lost { by: usize },
+}
+
+/// The fates of all steps.
+#[derive(Debug)]
+pub(super) struct Fates {
+    /// For each step, those whose value it takes: the only ones it can be part of.
+    parents: Vec<Vec<usize>>,
+    fates: Vec<Fate>,
+}
+
+/// What became of a held thing.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Resolved {
+    /// It went.
+    Went { step: usize },
+    /// It stays, because its parent does.
+    Stays { step: usize, with: usize },
+    /// It stays, because its parent could not be taken away.
+    Lost { step: usize, by: usize },
+}
+
+impl Fates {
+    pub(super) fn new(parents: Vec<Vec<usize>>, ours: impl Iterator<Item = bool>) -> Self {
+        let fates = ours.map(|ours| if ours { Fate::Pending } else { Fate::NotOurs }).collect();
+        Self { parents, fates }
+    }
+
+    pub(super) fn of(&self, step: usize) -> Fate {
+        self.fates[step]
+    }
+
+    pub(super) fn set(&mut self, step: usize, fate: Fate) {
+        self.fates[step] = fate;
+    }
+
+    /// The steps whose thing still waits for its parent to go.
+    pub(super) fn held(&self) -> Vec<usize> {
+        (0..self.fates.len()).filter(|&step| self.fates[step] == Fate::Held).collect()
+    }
+
+    /// Decides every held step that can be decided now, parents first.
+    pub(super) fn resolve(&mut self) -> Vec<Resolved> {
+        let mut resolved = Vec::new();
+        // Parents have smaller numbers, so one pass carries a decision down to the last child.
+        for step in self.held() {
+            let (parent, fate) = self.above(step);
+            match fate {
+                Fate::Gone => resolved.push(Resolved::Went { step }),
+                Fate::Kept => resolved.push(Resolved::Stays { step, with: parent }),
+                Fate::Lost { by } => resolved.push(Resolved::Lost { step, by }),
+                Fate::NotOurs | Fate::Pending | Fate::Held => continue,
+            }
+            self.fates[step] = fate;
+        }
+        resolved
+    }
+
+    /// The fate that decides over a step: the worst of its parents', looking through those that
+    /// are not ours to the ones above. Gone when there is none: nothing of ours holds it.
+    fn above(&self, step: usize) -> (usize, Fate) {
+        let weight = |fate: Fate| match fate {
+            Fate::Lost { .. } => 3,
+            Fate::Kept => 2,
+            Fate::Pending | Fate::Held => 1,
+            Fate::Gone | Fate::NotOurs => 0,
+        };
+        let one = |&parent: &usize| match self.fates[parent] {
+            Fate::NotOurs => self.above(parent),
+            fate => (parent, fate),
+        };
+        let worst = self.parents[step].iter().map(one).max_by_key(|(_, fate)| weight(*fate));
+        worst.unwrap_or((step, Fate::Gone))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A valley, a lake in it, a fish in the lake, and a boat on the lake.
+    fn valley(ours: [bool; 4]) -> Fates {
+        let mut fates = Fates::new(vec![vec![], vec![0], vec![1], vec![1]], ours.into_iter());
+        for step in (1..4).filter(|&step| ours[step]) {
+            fates.set(step, Fate::Held);
+        }
+        fates
+    }
+
+    #[test]
+    fn what_goes_with_its_parent_is_gone_when_the_parent_is() {
+        let mut fates = valley([true; 4]);
+        assert!(fates.resolve().is_empty());
+        fates.set(0, Fate::Gone);
+        assert_eq!(fates.resolve(), [1, 2, 3].map(|step| Resolved::Went { step }));
+        assert!(fates.held().is_empty());
+    }
+
+    #[test]
+    fn what_would_go_with_a_parent_that_stays_stays() {
+        let mut fates = valley([true, false, true, false]);
+        fates.set(0, Fate::Kept);
+        assert_eq!(fates.resolve(), [Resolved::Stays { step: 2, with: 0 }]);
+    }
+
+    #[test]
+    fn a_failure_above_is_told_to_all_below() {
+        let mut fates = valley([true; 4]);
+        fates.set(0, Fate::Lost { by: 0 });
+        assert_eq!(fates.resolve(), [1, 2, 3].map(|step| Resolved::Lost { step, by: 0 }));
+        assert_eq!(fates.of(3), Fate::Lost { by: 0 });
+    }
+
+    #[test]
+    fn with_nothing_of_ours_above_there_is_nothing_to_wait_for() {
+        let mut fates = valley([false, false, true, false]);
+        assert_eq!(fates.resolve(), [Resolved::Went { step: 2 }]);
+    }
+}

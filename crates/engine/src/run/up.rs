@@ -1,0 +1,145 @@
+//! Bringing up: look, then make or mend what is not as wanted.
+
+use super::{
+    Run, Turn, Walk,
+    ahead::{LookAhead, LooksAhead},
+    bounded,
+    report::{Report, Span},
+};
+use crate::{
+    context::{Act, Context},
+    error::{Kind, Residue, StepError},
+    event::What,
+    graph::{Graph, Outputs},
+    journal::{Entry, How, JournalError},
+    node::{Made, Node},
+    schedule::Schedule,
+    step::Check,
+    stop::Level,
+};
+use serde_json::Value;
+use tokio::time::Instant;
+
+/// Brings every step to ready, as many at once as the edges allow.
+///
+/// A failed step blocks only what depends on it. Run again, it goes on: what is there is found,
+/// what was begun is attached to.
+///
+/// # Errors
+///
+/// When the journal cannot be written; the run ends on the spot.
+pub async fn up(graph: &Graph, run: &Run) -> Result<Report, JournalError> {
+    let mut up = Up::begin(graph, run);
+    loop {
+        up.start_what_may();
+        let Some(turn) = up.walk.next().await else { return up.walk.close() };
+        up.end(turn)?;
+    }
+}
+
+struct Up<'a> {
+    walk: Walk<'a, (How, Made)>,
+    ahead: LooksAhead,
+    outputs: Outputs,
+    /// How each step ended, and the output it gave as JSON.
+    ended: Vec<Option<(How, Value)>>,
+}
+
+impl<'a> Up<'a> {
+    fn begin(graph: &'a Graph, run: &'a Run) -> Self {
+        let walk = Walk::begin(graph, run, Schedule::forward(graph.sources.clone()));
+        let ahead = LooksAhead::begin(graph, run, &run.journal.memory());
+        let steps = graph.nodes.len();
+        Self { walk, ahead, outputs: Outputs(vec![None; steps]), ended: vec![None; steps] }
+    }
+
+    fn start_what_may(&mut self) {
+        let (graph, run) = (self.walk.graph, self.walk.run);
+        for index in self.walk.take_ready() {
+            let node = graph.nodes[index].clone();
+            let ahead = self.ahead.take(index, &graph.sources[index], &self.ended);
+            let cx = Context::new(node.id(), Act::Make, run);
+            let outputs = self.outputs.clone();
+            self.walk.running.spawn(async move {
+                let began = Instant::now();
+                let mut span = None;
+                let result = bounded(&*node, &cx, ensure(&*node, &cx, &outputs, ahead, &mut span)).await;
+                let span = span.unwrap_or_else(|| Span::After(cx.acted()));
+                Turn { index, result, span, elapsed: began.elapsed() }
+            });
+        }
+    }
+
+    fn end(&mut self, turn: Turn<(How, Made)>) -> Result<(), JournalError> {
+        let Turn { index, result, span, elapsed } = turn;
+        self.walk.spans[index] = span;
+        match result {
+            Ok((how, made)) => {
+                let step = self.walk.graph.nodes[index].id();
+                let entry = Entry::Finished { step: step.into(), how, output: made.value.clone() };
+                self.walk.run.record(entry, What::Finished { step, how, elapsed })?;
+                self.walk.report.count(how);
+                self.walk.schedule.finish(index);
+                self.outputs.0[index] = Some(made.produced);
+                self.ended[index] = Some((how, made.value));
+            }
+            Err(error) => {
+                for blocked in self.walk.failed(index, error, elapsed)? {
+                    self.walk.blocked(blocked, index);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Looks, and makes or mends what is not as wanted. `span` is set when the look that ran ahead
+/// was enough.
+async fn ensure(
+    node: &dyn Node,
+    cx: &Context,
+    outputs: &Outputs,
+    ahead: Option<LookAhead>,
+    span: &mut Option<Span>,
+) -> Result<(How, Made), StepError> {
+    cx.tell(What::Looking { step: node.id() });
+    // Begun by us and never finished: whoever sees it to its end has created it.
+    let past = cx.past();
+    let unfinished = past.ours && past.output.is_none();
+    let how = |otherwise| if unfinished { How::Created } else { otherwise };
+    if let Some(ahead) = ahead
+        && let Some((made, took)) = ahead.ready().await
+    {
+        *span = Some(Span::FromStart(took));
+        return Ok((how(How::Found), made));
+    }
+    cx.begin_acting();
+    let (making, how) = match node.check(cx, outputs).await? {
+        Check::Ready(made) => return Ok((how(How::Found), made)),
+        Check::Missing => (true, How::Created),
+        Check::Differs { changes } => {
+            let changes: Vec<String> = changes.iter().map(ToString::to_string).collect();
+            cx.note(format!("to change: {}", changes.join(", ")));
+            (false, how(How::Changed))
+        }
+        Check::Underway => (false, how(How::Found)),
+        Check::Broken { why } => {
+            cx.note(format!("to mend: {why}"));
+            (false, how(How::Changed))
+        }
+        Check::Foreign { why } => return Err(foreign(node, why)),
+    };
+    if cx.stop.level() >= Level::Gently {
+        return Err(StepError::new(Kind::Interrupted, format!("begin with {}", node.title()))
+            .residue(Residue::Nothing));
+    }
+    cx.start(node.title(), making)?;
+    Ok((how, node.apply(cx, outputs).await?))
+}
+
+fn foreign(node: &dyn Node, why: String) -> StepError {
+    StepError::new(Kind::Foreign, format!("use {}", node.title()))
+        .cause(why)
+        .hint("choose another name, or take the other thing away yourself")
+        .residue(Residue::Nothing)
+}

@@ -1,0 +1,252 @@
+//! Which steps may start. Pure: no clock, no tasks, no I/O.
+
+use std::ops::Range;
+
+/// Where one step stands in a walk over the graph.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stand {
+    Waiting,
+    Running,
+    Done,
+    Failed,
+    Stopped,
+    Blocked,
+}
+
+/// A walk over the steps of a graph, forwards to bring up or backwards to take down.
+///
+/// Steps are numbered in the order they were added, so an edge always points to a smaller number.
+#[derive(Debug, Clone)]
+pub struct Schedule {
+    /// For each step, those that must be done before it.
+    needs: Vec<Vec<usize>>,
+    stand: Vec<Stand>,
+    backward: bool,
+}
+
+impl Schedule {
+    /// A walk in which a step runs after all its sources.
+    ///
+    /// # Panics
+    ///
+    /// When an edge does not point to an earlier step; a graph cannot hold such an edge.
+    pub fn forward(sources: Vec<Vec<usize>>) -> Self {
+        for (index, sources) in sources.iter().enumerate() {
+            assert!(sources.iter().all(|&s| s < index), "an edge of step {index} points forwards");
+        }
+        let stand = vec![Stand::Waiting; sources.len()];
+        Self { needs: sources, stand, backward: false }
+    }
+
+    /// The walk the other way: a step runs after everything that has it as a source.
+    pub fn backward(sources: Vec<Vec<usize>>) -> Self {
+        let Self { needs: sources, stand, .. } = Self::forward(sources);
+        let mut needs = vec![Vec::new(); sources.len()];
+        for (dependant, sources) in sources.iter().enumerate() {
+            for &source in sources {
+                needs[source].push(dependant);
+            }
+        }
+        Self { needs, stand, backward: true }
+    }
+
+    /// Marks every step that may start as running, and names them in walking order.
+    pub fn take_ready(&mut self) -> Vec<usize> {
+        let done = |stand: &[Stand], needs: &[usize]| needs.iter().all(|&n| stand[n] == Stand::Done);
+        let ready: Vec<usize> = self
+            .order()
+            .filter(|&i| self.stand[i] == Stand::Waiting && done(&self.stand, &self.needs[i]))
+            .collect();
+        for &i in &ready {
+            self.stand[i] = Stand::Running;
+        }
+        ready
+    }
+
+    /// Records that a running step reached its end.
+    ///
+    /// # Panics
+    ///
+    /// When the step is not running.
+    pub fn finish(&mut self, index: usize) {
+        self.leave(index, Stand::Done);
+    }
+
+    /// Records that a running step failed, and names the steps this leaves blocked, in walking
+    /// order. A step blocked by an earlier failure is not named again.
+    ///
+    /// # Panics
+    ///
+    /// When the step is not running.
+    pub fn fail(&mut self, index: usize) -> Vec<usize> {
+        self.leave(index, Stand::Failed);
+        let mut blocked = Vec::new();
+        // Walking order puts every step after what it needs, so one pass reaches them all.
+        for i in self.order() {
+            let lost = |&n: &usize| matches!(self.stand[n], Stand::Failed | Stand::Blocked);
+            if self.stand[i] == Stand::Waiting && self.needs[i].iter().any(lost) {
+                self.stand[i] = Stand::Blocked;
+                blocked.push(i);
+            }
+        }
+        blocked
+    }
+
+    /// Records that a running step was interrupted: what needs it stays waiting.
+    ///
+    /// # Panics
+    ///
+    /// When the step is not running.
+    pub fn stop(&mut self, index: usize) {
+        self.leave(index, Stand::Stopped);
+    }
+
+    /// Names the steps that are running, in walking order.
+    pub fn running(&self) -> Vec<usize> {
+        self.order().filter(|&i| self.stand[i] == Stand::Running).collect()
+    }
+
+    /// Tells whether every step reached its end.
+    pub fn complete(&self) -> bool {
+        self.stand.iter().all(|&stand| stand == Stand::Done)
+    }
+
+    /// For each step, those that must be done before it in this walk.
+    pub fn needs(&self) -> &[Vec<usize>] {
+        &self.needs
+    }
+
+    /// The numbers of the steps, each after everything it needs.
+    pub fn order(&self) -> Order {
+        Order { rest: 0..self.needs.len(), backward: self.backward }
+    }
+
+    fn leave(&mut self, index: usize, stand: Stand) {
+        assert_eq!(self.stand[index], Stand::Running, "step {index} ends without running");
+        self.stand[index] = stand;
+    }
+}
+
+/// The numbers of a walk's steps, in walking order.
+#[derive(Debug, Clone)]
+pub struct Order {
+    rest: Range<usize>,
+    backward: bool,
+}
+
+impl Iterator for Order {
+    type Item = usize;
+
+    fn next(&mut self) -> Option<usize> {
+        if self.backward { self.rest.next_back() } else { self.rest.next() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeSet;
+
+    fn diamond() -> Vec<Vec<usize>> {
+        vec![vec![], vec![0], vec![0], vec![1, 2]]
+    }
+
+    #[test]
+    fn a_failure_blocks_only_what_depends_on_it() {
+        let mut s = Schedule::forward(vec![vec![], vec![0], vec![0], vec![1], vec![3]]);
+        assert_eq!(s.take_ready(), [0]);
+        s.finish(0);
+        assert_eq!(s.take_ready(), [1, 2]);
+        assert_eq!(s.fail(1), [3, 4]);
+        assert!(s.take_ready().is_empty());
+        s.finish(2);
+        assert!(!s.complete());
+    }
+
+    #[test]
+    fn what_two_failures_block_is_named_once() {
+        let mut s = Schedule::forward(vec![vec![], vec![], vec![0, 1]]);
+        assert_eq!(s.take_ready(), [0, 1]);
+        assert_eq!(s.fail(0), [2]);
+        assert!(s.fail(1).is_empty());
+    }
+
+    #[test]
+    fn the_way_back_runs_a_step_after_everything_that_needed_it() {
+        let mut s = Schedule::backward(diamond());
+        assert_eq!(s.take_ready(), [3]);
+        s.finish(3);
+        assert_eq!(s.take_ready(), [2, 1]);
+        assert_eq!(s.fail(2), [0]);
+        s.finish(1);
+        assert!(s.take_ready().is_empty());
+    }
+
+    #[test]
+    fn an_interrupted_step_blocks_nothing_and_starts_nothing() {
+        let mut s = Schedule::forward(diamond());
+        s.take_ready();
+        s.stop(0);
+        assert!(s.take_ready().is_empty());
+        assert!(!s.complete());
+    }
+
+    /// Edges of a random graph: each step picks its sources among the earlier ones.
+    fn graphs() -> impl Strategy<Value = Vec<Vec<usize>>> {
+        prop::collection::vec(prop::collection::btree_set(0..12_usize, 0..4), 1..12).prop_map(|picks| {
+            let earlier =
+                |(i, picks): (usize, BTreeSet<usize>)| picks.into_iter().filter(|&p| p < i).collect();
+            picks.into_iter().enumerate().map(earlier).collect()
+        })
+    }
+
+    /// Runs a walk to its end, taking `choices` for which running step ends next and how.
+    fn walk(mut s: Schedule, choices: &[(usize, bool)]) -> (Vec<usize>, BTreeSet<usize>, BTreeSet<usize>) {
+        let (mut ended, mut failed, mut blocked) = (Vec::new(), BTreeSet::new(), BTreeSet::new());
+        let mut choices = choices.iter().cycle();
+        loop {
+            s.take_ready();
+            let running = s.running();
+            if running.is_empty() {
+                return (ended, failed, blocked);
+            }
+            let &(pick, well) = choices.next().expect("cycled");
+            let index = running[pick % running.len()];
+            ended.push(index);
+            if well {
+                s.finish(index);
+            } else {
+                failed.insert(index);
+                for i in s.fail(index) {
+                    assert!(blocked.insert(i), "{i} is named twice");
+                }
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_step_ends_or_is_blocked_and_only_below_a_failure(
+            sources in graphs(),
+            choices in prop::collection::vec((0..8_usize, prop::bool::weighted(0.8)), 1..20),
+            backward: bool,
+        ) {
+            let s = if backward { Schedule::backward(sources) } else { Schedule::forward(sources) };
+            let (needs, order) = (s.needs().to_vec(), s.order());
+            let (ended, failed, blocked) = walk(s, &choices);
+            prop_assert_eq!(ended.len() + blocked.len(), needs.len());
+            for (place, &index) in ended.iter().enumerate() {
+                prop_assert!(needs[index].iter().all(|n| ended[..place].contains(n) && !failed.contains(n)));
+            }
+            let mut lost = failed;
+            for i in order {
+                let below = needs[i].iter().any(|n| lost.contains(n));
+                prop_assert_eq!(blocked.contains(&i), below);
+                if below {
+                    lost.insert(i);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! The engine against a small world of its own: what a run does, what it survives, what it leaves.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
+
+mod ahead;
+mod down;
+mod recorded;
+mod stop;
+mod storm;
+mod up;
+mod waiting;
+mod world;
