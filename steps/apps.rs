@@ -109,12 +109,15 @@ pub(crate) async fn await_deployments(
     let wait = Wait::new("the workloads to become available", Duration::from_secs(10), Duration::from_secs(900));
     for (space, names) in objects::deployments(manifests) {
         let seen = Seen::new();
-        let watch = opened.api.watch_until(&Kind::DEPLOYMENT, Some(&space), Selection::All, |all| {
+        let look = |all: &[DynamicObject]| {
             let outstanding = outstanding(all, &names);
             seen.set(format!("waiting for {}", outstanding.join(", ")));
             outstanding.is_empty().then(|| all.iter().filter_map(readiness::deployment_since).max())
-        });
-        let watch = async { watch.await.doing(format!("watch the Deployments in {space}")) };
+        };
+        let watch = async {
+            let ended = opened.api.watch_until(&Kind::DEPLOYMENT, Some(&space), Selection::All, look).await;
+            ended.doing(format!("watch the Deployments in {space}"))
+        };
         if let Some(since) = cx.attend(wait.clone(), &seen, watch).await? {
             cx.ended_at(since);
         }

@@ -60,11 +60,11 @@ impl Certificate {
         let leaf = Leaf::from_der(&stored.cer).ok();
         HeldCertificate {
             name: self.name.clone(),
-            thumbprint: stored.thumbprint.clone(),
+            thumbprint: stored.thumbprint_sha1_hex.clone(),
             version: stored.version.clone(),
             secret_id: stored.secret_id.clone(),
-            not_after: leaf.as_ref().map_or(Timestamp::MAX, |leaf| leaf.not_after),
-            names: leaf.as_ref().map(|leaf| leaf.names.clone()).unwrap_or_default(),
+            not_after: stored.not_after,
+            names: stored.names.clone(),
             self_signed: leaf.is_some_and(|leaf| leaf.issuer == leaf.subject),
         }
     }
@@ -73,15 +73,18 @@ impl Certificate {
     /// the call itself: a refusal by role is not final until the bound has passed.
     async fn look(&self, cx: &Context, vault: &Vault) -> Result<Option<Stored>, StepError> {
         let what = format!("look at certificate {} in {}", self.name, vault.name);
-        self.once_granted(cx, &what, async || self.vaults.at(&vault.uri)?.certificate(&self.name).await).await
+        self.once_granted(cx, &what, || async { self.vaults.at(&vault.uri)?.certificate(&self.name).await }).await
     }
 
-    async fn once_granted<T>(
+    async fn once_granted<T, F>(
         &self,
         cx: &Context,
         what: &str,
-        call: impl AsyncFn() -> Result<T, ApiError>,
-    ) -> Result<T, StepError> {
+        call: impl Fn() -> F + Send + Sync,
+    ) -> Result<T, StepError>
+    where
+        F: Future<Output = Result<T, ApiError>> + Send,
+    {
         let wait = Wait::new("the grant to take effect", Duration::from_secs(60), Duration::from_secs(900));
         cx.wait_until(wait, async || match call().await {
             Err(error) if error.inner_code.as_deref() == Some("ForbiddenByRbac") => {
@@ -99,6 +102,7 @@ impl Certificate {
 
     fn judge(&self, stored: &Stored) -> Check<HeldCertificate> {
         let held = self.held(stored);
+        let leaf = Leaf::from_der(&stored.cer).ok();
         if let Some(given) = &self.given {
             let wanted = &given.leaf().thumbprint_sha1;
             if held.thumbprint.eq_ignore_ascii_case(wanted) {
@@ -110,7 +114,7 @@ impl Certificate {
             return differs("valid until", &held.not_after.to_string(), "in the future");
         }
         let uncovered: Vec<&String> =
-            self.hosts.iter().filter(|host| !landfall_cloud::certificate::covers(&held.names, host)).collect();
+            self.hosts.iter().filter(|host| !leaf.as_ref().is_some_and(|leaf| leaf.covers(host))).collect();
         if let Some(host) = uncovered.first() {
             return differs("names", &held.names.join(", "), host);
         }
@@ -135,9 +139,11 @@ impl Certificate {
         let mut recovered = false;
         loop {
             let imported = self
-                .once_granted(cx, &what, async || match client.import(&self.name, material).await {
-                    Err(error) if is_soft_deleted(&error) && !recovered => Ok(None),
-                    imported => imported.map(Some),
+                .once_granted(cx, &what, || async {
+                    match client.import(&self.name, material.pfx().expose(), material.password().expose()).await {
+                        Err(error) if is_soft_deleted(&error) && !recovered => Ok(None),
+                        imported => imported.map(Some),
+                    }
                 })
                 .await?;
             if let Some(stored) = imported {

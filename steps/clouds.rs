@@ -2,7 +2,7 @@
 
 use landfall_cloud::{
     ApiError, Meter, Secret,
-    arm::Subscription,
+    arm::Azure,
     kubernetes::Cluster,
     vault::Vaults,
 };
@@ -15,7 +15,7 @@ use crate::cluster_ready::ReadyCluster;
 #[derive(Clone)]
 pub struct Clouds {
     /// Azure Resource Manager, with the subscription chosen.
-    pub azure: Subscription,
+    pub azure: Azure,
     /// The data planes of the vaults.
     pub vaults: Vaults,
     /// The Kubernetes APIs of the clusters.
@@ -28,7 +28,7 @@ pub struct Clouds {
 /// whatever its current context is, nothing is sent there.
 #[derive(Clone)]
 pub struct Clusters {
-    azure: Subscription,
+    azure: Azure,
     meter: Meter,
     pace: f64,
     /// By the cluster's own UID: a cluster made anew under the same name is another one.
@@ -49,7 +49,7 @@ pub struct Opened {
 impl Clusters {
     /// Returns no open cluster yet.
     #[must_use]
-    pub fn new(azure: Subscription, meter: Meter, pace: f64) -> Self {
+    pub fn new(azure: Azure, meter: Meter, pace: f64) -> Self {
         Self { azure, meter, pace, open: Arc::default() }
     }
 
@@ -63,7 +63,7 @@ impl Clusters {
             return Ok(opened.clone());
         }
         let kubeconfig = self.azure.cluster_credential(&cluster.id).await?;
-        let api = Cluster::connect(&kubeconfig, &self.meter, self.pace)?;
+        let api = Cluster::connect(&kubeconfig, &self.meter, self.pace).await?;
         let uid = api.uid().await?;
         let opened = Opened { api, kubeconfig: Arc::new(kubeconfig), uid };
         open.insert(cluster.uid.clone(), opened.clone());

@@ -13,7 +13,7 @@ use crate::{
 };
 use landfall_cloud::{
     ApiErrorKind,
-    arm::{Begun, Condition, Operation, State, Subscription},
+    arm::{Begun, Condition, Operation, State, Azure},
 };
 use landfall_engine::{Check, Context, Kind, Look, Residue, Step, StepError, Undone, Wait};
 use serde::{Deserialize, Serialize};
@@ -22,7 +22,7 @@ use std::time::Duration;
 
 /// Asks Azure for the cluster.
 pub struct Cluster {
-    azure: Subscription,
+    azure: Azure,
     settings: Settings,
 }
 
@@ -112,7 +112,7 @@ impl Cluster {
         let what = self.what();
         let mut asked = false;
         loop {
-            let put = operation::when_free(cx, &what, async || {
+            let put = operation::when_free(cx, &what, || async {
                 match self.azure.put_cluster(group, self.name(), body, condition.clone()).await {
                     Err(error) => match cluster_body::flag_asked_for(&error) {
                         Some(flag) if !asked => Ok(Err(flag)),
@@ -228,9 +228,11 @@ impl Step for Cluster {
         let wait = Wait::new("the cluster to be deleted", Duration::from_secs(300), Duration::from_secs(3600));
         if State::of(&body) != State::Deleting {
             let group = &self.settings.resource_group;
-            let deleting = async || match self.azure.delete_cluster(group, &cluster.name).await {
-                Err(error) if error.kind == ApiErrorKind::NotFound => Ok(Begun::Done(None)),
-                begun => begun,
+            let deleting = || async {
+                match self.azure.delete_cluster(group, &cluster.name).await {
+                    Err(error) if error.kind == ApiErrorKind::NotFound => Ok(Begun::Done(None)),
+                    begun => begun,
+                }
             };
             let begun = operation::when_free(cx, &what, deleting).await?;
             operation::finish(cx, self.azure.arm(), begun, wait.clone(), &what).await?;

@@ -3,7 +3,7 @@
 use crate::{
     cluster::AcceptedCluster, cluster_body, clouds::Clouds, doing::Doing, operation, settings::Settings,
 };
-use landfall_cloud::arm::{State, Subscription};
+use landfall_cloud::arm::{State, Azure};
 use landfall_engine::{Check, Context, Kind, Look, Residue, Step, StepError, Undone, Wait};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -13,7 +13,7 @@ const ADD_ON: &str = "/properties/addonProfiles/azureKeyvaultSecretsProvider/ide
 
 /// Waits for the cluster.
 pub struct ClusterReady {
-    azure: Subscription,
+    azure: Azure,
     group: String,
     name: String,
 }

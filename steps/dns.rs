@@ -3,7 +3,7 @@
 use crate::{clouds::Clouds, doing::Doing, gateways::ProgrammedGateways, settings::Settings};
 use landfall_cloud::{
     ApiErrorKind,
-    arm::{Condition, Record, Subscription, Zone},
+    arm::{Condition, Record, Azure, Zone},
 };
 use landfall_engine::{Change, Check, Context, Kind, Look, Residue, Step, StepError, Undone, Wait};
 use serde::{Deserialize, Serialize};
@@ -17,7 +17,7 @@ const OWNER: &str = "landfall";
 
 /// Publishes the gateways' addresses.
 pub struct Dns {
-    azure: Subscription,
+    azure: Azure,
     environment: String,
     domain: String,
     zone: Option<String>,

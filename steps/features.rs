@@ -1,7 +1,7 @@
 //! Resource providers, and the preview flags that a service may still ask for.
 
 use crate::{clouds::Clouds, doing::Doing};
-use landfall_cloud::arm::{Registration, Subscription};
+use landfall_cloud::arm::{Registration, Azure};
 use landfall_engine::{Check, Context, Kind, Look, Residue, Step, StepError, Undone, Wait};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -21,7 +21,7 @@ const PROVIDERS: [&str; 5] = [
 /// asked for here; a flag that a region still insists on is registered by the cluster step, when
 /// the service names it.
 pub struct Features {
-    azure: Subscription,
+    azure: Azure,
 }
 
 /// The providers that are registered.
@@ -100,7 +100,7 @@ fn registered() -> Registered {
 }
 
 /// Registers a preview flag that the service has asked for, and waits until it has spread.
-pub(crate) async fn enable(cx: &Context, azure: &Subscription, flag: &str) -> Result<(), StepError> {
+pub(crate) async fn enable(cx: &Context, azure: &Azure, flag: &str) -> Result<(), StepError> {
     let (namespace, name) = flag.split_once('/').unwrap_or(("Microsoft.ContainerService", flag));
     let what = format!("register the feature {flag}");
     azure.register_feature(namespace, name).await.doing(&what)?;

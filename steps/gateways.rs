@@ -135,8 +135,9 @@ impl Gateways {
         seen: &Seen,
     ) -> Result<(Vec<ProgrammedGateway>, Option<SystemTime>), StepError> {
         let here = Self { clusters: self.clusters.clone(), manifests: in_space(&self.manifests, space) };
-        let gateways = opened.api.watch_until(&Kind::GATEWAY, Some(space), Selection::All, |live| {
-            let live = typed(live, &Kind::GATEWAY);
+        let (gateway, route) = (Kind::GATEWAY, Kind::HTTP_ROUTE);
+        let gateways = opened.api.watch_until(&gateway, Some(space), Selection::All, |live| {
+            let live = typed(live, &gateway);
             match here.only("Gateway").judge(&live) {
                 Ok(programmed) => Some((programmed, live.iter().filter_map(readiness::gateway_since).max())),
                 Err(outstanding) => {
@@ -145,8 +146,8 @@ impl Gateways {
                 }
             }
         });
-        let routes = opened.api.watch_until(&Kind::HTTP_ROUTE, Some(space), Selection::All, |live| {
-            here.only("HTTPRoute").judge(&typed(live, &Kind::HTTP_ROUTE)).ok().map(|_| ())
+        let routes = opened.api.watch_until(&route, Some(space), Selection::All, |live| {
+            here.only("HTTPRoute").judge(&typed(live, &route)).ok().map(|_| ())
         });
         let both = futures::future::try_join(gateways, routes).await;
         Ok(both.doing(format!("watch the gateways in {space}"))?.0.with_hosts(&here))

@@ -3,7 +3,7 @@
 use crate::doing::Doing;
 use landfall_cloud::{
     ApiErrorKind,
-    arm::{Assignment, Role, Subscription},
+    arm::{Assignment, Role, Azure},
 };
 use landfall_engine::{Check, Context, Kind, Look, Residue, StepError, Undone, Wait};
 use serde::{Deserialize, Serialize};
@@ -30,7 +30,7 @@ pub struct Granted {
 
 /// Looks which of the roles are there already, inherited ones included: what matters is the effect.
 pub(crate) async fn check(
-    azure: &Subscription,
+    azure: &Azure,
     scope: &str,
     principal: &Principal,
     roles: &[Role],
@@ -51,7 +51,7 @@ pub(crate) async fn check(
 /// Grants the roles, all at once.
 pub(crate) async fn apply(
     cx: &Context,
-    azure: &Subscription,
+    azure: &Azure,
     scope: &str,
     principal: &Principal,
     roles: &[Role],
@@ -63,7 +63,7 @@ pub(crate) async fn apply(
 
 async fn grant(
     cx: &Context,
-    azure: &Subscription,
+    azure: &Azure,
     scope: &str,
     principal: &Principal,
     role: Role,
@@ -101,7 +101,7 @@ async fn grant(
 
 /// Takes the assignments away that have the names only we give.
 pub(crate) async fn undo(
-    azure: &Subscription,
+    azure: &Azure,
     granted: &Granted,
     roles: &[Role],
 ) -> Result<Undone, StepError> {
@@ -123,7 +123,7 @@ pub(crate) async fn undo(
 }
 
 /// Who is signed in, as a principal to grant to.
-pub(crate) async fn caller(azure: &Subscription) -> Result<Principal, StepError> {
+pub(crate) async fn caller(azure: &Azure) -> Result<Principal, StepError> {
     let identity = azure.arm().identity().await.doing("learn who is signed in")?;
     if identity.object_id.is_empty() {
         return Err(StepError::new(Kind::Refused, "learn who is signed in")

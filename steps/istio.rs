@@ -58,8 +58,8 @@ impl Step for Istio {
     async fn check(&self, _: &Context, cluster: &ReadyCluster) -> Result<Check<AcceptedClass>, StepError> {
         let opened = self.clusters.open(cluster).await.doing(format!("open cluster {}", cluster.name))?;
         let (istiod, class) = futures::join!(
-            opened.api.get(&Kind::DEPLOYMENT, Some(NAMESPACE), CONTROL_PLANE),
-            opened.api.get(&Kind::GATEWAY_CLASS, None, CLASS),
+            async { opened.api.get(&Kind::DEPLOYMENT, Some(NAMESPACE), CONTROL_PLANE).await },
+            async { opened.api.get(&Kind::GATEWAY_CLASS, None, CLASS).await },
         );
         let istiod = istiod.doing("look at istiod")?;
         // Before AKS has installed the definitions, the API does not know the kind at all.
@@ -98,7 +98,7 @@ impl Step for Istio {
 type Since = Option<std::time::SystemTime>;
 
 async fn await_class(api: &Cluster, seen: &Seen) -> Result<(AcceptedClass, Since), StepError> {
-    let watch = api.watch_until(&Kind::GATEWAY_CLASS, None, Selection::Name(CLASS.to_owned()), |all| {
+    let look = |all: &[DynamicObject]| {
         let class = all.first();
         seen.set(match class.map(readiness::gateway_class) {
             None => format!("GatewayClass {CLASS} is not there yet"),
@@ -106,18 +106,20 @@ async fn await_class(api: &Cluster, seen: &Seen) -> Result<(AcceptedClass, Since
             Some(Readiness::Waiting(why) | Readiness::Broken(why)) => why,
         });
         class.and_then(|class| Some((accepted(class)?, readiness::gateway_class_since(class))))
-    });
-    watch.await.doing(format!("watch GatewayClass {CLASS}"))
+    };
+    let ended = api.watch_until(&Kind::GATEWAY_CLASS, None, Selection::Name(CLASS), look).await;
+    ended.doing(format!("watch GatewayClass {CLASS}"))
 }
 
 async fn await_control_plane(api: &Cluster) -> Result<Since, StepError> {
-    let selection = Selection::Name(CONTROL_PLANE.to_owned());
-    let watch = api.watch_until(&Kind::DEPLOYMENT, Some(NAMESPACE), selection, |all| {
+    let selection = Selection::Name(CONTROL_PLANE);
+    let look = |all: &[DynamicObject]| {
         let istiod = all.first()?;
         matches!(readiness::deployment(istiod), Readiness::Ready(()))
             .then(|| readiness::deployment_since(istiod))
-    });
-    watch.await.doing("watch istiod")
+    };
+    let ended = api.watch_until(&Kind::DEPLOYMENT, Some(NAMESPACE), selection, look).await;
+    ended.doing("watch istiod")
 }
 
 fn accepted(class: &DynamicObject) -> Option<AcceptedClass> {

@@ -9,7 +9,7 @@ use crate::{
 };
 use landfall_cloud::{
     ApiError,
-    arm::{State, Subscription},
+    arm::{State, Azure},
 };
 use landfall_engine::{Change, Check, Context, Kind, Look, Residue, Step, StepError, Undone, Wait};
 use serde::{Deserialize, Serialize};
@@ -18,7 +18,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 /// Brings the vault about.
 pub struct KeyVault {
-    azure: Subscription,
+    azure: Azure,
     group: String,
     location: String,
     tags: BTreeMap<String, String>,

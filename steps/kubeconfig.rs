@@ -61,15 +61,21 @@ impl Step for Kubeconfig {
         Duration::from_secs(300)
     }
 
-    async fn check(&self, _: &Context, cluster: &ReadyCluster) -> Result<Check<Merged>, StepError> {
+    async fn check(&self, cx: &Context, cluster: &ReadyCluster) -> Result<Check<Merged>, StepError> {
         let opened = self.clusters.open(cluster).await.doing(format!("open cluster {}", cluster.name))?;
-        let Some(text) = self.read()? else { return Ok(Check::Missing) };
-        let context = &cluster.name;
-        let added = kubeconfig::added(&text, opened.kubeconfig.expose(), context).map_err(|e| self.refused(&e))?;
-        Ok(match added {
-            Some(added) => Check::Ready(Merged { file: self.file.clone(), added, cluster_uid: opened.uid }),
-            None => Check::Missing,
-        })
+        let existing = self.read()?;
+        let theirs = opened.kubeconfig.expose();
+        if kubeconfig::differs(existing.as_deref(), theirs, &cluster.name) {
+            return Ok(Check::Missing);
+        }
+        // What we put in is remembered as it was put in: a second look cannot tell it from the rest.
+        let remembered = cx.output::<Merged>("kubeconfig");
+        if let Some(merged) = remembered.filter(|merged| merged.file == self.file) {
+            return Ok(Check::Ready(Merged { cluster_uid: opened.uid, ..merged }));
+        }
+        let merged = kubeconfig::merge(existing.as_deref(), theirs, &cluster.name);
+        let added = merged.map_err(|error| self.refused(&error))?.added;
+        Ok(Check::Ready(Merged { file: self.file.clone(), added, cluster_uid: opened.uid }))
     }
 
     async fn apply(&self, _: &Context, cluster: &ReadyCluster) -> Result<Merged, StepError> {
@@ -88,12 +94,14 @@ impl Step for Kubeconfig {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Undone::AlreadyGone),
             Err(error) => return Err(self.failed("read").cause(error.to_string())),
         };
-        let left = kubeconfig::remove(&text, &merged.added).map_err(|error| self.refused(&error))?;
-        if left == text {
-            return Ok(Undone::AlreadyGone);
+        match kubeconfig::remove(&text, &merged.added).map_err(|error| self.refused(&error))? {
+            Some(left) if left == text => return Ok(Undone::AlreadyGone),
+            Some(left) => kubeconfig::write(&merged.file, &left)
+                .map_err(|error| self.failed("write").cause(error.to_string()))?,
+            // The file was made for us, and nobody has put anything else into it.
+            None => std::fs::remove_file(&merged.file)
+                .map_err(|error| self.failed("remove").cause(error.to_string()))?,
         }
-        kubeconfig::write(&merged.file, &left)
-            .map_err(|error| self.failed("write").cause(error.to_string()))?;
         Ok(Undone::Deleted)
     }
 }

@@ -7,7 +7,7 @@ use crate::{
     resource_group::{Group, missing_tags, same_region, tags_of},
     settings::{Network as Wanted, Settings},
 };
-use landfall_cloud::arm::{Condition, State, Subscription};
+use landfall_cloud::arm::{Condition, State, Azure};
 use landfall_engine::{Change, Check, Context, Look, Step, StepError, Undone, Wait};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -15,7 +15,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 /// Brings the network and the subnet about, and never loses a subnet that is not ours.
 pub struct Network {
-    azure: Subscription,
+    azure: Azure,
     group: String,
     location: String,
     tags: BTreeMap<String, String>,
@@ -180,8 +180,8 @@ impl Step for Network {
             Some(etag) => etag.map_or(Condition::None, |etag| Condition::IfMatch(etag.to_owned())),
         };
         let body = self.body(existing);
-        let begun = operation::when_free(cx, &what, async || {
-            self.azure.put_network(&self.group, &self.wanted.name, &body, condition.clone()).await
+        let begun = operation::when_free(cx, &what, || {
+            self.azure.put_network(&self.group, &self.wanted.name, &body, condition.clone())
         })
         .await?;
         let wait =
@@ -204,8 +204,8 @@ impl Step for Network {
         if !others.is_empty() {
             return Ok(Undone::Kept { why: format!("it has subnets that are not ours: {}", others.join(", ")) });
         }
-        let begun = operation::when_free(cx, &what, async || {
-            self.azure.delete_network(&self.group, &subnet.network).await
+        let begun = operation::when_free(cx, &what, || {
+            self.azure.delete_network(&self.group, &subnet.network)
         })
         .await?;
         let wait =

@@ -4,8 +4,7 @@ use crate::doing::Doing;
 use landfall_cloud::{
     ApiError,
     kubernetes::{
-        Cluster, DynamicObject, Force, Kind,
-        manifest::{Manifest, differences},
+        Cluster, DynamicObject, Force, Kind, differences, manifest::Manifest,
     },
 };
 use landfall_engine::{Change, Check, Context, Kind as ErrorKind, Residue, StepError, Undone};
@@ -264,8 +263,7 @@ pub(crate) async fn remove(api: &Cluster, cluster_uid: &str, applied: &Applied) 
     let mut deleted = 0;
     for object in applied.objects.iter().rev() {
         let what = format!("delete {} {}", object.kind, object.name);
-        let (group, version) = object.api_version.rsplit_once('/').unwrap_or(("", &object.api_version));
-        let kind = api.kind_named(group, version, &object.kind).await.doing(&what)?;
+        let kind = api.kind_named(&object.api_version, &object.kind).await.doing(&what)?;
         let Some(kind) = kind else { continue };
         let uid = Some(object.uid.as_str()).filter(|uid| !uid.is_empty());
         match api.delete(&kind, object.namespace.as_deref(), &object.name, uid).await {

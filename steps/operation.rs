@@ -65,7 +65,7 @@ pub(crate) async fn attend(
 ) -> Result<Ended, StepError> {
     cx.wait_until(wait, async || match arm.poll(operation).await {
         Ok(Progress::Running { state, not_before, .. }) => Ok(Look::NotYet { state, not_before }),
-        Ok(Progress::Succeeded { value, ended_at }) => {
+        Ok(Progress::Succeeded { value, ended_at, .. }) => {
             if let Some(at) = ended_at {
                 cx.ended_at(at);
             }
@@ -81,11 +81,14 @@ pub(crate) async fn attend(
 
 /// Makes a request that the service may refuse while another operation runs on the same thing:
 /// that refusal is a reason to wait, not a failure.
-pub(crate) async fn when_free<T>(
+pub(crate) async fn when_free<T, F>(
     cx: &Context,
     what: &str,
-    request: impl AsyncFn() -> Result<T, ApiError>,
-) -> Result<T, StepError> {
+    request: impl Fn() -> F + Send + Sync,
+) -> Result<T, StepError>
+where
+    F: Future<Output = Result<T, ApiError>> + Send,
+{
     let wait = Wait::new("another operation to end", Duration::from_secs(60), Duration::from_secs(1800));
     cx.wait_until(wait, async || match request().await {
         Err(error) if error.kind == ApiErrorKind::Busy => {

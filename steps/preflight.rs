@@ -1,14 +1,14 @@
 //! Refuses in two seconds what would fail in twenty minutes: looks, and touches nothing.
 
 use crate::{clouds::Clouds, doing::Doing, settings::Settings};
-use landfall_cloud::arm::{Offered, Subscription};
+use landfall_cloud::arm::{Offered, Azure};
 use landfall_engine::{Check, Context, Kind, Residue, Step, StepError, Undone};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// Looks whether the way is free.
 pub struct Preflight {
-    azure: Subscription,
+    azure: Azure,
     location: String,
     version: Option<String>,
 }

@@ -5,7 +5,7 @@ use crate::{
     grant::{self, Granted, Principal},
     cluster::AcceptedCluster, network::Subnet,
 };
-use landfall_cloud::arm::{Role, Subscription};
+use landfall_cloud::arm::{Role, Azure};
 use landfall_engine::{Check, Context, Step, StepError, Undone};
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ const ROLES: &[Role] = &[Role::NETWORK_CONTRIBUTOR];
 
 /// Network Contributor on the subnet for the cluster's identity, granted while the cluster is still being made.
 pub struct SubnetRole {
-    azure: Subscription,
+    azure: Azure,
 }
 
 impl SubnetRole {

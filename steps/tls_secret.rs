@@ -79,7 +79,7 @@ impl Step for TlsSecret {
         let wanted = self.wanted(input);
         let (standing, secret) = futures::join!(
             objects::look(&opened.api, &wanted),
-            opened.api.get(&Kind::SECRET, Some(NAMESPACE), SECRET),
+            async { opened.api.get(&Kind::SECRET, Some(NAMESPACE), SECRET).await },
         );
         let secret = secret.doing(format!("look at Secret {SECRET}"))?;
         let live = match standing?.check() {
@@ -118,13 +118,14 @@ async fn await_secret(cx: &Context, opened: &Opened, thumbprint: &str) -> Result
     let wait = Wait::new("the Secret to carry the certificate", Duration::from_secs(70), Duration::from_secs(900));
     let seen = Seen::new();
     seen.set("waiting for the driver to mount the certificate");
-    let selection = Selection::Name(SECRET.to_owned());
-    let secret = opened.api.watch_until(&Kind::SECRET, Some(NAMESPACE), selection, |all| {
+    let selection = Selection::Name(SECRET);
+    let (secrets, events) = (Kind::SECRET, Kind::EVENT);
+    let secret = opened.api.watch_until(&secrets, Some(NAMESPACE), selection, |all| {
         all.iter().find(|secret| carries(secret, thumbprint)).map(|secret| {
             readiness::changed_at(secret).unwrap_or_else(SystemTime::now)
         })
     });
-    let reasons = opened.api.watch_until(&Kind::EVENT, Some(NAMESPACE), Selection::All, |events| {
+    let reasons = opened.api.watch_until(&events, Some(NAMESPACE), Selection::All, |events| {
         if let Some(reason) = events.iter().filter_map(mount_failure).max() {
             seen.set(reason.1);
         }

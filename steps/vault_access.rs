@@ -5,7 +5,7 @@ use crate::{
     grant::{self, Granted, Principal},
     cluster_ready::ReadyCluster, key_vault::Vault,
 };
-use landfall_cloud::arm::{Role, Subscription};
+use landfall_cloud::arm::{Role, Azure};
 use landfall_engine::{Check, Context, Step, StepError, Undone};
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ const ROLES: &[Role] = &[Role::SECRETS_USER, Role::CERTIFICATE_USER];
 
 /// Key Vault Secrets User and Certificate User for the add-on's identity, so that the CSI driver can read.
 pub struct VaultAccess {
-    azure: Subscription,
+    azure: Azure,
 }
 
 impl VaultAccess {

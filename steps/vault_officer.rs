@@ -5,7 +5,7 @@ use crate::{
     grant::{self, Granted, Principal},
     key_vault::Vault,
 };
-use landfall_cloud::arm::{Role, Subscription};
+use landfall_cloud::arm::{Role, Azure};
 use landfall_engine::{Check, Context, Step, StepError, Undone};
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ const ROLES: &[Role] = &[Role::CERTIFICATES_OFFICER];
 
 /// Key Vault Certificates Officer for whoever is signed in, so that the certificate can be imported.
 pub struct VaultOfficer {
-    azure: Subscription,
+    azure: Azure,
 }
 
 impl VaultOfficer {

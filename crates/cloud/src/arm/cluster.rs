@@ -1,7 +1,7 @@
 //! AKS clusters, their credentials, and the Kubernetes versions a region offers.
 
-use super::{Begun, Condition, Subscription};
-use crate::{error::ApiError, secret::Secret};
+use super::{Azure, Begun, Condition};
+use crate::{ApiError, ApiErrorKind, Secret};
 use base64::Engine;
 use serde_json::Value;
 
@@ -51,7 +51,7 @@ impl Offered {
     }
 }
 
-impl Subscription {
+impl Azure {
     /// Returns a cluster's id.
     #[must_use]
     pub fn cluster_id(&self, group: &str, name: &str) -> String {
@@ -101,7 +101,7 @@ impl Subscription {
             Begun::Done(Some(answer)) => decode(&answer),
             _ => None,
         };
-        kubeconfig.ok_or_else(|| ApiError::protocol("the answer holds no kubeconfig"))
+        kubeconfig.ok_or_else(|| ApiError::new(ApiErrorKind::Protocol, "the answer holds no kubeconfig"))
     }
 
     /// Lists the Kubernetes versions a region offers, newest first.

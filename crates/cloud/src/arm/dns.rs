@@ -1,6 +1,6 @@
 //! DNS zones and their A record sets.
 
-use super::{Begun, Condition, Subscription};
+use super::{Azure, Begun, Condition};
 use crate::error::ApiError;
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, net::Ipv4Addr};
@@ -60,7 +60,7 @@ impl Record {
     }
 }
 
-impl Subscription {
+impl Azure {
     /// Lists the zones of the whole subscription. Several may bear one name, in different groups.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! Resource groups.
 
-use super::{Begun, Condition, Subscription};
+use super::{Azure, Begun, Condition};
 use crate::error::ApiError;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 /// The api-version of resource groups and of the list of what is in one.
 pub const API: &str = "2024-11-01";
 
-impl Subscription {
+impl Azure {
     /// Returns a group's id.
     #[must_use]
     pub fn group_id(&self, name: &str) -> String {

@@ -1,13 +1,13 @@
 //! Virtual networks and their subnets.
 
-use super::{Begun, Condition, Subscription};
+use super::{Azure, Begun, Condition};
 use crate::error::ApiError;
 use serde_json::Value;
 
 /// The api-version of virtual networks. From 2023-09-01 on an omitted `subnets` keeps them.
 pub const API: &str = "2025-07-01";
 
-impl Subscription {
+impl Azure {
     /// Returns a network's id.
     #[must_use]
     pub fn network_id(&self, group: &str, name: &str) -> String {

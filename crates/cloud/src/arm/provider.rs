@@ -1,6 +1,6 @@
 //! Resource providers and preview features of a subscription.
 
-use super::{Begun, Subscription};
+use super::{Azure, Begun};
 use crate::error::ApiError;
 use serde_json::Value;
 
@@ -30,7 +30,7 @@ impl Registration {
     }
 }
 
-impl Subscription {
+impl Azure {
     /// Lists every provider with its registration, in one request.
     ///
     /// # Errors

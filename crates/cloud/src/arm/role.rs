@@ -1,6 +1,6 @@
 //! Role assignments: who may do what at which scope.
 
-use super::{Begun, Condition, Subscription};
+use super::{Azure, Begun, Condition};
 use crate::error::ApiError;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -64,7 +64,7 @@ impl Assignment {
     }
 }
 
-impl Subscription {
+impl Azure {
     /// Returns the id an assignment of ours has: a UUIDv5 of scope, principal and role, so that
     /// asking twice is asking for the same thing.
     #[must_use]

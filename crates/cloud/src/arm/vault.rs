@@ -1,13 +1,13 @@
 //! Key vaults, control plane: the vault itself, and those that are deleted but recoverable.
 
-use super::{Begun, Condition, Subscription};
+use super::{Azure, Begun, Condition};
 use crate::error::ApiError;
 use serde_json::Value;
 
 /// The api-version of vaults: the first in which role-based access is the default.
 pub const API: &str = "2026-02-01";
 
-impl Subscription {
+impl Azure {
     /// Returns a vault's id.
     #[must_use]
     pub fn vault_id(&self, group: &str, name: &str) -> String {
