@@ -177,3 +177,15 @@ async fn only_vaults_of_this_cloud_are_talked_to() {
     }
     assert!(vaults.at("https://KV.Vault.Test.localhost").is_ok());
 }
+
+#[test]
+fn every_request_can_wait_on_any_thread() {
+    fn can_move<T: Send>(_: impl FnOnce(Vault, landfall_cloud::Arm) -> T) {}
+    can_move(|vault, _| async move { vault.import("web", b"pfx", "pw").await });
+    can_move(|vault, _| async move { vault.versions("web").await });
+    can_move(|_, arm| async move { arm.list("/subscriptions", "1", &[("$filter", "x")]).await });
+    can_move(
+        |_, arm| async move { arm.put("/x", "1", &json!({}), landfall_cloud::arm::Condition::None).await },
+    );
+    can_move(|_, arm| async move { arm.identity().await });
+}
