@@ -63,3 +63,11 @@ pub const ROTATION: f64 = 120.0;
 pub const TOKEN_LIFETIME_REAL: f64 = 3600.0;
 /// How long the status of an operation can be asked for after its end (RPC: at least 24 h).
 pub const OPERATION_KEPT: f64 = 24.0 * 3600.0;
+/// Deleting a vault as part of its group (inferred; the call by itself answers at once).
+pub const VAULT_DELETE: f64 = 5.0;
+/// From the deletion of a certificate until it is listed as deleted (observed, some seconds).
+pub const CERTIFICATE_DELETE: f64 = 5.0;
+/// Recovering a deleted certificate (observed, some seconds).
+pub const CERTIFICATE_RECOVER: f64 = 5.0;
+/// Changing nothing but the tags of a managed cluster (inferred).
+pub const CLUSTER_TAGS: f64 = 20.0;

@@ -79,12 +79,27 @@ pub(crate) struct Shelf<'a> {
 
 impl Version {
     /// A new version of what was imported; `None` when the leaf's key is of a kind the vault does not keep.
-    pub(crate) fn new(id: String, material: Material, enabled: bool, tags: Option<Value>, at: Moment) -> Option<Self> {
+    pub(crate) fn new(
+        id: String,
+        material: Material,
+        enabled: bool,
+        tags: Option<Value>,
+        at: Moment,
+    ) -> Option<Self> {
         let reading = Reading::of(material.leaf())?;
         let created = at.unix_seconds();
         let Reading { not_before, not_after, .. } = reading;
-        let version =
-            Self { id, material, enabled, created, updated: created, not_before, not_after, tags, keep_order: false };
+        let version = Self {
+            id,
+            material,
+            enabled,
+            created,
+            updated: created,
+            not_before,
+            not_after,
+            tags,
+            keep_order: false,
+        };
         Some(version)
     }
 

@@ -37,7 +37,8 @@ pub(super) fn free(vault: &Vault, name: &str, now: Moment) -> Result<(), Refusal
 pub(super) fn delete(world: &mut World, asked: &Asked<'_>, name: &str) -> Result<Reply, Refusal> {
     let uri = world.vault_uri(asked.vault);
     free(shelf::vault(world, asked), name, asked.now)?;
-    let vault = world.vaults.reachable_mut(asked.vault, asked.now).expect("the request is for a vault that is there");
+    let vault =
+        world.vaults.reachable_mut(asked.vault, asked.now).expect("the request is for a vault that is there");
     let key = name.to_ascii_lowercase();
     let certificate =
         vault.certificates.live.remove(&key).ok_or_else(|| Refusal::not_found("certificate", name))?;
@@ -90,7 +91,8 @@ pub(super) fn get(world: &World, asked: &Asked<'_>, name: &str) -> Result<Reply,
 pub(super) fn recover(world: &mut World, asked: &Asked<'_>, name: &str) -> Result<Reply, Refusal> {
     let uri = world.vault_uri(asked.vault);
     find(shelf::vault(world, asked), name, asked.now)?;
-    let vault = world.vaults.reachable_mut(asked.vault, asked.now).expect("its certificate has just been found");
+    let vault =
+        world.vaults.reachable_mut(asked.vault, asked.now).expect("its certificate has just been found");
     let deleted =
         vault.certificates.deleted.get_mut(&name.to_ascii_lowercase()).expect("it has just been found");
     deleted.recovered = Some(asked.timing.after(asked.now, durations::CERTIFICATE_RECOVER));
@@ -108,7 +110,8 @@ pub(super) fn purge(world: &mut World, asked: &Asked<'_>, name: &str) -> Result<
                        service will automatically purge it after the retention period has passed.";
         return Err(Refusal::inner(403, "Forbidden", "ForbiddenByPolicy", message));
     }
-    let vault = world.vaults.reachable_mut(asked.vault, asked.now).expect("its certificate has just been found");
+    let vault =
+        world.vaults.reachable_mut(asked.vault, asked.now).expect("its certificate has just been found");
     vault.certificates.deleted.remove(&name.to_ascii_lowercase());
     Ok(Reply::empty(204))
 }

@@ -16,14 +16,15 @@ use crate::world::World;
 /// # Errors
 /// 400 `BadParameter` in the service's words, 409 while the name is held by a deleted certificate.
 pub(super) fn import(world: &mut World, asked: &Asked<'_>, name: &str) -> Result<Reply, Refusal> {
-    let body: Value = asked
-        .request
-        .json()
-        .map_err(|_| Refusal::parameter("Property value has invalid value. The request body is not valid JSON."))?;
+    let body: Value = asked.request.json().map_err(|_| {
+        Refusal::parameter("Property value has invalid value. The request body is not valid JSON.")
+    })?;
     deleted::free(shelf::vault(world, asked), name, asked.now)?;
     let material = material(&body)?;
     let reading = Reading::of(material.leaf()).ok_or_else(|| {
-        Refusal::parameter("The specified X.509 certificate has a key that is not supported. Use RSA or an EC key.")
+        Refusal::parameter(
+            "The specified X.509 certificate has a key that is not supported. Use RSA or an EC key.",
+        )
     })?;
     if reading.not_after <= asked.now.unix_seconds() {
         return Err(Refusal::parameter(format!(
@@ -37,9 +38,11 @@ pub(super) fn import(world: &mut World, asked: &Asked<'_>, name: &str) -> Result
     let enabled = body["attributes"]["enabled"].as_bool().unwrap_or(true);
     let tags = body.get("tags").filter(|tags| tags.is_object()).cloned();
     let id = world.hex("certificate-version");
-    let mut version = Version::new(id, material, enabled, tags, asked.now).expect("its leaf has just been read");
+    let mut version =
+        Version::new(id, material, enabled, tags, asked.now).expect("its leaf has just been read");
     version.keep_order = keeps_order(&body);
-    let vault = world.vaults.reachable_mut(asked.vault, asked.now).expect("the request is for a vault that is there");
+    let vault =
+        world.vaults.reachable_mut(asked.vault, asked.now).expect("the request is for a vault that is there");
     let key = name.to_ascii_lowercase();
     let certificate = vault.certificates.live.entry(key).or_insert_with(|| Certificate {
         name: name.to_owned(),

@@ -63,7 +63,9 @@ pub(crate) enum Unreadable {
     )]
     Pem,
     /// No private key at all.
-    #[error("Private key is not specified in the specified X.509 {0} certificate content. Please specify private key in the X.509 certificate content.")]
+    #[error(
+        "Private key is not specified in the specified X.509 {0} certificate content. Please specify private key in the X.509 certificate content."
+    )]
     NoKey(&'static str),
     /// None of the certificates belongs to the key.
     #[error("The specified X.509 certificate content does not contain a certificate for the private key.")]
@@ -128,7 +130,8 @@ impl Material {
         content_type: &str,
         keep_order: bool,
     ) -> Result<Material, Unreadable> {
-        let public = public_half(&key.0).ok_or(if content_type == PEM { Unreadable::Pem } else { Unreadable::Pfx })?;
+        let public =
+            public_half(&key.0).ok_or(if content_type == PEM { Unreadable::Pem } else { Unreadable::Pfx })?;
         let mut leaf =
             certificates.iter().position(|der| certifies(&der.0, &public)).ok_or(Unreadable::NoLeaf)?;
         if !keep_order {
@@ -221,8 +224,7 @@ pub(crate) mod tests {
         let given = STANDARD.decode(fixture("chain.pfx")).unwrap();
         let given = Pkcs12Archive::from_pkcs12(&given, "correct-horse").unwrap();
         let material = Material::read(&fixture("chain.pfx"), "correct-horse", false).unwrap();
-        let out =
-            Pkcs12Archive::from_pkcs12(&STANDARD.decode(&material.secret).unwrap(), "").unwrap();
+        let out = Pkcs12Archive::from_pkcs12(&STANDARD.decode(&material.secret).unwrap(), "").unwrap();
         assert_eq!(out.keys[0].key.as_der(), given.keys[0].key.as_der());
         let mut chain: Vec<_> = out.certs.iter().map(|bag| bag.cert.as_der().to_vec()).collect();
         assert_eq!(chain, material.certificates());
@@ -235,8 +237,12 @@ pub(crate) mod tests {
     #[test]
     fn the_thumbprint_is_the_one_openssl_prints() {
         let material = Material::read(&fixture("chain.pfx"), "correct-horse", false).unwrap();
-        let hex: String =
-            URL_SAFE_NO_PAD.decode(material.x5t()).unwrap().iter().map(|byte| format!("{byte:02X}")).collect();
+        let hex: String = URL_SAFE_NO_PAD
+            .decode(material.x5t())
+            .unwrap()
+            .iter()
+            .map(|byte| format!("{byte:02X}"))
+            .collect();
         assert_eq!(hex, include_str!("../../tests/fixtures/chain.sha1").trim());
     }
 
@@ -262,7 +268,10 @@ pub(crate) mod tests {
         assert_eq!((plain.secret.as_str(), plain.content_type.as_str()), (text, PEM));
         assert_eq!(wrapped.secret, text);
         assert_eq!(plain.certificates().len(), 3);
-        assert_eq!(plain.leaf(), Material::read(&fixture("chain.pfx"), "correct-horse", false).unwrap().leaf());
+        assert_eq!(
+            plain.leaf(),
+            Material::read(&fixture("chain.pfx"), "correct-horse", false).unwrap().leaf()
+        );
         assert!(!plain.key().is_empty());
     }
 

@@ -26,7 +26,8 @@ use refusal::Refusal;
 use route::Target;
 
 /// The api-versions of the data plane.
-const VERSIONS: &[&str] = &["7.0", "7.1", "7.2", "7.3", "7.4", "7.5", "7.6", "2025-06-01-preview", "2025-07-01"];
+const VERSIONS: &[&str] =
+    &["7.0", "7.1", "7.2", "7.3", "7.4", "7.5", "7.6", "2025-06-01-preview", "2025-07-01"];
 
 /// One request to a vault, past its checks.
 struct Asked<'a> {
@@ -56,10 +57,7 @@ pub fn serve(world: &mut World, vault: &str, request: &Request, now: Moment, tim
         .with_header("x-ms-client-request-id", &echoed)
         .with_header("x-ms-request-id", &id)
         .with_header("x-ms-keyvault-service-version", "1.9.2000.1")
-        .with_header(
-            "x-ms-keyvault-network-info",
-            "conn_type=Ipv4;addr=127.0.0.1;act_addr_fam=InterNetwork;",
-        )
+        .with_header("x-ms-keyvault-network-info", "conn_type=Ipv4;addr=127.0.0.1;act_addr_fam=InterNetwork;")
 }
 
 fn answer(world: &mut World, asked: &Asked<'_>) -> Result<Reply, Refusal> {

@@ -24,7 +24,9 @@ pub(super) fn reply(world: &World, asked: &Asked<'_>, items: &[Value]) -> Result
     };
     let from = match asked.request.query("$skiptoken") {
         None => 0,
-        Some(token) => read_token(token).ok_or_else(|| Refusal::parameter("The value of $skiptoken is not valid."))?,
+        Some(token) => {
+            read_token(token).ok_or_else(|| Refusal::parameter("The value of $skiptoken is not valid."))?
+        }
     };
     let page: Vec<&Value> = items.iter().skip(from).take(size).collect();
     let next = (from + page.len() < items.len()).then(|| {

@@ -41,9 +41,9 @@ impl Reading {
         key.insert("exportable".into(), json!(wish("/key_props/exportable").unwrap_or(true)));
         key.extend(self.key.clone());
         key.insert("reuse_key".into(), json!(wish("/key_props/reuse_key").unwrap_or(false)));
-        let actions = wished.and_then(|policy| policy.get("lifetime_actions")).cloned().unwrap_or_else(|| {
-            json!([{"trigger": {"lifetime_percentage": 80}, "action": {"action_type": "EmailContacts"}}])
-        });
+        let actions = wished.and_then(|policy| policy.get("lifetime_actions")).cloned().unwrap_or_else(
+            || json!([{"trigger": {"lifetime_percentage": 80}, "action": {"action_type": "EmailContacts"}}]),
+        );
         json!({
             "id": id,
             "key_props": key,
@@ -153,7 +153,8 @@ fn extended(certificate: &X509Certificate<'_>) -> Vec<String> {
         (usage.time_stamping, "1.3.6.1.5.5.7.3.8"),
         (usage.ocsp_signing, "1.3.6.1.5.5.7.3.9"),
     ];
-    let mut all: Vec<String> = known.iter().filter(|(set, _)| *set).map(|(_, oid)| (*oid).to_owned()).collect();
+    let mut all: Vec<String> =
+        known.iter().filter(|(set, _)| *set).map(|(_, oid)| (*oid).to_owned()).collect();
     all.extend(usage.other.iter().map(ToString::to_string));
     all
 }
@@ -216,7 +217,8 @@ mod tests {
     fn what_the_caller_wished_wins_over_what_was_derived() {
         let material = Material::read(&fixture("ec.pfx"), "correct-horse", false).unwrap();
         let wished = json!({"key_props": {"exportable": false}});
-        let policy = Reading::of(material.leaf()).unwrap().policy("id", "application/x-pkcs12", Some(&wished), 7);
+        let policy =
+            Reading::of(material.leaf()).unwrap().policy("id", "application/x-pkcs12", Some(&wished), 7);
         assert_eq!(policy["key_props"]["exportable"], false);
     }
 }

@@ -25,15 +25,19 @@ impl Vaults for VaultsOf<'_> {
         version: Option<&str>,
     ) -> Result<VaultObject, VaultRefusal> {
         let world = self.0;
-        let unknown = |code: &str, status: u16, body: String| VaultRefusal { status, code: code.to_owned(), body };
+        let unknown =
+            |code: &str, status: u16, body: String| VaultRefusal { status, code: code.to_owned(), body };
         let vault = world
             .vaults
             .reachable(&vault.to_ascii_lowercase(), at)
             .ok_or_else(|| unknown("", 0, format!("lookup {}: no such host", world.vault_uri(vault))))?;
-        let principal = world
-            .directory
-            .by_client_id(client_id)
-            .ok_or_else(|| unknown("invalid_request", 400, r#"{"error":"invalid_request","error_description":"Identity not found"}"#.to_owned()))?;
+        let principal = world.directory.by_client_id(client_id).ok_or_else(|| {
+            unknown(
+                "invalid_request",
+                400,
+                r#"{"error":"invalid_request","error_description":"Identity not found"}"#.to_owned(),
+            )
+        })?;
         let caller = Caller {
             object_id: principal.object_id.clone(),
             tenant: world.directory.tenant.clone(),

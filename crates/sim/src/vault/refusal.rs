@@ -33,7 +33,12 @@ impl Refusal {
     }
 
     /// A 403 or 409 with its inner code.
-    pub(crate) fn inner(status: u16, code: &'static str, inner: &'static str, message: impl Into<String>) -> Self {
+    pub(crate) fn inner(
+        status: u16,
+        code: &'static str,
+        inner: &'static str,
+        message: impl Into<String>,
+    ) -> Self {
         Self { inner: Some(inner), ..Self::new(status, code, message) }
     }
 
@@ -55,7 +60,8 @@ impl Refusal {
     /// A 401 with the challenge that tells tenant and resource.
     pub(crate) fn unauthorized(world: &World, why: Refused) -> Self {
         let authority = format!("{}/{}", world.origin("login"), world.directory.tenant);
-        let mut challenge = format!(r#"Bearer authorization="{authority}", resource="{}""#, world.vault_audience());
+        let mut challenge =
+            format!(r#"Bearer authorization="{authority}", resource="{}""#, world.vault_audience());
         let message = match why {
             Refused::Missing => "AKV10000: Request is missing a Bearer or PoP token.".to_owned(),
             Refused::WrongAudience => {
@@ -64,7 +70,9 @@ impl Refusal {
             Refused::Expired(at) => format!("AKV10046: The token expired at {}.", at.rfc3339()),
             Refused::Malformed | Refused::BadSignature => {
                 let tenant = &world.directory.tenant;
-                format!("AKV10032: Invalid issuer. Expected one of https://sts.windows.net/{tenant}/, found another one.")
+                format!(
+                    "AKV10032: Invalid issuer. Expected one of https://sts.windows.net/{tenant}/, found another one."
+                )
             }
         };
         if why != Refused::Missing {
@@ -74,7 +82,13 @@ impl Refusal {
     }
 
     /// A 403 of a vault that asks the role assignments.
-    pub(crate) fn by_roles(caller: &Caller, action: &str, resource: &str, vault: &str, location: &str) -> Self {
+    pub(crate) fn by_roles(
+        caller: &Caller,
+        action: &str,
+        resource: &str,
+        vault: &str,
+        location: &str,
+    ) -> Self {
         let who = whom(caller);
         let message = [
             "Caller is not authorized to perform action on resource.",
@@ -93,7 +107,13 @@ impl Refusal {
     }
 
     /// A 403 of a vault that asks its own access policies.
-    pub(crate) fn by_policy(caller: &Caller, collection: &str, permission: &str, vault: &str, location: &str) -> Self {
+    pub(crate) fn by_policy(
+        caller: &Caller,
+        collection: &str,
+        permission: &str,
+        vault: &str,
+        location: &str,
+    ) -> Self {
         let message = format!(
             "The user, group or application '{}' does not have {collection} {permission} permission on key vault \
              '{vault};location={location}'. For help resolving this issue, please see \

@@ -109,7 +109,9 @@ fn in_deleted(method: &Method, rest: &[&str]) -> Result<Understood, Refusal> {
     match (method, rest) {
         (&Method::GET, []) => Ok((Wish::List, Act::ListDeleted, None)),
         (&Method::GET, [_]) => Ok((Wish::Get, Act::GetDeleted, None)),
-        (&Method::POST, [_, act]) if act.eq_ignore_ascii_case("recover") => Ok((Wish::Recover, Act::Recover, None)),
+        (&Method::POST, [_, act]) if act.eq_ignore_ascii_case("recover") => {
+            Ok((Wish::Recover, Act::Recover, None))
+        }
         (&Method::DELETE, [_]) => Ok((Wish::Purge, Act::Purge, None)),
         _ => Err(not_allowed(method)),
     }

@@ -24,7 +24,12 @@ pub(super) fn list(world: &World, asked: &Asked<'_>, collection: &str) -> Result
 }
 
 /// Lists all versions of one object. Nothing is listed of what does not exist.
-pub(super) fn versions(world: &World, asked: &Asked<'_>, collection: &str, name: &str) -> Result<Reply, Refusal> {
+pub(super) fn versions(
+    world: &World,
+    asked: &Asked<'_>,
+    collection: &str,
+    name: &str,
+) -> Result<Reply, Refusal> {
     let vault = vault(world, asked);
     let uri = world.vault_uri(asked.vault);
     let shelf = vault.shelf(&uri);
@@ -37,7 +42,13 @@ pub(super) fn versions(world: &World, asked: &Asked<'_>, collection: &str, name:
     page::reply(world, asked, &items)
 }
 
-fn listed(certificate: &Certificate, version: &Version, shelf: &Shelf<'_>, collection: &str, versioned: bool) -> Value {
+fn listed(
+    certificate: &Certificate,
+    version: &Version,
+    shelf: &Shelf<'_>,
+    collection: &str,
+    versioned: bool,
+) -> Value {
     let item = certificate.item(version, shelf, versioned);
     let of = |id: &str| json!(id.replacen("/certificates/", &format!("/{collection}/"), 1));
     let id = of(item["id"].as_str().unwrap_or_default());
@@ -121,8 +132,10 @@ pub(super) fn update(
     let body: Value = asked.request.json().map_err(|error| Refusal::parameter(error.to_string()))?;
     find(vault(world, asked), "certificates", name, version)?;
     let uri = world.vault_uri(asked.vault);
-    let vault = world.vaults.reachable_mut(asked.vault, asked.now).expect("its certificate has just been found");
-    let certificate = vault.certificates.live.get_mut(&name.to_ascii_lowercase()).expect("it has just been found");
+    let vault =
+        world.vaults.reachable_mut(asked.vault, asked.now).expect("its certificate has just been found");
+    let certificate =
+        vault.certificates.live.get_mut(&name.to_ascii_lowercase()).expect("it has just been found");
     let newest = certificate.newest().id.clone();
     let wanted = version.map_or(newest, str::to_ascii_lowercase);
     for version in certificate.versions.iter_mut().filter(|version| version.id == wanted) {

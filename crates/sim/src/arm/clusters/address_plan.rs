@@ -50,7 +50,10 @@ pub(crate) fn services(profile: &Value) -> Result<Option<Ipv4Net>, ArmError> {
             .with_target("networkProfile.serviceCidr")
     })?;
     if range.prefix_len() < 12 || FORBIDDEN.iter().any(|other| overlap(range, net(other))) {
-        let why = format!("The service CIDR '{cidr}' must be smaller than /12 and outside of {}.", FORBIDDEN.join(", "));
+        let why = format!(
+            "The service CIDR '{cidr}' must be smaller than /12 and outside of {}.",
+            FORBIDDEN.join(", ")
+        );
         return Err(bad("InvalidServiceCidr", why).with_target("networkProfile.serviceCidr"));
     }
     let address: Option<Ipv4Addr> = dns.parse().ok();
@@ -90,12 +93,16 @@ pub(crate) fn subnet(
         );
         return Err(bad("InvalidSubnetLocation", why).with_target("agentPoolProfile.vnetSubnetID"));
     }
-    if let Some(services) = services.filter(|services| subnet.network.iter().any(|range| overlap(*services, *range))) {
+    if let Some(services) =
+        services.filter(|services| subnet.network.iter().any(|range| overlap(*services, *range)))
+    {
         let why = format!(
             "The specified service CIDR {services} is conflicted with an existing subnet CIDR {}.",
             subnet.range
         );
-        return Err(bad("ServiceCidrOverlapExistingSubnetsCidr", why).with_target("networkProfile.serviceCIDR"));
+        return Err(
+            bad("ServiceCidrOverlapExistingSubnetsCidr", why).with_target("networkProfile.serviceCIDR")
+        );
     }
     let available = (1_u64 << (32 - u32::from(subnet.range.prefix_len()))).saturating_sub(KEPT);
     if needed > available {
@@ -158,7 +165,11 @@ mod tests {
     fn a_subnet_too_small_is_refused_with_both_figures() {
         let refusal = subnet("/x/snet", &small("10.0.0.0/26"), "eastus", None, 124).unwrap_err();
         assert_eq!(refusal.code, "InsufficientSubnetSize");
-        assert!(refusal.message.contains("Pre-allocated IPs 124 exceeds IPs available 59"), "{}", refusal.message);
+        assert!(
+            refusal.message.contains("Pre-allocated IPs 124 exceeds IPs available 59"),
+            "{}",
+            refusal.message
+        );
         assert!(subnet("/x/snet", &small("10.0.0.0/25"), "eastus", None, 123).is_ok());
     }
 
@@ -180,7 +191,8 @@ mod tests {
 
     #[test]
     fn the_dns_address_lies_in_the_service_range_and_is_not_its_first() {
-        let check = |cidr: &str, dns: &str| code(services(&json!({"serviceCidr": cidr, "dnsServiceIP": dns})));
+        let check =
+            |cidr: &str, dns: &str| code(services(&json!({"serviceCidr": cidr, "dnsServiceIP": dns})));
         assert_eq!(check("10.1.0.0/16", "10.1.0.10"), "");
         assert_eq!(check("10.1.0.0/16", "10.1.0.1"), "DnsServiceIpOutOfServiceCidr");
         assert_eq!(check("10.1.0.0/16", "10.2.0.10"), "DnsServiceIpOutOfServiceCidr");

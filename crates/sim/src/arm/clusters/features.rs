@@ -43,7 +43,9 @@ fn addons(profiles: &Value) -> Result<(), ArmError> {
 }
 
 fn key_vault(config: &Value) -> Result<(), ArmError> {
-    if let Some(text) = config["enableSecretRotation"].as_str().filter(|text| !matches!(*text, "true" | "false")) {
+    if let Some(text) =
+        config["enableSecretRotation"].as_str().filter(|text| !matches!(*text, "true" | "false"))
+    {
         let why = format!("'{text}' is not a valid value, it must be 'true' or 'false'.");
         return Err(parameter("addonProfiles.azureKeyvaultSecretsProvider.config.enableSecretRotation", why));
     }
@@ -64,10 +66,9 @@ pub(crate) fn go_seconds(text: &str) -> Option<f64> {
         let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
         let number: f64 = rest[..digits].parse().ok()?;
         rest = &rest[digits..];
-        let (unit, scale) =
-            [("ms", 0.001), ("s", 1.0), ("m", 60.0), ("h", 3600.0)].into_iter().find(|(unit, _)| {
-                rest.starts_with(unit)
-            })?;
+        let (unit, scale) = [("ms", 0.001), ("s", 1.0), ("m", 60.0), ("h", 3600.0)]
+            .into_iter()
+            .find(|(unit, _)| rest.starts_with(unit))?;
         total += number * scale;
         rest = &rest[unit.len()..];
     }
@@ -90,7 +91,10 @@ fn ingress(properties: &Value) -> Result<(), ArmError> {
     let one_of = |value: &Value, known: &[&str]| value.as_str().is_none_or(|value| known.contains(&value));
     let installation = &profile["gatewayAPI"]["installation"];
     if !one_of(installation, &["Standard", "Disabled"]) {
-        return Err(parameter("ingressProfile.gatewayAPI.installation", format!("{installation} is not supported.")));
+        return Err(parameter(
+            "ingressProfile.gatewayAPI.installation",
+            format!("{installation} is not supported."),
+        ));
     }
     let mode = &profile["webAppRouting"]["gatewayAPIImplementations"]["appRoutingIstio"]["mode"];
     if !one_of(mode, &["Enabled", "Disabled"]) {
@@ -105,7 +109,8 @@ fn ingress(properties: &Value) -> Result<(), ArmError> {
         return Err(bad("BadRequest", message).with_target("ingressProfile.gatewayAPI.installation"));
     }
     if properties["serviceMeshProfile"]["mode"] == "Istio" {
-        let message = "App routing Istio and the Istio service mesh add-on cannot be enabled at the same time.";
+        let message =
+            "App routing Istio and the Istio service mesh add-on cannot be enabled at the same time.";
         return Err(bad("BadRequest", message).with_target("serviceMeshProfile.mode"));
     }
     Ok(())

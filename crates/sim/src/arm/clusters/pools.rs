@@ -25,7 +25,8 @@ pub(crate) fn check(properties: &Value) -> Result<(), ArmError> {
             return Err(parameter("agentPoolProfile.name", "two agent pools have the same name."));
         }
     }
-    if pools.iter().any(|pool| pool["mode"].as_str().is_some_and(|mode| mode.eq_ignore_ascii_case("System"))) {
+    if pools.iter().any(|pool| pool["mode"].as_str().is_some_and(|mode| mode.eq_ignore_ascii_case("System")))
+    {
         return Ok(());
     }
     let message = "There has to be at least one system agent pool. Please see https://aka.ms/aks/system-node-pool for more details.";
@@ -42,7 +43,10 @@ fn check_one(pool: &Value) -> Result<(), ArmError> {
     one_of(pool, "osDiskType", &["Managed", "Ephemeral"])?;
     size(pool["vmSize"].as_str().unwrap_or_default())?;
     if let Some(pods) = whole(pool, "maxPods")?.filter(|pods| !(10..=250).contains(pods)) {
-        return Err(parameter("agentPoolProfile.maxPods", format!("{pods} is outside of the range from 10 to 250.")));
+        return Err(parameter(
+            "agentPoolProfile.maxPods",
+            format!("{pods} is outside of the range from 10 to 250."),
+        ));
     }
     nodes(pool)
 }
@@ -107,9 +111,10 @@ fn nodes(pool: &Value) -> Result<(), ArmError> {
         }
         return match count.unwrap_or(1) {
             count if (least..=1000).contains(&count) => Ok(()),
-            count => {
-                Err(parameter("agentPoolProfile.count", format!("{count} is outside of the range from {least} to 1000.")))
-            }
+            count => Err(parameter(
+                "agentPoolProfile.count",
+                format!("{count} is outside of the range from {least} to 1000."),
+            )),
         };
     }
     let (Some(low), Some(high)) = (low, high) else {
@@ -117,7 +122,9 @@ fn nodes(pool: &Value) -> Result<(), ArmError> {
         return Err(parameter("agentPoolProfile.minCount", why));
     };
     if low < least || low > high || high > 1000 {
-        let why = format!("minCount {low} must be at least {least} and not above maxCount {high}, which must not be above 1000.");
+        let why = format!(
+            "minCount {low} must be at least {least} and not above maxCount {high}, which must not be above 1000."
+        );
         return Err(parameter("agentPoolProfile.minCount", why));
     }
     match count {

@@ -15,7 +15,8 @@ pub(crate) fn parameter(target: &str, why: impl std::fmt::Display) -> ArmError {
 
 /// A 400 about a property that never changes.
 pub(crate) fn change(property: &str) -> ArmError {
-    bad("PropertyChangeNotAllowed", format!("Changing property '{property}' is not allowed.")).with_target(property)
+    bad("PropertyChangeNotAllowed", format!("Changing property '{property}' is not allowed."))
+        .with_target(property)
 }
 
 /// Another write is still running: what every write but a PUT gets.

@@ -79,7 +79,8 @@ fn dns_prefix(properties: &Value) -> Result<(), ArmError> {
     };
     let edge = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric());
     let inner = prefix.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
-    if (1..=54).contains(&prefix.len()) && inner && edge(prefix.chars().next()) && edge(prefix.chars().last()) {
+    if (1..=54).contains(&prefix.len()) && inner && edge(prefix.chars().next()) && edge(prefix.chars().last())
+    {
         return Ok(());
     }
     let why = format!(
@@ -96,7 +97,8 @@ fn identity(body: &Value) -> Result<(), ArmError> {
         "SystemAssigned" | "UserAssigned" => Ok(()),
         "None" if principal.is_some_and(|id| id != "msi") => Ok(()),
         "None" => {
-            let message = "Either a managed identity or a service principal must be given for the managed cluster.";
+            let message =
+                "Either a managed identity or a service principal must be given for the managed cluster.";
             Err(bad("BadRequest", message).with_target("identity"))
         }
         other => Err(parameter("identity.type", format!("'{other}' is not an identity type."))),
@@ -108,7 +110,9 @@ fn tier(body: &Value) -> Result<(), ArmError> {
     let one_of = |value: &Value, known: &[&str]| {
         value.as_str().is_none_or(|value| known.iter().any(|known| known.eq_ignore_ascii_case(value)))
     };
-    if !one_of(&sku["name"], &["Base", "Automatic"]) || !one_of(&sku["tier"], &["Free", "Standard", "Premium"]) {
+    if !one_of(&sku["name"], &["Base", "Automatic"])
+        || !one_of(&sku["tier"], &["Free", "Standard", "Premium"])
+    {
         let message = format!("The managed cluster sku {sku} is not supported.");
         return Err(bad("InvalidSku", message).with_target("sku"));
     }
@@ -132,11 +136,14 @@ fn version(case: &Case<'_>) -> Result<(), ArmError> {
         offered(case, wished, "K8sVersionNotSupported")?;
     }
     for pool in properties["agentPoolProfiles"].as_array().into_iter().flatten() {
-        let Some(wished) = pool["orchestratorVersion"].as_str().filter(|version| !version.is_empty()) else { continue };
+        let Some(wished) = pool["orchestratorVersion"].as_str().filter(|version| !version.is_empty()) else {
+            continue;
+        };
         offered(case, wished, "AgentPoolK8sVersionNotSupported")?;
         let minor = |version: &str| version.split('.').take(2).map(str::to_owned).collect::<Vec<_>>();
         if let Some(control) = control.filter(|control| minor(control) < minor(wished)) {
-            let message = format!("Node pool version {wished} and control plane version {control} are incompatible.");
+            let message =
+                format!("Node pool version {wished} and control plane version {control} are incompatible.");
             return Err(bad("NodePoolMcVersionIncompatible", message));
         }
     }
@@ -152,7 +159,11 @@ fn offered(case: &Case<'_>, wished: &str, code: &str) -> Result<(), ArmError> {
     };
     let long = case.body["properties"]["supportPlan"] == calendar::LONG_TERM && premium(case.body);
     // A running cluster keeps its version when it leaves community support; only new ones are turned away.
-    if case.update || long || release.community(case.today) || release.minor == calendar::default_release(case.today).minor {
+    if case.update
+        || long
+        || release.community(case.today)
+        || release.minor == calendar::default_release(case.today).minor
+    {
         return Ok(());
     }
     let message = format!(
@@ -175,8 +186,11 @@ fn networks(case: &Case<'_>) -> Result<(), ArmError> {
     let ids: BTreeSet<&str> = pools().filter_map(|pool| pool["vnetSubnetID"].as_str()).collect();
     for id in ids {
         let Some(subnet) = (case.subnet)(id) else {
-            let message = format!("The subnet '{id}' could not be found. Please make sure the virtual network and its subnet exist.");
-            return Err(ArmError::aks(404, "VnetSubnetNotFound", message).with_target("agentPoolProfile.vnetSubnetID"));
+            let message = format!(
+                "The subnet '{id}' could not be found. Please make sure the virtual network and its subnet exist."
+            );
+            return Err(ArmError::aks(404, "VnetSubnetNotFound", message)
+                .with_target("agentPoolProfile.vnetSubnetID"));
         };
         let here = pools().filter(|pool| pool["vnetSubnetID"] == id);
         let needed = here.map(|pool| address_plan::needed(pool, overlay)).sum();
@@ -190,7 +204,8 @@ fn node_group(case: &Case<'_>) -> Result<(), ArmError> {
     let named = case.body["properties"]["nodeResourceGroup"].as_str().map(str::to_owned);
     let group = named.unwrap_or_else(|| defaults::node_group(case.group, case.name, location));
     let alphabet = |c: char| c.is_alphanumeric() || "_-.()".contains(c);
-    if group.is_empty() || group.chars().count() > 80 || !group.chars().all(alphabet) || group.ends_with('.') {
+    if group.is_empty() || group.chars().count() > 80 || !group.chars().all(alphabet) || group.ends_with('.')
+    {
         let why = format!("node resource group name '{group}' is invalid, it must have 1 to 80 characters.");
         return Err(parameter("nodeResourceGroup", why));
     }
@@ -287,8 +302,16 @@ mod tests {
     fn each_mistake_has_its_code() {
         for (pointer, value, code) in [
             ("/properties/kubernetesVersion", json!("1.30.0"), "K8sVersionNotSupported"),
-            ("/properties/agentPoolProfiles/0/orchestratorVersion", json!("1.29"), "AgentPoolK8sVersionNotSupported"),
-            ("/properties/agentPoolProfiles/0/orchestratorVersion", json!("1.35"), "NodePoolMcVersionIncompatible"),
+            (
+                "/properties/agentPoolProfiles/0/orchestratorVersion",
+                json!("1.29"),
+                "AgentPoolK8sVersionNotSupported",
+            ),
+            (
+                "/properties/agentPoolProfiles/0/orchestratorVersion",
+                json!("1.35"),
+                "NodePoolMcVersionIncompatible",
+            ),
             ("/properties/agentPoolProfiles/0/vnetSubnetID", json!("/s/none"), "VnetSubnetNotFound"),
             ("/properties/agentPoolProfiles/0/maxCount", json!(40), "InsufficientSubnetSize"),
             ("/properties/networkProfile/dnsServiceIP", json!("10.9.0.1"), "DnsServiceIpOutOfServiceCidr"),

@@ -63,7 +63,8 @@ pub(super) fn updated(vault: &Vault, wished: &Value, tenant: &str) -> Result<Val
     check(wished, tenant)?;
     let days = &wished["softDeleteRetentionInDays"];
     if days.as_i64().is_some_and(|days| days != vault.retention_days()) {
-        let message = "The property \"softDeleteRetentionInDays\" has been set already and it can't be modified.";
+        let message =
+            "The property \"softDeleteRetentionInDays\" has been set already and it can't be modified.";
         return Err(bad(message));
     }
     let mut properties = vault.properties().clone();
@@ -90,7 +91,9 @@ fn check(wished: &Value, tenant: &str) -> Result<(), ArmError> {
         return Err(bad(format!("Invalid value found at properties.sku: {sku}")));
     }
     if wished["enableSoftDelete"] == false {
-        return Err(bad("The property \"enableSoftDelete\" cannot be set to false. Soft delete is always on."));
+        return Err(bad(
+            "The property \"enableSoftDelete\" cannot be set to false. Soft delete is always on.",
+        ));
     }
     if wished["enablePurgeProtection"] == false {
         return Err(bad(

@@ -75,7 +75,8 @@ pub(super) fn purge(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmErro
         );
         return Err(ArmError::new(409, "MethodNotAllowed", message));
     }
-    let ends = if deleted.purging { deleted.purge } else { call.timing.after(call.now, durations::VAULT_PURGE) };
+    let ends =
+        if deleted.purging { deleted.purge } else { call.timing.after(call.now, durations::VAULT_PURGE) };
     let resource = format!("/subscriptions/{}/providers/{DELETED_KIND}/{name}", world.subscription);
     let plan = Plan {
         resource: &resource,

@@ -118,7 +118,9 @@ impl Vault {
     /// Whether an access policy grants that permission on a collection (`certificates`, `secrets`, `keys`).
     pub(crate) fn policy_grants(&self, object_id: &str, collection: &str, permission: &str) -> bool {
         let policies = self.properties()["accessPolicies"].as_array().map(Vec::as_slice).unwrap_or_default();
-        let of = |policy: &&Value| policy["objectId"].as_str().is_some_and(|own| own.eq_ignore_ascii_case(object_id));
+        let of = |policy: &&Value| {
+            policy["objectId"].as_str().is_some_and(|own| own.eq_ignore_ascii_case(object_id))
+        };
         policies.iter().filter(of).any(|policy| {
             let granted = policy["permissions"][collection].as_array().map(Vec::as_slice).unwrap_or_default();
             let fits = |text: &str| text.eq_ignore_ascii_case(permission) || text.eq_ignore_ascii_case("all");
@@ -188,25 +190,19 @@ fn find<'a>(world: &'a World, call: &Call<'_>) -> Result<&'a Vault, ArmError> {
 }
 
 /// The family of vaults.
-pub const FAMILY: Family = Family {
-    members,
-    delete_members,
-    next_due,
-    settle,
-    ..Family::still("vaults", routes)
-};
+pub const FAMILY: Family =
+    Family { members, delete_members, next_due, settle, ..Family::still("vaults", routes) };
 
 fn routes() -> Vec<Route> {
     const ONE: &str =
         "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.KeyVault/vaults/{vault}";
-    const IN_GROUP: &str = "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.KeyVault/vaults";
+    const IN_GROUP: &str =
+        "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.KeyVault/vaults";
     const ALL: &str = "/subscriptions/{subscription}/providers/Microsoft.KeyVault/vaults";
     const NAME: &str = "/subscriptions/{subscription}/providers/Microsoft.KeyVault/checkNameAvailability";
     const GONE: &str = "/subscriptions/{subscription}/providers/Microsoft.KeyVault/deletedVaults";
-    const GONE_ONE: &str =
-        "/subscriptions/{subscription}/providers/Microsoft.KeyVault/locations/{location}/deletedVaults/{vault}";
-    const PURGE: &str =
-        "/subscriptions/{subscription}/providers/Microsoft.KeyVault/locations/{location}/deletedVaults/{vault}/purge";
+    const GONE_ONE: &str = "/subscriptions/{subscription}/providers/Microsoft.KeyVault/locations/{location}/deletedVaults/{vault}";
+    const PURGE: &str = "/subscriptions/{subscription}/providers/Microsoft.KeyVault/locations/{location}/deletedVaults/{vault}/purge";
     vec![
         Route::new("PUT", ONE, KIND, VERSIONS, write::put),
         Route::new("PATCH", ONE, KIND, VERSIONS, write::patch),
@@ -261,5 +257,7 @@ fn settle(world: &mut World, due: Moment, _timing: &Timing) {
     }
 }
 
+#[cfg(test)]
+pub(crate) mod bench;
 #[cfg(test)]
 mod tests;

@@ -32,8 +32,9 @@ pub(super) fn check_name(world: &mut World, call: &Call<'_>) -> Result<Reply, Ar
     };
     let key = wished.to_ascii_lowercase();
     let vaults = &world.vaults;
-    let taken =
-        vaults.live.contains_key(&key) || vaults.deleted.contains_key(&key) || vaults.elsewhere.contains(&key);
+    let taken = vaults.live.contains_key(&key)
+        || vaults.deleted.contains_key(&key)
+        || vaults.elsewhere.contains(&key);
     let answer = if let Some(complaint) = name::complaint(wished) {
         json!({"nameAvailable": false, "reason": "AccountNameInvalid", "message": complaint})
     } else if taken {

@@ -19,7 +19,8 @@ pub(super) fn put(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError>
     }
     let location = location(world, &wished, &name)?;
     let key = name.to_ascii_lowercase();
-    let recover = wished["properties"]["createMode"].as_str().is_some_and(|mode| mode.eq_ignore_ascii_case("recover"));
+    let recover =
+        wished["properties"]["createMode"].as_str().is_some_and(|mode| mode.eq_ignore_ascii_case("recover"));
     match world.vaults.live.get(&key) {
         Some(vault) if vault.group().eq_ignore_ascii_case(call.param("group")) => {
             return update(world, call, &wished, Some(&location));
@@ -32,7 +33,8 @@ pub(super) fn put(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError>
         return Err(already_exists(&name));
     }
     if let Some(deleted) = world.vaults.deleted.get(&key) {
-        let here = deleted.vault.group().eq_ignore_ascii_case(call.param("group")) && deleted.vault.location() == location;
+        let here = deleted.vault.group().eq_ignore_ascii_case(call.param("group"))
+            && deleted.vault.location() == location;
         return Err(if here { in_deleted_state() } else { already_exists(&name) });
     }
     create(world, call, &wished, &location)
@@ -72,7 +74,12 @@ fn insert(world: &mut World, call: &Call<'_>, vault: Vault) -> Reply {
 }
 
 /// Changes an existing vault; `location` is given by a PUT only.
-fn update(world: &mut World, call: &Call<'_>, wished: &Value, location: Option<&str>) -> Result<Reply, ArmError> {
+fn update(
+    world: &mut World,
+    call: &Call<'_>,
+    wished: &Value,
+    location: Option<&str>,
+) -> Result<Reply, ArmError> {
     let vault = find(world, call)?;
     if let Some(wished) = location.filter(|wished| *wished != vault.location()) {
         let message = format!(
@@ -106,7 +113,12 @@ pub(super) fn patch(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmErro
 }
 
 /// Brings a soft-deleted vault back with everything in it but its role assignments.
-fn recover_deleted(world: &mut World, call: &Call<'_>, location: &str, wished: &Value) -> Result<Reply, ArmError> {
+fn recover_deleted(
+    world: &mut World,
+    call: &Call<'_>,
+    location: &str,
+    wished: &Value,
+) -> Result<Reply, ArmError> {
     let name = call.param("vault");
     let key = name.to_ascii_lowercase();
     let fits = world.vaults.deleted.get(&key).is_some_and(|deleted| {
