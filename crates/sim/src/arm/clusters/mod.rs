@@ -5,6 +5,7 @@
 
 mod address_plan;
 mod calendar;
+mod compute;
 mod condition;
 mod create;
 mod credential;
@@ -232,7 +233,12 @@ fn routes() -> Vec<Route> {
     }
     const ALL: &str = "/subscriptions/{subscription}/providers/Microsoft.ContainerService/managedClusters";
     const OFFERED: &str = "/subscriptions/{subscription}/providers/Microsoft.ContainerService/locations/{location}/kubernetesVersions";
+    const SKUS: &str = "/subscriptions/{subscription}/providers/Microsoft.Compute/skus";
+    const USAGES: &str =
+        "/subscriptions/{subscription}/providers/Microsoft.Compute/locations/{location}/usages";
     vec![
+        Route::any("GET", SKUS, "Microsoft.Compute/skus", compute::VERSIONS, compute::skus),
+        Route::any("GET", USAGES, "Microsoft.Compute/locations/usages", compute::VERSIONS, compute::usages),
         Route::new("PUT", one!("/{cluster}"), KIND, VERSIONS, put::put),
         Route::new("PATCH", one!("/{cluster}"), KIND, VERSIONS, update::patch),
         Route::new("GET", one!("/{cluster}"), KIND, VERSIONS, read::get),

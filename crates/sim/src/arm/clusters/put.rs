@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::address_plan::Subnet;
 use super::validation::{self, Case};
-use super::{KIND, ManagedCluster, Work, condition, create, id_of, refusal, update};
+use super::{KIND, ManagedCluster, Work, compute, condition, create, id_of, refusal, update};
 use crate::arm::error::ArmError;
 use crate::arm::operation::{self, Operation, Plan, Style};
 use crate::arm::{Call, id, networks};
@@ -32,10 +32,11 @@ pub(super) fn put(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError>
         None => wished,
     };
     judge(world, call, &merged, existing.is_some())?;
-    match existing.is_some() {
-        true => update::begin(world, call, merged),
-        false => create::begin(world, call, &merged),
+    if existing.is_some() {
+        return update::begin(world, call, merged);
     }
+    compute::enough(world, &merged)?;
+    create::begin(world, call, &merged)
 }
 
 /// Whether no other write is running.
