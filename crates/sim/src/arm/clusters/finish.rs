@@ -22,6 +22,9 @@ pub(super) fn finish(world: &mut World, key: &str, at: Moment, timing: &Timing) 
         return;
     }
     cluster.set_state("Succeeded");
+    if let Some(properties) = cluster.resource["properties"].as_object_mut() {
+        properties.shift_remove("status");
+    }
     cluster.resource["eTag"] = json!(world.uuid("cluster-etag"));
     introduce(world, &mut cluster, at, timing);
     let facts = facts(world, &cluster);
@@ -34,6 +37,8 @@ pub(super) fn finish(world: &mut World, key: &str, at: Moment, timing: &Timing) 
 /// Tells the identities that the finished write has brought, and takes back those it has ended.
 fn introduce(world: &mut World, cluster: &mut ManagedCluster, at: Moment, timing: &Timing) {
     let visible = timing.after(at, durations::PRINCIPAL_REPLICATION);
+    let withheld = world.clusters.withheld > 0;
+    world.clusters.withheld = world.clusters.withheld.saturating_sub(1);
     let (name, group) = (cluster.name().to_owned(), cluster.node_group().to_owned());
     let subscription = world.subscription.clone();
     let mut bring = |identity: &Principal, label: String| {
@@ -52,7 +57,7 @@ fn introduce(world: &mut World, cluster: &mut ManagedCluster, at: Moment, timing
     let properties = &mut cluster.resource["properties"];
     properties["identityProfile"] =
         json!({"kubeletidentity": bring(&identities.kubelet, format!("{name}-agentpool"))});
-    if properties["addonProfiles"][KEY_VAULT_ADDON]["enabled"] == true {
+    if properties["addonProfiles"][KEY_VAULT_ADDON]["enabled"] == true && !withheld {
         let shown = bring(&identities.key_vault, format!("azurekeyvaultsecretsprovider-{name}"));
         properties["addonProfiles"][KEY_VAULT_ADDON]["identity"] = shown;
     } else if properties["addonProfiles"][KEY_VAULT_ADDON].is_object() {
@@ -76,7 +81,7 @@ fn facts(world: &World, cluster: &ManagedCluster) -> Facts {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let subnet = first["vnetSubnetID"].as_str().and_then(|id| networks::subnet(world, id));
     let addon = &properties["addonProfiles"][KEY_VAULT_ADDON];
-    let csi = (addon["enabled"] == true).then(|| Csi {
+    let csi = addon["identity"].is_object().then(|| Csi {
         client_id: cluster.identities.key_vault.client_id.clone(),
         object_id: cluster.identities.key_vault.object_id.clone(),
         identity_resource_id: text(&addon["identity"]["resourceId"]),

@@ -37,6 +37,7 @@ use crate::kubernetes::store::Store;
 use crate::world::World;
 
 pub use inside::serve_kubernetes;
+pub use operations::fail;
 
 /// The resource type.
 const KIND: &str = "Microsoft.ContainerService/managedClusters";
@@ -65,12 +66,20 @@ pub struct Clusters {
     all: BTreeMap<String, ManagedCluster>,
     /// The authority that clients of the clusters' APIs must trust, PEM.
     authority_pem: String,
+    /// How many finished writes are yet to leave the add-on without its identity.
+    withheld: u32,
 }
 
 impl Clusters {
     /// Sets the certificate that kubeconfigs tell their readers to trust.
     pub fn trust(&mut self, authority_pem: &str) {
         authority_pem.clone_into(&mut self.authority_pem);
+    }
+
+    /// Lets the next write that ends leave the Key Vault add-on without its identity, as was seen on Azure; another
+    /// write brings it.
+    pub fn withhold_identity(&mut self) {
+        self.withheld += 1;
     }
 }
 
@@ -233,6 +242,7 @@ fn routes() -> Vec<Route> {
     }
     const ALL: &str = "/subscriptions/{subscription}/providers/Microsoft.ContainerService/managedClusters";
     const OFFERED: &str = "/subscriptions/{subscription}/providers/Microsoft.ContainerService/locations/{location}/kubernetesVersions";
+    const POOL: &str = "Microsoft.ContainerService/managedClusters/agentPools";
     const SKUS: &str = "/subscriptions/{subscription}/providers/Microsoft.Compute/skus";
     const USAGES: &str =
         "/subscriptions/{subscription}/providers/Microsoft.Compute/locations/{location}/usages";
@@ -245,6 +255,8 @@ fn routes() -> Vec<Route> {
         Route::new("DELETE", one!("/{cluster}"), KIND, VERSIONS, delete::delete),
         Route::new("GET", one!(""), KIND, VERSIONS, read::list),
         Route::new("GET", ALL, KIND, VERSIONS, read::list),
+        Route::new("GET", one!("/{cluster}/agentPools"), POOL, VERSIONS, read::pools),
+        Route::new("GET", one!("/{cluster}/agentPools/{pool}"), POOL, VERSIONS, read::pool),
         Route::new("POST", one!("/{cluster}/listClusterUserCredential"), KIND, VERSIONS, credential::user),
         Route::new("POST", one!("/{cluster}/listClusterAdminCredential"), KIND, VERSIONS, credential::admin),
         Route::new("POST", one!("/{cluster}/abort"), KIND, VERSIONS, operations::abort),

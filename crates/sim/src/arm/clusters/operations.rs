@@ -3,10 +3,11 @@
 use serde_json::json;
 
 use super::put::{self, Named};
-use super::{KIND, Work, find, refusal};
+use super::{KIND, ManagedCluster, Work, find, refusal};
 use crate::arm::error::ArmError;
 use crate::arm::operation::{Operation, Outcome, Style};
 use crate::arm::{Call, id};
+use crate::clock::Moment;
 use crate::request::Reply;
 use crate::world::World;
 
@@ -35,6 +36,23 @@ pub(super) fn get(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError>
         }
     }
     Ok(Reply::json(200, &body))
+}
+
+/// Lets the running write of a cluster fail, as when a region has no machines left; returns whether one was running.
+///
+/// The cluster stays `Failed` with what was made so far, and the same PUT again repairs it.
+pub fn fail(world: &mut World, cluster: &str, code: &str, message: &str, now: Moment) -> bool {
+    let running =
+        |cluster: &&mut ManagedCluster| cluster.pending.as_ref().is_some_and(|own| own.kind != Work::Delete);
+    let Some(cluster) = world.clusters.all.get_mut(&id::key(cluster)).filter(running) else { return false };
+    cluster.pending = None;
+    cluster.set_state("Failed");
+    let error = json!({"code": code, "message": message});
+    cluster.resource["properties"]["status"] = json!({"provisioningError": error});
+    if let Some(operation) = world.operations.get_mut(&cluster.latest) {
+        operation.end(now, Outcome::Failed { status: 409, error });
+    }
+    true
 }
 
 /// Aborts a running create, update or upgrade: the cluster stays as it is, `Canceled`.

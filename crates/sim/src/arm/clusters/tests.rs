@@ -334,3 +334,46 @@ fn cores_are_counted_against_the_quota_of_their_family() {
     let skus = bench.arm(Method::GET, path, None).value();
     assert!(skus["value"].as_array().unwrap().iter().any(|sku| sku["name"] == "Standard_D4s_v5"));
 }
+
+#[test]
+fn a_failed_creation_is_repaired_by_the_same_put() {
+    let mut bench = Bench::new();
+    let accepted = put(&mut bench, &body());
+    bench.wait(10.0);
+    let id = accepted.value()["id"].as_str().unwrap().to_owned();
+    assert!(super::fail(&mut bench.world, &id, "AllocationFailed", "no machines left", bench.now));
+    assert!(!super::fail(&mut bench.world, &id, "AllocationFailed", "no machines left", bench.now));
+    let ended = follow(&mut bench, &accepted, "azure-asyncoperation");
+    assert_eq!(ended.status, 200);
+    assert_eq!(ended.value()["error"]["code"], "AllocationFailed");
+    assert_eq!(get(&mut bench)["properties"]["provisioningState"], "Failed");
+    assert_eq!(put(&mut bench, &body()).status, 200);
+    bench.wait(281.0);
+    let properties = get(&mut bench)["properties"].clone();
+    assert_eq!(properties["provisioningState"], "Succeeded");
+    assert!(properties["status"].is_null());
+}
+
+#[test]
+fn an_identity_that_was_left_out_comes_with_the_next_write() {
+    let mut bench = Bench::new();
+    bench.world.clusters.withhold_identity();
+    put(&mut bench, &body());
+    bench.wait(281.0);
+    let addon =
+        |bench: &mut Bench| get(bench)["properties"]["addonProfiles"]["azureKeyvaultSecretsProvider"].clone();
+    assert!(addon(&mut bench)["identity"].is_null());
+    put(&mut bench, &body());
+    bench.wait(91.0);
+    assert!(addon(&mut bench)["identity"]["objectId"].is_string());
+}
+
+#[test]
+fn pools_can_be_read_by_themselves() {
+    let mut bench = made();
+    let pools = bench.arm(Method::GET, &at("/agentPools"), None).value();
+    assert_eq!(pools["value"][0]["name"], "nodepool1");
+    let pool = bench.arm(Method::GET, &at("/agentPools/nodepool1"), None).value();
+    assert_eq!(pool["properties"]["provisioningState"], "Succeeded");
+    assert_eq!(bench.arm(Method::GET, &at("/agentPools/none"), None).status, 404);
+}

@@ -87,7 +87,8 @@ fn check(wished: &Value, tenant: &str) -> Result<(), ArmError> {
     let named = |key: &str, known: &[&str]| {
         sku[key].as_str().is_some_and(|text| known.iter().any(|known| known.eq_ignore_ascii_case(text)))
     };
-    if !sku.is_null() && !(named("family", &["A"]) && named("name", &["standard", "premium"])) {
+    let known = named("family", &["A"]) && named("name", &["standard", "premium"]);
+    if !sku.is_null() && !known {
         return Err(bad(format!("Invalid value found at properties.sku: {sku}")));
     }
     if wished["enableSoftDelete"] == false {
