@@ -2,6 +2,7 @@
 //!
 //! Everything here takes its endpoints, trust roots and pace as data and prints nothing.
 
+pub mod certificate;
 pub mod error;
 pub mod kubernetes;
 pub mod meter;
