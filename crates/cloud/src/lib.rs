@@ -4,6 +4,7 @@
 
 pub mod certificate;
 pub mod error;
+pub mod kubeconfig;
 pub mod kubernetes;
 pub mod meter;
 pub mod secret;
