@@ -344,6 +344,26 @@ async fn what_is_deleted_is_no_longer_shown() {
 }
 
 #[tokio::test]
+async fn every_request_can_be_made_on_another_task() {
+    let server = ApiServer::start(|seen| match seen.method.as_str() {
+        "GET" if seen.path.ends_with("/gw") => Reply::Json(200, gateway(5, true)),
+        "GET" => list(5, &[gateway(5, true)]),
+        _ => Reply::Json(200, seen.body.clone()),
+    })
+    .await;
+    let (cluster, meter) = connect(&server).await;
+    let task = tokio::spawn(async move {
+        let gateway = cluster.get(&Kind::GATEWAY, Some("demo"), "gw").await?.expect("it is there");
+        cluster.kind_of(&gateway).await?;
+        cluster.apply(&Kind::GATEWAY, &gateway, Force::No).await?;
+        cluster.watch_until(&Kind::GATEWAY, None, Selection::All, is_ready).await?;
+        cluster.delete(&Kind::GATEWAY, Some("demo"), "gw", None).await
+    });
+    assert!(task.await.unwrap().unwrap());
+    assert_eq!(meter.requests(), 4);
+}
+
+#[tokio::test]
 async fn a_watch_that_is_refused_ends() {
     let server = ApiServer::start(|_| failure(403, "Forbidden", "no")).await;
     let (cluster, meter) = connect(&server).await;
