@@ -84,11 +84,11 @@ impl Exchange {
         let mut rng = self.rng();
         let mut in_doubt = false;
         for attempt in 1.. {
-            let (error, retry_after) = match self.once(asked, request.clone(), extent).await {
+            let error = match self.once(asked, request.clone(), extent).await {
                 Ok(response) => return Ok(response),
                 Err(failed) => failed,
             };
-            let Some(pause) = patience::again_after(attempt, &error, retry_after, self.pace, &mut rng) else {
+            let Some(pause) = patience::again_after(attempt, &error, self.pace, &mut rng) else {
                 return Err((error, in_doubt));
             };
             in_doubt |= error.sent == Sent::Unknown || error.kind == ApiErrorKind::Unavailable;
@@ -103,7 +103,7 @@ impl Exchange {
         asked: &Asked,
         request: Request<Vec<u8>>,
         extent: Extent,
-    ) -> Result<Response<Body>, (ApiError, Option<Duration>)> {
+    ) -> Result<Response<Body>, ApiError> {
         let sent = async {
             let response = self.client.send(request.map(Body::from)).await?;
             if extent == Extent::Stream && response.status().is_success() {
@@ -119,15 +119,14 @@ impl Exchange {
         };
         let response = match tokio::time::timeout(ANSWER_MAX, sent).await {
             Ok(Ok(response)) => response,
-            Ok(Err(cause)) => return Err((failure::unanswered(asked, cause), None)),
-            Err(_) => return Err((failure::too_late(asked, ANSWER_MAX), None)),
+            Ok(Err(cause)) => return Err(failure::unanswered(asked, cause)),
+            Err(_) => return Err(failure::too_late(asked, ANSWER_MAX)),
         };
         if response.status().is_success() {
             return Ok(response);
         }
         let (parts, body) = response.into_parts();
         let body = body.collect_bytes().await.unwrap_or_default();
-        let error = failure::refused(asked, parts.status, &parts.headers, &body);
-        Err((error, patience::retry_after(&parts.headers)))
+        Err(failure::refused(asked, parts.status, &parts.headers, &body))
     }
 }

@@ -12,6 +12,7 @@ use http::{HeaderMap, StatusCode};
 use kube::core::Status;
 use kube::core::response::StatusCause;
 
+use super::patience;
 use crate::error::{ApiError, ApiErrorKind, Sent};
 
 /// How the server begins the message about a manifest that does not fit the schema.
@@ -25,17 +26,23 @@ type Cause = Box<dyn Error + Send + Sync>;
 /// What was asked, for the error's reader.
 #[derive(Clone)]
 pub(crate) struct Asked {
-    pub method: http::Method,
+    pub method: &'static str,
     pub path: String,
 }
 
 impl Asked {
     pub(crate) fn of<B>(request: &http::Request<B>) -> Self {
-        Self { method: request.method().clone(), path: request.uri().path().to_owned() }
+        let method = match request.method().as_str() {
+            "PATCH" => "PATCH",
+            "DELETE" => "DELETE",
+            // The cluster is only read otherwise.
+            _ => "GET",
+        };
+        Self { method, path: request.uri().path().to_owned() }
     }
 }
 
-/// Fills the fields that every error has.
+/// Fills what every error has.
 fn error(
     asked: Option<&Asked>,
     kind: ApiErrorKind,
@@ -43,19 +50,13 @@ fn error(
     message: String,
     source: Option<Cause>,
 ) -> ApiError {
-    ApiError {
-        kind,
-        status: None,
-        code: None,
-        inner_code: None,
-        message,
-        request_id: None,
-        correlation_id: None,
-        method: asked.map(|asked| asked.method.to_string()).unwrap_or_default(),
-        url: asked.map(|asked| asked.path.clone()).unwrap_or_default(),
-        details: Vec::new(),
-        source,
-        sent,
+    let mut error = ApiError::new(kind, message).with_sent(sent);
+    if let Some(asked) = asked {
+        error = error.with_request(asked.method, &asked.path);
+    }
+    match source {
+        Some(source) => error.with_source(source),
+        None => error,
     }
 }
 
@@ -119,6 +120,7 @@ pub(crate) fn refused(asked: &Asked, status: StatusCode, headers: &HeaderMap, bo
     let mut error = of_status(Some(asked), status.as_u16(), &told);
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
     error.request_id = header("audit-id").or_else(|| header("x-request-id"));
+    error.retry_after = patience::retry_after(headers);
     error
 }
 
@@ -202,7 +204,7 @@ mod tests {
     use super::*;
 
     fn refuse(status: u16, body: &serde_json::Value) -> ApiError {
-        let asked = Asked { method: http::Method::PATCH, path: "/api/v1/configmaps".to_owned() };
+        let asked = Asked { method: "PATCH", path: "/api/v1/configmaps".to_owned() };
         let status = StatusCode::from_u16(status).unwrap();
         refused(&asked, status, &HeaderMap::new(), body.to_string().as_bytes())
     }
@@ -267,7 +269,7 @@ mod tests {
 
     #[test]
     fn a_plain_text_404_is_still_a_404() {
-        let asked = Asked { method: http::Method::GET, path: "/apis/x/v1".to_owned() };
+        let asked = Asked { method: "GET", path: "/apis/x/v1".to_owned() };
         let mut headers = HeaderMap::new();
         headers.insert("audit-id", http::HeaderValue::from_static("a-1"));
         let error = refused(&asked, StatusCode::NOT_FOUND, &headers, b"404 page not found\n");

@@ -39,17 +39,11 @@ pub(crate) fn pause(n: u32, pace: f64, rng: &mut Rng) -> Duration {
 }
 
 /// Returns how long to wait before sending again after attempt `n` (from 1) failed so, or `None` when that is final.
-pub(crate) fn again_after(
-    n: u32,
-    error: &ApiError,
-    retry_after: Option<Duration>,
-    pace: f64,
-    rng: &mut Rng,
-) -> Option<Duration> {
+pub(crate) fn again_after(n: u32, error: &ApiError, pace: f64, rng: &mut Rng) -> Option<Duration> {
     if n >= ATTEMPTS_MAX || !passing(error) {
         return None;
     }
-    let least = retry_after.unwrap_or_default().min(RETRY_AFTER_MAX);
+    let least = error.retry_after.unwrap_or_default().min(RETRY_AFTER_MAX);
     Some(pause(n, pace, rng).max(least))
 }
 
