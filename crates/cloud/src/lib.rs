@@ -11,8 +11,11 @@
 //! told apart by [`ApiErrorKind`], because only the caller knows how long such a wait may last.
 
 pub mod arm;
+pub mod certificate;
 mod endpoints;
 pub mod error;
+pub mod kubeconfig;
+pub mod kubernetes;
 mod meter;
 mod pipeline;
 pub mod resolve;
@@ -21,6 +24,7 @@ mod secret;
 pub mod sign_in;
 mod transport;
 pub mod vault;
+mod yaml;
 
 pub use arm::Arm;
 pub use endpoints::{Endpoints, Roots};
