@@ -1,0 +1,1 @@
+//! What AKS puts into a cluster, and the controllers that keep it moving.

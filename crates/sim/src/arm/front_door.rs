@@ -1,0 +1,317 @@
+//! What Resource Manager itself checks before a provider sees a request, in the order in which it does.
+
+use http::Method;
+
+use crate::arm::error::ArmError;
+use crate::arm::family::FAMILIES;
+use crate::arm::roles::Right;
+use crate::arm::{Call, Route, groups, id, networks, providers};
+use crate::clock::{Moment, Timing};
+use crate::entra::{self, Caller, Refused};
+use crate::request::{Reply, Request, segments};
+use crate::world::{World, uuid_from};
+
+/// Answers a request to Resource Manager.
+pub fn serve(world: &mut World, request: &Request, now: Moment, timing: &Timing) -> Reply {
+    let caller = entra::bearer(world, request, &world.arm_audience(), now);
+    let reply = if request.path.trim_end_matches('/').eq_ignore_ascii_case("/metadata/endpoints") {
+        Reply::json(200, &super::subscriptions::endpoints(world))
+    } else {
+        answer(world, request, caller.as_ref(), now, timing).unwrap_or_else(ArmError::into_reply)
+    };
+    with_common_headers(world, request, now, reply)
+}
+
+fn answer(
+    world: &mut World,
+    request: &Request,
+    caller: Result<&Caller, &Refused>,
+    now: Moment,
+    timing: &Timing,
+) -> Result<Reply, ArmError> {
+    let api_version = api_version(request)?;
+    let caller = caller.map_err(|refused| unauthenticated(world, request, *refused, now))?.clone();
+    let segments = request.segments();
+    let routes = routes();
+    let found = find(&routes, request.method.as_str(), &segments);
+    let (route, params) = found.ok_or_else(|| no_route(world, request, &routes, &segments))?;
+    let call = Call { request, route, params, api_version, caller, now, timing: *timing };
+    subscription(world, &call)?;
+    supported_version(world, &call)?;
+    rights(world, &call)?;
+    group(world, &call)?;
+    registration(world, &call)?;
+    let handler = route.handler;
+    handler(world, &call)
+}
+
+/// Every route of every family.
+fn routes() -> Vec<Route> {
+    FAMILIES.iter().flat_map(|family| (family.routes)()).collect()
+}
+
+/// Finds the route of a path: the verb equal, literals equal without case; the first row wins.
+fn find<'a>(
+    routes: &'a [Route],
+    method: &str,
+    path: &[String],
+) -> Option<(&'a Route, Vec<(&'a str, String)>)> {
+    routes
+        .iter()
+        .filter(|route| route.method == method)
+        .find_map(|route| Some((route, matched(route.pattern, path)?)))
+}
+
+fn matched<'a>(pattern: &'a str, path: &[String]) -> Option<Vec<(&'a str, String)>> {
+    let mut pattern: Vec<&str> = pattern.split('/').filter(|part| !part.is_empty()).collect();
+    let mut params = Vec::new();
+    let mut path = path;
+    if pattern.first() == Some(&"{scope*}") {
+        pattern.remove(0);
+        let scope = path.len().checked_sub(pattern.len())?;
+        params.push(("scope", path[..scope].join("/")));
+        path = &path[scope..];
+    }
+    if pattern.len() != path.len() {
+        return None;
+    }
+    for (part, segment) in pattern.into_iter().zip(path) {
+        match part.strip_prefix('{').and_then(|name| name.strip_suffix('}')) {
+            Some(name) => params.push((name, segment.clone())),
+            None if part.eq_ignore_ascii_case(segment) => {}
+            None => return None,
+        }
+    }
+    Some(params)
+}
+
+fn api_version(request: &Request) -> Result<String, ArmError> {
+    let version = request.query("api-version").unwrap_or_default();
+    if version.is_empty() {
+        let why = "The api-version query parameter (?api-version=) is required for all requests.";
+        return Err(ArmError::gateway(400, "MissingApiVersionParameter", why));
+    }
+    Ok(version.to_owned())
+}
+
+fn unauthenticated(world: &World, request: &Request, refused: Refused, now: Moment) -> ArmError {
+    let (code, why) = match refused {
+        Refused::Missing => (
+            "AuthenticationFailed",
+            "Authentication failed. The 'Authorization' header is missing.".to_owned(),
+        ),
+        Refused::Expired(at) => (
+            "ExpiredAuthenticationToken",
+            format!(
+                "The access token expiry UTC time '{}' is earlier than current UTC time '{}'.",
+                at.timestamp().strftime("%-m/%-d/%Y %-I:%M:%S %p"),
+                now.timestamp().strftime("%-m/%-d/%Y %-I:%M:%S %p")
+            ),
+        ),
+        Refused::WrongAudience => (
+            "InvalidAuthenticationTokenAudience",
+            format!(
+                "The access token has been obtained for wrong audience or resource. It should exactly match with one \
+                 of the allowed audiences '{0}','{0}/'.",
+                world.arm_audience()
+            ),
+        ),
+        Refused::Malformed => ("InvalidAuthenticationToken", "The access token is invalid.".to_owned()),
+        Refused::BadSignature => (
+            "InvalidAuthenticationToken",
+            "The access token could not be validated: invalid signature.".to_owned(),
+        ),
+    };
+    tracing::debug!(path = request.path, code, "token refused");
+    ArmError::gateway(401, code, why).with_header("www-authenticate", &entra::challenge(world, refused))
+}
+
+/// Words a path that no row takes. Azure tells an unknown provider, an unknown type and a bare bad path apart.
+fn no_route(world: &World, request: &Request, routes: &[Route], path: &[String]) -> ArmError {
+    tracing::warn!(method = %request.method, path = request.path, "no route");
+    if let Some(other) = routes.iter().find(|route| matched(route.pattern, path).is_some()) {
+        let why = format!("The requested resource does not support http method '{}'.", request.method);
+        return ArmError::gateway(405, "UnsupportedHttpMethod", why).with_target(other.kind);
+    }
+    if let Some(subscription) = id::part(&request.path, "subscriptions")
+        && !subscription.eq_ignore_ascii_case(&world.subscription)
+    {
+        return subscription_not_found(subscription);
+    }
+    let Some(namespace) =
+        path.iter().rposition(|part| part.eq_ignore_ascii_case("providers")).and_then(|at| path.get(at + 1))
+    else {
+        let why = format!(
+            "No HTTP resource was found that matches the request URI '{}{}'.",
+            world.arm_origin(),
+            request.path
+        );
+        return ArmError::gateway(404, "NotFound", why);
+    };
+    if !world.providers.knows(namespace) {
+        let why = format!("The resource namespace '{namespace}' is invalid.");
+        return ArmError::gateway(404, "InvalidResourceNamespace", why);
+    }
+    let kind = path.iter().rposition(|part| part == namespace).and_then(|at| path.get(at + 1));
+    let why = format!(
+        "The resource type '{}' could not be found in the namespace '{namespace}' for api version '{}'. The supported \
+         api-versions are ''.",
+        kind.map_or("", String::as_str),
+        request.query("api-version").unwrap_or_default()
+    );
+    ArmError::gateway(404, "InvalidResourceType", why)
+}
+
+fn subscription_not_found(subscription: &str) -> ArmError {
+    ArmError::gateway(
+        404,
+        "SubscriptionNotFound",
+        format!("The subscription '{subscription}' could not be found."),
+    )
+}
+
+fn subscription(world: &World, call: &Call<'_>) -> Result<(), ArmError> {
+    let named = match call.param("subscription") {
+        "" => id::part(call.param("scope"), "subscriptions").unwrap_or_default(),
+        named => named,
+    };
+    if named.is_empty() || named.eq_ignore_ascii_case(&world.subscription) {
+        return Ok(());
+    }
+    if uuid::Uuid::parse_str(named).is_err() {
+        let why = format!("The provided subscription identifier '{named}' is malformed or invalid.");
+        return Err(ArmError::gateway(400, "InvalidSubscriptionId", why));
+    }
+    Err(subscription_not_found(named))
+}
+
+fn supported_version(world: &World, call: &Call<'_>) -> Result<(), ArmError> {
+    let known = call.route.versions;
+    if known.is_empty() || known.iter().any(|known| known.eq_ignore_ascii_case(&call.api_version)) {
+        return Ok(());
+    }
+    let list = known.iter().rev().copied().collect::<Vec<_>>().join(", ");
+    let version = &call.api_version;
+    let (namespace, kind) = call.route.kind.split_once('/').unwrap_or((call.route.kind, ""));
+    if namespace == "Microsoft.Resources" {
+        let why = format!("The api-version '{version}' is invalid. The supported versions are '{list}'.");
+        return Err(ArmError::gateway(400, "InvalidApiVersionParameter", why));
+    }
+    let locations = world.locations.join(", ");
+    let location = call.request.json::<serde_json::Value>().ok();
+    let location = location.as_ref().and_then(|body| body["location"].as_str()).unwrap_or_default();
+    let why = format!(
+        "No registered resource provider found for location '{location}' and API version '{version}' for type '{kind}'. \
+         The supported api-versions are '{list}'. The supported locations are '{locations}'."
+    );
+    Err(ArmError::gateway(400, "NoRegisteredProviderFound", why))
+}
+
+fn writes(method: &Method) -> bool {
+    matches!(*method, Method::PUT | Method::PATCH | Method::POST)
+}
+
+/// Returns the right a route needs, `{type}/read|write|delete` or `{type}/{last segment}/action`.
+fn needed(call: &Call<'_>) -> String {
+    let kind = call.route.kind;
+    match call.request.method {
+        Method::PUT | Method::PATCH => format!("{kind}/write"),
+        Method::DELETE => format!("{kind}/delete"),
+        Method::POST => format!("{kind}/{}/action", id::name(call.route.pattern)),
+        _ => format!("{kind}/read"),
+    }
+}
+
+/// Returns the scope at which the right is needed: the resource itself.
+fn scope_of(call: &Call<'_>) -> String {
+    if call.route.pattern.starts_with("/{scope*}") {
+        return format!("/{}", call.param("scope"));
+    }
+    format!("/{}", segments(&call.request.path).join("/"))
+}
+
+fn rights(world: &World, call: &Call<'_>) -> Result<(), ArmError> {
+    let action = needed(call);
+    let scope = scope_of(call);
+    let oid = &call.caller.object_id;
+    if !call.route.guarded || world.allows(oid, Right::Action(&action), &scope, call.now) {
+        return Ok(());
+    }
+    let who = if call.caller.is_user { &call.caller.name } else { &call.caller.app_id };
+    let why = format!(
+        "The client '{who}' with object id '{oid}' does not have authorization to perform action '{action}' over scope \
+         '{scope}' or the scope is invalid. If access was recently granted, please refresh your credentials."
+    );
+    Err(ArmError::gateway(403, "AuthorizationFailed", why))
+}
+
+/// Members of a group need the group to be there, and not dying when they are written.
+fn group(world: &World, call: &Call<'_>) -> Result<(), ArmError> {
+    let named = call.param("group");
+    if named.is_empty() || call.route.kind == groups::KIND {
+        return Ok(());
+    }
+    let group = world.groups.get(&named.to_lowercase()).ok_or_else(|| ArmError::group_not_found(named))?;
+    if writes(&call.request.method) { group.check_writable() } else { Ok(()) }
+}
+
+fn registration(world: &World, call: &Call<'_>) -> Result<(), ArmError> {
+    let namespace = call.route.kind.split('/').next().unwrap_or_default();
+    if writes(&call.request.method) && call.route.kind != providers::KIND {
+        return world.providers.check_registered(namespace);
+    }
+    Ok(())
+}
+
+/// Checks that what role assignments are made at is there: the subscription, a group, a resource, a subnet.
+///
+/// # Errors
+/// 404 as Azure words it for the part that is missing.
+pub(super) fn scope_exists(world: &World, scope: &str) -> Result<(), ArmError> {
+    let Some(group) = id::part(scope, "resourceGroups") else { return Ok(()) };
+    if !world.groups.contains_key(&group.to_lowercase()) {
+        return Err(ArmError::group_not_found(group));
+    }
+    let Some(namespace) = id::part(scope, "providers") else { return Ok(()) };
+    let known = networks::subnet(world, scope).is_some()
+        || FAMILIES
+            .iter()
+            .flat_map(|family| (family.members)(world, group))
+            .any(|member| member["id"].as_str().is_some_and(|member| id::same(member, scope)));
+    if known {
+        return Ok(());
+    }
+    let kind = format!("{namespace}/{}", id::part(scope, namespace).unwrap_or_default());
+    Err(ArmError::resource_not_found(&kind, id::name(scope), group))
+}
+
+fn with_common_headers(world: &World, request: &Request, now: Moment, mut reply: Reply) -> Reply {
+    let id = uuid_from(world.seed, "request", request.number);
+    let correlation = request.header("x-ms-correlation-request-id").unwrap_or(&id).to_owned();
+    let stamp = now.timestamp().strftime("%Y%m%dT%H%M%SZ");
+    if !reply.headers.contains_key("x-ms-request-id") {
+        reply = reply.with_header("x-ms-request-id", &id);
+    }
+    reply = reply
+        .with_header("x-ms-correlation-request-id", &correlation)
+        .with_header("x-ms-routing-request-id", &format!("LANDFALL:{stamp}:{id}"))
+        .with_header("strict-transport-security", "max-age=31536000; includeSubDomains")
+        .with_header("x-content-type-options", "nosniff")
+        .with_header("cache-control", "no-cache")
+        .with_header("pragma", "no-cache");
+    let echo = request
+        .header("x-ms-return-client-request-id")
+        .is_some_and(|asked| asked.eq_ignore_ascii_case("true"));
+    if let Some(client) = request.header("x-ms-client-request-id").filter(|_| echo) {
+        reply = reply.with_header("x-ms-client-request-id", client);
+    }
+    if reply.status.is_success() {
+        let (name, left) = match request.method {
+            Method::DELETE => ("x-ms-ratelimit-remaining-subscription-deletes", "199"),
+            Method::GET | Method::HEAD => ("x-ms-ratelimit-remaining-subscription-reads", "249"),
+            _ => ("x-ms-ratelimit-remaining-subscription-writes", "199"),
+        };
+        reply = reply.with_header(name, left);
+    }
+    reply
+}

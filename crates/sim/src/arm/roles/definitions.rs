@@ -1,0 +1,67 @@
+//! Role definitions: reading the built-in ones (Authorization REST API, roleDefinitions).
+
+use serde_json::{Value, json};
+
+use crate::arm::error::ArmError;
+use crate::arm::roles::{BUILTIN, Role, builtin};
+use crate::arm::{Call, Route, versions};
+use crate::request::Reply;
+use crate::world::World;
+
+const KIND: &str = "Microsoft.Authorization/roleDefinitions";
+const ALL: &str = "/{scope*}/providers/Microsoft.Authorization/roleDefinitions";
+const ONE: &str = "/{scope*}/providers/Microsoft.Authorization/roleDefinitions/{role}";
+
+pub(super) fn routes() -> Vec<Route> {
+    vec![
+        Route::new("GET", ALL, KIND, versions::ROLE_DEFINITIONS, list),
+        Route::new("GET", ONE, KIND, versions::ROLE_DEFINITIONS, get),
+    ]
+}
+
+fn list(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
+    let wanted = match call.request.query("$filter") {
+        None => None,
+        Some(filter) => Some(condition(filter)?),
+    };
+    let fits = |role: &&Role| wanted.as_ref().is_none_or(|fits| fits(role));
+    let value: Vec<Value> = BUILTIN.iter().filter(fits).map(|role| role.body(&world.subscription)).collect();
+    Ok(Reply::json(200, &json!({ "value": value })))
+}
+
+/// Reads `roleName eq 'x'` and `type eq 'BuiltInRole'`, which are all the service knows beside `atScopeAndBelow()`.
+fn condition(filter: &str) -> Result<Box<dyn Fn(&Role) -> bool>, ArmError> {
+    let unknown = || {
+        let why = format!(
+            "The filter '{filter}' is not supported. Supported filters are 'atScopeAndBelow()', 'roleName eq' and 'type eq'."
+        );
+        ArmError::new(400, "UnsupportedFilter", why)
+    };
+    if filter.trim().eq_ignore_ascii_case("atScopeAndBelow()") {
+        return Ok(Box::new(|_| true));
+    }
+    let (field, value) = filter.split_once(" eq ").ok_or_else(unknown)?;
+    let value =
+        value.trim().strip_prefix('\'').and_then(|value| value.strip_suffix('\'')).ok_or_else(unknown)?;
+    let value = value.replace("''", "'");
+    match field.trim().to_ascii_lowercase().as_str() {
+        "rolename" => Ok(Box::new(move |role| role.name.eq_ignore_ascii_case(&value))),
+        "type" => Ok(Box::new(move |_| value.eq_ignore_ascii_case("BuiltInRole"))),
+        _ => Err(unknown()),
+    }
+}
+
+fn get(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
+    let asked = call.param("role");
+    let role = builtin::by_id(asked).ok_or_else(|| not_found(asked))?;
+    Ok(Reply::json(200, &role.body(&world.subscription)))
+}
+
+/// 404 of a role nobody defined.
+pub(super) fn not_found(role: &str) -> ArmError {
+    ArmError::new(
+        404,
+        "RoleDefinitionDoesNotExist",
+        format!("The specified role definition with ID '{}' does not exist.", role.replace('-', "")),
+    )
+}

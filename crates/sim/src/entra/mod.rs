@@ -1,0 +1,9 @@
+//! Entra ID: one tenant, its principals, and the tokens they get.
+
+mod authority;
+mod directory;
+mod token;
+
+pub use authority::serve;
+pub use directory::{AZURE_CLI, Directory, Principal, PrincipalKind};
+pub use token::{Caller, Refused, bearer, challenge, token_for};
