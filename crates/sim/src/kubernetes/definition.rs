@@ -169,9 +169,7 @@ impl Definition {
             "plural": self.plural, "singular": self.singular(), "kind": self.kind,
             "listKind": format!("{}List", self.kind), "shortNames": self.short, "categories": self.categories,
         });
-        let condition = |kind: &str, reason: &str, message: &str| {
-            json!({"type": kind, "status": "True", "lastTransitionTime": at, "reason": reason, "message": message})
-        };
+        let condition = |kind: &str, reason: &str, message: &str| json!({"type": kind, "status": "True", "lastTransitionTime": at, "reason": reason, "message": message});
         let mut schema = self.schema.clone();
         schema["properties"]["metadata"] = json!({"type": "object"});
         let mut version = json!({
@@ -205,7 +203,8 @@ impl Definition {
 
 /// Returns the kinds every cluster serves, by resource.
 pub fn built_in() -> &'static BTreeMap<String, Arc<Definition>> {
-    static KINDS: LazyLock<BTreeMap<String, Arc<Definition>>> = LazyLock::new(|| by_resource(schema::builtin()));
+    static KINDS: LazyLock<BTreeMap<String, Arc<Definition>>> =
+        LazyLock::new(|| by_resource(schema::builtin()));
     &KINDS
 }
 

@@ -239,7 +239,9 @@ mod tests {
 
     #[test]
     fn paths_read_as_a_server_writes_them() {
-        let set = FieldSet::from_fields_v1(&json!({"f:spec": {"k:{\"name\":\"a\"}": {"f:image": {}}, "v:\"x\"": {}}}));
+        let set = FieldSet::from_fields_v1(
+            &json!({"f:spec": {"k:{\"name\":\"a\"}": {"f:image": {}}, "v:\"x\"": {}}}),
+        );
         let shown: Vec<String> = set.paths().iter().map(|path| display_path(path)).collect();
         assert_eq!(shown, [".spec[name=\"a\"].image", ".spec[=\"x\"]"]);
     }

@@ -116,7 +116,8 @@ pub(super) fn delete(
         return store.remove(resource, namespace, name, at).map(Deletion::Gone);
     }
     let going = mark(&object, foreground, at);
-    let going = if going == object { going } else { store.commit(resource, namespace, name, Some(going), at)? };
+    let going =
+        if going == object { going } else { store.commit(resource, namespace, name, Some(going), at)? };
     if foreground {
         for (resource, namespace, name) in &dependents {
             delete(store, resource, namespace, name, Propagation::Background, at);

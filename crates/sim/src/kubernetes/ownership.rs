@@ -193,7 +193,8 @@ fn claim(schema: &Value, value: &Value, path: &mut FieldPath, set: &mut FieldSet
         Seen::List(_) => true,
     };
     for (edge, part_schema, part) in parts(schema, value) {
-        let named = edge.strip_prefix("f:").is_some_and(|name| super::schema::shape::names_field(schema, name));
+        let named =
+            edge.strip_prefix("f:").is_some_and(|name| super::schema::shape::names_field(schema, name));
         path.push(edge);
         // Items of lists and values of maps are things of their own, which structures' fields are not.
         if keyed || !named {

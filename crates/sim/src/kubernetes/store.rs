@@ -82,7 +82,9 @@ impl Store {
         let (namespace, name) = names(&object);
         assert!(!name.is_empty(), "a controller names what it writes");
         let live = self.get(resource, &namespace, &name).cloned();
-        if let (None, Some(status)) = (object.get("status"), live.as_ref().and_then(|live| live.get("status"))) {
+        if let (None, Some(status)) =
+            (object.get("status"), live.as_ref().and_then(|live| live.get("status")))
+        {
             object["status"] = status.clone();
         }
         let draft = Draft::by_controller(definition, live, manager, at);
@@ -168,7 +170,9 @@ impl Store {
 
     /// Returns all objects of all kinds, with their resource.
     pub(super) fn everything(&self) -> impl Iterator<Item = (&str, &Value)> {
-        self.objects.iter().flat_map(|(resource, objects)| objects.values().map(move |o| (resource.as_str(), o)))
+        self.objects
+            .iter()
+            .flat_map(|(resource, objects)| objects.values().map(move |o| (resource.as_str(), o)))
     }
 
     /// Returns the number before the oldest write still in the log: watches from before it are too late.

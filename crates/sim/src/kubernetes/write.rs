@@ -116,7 +116,13 @@ fn replace(object: &mut Value, field: &str, value: Option<Value>) {
 /// Settles ownership and generation of an object that is as it shall be stored.
 pub(super) fn seal(draft: &Draft, mut object: Value) -> Value {
     if !draft.applied {
-        ownership::record_update(&draft.definition, draft.live.as_ref(), &mut object, &draft.owner(), draft.at);
+        ownership::record_update(
+            &draft.definition,
+            draft.live.as_ref(),
+            &mut object,
+            &draft.owner(),
+            draft.at,
+        );
     }
     if let Some(live) = &draft.live
         && draft.definition.has_generation
@@ -150,7 +156,8 @@ pub(super) fn keep(store: &mut Store, draft: &Draft, object: Value) -> (Value, b
         return (live.clone(), false);
     }
     let at = draft.at;
-    let stored = store.commit(&resource, &namespace, &name, Some(object), at).expect("a write stores an object");
+    let stored =
+        store.commit(&resource, &namespace, &name, Some(object), at).expect("a write stores an object");
     if lifecycle::is_finished(&stored) {
         store.remove(&resource, &namespace, &name, at);
         return (stored, true);

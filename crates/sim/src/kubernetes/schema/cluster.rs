@@ -13,7 +13,8 @@ pub fn kinds() -> Vec<Definition> {
     let role_column = || Column::new("Role", "string", ".roleRef.name");
     vec![
         Definition::new(RBAC, "v1", "Role", "roles", role()).columns(vec![age()]),
-        Definition::new(RBAC, "v1", "RoleBinding", "rolebindings", binding()).columns(vec![role_column(), age()]),
+        Definition::new(RBAC, "v1", "RoleBinding", "rolebindings", binding())
+            .columns(vec![role_column(), age()]),
         Definition::new(RBAC, "v1", "ClusterRole", "clusterroles", role())
             .cluster_wide()
             .columns(vec![Column::new("Created At", "date", ".metadata.creationTimestamp")]),
@@ -54,14 +55,10 @@ fn binding() -> Value {
     let reference = object(&[("apiGroup", string()), ("kind", string()), ("name", string())])
         .required(&["apiGroup", "kind", "name"])
         .atomic_map();
-    let subject = object(&[
-        ("kind", string()),
-        ("apiGroup", string()),
-        ("name", string()),
-        ("namespace", string()),
-    ])
-    .required(&["kind", "name"])
-    .atomic_map();
+    let subject =
+        object(&[("kind", string()), ("apiGroup", string()), ("name", string()), ("namespace", string())])
+            .required(&["kind", "name"])
+            .atomic_map();
     object(&[("roleRef", reference), ("subjects", list(subject))]).required(&["roleRef"])
 }
 
@@ -86,7 +83,10 @@ fn custom_resource_definition() -> Value {
         ("preserveUnknownFields", json!({"type": "boolean"})),
     ])
     .required(&["group", "names", "scope", "versions"]);
-    let status =
-        object(&[("conditions", conditions()), ("acceptedNames", names()), ("storedVersions", set(string()))]);
+    let status = object(&[
+        ("conditions", conditions()),
+        ("acceptedNames", names()),
+        ("storedVersions", set(string())),
+    ]);
     object(&[("spec", spec), ("status", status)]).required(&["spec"])
 }

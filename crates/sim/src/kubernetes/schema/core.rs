@@ -18,19 +18,23 @@ pub fn kinds() -> Vec<Definition> {
             .status()
             .short(&["ns"])
             .columns(vec![Column::new("Status", "string", ".status.phase"), age()]),
-        Definition::new("", "v1", "Node", "nodes", node()).cluster_wide().status().short(&["no"]).columns(vec![
-            Column::new("Ready", "string", ".status.conditions[?type=Ready].status"),
-            Column::new("Version", "string", ".status.nodeInfo.kubeletVersion"),
-            age(),
-        ]),
-        Definition::new("", "v1", "Pod", "pods", pod::pod()).status().short(&["po"]).categories(&["all"]).columns(
+        Definition::new("", "v1", "Node", "nodes", node()).cluster_wide().status().short(&["no"]).columns(
             vec![
+                Column::new("Ready", "string", ".status.conditions[?type=Ready].status"),
+                Column::new("Version", "string", ".status.nodeInfo.kubeletVersion"),
+                age(),
+            ],
+        ),
+        Definition::new("", "v1", "Pod", "pods", pod::pod())
+            .status()
+            .short(&["po"])
+            .categories(&["all"])
+            .columns(vec![
                 Column::new("Status", "string", ".status.phase"),
                 Column::new("IP", "string", ".status.podIP").wide(),
                 Column::new("Node", "string", ".spec.nodeName").wide(),
                 age(),
-            ],
-        ),
+            ]),
         Definition::new("", "v1", "Service", "services", service())
             .status()
             .short(&["svc"])
@@ -41,7 +45,9 @@ pub fn kinds() -> Vec<Definition> {
                 Column::new("External-IP", "string", ".status.loadBalancer.ingress[0].ip"),
                 age(),
             ]),
-        Definition::new("", "v1", "ConfigMap", "configmaps", config_map()).short(&["cm"]).columns(vec![age()]),
+        Definition::new("", "v1", "ConfigMap", "configmaps", config_map())
+            .short(&["cm"])
+            .columns(vec![age()]),
         Definition::new("", "v1", "Secret", "secrets", secret())
             .columns(vec![Column::new("Type", "string", ".type"), age()]),
         Definition::new("", "v1", "ServiceAccount", "serviceaccounts", service_account())

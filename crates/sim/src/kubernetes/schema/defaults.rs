@@ -10,7 +10,8 @@ pub fn fill(schema: &Value, value: &mut Value) {
         Value::Object(map) => {
             for (name, field) in schema["properties"].as_object().into_iter().flatten() {
                 let Some(default) = field.get("default") else { continue };
-                let absent = map.get(name).is_none_or(|is| is.is_null() && field["nullable"] != Value::Bool(true));
+                let absent =
+                    map.get(name).is_none_or(|is| is.is_null() && field["nullable"] != Value::Bool(true));
                 if absent {
                     map.insert(name.clone(), default.clone());
                 }

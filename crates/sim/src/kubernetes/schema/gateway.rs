@@ -39,8 +39,10 @@ pub fn gateway_api() -> Vec<Definition> {
                 Column::new("Programmed", "string", ".status.conditions[?type=Programmed].status"),
                 age(),
             ]),
-        routes::http_route_definition().columns(vec![Column::new("Hostnames", "string", ".spec.hostnames"), age()]),
-        routes::grpc_route_definition().columns(vec![Column::new("Hostnames", "string", ".spec.hostnames"), age()]),
+        routes::http_route_definition()
+            .columns(vec![Column::new("Hostnames", "string", ".spec.hostnames"), age()]),
+        routes::grpc_route_definition()
+            .columns(vec![Column::new("Hostnames", "string", ".spec.hostnames"), age()]),
         Definition::new(GROUP, "v1beta1", "ReferenceGrant", "referencegrants", reference_grant())
             .custom()
             .short(&["refgrant"])
@@ -111,13 +113,9 @@ pub(super) fn strict_conditions() -> Value {
 }
 
 fn gateway_class() -> Value {
-    let parameters = object(&[
-        ("group", group()),
-        ("kind", kind()),
-        ("name", object_name()),
-        ("namespace", namespace()),
-    ])
-    .required(&["group", "kind", "name"]);
+    let parameters =
+        object(&[("group", group()), ("kind", kind()), ("name", object_name()), ("namespace", namespace())])
+            .required(&["group", "kind", "name"]);
     let spec = object(&[
         ("controllerName", controller_name()),
         ("parametersRef", parameters),
@@ -135,8 +133,8 @@ fn gateway_class() -> Value {
 
 fn gateway() -> Value {
     let limited = || map(string().with("maxLength", json!(4_096))).with("maxProperties", json!(8));
-    let parameters =
-        object(&[("group", group()), ("kind", kind()), ("name", object_name())]).required(&["group", "kind", "name"]);
+    let parameters = object(&[("group", group()), ("kind", kind()), ("name", object_name())])
+        .required(&["group", "kind", "name"]);
     let infrastructure =
         object(&[("labels", limited()), ("annotations", limited()), ("parametersRef", parameters)]);
     let address = || {
@@ -150,10 +148,14 @@ fn gateway() -> Value {
         ("listeners", keyed(listener(), &["name"]).count(1, 64)),
         ("addresses", list(address()).count(0, 16)),
         ("infrastructure", infrastructure),
-        ("allowedListeners", object(&[("namespaces", from_namespaces(&["All", "None", "Selector", "Same"], "None"))])),
+        (
+            "allowedListeners",
+            object(&[("namespaces", from_namespaces(&["All", "None", "Selector", "Same"], "None"))]),
+        ),
     ])
     .required(&["gatewayClassName", "listeners"]);
-    let route_kind = object(&[("group", group().default(json!(GROUP))), ("kind", kind())]).required(&["kind"]);
+    let route_kind =
+        object(&[("group", group().default(json!(GROUP))), ("kind", kind())]).required(&["kind"]);
     let listener_status = object(&[
         ("name", section_name()),
         ("supportedKinds", list(route_kind).count(0, 8)),
@@ -168,7 +170,8 @@ fn gateway() -> Value {
         ("listeners", keyed(listener_status, &["name"]).count(0, 64)),
         ("attachedListenerSets", integer()),
     ]);
-    object(&[("spec", spec), ("status", status.default(json!({"conditions": untouched})))]).required(&["spec"])
+    object(&[("spec", spec), ("status", status.default(json!({"conditions": untouched})))])
+        .required(&["spec"])
 }
 
 fn from_namespaces(choices: &[&str], default: &str) -> Value {
@@ -193,14 +196,13 @@ fn listener() -> Value {
         ("frontendValidation", object(&[("caCertificateRefs", list(authority).count(1, 8))])),
         ("options", map(string().with("maxLength", json!(4_096))).with("maxProperties", json!(16))),
     ]);
-    let route_kind = object(&[("group", group().default(json!(GROUP))), ("kind", kind())]).required(&["kind"]);
+    let route_kind =
+        object(&[("group", group().default(json!(GROUP))), ("kind", kind())]).required(&["kind"]);
     let allowed = object(&[
         ("namespaces", from_namespaces(&["All", "Selector", "Same"], "Same")),
         ("kinds", list(route_kind).count(0, 8)),
     ]);
-    let protocol = format!(
-        r"^[a-zA-Z0-9]([-a-zA-Z0-9]*[a-zA-Z0-9])?$|{LABEL}(\.{LABEL})*\/[A-Za-z0-9]+$"
-    );
+    let protocol = format!(r"^[a-zA-Z0-9]([-a-zA-Z0-9]*[a-zA-Z0-9])?$|{LABEL}(\.{LABEL})*\/[A-Za-z0-9]+$");
     object(&[
         ("name", section_name()),
         ("hostname", hostname()),
@@ -213,9 +215,14 @@ fn listener() -> Value {
 }
 
 fn reference_grant() -> Value {
-    let from =
-        object(&[("group", group()), ("kind", kind()), ("namespace", namespace())]).required(&["group", "kind", "namespace"]);
-    let to = object(&[("group", group()), ("kind", kind()), ("name", object_name())]).required(&["group", "kind"]);
-    let spec = object(&[("from", list(from).count(1, 16)), ("to", list(to).count(1, 16))]).required(&["from", "to"]);
+    let from = object(&[("group", group()), ("kind", kind()), ("namespace", namespace())]).required(&[
+        "group",
+        "kind",
+        "namespace",
+    ]);
+    let to =
+        object(&[("group", group()), ("kind", kind()), ("name", object_name())]).required(&["group", "kind"]);
+    let spec =
+        object(&[("from", list(from).count(1, 16)), ("to", list(to).count(1, 16))]).required(&["from", "to"]);
     object(&[("spec", spec)])
 }

@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use super::build::{
-    Constrain, anything, boolean, conditions, int_or_string, integer, keyed, label_selector, list, map, object,
-    port, quantity, set, string, time,
+    Constrain, anything, boolean, conditions, int_or_string, integer, keyed, label_selector, list, map,
+    object, port, quantity, set, string, time,
 };
 use super::metadata;
 
@@ -174,16 +174,21 @@ fn resources() -> Value {
     object(&[
         ("limits", map(quantity())),
         ("requests", map(quantity())),
-        ("claims", keyed(object(&[("name", string()), ("request", string())]).required(&["name"]), &["name"])),
+        (
+            "claims",
+            keyed(object(&[("name", string()), ("request", string())]).required(&["name"]), &["name"]),
+        ),
     ])
 }
 
 fn variable() -> Value {
     let key_of = || {
-        object(&[("name", string()), ("key", string()), ("optional", boolean())]).required(&["key"]).atomic_map()
+        object(&[("name", string()), ("key", string()), ("optional", boolean())])
+            .required(&["key"])
+            .atomic_map()
     };
-    let field =
-        object(&[("apiVersion", string().default(json!("v1"))), ("fieldPath", string())]).required(&["fieldPath"]);
+    let field = object(&[("apiVersion", string().default(json!("v1"))), ("fieldPath", string())])
+        .required(&["fieldPath"]);
     let resource = object(&[("containerName", string()), ("resource", string()), ("divisor", quantity())])
         .required(&["resource"]);
     let source = object(&[
@@ -219,10 +224,7 @@ fn handler() -> Value {
 
 fn probe() -> Value {
     handler().and(&[
-        (
-            "grpc",
-            object(&[("port", port()), ("service", string().default(json!("")))]).required(&["port"]),
-        ),
+        ("grpc", object(&[("port", port()), ("service", string().default(json!("")))]).required(&["port"])),
         ("initialDelaySeconds", integer().least(0)),
         ("timeoutSeconds", integer().least(1).default(json!(1))),
         ("periodSeconds", integer().least(1).default(json!(10))),
@@ -250,11 +252,11 @@ fn container_security() -> Value {
 }
 
 fn volume() -> Value {
-    let item = object(&[("key", string()), ("path", string()), ("mode", integer())]).required(&["key", "path"]);
+    let item =
+        object(&[("key", string()), ("path", string()), ("mode", integer())]).required(&["key", "path"]);
     let mode = || integer().range(0, 511).default(json!(420));
-    let named = |field: &str| {
-        object(&[(field, string()), ("items", list(item.clone())), ("optional", boolean())])
-    };
+    let named =
+        |field: &str| object(&[(field, string()), ("items", list(item.clone())), ("optional", boolean())]);
     let csi = object(&[
         ("driver", string()),
         ("readOnly", boolean()),
@@ -282,7 +284,10 @@ fn volume() -> Value {
         ("secret", named("secretName").and(&[("defaultMode", mode())])),
         ("projected", object(&[("sources", list(source)), ("defaultMode", mode())])),
         ("downwardAPI", anything()),
-        ("hostPath", object(&[("path", string()), ("type", string().default(json!("")))]).required(&["path"])),
+        (
+            "hostPath",
+            object(&[("path", string()), ("type", string().default(json!("")))]).required(&["path"]),
+        ),
         ("persistentVolumeClaim", claim),
         ("csi", csi.required(&["driver"])),
         ("nfs", anything()),

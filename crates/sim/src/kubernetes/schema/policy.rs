@@ -45,8 +45,8 @@ pub fn kinds() -> Vec<Definition> {
 }
 
 fn autoscaler() -> Value {
-    let target =
-        object(&[("apiVersion", string()), ("kind", string()), ("name", string())]).required(&["kind", "name"]);
+    let target = object(&[("apiVersion", string()), ("kind", string()), ("name", string())])
+        .required(&["kind", "name"]);
     let aim = || {
         object(&[
             ("type", string().one_of(&["Utilization", "Value", "AverageValue"])),
@@ -62,8 +62,11 @@ fn autoscaler() -> Value {
         ("resource", object(&[("name", string()), ("target", aim())]).required(&["name", "target"])),
         (
             "containerResource",
-            object(&[("name", string()), ("container", string()), ("target", aim())])
-                .required(&["name", "container", "target"]),
+            object(&[("name", string()), ("container", string()), ("target", aim())]).required(&[
+                "name",
+                "container",
+                "target",
+            ]),
         ),
         ("pods", object(&[("metric", measured.clone()), ("target", aim())]).required(&["metric", "target"])),
         ("object", anything()),
@@ -96,8 +99,7 @@ fn autoscaler() -> Value {
         ("currentMetrics", list(anything())),
         ("conditions", conditions()),
     ]);
-    object(&[("spec", spec), ("status", status.default(json!({"desiredReplicas": 0})))])
-        .required(&["spec"])
+    object(&[("spec", spec), ("status", status.default(json!({"desiredReplicas": 0})))]).required(&["spec"])
 }
 
 fn disruption_budget() -> Value {
@@ -135,4 +137,3 @@ fn lease() -> Value {
         ]),
     )])
 }
-

@@ -32,10 +32,16 @@ fn definition(kind: &str, plural: &str, rules: Value) -> Definition {
     ])
     .required(&["parentRef", "controllerName", "conditions"]);
     let status = object(&[("parents", list(parent).count(0, 32))]).required(&["parents"]);
-    Definition::new(GROUP, "v1", kind, plural, object(&[("spec", spec), ("status", status)]).required(&["spec"]))
-        .custom()
-        .status()
-        .categories(&["gateway-api"])
+    Definition::new(
+        GROUP,
+        "v1",
+        kind,
+        plural,
+        object(&[("spec", spec), ("status", status)]).required(&["spec"]),
+    )
+    .custom()
+    .status()
+    .categories(&["gateway-api"])
 }
 
 fn parent_reference() -> Value {
@@ -62,8 +68,7 @@ fn backend_fields() -> Value {
 }
 
 fn weighted_backend(filters: Value) -> Value {
-    backend_fields()
-        .and(&[("weight", integer().range(0, 1_000_000).default(json!(1))), ("filters", filters)])
+    backend_fields().and(&[("weight", integer().range(0, 1_000_000).default(json!(1))), ("filters", filters)])
 }
 
 fn header_name() -> Value {
@@ -75,7 +80,8 @@ fn duration() -> Value {
 }
 
 fn header_changes() -> Value {
-    let header = object(&[("name", header_name()), ("value", string().length(1, 4_096))]).required(&["name", "value"]);
+    let header =
+        object(&[("name", header_name()), ("value", string().length(1, 4_096))]).required(&["name", "value"]);
     object(&[
         ("set", keyed(header.clone(), &["name"]).count(0, 16)),
         ("add", keyed(header, &["name"]).count(0, 16)),
@@ -84,14 +90,16 @@ fn header_changes() -> Value {
 }
 
 fn mirror() -> Value {
-    let fraction = object(&[("numerator", integer().least(0)), ("denominator", integer().least(1).default(json!(100)))])
-        .required(&["numerator"]);
+    let fraction =
+        object(&[("numerator", integer().least(0)), ("denominator", integer().least(1).default(json!(100)))])
+            .required(&["numerator"]);
     object(&[("backendRef", backend_fields()), ("percent", integer().range(0, 100)), ("fraction", fraction)])
         .required(&["backendRef"])
 }
 
 fn extension() -> Value {
-    object(&[("group", group()), ("kind", kind()), ("name", object_name())]).required(&["group", "kind", "name"])
+    object(&[("group", group()), ("kind", kind()), ("name", object_name())])
+        .required(&["group", "kind", "name"])
 }
 
 fn http_filter() -> Value {
@@ -171,7 +179,14 @@ fn http_rules() -> Value {
         ("filters", list(http_filter()).count(0, 16)),
         ("backendRefs", list(weighted_backend(list(http_filter()).count(0, 16))).count(0, 16)),
         ("timeouts", object(&[("request", duration()), ("backendRequest", duration())])),
-        ("retry", object(&[("codes", list(integer().range(400, 599))), ("attempts", integer()), ("backoff", duration())])),
+        (
+            "retry",
+            object(&[
+                ("codes", list(integer().range(400, 599))),
+                ("attempts", integer()),
+                ("backoff", duration()),
+            ]),
+        ),
         ("sessionPersistence", super::build::anything()),
     ]);
     list(rule).count(1, 16).default(json!([{"matches": [{"path": anywhere}]}]))

@@ -7,7 +7,8 @@ use serde_json::{Map, Value, json};
 use crate::kubernetes::fields::{field_edge, key_edge, value_edge};
 
 /// The schema of what no schema describes: anything goes, maps are owned key by key and lists as a whole.
-pub static UNDESCRIBED: LazyLock<Value> = LazyLock::new(|| json!({"x-kubernetes-preserve-unknown-fields": true}));
+pub static UNDESCRIBED: LazyLock<Value> =
+    LazyLock::new(|| json!({"x-kubernetes-preserve-unknown-fields": true}));
 
 /// How the items of a list are owned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
