@@ -1,7 +1,5 @@
 //! How a world is opened, and what one must know to talk to it.
 
-use serde::{Deserialize, Serialize};
-
 use crate::clock::Speed;
 
 /// How a world is opened. What is about its making (seed, features, providers) counts only when it is made.
@@ -49,7 +47,7 @@ impl Default for Options {
 }
 
 /// Where a world is and who may sign in to it.
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Clone)]
 pub struct Facts {
     /// The port of everything, on 127.0.0.1.
     pub port: u16,

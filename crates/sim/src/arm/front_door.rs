@@ -22,6 +22,12 @@ pub fn serve(world: &mut World, request: &Request, now: Moment, timing: &Timing)
     with_common_headers(world, request, now, reply)
 }
 
+/// Answers as if the caller's token had just run out.
+pub fn expired(world: &World, request: &Request, now: Moment) -> Reply {
+    let reply = unauthenticated(world, request, Refused::Expired(now.plus_ms(-1)), now).into_reply();
+    with_common_headers(world, request, now, reply)
+}
+
 fn answer(
     world: &mut World,
     request: &Request,
@@ -314,4 +320,147 @@ fn with_common_headers(world: &World, request: &Request, now: Moment, mut reply:
         reply = reply.with_header(name, left);
     }
     reply
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test_cloud::{TestCloud, code};
+
+    #[test]
+    fn the_front_door_refuses_in_azures_own_words() {
+        let mut cloud = TestCloud::new();
+        let group = cloud.path("/resourceGroups/rg");
+        let vnet = cloud.in_group("Microsoft.Network/virtualNetworks/vn");
+        let cases = [
+            (group.clone(), 400, "MissingApiVersionParameter"),
+            (format!("{group}?api-version=1999-01-01"), 400, "InvalidApiVersionParameter"),
+            (format!("{vnet}?api-version=1999-01-01"), 400, "NoRegisteredProviderFound"),
+            (format!("{vnet}?api-version=2025-07-01"), 404, "ResourceNotFound"),
+            (
+                format!("{}?api-version=2025-07-01", vnet.replace("/rg/", "/other/")),
+                404,
+                "ResourceGroupNotFound",
+            ),
+            (
+                "/subscriptions/0b1f6471-1bf0-4dda-aec3-cb9272f09590/resourceGroups?api-version=2024-11-01"
+                    .to_owned(),
+                404,
+                "SubscriptionNotFound",
+            ),
+            (
+                format!("{}?api-version=1", cloud.in_group("Microsoft.Quantum/things/x")),
+                404,
+                "InvalidResourceNamespace",
+            ),
+            (
+                format!("{}?api-version=1", cloud.in_group("Microsoft.Network/things/x")),
+                404,
+                "InvalidResourceType",
+            ),
+            ("/nowhere?api-version=1".to_owned(), 404, "NotFound"),
+        ];
+        for (target, status, wanted) in cases {
+            let reply = cloud.get(&target);
+            assert_eq!((reply.status.as_u16(), code(&reply).as_str()), (status, wanted), "{target}");
+        }
+    }
+
+    #[test]
+    fn paths_match_without_case_and_with_a_trailing_slash() {
+        let mut cloud = TestCloud::new();
+        let target = cloud.path("/ReSourceGroups/RG/?API-Version=2024-11-01");
+        let reply = cloud.get(&target);
+        assert_eq!(reply.status, 200);
+        assert_eq!(reply.value()["name"], "rg", "the case it was made with is kept");
+    }
+
+    #[test]
+    fn a_token_is_looked_at_before_anything_else_is_said() {
+        let mut cloud = TestCloud::new();
+        let target = cloud.path("/resourceGroups/none?api-version=2024-11-01");
+        let none = Request::new(Method::GET, "management.landfall.localhost", &target);
+        let reply = cloud.send(&none);
+        assert_eq!((reply.status.as_u16(), code(&reply).as_str()), (401, "AuthenticationFailed"));
+        assert!(
+            reply.headers["www-authenticate"]
+                .to_str()
+                .unwrap()
+                .starts_with("Bearer authorization_uri=\"https://login.")
+        );
+
+        let owner = cloud.world.directory.owner().object_id.clone();
+        let vault = entra::token_for(&cloud.world, &owner, &cloud.world.vault_audience(), cloud.now);
+        let reply = cloud.send(&none.clone().with_header("authorization", &format!("Bearer {vault}")));
+        assert_eq!(code(&reply), "InvalidAuthenticationTokenAudience");
+
+        let token = cloud.request(Method::GET, &target);
+        let mut forged = token.clone();
+        let text = token.header("authorization").unwrap().to_owned();
+        let (head, _) = text.rsplit_once('.').unwrap();
+        forged.headers.insert("authorization", format!("{head}.AAAA").parse().unwrap());
+        assert_eq!(code(&cloud.send(&forged)), "InvalidAuthenticationToken");
+
+        cloud.pass(3_600.0);
+        let reply = cloud.send(&token);
+        assert_eq!((reply.status.as_u16(), code(&reply).as_str()), (401, "ExpiredAuthenticationToken"));
+    }
+
+    #[test]
+    fn who_has_no_role_is_told_the_action_and_the_scope() {
+        let mut cloud = TestCloud::new();
+        cloud.world.directory.add_managed_identity(
+            "7d0c4b7e-58c1-4f2a-9c1f-0d6e3a3b8f11".to_owned(),
+            "c".to_owned(),
+            "m",
+            "/x",
+            Moment(0),
+        );
+        let target = cloud.path("/resourceGroups/rg?api-version=2024-11-01");
+        let request = cloud.request_as("7d0c4b7e-58c1-4f2a-9c1f-0d6e3a3b8f11", Method::DELETE, &target);
+        let reply = cloud.send(&request);
+        assert_eq!((reply.status.as_u16(), code(&reply).as_str()), (403, "AuthorizationFailed"));
+        let message = reply.value()["error"]["message"].to_string();
+        assert!(message.contains("Microsoft.Resources/subscriptions/resourceGroups/delete"), "{message}");
+    }
+
+    #[test]
+    fn every_answer_carries_the_ids_one_quotes_in_a_ticket() {
+        let mut cloud = TestCloud::new();
+        let target = cloud.path("/resourceGroups/rg?api-version=2024-11-01");
+        let request = cloud
+            .request(Method::GET, &target)
+            .with_header("x-ms-correlation-request-id", "corr")
+            .with_header("x-ms-client-request-id", "mine")
+            .with_header("x-ms-return-client-request-id", "true");
+        let reply = cloud.send(&request);
+        assert_eq!(reply.headers["x-ms-correlation-request-id"], "corr");
+        assert_eq!(reply.headers["x-ms-client-request-id"], "mine");
+        assert!(reply.headers.contains_key("x-ms-request-id"));
+        assert!(reply.headers.contains_key("x-ms-routing-request-id"));
+        assert_eq!(reply.headers["x-ms-ratelimit-remaining-subscription-reads"], "249");
+    }
+
+    #[test]
+    fn no_two_rows_of_the_table_take_the_same_request() {
+        let routes = routes();
+        for (at, route) in routes.iter().enumerate() {
+            let path: Vec<String> = route
+                .pattern
+                .split('/')
+                .filter(|part| !part.is_empty())
+                .map(|part| format!("x{part}"))
+                .collect();
+            let path: Vec<String> =
+                path.iter().map(|part| part.replace("x{", "{").trim_start_matches('x').to_owned()).collect();
+            let (found, _) = find(&routes, route.method, &path).expect("a row takes its own pattern");
+            assert!(
+                std::ptr::eq(found, &routes[at]),
+                "{} {} is taken by {}",
+                route.method,
+                route.pattern,
+                found.pattern
+            );
+        }
+    }
 }

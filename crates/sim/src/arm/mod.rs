@@ -24,7 +24,7 @@ use crate::entra::Caller;
 use crate::request::{Reply, Request};
 use crate::world::World;
 
-pub use front_door::serve;
+pub use front_door::{expired, serve};
 
 /// Answers one call that has passed the front door.
 pub type Handler = fn(&mut World, &Call<'_>) -> Result<Reply, ArmError>;

@@ -65,3 +65,18 @@ pub(super) fn not_found(role: &str) -> ArmError {
         format!("The specified role definition with ID '{}' does not exist.", role.replace('-', "")),
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::test_cloud::{TestCloud, code};
+
+    #[test]
+    fn a_role_is_found_by_its_name_at_any_scope() {
+        let mut cloud = TestCloud::new();
+        let path = cloud.path("/resourceGroups/rg/providers/Microsoft.Authorization/roleDefinitions?api-version=2022-05-01-preview&$filter=roleName%20eq%20'Network%20Contributor'");
+        let value = cloud.get(&path).value()["value"].clone();
+        assert_eq!(value.as_array().unwrap().len(), 1);
+        assert_eq!(value[0]["name"], "4d97b98b-1d4f-4787-a291-c67834d212e7");
+        assert_eq!(code(&cloud.get(&path.replace("roleName", "colour"))), "UnsupportedFilter");
+    }
+}
