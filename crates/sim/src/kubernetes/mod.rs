@@ -1,12 +1,19 @@
 //! The Kubernetes API of a simulated cluster.
 
+mod address;
+mod admission;
+pub mod definition;
+pub mod fields;
+mod lifecycle;
+pub mod ownership;
+pub mod schema;
+pub mod selector;
+pub mod status;
 pub mod store;
+#[cfg(test)]
+mod store_tests;
+mod write;
 
-use crate::clock::Moment;
-use crate::request::{Reply, Request};
-use store::Store;
-
-/// Answers a request whose path is below the cluster's prefix.
-pub fn serve(_store: &mut Store, _request: &Request, _user: &str, _now: Moment) -> Reply {
-    Reply::empty(404)
-}
+pub use definition::Definition;
+pub use lifecycle::Propagation;
+pub use store::Store;
