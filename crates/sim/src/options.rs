@@ -1,7 +1,5 @@
 //! How a world is opened, and what one must know to talk to it.
 
-use serde::{Deserialize, Serialize};
-
 use crate::clock::Speed;
 
 /// How a world is opened. What is about its making (seed, features, providers) counts only when it is made.
@@ -49,7 +47,7 @@ impl Default for Options {
 }
 
 /// Where a world is and who may sign in to it.
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Clone)]
 pub struct Facts {
     /// The port of everything, on 127.0.0.1.
     pub port: u16,
@@ -75,6 +73,10 @@ pub struct Facts {
     pub client_secret: String,
     /// Its object id.
     pub object_id: String,
+    /// The sign-in name of the person who owns it as well.
+    pub user_name: String,
+    /// That person's password.
+    pub user_password: String,
     /// The seed of the world.
     pub seed: u64,
     /// How much faster than life it is; infinite at instant speed.

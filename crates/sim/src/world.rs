@@ -176,6 +176,21 @@ impl World {
 
     /// Answers one request. Everything due must have been settled.
     pub fn handle(&mut self, request: &Request, now: Moment, timing: &Timing) -> Reply {
+        let fault = self.faults.bite(request, now, timing);
+        if fault.is_some() {
+            self.touch();
+        }
+        if let Some(reply) = fault.and_then(|fault| fault.instead(self, request, now, timing)) {
+            return reply;
+        }
+        let mut reply = self.serve(request, now, timing);
+        if let Some(fault) = fault {
+            fault.spoil(&mut reply);
+        }
+        reply
+    }
+
+    fn serve(&mut self, request: &Request, now: Moment, timing: &Timing) -> Reply {
         let host =
             request.host.strip_suffix(DOMAIN).and_then(|host| host.strip_suffix('.')).unwrap_or_default();
         if let Some((uid, below)) = kubernetes_path(&request.path) {

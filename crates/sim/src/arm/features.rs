@@ -133,3 +133,34 @@ fn settle(world: &mut World, due: Moment, _timing: &Timing) {
         feature.state = if feature.state == "Registering" { "Registered" } else { "Unregistered" }.to_owned();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test_cloud::{TestCloud, code};
+    use http::Method;
+
+    #[test]
+    fn a_feature_is_gone_after_general_availability_unless_it_was_asked_for() {
+        let mut cloud = TestCloud::new();
+        let at = cloud.path("/providers/Microsoft.Features/providers/Microsoft.ContainerService/features/ManagedGatewayAPIPreview");
+        let (show, register) =
+            (format!("{at}?api-version=2021-07-01"), format!("{at}/register?api-version=2021-07-01"));
+        let register = cloud.request(Method::POST, &register);
+        for reply in [cloud.get(&show), cloud.send(&register)] {
+            assert_eq!((reply.status.as_u16(), code(&reply).as_str()), (404, "FeatureNotFound"));
+            assert_eq!(
+                reply.value()["error"]["message"],
+                "The feature 'ManagedGatewayAPIPreview' could not be found."
+            );
+        }
+        let name = "Microsoft.ContainerService/ManagedGatewayAPIPreview".to_owned();
+        assert!(cloud.world.features.allows(&name));
+        cloud.world.features = Features::new(std::slice::from_ref(&name));
+        assert!(!cloud.world.features.allows(&name));
+        assert_eq!(cloud.send(&register).value()["properties"]["state"], "Registering");
+        cloud.pass(300.0);
+        assert_eq!(cloud.get(&show).value()["properties"]["state"], "Registered");
+        assert!(cloud.world.features.allows(&name));
+    }
+}

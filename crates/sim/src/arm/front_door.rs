@@ -5,7 +5,8 @@ use http::Method;
 use crate::arm::error::ArmError;
 use crate::arm::family::FAMILIES;
 use crate::arm::roles::Right;
-use crate::arm::{Call, Route, groups, id, networks, providers};
+use crate::arm::routing::{self, ROUTES};
+use crate::arm::{Call, groups, id, networks, providers};
 use crate::clock::{Moment, Timing};
 use crate::entra::{self, Caller, Refused};
 use crate::request::{Reply, Request, segments};
@@ -22,6 +23,12 @@ pub fn serve(world: &mut World, request: &Request, now: Moment, timing: &Timing)
     with_common_headers(world, request, now, reply)
 }
 
+/// Answers as if the caller's token had just run out.
+pub fn expired(world: &World, request: &Request, now: Moment) -> Reply {
+    let reply = unauthenticated(world, request, Refused::Expired(now.plus_ms(-1)), now).into_reply();
+    with_common_headers(world, request, now, reply)
+}
+
 fn answer(
     world: &mut World,
     request: &Request,
@@ -32,9 +39,8 @@ fn answer(
     let api_version = api_version(request)?;
     let caller = caller.map_err(|refused| unauthenticated(world, request, *refused, now))?.clone();
     let segments = request.segments();
-    let routes = routes();
-    let found = find(&routes, request.method.as_str(), &segments);
-    let (route, params) = found.ok_or_else(|| no_route(world, request, &routes, &segments))?;
+    let found = routing::find(&ROUTES, request.method.as_str(), &segments);
+    let (route, params) = found.ok_or_else(|| routing::no_route(world, request, &segments))?;
     let call = Call { request, route, params, api_version, caller, now, timing: *timing };
     subscription(world, &call)?;
     supported_version(world, &call)?;
@@ -43,46 +49,6 @@ fn answer(
     registration(world, &call)?;
     let handler = route.handler;
     handler(world, &call)
-}
-
-/// Every route of every family.
-fn routes() -> Vec<Route> {
-    FAMILIES.iter().flat_map(|family| (family.routes)()).collect()
-}
-
-/// Finds the route of a path: the verb equal, literals equal without case; the first row wins.
-fn find<'a>(
-    routes: &'a [Route],
-    method: &str,
-    path: &[String],
-) -> Option<(&'a Route, Vec<(&'a str, String)>)> {
-    routes
-        .iter()
-        .filter(|route| route.method == method)
-        .find_map(|route| Some((route, matched(route.pattern, path)?)))
-}
-
-fn matched<'a>(pattern: &'a str, path: &[String]) -> Option<Vec<(&'a str, String)>> {
-    let mut pattern: Vec<&str> = pattern.split('/').filter(|part| !part.is_empty()).collect();
-    let mut params = Vec::new();
-    let mut path = path;
-    if pattern.first() == Some(&"{scope*}") {
-        pattern.remove(0);
-        let scope = path.len().checked_sub(pattern.len())?;
-        params.push(("scope", path[..scope].join("/")));
-        path = &path[scope..];
-    }
-    if pattern.len() != path.len() {
-        return None;
-    }
-    for (part, segment) in pattern.into_iter().zip(path) {
-        match part.strip_prefix('{').and_then(|name| name.strip_suffix('}')) {
-            Some(name) => params.push((name, segment.clone())),
-            None if part.eq_ignore_ascii_case(segment) => {}
-            None => return None,
-        }
-    }
-    Some(params)
 }
 
 fn api_version(request: &Request) -> Result<String, ArmError> {
@@ -126,43 +92,7 @@ fn unauthenticated(world: &World, request: &Request, refused: Refused, now: Mome
     ArmError::gateway(401, code, why).with_header("www-authenticate", &entra::challenge(world, refused))
 }
 
-/// Words a path that no row takes. Azure tells an unknown provider, an unknown type and a bare bad path apart.
-fn no_route(world: &World, request: &Request, routes: &[Route], path: &[String]) -> ArmError {
-    tracing::warn!(method = %request.method, path = request.path, "no route");
-    if let Some(other) = routes.iter().find(|route| matched(route.pattern, path).is_some()) {
-        let why = format!("The requested resource does not support http method '{}'.", request.method);
-        return ArmError::gateway(405, "UnsupportedHttpMethod", why).with_target(other.kind);
-    }
-    if let Some(subscription) = id::part(&request.path, "subscriptions")
-        && !subscription.eq_ignore_ascii_case(&world.subscription)
-    {
-        return subscription_not_found(subscription);
-    }
-    let Some(namespace) =
-        path.iter().rposition(|part| part.eq_ignore_ascii_case("providers")).and_then(|at| path.get(at + 1))
-    else {
-        let why = format!(
-            "No HTTP resource was found that matches the request URI '{}{}'.",
-            world.arm_origin(),
-            request.path
-        );
-        return ArmError::gateway(404, "NotFound", why);
-    };
-    if !world.providers.knows(namespace) {
-        let why = format!("The resource namespace '{namespace}' is invalid.");
-        return ArmError::gateway(404, "InvalidResourceNamespace", why);
-    }
-    let kind = path.iter().rposition(|part| part == namespace).and_then(|at| path.get(at + 1));
-    let why = format!(
-        "The resource type '{}' could not be found in the namespace '{namespace}' for api version '{}'. The supported \
-         api-versions are ''.",
-        kind.map_or("", String::as_str),
-        request.query("api-version").unwrap_or_default()
-    );
-    ArmError::gateway(404, "InvalidResourceType", why)
-}
-
-fn subscription_not_found(subscription: &str) -> ArmError {
+pub(super) fn subscription_not_found(subscription: &str) -> ArmError {
     ArmError::gateway(
         404,
         "SubscriptionNotFound",
@@ -314,4 +244,124 @@ fn with_common_headers(world: &World, request: &Request, now: Moment, mut reply:
         reply = reply.with_header(name, left);
     }
     reply
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test_cloud::{TestCloud, code};
+
+    #[test]
+    fn the_front_door_refuses_in_azures_own_words() {
+        let mut cloud = TestCloud::new();
+        let group = cloud.path("/resourceGroups/rg");
+        let vnet = cloud.in_group("Microsoft.Network/virtualNetworks/vn");
+        let cases = [
+            (group.clone(), 400, "MissingApiVersionParameter"),
+            (format!("{group}?api-version=1999-01-01"), 400, "InvalidApiVersionParameter"),
+            (format!("{vnet}?api-version=1999-01-01"), 400, "NoRegisteredProviderFound"),
+            (format!("{vnet}?api-version=2025-07-01"), 404, "ResourceNotFound"),
+            (
+                format!("{}?api-version=2025-07-01", vnet.replace("/rg/", "/other/")),
+                404,
+                "ResourceGroupNotFound",
+            ),
+            (
+                "/subscriptions/0b1f6471-1bf0-4dda-aec3-cb9272f09590/resourceGroups?api-version=2024-11-01"
+                    .to_owned(),
+                404,
+                "SubscriptionNotFound",
+            ),
+            (
+                format!("{}?api-version=1", cloud.in_group("Microsoft.Quantum/things/x")),
+                404,
+                "InvalidResourceNamespace",
+            ),
+            (
+                format!("{}?api-version=1", cloud.in_group("Microsoft.Network/things/x")),
+                404,
+                "InvalidResourceType",
+            ),
+            ("/nowhere?api-version=1".to_owned(), 404, "NotFound"),
+        ];
+        for (target, status, wanted) in cases {
+            let reply = cloud.get(&target);
+            assert_eq!((reply.status.as_u16(), code(&reply).as_str()), (status, wanted), "{target}");
+        }
+    }
+
+    #[test]
+    fn paths_match_without_case_and_with_a_trailing_slash() {
+        let mut cloud = TestCloud::new();
+        let target = cloud.path("/ReSourceGroups/RG/?API-Version=2024-11-01");
+        let reply = cloud.get(&target);
+        assert_eq!(reply.status, 200);
+        assert_eq!(reply.value()["name"], "rg", "the case it was made with is kept");
+    }
+
+    #[test]
+    fn a_token_is_looked_at_before_anything_else_is_said() {
+        let mut cloud = TestCloud::new();
+        let target = cloud.path("/resourceGroups/none?api-version=2024-11-01");
+        let none = Request::new(Method::GET, "management.landfall.localhost", &target);
+        let reply = cloud.send(&none);
+        assert_eq!((reply.status.as_u16(), code(&reply).as_str()), (401, "AuthenticationFailed"));
+        assert!(
+            reply.headers["www-authenticate"]
+                .to_str()
+                .unwrap()
+                .starts_with("Bearer authorization_uri=\"https://login.")
+        );
+
+        let owner = cloud.world.directory.owner().object_id.clone();
+        let vault = entra::token_for(&cloud.world, &owner, &cloud.world.vault_audience(), cloud.now);
+        let reply = cloud.send(&none.clone().with_header("authorization", &format!("Bearer {vault}")));
+        assert_eq!(code(&reply), "InvalidAuthenticationTokenAudience");
+
+        let token = cloud.request(Method::GET, &target);
+        let mut forged = token.clone();
+        let text = token.header("authorization").unwrap().to_owned();
+        let (head, _) = text.rsplit_once('.').unwrap();
+        forged.headers.insert("authorization", format!("{head}.AAAA").parse().unwrap());
+        assert_eq!(code(&cloud.send(&forged)), "InvalidAuthenticationToken");
+
+        cloud.pass(3_600.0);
+        let reply = cloud.send(&token);
+        assert_eq!((reply.status.as_u16(), code(&reply).as_str()), (401, "ExpiredAuthenticationToken"));
+    }
+
+    #[test]
+    fn who_has_no_role_is_told_the_action_and_the_scope() {
+        let mut cloud = TestCloud::new();
+        cloud.world.directory.add_managed_identity(
+            "7d0c4b7e-58c1-4f2a-9c1f-0d6e3a3b8f11".to_owned(),
+            "c".to_owned(),
+            "m",
+            "/x",
+            Moment(0),
+        );
+        let target = cloud.path("/resourceGroups/rg?api-version=2024-11-01");
+        let request = cloud.request_as("7d0c4b7e-58c1-4f2a-9c1f-0d6e3a3b8f11", Method::DELETE, &target);
+        let reply = cloud.send(&request);
+        assert_eq!((reply.status.as_u16(), code(&reply).as_str()), (403, "AuthorizationFailed"));
+        let message = reply.value()["error"]["message"].to_string();
+        assert!(message.contains("Microsoft.Resources/subscriptions/resourceGroups/delete"), "{message}");
+    }
+
+    #[test]
+    fn every_answer_carries_the_ids_one_quotes_in_a_ticket() {
+        let mut cloud = TestCloud::new();
+        let target = cloud.path("/resourceGroups/rg?api-version=2024-11-01");
+        let request = cloud
+            .request(Method::GET, &target)
+            .with_header("x-ms-correlation-request-id", "corr")
+            .with_header("x-ms-client-request-id", "mine")
+            .with_header("x-ms-return-client-request-id", "true");
+        let reply = cloud.send(&request);
+        assert_eq!(reply.headers["x-ms-correlation-request-id"], "corr");
+        assert_eq!(reply.headers["x-ms-client-request-id"], "mine");
+        assert!(reply.headers.contains_key("x-ms-request-id"));
+        assert!(reply.headers.contains_key("x-ms-routing-request-id"));
+        assert_eq!(reply.headers["x-ms-ratelimit-remaining-subscription-reads"], "249");
+    }
 }

@@ -292,3 +292,55 @@ fn settle(world: &mut World, due: Moment, timing: &Timing) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test_cloud::{TestCloud, code, target};
+    use http::Method;
+
+    #[test]
+    fn a_group_is_made_once_and_stays_in_its_region() {
+        let mut cloud = TestCloud::new();
+        let at = cloud.path("/resourcegroups/web?api-version=2024-11-01");
+        let reply = cloud.put(&at, &json!({ "location": "East US", "tags": { "a": "1" } }));
+        assert_eq!((reply.status.as_u16(), reply.value()["location"].as_str()), (201, Some("eastus")));
+        let reply = cloud.put(&at, &json!({ "location": "eastus", "tags": { "b": "2" } }));
+        assert_eq!((reply.status.as_u16(), &reply.value()["tags"]), (200, &json!({ "b": "2" })));
+        let reply = cloud.put(&at, &json!({ "location": "westeurope" }));
+        assert_eq!((reply.status.as_u16(), code(&reply).as_str()), (409, "InvalidResourceGroupLocation"));
+        let bad = cloud.path("/resourcegroups/web.?api-version=2024-11-01");
+        assert_eq!(code(&cloud.put(&bad, &json!({ "location": "eastus" }))), "InvalidResourceGroupName");
+    }
+
+    #[test]
+    fn a_dying_group_takes_no_writes_and_goes_after_its_members() {
+        let mut cloud = TestCloud::new();
+        let vnet = cloud.in_group("Microsoft.Network/virtualNetworks/vn?api-version=2025-07-01");
+        let body = json!({ "location": "eastus", "properties": { "addressSpace": { "addressPrefixes": ["10.0.0.0/16"] } } });
+        assert_eq!(cloud.put(&vnet, &body).status, 201);
+        cloud.pass(10.0);
+        let group = cloud.path("/resourceGroups/rg?api-version=2024-11-01");
+        let listed = cloud.path("/resourceGroups/rg/resources?api-version=2024-11-01");
+        assert_eq!(cloud.get(&listed).value()["value"][0]["name"], "vn");
+
+        let reply = cloud.delete(&group);
+        assert_eq!(reply.status, 202);
+        assert_eq!(reply.headers["retry-after"], "15");
+        let location = target(&reply, "location");
+        assert_eq!(cloud.get(&group).value()["properties"]["provisioningState"], "Deleting");
+        let refused = cloud.put(&vnet, &body);
+        assert_eq!((refused.status.as_u16(), code(&refused).as_str()), (409, "ResourceGroupBeingDeleted"));
+        assert_eq!(cloud.get(&location).status, 202);
+
+        cloud.pass(11.0);
+        assert_eq!(code(&cloud.get(&vnet)), "ResourceNotFound", "the network goes first");
+        assert_eq!(cloud.get(&group).status, 200);
+        cloud.pass(10.0);
+        assert_eq!(code(&cloud.get(&group)), "ResourceGroupNotFound");
+        assert_eq!(cloud.get(&location).status, 200);
+        let head = cloud.request(Method::HEAD, &group);
+        assert_eq!(cloud.send(&head).status, 404);
+        assert_eq!(cloud.delete(&group).status, 404);
+    }
+}

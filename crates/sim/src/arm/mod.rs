@@ -12,6 +12,7 @@ pub mod networks;
 pub mod operation;
 pub mod providers;
 pub mod roles;
+mod routing;
 pub mod subscriptions;
 pub mod vaults;
 pub mod versions;
@@ -24,7 +25,7 @@ use crate::entra::Caller;
 use crate::request::{Reply, Request};
 use crate::world::World;
 
-pub use front_door::serve;
+pub use front_door::{expired, serve};
 
 /// Answers one call that has passed the front door.
 pub type Handler = fn(&mut World, &Call<'_>) -> Result<Reply, ArmError>;

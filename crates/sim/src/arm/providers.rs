@@ -246,3 +246,31 @@ fn settle(world: &mut World, due: Moment, _timing: &Timing) {
         };
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test_cloud::{TestCloud, code};
+    use http::Method;
+
+    #[test]
+    fn a_provider_must_be_registered_before_its_resources_are_written() {
+        let mut cloud = TestCloud::new();
+        cloud.world.providers = Providers::new(&["Microsoft.Network".to_owned()]);
+        let vnet = cloud.in_group("Microsoft.Network/virtualNetworks/vn?api-version=2025-07-01");
+        let body = json!({ "location": "eastus", "properties": { "addressSpace": { "addressPrefixes": ["10.0.0.0/16"] } } });
+        let reply = cloud.put(&vnet, &body);
+        assert_eq!((reply.status.as_u16(), code(&reply).as_str()), (409, "MissingSubscriptionRegistration"));
+        assert_eq!(reply.value()["error"]["details"][0]["target"], "Microsoft.Network");
+
+        let register = cloud.path("/providers/microsoft.network/register?api-version=2016-02-01");
+        let register = cloud.request(Method::POST, &register);
+        assert_eq!(cloud.send(&register).value()["registrationState"], "Registering");
+        let at = cloud.path("/providers/Microsoft.Network?api-version=2024-11-01");
+        cloud.pass(59.0);
+        assert_eq!(cloud.get(&at).value()["registrationState"], "Registering");
+        assert_eq!(cloud.put(&vnet, &body).status, 201, "what is being registered passes");
+        cloud.pass(1.0);
+        assert_eq!(cloud.get(&at).value()["registrationState"], "Registered");
+    }
+}

@@ -2,8 +2,9 @@
 
 mod authority;
 mod directory;
+mod grant;
 mod token;
 
 pub use authority::serve;
 pub use directory::{AZURE_CLI, Directory, Principal, PrincipalKind};
-pub use token::{Caller, Refused, bearer, challenge, token_for};
+pub use token::{Caller, Refused, bearer, challenge, signer, token_for};

@@ -260,3 +260,110 @@ fn body(world: &World, assignment: &Assignment) -> Value {
         "name": assignment.name,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::arm::roles::Right;
+    use crate::test_cloud::{TestCloud, code};
+
+    const ONE: &str = "5b0a1c1e-7f0e-4c7b-8a4f-3c5d0e7d9a01";
+    const TWO: &str = "5b0a1c1e-7f0e-4c7b-8a4f-3c5d0e7d9a02";
+    const SECRETS_USER: &str = "4633458b-17de-408a-b874-0445c86b69e6";
+    const READ_SECRET: Right<'_> = Right::Data("Microsoft.KeyVault/vaults/secrets/getSecret/action");
+
+    fn at(cloud: &TestCloud, name: &str) -> String {
+        cloud.path(&format!("/resourceGroups/rg/providers/Microsoft.Authorization/roleAssignments/{name}?api-version=2022-04-01"))
+    }
+
+    fn wish(principal: &str, kind: Option<&str>) -> Value {
+        let mut body = json!({ "properties": {
+            "roleDefinitionId": format!("/providers/Microsoft.Authorization/roleDefinitions/{SECRETS_USER}"),
+            "principalId": principal,
+        } });
+        if let Some(kind) = kind {
+            body["properties"]["principalType"] = json!(kind);
+        }
+        body
+    }
+
+    #[test]
+    fn an_assignment_is_written_once_and_found_under_its_own_name_only() {
+        let mut cloud = TestCloud::new();
+        let user = cloud.world.directory.user().object_id.clone();
+        let owner = cloud.world.directory.owner().object_id.clone();
+        let (one, two) = (at(&cloud, ONE), at(&cloud, TWO));
+        let made = cloud.put(&one, &wish(&user, None));
+        assert_eq!(
+            (made.status.as_u16(), made.value()["properties"]["principalType"].as_str()),
+            (201, Some("User"))
+        );
+        assert_eq!(
+            cloud
+                .put(&one.to_uppercase().replace("API-VERSION", "api-version"), &wish(&user, Some("User")))
+                .status,
+            200
+        );
+        let again = cloud.put(&two, &wish(&user, Some("User")));
+        assert_eq!((again.status.as_u16(), code(&again).as_str()), (409, "RoleAssignmentExists"));
+        assert!(again.value()["error"]["message"].to_string().contains(&ONE.replace('-', "")));
+        let other = cloud.put(&one, &wish(&owner, None));
+        assert_eq!((other.status.as_u16(), code(&other).as_str()), (400, "RoleAssignmentUpdateNotPermitted"));
+        assert_eq!(cloud.delete(&one).status, 200);
+        assert_eq!(cloud.delete(&one).status, 204);
+        assert_eq!(code(&cloud.get(&one)), "RoleAssignmentNotFound");
+    }
+
+    #[test]
+    fn a_principal_the_directory_does_not_know_yet_passes_only_as_service_principal() {
+        let mut cloud = TestCloud::new();
+        let fresh = "0f3a8c80-27f3-4b59-8b67-0f5b2a0f0a55";
+        let visible = cloud.now.plus_ms(30_000);
+        cloud.world.directory.add_managed_identity(fresh.to_owned(), "c".to_owned(), "m", "/x", visible);
+        let one = at(&cloud, ONE);
+        assert_eq!(code(&cloud.put(&one, &wish(fresh, None))), "PrincipalNotFound");
+        assert_eq!(code(&cloud.put(&one, &wish(fresh, Some("User")))), "PrincipalNotFound");
+        assert_eq!(cloud.put(&one, &wish(fresh, Some("ServicePrincipal"))).status, 201);
+        cloud.pass(30.0);
+        assert_eq!(code(&cloud.put(&at(&cloud, TWO), &wish(fresh, Some("User")))), "UnmatchedPrincipalType");
+    }
+
+    #[test]
+    fn a_grant_takes_a_minute_to_count_and_lists_know_above_from_below() {
+        let mut cloud = TestCloud::new();
+        let user = cloud.world.directory.user().object_id.clone();
+        let one = at(&cloud, ONE);
+        assert_eq!(cloud.put(&one, &wish(&user, None)).status, 201);
+        let vault = cloud.in_group("Microsoft.KeyVault/vaults/kv");
+        assert!(!cloud.world.allows(&user, READ_SECRET, &vault, cloud.now));
+        assert_eq!(crate::arm::roles::grant_due(&cloud.world, cloud.now), Some(cloud.now.plus_ms(60_000)));
+        cloud.pass(60.0);
+        assert!(cloud.world.allows(&user, READ_SECRET, &vault, cloud.now));
+
+        let list = |cloud: &mut TestCloud, scope: &str, filter: &str| {
+            let path = cloud.path(&format!("{scope}/providers/Microsoft.Authorization/roleAssignments?api-version=2022-04-01&$filter={filter}"));
+            let reply = cloud.get(&path);
+            reply.value()["value"].as_array().map_or(usize::MAX, Vec::len)
+        };
+        assert_eq!(list(&mut cloud, "/resourceGroups/rg", "atScope()"), 3, "the two owners above count");
+        assert_eq!(list(&mut cloud, "", "atScope()"), 2);
+        assert_eq!(list(&mut cloud, "", ""), 3, "without a filter what is below counts as well");
+        assert_eq!(list(&mut cloud, "", &format!("principalId%20eq%20'{user}'")), 2);
+        assert_eq!(
+            list(&mut cloud, "/resourceGroups/rg", &format!("atScope()%20and%20assignedTo('{user}')")),
+            2
+        );
+        assert_eq!(
+            list(&mut cloud, "", &format!("atScope()%20and%20principalId%20eq%20'{user}'")),
+            usize::MAX
+        );
+    }
+
+    #[test]
+    fn a_scope_that_is_not_there_takes_no_assignment() {
+        let mut cloud = TestCloud::new();
+        let user = cloud.world.directory.user().object_id.clone();
+        let path = cloud.in_group(&format!("Microsoft.KeyVault/vaults/none/providers/Microsoft.Authorization/roleAssignments/{ONE}?api-version=2022-04-01"));
+        assert_eq!(code(&cloud.put(&path, &wish(&user, None))), "ResourceNotFound");
+    }
+}
