@@ -9,10 +9,14 @@
 
 mod address;
 mod admission;
+#[cfg(test)]
+mod apply_tests;
 mod decode;
 pub mod definition;
 mod discovery;
 pub mod fields;
+#[cfg(test)]
+mod fixture;
 mod form;
 mod front;
 mod lifecycle;
@@ -21,6 +25,8 @@ pub mod ownership;
 mod patch;
 mod path;
 mod query;
+#[cfg(test)]
+mod refusal_tests;
 pub mod schema;
 pub mod selector;
 pub mod status;
@@ -29,6 +35,8 @@ pub mod store;
 mod store_tests;
 mod verbs;
 pub mod watch;
+#[cfg(test)]
+mod watch_tests;
 mod write;
 
 pub use definition::Definition;
