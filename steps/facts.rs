@@ -1,53 +1,87 @@
-//! What a finished environment has to show: for the summary, for `status`, for whoever scripts against it.
+//! What a person wants to know of an environment, out of what the journal remembers.
 
+use crate::deployment::Handles;
 use jiff::Timestamp;
+use landfall_engine::{Graph, Memory};
 
-/// The facts of one environment, taken from the outputs that its steps left in the journal.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// The environment in facts.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Facts {
-    /// The domain below which every host name lives.
+    /// The domain.
     pub domain: String,
-    /// The gateways that have an address, in the order people see them.
+    /// The gateways, in the manifests' order.
     pub gateways: Vec<Gateway>,
-    /// The certificate in the vault, once it is there.
+    /// The certificate that they serve.
     pub certificate: Option<CertificateFacts>,
     /// The names.
     pub dns: DnsFacts,
+    /// The file that our context was merged into, and the context's name.
+    pub kubeconfig: Option<(std::path::PathBuf, String)>,
 }
 
-/// A Gateway with an address.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A gateway.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Gateway {
-    /// The Gateway object's name.
+    /// Its name.
     pub name: String,
-    /// The address its Service got from the load balancer.
+    /// Its address.
     pub address: String,
-    /// The host names it answers for.
+    /// The hosts of its routes.
     pub hosts: Vec<String>,
 }
 
-/// The certificate's newest version in the vault.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The certificate.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CertificateFacts {
-    /// SHA-1 of the DER, 40 lower-case hex digits: what Key Vault calls `x5t`.
+    /// SHA-1 of the leaf, 40 lower-case hex digits, as Key Vault's x5t.
     pub thumbprint_sha1: String,
     /// The end of its validity.
     pub not_after: Timestamp,
-    /// Its subject alternative names.
+    /// Every DNS name it covers.
     pub names: Vec<String>,
-    /// The id of the secret that holds it, version included.
+    /// Where the vault keeps it.
     pub secret_id: String,
-    /// Whether landfall made it itself.
+    /// Whether it vouches for itself.
     pub self_signed: bool,
 }
 
-/// The names, published or to be entered by hand.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// The names.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DnsFacts {
-    /// Whether a zone of the subscription holds the records.
+    /// Whether landfall keeps the records.
     pub managed: bool,
-    /// The zone, when there is one.
+    /// The zone they are in.
     pub zone: Option<String>,
-    /// Record name below the zone (or the domain) and address.
+    /// Host and address.
     pub records: Vec<(String, String)>,
+}
+
+/// Reads the facts out of what the journal remembers.
+#[must_use]
+pub fn facts(graph: &Graph, handles: &Handles, memory: &Memory) -> Facts {
+    let gateways = graph.output(handles.gateways, memory).map(|made| made.gateways).unwrap_or_default();
+    let certificate = graph.output(handles.certificate, memory).map(|held| CertificateFacts {
+        thumbprint_sha1: held.thumbprint,
+        not_after: held.not_after,
+        names: held.names,
+        secret_id: held.secret_id,
+        self_signed: held.self_signed,
+    });
+    let dns = graph.output(handles.dns, memory).map(|published| DnsFacts {
+        managed: published.zone.is_some(),
+        zone: published.zone.map(|zone| zone.name),
+        records: published.records,
+    });
+    let kubeconfig =
+        graph.output(handles.kubeconfig, memory).map(|merged| (merged.file, merged.added.context));
+    Facts {
+        domain: handles.domain.clone(),
+        gateways: gateways
+            .into_iter()
+            .map(|gateway| Gateway { name: gateway.name, address: gateway.address, hosts: gateway.hosts })
+            .collect(),
+        certificate,
+        dns: dns.unwrap_or_default(),
+        kubeconfig,
+    }
 }

@@ -1,4 +1,42 @@
 //! The steps of landfall and how they hang together: the only place where engine and cloud meet.
+//!
+//! One file a step, [`deployment`] wires them, and `doing.rs` is the one crossing where a cloud's
+//! error becomes words for a person. To add a step, write the file and one line of wiring; the
+//! trait's own page, [`landfall_engine::Step`], says how.
 
-pub mod facts;
+pub mod apps;
+pub mod certificate;
+pub mod cluster;
+mod cluster_body;
+pub mod cluster_ready;
+mod clouds;
+mod deployment;
+pub mod dns;
+mod doing;
+mod facts;
+pub mod features;
+pub mod gateways;
+mod grant;
+pub mod istio;
+pub mod key_vault;
+pub mod kubeconfig;
+mod manifests;
+pub mod names;
+pub mod network;
+mod objects;
+mod operation;
+pub mod preflight;
+pub mod resource_group;
 pub mod settings;
+pub mod subnet_role;
+pub mod tls_secret;
+pub mod vault_access;
+pub mod vault_officer;
+
+pub use clouds::{Clouds, Clusters, Opened};
+pub use cluster_body::PODS_PER_NODE;
+pub use deployment::{Handles, deployment};
+pub use facts::{CertificateFacts, DnsFacts, Facts, Gateway, facts};
+pub use grant::Granted;
+pub use manifests::DOMAIN;
+pub use objects::{Applied, FIELD_MANAGER, ObjectRef};

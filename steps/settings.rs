@@ -106,15 +106,15 @@ impl Settings {
         Self::hosts_of(&self.domain)
     }
 
-    /// Returns the same for any domain: before there are settings, a certificate is held against them.
+    /// Returns the same for any domain: a certificate is held against them before there are settings.
     pub fn hosts_of(domain: &str) -> Vec<String> {
         ["httpbin", "echo", "echo-headers", "app"].iter().map(|label| format!("{label}.{domain}")).collect()
     }
 }
 
-/// What `down` was asked for beyond the wishes of `up`.
+/// How far `down` goes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Teardown {
-    /// Purge the vault after its deletion, so that nothing of it can be recovered.
+    /// Purges the deleted vault too, so that nothing brings it back.
     pub purge: bool,
 }

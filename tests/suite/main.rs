@@ -1,1 +1,14 @@
-//! placeholder
+//! The binary, driven as a person drives it, against the simulated cloud that it carries.
+//!
+//! One test binary with a module for each promise. Every test has its own home, its own state
+//! folder and so its own cloud; nothing is shared and nothing is waited for by the clock.
+
+mod certificates;
+mod environment;
+mod first_run;
+mod input;
+mod manifests;
+mod resume;
+mod screens;
+mod teardown;
+mod tidy;

@@ -113,6 +113,11 @@ impl Context {
         self.journal.past(step).ours
     }
 
+    /// Returns what another step gave, as the journal remembers it; for undoing, when inputs are not at hand.
+    pub fn output<T: DeserializeOwned>(&self, step: &str) -> Option<T> {
+        serde_json::from_value(self.journal.past(step).output?).ok()
+    }
+
     /// Says a sentence that displays may drop.
     pub fn note(&self, text: impl Into<String>) {
         self.tell(What::Note { step: self.step, text: text.into(), progress: None });

@@ -1,0 +1,42 @@
+//! Azure Resource Manager with a subscription chosen: where every resource path beside this file starts.
+
+use super::Arm;
+
+/// An ARM client with a subscription chosen.
+#[derive(Clone)]
+pub struct Azure {
+    arm: Arm,
+    id: String,
+}
+
+impl Azure {
+    /// Chooses the subscription with this GUID.
+    #[must_use]
+    pub fn new(arm: Arm, id: impl Into<String>) -> Self {
+        Self { arm, id: id.into() }
+    }
+
+    /// Returns the client.
+    #[must_use]
+    pub fn arm(&self) -> &Arm {
+        &self.arm
+    }
+
+    /// Returns the subscription's GUID.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Returns `/subscriptions/{id}` followed by `rest`.
+    #[must_use]
+    pub fn path(&self, rest: &str) -> String {
+        format!("/subscriptions/{}{rest}", self.id)
+    }
+
+    /// Returns the id of a resource in a group: `provider` is `Microsoft.X/type`.
+    #[must_use]
+    pub fn resource(&self, group: &str, provider: &str, name: &str) -> String {
+        self.path(&format!("/resourceGroups/{group}/providers/{provider}/{name}"))
+    }
+}

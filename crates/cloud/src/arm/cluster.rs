@@ -1,0 +1,126 @@
+//! AKS clusters, their credentials, and the Kubernetes versions a region offers.
+
+use super::{Azure, Begun, Condition};
+use crate::{ApiError, ApiErrorKind, Secret};
+use base64::Engine;
+use serde_json::Value;
+
+/// The api-version of managed clusters; the Gateway API fields are stable from 2026-02-01 on.
+pub const API: &str = "2026-06-01";
+
+/// A minor version that a region offers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Offered {
+    /// `1.36`.
+    pub version: String,
+    /// Every plan that supports it; `KubernetesOfficial` means any tier may use it.
+    pub plans: Vec<String>,
+    /// What the region takes when nobody says.
+    pub is_default: bool,
+    /// Not for anything that matters.
+    pub is_preview: bool,
+    /// Its patches, `1.36.2`.
+    pub patches: Vec<String>,
+}
+
+impl Offered {
+    /// Tells whether clusters of every tier may run it.
+    #[must_use]
+    pub fn is_community(&self) -> bool {
+        self.plans.iter().any(|plan| plan == "KubernetesOfficial")
+    }
+
+    /// Returns the minor as a number: 36 of `1.36`.
+    #[must_use]
+    pub fn minor(&self) -> u32 {
+        self.version.split('.').nth(1).and_then(|minor| minor.parse().ok()).unwrap_or_default()
+    }
+
+    fn from_body(body: &Value) -> Option<Self> {
+        let plans = body["capabilities"]["supportPlan"].as_array();
+        Some(Self {
+            version: body["version"].as_str()?.to_owned(),
+            plans: plans.into_iter().flatten().filter_map(|p| p.as_str().map(str::to_owned)).collect(),
+            is_default: body["isDefault"].as_bool().unwrap_or_default(),
+            is_preview: body["isPreview"].as_bool().unwrap_or_default(),
+            patches: body["patchVersions"]
+                .as_object()
+                .map(|patches| patches.keys().cloned().collect())
+                .unwrap_or_default(),
+        })
+    }
+}
+
+impl Azure {
+    /// Returns a cluster's id.
+    #[must_use]
+    pub fn cluster_id(&self, group: &str, name: &str) -> String {
+        self.resource(group, "Microsoft.ContainerService/managedClusters", name)
+    }
+
+    /// Reads a cluster; `None` when there is none.
+    ///
+    /// # Errors
+    /// Whatever the request ran into.
+    pub async fn cluster(&self, group: &str, name: &str) -> Result<Option<Value>, ApiError> {
+        self.arm().get(&self.cluster_id(group, name), API).await
+    }
+
+    /// Begins to make or change a cluster. An existing one must be read, changed and put whole:
+    /// blocks that are left out can be reset.
+    /// <https://learn.microsoft.com/rest/api/aks/managed-clusters/create-or-update>
+    ///
+    /// # Errors
+    /// 409 while another operation runs, 412 when the condition does not hold, 400 for what AKS refuses.
+    pub async fn put_cluster(
+        &self,
+        group: &str,
+        name: &str,
+        body: &Value,
+        condition: Condition,
+    ) -> Result<Begun, ApiError> {
+        self.arm().put(&self.cluster_id(group, name), API, body, condition).await
+    }
+
+    /// Begins to delete a cluster with its node resource group.
+    ///
+    /// # Errors
+    /// Whatever the request ran into.
+    pub async fn delete_cluster(&self, group: &str, name: &str) -> Result<Begun, ApiError> {
+        self.arm().delete(&self.cluster_id(group, name), API).await
+    }
+
+    /// Fetches the user's kubeconfig of a cluster.
+    ///
+    /// # Errors
+    /// Whatever the request ran into, and `Protocol` when the answer holds no kubeconfig.
+    pub async fn cluster_credential(&self, id: &str) -> Result<Secret<String>, ApiError> {
+        let path = format!("{id}/listClusterUserCredential");
+        let begun = self.arm().post(&path, API, None).await?;
+        let kubeconfig = match begun {
+            Begun::Done(Some(answer)) => decode(&answer),
+            _ => None,
+        };
+        kubeconfig.ok_or_else(|| ApiError::new(ApiErrorKind::Protocol, "the answer holds no kubeconfig"))
+    }
+
+    /// Lists the Kubernetes versions a region offers, newest first.
+    ///
+    /// # Errors
+    /// Whatever the request ran into.
+    pub async fn kubernetes_versions(&self, location: &str) -> Result<Vec<Offered>, ApiError> {
+        let path = self
+            .path(&format!("/providers/Microsoft.ContainerService/locations/{location}/kubernetesVersions"));
+        let answer = self.arm().get(&path, API).await?.unwrap_or_default();
+        let mut offered: Vec<Offered> =
+            answer["values"].as_array().into_iter().flatten().filter_map(Offered::from_body).collect();
+        offered.sort_by_key(|version| std::cmp::Reverse(version.minor()));
+        Ok(offered)
+    }
+}
+
+fn decode(answer: &Value) -> Option<Secret<String>> {
+    let encoded = answer["kubeconfigs"][0]["value"].as_str()?;
+    let bytes = base64::engine::general_purpose::STANDARD.decode(encoded).ok()?;
+    String::from_utf8(bytes).ok().map(Secret::new)
+}

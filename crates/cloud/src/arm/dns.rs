@@ -1,0 +1,114 @@
+//! DNS zones and their A record sets.
+
+use super::{Azure, Begun, Condition};
+use crate::error::ApiError;
+use serde_json::{Value, json};
+use std::{collections::BTreeMap, net::Ipv4Addr};
+
+/// The newest stable api-version of DNS zones.
+pub const API: &str = "2018-05-01";
+
+/// A zone of the subscription.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Zone {
+    /// Its resource id.
+    pub id: String,
+    /// Its name, `example.com`.
+    pub name: String,
+}
+
+impl Zone {
+    /// Returns the zone's resource group, out of its id.
+    #[must_use]
+    pub fn resource_group(&self) -> &str {
+        let mut segments = self.id.split('/');
+        segments.find(|segment| segment.eq_ignore_ascii_case("resourcegroups"));
+        segments.next().unwrap_or_default()
+    }
+}
+
+/// An A record set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    /// The name below the zone, `@` for the zone itself.
+    pub name: String,
+    /// All its addresses.
+    pub addresses: Vec<String>,
+    /// Seconds.
+    pub ttl: u64,
+    /// What its owner wrote beside it.
+    pub metadata: BTreeMap<String, String>,
+    /// Its version, for `If-Match`.
+    pub etag: String,
+}
+
+impl Record {
+    fn from_body(body: &Value) -> Option<Self> {
+        let properties = &body["properties"];
+        let addresses = properties["ARecords"].as_array();
+        Some(Self {
+            name: body["name"].as_str()?.to_owned(),
+            addresses: addresses
+                .into_iter()
+                .flatten()
+                .filter_map(|a| a["ipv4Address"].as_str().map(str::to_owned))
+                .collect(),
+            ttl: properties["TTL"].as_u64().unwrap_or_default(),
+            metadata: serde_json::from_value(properties["metadata"].clone()).unwrap_or_default(),
+            etag: body["etag"].as_str().unwrap_or_default().to_owned(),
+        })
+    }
+}
+
+impl Azure {
+    /// Lists the zones of the whole subscription. Several may bear one name, in different groups.
+    ///
+    /// # Errors
+    /// Whatever the request ran into.
+    pub async fn zones(&self) -> Result<Vec<Zone>, ApiError> {
+        let listed = self.arm().list(&self.path("/providers/Microsoft.Network/dnszones"), API, &[]).await?;
+        let zone = |body: &Value| {
+            Some(Zone { id: body["id"].as_str()?.to_owned(), name: body["name"].as_str()?.to_owned() })
+        };
+        Ok(listed.iter().filter_map(zone).collect())
+    }
+
+    /// Lists the A record sets of a zone.
+    ///
+    /// # Errors
+    /// Whatever the request ran into.
+    pub async fn records(&self, zone: &Zone) -> Result<Vec<Record>, ApiError> {
+        let listed = self.arm().list(&format!("{}/A", zone.id), API, &[]).await?;
+        Ok(listed.iter().filter_map(Record::from_body).collect())
+    }
+
+    /// Puts a whole record set: the addresses replace what was there.
+    /// <https://learn.microsoft.com/rest/api/dns/record-sets/create-or-update>
+    ///
+    /// # Errors
+    /// 412 when the condition does not hold any more.
+    pub async fn put_record(
+        &self,
+        zone_id: &str,
+        name: &str,
+        address: Ipv4Addr,
+        ttl: u64,
+        metadata: &BTreeMap<String, String>,
+        condition: Condition,
+    ) -> Result<Begun, ApiError> {
+        let body = json!({ "properties": {
+            "TTL": ttl,
+            "ARecords": [{ "ipv4Address": address.to_string() }],
+            "metadata": metadata,
+        }});
+        self.arm().put(&format!("{zone_id}/A/{name}"), API, &body, condition).await
+    }
+
+    /// Deletes a record set; one that is not there is no error.
+    ///
+    /// # Errors
+    /// Whatever the request ran into.
+    pub async fn delete_record(&self, zone_id: &str, name: &str) -> Result<Begun, ApiError> {
+        self.arm().delete(&format!("{zone_id}/A/{name}"), API).await
+    }
+}

@@ -1,0 +1,77 @@
+//! Resource providers and preview features of a subscription.
+
+use super::{Azure, Begun};
+use crate::error::ApiError;
+use serde_json::Value;
+
+/// The api-version of resource providers.
+pub const API: &str = "2024-11-01";
+/// The api-version of preview features.
+pub const FEATURES_API: &str = "2021-07-01";
+
+/// How far a provider's or a feature's registration is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Registration {
+    /// Usable.
+    Registered,
+    /// On its way, with the service's own word: `Registering`, `Pending`.
+    Underway(String),
+    /// Not asked for, or taken back.
+    Absent,
+}
+
+impl Registration {
+    fn from_word(word: &str) -> Self {
+        match word {
+            "Registered" => Self::Registered,
+            "Registering" | "Pending" => Self::Underway(word.to_owned()),
+            _ => Self::Absent,
+        }
+    }
+}
+
+impl Azure {
+    /// Lists every provider with its registration, in one request.
+    ///
+    /// # Errors
+    /// Whatever the request ran into.
+    pub async fn providers(&self) -> Result<Vec<(String, Registration)>, ApiError> {
+        let listed = self.arm().list(&self.path("/providers"), API, &[]).await?;
+        let provider = |body: &Value| {
+            let state = body["registrationState"].as_str().unwrap_or_default();
+            Some((body["namespace"].as_str()?.to_owned(), Registration::from_word(state)))
+        };
+        Ok(listed.iter().filter_map(provider).collect())
+    }
+
+    /// Asks for a provider's registration. It spreads over minutes.
+    ///
+    /// # Errors
+    /// 403 without the right to register.
+    pub async fn register_provider(&self, namespace: &str) -> Result<Begun, ApiError> {
+        self.arm().post(&self.path(&format!("/providers/{namespace}/register")), API, None).await
+    }
+
+    /// Reads a preview feature's registration. `None`: the service knows no such flag (any more),
+    /// which is what becomes of a flag when its feature is generally available.
+    ///
+    /// # Errors
+    /// Whatever the request ran into.
+    pub async fn feature(&self, namespace: &str, name: &str) -> Result<Option<Registration>, ApiError> {
+        let answer = self.arm().get(&self.feature_path(namespace, name), FEATURES_API).await?;
+        Ok(answer.map(|f| Registration::from_word(f["properties"]["state"].as_str().unwrap_or_default())))
+    }
+
+    /// Asks for a preview feature.
+    ///
+    /// # Errors
+    /// 404 when the service knows no such flag.
+    pub async fn register_feature(&self, namespace: &str, name: &str) -> Result<Begun, ApiError> {
+        let path = format!("{}/register", self.feature_path(namespace, name));
+        self.arm().post(&path, FEATURES_API, None).await
+    }
+
+    fn feature_path(&self, namespace: &str, name: &str) -> String {
+        self.path(&format!("/providers/Microsoft.Features/providers/{namespace}/features/{name}"))
+    }
+}

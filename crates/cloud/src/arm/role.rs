@@ -1,0 +1,119 @@
+//! Role assignments: who may do what at which scope.
+
+use super::{Azure, Begun, Condition};
+use crate::error::ApiError;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+/// The api-version of role assignments.
+pub const API: &str = "2022-04-01";
+
+/// A built-in role. The ids are the same in every tenant:
+/// <https://learn.microsoft.com/azure/role-based-access-control/built-in-roles>.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Role {
+    /// The role's name, as people know it.
+    pub name: &'static str,
+    /// The role definition's GUID.
+    pub id: &'static str,
+}
+
+impl Role {
+    /// Imports and manages certificates of a vault.
+    pub const CERTIFICATES_OFFICER: Self =
+        Self { name: "Key Vault Certificates Officer", id: "a4417e6f-fecd-4de8-b567-7b0420556985" };
+    /// Reads a vault's secrets, and so a certificate's private key.
+    pub const SECRETS_USER: Self =
+        Self { name: "Key Vault Secrets User", id: "4633458b-17de-408a-b874-0445c86b69e6" };
+    /// Reads a vault's certificates.
+    pub const CERTIFICATE_USER: Self =
+        Self { name: "Key Vault Certificate User", id: "db79e9a7-68ee-4b58-9aeb-b90e7c24fcba" };
+    /// Joins load balancers and nodes to a subnet.
+    pub const NETWORK_CONTRIBUTOR: Self =
+        Self { name: "Network Contributor", id: "4d97b98b-1d4f-4787-a291-c67834d212e7" };
+}
+
+/// A role assignment, as listed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Assignment {
+    /// Its resource id.
+    pub id: String,
+    /// Where it applies; everything below inherits it.
+    pub scope: String,
+    /// Whom it is for, an object id.
+    pub principal: String,
+    /// The role definition's GUID, without the path that may stand before it.
+    pub role: String,
+}
+
+impl Assignment {
+    fn from_body(body: &Value) -> Option<Self> {
+        let properties = &body["properties"];
+        Some(Self {
+            id: body["id"].as_str()?.to_owned(),
+            scope: properties["scope"].as_str().unwrap_or_default().to_owned(),
+            principal: properties["principalId"].as_str()?.to_owned(),
+            role: properties["roleDefinitionId"].as_str()?.rsplit('/').next()?.to_ascii_lowercase(),
+        })
+    }
+
+    /// Tells whether this gives `principal` the role. Ids compare without case.
+    #[must_use]
+    pub fn gives(&self, principal: &str, role: Role) -> bool {
+        self.principal.eq_ignore_ascii_case(principal) && self.role.eq_ignore_ascii_case(role.id)
+    }
+}
+
+impl Azure {
+    /// Returns the id an assignment of ours has: a UUIDv5 of scope, principal and role, so that
+    /// asking twice is asking for the same thing.
+    #[must_use]
+    pub fn assignment_id(&self, scope: &str, principal: &str, role: Role) -> String {
+        let words = format!("{scope}|{principal}|{}", role.id).to_ascii_lowercase();
+        let name = Uuid::new_v5(&Uuid::NAMESPACE_URL, words.as_bytes());
+        format!("{scope}/providers/Microsoft.Authorization/roleAssignments/{name}")
+    }
+
+    /// Lists the assignments that apply at a scope: its own and the inherited ones.
+    /// <https://learn.microsoft.com/rest/api/authorization/role-assignments/list-for-scope>
+    ///
+    /// # Errors
+    /// Whatever the request ran into.
+    pub async fn assignments_at(&self, scope: &str) -> Result<Vec<Assignment>, ApiError> {
+        let path = format!("{scope}/providers/Microsoft.Authorization/roleAssignments");
+        let listed = self.arm().list(&path, API, &[("$filter", "atScope()")]).await?;
+        Ok(listed.iter().filter_map(Assignment::from_body).collect())
+    }
+
+    /// Grants a role. `principal_type` is always sent, which spares the service a look into a
+    /// directory that may not have heard of the principal yet.
+    ///
+    /// # Errors
+    /// 409 `RoleAssignmentExists` when it is there under another name, 400 `PrincipalNotFound`,
+    /// 403 `AuthorizationFailed` without the right to grant.
+    pub async fn grant(
+        &self,
+        scope: &str,
+        principal: &str,
+        principal_type: &str,
+        role: Role,
+    ) -> Result<Begun, ApiError> {
+        let definition =
+            self.path(&format!("/providers/Microsoft.Authorization/roleDefinitions/{}", role.id));
+        let body = json!({ "properties": {
+            "roleDefinitionId": definition,
+            "principalId": principal,
+            "principalType": principal_type,
+        }});
+        let id = self.assignment_id(scope, principal, role);
+        self.arm().put(&id, API, &body, Condition::None).await
+    }
+
+    /// Takes an assignment away, by its id.
+    ///
+    /// # Errors
+    /// Whatever the request ran into; one that is not there is no error.
+    pub async fn revoke(&self, assignment: &str) -> Result<Begun, ApiError> {
+        self.arm().delete(assignment, API).await
+    }
+}

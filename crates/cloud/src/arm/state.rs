@@ -1,0 +1,57 @@
+//! `properties.provisioningState`, read the way ARM asks clients to.
+
+use serde_json::Value;
+
+/// What a resource says of itself.
+///
+/// Exactly three words are final and everything else means that the service is at it:
+/// <https://learn.microsoft.com/azure/azure-resource-manager/management/async-operations#provisioningstate-values>.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum State {
+    /// Usable. A resource that has no state counts as this.
+    Succeeded,
+    /// The last operation failed; the resource may still work.
+    Failed,
+    /// The last operation was cancelled.
+    Canceled,
+    /// It is going away.
+    Deleting,
+    /// Anything else: `Creating`, `Updating`, `RegisteringDns`, or a word nobody knows yet.
+    Running(String),
+}
+
+impl State {
+    /// Reads the state of a resource body.
+    #[must_use]
+    pub fn of(resource: &Value) -> Self {
+        match resource["properties"]["provisioningState"].as_str() {
+            None => Self::Succeeded,
+            Some(word) => Self::from_word(word),
+        }
+    }
+
+    fn from_word(word: &str) -> Self {
+        match word.to_ascii_lowercase().as_str() {
+            "succeeded" => Self::Succeeded,
+            "failed" => Self::Failed,
+            "canceled" | "cancelled" => Self::Canceled,
+            "deleting" => Self::Deleting,
+            _ => Self::Running(word.to_owned()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn an_unknown_word_means_that_the_service_is_at_it() {
+        let of = |word: &str| State::of(&json!({"properties": {"provisioningState": word}}));
+        assert_eq!(of("succeeded"), State::Succeeded);
+        assert_eq!(of("Cancelled"), State::Canceled);
+        assert_eq!(of("ReconcilingAddons"), State::Running("ReconcilingAddons".into()));
+        assert_eq!(State::of(&json!({"properties": {}})), State::Succeeded);
+    }
+}

@@ -1,0 +1,62 @@
+//! Key vaults, control plane: the vault itself, and those that are deleted but recoverable.
+
+use super::{Azure, Begun, Condition};
+use crate::error::ApiError;
+use serde_json::Value;
+
+/// The api-version of vaults: the first in which role-based access is the default.
+pub const API: &str = "2026-02-01";
+
+impl Azure {
+    /// Returns a vault's id.
+    #[must_use]
+    pub fn vault_id(&self, group: &str, name: &str) -> String {
+        self.resource(group, "Microsoft.KeyVault/vaults", name)
+    }
+
+    /// Reads a vault; `None` when there is none in this group.
+    ///
+    /// # Errors
+    /// Whatever the request ran into.
+    pub async fn vault(&self, group: &str, name: &str) -> Result<Option<Value>, ApiError> {
+        self.arm().get(&self.vault_id(group, name), API).await
+    }
+
+    /// Puts a vault; `createMode: "recover"` in the properties brings a soft-deleted one back.
+    /// It is usable when its `provisioningState` leaves `RegisteringDns`.
+    /// <https://learn.microsoft.com/rest/api/keyvault/keyvault/vaults/create-or-update>
+    ///
+    /// # Errors
+    /// 409 `ConflictError` over a soft-deleted vault, 409 `VaultAlreadyExists` for a name in use anywhere.
+    pub async fn put_vault(&self, group: &str, name: &str, body: &Value) -> Result<Begun, ApiError> {
+        self.arm().put(&self.vault_id(group, name), API, body, Condition::None).await
+    }
+
+    /// Deletes a vault into the recoverable state.
+    ///
+    /// # Errors
+    /// Whatever the request ran into.
+    pub async fn delete_vault(&self, group: &str, name: &str) -> Result<Begun, ApiError> {
+        self.arm().delete(&self.vault_id(group, name), API).await
+    }
+
+    /// Reads a deleted vault of this subscription; `None` when there is none of that name.
+    ///
+    /// # Errors
+    /// Whatever the request ran into.
+    pub async fn deleted_vault(&self, location: &str, name: &str) -> Result<Option<Value>, ApiError> {
+        self.arm().get(&self.deleted_path(location, name), API).await
+    }
+
+    /// Begins to purge a deleted vault, which nothing brings back.
+    ///
+    /// # Errors
+    /// Refused with purge protection, and without the right to purge.
+    pub async fn purge_vault(&self, location: &str, name: &str) -> Result<Begun, ApiError> {
+        self.arm().post(&format!("{}/purge", self.deleted_path(location, name)), API, None).await
+    }
+
+    fn deleted_path(&self, location: &str, name: &str) -> String {
+        self.path(&format!("/providers/Microsoft.KeyVault/locations/{location}/deletedVaults/{name}"))
+    }
+}

@@ -1,0 +1,105 @@
+//! Certificates: what is in a PFX file, and whether it will do.
+//!
+//! [`Material`] is a private key with its certificate, as the file that Key Vault imports, byte for byte as it was
+//! given. It is opened once, here, so that a wrong password, an expired certificate or one for another domain is found
+//! before anything is sent: the vault's own answer to all of these is that the content "can not be read".
+
+mod error;
+mod leaf;
+mod pfx;
+mod reading;
+mod self_signed;
+
+use std::fmt;
+
+use jiff::Timestamp;
+
+pub use error::CertificateError;
+pub use leaf::Leaf;
+
+use crate::secret::Secret;
+
+/// A private key and its certificate, as a PFX file that is known to open.
+pub struct Material {
+    pfx: Secret<Vec<u8>>,
+    password: Secret<String>,
+    leaf: Leaf,
+    der: Vec<u8>,
+}
+
+impl Material {
+    /// Opens a PFX file.
+    ///
+    /// # Errors
+    /// Says which of the usual mistakes it is. Dates and names are not judged here but by [`check_for`].
+    pub fn from_pfx(bytes: &[u8], password: &str) -> Result<Material, CertificateError> {
+        let opened = pfx::open(bytes, password)?;
+        Ok(Self::assemble(bytes.to_vec(), password.to_owned(), opened))
+    }
+
+    /// Makes a key and a certificate for `domain` and `*.domain` that is signed by itself, valid for so many days from
+    /// now. Each call makes another one.
+    ///
+    /// # Errors
+    /// `Generate` when the domain is no DNS name or the number of days is 0 or beyond the calendar.
+    pub fn self_signed(domain: &str, valid_days: u32) -> Result<Material, CertificateError> {
+        let (bytes, password) = self_signed::make(domain, valid_days)?;
+        let opened = pfx::open(&bytes, &password)?;
+        Ok(Self::assemble(bytes, password, opened))
+    }
+
+    fn assemble(bytes: Vec<u8>, password: String, opened: pfx::Opened) -> Material {
+        let pfx::Opened { leaf, der } = opened;
+        Material { pfx: Secret::new(bytes), password: Secret::new(password), leaf, der }
+    }
+
+    /// Returns what the certificate says.
+    pub fn leaf(&self) -> &Leaf {
+        &self.leaf
+    }
+
+    /// Returns the certificate itself, in DER.
+    pub fn certificate(&self) -> &[u8] {
+        &self.der
+    }
+
+    /// Returns the file: the user's byte for byte, or the one made.
+    pub fn pfx(&self) -> &Secret<Vec<u8>> {
+        &self.pfx
+    }
+
+    /// Returns the password that opens the file.
+    pub fn password(&self) -> &Secret<String> {
+        &self.password
+    }
+
+    /// Tells whether the certificate is good for a host; see [`Leaf::covers`].
+    pub fn covers(&self, host: &str) -> bool {
+        self.leaf.covers(host)
+    }
+}
+
+impl fmt::Debug for Material {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Material").field("leaf", &self.leaf).finish_non_exhaustive()
+    }
+}
+
+/// Judges whether a certificate will do for these hosts at that time. A host may itself be a wildcard, `*.example.com`.
+///
+/// # Errors
+/// `NotYetValid`, `Expired`, or `DoesNotCover` with every host that it lacks.
+pub fn check_for(material: &Material, hosts: &[String], now: Timestamp) -> Result<(), CertificateError> {
+    let leaf = material.leaf();
+    if now < leaf.not_before {
+        return Err(CertificateError::NotYetValid { not_before: leaf.not_before });
+    }
+    if now > leaf.not_after {
+        return Err(CertificateError::Expired { not_after: leaf.not_after });
+    }
+    let missing: Vec<String> = hosts.iter().filter(|host| !leaf.covers(host)).cloned().collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    Err(CertificateError::DoesNotCover { missing, names: leaf.names.clone() })
+}

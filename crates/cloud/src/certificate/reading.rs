@@ -1,0 +1,44 @@
+//! Reading a certificate that somebody else keeps: the vault's, or the one in a cluster's Secret.
+
+use super::{CertificateError, Leaf};
+use x509_parser::{certificate::X509Certificate, pem::Pem, prelude::FromDer};
+
+impl Leaf {
+    /// Reads a certificate in DER; its chain is itself.
+    ///
+    /// # Errors
+    /// [`CertificateError::NoCertificate`] when the bytes are no X.509 certificate.
+    pub fn from_der(der: &[u8]) -> Result<Leaf, CertificateError> {
+        Self::first_of(der, 1)
+    }
+
+    /// Reads the first certificate of a PEM text; the chain is as long as the text has certificates.
+    ///
+    /// # Errors
+    /// [`CertificateError::NoCertificate`] when there is none in it.
+    pub fn from_pem(pem: &[u8]) -> Result<Leaf, CertificateError> {
+        let blocks = Pem::iter_from_buffer(pem).filter_map(Result::ok);
+        let certificates: Vec<Pem> = blocks.filter(|block| block.label == "CERTIFICATE").collect();
+        let first = certificates.first().ok_or(CertificateError::NoCertificate)?;
+        Self::first_of(&first.contents, certificates.len())
+    }
+
+    fn first_of(der: &[u8], chain_length: usize) -> Result<Leaf, CertificateError> {
+        let (_, certificate) = X509Certificate::from_der(der).map_err(|_| CertificateError::NoCertificate)?;
+        Ok(Self::read(der, &certificate, chain_length))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::certificate::Material;
+
+    #[test]
+    fn a_certificate_read_back_is_the_one_that_was_made() {
+        let made = Material::self_signed("example.com", 30).unwrap();
+        let read = Leaf::from_der(made.certificate()).unwrap();
+        assert_eq!(&read, made.leaf());
+        assert!(Leaf::from_pem(b"no certificate").is_err());
+    }
+}

@@ -1,0 +1,87 @@
+//! Making a certificate that is signed by itself, for environments without one.
+
+use std::time::{Duration, SystemTime};
+
+use jiff::Timestamp;
+use p12_keystore::{Certificate, KeyStore, KeyStoreEntry, PrivateKey, PrivateKeyChain};
+use rcgen::{
+    CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose,
+    RsaKeySize, SanType,
+};
+
+use super::error::CertificateError;
+use super::leaf::hex;
+
+/// How long before now it is valid already, for machines whose clock is behind.
+const EARLIER: Duration = Duration::from_secs(5 * 60);
+/// The longest common name, RFC 5280 appendix A.1 (`ub-common-name`).
+const COMMON_NAME_MAX: usize = 64;
+/// Length of the random password before it is written as hex.
+const PASSWORD_BYTES: usize = 16;
+
+/// Makes a PFX file and its password.
+pub(super) fn make(domain: &str, valid_days: u32) -> Result<(Vec<u8>, String), CertificateError> {
+    let domain = domain.trim_end_matches('.').to_ascii_lowercase();
+    check_domain(&domain)?;
+    let key = KeyPair::generate_rsa_for(&rcgen::PKCS_RSA_SHA256, RsaKeySize::_2048).map_err(generate)?;
+    let certificate = params(&domain, valid_days)?.self_signed(&key).map_err(generate)?;
+    let password = password()?;
+    let chain = PrivateKeyChain::new(
+        vec![1_u8],
+        PrivateKey::from_der(&key.serialize_der()).map_err(generate)?,
+        [Certificate::from_der(certificate.der()).map_err(generate)?],
+    );
+    let mut store = KeyStore::new();
+    store.add_entry(&domain, KeyStoreEntry::PrivateKeyChain(chain));
+    let bytes = store.writer(&password).write().map_err(generate)?;
+    Ok((bytes, password))
+}
+
+fn generate(cause: impl std::fmt::Display) -> CertificateError {
+    CertificateError::Generate { why: cause.to_string() }
+}
+
+fn check_domain(domain: &str) -> Result<(), CertificateError> {
+    let is_label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    let is_address = domain.parse::<std::net::IpAddr>().is_ok();
+    if domain.len() > 251 || is_address || !domain.split('.').all(is_label) {
+        return Err(generate(format!("\"{domain}\" is no DNS name that a wildcard can stand below")));
+    }
+    Ok(())
+}
+
+fn params(domain: &str, valid_days: u32) -> Result<CertificateParams, CertificateError> {
+    let mut params = CertificateParams::default();
+    params.distinguished_name = DistinguishedName::new();
+    if domain.len() <= COMMON_NAME_MAX {
+        params.distinguished_name.push(DnType::CommonName, domain);
+    }
+    for name in [domain.to_owned(), format!("*.{domain}")] {
+        params.subject_alt_names.push(SanType::DnsName(name.try_into().map_err(generate)?));
+    }
+    params.is_ca = IsCa::ExplicitNoCa;
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::KeyEncipherment];
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_err(generate)?;
+    let valid = Duration::from_secs(u64::from(valid_days) * 24 * 60 * 60);
+    let ends =
+        i64::try_from((now + valid).as_secs()).ok().filter(|second| Timestamp::from_second(*second).is_ok());
+    if valid_days == 0 || ends.is_none() {
+        return Err(generate(format!("{valid_days} days is no validity")));
+    }
+    let epoch = rcgen::date_time_ymd(1970, 1, 1);
+    params.not_before = epoch + now.saturating_sub(EARLIER);
+    params.not_after = epoch + now + valid;
+    Ok(params)
+}
+
+fn password() -> Result<String, CertificateError> {
+    let mut bytes = [0; PASSWORD_BYTES];
+    aws_lc_rs::rand::fill(&mut bytes).map_err(|_| generate("there is no randomness"))?;
+    Ok(hex(&bytes))
+}

@@ -1,0 +1,106 @@
+//! Where the cloud is: the only thing in which one cloud differs from another.
+
+use std::time::Duration;
+use url::Url;
+
+/// The addresses and names of one cloud.
+#[derive(Clone, Debug)]
+pub struct Endpoints {
+    /// Microsoft Entra's authority, `https://login.microsoftonline.com`.
+    pub login: Url,
+    /// Azure Resource Manager, `https://management.azure.com`.
+    pub arm: Url,
+    /// The audience of Resource Manager's tokens, without a trailing slash.
+    pub arm_audience: String,
+    /// The domain below which every vault lives, without a leading dot.
+    pub vault_suffix: String,
+    /// The audience of the vaults' tokens, without a trailing slash.
+    pub vault_audience: String,
+    /// Who may vouch for these servers.
+    pub roots: Roots,
+    /// How much faster than Azure this cloud is; 1 for Azure, infinite for "at once".
+    pub pace: f64,
+}
+
+/// The certificate authorities to trust.
+#[derive(Clone, Debug)]
+pub enum Roots {
+    /// What the operating system trusts.
+    System,
+    /// These PEM certificates and nothing else.
+    Only(Vec<String>),
+}
+
+impl Endpoints {
+    /// Returns the Azure public cloud.
+    pub fn public() -> Self {
+        let fixed = |text: &str| Url::parse(text).expect("a constant that parses");
+        Self {
+            login: fixed("https://login.microsoftonline.com"),
+            arm: fixed("https://management.azure.com"),
+            arm_audience: "https://management.azure.com".to_owned(),
+            vault_suffix: "vault.azure.net".to_owned(),
+            vault_audience: "https://vault.azure.net".to_owned(),
+            roots: Roots::System,
+            pace: 1.0,
+        }
+    }
+
+    /// Returns the scope that tokens for Resource Manager are asked for.
+    pub fn arm_scope(&self) -> String {
+        scope(&self.arm_audience)
+    }
+
+    /// Returns the scope that tokens for the vaults are asked for.
+    pub fn vault_scope(&self) -> String {
+        scope(&self.vault_audience)
+    }
+
+    /// Says whether every server lives below `.localhost`, where no proxy can reach it.
+    pub(crate) fn is_loopback(&self) -> bool {
+        [&self.login, &self.arm].iter().all(|url| url.host_str().is_some_and(crate::resolve::is_localhost))
+            && crate::resolve::is_localhost(&self.vault_suffix)
+    }
+}
+
+/// Returns the scope of an audience: v2.0 token requests name every permission as `/.default`.
+fn scope(audience: &str) -> String {
+    format!("{}/.default", audience.trim_end_matches('/'))
+}
+
+/// Converts a span of cloud time to real time; nothing at an infinite pace.
+pub(crate) fn real(cloud: Duration, pace: f64) -> Duration {
+    if pace > 0.0 { Duration::try_from_secs_f64(cloud.as_secs_f64() / pace).unwrap_or(cloud) } else { cloud }
+}
+
+/// Returns path and query of a URL: what may be stored of it, since the origin comes from the settings.
+pub(crate) fn path_and_query(url: &Url) -> String {
+    match url.query() {
+        Some(query) => format!("{}?{query}", url.path()),
+        None => url.path().to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scopes_have_one_slash_however_the_audience_is_written() {
+        let mut endpoints = Endpoints::public();
+        endpoints.arm_audience.push('/');
+        assert_eq!(endpoints.arm_scope(), "https://management.azure.com/.default");
+        assert_eq!(endpoints.vault_scope(), "https://vault.azure.net/.default");
+    }
+
+    #[test]
+    fn cloud_time_shrinks_with_the_pace_and_vanishes_at_an_infinite_one() {
+        assert_eq!(real(Duration::from_secs(60), 60.0), Duration::from_secs(1));
+        assert_eq!(real(Duration::from_secs(60), f64::INFINITY), Duration::ZERO);
+    }
+
+    #[test]
+    fn the_public_cloud_is_not_on_this_machine() {
+        assert!(!Endpoints::public().is_loopback());
+    }
+}

@@ -1,0 +1,225 @@
+//! Reading the errors that services send, in each of their shapes.
+//!
+//! | who | shape |
+//! |---|---|
+//! | Resource Manager, Network, Authorization | `{"error":{"code","message","details":[…]}}` |
+//! | AKS, sometimes Azure DNS | the same without the `error` around it |
+//! | AKS inside a deployment | one of these, as a string in `details[].message` |
+//! | Key Vault | `{"error":{"code","message","innererror":{"code"}}}` |
+//! | gateways on the way | anything, often HTML |
+
+use super::{ApiError, ApiErrorKind};
+use crate::retry;
+use azure_core::http::headers::{HeaderName, Headers};
+use serde_json::Value;
+use std::time::SystemTime;
+
+/// Codes that only say "see the details".
+const WRAPPERS: [&str; 6] = [
+    "DeploymentFailed",
+    "ResourceDeploymentFailure",
+    "MultipleErrorsOccurred",
+    "InvalidTemplateDeployment",
+    "RetryableError",
+    "ResourceOperationFailure",
+];
+
+/// How deep errors nest in errors before we stop digging.
+const DEPTH_MAX: usize = 6;
+
+/// The longest text of a body without JSON that is kept as a message, in characters.
+const TEXT_MAX: usize = 300;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-ms-request-id");
+const CORRELATION_ID: HeaderName = HeaderName::from_static("x-ms-correlation-request-id");
+const ERROR_CODE: HeaderName = HeaderName::from_static("x-ms-error-code");
+const WWW_AUTHENTICATE: HeaderName = HeaderName::from_static("www-authenticate");
+
+/// Reads an answer whose status says that it is an error.
+pub(crate) fn from_answer(status: u16, headers: &Headers, body: &[u8]) -> ApiError {
+    let said = match serde_json::from_slice::<Value>(body) {
+        Ok(value) => Said::of(&value, 0),
+        Err(_) => None,
+    };
+    let mut said = said.unwrap_or_else(|| Said { message: plain_text(body, status), ..Said::default() });
+    if said.code.is_none() {
+        said.code = headers.get_optional_str(&ERROR_CODE).map(str::to_owned);
+    }
+    let mut error = said.into_error(Some(status));
+    error.status = Some(status);
+    if let Some(tenant) = headers.get_optional_str(&WWW_AUTHENTICATE).and_then(tenant_of) {
+        error.details.push(("ExpectedTenant".to_owned(), tenant.to_owned()));
+    }
+    error.retry_after = retry::wait_asked(headers, SystemTime::now());
+    error.request_id = headers.get_optional_string(&REQUEST_ID);
+    error.correlation_id = headers.get_optional_string(&CORRELATION_ID);
+    error
+}
+
+/// Reads the `error` of an operation or a resource that ended in `state`, `Failed` or `Canceled`.
+pub(crate) fn from_operation(state: &str, error: Option<&Value>) -> ApiError {
+    let mut said = error.and_then(|value| Said::of(value, 0)).unwrap_or_default();
+    if said.message.is_empty() {
+        said.message = format!("the operation ended as {state}");
+    }
+    if said.code.is_none() {
+        said.code = Some(state.to_owned());
+    }
+    said.into_error(None)
+}
+
+/// What an error object says, dug out of its shape.
+#[derive(Default)]
+struct Said {
+    code: Option<String>,
+    inner_code: Option<String>,
+    message: String,
+    details: Vec<(String, String)>,
+}
+
+impl Said {
+    /// Reads one error object, with or without the envelope, and what is nested in it.
+    fn of(value: &Value, depth: usize) -> Option<Self> {
+        let error = match value.get("error") {
+            Some(inner @ Value::Object(_)) => inner,
+            _ => value,
+        };
+        let text = |name: &str| {
+            error.get(name).and_then(Value::as_str).filter(|text| !text.is_empty()).map(str::to_owned)
+        };
+        let (code, message) = (text("code"), text("message"));
+        // Entra's token endpoint has `error` as a string and `error_description` beside it.
+        let (code, message) = match (code, message, value.get("error_description").and_then(Value::as_str)) {
+            (None, None, Some(told)) => {
+                (value.get("error").and_then(Value::as_str).map(str::to_owned), Some(told.to_owned()))
+            }
+            (code, message, _) => (code, message),
+        };
+        if code.is_none() && message.is_none() {
+            return None;
+        }
+        let mut said = Self { code, message: message.unwrap_or_default(), ..Self::default() };
+        said.inner_code = innermost(error.get("innererror"));
+        if depth < DEPTH_MAX {
+            said.dig(error, depth);
+        }
+        Some(said)
+    }
+
+    /// Adds the details, and lets the first of them speak when this error only wraps it.
+    fn dig(&mut self, error: &Value, depth: usize) {
+        let listed = error.get("details").and_then(Value::as_array).into_iter().flatten();
+        let mut within: Vec<Self> = listed.filter_map(|detail| Self::of(detail, depth + 1)).collect();
+        // A provider's error arrives as a JSON text where a sentence should be.
+        if let Ok(nested @ Value::Object(_)) = serde_json::from_str::<Value>(&self.message)
+            && let Some(nested) = Self::of(&nested, depth + 1)
+        {
+            within.insert(0, nested);
+            self.message.clear();
+        }
+        for detail in &within {
+            self.details.push((detail.code.clone().unwrap_or_default(), detail.message.clone()));
+            self.details.extend(detail.details.iter().cloned());
+        }
+        let wraps = self.message.is_empty()
+            || self.code.as_deref().is_none_or(|code| WRAPPERS.iter().any(|w| w.eq_ignore_ascii_case(code)));
+        if let (true, Some(first)) = (wraps, within.into_iter().next()) {
+            if let (Some(outer), false) = (&self.code, self.message.is_empty()) {
+                self.details.insert(0, (outer.clone(), self.message.clone()));
+            }
+            self.code = first.code.or(self.code.take());
+            self.inner_code = first.inner_code.or(self.inner_code.take());
+            self.message = first.message;
+        }
+    }
+
+    fn into_error(self, status: Option<u16>) -> ApiError {
+        let mut error = ApiError::new(self.kind(status), self.message);
+        error.code = self.code;
+        error.inner_code = self.inner_code;
+        error.details = self.details;
+        error
+    }
+
+    /// Names the kind: first by the codes that mean the same under several statuses, then by the status.
+    fn kind(&self, status: Option<u16>) -> ApiErrorKind {
+        let is = |wanted: &str| {
+            [&self.code, &self.inner_code].into_iter().flatten().any(|code| code.eq_ignore_ascii_case(wanted))
+        };
+        let conflict = matches!(status, Some(409) | None);
+        if BUSY.iter().any(|code| is(code))
+            || (conflict && is("OperationNotAllowed") && self.message.contains("in progress"))
+        {
+            return ApiErrorKind::Busy;
+        }
+        if is("InvalidAuthenticationTokenTenant") {
+            return ApiErrorKind::SignIn;
+        }
+        match status {
+            None => ApiErrorKind::Failed,
+            Some(404 | 410) => ApiErrorKind::NotFound,
+            Some(409) => ApiErrorKind::Conflict,
+            Some(412) => ApiErrorKind::Precondition,
+            Some(401) => ApiErrorKind::Unauthorized,
+            Some(403) => ApiErrorKind::Forbidden,
+            Some(429) => ApiErrorKind::Throttled,
+            // The API server answers 500 for an object that its schema cannot hold; no repetition helps.
+            Some(500) if self.message.contains("failed to create typed patch object") => {
+                ApiErrorKind::Invalid
+            }
+            Some(408 | 500..) => ApiErrorKind::Unavailable,
+            Some(400..) => ApiErrorKind::Invalid,
+            Some(_) => ApiErrorKind::Protocol,
+        }
+    }
+}
+
+/// Codes of a thing that another operation holds, under whatever status: wait for it and look again.
+const BUSY: [&str; 9] = [
+    "EtagMismatch",
+    "AnotherOperationInProgress",
+    "RetryableError",
+    "RetryableErrorDueToAnotherOperation",
+    "ReferencedResourceNotProvisioned",
+    "AKSOperationPreempted",
+    "ObjectIsBeingRecovered",
+    "ObjectIsBeingDeleted",
+    "ObjectIsBeingCreated",
+];
+
+/// Returns the tenant that a 401 wants a token of: the end of `authorization_uri`, or of a vault's `authorization`.
+fn tenant_of(challenge: &str) -> Option<&str> {
+    let (_, rest) =
+        challenge.split_once("authorization_uri=\"").or_else(|| challenge.split_once("authorization=\""))?;
+    let (uri, _) = rest.split_once('"')?;
+    uri.trim_end_matches('/').rsplit('/').next().filter(|tenant| uuid::Uuid::parse_str(tenant).is_ok())
+}
+
+/// Returns the code of the innermost `innererror`.
+fn innermost(mut error: Option<&Value>) -> Option<String> {
+    let mut code = None;
+    for _ in 0..DEPTH_MAX {
+        let Some(inner) = error.filter(|value| value.is_object()) else { break };
+        code = inner.get("code").and_then(Value::as_str).map(str::to_owned).or(code);
+        error = inner.get("innererror");
+    }
+    code
+}
+
+/// Makes a message of a body that is not JSON: a page's title, a short text, or the status in words.
+fn plain_text(body: &[u8], status: u16) -> String {
+    let text = String::from_utf8_lossy(body);
+    let lower = text.to_ascii_lowercase();
+    let title = lower.find("<title>").and_then(|from| {
+        let to = lower[from..].find("</title>")? + from;
+        text.get(from + "<title>".len()..to)
+    });
+    let text = title.unwrap_or(if lower.trim_start().starts_with('<') { "" } else { &text }).trim();
+    if text.is_empty() || text.starts_with(['{', '[']) {
+        return format!("the service answered {status} without saying why");
+    }
+    text.chars().take(TEXT_MAX).collect()
+}
+
+#[cfg(test)]
+mod tests;

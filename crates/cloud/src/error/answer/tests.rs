@@ -1,0 +1,144 @@
+use super::*;
+use serde_json::json;
+
+fn read(status: u16, body: Value) -> ApiError {
+    from_answer(status, &Headers::new(), body.to_string().as_bytes())
+}
+
+#[test]
+fn resource_managers_envelope_is_read() {
+    let error = read(
+        404,
+        json!({"error": {"code": "ResourceGroupNotFound", "message": "Resource group 'x' could not be found."}}),
+    );
+    assert_eq!(error.kind, ApiErrorKind::NotFound);
+    assert_eq!(error.code.as_deref(), Some("ResourceGroupNotFound"));
+    assert_eq!(error.message, "Resource group 'x' could not be found.");
+}
+
+#[test]
+fn aks_errors_without_an_envelope_are_read_and_a_running_operation_is_busy() {
+    let error = read(
+        409,
+        json!({
+            "code": "EtagMismatch",
+            "details": [{"code": "Unspecified", "message": "rpc error: code = FailedPrecondition desc = Etag mismatched"}],
+            "message": "Operation is not allowed: Another operation is in progress",
+            "subcode": "PutManagedClusterAndComponents_FailedPrecondition"
+        }),
+    );
+    assert_eq!((error.kind, error.code.as_deref()), (ApiErrorKind::Busy, Some("EtagMismatch")));
+    assert_eq!(error.details.len(), 1);
+    let message = "Operation is not allowed: Another operation (Updating) is in progress, please wait";
+    assert_eq!(
+        read(409, json!({"code": "OperationNotAllowed", "message": message})).kind,
+        ApiErrorKind::Busy
+    );
+    let deleting =
+        json!({"code": "OperationNotAllowed", "message": "the cluster is being deleted", "details": null});
+    assert_eq!(read(409, deleting).kind, ApiErrorKind::Conflict);
+}
+
+#[test]
+fn an_error_inside_a_deployments_text_is_the_one_that_counts() {
+    let inner = json!({"code": "SkuNotAvailable", "details": null, "message": "The VM size is not available.", "subcode": ""});
+    let error = read(
+        400,
+        json!({"error": {
+            "code": "DeploymentFailed", "message": "At least one resource deployment operation failed.",
+            "details": [{"code": "BadRequest", "message": inner.to_string()}]
+        }}),
+    );
+    assert_eq!(error.code.as_deref(), Some("SkuNotAvailable"));
+    assert_eq!(error.message, "The VM size is not available.");
+    assert_eq!(error.details[0].0, "DeploymentFailed");
+}
+
+#[test]
+fn a_network_that_is_being_changed_is_busy_and_not_throttled() {
+    let error = read(
+        429,
+        json!({"error": {
+            "code": "RetryableError", "message": "A retryable error occurred.",
+            "details": [{"code": "RetryableErrorDueToAnotherOperation", "message": "Operation PutSubnetOperation is updating resource."}]
+        }}),
+    );
+    assert_eq!(error.kind, ApiErrorKind::Busy);
+    assert_eq!(error.code.as_deref(), Some("RetryableErrorDueToAnotherOperation"));
+    assert_eq!(
+        read(429, json!({"error": {"code": "TooManyRequests", "message": "x"}})).kind,
+        ApiErrorKind::Throttled
+    );
+}
+
+#[test]
+fn a_vaults_reason_is_in_the_inner_code() {
+    let error = read(
+        403,
+        json!({"error": {"code": "Forbidden", "message": "Caller is not authorized to perform action on resource.",
+            "innererror": {"code": "ForbiddenByRbac"}}}),
+    );
+    assert_eq!(error.kind, ApiErrorKind::Forbidden);
+    assert_eq!(
+        (error.code.as_deref(), error.inner_code.as_deref()),
+        (Some("Forbidden"), Some("ForbiddenByRbac"))
+    );
+    let recovering = json!({"error": {"code": "Conflict", "message": "x", "innererror": {"code": "ObjectIsBeingRecovered"}}});
+    assert_eq!(read(409, recovering).kind, ApiErrorKind::Busy);
+}
+
+#[test]
+fn a_refused_token_says_which_tenant_would_do() {
+    let tenant = "11111111-1111-1111-1111-111111111111";
+    let mut headers = Headers::new();
+    let uri =
+        format!("Bearer authorization_uri=\"https://login.windows.net/{tenant}\", error=\"invalid_token\"");
+    headers.insert("www-authenticate", uri);
+    let body = json!({"error": {"code": "InvalidAuthenticationTokenTenant", "message": "wrong issuer"}});
+    let error = from_answer(401, &headers, body.to_string().as_bytes());
+    assert_eq!(error.kind, ApiErrorKind::SignIn);
+    assert_eq!(error.details, [("ExpectedTenant".to_owned(), tenant.to_owned())]);
+}
+
+#[test]
+fn pages_of_gateways_become_their_title() {
+    let page = b"<html><head><title>502 Bad Gateway</title></head><body><h1>502</h1></body></html>";
+    let error = from_answer(502, &Headers::new(), page);
+    assert_eq!((error.kind, error.message.as_str()), (ApiErrorKind::Unavailable, "502 Bad Gateway"));
+    let silent = from_answer(503, &Headers::new(), b"");
+    assert_eq!(silent.message, "the service answered 503 without saying why");
+    let odd = from_answer(500, &Headers::new(), b"[1,2]");
+    assert_eq!(odd.message, "the service answered 500 without saying why");
+}
+
+#[test]
+fn an_object_the_schema_cannot_hold_is_invalid_although_it_is_a_500() {
+    let error = read(
+        500,
+        json!({"message": "failed to create typed patch object (x): .spec.y: field not declared in schema"}),
+    );
+    assert_eq!(error.kind, ApiErrorKind::Invalid);
+}
+
+#[test]
+fn a_failed_operation_tells_its_own_code_and_says_so_when_it_has_none() {
+    let told = from_operation("Failed", Some(&json!({"code": "QuotaExceeded", "message": "too few cores"})));
+    assert_eq!((told.kind, told.code.as_deref()), (ApiErrorKind::Failed, Some("QuotaExceeded")));
+    let silent = from_operation("Canceled", None);
+    assert_eq!(
+        (silent.code.as_deref(), silent.message.as_str()),
+        (Some("Canceled"), "the operation ended as Canceled")
+    );
+    let pushed_aside =
+        from_operation("Failed", Some(&json!({"code": "AKSOperationPreempted", "message": "x"})));
+    assert_eq!(pushed_aside.kind, ApiErrorKind::Busy);
+}
+
+#[test]
+fn a_text_nested_without_end_is_dug_only_so_deep() {
+    let mut text = "the end".to_owned();
+    for _ in 0..20 {
+        text = json!({"code": "DeploymentFailed", "message": text}).to_string();
+    }
+    assert_eq!(from_answer(400, &Headers::new(), text.as_bytes()).kind, ApiErrorKind::Invalid);
+}

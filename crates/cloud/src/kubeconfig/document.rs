@@ -1,0 +1,199 @@
+//! A kubeconfig as data: what is in it, and what it shall be after a change.
+
+use serde_json::{Map, Value, json};
+
+use super::{Added, CURRENT, KubeconfigError, SECTIONS};
+use crate::yaml;
+
+/// A parsed kubeconfig: a mapping, with nothing lost.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Document(Value);
+
+/// The three entries to put in, each as it stands in its list.
+pub(super) struct Entries {
+    pub cluster: String,
+    pub user: String,
+    pub context: String,
+    items: [Value; 3],
+}
+
+impl Entries {
+    /// Returns section, name and entry, in the order of the sections.
+    pub fn each(&self) -> [(&'static str, &str, &Value); 3] {
+        let names = [&self.cluster, &self.context, &self.user];
+        [0, 1, 2].map(|n| (SECTIONS[n], names[n].as_str(), &self.items[n]))
+    }
+}
+
+impl Document {
+    /// Parses a text; nothing at all is an empty mapping.
+    pub fn parse(text: &str) -> Result<Document, KubeconfigError> {
+        let value = yaml::read(text)
+            .map_err(|mistake| KubeconfigError::Unreadable { line: mistake.line, why: mistake.message })?;
+        let why = |why: &str| KubeconfigError::Unreadable { line: None, why: why.to_owned() };
+        match value {
+            Value::Null => Ok(Document(Value::Object(Map::new()))),
+            Value::Object(ref fields) => {
+                let is_list = |section: &&str| {
+                    fields.get(*section).is_none_or(|list| list.is_null() || list.is_array())
+                };
+                match SECTIONS.iter().find(|section| !is_list(section)) {
+                    Some(section) => Err(why(&format!("{section} is no list"))),
+                    None => Ok(Document(value)),
+                }
+            }
+            _ => Err(why("it is no mapping")),
+        }
+    }
+
+    pub fn value(&self) -> &Value {
+        &self.0
+    }
+
+    fn fields(&mut self) -> &mut Map<String, Value> {
+        self.0.as_object_mut().expect("parse lets mappings only through")
+    }
+
+    /// Tells whether nothing was in the text.
+    pub fn is_nothing(&self) -> bool {
+        self.0.as_object().is_some_and(Map::is_empty)
+    }
+
+    /// Tells whether there is nothing but what every kubeconfig has.
+    pub fn is_skeleton(&self) -> bool {
+        let empty = |value: &Value| match value {
+            Value::Null => true,
+            Value::String(text) => text.is_empty(),
+            Value::Array(items) => items.is_empty(),
+            Value::Object(fields) => fields.is_empty(),
+            _ => false,
+        };
+        let fields = self.0.as_object().into_iter().flatten();
+        fields.into_iter().all(|(key, value)| matches!(key.as_str(), "apiVersion" | "kind") || empty(value))
+    }
+
+    /// Returns the text when reading it gives this document.
+    pub fn is_written_as(&self, text: &str) -> Option<String> {
+        (Document::parse(text).ok()?.0 == self.0).then(|| text.to_owned())
+    }
+
+    /// Starts an empty document with what every kubeconfig has.
+    pub fn begin(&mut self) {
+        self.0 = json!({"apiVersion": "v1", "kind": "Config", "preferences": {}});
+    }
+
+    pub fn current_context(&self) -> Option<&str> {
+        self.0[CURRENT].as_str()
+    }
+
+    /// Returns the place of an entry in its list.
+    pub fn place(&self, section: &str, name: &str) -> Option<usize> {
+        self.0[section].as_array()?.iter().position(|item| item["name"] == name)
+    }
+
+    fn find(&self, section: &str, name: &str) -> Option<&Value> {
+        self.place(section, name).map(|place| &self.0[section][place])
+    }
+
+    /// Returns what a context leads to: the cluster and the user, without their names.
+    pub fn resolve(&self, context: &str) -> Option<(&Value, &Value)> {
+        let context = &self.find("contexts", context)?["context"];
+        let cluster = self.find("clusters", context["cluster"].as_str()?)?;
+        let user = self.find("users", context["user"].as_str()?)?;
+        Some((&cluster["cluster"], &user["user"]))
+    }
+
+    /// Prepares the entries of the current context of another kubeconfig for this one.
+    pub fn entries_from(&self, other: &Document, context: &str) -> Result<Entries, KubeconfigError> {
+        let lacks = |what| KubeconfigError::Incomplete { what };
+        let current = other.current_context().ok_or_else(|| lacks("current context"))?;
+        let found = other.find("contexts", current).ok_or_else(|| lacks("entry of its current context"))?;
+        let named = |key: &str| found["context"][key].as_str().unwrap_or_default();
+        let cluster = other.find("clusters", named("cluster")).ok_or_else(|| lacks("cluster"))?;
+        let user = other.find("users", named("user")).ok_or_else(|| lacks("user"))?;
+
+        let cluster_name = self.free_name("cluster", named("cluster"), context);
+        let user_name = self.free_name("user", named("user"), context);
+        let mut inner = match self.find("contexts", context) {
+            Some(known) => known["context"].as_object().cloned().unwrap_or_default(),
+            None => found["context"].as_object().cloned().unwrap_or_default(),
+        };
+        inner.insert("cluster".to_owned(), cluster_name.clone().into());
+        inner.insert("user".to_owned(), user_name.clone().into());
+        let mut items = [cluster.clone(), found.clone(), user.clone()];
+        items[0]["name"] = cluster_name.clone().into();
+        items[1]["name"] = context.into();
+        items[1]["context"] = inner.into();
+        items[2]["name"] = user_name.clone().into();
+        Ok(Entries { cluster: cluster_name, user: user_name, context: context.to_owned(), items })
+    }
+
+    /// Finds a name for a cluster or user entry that no other context uses.
+    fn free_name(&self, role: &str, name: &str, context: &str) -> String {
+        let contexts = self.0["contexts"].as_array();
+        let is_used = |name: &str| {
+            let mut others = contexts.into_iter().flatten().filter(|other| other["name"] != context);
+            others.any(|other| other["context"][role] == name)
+        };
+        let names = std::iter::once(name.to_owned())
+            .chain(std::iter::once(format!("{name}-{context}")))
+            .chain((2..).map(|n| format!("{name}-{context}-{n}")));
+        names.into_iter().find(|name| !is_used(name)).expect("the names do not end and the contexts do")
+    }
+
+    /// Puts entries in, replacing those of the same names, and makes their context current.
+    pub fn put_in(&mut self, entries: &Entries) {
+        for (section, name, item) in entries.each() {
+            let place = self.place(section, name);
+            let list = self.fields().entry(section).or_insert(Value::Null);
+            if list.is_null() {
+                *list = json!([]);
+            }
+            match (place, list.as_array_mut()) {
+                (Some(place), Some(list)) => list[place] = item.clone(),
+                (None, Some(list)) => list.push(item.clone()),
+                (_, None) => {}
+            }
+        }
+        let context = entries.context.clone();
+        self.fields().insert(CURRENT.to_owned(), context.into());
+    }
+
+    /// Takes entries out; `restored` says what becomes of keys that had to give way.
+    pub fn take_out(&mut self, added: &Added, restored: &[(&str, Option<Value>)]) {
+        let gave_way =
+            |key: &str| restored.iter().find(|(known, _)| *known == key).map(|(_, value)| value.clone());
+        for (section, name) in added.names() {
+            let Some(list) = self.fields().get_mut(section).and_then(Value::as_array_mut) else { continue };
+            list.retain(|item| item["name"] != name);
+            if list.is_empty() {
+                self.restore(section, gave_way(section));
+            }
+        }
+        if self.current_context() == Some(added.context.as_str()) {
+            let before =
+                gave_way(CURRENT).unwrap_or_else(|| added.previous_current_context.clone().map(Value::from));
+            self.restore(CURRENT, Some(before));
+        }
+    }
+
+    /// Puts back what stood at a key: `None` is not known, so nothing; `Some(None)` was not there.
+    fn restore(&mut self, key: &str, before: Option<Option<Value>>) {
+        match before {
+            Some(Some(value)) => {
+                self.fields().insert(key.to_owned(), value);
+            }
+            Some(None) => {
+                self.fields().shift_remove(key);
+            }
+            None => {}
+        }
+    }
+}
+
+impl Added {
+    /// Returns section and name of what was put in.
+    pub(super) fn names(&self) -> [(&'static str, &str); 3] {
+        [(SECTIONS[0], &self.cluster), (SECTIONS[1], &self.context), (SECTIONS[2], &self.user)]
+    }
+}

@@ -1,0 +1,100 @@
+//! Writing YAML in the style of kubectl: block mappings, lists at the indentation of their key.
+
+use serde_json::Value;
+
+/// Words that YAML 1.1, which kubectl reads, takes for something other than text.
+const WORDS: [&str; 10] = ["y", "n", "yes", "no", "on", "off", "true", "false", "null", "~"];
+
+/// Writes a mapping as a document.
+pub(super) fn block(value: &Value) -> String {
+    let mut text = String::new();
+    write(value, 0, &mut text);
+    text
+}
+
+/// Writes a list item, dash and all, at an indentation.
+pub(super) fn item(value: &Value, indent: usize) -> String {
+    let mut inner = String::new();
+    write(value, indent + 2, &mut inner);
+    format!("{}- {}", " ".repeat(indent), inner.trim_start_matches(' '))
+}
+
+/// Writes one scalar.
+pub(super) fn scalar(value: &Value) -> String {
+    match value {
+        Value::String(text) if is_plain(text) => text.clone(),
+        // Every JSON string is a double-quoted YAML string.
+        other => other.to_string(),
+    }
+}
+
+fn write(value: &Value, indent: usize, text: &mut String) {
+    let pad = " ".repeat(indent);
+    match value {
+        Value::Object(fields) if !fields.is_empty() => {
+            for (key, value) in fields {
+                let key = scalar(&Value::from(key.as_str()));
+                match value {
+                    Value::Object(fields) if !fields.is_empty() => {
+                        text.push_str(&format!("{pad}{key}:\n"));
+                        write(value, indent + 2, text);
+                    }
+                    Value::Array(items) if !items.is_empty() => {
+                        text.push_str(&format!("{pad}{key}:\n"));
+                        items.iter().for_each(|value| text.push_str(&item(value, indent)));
+                    }
+                    value => text.push_str(&format!("{pad}{key}: {}\n", scalar(value))),
+                }
+            }
+        }
+        Value::Array(items) if !items.is_empty() => {
+            items.iter().for_each(|value| text.push_str(&item(value, indent)));
+        }
+        value => text.push_str(&format!("{pad}{}\n", scalar(value))),
+    }
+}
+
+/// Tells whether a text can stand without quotes for every YAML reader.
+fn is_plain(text: &str) -> bool {
+    let inside = |c: char| c.is_ascii_alphanumeric() || "_./+=-@".contains(c);
+    let colons_inside = !text.ends_with(':') && text.chars().all(|c| inside(c) || c == ':');
+    let first = text.chars().next();
+    // A digit, a sign or a point in front may begin a number, a date or a time.
+    first.is_some_and(|first| first.is_ascii_alphabetic() || first == '_' || first == '/')
+        && colons_inside
+        && !WORDS.contains(&text.to_ascii_lowercase().as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    fn read(text: &str) -> Value {
+        crate::yaml::read(text).unwrap()
+    }
+
+    #[test]
+    fn it_looks_like_what_kubectl_writes() {
+        let value = json!({"clusters": [{"cluster": {"server": "https://a.b:443"}, "name": "c"}], "preferences": {},
+            "odd": ["yes", "1e3", "", "a: b", "- x", null, 1, true], "users": [], "deep": [[1, 2], [{"a": [3]}]]});
+        let text = block(&value);
+        assert!(
+            text.starts_with(
+                "clusters:\n- cluster:\n    server: https://a.b:443\n  name: c\npreferences: {}\n"
+            ),
+            "{text}"
+        );
+        assert_eq!(read(&text), value);
+    }
+
+    proptest! {
+        #[test]
+        fn every_text_is_read_back_the_same(text in "\\PC*", key in "\\PC{1,8}") {
+            let value = json!({key: [text.clone(), {"a": text}]});
+            prop_assert_eq!(read(&block(&value)), value);
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! The user's kubeconfig: putting a cluster in, and taking it out again.
+//!
+//! The file belongs to the user. What is in it is parsed to decide, but changed as text: three list entries are put in
+//! and `current-context` is turned, and every other byte stays, comments and order included. After each change the new
+//! text is parsed and compared with the change made to the parsed file; when a file is written in a way that cannot be
+//! edited so (JSON, say), the parsed file is written out anew, with every key it had.
+//! <https://kubernetes.io/docs/reference/config-api/kubeconfig.v1/>
+
+mod document;
+mod emit;
+mod file;
+mod text;
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use document::Document;
+pub use file::{path, write};
+use text::Text;
+
+/// The three lists of a kubeconfig.
+const SECTIONS: [&str; 3] = ["clusters", "contexts", "users"];
+/// The key that says which context is used.
+const CURRENT: &str = "current-context";
+
+/// A kubeconfig with the cluster in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Merged {
+    /// The new text of the whole file. It holds credentials.
+    pub text: String,
+    /// What is needed to take it out again.
+    pub added: Added,
+}
+
+/// What was put into a kubeconfig. It holds names and no credentials.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Added {
+    /// Name of the context.
+    pub context: String,
+    /// Name of the cluster entry.
+    pub cluster: String,
+    /// Name of the user entry.
+    pub user: String,
+    /// The context that was current before, if there was one.
+    pub previous_current_context: Option<String>,
+    /// The lines that had to give way, by key; `None` where there was none: `clusters: []`, `current-context: other`.
+    #[serde(default)]
+    pub gave_way: Vec<(String, Option<String>)>,
+    /// Whether the last line had no end and was given one.
+    #[serde(default)]
+    pub line_ended: bool,
+    /// Whether there was no file, or nothing in it.
+    #[serde(default)]
+    pub made: bool,
+}
+
+/// Why a kubeconfig cannot be changed. The message fits after "failed to".
+#[derive(Debug, thiserror::Error)]
+pub enum KubeconfigError {
+    /// A file is not YAML, or not a kubeconfig.
+    #[error("read the kubeconfig{}: {why}", at(*.line))]
+    Unreadable {
+        /// The line, from 1, when it is known.
+        line: Option<u64>,
+        /// What does not fit.
+        why: String,
+    },
+    /// The kubeconfig that the cluster hands out lacks something.
+    #[error("use the kubeconfig of the cluster: it has no {what}")]
+    Incomplete {
+        /// What it lacks.
+        what: &'static str,
+    },
+    /// The change cannot be written so that reading it gives the same.
+    #[error("write the kubeconfig: it holds text that would not be read back the same")]
+    Unwritable,
+    /// The file cannot be read or written.
+    #[error("write {}", .path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        source: std::io::Error,
+    },
+}
+
+fn at(line: Option<u64>) -> String {
+    line.map(|line| format!(" at line {line}")).unwrap_or_default()
+}
+
+/// Puts the current context of `from_cluster` into a kubeconfig under the name `context`, and makes it the current one.
+///
+/// Entries of that context that are there already are replaced; what the user set in the context itself, such as a
+/// namespace, stays. A cluster or user entry that another context uses is left alone: ours gets another name.
+///
+/// # Errors
+/// When one of the two texts is no kubeconfig.
+pub fn merge(existing: Option<&str>, from_cluster: &str, context: &str) -> Result<Merged, KubeconfigError> {
+    let before = existing.unwrap_or_default();
+    let mut wanted = Document::parse(before)?;
+    let made = wanted.is_nothing();
+    let entries = wanted.entries_from(&Document::parse(from_cluster)?, context)?;
+    let previous = wanted.current_context().filter(|current| !current.is_empty() && *current != context);
+    let mut added = Added {
+        context: context.to_owned(),
+        cluster: entries.cluster.clone(),
+        user: entries.user.clone(),
+        previous_current_context: previous.map(str::to_owned),
+        gave_way: Vec::new(),
+        line_ended: false,
+        made,
+    };
+    if made {
+        wanted.begin();
+        wanted.put_in(&entries);
+        // What stood there, if anything, are comments: they stay in front.
+        let mut text = Text::new(before);
+        added.line_ended = text.end_line();
+        text.append(&emit::block(wanted.value()));
+        return Ok(Merged { text: checked(text.finish(), &wanted)?, added });
+    }
+    let mut text = Text::new(before);
+    added.line_ended = text.end_line();
+    let edited = text.put_in(&entries, &mut added.gave_way);
+    wanted.put_in(&entries);
+    let text = match edited.and_then(|()| wanted.is_written_as(&text.finish())) {
+        Some(text) => text,
+        None => {
+            added.gave_way.clear();
+            added.line_ended = false;
+            rewritten(before, &wanted)?
+        }
+    };
+    Ok(Merged { text, added })
+}
+
+/// Takes out what [`merge`] has put in; `None` when nothing is left of a file that was made for it.
+///
+/// When nobody else has changed the file, it is what it was before, byte for byte. The current context is turned back
+/// only if it is still ours.
+///
+/// # Errors
+/// When the text is no kubeconfig any more.
+pub fn remove(existing: &str, added: &Added) -> Result<Option<String>, KubeconfigError> {
+    let mut wanted = Document::parse(existing)?;
+    let restored = added.gave_way.iter().map(|(key, line)| {
+        let value =
+            line.as_deref().map(Document::parse).transpose()?.and_then(|line| line.value().get(key).cloned());
+        Ok((key.as_str(), value))
+    });
+    let restored: Vec<(&str, Option<Value>)> = restored.collect::<Result<_, KubeconfigError>>()?;
+    let mut text = Text::new(existing);
+    let edited = text.take_out(&wanted, added);
+    wanted.take_out(added, &restored);
+    if added.made && wanted.is_skeleton() {
+        let left = edited.map(|()| text.without_skeleton(added.line_ended)).unwrap_or_default();
+        return Ok(Some(left).filter(|left| !left.is_empty()));
+    }
+    let edited = edited.and_then(|()| {
+        if added.line_ended {
+            text.unend_line();
+        }
+        wanted.is_written_as(&text.finish())
+    });
+    match edited {
+        Some(text) => Ok(Some(text)),
+        None => rewritten(existing, &wanted).map(Some),
+    }
+}
+
+/// Tells whether merging would change what a kubeconfig says about the cluster: the context is missing, or leads to
+/// another server or signs in otherwise. Which context is current does not count, nor does a namespace set in it.
+pub fn differs(existing: Option<&str>, from_cluster: &str, context: &str) -> bool {
+    let parse = |text: &str| Document::parse(text).ok();
+    match (parse(existing.unwrap_or_default()), parse(from_cluster)) {
+        (Some(existing), Some(from_cluster)) => {
+            let wanted = from_cluster.current_context().and_then(|current| from_cluster.resolve(current));
+            wanted.is_none() || existing.resolve(context) != wanted
+        }
+        _ => true,
+    }
+}
+
+/// Writes a document out anew, in the style nearest to what was there.
+fn rewritten(before: &str, wanted: &Document) -> Result<String, KubeconfigError> {
+    let text = if before.trim_start().starts_with('{') {
+        format!("{:#}\n", wanted.value())
+    } else {
+        emit::block(wanted.value())
+    };
+    checked(text, wanted)
+}
+
+fn checked(text: String, wanted: &Document) -> Result<String, KubeconfigError> {
+    wanted.is_written_as(&text).ok_or(KubeconfigError::Unwritable)
+}
+
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests;

@@ -1,0 +1,259 @@
+//! A kubeconfig as lines: the smallest edit that does it.
+//!
+//! Only files in block style, whose keys stand at the left edge, can be edited so; every function that finds something
+//! else gives `None`, and the caller writes the file anew. What is found here need not be judged with a parser's care,
+//! because the result is parsed and compared.
+
+use serde_json::Value;
+
+use super::document::{Document, Entries};
+use super::{Added, CURRENT, emit};
+use crate::yaml;
+
+/// A line that has to give way: its key, and what stood there.
+type GaveWay = (String, Option<String>);
+
+/// The lines of a file, each with its end.
+pub(super) struct Text {
+    lines: Vec<String>,
+    /// How lines end in this file.
+    end: &'static str,
+}
+
+/// Where a top-level key and what belongs to it stands.
+struct Section {
+    /// The line of the key.
+    start: usize,
+    /// The line after the last that belongs to it; comments in front of the next key count to this one.
+    end: usize,
+    /// What stands behind the colon, without a comment.
+    value: String,
+}
+
+/// The items of a list.
+struct Items {
+    indent: usize,
+    /// First line, and line after the last with content.
+    ranges: Vec<(usize, usize)>,
+}
+
+impl Text {
+    pub fn new(text: &str) -> Self {
+        let end = if text.contains("\r\n") { "\r\n" } else { "\n" };
+        Self { lines: text.split_inclusive('\n').map(str::to_owned).collect(), end }
+    }
+
+    pub fn finish(&self) -> String {
+        self.lines.concat()
+    }
+
+    /// Ends the last line if it has no end; tells whether that was so.
+    pub fn end_line(&mut self) -> bool {
+        match self.lines.last_mut() {
+            Some(last) if !last.ends_with('\n') => {
+                last.push_str(self.end);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Takes the end of the last line away.
+    pub fn unend_line(&mut self) {
+        if let Some(last) = self.lines.last_mut() {
+            let kept = last.trim_end_matches(['\r', '\n']).len();
+            last.truncate(kept);
+        }
+    }
+
+    /// Adds lines at the end.
+    pub fn append(&mut self, text: &str) {
+        let at = self.lines.len();
+        self.insert(at, text);
+    }
+
+    fn insert(&mut self, at: usize, text: &str) {
+        let lines: Vec<String> = text.lines().map(|line| format!("{line}{}", self.end)).collect();
+        self.lines.splice(at..at, lines);
+    }
+
+    /// Puts entries in and makes their context current; notes the lines that had to give way.
+    pub fn put_in(&mut self, entries: &Entries, gave_way: &mut Vec<GaveWay>) -> Option<()> {
+        for (section, name, item) in entries.each() {
+            self.put_item(section, name, item, gave_way)?;
+        }
+        let line = format!("{CURRENT}: {}", emit::scalar(&Value::from(entries.context.as_str())));
+        match self.section(CURRENT)? {
+            Some(found) => {
+                // Only a value that stands on the line of its key can be turned by replacing the line.
+                if self.lines[found.start + 1..found.end].iter().any(|line| has_content(line)) {
+                    return None;
+                }
+                if found.value.trim_matches(['"', '\'']) != entries.context {
+                    gave_way.push((CURRENT.to_owned(), Some(self.bare(found.start))));
+                    self.lines[found.start] = format!("{line}{}", self.end);
+                }
+            }
+            None => {
+                gave_way.push((CURRENT.to_owned(), None));
+                self.append(&line);
+            }
+        }
+        Some(())
+    }
+
+    fn put_item(&mut self, key: &str, name: &str, item: &Value, gave_way: &mut Vec<GaveWay>) -> Option<()> {
+        let Some(section) = self.section(key)? else {
+            gave_way.push((key.to_owned(), None));
+            self.append(&format!("{key}:\n{}", emit::item(item, 0)));
+            return Some(());
+        };
+        match section.value.as_str() {
+            "" => {}
+            "[]" | "null" | "~" | "[ ]" => {
+                gave_way.push((key.to_owned(), Some(self.bare(section.start))));
+                self.lines[section.start] = format!("{key}:{}", self.end);
+                self.insert(section.start + 1, &emit::item(item, 0));
+                return Some(());
+            }
+            _ => return None,
+        }
+        let items = self.items(&section)?;
+        let Some(&(_, last)) = items.ranges.last() else {
+            gave_way.push((key.to_owned(), Some(self.bare(section.start))));
+            self.insert(section.start + 1, &emit::item(item, 0));
+            return Some(());
+        };
+        match self.place(&items, name) {
+            Some(place) => {
+                let (start, end) = items.ranges[place];
+                self.lines.drain(start..end);
+                self.insert(start, &emit::item(item, items.indent));
+            }
+            None => self.insert(last, &emit::item(item, items.indent)),
+        }
+        Some(())
+    }
+
+    /// Takes entries out of the file that `document` was read from, and puts back the lines that had to give way.
+    pub fn take_out(&mut self, document: &Document, added: &Added) -> Option<()> {
+        let gave_way =
+            |key: &str| added.gave_way.iter().find(|(known, _)| known == key).map(|(_, line)| line);
+        for (key, name) in added.names() {
+            if document.place(key, name).is_none() {
+                continue;
+            }
+            let section = self.section(key)??;
+            let items = self.items(&section)?;
+            let (start, end) = items.ranges[self.place(&items, name)?];
+            self.lines.drain(start..end);
+            if items.ranges.len() == 1 {
+                match gave_way(key) {
+                    Some(Some(line)) => self.lines[section.start] = format!("{line}{}", self.end),
+                    Some(None) => {
+                        self.lines.remove(section.start);
+                    }
+                    // The list was there with entries that others took out: an empty one is what is left.
+                    None => self.lines[section.start] = format!("{key}: []{}", self.end),
+                }
+            }
+        }
+        if document.current_context() == Some(added.context.as_str()) {
+            let start = self.section(CURRENT)??.start;
+            match (gave_way(CURRENT), &added.previous_current_context) {
+                (Some(Some(line)), _) => self.lines[start] = format!("{line}{}", self.end),
+                (None, Some(previous)) => {
+                    let previous = emit::scalar(&Value::from(previous.as_str()));
+                    self.lines[start] = format!("{CURRENT}: {previous}{}", self.end);
+                }
+                (Some(None), _) | (None, None) => {
+                    self.lines.remove(start);
+                }
+            }
+        }
+        Some(())
+    }
+
+    /// Returns the comments of a file that was made for us, without the keys every kubeconfig has.
+    pub fn without_skeleton(mut self, line_ended: bool) -> String {
+        self.lines.retain(|line| !has_content(line));
+        if line_ended {
+            self.unend_line();
+        }
+        self.finish()
+    }
+
+    /// Returns a line without its end.
+    fn bare(&self, line: usize) -> String {
+        self.lines[line].trim_end_matches(['\r', '\n']).to_owned()
+    }
+
+    /// Finds a top-level key: `Some(None)` when it is not there, `None` when the file is not in block style.
+    fn section(&self, key: &str) -> Option<Option<Section>> {
+        let mut found: Option<Section> = None;
+        for (number, line) in self.lines.iter().enumerate() {
+            if line.starts_with(['{', '[', '\t', '?', '&', '!', '*']) {
+                return None;
+            }
+            if line.starts_with([' ', '#', '-', '.', '%', '\r', '\n', '}', ']']) {
+                continue;
+            }
+            let (name, rest) = line.split_once(':')?;
+            if let Some(found) = &mut found
+                && found.end == self.lines.len()
+            {
+                found.end = number;
+            }
+            if name.trim().trim_matches(['"', '\'']) == key {
+                let value = without_comment(rest).to_owned();
+                found = Some(Section { start: number, end: self.lines.len(), value });
+            }
+        }
+        Some(found)
+    }
+
+    /// Finds the items of a list in block style; none when it is empty.
+    fn items(&self, section: &Section) -> Option<Items> {
+        let mut items = Items { indent: 0, ranges: Vec::new() };
+        for number in section.start + 1..section.end {
+            let line = &self.lines[number];
+            if !has_content(line) {
+                continue;
+            }
+            let indent = line.len() - line.trim_start_matches(' ').len();
+            let dash =
+                line[indent..].strip_prefix('-').is_some_and(|rest| rest.starts_with([' ', '\r', '\n']));
+            if items.ranges.is_empty() {
+                items.indent = indent;
+            }
+            if dash && indent == items.indent {
+                items.ranges.push((number, number + 1));
+            } else {
+                items.ranges.last_mut()?.1 = number + 1;
+            }
+        }
+        Some(items)
+    }
+
+    /// Finds the item of a name by reading each by itself.
+    fn place(&self, items: &Items, name: &str) -> Option<usize> {
+        items.ranges.iter().position(|(start, end)| {
+            let item = yaml::read(&self.lines[*start..*end].concat());
+            item.is_ok_and(|item| item[0]["name"] == name)
+        })
+    }
+}
+
+fn has_content(line: &str) -> bool {
+    let line = line.trim();
+    !line.is_empty() && !line.starts_with('#')
+}
+
+/// Returns what stands in front of a comment.
+fn without_comment(rest: &str) -> &str {
+    let rest = rest.trim();
+    if rest.starts_with('#') {
+        return "";
+    }
+    rest.split(" #").next().unwrap_or(rest).trim_end()
+}

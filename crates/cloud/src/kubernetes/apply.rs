@@ -1,0 +1,93 @@
+//! Server-side apply and deletion: the two ways in which the cluster is changed.
+
+use kube::api::{DeleteParams, Patch, PatchParams, Preconditions, ValidationDirective};
+use kube::core::{DynamicObject, Request, TypeMeta};
+use serde_json::Value;
+
+use super::client::Cluster;
+use super::failure;
+use super::kind::Kind;
+use crate::error::{ApiError, ApiErrorKind};
+
+/// The name under which landfall owns fields.
+pub const FIELD_MANAGER: &str = "landfall";
+
+/// Whether to take over fields that another manager owns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Force {
+    /// Take them over.
+    Yes,
+    /// Let the server refuse with a conflict that names manager and fields.
+    No,
+}
+
+impl Cluster {
+    /// Applies an object, creating it when it is missing, and returns what the server made of it.
+    ///
+    /// The request is a server-side apply with strict field validation; `metadata.managedFields`, which the server
+    /// refuses in it, is left out. A namespaced object without a namespace goes to `default`.
+    /// <https://kubernetes.io/docs/reference/using-api/server-side-apply/>
+    ///
+    /// # Errors
+    /// `Conflict` names the managers and fields in the way; `Invalid` names the fields that are wrong.
+    pub async fn apply(
+        &self,
+        kind: &Kind,
+        object: &DynamicObject,
+        force: Force,
+    ) -> Result<DynamicObject, ApiError> {
+        let name = object.metadata.name.as_deref();
+        let name = name.ok_or_else(|| failure::incomplete("apply an object that has no metadata.name"))?;
+        let namespace = object.metadata.namespace.as_deref().unwrap_or("default");
+        let mut wanted = object.clone();
+        wanted.metadata.managed_fields = None;
+        wanted.types = Some(TypeMeta { api_version: kind.api_version(), kind: kind.kind.to_string() });
+        let params = PatchParams {
+            field_manager: Some(FIELD_MANAGER.to_owned()),
+            field_validation: Some(ValidationDirective::Strict),
+            force: force == Force::Yes,
+            ..PatchParams::default()
+        };
+        let request = Request::new(kind.path(Some(namespace)))
+            .patch(name, &params, &Patch::Apply(&wanted))
+            .map_err(|cause| failure::unwritable(name, Box::new(cause)))?;
+        self.exchange.json(request).await
+    }
+
+    /// Deletes an object, in the background; with `uid` only that very one.
+    ///
+    /// Returns `false` when it was not there: no object of that name, or one that another took its place with. An
+    /// object that waits for its finalizers counts as deleted.
+    pub async fn delete(
+        &self,
+        kind: &Kind,
+        namespace: Option<&str>,
+        name: &str,
+        uid: Option<&str>,
+    ) -> Result<bool, ApiError> {
+        let preconditions =
+            uid.map(|uid| Preconditions { uid: Some(uid.to_owned()), resource_version: None });
+        let params = DeleteParams { preconditions, ..DeleteParams::background() };
+        let request = Request::new(kind.path(namespace))
+            .delete(name, &params)
+            .map_err(|cause| failure::unwritable(name, Box::new(cause)))?;
+        match self.exchange.answer::<Value>(request).await {
+            Ok(_) => Ok(true),
+            // When an earlier attempt went unanswered, it may be the one that deleted it.
+            Err((error, in_doubt)) if error.kind == ApiErrorKind::NotFound => Ok(in_doubt),
+            Err((error, _)) if uid.is_some() && is_another(&error) => Ok(false),
+            Err((error, _)) if is_ending(&error) => Ok(true),
+            Err((error, _)) => Err(error),
+        }
+    }
+}
+
+/// Tells whether the server found another object under the name.
+fn is_another(error: &ApiError) -> bool {
+    error.kind == ApiErrorKind::Conflict && error.message.contains("UID in precondition")
+}
+
+/// Tells whether the deletion had begun before: namespaces answer a second one with a conflict.
+fn is_ending(error: &ApiError) -> bool {
+    error.kind == ApiErrorKind::Conflict && error.message.contains("ensuring all content is removed")
+}

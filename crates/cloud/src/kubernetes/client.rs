@@ -1,0 +1,164 @@
+//! The cluster as the steps see it: reads and discovery. Changes are in `apply.rs`, waiting in `watch.rs`.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::APIResourceList;
+use kube::api::{GetParams, ListParams};
+use kube::core::{DynamicObject, ObjectList, Request, TypeMeta};
+
+use super::connection;
+use super::exchange::Exchange;
+use super::failure;
+use super::kind::Kind;
+use crate::error::{ApiError, ApiErrorKind};
+use crate::meter::Meter;
+use crate::secret::Secret;
+
+/// How many objects one page of a list holds.
+const PAGE: u32 = 500;
+
+/// A connection to one cluster. Cheap to clone; clones share connections and what was discovered.
+#[derive(Clone)]
+pub struct Cluster {
+    pub(super) exchange: Exchange,
+    discovered: Arc<Mutex<HashMap<(String, String), Kind>>>,
+}
+
+impl Cluster {
+    /// Connects to the current context of a kubeconfig, which stays in memory. Sends nothing yet.
+    ///
+    /// Requests are counted by `meter`; pauses between attempts are cloud time, `pace` times faster than real time.
+    ///
+    /// # Errors
+    /// `SignIn` when the text is no kubeconfig or asks for a sign-in program.
+    pub async fn connect(kubeconfig: &Secret<String>, meter: &Meter, pace: f64) -> Result<Cluster, ApiError> {
+        let client = connection::client(kubeconfig, meter).await?;
+        Ok(Self { exchange: Exchange::new(client, pace, fastrand::u64(..)), discovered: Arc::default() })
+    }
+
+    /// Returns the UID of the `kube-system` namespace, which identifies a cluster for as long as it lives.
+    pub async fn uid(&self) -> Result<String, ApiError> {
+        let system = self.get(&Kind::NAMESPACE, None, "kube-system").await?;
+        system
+            .and_then(|system| system.metadata.uid)
+            .ok_or_else(|| failure::incomplete("read the UID of the kube-system namespace"))
+    }
+
+    /// Finds out where the cluster serves an object; `None` when it knows no such kind (yet).
+    ///
+    /// The kinds of [`Kind::KNOWN`] are not asked for. Others are discovered once; absence is not remembered, because
+    /// a CRD may be on its way.
+    pub async fn kind_of(&self, object: &DynamicObject) -> Result<Option<Kind>, ApiError> {
+        if let Some(kind) = Kind::known_of(object) {
+            return Ok(Some(kind));
+        }
+        let Some(types) = object.types.as_ref() else { return Ok(None) };
+        let wanted = (types.api_version.clone(), types.kind.clone());
+        if let Some(kind) = self.discovered().get(&wanted) {
+            return Ok(Some(kind.clone()));
+        }
+        let served = self.discover(&types.api_version).await?;
+        let mut discovered = self.discovered();
+        for kind in served {
+            discovered.insert((kind.api_version(), kind.kind.to_string()), kind);
+        }
+        Ok(discovered.get(&wanted).cloned())
+    }
+
+    fn discovered(&self) -> std::sync::MutexGuard<'_, HashMap<(String, String), Kind>> {
+        // The map holds whole entries only, so a panic elsewhere cannot have left half of one.
+        self.discovered.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Asks what a group and version serve; nothing when the cluster does not know them.
+    async fn discover(&self, api_version: &str) -> Result<Vec<Kind>, ApiError> {
+        let (group, version) = api_version.rsplit_once('/').unwrap_or(("", api_version));
+        let path =
+            if group.is_empty() { format!("/api/{version}") } else { format!("/apis/{group}/{version}") };
+        let request = http::Request::get(&path)
+            .body(Vec::new())
+            .map_err(|cause| failure::unwritable(api_version, Box::new(cause)))?;
+        let list: APIResourceList = match self.exchange.json(request).await {
+            Ok(list) => list,
+            Err(error) if error.kind == ApiErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(error),
+        };
+        let served = list.resources.into_iter().filter(|resource| !resource.name.contains('/'));
+        Ok(served
+            .map(|resource| Kind {
+                group: group.to_owned().into(),
+                version: version.to_owned().into(),
+                kind: resource.kind.into(),
+                plural: resource.name.into(),
+                namespaced: resource.namespaced,
+            })
+            .collect())
+    }
+
+    /// Reads one object; `None` when it, its namespace or its kind is not there.
+    pub async fn get(
+        &self,
+        kind: &Kind,
+        namespace: Option<&str>,
+        name: &str,
+    ) -> Result<Option<DynamicObject>, ApiError> {
+        let request = Request::new(kind.path(namespace))
+            .get(name, &GetParams::default())
+            .map_err(|cause| failure::unwritable(name, Box::new(cause)))?;
+        match self.exchange.json(request).await {
+            Ok(object) => Ok(Some(object)),
+            Err(error) if error.kind == ApiErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Reads all objects of a kind, in one namespace or in all, whose labels fit the selector.
+    ///
+    /// # Errors
+    /// `NotFound` when the cluster does not know the kind.
+    pub async fn list(
+        &self,
+        kind: &Kind,
+        namespace: Option<&str>,
+        labels: Option<&str>,
+    ) -> Result<Vec<DynamicObject>, ApiError> {
+        let params = ListParams { label_selector: labels.map(str::to_owned), ..ListParams::default() };
+        self.pages(kind, namespace, params).await.map(|(objects, _)| objects)
+    }
+
+    /// Reads every page of a list; returns the objects and the version of the whole.
+    pub(super) async fn pages(
+        &self,
+        kind: &Kind,
+        namespace: Option<&str>,
+        params: ListParams,
+    ) -> Result<(Vec<DynamicObject>, String), ApiError> {
+        let path = Request::new(kind.path(namespace));
+        let mut params = params.limit(PAGE);
+        let mut objects = Vec::new();
+        loop {
+            let request =
+                path.list(&params).map_err(|cause| failure::unwritable(&kind.plural, Box::new(cause)))?;
+            let page: ObjectList<DynamicObject> = match self.exchange.json(request).await {
+                // The rest of the list has expired in the meantime: begin again, as the API asks.
+                Err(error) if error.status == Some(410) && params.continue_token.is_some() => {
+                    params.continue_token = None;
+                    objects.clear();
+                    continue;
+                }
+                other => other?,
+            };
+            objects.extend(page.items);
+            params.continue_token = page.metadata.continue_.filter(|token| !token.is_empty());
+            if params.continue_token.is_none() {
+                // Items of built-in kinds do not say what they are.
+                let types = TypeMeta { api_version: kind.api_version(), kind: kind.kind.to_string() };
+                for object in &mut objects {
+                    object.types.get_or_insert_with(|| types.clone());
+                }
+                return Ok((objects, page.metadata.resource_version.unwrap_or_default()));
+            }
+        }
+    }
+}

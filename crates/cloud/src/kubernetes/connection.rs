@@ -1,0 +1,110 @@
+//! The connection to an API server: names, trust, sign-in, counting.
+//!
+//! The stack below the client is put together here rather than taken ready-made, for three reasons: names under
+//! `.localhost` must reach the loopback interface whatever the resolver of the machine thinks (RFC 6761 §6.3), each
+//! request on the wire is counted below anything that might repeat it, and the client's own retries stay out, because
+//! there is one policy for that in this crate.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+
+use hyper_util::client::legacy::Client as WireClient;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::connect::dns::Name;
+use hyper_util::rt::TokioExecutor;
+use kube::client::{Body, ConfigExt};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Client, Config};
+use tower::{BoxError, ServiceBuilder};
+
+use super::failure;
+use crate::error::ApiError;
+use crate::meter::Meter;
+use crate::secret::Secret;
+
+/// Reads a kubeconfig, in memory, into a client of its current context.
+///
+/// # Errors
+/// `SignIn` when the text is no kubeconfig, names no usable server or asks for a sign-in program.
+pub(super) async fn client(kubeconfig: &Secret<String>, meter: &Meter) -> Result<Client, ApiError> {
+    let parsed = Kubeconfig::from_yaml(kubeconfig.expose())
+        .map_err(|cause| failure::unusable("it cannot be read", Some(Box::new(cause))))?;
+    let config = Config::from_custom_kubeconfig(parsed, &KubeConfigOptions::default())
+        .await
+        .map_err(|cause| failure::unusable("its current context leads nowhere", Some(Box::new(cause))))?;
+    if config.auth_info.exec.is_some() || config.auth_info.auth_provider.is_some() {
+        let why = "it signs in through another program; only certificates and tokens are understood";
+        return Err(failure::unusable(why, None));
+    }
+    assemble(&config, meter)
+        .map_err(|cause| failure::unusable("its certificates or keys do not fit", Some(Box::new(cause))))
+}
+
+fn assemble(config: &Config, meter: &Meter) -> Result<Client, kube::Error> {
+    // Nothing happens when the program has installed it already.
+    rustls::crypto::aws_lc_rs::default_provider().install_default().ok();
+    let mut connector = HttpConnector::new_with_resolver(tower::service_fn(resolve));
+    connector.enforce_http(false);
+    connector.set_nodelay(true);
+    connector.set_connect_timeout(config.connect_timeout);
+    let connector = config.rustls_https_connector_with_connector(connector)?;
+    let meter = meter.clone();
+    let service = ServiceBuilder::new()
+        .layer(config.base_uri_layer())
+        .option_layer(config.auth_layer()?)
+        .layer(config.extra_headers_layer()?)
+        .map_err(BoxError::from)
+        .map_request(move |request: http::Request<Body>| {
+            meter.count();
+            request
+        })
+        .service(WireClient::builder(TokioExecutor::new()).build::<_, Body>(connector));
+    Ok(Client::new(service, config.default_namespace.clone()))
+}
+
+/// Finds the addresses of a name; the connector puts the port in.
+async fn resolve(name: Name) -> io::Result<std::vec::IntoIter<SocketAddr>> {
+    if is_loopback_name(name.as_str()) {
+        return Ok(vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 0))].into_iter());
+    }
+    let found: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
+    Ok(found.into_iter())
+}
+
+/// Tells whether RFC 6761 keeps a name for the loopback interface.
+fn is_loopback_name(name: &str) -> bool {
+    let name = name.trim_end_matches('.').to_ascii_lowercase();
+    name == "localhost" || name.ends_with(".localhost")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_under_localhost_stay_on_this_machine() {
+        assert!(is_loopback_name("localhost"));
+        assert!(is_loopback_name("k8s.landfall.LocalHost."));
+        assert!(!is_loopback_name("localhost.example.com"));
+        assert!(!is_loopback_name("notlocalhost"));
+    }
+
+    #[tokio::test]
+    async fn a_kubeconfig_that_wants_another_program_is_refused_and_says_so() {
+        let text = "apiVersion: v1\nkind: Config\ncurrent-context: c\n\
+                    clusters: [{name: c, cluster: {server: 'https://127.0.0.1:1'}}]\n\
+                    contexts: [{name: c, context: {cluster: c, user: u}}]\n\
+                    users: [{name: u, user: {exec: {apiVersion: client.authentication.k8s.io/v1beta1, \
+                    command: kubelogin, interactiveMode: Never}}}]\n";
+        let refused = client(&Secret::new(text.to_owned()), &Meter::new()).await.err().unwrap();
+        assert_eq!(refused.kind, crate::ApiErrorKind::SignIn);
+        assert!(refused.message.contains("another program"), "{}", refused.message);
+    }
+
+    #[tokio::test]
+    async fn something_that_is_no_kubeconfig_is_refused() {
+        for text in ["", "]", "current-context: nowhere\n"] {
+            assert!(client(&Secret::new(text.to_owned()), &Meter::new()).await.is_err(), "{text:?}");
+        }
+    }
+}

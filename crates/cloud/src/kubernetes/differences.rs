@@ -1,0 +1,289 @@
+//! What a live object has otherwise than wished.
+//!
+//! The wish is a subset: fields that it does not name are somebody else's, be it the server that fills in defaults, a
+//! controller or a person. Lists are compared the way the server merges them: those with a key by their key, all
+//! others as a whole, item by item, where again the items of the wish may leave fields out.
+//! <https://kubernetes.io/docs/reference/using-api/server-side-apply/#merge-strategy>
+
+use serde_json::{Map, Value};
+
+use super::quantity;
+
+/// Lists whose items have a key, by the name of the field that holds the list. A list that is not named here is
+/// atomic for the server too, or might as well be: two entries that swapped places are then a difference.
+const KEYED: [(&str, &[&str]); 17] = [
+    ("containers", &["name"]),
+    ("initContainers", &["name"]),
+    ("ephemeralContainers", &["name"]),
+    ("volumes", &["name"]),
+    ("env", &["name"]),
+    ("imagePullSecrets", &["name"]),
+    ("secrets", &["name"]),
+    ("listeners", &["name"]),
+    ("resourceClaims", &["name"]),
+    ("volumeMounts", &["mountPath"]),
+    ("volumeDevices", &["devicePath"]),
+    ("hostAliases", &["ip"]),
+    ("conditions", &["type"]),
+    ("ownerReferences", &["uid"]),
+    ("topologySpreadConstraints", &["topologyKey", "whenUnsatisfiable"]),
+    ("ports", &["containerPort", "protocol"]),
+    ("ports", &["port", "protocol"]),
+];
+/// Fields below which values are quantities.
+const QUANTITIES: [&str; 8] =
+    ["limits", "requests", "hard", "capacity", "allocatable", "sizeLimit", "averageValue", "divisor"];
+/// Fields of metadata that belong to the server.
+const SERVERS: [&str; 6] =
+    ["managedFields", "resourceVersion", "uid", "creationTimestamp", "generation", "selfLink"];
+/// What is shown in place of the content of a Secret.
+const HIDDEN: &str = "(hidden)";
+
+/// One difference: path, what it is, what is wanted.
+type Difference = (String, Value, Value);
+
+/// Lists what in `live` is not as `wanted`: path (`.spec.listeners[name=https].port`), what is, what is wanted.
+///
+/// `status` and the server's own metadata do not count. The contents of a `Secret` are compared and not shown.
+pub fn differences(wanted: &Value, live: &Value) -> Vec<Difference> {
+    let mut found = Vec::new();
+    let secret = wanted["kind"] == "Secret" && wanted["apiVersion"] == "v1";
+    for (key, wish) in wanted.as_object().into_iter().flatten() {
+        let path = format!(".{}", step(key));
+        match key.as_str() {
+            "status" => {}
+            "stringData" if secret => string_data(wish, &live["data"], &mut found),
+            "metadata" => {
+                let mut wish = wish.clone();
+                if let Some(fields) = wish.as_object_mut() {
+                    fields.retain(|field, _| !SERVERS.contains(&field.as_str()));
+                }
+                compare(&path, "metadata", &wish, &live[key.as_str()], false, &mut found);
+            }
+            key => compare(&path, key, wish, &live[key], false, &mut found),
+        }
+    }
+    if secret {
+        for (path, is, wanted) in &mut found {
+            if path.starts_with(".data") || path.starts_with(".stringData") {
+                *is = if is.is_null() { Value::Null } else { HIDDEN.into() };
+                *wanted = HIDDEN.into();
+            }
+        }
+    }
+    found
+}
+
+/// Compares `stringData`, which the server never gives back, with what it has become.
+fn string_data(wanted: &Value, live: &Value, found: &mut Vec<Difference>) {
+    use base64::Engine as _;
+    for (key, wish) in wanted.as_object().into_iter().flatten() {
+        let encoded = wish.as_str().map(|text| base64::engine::general_purpose::STANDARD.encode(text));
+        if live.get(key).and_then(Value::as_str) != encoded.as_deref() {
+            let is = live.get(key).cloned().unwrap_or_default();
+            found.push((format!(".stringData.{}", step(key)), is, wish.clone()));
+        }
+    }
+}
+
+fn compare(
+    path: &str,
+    field: &str,
+    wanted: &Value,
+    live: &Value,
+    quantities: bool,
+    found: &mut Vec<Difference>,
+) {
+    let quantities = quantities || QUANTITIES.contains(&field);
+    let same = match (wanted, live) {
+        (Value::Object(wish), Value::Object(live)) => {
+            return compare_maps(path, wish, live, quantities, found);
+        }
+        (Value::Array(wish), Value::Array(live)) => {
+            return compare_lists(path, field, wish, live, quantities, found);
+        }
+        // The server leaves out what is empty.
+        (wanted, Value::Null) => is_empty(wanted),
+        (Value::Number(wanted), Value::Number(live)) => wanted == live || wanted.as_f64() == live.as_f64(),
+        (wanted, live) => wanted == live,
+    };
+    let same = same || (quantities && quantity::same(wanted, live));
+    if !same {
+        found.push((path.to_owned(), live.clone(), wanted.clone()));
+    }
+}
+
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Array(items) => items.is_empty(),
+        Value::Object(fields) => fields.values().all(is_empty),
+        _ => false,
+    }
+}
+
+fn compare_maps(
+    path: &str,
+    wanted: &Map<String, Value>,
+    live: &Map<String, Value>,
+    quantities: bool,
+    found: &mut Vec<Difference>,
+) {
+    for (key, wish) in wanted {
+        let is = live.get(key).unwrap_or(&Value::Null);
+        compare(&format!("{path}.{}", step(key)), key, wish, is, quantities, found);
+    }
+}
+
+fn compare_lists(
+    path: &str,
+    field: &str,
+    wanted: &[Value],
+    live: &[Value],
+    quantities: bool,
+    found: &mut Vec<Difference>,
+) {
+    if field == "finalizers" {
+        let missing = wanted.iter().filter(|wish| !live.contains(wish));
+        return found.extend(missing.map(|wish| (path.to_owned(), Value::from(live), wish.clone())));
+    }
+    if let Some(keys) = keys_of(field, wanted) {
+        for wish in wanted {
+            let key = key_of(wish, keys);
+            let is = live.iter().find(|is| key_of(is, keys) == key).unwrap_or(&Value::Null);
+            let place = format!("{path}[{}={}]", keys[0], plain(&wish[keys[0]]));
+            match is {
+                Value::Null => found.push((place, Value::Null, wish.clone())),
+                is => compare(&place, "", wish, is, quantities, found),
+            }
+        }
+        return;
+    }
+    if wanted.len() != live.len() {
+        return found.push((path.to_owned(), live.into(), wanted.into()));
+    }
+    for (index, (wish, is)) in wanted.iter().zip(live).enumerate() {
+        compare(&format!("{path}[{index}]"), "", wish, is, quantities, found);
+    }
+}
+
+/// Returns the keys of a list, when it is one that has keys and its items have them.
+fn keys_of(field: &str, items: &[Value]) -> Option<&'static [&'static str]> {
+    let fits = |keys: &[&str]| !items.is_empty() && items.iter().all(|item| item.get(keys[0]).is_some());
+    KEYED.iter().find(|(name, keys)| *name == field && fits(keys)).map(|(_, keys)| *keys)
+}
+
+fn key_of(item: &Value, keys: &[&str]) -> Vec<String> {
+    let value = |key: &&str| match (*key, &item[*key]) {
+        ("protocol", Value::Null) => "TCP".to_owned(),
+        (_, value) => plain(value),
+    };
+    keys.iter().map(value).collect()
+}
+
+fn plain(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+/// Writes a key as a step of a path; one with dots or slashes is quoted.
+fn step(key: &str) -> String {
+    if key.contains(['.', '/', '[', ']', '"']) { format!("{key:?}") } else { key.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn paths(wanted: &Value, live: &Value) -> Vec<String> {
+        differences(wanted, live).into_iter().map(|(path, _, _)| path).collect()
+    }
+
+    #[test]
+    fn what_the_server_filled_in_is_no_difference() {
+        let wanted = json!({"apiVersion": "apps/v1", "kind": "Deployment",
+            "metadata": {"name": "a", "labels": {"app": "a"}, "creationTimestamp": null},
+            "spec": {"replicas": 2, "template": {"spec": {"nodeSelector": {}, "containers": [
+                {"name": "web", "image": "i", "env": [], "ports": [{"containerPort": 80}],
+                 "resources": {"requests": {"cpu": 0.5, "memory": "1024Mi"}, "limits": {"cpu": "1000m"}}}]}}},
+            "status": {"replicas": 7}});
+        let live = json!({"apiVersion": "apps/v1", "kind": "Deployment",
+            "metadata": {"name": "a", "uid": "u", "labels": {"app": "a", "more": "x"}, "creationTimestamp": "2026-01-01T00:00:00Z"},
+            "spec": {"replicas": 2, "revisionHistoryLimit": 10, "template": {"spec": {"containers": [
+                {"name": "sidecar", "image": "s"},
+                {"name": "web", "image": "i", "imagePullPolicy": "Always",
+                 "ports": [{"containerPort": 80, "protocol": "UDP"}, {"containerPort": 80, "protocol": "TCP"}],
+                 "resources": {"requests": {"cpu": "500m", "memory": "1Gi"}, "limits": {"cpu": "1"}}}]}}}});
+        assert_eq!(differences(&wanted, &live), []);
+    }
+
+    #[test]
+    fn lists_with_a_key_are_matched_by_it() {
+        let wanted = json!({"spec": {"listeners": [
+            {"name": "http", "port": 80}, {"name": "https", "port": 443}, {"name": "more", "port": 8443}]}});
+        let live =
+            json!({"spec": {"listeners": [{"name": "https", "port": 444}, {"name": "http", "port": 80.0}]}});
+        assert_eq!(
+            differences(&wanted, &live),
+            [
+                (".spec.listeners[name=https].port".to_owned(), json!(444), json!(443)),
+                (".spec.listeners[name=more]".to_owned(), Value::Null, json!({"name": "more", "port": 8443})),
+            ]
+        );
+    }
+
+    #[test]
+    fn lists_without_a_key_are_one_thing_with_an_order() {
+        let wanted = json!({"spec": {"parentRefs": [{"name": "gw"}]}});
+        let filled = json!({"spec": {"parentRefs": [{"name": "gw", "kind": "Gateway", "group": "g"}]}});
+        assert_eq!(paths(&wanted, &filled), [""; 0]);
+        let more = json!({"spec": {"parentRefs": [{"name": "gw"}, {"name": "other"}]}});
+        assert_eq!(paths(&wanted, &more), [".spec.parentRefs"]);
+        let other = json!({"spec": {"parentRefs": [{"name": "other"}]}});
+        assert_eq!(paths(&wanted, &other), [".spec.parentRefs[0].name"]);
+    }
+
+    #[test]
+    fn a_services_ports_are_matched_by_port_and_protocol() {
+        let wanted = json!({"spec": {"ports": [{"port": 80, "targetPort": 8080}]}});
+        let live = json!({"spec": {"ports": [{"port": 443, "protocol": "TCP"}, {"port": 80, "protocol": "TCP", "targetPort": 80}]}});
+        assert_eq!(paths(&wanted, &live), [".spec.ports[port=80].targetPort"]);
+    }
+
+    #[test]
+    fn text_that_looks_like_a_quantity_is_text_elsewhere() {
+        let wanted =
+            json!({"spec": {"containers": [{"name": "a", "env": [{"name": "N", "value": "1000m"}]}]}});
+        let live = json!({"spec": {"containers": [{"name": "a", "env": [{"name": "N", "value": "1"}]}]}});
+        assert_eq!(paths(&wanted, &live), [".spec.containers[name=a].env[name=N].value"]);
+    }
+
+    #[test]
+    fn a_secrets_content_is_compared_and_never_shown() {
+        let wanted = json!({"apiVersion": "v1", "kind": "Secret", "stringData": {"a": "one", "b": "two"}, "data": {"c": "eA=="}});
+        let live = json!({"apiVersion": "v1", "kind": "Secret", "data": {"a": "b25l", "b": "b3RoZXI=", "c": "eQ=="}});
+        let found = differences(&wanted, &live);
+        assert_eq!(
+            found,
+            [
+                (".stringData.b".to_owned(), json!(HIDDEN), json!(HIDDEN)),
+                (".data.c".to_owned(), json!(HIDDEN), json!(HIDDEN)),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_key_with_dots_can_be_read_in_the_path() {
+        let wanted = json!({"metadata": {"annotations": {"a.io/b": "1"}, "finalizers": ["x"]}});
+        let live = json!({"metadata": {"annotations": {"a.io/b": "2"}, "finalizers": ["y", "x"]}});
+        assert_eq!(paths(&wanted, &live), [".metadata.annotations.\"a.io/b\""]);
+    }
+
+    #[test]
+    fn a_missing_object_lacks_everything_that_says_something() {
+        let wanted = json!({"spec": {"a": 1, "b": {}}});
+        assert_eq!(paths(&wanted, &Value::Null), [".spec"]);
+        assert_eq!(paths(&json!({"spec": {"b": {"c": []}}}), &json!({})), [""; 0]);
+    }
+}

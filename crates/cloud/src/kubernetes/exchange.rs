@@ -1,0 +1,132 @@
+//! One request and its answer, repeated while that makes sense.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use fastrand::Rng;
+use http::{Request, Response};
+use kube::Client;
+use kube::client::Body;
+use serde::de::DeserializeOwned;
+
+use super::failure::{self, Asked};
+use super::patience;
+use crate::error::{ApiError, ApiErrorKind, Sent};
+
+/// How long one answer may take, in real time. A watch is not bound by it, only its beginning is.
+const ANSWER_MAX: Duration = Duration::from_secs(60);
+
+/// Sends requests to one API server.
+#[derive(Clone)]
+pub(super) struct Exchange {
+    client: Client,
+    pace: f64,
+    seed: u64,
+    turns: Arc<AtomicU64>,
+}
+
+/// How much of an answer is waited for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Extent {
+    /// All of it, in memory.
+    Whole,
+    /// Its beginning; the body goes on.
+    Stream,
+}
+
+impl Exchange {
+    /// Wraps a client; pauses are bent by `pace`, jitter grows from `seed`.
+    pub(super) fn new(client: Client, pace: f64, seed: u64) -> Self {
+        Self { client, pace, seed, turns: Arc::default() }
+    }
+
+    /// Returns numbers that nobody else has had: steps that fail together must not come back together.
+    fn rng(&self) -> Rng {
+        Rng::with_seed(self.seed.wrapping_add(self.turns.fetch_add(1, Ordering::Relaxed)))
+    }
+
+    /// Sleeps after the `n`th failure in a row.
+    pub(super) async fn rest(&self, n: u32) {
+        tokio::time::sleep(patience::pause(n, self.pace, &mut self.rng())).await;
+    }
+
+    /// Sends a request whose answer is JSON.
+    pub(super) async fn json<T: DeserializeOwned>(&self, request: Request<Vec<u8>>) -> Result<T, ApiError> {
+        self.answer(request).await.map_err(|(error, _)| error)
+    }
+
+    /// Like [`Exchange::json`], and tells with an error whether an earlier attempt may have taken effect.
+    pub(super) async fn answer<T: DeserializeOwned>(
+        &self,
+        request: Request<Vec<u8>>,
+    ) -> Result<T, (ApiError, bool)> {
+        let asked = Asked::of(&request);
+        let response = self.send(&asked, request, Extent::Whole).await?;
+        let body = response.into_body().collect_bytes().await;
+        let body = body.map_err(|cause| (failure::unanswered(&asked, cause), true))?;
+        serde_json::from_slice(&body).map_err(|cause| (failure::unreadable(&asked, cause), true))
+    }
+
+    /// Begins a watch: an answer whose body goes on.
+    pub(super) async fn stream(&self, request: Request<Vec<u8>>) -> Result<Response<Body>, ApiError> {
+        let asked = Asked::of(&request);
+        self.send(&asked, request, Extent::Stream).await.map_err(|(error, _)| error)
+    }
+
+    /// Sends until there is a success, a final refusal, or enough.
+    async fn send(
+        &self,
+        asked: &Asked,
+        request: Request<Vec<u8>>,
+        extent: Extent,
+    ) -> Result<Response<Body>, (ApiError, bool)> {
+        let mut rng = self.rng();
+        let mut in_doubt = false;
+        for attempt in 1.. {
+            let error = match self.once(asked, request.clone(), extent).await {
+                Ok(response) => return Ok(response),
+                Err(failed) => failed,
+            };
+            let Some(pause) = patience::again_after(attempt, &error, self.pace, &mut rng) else {
+                return Err((error, in_doubt));
+            };
+            in_doubt |= error.sent == Sent::Unknown || error.kind == ApiErrorKind::Unavailable;
+            tracing::debug!(%error, ?pause, attempt, path = asked.path, "asking the API server again");
+            tokio::time::sleep(pause).await;
+        }
+        unreachable!("the policy ends the loop after {} attempts", patience::ATTEMPTS_MAX)
+    }
+
+    async fn once(
+        &self,
+        asked: &Asked,
+        request: Request<Vec<u8>>,
+        extent: Extent,
+    ) -> Result<Response<Body>, ApiError> {
+        let sent = async {
+            let response = self.client.send(request.map(Body::from)).await?;
+            if extent == Extent::Stream && response.status().is_success() {
+                return Ok(response);
+            }
+            let (parts, body) = response.into_parts();
+            let body = match body.collect_bytes().await {
+                Err(cause) if parts.status.is_success() => return Err(cause),
+                // The status of a refusal alone says enough.
+                read => read.unwrap_or_default(),
+            };
+            Ok(Response::from_parts(parts, Body::from(body)))
+        };
+        let response = match tokio::time::timeout(ANSWER_MAX, sent).await {
+            Ok(Ok(response)) => response,
+            Ok(Err(cause)) => return Err(failure::unanswered(asked, cause)),
+            Err(_) => return Err(failure::too_late(asked, ANSWER_MAX)),
+        };
+        if response.status().is_success() {
+            return Ok(response);
+        }
+        let (parts, body) = response.into_parts();
+        let body = body.collect_bytes().await.unwrap_or_default();
+        Err(failure::refused(asked, parts.status, &parts.headers, &body))
+    }
+}

@@ -1,0 +1,290 @@
+//! Turns what went wrong with the API server into an [`ApiError`]. The only place here that builds one.
+//!
+//! The bodies are described in the Kubernetes API conventions (`Status`), with three exceptions that real servers
+//! have: an unknown group or path is answered in plain text, a field that the schema does not know is a 500 without
+//! a reason, and proxies in between answer with whatever they like.
+
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::time::Duration;
+
+use http::{HeaderMap, StatusCode};
+use kube::core::Status;
+use kube::core::response::StatusCause;
+
+use super::patience;
+use crate::error::{ApiError, ApiErrorKind, Sent};
+
+/// How the server begins the message about a manifest that does not fit the schema.
+const TYPED_PATCH: &str = "failed to create typed patch object";
+/// The longest part of a body that is not a `Status` to be shown, in characters.
+const FOREIGN_BODY_MAX: usize = 200;
+
+/// A boxed cause.
+type Cause = Box<dyn Error + Send + Sync>;
+
+/// What was asked, for the error's reader.
+#[derive(Clone)]
+pub(crate) struct Asked {
+    pub method: &'static str,
+    pub path: String,
+}
+
+impl Asked {
+    pub(crate) fn of<B>(request: &http::Request<B>) -> Self {
+        let method = match request.method().as_str() {
+            "PATCH" => "PATCH",
+            "DELETE" => "DELETE",
+            // The cluster is only read otherwise.
+            _ => "GET",
+        };
+        Self { method, path: request.uri().path().to_owned() }
+    }
+}
+
+/// Fills what every error has.
+fn error(
+    asked: Option<&Asked>,
+    kind: ApiErrorKind,
+    sent: Sent,
+    message: String,
+    source: Option<Cause>,
+) -> ApiError {
+    let mut error = ApiError::new(kind, message).with_sent(sent);
+    if let Some(asked) = asked {
+        error = error.with_request(asked.method, &asked.path);
+    }
+    match source {
+        Some(source) => error.with_source(source),
+        None => error,
+    }
+}
+
+/// The kubeconfig cannot be used.
+pub(crate) fn unusable(why: &str, source: Option<Cause>) -> ApiError {
+    let message = format!("use the kubeconfig of the cluster: {why}");
+    error(None, ApiErrorKind::SignIn, Sent::Never, message, source)
+}
+
+/// The request could not be written down, for instance because a name is no name.
+pub(crate) fn unwritable(what: &str, source: Cause) -> ApiError {
+    error(None, ApiErrorKind::Invalid, Sent::Never, format!("write the request for {what}"), Some(source))
+}
+
+/// The object itself lacks what the request needs.
+pub(crate) fn incomplete(why: &str) -> ApiError {
+    error(None, ApiErrorKind::Invalid, Sent::Never, why.to_owned(), None)
+}
+
+/// No answer came, or not all of it.
+pub(crate) fn unanswered(asked: &Asked, cause: kube::Error) -> ApiError {
+    let sent = if never_left(&cause) { Sent::Never } else { Sent::Unknown };
+    let message = match sent {
+        Sent::Never => "reach the API server of the cluster",
+        _ => "get an answer from the API server of the cluster",
+    };
+    error(Some(asked), ApiErrorKind::Transport, sent, message.to_owned(), Some(Box::new(cause)))
+}
+
+/// The answer did not come in time.
+pub(crate) fn too_late(asked: &Asked, after: Duration) -> ApiError {
+    let message = format!("get an answer from the API server of the cluster within {} s", after.as_secs());
+    error(Some(asked), ApiErrorKind::Transport, Sent::Unknown, message, None)
+}
+
+/// The answer is a success that cannot be read.
+pub(crate) fn unreadable(asked: &Asked, cause: impl Into<Cause>) -> ApiError {
+    let message = "read the answer of the API server".to_owned();
+    error(Some(asked), ApiErrorKind::Protocol, Sent::Answered, message, Some(cause.into()))
+}
+
+/// Tells whether the connection was never made, by looking for the connector's word in the chain of causes.
+fn never_left(cause: &kube::Error) -> bool {
+    let mut next: Option<&(dyn Error + 'static)> = match cause {
+        kube::Error::Service(cause) => Some(cause.as_ref()),
+        other => Some(other),
+    };
+    while let Some(cause) = next {
+        if let Some(cause) = cause.downcast_ref::<hyper_util::client::legacy::Error>() {
+            return cause.is_connect();
+        }
+        next = cause.source();
+    }
+    false
+}
+
+/// The server answered, and not with a success.
+pub(crate) fn refused(asked: &Asked, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> ApiError {
+    let parsed: Option<Status> = serde_json::from_slice(body).ok();
+    let told = parsed.unwrap_or_else(|| Status::failure(&foreign(status, body), ""));
+    let mut error = of_status(Some(asked), status.as_u16(), &told);
+    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    error.request_id = header("audit-id").or_else(|| header("x-request-id"));
+    error.retry_after = patience::retry_after(headers);
+    error
+}
+
+/// An error inside a watch, where it comes as an event.
+pub(crate) fn in_watch(asked: &Asked, told: &Status) -> ApiError {
+    of_status(Some(asked), told.code, told)
+}
+
+fn of_status(asked: Option<&Asked>, code: u16, told: &Status) -> ApiError {
+    let causes = told.details.as_ref().map(|details| details.causes.as_slice()).unwrap_or_default();
+    let kind = kind_of(code, told, causes);
+    let message = owners(causes).unwrap_or_else(|| told.message.clone());
+    let mut error = error(asked, kind, Sent::Answered, message, None);
+    error.status = Some(code);
+    error.code = Some(told.reason.clone()).filter(|reason| !reason.is_empty());
+    error.inner_code = causes.first().map(|cause| cause.reason.clone()).filter(|reason| !reason.is_empty());
+    error.details = causes.iter().map(detail).collect();
+    error
+}
+
+fn detail(cause: &StatusCause) -> (String, String) {
+    let told = match (cause.field.as_str(), cause.message.as_str()) {
+        ("", message) => message.to_owned(),
+        (field, "") => field.to_owned(),
+        (field, message) => format!("{field}: {message}"),
+    };
+    (cause.reason.clone(), told)
+}
+
+fn kind_of(code: u16, told: &Status, causes: &[StatusCause]) -> ApiErrorKind {
+    let caused_by = |reason: &str| causes.iter().any(|cause| cause.reason == reason);
+    match code {
+        // The one error of the server's 500s that says something about the request.
+        500 if told.message.starts_with(TYPED_PATCH) => ApiErrorKind::Invalid,
+        401 => ApiErrorKind::Unauthorized,
+        // The namespace is on its way out; once it is gone it can be made anew.
+        403 if caused_by("NamespaceTerminating") => ApiErrorKind::Busy,
+        403 => ApiErrorKind::Forbidden,
+        404 | 410 => ApiErrorKind::NotFound,
+        408 => ApiErrorKind::Unavailable,
+        409 if told.message.contains("the object has been modified") => ApiErrorKind::Busy,
+        409 => ApiErrorKind::Conflict,
+        412 => ApiErrorKind::Precondition,
+        429 => ApiErrorKind::Throttled,
+        400..=499 => ApiErrorKind::Invalid,
+        500..=599 => ApiErrorKind::Unavailable,
+        _ => ApiErrorKind::Protocol,
+    }
+}
+
+/// Says who owns which fields, when that is what the causes are about.
+fn owners(causes: &[StatusCause]) -> Option<String> {
+    let mut owned: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for cause in causes.iter().filter(|cause| cause.reason == "FieldManagerConflict") {
+        // `conflict with "kubectl-client-side-apply" using apps/v1`: the manager is what is quoted.
+        let manager = cause.message.split('"').nth(1).unwrap_or(&cause.message);
+        owned.entry(manager).or_default().push(&cause.field);
+    }
+    if owned.is_empty() {
+        return None;
+    }
+    let owners: Vec<String> =
+        owned.iter().map(|(manager, fields)| format!("{} of \"{manager}\"", fields.join(", "))).collect();
+    Some(format!("take over fields that others manage: {}", owners.join("; ")))
+}
+
+/// Shows the beginning of a body that is not a `Status`.
+fn foreign(status: StatusCode, body: &[u8]) -> String {
+    let text = String::from_utf8_lossy(body);
+    let shown: String = text.trim().chars().take(FOREIGN_BODY_MAX).collect();
+    match shown.as_str() {
+        "" => format!("the API server answered {status} without a word"),
+        shown => format!("the API server answered {status}: {shown}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn refuse(status: u16, body: &serde_json::Value) -> ApiError {
+        let asked = Asked { method: "PATCH", path: "/api/v1/configmaps".to_owned() };
+        let status = StatusCode::from_u16(status).unwrap();
+        refused(&asked, status, &HeaderMap::new(), body.to_string().as_bytes())
+    }
+
+    #[test]
+    fn a_field_that_the_schema_lacks_is_the_manifests_fault_although_it_is_a_500() {
+        let told = "failed to create typed patch object (demo/gw; gateway.networking.k8s.io/v1, Kind=Gateway): \
+                    .spec.zzz: field not declared in schema";
+        let error =
+            refuse(500, &json!({"kind": "Status", "status": "Failure", "message": told, "code": 500}));
+        assert_eq!(error.kind, ApiErrorKind::Invalid);
+        assert!(error.message.contains(".spec.zzz"));
+        let error =
+            refuse(500, &json!({"kind": "Status", "message": "etcdserver: request timed out", "code": 500}));
+        assert_eq!(error.kind, ApiErrorKind::Unavailable);
+    }
+
+    #[test]
+    fn a_conflict_names_the_other_manager_and_the_fields() {
+        let cause = |field: &str, manager: &str| {
+            json!({"reason": "FieldManagerConflict", "field": field,
+                "message": format!("conflict with \"{manager}\" using apps/v1")})
+        };
+        let causes =
+            [cause(".spec.replicas", "kubectl"), cause(".spec.rules", "kubectl"), cause(".data.k", "argocd")];
+        let error = refuse(
+            409,
+            &json!({"kind": "Status", "reason": "Conflict", "code": 409,
+                "message": "Apply failed with 3 conflicts", "details": {"causes": causes}}),
+        );
+        assert_eq!(error.kind, ApiErrorKind::Conflict);
+        assert_eq!(error.inner_code.as_deref(), Some("FieldManagerConflict"));
+        assert_eq!(
+            error.message,
+            "take over fields that others manage: .data.k of \"argocd\"; .spec.replicas, .spec.rules of \"kubectl\""
+        );
+        assert_eq!(error.details.len(), 3);
+    }
+
+    #[test]
+    fn a_lost_race_is_not_a_conflict_of_wishes() {
+        let told = "Operation cannot be fulfilled on configmaps \"p1\": the object has been modified; please apply \
+                    your changes to the latest version and try again";
+        let error =
+            refuse(409, &json!({"kind": "Status", "reason": "Conflict", "message": told, "code": 409}));
+        assert_eq!(error.kind, ApiErrorKind::Busy);
+    }
+
+    #[test]
+    fn an_invalid_object_lists_each_of_its_causes() {
+        let cause = |field: &str, message: &str| json!({"reason": "FieldValueInvalid", "field": field, "message": message});
+        let causes =
+            [cause("spec.listeners[0].port", "Invalid value: 0"), cause("spec.gatewayClassName", "Required")];
+        let error = refuse(
+            422,
+            &json!({"kind": "Status", "reason": "Invalid", "code": 422, "message": "Gateway \"bad\" is invalid",
+                "details": {"causes": causes}}),
+        );
+        assert_eq!(error.kind, ApiErrorKind::Invalid);
+        assert_eq!(error.details[1].1, "spec.gatewayClassName: Required");
+    }
+
+    #[test]
+    fn a_plain_text_404_is_still_a_404() {
+        let asked = Asked { method: "GET", path: "/apis/x/v1".to_owned() };
+        let mut headers = HeaderMap::new();
+        headers.insert("audit-id", http::HeaderValue::from_static("a-1"));
+        let error = refused(&asked, StatusCode::NOT_FOUND, &headers, b"404 page not found\n");
+        assert_eq!((error.kind, error.status), (ApiErrorKind::NotFound, Some(404)));
+        assert_eq!(error.message, "the API server answered 404 Not Found: 404 page not found");
+        assert_eq!(error.request_id.as_deref(), Some("a-1"));
+    }
+
+    #[test]
+    fn a_namespace_that_is_ending_is_waited_for() {
+        let error = refuse(
+            403,
+            &json!({"kind": "Status", "reason": "Forbidden", "code": 403, "message": "unable to create new content",
+                "details": {"causes": [{"reason": "NamespaceTerminating", "message": "being terminated"}]}}),
+        );
+        assert_eq!(error.kind, ApiErrorKind::Busy);
+    }
+}

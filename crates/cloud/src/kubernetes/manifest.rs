@@ -1,0 +1,281 @@
+//! Manifests: YAML files with the objects to apply.
+//!
+//! Reading finds all mistakes at once, each with file, document and line, before anything is sent. Values are filled
+//! in after reading, as data, so that no value can change the shape of a document.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::path::Path;
+
+use kube::core::DynamicObject;
+use serde_json::Value;
+
+use crate::yaml;
+
+/// One object of a manifest file, and where it stands.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Manifest {
+    /// Name of the file.
+    pub file: String,
+    /// Which document of the file, from 1. Empty documents are not counted.
+    pub document: usize,
+    /// The line on which the document begins, from 1.
+    pub line: usize,
+    /// The object.
+    pub object: DynamicObject,
+}
+
+/// A mistake in a manifest, and where it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ManifestError {
+    /// Name of the file, or of the folder when that is what cannot be read.
+    pub file: String,
+    /// Which document of the file, from 1.
+    pub document: Option<usize>,
+    /// The line in the file, from 1.
+    pub line: Option<usize>,
+    /// What is wrong, as a lowercase fragment.
+    pub message: String,
+}
+
+impl fmt::Display for ManifestError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.file)?;
+        if let Some(line) = self.line {
+            write!(f, ":{line}")?;
+        }
+        if let Some(document) = self.document {
+            write!(f, " (document {document})")?;
+        }
+        write!(f, ": {}", self.message)
+    }
+}
+
+impl std::error::Error for ManifestError {}
+
+/// Reads the `.yaml`, `.yml` and `.json` files of a folder, by name in order; not those of its subfolders, nor hidden
+/// ones.
+///
+/// # Errors
+/// Every mistake of every file, among them an object that stands in two places.
+pub fn read_folder(folder: &Path) -> Result<Vec<Manifest>, Vec<ManifestError>> {
+    let mut manifests = Vec::new();
+    let mut errors = Vec::new();
+    for name in file_names(folder).map_err(|error| vec![error])? {
+        let read = std::fs::read_to_string(folder.join(&name));
+        let parsed = read
+            .map_err(|cause| vec![broken(&name, None, None, format!("it cannot be read: {cause}"))])
+            .and_then(|text| parse(&name, &text));
+        match parsed {
+            Ok(parsed) => manifests.extend(parsed),
+            Err(found) => errors.extend(found),
+        }
+    }
+    errors.extend(repeated(&manifests));
+    if errors.is_empty() { Ok(manifests) } else { Err(errors) }
+}
+
+fn file_names(folder: &Path) -> Result<Vec<String>, ManifestError> {
+    let unreadable = |cause: std::io::Error| {
+        broken(&folder.display().to_string(), None, None, format!("the folder cannot be read: {cause}"))
+    };
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(unreadable)? {
+        let entry = entry.map_err(unreadable)?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let named = [".yaml", ".yml", ".json"].iter().any(|end| name.ends_with(end));
+        if named && !name.starts_with('.') && !entry.path().is_dir() {
+            names.push(name);
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// Finds objects that stand in two places: the second would silently win.
+fn repeated(manifests: &[Manifest]) -> Vec<ManifestError> {
+    let mut first: HashMap<(String, String, String), &Manifest> = HashMap::new();
+    let mut errors = Vec::new();
+    for manifest in manifests {
+        let Some(types) = &manifest.object.types else { continue };
+        let group = types.api_version.rsplit_once('/').map_or("", |(group, _)| group);
+        let place = manifest.object.metadata.namespace.as_deref().unwrap_or_default();
+        let name = manifest.object.metadata.name.clone().unwrap_or_default();
+        let key = (format!("{}.{group}", types.kind), place.to_owned(), name.clone());
+        if let Some(first) = first.get(&key) {
+            let message = format!("{} {name} stands in {}:{} already", types.kind, first.file, first.line);
+            errors.push(broken(&manifest.file, Some(manifest.document), Some(manifest.line), message));
+        } else {
+            first.insert(key, manifest);
+        }
+    }
+    errors
+}
+
+/// Reads the documents of one file. A document of `kind: List` counts as the objects in it.
+///
+/// # Errors
+/// Every mistake: at most one about the YAML of each document, and all about what its objects lack.
+pub fn parse(file: &str, text: &str) -> Result<Vec<Manifest>, Vec<ManifestError>> {
+    let mut manifests = Vec::new();
+    let mut errors = Vec::new();
+    let mut number = 0;
+    for document in documents(text) {
+        match yaml::read(&document.text) {
+            Ok(Value::Null) => continue,
+            Ok(value) => {
+                number += 1;
+                for object in unlist(value) {
+                    match object_of(object) {
+                        Ok(object) => manifests.push(Manifest {
+                            file: file.to_owned(),
+                            document: number,
+                            line: document.content_line,
+                            object,
+                        }),
+                        Err(messages) => {
+                            errors.extend(messages.into_iter().map(|message| {
+                                broken(file, Some(number), Some(document.content_line), message)
+                            }))
+                        }
+                    }
+                }
+            }
+            Err(mistake) => {
+                number += 1;
+                let line = mistake.line.and_then(|line| usize::try_from(line).ok()).unwrap_or(1).max(1);
+                errors.push(broken(
+                    file,
+                    Some(number),
+                    Some(document.first_line + line - 1),
+                    mistake.message,
+                ));
+            }
+        }
+    }
+    if errors.is_empty() { Ok(manifests) } else { Err(errors) }
+}
+
+fn broken(file: &str, document: Option<usize>, line: Option<usize>, message: String) -> ManifestError {
+    ManifestError { file: file.to_owned(), document, line, message }
+}
+
+/// The text of one document.
+struct Document {
+    text: String,
+    /// The line of the file on which the text begins, from 1.
+    first_line: usize,
+    /// The first line that says something.
+    content_line: usize,
+}
+
+/// Cuts a file at its document markers.
+///
+/// YAML forbids a marker at the beginning of a line anywhere but between documents, also inside quotes and blocks
+/// (YAML 1.2.2 §9.1.4), so this needs no parser, and a mistake in one document does not hide the others.
+fn documents(text: &str) -> Vec<Document> {
+    let mut documents: Vec<Document> = Vec::new();
+    for (index, line) in text.split_inclusive('\n').enumerate() {
+        let marker = line
+            .strip_prefix("---")
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t', '\r', '\n']));
+        // Directives belong to the document that the marker after them opens.
+        let only_directives = documents.last().is_some_and(|open| {
+            let mut lines = open.text.lines().filter(|line| says_something(line)).peekable();
+            lines.peek().is_some() && lines.all(|line| line.starts_with('%'))
+        });
+        if documents.is_empty() || (marker && !only_directives) {
+            documents.push(Document { text: String::new(), first_line: index + 1, content_line: 0 });
+        }
+        let open = documents.last_mut().expect("the first line opened a document");
+        open.text.push_str(line);
+        let content = if marker { line[3..].trim() } else { line };
+        if open.content_line == 0 && says_something(content) && !content.starts_with('%') {
+            open.content_line = index + 1;
+        }
+    }
+    for document in &mut documents {
+        document.content_line = document.content_line.max(document.first_line);
+    }
+    documents
+}
+
+fn says_something(line: &str) -> bool {
+    let line = line.trim();
+    !line.is_empty() && !line.starts_with('#')
+}
+
+fn unlist(value: Value) -> Vec<Value> {
+    match value {
+        Value::Object(mut list) if list.get("kind").and_then(Value::as_str) == Some("List") => {
+            match list.remove("items") {
+                Some(Value::Array(items)) => items,
+                _ => Vec::new(),
+            }
+        }
+        other => vec![other],
+    }
+}
+
+/// Checks what every object must have.
+fn object_of(value: Value) -> Result<DynamicObject, Vec<String>> {
+    if !value.is_object() {
+        return Err(vec!["a manifest is a mapping with apiVersion, kind and metadata".to_owned()]);
+    }
+    let mut messages = Vec::new();
+    for pointer in ["/apiVersion", "/kind", "/metadata/name"] {
+        let field = pointer[1..].replace('/', ".");
+        match value.pointer(pointer) {
+            Some(Value::String(text)) if !text.is_empty() => {}
+            Some(Value::String(_)) | None => messages.push(format!("{field} is missing")),
+            Some(_) => messages.push(format!("{field} is not text")),
+        }
+    }
+    if !messages.is_empty() {
+        return Err(messages);
+    }
+    let object: DynamicObject =
+        serde_json::from_value(value.clone()).map_err(|cause| vec![format!("metadata is wrong: {cause}")])?;
+    // The type drops what it does not know, and the server could then not complain about a misspelt field.
+    let kept = serde_json::to_value(&object.metadata).unwrap_or_default();
+    let written = value["metadata"].as_object().into_iter().flatten();
+    let lost: Vec<String> = written
+        .filter(|(key, value)| !value.is_null() && kept.get(key.as_str()).is_none())
+        .map(|(key, _)| format!("metadata has no field {key}"))
+        .collect();
+    if lost.is_empty() { Ok(object) } else { Err(lost) }
+}
+
+/// Puts a value in the place of a placeholder, inside text only: keys, numbers and the shape stay as they are.
+///
+/// Returns how many texts changed.
+pub fn fill(manifests: &mut [Manifest], placeholder: &str, value: &str) -> usize {
+    let mut changed = 0;
+    for manifest in manifests {
+        let mut whole = serde_json::to_value(&manifest.object).expect("an object read from YAML is JSON");
+        let before = changed;
+        fill_value(&mut whole, placeholder, value, &mut changed);
+        if changed != before {
+            manifest.object = serde_json::from_value(whole).expect("replaced text leaves the shape alone");
+        }
+    }
+    changed
+}
+
+fn fill_value(value: &mut Value, placeholder: &str, with: &str, changed: &mut usize) {
+    match value {
+        Value::String(text) if text.contains(placeholder) => {
+            *text = text.replace(placeholder, with);
+            *changed += 1;
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| fill_value(item, placeholder, with, changed)),
+        Value::Object(fields) => {
+            fields.values_mut().for_each(|field| fill_value(field, placeholder, with, changed));
+        }
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+#[path = "manifest_tests.rs"]
+mod tests;

@@ -1,0 +1,98 @@
+use super::*;
+
+const CONFIG_MAP: &str = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: a\n";
+
+fn messages(errors: Vec<ManifestError>) -> Vec<String> {
+    errors.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn documents_keep_their_numbers_and_lines() {
+    let text = format!(
+        "# head\n---\n# only a comment\n---\n{CONFIG_MAP}---\n\n# b\n{}",
+        CONFIG_MAP.replace(": a", ": b")
+    );
+    let read = parse("one.yaml", &text).unwrap();
+    let places: Vec<_> = read.iter().map(|manifest| (manifest.document, manifest.line)).collect();
+    assert_eq!(places, [(1, 5), (2, 12)]);
+    assert_eq!(read[1].object.metadata.name.as_deref(), Some("b"));
+}
+
+#[test]
+fn words_that_yaml_1_1_took_for_booleans_are_text_and_modes_are_octal() {
+    let text = format!("{CONFIG_MAP}data: {{answer: no, switch: on, yes: y}}\nmode: 0644\nflag: true\n");
+    let object = &parse("a.yaml", &text).unwrap()[0].object;
+    assert_eq!(object.data["data"], serde_json::json!({"answer": "no", "switch": "on", "yes": "y"}));
+    assert_eq!(object.data["mode"], 0o644);
+    assert_eq!(object.data["flag"], true);
+}
+
+#[test]
+fn all_mistakes_come_at_once_each_with_its_place() {
+    let text = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, nam: b}\n\
+                ---\n- 1\n\
+                ---\nkind: Service\nmetadata: {}\n\
+                ---\napiVersion: v1\nkind: A\nkind: B\n\
+                ---\na: [1\n";
+    let found = messages(parse("bad.yaml", text).unwrap_err());
+    assert_eq!(found.len(), 6, "{found:#?}");
+    assert_eq!(found[0], "bad.yaml:1 (document 1): metadata has no field nam");
+    assert!(found[1].starts_with("bad.yaml:5 (document 2): a manifest is a mapping"), "{}", found[1]);
+    assert_eq!(found[2], "bad.yaml:7 (document 3): apiVersion is missing");
+    assert_eq!(found[3], "bad.yaml:7 (document 3): metadata.name is missing");
+    assert!(found[4].starts_with("bad.yaml:12 (document 4): duplicate"), "{}", found[4]);
+    assert!(found[5].starts_with("bad.yaml:1"), "{}", found[5]);
+    assert!(found[5].contains("(document 5)"), "{}", found[5]);
+}
+
+#[test]
+fn a_value_is_filled_in_as_data_wherever_text_is() {
+    let text = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: a\n  annotations: {host: 'https://__DOMAIN_NAME__/'}\n\
+                data: {host: __DOMAIN_NAME__, __DOMAIN_NAME__: kept, many: [x, a.__DOMAIN_NAME__]}\n";
+    let mut read = parse("a.yaml", text).unwrap();
+    // Text that would be structure, had it been pasted into the file.
+    let value = "x: y\n# \"{{\"";
+    assert_eq!(fill(&mut read, "__DOMAIN_NAME__", value), 3);
+    let object = &read[0].object;
+    assert_eq!(object.data["data"]["host"], value);
+    assert_eq!(object.data["data"]["__DOMAIN_NAME__"], "kept");
+    assert_eq!(object.data["data"]["many"][1], format!("a.{value}"));
+    assert_eq!(object.metadata.annotations.as_ref().unwrap()["host"], format!("https://{value}/"));
+    assert_eq!(fill(&mut read, "__DOMAIN_NAME__", value), 0);
+}
+
+#[test]
+fn a_list_counts_as_its_items_and_a_marker_inside_text_does_not_cut() {
+    let text = "apiVersion: v1\nkind: List\nitems:\n- apiVersion: v1\n  kind: ConfigMap\n  metadata: {name: a}\n\
+                \x20 data:\n    pem: |\n      ---\n      ----BEGIN\n- apiVersion: v1\n  kind: Secret\n  metadata: {name: b}\n";
+    let read = parse("list.yaml", text).unwrap();
+    assert_eq!(read.len(), 2);
+    assert_eq!(read[0].object.data["data"]["pem"], "---\n----BEGIN\n");
+}
+
+#[test]
+fn a_folder_is_read_by_name_and_an_object_may_stand_in_it_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    write("20-b.yml", &CONFIG_MAP.replace(": a", ": b"));
+    write("10-a.yaml", CONFIG_MAP);
+    write("30-c.json", r#"{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c"}}"#);
+    write(".hidden.yaml", "]");
+    write("README.md", "]");
+    let names: Vec<_> = read_folder(folder.path()).unwrap().into_iter().map(|read| read.file).collect();
+    assert_eq!(names, ["10-a.yaml", "20-b.yml", "30-c.json"]);
+
+    write("40-again.yaml", CONFIG_MAP);
+    write("50-worse.yaml", "a: b: c\n");
+    let found = messages(read_folder(folder.path()).unwrap_err());
+    assert_eq!(found.len(), 2, "{found:#?}");
+    assert!(found[0].starts_with("50-worse.yaml:1"), "{}", found[0]);
+    assert_eq!(found[1], "40-again.yaml:1 (document 1): ConfigMap a stands in 10-a.yaml:1 already");
+    assert!(read_folder(&folder.path().join("nowhere")).is_err());
+}
+
+#[test]
+fn directives_belong_to_the_document_they_open() {
+    let read = parse("a.yaml", &format!("%YAML 1.2\n---\n{CONFIG_MAP}...\n")).unwrap();
+    assert_eq!((read.len(), read[0].line), (1, 3));
+}

@@ -1,0 +1,27 @@
+//! The cluster: server-side apply, reads, watches, and judging what they show.
+//!
+//! [`Cluster`] speaks to the API server through the transport of the `kube` client, but reads the answers itself:
+//! one place ([`exchange`]) sends, counts, repeats and turns a refusal into an [`ApiError`](crate::ApiError), so that
+//! `Retry-After`, audit ids and plain-text bodies are not lost on the way. [`manifest`], [`differences`] and
+//! [`readiness`] are pure.
+
+mod apply;
+mod client;
+mod connection;
+mod differences;
+mod exchange;
+mod failure;
+mod kind;
+mod naming;
+pub mod manifest;
+mod patience;
+mod quantity;
+pub mod readiness;
+mod watch;
+
+pub use apply::{FIELD_MANAGER, Force};
+pub use client::Cluster;
+pub use differences::differences;
+pub use kind::Kind;
+pub use kube::core::DynamicObject;
+pub use watch::Selection;

@@ -1,0 +1,97 @@
+//! When to ask the API server again, and after how long. Pure: it never sleeps.
+//!
+//! Every verb used here may be sent twice: reads, watches, server-side apply and deletes end in the same state
+//! however often they arrive. So transport errors, 408, 429 and 5xx are tried again, a bounded number of times.
+//! One 500 is different: the server answers a manifest with an unknown field by
+//! `failed to create typed patch object`, and would do so for ever.
+
+use std::time::Duration;
+
+use fastrand::Rng;
+
+use crate::error::{ApiError, ApiErrorKind, Sent};
+
+/// How often one request is sent at most.
+pub(crate) const ATTEMPTS_MAX: u32 = 6;
+/// The first pause, in cloud time.
+const PAUSE_FIRST: Duration = Duration::from_millis(500);
+/// The longest pause of our own choosing, in cloud time.
+const PAUSE_MAX: Duration = Duration::from_secs(10);
+/// The longest `Retry-After` that is believed, in real time.
+const RETRY_AFTER_MAX: Duration = Duration::from_secs(60);
+/// No pause is shorter than this in real time, so that an infinite pace is not a busy loop.
+const PAUSE_MIN: Duration = Duration::from_millis(5);
+
+/// Bends a duration of the cloud's time into real time.
+pub(crate) fn bend(cloud: Duration, pace: f64) -> Duration {
+    if pace.is_finite() && pace > 0.0 {
+        Duration::try_from_secs_f64(cloud.as_secs_f64() / pace).unwrap_or(cloud).max(PAUSE_MIN)
+    } else {
+        PAUSE_MIN
+    }
+}
+
+/// Returns the pause after the `n`th failure in a row (from 1), in real time: doubling, with jitter, bounded.
+pub(crate) fn pause(n: u32, pace: f64, rng: &mut Rng) -> Duration {
+    let doubled = PAUSE_FIRST.saturating_mul(1 << n.saturating_sub(1).min(10)).min(PAUSE_MAX);
+    // Between three quarters and five quarters, so that concurrent steps do not come back together.
+    bend(doubled.mul_f64(0.75 + rng.f64() / 2.0), pace)
+}
+
+/// Returns how long to wait before sending again after attempt `n` (from 1) failed so, or `None` when that is final.
+pub(crate) fn again_after(n: u32, error: &ApiError, pace: f64, rng: &mut Rng) -> Option<Duration> {
+    if n >= ATTEMPTS_MAX || !passing(error) {
+        return None;
+    }
+    let least = error.retry_after.unwrap_or_default().min(RETRY_AFTER_MAX);
+    Some(pause(n, pace, rng).max(least))
+}
+
+/// Tells whether an error may be gone a moment later.
+fn passing(error: &ApiError) -> bool {
+    match error.kind {
+        ApiErrorKind::Throttled | ApiErrorKind::Unavailable => true,
+        ApiErrorKind::Transport => error.sent != Sent::Answered,
+        // The server lost a race against another writer and says so; the same apply works a moment later.
+        ApiErrorKind::Busy => error.status == Some(409),
+        _ => false,
+    }
+}
+
+/// Reads how long the server asks to be left alone: `retry-after-ms`, else `Retry-After` in seconds.
+pub(crate) fn retry_after(headers: &http::HeaderMap) -> Option<Duration> {
+    let number = |name: &str| -> Option<f64> { headers.get(name)?.to_str().ok()?.trim().parse().ok() };
+    number("retry-after-ms")
+        .map(|ms| ms / 1000.0)
+        .or_else(|| number("retry-after"))
+        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double_up_to_a_bound_and_bend_with_the_pace() {
+        let mut rng = Rng::with_seed(1);
+        let pauses: Vec<_> = (1..=9).map(|n| pause(n, 1.0, &mut rng)).collect();
+        assert!(pauses[0] >= PAUSE_FIRST.mul_f64(0.75) && pauses[0] <= PAUSE_FIRST.mul_f64(1.25));
+        assert!(pauses.iter().all(|pause| *pause <= PAUSE_MAX.mul_f64(1.25)));
+        assert!(pauses[8] >= PAUSE_MAX.mul_f64(0.75));
+        assert!(pause(1, 60.0, &mut rng) <= PAUSE_FIRST.mul_f64(1.25) / 60);
+        assert_eq!(pause(9, f64::INFINITY, &mut rng), PAUSE_MIN);
+    }
+
+    #[test]
+    fn milliseconds_are_preferred_over_seconds_and_dates_are_passed_over() {
+        let mut headers = http::HeaderMap::new();
+        headers.insert("retry-after", http::HeaderValue::from_static("Wed, 21 Oct 2026 07:28:00 GMT"));
+        assert_eq!(retry_after(&headers), None);
+        headers.insert("retry-after", http::HeaderValue::from_static("2"));
+        assert_eq!(retry_after(&headers), Some(Duration::from_secs(2)));
+        headers.insert("retry-after-ms", http::HeaderValue::from_static("33.5"));
+        assert_eq!(retry_after(&headers), Some(Duration::from_micros(33_500)));
+        headers.insert("retry-after-ms", http::HeaderValue::from_static("-1"));
+        assert_eq!(retry_after(&headers), None);
+    }
+}

@@ -1,0 +1,279 @@
+//! Whether an object does what it is for, judged from its status alone.
+//!
+//! A condition counts only when it was written about the generation that is current: right after a change the old
+//! status still stands there and says that all is well. A `Broken` state is one that only another spec can mend;
+//! everything that somebody may be about to mend (a Secret still to come, an address on its way) is `Waiting`, with
+//! the controller's own reason.
+//! <https://gateway-api.sigs.k8s.io/reference/spec/#gatewayconditiontype>
+
+use std::time::SystemTime;
+
+use jiff::Timestamp;
+use kube::core::DynamicObject;
+use serde_json::Value;
+
+/// The state of an object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Readiness<T> {
+    /// It does what it is for.
+    Ready(T),
+    /// Not yet; why, as a lowercase fragment or in the controller's words.
+    Waiting(String),
+    /// It never will as it stands; why.
+    Broken(String),
+}
+
+impl<T> Readiness<T> {
+    /// Tells whether it is ready.
+    pub fn is_ready(&self) -> bool {
+        matches!(self, Readiness::Ready(_))
+    }
+}
+
+use Readiness::{Broken, Ready, Waiting};
+
+/// What a list of conditions says about one type.
+enum Said<'a> {
+    True,
+    /// With reason and message.
+    False(&'a str, &'a str),
+    /// Absent, `Unknown`, or about an earlier generation.
+    Nothing(String),
+}
+
+fn condition<'a>(status: &'a Value, name: &str) -> Option<&'a Value> {
+    status["conditions"].as_array()?.iter().find(|condition| condition["type"] == name)
+}
+
+/// Reads one condition, which must be about `generation` when the object has one.
+fn said<'a>(status: &'a Value, name: &str, generation: Option<i64>) -> Said<'a> {
+    let Some(found) = condition(status, name) else {
+        return Said::Nothing(format!("no controller has said whether it is {name}"));
+    };
+    if generation.is_some() && found["observedGeneration"].as_i64() != generation {
+        return Said::Nothing(format!("{name} was not judged since the last change"));
+    }
+    let reason = found["reason"].as_str().unwrap_or("no reason given");
+    let message = found["message"].as_str().unwrap_or_default();
+    match found["status"].as_str() {
+        Some(status) if status.eq_ignore_ascii_case("true") => Said::True,
+        Some(status) if status.eq_ignore_ascii_case("false") => Said::False(reason, message),
+        _ => Said::Nothing(explained(name, reason, message)),
+    }
+}
+
+fn explained(name: &str, reason: &str, message: &str) -> String {
+    if message.is_empty() { format!("{name}: {reason}") } else { format!("{name}: {reason}: {message}") }
+}
+
+/// Asks for one condition to be true; `hopeless` are the reasons that only another spec can mend.
+fn required(status: &Value, name: &str, generation: Option<i64>, hopeless: &[&str]) -> Readiness<()> {
+    match said(status, name, generation) {
+        Said::True => Ready(()),
+        Said::False(reason, message) if hopeless.contains(&reason) => {
+            Broken(explained(name, reason, message))
+        }
+        Said::False(reason, message) => Waiting(explained(name, reason, message)),
+        Said::Nothing(why) => Waiting(why),
+    }
+}
+
+/// Joins judgements: the first that is broken, else the first that waits.
+fn all(judged: impl IntoIterator<Item = Readiness<()>>) -> Readiness<()> {
+    let mut waiting = None;
+    for judgement in judged {
+        match judgement {
+            Ready(()) => {}
+            Waiting(why) => waiting = waiting.or(Some(why)),
+            Broken(why) => return Broken(why),
+        }
+    }
+    waiting.map_or(Ready(()), Waiting)
+}
+
+/// Puts the name of the part in front of what is said about it.
+fn about(part: &str, judgement: Readiness<()>) -> Readiness<()> {
+    match judgement {
+        Ready(()) => Ready(()),
+        Waiting(why) => Waiting(format!("{part}: {why}")),
+        Broken(why) => Broken(format!("{part}: {why}")),
+    }
+}
+
+/// Judges a `Gateway`; ready with its addresses.
+///
+/// It must be accepted and programmed at its current generation, have an address, and each of its listeners must be
+/// programmed with its references resolved: a gateway is programmed as a whole while a listener has no certificate.
+pub fn gateway(gateway: &DynamicObject) -> Readiness<Vec<String>> {
+    let generation = gateway.metadata.generation;
+    let status = &gateway.data["status"];
+    let accepted =
+        required(status, "Accepted", generation, &["Invalid", "InvalidParameters", "UnsupportedAddress"]);
+    let listeners = listeners(gateway, generation);
+    let programmed = required(status, "Programmed", generation, &[]);
+    let addresses: Vec<String> = status["addresses"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|address| address["value"].as_str())
+        .filter(|address| !address.is_empty())
+        .map(str::to_owned)
+        .collect();
+    let addressed = if addresses.is_empty() { Waiting("it has no address".to_owned()) } else { Ready(()) };
+    match all([accepted, programmed, listeners, addressed]) {
+        Ready(()) => Ready(addresses),
+        Waiting(why) => Waiting(why),
+        Broken(why) => Broken(why),
+    }
+}
+
+fn listeners(gateway: &DynamicObject, generation: Option<i64>) -> Readiness<()> {
+    let wanted = gateway.data["spec"]["listeners"].as_array().into_iter().flatten();
+    let judged = gateway.data["status"]["listeners"].as_array();
+    all(wanted.filter_map(|listener| listener["name"].as_str()).map(|name| {
+        let part = format!("listener {name}");
+        let Some(status) = judged.and_then(|judged| judged.iter().find(|listener| listener["name"] == name))
+        else {
+            return Waiting(format!("{part}: no controller has judged it"));
+        };
+        let conflicted = match said(status, "Conflicted", generation) {
+            Said::True => {
+                let found = condition(status, "Conflicted").unwrap_or(&Value::Null);
+                let text = |key: &str| found[key].as_str().unwrap_or_default();
+                Broken(explained("Conflicted", text("reason"), text("message")))
+            }
+            Said::False(..) | Said::Nothing(_) => Ready(()),
+        };
+        let accepted = match condition(status, "Accepted") {
+            Some(_) => required(status, "Accepted", generation, &["UnsupportedProtocol", "PortUnavailable"]),
+            None => Ready(()),
+        };
+        let resolved = required(status, "ResolvedRefs", generation, &["InvalidRouteKinds"]);
+        // What keeps a listener from being programmed is most often said by its references: those come first.
+        let programmed = required(status, "Programmed", generation, &[]);
+        about(&part, all([conflicted, accepted, resolved, programmed]))
+    }))
+}
+
+/// Judges an `HTTPRoute` with respect to the gateway of this name.
+///
+/// Every entry of its status about that gateway must be accepted with its references resolved. No entry at all means
+/// that no controller has claimed it: the name is wrong, or the controller is down.
+pub fn route(route: &DynamicObject, gateway: &str) -> Readiness<()> {
+    let entries = parents(route, gateway);
+    if entries.is_empty() {
+        return Waiting(format!("no controller has claimed it for gateway {gateway}"));
+    }
+    let generation = route.metadata.generation;
+    all(entries.into_iter().map(|entry| {
+        let accepted = required(entry, "Accepted", generation, &["UnsupportedValue", "IncompatibleFilters"]);
+        let resolved = required(entry, "ResolvedRefs", generation, &["InvalidKind", "UnsupportedProtocol"]);
+        match entry["parentRef"]["sectionName"].as_str() {
+            Some(section) => about(&format!("listener {section}"), all([accepted, resolved])),
+            None => all([accepted, resolved]),
+        }
+    }))
+}
+
+fn parents<'a>(route: &'a DynamicObject, gateway: &str) -> Vec<&'a Value> {
+    let is_gateway = |parent: &Value| parent["kind"].as_str().is_none_or(|kind| kind == "Gateway");
+    let entries = route.data["status"]["parents"].as_array().into_iter().flatten();
+    entries.filter(|entry| entry["parentRef"]["name"] == gateway && is_gateway(&entry["parentRef"])).collect()
+}
+
+/// Judges a `GatewayClass`: accepted by its controller at the current generation.
+pub fn gateway_class(class: &DynamicObject) -> Readiness<()> {
+    let hopeless = ["InvalidParameters", "UnsupportedVersion", "Unsupported"];
+    required(&class.data["status"], "Accepted", class.metadata.generation, &hopeless)
+}
+
+/// Judges a `Deployment` as `kubectl rollout status` does: all replicas are of the current template and available.
+pub fn deployment(deployment: &DynamicObject) -> Readiness<()> {
+    let status = &deployment.data["status"];
+    let count = |name: &str| status[name].as_i64().unwrap_or(0);
+    if status["observedGeneration"].as_i64() < deployment.metadata.generation {
+        return Waiting("its controller has not seen the last change".to_owned());
+    }
+    if let Said::False(reason @ "ProgressDeadlineExceeded", message) = said(status, "Progressing", None) {
+        return Broken(explained("Progressing", reason, message));
+    }
+    let wanted = deployment.data["spec"]["replicas"].as_i64().unwrap_or(1);
+    let (replicas, updated, available) =
+        (count("replicas"), count("updatedReplicas"), count("availableReplicas"));
+    if updated < wanted {
+        // Quotas and admission say here why no pod can be made.
+        if condition(status, "ReplicaFailure").is_some_and(|failure| failure["status"] == "True") {
+            let why = condition(status, "ReplicaFailure").and_then(|failure| failure["message"].as_str());
+            return Waiting(why.unwrap_or("its pods cannot be made").to_owned());
+        }
+        return Waiting(format!("{updated} of {wanted} replicas are up to date"));
+    }
+    if replicas > updated {
+        return Waiting(format!("{} old replicas are still there", replicas - updated));
+    }
+    if available < updated {
+        return Waiting(format!("{available} of {updated} replicas are available"));
+    }
+    Ready(())
+}
+
+/// Reads the time of a change: `lastTransitionTime` in RFC 3339.
+fn time(value: &Value) -> Option<SystemTime> {
+    value.as_str()?.parse::<Timestamp>().ok().map(SystemTime::from)
+}
+
+/// Returns the latest of the times at which the named conditions became what they are.
+fn latest<'a>(parts: impl IntoIterator<Item = &'a Value>, names: &[&str]) -> Option<SystemTime> {
+    let changed = |part: &'a Value| {
+        let found = names.iter().filter_map(move |name| condition(part, name));
+        found.filter_map(|condition| time(&condition["lastTransitionTime"])).collect::<Vec<_>>()
+    };
+    parts.into_iter().flat_map(changed).max()
+}
+
+/// Returns when a `Gateway` became ready; `None` when it is not.
+pub fn gateway_since(gateway: &DynamicObject) -> Option<SystemTime> {
+    if !self::gateway(gateway).is_ready() {
+        return None;
+    }
+    let status = &gateway.data["status"];
+    let listeners = status["listeners"].as_array().into_iter().flatten();
+    latest(listeners.chain([status]), &["Accepted", "Programmed", "ResolvedRefs"])
+}
+
+/// Returns when an `HTTPRoute` became ready for the gateway of this name; `None` when it is not.
+pub fn route_since(route: &DynamicObject, gateway: &str) -> Option<SystemTime> {
+    if !self::route(route, gateway).is_ready() {
+        return None;
+    }
+    latest(parents(route, gateway), &["Accepted", "ResolvedRefs"])
+}
+
+/// Returns when a `GatewayClass` became ready; `None` when it is not.
+pub fn gateway_class_since(class: &DynamicObject) -> Option<SystemTime> {
+    gateway_class(class).is_ready().then(|| latest([&class.data["status"]], &["Accepted"]))?
+}
+
+/// Returns when a `Deployment` became ready; `None` when it is not.
+///
+/// `Available` may be true since an earlier rollout, so the last progress of this one counts too.
+pub fn deployment_since(deployment: &DynamicObject) -> Option<SystemTime> {
+    if !self::deployment(deployment).is_ready() {
+        return None;
+    }
+    let status = &deployment.data["status"];
+    let progressed =
+        condition(status, "Progressing").and_then(|condition| time(&condition["lastUpdateTime"]));
+    latest([status], &["Available"]).max(progressed)
+}
+
+/// Returns when an object without conditions was last written, as its managed fields tell, or else when it was made.
+pub fn changed_at(object: &DynamicObject) -> Option<SystemTime> {
+    let written = object.metadata.managed_fields.iter().flatten().filter_map(|entry| entry.time.as_ref());
+    let made = object.metadata.creation_timestamp.as_ref();
+    written.chain(made).map(|time| SystemTime::from(time.0)).max()
+}
+
+#[cfg(test)]
+#[path = "readiness_tests.rs"]
+mod tests;

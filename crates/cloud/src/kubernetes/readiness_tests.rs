@@ -1,0 +1,229 @@
+use serde_json::json;
+
+use super::*;
+
+fn object(value: Value) -> DynamicObject {
+    serde_json::from_value(value).unwrap()
+}
+
+fn said_so(name: &str, status: &str, reason: &str, message: &str, generation: i64) -> Value {
+    json!({"type": name, "status": status, "reason": reason, "message": message, "observedGeneration": generation,
+        "lastTransitionTime": "2026-01-01T00:00:10Z"})
+}
+
+fn good(name: &str) -> Value {
+    said_so(name, "True", name, "", 3)
+}
+
+/// A gateway at generation 3 that is ready.
+fn ready_gateway() -> Value {
+    json!({
+        "apiVersion": "gateway.networking.k8s.io/v1", "kind": "Gateway",
+        "metadata": {"name": "gw", "generation": 3},
+        "spec": {"listeners": [{"name": "http"}, {"name": "https"}]},
+        "status": {
+            "addresses": [{"type": "IPAddress", "value": "20.1.2.3"}],
+            "conditions": [good("Accepted"), good("Programmed")],
+            "listeners": [
+                {"name": "http", "conditions": [good("Accepted"), said_so("Conflicted", "False", "NoConflicts", "", 3), good("Programmed"), good("ResolvedRefs")]},
+                {"name": "https", "conditions": [good("Accepted"), said_so("Conflicted", "False", "NoConflicts", "", 3), good("Programmed"), good("ResolvedRefs")]},
+            ],
+        },
+    })
+}
+
+/// Changes one condition of a gateway: of a listener, or of itself.
+fn with(mut gateway: Value, listener: Option<usize>, condition: Value) -> DynamicObject {
+    let part = match listener {
+        Some(index) => &mut gateway["status"]["listeners"][index],
+        None => &mut gateway["status"],
+    };
+    let conditions = part["conditions"].as_array_mut().unwrap();
+    conditions.retain(|known| known["type"] != condition["type"]);
+    conditions.push(condition);
+    object(gateway)
+}
+
+#[test]
+fn a_gateway_is_ready_with_its_address() {
+    let ready = object(ready_gateway());
+    assert_eq!(gateway(&ready), Ready(vec!["20.1.2.3".to_owned()]));
+    let since = gateway_since(&ready).unwrap();
+    assert_eq!(since, SystemTime::from("2026-01-01T00:00:10Z".parse::<Timestamp>().unwrap()));
+}
+
+#[test]
+fn a_programmed_gateway_waits_while_a_listener_has_no_certificate() {
+    let told = "invalid certificate reference /Secret/tls, secret demo/tls not found";
+    let found =
+        with(ready_gateway(), Some(1), said_so("ResolvedRefs", "False", "InvalidCertificateRef", told, 3));
+    assert_eq!(
+        gateway(&found),
+        Waiting(format!("listener https: ResolvedRefs: InvalidCertificateRef: {told}"))
+    );
+    assert_eq!(gateway_since(&found), None);
+}
+
+#[test]
+fn each_state_of_a_gateway_on_its_way_is_told_in_the_controllers_words() {
+    let cases: [(Option<usize>, Value, &str); 8] = [
+        (
+            None,
+            said_so("Accepted", "Unknown", "Pending", "Waiting for controller", 3),
+            "Accepted: Pending: Waiting",
+        ),
+        (
+            None,
+            said_so("Programmed", "False", "AddressNotAssigned", "address pending for hostname", 3),
+            "Programmed: AddressNotAssigned: address pending",
+        ),
+        (
+            None,
+            said_so("Programmed", "False", "AddressNotUsable", "hostname not found", 3),
+            "Programmed: AddressNotUsable",
+        ),
+        (None, said_so("Accepted", "False", "ListenersNotValid", "", 3), "Accepted: ListenersNotValid"),
+        (
+            None,
+            said_so("Programmed", "True", "Programmed", "", 2),
+            "Programmed was not judged since the last change",
+        ),
+        (
+            Some(0),
+            said_so("Programmed", "False", "Invalid", "Bad TLS configuration", 3),
+            "listener http: Programmed: Invalid: Bad TLS",
+        ),
+        (
+            Some(1),
+            said_so("ResolvedRefs", "True", "ResolvedRefs", "", 2),
+            "listener https: ResolvedRefs was not judged",
+        ),
+        (
+            Some(1),
+            said_so("ResolvedRefs", "False", "RefNotPermitted", "missing a ReferenceGrant?", 3),
+            "listener https: ResolvedRefs: RefNotPermitted",
+        ),
+    ];
+    for (listener, condition, begins) in cases {
+        let judged = gateway(&with(ready_gateway(), listener, condition.clone()));
+        let Waiting(why) = judged else { panic!("{condition} gave {judged:?}") };
+        assert!(why.starts_with(begins), "{why:?} does not begin with {begins:?}");
+    }
+}
+
+#[test]
+fn what_only_another_spec_can_mend_is_broken_even_when_something_else_is_still_coming() {
+    let mut pending = ready_gateway();
+    pending["status"]["addresses"] = json!([]);
+    let conflicted =
+        with(pending.clone(), Some(0), said_so("Conflicted", "True", "HostnameConflict", "twice", 3));
+    assert_eq!(gateway(&conflicted), Broken("listener http: Conflicted: HostnameConflict: twice".to_owned()));
+    let refused = with(pending, None, said_so("Accepted", "False", "InvalidParameters", "no such", 3));
+    assert_eq!(gateway(&refused), Broken("Accepted: InvalidParameters: no such".to_owned()));
+}
+
+#[test]
+fn a_gateway_needs_an_address_and_a_word_on_every_listener() {
+    let mut no_address = ready_gateway();
+    no_address["status"]["addresses"] = json!([]);
+    assert_eq!(gateway(&object(no_address)), Waiting("it has no address".to_owned()));
+    let mut new_listener = ready_gateway();
+    new_listener["spec"]["listeners"].as_array_mut().unwrap().push(json!({"name": "more"}));
+    assert_eq!(
+        gateway(&object(new_listener)),
+        Waiting("listener more: no controller has judged it".to_owned())
+    );
+    let mut fresh = ready_gateway();
+    fresh.as_object_mut().unwrap().remove("status");
+    assert!(matches!(gateway(&object(fresh)), Waiting(_)));
+}
+
+fn a_route(parents: Value) -> DynamicObject {
+    object(json!({"apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute",
+        "metadata": {"name": "r", "generation": 3}, "status": {"parents": parents}}))
+}
+
+#[test]
+fn a_route_that_no_controller_claims_is_not_ready() {
+    for parents in [
+        json!([]),
+        Value::Null,
+        json!([{"parentRef": {"name": "other"}, "conditions": [good("Accepted"), good("ResolvedRefs")]}]),
+    ] {
+        let judged = route(&a_route(parents), "gw");
+        assert_eq!(judged, Waiting("no controller has claimed it for gateway gw".to_owned()));
+    }
+}
+
+#[test]
+fn a_route_is_judged_by_all_its_entries_for_the_gateway() {
+    let entry = |section: &str, conditions: Value| json!({"parentRef": {"name": "gw", "sectionName": section}, "conditions": conditions});
+    let fine = json!([good("Accepted"), good("ResolvedRefs")]);
+    let both = a_route(json!([entry("http", fine.clone()), entry("https", fine.clone())]));
+    assert_eq!(route(&both, "gw"), Ready(()));
+    assert!(route_since(&both, "gw").is_some());
+
+    let missing =
+        said_so("ResolvedRefs", "False", "BackendNotFound", "backend(x.ns.svc.cluster.local) not found", 3);
+    let one =
+        a_route(json!([entry("http", fine.clone()), entry("https", json!([good("Accepted"), missing]))]));
+    assert!(
+        matches!(route(&one, "gw"), Waiting(why) if why.starts_with("listener https: ResolvedRefs: BackendNotFound"))
+    );
+
+    let stale = a_route(json!([entry(
+        "http",
+        json!([said_so("Accepted", "True", "Accepted", "", 2), good("ResolvedRefs")])
+    )]));
+    assert!(matches!(route(&stale, "gw"), Waiting(why) if why.contains("was not judged since")));
+
+    let refused = said_so("Accepted", "False", "NotAllowedByListeners", "", 3);
+    let refused = a_route(json!([entry("http", json!([refused, good("ResolvedRefs")]))]));
+    assert!(matches!(route(&refused, "gw"), Waiting(why) if why.contains("NotAllowedByListeners")));
+}
+
+#[test]
+fn a_class_is_ready_when_its_controller_accepts_the_current_generation() {
+    let class = |conditions: Value| {
+        object(json!({"metadata": {"name": "c", "generation": 3}, "status": {"conditions": conditions}}))
+    };
+    assert_eq!(gateway_class(&class(json!([good("Accepted")]))), Ready(()));
+    assert!(gateway_class_since(&class(json!([good("Accepted")]))).is_some());
+    assert!(matches!(gateway_class(&class(json!([]))), Waiting(_)));
+    let unknown = said_so("Accepted", "Unknown", "Pending", "Waiting for controller", 3);
+    assert!(matches!(gateway_class(&class(json!([unknown]))), Waiting(_)));
+    let refused = said_so("Accepted", "False", "InvalidParameters", "", 3);
+    assert!(matches!(gateway_class(&class(json!([refused]))), Broken(_)));
+}
+
+#[test]
+fn a_deployment_is_ready_when_every_replica_is_new_and_available() {
+    let deployment_of = |status: Value| {
+        object(json!({"metadata": {"name": "d", "generation": 3}, "spec": {"replicas": 2}, "status": status}))
+    };
+    let counts = |observed: i64, replicas: i64, updated: i64, available: i64| {
+        json!({"observedGeneration": observed, "replicas": replicas, "updatedReplicas": updated, "availableReplicas": available,
+            "conditions": [
+                {"type": "Available", "status": "True", "lastTransitionTime": "2026-01-01T00:00:10Z"},
+                {"type": "Progressing", "status": "True", "reason": "NewReplicaSetAvailable",
+                 "lastTransitionTime": "2026-01-01T00:00:05Z", "lastUpdateTime": "2026-01-01T00:00:20Z"}]})
+    };
+    let ready = deployment_of(counts(3, 2, 2, 2));
+    assert_eq!(deployment(&ready), Ready(()));
+    assert_eq!(deployment_since(&ready), Some("2026-01-01T00:00:20Z".parse::<Timestamp>().unwrap().into()));
+    for (status, why) in [
+        (counts(2, 2, 2, 2), "its controller has not seen the last change"),
+        (counts(3, 2, 1, 2), "1 of 2 replicas are up to date"),
+        (counts(3, 3, 2, 3), "1 old replicas are still there"),
+        (counts(3, 2, 2, 1), "1 of 2 replicas are available"),
+        (json!({}), "its controller has not seen the last change"),
+    ] {
+        assert_eq!(deployment(&deployment_of(status)), Waiting(why.to_owned()));
+    }
+    let mut stuck = counts(3, 2, 1, 1);
+    stuck["conditions"][1] = json!({"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded", "message": "timed out"});
+    assert_eq!(
+        deployment(&deployment_of(stuck)),
+        Broken("Progressing: ProgressDeadlineExceeded: timed out".to_owned())
+    );
+}

@@ -1,0 +1,243 @@
+//! Waiting for a state by watching it.
+//!
+//! A watch is a list, then the changes since that list. Whatever breaks it leads back to a list, so what `look` is
+//! shown is always a state and never a change: an event that was missed is not missed for long.
+//! <https://kubernetes.io/docs/reference/using-api/api-concepts/#efficient-detection-of-changes>
+
+use std::time::Duration;
+
+use http_body_util::BodyExt as _;
+use kube::api::{ListParams, WatchParams};
+use kube::client::Body;
+use kube::core::{DynamicObject, Request, WatchEvent};
+
+use super::client::Cluster;
+use super::failure::{self, Asked};
+use super::kind::Kind;
+use crate::error::{ApiError, ApiErrorKind};
+
+/// How long the server is asked to keep one stream open, in seconds. The API allows less than 300.
+const STREAM_SECONDS: u32 = 290;
+/// How long after that a stream that says nothing is given up: the connection is dead and nobody has told us.
+const STREAM_GRACE: Duration = Duration::from_secs(15);
+
+/// Which objects of a kind are meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Selection<'a> {
+    /// The one of this name.
+    Name(&'a str),
+    /// Those that a label selector fits.
+    Labels(&'a str),
+    /// All.
+    All,
+}
+
+impl Selection<'_> {
+    fn fields(self) -> Option<String> {
+        match self {
+            Selection::Name(name) => Some(format!("metadata.name={name}")),
+            _ => None,
+        }
+    }
+
+    fn labels(self) -> Option<String> {
+        match self {
+            Selection::Labels(labels) => Some(labels.to_owned()),
+            _ => None,
+        }
+    }
+}
+
+/// How a stream ended without an answer.
+enum Ended {
+    /// As announced: the next one goes on where it stopped.
+    InTurn,
+    /// In a way that may have lost something: list again.
+    Broken,
+}
+
+impl Cluster {
+    /// Watches until `look`, shown all selected objects, returns something.
+    ///
+    /// It is shown them at once, then after every change. A kind that the cluster does not know yet counts as no
+    /// objects and is asked for again. There is no bound: the caller sets one around it.
+    ///
+    /// # Errors
+    /// A refusal that repeating does not help, or the last of a bounded number of failures in a row.
+    pub async fn watch_until<T>(
+        &self,
+        kind: &Kind,
+        namespace: Option<&str>,
+        selection: Selection<'_>,
+        mut look: impl FnMut(&[DynamicObject]) -> Option<T> + Send,
+    ) -> Result<T, ApiError> {
+        let params = ListParams {
+            label_selector: selection.labels(),
+            field_selector: selection.fields(),
+            ..ListParams::default()
+        };
+        // Streams and lists in a row that brought nothing; they are spaced out.
+        let mut fruitless = 0;
+        loop {
+            let (mut objects, mut version) = match self.pages(kind, namespace, params.clone()).await {
+                Ok(listed) => listed,
+                Err(error) if error.kind == ApiErrorKind::NotFound => (Vec::new(), String::new()),
+                Err(error) => return Err(error),
+            };
+            if let Some(seen) = look(&objects) {
+                return Ok(seen);
+            }
+            while !version.is_empty() {
+                let before = version.clone();
+                let mut state = State { objects: &mut objects, version: &mut version };
+                let ended = self.stream(kind, namespace, selection, &mut state, &mut look).await;
+                let ended = match ended {
+                    Ok(Ok(seen)) => return Ok(seen),
+                    Ok(Err(ended)) => ended,
+                    // The server answered the watch itself with 410: the version is too old.
+                    Err(error) if error.status == Some(410) => Ended::Broken,
+                    Err(error) => return Err(error),
+                };
+                if before != version {
+                    fruitless = 0;
+                }
+                if matches!(ended, Ended::Broken) {
+                    break;
+                }
+                fruitless += 1;
+                self.exchange.rest(fruitless).await;
+            }
+            fruitless += 1;
+            self.exchange.rest(fruitless).await;
+        }
+    }
+
+    /// Follows one stream from the version in `state`, which it keeps up to date.
+    async fn stream<T>(
+        &self,
+        kind: &Kind,
+        namespace: Option<&str>,
+        selection: Selection<'_>,
+        state: &mut State<'_>,
+        look: &mut (impl FnMut(&[DynamicObject]) -> Option<T> + Send),
+    ) -> Result<Result<T, Ended>, ApiError> {
+        let params = WatchParams {
+            label_selector: selection.labels(),
+            field_selector: selection.fields(),
+            timeout: Some(STREAM_SECONDS),
+            ..WatchParams::default()
+        };
+        let request = Request::new(kind.path(namespace))
+            .watch(&params, state.version)
+            .map_err(|cause| failure::unwritable(&kind.plural, Box::new(cause)))?;
+        let asked = Asked::of(&request);
+        let mut lines = Lines::new(self.exchange.stream(request).await?.into_body());
+        let silence_max = Duration::from_secs(u64::from(STREAM_SECONDS)) + STREAM_GRACE;
+        loop {
+            let line = match tokio::time::timeout(silence_max, lines.next()).await {
+                Ok(Ok(Some(line))) => line,
+                Ok(Ok(None)) => return Ok(Err(Ended::InTurn)),
+                Ok(Err(cause)) => {
+                    tracing::debug!(%cause, path = asked.path, "the watch broke");
+                    return Ok(Err(Ended::Broken));
+                }
+                Err(_) => return Ok(Err(Ended::Broken)),
+            };
+            let event: WatchEvent<DynamicObject> = match serde_json::from_slice(&line) {
+                Ok(event) => event,
+                // A line cut short by a dying connection looks like this; the list will tell.
+                Err(cause) => {
+                    tracing::debug!(%cause, path = asked.path, "the watch sent half a line");
+                    return Ok(Err(Ended::Broken));
+                }
+            };
+            match event {
+                WatchEvent::Error(told) => {
+                    let error = failure::in_watch(&asked, &told);
+                    tracing::debug!(%error, path = asked.path, "the watch ended with an error");
+                    return Ok(Err(Ended::Broken));
+                }
+                WatchEvent::Bookmark(bookmark) => *state.version = bookmark.metadata.resource_version,
+                WatchEvent::Added(object) | WatchEvent::Modified(object) => state.set(object),
+                WatchEvent::Deleted(object) => state.unset(&object),
+            }
+            if let Some(seen) = look(state.objects) {
+                return Ok(Ok(seen));
+            }
+        }
+    }
+}
+
+/// The objects as of a version.
+struct State<'a> {
+    objects: &'a mut Vec<DynamicObject>,
+    version: &'a mut String,
+}
+
+impl State<'_> {
+    fn place(&self, object: &DynamicObject) -> Option<usize> {
+        let key = |object: &DynamicObject| (object.metadata.namespace.clone(), object.metadata.name.clone());
+        let wanted = key(object);
+        self.objects.iter().position(|known| key(known) == wanted)
+    }
+
+    fn advance(&mut self, object: &DynamicObject) {
+        if let Some(version) = &object.metadata.resource_version {
+            self.version.clone_from(version);
+        }
+    }
+
+    fn set(&mut self, object: DynamicObject) {
+        self.advance(&object);
+        match self.place(&object) {
+            Some(place) => self.objects[place] = object,
+            None => self.objects.push(object),
+        }
+    }
+
+    fn unset(&mut self, object: &DynamicObject) {
+        self.advance(object);
+        if let Some(place) = self.place(object) {
+            self.objects.remove(place);
+        }
+    }
+}
+
+/// Cuts a body into lines.
+struct Lines {
+    body: Body,
+    buffered: Vec<u8>,
+    /// Where the search for the end of the line goes on.
+    searched: usize,
+}
+
+impl Lines {
+    fn new(body: Body) -> Self {
+        Self { body, buffered: Vec::new(), searched: 0 }
+    }
+
+    /// Returns the next line without its end; `None` when the body ended after a whole line.
+    async fn next(&mut self) -> Result<Option<Vec<u8>>, Box<dyn std::error::Error + Send + Sync>> {
+        loop {
+            if let Some(end) = self.buffered[self.searched..].iter().position(|byte| *byte == b'\n') {
+                let mut line: Vec<u8> = self.buffered.drain(..=self.searched + end).collect();
+                line.pop();
+                self.searched = 0;
+                if line.iter().all(u8::is_ascii_whitespace) {
+                    continue;
+                }
+                return Ok(Some(line));
+            }
+            self.searched = self.buffered.len();
+            match self.body.frame().await {
+                Some(frame) => {
+                    if let Ok(data) = frame?.into_data() {
+                        self.buffered.extend_from_slice(&data);
+                    }
+                }
+                None if self.buffered.is_empty() => return Ok(None),
+                None => return Err("the stream ended in the middle of a line".into()),
+            }
+        }
+    }
+}

@@ -1,0 +1,252 @@
+//! What we put into azure_core's pipeline: where requests may go, how they are marked and when they are repeated.
+//!
+//! The order, from the caller to the wire: [`OnlyTo`], [`Marked`], [`TryAgain`], the SDK's bearer token policy,
+//! [`ForgetRefusedToken`], [`Wire`]. The SDK's own retries are off.
+
+use crate::{
+    ApiErrorKind, Credential, Sent,
+    error::{find, from_answer},
+    retry::{self, Failure},
+    transport::{UntrustedCertificate, Wire},
+};
+use async_trait::async_trait;
+use azure_core::{
+    Bytes, Error,
+    error::ErrorKind,
+    http::{
+        AsyncRawResponse, ClientOptions, Context, Request, RetryOptions, StatusCode,
+        headers::{AUTHORIZATION, HeaderName},
+        policies::{Policy, PolicyResult},
+    },
+};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+use url::{Origin, Url};
+
+/// Puts the SDK's client options together: our policies, our wire, no retries but ours.
+pub(crate) fn options(
+    wire: &Wire,
+    per_call: Vec<Arc<dyn Policy>>,
+    per_try: Vec<Arc<dyn Policy>>,
+) -> ClientOptions {
+    ClientOptions {
+        per_call_policies: per_call,
+        per_try_policies: per_try,
+        retry: RetryOptions::none(),
+        transport: Some(wire.transport()),
+        ..ClientOptions::default()
+    }
+}
+
+/// Refuses every request to another origin before a token is attached to it.
+///
+/// Addresses come from answers (`Azure-AsyncOperation`, `nextLink`) and from files; this is where they end.
+#[derive(Debug)]
+pub(crate) struct OnlyTo(Origin);
+
+impl OnlyTo {
+    pub(crate) fn new(url: &Url) -> Arc<Self> {
+        Arc::new(Self(url.origin()))
+    }
+}
+
+/// A request that would have gone to another server than the configured one.
+#[derive(Debug, thiserror::Error)]
+#[error("{found} is not {configured}")]
+pub(crate) struct ForeignOrigin {
+    found: String,
+    configured: String,
+}
+
+impl ForeignOrigin {
+    pub(crate) fn check(url: &Url, origin: &Origin) -> Result<(), Self> {
+        if url.origin() == *origin {
+            return Ok(());
+        }
+        Err(Self { found: url.origin().ascii_serialization(), configured: origin.ascii_serialization() })
+    }
+}
+
+#[async_trait]
+impl Policy for OnlyTo {
+    async fn send(&self, ctx: &Context, request: &mut Request, next: &[Arc<dyn Policy>]) -> PolicyResult {
+        if let Err(foreign) = ForeignOrigin::check(request.url(), &self.0) {
+            return Err(Error::with_error(
+                ErrorKind::Other,
+                foreign,
+                "the address leads to a foreign server",
+            ));
+        }
+        next[0].send(ctx, request, &next[1..]).await
+    }
+}
+
+/// Marks requests to Resource Manager with the run's correlation id and asks for our request id back.
+///
+/// The SDK gives every logical request its own `x-ms-client-request-id`; tries of one request share it.
+#[derive(Debug)]
+pub(crate) struct Marked {
+    correlation_id: String,
+}
+
+impl Marked {
+    pub(crate) fn new(correlation_id: &str) -> Arc<Self> {
+        Arc::new(Self { correlation_id: correlation_id.to_owned() })
+    }
+}
+
+#[async_trait]
+impl Policy for Marked {
+    async fn send(&self, ctx: &Context, request: &mut Request, next: &[Arc<dyn Policy>]) -> PolicyResult {
+        request.insert_header(
+            HeaderName::from_static("x-ms-correlation-request-id"),
+            self.correlation_id.clone(),
+        );
+        request.insert_header(HeaderName::from_static("x-ms-return-client-request-id"), "true");
+        next[0].send(ctx, request, &next[1..]).await
+    }
+}
+
+/// Repeats a request as [`retry::wait`] says, and once at once when its token was refused.
+#[derive(Debug)]
+pub(crate) struct TryAgain {
+    /// The cloud's pace.
+    pace: f64,
+    /// Seed of the next request's waits.
+    seed: AtomicU64,
+    /// Posts are safe to repeat: so it is with requests for a token.
+    posts_too: bool,
+    /// A 401 is answered with a fresh token.
+    fresh_token: bool,
+}
+
+impl TryAgain {
+    /// Repeats requests that are idempotent by their method.
+    pub(crate) fn new(pace: f64, seed: u64) -> Self {
+        Self { pace, seed: AtomicU64::new(seed), posts_too: false, fresh_token: false }
+    }
+
+    /// Repeats POST too.
+    pub(crate) fn posts_too(mut self) -> Self {
+        self.posts_too = true;
+        self
+    }
+
+    /// Sends a request whose token was refused once more: the service has not looked at it.
+    pub(crate) fn with_fresh_token(mut self) -> Self {
+        self.fresh_token = true;
+        self
+    }
+}
+
+#[async_trait]
+impl Policy for TryAgain {
+    async fn send(&self, ctx: &Context, request: &mut Request, next: &[Arc<dyn Policy>]) -> PolicyResult {
+        let seed = self.seed.fetch_add(1, Ordering::Relaxed);
+        let idempotent = self.posts_too || retry::is_idempotent(request.method());
+        let (mut tries, mut refused, mut lost) = (0, false, false);
+        loop {
+            // The vault client takes the body out of a request that it sends without a token.
+            let mut this = request.clone();
+            tries += 1;
+            let (failure, outcome) = judge(next[0].send(ctx, &mut this, &next[1..]).await).await;
+            let Some(failure) = failure else { return outcome };
+            if failure.status == Some(401) && self.fresh_token && !refused {
+                (refused, tries) = (true, tries - 1);
+                continue;
+            }
+            lost |= failure.sent == Sent::Unknown;
+            let Some(wait) = retry::wait(&failure, idempotent, tries, seed, self.pace) else {
+                return outcome.map_err(|error| if lost { EarlierTryLost::mark(error) } else { error });
+            };
+            tracing::debug!(method = %request.method(), path = request.url().path(), kind = ?failure.kind, ?wait, "trying again");
+            tokio::time::sleep(wait).await;
+        }
+    }
+}
+
+/// Reads how a try went; the answer is passed on whole.
+async fn judge(outcome: PolicyResult) -> (Option<Failure>, PolicyResult) {
+    let answer = match outcome {
+        Ok(answer) if u16::from(answer.status()) < 400 => return (None, Ok(answer)),
+        Ok(answer) => answer.try_into_raw_response().await,
+        Err(error) => Err(error),
+    };
+    match answer {
+        Ok(raw) => {
+            let (status, headers, body) = raw.deconstruct();
+            let error = from_answer(u16::from(status), &headers, &body);
+            let failure = Failure {
+                kind: error.kind,
+                status: error.status,
+                sent: Sent::Answered,
+                asked: error.retry_after,
+            };
+            (Some(failure), Ok(AsyncRawResponse::from_bytes(status, headers, Bytes::from(body))))
+        }
+        Err(error) => {
+            let failure = match error.kind() {
+                ErrorKind::Connection if find::<UntrustedCertificate>(&error).is_some() => None,
+                ErrorKind::Connection => Some(Sent::Never),
+                ErrorKind::Io => Some(Sent::Unknown),
+                // A token that cannot be had was already tried for; the rest is final by nature.
+                _ => None,
+            };
+            let failure = failure.map(|sent| Failure {
+                kind: ApiErrorKind::Transport,
+                status: None,
+                sent,
+                asked: None,
+            });
+            (failure, Err(error))
+        }
+    }
+}
+
+/// An earlier try broke off after it left, so the request may have been carried out whatever the last try says.
+#[derive(Debug)]
+pub(crate) struct EarlierTryLost(Error);
+
+impl EarlierTryLost {
+    fn mark(error: Error) -> Error {
+        let message = error.to_string();
+        Error::with_error(error.kind().clone(), Self(error), message)
+    }
+}
+
+impl fmt::Display for EarlierTryLost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl std::error::Error for EarlierTryLost {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.0.source()
+    }
+}
+
+/// Tells the credential which token a service refused, so that the next one is new.
+///
+/// The SDK's policy forgets its own copy after a 401 but would get the same token from the credential again.
+#[derive(Debug)]
+pub(crate) struct ForgetRefusedToken(pub(crate) Credential);
+
+#[async_trait]
+impl Policy for ForgetRefusedToken {
+    async fn send(&self, ctx: &Context, request: &mut Request, next: &[Arc<dyn Policy>]) -> PolicyResult {
+        let answer = next[0].send(ctx, request, &next[1..]).await?;
+        if answer.status() == StatusCode::Unauthorized
+            && let Some(token) = request.headers().get_optional_str(&AUTHORIZATION)
+            && let Some(token) = token.strip_prefix("Bearer ")
+        {
+            self.0.forget(token).await;
+        }
+        Ok(answer)
+    }
+}

@@ -1,0 +1,196 @@
+//! Whether a request is worth repeating, and how long to wait first. Pure: nothing here sleeps or looks at a clock.
+//!
+//! Resource Manager, Key Vault, Entra and Kubernetes all share these numbers:
+//!
+//! * 408, 429, 500, 502, 503, 504 and broken lines are passing; everything else is an answer;
+//! * a request that may have been carried out is repeated only when doing it twice is the same as once;
+//! * the wait doubles from [`WAIT_FIRST`] to [`WAIT_MAX`], spread by up to a quarter so that many clients do not
+//!   come back in step, and shrinks with the pace;
+//! * what the service asks for in `retry-after-ms` or `Retry-After` is a lower bound in real time, because asking
+//!   earlier is refused and starts the wait anew, up to [`WAIT_ASKED_MAX`].
+
+use crate::{ApiErrorKind, Sent, endpoints::real};
+use azure_core::http::{
+    Method,
+    headers::{HeaderName, Headers},
+};
+use std::time::{Duration, SystemTime};
+
+/// How often one request is sent at most.
+pub const TRIES_MAX: u32 = 6;
+
+/// The wait after the first failure, in cloud time.
+pub const WAIT_FIRST: Duration = Duration::from_millis(800);
+
+/// The longest wait of our own choosing, in cloud time.
+pub const WAIT_MAX: Duration = Duration::from_secs(30);
+
+/// The longest wait that a service can impose, in real time. AKS asks for up to a minute per write.
+pub const WAIT_ASKED_MAX: Duration = Duration::from_secs(300);
+
+/// One failed try of a request.
+#[derive(Clone, Copy, Debug)]
+pub struct Failure {
+    /// What kind of failure it was.
+    pub kind: ApiErrorKind,
+    /// The status, when there was an answer.
+    pub status: Option<u16>,
+    /// Whether the request can have taken effect.
+    pub sent: Sent,
+    /// What the service asked for, in real time.
+    pub asked: Option<Duration>,
+}
+
+/// Says whether sending the same request twice is the same as sending it once (RFC 9110 §9.2.2).
+pub fn is_idempotent(method: Method) -> bool {
+    matches!(method, Method::Get | Method::Head | Method::Put | Method::Delete)
+}
+
+/// Returns how long to wait before the next try, or `None` when the failure stands.
+///
+/// `tries` is how often the request was sent so far, at least 1; `seed` makes the spread repeatable.
+pub fn wait(failure: &Failure, idempotent: bool, tries: u32, seed: u64, pace: f64) -> Option<Duration> {
+    if tries >= TRIES_MAX || !passes(failure) {
+        return None;
+    }
+    // After these two the service has said itself that it did nothing.
+    let untouched = failure.sent == Sent::Never || matches!(failure.status, Some(429 | 503));
+    if !idempotent && !untouched {
+        return None;
+    }
+    let own = spread(WAIT_FIRST.saturating_mul(1 << (tries - 1).min(16)).min(WAIT_MAX), seed, tries);
+    Some(real(own, pace).max(failure.asked.unwrap_or_default().min(WAIT_ASKED_MAX)))
+}
+
+/// Says whether the same request may fare better later.
+fn passes(failure: &Failure) -> bool {
+    match failure.kind {
+        ApiErrorKind::Transport => true,
+        ApiErrorKind::Throttled | ApiErrorKind::Unavailable => {
+            matches!(failure.status, Some(408 | 429 | 500 | 502 | 503 | 504))
+        }
+        _ => false,
+    }
+}
+
+/// Moves a wait by up to a quarter in either direction.
+fn spread(wait: Duration, seed: u64, tries: u32) -> Duration {
+    let share = fastrand::Rng::with_seed(seed ^ (u64::from(tries) << 32)).f64();
+    wait.mul_f64(0.75 + share / 2.0)
+}
+
+const WAIT_HEADERS_MS: [HeaderName; 2] =
+    [HeaderName::from_static("retry-after-ms"), HeaderName::from_static("x-ms-retry-after-ms")];
+const WAIT_HEADER: HeaderName = HeaderName::from_static("retry-after");
+
+/// Returns how long the service asks to wait: `retry-after-ms`, `x-ms-retry-after-ms`, or `Retry-After` in seconds
+/// or as a date (RFC 9110 §10.2.3). Nothing and zero both mean that the caller may choose.
+pub fn wait_asked(headers: &Headers, now: SystemTime) -> Option<Duration> {
+    let exact = WAIT_HEADERS_MS
+        .iter()
+        .find_map(|name| headers.get_optional_str(name)?.trim().parse().ok())
+        .map(Duration::from_millis);
+    let asked = exact.or_else(|| {
+        let text = headers.get_optional_str(&WAIT_HEADER)?.trim();
+        match text.parse() {
+            Ok(seconds) => Some(Duration::from_secs(seconds)),
+            Err(_) => {
+                let until = SystemTime::from(jiff::fmt::rfc2822::parse(text).ok()?.timestamp());
+                until.duration_since(now).ok()
+            }
+        }
+    });
+    asked.filter(|wait| !wait.is_zero()).map(|wait| wait.min(WAIT_ASKED_MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn answered(kind: ApiErrorKind, status: u16) -> Failure {
+        Failure { kind, status: Some(status), sent: Sent::Answered, asked: None }
+    }
+
+    fn lost(sent: Sent) -> Failure {
+        Failure { kind: ApiErrorKind::Transport, status: None, sent, asked: None }
+    }
+
+    #[test]
+    fn a_post_is_repeated_only_when_it_cannot_have_been_carried_out() {
+        let repeated = |failure: Failure| wait(&failure, is_idempotent(Method::Post), 1, 7, 1.0).is_some();
+        assert!(repeated(lost(Sent::Never)));
+        assert!(repeated(answered(ApiErrorKind::Throttled, 429)));
+        assert!(repeated(answered(ApiErrorKind::Unavailable, 503)));
+        assert!(!repeated(lost(Sent::Unknown)));
+        assert!(!repeated(answered(ApiErrorKind::Unavailable, 500)));
+        assert!(wait(&lost(Sent::Unknown), is_idempotent(Method::Put), 1, 7, 1.0).is_some());
+    }
+
+    #[test]
+    fn answers_are_not_argued_with() {
+        let kinds = [
+            (ApiErrorKind::NotFound, 404),
+            (ApiErrorKind::Conflict, 409),
+            (ApiErrorKind::Busy, 429),
+            (ApiErrorKind::Forbidden, 403),
+            (ApiErrorKind::Invalid, 500),
+            (ApiErrorKind::Unavailable, 501),
+        ];
+        for (kind, status) in kinds {
+            assert_eq!(wait(&answered(kind, status), true, 1, 7, 1.0), None, "{status}");
+        }
+    }
+
+    #[test]
+    fn what_the_service_asks_for_is_the_least_and_has_a_bound() {
+        let asked = |asked| Failure { asked: Some(asked), ..answered(ApiErrorKind::Throttled, 429) };
+        assert_eq!(wait(&asked(Duration::from_secs(20)), true, 1, 7, 1.0), Some(Duration::from_secs(20)));
+        assert_eq!(wait(&asked(Duration::from_secs(9_999)), true, 1, 7, 1.0), Some(WAIT_ASKED_MAX));
+    }
+
+    #[test]
+    fn at_an_infinite_pace_only_the_service_can_make_us_wait() {
+        assert_eq!(wait(&lost(Sent::Never), true, 3, 7, f64::INFINITY), Some(Duration::ZERO));
+    }
+
+    #[test]
+    fn every_form_of_the_header_is_read_and_milliseconds_win() {
+        let now = SystemTime::from("2026-11-23T08:00:00Z".parse::<jiff::Timestamp>().expect("a constant"));
+        let read = |pairs: &[(&'static str, &'static str)]| {
+            let mut headers = Headers::new();
+            pairs.iter().for_each(|(name, value)| headers.insert(*name, *value));
+            wait_asked(&headers, now)
+        };
+        assert_eq!(read(&[("retry-after", "3")]), Some(Duration::from_secs(3)));
+        assert_eq!(
+            read(&[("retry-after", "3"), ("retry-after-ms", "120")]),
+            Some(Duration::from_millis(120))
+        );
+        assert_eq!(read(&[("retry-after", "Mon, 23 Nov 2026 08:00:05 GMT")]), Some(Duration::from_secs(5)));
+        assert_eq!(read(&[("retry-after", "Mon, 23 Nov 2026 07:00:00 GMT")]), None);
+        assert_eq!(read(&[("retry-after", "0")]), None);
+        assert_eq!(read(&[("retry-after", "soon")]), None);
+        assert_eq!(read(&[]), None);
+    }
+
+    proptest! {
+        #[test]
+        fn tries_and_waits_are_bounded(tries in 1u32..40, seed: u64, pace in 0.1f64..1e6) {
+            let failure = answered(ApiErrorKind::Unavailable, 503);
+            match wait(&failure, true, tries, seed, pace) {
+                Some(wait) => {
+                    prop_assert!(tries < TRIES_MAX);
+                    prop_assert!(wait.as_secs_f64() <= WAIT_MAX.as_secs_f64() * 1.25 / pace + 1e-6);
+                }
+                None => prop_assert!(tries >= TRIES_MAX),
+            }
+        }
+
+        #[test]
+        fn the_same_seed_waits_the_same(seed: u64, tries in 1u32..6) {
+            let failure = lost(Sent::Never);
+            prop_assert_eq!(wait(&failure, true, tries, seed, 1.0), wait(&failure, true, tries, seed, 1.0));
+        }
+    }
+}

@@ -1,0 +1,217 @@
+//! One credential for all clients: it finds a way once, keeps tokens, and drops one that was refused.
+
+use super::{
+    Identity, SignIn, SignInFacts,
+    ways::{self, Way},
+};
+use crate::{ApiError, Endpoints, Meter, error::from_sdk, transport::Wire};
+use async_trait::async_trait;
+use azure_core::{
+    Error,
+    credentials::{AccessToken, TokenCredential, TokenRequestOptions},
+    error::ErrorKind,
+    time::OffsetDateTime,
+};
+use std::{collections::HashMap, fmt, sync::Arc};
+use tokio::sync::Mutex;
+
+/// A token is renewed this long before it ends, or halfway when its life is shorter than twice that.
+const RENEW_BEFORE_S: i64 = 300;
+
+/// The way to tokens. Clones share the tokens; a token is asked for when it is first needed.
+#[derive(Clone)]
+pub struct Credential(Arc<Inner>);
+
+struct Inner {
+    ways: Vec<Way>,
+    /// The only audiences we ever ask tokens for, whatever a challenge names.
+    scopes: [String; 2],
+    /// The tenant that was asked for.
+    tenant: Option<String>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    chosen: Option<Chosen>,
+    tokens: HashMap<String, Held>,
+    answers: Vec<(String, String)>,
+}
+
+struct Chosen {
+    way: usize,
+    credential: Arc<dyn TokenCredential>,
+}
+
+struct Held {
+    token: AccessToken,
+    renew_at: OffsetDateTime,
+}
+
+impl Credential {
+    /// Prepares signing in; nothing is sent yet.
+    ///
+    /// Fails when the HTTPS client cannot be set up from `endpoints`.
+    pub fn new(
+        sign_in: &SignIn,
+        facts: &SignInFacts,
+        endpoints: &Endpoints,
+        meter: &Meter,
+    ) -> Result<Self, ApiError> {
+        let wire = Wire::new(endpoints, meter)?;
+        let tenant = match sign_in {
+            SignIn::ServicePrincipal { tenant, .. } | SignIn::WorkloadIdentity { tenant, .. } => {
+                Some(tenant.clone())
+            }
+            _ => facts.tenant.clone(),
+        };
+        Ok(Self::from_ways(ways::ways(sign_in, facts, endpoints, &wire), endpoints, tenant))
+    }
+
+    fn from_ways(ways: Vec<Way>, endpoints: &Endpoints, tenant: Option<String>) -> Self {
+        let scopes = [endpoints.arm_scope(), endpoints.vault_scope()];
+        // Only an id can be compared with the token's; a tenant may also be given as one of its domains.
+        let tenant = tenant.filter(|tenant| uuid::Uuid::parse_str(tenant).is_ok());
+        Self(Arc::new(Inner { ways, scopes, tenant, state: Mutex::default() }))
+    }
+
+    /// Returns who we are, from the claims of a token for `scope`.
+    ///
+    /// Fails with [`SignIn`](crate::ApiErrorKind::SignIn) when no way works or the token is of another tenant.
+    pub async fn identity(&self, scope: &str) -> Result<Identity, ApiError> {
+        let token = self.token(scope).await.map_err(|error| from_sdk(error, "", ""))?;
+        let via = self.via().await.unwrap_or_default();
+        Identity::from_token(token.token.secret(), &via)
+    }
+
+    /// Returns the way that worked, "Azure CLI"; none before the first token.
+    pub async fn via(&self) -> Option<String> {
+        let state = self.0.state.lock().await;
+        state.chosen.as_ref().map(|chosen| self.0.ways[chosen.way].name.to_owned())
+    }
+
+    /// Returns what the ways before the one that worked said: name and reason.
+    pub async fn answers(&self) -> Vec<(String, String)> {
+        self.0.state.lock().await.answers.clone()
+    }
+
+    /// Drops a token that a service refused, and with it whatever the SDK remembers of it.
+    pub(crate) async fn forget(&self, refused: &str) {
+        let mut state = self.0.state.lock().await;
+        let before = state.tokens.len();
+        state.tokens.retain(|_, held| held.token.token.secret() != refused);
+        // The SDK's credential cannot drop a token, so a new one takes its place. When the refused token is not
+        // ours any more, another request has seen to that already.
+        if state.tokens.len() < before
+            && let Some(chosen) = &mut state.chosen
+            && let Ok(fresh) = (self.0.ways[chosen.way].make)()
+        {
+            chosen.credential = fresh;
+        }
+    }
+
+    async fn token(&self, scope: &str) -> azure_core::Result<AccessToken> {
+        if !self.0.scopes.iter().any(|known| known == scope) {
+            return Err(SignInFailed::new(format!("{scope} is not an audience of this cloud")).into());
+        }
+        let mut state = self.0.state.lock().await;
+        let now = OffsetDateTime::now_utc();
+        if let Some(held) = state.tokens.get(scope).filter(|held| now < held.renew_at) {
+            return Ok(held.token.clone());
+        }
+        let token = match self.obtain(&mut state, scope).await {
+            Ok(token) => token,
+            // A renewal that fails early is no loss while the old token is good.
+            Err(error) => match state.tokens.get(scope).filter(|held| now < held.token.expires_on) {
+                Some(held) => return Ok(held.token.clone()),
+                None => return Err(error),
+            },
+        };
+        self.check_tenant(&token)?;
+        let half = (token.expires_on - now).whole_seconds() / 2;
+        let renew_at = token.expires_on - azure_core::time::Duration::seconds(half.min(RENEW_BEFORE_S));
+        state.tokens.insert(scope.to_owned(), Held { token: token.clone(), renew_at });
+        Ok(token)
+    }
+
+    /// Asks the chosen way, or each in turn until one is chosen.
+    async fn obtain(&self, state: &mut State, scope: &str) -> azure_core::Result<AccessToken> {
+        if let Some(chosen) = &state.chosen {
+            return chosen.credential.get_token(&[scope], None).await;
+        }
+        state.answers.clear();
+        for (index, way) in self.0.ways.iter().enumerate() {
+            match way.token(scope).await {
+                Ok((credential, token)) => {
+                    tracing::debug!(way = way.name, "signed in");
+                    state.chosen = Some(Chosen { way: index, credential });
+                    return Ok(token);
+                }
+                Err(error) if way.deliberate => return Err(error),
+                Err(error) => state.answers.push((way.name.to_owned(), ways::reason(&error))),
+            }
+        }
+        let mut failed = SignInFailed::new("no way of signing in worked".to_owned());
+        failed.answers.clone_from(&state.answers);
+        Err(failed.into())
+    }
+
+    fn check_tenant(&self, token: &AccessToken) -> azure_core::Result<()> {
+        let Some(wanted) = &self.0.tenant else { return Ok(()) };
+        match Identity::from_token(token.token.secret(), "") {
+            Ok(identity) if !identity.tenant.eq_ignore_ascii_case(wanted) => {
+                let mut failed = SignInFailed::new(format!(
+                    "signed in to tenant {}, but {wanted} was asked for",
+                    identity.tenant
+                ));
+                failed.code = Some("TenantMismatch".to_owned());
+                Err(failed.into())
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+#[async_trait]
+impl TokenCredential for Credential {
+    async fn get_token(
+        &self,
+        scopes: &[&str],
+        _: Option<TokenRequestOptions<'_>>,
+    ) -> azure_core::Result<AccessToken> {
+        match scopes {
+            [scope] => self.token(scope).await,
+            _ => Err(SignInFailed::new("a token is for exactly one audience".to_owned()).into()),
+        }
+    }
+}
+
+impl fmt::Debug for Credential {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.0.ways.iter().map(|way| way.name)).finish()
+    }
+}
+
+/// No token, for a reason of our own.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub(crate) struct SignInFailed {
+    pub(crate) message: String,
+    pub(crate) code: Option<String>,
+    pub(crate) answers: Vec<(String, String)>,
+}
+
+impl SignInFailed {
+    pub(crate) fn new(message: String) -> Self {
+        Self { message, code: None, answers: Vec::new() }
+    }
+}
+
+impl From<SignInFailed> for Error {
+    fn from(failed: SignInFailed) -> Self {
+        Error::with_error(ErrorKind::Credential, failed, "no access token")
+    }
+}
+
+#[cfg(test)]
+mod tests;

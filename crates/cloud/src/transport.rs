@@ -1,0 +1,142 @@
+//! The wire: one HTTP client made from [`Endpoints`], counted by a [`Meter`].
+//!
+//! It stands below azure_core's pipeline in place of the SDK's own client, because that one hides why a
+//! request failed and puts the whole URL, signed query included, into its errors.
+
+use crate::{ApiError, ApiErrorKind, Endpoints, Meter, Roots, Sent, endpoints::real, resolve::Resolver};
+use async_trait::async_trait;
+use azure_core::{
+    Error,
+    error::ErrorKind,
+    http::{
+        AsyncRawResponse, Body, HttpClient, Request, Transport,
+        headers::{HeaderName, HeaderValue, Headers},
+    },
+};
+use futures::TryStreamExt;
+use std::{sync::Arc, time::Duration};
+
+/// How long making a connection may take, in real time.
+pub const CONNECT_TIME_MAX: Duration = Duration::from_secs(20);
+
+/// How long one request may take from its first byte to the last of its answer, in cloud time. Resource Manager
+/// itself gives up on a provider after 60 s and then answers 504.
+pub const REQUEST_TIME_MAX: Duration = Duration::from_secs(100);
+
+/// The least that [`REQUEST_TIME_MAX`] shrinks to however fast the cloud is: networks keep real time.
+pub const REQUEST_TIME_MIN: Duration = Duration::from_secs(15);
+
+/// A counted HTTP client. Clones share connections and meter.
+#[derive(Clone, Debug)]
+pub(crate) struct Wire {
+    client: reqwest::Client,
+    meter: Meter,
+}
+
+impl Wire {
+    /// Makes the client: the configured roots, no redirects, bounds on everything.
+    ///
+    /// Fails with [`ApiErrorKind::Invalid`] when a root is not a PEM certificate.
+    pub(crate) fn new(endpoints: &Endpoints, meter: &Meter) -> Result<Self, ApiError> {
+        let mut builder = reqwest::Client::builder()
+            // A redirect would carry a token to wherever it points.
+            .redirect(reqwest::redirect::Policy::none())
+            .connect_timeout(CONNECT_TIME_MAX)
+            .timeout(real(REQUEST_TIME_MAX, endpoints.pace).max(REQUEST_TIME_MIN))
+            .dns_resolver(Arc::new(Resolver));
+        if endpoints.is_loopback() {
+            builder = builder.no_proxy();
+        }
+        if let Roots::Only(roots) = &endpoints.roots {
+            let mut trusted = Vec::new();
+            for pem in roots {
+                trusted.extend(reqwest::Certificate::from_pem_bundle(pem.as_bytes()).map_err(unusable)?);
+            }
+            builder = builder.tls_certs_only(trusted);
+        }
+        Ok(Self { client: builder.build().map_err(unusable)?, meter: meter.clone() })
+    }
+
+    /// Returns this client as the SDK wants it.
+    pub(crate) fn transport(&self) -> Transport {
+        Transport::new(Arc::new(self.clone()))
+    }
+}
+
+fn unusable(error: reqwest::Error) -> ApiError {
+    ApiError::new(ApiErrorKind::Invalid, "set up the HTTPS client").with_sent(Sent::Never).with_source(error)
+}
+
+#[async_trait]
+impl HttpClient for Wire {
+    async fn execute_request(&self, request: &Request) -> azure_core::Result<AsyncRawResponse> {
+        let method = reqwest::Method::from_bytes(request.method().as_str().as_bytes())
+            .expect("the SDK's methods are all HTTP methods");
+        let mut outgoing = self.client.request(method, request.url().clone());
+        for (name, value) in request.headers().iter() {
+            outgoing = outgoing.header(name.as_str(), value.as_str());
+        }
+        let outgoing = match request.body().clone() {
+            Body::Bytes(bytes) => outgoing.body(bytes),
+            Body::SeekableStream(stream) => outgoing.body(reqwest::Body::wrap_stream(stream)),
+        };
+        let outgoing = outgoing
+            .build()
+            .map_err(|e| Error::with_error(ErrorKind::Other, e, "the request is malformed"))?;
+        self.meter.count();
+        let host = request.url().host_str().unwrap_or_default().to_owned();
+        let answer = self.client.execute(outgoing).await.map_err(|error| broken(error, &host))?;
+        let status = answer.status().as_u16().into();
+        let headers = headers(answer.headers());
+        let body = answer.bytes_stream().map_err(move |error| broken(error, &host));
+        Ok(AsyncRawResponse::new(status, headers, Box::pin(body)))
+    }
+}
+
+/// Says in words what broke, and by its kind whether the server can have seen the request.
+fn broken(error: reqwest::Error, host: &str) -> Error {
+    let error = error.without_url();
+    if let Some(reason) = refused_certificate(&error) {
+        return Error::new(ErrorKind::Connection, UntrustedCertificate { host: host.to_owned(), reason });
+    }
+    let (kind, message) = if error.is_connect() {
+        (ErrorKind::Connection, format!("no connection to {host}"))
+    } else if error.is_timeout() {
+        (ErrorKind::Io, format!("no answer from {host} in time"))
+    } else {
+        (ErrorKind::Io, format!("the connection to {host} broke"))
+    };
+    Error::with_error(kind, error, message)
+}
+
+/// A server whose certificate nobody we trust vouches for. Asking again does not change that.
+#[derive(Debug, thiserror::Error)]
+#[error("{host} shows a certificate that is not trusted")]
+pub(crate) struct UntrustedCertificate {
+    host: String,
+    #[source]
+    reason: rustls::Error,
+}
+
+/// Finds the reason why a server's certificate was refused.
+fn refused_certificate(error: &(dyn std::error::Error + 'static)) -> Option<rustls::Error> {
+    if let Some(reason @ rustls::Error::InvalidCertificate(_)) = error.downcast_ref() {
+        return Some(reason.clone());
+    }
+    // An I/O error is transparent: what it wraps is not its source.
+    let wrapped = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+    match wrapped {
+        Some(inner) => refused_certificate(inner),
+        None => refused_certificate(error.source()?),
+    }
+}
+
+fn headers(from: &reqwest::header::HeaderMap) -> Headers {
+    let mut headers = Headers::new();
+    for (name, value) in from {
+        if let Ok(value) = value.to_str() {
+            headers.insert(HeaderName::from(name.as_str().to_owned()), HeaderValue::from(value.to_owned()));
+        }
+    }
+    headers
+}

@@ -1,0 +1,244 @@
+//! The data plane of Key Vault: certificates.
+//!
+//! The requests are the SDK's (`azure_security_keyvault_certificates`), over our wire and with our repeats. Its
+//! challenge stays verified: the vault names the audience of the token it wants, and a token is given only when that
+//! audience is the vault's own domain *and* the one configured for this cloud.
+
+use crate::{
+    ApiError, ApiErrorKind, Credential, Endpoints, Meter, Sent,
+    error::from_sdk,
+    pipeline::{self, ForgetRefusedToken, OnlyTo, TryAgain},
+    transport::Wire,
+};
+use aws_lc_rs::digest;
+use azure_core::http::Response;
+use azure_security_keyvault_certificates::{
+    CertificateClient, CertificateClientOptions,
+    models::{Certificate, ImportCertificateParameters},
+};
+use base64::{Engine, engine::general_purpose::STANDARD};
+use futures::TryStreamExt;
+use std::sync::Arc;
+use url::Url;
+use x509_parser::{extensions::GeneralName, prelude::FromDer};
+
+/// All vaults of one cloud.
+#[derive(Clone)]
+pub struct Vaults {
+    suffix: String,
+    pace: f64,
+    wire: Wire,
+    credential: Credential,
+}
+
+/// One vault.
+#[derive(Clone)]
+pub struct Vault {
+    client: Arc<CertificateClient>,
+}
+
+/// A certificate as the vault holds it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stored {
+    /// SHA-1 of the leaf, 40 lowercase hex digits: what tells whether the same certificate is there already.
+    pub thumbprint_sha1_hex: String,
+    /// The version, 32 hex digits.
+    pub version: String,
+    /// The id of the secret with key and chain, version included.
+    pub secret_id: String,
+    /// When the leaf begins to be valid.
+    pub not_before: jiff::Timestamp,
+    /// When the leaf ends to be valid.
+    pub not_after: jiff::Timestamp,
+    /// The DNS names that the leaf is for.
+    pub names: Vec<String>,
+    /// The leaf, DER.
+    pub cer: Vec<u8>,
+}
+
+/// One version in the list of a certificate's versions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredVersion {
+    /// The version, 32 hex digits.
+    pub version: String,
+    /// SHA-1 of the leaf, 40 lowercase hex digits.
+    pub thumbprint_sha1_hex: String,
+    /// Whether it may be used.
+    pub enabled: bool,
+    /// When it was made.
+    pub created: Option<jiff::Timestamp>,
+}
+
+/// A certificate that was deleted and can still be had back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Deleted {
+    /// When the vault forgets it for good.
+    pub purged_at: Option<jiff::Timestamp>,
+}
+
+impl Vaults {
+    /// Prepares clients for vaults below `endpoints.vault_suffix`.
+    ///
+    /// Fails when the HTTPS client cannot be set up from `endpoints`.
+    pub fn new(endpoints: &Endpoints, credential: &Credential, meter: &Meter) -> Result<Self, ApiError> {
+        Ok(Self {
+            suffix: endpoints.vault_suffix.to_ascii_lowercase(),
+            pace: endpoints.pace,
+            wire: Wire::new(endpoints, meter)?,
+            credential: credential.clone(),
+        })
+    }
+
+    /// Returns the vault at `vault_uri`, as Resource Manager tells it, with or without a slash at the end.
+    ///
+    /// Fails with [`Invalid`](ApiErrorKind::Invalid) when the address is not HTTPS or not of this cloud.
+    pub fn at(&self, vault_uri: &str) -> Result<Vault, ApiError> {
+        let refused = |why: &str| {
+            let message = format!("use {vault_uri} as a vault: {why}");
+            ApiError::new(ApiErrorKind::Invalid, message).with_sent(Sent::Never)
+        };
+        let url = Url::parse(vault_uri).map_err(|error| refused("it is no address").with_source(error))?;
+        let host = url.host_str().unwrap_or_default().to_ascii_lowercase();
+        let label = host.strip_suffix(&self.suffix).and_then(|rest| rest.strip_suffix('.'));
+        if url.scheme() != "https" || !url.username().is_empty() {
+            return Err(refused("it must be https without a user"));
+        }
+        if label.is_none_or(|label| label.is_empty() || label.contains('.')) {
+            return Err(refused(&format!("it is not below {}", self.suffix)));
+        }
+        let options = CertificateClientOptions {
+            client_options: pipeline::options(
+                &self.wire,
+                vec![OnlyTo::new(&url), Arc::new(TryAgain::new(self.pace, host.len() as u64))],
+                vec![Arc::new(ForgetRefusedToken(self.credential.clone()))],
+            ),
+            ..CertificateClientOptions::default()
+        };
+        let endpoint = url.origin().ascii_serialization();
+        let client = CertificateClient::new(&endpoint, Arc::new(self.credential.clone()), Some(options))
+            .map_err(|error| from_sdk(error, "", ""))?;
+        Ok(Vault { client: Arc::new(client) })
+    }
+}
+
+impl Vault {
+    /// Returns the newest version of a certificate; none when there is none of this name.
+    ///
+    /// Without a role in the vault this is [`Forbidden`](ApiErrorKind::Forbidden) with the inner code
+    /// `ForbiddenByRbac`, whether the certificate is there or not.
+    pub async fn certificate(&self, name: &str) -> Result<Option<Stored>, ApiError> {
+        let path = format!("/certificates/{name}/");
+        match self.client.get_certificate(name, None).await {
+            Ok(answer) => stored(answer, "GET", &path).map(Some),
+            Err(error) => absent(from_sdk(error, "GET", &path)),
+        }
+    }
+
+    /// Imports a PFX under a name; the vault makes a new version each time, the same bytes or not.
+    ///
+    /// Repeated by itself only when it cannot have been carried out. `Forbidden` with the inner code
+    /// `ForbiddenByRbac` may pass within minutes of a grant; `Conflict` with `ObjectIsDeletedButRecoverable` means
+    /// that the name must be recovered first.
+    pub async fn import(&self, name: &str, pfx: &[u8], password: &str) -> Result<Stored, ApiError> {
+        let path = format!("/certificates/{name}/import");
+        let body = ImportCertificateParameters {
+            base64_encoded_certificate: Some(STANDARD.encode(pfx)),
+            password: (!password.is_empty()).then(|| password.to_owned()),
+            ..ImportCertificateParameters::default()
+        };
+        let body = body.try_into().map_err(|error| from_sdk(error, "POST", &path).with_sent(Sent::Never))?;
+        match self.client.import_certificate(name, body, None).await {
+            Ok(answer) => stored(answer, "POST", &path),
+            Err(error) => Err(from_sdk(error, "POST", &path)),
+        }
+    }
+
+    /// Returns all versions of a certificate, as the vault lists them; empty when there is none of this name.
+    pub async fn versions(&self, name: &str) -> Result<Vec<StoredVersion>, ApiError> {
+        let path = format!("/certificates/{name}/versions");
+        let failed = |error| from_sdk(error, "GET", &path);
+        let mut pages = self.client.list_certificate_properties_versions(name, None).map_err(failed)?;
+        let mut versions = Vec::new();
+        loop {
+            let item = match pages.try_next().await {
+                Ok(Some(item)) => item,
+                Ok(None) => return Ok(versions),
+                Err(error) => return absent(failed(error)).map(|none: Option<_>| none.unwrap_or_default()),
+            };
+            let attributes = item.attributes.unwrap_or_default();
+            versions.push(StoredVersion {
+                version: last_segment(item.id.as_deref().unwrap_or_default()),
+                thumbprint_sha1_hex: hex(&item.x509_thumbprint.unwrap_or_default()),
+                enabled: attributes.enabled.unwrap_or(true),
+                created: attributes.created.and_then(timestamp),
+            });
+        }
+    }
+
+    /// Returns a certificate that was deleted and waits to be recovered or purged; none when the name is free.
+    pub async fn deleted_certificate(&self, name: &str) -> Result<Option<Deleted>, ApiError> {
+        let path = format!("/deletedcertificates/{name}");
+        let answer = match self.client.get_deleted_certificate(name, None).await {
+            Ok(answer) => answer,
+            Err(error) => return absent(from_sdk(error, "GET", &path)),
+        };
+        let deleted = answer.into_model().map_err(|error| from_sdk(error, "GET", &path))?;
+        Ok(Some(Deleted { purged_at: deleted.scheduled_purge_date.and_then(timestamp) }))
+    }
+
+    /// Begins to recover a deleted certificate; it is back when [`certificate`](Self::certificate) finds it.
+    pub async fn recover_certificate(&self, name: &str) -> Result<(), ApiError> {
+        let path = format!("/deletedcertificates/{name}/recover");
+        let begun = self.client.recover_deleted_certificate(name, None).await;
+        begun.map(drop).map_err(|error| from_sdk(error, "POST", &path))
+    }
+}
+
+/// Turns "there is none" into nothing.
+fn absent<T>(error: ApiError) -> Result<Option<T>, ApiError> {
+    if error.kind == ApiErrorKind::NotFound { Ok(None) } else { Err(error) }
+}
+
+/// Reads a certificate bundle: names and dates come from the certificate itself.
+fn stored(answer: Response<Certificate>, method: &'static str, path: &str) -> Result<Stored, ApiError> {
+    let wrong = |what: &str| ApiError::new(ApiErrorKind::Protocol, what).with_request(method, path);
+    let bundle = answer.into_model().map_err(|error| from_sdk(error, method, path))?;
+    let cer = bundle.cer.ok_or_else(|| wrong("read a certificate without its bytes"))?;
+    let (_, leaf) = x509_parser::certificate::X509Certificate::from_der(&cer)
+        .map_err(|error| wrong("read the certificate in the vault").with_source(error))?;
+    let instant = |time: x509_parser::time::ASN1Time| {
+        jiff::Timestamp::from_second(time.timestamp())
+            .map_err(|error| wrong("read its dates").with_source(error))
+    };
+    let mut names = Vec::new();
+    if let Ok(Some(extension)) = leaf.subject_alternative_name() {
+        names.extend(extension.value.general_names.iter().filter_map(|name| match name {
+            GeneralName::DNSName(name) => Some((*name).to_owned()),
+            _ => None,
+        }));
+    }
+    let sha1 = bundle.x509_thumbprint.filter(|thumbprint| thumbprint.len() == digest::SHA1_OUTPUT_LEN);
+    let sha1 =
+        sha1.unwrap_or_else(|| digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, &cer).as_ref().to_vec());
+    Ok(Stored {
+        thumbprint_sha1_hex: hex(&sha1),
+        version: last_segment(bundle.id.as_deref().unwrap_or_default()),
+        secret_id: bundle.sid.unwrap_or_default(),
+        not_before: instant(leaf.validity().not_before)?,
+        not_after: instant(leaf.validity().not_after)?,
+        names,
+        cer,
+    })
+}
+
+fn last_segment(id: &str) -> String {
+    id.trim_end_matches('/').rsplit('/').next().unwrap_or_default().to_owned()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn timestamp(time: azure_core::time::OffsetDateTime) -> Option<jiff::Timestamp> {
+    jiff::Timestamp::from_second(time.unix_timestamp()).ok()
+}

@@ -1,0 +1,51 @@
+//! Reading YAML the way people who write manifests and kubeconfigs expect.
+//!
+//! `no` and `on` are text, `0644` is octal as it is for kubectl, and a key that stands twice is a mistake.
+
+use serde_json::Value;
+use serde_saphyr::UserMessageFormatter;
+
+/// What does not fit, and on which line from 1.
+#[derive(Debug)]
+pub(crate) struct Mistake {
+    pub line: Option<u64>,
+    pub message: String,
+}
+
+/// Reads one document; nothing at all is `Null`.
+pub(crate) fn read(text: &str) -> Result<Value, Mistake> {
+    let options = serde_saphyr::options! { strict_booleans: true, legacy_octal_numbers: true };
+    serde_saphyr::from_str_with_options(text, options).map_err(|cause| {
+        let shown = cause.without_snippet().render_with_formatter(&UserMessageFormatter);
+        // The place is told apart from the message, and whoever reads it has the text.
+        let message = shown.split(" at line ").next().unwrap_or(&shown).trim_end_matches([':', ',', '.']);
+        Mistake { line: cause.location().map(|at| at.line()), message: message.to_owned() }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn scalars_are_what_kubectl_takes_them_for_or_text() {
+        let text = "a: no\nb: 0644\nc: true\nd: 1.5\ne: '1'\nf:\ng: 0x1f\nh: 2026-01-01\ni: 12:30\nj: .inf.\nk: 1_000\n";
+        let value = json!({"a": "no", "b": 420, "c": true, "d": 1.5, "e": "1", "f": null, "g": 31,
+            "h": "2026-01-01", "i": "12:30", "j": ".inf.", "k": 1000});
+        assert_eq!(read(text).ok(), Some(value));
+    }
+
+    #[test]
+    fn a_mistake_has_a_line_and_a_word_for_people() {
+        for (text, line, message) in [
+            ("a: 1\na: 2\n", 2, "duplicate mapping key `a` is not allowed here"),
+            ("a: [1\n", 1, "unclosed bracket '['"),
+            ("a: 1\nb: c: d\n", 2, "mapping values are not allowed in this context"),
+        ] {
+            let mistake = read(text).unwrap_err();
+            assert_eq!((mistake.line, mistake.message.as_str()), (Some(line), message));
+        }
+    }
+}

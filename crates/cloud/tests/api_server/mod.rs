@@ -1,0 +1,225 @@
+//! An API server over HTTPS that says what a test tells it to, and remembers what it was asked.
+
+use std::convert::Infallible;
+use std::io;
+use std::sync::{Arc, Mutex};
+
+use base64::Engine as _;
+use bytes::Bytes;
+use futures::StreamExt as _;
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt as _, Full, StreamBody};
+use hyper::body::{Frame, Incoming};
+use hyper::service::service_fn;
+use hyper::{HeaderMap, Request, Response};
+use hyper_util::rt::TokioIo;
+use landfall_cloud::Secret;
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rustls::pki_types::PrivatePkcs8KeyDer;
+use rustls::server::WebPkiClientVerifier;
+use rustls::{RootCertStore, ServerConfig};
+use serde_json::{Value, json};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+
+/// The path below which the API is served.
+pub const PREFIX: &str = "/kubernetes/5f1c7c1e-7d0b-4f0e-8a3e-000000000001";
+
+/// A request as it arrived.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    /// How many came before it.
+    pub number: usize,
+    pub method: String,
+    /// Path below the prefix.
+    pub path: String,
+    pub query: String,
+    pub headers: HeaderMap,
+    pub body: Value,
+}
+
+impl Seen {
+    /// Tells whether the query has this pair, written as it goes over the wire.
+    pub fn asks(&self, pair: &str) -> bool {
+        self.query.split('&').any(|known| known == pair)
+    }
+
+    pub fn is_watch(&self) -> bool {
+        self.asks("watch=true")
+    }
+}
+
+/// How a stream of events ends.
+pub enum End {
+    /// As a stream does when its time is up.
+    InTurn,
+    /// In the middle of a line, with an orderly end of the body.
+    HalfLine,
+    /// With a broken connection.
+    Broken,
+    /// Not at all.
+    Never,
+}
+
+/// What to answer.
+pub enum Reply {
+    Json(u16, Value),
+    With(u16, Vec<(&'static str, &'static str)>, String),
+    Events(Vec<Value>, End),
+    /// Close the connection without a word.
+    HangUp,
+}
+
+type Script = dyn Fn(&Seen) -> Reply + Send + Sync;
+type Body = UnsyncBoxBody<Bytes, io::Error>;
+
+pub struct ApiServer {
+    port: u16,
+    user: Value,
+    authority: String,
+    seen: Arc<Mutex<Vec<Seen>>>,
+}
+
+impl ApiServer {
+    /// Listens on a free port of the loopback interface; each request is answered by the script.
+    pub async fn start(script: impl Fn(&Seen) -> Reply + Send + Sync + 'static) -> ApiServer {
+        rustls::crypto::aws_lc_rs::default_provider().install_default().ok();
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = || KeyPair::generate().expect("a P-256 key can be made");
+        let authority = CertifiedIssuer::self_signed(params, key()).expect("the authority can be made");
+        let names = ["127.0.0.1".to_owned(), "api.landfall.localhost".to_owned()];
+        let server_key = key();
+        let server = CertificateParams::new(names)
+            .and_then(|params| params.signed_by(&server_key, &authority))
+            .expect("the server's certificate can be made");
+        let client_key = key();
+        let client = CertificateParams::new(["somebody".to_owned()])
+            .and_then(|params| params.signed_by(&client_key, &authority))
+            .expect("the client's certificate can be made");
+
+        let mut roots = RootCertStore::empty();
+        roots.add(authority.der().clone()).expect("the authority is a root");
+        // Nobody gets in without a certificate: each test proves that the client shows its own.
+        let verifier = WebPkiClientVerifier::builder(Arc::new(roots)).build().expect("there is a root");
+        let key = PrivatePkcs8KeyDer::from(server_key.serialize_der());
+        let config = ServerConfig::builder()
+            .with_client_cert_verifier(verifier)
+            .with_single_cert(vec![server.der().clone()], key.into())
+            .expect("key and certificate fit");
+
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("there is a free port");
+        let port = listener.local_addr().expect("a bound socket has an address").port();
+        let seen: Arc<Mutex<Vec<Seen>>> = Arc::default();
+        tokio::spawn(accept(listener, TlsAcceptor::from(Arc::new(config)), Arc::new(script), seen.clone()));
+        let base64 = |text: String| base64::engine::general_purpose::STANDARD.encode(text);
+        let user = json!({
+            "client-certificate-data": base64(client.pem()),
+            "client-key-data": base64(client_key.serialize_pem()),
+        });
+        ApiServer { port, user, authority: base64(authority.pem()), seen }
+    }
+
+    /// A kubeconfig that leads here by this host name.
+    pub fn kubeconfig_by(&self, host: &str, token: Option<&str>) -> Secret<String> {
+        let mut user = self.user.clone();
+        if let Some(token) = token {
+            user["token"] = token.into();
+        }
+        let server = format!("https://{host}:{}{PREFIX}", self.port);
+        let kubeconfig = json!({
+            "apiVersion": "v1", "kind": "Config", "current-context": "aks",
+            "clusters": [{"name": "aks", "cluster": {"server": server, "certificate-authority-data": self.authority}}],
+            "contexts": [{"name": "aks", "context": {"cluster": "aks", "user": "u"}}],
+            "users": [{"name": "u", "user": user}],
+        });
+        Secret::new(kubeconfig.to_string())
+    }
+
+    pub fn kubeconfig(&self) -> Secret<String> {
+        self.kubeconfig_by("127.0.0.1", None)
+    }
+
+    /// What was asked so far.
+    pub fn seen(&self) -> Vec<Seen> {
+        self.seen.lock().expect("no test panics while it looks").clone()
+    }
+}
+
+async fn accept(listener: TcpListener, tls: TlsAcceptor, script: Arc<Script>, seen: Arc<Mutex<Vec<Seen>>>) {
+    while let Ok((socket, _)) = listener.accept().await {
+        tokio::spawn(serve(socket, tls.clone(), script.clone(), seen.clone()));
+    }
+}
+
+async fn serve(socket: TcpStream, tls: TlsAcceptor, script: Arc<Script>, seen: Arc<Mutex<Vec<Seen>>>) {
+    let Ok(stream) = tls.accept(socket).await else { return };
+    let service = service_fn(move |request| answer(request, script.clone(), seen.clone()));
+    // A client that goes away is no failure of the test.
+    hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await.ok();
+}
+
+async fn answer(
+    request: Request<Incoming>,
+    script: Arc<Script>,
+    seen: Arc<Mutex<Vec<Seen>>>,
+) -> Result<Response<Body>, io::Error> {
+    let (parts, body) = request.into_parts();
+    let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
+    let reply = {
+        let mut seen = seen.lock().expect("no script panics");
+        let path = parts.uri.path();
+        let number = seen.len();
+        seen.push(Seen {
+            number,
+            method: parts.method.to_string(),
+            path: path.strip_prefix(PREFIX).unwrap_or("outside of the prefix").to_owned(),
+            query: parts.uri.query().unwrap_or_default().to_owned(),
+            headers: parts.headers,
+            body: serde_json::from_slice(&body).unwrap_or_default(),
+        });
+        script(seen.last().expect("it was just put there"))
+    };
+    let builder = |status: u16| Response::builder().status(status).header("content-type", "application/json");
+    let whole = |text: String| Full::from(text).map_err(|never: Infallible| match never {}).boxed_unsync();
+    let response = match reply {
+        Reply::Json(status, value) => builder(status).body(whole(value.to_string())),
+        Reply::With(status, headers, text) => headers
+            .iter()
+            .fold(builder(status), |builder, (name, value)| builder.header(*name, *value))
+            .body(whole(text)),
+        Reply::Events(events, end) => builder(200).body(stream(events, end)),
+        Reply::HangUp => return Err(io::Error::other("hanging up")),
+    };
+    response.map_err(io::Error::other)
+}
+
+/// One line an event, then the end.
+fn stream(events: Vec<Value>, end: End) -> Body {
+    let mut text: String = events.iter().map(|event| format!("{event}\n")).collect();
+    if matches!(end, End::HalfLine) {
+        text.push_str("{\"type\":\"MODI");
+    }
+    let sent = futures::stream::once(async { Ok(Frame::data(Bytes::from(text))) });
+    match end {
+        End::InTurn | End::HalfLine => StreamBody::new(sent).boxed_unsync(),
+        End::Never => StreamBody::new(sent.chain(futures::stream::pending())).boxed_unsync(),
+        End::Broken => {
+            // The server sends what it has while the body has nothing more to give, so it gives nothing once.
+            let broken = async {
+                tokio::task::yield_now().await;
+                Err(io::Error::other("broken"))
+            };
+            StreamBody::new(sent.chain(futures::stream::once(broken))).boxed_unsync()
+        }
+    }
+}
+
+/// An error as the API server writes it.
+pub fn failure(code: u16, reason: &str, message: &str) -> Reply {
+    Reply::Json(
+        code,
+        json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "reason": reason,
+            "message": message, "code": code}),
+    )
+}

@@ -1,0 +1,7 @@
+//! The clients against a real HTTPS server that plays scripted answers.
+
+mod cloud;
+mod operations;
+mod requests;
+mod sign_in;
+mod vault;

@@ -1,0 +1,225 @@
+//! Every PFX file of `fixtures/pfx`, opened and judged.
+
+use std::path::Path;
+use std::process::Command;
+
+use jiff::Timestamp;
+use landfall_cloud::certificate::{CertificateError, Material, check_for};
+use p12_keystore::{Certificate, KeyStore, KeyStoreEntry, Pkcs12Archive, PrivateKeyChain};
+use x509_parser::prelude::{FromDer, X509Certificate};
+
+const PASSWORD: &str = "hunter2";
+const UTF8_PASSWORD: &str = "pässwörd-日本";
+
+fn read(name: &str) -> Vec<u8> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/pfx");
+    std::fs::read(folder.join(name)).expect("the fixture is there")
+}
+
+fn open(name: &str, password: &str) -> Result<Material, CertificateError> {
+    Material::from_pfx(&read(name), password)
+}
+
+fn hosts() -> Vec<String> {
+    vec!["demo.example.com".to_owned(), "*.demo.example.com".to_owned()]
+}
+
+/// A moment at which all but the expired one are valid, whenever the tests run.
+fn now() -> Timestamp {
+    "2050-01-01T00:00:00Z".parse().expect("it is a time")
+}
+
+#[test]
+fn every_variant_that_openssl_writes_opens_and_will_do() {
+    let good = [
+        ("rsa.pfx", PASSWORD, 1),
+        ("rsa-legacy.pfx", PASSWORD, 1),
+        ("rsa-3des.pfx", PASSWORD, 1),
+        ("rsa-chain.pfx", PASSWORD, 3),
+        ("rsa-chain-legacy.pfx", PASSWORD, 3),
+        ("ec.pfx", PASSWORD, 1),
+        ("ec-legacy.pfx", PASSWORD, 1),
+        ("ec-chain.pfx", PASSWORD, 3),
+        ("empty-password.pfx", "", 1),
+        ("empty-password-legacy.pfx", "", 1),
+        ("utf8-password.pfx", UTF8_PASSWORD, 1),
+        ("plain-bags.pfx", PASSWORD, 1),
+        ("no-mac.pfx", PASSWORD, 1),
+        ("two-leaves.pfx", PASSWORD, 1),
+    ];
+    for (name, password, chain_length) in good {
+        let material = open(name, password).unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert_eq!(material.leaf().chain_length, chain_length, "{name}");
+        assert_eq!(material.leaf().names, hosts(), "{name}");
+        assert_eq!(check_for(&material, &hosts(), now()), Ok(()), "{name}");
+        assert_eq!(*material.pfx().expose(), read(name), "{name} is kept byte for byte");
+        assert_eq!(material.password().expose(), password);
+        assert!(material.leaf().issuer.contains("Intermediate"), "{name}: {}", material.leaf().issuer);
+        let cn = if name.starts_with("ec") { "CN=ec" } else { "CN=rsa" };
+        assert!(material.leaf().subject.contains(cn), "{name}: {}", material.leaf().subject);
+    }
+}
+
+#[test]
+fn the_leaf_is_the_same_however_the_file_was_written() {
+    let thumbprint = |name| open(name, PASSWORD).unwrap().leaf().thumbprint_sha1.clone();
+    for name in ["rsa-legacy.pfx", "rsa-3des.pfx", "rsa-chain.pfx", "rsa-chain-legacy.pfx", "two-leaves.pfx"]
+    {
+        assert_eq!(thumbprint(name), thumbprint("rsa.pfx"), "{name}");
+    }
+    let material = open("rsa.pfx", PASSWORD).unwrap();
+    assert_eq!(material.certificate(), read("certificate-by-mistake.pfx"));
+    assert_eq!((material.leaf().thumbprint_sha1.len(), material.leaf().thumbprint_sha256.len()), (40, 64));
+}
+
+#[test]
+fn a_wrong_password_is_told_apart_from_a_wrong_file() {
+    let encrypted = [
+        "rsa.pfx",
+        "rsa-legacy.pfx",
+        "rsa-3des.pfx",
+        "rsa-chain.pfx",
+        "ec.pfx",
+        "empty-password.pfx",
+        "empty-password-legacy.pfx",
+        "utf8-password.pfx",
+        "plain-bags.pfx",
+        "no-mac.pfx",
+    ];
+    for name in encrypted {
+        assert_eq!(open(name, "wrong").unwrap_err(), CertificateError::WrongPassword, "{name}");
+    }
+    assert_eq!(open("rsa.pfx", "").unwrap_err(), CertificateError::WrongPassword);
+    for name in ["pem-by-mistake.pfx", "pem-with-attributes.pfx"] {
+        assert_eq!(open(name, PASSWORD).unwrap_err(), CertificateError::Pem, "{name}");
+    }
+    let not_pfx =
+        |bytes: &[u8]| matches!(Material::from_pfx(bytes, PASSWORD), Err(CertificateError::NotPfx { .. }));
+    assert!(not_pfx(&read("certificate-by-mistake.pfx")));
+    assert!(not_pfx(b""));
+    assert!(not_pfx(b"hello"));
+    let whole = read("rsa.pfx");
+    assert!(not_pfx(&whole[..whole.len() / 2]), "half a file");
+}
+
+#[test]
+fn a_file_without_key_or_certificate_says_which() {
+    assert_eq!(open("no-key.pfx", PASSWORD).unwrap_err(), CertificateError::NoPrivateKey);
+    assert_eq!(open("no-certificate.pfx", PASSWORD).unwrap_err(), CertificateError::NoCertificate);
+}
+
+#[test]
+fn keys_that_the_vault_would_refuse_are_refused_here() {
+    for name in ["weak.pfx", "ed25519.pfx"] {
+        let refused = open(name, PASSWORD).unwrap_err();
+        assert!(matches!(refused, CertificateError::UnsupportedKey { .. }), "{name}: {refused}");
+    }
+}
+
+#[test]
+fn a_key_with_the_certificate_of_another_does_not_match() {
+    let key = Pkcs12Archive::from_pkcs12(&read("rsa.pfx"), PASSWORD).unwrap().keys.remove(0).key;
+    let other = open("ec.pfx", PASSWORD).unwrap();
+    let chain = PrivateKeyChain::new(vec![1_u8], key, [Certificate::from_der(other.certificate()).unwrap()]);
+    let mut store = KeyStore::new();
+    store.add_entry("mixed", KeyStoreEntry::PrivateKeyChain(chain));
+    let bytes = store.writer(PASSWORD).write().unwrap();
+    assert_eq!(Material::from_pfx(&bytes, PASSWORD).unwrap_err(), CertificateError::KeyMismatch);
+}
+
+#[test]
+fn dates_and_names_are_judged_each_by_itself() {
+    let expired = open("expired.pfx", PASSWORD).unwrap();
+    let not_after = "2021-01-01T00:00:00Z".parse().unwrap();
+    assert_eq!(check_for(&expired, &hosts(), now()), Err(CertificateError::Expired { not_after }));
+
+    let not_before = "2020-01-01T00:00:00Z".parse().unwrap();
+    let early = "2019-06-01T00:00:00Z".parse().unwrap();
+    assert_eq!(check_for(&expired, &hosts(), early), Err(CertificateError::NotYetValid { not_before }));
+    let meanwhile = "2020-06-01T00:00:00Z".parse().unwrap();
+    assert_eq!(check_for(&expired, &hosts(), meanwhile), Ok(()));
+
+    let elsewhere = open("wrong-domain.pfx", PASSWORD).unwrap();
+    let names = vec!["other.example.net".to_owned()];
+    assert_eq!(
+        check_for(&elsewhere, &hosts(), now()),
+        Err(CertificateError::DoesNotCover { missing: hosts(), names })
+    );
+}
+
+#[test]
+fn every_error_has_a_message_for_the_reader_and_a_hint_for_the_hands() {
+    let errors = [
+        CertificateError::WrongPassword,
+        CertificateError::Pem,
+        CertificateError::NotPfx { why: "x".to_owned() },
+        CertificateError::NoPrivateKey,
+        CertificateError::NoCertificate,
+        CertificateError::KeyMismatch,
+        CertificateError::Expired { not_after: now() },
+        CertificateError::NotYetValid { not_before: now() },
+        CertificateError::DoesNotCover { missing: hosts(), names: Vec::new() },
+        CertificateError::UnsupportedKey { algorithm: "Ed25519".to_owned() },
+        CertificateError::Generate { why: "x".to_owned() },
+    ];
+    let hints: std::collections::BTreeSet<String> = errors.iter().map(CertificateError::hint).collect();
+    assert_eq!(hints.len(), errors.len(), "each has its own");
+    for error in errors {
+        assert!(error.message().starts_with(char::is_lowercase), "{error}");
+        assert!(!error.message().ends_with('.'), "{error}");
+    }
+}
+
+#[test]
+fn a_self_signed_one_is_for_servers_of_its_domain_only() {
+    let material = Material::self_signed("Demo.Example.com.", 30).unwrap();
+    assert_eq!(material.leaf().names, hosts());
+    assert_eq!(material.leaf().subject, "CN=demo.example.com");
+    assert_eq!(material.leaf().issuer, material.leaf().subject);
+    assert_eq!(check_for(&material, &hosts(), Timestamp::now()), Ok(()));
+    let lasts = material.leaf().not_after.duration_since(material.leaf().not_before);
+    assert_eq!(lasts.as_secs(), 30 * 24 * 60 * 60 + 5 * 60);
+
+    let (_, parsed) = X509Certificate::from_der(material.certificate()).unwrap();
+    let usage = parsed.key_usage().unwrap().unwrap().value;
+    assert!(usage.digital_signature() && usage.key_encipherment() && !usage.key_cert_sign());
+    assert!(parsed.extended_key_usage().unwrap().unwrap().value.server_auth);
+    assert!(!parsed.basic_constraints().unwrap().unwrap().value.ca);
+    assert!(parsed.verify_signature(None).is_ok());
+
+    let another = Material::self_signed("demo.example.com", 30).unwrap();
+    assert_ne!(another.leaf().thumbprint_sha1, material.leaf().thumbprint_sha1);
+    assert_ne!(another.password().expose(), material.password().expose());
+}
+
+#[test]
+fn a_self_signed_one_opens_in_openssl_too() {
+    let material = Material::self_signed("demo.example.com", 1).unwrap();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), material.pfx().expose()).unwrap();
+    let mut openssl = Command::new("openssl");
+    let password = format!("pass:{}", material.password().expose());
+    openssl.args(["pkcs12", "-noout", "-passin", &password, "-in"]).arg(file.path());
+    // A machine without OpenSSL can build and use everything; there is then nothing to compare with.
+    let Ok(output) = openssl.output() else { return };
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn a_domain_that_is_none_makes_no_certificate() {
+    for domain in ["", "a b", "-a.example.com", "*.example.com", "10.0.0.1", "::1", "a..b", "bücher.example"]
+    {
+        let refused = Material::self_signed(domain, 1).unwrap_err();
+        assert!(matches!(refused, CertificateError::Generate { .. }), "{domain}: {refused}");
+    }
+    assert!(Material::self_signed("demo.example.com", 0).is_err());
+    assert!(Material::self_signed("demo.example.com", u32::MAX).is_err());
+    let long = format!("{}.example.com", "a".repeat(60));
+    assert!(Material::self_signed(&long, 1).unwrap().covers(&long), "a name too long for a common name");
+}
+
+#[test]
+fn nothing_secret_is_in_the_debug_output() {
+    let material = open("utf8-password.pfx", UTF8_PASSWORD).unwrap();
+    assert!(!format!("{material:?}").contains(UTF8_PASSWORD));
+}

@@ -1,0 +1,197 @@
+//! Which Kubernetes versions a cluster may be created with, as of a day.
+//!
+//! Source: the AKS Kubernetes release calendar ("Supported Kubernetes versions in AKS"). A month there means its last
+//! day. Community support makes a version available on every tier; after its end the version is left to long-term
+//! support, which takes the Premium tier and the plan `AKSLongTermSupport`.
+
+use jiff::civil::{Date, date};
+use serde_json::{Map, Value, json};
+
+/// The two support plans a cluster can be on.
+pub(crate) const COMMUNITY: &str = "KubernetesOfficial";
+/// The plan that keeps a version for a second year.
+pub(crate) const LONG_TERM: &str = "AKSLongTermSupport";
+
+/// One minor version with its dates, both ends inclusive.
+pub(crate) struct Release {
+    /// Such as `1.35`.
+    pub(crate) minor: &'static str,
+    generally: Date,
+    community_until: Date,
+    long_term_until: Date,
+    /// Ascending.
+    patches: &'static [&'static str],
+}
+
+const CALENDAR: &[Release] = &[
+    Release {
+        minor: "1.32",
+        generally: date(2025, 3, 31),
+        community_until: date(2026, 3, 31),
+        long_term_until: date(2027, 3, 31),
+        patches: &["1.32.10", "1.32.11"],
+    },
+    Release {
+        minor: "1.33",
+        generally: date(2025, 6, 30),
+        community_until: date(2026, 7, 31),
+        long_term_until: date(2027, 7, 31),
+        patches: &["1.33.7", "1.33.8"],
+    },
+    Release {
+        minor: "1.34",
+        generally: date(2025, 11, 30),
+        community_until: date(2026, 11, 30),
+        long_term_until: date(2027, 11, 30),
+        patches: &["1.34.3", "1.34.4"],
+    },
+    Release {
+        minor: "1.35",
+        generally: date(2026, 3, 31),
+        community_until: date(2027, 3, 31),
+        long_term_until: date(2028, 3, 31),
+        patches: &["1.35.1", "1.35.2"],
+    },
+    Release {
+        minor: "1.36",
+        generally: date(2026, 6, 30),
+        community_until: date(2027, 6, 30),
+        long_term_until: date(2028, 6, 30),
+        patches: &["1.36.0", "1.36.1"],
+    },
+    Release {
+        minor: "1.37",
+        generally: date(2026, 10, 31),
+        community_until: date(2027, 10, 31),
+        long_term_until: date(2028, 10, 31),
+        patches: &["1.37.0"],
+    },
+];
+
+impl Release {
+    /// Supported by the community on that day: any tier may create a cluster with it.
+    pub(crate) fn community(&self, today: Date) -> bool {
+        self.generally <= today && today <= self.community_until
+    }
+
+    /// Supported at all on that day.
+    pub(crate) fn offered(&self, today: Date) -> bool {
+        self.generally <= today && today <= self.long_term_until
+    }
+
+    /// The newest patch, what a cluster asked for by minor version runs.
+    pub(crate) fn newest(&self) -> &'static str {
+        self.patches.last().expect("every release of the table has a patch")
+    }
+}
+
+/// The release and full version that a wished version means: `1.35` or `1.35.2`. `None` when the region does not offer it.
+pub(crate) fn resolve(wished: &str, today: Date) -> Option<(&'static Release, &'static str)> {
+    offered(today).into_iter().find_map(|release| {
+        if release.minor == wished {
+            return Some((release, release.newest()));
+        }
+        release.patches.iter().find(|patch| **patch == wished).map(|patch| (release, *patch))
+    })
+}
+
+/// The version a region gives to a cluster that wishes none: the newest but one.
+pub(crate) fn default_release(today: Date) -> &'static Release {
+    let all: Vec<_> = CALENDAR.iter().filter(|release| release.community(today)).collect();
+    let behind = all.len().saturating_sub(2);
+    // After the last day of the table the newest row stands in: a cloud always offers some version.
+    all.get(behind).copied().unwrap_or(&CALENDAR[CALENDAR.len() - 1])
+}
+
+fn offered(today: Date) -> Vec<&'static Release> {
+    let mut all: Vec<_> = CALENDAR.iter().filter(|release| release.offered(today)).collect();
+    if all.is_empty() {
+        all.push(default_release(today));
+    }
+    all
+}
+
+/// The answer of `locations/{location}/kubernetesVersions`.
+pub(crate) fn listing(today: Date) -> Value {
+    let default = default_release(today).minor;
+    let values: Vec<Value> = offered(today)
+        .into_iter()
+        .map(|release| {
+            let mut plans = vec![];
+            if release.community(today) || release.minor == default {
+                plans.push(COMMUNITY);
+            }
+            plans.push(LONG_TERM);
+            let mut patches = Map::new();
+            for patch in release.patches {
+                patches.insert((*patch).to_owned(), json!({"upgrades": upgrades(release, patch, today)}));
+            }
+            json!({
+                "version": release.minor,
+                "capabilities": {"supportPlan": plans},
+                "isDefault": release.minor == default,
+                "patchVersions": patches,
+            })
+        })
+        .collect();
+    json!({"values": values})
+}
+
+/// Later patches of the same minor version and every patch of the next.
+fn upgrades(release: &Release, patch: &str, today: Date) -> Vec<&'static str> {
+    let all = offered(today);
+    let at = all.iter().position(|other| other.minor == release.minor).unwrap_or_default();
+    let later = release.patches.iter().skip_while(|other| **other != patch).skip(1);
+    let next = all.get(at + 1).map(|next| next.patches).unwrap_or_default();
+    later.chain(next).copied().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_leaves_the_community_plan_after_the_last_day_of_its_month() {
+        let (release, _) = resolve("1.34", date(2026, 11, 30)).unwrap();
+        assert!(release.community(date(2026, 11, 30)));
+        assert!(!release.community(date(2026, 12, 1)));
+        assert!(release.offered(date(2026, 12, 1)));
+    }
+
+    #[test]
+    fn a_minor_version_means_its_newest_patch() {
+        assert_eq!(resolve("1.34", date(2026, 11, 23)).unwrap().1, "1.34.4");
+        assert_eq!(resolve("1.34.3", date(2026, 11, 23)).unwrap().1, "1.34.3");
+        assert!(resolve("1.34.99", date(2026, 11, 23)).is_none());
+        assert!(resolve("1.30", date(2026, 11, 23)).is_none());
+        assert!(resolve("1.37", date(2026, 9, 1)).is_none());
+    }
+
+    #[test]
+    fn the_listing_has_one_default_that_the_community_supports() {
+        let all = listing(date(2026, 11, 23));
+        let defaults: Vec<_> =
+            all["values"].as_array().unwrap().iter().filter(|v| v["isDefault"] == true).collect();
+        assert_eq!(defaults.len(), 1);
+        assert_eq!(defaults[0]["version"], "1.36");
+        assert_eq!(defaults[0]["capabilities"]["supportPlan"], json!([COMMUNITY, LONG_TERM]));
+    }
+
+    #[test]
+    fn a_version_past_its_community_support_is_listed_for_long_term_support_only() {
+        let all = listing(date(2026, 12, 1));
+        let old = all["values"].as_array().unwrap().iter().find(|v| v["version"] == "1.34").unwrap();
+        assert_eq!(old["capabilities"]["supportPlan"], json!([LONG_TERM]));
+    }
+
+    #[test]
+    fn upgrades_lead_to_later_patches_and_the_next_minor_version() {
+        let (release, _) = resolve("1.34", date(2026, 11, 23)).unwrap();
+        assert_eq!(upgrades(release, "1.34.3", date(2026, 11, 23)), ["1.34.4", "1.35.1", "1.35.2"]);
+    }
+
+    #[test]
+    fn a_cloud_offers_some_version_on_any_day() {
+        assert_eq!(listing(date(2060, 1, 1))["values"].as_array().unwrap().len(), 1);
+    }
+}

@@ -1,0 +1,106 @@
+//! The kubeconfigs a cluster hands out, and the tokens in them that its API accepts.
+//!
+//! Source: `listClusterUserCredential` and `listClusterAdminCredential`. Without Entra integration the user's one carries a
+//! client certificate and a token and is as mighty as the admin's.
+
+use aws_lc_rs::constant_time::verify_slices_are_equal;
+use aws_lc_rs::rand::{SecureRandom, SystemRandom};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use rcgen::{CertificateParams, DnType, KeyPair};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::{ManagedCluster, find, refusal};
+use crate::arm::error::ArmError;
+use crate::arm::{Call, id};
+use crate::request::Reply;
+use crate::world::World;
+
+/// What a cluster's kubeconfigs hold.
+#[derive(Clone, Serialize, Deserialize)]
+pub(super) struct Credential {
+    user_token: String,
+    admin_token: String,
+    certificate_pem: String,
+    key_pem: String,
+}
+
+impl Credential {
+    /// Draws tokens and a client certificate.
+    ///
+    /// # Errors
+    /// 500 when the certificate cannot be made.
+    pub(super) fn new(cluster: &str) -> Result<Self, ArmError> {
+        let failed = |error: rcgen::Error| {
+            ArmError::aks(500, "InternalOperationError", format!("client certificate of {cluster}: {error}"))
+        };
+        let key = KeyPair::generate().map_err(failed)?;
+        let mut parameters = CertificateParams::default();
+        parameters.distinguished_name.push(DnType::OrganizationName, "system:masters");
+        parameters.distinguished_name.push(DnType::CommonName, "masterclient");
+        let certificate = parameters.self_signed(&key).map_err(failed)?;
+        Ok(Self {
+            user_token: token(),
+            admin_token: token(),
+            certificate_pem: certificate.pem(),
+            key_pem: key.serialize_pem(),
+        })
+    }
+
+    /// The Kubernetes user that a bearer token belongs to.
+    pub(super) fn user_of(&self, bearer: &str) -> Option<&'static str> {
+        let is = |own: &str| verify_slices_are_equal(own.as_bytes(), bearer.as_bytes()).is_ok();
+        (is(&self.user_token) || is(&self.admin_token)).then_some("masterclient")
+    }
+}
+
+/// 128 hexadecimal digits nobody can guess.
+fn token() -> String {
+    let mut bytes = [0_u8; 64];
+    SystemRandom::new().fill(&mut bytes).expect("the operating system has randomness");
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// `listClusterUserCredential`.
+pub(super) fn user(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
+    hand_out(world, call, false)
+}
+
+/// `listClusterAdminCredential`.
+pub(super) fn admin(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
+    hand_out(world, call, true)
+}
+
+fn hand_out(world: &World, call: &Call<'_>, admin: bool) -> Result<Reply, ArmError> {
+    let cluster = find(world, call)?;
+    if admin && cluster.properties()["disableLocalAccounts"] == true {
+        let message =
+            "Getting static credential isn't allowed because this cluster is set to disable local accounts.";
+        return Err(refusal::bad("BadRequest", message));
+    }
+    if cluster.facts.is_none() {
+        return Err(refusal::busy(cluster.text("/properties/provisioningState")));
+    }
+    let text = kubeconfig(world, cluster, call.param("cluster"), admin);
+    let name = if admin { "clusterAdmin" } else { "clusterUser" };
+    Ok(Reply::json(200, &json!({"kubeconfigs": [{"name": name, "value": STANDARD.encode(text)}]})))
+}
+
+/// The YAML as the service writes it.
+fn kubeconfig(world: &World, cluster: &ManagedCluster, name: &str, admin: bool) -> String {
+    let group = id::part(cluster.id(), "resourceGroups").unwrap_or_default();
+    let kind = if admin { "clusterAdmin" } else { "clusterUser" };
+    let (user, suffix) = (format!("{kind}_{group}_{name}"), if admin { "-admin" } else { "" });
+    let own = &cluster.credential;
+    let token = if admin { &own.admin_token } else { &own.user_token };
+    let authority = STANDARD.encode(world.clusters.authority_pem.as_bytes());
+    let (certificate, key) = (STANDARD.encode(&own.certificate_pem), STANDARD.encode(&own.key_pem));
+    let server = format!("https://127.0.0.1:{}/kubernetes/{}", world.port, cluster.uid());
+    format!(
+        "apiVersion: v1\nclusters:\n- cluster:\n    certificate-authority-data: {authority}\n    server: {server}\n  \
+         name: {name}\ncontexts:\n- context:\n    cluster: {name}\n    user: {user}\n  name: {name}{suffix}\n\
+         current-context: {name}{suffix}\nkind: Config\npreferences: {{}}\nusers:\n- name: {user}\n  user:\n    \
+         client-certificate-data: {certificate}\n    client-key-data: {key}\n    token: {token}\n"
+    )
+}

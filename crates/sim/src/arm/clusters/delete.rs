@@ -1,0 +1,55 @@
+//! `DELETE` of a cluster. It is always accepted: a write that is still running ends as preempted.
+
+use serde_json::json;
+
+use super::put::{self, Named};
+use super::{Pending, Work, condition, find};
+use crate::arm::error::ArmError;
+use crate::arm::operation::{Outcome, Style};
+use crate::arm::{Call, id};
+use crate::clock::{Moment, Timing};
+use crate::durations;
+use crate::request::Reply;
+use crate::world::World;
+
+/// Begins to delete: 202 with both headers, 204 when there is nothing.
+pub(super) fn delete(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
+    let Ok(cluster) = find(world, call) else { return Ok(Reply::empty(204)) };
+    condition::check(call.request, Some(cluster))?;
+    let key = id::key(cluster.id());
+    begin(world, &key, call.now, &call.timing);
+    let latest = world.clusters.all.get(&key).map(|cluster| cluster.latest.clone()).unwrap_or_default();
+    let operation = world.operations.get(&latest).cloned();
+    let reply = Reply::empty(202);
+    Ok(operation
+        .map_or_else(|| Reply::empty(202), |operation| operation.announce(world, &call.timing, reply)))
+}
+
+/// Begins to delete a cluster of that key, or goes on; returns when it will be gone.
+pub(super) fn begin(world: &mut World, key: &str, now: Moment, timing: &Timing) -> Moment {
+    let Some(cluster) = world.clusters.all.get(key) else { return now };
+    match &cluster.pending {
+        Some(pending) if pending.kind == Work::Delete => return pending.due,
+        _ => {}
+    }
+    let (id, location, before) =
+        (cluster.id().to_owned(), cluster.location().to_owned(), cluster.latest.clone());
+    let due = timing.after(now, durations::CLUSTER_DELETE);
+    let named = Named { id: &id, location: &location, work: Work::Delete };
+    let operation = put::operation(world, &named, Style::Both, now, due);
+    if let Some(running) = world.operations.get_mut(&before).filter(|running| !running.is_over(now)) {
+        let message =
+            format!("This operation has been preempted by another operation with ID {}.", operation.id);
+        let error = json!({"code": "AKSOperationPreemptedByDelete", "message": message});
+        running.end(now, Outcome::Failed { status: 409, error });
+    }
+    if let Some(own) = world.operations.get_mut(&operation.id) {
+        own.result = (204, None);
+    }
+    if let Some(cluster) = world.clusters.all.get_mut(key) {
+        cluster.pending = Some(Pending { kind: Work::Delete, due });
+        cluster.latest = operation.id;
+        cluster.set_state(Work::Delete.state());
+    }
+    due
+}

@@ -1,0 +1,164 @@
+//! Add-ons and ingress: which may be asked for, and which exclude each other.
+//!
+//! Source: "Gateway API for AKS", "Application routing with the Gateway API" and "Azure Key Vault provider for Secrets Store
+//! CSI Driver" of the AKS documentation.
+
+use serde_json::Value;
+
+use super::refusal::{bad, parameter};
+use crate::arm::error::ArmError;
+
+/// The Key Vault add-on's key in `addonProfiles`.
+pub(crate) const KEY_VAULT_ADDON: &str = "azureKeyvaultSecretsProvider";
+
+/// Judges the add-ons and the ingress profile.
+///
+/// # Errors
+/// The first refusal.
+pub(crate) fn check(properties: &Value) -> Result<(), ArmError> {
+    addons(&properties["addonProfiles"])?;
+    ingress(properties)
+}
+
+fn addons(profiles: &Value) -> Result<(), ArmError> {
+    for (name, profile) in profiles.as_object().into_iter().flatten() {
+        if !profile["enabled"].is_boolean() {
+            let why = format!("property 'enabled' of add-on {name} must be true or false.");
+            return Err(parameter(&format!("addonProfiles.{name}"), why));
+        }
+        for (key, value) in profile["config"].as_object().into_iter().flatten() {
+            if !value.is_string() {
+                let message = format!(
+                    "Unmarshal request body encountered error: json: cannot unmarshal {value} into Go struct field \
+                     AddonProfile.properties.addonProfiles.config of type string ({key})"
+                );
+                return Err(bad("InvalidRequestBody", message));
+            }
+        }
+        if name == KEY_VAULT_ADDON {
+            key_vault(&profile["config"])?;
+        }
+    }
+    Ok(())
+}
+
+fn key_vault(config: &Value) -> Result<(), ArmError> {
+    if let Some(text) =
+        config["enableSecretRotation"].as_str().filter(|text| !matches!(*text, "true" | "false"))
+    {
+        let why = format!("'{text}' is not a valid value, it must be 'true' or 'false'.");
+        return Err(parameter("addonProfiles.azureKeyvaultSecretsProvider.config.enableSecretRotation", why));
+    }
+    match config["rotationPollInterval"].as_str() {
+        Some(text) if go_seconds(text).is_none() => {
+            let why = format!("'{text}' is not a valid duration.");
+            Err(parameter("addonProfiles.azureKeyvaultSecretsProvider.config.rotationPollInterval", why))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Seconds of a duration as Go writes it, `2m` or `1h30m`; `None` when it is none, or not above zero.
+pub(crate) fn go_seconds(text: &str) -> Option<f64> {
+    let mut rest = text;
+    let mut total = 0.0;
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
+        let number: f64 = rest[..digits].parse().ok()?;
+        rest = &rest[digits..];
+        let (unit, scale) = [("ms", 0.001), ("s", 1.0), ("m", 60.0), ("h", 3600.0)]
+            .into_iter()
+            .find(|(unit, _)| rest.starts_with(unit))?;
+        total += number * scale;
+        rest = &rest[unit.len()..];
+    }
+    (total > 0.0).then_some(total)
+}
+
+/// Whether `gatewayAPI.installation` is Standard.
+pub(crate) fn gateway_api(properties: &Value) -> bool {
+    properties["ingressProfile"]["gatewayAPI"]["installation"] == "Standard"
+}
+
+/// Whether the Istio implementation of application routing is on.
+pub(crate) fn istio_gateway(properties: &Value) -> bool {
+    let routing = &properties["ingressProfile"]["webAppRouting"];
+    routing["gatewayAPIImplementations"]["appRoutingIstio"]["mode"] == "Enabled"
+}
+
+fn ingress(properties: &Value) -> Result<(), ArmError> {
+    let profile = &properties["ingressProfile"];
+    let one_of = |value: &Value, known: &[&str]| value.as_str().is_none_or(|value| known.contains(&value));
+    let installation = &profile["gatewayAPI"]["installation"];
+    if !one_of(installation, &["Standard", "Disabled"]) {
+        return Err(parameter(
+            "ingressProfile.gatewayAPI.installation",
+            format!("{installation} is not supported."),
+        ));
+    }
+    let mode = &profile["webAppRouting"]["gatewayAPIImplementations"]["appRoutingIstio"]["mode"];
+    if !one_of(mode, &["Enabled", "Disabled"]) {
+        let target = "ingressProfile.webAppRouting.gatewayAPIImplementations.appRoutingIstio.mode";
+        return Err(parameter(target, format!("{mode} is not supported.")));
+    }
+    if !istio_gateway(properties) {
+        return Ok(());
+    }
+    if !gateway_api(properties) {
+        let message = "App routing Istio requires the managed Gateway API. Please set ingressProfile.gatewayAPI.installation to 'Standard'.";
+        return Err(bad("BadRequest", message).with_target("ingressProfile.gatewayAPI.installation"));
+    }
+    if properties["serviceMeshProfile"]["mode"] == "Istio" {
+        let message =
+            "App routing Istio and the Istio service mesh add-on cannot be enabled at the same time.";
+        return Err(bad("BadRequest", message).with_target("serviceMeshProfile.mode"));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn code(properties: &Value) -> String {
+        check(properties).err().map_or(String::new(), |refusal| refusal.code)
+    }
+
+    #[test]
+    fn istio_for_gateways_needs_the_gateway_api_and_no_mesh() {
+        let with = |installation: &str, mesh: &str| {
+            code(&json!({
+                "ingressProfile": {
+                    "gatewayAPI": {"installation": installation},
+                    "webAppRouting": {"gatewayAPIImplementations": {"appRoutingIstio": {"mode": "Enabled"}}},
+                },
+                "serviceMeshProfile": {"mode": mesh},
+            }))
+        };
+        assert_eq!(with("Standard", "Disabled"), "");
+        assert_eq!(with("Disabled", "Disabled"), "BadRequest");
+        assert_eq!(with("Standard", "Istio"), "BadRequest");
+        assert_eq!(with("Experimental", "Disabled"), "InvalidParameter");
+    }
+
+    #[test]
+    fn the_values_of_an_add_ons_config_are_strings() {
+        let with = |config: Value| {
+            code(&json!({"addonProfiles": {KEY_VAULT_ADDON: {"enabled": true, "config": config}}}))
+        };
+        assert_eq!(with(json!({"enableSecretRotation": "true", "rotationPollInterval": "2m"})), "");
+        assert_eq!(with(json!({"enableSecretRotation": true})), "InvalidRequestBody");
+        assert_eq!(with(json!({"enableSecretRotation": "yes"})), "InvalidParameter");
+        assert_eq!(with(json!({"rotationPollInterval": "2 minutes"})), "InvalidParameter");
+    }
+
+    #[test]
+    fn durations_are_read_as_go_reads_them() {
+        assert_eq!(go_seconds("2m"), Some(120.0));
+        assert_eq!(go_seconds("1h30m"), Some(5400.0));
+        assert_eq!(go_seconds("500ms"), Some(0.5));
+        assert_eq!(go_seconds("2"), None);
+        assert_eq!(go_seconds("0s"), None);
+    }
+}

@@ -1,0 +1,129 @@
+//! What becomes of a cluster when a write's time is over.
+
+use serde_json::{Value, json};
+
+use super::features::{self, KEY_VAULT_ADDON};
+use super::{Identities, ManagedCluster, Principal, Work};
+use crate::aks::{self, Csi, Facts};
+use crate::arm::{networks, roles};
+use crate::clock::{Moment, Timing};
+use crate::durations;
+use crate::world::{DOMAIN, World};
+
+/// Ends the write that is due.
+pub(super) fn finish(world: &mut World, key: &str, at: Moment, timing: &Timing) {
+    let Some(mut cluster) = world.clusters.all.remove(key) else { return };
+    let Some(pending) = cluster.pending.take() else {
+        world.clusters.all.insert(key.to_owned(), cluster);
+        return;
+    };
+    if pending.kind == Work::Delete {
+        vanish(world, &cluster);
+        return;
+    }
+    cluster.set_state("Succeeded");
+    if let Some(properties) = cluster.resource["properties"].as_object_mut() {
+        properties.shift_remove("status");
+    }
+    cluster.resource["eTag"] = json!(world.uuid("cluster-etag"));
+    introduce(world, &mut cluster, at, timing);
+    let facts = facts(world, &cluster);
+    // From here on the API server answers; controllers adapt to changed facts by themselves.
+    aks::boot(&mut cluster.store, &mut cluster.controllers, &facts, at, timing);
+    cluster.facts = Some(facts);
+    world.clusters.all.insert(key.to_owned(), cluster);
+}
+
+/// Tells the identities that the finished write has brought, and takes back those it has ended.
+fn introduce(world: &mut World, cluster: &mut ManagedCluster, at: Moment, timing: &Timing) {
+    let visible = timing.after(at, durations::PRINCIPAL_REPLICATION);
+    let withheld = world.clusters.withheld > 0;
+    world.clusters.withheld = world.clusters.withheld.saturating_sub(1);
+    let (name, group) = (cluster.name().to_owned(), cluster.node_group().to_owned());
+    let subscription = world.subscription.clone();
+    let mut bring = |identity: &Principal, label: String| {
+        let resource = format!(
+            "/subscriptions/{subscription}/resourcegroups/{group}/providers/Microsoft.ManagedIdentity/\
+             userAssignedIdentities/{label}"
+        );
+        let Principal { client_id, object_id } = identity.clone();
+        let shown = json!({"resourceId": resource, "clientId": client_id, "objectId": object_id});
+        if world.directory.by_object_id(&object_id).is_none() {
+            world.directory.add_managed_identity(object_id, client_id, &label, &resource, visible);
+        }
+        shown
+    };
+    let identities = cluster.identities.clone();
+    let properties = &mut cluster.resource["properties"];
+    properties["identityProfile"] =
+        json!({"kubeletidentity": bring(&identities.kubelet, format!("{name}-agentpool"))});
+    if properties["addonProfiles"][KEY_VAULT_ADDON]["enabled"] == true && !withheld {
+        let shown = bring(&identities.key_vault, format!("azurekeyvaultsecretsprovider-{name}"));
+        properties["addonProfiles"][KEY_VAULT_ADDON]["identity"] = shown;
+    } else if properties["addonProfiles"][KEY_VAULT_ADDON].is_object() {
+        properties["addonProfiles"][KEY_VAULT_ADDON]["identity"] = Value::Null;
+    }
+    if properties["ingressProfile"]["webAppRouting"]["enabled"] == true {
+        let shown = bring(&identities.routing, format!("webapprouting-{name}"));
+        properties["ingressProfile"]["webAppRouting"]["identity"] = shown;
+    }
+    if properties["addonProfiles"][KEY_VAULT_ADDON]["enabled"] != true {
+        world.directory.remove(&identities.key_vault.object_id);
+    }
+}
+
+/// What the inside of the cluster must know.
+fn facts(world: &World, cluster: &ManagedCluster) -> Facts {
+    let properties = cluster.properties();
+    let pools = properties["agentPoolProfiles"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let nodes = pools.iter().filter_map(|pool| pool["count"].as_u64()).sum::<u64>();
+    let first = pools.first().unwrap_or(&Value::Null);
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let subnet = first["vnetSubnetID"].as_str().and_then(|id| networks::subnet(world, id));
+    let addon = &properties["addonProfiles"][KEY_VAULT_ADDON];
+    let csi = addon["identity"].is_object().then(|| Csi {
+        client_id: cluster.identities.key_vault.client_id.clone(),
+        object_id: cluster.identities.key_vault.object_id.clone(),
+        identity_resource_id: text(&addon["identity"]["resourceId"]),
+        rotation_seconds: rotation(&addon["config"]),
+    });
+    let defaults = Facts::default();
+    Facts {
+        cluster: cluster.name().to_owned(),
+        location: cluster.location().to_owned(),
+        subscription: world.subscription.clone(),
+        tenant: world.directory.tenant.clone(),
+        node_resource_group: cluster.node_group().to_owned(),
+        kubernetes_version: text(&properties["currentKubernetesVersion"]),
+        nodes: u32::try_from(nodes).unwrap_or(u32::MAX),
+        node_pool: text(&first["name"]),
+        vm_size: text(&first["vmSize"]),
+        subnet: subnet.and_then(|subnet| subnet.prefixes.first().cloned()).unwrap_or(defaults.subnet.clone()),
+        gateway_api: features::gateway_api(properties),
+        istio: features::istio_gateway(properties),
+        csi,
+        kubelet_client_id: Some(cluster.identities.kubelet.client_id.clone()),
+        vault_suffix: format!("vault.{DOMAIN}"),
+        ..defaults
+    }
+}
+
+/// How often the add-on looks for new versions; `None` when it does not.
+fn rotation(config: &Value) -> Option<f64> {
+    if config["enableSecretRotation"] != "true" {
+        return None;
+    }
+    let wished = config["rotationPollInterval"].as_str().and_then(features::go_seconds);
+    Some(wished.unwrap_or(durations::ROTATION))
+}
+
+/// Takes everything along that a cluster brought: its node group, its identities, the assignments at its scope.
+/// Assignments elsewhere that name its principals stay, as "identity not found".
+fn vanish(world: &mut World, cluster: &ManagedCluster) {
+    roles::drop_scope(world, cluster.id());
+    world.drop_group(cluster.node_group());
+    let Identities { cluster, kubelet, key_vault, routing } = &cluster.identities;
+    for principal in [cluster, kubelet, key_vault, routing] {
+        world.directory.remove(&principal.object_id);
+    }
+}

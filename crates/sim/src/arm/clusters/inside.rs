@@ -1,0 +1,66 @@
+//! The doors into a cluster: requests to its Kubernetes API, and the controllers that move its objects.
+
+use serde_json::json;
+
+use crate::aks;
+use crate::clock::{Moment, Timing};
+use crate::kubernetes;
+use crate::request::{Delivery, Reply, Request};
+use crate::vault::VaultsOf;
+use crate::world::World;
+
+/// Answers a request to the Kubernetes API of the cluster with that resource UID; `request.path` is below its prefix.
+///
+/// The API server is there from the cluster's first success on; before, and after the cluster is gone, its name does not
+/// resolve in life, and the connection is cut here.
+pub fn serve_kubernetes(
+    world: &mut World,
+    uid: &str,
+    request: &Request,
+    now: Moment,
+    timing: &Timing,
+) -> Reply {
+    let found =
+        world.clusters.all.iter().find(|(_, cluster)| cluster.uid() == uid && cluster.facts.is_some());
+    let Some((key, cluster)) = found else {
+        let mut reply = Reply::empty(503);
+        reply.delivery = Delivery::Cut;
+        return reply;
+    };
+    let Some(user) = bearer(request).and_then(|token| cluster.credential.user_of(token)) else {
+        return unauthorized();
+    };
+    let key = key.clone();
+    let Some(cluster) = world.clusters.all.get_mut(&key) else { return unauthorized() };
+    let reply = kubernetes::serve(&mut cluster.store, request, user, now);
+    // Controllers watch: what the request changed they see at once, not at the next request.
+    settle(world, &key, now, timing);
+    reply
+}
+
+fn bearer(request: &Request) -> Option<&str> {
+    let (scheme, token) = request.header("authorization")?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+fn unauthorized() -> Reply {
+    let status = json!({
+        "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
+        "message": "Unauthorized", "reason": "Unauthorized", "code": 401,
+    });
+    Reply::json(401, &status)
+}
+
+/// Lets the controllers of a cluster do what is due. They read the world's vaults, so the cluster is lifted out of the
+/// world meanwhile.
+pub(super) fn settle(world: &mut World, key: &str, upto: Moment, timing: &Timing) {
+    if world.clusters.all.get(key).is_none_or(|cluster| cluster.facts.is_none()) {
+        return;
+    }
+    let Some(mut cluster) = world.clusters.all.remove(key) else { return };
+    if let Some(facts) = &cluster.facts {
+        let vaults = VaultsOf(world);
+        aks::settle(&mut cluster.store, &mut cluster.controllers, facts, &vaults, timing, upto);
+    }
+    world.clusters.all.insert(key.to_owned(), cluster);
+}

@@ -1,0 +1,343 @@
+//! Managed clusters as Resource Manager sees them, and the doors into them.
+//!
+//! Source: Microsoft.ContainerService/managedClusters, api-version 2026-06-01. The provider answers with its own case
+//! (`resourcegroups`, `ManagedClusters`) and wraps no error in an envelope.
+
+mod address_plan;
+mod calendar;
+mod compute;
+mod condition;
+mod create;
+mod credential;
+mod defaults;
+mod delete;
+mod features;
+mod finish;
+mod inside;
+mod operations;
+mod pools;
+mod put;
+mod read;
+mod refusal;
+mod sizes;
+mod update;
+mod validation;
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::aks::{self, Controllers, Facts};
+use crate::arm::error::ArmError;
+use crate::arm::family::Family;
+use crate::arm::{Call, Route, id};
+use crate::clock::{Moment, Timing};
+use crate::kubernetes::store::Store;
+use crate::world::World;
+
+pub use inside::serve_kubernetes;
+pub use operations::fail;
+
+/// The resource type.
+const KIND: &str = "Microsoft.ContainerService/managedClusters";
+/// The api-versions answered. The gateway properties are in stable versions from 2026-02-01 on.
+const VERSIONS: &[&str] = &[
+    "2023-10-01",
+    "2024-02-01",
+    "2024-05-01",
+    "2024-09-01",
+    "2025-01-01",
+    "2025-03-01",
+    "2025-05-01",
+    "2025-07-01",
+    "2025-10-01",
+    "2026-01-01",
+    "2026-02-01",
+    "2026-03-01",
+    "2026-06-01",
+    "2026-07-01",
+];
+
+/// The clusters of a world, by lower-case id.
+#[derive(Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Clusters {
+    all: BTreeMap<String, ManagedCluster>,
+    /// The authority that clients of the clusters' APIs must trust, PEM.
+    authority_pem: String,
+    /// How many finished writes are yet to leave the add-on without its identity.
+    withheld: u32,
+}
+
+impl Clusters {
+    /// Sets the certificate that kubeconfigs tell their readers to trust.
+    pub fn trust(&mut self, authority_pem: &str) {
+        authority_pem.clone_into(&mut self.authority_pem);
+    }
+
+    /// Lets the next write that ends leave the Key Vault add-on without its identity, as was seen on Azure; another
+    /// write brings it.
+    pub fn withhold_identity(&mut self) {
+        self.withheld += 1;
+    }
+}
+
+impl std::fmt::Debug for Clusters {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // A cluster holds tokens and Secrets, so only the ids are shown.
+        f.debug_list().entries(self.all.keys()).finish()
+    }
+}
+
+/// One cluster: its ARM body, and everything inside it.
+#[derive(Clone, Serialize, Deserialize)]
+struct ManagedCluster {
+    /// The whole ARM body as it is answered.
+    resource: Value,
+    /// The write that is running.
+    pending: Option<Pending>,
+    /// The operation of the latest write.
+    latest: String,
+    /// What the add-on, the kubelet and the cluster act as.
+    identities: Identities,
+    /// What its credentials hold.
+    credential: credential::Credential,
+    /// The objects behind its Kubernetes API.
+    store: Store,
+    /// What its controllers remember.
+    controllers: Controllers,
+    /// What its controllers must know; `None` before the API server runs.
+    facts: Option<Facts>,
+}
+
+/// A write that is running.
+#[derive(Clone, Serialize, Deserialize)]
+struct Pending {
+    kind: Work,
+    due: Moment,
+}
+
+/// What a write does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Work {
+    Create,
+    Update,
+    Upgrade,
+    Delete,
+}
+
+impl Work {
+    /// `provisioningState` while it runs.
+    const fn state(self) -> &'static str {
+        match self {
+            Self::Create => "Creating",
+            Self::Update => "Updating",
+            Self::Upgrade => "Upgrading",
+            Self::Delete => "Deleting",
+        }
+    }
+}
+
+/// The principals of a cluster; drawn when it is made, told when they exist.
+#[derive(Clone, Serialize, Deserialize)]
+struct Identities {
+    cluster: Principal,
+    kubelet: Principal,
+    key_vault: Principal,
+    routing: Principal,
+}
+
+/// A managed identity's two ids.
+#[derive(Clone, Serialize, Deserialize)]
+struct Principal {
+    client_id: String,
+    object_id: String,
+}
+
+impl Principal {
+    fn draw(world: &mut World, purpose: &str) -> Self {
+        Self {
+            client_id: world.uuid(&format!("{purpose}-client")),
+            object_id: world.uuid(&format!("{purpose}-object")),
+        }
+    }
+}
+
+impl ManagedCluster {
+    fn text(&self, pointer: &str) -> &str {
+        self.resource.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+    }
+
+    fn id(&self) -> &str {
+        self.text("/id")
+    }
+
+    fn name(&self) -> &str {
+        self.text("/name")
+    }
+
+    fn location(&self) -> &str {
+        self.text("/location")
+    }
+
+    fn node_group(&self) -> &str {
+        self.text("/properties/nodeResourceGroup")
+    }
+
+    fn uid(&self) -> &str {
+        self.text("/properties/resourceUID")
+    }
+
+    fn properties(&self) -> &Value {
+        &self.resource["properties"]
+    }
+
+    /// Writes the state of the cluster and of all its pools.
+    fn set_state(&mut self, state: &str) {
+        let properties = &mut self.resource["properties"];
+        properties["provisioningState"] = json!(state);
+        for pool in properties["agentPoolProfiles"].as_array_mut().into_iter().flatten() {
+            pool["provisioningState"] = json!(state);
+        }
+    }
+
+    fn in_group(&self, group: &str) -> bool {
+        id::part(self.id(), "resourceGroups").is_some_and(|own| own.eq_ignore_ascii_case(group))
+    }
+}
+
+/// The id under which the provider answers: its `resourcegroups` is lower case.
+fn id_of(call: &Call<'_>) -> String {
+    format!(
+        "/subscriptions/{}/resourcegroups/{}/providers/{KIND}/{}",
+        call.param("subscription"),
+        call.param("group"),
+        call.param("cluster")
+    )
+}
+
+/// The cluster of a call's URL.
+fn find<'a>(world: &'a World, call: &Call<'_>) -> Result<&'a ManagedCluster, ArmError> {
+    world
+        .clusters
+        .all
+        .get(&id::key(&id_of(call)))
+        .ok_or_else(|| ArmError::resource_not_found(KIND, call.param("cluster"), call.param("group")))
+}
+
+/// The family of managed clusters.
+pub const FAMILY: Family =
+    Family { members, delete_members, next_due, settle, ..Family::still("clusters", routes) };
+
+fn routes() -> Vec<Route> {
+    macro_rules! one {
+        ($rest:literal) => {
+            concat!(
+                "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.ContainerService/managedClusters",
+                $rest
+            )
+        };
+    }
+    const ALL: &str = "/subscriptions/{subscription}/providers/Microsoft.ContainerService/managedClusters";
+    const OFFERED: &str = "/subscriptions/{subscription}/providers/Microsoft.ContainerService/locations/{location}/kubernetesVersions";
+    const POOL: &str = "Microsoft.ContainerService/managedClusters/agentPools";
+    const SKUS: &str = "/subscriptions/{subscription}/providers/Microsoft.Compute/skus";
+    const USAGES: &str =
+        "/subscriptions/{subscription}/providers/Microsoft.Compute/locations/{location}/usages";
+    vec![
+        Route::any("GET", SKUS, "Microsoft.Compute/skus", compute::VERSIONS, compute::skus),
+        Route::any("GET", USAGES, "Microsoft.Compute/locations/usages", compute::VERSIONS, compute::usages),
+        Route::new("PUT", one!("/{cluster}"), KIND, VERSIONS, put::put),
+        Route::new("PATCH", one!("/{cluster}"), KIND, VERSIONS, update::patch),
+        Route::new("GET", one!("/{cluster}"), KIND, VERSIONS, read::get),
+        Route::new("DELETE", one!("/{cluster}"), KIND, VERSIONS, delete::delete),
+        Route::new("GET", one!(""), KIND, VERSIONS, read::list),
+        Route::new("GET", ALL, KIND, VERSIONS, read::list),
+        Route::new("GET", one!("/{cluster}/agentPools"), POOL, VERSIONS, read::pools),
+        Route::new("GET", one!("/{cluster}/agentPools/{pool}"), POOL, VERSIONS, read::pool),
+        Route::new("POST", one!("/{cluster}/listClusterUserCredential"), KIND, VERSIONS, credential::user),
+        Route::new("POST", one!("/{cluster}/listClusterAdminCredential"), KIND, VERSIONS, credential::admin),
+        Route::new("POST", one!("/{cluster}/abort"), KIND, VERSIONS, operations::abort),
+        Route::new("GET", one!("/{cluster}/operations/{operation}"), KIND, VERSIONS, operations::get),
+        Route::any(
+            "GET",
+            OFFERED,
+            "Microsoft.ContainerService/locations/kubernetesVersions",
+            VERSIONS,
+            read::versions,
+        ),
+    ]
+}
+
+/// Returns the ids of the IP configurations that clusters hold in a subnet; empty when it is free.
+pub fn using_subnet(world: &World, subnet: &str) -> Vec<String> {
+    let clusters = world.clusters.all.values();
+    clusters.flat_map(|cluster| cluster.configurations_in(subnet)).collect()
+}
+
+impl ManagedCluster {
+    fn configurations_in(&self, subnet: &str) -> Vec<String> {
+        let pools = self.properties()["agentPoolProfiles"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let here = pools
+            .iter()
+            .filter(|pool| pool["vnetSubnetID"].as_str().is_some_and(|own| id::same(own, subnet)));
+        let subscription = id::part(self.id(), "subscriptions").unwrap_or_default();
+        here.flat_map(|pool| {
+            let set = format!("aks-{}-{}-vmss", pool["name"].as_str().unwrap_or_default(), &self.uid()[..8]);
+            (0..pool["count"].as_u64().unwrap_or(0)).map(move |node| {
+                format!(
+                    "/subscriptions/{subscription}/resourceGroups/{}/providers/Microsoft.Compute/\
+                     virtualMachineScaleSets/{set}/virtualMachines/{node}/networkInterfaces/{set}/ipConfigurations/ipconfig1",
+                    self.node_group()
+                )
+            })
+        })
+        .collect()
+    }
+}
+
+fn members(world: &World, group: &str) -> Vec<Value> {
+    world
+        .clusters
+        .all
+        .values()
+        .filter(|cluster| cluster.in_group(group))
+        .map(|cluster| cluster.resource.clone())
+        .collect()
+}
+
+fn delete_members(world: &mut World, group: &str, from: Moment, timing: &Timing) -> Moment {
+    let keys: Vec<String> = world
+        .clusters
+        .all
+        .iter()
+        .filter(|(_, own)| own.in_group(group))
+        .map(|(key, _)| key.clone())
+        .collect();
+    keys.iter().map(|key| delete::begin(world, key, from, timing)).max().unwrap_or(from)
+}
+
+fn next_due(world: &World) -> Option<Moment> {
+    let of_one = |cluster: &ManagedCluster| {
+        let pending = cluster.pending.as_ref().map(|pending| pending.due);
+        pending.into_iter().chain(aks::next_due(&cluster.store, &cluster.controllers)).min()
+    };
+    world.clusters.all.values().filter_map(of_one).min()
+}
+
+fn settle(world: &mut World, due: Moment, timing: &Timing) {
+    let keys: Vec<String> = world.clusters.all.keys().cloned().collect();
+    for key in keys {
+        let ripe =
+            |cluster: &ManagedCluster| cluster.pending.as_ref().is_some_and(|pending| pending.due <= due);
+        if world.clusters.all.get(&key).is_some_and(ripe) {
+            finish::finish(world, &key, due, timing);
+        }
+        inside::settle(world, &key, due, timing);
+    }
+}
+
+#[cfg(test)]
+mod tests;

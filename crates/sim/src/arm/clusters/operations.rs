@@ -1,0 +1,84 @@
+//! Looking at a cluster's operations, and aborting the one that runs.
+
+use serde_json::json;
+
+use super::put::{self, Named};
+use super::{KIND, ManagedCluster, Work, find, refusal};
+use crate::arm::error::ArmError;
+use crate::arm::operation::{Operation, Outcome, Style};
+use crate::arm::{Call, id};
+use crate::clock::Moment;
+use crate::request::Reply;
+use crate::world::World;
+
+/// `operations/latest` or `operations/{id}`.
+pub(super) fn get(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
+    let cluster = find(world, call)?;
+    let asked = call.param("operation").to_ascii_lowercase();
+    let wanted = if asked == "latest" { cluster.latest.clone() } else { asked };
+    let of_this = |operation: &&Operation| id::same(&operation.resource, cluster.id());
+    let Some(operation) = world.operations.get(&wanted).filter(of_this) else {
+        let message = format!("The operation {wanted} of managed cluster {} was not found.", cluster.name());
+        return Err(ArmError::aks(404, "NotFound", message));
+    };
+    let mut body = json!({
+        "id": format!("{}/operations/{}", cluster.id(), operation.id),
+        "name": operation.id,
+        "resourceId": cluster.id(),
+        "status": operation.state(call.now),
+        "startTime": operation.started.rfc3339(),
+    });
+    if operation.is_over(call.now) {
+        body["endTime"] = json!(operation.ends.rfc3339());
+        body["percentComplete"] = json!(100.0);
+        if let Outcome::Failed { error, .. } = &operation.outcome {
+            body["error"] = error.clone();
+        }
+    }
+    Ok(Reply::json(200, &body))
+}
+
+/// Lets the running write of a cluster fail, as when a region has no machines left; returns whether one was running.
+///
+/// The cluster stays `Failed` with what was made so far, and the same PUT again repairs it.
+pub fn fail(world: &mut World, cluster: &str, code: &str, message: &str, now: Moment) -> bool {
+    let running =
+        |cluster: &&mut ManagedCluster| cluster.pending.as_ref().is_some_and(|own| own.kind != Work::Delete);
+    let Some(cluster) = world.clusters.all.get_mut(&id::key(cluster)).filter(running) else { return false };
+    cluster.pending = None;
+    cluster.set_state("Failed");
+    let error = json!({"code": code, "message": message});
+    cluster.resource["properties"]["status"] = json!({"provisioningError": error});
+    if let Some(operation) = world.operations.get_mut(&cluster.latest) {
+        operation.end(now, Outcome::Failed { status: 409, error });
+    }
+    true
+}
+
+/// Aborts a running create, update or upgrade: the cluster stays as it is, `Canceled`.
+pub(super) fn abort(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
+    let cluster = find(world, call)?;
+    let work = cluster.pending.as_ref().map(|pending| pending.kind);
+    let Some(work) = work.filter(|work| *work != Work::Delete) else {
+        let message = format!("No operation of {KIND} {} is running that can be aborted.", cluster.name());
+        return Err(match work {
+            Some(running) => refusal::busy(running.state()),
+            None => ArmError::aks(409, "OperationNotAllowed", message),
+        });
+    };
+    let (id, location, running) =
+        (cluster.id().to_owned(), cluster.location().to_owned(), cluster.latest.clone());
+    if let Some(running) = world.operations.get_mut(&running) {
+        running.end(call.now, Outcome::Canceled);
+    }
+    let named = Named { id: &id, location: &location, work };
+    let operation = put::operation(world, &named, Style::Both, call.now, call.now);
+    if let Some(own) = world.operations.get_mut(&operation.id) {
+        own.result = (204, None);
+    }
+    if let Some(cluster) = world.clusters.all.get_mut(&id::key(&id)) {
+        cluster.pending = None;
+        cluster.set_state("Canceled");
+    }
+    Ok(operation.announce(world, &call.timing, Reply::empty(202)))
+}

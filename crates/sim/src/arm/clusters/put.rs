@@ -1,0 +1,143 @@
+//! `PUT` of a cluster: conditions, then everything the provider refuses at once, then a long operation.
+
+use serde_json::Value;
+
+use super::address_plan::Subnet;
+use super::validation::{self, Case};
+use super::{KIND, ManagedCluster, Work, compute, condition, create, id_of, refusal, update};
+use crate::arm::error::ArmError;
+use crate::arm::operation::{self, Operation, Plan, Style};
+use crate::arm::{Call, id, networks};
+use crate::clock::Moment;
+use crate::request::Reply;
+use crate::world::World;
+
+/// The api-version on the URLs of the provider's operations, whatever the one of the write.
+const OPERATION_VERSION: &str = "2025-03-01";
+
+/// Creates or replaces.
+pub(super) fn put(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
+    let mut wished = call.body()?;
+    let location = location(world, &wished)?;
+    wished["location"] = Value::String(location);
+    let id = id_of(call);
+    let existing = world.clusters.all.get(&id::key(&id));
+    condition::check(call.request, existing)?;
+    if let Some(existing) = existing {
+        free(existing)?;
+        same_location(existing, &wished)?;
+    }
+    let merged = match existing {
+        Some(existing) => update::merged(existing, &wished)?,
+        None => wished,
+    };
+    judge(world, call, &merged, existing.is_some())?;
+    if existing.is_some() {
+        return update::begin(world, call, merged);
+    }
+    compute::enough(world, &merged)?;
+    create::begin(world, call, &merged)
+}
+
+/// Whether no other write is running.
+///
+/// # Errors
+/// 409, in one of the two forms the provider has for it.
+pub(super) fn free(existing: &ManagedCluster) -> Result<(), ArmError> {
+    match existing.pending.as_ref().map(|pending| pending.kind) {
+        None => Ok(()),
+        Some(Work::Create) => Err(refusal::etag_mismatch()),
+        Some(running) => Err(refusal::busy(running.state())),
+    }
+}
+
+fn judge(world: &World, call: &Call<'_>, body: &Value, update: bool) -> Result<(), ArmError> {
+    let subnet = |id: &str| subnet(world, id);
+    let group_exists = |name: &str| world.groups.contains_key(&name.to_lowercase());
+    let case = Case {
+        name: call.param("cluster"),
+        group: call.param("group"),
+        subscription: call.param("subscription"),
+        body,
+        today: today(call.now),
+        update,
+        subnet: &subnet,
+        group_exists: &group_exists,
+    };
+    validation::check(&case)
+}
+
+/// The day in UTC, by which the calendar of versions goes.
+pub(super) fn today(now: Moment) -> jiff::civil::Date {
+    now.timestamp().to_zoned(jiff::tz::TimeZone::UTC).date()
+}
+
+fn subnet(world: &World, id: &str) -> Option<Subnet> {
+    let found = networks::subnet(world, id)?;
+    let ranges: Vec<_> = found.prefixes.iter().filter_map(|text| text.parse().ok()).collect();
+    Some(Subnet { range: *ranges.first()?, network: ranges, state: found.state, location: found.location })
+}
+
+fn location(world: &World, wished: &Value) -> Result<String, ArmError> {
+    let given = wished["location"].as_str().unwrap_or_default();
+    let short = given.replace(' ', "").to_ascii_lowercase();
+    if short.is_empty() {
+        let message = "The location property is required for this definition.";
+        return Err(ArmError::gateway(400, "LocationRequired", message));
+    }
+    if world.locations.contains(&short) {
+        return Ok(short);
+    }
+    let message = format!(
+        "The provided location '{given}' is not available for resource type '{KIND}'. List of available regions for the \
+         resource type is '{}'.",
+        world.locations.join(",")
+    );
+    Err(ArmError::gateway(400, "LocationNotAvailableForResourceType", message))
+}
+
+fn same_location(existing: &ManagedCluster, wished: &Value) -> Result<(), ArmError> {
+    if wished["location"] == existing.location() {
+        return Ok(());
+    }
+    let message = format!(
+        "The resource '{}' already exists in location '{}' in resource group '{}'. A resource with the same name cannot be \
+         created in location {}. Please select a new resource name.",
+        existing.name(),
+        existing.location(),
+        id::part(existing.id(), "resourceGroups").unwrap_or_default(),
+        wished["location"]
+    );
+    Err(ArmError::gateway(409, "InvalidResourceLocation", message))
+}
+
+/// Begins the operation of a write. The provider tells no `Retry-After`.
+pub(super) fn operation(
+    world: &mut World,
+    cluster: &Named<'_>,
+    style: Style,
+    now: Moment,
+    ends: Moment,
+) -> Operation {
+    let plan = Plan {
+        resource: cluster.id,
+        provider: "Microsoft.ContainerService",
+        location: cluster.location,
+        name: cluster.work.state(),
+        style,
+        api_version: OPERATION_VERSION,
+        retry_after: None,
+        signed: true,
+    };
+    operation::begin(world, &plan, now, ends)
+}
+
+/// What an operation works on.
+pub(super) struct Named<'a> {
+    /// The cluster's id.
+    pub(super) id: &'a str,
+    /// Its region.
+    pub(super) location: &'a str,
+    /// What is done to it.
+    pub(super) work: Work,
+}

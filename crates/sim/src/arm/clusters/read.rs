@@ -1,0 +1,59 @@
+//! Reading clusters, and what the region offers.
+
+use serde_json::{Value, json};
+
+use super::put::today;
+use super::{ManagedCluster, calendar, find};
+use crate::arm::Call;
+use crate::arm::error::ArmError;
+use crate::request::Reply;
+use crate::world::World;
+
+/// One cluster.
+pub(super) fn get(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
+    Ok(Reply::json(200, &find(world, call)?.resource))
+}
+
+/// The clusters of a group, or of the subscription.
+pub(super) fn list(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
+    let group = call.param("group");
+    let within = world.clusters.all.values().filter(|cluster| group.is_empty() || cluster.in_group(group));
+    let value: Vec<&Value> = within.map(|cluster| &cluster.resource).collect();
+    Ok(Reply::json(200, &json!({"value": value})))
+}
+
+/// The node pools of a cluster.
+pub(super) fn pools(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
+    let value = pool_bodies(find(world, call)?);
+    Ok(Reply::json(200, &json!({"value": value})))
+}
+
+/// One node pool.
+pub(super) fn pool(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
+    let (cluster, name) = (find(world, call)?, call.param("pool"));
+    let named = |body: &Value| body["name"].as_str().is_some_and(|own| own.eq_ignore_ascii_case(name));
+    match pool_bodies(cluster).into_iter().find(named) {
+        Some(body) => Ok(Reply::json(200, &body)),
+        None => Err(ArmError::aks(404, "NotFound", format!("The agent pool {name} could not be found."))),
+    }
+}
+
+fn pool_bodies(cluster: &ManagedCluster) -> Vec<Value> {
+    let pools = cluster.properties()["agentPoolProfiles"].as_array().cloned().unwrap_or_default();
+    let body = |mut properties: Value| {
+        let name =
+            properties.as_object_mut().and_then(|object| object.shift_remove("name")).unwrap_or_default();
+        json!({
+            "id": format!("{}/agentPools/{}", cluster.id(), name.as_str().unwrap_or_default()),
+            "name": name,
+            "type": "Microsoft.ContainerService/managedClusters/agentPools",
+            "properties": properties,
+        })
+    };
+    pools.into_iter().map(body).collect()
+}
+
+/// The Kubernetes versions of a region.
+pub(super) fn versions(_world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
+    Ok(Reply::json(200, &calendar::listing(today(call.now))))
+}

@@ -1,0 +1,254 @@
+//! Changing a cluster that is there: what never changes, what an omission means, and the operation that follows.
+//!
+//! Source: managedClusters PUT and PATCH. A PUT replaces: optional blocks it leaves out go back to their defaults,
+//! while what is fixed at creation is kept. Clients therefore read, change, and write the whole body.
+
+use serde_json::{Value, json};
+
+use super::features::{self, KEY_VAULT_ADDON};
+use super::put::{self, Named, free, today};
+use super::refusal::{bad, change, parameter};
+use super::{ManagedCluster, Pending, Work, calendar, condition, create, defaults, find};
+use crate::arm::error::ArmError;
+use crate::arm::operation::Style;
+use crate::arm::{Call, id};
+use crate::durations;
+use crate::request::Reply;
+use crate::world::World;
+
+/// Properties fixed at creation, as the refusal names them.
+const FIXED: [&str; 11] = [
+    "dnsPrefix",
+    "fqdnSubdomain",
+    "nodeResourceGroup",
+    "enableRBAC",
+    "networkProfile.networkPlugin",
+    "networkProfile.serviceCidr",
+    "networkProfile.dnsServiceIP",
+    "networkProfile.podCidr",
+    "networkProfile.loadBalancerSku",
+    "networkProfile.outboundType",
+    "servicePrincipalProfile.clientId",
+];
+/// The same of a pool.
+const FIXED_IN_POOL: [&str; 6] = ["vnetSubnetID", "vmSize", "osType", "type", "maxPods", "osDiskType"];
+/// What the service writes and a caller cannot.
+const READ_ONLY: [&str; 9] = [
+    "fqdn",
+    "azurePortalFQDN",
+    "privateFQDN",
+    "resourceUID",
+    "powerState",
+    "currentKubernetesVersion",
+    "identityProfile",
+    "provisioningState",
+    "maxAgentPools",
+];
+
+/// The body of the cluster after a PUT, without defaults for what the PUT has dropped.
+///
+/// # Errors
+/// 400 `PropertyChangeNotAllowed` and its relatives.
+pub(super) fn merged(existing: &ManagedCluster, wished: &Value) -> Result<Value, ArmError> {
+    let (old, new) = (existing.properties(), &wished["properties"]);
+    if !new.is_object() {
+        return Err(parameter("properties", "the request has no properties."));
+    }
+    fixed(old, new)?;
+    in_use(existing, new)?;
+    upgrade(old, new)?;
+    let mut properties = new.clone();
+    for name in FIXED {
+        carry(&mut properties, old, &pointer(name));
+    }
+    for name in READ_ONLY.iter().filter(|name| !old[**name].is_null()) {
+        properties[*name] = old[*name].clone();
+    }
+    carry(&mut properties, old, "/kubernetesVersion");
+    properties["agentPoolProfiles"] = Value::Array(pools(old, new)?);
+    for (name, profile) in properties["addonProfiles"].as_object_mut().into_iter().flatten() {
+        profile["identity"] = old["addonProfiles"][name]["identity"].clone();
+    }
+    let mut body = existing.resource.clone();
+    body["properties"] = properties;
+    for name in ["tags", "sku"] {
+        if wished[name].is_object() {
+            body[name] = wished[name].clone();
+        }
+    }
+    if wished["identity"]["type"].as_str().is_some_and(|kind| kind != existing.text("/identity/type")) {
+        return Err(change("identity.type"));
+    }
+    Ok(body)
+}
+
+fn pointer(dotted: &str) -> String {
+    format!("/{}", dotted.replace('.', "/"))
+}
+
+/// Copies a value that the new object leaves open.
+fn carry(new: &mut Value, old: &Value, pointer: &str) {
+    let Some(value) = old.pointer(pointer).filter(|value| !value.is_null()) else { return };
+    let mut at = new;
+    let mut keys = pointer.trim_start_matches('/').split('/').peekable();
+    while let Some(key) = keys.next() {
+        if keys.peek().is_none() {
+            if at[key].is_null() {
+                at[key] = value.clone();
+            }
+            return;
+        }
+        if at[key].is_null() {
+            at[key] = json!({});
+        }
+        at = &mut at[key];
+    }
+}
+
+fn differs(old: &Value, new: &Value) -> bool {
+    match (old, new) {
+        (_, Value::Null) => false,
+        (Value::String(old), Value::String(new)) => !id::same(old, new),
+        (old, new) => old != new,
+    }
+}
+
+fn fixed(old: &Value, new: &Value) -> Result<(), ArmError> {
+    for name in FIXED {
+        let at = pointer(name);
+        let (old, new) = (old.pointer(&at).unwrap_or(&Value::Null), new.pointer(&at).unwrap_or(&Value::Null));
+        if differs(old, new) {
+            return Err(change(name));
+        }
+    }
+    Ok(())
+}
+
+/// What runs in the cluster holds on to what it needs.
+fn in_use(existing: &ManagedCluster, new: &Value) -> Result<(), ArmError> {
+    let has = |resource: &str| !existing.store.list(resource, None).is_empty();
+    let old = existing.properties();
+    if features::gateway_api(old) && !features::gateway_api(new) && has("gateways.gateway.networking.k8s.io")
+    {
+        let message = "Managed Gateway API cannot be disabled while Gateway resources exist in the cluster.";
+        return Err(bad("BadRequest", message).with_target("ingressProfile.gatewayAPI.installation"));
+    }
+    let on = |properties: &Value| properties["addonProfiles"][KEY_VAULT_ADDON]["enabled"] == true;
+    if on(old) && !on(new) && has("secretproviderclasses.secrets-store.csi.x-k8s.io") {
+        let message = "Add-on azureKeyvaultSecretsProvider cannot be disabled while SecretProviderClass resources exist in the cluster.";
+        return Err(bad("BadRequest", message).with_target("addonProfiles.azureKeyvaultSecretsProvider"));
+    }
+    Ok(())
+}
+
+/// A version may stay, or go up by one minor version at most.
+fn upgrade(old: &Value, new: &Value) -> Result<(), ArmError> {
+    let Some(wished) = new["kubernetesVersion"].as_str().filter(|wished| !wished.is_empty()) else {
+        return Ok(());
+    };
+    let current = old["currentKubernetesVersion"].as_str().unwrap_or_default();
+    let minor =
+        |version: &str| version.split('.').nth(1).and_then(|part| part.parse::<i64>().ok()).unwrap_or(0);
+    if (0..=1).contains(&(minor(wished) - minor(current))) {
+        return Ok(());
+    }
+    let message = format!(
+        "Upgrading Kubernetes version {current} to {wished} is not allowed. Only one minor version at a time, and never back."
+    );
+    Err(bad("OperationNotAllowed", message).with_target("kubernetesVersion"))
+}
+
+/// The pools after a PUT: known ones changed, none added.
+fn pools(old: &Value, new: &Value) -> Result<Vec<Value>, ArmError> {
+    let list = |value: &Value| value["agentPoolProfiles"].as_array().cloned().unwrap_or_default();
+    let mut pools = list(old);
+    for wished in list(new) {
+        let Some(pool) = pools.iter_mut().find(|pool| pool["name"] == wished["name"]) else {
+            let message = "A new agent pool was introduced. Adding agent pools to an existing cluster is not allowed through \
+                           managed cluster operations. For agent pool specific change, please use per agent pool \
+                           operations: https://aka.ms/agent-pool-rest-api";
+            return Err(bad("BadRequest", message).with_target("agentPoolProfiles"));
+        };
+        for name in FIXED_IN_POOL {
+            let unset = wished[name].as_str().is_some_and(str::is_empty);
+            if !unset && differs(&pool[name], &wished[name]) {
+                return Err(change(&format!("agentPoolProfile.{name}")));
+            }
+        }
+        let scaled = wished["enableAutoScaling"] == true;
+        for (key, value) in wished.as_object().into_iter().flatten() {
+            let open = value.is_null() || value.as_str().is_some_and(str::is_empty);
+            if !open
+                && !matches!(
+                    key.as_str(),
+                    "provisioningState" | "powerState" | "eTag" | "currentOrchestratorVersion"
+                )
+            {
+                pool[key] = value.clone();
+            }
+        }
+        if !scaled && let Some(pool) = pool.as_object_mut() {
+            pool.shift_remove("minCount");
+            pool.shift_remove("maxCount");
+        }
+    }
+    Ok(pools)
+}
+
+/// Begins to change: 200 with the wished values, `Updating` and an `Azure-AsyncOperation`.
+pub(super) fn begin(world: &mut World, call: &Call<'_>, mut body: Value) -> Result<Reply, ArmError> {
+    let before = find(world, call)?;
+    let fresh = before.facts.is_none();
+    let minor = |version: &Value| {
+        version.as_str().unwrap_or_default().split('.').take(2).collect::<Vec<_>>().join(".")
+    };
+    let upgrades = calendar::resolve(
+        body["properties"]["kubernetesVersion"].as_str().unwrap_or_default(),
+        today(call.now),
+    )
+    .is_some_and(|_| {
+        minor(&body["properties"]["kubernetesVersion"])
+            != minor(&before.properties()["currentKubernetesVersion"])
+    });
+    let work = if upgrades { Work::Upgrade } else { Work::Update };
+    // A cluster that was never finished is made from the beginning by the PUT that repairs it.
+    let lasts = if fresh { durations::CLUSTER_CREATE } else { durations::CLUSTER_UPDATE };
+    let kept = before.properties()["currentKubernetesVersion"].clone();
+    defaults::fill(&mut body, today(call.now));
+    create::versions(world, &mut body, call.now);
+    if !upgrades {
+        // The alias of a minor version never upgrades a running cluster to a newer patch.
+        body["properties"]["currentKubernetesVersion"] = kept;
+    }
+    body["eTag"] = json!(world.uuid("cluster-etag"));
+    Ok(write(world, call, body, work, lasts))
+}
+
+fn write(world: &mut World, call: &Call<'_>, body: Value, work: Work, lasts: f64) -> Reply {
+    let due = call.timing.after(call.now, lasts);
+    let key = id::key(body["id"].as_str().unwrap_or_default());
+    let (id, location) = (body["id"].clone(), body["location"].clone());
+    let named =
+        Named { id: id.as_str().unwrap_or_default(), location: location.as_str().unwrap_or_default(), work };
+    let operation = put::operation(world, &named, Style::AsyncOperation, call.now, due);
+    create::stage(world, &operation.id, call.now, due);
+    let cluster = world.clusters.all.get_mut(&key).expect("its body was made from the cluster that is there");
+    cluster.resource = body;
+    cluster.pending = Some(Pending { kind: work, due });
+    cluster.latest.clone_from(&operation.id);
+    cluster.set_state(work.state());
+    let answer = Reply::json(200, &cluster.resource);
+    operation.announce(world, &call.timing, answer)
+}
+
+/// `PATCH` changes tags and nothing else.
+pub(super) fn patch(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
+    let wished = call.body()?;
+    let existing = find(world, call)?;
+    condition::check(call.request, Some(existing))?;
+    free(existing)?;
+    let mut body = existing.resource.clone();
+    body["tags"] = wished.get("tags").filter(|tags| tags.is_object()).cloned().unwrap_or_else(|| json!({}));
+    body["eTag"] = json!(world.uuid("cluster-etag"));
+    Ok(write(world, call, body, Work::Update, durations::CLUSTER_TAGS))
+}

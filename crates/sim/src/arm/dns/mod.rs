@@ -1,0 +1,149 @@
+//! Azure DNS: public zones and their A record sets (DNS REST API 2018-05-01).
+
+mod page;
+mod records;
+mod zones;
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use crate::arm::error::{ArmError, Shape};
+use crate::arm::family::Family;
+use crate::arm::{Call, Route, id, roles};
+use crate::clock::{Moment, Timing};
+use crate::world::World;
+
+const ZONE_KIND: &str = "Microsoft.Network/dnszones";
+const RECORD_KIND: &str = "Microsoft.Network/dnszones/A";
+
+/// An A record set.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct RecordSet {
+    /// The name relative to the zone; `@` for the zone itself.
+    name: String,
+    etag: String,
+    ttl: u32,
+    addresses: Vec<Ipv4Addr>,
+    metadata: Map<String, Value>,
+}
+
+/// A zone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Zone {
+    /// The full id, in the case it was made with.
+    id: String,
+    /// The name in lower case.
+    name: String,
+    etag: String,
+    tags: Map<String, Value>,
+    name_servers: Vec<String>,
+    /// By lower-case relative name.
+    records: BTreeMap<String, RecordSet>,
+}
+
+/// The zones of a world, by the key of their id.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Zones {
+    zones: BTreeMap<String, Zone>,
+}
+
+impl Zones {
+    /// Returns the addresses that the name servers of some zone give for a host name, with the zone's id. Exact
+    /// names win over a wildcard.
+    pub fn resolve(&self, host: &str) -> Vec<(String, Vec<Ipv4Addr>)> {
+        let host = host.trim_end_matches('.').to_ascii_lowercase();
+        let answer = |zone: &Zone| {
+            let relative =
+                if host == zone.name { "@" } else { host.strip_suffix(&zone.name)?.strip_suffix('.')? };
+            let parent = relative.split_once('.').map_or("*".to_owned(), |(_, parent)| format!("*.{parent}"));
+            let found = zone.records.get(relative).or_else(|| zone.records.get(&parent))?;
+            Some((zone.id.clone(), found.addresses.clone()))
+        };
+        self.zones.values().filter_map(answer).collect()
+    }
+}
+
+/// The family of DNS zones. Everything in it is immediate.
+pub const FAMILY: Family = Family { members, delete_members, ..Family::still("dns", routes) };
+
+fn routes() -> Vec<Route> {
+    let mut routes = zones::routes();
+    routes.extend(records::routes());
+    routes
+}
+
+/// The id of the zone a call is about, in the case of the call.
+fn asked(call: &Call<'_>) -> String {
+    format!(
+        "/subscriptions/{}/resourceGroups/{}/providers/{ZONE_KIND}/{}",
+        call.param("subscription"),
+        call.param("group"),
+        call.param("zone")
+    )
+}
+
+fn in_group(id: &str, group: &str) -> bool {
+    id::part(id, "resourceGroups").is_some_and(|own| own.eq_ignore_ascii_case(group))
+}
+
+/// The provider's own refusal of something malformed; it has no envelope.
+fn bad_request(why: impl Into<String>) -> ArmError {
+    ArmError::bare(400, "BadRequest", why)
+}
+
+/// Compares the etag conditions of a write with what is there. Etags are bare UUIDs; quotes around one are fine.
+fn check_etag(call: &Call<'_>, current: Option<&str>) -> Result<(), ArmError> {
+    let plain = |text: &str| text.trim().trim_start_matches("W/").trim_matches('"').to_owned();
+    let refused = |header: &str, condition: &str| ArmError {
+        shape: Shape::Bare,
+        ..ArmError::precondition(header, condition)
+    };
+    if let Some(wanted) = call.request.header("if-match")
+        && current.is_none_or(|current| wanted.trim() != "*" && plain(wanted) != current)
+    {
+        return Err(refused("If-Match", wanted));
+    }
+    match call.request.header("if-none-match") {
+        Some(unwanted)
+            if current.is_some_and(|current| unwanted.trim() == "*" || plain(unwanted) == current) =>
+        {
+            Err(refused("If-None-Match", unwanted))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn members(world: &World, group: &str) -> Vec<Value> {
+    world.dns.zones.values().filter(|zone| in_group(&zone.id, group)).map(zones::body).collect()
+}
+
+/// Zones go at once when their time has come; nothing of them is seen dying.
+fn delete_members(world: &mut World, group: &str, from: Moment, _timing: &Timing) -> Moment {
+    let mut gone = Vec::new();
+    world.dns.zones.retain(|_, zone| {
+        let dies = in_group(&zone.id, group);
+        if dies {
+            gone.push(zone.id.clone());
+        }
+        !dies
+    });
+    for scope in gone {
+        roles::drop_scope(world, &scope);
+    }
+    from
+}
+
+/// Reads a field of a body's object without looking at case, as the service does.
+fn field<'a>(object: &'a Value, name: &str) -> &'a Value {
+    let found =
+        object.as_object().and_then(|fields| fields.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)));
+    found.map_or(&Value::Null, |(_, value)| value)
+}
+
+fn number_of_sets(zone: &Zone) -> Value {
+    // The zone's own NS and SOA sets count.
+    json!(zone.records.len() + 2)
+}

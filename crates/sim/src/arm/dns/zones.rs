@@ -1,0 +1,131 @@
+//! Requests about zones.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use crate::arm::dns::{ZONE_KIND, Zone, asked, bad_request, check_etag, in_group, number_of_sets, page};
+use crate::arm::error::ArmError;
+use crate::arm::{Call, Route, id, roles, versions};
+use crate::durations;
+use crate::request::Reply;
+use crate::world::World;
+
+const SUBSCRIPTION: &str = "/subscriptions/{subscription}/providers/Microsoft.Network/dnszones";
+const GROUP: &str =
+    "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.Network/dnszones";
+const ONE: &str =
+    "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.Network/dnszones/{zone}";
+
+pub(super) fn routes() -> Vec<Route> {
+    vec![
+        Route::new("GET", SUBSCRIPTION, ZONE_KIND, versions::DNS, list),
+        Route::new("GET", GROUP, ZONE_KIND, versions::DNS, list),
+        Route::new("GET", ONE, ZONE_KIND, versions::DNS, get),
+        Route::new("PUT", ONE, ZONE_KIND, versions::DNS, put),
+        Route::new("DELETE", ONE, ZONE_KIND, versions::DNS, delete),
+    ]
+}
+
+pub(super) fn body(zone: &Zone) -> Value {
+    json!({
+        "id": zone.id,
+        "name": zone.name,
+        "type": ZONE_KIND,
+        "etag": zone.etag,
+        "location": "global",
+        "tags": zone.tags,
+        "properties": {
+            "maxNumberOfRecordSets": 10000,
+            "maxNumberOfRecordsPerRecordSet": null,
+            "nameServers": zone.name_servers,
+            "numberOfRecordSets": number_of_sets(zone),
+            "zoneType": "Public",
+        },
+    })
+}
+
+fn reply(zone: &Zone, status: u16) -> Reply {
+    Reply::json(status, &body(zone)).with_header("etag", &zone.etag)
+}
+
+fn list(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
+    let group = call.param("group");
+    let fits = |zone: &&Zone| group.is_empty() || in_group(&zone.id, group);
+    let all: Vec<Value> = world.dns.zones.values().filter(fits).map(body).collect();
+    page::of(world, call, all)
+}
+
+fn get(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
+    let zone = world.dns.zones.get(&id::key(&asked(call)));
+    let zone =
+        zone.ok_or_else(|| ArmError::resource_not_found(ZONE_KIND, call.param("zone"), call.param("group")))?;
+    Ok(reply(zone, 200))
+}
+
+fn check_name(name: &str) -> Result<(), ArmError> {
+    let label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.chars().all(|letter| letter.is_ascii_alphanumeric() || "-_".contains(letter))
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    if name.len() <= 253 && name.split('.').count() >= 2 && name.split('.').all(label) {
+        return Ok(());
+    }
+    Err(bad_request(format!("The zone name '{name}' is not a valid domain name of at least two labels.")))
+}
+
+fn put(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
+    let name = call.param("zone").to_ascii_lowercase();
+    check_name(&name)?;
+    let given = call.body()?;
+    if !given["location"].as_str().is_some_and(|location| location.eq_ignore_ascii_case("global")) {
+        let why = format!(
+            "The provided location '{}' is not available for resource type '{ZONE_KIND}'. List of available regions for \
+             the resource type is 'global'.",
+            given["location"].as_str().unwrap_or_default()
+        );
+        return Err(ArmError::gateway(400, "LocationNotAvailableForResourceType", why));
+    }
+    let key = id::key(&asked(call));
+    let existing = world.dns.zones.get(&key).cloned();
+    check_etag(call, existing.as_ref().map(|zone| zone.etag.as_str()))?;
+    let tags = given["tags"].as_object().cloned().unwrap_or_default();
+    let etag = world.uuid("etag");
+    let status = if existing.is_some() { 200 } else { 201 };
+    let zone = match existing {
+        Some(zone) => Zone { tags, etag, ..zone },
+        None => Zone {
+            id: asked(call),
+            name,
+            etag,
+            tags,
+            name_servers: name_servers(world),
+            records: BTreeMap::new(),
+        },
+    };
+    let reply = reply(&zone, status).with_latency(durations::DNS_PUT);
+    world.dns.zones.insert(key, zone);
+    Ok(reply)
+}
+
+/// Azure spreads zones over sets of four servers, so that two zones of one name can live side by side.
+fn name_servers(world: &mut World) -> Vec<String> {
+    let set = u32::from_str_radix(&world.hex("name-servers")[..2], 16).unwrap_or(0) % 10 + 1;
+    ["com", "net", "org", "info"]
+        .iter()
+        .zip(1..)
+        .map(|(top, n)| format!("ns{n}-{set:02}.azure-dns.{top}."))
+        .collect()
+}
+
+fn delete(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
+    let key = id::key(&asked(call));
+    let Some(zone) = world.dns.zones.get(&key) else { return Ok(Reply::empty(204)) };
+    check_etag(call, Some(&zone.etag))?;
+    let scope = zone.id.clone();
+    world.dns.zones.remove(&key);
+    roles::drop_scope(world, &scope);
+    Ok(Reply::empty(200).with_latency(durations::DNS_PUT))
+}

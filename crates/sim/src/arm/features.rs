@@ -1,0 +1,166 @@
+//! Preview features (Features REST API 2021-07-01), most of which are gone once they are generally available.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::arm::error::ArmError;
+use crate::arm::family::Family;
+use crate::arm::{Call, Route, versions};
+use crate::clock::{Moment, Timing};
+use crate::durations;
+use crate::request::Reply;
+use crate::world::World;
+
+const KIND: &str = "Microsoft.Features/providers/features";
+const ALL: &str = "/subscriptions/{subscription}/providers/Microsoft.Features/features";
+const OF_ONE: &str =
+    "/subscriptions/{subscription}/providers/Microsoft.Features/providers/{namespace}/features";
+const ONE: &str =
+    "/subscriptions/{subscription}/providers/Microsoft.Features/providers/{namespace}/features/{feature}";
+const REGISTER: &str = "/subscriptions/{subscription}/providers/Microsoft.Features/providers/{namespace}/features/{feature}/register";
+const UNREGISTER: &str = "/subscriptions/{subscription}/providers/Microsoft.Features/providers/{namespace}/features/{feature}/unregister";
+
+/// One feature and where its registration stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Feature {
+    /// `Microsoft.ContainerService/Name`.
+    name: String,
+    state: String,
+    /// When `Registering` or `Unregistering` ends.
+    done: Option<Moment>,
+}
+
+/// The features that still exist, by lower-case name.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Features {
+    features: BTreeMap<String, Feature>,
+}
+
+impl Features {
+    /// Makes the features of those names, not registered.
+    pub fn new(names: &[String]) -> Self {
+        let feature =
+            |name: &String| Feature { name: name.clone(), state: "NotRegistered".to_owned(), done: None };
+        Self { features: names.iter().map(|name| (name.to_ascii_lowercase(), feature(name))).collect() }
+    }
+
+    /// Whether a feature (`Microsoft.ContainerService/Name`) may be used: it is registered, or no longer needed.
+    pub fn allows(&self, name: &str) -> bool {
+        self.features.get(&name.to_ascii_lowercase()).is_none_or(|feature| feature.state == "Registered")
+    }
+}
+
+/// The family of features.
+pub const FAMILY: Family = Family { next_due, settle, ..Family::still("features", routes) };
+
+fn routes() -> Vec<Route> {
+    vec![
+        Route::new("GET", ALL, KIND, versions::FEATURES, list),
+        Route::new("GET", OF_ONE, KIND, versions::FEATURES, list),
+        Route::new("GET", ONE, KIND, versions::FEATURES, get),
+        Route::new("POST", REGISTER, KIND, versions::FEATURES, register),
+        Route::new("POST", UNREGISTER, KIND, versions::FEATURES, unregister),
+    ]
+}
+
+fn body(world: &World, feature: &Feature) -> Value {
+    let (namespace, name) = feature.name.split_once('/').unwrap_or(("", &feature.name));
+    json!({
+        "id": format!("/subscriptions/{}/providers/Microsoft.Features/providers/{namespace}/features/{name}", world.subscription),
+        "name": feature.name,
+        "type": KIND,
+        "properties": { "state": feature.state },
+    })
+}
+
+fn key(call: &Call<'_>) -> String {
+    format!("{}/{}", call.param("namespace"), call.param("feature")).to_ascii_lowercase()
+}
+
+fn not_found(call: &Call<'_>) -> ArmError {
+    ArmError::new(
+        404,
+        "FeatureNotFound",
+        format!("The feature '{}' could not be found.", call.param("feature")),
+    )
+}
+
+fn list(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
+    let prefix = match call.param("namespace") {
+        "" => String::new(),
+        namespace => format!("{}/", namespace.to_ascii_lowercase()),
+    };
+    let found = world.features.features.iter().filter(|(key, _)| key.starts_with(&prefix));
+    let value: Vec<Value> = found.map(|(_, feature)| body(world, feature)).collect();
+    Ok(Reply::json(200, &json!({ "value": value })))
+}
+
+fn get(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
+    let feature = world.features.features.get(&key(call)).ok_or_else(|| not_found(call))?;
+    Ok(Reply::json(200, &body(world, feature)))
+}
+
+fn register(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
+    change(world, call, "Registered", "Registering")
+}
+
+fn unregister(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
+    change(world, call, "Unregistered", "Unregistering")
+}
+
+fn change(world: &mut World, call: &Call<'_>, end: &str, way: &str) -> Result<Reply, ArmError> {
+    let feature = world.features.features.get_mut(&key(call)).ok_or_else(|| not_found(call))?;
+    let resting = end == "Unregistered" && feature.state == "NotRegistered";
+    if feature.state != end && feature.state != way && !resting {
+        way.clone_into(&mut feature.state);
+        feature.done = Some(call.timing.after(call.now, durations::FEATURE_REGISTER));
+    }
+    let feature = feature.clone();
+    Ok(Reply::json(200, &body(world, &feature)))
+}
+
+fn next_due(world: &World) -> Option<Moment> {
+    world.features.features.values().filter_map(|feature| feature.done).min()
+}
+
+fn settle(world: &mut World, due: Moment, _timing: &Timing) {
+    for feature in
+        world.features.features.values_mut().filter(|feature| feature.done.is_some_and(|done| done <= due))
+    {
+        feature.done = None;
+        feature.state = if feature.state == "Registering" { "Registered" } else { "Unregistered" }.to_owned();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test_cloud::{TestCloud, code};
+    use http::Method;
+
+    #[test]
+    fn a_feature_is_gone_after_general_availability_unless_it_was_asked_for() {
+        let mut cloud = TestCloud::new();
+        let at = cloud.path("/providers/Microsoft.Features/providers/Microsoft.ContainerService/features/ManagedGatewayAPIPreview");
+        let (show, register) =
+            (format!("{at}?api-version=2021-07-01"), format!("{at}/register?api-version=2021-07-01"));
+        let register = cloud.request(Method::POST, &register);
+        for reply in [cloud.get(&show), cloud.send(&register)] {
+            assert_eq!((reply.status.as_u16(), code(&reply).as_str()), (404, "FeatureNotFound"));
+            assert_eq!(
+                reply.value()["error"]["message"],
+                "The feature 'ManagedGatewayAPIPreview' could not be found."
+            );
+        }
+        let name = "Microsoft.ContainerService/ManagedGatewayAPIPreview".to_owned();
+        assert!(cloud.world.features.allows(&name));
+        cloud.world.features = Features::new(std::slice::from_ref(&name));
+        assert!(!cloud.world.features.allows(&name));
+        assert_eq!(cloud.send(&register).value()["properties"]["state"], "Registering");
+        cloud.pass(300.0);
+        assert_eq!(cloud.get(&show).value()["properties"]["state"], "Registered");
+        assert!(cloud.world.features.allows(&name));
+    }
+}

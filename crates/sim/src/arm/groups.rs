@@ -1,0 +1,346 @@
+//! Resource groups (Resources REST API, resourceGroups), and the slow death of everything in one.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::arm::error::ArmError;
+use crate::arm::family::{DELETION_ORDER, FAMILIES, Family};
+use crate::arm::operation::{self, Plan, Style};
+use crate::arm::{Call, Route, roles, versions};
+use crate::clock::{Moment, Timing};
+use crate::durations;
+use crate::request::Reply;
+use crate::world::World;
+
+/// The type of a group, as rights name it.
+pub const KIND: &str = "Microsoft.Resources/subscriptions/resourceGroups";
+
+const ALL: &str = "/subscriptions/{subscription}/resourceGroups";
+const ONE: &str = "/subscriptions/{subscription}/resourceGroups/{group}";
+const RESOURCES: &str = "/subscriptions/{subscription}/resourceGroups/{group}/resources";
+const EVERYTHING: &str = "/subscriptions/{subscription}/resources";
+
+/// A resource group.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Group {
+    /// The name, in the case it was made with.
+    pub name: String,
+    /// The region.
+    pub location: String,
+    /// The tags by name.
+    pub tags: BTreeMap<String, String>,
+    /// The resource that owns the group, as a cluster owns its node group.
+    pub managed_by: Option<String>,
+    /// When it was made.
+    pub created: Moment,
+    /// When it will be gone, once its deletion has begun.
+    pub gone: Option<Moment>,
+    /// The operation of its deletion.
+    pub deletion: Option<String>,
+}
+
+impl Group {
+    /// Refuses writes while the group is dying.
+    ///
+    /// # Errors
+    /// 409 `ResourceGroupBeingDeleted`.
+    pub fn check_writable(&self) -> Result<(), ArmError> {
+        if self.gone.is_none() {
+            return Ok(());
+        }
+        let why = format!(
+            "The resource group '{}' is in deprovisioning state and cannot perform this operation.",
+            self.name
+        );
+        Err(ArmError::gateway(409, "ResourceGroupBeingDeleted", why))
+    }
+
+    fn body(&self, subscription: &str) -> Value {
+        let state = if self.gone.is_some() { "Deleting" } else { "Succeeded" };
+        let mut body = json!({
+            "id": format!("/subscriptions/{subscription}/resourceGroups/{}", self.name),
+            "name": self.name,
+            "type": "Microsoft.Resources/resourceGroups",
+            "location": self.location,
+            "tags": self.tags,
+            "properties": { "provisioningState": state },
+        });
+        if let Some(owner) = &self.managed_by {
+            body["managedBy"] = json!(owner);
+        }
+        body
+    }
+}
+
+/// The family of groups; last in the table, because a group goes after all its members.
+pub const FAMILY: Family = Family { next_due, settle, ..Family::still("groups", routes) };
+
+fn routes() -> Vec<Route> {
+    vec![
+        Route::new("GET", ALL, KIND, versions::RESOURCES, list),
+        Route::new("GET", ONE, KIND, versions::RESOURCES, get),
+        Route::new("HEAD", ONE, KIND, versions::RESOURCES, head),
+        Route::new("PUT", ONE, KIND, versions::RESOURCES, put),
+        Route::new("PATCH", ONE, KIND, versions::RESOURCES, patch),
+        Route::new("DELETE", ONE, KIND, versions::RESOURCES, delete),
+        Route::new(
+            "GET",
+            RESOURCES,
+            "Microsoft.Resources/subscriptions/resourceGroups/resources",
+            versions::RESOURCES,
+            members,
+        ),
+        Route::new(
+            "GET",
+            EVERYTHING,
+            "Microsoft.Resources/subscriptions/resources",
+            versions::RESOURCES,
+            everything,
+        ),
+    ]
+}
+
+impl World {
+    /// Adds a group without asking anybody, as a cluster adds its node group. An existing one is replaced.
+    pub fn add_group(
+        &mut self,
+        name: &str,
+        location: &str,
+        tags: &Value,
+        managed_by: Option<String>,
+        now: Moment,
+    ) {
+        let group = Group {
+            name: name.to_owned(),
+            location: location.to_owned(),
+            tags: texts(tags),
+            managed_by,
+            created: now,
+            gone: None,
+            deletion: None,
+        };
+        self.groups.insert(name.to_lowercase(), group);
+    }
+
+    /// Removes a group at once, with the role assignments at and below it.
+    pub fn drop_group(&mut self, name: &str) {
+        self.groups.remove(&name.to_lowercase());
+        let scope = format!("/subscriptions/{}/resourceGroups/{name}", self.subscription);
+        roles::drop_scope(self, &scope);
+    }
+}
+
+fn texts(tags: &Value) -> BTreeMap<String, String> {
+    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    tags.as_object().into_iter().flatten().map(|(name, value)| (name.clone(), text(value))).collect()
+}
+
+fn find<'a>(world: &'a World, call: &Call<'_>) -> Result<&'a Group, ArmError> {
+    let name = call.param("group");
+    world.groups.get(&name.to_lowercase()).ok_or_else(|| ArmError::group_not_found(name))
+}
+
+fn check_name(name: &str) -> Result<(), ArmError> {
+    let allowed = |letter: char| letter.is_alphanumeric() || "_-.()".contains(letter);
+    if (1..=90).contains(&name.chars().count()) && name.chars().all(allowed) && !name.ends_with('.') {
+        return Ok(());
+    }
+    let why = format!(
+        "The provided resource group name '{name}' has these invalid characters or length: The name can only be a \
+         letter, digit, '-', '.', '(', ')' or '_', at most 90 characters long, and cannot end with a period."
+    );
+    Err(ArmError::gateway(400, "InvalidResourceGroupName", why))
+}
+
+fn check_location(world: &World, location: &str) -> Result<String, ArmError> {
+    let folded = location.replace(' ', "").to_ascii_lowercase();
+    if world.locations.contains(&folded) {
+        return Ok(folded);
+    }
+    if folded.is_empty() {
+        let why = "The location property is required for this definition.";
+        return Err(ArmError::gateway(400, "LocationRequired", why));
+    }
+    let why = format!(
+        "The provided location '{location}' is not available for resource group. List of available regions is '{}'.",
+        world.locations.join(",")
+    );
+    Err(ArmError::gateway(400, "LocationNotAvailableForResourceGroup", why))
+}
+
+fn get(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
+    Ok(Reply::json(200, &find(world, call)?.body(&world.subscription)))
+}
+
+fn head(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
+    Ok(Reply::empty(if find(world, call).is_ok() { 204 } else { 404 }))
+}
+
+fn list(world: &mut World, _call: &Call<'_>) -> Result<Reply, ArmError> {
+    let value: Vec<Value> = world.groups.values().map(|group| group.body(&world.subscription)).collect();
+    Ok(Reply::json(200, &json!({ "value": value })))
+}
+
+fn put(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
+    let name = call.param("group").to_owned();
+    check_name(&name)?;
+    let body = call.body()?;
+    let location = check_location(world, body["location"].as_str().unwrap_or_default())?;
+    if let Some(group) = world.groups.get_mut(&name.to_lowercase()) {
+        group.check_writable()?;
+        if group.location != location {
+            let why = format!(
+                "Invalid resource group location '{location}'. The Resource group already exists in location '{}'.",
+                group.location
+            );
+            return Err(ArmError::gateway(409, "InvalidResourceGroupLocation", why));
+        }
+        group.tags = texts(&body["tags"]);
+        return Ok(Reply::json(200, &find(world, call)?.body(&world.subscription)));
+    }
+    let managed_by = body["managedBy"].as_str().map(str::to_owned);
+    world.add_group(&name, &location, &body["tags"], managed_by, call.now);
+    Ok(Reply::json(201, &find(world, call)?.body(&world.subscription)).with_latency(durations::GROUP_PUT))
+}
+
+fn patch(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
+    find(world, call)?.check_writable()?;
+    let body = call.body()?;
+    if let Some(group) = world.groups.get_mut(&call.param("group").to_lowercase())
+        && body["tags"].is_object()
+    {
+        group.tags = texts(&body["tags"]);
+    }
+    Ok(Reply::json(200, &find(world, call)?.body(&world.subscription)))
+}
+
+fn delete(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
+    let group = find(world, call)?.clone();
+    let under_way = group.deletion.as_ref().and_then(|id| world.operations.get(id)).cloned();
+    if let Some(operation) = under_way {
+        return Ok(operation.announce(world, &call.timing, Reply::empty(202)));
+    }
+    let mut gone = call.now;
+    for family in DELETION_ORDER {
+        gone = gone.max((family.delete_members)(world, &group.name, gone, &call.timing));
+    }
+    let gone = call.timing.after(gone, durations::GROUP_DELETE);
+    let resource = format!("/subscriptions/{}/resourceGroups/{}", world.subscription, group.name);
+    let plan = Plan {
+        resource: &resource,
+        provider: "Microsoft.Resources",
+        location: &group.location,
+        name: "DeleteResourceGroup",
+        style: Style::Location,
+        api_version: &call.api_version,
+        retry_after: Some(durations::GROUP_RETRY_AFTER),
+        signed: false,
+    };
+    let operation = operation::begin(world, &plan, call.now, gone);
+    if let Some(group) = world.groups.get_mut(&group.name.to_lowercase()) {
+        group.gone = Some(gone);
+        group.deletion = Some(operation.id.clone());
+    }
+    Ok(operation.announce(world, &call.timing, Reply::empty(202)))
+}
+
+pub(super) fn in_group(world: &World, group: &str) -> Vec<Value> {
+    FAMILIES.iter().flat_map(|family| (family.members)(world, group)).map(|member| summary(&member)).collect()
+}
+
+/// A list of resources shows what all types have in common, not their properties.
+fn summary(member: &Value) -> Value {
+    let common = ["id", "name", "type", "kind", "location", "sku", "identity", "tags", "managedBy"];
+    let kept = common.iter().filter(|field| !member[**field].is_null());
+    kept.map(|field| ((*field).to_owned(), member[*field].clone())).collect::<serde_json::Map<_, _>>().into()
+}
+
+fn members(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
+    Ok(Reply::json(200, &json!({ "value": in_group(world, call.param("group")) })))
+}
+
+fn everything(world: &mut World, _call: &Call<'_>) -> Result<Reply, ArmError> {
+    let value: Vec<Value> = world.groups.values().flat_map(|group| in_group(world, &group.name)).collect();
+    Ok(Reply::json(200, &json!({ "value": value })))
+}
+
+fn next_due(world: &World) -> Option<Moment> {
+    world.groups.values().filter_map(|group| group.gone).min()
+}
+
+/// Removes the groups whose time has come. One that still has members waits for them, as Resource Manager
+/// keeps asking the providers.
+fn settle(world: &mut World, due: Moment, timing: &Timing) {
+    let dying: Vec<String> = world
+        .groups
+        .values()
+        .filter(|group| group.gone.is_some_and(|gone| gone <= due))
+        .map(|group| group.name.clone())
+        .collect();
+    for name in dying {
+        if in_group(world, &name).is_empty() {
+            world.drop_group(&name);
+            continue;
+        }
+        let later = timing.after(due, durations::GROUP_RETRY_AFTER).max(due.plus_ms(1));
+        let Some(group) = world.groups.get_mut(&name.to_lowercase()) else { continue };
+        group.gone = Some(later);
+        if let Some(operation) = group.deletion.as_ref().and_then(|id| world.operations.get_mut(id)) {
+            operation.ends = later;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test_cloud::{TestCloud, code, target};
+    use http::Method;
+
+    #[test]
+    fn a_group_is_made_once_and_stays_in_its_region() {
+        let mut cloud = TestCloud::new();
+        let at = cloud.path("/resourcegroups/web?api-version=2024-11-01");
+        let reply = cloud.put(&at, &json!({ "location": "East US", "tags": { "a": "1" } }));
+        assert_eq!((reply.status.as_u16(), reply.value()["location"].as_str()), (201, Some("eastus")));
+        let reply = cloud.put(&at, &json!({ "location": "eastus", "tags": { "b": "2" } }));
+        assert_eq!((reply.status.as_u16(), &reply.value()["tags"]), (200, &json!({ "b": "2" })));
+        let reply = cloud.put(&at, &json!({ "location": "westeurope" }));
+        assert_eq!((reply.status.as_u16(), code(&reply).as_str()), (409, "InvalidResourceGroupLocation"));
+        let bad = cloud.path("/resourcegroups/web.?api-version=2024-11-01");
+        assert_eq!(code(&cloud.put(&bad, &json!({ "location": "eastus" }))), "InvalidResourceGroupName");
+    }
+
+    #[test]
+    fn a_dying_group_takes_no_writes_and_goes_after_its_members() {
+        let mut cloud = TestCloud::new();
+        let vnet = cloud.in_group("Microsoft.Network/virtualNetworks/vn?api-version=2025-07-01");
+        let body = json!({ "location": "eastus", "properties": { "addressSpace": { "addressPrefixes": ["10.0.0.0/16"] } } });
+        assert_eq!(cloud.put(&vnet, &body).status, 201);
+        cloud.pass(10.0);
+        let group = cloud.path("/resourceGroups/rg?api-version=2024-11-01");
+        let listed = cloud.path("/resourceGroups/rg/resources?api-version=2024-11-01");
+        assert_eq!(cloud.get(&listed).value()["value"][0]["name"], "vn");
+
+        let reply = cloud.delete(&group);
+        assert_eq!(reply.status, 202);
+        assert_eq!(reply.headers["retry-after"], "15");
+        let location = target(&reply, "location");
+        assert_eq!(cloud.get(&group).value()["properties"]["provisioningState"], "Deleting");
+        let refused = cloud.put(&vnet, &body);
+        assert_eq!((refused.status.as_u16(), code(&refused).as_str()), (409, "ResourceGroupBeingDeleted"));
+        assert_eq!(cloud.get(&location).status, 202);
+
+        cloud.pass(11.0);
+        assert_eq!(code(&cloud.get(&vnet)), "ResourceNotFound", "the network goes first");
+        assert_eq!(cloud.get(&group).status, 200);
+        cloud.pass(10.0);
+        assert_eq!(code(&cloud.get(&group)), "ResourceGroupNotFound");
+        assert_eq!(cloud.get(&location).status, 200);
+        let head = cloud.request(Method::HEAD, &group);
+        assert_eq!(cloud.send(&head).status, 404);
+        assert_eq!(cloud.delete(&group).status, 404);
+    }
+}

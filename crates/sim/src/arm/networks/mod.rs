@@ -1,0 +1,324 @@
+//! Virtual networks and their subnets (Network REST API), one family because a subnet changes only through its network.
+
+mod ranges;
+mod subnets;
+mod writes;
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use crate::arm::error::ArmError;
+use crate::arm::family::Family;
+use crate::arm::operation::{self, Operation, Plan, Style};
+use crate::arm::{Call, Route, clusters, id, roles, versions};
+use crate::clock::{Moment, Timing};
+use crate::durations;
+use crate::request::Reply;
+use crate::world::World;
+
+/// The type of a network.
+pub const KIND: &str = "Microsoft.Network/virtualNetworks";
+/// The type of a subnet.
+pub const SUBNET_KIND: &str = "Microsoft.Network/virtualNetworks/subnets";
+
+/// A subnet, as clusters look at it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Subnet {
+    /// The full id.
+    pub id: String,
+    /// The address ranges, CIDR.
+    pub prefixes: Vec<String>,
+    /// `Succeeded`, `Updating`, `Deleting`.
+    pub state: String,
+    /// The region of its network.
+    pub location: String,
+}
+
+/// A subnet inside its network.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Part {
+    name: String,
+    etag: String,
+    state: State,
+    /// What its writer gave, without what only the service says.
+    properties: Map<String, Value>,
+}
+
+impl Part {
+    fn prefixes(&self) -> Vec<String> {
+        ranges::of_subnet(&self.properties)
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+enum State {
+    Updating,
+    Succeeded,
+    Deleting,
+}
+
+impl State {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Updating => "Updating",
+            Self::Succeeded => "Succeeded",
+            Self::Deleting => "Deleting",
+        }
+    }
+}
+
+/// A virtual network.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Network {
+    /// The full id, in the case it was made with.
+    id: String,
+    location: String,
+    tags: Map<String, Value>,
+    etag: String,
+    guid: String,
+    state: State,
+    /// When what is under way ends.
+    done: Option<Moment>,
+    /// What its writer gave, without the subnets.
+    properties: Map<String, Value>,
+    subnets: Vec<Part>,
+}
+
+/// The virtual networks of a world, by the key of their id.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Networks {
+    networks: BTreeMap<String, Network>,
+}
+
+/// The family of virtual networks.
+pub const FAMILY: Family =
+    Family { members, delete_members, next_due, settle, ..Family::still("networks", routes) };
+
+fn routes() -> Vec<Route> {
+    let mut routes = writes::routes();
+    routes.extend(subnets::routes());
+    routes
+}
+
+impl Network {
+    fn name(&self) -> &str {
+        id::name(&self.id)
+    }
+
+    fn subnet_id(&self, name: &str) -> String {
+        format!("{}/subnets/{name}", self.id)
+    }
+
+    fn part(&self, name: &str) -> Option<&Part> {
+        self.subnets.iter().find(|part| part.name.eq_ignore_ascii_case(name))
+    }
+
+    fn body(&self, world: &World) -> Value {
+        let mut properties = self.properties.clone();
+        properties.insert("provisioningState".to_owned(), json!(self.state.word()));
+        properties.insert("resourceGuid".to_owned(), json!(self.guid));
+        let subnets: Vec<Value> = self.subnets.iter().map(|part| self.part_body(world, part)).collect();
+        properties.insert("subnets".to_owned(), json!(subnets));
+        for (name, value) in [("virtualNetworkPeerings", json!([])), ("enableDdosProtection", json!(false))] {
+            properties.entry(name).or_insert(value);
+        }
+        json!({
+            "name": self.name(),
+            "id": self.id,
+            "etag": format!("W/\"{}\"", self.etag),
+            "type": KIND,
+            "location": self.location,
+            "tags": self.tags,
+            "properties": properties,
+        })
+    }
+
+    fn part_body(&self, world: &World, part: &Part) -> Value {
+        let id = self.subnet_id(&part.name);
+        let mut properties = part.properties.clone();
+        properties.insert("provisioningState".to_owned(), json!(part.state.word()));
+        let defaults = [
+            ("delegations", json!([])),
+            ("privateEndpointNetworkPolicies", json!("Disabled")),
+            ("privateLinkServiceNetworkPolicies", json!("Enabled")),
+        ];
+        for (name, value) in defaults {
+            properties.entry(name).or_insert(value);
+        }
+        let holders: Vec<Value> =
+            clusters::using_subnet(world, &id).iter().map(|id| json!({ "id": id })).collect();
+        if !holders.is_empty() {
+            properties.insert("ipConfigurations".to_owned(), json!(holders));
+        }
+        json!({
+            "name": part.name,
+            "id": id,
+            "etag": format!("W/\"{}\"", part.etag),
+            "type": SUBNET_KIND,
+            "properties": properties,
+        })
+    }
+}
+
+/// Returns the subnet with that id, compared without case.
+pub fn subnet(world: &World, subnet_id: &str) -> Option<Subnet> {
+    let (network, name) =
+        id::key(subnet_id).rsplit_once("/subnets/").map(|(at, name)| (at.to_owned(), name.to_owned()))?;
+    let network = world.networks.networks.get(&network)?;
+    let part = network.part(&name)?;
+    Some(Subnet {
+        id: network.subnet_id(&part.name),
+        prefixes: part.prefixes(),
+        state: part.state.word().to_owned(),
+        location: network.location.clone(),
+    })
+}
+
+/// Returns the address ranges of every subnet of the network that a subnet is in.
+pub fn neighbours(world: &World, subnet_id: &str) -> Vec<String> {
+    let key = id::key(subnet_id);
+    let network = key.rsplit_once("/subnets/").and_then(|(network, _)| world.networks.networks.get(network));
+    network.into_iter().flat_map(|network| network.subnets.iter().flat_map(Part::prefixes)).collect()
+}
+
+/// The id of the network a call is about, in the case of the call.
+fn asked(call: &Call<'_>) -> String {
+    format!(
+        "/subscriptions/{}/resourceGroups/{}/providers/{KIND}/{}",
+        call.param("subscription"),
+        call.param("group"),
+        call.param("network")
+    )
+}
+
+fn find<'a>(world: &'a World, call: &Call<'_>) -> Result<&'a Network, ArmError> {
+    let found = world.networks.networks.get(&id::key(&asked(call)));
+    found.ok_or_else(|| ArmError::resource_not_found(KIND, call.param("network"), call.param("group")))
+}
+
+/// Refuses a write while another one is under way on the same network, as the provider does: to be tried again.
+fn check_free(world: &World, call: &Call<'_>) -> Result<(), ArmError> {
+    let Ok(network) = find(world, call) else { return Ok(()) };
+    let Some(done) = network.done.filter(|done| *done > call.now) else { return Ok(()) };
+    let (name, operation) = operation::running(world, &network.id, call.now)
+        .map_or(("PutVirtualNetworkOperation", ""), |operation| {
+            (operation.name.as_str(), operation.id.as_str())
+        });
+    let left_ms = done.since(call.now).as_millis();
+    let seconds = left_ms.div_ceil(1000).max(1);
+    let why = format!(
+        "Operation {name} ({operation}) is updating resource {}. The call can be retried in {seconds} seconds.",
+        network.id
+    );
+    Err(ArmError::new(429, "RetryableError", "A retryable error occurred.")
+        .with_detail("RetryableErrorDueToAnotherOperation", why)
+        .with_header("retry-after", &seconds.to_string())
+        .with_header("retry-after-ms", &left_ms.to_string()))
+}
+
+/// Refuses to take away a subnet (or its range) in which something holds an address.
+fn check_unused(world: &World, subnet_id: &str, code: &str) -> Result<(), ArmError> {
+    let Some(holder) = clusters::using_subnet(world, subnet_id).into_iter().next() else { return Ok(()) };
+    let name = id::name(subnet_id);
+    Err(ArmError::new(
+        400,
+        code,
+        format!(
+            "Subnet {name} is in use by {holder} and cannot be deleted. In order to delete the subnet, delete all the \
+             resources within the subnet. See aka.ms/deletesubnet."
+        ),
+    ))
+}
+
+/// Compares the etag conditions of a write with what is there.
+fn check_etag(call: &Call<'_>, current: Option<&str>) -> Result<(), ArmError> {
+    let plain = |text: &str| text.trim().trim_start_matches("W/").trim_matches('"').to_owned();
+    if let Some(wanted) = call.request.header("if-match")
+        && current.is_none_or(|current| wanted.trim() != "*" && plain(wanted) != current)
+    {
+        return Err(ArmError::precondition("If-Match", wanted));
+    }
+    match call.request.header("if-none-match") {
+        Some(unwanted)
+            if current.is_some_and(|current| unwanted.trim() == "*" || plain(unwanted) == current) =>
+        {
+            Err(ArmError::precondition("If-None-Match", unwanted))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Begins the operation that every write of the family leaves behind.
+fn begin(world: &mut World, call: &Call<'_>, resource: &str, name: &str, ends: Moment) -> Operation {
+    let style = if name.starts_with("Delete") { Style::Both } else { Style::AsyncOperation };
+    let location = find(world, call).map(|network| network.location.clone()).unwrap_or_default();
+    let plan = Plan {
+        resource,
+        provider: "Microsoft.Network",
+        location: &location,
+        name,
+        style,
+        api_version: &call.api_version,
+        retry_after: Some(durations::NETWORK_RETRY_AFTER),
+        signed: false,
+    };
+    operation::begin(world, &plan, call.now, ends)
+}
+
+fn announced(world: &World, call: &Call<'_>, operation: &Operation, reply: Reply) -> Reply {
+    operation.announce(world, &call.timing, reply.with_header("azure-asyncnotification", "Enabled"))
+}
+
+fn members(world: &World, group: &str) -> Vec<Value> {
+    let inside = |network: &&Network| {
+        id::part(&network.id, "resourceGroups").is_some_and(|own| own.eq_ignore_ascii_case(group))
+    };
+    world.networks.networks.values().filter(inside).map(|network| network.body(world)).collect()
+}
+
+fn delete_members(world: &mut World, group: &str, from: Moment, timing: &Timing) -> Moment {
+    let done = timing.after(from, durations::NETWORK_DELETE);
+    let mut last = from;
+    for network in world.networks.networks.values_mut() {
+        if id::part(&network.id, "resourceGroups").is_some_and(|own| own.eq_ignore_ascii_case(group)) {
+            network.state = State::Deleting;
+            network.done = Some(done);
+            last = done;
+        }
+    }
+    last
+}
+
+fn next_due(world: &World) -> Option<Moment> {
+    world.networks.networks.values().filter_map(|network| network.done).min()
+}
+
+fn settle(world: &mut World, due: Moment, _timing: &Timing) {
+    let mut gone = Vec::new();
+    world.networks.networks.retain(|_, network| {
+        if network.done.is_none_or(|done| done > due) {
+            return true;
+        }
+        network.done = None;
+        if network.state == State::Deleting {
+            gone.push(network.id.clone());
+            return false;
+        }
+        network.state = State::Succeeded;
+        let dying = network.subnets.iter().filter(|part| part.state == State::Deleting);
+        gone.extend(dying.map(|part| network.subnet_id(&part.name)));
+        network.subnets.retain(|part| part.state != State::Deleting);
+        for part in &mut network.subnets {
+            part.state = State::Succeeded;
+        }
+        true
+    });
+    for scope in gone {
+        roles::drop_scope(world, &scope);
+    }
+}
+
+/// The versions of the family's types.
+const VERSIONS: &[&str] = versions::NETWORKS;

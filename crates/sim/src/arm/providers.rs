@@ -1,0 +1,276 @@
+//! Resource providers and their registration (Resources REST API, providers).
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::arm::error::ArmError;
+use crate::arm::family::Family;
+use crate::arm::{Call, Route, versions};
+use crate::clock::{Moment, Timing};
+use crate::durations;
+use crate::request::Reply;
+use crate::world::World;
+
+/// The type, as rights name it.
+pub const KIND: &str = "Microsoft.Resources/subscriptions/providers";
+
+const ALL: &str = "/subscriptions/{subscription}/providers";
+const ONE: &str = "/subscriptions/{subscription}/providers/{namespace}";
+const REGISTER: &str = "/subscriptions/{subscription}/providers/{namespace}/register";
+const UNREGISTER: &str = "/subscriptions/{subscription}/providers/{namespace}/unregister";
+
+/// The namespaces there are, their types, and whether they are always registered.
+const NAMESPACES: &[(&str, &[&str], bool)] = &[
+    ("Microsoft.Authorization", &["roleAssignments", "roleDefinitions"], true),
+    ("Microsoft.Compute", &["virtualMachines", "virtualMachineScaleSets", "disks"], false),
+    (
+        "Microsoft.ContainerService",
+        &["managedClusters", "locations/kubernetesVersions", "locations/operations"],
+        false,
+    ),
+    ("Microsoft.Features", &["features", "providers"], true),
+    ("Microsoft.Insights", &["components"], false),
+    (
+        "Microsoft.KeyVault",
+        &["vaults", "deletedVaults", "locations/deletedVaults", "checkNameAvailability"],
+        false,
+    ),
+    ("Microsoft.ManagedIdentity", &["userAssignedIdentities"], false),
+    (
+        "Microsoft.Network",
+        &["virtualNetworks", "publicIPAddresses", "loadBalancers", "dnszones", "dnszones/A"],
+        false,
+    ),
+    ("Microsoft.OperationsManagement", &["solutions"], false),
+    ("Microsoft.Resources", &["subscriptions", "resourceGroups", "providers", "tenants"], true),
+    ("Microsoft.Storage", &["storageAccounts"], false),
+];
+
+/// What became of a registration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+enum Registration {
+    NotRegistered,
+    Registering { done: Moment },
+    Registered,
+    Unregistering { done: Moment },
+    Unregistered,
+}
+
+impl Registration {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::NotRegistered => "NotRegistered",
+            Self::Registering { .. } => "Registering",
+            Self::Registered => "Registered",
+            Self::Unregistering { .. } => "Unregistering",
+            Self::Unregistered => "Unregistered",
+        }
+    }
+
+    const fn due(self) -> Option<Moment> {
+        match self {
+            Self::Registering { done } | Self::Unregistering { done } => Some(done),
+            _ => None,
+        }
+    }
+}
+
+/// The registrations of the subscription, by namespace as Azure spells it.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Providers {
+    registrations: BTreeMap<String, Registration>,
+}
+
+impl Providers {
+    /// Makes a subscription in which everything is registered but those namespaces.
+    pub fn new(unregistered: &[String]) -> Self {
+        let missing =
+            |namespace: &str| unregistered.iter().any(|other| other.eq_ignore_ascii_case(namespace));
+        let registrations = NAMESPACES.iter().map(|(namespace, _, always)| {
+            let state = if missing(namespace) && !always {
+                Registration::NotRegistered
+            } else {
+                Registration::Registered
+            };
+            ((*namespace).to_owned(), state)
+        });
+        Self { registrations: registrations.collect() }
+    }
+
+    /// Whether there is such a provider at all.
+    pub fn knows(&self, namespace: &str) -> bool {
+        self.spelled(namespace).is_some()
+    }
+
+    fn spelled(&self, namespace: &str) -> Option<String> {
+        self.registrations.keys().find(|known| known.eq_ignore_ascii_case(namespace)).cloned()
+    }
+
+    /// Refuses writes of a namespace that is not registered; one that is being registered passes.
+    ///
+    /// # Errors
+    /// 409 `MissingSubscriptionRegistration`.
+    pub fn check_registered(&self, namespace: &str) -> Result<(), ArmError> {
+        let found = self.spelled(namespace);
+        let state = found.as_ref().and_then(|namespace| self.registrations.get(namespace));
+        let (Some(namespace), Some(state)) = (found.as_deref(), state) else { return Ok(()) };
+        let why = match state {
+            Registration::Registered | Registration::Registering { .. } => return Ok(()),
+            Registration::NotRegistered => format!(
+                "The subscription is not registered to use namespace '{namespace}'. See https://aka.ms/rps-not-found \
+                 for how to register subscriptions."
+            ),
+            Registration::Unregistering { .. } | Registration::Unregistered => format!(
+                "The subscription registration is in '{}' state. The subscription must be registered to use namespace \
+                 '{namespace}'. See https://aka.ms/rps-not-found for how to register subscriptions.",
+                state.word()
+            ),
+        };
+        let mut error = ArmError::gateway(409, "MissingSubscriptionRegistration", &why);
+        error
+            .details
+            .push(json!({ "code": "MissingSubscriptionRegistration", "target": namespace, "message": why }));
+        Err(error)
+    }
+}
+
+/// The family of registrations.
+pub const FAMILY: Family = Family { next_due, settle, ..Family::still("providers", routes) };
+
+fn routes() -> Vec<Route> {
+    vec![
+        Route::new("GET", ALL, KIND, versions::RESOURCES, list),
+        Route::new("GET", ONE, KIND, versions::RESOURCES, get),
+        Route::new("POST", REGISTER, KIND, versions::RESOURCES, register),
+        Route::new("POST", UNREGISTER, KIND, versions::RESOURCES, unregister),
+    ]
+}
+
+fn body(world: &World, namespace: &str) -> Value {
+    let state = world.providers.registrations.get(namespace).copied().unwrap_or(Registration::NotRegistered);
+    let (_, kinds, always) = NAMESPACES
+        .iter()
+        .find(|(known, _, _)| *known == namespace)
+        .copied()
+        .unwrap_or((namespace, &[], false));
+    let kinds: Vec<Value> = kinds
+        .iter()
+        .map(|kind| {
+            let known = supported(&format!("{namespace}/{kind}"));
+            json!({ "resourceType": kind, "locations": world.locations, "apiVersions": known, "capabilities": "None" })
+        })
+        .collect();
+    json!({
+        "id": format!("/subscriptions/{}/providers/{namespace}", world.subscription),
+        "namespace": namespace,
+        "resourceTypes": kinds,
+        "registrationState": state.word(),
+        "registrationPolicy": if always { "RegistrationFree" } else { "RegistrationRequired" },
+    })
+}
+
+/// The api-versions of a type, newest first, as the route table has them.
+fn supported(kind: &str) -> Vec<&'static str> {
+    let families = crate::arm::family::FAMILIES.iter();
+    let mut routes = families.flat_map(|family| (family.routes)());
+    let found = routes.find(|route| route.kind.eq_ignore_ascii_case(kind));
+    found.map(|route| route.versions.iter().rev().copied().collect()).unwrap_or_default()
+}
+
+fn find(world: &World, call: &Call<'_>) -> Result<String, ArmError> {
+    let asked = call.param("namespace");
+    world.providers.spelled(asked).ok_or_else(|| {
+        ArmError::gateway(
+            404,
+            "InvalidResourceNamespace",
+            format!("The resource namespace '{asked}' is invalid."),
+        )
+    })
+}
+
+fn list(world: &mut World, _call: &Call<'_>) -> Result<Reply, ArmError> {
+    let value: Vec<Value> =
+        world.providers.registrations.keys().map(|namespace| body(world, namespace)).collect();
+    Ok(Reply::json(200, &json!({ "value": value })))
+}
+
+fn get(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
+    let namespace = find(world, call)?;
+    Ok(Reply::json(200, &body(world, &namespace)))
+}
+
+fn register(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
+    let namespace = find(world, call)?;
+    let done = call.timing.after(call.now, durations::PROVIDER_REGISTER);
+    let state = world.providers.registrations.entry(namespace.clone()).or_insert(Registration::NotRegistered);
+    if !matches!(state, Registration::Registered | Registration::Registering { .. }) {
+        *state = Registration::Registering { done };
+    }
+    Ok(Reply::json(200, &body(world, &namespace)))
+}
+
+fn unregister(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
+    let namespace = find(world, call)?;
+    let members: Vec<Value> =
+        world.groups.values().flat_map(|group| super::groups::in_group(world, &group.name)).collect();
+    let used = |member: &Value| {
+        let kind = member["type"].as_str().unwrap_or_default().to_ascii_lowercase();
+        kind.starts_with(&format!("{}/", namespace.to_ascii_lowercase()))
+    };
+    if members.iter().any(used) {
+        let why = format!(
+            "The resource provider '{namespace}' cannot be unregistered: the subscription still has resources of its types."
+        );
+        return Err(ArmError::gateway(409, "CannotUnregisterRP", why));
+    }
+    let done = call.timing.after(call.now, durations::PROVIDER_REGISTER);
+    let state = world.providers.registrations.entry(namespace.clone()).or_insert(Registration::Unregistered);
+    if matches!(state, Registration::Registered | Registration::Registering { .. }) {
+        *state = Registration::Unregistering { done };
+    }
+    Ok(Reply::json(200, &body(world, &namespace)))
+}
+
+fn next_due(world: &World) -> Option<Moment> {
+    world.providers.registrations.values().filter_map(|state| state.due()).min()
+}
+
+fn settle(world: &mut World, due: Moment, _timing: &Timing) {
+    for state in world.providers.registrations.values_mut() {
+        *state = match *state {
+            Registration::Registering { done } if done <= due => Registration::Registered,
+            Registration::Unregistering { done } if done <= due => Registration::Unregistered,
+            other => other,
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test_cloud::{TestCloud, code};
+    use http::Method;
+
+    #[test]
+    fn a_provider_must_be_registered_before_its_resources_are_written() {
+        let mut cloud = TestCloud::new();
+        cloud.world.providers = Providers::new(&["Microsoft.Network".to_owned()]);
+        let vnet = cloud.in_group("Microsoft.Network/virtualNetworks/vn?api-version=2025-07-01");
+        let body = json!({ "location": "eastus", "properties": { "addressSpace": { "addressPrefixes": ["10.0.0.0/16"] } } });
+        let reply = cloud.put(&vnet, &body);
+        assert_eq!((reply.status.as_u16(), code(&reply).as_str()), (409, "MissingSubscriptionRegistration"));
+        assert_eq!(reply.value()["error"]["details"][0]["target"], "Microsoft.Network");
+
+        let register = cloud.path("/providers/microsoft.network/register?api-version=2016-02-01");
+        let register = cloud.request(Method::POST, &register);
+        assert_eq!(cloud.send(&register).value()["registrationState"], "Registering");
+        let at = cloud.path("/providers/Microsoft.Network?api-version=2024-11-01");
+        cloud.pass(59.0);
+        assert_eq!(cloud.get(&at).value()["registrationState"], "Registering");
+        assert_eq!(cloud.put(&vnet, &body).status, 201, "what is being registered passes");
+        cloud.pass(1.0);
+        assert_eq!(cloud.get(&at).value()["registrationState"], "Registered");
+    }
+}

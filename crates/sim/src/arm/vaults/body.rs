@@ -1,0 +1,110 @@
+//! The body of a vault's PUT and PATCH: what is refused, what is kept, what is filled in.
+
+use serde_json::{Value, json};
+
+use super::{ROLES_BY_DEFAULT, Vault};
+use crate::arm::error::ArmError;
+
+/// Properties a caller may set; others are the service's and are ignored.
+const SETTABLE: [&str; 12] = [
+    "tenantId",
+    "sku",
+    "accessPolicies",
+    "enabledForDeployment",
+    "enabledForDiskEncryption",
+    "enabledForTemplateDeployment",
+    "enableSoftDelete",
+    "softDeleteRetentionInDays",
+    "enableRbacAuthorization",
+    "enablePurgeProtection",
+    "networkAcls",
+    "publicNetworkAccess",
+];
+
+fn bad(message: impl Into<String>) -> ArmError {
+    ArmError::new(400, "BadRequest", message)
+}
+
+/// The properties of a new vault.
+///
+/// # Errors
+/// 400 for what is missing or out of bounds.
+pub(super) fn fresh(wished: &Value, tenant: &str, api_version: &str) -> Result<Value, ArmError> {
+    check(wished, tenant)?;
+    for required in ["tenantId", "sku"] {
+        if wished[required].is_null() {
+            return Err(bad(format!("The parameter {required} is not specified.")));
+        }
+    }
+    let mut properties = json!({});
+    settle(&mut properties, wished);
+    let default = |properties: &mut Value, key: &str, value: Value| {
+        if properties[key].is_null() {
+            properties[key] = value;
+        }
+    };
+    default(&mut properties, "enableRbacAuthorization", json!(api_version >= ROLES_BY_DEFAULT));
+    if properties["enableRbacAuthorization"] == false && properties["accessPolicies"].is_null() {
+        return Err(bad("The parameter accessPolicies is not specified."));
+    }
+    default(&mut properties, "accessPolicies", json!([]));
+    default(&mut properties, "enabledForDeployment", json!(false));
+    default(&mut properties, "enableSoftDelete", json!(true));
+    default(&mut properties, "softDeleteRetentionInDays", json!(90));
+    default(&mut properties, "publicNetworkAccess", json!("Enabled"));
+    Ok(properties)
+}
+
+/// The properties of a vault after an update; what the body leaves out stays.
+///
+/// # Errors
+/// 400 for what is out of bounds or fixed since creation.
+pub(super) fn updated(vault: &Vault, wished: &Value, tenant: &str) -> Result<Value, ArmError> {
+    check(wished, tenant)?;
+    let days = &wished["softDeleteRetentionInDays"];
+    if days.as_i64().is_some_and(|days| days != vault.retention_days()) {
+        let message =
+            "The property \"softDeleteRetentionInDays\" has been set already and it can't be modified.";
+        return Err(bad(message));
+    }
+    let mut properties = vault.properties().clone();
+    settle(&mut properties, wished);
+    Ok(properties)
+}
+
+fn settle(properties: &mut Value, wished: &Value) {
+    for key in SETTABLE.iter().filter(|key| !wished[**key].is_null()) {
+        properties[*key] = wished[*key].clone();
+    }
+}
+
+/// What holds of every body.
+fn check(wished: &Value, tenant: &str) -> Result<(), ArmError> {
+    if wished["tenantId"].as_str().is_some_and(|wished| !wished.eq_ignore_ascii_case(tenant)) {
+        return Err(bad(format!("Invalid value found at properties.tenantId: {}", wished["tenantId"])));
+    }
+    let sku = &wished["sku"];
+    let named = |key: &str, known: &[&str]| {
+        sku[key].as_str().is_some_and(|text| known.iter().any(|known| known.eq_ignore_ascii_case(text)))
+    };
+    let known = named("family", &["A"]) && named("name", &["standard", "premium"]);
+    if !sku.is_null() && !known {
+        return Err(bad(format!("Invalid value found at properties.sku: {sku}")));
+    }
+    if wished["enableSoftDelete"] == false {
+        return Err(bad(
+            "The property \"enableSoftDelete\" cannot be set to false. Soft delete is always on.",
+        ));
+    }
+    if wished["enablePurgeProtection"] == false {
+        return Err(bad(
+            "The property \"enablePurgeProtection\" cannot be set to false. Enabling the purge protection for a vault is \
+             an irreversible action.",
+        ));
+    }
+    let days = &wished["softDeleteRetentionInDays"];
+    if !days.is_null() && !days.as_i64().is_some_and(|days| (7..=90).contains(&days)) {
+        return Err(bad("The property \"softDeleteRetentionInDays\" must be between 7 and 90."));
+    }
+    Ok(())
+}

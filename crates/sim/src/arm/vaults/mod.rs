@@ -1,0 +1,263 @@
+//! Key vaults as Resource Manager sees them: created, found, softly deleted, recovered, purged.
+//!
+//! Source: Microsoft.KeyVault/vaults, api-version 2026-02-01 and before. A name is unique in the world and stays taken
+//! while the vault is soft-deleted; deletion takes the role assignments at and below the vault with it, and recovery
+//! does not bring them back.
+
+mod body;
+mod deleted;
+mod name;
+mod read;
+mod write;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::arm::error::ArmError;
+use crate::arm::family::Family;
+use crate::arm::{Call, Route, id, roles};
+use crate::clock::{Moment, Timing};
+use crate::durations;
+use crate::vault::certificate::{Certificates, Shelf};
+use crate::world::World;
+
+/// The resource type.
+pub(crate) const KIND: &str = "Microsoft.KeyVault/vaults";
+/// The type of what is soft-deleted; names the right to purge.
+const DELETED_KIND: &str = "Microsoft.KeyVault/locations/deletedVaults";
+/// The api-versions answered; all but the last default to access policies.
+const VERSIONS: &[&str] = &[
+    "2016-10-01",
+    "2018-02-14",
+    "2019-09-01",
+    "2021-10-01",
+    "2022-07-01",
+    "2022-11-01",
+    "2023-02-01",
+    "2023-07-01",
+    "2024-11-01",
+    "2025-05-01",
+    "2026-02-01",
+];
+/// From this api-version on a new vault asks the role assignments unless told otherwise.
+const ROLES_BY_DEFAULT: &str = "2026-02-01";
+
+/// The vaults of a world and what is soft-deleted of them, by lower-case name.
+#[derive(Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Vaults {
+    live: BTreeMap<String, Vault>,
+    deleted: BTreeMap<String, Deleted>,
+    elsewhere: BTreeSet<String>,
+}
+
+impl std::fmt::Debug for Vaults {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // What the vaults hold is secret, so only their names are shown.
+        f.debug_struct("Vaults")
+            .field("live", &self.live.keys())
+            .field("deleted", &self.deleted.keys())
+            .finish_non_exhaustive()
+    }
+}
+
+/// One vault.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct Vault {
+    /// The ARM body without `vaultUri` and `provisioningState`, which follow from the clock.
+    resource: Value,
+    /// When its name is registered: it is `Succeeded` and reachable from then on.
+    ready: Moment,
+    /// When the deletion of its group deletes it.
+    doomed: Option<Moment>,
+    /// What it holds.
+    pub(crate) certificates: Certificates,
+}
+
+/// A soft-deleted vault.
+#[derive(Clone, Serialize, Deserialize)]
+struct Deleted {
+    vault: Vault,
+    at: Moment,
+    /// When it is gone for good: after its retention, or earlier when it is being purged.
+    purge: Moment,
+    purging: bool,
+}
+
+impl Vault {
+    /// The name as it was written.
+    pub(crate) fn name(&self) -> &str {
+        self.resource["name"].as_str().unwrap_or_default()
+    }
+
+    /// The full id.
+    pub(crate) fn id(&self) -> &str {
+        self.resource["id"].as_str().unwrap_or_default()
+    }
+
+    /// The region.
+    pub(crate) fn location(&self) -> &str {
+        self.resource["location"].as_str().unwrap_or_default()
+    }
+
+    fn group(&self) -> &str {
+        id::part(self.id(), "resourceGroups").unwrap_or_default()
+    }
+
+    fn properties(&self) -> &Value {
+        &self.resource["properties"]
+    }
+
+    /// Whether it asks role assignments and not its own access policies.
+    pub(crate) fn asks_roles(&self) -> bool {
+        self.properties()["enableRbacAuthorization"] == true
+    }
+
+    /// Whether an access policy grants that permission on a collection (`certificates`, `secrets`, `keys`).
+    pub(crate) fn policy_grants(&self, object_id: &str, collection: &str, permission: &str) -> bool {
+        let policies = self.properties()["accessPolicies"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let of = |policy: &&Value| {
+            policy["objectId"].as_str().is_some_and(|own| own.eq_ignore_ascii_case(object_id))
+        };
+        policies.iter().filter(of).any(|policy| {
+            let granted = policy["permissions"][collection].as_array().map(Vec::as_slice).unwrap_or_default();
+            let fits = |text: &str| text.eq_ignore_ascii_case(permission) || text.eq_ignore_ascii_case("all");
+            granted.iter().filter_map(Value::as_str).any(fits)
+        })
+    }
+
+    /// Days that deleted things can be recovered.
+    pub(crate) fn retention_days(&self) -> i64 {
+        self.properties()["softDeleteRetentionInDays"].as_i64().unwrap_or(90)
+    }
+
+    /// Whether nothing of it can be purged early.
+    pub(crate) fn purge_protected(&self) -> bool {
+        self.properties()["enablePurgeProtection"] == true
+    }
+
+    /// How its settings show in its certificates; `uri` is its data plane.
+    pub(crate) fn shelf<'a>(&self, uri: &'a str) -> Shelf<'a> {
+        Shelf { uri, days: self.retention_days(), protected: self.purge_protected() }
+    }
+
+    /// The ARM body at an instant. Before the name is registered the URI has no trailing slash.
+    fn view(&self, uri: &str, now: Moment) -> Value {
+        let ready = now >= self.ready;
+        let mut body = self.resource.clone();
+        let uri = if ready { uri } else { uri.trim_end_matches('/') };
+        body["properties"]["vaultUri"] = json!(uri);
+        body["properties"]["provisioningState"] = json!(if ready { "Succeeded" } else { "RegisteringDns" });
+        body
+    }
+}
+
+impl Vaults {
+    /// The vault behind a host name, once its name is registered.
+    pub(crate) fn reachable(&self, name: &str, at: Moment) -> Option<&Vault> {
+        self.live.get(name).filter(|vault| vault.ready <= at)
+    }
+
+    /// The same, to change what it holds.
+    pub(crate) fn reachable_mut(&mut self, name: &str, at: Moment) -> Option<&mut Vault> {
+        self.live.get_mut(name).filter(|vault| vault.ready <= at)
+    }
+
+    /// Lets a name belong to a vault of another tenant.
+    pub fn occupy(&mut self, name: &str) {
+        self.elsewhere.insert(name.to_ascii_lowercase());
+    }
+
+    fn soft_delete(&mut self, name: &str, at: Moment) -> Option<String> {
+        const DAY_MS: i64 = 24 * 3600 * 1000;
+        let mut vault = self.live.remove(name)?;
+        vault.doomed = None;
+        let (id, purge) = (vault.id().to_owned(), at.plus_ms(vault.retention_days() * DAY_MS));
+        self.deleted.insert(name.to_owned(), Deleted { vault, at, purge, purging: false });
+        Some(id)
+    }
+}
+
+/// The vault of a call's URL, which must lie in the group of the URL.
+fn find<'a>(world: &'a World, call: &Call<'_>) -> Result<&'a Vault, ArmError> {
+    let (name, group) = (call.param("vault"), call.param("group"));
+    let found = world.vaults.live.get(&name.to_ascii_lowercase());
+    found
+        .filter(|vault| vault.group().eq_ignore_ascii_case(group))
+        .ok_or_else(|| ArmError::resource_not_found(KIND, name, group))
+}
+
+/// The family of vaults.
+pub const FAMILY: Family =
+    Family { members, delete_members, next_due, settle, ..Family::still("vaults", routes) };
+
+fn routes() -> Vec<Route> {
+    const ONE: &str =
+        "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.KeyVault/vaults/{vault}";
+    const IN_GROUP: &str =
+        "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.KeyVault/vaults";
+    const ALL: &str = "/subscriptions/{subscription}/providers/Microsoft.KeyVault/vaults";
+    const NAME: &str = "/subscriptions/{subscription}/providers/Microsoft.KeyVault/checkNameAvailability";
+    const GONE: &str = "/subscriptions/{subscription}/providers/Microsoft.KeyVault/deletedVaults";
+    const GONE_ONE: &str = "/subscriptions/{subscription}/providers/Microsoft.KeyVault/locations/{location}/deletedVaults/{vault}";
+    const PURGE: &str = "/subscriptions/{subscription}/providers/Microsoft.KeyVault/locations/{location}/deletedVaults/{vault}/purge";
+    vec![
+        Route::new("PUT", ONE, KIND, VERSIONS, write::put),
+        Route::new("PATCH", ONE, KIND, VERSIONS, write::patch),
+        Route::new("GET", ONE, KIND, VERSIONS, read::get),
+        Route::new("DELETE", ONE, KIND, VERSIONS, deleted::delete),
+        Route::new("GET", IN_GROUP, KIND, VERSIONS, read::list),
+        Route::new("GET", ALL, KIND, VERSIONS, read::list),
+        Route::any("POST", NAME, "Microsoft.KeyVault", VERSIONS, read::check_name),
+        Route::new("GET", GONE, "Microsoft.KeyVault/deletedVaults", VERSIONS, deleted::list),
+        Route::new("GET", GONE_ONE, DELETED_KIND, VERSIONS, deleted::get),
+        Route::new("POST", PURGE, DELETED_KIND, VERSIONS, deleted::purge),
+    ]
+}
+
+fn members(world: &World, group: &str) -> Vec<Value> {
+    let within = |vault: &&Vault| vault.group().eq_ignore_ascii_case(group);
+    world.vaults.live.values().filter(within).map(|vault| vault.resource.clone()).collect()
+}
+
+fn delete_members(world: &mut World, group: &str, from: Moment, timing: &Timing) -> Moment {
+    let at = timing.after(from, durations::VAULT_DELETE);
+    let mut last = from;
+    for vault in world.vaults.live.values_mut().filter(|vault| vault.group().eq_ignore_ascii_case(group)) {
+        vault.doomed = Some(at);
+        last = at;
+    }
+    last
+}
+
+fn next_due(world: &World) -> Option<Moment> {
+    let of_live = |vault: &Vault| vault.doomed.into_iter().chain(vault.certificates.next_due()).min();
+    let live = world.vaults.live.values().filter_map(of_live);
+    live.chain(world.vaults.deleted.values().map(|deleted| deleted.purge)).min()
+}
+
+fn settle(world: &mut World, due: Moment, _timing: &Timing) {
+    for vault in world.vaults.live.values_mut() {
+        vault.certificates.settle(due);
+    }
+    world.vaults.deleted.retain(|_, deleted| deleted.purge > due);
+    let doomed: Vec<String> = world
+        .vaults
+        .live
+        .iter()
+        .filter(|(_, vault)| vault.doomed.is_some_and(|at| at <= due))
+        .map(|(name, _)| name.clone())
+        .collect();
+    for name in doomed {
+        if let Some(id) = world.vaults.soft_delete(&name, due) {
+            roles::drop_scope(world, &id);
+        }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod bench;
+#[cfg(test)]
+mod tests;

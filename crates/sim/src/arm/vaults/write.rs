@@ -1,0 +1,201 @@
+//! `PUT` and `PATCH` of a vault: create, update, recover.
+
+use serde_json::{Value, json};
+
+use super::{KIND, Vault, body, find, name};
+use crate::arm::Call;
+use crate::arm::error::ArmError;
+use crate::durations;
+use crate::request::Reply;
+use crate::vault::certificate::Certificates;
+use crate::world::World;
+
+/// Creates, updates, or with `createMode: recover` brings back.
+pub(super) fn put(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
+    let wished = call.body()?;
+    let name = call.param("vault").to_owned();
+    if let Some(complaint) = name::complaint(&name) {
+        return Err(ArmError::new(400, "VaultNameNotValid", complaint));
+    }
+    let location = location(world, &wished, &name)?;
+    let key = name.to_ascii_lowercase();
+    let recover =
+        wished["properties"]["createMode"].as_str().is_some_and(|mode| mode.eq_ignore_ascii_case("recover"));
+    match world.vaults.live.get(&key) {
+        Some(vault) if vault.group().eq_ignore_ascii_case(call.param("group")) => {
+            return update(world, call, &wished, Some(&location));
+        }
+        Some(_) => return Err(already_exists(&name)),
+        None if recover => return recover_deleted(world, call, &location, &wished),
+        None => {}
+    }
+    if world.vaults.elsewhere.contains(&key) {
+        return Err(already_exists(&name));
+    }
+    if let Some(deleted) = world.vaults.deleted.get(&key) {
+        let here = deleted.vault.group().eq_ignore_ascii_case(call.param("group"))
+            && deleted.vault.location() == location;
+        return Err(if here { in_deleted_state() } else { already_exists(&name) });
+    }
+    create(world, call, &wished, &location)
+}
+
+fn create(world: &mut World, call: &Call<'_>, wished: &Value, location: &str) -> Result<Reply, ArmError> {
+    let name = call.param("vault");
+    let properties = body::fresh(&wished["properties"], &world.directory.tenant, &call.api_version)?;
+    let stamp = stamp(call);
+    let resource = json!({
+        "id": format!(
+            "/subscriptions/{}/resourceGroups/{}/providers/{KIND}/{name}",
+            call.param("subscription"),
+            call.param("group")
+        ),
+        "name": name,
+        "type": KIND,
+        "location": location,
+        "tags": wished.get("tags").filter(|tags| tags.is_object()).cloned().unwrap_or_else(|| json!({})),
+        "systemData": {
+            "createdBy": stamp["lastModifiedBy"],
+            "createdByType": stamp["lastModifiedByType"],
+            "createdAt": stamp["lastModifiedAt"],
+        },
+        "properties": properties,
+    });
+    let ready = call.timing.after(call.now, durations::VAULT_CREATE);
+    let mut vault = Vault { resource, ready, doomed: None, certificates: Certificates::default() };
+    touch(&mut vault, &stamp);
+    Ok(insert(world, call, vault))
+}
+
+fn insert(world: &mut World, call: &Call<'_>, vault: Vault) -> Reply {
+    let view = vault.view(&world.vault_uri(vault.name()), call.now);
+    world.vaults.live.insert(vault.name().to_ascii_lowercase(), vault);
+    Reply::json(200, &view)
+}
+
+/// Changes an existing vault; `location` is given by a PUT only.
+fn update(
+    world: &mut World,
+    call: &Call<'_>,
+    wished: &Value,
+    location: Option<&str>,
+) -> Result<Reply, ArmError> {
+    let vault = find(world, call)?;
+    if let Some(wished) = location.filter(|wished| *wished != vault.location()) {
+        let message = format!(
+            "The resource '{}' already exists in location '{}' in resource group '{}'. A resource with the same name \
+             cannot be created in location '{wished}'. Please select a new resource name.",
+            vault.name(),
+            vault.location(),
+            vault.group()
+        );
+        return Err(ArmError::gateway(409, "InvalidResourceLocation", message));
+    }
+    let properties = body::updated(vault, &wished["properties"], &world.directory.tenant)?;
+    let stamp = stamp(call);
+    let uri = world.vault_uri(vault.name());
+    let key = call.param("vault").to_ascii_lowercase();
+    let vault = world.vaults.live.get_mut(&key).expect("it has just been found");
+    vault.resource["properties"] = properties;
+    if let Some(tags) = wished.get("tags").filter(|tags| tags.is_object()) {
+        vault.resource["tags"] = tags.clone();
+    } else if location.is_some() {
+        vault.resource["tags"] = json!({});
+    }
+    touch(vault, &stamp);
+    Ok(Reply::json(200, &vault.view(&uri, call.now)))
+}
+
+/// Changes what the body names.
+pub(super) fn patch(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
+    let wished = call.body()?;
+    update(world, call, &wished, None)
+}
+
+/// Brings a soft-deleted vault back with everything in it but its role assignments.
+fn recover_deleted(
+    world: &mut World,
+    call: &Call<'_>,
+    location: &str,
+    wished: &Value,
+) -> Result<Reply, ArmError> {
+    let name = call.param("vault");
+    let key = name.to_ascii_lowercase();
+    let fits = world.vaults.deleted.get(&key).is_some_and(|deleted| {
+        !deleted.purging
+            && deleted.vault.location() == location
+            && deleted.vault.group().eq_ignore_ascii_case(call.param("group"))
+    });
+    let Some(deleted) = world.vaults.deleted.remove(&key).filter(|_| fits) else {
+        let message = format!(
+            "A soft deleted vault with the given name '{name}' does not exist in resource group '{}' and location \
+             '{location}'. Ensure that the name, resource group and location for the vault that is being attempted to \
+             recover are correct. Follow this link for more information: https://go.microsoft.com/fwlink/?linkid=2149745",
+            call.param("group")
+        );
+        return Err(ArmError::new(404, "SoftDeletedVaultDoesNotExist", message));
+    };
+    let mut vault = deleted.vault;
+    vault.ready = call.timing.after(call.now, durations::VAULT_RECOVER);
+    if let Some(tags) = wished.get("tags").filter(|tags| tags.is_object()) {
+        vault.resource["tags"] = tags.clone();
+    }
+    touch(&mut vault, &stamp(call));
+    Ok(insert(world, call, vault))
+}
+
+fn stamp(call: &Call<'_>) -> Value {
+    let caller = &call.caller;
+    let (by, kind) = match caller.is_user {
+        true => (caller.name.as_str(), "User"),
+        false => (caller.app_id.as_str(), "Application"),
+    };
+    json!({"lastModifiedBy": by, "lastModifiedByType": kind, "lastModifiedAt": call.now.rfc3339()})
+}
+
+fn touch(vault: &mut Vault, stamp: &Value) {
+    for (key, value) in stamp.as_object().into_iter().flatten() {
+        vault.resource["systemData"][key] = value.clone();
+    }
+}
+
+/// The region in its short form.
+fn location(world: &World, wished: &Value, name: &str) -> Result<String, ArmError> {
+    let Some(given) = wished["location"].as_str().filter(|text| !text.is_empty()) else {
+        let message = "The location property is required for this definition.";
+        return Err(ArmError::gateway(400, "LocationRequired", message));
+    };
+    let short: String = given.chars().filter(|c| *c != ' ').collect::<String>().to_ascii_lowercase();
+    if world.locations.contains(&short) {
+        return Ok(short);
+    }
+    let message = format!(
+        "The provided location '{given}' is not available for resource type '{KIND}' ('{name}'). List of available \
+         regions for the resource type is '{}'.",
+        world.locations.join(",")
+    );
+    Err(ArmError::gateway(400, "LocationNotAvailableForResourceType", message))
+}
+
+fn in_deleted_state() -> ArmError {
+    let message = "A vault with the same name already exists in deleted state. You need to either recover or purge existing \
+                   key vault. Follow this link https://go.microsoft.com/fwlink/?linkid=2149745 for more information on \
+                   soft delete.";
+    ArmError::new(409, "ConflictError", message)
+}
+
+/// The sentence for a name in use, which covers soft-deleted vaults elsewhere as well.
+pub(super) fn name_in_use(name: &str) -> String {
+    format!(
+        "The vault name '{name}' is already in use. Vault names are globally unique so it is possible that the name is \
+         already taken. If you are sure that the vault name was not taken then it is possible that a vault with the same \
+         name was recently deleted but not purged after being placed in a recoverable state. If the vault is in a \
+         recoverable state then the vault will need to be purged before reusing the name. For more information about \
+         VaultAlreadyExists, soft delete and purging a vault follow this link \
+         https://go.microsoft.com/fwlink/?linkid=2147740."
+    )
+}
+
+fn already_exists(name: &str) -> ArmError {
+    ArmError::new(409, "VaultAlreadyExists", name_in_use(name))
+}

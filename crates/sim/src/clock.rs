@@ -1,0 +1,136 @@
+//! Wall-clock instants of the simulated cloud, and how fast its durations pass.
+//!
+//! The cloud runs on the true clock with shortened durations: a cluster that takes 280 s in life is ready
+//! after 280 s / speed, and every time stamp it emits is the true one of that instant.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use serde::{Deserialize, Serialize};
+
+/// An instant, in milliseconds since the Unix epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Moment(pub i64);
+
+impl Moment {
+    /// Reads the wall clock.
+    pub fn now() -> Self {
+        Self(Timestamp::now().as_millisecond())
+    }
+
+    /// Returns the RFC 3339 form with milliseconds, `2026-11-23T08:15:00.123Z`.
+    pub fn rfc3339(self) -> String {
+        self.timestamp().strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
+    }
+
+    /// Returns the form of HTTP headers, `Mon, 23 Nov 2026 08:15:00 GMT` (RFC 9110 §5.6.7).
+    pub fn http_date(self) -> String {
+        self.timestamp().to_zoned(TimeZone::UTC).strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
+    }
+
+    /// Returns whole seconds since the Unix epoch, as tokens and Key Vault attributes count.
+    pub fn unix_seconds(self) -> i64 {
+        self.0.div_euclid(1000)
+    }
+
+    /// Returns the instant `ms` milliseconds later (earlier when negative).
+    pub fn plus_ms(self, ms: i64) -> Self {
+        Self(self.0.saturating_add(ms))
+    }
+
+    /// Returns the time from `earlier` to this instant; zero when it lies in the future.
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
+    }
+
+    /// Returns the same instant as a [`Timestamp`]; instants past its range come back as its last one.
+    pub fn timestamp(self) -> Timestamp {
+        Timestamp::from_millisecond(self.0).unwrap_or(Timestamp::MAX)
+    }
+}
+
+/// How much faster than life the cloud is.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Speed {
+    /// That many times faster; 1.0 is Azure's own pace. Values at or below zero, and NaN, count as 1.0.
+    Times(f64),
+    /// Everything is ready at the first look.
+    Instant,
+}
+
+impl Speed {
+    /// Returns the factor as one number; infinity for [`Speed::Instant`].
+    pub fn factor(self) -> f64 {
+        match self {
+            Self::Instant => f64::INFINITY,
+            Self::Times(times) if times > 0.0 => times,
+            Self::Times(_) => 1.0,
+        }
+    }
+}
+
+/// Turns durations of the cloud (seconds, as in life) into instants and real durations.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Timing {
+    /// The pace everything bends by.
+    pub speed: Speed,
+}
+
+impl Timing {
+    /// Makes a timing of that speed.
+    pub const fn new(speed: Speed) -> Self {
+        Self { speed }
+    }
+
+    /// Returns the instant `cloud_seconds` of cloud time after `now`; `now` itself at [`Speed::Instant`].
+    pub fn after(&self, now: Moment, cloud_seconds: f64) -> Moment {
+        now.plus_ms(self.real_ms(cloud_seconds))
+    }
+
+    /// Returns how long `cloud_seconds` of cloud time really last.
+    pub fn real(&self, cloud_seconds: f64) -> Duration {
+        Duration::from_millis(u64::try_from(self.real_ms(cloud_seconds)).unwrap_or(0))
+    }
+
+    /// Returns the two forms of a `Retry-After` of that many cloud seconds: whole real seconds, rounded up and
+    /// at least one, and exact real milliseconds.
+    pub fn retry_after(&self, cloud_seconds: f64) -> (i64, i64) {
+        let ms = self.real_ms(cloud_seconds);
+        ((ms + 999).div_euclid(1000).max(1), ms)
+    }
+
+    /// Durations are rounded up to a millisecond, so that what takes time never ends before it began.
+    fn real_ms(&self, cloud_seconds: f64) -> i64 {
+        let ms = (cloud_seconds * 1000.0 / self.speed.factor()).ceil();
+        if ms.is_finite() && ms > 0.0 { ms.min(1e15) as i64 } else { 0 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_moment_prints_milliseconds_even_when_they_are_zero() {
+        assert_eq!(Moment(1_795_421_700_000).rfc3339(), "2026-11-23T08:15:00.000Z");
+        assert_eq!(Moment(1_795_421_700_123).rfc3339(), "2026-11-23T08:15:00.123Z");
+        assert_eq!(Moment(1_795_421_700_123).http_date(), "Mon, 23 Nov 2026 08:15:00 GMT");
+    }
+
+    #[test]
+    fn durations_shrink_with_the_speed_and_vanish_at_instant() {
+        let now = Moment(1_000);
+        assert_eq!(Timing::new(Speed::Times(60.0)).after(now, 280.0), Moment(5_667));
+        assert_eq!(Timing::new(Speed::Instant).after(now, 280.0), now);
+        assert_eq!(Timing::new(Speed::Times(1.0)).real(2.5), Duration::from_millis(2_500));
+    }
+
+    #[test]
+    fn retry_after_is_whole_seconds_rounded_up_beside_exact_milliseconds() {
+        assert_eq!(Timing::new(Speed::Times(60.0)).retry_after(10.0), (1, 167));
+        assert_eq!(Timing::new(Speed::Times(4.0)).retry_after(10.0), (3, 2_500));
+        assert_eq!(Timing::new(Speed::Instant).retry_after(10.0), (1, 0));
+    }
+}

@@ -1,0 +1,156 @@
+//! The world's folder: the world itself, its authority, its ledger, and the lock that keeps a second server out.
+
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use crate::world::{FORMAT, World};
+
+/// Why a world cannot be opened or served.
+#[derive(Debug, thiserror::Error)]
+pub enum SimError {
+    /// Another process serves it.
+    #[error("open the simulated cloud in {}: another process serves it", path.display())]
+    Busy {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A newer version made it.
+    #[error("open the simulated cloud in {}: it has format {format}, this version reads {FORMAT}", path.display())]
+    Newer {
+        /// The folder.
+        path: PathBuf,
+        /// The format it has.
+        format: u64,
+    },
+    /// Its file is not what was written.
+    #[error("read the simulated cloud in {}", path.display())]
+    Corrupt {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: serde_json::Error,
+    },
+    /// The file system says no.
+    #[error("use {}", path.display())]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// No port of the range is free.
+    #[error("bind a port of 127.0.0.1 between 20000 and 29999")]
+    Port(#[source] io::Error),
+    /// Its certificates cannot be made.
+    #[error("make the simulated cloud's certificates")]
+    Certificates(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// A fault is not known.
+    #[error(transparent)]
+    Fault(#[from] crate::fault::UnknownFault),
+}
+
+impl SimError {
+    pub(crate) fn io(path: &Path) -> impl FnOnce(io::Error) -> Self + '_ {
+        move |source| Self::Io { path: path.to_owned(), source }
+    }
+
+    pub(crate) fn certificates(error: impl std::error::Error + Send + Sync + 'static) -> Self {
+        Self::Certificates(Box::new(error))
+    }
+}
+
+/// The folder of an open world, locked.
+#[derive(Debug)]
+pub struct Disk {
+    folder: PathBuf,
+    /// What the world's file holds, so that writing the same again is left out.
+    written: Vec<u8>,
+    _lock: File,
+}
+
+impl Disk {
+    /// Opens the folder, makes it when it is missing, and locks it.
+    ///
+    /// # Errors
+    /// [`SimError::Busy`] when another process has it; [`SimError::Io`].
+    pub fn open(folder: &Path) -> Result<Self, SimError> {
+        DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(SimError::io(folder))?;
+        let path = folder.join("world.lock");
+        let mut options = OpenOptions::new();
+        let lock = options
+            .create(true)
+            .write(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&path)
+            .map_err(SimError::io(&path))?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Self { folder: folder.to_owned(), written: Vec::new(), _lock: lock }),
+            Err(TryLockError::WouldBlock) => Err(SimError::Busy { path: folder.to_owned() }),
+            Err(TryLockError::Error(source)) => Err(SimError::Io { path, source }),
+        }
+    }
+
+    /// Returns the path of a file in the folder.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+
+    /// Reads the world, `None` when there is none yet.
+    ///
+    /// # Errors
+    /// [`SimError::Newer`], [`SimError::Corrupt`], [`SimError::Io`].
+    pub fn read(&mut self) -> Result<Option<World>, SimError> {
+        let path = self.path("world.json");
+        let text = match fs::read(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(source) => return Err(SimError::Io { path, source }),
+        };
+        let corrupt = |source| SimError::Corrupt { path: path.clone(), source };
+        let value: serde_json::Value = serde_json::from_slice(&text).map_err(corrupt)?;
+        let format = value["format"].as_u64().unwrap_or(0);
+        if format > u64::from(FORMAT) {
+            return Err(SimError::Newer { path: self.folder.clone(), format });
+        }
+        let world = serde_json::from_value(value).map_err(corrupt)?;
+        self.written = text;
+        Ok(Some(world))
+    }
+
+    /// Writes the world when it differs from what is there; whole or not at all.
+    ///
+    /// # Errors
+    /// [`SimError::Io`].
+    pub fn write(&mut self, world: &World) -> Result<(), SimError> {
+        let path = self.path("world.json");
+        let text = serde_json::to_vec(world)
+            .map_err(|error| SimError::Io { path: path.clone(), source: error.into() })?;
+        if text == self.written {
+            return Ok(());
+        }
+        self.replace("world.json", &text)?;
+        self.written = text;
+        Ok(())
+    }
+
+    /// Writes a file of the folder in one step, readable by its owner alone.
+    ///
+    /// # Errors
+    /// [`SimError::Io`].
+    pub fn replace(&self, name: &str, text: &[u8]) -> Result<(), SimError> {
+        let (path, new) = (self.path(name), self.path(&format!("{name}.new")));
+        let mut options = OpenOptions::new();
+        let mut file = options
+            .create(true)
+            .write(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&new)
+            .map_err(SimError::io(&new))?;
+        file.write_all(text).map_err(SimError::io(&new))?;
+        fs::rename(&new, &path).map_err(SimError::io(&path))
+    }
+}

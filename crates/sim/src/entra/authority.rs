@@ -1,0 +1,111 @@
+//! The sign-in authority: discovery documents, and the dispatch to the token endpoint.
+//!
+//! Contract: Microsoft identity platform, OpenID Connect discovery and the v2.0 token endpoint.
+
+use http::Method;
+use serde_json::{Value, json};
+
+use crate::clock::Moment;
+use crate::entra::grant;
+use crate::request::{Reply, Request};
+use crate::world::{DOMAIN, World};
+
+/// Answers a request to the sign-in authority.
+pub fn serve(world: &mut World, request: &Request, now: Moment) -> Reply {
+    let segments = request.segments();
+    let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
+    match (&request.method, segments.as_slice()) {
+        (&Method::GET, [_, "discovery", "instance"]) => instance(world),
+        (&Method::GET, [_, "userrealm", user]) => user_realm(user),
+        (
+            &Method::GET,
+            [tenant, "v2.0", ".well-known", "openid-configuration"]
+            | [tenant, ".well-known", "openid-configuration"],
+        ) => match Tenant::read(world, tenant) {
+            Some(_) => Reply::json(200, &metadata(world, tenant)),
+            None => grant::unknown_tenant(tenant).into_reply(world, request, now),
+        },
+        (&Method::GET, [_, "discovery", "v2.0", "keys"]) => Reply::json(200, &json!({ "keys": [] })),
+        (&Method::POST, [tenant, "oauth2", "v2.0", "token"]) => token(world, tenant, request, now),
+        _ => {
+            tracing::warn!(method = %request.method, path = request.path, "the authority knows no such path");
+            Reply::text(404, "")
+        }
+    }
+}
+
+fn token(world: &mut World, tenant: &str, request: &Request, now: Moment) -> Reply {
+    let known = Tenant::read(world, tenant).ok_or_else(|| grant::unknown_tenant(tenant));
+    let granted = known.and_then(|known| grant::answer(world, known, request, now));
+    match granted {
+        Ok(body) => Reply::json(200, &body),
+        Err(refusal) => refusal.into_reply(world, request, now),
+    }
+    .with_header("cache-control", "no-store, no-cache")
+    .with_header("pragma", "no-cache")
+}
+
+/// How a request names its tenant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Tenant {
+    /// By id or domain.
+    Named,
+    /// As `common` or `organizations`: whichever the person signing in belongs to.
+    Any,
+}
+
+impl Tenant {
+    fn read(world: &World, text: &str) -> Option<Self> {
+        if text.eq_ignore_ascii_case(&world.directory.tenant) || text.eq_ignore_ascii_case(DOMAIN) {
+            return Some(Self::Named);
+        }
+        matches!(text, "common" | "organizations").then_some(Self::Any)
+    }
+}
+
+fn metadata(world: &World, tenant: &str) -> Value {
+    let login = world.origin("login");
+    json!({
+        "token_endpoint": format!("{login}/{tenant}/oauth2/v2.0/token"),
+        "token_endpoint_auth_methods_supported": ["client_secret_post"],
+        "jwks_uri": format!("{login}/{tenant}/discovery/v2.0/keys"),
+        "response_modes_supported": ["query", "fragment", "form_post"],
+        "subject_types_supported": ["pairwise"],
+        "id_token_signing_alg_values_supported": ["HS256"],
+        "response_types_supported": ["code", "id_token", "code id_token"],
+        "scopes_supported": ["openid", "profile", "email", "offline_access"],
+        "issuer": format!("{login}/{}/v2.0", world.directory.tenant),
+        "authorization_endpoint": format!("{login}/{tenant}/oauth2/v2.0/authorize"),
+        "device_authorization_endpoint": format!("{login}/{tenant}/oauth2/v2.0/devicecode"),
+        "tenant_region_scope": "NA",
+        "cloud_instance_name": DOMAIN,
+    })
+}
+
+fn instance(world: &World) -> Reply {
+    let host = format!("login.{DOMAIN}:{}", world.port);
+    let discovery =
+        format!("{}/{}/v2.0/.well-known/openid-configuration", world.origin("login"), world.directory.tenant);
+    Reply::json(
+        200,
+        &json!({
+            "tenant_discovery_endpoint": discovery,
+            "api-version": "1.1",
+            "metadata": [{ "preferred_network": host, "preferred_cache": host, "aliases": [host] }],
+        }),
+    )
+}
+
+fn user_realm(user: &str) -> Reply {
+    let domain = user.rsplit_once('@').map_or("", |(_, domain)| domain);
+    Reply::json(
+        200,
+        &json!({
+            "ver": "1.0",
+            "account_type": if domain.eq_ignore_ascii_case(DOMAIN) { "Managed" } else { "Unknown" },
+            "domain_name": domain,
+            "cloud_instance_name": DOMAIN,
+            "cloud_audience_urn": "urn:federation:MicrosoftOnline",
+        }),
+    )
+}

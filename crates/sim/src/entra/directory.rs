@@ -1,0 +1,195 @@
+//! The tenant's principals: the owner's application, a person, and the managed identities clusters bring.
+
+use aws_lc_rs::rand::{SecureRandom, SystemRandom};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Moment;
+use crate::world::{DOMAIN, World};
+
+/// The application id that the Azure CLI signs people in with, the same in every tenant.
+pub const AZURE_CLI: &str = "04b07795-8ddb-461a-bbee-02f9e1bf7b46";
+
+/// What kind of thing a principal is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PrincipalKind {
+    /// A person.
+    User,
+    /// An application or a managed identity.
+    ServicePrincipal,
+}
+
+impl PrincipalKind {
+    /// Returns the word role assignments use for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::User => "User",
+            Self::ServicePrincipal => "ServicePrincipal",
+        }
+    }
+}
+
+/// Somebody or something that rights can be given to.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Principal {
+    /// The object id, which role assignments name.
+    pub object_id: String,
+    /// The application id; empty for people.
+    pub client_id: String,
+    /// The display name.
+    pub name: String,
+    /// The sign-in name of people, `demo@landfall.localhost`.
+    pub sign_in_name: Option<String>,
+    /// What it is.
+    pub kind: PrincipalKind,
+    /// The secret or password it signs in with; managed identities have none.
+    secret: Option<String>,
+    /// The Azure resource behind a managed identity.
+    pub resource_id: Option<String>,
+    /// From when on the directory answers for it.
+    pub visible_from: Moment,
+}
+
+impl std::fmt::Debug for Principal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Principal({} {})", self.kind.as_str(), self.object_id)
+    }
+}
+
+impl Principal {
+    /// Whether that is its secret; a principal without one never signs in.
+    pub fn has_secret(&self, secret: &str) -> bool {
+        let Some(own) = &self.secret else { return false };
+        aws_lc_rs::constant_time::verify_slices_are_equal(own.as_bytes(), secret.as_bytes()).is_ok()
+    }
+}
+
+/// The directory of the world's one tenant.
+#[derive(Clone, Default, Serialize, Deserialize)]
+pub struct Directory {
+    /// The tenant's id.
+    pub tenant: String,
+    /// Everybody. The first is the owner's application, the second a person.
+    pub principals: Vec<Principal>,
+    /// The key that signs tokens, base64url.
+    signing_key: String,
+    /// How long access tokens last, in real seconds.
+    pub token_lifetime_real: f64,
+}
+
+impl std::fmt::Debug for Directory {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Directory({}, {} principals)", self.tenant, self.principals.len())
+    }
+}
+
+impl Directory {
+    /// Makes a tenant with an application and a person, who both have a secret of their own.
+    pub fn new(world: &mut World, token_lifetime_real: f64) -> Self {
+        let application = Principal {
+            object_id: world.uuid("application-object"),
+            client_id: world.uuid("application"),
+            name: "landfall".to_owned(),
+            sign_in_name: None,
+            kind: PrincipalKind::ServicePrincipal,
+            secret: Some(random_text(30)),
+            resource_id: None,
+            visible_from: Moment(0),
+        };
+        let person = Principal {
+            object_id: world.uuid("user-object"),
+            client_id: String::new(),
+            name: "Demo".to_owned(),
+            sign_in_name: Some(format!("demo@{DOMAIN}")),
+            kind: PrincipalKind::User,
+            secret: Some(random_text(18)),
+            resource_id: None,
+            visible_from: Moment(0),
+        };
+        Self {
+            tenant: world.uuid("tenant"),
+            principals: vec![application, person],
+            signing_key: random_text(32),
+            token_lifetime_real,
+        }
+    }
+
+    /// Returns the application that owns the subscription.
+    pub fn owner(&self) -> &Principal {
+        &self.principals[0]
+    }
+
+    /// Returns the secret of the owner's application, for whoever opens the world.
+    pub fn owner_secret(&self) -> &str {
+        self.owner().secret.as_deref().unwrap_or_default()
+    }
+
+    /// Returns the person who may sign in with a password.
+    pub fn user(&self) -> &Principal {
+        &self.principals[1]
+    }
+
+    /// Returns the password of the person, for whoever opens the world.
+    pub fn user_password(&self) -> &str {
+        self.user().secret.as_deref().unwrap_or_default()
+    }
+
+    /// Adds a managed identity, which role assignments without a `principalType` find from `visible_from` on.
+    pub fn add_managed_identity(
+        &mut self,
+        object_id: String,
+        client_id: String,
+        name: &str,
+        resource_id: &str,
+        visible_from: Moment,
+    ) {
+        self.principals.push(Principal {
+            object_id,
+            client_id,
+            name: name.to_owned(),
+            sign_in_name: None,
+            kind: PrincipalKind::ServicePrincipal,
+            secret: None,
+            resource_id: Some(resource_id.to_owned()),
+            visible_from,
+        });
+    }
+
+    /// Removes a principal; role assignments that name it stay.
+    pub fn remove(&mut self, object_id: &str) {
+        self.principals.retain(|principal| !principal.object_id.eq_ignore_ascii_case(object_id));
+    }
+
+    /// Returns the principal with that object id.
+    pub fn by_object_id(&self, object_id: &str) -> Option<&Principal> {
+        self.principals.iter().find(|principal| principal.object_id.eq_ignore_ascii_case(object_id))
+    }
+
+    /// Returns the application or managed identity with that client id.
+    pub fn by_client_id(&self, client_id: &str) -> Option<&Principal> {
+        let named = |principal: &&Principal| {
+            !client_id.is_empty() && principal.client_id.eq_ignore_ascii_case(client_id)
+        };
+        self.principals.iter().find(named)
+    }
+
+    /// Returns the person with that sign-in name.
+    pub fn by_sign_in_name(&self, name: &str) -> Option<&Principal> {
+        let named = |principal: &&Principal| {
+            principal.sign_in_name.as_deref().is_some_and(|own| own.eq_ignore_ascii_case(name))
+        };
+        self.principals.iter().find(named)
+    }
+
+    pub(super) fn signing_key(&self) -> &[u8] {
+        self.signing_key.as_bytes()
+    }
+}
+
+/// Draws that many random bytes as base64url text.
+fn random_text(bytes: usize) -> String {
+    let mut buffer = vec![0u8; bytes];
+    SystemRandom::new().fill(&mut buffer).expect("the operating system has randomness");
+    URL_SAFE_NO_PAD.encode(buffer)
+}

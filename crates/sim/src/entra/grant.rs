@@ -1,0 +1,258 @@
+//! The token endpoint: who gets a token for what, and how it says no.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http::StatusCode;
+use serde_json::{Value, json};
+
+use crate::clock::Moment;
+use crate::entra::authority::Tenant;
+use crate::entra::{AZURE_CLI, Principal, token};
+use crate::request::{Reply, Request};
+use crate::world::{DOMAIN, World, uuid_from};
+
+/// A refusal of the token endpoint (RFC 6749 §5.2, with Entra's numbers).
+#[derive(Debug)]
+pub(super) struct Refusal {
+    status: StatusCode,
+    error: &'static str,
+    number: u32,
+    description: String,
+}
+
+impl Refusal {
+    fn new(status: StatusCode, error: &'static str, number: u32, description: impl Into<String>) -> Self {
+        Self { status, error, number, description: description.into() }
+    }
+
+    fn bad(error: &'static str, number: u32, description: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, error, number, description)
+    }
+
+    pub(super) fn into_reply(self, world: &World, request: &Request, now: Moment) -> Reply {
+        let trace = uuid_from(world.seed, "trace", request.number);
+        let correlation = request.header("client-request-id").unwrap_or(&trace).to_owned();
+        let stamp = now.timestamp().strftime("%Y-%m-%d %H:%M:%SZ").to_string();
+        let number = self.number;
+        let body = json!({
+            "error": self.error,
+            "error_description": format!(
+                "AADSTS{number}: {} Trace ID: {trace} Correlation ID: {correlation} Timestamp: {stamp}",
+                self.description
+            ),
+            "error_codes": [number],
+            "timestamp": stamp,
+            "trace_id": trace,
+            "correlation_id": correlation,
+            "error_uri": format!("{}/error?code={number}", world.origin("login")),
+        });
+        Reply::json(self.status.as_u16(), &body).with_header("x-ms-request-id", &trace)
+    }
+}
+
+/// 400 of a tenant nobody has.
+pub(super) fn unknown_tenant(tenant: &str) -> Refusal {
+    let why = format!(
+        "Tenant '{tenant}' not found. Check to make sure you have the correct tenant ID and are signing into the correct \
+         cloud. Check with your subscription administrator, this may happen if there are no active subscriptions for the \
+         tenant."
+    );
+    Refusal::bad("invalid_request", 90002, why)
+}
+
+/// Answers a token request.
+pub(super) fn answer(
+    world: &World,
+    tenant: Tenant,
+    request: &Request,
+    now: Moment,
+) -> Result<Value, Refusal> {
+    let form = request.form();
+    let field = |name: &str| form.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
+    let needed = |name: &str| {
+        let why = || format!("The request body must contain the following parameter: '{name}'.");
+        field(name)
+            .filter(|value| !value.is_empty())
+            .ok_or_else(|| Refusal::bad("invalid_request", 900_144, why()))
+    };
+    let client = needed("client_id")?;
+    match needed("grant_type")? {
+        "client_credentials" => {
+            let principal = application(world, tenant, client, field("client_secret"))?;
+            let scope = Scope::read(world, needed("scope")?)?;
+            if !scope.default {
+                let why = format!(
+                    "The provided value for scope {} is not valid. Client credential flows must have a scope value with /.default suffixed to the resource identifier (application ID URI).",
+                    scope.text
+                );
+                return Err(Refusal::bad("invalid_scope", 1_002_012, why));
+            }
+            Ok(body(world, principal, &scope, now))
+        }
+        "password" => {
+            known_client(world, client)?;
+            let scope = Scope::read(world, needed("scope")?)?;
+            let principal = person(world, needed("username")?, needed("password")?)?;
+            Ok(with_user_tokens(world, principal, client, &scope, &form, now))
+        }
+        "refresh_token" => {
+            known_client(world, client)?;
+            let scope = Scope::read(world, needed("scope")?)?;
+            let principal = refreshed(world, needed("refresh_token")?)?;
+            Ok(with_user_tokens(world, principal, client, &scope, &form, now))
+        }
+        other => {
+            let why = format!("The app requested an unsupported grant type '{other}'.");
+            Err(Refusal::bad("unsupported_grant_type", 70003, why))
+        }
+    }
+}
+
+fn application<'a>(
+    world: &'a World,
+    tenant: Tenant,
+    client: &str,
+    secret: Option<&str>,
+) -> Result<&'a Principal, Refusal> {
+    let unknown = || unknown_application(world, client);
+    let principal =
+        world.directory.by_client_id(client).filter(|_| tenant == Tenant::Named).ok_or_else(unknown)?;
+    let Some(secret) = secret else {
+        let why =
+            "The request body must contain the following parameter: 'client_assertion' or 'client_secret'.";
+        return Err(Refusal::new(StatusCode::UNAUTHORIZED, "invalid_client", 7_000_218, why));
+    };
+    if principal.has_secret(secret) {
+        return Ok(principal);
+    }
+    let why = format!(
+        "Invalid client secret provided. Ensure the secret being sent in the request is the client secret value, not the \
+         client secret ID, for a secret added to app '{client}'."
+    );
+    Err(Refusal::new(StatusCode::UNAUTHORIZED, "invalid_client", 7_000_215, why))
+}
+
+fn unknown_application(world: &World, client: &str) -> Refusal {
+    let why = format!(
+        "Application with identifier '{client}' was not found in the directory '{}'. This can happen if the application \
+         has not been installed by the administrator of the tenant or consented to by any user in the tenant. You may have \
+         sent your authentication request to the wrong tenant.",
+        world.directory.tenant
+    );
+    Refusal::bad("unauthorized_client", 700_016, why)
+}
+
+fn known_client(world: &World, client: &str) -> Result<(), Refusal> {
+    if client.eq_ignore_ascii_case(AZURE_CLI) || world.directory.by_client_id(client).is_some() {
+        return Ok(());
+    }
+    Err(unknown_application(world, client))
+}
+
+fn person<'a>(world: &'a World, name: &str, password: &str) -> Result<&'a Principal, Refusal> {
+    let found = world.directory.by_sign_in_name(name).filter(|person| person.has_secret(password));
+    let why = "Error validating credentials due to invalid username or password.";
+    found.ok_or_else(|| Refusal::bad("invalid_grant", 50126, why))
+}
+
+fn refreshed<'a>(world: &'a World, refresh_token: &str) -> Result<&'a Principal, Refusal> {
+    let refused =
+        || Refusal::bad("invalid_grant", 9_002_313, "Invalid request. Request is malformed or invalid.");
+    let claims = token::verified(world, refresh_token).map_err(|_| refused())?;
+    if claims["use"] != "refresh" {
+        return Err(refused());
+    }
+    world.directory.by_object_id(claims["oid"].as_str().unwrap_or_default()).ok_or_else(refused)
+}
+
+/// What a token is asked for.
+struct Scope {
+    /// As it was sent.
+    text: String,
+    /// The resource, without a trailing slash.
+    resource: String,
+    /// Whether it ends in `/.default`.
+    default: bool,
+    /// Whether an id token or a refresh token is asked for beside it.
+    openid: bool,
+    offline: bool,
+}
+
+impl Scope {
+    /// Reads a scope list. A resource with its own trailing slash gives a double one before `.default`; both forms
+    /// are the same resource, with or without this world's port.
+    fn read(world: &World, text: &str) -> Result<Self, Refusal> {
+        let words: Vec<&str> = text.split_whitespace().collect();
+        let standard = ["openid", "profile", "email", "offline_access"];
+        let wanted = words.iter().find(|word| !standard.contains(word)).copied().unwrap_or_default();
+        let (resource, name) = wanted.rsplit_once('/').unwrap_or((wanted, ""));
+        let resource = resource.trim_end_matches('/');
+        let bare =
+            resource.strip_suffix(&format!(":{}", world.port)).unwrap_or(resource).to_ascii_lowercase();
+        let known = [world.arm_audience(), world.vault_audience(), format!("https://graph.{DOMAIN}")];
+        if !known.contains(&bare) {
+            let why = format!(
+                "The resource principal named {resource} was not found in the tenant named {}. This can happen if the \
+                 application has not been installed by the administrator of the tenant or consented to by any user in the \
+                 tenant. You might have sent your authentication request to the wrong tenant.",
+                world.directory.tenant
+            );
+            return Err(Refusal::bad("invalid_resource", 500_011, why));
+        }
+        Ok(Self {
+            text: text.to_owned(),
+            resource: bare,
+            default: name == ".default",
+            openid: words.contains(&"openid"),
+            offline: words.contains(&"offline_access"),
+        })
+    }
+}
+
+fn body(world: &World, principal: &Principal, scope: &Scope, now: Moment) -> Value {
+    let lasts = world.directory.token_lifetime_real as i64;
+    json!({
+        "token_type": "Bearer",
+        "scope": scope.text,
+        "expires_in": lasts,
+        "ext_expires_in": lasts,
+        "access_token": token::token_for(world, &principal.object_id, &scope.resource, now),
+    })
+}
+
+fn with_user_tokens(
+    world: &World,
+    principal: &Principal,
+    client: &str,
+    scope: &Scope,
+    form: &[(String, String)],
+    now: Moment,
+) -> Value {
+    let mut body = body(world, principal, scope, now);
+    let tenant = &world.directory.tenant;
+    if scope.offline {
+        let claims = json!({ "use": "refresh", "oid": principal.object_id, "iat": now.unix_seconds() });
+        body["refresh_token"] = json!(token::sign(world, &claims));
+    }
+    if scope.openid {
+        let claims = json!({
+            "aud": client,
+            "iss": format!("{}/{tenant}/v2.0", world.origin("login")),
+            "iat": now.unix_seconds(),
+            "nbf": now.unix_seconds(),
+            "exp": now.unix_seconds() + world.directory.token_lifetime_real as i64,
+            "name": principal.name,
+            "preferred_username": principal.sign_in_name,
+            "oid": principal.object_id,
+            "sub": principal.object_id,
+            "tid": tenant,
+            "ver": "2.0",
+        });
+        body["id_token"] = json!(token::sign(world, &claims));
+    }
+    if form.iter().any(|(name, value)| name == "client_info" && value == "1") {
+        let info = json!({ "uid": principal.object_id, "utid": tenant }).to_string();
+        body["client_info"] = json!(URL_SAFE_NO_PAD.encode(info));
+    }
+    body
+}

@@ -1,0 +1,10 @@
+//! Entra ID: one tenant, its principals, and the tokens they get.
+
+mod authority;
+mod directory;
+mod grant;
+mod token;
+
+pub use authority::serve;
+pub use directory::{AZURE_CLI, Directory, Principal, PrincipalKind};
+pub use token::{Caller, Refused, bearer, challenge, signer, token_for};

@@ -1,0 +1,97 @@
+//! How a world is opened, and what one must know to talk to it.
+
+use crate::clock::Speed;
+
+/// How a world is opened. What is about its making (seed, features, providers) counts only when it is made.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// How much faster than life it is.
+    pub speed: Speed,
+    /// Where every id comes from; drawn when `None`.
+    pub seed: Option<u64>,
+    /// Faults in the form `name[@METHOD path-part][*times]`; see the table in `fault`.
+    pub faults: Vec<String>,
+    /// The regions it offers.
+    pub locations: Vec<String>,
+    /// Provider namespaces that the subscription has not registered yet.
+    pub unregistered: Vec<String>,
+    /// Preview features that still exist, as `Microsoft.ContainerService/Name`; after general availability
+    /// a feature is gone and asking for it answers 404.
+    pub preview_features: Vec<String>,
+    /// How long access tokens last, in real seconds.
+    pub token_lifetime_real: f64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        let list = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        Self {
+            speed: Speed::Times(60.0),
+            seed: None,
+            faults: Vec::new(),
+            locations: list(&[
+                "eastus",
+                "eastus2",
+                "westus3",
+                "centralus",
+                "northeurope",
+                "westeurope",
+                "uksouth",
+                "swedencentral",
+            ]),
+            unregistered: list(&["Microsoft.ContainerService"]),
+            preview_features: Vec::new(),
+            token_lifetime_real: crate::durations::TOKEN_LIFETIME_REAL,
+        }
+    }
+}
+
+/// Where a world is and who may sign in to it.
+#[derive(Clone)]
+pub struct Facts {
+    /// The port of everything, on 127.0.0.1.
+    pub port: u16,
+    /// The sign-in authority, `https://login.landfall.localhost:{port}`.
+    pub login: String,
+    /// Resource Manager, `https://management.landfall.localhost:{port}`.
+    pub arm: String,
+    /// What tokens for Resource Manager are for.
+    pub arm_audience: String,
+    /// What follows a vault's name in its host.
+    pub vault_suffix: String,
+    /// What tokens for vaults are for.
+    pub vault_audience: String,
+    /// The certificate of the world's own authority, PEM.
+    pub ca_pem: String,
+    /// The directory's id.
+    pub tenant: String,
+    /// The subscription's id.
+    pub subscription: String,
+    /// The application id of the service principal that owns the subscription.
+    pub client_id: String,
+    /// Its secret.
+    pub client_secret: String,
+    /// Its object id.
+    pub object_id: String,
+    /// The sign-in name of the person who owns it as well.
+    pub user_name: String,
+    /// That person's password.
+    pub user_password: String,
+    /// The seed of the world.
+    pub seed: u64,
+    /// How much faster than life it is; infinite at instant speed.
+    pub pace: f64,
+}
+
+impl std::fmt::Debug for Facts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Facts")
+            .field("arm", &self.arm)
+            .field("tenant", &self.tenant)
+            .field("subscription", &self.subscription)
+            .field("client_id", &self.client_id)
+            .field("seed", &self.seed)
+            .field("pace", &self.pace)
+            .finish_non_exhaustive()
+    }
+}

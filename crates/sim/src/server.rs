@@ -1,0 +1,297 @@
+//! The listener: TLS, HTTP/1.1 and HTTP/2 over an accept loop of our own, so that stopping is under control.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::{Stream, stream};
+use http::{Response, StatusCode};
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Full, Limited, StreamBody};
+use hyper::body::{Frame, Incoming};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto;
+use rustls::ServerConfig;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::request::{Delivery, Reply, Request, Streaming};
+use crate::shared::Shared;
+
+/// How long a client may take for its handshake.
+const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
+/// How long connections may take to end once the server stops.
+const FAREWELL_MAX: Duration = Duration::from_secs(2);
+/// The largest request body, in bytes; Azure's own limit is 4 MiB.
+const BODY_MAX: usize = 4 * 1024 * 1024;
+
+type Body = UnsyncBoxBody<Bytes, Infallible>;
+
+/// Why a connection is cut in place of an answer.
+#[derive(Debug, thiserror::Error)]
+#[error("the connection is cut")]
+struct Cut;
+
+/// Serves connections until it is told to stop, then lets them end.
+pub async fn serve(
+    listener: TcpListener,
+    config: Arc<ServerConfig>,
+    shared: Arc<Shared>,
+    stop: CancellationToken,
+) {
+    let acceptor = TlsAcceptor::from(config);
+    let connections = TaskTracker::new();
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = stop.cancelled() => break,
+        };
+        let Ok((tcp, _)) = accepted else { continue };
+        connections.spawn(connection(tcp, acceptor.clone(), Arc::clone(&shared), stop.clone()));
+    }
+    connections.close();
+    connections.wait().await;
+}
+
+async fn connection(tcp: TcpStream, acceptor: TlsAcceptor, shared: Arc<Shared>, stop: CancellationToken) {
+    let _ = tcp.set_nodelay(true);
+    let tls = match timeout(HANDSHAKE_MAX, acceptor.accept(tcp)).await {
+        Ok(Ok(tls)) => tls,
+        Ok(Err(error)) => return tracing::debug!(%error, "handshake failed"),
+        Err(_) => return,
+    };
+    let stopping = stop.clone();
+    let service = service_fn(move |request| respond(request, Arc::clone(&shared), stopping.clone()));
+    let builder = auto::Builder::new(TokioExecutor::new());
+    let connection = builder.serve_connection(TokioIo::new(tls), service);
+    tokio::pin!(connection);
+    tokio::select! {
+        ended = connection.as_mut() => {
+            if let Err(error) = ended {
+                tracing::debug!(%error, "connection ended");
+            }
+        }
+        () = stop.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            let _ = timeout(FAREWELL_MAX, connection).await;
+        }
+    }
+}
+
+async fn respond(
+    request: http::Request<Incoming>,
+    shared: Arc<Shared>,
+    stop: CancellationToken,
+) -> Result<Response<Body>, Cut> {
+    let Some(request) = read(request).await else {
+        return Ok(plain(StatusCode::PAYLOAD_TOO_LARGE));
+    };
+    let head = request.method == http::Method::HEAD;
+    let reply = match shared.answer(request) {
+        Ok(reply) => reply,
+        Err(error) => {
+            tracing::error!(%error, "the world cannot be kept");
+            return Err(Cut);
+        }
+    };
+    let latency = shared.timing().real(reply.latency);
+    if !latency.is_zero() {
+        // A server that stops answers at once what it has already done.
+        tokio::select! {
+            () = tokio::time::sleep(latency) => {}
+            () = stop.cancelled() => {}
+        }
+    }
+    if reply.delivery == Delivery::Cut {
+        return Err(Cut);
+    }
+    Ok(response(reply, head, shared, stop))
+}
+
+/// Reads a request to its end; `None` when it is longer than allowed or breaks off.
+async fn read(request: http::Request<Incoming>) -> Option<Request> {
+    let (parts, body) = request.into_parts();
+    let body = Limited::new(body, BODY_MAX).collect().await.ok()?.to_bytes();
+    // HTTP/2 has the host in the URI, HTTP/1.1 in a header.
+    let header = parts.headers.get(http::header::HOST).and_then(|host| host.to_str().ok());
+    let authority = parts.uri.authority().map(http::uri::Authority::as_str).or(header).unwrap_or_default();
+    let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host);
+    let query = parts.uri.query().unwrap_or_default();
+    Some(Request {
+        method: parts.method,
+        host: host.to_ascii_lowercase(),
+        path: parts.uri.path().to_owned(),
+        query: url::form_urlencoded::parse(query.as_bytes()).into_owned().collect(),
+        headers: parts.headers,
+        body,
+        number: 0,
+    })
+}
+
+fn plain(status: StatusCode) -> Response<Body> {
+    let mut response = Response::new(Full::new(Bytes::new()).boxed_unsync());
+    *response.status_mut() = status;
+    response
+}
+
+fn response(reply: Reply, head: bool, shared: Arc<Shared>, stop: CancellationToken) -> Response<Body> {
+    let body = match reply.stream {
+        _ if head => Full::new(Bytes::new()).boxed_unsync(),
+        None => Full::new(reply.body).boxed_unsync(),
+        Some(stream) => {
+            let frames = chunks(reply.body, stream, shared, stop);
+            StreamBody::new(frames).boxed_unsync()
+        }
+    };
+    let mut response = Response::new(body);
+    *response.status_mut() = reply.status;
+    *response.headers_mut() = reply.headers;
+    response
+}
+
+/// What a streaming reply still has to send.
+struct Pump {
+    stream: Box<dyn Streaming>,
+    shared: Arc<Shared>,
+    stop: CancellationToken,
+    changes: tokio::sync::watch::Receiver<()>,
+    waiting: std::collections::VecDeque<Bytes>,
+    done: bool,
+}
+
+/// Turns a streaming reply into frames. It looks again when the world changed, when its next change is due, and at
+/// the stream's deadline; dropping the body ends it.
+fn chunks(
+    first: Bytes,
+    stream: Box<dyn Streaming>,
+    shared: Arc<Shared>,
+    stop: CancellationToken,
+) -> impl Stream<Item = Result<Frame<Bytes>, Infallible>> + Send {
+    let changes = shared.changes();
+    let waiting = if first.is_empty() { [].into() } else { [first].into() };
+    let pump = Pump { stream, shared, stop, changes, waiting, done: false };
+    stream::unfold(pump, |mut pump| async move {
+        let chunk = pump.next().await?;
+        Some((Ok(Frame::data(chunk)), pump))
+    })
+}
+
+impl Pump {
+    async fn next(&mut self) -> Option<Bytes> {
+        loop {
+            if let Some(chunk) = self.waiting.pop_front() {
+                return Some(chunk);
+            }
+            if self.done {
+                return None;
+            }
+            self.changes.borrow_and_update();
+            let poll = match self.shared.poll(self.stream.as_mut()) {
+                Ok(poll) => poll,
+                Err(error) => {
+                    tracing::error!(%error, "the world cannot be kept");
+                    return None;
+                }
+            };
+            self.done = poll.done;
+            self.waiting.extend(poll.chunks);
+            if !self.waiting.is_empty() || self.done {
+                continue;
+            }
+            let wait = poll.again.since(poll.now).max(Duration::from_millis(1));
+            tokio::select! {
+                changed = self.changes.changed() => changed.ok()?,
+                () = tokio::time::sleep(wait) => {}
+                () = self.stop.cancelled() => return None,
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::{Moment, Speed, Timing};
+    use crate::disk::Disk;
+    use crate::ledger::Ledger;
+    use crate::options::Options;
+    use crate::world::World;
+    use futures::StreamExt;
+    use futures::future::FutureExt;
+    use http::Method;
+
+    /// Says the name of every group it sees for the first time, and ends with the provider's registration.
+    struct Watching(Vec<String>);
+
+    impl Streaming for Watching {
+        fn poll(&mut self, world: &World, _now: Moment) -> (Vec<Bytes>, bool) {
+            let new: Vec<String> =
+                world.groups.keys().filter(|name| !self.0.contains(name)).cloned().collect();
+            self.0.extend(new.clone());
+            let done = world.providers.check_registered("Microsoft.ContainerService").is_ok()
+                && world.next_due().is_none();
+            (new.into_iter().map(Bytes::from).collect(), done)
+        }
+
+        fn deadline(&self) -> Moment {
+            Moment(i64::MAX)
+        }
+    }
+
+    fn shared(folder: &std::path::Path, speed: Speed) -> Arc<Shared> {
+        let disk = Disk::open(folder).unwrap();
+        let ledger = Ledger::open(&disk.path("ledger.jsonl")).unwrap();
+        let world = World::new(&Options::default(), 3, Moment::now());
+        Arc::new(Shared::new(world, disk, ledger, Timing::new(speed), String::new()).unwrap())
+    }
+
+    fn send(shared: &Shared, method: Method, path: &str, body: &serde_json::Value) {
+        let request = shared.read(|world| {
+            let owner = world.directory.owner().object_id.clone();
+            let token = crate::entra::token_for(world, &owner, &world.arm_audience(), world.now());
+            let target = format!("/subscriptions/{}{path}", world.subscription);
+            Request::new(method, "management.landfall.localhost", &target)
+                .with_json(body)
+                .with_header("authorization", &format!("Bearer {token}"))
+        });
+        assert!(shared.answer(request).unwrap().status.is_success());
+    }
+
+    #[tokio::test]
+    async fn a_stream_wakes_when_the_world_changes_and_when_a_change_is_due() {
+        let folder = tempfile::tempdir().unwrap();
+        let shared = shared(folder.path(), Speed::Times(1_000.0));
+        let stop = CancellationToken::new();
+        let frames = chunks(Bytes::new(), Box::new(Watching(Vec::new())), Arc::clone(&shared), stop);
+        let mut frames = Box::pin(frames);
+        assert!(frames.next().now_or_never().is_none(), "nothing to say yet");
+        let location = serde_json::json!({ "location": "eastus" });
+        send(&shared, Method::PUT, "/resourcegroups/web?api-version=2024-11-01", &location);
+        let first = frames.next().await.unwrap().unwrap().into_data().unwrap();
+        assert_eq!(first, "web");
+        send(
+            &shared,
+            Method::POST,
+            "/providers/Microsoft.ContainerService/register?api-version=2024-11-01",
+            &location,
+        );
+        assert!(frames.next().await.is_none(), "nobody asks, and still the registration ends");
+    }
+
+    #[tokio::test]
+    async fn a_stream_ends_when_the_server_stops() {
+        let folder = tempfile::tempdir().unwrap();
+        let shared = shared(folder.path(), Speed::Instant);
+        let stop = CancellationToken::new();
+        let frames = chunks(Bytes::from("head"), Box::new(Watching(Vec::new())), shared, stop.clone());
+        let mut frames = Box::pin(frames);
+        assert_eq!(frames.next().await.unwrap().unwrap().into_data().unwrap(), "head");
+        stop.cancel();
+        assert!(frames.next().await.is_none());
+    }
+}

@@ -1,0 +1,139 @@
+//! The one world that all connections share, and the order of things around each request:
+//! settle what is due, answer, write the world, write the ledger, and only then let the answer go.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use tokio::sync::watch;
+
+use crate::clock::{Moment, Timing};
+use crate::control;
+use crate::disk::{Disk, SimError};
+use crate::entra;
+use crate::ledger::{Ledger, Line};
+use crate::request::{Reply, Request, Streaming};
+use crate::world::World;
+
+/// What is behind the lock.
+struct Inner {
+    world: World,
+    disk: Disk,
+    ledger: Ledger,
+}
+
+/// A world that is being served.
+pub struct Shared {
+    inner: Mutex<Inner>,
+    timing: Timing,
+    ca_pem: String,
+    changed: watch::Sender<()>,
+}
+
+/// What a streaming reply has to say at one look, and when to look again.
+pub struct Poll {
+    /// New chunks.
+    pub chunks: Vec<Bytes>,
+    /// Whether that was all.
+    pub done: bool,
+    /// When to look again at the latest.
+    pub again: Moment,
+    /// The world's now of this look.
+    pub now: Moment,
+}
+
+impl Shared {
+    /// Takes a world to be served.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn new(
+        world: World,
+        disk: Disk,
+        ledger: Ledger,
+        timing: Timing,
+        ca_pem: String,
+    ) -> Result<Self, SimError> {
+        let mut inner = Inner { world, disk, ledger };
+        let now = inner.world.now();
+        inner.world.settle(now, &timing);
+        inner.disk.write(&inner.world)?;
+        Ok(Self { inner: Mutex::new(inner), timing, ca_pem, changed: watch::channel(()).0 })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        // A handler that panicked is a bug to be seen in its own connection; the others go on.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How durations bend.
+    pub const fn timing(&self) -> &Timing {
+        &self.timing
+    }
+
+    /// Returns a receiver that hears of every change of the world.
+    pub fn changes(&self) -> watch::Receiver<()> {
+        self.changed.subscribe()
+    }
+
+    /// Reads from the world without changing it.
+    pub fn read<T>(&self, look: impl FnOnce(&World) -> T) -> T {
+        look(&self.lock().world)
+    }
+
+    /// Returns the ledger since the world was opened.
+    pub fn ledger(&self) -> Vec<Line> {
+        self.lock().ledger.lines().to_vec()
+    }
+
+    /// Answers one request; the world and the ledger are with the operating system when this returns.
+    ///
+    /// # Errors
+    /// When the world or the ledger cannot be written: then the answer must not go out.
+    pub fn answer(&self, request: Request) -> Result<Reply, SimError> {
+        let mut inner = self.lock();
+        let inner = &mut *inner;
+        let now = inner.world.now();
+        let settled = inner.world.settle(now, &self.timing);
+        if control::is_control(&request) {
+            let reply =
+                control::serve(&mut inner.world, &inner.ledger, &self.ca_pem, &request, now, &self.timing);
+            self.keep(inner)?;
+            return Ok(reply);
+        }
+        let request = Request { number: inner.ledger.next_number(), ..request };
+        let reply = inner.world.handle(&request, now, &self.timing);
+        // What a request set going may be due at once when everything is instant.
+        let chained = inner.world.settle(now, &self.timing);
+        let may_have_written = !matches!(request.method, http::Method::GET | http::Method::HEAD);
+        let touched = inner.world.take_touched();
+        if settled || chained || touched || may_have_written {
+            self.keep(inner)?;
+        }
+        let by = entra::signer(&inner.world, &request).unwrap_or_default();
+        let line = Line::of(&request, &reply, by, now);
+        let path = inner.disk.path("ledger.jsonl");
+        inner.ledger.append(line).map_err(SimError::io(&path))?;
+        Ok(reply)
+    }
+
+    fn keep(&self, inner: &mut Inner) -> Result<(), SimError> {
+        inner.disk.write(&inner.world)?;
+        self.changed.send_replace(());
+        Ok(())
+    }
+
+    /// Looks for what a streaming reply has to say.
+    ///
+    /// # Errors
+    /// When the world had changes due and cannot be written.
+    pub fn poll(&self, stream: &mut dyn Streaming) -> Result<Poll, SimError> {
+        let mut inner = self.lock();
+        let now = inner.world.now();
+        if inner.world.settle(now, &self.timing) {
+            self.keep(&mut inner)?;
+        }
+        let (chunks, done) = stream.poll(&inner.world, now);
+        let again = inner.world.next_due().unwrap_or(stream.deadline()).min(stream.deadline());
+        Ok(Poll { chunks, done, again, now })
+    }
+}

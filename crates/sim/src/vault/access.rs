@@ -1,0 +1,86 @@
+//! Who may do what on the data plane: role assignments where the vault asks them, its access policies where not.
+
+use super::refusal::Refusal;
+use crate::arm::roles::Right;
+use crate::arm::vaults::Vault;
+use crate::clock::Moment;
+use crate::entra::Caller;
+use crate::world::World;
+
+/// What is wanted of an object: the action of role definitions and the permission of access policies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wish {
+    /// Reading one object.
+    Get,
+    /// Reading all names or versions.
+    List,
+    /// Importing a certificate.
+    Import,
+    /// Changing attributes, tags or the policy.
+    Update,
+    /// Deleting softly.
+    Delete,
+    /// Undoing a deletion.
+    Recover,
+    /// Deleting for good.
+    Purge,
+}
+
+impl Wish {
+    fn permission(self) -> &'static str {
+        match self {
+            Self::Get => "get",
+            Self::List => "list",
+            Self::Import => "import",
+            Self::Update => "update",
+            Self::Delete => "delete",
+            Self::Recover => "recover",
+            Self::Purge => "purge",
+        }
+    }
+
+    /// The last words of the data action, for a collection.
+    fn action(self, collection: &str) -> &'static str {
+        match (self, collection) {
+            (Self::Get, "secrets") => "getSecret/action",
+            (Self::List, "secrets") => "readMetadata/action",
+            (Self::Get | Self::List, _) => "read",
+            (Self::Import, _) => "import/action",
+            (Self::Update, _) => "update/action",
+            (Self::Delete, _) => "delete",
+            (Self::Recover, _) => "recover/action",
+            (Self::Purge, _) => "purge/action",
+        }
+    }
+}
+
+/// Decides; the decision comes before any look at whether the object exists.
+///
+/// # Errors
+/// 403 in the words of whichever authority the vault asks.
+pub(crate) fn decide(
+    world: &World,
+    vault: &Vault,
+    caller: &Caller,
+    wish: Wish,
+    collection: &str,
+    name: Option<&str>,
+    at: Moment,
+) -> Result<(), Refusal> {
+    let (id, label, location) = (vault.id(), vault.name(), vault.location());
+    if !vault.asks_roles() {
+        return match vault.policy_grants(&caller.object_id, collection, wish.permission()) {
+            true => Ok(()),
+            false => Err(Refusal::by_policy(caller, collection, wish.permission(), label, location)),
+        };
+    }
+    let action = format!("Microsoft.KeyVault/vaults/{collection}/{}", wish.action(collection));
+    let resource = match name {
+        Some(name) => format!("{id}/{collection}/{name}"),
+        None => id.to_owned(),
+    };
+    if world.allows(&caller.object_id, Right::Data(&action), &resource, at) {
+        return Ok(());
+    }
+    Err(Refusal::by_roles(caller, &action, &resource.to_ascii_lowercase(), label, location))
+}

@@ -1,0 +1,252 @@
+//! Certificates of a vault: each version is a certificate, a key and a secret under one id.
+//!
+//! Source: "About Azure Key Vault certificates" and the `CertificateBundle`, `CertificateItem` and `DeletedCertificateBundle`
+//! of the data plane, api-version 7.4 and later.
+
+use std::collections::BTreeMap;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use super::material::Material;
+use super::policy::Reading;
+use crate::clock::Moment;
+
+/// The certificates of one vault by lower-case name.
+#[derive(Clone, Default, Serialize, Deserialize)]
+pub(crate) struct Certificates {
+    /// Those that can be read.
+    pub(crate) live: BTreeMap<String, Certificate>,
+    /// Those deleted, being deleted or being recovered.
+    pub(crate) deleted: BTreeMap<String, Deleted>,
+}
+
+/// One certificate with all its versions.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct Certificate {
+    /// The name as it was first written.
+    pub(crate) name: String,
+    /// Never empty; the newest last.
+    pub(crate) versions: Vec<Version>,
+    /// The policy of the newest version.
+    pub(crate) policy: Value,
+}
+
+/// One version.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct Version {
+    /// 32 hexadecimal digits.
+    pub(crate) id: String,
+    /// Key and certificates.
+    pub(crate) material: Material,
+    pub(crate) enabled: bool,
+    /// Seconds since the epoch.
+    pub(crate) created: i64,
+    /// Seconds since the epoch.
+    pub(crate) updated: i64,
+    not_before: i64,
+    not_after: i64,
+    pub(crate) tags: Option<Value>,
+    pub(crate) keep_order: bool,
+}
+
+/// A soft-deleted certificate.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct Deleted {
+    /// What can be recovered.
+    pub(crate) certificate: Certificate,
+    /// When deletion was asked for.
+    pub(crate) at: Moment,
+    /// From when on it is listed as deleted.
+    pub(crate) done: Moment,
+    /// When it is gone for good.
+    pub(crate) purge: Moment,
+    /// When a recovery that was asked for is done.
+    pub(crate) recovered: Option<Moment>,
+}
+
+/// How the vault's own settings show in its certificates.
+pub(crate) struct Shelf<'a> {
+    /// The vault's URI with a trailing slash.
+    pub(crate) uri: &'a str,
+    /// Days a deleted object can be recovered.
+    pub(crate) days: i64,
+    /// Whether purge protection is on.
+    pub(crate) protected: bool,
+}
+
+impl Version {
+    /// A new version of what was imported; `None` when the leaf's key is of a kind the vault does not keep.
+    pub(crate) fn new(
+        id: String,
+        material: Material,
+        enabled: bool,
+        tags: Option<Value>,
+        at: Moment,
+    ) -> Option<Self> {
+        let reading = Reading::of(material.leaf())?;
+        let created = at.unix_seconds();
+        let Reading { not_before, not_after, .. } = reading;
+        let version = Self {
+            id,
+            material,
+            enabled,
+            created,
+            updated: created,
+            not_before,
+            not_after,
+            tags,
+            keep_order: false,
+        };
+        Some(version)
+    }
+
+    fn attributes(&self, shelf: &Shelf<'_>) -> Value {
+        json!({
+            "enabled": self.enabled,
+            "nbf": self.not_before,
+            "exp": self.not_after,
+            "created": self.created,
+            "updated": self.updated,
+            "recoveryLevel": shelf.level(),
+            "recoverableDays": shelf.days,
+        })
+    }
+}
+
+impl Shelf<'_> {
+    /// `DeletionRecoveryLevel`: customised when the retention is shorter than the usual 90 days.
+    fn level(&self) -> &'static str {
+        match (self.days < 90, self.protected) {
+            (false, false) => "Recoverable+Purgeable",
+            (false, true) => "Recoverable",
+            (true, false) => "CustomizedRecoverable+Purgeable",
+            (true, true) => "CustomizedRecoverable",
+        }
+    }
+
+    fn at(&self, collection: &str, name: &str, version: &str) -> String {
+        format!("{}{collection}/{name}/{version}", self.uri)
+    }
+}
+
+impl Certificate {
+    /// The newest version.
+    pub(crate) fn newest(&self) -> &Version {
+        self.versions.last().expect("a certificate has a version from its import on")
+    }
+
+    /// The named version, or the newest for `None`.
+    pub(crate) fn version(&self, id: Option<&str>) -> Option<&Version> {
+        match id {
+            None => self.versions.last(),
+            Some(id) => self.versions.iter().find(|version| version.id.eq_ignore_ascii_case(id)),
+        }
+    }
+
+    /// The `CertificateBundle` of a version.
+    pub(crate) fn bundle(&self, version: &Version, shelf: &Shelf<'_>) -> Value {
+        let mut bundle = json!({
+            "id": shelf.at("certificates", &self.name, &version.id),
+            "kid": shelf.at("keys", &self.name, &version.id),
+            "sid": shelf.at("secrets", &self.name, &version.id),
+            "x5t": version.material.x5t(),
+            "cer": STANDARD.encode(version.material.leaf()),
+            "attributes": version.attributes(shelf),
+        });
+        if let Some(tags) = &version.tags {
+            bundle["tags"] = tags.clone();
+        }
+        if version.keep_order {
+            bundle["preserveCertOrder"] = json!(true);
+        }
+        bundle["policy"] = self.policy.clone();
+        bundle
+    }
+
+    /// The `CertificateItem` of a version; without its id in the list of certificates.
+    pub(crate) fn item(&self, version: &Version, shelf: &Shelf<'_>, versioned: bool) -> Value {
+        let id = if versioned { format!("/{}", version.id) } else { String::new() };
+        let mut item = json!({
+            "id": format!("{}certificates/{}{id}", shelf.uri, self.name),
+            "x5t": version.material.x5t(),
+            "attributes": version.attributes(shelf),
+            "subject": self.policy["x509_props"]["subject"],
+        });
+        if let Some(tags) = &version.tags {
+            item["tags"] = tags.clone();
+        }
+        item
+    }
+
+    /// The `SecretBundle` behind a version.
+    pub(crate) fn secret(&self, version: &Version, shelf: &Shelf<'_>) -> Value {
+        json!({
+            "value": version.material.secret,
+            "contentType": version.material.content_type,
+            "id": shelf.at("secrets", &self.name, &version.id),
+            "managed": true,
+            "attributes": version.attributes(shelf),
+            "kid": shelf.at("keys", &self.name, &version.id),
+        })
+    }
+
+    /// The `KeyBundle` behind a version: the public half only.
+    pub(crate) fn key(&self, version: &Version, shelf: &Shelf<'_>) -> Value {
+        let mut jwk = Map::new();
+        jwk.insert("kid".into(), json!(shelf.at("keys", &self.name, &version.id)));
+        let public = Reading::of(version.material.leaf()).map(|reading| reading.jwk).unwrap_or_default();
+        let operations: &[&str] = if public.get("kty") == Some(&json!("RSA")) {
+            &["sign", "verify", "wrapKey", "unwrapKey", "encrypt", "decrypt"]
+        } else {
+            &["sign", "verify"]
+        };
+        jwk.extend(public);
+        jwk.insert("key_ops".into(), json!(operations));
+        json!({"key": jwk, "attributes": version.attributes(shelf), "managed": true})
+    }
+}
+
+impl Deleted {
+    /// The `DeletedCertificateBundle`.
+    pub(crate) fn bundle(&self, shelf: &Shelf<'_>) -> Value {
+        let mut bundle = self.certificate.bundle(self.certificate.newest(), shelf);
+        self.mark(&mut bundle, shelf);
+        bundle
+    }
+
+    /// The `DeletedCertificateItem`.
+    pub(crate) fn item(&self, shelf: &Shelf<'_>) -> Value {
+        let mut item = self.certificate.item(self.certificate.newest(), shelf, false);
+        self.mark(&mut item, shelf);
+        item
+    }
+
+    fn mark(&self, value: &mut Value, shelf: &Shelf<'_>) {
+        value["recoveryId"] = json!(format!("{}deletedcertificates/{}", shelf.uri, self.certificate.name));
+        value["deletedDate"] = json!(self.at.unix_seconds());
+        value["scheduledPurgeDate"] = json!(self.purge.unix_seconds());
+    }
+}
+
+impl Certificates {
+    /// When the first of them changes by itself.
+    pub(crate) fn next_due(&self) -> Option<Moment> {
+        self.deleted.values().map(|deleted| deleted.recovered.unwrap_or(deleted.purge)).min()
+    }
+
+    /// Brings back what is recovered and drops what is purged by `due`.
+    pub(crate) fn settle(&mut self, due: Moment) {
+        let ripe = |deleted: &Deleted| deleted.recovered.unwrap_or(deleted.purge) <= due;
+        let names: Vec<_> =
+            self.deleted.iter().filter(|(_, deleted)| ripe(deleted)).map(|(name, _)| name.clone()).collect();
+        for name in names {
+            let Some(deleted) = self.deleted.remove(&name) else { continue };
+            if deleted.recovered.is_some() {
+                self.live.insert(name, deleted.certificate);
+            }
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! The vaults as the Secrets Store provider on a node reads them: with an identity's client id instead of a token.
+
+use x509_parser::parse_x509_certificate;
+
+use super::access::{self, Wish};
+use super::refusal::Refusal;
+use super::shelf;
+use crate::aks::{VaultObject, VaultRefusal, Vaults};
+use crate::arm::roles;
+use crate::clock::Moment;
+use crate::entra::Caller;
+use crate::world::World;
+
+/// A world's vaults, roles and directory.
+pub(crate) struct VaultsOf<'a>(pub(crate) &'a World);
+
+impl Vaults for VaultsOf<'_> {
+    fn read(
+        &self,
+        at: Moment,
+        vault: &str,
+        client_id: &str,
+        object_type: &str,
+        name: &str,
+        version: Option<&str>,
+    ) -> Result<VaultObject, VaultRefusal> {
+        let world = self.0;
+        let unknown =
+            |code: &str, status: u16, body: String| VaultRefusal { status, code: code.to_owned(), body };
+        let vault = world
+            .vaults
+            .reachable(&vault.to_ascii_lowercase(), at)
+            .ok_or_else(|| unknown("", 0, format!("lookup {}: no such host", world.vault_uri(vault))))?;
+        let principal = world.directory.by_client_id(client_id).ok_or_else(|| {
+            unknown(
+                "invalid_request",
+                400,
+                r#"{"error":"invalid_request","error_description":"Identity not found"}"#.to_owned(),
+            )
+        })?;
+        let caller = Caller {
+            object_id: principal.object_id.clone(),
+            tenant: world.directory.tenant.clone(),
+            app_id: principal.client_id.clone(),
+            is_user: false,
+            name: principal.name.clone(),
+        };
+        let collection = match object_type {
+            "secret" => "secrets",
+            "key" => "keys",
+            _ => "certificates",
+        };
+        let refused = |refusal: Refusal| unknown(refusal.code, refusal.status, refusal.body().to_string());
+        access::decide(world, vault, &caller, Wish::Get, collection, Some(name), at).map_err(refused)?;
+        let version = version.filter(|version| !version.is_empty());
+        shelf::read(vault, "", collection, name, version).map_err(refused)?;
+        let (_, found) = shelf::find(vault, collection, name, version).map_err(refused)?;
+        let (content_type, value) = match collection {
+            "secrets" => (found.material.content_type.clone(), found.material.secret.clone().into_bytes()),
+            "keys" => (String::new(), public_key(found.material.leaf())),
+            _ => (String::new(), found.material.leaf().to_vec()),
+        };
+        Ok(VaultObject { version: found.id.clone(), content_type, value })
+    }
+
+    fn grant_due(&self, after: Moment) -> Option<Moment> {
+        roles::grant_due(self.0, after)
+    }
+}
+
+/// The `SubjectPublicKeyInfo` of a certificate in DER.
+fn public_key(leaf: &[u8]) -> Vec<u8> {
+    parse_x509_certificate(leaf).map(|(_, parsed)| parsed.public_key().raw.to_vec()).unwrap_or_default()
+}

@@ -1,0 +1,283 @@
+//! Everything the simulated cloud knows, as one value, and how it gets older.
+//!
+//! Nothing runs in the background: an operation stores when it ends, and [`World::settle`] makes every change
+//! that is due, in order of the due times and stamped with them, before any request is answered. Whether
+//! the world was served in between makes no difference to what it becomes.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::arm::family::FAMILIES;
+use crate::arm::operation::Operation;
+use crate::arm::{self, clusters, dns, features, groups, networks, providers, roles, vaults};
+use crate::clock::{Moment, Timing};
+use crate::entra::{self, Directory};
+use crate::fault::Faults;
+use crate::options::Options;
+use crate::request::{Reply, Request};
+use crate::vault;
+
+/// The format of the world's file.
+pub const FORMAT: u32 = 1;
+
+/// The parent domain of every name in the world (RFC 6761 keeps `localhost` on the loopback).
+pub const DOMAIN: &str = "landfall.localhost";
+
+/// The state of the cloud.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct World {
+    /// The format of the file it is in.
+    pub format: u32,
+    /// Where ids come from.
+    pub seed: u64,
+    /// How many ids were made.
+    pub drawn: u64,
+    /// The port it is served on; 0 before the first time.
+    pub port: u16,
+    /// How far its clock was moved ahead of the wall clock, in real milliseconds.
+    pub ahead_ms: i64,
+    /// The regions it offers.
+    pub locations: Vec<String>,
+    /// Tenant, principals, and the key that signs tokens.
+    pub directory: Directory,
+    /// The id of the one subscription.
+    pub subscription: String,
+    /// Resource groups by lower-case name.
+    pub groups: BTreeMap<String, groups::Group>,
+    /// Operations by id.
+    pub operations: BTreeMap<String, Operation>,
+    /// Registration of resource providers.
+    pub providers: providers::Providers,
+    /// Preview features.
+    pub features: features::Features,
+    /// Role assignments.
+    pub roles: roles::Roles,
+    /// Virtual networks.
+    pub networks: networks::Networks,
+    /// DNS zones.
+    pub dns: dns::Zones,
+    /// Key vaults.
+    pub vaults: vaults::Vaults,
+    /// Managed clusters.
+    pub clusters: clusters::Clusters,
+    /// What is to go wrong.
+    pub faults: Faults,
+    /// Whether something was changed since the last write to disk.
+    #[serde(skip)]
+    touched: bool,
+}
+
+impl World {
+    /// Makes a new world at `now`.
+    pub fn new(options: &Options, seed: u64, now: Moment) -> Self {
+        let mut world = Self {
+            format: FORMAT,
+            seed,
+            drawn: 0,
+            port: 0,
+            ahead_ms: 0,
+            locations: options.locations.clone(),
+            directory: Directory::default(),
+            subscription: String::new(),
+            groups: BTreeMap::new(),
+            operations: BTreeMap::new(),
+            providers: providers::Providers::new(&options.unregistered),
+            features: features::Features::new(&options.preview_features),
+            roles: roles::Roles::default(),
+            networks: networks::Networks::default(),
+            dns: dns::Zones::default(),
+            vaults: vaults::Vaults::default(),
+            clusters: clusters::Clusters::default(),
+            faults: Faults::default(),
+            touched: true,
+        };
+        world.subscription = world.uuid("subscription");
+        world.directory = Directory::new(&mut world, options.token_lifetime_real);
+        let (owner, user) =
+            (world.directory.owner().object_id.clone(), world.directory.user().object_id.clone());
+        roles::own_subscription(&mut world, &owner, now);
+        roles::own_subscription(&mut world, &user, now);
+        world
+    }
+
+    /// Says that the world was changed by something that otherwise only reads.
+    pub fn touch(&mut self) {
+        self.touched = true;
+    }
+
+    /// Returns whether it was touched, and forgets it.
+    pub fn take_touched(&mut self) -> bool {
+        std::mem::take(&mut self.touched)
+    }
+
+    /// Draws a new UUID; the same world draws the same ones in the same order.
+    pub fn uuid(&mut self, purpose: &str) -> String {
+        self.drawn += 1;
+        uuid_from(self.seed, purpose, self.drawn)
+    }
+
+    /// Draws 32 hexadecimal digits.
+    pub fn hex(&mut self, purpose: &str) -> String {
+        self.uuid(purpose).replace('-', "")
+    }
+
+    /// Returns `https://management.landfall.localhost:{port}`.
+    pub fn arm_origin(&self) -> String {
+        self.origin("management")
+    }
+
+    /// Returns `https://{host}.landfall.localhost:{port}`.
+    pub fn origin(&self, host: &str) -> String {
+        format!("https://{host}.{DOMAIN}:{}", self.port)
+    }
+
+    /// Returns what tokens for Resource Manager are for.
+    pub fn arm_audience(&self) -> String {
+        format!("https://management.{DOMAIN}")
+    }
+
+    /// Returns what tokens for vaults are for, which is also the resource of a vault's challenge.
+    pub fn vault_audience(&self) -> String {
+        format!("https://vault.{DOMAIN}")
+    }
+
+    /// Returns the data plane of a vault, with the trailing slash a finished vault has.
+    pub fn vault_uri(&self, name: &str) -> String {
+        format!("https://{}.vault.{DOMAIN}:{}/", name.to_ascii_lowercase(), self.port)
+    }
+
+    /// Returns the world's own now: the wall clock, plus how far it was moved ahead.
+    pub fn now(&self) -> Moment {
+        Moment::now().plus_ms(self.ahead_ms)
+    }
+
+    /// Returns the earliest change that is not made yet.
+    pub fn next_due(&self) -> Option<Moment> {
+        FAMILIES.iter().filter_map(|family| (family.next_due)(self)).min()
+    }
+
+    /// Makes everything due at or before `now`, in order; returns whether anything was.
+    pub fn settle(&mut self, now: Moment, timing: &Timing) -> bool {
+        let mut rounds_at_one_instant = 0;
+        let mut last = None;
+        while let Some(due) = self.next_due().filter(|due| *due <= now) {
+            rounds_at_one_instant = if last == Some(due) { rounds_at_one_instant + 1 } else { 0 };
+            assert!(rounds_at_one_instant < 10_000, "a family's settle made the change it announced");
+            for family in FAMILIES {
+                if (family.next_due)(self).is_some_and(|own| own <= due) {
+                    (family.settle)(self, due, timing);
+                }
+            }
+            last = Some(due);
+        }
+        last.is_some()
+    }
+
+    /// Answers one request. Everything due must have been settled.
+    pub fn handle(&mut self, request: &Request, now: Moment, timing: &Timing) -> Reply {
+        let fault = self.faults.bite(request, now, timing);
+        if fault.is_some() {
+            self.touch();
+        }
+        if let Some(reply) = fault.and_then(|fault| fault.instead(self, request, now, timing)) {
+            return reply;
+        }
+        let mut reply = self.serve(request, now, timing);
+        if let Some(fault) = fault {
+            fault.spoil(&mut reply);
+        }
+        reply
+    }
+
+    fn serve(&mut self, request: &Request, now: Moment, timing: &Timing) -> Reply {
+        let host =
+            request.host.strip_suffix(DOMAIN).and_then(|host| host.strip_suffix('.')).unwrap_or_default();
+        if let Some((uid, below)) = kubernetes_path(&request.path) {
+            let below = Request { path: below, ..request.clone() };
+            return clusters::serve_kubernetes(self, &uid, &below, now, timing);
+        }
+        match host.split_once('.') {
+            None if host == "login" => entra::serve(self, request, now),
+            None if host == "management" => arm::serve(self, request, now, timing),
+            Some((name, "vault")) => vault::serve(self, name, request, now, timing),
+            _ => Reply::text(404, format!("nothing of this cloud is called {}\n", request.host)),
+        }
+    }
+}
+
+/// Splits `/kubernetes/{uid}/below` into the cluster's UID and the path below.
+fn kubernetes_path(path: &str) -> Option<(String, String)> {
+    let rest = path.strip_prefix("/kubernetes/")?;
+    let (uid, below) = rest.split_once('/').unwrap_or((rest, ""));
+    Some((uid.to_owned(), format!("/{below}")))
+}
+
+/// Derives a UUID of version 4's form from the seed, so that ids look like Azure's and repeat like ours.
+pub fn uuid_from(seed: u64, purpose: &str, number: u64) -> String {
+    let text = format!("{seed}/{purpose}/{number}");
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text.as_bytes());
+    let mut bytes = [0u8; 16];
+    bytes.copy_from_slice(&digest.as_ref()[..16]);
+    uuid::Builder::from_random_bytes(bytes).into_uuid().to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test_cloud::TestCloud;
+    use http::Method;
+    use serde_json::{Value, json};
+
+    fn busy() -> TestCloud {
+        let mut cloud = TestCloud::new();
+        let vnet = cloud.in_group("Microsoft.Network/virtualNetworks/vnet?api-version=2025-07-01");
+        let space = json!({ "addressSpace": { "addressPrefixes": ["10.0.0.0/16"] } });
+        assert_eq!(cloud.put(&vnet, &json!({ "location": "eastus", "properties": space })).status, 201);
+        let provider = cloud.path("/providers/Microsoft.Storage/unregister?api-version=2024-11-01");
+        let request = cloud.request(Method::POST, &provider);
+        assert_eq!(cloud.send(&request).status, 200);
+        cloud.pass(2.0);
+        let group = cloud.path("/resourceGroups/rg?api-version=2024-11-01");
+        assert_eq!(cloud.delete(&group).status, 202);
+        cloud
+    }
+
+    /// Secrets are drawn from the system and differ from world to world; everything else comes from the seed.
+    fn comparable(cloud: &TestCloud) -> Value {
+        let mut value = serde_json::to_value(&cloud.world).unwrap();
+        value["directory"] = json!(cloud.world.directory.tenant);
+        value
+    }
+
+    #[test]
+    fn it_makes_no_difference_how_often_a_world_is_looked_at() {
+        let (mut watched, mut alone) = (busy(), busy());
+        for _ in 0..1_000 {
+            watched.pass(0.1);
+        }
+        alone.pass(100.0);
+        assert_eq!(watched.now, alone.now);
+        assert_eq!(comparable(&watched), comparable(&alone));
+        assert!(alone.world.groups.is_empty());
+        assert_eq!(alone.world.next_due(), None);
+    }
+
+    #[test]
+    fn the_same_seed_draws_the_same_ids() {
+        let (mut one, mut other) = (TestCloud::new().world, TestCloud::new().world);
+        assert_eq!(one.subscription, other.subscription);
+        assert_eq!(one.uuid("x"), other.uuid("x"));
+        let (first, second) = (one.uuid("x"), one.uuid("x"));
+        assert_ne!(first, second);
+        assert_eq!(uuid::Uuid::parse_str(&first).unwrap().get_version_num(), 4);
+    }
+
+    #[test]
+    fn a_world_survives_being_written_and_read() {
+        let cloud = busy();
+        let text = serde_json::to_string(&cloud.world).unwrap();
+        let read: World = serde_json::from_str(&text).unwrap();
+        assert_eq!(serde_json::to_string(&read).unwrap(), text);
+    }
+}

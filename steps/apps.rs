@@ -1,0 +1,133 @@
+//! The workloads behind the gateways: httpbin and the two echo versions, or the user's own.
+
+use crate::{
+    cluster_ready::ReadyCluster,
+    clouds::{Clouds, Clusters, Opened},
+    doing::Doing,
+    manifests::Manifests,
+    objects::{self, Applied},
+    settings::Settings,
+};
+use landfall_cloud::kubernetes::{
+    DynamicObject, Kind, Selection,
+    manifest::Manifest,
+    readiness::{self, Readiness},
+};
+use landfall_engine::{Check, Context, Seen, Step, StepError, Undone, Wait};
+use std::{collections::BTreeSet, time::Duration};
+
+/// Applies the workloads and waits until they are available.
+pub struct Apps {
+    clusters: Clusters,
+    manifests: Vec<Manifest>,
+}
+
+impl Apps {
+    /// Returns the step for these settings.
+    #[must_use]
+    pub fn new(c: &Clouds, s: &Settings) -> Self {
+        Self { clusters: c.clusters.clone(), manifests: Manifests::new(s).apps }
+    }
+
+    async fn open(&self, cluster: &ReadyCluster) -> Result<Opened, StepError> {
+        self.clusters.open(cluster).await.doing(format!("open cluster {}", cluster.name))
+    }
+}
+
+impl Step for Apps {
+    type Input = ReadyCluster;
+    type Output = Applied;
+
+    fn title(&self) -> String {
+        "apps".to_owned()
+    }
+
+    fn deadline(&self) -> Duration {
+        Duration::from_secs(1200)
+    }
+
+    fn usual(&self) -> Duration {
+        Duration::from_secs(12)
+    }
+
+    async fn check(&self, _: &Context, cluster: &ReadyCluster) -> Result<Check<Applied>, StepError> {
+        let opened = self.open(cluster).await?;
+        let live = match objects::look(&opened.api, &self.manifests).await?.check() {
+            Ok(live) => live,
+            Err(Check::Differs { changes }) => return Ok(Check::Differs { changes }),
+            Err(_) => return Ok(Check::Missing),
+        };
+        if !live.iter().filter(|o| is_deployment(o)).all(is_available) {
+            return Ok(Check::Underway);
+        }
+        Ok(Check::Ready(objects::references(&opened.api, &opened.uid, &live).await?))
+    }
+
+    async fn apply(&self, cx: &Context, cluster: &ReadyCluster) -> Result<Applied, StepError> {
+        let opened = self.open(cluster).await?;
+        let applied = objects::apply(cx, &opened.api, &opened.uid, &self.manifests).await?;
+        await_deployments(cx, &opened, &self.manifests).await?;
+        Ok(applied)
+    }
+
+    async fn recover(&self, cx: &Context, cluster: &ReadyCluster) -> Result<Option<Applied>, StepError> {
+        let opened = self.open(cluster).await?;
+        objects::recover(cx, &opened.api, &opened.uid, &self.manifests).await
+    }
+
+    async fn undo(&self, cx: &Context, applied: Applied) -> Result<Undone, StepError> {
+        undo(cx, &self.clusters, &applied).await
+    }
+}
+
+/// Objects go with the cluster when that is ours; in somebody else's they go one by one.
+pub(crate) async fn undo(cx: &Context, clusters: &Clusters, applied: &Applied) -> Result<Undone, StepError> {
+    if cx.is_ours("cluster") {
+        return Ok(Undone::GoesWithParent);
+    }
+    let Some(cluster) = cx.output::<ReadyCluster>("cluster-ready") else {
+        return Ok(Undone::Kept { why: "nothing remembers the cluster they are in".to_owned() });
+    };
+    let opened = clusters.open(&cluster).await.doing(format!("open cluster {}", cluster.name))?;
+    objects::remove(&opened.api, &opened.uid, applied).await
+}
+
+fn is_deployment(object: &DynamicObject) -> bool {
+    object.types.as_ref().is_some_and(|types| types.kind == "Deployment")
+}
+
+fn is_available(object: &DynamicObject) -> bool {
+    matches!(readiness::deployment(object), Readiness::Ready(()))
+}
+
+/// Watches until every Deployment of the set is available.
+pub(crate) async fn await_deployments(
+    cx: &Context,
+    opened: &Opened,
+    manifests: &[Manifest],
+) -> Result<(), StepError> {
+    let wait = Wait::new("the workloads to become available", Duration::from_secs(10), Duration::from_secs(900));
+    for (space, names) in objects::deployments(manifests) {
+        let seen = Seen::new();
+        let look = |all: &[DynamicObject]| {
+            let outstanding = outstanding(all, &names);
+            seen.set(format!("waiting for {}", outstanding.join(", ")));
+            outstanding.is_empty().then(|| all.iter().filter_map(readiness::deployment_since).max())
+        };
+        let watch = async {
+            let ended = opened.api.watch_until(&Kind::DEPLOYMENT, Some(&space), Selection::All, look).await;
+            ended.doing(format!("watch the Deployments in {space}"))
+        };
+        if let Some(since) = cx.attend(wait.clone(), &seen, watch).await? {
+            cx.ended_at(since);
+        }
+    }
+    Ok(())
+}
+
+fn outstanding(all: &[DynamicObject], names: &BTreeSet<String>) -> Vec<String> {
+    let available = |name: &&String| {
+        all.iter().any(|o| o.metadata.name.as_deref() == Some(name.as_str()) && is_available(o))
+    };
+    names.iter().filter(|name| !available(name)).cloned().collect()
+}

@@ -1,0 +1,224 @@
+//! The certificate in the vault: imported when it is new, by thumbprint.
+
+use crate::{clouds::Clouds, doing::Doing, key_vault::Vault, settings::Settings};
+use jiff::{Timestamp, ToSpan};
+use landfall_cloud::{
+    ApiError, ApiErrorKind,
+    certificate::{Leaf, Material},
+    vault::{Stored, Vaults},
+};
+use landfall_engine::{Change, Check, Context, Kind, Look, Residue, Step, StepError, Undone, Wait};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use std::{sync::Arc, time::Duration};
+
+/// Days that a self-signed certificate is valid.
+const SELF_SIGNED_DAYS: u32 = 365;
+
+/// Brings the certificate into the vault.
+pub struct Certificate {
+    vaults: Vaults,
+    name: String,
+    domain: String,
+    hosts: Vec<String>,
+    given: Option<Arc<Material>>,
+}
+
+/// The certificate that the vault holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeldCertificate {
+    /// Its name in the vault.
+    pub name: String,
+    /// SHA-1 of the leaf, 40 lower-case hex digits: what Key Vault calls x5t.
+    pub thumbprint: String,
+    /// The vault's version, 32 hex digits.
+    pub version: String,
+    /// Where the private key and the chain are read.
+    pub secret_id: String,
+    /// The end of its validity.
+    pub not_after: Timestamp,
+    /// Every DNS name it covers.
+    pub names: Vec<String>,
+    /// Whether it vouches for itself.
+    pub self_signed: bool,
+}
+
+impl Certificate {
+    /// Returns the step for these settings.
+    #[must_use]
+    pub fn new(c: &Clouds, s: &Settings) -> Self {
+        Self {
+            vaults: c.vaults.clone(),
+            name: s.certificate.name.clone(),
+            domain: s.domain.clone(),
+            hosts: s.hosts(),
+            given: s.certificate.given.clone(),
+        }
+    }
+
+    fn held(&self, stored: &Stored) -> HeldCertificate {
+        let leaf = Leaf::from_der(&stored.cer).ok();
+        HeldCertificate {
+            name: self.name.clone(),
+            thumbprint: stored.thumbprint_sha1_hex.clone(),
+            version: stored.version.clone(),
+            secret_id: stored.secret_id.clone(),
+            not_after: stored.not_after,
+            names: stored.names.clone(),
+            self_signed: leaf.is_some_and(|leaf| leaf.issuer == leaf.subject),
+        }
+    }
+
+    /// Looks into the vault. A grant takes minutes to reach it, and the only proof that it has is
+    /// the call itself: a refusal by role is not final until the bound has passed.
+    async fn look(&self, cx: &Context, vault: &Vault) -> Result<Option<Stored>, StepError> {
+        let what = format!("look at certificate {} in {}", self.name, vault.name);
+        self.once_granted(cx, &what, || async { self.vaults.at(&vault.uri)?.certificate(&self.name).await }).await
+    }
+
+    async fn once_granted<T, F>(
+        &self,
+        cx: &Context,
+        what: &str,
+        call: impl Fn() -> F + Send + Sync,
+    ) -> Result<T, StepError>
+    where
+        F: Future<Output = Result<T, ApiError>> + Send,
+    {
+        let wait = Wait::new("the grant to take effect", Duration::from_secs(60), Duration::from_secs(900));
+        cx.wait_until(wait, async || match call().await {
+            Err(error) if error.inner_code.as_deref() == Some("ForbiddenByRbac") => {
+                cx.retrying("ForbiddenByRbac", Duration::ZERO);
+                Ok(Look::not_yet("waiting for the grant to take effect"))
+            }
+            // A vault's name may be known to us before our resolver knows it.
+            Err(error) if error.kind == ApiErrorKind::Transport => {
+                Ok(Look::not_yet(format!("cannot reach the vault: {}", error.message)))
+            }
+            answered => Ok(Look::There(answered.doing(what)?)),
+        })
+        .await
+    }
+
+    fn judge(&self, stored: &Stored) -> Check<HeldCertificate> {
+        let held = self.held(stored);
+        let leaf = Leaf::from_der(&stored.cer).ok();
+        if let Some(given) = &self.given {
+            let wanted = &given.leaf().thumbprint_sha1;
+            if held.thumbprint.eq_ignore_ascii_case(wanted) {
+                return Check::Ready(held);
+            }
+            return differs("thumbprint", &held.thumbprint, wanted);
+        }
+        if held.not_after <= Timestamp::now() {
+            return differs("valid until", &held.not_after.to_string(), "in the future");
+        }
+        let uncovered: Vec<&String> =
+            self.hosts.iter().filter(|host| !leaf.as_ref().is_some_and(|leaf| leaf.covers(host))).collect();
+        if let Some(host) = uncovered.first() {
+            return differs("names", &held.names.join(", "), host);
+        }
+        Check::Ready(held)
+    }
+
+    /// The user's certificate, or one made now. Making an RSA key takes a while of a processor.
+    async fn material(&self) -> Result<Arc<Material>, StepError> {
+        if let Some(given) = &self.given {
+            return Ok(given.clone());
+        }
+        let domain = self.domain.clone();
+        let made = tokio::task::spawn_blocking(move || Material::self_signed(&domain, SELF_SIGNED_DAYS)).await;
+        let what = "make a self-signed certificate";
+        let bug = |cause: String| StepError::new(Kind::Bug, what).cause(cause).residue(Residue::Nothing);
+        made.map_err(|error| bug(error.to_string()))?.map(Arc::new).map_err(|error| bug(error.to_string()))
+    }
+
+    async fn import(&self, cx: &Context, vault: &Vault, material: &Material) -> Result<Stored, StepError> {
+        let what = format!("import certificate {} into {}", self.name, vault.name);
+        let client = self.vaults.at(&vault.uri).doing(&what)?;
+        let mut recovered = false;
+        loop {
+            let imported = self
+                .once_granted(cx, &what, || async {
+                    match client.import(&self.name, material.pfx().expose(), material.password().expose()).await {
+                        Err(error) if is_soft_deleted(&error) && !recovered => Ok(None),
+                        imported => imported.map(Some),
+                    }
+                })
+                .await?;
+            if let Some(stored) = imported {
+                return Ok(stored);
+            }
+            cx.note("recovering it from soft delete");
+            client.recover_certificate(&self.name).await.doing(&what)?;
+            recovered = true;
+            self.wait_until_recovered(cx, vault).await?;
+        }
+    }
+
+    async fn wait_until_recovered(&self, cx: &Context, vault: &Vault) -> Result<(), StepError> {
+        let wait = Wait::new("the certificate to be recovered", Duration::from_secs(5), Duration::from_secs(300));
+        cx.wait_until(wait, async || {
+            Ok(match self.look(cx, vault).await? {
+                Some(_) => Look::There(()),
+                None => Look::not_yet("being recovered"),
+            })
+        })
+        .await
+    }
+}
+
+impl Step for Certificate {
+    type Input = (Vault, ());
+    type Output = HeldCertificate;
+
+    fn title(&self) -> String {
+        match &self.given {
+            Some(_) => format!("certificate {}", self.name),
+            None => format!("certificate {}, self-signed for {} and *.{}", self.name, self.domain, self.domain),
+        }
+    }
+
+    fn deadline(&self) -> Duration {
+        Duration::from_secs(1800)
+    }
+
+    fn usual(&self) -> Duration {
+        Duration::from_secs(62)
+    }
+
+    async fn check(&self, cx: &Context, (vault, ()): &Self::Input) -> Result<Check<HeldCertificate>, StepError> {
+        Ok(self.look(cx, vault).await?.map_or(Check::Missing, |stored| self.judge(&stored)))
+    }
+
+    async fn apply(&self, cx: &Context, (vault, ()): &Self::Input) -> Result<HeldCertificate, StepError> {
+        let material = self.material().await?;
+        let stored = self.import(cx, vault, &material).await?;
+        Ok(self.held(&stored))
+    }
+
+    async fn undo(&self, cx: &Context, _: HeldCertificate) -> Result<Undone, StepError> {
+        if cx.is_ours("key-vault") {
+            return Ok(Undone::GoesWithParent);
+        }
+        Ok(Undone::Kept { why: "the vault it is in is not ours, and others may read it there".to_owned() })
+    }
+}
+
+impl HeldCertificate {
+    /// Tells whether less than `days` of its validity are left.
+    #[must_use]
+    pub fn expires_within(&self, days: i64) -> bool {
+        self.not_after < Timestamp::now().saturating_add((days * 24).hours()).unwrap_or(Timestamp::MAX)
+    }
+}
+
+fn is_soft_deleted(error: &ApiError) -> bool {
+    error.inner_code.as_deref() == Some("ObjectIsDeletedButRecoverable")
+}
+
+fn differs(field: &str, is: &str, wanted: &str) -> Check<HeldCertificate> {
+    Check::Differs {
+        changes: vec![Change { field: field.to_owned(), is: json!(is), wanted: json!(wanted) }],
+    }
+}

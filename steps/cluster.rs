@@ -1,0 +1,250 @@
+//! The cluster, up to the moment Azure has accepted it; waiting for it is the next step's work.
+
+use crate::{
+    cluster_body,
+    clouds::Clouds,
+    doing::Doing,
+    features,
+    network::Subnet,
+    operation,
+    preflight::Cleared,
+    resource_group::same_region,
+    settings::Settings,
+};
+use landfall_cloud::{
+    ApiErrorKind,
+    arm::{Begun, Condition, Operation, State, Azure},
+};
+use landfall_engine::{Check, Context, Kind, Look, Residue, Step, StepError, Undone, Wait};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::time::Duration;
+
+/// Asks Azure for the cluster.
+pub struct Cluster {
+    azure: Azure,
+    settings: Settings,
+}
+
+/// A cluster that Azure has accepted.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AcceptedCluster {
+    /// Its resource id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// The object id of its own identity, which is there long before the cluster is.
+    pub principal_id: String,
+    /// How to ask after the operation that makes it, when this run began one.
+    pub operation: Option<Operation>,
+}
+
+impl Cluster {
+    /// Returns the step for these settings.
+    #[must_use]
+    pub fn new(c: &Clouds, s: &Settings) -> Self {
+        Self { azure: c.azure.clone(), settings: s.clone() }
+    }
+
+    fn name(&self) -> &str {
+        &self.settings.cluster.name
+    }
+
+    fn what(&self) -> String {
+        format!("create cluster {}", self.name())
+    }
+
+    async fn look(&self) -> Result<Option<Value>, StepError> {
+        let found = self.azure.cluster(&self.settings.resource_group, self.name()).await;
+        found.doing(format!("look at cluster {}", self.name()))
+    }
+
+    fn found(&self, body: &Value, operation: Option<Operation>) -> Option<AcceptedCluster> {
+        Some(AcceptedCluster {
+            id: body["id"].as_str()?.to_owned(),
+            name: self.name().to_owned(),
+            principal_id: body["identity"]["principalId"].as_str()?.to_owned(),
+            operation,
+        })
+    }
+
+    fn judge(&self, body: &Value, subnet: &Subnet) -> Check<AcceptedCluster> {
+        let region = body["location"].as_str().unwrap_or_default();
+        if !same_region(region, &self.settings.location) {
+            let why = format!("cluster {} is in {region}, and {} is wanted", self.name(), self.settings.location);
+            return Check::Foreign { why };
+        }
+        if let Some(why) = cluster_body::stranger(body, &subnet.id) {
+            return Check::Foreign { why };
+        }
+        match State::of(body) {
+            State::Deleting => return Check::Missing,
+            State::Failed => return Check::Broken { why: cluster_body::reason(body, "Failed") },
+            State::Canceled => return Check::Broken { why: cluster_body::reason(body, "Canceled") },
+            // Whatever it is being changed to, what is missing is seen when that has ended.
+            State::Running(_) => {}
+            State::Succeeded => {
+                let changes = cluster_body::differences(body);
+                if !changes.is_empty() {
+                    return Check::Differs { changes };
+                }
+            }
+        }
+        self.found(body, None).map_or(Check::Underway, Check::Ready)
+    }
+
+    /// Waits until nothing is running on it, and until one that is going away is gone.
+    async fn wait_until_settled(&self, cx: &Context) -> Result<Option<Value>, StepError> {
+        let wait = Wait::new("the cluster to settle", Duration::from_secs(300), Duration::from_secs(3600));
+        cx.wait_until(wait, async || {
+            let body = self.look().await?;
+            Ok(match body.as_ref().map(State::of) {
+                Some(State::Running(state)) if !cx.ours() => Look::not_yet(state),
+                Some(State::Deleting) => Look::not_yet("Deleting"),
+                _ => Look::There(body),
+            })
+        })
+        .await
+    }
+
+    async fn put(&self, cx: &Context, body: &Value, condition: Condition) -> Result<Begun, StepError> {
+        let group = &self.settings.resource_group;
+        let what = self.what();
+        let mut asked = false;
+        loop {
+            let put = operation::when_free(cx, &what, || async {
+                match self.azure.put_cluster(group, self.name(), body, condition.clone()).await {
+                    Err(error) => match cluster_body::flag_asked_for(&error) {
+                        Some(flag) if !asked => Ok(Err(flag)),
+                        _ => Err(error),
+                    },
+                    Ok(begun) => Ok(Ok(begun)),
+                }
+            })
+            .await?;
+            match put {
+                Ok(begun) => return Ok(begun),
+                Err(flag) => {
+                    cx.note(format!("the service asks for the preview feature {flag}"));
+                    features::enable(cx, &self.azure, &flag).await?;
+                    asked = true;
+                }
+            }
+        }
+    }
+
+    /// The identity's object id is there early, but not always in the first answer.
+    async fn accepted(&self, cx: &Context, begun: Begun) -> Result<AcceptedCluster, StepError> {
+        let (operation, body) = match begun {
+            Begun::Accepted { operation, value } => (Some(operation), value),
+            Begun::Done(value) => (None, value),
+        };
+        if let Some(operation) = &operation {
+            cx.keep(operation)?;
+        }
+        if let Some(accepted) = body.as_ref().and_then(|body| self.found(body, operation.clone())) {
+            return Ok(accepted);
+        }
+        let wait = Wait::new("the cluster's identity", Duration::from_secs(5), Duration::from_secs(300));
+        cx.wait_until(wait, async || {
+            let body = self.look().await?;
+            Ok(match body.as_ref().and_then(|body| self.found(body, operation.clone())) {
+                Some(accepted) => Look::There(accepted),
+                None => Look::not_yet("accepted, without an identity so far"),
+            })
+        })
+        .await
+    }
+}
+
+impl Step for Cluster {
+    type Input = (Subnet, Cleared, ());
+    type Output = AcceptedCluster;
+
+    fn title(&self) -> String {
+        format!("cluster {}", self.name())
+    }
+
+    fn deadline(&self) -> Duration {
+        Duration::from_secs(2 * 3600)
+    }
+
+    fn usual(&self) -> Duration {
+        Duration::from_secs(2)
+    }
+
+    async fn check(
+        &self,
+        _: &Context,
+        (subnet, ..): &Self::Input,
+    ) -> Result<Check<AcceptedCluster>, StepError> {
+        Ok(self.look().await?.map_or(Check::Missing, |body| self.judge(&body, subnet)))
+    }
+
+    async fn apply(&self, cx: &Context, (subnet, cleared, ()): &Self::Input) -> Result<AcceptedCluster, StepError> {
+        let existing = self.wait_until_settled(cx).await?;
+        let condition = match &existing {
+            // Closes the race between the look and the act: only ever one is made.
+            None => Condition::IfNoneMatch,
+            Some(body) => match self.judge(body, subnet) {
+                Check::Ready(accepted) => return Ok(accepted),
+                Check::Foreign { why } => {
+                    return Err(StepError::new(Kind::Foreign, self.what()).cause(why));
+                }
+                _ => Condition::None,
+            },
+        };
+        let body = match existing {
+            None => {
+                let subscription = self.azure.id();
+                cluster_body::anew(&self.settings, &cleared.version, &subnet.id, subscription)
+            }
+            Some(body) => cluster_body::mended(body),
+        };
+        let begun = self.put(cx, &body, condition).await.map_err(|error| match error.code.as_deref() {
+            Some("PreconditionFailed") => error.hint("somebody else has just made it: run again to look at it"),
+            _ => error,
+        })?;
+        self.accepted(cx, begun).await
+    }
+
+    /// A cluster that is still being made has been made by us all the same.
+    async fn recover(
+        &self,
+        _: &Context,
+        _: &Self::Input,
+    ) -> Result<Option<AcceptedCluster>, StepError> {
+        Ok(self.look().await?.map(|body| AcceptedCluster {
+            id: self.azure.cluster_id(&self.settings.resource_group, self.name()),
+            name: self.name().to_owned(),
+            principal_id: body["identity"]["principalId"].as_str().unwrap_or_default().to_owned(),
+            operation: None,
+        }))
+    }
+
+    async fn undo(&self, cx: &Context, cluster: AcceptedCluster) -> Result<Undone, StepError> {
+        let what = format!("delete cluster {}", cluster.name);
+        let Some(body) = self.look().await? else { return Ok(Undone::AlreadyGone) };
+        let wait = Wait::new("the cluster to be deleted", Duration::from_secs(300), Duration::from_secs(3600));
+        if State::of(&body) != State::Deleting {
+            let group = &self.settings.resource_group;
+            let deleting = || async {
+                match self.azure.delete_cluster(group, &cluster.name).await {
+                    Err(error) if error.kind == ApiErrorKind::NotFound => Ok(Begun::Done(None)),
+                    begun => begun,
+                }
+            };
+            let begun = operation::when_free(cx, &what, deleting).await?;
+            operation::finish(cx, self.azure.arm(), begun, wait.clone(), &what).await?;
+        }
+        cx.wait_until(wait, async || {
+            Ok(match self.look().await? {
+                Some(_) => Look::not_yet("Deleting"),
+                None => Look::There(()),
+            })
+        })
+        .await
+        .map_err(|error| error.residue(Residue::Something))?;
+        Ok(Undone::Deleted)
+    }
+}

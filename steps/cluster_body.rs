@@ -1,0 +1,187 @@
+//! The cluster as ARM wants it: the body for a new one, and what may be wrong with one that is there.
+
+use crate::settings::Settings;
+use landfall_cloud::ApiError;
+use landfall_engine::Change;
+use serde_json::{Value, json};
+
+/// Pods a node can run when nobody says, with one address each in a flat network.
+pub const PODS_PER_NODE: u32 = 30;
+
+const GATEWAY_API: &str = "/properties/ingressProfile/gatewayAPI/installation";
+const ISTIO: &str = "/properties/ingressProfile/webAppRouting/gatewayAPIImplementations/appRoutingIstio/mode";
+const SECRETS_PROVIDER: &str = "/properties/addonProfiles/azureKeyvaultSecretsProvider/enabled";
+const ROTATION: &str = "/properties/addonProfiles/azureKeyvaultSecretsProvider/config/enableSecretRotation";
+const ROTATION_INTERVAL: &str =
+    "/properties/addonProfiles/azureKeyvaultSecretsProvider/config/rotationPollInterval";
+
+/// What a cluster must have for the gateways to come about. Values of `config` are strings.
+fn wanted() -> [(&'static str, Value); 5] {
+    [
+        (GATEWAY_API, json!("Standard")),
+        (ISTIO, json!("Enabled")),
+        (SECRETS_PROVIDER, json!(true)),
+        (ROTATION, json!("true")),
+        (ROTATION_INTERVAL, json!("2m")),
+    ]
+}
+
+/// Returns the body of a new cluster.
+/// <https://learn.microsoft.com/rest/api/aks/managed-clusters/create-or-update>
+pub(crate) fn anew(s: &Settings, version: &str, subnet: &str, subscription: &str) -> Value {
+    let cluster = &s.cluster;
+    let mut body = json!({
+        "location": s.location,
+        "tags": s.tags,
+        "sku": { "name": "Base", "tier": "Standard" },
+        "identity": { "type": "SystemAssigned" },
+        "properties": {
+            "kubernetesVersion": version,
+            "dnsPrefix": dns_prefix(s, subscription),
+            "enableRBAC": true,
+            "nodeResourceGroup": s.node_resource_group,
+            "agentPoolProfiles": [{
+                "name": "nodepool1",
+                "mode": "System",
+                "type": "VirtualMachineScaleSets",
+                "osType": "Linux",
+                "orchestratorVersion": version,
+                "vmSize": cluster.node_size,
+                "vnetSubnetID": subnet,
+                "count": cluster.nodes,
+                "enableAutoScaling": true,
+                "minCount": cluster.nodes_min,
+                "maxCount": cluster.nodes_max,
+                "maxPods": PODS_PER_NODE,
+            }],
+            "networkProfile": {
+                "networkPlugin": "azure",
+                "serviceCidr": cluster.service_cidr.to_string(),
+                "dnsServiceIP": cluster.dns_service_ip.to_string(),
+                "loadBalancerSku": "standard",
+                "outboundType": "loadBalancer",
+            },
+        },
+    });
+    for (pointer, value) in wanted() {
+        set(&mut body, pointer, value);
+    }
+    body
+}
+
+/// Returns what is there, changed as little as the wish demands: fields nobody here knows stay.
+pub(crate) fn mended(mut body: Value) -> Value {
+    for (pointer, value) in wanted() {
+        set(&mut body, pointer, value);
+    }
+    // The state is the service's own word: sending another one back is refused.
+    if let Some(properties) = body["properties"].as_object_mut() {
+        properties.remove("provisioningState");
+        properties.remove("powerState");
+    }
+    body
+}
+
+/// Lists what a cluster that is there lacks.
+pub(crate) fn differences(body: &Value) -> Vec<Change> {
+    let lacks = |(pointer, wanted): (&str, Value)| {
+        let is = body.pointer(pointer).cloned().unwrap_or(Value::Null);
+        let field = pointer.trim_start_matches("/properties/").replace('/', ".");
+        (is != wanted).then_some(Change { field, is, wanted })
+    };
+    wanted().into_iter().filter_map(lacks).collect()
+}
+
+/// Tells why a cluster of this name cannot be ours to use, if it cannot.
+pub(crate) fn stranger(body: &Value, subnet: &str) -> Option<String> {
+    let pools = body["properties"]["agentPoolProfiles"].as_array().cloned().unwrap_or_default();
+    let name = body["name"].as_str().unwrap_or_default();
+    let in_subnet = |pool: &Value| {
+        pool["vnetSubnetID"].as_str().is_some_and(|is| is.eq_ignore_ascii_case(subnet))
+    };
+    if !pools.is_empty() && !pools.iter().any(in_subnet) {
+        let is = pools[0]["vnetSubnetID"].as_str().unwrap_or("a network of AKS's own");
+        return Some(format!("cluster {name} has its nodes in {is}, and {subnet} is wanted"));
+    }
+    if body["properties"]["powerState"]["code"].as_str() == Some("Stopped") {
+        return Some(format!("cluster {name} is stopped; start it, and run again"));
+    }
+    None
+}
+
+/// Returns the reason a cluster keeps of its last failure.
+pub(crate) fn reason(body: &Value, state: &str) -> String {
+    let error = &body["properties"]["status"]["provisioningError"];
+    match error["message"].as_str() {
+        Some(message) => format!("the cluster is {state}: {message}"),
+        None => format!("the cluster is {state}"),
+    }
+}
+
+/// Returns the preview flag that a refusal names: "… since feature 'Microsoft.ContainerService/X' is not enabled".
+pub(crate) fn flag_asked_for(error: &ApiError) -> Option<String> {
+    if !error.code.as_deref().is_some_and(|code| code.contains("Feature"))
+        && !error.message.contains("is not enabled")
+    {
+        return None;
+    }
+    let (_, after) = error.message.split_once("feature '")?;
+    let (flag, _) = after.split_once('\'')?;
+    flag.contains('/').then(|| flag.to_owned())
+}
+
+/// az's own default, so that either tool finds the same cluster unchanged.
+fn dns_prefix(s: &Settings, subscription: &str) -> String {
+    let plain = |text: &str, at_most: usize| {
+        text.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').take(at_most).collect::<String>()
+    };
+    let prefix = format!(
+        "{}-{}-{}",
+        plain(&s.cluster.name, 10),
+        plain(&s.resource_group, 16),
+        plain(subscription, 6)
+    );
+    if prefix.starts_with(|c: char| c.is_ascii_alphabetic()) { prefix } else { format!("a{prefix}") }
+}
+
+/// Sets a value at a JSON pointer, making the objects on the way.
+fn set(body: &mut Value, pointer: &str, value: Value) {
+    let mut at = body;
+    for key in pointer.trim_start_matches('/').split('/') {
+        if !at.is_object() {
+            *at = json!({});
+        }
+        at = &mut at[key];
+    }
+    *at = value;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mending_keeps_fields_that_nobody_here_knows() {
+        let there = json!({
+            "properties": {
+                "provisioningState": "Failed",
+                "ingressProfile": { "webAppRouting": { "dnsZoneResourceIds": ["z"] } },
+                "somethingNew": { "a": 1 },
+            },
+        });
+        let body = mended(there);
+        assert_eq!(body["properties"]["somethingNew"], json!({ "a": 1 }));
+        assert_eq!(body["properties"]["ingressProfile"]["webAppRouting"]["dnsZoneResourceIds"], json!(["z"]));
+        assert!(differences(&body).is_empty());
+        assert!(body["properties"].get("provisioningState").is_none());
+    }
+
+    #[test]
+    fn an_add_on_that_is_off_is_a_difference_with_its_name() {
+        let mut body = mended(json!({ "properties": {} }));
+        set(&mut body, SECRETS_PROVIDER, json!(false));
+        let changes = differences(&body);
+        assert_eq!(changes.len(), 1);
+        assert_eq!(changes[0].field, "addonProfiles.azureKeyvaultSecretsProvider.enabled");
+    }
+}

@@ -1,0 +1,166 @@
+//! The cluster, ready to use: attaches to whatever operation is making it, and waits.
+
+use crate::{
+    cluster::AcceptedCluster, cluster_body, clouds::Clouds, doing::Doing, operation, settings::Settings,
+};
+use landfall_cloud::arm::{State, Azure};
+use landfall_engine::{Check, Context, Kind, Look, Residue, Step, StepError, Undone, Wait};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::time::Duration;
+
+const ADD_ON: &str = "/properties/addonProfiles/azureKeyvaultSecretsProvider/identity";
+
+/// Waits for the cluster.
+pub struct ClusterReady {
+    azure: Azure,
+    group: String,
+    name: String,
+}
+
+/// A cluster that can be used.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReadyCluster {
+    /// Its resource id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// What Azure tells this cluster apart by from an earlier one of the same name.
+    pub uid: String,
+    /// The host name of its API.
+    pub fqdn: String,
+    /// The patch version it runs.
+    pub version: String,
+    /// The identity of the Secrets Store add-on.
+    pub secrets: AddOnIdentity,
+}
+
+/// The managed identity that AKS made for an add-on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AddOnIdentity {
+    /// What the CSI driver names it by.
+    pub client_id: String,
+    /// What roles are granted to.
+    pub object_id: String,
+}
+
+impl ClusterReady {
+    /// Returns the step for these settings.
+    #[must_use]
+    pub fn new(c: &Clouds, s: &Settings) -> Self {
+        Self {
+            azure: c.azure.clone(),
+            group: s.resource_group.clone(),
+            name: s.cluster.name.clone(),
+        }
+    }
+
+    fn what(&self) -> String {
+        format!("create cluster {}", self.name)
+    }
+
+    fn wait() -> Wait {
+        Wait::new("the cluster to be created", Duration::from_secs(280), Duration::from_secs(3600))
+    }
+
+    async fn look(&self) -> Result<Option<Value>, StepError> {
+        let found = self.azure.cluster(&self.group, &self.name).await;
+        found.doing(format!("look at cluster {}", self.name))
+    }
+
+    fn judge(&self, body: &Value) -> Result<Look<ReadyCluster>, StepError> {
+        match State::of(body) {
+            State::Running(state) => Ok(Look::not_yet(state)),
+            State::Succeeded => Ok(match found(body, &self.name) {
+                Some(cluster) => Look::There(cluster),
+                // It is filled in late now and then, also after the cluster says Succeeded.
+                None => Look::not_yet("Succeeded, without the add-on's identity so far"),
+            }),
+            State::Deleting => Err(self.failed("it is being deleted".to_owned())),
+            State::Failed => Err(self.failed(cluster_body::reason(body, "Failed"))),
+            State::Canceled => Err(self.failed(cluster_body::reason(body, "Canceled"))),
+        }
+    }
+
+    fn failed(&self, why: String) -> StepError {
+        StepError::new(Kind::Failed, self.what())
+            .cause(why)
+            .residue(Residue::Something)
+            .hint("run again: a cluster that failed is mended by asking for it once more")
+    }
+
+    /// Follows the operation: the one an earlier attempt kept, or the one this run began.
+    async fn follow(&self, cx: &Context, accepted: &AcceptedCluster) -> Result<(), StepError> {
+        if cx.ticket::<serde_json::Value>().is_none()
+            && let Some(operation) = &accepted.operation
+        {
+            cx.keep(operation)?;
+        }
+        let ended = operation::resume(cx, self.azure.arm(), Self::wait(), &self.what()).await;
+        match ended {
+            Ok(_) => Ok(()),
+            Err(error) if error.kind == Kind::Failed => Err(error
+                .residue(Residue::Something)
+                .hint("run again: a cluster that failed is mended by asking for it once more")),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl Step for ClusterReady {
+    type Input = AcceptedCluster;
+    type Output = ReadyCluster;
+
+    fn title(&self) -> String {
+        format!("cluster {} ready", self.name)
+    }
+
+    fn deadline(&self) -> Duration {
+        Duration::from_secs(2 * 3600)
+    }
+
+    fn usual(&self) -> Duration {
+        Duration::from_secs(280)
+    }
+
+    async fn check(&self, _: &Context, _: &AcceptedCluster) -> Result<Check<ReadyCluster>, StepError> {
+        let Some(body) = self.look().await? else {
+            return Err(self.failed("it is gone".to_owned()));
+        };
+        Ok(match State::of(&body) {
+            State::Succeeded => found(&body, &self.name).map_or(Check::Underway, Check::Ready),
+            State::Running(_) => Check::Underway,
+            _ => return self.judge(&body).map(|_| Check::Underway),
+        })
+    }
+
+    async fn apply(&self, cx: &Context, accepted: &AcceptedCluster) -> Result<ReadyCluster, StepError> {
+        self.follow(cx, accepted).await?;
+        cx.wait_until(Self::wait(), async || match self.look().await? {
+            Some(body) => self.judge(&body),
+            None => Err(self.failed("it is gone".to_owned())),
+        })
+        .await
+    }
+
+    async fn undo(&self, _: &Context, _: ReadyCluster) -> Result<Undone, StepError> {
+        Ok(Undone::GoesWithParent)
+    }
+}
+
+fn found(body: &Value, name: &str) -> Option<ReadyCluster> {
+    let properties = &body["properties"];
+    let identity = body.pointer(ADD_ON)?;
+    let fqdn = properties["fqdn"].as_str().unwrap_or_default().to_owned();
+    Some(ReadyCluster {
+        id: body["id"].as_str()?.to_owned(),
+        name: name.to_owned(),
+        uid: properties["resourceUID"].as_str().map_or_else(|| fqdn.clone(), str::to_owned),
+        fqdn,
+        version: properties["currentKubernetesVersion"].as_str().unwrap_or_default().to_owned(),
+        secrets: AddOnIdentity {
+            client_id: identity["clientId"].as_str()?.to_owned(),
+            object_id: identity["objectId"].as_str()?.to_owned(),
+        },
+    })
+}

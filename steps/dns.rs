@@ -1,0 +1,250 @@
+//! The names: A records in a zone of the subscription, or the table to enter by hand.
+
+use crate::{clouds::Clouds, doing::Doing, gateways::ProgrammedGateways, settings::Settings};
+use landfall_cloud::{
+    ApiErrorKind,
+    arm::{Condition, Record, Azure, Zone},
+};
+use landfall_engine::{Change, Check, Context, Kind, Look, Residue, Step, StepError, Undone, Wait};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use std::{collections::BTreeMap, net::Ipv4Addr, time::Duration};
+
+/// Seconds that resolvers may keep a record.
+const TTL: u64 = 300;
+/// The key of the owner's mark in a record set's metadata.
+const OWNER: &str = "landfall";
+
+/// Publishes the gateways' addresses.
+pub struct Dns {
+    azure: Azure,
+    environment: String,
+    domain: String,
+    zone: Option<String>,
+    group: Option<String>,
+}
+
+/// The names and their addresses.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Published {
+    /// The zone's resource id and name; none when the subscription has no zone for the domain.
+    pub zone: Option<PublishedZone>,
+    /// Every host with its address.
+    pub records: Vec<(String, String)>,
+}
+
+/// The zone that the records are in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PublishedZone {
+    /// Its resource id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+}
+
+impl Dns {
+    /// Returns the step for these settings.
+    #[must_use]
+    pub fn new(c: &Clouds, s: &Settings) -> Self {
+        Self {
+            azure: c.azure.clone(),
+            environment: s.environment.clone(),
+            domain: s.domain.clone(),
+            zone: s.dns.zone.clone(),
+            group: s.dns.resource_group.clone(),
+        }
+    }
+
+    /// The zone asked for, or the nearest one above the hosts that the subscription has.
+    async fn find_zone(&self) -> Result<Option<Zone>, StepError> {
+        let what = format!("find the DNS zone of {}", self.domain);
+        let mut zones = self.azure.zones().await.doing(&what)?;
+        if let Some(group) = &self.group {
+            zones.retain(|zone| zone.resource_group().eq_ignore_ascii_case(group));
+        }
+        let wanted = self.zone.as_deref().unwrap_or(&self.domain);
+        let nearest = zones
+            .iter()
+            .filter(|zone| match self.zone {
+                Some(_) => zone.name.eq_ignore_ascii_case(wanted),
+                None => relative(wanted, &zone.name).is_some(),
+            })
+            .max_by_key(|zone| zone.name.len());
+        let Some(nearest) = nearest else {
+            return match &self.zone {
+                None => Ok(None),
+                Some(zone) => Err(StepError::new(Kind::Failed, what)
+                    .cause(format!("the subscription has no zone {zone}"))
+                    .hint("create it, or leave dns.zone (DNS_ZONE_NAME) out to get the records as a table")
+                    .residue(Residue::Nothing)),
+            };
+        };
+        let named = zones.iter().filter(|zone| zone.name.eq_ignore_ascii_case(&nearest.name)).count();
+        if named > 1 {
+            return Err(StepError::new(Kind::Failed, what)
+                .cause(format!("{named} zones are called {}", nearest.name))
+                .hint("say which one with dns.resource_group (DNS_ZONE_RG)")
+                .residue(Residue::Nothing));
+        }
+        Ok(Some(nearest.clone()))
+    }
+
+    async fn records(&self, zone: &Zone) -> Result<Vec<Record>, StepError> {
+        self.azure.records(zone).await.doing(format!("list the records of {}", zone.name))
+    }
+
+    /// A record is ours by its mark, or by holding just what we would put there.
+    fn is_ours(&self, record: &Record) -> bool {
+        record.metadata.get(OWNER) == Some(&self.environment)
+    }
+
+    async fn put(&self, cx: &Context, zone: &Zone, host: &str, address: &str) -> Result<(), StepError> {
+        let what = format!("publish {host}");
+        let wrong = || StepError::new(Kind::Failed, what.clone()).residue(Residue::Nothing);
+        let parsed: Ipv4Addr =
+            address.parse().map_err(|_| wrong().cause(format!("{address} is no IPv4 address")))?;
+        let name = relative(host, &zone.name)
+            .ok_or_else(|| wrong().cause(format!("{host} is not below {}", zone.name)))?;
+        let metadata = BTreeMap::from([(OWNER.to_owned(), self.environment.clone())]);
+        let wait = Wait::new("the record to stay the same", Duration::from_secs(1), Duration::from_secs(60));
+        cx.wait_until(wait, async || {
+            let there = self.records(zone).await?.into_iter().find(|record| record.name == name);
+            let condition = match there {
+                Some(record) if record.addresses == [address] && record.ttl == TTL => return Ok(Look::There(())),
+                Some(record) if self.is_ours(&record) => Condition::IfMatch(record.etag),
+                Some(record) => return Err(self.foreign(host, &record)),
+                None => Condition::IfNoneMatch,
+            };
+            match self.azure.put_record(&zone.id, &name, parsed, TTL, &metadata, condition).await {
+                // Somebody changed it between the look and the act: look again.
+                Err(error) if error.kind == ApiErrorKind::Precondition => {
+                    Ok(Look::not_yet("it changed meanwhile"))
+                }
+                put => put.doing(&what).map(|_| Look::There(())),
+            }
+        })
+        .await
+    }
+
+    fn foreign(&self, host: &str, record: &Record) -> StepError {
+        StepError::new(Kind::Foreign, format!("publish {host}"))
+            .cause(stranger(host, record))
+            .hint("delete the record, or choose another domain")
+            .residue(Residue::Nothing)
+    }
+}
+
+impl Step for Dns {
+    type Input = ProgrammedGateways;
+    type Output = Published;
+
+    fn title(&self) -> String {
+        format!("names below {}", self.domain)
+    }
+
+    fn deadline(&self) -> Duration {
+        Duration::from_secs(300)
+    }
+
+    fn usual(&self) -> Duration {
+        Duration::from_secs(2)
+    }
+
+    async fn check(&self, cx: &Context, input: &ProgrammedGateways) -> Result<Check<Published>, StepError> {
+        let wanted = wanted(input);
+        let Some(zone) = self.find_zone().await? else {
+            cx.note("no zone in this subscription, the records are for you to enter");
+            return Ok(Check::Ready(Published { zone: None, records: wanted }));
+        };
+        let there = self.records(&zone).await?;
+        let mut changes = Vec::new();
+        let mut made = 0;
+        for (host, address) in &wanted {
+            let Some(name) = relative(host, &zone.name) else { continue };
+            match there.iter().find(|record| record.name == name) {
+                Some(record) if record.addresses == [address.clone()] => made += 1,
+                Some(record) if !self.is_ours(record) => return Ok(Check::Foreign { why: stranger(host, record) }),
+                record => changes.push(Change {
+                    field: host.clone(),
+                    is: record.map_or(Value::Null, |record| json!(record.addresses)),
+                    wanted: json!([address]),
+                }),
+            }
+        }
+        let missing = made == 0 && changes.iter().all(|change| change.is.is_null());
+        Ok(match changes.is_empty() {
+            true => Check::Ready(published(zone, wanted)),
+            false if missing => Check::Missing,
+            false => Check::Differs { changes },
+        })
+    }
+
+    async fn apply(&self, cx: &Context, input: &ProgrammedGateways) -> Result<Published, StepError> {
+        let wanted = wanted(input);
+        let Some(zone) = self.find_zone().await? else { return Ok(Published { zone: None, records: wanted }) };
+        let hosts = wanted.iter().filter(|(host, _)| relative(host, &zone.name).is_some());
+        futures::future::try_join_all(hosts.map(|(host, address)| self.put(cx, &zone, host, address))).await?;
+        Ok(published(zone, wanted))
+    }
+
+    async fn undo(&self, _: &Context, published: Published) -> Result<Undone, StepError> {
+        let Some(zone) = published.zone else { return Ok(Undone::AlreadyGone) };
+        let zone = Zone { id: zone.id, name: zone.name };
+        let there = match self.azure.records(&zone).await {
+            Err(error) if error.kind == ApiErrorKind::NotFound => return Ok(Undone::AlreadyGone),
+            listed => listed.doing(format!("list the records of {}", zone.name))?,
+        };
+        let mut deleted = 0;
+        let mut strangers = Vec::new();
+        for (host, address) in &published.records {
+            let Some(name) = relative(host, &zone.name) else { continue };
+            match there.iter().find(|record| record.name == name) {
+                Some(record) if self.is_ours(record) && record.addresses == [address.clone()] => {
+                    self.azure.delete_record(&zone.id, &name).await.doing(format!("delete {host}"))?;
+                    deleted += 1;
+                }
+                Some(_) => strangers.push(host.clone()),
+                None => {}
+            }
+        }
+        Ok(match (deleted, strangers.is_empty()) {
+            (0, false) => Undone::Kept { why: format!("{} no longer hold our addresses", strangers.join(", ")) },
+            (0, true) => Undone::AlreadyGone,
+            _ => Undone::Deleted,
+        })
+    }
+}
+
+fn wanted(input: &ProgrammedGateways) -> Vec<(String, String)> {
+    let all = input.gateways.iter();
+    all.flat_map(|gateway| gateway.hosts.iter().map(|host| (host.clone(), gateway.address.clone()))).collect()
+}
+
+fn published(zone: Zone, records: Vec<(String, String)>) -> Published {
+    Published { zone: Some(PublishedZone { id: zone.id, name: zone.name }), records }
+}
+
+fn stranger(host: &str, record: &Record) -> String {
+    format!("{host} belongs to someone else ({}, no landfall mark)", record.addresses.join(", "))
+}
+
+/// Returns the name a host has below a zone, `@` for the zone itself, or `None` when it is not below it.
+fn relative(host: &str, zone: &str) -> Option<String> {
+    let (host, zone) = (host.to_ascii_lowercase(), zone.to_ascii_lowercase());
+    if host == zone {
+        return Some("@".to_owned());
+    }
+    host.strip_suffix(&zone)?.strip_suffix('.').map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_is_below_a_zone_only_at_a_dot() {
+        assert_eq!(relative("echo.demo.example.com", "example.com").as_deref(), Some("echo.demo"));
+        assert_eq!(relative("Example.com", "example.com").as_deref(), Some("@"));
+        assert_eq!(relative("notexample.com", "example.com"), None);
+    }
+}

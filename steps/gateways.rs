@@ -1,0 +1,244 @@
+//! The gateways and their routes, until every listener is programmed and every route accepted.
+
+use crate::{
+    apps,
+    cluster_ready::ReadyCluster,
+    clouds::{Clouds, Clusters, Opened},
+    doing::Doing,
+    manifests::Manifests,
+    objects::{self, Applied},
+    settings::Settings,
+};
+use landfall_cloud::kubernetes::{
+    DynamicObject, Kind, Selection,
+    manifest::Manifest,
+    readiness::{self, Readiness},
+};
+use landfall_engine::{Check, Context, Seen, Step, StepError, Undone, Wait};
+use serde::{Deserialize, Serialize};
+use std::{
+    collections::BTreeSet,
+    time::{Duration, SystemTime},
+};
+
+/// Applies Gateways and HTTPRoutes.
+pub struct Gateways {
+    clusters: Clusters,
+    manifests: Vec<Manifest>,
+}
+
+/// The gateways that answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProgrammedGateways {
+    /// What was applied.
+    pub applied: Applied,
+    /// Each gateway with its address and the hosts that its routes name.
+    pub gateways: Vec<ProgrammedGateway>,
+}
+
+/// One gateway.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProgrammedGateway {
+    /// Its name.
+    pub name: String,
+    /// Its address at the load balancer.
+    pub address: String,
+    /// The hosts of its routes, in the routes' order.
+    pub hosts: Vec<String>,
+}
+
+impl Gateways {
+    /// Returns the step for these settings.
+    #[must_use]
+    pub fn new(c: &Clouds, s: &Settings) -> Self {
+        Self { clusters: c.clusters.clone(), manifests: Manifests::new(s).gateways }
+    }
+
+    async fn open(&self, cluster: &ReadyCluster) -> Result<Opened, StepError> {
+        self.clusters.open(cluster).await.doing(format!("open cluster {}", cluster.name))
+    }
+
+    fn of_kind(&self, kind: &str) -> impl Iterator<Item = &DynamicObject> {
+        let is = move |object: &&DynamicObject| object.types.as_ref().is_some_and(|types| types.kind == kind);
+        self.manifests.iter().map(|manifest| &manifest.object).filter(is)
+    }
+
+    /// The hosts of every route that names the gateway as its parent.
+    fn hosts(&self, gateway: &str) -> Vec<String> {
+        let mut hosts = Vec::new();
+        for route in self.of_kind("HTTPRoute").filter(|route| parents(route).any(|parent| parent == gateway)) {
+            let names = route.data["spec"]["hostnames"].as_array();
+            for host in names.into_iter().flatten().filter_map(|host| host.as_str()) {
+                if !hosts.iter().any(|known| known == host) {
+                    hosts.push(host.to_owned());
+                }
+            }
+        }
+        hosts
+    }
+
+    /// Judges the whole set: the addresses of all gateways, or what is still missing.
+    fn judge(&self, live: &[DynamicObject]) -> Result<Vec<ProgrammedGateway>, Vec<String>> {
+        let mut programmed = Vec::new();
+        let mut outstanding = Vec::new();
+        for wanted in self.of_kind("Gateway") {
+            let name = wanted.metadata.name.clone().unwrap_or_default();
+            match find(live, "Gateway", &name).map(readiness::gateway) {
+                Some(Readiness::Ready(addresses)) => programmed.push(ProgrammedGateway {
+                    hosts: self.hosts(&name),
+                    address: addresses.first().cloned().unwrap_or_default(),
+                    name,
+                }),
+                Some(Readiness::Waiting(why) | Readiness::Broken(why)) => outstanding.push(format!("{name}: {why}")),
+                None => outstanding.push(format!("{name}: not there yet")),
+            }
+        }
+        for wanted in self.of_kind("HTTPRoute") {
+            let name = wanted.metadata.name.clone().unwrap_or_default();
+            for parent in parents(wanted) {
+                match find(live, "HTTPRoute", &name).map(|route| readiness::route(route, parent)) {
+                    Some(Readiness::Ready(())) => {}
+                    Some(Readiness::Waiting(why) | Readiness::Broken(why)) => {
+                        outstanding.push(format!("route {name}: {why}"));
+                    }
+                    None => outstanding.push(format!("route {name}: not there yet")),
+                }
+            }
+        }
+        if outstanding.is_empty() { Ok(programmed) } else { Err(outstanding) }
+    }
+
+    async fn await_all(&self, cx: &Context, opened: &Opened) -> Result<Vec<ProgrammedGateway>, StepError> {
+        let wait = Wait::new("every listener to be programmed", Duration::from_secs(40), Duration::from_secs(600));
+        let seen = Seen::new();
+        let spaces: BTreeSet<String> = self.manifests.iter().map(|m| space(&m.object)).collect();
+        let watches = spaces.iter().map(|space| self.await_in(opened, space, &seen));
+        let all = async { futures::future::try_join_all(watches).await };
+        let ended = cx.attend(wait, &seen, all).await.map_err(|error| {
+            error.hint("the conditions of the Gateway and of its Service's events say which link is stuck")
+        })?;
+        let mut gateways = Vec::new();
+        for (programmed, since) in ended {
+            gateways.extend(programmed);
+            if let Some(since) = since {
+                cx.ended_at(since);
+            }
+        }
+        Ok(gateways)
+    }
+
+    /// Watches Gateways and HTTPRoutes of one namespace together.
+    async fn await_in(
+        &self,
+        opened: &Opened,
+        space: &str,
+        seen: &Seen,
+    ) -> Result<(Vec<ProgrammedGateway>, Option<SystemTime>), StepError> {
+        let here = Self { clusters: self.clusters.clone(), manifests: in_space(&self.manifests, space) };
+        let (gateway, route) = (Kind::GATEWAY, Kind::HTTP_ROUTE);
+        let gateways = opened.api.watch_until(&gateway, Some(space), Selection::All, |live| {
+            let live = typed(live, &gateway);
+            match here.only("Gateway").judge(&live) {
+                Ok(programmed) => Some((programmed, live.iter().filter_map(readiness::gateway_since).max())),
+                Err(outstanding) => {
+                    seen.set(outstanding.join("; "));
+                    None
+                }
+            }
+        });
+        let routes = opened.api.watch_until(&route, Some(space), Selection::All, |live| {
+            here.only("HTTPRoute").judge(&typed(live, &route)).ok().map(|_| ())
+        });
+        let both = futures::future::try_join(gateways, routes).await;
+        Ok(both.doing(format!("watch the gateways in {space}"))?.0.with_hosts(&here))
+    }
+
+    fn only(&self, kind: &str) -> Self {
+        let is = |m: &&Manifest| m.object.types.as_ref().is_some_and(|types| types.kind == kind);
+        Self { clusters: self.clusters.clone(), manifests: self.manifests.iter().filter(is).cloned().collect() }
+    }
+}
+
+impl Step for Gateways {
+    type Input = (ReadyCluster, (), (), ());
+    type Output = ProgrammedGateways;
+
+    fn title(&self) -> String {
+        "gateways and routes".to_owned()
+    }
+
+    fn deadline(&self) -> Duration {
+        Duration::from_secs(900)
+    }
+
+    fn usual(&self) -> Duration {
+        Duration::from_secs(42)
+    }
+
+    async fn check(&self, _: &Context, input: &Self::Input) -> Result<Check<ProgrammedGateways>, StepError> {
+        let opened = self.open(&input.0).await?;
+        let live = match objects::look(&opened.api, &self.manifests).await?.check() {
+            Ok(live) => live,
+            Err(Check::Differs { changes }) => return Ok(Check::Differs { changes }),
+            Err(_) => return Ok(Check::Missing),
+        };
+        let Ok(gateways) = self.judge(&live) else { return Ok(Check::Underway) };
+        let applied = objects::references(&opened.api, &opened.uid, &live).await?;
+        Ok(Check::Ready(ProgrammedGateways { applied, gateways }))
+    }
+
+    async fn apply(&self, cx: &Context, input: &Self::Input) -> Result<ProgrammedGateways, StepError> {
+        let opened = self.open(&input.0).await?;
+        let applied = objects::apply(cx, &opened.api, &opened.uid, &self.manifests).await?;
+        let gateways = self.await_all(cx, &opened).await?;
+        Ok(ProgrammedGateways { applied, gateways })
+    }
+
+    async fn recover(&self, cx: &Context, input: &Self::Input) -> Result<Option<ProgrammedGateways>, StepError> {
+        let opened = self.open(&input.0).await?;
+        let applied = objects::recover(cx, &opened.api, &opened.uid, &self.manifests).await?;
+        Ok(applied.map(|applied| ProgrammedGateways { applied, gateways: Vec::new() }))
+    }
+
+    async fn undo(&self, cx: &Context, made: ProgrammedGateways) -> Result<Undone, StepError> {
+        apps::undo(cx, &self.clusters, &made.applied).await
+    }
+}
+
+/// Fills in what only the whole set knows.
+trait WithHosts {
+    fn with_hosts(self, all: &Gateways) -> Self;
+}
+
+impl WithHosts for (Vec<ProgrammedGateway>, Option<SystemTime>) {
+    fn with_hosts(mut self, all: &Gateways) -> Self {
+        for gateway in &mut self.0 {
+            gateway.hosts = all.hosts(&gateway.name);
+        }
+        self
+    }
+}
+
+fn parents(route: &DynamicObject) -> impl Iterator<Item = &str> {
+    let parents = route.data["spec"]["parentRefs"].as_array();
+    parents.into_iter().flatten().filter_map(|parent| parent["name"].as_str())
+}
+
+fn space(object: &DynamicObject) -> String {
+    object.metadata.namespace.clone().unwrap_or_else(|| "default".to_owned())
+}
+
+fn in_space(manifests: &[Manifest], wanted: &str) -> Vec<Manifest> {
+    manifests.iter().filter(|manifest| space(&manifest.object) == wanted).cloned().collect()
+}
+
+fn typed(live: &[DynamicObject], kind: &Kind) -> Vec<DynamicObject> {
+    live.iter().map(|object| DynamicObject { types: Some(kind.types()), ..object.clone() }).collect()
+}
+
+fn find<'a>(live: &'a [DynamicObject], kind: &str, name: &str) -> Option<&'a DynamicObject> {
+    live.iter().find(|object| {
+        object.types.as_ref().is_some_and(|types| types.kind == kind)
+            && object.metadata.name.as_deref() == Some(name)
+    })
+}

@@ -1,0 +1,144 @@
+//! Granting a role: what the three steps that grant have in common.
+
+use crate::doing::Doing;
+use landfall_cloud::{
+    ApiErrorKind,
+    arm::{Assignment, Role, Azure},
+};
+use landfall_engine::{Check, Context, Kind, Look, Residue, StepError, Undone, Wait};
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// Whom a role is for.
+#[derive(Debug, Clone)]
+pub(crate) struct Principal {
+    pub(crate) object_id: String,
+    /// `User`, `ServicePrincipal` (managed identities too) or `Group`.
+    pub(crate) kind: &'static str,
+}
+
+/// The assignments that are there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Granted {
+    /// Resource ids of the assignments, in the order of the roles.
+    pub assignments: Vec<String>,
+    /// Where they apply.
+    pub scope: String,
+    /// Whom they are for, an object id.
+    pub principal: String,
+}
+
+/// Looks which of the roles are there already, inherited ones included: what matters is the effect.
+pub(crate) async fn check(
+    azure: &Azure,
+    scope: &str,
+    principal: &Principal,
+    roles: &[Role],
+) -> Result<Check<Granted>, StepError> {
+    let listed = azure.assignments_at(scope).await.doing(format!("list the role assignments at {scope}"))?;
+    let found: Vec<String> = roles.iter().filter_map(|role| find(&listed, principal, *role)).collect();
+    Ok(if found.len() == roles.len() {
+        Check::Ready(Granted {
+            assignments: found,
+            scope: scope.to_owned(),
+            principal: principal.object_id.clone(),
+        })
+    } else {
+        Check::Missing
+    })
+}
+
+/// Grants the roles, all at once.
+pub(crate) async fn apply(
+    cx: &Context,
+    azure: &Azure,
+    scope: &str,
+    principal: &Principal,
+    roles: &[Role],
+) -> Result<Granted, StepError> {
+    let grants = roles.iter().map(|role| grant(cx, azure, scope, principal, *role));
+    let assignments = futures::future::try_join_all(grants).await?;
+    Ok(Granted { assignments, scope: scope.to_owned(), principal: principal.object_id.clone() })
+}
+
+async fn grant(
+    cx: &Context,
+    azure: &Azure,
+    scope: &str,
+    principal: &Principal,
+    role: Role,
+) -> Result<String, StepError> {
+    let what = format!("grant {} at {}", role.name, short(scope));
+    let wait =
+        Wait::new("the directory to know the identity", Duration::from_secs(5), Duration::from_secs(180));
+    cx.wait_until(wait, async || {
+        match azure.grant(scope, &principal.object_id, principal.kind, role).await {
+            Ok(_) => Ok(Look::There(azure.assignment_id(scope, &principal.object_id, role))),
+            // Somebody granted it under another name: as good as ours, and not ours to take away.
+            Err(error) if error.code.as_deref() == Some("RoleAssignmentExists") => {
+                let listed = azure.assignments_at(scope).await.doing(&what)?;
+                match find(&listed, principal, role) {
+                    Some(id) => Ok(Look::There(id)),
+                    None => Err(error).doing(&what),
+                }
+            }
+            Err(error) if error.code.as_deref() == Some("PrincipalNotFound") => {
+                cx.retrying("PrincipalNotFound", Duration::ZERO);
+                Ok(Look::not_yet("the directory does not know the identity yet"))
+            }
+            Err(error) if error.kind == ApiErrorKind::Forbidden => Err(error).doing(&what).map_err(|error| {
+                error.hint(format!(
+                    "granting roles needs Owner, User Access Administrator or Role Based Access Control \
+                     Administrator at {}; Contributor is not enough",
+                    short(scope)
+                ))
+            }),
+            Err(error) => Err(error).doing(&what),
+        }
+    })
+    .await
+}
+
+/// Takes the assignments away that have the names only we give.
+pub(crate) async fn undo(
+    azure: &Azure,
+    granted: &Granted,
+    roles: &[Role],
+) -> Result<Undone, StepError> {
+    let mut kept = 0;
+    for (assignment, role) in granted.assignments.iter().zip(roles) {
+        let ours = azure.assignment_id(&granted.scope, &granted.principal, *role);
+        if assignment.eq_ignore_ascii_case(&ours) {
+            let revoked = azure.revoke(assignment).await;
+            revoked.doing(format!("take {} away at {}", role.name, short(&granted.scope)))?;
+        } else {
+            kept += 1;
+        }
+    }
+    Ok(if kept == granted.assignments.len() {
+        Undone::Kept { why: "somebody else granted it".to_owned() }
+    } else {
+        Undone::Deleted
+    })
+}
+
+/// Who is signed in, as a principal to grant to.
+pub(crate) async fn caller(azure: &Azure) -> Result<Principal, StepError> {
+    let identity = azure.arm().identity().await.doing("learn who is signed in")?;
+    if identity.object_id.is_empty() {
+        return Err(StepError::new(Kind::Refused, "learn who is signed in")
+            .cause("the access token names no object id")
+            .residue(Residue::Nothing));
+    }
+    let kind = identity.kind.as_str();
+    Ok(Principal { object_id: identity.object_id, kind })
+}
+
+fn find(listed: &[Assignment], principal: &Principal, role: Role) -> Option<String> {
+    listed.iter().find(|a| a.gives(&principal.object_id, role)).map(|a| a.id.clone())
+}
+
+/// The last part of a scope, which is what people call it.
+fn short(scope: &str) -> &str {
+    scope.rsplit('/').next().unwrap_or(scope)
+}

@@ -1,0 +1,130 @@
+//! The gateway controller that AKS runs: istiod available, and its GatewayClass accepted.
+
+use crate::{
+    cluster_ready::ReadyCluster,
+    clouds::{Clouds, Clusters},
+    doing::Doing,
+};
+use landfall_cloud::kubernetes::{
+    Cluster, DynamicObject, Kind, Selection,
+    readiness::{self, Readiness},
+};
+use landfall_engine::{Check, Context, Seen, Step, StepError, Undone, Wait};
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+const NAMESPACE: &str = "aks-istio-system";
+const CONTROL_PLANE: &str = "istiod";
+const CLASS: &str = "approuting-istio";
+
+/// Waits for the controller. A class that merely exists proves nothing: it must be *Accepted*.
+pub struct Istio {
+    clusters: Clusters,
+}
+
+/// The class that gateways name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AcceptedClass {
+    /// Its name.
+    pub name: String,
+    /// Who answers for it, as the class itself says.
+    pub controller: String,
+}
+
+impl Istio {
+    /// Returns the step.
+    #[must_use]
+    pub fn new(c: &Clouds) -> Self {
+        Self { clusters: c.clusters.clone() }
+    }
+}
+
+impl Step for Istio {
+    type Input = ReadyCluster;
+    type Output = AcceptedClass;
+
+    fn title(&self) -> String {
+        format!("istio, class {CLASS}")
+    }
+
+    fn deadline(&self) -> Duration {
+        Duration::from_secs(900)
+    }
+
+    fn usual(&self) -> Duration {
+        Duration::from_secs(50)
+    }
+
+    async fn check(&self, _: &Context, cluster: &ReadyCluster) -> Result<Check<AcceptedClass>, StepError> {
+        let opened = self.clusters.open(cluster).await.doing(format!("open cluster {}", cluster.name))?;
+        let (istiod, class) = futures::join!(
+            async { opened.api.get(&Kind::DEPLOYMENT, Some(NAMESPACE), CONTROL_PLANE).await },
+            async { opened.api.get(&Kind::GATEWAY_CLASS, None, CLASS).await },
+        );
+        let istiod = istiod.doing("look at istiod")?;
+        // Before AKS has installed the definitions, the API does not know the kind at all.
+        let class = class.doing(format!("look at GatewayClass {CLASS}"))?;
+        let available = istiod.as_ref().is_some_and(|o| matches!(readiness::deployment(o), Readiness::Ready(())));
+        Ok(match class.as_ref().and_then(accepted) {
+            Some(class) if available => Check::Ready(class),
+            _ => Check::Underway,
+        })
+    }
+
+    async fn apply(&self, cx: &Context, cluster: &ReadyCluster) -> Result<AcceptedClass, StepError> {
+        let opened = self.clusters.open(cluster).await.doing(format!("open cluster {}", cluster.name))?;
+        let wait = Wait::new("the GatewayClass to be accepted", Duration::from_secs(50), Duration::from_secs(600));
+        let seen = Seen::new();
+        let both = async {
+            let (class, istiod) =
+                futures::try_join!(await_class(&opened.api, &seen), await_control_plane(&opened.api))?;
+            let since = [class.1, istiod].into_iter().flatten().max();
+            Ok((class.0, since))
+        };
+        let (class, since) = cx.attend(wait, &seen, both).await.map_err(|error| {
+            error.hint("AKS makes the class some time after the cluster: run again; leftover istio.io definitions stop it")
+        })?;
+        if let Some(since) = since {
+            cx.ended_at(since);
+        }
+        Ok(class)
+    }
+
+    async fn undo(&self, _: &Context, _: AcceptedClass) -> Result<Undone, StepError> {
+        Ok(Undone::GoesWithParent)
+    }
+}
+
+type Since = Option<std::time::SystemTime>;
+
+async fn await_class(api: &Cluster, seen: &Seen) -> Result<(AcceptedClass, Since), StepError> {
+    let look = |all: &[DynamicObject]| {
+        let class = all.first();
+        seen.set(match class.map(readiness::gateway_class) {
+            None => format!("GatewayClass {CLASS} is not there yet"),
+            Some(Readiness::Ready(())) => "waiting for istiod".to_owned(),
+            Some(Readiness::Waiting(why) | Readiness::Broken(why)) => why,
+        });
+        class.and_then(|class| Some((accepted(class)?, readiness::gateway_class_since(class))))
+    };
+    let ended = api.watch_until(&Kind::GATEWAY_CLASS, None, Selection::Name(CLASS), look).await;
+    ended.doing(format!("watch GatewayClass {CLASS}"))
+}
+
+async fn await_control_plane(api: &Cluster) -> Result<Since, StepError> {
+    let selection = Selection::Name(CONTROL_PLANE);
+    let look = |all: &[DynamicObject]| {
+        let istiod = all.first()?;
+        matches!(readiness::deployment(istiod), Readiness::Ready(()))
+            .then(|| readiness::deployment_since(istiod))
+    };
+    let ended = api.watch_until(&Kind::DEPLOYMENT, Some(NAMESPACE), selection, look).await;
+    ended.doing("watch istiod")
+}
+
+fn accepted(class: &DynamicObject) -> Option<AcceptedClass> {
+    matches!(readiness::gateway_class(class), Readiness::Ready(())).then(|| AcceptedClass {
+        name: CLASS.to_owned(),
+        controller: class.data["spec"]["controllerName"].as_str().unwrap_or_default().to_owned(),
+    })
+}

@@ -1,0 +1,148 @@
+//! Which objects there are to apply: the built-in set or the user's folder, the domain filled in.
+
+use crate::{cluster_ready::AddOnIdentity, settings::Settings};
+use include_dir::{Dir, include_dir};
+use landfall_cloud::kubernetes::manifest::{self, Manifest};
+use serde_json::{Value, json};
+
+static BUILT_IN: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../templates/manifests");
+const CLASS: &str = include_str!("../templates/tls/secret-provider-class.yaml");
+const CLASS_FOR_CHAINS: &str = include_str!("../templates/tls/secret-provider-class-chain.yaml");
+const SYNC: &str = include_str!("../templates/tls/sync.yaml");
+
+/// Where the domain goes in a manifest.
+pub const DOMAIN: &str = "__DOMAIN_NAME__";
+/// The group whose kinds belong to the gateways' step.
+const GATEWAY_GROUP: &str = "gateway.networking.k8s.io/";
+/// The route whose weights the settings decide.
+const CANARY_ROUTE: &str = "echo-canary";
+
+/// Every object of an environment, by the step that applies it.
+#[derive(Clone, Default)]
+pub(crate) struct Manifests {
+    pub(crate) apps: Vec<Manifest>,
+    pub(crate) gateways: Vec<Manifest>,
+    /// What the user's folder says of the TLS part; it replaces ours where kind and name agree.
+    tls: Vec<Manifest>,
+}
+
+impl Manifests {
+    /// Sorts the set that these settings ask for.
+    pub(crate) fn new(s: &Settings) -> Self {
+        let mut all = match &s.manifests {
+            Some(own) => own.as_ref().clone(),
+            None => built_in(),
+        };
+        if s.manifests.is_none() {
+            set_canary(&mut all, s.canary.stable, s.canary.canary);
+        }
+        manifest::fill(&mut all, DOMAIN, &s.domain);
+        let mut sorted = Self::default();
+        for manifest in all {
+            if api_version(&manifest).starts_with(GATEWAY_GROUP) {
+                sorted.gateways.push(manifest);
+            } else if is_tls(&manifest) {
+                sorted.tls.push(manifest);
+            } else {
+                sorted.apps.push(manifest);
+            }
+        }
+        sorted
+    }
+
+    /// Returns the SecretProviderClass and the workload that holds it open.
+    pub(crate) fn tls(&self, names: &TlsNames<'_>) -> Vec<Manifest> {
+        let class = if names.with_chain { CLASS_FOR_CHAINS } else { CLASS };
+        let mut ours = own_template("tls/secret-provider-class.yaml", class);
+        ours.extend(own_template("tls/sync.yaml", SYNC));
+        for (placeholder, value) in [
+            ("__IDENTITY_CLIENT_ID__", names.identity.client_id.as_str()),
+            ("__KEY_VAULT_NAME__", names.vault),
+            ("__TENANT_ID__", names.tenant),
+            ("__CERTIFICATE_NAME__", names.certificate),
+        ] {
+            manifest::fill(&mut ours, placeholder, value);
+        }
+        ours.retain(|one| !self.tls.iter().any(|own| same_object(own, one)));
+        ours.extend(self.tls.clone());
+        ours
+    }
+}
+
+/// What the TLS part has to know.
+pub(crate) struct TlsNames<'a> {
+    pub(crate) identity: &'a AddOnIdentity,
+    pub(crate) vault: &'a str,
+    pub(crate) tenant: &'a str,
+    pub(crate) certificate: &'a str,
+    pub(crate) with_chain: bool,
+}
+
+fn built_in() -> Vec<Manifest> {
+    let mut files: Vec<_> = BUILT_IN.files().collect();
+    files.sort_by_key(|file| file.path());
+    let texts = files.into_iter().filter_map(|file| Some((file.path().to_str()?, file.contents_utf8()?)));
+    texts.flat_map(|(path, text)| own_template(path, text)).collect()
+}
+
+fn own_template(path: &str, text: &str) -> Vec<Manifest> {
+    manifest::parse(path, text).expect("our own templates are well-formed")
+}
+
+/// The share of each version, by the backend's place: the first is stable, the second the canary.
+fn set_canary(manifests: &mut [Manifest], stable: u8, canary: u8) {
+    let route = manifests.iter_mut().find(|m| m.object.metadata.name.as_deref() == Some(CANARY_ROUTE));
+    let rules = route.and_then(|route| route.object.data.pointer_mut("/spec/rules/0/backendRefs"));
+    if let Some(Value::Array(backends)) = rules {
+        for (backend, weight) in backends.iter_mut().zip([stable, canary]) {
+            backend["weight"] = json!(weight);
+        }
+    }
+}
+
+fn api_version(manifest: &Manifest) -> &str {
+    manifest.object.types.as_ref().map_or("", |types| types.api_version.as_str())
+}
+
+fn kind(manifest: &Manifest) -> &str {
+    manifest.object.types.as_ref().map_or("", |types| types.kind.as_str())
+}
+
+/// A class, or a workload that mounts one: it cannot become ready before the vault may be read.
+fn is_tls(manifest: &Manifest) -> bool {
+    if kind(manifest) == "SecretProviderClass" {
+        return true;
+    }
+    let data = &manifest.object.data;
+    let volumes = data.pointer("/spec/template/spec/volumes").or_else(|| data.pointer("/spec/volumes"));
+    let csi = |volume: &Value| volume["csi"]["driver"] == json!("secrets-store.csi.k8s.io");
+    volumes.and_then(Value::as_array).is_some_and(|volumes| volumes.iter().any(csi))
+}
+
+fn same_object(one: &Manifest, other: &Manifest) -> bool {
+    let namespace = |m: &Manifest| m.object.metadata.namespace.clone().unwrap_or_else(|| "default".to_owned());
+    kind(one) == kind(other)
+        && one.object.metadata.name == other.object.metadata.name
+        && namespace(one) == namespace(other)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_built_in_set_has_two_gateways_and_every_route() {
+        let all = built_in();
+        let of = |wanted: &str| all.iter().filter(|m| kind(m) == wanted).count();
+        assert_eq!((of("Gateway"), of("HTTPRoute"), of("Deployment"), of("Service")), (2, 6, 3, 3));
+    }
+
+    #[test]
+    fn the_weights_of_the_canary_are_those_of_the_settings() {
+        let mut all = built_in();
+        set_canary(&mut all, 70, 30);
+        let route = all.iter().find(|m| m.object.metadata.name.as_deref() == Some(CANARY_ROUTE)).unwrap();
+        let weights = |i: usize| route.object.data["spec"]["rules"][0]["backendRefs"][i]["weight"].clone();
+        assert_eq!((weights(0), weights(1)), (json!(70), json!(30)));
+    }
+}

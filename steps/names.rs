@@ -1,0 +1,71 @@
+//! Names that nobody chose: derived, so that looking again is looking for the same thing.
+
+use crate::settings::Settings;
+use uuid::Uuid;
+
+/// Returns the vault's name: the chosen one, or one derived from subscription and group. Vault
+/// names are unique in the world, 3–24 characters, letters, digits and single hyphens.
+#[must_use]
+pub fn vault(settings: &Settings, subscription: &str) -> String {
+    if let Some(chosen) = &settings.key_vault {
+        return chosen.clone();
+    }
+    let words = format!("{subscription}|{}", settings.resource_group).to_ascii_lowercase();
+    with_digits(&stem(&settings.resource_group), &words)
+}
+
+/// Returns another name for an environment whose vault name is taken: the same every time.
+#[must_use]
+pub fn another_vault(taken: &str) -> String {
+    let stem = taken.trim_start_matches("kv-").trim_end_matches(|c: char| c.is_ascii_hexdigit());
+    with_digits(&clean(stem, STEM_MAX), &format!("another|{taken}"))
+}
+
+const STEM_MAX: usize = 14;
+
+fn stem(group: &str) -> String {
+    let group = group.to_ascii_lowercase();
+    let plain = group.strip_prefix("rg-").unwrap_or(&group);
+    clean(plain, STEM_MAX)
+}
+
+/// Letters, digits and single hyphens only, no hyphen at either end.
+fn clean(text: &str, at_most: usize) -> String {
+    let mut name = String::new();
+    for c in text.chars() {
+        let c = if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
+        if c != '-' || !(name.is_empty() || name.ends_with('-')) {
+            name.push(c);
+        }
+    }
+    name.chars().take(at_most).collect::<String>().trim_matches('-').to_owned()
+}
+
+fn with_digits(stem: &str, words: &str) -> String {
+    let digits = Uuid::new_v5(&Uuid::NAMESPACE_URL, words.as_bytes()).simple().to_string();
+    let stem = if stem.is_empty() { "landfall" } else { stem };
+    format!("kv-{stem}-{}", &digits[..6])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn is_a_vault_name(name: &str) -> bool {
+        (3..=24).contains(&name.len())
+            && name.starts_with(|c: char| c.is_ascii_alphabetic())
+            && !name.ends_with('-')
+            && !name.contains("--")
+            && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
+    }
+
+    #[test]
+    fn a_derived_name_follows_the_rules_of_vaults_whatever_the_group_is_called() {
+        for group in ["rg-aks-istio-gateway-demo", "x", "(Ünï).__--code", "rg-", &"long".repeat(20)] {
+            let name = with_digits(&stem(group), group);
+            assert!(is_a_vault_name(&name), "{group} gave {name}");
+            let other = another_vault(&name);
+            assert!(is_a_vault_name(&other) && other != name, "{name} gave {other}");
+        }
+    }
+}

@@ -1,0 +1,291 @@
+//! A set of Kubernetes objects: looked at, applied and taken away together.
+
+use crate::doing::Doing;
+use landfall_cloud::{
+    ApiError,
+    kubernetes::{
+        Cluster, DynamicObject, Force, Kind, differences, manifest::Manifest,
+    },
+};
+use landfall_engine::{Change, Check, Context, Kind as ErrorKind, Residue, StepError, Undone};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Who we are to the API server: the owner of the fields we apply.
+pub const FIELD_MANAGER: &str = "landfall";
+
+/// An object that is there, by the names that find it again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ObjectRef {
+    /// `apps/v1`, `v1`.
+    pub api_version: String,
+    /// `Deployment`.
+    pub kind: String,
+    /// Absent for what is cluster-wide.
+    pub namespace: Option<String>,
+    /// Its name.
+    pub name: String,
+    /// Tells it apart from a later one of the same name.
+    pub uid: String,
+}
+
+/// What a set made, and in which cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Applied {
+    /// The UID of the cluster's `kube-system`: nothing is taken away from another cluster.
+    pub cluster_uid: String,
+    /// The objects.
+    pub objects: Vec<ObjectRef>,
+}
+
+/// The set as it stands in the cluster.
+pub(crate) struct Standing {
+    /// What is there of it, in the set's order.
+    pub(crate) live: Vec<DynamicObject>,
+    missing: usize,
+    changes: Vec<Change>,
+}
+
+impl Standing {
+    /// Returns the verdict on the set, leaving out whether the objects are ready.
+    pub(crate) fn check(self) -> Result<Vec<DynamicObject>, Check<()>> {
+        match (self.missing, self.changes) {
+            (0, changes) if changes.is_empty() => Ok(self.live),
+            (_, _) if self.live.is_empty() => Err(Check::Missing),
+            (missing, mut changes) => {
+                if missing > 0 {
+                    changes.push(Change {
+                        field: "objects".to_owned(),
+                        is: Value::from(self.live.len()),
+                        wanted: Value::from(self.live.len() + missing),
+                    });
+                }
+                Err(Check::Differs { changes })
+            }
+        }
+    }
+}
+
+/// Names a manifest the way its author finds it again.
+fn place(manifest: &Manifest) -> String {
+    let object = &manifest.object;
+    let kind = object.types.as_ref().map_or("object", |types| types.kind.as_str());
+    let name = object.metadata.name.as_deref().unwrap_or_default();
+    format!("{kind} {name} ({}, document {})", manifest.file, manifest.document)
+}
+
+async fn kind_of(api: &Cluster, manifest: &Manifest) -> Result<Kind, StepError> {
+    let what = format!("apply {}", place(manifest));
+    api.kind_of(&manifest.object).await.doing(&what)?.ok_or_else(|| {
+        let types = manifest.object.types.clone().unwrap_or_default();
+        StepError::new(ErrorKind::Failed, what)
+            .code("UnknownKind")
+            .cause(format!("the cluster knows no kind {} in {}", types.kind, types.api_version))
+            .hint("check apiVersion and kind, or install the custom resource definition first")
+            .residue(Residue::Nothing)
+    })
+}
+
+fn namespace<'a>(kind: &Kind, object: &'a DynamicObject) -> Option<&'a str> {
+    kind.namespaced.then(|| object.metadata.namespace.as_deref().unwrap_or("default"))
+}
+
+/// Looks at every object of the set, with one list for each kind and namespace.
+pub(crate) async fn look(api: &Cluster, manifests: &[Manifest]) -> Result<Standing, StepError> {
+    let kinds = futures::future::try_join_all(manifests.iter().map(|m| kind_of(api, m))).await?;
+    let mut places: BTreeMap<(String, Option<String>), Kind> = BTreeMap::new();
+    for (kind, manifest) in kinds.iter().zip(manifests) {
+        let space = namespace(kind, &manifest.object).map(str::to_owned);
+        places.insert((kind.plural.to_string(), space), kind.clone());
+    }
+    let lists = places.iter().map(|((plural, space), kind)| async move {
+        let listed = api.list(kind, space.as_deref(), None).await;
+        listed.doing(format!("list {plural}")).map(|objects| ((plural.clone(), space.clone()), objects))
+    });
+    let lists: BTreeMap<_, _> = futures::future::try_join_all(lists).await?.into_iter().collect();
+    let mut standing = Standing { live: Vec::new(), missing: 0, changes: Vec::new() };
+    for (kind, manifest) in kinds.iter().zip(manifests) {
+        let space = namespace(kind, &manifest.object).map(str::to_owned);
+        let listed = lists.get(&(kind.plural.to_string(), space)).map(Vec::as_slice).unwrap_or_default();
+        match listed.iter().find(|object| object.metadata.name == manifest.object.metadata.name) {
+            None => standing.missing += 1,
+            Some(live) => {
+                standing.changes.extend(changes(kind, manifest, live));
+                standing.live.push(with_types(live, manifest));
+            }
+        }
+    }
+    Ok(standing)
+}
+
+/// Items of a typed list carry no kind of their own.
+fn with_types(live: &DynamicObject, manifest: &Manifest) -> DynamicObject {
+    DynamicObject { types: manifest.object.types.clone(), ..live.clone() }
+}
+
+fn changes(kind: &Kind, manifest: &Manifest, live: &DynamicObject) -> Vec<Change> {
+    let plain = |object: &DynamicObject| {
+        let mut value = object.data.clone();
+        value["metadata"] = serde_json::json!({
+            "labels": object.metadata.labels, "annotations": object.metadata.annotations,
+        });
+        value
+    };
+    let wanted = plain(&manifest.object);
+    let name = manifest.object.metadata.name.as_deref().unwrap_or_default();
+    let named = |(path, is, wanted): (String, Value, Value)| Change {
+        field: format!("{} {name}: {path}", kind.kind),
+        is,
+        wanted,
+    };
+    differences(&wanted, &plain(live)).into_iter().map(named).collect()
+}
+
+/// Applies the set: namespaces and classes first, the rest at once.
+///
+/// What has been applied is on disk as this step's ticket before the next object is, so that a
+/// run that dies in the middle knows what to take away.
+pub(crate) async fn apply(
+    cx: &Context,
+    api: &Cluster,
+    cluster_uid: &str,
+    manifests: &[Manifest],
+) -> Result<Applied, StepError> {
+    let mut applied = Applied { cluster_uid: cluster_uid.to_owned(), objects: Vec::new() };
+    for rank in 0..=1 {
+        let batch: Vec<&Manifest> = manifests.iter().filter(|m| rank_of(m) == rank).collect();
+        if batch.is_empty() {
+            continue;
+        }
+        let ended = futures::future::join_all(batch.iter().map(|m| apply_one(cx, api, m))).await;
+        let mut failed = None;
+        for one in ended {
+            match one {
+                Ok(object) => applied.objects.push(object),
+                Err(error) => failed = failed.or(Some(error)),
+            }
+        }
+        cx.keep(&applied)?;
+        if let Some(error) = failed {
+            let residue = if applied.objects.is_empty() { error.residue } else { Residue::Something };
+            return Err(error.residue(residue));
+        }
+    }
+    Ok(applied)
+}
+
+/// What others stand on comes first.
+fn rank_of(manifest: &Manifest) -> u8 {
+    const FIRST: [&str; 6] = [
+        "Namespace",
+        "ServiceAccount",
+        "ConfigMap",
+        "Secret",
+        "SecretProviderClass",
+        "CustomResourceDefinition",
+    ];
+    let kind = manifest.object.types.as_ref().map_or("", |types| types.kind.as_str());
+    u8::from(!FIRST.contains(&kind))
+}
+
+async fn apply_one(_: &Context, api: &Cluster, manifest: &Manifest) -> Result<ObjectRef, StepError> {
+    let kind = kind_of(api, manifest).await?;
+    let what = format!("apply {}", place(manifest));
+    let applied = api.apply(&kind, &manifest.object, Force::No).await;
+    let applied = match applied {
+        // Fields that kubectl applied before us: the same manifest under another name. What the
+        // person asked for wins, and the answer says so in the object's managed fields.
+        Err(error) if is_field_conflict(&error) => api.apply(&kind, &manifest.object, Force::Yes).await,
+        applied => applied,
+    };
+    Ok(reference(&kind, &applied.doing(&what)?))
+}
+
+fn is_field_conflict(error: &ApiError) -> bool {
+    error.status == Some(409) && error.message.starts_with("Apply failed with")
+}
+
+pub(crate) fn reference(kind: &Kind, object: &DynamicObject) -> ObjectRef {
+    ObjectRef {
+        api_version: kind.api_version(),
+        kind: kind.kind.to_string(),
+        namespace: object.metadata.namespace.clone(),
+        name: object.metadata.name.clone().unwrap_or_default(),
+        uid: object.metadata.uid.clone().unwrap_or_default(),
+    }
+}
+
+/// Names what is there of a set, for a run that found it.
+pub(crate) async fn references(
+    api: &Cluster,
+    cluster_uid: &str,
+    live: &[DynamicObject],
+) -> Result<Applied, StepError> {
+    let mut objects = Vec::new();
+    for object in live {
+        if let Some(kind) = api.kind_of(object).await.doing("name what is there")? {
+            objects.push(reference(&kind, object));
+        }
+    }
+    Ok(Applied { cluster_uid: cluster_uid.to_owned(), objects })
+}
+
+/// Returns the objects of a set that carry our name among their field managers: what a run that
+/// was killed in the middle has made.
+pub(crate) async fn recover(
+    cx: &Context,
+    api: &Cluster,
+    cluster_uid: &str,
+    manifests: &[Manifest],
+) -> Result<Option<Applied>, StepError> {
+    if let Some(kept) = cx.ticket::<Applied>() {
+        return Ok(Some(kept));
+    }
+    let standing = look(api, manifests).await?;
+    let ours: Vec<DynamicObject> = standing.live.into_iter().filter(is_managed).collect();
+    if ours.is_empty() {
+        return Ok(None);
+    }
+    references(api, cluster_uid, &ours).await.map(Some)
+}
+
+fn is_managed(object: &DynamicObject) -> bool {
+    let managers = object.metadata.managed_fields.iter().flatten();
+    managers.map(|entry| entry.manager.as_deref()).any(|manager| manager == Some(FIELD_MANAGER))
+}
+
+/// Deletes the objects, last first, each only if it is still the one we made.
+pub(crate) async fn remove(api: &Cluster, cluster_uid: &str, applied: &Applied) -> Result<Undone, StepError> {
+    if applied.cluster_uid != cluster_uid {
+        return Ok(Undone::Kept { why: "the cluster is another one than the objects were made in".to_owned() });
+    }
+    let mut deleted = 0;
+    for object in applied.objects.iter().rev() {
+        let what = format!("delete {} {}", object.kind, object.name);
+        let kind = api.kind_named(&object.api_version, &object.kind).await.doing(&what)?;
+        let Some(kind) = kind else { continue };
+        let uid = Some(object.uid.as_str()).filter(|uid| !uid.is_empty());
+        match api.delete(&kind, object.namespace.as_deref(), &object.name, uid).await {
+            Ok(true) => deleted += 1,
+            Ok(false) => {}
+            // The UID says that somebody made it anew: then it is theirs.
+            Err(error) if error.status == Some(409) => {}
+            Err(error) => return Err(error).doing(&what),
+        }
+    }
+    Ok(if deleted > 0 { Undone::Deleted } else { Undone::AlreadyGone })
+}
+
+/// The namespaces in which the set has Deployments, for waiting on them.
+pub(crate) fn deployments(manifests: &[Manifest]) -> BTreeMap<String, BTreeSet<String>> {
+    let mut wanted: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for manifest in manifests {
+        let object = &manifest.object;
+        if object.types.as_ref().is_some_and(|types| types.kind == "Deployment") {
+            let space = object.metadata.namespace.clone().unwrap_or_else(|| "default".to_owned());
+            wanted.entry(space).or_default().extend(object.metadata.name.clone());
+        }
+    }
+    wanted
+}

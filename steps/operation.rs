@@ -1,0 +1,105 @@
+//! Long operations: begin one, keep how to ask after it before the first sleep, wait for its end.
+
+use crate::doing::Doing;
+use landfall_cloud::{
+    ApiError, ApiErrorKind,
+    arm::{Arm, Begun, Operation, Progress},
+};
+use landfall_engine::{Context, Look, StepError, Wait};
+use serde_json::Value;
+use std::time::Duration;
+
+/// How an operation that was begun earlier ended.
+pub(crate) enum Ended {
+    /// It succeeded; the resource as it is now, where the service sends one.
+    Succeeded(Option<Value>),
+    /// Nobody remembers it any more: go by what is there.
+    Expired,
+}
+
+/// Keeps the operation as this step's ticket, then waits for it.
+pub(crate) async fn finish(
+    cx: &Context,
+    arm: &Arm,
+    begun: Begun,
+    wait: Wait,
+    what: &str,
+) -> Result<Option<Value>, StepError> {
+    match begun {
+        Begun::Done(value) => Ok(value),
+        Begun::Accepted { operation, .. } => {
+            cx.keep(&operation)?;
+            match attend(cx, arm, &operation, wait, what).await? {
+                Ended::Succeeded(value) => Ok(value),
+                Ended::Expired => Ok(None),
+            }
+        }
+    }
+}
+
+/// Goes on waiting for the operation that an earlier attempt left; `None` when it left none, or
+/// one that nobody remembers any more.
+pub(crate) async fn resume(
+    cx: &Context,
+    arm: &Arm,
+    wait: Wait,
+    what: &str,
+) -> Result<Option<Option<Value>>, StepError> {
+    let Some(operation) = cx.ticket::<Operation>() else { return Ok(None) };
+    match attend(cx, arm, &operation, wait, what).await? {
+        Ended::Succeeded(value) => Ok(Some(value)),
+        Ended::Expired => {
+            cx.drop_ticket()?;
+            Ok(None)
+        }
+    }
+}
+
+/// Polls an operation to its end.
+pub(crate) async fn attend(
+    cx: &Context,
+    arm: &Arm,
+    operation: &Operation,
+    wait: Wait,
+    what: &str,
+) -> Result<Ended, StepError> {
+    cx.wait_until(wait, async || match arm.poll(operation).await {
+        Ok(Progress::Running { state, not_before, .. }) => Ok(Look::NotYet { state, not_before }),
+        Ok(Progress::Succeeded { value, ended_at, .. }) => {
+            if let Some(at) = ended_at {
+                cx.ended_at(at);
+            }
+            Ok(Look::There(Ended::Succeeded(value)))
+        }
+        Ok(Progress::Expired) => Ok(Look::There(Ended::Expired)),
+        // Not being able to ask says nothing of the operation: it goes on without us.
+        Err(error) if passes(&error) => Ok(Look::not_yet(format!("cannot ask right now: {}", error.message))),
+        Err(error) => Err(error).doing(what),
+    })
+    .await
+}
+
+/// Makes a request that the service may refuse while another operation runs on the same thing:
+/// that refusal is a reason to wait, not a failure.
+pub(crate) async fn when_free<T, F>(
+    cx: &Context,
+    what: &str,
+    request: impl Fn() -> F + Send + Sync,
+) -> Result<T, StepError>
+where
+    F: Future<Output = Result<T, ApiError>> + Send,
+{
+    let wait = Wait::new("another operation to end", Duration::from_secs(60), Duration::from_secs(1800));
+    cx.wait_until(wait, async || match request().await {
+        Err(error) if error.kind == ApiErrorKind::Busy => {
+            cx.retrying(error.code.as_deref().unwrap_or("busy"), Duration::ZERO);
+            Ok(Look::not_yet("another operation is running"))
+        }
+        answered => Ok(Look::There(answered.doing(what)?)),
+    })
+    .await
+}
+
+fn passes(error: &ApiError) -> bool {
+    matches!(error.kind, ApiErrorKind::Unavailable | ApiErrorKind::Transport | ApiErrorKind::Throttled)
+}

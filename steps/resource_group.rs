@@ -1,0 +1,181 @@
+//! The resource group: where everything else lives.
+
+use crate::{clouds::Clouds, doing::Doing, operation, settings::Settings};
+use landfall_cloud::arm::{State, Azure};
+use landfall_engine::{Change, Check, Context, Look, Residue, Step, StepError, Undone, Wait};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use std::{collections::BTreeMap, time::Duration};
+
+/// Brings the resource group about.
+pub struct ResourceGroup {
+    azure: Azure,
+    name: String,
+    location: String,
+    tags: BTreeMap<String, String>,
+}
+
+/// The group that is there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Group {
+    /// Its resource id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// Its region.
+    pub location: String,
+}
+
+impl ResourceGroup {
+    /// Returns the step for these settings.
+    #[must_use]
+    pub fn new(c: &Clouds, s: &Settings) -> Self {
+        Self {
+            azure: c.azure.clone(),
+            name: s.resource_group.clone(),
+            location: s.location.clone(),
+            tags: s.tags.clone(),
+        }
+    }
+
+    fn found(&self, body: &Value) -> Group {
+        Group {
+            id: body["id"].as_str().map_or_else(|| self.azure.group_id(&self.name), str::to_owned),
+            name: self.name.clone(),
+            location: self.location.clone(),
+        }
+    }
+
+    async fn look(&self) -> Result<Option<Value>, StepError> {
+        self.azure.group(&self.name).await.doing(format!("look at resource group {}", self.name))
+    }
+
+    /// A group that is going away takes no writes; it is made anew once it is gone.
+    async fn wait_until_gone(&self, cx: &Context) -> Result<(), StepError> {
+        let wait = Wait::new(
+            "the resource group to be deleted",
+            Duration::from_secs(300),
+            Duration::from_secs(3600),
+        );
+        cx.wait_until(wait, async || {
+            Ok(match self.look().await? {
+                Some(body) if State::of(&body) == State::Deleting => Look::not_yet("Deleting"),
+                _ => Look::There(()),
+            })
+        })
+        .await
+    }
+}
+
+impl Step for ResourceGroup {
+    type Input = ();
+    type Output = Group;
+
+    fn title(&self) -> String {
+        format!("resource group {}", self.name)
+    }
+
+    fn deadline(&self) -> Duration {
+        Duration::from_secs(3700)
+    }
+
+    fn usual(&self) -> Duration {
+        Duration::from_secs(2)
+    }
+
+    async fn check(&self, cx: &Context, (): &()) -> Result<Check<Group>, StepError> {
+        let Some(body) = self.look().await? else { return Ok(Check::Missing) };
+        if State::of(&body) == State::Deleting {
+            return Ok(Check::Missing);
+        }
+        let is = body["location"].as_str().unwrap_or_default();
+        if !same_region(is, &self.location) {
+            return Ok(Check::Foreign {
+                why: format!("resource group {} is in {is}, and {} is wanted", self.name, self.location),
+            });
+        }
+        let changes = if cx.ours() { missing_tags(&body, &self.tags) } else { Vec::new() };
+        Ok(if changes.is_empty() { Check::Ready(self.found(&body)) } else { Check::Differs { changes } })
+    }
+
+    async fn apply(&self, cx: &Context, (): &()) -> Result<Group, StepError> {
+        self.wait_until_gone(cx).await?;
+        let mut tags = self.look().await?.as_ref().map(tags_of).unwrap_or_default();
+        tags.extend(self.tags.clone());
+        let what = format!("create resource group {}", self.name);
+        let put = self.azure.put_group(&self.name, &self.location, &tags).await.doing(&what)?;
+        let wait =
+            Wait::new("the resource group to be created", Duration::from_secs(2), Duration::from_secs(60));
+        let body = operation::finish(cx, self.azure.arm(), put, wait, &what).await?;
+        Ok(self.found(&body.unwrap_or_default()))
+    }
+
+    async fn undo(&self, cx: &Context, group: Group) -> Result<Undone, StepError> {
+        let what = format!("delete resource group {}", group.name);
+        let Some(body) = self.look().await? else { return Ok(Undone::AlreadyGone) };
+        if State::of(&body) != State::Deleting {
+            let left = self.azure.resources_in(&group.name).await.doing(&what)?;
+            if !left.is_empty() {
+                return Ok(Undone::Kept { why: format!("it holds what is not ours: {}", names(&left)) });
+            }
+            let begun = self.azure.delete_group(&group.name).await.doing(&what)?;
+            let wait = Wait::new(
+                "the resource group to be deleted",
+                Duration::from_secs(30),
+                Duration::from_secs(3600),
+            );
+            operation::finish(cx, self.azure.arm(), begun, wait, &what).await?;
+        }
+        self.wait_until_gone(cx).await.map_err(|error| error.residue(Residue::Something))?;
+        Ok(Undone::Deleted)
+    }
+}
+
+/// Regions come back as `East US` or `eastus`.
+pub(crate) fn same_region(one: &str, other: &str) -> bool {
+    let plain = |name: &str| name.replace(' ', "").to_ascii_lowercase();
+    plain(one) == plain(other)
+}
+
+pub(crate) fn tags_of(body: &Value) -> BTreeMap<String, String> {
+    serde_json::from_value(body["tags"].clone()).unwrap_or_default()
+}
+
+/// Tags that someone added beside ours are theirs and stay.
+pub(crate) fn missing_tags(body: &Value, wanted: &BTreeMap<String, String>) -> Vec<Change> {
+    let is = tags_of(body);
+    wanted
+        .iter()
+        .filter(|(key, value)| is.get(*key) != Some(value))
+        .map(|(key, value)| Change {
+            field: format!("tags.{key}"),
+            is: is.get(key).map_or(Value::Null, |value| json!(value)),
+            wanted: json!(value),
+        })
+        .collect()
+}
+
+fn names(resources: &[Value]) -> String {
+    let names: Vec<&str> = resources.iter().filter_map(|r| r["name"].as_str()).collect();
+    names.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tag_that_someone_added_is_no_difference() {
+        let body = json!({ "tags": { "Environment": "Demo", "CostCentre": "42" } });
+        let wanted = BTreeMap::from([("Environment".to_owned(), "Demo".to_owned())]);
+        assert!(missing_tags(&body, &wanted).is_empty());
+        let wanted = BTreeMap::from([("Environment".to_owned(), "Test".to_owned())]);
+        assert_eq!(missing_tags(&body, &wanted)[0].field, "tags.Environment");
+    }
+
+    #[test]
+    fn a_region_is_the_same_in_both_spellings() {
+        assert!(same_region("East US", "eastus"));
+        assert!(!same_region("eastus", "eastus2"));
+    }
+}

@@ -1,0 +1,71 @@
+//! PFX files that OpenSSL wrote go into the vault and come out of the cluster's Secret.
+
+use crate::environment::{TestEnvironment, pfx};
+use base64::{Engine, engine::general_purpose::STANDARD};
+use landfall_cloud::{
+    Meter, Secret,
+    certificate::{Leaf, Material},
+    kubernetes::{Cluster, Kind},
+};
+use landfall_sim::{Options, Sim};
+
+/// The Secret's two halves, read through the cluster's API after the run has ended.
+async fn secret(here: &TestEnvironment) -> (String, String) {
+    let sim = Sim::open(&here.state().join("sim"), Options::default()).await.unwrap();
+    let kubeconfig = std::fs::read_to_string(here.state().join("kubeconfig")).unwrap();
+    let cluster = Cluster::connect(&Secret::new(kubeconfig), &Meter::default(), 60.0).unwrap();
+    let secret = cluster.get(&Kind::SECRET, Some("default"), "gateway-tls-secret").await.unwrap().unwrap();
+    let half = |key: &str| {
+        let encoded = secret.data["data"][key].as_str().unwrap();
+        String::from_utf8(STANDARD.decode(encoded).unwrap()).unwrap()
+    };
+    let halves = (half("tls.crt"), half("tls.key"));
+    sim.close().await;
+    halves
+}
+
+/// The DER inside every PEM block of a kind.
+fn blocks(pem: &str, label: &str) -> Vec<Vec<u8>> {
+    let parsed = x509_parser::pem::Pem::iter_from_buffer(pem.as_bytes());
+    parsed.map(Result::unwrap).filter(|block| block.label == label).map(|block| block.contents).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_pfx_that_openssl_writes_comes_out_of_the_secret() {
+    for (file, password, certificates) in [
+        ("rsa-default.pfx", "secret", 1),
+        ("rsa-legacy.pfx", "secret", 1),
+        ("rsa-empty-password.pfx", "", 1),
+        ("ec-default.pfx", "secret", 1),
+        ("rsa-chain.pfx", "secret", 3),
+    ] {
+        let here = TestEnvironment::instant()
+            .with("SSL_PFX_PATH", pfx(file).to_str().unwrap())
+            .with("SSL_PFX_PASSWORD", password);
+        here.expect(0, &["up"]);
+        let (crt, key) = secret(&here).await;
+        let bytes = std::fs::read(pfx(file)).unwrap();
+        let material = Material::from_pfx(&bytes, password).unwrap();
+        let out = blocks(&crt, "CERTIFICATE");
+        assert_eq!(out, material.certificates_der(), "{file}: the certificates are the same bytes");
+        assert_eq!(out.len(), certificates, "{file}");
+        assert_eq!(Leaf::from_der(&out[0]).unwrap().thumbprint_sha1, material.leaf().thumbprint_sha1);
+        assert!(material.holds_key_pem(&key), "{file}: the key is the same key");
+    }
+}
+
+#[test]
+fn a_new_pfx_replaces_the_certificate_and_the_same_one_does_not() {
+    let here = TestEnvironment::instant().with("SSL_PFX_PASSWORD", "secret");
+    let first = pfx("rsa-default.pfx");
+    let second = pfx("ec-default.pfx");
+    let up = |file: &std::path::Path| {
+        let said = here.command(&["up", "--format", "json"]).env("SSL_PFX_PATH", file).output().unwrap();
+        assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
+    };
+    up(&first);
+    up(&first);
+    assert_eq!(here.count("POST", "/import"), 2, "the challenge and the import");
+    up(&second);
+    assert!(here.count("POST", "/import") > 2);
+}

@@ -1,0 +1,141 @@
+//! A private place to run the binary in, and what it left there.
+
+use assert_cmd::cargo::CommandCargoExt;
+use serde_json::Value;
+use std::{
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+};
+use tempfile::TempDir;
+
+/// A home, a working folder and a state folder of one test's own.
+pub struct TestEnvironment {
+    home: TempDir,
+    variables: Vec<(String, String)>,
+}
+
+/// What a run said and how it ended.
+pub struct Said {
+    /// What may be piped.
+    pub stdout: String,
+    /// Progress and prose.
+    pub stderr: String,
+    pub status: ExitStatus,
+}
+
+impl TestEnvironment {
+    /// Everything is ready at the first look.
+    pub fn instant() -> Self {
+        Self::at_speed("instant")
+    }
+
+    /// The cloud runs this many times faster than life.
+    pub fn at_speed(speed: &str) -> Self {
+        let home = TempDir::new().unwrap();
+        Self { home, variables: Vec::new() }
+            .with("LANDFALL_SIM_SPEED", speed)
+            .with("LANDFALL_SIM_SEED", "7")
+    }
+
+    pub fn with(mut self, name: &str, value: &str) -> Self {
+        self.variables.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    pub fn path(&self) -> &Path {
+        self.home.path()
+    }
+
+    pub fn state(&self) -> PathBuf {
+        self.path().join(".landfall/default")
+    }
+
+    pub fn write(&self, name: &str, text: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, text).unwrap();
+        path
+    }
+
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::cargo_bin("landfall").unwrap();
+        command.args(arguments).current_dir(self.path()).env_clear().env("HOME", self.path());
+        command.env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("COLUMNS", "80");
+        command.envs(self.variables.iter().map(|(name, value)| (name, value))).stdin(Stdio::null());
+        command
+    }
+
+    pub fn run(&self, arguments: &[&str]) -> Said {
+        let output = self.command(arguments).output().unwrap();
+        Said {
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+            status: output.status,
+        }
+    }
+
+    /// Runs, and shows everything it said when it ends otherwise than expected.
+    pub fn expect(&self, code: i32, arguments: &[&str]) -> Said {
+        let said = self.run(arguments);
+        assert_eq!(said.status.code(), Some(code), "{arguments:?}\n{}\n{}", said.stdout, said.stderr);
+        said
+    }
+
+    pub fn spawn(&self, arguments: &[&str]) -> Child {
+        self.command(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    }
+
+    /// Every request that the cloud has answered, in order.
+    pub fn ledger(&self) -> Vec<Value> {
+        let text = std::fs::read_to_string(self.state().join("sim/ledger.jsonl")).unwrap_or_default();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    /// How many requests of this method went to a path that contains this.
+    pub fn count(&self, method: &str, part: &str) -> usize {
+        let part = part.to_ascii_lowercase();
+        let is = |line: &&Value| {
+            let path = line["path"].as_str().unwrap().to_ascii_lowercase();
+            line["method"] == method && path.contains(&part)
+        };
+        self.ledger().iter().filter(is).count()
+    }
+
+    /// The journal's entries, each a line.
+    pub fn journal(&self) -> Vec<Value> {
+        let text = std::fs::read_to_string(self.state().join("journal.jsonl")).unwrap_or_default();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    /// Every file below the home, for looking that something is nowhere.
+    pub fn files(&self) -> Vec<PathBuf> {
+        let mut files = Vec::new();
+        let mut folders = vec![self.path().to_owned()];
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
+                match entry.file_type().unwrap().is_dir() {
+                    true => folders.push(entry.path()),
+                    false => files.push(entry.path()),
+                }
+            }
+        }
+        files
+    }
+}
+
+impl Said {
+    /// The events of `--format json`.
+    pub fn events(&self) -> Vec<Value> {
+        self.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    /// The last event: the summary.
+    pub fn summary(&self) -> Value {
+        self.events().pop().expect("a run says at least one line")
+    }
+}
+
+/// The PFX files that OpenSSL wrote, which every crate's tests share.
+pub fn pfx(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("crates/cloud/tests/fixtures/pfx").join(name)
+}

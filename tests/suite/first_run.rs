@@ -1,0 +1,82 @@
+//! The first run makes everything, the second finds everything.
+
+use crate::environment::TestEnvironment;
+use serde_json::Value;
+
+#[test]
+fn the_first_run_makes_the_environment_and_the_second_changes_nothing() {
+    let here = TestEnvironment::instant();
+    let first = here.expect(0, &["up", "--format", "json"]).summary();
+    assert_eq!(first["outcome"], "ready");
+    assert_eq!((&first["failed"], &first["blocked"]), (&0.into(), &0.into()));
+    assert_eq!(first["gateways"]["httpbin-gateway"], "127.0.0.11");
+    let after_first = here.ledger().len();
+
+    let second = here.expect(0, &["up", "--format", "json"]);
+    let summary = second.summary();
+    assert_eq!((&summary["created"], &summary["changed"]), (&0.into(), &0.into()), "{summary}");
+    assert_eq!(summary["found"], 17);
+    assert!(summary["requests"].as_u64().unwrap() <= 30, "{} requests", summary["requests"]);
+
+    let writes: Vec<Value> = here.ledger().split_off(after_first).into_iter().filter(is_write).collect();
+    assert!(writes.is_empty(), "{writes:#?}");
+}
+
+/// Signing in and asking for a credential are POSTs that change nothing.
+fn is_write(line: &Value) -> bool {
+    let path = line["path"].as_str().unwrap();
+    match line["method"].as_str().unwrap() {
+        "GET" | "HEAD" => false,
+        "POST" => !path.ends_with("/token") && !path.ends_with("listClusterUserCredential"),
+        _ => true,
+    }
+}
+
+#[test]
+fn every_step_is_started_and_finished_in_the_order_of_the_graph() {
+    let here = TestEnvironment::instant();
+    let events = here.expect(0, &["up", "--format", "json"]).events();
+    let opened = events.iter().find(|event| event["event"] == "opened").unwrap();
+    assert_eq!((&opened["environment"], &opened["cloud"]), (&"default".into(), &"sim".into()));
+    let steps = opened["steps"].as_array().unwrap();
+    assert_eq!(steps.len(), 17);
+    let at = |event: &str, step: &str| {
+        events.iter().position(|e| e["event"] == event && e["step"] == step)
+    };
+    for step in steps {
+        assert!(at("finished", step.as_str().unwrap()).is_some(), "{step} never finished");
+    }
+    assert!(at("finished", "network") < at("started", "cluster"));
+    assert!(at("finished", "cluster") < at("finished", "subnet-role"));
+    assert!(at("finished", "tls-secret") < at("started", "gateways"));
+    assert!(events.iter().all(|event| event["at"].is_string()));
+}
+
+#[test]
+fn no_secret_is_in_any_file_of_ours() {
+    let here = TestEnvironment::instant();
+    here.expect(0, &["up"]);
+    for file in here.files() {
+        // The cloud keeps its own secrets, and a kubeconfig is a credential by purpose.
+        if file.components().any(|part| part.as_os_str() == "sim") || file.ends_with("kubeconfig") {
+            continue;
+        }
+        let text = String::from_utf8_lossy(&std::fs::read(&file).unwrap()).into_owned();
+        for word in ["PRIVATE KEY", "client-key-data", "client_secret", "eyJ"] {
+            assert!(!text.contains(word), "{} holds {word}", file.display());
+        }
+    }
+}
+
+#[test]
+fn status_tells_the_records_to_enter_when_there_is_no_zone() {
+    let here = TestEnvironment::instant();
+    here.expect(0, &["up"]);
+    let status = here.expect(0, &["status", "--format", "json"]);
+    let status: Value = serde_json::from_str(&status.stdout).unwrap();
+    assert_eq!(status["dns"]["managed"], false);
+    let names: Vec<&str> =
+        status["dns"]["records"].as_array().unwrap().iter().map(|r| r["name"].as_str().unwrap()).collect();
+    assert_eq!(names.len(), 4, "{names:?}");
+    assert!(names.contains(&"echo-headers.demo.example.com"));
+}

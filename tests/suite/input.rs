@@ -1,0 +1,98 @@
+//! Bad input ends with exit 2 before anything is touched, each mistake with its own words, the
+//! place it came from, and what to do.
+
+use crate::environment::{TestEnvironment, pfx};
+
+/// Runs `up`, which must refuse, say all the words, and leave no trace.
+fn refused(here: &TestEnvironment, words: &[&str]) {
+    let said = here.expect(2, &["up"]);
+    for word in words {
+        assert!(said.stderr.contains(word), "{word:?} is not said:\n{}", said.stderr);
+    }
+    assert!(said.stderr.contains("hint"), "no hint:\n{}", said.stderr);
+    assert!(said.stdout.is_empty());
+    assert!(!here.state().exists(), "a state folder was made");
+}
+
+fn file(text: &str) -> TestEnvironment {
+    let here = TestEnvironment::instant();
+    here.write("landfall.toml", text);
+    here
+}
+
+#[test]
+fn an_unknown_key_is_named_with_its_line_and_the_near_one() {
+    refused(&file("domain = \"a.example.com\"\n\n[cluster]\nnode_sise = \"x\"\n"), &[
+        "landfall.toml:4",
+        "node_sise",
+        "node_size",
+    ]);
+}
+
+#[test]
+fn a_wrong_type_is_named_with_its_line() {
+    refused(&file("[cluster]\nnodes = \"two\"\n"), &["landfall.toml:2", "nodes"]);
+}
+
+#[test]
+fn every_mistake_is_said_at_once_with_where_it_came_from() {
+    let here = file("[network]\nsubnet_prefix = \"10.9.0.0/22\"\n\n[canary]\nstable = 90\ncanary = 20\n")
+        .with("DOMAIN_NAME", "not a domain")
+        .with("KEYVAULT_NAME", "kv--bad");
+    refused(&here, &["DOMAIN_NAME", "KEYVAULT_NAME", "10.9.0.0/22", "90", "20", "100"]);
+}
+
+#[test]
+fn ranges_that_overlap_are_refused() {
+    refused(&file("[cluster]\nservice_cidr = \"10.0.128.0/20\"\ndns_service_ip = \"10.0.128.10\"\n"), &[
+        "10.0.128.0/20",
+        "10.0.0.0/16",
+        "overlap",
+    ]);
+}
+
+#[test]
+fn a_dns_service_address_outside_the_services_range_is_refused() {
+    refused(&file("[cluster]\ndns_service_ip = \"10.2.0.10\"\n"), &["10.2.0.10", "10.1.0.0/16"]);
+}
+
+#[test]
+fn a_subnet_too_small_for_the_nodes_is_refused() {
+    refused(&file("[network]\nsubnet_prefix = \"10.0.0.0/27\"\n"), &["10.0.0.0/27", "27", "124"]);
+}
+
+#[test]
+fn a_vault_name_against_the_rules_is_refused() {
+    refused(&TestEnvironment::instant().with("KEYVAULT_NAME", "1kv"), &["KEYVAULT_NAME", "1kv", "letter"]);
+}
+
+#[test]
+fn a_kubernetes_version_that_the_region_does_not_offer_is_refused_with_the_list() {
+    let here = TestEnvironment::instant().with("K8S_VERSION", "1.12");
+    let said = here.expect(3, &["up"]);
+    for word in ["1.12", "eastus", "1.36"] {
+        assert!(said.stderr.contains(word), "{word}: {}", said.stderr);
+    }
+    assert!(here.ledger().iter().all(|line| line["method"] == "GET" || line["path"].as_str().unwrap().ends_with("token")));
+}
+
+#[test]
+fn every_certificate_that_cannot_work_has_its_own_words() {
+    for (name, password, words) in [
+        ("rsa-default.pfx", "wrong", &["password"][..]),
+        ("pem-by-mistake.pfx", "secret", &["PEM", "openssl pkcs12 -export"]),
+        ("expired.pfx", "secret", &["expired"]),
+        ("wrong-domain.pfx", "secret", &["demo.example.com"]),
+    ] {
+        let here = TestEnvironment::instant()
+            .with("SSL_PFX_PATH", pfx(name).to_str().unwrap())
+            .with("SSL_PFX_PASSWORD", password);
+        refused(&here, words);
+    }
+}
+
+#[test]
+fn a_password_is_never_an_argument() {
+    let here = TestEnvironment::instant();
+    here.expect(2, &["up", "--certificate-password", "x"]);
+}

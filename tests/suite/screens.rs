@@ -1,0 +1,1 @@
+//! Snapshots of exactly what a person sees.

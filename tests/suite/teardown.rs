@@ -1,0 +1,58 @@
+//! `down` takes away what `up` made, and nothing else; then `up` works again.
+
+use crate::environment::TestEnvironment;
+
+#[test]
+fn up_down_up_recovers_the_vault_and_grants_its_roles_anew() {
+    let here = TestEnvironment::instant();
+    here.expect(0, &["up"]);
+    let granted = here.count("PUT", "/vaults/") - here.count("PUT", "/secrets/");
+    here.expect(0, &["down", "--yes"]);
+    assert_eq!(here.count("DELETE", "/managedClusters/"), 1);
+    assert_eq!(here.count("POST", "/purge"), 0);
+
+    let summary = here.expect(0, &["up", "--format", "json"]).summary();
+    assert_eq!(summary["outcome"], "ready");
+    // The refused create, the recovery, and as many grants as the first time.
+    assert!(here.count("PUT", "/vaults/") > 2 * granted, "the roles were not granted anew");
+}
+
+#[test]
+fn a_second_down_has_nothing_to_do_and_says_so() {
+    let here = TestEnvironment::instant();
+    here.expect(0, &["up"]);
+    here.expect(0, &["down", "--yes"]);
+    let before = here.count("DELETE", "/");
+    let said = here.expect(0, &["down", "--yes"]);
+    assert_eq!(here.count("DELETE", "/"), before);
+    assert!(said.stderr.to_lowercase().contains("nothing"), "{}", said.stderr);
+}
+
+#[test]
+fn purge_ends_the_recoverable_state_too() {
+    let here = TestEnvironment::instant();
+    here.expect(0, &["up"]);
+    here.expect(0, &["down", "--yes", "--purge"]);
+    assert_eq!(here.count("POST", "/purge"), 1);
+}
+
+#[test]
+fn down_without_a_terminal_and_without_yes_is_refused_and_touches_nothing() {
+    let here = TestEnvironment::instant();
+    here.expect(0, &["up"]);
+    here.expect(2, &["down"]);
+    assert_eq!(here.count("DELETE", "/"), 0);
+}
+
+#[test]
+fn the_kubeconfig_is_put_back_byte_for_byte() {
+    let before = "# mine\napiVersion: v1\nkind: Config\ncontexts:\n- context:\n    cluster: prod\n    user: me\n  name: prod\nclusters:\n- cluster:\n    server: https://prod.example.com\n  name: prod\nusers:\n- name: me\n  user:\n    token: secret\ncurrent-context: prod\n";
+    let here = TestEnvironment::instant();
+    let file = here.write("kube/config", before);
+    let here = here.with("KUBECONFIG", file.to_str().unwrap());
+    here.expect(0, &["up"]);
+    let merged = std::fs::read_to_string(&file).unwrap();
+    assert!(merged.contains("aks-istio-gateway-demo") && merged.contains("https://prod.example.com"));
+    here.expect(0, &["down", "--yes"]);
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), before);
+}
