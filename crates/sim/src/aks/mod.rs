@@ -1,6 +1,32 @@
-//! What AKS puts into a cluster, and the controllers that keep it moving.
+//! What AKS puts into a cluster, and the controllers that live there.
+//!
+//! There are no background tasks. [`boot`] writes what a new cluster holds, and [`settle`] lets the controllers
+//! do everything that is due up to a moment, in order, stamping each change with the moment at which it was due.
+//! A controller is level-triggered: it looks at the stored objects and makes what is missing. What takes time is
+//! entered in an agenda that is stored with the world; see `agenda.rs`.
+//!
+//! To add a controller: a function over a `Turn` that changes nothing when there is nothing to change, called
+//! from `look`; and, if it must wait, a `Task` that `perform` hands to it.
 
+mod agenda;
+mod balancer;
+mod boot;
+mod condition;
+mod csi;
 mod facts;
+mod gateway;
+mod gateway_api;
+mod mesh;
+mod node;
+mod object;
+mod system;
+mod turn;
+mod workload;
+
+#[cfg(test)]
+mod bench;
+
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
@@ -8,33 +34,293 @@ pub use facts::{Csi, Facts, VaultObject, VaultRefusal, Vaults};
 
 use crate::clock::{Moment, Timing};
 use crate::kubernetes::store::Store;
+use agenda::{Agenda, Task};
+use turn::Turn;
+
+/// Rounds in which the controllers answer each other at one moment before the rest waits for the next one.
+const ROUNDS_MAX: u32 = 64;
+/// Tasks done in one settling: more than years of back-off of one pod. What is left is done by the next one.
+const TASKS_MAX: u32 = 1_000_000;
 
 /// What the controllers of one cluster remember.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub struct Controllers {}
-
-/// Puts into a cluster what AKS puts there.
-pub fn boot(
-    _store: &mut Store,
-    _controllers: &mut Controllers,
-    _facts: &Facts,
-    _at: Moment,
-    _timing: &Timing,
-) {
+pub struct Controllers {
+    /// The facts the controllers last acted on; none before the cluster was booted.
+    facts: Option<Facts>,
+    /// The revision of the store after the controllers last looked at it.
+    seen: u64,
+    /// How far the cluster is settled: what requests changed since then, they changed at that moment.
+    settled: Moment,
+    agenda: Agenda,
+    /// What pods have mounted from vaults, by the pod's uid.
+    mounts: BTreeMap<String, csi::Mounts>,
+    /// What the Secrets made of mounts were made of, by pod, class and Secret.
+    synced: BTreeMap<String, String>,
+    balancer: balancer::Balancer,
+    /// When the mesh was switched on.
+    mesh_since: Option<Moment>,
+    /// When the kinds of the Gateway API were served.
+    gateway_api_since: Option<Moment>,
+    /// Pods made so far, which numbers their names.
+    pods: u64,
+    /// Pod addresses handed out so far.
+    pod_addresses: u32,
 }
 
-/// Lets the controllers do everything that is due up to `upto`.
+/// Puts into a cluster what AKS puts there, at the moment the cluster becomes `Succeeded`.
+///
+/// Does nothing when the cluster was booted before.
+pub fn boot(store: &mut Store, controllers: &mut Controllers, facts: &Facts, at: Moment, timing: &Timing) {
+    if controllers.facts.is_some() {
+        return;
+    }
+    controllers.settled = at;
+    let mut turn = Turn { store, memory: controllers, facts, vaults: &boot::NoVaults, timing, at, upto: at };
+    boot::begin(&mut turn);
+    turn.memory.facts = Some(facts.clone());
+    quieten(&mut turn);
+    workload::start_everything(&mut turn);
+    quieten(&mut turn);
+}
+
+/// Lets the controllers do everything that is due up to `upto`, in order of due time.
+///
+/// Call it before a request is served (so that the request finds the cluster as it is by then) and, if watches
+/// are open, after it. Cheap when nothing changed and nothing is due. Does nothing before [`boot`].
 pub fn settle(
-    _store: &mut Store,
-    _controllers: &mut Controllers,
-    _facts: &Facts,
-    _vaults: &dyn Vaults,
-    _timing: &Timing,
-    _upto: Moment,
+    store: &mut Store,
+    controllers: &mut Controllers,
+    facts: &Facts,
+    vaults: &dyn Vaults,
+    timing: &Timing,
+    upto: Moment,
 ) {
+    let Some(known) = &controllers.facts else { return };
+    let facts_changed = known != facts;
+    let at = controllers.settled;
+    let mut turn = Turn { store, memory: controllers, facts, vaults, timing, at, upto };
+    if facts_changed {
+        boot::adapt(&mut turn);
+        turn.memory.facts = Some(facts.clone());
+    }
+    if turn.memory.seen != turn.store.revision() {
+        quieten(&mut turn);
+    }
+    if turn.store.next_due(at).is_some_and(|due| due <= upto) {
+        turn.store.settle(upto);
+        quieten(&mut turn);
+    }
+    for _ in 0..TASKS_MAX {
+        let Some((due, task)) = turn.memory.agenda.take(upto) else { break };
+        turn.at = turn.at.max(due);
+        perform(&mut turn, task);
+        if turn.memory.seen != turn.store.revision() {
+            quieten(&mut turn);
+        }
+    }
+    controllers.settled = controllers.settled.max(upto);
 }
 
-/// Returns the earliest moment at which something happens by itself.
-pub fn next_due(_store: &Store, _controllers: &Controllers) -> Option<Moment> {
-    None
+/// Returns the earliest moment at which something happens by itself; none when the cluster is at rest.
+///
+/// A moment in the past means that there is something to do at once.
+pub fn next_due(store: &Store, controllers: &Controllers) -> Option<Moment> {
+    controllers.facts.as_ref()?;
+    if controllers.seen != store.revision() {
+        return Some(controllers.settled);
+    }
+    [controllers.agenda.next(), store.next_due(controllers.settled)].into_iter().flatten().min()
+}
+
+/// Lets the controllers look until none of them finds anything to do.
+fn quieten(turn: &mut Turn<'_>) {
+    for _ in 0..ROUNDS_MAX {
+        let before = turn.store.revision();
+        look(turn);
+        if turn.store.revision() == before {
+            break;
+        }
+    }
+    turn.memory.seen = turn.store.revision();
+}
+
+/// One look of every controller.
+fn look(turn: &mut Turn<'_>) {
+    workload::look(turn);
+    csi::look(turn);
+    balancer::look(turn);
+    mesh::look(turn);
+    gateway::notice(turn);
+}
+
+fn perform(turn: &mut Turn<'_>, task: Task) {
+    match task {
+        Task::InstallGatewayApi => gateway_api::install(turn),
+        Task::WriteClasses => gateway_api::write_classes(turn),
+        Task::AcceptClasses => gateway_api::accept_classes(turn),
+        Task::RepairMesh => mesh::repair(turn),
+        Task::Mount { pod, volume, attempt } => csi::mount(turn, &pod, &volume, attempt),
+        Task::StartPod { pod } => workload::start_pod(turn, &pod),
+        Task::EndPod { pod } => workload::end_pod(turn, &pod),
+        Task::GiveUpProgress { deployment, replica_set } => {
+            workload::give_up_progress(turn, &deployment, &replica_set);
+        }
+        Task::Rotate { pod } => csi::rotate(turn, &pod),
+        Task::SyncSecrets => csi::sync_secrets(turn),
+        Task::Balance { service, attempt } => balancer::assign(turn, &service, attempt),
+        Task::LookAtGateways => gateway::reconcile(turn),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::bench::{Bench, OBJECTS, START, class, gateway, holder, http, https};
+    use super::object::text;
+    use super::*;
+    use crate::clock::Speed;
+
+    const GATEWAYS: &str = "gateways.gateway.networking.k8s.io";
+
+    #[test]
+    fn a_new_cluster_has_its_nodes_and_system_pods_and_the_mesh_comes_up_later() {
+        let mut bench = Bench::new();
+        assert_eq!(bench.store.list("nodes", None).len(), 2);
+        for app in ["coredns", "metrics-server", "aks-secrets-store-csi-driver", "konnectivity-agent"] {
+            assert!(bench.is_ready(app), "{app}");
+        }
+        assert!(bench.get("namespaces", "", "gatekeeper-system").is_none());
+        assert!(bench.get("serviceaccounts", "kube-public", "default").is_some());
+        assert!(!bench.is_ready("istiod"));
+        assert!(bench.store.definition(GATEWAYS).is_none(), "the kinds come after the cluster");
+        let uid = bench.get("namespaces", "", "kube-system").map(|n| text(n, "/metadata/uid").to_owned());
+
+        bench.pass(9.9);
+        assert!(bench.store.definition(GATEWAYS).is_none());
+        bench.pass(0.1);
+        let definitions = "customresourcedefinitions.apiextensions.k8s.io";
+        let definition = bench.get(definitions, "", GATEWAYS).expect("it is listed");
+        assert_eq!(
+            text(definition, "/metadata/annotations/gateway.networking.k8s.io~1bundle-version"),
+            "v1.3.0"
+        );
+        assert_eq!(Bench::condition(definition, "/status/conditions", "Established").0, "True");
+
+        bench.pass(35.0);
+        assert!(bench.is_ready("istiod"));
+        let classes = "gatewayclasses.gateway.networking.k8s.io";
+        let pending = bench.get(classes, "", "approuting-istio").expect("it is there").clone();
+        assert_eq!(
+            Bench::condition(&pending, "/status/conditions", "Accepted"),
+            ("Unknown".into(), "Pending".into(), "Waiting for controller".into())
+        );
+        bench.pass(5.0);
+        let accepted = bench.get(classes, "", "approuting-istio").expect("it is there");
+        assert_eq!(
+            Bench::condition(accepted, "/status/conditions", "Accepted").2,
+            "Handled by Istio controller"
+        );
+        assert_eq!(
+            bench.get("deployments.apps", "aks-istio-system", "istiod").expect("it is there")["status"]["readyReplicas"],
+            2
+        );
+        assert_eq!(
+            uid.as_deref(),
+            bench.get("namespaces", "", "kube-system").map(|n| text(n, "/metadata/uid"))
+        );
+    }
+
+    #[test]
+    fn a_cluster_at_rest_stays_as_it_is() {
+        let mut bench = Bench::grown();
+        let revision = bench.store.revision();
+        assert_eq!(bench.due(), None, "nothing is due");
+        bench.pass(36_000.0);
+        assert_eq!(bench.store.revision(), revision);
+        bench.request(
+            "configmaps",
+            json!({"apiVersion": "v1", "kind": "ConfigMap",
+            "metadata": {"name": "x", "namespace": "default"}, "data": {"a": "b"}}),
+        );
+        bench.pass(60.0);
+        assert_eq!(bench.store.revision(), revision + 1, "the controllers had nothing to add");
+    }
+
+    #[test]
+    fn at_infinite_speed_everything_is_there_at_the_next_look() {
+        let mut bench = Bench::at_speed(Speed::Instant);
+        bench.pass(0.0);
+        bench.request("secretproviderclasses.secrets-store.csi.x-k8s.io", class(OBJECTS));
+        bench.request("deployments.apps", holder());
+        bench.request(GATEWAYS, gateway(json!([http(), https("gateway-tls")])));
+        bench.pass(0.0);
+        let object = bench.get(GATEWAYS, "default", "web").expect("it is there");
+        assert_eq!(Bench::condition(object, "/status/conditions", "Programmed").0, "True");
+        assert_eq!(Bench::condition(object, "/status/listeners/1/conditions", "Programmed").0, "True");
+    }
+
+    #[test]
+    fn a_refused_mount_at_infinite_speed_is_tried_again_but_not_for_ever() {
+        let mut bench = Bench::at_speed(Speed::Instant);
+        bench.vault.readable_from = None;
+        bench.request("secretproviderclasses.secrets-store.csi.x-k8s.io", class(OBJECTS));
+        bench.request("deployments.apps", holder());
+        bench.pass(0.0);
+        assert!(bench.due().is_some_and(|due| due > bench.now));
+        bench.vault.readable_from = Some(START);
+        bench.pass(0.2);
+        assert!(bench.is_ready("holder"));
+    }
+
+    #[test]
+    fn everything_goes_on_where_it_was_after_the_world_was_on_disk() {
+        let (mut whole, mut cut) = (Bench::grown(), Bench::grown());
+        for bench in [&mut whole, &mut cut] {
+            bench.vault.certificates.insert("tls".into(), bench::certificate("demo.test", 1));
+            bench.request("secretproviderclasses.secrets-store.csi.x-k8s.io", class(OBJECTS));
+            bench.request("deployments.apps", holder());
+            bench.request(GATEWAYS, gateway(json!([http(), https("gateway-tls")])));
+        }
+        for _ in 0..60 {
+            whole.pass(1.0);
+        }
+        cut.pass(2.0);
+        cut.through_disk();
+        cut.pass(6.0);
+        cut.through_disk();
+        cut.pass(52.0);
+        let status =
+            |bench: &Bench| bench.get(GATEWAYS, "default", "web").expect("it is there")["status"].clone();
+        assert_eq!(
+            Bench::condition(&json!({"status": status(&cut)}), "/status/conditions", "Programmed").0,
+            "True"
+        );
+        assert_eq!(status(&whole), status(&cut));
+    }
+
+    #[test]
+    fn an_add_on_that_is_switched_on_later_comes_up_as_well() {
+        let mut bench = Bench::new();
+        bench.facts.nodes = 3;
+        bench.pass(60.0);
+        assert_eq!(bench.store.list("nodes", None).len(), 3);
+        bench.facts.istio = false;
+        bench.pass(1.0);
+        assert!(bench.get("deployments.apps", "aks-istio-system", "istiod").is_none());
+        assert!(bench.get("gatewayclasses.gateway.networking.k8s.io", "", "approuting-istio").is_some());
+        bench.facts.istio = true;
+        bench.pass(60.0);
+        assert!(bench.is_ready("istiod"));
+    }
+
+    #[test]
+    fn what_someone_changes_in_the_mesh_is_put_back() {
+        let mut bench = Bench::grown();
+        bench.delete("deployments.apps", "aks-istio-system", "istiod");
+        bench.pass(90.0);
+        assert!(bench.get("deployments.apps", "aks-istio-system", "istiod").is_none());
+        bench.pass(20.0);
+        assert!(bench.is_ready("istiod"));
+    }
 }

@@ -1,20 +1,284 @@
-//! The objects of one cluster.
+//! The objects of one cluster, what happened to them lately, and the kinds that are served.
+//!
+//! One counter numbers every write; the log of writes is bounded and not stored, so that after a restart a watch
+//! from an older number is told to list again, as a real server does once its history is compacted.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
+
+use super::address::Addresses;
+use super::definition::{self, Definition};
+use super::lifecycle;
+use super::write::{self, Draft};
+use crate::clock::Moment;
+
+/// How many writes a watch may lie behind.
+const LOG_MAX: usize = 2_000;
+
+/// What happened to an object.
+#[derive(Debug, Clone)]
+pub(super) struct Change {
+    /// The number of the write.
+    pub revision: u64,
+    /// The resource, `pods`.
+    pub resource: String,
+    /// The object before; `None` when it was created.
+    pub before: Option<Arc<Value>>,
+    /// The object after; `None` when it was deleted.
+    pub after: Option<Arc<Value>>,
+}
 
 /// The objects of one cluster.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub struct Store {}
+pub struct Store {
+    identity: String,
+    revision: u64,
+    latest: Moment,
+    #[serde(with = "definition::installed")]
+    installed: BTreeMap<String, Arc<Definition>>,
+    objects: BTreeMap<String, BTreeMap<String, Value>>,
+    /// Objects whose defaulted status only the next write stores; that write counts although nothing changes.
+    unsettled: BTreeSet<String>,
+    pub(super) addresses: Addresses,
+    #[serde(skip)]
+    log: VecDeque<Change>,
+}
 
 impl Store {
-    /// Makes an empty store.
-    pub fn new(_identity: &str) -> Self {
-        Self {}
+    /// Makes an empty store; ids of its objects differ from those of stores with another identity, such as the
+    /// cluster's resource id.
+    pub fn new(identity: &str) -> Self {
+        Self { identity: identity.to_owned(), ..Self::default() }
     }
 
-    /// Returns the objects of a resource.
-    pub fn list(&self, _resource: &str, _namespace: Option<&str>) -> Vec<&Value> {
-        Vec::new()
+    /// Returns an object: `resource` is `pods` or `deployments.apps`, `namespace` empty when cluster-wide.
+    pub fn get(&self, resource: &str, namespace: &str, name: &str) -> Option<&Value> {
+        self.objects.get(resource)?.get(&key(namespace, name))
     }
+
+    /// Returns the objects of a resource in the order of their namespaces and names, of all namespaces for `None`.
+    pub fn list(&self, resource: &str, namespace: Option<&str>) -> Vec<&Value> {
+        let Some(objects) = self.objects.get(resource) else { return Vec::new() };
+        let prefix = namespace.map(|namespace| format!("{namespace}/"));
+        let within = |key: &&String| prefix.as_ref().is_none_or(|prefix| key.starts_with(prefix.as_str()));
+        objects.iter().filter(|(key, _)| within(key)).map(|(_, object)| object).collect()
+    }
+
+    /// Creates or replaces an object as a controller does, and returns whether anything changed.
+    ///
+    /// What the server keeps (uid, creation and deletion times, generation, resourceVersion) is carried over;
+    /// defaults are filled in; a status given is taken and one left out is kept; nothing is validated.
+    /// An object being deleted is gone once its finalizers are.
+    ///
+    /// # Panics
+    /// When the resource is not served or the object has no name.
+    pub fn put(&mut self, resource: &str, object: Value, manager: &str, at: Moment) -> bool {
+        let definition = self.definition(resource).expect("controllers write kinds that are served");
+        let mut object = object;
+        lifecycle::complete_identity(&mut object, &definition);
+        let (namespace, name) = names(&object);
+        assert!(!name.is_empty(), "a controller names what it writes");
+        let live = self.get(resource, &namespace, &name).cloned();
+        if let (None, Some(status)) =
+            (object.get("status"), live.as_ref().and_then(|live| live.get("status")))
+        {
+            object["status"] = status.clone();
+        }
+        let draft = Draft::by_controller(definition, live, manager, at);
+        write::finish(self, draft, object)
+    }
+
+    /// Writes an object's status as a controller does, and returns whether anything changed; a missing object
+    /// stays missing.
+    pub fn put_status(
+        &mut self,
+        resource: &str,
+        namespace: &str,
+        name: &str,
+        status: Value,
+        manager: &str,
+        at: Moment,
+    ) -> bool {
+        let (Some(definition), Some(live)) = (self.definition(resource), self.get(resource, namespace, name))
+        else {
+            return false;
+        };
+        let live = live.clone();
+        let mut object = live.clone();
+        object["status"] = status;
+        let draft = Draft::by_controller(definition, Some(live), manager, at).on_status();
+        write::finish(self, draft, object)
+    }
+
+    /// Removes an object at once, whatever finalizers it has, and everything that only it owned; returns it as
+    /// it last was.
+    pub fn remove(&mut self, resource: &str, namespace: &str, name: &str, at: Moment) -> Option<Value> {
+        let removed = self.commit(resource, namespace, name, None, at)?;
+        lifecycle::collect_dependents(self, &removed, at);
+        Some(removed)
+    }
+
+    /// Returns the number of the latest write.
+    pub fn revision(&self) -> u64 {
+        self.revision.max(1)
+    }
+
+    /// Begins to serve a kind, as once its CustomResourceDefinition is established.
+    pub fn serve_kind(&mut self, definition: &Definition) {
+        self.serve_kind_at(definition, self.latest);
+    }
+
+    /// The same, saying when; the definition's own object is listed from then on.
+    pub fn serve_kind_at(&mut self, definition: &Definition, at: Moment) {
+        let resource = definition.resource();
+        let mut definition = definition.clone();
+        definition.schema = super::schema::with_metadata(definition.schema);
+        let object = definition.custom_resource_definition(&at.rfc3339());
+        self.installed.insert(resource, Arc::new(definition));
+        self.put("customresourcedefinitions.apiextensions.k8s.io", object, "kube-apiserver", at);
+    }
+
+    /// Finishes what waits only for the next look: the removal of namespaces being deleted.
+    pub fn settle(&mut self, now: Moment) {
+        lifecycle::settle_namespaces(self, now);
+    }
+
+    /// Returns when [`Store::settle`] next has something to do.
+    pub fn next_due(&self, after: Moment) -> Option<Moment> {
+        lifecycle::namespaces_due(self).map(|due| due.max(after)).min()
+    }
+
+    /// Returns a served kind by its resource.
+    pub fn definition(&self, resource: &str) -> Option<Arc<Definition>> {
+        definition::built_in().get(resource).or_else(|| self.installed.get(resource)).cloned()
+    }
+
+    /// Returns every served kind, in the order of their groups.
+    pub fn definitions(&self) -> Vec<Arc<Definition>> {
+        let mut all: Vec<_> =
+            definition::built_in().values().chain(self.installed.values()).map(Arc::clone).collect();
+        all.sort_by(|a, b| (&a.group, &a.version, &a.plural).cmp(&(&b.group, &b.version, &b.plural)));
+        all
+    }
+
+    pub(super) fn identity(&self) -> &str {
+        &self.identity
+    }
+
+    /// Returns all objects of all kinds, with their resource.
+    pub(super) fn everything(&self) -> impl Iterator<Item = (&str, &Value)> {
+        self.objects
+            .iter()
+            .flat_map(|(resource, objects)| objects.values().map(move |o| (resource.as_str(), o)))
+    }
+
+    /// Returns the number before the oldest write still in the log: watches from before it are too late.
+    pub(super) fn floor(&self) -> u64 {
+        self.log.front().map_or(self.revision(), |change| change.revision - 1)
+    }
+
+    /// Returns the writes after a number that lies at or above the floor.
+    pub(super) fn changes_after(&self, revision: u64) -> impl Iterator<Item = &Change> {
+        let skip = usize::try_from(revision.saturating_sub(self.floor())).unwrap_or(usize::MAX);
+        self.log.iter().skip(skip)
+    }
+
+    /// Returns a resource's objects by key as they were right after the write of that number, which must lie at or
+    /// above the floor.
+    pub(super) fn as_of(&self, resource: &str, revision: u64) -> BTreeMap<String, Arc<Value>> {
+        let now = self.objects.get(resource);
+        let mut then: BTreeMap<String, Arc<Value>> =
+            now.into_iter().flatten().map(|(key, object)| (key.clone(), Arc::new(object.clone()))).collect();
+        for change in self.log.iter().rev().take_while(|change| change.revision > revision) {
+            if change.resource != resource {
+                continue;
+            }
+            let Some(object) = change.after.as_ref().or(change.before.as_ref()) else { continue };
+            let (namespace, name) = names(object);
+            match &change.before {
+                Some(before) => then.insert(key(&namespace, &name), Arc::clone(before)),
+                None => then.remove(&key(&namespace, &name)),
+            };
+        }
+        then
+    }
+
+    /// Stores an object under the next number, or removes it; returns the object as stored or as it last was.
+    pub(super) fn commit(
+        &mut self,
+        resource: &str,
+        namespace: &str,
+        name: &str,
+        object: Option<Value>,
+        at: Moment,
+    ) -> Option<Value> {
+        let slot = key(namespace, name);
+        let objects = self.objects.entry(resource.to_owned()).or_default();
+        let before = objects.get(&slot).cloned();
+        if object.is_none() && before.is_none() {
+            return None;
+        }
+        self.revision = self.revision.max(1) + 1;
+        self.latest = self.latest.max(at);
+        let number = Value::String(self.revision.to_string());
+        let object = object.map(|mut object| {
+            object["metadata"]["resourceVersion"] = number.clone();
+            object
+        });
+        match &object {
+            Some(object) => objects.insert(slot.clone(), object.clone()),
+            None => objects.remove(&slot),
+        };
+        self.unsettled.remove(&format!("{resource}/{slot}"));
+        let last = object.clone().or_else(|| before.clone());
+        self.log.push_back(Change {
+            revision: self.revision,
+            resource: resource.to_owned(),
+            before: before.map(Arc::new),
+            after: object.map(Arc::new),
+        });
+        if self.log.len() > LOG_MAX {
+            self.log.pop_front();
+        }
+        last
+    }
+
+    /// Notes that the next write of this object counts even when it changes nothing.
+    pub(super) fn leave_unsettled(&mut self, resource: &str, namespace: &str, name: &str) {
+        self.unsettled.insert(format!("{resource}/{}", key(namespace, name)));
+    }
+
+    pub(super) fn is_unsettled(&self, resource: &str, namespace: &str, name: &str) -> bool {
+        self.unsettled.contains(&format!("{resource}/{}", key(namespace, name)))
+    }
+}
+
+/// Returns the place of an object among those of its resource; the order is the one lists come in.
+pub(super) fn key(namespace: &str, name: &str) -> String {
+    format!("{namespace}/{name}")
+}
+
+/// Returns an object's namespace (empty when it has none) and name.
+pub(super) fn names(object: &Value) -> (String, String) {
+    let text = |field: &str| object["metadata"][field].as_str().unwrap_or_default().to_owned();
+    (text("namespace"), text("name"))
+}
+
+/// Returns an object's metadata, made when missing.
+///
+/// # Panics
+/// When the object is no JSON object; decoding refuses those.
+pub(super) fn metadata_mut(object: &mut Value) -> &mut Map<String, Value> {
+    let metadata = object
+        .as_object_mut()
+        .expect("decoded objects are JSON objects")
+        .entry("metadata")
+        .or_insert_with(|| Value::Object(Map::new()));
+    if !metadata.is_object() {
+        *metadata = Value::Object(Map::new());
+    }
+    metadata.as_object_mut().expect("it was made one above")
 }

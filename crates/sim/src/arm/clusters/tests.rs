@@ -409,3 +409,69 @@ fn nodes_take_addresses_of_their_subnet_and_hold_on_to_it() {
     wished["properties"]["agentPoolProfiles"][0]["vnetSubnetID"] = json!(format!("{subnet}-none"));
     assert_eq!(put(&mut bench, &wished).value()["target"], "agentPoolProfile.vnetSubnetID");
 }
+
+#[test]
+fn a_secret_appears_in_the_cluster_once_the_add_on_may_read_the_vault() {
+    let mut bench = made();
+    bench.make_vault("kv-demo");
+    bench.make_officer("kv-demo");
+    let pfx = crate::vault::material::tests::fixture("chain.pfx");
+    let import = json!({"value": pfx, "pwd": "correct-horse"});
+    let made =
+        bench.vault("kv-demo", Method::POST, "/certificates/tls/import?api-version=7.4", Some(&import));
+    assert_eq!(made.status, 200);
+    let cluster = get(&mut bench);
+    let identity = cluster["properties"]["addonProfiles"]["azureKeyvaultSecretsProvider"]["identity"].clone();
+    let uid = cluster["properties"]["resourceUID"].as_str().unwrap().to_owned();
+    let (client, tenant) = (identity["clientId"].clone(), bench.world.directory.tenant.clone());
+    let class = json!({
+        "apiVersion": "secrets-store.csi.x-k8s.io/v1", "kind": "SecretProviderClass",
+        "metadata": {"name": "tls", "namespace": "default"},
+        "spec": {
+            "provider": "azure",
+            "parameters": {
+                "useVMManagedIdentity": "true", "userAssignedIdentityID": client, "keyvaultName": "kv-demo",
+                "tenantId": tenant, "objects": "array:\n  - |\n    objectName: tls\n    objectType: secret\n",
+            },
+            "secretObjects": [{"secretName": "tls", "type": "kubernetes.io/tls", "data": [
+                {"objectName": "tls", "key": "tls.key"}, {"objectName": "tls", "key": "tls.crt"},
+            ]}],
+        },
+    });
+    let holder = json!({
+        "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "holder", "namespace": "default"},
+        "spec": {
+            "replicas": 1,
+            "selector": {"matchLabels": {"app": "holder"}},
+            "template": {
+                "metadata": {"labels": {"app": "holder"}},
+                "spec": {
+                    "containers": [{
+                        "name": "pause", "image": "mcr.microsoft.com/oss/kubernetes/pause:3.9",
+                        "volumeMounts": [{"name": "tls", "mountPath": "/tls", "readOnly": true}],
+                    }],
+                    "volumes": [{"name": "tls", "csi": {
+                        "driver": "secrets-store.csi.k8s.io", "readOnly": true,
+                        "volumeAttributes": {"secretProviderClass": "tls"},
+                    }}],
+                },
+            },
+        },
+    });
+    let now = bench.now;
+    let own = bench.world.clusters.all.values_mut().find(|cluster| cluster.uid() == uid).unwrap();
+    own.store.put("secretproviderclasses.secrets-store.csi.x-k8s.io", class, "test", now);
+    own.store.put("deployments.apps", holder, "test", now);
+    bench.pass(60.0);
+    let secret = |bench: &TestCloud| {
+        super::store(&bench.world, &uid).unwrap().get("secrets", "default", "tls").cloned()
+    };
+    assert_eq!(secret(&bench), None);
+    let scope = "/resourceGroups/rg/providers/Microsoft.KeyVault/vaults/kv-demo";
+    bench.grant(scope, "4633458b-17de-408a-b874-0445c86b69e6", identity["objectId"].as_str().unwrap());
+    bench.pass(240.0);
+    let secret = secret(&bench).expect("the driver mounts once the grant counts");
+    assert_eq!(secret["type"], "kubernetes.io/tls");
+    let chain = STANDARD.decode(secret["data"]["tls.crt"].as_str().unwrap()).unwrap();
+    assert_eq!(String::from_utf8(chain).unwrap().matches("BEGIN CERTIFICATE").count(), 3);
+}

@@ -1,0 +1,108 @@
+//! The cloud's load balancer: public addresses for Services of type LoadBalancer.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::agenda::{Named, Task};
+use super::object::{is_ending, list, named, text, uid};
+use super::turn::{Happening, Turn};
+use crate::durations;
+
+const MANAGER: &str = "cloud-controller-manager";
+const SOURCE: &str = "service-controller";
+/// Loopback stands in for the public range; the first addresses are left to the machine.
+const FIRST: u32 = u32::from_be_bytes([127, 0, 0, 11]);
+const LAST: u32 = u32::from_be_bytes([127, 0, 255, 254]);
+/// Where addresses of internal load balancers begin in the nodes' subnet.
+const INTERNAL_FIRST: u32 = 200;
+/// First and longest wait after a failure, in cloud seconds (cloud provider source).
+const RETRY: (f64, f64) = (5.0, 300.0);
+const INTERNAL: &str = "/metadata/annotations/service.beta.kubernetes.io~1azure-load-balancer-internal";
+
+/// Which Service holds which address.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(super) struct Balancer {
+    /// By the Service's uid.
+    held: BTreeMap<String, String>,
+    /// Addresses given out so far: a released one is not given to the next that asks.
+    given: u32,
+}
+
+/// Begins for new Services, and releases what nobody holds any more.
+pub(super) fn look(turn: &mut Turn<'_>) {
+    let services = turn.all("services");
+    let wants = |service: &&Value| text(service, "/spec/type") == "LoadBalancer" && !is_ending(service);
+    let wanting: Vec<&Value> = services.iter().filter(wants).collect();
+    turn.memory.balancer.held.retain(|holder, _| wanting.iter().any(|service| uid(service) == holder));
+    for service in &wanting {
+        if !list(service, "/status/loadBalancer/ingress").is_empty() {
+            continue;
+        }
+        let waiting = turn
+            .memory
+            .agenda
+            .holds(|task| matches!(task, Task::Balance { service: of, .. } if of.uid == uid(service)));
+        if !waiting {
+            turn.event(service, &Happening::normal(SOURCE, "EnsuringLoadBalancer", "Ensuring load balancer"));
+            turn.later(
+                durations::LOAD_BALANCER_ADDRESS,
+                Task::Balance { service: named(service), attempt: 0 },
+            );
+        }
+    }
+    for service in services.iter().filter(|service| text(service, "/spec/type") != "LoadBalancer") {
+        if !list(service, "/status/loadBalancer/ingress").is_empty() {
+            turn.status("services", service, json!({"loadBalancer": {}}), MANAGER);
+        }
+    }
+}
+
+/// Gives a Service its address, or says why it gets none and enters the next attempt.
+pub(super) fn assign(turn: &mut Turn<'_>, tag: &Named, attempt: u32) {
+    let Some(service) = turn.find("services", tag) else { return };
+    if text(&service, "/spec/type") != "LoadBalancer" || is_ending(&service) {
+        return;
+    }
+    let internal = text(&service, INTERNAL) == "true";
+    let quota = turn.facts.public_ip_quota.filter(|_| !internal);
+    if let Some(quota) = quota.filter(|quota| public_addresses(turn) >= *quota as usize) {
+        let message = format!(
+            "Error syncing load balancer: failed to ensure load balancer: PUT https://management.azure.com/subscriptions/{}/resourceGroups/{}/providers/Microsoft.Network/publicIPAddresses/kubernetes-a{}: RESPONSE 400: 400 Bad Request ERROR CODE: PublicIPCountLimitReached {{\"error\":{{\"code\":\"PublicIPCountLimitReached\",\"message\":\"Cannot create more than {quota} public IP addresses for this subscription in this region.\",\"details\":[]}}}}",
+            turn.facts.subscription,
+            turn.facts.node_resource_group,
+            tag.uid.replace('-', ""),
+        );
+        turn.event(&service, &Happening::warning(SOURCE, "SyncLoadBalancerFailed", message));
+        let wait = (RETRY.0 * 2f64.powi(attempt.min(30) as i32)).min(RETRY.1);
+        let due = turn.again_after(wait);
+        turn.memory.agenda.enter(due, Task::Balance { service: tag.clone(), attempt: attempt + 1 });
+        return;
+    }
+    let address = next_address(turn, internal);
+    turn.memory.balancer.held.insert(tag.uid.clone(), address.clone());
+    let status = json!({"loadBalancer": {"ingress": [{"ip": address, "ipMode": "VIP"}]}});
+    turn.status("services", &service, status, MANAGER);
+    turn.event(&service, &Happening::normal(SOURCE, "EnsuredLoadBalancer", "Ensured load balancer"));
+}
+
+fn public_addresses(turn: &Turn<'_>) -> usize {
+    turn.memory.balancer.held.values().filter(|address| address.starts_with("127.")).count()
+}
+
+fn next_address(turn: &mut Turn<'_>, internal: bool) -> String {
+    let balancer = &mut turn.memory.balancer;
+    balancer.given += 1;
+    if internal {
+        let network = turn
+            .facts
+            .subnet
+            .parse::<ipnet::Ipv4Net>()
+            .map_or(u32::from(Ipv4Addr::new(10, 224, 0, 0)), |net| u32::from(net.network()));
+        return Ipv4Addr::from(network.saturating_add(INTERNAL_FIRST + balancer.given)).to_string();
+    }
+    let place = FIRST + (balancer.given - 1) % (LAST - FIRST);
+    Ipv4Addr::from(place).to_string()
+}

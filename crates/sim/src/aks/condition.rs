@@ -1,0 +1,111 @@
+//! Conditions: one line of a status that says whether something holds, why, and since when.
+
+use serde_json::{Value, json};
+
+use super::object::text;
+use crate::clock::Moment;
+
+/// What a controller says about one aspect.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Condition {
+    pub kind: &'static str,
+    pub holds: bool,
+    pub reason: String,
+    pub message: String,
+}
+
+impl Condition {
+    /// Says that the aspect holds.
+    pub fn yes(kind: &'static str, reason: &str, message: impl Into<String>) -> Self {
+        Self { kind, holds: true, reason: reason.into(), message: message.into() }
+    }
+
+    /// Says that it does not.
+    pub fn no(kind: &'static str, reason: &str, message: impl Into<String>) -> Self {
+        Self { kind, holds: false, reason: reason.into(), message: message.into() }
+    }
+}
+
+/// Writes conditions of the form with `observedGeneration` into a list, in their order.
+///
+/// The transition time moves only when the status does; conditions of other kinds stay where they are.
+pub(super) fn observe(conditions: &mut Vec<Value>, said: &[Condition], generation: i64, at: Moment) {
+    for condition in said {
+        let status = if condition.holds { "True" } else { "False" };
+        let before = conditions.iter().position(|known| text(known, "/type") == condition.kind);
+        let since = before
+            .filter(|&place| text(&conditions[place], "/status") == status)
+            .map_or_else(|| at.rfc3339(), |place| text(&conditions[place], "/lastTransitionTime").to_owned());
+        let line = json!({
+            "lastTransitionTime": since,
+            "message": condition.message,
+            "observedGeneration": generation,
+            "reason": condition.reason,
+            "status": status,
+            "type": condition.kind,
+        });
+        match before {
+            Some(place) => conditions[place] = line,
+            None => conditions.push(line),
+        }
+    }
+}
+
+/// Writes one condition of a built-in kind (no generation), with the further time stamp such kinds keep.
+///
+/// `beside` is `lastUpdateTime` of Deployments or `lastProbeTime` of Pods; it is left out when empty.
+pub(super) fn set(conditions: &mut Vec<Value>, said: &Condition, beside: &str, at: Moment) {
+    let status = if said.holds { "True" } else { "False" };
+    let before = conditions.iter().position(|known| text(known, "/type") == said.kind);
+    if let Some(place) = before {
+        let known = &conditions[place];
+        let same = text(known, "/status") == status
+            && text(known, "/reason") == said.reason
+            && text(known, "/message") == said.message;
+        if same {
+            return;
+        }
+    }
+    let since = before
+        .filter(|&place| text(&conditions[place], "/status") == status)
+        .map_or_else(|| at.rfc3339(), |place| text(&conditions[place], "/lastTransitionTime").to_owned());
+    let mut line = json!({"type": said.kind, "status": status, "lastTransitionTime": since});
+    if !said.reason.is_empty() {
+        line["reason"] = json!(said.reason);
+        line["message"] = json!(said.message);
+    }
+    match beside {
+        "" => {}
+        "lastProbeTime" => line[beside] = Value::Null,
+        _ => line[beside] = json!(at.rfc3339()),
+    }
+    match before {
+        Some(place) => conditions[place] = line,
+        None => conditions.push(line),
+    }
+}
+
+/// Tells whether a condition of that type is `True` in an object's status.
+pub(super) fn is_true(object: &Value, kind: &str) -> bool {
+    super::object::list(object, "/status/conditions")
+        .iter()
+        .any(|known| text(known, "/type") == kind && text(known, "/status") == "True")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_transition_time_moves_only_with_the_status() {
+        let mut list = vec![json!({"type": "Programmed", "status": "Unknown",
+            "lastTransitionTime": "1970-01-01T00:00:00Z", "reason": "Pending", "message": "Waiting for controller"})];
+        observe(&mut list, &[Condition::no("Programmed", "AddressNotUsable", "a")], 1, Moment(1_000));
+        observe(&mut list, &[Condition::no("Programmed", "AddressNotAssigned", "b")], 2, Moment(2_000));
+        assert_eq!(list.len(), 1);
+        assert_eq!(text(&list[0], "/lastTransitionTime"), Moment(1_000).rfc3339());
+        assert_eq!((text(&list[0], "/message"), &list[0]["observedGeneration"]), ("b", &json!(2)));
+        observe(&mut list, &[Condition::yes("Programmed", "Programmed", "c")], 2, Moment(3_000));
+        assert_eq!(text(&list[0], "/lastTransitionTime"), Moment(3_000).rfc3339());
+    }
+}

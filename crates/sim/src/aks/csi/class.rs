@@ -1,0 +1,167 @@
+//! A SecretProviderClass as the Azure provider reads it.
+
+use serde::Deserialize;
+use serde_json::Value;
+use serde_saphyr::Spanned;
+
+use crate::aks::object::text;
+
+/// Which vault, as whom, and what.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Class {
+    pub vault: String,
+    pub identity: Identity,
+    pub objects: Vec<Wanted>,
+}
+
+/// How the provider signs in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Identity {
+    /// An identity of the node's scale set, by client id; empty when the class names none.
+    Node(String),
+    /// A federated identity of the pod's ServiceAccount, by client id.
+    Workload(String),
+    /// A service principal whose secret the volume would have to name.
+    Principal,
+}
+
+/// One object to fetch.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct Wanted {
+    pub object_name: String,
+    pub object_alias: String,
+    pub object_version: String,
+    pub object_type: String,
+    pub object_format: String,
+    pub object_encoding: String,
+}
+
+impl Wanted {
+    /// Returns the name of the file it becomes.
+    pub fn file(&self) -> &str {
+        if self.object_alias.is_empty() { &self.object_name } else { &self.object_alias }
+    }
+
+    /// Returns the version asked for, `None` for the current one.
+    pub fn version(&self) -> Option<&str> {
+        match self.object_version.as_str() {
+            "" | "latest" => None,
+            version => Some(version),
+        }
+    }
+}
+
+/// The shape of `parameters.objects`: the items have to be strings, which only shows when they are read.
+#[derive(Deserialize)]
+struct Listed {
+    #[serde(default)]
+    array: Vec<Spanned<Value>>,
+}
+
+/// Reads a class.
+///
+/// # Errors
+/// The provider's words on what is wrong with it.
+pub(super) fn read(class: &Value) -> Result<Class, String> {
+    let parameter = |name: &str| text(class, &format!("/spec/parameters/{name}")).trim().to_owned();
+    let is_true = |name: &str| parameter(name).eq_ignore_ascii_case("true");
+    let vault = parameter("keyvaultName");
+    if vault.is_empty() {
+        return Err("keyvaultName is not set".into());
+    }
+    if parameter("tenantId").is_empty() && parameter("tenantID").is_empty() {
+        return Err("tenantId is not set".into());
+    }
+    let identity = if is_true("useVMManagedIdentity") || is_true("usePodIdentity") {
+        Identity::Node(parameter("userAssignedIdentityID"))
+    } else if !parameter("clientID").is_empty() {
+        Identity::Workload(parameter("clientID"))
+    } else {
+        Identity::Principal
+    };
+    let objects = text(class, "/spec/parameters/objects");
+    if objects.trim().is_empty() {
+        return Err("objects is not set".into());
+    }
+    Ok(Class { vault, identity, objects: read_objects(objects)? })
+}
+
+fn read_objects(yaml: &str) -> Result<Vec<Wanted>, String> {
+    let listed: Listed = serde_saphyr::from_str(yaml)
+        .map_err(|error| unmarshal_error(&format!("yaml: {}", one_line(&error))))?;
+    let mut wanted = Vec::new();
+    for (index, item) in listed.array.iter().enumerate() {
+        let item = match &item.value {
+            Value::String(item) => item.clone(),
+            Value::Null => String::new(),
+            Value::Object(_) => return Err(not_a_string(item.referenced.line(), "!!map")),
+            Value::Array(_) => return Err(not_a_string(item.referenced.line(), "!!seq")),
+            scalar => scalar.to_string(),
+        };
+        let object: Wanted = serde_saphyr::from_str(&item).map_err(|error| {
+            format!(
+                "unmarshal failed for keyVaultObjects at index {index}, error: yaml: {}",
+                one_line(&error)
+            )
+        })?;
+        wanted.push(object);
+    }
+    Ok(wanted)
+}
+
+/// The words of the YAML reader of Go for an item of the wrong shape.
+fn not_a_string(line: u64, is: &str) -> String {
+    unmarshal_error(&format!(
+        "yaml: unmarshal errors:\n  line {line}: cannot unmarshal {is} into []string elements"
+    ))
+}
+
+fn unmarshal_error(why: &str) -> String {
+    format!("failed to yaml unmarshal objects, error: {why}")
+}
+
+fn one_line(error: &impl std::fmt::Display) -> String {
+    error.to_string().lines().next().unwrap_or_default().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn class(objects: &str) -> Value {
+        json!({"spec": {"provider": "azure", "parameters": {
+            "keyvaultName": "kv-demo", "tenantId": "t", "useVMManagedIdentity": "true",
+            "userAssignedIdentityID": "client", "objects": objects,
+        }}})
+    }
+
+    #[test]
+    fn items_that_are_strings_are_read() {
+        let read = read(&class(
+            "array:\n  - |\n    objectName: tls\n    objectType: secret\n    objectAlias: key\n  - |\n    objectName: tls\n    objectType: cert\n    objectVersion: \"\"\n",
+        ))
+        .expect("it is sound");
+        assert_eq!(read.identity, Identity::Node("client".into()));
+        assert_eq!((read.objects[0].file(), read.objects[0].object_type.as_str()), ("key", "secret"));
+        assert_eq!((read.objects[1].file(), read.objects[1].version()), ("tls", None));
+    }
+
+    #[test]
+    fn items_that_are_mappings_are_refused() {
+        let refusal =
+            read(&class("array:\n  - objectName: tls\n    objectType: secret\n")).expect_err("mappings");
+        assert!(
+            refusal.starts_with("failed to yaml unmarshal objects, error: yaml: unmarshal errors:"),
+            "{refusal}"
+        );
+        assert!(refusal.contains("line 2: cannot unmarshal !!map into []string elements"), "{refusal}");
+    }
+
+    #[test]
+    fn a_class_without_objects_or_vault_says_so() {
+        assert_eq!(read(&class("")), Err("objects is not set".into()));
+        assert_eq!(read(&json!({"spec": {}})), Err("keyvaultName is not set".into()));
+    }
+}

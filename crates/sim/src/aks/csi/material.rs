@@ -1,0 +1,244 @@
+//! Keys and certificates: what the provider makes of a PFX, and what the driver makes of PEM files.
+
+use aws_lc_rs::encoding::{AsDer, EcPrivateKeyRfc5915Der};
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P384_SHA384_ASN1_SIGNING, ECDSA_P521_SHA512_ASN1_SIGNING,
+    EcdsaKeyPair,
+};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use p12_keystore::Pkcs12Archive;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use x509_parser::prelude::{FromDer as _, X509Certificate};
+
+/// Characters of base64 in one line of PEM (RFC 7468).
+const PEM_LINE: usize = 64;
+
+/// One block of a PEM file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Block {
+    pub label: String,
+    pub der: Vec<u8>,
+}
+
+/// Writes DER as PEM; text that is PEM already stays.
+pub(super) fn as_pem(label: &str, der: &[u8]) -> String {
+    if der.starts_with(b"-----BEGIN") {
+        return String::from_utf8_lossy(der).into_owned();
+    }
+    let body = STANDARD.encode(der);
+    let mut text = format!("-----BEGIN {label}-----\n");
+    for line in body.as_bytes().chunks(PEM_LINE) {
+        text.push_str(&String::from_utf8_lossy(line));
+        text.push('\n');
+    }
+    text + &format!("-----END {label}-----\n")
+}
+
+/// Reads the blocks of a PEM file, skipping what is none.
+pub(super) fn blocks(text: &str) -> Vec<Block> {
+    let mut blocks = Vec::new();
+    let mut lines = text.lines().map(str::trim);
+    while let Some(line) = lines.next() {
+        let Some(label) = line.strip_prefix("-----BEGIN ").and_then(|rest| rest.strip_suffix("-----")) else {
+            continue;
+        };
+        let end = format!("-----END {label}-----");
+        let body: String =
+            lines.by_ref().take_while(|line| *line != end).filter(|line| !line.contains(':')).collect();
+        if let Ok(der) = STANDARD.decode(body) {
+            blocks.push(Block { label: label.to_owned(), der });
+        }
+    }
+    blocks
+}
+
+/// Turns a PFX without password into PEM: the key as PKCS#8, then all certificates, leaf first.
+///
+/// # Errors
+/// Why it cannot be read.
+pub(super) fn pem_of_pfx(pfx: &[u8]) -> Result<String, String> {
+    let archive = Pkcs12Archive::from_pkcs12(pfx, "").map_err(|error| format!("pkcs12: {error}"))?;
+    let key = archive.keys.first().ok_or("pkcs12: expected exactly one key bag")?;
+    let certificates: Vec<Vec<u8>> = archive.certs.iter().map(|bag| bag.cert.as_der().to_vec()).collect();
+    let mut text = as_pem("PRIVATE KEY", key.key.as_der());
+    for certificate in leaf_first(certificates, key.key.as_der()) {
+        text += &as_pem("CERTIFICATE", &certificate);
+    }
+    Ok(text)
+}
+
+/// Orders certificates from the one of the key up to the root; what belongs to no chain comes last.
+fn leaf_first(mut certificates: Vec<Vec<u8>>, key: &[u8]) -> Vec<Vec<u8>> {
+    let names = |der: &[u8]| {
+        X509Certificate::from_der(der)
+            .ok()
+            .map(|(_, parsed)| (parsed.subject().as_raw().to_vec(), parsed.issuer().as_raw().to_vec()))
+    };
+    let is_leaf = |der: &Vec<u8>| {
+        PrivateKeyDer::try_from(key)
+            .is_ok_and(|key| pair_fault(vec![CertificateDer::from(der.clone())], key).is_none())
+    };
+    let mut ordered: Vec<Vec<u8>> = Vec::new();
+    let mut next = certificates.iter().position(is_leaf).or_else(|| (!certificates.is_empty()).then_some(0));
+    while let Some(place) = next {
+        let certificate = certificates.remove(place);
+        let issuer = names(&certificate).map(|(_, issuer)| issuer);
+        ordered.push(certificate);
+        next = certificates.iter().position(|other| names(other).map(|(subject, _)| subject) == issuer);
+    }
+    ordered.extend(certificates);
+    ordered
+}
+
+/// Extracts `tls.crt`: every CERTIFICATE block of a file, others left out.
+///
+/// # Errors
+/// When the file has no PEM at all and is no PFX either.
+pub(super) fn certificate_part(file: &str) -> Result<String, String> {
+    let blocks = blocks(&opened(file)?);
+    Ok(blocks.iter().filter(|b| b.label == "CERTIFICATE").map(|b| as_pem(&b.label, &b.der)).collect())
+}
+
+/// Extracts `tls.key`: the last key of a file, RSA as PKCS#1, EC as SEC 1; unknown bytes become an empty block.
+///
+/// # Errors
+/// When the file has no key and is no PFX either.
+pub(super) fn key_part(file: &str) -> Result<String, String> {
+    let mut found = blocks(&opened(file)?);
+    found.retain(|block| block.label != "CERTIFICATE");
+    if found.is_empty() {
+        // The driver's last resort for a file without a key is to take it for a PFX.
+        found = blocks(&pem_of_pfx(file.as_bytes())?);
+        found.retain(|block| block.label != "CERTIFICATE");
+    }
+    let key = found.pop().ok_or("no private key found")?;
+    Ok(recode(&key.der))
+}
+
+fn opened(file: &str) -> Result<String, String> {
+    if blocks(file).is_empty() {
+        let bytes = STANDARD.decode(file.trim()).unwrap_or_else(|_| file.as_bytes().to_vec());
+        return pem_of_pfx(&bytes);
+    }
+    Ok(file.to_owned())
+}
+
+fn recode(der: &[u8]) -> String {
+    match PrivateKeyDer::try_from(der) {
+        Ok(PrivateKeyDer::Pkcs1(key)) => as_pem("RSA PRIVATE KEY", key.secret_pkcs1_der()),
+        Ok(PrivateKeyDer::Sec1(key)) => as_pem("EC PRIVATE KEY", key.secret_sec1_der()),
+        Ok(PrivateKeyDer::Pkcs8(key)) => sec1_of_pkcs8(key.secret_pkcs8_der())
+            .map(|sec1| as_pem("EC PRIVATE KEY", &sec1))
+            .or_else(|| pkcs1_of_pkcs8(key.secret_pkcs8_der()).map(|pkcs1| as_pem("RSA PRIVATE KEY", pkcs1)))
+            .unwrap_or_else(|| as_pem("PRIVATE KEY", &[])),
+        _ => as_pem("PRIVATE KEY", &[]),
+    }
+}
+
+fn sec1_of_pkcs8(pkcs8: &[u8]) -> Option<Vec<u8>> {
+    let curves =
+        [&ECDSA_P256_SHA256_ASN1_SIGNING, &ECDSA_P384_SHA384_ASN1_SIGNING, &ECDSA_P521_SHA512_ASN1_SIGNING];
+    let pair = curves.into_iter().find_map(|curve| EcdsaKeyPair::from_pkcs8(curve, pkcs8).ok())?;
+    let der: EcPrivateKeyRfc5915Der<'_> = pair.private_key().as_der().ok()?;
+    Some(der.as_ref().to_vec())
+}
+
+/// PKCS#8 carries an RSA key as PKCS#1 in its octet string: SEQUENCE { INTEGER, SEQUENCE algorithm, OCTET STRING }.
+fn pkcs1_of_pkcs8(pkcs8: &[u8]) -> Option<&[u8]> {
+    const RSA_ENCRYPTION: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01];
+    let (_, content, _) = element(pkcs8, 0x30)?;
+    let (_, _, rest) = element(content, 0x02)?;
+    let (_, algorithm, rest) = element(rest, 0x30)?;
+    let (_, oid, _) = element(algorithm, 0x06)?;
+    let (_, key, _) = element(rest, 0x04)?;
+    (oid == RSA_ENCRYPTION).then_some(key)
+}
+
+/// Splits one DER element of that tag off: its tag, its content, what follows.
+fn element(der: &[u8], tag: u8) -> Option<(u8, &[u8], &[u8])> {
+    let (&is, rest) = der.split_first()?;
+    let (&first, rest) = rest.split_first()?;
+    let (length, rest) = if first < 0x80 {
+        (usize::from(first), rest)
+    } else {
+        let count = usize::from(first & 0x7f);
+        if count > 4 || rest.len() < count {
+            return None;
+        }
+        let length = rest[..count].iter().fold(0usize, |length, byte| length << 8 | usize::from(*byte));
+        (length, &rest[count..])
+    };
+    (is == tag && rest.len() >= length).then(|| (is, &rest[..length], &rest[length..]))
+}
+
+/// Tells why a certificate and a key in PEM are no working pair, as Go's `tls.X509KeyPair` would.
+pub(in crate::aks) fn key_pair_fault(certificate: &[u8], key: &[u8]) -> Option<String> {
+    let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(certificate).flatten().collect();
+    if chain.is_empty() {
+        return Some("tls: failed to find any PEM data in certificate input".into());
+    }
+    match PrivateKeyDer::from_pem_slice(key) {
+        Ok(key) => pair_fault(chain, key),
+        Err(_) => Some("tls: failed to find any PEM data in key input".into()),
+    }
+}
+
+fn pair_fault(chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'_>) -> Option<String> {
+    let provider = rustls::crypto::aws_lc_rs::default_provider();
+    match rustls::sign::CertifiedKey::from_der(chain, key.clone_key(), &provider) {
+        Ok(_) | Err(rustls::Error::InconsistentKeys(rustls::InconsistentKeys::Unknown)) => None,
+        Err(rustls::Error::InconsistentKeys(_)) => Some("tls: private key does not match public key".into()),
+        Err(rustls::Error::InvalidCertificate(_)) => Some("x509: malformed certificate".into()),
+        Err(_) => Some("tls: failed to parse private key".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::aks::bench;
+
+    #[test]
+    fn a_pfx_becomes_the_key_and_the_chain_leaf_first() {
+        let stored = bench::certificate("demo.test", 1);
+        let pem = pem_of_pfx(&stored.pfx).expect("it has no password");
+        let labels: Vec<String> = blocks(&pem).into_iter().map(|block| block.label).collect();
+        assert_eq!(labels, ["PRIVATE KEY", "CERTIFICATE", "CERTIFICATE"]);
+        assert_eq!(blocks(&pem)[1].der, stored.leaf, "the leaf comes first");
+    }
+
+    #[test]
+    fn the_parts_of_a_secret_make_a_working_pair() {
+        for rsa in [false, true] {
+            let stored = bench::certificate_of("demo.test", 1, rsa);
+            let pem = pem_of_pfx(&stored.pfx).expect("it has no password");
+            let (key, certificate) =
+                (key_part(&pem).expect("a key"), certificate_part(&pem).expect("certificates"));
+            let label = if rsa { "RSA PRIVATE KEY" } else { "EC PRIVATE KEY" };
+            assert_eq!(blocks(&key)[0].label, label);
+            assert_eq!(blocks(&certificate).len(), 2);
+            assert_eq!(key_pair_fault(certificate.as_bytes(), key.as_bytes()), None);
+        }
+    }
+
+    #[test]
+    fn a_file_without_a_key_is_no_source_of_one() {
+        let stored = bench::certificate("demo.test", 1);
+        let file = as_pem("CERTIFICATE", &stored.leaf);
+        assert!(key_part(&file).is_err());
+        assert_eq!(certificate_part(&file).as_deref(), Ok(file.as_str()));
+    }
+
+    #[test]
+    fn a_pair_of_two_certificates_does_not_work() {
+        let (one, other) = (bench::certificate("a.test", 1), bench::certificate("a.test", 2));
+        let (one, other) = (pem_of_pfx(&one.pfx).expect("sound"), pem_of_pfx(&other.pfx).expect("sound"));
+        let fault = key_pair_fault(
+            certificate_part(&one).expect("certificates").as_bytes(),
+            key_part(&other).expect("a key").as_bytes(),
+        );
+        assert_eq!(fault.as_deref(), Some("tls: private key does not match public key"));
+    }
+}

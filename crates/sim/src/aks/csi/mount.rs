@@ -1,0 +1,184 @@
+//! The kubelet's side of volumes: mounting, and trying again with growing patience.
+
+use serde_json::Value;
+
+use super::{CLASSES, DRIVER, MANAGER, Mounted, POD_STATUSES, class_name, provider};
+use crate::aks::agenda::{Named, Task};
+use crate::aks::object::{is_ending, list, name, namespace, owned_by, text, uid};
+use crate::aks::turn::{Happening, Turn};
+use crate::aks::workload;
+use crate::durations;
+
+const KUBELET: &str = "kubelet";
+
+/// Returns the volumes of a pod that can fail to mount, with the cloud seconds that the first attempt takes.
+pub(in crate::aks) fn volumes_to_mount(pod: &Value) -> Vec<(String, f64)> {
+    let takes = |volume: &Value| {
+        if volume.get("csi").is_some() {
+            Some(durations::CSI_MOUNT)
+        } else if volume.get("secret").is_some() || volume.get("configMap").is_some() {
+            Some(0.0)
+        } else {
+            None
+        }
+    };
+    list(pod, "/spec/volumes")
+        .iter()
+        .filter_map(|volume| takes(volume).map(|takes| (text(volume, "/name").to_owned(), takes)))
+        .collect()
+}
+
+/// Tries to mount a volume of a pod; on failure says so and enters the next attempt.
+pub(in crate::aks) fn mount(turn: &mut Turn<'_>, tag: &Named, volume_name: &str, attempt: u32) {
+    let Some(pod) = turn.find("pods", tag) else { return };
+    if is_ending(&pod) || workload::is_over(&pod) {
+        return;
+    }
+    let volume = list(&pod, "/spec/volumes").iter().find(|volume| text(volume, "/name") == volume_name);
+    let Some(volume) = volume.cloned() else { return };
+    match set_up(turn, &pod, &volume) {
+        Ok(()) => workload::mounted(turn, &pod),
+        Err(why) => {
+            let message = format!("MountVolume.SetUp failed for volume \"{volume_name}\" : {why}");
+            fail(turn, &pod, tag, volume_name, attempt, message);
+        }
+    }
+}
+
+fn fail(turn: &mut Turn<'_>, pod: &Value, tag: &Named, volume: &str, attempt: u32, message: String) {
+    let happening = Happening::warning(KUBELET, "FailedMount", message);
+    turn.event(pod, &happening);
+    let wait = backoff(attempt);
+    let mut due = turn.again_after(wait);
+    let step = due.0 - turn.at.0;
+    // After a long absence the same attempt failed many times over: it is counted, not repeated.
+    let skipped = (quiet_until(turn) - due.0).max(0) / step;
+    if wait >= durations::KUBELET_BACKOFF_LAST && skipped > 0 {
+        due = due.plus_ms((skipped - 1) * step);
+        turn.recount(pod, &happening, skipped, due);
+        due = due.plus_ms(step);
+    }
+    let task = Task::Mount { pod: tag.clone(), volume: volume.to_owned(), attempt: attempt + 1 };
+    turn.memory.agenda.enter(due, task);
+}
+
+/// Returns until when no other attempt can have another result: the vaults and the cluster stay as they are.
+fn quiet_until(turn: &Turn<'_>) -> i64 {
+    let work = turn.memory.agenda.next_like(|task| !matches!(task, Task::Mount { .. } | Task::Rotate { .. }));
+    [work, turn.vaults.grant_due(turn.at)].into_iter().flatten().fold(turn.upto, std::cmp::min).0
+}
+
+/// Returns the wait after the attempt of that number, in cloud seconds.
+fn backoff(attempt: u32) -> f64 {
+    let doubled = durations::KUBELET_BACKOFF_FIRST * 2f64.powi(attempt.min(30) as i32);
+    doubled.min(durations::KUBELET_BACKOFF_LAST)
+}
+
+fn set_up(turn: &mut Turn<'_>, pod: &Value, volume: &Value) -> Result<(), String> {
+    if volume.get("csi").is_some() {
+        return set_up_class(turn, pod, volume);
+    }
+    for (part, resource, kind, field) in [
+        ("secret", "secrets", "secret", "/secret/secretName"),
+        ("configMap", "configmaps", "configmap", "/configMap/name"),
+    ] {
+        let wanted = text(volume, field);
+        let optional = volume.pointer(&format!("/{part}/optional")) == Some(&Value::Bool(true));
+        if !wanted.is_empty() && !optional && turn.store.get(resource, namespace(pod), wanted).is_none() {
+            return Err(format!("{kind} \"{wanted}\" not found"));
+        }
+    }
+    Ok(())
+}
+
+fn set_up_class(turn: &mut Turn<'_>, pod: &Value, volume: &Value) -> Result<(), String> {
+    let driver = text(volume, "/csi/driver");
+    if driver != DRIVER || turn.facts.csi.is_none() {
+        return Err(format!(
+            "kubernetes.io/csi: mounter.SetUpAt failed to get CSI client: driver name {driver} not found in the list of registered CSI drivers"
+        ));
+    }
+    if volume.pointer("/csi/readOnly") != Some(&Value::Bool(true)) {
+        return Err("rpc error: code = InvalidArgument desc = Readonly is not true in request".into());
+    }
+    let class = class_name(volume);
+    if class.is_empty() {
+        return Err("rpc error: code = Unknown desc = SecretProviderClass is not set".into());
+    }
+    let place = namespace(pod);
+    let spc = turn.get(CLASSES, place, class).ok_or_else(|| {
+        format!(
+            "rpc error: code = Unknown desc = failed to get secretproviderclass {place}/{class}, error: SecretProviderClass.secrets-store.csi.x-k8s.io \"{class}\" not found"
+        )
+    })?;
+    let files = provider::fetch(turn, &spc, &[]).map_err(|why| {
+        format!(
+            "rpc error: code = Unknown desc = failed to mount secrets store objects for pod {place}/{}, err: {why}",
+            name(pod)
+        )
+    })?;
+    let mounted = Mounted { volume: text(volume, "/name").to_owned(), files };
+    note(turn, pod, class, &mounted);
+    turn.memory.mounts.entry(uid(pod).to_owned()).or_default().classes.insert(class.to_owned(), mounted);
+    turn.later_once(super::SYNC, Task::SyncSecrets);
+    if let Some(interval) = turn.facts.csi.as_ref().and_then(|csi| csi.rotation_seconds) {
+        let task = Task::Rotate { pod: crate::aks::object::named(pod) };
+        if !turn.memory.agenda.holds(|waiting| *waiting == task) {
+            let due = turn.again_after(interval);
+            turn.memory.agenda.enter(due, task);
+        }
+    }
+    Ok(())
+}
+
+/// Writes which versions a pod has mounted: the SecretProviderClassPodStatus.
+pub(super) fn note(turn: &mut Turn<'_>, pod: &Value, class: &str, mounted: &Mounted) {
+    let objects: Vec<Value> = mounted
+        .files
+        .iter()
+        .map(|file| serde_json::json!({"id": file.id, "version": file.version}))
+        .collect();
+    let mut unique: Vec<Value> = Vec::new();
+    for object in objects {
+        if !unique.contains(&object) {
+            unique.push(object);
+        }
+    }
+    let status = serde_json::json!({
+        "podName": name(pod),
+        "secretProviderClassName": class,
+        "mounted": true,
+        "targetPath": format!(
+            "/var/lib/kubelet/pods/{}/volumes/kubernetes.io~csi/{}/mount", uid(pod), mounted.volume
+        ),
+        "objects": unique,
+    });
+    let wanted = serde_json::json!({
+        "apiVersion": "secrets-store.csi.x-k8s.io/v1",
+        "kind": "SecretProviderClassPodStatus",
+        "metadata": {
+            "name": pod_status_name(pod, class),
+            "namespace": namespace(pod),
+            "labels": {"internal.secrets-store.csi.k8s.io/node-name": text(pod, "/spec/nodeName")},
+            "ownerReferences": [owned_by(pod)],
+        },
+        "status": status,
+    });
+    turn.put(POD_STATUSES, wanted, MANAGER);
+}
+
+/// Returns the name of the object that notes a mount.
+pub(super) fn pod_status_name(pod: &Value, class: &str) -> String {
+    format!("{}-{}-{class}", name(pod), namespace(pod))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patience_doubles_up_to_two_minutes_and_two_seconds() {
+        let waits: Vec<f64> = (0..10).map(backoff).collect();
+        assert_eq!(waits, [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 122.0, 122.0]);
+    }
+}

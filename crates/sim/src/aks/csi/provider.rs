@@ -1,0 +1,175 @@
+//! The Azure provider: turns the objects of a class into files.
+
+use std::fmt::Write as _;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::Value;
+
+use super::class::{Class, Identity, Wanted};
+use super::{File, class, material};
+use crate::aks::facts::{VaultObject, VaultRefusal};
+use crate::aks::object::text;
+use crate::aks::turn::Turn;
+
+/// The rule azcore draws between the parts of an error.
+const RULE: &str = "--------------------------------------------------------------------------------";
+
+/// Fetches every object of a class. `known` are the files of an earlier time: a version that is the same is not
+/// worked on again.
+///
+/// # Errors
+/// What the driver reports about it, from `rpc error:` or `error connecting` on.
+pub(super) fn fetch(turn: &Turn<'_>, spc: &Value, known: &[File]) -> Result<Vec<File>, String> {
+    let provider = text(spc, "/spec/provider");
+    if provider != "azure" {
+        return Err(format!(
+            "error connecting to provider \"{provider}\": provider not found: provider \"{provider}\""
+        ));
+    }
+    let failed =
+        |why: String| format!("rpc error: code = Unknown desc = failed to mount objects, error: {why}");
+    let class = class::read(spc).map_err(failed)?;
+    let mut files: Vec<File> = Vec::new();
+    for wanted in &class.objects {
+        let file = fetch_one(turn, &class, wanted, known)
+            .map_err(|why| {
+                format!(
+                    "failed to get objectType:{}, objectName:{}, objectVersion:{}: {why}",
+                    wanted.object_type, wanted.object_name, wanted.object_version
+                )
+            })
+            .map_err(failed)?;
+        // Two objects of one file name write one file: the later one stays.
+        files.retain(|earlier| earlier.name != file.name || earlier.id != file.id);
+        files.push(file);
+    }
+    Ok(files)
+}
+
+fn fetch_one(turn: &Turn<'_>, class: &Class, wanted: &Wanted, known: &[File]) -> Result<File, String> {
+    if wanted.object_name.is_empty() {
+        return Err("objectName is not set".into());
+    }
+    if !matches!(wanted.object_type.as_str(), "secret" | "key" | "cert") {
+        return Err("Invalid vaultObjectTypes. Should be secret, key, or cert".into());
+    }
+    if wanted.file().contains(['/', '\\']) || wanted.file().starts_with("..") {
+        return Err(format!("file name {} is not valid", wanted.file()));
+    }
+    let client_id = sign_in(turn, class)?;
+    let object = turn
+        .vaults
+        .read(turn.at, &class.vault, &client_id, &wanted.object_type, &wanted.object_name, wanted.version())
+        .map_err(|refusal| describe(turn, class, wanted, &refusal))?;
+    let id = format!("{}/{}", wanted.object_type, wanted.object_name);
+    let same = known
+        .iter()
+        .find(|file| file.id == id && file.name == wanted.file() && file.version == object.version);
+    let content = match same {
+        Some(file) => file.content.clone(),
+        None => content(wanted, &object)?,
+    };
+    Ok(File { name: wanted.file().to_owned(), id, version: object.version, content })
+}
+
+/// Returns the client id the vault sees, as the node's metadata service decides.
+fn sign_in(turn: &Turn<'_>, class: &Class) -> Result<String, String> {
+    let asked = match &class.identity {
+        Identity::Node(asked) => asked,
+        Identity::Workload(client_id) => {
+            return Err(format!(
+                "failed to acquire token: WorkloadIdentityCredential authentication failed. AADSTS700016: Application with identifier '{client_id}' was not found in the directory"
+            ));
+        }
+        Identity::Principal => {
+            return Err("failed to get credentials, nodePublishSecretRef secret is not set".into());
+        }
+    };
+    let add_on = turn.facts.csi.as_ref().map(|csi| csi.client_id.as_str());
+    let kubelet = turn.facts.kubelet_client_id.as_deref();
+    let mut carried = add_on.into_iter().chain(kubelet);
+    if asked.is_empty() {
+        return Err(metadata_refusal(
+            "Multiple user assigned identities exist, please specify the clientId / resourceId of the identity in the token request",
+        ));
+    }
+    carried
+        .find(|carried| carried.eq_ignore_ascii_case(asked))
+        .map(str::to_owned)
+        .ok_or_else(|| metadata_refusal("Identity not found"))
+}
+
+fn metadata_refusal(why: &str) -> String {
+    format!(
+        "ManagedIdentityCredential authentication failed\nGET http://169.254.169.254/metadata/identity/oauth2/token\n{RULE}\nRESPONSE 400: 400 Bad Request\n{RULE}\n{{\n  \"error\": \"invalid_request\",\n  \"error_description\": \"{why}\"\n}}\n{RULE}"
+    )
+}
+
+/// Puts a vault's refusal in the words of the Azure client for Go.
+fn describe(turn: &Turn<'_>, class: &Class, wanted: &Wanted, refusal: &VaultRefusal) -> String {
+    let collection = match wanted.object_type.as_str() {
+        "cert" => "certificates",
+        "key" => "keys",
+        _ => "secrets",
+    };
+    let host = format!("{}.{}", class.vault, turn.facts.vault_suffix);
+    let url = format!(
+        "https://{host}/{collection}/{}/{}",
+        wanted.object_name,
+        wanted.version().unwrap_or_default()
+    );
+    if refusal.status == 0 {
+        return format!("Get \"{url}\": dial tcp: lookup {host}: no such host");
+    }
+    let phrase = http::StatusCode::from_u16(refusal.status)
+        .ok()
+        .and_then(|status| status.canonical_reason())
+        .unwrap_or_default();
+    let body = serde_json::from_str::<Value>(&refusal.body)
+        .ok()
+        .and_then(|body| serde_json::to_string_pretty(&body).ok())
+        .unwrap_or_else(|| refusal.body.clone());
+    let mut text = format!("GET {url}\n{RULE}\nRESPONSE {0}: {0} {phrase}\n", refusal.status);
+    let code = if refusal.code.is_empty() { "ERROR CODE UNAVAILABLE" } else { "" };
+    let written = if code.is_empty() {
+        writeln!(text, "ERROR CODE: {}", refusal.code)
+    } else {
+        writeln!(text, "{code}")
+    };
+    debug_assert!(written.is_ok(), "a String takes everything");
+    text + &format!("{RULE}\n{body}\n{RULE}")
+}
+
+fn content(wanted: &Wanted, object: &VaultObject) -> Result<String, String> {
+    match wanted.object_type.as_str() {
+        "cert" => Ok(material::as_pem("CERTIFICATE", &object.value)),
+        "key" => Ok(material::as_pem("PUBLIC KEY", &object.value)),
+        _ => secret_content(wanted, object),
+    }
+}
+
+fn secret_content(wanted: &Wanted, object: &VaultObject) -> Result<String, String> {
+    let value = || String::from_utf8(object.value.clone()).map_err(|_| "secret is not text".to_owned());
+    if object.content_type == "application/x-pkcs12" && !wanted.object_format.eq_ignore_ascii_case("pfx") {
+        return material::pem_of_pfx(&pfx_bytes(&object.value)?);
+    }
+    match wanted.object_encoding.as_str() {
+        "" | "utf-8" => value(),
+        "base64" => {
+            let decoded =
+                STANDARD.decode(value()?.trim()).map_err(|error| format!("illegal base64 data: {error}"))?;
+            String::from_utf8(decoded).map_err(|_| "decoded secret is not text".to_owned())
+        }
+        other => Err(format!("invalid objectEncoding: {other}. Should be utf-8, hex or base64")),
+    }
+}
+
+/// A vault serves a PFX as base64; the bytes themselves begin with a SEQUENCE.
+fn pfx_bytes(value: &[u8]) -> Result<Vec<u8>, String> {
+    if value.first() == Some(&0x30) {
+        return Ok(value.to_vec());
+    }
+    let compact: Vec<u8> = value.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).collect();
+    STANDARD.decode(compact).map_err(|error| format!("illegal base64 data: {error}"))
+}

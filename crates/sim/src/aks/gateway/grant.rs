@@ -1,0 +1,34 @@
+//! ReferenceGrants: whether an object may name another one in a foreign namespace.
+
+use super::GROUP;
+use crate::aks::object::{list, text};
+use crate::aks::turn::Turn;
+
+const GRANTS: &str = "referencegrants.gateway.networking.k8s.io";
+
+/// Tells whether objects of `from_kind` in `from_namespace` may name that object of the core group.
+pub(super) fn allows(
+    turn: &Turn<'_>,
+    from_kind: &str,
+    from_namespace: &str,
+    to_kind: &str,
+    to_namespace: &str,
+    to_name: &str,
+) -> bool {
+    if from_namespace == to_namespace {
+        return true;
+    }
+    turn.store.list(GRANTS, Some(to_namespace)).iter().any(|grant| {
+        let from = list(grant, "/spec/from").iter().any(|from| {
+            text(from, "/group") == GROUP
+                && text(from, "/kind") == from_kind
+                && text(from, "/namespace") == from_namespace
+        });
+        let to = list(grant, "/spec/to").iter().any(|to| {
+            text(to, "/group").is_empty()
+                && text(to, "/kind") == to_kind
+                && to.get("name").and_then(|name| name.as_str()).is_none_or(|name| name == to_name)
+        });
+        from && to
+    })
+}

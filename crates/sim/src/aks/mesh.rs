@@ -1,0 +1,175 @@
+//! The control plane of application routing: istiod in a namespace of its own, which AKS keeps as it is.
+
+use serde_json::{Value, json};
+
+use super::agenda::Task;
+use super::gateway_api;
+use super::object::{self, name, namespace};
+use super::turn::Turn;
+
+/// Namespace of the control plane.
+pub(super) const NAMESPACE: &str = "aks-istio-system";
+/// Name under which the control plane writes.
+pub(super) const MANAGER: &str = "pilot";
+/// ConfigMap with what every gateway of the class begins from; users may edit it.
+pub(super) const CLASS_DEFAULTS: &str = "istio-gateway-class-defaults";
+const ADDON_MANAGER: &str = "aks-addon-manager";
+const NAME: &str = "istiod";
+/// How long AKS takes to put back what someone changed, in cloud seconds (observed).
+const REPAIR: f64 = 100.0;
+
+/// Returns the release of Istio for a minor version of Kubernetes: the highest that fits (documented).
+pub(super) fn release(minor: u32) -> &'static str {
+    match minor {
+        ..=34 => "v1.28.3",
+        35 => "v1.29.1",
+        _ => "v1.30.0",
+    }
+}
+
+/// Writes the control plane.
+pub(super) fn install(turn: &mut Turn<'_>) {
+    for (resource, wanted) in members(turn.facts.minor()) {
+        turn.ensure(resource, wanted, ADDON_MANAGER);
+    }
+    if turn.store.get("configmaps", NAMESPACE, CLASS_DEFAULTS).is_none() {
+        turn.put("configmaps", class_defaults(), ADDON_MANAGER);
+    }
+}
+
+/// Removes the control plane; what gateways it made stays, with nobody to look after it.
+pub(super) fn remove(turn: &mut Turn<'_>) {
+    for (resource, wanted) in members(turn.facts.minor()) {
+        if resource != "namespaces" {
+            turn.remove(resource, &wanted);
+        }
+    }
+}
+
+/// Tells whether a replica of the control plane is up.
+pub(super) fn is_ready(turn: &Turn<'_>) -> bool {
+    turn.store
+        .get("deployments.apps", NAMESPACE, NAME)
+        .and_then(|istiod| object::number(istiod, "/status/availableReplicas"))
+        .is_some_and(|available| available > 0)
+}
+
+/// Notices that something in the control plane is not as AKS wants it.
+pub(super) fn look(turn: &mut Turn<'_>) {
+    if turn.memory.mesh_since.is_none() {
+        return;
+    }
+    let drifted = members(turn.facts.minor()).iter().any(|(resource, wanted)| {
+        !turn
+            .store
+            .get(resource, namespace(wanted), name(wanted))
+            .is_some_and(|live| object::holds(live, wanted))
+    });
+    let no_defaults = turn.store.get("configmaps", NAMESPACE, CLASS_DEFAULTS).is_none();
+    if drifted || no_defaults || gateway_api::classes_are_missing(turn) {
+        turn.later_once(REPAIR, Task::RepairMesh);
+    }
+}
+
+/// Puts back what someone changed.
+pub(super) fn repair(turn: &mut Turn<'_>) {
+    if turn.memory.mesh_since.is_none() {
+        return;
+    }
+    install(turn);
+    if turn.memory.gateway_api_since.is_some() && gateway_api::classes_are_missing(turn) {
+        gateway_api::write_classes(turn);
+        gateway_api::accept_classes(turn);
+    }
+}
+
+fn members(minor: u32) -> Vec<(&'static str, Value)> {
+    let labels = json!({"app": NAME, "istio.io/rev": "default", "kubernetes.azure.com/managedby": "aks"});
+    let metadata = json!({"name": NAME, "namespace": NAMESPACE, "labels": labels});
+    let release = release(minor);
+    let probe = json!({"httpGet": {"path": "/ready", "port": 8080, "scheme": "HTTP"}, "initialDelaySeconds": 1,
+        "periodSeconds": 3, "timeoutSeconds": 5});
+    let deployment = json!({
+        "apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata,
+        "spec": {
+            "selector": {"matchLabels": {"app": NAME, "istio.io/rev": "default"}},
+            "template": {
+                "metadata": {"labels": labels},
+                "spec": {
+                    "serviceAccountName": NAME,
+                    "containers": [{
+                        "name": "discovery",
+                        "image": format!("mcr.microsoft.com/oss/v2/istio/pilot:{release}"),
+                        "args": ["discovery", "--monitoringAddr=:15014", "--log_output_level=default:info"],
+                        "ports": [
+                            {"containerPort": 8080, "name": "http-debug", "protocol": "TCP"},
+                            {"containerPort": 15010, "name": "grpc-xds", "protocol": "TCP"},
+                            {"containerPort": 15012, "name": "tls-xds", "protocol": "TCP"},
+                            {"containerPort": 15017, "name": "https-webhooks", "protocol": "TCP"},
+                        ],
+                        "readinessProbe": probe,
+                        "resources": {"requests": {"cpu": "500m", "memory": "2Gi"}},
+                    }],
+                },
+            },
+        },
+    });
+    let service = json!({
+        "apiVersion": "v1", "kind": "Service", "metadata": metadata,
+        "spec": {
+            "type": "ClusterIP",
+            "selector": {"app": NAME, "istio.io/rev": "default"},
+            "ports": [
+                {"name": "grpc-xds", "port": 15010, "protocol": "TCP", "targetPort": 15010},
+                {"name": "https-dns", "port": 15012, "protocol": "TCP", "targetPort": 15012},
+                {"name": "https-webhook", "port": 443, "protocol": "TCP", "targetPort": 15017},
+                {"name": "http-monitoring", "port": 15014, "protocol": "TCP", "targetPort": 15014},
+            ],
+        },
+    });
+    vec![
+        ("namespaces", super::boot::namespace(NAMESPACE)),
+        ("serviceaccounts", json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata})),
+        ("deployments.apps", deployment),
+        ("services", service),
+        ("horizontalpodautoscalers.autoscaling", autoscaler(&metadata, NAME)),
+        (
+            "poddisruptionbudgets.policy",
+            json!({
+                "apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": metadata,
+                "spec": {"minAvailable": 1, "selector": {"matchLabels": {"app": NAME, "istio.io/rev": "default"}}},
+            }),
+        ),
+    ]
+}
+
+/// Makes an autoscaler as AKS sets them for the mesh: 2 to 5 replicas at 80 % of the requested CPU (documented).
+pub(super) fn autoscaler(metadata: &Value, target: &str) -> Value {
+    json!({
+        "apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "metadata": metadata,
+        "spec": {
+            "minReplicas": 2,
+            "maxReplicas": 5,
+            "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": target},
+            "metrics": [{"type": "Resource", "resource": {"name": "cpu",
+                "target": {"type": "Utilization", "averageUtilization": 80}}}],
+        },
+    })
+}
+
+/// The class's defaults, as strategic patches in YAML (documented keys).
+fn class_defaults() -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "ConfigMap",
+        "metadata": {
+            "name": CLASS_DEFAULTS, "namespace": NAMESPACE,
+            "labels": {"gateway.istio.io/defaults-for-class": gateway_api::CLASS,
+                "kubernetes.azure.com/managedby": "aks"},
+        },
+        "data": {
+            "horizontalPodAutoscaler": "spec:\n  minReplicas: 2\n  maxReplicas: 5\n",
+            "podDisruptionBudget": "spec:\n  minAvailable: 1\n",
+            "service": "metadata:\n  annotations:\n    service.beta.kubernetes.io/port_80_health-probe_port: \"15021\"\n    service.beta.kubernetes.io/port_80_health-probe_protocol: http\n    service.beta.kubernetes.io/port_80_health-probe_request-path: /healthz/ready\n",
+        },
+    })
+}

@@ -1,0 +1,122 @@
+//! Nodes: as many as the facts say, with addresses from their subnet.
+
+use std::net::Ipv4Addr;
+
+use ipnet::Ipv4Net;
+use serde_json::{Value, json};
+
+use super::object::{self, name};
+use super::turn::Turn;
+use crate::clock::Moment;
+
+const MANAGER: &str = "cloud-controller-manager";
+/// Azure keeps the first four addresses of every subnet for itself.
+const FIRST_HOST: u32 = 4;
+
+/// Makes or removes nodes until there are as many as the facts say.
+pub(super) fn match_count(turn: &mut Turn<'_>) {
+    let wanted: Vec<String> = (0..turn.facts.nodes).map(|index| node_name(turn, index)).collect();
+    for known in turn.all("nodes") {
+        if !wanted.iter().any(|wanted| wanted == name(&known)) {
+            turn.remove("nodes", &known);
+            turn.store.remove("leases.coordination.k8s.io", "kube-node-lease", name(&known), turn.at);
+        }
+    }
+    for (index, node_name) in (0..turn.facts.nodes).zip(&wanted) {
+        if turn.store.get("nodes", "", node_name).is_none() {
+            let node = node(turn, index, node_name);
+            turn.put("nodes", node, MANAGER);
+        }
+    }
+}
+
+/// Returns the node with the fewest pods, as the scheduler would choose; none when there is no node.
+pub(super) fn emptiest(turn: &Turn<'_>) -> Option<Value> {
+    let pods = turn.store.list("pods", None);
+    let load =
+        |node: &Value| pods.iter().filter(|pod| object::text(pod, "/spec/nodeName") == name(node)).count();
+    turn.store.list("nodes", None).into_iter().min_by_key(|node| load(node)).cloned()
+}
+
+/// Returns the address of a node.
+pub(super) fn address(node: &Value) -> &str {
+    object::list(node, "/status/addresses").first().map_or("", |address| object::text(address, "/address"))
+}
+
+fn node_name(turn: &Turn<'_>, index: u32) -> String {
+    let pool = &turn.facts.node_pool;
+    let number = object::hash(&format!("{}/{pool}", turn.facts.node_resource_group)) % 100_000_000;
+    format!("aks-{pool}-{number:08}-vmss{index:06}")
+}
+
+fn subnet_address(subnet: &str, index: u32) -> String {
+    let network: Ipv4Net =
+        subnet.parse().unwrap_or_else(|_| Ipv4Net::new_assert(Ipv4Addr::new(10, 224, 0, 0), 16));
+    Ipv4Addr::from(u32::from(network.network()).saturating_add(FIRST_HOST + index)).to_string()
+}
+
+fn node(turn: &Turn<'_>, index: u32, node_name: &str) -> Value {
+    let facts = turn.facts;
+    let scale_set = node_name.rsplit_once("vmss").map_or(node_name, |(set, _)| set);
+    let machine = format!(
+        "azure:///subscriptions/{}/resourceGroups/{}/providers/Microsoft.Compute/virtualMachineScaleSets/{scale_set}vmss/virtualMachines/{index}",
+        facts.subscription,
+        facts.node_resource_group.to_lowercase(),
+    );
+    json!({
+        "apiVersion": "v1", "kind": "Node",
+        "metadata": {
+            "name": node_name,
+            "labels": {
+                "agentpool": facts.node_pool,
+                "beta.kubernetes.io/arch": "amd64",
+                "beta.kubernetes.io/os": "linux",
+                "kubernetes.azure.com/agentpool": facts.node_pool,
+                "kubernetes.azure.com/cluster": facts.node_resource_group,
+                "kubernetes.azure.com/mode": "system",
+                "kubernetes.azure.com/role": "agent",
+                "kubernetes.io/arch": "amd64",
+                "kubernetes.io/hostname": node_name,
+                "kubernetes.io/os": "linux",
+                "node.kubernetes.io/instance-type": facts.vm_size,
+                "topology.kubernetes.io/region": facts.location,
+                "topology.kubernetes.io/zone": "0",
+            },
+        },
+        "spec": {"providerID": machine, "podCIDR": format!("10.244.{index}.0/24"),
+            "podCIDRs": [format!("10.244.{index}.0/24")]},
+        "status": status(turn.at, node_name, &subnet_address(&facts.subnet, index), &facts.kubernetes_version),
+    })
+}
+
+fn status(at: Moment, node_name: &str, address: &str, version: &str) -> Value {
+    let now = at.rfc3339();
+    let condition = |kind: &str, status: &str, reason: &str, message: &str| {
+        json!({"type": kind, "status": status, "reason": reason, "message": message,
+            "lastHeartbeatTime": now, "lastTransitionTime": now})
+    };
+    json!({
+        "addresses": [
+            {"type": "InternalIP", "address": address},
+            {"type": "Hostname", "address": node_name},
+        ],
+        "capacity": {"cpu": "2", "memory": "8145372Ki", "pods": "250", "ephemeral-storage": "129886128Ki"},
+        "allocatable": {"cpu": "1900m", "memory": "6000556Ki", "pods": "250", "ephemeral-storage": "119703055367"},
+        "conditions": [
+            condition("MemoryPressure", "False", "KubeletHasSufficientMemory", "kubelet has sufficient memory available"),
+            condition("DiskPressure", "False", "KubeletHasNoDiskPressure", "kubelet has no disk pressure"),
+            condition("PIDPressure", "False", "KubeletHasSufficientPID", "kubelet has sufficient PID available"),
+            condition("Ready", "True", "KubeletReady", "kubelet is posting ready status"),
+        ],
+        "nodeInfo": {
+            "architecture": "amd64",
+            "operatingSystem": "linux",
+            "osImage": "Ubuntu 24.04.3 LTS",
+            "kernelVersion": "6.8.0-1041-azure",
+            "containerRuntimeVersion": "containerd://2.1.4-1",
+            "kubeletVersion": format!("v{version}"),
+            "kubeProxyVersion": format!("v{version}"),
+            "bootID": "", "machineID": "", "systemUUID": "",
+        },
+    })
+}

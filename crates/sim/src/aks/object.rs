@@ -1,0 +1,193 @@
+//! Reading Kubernetes objects as plain JSON, the way a controller does.
+
+use serde_json::{Value, json};
+
+use super::agenda::Named;
+
+/// Returns the string at a JSON pointer; empty when there is none.
+pub(super) fn text<'a>(object: &'a Value, pointer: &str) -> &'a str {
+    object.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// Returns the number at a JSON pointer.
+pub(super) fn number(object: &Value, pointer: &str) -> Option<i64> {
+    object.pointer(pointer).and_then(Value::as_i64)
+}
+
+/// Returns the list at a JSON pointer; empty when there is none.
+pub(super) fn list<'a>(object: &'a Value, pointer: &str) -> &'a [Value] {
+    object.pointer(pointer).and_then(Value::as_array).map_or(&[], Vec::as_slice)
+}
+
+pub(super) fn name(object: &Value) -> &str {
+    text(object, "/metadata/name")
+}
+
+pub(super) fn namespace(object: &Value) -> &str {
+    text(object, "/metadata/namespace")
+}
+
+pub(super) fn uid(object: &Value) -> &str {
+    text(object, "/metadata/uid")
+}
+
+/// Returns `metadata.generation`; kinds that have none count as 1.
+pub(super) fn generation(object: &Value) -> i64 {
+    number(object, "/metadata/generation").unwrap_or(1)
+}
+
+/// Returns a label's value; empty when there is no such label.
+pub(super) fn label<'a>(object: &'a Value, key: &str) -> &'a str {
+    object
+        .pointer("/metadata/labels")
+        .and_then(|labels| labels.get(key))
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+}
+
+/// Tells whether the object is on its way out.
+pub(super) fn is_ending(object: &Value) -> bool {
+    object.pointer("/metadata/deletionTimestamp").is_some()
+}
+
+/// Returns the name tag of an object.
+pub(super) fn named(object: &Value) -> Named {
+    Named { namespace: namespace(object).into(), name: name(object).into(), uid: uid(object).into() }
+}
+
+/// Makes an owner reference to `owner`, as its controller would write it.
+pub(super) fn controlled_by(owner: &Value) -> Value {
+    let mut reference = owned_by(owner);
+    reference["controller"] = json!(true);
+    reference["blockOwnerDeletion"] = json!(true);
+    reference
+}
+
+/// Makes an owner reference to `owner` that only counts for garbage collection.
+pub(super) fn owned_by(owner: &Value) -> Value {
+    json!({
+        "apiVersion": text(owner, "/apiVersion"),
+        "kind": text(owner, "/kind"),
+        "name": name(owner),
+        "uid": uid(owner),
+    })
+}
+
+/// Tells whether an owner of that uid is named.
+pub(super) fn has_owner(object: &Value, owner_uid: &str) -> bool {
+    list(object, "/metadata/ownerReferences").iter().any(|reference| text(reference, "/uid") == owner_uid)
+}
+
+/// Tells whether an object's labels satisfy `matchLabels` and `matchExpressions` of a selector.
+pub(super) fn selects(selector: &Value, object: &Value) -> bool {
+    let by_label = selector.get("matchLabels").is_none_or(|labels| selects_plain(labels, object));
+    by_label && list(selector, "/matchExpressions").iter().all(|expression| satisfies(expression, object))
+}
+
+/// Tells whether an object's labels hold all of these pairs, as in a Service's selector.
+pub(super) fn selects_plain(labels: &Value, object: &Value) -> bool {
+    labels.as_object().is_some_and(|pairs| {
+        pairs.iter().all(|(key, value)| value.as_str().is_some_and(|value| label(object, key) == value))
+    })
+}
+
+fn satisfies(expression: &Value, object: &Value) -> bool {
+    let key = text(expression, "/key");
+    let is_there = object.pointer("/metadata/labels").is_some_and(|labels| labels.get(key).is_some());
+    let listed = list(expression, "/values").iter().any(|value| value.as_str() == Some(label(object, key)));
+    match text(expression, "/operator") {
+        "In" => is_there && listed,
+        "NotIn" => !(is_there && listed),
+        "Exists" => is_there,
+        "DoesNotExist" => !is_there,
+        _ => false,
+    }
+}
+
+/// Tells whether everything in `wanted` is in `live` as well; lists must agree item by item.
+pub(super) fn holds(live: &Value, wanted: &Value) -> bool {
+    match (live, wanted) {
+        (Value::Object(live), Value::Object(wanted)) => {
+            wanted.iter().all(|(key, value)| live.get(key).is_some_and(|live| holds(live, value)))
+        }
+        (Value::Array(live), Value::Array(wanted)) => {
+            live.len() == wanted.len() && live.iter().zip(wanted).all(|(live, wanted)| holds(live, wanted))
+        }
+        _ => live == wanted,
+    }
+}
+
+/// Lays `wanted` over `live`: its fields win, what it does not name stays.
+pub(super) fn lay_over(live: &mut Value, wanted: &Value) {
+    match (live, wanted) {
+        (Value::Object(live), Value::Object(wanted)) => {
+            for (key, value) in wanted {
+                match live.get_mut(key) {
+                    Some(field) => lay_over(field, value),
+                    None => {
+                        live.insert(key.clone(), value.clone());
+                    }
+                }
+            }
+        }
+        (Value::Array(live), Value::Array(wanted)) if live.len() == wanted.len() => {
+            live.iter_mut().zip(wanted).for_each(|(live, wanted)| lay_over(live, wanted));
+        }
+        (live, wanted) => *live = wanted.clone(),
+    }
+}
+
+/// Returns a 64-bit FNV-1a hash: stable names from content.
+pub(super) fn hash(content: &str) -> u64 {
+    content.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    })
+}
+
+/// Returns `length` characters of the alphabet that generated names use (no vowels, nothing that looks alike).
+pub(super) fn suffix(content: &str, length: usize) -> String {
+    const ALPHABET: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
+    let mut rest = hash(content);
+    // FNV leaves neighbours alike in their low bits.
+    rest ^= rest >> 29;
+    rest = rest.wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    rest ^= rest >> 32;
+    (0..length)
+        .map(|_| {
+            let letter = ALPHABET[(rest % ALPHABET.len() as u64) as usize];
+            rest /= ALPHABET.len() as u64;
+            char::from(letter)
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_others_added_is_no_difference_but_a_longer_list_is() {
+        let live = json!({"spec": {"a": 1, "b": 2, "ports": [{"port": 80, "nodePort": 30001}]}});
+        assert!(holds(&live, &json!({"spec": {"a": 1, "ports": [{"port": 80}]}})));
+        assert!(!holds(&live, &json!({"spec": {"ports": [{"port": 80}, {"port": 443}]}})));
+        assert!(!holds(&live, &json!({"spec": {"a": 2}})));
+    }
+
+    #[test]
+    fn laying_over_keeps_what_is_not_named() {
+        let mut live = json!({"spec": {"a": 1, "ports": [{"port": 80, "nodePort": 30001}]}});
+        lay_over(&mut live, &json!({"spec": {"a": 2, "ports": [{"port": 81}]}}));
+        assert_eq!(live, json!({"spec": {"a": 2, "ports": [{"port": 81, "nodePort": 30001}]}}));
+    }
+
+    #[test]
+    fn selectors_know_labels_and_expressions() {
+        let object = json!({"metadata": {"labels": {"app": "web", "tier": "front"}}});
+        assert!(selects(&json!({"matchLabels": {"app": "web"}}), &object));
+        let outside =
+            json!({"matchExpressions": [{"key": "tier", "operator": "NotIn", "values": ["front"]}]});
+        assert!(!selects(&outside, &object));
+        assert!(selects(&json!({}), &object));
+        assert!(!selects_plain(&json!({"app": "api"}), &object));
+    }
+}

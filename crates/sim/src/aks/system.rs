@@ -1,0 +1,166 @@
+//! The workloads AKS keeps in `kube-system`.
+
+use serde_json::{Value, json};
+
+use super::turn::Turn;
+
+const MANAGER: &str = "aks-addon-manager";
+const NAMESPACE: &str = "kube-system";
+/// The DaemonSets of the Key Vault secrets provider add-on, with the value of their `app` label (documented).
+const SECRETS_STORE: [(&str, &str, &str); 2] = [
+    (
+        "aks-secrets-store-csi-driver",
+        "secrets-store-csi-driver",
+        "mcr.microsoft.com/oss/v2/kubernetes-csi/secrets-store/driver:v1.5.5",
+    ),
+    (
+        "aks-secrets-store-provider-azure",
+        "secrets-store-provider-azure",
+        "mcr.microsoft.com/oss/v2/azure/secrets-store/provider-azure:v1.7.2",
+    ),
+];
+
+/// Writes what every cluster runs.
+pub(super) fn install(turn: &mut Turn<'_>) {
+    let dns = json!({"k8s-app": "kube-dns"});
+    deployment(turn, "coredns", 2, &dns, "mcr.microsoft.com/oss/v2/kubernetes/coredns:v1.12.1-9");
+    let metrics = json!({"k8s-app": "metrics-server"});
+    deployment(
+        turn,
+        "metrics-server",
+        2,
+        &metrics,
+        "mcr.microsoft.com/oss/v2/kubernetes/metrics-server:v0.8.0",
+    );
+    let konnectivity = json!({"app": "konnectivity-agent"});
+    deployment(
+        turn,
+        "konnectivity-agent",
+        2,
+        &konnectivity,
+        "mcr.microsoft.com/oss/v2/kubernetes/apiserver-network-proxy/agent:v0.31.4",
+    );
+    for (name, labels, image) in [
+        (
+            "azure-ip-masq-agent",
+            json!({"k8s-app": "azure-ip-masq-agent"}),
+            "mcr.microsoft.com/aks/ip-masq-agent-v2:v0.1.15",
+        ),
+        (
+            "cloud-node-manager",
+            json!({"k8s-app": "cloud-node-manager"}),
+            "mcr.microsoft.com/oss/v2/kubernetes/azure-cloud-node-manager:v1.34.1",
+        ),
+        (
+            "csi-azuredisk-node",
+            json!({"app": "csi-azuredisk-node"}),
+            "mcr.microsoft.com/oss/v2/kubernetes-csi/azuredisk-csi:v1.33.5",
+        ),
+        (
+            "csi-azurefile-node",
+            json!({"app": "csi-azurefile-node"}),
+            "mcr.microsoft.com/oss/v2/kubernetes-csi/azurefile-csi:v1.34.1",
+        ),
+        (
+            "kube-proxy",
+            json!({"component": "kube-proxy", "tier": "node"}),
+            "mcr.microsoft.com/oss/v2/kubernetes/kube-proxy:v1.34.2",
+        ),
+    ] {
+        daemon_set(turn, name, &labels, image);
+    }
+    services(turn, &dns, &metrics);
+}
+
+fn services(turn: &mut Turn<'_>, dns: &Value, metrics: &Value) {
+    turn.put(
+        "services",
+        json!({
+            "apiVersion": "v1", "kind": "Service",
+            "metadata": {"name": "kube-dns", "namespace": NAMESPACE, "labels": dns},
+            "spec": {
+                "type": "ClusterIP", "clusterIP": "10.0.0.10", "clusterIPs": ["10.0.0.10"],
+                "selector": dns,
+                "ports": [
+                    {"name": "dns", "protocol": "UDP", "port": 53, "targetPort": 53},
+                    {"name": "dns-tcp", "protocol": "TCP", "port": 53, "targetPort": 53},
+                ],
+            },
+            "status": {"loadBalancer": {}},
+        }),
+        MANAGER,
+    );
+    turn.put(
+        "services",
+        json!({
+            "apiVersion": "v1", "kind": "Service",
+            "metadata": {"name": "metrics-server", "namespace": NAMESPACE, "labels": metrics},
+            "spec": {
+                "type": "ClusterIP", "selector": metrics,
+                "ports": [{"name": "https", "protocol": "TCP", "port": 443, "targetPort": 4443}],
+            },
+            "status": {"loadBalancer": {}},
+        }),
+        MANAGER,
+    );
+}
+
+/// Writes the pods of the Key Vault secrets provider add-on.
+pub(super) fn install_secrets_store(turn: &mut Turn<'_>) {
+    for (name, app, image) in SECRETS_STORE {
+        daemon_set(turn, name, &json!({"app": app}), image);
+    }
+}
+
+/// Removes the pods of the add-on; its kinds stay served, and so do the objects of these kinds.
+pub(super) fn remove_secrets_store(turn: &mut Turn<'_>) {
+    for (name, _, _) in SECRETS_STORE {
+        turn.store.remove("daemonsets.apps", NAMESPACE, name, turn.at);
+    }
+}
+
+fn template(name: &str, labels: &Value, image: &str) -> Value {
+    json!({
+        "metadata": {"labels": labels},
+        "spec": {
+            "containers": [{"name": name, "image": image, "imagePullPolicy": "IfNotPresent"}],
+            "serviceAccountName": name,
+            "priorityClassName": "system-node-critical",
+            "restartPolicy": "Always",
+        },
+    })
+}
+
+fn labels_of(labels: &Value) -> Value {
+    let mut all = labels.clone();
+    all["kubernetes.azure.com/managedby"] = json!("aks");
+    all
+}
+
+fn deployment(turn: &mut Turn<'_>, name: &str, replicas: u32, labels: &Value, image: &str) {
+    service_account(turn, name);
+    let wanted = json!({
+        "apiVersion": "apps/v1", "kind": "Deployment",
+        "metadata": {"name": name, "namespace": NAMESPACE, "labels": labels_of(labels)},
+        "spec": {"replicas": replicas, "selector": {"matchLabels": labels}, "template": template(name, labels, image)},
+    });
+    turn.ensure("deployments.apps", wanted, MANAGER);
+}
+
+fn daemon_set(turn: &mut Turn<'_>, name: &str, labels: &Value, image: &str) {
+    service_account(turn, name);
+    let wanted = json!({
+        "apiVersion": "apps/v1", "kind": "DaemonSet",
+        "metadata": {"name": name, "namespace": NAMESPACE, "labels": labels_of(labels)},
+        "spec": {"selector": {"matchLabels": labels}, "template": template(name, labels, image)},
+    });
+    turn.ensure("daemonsets.apps", wanted, MANAGER);
+}
+
+fn service_account(turn: &mut Turn<'_>, name: &str) {
+    let wanted = json!({
+        "apiVersion": "v1", "kind": "ServiceAccount",
+        "metadata": {"name": name, "namespace": NAMESPACE},
+    });
+    turn.ensure("serviceaccounts", wanted, MANAGER);
+}

@@ -1,0 +1,54 @@
+//! The DaemonSet controller: one pod on each node.
+
+use serde_json::{Value, json};
+
+use super::{MANAGER, pod};
+use crate::aks::condition;
+use crate::aks::object::{generation, is_ending, list, name, text};
+use crate::aks::turn::{Happening, Turn};
+
+const DAEMON_SETS: &str = "daemonsets.apps";
+
+/// Looks at all DaemonSets.
+pub(super) fn look(turn: &mut Turn<'_>) {
+    let nodes = turn.all("nodes");
+    for set in turn.all(DAEMON_SETS) {
+        if !is_ending(&set) {
+            reconcile(turn, &set, &nodes);
+        }
+    }
+}
+
+fn reconcile(turn: &mut Turn<'_>, set: &Value, nodes: &[Value]) {
+    let mut pods = turn.owned("pods", set);
+    pods.retain(|pod| !is_ending(pod));
+    for pod in &pods {
+        let images = |object: &Value, containers: &str| -> Vec<Value> {
+            list(object, containers).iter().map(|container| container["image"].clone()).collect()
+        };
+        let outdated = images(pod, "/spec/containers") != images(set, "/spec/template/spec/containers");
+        if outdated || !nodes.iter().any(|node| name(node) == text(pod, "/spec/nodeName")) {
+            turn.remove("pods", pod);
+        }
+    }
+    for node in nodes {
+        if !pods.iter().any(|pod| text(pod, "/spec/nodeName") == name(node)) {
+            let mut new = pod::from_template(turn, set);
+            new["spec"]["nodeName"] = json!(name(node));
+            let message = format!("Created pod: {}", name(&new));
+            turn.put("pods", new, MANAGER);
+            turn.event(set, &Happening::normal("daemonset-controller", "SuccessfulCreate", message));
+        }
+    }
+    let ready = pods.iter().filter(|pod| condition::is_true(pod, "Ready")).count();
+    let status = json!({
+        "observedGeneration": generation(set),
+        "currentNumberScheduled": pods.len(),
+        "desiredNumberScheduled": nodes.len(),
+        "updatedNumberScheduled": pods.len(),
+        "numberMisscheduled": 0,
+        "numberReady": ready,
+        "numberAvailable": ready,
+    });
+    turn.status(DAEMON_SETS, set, status, MANAGER);
+}

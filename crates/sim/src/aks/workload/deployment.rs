@@ -1,0 +1,270 @@
+//! The Deployment controller: one ReplicaSet for each template, and the way from one to the next.
+
+use serde_json::{Value, json};
+
+use super::MANAGER;
+use crate::aks::agenda::{Named, Task};
+use crate::aks::condition::{self, Condition};
+use crate::aks::object::{
+    controlled_by, generation, holds, is_ending, list, name, named, namespace, number, suffix, text, uid,
+};
+use crate::aks::turn::{Happening, Turn};
+
+/// Resource the controller looks at.
+const DEPLOYMENTS: &str = "deployments.apps";
+const REPLICA_SETS: &str = "replicasets.apps";
+const REVISION: &str = "deployment.kubernetes.io/revision";
+/// Seconds after which a rollout counts as stuck when the Deployment does not say (Kubernetes default).
+const PROGRESS_DEADLINE: i64 = 600;
+
+/// Looks at all Deployments.
+pub(super) fn look(turn: &mut Turn<'_>) {
+    for deployment in turn.all(DEPLOYMENTS) {
+        if !is_ending(&deployment) {
+            reconcile(turn, &deployment);
+        }
+    }
+}
+
+fn reconcile(turn: &mut Turn<'_>, deployment: &Value) {
+    let mut owned = turn.owned(REPLICA_SETS, deployment);
+    let current = owned.iter().position(|set| is_of_template(set, deployment));
+    let Some(current) = current else {
+        create_replica_set(turn, deployment, &owned);
+        return;
+    };
+    let current = owned.remove(current);
+    roll(turn, deployment, &current, &owned);
+    report(turn, deployment, &current, &owned);
+}
+
+/// A ReplicaSet's template is the Deployment's with one label more.
+fn is_of_template(set: &Value, deployment: &Value) -> bool {
+    let (is, wanted) = (without_hash(&set["spec"]["template"]), &deployment["spec"]["template"]);
+    holds(&is, wanted) && holds(wanted, &is)
+}
+
+fn without_hash(template: &Value) -> Value {
+    let mut template = template.clone();
+    if let Some(labels) = template.pointer_mut("/metadata/labels").and_then(Value::as_object_mut) {
+        labels.remove("pod-template-hash");
+    }
+    template
+}
+
+fn template_hash(deployment: &Value) -> String {
+    suffix(&deployment["spec"]["template"].to_string(), 10)
+}
+
+fn create_replica_set(turn: &mut Turn<'_>, deployment: &Value, others: &[Value]) {
+    let hash = template_hash(deployment);
+    let revision = others.iter().map(revision).max().unwrap_or(0) + 1;
+    let mut template = deployment["spec"]["template"].clone();
+    let mut selector = deployment["spec"]["selector"].clone();
+    template["metadata"]["labels"]["pod-template-hash"] = json!(hash);
+    selector["matchLabels"]["pod-template-hash"] = json!(hash);
+    let set_name = format!("{}-{hash}", name(deployment));
+    let replicas = room_for_new(deployment, others.iter().map(wanted).sum());
+    let mut annotations = json!({});
+    annotations[REVISION] = json!(revision.to_string());
+    let set = json!({
+        "apiVersion": "apps/v1", "kind": "ReplicaSet",
+        "metadata": {
+            "name": set_name, "namespace": namespace(deployment),
+            "labels": template["metadata"]["labels"],
+            "annotations": annotations,
+            "ownerReferences": [controlled_by(deployment)],
+        },
+        "spec": {"replicas": replicas, "selector": selector, "template": template},
+    });
+    turn.put(REPLICA_SETS, set, MANAGER);
+    say_scaled(turn, deployment, &set_name, 0, replicas);
+    let deadline = number(deployment, "/spec/progressDeadlineSeconds").unwrap_or(PROGRESS_DEADLINE);
+    let task = Task::GiveUpProgress { deployment: named(deployment), replica_set: set_name.clone() };
+    turn.memory.agenda.forget(
+        |waiting| matches!(waiting, Task::GiveUpProgress { deployment: of, .. } if of.uid == uid(deployment)),
+    );
+    turn.later(deadline as f64, task);
+    let condition = Condition::yes(
+        "Progressing",
+        "NewReplicaSetCreated",
+        format!("Created new replica set \"{set_name}\""),
+    );
+    let mut status = deployment.get("status").cloned().unwrap_or_else(|| json!({}));
+    write_conditions(turn, &mut status, &[condition]);
+    turn.status(DEPLOYMENTS, deployment, status, MANAGER);
+}
+
+/// Moves replicas from old templates to the current one, within what the strategy allows at a time.
+fn roll(turn: &mut Turn<'_>, deployment: &Value, current: &Value, old: &[Value]) {
+    let desired = desired(deployment);
+    let old_total: i64 = old.iter().map(wanted).sum();
+    let recreates = text(deployment, "/spec/strategy/type") == "Recreate";
+    let next = if recreates && old.iter().any(|set| number(set, "/status/replicas").unwrap_or(0) > 0) {
+        0
+    } else {
+        room_for_new(deployment, old_total)
+    };
+    if next != wanted(current) {
+        say_scaled(turn, deployment, name(current), wanted(current), next);
+        scale(turn, current, next);
+    }
+    let available: i64 = available(current) + old.iter().map(available).sum::<i64>();
+    let needed = if recreates { 0 } else { desired - most_unavailable(deployment) };
+    let mut spare = (available - needed).max(0);
+    for set in old {
+        // Pods that are not available yet may go at any time.
+        let useless = (wanted(set) - self::available(set)).max(0);
+        let fewer = (useless + spare).min(wanted(set));
+        spare -= (fewer - useless).max(0);
+        if fewer > 0 {
+            say_scaled(turn, deployment, name(set), wanted(set), wanted(set) - fewer);
+            scale(turn, set, wanted(set) - fewer);
+        }
+    }
+    let newest = old.iter().map(revision).max().unwrap_or(0);
+    if revision(current) < newest || revision(current) == 0 {
+        annotate(turn, REPLICA_SETS, current, newest + 1);
+    }
+}
+
+fn report(turn: &mut Turn<'_>, deployment: &Value, current: &Value, old: &[Value]) {
+    let Some(current) = turn.get(REPLICA_SETS, namespace(current), name(current)) else { return };
+    if text(deployment, "/metadata/annotations/deployment.kubernetes.io~1revision")
+        != text(&current, "/metadata/annotations/deployment.kubernetes.io~1revision")
+    {
+        annotate(turn, DEPLOYMENTS, deployment, revision(&current));
+    }
+    let total = |field: &str| -> i64 {
+        std::iter::once(&current).chain(old).map(|set| number(set, field).unwrap_or(0)).sum()
+    };
+    let desired = desired(deployment);
+    let (replicas, ready, available) =
+        (total("/status/replicas"), total("/status/readyReplicas"), total("/status/availableReplicas"));
+    let updated = number(&current, "/status/replicas").unwrap_or(0);
+    let complete = updated == desired && replicas == desired && available == desired;
+    let enough = available >= desired - most_unavailable(deployment);
+    let mut said = vec![if enough {
+        Condition::yes("Available", "MinimumReplicasAvailable", "Deployment has minimum availability.")
+    } else {
+        let message = "Deployment does not have minimum availability.";
+        Condition::no("Available", "MinimumReplicasUnavailable", message)
+    }];
+    let progress =
+        list(deployment, "/status/conditions").iter().find(|line| text(line, "/type") == "Progressing");
+    let reason = progress.map_or("", |line| text(line, "/reason"));
+    if complete {
+        let message = format!("ReplicaSet \"{}\" has successfully progressed.", name(&current));
+        said.push(Condition::yes("Progressing", "NewReplicaSetAvailable", message));
+    } else if reason != "ProgressDeadlineExceeded" && (updated > 0 || reason.is_empty()) {
+        let message = format!("ReplicaSet \"{}\" is progressing.", name(&current));
+        // Losing a pod of a finished rollout is not a new rollout.
+        if reason != "NewReplicaSetAvailable" || updated < desired {
+            said.push(Condition::yes("Progressing", "ReplicaSetUpdated", message));
+        }
+    }
+    let mut status = json!({"observedGeneration": generation(deployment)});
+    for (field, count) in [
+        ("replicas", replicas),
+        ("updatedReplicas", updated),
+        ("readyReplicas", ready),
+        ("availableReplicas", available),
+        ("unavailableReplicas", (desired - available).max(0)),
+    ] {
+        if count > 0 {
+            status[field] = json!(count);
+        }
+    }
+    status["conditions"] = deployment["status"]["conditions"].clone();
+    write_conditions(turn, &mut status, &said);
+    turn.status(DEPLOYMENTS, deployment, status, MANAGER);
+    if complete {
+        turn.memory.agenda.forget(|waiting| {
+            matches!(waiting, Task::GiveUpProgress { deployment: of, .. } if of.uid == uid(deployment))
+        });
+    }
+}
+
+/// Marks a rollout that is still not complete at its deadline.
+pub(in crate::aks) fn give_up_progress(turn: &mut Turn<'_>, deployment: &Named, replica_set: &str) {
+    let Some(found) = turn.find(DEPLOYMENTS, deployment) else { return };
+    let message = format!("ReplicaSet \"{replica_set}\" has timed out progressing.");
+    let mut status = found["status"].clone();
+    write_conditions(turn, &mut status, &[Condition::no("Progressing", "ProgressDeadlineExceeded", message)]);
+    turn.status(DEPLOYMENTS, &found, status, MANAGER);
+}
+
+fn write_conditions(turn: &Turn<'_>, status: &mut Value, said: &[Condition]) {
+    let mut conditions = status["conditions"].as_array().cloned().unwrap_or_default();
+    for line in said {
+        condition::set(&mut conditions, line, "lastUpdateTime", turn.at);
+    }
+    status["conditions"] = Value::Array(conditions);
+}
+
+fn scale(turn: &mut Turn<'_>, set: &Value, replicas: i64) {
+    let Some(mut set) = turn.get(REPLICA_SETS, namespace(set), name(set)) else { return };
+    set["spec"]["replicas"] = json!(replicas);
+    turn.put(REPLICA_SETS, set, MANAGER);
+}
+
+fn annotate(turn: &mut Turn<'_>, resource: &str, object: &Value, revision: i64) {
+    let Some(mut object) = turn.get(resource, namespace(object), name(object)) else { return };
+    object["metadata"]["annotations"][REVISION] = json!(revision.to_string());
+    turn.put(resource, object, MANAGER);
+}
+
+fn say_scaled(turn: &mut Turn<'_>, deployment: &Value, set: &str, from: i64, to: i64) {
+    if from == to {
+        return;
+    }
+    let direction = if to > from { "up" } else { "down" };
+    let message = format!("Scaled {direction} replica set {set} from {from} to {to}");
+    turn.event(deployment, &Happening::normal("deployment-controller", "ScalingReplicaSet", message));
+}
+
+fn revision(object: &Value) -> i64 {
+    text(object, "/metadata/annotations/deployment.kubernetes.io~1revision").parse().unwrap_or(0)
+}
+
+fn desired(deployment: &Value) -> i64 {
+    number(deployment, "/spec/replicas").unwrap_or(1)
+}
+
+fn wanted(set: &Value) -> i64 {
+    number(set, "/spec/replicas").unwrap_or(0)
+}
+
+fn available(set: &Value) -> i64 {
+    number(set, "/status/availableReplicas").unwrap_or(0).min(wanted(set))
+}
+
+/// Returns how many replicas of the current template may exist beside those of older ones.
+fn room_for_new(deployment: &Value, old_total: i64) -> i64 {
+    let desired = desired(deployment);
+    if text(deployment, "/spec/strategy/type") == "Recreate" {
+        return if old_total > 0 { 0 } else { desired };
+    }
+    let surge = portion(deployment, "/spec/strategy/rollingUpdate/maxSurge", desired, f64::ceil);
+    (desired + surge - old_total).clamp(0, desired)
+}
+
+fn most_unavailable(deployment: &Value) -> i64 {
+    if text(deployment, "/spec/strategy/type") == "Recreate" {
+        return 0;
+    }
+    let desired = desired(deployment);
+    let surge = portion(deployment, "/spec/strategy/rollingUpdate/maxSurge", desired, f64::ceil);
+    let down = portion(deployment, "/spec/strategy/rollingUpdate/maxUnavailable", desired, f64::floor);
+    // With neither, a rollout could not move at all.
+    if surge == 0 && down == 0 { 1 } else { down.min(desired) }
+}
+
+/// Reads a number or a percentage of `whole`; 25 % when there is none (Kubernetes default).
+fn portion(deployment: &Value, pointer: &str, whole: i64, round: fn(f64) -> f64) -> i64 {
+    if let Some(count) = number(deployment, pointer) {
+        return count;
+    }
+    let percent: f64 = text(deployment, pointer).trim_end_matches('%').parse().unwrap_or(25.0);
+    round(whole as f64 * percent / 100.0) as i64
+}

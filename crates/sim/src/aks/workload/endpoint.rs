@@ -1,0 +1,91 @@
+//! Services and the ready pods behind them: the Endpoints.
+
+use serde_json::{Value, json};
+
+use super::MANAGER;
+use crate::aks::condition;
+use crate::aks::object::{holds, is_ending, list, name, namespace, number, owned_by, selects_plain, text};
+use crate::aks::turn::Turn;
+
+/// Looks at all Services that select pods.
+pub(super) fn look(turn: &mut Turn<'_>) {
+    for service in turn.all("services") {
+        let selects_pods = service["spec"]["selector"].as_object().is_some_and(|labels| !labels.is_empty());
+        if !is_ending(&service) && selects_pods {
+            publish(turn, &service);
+        }
+    }
+}
+
+/// Returns the pods behind a Service that have an address, and whether each is ready.
+fn behind(turn: &Turn<'_>, service: &Value) -> Vec<(Value, bool)> {
+    turn.store
+        .list("pods", Some(namespace(service)))
+        .into_iter()
+        .filter(|pod| selects_plain(&service["spec"]["selector"], pod))
+        .filter(|pod| !is_ending(pod) && !text(pod, "/status/podIP").is_empty())
+        .map(|pod| (pod.clone(), condition::is_true(pod, "Ready")))
+        .collect()
+}
+
+/// Tells whether a Service has a ready pod.
+pub(in crate::aks) fn has_ready_pod(turn: &Turn<'_>, service: &Value) -> bool {
+    behind(turn, service).iter().any(|(_, ready)| *ready)
+}
+
+fn publish(turn: &mut Turn<'_>, service: &Value) {
+    let pods = behind(turn, service);
+    let target = |pod: &Value| json!({"kind": "Pod", "namespace": namespace(pod), "name": name(pod), "uid": text(pod, "/metadata/uid")});
+    let ports: Vec<Value> = list(service, "/spec/ports").iter().map(|port| resolve(port, &pods)).collect();
+    let addresses = |ready: bool| -> Vec<Value> {
+        pods.iter()
+            .filter(|(_, is)| *is == ready)
+            .map(|(pod, _)| {
+                json!({"ip": text(pod, "/status/podIP"), "nodeName": text(pod, "/spec/nodeName"),
+                    "targetRef": target(pod)})
+            })
+            .collect()
+    };
+    let mut subset = json!({});
+    for (field, addresses) in [("addresses", addresses(true)), ("notReadyAddresses", addresses(false))] {
+        if !addresses.is_empty() {
+            subset[field] = Value::Array(addresses);
+        }
+    }
+    subset["ports"] = json!(ports);
+    let subsets = if pods.is_empty() { json!([]) } else { json!([subset]) };
+    let live = turn.store.get("endpoints", namespace(service), name(service));
+    let is = live.map(|live| live.get("subsets").cloned().unwrap_or_else(|| json!([])));
+    if is.is_some_and(|is| holds(&is, &subsets)) {
+        return;
+    }
+    let wanted = json!({
+        "apiVersion": "v1", "kind": "Endpoints",
+        "metadata": {"name": name(service), "namespace": namespace(service),
+            "labels": service["metadata"]["labels"].as_object().cloned().unwrap_or_default(),
+            "ownerReferences": [owned_by(service)]},
+        "subsets": subsets,
+    });
+    turn.put("endpoints", wanted, MANAGER);
+}
+
+/// Finds the number behind a port's target, which may be the name of a container's port.
+fn resolve(port: &Value, pods: &[(Value, bool)]) -> Value {
+    let target = &port["targetPort"];
+    let by_name = target.as_str().and_then(|wanted| {
+        pods.iter()
+            .flat_map(|(pod, _)| list(pod, "/spec/containers"))
+            .flat_map(|container| list(container, "/ports"))
+            .find(|port| text(port, "/name") == wanted)
+            .and_then(|port| number(port, "/containerPort"))
+    });
+    let number = by_name.or_else(|| target.as_i64()).or_else(|| number(port, "/port")).unwrap_or(0);
+    let mut resolved =
+        json!({"port": number, "protocol": port.get("protocol").cloned().unwrap_or(json!("TCP"))});
+    for field in ["name", "appProtocol"] {
+        if let Some(value) = port.get(field) {
+            resolved[field] = value.clone();
+        }
+    }
+    resolved
+}

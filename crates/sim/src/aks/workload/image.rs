@@ -1,0 +1,79 @@
+//! Image references as container runtimes read them.
+
+/// Checks a reference and returns why it is malformed, in the runtime's words
+/// (the grammar of github.com/distribution/reference).
+pub(super) fn fault(reference: &str) -> Option<&'static str> {
+    let (rest, digest) = match reference.split_once('@') {
+        Some((rest, digest)) => (rest, Some(digest)),
+        None => (reference, None),
+    };
+    let slash = rest.rfind('/').map_or(0, |at| at + 1);
+    let (path, tag) = match rest[slash..].find(':') {
+        Some(colon) => (&rest[..slash + colon], Some(&rest[slash + colon + 1..])),
+        None => (rest, None),
+    };
+    let repository = match path.split_once('/') {
+        Some((host, repository)) if is_host(host) => {
+            if !host.chars().all(|letter| letter.is_ascii_alphanumeric() || "-.:[]".contains(letter)) {
+                return Some("invalid reference format");
+            }
+            repository
+        }
+        _ => path,
+    };
+    if repository.chars().any(|letter| letter.is_ascii_uppercase()) {
+        return Some("invalid reference format: repository name must be lowercase");
+    }
+    let sound = repository.split('/').all(is_component)
+        && tag.is_none_or(is_tag)
+        && digest.is_none_or(|digest| digest.split_once(':').is_some_and(|(_, hex)| hex.len() >= 32));
+    (!sound).then_some("invalid reference format")
+}
+
+/// Returns the reference with the tag a runtime fills in.
+pub(super) fn with_tag(reference: &str) -> String {
+    let last = reference.rsplit('/').next().unwrap_or(reference);
+    if last.contains([':', '@']) { reference.to_owned() } else { format!("{reference}:latest") }
+}
+
+fn is_host(part: &str) -> bool {
+    part == "localhost" || part.contains(['.', ':'])
+}
+
+fn is_component(part: &str) -> bool {
+    let ends = |letter: Option<char>| letter.is_some_and(|letter| letter.is_ascii_alphanumeric());
+    ends(part.chars().next())
+        && ends(part.chars().next_back())
+        && part.chars().all(|letter| letter.is_ascii_alphanumeric() || "._-".contains(letter))
+}
+
+fn is_tag(tag: &str) -> bool {
+    !tag.is_empty()
+        && tag.len() <= 128
+        && !tag.starts_with(['.', '-'])
+        && tag.chars().all(|letter| letter.is_ascii_alphanumeric() || "._-".contains(letter))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn references_are_sound_or_malformed_as_a_runtime_judges() {
+        for sound in [
+            "nginx",
+            "mcr.microsoft.com/oss/kubernetes/pause:3.9",
+            "localhost:5000/a/b",
+            "registry.k8s.io/pause@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
+        ] {
+            assert_eq!(fault(sound), None, "{sound}");
+        }
+        for malformed in
+            ["", "nginx:", "Nginx", "a b", "mcr.microsoft.com/", "nginx::1", "__IMAGE__", "nginx@sha"]
+        {
+            assert!(fault(malformed).is_some(), "{malformed}");
+        }
+        assert_eq!(with_tag("mcr.microsoft.com:443/a"), "mcr.microsoft.com:443/a:latest");
+        assert_eq!(with_tag("a:1"), "a:1");
+    }
+}

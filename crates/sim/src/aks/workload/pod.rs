@@ -1,0 +1,293 @@
+//! Pods: the scheduler and the kubelet, from Pending to Running.
+
+use serde_json::{Value, json};
+
+use super::image;
+use crate::aks::agenda::{Named, Task};
+use crate::aks::condition::{self, Condition};
+use crate::aks::object::{
+    controlled_by, hash, is_ending, label, list, name, named, namespace, suffix, text, uid,
+};
+use crate::aks::turn::{Happening, Turn};
+use crate::aks::{csi, node};
+use crate::durations;
+
+const KUBELET: &str = "kubelet";
+/// From the request to delete a pod until it is gone, in cloud seconds: containers that end when they are told to.
+const POD_END: f64 = 1.0;
+/// Type and, once the containers run, state of the conditions every pod has.
+const STAGES: [&str; 5] =
+    ["PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled"];
+
+/// Makes a pod from the template of a workload, which becomes its controller.
+pub(super) fn from_template(turn: &mut Turn<'_>, workload: &Value) -> Value {
+    turn.memory.pods += 1;
+    let pod_name =
+        format!("{}-{}", name(workload), suffix(&format!("{}#{}", uid(workload), turn.memory.pods), 5));
+    let template = &workload["spec"]["template"];
+    let mut metadata = template.get("metadata").cloned().unwrap_or_else(|| json!({}));
+    metadata["name"] = json!(pod_name);
+    metadata["generateName"] = json!(format!("{}-", name(workload)));
+    metadata["namespace"] = json!(namespace(workload));
+    metadata["ownerReferences"] = json!([controlled_by(workload)]);
+    json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"]})
+}
+
+/// Tells whether a pod has ended for good.
+pub(in crate::aks) fn is_over(pod: &Value) -> bool {
+    matches!(text(pod, "/status/phase"), "Succeeded" | "Failed")
+}
+
+/// Schedules new pods and lets go of those being deleted.
+pub(super) fn look(turn: &mut Turn<'_>) {
+    let is_new = |pod: &Value| text(pod, "/status/hostIP").is_empty() && !is_over(pod);
+    for pod in turn.those("pods", |pod| is_ending(pod) || is_new(pod)) {
+        if is_ending(&pod) {
+            turn.later_once(POD_END, Task::EndPod { pod: named(&pod) });
+        } else {
+            schedule(turn, pod);
+        }
+    }
+}
+
+fn schedule(turn: &mut Turn<'_>, mut pod: Value) {
+    let assigned = text(&pod, "/spec/nodeName").to_owned();
+    let node = if assigned.is_empty() { node::emptiest(turn) } else { turn.get("nodes", "", &assigned) };
+    let Some(node) = node else {
+        return hold_back(turn, &pod);
+    };
+    let node_name = name(&node).to_owned();
+    if assigned.is_empty() {
+        pod["spec"]["nodeName"] = json!(node_name);
+    }
+    pod["status"] = status(turn, &pod, "Pending", &[STAGES[4]]);
+    pod["status"]["hostIP"] = json!(node::address(&node));
+    pod["status"]["hostIPs"] = json!([{"ip": node::address(&node)}]);
+    pod["status"]["startTime"] = json!(turn.at.rfc3339());
+    turn.put("pods", pod.clone(), KUBELET);
+    let Some(pod) = turn.get("pods", namespace(&pod), name(&pod)) else { return };
+    let message = format!("Successfully assigned {}/{} to {node_name}", namespace(&pod), name(&pod));
+    turn.event(&pod, &Happening::normal("default-scheduler", "Scheduled", message));
+    let volumes = csi::volumes_to_mount(&pod);
+    if volumes.is_empty() {
+        begin_start(turn, &pod, 0.0);
+        return;
+    }
+    for (volume, takes) in volumes {
+        turn.later(takes, Task::Mount { pod: named(&pod), volume, attempt: 0 });
+    }
+}
+
+fn hold_back(turn: &mut Turn<'_>, pod: &Value) {
+    let message = "no nodes available to schedule pods";
+    let mut conditions = list(pod, "/status/conditions").to_vec();
+    condition::set(
+        &mut conditions,
+        &Condition::no("PodScheduled", "Unschedulable", message),
+        "lastProbeTime",
+        turn.at,
+    );
+    let known = list(pod, "/status/conditions") == conditions.as_slice();
+    if !known {
+        turn.event(pod, &Happening::warning("default-scheduler", "FailedScheduling", message));
+        turn.status("pods", pod, json!({"phase": "Pending", "conditions": conditions}), "kube-scheduler");
+    }
+}
+
+/// Called when a volume of a pod is mounted: the containers start once all are.
+pub(in crate::aks) fn mounted(turn: &mut Turn<'_>, pod: &Value) {
+    let waiting =
+        turn.memory.agenda.holds(|task| matches!(task, Task::Mount { pod: of, .. } if of.uid == uid(pod)));
+    if !waiting {
+        begin_start(turn, pod, durations::CSI_MOUNT);
+    }
+}
+
+fn begin_start(turn: &mut Turn<'_>, pod: &Value, spent: f64) {
+    if let Some(container) =
+        list(pod, "/spec/containers").iter().find(|c| image::fault(text(c, "/image")).is_some())
+    {
+        return refuse_image(turn, pod, container);
+    }
+    let takes = if label(pod, "gateway.networking.k8s.io/gateway-name").is_empty() {
+        durations::POD_READY
+    } else {
+        durations::GATEWAY_DEPLOYMENT
+    };
+    let mut due = turn.after((takes - spent).max(1.0));
+    // A control plane of the mesh comes up with its certificates, which takes longer than its pods.
+    if let (true, Some(since)) = (label(pod, "app") == "istiod", turn.memory.mesh_since) {
+        due = due.max(turn.timing.after(since, durations::ISTIOD_READY));
+    }
+    turn.memory.agenda.enter_once(due, Task::StartPod { pod: named(pod) });
+}
+
+fn refuse_image(turn: &mut Turn<'_>, pod: &Value, container: &Value) {
+    let reference = text(container, "/image");
+    let fault = image::fault(reference).unwrap_or_default();
+    let why = format!(
+        "Failed to apply default image tag \"{reference}\": couldn't parse image name \"{reference}\": {fault}"
+    );
+    let Some(live) = turn.get("pods", namespace(pod), name(pod)) else { return };
+    let mut status = live["status"].clone();
+    for line in status["containerStatuses"].as_array_mut().into_iter().flatten() {
+        if line["name"] == container["name"] {
+            line["state"] = json!({"waiting": {"reason": "InvalidImageName", "message": why}});
+        }
+    }
+    turn.status("pods", pod, status, KUBELET);
+    turn.event(pod, &Happening::warning(KUBELET, "InspectFailed", why));
+    turn.event(pod, &Happening::warning(KUBELET, "Failed", "Error: InvalidImageName"));
+}
+
+/// Lets the containers of a pod run.
+pub(in crate::aks) fn start(turn: &mut Turn<'_>, tag: &Named) {
+    let Some(pod) = turn.find("pods", tag) else { return };
+    if is_ending(&pod) || is_over(&pod) || text(&pod, "/status/phase") == "Running" {
+        return;
+    }
+    let mut status = status(turn, &pod, "Running", &STAGES);
+    for field in ["hostIP", "hostIPs", "startTime"] {
+        status[field] = pod["status"][field].clone();
+    }
+    let address = if pod["spec"]["hostNetwork"] == json!(true) {
+        text(&pod, "/status/hostIP").to_owned()
+    } else {
+        next_address(turn, &pod)
+    };
+    status["podIP"] = json!(address);
+    status["podIPs"] = json!([{"ip": address}]);
+    turn.status("pods", &pod, status, KUBELET);
+    for container in list(&pod, "/spec/containers") {
+        let (container_name, image) = (text(container, "/name"), image::with_tag(text(container, "/image")));
+        let pulled = format!("Container image \"{image}\" already present on machine");
+        turn.event(&pod, &Happening::normal(KUBELET, "Pulled", pulled));
+        turn.event(
+            &pod,
+            &Happening::normal(KUBELET, "Created", format!("Created container: {container_name}")),
+        );
+        turn.event(
+            &pod,
+            &Happening::normal(KUBELET, "Started", format!("Started container {container_name}")),
+        );
+    }
+}
+
+/// Starts what waits to start now: the pods of a cluster were there before it became `Succeeded`, but for the mesh.
+pub(in crate::aks) fn start_everything(turn: &mut Turn<'_>) {
+    for pod in turn.all("pods") {
+        if label(&pod, "app") != "istiod" {
+            let tag = named(&pod);
+            turn.memory.agenda.forget(|task| *task == Task::StartPod { pod: tag.clone() });
+            start(turn, &tag);
+        }
+    }
+}
+
+/// Removes a pod whose containers have ended.
+pub(in crate::aks) fn end(turn: &mut Turn<'_>, tag: &Named) {
+    if let Some(pod) = turn.find("pods", tag) {
+        turn.remove("pods", &pod);
+    }
+}
+
+fn next_address(turn: &mut Turn<'_>, pod: &Value) -> String {
+    turn.memory.pod_addresses += 1;
+    let node =
+        text(pod, "/spec/nodeName").rsplit_once("vmss").map_or(0, |(_, index)| index.parse().unwrap_or(0u32));
+    // The first ten addresses of a node's range are its own.
+    format!("10.244.{}.{}", node % 256, 10 + turn.memory.pod_addresses % 240)
+}
+
+/// Makes a status in which the named stages hold since now, or since when they did before.
+fn status(turn: &Turn<'_>, pod: &Value, phase: &str, holding: &[&str]) -> Value {
+    let running = phase == "Running";
+    let mut conditions = list(pod, "/status/conditions").to_vec();
+    for stage in STAGES {
+        let said = if holding.contains(&stage)
+            || (stage == "Initialized" && list(pod, "/spec/initContainers").is_empty())
+        {
+            Condition::yes(stage, "", "")
+        } else if matches!(stage, "Ready" | "ContainersReady") {
+            let names: Vec<&str> = list(pod, "/spec/containers").iter().map(|c| text(c, "/name")).collect();
+            let message = format!("containers with unready status: [{}]", names.join(" "));
+            Condition::no(stage, "ContainersNotReady", message)
+        } else {
+            Condition::no(stage, "", "")
+        };
+        condition::set(&mut conditions, &said, "lastProbeTime", turn.at);
+    }
+    let containers: Vec<Value> = list(pod, "/spec/containers")
+        .iter()
+        .map(|container| container_status(turn, pod, container, running))
+        .collect();
+    let mut status = json!({"phase": phase, "conditions": conditions, "containerStatuses": containers, "qosClass": quality(pod)});
+    if running && !list(pod, "/spec/initContainers").is_empty() {
+        let done: Vec<Value> = list(pod, "/spec/initContainers")
+            .iter()
+            .map(|container| finished_status(turn, pod, container))
+            .collect();
+        status["initContainerStatuses"] = json!(done);
+    }
+    status
+}
+
+fn container_status(turn: &Turn<'_>, pod: &Value, container: &Value, running: bool) -> Value {
+    let reference = text(container, "/image");
+    let state = if running {
+        json!({"running": {"startedAt": turn.at.rfc3339()}})
+    } else {
+        json!({"waiting": {"reason": "ContainerCreating"}})
+    };
+    let mut status = json!({
+        "name": text(container, "/name"),
+        "image": if running { image::with_tag(reference) } else { reference.to_owned() },
+        "imageID": "",
+        "ready": running,
+        "started": running,
+        "restartCount": 0,
+        "state": state,
+        "lastState": {},
+    });
+    if running {
+        status["imageID"] = json!(image_id(reference));
+        status["containerID"] = json!(container_id(pod, container));
+    }
+    status
+}
+
+fn finished_status(turn: &Turn<'_>, pod: &Value, container: &Value) -> Value {
+    let mut status = container_status(turn, pod, container, true);
+    let now = turn.at.rfc3339();
+    status["started"] = json!(false);
+    status["state"] =
+        json!({"terminated": {"exitCode": 0, "reason": "Completed", "startedAt": now, "finishedAt": now}});
+    status
+}
+
+fn image_id(reference: &str) -> String {
+    let repository = reference.split('@').next().unwrap_or(reference);
+    let (first, second) = (hash(reference), hash(&format!("{reference}#")));
+    format!("{repository}@sha256:{first:016x}{second:016x}{:016x}{:016x}", !first, !second)
+}
+
+fn container_id(pod: &Value, container: &Value) -> String {
+    let key = format!("{}/{}", uid(pod), text(container, "/name"));
+    let (first, second) = (hash(&key), hash(&format!("{key}#")));
+    format!("containerd://{first:016x}{second:016x}{:016x}{:016x}", !first, !second)
+}
+
+fn quality(pod: &Value) -> &'static str {
+    let asks = |container: &Value, what: &str| container.pointer(what).is_some_and(Value::is_object);
+    let containers = list(pod, "/spec/containers");
+    if containers
+        .iter()
+        .all(|c| asks(c, "/resources/limits") && c["resources"]["limits"] == c["resources"]["requests"])
+    {
+        "Guaranteed"
+    } else if containers.iter().any(|c| asks(c, "/resources/limits") || asks(c, "/resources/requests")) {
+        "Burstable"
+    } else {
+        "BestEffort"
+    }
+}

@@ -1,0 +1,100 @@
+//! HorizontalPodAutoscalers and PodDisruptionBudgets, as far as an idle cluster shows them.
+
+use serde_json::{Value, json};
+
+use super::MANAGER;
+use crate::aks::condition::{self, Condition};
+use crate::aks::object::{generation, list, namespace, number, selects, text};
+use crate::aks::turn::{Happening, Turn};
+
+const AUTOSCALERS: &str = "horizontalpodautoscalers.autoscaling";
+const BUDGETS: &str = "poddisruptionbudgets.policy";
+const DEPLOYMENTS: &str = "deployments.apps";
+/// CPU in percent of what is requested, of a pod nobody calls.
+const IDLE: i64 = 3;
+
+/// Looks at all of them.
+pub(super) fn look(turn: &mut Turn<'_>) {
+    for autoscaler in turn.all(AUTOSCALERS) {
+        keep_in_bounds(turn, &autoscaler);
+    }
+    for budget in turn.all(BUDGETS) {
+        count(turn, &budget);
+    }
+}
+
+/// Nobody uses the cluster, so the wanted number is the lowest allowed.
+fn keep_in_bounds(turn: &mut Turn<'_>, autoscaler: &Value) {
+    if text(autoscaler, "/spec/scaleTargetRef/kind") != "Deployment" {
+        return;
+    }
+    let target_name = text(autoscaler, "/spec/scaleTargetRef/name");
+    let Some(mut target) = turn.get(DEPLOYMENTS, namespace(autoscaler), target_name) else { return };
+    let least = number(autoscaler, "/spec/minReplicas").unwrap_or(1);
+    let current = number(&target, "/spec/replicas").unwrap_or(1);
+    if current != least && current > 0 {
+        target["spec"]["replicas"] = json!(least);
+        turn.put(DEPLOYMENTS, target, MANAGER);
+        let reason = if current < least {
+            "Current number of replicas below Spec.MinReplicas"
+        } else {
+            "All metrics below target"
+        };
+        let message = format!("New size: {least}; reason: {reason}");
+        turn.event(autoscaler, &Happening::normal("horizontal-pod-autoscaler", "SuccessfulRescale", message));
+    }
+    let mut conditions = list(autoscaler, "/status/conditions").to_vec();
+    for said in [
+        Condition::yes("AbleToScale", "ReadyForNewScale", "recommended size matches current size"),
+        Condition::yes(
+            "ScalingActive",
+            "ValidMetricFound",
+            "the HPA was able to successfully calculate a replica count from cpu resource utilization (percentage of request)",
+        ),
+        Condition::yes(
+            "ScalingLimited",
+            "TooFewReplicas",
+            "the desired replica count is less than the minimum replica count",
+        ),
+    ] {
+        condition::set(&mut conditions, &said, "", turn.at);
+    }
+    let status = json!({
+        "currentReplicas": least,
+        "desiredReplicas": least,
+        "currentMetrics": [{"type": "Resource", "resource": {"name": "cpu",
+            "current": {"averageUtilization": IDLE, "averageValue": "3m"}}}],
+        "conditions": conditions,
+    });
+    turn.status(AUTOSCALERS, autoscaler, status, MANAGER);
+}
+
+fn count(turn: &mut Turn<'_>, budget: &Value) {
+    let pods: Vec<&Value> = turn
+        .store
+        .list("pods", Some(namespace(budget)))
+        .into_iter()
+        .filter(|pod| selects(&budget["spec"]["selector"], pod))
+        .collect();
+    let expected = i64::try_from(pods.len()).unwrap_or(i64::MAX);
+    let healthy = pods.iter().filter(|pod| condition::is_true(pod, "Ready")).count() as i64;
+    let needed = number(budget, "/spec/minAvailable")
+        .unwrap_or_else(|| (expected - number(budget, "/spec/maxUnavailable").unwrap_or(0)).max(0));
+    let allowed = (healthy - needed).max(0);
+    let mut conditions = list(budget, "/status/conditions").to_vec();
+    let said = if allowed > 0 {
+        Condition::yes("DisruptionAllowed", "SufficientPods", "")
+    } else {
+        Condition::no("DisruptionAllowed", "InsufficientPods", "")
+    };
+    condition::observe(&mut conditions, &[said], generation(budget), turn.at);
+    let status = json!({
+        "observedGeneration": generation(budget),
+        "currentHealthy": healthy,
+        "desiredHealthy": needed,
+        "expectedPods": expected,
+        "disruptionsAllowed": allowed,
+        "conditions": conditions,
+    });
+    turn.status(BUDGETS, budget, status, MANAGER);
+}

@@ -1,0 +1,168 @@
+//! Defaults that depend on other fields.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Map, Value, json};
+
+use crate::kubernetes::address::Addresses;
+use crate::kubernetes::write::Draft;
+
+/// Fills in what depends on other fields; runs before the schema's own defaults.
+pub fn defaults(draft: &Draft, addresses: &mut Addresses, object: &mut Value) {
+    match draft.definition.kind.as_str() {
+        "Namespace" => namespace(draft, object),
+        "Secret" => secret(object),
+        "Service" => service(draft, addresses, object),
+        "Deployment" | "ReplicaSet" | "DaemonSet" => workload(&draft.definition.kind, object),
+        "Pod" => object.get_mut("spec").into_iter().for_each(pod_spec),
+        "RoleBinding" | "ClusterRoleBinding" => binding(object),
+        _ => {}
+    }
+}
+
+/// Sets a field that is missing or null.
+fn fill(object: &mut Value, field: &str, value: Value) {
+    if object.is_object() && object[field].is_null() {
+        object[field] = value;
+    }
+}
+
+/// Returns the items of a list that is there, for changing them.
+fn items_mut<'v>(object: &'v mut Value, field: &str) -> impl Iterator<Item = &'v mut Value> {
+    object.get_mut(field).and_then(Value::as_array_mut).into_iter().flatten()
+}
+
+fn namespace(draft: &Draft, object: &mut Value) {
+    let name = object["metadata"]["name"].clone();
+    fill(&mut object["metadata"], "labels", json!({}));
+    if object["metadata"]["labels"].is_object() {
+        object["metadata"]["labels"]["kubernetes.io/metadata.name"] = name;
+    }
+    if draft.live.is_none() {
+        fill(object, "spec", json!({}));
+        fill(&mut object["spec"], "finalizers", json!(["kubernetes"]));
+        fill(object, "status", json!({"phase": "Active"}));
+    }
+}
+
+/// Texts given in `stringData` move, encoded, into `data`; the field is write-only.
+fn secret(object: &mut Value) {
+    let Some(texts) = object.as_object_mut().and_then(|map| map.shift_remove("stringData")) else { return };
+    for (key, text) in texts.as_object().into_iter().flatten() {
+        if let Some(text) = text.as_str() {
+            fill(object, "data", Value::Object(Map::new()));
+            object["data"][key] = json!(STANDARD.encode(text));
+        }
+    }
+}
+
+fn service(draft: &Draft, addresses: &mut Addresses, object: &mut Value) {
+    fill(object, "spec", json!({}));
+    let live = draft.live.as_ref().map(|live| &live["spec"]);
+    let spec = &mut object["spec"];
+    fill(spec, "type", json!("ClusterIP"));
+    let kind = spec["type"].as_str().unwrap_or_default().to_owned();
+    if kind == "ExternalName" {
+        return;
+    }
+    for field in ["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy", "healthCheckNodePort"] {
+        if let Some(kept) = live.and_then(|live| live.get(field)) {
+            fill(spec, field, kept.clone());
+        }
+    }
+    if spec["clusterIP"].as_str().is_none_or(str::is_empty) {
+        spec["clusterIP"] = json!(addresses.next_service());
+    }
+    let address = spec["clusterIP"].clone();
+    fill(spec, "clusterIPs", json!([address]));
+    fill(spec, "ipFamilies", json!(["IPv4"]));
+    fill(spec, "ipFamilyPolicy", json!("SingleStack"));
+    fill(spec, "internalTrafficPolicy", json!("Cluster"));
+    let has_node_ports = kind == "LoadBalancer" || kind == "NodePort";
+    if has_node_ports {
+        fill(spec, "externalTrafficPolicy", json!("Cluster"));
+    }
+    if kind == "LoadBalancer" {
+        fill(spec, "allocateLoadBalancerNodePorts", json!(true));
+        if spec["externalTrafficPolicy"] == "Local" {
+            fill(spec, "healthCheckNodePort", json!(addresses.next_node_port()));
+        }
+    }
+    let needs_node_port = has_node_ports && spec["allocateLoadBalancerNodePorts"] != json!(false);
+    for port in items_mut(spec, "ports") {
+        let number = port["port"].clone();
+        fill(port, "targetPort", number.clone());
+        if needs_node_port && port["nodePort"].as_i64().unwrap_or(0) == 0 {
+            let kept = live.and_then(|live| live["ports"].as_array()).into_iter().flatten();
+            let kept = kept.filter(|old| old["port"] == number).find_map(|old| old["nodePort"].as_i64());
+            port["nodePort"] = kept.map_or_else(|| json!(addresses.next_node_port()), |kept| json!(kept));
+        }
+    }
+}
+
+fn workload(kind: &str, object: &mut Value) {
+    let Some(spec) = object.get_mut("spec") else { return };
+    let (field, steps) = match kind {
+        "Deployment" => ("strategy", json!({"maxUnavailable": "25%", "maxSurge": "25%"})),
+        "DaemonSet" => ("updateStrategy", json!({"maxUnavailable": 1, "maxSurge": 0})),
+        _ => ("", Value::Null),
+    };
+    if !field.is_empty() {
+        fill(spec, field, json!({}));
+        let strategy = &mut spec[field];
+        fill(strategy, "type", json!("RollingUpdate"));
+        if strategy["type"] == "RollingUpdate" {
+            fill(strategy, "rollingUpdate", json!({}));
+            for (name, value) in steps.as_object().into_iter().flatten() {
+                fill(&mut strategy["rollingUpdate"], name, value.clone());
+            }
+        }
+    }
+    if let Some(template) = spec.pointer_mut("/template/spec") {
+        pod_spec(template);
+    }
+}
+
+fn pod_spec(spec: &mut Value) {
+    if !spec.is_object() {
+        return;
+    }
+    for list in ["containers", "initContainers"] {
+        for container in items_mut(spec, list) {
+            let image = container["image"].as_str().unwrap_or_default();
+            let tag = image.rsplit('/').next().and_then(|name| name.split_once(':')).map(|(_, tag)| tag);
+            let moves = !image.contains('@') && tag.is_none_or(|tag| tag == "latest");
+            fill(container, "imagePullPolicy", json!(if moves { "Always" } else { "IfNotPresent" }));
+            requests_from_limits(container);
+        }
+    }
+    if let Some(account) = spec["serviceAccountName"].as_str().map(str::to_owned) {
+        // The older name of the same field is kept beside it.
+        spec["serviceAccount"] = json!(account);
+    }
+    for volume in items_mut(spec, "volumes") {
+        if volume.as_object().is_some_and(|map| map.len() == 1 && map.contains_key("name")) {
+            volume["emptyDir"] = json!({});
+        }
+    }
+}
+
+/// What is limited and not asked for is asked for up to its limit.
+fn requests_from_limits(container: &mut Value) {
+    let Some(limits) = container.pointer("/resources/limits").and_then(Value::as_object).cloned() else {
+        return;
+    };
+    let resources = &mut container["resources"];
+    fill(resources, "requests", json!({}));
+    for (name, limit) in limits {
+        fill(&mut resources["requests"], &name, limit);
+    }
+}
+
+fn binding(object: &mut Value) {
+    for subject in items_mut(object, "subjects") {
+        if subject["kind"] == "User" || subject["kind"] == "Group" {
+            fill(subject, "apiGroup", json!("rbac.authorization.k8s.io"));
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! What a schema cannot say: defaults that depend on other fields, and rules between fields or over time.
+
+mod defaults;
+mod gateways;
+mod identity;
+mod routes;
+mod services;
+mod workloads;
+
+pub(super) use defaults::defaults;
+
+use serde_json::Value;
+
+use super::schema::validate::{self, Wording};
+use super::status::FieldError;
+use super::write::Draft;
+
+/// Returns everything that is wrong with an object about to be stored.
+pub(super) fn objections(draft: &Draft, object: &Value) -> Vec<FieldError> {
+    let definition = &draft.definition;
+    let wording = if definition.custom { Wording::OpenApi } else { Wording::BuiltIn };
+    let mut errors = identity::objections(draft, object);
+    errors.extend(validate::objections(&definition.schema, object, wording));
+    // Rules between fields presume that each field is of its type.
+    if errors.is_empty() {
+        errors.extend(match definition.kind.as_str() {
+            "Deployment" | "ReplicaSet" | "DaemonSet" | "Pod" => workloads::objections(draft, object),
+            "HorizontalPodAutoscaler" | "PodDisruptionBudget" => workloads::policy_objections(object),
+            "Service" => services::objections(draft, object),
+            "Secret" | "ConfigMap" => services::data_objections(draft, object),
+            "RoleBinding" | "ClusterRoleBinding" => services::binding_objections(draft, object),
+            "GatewayClass" | "Gateway" => gateways::objections(draft, object),
+            "HTTPRoute" | "GRPCRoute" => routes::objections(object),
+            _ => Vec::new(),
+        });
+    }
+    errors
+}
+
+/// Returns the items of a list that is there.
+fn each<'v>(value: &'v Value, path: &str) -> impl Iterator<Item = (usize, &'v Value)> {
+    value.pointer(path).and_then(Value::as_array).into_iter().flatten().enumerate()
+}
+
+/// Returns an objection when an update changed what may not change.
+fn unchanged(draft: &Draft, object: &Value, pointer: &str, field: &str, why: &str) -> Option<FieldError> {
+    let live = draft.live.as_ref()?;
+    let (was, is) = (live.pointer(pointer), object.pointer(pointer));
+    (was != is).then(|| FieldError::invalid(field, is.unwrap_or(&Value::Null), why))
+}

@@ -1,0 +1,190 @@
+//! Rules of pods, of what makes pods, and of what watches over them.
+
+use serde_json::{Value, json};
+
+use super::identity::{is_label, label_rule};
+use super::{each, unchanged};
+use crate::kubernetes::selector;
+use crate::kubernetes::status::FieldError;
+use crate::kubernetes::write::Draft;
+
+/// Returns what is wrong with a Pod, or with something that makes pods.
+pub fn objections(draft: &Draft, object: &Value) -> Vec<FieldError> {
+    if draft.definition.kind == "Pod" {
+        let mut errors = pod_objections(&object["spec"], "spec");
+        errors.extend(pod_changes(draft, object));
+        return errors;
+    }
+    let kind = draft.definition.singular();
+    let mut errors = Vec::new();
+    let wanted = &object["spec"]["selector"];
+    let is_empty = |field: &str| wanted[field].as_object().is_none_or(serde_json::Map::is_empty);
+    if is_empty("matchLabels") && wanted["matchExpressions"].as_array().is_none_or(Vec::is_empty) {
+        let why = format!("empty selector is invalid for {kind}");
+        errors.push(FieldError::invalid("spec.selector", wanted, &why));
+    } else if object["spec"]["template"].is_object() {
+        let labels = &object["spec"]["template"]["metadata"]["labels"];
+        if !selector::object_selector_matches(wanted, labels) {
+            let why = "`selector` does not match template `labels`";
+            errors.push(FieldError::invalid("spec.template.metadata.labels", labels, why));
+        }
+    }
+    errors.extend(unchanged(draft, object, "/spec/selector", "spec.selector", "field is immutable"));
+    if object["spec"]["strategy"]["type"] == "Recreate"
+        && object["spec"]["strategy"]["rollingUpdate"].is_object()
+    {
+        let why = "may not be specified when strategy `type` is 'Recreate'";
+        errors.push(FieldError::forbidden("spec.strategy.rollingUpdate", why));
+    }
+    if let Some(template) = object.pointer("/spec/template/spec") {
+        errors.extend(pod_objections(template, "spec.template.spec"));
+        let policy = &template["restartPolicy"];
+        if policy != "Always" {
+            let field = "spec.template.spec.restartPolicy";
+            errors.push(FieldError::unsupported(field, policy, &[json!("Always")]));
+        }
+    } else if draft.definition.kind != "ReplicaSet" {
+        errors.push(FieldError::required("spec.template.spec.containers", ""));
+    }
+    errors
+}
+
+fn pod_objections(spec: &Value, path: &str) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    for (index, volume) in each(spec, "/volumes") {
+        let name = volume["name"].as_str().unwrap_or_default();
+        if !is_label(name) {
+            let field = format!("{path}.volumes[{index}].name");
+            errors.push(FieldError::invalid(&field, &volume["name"], &label_rule()));
+        }
+        if volume.as_object().is_some_and(|map| map.len() > 2) {
+            let field = format!("{path}.volumes[{index}]");
+            errors.push(FieldError::forbidden(&field, "may not specify more than 1 volume type"));
+        }
+    }
+    for list in ["initContainers", "containers"] {
+        for (index, container) in each(spec, &format!("/{list}")) {
+            errors.extend(container_objections(spec, container, &format!("{path}.{list}[{index}]")));
+        }
+    }
+    errors
+}
+
+fn container_objections(spec: &Value, container: &Value, path: &str) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    let name = &container["name"];
+    if !is_label(name.as_str().unwrap_or_default()) {
+        errors.push(FieldError::invalid(&format!("{path}.name"), name, &label_rule()));
+    }
+    if container["image"].as_str().is_none_or(|image| image.trim().is_empty()) {
+        errors.push(FieldError::required(&format!("{path}.image"), ""));
+    }
+    for (index, mount) in each(container, "/volumeMounts") {
+        if !each(spec, "/volumes").any(|(_, volume)| volume["name"] == mount["name"]) {
+            let field = format!("{path}.volumeMounts[{index}].name");
+            errors.push(FieldError::missing(&field, &mount["name"]));
+        }
+    }
+    for probe in ["livenessProbe", "readinessProbe", "startupProbe"] {
+        let Some(probed) = container.get(probe) else { continue };
+        let handlers = ["exec", "httpGet", "tcpSocket", "grpc"];
+        match handlers.iter().filter(|handler| probed.get(**handler).is_some()).count() {
+            0 => {
+                let why = "must specify a handler type";
+                errors.push(FieldError::required(&format!("{path}.{probe}"), why));
+            }
+            1 => {}
+            _ => {
+                let why = "may not specify more than 1 handler type";
+                errors.push(FieldError::forbidden(&format!("{path}.{probe}"), why));
+            }
+        }
+    }
+    errors.extend(resource_objections(&container["resources"], path));
+    errors
+}
+
+fn resource_objections(resources: &Value, path: &str) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    for (name, request) in resources["requests"].as_object().into_iter().flatten() {
+        let limit = &resources["limits"][name.as_str()];
+        if let (Some(asked), Some(most)) = (amount(request), amount(limit))
+            && asked > most
+        {
+            let shown = limit.as_str().map_or_else(|| limit.to_string(), str::to_owned);
+            let why = format!("must be less than or equal to {name} limit of {shown}");
+            let field = format!("{path}.resources.requests");
+            errors.push(FieldError::invalid(&field, request, &why));
+        }
+    }
+    errors
+}
+
+/// Returns what a quantity amounts to.
+fn amount(quantity: &Value) -> Option<f64> {
+    let Some(text) = quantity.as_str() else { return quantity.as_f64() };
+    let end =
+        text.find(|c: char| !(c.is_ascii_digit() || c == '.' || c == '-' || c == '+')).unwrap_or(text.len());
+    let (number, unit) = text.split_at(end);
+    let factor = match unit {
+        "" => 1.0,
+        "n" => 1e-9,
+        "u" => 1e-6,
+        "m" => 1e-3,
+        "k" => 1e3,
+        "M" => 1e6,
+        "G" => 1e9,
+        "T" => 1e12,
+        "P" => 1e15,
+        "E" => 1e18,
+        "Ki" => 1024.0,
+        "Mi" => 1024_f64.powi(2),
+        "Gi" => 1024_f64.powi(3),
+        "Ti" => 1024_f64.powi(4),
+        _ => return text.parse().ok(),
+    };
+    Some(number.parse::<f64>().ok()? * factor)
+}
+
+/// Almost nothing of a pod may change once it is made.
+fn pod_changes(draft: &Draft, object: &Value) -> Option<FieldError> {
+    let live = draft.live.as_ref()?;
+    let frozen = |object: &Value| {
+        let mut spec = object["spec"].clone();
+        for field in ["tolerations", "activeDeadlineSeconds", "terminationGracePeriodSeconds", "nodeName"] {
+            spec.as_object_mut().map(|map| map.shift_remove(field));
+        }
+        for list in ["containers", "initContainers"] {
+            for container in spec.get_mut(list).and_then(Value::as_array_mut).into_iter().flatten() {
+                container.as_object_mut().map(|map| map.shift_remove("image"));
+            }
+        }
+        spec
+    };
+    (frozen(live) != frozen(object)).then(|| {
+        FieldError::forbidden(
+            "spec",
+            "pod updates may not change fields other than `spec.containers[*].image`,\
+             `spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to \
+             existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was \
+             previously negative)",
+        )
+    })
+}
+
+/// Returns what is wrong with an autoscaler or a disruption budget.
+pub fn policy_objections(object: &Value) -> Vec<FieldError> {
+    let spec = &object["spec"];
+    let mut errors = Vec::new();
+    if let (Some(least), Some(most)) = (spec["minReplicas"].as_i64(), spec["maxReplicas"].as_i64())
+        && most < least
+    {
+        let why = "must be greater than or equal to `minReplicas`";
+        errors.push(FieldError::invalid("spec.maxReplicas", &spec["maxReplicas"], why));
+    }
+    if spec.get("minAvailable").is_some() && spec.get("maxUnavailable").is_some() {
+        let why = "minAvailable and maxUnavailable cannot be both set";
+        errors.push(FieldError::invalid("spec", spec, why));
+    }
+    errors
+}

@@ -1,0 +1,248 @@
+//! Sets of fields, as managers own them: the form of `managedFields[].fieldsV1`.
+//!
+//! A set is a tree. An edge is a path element in its written form: `f:spec` (a field), `k:{"name":"a"}` (an item of
+//! a keyed list), `v:"x"` (an item of a set). A node says whether the path ending there is a member.
+//! Contract: the FieldsV1 format of `k8s.io/api` and the structured-merge-diff design.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
+
+/// A path: its elements in written form.
+pub type FieldPath = Vec<String>;
+
+/// A set of field paths.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FieldSet {
+    member: bool,
+    children: BTreeMap<String, FieldSet>,
+}
+
+impl FieldSet {
+    /// Reads the `fieldsV1` form; what is no object counts as empty.
+    pub fn from_fields_v1(value: &Value) -> Self {
+        let mut set = Self::read(value);
+        set.member = false;
+        set
+    }
+
+    fn read(value: &Value) -> Self {
+        let Some(map) = value.as_object() else { return Self::default() };
+        let children = map.iter().filter(|(edge, _)| *edge != ".");
+        Self {
+            member: map.is_empty() || map.contains_key("."),
+            children: children.map(|(edge, child)| (edge.clone(), Self::read(child))).collect(),
+        }
+    }
+
+    /// Returns the `fieldsV1` form.
+    pub fn to_fields_v1(&self) -> Value {
+        let mut map = Map::new();
+        if self.member && !self.children.is_empty() {
+            map.insert(".".into(), Value::Object(Map::new()));
+        }
+        map.extend(self.children.iter().map(|(edge, child)| (edge.clone(), child.to_fields_v1())));
+        Value::Object(map)
+    }
+
+    /// Returns whether no path is a member.
+    pub fn is_empty(&self) -> bool {
+        !self.member && self.children.values().all(Self::is_empty)
+    }
+
+    /// Adds a path.
+    pub fn insert(&mut self, path: &[String]) {
+        match path {
+            [] => self.member = true,
+            [edge, rest @ ..] => self.children.entry(edge.clone()).or_default().insert(rest),
+        }
+    }
+
+    /// Takes away one path and leaves what lies below it.
+    pub fn remove(&mut self, path: &[&str]) {
+        match path {
+            [] => self.member = false,
+            [edge, rest @ ..] => {
+                if let Some(child) = self.children.get_mut(*edge) {
+                    child.remove(rest);
+                    if child.is_empty() {
+                        self.children.remove(*edge);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes away everything at and below a path.
+    pub fn remove_below(&mut self, path: &[&str]) {
+        match path {
+            [] => *self = Self::default(),
+            [edge] => drop(self.children.remove(*edge)),
+            [edge, rest @ ..] => {
+                if let Some(child) = self.children.get_mut(*edge) {
+                    child.remove_below(rest);
+                    if child.is_empty() {
+                        self.children.remove(*edge);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Keeps only what lies below one edge.
+    pub fn keep_only(&mut self, edge: &str) {
+        self.children.retain(|name, _| name == edge);
+    }
+
+    /// Returns the node behind an edge.
+    pub fn child(&self, edge: &str) -> Option<&Self> {
+        self.children.get(edge)
+    }
+
+    /// Returns the nodes below this one, with their edges.
+    pub fn children(&self) -> impl Iterator<Item = (&String, &Self)> {
+        self.children.iter()
+    }
+
+    /// Returns the members of either.
+    #[must_use]
+    pub fn union(&self, other: &Self) -> Self {
+        let mut set = self.clone();
+        set.member |= other.member;
+        for (edge, child) in &other.children {
+            let merged = set.children.get(edge).map_or_else(|| child.clone(), |own| own.union(child));
+            set.children.insert(edge.clone(), merged);
+        }
+        set
+    }
+
+    /// Returns the members of both.
+    #[must_use]
+    pub fn intersection(&self, other: &Self) -> Self {
+        self.combine(other, |mine, theirs| mine && theirs, false)
+    }
+
+    /// Returns the members of this one that are not in the other.
+    #[must_use]
+    pub fn difference(&self, other: &Self) -> Self {
+        self.combine(other, |mine, theirs| mine && !theirs, true)
+    }
+
+    fn combine(&self, other: &Self, member: fn(bool, bool) -> bool, keep_unmatched: bool) -> Self {
+        let nothing = Self::default();
+        let children = self.children.iter().filter_map(|(edge, child)| {
+            let counterpart = other.children.get(edge);
+            if counterpart.is_none() && !keep_unmatched {
+                return None;
+            }
+            let combined = child.combine(counterpart.unwrap_or(&nothing), member, keep_unmatched);
+            (!combined.is_empty()).then(|| (edge.clone(), combined))
+        });
+        Self { member: member(self.member, other.member), children: children.collect() }
+    }
+
+    /// Returns the members, parents before what lies below them.
+    pub fn paths(&self) -> Vec<FieldPath> {
+        let mut paths = Vec::new();
+        self.gather(&mut Vec::new(), &mut paths);
+        paths
+    }
+
+    fn gather(&self, at: &mut FieldPath, paths: &mut Vec<FieldPath>) {
+        if self.member {
+            paths.push(at.clone());
+        }
+        for (edge, child) in &self.children {
+            at.push(edge.clone());
+            child.gather(at, paths);
+            at.pop();
+        }
+    }
+}
+
+/// Returns a path as error messages write it: `.spec.containers[name="a"].image`.
+pub fn display_path(path: &[String]) -> String {
+    path.iter().map(|edge| display_edge(edge)).collect()
+}
+
+fn display_edge(edge: &str) -> String {
+    match edge.split_once(':') {
+        Some(("f", name)) => format!(".{name}"),
+        Some(("k", keys)) => match serde_json::from_str::<Value>(keys) {
+            Ok(Value::Object(keys)) => {
+                let pairs: Vec<String> = keys.iter().map(|(key, value)| format!("{key}={value}")).collect();
+                format!("[{}]", pairs.join(","))
+            }
+            _ => format!("[{keys}]"),
+        },
+        Some(("v", value)) => format!("[={value}]"),
+        _ => format!("[{edge}]"),
+    }
+}
+
+/// Returns the edge of a field.
+pub fn field_edge(name: &str) -> String {
+    format!("f:{name}")
+}
+
+/// Returns the edge of an item of a set.
+pub fn value_edge(value: &Value) -> String {
+    format!("v:{value}")
+}
+
+/// Returns the edge of an item of a keyed list, its keys in alphabetical order; absent keys take their default.
+/// `None` when a key is missing and has no default.
+pub fn key_edge<'k>(
+    item: &Value,
+    keys: impl Iterator<Item = &'k str>,
+    default: impl Fn(&str) -> Option<Value>,
+) -> Result<String, String> {
+    let mut pairs = BTreeMap::new();
+    for key in keys {
+        match item.get(key).filter(|value| !value.is_null()).cloned().or_else(|| default(key)) {
+            Some(value) => pairs.insert(key.to_owned(), value),
+            None => return Err(key.to_owned()),
+        };
+    }
+    let map: Map<String, Value> = pairs.into_iter().collect();
+    Ok(format!("k:{}", Value::Object(map)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_set_survives_being_written_and_read() {
+        let written = json!({
+            "f:metadata": {"f:labels": {".": {}, "f:app": {}}},
+            "f:spec": {"f:ports": {"k:{\"containerPort\":80,\"protocol\":\"TCP\"}": {".": {}, "f:name": {}}}},
+        });
+        assert_eq!(FieldSet::from_fields_v1(&written).to_fields_v1(), written);
+    }
+
+    #[test]
+    fn taking_a_set_from_itself_leaves_nothing() {
+        let set = FieldSet::from_fields_v1(&json!({"f:a": {".": {}, "f:b": {}}, "f:c": {}}));
+        assert!(set.difference(&set).is_empty());
+        assert_eq!(set.intersection(&set), set);
+        assert_eq!(set.union(&set), set);
+    }
+
+    #[test]
+    fn a_parent_can_be_taken_without_what_lies_below() {
+        let set = FieldSet::from_fields_v1(&json!({"f:a": {".": {}, "f:b": {}}}));
+        let parent = FieldSet::from_fields_v1(&json!({"f:a": {}}));
+        assert_eq!(set.difference(&parent).to_fields_v1(), json!({"f:a": {"f:b": {}}}));
+    }
+
+    #[test]
+    fn paths_read_as_a_server_writes_them() {
+        let set = FieldSet::from_fields_v1(
+            &json!({"f:spec": {"k:{\"name\":\"a\"}": {"f:image": {}}, "v:\"x\"": {}}}),
+        );
+        let shown: Vec<String> = set.paths().iter().map(|path| display_path(path)).collect();
+        assert_eq!(shown, [".spec[name=\"a\"].image", ".spec[=\"x\"]"]);
+    }
+}

@@ -1,0 +1,275 @@
+//! Birth and death of objects: ids and times, finalizers, owners and namespaces.
+
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::definition::Definition;
+use super::store::{Store, metadata_mut, names};
+use super::write::Draft;
+use crate::clock::Moment;
+
+/// The finalizer that holds an owner until its dependents are gone.
+const FOREGROUND: &str = "foregroundDeletion";
+
+/// What becomes of the objects that the deleted one owns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Propagation {
+    /// They go after it.
+    Background,
+    /// They go first.
+    Foreground,
+    /// They stay, with no owner.
+    Orphan,
+}
+
+/// How a deletion began.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Deletion {
+    /// The object is gone; this is how it last was.
+    Gone(Value),
+    /// The object is being deleted and still there.
+    Going(Value),
+}
+
+/// Fills in apiVersion, kind and, for namespaced kinds, the namespace `default`.
+pub(super) fn complete_identity(object: &mut Value, definition: &Definition) {
+    object["apiVersion"] = json!(definition.api_version());
+    object["kind"] = json!(definition.kind);
+    let metadata = metadata_mut(object);
+    if !definition.namespaced {
+        metadata.shift_remove("namespace");
+    } else if metadata.get("namespace").and_then(Value::as_str).is_none_or(str::is_empty) {
+        metadata.insert("namespace".into(), json!("default"));
+    }
+}
+
+/// Puts into an object's metadata what only the server decides, whatever was sent.
+pub(super) fn carry(store: &Store, draft: &Draft, object: &mut Value) {
+    const KEPT: [&str; 6] = [
+        "uid",
+        "creationTimestamp",
+        "generation",
+        "deletionTimestamp",
+        "deletionGracePeriodSeconds",
+        "resourceVersion",
+    ];
+    let (namespace, name) = names(object);
+    let metadata = metadata_mut(object);
+    metadata.shift_remove("selfLink");
+    for field in KEPT {
+        metadata.shift_remove(field);
+        if let Some(value) = draft.live.as_ref().and_then(|live| live["metadata"].get(field)) {
+            metadata.insert(field.into(), value.clone());
+        }
+    }
+    if draft.live.is_none() {
+        let uid = new_uid(store, &draft.definition.resource(), &namespace, &name, draft.at);
+        metadata.insert("uid".into(), json!(uid.to_string()));
+        metadata.insert("creationTimestamp".into(), json!(draft.at.rfc3339()));
+        if draft.definition.has_generation {
+            metadata.insert("generation".into(), json!(1));
+        }
+    }
+}
+
+/// Ids come from what the object is and when: they repeat only where everything does.
+fn new_uid(store: &Store, resource: &str, namespace: &str, name: &str, at: Moment) -> Uuid {
+    let seed = format!("{}|{resource}|{namespace}|{name}|{}|{}", store.identity(), store.revision(), at.0);
+    let hash = Uuid::new_v5(&Uuid::NAMESPACE_OID, seed.as_bytes());
+    uuid::Builder::from_random_bytes(*hash.as_bytes()).into_uuid()
+}
+
+/// Returns the five letters and digits that complete a generated name.
+pub(super) fn name_suffix(store: &Store, prefix: &str, at: Moment) -> String {
+    const LETTERS: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
+    let bytes = *new_uid(store, "", "", prefix, at).as_bytes();
+    bytes.iter().take(5).map(|byte| char::from(LETTERS[usize::from(*byte) % LETTERS.len()])).collect()
+}
+
+/// Returns whether an object is being deleted and nothing holds it any more.
+pub(super) fn is_finished(object: &Value) -> bool {
+    let metadata = &object["metadata"];
+    let held = |list: &Value| list.as_array().is_some_and(|list| !list.is_empty());
+    let is_namespace = object["kind"] == "Namespace" && object["apiVersion"] == "v1";
+    metadata["deletionTimestamp"].is_string()
+        && !held(&metadata["finalizers"])
+        && !(is_namespace && held(&object["spec"]["finalizers"]))
+}
+
+/// Deletes an object that is there: at once, or as soon as nothing holds it.
+pub(super) fn delete(
+    store: &mut Store,
+    resource: &str,
+    namespace: &str,
+    name: &str,
+    propagation: Propagation,
+    at: Moment,
+) -> Option<Deletion> {
+    let object = store.get(resource, namespace, name)?.clone();
+    let is_held = object["metadata"]["finalizers"].as_array().is_some_and(|list| !list.is_empty());
+    let dependents = dependents_of(store, &object);
+    let foreground = propagation == Propagation::Foreground;
+    if propagation == Propagation::Orphan {
+        dependents.iter().for_each(|dependent| disown(store, dependent, &object, at));
+    }
+    if !foreground && !is_held && resource != "namespaces" {
+        return store.remove(resource, namespace, name, at).map(Deletion::Gone);
+    }
+    let going = mark(&object, foreground, at);
+    let going =
+        if going == object { going } else { store.commit(resource, namespace, name, Some(going), at)? };
+    if foreground {
+        for (resource, namespace, name) in &dependents {
+            delete(store, resource, namespace, name, Propagation::Background, at);
+        }
+        release_foreground(store, resource, namespace, name, at);
+    }
+    Some(Deletion::Going(going))
+}
+
+fn mark(object: &Value, foreground: bool, at: Moment) -> Value {
+    let mut object = object.clone();
+    if !object["metadata"]["deletionTimestamp"].is_string() {
+        object["metadata"]["deletionTimestamp"] = json!(at.rfc3339());
+        object["metadata"]["deletionGracePeriodSeconds"] = json!(0);
+        if let Some(generation) = object["metadata"]["generation"].as_i64() {
+            object["metadata"]["generation"] = json!(generation + 1);
+        }
+        if object["kind"] == "Namespace" {
+            object["metadata"].as_object_mut().map(|map| map.shift_remove("deletionGracePeriodSeconds"));
+            object["status"]["phase"] = json!("Terminating");
+        }
+    }
+    let finalizers = &mut object["metadata"]["finalizers"];
+    if foreground {
+        let mut list = finalizers.as_array().cloned().unwrap_or_default();
+        if !list.iter().any(|name| name == FOREGROUND) {
+            list.push(json!(FOREGROUND));
+        }
+        *finalizers = Value::Array(list);
+    } else if finalizers.is_null() {
+        object["metadata"].as_object_mut().map(|map| map.shift_remove("finalizers"));
+    }
+    object
+}
+
+/// Takes the foreground finalizer away once no dependent is left.
+fn release_foreground(store: &mut Store, resource: &str, namespace: &str, name: &str, at: Moment) {
+    let Some(object) = store.get(resource, namespace, name).cloned() else { return };
+    if !dependents_of(store, &object).is_empty() {
+        return;
+    }
+    let mut object = object;
+    if let Some(list) = object["metadata"]["finalizers"].as_array_mut() {
+        let before = list.len();
+        list.retain(|name| name != FOREGROUND);
+        if list.len() == before {
+            return;
+        }
+    }
+    let stored = store.commit(resource, namespace, name, Some(object), at);
+    if stored.is_some_and(|stored| is_finished(&stored)) {
+        store.remove(resource, namespace, name, at);
+    }
+}
+
+type Place = (String, String, String);
+
+fn dependents_of(store: &Store, owner: &Value) -> Vec<Place> {
+    let Some(uid) = owner["metadata"]["uid"].as_str() else { return Vec::new() };
+    let owned = store.everything().filter(|(_, object)| owners(object).any(|owner| owner["uid"] == uid));
+    owned
+        .map(|(resource, object)| {
+            let (namespace, name) = names(object);
+            (resource.to_owned(), namespace, name)
+        })
+        .collect()
+}
+
+fn owners(object: &Value) -> impl Iterator<Item = &Value> {
+    object["metadata"]["ownerReferences"].as_array().into_iter().flatten()
+}
+
+fn disown(store: &mut Store, (resource, namespace, name): &Place, owner: &Value, at: Moment) {
+    let Some(mut object) = store.get(resource, namespace, name).cloned() else { return };
+    if let Some(list) = object["metadata"]["ownerReferences"].as_array_mut() {
+        list.retain(|reference| reference["uid"] != owner["metadata"]["uid"]);
+        if list.is_empty() {
+            object["metadata"].as_object_mut().map(|map| map.shift_remove("ownerReferences"));
+        }
+    }
+    store.commit(resource, namespace, name, Some(object), at);
+}
+
+/// Deletes what only the removed object owned, and lets what it shared forget it. An owner that waits in the
+/// foreground for this object is let go.
+pub(super) fn collect_dependents(store: &mut Store, removed: &Value, at: Moment) {
+    for place in dependents_of(store, removed) {
+        let (resource, namespace, name) = &place;
+        let Some(object) = store.get(resource, namespace, name) else { continue };
+        let has_another = owners(object).any(|reference| {
+            reference["uid"] != removed["metadata"]["uid"]
+                && store.everything().any(|(_, object)| object["metadata"]["uid"] == reference["uid"])
+        });
+        if has_another {
+            disown(store, &place, removed, at);
+        } else {
+            delete(store, resource, namespace, name, Propagation::Background, at);
+        }
+    }
+    let waiting: Vec<Place> = store
+        .everything()
+        .filter(|(_, object)| {
+            owners(removed).any(|reference| reference["uid"] == object["metadata"]["uid"])
+                && object["metadata"]["deletionTimestamp"].is_string()
+        })
+        .map(|(resource, object)| {
+            let (namespace, name) = names(object);
+            (resource.to_owned(), namespace, name)
+        })
+        .collect();
+    for (resource, namespace, name) in waiting {
+        release_foreground(store, &resource, &namespace, &name, at);
+    }
+}
+
+/// Returns the namespaces that are being deleted.
+pub(super) fn terminating(store: &Store) -> impl Iterator<Item = &Value> {
+    let namespaces = store.list("namespaces", None).into_iter();
+    namespaces.filter(|namespace| namespace["metadata"]["deletionTimestamp"].is_string())
+}
+
+/// Returns when the namespaces being deleted have something left to do; those that only wait for finalizers of
+/// what is in them have not.
+pub(super) fn namespaces_due(store: &Store) -> impl Iterator<Item = Moment> {
+    terminating(store).filter_map(|namespace| {
+        let name = names(namespace).1;
+        let mut inside = store.everything().filter(|(_, object)| names(object).0 == name).peekable();
+        let nothing_inside = inside.peek().is_none();
+        let has_work = nothing_inside || inside.any(|(_, o)| !o["metadata"]["deletionTimestamp"].is_string());
+        let since = namespace["metadata"]["deletionTimestamp"].as_str()?.parse::<jiff::Timestamp>().ok()?;
+        has_work.then(|| Moment(since.as_millisecond()).plus_ms(1))
+    })
+}
+
+/// Empties the namespaces being deleted, and removes those that are empty.
+pub(super) fn settle_namespaces(store: &mut Store, now: Moment) {
+    if !namespaces_due(store).any(|due| due <= now) {
+        return;
+    }
+    let leaving: Vec<String> = terminating(store).map(|namespace| names(namespace).1).collect();
+    for namespace in leaving {
+        let inside = |store: &Store| -> Vec<(String, String)> {
+            let objects = store.everything().filter(|(_, object)| names(object).0 == namespace);
+            objects.map(|(resource, object)| (resource.to_owned(), names(object).1)).collect()
+        };
+        for (resource, name) in inside(store) {
+            delete(store, &resource, &namespace, &name, Propagation::Background, now);
+        }
+        let Some(own) = store.get("namespaces", "", &namespace) else { continue };
+        let is_held = own["metadata"]["finalizers"].as_array().is_some_and(|list| !list.is_empty());
+        if inside(store).is_empty() && !is_held {
+            store.remove("namespaces", "", &namespace, now);
+        }
+    }
+}

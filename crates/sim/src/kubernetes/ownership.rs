@@ -1,0 +1,333 @@
+//! Who owns which field: the entries of `metadata.managedFields`, and how a write moves them.
+
+use serde_json::{Map, Value, json};
+
+use super::definition::Definition;
+use super::fields::{FieldPath, FieldSet};
+use super::schema::shape::{Seen, UNDESCRIBED, descend, parts, see};
+use super::store::metadata_mut;
+use crate::clock::Moment;
+
+/// What the server itself keeps; nobody owns these.
+const NOBODYS: [&[&str]; 12] = [
+    &["f:apiVersion"],
+    &["f:kind"],
+    &["f:metadata", "f:name"],
+    &["f:metadata", "f:namespace"],
+    &["f:metadata", "f:creationTimestamp"],
+    &["f:metadata", "f:selfLink"],
+    &["f:metadata", "f:uid"],
+    &["f:metadata", "f:generation"],
+    &["f:metadata", "f:managedFields"],
+    &["f:metadata", "f:resourceVersion"],
+    &["f:metadata", "f:deletionTimestamp"],
+    &["f:metadata", "f:deletionGracePeriodSeconds"],
+];
+
+/// How a manager came to own fields.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Operation {
+    /// By server-side apply.
+    Apply,
+    /// By any other write.
+    Update,
+}
+
+/// What tells one owner from another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Owner {
+    /// The manager's name.
+    pub manager: String,
+    /// How it writes.
+    pub operation: Operation,
+    /// The version it wrote last; tells owners apart only when they update.
+    pub api_version: String,
+    /// The subresource it writes through; empty for the main one.
+    pub subresource: String,
+}
+
+impl Owner {
+    fn is(&self, other: &Self) -> bool {
+        self.manager == other.manager
+            && self.operation == other.operation
+            && self.subresource == other.subresource
+            && (self.operation == Operation::Apply || self.api_version == other.api_version)
+    }
+
+    /// Returns the owner as a conflict names it.
+    pub fn display(&self) -> String {
+        let mut text = format!("{:?}", self.manager);
+        if !self.subresource.is_empty() {
+            text += &format!(" with subresource {:?}", self.subresource);
+        }
+        if self.operation == Operation::Update {
+            text += &format!(" using {}", self.api_version);
+        }
+        text
+    }
+}
+
+/// One entry of `managedFields`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Entry {
+    /// Whose it is.
+    pub owner: Owner,
+    /// When its fields last changed.
+    pub time: String,
+    /// The fields.
+    pub fields: FieldSet,
+}
+
+/// All owners of one object's fields.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Owners(pub Vec<Entry>);
+
+impl Owners {
+    /// Reads an object's `managedFields`; entries that cannot be read are left out.
+    pub fn of(object: &Value) -> Self {
+        let entries = object["metadata"]["managedFields"].as_array().into_iter().flatten();
+        Self(entries.filter_map(Entry::read).collect())
+    }
+
+    /// Writes `managedFields`, appliers first and the rest by time, without empty entries.
+    pub fn write_into(mut self, object: &mut Value) {
+        self.0.retain(|entry| !entry.fields.is_empty());
+        self.0.sort_by(|a, b| {
+            let order = |e: &Entry| (e.owner.operation, e.time.clone(), e.owner.manager.clone());
+            order(a).cmp(&order(b))
+        });
+        let metadata = metadata_mut(object);
+        metadata.shift_remove("managedFields");
+        if !self.0.is_empty() {
+            metadata.insert("managedFields".into(), self.0.iter().map(Entry::write).collect());
+        }
+    }
+
+    /// Returns an owner's fields.
+    pub fn fields_of(&self, owner: &Owner) -> Option<&FieldSet> {
+        self.0.iter().find(|entry| entry.owner.is(owner)).map(|entry| &entry.fields)
+    }
+
+    /// Returns all owners but one, with their fields.
+    pub fn others<'a>(&'a self, owner: &'a Owner) -> impl Iterator<Item = &'a Entry> {
+        self.0.iter().filter(move |entry| !entry.owner.is(owner))
+    }
+
+    /// Returns what anyone owns.
+    pub fn all_fields(&self) -> FieldSet {
+        self.0.iter().fold(FieldSet::default(), |all, entry| all.union(&entry.fields))
+    }
+
+    /// Makes `fields` what an owner owns; the time moves only when that changes something.
+    pub fn set(&mut self, owner: &Owner, fields: FieldSet, at: Moment) {
+        match self.0.iter_mut().find(|entry| entry.owner.is(owner)) {
+            Some(entry) if entry.fields == fields && entry.owner == *owner => {}
+            Some(entry) => *entry = Entry { owner: owner.clone(), time: at.rfc3339(), fields },
+            None => self.0.push(Entry { owner: owner.clone(), time: at.rfc3339(), fields }),
+        }
+    }
+
+    /// Takes from everyone but `owner` what a write changed or removed.
+    pub fn take_from_others(&mut self, owner: &Owner, difference: &Difference) {
+        let written = difference.written().union(&difference.removed);
+        for entry in self.0.iter_mut().filter(|entry| !entry.owner.is(owner)) {
+            entry.fields = entry.fields.difference(&written);
+        }
+    }
+
+    /// Returns the same owners with every time left out, for telling whether anything changed.
+    pub fn without_times(mut self) -> Self {
+        self.0.iter_mut().for_each(|entry| entry.time.clear());
+        self
+    }
+}
+
+impl Entry {
+    fn read(value: &Value) -> Option<Self> {
+        let text = |field: &str| value[field].as_str().unwrap_or_default().to_owned();
+        let operation = match value["operation"].as_str()? {
+            "Apply" => Operation::Apply,
+            _ => Operation::Update,
+        };
+        Some(Self {
+            owner: Owner {
+                manager: text("manager"),
+                operation,
+                api_version: text("apiVersion"),
+                subresource: text("subresource"),
+            },
+            time: text("time"),
+            fields: FieldSet::from_fields_v1(&value["fieldsV1"]),
+        })
+    }
+
+    fn write(&self) -> Value {
+        let mut entry = json!({
+            "manager": self.owner.manager,
+            "operation": format!("{:?}", self.owner.operation),
+            "apiVersion": self.owner.api_version,
+            "time": self.time,
+            "fieldsType": "FieldsV1",
+            "fieldsV1": self.fields.to_fields_v1(),
+        });
+        if !self.owner.subresource.is_empty() {
+            entry["subresource"] = json!(self.owner.subresource);
+        }
+        entry
+    }
+}
+
+/// Returns the fields an applied configuration claims.
+pub fn claimed(definition: &Definition, value: &Value) -> FieldSet {
+    let mut set = FieldSet::default();
+    claim(&definition.schema, value, &mut Vec::new(), &mut set);
+    strip(&mut set);
+    set
+}
+
+fn claim(schema: &Value, value: &Value, path: &mut FieldPath, set: &mut FieldSet) {
+    let keyed = match see(schema, value) {
+        Seen::Whole => return set.insert(path),
+        Seen::Map(map) if map.is_empty() => return set.insert(path),
+        Seen::Map(_) => false,
+        Seen::List(_) => true,
+    };
+    for (edge, part_schema, part) in parts(schema, value) {
+        let named =
+            edge.strip_prefix("f:").is_some_and(|name| super::schema::shape::names_field(schema, name));
+        path.push(edge);
+        // Items of lists and values of maps are things of their own, which structures' fields are not.
+        if keyed || !named {
+            set.insert(path);
+        }
+        claim(part_schema, part, path, set);
+        path.pop();
+    }
+}
+
+/// What one object has that another has not.
+#[derive(Debug, Clone, Default)]
+pub struct Difference {
+    /// In the new one only.
+    pub added: FieldSet,
+    /// In both, with another value.
+    pub modified: FieldSet,
+    /// In the old one only.
+    pub removed: FieldSet,
+}
+
+impl Difference {
+    /// Returns what was given a value.
+    pub fn written(&self) -> FieldSet {
+        self.added.union(&self.modified)
+    }
+
+    fn strip(mut self) -> Self {
+        [&mut self.added, &mut self.modified, &mut self.removed].into_iter().for_each(strip);
+        self
+    }
+
+    /// Limits the difference to what a write through that subresource may own.
+    fn through(mut self, subresource: &str, has_status: bool) -> Self {
+        for set in [&mut self.added, &mut self.modified, &mut self.removed] {
+            match subresource {
+                "status" => set.keep_only("f:status"),
+                _ if has_status => set.remove_below(&["f:status"]),
+                _ => {}
+            }
+        }
+        self
+    }
+}
+
+/// Compares two versions of an object, field by owned field.
+pub fn compare(definition: &Definition, before: &Value, after: &Value) -> Difference {
+    let mut difference = Difference::default();
+    walk(&definition.schema, Some(before), Some(after), &mut Vec::new(), &mut difference);
+    difference.strip()
+}
+
+fn walk(
+    schema: &Value,
+    before: Option<&Value>,
+    after: Option<&Value>,
+    path: &mut FieldPath,
+    difference: &mut Difference,
+) {
+    match (before, after) {
+        (None, None) => {}
+        (None, Some(value)) => gather(schema, value, path, &mut difference.added),
+        (Some(value), None) => gather(schema, value, path, &mut difference.removed),
+        (Some(old), Some(new)) => match (see(schema, old), see(schema, new)) {
+            (Seen::Map(_), Seen::Map(_)) | (Seen::List(_), Seen::List(_)) => {
+                for (edge, part_schema, part) in parts(schema, old) {
+                    let counterpart = descend(schema, new, &edge).map(|(_, value)| value);
+                    path.push(edge);
+                    walk(part_schema, Some(part), counterpart, path, difference);
+                    path.pop();
+                }
+                for (edge, part_schema, part) in parts(schema, new) {
+                    if descend(schema, old, &edge).is_none() {
+                        path.push(edge);
+                        walk(part_schema, None, Some(part), path, difference);
+                        path.pop();
+                    }
+                }
+            }
+            (Seen::Whole, Seen::Whole) if old == new => {}
+            _ => difference.modified.insert(path),
+        },
+    }
+}
+
+/// Adds a value's own path and those of all its parts.
+fn gather(schema: &Value, value: &Value, path: &mut FieldPath, set: &mut FieldSet) {
+    set.insert(path);
+    for (edge, part_schema, part) in parts(schema, value) {
+        path.push(edge);
+        gather(part_schema, part, path, set);
+        path.pop();
+    }
+}
+
+fn strip(set: &mut FieldSet) {
+    NOBODYS.iter().for_each(|path| set.remove_below(path));
+    set.remove(&["f:metadata"]);
+    set.remove(&[]);
+}
+
+/// Records a write that was no apply: the writer owns what it gave a value, everyone else loses it.
+pub fn record_update(
+    definition: &Definition,
+    live: Option<&Value>,
+    object: &mut Value,
+    owner: &Owner,
+    at: Moment,
+) {
+    let nothing = Value::Object(Map::new());
+    let difference = compare(definition, live.unwrap_or(&nothing), object)
+        .through(&owner.subresource, definition.has_status);
+    let sent = object["metadata"]["managedFields"].as_array().filter(|entries| !entries.is_empty());
+    // A list holding one empty entry is how a client asks for all ownership to be forgotten.
+    let mut owners = match sent {
+        Some(_) => Owners::of(object),
+        None => live.map(Owners::of).unwrap_or_default(),
+    };
+    owners.take_from_others(owner, &difference);
+    let own = owners.fields_of(owner).cloned().unwrap_or_default();
+    let own = own.difference(&difference.removed).union(&difference.written());
+    owners.set(owner, own, at);
+    owners.write_into(object);
+}
+
+/// Returns the value behind a path, for reading what a conflict is about.
+pub fn value_at<'a>(definition: &'a Definition, object: &'a Value, path: &[String]) -> Option<&'a Value> {
+    let mut place = (&definition.schema, object);
+    for edge in path {
+        place = descend(place.0, place.1, edge).or_else(|| {
+            let name = edge.strip_prefix("f:")?;
+            Some((&*UNDESCRIBED, place.1.get(name)?))
+        })?;
+    }
+    Some(place.1)
+}

@@ -1,0 +1,123 @@
+//! The apps group: Deployments, ReplicaSets and DaemonSets.
+
+use serde_json::{Value, json};
+
+use super::build::{Constrain, boolean, conditions, int_or_string, integer, label_selector, object, string};
+use super::pod;
+use crate::kubernetes::definition::{Column, Definition};
+
+/// Returns the kinds of apps/v1.
+pub fn kinds() -> Vec<Definition> {
+    let column = |name: &str, path: &str| Column::new(name, "integer", path);
+    let age = || Column::new("Age", "date", ".metadata.creationTimestamp");
+    let kind = |kind: &str, plural: &str, short: &str, schema: Value| {
+        Definition::new("apps", "v1", kind, plural, schema)
+            .status()
+            .generation()
+            .short(&[short])
+            .categories(&["all"])
+    };
+    vec![
+        kind("Deployment", "deployments", "deploy", deployment()).scaled().columns(vec![
+            column("Ready", ".status.readyReplicas"),
+            column("Up-to-date", ".status.updatedReplicas"),
+            column("Available", ".status.availableReplicas"),
+            age(),
+        ]),
+        kind("ReplicaSet", "replicasets", "rs", replica_set()).scaled().columns(vec![
+            column("Desired", ".spec.replicas"),
+            column("Current", ".status.replicas"),
+            column("Ready", ".status.readyReplicas"),
+            age(),
+        ]),
+        kind("DaemonSet", "daemonsets", "ds", daemon_set()).columns(vec![
+            column("Desired", ".status.desiredNumberScheduled"),
+            column("Current", ".status.currentNumberScheduled"),
+            column("Ready", ".status.numberReady"),
+            age(),
+        ]),
+    ]
+}
+
+/// The numbers of a status, all from zero.
+fn counts(names: &[&str]) -> Value {
+    names.iter().fold(object(&[]), |schema, name| schema.and(&[(*name, integer().least(0))]))
+}
+
+fn rolling() -> Value {
+    object(&[("maxSurge", int_or_string()), ("maxUnavailable", int_or_string())])
+}
+
+fn deployment() -> Value {
+    let strategy =
+        object(&[("type", string().one_of(&["Recreate", "RollingUpdate"])), ("rollingUpdate", rolling())]);
+    let spec = object(&[
+        ("replicas", integer().least(0).default(json!(1))),
+        ("selector", label_selector()),
+        ("template", pod::template()),
+        ("strategy", strategy),
+        ("minReadySeconds", integer().least(0)),
+        ("revisionHistoryLimit", integer().least(0).default(json!(10))),
+        ("paused", boolean()),
+        ("progressDeadlineSeconds", integer().least(0).default(json!(600))),
+    ])
+    .required(&["selector", "template"]);
+    let status = counts(&[
+        "observedGeneration",
+        "replicas",
+        "updatedReplicas",
+        "readyReplicas",
+        "availableReplicas",
+        "unavailableReplicas",
+        "terminatingReplicas",
+        "collisionCount",
+    ])
+    .and(&[("conditions", conditions())]);
+    object(&[("spec", spec), ("status", status.default(json!({})))]).required(&["spec"])
+}
+
+fn replica_set() -> Value {
+    let spec = object(&[
+        ("replicas", integer().least(0).default(json!(1))),
+        ("minReadySeconds", integer().least(0)),
+        ("selector", label_selector()),
+        ("template", pod::template()),
+    ])
+    .required(&["selector"]);
+    let status = counts(&[
+        "replicas",
+        "fullyLabeledReplicas",
+        "readyReplicas",
+        "availableReplicas",
+        "terminatingReplicas",
+        "observedGeneration",
+    ])
+    .and(&[("conditions", conditions())]);
+    object(&[("spec", spec), ("status", status.default(json!({"replicas": 0})))]).required(&["spec"])
+}
+
+fn daemon_set() -> Value {
+    let strategy =
+        object(&[("type", string().one_of(&["OnDelete", "RollingUpdate"])), ("rollingUpdate", rolling())]);
+    let spec = object(&[
+        ("selector", label_selector()),
+        ("template", pod::template()),
+        ("updateStrategy", strategy),
+        ("minReadySeconds", integer().least(0)),
+        ("revisionHistoryLimit", integer().least(0).default(json!(10))),
+    ])
+    .required(&["selector", "template"]);
+    let status = counts(&[
+        "currentNumberScheduled",
+        "numberMisscheduled",
+        "desiredNumberScheduled",
+        "numberReady",
+        "observedGeneration",
+        "updatedNumberScheduled",
+        "numberAvailable",
+        "numberUnavailable",
+        "collisionCount",
+    ])
+    .and(&[("conditions", conditions())]);
+    object(&[("spec", spec), ("status", status.default(json!({})))]).required(&["spec"])
+}

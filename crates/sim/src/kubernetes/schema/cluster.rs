@@ -1,0 +1,92 @@
+//! The cluster's own matters: rights and the definitions of custom resources.
+
+use serde_json::{Value, json};
+
+use super::build::{Constrain, anything, conditions, list, object, set, string};
+use crate::kubernetes::definition::{Column, Definition};
+
+const RBAC: &str = "rbac.authorization.k8s.io";
+
+/// Returns the kinds of rbac.authorization.k8s.io/v1 and apiextensions.k8s.io/v1.
+pub fn kinds() -> Vec<Definition> {
+    let age = || Column::new("Age", "date", ".metadata.creationTimestamp");
+    let role_column = || Column::new("Role", "string", ".roleRef.name");
+    vec![
+        Definition::new(RBAC, "v1", "Role", "roles", role()).columns(vec![age()]),
+        Definition::new(RBAC, "v1", "RoleBinding", "rolebindings", binding())
+            .columns(vec![role_column(), age()]),
+        Definition::new(RBAC, "v1", "ClusterRole", "clusterroles", role())
+            .cluster_wide()
+            .columns(vec![Column::new("Created At", "date", ".metadata.creationTimestamp")]),
+        Definition::new(RBAC, "v1", "ClusterRoleBinding", "clusterrolebindings", binding())
+            .cluster_wide()
+            .columns(vec![role_column(), age()]),
+        Definition::new(
+            "apiextensions.k8s.io",
+            "v1",
+            "CustomResourceDefinition",
+            "customresourcedefinitions",
+            custom_resource_definition(),
+        )
+        .cluster_wide()
+        .status()
+        .generation()
+        .short(&["crd", "crds"])
+        .columns(vec![Column::new("Created At", "date", ".metadata.creationTimestamp")]),
+    ]
+}
+
+fn role() -> Value {
+    let rule = object(&[
+        ("verbs", list(string())),
+        ("apiGroups", list(string())),
+        ("resources", list(string())),
+        ("resourceNames", list(string())),
+        ("nonResourceURLs", list(string())),
+    ])
+    .required(&["verbs"]);
+    object(&[
+        ("rules", list(rule)),
+        ("aggregationRule", object(&[("clusterRoleSelectors", list(anything()))])),
+    ])
+}
+
+fn binding() -> Value {
+    let reference = object(&[("apiGroup", string()), ("kind", string()), ("name", string())])
+        .required(&["apiGroup", "kind", "name"])
+        .atomic_map();
+    let subject =
+        object(&[("kind", string()), ("apiGroup", string()), ("name", string()), ("namespace", string())])
+            .required(&["kind", "name"])
+            .atomic_map();
+    object(&[("roleRef", reference), ("subjects", list(subject))]).required(&["roleRef"])
+}
+
+fn custom_resource_definition() -> Value {
+    let names = || {
+        object(&[
+            ("plural", string()),
+            ("singular", string()),
+            ("kind", string()),
+            ("listKind", string()),
+            ("shortNames", list(string())),
+            ("categories", list(string())),
+        ])
+        .required(&["plural", "kind"])
+    };
+    let spec = object(&[
+        ("group", string()),
+        ("names", names()),
+        ("scope", string().one_of(&["Cluster", "Namespaced"])),
+        ("versions", list(anything())),
+        ("conversion", anything().default(json!({"strategy": "None"}))),
+        ("preserveUnknownFields", json!({"type": "boolean"})),
+    ])
+    .required(&["group", "names", "scope", "versions"]);
+    let status = object(&[
+        ("conditions", conditions()),
+        ("acceptedNames", names()),
+        ("storedVersions", set(string())),
+    ]);
+    object(&[("spec", spec), ("status", status)]).required(&["spec"])
+}

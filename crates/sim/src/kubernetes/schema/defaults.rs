@@ -1,0 +1,49 @@
+//! Filling in the defaults a schema names, wherever the parent is there.
+
+use serde_json::Value;
+
+use super::shape::{field, items};
+
+/// Fills in defaults below a value; fields that are null although they may not be count as missing.
+pub fn fill(schema: &Value, value: &mut Value) {
+    match value {
+        Value::Object(map) => {
+            for (name, field) in schema["properties"].as_object().into_iter().flatten() {
+                let Some(default) = field.get("default") else { continue };
+                let absent =
+                    map.get(name).is_none_or(|is| is.is_null() && field["nullable"] != Value::Bool(true));
+                if absent {
+                    map.insert(name.clone(), default.clone());
+                }
+            }
+            for (name, value) in map.iter_mut() {
+                if let Some(field) = field(schema, name) {
+                    fill(field, value);
+                }
+            }
+        }
+        Value::Array(list) => list.iter_mut().for_each(|item| fill(items(schema), item)),
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::build::{Constrain, integer, list, object, string};
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn defaults_fill_parents_that_are_there_and_make_those_with_a_default() {
+        let ports = list(object(&[("port", integer()), ("protocol", string().default(json!("TCP")))]));
+        let probe = object(&[("period", integer().default(json!(10)))]);
+        let strategy = object(&[("type", string().default(json!("Rolling")))]).default(json!({}));
+        let schema = object(&[("ports", ports), ("probe", probe), ("strategy", strategy)]);
+        let mut value = json!({"ports": [{"port": 80}]});
+        fill(&schema, &mut value);
+        assert_eq!(
+            value,
+            json!({"ports": [{"port": 80, "protocol": "TCP"}], "strategy": {"type": "Rolling"}})
+        );
+    }
+}

@@ -1,0 +1,75 @@
+//! Structural schemas: the built-in kinds, the Gateway API and the secrets store, and what is done with a schema.
+
+pub mod build;
+pub mod defaults;
+pub mod prune;
+pub mod shape;
+pub mod typed;
+pub mod validate;
+
+mod apps;
+mod cluster;
+mod core;
+mod gateway;
+mod pod;
+mod policy;
+mod routes;
+mod secrets_store;
+
+pub use gateway::gateway_api;
+pub use secrets_store::secrets_store;
+
+use serde_json::{Value, json};
+
+use self::build::{Constrain, boolean, integer, keyed, list, map, object, set, string, time};
+use super::definition::Definition;
+
+/// Returns the kinds every cluster serves.
+pub fn builtin() -> Vec<Definition> {
+    [core::kinds(), apps::kinds(), policy::kinds(), cluster::kinds()].concat()
+}
+
+/// Returns the schema with what every object has in place of its own idea of apiVersion, kind and metadata.
+pub fn with_metadata(mut schema: Value) -> Value {
+    if !schema.is_object() {
+        schema = json!({"type": "object"});
+    }
+    schema["properties"]["apiVersion"] = string();
+    schema["properties"]["kind"] = string();
+    schema["properties"]["metadata"] = metadata();
+    schema
+}
+
+/// Returns the schema of `metadata`: ObjectMeta of meta/v1.
+pub fn metadata() -> Value {
+    object(&[
+        ("name", string()),
+        ("generateName", string()),
+        ("namespace", string()),
+        ("uid", string()),
+        ("resourceVersion", string()),
+        ("generation", integer()),
+        ("creationTimestamp", time()),
+        ("deletionTimestamp", time()),
+        ("deletionGracePeriodSeconds", integer()),
+        ("selfLink", string()),
+        ("labels", map(string())),
+        ("annotations", map(string())),
+        ("finalizers", set(string())),
+        ("ownerReferences", keyed(owner_reference(), &["uid"])),
+        ("managedFields", list(json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true}))),
+    ])
+}
+
+fn owner_reference() -> Value {
+    object(&[
+        ("apiVersion", string()),
+        ("kind", string()),
+        ("name", string()),
+        ("uid", string()),
+        ("controller", boolean()),
+        ("blockOwnerDeletion", boolean()),
+    ])
+    .required(&["apiVersion", "kind", "name", "uid"])
+    .atomic_map()
+}

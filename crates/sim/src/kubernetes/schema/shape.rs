@@ -1,0 +1,130 @@
+//! Walking an object beside its schema: which schema a field or item has, and what is owned as a whole.
+
+use std::sync::LazyLock;
+
+use serde_json::{Map, Value, json};
+
+use crate::kubernetes::fields::{field_edge, key_edge, value_edge};
+
+/// The schema of what no schema describes: anything goes, maps are owned key by key and lists as a whole.
+pub static UNDESCRIBED: LazyLock<Value> =
+    LazyLock::new(|| json!({"x-kubernetes-preserve-unknown-fields": true}));
+
+/// How the items of a list are owned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ListKind {
+    /// All together.
+    Atomic,
+    /// Each by its value.
+    Set,
+    /// Each by its keys.
+    Keyed,
+}
+
+/// Returns whether fields the schema does not name are kept.
+pub fn keeps_unknown(schema: &Value) -> bool {
+    schema["x-kubernetes-preserve-unknown-fields"] == json!(true)
+}
+
+/// Returns the schema of a field, `None` when the schema allows no such field.
+pub fn field<'s>(schema: &'s Value, name: &str) -> Option<&'s Value> {
+    if let Some(named) = schema.get("properties").and_then(|properties| properties.get(name)) {
+        return Some(named);
+    }
+    match schema.get("additionalProperties") {
+        Some(Value::Bool(true)) => Some(&UNDESCRIBED),
+        Some(values @ Value::Object(_)) => Some(values),
+        _ => keeps_unknown(schema).then_some(&*UNDESCRIBED),
+    }
+}
+
+/// Returns whether the schema names that field, rather than allowing any.
+pub fn names_field(schema: &Value, name: &str) -> bool {
+    schema.get("properties").is_some_and(|properties| properties.get(name).is_some())
+}
+
+/// Returns the schema of a list's items.
+pub fn items(schema: &Value) -> &Value {
+    schema.get("items").unwrap_or(&UNDESCRIBED)
+}
+
+/// Returns how a list's items are owned; lists that do not say are owned as a whole.
+pub fn list_kind(schema: &Value) -> ListKind {
+    match schema["x-kubernetes-list-type"].as_str() {
+        Some("map") => ListKind::Keyed,
+        Some("set") => ListKind::Set,
+        _ => ListKind::Atomic,
+    }
+}
+
+/// Returns the fields that tell the items of a keyed list apart.
+pub fn list_keys(schema: &Value) -> impl Iterator<Item = &str> {
+    schema["x-kubernetes-list-map-keys"].as_array().into_iter().flatten().filter_map(Value::as_str)
+}
+
+/// Returns whether a structure or map is owned field by field.
+pub fn is_granular_map(schema: &Value) -> bool {
+    schema["x-kubernetes-map-type"] != json!("atomic")
+}
+
+/// Returns the edge of a list's item: its value in a set, its keys in a keyed list.
+///
+/// # Errors
+/// The name of a key that the item lacks and that has no default.
+pub fn item_edge(schema: &Value, item: &Value) -> Result<String, String> {
+    match list_kind(schema) {
+        ListKind::Keyed => key_edge(item, list_keys(schema), |key| {
+            field(items(schema), key).and_then(|field| field.get("default")).cloned()
+        }),
+        _ => Ok(value_edge(item)),
+    }
+}
+
+/// A value seen with its schema: what the walkers of apply go by.
+pub enum Seen<'v> {
+    /// A structure or map owned field by field.
+    Map(&'v Map<String, Value>),
+    /// A list owned item by item.
+    List(&'v Vec<Value>),
+    /// Anything owned as a whole.
+    Whole,
+}
+
+/// Tells how a value is owned.
+pub fn see<'v>(schema: &Value, value: &'v Value) -> Seen<'v> {
+    match value {
+        Value::Object(map) if is_granular_map(schema) => Seen::Map(map),
+        Value::Array(list) if list_kind(schema) != ListKind::Atomic => Seen::List(list),
+        _ => Seen::Whole,
+    }
+}
+
+/// Returns the schema and value behind an edge of a map or list.
+pub fn descend<'a>(schema: &'a Value, value: &'a Value, edge: &str) -> Option<(&'a Value, &'a Value)> {
+    match see(schema, value) {
+        Seen::Map(map) => {
+            let name = edge.strip_prefix("f:")?;
+            Some((field(schema, name)?, map.get(name)?))
+        }
+        Seen::List(list) => {
+            let item = list.iter().find(|item| item_edge(schema, item).is_ok_and(|own| own == edge))?;
+            Some((items(schema), item))
+        }
+        Seen::Whole => None,
+    }
+}
+
+/// Returns the parts of a value that are owned one by one: their edges, schemas and values.
+pub fn parts<'a>(schema: &'a Value, value: &'a Value) -> Vec<(String, &'a Value, &'a Value)> {
+    match see(schema, value) {
+        Seen::Map(map) => map
+            .iter()
+            .map(|(name, value)| (field_edge(name), field(schema, name).unwrap_or(&UNDESCRIBED), value))
+            .collect(),
+        Seen::List(list) => list
+            .iter()
+            .filter_map(|item| Some((item_edge(schema, item).ok()?, items(schema), item)))
+            .collect(),
+        Seen::Whole => Vec::new(),
+    }
+}

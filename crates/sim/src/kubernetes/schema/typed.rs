@@ -1,0 +1,92 @@
+//! The typed reading of an applied configuration: fields must be declared, scalars of their type, list keys there
+//! and unlike.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use super::shape::{ListKind, UNDESCRIBED, field, item_edge, items, list_keys, list_kind};
+use crate::kubernetes::fields::display_path;
+
+/// Returns what keeps a configuration from being read as its kind, as `.spec.zzz: field not declared in schema`.
+pub fn mistakes(schema: &Value, value: &Value) -> Vec<String> {
+    let mut found = Vec::new();
+    walk(schema, value, "", &mut found);
+    found
+}
+
+fn walk(schema: &Value, value: &Value, path: &str, found: &mut Vec<String>) {
+    if value.is_null() {
+        return;
+    }
+    if schema["x-kubernetes-int-or-string"] == Value::Bool(true) {
+        if !(value.is_number() || value.is_string()) {
+            found.push(format!("{path}: expected scalar, got {}", describe(value)));
+        }
+        return;
+    }
+    match (schema["type"].as_str(), value) {
+        (Some("object") | None, Value::Object(map)) => {
+            for (name, value) in map {
+                let path = format!("{path}.{name}");
+                match field(schema, name) {
+                    Some(field) => walk(field, value, &path, found),
+                    None => found.push(format!("{path}: field not declared in schema")),
+                }
+            }
+        }
+        (Some("array"), Value::Array(list)) => walk_list(schema, list, path, found),
+        (None, Value::Array(list)) => {
+            list.iter().for_each(|item| walk(&UNDESCRIBED, item, path, found));
+        }
+        (None, _) => {}
+        (Some("string"), Value::String(_)) | (Some("boolean"), Value::Bool(_)) => {}
+        (Some("integer" | "number"), Value::Number(_)) => {}
+        (Some(kind), value) => {
+            let expected = match kind {
+                "object" => "map",
+                "array" => "list",
+                "integer" | "number" => "numeric (int or float)",
+                kind => kind,
+            };
+            found.push(format!("{path}: expected {expected}, got {}", describe(value)));
+        }
+    }
+}
+
+fn walk_list(schema: &Value, list: &[Value], path: &str, found: &mut Vec<String>) {
+    let mut seen = BTreeSet::new();
+    for (index, item) in list.iter().enumerate() {
+        let mut at = format!("{path}[{index}]");
+        if list_kind(schema) != ListKind::Atomic {
+            match item_edge(schema, item) {
+                Ok(edge) => {
+                    at = format!("{path}{}", display_path(std::slice::from_ref(&edge)));
+                    if !seen.insert(edge.clone()) {
+                        let shown = display_path(&[edge]);
+                        found.push(format!("{path}: duplicate entries for key {shown}"));
+                    }
+                }
+                Err(_) => {
+                    let keys: Vec<String> = list_keys(schema).map(|key| format!("{key:?}")).collect();
+                    let which = keys.join(", ");
+                    found.push(format!(
+                        "{path}: element {index}: associative list with keys has an element that omits key field {which} (and doesn't have default value)"
+                    ));
+                }
+            }
+        }
+        walk(items(schema), item, &at, found);
+    }
+}
+
+fn describe(value: &Value) -> String {
+    match value {
+        Value::Bool(_) => "boolean".into(),
+        Value::Number(number) => format!("&value.valueUnstructured{{Value:{number}}}"),
+        Value::String(_) => "string".into(),
+        Value::Array(_) => "list".into(),
+        Value::Object(_) => "map".into(),
+        Value::Null => "null".into(),
+    }
+}

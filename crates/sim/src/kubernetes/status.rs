@@ -1,0 +1,248 @@
+//! The bodies of refusals: `Status` of meta/v1, exactly as a real API server words them.
+
+use std::fmt;
+
+use serde_json::{Map, Value, json};
+
+use super::definition::Definition;
+use crate::request::Reply;
+
+/// The media type of every JSON answer.
+pub(super) const JSON: &str = "application/json";
+
+/// A request that was refused.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Refusal {
+    /// The HTTP status.
+    pub code: u16,
+    /// The machine's word; empty for errors that carry none.
+    pub reason: &'static str,
+    /// The sentence.
+    pub message: String,
+    /// What it is about.
+    pub details: Value,
+    /// Whole seconds after which asking again makes sense.
+    pub retry_after: Option<u64>,
+}
+
+impl Refusal {
+    /// Makes a refusal without details.
+    pub fn new(code: u16, reason: &'static str, message: impl Into<String>) -> Self {
+        Self { code, reason, message: message.into(), details: Value::Null, retry_after: None }
+    }
+
+    /// The request cannot be understood.
+    pub fn bad_request(message: impl Into<String>) -> Self {
+        Self::new(400, "BadRequest", message)
+    }
+
+    /// An object of that name is not there.
+    pub fn not_found(definition: &Definition, name: &str) -> Self {
+        let mut refusal = Self::new(404, "NotFound", format!("{} {name:?} not found", definition.resource()));
+        refusal.details = about(definition, name);
+        refusal
+    }
+
+    /// An object of that name is there already.
+    pub fn already_exists(definition: &Definition, name: &str) -> Self {
+        let message = format!("{} {name:?} already exists", definition.resource());
+        let mut refusal = Self::new(409, "AlreadyExists", message);
+        refusal.details = about(definition, name);
+        refusal
+    }
+
+    /// The write cannot be carried out on the object as it is.
+    pub fn conflict(definition: &Definition, name: &str, why: &str) -> Self {
+        let message = format!("Operation cannot be fulfilled on {} {name:?}: {why}", definition.resource());
+        let mut refusal = Self::new(409, "Conflict", message);
+        refusal.details = about(definition, name);
+        refusal
+    }
+
+    /// Someone may not do this.
+    pub fn forbidden(definition: &Definition, name: &str, why: &str) -> Self {
+        let named = if name.is_empty() { String::new() } else { format!(" {name:?}") };
+        let mut refusal =
+            Self::new(403, "Forbidden", format!("{}{named} is forbidden: {why}", definition.resource()));
+        refusal.details = about(definition, name);
+        refusal
+    }
+
+    /// The method does not go with the path.
+    pub fn method_not_allowed() -> Self {
+        let mut refusal = Self::new(
+            405,
+            "MethodNotAllowed",
+            "the server does not allow this method on the requested resource",
+        );
+        refusal.details = json!({});
+        refusal
+    }
+
+    /// The path names a resource the server does not have.
+    pub fn no_such_resource() -> Self {
+        let mut refusal = Self::new(404, "NotFound", "the server could not find the requested resource");
+        refusal.details = json!({});
+        refusal
+    }
+
+    /// The number lies too far back.
+    pub fn expired(message: impl Into<String>) -> Self {
+        Self::new(410, "Expired", message)
+    }
+
+    /// The object is not what its kind allows.
+    pub fn invalid(kind: &str, group: &str, name: &str, errors: &[FieldError]) -> Self {
+        let qualified = if group.is_empty() { kind.to_owned() } else { format!("{kind}.{group}") };
+        let texts: Vec<String> = errors.iter().map(FieldError::to_string).collect();
+        let joined = match texts.as_slice() {
+            [one] => one.clone(),
+            many => format!("[{}]", many.join(", ")),
+        };
+        let mut refusal = Self::new(422, "Invalid", format!("{qualified} {name:?} is invalid: {joined}"));
+        let causes: Vec<Value> = errors.iter().map(FieldError::cause).collect();
+        let mut details = Map::new();
+        for (field, value) in [("name", name), ("group", group), ("kind", kind)] {
+            if !value.is_empty() {
+                details.insert(field.into(), json!(value));
+            }
+        }
+        details.insert("causes".into(), Value::Array(causes));
+        refusal.details = Value::Object(details);
+        refusal
+    }
+
+    /// The same refusal, with more details.
+    #[must_use]
+    pub fn with_details(mut self, details: Value) -> Self {
+        self.details = details;
+        self
+    }
+
+    /// Returns the `Status` object.
+    pub fn object(&self) -> Value {
+        let mut status = json!({
+            "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": self.message,
+        });
+        if !self.reason.is_empty() {
+            status["reason"] = json!(self.reason);
+        }
+        if !self.details.is_null() {
+            status["details"] = self.details.clone();
+        }
+        if let Some(seconds) = self.retry_after {
+            status["details"]["retryAfterSeconds"] = json!(seconds);
+        }
+        status["code"] = json!(self.code);
+        status
+    }
+
+    /// Returns the reply.
+    pub fn reply(&self) -> Reply {
+        let reply = json_reply(self.code, &self.object());
+        match self.retry_after {
+            Some(seconds) => reply.with_header("retry-after", &seconds.to_string()),
+            None => reply,
+        }
+    }
+}
+
+/// Returns a JSON reply with the content type of an API server, which names no character set.
+pub(super) fn json_reply(code: u16, body: &Value) -> Reply {
+    Reply::json(code, body).with_header("content-type", JSON)
+}
+
+/// Returns what a refusal is about: the name, the group where there is one, the plural resource.
+pub(super) fn about(definition: &Definition, name: &str) -> Value {
+    let mut details = Map::new();
+    for (field, value) in [("name", name), ("group", &definition.group), ("kind", &definition.plural)] {
+        if !value.is_empty() {
+            details.insert(field.into(), json!(value));
+        }
+    }
+    Value::Object(details)
+}
+
+/// Returns the reply to a request whose token is none of ours: 401.
+pub fn unauthorized() -> Reply {
+    Refusal::new(401, "Unauthorized", "Unauthorized").reply()
+}
+
+/// One objection to one field.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FieldError {
+    reason: &'static str,
+    field: String,
+    message: String,
+}
+
+impl FieldError {
+    fn new(reason: &'static str, field: &str, message: String) -> Self {
+        // An objection to the whole object names it by this placeholder.
+        let field = if field.is_empty() { "<nil>" } else { field };
+        Self { reason, field: field.to_owned(), message }
+    }
+
+    /// The field is missing.
+    pub fn required(field: &str, why: &str) -> Self {
+        let more = if why.is_empty() { String::new() } else { format!(": {why}") };
+        Self::new("FieldValueRequired", field, format!("Required value{more}"))
+    }
+
+    /// The value is not allowed.
+    pub fn invalid(field: &str, value: &Value, why: &str) -> Self {
+        Self::new("FieldValueInvalid", field, format!("Invalid value: {value}: {why}"))
+    }
+
+    /// The value is of another type.
+    pub fn wrong_type(field: &str, value: &Value, why: &str) -> Self {
+        Self::new("FieldValueTypeInvalid", field, format!("Invalid value: {value}: {why}"))
+    }
+
+    /// The value is none of the choices.
+    pub fn unsupported(field: &str, value: &Value, choices: &[Value]) -> Self {
+        let choices: Vec<String> = choices.iter().map(Value::to_string).collect();
+        let message = format!("Unsupported value: {value}: supported values: {}", choices.join(", "));
+        Self::new("FieldValueNotSupported", field, message)
+    }
+
+    /// The value is there already.
+    pub fn duplicate(field: &str, value: &Value) -> Self {
+        Self::new("FieldValueDuplicate", field, format!("Duplicate value: {value}"))
+    }
+
+    /// The value names something that is not there.
+    pub fn missing(field: &str, value: &Value) -> Self {
+        Self::new("FieldValueNotFound", field, format!("Not found: {value}"))
+    }
+
+    /// The field may not be set.
+    pub fn forbidden(field: &str, why: &str) -> Self {
+        Self::new("FieldValueForbidden", field, format!("Forbidden: {why}"))
+    }
+
+    /// The text is too long.
+    pub fn too_long(field: &str, most: u64) -> Self {
+        Self::new("FieldValueTooLong", field, format!("Too long: may not be more than {most} bytes"))
+    }
+
+    /// There are too many items.
+    pub fn too_many(field: &str, is: usize, most: u64) -> Self {
+        Self::new("FieldValueTooMany", field, format!("Too many: {is}: must have at most {most} items"))
+    }
+
+    /// Returns whether the objection is to the value's type.
+    pub fn is_about_type(&self) -> bool {
+        self.reason == "FieldValueTypeInvalid"
+    }
+
+    fn cause(&self) -> Value {
+        json!({"reason": self.reason, "message": self.message, "field": self.field})
+    }
+}
+
+impl fmt::Display for FieldError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.field, self.message)
+    }
+}
