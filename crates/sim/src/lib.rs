@@ -162,6 +162,8 @@ fn facts(world: &World, timing: &Timing, ca_pem: &str) -> Facts {
         client_id: world.directory.owner().client_id.clone(),
         client_secret: world.directory.owner_secret().to_owned(),
         object_id: world.directory.owner().object_id.clone(),
+        user_name: world.directory.user().sign_in_name.clone().unwrap_or_default(),
+        user_password: world.directory.user_password().to_owned(),
         seed: world.seed,
         pace: timing.speed.factor(),
     }

@@ -73,6 +73,10 @@ pub struct Facts {
     pub client_secret: String,
     /// Its object id.
     pub object_id: String,
+    /// The sign-in name of the person who owns it as well.
+    pub user_name: String,
+    /// That person's password.
+    pub user_password: String,
     /// The seed of the world.
     pub seed: u64,
     /// How much faster than life it is; infinite at instant speed.

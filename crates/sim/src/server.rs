@@ -212,3 +212,86 @@ impl Pump {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::{Moment, Speed, Timing};
+    use crate::disk::Disk;
+    use crate::ledger::Ledger;
+    use crate::options::Options;
+    use crate::world::World;
+    use futures::StreamExt;
+    use futures::future::FutureExt;
+    use http::Method;
+
+    /// Says the name of every group it sees for the first time, and ends with the provider's registration.
+    struct Watching(Vec<String>);
+
+    impl Streaming for Watching {
+        fn poll(&mut self, world: &World, _now: Moment) -> (Vec<Bytes>, bool) {
+            let new: Vec<String> =
+                world.groups.keys().filter(|name| !self.0.contains(name)).cloned().collect();
+            self.0.extend(new.clone());
+            let done = world.providers.check_registered("Microsoft.ContainerService").is_ok()
+                && world.next_due().is_none();
+            (new.into_iter().map(Bytes::from).collect(), done)
+        }
+
+        fn deadline(&self) -> Moment {
+            Moment(i64::MAX)
+        }
+    }
+
+    fn shared(folder: &std::path::Path, speed: Speed) -> Arc<Shared> {
+        let disk = Disk::open(folder).unwrap();
+        let ledger = Ledger::open(&disk.path("ledger.jsonl")).unwrap();
+        let world = World::new(&Options::default(), 3, Moment::now());
+        Arc::new(Shared::new(world, disk, ledger, Timing::new(speed), String::new()).unwrap())
+    }
+
+    fn send(shared: &Shared, method: Method, path: &str, body: &serde_json::Value) {
+        let request = shared.read(|world| {
+            let owner = world.directory.owner().object_id.clone();
+            let token = crate::entra::token_for(world, &owner, &world.arm_audience(), world.now());
+            let target = format!("/subscriptions/{}{path}", world.subscription);
+            Request::new(method, "management.landfall.localhost", &target)
+                .with_json(body)
+                .with_header("authorization", &format!("Bearer {token}"))
+        });
+        assert!(shared.answer(request).unwrap().status.is_success());
+    }
+
+    #[tokio::test]
+    async fn a_stream_wakes_when_the_world_changes_and_when_a_change_is_due() {
+        let folder = tempfile::tempdir().unwrap();
+        let shared = shared(folder.path(), Speed::Times(1_000.0));
+        let stop = CancellationToken::new();
+        let frames = chunks(Bytes::new(), Box::new(Watching(Vec::new())), Arc::clone(&shared), stop);
+        let mut frames = Box::pin(frames);
+        assert!(frames.next().now_or_never().is_none(), "nothing to say yet");
+        let location = serde_json::json!({ "location": "eastus" });
+        send(&shared, Method::PUT, "/resourcegroups/web?api-version=2024-11-01", &location);
+        let first = frames.next().await.unwrap().unwrap().into_data().unwrap();
+        assert_eq!(first, "web");
+        send(
+            &shared,
+            Method::POST,
+            "/providers/Microsoft.ContainerService/register?api-version=2024-11-01",
+            &location,
+        );
+        assert!(frames.next().await.is_none(), "nobody asks, and still the registration ends");
+    }
+
+    #[tokio::test]
+    async fn a_stream_ends_when_the_server_stops() {
+        let folder = tempfile::tempdir().unwrap();
+        let shared = shared(folder.path(), Speed::Instant);
+        let stop = CancellationToken::new();
+        let frames = chunks(Bytes::from("head"), Box::new(Watching(Vec::new())), shared, stop.clone());
+        let mut frames = Box::pin(frames);
+        assert_eq!(frames.next().await.unwrap().unwrap().into_data().unwrap(), "head");
+        stop.cancel();
+        assert!(frames.next().await.is_none());
+    }
+}

@@ -28,17 +28,17 @@ pub struct ArmError {
     /// Azure's own sentence.
     pub message: String,
     /// What it is about, when the service names it.
-    pub target: Option<String>,
+    pub target: Option<Box<str>>,
     /// Further errors below it, `{code, message, target}` each.
     pub details: Vec<Value>,
     /// The shape of the body.
     pub shape: Shape,
     /// AKS's `subcode`.
-    pub subcode: String,
+    pub subcode: Option<Box<str>>,
     /// Whether Resource Manager itself answers and not the provider: adds `x-ms-failure-cause: gateway`.
     pub gateway: bool,
     /// Further headers, such as `WWW-Authenticate` or `Retry-After`.
-    pub headers: HeaderMap,
+    pub headers: Option<Box<HeaderMap>>,
 }
 
 impl ArmError {
@@ -51,9 +51,9 @@ impl ArmError {
             target: None,
             details: Vec::new(),
             shape: Shape::Wrapped,
-            subcode: String::new(),
+            subcode: None,
             gateway: false,
-            headers: HeaderMap::new(),
+            headers: None,
         }
     }
 
@@ -75,7 +75,7 @@ impl ArmError {
     /// Returns the same refusal about that thing.
     #[must_use]
     pub fn with_target(mut self, target: impl Into<String>) -> Self {
-        self.target = Some(target.into());
+        self.target = Some(target.into().into());
         self
     }
 
@@ -89,7 +89,7 @@ impl ArmError {
     /// Returns the same refusal with AKS's subcode.
     #[must_use]
     pub fn with_subcode(mut self, subcode: &str) -> Self {
-        subcode.clone_into(&mut self.subcode);
+        self.subcode = Some(subcode.into());
         self
     }
 
@@ -97,7 +97,8 @@ impl ArmError {
     #[must_use]
     pub fn with_header(mut self, name: &'static str, value: &str) -> Self {
         if let Ok(value) = HeaderValue::from_str(value) {
-            self.headers.insert(HeaderName::from_static(name), value);
+            let headers = self.headers.get_or_insert_default();
+            headers.insert(HeaderName::from_static(name), value);
         }
         self
     }
@@ -145,7 +146,7 @@ impl ArmError {
         }
         if self.shape == Shape::Aks {
             object["details"] = if self.details.is_empty() { Value::Null } else { json!(self.details) };
-            object["subcode"] = json!(self.subcode);
+            object["subcode"] = json!(self.subcode.as_deref().unwrap_or_default());
         } else if !self.details.is_empty() {
             object["details"] = json!(self.details);
         }
@@ -162,7 +163,7 @@ impl ArmError {
         if self.gateway {
             reply = reply.with_header("x-ms-failure-cause", "gateway");
         }
-        reply.headers.extend(self.headers);
+        reply.headers.extend(self.headers.into_iter().flat_map(|headers| *headers));
         reply
     }
 }

@@ -5,7 +5,8 @@ use http::Method;
 use crate::arm::error::ArmError;
 use crate::arm::family::FAMILIES;
 use crate::arm::roles::Right;
-use crate::arm::{Call, Route, groups, id, networks, providers};
+use crate::arm::routing::{self, ROUTES};
+use crate::arm::{Call, groups, id, networks, providers};
 use crate::clock::{Moment, Timing};
 use crate::entra::{self, Caller, Refused};
 use crate::request::{Reply, Request, segments};
@@ -38,9 +39,8 @@ fn answer(
     let api_version = api_version(request)?;
     let caller = caller.map_err(|refused| unauthenticated(world, request, *refused, now))?.clone();
     let segments = request.segments();
-    let routes = routes();
-    let found = find(&routes, request.method.as_str(), &segments);
-    let (route, params) = found.ok_or_else(|| no_route(world, request, &routes, &segments))?;
+    let found = routing::find(&ROUTES, request.method.as_str(), &segments);
+    let (route, params) = found.ok_or_else(|| routing::no_route(world, request, &segments))?;
     let call = Call { request, route, params, api_version, caller, now, timing: *timing };
     subscription(world, &call)?;
     supported_version(world, &call)?;
@@ -49,46 +49,6 @@ fn answer(
     registration(world, &call)?;
     let handler = route.handler;
     handler(world, &call)
-}
-
-/// Every route of every family.
-fn routes() -> Vec<Route> {
-    FAMILIES.iter().flat_map(|family| (family.routes)()).collect()
-}
-
-/// Finds the route of a path: the verb equal, literals equal without case; the first row wins.
-fn find<'a>(
-    routes: &'a [Route],
-    method: &str,
-    path: &[String],
-) -> Option<(&'a Route, Vec<(&'a str, String)>)> {
-    routes
-        .iter()
-        .filter(|route| route.method == method)
-        .find_map(|route| Some((route, matched(route.pattern, path)?)))
-}
-
-fn matched<'a>(pattern: &'a str, path: &[String]) -> Option<Vec<(&'a str, String)>> {
-    let mut pattern: Vec<&str> = pattern.split('/').filter(|part| !part.is_empty()).collect();
-    let mut params = Vec::new();
-    let mut path = path;
-    if pattern.first() == Some(&"{scope*}") {
-        pattern.remove(0);
-        let scope = path.len().checked_sub(pattern.len())?;
-        params.push(("scope", path[..scope].join("/")));
-        path = &path[scope..];
-    }
-    if pattern.len() != path.len() {
-        return None;
-    }
-    for (part, segment) in pattern.into_iter().zip(path) {
-        match part.strip_prefix('{').and_then(|name| name.strip_suffix('}')) {
-            Some(name) => params.push((name, segment.clone())),
-            None if part.eq_ignore_ascii_case(segment) => {}
-            None => return None,
-        }
-    }
-    Some(params)
 }
 
 fn api_version(request: &Request) -> Result<String, ArmError> {
@@ -132,43 +92,7 @@ fn unauthenticated(world: &World, request: &Request, refused: Refused, now: Mome
     ArmError::gateway(401, code, why).with_header("www-authenticate", &entra::challenge(world, refused))
 }
 
-/// Words a path that no row takes. Azure tells an unknown provider, an unknown type and a bare bad path apart.
-fn no_route(world: &World, request: &Request, routes: &[Route], path: &[String]) -> ArmError {
-    tracing::warn!(method = %request.method, path = request.path, "no route");
-    if let Some(other) = routes.iter().find(|route| matched(route.pattern, path).is_some()) {
-        let why = format!("The requested resource does not support http method '{}'.", request.method);
-        return ArmError::gateway(405, "UnsupportedHttpMethod", why).with_target(other.kind);
-    }
-    if let Some(subscription) = id::part(&request.path, "subscriptions")
-        && !subscription.eq_ignore_ascii_case(&world.subscription)
-    {
-        return subscription_not_found(subscription);
-    }
-    let Some(namespace) =
-        path.iter().rposition(|part| part.eq_ignore_ascii_case("providers")).and_then(|at| path.get(at + 1))
-    else {
-        let why = format!(
-            "No HTTP resource was found that matches the request URI '{}{}'.",
-            world.arm_origin(),
-            request.path
-        );
-        return ArmError::gateway(404, "NotFound", why);
-    };
-    if !world.providers.knows(namespace) {
-        let why = format!("The resource namespace '{namespace}' is invalid.");
-        return ArmError::gateway(404, "InvalidResourceNamespace", why);
-    }
-    let kind = path.iter().rposition(|part| part == namespace).and_then(|at| path.get(at + 1));
-    let why = format!(
-        "The resource type '{}' could not be found in the namespace '{namespace}' for api version '{}'. The supported \
-         api-versions are ''.",
-        kind.map_or("", String::as_str),
-        request.query("api-version").unwrap_or_default()
-    );
-    ArmError::gateway(404, "InvalidResourceType", why)
-}
-
-fn subscription_not_found(subscription: &str) -> ArmError {
+pub(super) fn subscription_not_found(subscription: &str) -> ArmError {
     ArmError::gateway(
         404,
         "SubscriptionNotFound",
@@ -439,28 +363,5 @@ mod tests {
         assert!(reply.headers.contains_key("x-ms-request-id"));
         assert!(reply.headers.contains_key("x-ms-routing-request-id"));
         assert_eq!(reply.headers["x-ms-ratelimit-remaining-subscription-reads"], "249");
-    }
-
-    #[test]
-    fn no_two_rows_of_the_table_take_the_same_request() {
-        let routes = routes();
-        for (at, route) in routes.iter().enumerate() {
-            let path: Vec<String> = route
-                .pattern
-                .split('/')
-                .filter(|part| !part.is_empty())
-                .map(|part| format!("x{part}"))
-                .collect();
-            let path: Vec<String> =
-                path.iter().map(|part| part.replace("x{", "{").trim_start_matches('x').to_owned()).collect();
-            let (found, _) = find(&routes, route.method, &path).expect("a row takes its own pattern");
-            assert!(
-                std::ptr::eq(found, &routes[at]),
-                "{} {} is taken by {}",
-                route.method,
-                route.pattern,
-                found.pattern
-            );
-        }
     }
 }

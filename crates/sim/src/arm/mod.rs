@@ -12,6 +12,7 @@ pub mod networks;
 pub mod operation;
 pub mod providers;
 pub mod roles;
+mod routing;
 pub mod subscriptions;
 pub mod vaults;
 pub mod versions;

@@ -130,6 +130,11 @@ impl Directory {
         &self.principals[1]
     }
 
+    /// Returns the password of the person, for whoever opens the world.
+    pub fn user_password(&self) -> &str {
+        self.user().secret.as_deref().unwrap_or_default()
+    }
+
     /// Adds a managed identity, which role assignments without a `principalType` find from `visible_from` on.
     pub fn add_managed_identity(
         &mut self,

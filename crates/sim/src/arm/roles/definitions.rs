@@ -20,34 +20,45 @@ pub(super) fn routes() -> Vec<Route> {
 }
 
 fn list(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
-    let wanted = match call.request.query("$filter") {
-        None => None,
-        Some(filter) => Some(condition(filter)?),
+    let wanted = Condition::read(call.request.query("$filter").unwrap_or_default())?;
+    let fits = |role: &&Role| match &wanted {
+        Condition::Any => true,
+        Condition::Name(name) => role.name.eq_ignore_ascii_case(name),
+        Condition::Kind(kind) => kind.eq_ignore_ascii_case("BuiltInRole"),
     };
-    let fits = |role: &&Role| wanted.as_ref().is_none_or(|fits| fits(role));
     let value: Vec<Value> = BUILTIN.iter().filter(fits).map(|role| role.body(&world.subscription)).collect();
     Ok(Reply::json(200, &json!({ "value": value })))
 }
 
-/// Reads `roleName eq 'x'` and `type eq 'BuiltInRole'`, which are all the service knows beside `atScopeAndBelow()`.
-fn condition(filter: &str) -> Result<Box<dyn Fn(&Role) -> bool>, ArmError> {
-    let unknown = || {
-        let why = format!(
-            "The filter '{filter}' is not supported. Supported filters are 'atScopeAndBelow()', 'roleName eq' and 'type eq'."
-        );
-        ArmError::new(400, "UnsupportedFilter", why)
-    };
-    if filter.trim().eq_ignore_ascii_case("atScopeAndBelow()") {
-        return Ok(Box::new(|_| true));
-    }
-    let (field, value) = filter.split_once(" eq ").ok_or_else(unknown)?;
-    let value =
-        value.trim().strip_prefix('\'').and_then(|value| value.strip_suffix('\'')).ok_or_else(unknown)?;
-    let value = value.replace("''", "'");
-    match field.trim().to_ascii_lowercase().as_str() {
-        "rolename" => Ok(Box::new(move |role| role.name.eq_ignore_ascii_case(&value))),
-        "type" => Ok(Box::new(move |_| value.eq_ignore_ascii_case("BuiltInRole"))),
-        _ => Err(unknown()),
+/// What a list is narrowed to.
+enum Condition {
+    Any,
+    Name(String),
+    Kind(String),
+}
+
+impl Condition {
+    /// Reads `roleName eq 'x'` and `type eq 'BuiltInRole'`, which are all the service knows beside
+    /// `atScopeAndBelow()`.
+    fn read(filter: &str) -> Result<Self, ArmError> {
+        if filter.is_empty() || filter.trim().eq_ignore_ascii_case("atScopeAndBelow()") {
+            return Ok(Self::Any);
+        }
+        let unknown = || {
+            let why = format!(
+                "The filter '{filter}' is not supported. Supported filters are 'atScopeAndBelow()', 'roleName eq' and 'type eq'."
+            );
+            ArmError::new(400, "UnsupportedFilter", why)
+        };
+        let (field, value) = filter.split_once(" eq ").ok_or_else(unknown)?;
+        let value =
+            value.trim().strip_prefix('\'').and_then(|value| value.strip_suffix('\'')).ok_or_else(unknown)?;
+        let value = value.replace("''", "'");
+        match field.trim().to_ascii_lowercase().as_str() {
+            "rolename" => Ok(Self::Name(value)),
+            "type" => Ok(Self::Kind(value)),
+            _ => Err(unknown()),
+        }
     }
 }
 

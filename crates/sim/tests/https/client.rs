@@ -1,0 +1,145 @@
+//! An HTTP client as any language has one: it trusts the world's authority and finds its names on the loopback.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use landfall_sim::{Facts, Options, Sim, Speed};
+use reqwest::{Certificate, Method, Response};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// A served world with somebody signed in.
+pub struct Client {
+    pub sim: Sim,
+    pub folder: TempDir,
+    pub http: reqwest::Client,
+    pub token: String,
+}
+
+/// What came back, read to its end.
+pub struct Answer {
+    pub status: u16,
+    pub headers: reqwest::header::HeaderMap,
+    pub body: Value,
+}
+
+impl Answer {
+    pub async fn read(response: Response) -> Self {
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        let bytes = response.bytes().await.unwrap();
+        Self { status, headers, body: serde_json::from_slice(&bytes).unwrap_or_default() }
+    }
+
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
+    pub fn code(&self) -> &str {
+        self.body["error"]["code"].as_str().or(self.body["code"].as_str()).unwrap_or_default()
+    }
+}
+
+pub fn options(speed: Speed) -> Options {
+    Options { speed, seed: Some(11), unregistered: Vec::new(), ..Options::default() }
+}
+
+pub fn http(facts: &Facts) -> reqwest::Client {
+    let here = SocketAddr::from((Ipv4Addr::LOCALHOST, facts.port));
+    let ca = Certificate::from_pem(facts.ca_pem.as_bytes()).unwrap();
+    ["login", "management", "kv.vault", "elsewhere"]
+        .iter()
+        .fold(reqwest::Client::builder(), |builder, name| {
+            builder.resolve(&format!("{name}.landfall.localhost"), here)
+        })
+        .tls_certs_only([ca])
+        .build()
+        .unwrap()
+}
+
+/// The form of a client credentials request.
+pub fn credentials<'a>(facts: &'a Facts, scope: &'a str) -> Vec<(&'static str, &'a str)> {
+    vec![
+        ("grant_type", "client_credentials"),
+        ("client_id", &facts.client_id),
+        ("client_secret", &facts.client_secret),
+        ("scope", scope),
+    ]
+}
+
+pub async fn token(http: &reqwest::Client, facts: &Facts, form: &[(&str, &str)]) -> Answer {
+    let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
+    let request = http
+        .post(format!("{}/{}/oauth2/v2.0/token", facts.login, facts.tenant))
+        .header("content-type", "application/x-www-form-urlencoded")
+        .body(body);
+    Answer::read(request.send().await.unwrap()).await
+}
+
+impl Client {
+    pub async fn open(options: Options) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        Self::reopen(folder, options).await
+    }
+
+    pub async fn reopen(folder: TempDir, options: Options) -> Self {
+        let sim = Sim::open(folder.path(), options).await.unwrap();
+        let http = http(sim.facts());
+        let scope = format!("{}/.default", sim.facts().arm_audience);
+        let answer = token(&http, sim.facts(), &credentials(sim.facts(), &scope)).await;
+        let token = answer.body["access_token"].as_str().unwrap().to_owned();
+        Self { sim, folder, http, token }
+    }
+
+    /// Closes the world and gives back its folder.
+    pub async fn close(self) -> TempDir {
+        drop(self.http);
+        self.sim.close().await;
+        self.folder
+    }
+
+    pub fn path(&self, rest: &str) -> String {
+        format!("/subscriptions/{}{rest}", self.sim.facts().subscription)
+    }
+
+    pub fn request(&self, method: Method, target: &str) -> reqwest::RequestBuilder {
+        let url = if target.starts_with("https://") {
+            target.to_owned()
+        } else {
+            format!("{}{target}", self.sim.facts().arm)
+        };
+        self.http.request(method, url).bearer_auth(&self.token)
+    }
+
+    pub async fn send(&self, method: Method, target: &str, body: Option<&Value>) -> Answer {
+        let mut request = self.request(method, target);
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        Answer::read(request.send().await.unwrap()).await
+    }
+
+    pub async fn get(&self, target: &str) -> Answer {
+        self.send(Method::GET, target, None).await
+    }
+
+    pub async fn put(&self, target: &str, body: &Value) -> Answer {
+        self.send(Method::PUT, target, Some(body)).await
+    }
+
+    pub async fn delete(&self, target: &str) -> Answer {
+        self.send(Method::DELETE, target, None).await
+    }
+
+    /// Makes the group `rg` in eastus.
+    pub async fn group(&self) -> Answer {
+        self.put(&self.path("/resourcegroups/rg?api-version=2024-11-01"), &json!({ "location": "eastus" }))
+            .await
+    }
+
+    /// Moves the world's clock by cloud seconds.
+    pub async fn advance(&self, seconds: f64) {
+        let answer = self.send(Method::POST, "/_sim/advance", Some(&json!({ "seconds": seconds }))).await;
+        assert_eq!(answer.status, 200);
+    }
+}

@@ -1,0 +1,6 @@
+//! The simulated cloud over real HTTPS, asked by a client that shares no code with it.
+
+mod client;
+mod resources;
+mod serving;
+mod signing_in;
