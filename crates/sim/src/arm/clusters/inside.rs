@@ -1,11 +1,14 @@
 //! The doors into a cluster: requests to its Kubernetes API, and the controllers that move its objects.
 
+use bytes::Bytes;
 use serde_json::json;
 
 use crate::aks;
 use crate::clock::{Moment, Timing};
 use crate::kubernetes;
-use crate::request::{Delivery, Reply, Request};
+use crate::kubernetes::store::Store;
+use crate::kubernetes::watch::Watch;
+use crate::request::{Delivery, Reply, Request, Streaming};
 use crate::vault::VaultsOf;
 use crate::world::World;
 
@@ -32,10 +35,38 @@ pub fn serve_kubernetes(
     };
     let key = key.clone();
     let Some(cluster) = world.clusters.all.get_mut(&key) else { return unauthorized() };
-    let reply = kubernetes::serve(&mut cluster.store, request, user, now);
+    let (mut reply, watch) = kubernetes::serve(&mut cluster.store, request, user, now);
+    if let Some(watch) = watch {
+        reply.stream = Some(Box::new(Followed { uid: uid.to_owned(), watch }));
+    }
     // Controllers watch: what the request changed they see at once, not at the next request.
     settle(world, &key, now, timing);
     reply
+}
+
+/// A watch on the cluster with that resource UID; it ends when the cluster is gone.
+struct Followed {
+    uid: String,
+    watch: Watch,
+}
+
+impl Streaming for Followed {
+    fn poll(&mut self, world: &World, now: Moment) -> (Vec<Bytes>, bool) {
+        match store(world, &self.uid) {
+            Some(store) => self.watch.poll(store, now),
+            None => (Vec::new(), true),
+        }
+    }
+
+    fn deadline(&self) -> Moment {
+        self.watch.deadline()
+    }
+}
+
+/// The objects of the cluster with that resource UID, from the cluster's first success on.
+pub fn store<'a>(world: &'a World, uid: &str) -> Option<&'a Store> {
+    let mut all = world.clusters.all.values();
+    all.find(|cluster| cluster.uid() == uid && cluster.facts.is_some()).map(|cluster| &cluster.store)
 }
 
 fn bearer(request: &Request) -> Option<&str> {
