@@ -7,26 +7,26 @@ use serde_json::{Value, json};
 use super::VaultsOf;
 use super::material::tests::fixture;
 use crate::aks::Vaults as _;
-use crate::arm::vaults::bench::{Bench, code};
 use crate::entra;
 use crate::request::{Delivery, Reply};
+use crate::test_cloud::{TestCloud, code};
 
 const IMPORT: &str = "/certificates/gateway-tls-cert/import?api-version=7.4";
 const NEWEST: &str = "/certificates/gateway-tls-cert/?api-version=2025-07-01";
 
-fn ready() -> Bench {
-    let mut bench = Bench::new();
+fn ready() -> TestCloud {
+    let mut bench = TestCloud::new();
     bench.make_vault("kv-demo");
     bench.make_officer("kv-demo");
     bench
 }
 
-fn import(bench: &mut Bench, name: &str, password: &str) -> Reply {
+fn import(bench: &mut TestCloud, name: &str, password: &str) -> Reply {
     let body = json!({"value": fixture(name), "pwd": password});
     bench.vault("kv-demo", Method::POST, IMPORT, Some(&body))
 }
 
-fn get(bench: &mut Bench, target: &str) -> Reply {
+fn get(bench: &mut TestCloud, target: &str) -> Reply {
     bench.vault("kv-demo", Method::GET, target, None)
 }
 
@@ -38,7 +38,7 @@ fn a_request_without_a_token_is_challenged_before_its_body_is_read() {
     let challenge = reply.headers["www-authenticate"].to_str().unwrap();
     let tenant = &bench.world.directory.tenant;
     let expected = format!(
-        r#"Bearer authorization="https://login.landfall.localhost:20443/{tenant}", resource="https://vault.landfall.localhost""#
+        r#"Bearer authorization="https://login.landfall.localhost:20000/{tenant}", resource="https://vault.landfall.localhost""#
     );
     assert_eq!(challenge, expected);
     let elsewhere = entra::token_for(
@@ -56,17 +56,17 @@ fn a_request_without_a_token_is_challenged_before_its_body_is_read() {
 
 #[test]
 fn a_name_without_a_finished_vault_does_not_answer() {
-    let mut bench = Bench::new();
+    let mut bench = TestCloud::new();
     let body = bench.vault_body();
-    bench.arm(Method::PUT, &Bench::vault_path("kv-demo"), Some(&body));
+    bench.arm(Method::PUT, &TestCloud::vault_path("kv-demo"), Some(&body));
     assert_eq!(get(&mut bench, NEWEST).delivery, Delivery::Cut);
-    bench.wait(15.0);
+    bench.pass(15.0);
     assert_eq!(get(&mut bench, NEWEST).delivery, Delivery::Whole);
 }
 
 #[test]
 fn a_grant_counts_only_after_a_while_and_a_refusal_hides_whether_the_object_exists() {
-    let mut bench = Bench::new();
+    let mut bench = TestCloud::new();
     bench.make_vault("kv-demo");
     let refused = get(&mut bench, NEWEST);
     assert_eq!(refused.status, 403);
@@ -82,17 +82,17 @@ fn a_grant_counts_only_after_a_while_and_a_refusal_hides_whether_the_object_exis
 
 #[test]
 fn a_vault_with_access_policies_says_so() {
-    let mut bench = Bench::new();
+    let mut bench = TestCloud::new();
     let mut body = bench.vault_body();
     body["properties"]["enableRbacAuthorization"] = json!(false);
-    bench.arm(Method::PUT, &Bench::vault_path("kv-demo"), Some(&body));
-    bench.wait(15.0);
+    bench.arm(Method::PUT, &TestCloud::vault_path("kv-demo"), Some(&body));
+    bench.pass(15.0);
     let refused = import(&mut bench, "ec.pfx", "correct-horse");
     assert_eq!(refused.value()["error"]["innererror"]["code"], "AccessDenied");
     let owner = bench.world.directory.owner().object_id.clone();
     body["properties"]["accessPolicies"] =
         json!([{"tenantId": "t", "objectId": owner, "permissions": {"certificates": ["Import", "get"]}}]);
-    bench.arm(Method::PUT, &Bench::vault_path("kv-demo"), Some(&body));
+    bench.arm(Method::PUT, &TestCloud::vault_path("kv-demo"), Some(&body));
     assert_eq!(import(&mut bench, "ec.pfx", "correct-horse").status, 200);
     let secret = get(&mut bench, "/secrets/gateway-tls-cert?api-version=7.4");
     assert_eq!(secret.status, 403);
@@ -105,7 +105,7 @@ fn an_import_makes_certificate_key_and_secret_of_one_version() {
     let version = made["id"].as_str().unwrap().rsplit('/').next().unwrap().to_owned();
     assert_eq!(version.len(), 32);
     let at = |collection: &str| {
-        format!("https://kv-demo.vault.landfall.localhost:20443/{collection}/gateway-tls-cert/{version}")
+        format!("https://kv-demo.vault.landfall.localhost:20000/{collection}/gateway-tls-cert/{version}")
     };
     assert_eq!(made["id"], json!(at("certificates")));
     assert_eq!(made["kid"], json!(at("keys")));
@@ -128,7 +128,7 @@ fn the_same_bytes_make_a_new_version_every_time() {
     let page =
         get(&mut bench, "/certificates/gateway-tls-cert/versions?api-version=7.4&maxresults=1").value();
     assert_eq!(page["value"].as_array().unwrap().len(), 1);
-    let next = page["nextLink"].as_str().unwrap().split_once(":20443").unwrap().1.to_owned();
+    let next = page["nextLink"].as_str().unwrap().split_once(":20000").unwrap().1.to_owned();
     let last = get(&mut bench, &next).value();
     assert_eq!(last["value"][0]["id"], second["id"]);
     assert!(last["nextLink"].is_null());
@@ -144,7 +144,7 @@ fn the_secret_is_the_imported_pfx_without_its_password() {
     let scope = "/resourceGroups/rg/providers/Microsoft.KeyVault/vaults/kv-demo";
     assert_eq!(get(&mut bench, "/secrets/gateway-tls-cert/?api-version=7.4").status, 403);
     bench.grant(scope, "4633458b-17de-408a-b874-0445c86b69e6", &owner);
-    bench.wait(61.0);
+    bench.pass(61.0);
     let secret = get(&mut bench, "/secrets/gateway-tls-cert/?api-version=7.4").value();
     assert_eq!(secret["contentType"], "application/x-pkcs12");
     assert_eq!(secret["managed"], true);
@@ -204,18 +204,18 @@ fn a_deleted_certificate_holds_its_name_until_it_is_recovered_or_purged() {
     let inner = |reply: &Reply| reply.value()["error"]["innererror"]["code"].clone();
     assert_eq!(inner(&import(&mut bench, "ec.pfx", "correct-horse")), "ObjectIsBeingDeleted");
     assert_eq!(get(&mut bench, deleted).status, 404);
-    bench.wait(6.0);
+    bench.pass(6.0);
     assert_eq!(get(&mut bench, deleted).status, 200);
     let conflict = import(&mut bench, "ec.pfx", "correct-horse");
     assert_eq!((conflict.status.as_u16(), inner(&conflict)), (409, json!("ObjectIsDeletedButRecoverable")));
     assert_eq!(bench.vault("kv-demo", Method::POST, recover, None).status, 200);
     assert_eq!(inner(&import(&mut bench, "ec.pfx", "correct-horse")), "ObjectIsBeingRecovered");
     assert_eq!(code(&get(&mut bench, NEWEST)), "CertificateNotFound");
-    bench.wait(6.0);
+    bench.pass(6.0);
     assert_eq!(get(&mut bench, NEWEST).status, 200);
     assert_eq!(import(&mut bench, "ec.pfx", "correct-horse").status, 200);
     bench.vault("kv-demo", Method::DELETE, "/certificates/gateway-tls-cert?api-version=7.4", None);
-    bench.wait(6.0);
+    bench.pass(6.0);
     assert_eq!(bench.vault("kv-demo", Method::DELETE, deleted, None).status, 204);
     assert_eq!(get(&mut bench, deleted).status, 404);
     assert_eq!(import(&mut bench, "ec.pfx", "correct-horse").status, 200);
@@ -238,7 +238,7 @@ fn a_node_reads_with_its_identity_and_is_refused_like_anybody_else() {
     let made = import(&mut bench, "chain.pfx", "correct-horse").value();
     let (object, client) = (bench.world.uuid("o"), bench.world.uuid("c"));
     bench.world.directory.add_managed_identity(object.clone(), client.clone(), "addon", "/x", bench.now);
-    let read = |bench: &Bench, kind: &str, at| {
+    let read = |bench: &TestCloud, kind: &str, at| {
         VaultsOf(&bench.world).read(at, "kv-demo", &client, kind, "gateway-tls-cert", None)
     };
     let refused = read(&bench, "secret", bench.now).unwrap_err();

@@ -1,10 +1,9 @@
 //! The doors into a cluster: requests to its Kubernetes API, and the controllers that move its objects.
 
-use serde_json::json;
-
 use crate::aks;
 use crate::clock::{Moment, Timing};
 use crate::kubernetes;
+use crate::kubernetes::store::Store;
 use crate::request::{Delivery, Reply, Request};
 use crate::vault::VaultsOf;
 use crate::world::World;
@@ -27,28 +26,32 @@ pub fn serve_kubernetes(
         reply.delivery = Delivery::Cut;
         return reply;
     };
-    let Some(user) = bearer(request).and_then(|token| cluster.credential.user_of(token)) else {
-        return unauthorized();
+    let user = match bearer(request) {
+        None => kubernetes::ANONYMOUS.to_owned(),
+        Some(token) => match cluster.credential.user_of(token) {
+            Some(user) => user.to_owned(),
+            None => return kubernetes::unauthorized(),
+        },
     };
     let key = key.clone();
-    let Some(cluster) = world.clusters.all.get_mut(&key) else { return unauthorized() };
-    let reply = kubernetes::serve(&mut cluster.store, request, user, now);
+    let Some(cluster) = world.clusters.all.get_mut(&key) else { return kubernetes::unauthorized() };
+    let answer = kubernetes::serve(&mut cluster.store, request, &user, now);
+    let followed = uid.to_owned();
+    let reply = answer.into_reply(move |world| store(world, &followed));
     // Controllers watch: what the request changed they see at once, not at the next request.
     settle(world, &key, now, timing);
     reply
 }
 
+/// The objects of the cluster with that resource UID, from the cluster's first success on.
+pub fn store<'a>(world: &'a World, uid: &str) -> Option<&'a Store> {
+    let mut all = world.clusters.all.values();
+    all.find(|cluster| cluster.uid() == uid && cluster.facts.is_some()).map(|cluster| &cluster.store)
+}
+
 fn bearer(request: &Request) -> Option<&str> {
     let (scheme, token) = request.header("authorization")?.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
-}
-
-fn unauthorized() -> Reply {
-    let status = json!({
-        "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
-        "message": "Unauthorized", "reason": "Unauthorized", "code": 401,
-    });
-    Reply::json(401, &status)
 }
 
 /// Lets the controllers of a cluster do what is due. They read the world's vaults, so the cluster is lifted out of the

@@ -36,7 +36,7 @@ use crate::clock::{Moment, Timing};
 use crate::kubernetes::store::Store;
 use crate::world::World;
 
-pub use inside::serve_kubernetes;
+pub use inside::{serve_kubernetes, store};
 pub use operations::fail;
 
 /// The resource type.

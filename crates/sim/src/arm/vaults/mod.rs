@@ -258,6 +258,6 @@ fn settle(world: &mut World, due: Moment, _timing: &Timing) {
 }
 
 #[cfg(test)]
-pub(crate) mod bench;
+mod bench;
 #[cfg(test)]
 mod tests;
