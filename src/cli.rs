@@ -19,8 +19,13 @@ pub struct Cli {
 }
 
 const EXIT_CODES: &str = "\
-Exit codes: 0 all well · 1 a step failed, run it again to go on · 2 wrong input, nothing was touched ·
-3 the cloud refuses (sign-in, rights, policy, quota) · 4 another run holds the lock · 130 interrupted";
+Exit codes:
+    0  all well
+    1  a step failed; running again goes on
+    2  wrong input; nothing was touched
+    3  the cloud refuses: sign-in, rights, policy, quota
+    4  another run holds the lock
+  130  interrupted; running again goes on";
 
 /// What holds for every command.
 #[derive(clap::Args, Clone, Debug)]

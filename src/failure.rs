@@ -6,6 +6,7 @@ use crate::{
 };
 use landfall_cloud::{ApiError, ApiErrorKind};
 use landfall_engine::{JournalError, Kind, OpenError, Outcome, Report, Residue, StepError};
+use landfall_sim::SimError;
 use std::{error::Error, process::ExitCode};
 
 /// How the program ends. The numbers are a contract.
@@ -38,6 +39,8 @@ pub struct Failure {
     pub exit: Exit,
     /// What was being done; fits after "failed to".
     message: String,
+    /// The steps it happened in.
+    steps: Vec<String>,
     causes: Vec<String>,
     left_behind: Option<Residue>,
     request_id: Option<String>,
@@ -52,6 +55,7 @@ impl Failure {
         Self {
             exit,
             message: message.into(),
+            steps: Vec::new(),
             causes: Vec::new(),
             left_behind: None,
             request_id: None,
@@ -87,13 +91,14 @@ impl Failure {
         Self { mistakes, ..Self::new(Exit::Input, "read the settings") }
     }
 
-    /// Takes a step's error.
-    pub fn of_step(error: &StepError) -> Self {
+    /// Takes an error that one step met, or several in the same words.
+    pub fn of_steps(steps: Vec<String>, error: &StepError) -> Self {
         let codes = error.code.iter().filter(|code| !error.causes.iter().any(|cause| cause.contains(*code)));
         Self {
+            steps,
             causes: error.causes.iter().chain(codes).cloned().collect(),
             left_behind: Some(error.residue),
-            request_id: error.request_id.clone(),
+            request_id: error.request_id.as_deref().map(str::to_owned),
             hint: error.hint.clone(),
             ..Self::new(exit_of(error.kind), error.message.clone())
         }
@@ -137,6 +142,23 @@ impl Failure {
         }
     }
 
+    /// Takes the simulated cloud's refusal to open.
+    pub fn of_rehearsal(error: &SimError) -> Self {
+        let mut failure = match error {
+            SimError::Busy { .. } => Self::new(Exit::Locked, error.to_string())
+                .hint("wait for it to end, or take another --environment"),
+            SimError::Newer { .. } => {
+                Self::new(Exit::Input, error.to_string()).hint("use the newer landfall that made it")
+            }
+            SimError::Fault(_) => Self::new(Exit::Input, error.to_string()),
+            _ => Self::new(Exit::Failed, error.to_string()),
+        };
+        if let Some(source) = error.source() {
+            failure = failure.caused_by(source);
+        }
+        failure
+    }
+
     /// Takes a journal that could not be written.
     pub fn of_writing(error: &JournalError) -> Self {
         Self::new(Exit::Failed, error.to_string())
@@ -154,6 +176,9 @@ impl Failure {
         let mut lines =
             vec![words::wrap(&format!("{error} "), &format!("failed to {}", self.message), COLUMNS)];
         let mut causes = self.causes.iter();
+        if !self.steps.is_empty() {
+            lines.push(words::wrap("  in: ", &self.steps.join(", "), COLUMNS));
+        }
         lines.extend(causes.next().map(|cause| words::wrap("  ", cause, COLUMNS)));
         lines.extend(causes.map(|cause| words::wrap("  caused by: ", cause, COLUMNS)));
         lines.extend(self.left_behind.map(|residue| {

@@ -86,9 +86,8 @@ async fn rehearse(wishes: &Rehearsal, folder: &Path) -> Result<Target, Failure> 
         faults: wishes.faults.clone(),
         ..landfall_sim::Options::default()
     };
-    let sim = Sim::open(&folder.join("sim"), options)
-        .await
-        .map_err(|error| Failure::new(Exit::Failed, "open the simulated cloud").caused_by(&error))?;
+    let sim = Sim::open(&folder.join("sim"), options).await;
+    let sim = sim.map_err(|error| Failure::of_rehearsal(&error))?;
     let facts = sim.facts().clone();
     let url = |text: &str| {
         url::Url::parse(text).map_err(|error| {

@@ -111,8 +111,7 @@ fn tell(session: &Session, report: &Report, requests: u64) {
         session.say(&format!("\n{}", teardown::text(report, requests, paint)));
         return;
     }
-    let mut trouble: Vec<String> =
-        report.errors.iter().map(|(_, error)| trouble::step(error, paint)).collect();
+    let mut trouble = trouble::errors(report, paint);
     trouble.push(format!("Run `{} down` again to go on.", session.program()));
     stream::err().line(&format!("\n{}", trouble.join("\n\n")));
 }

@@ -114,8 +114,7 @@ fn tell(session: &Session, deployment: &Deployment, journal: &Journal, report: &
         session.say(&format!("\n{}", summary::text(&facts, report, requests, &program, paint)));
         return;
     }
-    let mut trouble: Vec<String> =
-        report.errors.iter().map(|(_, error)| trouble::step(error, paint)).collect();
+    let mut trouble = trouble::errors(report, paint);
     trouble.push(trouble::rest(report, &deployment.graph.steps(), &format!("{program} up")));
     stream::err().line(&format!("\n{}", trouble.join("\n\n")));
 }

@@ -39,8 +39,8 @@ pub enum State {
     Finished(How, Duration),
     /// It failed.
     Failed(Duration),
-    /// It will not be tried, because of that step.
-    Blocked(String),
+    /// It will not be tried, because of another one.
+    Blocked,
     /// It was under way when the run was asked to end.
     Interrupted,
     /// What it had made is dealt with.
@@ -124,7 +124,7 @@ impl Board {
             }
             What::Finished { how, elapsed, .. } => row.end(State::Finished(*how, *elapsed)),
             What::Failed { elapsed, .. } => row.end(State::Failed(*elapsed)),
-            What::Blocked { by, .. } => row.end(State::Blocked(by.clone())),
+            What::Blocked { .. } => row.end(State::Blocked),
             What::Interrupted { .. } => row.end(State::Interrupted),
             What::Undone { undone, .. } => row.end(State::Undone(undone.clone(), since(row))),
             What::Opened { .. } | What::Closed { .. } => {}

@@ -63,7 +63,7 @@ impl Look {
                 let after = format!("failed after {}", words::duration(*elapsed));
                 (self.paint.bad("✗"), after, None)
             }
-            State::Blocked(by) => (self.paint.warn("-"), format!("blocked by {}", words::name(by)), None),
+
             State::Interrupted => {
                 (self.paint.warn("!"), "interrupted; what it began goes on".to_owned(), None)
             }
@@ -77,7 +77,7 @@ impl Look {
                 let elapsed = (!matches!(undone, Undone::GoesWithParent)).then_some(*elapsed);
                 (self.paint.good("✓"), detail, elapsed)
             }
-            State::Waiting | State::Looking | State::Working => return String::new(),
+            State::Blocked | State::Waiting | State::Looking | State::Working => return String::new(),
         };
         line(board, &glyph, &name, &detail, elapsed, columns)
     }
@@ -248,7 +248,8 @@ impl<W: Write + Send, S: Fn() -> Size + Send> Display for Live<W, S> {
     fn show(&mut self, event: &Event) {
         let Some(at) = self.board.take(event) else { return };
         let row = &self.board.rows[at];
-        if row.state.is_over() {
+        // What is blocked is told once, below the error that blocks it.
+        if row.state.is_over() && !matches!(row.state, State::Blocked) {
             let columns = (self.size)().columns.saturating_sub(1);
             self.staying.push(self.look.over(&self.board, row, columns));
         }

@@ -11,6 +11,7 @@ pub struct Paint {
 
 impl Paint {
     /// No colour.
+    #[cfg(test)]
     pub const PLAIN: Paint = Paint { on: false };
 
     fn with(self, style: Style, text: &str) -> String {

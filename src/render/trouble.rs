@@ -7,20 +7,26 @@ use landfall_engine::{Outcome, Report, StepError, StepInfo};
 /// The widest line.
 const COLUMNS: usize = 80;
 
-/// Returns one failed step's error in words.
-pub fn step(error: &StepError, paint: Paint) -> String {
-    Failure::of_step(error).text(paint)
+/// Returns the errors of a run; what several steps met in the same words is told once.
+pub fn errors(report: &Report, paint: Paint) -> Vec<String> {
+    let mut told: Vec<(&StepError, Vec<String>)> = Vec::new();
+    for (step, error) in &report.errors {
+        let name = words::name(step);
+        match told.iter_mut().find(|(known, _)| *known == error) {
+            Some((_, steps)) => steps.push(name),
+            None => told.push((error, vec![name])),
+        }
+    }
+    told.into_iter().map(|(error, steps)| Failure::of_steps(steps, error).text(paint)).collect()
 }
 
 /// Returns what the errors of a run mean for the rest of it; `again` is the command that goes on.
 pub fn rest(report: &Report, steps: &[StepInfo], again: &str) -> String {
     let mut lines = Vec::new();
-    for (failed, _) in &report.errors {
-        let blocked = blocked_by(failed, steps);
-        if !blocked.is_empty() {
-            let others = if report.errors.len() > 1 { words::name(failed) } else { "it".to_owned() };
-            lines.push(words::wrap("", &format!("Blocked by {others}: {}.", blocked.join(", ")), COLUMNS));
-        }
+    let blocked = blocked(report, steps);
+    if !blocked.is_empty() {
+        let these = if report.errors.len() == 1 { "it" } else { "these" };
+        lines.push(words::wrap("", &format!("Blocked by {these}: {}.", blocked.join(", ")), COLUMNS));
     }
     let done = report.found + report.created + report.changed;
     let kept = match done {
@@ -36,37 +42,37 @@ pub fn rest(report: &Report, steps: &[StepInfo], again: &str) -> String {
     lines.join("\n")
 }
 
-/// Returns the names of the steps that stand on a step, directly or through others.
-fn blocked_by(failed: &str, steps: &[StepInfo]) -> Vec<String> {
-    let mut reached = vec![failed];
+/// Returns the names of the steps that stand on a failed one, directly or through others.
+fn blocked(report: &Report, steps: &[StepInfo]) -> Vec<String> {
+    let mut reached: Vec<&str> = report.errors.iter().map(|(step, _)| step.as_str()).collect();
+    let failed = reached.len();
     for step in steps {
-        if step.after.iter().any(|source| reached.contains(source)) {
+        if !reached.contains(&step.id) && step.after.iter().any(|source| reached.contains(source)) {
             reached.push(step.id);
         }
     }
-    reached[1..].iter().map(|step| words::name(step)).collect()
+    reached[failed..].iter().map(|step| words::name(step)).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::render::{fixture, summary};
+    use landfall_engine::Kind;
+
+    fn shown(errors: Vec<(String, StepError)>) -> String {
+        let report =
+            Report { outcome: Outcome::Failed, found: 1, created: 7, errors, ..summary::tests::report() };
+        let mut parts = super::errors(&report, Paint::PLAIN);
+        parts.push(rest(&report, &fixture::steps(), "landfall up"));
+        parts.join("\n\n")
+    }
 
     #[test]
     fn the_end_of_an_up_that_failed() {
-        let error = fixture::error();
-        let report = Report {
-            outcome: Outcome::Failed,
-            found: 1,
-            created: 7,
-            failed: 1,
-            errors: vec![("cluster-ready".into(), error.clone())],
-            ..summary::tests::report()
-        };
-        let text =
-            format!("{}\n\n{}", step(&error, Paint::PLAIN), rest(&report, &fixture::steps(), "landfall up"));
-        insta::assert_snapshot!(text, @"
+        insta::assert_snapshot!(shown(vec![("cluster-ready".into(), fixture::error())]), @"
         error: failed to create cluster aks-istio-gateway-demo
+          in: cluster ready
           the quota for Standard DSv5 Family vCPUs in eastus allows 10, 16 are needed
           caused by: PUT /subscriptions/…/managedClusters/aks-istio-gateway-demo
                      answered 409 QuotaExceeded
@@ -76,6 +82,21 @@ mod tests {
               https://aka.ms/quota
 
         Blocked by it: istio, tls secret, gateways, dns.
+        8 steps are done and stay done. Run `landfall up` again to go on.
+        ");
+    }
+
+    #[test]
+    fn what_several_steps_met_is_told_once() {
+        let error = StepError::new(Kind::Failed, "open the cluster").cause("connection refused");
+        let met = ["istio", "tls-secret"].map(|step| (step.to_owned(), error.clone()));
+        insta::assert_snapshot!(shown(met.into()), @"
+        error: failed to open the cluster
+          in: istio, tls secret
+          connection refused
+          left behind: unknown; the next run looks
+
+        Blocked by these: gateways, dns.
         8 steps are done and stay done. Run `landfall up` again to go on.
         ");
     }

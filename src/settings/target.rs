@@ -6,6 +6,7 @@ use super::{
     layers::Layers,
     mistake::{Given, Mistake},
 };
+use landfall_sim::fault::Armed;
 use serde::de::IntoDeserializer;
 use url::Url;
 
@@ -105,10 +106,18 @@ fn rehearsal(layers: &mut Layers<'_>, file: &File) -> Option<Rehearsal> {
     let seed =
         seed.map_or(Some(None), |given| layers.read::<u64>(&given, "a seed: a whole number").map(Some));
     let listed = file.sim.faults.as_ref().map(|faults| faults.join(","));
-    let faults = layers.pick("sim.faults", listed).map(|given| given.value).unwrap_or_default();
-    let faults =
-        faults.split(',').map(str::trim).filter(|fault| !fault.is_empty()).map(str::to_owned).collect();
-    Some(Rehearsal { speed: speed?, seed: seed?.map(|seed| seed.value), faults })
+    let faults = layers.pick("sim.faults", listed);
+    let faults = faults.map_or(Some(Vec::new()), |given| layers.take(self::faults(&given)));
+    Some(Rehearsal { speed: speed?, seed: seed?.map(|seed| seed.value), faults: faults? })
+}
+
+/// Reads a list of faults; which there are only the simulated cloud knows.
+fn faults(given: &Given<String>) -> Result<Vec<String>, Mistake> {
+    let faults: Vec<&str> = given.value.split(',').map(str::trim).filter(|fault| !fault.is_empty()).collect();
+    for fault in &faults {
+        Armed::read(fault).map_err(|error| given.wrong(format!("cannot {error}")))?;
+    }
+    Ok(faults.into_iter().map(str::to_owned).collect())
 }
 
 /// Reads a speed: a positive number or `instant`.

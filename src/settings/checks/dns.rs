@@ -30,15 +30,15 @@ pub fn domain(given: &Given<String>) -> Result<String, Mistake> {
             NAME_MAX - LONGEST_HOST
         )));
     }
-    if !name.contains('.') {
-        return Err(
-            wrong("it has one label only".into()).hint("give a name with a dot, like demo.example.com")
-        );
-    }
     for label in name.split('.') {
         if let Some(why) = fault(label) {
             return Err(wrong(why).hint("a label has 1 to 63 of a-z, 0-9 and -, and no - at either end"));
         }
+    }
+    if !name.contains('.') {
+        return Err(
+            wrong("it has one label only".into()).hint("give a name with a dot, like demo.example.com")
+        );
     }
     if name.rsplit('.').next().is_some_and(|last| last.bytes().all(|byte| byte.is_ascii_digit())) {
         return Err(wrong("its last label is a number".into()).hint("give a name, not an address"));
