@@ -1,42 +1,27 @@
 //! The one place that turns errors into words and exit codes.
 
 use crate::{
+    exit::{self, Exit},
     render::{paint::Paint, words},
     settings::mistake::{Mistake, Place},
 };
 use landfall_cloud::{ApiError, ApiErrorKind};
-use landfall_engine::{JournalError, Kind, OpenError, Outcome, Report, Residue, StepError};
+use landfall_engine::{JournalError, OpenError, Residue, StepError};
 use landfall_sim::SimError;
-use std::{error::Error, process::ExitCode};
-
-/// How the program ends. The numbers are a contract.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Exit {
-    /// All well.
-    Well = 0,
-    /// A step failed; running again goes on.
-    Failed = 1,
-    /// Wrong input; nothing was touched.
-    Input = 2,
-    /// The cloud refuses: sign-in, rights, policy, quota.
-    Refused = 3,
-    /// Another run holds the lock.
-    Locked = 4,
-    /// Interrupted; running again goes on.
-    Interrupted = 130,
-}
-
-impl From<Exit> for ExitCode {
-    fn from(exit: Exit) -> Self {
-        ExitCode::from(exit as u8)
-    }
-}
+use std::error::Error;
 
 /// Why a command ends early, ready to be told.
 #[derive(Debug)]
 pub struct Failure {
     /// The exit code.
     pub exit: Exit,
+    /// Boxed, so that a `Result` stays small.
+    told: Box<Told>,
+}
+
+/// What is told of a failure.
+#[derive(Debug, Default)]
+struct Told {
     /// What was being done; fits after "failed to".
     message: String,
     /// The steps it happened in.
@@ -52,21 +37,12 @@ pub struct Failure {
 impl Failure {
     /// Makes a failure; `message` fits after "failed to".
     pub fn new(exit: Exit, message: impl Into<String>) -> Self {
-        Self {
-            exit,
-            message: message.into(),
-            steps: Vec::new(),
-            causes: Vec::new(),
-            left_behind: None,
-            request_id: None,
-            hint: None,
-            mistakes: Vec::new(),
-        }
+        Self { exit, told: Box::new(Told { message: message.into(), ..Told::default() }) }
     }
 
     /// Adds a cause below those already told.
     pub fn cause(mut self, cause: impl Into<String>) -> Self {
-        self.causes.push(cause.into());
+        self.told.causes.push(cause.into());
         self
     }
 
@@ -74,7 +50,7 @@ impl Failure {
     pub fn caused_by(mut self, error: &(dyn Error + 'static)) -> Self {
         let mut next = Some(error);
         while let Some(error) = next {
-            self.causes.push(error.to_string());
+            self.told.causes.push(error.to_string());
             next = error.source();
         }
         self
@@ -82,26 +58,28 @@ impl Failure {
 
     /// Says what to do about it.
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
+        self.told.hint = Some(hint.into());
         self
     }
 
     /// Takes what is wrong with the settings.
     pub fn of_mistakes(mistakes: Vec<Mistake>) -> Self {
-        Self { mistakes, ..Self::new(Exit::Input, "read the settings") }
+        Self { exit: Exit::Input, told: Box::new(Told { mistakes, ..Told::default() }) }
     }
 
     /// Takes an error that one step met, or several in the same words.
     pub fn of_steps(steps: Vec<String>, error: &StepError) -> Self {
         let codes = error.code.iter().filter(|code| !error.causes.iter().any(|cause| cause.contains(*code)));
-        Self {
+        let told = Told {
+            message: error.message.clone(),
             steps,
             causes: error.causes.iter().chain(codes).cloned().collect(),
             left_behind: Some(error.residue),
             request_id: error.request_id.as_deref().map(str::to_owned),
             hint: error.hint.clone(),
-            ..Self::new(exit_of(error.kind), error.message.clone())
-        }
+            mistakes: Vec::new(),
+        };
+        Self { exit: exit::of_kind(error.kind), told: Box::new(told) }
     }
 
     /// Takes an error of a cloud client met outside of any step.
@@ -110,14 +88,16 @@ impl Failure {
             ApiErrorKind::SignIn | ApiErrorKind::Unauthorized | ApiErrorKind::Forbidden => Exit::Refused,
             _ => Exit::Failed,
         };
-        let mut causes = vec![error.to_string()];
+        let mut failure = Self::new(exit, doing).cause(error.to_string());
         let details = error.details.iter().map(|(code, message)| format!("{code}: {message}"));
-        causes.extend(details.chain(error.causes()));
-        let hint = (error.kind == ApiErrorKind::SignIn).then(|| {
-            "sign in with `az login`, or set AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET"
-                .to_owned()
-        });
-        Self { causes, request_id: error.request_id.clone(), hint, ..Self::new(exit, doing) }
+        failure.told.causes.extend(details.chain(error.causes()));
+        failure.told.request_id = error.request_id.as_deref().map(str::to_owned);
+        match error.kind {
+            ApiErrorKind::SignIn => failure.hint(
+                "sign in with `az login`, or set AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET",
+            ),
+            _ => failure,
+        }
     }
 
     /// Takes the journal's refusal to open.
@@ -169,19 +149,20 @@ impl Failure {
     /// Returns the words.
     pub fn text(&self, paint: Paint) -> String {
         const COLUMNS: usize = 80;
+        let told = &*self.told;
         let error = paint.bad("error:");
-        if !self.mistakes.is_empty() {
-            return mistakes(&self.mistakes, paint);
+        if !told.mistakes.is_empty() {
+            return mistakes(&told.mistakes, paint);
         }
         let mut lines =
-            vec![words::wrap(&format!("{error} "), &format!("failed to {}", self.message), COLUMNS)];
-        let mut causes = self.causes.iter();
-        if !self.steps.is_empty() {
-            lines.push(words::wrap("  in: ", &self.steps.join(", "), COLUMNS));
+            vec![words::wrap(&format!("{error} "), &format!("failed to {}", told.message), COLUMNS)];
+        let mut causes = told.causes.iter();
+        if !told.steps.is_empty() {
+            lines.push(words::wrap("  in: ", &told.steps.join(", "), COLUMNS));
         }
         lines.extend(causes.next().map(|cause| words::wrap("  ", cause, COLUMNS)));
         lines.extend(causes.map(|cause| words::wrap("  caused by: ", cause, COLUMNS)));
-        lines.extend(self.left_behind.map(|residue| {
+        lines.extend(told.left_behind.map(|residue| {
             let left = match residue {
                 Residue::Nothing => "nothing",
                 Residue::Something => "something; the next run looks at it",
@@ -189,9 +170,9 @@ impl Failure {
             };
             format!("  left behind: {left}")
         }));
-        lines.extend(self.request_id.as_ref().map(|id| format!("  request id: {id}")));
+        lines.extend(told.request_id.as_ref().map(|id| format!("  request id: {id}")));
         let hint = format!("{} ", paint.warn("hint:"));
-        lines.extend(self.hint.as_ref().map(|text| words::wrap(&hint, text, COLUMNS)));
+        lines.extend(told.hint.as_ref().map(|text| words::wrap(&hint, text, COLUMNS)));
         lines.join("\n")
     }
 }
@@ -209,61 +190,9 @@ fn mistakes(mistakes: &[Mistake], paint: Paint) -> String {
     format!("{}\n\n{all}; nothing was touched.", told.collect::<Vec<_>>().join("\n"))
 }
 
-fn exit_of(kind: Kind) -> Exit {
-    match kind {
-        Kind::Refused => Exit::Refused,
-        Kind::Input => Exit::Input,
-        Kind::Interrupted => Exit::Interrupted,
-        Kind::Failed | Kind::TimedOut | Kind::Foreign | Kind::Bug => Exit::Failed,
-    }
-}
-
-/// Returns how the program ends after a run: of several failures the one that only a person can mend decides.
-pub fn exit(report: &Report) -> Exit {
-    let kinds = || report.errors.iter().map(|(_, error)| exit_of(error.kind));
-    match report.outcome {
-        Outcome::Ready => Exit::Well,
-        Outcome::Interrupted => Exit::Interrupted,
-        Outcome::Failed if kinds().any(|exit| exit == Exit::Refused) => Exit::Refused,
-        Outcome::Failed if !report.errors.is_empty() && kinds().all(|exit| exit == Exit::Input) => {
-            Exit::Input
-        }
-        Outcome::Failed => Exit::Failed,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
-
-    fn report(kinds: &[Kind]) -> Report {
-        Report {
-            outcome: Outcome::Failed,
-            found: 0,
-            created: 0,
-            changed: 0,
-            failed: 0,
-            blocked: 0,
-            undone: Vec::new(),
-            elapsed: Duration::ZERO,
-            critical_path: Duration::ZERO,
-            errors: kinds.iter().map(|kind| ("step".to_owned(), StepError::new(*kind, "do it"))).collect(),
-        }
-    }
-
-    #[test]
-    fn the_exit_code_tells_who_has_to_act() {
-        assert_eq!(exit(&report(&[Kind::Failed])), Exit::Failed);
-        assert_eq!(exit(&report(&[Kind::Failed, Kind::Refused])), Exit::Refused);
-        assert_eq!(exit(&report(&[Kind::Input])), Exit::Input);
-        assert_eq!(exit(&report(&[Kind::Input, Kind::Bug])), Exit::Failed);
-        assert_eq!(
-            exit(&Report { outcome: Outcome::Interrupted, ..report(&[Kind::Failed]) }),
-            Exit::Interrupted
-        );
-        assert_eq!(exit(&Report { outcome: Outcome::Ready, ..report(&[]) }), Exit::Well);
-    }
 
     #[test]
     fn mistakes_are_told_together_with_their_places() {

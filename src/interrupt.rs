@@ -1,6 +1,6 @@
 //! Ctrl-C and SIGTERM: the first asks the run to end, the second ends it, the third does not ask.
 
-use crate::{failure::Exit, render::live::SHOW_CURSOR, render::stream};
+use crate::{exit::Exit, render::live::SHOW_CURSOR, render::stream};
 use landfall_engine::Stop;
 use tokio::sync::mpsc::UnboundedSender;
 

@@ -3,6 +3,7 @@
 mod cli;
 mod commands;
 mod deployment;
+mod exit;
 mod failure;
 mod interrupt;
 mod render;

@@ -8,8 +8,9 @@ use crate::{
         board::Board,
         json::Json,
         line::Line,
-        live::{Live, Look, Size},
+        live::Live,
         stream::{self, Terminal},
+        tree::{Look, Size},
     },
     settings::{self, Asked, Purpose, Wished, flags::Wishes, layers::Environment},
 };

@@ -1,7 +1,8 @@
 //! Simulated or Azure: the only place that knows both. What leaves here are clients and a few words.
 
 use crate::{
-    failure::{Exit, Failure},
+    exit::Exit,
+    failure::Failure,
     settings::{
         file::{AuthName, CloudName},
         layers::Environment,
@@ -120,7 +121,7 @@ async fn rehearse(wishes: &Rehearsal, folder: &Path) -> Result<Target, Failure> 
         meter,
         words: "simulated cloud".to_owned(),
         remark: Some(format!(
-            "Nothing is made in Azure. Use --cloud azure for the real thing. (speed {speed}, seed {})",
+            "Nothing is made in Azure. Use --cloud azure for the real thing.\nSpeed {speed}, seed {}.",
             facts.seed
         )),
         sim: Some(sim),

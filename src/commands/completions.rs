@@ -1,10 +1,6 @@
 //! `landfall completions`: completions for a shell.
 
-use crate::{
-    cli::Cli,
-    failure::{Exit, Failure},
-    render::stream,
-};
+use crate::{cli::Cli, exit::Exit, failure::Failure, render::stream};
 use clap::CommandFactory;
 
 /// What `completions` takes.

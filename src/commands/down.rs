@@ -3,7 +3,8 @@
 use super::up;
 use crate::{
     deployment::Deployment,
-    failure::{self, Exit, Failure},
+    exit::{self, Exit},
+    failure::Failure,
     interrupt,
     render::{self, board::Board, json, stream, teardown, trouble},
     session::Session,
@@ -98,7 +99,7 @@ async fn take_down(
     let (report, ()) = tokio::join!(running, render::drive(&mut *display, seen, sentences));
     let report = report.map_err(|error| Failure::of_writing(&error))?;
     tell(session, &report, target.requests());
-    Ok(failure::exit(&report))
+    Ok(exit::of_report(&report))
 }
 
 fn tell(session: &Session, report: &Report, requests: u64) {

@@ -1,9 +1,6 @@
 //! `landfall init`: writes a settings file with everything in it, commented out.
 
-use crate::{
-    failure::{Exit, Failure},
-    session::Session,
-};
+use crate::{exit::Exit, failure::Failure, session::Session};
 use std::{fs::OpenOptions, io::Write, path::Path};
 
 const TEMPLATE: &str = include_str!("../../templates/landfall.toml");

@@ -1,10 +1,6 @@
 //! `landfall man`: the man page, with every command in it.
 
-use crate::{
-    cli::Cli,
-    failure::{Exit, Failure},
-    render::stream,
-};
+use crate::{cli::Cli, exit::Exit, failure::Failure, render::stream};
 use clap::CommandFactory;
 
 /// What `man` takes.

@@ -11,7 +11,8 @@ pub mod up;
 
 use crate::{
     cli::{Cli, Command},
-    failure::{Exit, Failure},
+    exit::Exit,
+    failure::Failure,
     render::stream,
     session::Session,
 };

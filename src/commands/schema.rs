@@ -1,10 +1,6 @@
 //! `landfall schema`: the JSON Schema of landfall.toml, for editors.
 
-use crate::{
-    failure::{Exit, Failure},
-    render::stream,
-    settings::schema,
-};
+use crate::{exit::Exit, failure::Failure, render::stream, settings::schema};
 
 /// What `schema` takes.
 #[derive(clap::Args, Debug)]

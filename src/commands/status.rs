@@ -2,7 +2,8 @@
 
 use crate::{
     deployment::Deployment,
-    failure::{Exit, Failure},
+    exit::Exit,
+    failure::Failure,
     render::{status, stream},
     session::Session,
     settings::{Purpose, flags::Wishes},

@@ -2,7 +2,8 @@
 
 use crate::{
     deployment::Deployment,
-    failure::{self, Exit, Failure},
+    exit::{self, Exit},
+    failure::Failure,
     interrupt,
     render::{self, board::Board, json, stream, summary, trouble},
     session::Session,
@@ -99,7 +100,7 @@ async fn bring_up(
     let (report, ()) = tokio::join!(running, render::drive(&mut *display, seen, sentences));
     let report = report.map_err(|error| Failure::of_writing(&error))?;
     tell(session, &deployment, &journal, &report, target.requests());
-    Ok(failure::exit(&report))
+    Ok(exit::of_report(&report))
 }
 
 fn tell(session: &Session, deployment: &Deployment, journal: &Journal, report: &Report, requests: u64) {

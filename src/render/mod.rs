@@ -1,6 +1,6 @@
 //! Events in, text out.
 //!
-//! `board` folds the events of a run into what is known of each step; `live`, `line` and `json` show it while it
+//! `board` folds the events of a run into what is known of each step; `live` (which paints the `tree`), `line` and `json` show it while it
 //! happens; `summary`, `trouble`, `status`, `teardown` and `graph` are what is said once. All of them are plain
 //! functions from values to text: only `stream` knows that there is a terminal.
 
@@ -17,6 +17,7 @@ pub mod status;
 pub mod stream;
 pub mod summary;
 pub mod teardown;
+pub mod tree;
 pub mod trouble;
 pub mod words;
 

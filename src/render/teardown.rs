@@ -5,23 +5,12 @@ use landfall_engine::{Memory, Report, StepInfo, Undone};
 
 /// Returns what will go and what stays; `None` when nothing is ours.
 pub fn plan(steps: &[StepInfo], memory: &Memory, purge: bool, paint: Paint) -> Option<String> {
-    let ours = |step: &&StepInfo| memory.past(step.id).is_some_and(|past| past.ours);
-    let found =
-        |step: &&StepInfo| memory.past(step.id).is_some_and(|past| !past.ours && past.output.is_some());
-    let going: Vec<&StepInfo> = steps.iter().rev().filter(ours).collect();
+    let ours = |step: &StepInfo| memory.past(step.id).is_some_and(|past| past.ours);
+    let going: Vec<&StepInfo> = steps.iter().rev().filter(|step| ours(step)).collect();
     if going.is_empty() {
         return None;
     }
-    let widest = going.iter().map(|step| step.id.len()).max().unwrap_or(0);
-    let rows: Vec<String> = going
-        .iter()
-        .map(|step| {
-            let name = words::name(step.id);
-            let subject = words::subject(&step.title, &name);
-            words::cut(&format!("  {name:<widest$}  {subject}"), 80).trim_end().to_owned()
-        })
-        .collect();
-    let mut text = format!("{}\n{}", paint.strong("Will go, as landfall made it:"), rows.join("\n"));
+    let mut text = format!("{}\n{}", paint.strong("Will go, as landfall made it:"), rows(&going));
     let vault = match purge {
         true => "With --purge the vault is purged too: nothing in it can be recovered.",
         false => "The vault can be recovered for 90 days; --purge ends that.",
@@ -29,12 +18,38 @@ pub fn plan(steps: &[StepInfo], memory: &Memory, purge: bool, paint: Paint) -> O
     if going.iter().any(|step| step.id == "key-vault") {
         text.push_str(&format!("\n{vault}"));
     }
-    let stays: Vec<String> = steps.iter().filter(found).map(|step| words::name(step.id)).collect();
+    let stays = staying(steps, memory);
     if !stays.is_empty() {
-        let stays = words::wrap("  ", &stays.join(", "), 80);
-        text.push_str(&format!("\n\n{}\n{stays}", paint.strong("Stays, as landfall only found it:")));
+        let heading = paint.strong("Stays, as landfall only found it:");
+        text.push_str(&format!("\n\n{heading}\n{}", rows(&stays)));
     }
     Some(text)
+}
+
+/// Returns what was found and stands on nothing of ours: what stands on something of ours goes with it.
+fn staying<'a>(steps: &'a [StepInfo], memory: &Memory) -> Vec<&'a StepInfo> {
+    let mut ours: Vec<&str> = Vec::new();
+    let mut stays = Vec::new();
+    for step in steps {
+        let Some(past) = memory.past(step.id) else { continue };
+        if past.ours || step.after.iter().any(|source| ours.contains(source)) {
+            ours.push(step.id);
+        } else if past.output.is_some() && !step.after.is_empty() {
+            // What comes before everything else is a look around and no thing that could stay.
+            stays.push(step);
+        }
+    }
+    stays
+}
+
+fn rows(steps: &[&StepInfo]) -> String {
+    let widest = steps.iter().map(|step| step.id.len()).max().unwrap_or(0);
+    let row = |step: &&StepInfo| {
+        let name = words::name(step.id);
+        let subject = words::subject(&step.title, &name);
+        words::cut(&format!("  {name:<widest$}  {subject}"), 80).trim_end().to_owned()
+    };
+    steps.iter().map(row).collect::<Vec<_>>().join("\n")
 }
 
 /// Returns what was done.
@@ -47,9 +62,13 @@ pub fn text(report: &Report, requests: u64, paint: Paint) -> String {
             _ => None,
         })
         .collect();
-    let gone = words::count(report.undone.len() - kept.len(), "thing");
-    let first = paint.good(&format!("Gone in {}", words::duration(report.elapsed)));
-    let first = format!("{first} · {gone} · {requests} requests");
+    let first = match report.undone.len() - kept.len() {
+        0 => "Nothing was taken away.".to_owned(),
+        gone => {
+            let took = paint.good(&format!("Gone in {}", words::duration(report.elapsed)));
+            format!("{took} · {} · {requests} requests", words::count(gone, "thing"))
+        }
+    };
     if kept.is_empty() { first } else { format!("{first}\n\nKept:\n{}", kept.join("\n")) }
 }
 
@@ -82,9 +101,6 @@ mod tests {
           key vault       kv-aks-istio-6743 in eastus
           resource group  rg-aks-istio-gateway-demo
         The vault can be recovered for 90 days; --purge ends that.
-
-        Stays, as landfall only found it:
-          preflight, dns
         ");
         assert!(plan(&fixture::steps(), &self::memory(&[], &["preflight"]), false, Paint::PLAIN).is_none());
     }

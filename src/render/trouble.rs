@@ -81,7 +81,7 @@ mod tests {
         hint: set nodes_max = 2 under [cluster] in landfall.toml, or ask for quota:
               https://aka.ms/quota
 
-        Blocked by it: istio, tls secret, gateways, dns.
+        Blocked by it: istio, TLS secret, gateways, DNS.
         8 steps are done and stay done. Run `landfall up` again to go on.
         ");
     }
@@ -92,11 +92,11 @@ mod tests {
         let met = ["istio", "tls-secret"].map(|step| (step.to_owned(), error.clone()));
         insta::assert_snapshot!(shown(met.into()), @"
         error: failed to open the cluster
-          in: istio, tls secret
+          in: istio, TLS secret
           connection refused
           left behind: unknown; the next run looks
 
-        Blocked by these: gateways, dns.
+        Blocked by these: gateways, DNS.
         8 steps are done and stay done. Run `landfall up` again to go on.
         ");
     }

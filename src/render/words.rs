@@ -32,17 +32,32 @@ pub fn roughly(of: Duration) -> String {
     }
 }
 
-/// Returns a step's id as a person reads it: `cluster ready`.
+/// Returns a step's id as a person reads it: `cluster ready`, `TLS secret`.
 pub fn name(step: &str) -> String {
-    step.replace('-', " ")
+    const ACRONYMS: [&str; 2] = ["tls", "dns"];
+    let word = |word: &str| match ACRONYMS.contains(&word) {
+        true => word.to_uppercase(),
+        false => word.to_owned(),
+    };
+    step.split('-').map(word).collect::<Vec<_>>().join(" ")
 }
 
 /// Returns a step's title without the words its name says already: `kv-demo in eastus` for `key vault`.
 pub fn subject<'a>(title: &'a str, name: &str) -> &'a str {
-    match title.strip_prefix(name) {
-        Some(rest) if rest.starts_with(' ') => rest.trim_start(),
+    if title.eq_ignore_ascii_case(name) {
+        return "";
+    }
+    let (Some(start), Some(rest)) = (title.get(..name.len()), title.get(name.len()..)) else { return title };
+    match rest.strip_prefix(' ') {
+        // "gateways and routes" is about more than gateways.
+        Some(rest) if start.eq_ignore_ascii_case(name) && !rest.starts_with("and ") => rest,
         _ => title,
     }
+}
+
+/// Returns the parts that say something, with commas between them.
+pub fn joined(parts: &[&str]) -> String {
+    parts.iter().filter(|part| !part.is_empty()).copied().collect::<Vec<_>>().join(", ")
 }
 
 /// Returns `1 step` or `3 steps`.
@@ -166,7 +181,9 @@ mod tests {
     fn a_title_does_not_repeat_the_name() {
         assert_eq!(subject("key vault kv-demo in eastus", "key vault"), "kv-demo in eastus");
         assert_eq!(subject("key vaults", "key vault"), "key vaults");
-        assert_eq!(subject("network", "network"), "network");
+        assert_eq!(subject("network", "network"), "");
+        assert_eq!(subject("TLS secret gateway-tls-secret", &name("tls-secret")), "gateway-tls-secret");
+        assert_eq!(subject("gateways and routes", "gateways"), "gateways and routes");
     }
 
     #[test]
