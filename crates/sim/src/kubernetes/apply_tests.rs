@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::collection::{btree_map, vec};
-use proptest::prelude::{any, proptest};
+use proptest::prelude::{ProptestConfig, any, proptest};
 use serde_json::{Value, json};
 
 use super::fixture::{
@@ -278,6 +278,8 @@ fn apply_to_model(model: &mut Model, manager: u8, config: &BTreeMap<u8, u8>, for
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
     #[test]
     fn whatever_is_applied_ownership_is_what_the_rules_make_it(
         steps in vec((0_u8..3, btree_map(0_u8..4, 0_u8..3, 0..4), any::<bool>()), 1..12),
