@@ -221,3 +221,63 @@ pub fn uuid_from(seed: u64, purpose: &str, number: u64) -> String {
     bytes.copy_from_slice(&digest.as_ref()[..16]);
     uuid::Builder::from_random_bytes(bytes).into_uuid().to_string()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test_cloud::TestCloud;
+    use http::Method;
+    use serde_json::{Value, json};
+
+    fn busy() -> TestCloud {
+        let mut cloud = TestCloud::new();
+        let vnet = cloud.in_group("Microsoft.Network/virtualNetworks/vnet?api-version=2025-07-01");
+        let space = json!({ "addressSpace": { "addressPrefixes": ["10.0.0.0/16"] } });
+        assert_eq!(cloud.put(&vnet, &json!({ "location": "eastus", "properties": space })).status, 201);
+        let provider = cloud.path("/providers/Microsoft.Storage/unregister?api-version=2024-11-01");
+        let request = cloud.request(Method::POST, &provider);
+        assert_eq!(cloud.send(&request).status, 200);
+        cloud.pass(2.0);
+        let group = cloud.path("/resourceGroups/rg?api-version=2024-11-01");
+        assert_eq!(cloud.delete(&group).status, 202);
+        cloud
+    }
+
+    /// Secrets are drawn from the system and differ from world to world; everything else comes from the seed.
+    fn comparable(cloud: &TestCloud) -> Value {
+        let mut value = serde_json::to_value(&cloud.world).unwrap();
+        value["directory"] = json!(cloud.world.directory.tenant);
+        value
+    }
+
+    #[test]
+    fn it_makes_no_difference_how_often_a_world_is_looked_at() {
+        let (mut watched, mut alone) = (busy(), busy());
+        for _ in 0..1_000 {
+            watched.pass(0.1);
+        }
+        alone.pass(100.0);
+        assert_eq!(watched.now, alone.now);
+        assert_eq!(comparable(&watched), comparable(&alone));
+        assert!(alone.world.groups.is_empty());
+        assert_eq!(alone.world.next_due(), None);
+    }
+
+    #[test]
+    fn the_same_seed_draws_the_same_ids() {
+        let (mut one, mut other) = (TestCloud::new().world, TestCloud::new().world);
+        assert_eq!(one.subscription, other.subscription);
+        assert_eq!(one.uuid("x"), other.uuid("x"));
+        let (first, second) = (one.uuid("x"), one.uuid("x"));
+        assert_ne!(first, second);
+        assert_eq!(uuid::Uuid::parse_str(&first).unwrap().get_version_num(), 4);
+    }
+
+    #[test]
+    fn a_world_survives_being_written_and_read() {
+        let cloud = busy();
+        let text = serde_json::to_string(&cloud.world).unwrap();
+        let read: World = serde_json::from_str(&text).unwrap();
+        assert_eq!(serde_json::to_string(&read).unwrap(), text);
+    }
+}
