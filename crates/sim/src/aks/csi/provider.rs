@@ -1,7 +1,5 @@
 //! The Azure provider: turns the objects of a class into files.
 
-use std::fmt::Write as _;
-
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
@@ -130,15 +128,11 @@ fn describe(turn: &Turn<'_>, class: &Class, wanted: &Wanted, refusal: &VaultRefu
         .ok()
         .and_then(|body| serde_json::to_string_pretty(&body).ok())
         .unwrap_or_else(|| refusal.body.clone());
-    let mut text = format!("GET {url}\n{RULE}\nRESPONSE {0}: {0} {phrase}\n", refusal.status);
-    let code = if refusal.code.is_empty() { "ERROR CODE UNAVAILABLE" } else { "" };
-    let written = if code.is_empty() {
-        writeln!(text, "ERROR CODE: {}", refusal.code)
-    } else {
-        writeln!(text, "{code}")
+    let code = match refusal.code.as_str() {
+        "" => "ERROR CODE UNAVAILABLE".to_owned(),
+        code => format!("ERROR CODE: {code}"),
     };
-    debug_assert!(written.is_ok(), "a String takes everything");
-    text + &format!("{RULE}\n{body}\n{RULE}")
+    format!("GET {url}\n{RULE}\nRESPONSE {0}: {0} {phrase}\n{code}\n{RULE}\n{body}\n{RULE}", refusal.status)
 }
 
 fn content(wanted: &Wanted, object: &VaultObject) -> Result<String, String> {

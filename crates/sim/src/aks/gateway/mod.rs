@@ -134,6 +134,7 @@ mod tests {
         );
         assert_eq!(programmed(&bench), ("False".into(), "AddressNotAssigned".into(), pending));
         bench.pass(3_600.0);
+        assert_eq!(bench.due(), None, "the controllers came to rest");
         let done =
             format!("Resource programmed, assigned to service(s) {SERVICE}.default.svc.cluster.local:80");
         assert_eq!(programmed(&bench), ("True".into(), "Programmed".into(), done));
