@@ -1,30 +1,46 @@
-//! The Kubernetes API of a simulated cluster.
+//! The Kubernetes API of a simulated cluster: its objects, its kinds, and the server in front of them.
+//!
+//! [`Store`] holds the objects; the cluster's controllers write to it directly, clients through [`serve`]. Both go
+//! the same way through `write`: what the server keeps, defaults, ownership, generation, storing. Only clients are
+//! judged (`admission`). A kind is a [`Definition`]: a structural schema and a few facts; nothing else knows what
+//! kinds there are, except the rules in `admission` that no schema can say.
+//!
+//! Contract: <https://kubernetes.io/docs/reference/using-api/api-concepts/>.
 
 mod address;
 mod admission;
+#[cfg(test)]
+mod apply_tests;
+mod decode;
 pub mod definition;
+mod discovery;
 pub mod fields;
+#[cfg(test)]
+mod fixture;
+mod form;
+mod front;
 mod lifecycle;
+mod openapi;
 pub mod ownership;
+mod patch;
+mod path;
+mod query;
+#[cfg(test)]
+mod refusal_tests;
 pub mod schema;
 pub mod selector;
 pub mod status;
 pub mod store;
 #[cfg(test)]
 mod store_tests;
+mod verbs;
 pub mod watch;
+#[cfg(test)]
+mod watch_tests;
 mod write;
 
 pub use definition::Definition;
+pub use front::{ANONYMOUS, Answer, serve};
 pub use lifecycle::Propagation;
+pub use status::unauthorized;
 pub use store::Store;
-
-/// Answers a request whose path is below the cluster's prefix; a watch goes on after the reply's body.
-pub fn serve(
-    _store: &mut Store,
-    _request: &crate::request::Request,
-    _user: &str,
-    _now: crate::clock::Moment,
-) -> (crate::request::Reply, Option<watch::Watch>) {
-    (crate::request::Reply::empty(404), None)
-}

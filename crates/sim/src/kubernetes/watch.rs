@@ -1,24 +1,156 @@
-//! Following the changes of a store.
+//! Watching: what happens to a selection of objects, one JSON line for each event.
+
+use std::sync::Arc;
 
 use bytes::Bytes;
+use serde_json::{Value, json};
 
-use super::store::Store;
+use super::definition::Definition;
+use super::form::Form;
+use super::query::ListOptions;
+use super::selector::Selection;
+use super::status::Refusal;
+use super::store::{Change, Store};
 use crate::clock::Moment;
 
-/// What one watch still has to tell.
-#[derive(Debug)]
+/// How long a watch lasts when the client does not say, in seconds; a real server picks between this and twice it.
+const USUAL_SECONDS: u64 = 1_800;
+/// How long before its end a watch sends its last bookmark, in milliseconds.
+const LAST_BOOKMARK_MS: i64 = 500;
+
+/// One client's watch.
+#[derive(Debug, Clone)]
 pub struct Watch {
+    definition: Arc<Definition>,
+    namespace: Option<String>,
+    selection: Selection,
+    form: Form,
+    bookmarks: bool,
+    bookmarked: bool,
+    position: u64,
+    waiting: Vec<Bytes>,
+    last_bookmark: Moment,
     until: Moment,
 }
 
 impl Watch {
-    /// Returns the chunks that are new since the last poll, and whether that was all.
-    pub fn poll(&mut self, _store: &Store, now: Moment) -> (Vec<Bytes>, bool) {
-        (Vec::new(), now >= self.until)
+    /// Begins a watch: with what is there when the options want that, and with what comes after in any case.
+    pub(super) fn begin(
+        store: &Store,
+        definition: Arc<Definition>,
+        namespace: Option<String>,
+        selection: Selection,
+        form: Form,
+        options: &ListOptions,
+        now: Moment,
+    ) -> Self {
+        let seconds = options.timeout_seconds.filter(|seconds| *seconds > 0).unwrap_or(USUAL_SECONDS);
+        let length = i64::try_from(seconds.saturating_mul(1_000)).unwrap_or(i64::MAX / 4).min(i64::MAX / 4);
+        let until = now.plus_ms(length);
+        let mut watch = Self {
+            definition,
+            namespace,
+            selection,
+            form,
+            bookmarks: options.bookmarks,
+            bookmarked: false,
+            position: options.revision.filter(|revision| *revision > 0).unwrap_or(store.revision()),
+            waiting: Vec::new(),
+            last_bookmark: until.plus_ms(-LAST_BOOKMARK_MS.min(length / 2)),
+            until,
+        };
+        let from_the_start = options.revision.is_none_or(|revision| revision == 0);
+        if options.initial_events.unwrap_or(from_the_start) {
+            watch.begin_with_what_is_there(store, options.initial_events == Some(true), now);
+        }
+        watch
     }
 
-    /// Returns when to poll again at the latest.
-    pub fn deadline(&self) -> Moment {
-        self.until
+    fn begin_with_what_is_there(&mut self, store: &Store, mark_the_end: bool, now: Moment) {
+        self.position = store.revision();
+        for object in store.list(&self.definition.resource(), self.namespace.as_deref()) {
+            if self.selection.chooses(object) {
+                self.waiting.push(self.event("ADDED", object, now));
+            }
+        }
+        if mark_the_end && self.bookmarks {
+            let marks = json!({"k8s.io/initial-events-end": "true"});
+            self.waiting.push(self.bookmark(Some(marks)));
+        }
     }
+
+    /// Returns the events since the last poll, and whether the watch is over.
+    pub fn poll(&mut self, store: &Store, now: Moment) -> (Vec<Bytes>, bool) {
+        let mut events = std::mem::take(&mut self.waiting);
+        if self.position < store.floor() {
+            let message = format!("too old resource version: {} ({})", self.position, store.floor());
+            events.push(line("ERROR", &Refusal::expired(message).object()));
+            return (events, true);
+        }
+        for change in store.changes_after(self.position).filter(|change| change.revision > self.position) {
+            events.extend(self.seen(change, now));
+        }
+        self.position = self.position.max(store.revision());
+        if self.bookmarks && !self.bookmarked && now >= self.last_bookmark {
+            self.bookmarked = true;
+            events.push(self.bookmark(None));
+        }
+        (events, now >= self.until)
+    }
+
+    /// Returns when to poll next at the latest.
+    pub fn deadline(&self) -> Moment {
+        if self.bookmarks && !self.bookmarked { self.last_bookmark } else { self.until }
+    }
+
+    /// Returns the event a change is to this watch: objects come and go by entering and leaving the selection too.
+    fn seen(&self, change: &Change, now: Moment) -> Option<Bytes> {
+        if change.resource != self.definition.resource() {
+            return None;
+        }
+        let chosen = |object: &&Arc<Value>| {
+            let namespace = object["metadata"]["namespace"].as_str().unwrap_or_default();
+            self.namespace.as_deref().is_none_or(|wanted| wanted == namespace)
+                && self.selection.chooses(object)
+        };
+        let before = change.before.as_ref().filter(chosen);
+        let after = change.after.as_ref().filter(chosen);
+        match (before, after) {
+            (None, None) => None,
+            (None, Some(object)) => Some(self.event("ADDED", object, now)),
+            (Some(_), Some(object)) => Some(self.event("MODIFIED", object, now)),
+            (Some(object), None) => {
+                // The last object, under the number of its departure.
+                let mut object = Value::clone(object);
+                object["metadata"]["resourceVersion"] = json!(change.revision.to_string());
+                Some(self.event("DELETED", &object, now))
+            }
+        }
+    }
+
+    fn event(&self, kind: &str, object: &Value, now: Moment) -> Bytes {
+        line(kind, &self.form.one(&self.definition, object, now))
+    }
+
+    fn bookmark(&self, annotations: Option<Value>) -> Bytes {
+        let (kind, version) = match self.form {
+            Form::Object => (self.definition.kind.as_str(), self.definition.api_version()),
+            Form::Metadata => ("PartialObjectMetadata", "meta.k8s.io/v1".to_owned()),
+            Form::Table => ("Table", "meta.k8s.io/v1".to_owned()),
+        };
+        let mut metadata = json!({"resourceVersion": self.position.to_string()});
+        if let Some(annotations) = annotations {
+            metadata["annotations"] = annotations;
+        }
+        if self.form == Form::Object || self.form == Form::Metadata {
+            metadata["creationTimestamp"] = Value::Null;
+        }
+        line("BOOKMARK", &json!({"kind": kind, "apiVersion": version, "metadata": metadata}))
+    }
+}
+
+fn line(kind: &str, object: &Value) -> Bytes {
+    let mut text = json!({"type": kind, "object": object}).to_string();
+    text.push('\n');
+    Bytes::from(text)
 }

@@ -1,14 +1,9 @@
 //! The doors into a cluster: requests to its Kubernetes API, and the controllers that move its objects.
 
-use bytes::Bytes;
-use serde_json::json;
-
 use crate::aks;
 use crate::clock::{Moment, Timing};
-use crate::kubernetes;
-use crate::kubernetes::store::Store;
-use crate::kubernetes::watch::Watch;
-use crate::request::{Delivery, Reply, Request, Streaming};
+use crate::kubernetes::{self, ANONYMOUS, Store, unauthorized};
+use crate::request::{Delivery, Reply, Request};
 use crate::vault::VaultsOf;
 use crate::world::World;
 
@@ -30,37 +25,22 @@ pub fn serve_kubernetes(
         reply.delivery = Delivery::Cut;
         return reply;
     };
-    let Some(user) = bearer(request).and_then(|token| cluster.credential.user_of(token)) else {
-        return unauthorized();
+    let user = match bearer(request) {
+        None => ANONYMOUS,
+        Some(token) => match cluster.credential.user_of(token) {
+            Some(user) => user,
+            None => return unauthorized(),
+        },
     };
     let key = key.clone();
     let Some(cluster) = world.clusters.all.get_mut(&key) else { return unauthorized() };
-    let (mut reply, watch) = kubernetes::serve(&mut cluster.store, request, user, now);
-    if let Some(watch) = watch {
-        reply.stream = Some(Box::new(Followed { uid: uid.to_owned(), watch }));
-    }
+    let answer = kubernetes::serve(&mut cluster.store, request, user, now);
+    let uid = uid.to_owned();
+    // A watch holds no cluster: it finds its store by the UID at each poll, and ends with it.
+    let reply = answer.into_reply(move |world| store(world, &uid));
     // Controllers watch: what the request changed they see at once, not at the next request.
     settle(world, &key, now, timing);
     reply
-}
-
-/// A watch on the cluster with that resource UID; it ends when the cluster is gone.
-struct Followed {
-    uid: String,
-    watch: Watch,
-}
-
-impl Streaming for Followed {
-    fn poll(&mut self, world: &World, now: Moment) -> (Vec<Bytes>, bool) {
-        match store(world, &self.uid) {
-            Some(store) => self.watch.poll(store, now),
-            None => (Vec::new(), true),
-        }
-    }
-
-    fn deadline(&self) -> Moment {
-        self.watch.deadline()
-    }
 }
 
 /// The objects of the cluster with that resource UID, from the cluster's first success on.
@@ -72,14 +52,6 @@ pub fn store<'a>(world: &'a World, uid: &str) -> Option<&'a Store> {
 fn bearer(request: &Request) -> Option<&str> {
     let (scheme, token) = request.header("authorization")?.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
-}
-
-fn unauthorized() -> Reply {
-    let status = json!({
-        "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
-        "message": "Unauthorized", "reason": "Unauthorized", "code": 401,
-    });
-    Reply::json(401, &status)
 }
 
 /// Lets the controllers of a cluster do what is due. They read the world's vaults, so the cluster is lifted out of the

@@ -19,7 +19,7 @@ pub fn kinds() -> Vec<Definition> {
     };
     vec![
         kind("Deployment", "deployments", "deploy", deployment()).scaled().columns(vec![
-            column("Ready", ".status.readyReplicas"),
+            Column::new("Ready", "string", ".status.readyReplicas|.spec.replicas"),
             column("Up-to-date", ".status.updatedReplicas"),
             column("Available", ".status.availableReplicas"),
             age(),

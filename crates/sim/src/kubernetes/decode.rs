@@ -1,0 +1,185 @@
+//! Reading bodies: JSON for everything, YAML too where apply and create allow it, protobuf never.
+
+use serde_json::{Map, Value};
+
+use super::definition::Definition;
+use super::path::{Place, Subresource};
+use super::query::FieldValidation;
+use super::schema::prune;
+use super::schema::validate::{self, Wording};
+use super::status::Refusal;
+use super::store::names;
+use crate::request::Request;
+
+const ACCEPTED: &str = "application/json, application/yaml, application/vnd.kubernetes.protobuf";
+
+/// Reads the body of a POST or PUT.
+///
+/// # Errors
+/// 415 for protobuf and unknown types, 400 for text that is no object.
+pub fn object(request: &Request) -> Result<Value, Refusal> {
+    let media_type = media_type(request);
+    match media_type.as_str() {
+        "" | "application/json" => json(&request.body),
+        "application/yaml" | "application/x-yaml" | "text/yaml" => yaml(&request.body),
+        other => Err(unsupported(&format!(
+            "the body of the request was in an unknown format - accepted media types include: {ACCEPTED} (it was {other:?})"
+        ))),
+    }
+}
+
+/// Returns the media type of a body, without parameters.
+pub fn media_type(request: &Request) -> String {
+    let header = request.header("content-type").unwrap_or_default();
+    header.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+}
+
+/// The body is of a type that does not go here.
+pub fn unsupported(message: &str) -> Refusal {
+    Refusal::new(415, "UnsupportedMediaType", message)
+}
+
+/// Reads JSON that must be an object.
+///
+/// # Errors
+/// 400 when it is none.
+pub fn json(body: &[u8]) -> Result<Value, Refusal> {
+    match serde_json::from_slice(body) {
+        Ok(value @ Value::Object(_)) => Ok(value),
+        Ok(_) => {
+            Err(Refusal::bad_request("couldn't get version/kind; json parse error: the body is no object"))
+        }
+        Err(error) => {
+            Err(Refusal::bad_request(format!("couldn't get version/kind; json parse error: {error}")))
+        }
+    }
+}
+
+/// Reads YAML, of which JSON is a part, that must be an object.
+///
+/// # Errors
+/// 400 when it is none.
+pub fn yaml(body: &[u8]) -> Result<Value, Refusal> {
+    if let Ok(value @ Value::Object(_)) = serde_json::from_slice(body) {
+        return Ok(value);
+    }
+    let bad = |why: String| Refusal::bad_request(format!("error decoding YAML: {why}"));
+    let text = std::str::from_utf8(body).map_err(|error| bad(error.to_string()))?;
+    match serde_saphyr::from_str::<Value>(text) {
+        Ok(value @ Value::Object(_)) => Ok(value),
+        Ok(_) => Err(bad("the body is no object".into())),
+        Err(error) => Err(bad(error.to_string())),
+    }
+}
+
+/// Checks that an object is of the kind, in the namespace and of the name its URL says, and completes it from the
+/// URL where it is silent.
+///
+/// # Errors
+/// 400 when they contradict each other.
+pub fn belongs(place: &Place, object: &mut Value) -> Result<(), Refusal> {
+    let definition = &place.definition;
+    let (is_version, is_kind) = (text(object, "apiVersion"), text(object, "kind"));
+    if place.subresource != Subresource::Scale
+        && ((!is_kind.is_empty() && is_kind != definition.kind)
+            || (!is_version.is_empty() && is_version != definition.api_version()))
+    {
+        return Err(Refusal::bad_request(format!(
+            "the API version in the data ({is_version}) does not match the expected API version ({}), or its kind ({is_kind}) is not {}",
+            definition.api_version(),
+            definition.kind,
+        )));
+    }
+    if object.get("metadata").is_some_and(|metadata| !metadata.is_object() && !metadata.is_null()) {
+        return Err(cannot_be_handled(definition, "metadata must be an object"));
+    }
+    let (namespace, name) = names(object);
+    if definition.namespaced && !namespace.is_empty() && namespace != place.namespace() {
+        return Err(Refusal::bad_request(format!(
+            "the namespace of the provided object does not match the namespace sent on the request ({namespace} != {})",
+            place.namespace(),
+        )));
+    }
+    if let Some(wanted) = &place.name {
+        if !name.is_empty() && name != *wanted {
+            return Err(Refusal::bad_request(format!(
+                "the name of the object ({name}) does not match the name on the URL ({wanted})"
+            )));
+        }
+        object["metadata"]["name"] = Value::from(wanted.as_str());
+    }
+    if definition.namespaced {
+        object["metadata"]["namespace"] = Value::from(place.namespace());
+    } else if let Some(metadata) = object["metadata"].as_object_mut() {
+        metadata.shift_remove("namespace");
+    }
+    object["apiVersion"] = Value::from(definition.api_version());
+    object["kind"] = Value::from(definition.kind.as_str());
+    Ok(())
+}
+
+fn text(object: &Value, field: &str) -> String {
+    object[field].as_str().unwrap_or_default().to_owned()
+}
+
+/// The body does not read as its kind.
+pub fn cannot_be_handled(definition: &Definition, why: &str) -> Refusal {
+    let kind = &definition.kind;
+    Refusal::bad_request(format!(
+        "{kind} in version {:?} cannot be handled as a {kind}: {why}",
+        definition.version
+    ))
+}
+
+/// Drops nulls and unknown fields, and returns what to warn of.
+///
+/// # Errors
+/// 400 for unknown fields when they are to be refused, and for values of another type in built-in kinds.
+pub fn tidy(
+    definition: &Definition,
+    object: &mut Value,
+    validation: FieldValidation,
+) -> Result<Vec<String>, Refusal> {
+    drop_nulls(&definition.schema, object);
+    let unknown = prune::drop_unknown(&definition.schema, object);
+    let texts: Vec<String> = unknown.iter().map(|field| format!("unknown field {field:?}")).collect();
+    if validation == FieldValidation::Strict && !texts.is_empty() {
+        let why = format!("strict decoding error: {}", texts.join(", "));
+        return Err(cannot_be_handled(definition, &why));
+    }
+    if !definition.custom {
+        let errors = validate::objections(&definition.schema, object, Wording::BuiltIn);
+        if let Some(error) = errors.iter().find(|error| error.is_about_type()) {
+            let why = format!("json: cannot unmarshal into Go struct field {}.{error}", definition.kind);
+            return Err(cannot_be_handled(definition, &why));
+        }
+    }
+    Ok(if validation == FieldValidation::Warn { texts } else { Vec::new() })
+}
+
+/// Null and missing are the same wherever a schema does not say that null is a value.
+pub fn drop_nulls(schema: &Value, value: &mut Value) {
+    match value {
+        Value::Object(map) => {
+            let fields = std::mem::replace(map, Map::new());
+            for (name, mut value) in fields {
+                let field = super::schema::shape::field(schema, &name);
+                if value.is_null()
+                    && field.is_none_or(|field| {
+                        field["nullable"] != Value::Bool(true) || name == "creationTimestamp"
+                    })
+                {
+                    continue;
+                }
+                if let Some(field) = field {
+                    drop_nulls(field, &mut value);
+                }
+                map.insert(name, value);
+            }
+        }
+        Value::Array(list) => {
+            list.iter_mut().for_each(|item| drop_nulls(super::schema::shape::items(schema), item));
+        }
+        _ => {}
+    }
+}

@@ -1,0 +1,200 @@
+//! What the server serves: plain and aggregated discovery, and the version.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::definition::Definition;
+use super::status::{Refusal, json_reply};
+use super::store::Store;
+use crate::request::{Reply, Request};
+
+const VERBS: [&str; 8] = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
+const PART_VERBS: [&str; 3] = ["get", "patch", "update"];
+
+/// Answers `/api` (for the core group) or `/apis` (for all others), aggregated when asked so.
+pub fn groups(store: &Store, request: &Request, core: bool) -> Reply {
+    if let Some(version) = aggregated_version(request) {
+        let media_type =
+            format!("application/json;g=apidiscovery.k8s.io;v={version};as=APIGroupDiscoveryList");
+        return json_reply(200, &aggregated(store, core, version))
+            .with_header("content-type", &media_type)
+            .with_header("vary", "Accept");
+    }
+    if core {
+        let address = json!([{"clientCIDR": "0.0.0.0/0", "serverAddress": "127.0.0.1:443"}]);
+        return json_reply(
+            200,
+            &json!({"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": address}),
+        );
+    }
+    let groups: Vec<Value> =
+        versions_of_groups(store).iter().map(|(name, versions)| group_object(name, versions)).collect();
+    json_reply(200, &json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": groups}))
+}
+
+/// Answers `/apis/{group}`.
+pub fn group(store: &Store, name: &str) -> Reply {
+    match versions_of_groups(store).get(name) {
+        Some(versions) => {
+            let mut object = json!({"kind": "APIGroup", "apiVersion": "v1"});
+            for (field, value) in group_object(name, versions).as_object().into_iter().flatten() {
+                object[field] = value.clone();
+            }
+            json_reply(200, &object)
+        }
+        None => Refusal::no_such_resource().reply(),
+    }
+}
+
+/// Answers `/api/v1` and `/apis/{group}/{version}`.
+pub fn resources(store: &Store, group: &str, version: &str) -> Reply {
+    let mut resources = Vec::new();
+    let served = store.definitions();
+    for kind in served.iter().filter(|kind| kind.group == group && kind.version == version) {
+        resources.push(resource(kind));
+        for (part, group, version, part_kind) in parts(kind) {
+            let mut entry = json!({
+                "name": format!("{}/{part}", kind.plural), "singularName": "", "namespaced": kind.namespaced,
+                "kind": part_kind, "verbs": PART_VERBS,
+            });
+            if part == "scale" {
+                entry["group"] = json!(group);
+                entry["version"] = json!(version);
+            }
+            resources.push(entry);
+        }
+    }
+    let group_version = if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") };
+    json_reply(
+        200,
+        &json!({"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": group_version, "resources": resources}),
+    )
+}
+
+/// Answers `/version`.
+pub fn version(store: &Store) -> Reply {
+    let version = store.version();
+    let mut numbers = version.split('.');
+    let (major, minor) = (numbers.next().unwrap_or_default(), numbers.next().unwrap_or_default());
+    json_reply(
+        200,
+        &json!({
+            "major": major, "minor": minor, "gitVersion": format!("v{version}"), "gitCommit": "",
+            "gitTreeState": "clean", "buildDate": "2025-01-01T00:00:00Z", "goVersion": "go1.24",
+            "compiler": "gc", "platform": "linux/amd64",
+        }),
+    )
+}
+
+/// Returns the newest version of aggregated discovery among the alternatives a client accepts.
+fn aggregated_version(request: &Request) -> Option<&'static str> {
+    let accept = request.header("accept")?;
+    let aggregated = |version: &str| {
+        accept.split(',').any(|alternative| {
+            let has = |parameter: &str| alternative.split(';').any(|is| is.trim() == parameter);
+            has("g=apidiscovery.k8s.io") && has("as=APIGroupDiscoveryList") && has(&format!("v={version}"))
+        })
+    };
+    ["v2", "v2beta1"].into_iter().find(|version| aggregated(version))
+}
+
+fn versions_of_groups(store: &Store) -> BTreeMap<String, Vec<String>> {
+    let mut groups: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for kind in store.definitions().iter().filter(|kind| !kind.group.is_empty()) {
+        let versions = groups.entry(kind.group.clone()).or_default();
+        if !versions.contains(&kind.version) {
+            versions.push(kind.version.clone());
+        }
+    }
+    groups
+}
+
+fn group_object(name: &str, versions: &[String]) -> Value {
+    let versions: Vec<Value> = versions
+        .iter()
+        .map(|version| json!({"groupVersion": format!("{name}/{version}"), "version": version}))
+        .collect();
+    json!({"name": name, "versions": versions, "preferredVersion": versions.first()})
+}
+
+fn resource(kind: &Definition) -> Value {
+    let mut entry = json!({
+        "name": kind.plural, "singularName": kind.singular(), "namespaced": kind.namespaced, "kind": kind.kind,
+        "verbs": VERBS,
+    });
+    if !kind.short.is_empty() {
+        entry["shortNames"] = json!(kind.short);
+    }
+    if !kind.categories.is_empty() {
+        entry["categories"] = json!(kind.categories);
+    }
+    entry
+}
+
+/// Returns a kind's subresources: their name, and the group, version and kind of what they hold.
+fn parts(kind: &Definition) -> Vec<(&'static str, &str, &str, &str)> {
+    let mut parts = Vec::new();
+    if kind.scale.is_some() {
+        parts.push(("scale", "autoscaling", "v1", "Scale"));
+    }
+    if kind.has_status {
+        parts.push(("status", kind.group.as_str(), kind.version.as_str(), kind.kind.as_str()));
+    }
+    parts
+}
+
+fn aggregated(store: &Store, core: bool, version: &str) -> Value {
+    let served = store.definitions();
+    let mut groups: BTreeMap<&str, BTreeMap<&str, Vec<Value>>> = BTreeMap::new();
+    for kind in served.iter().filter(|kind| kind.group.is_empty() == core) {
+        groups
+            .entry(&kind.group)
+            .or_default()
+            .entry(&kind.version)
+            .or_default()
+            .push(aggregated_resource(kind));
+    }
+    let items: Vec<Value> = groups
+        .iter()
+        .map(|(group, versions)| {
+            let versions = versions.iter().map(|(version, resources)| {
+                json!({"version": version, "resources": resources, "freshness": "Current"})
+            });
+            let mut metadata = json!({"creationTimestamp": null});
+            if !core {
+                metadata["name"] = json!(group);
+            }
+            json!({"metadata": metadata, "versions": versions.collect::<Vec<_>>()})
+        })
+        .collect();
+    json!({
+        "kind": "APIGroupDiscoveryList", "apiVersion": format!("apidiscovery.k8s.io/{version}"), "metadata": {},
+        "items": items,
+    })
+}
+
+fn aggregated_resource(kind: &Definition) -> Value {
+    let response =
+        |group: &str, version: &str, kind: &str| json!({"group": group, "version": version, "kind": kind});
+    let parts: Vec<Value> = parts(kind)
+        .into_iter()
+        .map(|(part, group, version, part_kind)| {
+            json!({"subresource": part, "responseKind": response(group, version, part_kind), "verbs": PART_VERBS})
+        })
+        .collect();
+    let mut entry = json!({
+        "resource": kind.plural, "responseKind": response(&kind.group, &kind.version, &kind.kind),
+        "scope": if kind.namespaced { "Namespaced" } else { "Cluster" }, "singularResource": kind.singular(),
+        "verbs": VERBS,
+    });
+    for (field, names) in [("shortNames", &kind.short), ("categories", &kind.categories)] {
+        if !names.is_empty() {
+            entry[field] = json!(names);
+        }
+    }
+    if !parts.is_empty() {
+        entry["subresources"] = json!(parts);
+    }
+    entry
+}

@@ -1,0 +1,62 @@
+//! The OpenAPI v3 documents: enough for kubectl to send its patches and to explain fields.
+
+use serde_json::{Map, Value, json};
+
+use super::status::{Refusal, json_reply};
+use super::store::Store;
+use crate::request::Reply;
+
+/// Answers `/openapi/v3`: the group versions and where their documents are.
+pub fn index(store: &Store) -> Reply {
+    let mut paths = Map::new();
+    for kind in store.definitions() {
+        let place = place(&kind.group, &kind.version);
+        // The revision of the installed kinds stands for the document's hash: it changes when they do.
+        let url = format!("{}/openapi/v3/{place}?hash={:X}", store.front(), store.definitions().len());
+        paths.entry(place).or_insert(json!({"serverRelativeURL": url}));
+    }
+    json_reply(200, &json!({"paths": paths}))
+}
+
+fn place(group: &str, version: &str) -> String {
+    if group.is_empty() { format!("api/{version}") } else { format!("apis/{group}/{version}") }
+}
+
+/// Answers `/openapi/v3/{place}`: per kind one path with its patch, and its schema.
+pub fn document(store: &Store, wanted: &str) -> Reply {
+    let mut paths = Map::new();
+    let mut schemas = Map::new();
+    for kind in store.definitions() {
+        if place(&kind.group, &kind.version) != wanted {
+            continue;
+        }
+        let named = json!({"group": kind.group, "version": kind.version, "kind": kind.kind});
+        let scope = if kind.namespaced { "/namespaces/{namespace}" } else { "" };
+        let parameter = |name: &str| json!({"name": name, "in": "query", "schema": {"type": "string", "uniqueItems": true}});
+        let parameters: Vec<Value> =
+            ["dryRun", "fieldManager", "fieldValidation", "force"].into_iter().map(parameter).collect();
+        let body = json!({"content": {"application/apply-patch+yaml": {"schema": {"type": "object"}}}});
+        paths.insert(
+            format!("/{wanted}{scope}/{}/{{name}}", kind.plural),
+            json!({"patch": {
+                "operationId": format!("patch{}", kind.kind), "parameters": parameters, "requestBody": body,
+                "responses": {"200": {"description": "OK"}},
+                "x-kubernetes-action": "patch", "x-kubernetes-group-version-kind": named,
+            }}),
+        );
+        let mut schema = kind.schema.clone();
+        schema["x-kubernetes-group-version-kind"] = json!([named]);
+        let group = if kind.group.is_empty() { "core" } else { kind.group.as_str() };
+        schemas.insert(format!("{group}.{}.{}", kind.version, kind.kind), schema);
+    }
+    if paths.is_empty() {
+        return Refusal::no_such_resource().reply();
+    }
+    json_reply(
+        200,
+        &json!({
+            "openapi": "3.0.0", "info": {"title": "Kubernetes", "version": format!("v{}", store.version())},
+            "paths": paths, "components": {"schemas": schemas},
+        }),
+    )
+}

@@ -1,0 +1,207 @@
+//! Server-side apply: an applied configuration is merged into the object, and its manager owns what it names.
+//!
+//! Contract: <https://kubernetes.io/docs/reference/using-api/server-side-apply/>.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Map, Value, json};
+
+use crate::clock::Moment;
+use crate::kubernetes::definition::Definition;
+use crate::kubernetes::fields::{FieldSet, display_path};
+use crate::kubernetes::ownership::{Owner, Owners, claimed, compare};
+use crate::kubernetes::schema::shape::{Seen, field, item_edge, items, see};
+use crate::kubernetes::schema::typed;
+use crate::kubernetes::status::Refusal;
+use crate::kubernetes::store::names;
+
+/// Returns the object an applied configuration leads to, with its owners settled.
+///
+/// # Errors
+/// 500 for a configuration that is not of its kind, 409 for fields that others own with other values.
+pub fn applied(
+    definition: &Definition,
+    live: Option<&Value>,
+    config: &Value,
+    owner: &Owner,
+    force: bool,
+    at: Moment,
+) -> Result<Value, Refusal> {
+    check_type(definition, config)?;
+    let config = in_scope(definition, config, owner);
+    let nothing = Value::Object(Map::new());
+    let before = live.unwrap_or(&nothing);
+    let mut owners = live.map(Owners::of).unwrap_or_default();
+    let last = owners.fields_of(owner).cloned();
+    owners.set(owner, claimed(definition, &config), at);
+
+    let mut object = merged(&definition.schema, before, &config);
+    if let Some(last) = last {
+        drop_given_up(&definition.schema, &mut object, &last, &owners.all_fields(), true);
+    }
+    let difference = compare(definition, before, &object);
+    let written = difference.written();
+    let conflicts: Vec<(String, Vec<String>)> = owners
+        .others(owner)
+        .map(|entry| (entry, entry.fields.intersection(&written).paths()))
+        .filter(|(_, paths)| !paths.is_empty())
+        .map(|(entry, paths)| (entry.owner.display(), paths.iter().map(|path| display_path(path)).collect()))
+        .collect();
+    if !force && !conflicts.is_empty() {
+        return Err(conflict(&conflicts));
+    }
+    owners.take_from_others(owner, &difference);
+    owners.write_into(&mut object);
+    Ok(object)
+}
+
+fn check_type(definition: &Definition, config: &Value) -> Result<(), Refusal> {
+    let mistakes = typed::mistakes(&definition.schema, config);
+    let (namespace, name) = names(config);
+    let what = match mistakes.as_slice() {
+        [] => return Ok(()),
+        [one] => one.clone(),
+        many => format!("errors:\n  {}", many.join("\n  ")),
+    };
+    // Such an error carries no reason, unlike all others.
+    Err(Refusal::new(
+        500,
+        "",
+        format!(
+            "failed to create typed patch object ({namespace}/{name}; {}/{}, Kind={}): {what}",
+            definition.group, definition.version, definition.kind
+        ),
+    ))
+}
+
+/// Limits a configuration to what the URL it was sent to may change.
+fn in_scope(definition: &Definition, config: &Value, owner: &Owner) -> Value {
+    let mut config = config.clone();
+    if let Some(map) = config.as_object_mut() {
+        if owner.subresource == "status" {
+            map.retain(|field, _| matches!(field.as_str(), "apiVersion" | "kind" | "metadata" | "status"));
+            if let Some(metadata) = map.get_mut("metadata").and_then(Value::as_object_mut) {
+                metadata.retain(|field, _| field == "name" || field == "namespace");
+            }
+        } else if definition.has_status {
+            map.shift_remove("status");
+        }
+    }
+    config
+}
+
+fn merged(schema: &Value, live: &Value, config: &Value) -> Value {
+    match (see(schema, live), see(schema, config)) {
+        (Seen::Map(old), Seen::Map(new)) => {
+            let mut map = old.clone();
+            for (name, value) in new {
+                let value = match (old.get(name), field(schema, name)) {
+                    (Some(old), Some(field)) => merged(field, old, value),
+                    _ => value.clone(),
+                };
+                map.insert(name.clone(), value);
+            }
+            Value::Object(map)
+        }
+        (Seen::List(old), Seen::List(new)) => Value::Array(merged_list(schema, old, new)),
+        _ => config.clone(),
+    }
+}
+
+/// Merges two keyed lists or sets: the configuration's items come in its order, and what only the object has stays
+/// before the item it stood before.
+fn merged_list(schema: &Value, old: &[Value], new: &[Value]) -> Vec<Value> {
+    let edge = |item: &Value| item_edge(schema, item).unwrap_or_default();
+    let old_by_edge: BTreeMap<String, &Value> = old.iter().map(|item| (edge(item), item)).collect();
+    let wanted: BTreeSet<String> = new.iter().map(edge).collect();
+    let mut done = BTreeSet::new();
+    let mut list = Vec::new();
+    let (mut old, mut new) = (old.iter().peekable(), new.iter().peekable());
+    while old.peek().is_some() || new.peek().is_some() {
+        if let Some(kept) = old.next_if(|item| !wanted.contains(&edge(item)) || done.contains(&edge(item))) {
+            if !done.contains(&edge(kept)) {
+                list.push(kept.clone());
+            }
+            continue;
+        }
+        let Some(item) = new.next() else { break };
+        let place = edge(item);
+        list.push(match old_by_edge.get(&place) {
+            Some(old) => merged(items(schema), old, item),
+            None => item.clone(),
+        });
+        done.insert(place);
+    }
+    list
+}
+
+/// Removes what the manager owned before and nobody owns now, with everything below it.
+fn drop_given_up(schema: &Value, value: &mut Value, last: &FieldSet, kept: &FieldSet, is_root: bool) {
+    for (edge, before) in last.children() {
+        let stays = kept.child(edge);
+        // Metadata is never an owned thing as a whole.
+        if stays.is_none() && !(is_root && edge == "f:metadata") {
+            remove(schema, value, edge);
+            continue;
+        }
+        let nothing = FieldSet::default();
+        if let Some((schema, part)) = part_mut(schema, value, edge) {
+            drop_given_up(schema, part, before, stays.unwrap_or(&nothing), false);
+        }
+    }
+}
+
+fn remove(schema: &Value, value: &mut Value, edge: &str) {
+    match value {
+        Value::Object(map) => {
+            if let Some(name) = edge.strip_prefix("f:") {
+                map.shift_remove(name);
+            }
+        }
+        Value::Array(list) => list.retain(|item| item_edge(schema, item).is_ok_and(|own| own != edge)),
+        _ => {}
+    }
+}
+
+fn part_mut<'a>(schema: &'a Value, value: &'a mut Value, edge: &str) -> Option<(&'a Value, &'a mut Value)> {
+    match value {
+        Value::Object(map) => {
+            let name = edge.strip_prefix("f:")?;
+            Some((field(schema, name)?, map.get_mut(name)?))
+        }
+        Value::Array(list) => {
+            let item = list.iter_mut().find(|item| item_edge(schema, item).is_ok_and(|own| own == edge))?;
+            Some((items(schema), item))
+        }
+        _ => None,
+    }
+}
+
+fn conflict(conflicts: &[(String, Vec<String>)]) -> Refusal {
+    let count: usize = conflicts.iter().map(|(_, paths)| paths.len()).sum();
+    let mut sorted = conflicts.to_vec();
+    sorted.sort();
+    let text = match sorted.as_slice() {
+        [(manager, paths)] if paths.len() == 1 => {
+            format!("1 conflict: conflict with {manager}: {}", paths[0])
+        }
+        many => {
+            let blocks = many.iter().map(|(manager, paths)| {
+                let lines: Vec<String> = paths.iter().map(|path| format!("- {path}")).collect();
+                format!("conflicts with {manager}:\n{}", lines.join("\n"))
+            });
+            format!("{count} conflicts: {}", blocks.collect::<Vec<_>>().join("\n"))
+        }
+    };
+    let causes: Vec<Value> = sorted
+        .iter()
+        .flat_map(|(manager, paths)| {
+            paths.iter().map(move |path| {
+                json!({
+                    "reason": "FieldManagerConflict", "message": format!("conflict with {manager}"), "field": path,
+                })
+            })
+        })
+        .collect();
+    Refusal::new(409, "Conflict", format!("Apply failed with {text}")).with_details(json!({"causes": causes}))
+}

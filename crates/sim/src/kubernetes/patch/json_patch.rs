@@ -1,0 +1,140 @@
+//! JSON patch, RFC 6902.
+
+use serde_json::Value;
+
+use crate::kubernetes::definition::Definition;
+use crate::kubernetes::status::Refusal;
+
+/// Returns what a list of operations makes of an object.
+///
+/// # Errors
+/// 400 for a list that cannot be read, 422 for an operation that does not fit.
+pub fn patched(object: &Value, body: &[u8], definition: &Definition) -> Result<Value, Refusal> {
+    let operations: Vec<Value> = serde_json::from_slice(body)
+        .map_err(|error| Refusal::bad_request(format!("error decoding patch: {error}")))?;
+    let mut object = object.clone();
+    for operation in &operations {
+        apply(&mut object, operation).map_err(|why| {
+            let mut refusal = Refusal::new(
+                422,
+                "Invalid",
+                "the server rejected our request due to an error in our request",
+            );
+            refusal.message = format!("{}: {why}", refusal.message);
+            refusal.details = crate::kubernetes::status::about(definition, "");
+            refusal
+        })?;
+    }
+    Ok(object)
+}
+
+fn apply(object: &mut Value, operation: &Value) -> Result<(), String> {
+    let text = |field: &str| {
+        operation[field].as_str().map(str::to_owned).ok_or_else(|| format!("an operation lacks its {field}"))
+    };
+    let value = || operation.get("value").cloned().ok_or_else(|| "an operation lacks its value".to_owned());
+    let path = text("path")?;
+    match operation["op"].as_str() {
+        Some("add") => add(object, &path, value()?),
+        Some("remove") => remove(object, &path).map(drop),
+        Some("replace") => {
+            let missing = || format!("replace operation does not apply: doc is missing key: {path}");
+            *object.pointer_mut(&path).ok_or_else(missing)? = value()?;
+            Ok(())
+        }
+        Some("move") => {
+            let moved = remove(object, &text("from")?)?;
+            add(object, &path, moved)
+        }
+        Some("copy") => {
+            let from = text("from")?;
+            let copied =
+                object.pointer(&from).cloned().ok_or_else(|| format!("nothing to copy at {from}"))?;
+            add(object, &path, copied)
+        }
+        Some("test") => {
+            let is = object.pointer(&path).unwrap_or(&Value::Null);
+            if *is == value()? { Ok(()) } else { Err(format!("testing value {path} failed: test failed")) }
+        }
+        other => Err(format!("unexpected kind of operation {other:?}")),
+    }
+}
+
+fn split(path: &str) -> Result<(&str, String), String> {
+    let (parent, last) = path.rsplit_once('/').ok_or_else(|| format!("no such path {path:?}"))?;
+    Ok((parent, last.replace("~1", "/").replace("~0", "~")))
+}
+
+fn add(object: &mut Value, path: &str, value: Value) -> Result<(), String> {
+    if path.is_empty() {
+        *object = value;
+        return Ok(());
+    }
+    let (parent, last) = split(path)?;
+    let missing = || format!("add operation does not apply: doc is missing path: {path}");
+    match object.pointer_mut(parent).ok_or_else(missing)? {
+        Value::Object(map) => drop(map.insert(last, value)),
+        Value::Array(list) if last == "-" => list.push(value),
+        Value::Array(list) => {
+            let index: usize = last.parse().map_err(|_| missing())?;
+            if index > list.len() {
+                return Err(missing());
+            }
+            list.insert(index, value);
+        }
+        _ => return Err(missing()),
+    }
+    Ok(())
+}
+
+fn remove(object: &mut Value, path: &str) -> Result<Value, String> {
+    let (parent, last) = split(path)?;
+    let missing = || format!("remove operation does not apply: doc is missing path: {path}");
+    match object.pointer_mut(parent).ok_or_else(missing)? {
+        Value::Object(map) => map.shift_remove(&last).ok_or_else(missing),
+        Value::Array(list) => {
+            let index: usize = last.parse().map_err(|_| missing())?;
+            if index < list.len() { Ok(list.remove(index)) } else { Err(missing()) }
+        }
+        _ => Err(missing()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn run(object: Value, operations: Value) -> Result<Value, String> {
+        let mut object = object;
+        for operation in operations.as_array().into_iter().flatten() {
+            apply(&mut object, operation)?;
+        }
+        Ok(object)
+    }
+
+    #[test]
+    fn each_operation_does_what_the_rfc_says() {
+        let done = run(
+            json!({"a": [1, 2], "b/c": 1}),
+            json!([
+                {"op": "test", "path": "/b~1c", "value": 1},
+                {"op": "add", "path": "/a/-", "value": 3},
+                {"op": "add", "path": "/a/0", "value": 0},
+                {"op": "remove", "path": "/a/1"},
+                {"op": "replace", "path": "/b~1c", "value": 5},
+                {"op": "move", "from": "/b~1c", "path": "/d"},
+                {"op": "copy", "from": "/d", "path": "/e"},
+            ]),
+        );
+        assert_eq!(done, Ok(json!({"a": [0, 2, 3], "d": 5, "e": 5})));
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused() {
+        assert!(run(json!({}), json!([{"op": "remove", "path": "/a"}])).is_err());
+        assert!(run(json!({}), json!([{"op": "replace", "path": "/a", "value": 1}])).is_err());
+        assert!(run(json!({"a": 1}), json!([{"op": "test", "path": "/a", "value": 2}])).is_err());
+        assert!(run(json!({}), json!([{"op": "add", "path": "/a/b", "value": 1}])).is_err());
+    }
+}

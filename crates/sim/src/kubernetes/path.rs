@@ -1,0 +1,178 @@
+//! What a URL asks for.
+
+use std::sync::Arc;
+
+use http::Method;
+
+use super::definition::Definition;
+use super::store::Store;
+
+/// A part of an object that is written by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Subresource {
+    /// The object itself.
+    Main,
+    /// `/status`.
+    Status,
+    /// `/scale`.
+    Scale,
+}
+
+/// What a path names.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Target {
+    /// Objects of a kind, or one of them.
+    Objects(Place),
+    /// `/api`.
+    CoreVersions,
+    /// `/apis`.
+    Groups,
+    /// `/apis/{group}`.
+    Group(String),
+    /// `/api/v1` or `/apis/{group}/{version}`.
+    GroupVersion(String, String),
+    /// `/version`.
+    Version,
+    /// `/readyz`, `/livez`, `/healthz`.
+    Health,
+    /// `/openapi/v3`, and the group version below it, `apis/apps/v1`.
+    OpenApi(Option<String>),
+    /// A resource that is not served, within a group and version that are.
+    UnknownResource,
+    /// Nothing.
+    Unknown,
+}
+
+/// Where objects are.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Place {
+    /// Their kind.
+    pub definition: Arc<Definition>,
+    /// The namespace; `None` for cluster-wide kinds and for all namespaces.
+    pub namespace: Option<String>,
+    /// The one object's name.
+    pub name: Option<String>,
+    /// The part of it.
+    pub subresource: Subresource,
+}
+
+impl Place {
+    /// Returns the namespace as stores take it.
+    pub fn namespace(&self) -> &str {
+        self.namespace.as_deref().unwrap_or_default()
+    }
+
+    /// Returns the name as stores take it.
+    pub fn name(&self) -> &str {
+        self.name.as_deref().unwrap_or_default()
+    }
+
+    /// Returns the verb of a method here, as authorization names it.
+    pub fn verb(&self, method: &Method, watching: bool) -> &'static str {
+        match (method.as_str(), self.name.is_some()) {
+            ("GET" | "HEAD", _) if watching => "watch",
+            ("GET" | "HEAD", true) => "get",
+            ("GET" | "HEAD", false) => "list",
+            ("POST", _) => "create",
+            ("PUT", _) => "update",
+            ("PATCH", _) => "patch",
+            ("DELETE", true) => "delete",
+            ("DELETE", false) => "deletecollection",
+            _ => "unknown",
+        }
+    }
+}
+
+/// Reads a path, given as its decoded segments.
+pub fn parse(store: &Store, segments: &[String]) -> Target {
+    let parts: Vec<&str> = segments.iter().map(String::as_str).collect();
+    match parts.as_slice() {
+        ["version"] => Target::Version,
+        ["readyz" | "livez" | "healthz", ..] => Target::Health,
+        ["openapi", "v3"] => Target::OpenApi(None),
+        ["openapi", "v3", rest @ ..] => Target::OpenApi(Some(rest.join("/"))),
+        ["api"] => Target::CoreVersions,
+        ["apis"] => Target::Groups,
+        ["api", version, rest @ ..] => within(store, "", version, rest),
+        ["apis", group] if serves_group(store, group) => Target::Group((*group).to_owned()),
+        ["apis", group, version, rest @ ..] => within(store, group, version, rest),
+        _ => Target::Unknown,
+    }
+}
+
+fn serves_group(store: &Store, group: &str) -> bool {
+    store.definitions().iter().any(|kind| !kind.group.is_empty() && kind.group == group)
+}
+
+fn within(store: &Store, group: &str, version: &str, rest: &[&str]) -> Target {
+    let served = store.definitions();
+    let mut kinds = served.iter().filter(|kind| kind.group == group && kind.version == version).peekable();
+    if kinds.peek().is_none() {
+        return Target::Unknown;
+    }
+    // `namespaces` is a resource of its own and the prefix of everything inside one.
+    let (namespace, rest) = match rest {
+        [] => return Target::GroupVersion(group.to_owned(), version.to_owned()),
+        ["namespaces", namespace, inner @ ..]
+            if !inner.is_empty() && !(group.is_empty() && matches!(inner, ["status" | "finalize"])) =>
+        {
+            (Some((*namespace).to_owned()), inner)
+        }
+        rest => (None, rest),
+    };
+    let (plural, name, subresource) = match rest {
+        [plural] => (plural, None, Subresource::Main),
+        [plural, name] => (plural, Some((*name).to_owned()), Subresource::Main),
+        [plural, name, "status"] => (plural, Some((*name).to_owned()), Subresource::Status),
+        [plural, name, "scale"] => (plural, Some((*name).to_owned()), Subresource::Scale),
+        _ => return Target::UnknownResource,
+    };
+    let Some(definition) = kinds.find(|kind| kind.plural == *plural).map(Arc::clone) else {
+        return Target::UnknownResource;
+    };
+    let scope_fits =
+        if definition.namespaced { namespace.is_some() || name.is_none() } else { namespace.is_none() };
+    let has_part = match subresource {
+        Subresource::Main => true,
+        Subresource::Status => definition.has_status,
+        Subresource::Scale => definition.scale.is_some(),
+    };
+    if !scope_fits || !has_part {
+        return Target::UnknownResource;
+    }
+    Target::Objects(Place { definition, namespace, name, subresource })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(path: &str) -> Target {
+        parse(&Store::new("c"), &crate::request::segments(path))
+    }
+
+    #[test]
+    fn paths_name_objects_lists_and_parts() {
+        let place = |path: &str| match read(path) {
+            Target::Objects(place) => place,
+            other => panic!("{path} named {other:?}"),
+        };
+        let all = place("/apis/apps/v1/deployments");
+        assert_eq!((all.namespace.as_deref(), all.name.as_deref()), (None, None));
+        let one = place("/apis/apps/v1/namespaces/demo/deployments/web/status");
+        assert_eq!((one.namespace(), one.name(), one.subresource), ("demo", "web", Subresource::Status));
+        let namespace = place("/api/v1/namespaces/demo");
+        assert_eq!((namespace.definition.kind.as_str(), namespace.name()), ("Namespace", "demo"));
+        assert_eq!(place("/api/v1/namespaces/demo/status").subresource, Subresource::Status);
+        assert_eq!(place("/api/v1/namespaces/demo/pods").definition.kind, "Pod");
+    }
+
+    #[test]
+    fn what_is_not_served_is_told_from_what_is_no_path() {
+        assert_eq!(read("/apis/nope.io/v1/things"), Target::Unknown);
+        assert_eq!(read("/apis/apps/v1/things"), Target::UnknownResource);
+        assert_eq!(read("/apis/apps/v1/deployments/web"), Target::UnknownResource);
+        assert_eq!(read("/api/v1/namespaces/demo/nodes"), Target::UnknownResource);
+        assert_eq!(read("/api/v1/namespaces/demo/configmaps/a/status"), Target::UnknownResource);
+    }
+}

@@ -1,0 +1,209 @@
+//! The parameters of a request, read and checked.
+
+use serde_json::{Value, json};
+
+use super::status::{FieldError, Refusal};
+use crate::request::Request;
+
+/// What to do with fields nobody knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FieldValidation {
+    /// Drop them silently.
+    Ignore,
+    /// Drop them and say so in a header.
+    Warn,
+    /// Refuse the request.
+    Strict,
+}
+
+/// The parameters of a write.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WriteOptions {
+    /// The manager named; empty when none was.
+    pub manager: String,
+    /// Whether a conflict is overruled; `None` when nothing was said.
+    pub force: Option<bool>,
+    /// Whether nothing shall be stored.
+    pub dry_run: bool,
+    /// What to do with unknown fields.
+    pub validation: FieldValidation,
+}
+
+/// The parameters of a list or watch.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct ListOptions {
+    /// Whether to watch.
+    pub watch: bool,
+    /// The label selector.
+    pub labels: String,
+    /// The field selector.
+    pub fields: String,
+    /// The most items of one answer; 0 for all.
+    pub limit: usize,
+    /// Where an earlier answer ended.
+    pub next: String,
+    /// The number asked for; `None` when none was.
+    pub revision: Option<u64>,
+    /// How the number is meant: `Exact`, `NotOlderThan` or empty.
+    pub matching: String,
+    /// Whether bookmarks may be sent.
+    pub bookmarks: bool,
+    /// Whether a watch begins with what is there; `None` when nothing was said.
+    pub initial_events: Option<bool>,
+    /// How long a watch lasts, in seconds.
+    pub timeout_seconds: Option<u64>,
+}
+
+fn flag(request: &Request, name: &str) -> Result<Option<bool>, Refusal> {
+    match text(request, name) {
+        "" => Ok(None),
+        "true" | "1" | "True" | "t" => Ok(Some(true)),
+        "false" | "0" | "False" | "f" => Ok(Some(false)),
+        other => Err(Refusal::bad_request(format!(
+            "strconv.ParseBool: parsing {other:?}: invalid syntax (parameter {name})"
+        ))),
+    }
+}
+
+fn number(request: &Request, name: &str) -> Result<Option<u64>, Refusal> {
+    let text = text(request, name);
+    if text.is_empty() {
+        return Ok(None);
+    }
+    text.parse().map(Some).map_err(|_| {
+        Refusal::bad_request(format!(
+            "strconv.ParseUint: parsing {text:?}: invalid syntax (parameter {name})"
+        ))
+    })
+}
+
+fn text<'r>(request: &'r Request, name: &str) -> &'r str {
+    request.query(name).unwrap_or_default()
+}
+
+impl WriteOptions {
+    /// Reads the parameters of a write.
+    ///
+    /// # Errors
+    /// 400 for values that cannot be read, 422 for values that are not allowed; `operation` (`Create`, `Update`,
+    /// `Patch`) names the options in messages.
+    pub fn read(request: &Request, operation: &str) -> Result<Self, Refusal> {
+        let kind = format!("{operation}Options");
+        let refuse = |error: FieldError| Refusal::invalid(&kind, "meta.k8s.io", "", &[error]);
+        let dry_run = match text(request, "dryRun") {
+            "" => false,
+            "All" => true,
+            other => return Err(refuse(FieldError::unsupported("dryRun", &json!([other]), &[json!("All")]))),
+        };
+        let validation = match text(request, "fieldValidation") {
+            "" | "Warn" => FieldValidation::Warn,
+            "Ignore" => FieldValidation::Ignore,
+            "Strict" => FieldValidation::Strict,
+            other => {
+                let choices = [json!("Ignore"), json!("Strict"), json!("Warn")];
+                return Err(refuse(FieldError::unsupported("fieldValidation", &json!(other), &choices)));
+            }
+        };
+        let manager = text(request, "fieldManager").to_owned();
+        if manager.len() > 128 {
+            return Err(refuse(FieldError::too_long("fieldManager", 128)));
+        }
+        if !manager.chars().all(|c| !c.is_control()) {
+            return Err(refuse(FieldError::invalid(
+                "fieldManager",
+                &json!(manager),
+                "should not contain control characters",
+            )));
+        }
+        Ok(Self { manager, force: flag(request, "force")?, dry_run, validation })
+    }
+
+    /// Returns the manager of a write that named none: the first word of the user agent.
+    pub fn manager_or_agent(&self, request: &Request) -> String {
+        if !self.manager.is_empty() {
+            return self.manager.clone();
+        }
+        let agent = request.header("user-agent").and_then(|agent| agent.split('/').next());
+        agent.filter(|agent| !agent.is_empty()).unwrap_or("unknown").to_owned()
+    }
+}
+
+impl ListOptions {
+    /// Reads the parameters of a list or watch.
+    ///
+    /// # Errors
+    /// 400 for values that cannot be read, 422 for combinations that are not allowed.
+    pub fn read(request: &Request) -> Result<Self, Refusal> {
+        let revision = number(request, "resourceVersion").map_err(|_| {
+            let value = Value::from(text(request, "resourceVersion"));
+            Refusal::bad_request(format!(
+                "resourceVersion: Invalid value: {value}: strconv.ParseUint: parsing {value}: invalid syntax"
+            ))
+        })?;
+        let options = Self {
+            watch: flag(request, "watch")?.unwrap_or(false),
+            labels: text(request, "labelSelector").to_owned(),
+            fields: text(request, "fieldSelector").to_owned(),
+            limit: usize::try_from(number(request, "limit")?.unwrap_or(0)).unwrap_or(usize::MAX),
+            next: text(request, "continue").to_owned(),
+            revision,
+            matching: text(request, "resourceVersionMatch").to_owned(),
+            bookmarks: flag(request, "allowWatchBookmarks")?.unwrap_or(false),
+            initial_events: flag(request, "sendInitialEvents")?,
+            timeout_seconds: number(request, "timeoutSeconds")?,
+        };
+        let errors = options.objections();
+        if errors.is_empty() {
+            Ok(options)
+        } else {
+            Err(Refusal::invalid("ListOptions", "meta.k8s.io", "", &errors))
+        }
+    }
+
+    fn objections(&self) -> Vec<FieldError> {
+        let forbidden = |field: &str, why: &str| vec![FieldError::forbidden(field, why)];
+        let matching = self.matching.as_str();
+        if !matches!(matching, "" | "Exact" | "NotOlderThan") {
+            let choices = [json!("Exact"), json!("NotOlderThan")];
+            return vec![FieldError::unsupported("resourceVersionMatch", &json!(matching), &choices)];
+        }
+        if self.watch {
+            return match (self.initial_events, matching) {
+                (Some(_), "NotOlderThan") | (None, "") => Vec::new(),
+                (Some(_), "") => {
+                    let why = "resourceVersionMatch is required when sendInitialEvents is set";
+                    forbidden("resourceVersionMatch", why)
+                }
+                (Some(_), _) => {
+                    let choices = [json!("NotOlderThan")];
+                    vec![FieldError::unsupported("resourceVersionMatch", &json!(matching), &choices)]
+                }
+                (None, _) => forbidden(
+                    "resourceVersionMatch",
+                    "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided",
+                ),
+            };
+        }
+        if self.initial_events.is_some() {
+            return forbidden("sendInitialEvents", "sendInitialEvents is forbidden for list");
+        }
+        if matching.is_empty() {
+            return Vec::new();
+        }
+        match (self.revision, self.next.is_empty()) {
+            (_, false) => forbidden(
+                "resourceVersionMatch",
+                "resourceVersionMatch is forbidden when continue is provided",
+            ),
+            (None, _) => forbidden(
+                "resourceVersionMatch",
+                "resourceVersionMatch is forbidden unless resourceVersion is provided",
+            ),
+            (Some(0), _) if matching == "Exact" => {
+                let why = "resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"";
+                forbidden("resourceVersionMatch", why)
+            }
+            _ => Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! What can be done with objects.
+
+pub mod change;
+pub mod delete;
+pub mod read;
+pub mod scale;
+
+use http::header::{HeaderName, HeaderValue};
+use serde_json::{Value, json};
+
+use super::admission;
+use super::form::Form;
+use super::path::{Place, Subresource};
+use super::status::{FieldError, Refusal, json_reply};
+use super::store::{Store, names};
+use super::write::{self, Draft, Part};
+use crate::clock::Moment;
+use crate::request::{Reply, Request};
+
+/// One request for objects.
+pub struct Call<'a> {
+    /// The request.
+    pub request: &'a Request,
+    /// What it is for.
+    pub place: Place,
+    /// The form its answer shall have.
+    pub form: Form,
+    /// When it arrived.
+    pub now: Moment,
+}
+
+impl Call<'_> {
+    /// Returns the object the URL names.
+    ///
+    /// # Errors
+    /// 404 when it is not there.
+    pub fn live(&self, store: &Store) -> Result<Value, Refusal> {
+        self.find(store).ok_or_else(|| Refusal::not_found(&self.place.definition, self.place.name()))
+    }
+
+    /// Returns the object the URL names, if it is there.
+    pub fn find(&self, store: &Store) -> Option<Value> {
+        store.get(&self.place.definition.resource(), self.place.namespace(), self.place.name()).cloned()
+    }
+
+    /// Makes the draft of a write.
+    pub fn draft(&self, live: Option<Value>, manager: &str, applied: bool) -> Draft {
+        Draft {
+            definition: self.place.definition.clone(),
+            live,
+            manager: manager.to_owned(),
+            part: if self.place.subresource == Subresource::Status { Part::Status } else { Part::Main },
+            applied,
+            at: self.now,
+        }
+    }
+
+    /// Answers with one object, and with warnings.
+    pub fn answer(&self, status: u16, object: &Value, warnings: &[String]) -> Reply {
+        let mut reply = json_reply(status, &self.form.one(&self.place.definition, object, self.now));
+        for warning in warnings {
+            let text = format!("299 - {warning:?}");
+            if let Ok(value) = HeaderValue::from_str(&text) {
+                reply.headers.append(HeaderName::from_static("warning"), value);
+            }
+        }
+        reply
+    }
+}
+
+/// Judges an object and stores it, unless the run is dry; returns it as it is then.
+///
+/// # Errors
+/// 404 for a missing namespace, 403 for one being deleted, 409 for a name that is taken, 422 for what the kind does
+/// not allow.
+pub fn store_judged(
+    store: &mut Store,
+    draft: &Draft,
+    object: Value,
+    dry_run: bool,
+) -> Result<Value, Refusal> {
+    let (namespace, name) = names(&object);
+    let definition = &draft.definition;
+    if draft.live.is_none() && definition.namespaced {
+        check_namespace(store, draft, &namespace, &name)?;
+    }
+    let mut addresses = store.addresses;
+    let prepared = write::prepare(store, &mut addresses, draft, object);
+    let mut errors = admission::objections(draft, &prepared);
+    errors.extend(new_finalizers(draft, &prepared));
+    if !errors.is_empty() {
+        return Err(Refusal::invalid(&definition.kind, &definition.group, &name, &errors));
+    }
+    if draft.live.is_none() && store.get(&definition.resource(), &namespace, &name).is_some() {
+        return Err(Refusal::already_exists(definition, &name));
+    }
+    let sealed = write::seal(draft, prepared);
+    if dry_run {
+        return Ok(sealed);
+    }
+    store.addresses = addresses;
+    Ok(write::keep(store, draft, sealed).0)
+}
+
+fn check_namespace(store: &Store, draft: &Draft, namespace: &str, name: &str) -> Result<(), Refusal> {
+    let namespaces = store.definition("namespaces").expect("namespaces are always served");
+    let Some(found) = store.get("namespaces", "", namespace) else {
+        return Err(Refusal::not_found(&namespaces, namespace));
+    };
+    if found["metadata"]["deletionTimestamp"].is_string() {
+        let why =
+            format!("unable to create new content in namespace {namespace} because it is being terminated");
+        let mut refusal = Refusal::forbidden(&draft.definition, name, &why);
+        let cause = json!({
+            "reason": "NamespaceTerminating", "message": format!("namespace {namespace} is being terminated"),
+            "field": "metadata.namespace",
+        });
+        refusal.details["causes"] = json!([cause]);
+        return Err(refusal);
+    }
+    Ok(())
+}
+
+/// What is being deleted cannot be held by new finalizers.
+fn new_finalizers(draft: &Draft, object: &Value) -> Option<FieldError> {
+    let live = draft.live.as_ref().filter(|live| live["metadata"]["deletionTimestamp"].is_string())?;
+    let list = |object: &Value| object["metadata"]["finalizers"].as_array().cloned().unwrap_or_default();
+    let old = list(live);
+    let added: Vec<String> =
+        list(object).iter().filter(|name| !old.contains(name)).map(Value::to_string).collect();
+    (!added.is_empty()).then(|| {
+        let why = format!(
+            "no new finalizers can be added if the object is being deleted, found new finalizers []string{{{}}}",
+            added.join(", ")
+        );
+        FieldError::forbidden("metadata.finalizers", &why)
+    })
+}
