@@ -1,0 +1,41 @@
+//! `landfall graph`: the steps and their edges.
+
+use crate::{
+    deployment::Deployment,
+    failure::{Exit, Failure},
+    render::{graph, stream},
+    session::Session,
+    settings::{Purpose, flags::Wishes},
+    target,
+};
+use landfall_steps::settings::Teardown;
+
+/// What `graph` takes.
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    /// The language
+    #[arg(long = "as", value_name = "LANGUAGE", default_value = "mermaid")]
+    language: Language,
+    #[command(flatten)]
+    wishes: Wishes,
+}
+
+/// The language of the picture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Language {
+    Mermaid,
+    Dot,
+}
+
+/// Runs it.
+pub fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
+    let wished = session.wished(&args.wishes, Purpose::Remember)?;
+    let clouds = target::offline(wished.place.subscription.as_deref().unwrap_or_default())?;
+    let steps = Deployment::new(&clouds, &wished.settings, Teardown::default()).graph.steps();
+    let text = match args.language {
+        Language::Mermaid => graph::mermaid(&steps),
+        Language::Dot => graph::dot(&steps),
+    };
+    stream::out().write(&text);
+    Ok(Exit::Well)
+}

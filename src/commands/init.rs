@@ -1,0 +1,100 @@
+//! `landfall init`: writes a settings file with everything in it, commented out.
+
+use crate::{
+    failure::{Exit, Failure},
+    session::Session,
+};
+use std::{fs::OpenOptions, io::Write, path::Path};
+
+const TEMPLATE: &str = include_str!("../../templates/landfall.toml");
+
+/// What `init` takes.
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    /// Replace the file if it is there
+    #[arg(long)]
+    force: bool,
+}
+
+/// Runs it.
+pub fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
+    let path = session.global.config.as_deref().unwrap_or(Path::new("landfall.toml"));
+    let shown = path.display();
+    let mut options = OpenOptions::new();
+    options.write(true);
+    match args.force {
+        true => options.create(true).truncate(true),
+        false => options.create_new(true),
+    };
+    let written = options.open(path).and_then(|mut file| file.write_all(TEMPLATE.as_bytes()));
+    match written {
+        Ok(()) => {
+            session.say(&format!(
+                "Wrote {shown}. Every setting in it is optional.\nNext: {} up",
+                session.program()
+            ));
+            Ok(Exit::Well)
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+            Err(Failure::new(Exit::Input, format!("write {shown}"))
+                .cause("the file is there already")
+                .hint("--force replaces it"))
+        }
+        Err(error) => Err(Failure::new(Exit::Failed, format!("write {shown}")).caused_by(&error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::{mistake::Place, reading, schema};
+    use serde_json::Value;
+
+    /// Returns the template with every setting in it switched on: `#key = …` and `#[table]`, unlike `# prose`.
+    fn switched_on() -> String {
+        let on = |line: &str| match line.strip_prefix('#') {
+            Some(setting) if !setting.starts_with(' ') => setting.to_owned(),
+            _ => line.to_owned(),
+        };
+        TEMPLATE.lines().map(on).collect::<Vec<_>>().join("\n")
+    }
+
+    #[test]
+    fn the_template_alone_changes_nothing() {
+        let mut mistakes = Vec::new();
+        assert!(reading::parse("landfall.toml", TEMPLATE, &mut mistakes).lines.is_empty());
+        assert_eq!(mistakes, []);
+    }
+
+    #[test]
+    fn the_template_names_every_setting_and_its_default() {
+        let mut mistakes = Vec::new();
+        let text = switched_on();
+        let reading = reading::parse("landfall.toml", &text, &mut mistakes);
+        assert_eq!(mistakes, []);
+        let written: toml::Table = toml::from_str(&text).unwrap();
+        let schema = schema::schema();
+        for (key, field) in schema["properties"].as_object().unwrap() {
+            let table = field["properties"].as_object().cloned().unwrap_or_default();
+            let leaves = table.iter().map(|(leaf, field)| (format!("{key}.{leaf}"), field.clone()));
+            let leaves: Vec<(String, Value)> =
+                if table.is_empty() { vec![(key.clone(), field.clone())] } else { leaves.collect() };
+            for (path, field) in leaves {
+                assert!(reading.lines.contains_key(&path), "{path} is not in the template");
+                let shown = path
+                    .split('.')
+                    .try_fold(toml::Value::Table(written.clone()), |at, part| at.get(part).cloned());
+                let shown = serde_json::to_value(shown.unwrap()).unwrap();
+                if let Some(default) = field.get("default") {
+                    let same =
+                        shown == *default || shown.as_f64().is_some() && shown.as_f64() == default.as_f64();
+                    assert!(same, "{path}: the template says {shown}, the default is {default}");
+                }
+            }
+        }
+        assert_eq!(
+            reading.place("domain"),
+            Place::File { file: "landfall.toml".into(), line: reading.lines.get("domain").copied() }
+        );
+    }
+}

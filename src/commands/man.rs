@@ -1,0 +1,23 @@
+//! `landfall man`: the man page, with every command in it.
+
+use crate::{
+    cli::Cli,
+    failure::{Exit, Failure},
+    render::stream,
+};
+use clap::CommandFactory;
+
+/// What `man` takes.
+#[derive(clap::Args, Debug)]
+pub struct Args {}
+
+/// Runs it.
+pub fn run(_: &Args) -> Result<Exit, Failure> {
+    let mut command = Cli::command();
+    command.build();
+    let mut text = Vec::new();
+    let rendered = clap_mangen::Man::new(command).render(&mut text);
+    rendered.map_err(|error| Failure::new(Exit::Failed, "render the man page").caused_by(&error))?;
+    stream::out().write(&String::from_utf8_lossy(&text));
+    Ok(Exit::Well)
+}

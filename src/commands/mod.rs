@@ -1,0 +1,72 @@
+//! The commands, one file each: what it takes, and what it does.
+
+pub mod completions;
+pub mod down;
+pub mod graph;
+pub mod init;
+pub mod man;
+pub mod schema;
+pub mod status;
+pub mod up;
+
+use crate::{
+    cli::{Cli, Command},
+    failure::{Exit, Failure},
+    render::stream,
+    session::Session,
+};
+use std::future::Future;
+
+/// Runs a command and tells what went wrong.
+pub fn run(cli: Cli) -> Exit {
+    let session = Session::new(cli.global);
+    trace(session.global.verbose);
+    match dispatch(&session, cli.command) {
+        Ok(exit) => exit,
+        Err(failure) => {
+            stream::err().line(&failure.text(session.terminal.err));
+            failure.exit
+        }
+    }
+}
+
+fn dispatch(session: &Session, command: Command) -> Result<Exit, Failure> {
+    match command {
+        Command::Up(args) => wait(up::run(session, &args)),
+        Command::Status(args) => status::run(session, &args),
+        Command::Down(args) => wait(down::run(session, &args)),
+        Command::Init(args) => init::run(session, &args),
+        Command::Graph(args) => graph::run(session, &args),
+        Command::Completions(args) => completions::run(&args),
+        Command::Man(args) => man::run(&args),
+        Command::Schema(args) => schema::run(&args),
+    }
+}
+
+/// Runs an asynchronous command to its end.
+fn wait(command: impl Future<Output = Result<Exit, Failure>>) -> Result<Exit, Failure> {
+    let runtime = tokio::runtime::Runtime::new();
+    let runtime =
+        runtime.map_err(|error| Failure::new(Exit::Failed, "start the runtime").caused_by(&error))?;
+    let ended = runtime.block_on(command);
+    // What was left running on purpose, a request nobody waits for any more, must not hold the process back.
+    runtime.shutdown_background();
+    ended
+}
+
+/// Sends what happens inside to standard error, as far as it was asked for.
+fn trace(verbose: u8) {
+    let filter = match verbose {
+        0 => return,
+        1 => "landfall=debug,landfall_steps=debug,landfall_engine=debug,landfall_cloud=debug,warn",
+        _ => {
+            "landfall=trace,landfall_steps=trace,landfall_engine=trace,landfall_cloud=trace,landfall_sim=debug,info"
+        }
+    };
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .log_internal_errors(false)
+        .init();
+}

@@ -1,0 +1,120 @@
+//! `landfall up`: brings the environment to ready, or goes on where the last run ended.
+
+use crate::{
+    deployment::Deployment,
+    failure::{self, Exit, Failure},
+    interrupt,
+    render::{self, board::Board, json, stream, summary, trouble},
+    session::Session,
+    settings::{Purpose, Wished, flags::Wishes},
+    target::{self, Target},
+};
+use landfall_engine::{EnvironmentKey, Journal, Outcome, Report, Run, Stop};
+use landfall_steps::settings::Teardown;
+use std::{sync::Arc, time::SystemTime};
+use tokio::sync::mpsc;
+
+/// What `up` takes.
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    #[command(flatten)]
+    wishes: Wishes,
+}
+
+/// Runs it.
+pub async fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
+    let wished = session.wished(&args.wishes, Purpose::Make)?;
+    let (journal, target) = open(session, &wished, "up").await?;
+    session.say(&heading(session, "up", &target));
+    let ended = bring_up(session, &wished, journal, &target).await;
+    target.close().await;
+    ended
+}
+
+/// Opens journal and cloud, in the order in which a second run is refused before it has touched anything.
+pub async fn open(session: &Session, wished: &Wished, command: &str) -> Result<(Journal, Target), Failure> {
+    let remembered = Journal::read(&wished.folder).map_err(|error| Failure::of_journal(&error))?;
+    let remembered = remembered.map(|(key, _)| key);
+    let known = remembered.filter(|key| key.cloud == target::name(wished.place.cloud));
+    let take = |key: &EnvironmentKey| {
+        Journal::open(&wished.folder, command, key, env!("CARGO_PKG_VERSION"))
+            .map_err(|error| Failure::of_journal(&error))
+    };
+    let early = known.as_ref().map(take).transpose()?;
+    let before = known.as_ref().map(|key| key.subscription.as_str());
+    let target = target::connect(&wished.place, &session.environment, &wished.folder, before).await?;
+    let key = EnvironmentKey {
+        cloud: target.cloud.to_owned(),
+        subscription: target.clouds.azure.id().to_owned(),
+        environment: wished.settings.environment.clone(),
+    };
+    match early {
+        Some(journal) if *journal.environment() == key => Ok((journal, target)),
+        // It is another subscription's journal after all; opening it says so in its own words.
+        Some(journal) => {
+            drop(journal);
+            let refused = take(&key);
+            target.close().await;
+            let why = || Failure::new(Exit::Input, "use the journal of another subscription");
+            Err(refused.err().unwrap_or_else(why))
+        }
+        None => match take(&key) {
+            Ok(journal) => Ok((journal, target)),
+            Err(failure) => {
+                target.close().await;
+                Err(failure)
+            }
+        },
+    }
+}
+
+/// Returns the first lines of a run.
+pub fn heading(session: &Session, command: &str, target: &Target) -> String {
+    let paint = session.terminal.err;
+    let first = format!("landfall {command} · {} · {}", session.global.environment, target.words);
+    let remark = target.remark.as_ref().map(|remark| format!("\n{remark}")).unwrap_or_default();
+    format!("{}{remark}\n", paint.strong(&first))
+}
+
+async fn bring_up(
+    session: &Session,
+    wished: &Wished,
+    journal: Journal,
+    target: &Target,
+) -> Result<Exit, Failure> {
+    let deployment = Deployment::new(&target.clouds, &wished.settings, Teardown::default());
+    let journal = Arc::new(journal);
+    let pace = target.pace;
+    let (events, seen) = mpsc::unbounded_channel();
+    let (say, sentences) = mpsc::unbounded_channel();
+    let run = Run { journal: journal.clone(), pace, stop: Stop::new(), events };
+    interrupt::listen(run.stop.clone(), say);
+    let mut display = session.display(Board::default(), target.cloud, pace);
+    let running = async {
+        let report = landfall_engine::up(&deployment.graph, &run).await;
+        // The display ends when nobody can send any more.
+        drop(run);
+        report
+    };
+    let (report, ()) = tokio::join!(running, render::drive(&mut *display, seen, sentences));
+    let report = report.map_err(|error| Failure::of_writing(&error))?;
+    tell(session, &deployment, &journal, &report, target.requests());
+    Ok(failure::exit(&report))
+}
+
+fn tell(session: &Session, deployment: &Deployment, journal: &Journal, report: &Report, requests: u64) {
+    let facts = deployment.facts(&journal.memory());
+    if session.is_json() {
+        let line = json::summary(SystemTime::now(), report, &facts, requests);
+        stream::out().line(&line.to_string());
+        return;
+    }
+    let (paint, program) = (session.terminal.err, session.program());
+    if report.outcome == Outcome::Ready {
+        session.say(&format!("\n{}", summary::text(&facts, report, requests, &program, paint)));
+        return;
+    }
+    let mut trouble = trouble::errors(report, paint);
+    trouble.push(trouble::rest(report, &deployment.graph.steps(), &format!("{program} up")));
+    stream::err().line(&format!("\n{}", trouble.join("\n\n")));
+}

@@ -1,0 +1,174 @@
+//! One JSON object a line on stdout. The shape is a contract; readers ignore fields they do not know.
+
+use super::{Display, stream::Stream, summary::Facts, words};
+use landfall_engine::{Event, How, Outcome, Report, Undone, What};
+use serde_json::{Map, Value, json};
+use std::{
+    io::Write,
+    time::{Duration, SystemTime},
+};
+
+/// The display.
+pub struct Json<W: Write + Send> {
+    to: Stream<W>,
+    cloud: &'static str,
+}
+
+impl<W: Write + Send> Json<W> {
+    /// Makes a display that writes to `to`.
+    pub fn new(to: W, cloud: &'static str) -> Self {
+        Self { to: Stream::new(to), cloud }
+    }
+}
+
+impl<W: Write + Send> Display for Json<W> {
+    fn show(&mut self, event: &Event) {
+        if let Some(object) = object(event, self.cloud) {
+            self.to.line(&object.to_string());
+        }
+    }
+
+    fn say(&mut self, sentence: &str) {
+        self.to.line(
+            &json!({ "event": "message", "at": words::time(SystemTime::now()), "text": sentence })
+                .to_string(),
+        );
+    }
+
+    fn tick(&mut self, _: SystemTime) {}
+
+    fn close(&mut self) {}
+}
+
+/// Returns an event's object; looking and closing have none, because what follows says it.
+fn object(event: &Event, cloud: &str) -> Option<Value> {
+    let (name, fields) = match &event.what {
+        What::Opened { environment, steps } => {
+            let steps: Vec<&str> = steps.iter().map(|step| step.id).collect();
+            ("opened", json!({ "environment": environment, "cloud": cloud, "steps": steps }))
+        }
+        What::Looking { .. } | What::Closed { .. } => return None,
+        What::Started { step, title, making, attempt } => {
+            ("started", json!({ "step": step, "title": title, "making": making, "attempt": attempt }))
+        }
+        What::Note { step, text, .. } => ("note", json!({ "step": step, "text": text })),
+        What::Retrying { step, because, wait } => {
+            ("retrying", json!({ "step": step, "because": because, "wait_ms": ms(*wait) }))
+        }
+        What::Finished { step, how, elapsed } => {
+            ("finished", json!({ "step": step, "how": words::how(*how), "elapsed_ms": ms(*elapsed) }))
+        }
+        What::Failed { step, error, elapsed } => (
+            "failed",
+            json!({
+                "step": step, "code": error.code, "message": error.message, "causes": error.causes,
+                "hint": error.hint, "residue": words::residue(error.residue), "request_id": error.request_id,
+                "elapsed_ms": ms(*elapsed),
+            }),
+        ),
+        What::Blocked { step, by } => ("blocked", json!({ "step": step, "by": by })),
+        What::Interrupted { step } => ("interrupted", json!({ "step": step })),
+        What::Undone { step, title, undone } => {
+            let why = if let Undone::Kept { why } = undone { Some(why) } else { None };
+            ("undone", json!({ "step": step, "title": title, "how": words::undone(undone), "why": why }))
+        }
+    };
+    Some(stamped(name, event.at, fields))
+}
+
+fn stamped(name: &str, at: SystemTime, fields: Value) -> Value {
+    let mut object = Map::new();
+    object.insert("event".into(), name.into());
+    object.insert("at".into(), words::time(at).into());
+    if let Value::Object(fields) = fields {
+        object.extend(fields);
+    }
+    Value::Object(object)
+}
+
+fn ms(of: Duration) -> u64 {
+    u64::try_from(of.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Returns the last line of an `up`.
+pub fn summary(at: SystemTime, report: &Report, facts: &Facts, requests: u64) -> Value {
+    let outcome = match report.outcome {
+        Outcome::Ready => "ready",
+        Outcome::Failed => "failed",
+        Outcome::Interrupted => "interrupted",
+    };
+    stamped(
+        "summary",
+        at,
+        json!({
+            "outcome": outcome, "found": report.found, "created": report.created, "changed": report.changed,
+            "failed": report.failed, "blocked": report.blocked, "elapsed_ms": ms(report.elapsed),
+            "critical_path_ms": ms(report.critical_path), "requests": requests, "gateways": gateways(facts),
+        }),
+    )
+}
+
+/// Returns the last line of a `down`.
+pub fn farewell(at: SystemTime, report: &Report, requests: u64) -> Value {
+    let outcome = match report.outcome {
+        Outcome::Ready => "gone",
+        Outcome::Failed => "failed",
+        Outcome::Interrupted => "interrupted",
+    };
+    let number =
+        |wanted: &str| report.undone.iter().filter(|(_, undone)| words::undone(undone) == wanted).count();
+    stamped(
+        "summary",
+        at,
+        json!({
+            "outcome": outcome, "deleted": number("deleted"), "already_gone": number("already-gone"),
+            "gone_with_parent": number("goes-with-parent"), "kept": number("kept"), "failed": report.failed,
+            "blocked": report.blocked, "elapsed_ms": ms(report.elapsed),
+            "critical_path_ms": ms(report.critical_path), "requests": requests,
+        }),
+    )
+}
+
+/// Returns the gateways by name.
+pub fn gateways(facts: &Facts) -> Value {
+    let gateways =
+        facts.gateways.iter().map(|gateway| (gateway.name.clone(), gateway.address.clone().into()));
+    Value::Object(gateways.collect())
+}
+
+/// Returns how a remembered step came to its output.
+pub fn how(how: Option<How>) -> Value {
+    how.map_or(Value::Null, |how| words::how(how).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::render::{fixture, summary};
+
+    #[test]
+    fn every_line_is_an_event() {
+        let mut written = Vec::new();
+        let mut json = Json::new(&mut written, "sim");
+        fixture::events()[..5].iter().chain(&fixture::events()[12..]).for_each(|event| json.show(event));
+        fixture::failure().iter().for_each(|event| json.show(event));
+        insta::assert_snapshot!(String::from_utf8(written).unwrap(), @r#"
+        {"event":"opened","at":"2026-11-23T09:31:02.000Z","environment":"default","cloud":"sim","steps":["preflight","resource-group","key-vault","certificate","cluster-ready","istio","tls-secret","gateways","dns"]}
+        {"event":"finished","at":"2026-11-23T09:31:02.412Z","step":"preflight","how":"found","elapsed_ms":411}
+        {"event":"started","at":"2026-11-23T09:31:02.420Z","step":"resource-group","title":"resource group rg-aks-istio-gateway-demo","making":true,"attempt":1}
+        {"event":"retrying","at":"2026-11-23T09:31:03.000Z","step":"certificate","because":"ForbiddenByRbac","wait_ms":2000}
+        {"event":"note","at":"2026-11-23T09:31:04.120Z","step":"cluster-ready","text":"Creating, 83 s of about 280 s"}
+        {"event":"failed","at":"2026-11-23T09:31:04.400Z","step":"cluster-ready","code":"QuotaExceeded","message":"create cluster aks-istio-gateway-demo","causes":["the quota for Standard DSv5 Family vCPUs in eastus allows 10, 16 are needed","PUT /subscriptions/…/managedClusters/aks-istio-gateway-demo answered 409 QuotaExceeded"],"hint":"set nodes_max = 2 under [cluster] in landfall.toml, or ask for quota: https://aka.ms/quota","residue":"nothing","request_id":"7a1c0b7e-0000-4000-8000-000000000001","elapsed_ms":192000}
+        {"event":"blocked","at":"2026-11-23T09:31:04.401Z","step":"istio","by":"cluster-ready"}
+        {"event":"interrupted","at":"2026-11-23T09:31:04.402Z","step":"certificate"}
+        "#);
+    }
+
+    #[test]
+    fn the_last_line_is_the_summary() {
+        let line = super::summary(fixture::now(), &summary::tests::report(), &summary::tests::facts(), 71);
+        insta::assert_snapshot!(line.to_string(), @r#"
+        {"event":"summary","at":"2026-11-23T09:31:04.300Z","outcome":"ready","found":1,"created":16,"changed":0,"failed":0,"blocked":0,"elapsed_ms":6900,"critical_path_ms":6700,"requests":71,"gateways":{"httpbin-gateway":"127.0.0.11","echo-gateway":"127.0.0.12"}}
+        "#);
+    }
+}

@@ -1,0 +1,142 @@
+//! One line an event, for a pipe and for CI: time, what, step, and the rest in words.
+
+use super::{
+    Display,
+    board::{Board, State, step_of},
+    stream::Stream,
+    words,
+};
+use landfall_engine::{Event, Undone, What};
+use std::{
+    collections::BTreeMap,
+    io::Write,
+    time::{Duration, SystemTime},
+};
+
+/// How long nothing may be said while something is waited for.
+const SILENCE_MAX: Duration = Duration::from_secs(30);
+
+/// The display.
+pub struct Line<W: Write + Send> {
+    board: Board,
+    to: Stream<W>,
+    /// What was last said of each step's wait, without its figures: only news is worth a line.
+    said: BTreeMap<&'static str, String>,
+    last: Option<SystemTime>,
+}
+
+impl<W: Write + Send> Line<W> {
+    /// Makes a display that writes to `to`.
+    pub fn new(board: Board, to: W) -> Self {
+        Self { board, to: Stream::new(to), said: BTreeMap::new(), last: None }
+    }
+
+    fn put(&mut self, at: SystemTime, what: &str, step: &str, rest: &str) {
+        self.last = Some(at);
+        let line = format!("{} {what:<8} {step:<15} {rest}", words::time_of_day(at));
+        self.to.line(line.trim_end());
+    }
+
+    fn news(&mut self, step: &'static str, text: &str) -> bool {
+        let state = text
+            .rsplit_once(", ")
+            .filter(|(_, end)| end.contains(" of about "))
+            .map_or(text, |(state, _)| state);
+        self.said.insert(step, state.to_owned()).as_deref() != Some(state)
+    }
+}
+
+impl<W: Write + Send> Display for Line<W> {
+    fn show(&mut self, event: &Event) {
+        self.board.take(event);
+        let step = step_of(&event.what).unwrap_or_default();
+        let (what, rest) = match &event.what {
+            What::Opened { environment, .. } => {
+                let steps = words::count(self.board.rows.len(), "step");
+                self.put(event.at, "open", "", &format!("environment {environment}, {steps}"));
+                return;
+            }
+            What::Looking { .. } | What::Closed { .. } => return,
+            What::Started { title, attempt: 1, .. } => ("start", title.clone()),
+            What::Started { title, attempt, .. } => ("start", format!("{title}, attempt {attempt}")),
+            What::Note { text, .. } if self.news(step, text) => ("wait", text.clone()),
+            What::Note { .. } => return,
+            What::Retrying { because, .. } if !self.news(step, because) => return,
+            What::Retrying { because, wait, .. } => {
+                ("retry", format!("{because}; again in {}", words::duration(*wait)))
+            }
+            What::Finished { how, elapsed, .. } => {
+                ("done", format!("{} in {}", words::how(*how), words::duration(*elapsed)))
+            }
+            What::Failed { error, elapsed, .. } => {
+                let cause = error.causes.first().map(|cause| format!(": {cause}")).unwrap_or_default();
+                let took = words::duration(*elapsed);
+                ("failed", format!("after {took}, failed to {}{cause}", error.message))
+            }
+            What::Blocked { by, .. } => ("blocked", format!("by {by}")),
+            What::Interrupted { .. } => {
+                ("stopped", "what it began goes on; the next run attaches to it".into())
+            }
+            What::Undone { title, undone, .. } => match undone {
+                Undone::Kept { why } => ("kept", format!("{title}: {why}")),
+                undone => ("gone", format!("{title}: {}", words::undone(undone).replace('-', " "))),
+            },
+        };
+        self.put(event.at, what, step, &rest);
+    }
+
+    fn say(&mut self, sentence: &str) {
+        self.put(SystemTime::now(), "note", "", sentence);
+    }
+
+    fn tick(&mut self, now: SystemTime) {
+        let silent = self.last.and_then(|last| now.duration_since(last).ok()).unwrap_or_default();
+        if silent < SILENCE_MAX {
+            return;
+        }
+        let running =
+            self.board.rows.iter().filter(|row| matches!(row.state, State::Working | State::Looking));
+        let waits: Vec<String> = running
+            .map(|row| match &row.note {
+                Some(note) => format!("{} ({note})", row.info.id),
+                None => row.info.id.to_owned(),
+            })
+            .collect();
+        let (done, all) = (self.board.done(), self.board.rows.len());
+        self.put(now, "alive", "", &format!("{done} of {all} done; waiting for {}", waits.join(", ")));
+    }
+
+    fn close(&mut self) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::render::fixture;
+
+    #[test]
+    fn every_event_is_a_line() {
+        let mut written = Vec::new();
+        let mut line = Line::new(Board::default(), &mut written);
+        fixture::events().iter().chain(&fixture::events()[13..]).for_each(|event| line.show(event));
+        line.tick(fixture::now() + Duration::from_secs(29));
+        line.tick(fixture::now() + Duration::from_secs(31));
+        line.tick(fixture::now() + Duration::from_secs(32));
+        fixture::failure().iter().for_each(|event| line.show(event));
+        insta::assert_snapshot!(String::from_utf8(written).unwrap(), @"
+        09:31:02Z open                     environment default, 9 steps
+        09:31:02Z done     preflight       found in 0.4 s
+        09:31:02Z start    resource-group  resource group rg-aks-istio-gateway-demo
+        09:31:02Z done     resource-group  created in 0.3 s
+        09:31:02Z start    cluster-ready   cluster aks-istio-gateway-demo
+        09:31:02Z done     key-vault       changed in 0.2 s
+        09:31:02Z start    certificate     certificate gateway-tls-cert
+        09:31:03Z retry    certificate     ForbiddenByRbac; again in 2.0 s
+        09:31:04Z wait     cluster-ready   Creating, 83 s of about 280 s
+        09:31:35Z alive                    3 of 9 done; waiting for certificate (ForbiddenByRbac, trying again), cluster-ready (Creating, 83 s of about 280 s)
+        09:31:04Z failed   cluster-ready   after 3 min 12 s, failed to create cluster aks-istio-gateway-demo: the quota for Standard DSv5 Family vCPUs in eastus allows 10, 16 are needed
+        09:31:04Z blocked  istio           by cluster-ready
+        09:31:04Z stopped  certificate     what it began goes on; the next run attaches to it
+        ");
+    }
+}

@@ -1,0 +1,102 @@
+//! The two streams: stdout for what one may pipe, stderr for the rest. A reader that went away is no error.
+
+use super::paint::Paint;
+use std::io::{self, IsTerminal, Write};
+
+/// When to use colour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum Colour {
+    /// On a terminal, unless NO_COLOR is set.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// What is known of the terminal, taken once at the start.
+#[derive(Clone, Copy, Debug)]
+pub struct Terminal {
+    /// Standard input can be asked something.
+    pub answers: bool,
+    /// Standard error is a terminal that understands cursor movement.
+    pub live: bool,
+    /// Colour for standard output.
+    pub out: Paint,
+    /// Colour for standard error.
+    pub err: Paint,
+}
+
+impl Terminal {
+    /// Looks at the streams; `no_color` and `term` are the environment's NO_COLOR and TERM.
+    pub fn look(colour: Colour, no_color: bool, term: Option<&str>) -> Self {
+        let (out, err) = (io::stdout().is_terminal(), io::stderr().is_terminal());
+        let dumb = term == Some("dumb");
+        let paint = |terminal: bool| Paint {
+            on: match colour {
+                Colour::Always => true,
+                Colour::Never => false,
+                Colour::Auto => terminal && !no_color && !dumb,
+            },
+        };
+        let answers = io::stdin().is_terminal() && err;
+        Self { answers, live: err && !dumb, out: paint(out), err: paint(err) }
+    }
+}
+
+/// A stream whose reader may go away: what is written after that is dropped.
+pub struct Stream<W: Write>(Option<W>);
+
+impl<W: Write> Stream<W> {
+    /// Wraps a writer.
+    pub fn new(to: W) -> Self {
+        Self(Some(to))
+    }
+
+    /// Writes a text and brings it out.
+    pub fn write(&mut self, text: &str) {
+        let Some(to) = &mut self.0 else { return };
+        if to.write_all(text.as_bytes()).and_then(|()| to.flush()).is_err() {
+            self.0 = None;
+        }
+    }
+
+    /// Writes a line.
+    pub fn line(&mut self, line: &str) {
+        self.write(&format!("{line}\n"));
+    }
+}
+
+/// Returns standard output.
+pub fn out() -> Stream<io::Stdout> {
+    Stream::new(io::stdout())
+}
+
+/// Returns standard error.
+pub fn err() -> Stream<io::Stderr> {
+    Stream::new(io::stderr())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Gone;
+    impl Write for Gone {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::BrokenPipe.into())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_reader_that_went_away_is_no_error() {
+        let mut stream = Stream::new(Gone);
+        stream.line("first");
+        stream.line("second");
+        assert!(stream.0.is_none());
+    }
+}

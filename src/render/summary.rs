@@ -1,0 +1,283 @@
+//! What a person gets at the end: where it answers, what to enter, what to try, what to type next.
+
+use super::{paint::Paint, words};
+use landfall_engine::{Outcome, Report};
+pub use landfall_steps::Facts;
+use landfall_steps::{CertificateFacts, Gateway};
+
+/// The widest line.
+const COLUMNS: usize = 80;
+
+/// Returns the text after a run that made everything ready; `program` is how to call landfall again.
+pub fn text(facts: &Facts, report: &Report, requests: u64, program: &str, paint: Paint) -> String {
+    let mut parts = vec![headline(report, requests, paint)];
+    parts.push(self::facts(facts));
+    if let Some(tries) = tries(facts) {
+        parts.push(format!("Try it:\n{tries}"));
+    }
+    parts.push(format!("Look at it:   {program} status\nTake it down: {program} down"));
+    parts.join("\n\n")
+}
+
+/// Returns gateways, certificate and names; empty when there are none yet.
+pub fn facts(facts: &Facts) -> String {
+    let mut rows = gateways(facts);
+    rows.extend(facts.certificate.as_ref().map(certificate));
+    if !facts.dns.records.is_empty() {
+        rows.push(dns(facts));
+    }
+    rows.extend(facts.kubeconfig.as_ref().map(|(file, context)| {
+        let (first, rest) = (label("kubeconfig", true), label("", false));
+        format!("{first}{}\n{rest}context {context}", file.display())
+    }));
+    rows.join("\n")
+}
+
+fn headline(report: &Report, requests: u64, paint: Paint) -> String {
+    let all = report.found + report.created + report.changed;
+    let counted = [(report.created, "created"), (report.changed, "changed"), (report.found, "found")];
+    let counted = counted.iter().filter(|(number, _)| *number > 0);
+    let counted: Vec<String> = counted.map(|(number, how)| format!("{number} {how}")).collect();
+    let ready = paint.good(&format!("Ready in {}", words::duration(report.elapsed)));
+    let steps = words::count(all as usize, "step");
+    let first = format!("{ready} · {steps}: {} · {requests} requests", counted.join(", "));
+    match ideal(report) {
+        Some(ideal) => format!("{first}\n{ideal}"),
+        None => first,
+    }
+}
+
+/// Returns what was not the cloud's own time; where nothing was made there is nothing to compare.
+fn ideal(report: &Report) -> Option<String> {
+    let (ideal, took) = (report.critical_path.as_secs_f64(), report.elapsed.as_secs_f64());
+    if report.created + report.changed == 0 || ideal < 0.1 || report.outcome != Outcome::Ready {
+        return None;
+    }
+    let overhead = ((took / ideal - 1.0) * 100.0).max(0.0);
+    let ideal = words::duration(report.critical_path);
+    Some(format!("The cloud itself needed {ideal} of it, overhead {overhead:.0} %."))
+}
+
+fn label(name: &str, first: bool) -> String {
+    words::pad(&format!("  {}", if first { name } else { "" }), 20)
+}
+
+fn gateways(facts: &Facts) -> Vec<String> {
+    let address = facts.gateways.iter().map(|gateway| gateway.address.len()).max().unwrap_or(0);
+    let row = |gateway: &Gateway| {
+        let hosts = gateway.hosts.iter().enumerate().map(|(at, host)| {
+            let shown = if at == 0 { gateway.address.as_str() } else { "" };
+            format!("{}{}  https://{host}", label(&gateway.name, at == 0), words::pad(shown, address))
+        });
+        hosts.collect::<Vec<_>>().join("\n")
+    };
+    facts.gateways.iter().map(row).collect()
+}
+
+fn certificate(certificate: &CertificateFacts) -> String {
+    let kind = if certificate.self_signed { "self-signed, " } else { "" };
+    let names = format!("{kind}{}", words::list(&certificate.names));
+    let until = certificate.not_after.strftime("%Y-%m-%d");
+    format!(
+        "{}\n{}SHA-1 {}\n{}valid until {until}",
+        words::wrap(&label("certificate", true), &names, COLUMNS),
+        label("", false),
+        certificate.thumbprint_sha1.to_uppercase(),
+        label("", false),
+    )
+}
+
+fn dns(facts: &Facts) -> String {
+    let dns = &facts.dns;
+    let headline = match (&dns.zone, dns.managed) {
+        (Some(zone), true) => format!("{} in zone {zone}", words::count(dns.records.len(), "record")),
+        _ => format!("no zone {} in this subscription; enter", facts.domain),
+    };
+    // Who enters a record is asked for its name below the zone.
+    let below = format!(".{}", dns.zone.as_ref().unwrap_or(&facts.domain));
+    let short = |host: &str| match host.strip_suffix(&below) {
+        Some(name) => name.to_owned(),
+        None => host.to_owned(),
+    };
+    let rows: Vec<(String, &String)> =
+        dns.records.iter().map(|(host, address)| (short(host), address)).collect();
+    let widest = rows.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+    let indent = label("", false);
+    let records = rows.iter().map(|(name, address)| format!("\n{indent}  {name:<widest$}  A  {address}"));
+    format!("{}{headline}{}", label("DNS", true), records.collect::<String>())
+}
+
+/// Returns commands that show that it answers, by address, so that they work before the names do.
+fn tries(facts: &Facts) -> Option<String> {
+    let trust = match &facts.certificate {
+        Some(certificate) if certificate.self_signed => "-k ",
+        _ => "",
+    };
+    let mut commands = Vec::new();
+    for gateway in &facts.gateways {
+        let address = &gateway.address;
+        for host in &gateway.hosts {
+            let (extra, path) = shown_best_by(host);
+            commands.push(format!(
+                "  curl {trust}--resolve {host}:443:{address} \\\n       {extra}https://{host}{path}"
+            ));
+        }
+    }
+    let first = facts.gateways.first().and_then(|gateway| Some((gateway.hosts.first()?, &gateway.address)));
+    if let Some((host, address)) = first {
+        commands.push(format!("  curl -I --resolve {host}:80:{address} \\\n       http://{host}/"));
+    }
+    (!commands.is_empty()).then(|| commands.join("\n"))
+}
+
+/// Returns the request that shows what a host of the built-in set is for.
+fn shown_best_by(host: &str) -> (&'static str, &'static str) {
+    match host.split('.').next() {
+        Some("httpbin") => ("", "/get"),
+        Some("echo-headers") => ("-H 'version: v2' ", "/"),
+        Some("app") => ("", "/v2"),
+        _ => ("", "/"),
+    }
+}
+
+#[cfg(test)]
+pub mod tests {
+    use super::*;
+    use landfall_steps::DnsFacts;
+    use std::time::Duration;
+
+    /// The facts of a run with the built-in set.
+    pub fn facts() -> Facts {
+        let host = |label: &str| format!("{label}.demo.example.com");
+        let gateway = |name: &str, address: &str, hosts: &[&str]| Gateway {
+            name: name.into(),
+            address: address.into(),
+            hosts: hosts.iter().map(|label| host(label)).collect(),
+        };
+        let record = |name: &str, address: &str| (name.to_owned(), address.to_owned());
+        Facts {
+            domain: "demo.example.com".into(),
+            gateways: vec![
+                gateway("httpbin-gateway", "127.0.0.11", &["httpbin"]),
+                gateway("echo-gateway", "127.0.0.12", &["echo", "echo-headers", "app"]),
+            ],
+            certificate: Some(CertificateFacts {
+                thumbprint_sha1: "5e3a0123456789abcdef0123456789abcdef9a10".into(),
+                not_after: "2027-11-23T00:00:00Z".parse().unwrap(),
+                names: vec!["demo.example.com".into(), "*.demo.example.com".into()],
+                secret_id: "https://kv-demo.vault.azure.net/secrets/gateway-tls-cert/0123".into(),
+                self_signed: true,
+            }),
+            kubeconfig: Some((".landfall/default/kubeconfig".into(), "aks-istio-gateway-demo".into())),
+            dns: DnsFacts {
+                managed: false,
+                zone: None,
+                records: vec![
+                    record(&host("httpbin"), "127.0.0.11"),
+                    record(&host("echo"), "127.0.0.12"),
+                    record(&host("echo-headers"), "127.0.0.12"),
+                    record(&host("app"), "127.0.0.12"),
+                ],
+            },
+        }
+    }
+
+    /// A run that made nearly everything.
+    pub fn report() -> Report {
+        Report {
+            outcome: Outcome::Ready,
+            found: 1,
+            created: 16,
+            changed: 0,
+            failed: 0,
+            blocked: 0,
+            undone: Vec::new(),
+            elapsed: Duration::from_millis(6_900),
+            critical_path: Duration::from_millis(6_700),
+            errors: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn the_end_of_an_up() {
+        let text = text(&facts(), &report(), 71, "landfall", Paint::PLAIN);
+        assert!(text.lines().all(|line| words::width(line) <= COLUMNS), "{text}");
+        insta::assert_snapshot!(text, @r"
+        Ready in 6.9 s · 17 steps: 16 created, 1 found · 71 requests
+        The cloud itself needed 6.7 s of it, overhead 3 %.
+
+          httpbin-gateway   127.0.0.11  https://httpbin.demo.example.com
+          echo-gateway      127.0.0.12  https://echo.demo.example.com
+                                        https://echo-headers.demo.example.com
+                                        https://app.demo.example.com
+          certificate       self-signed, demo.example.com and *.demo.example.com
+                            SHA-1 5E3A0123456789ABCDEF0123456789ABCDEF9A10
+                            valid until 2027-11-23
+          DNS               no zone demo.example.com in this subscription; enter
+                              httpbin       A  127.0.0.11
+                              echo          A  127.0.0.12
+                              echo-headers  A  127.0.0.12
+                              app           A  127.0.0.12
+          kubeconfig        .landfall/default/kubeconfig
+                            context aks-istio-gateway-demo
+
+        Try it:
+          curl -k --resolve httpbin.demo.example.com:443:127.0.0.11 \
+               https://httpbin.demo.example.com/get
+          curl -k --resolve echo.demo.example.com:443:127.0.0.12 \
+               https://echo.demo.example.com/
+          curl -k --resolve echo-headers.demo.example.com:443:127.0.0.12 \
+               -H 'version: v2' https://echo-headers.demo.example.com/
+          curl -k --resolve app.demo.example.com:443:127.0.0.12 \
+               https://app.demo.example.com/v2
+          curl -I --resolve httpbin.demo.example.com:80:127.0.0.11 \
+               http://httpbin.demo.example.com/
+
+        Look at it:   landfall status
+        Take it down: landfall down
+        ");
+    }
+
+    #[test]
+    fn a_managed_zone_and_a_certificate_of_ones_own() {
+        let mut facts = facts();
+        facts.dns.managed = true;
+        facts.dns.zone = Some("demo.example.com".into());
+        facts.certificate.as_mut().unwrap().self_signed = false;
+        let found = Report { found: 17, created: 0, ..report() };
+        let text = text(&facts, &found, 24, "landfall --environment dev", Paint::PLAIN);
+        insta::assert_snapshot!(text, @r"
+        Ready in 6.9 s · 17 steps: 17 found · 24 requests
+
+          httpbin-gateway   127.0.0.11  https://httpbin.demo.example.com
+          echo-gateway      127.0.0.12  https://echo.demo.example.com
+                                        https://echo-headers.demo.example.com
+                                        https://app.demo.example.com
+          certificate       demo.example.com and *.demo.example.com
+                            SHA-1 5E3A0123456789ABCDEF0123456789ABCDEF9A10
+                            valid until 2027-11-23
+          DNS               4 records in zone demo.example.com
+                              httpbin       A  127.0.0.11
+                              echo          A  127.0.0.12
+                              echo-headers  A  127.0.0.12
+                              app           A  127.0.0.12
+          kubeconfig        .landfall/default/kubeconfig
+                            context aks-istio-gateway-demo
+
+        Try it:
+          curl --resolve httpbin.demo.example.com:443:127.0.0.11 \
+               https://httpbin.demo.example.com/get
+          curl --resolve echo.demo.example.com:443:127.0.0.12 \
+               https://echo.demo.example.com/
+          curl --resolve echo-headers.demo.example.com:443:127.0.0.12 \
+               -H 'version: v2' https://echo-headers.demo.example.com/
+          curl --resolve app.demo.example.com:443:127.0.0.12 \
+               https://app.demo.example.com/v2
+          curl -I --resolve httpbin.demo.example.com:80:127.0.0.11 \
+               http://httpbin.demo.example.com/
+
+        Look at it:   landfall --environment dev status
+        Take it down: landfall --environment dev down
+        ");
+    }
+}

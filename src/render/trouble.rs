@@ -1,0 +1,113 @@
+//! The end of a run that did not get there.
+
+use super::{paint::Paint, words};
+use crate::failure::Failure;
+use landfall_engine::{Outcome, Report, StepError, StepInfo};
+
+/// The widest line.
+const COLUMNS: usize = 80;
+
+/// Returns the errors of a run; what several steps met in the same words is told once.
+pub fn errors(report: &Report, paint: Paint) -> Vec<String> {
+    let mut told: Vec<(&StepError, Vec<String>)> = Vec::new();
+    for (step, error) in &report.errors {
+        let name = words::name(step);
+        match told.iter_mut().find(|(known, _)| *known == error) {
+            Some((_, steps)) => steps.push(name),
+            None => told.push((error, vec![name])),
+        }
+    }
+    told.into_iter().map(|(error, steps)| Failure::of_steps(steps, error).text(paint)).collect()
+}
+
+/// Returns what the errors of a run mean for the rest of it; `again` is the command that goes on.
+pub fn rest(report: &Report, steps: &[StepInfo], again: &str) -> String {
+    let mut lines = Vec::new();
+    let blocked = blocked(report, steps);
+    if !blocked.is_empty() {
+        let these = if report.errors.len() == 1 { "it" } else { "these" };
+        lines.push(words::wrap("", &format!("Blocked by {these}: {}.", blocked.join(", ")), COLUMNS));
+    }
+    let done = report.found + report.created + report.changed;
+    let kept = match done {
+        0 => String::new(),
+        1 => "1 step is done and stays done. ".to_owned(),
+        _ => format!("{done} steps are done and stay done. "),
+    };
+    let goes_on = match report.outcome {
+        Outcome::Interrupted => "What the cloud has begun goes on there. ",
+        _ => "",
+    };
+    lines.push(words::wrap("", &format!("{kept}{goes_on}Run `{again}` again to go on."), COLUMNS));
+    lines.join("\n")
+}
+
+/// Returns the names of the steps that stand on a failed one, directly or through others.
+fn blocked(report: &Report, steps: &[StepInfo]) -> Vec<String> {
+    let mut reached: Vec<&str> = report.errors.iter().map(|(step, _)| step.as_str()).collect();
+    let failed = reached.len();
+    for step in steps {
+        if !reached.contains(&step.id) && step.after.iter().any(|source| reached.contains(source)) {
+            reached.push(step.id);
+        }
+    }
+    reached[failed..].iter().map(|step| words::name(step)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::render::{fixture, summary};
+    use landfall_engine::Kind;
+
+    fn shown(errors: Vec<(String, StepError)>) -> String {
+        let report =
+            Report { outcome: Outcome::Failed, found: 1, created: 7, errors, ..summary::tests::report() };
+        let mut parts = super::errors(&report, Paint::PLAIN);
+        parts.push(rest(&report, &fixture::steps(), "landfall up"));
+        parts.join("\n\n")
+    }
+
+    #[test]
+    fn the_end_of_an_up_that_failed() {
+        insta::assert_snapshot!(shown(vec![("cluster-ready".into(), fixture::error())]), @"
+        error: failed to create cluster aks-istio-gateway-demo
+          in: cluster ready
+          the quota for Standard DSv5 Family vCPUs in eastus allows 10, 16 are needed
+          caused by: PUT /subscriptions/…/managedClusters/aks-istio-gateway-demo
+                     answered 409 QuotaExceeded
+          left behind: nothing
+          request id: 7a1c0b7e-0000-4000-8000-000000000001
+        hint: set nodes_max = 2 under [cluster] in landfall.toml, or ask for quota:
+              https://aka.ms/quota
+
+        Blocked by it: istio, tls secret, gateways, dns.
+        8 steps are done and stay done. Run `landfall up` again to go on.
+        ");
+    }
+
+    #[test]
+    fn what_several_steps_met_is_told_once() {
+        let error = StepError::new(Kind::Failed, "open the cluster").cause("connection refused");
+        let met = ["istio", "tls-secret"].map(|step| (step.to_owned(), error.clone()));
+        insta::assert_snapshot!(shown(met.into()), @"
+        error: failed to open the cluster
+          in: istio, tls secret
+          connection refused
+          left behind: unknown; the next run looks
+
+        Blocked by these: gateways, dns.
+        8 steps are done and stay done. Run `landfall up` again to go on.
+        ");
+    }
+
+    #[test]
+    fn the_end_of_an_up_that_was_interrupted() {
+        let report =
+            Report { outcome: Outcome::Interrupted, found: 0, created: 1, ..summary::tests::report() };
+        insta::assert_snapshot!(rest(&report, &fixture::steps(), "landfall up"), @"
+        1 step is done and stays done. What the cloud has begun goes on there. Run
+        `landfall up` again to go on.
+        ");
+    }
+}

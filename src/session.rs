@@ -1,0 +1,144 @@
+//! One call of the program: its flags, its environment, its streams, and what every command does with them.
+
+use crate::{
+    cli::{Format, Global},
+    failure::Failure,
+    render::{
+        Display,
+        board::Board,
+        json::Json,
+        line::Line,
+        live::{Live, Look, Size},
+        stream::{self, Terminal},
+    },
+    settings::{self, Asked, Purpose, Wished, flags::Wishes, layers::Environment},
+};
+use jiff::Timestamp;
+use landfall_engine::{Event, Pace};
+use std::time::SystemTime;
+
+/// One call of the program.
+pub struct Session {
+    /// The flags of every command.
+    pub global: Global,
+    /// The environment variables.
+    pub environment: Environment,
+    /// The terminal.
+    pub terminal: Terminal,
+}
+
+impl Session {
+    /// Begins.
+    pub fn new(global: Global) -> Self {
+        let environment = Environment::of_this_process();
+        let no_color = environment.get("NO_COLOR").is_some();
+        let terminal = Terminal::look(global.color, no_color, environment.get("TERM"));
+        Self { global, environment, terminal }
+    }
+
+    /// Reads and checks the settings.
+    pub fn wished(&self, wishes: &Wishes, purpose: Purpose) -> Result<Wished, Failure> {
+        let ask = |prompt: &str| match self.terminal.answers {
+            true => rpassword::prompt_password(prompt).ok(),
+            false => None,
+        };
+        settings::load(&Asked {
+            flags: &wishes.flags(self.global.cloud.as_deref()),
+            environment: &self.environment,
+            config: self.global.config.as_deref(),
+            name: &self.global.environment,
+            state_dir: &self.global.state_dir,
+            purpose,
+            now: Timestamp::now(),
+            ask: &ask,
+        })
+        .map_err(Failure::of_mistakes)
+    }
+
+    /// Returns how a run is shown.
+    pub fn format(&self) -> Format {
+        let live = self.terminal.live && self.global.verbose == 0;
+        self.global.format.unwrap_or(if live { Format::Live } else { Format::Line })
+    }
+
+    /// Returns whether standard output carries JSON and nothing else.
+    pub fn is_json(&self) -> bool {
+        self.global.format == Some(Format::Json)
+    }
+
+    /// Makes the display of a run.
+    pub fn display(&self, board: Board, cloud: &'static str, pace: Pace) -> Box<dyn Display> {
+        match self.format() {
+            Format::Json => Box::new(Json::new(std::io::stdout(), cloud)),
+            _ if self.global.quiet => Box::new(Silent),
+            Format::Line => Box::new(Line::new(board, std::io::stderr())),
+            Format::Live => {
+                let look = Look { paint: self.terminal.err, pace };
+                Box::new(Live::new(board, std::io::stderr(), size, look))
+            }
+        }
+    }
+
+    /// Says something on standard error that is neither progress nor trouble.
+    pub fn say(&self, text: &str) {
+        if !self.global.quiet && !self.is_json() {
+            stream::err().line(text);
+        }
+    }
+
+    /// Returns how to call the program again for the same environment.
+    pub fn program(&self) -> String {
+        let mut words = vec!["landfall".to_owned()];
+        let global = &self.global;
+        if let Some(config) = &global.config {
+            words.push(format!("--config {}", quoted(&config.display().to_string())));
+        }
+        if global.environment != "default" {
+            words.push(format!("--environment {}", quoted(&global.environment)));
+        }
+        if global.state_dir.as_os_str() != ".landfall" {
+            words.push(format!("--state-dir {}", quoted(&global.state_dir.display().to_string())));
+        }
+        if let Some(cloud) = &global.cloud {
+            words.push(format!("--cloud {}", quoted(cloud)));
+        }
+        words.join(" ")
+    }
+}
+
+/// Quotes a word for a shell when it needs to be.
+fn quoted(word: &str) -> String {
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || "_-./=:@".contains(letter);
+    match !word.is_empty() && word.chars().all(plain) {
+        true => word.to_owned(),
+        false => format!("'{}'", word.replace('\'', r"'\''")),
+    }
+}
+
+/// Returns the size of the terminal behind standard error.
+fn size() -> Size {
+    let (rows, columns) = console::Term::stderr().size_checked().unwrap_or((24, 80));
+    Size { columns: columns.into(), rows: rows.into() }
+}
+
+/// Shows nothing, for --quiet.
+struct Silent;
+
+impl Display for Silent {
+    fn show(&mut self, _: &Event) {}
+    fn say(&mut self, _: &str) {}
+    fn tick(&mut self, _: SystemTime) {}
+    fn close(&mut self) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_for_a_shell_are_quoted_when_they_need_it() {
+        assert_eq!(quoted("env/dev.toml"), "env/dev.toml");
+        assert_eq!(quoted("my env"), "'my env'");
+        assert_eq!(quoted("it's"), r"'it'\''s'");
+    }
+}

@@ -1,0 +1,51 @@
+//! The split between the two versions.
+
+use crate::settings::mistake::{Given, Mistake};
+use landfall_steps::settings::Canary;
+
+/// Checks that the two shares add up to 100.
+pub fn split(stable: &Given<u32>, canary: &Given<u32>) -> Result<Canary, Mistake> {
+    let sum = u64::from(stable.value) + u64::from(canary.value);
+    let (Ok(stable_share), Ok(canary_share), 100) =
+        (u8::try_from(stable.value), u8::try_from(canary.value), sum)
+    else {
+        // The one that somebody chose is the one to mend; of two chosen ones the first is as good as the other.
+        let (blamed, other) =
+            if stable.chosen() || !canary.chosen() { (stable, canary) } else { (canary, stable) };
+        let message = format!("{} and {} add up to {sum}, not 100", blamed.described(), other.described());
+        let mend = match blamed.value {
+            share @ 0..=100 => format!("set {} = {}", other.key, 100 - share),
+            _ => "each is a share of 100".to_owned(),
+        };
+        return Err(blamed.wrong(message).hint(mend));
+    };
+    Ok(Canary { stable: stable_share, canary: canary_share })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::mistake::Place;
+
+    fn tried(stable: (u32, bool), canary: (u32, bool)) -> String {
+        let place = |chosen| if chosen { Place::Flag("x") } else { Place::Default };
+        let stable = Given { value: stable.0, key: "canary.stable", place: place(stable.1) };
+        let canary = Given { value: canary.0, key: "canary.canary", place: place(canary.1) };
+        match split(&stable, &canary) {
+            Ok(split) => format!("{}/{}", split.stable, split.canary),
+            Err(mistake) => format!("{} ({})", mistake.message, mistake.hint.unwrap_or_default()),
+        }
+    }
+
+    #[test]
+    fn the_shares_add_up_to_a_hundred() {
+        assert_eq!(tried((0, true), (100, true)), "0/100");
+        let told =
+            [tried((80, true), (10, false)), tried((90, false), (20, true)), tried((300, true), (1, true))];
+        insta::assert_snapshot!(told.join("\n"), @"
+        canary.stable = 80 and canary.canary = 10 (the default) add up to 90, not 100 (set canary.canary = 20)
+        canary.canary = 20 and canary.stable = 90 (the default) add up to 110, not 100 (set canary.stable = 80)
+        canary.stable = 300 and canary.canary = 1 add up to 301, not 100 (each is a share of 100)
+        ");
+    }
+}

@@ -1,0 +1,58 @@
+//! The user's PFX, opened and held against the host names before anything is touched.
+
+use crate::settings::mistake::{Given, Mistake, Place};
+use jiff::Timestamp;
+use landfall_cloud::certificate::{CertificateError, Material, check_for};
+use std::{path::Path, sync::Arc};
+
+/// Asks the person for a password; `None` when there is nobody to ask.
+pub type Ask<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+/// Opens the file with the given password, with none, or with the one that the person types.
+pub fn pfx(
+    given: &Given<String>,
+    path: &Path,
+    password: Option<&Given<String>>,
+    ask: Ask<'_>,
+) -> Result<Material, Mistake> {
+    let bytes = std::fs::read(path)
+        .map_err(|error| given.wrong(format!("{} cannot be read: {error}", path.display())))?;
+    let tried = password.map_or("", |password| password.value.as_str());
+    let asked = match Material::from_pfx(&bytes, tried) {
+        Err(CertificateError::WrongPassword) if password.is_none() => {
+            ask(&format!("Password of {}: ", path.display()))
+        }
+        opened => {
+            return opened
+                .map_err(|error| told(given, path, password.map(|password| &password.place), &error));
+        }
+    };
+    match asked {
+        Some(typed) => Material::from_pfx(&bytes, &typed).map_err(|error| told(given, path, None, &error)),
+        None => Err(given
+            .wrong(format!("{} is protected with a password and none is given", path.display()))
+            .hint("set SSL_PFX_PASSWORD, or run it on a terminal to be asked")),
+    }
+}
+
+fn told(given: &Given<String>, path: &Path, password: Option<&Place>, error: &CertificateError) -> Mistake {
+    let mistake = given.wrong(format!("{}: {}", path.display(), error.message()));
+    match (error, password) {
+        (CertificateError::WrongPassword, Some(place)) => {
+            Mistake { place: place.clone(), key: "certificate.password", ..mistake }.hint(error.hint())
+        }
+        _ => mistake.hint(error.hint()),
+    }
+}
+
+/// Checks that the certificate is valid now and covers every host.
+pub fn suits(
+    given: &Given<String>,
+    path: &Path,
+    material: Material,
+    hosts: &[String],
+    now: Timestamp,
+) -> Result<Arc<Material>, Mistake> {
+    check_for(&material, hosts, now).map_err(|error| told(given, path, None, &error))?;
+    Ok(Arc::new(material))
+}

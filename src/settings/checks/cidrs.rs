@@ -1,0 +1,248 @@
+//! Address ranges: written right, inside and apart from each other as AKS wants them, and large enough.
+
+use crate::settings::mistake::{Given, Mistake};
+use ipnet::Ipv4Net;
+use landfall_steps::settings::Network;
+use std::net::Ipv4Addr;
+
+/// Addresses a node takes with Azure CNI: its own and 30 for its pods.
+const ADDRESSES_PER_NODE: u64 = 31;
+/// Addresses Azure keeps of every subnet.
+const KEPT_BY_AZURE: u64 = 5;
+/// Ranges AKS uses itself, which neither the network nor the services may touch.
+const KEPT_BY_AKS: [&str; 4] = ["169.254.0.0/16", "172.30.0.0/16", "172.31.0.0/16", "192.0.2.0/24"];
+
+/// Reads a range; one with bits set behind its prefix is a mistake, because it is unclear which was meant.
+pub fn range(given: &Given<String>) -> Result<Given<Ipv4Net>, Mistake> {
+    let written = given.value.trim();
+    let net: Ipv4Net = written.parse().map_err(|_| {
+        given
+            .wrong(format!("\"{written}\" is not an IPv4 range"))
+            .hint("write it as address/prefix, like 10.0.0.0/16")
+    })?;
+    match net.trunc() == net {
+        true => Ok(given.with(net)),
+        false => Err(given
+            .wrong(format!("{net} has bits set behind its prefix"))
+            .hint(format!("write {}", net.trunc()))),
+    }
+}
+
+/// Checks the network's own range and the subnet's place in it.
+pub fn network(
+    space: &Given<Ipv4Net>,
+    subnet: &Given<Ipv4Net>,
+    nodes_max: Option<&Given<u32>>,
+) -> Vec<Mistake> {
+    let mut mistakes = Vec::new();
+    if !(2..=29).contains(&space.value.prefix_len()) {
+        mistakes.push(space.wrong(format!("{} is not between /2 and /29", space.value)));
+    }
+    mistakes.extend(kept_by_aks(space));
+    if !space.value.contains(&subnet.value) {
+        let (blamed, message) = match subnet.chosen() || !space.chosen() {
+            true => (subnet, format!("{} is outside {}", subnet.described(), space.described())),
+            false => (space, format!("{} does not hold {}", space.described(), subnet.described())),
+        };
+        mistakes.push(blamed.wrong(message).hint("the subnet must lie inside the network's address space"));
+    }
+    mistakes.extend(nodes_max.and_then(|nodes_max| too_small(subnet, nodes_max)));
+    mistakes
+}
+
+/// Checks that the subnet holds the most nodes and the one more that an upgrade adds, with 30 pods each.
+fn too_small(subnet: &Given<Ipv4Net>, nodes_max: &Given<u32>) -> Option<Mistake> {
+    let wanted = (u64::from(nodes_max.value) + 1) * ADDRESSES_PER_NODE;
+    let usable = (1_u64 << (32 - subnet.value.prefix_len())).saturating_sub(KEPT_BY_AZURE);
+    if wanted <= usable {
+        return None;
+    }
+    let blamed = if subnet.chosen() || !nodes_max.chosen() { subnet.with(()) } else { nodes_max.with(()) };
+    let fitting = (wanted + KEPT_BY_AZURE).next_power_of_two().trailing_zeros();
+    let nodes_that_fit = (usable / ADDRESSES_PER_NODE).saturating_sub(1);
+    let fewer = match nodes_that_fit {
+        0 => String::new(),
+        nodes => format!(", or set cluster.nodes_max = {nodes}"),
+    };
+    Some(
+        blamed
+            .wrong(format!(
+                "{} has {usable} usable addresses, {wanted} are needed: {} nodes and one more for upgrades, 31 each",
+                subnet.value, nodes_max.value
+            ))
+            .hint(format!("make it a /{}{fewer}", 32_u32.saturating_sub(fitting))),
+    )
+}
+
+/// Checks the services' range against the network's, and the DNS address against the services' range.
+pub fn services(services: &Given<Ipv4Net>, space: &Given<Ipv4Net>) -> Vec<Mistake> {
+    let mut mistakes = Vec::new();
+    if services.value.prefix_len() <= 12 {
+        let message = format!("{} is too large, AKS takes ranges smaller than a /12", services.value);
+        mistakes.push(services.wrong(message).hint("a /16 holds 65,000 services"));
+    }
+    mistakes.extend(kept_by_aks(services));
+    if overlap(services.value, space.value) {
+        let (blamed, other) = match services.chosen() || !space.chosen() {
+            true => (services, space),
+            false => (space, services),
+        };
+        mistakes.push(
+            blamed
+                .wrong(format!("{} overlaps {}", blamed.described(), other.described()))
+                .hint("services must not share addresses with the network"),
+        );
+    }
+    mistakes
+}
+
+fn overlap(one: Ipv4Net, other: Ipv4Net) -> bool {
+    one.contains(&other.network()) || other.contains(&one.network())
+}
+
+fn kept_by_aks(given: &Given<Ipv4Net>) -> Option<Mistake> {
+    let kept = KEPT_BY_AKS
+        .iter()
+        .find(|kept| overlap(given.value, kept.parse().expect("the constants above are ranges")))?;
+    let message = format!("{} overlaps {kept}, which AKS uses itself", given.value);
+    Some(given.wrong(message).hint("take a range of 10.0.0.0/8 or 192.168.0.0/16"))
+}
+
+/// Checks the cluster DNS's address.
+pub fn dns_service_ip(given: &Given<String>, services: &Given<Ipv4Net>) -> Result<Ipv4Addr, Mistake> {
+    let written = given.value.trim();
+    let address: Ipv4Addr =
+        written.parse().map_err(|_| given.wrong(format!("\"{written}\" is not an IPv4 address")))?;
+    let range = services.value;
+    let usual = Ipv4Addr::from(u32::from(range.network()).saturating_add(10));
+    let mend = match range.contains(&usual) {
+        true => format!("take {usual}"),
+        false => "take an address in the middle of the range".to_owned(),
+    };
+    if !range.contains(&address) {
+        let (blamed, message) = match given.chosen() || !services.chosen() {
+            true => (given.with(()), format!("{address} is outside {}", services.described())),
+            false => (services.with(()), format!("{range} does not hold {}", given.described())),
+        };
+        let mend =
+            if given.chosen() { mend } else { format!("set cluster.dns_service_ip = \"{usual}\" too") };
+        return Err(blamed.wrong(message).hint(mend));
+    }
+    let first = Ipv4Addr::from(u32::from(range.network()).saturating_add(1));
+    if address == range.network() || address == first || address == range.broadcast() {
+        let why =
+            if address == first { "belongs to the service kubernetes" } else { "is the edge of the range" };
+        return Err(given.wrong(format!("{address} {why}, {range}")).hint(mend));
+    }
+    Ok(address)
+}
+
+/// Puts the checked network together.
+pub fn assembled(name: String, subnet: String, space: &Given<Ipv4Net>, prefix: &Given<Ipv4Net>) -> Network {
+    Network { name, subnet, address_space: space.value, subnet_prefix: prefix.value }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::mistake::Place;
+    use proptest::prelude::*;
+
+    fn given<T>(key: &'static str, value: T) -> Given<T> {
+        Given { value, key, place: Place::Flag("x") }
+    }
+
+    fn net(key: &'static str, value: &str) -> Given<Ipv4Net> {
+        range(&given(key, value.to_owned())).unwrap()
+    }
+
+    fn told(mistakes: Vec<Mistake>) -> String {
+        let told = mistakes
+            .into_iter()
+            .map(|mistake| format!("{} ({})", mistake.message, mistake.hint.unwrap_or_default()));
+        told.collect::<Vec<_>>().join("; ")
+    }
+
+    #[test]
+    fn ranges_are_written_right() {
+        let tried = ["10.0.0.0", "10.0.0.0/33", "10.0.0.5/16", "fd00::/8"];
+        let all = tried.map(|value| {
+            told(range(&given("network.address_space", value.to_owned())).err().into_iter().collect())
+        });
+        insta::assert_snapshot!(all.join("\n"), @r#"
+        "10.0.0.0" is not an IPv4 range (write it as address/prefix, like 10.0.0.0/16)
+        "10.0.0.0/33" is not an IPv4 range (write it as address/prefix, like 10.0.0.0/16)
+        10.0.0.5/16 has bits set behind its prefix (write 10.0.0.0/16)
+        "fd00::/8" is not an IPv4 range (write it as address/prefix, like 10.0.0.0/16)
+        "#);
+    }
+
+    #[test]
+    fn the_subnet_lies_inside_and_is_large_enough() {
+        let tried = |space: &str, subnet: &str, nodes_max: u32| {
+            told(network(
+                &net("network.address_space", space),
+                &net("network.subnet_prefix", subnet),
+                Some(&given("cluster.nodes_max", nodes_max)),
+            ))
+        };
+        assert_eq!(tried("10.0.0.0/16", "10.0.0.0/22", 3), "");
+        let all = [
+            tried("10.0.0.0/16", "10.9.0.0/22", 3),
+            tried("10.0.0.0/16", "10.0.0.0/26", 3),
+            tried("10.0.0.0/16", "10.0.0.0/25", 3),
+            tried("172.30.0.0/16", "172.30.0.0/22", 3),
+        ];
+        insta::assert_snapshot!(all.join("\n"), @"
+        network.subnet_prefix = 10.9.0.0/22 is outside network.address_space = 10.0.0.0/16 (the subnet must lie inside the network's address space)
+        10.0.0.0/26 has 59 usable addresses, 124 are needed: 3 nodes and one more for upgrades, 31 each (make it a /24)
+        10.0.0.0/25 has 123 usable addresses, 124 are needed: 3 nodes and one more for upgrades, 31 each (make it a /24, or set cluster.nodes_max = 2)
+        172.30.0.0/16 overlaps 172.30.0.0/16, which AKS uses itself (take a range of 10.0.0.0/8 or 192.168.0.0/16)
+        ");
+    }
+
+    #[test]
+    fn services_are_apart_and_hold_the_dns_address() {
+        let tried = |range: &str, space: &str, dns: &str| {
+            let range = net("cluster.service_cidr", range);
+            let mut mistakes = services(&range, &net("network.address_space", space));
+            mistakes.extend(dns_service_ip(&given("cluster.dns_service_ip", dns.to_owned()), &range).err());
+            told(mistakes)
+        };
+        assert_eq!(tried("10.1.0.0/16", "10.0.0.0/16", "10.1.0.10"), "");
+        let all = [
+            tried("10.0.128.0/17", "10.0.0.0/16", "10.0.128.10"),
+            tried("10.1.0.0/16", "10.0.0.0/16", "10.2.0.10"),
+            tried("10.1.0.0/16", "10.0.0.0/16", "10.1.0.1"),
+            tried("10.16.0.0/12", "10.0.0.0/16", "10.16.0.10"),
+            tried("10.1.0.0/16", "10.0.0.0/16", "dns"),
+        ];
+        insta::assert_snapshot!(all.join("\n"), @r#"
+        cluster.service_cidr = 10.0.128.0/17 overlaps network.address_space = 10.0.0.0/16 (services must not share addresses with the network)
+        10.2.0.10 is outside cluster.service_cidr = 10.1.0.0/16 (take 10.1.0.10)
+        10.1.0.1 belongs to the service kubernetes, 10.1.0.0/16 (take 10.1.0.10)
+        10.16.0.0/12 is too large, AKS takes ranges smaller than a /12 (a /16 holds 65,000 services)
+        "dns" is not an IPv4 address ()
+        "#);
+    }
+
+    proptest! {
+        #[test]
+        fn two_ranges_overlap_exactly_when_they_share_an_address(a in any::<u32>(), b in any::<u32>(), p in 8_u8..=32, q in 8_u8..=32) {
+            let one = Ipv4Net::new(Ipv4Addr::from(a), p).unwrap().trunc();
+            let other = Ipv4Net::new(Ipv4Addr::from(b), q).unwrap().trunc();
+            let shares = u32::from(one.network()) <= u32::from(other.broadcast()) && u32::from(other.network()) <= u32::from(one.broadcast());
+            prop_assert_eq!(overlap(one, other), shares);
+        }
+
+        #[test]
+        fn the_hint_for_a_small_subnet_is_one_that_fits(nodes_max in 1_u32..1000) {
+            let subnet = net("network.subnet_prefix", "10.0.0.0/29");
+            let mistake = too_small(&subnet, &given("cluster.nodes_max", nodes_max)).unwrap();
+            let hint = mistake.hint.unwrap();
+            let prefix: u8 = hint.trim_start_matches("make it a /").split(',').next().unwrap().parse().unwrap();
+            let fitting = given("network.subnet_prefix", Ipv4Net::new(Ipv4Addr::new(10, 0, 0, 0), prefix).unwrap());
+            prop_assert!(too_small(&fitting, &given("cluster.nodes_max", nodes_max)).is_none());
+        }
+    }
+}

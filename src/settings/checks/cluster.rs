@@ -1,0 +1,121 @@
+//! Nodes, sizes and versions.
+
+use crate::settings::mistake::{Given, Mistake};
+
+/// The most nodes one pool takes.
+const NODES_MAX: u32 = 1000;
+
+/// Checks that the node counts are in order: 1 ≤ nodes_min ≤ nodes ≤ nodes_max ≤ 1000.
+pub fn nodes(nodes: &Given<u32>, nodes_min: &Given<u32>, nodes_max: &Given<u32>) -> Vec<Mistake> {
+    let mut mistakes = Vec::new();
+    for count in [nodes, nodes_min, nodes_max] {
+        if !(1..=NODES_MAX).contains(&count.value) {
+            let message = format!("{} = {} is not between 1 and {NODES_MAX}", count.key, count.value);
+            mistakes.push(count.wrong(message).hint("a pool of system nodes needs at least one"));
+        }
+    }
+    if !mistakes.is_empty() {
+        return mistakes;
+    }
+    if nodes_min.value > nodes_max.value {
+        return vec![above(nodes_min, nodes_max)];
+    }
+    if nodes.value > nodes_max.value {
+        mistakes.push(above(nodes, nodes_max));
+    }
+    if nodes.value < nodes_min.value {
+        mistakes.push(above(nodes_min, nodes));
+    }
+    mistakes
+}
+
+fn above(more: &Given<u32>, less: &Given<u32>) -> Mistake {
+    let message = format!("{} is above {}", more.described(), less.described());
+    let (blamed, mend) = match more.chosen() {
+        true => (more, format!("set {} to at least {}, or less here", less.key, more.value)),
+        false => (less, format!("set {} to at most {}, or more here", more.key, less.value)),
+    };
+    blamed.wrong(message).hint(mend)
+}
+
+/// Checks a Kubernetes version's form, `1.35` or `1.35.2`; whether the region offers it only the cloud knows.
+pub fn version(given: &Given<String>) -> Result<String, Mistake> {
+    let version = given.value.trim();
+    let plain = version.strip_prefix('v').unwrap_or(version);
+    let parts: Vec<&str> = plain.split('.').collect();
+    let numbers = parts.iter().all(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()));
+    match numbers && (2..=3).contains(&parts.len()) && plain == version {
+        true => Ok(version.to_owned()),
+        false if numbers && (2..=3).contains(&parts.len()) => {
+            Err(given.wrong(format!("\"{version}\" starts with v")).hint(format!("write {plain}")))
+        }
+        false => Err(given
+            .wrong(format!("\"{version}\" is not a Kubernetes version"))
+            .hint("write it like 1.35 or 1.35.2, or leave it out for the newest")),
+    }
+}
+
+/// Checks a virtual machine size's form.
+pub fn node_size(given: &Given<String>) -> Result<String, Mistake> {
+    let size = given.value.trim();
+    let plain = size.chars().all(|letter| letter.is_ascii_alphanumeric() || "_-".contains(letter));
+    match plain && size.len() > "Standard_".len() && size.starts_with("Standard_") {
+        true => Ok(size.to_owned()),
+        false => Err(given
+            .wrong(format!("\"{size}\" is not a virtual machine size"))
+            .hint("sizes are written like Standard_D4s_v5")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::mistake::Place;
+
+    fn count(key: &'static str, value: u32, chosen: bool) -> Given<u32> {
+        Given { value, key, place: if chosen { Place::Flag("x") } else { Place::Default } }
+    }
+
+    fn tried(start: u32, least: u32, most: (u32, bool)) -> String {
+        let mistakes = nodes(
+            &count("cluster.nodes", start, true),
+            &count("cluster.nodes_min", least, true),
+            &count("cluster.nodes_max", most.0, most.1),
+        );
+        let told = mistakes
+            .into_iter()
+            .map(|mistake| format!("{} ({})", mistake.message, mistake.hint.unwrap_or_default()));
+        told.collect::<Vec<_>>().join("; ")
+    }
+
+    #[test]
+    fn node_counts_are_in_order() {
+        assert_eq!(tried(2, 1, (3, true)), "");
+        let told = [
+            tried(5, 1, (3, false)),
+            tried(2, 3, (4, true)),
+            tried(2, 5, (3, true)),
+            tried(0, 1, (2000, true)),
+        ];
+        insta::assert_snapshot!(told.join("\n"), @"
+        cluster.nodes = 5 is above cluster.nodes_max = 3 (the default) (set cluster.nodes_max to at least 5, or less here)
+        cluster.nodes_min = 3 is above cluster.nodes = 2 (set cluster.nodes to at least 3, or less here)
+        cluster.nodes_min = 5 is above cluster.nodes_max = 3 (set cluster.nodes_max to at least 5, or less here)
+        cluster.nodes = 0 is not between 1 and 1000 (a pool of system nodes needs at least one); cluster.nodes_max = 2000 is not between 1 and 1000 (a pool of system nodes needs at least one)
+        ");
+    }
+
+    #[test]
+    fn versions_and_sizes_have_a_form() {
+        let given =
+            |value: &str| Given { value: value.to_owned(), key: "cluster.version", place: Place::Default };
+        for right in ["1.35", "1.35.2"] {
+            assert_eq!(version(&given(right)).as_deref(), Ok(right));
+        }
+        for wrong in ["v1.35", "1", "1.35.", "latest", "1.35.2.1"] {
+            assert!(version(&given(wrong)).is_err(), "{wrong}");
+        }
+        assert!(node_size(&given("Standard_D4s_v5")).is_ok());
+        assert!(node_size(&given("D4s_v5")).is_err());
+    }
+}

@@ -1,0 +1,24 @@
+//! A folder of the user's own manifests, read before anything is touched.
+
+use crate::settings::mistake::{Given, Mistake};
+use landfall_cloud::kubernetes::manifest::{Manifest, read_folder};
+use std::{path::Path, sync::Arc};
+
+/// Reads every document of the folder; each broken one is a mistake that names file, document and line.
+pub fn folder(given: &Given<String>, path: &Path) -> Result<Arc<Vec<Manifest>>, Vec<Mistake>> {
+    if !path.is_dir() {
+        let hint = "give a folder with .yaml files, or leave it out for the built-in set";
+        return Err(vec![given.wrong(format!("{} is not a folder", path.display())).hint(hint)]);
+    }
+    let manifests = read_folder(path).map_err(|errors| {
+        errors.iter().map(|error| given.wrong(error.to_string())).collect::<Vec<Mistake>>()
+    })?;
+    match manifests.is_empty() {
+        true => Err(vec![
+            given
+                .wrong(format!("{} holds no manifest", path.display()))
+                .hint("manifests are files that end with .yaml, .yml or .json"),
+        ]),
+        false => Ok(Arc::new(manifests)),
+    }
+}

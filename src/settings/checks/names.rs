@@ -1,0 +1,306 @@
+//! The services' rules for names.
+//!
+//! Lengths and characters are those of "Naming rules and restrictions for Azure resources":
+//! <https://learn.microsoft.com/azure/azure-resource-manager/management/resource-name-rules>.
+
+use crate::settings::mistake::{Given, Mistake};
+use std::collections::BTreeMap;
+
+/// What a name may be.
+struct Rule {
+    what: &'static str,
+    length: std::ops::RangeInclusive<usize>,
+    allowed: fn(char) -> bool,
+    characters: &'static str,
+    first: fn(char) -> bool,
+    last: fn(char) -> bool,
+    ends: &'static str,
+}
+
+fn alphanumeric(letter: char) -> bool {
+    letter.is_ascii_alphanumeric()
+}
+
+const RESOURCE_GROUP: Rule = Rule {
+    what: "a resource group's name",
+    length: 1..=90,
+    allowed: |letter| letter.is_alphanumeric() || "_-.()".contains(letter),
+    characters: "letters, digits and _-.()",
+    first: |_| true,
+    last: |letter| letter != '.',
+    ends: "must not end with a full stop",
+};
+const NODE_RESOURCE_GROUP: Rule =
+    Rule { what: "a node resource group's name", length: 1..=80, ..RESOURCE_GROUP };
+const NETWORK: Rule = Rule {
+    what: "a network's name",
+    length: 2..=64,
+    allowed: |letter| alphanumeric(letter) || "_-.".contains(letter),
+    characters: "letters, digits and _-.",
+    first: alphanumeric,
+    last: |letter| alphanumeric(letter) || letter == '_',
+    ends: "must start with a letter or digit and end with one or with _",
+};
+const SUBNET: Rule = Rule { what: "a subnet's name", length: 1..=80, ..NETWORK };
+const VAULT: Rule = Rule {
+    what: "a vault's name",
+    length: 3..=24,
+    allowed: |letter| alphanumeric(letter) || letter == '-',
+    characters: "letters, digits and hyphens",
+    first: |letter| letter.is_ascii_alphabetic(),
+    last: alphanumeric,
+    ends: "must start with a letter and end with a letter or digit",
+};
+const CERTIFICATE: Rule = Rule {
+    what: "a certificate's name",
+    length: 1..=127,
+    allowed: |letter| alphanumeric(letter) || letter == '-',
+    characters: "letters, digits and hyphens",
+    first: |_| true,
+    last: |_| true,
+    ends: "",
+};
+const CLUSTER: Rule = Rule {
+    what: "a cluster's name",
+    length: 1..=63,
+    allowed: |letter| alphanumeric(letter) || "_-".contains(letter),
+    characters: "letters, digits, _ and -",
+    first: alphanumeric,
+    last: alphanumeric,
+    ends: "must start and end with a letter or digit",
+};
+const ENVIRONMENT: Rule = Rule {
+    what: "an environment's name",
+    length: 1..=63,
+    allowed: |letter| alphanumeric(letter) || "_-.".contains(letter),
+    characters: "letters, digits and _-.",
+    first: alphanumeric,
+    last: alphanumeric,
+    ends: "must start and end with a letter or digit",
+};
+
+fn follow(given: &Given<String>, rule: &Rule) -> Result<String, Mistake> {
+    let name = given.value.as_str();
+    let wrong = |why: String, hint: String| {
+        Err(given.wrong(format!("\"{name}\" is not {}: {why}", rule.what)).hint(hint))
+    };
+    let length = name.chars().count();
+    if !rule.length.contains(&length) {
+        let hint = format!("it must have {} to {}", rule.length.start(), rule.length.end());
+        return wrong(
+            format!("it has {length} {}", if length == 1 { "character" } else { "characters" }),
+            hint,
+        );
+    }
+    if let Some(letter) = name.chars().find(|letter| !(rule.allowed)(*letter)) {
+        return wrong(format!("it contains {letter:?}"), format!("it may contain {}", rule.characters));
+    }
+    let right =
+        name.chars().next().is_some_and(rule.first) && name.chars().next_back().is_some_and(rule.last);
+    match right {
+        true => Ok(name.to_owned()),
+        false => wrong("it starts or ends wrongly".to_owned(), format!("it {}", rule.ends)),
+    }
+}
+
+/// Checks a resource group's name.
+pub fn resource_group(given: &Given<String>) -> Result<String, Mistake> {
+    follow(given, &RESOURCE_GROUP)
+}
+
+/// Checks the node resource group's name, which must not be the resource group's.
+pub fn node_resource_group(given: &Given<String>, group: &str) -> Result<String, Mistake> {
+    if given.value.eq_ignore_ascii_case(group) {
+        return Err(given
+            .wrong(format!("\"{group}\" is the resource group itself"))
+            .hint("AKS makes a group of its own for the nodes; give it another name or none"));
+    }
+    follow(given, &NODE_RESOURCE_GROUP).map_err(|mistake| match given.chosen() {
+        true => mistake,
+        false => mistake.hint("it is made from resource_group; set a shorter node_resource_group"),
+    })
+}
+
+/// Checks the network's name.
+pub fn network(given: &Given<String>) -> Result<String, Mistake> {
+    follow(given, &NETWORK)
+}
+
+/// Checks the subnet's name.
+pub fn subnet(given: &Given<String>) -> Result<String, Mistake> {
+    follow(given, &SUBNET)
+}
+
+/// Checks the vault's name.
+pub fn vault(given: &Given<String>) -> Result<String, Mistake> {
+    let name = follow(given, &VAULT)?;
+    match name.contains("--") {
+        true => Err(given
+            .wrong(format!("\"{name}\" is not a vault's name: it contains two hyphens in a row"))
+            .hint("it is part of a host name; single hyphens are allowed")),
+        false => Ok(name),
+    }
+}
+
+/// Checks the certificate's name.
+pub fn certificate(given: &Given<String>) -> Result<String, Mistake> {
+    follow(given, &CERTIFICATE)
+}
+
+/// Checks the cluster's name.
+pub fn cluster(given: &Given<String>) -> Result<String, Mistake> {
+    follow(given, &CLUSTER)
+}
+
+/// Checks the environment's name, which names a folder.
+pub fn environment(given: &Given<String>) -> Result<String, Mistake> {
+    follow(given, &ENVIRONMENT)
+}
+
+/// Checks a region's name: the programmatic one, not the one for people.
+pub fn location(given: &Given<String>) -> Result<String, Mistake> {
+    let plain: String = given.value.to_lowercase().split_whitespace().collect();
+    if plain.is_empty() || !plain.chars().all(alphanumeric) {
+        return Err(given
+            .wrong(format!("\"{}\" is not a region", given.value))
+            .hint("give its programmatic name, like eastus or westeurope"));
+    }
+    match plain == given.value {
+        true => Ok(plain),
+        false => Err(given
+            .wrong(format!("\"{}\" is not a region's programmatic name", given.value))
+            .hint(format!("write {plain}"))),
+    }
+}
+
+/// Checks a subscription's id.
+pub fn subscription(given: &Given<String>) -> Result<String, Mistake> {
+    match uuid::Uuid::try_parse(given.value.trim()) {
+        Ok(id) => Ok(id.to_string()),
+        Err(_) => Err(given
+            .wrong(format!("\"{}\" is not a subscription id", given.value))
+            .hint("give the id, 8-4-4-4-12 hex digits, not the name: `az account show --query id`")),
+    }
+}
+
+/// Checks a tenant: an id or one of its domains.
+pub fn tenant(given: &Given<String>) -> Result<String, Mistake> {
+    let tenant = given.value.trim();
+    let domain =
+        tenant.contains('.') && tenant.chars().all(|letter| alphanumeric(letter) || ".-".contains(letter));
+    match domain || uuid::Uuid::try_parse(tenant).is_ok() {
+        true => Ok(tenant.to_owned()),
+        false => Err(given
+            .wrong(format!("\"{tenant}\" is not a tenant"))
+            .hint("give its id or one of its domains, like contoso.onmicrosoft.com")),
+    }
+}
+
+/// Checks tags: at most 50, names up to 512 characters without `<>%&\?/`, values up to 256.
+pub fn tags(given: &Given<BTreeMap<String, String>>) -> Result<BTreeMap<String, String>, Vec<Mistake>> {
+    const TAGS_MAX: usize = 50;
+    const NAME_MAX: usize = 512;
+    const VALUE_MAX: usize = 256;
+    let mut mistakes = Vec::new();
+    if given.value.len() > TAGS_MAX {
+        mistakes.push(given.wrong(format!("{} tags are given, Azure takes {TAGS_MAX}", given.value.len())));
+    }
+    for (name, value) in &given.value {
+        if name.is_empty()
+            || name.chars().count() > NAME_MAX
+            || name.contains(['<', '>', '%', '&', '\\', '?', '/'])
+        {
+            let hint = format!("a tag's name has 1 to {NAME_MAX} characters and none of <>%&\\?/");
+            mistakes.push(given.wrong(format!("\"{name}\" is not a tag's name")).hint(hint));
+        }
+        if value.chars().count() > VALUE_MAX {
+            mistakes
+                .push(given.wrong(format!("the value of tag {name} is longer than {VALUE_MAX} characters")));
+        }
+    }
+    if mistakes.is_empty() { Ok(given.value.clone()) } else { Err(mistakes) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::mistake::Place;
+
+    type Check = fn(&Given<String>) -> Result<String, Mistake>;
+
+    fn verdict(check: Check, value: &str) -> String {
+        let given = Given { value: value.to_owned(), key: "x", place: Place::Flag("x") };
+        match check(&given) {
+            Ok(value) => format!("ok {value}"),
+            Err(mistake) => format!("{} ({})", mistake.message, mistake.hint.unwrap_or_default()),
+        }
+    }
+
+    #[test]
+    fn names_follow_the_services_rules() {
+        let long = "x".repeat(91);
+        let table: Vec<String> = [
+            (resource_group as Check, "rg-(a).b"),
+            (resource_group, "rg."),
+            (resource_group, "rg/a"),
+            (resource_group, &long),
+            (network, "v"),
+            (network, "vnet_"),
+            (network, "-vnet"),
+            (subnet, "snet-"),
+            (vault, "kv"),
+            (vault, "kv-demo-0123456789abcdefg"),
+            (vault, "1kv"),
+            (vault, "kv_demo"),
+            (vault, "kv--demo"),
+            (vault, "kv-demo-"),
+            (certificate, "gateway.tls"),
+            (cluster, "aks_1"),
+            (cluster, "aks-"),
+            (environment, "../default"),
+            (environment, "default"),
+            (location, "East US"),
+            (location, "west-europe"),
+            (subscription, "Contoso Dev"),
+            (subscription, "00000000-0000-0000-0000-00000000000A"),
+            (tenant, "contoso"),
+            (tenant, "contoso.onmicrosoft.com"),
+        ]
+        .map(|(check, value)| verdict(check, value))
+        .into();
+        insta::assert_snapshot!(table.join("\n").replace(&long, "x…"), @r#"
+        ok rg-(a).b
+        "rg." is not a resource group's name: it starts or ends wrongly (it must not end with a full stop)
+        "rg/a" is not a resource group's name: it contains '/' (it may contain letters, digits and _-.())
+        "x…" is not a resource group's name: it has 91 characters (it must have 1 to 90)
+        "v" is not a network's name: it has 1 character (it must have 2 to 64)
+        ok vnet_
+        "-vnet" is not a network's name: it starts or ends wrongly (it must start with a letter or digit and end with one or with _)
+        "snet-" is not a subnet's name: it starts or ends wrongly (it must start with a letter or digit and end with one or with _)
+        "kv" is not a vault's name: it has 2 characters (it must have 3 to 24)
+        "kv-demo-0123456789abcdefg" is not a vault's name: it has 25 characters (it must have 3 to 24)
+        "1kv" is not a vault's name: it starts or ends wrongly (it must start with a letter and end with a letter or digit)
+        "kv_demo" is not a vault's name: it contains '_' (it may contain letters, digits and hyphens)
+        "kv--demo" is not a vault's name: it contains two hyphens in a row (it is part of a host name; single hyphens are allowed)
+        "kv-demo-" is not a vault's name: it starts or ends wrongly (it must start with a letter and end with a letter or digit)
+        "gateway.tls" is not a certificate's name: it contains '.' (it may contain letters, digits and hyphens)
+        ok aks_1
+        "aks-" is not a cluster's name: it starts or ends wrongly (it must start and end with a letter or digit)
+        "../default" is not an environment's name: it contains '/' (it may contain letters, digits and _-.)
+        ok default
+        "East US" is not a region's programmatic name (write eastus)
+        "west-europe" is not a region (give its programmatic name, like eastus or westeurope)
+        "Contoso Dev" is not a subscription id (give the id, 8-4-4-4-12 hex digits, not the name: `az account show --query id`)
+        ok 00000000-0000-0000-0000-00000000000a
+        "contoso" is not a tenant (give its id or one of its domains, like contoso.onmicrosoft.com)
+        ok contoso.onmicrosoft.com
+        "#);
+    }
+
+    #[test]
+    fn the_node_group_is_not_the_group_itself() {
+        let given = Given { value: "RG".to_owned(), key: "node_resource_group", place: Place::Flag("x") };
+        assert!(node_resource_group(&given, "rg").is_err());
+        assert!(node_resource_group(&given, "rg2").is_ok());
+    }
+}

@@ -1,0 +1,234 @@
+//! `landfall.toml`: its shape, and nothing about what the values mean.
+//!
+//! The doc comments are the descriptions in the JSON Schema that `landfall schema` prints.
+
+use super::defaults;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+
+/// Settings of one landfall environment. Every one may be left out.
+#[derive(Deserialize, JsonSchema, Default)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(title = "landfall.toml")]
+pub struct File {
+    /// Where things are made: in the simulated cloud or in Azure.
+    #[schemars(extend("default" = "sim"))]
+    pub cloud: Option<CloudName>,
+    /// The subscription's id; without it the one of the sign-in.
+    pub subscription: Option<String>,
+    /// The tenant's id; without it the one of the sign-in.
+    pub tenant: Option<String>,
+    /// How to sign in to Azure.
+    #[schemars(extend("default" = "auto"))]
+    pub auth: Option<AuthName>,
+    /// The domain below which the gateways' host names live.
+    #[schemars(extend("default" = defaults::DOMAIN))]
+    pub domain: Option<String>,
+    /// The Azure region, by its programmatic name.
+    #[schemars(extend("default" = defaults::LOCATION))]
+    pub location: Option<String>,
+    /// The resource group of everything landfall makes.
+    #[schemars(extend("default" = defaults::RESOURCE_GROUP))]
+    pub resource_group: Option<String>,
+    /// The resource group that AKS makes for the nodes; without it the resource group's name and `-nodes`.
+    pub node_resource_group: Option<String>,
+    /// Tags of everything that can carry tags; they replace the default ones.
+    pub tags: Option<BTreeMap<String, String>>,
+    /// The kubeconfig to add the cluster to; relative to this file.
+    pub kubeconfig: Option<String>,
+    /// A folder of manifests to apply in place of the built-in ones; relative to this file.
+    pub manifests: Option<String>,
+    /// The virtual network.
+    pub network: Network,
+    /// The key vault.
+    pub key_vault: KeyVault,
+    /// The certificate that the gateways serve.
+    pub certificate: Certificate,
+    /// The AKS cluster.
+    pub cluster: Cluster,
+    /// Where the names are published.
+    pub dns: Dns,
+    /// The split between the two versions of echo.
+    pub canary: Canary,
+    /// The simulated cloud.
+    pub sim: Sim,
+    /// Endpoints other than those of public Azure, for a sovereign or private cloud. Only with cloud = "azure".
+    pub endpoints: Endpoints,
+}
+
+/// Where things are made.
+#[derive(Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+#[schemars(inline)]
+pub enum CloudName {
+    Sim,
+    Azure,
+}
+
+/// How to sign in to Azure.
+#[derive(Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+#[schemars(inline)]
+pub enum AuthName {
+    Auto,
+    Cli,
+    ServicePrincipal,
+    WorkloadIdentity,
+    ManagedIdentity,
+}
+
+/// The virtual network.
+#[derive(Deserialize, JsonSchema, Default)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(inline)]
+pub struct Network {
+    /// Its name.
+    #[schemars(extend("default" = defaults::NETWORK))]
+    pub name: Option<String>,
+    /// The name of the nodes' subnet.
+    #[schemars(extend("default" = defaults::SUBNET))]
+    pub subnet: Option<String>,
+    /// The network's range.
+    #[schemars(extend("default" = defaults::ADDRESS_SPACE))]
+    pub address_space: Option<String>,
+    /// The subnet's range, inside the network's, with room for 31 addresses a node.
+    #[schemars(extend("default" = defaults::SUBNET_PREFIX))]
+    pub subnet_prefix: Option<String>,
+}
+
+/// The key vault.
+#[derive(Deserialize, JsonSchema, Default)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(inline)]
+pub struct KeyVault {
+    /// Its name, unique in all of Azure; without it one derived from subscription and resource group.
+    pub name: Option<String>,
+}
+
+/// The certificate that the gateways serve.
+#[derive(Deserialize, JsonSchema, Default)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(inline)]
+pub struct Certificate {
+    /// Its name in the vault.
+    #[schemars(extend("default" = defaults::CERTIFICATE))]
+    pub name: Option<String>,
+    /// A PFX file of your own, relative to this file; without it a self-signed certificate is made.
+    pub pfx: Option<String>,
+    /// The PFX file's password; better left out and given in SSL_PFX_PASSWORD or when asked.
+    pub password: Option<String>,
+}
+
+/// The AKS cluster.
+#[derive(Deserialize, JsonSchema, Default)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(inline)]
+pub struct Cluster {
+    /// Its name.
+    #[schemars(extend("default" = defaults::CLUSTER))]
+    pub name: Option<String>,
+    /// The Kubernetes version, "1.35" or "1.35.2"; without it the newest that the region offers.
+    pub version: Option<String>,
+    /// Nodes to start with.
+    #[schemars(extend("default" = defaults::NODES))]
+    pub nodes: Option<u32>,
+    /// The nodes' virtual machine size.
+    #[schemars(extend("default" = defaults::NODE_SIZE))]
+    pub node_size: Option<String>,
+    /// The autoscaler's lower bound.
+    #[schemars(extend("default" = defaults::NODES_MIN))]
+    pub nodes_min: Option<u32>,
+    /// The autoscaler's upper bound.
+    #[schemars(extend("default" = defaults::NODES_MAX))]
+    pub nodes_max: Option<u32>,
+    /// The services' range, apart from the network's.
+    #[schemars(extend("default" = defaults::SERVICE_CIDR))]
+    pub service_cidr: Option<String>,
+    /// The cluster DNS's address, inside the services' range and not its first.
+    #[schemars(extend("default" = defaults::DNS_SERVICE_IP))]
+    pub dns_service_ip: Option<String>,
+}
+
+/// Where the names are published.
+#[derive(Deserialize, JsonSchema, Default)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(inline)]
+pub struct Dns {
+    /// The zone; without it the domain, found across the subscription.
+    pub zone: Option<String>,
+    /// The zone's resource group, needed when several zones bear the name.
+    pub resource_group: Option<String>,
+}
+
+/// The split between the two versions of echo; the two add up to 100.
+#[derive(Deserialize, JsonSchema, Default)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(inline)]
+pub struct Canary {
+    /// Per cent of requests that stay on the stable version.
+    #[schemars(extend("default" = defaults::STABLE))]
+    pub stable: Option<u32>,
+    /// Per cent of requests that go to the canary.
+    #[schemars(extend("default" = defaults::CANARY))]
+    pub canary: Option<u32>,
+}
+
+/// The simulated cloud.
+#[derive(Deserialize, JsonSchema, Default)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(inline)]
+pub struct Sim {
+    /// How many times faster than life: 1 for the real durations, "instant" for none.
+    #[schemars(extend("default" = defaults::SPEED))]
+    pub speed: Option<Speed>,
+    /// The seed of everything that is drawn by chance; without it a random one, which is printed.
+    pub seed: Option<u64>,
+    /// Faults to happen.
+    pub faults: Option<Vec<String>>,
+}
+
+/// Endpoints other than those of public Azure.
+#[derive(Deserialize, JsonSchema, Default)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(inline)]
+pub struct Endpoints {
+    /// The sign-in authority, `https://login.microsoftonline.us`.
+    pub login: Option<String>,
+    /// The resource manager, `https://management.usgovcloudapi.net`.
+    pub arm: Option<String>,
+    /// The audience of resource manager tokens; without it the resource manager's address.
+    pub arm_audience: Option<String>,
+    /// What vault host names end with, `vault.usgovcloudapi.net`.
+    pub vault_suffix: Option<String>,
+    /// The audience of vault tokens; without it `https://` and the suffix.
+    pub vault_audience: Option<String>,
+    /// A PEM file with the only authorities to trust; relative to this file.
+    pub ca_file: Option<String>,
+}
+
+/// A number or the word `instant`, kept as it was written; the layers read it.
+pub struct Speed(pub String);
+
+impl<'de> Deserialize<'de> for Speed {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        match serde_json::Value::deserialize(from)? {
+            serde_json::Value::String(text) => Ok(Self(text)),
+            other => Ok(Self(other.to_string())),
+        }
+    }
+}
+
+impl JsonSchema for Speed {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Speed".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "type": ["number", "string"] })
+    }
+}

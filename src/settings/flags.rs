@@ -1,0 +1,144 @@
+//! The settings that can be given as flags. A password is none of them: flags are seen by everybody on a machine.
+
+use super::layers::Flags;
+
+/// Settings of this run; they win over the environment and landfall.toml.
+#[derive(clap::Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Settings (flag > environment > landfall.toml > default)")]
+pub struct Wishes {
+    /// Azure subscription id [env: AZURE_SUBSCRIPTION_ID]
+    #[arg(long, value_name = "ID")]
+    subscription: Option<String>,
+    /// Tenant id or domain [env: AZURE_TENANT_ID]
+    #[arg(long, value_name = "ID")]
+    tenant: Option<String>,
+    /// How to sign in: auto, cli, service-principal, workload-identity, managed-identity [env: LANDFALL_AUTH]
+    #[arg(long, value_name = "WAY")]
+    auth: Option<String>,
+    /// Domain below which the host names live [env: DOMAIN_NAME]
+    #[arg(long, value_name = "NAME")]
+    domain: Option<String>,
+    /// Azure region [env: LOCATION]
+    #[arg(long, value_name = "REGION")]
+    location: Option<String>,
+    /// Resource group [env: RESOURCE_GROUP]
+    #[arg(long, value_name = "NAME")]
+    resource_group: Option<String>,
+    /// Resource group of the nodes [env: NODE_RESOURCE_GROUP]
+    #[arg(long, value_name = "NAME")]
+    node_resource_group: Option<String>,
+    /// Virtual network [env: VNET_NAME]
+    #[arg(long, value_name = "NAME")]
+    network: Option<String>,
+    /// Subnet of the nodes [env: SUBNET_NAME]
+    #[arg(long, value_name = "NAME")]
+    subnet: Option<String>,
+    /// Range of the network
+    #[arg(long, value_name = "CIDR")]
+    address_space: Option<String>,
+    /// Range of the subnet
+    #[arg(long, value_name = "CIDR")]
+    subnet_prefix: Option<String>,
+    /// Key vault [env: KEYVAULT_NAME]
+    #[arg(long, value_name = "NAME")]
+    key_vault: Option<String>,
+    /// Name of the certificate in the vault [env: CERT_NAME]
+    #[arg(long, value_name = "NAME")]
+    certificate: Option<String>,
+    /// Your own certificate; its password is asked for or taken from SSL_PFX_PASSWORD [env: SSL_PFX_PATH]
+    #[arg(long, value_name = "FILE")]
+    pfx: Option<String>,
+    /// Cluster [env: CLUSTER_NAME]
+    #[arg(long, value_name = "NAME")]
+    cluster: Option<String>,
+    /// Kubernetes version [env: K8S_VERSION]
+    #[arg(long, value_name = "VERSION")]
+    kubernetes_version: Option<String>,
+    /// Nodes to start with [env: NODE_COUNT]
+    #[arg(long, value_name = "N")]
+    nodes: Option<String>,
+    /// Fewest nodes the autoscaler leaves
+    #[arg(long, value_name = "N")]
+    nodes_min: Option<String>,
+    /// Most nodes the autoscaler adds
+    #[arg(long, value_name = "N")]
+    nodes_max: Option<String>,
+    /// Virtual machine size of the nodes [env: NODE_SIZE]
+    #[arg(long, value_name = "SIZE")]
+    node_size: Option<String>,
+    /// Range of the services
+    #[arg(long, value_name = "CIDR")]
+    service_cidr: Option<String>,
+    /// Address of the cluster DNS
+    #[arg(long, value_name = "ADDRESS")]
+    dns_service_ip: Option<String>,
+    /// DNS zone [env: DNS_ZONE_NAME]
+    #[arg(long, value_name = "NAME")]
+    dns_zone: Option<String>,
+    /// Resource group of the DNS zone [env: DNS_ZONE_RG]
+    #[arg(long, value_name = "NAME")]
+    dns_resource_group: Option<String>,
+    /// Per cent of requests that stay on the stable version
+    #[arg(long, value_name = "PER CENT")]
+    stable: Option<String>,
+    /// Per cent of requests that go to the canary
+    #[arg(long, value_name = "PER CENT")]
+    canary: Option<String>,
+    /// Kubeconfig to add the cluster to [env: KUBECONFIG]
+    #[arg(long, value_name = "FILE")]
+    kubeconfig: Option<String>,
+    /// Folder of manifests of your own [env: MANIFESTS_DIR]
+    #[arg(long, value_name = "FOLDER")]
+    manifests: Option<String>,
+    /// Speed of the simulated cloud: times faster than life, or instant [env: LANDFALL_SIM_SPEED]
+    #[arg(long, value_name = "SPEED")]
+    speed: Option<String>,
+    /// Seed of the simulated cloud [env: LANDFALL_SIM_SEED]
+    #[arg(long, value_name = "SEED")]
+    seed: Option<String>,
+    /// A fault to happen in the simulated cloud; may be given more than once [env: LANDFALL_SIM_FAULTS]
+    #[arg(long, value_name = "FAULT")]
+    fault: Vec<String>,
+}
+
+impl Wishes {
+    /// Returns what was given, by setting. `cloud` is the global flag's.
+    pub fn flags(&self, cloud: Option<&str>) -> Flags {
+        let faults = (!self.fault.is_empty()).then(|| self.fault.join(","));
+        let all = [
+            ("cloud", "cloud", cloud.map(str::to_owned)),
+            ("subscription", "subscription", self.subscription.clone()),
+            ("tenant", "tenant", self.tenant.clone()),
+            ("auth", "auth", self.auth.clone()),
+            ("domain", "domain", self.domain.clone()),
+            ("location", "location", self.location.clone()),
+            ("resource_group", "resource-group", self.resource_group.clone()),
+            ("node_resource_group", "node-resource-group", self.node_resource_group.clone()),
+            ("network.name", "network", self.network.clone()),
+            ("network.subnet", "subnet", self.subnet.clone()),
+            ("network.address_space", "address-space", self.address_space.clone()),
+            ("network.subnet_prefix", "subnet-prefix", self.subnet_prefix.clone()),
+            ("key_vault.name", "key-vault", self.key_vault.clone()),
+            ("certificate.name", "certificate", self.certificate.clone()),
+            ("certificate.pfx", "pfx", self.pfx.clone()),
+            ("cluster.name", "cluster", self.cluster.clone()),
+            ("cluster.version", "kubernetes-version", self.kubernetes_version.clone()),
+            ("cluster.nodes", "nodes", self.nodes.clone()),
+            ("cluster.nodes_min", "nodes-min", self.nodes_min.clone()),
+            ("cluster.nodes_max", "nodes-max", self.nodes_max.clone()),
+            ("cluster.node_size", "node-size", self.node_size.clone()),
+            ("cluster.service_cidr", "service-cidr", self.service_cidr.clone()),
+            ("cluster.dns_service_ip", "dns-service-ip", self.dns_service_ip.clone()),
+            ("dns.zone", "dns-zone", self.dns_zone.clone()),
+            ("dns.resource_group", "dns-resource-group", self.dns_resource_group.clone()),
+            ("canary.stable", "stable", self.stable.clone()),
+            ("canary.canary", "canary", self.canary.clone()),
+            ("kubeconfig", "kubeconfig", self.kubeconfig.clone()),
+            ("manifests", "manifests", self.manifests.clone()),
+            ("sim.speed", "speed", self.speed.clone()),
+            ("sim.seed", "seed", self.seed.clone()),
+            ("sim.faults", "fault", faults),
+        ];
+        all.into_iter().filter_map(|(key, flag, value)| Some((key, (flag, value?)))).collect()
+    }
+}

@@ -1,0 +1,198 @@
+//! Flags > environment > file > defaults, and where each value came from.
+
+use super::{
+    mistake::{Given, Mistake, Place},
+    reading::Reading,
+};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    path::{Path, PathBuf},
+    str::FromStr,
+};
+
+/// The environment variables landfall was started with.
+///
+/// Taken once: nothing else reads the process's environment.
+#[derive(Clone, Default)]
+pub struct Environment(BTreeMap<String, String>);
+
+impl Environment {
+    /// Takes the process's variables; one that is not UTF-8 is none of ours and left out.
+    pub fn of_this_process() -> Self {
+        Self(
+            std::env::vars_os()
+                .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+                .collect(),
+        )
+    }
+
+    /// Returns a variable, empty or not.
+    pub fn exact(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
+    }
+
+    /// Returns a variable that says something: shells write `NAME=` for "not set".
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.exact(name).filter(|value| !value.trim().is_empty())
+    }
+}
+
+impl FromIterator<(String, String)> for Environment {
+    fn from_iter<I: IntoIterator<Item = (String, String)>>(pairs: I) -> Self {
+        Self(pairs.into_iter().collect())
+    }
+}
+
+/// What flags say, by setting: the flag's name and its value.
+pub type Flags = BTreeMap<&'static str, (&'static str, String)>;
+
+/// Settings that have an environment variable.
+pub const ENVIRONMENT: &[(&str, &str)] = &[
+    ("cloud", "LANDFALL_CLOUD"),
+    ("subscription", "AZURE_SUBSCRIPTION_ID"),
+    ("tenant", "AZURE_TENANT_ID"),
+    ("auth", "LANDFALL_AUTH"),
+    ("domain", "DOMAIN_NAME"),
+    ("location", "LOCATION"),
+    ("resource_group", "RESOURCE_GROUP"),
+    ("node_resource_group", "NODE_RESOURCE_GROUP"),
+    ("network.name", "VNET_NAME"),
+    ("network.subnet", "SUBNET_NAME"),
+    ("key_vault.name", "KEYVAULT_NAME"),
+    ("certificate.name", "CERT_NAME"),
+    ("certificate.pfx", "SSL_PFX_PATH"),
+    ("certificate.password", "SSL_PFX_PASSWORD"),
+    ("cluster.name", "CLUSTER_NAME"),
+    ("cluster.version", "K8S_VERSION"),
+    ("cluster.nodes", "NODE_COUNT"),
+    ("cluster.node_size", "NODE_SIZE"),
+    ("dns.zone", "DNS_ZONE_NAME"),
+    ("dns.resource_group", "DNS_ZONE_RG"),
+    ("kubeconfig", "KUBECONFIG"),
+    ("manifests", "MANIFESTS_DIR"),
+    ("sim.speed", "LANDFALL_SIM_SPEED"),
+    ("sim.seed", "LANDFALL_SIM_SEED"),
+    ("sim.faults", "LANDFALL_SIM_FAULTS"),
+];
+
+/// The layers on top of each other, and the mistakes found in them so far.
+pub struct Layers<'a> {
+    flags: &'a Flags,
+    environment: &'a Environment,
+    reading: &'a Reading,
+    /// Everything wrong that was met.
+    pub mistakes: Vec<Mistake>,
+}
+
+impl<'a> Layers<'a> {
+    /// Lays the layers on each other.
+    pub fn new(
+        flags: &'a Flags,
+        environment: &'a Environment,
+        reading: &'a Reading,
+        mistakes: Vec<Mistake>,
+    ) -> Self {
+        Self { flags, environment, reading, mistakes }
+    }
+
+    /// Returns the highest layer's value; the file's is handed in, because the file has types.
+    pub fn pick(&self, key: &'static str, file: Option<impl fmt::Display>) -> Option<Given<String>> {
+        if let Some((flag, value)) = self.flags.get(key) {
+            return Some(Given { value: value.clone(), key, place: Place::Flag(flag) });
+        }
+        let variable = ENVIRONMENT.iter().find(|(name, _)| *name == key).map(|(_, variable)| *variable);
+        if let Some((variable, value)) = variable.and_then(|name| Some((name, self.environment.get(name)?))) {
+            return Some(Given { value: value.to_owned(), key, place: Place::Environment(variable) });
+        }
+        file.map(|value| Given { value: value.to_string(), key, place: self.reading.place(key) })
+    }
+
+    /// Returns the highest layer's value, or the default.
+    pub fn pick_or(
+        &self,
+        key: &'static str,
+        file: Option<impl fmt::Display>,
+        default: &str,
+    ) -> Given<String> {
+        let default = || Given { value: default.to_owned(), key, place: Place::Default };
+        self.pick(key, file).unwrap_or_else(default)
+    }
+
+    /// Reads a value as `wanted`; `None` means that it could not be read and that this was told.
+    pub fn read<T: FromStr>(&mut self, given: &Given<String>, wanted: &str) -> Option<Given<T>> {
+        match given.value.trim().parse() {
+            Ok(value) => Some(given.with(value)),
+            Err(_) => {
+                self.mistakes.push(given.wrong(format!("\"{}\" is not {wanted}", given.value)));
+                None
+            }
+        }
+    }
+
+    /// Takes a check's verdict: the value, or nothing and the mistake is told.
+    pub fn take<T>(&mut self, verdict: Result<T, Mistake>) -> Option<T> {
+        verdict.map_err(|mistake| self.mistakes.push(mistake)).ok()
+    }
+
+    /// Returns a path as it is meant: one in the file is relative to the file, and only there `~` is ours to read.
+    pub fn path(&self, given: &Given<String>) -> PathBuf {
+        let Place::File { file, .. } = &given.place else { return PathBuf::from(&given.value) };
+        match (given.value.strip_prefix("~/"), self.environment.get("HOME")) {
+            (Some(rest), Some(home)) => Path::new(home).join(rest),
+            _ => Path::new(file).parent().unwrap_or(Path::new("")).join(&given.value),
+        }
+    }
+
+    /// Returns the place of a key in the file.
+    pub fn place(&self, key: &str) -> Place {
+        self.reading.place(key)
+    }
+
+    /// Returns the environment.
+    pub fn environment(&self) -> &'a Environment {
+        self.environment
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(flag: bool, variable: &str, file: Option<u32>) -> (String, String) {
+        let flags: Flags = flag.then(|| ("cluster.nodes", ("nodes", "3".to_owned()))).into_iter().collect();
+        let environment = [("NODE_COUNT".to_owned(), variable.to_owned())].into_iter().collect();
+        let reading = Reading {
+            name: "landfall.toml".into(),
+            lines: [("cluster.nodes".to_owned(), 7)].into(),
+            ..Reading::default()
+        };
+        let given =
+            Layers::new(&flags, &environment, &reading, Vec::new()).pick_or("cluster.nodes", file, "2");
+        (given.value, given.place.to_string())
+    }
+
+    #[test]
+    fn the_highest_layer_wins_and_is_named() {
+        let named = |value: &str, place: &str| (value.to_owned(), place.to_owned());
+        assert_eq!(place(true, "4", Some(5)), named("3", "--nodes"));
+        assert_eq!(place(false, "4", Some(5)), named("4", "NODE_COUNT"));
+        assert_eq!(place(false, "", Some(5)), named("5", "landfall.toml:7"));
+        assert_eq!(place(false, " ", None), named("2", "the default"));
+    }
+
+    #[test]
+    fn a_path_in_the_file_is_relative_to_the_file() {
+        let (flags, reading) = (Flags::new(), Reading::default());
+        let environment = [("HOME".to_owned(), "/home/me".to_owned())].into_iter().collect();
+        let layers = Layers::new(&flags, &environment, &reading, Vec::new());
+        let at = |place: Place, value: &str| {
+            layers.path(&Given { value: value.into(), key: "manifests", place }).display().to_string()
+        };
+        let file = || Place::File { file: "env/landfall.toml".into(), line: Some(1) };
+        assert_eq!(at(file(), "site.pfx"), "env/site.pfx");
+        assert_eq!(at(file(), "/etc/site.pfx"), "/etc/site.pfx");
+        assert_eq!(at(file(), "~/site.pfx"), "/home/me/site.pfx");
+        assert_eq!(at(Place::Environment("MANIFESTS_DIR"), "manifests"), "manifests");
+    }
+}

@@ -1,0 +1,308 @@
+//! Reads `landfall.toml`: every syntax error, unknown key and wrong type at once, each with its line.
+//!
+//! serde stops at the first mistake, so the document is first walked along the schema that the same types give;
+//! what is wrong is told and left out, and the rest is decoded.
+
+use super::{
+    file::File,
+    mistake::{Mistake, Place, nearest},
+    schema::schema,
+};
+use serde_json::{Map, Value};
+use std::{collections::BTreeMap, path::Path};
+use toml::de::{DeTable, DeValue};
+
+/// The file's values and where each stands.
+#[derive(Default)]
+pub struct Reading {
+    /// The values that are of the right type.
+    pub file: File,
+    /// The file's name as it was given; empty when there is none.
+    pub name: String,
+    /// The 1-based line of every key, `cluster.nodes`.
+    pub lines: BTreeMap<String, usize>,
+}
+
+impl Reading {
+    /// Returns the place of a key in this file.
+    pub fn place(&self, key: &str) -> Place {
+        Place::File { file: self.name.clone(), line: self.lines.get(key).copied() }
+    }
+}
+
+/// Reads the file; one that is not there and was not asked for gives nothing.
+pub fn read(path: &Path, asked_for: bool, mistakes: &mut Vec<Mistake>) -> Reading {
+    let name = path.display().to_string();
+    let name = name.strip_prefix("./").unwrap_or(&name).to_owned();
+    let whole = || Place::File { file: name.clone(), line: None };
+    match std::fs::read_to_string(path) {
+        Ok(text) => parse(&name, &text, mistakes),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound && !asked_for => Reading::default(),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            mistakes.push(Mistake::at(whole(), "there is no such file").hint("`landfall init` writes one"));
+            Reading::default()
+        }
+        Err(error) => {
+            mistakes.push(Mistake::at(whole(), format!("cannot be read: {error}")));
+            Reading::default()
+        }
+    }
+}
+
+/// Reads a settings file's text.
+pub fn parse(name: &str, text: &str, mistakes: &mut Vec<Mistake>) -> Reading {
+    let (document, errors) = DeTable::parse_recoverable(text);
+    let mut walk = Walk { name, text, lines: BTreeMap::new(), mistakes };
+    for error in &errors {
+        let line = error.span().map(|span| walk.line(span.start));
+        walk.mistakes.push(Mistake::at(
+            Place::File { file: name.to_owned(), line },
+            format!("is not TOML: {}", error.message().trim().replace('\n', "; ")),
+        ));
+    }
+    let before = walk.mistakes.len() - errors.len();
+    let schema = schema();
+    let values = walk.table(document.get_ref(), &schema, "", &schema);
+    let lines = walk.lines;
+    mistakes[before..].sort_by_key(|mistake| match mistake.place {
+        Place::File { line, .. } => line,
+        _ => None,
+    });
+    let file = serde_json::from_value(Value::Object(values)).unwrap_or_else(|error| {
+        // The schema lets nothing through that the types refuse, save numbers beyond their width.
+        mistakes.push(Mistake::at(Place::File { file: name.to_owned(), line: None }, error.to_string()));
+        File::default()
+    });
+    Reading { file, name: name.to_owned(), lines }
+}
+
+struct Walk<'a> {
+    name: &'a str,
+    text: &'a str,
+    lines: BTreeMap<String, usize>,
+    mistakes: &'a mut Vec<Mistake>,
+}
+
+impl Walk<'_> {
+    fn line(&self, offset: usize) -> usize {
+        self.text.as_bytes()[..offset.min(self.text.len())].iter().filter(|byte| **byte == b'\n').count() + 1
+    }
+
+    fn complain(&mut self, line: usize, message: String, hint: Option<String>) {
+        let place = Place::File { file: self.name.to_owned(), line: Some(line) };
+        self.mistakes.push(Mistake { place, key: "", message, hint });
+    }
+
+    fn table(&mut self, table: &DeTable<'_>, schema: &Value, path: &str, root: &Value) -> Map<String, Value> {
+        let mut values = Map::new();
+        for (key, value) in table {
+            let name = key.get_ref().as_ref();
+            let path = if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
+            let line = self.line(key.span().start);
+            let wanted = schema["properties"].get(name).or_else(|| schema.get("additionalProperties"));
+            match wanted {
+                Some(wanted) if wanted.is_object() => {
+                    self.lines.insert(path.clone(), line);
+                    if let Some(value) = self.value(value.get_ref(), wanted, &path, line, root) {
+                        values.insert(name.to_owned(), value);
+                    }
+                }
+                _ => self.complain(line, format!("unknown key `{path}`"), meant(name, schema, root)),
+            }
+        }
+        values
+    }
+
+    fn value(
+        &mut self,
+        value: &DeValue<'_>,
+        wanted: &Value,
+        path: &str,
+        line: usize,
+        root: &Value,
+    ) -> Option<Value> {
+        let json = match value {
+            DeValue::Table(table) if accepts(wanted, "object") => {
+                return Some(Value::Object(self.table(table, wanted, path, root)));
+            }
+            DeValue::Array(items) if accepts(wanted, "array") => {
+                let items = items.iter().enumerate();
+                return items
+                    .map(|(at, item)| {
+                        let line = self.line(item.span().start);
+                        self.value(item.get_ref(), &wanted["items"], &format!("{path}[{at}]"), line, root)
+                    })
+                    .collect();
+            }
+            DeValue::String(text) => Value::from(text.as_ref()),
+            DeValue::Boolean(flag) => Value::from(*flag),
+            DeValue::Integer(number) => match i64::from_str_radix(number.as_str(), number.radix()) {
+                Ok(number) => Value::from(number),
+                Err(_) => match u64::from_str_radix(number.as_str(), number.radix()) {
+                    Ok(number) => Value::from(number),
+                    Err(_) => Value::Null,
+                },
+            },
+            DeValue::Float(number) => number.as_str().parse::<f64>().map_or(Value::Null, Value::from),
+            _ => Value::Null,
+        };
+        if !fits(&json, wanted) {
+            let hint = quoted(value, wanted, path);
+            let message = format!("`{path}` is {}, {} is wanted", named(value), expected(wanted));
+            self.complain(line, message, hint);
+            return None;
+        }
+        let choices: Vec<&str> =
+            wanted["enum"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        if !choices.is_empty() && !choices.iter().any(|choice| json == *choice) {
+            let hint = nearest(json.as_str().unwrap_or_default(), choices.iter().copied());
+            let message = format!("`{path}` is {json}, one of {} is wanted", choices.join(", "));
+            self.complain(line, message, hint.map(|name| format!("did you mean \"{name}\"?")));
+            return None;
+        }
+        Some(json)
+    }
+}
+
+fn types(schema: &Value) -> Vec<&str> {
+    match &schema["type"] {
+        Value::String(name) => vec![name],
+        Value::Array(names) => names.iter().filter_map(Value::as_str).collect(),
+        _ => Vec::new(),
+    }
+}
+
+fn accepts(schema: &Value, name: &str) -> bool {
+    types(schema).contains(&name)
+}
+
+fn fits(value: &Value, wanted: &Value) -> bool {
+    match value {
+        Value::String(_) => accepts(wanted, "string"),
+        Value::Bool(_) => accepts(wanted, "boolean"),
+        Value::Number(number) if number.is_f64() => accepts(wanted, "number"),
+        Value::Number(number) => {
+            let least = wanted["minimum"].as_i64().unwrap_or(i64::MIN);
+            let most = if wanted["format"] == "uint32" { u64::from(u32::MAX) } else { u64::MAX };
+            let wide = number.as_i64().is_none_or(|number| number >= least)
+                && number.as_u64().is_none_or(|number| number <= most);
+            wide && (accepts(wanted, "integer") || accepts(wanted, "number"))
+        }
+        _ => false,
+    }
+}
+
+fn expected(schema: &Value) -> &'static str {
+    match types(schema).as_slice() {
+        ["string"] => "text in quotes",
+        ["integer"] if schema["minimum"] == 0 => "a whole number from 0 up",
+        ["integer"] => "a whole number",
+        ["number", "string"] => "a number or \"instant\"",
+        ["array"] => "a list",
+        ["object"] => "a table",
+        ["boolean"] => "true or false",
+        _ => "another type",
+    }
+}
+
+fn named(value: &DeValue<'_>) -> String {
+    match value {
+        DeValue::String(text) => format!("the text \"{text}\""),
+        DeValue::Integer(number) => format!("the number {}", number.as_str()),
+        DeValue::Float(number) => format!("the number {}", number.as_str()),
+        DeValue::Boolean(flag) => format!("{flag}"),
+        DeValue::Datetime(time) => format!("the time {time}"),
+        DeValue::Array(_) => "a list".to_owned(),
+        DeValue::Table(_) => "a table".to_owned(),
+    }
+}
+
+fn quoted(value: &DeValue<'_>, wanted: &Value, path: &str) -> Option<String> {
+    let leaf = path.rsplit('.').next().unwrap_or(path);
+    match value {
+        DeValue::Integer(number) if accepts(wanted, "string") => {
+            Some(format!("put it in quotes: {leaf} = \"{}\"", number.as_str()))
+        }
+        DeValue::Float(number) if accepts(wanted, "string") => {
+            Some(format!("put it in quotes: {leaf} = \"{}\"", number.as_str()))
+        }
+        DeValue::String(text) if accepts(wanted, "integer") && text.parse::<u64>().is_ok() => {
+            Some(format!("take the quotes away: {leaf} = {text}"))
+        }
+        _ => None,
+    }
+}
+
+/// Returns what an unknown key was probably meant to be: a near name beside it, or the table it belongs to.
+fn meant(name: &str, schema: &Value, root: &Value) -> Option<String> {
+    let beside = schema["properties"].as_object().into_iter().flatten().map(|(key, _)| key.as_str());
+    if let Some(near) = nearest(name, beside) {
+        return Some(format!("did you mean `{near}`?"));
+    }
+    let top = root["properties"].as_object()?;
+    if top.get(name).is_some_and(|field| field["type"] != "object") {
+        return Some("it belongs at the top of the file, before the first [table]".to_owned());
+    }
+    let home = top.iter().find(|(_, table)| table["properties"].get(name).is_some());
+    home.map(|(table, _)| format!("it belongs under [{table}]"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(text: &str) -> Vec<String> {
+        let mut mistakes = Vec::new();
+        parse("landfall.toml", text, &mut mistakes);
+        let line = |mistake: &Mistake| {
+            let hint = mistake.hint.as_deref().map(|hint| format!(" ({hint})")).unwrap_or_default();
+            format!("{}: {}{hint}", mistake.place, mistake.message)
+        };
+        mistakes.iter().map(line).collect()
+    }
+
+    #[test]
+    fn every_mistake_in_the_file_is_told_at_once_with_its_line() {
+        let text = "domian = \"a.example.com\"\nnodes_max = 4\n\n[cluster]\nversion = 1.35\nnodes = \"3\"\n\
+                    nodes_min = -1\nresource_group = \"rg\"\n[network]\nname = [\"a\"]\n[canary]\nstable = true\n";
+        insta::assert_snapshot!(told(text).join("\n"), @r#"
+        landfall.toml:1: unknown key `domian` (did you mean `domain`?)
+        landfall.toml:2: unknown key `nodes_max` (it belongs under [cluster])
+        landfall.toml:5: `cluster.version` is the number 1.35, text in quotes is wanted (put it in quotes: version = "1.35")
+        landfall.toml:6: `cluster.nodes` is the text "3", a whole number from 0 up is wanted (take the quotes away: nodes = 3)
+        landfall.toml:7: `cluster.nodes_min` is the number -1, a whole number from 0 up is wanted
+        landfall.toml:8: unknown key `cluster.resource_group` (it belongs at the top of the file, before the first [table])
+        landfall.toml:10: `network.name` is a list, text in quotes is wanted
+        landfall.toml:12: `canary.stable` is true, a whole number from 0 up is wanted
+        "#);
+    }
+
+    #[test]
+    fn a_wrong_choice_is_told_with_the_choices() {
+        insta::assert_snapshot!(told("cloud = \"azur\"\nauth = \"password\"\n").join("\n"), @r#"
+        landfall.toml:1: `cloud` is "azur", one of sim, azure is wanted (did you mean "azure"?)
+        landfall.toml:2: `auth` is "password", one of auto, cli, service-principal, workload-identity, managed-identity is wanted
+        "#);
+    }
+
+    #[test]
+    fn broken_toml_does_not_hide_the_other_mistakes() {
+        let told = told("domain = demo.example.com\nlocaton = \"eastus\"\n");
+        assert!(told[0].starts_with("landfall.toml:1: is not TOML: "), "{told:?}");
+        assert!(told.iter().any(|line| line.contains("`locaton`")), "{told:?}");
+    }
+
+    #[test]
+    fn what_is_right_is_read_with_its_line() {
+        let mut mistakes = Vec::new();
+        let text =
+            "cloud = \"sim\"\n[tags]\nOwner = \"me\"\n[sim]\nspeed = \"instant\"\nfaults = [\"a\", \"b\"]\n";
+        let reading = parse("landfall.toml", text, &mut mistakes);
+        assert_eq!(mistakes, []);
+        assert_eq!(reading.file.cloud, Some(super::super::file::CloudName::Sim));
+        assert_eq!(reading.file.sim.speed.map(|speed| speed.0).as_deref(), Some("instant"));
+        assert_eq!(reading.file.sim.faults.as_deref(), Some(&["a".to_owned(), "b".to_owned()][..]));
+        assert_eq!(reading.lines["tags.Owner"], 3);
+        assert_eq!(reading.lines["sim.speed"], 5);
+    }
+}

@@ -1,0 +1,169 @@
+//! Which cloud, whose subscription, how to sign in.
+
+use super::{
+    defaults,
+    file::{AuthName, CloudName, File},
+    layers::Layers,
+    mistake::{Given, Mistake},
+};
+use landfall_sim::fault::Armed;
+use serde::de::IntoDeserializer;
+use url::Url;
+
+/// Where to make things.
+#[derive(Clone)]
+pub struct Where {
+    /// The cloud.
+    pub cloud: CloudName,
+    /// The subscription's id; none means the one of the sign-in.
+    pub subscription: Option<String>,
+    /// The tenant; none means the one of the sign-in.
+    pub tenant: Option<String>,
+    /// How to sign in.
+    pub auth: AuthName,
+    /// How the simulated cloud behaves.
+    pub sim: Rehearsal,
+    /// Endpoints that differ from public Azure's.
+    pub endpoints: Endpoints,
+}
+
+/// How the simulated cloud behaves.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rehearsal {
+    /// How many times faster than life; infinite for instant.
+    pub speed: f64,
+    /// The seed; none means a random one.
+    pub seed: Option<u64>,
+    /// Faults to happen.
+    pub faults: Vec<String>,
+}
+
+/// Endpoints that differ from public Azure's; what is none is public Azure's.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Endpoints {
+    /// The sign-in authority.
+    pub login: Option<Url>,
+    /// The resource manager.
+    pub arm: Option<Url>,
+    /// The audience of resource manager tokens.
+    pub arm_audience: Option<String>,
+    /// What vault host names end with.
+    pub vault_suffix: Option<String>,
+    /// The audience of vault tokens.
+    pub vault_audience: Option<String>,
+    /// The only authorities to trust, PEM.
+    pub authorities: Option<String>,
+}
+
+/// Reads everything about where.
+pub fn read(layers: &mut Layers<'_>, file: &File) -> Option<Where> {
+    let cloud = choice(layers, "cloud", file.cloud, CloudName::Sim, "sim or azure");
+    let ways = "one of auto, cli, service-principal, workload-identity, managed-identity";
+    let auth = choice(layers, "auth", file.auth, AuthName::Auto, ways);
+    let subscription = layers.pick("subscription", file.subscription.as_ref());
+    let subscription =
+        subscription.map_or(Some(None), |given| layers.take(super::names::subscription(&given)).map(Some));
+    let tenant = layers.pick("tenant", file.tenant.as_ref());
+    let tenant = tenant.map_or(Some(None), |given| layers.take(super::names::tenant(&given)).map(Some));
+    let sim = rehearsal(layers, file);
+    let endpoints = endpoints(layers, file);
+    let place = Where {
+        cloud: cloud?,
+        subscription: subscription?,
+        tenant: tenant?,
+        auth: auth?,
+        sim: sim?,
+        endpoints: endpoints?,
+    };
+    if place.cloud == CloudName::Sim && place.endpoints != Endpoints::default() {
+        let mistake = Mistake::at(layers.place("endpoints"), "[endpoints] is for Azure, and cloud is sim");
+        layers.mistakes.push(mistake.hint("set cloud = \"azure\", or take the table out"));
+        return None;
+    }
+    Some(place)
+}
+
+/// Reads one of a few words: the file's is already checked, a flag's or variable's is not.
+fn choice<T: Copy + serde::de::DeserializeOwned>(
+    layers: &mut Layers<'_>,
+    key: &'static str,
+    file: Option<T>,
+    default: T,
+    wanted: &str,
+) -> Option<T> {
+    let Some(given) = layers.pick(key, None::<&str>) else { return Some(file.unwrap_or(default)) };
+    let word: serde::de::value::StrDeserializer<'_, serde::de::value::Error> =
+        given.value.trim().into_deserializer();
+    let choice = T::deserialize(word);
+    layers.take(choice.map_err(|_| given.wrong(format!("\"{}\" is not {wanted}", given.value))))
+}
+
+fn rehearsal(layers: &mut Layers<'_>, file: &File) -> Option<Rehearsal> {
+    let speed = file.sim.speed.as_ref().map(|speed| speed.0.as_str());
+    let speed = layers.pick_or("sim.speed", speed, &defaults::SPEED.to_string());
+    let speed = layers.take(self::speed(&speed));
+    let seed = layers.pick("sim.seed", file.sim.seed);
+    let seed =
+        seed.map_or(Some(None), |given| layers.read::<u64>(&given, "a seed: a whole number").map(Some));
+    let listed = file.sim.faults.as_ref().map(|faults| faults.join(","));
+    let faults = layers.pick("sim.faults", listed);
+    let faults = faults.map_or(Some(Vec::new()), |given| layers.take(self::faults(&given)));
+    Some(Rehearsal { speed: speed?, seed: seed?.map(|seed| seed.value), faults: faults? })
+}
+
+/// Reads a list of faults; which there are only the simulated cloud knows.
+fn faults(given: &Given<String>) -> Result<Vec<String>, Mistake> {
+    let faults: Vec<&str> = given.value.split(',').map(str::trim).filter(|fault| !fault.is_empty()).collect();
+    for fault in &faults {
+        Armed::read(fault).map_err(|error| given.wrong(format!("cannot {error}")))?;
+    }
+    Ok(faults.into_iter().map(str::to_owned).collect())
+}
+
+/// Reads a speed: a positive number or `instant`.
+fn speed(given: &Given<String>) -> Result<f64, Mistake> {
+    match given.value.trim() {
+        "instant" => Ok(f64::INFINITY),
+        text => text.parse().ok().filter(|speed: &f64| speed.is_finite() && *speed > 0.0).ok_or_else(|| {
+            given
+                .wrong(format!("\"{text}\" is not a speed"))
+                .hint("give a number above 0 (1 is life, 60 an hour in a minute) or instant")
+        }),
+    }
+}
+
+fn endpoints(layers: &mut Layers<'_>, file: &File) -> Option<Endpoints> {
+    let table = &file.endpoints;
+    let login = table.login.as_ref().map(|text| address(layers, "endpoints.login", text));
+    let arm = table.arm.as_ref().map(|text| address(layers, "endpoints.arm", text));
+    let authorities = table.ca_file.as_ref().map(|text| authorities(layers, text));
+    Some(Endpoints {
+        login: login.map_or(Some(None), |url| url.map(Some))?,
+        arm: arm.map_or(Some(None), |url| url.map(Some))?,
+        arm_audience: table.arm_audience.clone(),
+        vault_suffix: table.vault_suffix.as_ref().map(|suffix| suffix.trim_start_matches('.').to_owned()),
+        vault_audience: table.vault_audience.clone(),
+        authorities: authorities.map_or(Some(None), |text| text.map(Some))?,
+    })
+}
+
+fn address(layers: &mut Layers<'_>, key: &'static str, text: &str) -> Option<Url> {
+    let given = Given { value: text.to_owned(), key, place: layers.place(key) };
+    let url = Url::parse(text).ok().filter(|url| url.scheme() == "https" && url.host().is_some());
+    layers.take(url.ok_or_else(|| {
+        given.wrong(format!("\"{text}\" is not an https:// address")).hint("tokens go nowhere but over HTTPS")
+    }))
+}
+
+fn authorities(layers: &mut Layers<'_>, text: &str) -> Option<String> {
+    let key = "endpoints.ca_file";
+    let given = Given { value: text.to_owned(), key, place: layers.place(key) };
+    let path = layers.path(&given);
+    let read = std::fs::read_to_string(&path)
+        .map_err(|error| given.wrong(format!("{} cannot be read: {error}", path.display())))
+        .and_then(|pem| match pem.contains("-----BEGIN CERTIFICATE-----") {
+            true => Ok(pem),
+            false => Err(given.wrong(format!("{} holds no PEM certificate", path.display()))),
+        });
+    layers.take(read)
+}

@@ -1,0 +1,218 @@
+//! The layers and checks together, through the one door that the commands use.
+
+use super::*;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// One call: flags, variables and a file.
+#[derive(Default)]
+struct Call {
+    flags: Flags,
+    variables: Vec<(&'static str, &'static str)>,
+    file: &'static str,
+    purpose: Option<Purpose>,
+}
+
+impl Call {
+    fn flag(mut self, key: &'static str, flag: &'static str, value: &str) -> Self {
+        self.flags.insert(key, (flag, value.to_owned()));
+        self
+    }
+
+    fn variable(mut self, name: &'static str, value: &'static str) -> Self {
+        self.variables.push((name, value));
+        self
+    }
+
+    fn load(&self) -> Result<Wished, Vec<Mistake>> {
+        let folder = tempfile::tempdir().unwrap();
+        let config = folder.path().join("landfall.toml");
+        std::fs::write(&config, self.file).unwrap();
+        let variables = self.variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        load(&Asked {
+            flags: &self.flags,
+            environment: &variables.collect(),
+            config: Some(&config),
+            name: "default",
+            state_dir: Path::new(".landfall"),
+            purpose: self.purpose.unwrap_or(Purpose::Make),
+            now: "2026-11-23T09:00:00Z".parse().unwrap(),
+            ask: &|_| None,
+        })
+    }
+
+    /// Returns the mistakes, a line each, with the file's folder taken out.
+    fn told(&self) -> String {
+        let line = |mistake: &Mistake| {
+            let place = match &mistake.place {
+                Place::File { line, .. } => format!("landfall.toml:{}", line.unwrap_or_default()),
+                other => other.to_string(),
+            };
+            format!("{place}: {}", mistake.message)
+        };
+        self.load().err().unwrap().iter().map(line).collect::<Vec<_>>().join("\n")
+    }
+}
+
+#[test]
+fn with_nothing_given_the_defaults_hold() {
+    let wished = Call::default().load().ok().unwrap();
+    let settings = wished.settings;
+    assert_eq!(settings.domain, "demo.example.com");
+    assert_eq!(settings.node_resource_group, "rg-aks-istio-gateway-demo-nodes");
+    assert_eq!(settings.tags["ManagedBy"], "landfall");
+    assert_eq!(settings.canary, Canary { stable: 90, canary: 10 });
+    assert_eq!(settings.kubeconfig, Path::new(".landfall/default/kubeconfig"));
+    assert!(settings.certificate.given.is_none() && settings.manifests.is_none());
+    assert_eq!((wished.place.cloud, wished.place.sim.speed), (CloudName::Sim, 60.0));
+}
+
+#[test]
+fn the_variables_of_deploy_sh_are_understood() {
+    let settings = Call::default()
+        .variable("DOMAIN_NAME", "Shop.Example.com")
+        .variable("RESOURCE_GROUP", "rg-shop")
+        .variable("KEYVAULT_NAME", "kv-shop")
+        .variable("NODE_COUNT", "3")
+        .variable("DNS_ZONE_NAME", "example.com")
+        .variable("KUBECONFIG", ":/tmp/one:/tmp/two")
+        .variable("NODE_SIZE", "")
+        .load()
+        .ok()
+        .unwrap()
+        .settings;
+    assert_eq!(settings.domain, "shop.example.com");
+    assert_eq!(settings.node_resource_group, "rg-shop-nodes");
+    assert_eq!(settings.key_vault.as_deref(), Some("kv-shop"));
+    assert_eq!(settings.cluster.nodes, 3);
+    assert_eq!(settings.cluster.node_size, "Standard_D4s_v5");
+    assert_eq!(settings.dns.zone.as_deref(), Some("example.com"));
+    assert_eq!(settings.kubeconfig, Path::new("/tmp/one"));
+}
+
+#[test]
+fn every_mistake_of_every_layer_is_told_at_once() {
+    let call = Call {
+        file: "domian = \"x\"\n[cluster]\nnodes = \"two\"\nservice_cidr = \"10.0.4.0/22\"\n[canary]\nstable = 80\n",
+        ..Call::default()
+    }
+    .flag("domain", "domain", "localhost")
+    .variable("KEYVAULT_NAME", "kv--x")
+    .variable("NODE_COUNT", "many")
+    .variable("LANDFALL_SIM_SPEED", "fast");
+    insta::assert_snapshot!(call.told(), @r#"
+    landfall.toml:1: unknown key `domian`
+    landfall.toml:3: `cluster.nodes` is the text "two", a whole number from 0 up is wanted
+    LANDFALL_SIM_SPEED: "fast" is not a speed
+    --domain: "localhost" is not a domain: it has one label only
+    KEYVAULT_NAME: "kv--x" is not a vault's name: it contains two hyphens in a row
+    NODE_COUNT: "many" is not a whole number
+    landfall.toml:4: cluster.service_cidr = 10.0.4.0/22 overlaps network.address_space = 10.0.0.0/16 (the default)
+    landfall.toml:4: 10.0.4.0/22 does not hold cluster.dns_service_ip = 10.1.0.10 (the default)
+    landfall.toml:6: canary.stable = 80 and canary.canary = 10 (the default) add up to 90, not 100
+    "#);
+}
+
+#[test]
+fn in_azure_the_users_own_kubeconfig_is_meant() {
+    let call = Call { file: "cloud = \"azure\"\n", ..Call::default() };
+    let wished = call.variable("HOME", "/home/me").load().ok().unwrap();
+    assert_eq!(wished.settings.kubeconfig, Path::new("/home/me/.kube/config"));
+    let told = Call { file: "cloud = \"azure\"\n", ..Call::default() }.told();
+    assert_eq!(told, "HOME: is not set, so there is no ~/.kube/config");
+}
+
+#[test]
+fn endpoints_are_for_azure_and_https() {
+    let file = "[endpoints]\narm = \"https://management.example\"\n";
+    let told = Call { file, ..Call::default() }.told();
+    assert_eq!(told, "landfall.toml:1: [endpoints] is for Azure, and cloud is sim");
+    let file = "cloud = \"azure\"\nkubeconfig = \"k\"\n[endpoints]\narm = \"http://management.example\"\n";
+    let told = Call { file, ..Call::default() }.told();
+    assert_eq!(told, "landfall.toml:4: \"http://management.example\" is not an https:// address");
+}
+
+#[test]
+fn a_certificate_that_cannot_be_used_stands_in_the_way_of_making_only() {
+    let pem = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n";
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("site.pem");
+    std::fs::write(&path, pem).unwrap();
+    let path = path.display().to_string();
+    let make = Call::default().flag("certificate.pfx", "pfx", &path);
+    let told = make.load().err().unwrap();
+    assert_eq!((told.len(), &told[0].place), (1, &Place::Flag("pfx")));
+    assert!(told[0].message.contains("PEM") && told[0].hint.is_some(), "{told:?}");
+    let look = Call { purpose: Some(Purpose::Remember), ..make };
+    assert!(look.load().is_ok());
+}
+
+fn written(material: &landfall_cloud::certificate::Material) -> tempfile::NamedTempFile {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), material.pfx().expose()).unwrap();
+    file
+}
+
+#[test]
+fn a_password_is_taken_from_the_variable_or_asked_for_and_a_wrong_one_is_told_with_its_place() {
+    let material = landfall_cloud::certificate::Material::self_signed("demo.example.com", 30).unwrap();
+    let file = written(&material);
+    let path = file.path().display().to_string();
+    let password = material.password().expose().clone();
+    let given = Given { value: path, key: "certificate.pfx", place: Place::Flag("pfx") };
+    let asked = AtomicUsize::new(0);
+    let ask = |_: &str| {
+        asked.fetch_add(1, Ordering::Relaxed);
+        Some(password.clone())
+    };
+    let opened = |set: Option<&str>, ask: certificate::Ask<'_>| {
+        let place = Place::Environment("SSL_PFX_PASSWORD");
+        let set = set.map(|set| Given { value: set.to_owned(), key: "certificate.password", place });
+        certificate::pfx(&given, file.path(), set.as_ref(), ask)
+    };
+    assert!(opened(Some(&password), &|_| None).is_ok());
+    let wrong = opened(Some("wrong"), &ask).err().unwrap();
+    assert_eq!(wrong.place, Place::Environment("SSL_PFX_PASSWORD"));
+    assert_eq!(asked.load(Ordering::Relaxed), 0);
+    if !password.is_empty() {
+        assert!(opened(None, &ask).is_ok());
+        assert_eq!(asked.load(Ordering::Relaxed), 1);
+        assert!(opened(None, &|_| None).err().unwrap().message.contains("none is given"));
+    }
+}
+
+#[test]
+fn a_certificate_has_to_cover_the_hosts_and_be_valid_now() {
+    let material = || landfall_cloud::certificate::Material::self_signed("other.example.com", 30).unwrap();
+    let file = written(&material());
+    let place = Place::Environment("SSL_PFX_PATH");
+    let given = Given { value: "site.pfx".to_owned(), key: "certificate.pfx", place };
+    let now = Timestamp::now();
+    let suits = |domain: &str, now| {
+        certificate::suits(&given, file.path(), material(), &Settings::hosts_of(domain), now)
+    };
+    assert!(suits("other.example.com", now).is_ok());
+    assert!(suits("demo.example.com", now).err().unwrap().message.contains("httpbin.demo.example.com"));
+    assert!(suits("other.example.com", now + jiff::SignedDuration::from_hours(24 * 60)).is_err());
+}
+
+#[test]
+fn a_broken_manifest_is_named_by_file_document_and_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let text =
+        "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: a\n---\nkind: Service\nmetadata:\n  name: b\n";
+    std::fs::write(folder.path().join("10-shop.yaml"), text).unwrap();
+    let path = folder.path().display().to_string();
+    let told = Call::default().flag("manifests", "manifests", &path).load().err().unwrap();
+    let message = &told[0].message;
+    assert!(message.contains("10-shop.yaml") && message.contains("document 2"), "{message}");
+}
+
+#[test]
+fn every_setting_with_a_flag_or_variable_is_one_of_the_file() {
+    let schema = schema::schema();
+    let known = |key: &str| {
+        let leaf = key.split('.').try_fold(&schema, |at, part| at["properties"].get(part));
+        assert!(leaf.is_some(), "{key} is not in the schema");
+    };
+    layers::ENVIRONMENT.iter().for_each(|(key, _)| known(key));
+}

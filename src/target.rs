@@ -1,0 +1,308 @@
+//! Simulated or Azure: the only place that knows both. What leaves here are clients and a few words.
+
+use crate::{
+    failure::{Exit, Failure},
+    settings::{
+        file::{AuthName, CloudName},
+        layers::Environment,
+        target::{Rehearsal, Where},
+    },
+};
+use landfall_cloud::{
+    Arm, Credential, Endpoints, Meter, Roots, Secret, SignIn, SignInFacts, Vaults,
+    arm::{Azure, Subscription},
+};
+use landfall_engine::Pace;
+use landfall_sim::{Sim, Speed};
+use landfall_steps::{Clouds, Clusters};
+use std::path::{Path, PathBuf};
+
+/// A cloud that can be talked to.
+pub struct Target {
+    /// The clients.
+    pub clouds: Clouds,
+    /// `sim` or `azure`.
+    pub cloud: &'static str,
+    /// Where things are made, for the first line of a run.
+    pub words: String,
+    /// What else a person should know before anything is made.
+    pub remark: Option<String>,
+    /// How much faster than life the cloud is.
+    pub pace: Pace,
+    meter: Meter,
+    sim: Option<Sim>,
+}
+
+/// Returns the cloud's name in journals and JSON.
+pub fn name(cloud: CloudName) -> &'static str {
+    match cloud {
+        CloudName::Sim => "sim",
+        CloudName::Azure => "azure",
+    }
+}
+
+/// Opens the simulated cloud or signs in to Azure, and finds the subscription.
+///
+/// `remembered` is the subscription that the journal belongs to: without a wish for another one it is meant.
+pub async fn connect(
+    place: &Where,
+    environment: &Environment,
+    folder: &Path,
+    remembered: Option<&str>,
+) -> Result<Target, Failure> {
+    match place.cloud {
+        CloudName::Sim => rehearse(&place.sim, folder).await,
+        CloudName::Azure => sign_in(place, environment, remembered).await,
+    }
+}
+
+/// Makes clients that are never asked, to look at the graph.
+pub fn offline(subscription: &str) -> Result<Clouds, Failure> {
+    let (endpoints, meter) = (Endpoints::public(), Meter::new());
+    let credential = Credential::new(&SignIn::Cli, &SignInFacts::default(), &endpoints, &meter);
+    let credential = credential.map_err(|error| Failure::of_api("prepare the clients", &error))?;
+    clouds(&endpoints, &credential, &meter, subscription)
+}
+
+impl Target {
+    /// Returns how many requests were sent so far.
+    pub fn requests(&self) -> u64 {
+        self.meter.requests()
+    }
+
+    /// Leaves the cloud.
+    pub async fn close(self) {
+        if let Some(sim) = self.sim {
+            sim.close().await;
+        }
+    }
+}
+
+async fn rehearse(wishes: &Rehearsal, folder: &Path) -> Result<Target, Failure> {
+    let speed = if wishes.speed.is_infinite() { Speed::Instant } else { Speed::Times(wishes.speed) };
+    let options = landfall_sim::Options {
+        speed,
+        seed: wishes.seed,
+        faults: wishes.faults.clone(),
+        ..landfall_sim::Options::default()
+    };
+    let sim = Sim::open(&folder.join("sim"), options).await;
+    let sim = sim.map_err(|error| Failure::of_rehearsal(&error))?;
+    let facts = sim.facts().clone();
+    let url = |text: &str| {
+        url::Url::parse(text).map_err(|error| {
+            Failure::new(Exit::Failed, format!("read the address {text} of the simulated cloud"))
+                .caused_by(&error)
+        })
+    };
+    let endpoints = Endpoints {
+        login: url(&facts.login)?,
+        arm: url(&facts.arm)?,
+        arm_audience: facts.arm_audience,
+        vault_suffix: facts.vault_suffix,
+        vault_audience: facts.vault_audience,
+        roots: Roots::Only(vec![facts.ca_pem]),
+        pace: facts.pace,
+    };
+    let sign_in = SignIn::ServicePrincipal {
+        tenant: facts.tenant,
+        client_id: facts.client_id,
+        secret: Secret::new(facts.client_secret),
+    };
+    let meter = Meter::new();
+    let credential = Credential::new(&sign_in, &SignInFacts::default(), &endpoints, &meter);
+    let credential = credential.map_err(|error| Failure::of_api("prepare the sign-in", &error))?;
+    let speed = if facts.pace.is_infinite() { "instant".to_owned() } else { facts.pace.to_string() };
+    Ok(Target {
+        clouds: clouds(&endpoints, &credential, &meter, &facts.subscription)?,
+        cloud: name(CloudName::Sim),
+        pace: Pace::new(facts.pace),
+        meter,
+        words: "simulated cloud".to_owned(),
+        remark: Some(format!(
+            "Nothing is made in Azure. Use --cloud azure for the real thing. (speed {speed}, seed {})",
+            facts.seed
+        )),
+        sim: Some(sim),
+    })
+}
+
+async fn sign_in(
+    place: &Where,
+    environment: &Environment,
+    remembered: Option<&str>,
+) -> Result<Target, Failure> {
+    let endpoints = endpoints(place);
+    let facts = facts(place, environment);
+    let way = way(place.auth, &facts)?;
+    let meter = Meter::new();
+    let credential = Credential::new(&way, &facts, &endpoints, &meter);
+    let credential = credential.map_err(|error| Failure::of_api("prepare the sign-in", &error))?;
+    let arm = Arm::new(&endpoints, &credential, &meter, &uuid::Uuid::new_v4().to_string());
+    let arm = arm.map_err(|error| Failure::of_api("prepare the clients", &error))?;
+    let identity = arm.identity().await.map_err(|error| Failure::of_api("sign in to Azure", &error))?;
+    let wanted = place.subscription.as_deref().or(remembered);
+    let subscription = subscription(&arm, wanted).await?;
+    let tail = subscription.id.get(subscription.id.len().saturating_sub(4)..).unwrap_or_default();
+    let who = identity.name.as_deref().unwrap_or(&identity.object_id);
+    Ok(Target {
+        clouds: clouds(&endpoints, &credential, &meter, &subscription.id)?,
+        cloud: name(CloudName::Azure),
+        pace: Pace::new(endpoints.pace),
+        meter,
+        words: format!("Azure subscription {} (…{tail})", subscription.name),
+        remark: Some(format!("Signed in as {who}, through {}.", identity.via)),
+        sim: None,
+    })
+}
+
+/// Finds the subscription: the one that is wished for, or the only one there is.
+async fn subscription(arm: &Arm, wanted: Option<&str>) -> Result<Subscription, Failure> {
+    let doing = "find the subscription";
+    if let Some(id) = wanted {
+        let found = arm.subscription(id).await.map_err(|error| Failure::of_api(doing, &error))?;
+        return found.ok_or_else(|| {
+            Failure::new(Exit::Refused, format!("find the subscription {id}"))
+                .cause("it does not exist, or this sign-in may not see it")
+                .hint("`az account list --output table` shows those you may see; AZURE_SUBSCRIPTION_ID chooses one")
+        });
+    }
+    let mut all = arm.subscriptions().await.map_err(|error| Failure::of_api(doing, &error))?;
+    all.retain(|subscription| subscription.state.eq_ignore_ascii_case("enabled"));
+    match all.len() {
+        1 => Ok(all.remove(0)),
+        0 => Err(Failure::new(Exit::Refused, doing)
+            .cause("this sign-in sees no enabled subscription")
+            .hint("sign in as somebody who has a role in one")),
+        _ => {
+            let list = all.iter().map(|one| format!("{}  {}", one.id, one.name));
+            Err(Failure::new(Exit::Input, "choose a subscription")
+                .cause(format!("this sign-in sees {}:\n{}", all.len(), list.collect::<Vec<_>>().join("\n")))
+                .hint("set AZURE_SUBSCRIPTION_ID, --subscription, or subscription in landfall.toml"))
+        }
+    }
+}
+
+fn clouds(
+    endpoints: &Endpoints,
+    credential: &Credential,
+    meter: &Meter,
+    subscription: &str,
+) -> Result<Clouds, Failure> {
+    let doing = "prepare the clients";
+    let correlation = uuid::Uuid::new_v4().to_string();
+    let arm = Arm::new(endpoints, credential, meter, &correlation);
+    let vaults = Vaults::new(endpoints, credential, meter);
+    let azure = Azure::new(arm.map_err(|error| Failure::of_api(doing, &error))?, subscription);
+    Ok(Clouds {
+        clusters: Clusters::new(azure.clone(), meter.clone(), endpoints.pace),
+        vaults: vaults.map_err(|error| Failure::of_api(doing, &error))?,
+        azure,
+    })
+}
+
+fn endpoints(place: &Where) -> Endpoints {
+    let (public, own) = (Endpoints::public(), &place.endpoints);
+    let bare = |url: &url::Url| url.as_str().trim_end_matches('/').to_owned();
+    let suffix = own.vault_suffix.clone();
+    let arm_audience = own.arm_audience.clone().or(own.arm.as_ref().map(bare));
+    let vault_audience =
+        own.vault_audience.clone().or(suffix.as_ref().map(|suffix| format!("https://{suffix}")));
+    Endpoints {
+        login: own.login.clone().unwrap_or(public.login),
+        arm: own.arm.clone().unwrap_or(public.arm),
+        arm_audience: arm_audience.unwrap_or(public.arm_audience),
+        vault_suffix: suffix.unwrap_or(public.vault_suffix),
+        vault_audience: vault_audience.unwrap_or(public.vault_audience),
+        roots: own.authorities.clone().map_or(Roots::System, |pem| Roots::Only(vec![pem])),
+        pace: 1.0,
+    }
+}
+
+/// Returns what the environment says about signing in, in Azure's own standard variables.
+fn facts(place: &Where, environment: &Environment) -> SignInFacts {
+    let get = |name: &str| environment.get(name).map(str::to_owned);
+    SignInFacts {
+        tenant: place.tenant.clone(),
+        client_id: get("AZURE_CLIENT_ID"),
+        client_secret: get("AZURE_CLIENT_SECRET").map(Secret::new),
+        federated_token_file: get("AZURE_FEDERATED_TOKEN_FILE").map(PathBuf::from),
+        identity_endpoint: environment.get("IDENTITY_ENDPOINT").is_some(),
+        subscription: place.subscription.clone(),
+    }
+}
+
+fn way(auth: AuthName, facts: &SignInFacts) -> Result<SignIn, Failure> {
+    let need = |value: &Option<String>, variable: &str, way: &str| {
+        value.clone().ok_or_else(|| {
+            Failure::new(Exit::Input, format!("sign in as a {way}"))
+                .cause(format!("{variable} is not set"))
+                .hint(format!("set {variable}, or auth = \"auto\" to try every way"))
+        })
+    };
+    Ok(match auth {
+        AuthName::Auto => SignIn::Auto,
+        AuthName::Cli => SignIn::Cli,
+        AuthName::ServicePrincipal => {
+            let secret = facts.client_secret.as_ref().map(|secret| secret.expose().clone());
+            SignIn::ServicePrincipal {
+                tenant: need(&facts.tenant, "AZURE_TENANT_ID", "service principal")?,
+                client_id: need(&facts.client_id, "AZURE_CLIENT_ID", "service principal")?,
+                secret: Secret::new(need(&secret, "AZURE_CLIENT_SECRET", "service principal")?),
+            }
+        }
+        AuthName::WorkloadIdentity => {
+            let file = facts.federated_token_file.as_ref().map(|file| file.display().to_string());
+            SignIn::WorkloadIdentity {
+                tenant: need(&facts.tenant, "AZURE_TENANT_ID", "workload identity")?,
+                client_id: need(&facts.client_id, "AZURE_CLIENT_ID", "workload identity")?,
+                token_file: need(&file, "AZURE_FEDERATED_TOKEN_FILE", "workload identity")?.into(),
+            }
+        }
+        AuthName::ManagedIdentity => SignIn::ManagedIdentity { client_id: facts.client_id.clone() },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::target::Endpoints as Own;
+
+    fn azure(own: Own) -> Where {
+        Where {
+            cloud: CloudName::Azure,
+            subscription: None,
+            tenant: Some("contoso.com".into()),
+            auth: AuthName::Auto,
+            sim: Rehearsal { speed: 60.0, seed: None, faults: Vec::new() },
+            endpoints: own,
+        }
+    }
+
+    #[test]
+    fn a_sovereign_cloud_needs_no_more_than_its_addresses() {
+        let own = Own {
+            login: Some("https://login.microsoftonline.us".parse().unwrap()),
+            arm: Some("https://management.usgovcloudapi.net".parse().unwrap()),
+            vault_suffix: Some("vault.usgovcloudapi.net".into()),
+            ..Own::default()
+        };
+        let endpoints = endpoints(&azure(own));
+        assert_eq!(endpoints.arm_audience, "https://management.usgovcloudapi.net");
+        assert_eq!(endpoints.vault_audience, "https://vault.usgovcloudapi.net");
+        assert_eq!(super::endpoints(&azure(Own::default())).vault_suffix, "vault.azure.net");
+    }
+
+    #[test]
+    fn a_chosen_way_of_signing_in_names_what_it_lacks() {
+        let environment = [("AZURE_CLIENT_ID".to_owned(), "app".to_owned())].into_iter().collect();
+        let facts = facts(&azure(Own::default()), &environment);
+        let failure = way(AuthName::ServicePrincipal, &facts).err().unwrap();
+        assert_eq!(failure.exit, Exit::Input);
+        assert!(failure.text(crate::render::paint::Paint::PLAIN).contains("AZURE_CLIENT_SECRET is not set"));
+        assert!(matches!(
+            way(AuthName::ManagedIdentity, &facts),
+            Ok(SignIn::ManagedIdentity { client_id: Some(_) })
+        ));
+    }
+}
