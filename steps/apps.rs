@@ -1,8 +1,8 @@
 //! The workloads behind the gateways: httpbin and the two echo versions, or the user's own.
 
 use crate::{
-    cluster_ready::ReadyCluster,
     clouds::{Clouds, Clusters, Opened},
+    cluster_ready::ReadyCluster,
     doing::Doing,
     manifests::Manifests,
     objects::{self, Applied},
@@ -39,7 +39,8 @@ impl Step for Apps {
     type Output = Applied;
 
     fn title(&self) -> String {
-        "apps".to_owned()
+        let names: Vec<String> = objects::deployments(&self.manifests).into_values().flatten().collect();
+        if names.is_empty() { format!("{} objects", self.manifests.len()) } else { names.join(", ") }
     }
 
     fn deadline(&self) -> Duration {
@@ -106,7 +107,8 @@ pub(crate) async fn await_deployments(
     opened: &Opened,
     manifests: &[Manifest],
 ) -> Result<(), StepError> {
-    let wait = Wait::new("the workloads to become available", Duration::from_secs(10), Duration::from_secs(900));
+    let wait =
+        Wait::new("the workloads to become available", Duration::from_secs(10), Duration::from_secs(900));
     for (space, names) in objects::deployments(manifests) {
         let seen = Seen::new();
         let look = |all: &[DynamicObject]| {

@@ -73,7 +73,8 @@ impl Certificate {
     /// the call itself: a refusal by role is not final until the bound has passed.
     async fn look(&self, cx: &Context, vault: &Vault) -> Result<Option<Stored>, StepError> {
         let what = format!("look at certificate {} in {}", self.name, vault.name);
-        self.once_granted(cx, &what, || async { self.vaults.at(&vault.uri)?.certificate(&self.name).await }).await
+        self.once_granted(cx, &what, || async { self.vaults.at(&vault.uri)?.certificate(&self.name).await })
+            .await
     }
 
     async fn once_granted<T, F>(
@@ -127,7 +128,8 @@ impl Certificate {
             return Ok(given.clone());
         }
         let domain = self.domain.clone();
-        let made = tokio::task::spawn_blocking(move || Material::self_signed(&domain, SELF_SIGNED_DAYS)).await;
+        let made =
+            tokio::task::spawn_blocking(move || Material::self_signed(&domain, SELF_SIGNED_DAYS)).await;
         let what = "make a self-signed certificate";
         let bug = |cause: String| StepError::new(Kind::Bug, what).cause(cause).residue(Residue::Nothing);
         made.map_err(|error| bug(error.to_string()))?.map(Arc::new).map_err(|error| bug(error.to_string()))
@@ -140,7 +142,10 @@ impl Certificate {
         loop {
             let imported = self
                 .once_granted(cx, &what, || async {
-                    match client.import(&self.name, material.pfx().expose(), material.password().expose()).await {
+                    match client
+                        .import(&self.name, material.pfx().expose(), material.password().expose())
+                        .await
+                    {
                         Err(error) if is_soft_deleted(&error) && !recovered => Ok(None),
                         imported => imported.map(Some),
                     }
@@ -157,7 +162,8 @@ impl Certificate {
     }
 
     async fn wait_until_recovered(&self, cx: &Context, vault: &Vault) -> Result<(), StepError> {
-        let wait = Wait::new("the certificate to be recovered", Duration::from_secs(5), Duration::from_secs(300));
+        let wait =
+            Wait::new("the certificate to be recovered", Duration::from_secs(5), Duration::from_secs(300));
         cx.wait_until(wait, async || {
             Ok(match self.look(cx, vault).await? {
                 Some(_) => Look::There(()),
@@ -175,7 +181,9 @@ impl Step for Certificate {
     fn title(&self) -> String {
         match &self.given {
             Some(_) => format!("certificate {}", self.name),
-            None => format!("certificate {}, self-signed for {} and *.{}", self.name, self.domain, self.domain),
+            None => {
+                format!("certificate {}, self-signed for {} and *.{}", self.name, self.domain, self.domain)
+            }
         }
     }
 
@@ -187,7 +195,11 @@ impl Step for Certificate {
         Duration::from_secs(62)
     }
 
-    async fn check(&self, cx: &Context, (vault, ()): &Self::Input) -> Result<Check<HeldCertificate>, StepError> {
+    async fn check(
+        &self,
+        cx: &Context,
+        (vault, ()): &Self::Input,
+    ) -> Result<Check<HeldCertificate>, StepError> {
         Ok(self.look(cx, vault).await?.map_or(Check::Missing, |stored| self.judge(&stored)))
     }
 
@@ -218,7 +230,5 @@ fn is_soft_deleted(error: &ApiError) -> bool {
 }
 
 fn differs(field: &str, is: &str, wanted: &str) -> Check<HeldCertificate> {
-    Check::Differs {
-        changes: vec![Change { field: field.to_owned(), is: json!(is), wanted: json!(wanted) }],
-    }
+    Check::Differs { changes: vec![Change { field: field.to_owned(), is: json!(is), wanted: json!(wanted) }] }
 }

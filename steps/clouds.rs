@@ -1,11 +1,6 @@
 //! The clients that the steps work with, made once per run.
 
-use landfall_cloud::{
-    ApiError, Meter, Secret,
-    arm::Azure,
-    kubernetes::Cluster,
-    vault::Vaults,
-};
+use landfall_cloud::{ApiError, Meter, Secret, arm::Azure, kubernetes::Cluster, vault::Vaults};
 use std::{collections::HashMap, sync::Arc};
 use tokio::sync::Mutex;
 
@@ -70,4 +65,3 @@ impl Clusters {
         Ok(opened)
     }
 }
-

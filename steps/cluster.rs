@@ -1,19 +1,12 @@
 //! The cluster, up to the moment Azure has accepted it; waiting for it is the next step's work.
 
 use crate::{
-    cluster_body,
-    clouds::Clouds,
-    doing::Doing,
-    features,
-    network::Subnet,
-    operation,
-    preflight::Cleared,
-    resource_group::same_region,
-    settings::Settings,
+    clouds::Clouds, cluster_body, doing::Doing, features, network::Subnet, operation, preflight::Cleared,
+    resource_group::same_region, settings::Settings,
 };
 use landfall_cloud::{
     ApiErrorKind,
-    arm::{Begun, Condition, Operation, State, Azure},
+    arm::{Azure, Begun, Condition, Operation, State},
 };
 use landfall_engine::{Check, Context, Kind, Look, Residue, Step, StepError, Undone, Wait};
 use serde::{Deserialize, Serialize};
@@ -35,7 +28,9 @@ pub struct AcceptedCluster {
     pub name: String,
     /// The object id of its own identity, which is there long before the cluster is.
     pub principal_id: String,
-    /// How to ask after the operation that makes it, when this run began one.
+    /// How to ask after the operation that makes it, when this run began one. Whoever waits for it keeps it as a
+    /// ticket; as a part of what is remembered, it would make the same cluster look like another one.
+    #[serde(skip)]
     pub operation: Option<Operation>,
 }
 
@@ -71,7 +66,8 @@ impl Cluster {
     fn judge(&self, body: &Value, subnet: &Subnet) -> Check<AcceptedCluster> {
         let region = body["location"].as_str().unwrap_or_default();
         if !same_region(region, &self.settings.location) {
-            let why = format!("cluster {} is in {region}, and {} is wanted", self.name(), self.settings.location);
+            let why =
+                format!("cluster {} is in {region}, and {} is wanted", self.name(), self.settings.location);
             return Check::Foreign { why };
         }
         if let Some(why) = cluster_body::stranger(body, &subnet.id) {
@@ -181,7 +177,11 @@ impl Step for Cluster {
         Ok(self.look().await?.map_or(Check::Missing, |body| self.judge(&body, subnet)))
     }
 
-    async fn apply(&self, cx: &Context, (subnet, cleared, ()): &Self::Input) -> Result<AcceptedCluster, StepError> {
+    async fn apply(
+        &self,
+        cx: &Context,
+        (subnet, cleared, ()): &Self::Input,
+    ) -> Result<AcceptedCluster, StepError> {
         let existing = self.wait_until_settled(cx).await?;
         let condition = match &existing {
             // Closes the race between the look and the act: only ever one is made.
@@ -202,18 +202,16 @@ impl Step for Cluster {
             Some(body) => cluster_body::mended(body),
         };
         let begun = self.put(cx, &body, condition).await.map_err(|error| match error.code.as_deref() {
-            Some("PreconditionFailed") => error.hint("somebody else has just made it: run again to look at it"),
+            Some("PreconditionFailed") => {
+                error.hint("somebody else has just made it: run again to look at it")
+            }
             _ => error,
         })?;
         self.accepted(cx, begun).await
     }
 
     /// A cluster that is still being made has been made by us all the same.
-    async fn recover(
-        &self,
-        _: &Context,
-        _: &Self::Input,
-    ) -> Result<Option<AcceptedCluster>, StepError> {
+    async fn recover(&self, _: &Context, _: &Self::Input) -> Result<Option<AcceptedCluster>, StepError> {
         Ok(self.look().await?.map(|body| AcceptedCluster {
             id: self.azure.cluster_id(&self.settings.resource_group, self.name()),
             name: self.name().to_owned(),
@@ -225,7 +223,8 @@ impl Step for Cluster {
     async fn undo(&self, cx: &Context, cluster: AcceptedCluster) -> Result<Undone, StepError> {
         let what = format!("delete cluster {}", cluster.name);
         let Some(body) = self.look().await? else { return Ok(Undone::AlreadyGone) };
-        let wait = Wait::new("the cluster to be deleted", Duration::from_secs(300), Duration::from_secs(3600));
+        let wait =
+            Wait::new("the cluster to be deleted", Duration::from_secs(300), Duration::from_secs(3600));
         if State::of(&body) != State::Deleting {
             let group = &self.settings.resource_group;
             let deleting = || async {

@@ -96,9 +96,8 @@ pub(crate) fn differences(body: &Value) -> Vec<Change> {
 pub(crate) fn stranger(body: &Value, subnet: &str) -> Option<String> {
     let pools = body["properties"]["agentPoolProfiles"].as_array().cloned().unwrap_or_default();
     let name = body["name"].as_str().unwrap_or_default();
-    let in_subnet = |pool: &Value| {
-        pool["vnetSubnetID"].as_str().is_some_and(|is| is.eq_ignore_ascii_case(subnet))
-    };
+    let in_subnet =
+        |pool: &Value| pool["vnetSubnetID"].as_str().is_some_and(|is| is.eq_ignore_ascii_case(subnet));
     if !pools.is_empty() && !pools.iter().any(in_subnet) {
         let is = pools[0]["vnetSubnetID"].as_str().unwrap_or("a network of AKS's own");
         return Some(format!("cluster {name} has its nodes in {is}, and {subnet} is wanted"));
@@ -135,12 +134,8 @@ fn dns_prefix(s: &Settings, subscription: &str) -> String {
     let plain = |text: &str, at_most: usize| {
         text.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').take(at_most).collect::<String>()
     };
-    let prefix = format!(
-        "{}-{}-{}",
-        plain(&s.cluster.name, 10),
-        plain(&s.resource_group, 16),
-        plain(subscription, 6)
-    );
+    let prefix =
+        format!("{}-{}-{}", plain(&s.cluster.name, 10), plain(&s.resource_group, 16), plain(subscription, 6));
     if prefix.starts_with(|c: char| c.is_ascii_alphabetic()) { prefix } else { format!("a{prefix}") }
 }
 

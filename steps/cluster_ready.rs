@@ -1,9 +1,9 @@
 //! The cluster, ready to use: attaches to whatever operation is making it, and waits.
 
 use crate::{
-    cluster::AcceptedCluster, cluster_body, clouds::Clouds, doing::Doing, operation, settings::Settings,
+    clouds::Clouds, cluster::AcceptedCluster, cluster_body, doing::Doing, operation, settings::Settings,
 };
-use landfall_cloud::arm::{State, Azure};
+use landfall_cloud::arm::{Azure, State};
 use landfall_engine::{Check, Context, Kind, Look, Residue, Step, StepError, Undone, Wait};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -48,11 +48,7 @@ impl ClusterReady {
     /// Returns the step for these settings.
     #[must_use]
     pub fn new(c: &Clouds, s: &Settings) -> Self {
-        Self {
-            azure: c.azure.clone(),
-            group: s.resource_group.clone(),
-            name: s.cluster.name.clone(),
-        }
+        Self { azure: c.azure.clone(), group: s.resource_group.clone(), name: s.cluster.name.clone() }
     }
 
     fn what(&self) -> String {

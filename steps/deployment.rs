@@ -3,9 +3,9 @@
 use crate::{
     apps::Apps,
     certificate::{Certificate, HeldCertificate},
+    clouds::Clouds,
     cluster::Cluster,
     cluster_ready::{ClusterReady, ReadyCluster},
-    clouds::Clouds,
     dns::{Dns, Published},
     features::Features,
     gateways::{Gateways, ProgrammedGateways},

@@ -3,7 +3,7 @@
 use crate::{clouds::Clouds, doing::Doing, gateways::ProgrammedGateways, settings::Settings};
 use landfall_cloud::{
     ApiErrorKind,
-    arm::{Condition, Record, Azure, Zone},
+    arm::{Azure, Condition, Record, Zone},
 };
 use landfall_engine::{Change, Check, Context, Kind, Look, Residue, Step, StepError, Undone, Wait};
 use serde::{Deserialize, Serialize};
@@ -110,7 +110,9 @@ impl Dns {
         cx.wait_until(wait, async || {
             let there = self.records(zone).await?.into_iter().find(|record| record.name == name);
             let condition = match there {
-                Some(record) if record.addresses == [address] && record.ttl == TTL => return Ok(Look::There(())),
+                Some(record) if record.addresses == [address] && record.ttl == TTL => {
+                    return Ok(Look::There(()));
+                }
                 Some(record) if self.is_ours(&record) => Condition::IfMatch(record.etag),
                 Some(record) => return Err(self.foreign(host, &record)),
                 None => Condition::IfNoneMatch,
@@ -163,7 +165,9 @@ impl Step for Dns {
             let Some(name) = relative(host, &zone.name) else { continue };
             match there.iter().find(|record| record.name == name) {
                 Some(record) if record.addresses == [address.clone()] => made += 1,
-                Some(record) if !self.is_ours(record) => return Ok(Check::Foreign { why: stranger(host, record) }),
+                Some(record) if !self.is_ours(record) => {
+                    return Ok(Check::Foreign { why: stranger(host, record) });
+                }
                 record => changes.push(Change {
                     field: host.clone(),
                     is: record.map_or(Value::Null, |record| json!(record.addresses)),
@@ -181,9 +185,12 @@ impl Step for Dns {
 
     async fn apply(&self, cx: &Context, input: &ProgrammedGateways) -> Result<Published, StepError> {
         let wanted = wanted(input);
-        let Some(zone) = self.find_zone().await? else { return Ok(Published { zone: None, records: wanted }) };
+        let Some(zone) = self.find_zone().await? else {
+            return Ok(Published { zone: None, records: wanted });
+        };
         let hosts = wanted.iter().filter(|(host, _)| relative(host, &zone.name).is_some());
-        futures::future::try_join_all(hosts.map(|(host, address)| self.put(cx, &zone, host, address))).await?;
+        futures::future::try_join_all(hosts.map(|(host, address)| self.put(cx, &zone, host, address)))
+            .await?;
         Ok(published(zone, wanted))
     }
 
@@ -208,7 +215,9 @@ impl Step for Dns {
             }
         }
         Ok(match (deleted, strangers.is_empty()) {
-            (0, false) => Undone::Kept { why: format!("{} no longer hold our addresses", strangers.join(", ")) },
+            (0, false) => {
+                Undone::Kept { why: format!("{} no longer hold our addresses", strangers.join(", ")) }
+            }
             (0, true) => Undone::AlreadyGone,
             _ => Undone::Deleted,
         })

@@ -24,7 +24,8 @@ fn step_error(what: String, error: &ApiError) -> StepError {
     }
     for (code, message) in &error.details {
         if *message != error.message {
-            failed = failed.cause(if code.is_empty() { message.clone() } else { format!("{code}: {message}") });
+            failed =
+                failed.cause(if code.is_empty() { message.clone() } else { format!("{code}: {message}") });
         }
     }
     let mut source = error.source();
@@ -95,9 +96,15 @@ fn hint(error: &ApiError) -> Option<String> {
             "ask for the role that the message names at that scope; granting roles needs Owner, User Access \
              Administrator or Role Based Access Control Administrator, Contributor is not enough"
         }
-        "LinkedAuthorizationFailed" => "the signed-in identity needs Network Contributor on the subnet to join it",
-        "RequestDisallowedByPolicy" => "an Azure Policy forbids this; the message names it, ask its owner for an exemption",
-        "DenyAssignmentAuthorizationFailed" => "a deny assignment protects this scope; another managed application owns it",
+        "LinkedAuthorizationFailed" => {
+            "the signed-in identity needs Network Contributor on the subnet to join it"
+        }
+        "RequestDisallowedByPolicy" => {
+            "an Azure Policy forbids this; the message names it, ask its owner for an exemption"
+        }
+        "DenyAssignmentAuthorizationFailed" => {
+            "a deny assignment protects this scope; another managed application owns it"
+        }
         "ScopeLocked" => "a resource lock forbids it; remove the lock that the message names, and run again",
         "K8sVersionNotSupported" | "AgentPoolK8sVersionNotSupported" => {
             "set cluster.version to one that the region offers, or leave it out for the newest"
@@ -108,16 +115,28 @@ fn hint(error: &ApiError) -> Option<String> {
         code if code.contains("Quota") || code.contains("CountLimit") => {
             "lower cluster.nodes_max, choose another cluster.node_size or region, or ask for more quota"
         }
-        "InsufficientSubnetSize" | "SubnetIsFull" => "choose a larger network.subnet_prefix, or a lower cluster.nodes_max",
+        "InsufficientSubnetSize" | "SubnetIsFull" => {
+            "choose a larger network.subnet_prefix, or a lower cluster.nodes_max"
+        }
         "NodeResourceGroupAlreadyExists" => {
             "an earlier cluster's nodes may still be going away: run again in some minutes, or set node_resource_group"
         }
-        "VaultAlreadyExists" | "ConflictError" => "vault names are unique in the world: set key_vault.name to another one",
-        "MissingSubscriptionRegistration" => "register the provider that the message names, with rights on the subscription",
-        "InvalidResourceGroupLocation" => "the group is there in another region: set location to that one, or choose another group",
-        "SubscriptionNotFound" => "the signed-in identity does not see this subscription; check subscription and tenant",
+        "VaultAlreadyExists" | "ConflictError" => {
+            "vault names are unique in the world: set key_vault.name to another one"
+        }
+        "MissingSubscriptionRegistration" => {
+            "register the provider that the message names, with rights on the subscription"
+        }
+        "InvalidResourceGroupLocation" => {
+            "the group is there in another region: set location to that one, or choose another group"
+        }
+        "SubscriptionNotFound" => {
+            "the signed-in identity does not see this subscription; check subscription and tenant"
+        }
         "AKV10032" => "the token is of another tenant than the vault's: set tenant to the vault's",
-        "AccessDenied" => "the vault uses access policies instead of role-based access: choose another vault name",
+        "AccessDenied" => {
+            "the vault uses access policies instead of role-based access: choose another vault name"
+        }
         _ => "",
     };
     if !by_code.is_empty() {
@@ -125,7 +144,9 @@ fn hint(error: &ApiError) -> Option<String> {
     }
     let by_kind = match error.kind {
         ApiErrorKind::SignIn => "check who is signed in: auth, tenant and the AZURE_* variables decide it",
-        ApiErrorKind::Throttled => "the service asks for patience; run again in a minute, it goes on from here",
+        ApiErrorKind::Throttled => {
+            "the service asks for patience; run again in a minute, it goes on from here"
+        }
         ApiErrorKind::Unavailable | ApiErrorKind::Transport => "run again: it goes on from here",
         ApiErrorKind::Busy => "another operation is running on it; run again, it waits for it",
         _ => return None,

@@ -1,7 +1,7 @@
 //! Resource providers, and the preview flags that a service may still ask for.
 
 use crate::{clouds::Clouds, doing::Doing};
-use landfall_cloud::arm::{Registration, Azure};
+use landfall_cloud::arm::{Azure, Registration};
 use landfall_engine::{Check, Context, Kind, Look, Residue, Step, StepError, Undone, Wait};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -104,8 +104,7 @@ pub(crate) async fn enable(cx: &Context, azure: &Azure, flag: &str) -> Result<()
     let (namespace, name) = flag.split_once('/').unwrap_or(("Microsoft.ContainerService", flag));
     let what = format!("register the feature {flag}");
     azure.register_feature(namespace, name).await.doing(&what)?;
-    let wait =
-        Wait::new("the feature to be registered", Duration::from_secs(300), Duration::from_secs(2700));
+    let wait = Wait::new("the feature to be registered", Duration::from_secs(300), Duration::from_secs(2700));
     cx.wait_until(wait, async || match azure.feature(namespace, name).await.doing(&what)? {
         Some(Registration::Registered) => Ok(Look::There(())),
         Some(Registration::Underway(state)) => Ok(Look::not_yet(format!("{flag} is {state}"))),

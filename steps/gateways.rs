@@ -2,8 +2,8 @@
 
 use crate::{
     apps,
-    cluster_ready::ReadyCluster,
     clouds::{Clouds, Clusters, Opened},
+    cluster_ready::ReadyCluster,
     doing::Doing,
     manifests::Manifests,
     objects::{self, Applied},
@@ -66,7 +66,8 @@ impl Gateways {
     /// The hosts of every route that names the gateway as its parent.
     fn hosts(&self, gateway: &str) -> Vec<String> {
         let mut hosts = Vec::new();
-        for route in self.of_kind("HTTPRoute").filter(|route| parents(route).any(|parent| parent == gateway)) {
+        for route in self.of_kind("HTTPRoute").filter(|route| parents(route).any(|parent| parent == gateway))
+        {
             let names = route.data["spec"]["hostnames"].as_array();
             for host in names.into_iter().flatten().filter_map(|host| host.as_str()) {
                 if !hosts.iter().any(|known| known == host) {
@@ -89,7 +90,9 @@ impl Gateways {
                     address: addresses.first().cloned().unwrap_or_default(),
                     name,
                 }),
-                Some(Readiness::Waiting(why) | Readiness::Broken(why)) => outstanding.push(format!("{name}: {why}")),
+                Some(Readiness::Waiting(why) | Readiness::Broken(why)) => {
+                    outstanding.push(format!("{name}: {}", reason(&why)));
+                }
                 None => outstanding.push(format!("{name}: not there yet")),
             }
         }
@@ -99,7 +102,7 @@ impl Gateways {
                 match find(live, "HTTPRoute", &name).map(|route| readiness::route(route, parent)) {
                     Some(Readiness::Ready(())) => {}
                     Some(Readiness::Waiting(why) | Readiness::Broken(why)) => {
-                        outstanding.push(format!("route {name}: {why}"));
+                        outstanding.push(format!("route {name}: {}", reason(&why)));
                     }
                     None => outstanding.push(format!("route {name}: not there yet")),
                 }
@@ -109,7 +112,8 @@ impl Gateways {
     }
 
     async fn await_all(&self, cx: &Context, opened: &Opened) -> Result<Vec<ProgrammedGateway>, StepError> {
-        let wait = Wait::new("every listener to be programmed", Duration::from_secs(40), Duration::from_secs(600));
+        let wait =
+            Wait::new("every listener to be programmed", Duration::from_secs(40), Duration::from_secs(600));
         let seen = Seen::new();
         let spaces: BTreeSet<String> = self.manifests.iter().map(|m| space(&m.object)).collect();
         let watches = spaces.iter().map(|space| self.await_in(opened, space, &seen));
@@ -155,7 +159,10 @@ impl Gateways {
 
     fn only(&self, kind: &str) -> Self {
         let is = |m: &&Manifest| m.object.types.as_ref().is_some_and(|types| types.kind == kind);
-        Self { clusters: self.clusters.clone(), manifests: self.manifests.iter().filter(is).cloned().collect() }
+        Self {
+            clusters: self.clusters.clone(),
+            manifests: self.manifests.iter().filter(is).cloned().collect(),
+        }
     }
 }
 
@@ -164,7 +171,8 @@ impl Step for Gateways {
     type Output = ProgrammedGateways;
 
     fn title(&self) -> String {
-        "gateways and routes".to_owned()
+        let count = |kind: &str| self.of_kind(kind).count();
+        format!("{} Gateways, {} HTTPRoutes", count("Gateway"), count("HTTPRoute"))
     }
 
     fn deadline(&self) -> Duration {
@@ -194,7 +202,11 @@ impl Step for Gateways {
         Ok(ProgrammedGateways { applied, gateways })
     }
 
-    async fn recover(&self, cx: &Context, input: &Self::Input) -> Result<Option<ProgrammedGateways>, StepError> {
+    async fn recover(
+        &self,
+        cx: &Context,
+        input: &Self::Input,
+    ) -> Result<Option<ProgrammedGateways>, StepError> {
         let opened = self.open(&input.0).await?;
         let applied = objects::recover(cx, &opened.api, &opened.uid, &self.manifests).await?;
         Ok(applied.map(|applied| ProgrammedGateways { applied, gateways: Vec::new() }))
@@ -217,6 +229,12 @@ impl WithHosts for (Vec<ProgrammedGateway>, Option<SystemTime>) {
         }
         self
     }
+}
+
+/// The condition and its reason, without the controller's sentence that follows: `Programmed: AddressNotAssigned`.
+fn reason(why: &str) -> &str {
+    let end = why.match_indices(": ").nth(1).map_or(why.len(), |(at, _)| at);
+    &why[..end]
 }
 
 fn parents(route: &DynamicObject) -> impl Iterator<Item = &str> {

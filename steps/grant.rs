@@ -3,7 +3,7 @@
 use crate::doing::Doing;
 use landfall_cloud::{
     ApiErrorKind,
-    arm::{Assignment, Role, Azure},
+    arm::{Assignment, Azure, Role},
 };
 use landfall_engine::{Check, Context, Kind, Look, Residue, StepError, Undone, Wait};
 use serde::{Deserialize, Serialize};
@@ -100,11 +100,7 @@ async fn grant(
 }
 
 /// Takes the assignments away that have the names only we give.
-pub(crate) async fn undo(
-    azure: &Azure,
-    granted: &Granted,
-    roles: &[Role],
-) -> Result<Undone, StepError> {
+pub(crate) async fn undo(azure: &Azure, granted: &Granted, roles: &[Role]) -> Result<Undone, StepError> {
     let mut kept = 0;
     for (assignment, role) in granted.assignments.iter().zip(roles) {
         let ours = azure.assignment_id(&granted.scope, &granted.principal, *role);

@@ -1,8 +1,8 @@
 //! The gateway controller that AKS runs: istiod available, and its GatewayClass accepted.
 
 use crate::{
-    cluster_ready::ReadyCluster,
     clouds::{Clouds, Clusters},
+    cluster_ready::ReadyCluster,
     doing::Doing,
 };
 use landfall_cloud::kubernetes::{
@@ -44,7 +44,7 @@ impl Step for Istio {
     type Output = AcceptedClass;
 
     fn title(&self) -> String {
-        format!("istio, class {CLASS}")
+        format!("istiod and GatewayClass {CLASS}")
     }
 
     fn deadline(&self) -> Duration {
@@ -64,7 +64,8 @@ impl Step for Istio {
         let istiod = istiod.doing("look at istiod")?;
         // Before AKS has installed the definitions, the API does not know the kind at all.
         let class = class.doing(format!("look at GatewayClass {CLASS}"))?;
-        let available = istiod.as_ref().is_some_and(|o| matches!(readiness::deployment(o), Readiness::Ready(())));
+        let available =
+            istiod.as_ref().is_some_and(|o| matches!(readiness::deployment(o), Readiness::Ready(())));
         Ok(match class.as_ref().and_then(accepted) {
             Some(class) if available => Check::Ready(class),
             _ => Check::Underway,
@@ -73,7 +74,8 @@ impl Step for Istio {
 
     async fn apply(&self, cx: &Context, cluster: &ReadyCluster) -> Result<AcceptedClass, StepError> {
         let opened = self.clusters.open(cluster).await.doing(format!("open cluster {}", cluster.name))?;
-        let wait = Wait::new("the GatewayClass to be accepted", Duration::from_secs(50), Duration::from_secs(600));
+        let wait =
+            Wait::new("the GatewayClass to be accepted", Duration::from_secs(50), Duration::from_secs(600));
         let seen = Seen::new();
         let both = async {
             let (class, istiod) =

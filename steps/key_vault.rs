@@ -9,7 +9,7 @@ use crate::{
 };
 use landfall_cloud::{
     ApiError,
-    arm::{State, Azure},
+    arm::{Azure, State},
 };
 use landfall_engine::{Change, Check, Context, Kind, Look, Residue, Step, StepError, Undone, Wait};
 use serde::{Deserialize, Serialize};
@@ -103,7 +103,8 @@ impl KeyVault {
     }
 
     async fn wait_until_ready(&self, cx: &Context) -> Result<Vault, StepError> {
-        let wait = Wait::new("the vault's name to be published", Duration::from_secs(14), Duration::from_secs(300));
+        let wait =
+            Wait::new("the vault's name to be published", Duration::from_secs(14), Duration::from_secs(300));
         let what = format!("create key vault {}", self.name);
         cx.wait_until(wait, async || {
             let body = self.look().await?;
@@ -146,7 +147,9 @@ impl Step for KeyVault {
         match State::of(&body) {
             State::Running(_) => return Ok(Check::Underway),
             State::Failed => return Ok(Check::Broken { why: format!("key vault {} is Failed", self.name) }),
-            State::Canceled => return Ok(Check::Broken { why: format!("key vault {} is Canceled", self.name) }),
+            State::Canceled => {
+                return Ok(Check::Broken { why: format!("key vault {} is Canceled", self.name) });
+            }
             State::Deleting => return Ok(Check::Missing),
             State::Succeeded => {}
         }
@@ -173,7 +176,9 @@ impl Step for KeyVault {
                     // Switching another team's vault to roles would lock its users out at once.
                     return Err(StepError::new(Kind::Foreign, what)
                         .cause(format!("key vault {} uses access policies and is not ours", self.name))
-                        .hint("set key_vault.name to another name, or switch the vault to role-based access"));
+                        .hint(
+                            "set key_vault.name to another name, or switch the vault to role-based access",
+                        ));
                 }
                 body["properties"]["enableRbacAuthorization"] = json!(true);
                 self.azure.put_vault(&self.group, &self.name, &body).await.doing(&what)?;

@@ -1,6 +1,8 @@
 //! The user's kubeconfig: our context is merged in, and nothing else in it is touched.
 
-use crate::{cluster_ready::ReadyCluster, clouds::Clouds, clouds::Clusters, doing::Doing, settings::Settings};
+use crate::{
+    clouds::Clouds, clouds::Clusters, cluster_ready::ReadyCluster, doing::Doing, settings::Settings,
+};
 use landfall_cloud::kubeconfig::{self, Added, KubeconfigError};
 use landfall_engine::{Check, Context, Kind, Residue, Step, StepError, Undone};
 use serde::{Deserialize, Serialize};

@@ -6,10 +6,10 @@
 
 pub mod apps;
 pub mod certificate;
+mod clouds;
 pub mod cluster;
 mod cluster_body;
 pub mod cluster_ready;
-mod clouds;
 mod deployment;
 pub mod dns;
 mod doing;

@@ -120,7 +120,8 @@ fn is_tls(manifest: &Manifest) -> bool {
 }
 
 fn same_object(one: &Manifest, other: &Manifest) -> bool {
-    let namespace = |m: &Manifest| m.object.metadata.namespace.clone().unwrap_or_else(|| "default".to_owned());
+    let namespace =
+        |m: &Manifest| m.object.metadata.namespace.clone().unwrap_or_else(|| "default".to_owned());
     kind(one) == kind(other)
         && one.object.metadata.name == other.object.metadata.name
         && namespace(one) == namespace(other)

@@ -7,7 +7,7 @@ use crate::{
     resource_group::{Group, missing_tags, same_region, tags_of},
     settings::{Network as Wanted, Settings},
 };
-use landfall_cloud::arm::{Condition, State, Azure};
+use landfall_cloud::arm::{Azure, Condition, State};
 use landfall_engine::{Change, Check, Context, Look, Step, StepError, Undone, Wait};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -114,7 +114,8 @@ impl Network {
             Some(Some(prefix)) if prefix == wanted => {}
             Some(prefix) => {
                 let prefix = prefix.unwrap_or("no range");
-                let why = format!("subnet {} of {name} is {prefix}, and {wanted} is wanted", self.wanted.subnet);
+                let why =
+                    format!("subnet {} of {name} is {prefix}, and {wanted} is wanted", self.wanted.subnet);
                 return Check::Foreign { why };
             }
             None if inside(&wanted, &ranges(body)) => changes.push(Change {
@@ -202,12 +203,13 @@ impl Step for Network {
         let Some(body) = self.look().await? else { return Ok(Undone::AlreadyGone) };
         let others = others(&body, &self.wanted.subnet);
         if !others.is_empty() {
-            return Ok(Undone::Kept { why: format!("it has subnets that are not ours: {}", others.join(", ")) });
+            return Ok(Undone::Kept {
+                why: format!("it has subnets that are not ours: {}", others.join(", ")),
+            });
         }
-        let begun = operation::when_free(cx, &what, || {
-            self.azure.delete_network(&self.group, &subnet.network)
-        })
-        .await?;
+        let begun =
+            operation::when_free(cx, &what, || self.azure.delete_network(&self.group, &subnet.network))
+                .await?;
         let wait =
             Wait::new("the virtual network to be deleted", Duration::from_secs(6), Duration::from_secs(300));
         operation::finish(cx, self.azure.arm(), begun, wait, &what).await?;
@@ -243,7 +245,10 @@ fn ranges(body: &Value) -> Vec<String> {
 
 fn inside(wanted: &str, ranges: &[String]) -> bool {
     let Ok(wanted) = wanted.parse::<ipnet::Ipv4Net>() else { return false };
-    ranges.iter().filter_map(|range| range.parse::<ipnet::Ipv4Net>().ok()).any(|range| range.contains(&wanted))
+    ranges
+        .iter()
+        .filter_map(|range| range.parse::<ipnet::Ipv4Net>().ok())
+        .any(|range| range.contains(&wanted))
 }
 
 fn others(body: &Value, ours: &str) -> Vec<String> {

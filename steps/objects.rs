@@ -3,9 +3,7 @@
 use crate::doing::Doing;
 use landfall_cloud::{
     ApiError,
-    kubernetes::{
-        Cluster, DynamicObject, Force, Kind, differences, manifest::Manifest,
-    },
+    kubernetes::{Cluster, DynamicObject, Force, Kind, differences, manifest::Manifest},
 };
 use landfall_engine::{Change, Check, Context, Kind as ErrorKind, Residue, StepError, Undone};
 use serde::{Deserialize, Serialize};
@@ -127,9 +125,13 @@ fn with_types(live: &DynamicObject, manifest: &Manifest) -> DynamicObject {
 fn changes(kind: &Kind, manifest: &Manifest, live: &DynamicObject) -> Vec<Change> {
     let plain = |object: &DynamicObject| {
         let mut value = object.data.clone();
-        value["metadata"] = serde_json::json!({
-            "labels": object.metadata.labels, "annotations": object.metadata.annotations,
-        });
+        // An absent map is no wish for an empty one.
+        for (key, map) in [("labels", &object.metadata.labels), ("annotations", &object.metadata.annotations)]
+        {
+            if let Some(map) = map {
+                value["metadata"][key] = serde_json::json!(map);
+            }
+        }
         value
     };
     let wanted = plain(&manifest.object);
@@ -258,7 +260,9 @@ fn is_managed(object: &DynamicObject) -> bool {
 /// Deletes the objects, last first, each only if it is still the one we made.
 pub(crate) async fn remove(api: &Cluster, cluster_uid: &str, applied: &Applied) -> Result<Undone, StepError> {
     if applied.cluster_uid != cluster_uid {
-        return Ok(Undone::Kept { why: "the cluster is another one than the objects were made in".to_owned() });
+        return Ok(Undone::Kept {
+            why: "the cluster is another one than the objects were made in".to_owned(),
+        });
     }
     let mut deleted = 0;
     for object in applied.objects.iter().rev() {

@@ -1,7 +1,7 @@
 //! Refuses in two seconds what would fail in twenty minutes: looks, and touches nothing.
 
 use crate::{clouds::Clouds, doing::Doing, settings::Settings};
-use landfall_cloud::arm::{Offered, Azure};
+use landfall_cloud::arm::{Azure, Offered};
 use landfall_engine::{Check, Context, Kind, Residue, Step, StepError, Undone};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -80,7 +80,7 @@ impl Step for Preflight {
     type Output = Cleared;
 
     fn title(&self) -> String {
-        "preflight".to_owned()
+        format!("sign-in and versions of {}", self.location)
     }
 
     fn deadline(&self) -> Duration {

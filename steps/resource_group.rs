@@ -1,7 +1,7 @@
 //! The resource group: where everything else lives.
 
 use crate::{clouds::Clouds, doing::Doing, operation, settings::Settings};
-use landfall_cloud::arm::{State, Azure};
+use landfall_cloud::arm::{Azure, State};
 use landfall_engine::{Change, Check, Context, Look, Residue, Step, StepError, Undone, Wait};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};

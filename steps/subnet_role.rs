@@ -2,10 +2,11 @@
 
 use crate::{
     clouds::Clouds,
+    cluster::AcceptedCluster,
     grant::{self, Granted, Principal},
-    cluster::AcceptedCluster, network::Subnet,
+    network::Subnet,
 };
-use landfall_cloud::arm::{Role, Azure};
+use landfall_cloud::arm::{Azure, Role};
 use landfall_engine::{Check, Context, Step, StepError, Undone};
 use std::time::Duration;
 
@@ -23,7 +24,10 @@ impl SubnetRole {
         Self { azure: c.azure.clone() }
     }
 
-    async fn wanted(&self, (cluster, subnet): &(AcceptedCluster, Subnet)) -> Result<(String, Principal), StepError> {
+    async fn wanted(
+        &self,
+        (cluster, subnet): &(AcceptedCluster, Subnet),
+    ) -> Result<(String, Principal), StepError> {
         let principal = Principal { object_id: cluster.principal_id.clone(), kind: "ServicePrincipal" };
         Ok((subnet.id.clone(), principal))
     }

@@ -4,8 +4,8 @@
 use crate::{
     apps::{self, await_deployments},
     certificate::HeldCertificate,
-    cluster_ready::ReadyCluster,
     clouds::{Clouds, Clusters, Opened},
+    cluster_ready::ReadyCluster,
     doing::Doing,
     key_vault::Vault,
     manifests::{Manifests, TlsNames},
@@ -63,7 +63,7 @@ impl Step for TlsSecret {
     type Output = Applied;
 
     fn title(&self) -> String {
-        format!("TLS secret {SECRET}")
+        format!("Secret {SECRET}")
     }
 
     fn deadline(&self) -> Duration {
@@ -77,10 +77,9 @@ impl Step for TlsSecret {
     async fn check(&self, _: &Context, input: &Self::Input) -> Result<Check<Applied>, StepError> {
         let opened = self.open(&input.0).await?;
         let wanted = self.wanted(input);
-        let (standing, secret) = futures::join!(
-            objects::look(&opened.api, &wanted),
-            async { opened.api.get(&Kind::SECRET, Some(NAMESPACE), SECRET).await },
-        );
+        let (standing, secret) = futures::join!(objects::look(&opened.api, &wanted), async {
+            opened.api.get(&Kind::SECRET, Some(NAMESPACE), SECRET).await
+        },);
         let secret = secret.doing(format!("look at Secret {SECRET}"))?;
         let live = match standing?.check() {
             Ok(live) => live,
@@ -115,15 +114,16 @@ impl Step for TlsSecret {
 
 /// Watches the Secret, and the events that say why it does not come.
 async fn await_secret(cx: &Context, opened: &Opened, thumbprint: &str) -> Result<SystemTime, StepError> {
-    let wait = Wait::new("the Secret to carry the certificate", Duration::from_secs(70), Duration::from_secs(900));
+    let wait =
+        Wait::new("the Secret to carry the certificate", Duration::from_secs(70), Duration::from_secs(900));
     let seen = Seen::new();
     seen.set("waiting for the driver to mount the certificate");
     let selection = Selection::Name(SECRET);
     let (secrets, events) = (Kind::SECRET, Kind::EVENT);
     let secret = opened.api.watch_until(&secrets, Some(NAMESPACE), selection, |all| {
-        all.iter().find(|secret| carries(secret, thumbprint)).map(|secret| {
-            readiness::changed_at(secret).unwrap_or_else(SystemTime::now)
-        })
+        all.iter()
+            .find(|secret| carries(secret, thumbprint))
+            .map(|secret| readiness::changed_at(secret).unwrap_or_else(SystemTime::now))
     });
     let reasons = opened.api.watch_until(&events, Some(NAMESPACE), Selection::All, |events| {
         if let Some(reason) = events.iter().filter_map(mount_failure).max() {
@@ -139,7 +139,9 @@ async fn await_secret(cx: &Context, opened: &Opened, thumbprint: &str) -> Result
         }
     };
     cx.attend(wait, &seen, first).await.map_err(|error| {
-        error.hint("the driver tells why in the events of the tls-secret-sync pods; a role may need minutes more")
+        error.hint(
+            "the driver tells why in the events of the tls-secret-sync pods; a role may need minutes more",
+        )
     })
 }
 

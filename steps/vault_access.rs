@@ -2,10 +2,11 @@
 
 use crate::{
     clouds::Clouds,
+    cluster_ready::ReadyCluster,
     grant::{self, Granted, Principal},
-    cluster_ready::ReadyCluster, key_vault::Vault,
+    key_vault::Vault,
 };
-use landfall_cloud::arm::{Role, Azure};
+use landfall_cloud::arm::{Azure, Role};
 use landfall_engine::{Check, Context, Step, StepError, Undone};
 use std::time::Duration;
 
@@ -23,7 +24,10 @@ impl VaultAccess {
         Self { azure: c.azure.clone() }
     }
 
-    async fn wanted(&self, (cluster, vault): &(ReadyCluster, Vault)) -> Result<(String, Principal), StepError> {
+    async fn wanted(
+        &self,
+        (cluster, vault): &(ReadyCluster, Vault),
+    ) -> Result<(String, Principal), StepError> {
         let principal = Principal { object_id: cluster.secrets.object_id.clone(), kind: "ServicePrincipal" };
         Ok((vault.id.clone(), principal))
     }

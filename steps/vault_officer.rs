@@ -5,7 +5,7 @@ use crate::{
     grant::{self, Granted, Principal},
     key_vault::Vault,
 };
-use landfall_cloud::arm::{Role, Azure};
+use landfall_cloud::arm::{Azure, Role};
 use landfall_engine::{Check, Context, Step, StepError, Undone};
 use std::time::Duration;
 

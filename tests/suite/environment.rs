@@ -32,9 +32,7 @@ impl TestEnvironment {
     /// The cloud runs this many times faster than life.
     pub fn at_speed(speed: &str) -> Self {
         let home = TempDir::new().unwrap();
-        Self { home, variables: Vec::new() }
-            .with("LANDFALL_SIM_SPEED", speed)
-            .with("LANDFALL_SIM_SEED", "7")
+        Self { home, variables: Vec::new() }.with("LANDFALL_SIM_SPEED", speed).with("LANDFALL_SIM_SEED", "7")
     }
 
     pub fn with(mut self, name: &str, value: &str) -> Self {

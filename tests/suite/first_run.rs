@@ -40,9 +40,7 @@ fn every_step_is_started_and_finished_in_the_order_of_the_graph() {
     assert_eq!((&opened["environment"], &opened["cloud"]), (&"default".into(), &"sim".into()));
     let steps = opened["steps"].as_array().unwrap();
     assert_eq!(steps.len(), 17);
-    let at = |event: &str, step: &str| {
-        events.iter().position(|e| e["event"] == event && e["step"] == step)
-    };
+    let at = |event: &str, step: &str| events.iter().position(|e| e["event"] == event && e["step"] == step);
     for step in steps {
         assert!(at("finished", step.as_str().unwrap()).is_some(), "{step} never finished");
     }

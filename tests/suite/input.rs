@@ -22,11 +22,10 @@ fn file(text: &str) -> TestEnvironment {
 
 #[test]
 fn an_unknown_key_is_named_with_its_line_and_the_near_one() {
-    refused(&file("domain = \"a.example.com\"\n\n[cluster]\nnode_sise = \"x\"\n"), &[
-        "landfall.toml:4",
-        "node_sise",
-        "node_size",
-    ]);
+    refused(
+        &file("domain = \"a.example.com\"\n\n[cluster]\nnode_sise = \"x\"\n"),
+        &["landfall.toml:4", "node_sise", "node_size"],
+    );
 }
 
 #[test]
@@ -44,11 +43,10 @@ fn every_mistake_is_said_at_once_with_where_it_came_from() {
 
 #[test]
 fn ranges_that_overlap_are_refused() {
-    refused(&file("[cluster]\nservice_cidr = \"10.0.128.0/20\"\ndns_service_ip = \"10.0.128.10\"\n"), &[
-        "10.0.128.0/20",
-        "10.0.0.0/16",
-        "overlap",
-    ]);
+    refused(
+        &file("[cluster]\nservice_cidr = \"10.0.128.0/20\"\ndns_service_ip = \"10.0.128.10\"\n"),
+        &["10.0.128.0/20", "10.0.0.0/16", "overlap"],
+    );
 }
 
 #[test]
@@ -73,16 +71,20 @@ fn a_kubernetes_version_that_the_region_does_not_offer_is_refused_with_the_list(
     for word in ["1.12", "eastus", "1.36"] {
         assert!(said.stderr.contains(word), "{word}: {}", said.stderr);
     }
-    assert!(here.ledger().iter().all(|line| line["method"] == "GET" || line["path"].as_str().unwrap().ends_with("token")));
+    assert!(
+        here.ledger()
+            .iter()
+            .all(|line| line["method"] == "GET" || line["path"].as_str().unwrap().ends_with("token"))
+    );
 }
 
 #[test]
 fn every_certificate_that_cannot_work_has_its_own_words() {
     for (name, password, words) in [
-        ("rsa-default.pfx", "wrong", &["password"][..]),
-        ("pem-by-mistake.pfx", "secret", &["PEM", "openssl pkcs12 -export"]),
-        ("expired.pfx", "secret", &["expired"]),
-        ("wrong-domain.pfx", "secret", &["demo.example.com"]),
+        ("rsa.pfx", "wrong", &["password"][..]),
+        ("pem-by-mistake.pfx", "hunter2", &["PEM", "openssl pkcs12 -export"]),
+        ("expired.pfx", "hunter2", &["expired"]),
+        ("wrong-domain.pfx", "hunter2", &["demo.example.com"]),
     ] {
         let here = TestEnvironment::instant()
             .with("SSL_PFX_PATH", pfx(name).to_str().unwrap())

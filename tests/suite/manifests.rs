@@ -2,7 +2,8 @@
 
 use crate::environment::TestEnvironment;
 
-const CONFIG_MAP: &str = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: words\ndata:\n  host: shop.__DOMAIN_NAME__\n";
+const CONFIG_MAP: &str =
+    "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: words\ndata:\n  host: shop.__DOMAIN_NAME__\n";
 
 fn folder(manifest: &str) -> TestEnvironment {
     let here = TestEnvironment::instant().with("MANIFESTS_DIR", "own");
@@ -44,7 +45,7 @@ fn a_field_that_the_schema_does_not_know_is_named_and_what_was_applied_stays_jou
 
 #[test]
 fn the_domain_is_filled_in_as_data() {
-    let here = folder(CONFIG_MAP);
+    let here = folder(&CONFIG_MAP.replace("name: words", "name: more-words"));
     here.expect(0, &["up"]);
     let world = here.state().join("sim");
     let found = std::fs::read_dir(world).unwrap().map(Result::unwrap).any(|file| {

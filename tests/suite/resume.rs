@@ -34,7 +34,8 @@ fn killed_while_the_cluster_is_being_made_the_next_run_attaches_to_it() {
 
 #[test]
 fn killed_before_the_answer_is_read_nothing_is_made_twice() {
-    for step in ["resource-group", "network", "key-vault", "cluster", "certificate", "tls-secret", "gateways"] {
+    for step in ["resource-group", "network", "key-vault", "cluster", "certificate", "tls-secret", "gateways"]
+    {
         let here = TestEnvironment::at_speed("400");
         let mut run = here.spawn(&["up", "--format", "json"]);
         await_event(&mut run, "started", step);
@@ -44,8 +45,12 @@ fn killed_before_the_answer_is_read_nothing_is_made_twice() {
         let summary = here.expect(0, &["up", "--format", "json"]).summary();
         assert_eq!(summary["outcome"], "ready", "killed in {step}");
         let created = |line: &Value| line["method"] == "PUT" && line["status"] == 201;
-        let paths: Vec<String> =
-            here.ledger().iter().filter(|l| created(l)).map(|l| l["path"].to_string().to_lowercase()).collect();
+        let paths: Vec<String> = here
+            .ledger()
+            .iter()
+            .filter(|l| created(l))
+            .map(|l| l["path"].to_string().to_lowercase())
+            .collect();
         let mut once = paths.clone();
         once.sort();
         once.dedup();

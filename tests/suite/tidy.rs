@@ -40,7 +40,8 @@ fn the_arrows_between_the_crates_point_one_way() {
         ("steps/Cargo.toml", &["landfall-engine", "landfall-cloud"]),
     ] {
         let text = manifest(name);
-        let dependencies = text.split("[dependencies]").nth(1).unwrap().split("[dev-dependencies]").next().unwrap();
+        let dependencies =
+            text.split("[dependencies]").nth(1).unwrap().split("[dev-dependencies]").next().unwrap();
         for other in ours {
             let imports = dependencies.lines().any(|line| line.starts_with(other));
             assert!(!imports || may.contains(&other), "{name} must not depend on {other}");
@@ -91,7 +92,10 @@ fn every_command_is_in_the_readme() {
     for file in sources("src/commands") {
         let name = file.file_stem().unwrap().to_str().unwrap();
         if name != "mod" {
-            assert!(readme.contains(&format!("landfall {name}")), "README.md does not show `landfall {name}`");
+            assert!(
+                readme.contains(&format!("landfall {name}")),
+                "README.md does not show `landfall {name}`"
+            );
         }
     }
 }

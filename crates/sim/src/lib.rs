@@ -89,6 +89,7 @@ impl Sim {
         }
         let listener = bind(world.port, world.seed).await.map_err(SimError::Port)?;
         world.port = listener.local_addr().map_err(SimError::Port)?.port();
+        world.clusters.trust(authority.pem());
         let timing = Timing::new(options.speed);
         let facts = facts(&world, &timing, authority.pem());
         let shared = Arc::new(Shared::new(world, disk, ledger, timing, authority.pem().to_owned())?);

@@ -39,7 +39,7 @@ impl Default for Options {
                 "uksouth",
                 "swedencentral",
             ]),
-            unregistered: list(&["Microsoft.ContainerService"]),
+            unregistered: Vec::new(),
             preview_features: Vec::new(),
             token_lifetime_real: crate::durations::TOKEN_LIFETIME_REAL,
         }

@@ -18,7 +18,8 @@ impl Cluster {
     /// Whatever the discovery ran into.
     pub async fn kind_named(&self, api_version: &str, kind: &str) -> Result<Option<Kind>, ApiError> {
         let types = TypeMeta { api_version: api_version.to_owned(), kind: kind.to_owned() };
-        let object = DynamicObject { types: Some(types), metadata: Default::default(), data: Default::default() };
+        let object =
+            DynamicObject { types: Some(types), metadata: Default::default(), data: Default::default() };
         self.kind_of(&object).await
     }
 }

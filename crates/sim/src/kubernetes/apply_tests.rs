@@ -1,5 +1,9 @@
 //! What must hold of server-side apply.
 
+use std::collections::{BTreeMap, BTreeSet};
+
+use proptest::collection::{btree_map, vec};
+use proptest::prelude::{ProptestConfig, any, proptest};
 use serde_json::{Value, json};
 
 use super::fixture::{
@@ -244,4 +248,74 @@ fn status_is_written_only_through_its_own_url() {
             "status": {"listeners": [{"name": "http", "attachedRoutes": 1, "conditions": []}]}}),
     );
     assert_eq!(applied.value()["status"]["listeners"][0]["attachedRoutes"], 1, "{applied:?}");
+}
+
+/// What a handful of managers own of a map: the value of each key and whose it is.
+type Model = BTreeMap<u8, (u8, BTreeSet<u8>)>;
+
+/// Applies to the model; false when that is a conflict.
+fn apply_to_model(model: &mut Model, manager: u8, config: &BTreeMap<u8, u8>, force: bool) -> bool {
+    let clashes = |key: &u8, value: &u8| {
+        model.get(key).is_some_and(|(is, owners)| is != value && owners.iter().any(|owner| *owner != manager))
+    };
+    if !force && config.iter().any(|(key, value)| clashes(key, value)) {
+        return false;
+    }
+    for (key, value) in config {
+        let slot = model.entry(*key).or_insert_with(|| (*value, BTreeSet::new()));
+        if slot.0 != *value {
+            *slot = (*value, BTreeSet::new());
+        }
+        slot.1.insert(manager);
+    }
+    for (key, (_, owners)) in model.iter_mut() {
+        if !config.contains_key(key) {
+            owners.remove(&manager);
+        }
+    }
+    model.retain(|_, (_, owners)| !owners.is_empty());
+    true
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn whatever_is_applied_ownership_is_what_the_rules_make_it(
+        steps in vec((0_u8..3, btree_map(0_u8..4, 0_u8..3, 0..4), any::<bool>()), 1..12),
+    ) {
+        let mut cluster = Cluster::new();
+        let target = format!("{CONFIG_MAPS}/m");
+        let mut model = Model::new();
+        for (manager, config, force) in steps {
+            let data: BTreeMap<String, String> =
+                config.iter().map(|(key, value)| (format!("k{key}"), format!("v{value}"))).collect();
+            let who = format!("m{manager}{}", if force { "&force=true" } else { "" });
+            let body = config_map("m", json!(data));
+            let reply = cluster.apply(&target, &who, &body);
+            let allowed = apply_to_model(&mut model, manager, &config, force);
+            assert_eq!(reply.status.as_u16() == 409, !allowed, "{reply:?}");
+            if allowed {
+                let revision = cluster.store.revision();
+                cluster.apply(&target, &who, &body);
+                assert_eq!(cluster.store.revision(), revision, "applying again changed something");
+            }
+            let live = cluster.get(&target).value();
+            if live["kind"] == "ConfigMap" {
+                let wanted: BTreeMap<String, String> =
+                    model.iter().map(|(key, (value, _))| (format!("k{key}"), format!("v{value}"))).collect();
+                let is = live["data"].as_object().cloned().unwrap_or_default();
+                assert_eq!(json!(is), json!(wanted));
+                for manager in 0..3 {
+                    let owned = owned_by(&live, &format!("m{manager}"));
+                    let keys: BTreeSet<String> = owned["f:data"].as_object().into_iter()
+                        .flat_map(|map| map.keys()).filter(|key| *key != ".").cloned().collect();
+                    let wanted: BTreeSet<String> = model.iter()
+                        .filter(|(_, (_, owners))| owners.contains(&manager))
+                        .map(|(key, _)| format!("f:k{key}")).collect();
+                    assert_eq!(keys, wanted, "of m{manager}");
+                }
+            }
+        }
+    }
 }

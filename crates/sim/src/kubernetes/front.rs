@@ -111,7 +111,7 @@ fn refused(target: &Target, request: &Request, user: &str) -> Option<Refusal> {
     let path = &request.path;
     let mut refusal =
         Refusal::new(403, "Forbidden", format!("forbidden: User {user:?} cannot {verb} path {path:?}"));
-    refusal.details = serde_json::json!({});
+    refusal.details = Box::new(serde_json::json!({}));
     Some(refusal)
 }
 

@@ -11,6 +11,8 @@ mod address;
 mod admission;
 #[cfg(test)]
 mod apply_tests;
+#[cfg(test)]
+mod client_tests;
 mod decode;
 pub mod definition;
 mod discovery;

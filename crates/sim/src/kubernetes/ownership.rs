@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::definition::Definition;
 use super::fields::{FieldPath, FieldSet};
-use super::schema::shape::{Seen, UNDESCRIBED, descend, parts, see};
+use super::schema::shape::{Seen, descend, names_field, parts, see};
 use super::store::metadata_mut;
 use crate::clock::Moment;
 
@@ -193,8 +193,7 @@ fn claim(schema: &Value, value: &Value, path: &mut FieldPath, set: &mut FieldSet
         Seen::List(_) => true,
     };
     for (edge, part_schema, part) in parts(schema, value) {
-        let named =
-            edge.strip_prefix("f:").is_some_and(|name| super::schema::shape::names_field(schema, name));
+        let named = edge.strip_prefix("f:").is_some_and(|name| names_field(schema, name));
         path.push(edge);
         // Items of lists and values of maps are things of their own, which structures' fields are not.
         if keyed || !named {
@@ -318,16 +317,4 @@ pub fn record_update(
     let own = own.difference(&difference.removed).union(&difference.written());
     owners.set(owner, own, at);
     owners.write_into(object);
-}
-
-/// Returns the value behind a path, for reading what a conflict is about.
-pub fn value_at<'a>(definition: &'a Definition, object: &'a Value, path: &[String]) -> Option<&'a Value> {
-    let mut place = (&definition.schema, object);
-    for edge in path {
-        place = descend(place.0, place.1, edge).or_else(|| {
-            let name = edge.strip_prefix("f:")?;
-            Some((&*UNDESCRIBED, place.1.get(name)?))
-        })?;
-    }
-    Some(place.1)
 }

@@ -114,7 +114,7 @@ fn within(store: &Store, group: &str, version: &str, rest: &[&str]) -> Target {
     let (namespace, rest) = match rest {
         [] => return Target::GroupVersion(group.to_owned(), version.to_owned()),
         ["namespaces", namespace, inner @ ..]
-            if !inner.is_empty() && !(group.is_empty() && matches!(inner, ["status" | "finalize"])) =>
+            if !matches!(inner, []) && (!group.is_empty() || !matches!(inner, ["status" | "finalize"])) =>
         {
             (Some((*namespace).to_owned()), inner)
         }

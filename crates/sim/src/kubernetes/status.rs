@@ -20,7 +20,7 @@ pub struct Refusal {
     /// The sentence.
     pub message: String,
     /// What it is about.
-    pub details: Value,
+    pub details: Box<Value>,
     /// Whole seconds after which asking again makes sense.
     pub retry_after: Option<u64>,
 }
@@ -28,7 +28,7 @@ pub struct Refusal {
 impl Refusal {
     /// Makes a refusal without details.
     pub fn new(code: u16, reason: &'static str, message: impl Into<String>) -> Self {
-        Self { code, reason, message: message.into(), details: Value::Null, retry_after: None }
+        Self { code, reason, message: message.into(), details: Box::default(), retry_after: None }
     }
 
     /// The request cannot be understood.
@@ -39,7 +39,7 @@ impl Refusal {
     /// An object of that name is not there.
     pub fn not_found(definition: &Definition, name: &str) -> Self {
         let mut refusal = Self::new(404, "NotFound", format!("{} {name:?} not found", definition.resource()));
-        refusal.details = about(definition, name);
+        refusal.details = Box::new(about(definition, name));
         refusal
     }
 
@@ -47,7 +47,7 @@ impl Refusal {
     pub fn already_exists(definition: &Definition, name: &str) -> Self {
         let message = format!("{} {name:?} already exists", definition.resource());
         let mut refusal = Self::new(409, "AlreadyExists", message);
-        refusal.details = about(definition, name);
+        refusal.details = Box::new(about(definition, name));
         refusal
     }
 
@@ -55,7 +55,7 @@ impl Refusal {
     pub fn conflict(definition: &Definition, name: &str, why: &str) -> Self {
         let message = format!("Operation cannot be fulfilled on {} {name:?}: {why}", definition.resource());
         let mut refusal = Self::new(409, "Conflict", message);
-        refusal.details = about(definition, name);
+        refusal.details = Box::new(about(definition, name));
         refusal
     }
 
@@ -64,7 +64,7 @@ impl Refusal {
         let named = if name.is_empty() { String::new() } else { format!(" {name:?}") };
         let mut refusal =
             Self::new(403, "Forbidden", format!("{}{named} is forbidden: {why}", definition.resource()));
-        refusal.details = about(definition, name);
+        refusal.details = Box::new(about(definition, name));
         refusal
     }
 
@@ -75,14 +75,14 @@ impl Refusal {
             "MethodNotAllowed",
             "the server does not allow this method on the requested resource",
         );
-        refusal.details = json!({});
+        refusal.details = Box::new(json!({}));
         refusal
     }
 
     /// The path names a resource the server does not have.
     pub fn no_such_resource() -> Self {
         let mut refusal = Self::new(404, "NotFound", "the server could not find the requested resource");
-        refusal.details = json!({});
+        refusal.details = Box::new(json!({}));
         refusal
     }
 
@@ -108,14 +108,14 @@ impl Refusal {
             }
         }
         details.insert("causes".into(), Value::Array(causes));
-        refusal.details = Value::Object(details);
+        refusal.details = Box::new(Value::Object(details));
         refusal
     }
 
     /// The same refusal, with more details.
     #[must_use]
     pub fn with_details(mut self, details: Value) -> Self {
-        self.details = details;
+        self.details = Box::new(details);
         self
     }
 
@@ -128,7 +128,7 @@ impl Refusal {
             status["reason"] = json!(self.reason);
         }
         if !self.details.is_null() {
-            status["details"] = self.details.clone();
+            status["details"] = Value::clone(&self.details);
         }
         if let Some(seconds) = self.retry_after {
             status["details"]["retryAfterSeconds"] = json!(seconds);

@@ -2,8 +2,7 @@
 
 use crate::aks;
 use crate::clock::{Moment, Timing};
-use crate::kubernetes;
-use crate::kubernetes::store::Store;
+use crate::kubernetes::{self, ANONYMOUS, Store, unauthorized};
 use crate::request::{Delivery, Reply, Request};
 use crate::vault::VaultsOf;
 use crate::world::World;
@@ -27,17 +26,18 @@ pub fn serve_kubernetes(
         return reply;
     };
     let user = match bearer(request) {
-        None => kubernetes::ANONYMOUS.to_owned(),
+        None => ANONYMOUS,
         Some(token) => match cluster.credential.user_of(token) {
-            Some(user) => user.to_owned(),
-            None => return kubernetes::unauthorized(),
+            Some(user) => user,
+            None => return unauthorized(),
         },
     };
     let key = key.clone();
-    let Some(cluster) = world.clusters.all.get_mut(&key) else { return kubernetes::unauthorized() };
-    let answer = kubernetes::serve(&mut cluster.store, request, &user, now);
-    let followed = uid.to_owned();
-    let reply = answer.into_reply(move |world| store(world, &followed));
+    let Some(cluster) = world.clusters.all.get_mut(&key) else { return unauthorized() };
+    let answer = kubernetes::serve(&mut cluster.store, request, user, now);
+    let uid = uid.to_owned();
+    // A watch holds no cluster: it finds its store by the UID at each poll, and ends with it.
+    let reply = answer.into_reply(move |world| store(world, &uid));
     // Controllers watch: what the request changed they see at once, not at the next request.
     settle(world, &key, now, timing);
     reply

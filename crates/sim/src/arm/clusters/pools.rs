@@ -141,9 +141,11 @@ mod tests {
     use super::*;
     use serde_json::json;
 
+    /// What the refusal of a pool names, or its code when it names nothing; empty when the pool passes.
     fn target(pool: &Value) -> String {
-        let refusal = check(&json!({"agentPoolProfiles": [pool]})).err();
-        refusal.map_or(String::new(), |refusal| refusal.target.unwrap_or(refusal.code))
+        let Err(refusal) = check(&json!({"agentPoolProfiles": [pool]})) else { return String::new() };
+        let body = refusal.object();
+        body["target"].as_str().or(body["code"].as_str()).unwrap_or_default().to_owned()
     }
 
     #[test]

@@ -21,7 +21,7 @@ pub fn patched(object: &Value, body: &[u8], definition: &Definition) -> Result<V
                 "the server rejected our request due to an error in our request",
             );
             refusal.message = format!("{}: {why}", refusal.message);
-            refusal.details = crate::kubernetes::status::about(definition, "");
+            refusal.details = Box::new(crate::kubernetes::status::about(definition, ""));
             refusal
         })?;
     }

@@ -3,6 +3,8 @@
 use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use regex_lite::Regex;
 use serde_json::Value;
 
@@ -134,6 +136,9 @@ impl Judge {
         if schema["format"] == "date-time" && text.parse::<jiff::Timestamp>().is_err() {
             let why = format!("{path} in body must be of type date-time: {text:?}");
             self.errors.push(FieldError::invalid(path, &value(), &why));
+        }
+        if schema["format"] == "byte" && STANDARD.decode(text).is_err() {
+            self.errors.push(FieldError::wrong_type(path, &value(), "illegal base64 data"));
         }
         if schema["format"] == "quantity" && !is_quantity(text) {
             let why =
