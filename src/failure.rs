@@ -183,8 +183,7 @@ fn mistakes(mistakes: &[Mistake], paint: Paint) -> String {
         let named = mistake.key.is_empty() || matches!(mistake.place, Place::Flag(_));
         let setting = if named { String::new() } else { format!(" ({})", mistake.key) };
         let line = format!("{} {}: {}{setting}", paint.bad("error:"), mistake.place, mistake.message);
-        let hint = mistake.hint.as_ref().map(|hint| format!("\n  {} {hint}", paint.warn("hint:")));
-        line + &hint.unwrap_or_default()
+        format!("{line}\n  {} {}", paint.warn("hint:"), mistake.hint)
     });
     let all = words::count(mistakes.len(), "mistake");
     format!("{}\n\n{all}; nothing was touched.", told.collect::<Vec<_>>().join("\n"))
@@ -202,14 +201,15 @@ mod tests {
                 place: Place::Flag("domain"),
                 key: "domain",
                 message: "\"x\" is not a domain: it has one label only".into(),
-                hint: Some("give a name with a dot".into()),
+                hint: "give a name with a dot".into(),
             },
-            Mistake::at(file, "unknown key `domian`"),
+            Mistake::at(file, "unknown key `domian`").hint("did you mean `domain`?"),
         ]);
         insta::assert_snapshot!(told.text(Paint::PLAIN), @r#"
         error: --domain: "x" is not a domain: it has one label only
           hint: give a name with a dot
         error: landfall.toml:12: unknown key `domian`
+          hint: did you mean `domain`?
 
         2 mistakes; nothing was touched.
         "#);

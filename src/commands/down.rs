@@ -105,7 +105,6 @@ async fn take_down(
 fn tell(session: &Session, report: &Report, requests: u64) {
     if session.is_json() {
         stream::out().line(&json::farewell(SystemTime::now(), report, requests).to_string());
-        return;
     }
     let paint = session.terminal.err;
     if report.outcome == Outcome::Ready {

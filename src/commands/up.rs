@@ -108,7 +108,6 @@ fn tell(session: &Session, deployment: &Deployment, journal: &Journal, report: &
     if session.is_json() {
         let line = json::summary(SystemTime::now(), report, &facts, requests);
         stream::out().line(&line.to_string());
-        return;
     }
     let (paint, program) = (session.terminal.err, session.program());
     if report.outcome == Outcome::Ready {

@@ -119,12 +119,19 @@ impl<'a> Layers<'a> {
         self.pick(key, file).unwrap_or_else(default)
     }
 
-    /// Reads a value as `wanted`; `None` means that it could not be read and that this was told.
-    pub fn read<T: FromStr>(&mut self, given: &Given<String>, wanted: &str) -> Option<Given<T>> {
+    /// Reads a value as `wanted`, of which `example` is one; `None` means that it could not be read and that this
+    /// was told.
+    pub fn read<T: FromStr>(
+        &mut self,
+        given: &Given<String>,
+        wanted: &str,
+        example: &str,
+    ) -> Option<Given<T>> {
         match given.value.trim().parse() {
             Ok(value) => Some(given.with(value)),
             Err(_) => {
-                self.mistakes.push(given.wrong(format!("\"{}\" is not {wanted}", given.value)));
+                let mistake = given.wrong(format!("\"{}\" is not {wanted}", given.value));
+                self.mistakes.push(mistake.hint(format!("give a number like {example}")));
                 None
             }
         }

@@ -50,8 +50,8 @@ impl<T> Given<T> {
     }
 
     /// Makes a mistake about this value.
-    pub fn wrong(&self, message: impl Into<String>) -> Mistake {
-        Mistake { place: self.place.clone(), key: self.key, message: message.into(), hint: None }
+    pub fn wrong(&self, message: impl Into<String>) -> Unhinted {
+        Unhinted { place: self.place.clone(), key: self.key, message: message.into() }
     }
 
     /// Returns whether somebody chose it.
@@ -81,19 +81,28 @@ pub struct Mistake {
     /// What is wrong: a lowercase fragment that names the value.
     pub message: String,
     /// What to do about it.
-    pub hint: Option<String>,
+    pub hint: String,
 }
 
 impl Mistake {
-    /// Makes a mistake that is about no single setting.
-    pub fn at(place: Place, message: impl Into<String>) -> Self {
-        Self { place, key: "", message: message.into(), hint: None }
+    /// Begins a mistake that is about no single setting.
+    pub fn at(place: Place, message: impl Into<String>) -> Unhinted {
+        Unhinted { place, key: "", message: message.into() }
     }
+}
 
-    /// Adds what to do about it.
-    pub fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
-        self
+/// A mistake that does not say yet what to do about it, and so is none.
+#[must_use = "a mistake needs a hint"]
+pub struct Unhinted {
+    place: Place,
+    key: &'static str,
+    message: String,
+}
+
+impl Unhinted {
+    /// Says what to do about it.
+    pub fn hint(self, hint: impl Into<String>) -> Mistake {
+        Mistake { place: self.place, key: self.key, message: self.message, hint: hint.into() }
     }
 }
 

@@ -199,7 +199,7 @@ fn range(
 
 fn count(layers: &mut Layers<'_>, key: &'static str, file: Option<u32>, default: u32) -> Option<Given<u32>> {
     let given = layers.pick_or(key, file, &default.to_string());
-    layers.read(&given, "a whole number")
+    layers.read(&given, "a whole number", &default.to_string())
 }
 
 fn certificate(layers: &mut Layers<'_>, file: &File, asked: &Asked<'_>, domain: &str) -> Option<Certificate> {

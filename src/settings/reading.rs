@@ -43,7 +43,10 @@ pub fn read(path: &Path, asked_for: bool, mistakes: &mut Vec<Mistake>) -> Readin
             Reading::default()
         }
         Err(error) => {
-            mistakes.push(Mistake::at(whole(), format!("cannot be read: {error}")));
+            mistakes.push(
+                Mistake::at(whole(), format!("cannot be read: {error}"))
+                    .hint("give a file that you may read"),
+            );
             Reading::default()
         }
     }
@@ -55,10 +58,9 @@ pub fn parse(name: &str, text: &str, mistakes: &mut Vec<Mistake>) -> Reading {
     let mut walk = Walk { name, text, lines: BTreeMap::new(), mistakes };
     for error in &errors {
         let line = error.span().map(|span| walk.line(span.start));
-        walk.mistakes.push(Mistake::at(
-            Place::File { file: name.to_owned(), line },
-            format!("is not TOML: {}", error.message().trim().replace('\n', "; ")),
-        ));
+        let message = format!("is not TOML: {}", error.message().trim().replace('\n', "; "));
+        let mistake = Mistake::at(Place::File { file: name.to_owned(), line }, message);
+        walk.mistakes.push(mistake.hint("text stands in quotes: domain = \"demo.example.com\""));
     }
     let before = walk.mistakes.len() - errors.len();
     let schema = schema();
@@ -70,7 +72,8 @@ pub fn parse(name: &str, text: &str, mistakes: &mut Vec<Mistake>) -> Reading {
     });
     let file = serde_json::from_value(Value::Object(values)).unwrap_or_else(|error| {
         // The schema lets nothing through that the types refuse, save numbers beyond their width.
-        mistakes.push(Mistake::at(Place::File { file: name.to_owned(), line: None }, error.to_string()));
+        let mistake = Mistake::at(Place::File { file: name.to_owned(), line: None }, error.to_string());
+        mistakes.push(mistake.hint("`landfall schema` tells the type of every setting"));
         File::default()
     });
     Reading { file, name: name.to_owned(), lines }
@@ -88,7 +91,7 @@ impl Walk<'_> {
         self.text.as_bytes()[..offset.min(self.text.len())].iter().filter(|byte| **byte == b'\n').count() + 1
     }
 
-    fn complain(&mut self, line: usize, message: String, hint: Option<String>) {
+    fn complain(&mut self, line: usize, message: String, hint: String) {
         let place = Place::File { file: self.name.to_owned(), line: Some(line) };
         self.mistakes.push(Mistake { place, key: "", message, hint });
     }
@@ -147,7 +150,7 @@ impl Walk<'_> {
             _ => Value::Null,
         };
         if !fits(&json, wanted) {
-            let hint = quoted(value, wanted, path);
+            let hint = example(value, wanted, path);
             let message = format!("`{path}` is {}, {} is wanted", named(value), expected(wanted));
             self.complain(line, message, hint);
             return None;
@@ -157,7 +160,11 @@ impl Walk<'_> {
         if !choices.is_empty() && !choices.iter().any(|choice| json == *choice) {
             let hint = nearest(json.as_str().unwrap_or_default(), choices.iter().copied());
             let message = format!("`{path}` is {json}, one of {} is wanted", choices.join(", "));
-            self.complain(line, message, hint.map(|name| format!("did you mean \"{name}\"?")));
+            let hint = match hint {
+                Some(name) => format!("did you mean \"{name}\"?"),
+                None => format!("take {path} out to have the default"),
+            };
+            self.complain(line, message, hint);
             return None;
         }
         Some(json)
@@ -217,24 +224,33 @@ fn named(value: &DeValue<'_>) -> String {
     }
 }
 
-fn quoted(value: &DeValue<'_>, wanted: &Value, path: &str) -> Option<String> {
+/// Returns how the value should be written: itself in its right form, or the default for an example.
+fn example(value: &DeValue<'_>, wanted: &Value, path: &str) -> String {
     let leaf = path.rsplit('.').next().unwrap_or(path);
-    match value {
-        DeValue::Integer(number) if accepts(wanted, "string") => {
-            Some(format!("put it in quotes: {leaf} = \"{}\"", number.as_str()))
-        }
-        DeValue::Float(number) if accepts(wanted, "string") => {
-            Some(format!("put it in quotes: {leaf} = \"{}\"", number.as_str()))
-        }
-        DeValue::String(text) if accepts(wanted, "integer") && text.parse::<u64>().is_ok() => {
-            Some(format!("take the quotes away: {leaf} = {text}"))
-        }
+    let number = match value {
+        DeValue::Integer(number) => Some(number.as_str()),
+        DeValue::Float(number) => Some(number.as_str()),
         _ => None,
+    };
+    match (number, value) {
+        (Some(number), _) if accepts(wanted, "string") => format!("put it in quotes: {leaf} = \"{number}\""),
+        (None, DeValue::String(text)) if accepts(wanted, "integer") && text.parse::<u64>().is_ok() => {
+            format!("take the quotes away: {leaf} = {text}")
+        }
+        _ => match wanted.get("default") {
+            Some(default) => format!("write it like {leaf} = {default}"),
+            None => "`landfall schema` tells the type of every setting".to_owned(),
+        },
     }
 }
 
 /// Returns what an unknown key was probably meant to be: a near name beside it, or the table it belongs to.
-fn meant(name: &str, schema: &Value, root: &Value) -> Option<String> {
+fn meant(name: &str, schema: &Value, root: &Value) -> String {
+    near(name, schema, root)
+        .unwrap_or_else(|| "`landfall init` writes a file with every setting in it".to_owned())
+}
+
+fn near(name: &str, schema: &Value, root: &Value) -> Option<String> {
     let beside = schema["properties"].as_object().into_iter().flatten().map(|(key, _)| key.as_str());
     if let Some(near) = nearest(name, beside) {
         return Some(format!("did you mean `{near}`?"));
@@ -254,10 +270,7 @@ mod tests {
     fn told(text: &str) -> Vec<String> {
         let mut mistakes = Vec::new();
         parse("landfall.toml", text, &mut mistakes);
-        let line = |mistake: &Mistake| {
-            let hint = mistake.hint.as_deref().map(|hint| format!(" ({hint})")).unwrap_or_default();
-            format!("{}: {}{hint}", mistake.place, mistake.message)
-        };
+        let line = |mistake: &Mistake| format!("{}: {} ({})", mistake.place, mistake.message, mistake.hint);
         mistakes.iter().map(line).collect()
     }
 
@@ -270,10 +283,10 @@ mod tests {
         landfall.toml:2: unknown key `nodes_max` (it belongs under [cluster])
         landfall.toml:5: `cluster.version` is the number 1.35, text in quotes is wanted (put it in quotes: version = "1.35")
         landfall.toml:6: `cluster.nodes` is the text "3", a whole number from 0 up is wanted (take the quotes away: nodes = 3)
-        landfall.toml:7: `cluster.nodes_min` is the number -1, a whole number from 0 up is wanted
+        landfall.toml:7: `cluster.nodes_min` is the number -1, a whole number from 0 up is wanted (write it like nodes_min = 1)
         landfall.toml:8: unknown key `cluster.resource_group` (it belongs at the top of the file, before the first [table])
-        landfall.toml:10: `network.name` is a list, text in quotes is wanted
-        landfall.toml:12: `canary.stable` is true, a whole number from 0 up is wanted
+        landfall.toml:10: `network.name` is a list, text in quotes is wanted (write it like name = "vnet-aks-istio-demo")
+        landfall.toml:12: `canary.stable` is true, a whole number from 0 up is wanted (write it like stable = 90)
         "#);
     }
 
@@ -281,7 +294,7 @@ mod tests {
     fn a_wrong_choice_is_told_with_the_choices() {
         insta::assert_snapshot!(told("cloud = \"azur\"\nauth = \"password\"\n").join("\n"), @r#"
         landfall.toml:1: `cloud` is "azur", one of sim, azure is wanted (did you mean "azure"?)
-        landfall.toml:2: `auth` is "password", one of auto, cli, service-principal, workload-identity, managed-identity is wanted
+        landfall.toml:2: `auth` is "password", one of auto, cli, service-principal, workload-identity, managed-identity is wanted (take auth out to have the default)
         "#);
     }
 

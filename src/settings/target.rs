@@ -95,7 +95,10 @@ fn choice<T: Copy + serde::de::DeserializeOwned>(
     let word: serde::de::value::StrDeserializer<'_, serde::de::value::Error> =
         given.value.trim().into_deserializer();
     let choice = T::deserialize(word);
-    layers.take(choice.map_err(|_| given.wrong(format!("\"{}\" is not {wanted}", given.value))))
+    layers.take(choice.map_err(|_| {
+        let wrong = given.wrong(format!("\"{}\" is not a choice for {key}", given.value));
+        wrong.hint(format!("give {wanted}"))
+    }))
 }
 
 fn rehearsal(layers: &mut Layers<'_>, file: &File) -> Option<Rehearsal> {
@@ -103,8 +106,7 @@ fn rehearsal(layers: &mut Layers<'_>, file: &File) -> Option<Rehearsal> {
     let speed = layers.pick_or("sim.speed", speed, &defaults::SPEED.to_string());
     let speed = layers.take(self::speed(&speed));
     let seed = layers.pick("sim.seed", file.sim.seed);
-    let seed =
-        seed.map_or(Some(None), |given| layers.read::<u64>(&given, "a seed: a whole number").map(Some));
+    let seed = seed.map_or(Some(None), |given| layers.read::<u64>(&given, "a seed", "7").map(Some));
     let listed = file.sim.faults.as_ref().map(|faults| faults.join(","));
     let faults = layers.pick("sim.faults", listed);
     let faults = faults.map_or(Some(Vec::new()), |given| layers.take(self::faults(&given)));
@@ -115,7 +117,9 @@ fn rehearsal(layers: &mut Layers<'_>, file: &File) -> Option<Rehearsal> {
 fn faults(given: &Given<String>) -> Result<Vec<String>, Mistake> {
     let faults: Vec<&str> = given.value.split(',').map(str::trim).filter(|fault| !fault.is_empty()).collect();
     for fault in &faults {
-        Armed::read(fault).map_err(|error| given.wrong(format!("cannot {error}")))?;
+        Armed::read(fault).map_err(|error| {
+            given.wrong(format!("cannot {error}")).hint("a fault is written name[@METHOD path-part][*times]")
+        })?;
     }
     Ok(faults.into_iter().map(str::to_owned).collect())
 }
@@ -160,10 +164,15 @@ fn authorities(layers: &mut Layers<'_>, text: &str) -> Option<String> {
     let given = Given { value: text.to_owned(), key, place: layers.place(key) };
     let path = layers.path(&given);
     let read = std::fs::read_to_string(&path)
-        .map_err(|error| given.wrong(format!("{} cannot be read: {error}", path.display())))
+        .map_err(|error| {
+            let wrong = given.wrong(format!("{} cannot be read: {error}", path.display()));
+            wrong.hint("give a PEM file that you may read")
+        })
         .and_then(|pem| match pem.contains("-----BEGIN CERTIFICATE-----") {
             true => Ok(pem),
-            false => Err(given.wrong(format!("{} holds no PEM certificate", path.display()))),
+            false => Err(given
+                .wrong(format!("{} holds no PEM certificate", path.display()))
+                .hint("`openssl x509 -inform der -in FILE` turns a DER file into PEM")),
         });
     layers.take(read)
 }

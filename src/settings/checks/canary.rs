@@ -33,7 +33,7 @@ mod tests {
         let canary = Given { value: canary.0, key: "canary.canary", place: place(canary.1) };
         match split(&stable, &canary) {
             Ok(split) => format!("{}/{}", split.stable, split.canary),
-            Err(mistake) => format!("{} ({})", mistake.message, mistake.hint.unwrap_or_default()),
+            Err(mistake) => format!("{} ({})", mistake.message, mistake.hint),
         }
     }
 

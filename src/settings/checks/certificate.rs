@@ -15,8 +15,10 @@ pub fn pfx(
     password: Option<&Given<String>>,
     ask: Ask<'_>,
 ) -> Result<Material, Mistake> {
-    let bytes = std::fs::read(path)
-        .map_err(|error| given.wrong(format!("{} cannot be read: {error}", path.display())))?;
+    let bytes = std::fs::read(path).map_err(|error| {
+        let wrong = given.wrong(format!("{} cannot be read: {error}", path.display()));
+        wrong.hint("give the path of a PFX file that you may read, or none for a self-signed certificate")
+    })?;
     let tried = password.map_or("", |password| password.value.as_str());
     let asked = match Material::from_pfx(&bytes, tried) {
         Err(CertificateError::WrongPassword) if password.is_none() => {
@@ -36,12 +38,12 @@ pub fn pfx(
 }
 
 fn told(given: &Given<String>, path: &Path, password: Option<&Place>, error: &CertificateError) -> Mistake {
-    let mistake = given.wrong(format!("{}: {}", path.display(), error.message()));
+    let mistake = given.wrong(format!("{}: {}", path.display(), error.message())).hint(error.hint());
     match (error, password) {
         (CertificateError::WrongPassword, Some(place)) => {
-            Mistake { place: place.clone(), key: "certificate.password", ..mistake }.hint(error.hint())
+            Mistake { place: place.clone(), key: "certificate.password", ..mistake }
         }
-        _ => mistake.hint(error.hint()),
+        _ => mistake,
     }
 }
 

@@ -36,7 +36,8 @@ pub fn network(
 ) -> Vec<Mistake> {
     let mut mistakes = Vec::new();
     if !(2..=29).contains(&space.value.prefix_len()) {
-        mistakes.push(space.wrong(format!("{} is not between /2 and /29", space.value)));
+        mistakes
+            .push(space.wrong(format!("{} is not between /2 and /29", space.value)).hint("a /16 is usual"));
     }
     mistakes.extend(kept_by_aks(space));
     if !space.value.contains(&subnet.value) {
@@ -111,8 +112,9 @@ fn kept_by_aks(given: &Given<Ipv4Net>) -> Option<Mistake> {
 /// Checks the cluster DNS's address.
 pub fn dns_service_ip(given: &Given<String>, services: &Given<Ipv4Net>) -> Result<Ipv4Addr, Mistake> {
     let written = given.value.trim();
-    let address: Ipv4Addr =
-        written.parse().map_err(|_| given.wrong(format!("\"{written}\" is not an IPv4 address")))?;
+    let address: Ipv4Addr = written.parse().map_err(|_| {
+        given.wrong(format!("\"{written}\" is not an IPv4 address")).hint("write it like 10.1.0.10")
+    })?;
     let range = services.value;
     let usual = Ipv4Addr::from(u32::from(range.network()).saturating_add(10));
     let mend = match range.contains(&usual) {
@@ -157,9 +159,7 @@ mod tests {
     }
 
     fn told(mistakes: Vec<Mistake>) -> String {
-        let told = mistakes
-            .into_iter()
-            .map(|mistake| format!("{} ({})", mistake.message, mistake.hint.unwrap_or_default()));
+        let told = mistakes.into_iter().map(|mistake| format!("{} ({})", mistake.message, mistake.hint));
         told.collect::<Vec<_>>().join("; ")
     }
 
@@ -222,7 +222,7 @@ mod tests {
         10.2.0.10 is outside cluster.service_cidr = 10.1.0.0/16 (take 10.1.0.10)
         10.1.0.1 belongs to the service kubernetes, 10.1.0.0/16 (take 10.1.0.10)
         10.16.0.0/12 is too large, AKS takes ranges smaller than a /12 (a /16 holds 65,000 services)
-        "dns" is not an IPv4 address ()
+        "dns" is not an IPv4 address (write it like 10.1.0.10)
         "#);
     }
 
@@ -239,7 +239,7 @@ mod tests {
         fn the_hint_for_a_small_subnet_is_one_that_fits(nodes_max in 1_u32..1000) {
             let subnet = net("network.subnet_prefix", "10.0.0.0/29");
             let mistake = too_small(&subnet, &given("cluster.nodes_max", nodes_max)).unwrap();
-            let hint = mistake.hint.unwrap();
+            let hint = mistake.hint;
             let prefix: u8 = hint.trim_start_matches("make it a /").split(',').next().unwrap().parse().unwrap();
             let fitting = given("network.subnet_prefix", Ipv4Net::new(Ipv4Addr::new(10, 0, 0, 0), prefix).unwrap());
             prop_assert!(too_small(&fitting, &given("cluster.nodes_max", nodes_max)).is_none());

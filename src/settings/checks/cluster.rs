@@ -82,9 +82,7 @@ mod tests {
             &count("cluster.nodes_min", least, true),
             &count("cluster.nodes_max", most.0, most.1),
         );
-        let told = mistakes
-            .into_iter()
-            .map(|mistake| format!("{} ({})", mistake.message, mistake.hint.unwrap_or_default()));
+        let told = mistakes.into_iter().map(|mistake| format!("{} ({})", mistake.message, mistake.hint));
         told.collect::<Vec<_>>().join("; ")
     }
 

@@ -28,7 +28,8 @@ pub fn domain(given: &Given<String>) -> Result<String, Mistake> {
             "it has {} characters, {} are the most",
             name.len(),
             NAME_MAX - LONGEST_HOST
-        )));
+        ))
+        .hint("host names with all their labels have at most 253"));
     }
     for label in name.split('.') {
         if let Some(why) = fault(label) {

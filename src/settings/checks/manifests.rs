@@ -11,7 +11,10 @@ pub fn folder(given: &Given<String>, path: &Path) -> Result<Arc<Vec<Manifest>>, 
         return Err(vec![given.wrong(format!("{} is not a folder", path.display())).hint(hint)]);
     }
     let manifests = read_folder(path).map_err(|errors| {
-        errors.iter().map(|error| given.wrong(error.to_string())).collect::<Vec<Mistake>>()
+        let told = errors.iter().map(|error| {
+            given.wrong(error.to_string()).hint("mend the document; nothing of the folder is applied before")
+        });
+        told.collect::<Vec<Mistake>>()
     })?;
     match manifests.is_empty() {
         true => Err(vec![

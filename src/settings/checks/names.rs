@@ -117,7 +117,10 @@ pub fn node_resource_group(given: &Given<String>, group: &str) -> Result<String,
     }
     follow(given, &NODE_RESOURCE_GROUP).map_err(|mistake| match given.chosen() {
         true => mistake,
-        false => mistake.hint("it is made from resource_group; set a shorter node_resource_group"),
+        false => {
+            let hint = "it is made from resource_group; set a shorter node_resource_group".to_owned();
+            Mistake { hint, ..mistake }
+        }
     })
 }
 
@@ -203,7 +206,11 @@ pub fn tags(given: &Given<BTreeMap<String, String>>) -> Result<BTreeMap<String, 
     const VALUE_MAX: usize = 256;
     let mut mistakes = Vec::new();
     if given.value.len() > TAGS_MAX {
-        mistakes.push(given.wrong(format!("{} tags are given, Azure takes {TAGS_MAX}", given.value.len())));
+        mistakes.push(
+            given
+                .wrong(format!("{} tags are given, Azure takes {TAGS_MAX}", given.value.len()))
+                .hint("leave some out"),
+        );
     }
     for (name, value) in &given.value {
         if name.is_empty()
@@ -214,8 +221,11 @@ pub fn tags(given: &Given<BTreeMap<String, String>>) -> Result<BTreeMap<String, 
             mistakes.push(given.wrong(format!("\"{name}\" is not a tag's name")).hint(hint));
         }
         if value.chars().count() > VALUE_MAX {
-            mistakes
-                .push(given.wrong(format!("the value of tag {name} is longer than {VALUE_MAX} characters")));
+            mistakes.push(
+                given
+                    .wrong(format!("the value of tag {name} has more than {VALUE_MAX} characters"))
+                    .hint("shorten it"),
+            );
         }
     }
     if mistakes.is_empty() { Ok(given.value.clone()) } else { Err(mistakes) }
@@ -232,7 +242,7 @@ mod tests {
         let given = Given { value: value.to_owned(), key: "x", place: Place::Flag("x") };
         match check(&given) {
             Ok(value) => format!("ok {value}"),
-            Err(mistake) => format!("{} ({})", mistake.message, mistake.hint.unwrap_or_default()),
+            Err(mistake) => format!("{} ({})", mistake.message, mistake.hint),
         }
     }
 
