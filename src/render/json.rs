@@ -167,8 +167,6 @@ mod tests {
     #[test]
     fn the_last_line_is_the_summary() {
         let line = super::summary(fixture::now(), &summary::tests::report(), &summary::tests::facts(), 71);
-        insta::assert_snapshot!(line.to_string(), @r#"
-        {"event":"summary","at":"2026-11-23T09:31:04.300Z","outcome":"ready","found":1,"created":16,"changed":0,"failed":0,"blocked":0,"elapsed_ms":6900,"critical_path_ms":6700,"requests":71,"gateways":{"httpbin-gateway":"127.0.0.11","echo-gateway":"127.0.0.12"}}
-        "#);
+        insta::assert_snapshot!(line.to_string(), @r#"{"event":"summary","at":"2026-11-23T09:31:04.300Z","outcome":"ready","found":1,"created":16,"changed":0,"failed":0,"blocked":0,"elapsed_ms":6900,"critical_path_ms":6700,"requests":71,"gateways":{"httpbin-gateway":"127.0.0.11","echo-gateway":"127.0.0.12"}}"#);
     }
 }
