@@ -199,10 +199,10 @@ mod tests {
         let mut board = Board::default();
         let mut lines = Vec::new();
         for event in fixture::events() {
-            if let Some(at) = board.take(&event) {
-                if board.rows[at].state.is_over() {
-                    lines.push(look.over(&board, &board.rows[at], columns - 1));
-                }
+            if let Some(at) = board.take(&event)
+                && board.rows[at].state.is_over()
+            {
+                lines.push(look.over(&board, &board.rows[at], columns - 1));
             }
         }
         lines.extend(look.region(&board, fixture::now(), Size { columns, rows }));
