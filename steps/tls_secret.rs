@@ -96,9 +96,9 @@ impl Step for TlsSecret {
         let opened = self.open(&input.0).await?;
         let wanted = self.wanted(input);
         let applied = objects::apply(cx, &opened.api, &opened.uid, &wanted).await?;
-        let since = await_secret(cx, &opened, &input.1.thumbprint).await?;
-        await_deployments(cx, &opened, &wanted).await?;
-        cx.ended_at(since);
+        let secret = await_secret(cx, &opened, &input.1.thumbprint).await?;
+        let workload = await_deployments(cx, &opened, &wanted).await?;
+        cx.ended_at(workload.map_or(secret, |workload| workload.max(secret)));
         Ok(applied)
     }
 

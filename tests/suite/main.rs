@@ -3,6 +3,8 @@
 //! One test binary with a module for each promise. Every test has its own home, its own state
 //! folder and so its own cloud; nothing is shared and nothing is waited for by the clock.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
+
 mod certificates;
 mod environment;
 mod first_run;
