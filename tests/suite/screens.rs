@@ -1,1 +1,105 @@
-//! Snapshots of exactly what a person sees.
+//! Snapshots of exactly what a person sees: eighty columns, no colour, a pipe.
+
+use crate::environment::{Said, TestEnvironment};
+
+/// What changes from run to run, replaced by what it is.
+fn settings() -> insta::Settings {
+    let mut settings = insta::Settings::new();
+    for (pattern, replacement) in [
+        (r"\d\d:\d\d:\d\dZ", "<time>"),
+        (r"\d{4}-\d\d-\d\d \d\d:\d\dZ", "<date and time>"),
+        (r"valid until \d{4}-\d\d-\d\d", "valid until <date>"),
+        (r"seed \d+", "seed <seed>"),
+        (r"\b\d+(\.\d)? (ms|s|min)\b", "<duration>"),
+        (r"\d+ requests", "<n> requests"),
+        (r"overhead \d+ %", "overhead <n> %"),
+        (r"[0-9A-F]{40}", "<thumbprint>"),
+        (r"127\.0\.0\.1[12]", "<address>"),
+        (r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "<uuid>"),
+        (r"kv-aks-istio-gate-[0-9a-f]{6}", "kv-aks-istio-gate-<digits>"),
+        (r"[ \t]+\n", "\n"),
+    ] {
+        settings.add_filter(pattern, replacement);
+    }
+    settings
+}
+
+/// The lines of a run, sorted where steps that run side by side may end in either order.
+fn calm(said: &Said) -> String {
+    let (lines, rest): (Vec<&str>, Vec<&str>) = said
+        .stderr
+        .lines()
+        .partition(|line| line.len() > 10 && line.as_bytes()[2] == b':' && line.as_bytes()[8] == b'Z');
+    let mut lines: Vec<&str> = lines
+        .into_iter()
+        .map(|line| line[10..].trim_end())
+        .filter(|line| ["done", "gone", "fail"].iter().any(|word| line.starts_with(word)))
+        .collect();
+    lines.sort_unstable();
+    format!("{}\n---\n{}", lines.join("\n"), rest.join("\n"))
+}
+
+/// Prose is at most eighty columns wide; a line of an event is as long as it needs to be.
+fn shows(name: &str, text: &str) {
+    settings().bind(|| insta::assert_snapshot!(name, text));
+    let prose = text.split("---\n").last().unwrap();
+    let widest = prose.lines().map(|line| line.chars().count()).max().unwrap_or_default();
+    assert!(widest <= 80, "{name} is {widest} columns wide");
+}
+
+#[test]
+fn up_status_and_down() {
+    let here = TestEnvironment::instant();
+    shows("up", &calm(&here.expect(0, &["up"])));
+    shows("up_again", &calm(&here.expect(0, &["up"])));
+    shows("status", &here.expect(0, &["status"]).stdout);
+    shows("down", &calm(&here.expect(0, &["down", "--yes"])));
+    shows("down_again", &calm(&here.expect(0, &["down", "--yes"])));
+}
+
+#[test]
+fn mistakes() {
+    let here = TestEnvironment::instant().with("KEYVAULT_NAME", "1--kv").with("DOMAIN_NAME", "nope");
+    here.write(
+        "landfall.toml",
+        "[cluster]\nnode_sise = \"x\"\nnodes = \"two\"\n\n[canary]\nstable = 90\ncanary = 20\n",
+    );
+    let said = here.expect(2, &["up"]).stderr;
+    settings().bind(|| insta::assert_snapshot!("mistakes", said));
+}
+
+#[test]
+fn a_failure() {
+    let here = TestEnvironment::instant().with("K8S_VERSION", "1.12");
+    shows("a_failure", &calm(&here.expect(3, &["up"])));
+}
+
+#[test]
+fn the_graph() {
+    shows("graph", &TestEnvironment::instant().expect(0, &["graph"]).stdout);
+}
+
+#[test]
+fn help() {
+    shows("help", &TestEnvironment::instant().expect(0, &["--help"]).stdout);
+}
+
+#[test]
+fn init_writes_a_file_that_up_takes() {
+    let here = TestEnvironment::instant();
+    here.expect(0, &["init"]);
+    assert!(here.path().join("landfall.toml").exists());
+    here.expect(2, &["init"]);
+    here.expect(0, &["up"]);
+}
+
+#[test]
+fn the_small_commands_print_what_they_promise() {
+    let here = TestEnvironment::instant();
+    for shell in ["bash", "zsh", "fish"] {
+        assert!(here.expect(0, &["completions", shell]).stdout.contains("landfall"));
+    }
+    assert!(here.expect(0, &["man"]).stdout.contains(".TH landfall"));
+    let schema: serde_json::Value = serde_json::from_str(&here.expect(0, &["schema"]).stdout).unwrap();
+    assert_eq!(schema["additionalProperties"], false);
+}

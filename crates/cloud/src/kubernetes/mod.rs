@@ -1,7 +1,7 @@
 //! The cluster: server-side apply, reads, watches, and judging what they show.
 //!
 //! [`Cluster`] speaks to the API server through the transport of the `kube` client, but reads the answers itself:
-//! one place ([`exchange`]) sends, counts, repeats and turns a refusal into an [`ApiError`](crate::ApiError), so that
+//! one place (`exchange`) sends, counts, repeats and turns a refusal into an [`ApiError`](crate::ApiError), so that
 //! `Retry-After`, audit ids and plain-text bodies are not lost on the way. [`manifest`], [`differences`] and
 //! [`readiness`] are pure.
 

@@ -54,11 +54,10 @@ fn key() -> EnvironmentKey {
     EnvironmentKey { cloud: "toy".into(), subscription: "none".into(), environment: "default".into() }
 }
 
-/// Not a test: what the process started by the test below does.
+/// What the process started by the test below does; by itself it has nothing to hold.
 #[test]
-#[ignore = "runs as a process of its own"]
 fn hold_the_journal_until_killed() {
-    let folder = env::var_os("JOURNAL_FOLDER").expect("started by the test below");
+    let Some(folder) = env::var_os("JOURNAL_FOLDER") else { return };
     let _journal = Journal::open(Path::new(&folder), "hold", &key(), "0.1.0").unwrap();
     println!("holding");
     std::io::stdin().lines().for_each(drop);
@@ -66,7 +65,7 @@ fn hold_the_journal_until_killed() {
 
 fn holding_process(folder: &Path) -> Child {
     let mut child = Command::new(env::current_exe().unwrap())
-        .args(["--exact", "recorded::hold_the_journal_until_killed", "--ignored", "--nocapture"])
+        .args(["--exact", "recorded::hold_the_journal_until_killed", "--nocapture"])
         .env("JOURNAL_FOLDER", folder)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
