@@ -62,7 +62,8 @@ pub fn offline(subscription: &str) -> Result<Clouds, Failure> {
     let (endpoints, meter) = (Endpoints::public(), Meter::new());
     let credential = Credential::new(&SignIn::Cli, &SignInFacts::default(), &endpoints, &meter);
     let credential = credential.map_err(|error| Failure::of_api("prepare the clients", &error))?;
-    clouds(&endpoints, &credential, &meter, subscription)
+    let arm = resource_manager(&endpoints, &credential, &meter)?;
+    clouds(&endpoints, &credential, &meter, arm, subscription)
 }
 
 impl Target {
@@ -113,9 +114,10 @@ async fn rehearse(wishes: &Rehearsal, folder: &Path) -> Result<Target, Failure> 
     let meter = Meter::new();
     let credential = Credential::new(&sign_in, &SignInFacts::default(), &endpoints, &meter);
     let credential = credential.map_err(|error| Failure::of_api("prepare the sign-in", &error))?;
+    let arm = resource_manager(&endpoints, &credential, &meter)?;
     let speed = if facts.pace.is_infinite() { "instant".to_owned() } else { facts.pace.to_string() };
     Ok(Target {
-        clouds: clouds(&endpoints, &credential, &meter, &facts.subscription)?,
+        clouds: clouds(&endpoints, &credential, &meter, arm, &facts.subscription)?,
         cloud: name(CloudName::Sim),
         pace: Pace::new(facts.pace),
         meter,
@@ -139,15 +141,14 @@ async fn sign_in(
     let meter = Meter::new();
     let credential = Credential::new(&way, &facts, &endpoints, &meter);
     let credential = credential.map_err(|error| Failure::of_api("prepare the sign-in", &error))?;
-    let arm = Arm::new(&endpoints, &credential, &meter, &uuid::Uuid::new_v4().to_string());
-    let arm = arm.map_err(|error| Failure::of_api("prepare the clients", &error))?;
+    let arm = resource_manager(&endpoints, &credential, &meter)?;
     let identity = arm.identity().await.map_err(|error| Failure::of_api("sign in to Azure", &error))?;
     let wanted = place.subscription.as_deref().or(remembered);
     let subscription = subscription(&arm, wanted).await?;
     let tail = subscription.id.get(subscription.id.len().saturating_sub(4)..).unwrap_or_default();
     let who = identity.name.as_deref().unwrap_or(&identity.object_id);
     Ok(Target {
-        clouds: clouds(&endpoints, &credential, &meter, &subscription.id)?,
+        clouds: clouds(&endpoints, &credential, &meter, arm, &subscription.id)?,
         cloud: name(CloudName::Azure),
         pace: Pace::new(endpoints.pace),
         meter,
@@ -184,20 +185,25 @@ async fn subscription(arm: &Arm, wanted: Option<&str>) -> Result<Subscription, F
     }
 }
 
+/// One correlation id goes with every request of a run, so that Azure's own logs show the run as one.
+fn resource_manager(endpoints: &Endpoints, credential: &Credential, meter: &Meter) -> Result<Arm, Failure> {
+    let correlation = uuid::Uuid::new_v4().to_string();
+    let arm = Arm::new(endpoints, credential, meter, &correlation);
+    arm.map_err(|error| Failure::of_api("prepare the clients", &error))
+}
+
 fn clouds(
     endpoints: &Endpoints,
     credential: &Credential,
     meter: &Meter,
+    arm: Arm,
     subscription: &str,
 ) -> Result<Clouds, Failure> {
-    let doing = "prepare the clients";
-    let correlation = uuid::Uuid::new_v4().to_string();
-    let arm = Arm::new(endpoints, credential, meter, &correlation);
     let vaults = Vaults::new(endpoints, credential, meter);
-    let azure = Azure::new(arm.map_err(|error| Failure::of_api(doing, &error))?, subscription);
+    let azure = Azure::new(arm, subscription);
     Ok(Clouds {
         clusters: Clusters::new(azure.clone(), meter.clone(), endpoints.pace),
-        vaults: vaults.map_err(|error| Failure::of_api(doing, &error))?,
+        vaults: vaults.map_err(|error| Failure::of_api("prepare the clients", &error))?,
         azure,
     })
 }
