@@ -171,8 +171,11 @@ impl Step for Gateways {
     type Output = ProgrammedGateways;
 
     fn title(&self) -> String {
-        let count = |kind: &str| self.of_kind(kind).count();
-        format!("{} Gateways, {} HTTPRoutes", count("Gateway"), count("HTTPRoute"))
+        let counted = |kind: &str| match self.of_kind(kind).count() {
+            1 => format!("1 {kind}"),
+            count => format!("{count} {kind}s"),
+        };
+        format!("{}, {}", counted("Gateway"), counted("HTTPRoute"))
     }
 
     fn deadline(&self) -> Duration {
