@@ -28,6 +28,8 @@ pub struct Target {
     pub words: String,
     /// What else a person should know before anything is made.
     pub remark: Option<String>,
+    /// What a person should know before trying what was made.
+    pub caution: Option<&'static str>,
     /// How much faster than life the cloud is.
     pub pace: Pace,
     meter: Meter,
@@ -126,6 +128,9 @@ async fn rehearse(wishes: &Rehearsal, folder: &Path) -> Result<Target, Failure> 
             "Nothing is made in Azure. Use --cloud azure for the real thing.\nSpeed {speed}, seed {}.",
             facts.seed
         )),
+        caution: Some(
+            "  (on Azure: the simulated cloud rests between commands, and its addresses\n  with it)",
+        ),
         sim: Some(sim),
     })
 }
@@ -154,6 +159,7 @@ async fn sign_in(
         meter,
         words: format!("Azure subscription {} (…{tail})", subscription.name),
         remark: Some(format!("Signed in as {who}, through {}.", identity.via)),
+        caution: None,
         sim: None,
     })
 }

@@ -28,12 +28,14 @@ pub struct Args {
 
 /// Runs it.
 pub async fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
-    let wished = session.wished(&args.wishes, Purpose::Remember)?;
+    let mut wished = session.wished(&args.wishes, Purpose::Remember)?;
     let Some((key, memory)) = Journal::read(&wished.folder).map_err(|error| Failure::of_journal(&error))?
     else {
         session.say("Nothing to take down: this environment has no journal.");
         return Ok(Exit::Well);
     };
+    // What was made goes, under the names it was made with, whatever the settings say by now.
+    wished.settings = landfall_steps::as_made(&wished.settings, &memory);
     let asked = Teardown { purge: args.purge };
     let steps = Deployment::new(&target::offline(&key.subscription)?, &wished.settings, asked).graph.steps();
     let Some(plan) = teardown::plan(&steps, &memory, args.purge, session.terminal.err) else {
@@ -59,15 +61,15 @@ fn confirm(session: &Session, plan: &str, group: &str) -> Result<(), Failure> {
             .cause("there is no terminal to ask on")
             .hint("give --yes if it is meant; nothing was touched"));
     }
-    stream::err().write(&format!("{plan}\n\nType the name of the resource group, {group}, to go on: "));
+    stream::err().write(&format!(
+        "{plan}\n\nType the name of the resource group to go on ({group}).\nResource group: "
+    ));
     let mut answer = String::new();
     let read = std::io::stdin().lock().read_line(&mut answer);
-    match read.is_ok() && answer.trim() == group {
-        true => Ok(()),
-        false => {
-            Err(Failure::new(Exit::Input, "take it down")
-                .cause("the name was not typed; nothing was touched"))
-        }
+    match (read.is_ok(), answer.trim()) {
+        (true, name) if name == group => Ok(()),
+        (_, name) => Err(Failure::new(Exit::Input, "take it down")
+            .cause(format!("\"{name}\" is not {group}; nothing was touched"))),
     }
 }
 

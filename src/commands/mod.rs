@@ -59,7 +59,9 @@ fn wait(command: impl Future<Output = Result<Exit, Failure>>) -> Result<Exit, Fa
 fn trace(verbose: u8) {
     let filter = match verbose {
         0 => return,
-        1 => "landfall=debug,landfall_steps=debug,landfall_engine=debug,landfall_cloud=debug,warn",
+        1 => {
+            "landfall=debug,landfall_steps=debug,landfall_engine=debug,landfall_cloud=debug,landfall_sim=warn,warn"
+        }
         _ => {
             "landfall=trace,landfall_steps=trace,landfall_engine=trace,landfall_cloud=trace,landfall_sim=debug,info"
         }

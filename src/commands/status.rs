@@ -21,7 +21,7 @@ pub struct Args {
 
 /// Runs it.
 pub fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
-    let wished = session.wished(&args.wishes, Purpose::Remember)?;
+    let mut wished = session.wished(&args.wishes, Purpose::Remember)?;
     let remembered = Journal::read(&wished.folder).map_err(|error| Failure::of_journal(&error))?;
     let nobody = || {
         let key = EnvironmentKey {
@@ -32,6 +32,7 @@ pub fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
         (key, Memory::default())
     };
     let (key, memory) = remembered.unwrap_or_else(nobody);
+    wished.settings = landfall_steps::as_made(&wished.settings, &memory);
     let clouds = target::offline(&key.subscription)?;
     let deployment = Deployment::new(&clouds, &wished.settings, Teardown::default());
     let steps = deployment.graph.steps();

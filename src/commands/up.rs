@@ -27,7 +27,10 @@ pub async fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
     let wished = session.wished(&args.wishes, Purpose::Make)?;
     let (journal, target) = open(session, &wished, "up").await?;
     session.say(&heading(session, "up", &target));
-    let ended = bring_up(session, &wished, journal, &target).await;
+    let ended = match same_environment(session, &wished, &journal, &target) {
+        Ok(()) => bring_up(session, &wished, journal, &target).await,
+        Err(refused) => Err(refused),
+    };
     target.close().await;
     ended
 }
@@ -77,6 +80,29 @@ pub fn heading(session: &Session, command: &str, target: &Target) -> String {
     format!("{}{remark}\n", paint.strong(&first))
 }
 
+/// Refuses to make things anew under other names: what was made under the old ones would be forgotten.
+fn same_environment(
+    session: &Session,
+    wished: &Wished,
+    journal: &Journal,
+    target: &Target,
+) -> Result<(), Failure> {
+    let renamed = landfall_steps::renamed(&wished.settings, &journal.memory(), target.clouds.azure.id());
+    if renamed.is_empty() {
+        return Ok(());
+    }
+    let name = &session.global.environment;
+    let refused = Failure::new(Exit::Input, format!("use environment {name} under other names"));
+    let told = renamed.iter().fold(refused, |refused, one| {
+        refused.cause(format!("{} is {}, and was made as {}", one.setting, one.wished, one.made))
+    });
+    Err(told.hint(format!(
+        "set it back, take the environment down first, or give the new one a name of its own: \
+         {} --environment NAME up",
+        session.program()
+    )))
+}
+
 async fn bring_up(
     session: &Session,
     wished: &Wished,
@@ -99,11 +125,12 @@ async fn bring_up(
     };
     let (report, ()) = tokio::join!(running, render::drive(&mut *display, seen, sentences));
     let report = report.map_err(|error| Failure::of_writing(&error))?;
-    tell(session, &deployment, &journal, &report, target.requests());
+    tell(session, &deployment, &journal, &report, target);
     Ok(exit::of_report(&report))
 }
 
-fn tell(session: &Session, deployment: &Deployment, journal: &Journal, report: &Report, requests: u64) {
+fn tell(session: &Session, deployment: &Deployment, journal: &Journal, report: &Report, target: &Target) {
+    let requests = target.requests();
     let facts = deployment.facts(&journal.memory());
     if session.is_json() {
         let line = json::summary(SystemTime::now(), report, &facts, requests);
@@ -111,7 +138,12 @@ fn tell(session: &Session, deployment: &Deployment, journal: &Journal, report: &
     }
     let (paint, program) = (session.terminal.err, session.program());
     if report.outcome == Outcome::Ready {
-        session.say(&format!("\n{}", summary::text(&facts, report, requests, &program, paint)));
+        let around = summary::Around {
+            program: &program,
+            caution: target.caution,
+            takes_time: !target.pace.is_instant(),
+        };
+        session.say(&format!("\n{}", summary::text(&facts, report, requests, around, paint)));
         return;
     }
     let mut trouble = trouble::errors(report, paint);

@@ -118,8 +118,8 @@ impl Board {
                 row.wake(event.at);
             }
             What::Retrying { because, .. } => {
-                row.note = Some(format!("{because}, trying again"));
-                row.progress = None;
+                // A sentence that says what is waited for says more than the code of the last refusal.
+                row.note.get_or_insert_with(|| format!("{because}, trying again"));
                 row.wake(event.at);
             }
             What::Finished { how, elapsed, .. } => row.end(State::Finished(*how, *elapsed)),

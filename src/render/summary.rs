@@ -8,12 +8,25 @@ use landfall_steps::{CertificateFacts, Gateway};
 /// The widest line.
 const COLUMNS: usize = 80;
 
-/// Returns the text after a run that made everything ready; `program` is how to call landfall again.
-pub fn text(facts: &Facts, report: &Report, requests: u64, program: &str, paint: Paint) -> String {
-    let mut parts = vec![headline(report, requests, paint)];
+/// What surrounds a run, for the words at its end.
+#[derive(Clone, Copy)]
+pub struct Around<'a> {
+    /// How to call landfall again.
+    pub program: &'a str,
+    /// What to know before trying it, when there is something.
+    pub caution: Option<&'a str>,
+    /// Whether the cloud takes time at all, so that ours can be compared with it.
+    pub takes_time: bool,
+}
+
+/// Returns the text after a run that made everything ready.
+pub fn text(facts: &Facts, report: &Report, requests: u64, around: Around<'_>, paint: Paint) -> String {
+    let program = around.program;
+    let mut parts = vec![headline(report, requests, around.takes_time, paint)];
     parts.push(self::facts(facts));
     if let Some(tries) = tries(facts) {
-        parts.push(format!("Try it:\n{tries}"));
+        let caution = around.caution.map(|caution| format!("\n{caution}")).unwrap_or_default();
+        parts.push(format!("Try it:{caution}\n{tries}"));
     }
     parts.push(format!("Look at it:   {program} status\nTake it down: {program} down"));
     parts.join("\n\n")
@@ -33,7 +46,7 @@ pub fn facts(facts: &Facts) -> String {
     rows.join("\n")
 }
 
-fn headline(report: &Report, requests: u64, paint: Paint) -> String {
+fn headline(report: &Report, requests: u64, takes_time: bool, paint: Paint) -> String {
     let all = report.found + report.created + report.changed;
     let counted = [(report.created, "created"), (report.changed, "changed"), (report.found, "found")];
     let counted = counted.iter().filter(|(number, _)| *number > 0);
@@ -41,7 +54,7 @@ fn headline(report: &Report, requests: u64, paint: Paint) -> String {
     let ready = paint.good(&format!("Ready in {}", words::duration(report.elapsed)));
     let steps = words::count(all as usize, "step");
     let first = format!("{ready} · {steps}: {} · {requests} requests", counted.join(", "));
-    match ideal(report) {
+    match ideal(report).filter(|_| takes_time) {
         Some(ideal) => format!("{first}\n{ideal}"),
         None => first,
     }
@@ -146,6 +159,10 @@ pub mod tests {
     use landfall_steps::DnsFacts;
     use std::time::Duration;
 
+    fn around(program: &str) -> Around<'_> {
+        Around { program, caution: None, takes_time: true }
+    }
+
     /// The facts of a run with the built-in set.
     pub fn facts() -> Facts {
         let host = |label: &str| format!("{label}.demo.example.com");
@@ -200,7 +217,7 @@ pub mod tests {
 
     #[test]
     fn the_end_of_an_up() {
-        let text = text(&facts(), &report(), 71, "landfall", Paint::PLAIN);
+        let text = text(&facts(), &report(), 71, around("landfall"), Paint::PLAIN);
         assert!(text.lines().all(|line| words::width(line) <= COLUMNS), "{text}");
         insta::assert_snapshot!(text, @r"
         Ready in 6.9 s · 17 steps: 16 created, 1 found · 71 requests
@@ -245,7 +262,7 @@ pub mod tests {
         facts.dns.zone = Some("demo.example.com".into());
         facts.certificate.as_mut().unwrap().self_signed = false;
         let found = Report { found: 17, created: 0, ..report() };
-        let text = text(&facts, &found, 24, "landfall --environment dev", Paint::PLAIN);
+        let text = text(&facts, &found, 24, around("landfall --environment dev"), Paint::PLAIN);
         insta::assert_snapshot!(text, @r"
         Ready in 6.9 s · 17 steps: 17 found · 24 requests
 

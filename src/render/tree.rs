@@ -84,8 +84,9 @@ impl Look {
 
     /// Returns the region below the lines that stay.
     pub fn region(self, board: &Board, now: SystemTime, size: Size) -> Vec<String> {
-        // One column and one row are left free: writing into the last one scrolls some terminals.
-        let (columns, rows) = (size.columns.saturating_sub(1), size.rows.saturating_sub(2).max(1));
+        // One column is left free, and rows enough that the cursor never starts at the top: erasing from there makes
+        // some terminals keep the whole screen in their history, at every frame.
+        let (columns, rows) = (size.columns.saturating_sub(1), size.rows.saturating_sub(4).max(1));
         let running = board.rows.iter().filter(|row| row.state.is_running());
         let mut lines: Vec<String> = running.map(|row| self.running(board, row, now, columns)).collect();
         let waiting: Vec<&Row> =
@@ -257,7 +258,7 @@ mod tests {
 
     #[test]
     fn on_a_short_terminal_the_waiting_steps_are_counted() {
-        insta::assert_snapshot!(drawn(80, 6), @"
+        insta::assert_snapshot!(drawn(80, 8), @"
         ✓ preflight       14 checks                                              0.4 s
         ✓ resource group  rg-aks-istio-gateway-demo, created                     0.3 s
         ✓ key vault       kv-aks-istio-6743 in eastus, changed                   0.2 s

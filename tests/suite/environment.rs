@@ -5,6 +5,7 @@ use serde_json::Value;
 use std::{
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
+    sync::atomic::{AtomicU64, Ordering},
 };
 use tempfile::TempDir;
 
@@ -12,6 +13,13 @@ use tempfile::TempDir;
 pub struct TestEnvironment {
     home: TempDir,
     variables: Vec<(String, String)>,
+}
+
+/// A seed of one's own: a new cloud begins to look for its port at the seed, and clouds that come and go beside each
+/// other must not take each other's.
+fn seed() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    NEXT.fetch_add(1, Ordering::Relaxed) * 7
 }
 
 /// What a run said and how it ended.
@@ -32,7 +40,9 @@ impl TestEnvironment {
     /// The cloud runs this many times faster than life.
     pub fn at_speed(speed: &str) -> Self {
         let home = TempDir::new().unwrap();
-        Self { home, variables: Vec::new() }.with("LANDFALL_SIM_SPEED", speed).with("LANDFALL_SIM_SEED", "7")
+        Self { home, variables: Vec::new() }
+            .with("LANDFALL_SIM_SPEED", speed)
+            .with("LANDFALL_SIM_SEED", &seed().to_string())
     }
 
     pub fn with(mut self, name: &str, value: &str) -> Self {

@@ -11,6 +11,7 @@ mod environment;
 mod first_run;
 mod input;
 mod manifests;
+mod renamed;
 mod resume;
 mod screens;
 mod teardown;

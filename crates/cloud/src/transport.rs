@@ -14,7 +14,10 @@ use azure_core::{
     },
 };
 use futures::TryStreamExt;
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 /// How long making a connection may take, in real time.
 pub const CONNECT_TIME_MAX: Duration = Duration::from_secs(20);
@@ -85,7 +88,15 @@ impl HttpClient for Wire {
             .map_err(|e| Error::with_error(ErrorKind::Other, e, "the request is malformed"))?;
         self.meter.count();
         let host = request.url().host_str().unwrap_or_default().to_owned();
+        let (method, path) = (outgoing.method().clone(), request.url().path().to_owned());
+        let asked = Instant::now();
         let answer = self.client.execute(outgoing).await.map_err(|error| broken(error, &host))?;
+        // The query stays out: it may be signed.
+        tracing::debug!(
+            "{method} {host}{path} {} in {} ms",
+            answer.status().as_u16(),
+            asked.elapsed().as_millis()
+        );
         let status = answer.status().as_u16().into();
         let headers = headers(answer.headers());
         let body = answer.bytes_stream().map_err(move |error| broken(error, &host));

@@ -18,6 +18,11 @@ const BOUND_FLOOR: Duration = Duration::from_secs(10);
 pub struct Pace(f64);
 
 impl Pace {
+    /// Tells whether nothing takes any time.
+    pub fn is_instant(self) -> bool {
+        self.0.is_infinite()
+    }
+
     /// The pace of life.
     pub const REAL: Pace = Pace(1.0);
 

@@ -105,7 +105,10 @@ impl Exchange {
         extent: Extent,
     ) -> Result<Response<Body>, ApiError> {
         let sent = async {
+            let began = std::time::Instant::now();
             let response = self.client.send(request.map(Body::from)).await?;
+            let (status, took) = (response.status().as_u16(), began.elapsed().as_millis());
+            tracing::debug!("{} {} {status} in {took} ms", asked.method, asked.path);
             if extent == Extent::Stream && response.status().is_success() {
                 return Ok(response);
             }
