@@ -18,13 +18,15 @@ impl Kubectl {
             line.unwrap_or_else(|| panic!("the kubeconfig has no {key}")).trim().to_owned()
         };
         use base64::Engine as _;
-        let pem = base64::engine::general_purpose::STANDARD.decode(after("certificate-authority-data:")).unwrap();
+        let pem =
+            base64::engine::general_purpose::STANDARD.decode(after("certificate-authority-data:")).unwrap();
         let builder = Client::builder().tls_certs_only([Certificate::from_pem(&pem).unwrap()]);
         Self { client: builder.build().unwrap(), server: after("server:"), token: after("token:") }
     }
 
     async fn send(&self, method: Method, path: &str, body: Option<&Value>) -> (u16, Value) {
-        let mut request = self.client.request(method, format!("{}{path}", self.server)).bearer_auth(&self.token);
+        let mut request =
+            self.client.request(method, format!("{}{path}", self.server)).bearer_auth(&self.token);
         if let Some(body) = body {
             request = request.header("content-type", "application/apply-patch+yaml").body(body.to_string());
         }
