@@ -237,7 +237,8 @@ impl Step for Certificate {
         match self.look(cx, &vault).await? {
             None => return Ok(Undone::AlreadyGone),
             Some(stored) if stored.thumbprint_sha1_hex != held.thumbprint => {
-                return Ok(Undone::Kept { why: "somebody has imported another one in its place".to_owned() });
+                cx.note("somebody has imported another one in its place, which stays");
+                return Ok(Undone::AlreadyGone);
             }
             Some(_) => {}
         }

@@ -108,12 +108,12 @@ impl Cluster {
     async fn put(&self, cx: &Context, body: &Value, condition: Condition) -> Result<Begun, StepError> {
         let group = &self.settings.resource_group;
         let what = self.what();
-        let mut asked = false;
+        let mut registered = Vec::new();
         loop {
             let put = operation::when_free(cx, &what, || async {
                 match self.azure.put_cluster(group, self.name(), body, condition.clone()).await {
                     Err(error) => match cluster_body::flag_asked_for(&error) {
-                        Some(flag) if !asked => Ok(Err(flag)),
+                        Some(flag) if !registered.contains(&flag) => Ok(Err(flag)),
                         _ => Err(error),
                     },
                     Ok(begun) => Ok(Ok(begun)),
@@ -125,7 +125,7 @@ impl Cluster {
                 Err(flag) => {
                     cx.note(format!("the service asks for the preview feature {flag}"));
                     features::enable(cx, &self.azure, &flag).await?;
-                    asked = true;
+                    registered.push(flag);
                 }
             }
         }

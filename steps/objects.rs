@@ -206,7 +206,7 @@ async fn apply_one(api: &Cluster, manifest: &Manifest) -> Result<ObjectRef, Step
 }
 
 fn is_field_conflict(error: &ApiError) -> bool {
-    error.status == Some(409) && error.message.starts_with("Apply failed with")
+    error.inner_code.as_deref() == Some("FieldManagerConflict")
 }
 
 fn reference(kind: &Kind, object: &DynamicObject) -> ObjectRef {

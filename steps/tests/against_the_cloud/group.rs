@@ -19,7 +19,7 @@ async fn a_group_in_another_region_is_refused_and_nothing_is_made() {
 
 #[tokio::test]
 async fn a_group_that_is_going_away_is_waited_for_and_made_anew() {
-    let bench = Bench::at_speed(600.0).await;
+    let bench = Bench::at_speed(60.0).await;
     let id = bench.make_group("westeurope").await;
     bench
         .put(

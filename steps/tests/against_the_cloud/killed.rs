@@ -50,7 +50,7 @@ async fn a_run_that_died_where_a_step_began_is_finished_by_the_next_one() {
         assert!(bench.writes_at(0, "/import").len() <= 2, "cut off at {step}");
         assert_eq!(bench.up_ready().await.counts(), (17, 0, 0), "cut off at {step}");
     }
-    assert!(whole.0 >= 9, "{}", whole.0);
+    assert!(whole.0 >= 7, "{}", whole.0);
 }
 
 #[tokio::test]

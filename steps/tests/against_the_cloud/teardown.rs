@@ -32,6 +32,8 @@ async fn down_leaves_nothing_and_a_second_one_has_nothing_to_do() {
 #[tokio::test]
 async fn what_is_in_our_cluster_goes_with_it_whoever_owns_the_vault() {
     let bench = Bench::instant().await;
+    // The group is ours, and a vault in it that somebody else has made keeps it.
+    bench.up_until("resource-group").await;
     bench.make_group("eastus").await;
     let properties = json!({
         "tenantId": bench.sim.facts().tenant, "sku": { "family": "A", "name": "standard" },
@@ -39,19 +41,17 @@ async fn what_is_in_our_cluster_goes_with_it_whoever_owns_the_vault() {
     });
     bench.put(&bench.vault_id(), json!({ "location": "eastus", "properties": properties })).await;
     bench.up_ready().await;
-    // A certificate that stays is no reason for the objects of a cluster that is gone to stay.
-    let theirs = settings::pfx("ec.pfx");
-    let uri = bench.get(&bench.vault_id()).await["properties"]["vaultUri"].as_str().unwrap().to_owned();
-    let vault = bench.clouds.vaults.at(&uri).unwrap();
-    vault.import("gateway-tls-cert", theirs.pfx().expose(), theirs.password().expose()).await.unwrap();
     let told = bench.down_ready().await;
-    assert!(matches!(told.undone("certificate"), Some(Undone::Kept { .. })), "{:?}", told.report.undone);
     assert_eq!(told.undone("tls-secret"), Some(&Undone::GoesWithParent));
+    assert_eq!(told.undone("apps"), Some(&Undone::GoesWithParent));
     assert_eq!(told.undone("cluster"), Some(&Undone::Deleted));
+    assert_eq!(told.undone("vault-access"), Some(&Undone::Deleted));
+    assert_eq!(told.undone("certificate"), Some(&Undone::Deleted));
+    assert!(matches!(told.undone("resource-group"), Some(Undone::Kept { .. })), "{:?}", told.report.undone);
     let mark = bench.mark();
     let told = bench.down_ready().await;
     let left: Vec<_> = told.report.undone.iter().map(|(step, _)| step.as_str()).collect();
-    assert_eq!(left, ["certificate"], "it is kept, and says so again");
+    assert_eq!(left, ["resource-group"], "it is kept, and says so again");
     assert_eq!(bench.writes(mark), [""; 0]);
 }
 
