@@ -38,7 +38,7 @@ async fn every_step_is_ready_before_and_after_it_is_made_again() {
     let bench = Bench::instant().await;
     bench.up_ready().await;
     let (before, mark) = (world(&bench), bench.mark());
-    let told = bench.walk(&again(&bench), None).await;
+    let told = bench.walk(&again(&bench), |_| false).await;
     assert_eq!(told.report.outcome, Outcome::Ready, "{:#?}", told.report.errors);
     assert_eq!(told.started().len(), 17);
     let made: Vec<String> = bench.writes(mark).into_iter().filter(|line| line.contains(" 201 ")).collect();

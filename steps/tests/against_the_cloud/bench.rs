@@ -62,7 +62,7 @@ impl Bench {
 
     /// Brings the environment up as a process of its own would.
     pub async fn up(&self) -> Told {
-        self.walk(&self.graph().0, None).await
+        self.walk(&self.graph().0, |_| false).await
     }
 
     /// The same, and it must come up.
@@ -72,13 +72,13 @@ impl Bench {
         told
     }
 
-    /// Brings it up, and cuts the run off at the instant at which this step begins to change something.
-    pub async fn up_until(&self, step: &str) -> Told {
-        self.walk(&self.graph().0, Some(step)).await
+    /// Brings it up, and cuts the run off at the instant at which such a step begins to change something.
+    pub async fn up_until(&self, until: impl Fn(&'static str) -> bool) -> Told {
+        self.walk(&self.graph().0, until).await
     }
 
     /// Brings up another graph over the same journal.
-    pub async fn walk(&self, graph: &Graph, until: Option<&str>) -> Told {
+    pub async fn walk(&self, graph: &Graph, until: impl Fn(&'static str) -> bool) -> Told {
         let (run, events) = self.run("up").await;
         let stop = run.stop.clone();
         let walk = async {
@@ -99,7 +99,7 @@ impl Bench {
             drop(run);
             report
         };
-        let (report, events) = tokio::join!(walk, heard(events, None, Stop::new()));
+        let (report, events) = tokio::join!(walk, heard(events, |_| false, Stop::new()));
         Told { report, events }
     }
 
@@ -269,11 +269,15 @@ impl Told {
     }
 }
 
-/// Hears a run to its end; asks it to end at once when a step begins.
-async fn heard(mut events: UnboundedReceiver<Event>, until: Option<&str>, stop: Stop) -> Vec<What> {
+/// Hears a run to its end; asks it to end at once when such a step begins.
+async fn heard(
+    mut events: UnboundedReceiver<Event>,
+    until: impl Fn(&'static str) -> bool,
+    stop: Stop,
+) -> Vec<What> {
     let mut heard = Vec::new();
     while let Some(event) = events.recv().await {
-        if matches!(event.what, What::Started { step, .. } if Some(step) == until) {
+        if matches!(event.what, What::Started { step, .. } if until(step)) {
             stop.now();
         }
         heard.push(event.what);

@@ -33,7 +33,7 @@ async fn a_group_that_is_going_away_is_waited_for_and_made_anew() {
     bench.delete(&id).await;
     assert_eq!(bench.get(&id).await["properties"]["provisioningState"], "Deleting");
     let mark = bench.mark();
-    let told = bench.up_until("network").await;
+    let told = bench.up_until(|step| step == "network").await;
     assert_eq!(told.how("resource-group"), Some(How::Created));
     assert!(told.notes("resource-group").iter().any(|note| note.contains("Deleting")));
     let puts: Vec<_> = bench.writes(mark).into_iter().filter(|line| line.ends_with("/rg-demo")).collect();

@@ -33,7 +33,7 @@ async fn down_leaves_nothing_and_a_second_one_has_nothing_to_do() {
 async fn what_is_in_our_cluster_goes_with_it_whoever_owns_the_vault() {
     let bench = Bench::instant().await;
     // The group is ours, and a vault in it that somebody else has made keeps it.
-    bench.up_until("resource-group").await;
+    bench.up_until(|step| step == "resource-group").await;
     bench.make_group("eastus").await;
     let properties = json!({
         "tenantId": bench.sim.facts().tenant, "sku": { "family": "A", "name": "standard" },
@@ -101,7 +101,7 @@ async fn a_run_that_died_among_the_objects_of_somebody_elses_cluster_leaves_none
     let told = bench.up().await;
     assert!(told.report.failed > 0, "{:?}", told.report);
     bench.sim.change(|world, _| world.faults.armed.clear()).unwrap();
-    bench.up_until("apps").await;
+    bench.up_until(|step| step == "apps").await;
     let told = bench.down_ready().await;
     assert!(told.undone("apps").is_some(), "{:?}", told.report.undone);
     assert_eq!(kubectl.get("/api/v1/namespaces/default/configmaps/shop").await, Value::Null);
