@@ -8,10 +8,13 @@ use crate::{
     objects::{self, Applied},
     settings::Settings,
 };
-use landfall_cloud::kubernetes::{
-    DynamicObject, Kind, Selection,
-    manifest::Manifest,
-    readiness::{self, Readiness},
+use landfall_cloud::{
+    ApiErrorKind,
+    kubernetes::{
+        DynamicObject, Kind, Selection,
+        manifest::Manifest,
+        readiness::{self, Readiness},
+    },
 };
 use landfall_engine::{Check, Context, Seen, Step, StepError, Undone, Wait};
 use std::{
@@ -54,7 +57,7 @@ impl Step for Apps {
         Duration::from_secs(12)
     }
 
-    async fn check(&self, _: &Context, cluster: &ReadyCluster) -> Result<Check<Applied>, StepError> {
+    async fn check(&self, cx: &Context, cluster: &ReadyCluster) -> Result<Check<Applied>, StepError> {
         let opened = self.open(cluster).await?;
         let live = match objects::look(&opened.api, &self.manifests).await?.check() {
             Ok(live) => live,
@@ -64,12 +67,12 @@ impl Step for Apps {
         if !live.iter().filter(|o| is_deployment(o)).all(is_available) {
             return Ok(Check::Underway);
         }
-        Ok(Check::Ready(objects::references(&opened.api, &opened.uid, &live).await?))
+        Ok(Check::Ready(objects::references(cx, &opened, cx.output("apps"), &live).await?))
     }
 
     async fn apply(&self, cx: &Context, cluster: &ReadyCluster) -> Result<Applied, StepError> {
         let opened = self.open(cluster).await?;
-        let applied = objects::apply(cx, &opened.api, &opened.uid, &self.manifests).await?;
+        let applied = objects::apply(cx, &opened, cx.output("apps"), &self.manifests).await?;
         if let Some(since) = await_deployments(cx, &opened, &self.manifests).await? {
             cx.ended_at(since);
         }
@@ -78,7 +81,7 @@ impl Step for Apps {
 
     async fn recover(&self, cx: &Context, cluster: &ReadyCluster) -> Result<Option<Applied>, StepError> {
         let opened = self.open(cluster).await?;
-        objects::recover(cx, &opened.api, &opened.uid, &self.manifests).await
+        objects::recover(cx, &opened, &self.manifests).await
     }
 
     async fn undo(&self, cx: &Context, applied: Applied) -> Result<Undone, StepError> {
@@ -94,7 +97,10 @@ pub(crate) async fn undo(cx: &Context, clusters: &Clusters, applied: &Applied) -
     let Some(cluster) = cx.output::<ReadyCluster>("cluster-ready") else {
         return Ok(Undone::Kept { why: "nothing remembers the cluster they are in".to_owned() });
     };
-    let opened = clusters.open(&cluster).await.doing(format!("open cluster {}", cluster.name))?;
+    let opened = match clusters.open(&cluster).await {
+        Err(error) if error.kind == ApiErrorKind::NotFound => return Ok(Undone::AlreadyGone),
+        opened => opened.doing(format!("open cluster {}", cluster.name))?,
+    };
     objects::remove(&opened.api, &opened.uid, applied).await
 }
 

@@ -4,6 +4,7 @@ use crate::{clouds::Clouds, doing::Doing, key_vault::Vault, settings::Settings};
 use jiff::{Timestamp, ToSpan};
 use landfall_cloud::{
     ApiError, ApiErrorKind,
+    arm::Azure,
     certificate::{Leaf, Material},
     vault::{Stored, Vaults},
 };
@@ -17,6 +18,8 @@ const SELF_SIGNED_DAYS: u32 = 365;
 
 /// Brings the certificate into the vault.
 pub struct Certificate {
+    azure: Azure,
+    group: String,
     vaults: Vaults,
     name: String,
     domain: String,
@@ -48,6 +51,8 @@ impl Certificate {
     #[must_use]
     pub fn new(c: &Clouds, s: &Settings) -> Self {
         Self {
+            azure: c.azure.clone(),
+            group: s.resource_group.clone(),
             vaults: c.vaults.clone(),
             name: s.certificate.name.clone(),
             domain: s.domain.clone(),
@@ -204,16 +209,43 @@ impl Step for Certificate {
     }
 
     async fn apply(&self, cx: &Context, (vault, ()): &Self::Input) -> Result<HeldCertificate, StepError> {
+        if let Some(stored) = self.look(cx, vault).await?
+            && let Check::Ready(held) = self.judge(&stored)
+        {
+            return Ok(held);
+        }
         let material = self.material().await?;
         let stored = self.import(cx, vault, &material).await?;
         Ok(self.held(&stored))
     }
 
-    async fn undo(&self, cx: &Context, _: HeldCertificate) -> Result<Undone, StepError> {
+    fn part_of(&self) -> Option<&'static str> {
+        Some("key-vault")
+    }
+
+    /// In a vault of ours it goes with the vault. In somebody else's it is deleted by itself, as long as the version
+    /// there is the one we imported; that vault keeps what is deleted for a while, as it does for everybody.
+    async fn undo(&self, cx: &Context, held: HeldCertificate) -> Result<Undone, StepError> {
         if cx.is_ours("key-vault") {
             return Ok(Undone::GoesWithParent);
         }
-        Ok(Undone::Kept { why: "the vault it is in is not ours, and others may read it there".to_owned() })
+        let Some(vault) = cx.output::<Vault>("key-vault") else { return Ok(Undone::AlreadyGone) };
+        let what = format!("delete certificate {} from {}", self.name, vault.name);
+        if self.azure.vault(&self.group, &vault.name).await.doing(&what)?.is_none() {
+            return Ok(Undone::AlreadyGone);
+        }
+        match self.look(cx, &vault).await? {
+            None => return Ok(Undone::AlreadyGone),
+            Some(stored) if stored.thumbprint_sha1_hex != held.thumbprint => {
+                cx.note("somebody has imported another one in its place, which stays");
+                return Ok(Undone::AlreadyGone);
+            }
+            Some(_) => {}
+        }
+        let client = self.vaults.at(&vault.uri).doing(&what)?;
+        let delete = || async { client.delete_certificate(&self.name).await };
+        let deleted = self.once_granted(cx, &what, delete).await?;
+        Ok(if deleted { Undone::Deleted } else { Undone::AlreadyGone })
     }
 }
 

@@ -77,7 +77,9 @@ impl Cluster {
             State::Deleting => return Check::Missing,
             State::Failed => return Check::Broken { why: cluster_body::reason(body, "Failed") },
             State::Canceled => return Check::Broken { why: cluster_body::reason(body, "Canceled") },
-            // Whatever it is being changed to, what is missing is seen when that has ended.
+            // While it is being made or changed, the body says what it will be: what that lacks is asked for
+            // once it has settled.
+            State::Running(_) if !cluster_body::differences(body).is_empty() => return Check::Underway,
             State::Running(_) => {}
             State::Succeeded => {
                 let changes = cluster_body::differences(body);
@@ -106,12 +108,12 @@ impl Cluster {
     async fn put(&self, cx: &Context, body: &Value, condition: Condition) -> Result<Begun, StepError> {
         let group = &self.settings.resource_group;
         let what = self.what();
-        let mut asked = false;
+        let mut registered = Vec::new();
         loop {
             let put = operation::when_free(cx, &what, || async {
                 match self.azure.put_cluster(group, self.name(), body, condition.clone()).await {
                     Err(error) => match cluster_body::flag_asked_for(&error) {
-                        Some(flag) if !asked => Ok(Err(flag)),
+                        Some(flag) if !registered.contains(&flag) => Ok(Err(flag)),
                         _ => Err(error),
                     },
                     Ok(begun) => Ok(Ok(begun)),
@@ -123,7 +125,7 @@ impl Cluster {
                 Err(flag) => {
                     cx.note(format!("the service asks for the preview feature {flag}"));
                     features::enable(cx, &self.azure, &flag).await?;
-                    asked = true;
+                    registered.push(flag);
                 }
             }
         }
@@ -201,13 +203,17 @@ impl Step for Cluster {
             }
             Some(body) => cluster_body::mended(body),
         };
-        let begun = self.put(cx, &body, condition).await.map_err(|error| match error.code.as_deref() {
-            Some("PreconditionFailed") => {
-                error.hint("somebody else has just made it: run again to look at it")
+        match self.put(cx, &body, condition).await {
+            // The answer to our own first try was lost, and that try has made it.
+            Err(error) if is_there(&error) && error.residue != Residue::Nothing => {
+                cx.note("an earlier try has made it");
+                self.accepted(cx, Begun::Done(None)).await
             }
-            _ => error,
-        })?;
-        self.accepted(cx, begun).await
+            Err(error) if is_there(&error) => {
+                Err(error.hint("somebody else has just made it: run again to look at it"))
+            }
+            begun => self.accepted(cx, begun?).await,
+        }
     }
 
     /// A cluster that is still being made has been made by us all the same.
@@ -246,4 +252,9 @@ impl Step for Cluster {
         .map_err(|error| error.residue(Residue::Something))?;
         Ok(Undone::Deleted)
     }
+}
+
+/// The condition that there is none yet did not hold.
+fn is_there(error: &StepError) -> bool {
+    error.code.as_deref() == Some("PreconditionFailed")
 }

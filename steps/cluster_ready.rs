@@ -3,12 +3,16 @@
 use crate::{
     clouds::Clouds, cluster::AcceptedCluster, cluster_body, doing::Doing, operation, settings::Settings,
 };
-use landfall_cloud::arm::{Azure, State};
+use landfall_cloud::arm::{Azure, Condition, State};
 use landfall_engine::{Check, Context, Kind, Look, Residue, Step, StepError, Undone, Wait};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::time::Duration;
+use std::{sync::OnceLock, time::Duration};
+use tokio::time::Instant;
 
+/// How long the add-on's identity may be outstanding after the cluster has succeeded before the cluster is asked for
+/// once more. It is filled in late now and then, and now and then not at all.
+const IDENTITY_PATIENCE: Duration = Duration::from_secs(60);
 const ADD_ON: &str = "/properties/addonProfiles/azureKeyvaultSecretsProvider/identity";
 
 /// Waits for the cluster.
@@ -69,7 +73,6 @@ impl ClusterReady {
             State::Running(state) => Ok(Look::not_yet(state)),
             State::Succeeded => Ok(match found(body, &self.name) {
                 Some(cluster) => Look::There(cluster),
-                // It is filled in late now and then, also after the cluster says Succeeded.
                 None => Look::not_yet("Succeeded, without the add-on's identity so far"),
             }),
             State::Deleting => Err(self.failed("it is being deleted".to_owned())),
@@ -83,6 +86,37 @@ impl ClusterReady {
             .cause(why)
             .residue(Residue::Something)
             .hint("run again: a cluster that failed is mended by asking for it once more")
+    }
+
+    /// Waits for the cluster; the body of one that has come without the add-on's identity is returned as the error.
+    async fn settled(&self, cx: &Context) -> Result<Result<ReadyCluster, Value>, StepError> {
+        let succeeded = OnceLock::new();
+        let patience = cx.pace().real(IDENTITY_PATIENCE);
+        cx.wait_until(Self::wait(), async || {
+            let Some(body) = self.look().await? else { return Err(self.failed("it is gone".to_owned())) };
+            Ok(match self.judge(&body)? {
+                Look::There(cluster) => Look::There(Ok(cluster)),
+                Look::NotYet { .. }
+                    if State::of(&body) == State::Succeeded
+                        && succeeded.get_or_init(Instant::now).elapsed() >= patience =>
+                {
+                    Look::There(Err(body))
+                }
+                Look::NotYet { state, not_before } => Look::NotYet { state, not_before },
+            })
+        })
+        .await
+    }
+
+    /// Asks for the cluster once more, as it is: that brings the identity of an add-on that came without one.
+    async fn ask_again(&self, cx: &Context, body: Value) -> Result<ReadyCluster, StepError> {
+        cx.note("asking once more for the add-on, which came without its identity");
+        let what = self.what();
+        let body = cluster_body::mended(body);
+        let put = || self.azure.put_cluster(&self.group, &self.name, &body, Condition::None);
+        let begun = operation::when_free(cx, &what, put).await?;
+        operation::finish(cx, self.azure.arm(), begun, Self::wait(), &what).await?;
+        self.settled(cx).await?.map_err(|_| self.failed("the add-on has no identity".to_owned()))
     }
 
     /// Follows the operation: the one an earlier attempt kept, or the one this run began.
@@ -132,11 +166,10 @@ impl Step for ClusterReady {
 
     async fn apply(&self, cx: &Context, accepted: &AcceptedCluster) -> Result<ReadyCluster, StepError> {
         self.follow(cx, accepted).await?;
-        cx.wait_until(Self::wait(), async || match self.look().await? {
-            Some(body) => self.judge(&body),
-            None => Err(self.failed("it is gone".to_owned())),
-        })
-        .await
+        match self.settled(cx).await? {
+            Ok(cluster) => Ok(cluster),
+            Err(body) => self.ask_again(cx, body).await,
+        }
     }
 
     async fn undo(&self, _: &Context, _: ReadyCluster) -> Result<Undone, StepError> {

@@ -93,7 +93,7 @@ impl Dns {
         self.azure.records(zone).await.doing(format!("list the records of {}", zone.name))
     }
 
-    /// A record is ours by its mark, or by holding just what we would put there.
+    /// A record is ours by its mark.
     fn is_ours(&self, record: &Record) -> bool {
         record.metadata.get(OWNER) == Some(&self.environment)
     }
@@ -110,7 +110,10 @@ impl Dns {
         cx.wait_until(wait, async || {
             let there = self.records(zone).await?.into_iter().find(|record| record.name == name);
             let condition = match there {
-                Some(record) if record.addresses == [address] && record.ttl == TTL => {
+                // Somebody else's record with our address does what ours would; how long it holds is theirs to say.
+                Some(record)
+                    if record.addresses == [address] && (record.ttl == TTL || !self.is_ours(&record)) =>
+                {
                     return Ok(Look::There(()));
                 }
                 Some(record) if self.is_ours(&record) => Condition::IfMatch(record.etag),
@@ -160,11 +163,10 @@ impl Step for Dns {
         };
         let there = self.records(&zone).await?;
         let mut changes = Vec::new();
-        let mut made = 0;
         for (host, address) in &wanted {
             let Some(name) = relative(host, &zone.name) else { continue };
             match there.iter().find(|record| record.name == name) {
-                Some(record) if record.addresses == [address.clone()] => made += 1,
+                Some(record) if record.addresses == [address.clone()] => {}
                 Some(record) if !self.is_ours(record) => {
                     return Ok(Check::Foreign { why: stranger(host, record) });
                 }
@@ -175,7 +177,8 @@ impl Step for Dns {
                 }),
             }
         }
-        let missing = made == 0 && changes.iter().all(|change| change.is.is_null());
+        // What comes is ours even when some records stand already: each says by its mark whose it is.
+        let missing = changes.iter().any(|change| change.is.is_null());
         Ok(match changes.is_empty() {
             true => Check::Ready(published(zone, wanted)),
             false if missing => Check::Missing,

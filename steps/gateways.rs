@@ -186,7 +186,7 @@ impl Step for Gateways {
         Duration::from_secs(42)
     }
 
-    async fn check(&self, _: &Context, input: &Self::Input) -> Result<Check<ProgrammedGateways>, StepError> {
+    async fn check(&self, cx: &Context, input: &Self::Input) -> Result<Check<ProgrammedGateways>, StepError> {
         let opened = self.open(&input.0).await?;
         let live = match objects::look(&opened.api, &self.manifests).await?.check() {
             Ok(live) => live,
@@ -194,13 +194,13 @@ impl Step for Gateways {
             Err(_) => return Ok(Check::Missing),
         };
         let Ok(gateways) = self.judge(&live) else { return Ok(Check::Underway) };
-        let applied = objects::references(&opened.api, &opened.uid, &live).await?;
+        let applied = objects::references(cx, &opened, last(cx), &live).await?;
         Ok(Check::Ready(ProgrammedGateways { applied, gateways }))
     }
 
     async fn apply(&self, cx: &Context, input: &Self::Input) -> Result<ProgrammedGateways, StepError> {
         let opened = self.open(&input.0).await?;
-        let applied = objects::apply(cx, &opened.api, &opened.uid, &self.manifests).await?;
+        let applied = objects::apply(cx, &opened, last(cx), &self.manifests).await?;
         let gateways = self.await_all(cx, &opened).await?;
         Ok(ProgrammedGateways { applied, gateways })
     }
@@ -211,13 +211,18 @@ impl Step for Gateways {
         input: &Self::Input,
     ) -> Result<Option<ProgrammedGateways>, StepError> {
         let opened = self.open(&input.0).await?;
-        let applied = objects::recover(cx, &opened.api, &opened.uid, &self.manifests).await?;
+        let applied = objects::recover(cx, &opened, &self.manifests).await?;
         Ok(applied.map(|applied| ProgrammedGateways { applied, gateways: Vec::new() }))
     }
 
     async fn undo(&self, cx: &Context, made: ProgrammedGateways) -> Result<Undone, StepError> {
         apps::undo(cx, &self.clusters, &made.applied).await
     }
+}
+
+/// What this step applied last.
+fn last(cx: &Context) -> Option<Applied> {
+    cx.output::<ProgrammedGateways>("gateways").map(|made| made.applied)
 }
 
 /// Fills in what only the whole set knows.

@@ -142,7 +142,7 @@ impl Step for KeyVault {
         Duration::from_secs(14)
     }
 
-    async fn check(&self, _: &Context, _: &Group) -> Result<Check<Vault>, StepError> {
+    async fn check(&self, cx: &Context, _: &Group) -> Result<Check<Vault>, StepError> {
         let Some(body) = self.look().await? else { return Ok(Check::Missing) };
         match State::of(&body) {
             State::Running(_) => return Ok(Check::Underway),
@@ -156,6 +156,14 @@ impl Step for KeyVault {
         let by_role = body["properties"]["enableRbacAuthorization"].as_bool().unwrap_or_default();
         Ok(match Self::found(&body) {
             Some(vault) if by_role => Check::Ready(vault),
+            // Switching another team's vault to roles would lock its users out at once.
+            Some(_) if !cx.ours() => Check::Foreign {
+                why: format!(
+                    "key vault {} uses access policies and is not ours; switch it to role-based access, or set \
+                     key_vault.name to another name",
+                    self.name
+                ),
+            },
             Some(_) => Check::Differs {
                 changes: vec![Change {
                     field: "properties.enableRbacAuthorization".to_owned(),
@@ -172,14 +180,6 @@ impl Step for KeyVault {
         match self.look().await? {
             Some(body) if matches!(State::of(&body), State::Running(_)) => {}
             Some(mut body) if body["properties"]["enableRbacAuthorization"] != json!(true) => {
-                if !cx.ours() {
-                    // Switching another team's vault to roles would lock its users out at once.
-                    return Err(StepError::new(Kind::Foreign, what)
-                        .cause(format!("key vault {} uses access policies and is not ours", self.name))
-                        .hint(
-                            "set key_vault.name to another name, or switch the vault to role-based access",
-                        ));
-                }
                 body["properties"]["enableRbacAuthorization"] = json!(true);
                 self.azure.put_vault(&self.group, &self.name, &body).await.doing(&what)?;
             }

@@ -55,6 +55,9 @@ impl Manifests {
         let class = if names.with_chain { CLASS_FOR_CHAINS } else { CLASS };
         let mut ours = own_template("tls/secret-provider-class.yaml", class);
         ours.extend(own_template("tls/sync.yaml", SYNC));
+        ours.retain(|one| !self.tls.iter().any(|own| same_object(own, one)));
+        // Nobody can write the add-on's identity into a file before there is a cluster.
+        ours.extend(self.tls.clone());
         for (placeholder, value) in [
             ("__IDENTITY_CLIENT_ID__", names.identity.client_id.as_str()),
             ("__KEY_VAULT_NAME__", names.vault),
@@ -63,8 +66,6 @@ impl Manifests {
         ] {
             manifest::fill(&mut ours, placeholder, value);
         }
-        ours.retain(|one| !self.tls.iter().any(|own| same_object(own, one)));
-        ours.extend(self.tls.clone());
         ours
     }
 }

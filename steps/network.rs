@@ -7,8 +7,11 @@ use crate::{
     resource_group::{Group, missing_tags, same_region, tags_of},
     settings::{Network as Wanted, Settings},
 };
-use landfall_cloud::arm::{Azure, Condition, State};
-use landfall_engine::{Change, Check, Context, Look, Step, StepError, Undone, Wait};
+use landfall_cloud::{
+    ApiErrorKind,
+    arm::{Azure, Begun, Condition, State},
+};
+use landfall_engine::{Change, Check, Context, Kind, Look, Residue, Step, StepError, Undone, Wait};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, time::Duration};
@@ -67,7 +70,7 @@ impl Network {
     }
 
     /// What is there, changed as little as the wish demands: everything unknown stays.
-    fn body(&self, existing: Option<Value>) -> Value {
+    fn body(&self, existing: Option<Value>, ours: bool) -> Value {
         let subnet = json!({
             "name": self.wanted.subnet,
             "properties": { "addressPrefix": self.wanted.subnet_prefix.to_string() },
@@ -82,9 +85,11 @@ impl Network {
                 },
             });
         };
-        let mut tags = tags_of(&body);
-        tags.extend(self.tags.clone());
-        body["tags"] = json!(tags);
+        if ours {
+            let mut tags = tags_of(&body);
+            tags.extend(self.tags.clone());
+            body["tags"] = json!(tags);
+        }
         if subnet_of(&body, &self.wanted.subnet).is_none() {
             match body["properties"]["subnets"].as_array_mut() {
                 Some(subnets) => subnets.push(subnet),
@@ -135,6 +140,30 @@ impl Network {
         }
     }
 
+    /// Puts the network with the subnet in it; `None` when it changed between the look and the act, be it by somebody
+    /// else or by a try of ours whose answer was lost.
+    async fn put(&self, cx: &Context, what: &str) -> Result<Option<Put>, StepError> {
+        let existing = self.wait_until_settled(cx).await?;
+        let condition = match &existing {
+            None => Condition::None,
+            Some(body) => match self.judge(body, cx.ours()) {
+                Check::Ready(subnet) => return Ok(Some(Put::Needless(subnet))),
+                Check::Foreign { why } => return Err(StepError::new(Kind::Foreign, what).cause(why)),
+                _ => {
+                    body["etag"].as_str().map_or(Condition::None, |etag| Condition::IfMatch(etag.to_owned()))
+                }
+            },
+        };
+        let body = self.body(existing, cx.ours());
+        let begun = operation::when_free(cx, what, || async {
+            match self.azure.put_network(&self.group, &self.wanted.name, &body, condition.clone()).await {
+                Err(error) if error.kind == ApiErrorKind::Precondition => Ok(None),
+                begun => begun.map(Some),
+            }
+        });
+        Ok(begun.await?.map(Put::Begun))
+    }
+
     async fn wait_until_settled(&self, cx: &Context) -> Result<Option<Value>, StepError> {
         let wait =
             Wait::new("the virtual network to settle", Duration::from_secs(6), Duration::from_secs(300));
@@ -172,19 +201,21 @@ impl Step for Network {
 
     async fn apply(&self, cx: &Context, _: &Group) -> Result<Subnet, StepError> {
         let what = format!("create virtual network {}", self.wanted.name);
-        let existing = self.wait_until_settled(cx).await?;
-        if let Some(subnet) = existing.as_ref().and_then(|body| ready(self.judge(body, cx.ours()))) {
-            return Ok(subnet);
-        }
-        let condition = match existing.as_ref().map(|body| body["etag"].as_str()) {
-            None => Condition::None,
-            Some(etag) => etag.map_or(Condition::None, |etag| Condition::IfMatch(etag.to_owned())),
+        let wait = Wait::new(
+            "the virtual network to stay the same",
+            Duration::from_secs(1),
+            Duration::from_secs(600),
+        );
+        let put = cx
+            .wait_until(wait, async || {
+                let put = self.put(cx, &what).await?;
+                Ok(put.map_or_else(|| Look::not_yet("it changed meanwhile"), Look::There))
+            })
+            .await?;
+        let begun = match put {
+            Put::Needless(subnet) => return Ok(subnet),
+            Put::Begun(begun) => begun,
         };
-        let body = self.body(existing);
-        let begun = operation::when_free(cx, &what, || {
-            self.azure.put_network(&self.group, &self.wanted.name, &body, condition.clone())
-        })
-        .await?;
         let wait =
             Wait::new("the virtual network to be created", Duration::from_secs(6), Duration::from_secs(300));
         let body = match operation::finish(cx, self.azure.arm(), begun, wait, &what).await? {
@@ -192,9 +223,9 @@ impl Step for Network {
             None => self.look().await?.unwrap_or_default(),
         };
         self.found(&body).ok_or_else(|| {
-            StepError::new(landfall_engine::Kind::Failed, what)
+            StepError::new(Kind::Failed, what)
                 .cause(format!("the network is there without subnet {}", self.wanted.subnet))
-                .residue(landfall_engine::Residue::Something)
+                .residue(Residue::Something)
         })
     }
 
@@ -217,11 +248,12 @@ impl Step for Network {
     }
 }
 
-fn ready<T>(check: Check<T>) -> Option<T> {
-    match check {
-        Check::Ready(output) => Some(output),
-        _ => None,
-    }
+/// What came of putting the network.
+enum Put {
+    /// It is as wanted already.
+    Needless(Subnet),
+    /// Azure has taken it.
+    Begun(Begun),
 }
 
 fn subnets(body: &Value) -> impl Iterator<Item = &Value> {

@@ -1,6 +1,6 @@
 //! A set of Kubernetes objects: looked at, applied and taken away together.
 
-use crate::doing::Doing;
+use crate::{clouds::Opened, doing::Doing};
 use landfall_cloud::{
     ApiError,
     kubernetes::{Cluster, DynamicObject, Force, Kind, differences, manifest::Manifest},
@@ -35,6 +35,9 @@ pub struct Applied {
     pub cluster_uid: String,
     /// The objects.
     pub objects: Vec<ObjectRef>,
+    /// UIDs of those among them that were there before us: they are not ours to take away.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub found: Vec<String>,
 }
 
 /// The set as it stands in the cluster.
@@ -50,17 +53,9 @@ impl Standing {
     pub(crate) fn check(self) -> Result<Vec<DynamicObject>, Check<()>> {
         match (self.missing, self.changes) {
             (0, changes) if changes.is_empty() => Ok(self.live),
-            (_, _) if self.live.is_empty() => Err(Check::Missing),
-            (missing, mut changes) => {
-                if missing > 0 {
-                    changes.push(Change {
-                        field: "objects".to_owned(),
-                        is: Value::from(self.live.len()),
-                        wanted: Value::from(self.live.len() + missing),
-                    });
-                }
-                Err(Check::Differs { changes })
-            }
+            (0, changes) => Err(Check::Differs { changes }),
+            // What comes is ours even when some of it stands already; which that is, is remembered.
+            _ => Err(Check::Missing),
         }
     }
 }
@@ -144,23 +139,27 @@ fn changes(kind: &Kind, manifest: &Manifest, live: &DynamicObject) -> Vec<Change
     differences(&wanted, &plain(live)).into_iter().map(named).collect()
 }
 
-/// Applies the set: namespaces and classes first, the rest at once.
+/// Applies the set: namespaces and classes first, the rest at once. `output` is what the step gave last.
 ///
-/// What has been applied is on disk as this step's ticket before the next object is, so that a
-/// run that dies in the middle knows what to take away.
+/// What was there before is on disk as this step's ticket before the first object is applied, so
+/// that a run that dies in the middle knows what to spare.
 pub(crate) async fn apply(
     cx: &Context,
-    api: &Cluster,
-    cluster_uid: &str,
+    opened: &Opened,
+    output: Option<Applied>,
     manifests: &[Manifest],
 ) -> Result<Applied, StepError> {
-    let mut applied = Applied { cluster_uid: cluster_uid.to_owned(), objects: Vec::new() };
+    let api = &opened.api;
+    let live = look(api, manifests).await?.live;
+    let found = found(cx, &opened.uid, output, &live);
+    let mut applied = Applied { cluster_uid: opened.uid.clone(), objects: Vec::new(), found };
+    cx.keep(&applied)?;
     for rank in 0..=1 {
-        let batch: Vec<&Manifest> = manifests.iter().filter(|m| rank_of(m) == rank).collect();
+        let batch: Vec<&Manifest> = manifests.iter().filter(|m| rank_of(kind_word(m)) == rank).collect();
         if batch.is_empty() {
             continue;
         }
-        let ended = futures::future::join_all(batch.iter().map(|m| apply_one(cx, api, m))).await;
+        let ended = futures::future::join_all(batch.iter().map(|m| apply_one(api, m))).await;
         let mut failed = None;
         for one in ended {
             match one {
@@ -168,7 +167,6 @@ pub(crate) async fn apply(
                 Err(error) => failed = failed.or(Some(error)),
             }
         }
-        cx.keep(&applied)?;
         if let Some(error) = failed {
             let residue = if applied.objects.is_empty() { error.residue } else { Residue::Something };
             return Err(error.residue(residue));
@@ -178,7 +176,7 @@ pub(crate) async fn apply(
 }
 
 /// What others stand on comes first.
-fn rank_of(manifest: &Manifest) -> u8 {
+fn rank_of(kind: &str) -> u8 {
     const FIRST: [&str; 6] = [
         "Namespace",
         "ServiceAccount",
@@ -187,11 +185,14 @@ fn rank_of(manifest: &Manifest) -> u8 {
         "SecretProviderClass",
         "CustomResourceDefinition",
     ];
-    let kind = manifest.object.types.as_ref().map_or("", |types| types.kind.as_str());
     u8::from(!FIRST.contains(&kind))
 }
 
-async fn apply_one(_: &Context, api: &Cluster, manifest: &Manifest) -> Result<ObjectRef, StepError> {
+fn kind_word(manifest: &Manifest) -> &str {
+    manifest.object.types.as_ref().map_or("", |types| types.kind.as_str())
+}
+
+async fn apply_one(api: &Cluster, manifest: &Manifest) -> Result<ObjectRef, StepError> {
     let kind = kind_of(api, manifest).await?;
     let what = format!("apply {}", place(manifest));
     let applied = api.apply(&kind, &manifest.object, Force::No).await;
@@ -205,10 +206,10 @@ async fn apply_one(_: &Context, api: &Cluster, manifest: &Manifest) -> Result<Ob
 }
 
 fn is_field_conflict(error: &ApiError) -> bool {
-    error.status == Some(409) && error.message.starts_with("Apply failed with")
+    error.inner_code.as_deref() == Some("FieldManagerConflict")
 }
 
-pub(crate) fn reference(kind: &Kind, object: &DynamicObject) -> ObjectRef {
+fn reference(kind: &Kind, object: &DynamicObject) -> ObjectRef {
     ObjectRef {
         api_version: kind.api_version(),
         kind: kind.kind.to_string(),
@@ -218,38 +219,59 @@ pub(crate) fn reference(kind: &Kind, object: &DynamicObject) -> ObjectRef {
     }
 }
 
-/// Names what is there of a set, for a run that found it.
+/// Names what is there of a set, for a run that found it. `output` is what the step gave last.
 pub(crate) async fn references(
-    api: &Cluster,
-    cluster_uid: &str,
+    cx: &Context,
+    opened: &Opened,
+    output: Option<Applied>,
     live: &[DynamicObject],
 ) -> Result<Applied, StepError> {
     let mut objects = Vec::new();
     for object in live {
-        if let Some(kind) = api.kind_of(object).await.doing("name what is there")? {
+        if let Some(kind) = opened.api.kind_of(object).await.doing("name what is there")? {
             objects.push(reference(&kind, object));
         }
     }
-    Ok(Applied { cluster_uid: cluster_uid.to_owned(), objects })
+    // The order in which they are applied, so that what was found reads as what was made.
+    objects.sort_by_key(|object| rank_of(&object.kind));
+    let found = found(cx, &opened.uid, output, live);
+    Ok(Applied { cluster_uid: opened.uid.clone(), objects, found })
 }
 
-/// Returns the objects of a set that carry our name among their field managers: what a run that
-/// was killed in the middle has made.
+/// The UIDs of the live objects that we have not made, as far as is remembered: by the ticket of an attempt that did
+/// not reach its end, else by the output of the last one that did.
+fn found(cx: &Context, cluster_uid: &str, output: Option<Applied>, live: &[DynamicObject]) -> Vec<String> {
+    let here = |applied: &Applied| applied.cluster_uid == cluster_uid;
+    let (begun, ended) = (cx.ticket::<Applied>().filter(here), output.filter(here));
+    let made = |object: &DynamicObject| match (&begun, &ended) {
+        (Some(begun), _) => is_managed(object) && !begun.found.iter().any(|uid| uid == uid_of(object)),
+        (None, Some(ended)) => ended.made().any(|made| made.uid == uid_of(object)),
+        (None, None) => false,
+    };
+    live.iter().filter(|object| !made(object)).map(|object| uid_of(object).to_owned()).collect()
+}
+
+fn uid_of(object: &DynamicObject) -> &str {
+    object.metadata.uid.as_deref().unwrap_or_default()
+}
+
+impl Applied {
+    /// The objects that were not there before.
+    fn made(&self) -> impl DoubleEndedIterator<Item = &ObjectRef> {
+        self.objects.iter().filter(|object| !self.found.contains(&object.uid))
+    }
+}
+
+/// Returns the objects of a set that a run made which was killed in the middle.
 pub(crate) async fn recover(
     cx: &Context,
-    api: &Cluster,
-    cluster_uid: &str,
+    opened: &Opened,
     manifests: &[Manifest],
 ) -> Result<Option<Applied>, StepError> {
-    if let Some(kept) = cx.ticket::<Applied>() {
-        return Ok(Some(kept));
-    }
-    let standing = look(api, manifests).await?;
-    let ours: Vec<DynamicObject> = standing.live.into_iter().filter(is_managed).collect();
-    if ours.is_empty() {
-        return Ok(None);
-    }
-    references(api, cluster_uid, &ours).await.map(Some)
+    let live = look(&opened.api, manifests).await?.live;
+    let applied = references(cx, opened, None, &live).await?;
+    let any = applied.made().next().is_some();
+    Ok(any.then_some(applied))
 }
 
 fn is_managed(object: &DynamicObject) -> bool {
@@ -265,7 +287,7 @@ pub(crate) async fn remove(api: &Cluster, cluster_uid: &str, applied: &Applied) 
         });
     }
     let mut deleted = 0;
-    for object in applied.objects.iter().rev() {
+    for object in applied.made().rev() {
         let what = format!("delete {} {}", object.kind, object.name);
         let kind = api.kind_named(&object.api_version, &object.kind).await.doing(&what)?;
         let Some(kind) = kind else { continue };

@@ -100,7 +100,11 @@ impl Step for ResourceGroup {
 
     async fn apply(&self, cx: &Context, (): &()) -> Result<Group, StepError> {
         self.wait_until_gone(cx).await?;
-        let mut tags = self.look().await?.as_ref().map(tags_of).unwrap_or_default();
+        let existing = self.look().await?;
+        if let Some(body) = existing.as_ref().filter(|body| missing_tags(body, &self.tags).is_empty()) {
+            return Ok(self.found(body));
+        }
+        let mut tags = existing.as_ref().map(tags_of).unwrap_or_default();
         tags.extend(self.tags.clone());
         let what = format!("create resource group {}", self.name);
         let put = self.azure.put_group(&self.name, &self.location, &tags).await.doing(&what)?;

@@ -74,7 +74,7 @@ impl Step for TlsSecret {
         Duration::from_secs(75)
     }
 
-    async fn check(&self, _: &Context, input: &Self::Input) -> Result<Check<Applied>, StepError> {
+    async fn check(&self, cx: &Context, input: &Self::Input) -> Result<Check<Applied>, StepError> {
         let opened = self.open(&input.0).await?;
         let wanted = self.wanted(input);
         let (standing, secret) = futures::join!(objects::look(&opened.api, &wanted), async {
@@ -89,13 +89,13 @@ impl Step for TlsSecret {
         if !secret.as_ref().is_some_and(|secret| carries(secret, &input.1.thumbprint)) {
             return Ok(Check::Underway);
         }
-        Ok(Check::Ready(objects::references(&opened.api, &opened.uid, &live).await?))
+        Ok(Check::Ready(objects::references(cx, &opened, cx.output("tls-secret"), &live).await?))
     }
 
     async fn apply(&self, cx: &Context, input: &Self::Input) -> Result<Applied, StepError> {
         let opened = self.open(&input.0).await?;
         let wanted = self.wanted(input);
-        let applied = objects::apply(cx, &opened.api, &opened.uid, &wanted).await?;
+        let applied = objects::apply(cx, &opened, cx.output("tls-secret"), &wanted).await?;
         let secret = await_secret(cx, &opened, &input.1.thumbprint).await?;
         let workload = await_deployments(cx, &opened, &wanted).await?;
         cx.ended_at(workload.map_or(secret, |workload| workload.max(secret)));
@@ -104,7 +104,11 @@ impl Step for TlsSecret {
 
     async fn recover(&self, cx: &Context, input: &Self::Input) -> Result<Option<Applied>, StepError> {
         let opened = self.open(&input.0).await?;
-        objects::recover(cx, &opened.api, &opened.uid, &self.wanted(input)).await
+        objects::recover(cx, &opened, &self.wanted(input)).await
+    }
+
+    fn part_of(&self) -> Option<&'static str> {
+        Some("cluster-ready")
     }
 
     async fn undo(&self, cx: &Context, applied: Applied) -> Result<Undone, StepError> {

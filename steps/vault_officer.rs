@@ -54,6 +54,10 @@ impl Step for VaultOfficer {
         grant::apply(cx, &self.azure, &scope, &principal, ROLES).await
     }
 
+    fn part_of(&self) -> Option<&'static str> {
+        Some("key-vault")
+    }
+
     async fn undo(&self, cx: &Context, granted: Granted) -> Result<Undone, StepError> {
         // Assignments at a scope vanish with the thing itself.
         if cx.is_ours("key-vault") {

@@ -154,7 +154,7 @@ impl Policy for TryAgain {
             // The vault client takes the body out of a request that it sends without a token.
             let mut this = request.clone();
             tries += 1;
-            let (failure, outcome) = judge(next[0].send(ctx, &mut this, &next[1..]).await).await;
+            let (failure, outcome) = judge(next[0].send(ctx, &mut this, &next[1..]).await, lost).await;
             let Some(failure) = failure else { return outcome };
             if failure.status == Some(401) && self.fresh_token && !refused {
                 (refused, tries) = (true, tries - 1);
@@ -170,8 +170,11 @@ impl Policy for TryAgain {
     }
 }
 
-/// Reads how a try went; the answer is passed on whole.
-async fn judge(outcome: PolicyResult) -> (Option<Failure>, PolicyResult) {
+/// Marks a refusal whose request may have been carried out by an earlier try. It never leaves this process.
+pub(crate) const EARLIER_TRY_LOST: HeaderName = HeaderName::from_static("x-landfall-earlier-try-lost");
+
+/// Reads how a try went; the answer is passed on whole, marked when an earlier try was `lost`.
+async fn judge(outcome: PolicyResult, lost: bool) -> (Option<Failure>, PolicyResult) {
     let answer = match outcome {
         Ok(answer) if u16::from(answer.status()) < 400 => return (None, Ok(answer)),
         Ok(answer) => answer.try_into_raw_response().await,
@@ -179,7 +182,10 @@ async fn judge(outcome: PolicyResult) -> (Option<Failure>, PolicyResult) {
     };
     match answer {
         Ok(raw) => {
-            let (status, headers, body) = raw.deconstruct();
+            let (status, mut headers, body) = raw.deconstruct();
+            if lost {
+                headers.insert(EARLIER_TRY_LOST, "1");
+            }
             let error = from_answer(u16::from(status), &headers, &body);
             let failure = Failure {
                 kind: error.kind,

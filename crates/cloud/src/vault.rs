@@ -186,6 +186,16 @@ impl Vault {
         Ok(Some(Deleted { purged_at: deleted.scheduled_purge_date.and_then(timestamp) }))
     }
 
+    /// Deletes all versions of a certificate; returns whether there was one. Within the vault's retention it can be
+    /// [recovered](Self::recover_certificate).
+    pub async fn delete_certificate(&self, name: &str) -> Result<bool, ApiError> {
+        let path = format!("/certificates/{name}");
+        match self.client.delete_certificate(name, None).await {
+            Ok(_) => Ok(true),
+            Err(error) => absent(from_sdk(error, "DELETE", &path)).map(|none: Option<()>| none.is_some()),
+        }
+    }
+
     /// Begins to recover a deleted certificate; it is back when [`certificate`](Self::certificate) finds it.
     pub async fn recover_certificate(&self, name: &str) -> Result<(), ApiError> {
         let path = format!("/deletedcertificates/{name}/recover");

@@ -31,6 +31,7 @@ pub(crate) trait Node: Send + Sync {
     fn title(&self) -> String;
     fn usual(&self) -> Duration;
     fn deadline(&self) -> Duration;
+    fn part_of(&self) -> Option<&'static str>;
     /// Reads an output back from the journal; `None` when it no longer parses, which is a reason
     /// to look again and not an error.
     fn decode(&self, value: &Value) -> Option<Made>;
@@ -70,6 +71,10 @@ impl<S: Step, I: Inputs<Values = S::Input>> Node for Wired<S, I> {
 
     fn deadline(&self) -> Duration {
         self.step.deadline()
+    }
+
+    fn part_of(&self) -> Option<&'static str> {
+        self.step.part_of()
     }
 
     fn decode(&self, value: &Value) -> Option<Made> {

@@ -181,6 +181,15 @@ pub trait Step: Send + Sync + 'static {
         output: Self::Output,
     ) -> impl Future<Output = Result<Undone, StepError>> + Send;
 
+    /// Names the step whose thing this one's is a part of, for [`Undone::GoesWithParent`]: one of those it takes a
+    /// value from.
+    ///
+    /// As provided, it is a part of all of them, and stays while any of them does. A step that takes values from
+    /// things it is no part of must say which is the one.
+    fn part_of(&self) -> Option<&'static str> {
+        None
+    }
+
     /// Learns the output of something whose making was cut short, so that it can be undone; `None`
     /// when nothing of ours is there.
     ///

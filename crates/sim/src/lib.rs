@@ -114,6 +114,14 @@ impl Sim {
         self.shared.read(look)
     }
 
+    /// Changes the world at its own now, as a person at a console of the cloud would.
+    ///
+    /// # Errors
+    /// When the world cannot be written.
+    pub fn change<T>(&self, change: impl FnOnce(&mut World, Moment) -> T) -> Result<T, SimError> {
+        self.shared.change(change)
+    }
+
     /// Stops serving: answers under way end, streams are closed. The world goes on by itself on the next open.
     pub async fn close(mut self) {
         self.stop.cancel();

@@ -80,6 +80,21 @@ impl Shared {
         look(&self.lock().world)
     }
 
+    /// Changes the world, with everything due settled before and after.
+    ///
+    /// # Errors
+    /// When the world cannot be written.
+    pub fn change<T>(&self, change: impl FnOnce(&mut World, Moment) -> T) -> Result<T, SimError> {
+        let mut inner = self.lock();
+        let inner = &mut *inner;
+        let now = inner.world.now();
+        inner.world.settle(now, &self.timing);
+        let changed = change(&mut inner.world, now);
+        inner.world.settle(now, &self.timing);
+        self.keep(inner)?;
+        Ok(changed)
+    }
+
     /// Returns the ledger since the world was opened.
     pub fn ledger(&self) -> Vec<Line> {
         self.lock().ledger.lines().to_vec()

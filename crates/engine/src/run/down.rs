@@ -47,7 +47,7 @@ impl<'a> Down<'a> {
     fn begin(graph: &'a Graph, run: &'a Run) -> Self {
         let memory = run.journal.memory();
         let ours = graph.nodes.iter().map(|node| memory.past(node.id()).is_some_and(|past| past.ours));
-        let fates = Fates::new(graph.parents.clone(), ours);
+        let fates = Fates::new(wholes(graph), ours);
         let walk = Walk::begin(graph, run, Schedule::backward(graph.sources.clone()));
         let (nodes, parents) = (graph.nodes.clone(), graph.parents.clone());
         Self { walk, known: Arc::new(Known { nodes, parents, memory, run: run.clone() }), fates }
@@ -148,6 +148,15 @@ impl<'a> Down<'a> {
         }
         self.walk.close()
     }
+}
+
+/// For each step, the steps whose things its own may be a part of.
+fn wholes(graph: &Graph) -> Vec<Vec<usize>> {
+    let wholes = |(node, parents): (&Arc<dyn Node>, &Vec<usize>)| match node.part_of() {
+        None => parents.clone(),
+        Some(whole) => parents.iter().copied().filter(|&parent| graph.nodes[parent].id() == whole).collect(),
+    };
+    graph.nodes.iter().zip(&graph.parents).map(wholes).collect()
 }
 
 /// What taking a step's thing away has to know.

@@ -23,7 +23,7 @@ pub(super) enum Fate {
 /// The fates of all steps.
 #[derive(Debug)]
 pub(super) struct Fates {
-    /// For each step, those whose value it takes: the only ones it can be part of.
+    /// For each step, those that its thing is a part of.
     parents: Vec<Vec<usize>>,
     fates: Vec<Fate>,
 }

@@ -20,6 +20,31 @@ pub(crate) fn check(properties: &Value) -> Result<(), ArmError> {
     ingress(properties)
 }
 
+/// The preview features that the properties of the ingress profile stood behind before they were generally available.
+const BEHIND: [(&str, &str, fn(&Value) -> bool); 2] = [
+    ("ingressProfile.gatewayAPI", "Microsoft.ContainerService/ManagedGatewayAPIPreview", gateway_api),
+    (
+        "ingressProfile.webAppRouting.gatewayAPIImplementations",
+        "Microsoft.ContainerService/AppRoutingIstioGatewayAPIPreview",
+        istio_gateway,
+    ),
+];
+
+/// Judges whether the subscription may use what is asked for; `allows` knows the features that still exist.
+///
+/// # Errors
+/// The first property whose feature exists and is not registered.
+pub(crate) fn allowed(properties: &Value, allows: impl Fn(&str) -> bool) -> Result<(), ArmError> {
+    let behind = BEHIND.iter().find(|(_, feature, asked_for)| asked_for(properties) && !allows(feature));
+    let Some((property, feature, _)) = behind else { return Ok(()) };
+    let code = format!("{}FeatureFlagNotEnabled", feature.rsplit('/').next().unwrap_or_default());
+    let message = format!(
+        "Setting {property} is not allowed since feature '{feature}' is not enabled. Please see https://aka.ms/aks/previews \
+         for how to enable features."
+    );
+    Err(bad(&code, message).with_target(*property))
+}
+
 fn addons(profiles: &Value) -> Result<(), ArmError> {
     for (name, profile) in profiles.as_object().into_iter().flatten() {
         if !profile["enabled"].is_boolean() {

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::address_plan::Subnet;
 use super::validation::{self, Case};
-use super::{KIND, ManagedCluster, Work, compute, condition, create, id_of, refusal, update};
+use super::{KIND, ManagedCluster, Work, compute, condition, create, features, id_of, refusal, update};
 use crate::arm::error::ArmError;
 use crate::arm::operation::{self, Operation, Plan, Style};
 use crate::arm::{Call, id, networks};
@@ -32,6 +32,7 @@ pub(super) fn put(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError>
         None => wished,
     };
     judge(world, call, &merged, existing.is_some())?;
+    features::allowed(&merged["properties"], |feature| world.features.allows(feature))?;
     if existing.is_some() {
         return update::begin(world, call, merged);
     }

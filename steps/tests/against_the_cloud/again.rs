@@ -1,0 +1,134 @@
+//! Everything is there: looking finds it, and making it again changes nothing.
+
+use crate::bench::Bench;
+use landfall_engine::{Check, Context, Graph, Kind, Outcome, Step, StepError, Undone};
+use landfall_steps::{
+    apps::Apps, certificate::Certificate, cluster::Cluster, cluster_ready::ClusterReady, dns::Dns,
+    features::Features, gateways::Gateways, istio::Istio, key_vault::KeyVault, kubeconfig::Kubeconfig,
+    network::Network, preflight::Preflight, resource_group::ResourceGroup, subnet_role::SubnetRole,
+    tls_secret::TlsSecret, vault_access::VaultAccess, vault_officer::VaultOfficer,
+};
+use serde_json::Value;
+use std::time::Duration;
+
+#[tokio::test]
+async fn a_second_run_finds_all_of_it_and_writes_nothing() {
+    let bench = Bench::instant().await;
+    let first = bench.up_ready().await;
+    assert!(first.report.created >= 12, "{:?}", first.counts());
+    let mark = bench.mark();
+    let second = bench.up_ready().await;
+    assert_eq!(second.counts(), (17, 0, 0));
+    assert_eq!(bench.writes(mark), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_run_whose_journal_was_lost_finds_all_of_it_and_owns_nothing() {
+    let bench = Bench::instant().await;
+    bench.up_ready().await;
+    std::fs::remove_dir_all(bench.home.path().join("state")).unwrap();
+    let mark = bench.mark();
+    assert_eq!(bench.up_ready().await.counts(), (17, 0, 0));
+    assert!(bench.down_ready().await.report.undone.is_empty());
+    assert_eq!(bench.writes(mark), [""; 0]);
+}
+
+#[tokio::test]
+async fn every_step_is_ready_before_and_after_it_is_made_again() {
+    let bench = Bench::instant().await;
+    bench.up_ready().await;
+    let (before, mark) = (world(&bench), bench.mark());
+    let told = bench.walk(&again(&bench), |_| false).await;
+    assert_eq!(told.report.outcome, Outcome::Ready, "{:#?}", told.report.errors);
+    assert_eq!(told.started().len(), 17);
+    let made: Vec<String> = bench.writes(mark).into_iter().filter(|line| line.contains(" 201 ")).collect();
+    assert_eq!(made, [""; 0], "nothing is made twice");
+    for part in ["managedClusters", "virtualNetworks", "vaults/kv", "dnszones", "/certificates/", "rg-demo?"]
+    {
+        let puts = bench.writes_at(mark, part);
+        let puts: Vec<_> = puts.iter().filter(|line| !line.contains("roleAssignments")).collect();
+        assert!(puts.is_empty(), "{puts:#?}");
+    }
+    assert_eq!(world(&bench), before);
+}
+
+/// Everything that lasts in the world, by family; what the clusters' controllers have seen so far goes with the clock.
+fn world(bench: &Bench) -> Vec<(String, Value)> {
+    let mut all = bench.sim.read(|world| serde_json::to_value(world).unwrap());
+    for cluster in all["clusters"]["all"].as_object_mut().unwrap().values_mut() {
+        for passing in ["seen", "settled", "agenda"] {
+            cluster["controllers"].as_object_mut().unwrap().remove(passing);
+        }
+    }
+    let families = ["groups", "roles", "networks", "dns", "vaults", "clusters", "providers"];
+    families.iter().map(|family| ((*family).to_owned(), all[family].clone())).collect()
+}
+
+/// A step that is made again although it is there.
+struct Again<S>(S);
+
+impl<S: Step> Step for Again<S> {
+    type Input = S::Input;
+    type Output = S::Output;
+
+    fn title(&self) -> String {
+        self.0.title()
+    }
+
+    fn deadline(&self) -> Duration {
+        self.0.deadline()
+    }
+
+    async fn check(&self, _: &Context, _: &S::Input) -> Result<Check<S::Output>, StepError> {
+        Ok(Check::Underway)
+    }
+
+    async fn apply(&self, cx: &Context, input: &S::Input) -> Result<S::Output, StepError> {
+        self.is_ready(cx, input, "before").await?;
+        self.0.apply(cx, input).await?;
+        self.is_ready(cx, input, "after").await
+    }
+
+    async fn undo(&self, _: &Context, _: S::Output) -> Result<Undone, StepError> {
+        unreachable!("nobody takes it down")
+    }
+}
+
+impl<S: Step> Again<S> {
+    async fn is_ready(&self, cx: &Context, input: &S::Input, when: &str) -> Result<S::Output, StepError> {
+        let wrong =
+            |what: &str| StepError::new(Kind::Bug, format!("find {} ready {when}", self.title())).cause(what);
+        match self.0.check(cx, input).await? {
+            Check::Ready(output) => Ok(output),
+            Check::Missing => Err(wrong("missing")),
+            Check::Differs { changes } => Err(wrong(&format!("{changes:?}"))),
+            Check::Underway => Err(wrong("underway")),
+            Check::Broken { why } | Check::Foreign { why } => Err(wrong(&why)),
+        }
+    }
+}
+
+/// The wiring once more, every step made again.
+#[rustfmt::skip]
+fn again(bench: &Bench) -> Graph {
+    let (c, s, t) = (&bench.clouds, &bench.wish, &bench.teardown);
+    let mut g = Graph::default();
+    let clear    = g.add("preflight",      Again(Preflight::new(c, s)),     ());
+    let features = g.add("features",       Again(Features::new(c)),         clear.done());
+    let group    = g.add("resource-group", Again(ResourceGroup::new(c, s)), clear.done());
+    let subnet   = g.add("network",        Again(Network::new(c, s)),       group);
+    let vault    = g.add("key-vault",      Again(KeyVault::new(c, s, t)),   group);
+    let officer  = g.add("vault-officer",  Again(VaultOfficer::new(c)),     vault);
+    let cert     = g.add("certificate",    Again(Certificate::new(c, s)),   (vault, officer.done()));
+    let accepted = g.add("cluster",        Again(Cluster::new(c, s)),       (subnet, clear, features.done()));
+    let _grant   = g.add("subnet-role",    Again(SubnetRole::new(c)),       (accepted, subnet));
+    let cluster  = g.add("cluster-ready",  Again(ClusterReady::new(c, s)),  accepted);
+    let access   = g.add("vault-access",   Again(VaultAccess::new(c)),      (cluster, vault));
+    let _config  = g.add("kubeconfig",     Again(Kubeconfig::new(c, s)),    cluster);
+    let istio    = g.add("istio",          Again(Istio::new(c)),            cluster);
+    let secret   = g.add("tls-secret",     Again(TlsSecret::new(c, s)),     (cluster, cert, vault, access.done()));
+    let apps     = g.add("apps",           Again(Apps::new(c, s)),          cluster);
+    let gateways = g.add("gateways",       Again(Gateways::new(c, s)),      (cluster, istio.done(), secret.done(), apps.done()));
+    let _names   = g.add("dns",            Again(Dns::new(c, s)),           gateways);
+    g
+}

@@ -1,0 +1,327 @@
+//! A world of one test's own, runs over it, a hand in Resource Manager, and questions to the ledger.
+
+use crate::{kubectl::Kubectl, settings};
+use landfall_cloud::{
+    Arm, Credential, Endpoints, Meter, Roots, Secret, SignIn, SignInFacts, Vaults,
+    arm::{self, Azure, Begun, Condition},
+};
+use landfall_engine::{
+    EnvironmentKey, Event, Graph, Journal, Memory, OpenError, Outcome, Pace, Report, Run, Stop, Undone, What,
+    down, up,
+};
+use landfall_sim::{Line, Options, Sim, Speed};
+use landfall_steps::{
+    Clouds, Clusters, Handles, deployment,
+    settings::{Settings, Teardown},
+};
+use serde_json::Value;
+use std::sync::Once;
+use tempfile::TempDir;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+
+/// A simulated cloud, clients of it, and a wish.
+pub struct Bench {
+    pub sim: Sim,
+    pub clouds: Clouds,
+    pub wish: Settings,
+    pub home: TempDir,
+    pub teardown: Teardown,
+}
+
+/// What a run came to, and what it told.
+pub struct Told {
+    pub report: Report,
+    pub events: Vec<What>,
+}
+
+impl Bench {
+    /// A cloud in which everything is ready at the first look.
+    pub async fn instant() -> Self {
+        Self::with(Options { speed: Speed::Instant, ..Options::default() }).await
+    }
+
+    /// A cloud this many times faster than life, for tests that look at states on the way.
+    pub async fn at_speed(times: f64) -> Self {
+        Self::with(Options { speed: Speed::Times(times), ..Options::default() }).await
+    }
+
+    pub async fn with(options: Options) -> Self {
+        static PROVIDER: Once = Once::new();
+        PROVIDER.call_once(|| {
+            rustls::crypto::aws_lc_rs::default_provider().install_default().expect("the first provider");
+        });
+        let home = TempDir::new().unwrap();
+        let sim = Sim::open(&home.path().join("sim"), Options { seed: Some(7), ..options }).await.unwrap();
+        let (clouds, wish) = (clouds(&sim), settings::demo(home.path()));
+        Self { sim, clouds, wish, home, teardown: Teardown::default() }
+    }
+
+    pub fn graph(&self) -> (Graph, Handles) {
+        deployment(&self.clouds, &self.wish, &self.teardown)
+    }
+
+    /// Brings the environment up as a process of its own would.
+    pub async fn up(&self) -> Told {
+        self.walk(&self.graph().0, |_| false).await
+    }
+
+    /// The same, and it must come up.
+    pub async fn up_ready(&self) -> Told {
+        let told = self.up().await;
+        assert_eq!(told.report.outcome, Outcome::Ready, "{:#?}", told.report.errors);
+        told
+    }
+
+    /// Brings it up, and cuts the run off at the instant at which such a step begins to change something.
+    pub async fn up_until(&self, until: impl Fn(&'static str) -> bool) -> Told {
+        self.walk(&self.graph().0, until).await
+    }
+
+    /// Brings up another graph over the same journal.
+    pub async fn walk(&self, graph: &Graph, until: impl Fn(&'static str) -> bool) -> Told {
+        let (run, events) = self.run("up").await;
+        let stop = run.stop.clone();
+        let walk = async {
+            let report = up(graph, &run).await.unwrap();
+            drop(run);
+            report
+        };
+        let (report, events) = tokio::join!(walk, heard(events, until, stop));
+        Told { report, events }
+    }
+
+    /// Takes down what is ours.
+    pub async fn down(&self) -> Told {
+        let (run, events) = self.run("down").await;
+        let graph = self.graph().0;
+        let walk = async {
+            let report = down(&graph, &run).await.unwrap();
+            drop(run);
+            report
+        };
+        let (report, events) = tokio::join!(walk, heard(events, |_| false, Stop::new()));
+        Told { report, events }
+    }
+
+    /// The same, and it must end well.
+    pub async fn down_ready(&self) -> Told {
+        let told = self.down().await;
+        assert_eq!(told.report.outcome, Outcome::Ready, "{:#?}", told.report.errors);
+        told
+    }
+
+    async fn run(&self, command: &str) -> (Run, UnboundedReceiver<Event>) {
+        let (send, receive) = unbounded_channel();
+        let key = EnvironmentKey {
+            cloud: "sim".to_owned(),
+            subscription: self.clouds.azure.id().to_owned(),
+            environment: self.wish.environment.clone(),
+        };
+        let journal = loop {
+            match Journal::open(&self.state(), command, &key, "0.1.0") {
+                // The looks of a run that was cut off let go of the journal when they are next polled.
+                Err(OpenError::Locked { .. }) => tokio::task::yield_now().await,
+                opened => break opened.unwrap(),
+            }
+        };
+        let pace = Pace::new(self.sim.facts().pace);
+        (Run { journal: journal.into(), pace, stop: Stop::new(), events: send }, receive)
+    }
+
+    fn state(&self) -> std::path::PathBuf {
+        self.home.path().join("state")
+    }
+
+    /// What the journal remembers.
+    pub fn memory(&self) -> Memory {
+        Journal::read(&self.state()).unwrap().unwrap().1
+    }
+
+    /// A path below the subscription.
+    pub fn path(&self, rest: &str) -> String {
+        self.clouds.azure.path(rest)
+    }
+
+    /// The id of something in the group: `Microsoft.X/type/name`.
+    pub fn id(&self, rest: &str) -> String {
+        self.path(&format!("/resourceGroups/{}/providers/{rest}", settings::GROUP))
+    }
+
+    pub fn cluster_id(&self) -> String {
+        self.id(&format!("Microsoft.ContainerService/managedClusters/{}", settings::CLUSTER))
+    }
+
+    pub fn vault_id(&self) -> String {
+        self.id(&format!("Microsoft.KeyVault/vaults/{}", settings::VAULT))
+    }
+
+    pub fn network_id(&self) -> String {
+        self.id("Microsoft.Network/virtualNetworks/vnet-demo")
+    }
+
+    /// Reads a resource by hand; null when it is not there.
+    pub async fn get(&self, id: &str) -> Value {
+        let found = self.clouds.azure.arm().get(id, version(id)).await.unwrap();
+        found.unwrap_or_default()
+    }
+
+    /// Puts a resource by hand and waits for it.
+    pub async fn put(&self, id: &str, body: Value) -> Value {
+        self.begin(id, body).await;
+        loop {
+            let there = self.get(id).await;
+            if matches!(arm::State::of(&there), arm::State::Succeeded) {
+                return there;
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Begins to put a resource by hand.
+    pub async fn begin(&self, id: &str, body: Value) -> Begun {
+        self.clouds.azure.arm().put(id, version(id), &body, Condition::None).await.unwrap()
+    }
+
+    /// Begins to delete a resource by hand.
+    pub async fn delete(&self, id: &str) -> Begun {
+        self.clouds.azure.arm().delete(id, version(id)).await.unwrap()
+    }
+
+    /// Makes the group, as somebody else would.
+    pub async fn make_group(&self, location: &str) -> String {
+        let id = self.path(&format!("/resourceGroups/{}", settings::GROUP));
+        self.put(&id, serde_json::json!({ "location": location, "tags": { "Team": "other" } })).await;
+        id
+    }
+
+    /// A hand in the cluster that is not ours.
+    pub async fn kubectl(&self) -> Kubectl {
+        Kubectl::sign_in(self.clouds.azure.cluster_credential(&self.cluster_id()).await.unwrap().expose())
+    }
+
+    /// How many requests the cloud has seen: the place from which to ask the ledger.
+    pub fn mark(&self) -> usize {
+        self.sim.ledger().len()
+    }
+
+    /// The requests that changed something, or were to, since a mark: `PUT 201 /path`, signing in and the handing out
+    /// of credentials left out.
+    pub fn writes(&self, mark: usize) -> Vec<String> {
+        // A vault first says where its tokens are from; the request is then sent once more.
+        let challenge = |line: &Line| line.status == 401 && line.host.contains(".vault.");
+        let asks = |line: &Line| line.method == "GET" || line.host.starts_with("login.") || challenge(line);
+        let hands_out = |line: &Line| line.path.ends_with("/listClusterUserCredential");
+        let lines = self.sim.ledger().into_iter().skip(mark);
+        let lines = lines.filter(|line| !asks(line) && !hands_out(line));
+        lines.map(|line| format!("{} {} {}", line.method, line.status, line.path)).collect()
+    }
+
+    /// The writes since a mark whose path contains this, whatever its case.
+    pub fn writes_at(&self, mark: usize, part: &str) -> Vec<String> {
+        let part = part.to_ascii_lowercase();
+        let at = |line: &String| line.to_ascii_lowercase().contains(&part);
+        self.writes(mark).into_iter().filter(at).collect()
+    }
+}
+
+impl Told {
+    /// The error of a step, which must have failed.
+    pub fn error(&self, step: &str) -> &landfall_engine::StepError {
+        let found = self.report.errors.iter().find(|(failed, _)| failed == step);
+        &found.unwrap_or_else(|| panic!("{step} did not fail: {:#?}", self.report)).1
+    }
+
+    /// What became of a step's thing.
+    pub fn undone(&self, step: &str) -> Option<&Undone> {
+        self.report.undone.iter().find(|(undone, _)| undone == step).map(|(_, undone)| undone)
+    }
+
+    /// Found, created and changed.
+    pub fn counts(&self) -> (u32, u32, u32) {
+        (self.report.found, self.report.created, self.report.changed)
+    }
+
+    /// The steps that began to change something, in order.
+    pub fn started(&self) -> Vec<&'static str> {
+        let started = |what: &What| match what {
+            What::Started { step, .. } => Some(*step),
+            _ => None,
+        };
+        self.events.iter().filter_map(started).collect()
+    }
+
+    /// How a step came to its output.
+    pub fn how(&self, wanted: &str) -> Option<landfall_engine::How> {
+        self.events.iter().find_map(|what| match what {
+            What::Finished { step, how, .. } if *step == wanted => Some(*how),
+            _ => None,
+        })
+    }
+
+    /// The sentences a step said.
+    pub fn notes(&self, wanted: &str) -> Vec<&str> {
+        let said = |what: &'_ What| matches!(what, What::Note { step, .. } if *step == wanted);
+        let text = |what| match what {
+            &What::Note { ref text, .. } => text.as_str(),
+            _ => "",
+        };
+        self.events.iter().filter(|what| said(what)).map(text).collect()
+    }
+}
+
+/// Hears a run to its end; asks it to end at once when such a step begins.
+async fn heard(
+    mut events: UnboundedReceiver<Event>,
+    until: impl Fn(&'static str) -> bool,
+    stop: Stop,
+) -> Vec<What> {
+    let mut heard = Vec::new();
+    while let Some(event) = events.recv().await {
+        if matches!(event.what, What::Started { step, .. } if until(step)) {
+            stop.now();
+        }
+        heard.push(event.what);
+    }
+    heard
+}
+
+/// Makes the clients, as the program does.
+fn clouds(sim: &Sim) -> Clouds {
+    let facts = sim.facts().clone();
+    let endpoints = Endpoints {
+        login: facts.login.parse().unwrap(),
+        arm: facts.arm.parse().unwrap(),
+        arm_audience: facts.arm_audience,
+        vault_suffix: facts.vault_suffix,
+        vault_audience: facts.vault_audience,
+        roots: Roots::Only(vec![facts.ca_pem]),
+        pace: facts.pace,
+    };
+    let sign_in = SignIn::ServicePrincipal {
+        tenant: facts.tenant,
+        client_id: facts.client_id,
+        secret: Secret::new(facts.client_secret),
+    };
+    let meter = Meter::new();
+    let credential = Credential::new(&sign_in, &SignInFacts::default(), &endpoints, &meter).unwrap();
+    let arm = Arm::new(&endpoints, &credential, &meter, "11111111-2222-4333-8444-555555555555").unwrap();
+    let azure = Azure::new(arm, facts.subscription);
+    Clouds {
+        clusters: Clusters::new(azure.clone(), meter.clone(), endpoints.pace),
+        vaults: Vaults::new(&endpoints, &credential, &meter).unwrap(),
+        azure,
+    }
+}
+
+/// The api-version to use for an id.
+fn version(id: &str) -> &'static str {
+    let kind = |part: &str| id.to_ascii_lowercase().contains(part);
+    match () {
+        () if kind("roleassignments") => arm::role::API,
+        () if kind("managedclusters") => arm::cluster::API,
+        () if kind("vaults") => arm::vault::API,
+        () if kind("dnszones") => arm::dns::API,
+        () if kind("microsoft.network") => arm::network::API,
+        () => arm::group::API,
+    }
+}

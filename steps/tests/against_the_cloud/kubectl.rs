@@ -1,0 +1,56 @@
+//! A hand in the cluster under another name than ours: what `kubectl apply --server-side` does.
+
+use reqwest::{Certificate, Client, Method};
+use serde_json::Value;
+
+/// Somebody else with the same credential.
+pub struct Kubectl {
+    client: Client,
+    server: String,
+    token: String,
+}
+
+impl Kubectl {
+    /// Signs in with a kubeconfig.
+    pub fn sign_in(kubeconfig: &str) -> Self {
+        let after = |key: &str| {
+            let line = kubeconfig.lines().map(str::trim).find_map(|line| line.strip_prefix(key));
+            line.unwrap_or_else(|| panic!("the kubeconfig has no {key}")).trim().to_owned()
+        };
+        use base64::Engine as _;
+        let pem =
+            base64::engine::general_purpose::STANDARD.decode(after("certificate-authority-data:")).unwrap();
+        let builder = Client::builder().tls_certs_only([Certificate::from_pem(&pem).unwrap()]);
+        Self { client: builder.build().unwrap(), server: after("server:"), token: after("token:") }
+    }
+
+    async fn send(&self, method: Method, path: &str, body: Option<&Value>) -> (u16, Value) {
+        let mut request =
+            self.client.request(method, format!("{}{path}", self.server)).bearer_auth(&self.token);
+        if let Some(body) = body {
+            request = request.header("content-type", "application/apply-patch+yaml").body(body.to_string());
+        }
+        let answer = request.send().await.unwrap();
+        (answer.status().as_u16(), answer.json().await.unwrap_or_default())
+    }
+
+    /// Applies an object as `kubectl`, taking over what others own.
+    pub async fn apply(&self, path: &str, object: &Value) -> Value {
+        let path = format!("{path}?fieldManager=kubectl&force=true");
+        let (status, body) = self.send(Method::PATCH, &path, Some(object)).await;
+        assert!(status < 300, "{path} answered {status}: {body}");
+        body
+    }
+
+    /// Reads an object; null when it is not there.
+    pub async fn get(&self, path: &str) -> Value {
+        let (status, body) = self.send(Method::GET, path, None).await;
+        if status == 404 { Value::Null } else { body }
+    }
+
+    /// Deletes an object.
+    pub async fn delete(&self, path: &str) {
+        let (status, body) = self.send(Method::DELETE, path, None).await;
+        assert!(status < 300, "{path} answered {status}: {body}");
+    }
+}

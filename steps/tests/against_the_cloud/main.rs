@@ -1,0 +1,17 @@
+//! The steps against the simulated cloud, over real HTTPS: what they come to, and what the cloud saw of it.
+
+mod again;
+mod bench;
+mod certificate;
+mod cluster;
+mod dns;
+mod features;
+mod group;
+mod killed;
+mod kubectl;
+mod network;
+mod objects;
+mod roles;
+mod settings;
+mod teardown;
+mod vault;
