@@ -3,7 +3,7 @@
 use crate::{clouds::Clouds, doing::Doing, key_vault::Vault, settings::Settings};
 use jiff::{Timestamp, ToSpan};
 use landfall_cloud::{
-    ApiError, ApiErrorKind,
+    ApiError, ApiErrorKind, Sent,
     arm::Azure,
     certificate::{Leaf, Material},
     vault::{Stored, Vaults},
@@ -11,7 +11,13 @@ use landfall_cloud::{
 use landfall_engine::{Change, Check, Context, Kind, Look, Residue, Step, StepError, Undone, Wait};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 /// Days that a self-signed certificate is valid.
 const SELF_SIGNED_DAYS: u32 = 365;
@@ -98,7 +104,7 @@ impl Certificate {
                 Ok(Look::not_yet("waiting for the grant to take effect"))
             }
             // A vault's name may be known to us before our resolver knows it.
-            Err(error) if error.kind == ApiErrorKind::Transport => {
+            Err(error) if error.kind == ApiErrorKind::Transport && !error.is("UntrustedCertificate") => {
                 Ok(Look::not_yet(format!("cannot reach the vault: {}", error.message)))
             }
             answered => Ok(Look::There(answered.doing(what)?)),
@@ -144,15 +150,27 @@ impl Certificate {
         let what = format!("import certificate {} into {}", self.name, vault.name);
         let client = self.vaults.at(&vault.uri).doing(&what)?;
         let mut recovered = false;
+        // An import whose answer was lost may have arrived, and a second one would make a second version.
+        let unsure = AtomicBool::new(false);
         loop {
             let imported = self
                 .once_granted(cx, &what, || async {
+                    if unsure.load(Ordering::Relaxed)
+                        && let Some(stored) = client.certificate(&self.name).await?
+                        && stored.thumbprint_sha1_hex.eq_ignore_ascii_case(&material.leaf().thumbprint_sha1)
+                    {
+                        return Ok(Some(stored));
+                    }
                     match client
                         .import(&self.name, material.pfx().expose(), material.password().expose())
                         .await
                     {
                         Err(error) if is_soft_deleted(&error) && !recovered => Ok(None),
-                        imported => imported.map(Some),
+                        Err(error) => {
+                            unsure.fetch_or(error.sent == Sent::Unknown, Ordering::Relaxed);
+                            Err(error)
+                        }
+                        Ok(stored) => Ok(Some(stored)),
                     }
                 })
                 .await?;

@@ -93,7 +93,15 @@ impl ClusterReady {
         let succeeded = OnceLock::new();
         let patience = cx.pace().real(IDENTITY_PATIENCE);
         cx.wait_until(Self::wait(), async || {
-            let Some(body) = self.look().await? else { return Err(self.failed("it is gone".to_owned())) };
+            let body = match self.azure.cluster(&self.group, &self.name).await {
+                Ok(Some(body)) => body,
+                Ok(None) => return Err(self.failed("it is gone".to_owned())),
+                // The cloud goes on making it, whether or not it answers us just now.
+                Err(error) if operation::passes(&error) => {
+                    return Ok(Look::not_yet(format!("cannot ask right now: {}", error.message)));
+                }
+                Err(error) => return Err(error).doing(format!("look at cluster {}", self.name)),
+            };
             Ok(match self.judge(&body)? {
                 Look::There(cluster) => Look::There(Ok(cluster)),
                 Look::NotYet { .. }

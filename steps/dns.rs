@@ -197,9 +197,26 @@ impl Step for Dns {
         Ok(published(zone, wanted))
     }
 
+    /// Of a set that was published in part, the records with our mark are ours, whatever holds the other names.
+    async fn recover(&self, _: &Context, input: &ProgrammedGateways) -> Result<Option<Published>, StepError> {
+        let Some(zone) = self.find_zone().await? else { return Ok(None) };
+        let there = self.records(&zone).await?;
+        let ours = |host: &str| {
+            let name = relative(host, &zone.name);
+            there.iter().find(|record| Some(&record.name) == name.as_ref() && self.is_ours(record))
+        };
+        let made = wanted(input).into_iter();
+        let made: Vec<_> = made.filter(|(host, _)| ours(host).is_some()).collect();
+        Ok((!made.is_empty()).then(|| published(zone, made)))
+    }
+
     async fn undo(&self, _: &Context, published: Published) -> Result<Undone, StepError> {
-        let Some(zone) = published.zone else { return Ok(Undone::AlreadyGone) };
-        let zone = Zone { id: zone.id, name: zone.name };
+        // A zone may have come after the output was written, and an attempt to publish in it may not have ended.
+        let zone = match published.zone {
+            Some(zone) => Some(Zone { id: zone.id, name: zone.name }),
+            None => self.find_zone().await?,
+        };
+        let Some(zone) = zone else { return Ok(Undone::AlreadyGone) };
         let there = match self.azure.records(&zone).await {
             Err(error) if error.kind == ApiErrorKind::NotFound => return Ok(Undone::AlreadyGone),
             listed => listed.doing(format!("list the records of {}", zone.name))?,

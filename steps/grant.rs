@@ -99,12 +99,32 @@ async fn grant(
     .await
 }
 
+/// Returns the assignments that are there under the names only we give, also when they are not all.
+pub(crate) async fn recover(
+    azure: &Azure,
+    scope: &str,
+    principal: &Principal,
+    roles: &[Role],
+) -> Result<Option<Granted>, StepError> {
+    let listed = azure.assignments_at(scope).await.doing(format!("list the role assignments at {scope}"))?;
+    let ours = roles.iter().map(|role| azure.assignment_id(scope, &principal.object_id, *role));
+    let there = |id: &String| listed.iter().any(|one| one.id.eq_ignore_ascii_case(id));
+    let assignments: Vec<String> = ours.filter(there).collect();
+    Ok((!assignments.is_empty()).then(|| Granted {
+        assignments,
+        scope: scope.to_owned(),
+        principal: principal.object_id.clone(),
+    }))
+}
+
 /// Takes the assignments away that have the names only we give.
 pub(crate) async fn undo(azure: &Azure, granted: &Granted, roles: &[Role]) -> Result<Undone, StepError> {
     let mut kept = 0;
-    for (assignment, role) in granted.assignments.iter().zip(roles) {
-        let ours = azure.assignment_id(&granted.scope, &granted.principal, *role);
-        if assignment.eq_ignore_ascii_case(&ours) {
+    for assignment in &granted.assignments {
+        let is = |role: &&Role| {
+            assignment.eq_ignore_ascii_case(&azure.assignment_id(&granted.scope, &granted.principal, **role))
+        };
+        if let Some(role) = roles.iter().find(is) {
             let revoked = azure.revoke(assignment).await;
             revoked.doing(format!("take {} away at {}", role.name, short(&granted.scope)))?;
         } else {

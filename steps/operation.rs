@@ -100,6 +100,7 @@ where
     .await
 }
 
-fn passes(error: &ApiError) -> bool {
+/// Says whether not having been answered now says nothing about the thing: asking later may.
+pub(crate) fn passes(error: &ApiError) -> bool {
     matches!(error.kind, ApiErrorKind::Unavailable | ApiErrorKind::Transport | ApiErrorKind::Throttled)
 }

@@ -63,6 +63,11 @@ impl Step for VaultAccess {
         Some("key-vault")
     }
 
+    async fn recover(&self, _: &Context, input: &Self::Input) -> Result<Option<Granted>, StepError> {
+        let (scope, principal) = self.wanted(input).await?;
+        grant::recover(&self.azure, &scope, &principal, ROLES).await
+    }
+
     async fn undo(&self, cx: &Context, granted: Granted) -> Result<Undone, StepError> {
         // Assignments at a scope vanish with the thing itself.
         if cx.is_ours("key-vault") {

@@ -58,6 +58,11 @@ impl Step for VaultOfficer {
         Some("key-vault")
     }
 
+    async fn recover(&self, _: &Context, input: &Self::Input) -> Result<Option<Granted>, StepError> {
+        let (scope, principal) = self.wanted(input).await?;
+        grant::recover(&self.azure, &scope, &principal, ROLES).await
+    }
+
     async fn undo(&self, cx: &Context, granted: Granted) -> Result<Undone, StepError> {
         // Assignments at a scope vanish with the thing itself.
         if cx.is_ours("key-vault") {

@@ -86,3 +86,28 @@ fn the_first_interrupt_ends_in_order_and_says_how_to_go_on() {
     assert_eq!(summary["outcome"], "ready");
     assert_eq!(here.count("PUT", "/managedClusters/aks-istio-gateway-demo"), 1);
 }
+
+#[test]
+fn a_cluster_whose_answer_was_lost_is_met_again_and_is_ours() {
+    let here = TestEnvironment::at_speed("400");
+    here.expect(0, &["up", "--fault", "reset-after@PUT managedClusters"]);
+    let answers: Vec<_> = here
+        .ledger()
+        .into_iter()
+        .filter(|line| {
+            line["method"] == "PUT" && line["path"].as_str().unwrap().contains("/managedClusters/")
+        })
+        .map(|line| line["status"].as_u64().unwrap())
+        .collect();
+    assert_eq!(answers, [0, 412], "the second is refused, because the first has made it");
+    here.expect(0, &["down", "--yes"]);
+    assert_eq!(here.count("DELETE", "/managedClusters/aks-istio-gateway-demo"), 1);
+}
+
+#[test]
+fn an_import_whose_answer_was_lost_is_looked_for_before_it_is_repeated() {
+    let here = TestEnvironment::at_speed("400");
+    // The first request of an import only asks for the challenge, so it is the second that is taken.
+    here.expect(0, &["up", "--fault", "reset-after@POST import*2"]);
+    assert_eq!(here.count("POST", "/import"), 2, "a third one would make a second version");
+}

@@ -207,3 +207,17 @@ async fn an_untrusted_server_is_told_by_its_cause() {
         error.causes()
     );
 }
+
+#[tokio::test]
+async fn a_refusal_after_a_lost_try_of_the_same_write_does_not_say_that_nothing_was_done() {
+    let cloud = Cloud::start().await;
+    let taken = json!({"error": {"code": "PreconditionFailed", "message": "it is there"}});
+    cloud.on("PUT", ARM, GROUP, [hang_up(), answer(412).json(taken.clone()), answer(412).json(taken)]);
+    let arm = cloud.arm();
+    let body = json!({});
+    let put = || arm.put(GROUP, API, &body, Condition::IfNoneMatch);
+    let refused = put().await.expect_err("its own first try may have made it");
+    assert_eq!((refused.kind, refused.status), (ApiErrorKind::Precondition, Some(412)));
+    assert_eq!((refused.sent, refused.code.as_deref()), (Sent::Unknown, Some("PreconditionFailed")));
+    assert_eq!(put().await.expect_err("somebody else has").sent, Sent::Answered);
+}
