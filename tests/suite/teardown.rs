@@ -56,3 +56,28 @@ fn the_kubeconfig_is_put_back_byte_for_byte() {
     here.expect(0, &["down", "--yes"]);
     assert_eq!(std::fs::read_to_string(&file).unwrap(), before);
 }
+
+#[test]
+fn a_context_of_the_users_own_with_the_clusters_name_is_left_alone() {
+    let before = "apiVersion: v1\nkind: Config\ncontexts:\n- context:\n    cluster: prod\n    user: me\n  name: aks-istio-gateway-demo\nclusters:\n- cluster:\n    server: https://prod.example.com\n  name: prod\nusers:\n- name: me\n  user:\n    token: secret\ncurrent-context: aks-istio-gateway-demo\n";
+    let here = TestEnvironment::instant();
+    let file = here.write("kube/config", before);
+    let here = here.with("KUBECONFIG", file.to_str().unwrap());
+    here.expect(0, &["up"]);
+    let merged = std::fs::read_to_string(&file).unwrap();
+    assert!(merged.contains("name: aks-istio-gateway-demo-default"), "{merged}");
+    here.expect(0, &["up"]);
+    here.expect(0, &["down", "--yes"]);
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), before);
+}
+
+#[test]
+fn with_another_kubeconfig_our_entries_move_and_none_stay_behind() {
+    let here = TestEnvironment::instant();
+    here.expect(0, &["up", "--kubeconfig", "first"]);
+    here.expect(0, &["up", "--kubeconfig", "second"]);
+    assert!(!here.path().join("first").exists());
+    assert!(here.path().join("second").exists());
+    here.expect(0, &["down", "--yes"]);
+    assert!(!here.path().join("second").exists());
+}

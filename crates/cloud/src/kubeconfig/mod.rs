@@ -170,6 +170,12 @@ pub fn remove(existing: &str, added: &Added) -> Result<Option<String>, Kubeconfi
     }
 }
 
+/// Tells whether a kubeconfig has a context of this name, wherever that leads.
+pub fn has_context(existing: Option<&str>, context: &str) -> bool {
+    let document = existing.and_then(|text| Document::parse(text).ok());
+    document.is_some_and(|document| document.place("contexts", context).is_some())
+}
+
 /// Tells whether merging would change what a kubeconfig says about the cluster: the context is missing, or leads to
 /// another server or signs in otherwise. Which context is current does not count, nor does a namespace set in it.
 pub fn differs(existing: Option<&str>, from_cluster: &str, context: &str) -> bool {
