@@ -126,7 +126,7 @@ pub(crate) async fn await_deployments(
             let ended = opened.api.watch_until(&Kind::DEPLOYMENT, Some(&space), Selection::All, look).await;
             ended.doing(format!("watch the Deployments in {space}"))
         };
-        if let Some(since) = cx.attend(wait.clone(), &seen, watch).await? {
+        if let Some(since) = cx.attend(wait, &seen, watch).await? {
             cx.ended_at(since);
         }
     }

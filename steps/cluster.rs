@@ -240,7 +240,7 @@ impl Step for Cluster {
                 }
             };
             let begun = operation::when_free(cx, &what, deleting).await?;
-            operation::finish(cx, self.azure.arm(), begun, wait.clone(), &what).await?;
+            operation::finish(cx, self.azure.arm(), begun, wait, &what).await?;
         }
         cx.wait_until(wait, async || {
             Ok(match self.look().await? {
