@@ -246,7 +246,8 @@ mod tests {
     fn shared(folder: &std::path::Path, speed: Speed) -> Arc<Shared> {
         let disk = Disk::open(folder).unwrap();
         let ledger = Ledger::open(&disk.path("ledger.jsonl")).unwrap();
-        let world = World::new(&Options::default(), 3, Moment::now());
+        let unregistered = vec!["Microsoft.ContainerService".to_owned()];
+        let world = World::new(&Options { unregistered, ..Options::default() }, 3, Moment::now());
         Arc::new(Shared::new(world, disk, ledger, Timing::new(speed), String::new()).unwrap())
     }
 
