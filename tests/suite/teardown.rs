@@ -29,6 +29,24 @@ fn a_second_down_has_nothing_to_do_and_says_so() {
 }
 
 #[test]
+fn after_down_nothing_of_the_cluster_is_remembered() {
+    let here = TestEnvironment::instant();
+    here.expect(0, &["up"]);
+    here.expect(0, &["down", "--yes"]);
+    let status: serde_json::Value =
+        serde_json::from_str(&here.expect(0, &["status", "--format", "json"]).stdout).unwrap();
+    let ready: Vec<&str> = status["steps"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|step| step["state"] == "ready")
+        .map(|step| step["step"].as_str().unwrap())
+        .collect();
+    assert_eq!(ready, ["preflight", "features"]);
+    assert_eq!(status["gateways"], serde_json::json!({}));
+}
+
+#[test]
 fn purge_ends_the_recoverable_state_too() {
     let here = TestEnvironment::instant();
     here.expect(0, &["up"]);

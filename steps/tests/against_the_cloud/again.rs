@@ -16,6 +16,14 @@ async fn a_second_run_finds_all_of_it_and_writes_nothing() {
     let bench = Bench::instant().await;
     let first = bench.up_ready().await;
     assert!(first.report.created >= 12, "{:?}", first.counts());
+    let features = bench.sim.ledger().into_iter().filter(|line| line.path.contains("Microsoft.Features"));
+    assert_eq!(features.count(), 0, "no flag is asked for that the service does not ask for");
+    let names = bench.memory().past("dns").unwrap().output.clone().unwrap();
+    assert_eq!(
+        names["records"].as_array().unwrap().len(),
+        4,
+        "without a zone they are for the person to enter"
+    );
     let mark = bench.mark();
     let second = bench.up_ready().await;
     assert_eq!(second.counts(), (17, 0, 0));

@@ -1,6 +1,6 @@
 //! A world of one test's own, runs over it, a hand in Resource Manager, and questions to the ledger.
 
-use crate::{kubectl::Kubectl, settings};
+use crate::{kubectl::Kubectl, settings, wiring};
 use landfall_cloud::{
     Arm, Credential, Endpoints, Meter, Roots, Secret, SignIn, SignInFacts, Vaults,
     arm::{self, Azure, Begun, Condition},
@@ -11,7 +11,7 @@ use landfall_engine::{
 };
 use landfall_sim::{Line, Options, Sim, Speed};
 use landfall_steps::{
-    Clouds, Clusters, Handles, deployment,
+    Clouds, Clusters, deployment,
     settings::{Settings, Teardown},
 };
 use serde_json::Value;
@@ -26,6 +26,8 @@ pub struct Bench {
     pub wish: Settings,
     pub home: TempDir,
     pub teardown: Teardown,
+    /// Whether the environment has a cluster and what is in it.
+    pub whole: bool,
 }
 
 /// What a run came to, and what it told.
@@ -53,16 +55,24 @@ impl Bench {
         let home = TempDir::new().unwrap();
         let sim = Sim::open(&home.path().join("sim"), Options { seed: Some(7), ..options }).await.unwrap();
         let (clouds, wish) = (clouds(&sim), settings::demo(home.path()));
-        Self { sim, clouds, wish, home, teardown: Teardown::default() }
+        Self { sim, clouds, wish, home, teardown: Teardown::default(), whole: true }
     }
 
-    pub fn graph(&self) -> (Graph, Handles) {
-        deployment(&self.clouds, &self.wish, &self.teardown)
+    /// The same, for an environment that ends before the cluster.
+    pub async fn without_cluster() -> Self {
+        Self { whole: false, ..Self::instant().await }
+    }
+
+    fn graph(&self) -> Graph {
+        match self.whole {
+            true => deployment(&self.clouds, &self.wish, &self.teardown).0,
+            false => wiring::without_cluster(self),
+        }
     }
 
     /// Brings the environment up as a process of its own would.
     pub async fn up(&self) -> Told {
-        self.walk(&self.graph().0, |_| false).await
+        self.walk(&self.graph(), |_| false).await
     }
 
     /// The same, and it must come up.
@@ -74,7 +84,7 @@ impl Bench {
 
     /// Brings it up, and cuts the run off at the instant at which such a step begins to change something.
     pub async fn up_until(&self, until: impl Fn(&'static str) -> bool) -> Told {
-        self.walk(&self.graph().0, until).await
+        self.walk(&self.graph(), until).await
     }
 
     /// Brings up another graph over the same journal.
@@ -93,7 +103,7 @@ impl Bench {
     /// Takes down what is ours.
     pub async fn down(&self) -> Told {
         let (run, events) = self.run("down").await;
-        let graph = self.graph().0;
+        let graph = self.graph();
         let walk = async {
             let report = down(&graph, &run).await.unwrap();
             drop(run);
@@ -260,12 +270,11 @@ impl Told {
 
     /// The sentences a step said.
     pub fn notes(&self, wanted: &str) -> Vec<&str> {
-        let said = |what: &'_ What| matches!(what, What::Note { step, .. } if *step == wanted);
         let text = |what| match what {
-            &What::Note { ref text, .. } => text.as_str(),
-            _ => "",
+            &What::Note { step, ref text, .. } if step == wanted => Some(text.as_str()),
+            _ => None,
         };
-        self.events.iter().filter(|what| said(what)).map(text).collect()
+        self.events.iter().filter_map(text).collect()
     }
 }
 

@@ -1,6 +1,6 @@
 //! The certificate in the vault.
 
-use crate::{bench::Bench, settings};
+use crate::{bench::Bench, settings, wiring::STEPS};
 use landfall_cloud::vault::Vault;
 use landfall_engine::{How, Undone};
 use serde_json::json;
@@ -24,7 +24,7 @@ async fn somebodys_vault(bench: &Bench) {
 
 #[tokio::test]
 async fn a_new_pfx_becomes_a_new_version_and_the_same_one_is_not_imported_again() {
-    let mut bench = Bench::instant().await;
+    let mut bench = Bench::without_cluster().await;
     bench.up_ready().await;
     assert_eq!(bench.writes_at(0, "/import").len(), 1);
     let given = settings::pfx("ec.pfx");
@@ -36,16 +36,16 @@ async fn a_new_pfx_becomes_a_new_version_and_the_same_one_is_not_imported_again(
     assert_eq!(vault(&bench).await.versions(NAME).await.unwrap().len(), 2);
     let held = vault(&bench).await.certificate(NAME).await.unwrap().unwrap();
     assert_eq!(held.thumbprint_sha1_hex, given.leaf().thumbprint_sha1);
-    assert_eq!(bench.up_ready().await.counts(), (17, 0, 0));
+    assert_eq!(bench.up_ready().await.counts(), (STEPS, 0, 0));
     assert_eq!(bench.writes_at(0, "/import"), imports);
 }
 
 #[tokio::test]
 async fn without_a_pfx_one_is_made_and_kept_as_long_as_it_fits() {
-    let mut bench = Bench::instant().await;
+    let mut bench = Bench::without_cluster().await;
     bench.wish.certificate.given = None;
     bench.up_ready().await;
-    assert_eq!(bench.up_ready().await.counts(), (17, 0, 0));
+    assert_eq!(bench.up_ready().await.counts(), (STEPS, 0, 0));
     assert_eq!(bench.writes_at(0, "/import").len(), 1);
     let held = vault(&bench).await.certificate(NAME).await.unwrap().unwrap();
     assert!(held.names.contains(&format!("*.{}", settings::DOMAIN)), "{:?}", held.names);
@@ -53,7 +53,7 @@ async fn without_a_pfx_one_is_made_and_kept_as_long_as_it_fits() {
 
 #[tokio::test]
 async fn a_deleted_certificate_of_that_name_is_recovered_before_the_import() {
-    let bench = Bench::instant().await;
+    let bench = Bench::without_cluster().await;
     bench.up_ready().await;
     vault(&bench).await.delete_certificate(NAME).await.unwrap();
     let told = bench.up_ready().await;
@@ -64,7 +64,7 @@ async fn a_deleted_certificate_of_that_name_is_recovered_before_the_import() {
 
 #[tokio::test]
 async fn our_certificate_in_somebody_elses_vault_is_deleted_and_nothing_else_there() {
-    let bench = Bench::instant().await;
+    let bench = Bench::without_cluster().await;
     somebodys_vault(&bench).await;
     let told = bench.up_ready().await;
     assert_eq!(told.how("key-vault"), Some(How::Found));
@@ -90,7 +90,7 @@ async fn our_certificate_in_somebody_elses_vault_is_deleted_and_nothing_else_the
 
 #[tokio::test]
 async fn a_certificate_that_somebody_put_in_place_of_ours_is_kept() {
-    let bench = Bench::instant().await;
+    let bench = Bench::without_cluster().await;
     somebodys_vault(&bench).await;
     bench.up_ready().await;
     let theirs = settings::pfx("ec.pfx");

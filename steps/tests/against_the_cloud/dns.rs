@@ -51,15 +51,6 @@ async fn the_nearest_zone_above_the_domain_gets_the_records() {
 }
 
 #[tokio::test]
-async fn without_a_zone_the_records_are_for_the_person() {
-    let bench = Bench::instant().await;
-    let told = bench.up_ready().await;
-    assert_eq!(told.how("dns"), Some(How::Found));
-    let records = bench.memory().past("dns").unwrap().output.clone().unwrap();
-    assert_eq!(records["records"].as_array().unwrap().len(), 4);
-}
-
-#[tokio::test]
 async fn a_strangers_record_is_refused_and_nothing_is_published() {
     let bench = Bench::instant().await;
     let zone = zone(&bench).await;

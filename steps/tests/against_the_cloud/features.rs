@@ -1,17 +1,18 @@
 //! Providers and preview features.
 
-use crate::bench::Bench;
+use crate::{bench::Bench, wiring::STEPS};
 use landfall_engine::How;
 use landfall_sim::{Options, Speed};
 
 #[tokio::test]
 async fn a_provider_that_is_not_registered_is_registered_once() {
     let unregistered = vec!["Microsoft.ContainerService".to_owned(), "Microsoft.KeyVault".to_owned()];
-    let bench = Bench::with(Options { speed: Speed::Instant, unregistered, ..Options::default() }).await;
+    let options = Options { speed: Speed::Instant, unregistered, ..Options::default() };
+    let bench = Bench { whole: false, ..Bench::with(options).await };
     let told = bench.up_ready().await;
     assert_eq!(told.how("features"), Some(How::Created));
     assert_eq!(bench.writes_at(0, "/register").len(), 2);
-    assert_eq!(bench.up_ready().await.counts(), (17, 0, 0));
+    assert_eq!(bench.up_ready().await.counts(), (STEPS, 0, 0));
 }
 
 #[tokio::test]
@@ -28,12 +29,4 @@ async fn a_preview_feature_that_the_service_still_asks_for_is_registered() {
     let puts = bench.writes_at(0, "managedClusters/aks-demo");
     let puts: Vec<_> = puts.iter().filter(|line| line.starts_with("PUT")).map(|line| &line[4..7]).collect();
     assert_eq!(puts, ["400", "400", "201"]);
-}
-
-#[tokio::test]
-async fn without_a_flag_to_ask_for_none_is_asked_for() {
-    let bench = Bench::instant().await;
-    bench.up_ready().await;
-    let asked = bench.sim.ledger().into_iter().filter(|line| line.path.contains("Microsoft.Features"));
-    assert_eq!(asked.count(), 0);
 }

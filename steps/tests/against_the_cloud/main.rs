@@ -1,4 +1,5 @@
 //! The steps against the simulated cloud, over real HTTPS: what they come to, and what the cloud saw of it.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
 
 mod again;
 mod bench;
@@ -15,3 +16,4 @@ mod roles;
 mod settings;
 mod teardown;
 mod vault;
+mod wiring;

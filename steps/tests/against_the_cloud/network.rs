@@ -1,6 +1,6 @@
 //! The virtual network.
 
-use crate::bench::Bench;
+use crate::{bench::Bench, wiring::STEPS};
 use landfall_engine::{How, Kind, Undone};
 use landfall_sim::{Options, Speed};
 use serde_json::{Value, json};
@@ -53,7 +53,7 @@ async fn a_network_without_our_subnet_gets_it_and_keeps_everything_else() {
 
 #[tokio::test]
 async fn a_subnet_with_another_range_is_refused() {
-    let bench = Bench::instant().await;
+    let bench = Bench::without_cluster().await;
     make(&bench, "snet-aks", "10.0.64.0/24").await;
     let mark = bench.mark();
     let told = bench.up().await;
@@ -66,13 +66,13 @@ async fn a_subnet_with_another_range_is_refused() {
 
 #[tokio::test]
 async fn a_network_of_ours_with_a_strangers_subnet_is_kept() {
-    let bench = Bench::instant().await;
+    let bench = Bench::without_cluster().await;
     bench.up_ready().await;
     let mut body = bench.get(&bench.network_id()).await;
     let stranger = json!({ "name": "snet-db", "properties": { "addressPrefix": "10.0.9.0/24" } });
     body["properties"]["subnets"].as_array_mut().unwrap().push(stranger);
     bench.put(&bench.network_id(), body).await;
-    assert_eq!(bench.up_ready().await.counts(), (17, 0, 0), "another subnet is no drift");
+    assert_eq!(bench.up_ready().await.counts(), (STEPS, 0, 0), "another subnet is no drift");
     let told = bench.down_ready().await;
     let Some(Undone::Kept { why }) = told.undone("network") else { panic!("{:?}", told.report.undone) };
     assert!(why.contains("snet-db"));
@@ -86,7 +86,8 @@ async fn a_network_of_ours_with_a_strangers_subnet_is_kept() {
 #[tokio::test]
 async fn a_lost_answer_to_a_change_of_the_network_is_no_conflict() {
     let faults = vec!["reset-after@PUT virtualNetworks/vnet-demo*2".to_owned()];
-    let bench = Bench::with(Options { speed: Speed::Instant, faults, ..Options::default() }).await;
+    let options = Options { speed: Speed::Instant, faults, ..Options::default() };
+    let bench = Bench { whole: false, ..Bench::with(options).await };
     // The first fault hits the hand that makes the network, the second the step that changes it.
     make(&bench, "snet-db", "10.0.9.0/24").await;
     let told = bench.up_ready().await;

@@ -142,7 +142,25 @@ impl<'a> Down<'a> {
         }
     }
 
-    fn close(self) -> Result<Report, JournalError> {
+    /// Forgets what was only found and stands on something that is gone: it is gone with it, and nobody has to be told.
+    fn forget_found(&mut self) -> Result<(), JournalError> {
+        let graph = self.walk.graph;
+        let mut gone: Vec<bool> =
+            (0..graph.nodes.len()).map(|index| self.fates.of(index) == Fate::Gone).collect();
+        for (index, node) in graph.nodes.iter().enumerate() {
+            let found = self.fates.of(index) == Fate::NotOurs
+                && self.known.memory.past(node.id()).is_some_and(|past| past.output.is_some());
+            if found && graph.parents[index].iter().any(|&parent| gone[parent]) {
+                gone[index] = true;
+                let entry = Entry::Undone { step: node.id().into(), undone: Undone::GoesWithParent };
+                self.walk.run.journal.append(entry)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn close(mut self) -> Result<Report, JournalError> {
+        self.forget_found()?;
         for index in self.fates.held() {
             self.walk.run.tell(What::Interrupted { step: self.walk.graph.nodes[index].id() });
         }

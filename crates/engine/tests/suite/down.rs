@@ -57,6 +57,26 @@ async fn a_failure_leaves_alone_what_the_thing_stands_on() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_part_of_one_thing_goes_with_it_whatever_becomes_of_the_others_it_took_from() {
+    let (desk, world) = (Desk::new(), World::default());
+    let mut graph = Graph::new();
+    let lake = root(&mut graph, &world, "lake");
+    let wood = graph.add("wood", Thing::<()>::new(&world, "wood").unmaking(Unmaking::Keeps), ());
+    graph.add("boat", Thing::<(String, String)>::new(&world, "boat").part_of("lake"), (lake, wood));
+    graph.add(
+        "raft",
+        Thing::<(String, String)>::new(&world, "raft").unmaking(Unmaking::WithParent),
+        (lake, wood),
+    );
+    desk.up(&graph).await;
+    let report = desk.down(&graph).await.report;
+    let became =
+        |step: &str| undone(&report).into_iter().find(|(one, _)| *one == step).map(|(_, undone)| undone);
+    assert_eq!(became("boat"), Some(Undone::GoesWithParent));
+    assert!(matches!(became("raft"), Some(Undone::Kept { .. })), "{:?}", report.undone);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_kept_stays_ours_and_hinders_nothing() {
     let (desk, world) = (Desk::new(), World::default());
     let graph = valley(&world, Unmaking::Keeps);

@@ -127,6 +127,7 @@ pub struct Thing<I> {
     name: String,
     making: Making,
     unmaking: Unmaking,
+    part_of: Option<&'static str>,
     meet_looking: Option<Arc<Barrier>>,
     meet_making: Option<Arc<Barrier>>,
     _input: PhantomData<fn() -> I>,
@@ -144,6 +145,7 @@ impl<I> Thing<I> {
             name: name.into(),
             making: Making::AtOnce,
             unmaking: Unmaking::Deletes,
+            part_of: None,
             meet_looking: None,
             meet_making: None,
             _input: PhantomData,
@@ -157,6 +159,12 @@ impl<I> Thing<I> {
 
     pub fn unmaking(mut self, unmaking: Unmaking) -> Self {
         self.unmaking = unmaking;
+        self
+    }
+
+    pub fn part_of(mut self, whole: &'static str) -> Self {
+        self.part_of = Some(whole);
+        self.unmaking = Unmaking::WithParent;
         self
     }
 
@@ -267,6 +275,10 @@ impl<I: std::fmt::Debug + Send + Sync + 'static> Step for Thing<I> {
                 pending().await
             }
         }
+    }
+
+    fn part_of(&self) -> Option<&'static str> {
+        self.part_of
     }
 
     async fn undo(&self, cx: &Context, output: String) -> Result<Undone, StepError> {

@@ -114,10 +114,6 @@ pub fn settle(
         let Some((due, task)) = turn.memory.agenda.take(upto) else { break };
         turn.at = turn.at.max(due);
         perform(&mut turn, task);
-        // What is due at one moment happens together, and the controllers look at it once.
-        if turn.memory.agenda.next().is_some_and(|next| next <= due) {
-            continue;
-        }
         if turn.memory.seen != turn.store.revision() {
             quieten(&mut turn);
         }

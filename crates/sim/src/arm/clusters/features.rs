@@ -20,14 +20,24 @@ pub(crate) fn check(properties: &Value) -> Result<(), ArmError> {
     ingress(properties)
 }
 
-/// The preview features that the properties of the ingress profile stood behind before they were generally available.
-const BEHIND: [(&str, &str, fn(&Value) -> bool); 2] = [
-    ("ingressProfile.gatewayAPI", "Microsoft.ContainerService/ManagedGatewayAPIPreview", gateway_api),
-    (
-        "ingressProfile.webAppRouting.gatewayAPIImplementations",
-        "Microsoft.ContainerService/AppRoutingIstioGatewayAPIPreview",
-        istio_gateway,
-    ),
+/// A property that stood behind a preview feature before it was generally available.
+struct Behind {
+    property: &'static str,
+    feature: &'static str,
+    asked_for: fn(&Value) -> bool,
+}
+
+const BEHIND: [Behind; 2] = [
+    Behind {
+        property: "ingressProfile.gatewayAPI",
+        feature: "Microsoft.ContainerService/ManagedGatewayAPIPreview",
+        asked_for: gateway_api,
+    },
+    Behind {
+        property: "ingressProfile.webAppRouting.gatewayAPIImplementations",
+        feature: "Microsoft.ContainerService/AppRoutingIstioGatewayAPIPreview",
+        asked_for: istio_gateway,
+    },
 ];
 
 /// Judges whether the subscription may use what is asked for; `allows` knows the features that still exist.
@@ -35,8 +45,8 @@ const BEHIND: [(&str, &str, fn(&Value) -> bool); 2] = [
 /// # Errors
 /// The first property whose feature exists and is not registered.
 pub(crate) fn allowed(properties: &Value, allows: impl Fn(&str) -> bool) -> Result<(), ArmError> {
-    let behind = BEHIND.iter().find(|(_, feature, asked_for)| asked_for(properties) && !allows(feature));
-    let Some((property, feature, _)) = behind else { return Ok(()) };
+    let refused = |behind: &&Behind| (behind.asked_for)(properties) && !allows(behind.feature);
+    let Some(Behind { property, feature, .. }) = BEHIND.iter().find(refused) else { return Ok(()) };
     let code = format!("{}FeatureFlagNotEnabled", feature.rsplit('/').next().unwrap_or_default());
     let message = format!(
         "Setting {property} is not allowed since feature '{feature}' is not enabled. Please see https://aka.ms/aks/previews \
@@ -176,6 +186,15 @@ mod tests {
         assert_eq!(with(json!({"enableSecretRotation": true})), "InvalidRequestBody");
         assert_eq!(with(json!({"enableSecretRotation": "yes"})), "InvalidParameter");
         assert_eq!(with(json!({"rotationPollInterval": "2 minutes"})), "InvalidParameter");
+    }
+
+    #[test]
+    fn a_feature_that_still_exists_must_be_registered_before_its_property_is_used() {
+        let properties = json!({"ingressProfile": {"gatewayAPI": {"installation": "Standard"}}});
+        let refusal = allowed(&properties, |_| false).unwrap_err();
+        assert_eq!(refusal.code, "ManagedGatewayAPIPreviewFeatureFlagNotEnabled");
+        assert!(allowed(&properties, |_| true).is_ok());
+        assert!(allowed(&json!({}), |_| false).is_ok());
     }
 
     #[test]
