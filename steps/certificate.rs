@@ -204,9 +204,7 @@ impl Step for Certificate {
     fn title(&self) -> String {
         match &self.given {
             Some(_) => format!("certificate {}", self.name),
-            None => {
-                format!("certificate {}, self-signed for {} and *.{}", self.name, self.domain, self.domain)
-            }
+            None => format!("certificate {}, self-signed", self.name),
         }
     }
 

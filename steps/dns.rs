@@ -19,6 +19,7 @@ const OWNER: &str = "landfall";
 pub struct Dns {
     azure: Azure,
     environment: String,
+    resource_group: String,
     domain: String,
     zone: Option<String>,
     group: Option<String>,
@@ -49,6 +50,7 @@ impl Dns {
         Self {
             azure: c.azure.clone(),
             environment: s.environment.clone(),
+            resource_group: s.resource_group.clone(),
             domain: s.domain.clone(),
             zone: s.dns.zone.clone(),
             group: s.dns.resource_group.clone(),
@@ -93,9 +95,14 @@ impl Dns {
         self.azure.records(zone).await.doing(format!("list the records of {}", zone.name))
     }
 
+    /// Whose a record is: two people may call their environments alike and share a zone.
+    fn mark(&self) -> String {
+        format!("{}/{}/{}", self.azure.id(), self.resource_group, self.environment)
+    }
+
     /// A record is ours by its mark.
     fn is_ours(&self, record: &Record) -> bool {
-        record.metadata.get(OWNER) == Some(&self.environment)
+        record.metadata.get(OWNER) == Some(&self.mark())
     }
 
     async fn put(&self, cx: &Context, zone: &Zone, host: &str, address: &str) -> Result<(), StepError> {
@@ -105,7 +112,7 @@ impl Dns {
             address.parse().map_err(|_| wrong().cause(format!("{address} is no IPv4 address")))?;
         let name = relative(host, &zone.name)
             .ok_or_else(|| wrong().cause(format!("{host} is not below {}", zone.name)))?;
-        let metadata = BTreeMap::from([(OWNER.to_owned(), self.environment.clone())]);
+        let metadata = BTreeMap::from([(OWNER.to_owned(), self.mark())]);
         let wait = Wait::new("the record to stay the same", Duration::from_secs(1), Duration::from_secs(60));
         cx.wait_until(wait, async || {
             let there = self.records(zone).await?.into_iter().find(|record| record.name == name);

@@ -139,6 +139,11 @@ fn hint(error: &ApiError) -> Option<String> {
         }
         _ => "",
     };
+    if error.message.starts_with("failed to create typed patch object") {
+        return Some(
+            "the schema does not know this field, or wants another type: mend it in the manifest".to_owned(),
+        );
+    }
     if !by_code.is_empty() {
         return Some(by_code.to_owned());
     }

@@ -3,7 +3,7 @@
 use crate::{
     clouds::Clouds,
     doing::Doing,
-    names,
+    names, operation,
     resource_group::Group,
     settings::{Settings, Teardown},
 };
@@ -113,7 +113,7 @@ impl KeyVault {
                     Some(vault) => Look::There(vault),
                     None => Look::not_yet("without an address"),
                 },
-                Some(State::Running(state)) => Look::not_yet(state),
+                Some(State::Running(state)) => Look::not_yet(operation::in_words(&state)),
                 Some(state) => {
                     return Err(StepError::new(Kind::Failed, what.clone())
                         .cause(format!("the vault is {state:?}"))
@@ -207,7 +207,7 @@ impl Step for KeyVault {
             let what = format!("purge key vault {}", vault.name);
             let begun = self.azure.purge_vault(&self.location, &vault.name).await.doing(&what)?;
             let wait = Wait::new("the vault to be purged", Duration::from_secs(20), Duration::from_secs(300));
-            crate::operation::finish(cx, self.azure.arm(), begun, wait, &what).await?;
+            operation::finish(cx, self.azure.arm(), begun, wait, &what).await?;
             return Ok(Undone::Deleted);
         }
         Ok(if there { Undone::Deleted } else { Undone::AlreadyGone })

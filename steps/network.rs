@@ -184,7 +184,7 @@ impl Step for Network {
     type Output = Subnet;
 
     fn title(&self) -> String {
-        format!("virtual network {} {}", self.wanted.name, self.wanted.address_space)
+        format!("{} {}", self.wanted.name, self.wanted.address_space)
     }
 
     fn deadline(&self) -> Duration {

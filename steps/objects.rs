@@ -167,6 +167,8 @@ pub(crate) async fn apply(
                 Err(error) => failed = failed.or(Some(error)),
             }
         }
+        // What was applied stays on record, also when the rest of it is refused.
+        cx.keep(&applied)?;
         if let Some(error) = failed {
             let residue = if applied.objects.is_empty() { error.residue } else { Residue::Something };
             return Err(error.residue(residue));

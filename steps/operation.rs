@@ -64,7 +64,9 @@ pub(crate) async fn attend(
     what: &str,
 ) -> Result<Ended, StepError> {
     cx.wait_until(wait, async || match arm.poll(operation).await {
-        Ok(Progress::Running { state, not_before, .. }) => Ok(Look::NotYet { state, not_before }),
+        Ok(Progress::Running { state, not_before, .. }) => {
+            Ok(Look::NotYet { state: in_words(&state), not_before })
+        }
         Ok(Progress::Succeeded { value, ended_at, .. }) => {
             if let Some(at) = ended_at {
                 cx.ended_at(at);
@@ -98,6 +100,16 @@ where
         answered => Ok(Look::There(answered.doing(what)?)),
     })
     .await
+}
+
+/// Says a service's state the way a person reads it; a word nobody knows yet is passed on.
+pub(crate) fn in_words(state: &str) -> String {
+    match state {
+        "InProgress" | "Running" => "in progress".to_owned(),
+        "ReconcilingAddons" => "bringing up the add-ons".to_owned(),
+        "RegisteringDns" => "publishing its name".to_owned(),
+        other => other.to_owned(),
+    }
 }
 
 /// Says whether not having been answered now says nothing about the thing: asking later may.

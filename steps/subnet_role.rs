@@ -38,7 +38,7 @@ impl Step for SubnetRole {
     type Output = Granted;
 
     fn title(&self) -> String {
-        "Network Contributor on the subnet for the cluster".to_owned()
+        "Network Contributor for the cluster".to_owned()
     }
 
     fn deadline(&self) -> Duration {

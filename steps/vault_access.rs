@@ -38,7 +38,7 @@ impl Step for VaultAccess {
     type Output = Granted;
 
     fn title(&self) -> String {
-        "Key Vault Secrets User and Certificate User for the add-on".to_owned()
+        "Secrets and Certificate User for the add-on".to_owned()
     }
 
     fn deadline(&self) -> Duration {

@@ -33,7 +33,7 @@ impl Step for VaultOfficer {
     type Output = Granted;
 
     fn title(&self) -> String {
-        "Key Vault Certificates Officer for the caller".to_owned()
+        "Certificates Officer for the caller".to_owned()
     }
 
     fn deadline(&self) -> Duration {

@@ -2,7 +2,7 @@
 
 use super::{paint::Paint, words};
 use crate::failure::Failure;
-use landfall_engine::{Outcome, Report, StepError, StepInfo};
+use landfall_engine::{Kind, Outcome, Report, StepError, StepInfo};
 
 /// The widest line.
 const COLUMNS: usize = 80;
@@ -38,7 +38,16 @@ pub fn rest(report: &Report, steps: &[StepInfo], again: &str) -> String {
         Outcome::Interrupted => "What the cloud has begun goes on there. ",
         _ => "",
     };
-    lines.push(words::wrap("", &format!("{kept}{goes_on}Run `{again}` again to go on."), COLUMNS));
+    // What is refused for good is refused again unless something changes first.
+    let mend = report
+        .errors
+        .iter()
+        .all(|(_, error)| matches!(error.kind, Kind::Refused | Kind::Input | Kind::Foreign));
+    let next = match mend && !report.errors.is_empty() {
+        true => format!("Mend this, then run `{again}` again: it goes on."),
+        false => format!("Run `{again}` again to go on."),
+    };
+    lines.push(words::wrap("", &format!("{kept}{goes_on}{next}"), COLUMNS));
     lines.join("\n")
 }
 

@@ -35,7 +35,8 @@ async fn four_records_with_our_mark_are_put_once_each() {
     for host in HOSTS {
         let record = bench.get(&format!("{zone}/A/{host}")).await;
         assert_eq!(record["properties"]["TTL"], 300, "{record}");
-        assert_eq!(record["properties"]["metadata"], json!({ "landfall": "default" }));
+        let mark = record["properties"]["metadata"]["landfall"].as_str().unwrap();
+        assert!(mark.ends_with("/default"), "{mark}");
         assert_eq!(record["properties"]["ARecords"].as_array().unwrap().len(), 1);
     }
     assert_eq!(bench.up_ready().await.counts(), (17, 0, 0));
