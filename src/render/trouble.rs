@@ -44,7 +44,7 @@ pub fn rest(report: &Report, steps: &[StepInfo], again: &str) -> String {
         .iter()
         .all(|(_, error)| matches!(error.kind, Kind::Refused | Kind::Input | Kind::Foreign));
     let next = match mend && !report.errors.is_empty() {
-        true => format!("Mend this, then run `{again}` again: it goes on."),
+        true => format!("Mend this, then run `{again}` again."),
         false => format!("Run `{again}` again to go on."),
     };
     lines.push(words::wrap("", &format!("{kept}{goes_on}{next}"), COLUMNS));
@@ -91,7 +91,7 @@ mod tests {
               https://aka.ms/quota
 
         Blocked by it: istio, TLS secret, gateways, DNS.
-        8 steps are done and stay done. Run `landfall up` again to go on.
+        8 steps are done and stay done. Mend this, then run `landfall up` again.
         ");
     }
 
