@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use landfall_sim::{Facts, Options, Sim, Speed};
 use reqwest::{Certificate, Method, Response};
@@ -40,8 +41,12 @@ impl Answer {
     }
 }
 
+/// A seed for each: a world looks for its port from there, and the worlds of tests that run side by side must not take
+/// each other's while one is closed.
 pub fn options(speed: Speed) -> Options {
-    Options { speed, seed: Some(11), unregistered: Vec::new(), ..Options::default() }
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    let seed = Some(NEXT.fetch_add(1, Ordering::Relaxed) * 7);
+    Options { speed, seed, unregistered: Vec::new(), ..Options::default() }
 }
 
 pub fn http(facts: &Facts) -> reqwest::Client {
