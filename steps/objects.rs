@@ -199,8 +199,8 @@ async fn apply_one(api: &Cluster, manifest: &Manifest) -> Result<ObjectRef, Step
     let what = format!("apply {}", place(manifest));
     let applied = api.apply(&kind, &manifest.object, Force::No).await;
     let applied = match applied {
-        // Fields that kubectl applied before us: the same manifest under another name. What the
-        // person asked for wins, and the answer says so in the object's managed fields.
+        // Somebody else wrote these fields, kubectl's apply or a hand's edit most often, whoever it was: what the
+        // person asked for in the manifest wins, and the object's managed fields say so.
         Err(error) if is_field_conflict(&error) => api.apply(&kind, &manifest.object, Force::Yes).await,
         applied => applied,
     };
