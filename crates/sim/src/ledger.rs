@@ -8,7 +8,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Moment;
-use crate::request::{Delivery, Reply, Request};
+use crate::request::{Reply, Request};
 
 /// One request and its answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,7 +53,7 @@ impl Line {
             host: request.host.clone(),
             path: request.path.clone(),
             query: request.query.clone(),
-            status: if reply.delivery == Delivery::Cut { 0 } else { reply.status.as_u16() },
+            status: if reply.delivery.is_answered() { reply.status.as_u16() } else { 0 },
             by,
             client_request_id: sent("x-ms-client-request-id"),
             correlation_id: sent("x-ms-correlation-request-id"),

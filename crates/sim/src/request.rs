@@ -143,6 +143,17 @@ pub enum Delivery {
     Whole,
     /// The connection is cut in place of an answer.
     Cut,
+    /// The connection is cut in the middle of the body.
+    Truncated,
+    /// No answer comes; the connection stays open until the client has had enough or the server stops.
+    Withheld,
+}
+
+impl Delivery {
+    /// Whether the client gets a status to read.
+    pub const fn is_answered(self) -> bool {
+        matches!(self, Self::Whole | Self::Truncated)
+    }
 }
 
 /// One reply.

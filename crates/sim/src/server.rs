@@ -1,6 +1,5 @@
 //! The listener: TLS, HTTP/1.1 and HTTP/2 over an accept loop of our own, so that stopping is under control.
 
-use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,7 +29,7 @@ const FAREWELL_MAX: Duration = Duration::from_secs(2);
 /// The largest request body, in bytes; Azure's own limit is 4 MiB.
 const BODY_MAX: usize = 4 * 1024 * 1024;
 
-type Body = UnsyncBoxBody<Bytes, Infallible>;
+type Body = UnsyncBoxBody<Bytes, Cut>;
 
 /// Why a connection is cut in place of an answer.
 #[derive(Debug, thiserror::Error)]
@@ -107,10 +106,25 @@ async fn respond(
             () = stop.cancelled() => {}
         }
     }
-    if reply.delivery == Delivery::Cut {
-        return Err(Cut);
+    match reply.delivery {
+        Delivery::Whole => Ok(response(reply, head, shared, stop)),
+        Delivery::Cut => Err(Cut),
+        Delivery::Truncated => Ok(truncated(reply)),
+        Delivery::Withheld => {
+            stop.cancelled().await;
+            Err(Cut)
+        }
     }
-    Ok(response(reply, head, shared, stop))
+}
+
+/// An answer that breaks off in its middle: the length that was promised never comes.
+fn truncated(mut reply: Reply) -> Response<Body> {
+    let half = reply.body.split_to(reply.body.len() / 2);
+    let frames = [Ok(Frame::data(half)), Err(Cut)];
+    let mut response = Response::new(StreamBody::new(stream::iter(frames)).boxed_unsync());
+    *response.status_mut() = reply.status;
+    *response.headers_mut() = reply.headers;
+    response
 }
 
 /// Reads a request to its end; `None` when it is longer than allowed or breaks off.
@@ -134,15 +148,19 @@ async fn read(request: http::Request<Incoming>) -> Option<Request> {
 }
 
 fn plain(status: StatusCode) -> Response<Body> {
-    let mut response = Response::new(Full::new(Bytes::new()).boxed_unsync());
+    let mut response = Response::new(whole(Bytes::new()));
     *response.status_mut() = status;
     response
 }
 
+fn whole(body: Bytes) -> Body {
+    Full::new(body).map_err(|never| match never {}).boxed_unsync()
+}
+
 fn response(reply: Reply, head: bool, shared: Arc<Shared>, stop: CancellationToken) -> Response<Body> {
     let body = match reply.stream {
-        _ if head => Full::new(Bytes::new()).boxed_unsync(),
-        None => Full::new(reply.body).boxed_unsync(),
+        _ if head => whole(Bytes::new()),
+        None => whole(reply.body),
         Some(stream) => {
             let frames = chunks(reply.body, stream, shared, stop);
             StreamBody::new(frames).boxed_unsync()
@@ -171,7 +189,7 @@ fn chunks(
     stream: Box<dyn Streaming>,
     shared: Arc<Shared>,
     stop: CancellationToken,
-) -> impl Stream<Item = Result<Frame<Bytes>, Infallible>> + Send {
+) -> impl Stream<Item = Result<Frame<Bytes>, Cut>> + Send {
     let changes = shared.changes();
     let waiting = if first.is_empty() { [].into() } else { [first].into() };
     let pump = Pump { stream, shared, stop, changes, waiting, done: false };
