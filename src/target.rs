@@ -107,6 +107,7 @@ async fn rehearse(wishes: &Rehearsal, folder: &Path) -> Result<Target, Failure> 
         vault_audience: facts.vault_audience,
         roots: Roots::Only(vec![facts.ca_pem]),
         pace: facts.pace,
+        carrier: None,
     };
     let sign_in = SignIn::ServicePrincipal {
         tenant: facts.tenant,
@@ -208,7 +209,7 @@ fn clouds(
     let vaults = Vaults::new(endpoints, credential, meter);
     let azure = Azure::new(arm, subscription);
     Ok(Clouds {
-        clusters: Clusters::new(azure.clone(), meter.clone(), endpoints.pace),
+        clusters: Clusters::new(azure.clone(), endpoints, meter.clone()),
         vaults: vaults.map_err(|error| Failure::of_api("prepare the clients", &error))?,
         azure,
     })
@@ -229,6 +230,7 @@ fn endpoints(place: &Where) -> Endpoints {
         vault_audience: vault_audience.unwrap_or(public.vault_audience),
         roots: own.authorities.clone().map_or(Roots::System, |pem| Roots::Only(vec![pem])),
         pace: 1.0,
+        carrier: None,
     }
 }
 

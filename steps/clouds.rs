@@ -1,6 +1,8 @@
 //! The clients that the steps work with, made once per run.
 
-use landfall_cloud::{ApiError, Meter, Secret, arm::Azure, kubernetes::Cluster, vault::Vaults};
+use landfall_cloud::{
+    ApiError, Carrier, Endpoints, Meter, Secret, arm::Azure, kubernetes::Cluster, vault::Vaults,
+};
 use std::{collections::HashMap, sync::Arc};
 use tokio::sync::Mutex;
 
@@ -24,6 +26,7 @@ pub struct Clouds {
 #[derive(Clone)]
 pub struct Clusters {
     azure: Azure,
+    carrier: Option<Arc<dyn Carrier>>,
     meter: Meter,
     pace: f64,
     /// By the cluster's own UID: a cluster made anew under the same name is another one.
@@ -42,10 +45,11 @@ pub struct Opened {
 }
 
 impl Clusters {
-    /// Returns no open cluster yet.
+    /// Returns no open cluster yet; `endpoints` say how clusters are reached and how fast the cloud is.
     #[must_use]
-    pub fn new(azure: Azure, meter: Meter, pace: f64) -> Self {
-        Self { azure, meter, pace, open: Arc::default() }
+    pub fn new(azure: Azure, endpoints: &Endpoints, meter: Meter) -> Self {
+        let carrier = endpoints.carrier.clone();
+        Self { azure, carrier, meter, pace: endpoints.pace, open: Arc::default() }
     }
 
     /// Opens a cluster, or returns the one that is open. Concurrent callers share one sign-in.
@@ -58,7 +62,7 @@ impl Clusters {
             return Ok(opened.clone());
         }
         let kubeconfig = self.azure.cluster_credential(&cluster.id).await?;
-        let api = Cluster::connect(&kubeconfig, &self.meter, self.pace).await?;
+        let api = Cluster::connect(&kubeconfig, self.carrier.clone(), &self.meter, self.pace).await?;
         let uid = api.uid().await?;
         let opened = Opened { api, kubeconfig: Arc::new(kubeconfig), uid };
         open.insert(cluster.uid.clone(), opened.clone());

@@ -15,7 +15,7 @@ use x509_parser::{certificate::X509Certificate, prelude::FromDer};
 async fn secret(here: &TestEnvironment) -> (String, String) {
     let sim = Sim::open(&here.state().join("sim"), Options::default()).await.unwrap();
     let kubeconfig = std::fs::read_to_string(here.state().join("kubeconfig")).unwrap();
-    let cluster = Cluster::connect(&Secret::new(kubeconfig), &Meter::default(), 60.0).await.unwrap();
+    let cluster = Cluster::connect(&Secret::new(kubeconfig), None, &Meter::default(), 60.0).await.unwrap();
     let secret = cluster.get(&Kind::SECRET, Some("default"), "gateway-tls-secret").await.unwrap().unwrap();
     let half = |key: &str| {
         let encoded = secret.data["data"][key].as_str().unwrap();

@@ -1,6 +1,7 @@
 //! Where the cloud is: the only thing in which one cloud differs from another.
 
-use std::time::Duration;
+use crate::Carrier;
+use std::{sync::Arc, time::Duration};
 use url::Url;
 
 /// The addresses and names of one cloud.
@@ -20,6 +21,8 @@ pub struct Endpoints {
     pub roots: Roots,
     /// How much faster than Azure this cloud is; 1 for Azure, infinite for "at once".
     pub pace: f64,
+    /// What carries requests there in place of HTTPS over the network.
+    pub carrier: Option<Arc<dyn Carrier>>,
 }
 
 /// The certificate authorities to trust.
@@ -43,6 +46,7 @@ impl Endpoints {
             vault_audience: "https://vault.azure.net".to_owned(),
             roots: Roots::System,
             pace: 1.0,
+            carrier: None,
         }
     }
 

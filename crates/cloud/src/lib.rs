@@ -11,6 +11,7 @@
 //! told apart by [`ApiErrorKind`], because only the caller knows how long such a wait may last.
 
 pub mod arm;
+pub mod carrier;
 pub mod certificate;
 mod endpoints;
 pub mod error;
@@ -27,6 +28,7 @@ pub mod vault;
 mod yaml;
 
 pub use arm::Arm;
+pub use carrier::{AnswerBody, Carrier, Lost};
 pub use endpoints::{Endpoints, Roots};
 pub use error::{ApiError, ApiErrorKind, Sent};
 pub use meter::Meter;

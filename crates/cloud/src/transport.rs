@@ -1,12 +1,14 @@
-//! The wire: one HTTP client made from [`Endpoints`], counted by a [`Meter`].
+//! The wire: one HTTP client made from [`Endpoints`], counted by a [`Meter`]; or the carrier that they name.
 //!
 //! It stands below azure_core's pipeline in place of the SDK's own client, because that one hides why a
 //! request failed and puts the whole URL, signed query included, into its errors.
 
-use crate::{ApiError, ApiErrorKind, Endpoints, Meter, Roots, Sent, endpoints::real, resolve::Resolver};
+use crate::{
+    ApiError, ApiErrorKind, Carrier, Endpoints, Lost, Meter, Roots, Sent, endpoints::real, resolve::Resolver,
+};
 use async_trait::async_trait;
 use azure_core::{
-    Error,
+    Bytes, Error,
     error::ErrorKind,
     http::{
         AsyncRawResponse, Body, HttpClient, Request, Transport,
@@ -18,6 +20,7 @@ use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
+use tokio::time::timeout;
 
 /// How long making a connection may take, in real time.
 pub const CONNECT_TIME_MAX: Duration = Duration::from_secs(20);
@@ -32,8 +35,16 @@ pub const REQUEST_TIME_MIN: Duration = Duration::from_secs(15);
 /// A counted HTTP client. Clones share connections and meter.
 #[derive(Clone, Debug)]
 pub(crate) struct Wire {
-    client: reqwest::Client,
+    way: Way,
     meter: Meter,
+}
+
+#[derive(Clone, Debug)]
+enum Way {
+    /// Over the network.
+    Https(reqwest::Client),
+    /// By a carrier, whose answers are waited for this long.
+    Carried(Arc<dyn Carrier>, Duration),
 }
 
 impl Wire {
@@ -41,11 +52,15 @@ impl Wire {
     ///
     /// Fails with [`ApiErrorKind::Invalid`] when a root is not a PEM certificate.
     pub(crate) fn new(endpoints: &Endpoints, meter: &Meter) -> Result<Self, ApiError> {
+        let answer_max = real(REQUEST_TIME_MAX, endpoints.pace).max(REQUEST_TIME_MIN);
+        if let Some(carrier) = &endpoints.carrier {
+            return Ok(Self { way: Way::Carried(carrier.clone(), answer_max), meter: meter.clone() });
+        }
         let mut builder = reqwest::Client::builder()
             // A redirect would carry a token to wherever it points.
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(CONNECT_TIME_MAX)
-            .timeout(real(REQUEST_TIME_MAX, endpoints.pace).max(REQUEST_TIME_MIN))
+            .timeout(answer_max)
             .dns_resolver(Arc::new(Resolver));
         if endpoints.is_loopback() {
             builder = builder.no_proxy();
@@ -57,7 +72,7 @@ impl Wire {
             }
             builder = builder.tls_certs_only(trusted);
         }
-        Ok(Self { client: builder.build().map_err(unusable)?, meter: meter.clone() })
+        Ok(Self { way: Way::Https(builder.build().map_err(unusable)?), meter: meter.clone() })
     }
 
     /// Returns this client as the SDK wants it.
@@ -73,35 +88,81 @@ fn unusable(error: reqwest::Error) -> ApiError {
 #[async_trait]
 impl HttpClient for Wire {
     async fn execute_request(&self, request: &Request) -> azure_core::Result<AsyncRawResponse> {
-        let method = reqwest::Method::from_bytes(request.method().as_str().as_bytes())
-            .expect("the SDK's methods are all HTTP methods");
-        let mut outgoing = self.client.request(method, request.url().clone());
-        for (name, value) in request.headers().iter() {
-            outgoing = outgoing.header(name.as_str(), value.as_str());
-        }
-        let outgoing = match request.body().clone() {
-            Body::Bytes(bytes) => outgoing.body(bytes),
-            Body::SeekableStream(stream) => outgoing.body(reqwest::Body::wrap_stream(stream)),
-        };
-        let outgoing = outgoing
-            .build()
-            .map_err(|e| Error::with_error(ErrorKind::Other, e, "the request is malformed"))?;
+        let (method, host) = (request.method().as_str(), request.url().host_str().unwrap_or_default());
         self.meter.count();
-        let host = request.url().host_str().unwrap_or_default().to_owned();
-        let (method, path) = (outgoing.method().clone(), request.url().path().to_owned());
         let asked = Instant::now();
-        let answer = self.client.execute(outgoing).await.map_err(|error| broken(error, &host))?;
+        let answer = match &self.way {
+            Way::Https(client) => over_https(client, request).await?,
+            Way::Carried(carrier, answer_max) => carried(&**carrier, request, *answer_max).await?,
+        };
         // The query stays out: it may be signed.
         tracing::debug!(
-            "{method} {host}{path} {} in {} ms",
-            answer.status().as_u16(),
+            "{method} {host}{} {} in {} ms",
+            request.url().path(),
+            u16::from(answer.status()),
             asked.elapsed().as_millis()
         );
-        let status = answer.status().as_u16().into();
-        let headers = headers(answer.headers());
-        let body = answer.bytes_stream().map_err(move |error| broken(error, &host));
-        Ok(AsyncRawResponse::new(status, headers, Box::pin(body)))
+        Ok(answer)
     }
+}
+
+async fn over_https(client: &reqwest::Client, request: &Request) -> azure_core::Result<AsyncRawResponse> {
+    let method = reqwest::Method::from_bytes(request.method().as_str().as_bytes())
+        .expect("the SDK's methods are all HTTP methods");
+    let mut outgoing = client.request(method, request.url().clone());
+    for (name, value) in request.headers().iter() {
+        outgoing = outgoing.header(name.as_str(), value.as_str());
+    }
+    let outgoing = match request.body().clone() {
+        Body::Bytes(bytes) => outgoing.body(bytes),
+        Body::SeekableStream(stream) => outgoing.body(reqwest::Body::wrap_stream(stream)),
+    };
+    let outgoing = outgoing.build().map_err(malformed)?;
+    let host = request.url().host_str().unwrap_or_default().to_owned();
+    let answer = client.execute(outgoing).await.map_err(|error| broken(error, &host))?;
+    let status = answer.status().as_u16().into();
+    let headers = headers(answer.headers());
+    let body = answer.bytes_stream().map_err(move |error| broken(error, &host));
+    Ok(AsyncRawResponse::new(status, headers, Box::pin(body)))
+}
+
+/// Has a request carried and waits for the whole answer.
+async fn carried(
+    carrier: &dyn Carrier,
+    request: &Request,
+    answer_max: Duration,
+) -> azure_core::Result<AsyncRawResponse> {
+    let host = request.url().host_str().unwrap_or_default();
+    let mut outgoing = http::Request::builder().method(request.method().as_str()).uri(request.url().as_str());
+    for (name, value) in request.headers().iter() {
+        outgoing = outgoing.header(name.as_str(), value.as_str());
+    }
+    let body = match request.body().clone() {
+        Body::Bytes(bytes) => bytes,
+        Body::SeekableStream(stream) => {
+            let pieces: Vec<Bytes> = stream.try_collect().await.map_err(malformed)?;
+            Bytes::from(pieces.concat())
+        }
+    };
+    let outgoing = outgoing.body(body).map_err(malformed)?;
+    let answered = async {
+        let (parts, body) = carrier.carry(outgoing).await?.into_parts();
+        let pieces: Vec<Bytes> = body.try_collect().await?;
+        Ok((parts, Bytes::from(pieces.concat())))
+    };
+    let too_late = |_| Error::new(ErrorKind::Io, format!("no answer from {host} in time"));
+    let (parts, body) = timeout(answer_max, answered).await.map_err(too_late)?.map_err(lost)?;
+    Ok(AsyncRawResponse::from_bytes(parts.status.as_u16().into(), headers(&parts.headers), body))
+}
+
+fn malformed(error: impl std::error::Error + Send + Sync + 'static) -> Error {
+    Error::with_error(ErrorKind::Other, error, "the request is malformed")
+}
+
+fn lost(lost: Lost) -> Error {
+    let kind = if lost.sent == Sent::Never { ErrorKind::Connection } else { ErrorKind::Io };
+    let message = lost.message.clone();
+    Error::with_error(kind, lost, message)
 }
 
 /// Says in words what broke, and by its kind whether the server can have seen the request.
@@ -142,7 +203,7 @@ fn refused_certificate(error: &(dyn std::error::Error + 'static)) -> Option<rust
     }
 }
 
-fn headers(from: &reqwest::header::HeaderMap) -> Headers {
+fn headers(from: &http::HeaderMap) -> Headers {
     let mut headers = Headers::new();
     for (name, value) in from {
         if let Ok(value) = value.to_str() {

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 /// Connects at a pace at which pauses take no time.
 async fn connect(server: &ApiServer) -> (Cluster, Meter) {
     let meter = Meter::new();
-    let cluster = Cluster::connect(&server.kubeconfig(), &meter, f64::INFINITY).await;
+    let cluster = Cluster::connect(&server.kubeconfig(), None, &meter, f64::INFINITY).await;
     (cluster.expect("the kubeconfig is good"), meter)
 }
 
@@ -64,7 +64,7 @@ async fn a_cluster_is_reached_below_a_path_and_by_names_under_localhost() {
     .await;
     for (host, token) in [("127.0.0.1", None), ("api.landfall.localhost", Some("t0ken"))] {
         let meter = Meter::new();
-        let cluster = Cluster::connect(&server.kubeconfig_by(host, token), &meter, 1.0).await.unwrap();
+        let cluster = Cluster::connect(&server.kubeconfig_by(host, token), None, &meter, 1.0).await.unwrap();
         assert_eq!(meter.requests(), 0, "connecting sends nothing");
         assert_eq!(cluster.uid().await.unwrap(), "u-1");
         assert_eq!(meter.requests(), 1);
@@ -149,8 +149,9 @@ async fn trouble_that_does_not_pass_is_told_after_a_bounded_number_of_attempts()
         "current-context: c\nclusters: [{{name: c, cluster: {{server: 'https://127.0.0.1:{port}'}}}}]\n\
          contexts: [{{name: c, context: {{cluster: c, user: u}}}}]\nusers: [{{name: u, user: {{token: t}}}}]\n"
     );
-    let nobody =
-        Cluster::connect(&landfall_cloud::Secret::new(kubeconfig), &meter, f64::INFINITY).await.unwrap();
+    let nobody = Cluster::connect(&landfall_cloud::Secret::new(kubeconfig), None, &meter, f64::INFINITY)
+        .await
+        .unwrap();
     let error = nobody.uid().await.unwrap_err();
     assert_eq!((error.kind, error.sent), (ApiErrorKind::Transport, Sent::Never));
 }

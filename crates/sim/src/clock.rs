@@ -51,6 +51,38 @@ impl Moment {
     }
 }
 
+/// Where a world's time comes from.
+#[derive(Debug, Clone, Copy, Default)]
+pub enum Clock {
+    /// The clock on the wall.
+    #[default]
+    Wall,
+    /// The clock of the asynchronous runtime, which can be paused and then only moves while everybody waits.
+    Runtime {
+        /// What it stood for at `since`.
+        base: Moment,
+        /// An instant of the runtime.
+        since: tokio::time::Instant,
+    },
+}
+
+impl Clock {
+    /// Returns a clock that stands at `base` now and moves with the runtime.
+    pub fn of_runtime(base: Moment) -> Self {
+        Self::Runtime { base, since: tokio::time::Instant::now() }
+    }
+
+    /// Returns what time it is.
+    pub fn now(&self) -> Moment {
+        match *self {
+            Self::Wall => Moment::now(),
+            Self::Runtime { base, since } => {
+                base.plus_ms(i64::try_from(since.elapsed().as_millis()).unwrap_or(i64::MAX))
+            }
+        }
+    }
+}
+
 /// How much faster than life the cloud is.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Speed {

@@ -198,6 +198,15 @@ pub struct Faults {
 }
 
 impl Faults {
+    /// Reads the texts of faults to be armed.
+    ///
+    /// # Errors
+    /// When one names no fault.
+    pub fn read(texts: &[String]) -> Result<Self, UnknownFault> {
+        let armed = texts.iter().map(|text| Armed::read(text)).collect::<Result<_, _>>()?;
+        Ok(Self { armed })
+    }
+
     /// Takes the first fault that bites this request.
     pub fn bite(&mut self, request: &Request, now: Moment, timing: &Timing) -> Option<Fault> {
         self.armed.retain(|armed| !armed.is_spent(now));

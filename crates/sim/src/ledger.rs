@@ -67,7 +67,8 @@ impl Line {
 /// The lines since the world was opened, and the file that keeps all of them.
 #[derive(Debug)]
 pub struct Ledger {
-    file: File,
+    /// None for a world that nobody keeps.
+    file: Option<File>,
     last: u64,
     lines: Vec<Line>,
 }
@@ -86,7 +87,12 @@ impl Ledger {
                 last = line.n;
             }
         }
-        Ok(Self { file, last, lines: Vec::new() })
+        Ok(Self { file: Some(file), last, lines: Vec::new() })
+    }
+
+    /// Returns a ledger without a file.
+    pub const fn unkept() -> Self {
+        Self { file: None, last: 0, lines: Vec::new() }
     }
 
     /// Returns the number of the next request.
@@ -100,10 +106,13 @@ impl Ledger {
     /// # Errors
     /// When the file cannot be written.
     pub fn append(&mut self, line: Line) -> io::Result<()> {
-        let mut text = serde_json::to_vec(&line).map_err(io::Error::other)?;
-        text.push(b'\n');
+        if let Some(file) = &mut self.file {
+            let mut text = serde_json::to_vec(&line).map_err(io::Error::other)?;
+            text.push(b'\n');
+            file.write_all(&text)?;
+        }
         self.lines.push(line);
-        self.file.write_all(&text)
+        Ok(())
     }
 
     /// Returns the lines since the world was opened.

@@ -18,6 +18,7 @@ pub mod disk;
 pub mod durations;
 pub mod entra;
 pub mod fault;
+mod in_process;
 pub mod kubernetes;
 pub mod ledger;
 pub mod options;
@@ -41,16 +42,18 @@ use tokio_util::sync::CancellationToken;
 
 pub use clock::Speed;
 pub use disk::SimError;
+pub use in_process::InProcess;
 pub use ledger::Line;
 pub use options::{Facts, Options};
+pub use server::{Body, Cut};
 
 use clock::{Moment, Timing};
 use disk::Disk;
-use fault::{Armed, Faults};
+use fault::Faults;
 use ledger::Ledger;
 use shared::Shared;
 use tls::Authority;
-use world::{DOMAIN, World};
+use world::World;
 
 /// The ports a world picks from: below the range that systems give to outgoing connections.
 const PORTS: std::ops::Range<u16> = 20_000..30_000;
@@ -75,7 +78,7 @@ impl Sim {
     /// # Errors
     /// [`SimError::Busy`] when another process serves it; otherwise when folder, port or certificates fail.
     pub async fn open(dir: &Path, options: Options) -> Result<Self, SimError> {
-        let armed = options.faults.iter().map(|text| Armed::read(text)).collect::<Result<Vec<_>, _>>()?;
+        let faults = Faults::read(&options.faults)?;
         let mut disk = Disk::open(dir)?;
         let authority = Arc::new(Authority::open(&disk)?);
         let path = disk.path("ledger.jsonl");
@@ -84,15 +87,13 @@ impl Sim {
             Some(world) => world,
             None => World::new(&options, options.seed.unwrap_or_else(|| fastrand::u64(..)), Moment::now()),
         };
-        if !armed.is_empty() {
-            world.faults = Faults { armed };
-        }
+        world.arm(faults);
         let listener = bind(world.port, world.seed).await.map_err(SimError::Port)?;
         world.port = listener.local_addr().map_err(SimError::Port)?.port();
         world.clusters.trust(authority.pem());
         let timing = Timing::new(options.speed);
-        let facts = facts(&world, &timing, authority.pem());
-        let shared = Arc::new(Shared::new(world, disk, ledger, timing, authority.pem().to_owned())?);
+        let facts = Facts::of(&world, &timing, authority.pem());
+        let shared = Arc::new(Shared::new(world, Some(disk), ledger, timing, authority.pem().to_owned())?);
         let stop = CancellationToken::new();
         let server = server::serve(listener, authority.server_config()?, Arc::clone(&shared), stop.clone());
         let server = Some(tokio::spawn(server));
@@ -155,25 +156,4 @@ async fn bind(port: u16, seed: u64) -> io::Result<TcpListener> {
         }
     }
     Err(last)
-}
-
-fn facts(world: &World, timing: &Timing, ca_pem: &str) -> Facts {
-    Facts {
-        port: world.port,
-        login: world.origin("login"),
-        arm: world.arm_origin(),
-        arm_audience: world.arm_audience(),
-        vault_suffix: format!("vault.{DOMAIN}"),
-        vault_audience: world.vault_audience(),
-        ca_pem: ca_pem.to_owned(),
-        tenant: world.directory.tenant.clone(),
-        subscription: world.subscription.clone(),
-        client_id: world.directory.owner().client_id.clone(),
-        client_secret: world.directory.owner_secret().to_owned(),
-        object_id: world.directory.owner().object_id.clone(),
-        user_name: world.directory.user().sign_in_name.clone().unwrap_or_default(),
-        user_password: world.directory.user_password().to_owned(),
-        seed: world.seed,
-        pace: timing.speed.factor(),
-    }
 }

@@ -1,6 +1,7 @@
 //! How a world is opened, and what one must know to talk to it.
 
-use crate::clock::Speed;
+use crate::clock::{Speed, Timing};
+use crate::world::{DOMAIN, World};
 
 /// How a world is opened. What is about its making (seed, features, providers) counts only when it is made.
 #[derive(Debug, Clone)]
@@ -81,6 +82,30 @@ pub struct Facts {
     pub seed: u64,
     /// How much faster than life it is; infinite at instant speed.
     pub pace: f64,
+}
+
+impl Facts {
+    /// Reads them off a world; `ca_pem` is whom to trust.
+    pub(crate) fn of(world: &World, timing: &Timing, ca_pem: &str) -> Self {
+        Self {
+            port: world.port,
+            login: world.origin("login"),
+            arm: world.arm_origin(),
+            arm_audience: world.arm_audience(),
+            vault_suffix: format!("vault.{DOMAIN}"),
+            vault_audience: world.vault_audience(),
+            ca_pem: ca_pem.to_owned(),
+            tenant: world.directory.tenant.clone(),
+            subscription: world.subscription.clone(),
+            client_id: world.directory.owner().client_id.clone(),
+            client_secret: world.directory.owner_secret().to_owned(),
+            object_id: world.directory.owner().object_id.clone(),
+            user_name: world.directory.user().sign_in_name.clone().unwrap_or_default(),
+            user_password: world.directory.user_password().to_owned(),
+            seed: world.seed,
+            pace: timing.speed.factor(),
+        }
+    }
 }
 
 impl std::fmt::Debug for Facts {

@@ -29,12 +29,13 @@ const FAREWELL_MAX: Duration = Duration::from_secs(2);
 /// The largest request body, in bytes; Azure's own limit is 4 MiB.
 const BODY_MAX: usize = 4 * 1024 * 1024;
 
-type Body = UnsyncBoxBody<Bytes, Cut>;
+/// The body of an answer.
+pub type Body = UnsyncBoxBody<Bytes, Cut>;
 
 /// Why a connection is cut in place of an answer.
 #[derive(Debug, thiserror::Error)]
 #[error("the connection is cut")]
-struct Cut;
+pub struct Cut;
 
 /// Serves connections until it is told to stop, then lets them end.
 pub async fn serve(
@@ -90,6 +91,15 @@ async fn respond(
     let Some(request) = read(request).await else {
         return Ok(plain(StatusCode::PAYLOAD_TOO_LARGE));
     };
+    answer(request, shared, stop).await
+}
+
+/// Answers one request as the service does: late when it is slow, and not at all when it is cut.
+pub async fn answer(
+    request: Request,
+    shared: Arc<Shared>,
+    stop: CancellationToken,
+) -> Result<Response<Body>, Cut> {
     let head = request.method == http::Method::HEAD;
     let reply = match shared.answer(request) {
         Ok(reply) => reply,
@@ -102,6 +112,7 @@ async fn respond(
     if !latency.is_zero() {
         // A server that stops answers at once what it has already done.
         tokio::select! {
+            biased;
             () = tokio::time::sleep(latency) => {}
             () = stop.cancelled() => {}
         }
@@ -131,12 +142,17 @@ fn truncated(mut reply: Reply) -> Response<Body> {
 async fn read(request: http::Request<Incoming>) -> Option<Request> {
     let (parts, body) = request.into_parts();
     let body = Limited::new(body, BODY_MAX).collect().await.ok()?.to_bytes();
+    Some(request_of(parts, body))
+}
+
+/// Reads what a request says of itself.
+pub fn request_of(parts: http::request::Parts, body: Bytes) -> Request {
     // HTTP/2 has the host in the URI, HTTP/1.1 in a header.
     let header = parts.headers.get(http::header::HOST).and_then(|host| host.to_str().ok());
     let authority = parts.uri.authority().map(http::uri::Authority::as_str).or(header).unwrap_or_default();
     let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host);
     let query = parts.uri.query().unwrap_or_default();
-    Some(Request {
+    Request {
         method: parts.method,
         host: host.to_ascii_lowercase(),
         path: parts.uri.path().to_owned(),
@@ -144,7 +160,7 @@ async fn read(request: http::Request<Incoming>) -> Option<Request> {
         headers: parts.headers,
         body,
         number: 0,
-    })
+    }
 }
 
 fn plain(status: StatusCode) -> Response<Body> {
@@ -223,6 +239,7 @@ impl Pump {
             }
             let wait = poll.again.since(poll.now).max(Duration::from_millis(1));
             tokio::select! {
+                biased;
                 changed = self.changes.changed() => changed.ok()?,
                 () = tokio::time::sleep(wait) => {}
                 () = self.stop.cancelled() => return None,
@@ -267,7 +284,7 @@ mod tests {
         let options =
             Options { unregistered: vec!["Microsoft.ContainerService".to_owned()], ..Options::default() };
         let world = World::new(&options, 3, Moment::now());
-        Arc::new(Shared::new(world, disk, ledger, Timing::new(speed), String::new()).unwrap())
+        Arc::new(Shared::new(world, Some(disk), ledger, Timing::new(speed), String::new()).unwrap())
     }
 
     fn send(shared: &Shared, method: Method, path: &str, body: &serde_json::Value) {

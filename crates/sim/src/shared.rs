@@ -1,6 +1,7 @@
 //! The one world that all connections share, and the order of things around each request:
 //! settle what is due, answer, write the world, write the ledger, and only then let the answer go.
 
+use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -17,8 +18,15 @@ use crate::world::World;
 /// What is behind the lock.
 struct Inner {
     world: World,
-    disk: Disk,
+    /// None for a world that nobody keeps.
+    disk: Option<Disk>,
     ledger: Ledger,
+}
+
+impl Inner {
+    fn write(&mut self) -> Result<(), SimError> {
+        self.disk.as_mut().map_or(Ok(()), |disk| disk.write(&self.world))
+    }
 }
 
 /// A world that is being served.
@@ -48,7 +56,7 @@ impl Shared {
     /// When it cannot be written.
     pub fn new(
         world: World,
-        disk: Disk,
+        disk: Option<Disk>,
         ledger: Ledger,
         timing: Timing,
         ca_pem: String,
@@ -56,7 +64,7 @@ impl Shared {
         let mut inner = Inner { world, disk, ledger };
         let now = inner.world.now();
         inner.world.settle(now, &timing);
-        inner.disk.write(&inner.world)?;
+        inner.write()?;
         Ok(Self { inner: Mutex::new(inner), timing, ca_pem, changed: watch::channel(()).0 })
     }
 
@@ -126,13 +134,12 @@ impl Shared {
         }
         let by = entra::signer(&inner.world, &request).unwrap_or_default();
         let line = Line::of(&request, &reply, by, now);
-        let path = inner.disk.path("ledger.jsonl");
-        inner.ledger.append(line).map_err(SimError::io(&path))?;
+        inner.ledger.append(line).map_err(SimError::io(Path::new("ledger.jsonl")))?;
         Ok(reply)
     }
 
     fn keep(&self, inner: &mut Inner) -> Result<(), SimError> {
-        inner.disk.write(&inner.world)?;
+        inner.write()?;
         self.changed.send_replace(());
         Ok(())
     }

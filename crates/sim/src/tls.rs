@@ -138,7 +138,7 @@ fn valid_for(params: &mut CertificateParams, days: i64) {
     params.not_after = date(Span::new().days(days));
 }
 
-fn make() -> Result<(String, KeyPair), rcgen::Error> {
+pub(crate) fn make() -> Result<(String, KeyPair), rcgen::Error> {
     let key = KeyPair::generate()?;
     let mut params = CertificateParams::default();
     params.distinguished_name = named("Landfall simulated cloud");

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::arm::family::FAMILIES;
 use crate::arm::operation::Operation;
 use crate::arm::{self, clusters, dns, features, groups, networks, providers, roles, vaults};
-use crate::clock::{Moment, Timing};
+use crate::clock::{Clock, Moment, Timing};
 use crate::entra::{self, Directory};
 use crate::fault::Faults;
 use crate::options::Options;
@@ -63,6 +63,9 @@ pub struct World {
     pub clusters: clusters::Clusters,
     /// What is to go wrong.
     pub faults: Faults,
+    /// Where its time comes from.
+    #[serde(skip)]
+    pub clock: Clock,
     /// Whether something was changed since the last write to disk.
     #[serde(skip)]
     touched: bool,
@@ -90,6 +93,7 @@ impl World {
             vaults: vaults::Vaults::default(),
             clusters: clusters::Clusters::default(),
             faults: Faults::default(),
+            clock: Clock::Wall,
             touched: true,
         };
         world.subscription = world.uuid("subscription");
@@ -99,6 +103,13 @@ impl World {
         roles::own_subscription(&mut world, &owner, now);
         roles::own_subscription(&mut world, &user, now);
         world
+    }
+
+    /// Arms faults in place of those that were armed; none leave it as it is.
+    pub fn arm(&mut self, faults: Faults) {
+        if !faults.armed.is_empty() {
+            self.faults = faults;
+        }
     }
 
     /// Says that the world was changed by something that otherwise only reads.
@@ -147,9 +158,9 @@ impl World {
         format!("https://{}.vault.{DOMAIN}:{}/", name.to_ascii_lowercase(), self.port)
     }
 
-    /// Returns the world's own now: the wall clock, plus how far it was moved ahead.
+    /// Returns the world's own now: its clock, plus how far it was moved ahead.
     pub fn now(&self) -> Moment {
-        Moment::now().plus_ms(self.ahead_ms)
+        self.clock.now().plus_ms(self.ahead_ms)
     }
 
     /// Returns the earliest change that is not made yet.

@@ -305,6 +305,7 @@ fn clouds(sim: &Sim) -> Clouds {
         vault_audience: facts.vault_audience,
         roots: Roots::Only(vec![facts.ca_pem]),
         pace: facts.pace,
+        carrier: None,
     };
     let sign_in = SignIn::ServicePrincipal {
         tenant: facts.tenant,
@@ -316,7 +317,7 @@ fn clouds(sim: &Sim) -> Clouds {
     let arm = Arm::new(&endpoints, &credential, &meter, "11111111-2222-4333-8444-555555555555").unwrap();
     let azure = Azure::new(arm, facts.subscription);
     Clouds {
-        clusters: Clusters::new(azure.clone(), meter.clone(), endpoints.pace),
+        clusters: Clusters::new(azure.clone(), &endpoints, meter.clone()),
         vaults: Vaults::new(&endpoints, &credential, &meter).unwrap(),
         azure,
     }

@@ -11,6 +11,7 @@ use super::connection;
 use super::exchange::Exchange;
 use super::failure;
 use super::kind::Kind;
+use crate::carrier::Carrier;
 use crate::error::{ApiError, ApiErrorKind};
 use crate::meter::Meter;
 use crate::secret::Secret;
@@ -32,8 +33,15 @@ impl Cluster {
     ///
     /// # Errors
     /// `SignIn` when the text is no kubeconfig or asks for a sign-in program.
-    pub async fn connect(kubeconfig: &Secret<String>, meter: &Meter, pace: f64) -> Result<Cluster, ApiError> {
-        let client = connection::client(kubeconfig, meter).await?;
+    /// `carrier` takes the place of HTTPS over the network, as in [`Endpoints`](crate::Endpoints).
+    ///
+    pub async fn connect(
+        kubeconfig: &Secret<String>,
+        carrier: Option<Arc<dyn Carrier>>,
+        meter: &Meter,
+        pace: f64,
+    ) -> Result<Cluster, ApiError> {
+        let client = connection::client(kubeconfig, carrier, meter).await?;
         Ok(Self { exchange: Exchange::new(client, pace, fastrand::u64(..)), discovered: Arc::default() })
     }
 

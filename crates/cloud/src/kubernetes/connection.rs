@@ -7,7 +7,11 @@
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 
+use futures::TryStreamExt;
+use http_body_util::StreamBody;
+use hyper::body::Frame;
 use hyper_util::client::legacy::Client as WireClient;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::connect::dns::Name;
@@ -18,6 +22,7 @@ use kube::{Client, Config};
 use tower::{BoxError, ServiceBuilder};
 
 use super::failure;
+use crate::carrier::Carrier;
 use crate::error::ApiError;
 use crate::meter::Meter;
 use crate::secret::Secret;
@@ -26,7 +31,11 @@ use crate::secret::Secret;
 ///
 /// # Errors
 /// `SignIn` when the text is no kubeconfig, names no usable server or asks for a sign-in program.
-pub(super) async fn client(kubeconfig: &Secret<String>, meter: &Meter) -> Result<Client, ApiError> {
+pub(super) async fn client(
+    kubeconfig: &Secret<String>,
+    carrier: Option<Arc<dyn Carrier>>,
+    meter: &Meter,
+) -> Result<Client, ApiError> {
     let parsed = Kubeconfig::from_yaml(kubeconfig.expose())
         .map_err(|cause| failure::unusable("it cannot be read", Some(Box::new(cause))))?;
     let config = Config::from_custom_kubeconfig(parsed, &KubeConfigOptions::default())
@@ -36,8 +45,11 @@ pub(super) async fn client(kubeconfig: &Secret<String>, meter: &Meter) -> Result
         let why = "it signs in through another program; only certificates and tokens are understood";
         return Err(failure::unusable(why, None));
     }
-    assemble(&config, meter)
-        .map_err(|cause| failure::unusable("its certificates or keys do not fit", Some(Box::new(cause))))
+    let assembled = match carrier {
+        Some(carrier) => carried(&config, carrier, meter),
+        None => assemble(&config, meter),
+    };
+    assembled.map_err(|cause| failure::unusable("its certificates or keys do not fit", Some(Box::new(cause))))
 }
 
 fn assemble(config: &Config, meter: &Meter) -> Result<Client, kube::Error> {
@@ -59,6 +71,28 @@ fn assemble(config: &Config, meter: &Meter) -> Result<Client, kube::Error> {
             request
         })
         .service(WireClient::builder(TokioExecutor::new()).build::<_, Body>(connector));
+    Ok(Client::new(service, config.default_namespace.clone()))
+}
+
+/// Puts the same stack over a carrier, which needs neither names nor trust.
+fn carried(config: &Config, carrier: Arc<dyn Carrier>, meter: &Meter) -> Result<Client, kube::Error> {
+    let meter = meter.clone();
+    let carry = tower::service_fn(move |request: http::Request<Body>| {
+        let carrier = Arc::clone(&carrier);
+        meter.count();
+        async move {
+            let (parts, body) = request.into_parts();
+            let body = body.collect_bytes().await.map_err(BoxError::from)?;
+            let answer = carrier.carry(http::Request::from_parts(parts, body)).await?;
+            Ok::<_, BoxError>(answer.map(|body| StreamBody::new(body.map_ok(Frame::data))))
+        }
+    });
+    let service = ServiceBuilder::new()
+        .layer(config.base_uri_layer())
+        .option_layer(config.auth_layer()?)
+        .layer(config.extra_headers_layer()?)
+        .map_err(BoxError::from)
+        .service(carry);
     Ok(Client::new(service, config.default_namespace.clone()))
 }
 
@@ -96,7 +130,7 @@ mod tests {
                     contexts: [{name: c, context: {cluster: c, user: u}}]\n\
                     users: [{name: u, user: {exec: {apiVersion: client.authentication.k8s.io/v1beta1, \
                     command: kubelogin, interactiveMode: Never}}}]\n";
-        let refused = client(&Secret::new(text.to_owned()), &Meter::new()).await.err().unwrap();
+        let refused = client(&Secret::new(text.to_owned()), None, &Meter::new()).await.err().unwrap();
         assert_eq!(refused.kind, crate::ApiErrorKind::SignIn);
         assert!(refused.message.contains("another program"), "{}", refused.message);
     }
@@ -104,7 +138,7 @@ mod tests {
     #[tokio::test]
     async fn something_that_is_no_kubeconfig_is_refused() {
         for text in ["", "]", "current-context: nowhere\n"] {
-            assert!(client(&Secret::new(text.to_owned()), &Meter::new()).await.is_err(), "{text:?}");
+            assert!(client(&Secret::new(text.to_owned()), None, &Meter::new()).await.is_err(), "{text:?}");
         }
     }
 }

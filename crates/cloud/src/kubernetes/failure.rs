@@ -13,6 +13,7 @@ use kube::core::Status;
 use kube::core::response::StatusCause;
 
 use super::patience;
+use crate::carrier::Lost;
 use crate::error::{ApiError, ApiErrorKind, Sent};
 
 /// How the server begins the message about a manifest that does not fit the schema.
@@ -107,6 +108,9 @@ fn never_left(cause: &kube::Error) -> bool {
     while let Some(cause) = next {
         if let Some(cause) = cause.downcast_ref::<hyper_util::client::legacy::Error>() {
             return cause.is_connect();
+        }
+        if let Some(lost) = cause.downcast_ref::<Lost>() {
+            return lost.sent == Sent::Never;
         }
         next = cause.source();
     }

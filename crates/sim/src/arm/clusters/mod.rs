@@ -76,6 +76,11 @@ impl Clusters {
         authority_pem.clone_into(&mut self.authority_pem);
     }
 
+    /// Returns the certificate that kubeconfigs tell their readers to trust.
+    pub fn trusted(&self) -> &str {
+        &self.authority_pem
+    }
+
     /// Lets the next write that ends leave the Key Vault add-on without its identity, as was seen on Azure; another
     /// write brings it.
     pub fn withhold_identity(&mut self) {
