@@ -1,0 +1,117 @@
+//! Carries requests into the world of the same process, watches each go by, and can stop the traffic for good.
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::{StreamExt, TryStreamExt};
+use http_body_util::BodyExt;
+use landfall_cloud::{AnswerBody, Carrier, Lost};
+use landfall_sim::InProcess;
+use std::{
+    fmt,
+    sync::{Arc, Mutex},
+};
+use tokio::sync::Notify;
+
+/// On which side of its effect a request is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// It has not arrived.
+    Before,
+    /// It has been carried out, and its answer has not been read.
+    After,
+}
+
+/// Looks at each request from both sides: its number, its name.
+pub type Onlooker = Box<dyn FnMut(Side, usize, &str) + Send>;
+
+/// A carrier to one world.
+pub struct Inside {
+    world: InProcess,
+    state: Mutex<State>,
+    stopped: Arc<Notify>,
+}
+
+#[derive(Default)]
+struct State {
+    requests: usize,
+    stop_at: Option<(usize, Side)>,
+    stopped: bool,
+    onlooker: Option<Onlooker>,
+}
+
+impl fmt::Debug for Inside {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Inside")
+    }
+}
+
+impl Inside {
+    pub fn new(world: InProcess) -> Arc<Self> {
+        Arc::new(Self { world, state: Mutex::default(), stopped: Arc::default() })
+    }
+
+    /// Lets everything that goes by be looked at.
+    pub fn show(&self, onlooker: Onlooker) {
+        self.state.lock().unwrap().onlooker = Some(onlooker);
+    }
+
+    /// Stops all traffic at that side of the request with that number, counted from 1.
+    pub fn stop_at(&self, request: usize, side: Side) {
+        self.state.lock().unwrap().stop_at = Some((request, side));
+    }
+
+    /// Waits until the traffic has stopped.
+    pub async fn stopped(&self) {
+        self.stopped.notified().await;
+    }
+
+    /// How many requests came by.
+    pub fn requests(&self) -> usize {
+        self.state.lock().unwrap().requests
+    }
+
+    /// Counts a request on its way; `None` when the traffic has stopped or stops here.
+    fn arrives(&self, name: &str) -> Option<usize> {
+        let mut state = self.state.lock().unwrap();
+        if state.stopped {
+            return None;
+        }
+        state.requests += 1;
+        let number = state.requests;
+        self.passes(&mut state, Side::Before, number, name).then_some(number)
+    }
+
+    fn leaves(&self, number: usize, name: &str) -> bool {
+        let mut state = self.state.lock().unwrap();
+        !state.stopped && self.passes(&mut state, Side::After, number, name)
+    }
+
+    fn passes(&self, state: &mut State, side: Side, number: usize, name: &str) -> bool {
+        if state.stop_at == Some((number, side)) {
+            state.stopped = true;
+            self.stopped.notify_one();
+            return false;
+        }
+        if let Some(onlooker) = &mut state.onlooker {
+            onlooker(side, number, name);
+        }
+        true
+    }
+}
+
+#[async_trait]
+impl Carrier for Inside {
+    async fn carry(&self, request: http::Request<Bytes>) -> Result<http::Response<AnswerBody>, Lost> {
+        let name = format!("{} {}", request.method(), request.uri().path());
+        let Some(number) = self.arrives(&name) else { return std::future::pending().await };
+        let answer = self.world.ask(request).await;
+        if !self.leaves(number, &name) {
+            return std::future::pending().await;
+        }
+        let answer = answer.map_err(|_| Lost::broken("the connection broke"))?;
+        Ok(answer.map(|body| {
+            let frames = body.into_data_stream().map_err(|_| Lost::broken("the answer broke off"));
+            frames.boxed()
+        }))
+    }
+}

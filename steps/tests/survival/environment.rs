@@ -1,0 +1,185 @@
+//! One environment over one world: its folder, its clients, and runs of it that may be cut short.
+
+use crate::{carrier::Inside, settings, still::Still};
+use landfall_cloud::{
+    Arm, Credential, Endpoints, Meter, Roots, Secret, SignIn, SignInFacts, Vaults, arm::Azure,
+};
+use landfall_engine::{
+    EnvironmentKey, Event, Journal, OpenError, Outcome, Pace, Report, Run, StepError, Stop, down, up,
+};
+use landfall_sim::{InProcess, Options, Speed, clock::Moment, world::World};
+use landfall_steps::{
+    Clouds, Clusters, deployment,
+    settings::{Settings, Teardown},
+};
+use std::{
+    future::Future,
+    path::{Path, PathBuf},
+    sync::{Arc, OnceLock},
+};
+use tempfile::TempDir;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+
+/// The instant at which every world begins: 23 November 2026, nine o'clock.
+pub const BEGINNING: Moment = Moment(1_795_424_400_000);
+
+/// What a run is to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Command {
+    Up,
+    Down,
+}
+
+/// An environment and the world it is in.
+pub struct Environment {
+    pub world: InProcess,
+    pub carrier: Arc<Inside>,
+    pub wish: Settings,
+    pub home: TempDir,
+}
+
+/// How a run ended: with a report, or cut off where the traffic stopped.
+pub enum End {
+    Reported(Report, Vec<Event>),
+    Cut,
+}
+
+/// A runtime of one thread whose clock moves only while everybody waits.
+pub fn replayable<T>(seed: u64, run: impl Future<Output = T>) -> T {
+    fastrand::seed(seed);
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .start_paused(true)
+        .build()
+        .unwrap()
+        .block_on(run)
+}
+
+/// A folder in memory where there is one: a run writes its journal through to the disk some fifty times.
+fn home() -> TempDir {
+    let memory = Path::new("/dev/shm");
+    if memory.is_dir() { TempDir::new_in(memory) } else { TempDir::new() }.unwrap()
+}
+
+/// A fresh world, made once: all that differs between worlds comes later.
+pub fn fresh() -> World {
+    static FRESH: OnceLock<World> = OnceLock::new();
+    let make = || InProcess::world(&Options { seed: Some(7), ..Options::default() }, BEGINNING).unwrap();
+    FRESH.get_or_init(make).clone()
+}
+
+impl Environment {
+    /// An environment that nobody has begun with, in this world.
+    pub fn new(world: World, at: Moment, speed: Speed) -> Self {
+        let world = InProcess::resume(world, at, speed).unwrap();
+        let home = home();
+        Self { carrier: Inside::new(world.clone()), wish: settings::demo(home.path()), world, home }
+    }
+
+    /// An environment as it stood at an instant.
+    pub fn at(still: &Still, speed: Speed) -> Self {
+        let here = Self::new(still.world.as_ref().clone(), still.at, speed);
+        still.lay_out(here.home.path());
+        here
+    }
+
+    pub fn state(&self) -> PathBuf {
+        self.home.path().join("state")
+    }
+
+    /// Runs to the end, or to where the traffic stops: as when the process dies, nothing is tidied up.
+    pub async fn run(&self, command: Command) -> End {
+        let clouds = self.clouds();
+        let (graph, _) = deployment(&clouds, &self.wish, &Teardown::default());
+        let (run, events) = self.open(command, &clouds).await;
+        let walk = async {
+            let report = match command {
+                Command::Up => up(&graph, &run).await,
+                Command::Down => down(&graph, &run).await,
+            };
+            report.unwrap()
+        };
+        tokio::select! {
+            biased;
+            () = self.carrier.stopped() => End::Cut,
+            report = walk => {
+                drop(run);
+                End::Reported(report, heard(events).await)
+            }
+        }
+    }
+
+    /// Runs to a good end, or says why it did not come to one.
+    pub async fn ready(&self, command: Command) -> Result<Report, String> {
+        match self.run(command).await {
+            End::Reported(report, _) if report.outcome == Outcome::Ready => Ok(report),
+            End::Reported(report, _) => Err(format!("{command:?} failed: {}", told(&report))),
+            End::Cut => Err(format!("{command:?} was cut off")),
+        }
+    }
+
+    async fn open(&self, command: Command, clouds: &Clouds) -> (Run, UnboundedReceiver<Event>) {
+        let (send, receive) = unbounded_channel();
+        let key = EnvironmentKey {
+            cloud: "sim".to_owned(),
+            subscription: clouds.azure.id().to_owned(),
+            environment: self.wish.environment.clone(),
+        };
+        let word = if command == Command::Up { "up" } else { "down" };
+        let journal = loop {
+            match Journal::open(&self.state(), word, &key, "0.1.0") {
+                // The tasks of a run that was cut off let go of the journal when they are next polled.
+                Err(OpenError::Locked { .. }) => tokio::task::yield_now().await,
+                opened => break opened.unwrap(),
+            }
+        };
+        let pace = Pace::new(self.world.facts().pace);
+        (Run { journal: journal.into(), pace, stop: Stop::new(), events: send }, receive)
+    }
+
+    /// Makes the clients anew, as a new process does.
+    pub fn clouds(&self) -> Clouds {
+        let facts = self.world.facts().clone();
+        let endpoints = Endpoints {
+            login: facts.login.parse().unwrap(),
+            arm: facts.arm.parse().unwrap(),
+            arm_audience: facts.arm_audience,
+            vault_suffix: facts.vault_suffix,
+            vault_audience: facts.vault_audience,
+            roots: Roots::System,
+            pace: facts.pace,
+            carrier: Some(self.carrier.clone()),
+        };
+        let sign_in = SignIn::ServicePrincipal {
+            tenant: facts.tenant,
+            client_id: facts.client_id,
+            secret: Secret::new(facts.client_secret),
+        };
+        let meter = Meter::new();
+        let credential = Credential::new(&sign_in, &SignInFacts::default(), &endpoints, &meter).unwrap();
+        let arm = Arm::new(&endpoints, &credential, &meter, "11111111-2222-4333-8444-555555555555").unwrap();
+        let azure = Azure::new(arm, facts.subscription);
+        Clouds {
+            clusters: Clusters::new(azure.clone(), &endpoints, meter.clone()),
+            vaults: Vaults::new(&endpoints, &credential, &meter).unwrap(),
+            azure,
+        }
+    }
+}
+
+async fn heard(mut events: UnboundedReceiver<Event>) -> Vec<Event> {
+    let mut heard = Vec::new();
+    while let Some(event) = events.recv().await {
+        heard.push(event);
+    }
+    heard
+}
+
+/// The failures of a run, a line each.
+pub fn told(report: &Report) -> String {
+    let line = |(step, error): &(String, StepError)| {
+        let causes = error.causes.join(": ");
+        format!("{step}: {:?}: failed to {}: {causes} ({:?})", error.kind, error.message, error.residue)
+    };
+    report.errors.iter().map(line).collect::<Vec<_>>().join("\n  ")
+}

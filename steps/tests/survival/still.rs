@@ -1,0 +1,187 @@
+//! What stands at one instant: the world, and every file of ours. A process that is killed leaves exactly this.
+
+use crate::{
+    carrier::{Inside, Side},
+    environment::Environment,
+};
+use landfall_sim::{clock::Moment, world::World};
+use std::{
+    fs,
+    hash::{DefaultHasher, Hash, Hasher},
+    path::Path,
+    sync::{Arc, Mutex},
+};
+
+/// The files below a folder: path and content.
+type Files = Vec<(String, Vec<u8>)>;
+
+/// The file that only ever grows.
+const JOURNAL: &str = "state/journal.jsonl";
+
+/// What stood at one instant.
+#[derive(Clone)]
+pub struct Still {
+    /// Which instant, for people.
+    pub label: String,
+    /// How many requests had taken effect.
+    pub requests: usize,
+    pub world: Arc<World>,
+    pub at: Moment,
+    /// The folder that paths in the files begin with.
+    home: Arc<str>,
+    files: Files,
+}
+
+/// Every instant of a run that differs from the one before, and how many there were.
+pub struct Film {
+    pub stills: Vec<Still>,
+    /// The instants looked at: each request from both sides, each entry of the journal from both sides.
+    pub instants: usize,
+}
+
+/// What was seen at one side of a request.
+struct Glance {
+    label: String,
+    requests: usize,
+    world: Arc<World>,
+    fingerprint: u64,
+    at: Moment,
+    files: Files,
+}
+
+/// Films whatever goes by a carrier until it is asked for the film.
+pub struct Camera {
+    glances: Arc<Mutex<Vec<Glance>>>,
+    /// What was there before the first glance.
+    before: Files,
+}
+
+impl Camera {
+    pub fn on(here: &Environment, carrier: &Inside) -> Self {
+        let glances = Arc::new(Mutex::new(Vec::<Glance>::new()));
+        let (taken, world, home) = (glances.clone(), here.world.clone(), here.home.path().to_owned());
+        let mut last: Option<(u64, Arc<World>)> = None;
+        carrier.show(Box::new(move |side, number, name| {
+            let (fingerprint, at) = world.read(|world| (fingerprint(world), world.now()));
+            let same =
+                last.as_ref().filter(|(known, _)| *known == fingerprint).map(|(_, world)| world.clone());
+            let world = same.unwrap_or_else(|| Arc::new(world.read(World::clone)));
+            last = Some((fingerprint, world.clone()));
+            let (word, requests) = match side {
+                Side::Before => ("before", number - 1),
+                Side::After => ("after", number),
+            };
+            let label = format!("{word} request {number}, {name}");
+            let glance = Glance { label, requests, world, fingerprint, at, files: files(&home) };
+            taken.lock().unwrap().push(glance);
+        }));
+        Self { glances, before: files(here.home.path()) }
+    }
+
+    /// Cuts the film: instants at which nothing differs are one still. Between two glances the journal may have grown
+    /// by several entries; each of them is an instant of its own.
+    pub fn film(self, here: &Environment) -> Film {
+        let mut glances = std::mem::take(&mut *self.glances.lock().unwrap());
+        let end = glances.last().expect("a run sends requests");
+        let end = Glance {
+            label: "at the end".to_owned(),
+            requests: end.requests,
+            world: Arc::new(here.world.read(World::clone)),
+            fingerprint: here.world.read(fingerprint),
+            at: here.world.read(World::now),
+            files: files(here.home.path()),
+        };
+        glances.push(end);
+        let (mut stills, mut seen, mut instants): (Vec<Still>, Option<u64>, usize) = (Vec::new(), None, 0);
+        let mut before = self.before;
+        let home: Arc<str> = here.home.path().to_str().unwrap().into();
+        for glance in glances {
+            let (from, to) = (journal(&before).len(), journal(&glance.files).len());
+            let ends: Vec<usize> =
+                entries(journal(&glance.files)).filter(|end| *end > from && *end < to).collect();
+            instants += 1 + 2 * ends.len();
+            // What else changed in between may have changed before or after each entry.
+            let others =
+                |files: &Files| files.iter().filter(|(name, _)| name != JOURNAL).cloned().collect::<Files>();
+            let mut around = vec![others(&before), others(&glance.files)];
+            around.dedup();
+            for (others, length) in
+                ends.iter().flat_map(|end| around.iter().map(move |others| (others, *end)))
+            {
+                let mut files = others.clone();
+                files.push((JOURNAL.to_owned(), journal(&glance.files)[..length].to_vec()));
+                let label = format!("{}, {} bytes into the journal", glance.label, length);
+                push(&mut stills, &mut seen, &glance, label, files, &home);
+            }
+            let files = glance.files.clone();
+            push(&mut stills, &mut seen, &glance, glance.label.clone(), files, &home);
+            before = glance.files;
+        }
+        Film { stills, instants }
+    }
+}
+
+fn push(
+    stills: &mut Vec<Still>,
+    seen: &mut Option<u64>,
+    glance: &Glance,
+    label: String,
+    files: Files,
+    home: &Arc<str>,
+) {
+    let mut hasher = DefaultHasher::new();
+    (glance.fingerprint, &files).hash(&mut hasher);
+    if seen.replace(hasher.finish()) == Some(hasher.finish()) {
+        return;
+    }
+    let (world, at) = (glance.world.clone(), glance.at);
+    stills.push(Still { label, requests: glance.requests, world, at, files, home: home.clone() });
+}
+
+impl Still {
+    /// Puts the files into a folder.
+    pub fn lay_out(&self, home: &Path) {
+        for (name, content) in &self.files {
+            let path = home.join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            let moved = match str::from_utf8(content) {
+                Ok(text) => text.replace(&*self.home, home.to_str().unwrap()).into_bytes(),
+                Err(_) => content.clone(),
+            };
+            fs::write(path, moved).unwrap();
+        }
+    }
+}
+
+fn journal(files: &Files) -> &[u8] {
+    files.iter().find(|(name, _)| name == JOURNAL).map_or(&[], |(_, content)| content)
+}
+
+/// The ends of the entries, each the length of the journal after it.
+fn entries(journal: &[u8]) -> impl Iterator<Item = usize> {
+    journal.iter().enumerate().filter(|(_, byte)| **byte == b'\n').map(|(at, _)| at + 1)
+}
+
+/// What a world is but for the time that passed.
+fn fingerprint(world: &World) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    serde_json::to_vec(world).unwrap().hash(&mut hasher);
+    hasher.finish()
+}
+
+fn files(home: &Path) -> Files {
+    let mut files = Vec::new();
+    let mut folders = vec![home.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).unwrap().map(Result::unwrap) {
+            if entry.file_type().unwrap().is_dir() {
+                folders.push(entry.path());
+            } else {
+                let name = entry.path().strip_prefix(home).unwrap().to_str().unwrap().to_owned();
+                files.push((name, fs::read(entry.path()).unwrap()));
+            }
+        }
+    }
+    files.sort();
+    files
+}

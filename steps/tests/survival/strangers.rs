@@ -1,0 +1,92 @@
+//! What belongs to others: planted before the first run, and to be found untouched after the last.
+
+use crate::environment::Environment;
+use landfall_cloud::arm::{self, Condition};
+use serde_json::{Value, json};
+use std::fs;
+
+/// The kubeconfig of a person who works with another cluster, with a comment of their own.
+const KUBECONFIG: &str = "\
+# the cluster at work; do not touch
+apiVersion: v1
+kind: Config
+current-context: work
+clusters:
+- name: work
+  cluster: {server: https://work.example.org}
+contexts:
+- name: work
+  context: {cluster: work, user: me}   # namespace comes from the shell
+users:
+- name: me
+  user: {token: planted-work-token}
+";
+
+/// What was planted.
+pub struct Strangers {
+    ids: Vec<(String, &'static str, Value)>,
+    kubeconfig: String,
+}
+
+impl Strangers {
+    /// Plants a zone with a record in a group of its own, a network there, and a kubeconfig.
+    pub async fn plant(here: &Environment) -> Self {
+        let (azure, names) = (here.clouds().azure, "/resourceGroups/rg-platform");
+        let zone = format!("{names}/providers/Microsoft.Network/dnszones/{}", crate::settings::DOMAIN);
+        let network = format!("{names}/providers/Microsoft.Network/virtualNetworks/vnet-theirs");
+        let space = json!({ "addressSpace": { "addressPrefixes": ["10.0.0.0/16"] } });
+        let record = json!({ "TTL": 60, "ARecords": [{ "ipv4Address": "203.0.113.9" }] });
+        let planted = [
+            (
+                names.to_owned(),
+                arm::group::API,
+                json!({ "location": "eastus", "tags": { "Team": "platform" } }),
+            ),
+            (zone.clone(), arm::dns::API, json!({ "location": "global" })),
+            (format!("{zone}/A/www"), arm::dns::API, json!({ "properties": record })),
+            (network, arm::network::API, json!({ "location": "eastus", "properties": space })),
+        ];
+        let mut ids = Vec::new();
+        for (rest, api, body) in planted {
+            let id = azure.path(&rest);
+            azure.arm().put(&id, api, &body, Condition::None).await.unwrap();
+            let there = loop {
+                let there = azure.arm().get(&id, api).await.unwrap().unwrap();
+                if matches!(arm::State::of(&there), arm::State::Succeeded) {
+                    break there;
+                }
+                tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+            };
+            ids.push((id, api, there));
+        }
+        fs::write(&here.wish.kubeconfig, KUBECONFIG).unwrap();
+        Self { ids, kubeconfig: KUBECONFIG.to_owned() }
+    }
+
+    /// What of theirs is not as they left it; `kept` when our own context is still to be in their kubeconfig.
+    pub async fn harmed(&self, here: &Environment, ours_is_in: bool) -> Vec<String> {
+        let azure = here.clouds().azure;
+        let mut harmed = Vec::new();
+        for (id, api, was) in &self.ids {
+            let is = azure.arm().get(id, api).await.unwrap();
+            // A zone counts its records, ours among them.
+            let pure = |mut value: Value| {
+                value["properties"]["numberOfRecordSets"] = Value::Null;
+                value
+            };
+            if is.clone().map(pure) != Some(pure(was.clone())) {
+                harmed.push(format!("{id}\n  was {was}\n  is  {}", is.unwrap_or_default()));
+            }
+        }
+        let is = fs::read_to_string(&here.wish.kubeconfig).unwrap_or_default();
+        let whole = if ours_is_in {
+            is.contains("planted-work-token") && is.contains("# the cluster at work")
+        } else {
+            is == self.kubeconfig
+        };
+        if !whole {
+            harmed.push(format!("the kubeconfig:\n{is}"));
+        }
+        harmed
+    }
+}

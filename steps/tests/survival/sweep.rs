@@ -1,0 +1,156 @@
+//! Crash at every request and at every entry of the journal.
+//!
+//! One run is filmed: the world and all files, before and after each request, before and after each journal entry.
+//! A process killed at an instant leaves exactly what stood at that instant, so each still is where a killed run left
+//! off, and a new run goes on from there.
+
+use crate::{
+    environment::{BEGINNING, Command, Environment, fresh, replayable},
+    inventory,
+    still::{Camera, Film, Still},
+    strangers::Strangers,
+};
+use landfall_sim::{Line, Speed, world::World};
+use serde_json::Value;
+use std::{
+    collections::BTreeMap,
+    panic::AssertUnwindSafe,
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+/// A run on film, and what it must come to.
+struct Filmed {
+    film: Film,
+    strangers: Strangers,
+    ledger: Vec<Line>,
+    /// What stands when everything is up, and when everything is down.
+    up: BTreeMap<String, Value>,
+    down: BTreeMap<String, Value>,
+}
+
+/// Brings up an environment among strangers as far as `before`, then films `filmed`.
+fn film(before: &[Command], filmed: Command) -> Filmed {
+    replayable(1, async {
+        let here = Environment::new(fresh(), BEGINNING, Speed::Instant);
+        let strangers = Strangers::plant(&here).await;
+        let down = inventory::of(&here.world.read(World::clone));
+        for command in before {
+            here.ready(*command).await.unwrap();
+        }
+        let camera = Camera::on(&here, &here.carrier);
+        here.ready(filmed).await.unwrap();
+        let film = camera.film(&here);
+        let ledger = here.world.ledger();
+        if filmed == Command::Down {
+            here.ready(Command::Up).await.unwrap();
+        }
+        let up = inventory::of(&here.world.read(World::clone));
+        Filmed { film, strangers, ledger, up, down }
+    })
+}
+
+/// Goes on from every still, as many at once as there are processors, and says what was wrong where.
+fn go_on(filmed: &Filmed, check: impl Fn(&Filmed, &Still) -> Vec<String> + Sync) -> Vec<String> {
+    let (next, wrong) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+    let workers = std::thread::available_parallelism().map_or(2, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..workers {
+            scope.spawn(|| {
+                while let Some(still) = filmed.film.stills.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let found = std::panic::catch_unwind(AssertUnwindSafe(|| check(filmed, still)))
+                        .unwrap_or_else(|_| vec!["panicked, see above".to_owned()]);
+                    if !found.is_empty() {
+                        let shown: Vec<String> =
+                            found.iter().take(4).map(|one| one.chars().take(600).collect()).collect();
+                        let more = found.len() - shown.len();
+                        let shown =
+                            format!("killed {}, and {more} more:\n  {}", still.label, shown.join("\n  "));
+                        wrong.lock().unwrap().push(shown);
+                    }
+                }
+            });
+        }
+    });
+    wrong.into_inner().unwrap()
+}
+
+/// Runs `up` from there to the end: everything stands, nothing was made twice, nobody was harmed.
+fn comes_up(filmed: &Filmed, still: &Still) -> Vec<String> {
+    replayable(2, async {
+        let here = Environment::at(still, Speed::Instant);
+        if let Err(why) = here.ready(Command::Up).await {
+            return vec![why];
+        }
+        let mut wrong = inventory::differences(&filmed.up, &inventory::of(&here.world.read(World::clone)));
+        let ledger = here.world.ledger();
+        let lines = filmed.ledger.iter().filter(|line| line.n as usize <= still.requests).chain(&ledger);
+        wrong.extend(inventory::made_twice(lines));
+        wrong.extend(filmed.strangers.harmed(&here, true).await);
+        wrong
+    })
+}
+
+/// Runs `down` from there to the end: nothing of ours is left, nobody was harmed.
+fn goes_down(filmed: &Filmed, still: &Still) -> Vec<String> {
+    replayable(3, async {
+        let here = Environment::at(still, Speed::Instant);
+        if let Err(why) = here.ready(Command::Down).await {
+            return vec![why];
+        }
+        let mut wrong = inventory::differences(&filmed.down, &inventory::of(&here.world.read(World::clone)));
+        wrong.retain(|line| !line.starts_with("vaults/deleted/"));
+        wrong.extend(filmed.strangers.harmed(&here, false).await);
+        wrong
+    })
+}
+
+fn both(filmed: &Filmed, still: &Still) -> Vec<String> {
+    let mut wrong = comes_up(filmed, still);
+    wrong.extend(goes_down(filmed, still).into_iter().map(|wrong| format!("then down: {wrong}")));
+    wrong
+}
+
+fn sweep(name: &str, before: &[Command], filmed: Command) {
+    let began = std::time::Instant::now();
+    let filmed = film(before, filmed);
+    println!("{name}: filmed in {:.1} s", began.elapsed().as_secs_f64());
+    let wrong = go_on(&filmed, both);
+    println!(
+        "{name}: {} instants, {} of them different, two runs from each, {} wrong, {:.1} s",
+        filmed.film.instants,
+        filmed.film.stills.len(),
+        wrong.len(),
+        began.elapsed().as_secs_f64()
+    );
+    assert!(wrong.is_empty(), "{} things are wrong:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+#[test]
+fn killed_at_any_instant_of_the_first_run() {
+    sweep("the first run", &[], Command::Up);
+}
+
+#[test]
+fn killed_at_any_instant_of_a_run_with_nothing_to_do() {
+    sweep("a run with nothing to do", &[Command::Up], Command::Up);
+}
+
+#[test]
+fn killed_at_any_instant_of_taking_down() {
+    sweep("taking down", &[Command::Up], Command::Down);
+}
+
+#[test]
+fn an_environment_among_strangers_comes_and_goes() {
+    replayable(1, async {
+        let here = Environment::new(fresh(), BEGINNING, Speed::Instant);
+        let strangers = Strangers::plant(&here).await;
+        for command in [Command::Up, Command::Up, Command::Down] {
+            here.ready(command).await.unwrap();
+        }
+        assert_eq!(strangers.harmed(&here, false).await, [""; 0]);
+    });
+}
