@@ -13,7 +13,7 @@ use crate::arm::operation::Operation;
 use crate::arm::{self, clusters, dns, features, groups, networks, providers, roles, vaults};
 use crate::clock::{Moment, Timing};
 use crate::entra::{self, Directory};
-use crate::fault::Faults;
+use crate::fault::{self, Faults, Scene};
 use crate::options::Options;
 use crate::request::{Reply, Request};
 use crate::vault;
@@ -176,18 +176,8 @@ impl World {
 
     /// Answers one request. Everything due must have been settled.
     pub fn handle(&mut self, request: &Request, now: Moment, timing: &Timing) -> Reply {
-        let fault = self.faults.bite(request, now, timing);
-        if fault.is_some() {
-            self.touch();
-        }
-        if let Some(reply) = fault.and_then(|fault| fault.instead(self, request, now, timing)) {
-            return reply;
-        }
-        let mut reply = self.serve(request, now, timing);
-        if let Some(fault) = fault {
-            fault.spoil(&mut reply);
-        }
-        reply
+        let scene = Scene { request, now, timing };
+        fault::around(self, &scene, |world, scene| world.serve(scene.request, scene.now, scene.timing))
     }
 
     fn serve(&mut self, request: &Request, now: Moment, timing: &Timing) -> Reply {

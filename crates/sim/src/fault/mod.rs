@@ -1,0 +1,93 @@
+//! What goes wrong on purpose: one enum of faults, and one table saying of each where it bites, what happens, and what
+//! a client should make of it.
+//!
+//! A fault is armed by a text, `name[@METHOD path-part][#n][*times]`: `throttled@PUT virtualNetworks*2` refuses the
+//! next two writes of virtual networks, `reset-after#3` (or `reset-after:3`) spoils the third request it fits. Without a
+//! place it bites where the table says; without a number, the first one, once.
+//!
+//! Where a fault stands for something that somebody else did, it does that to the world through the world's own
+//! functions just before the request is served, and what follows is by the ordinary rules. One that finds nothing to do at a request
+//! (a cluster cannot be busy before it exists) lets it pass and stays armed.
+//!
+//! To add one: a variant here, and a row with its bite in the file of its topic.
+
+mod armed;
+mod around;
+#[cfg(test)]
+mod bench;
+mod row;
+mod transport;
+
+pub use armed::{Armed, Faults, UnknownFault};
+pub use row::{Kind, Row, markdown, names, table};
+
+pub(crate) use around::{Scene, around};
+
+use serde::{Deserialize, Serialize};
+
+macro_rules! faults {
+    ($($(#[$doc:meta])* $fault:ident,)*) => {
+        /// Something that can go wrong.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        #[serde(rename_all = "kebab-case")]
+        pub enum Fault {
+            $($(#[$doc])* $fault,)*
+        }
+
+        impl Fault {
+            /// Every fault, in the order of the table's topics.
+            pub const ALL: &'static [Self] = &[$(Self::$fault,)*];
+        }
+    };
+}
+
+faults! {
+    /// 429 with `Retry-After`; asking again too early renews the wait.
+    Throttled,
+    /// 429 that does not say for how long.
+    ThrottledSilently,
+    /// 500 before the request had any effect.
+    ServerError,
+    /// 503 before the request had any effect, with a body that is no JSON.
+    Unavailable,
+    /// 502 with a body that is no JSON, before the request had any effect.
+    BadGateway,
+    /// 504: the provider did not answer Resource Manager in time.
+    GatewayTimeout,
+    /// The connection breaks before the request had any effect.
+    ResetBefore,
+    /// The request takes effect and the connection breaks before the answer.
+    ResetAfter,
+    /// The request takes effect and the answer breaks off in its middle.
+    Truncated,
+    /// The answer takes half a minute of cloud time.
+    Slow,
+    /// The request has no effect and no answer ever comes.
+    StalledBefore,
+    /// The request takes effect and no answer ever comes.
+    StalledAfter,
+    /// 401 in the middle: the token has run out.
+    TokenExpired,
+}
+
+impl Fault {
+    /// Returns its row of the table.
+    pub fn row(self) -> &'static Row {
+        table().find(|row| row.fault == self).expect("every fault has its row, which a test looks after")
+    }
+
+    /// Returns what it is called in texts.
+    pub fn name(self) -> &'static str {
+        self.row().name
+    }
+
+    /// Returns what sort of thing goes wrong.
+    pub fn kind(self) -> Kind {
+        self.row().kind
+    }
+
+    /// Whether running `up` again, alone, gets through it in the end; the others need a person.
+    pub fn heals(self) -> bool {
+        self.row().heals
+    }
+}
