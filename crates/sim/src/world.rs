@@ -63,6 +63,9 @@ pub struct World {
     pub clusters: clusters::Clusters,
     /// What is to go wrong.
     pub faults: Faults,
+    /// What is late.
+    #[serde(default)]
+    pub lags: fault::Lags,
     /// Whether something was changed since the last write to disk.
     #[serde(skip)]
     touched: bool,
@@ -90,6 +93,7 @@ impl World {
             vaults: vaults::Vaults::default(),
             clusters: clusters::Clusters::default(),
             faults: Faults::default(),
+            lags: fault::Lags::default(),
             touched: true,
         };
         world.subscription = world.uuid("subscription");
@@ -180,7 +184,8 @@ impl World {
         fault::around(self, &scene, |world, scene| world.serve(scene.request, scene.now, scene.timing))
     }
 
-    fn serve(&mut self, request: &Request, now: Moment, timing: &Timing) -> Reply {
+    /// Answers one request by the ordinary rules.
+    pub(crate) fn serve(&mut self, request: &Request, now: Moment, timing: &Timing) -> Reply {
         let host =
             request.host.strip_suffix(DOMAIN).and_then(|host| host.strip_suffix('.')).unwrap_or_default();
         if let Some((uid, below)) = kubernetes_path(&request.path) {

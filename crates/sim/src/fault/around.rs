@@ -1,6 +1,6 @@
 //! What happens around the serving of a request when a fault is armed for it.
 
-use super::Fault;
+use super::{Fault, lag};
 use crate::clock::{Moment, Timing};
 use crate::request::{Reply, Request};
 use crate::world::World;
@@ -45,6 +45,16 @@ pub(crate) enum Bite {
 
 /// Serves a request with whatever is armed for it; at most one fault bites.
 pub(crate) fn around(
+    world: &mut World,
+    scene: &Scene<'_>,
+    serve: impl FnOnce(&mut World, &Scene<'_>) -> Reply,
+) -> Reply {
+    let reply = bitten(world, scene, serve);
+    lag::count(world, &reply, scene.now);
+    reply
+}
+
+fn bitten(
     world: &mut World,
     scene: &Scene<'_>,
     serve: impl FnOnce(&mut World, &Scene<'_>) -> Reply,

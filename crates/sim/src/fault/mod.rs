@@ -15,10 +15,20 @@ mod armed;
 mod around;
 #[cfg(test)]
 mod bench;
+mod busy;
+mod cluster;
+mod dns;
+mod inside;
+pub(crate) mod lag;
+mod operations;
+mod providers;
+mod roles;
 mod row;
 mod transport;
+mod vaults;
 
 pub use armed::{Armed, Faults, UnknownFault};
+pub use lag::{Held, Lag, Lags};
 pub use row::{Kind, Row, markdown, names, table};
 
 pub(crate) use around::{Scene, around};
@@ -68,6 +78,76 @@ faults! {
     StalledAfter,
     /// 401 in the middle: the token has run out.
     TokenExpired,
+    /// 400 `NoRegisteredProviderFound` for an api-version that is all right.
+    NoRegisteredProvider,
+    /// A cluster's write meets another one in the provider's store: 409 `EtagMismatch`, or 412 for `If-Match`.
+    EtagMismatch,
+    /// Somebody else writes to the cluster: 409 `OperationNotAllowed`.
+    OperationNotAllowed,
+    /// AKS's own throttling: 429 `Throttled` without an envelope.
+    ClusterThrottled,
+    /// Somebody else writes to the network: 429 `RetryableError`.
+    AnotherOperation,
+    /// A group of that name is still being deleted: 409 `ResourceGroupBeingDeleted`.
+    GroupDeprovisioned,
+    /// The operation ends `Failed`.
+    OperationFailed,
+    /// The operation ends `Canceled`.
+    OperationCanceled,
+    /// Somebody else's write preempts the operation.
+    OperationPreempted,
+    /// The operation shows states that nobody has heard of.
+    OperationStrange,
+    /// The URL of the operation is not known.
+    OperationForgotten,
+    /// A role assignment takes effect only after minutes.
+    GrantsLate,
+    /// The directory does not know the principal yet.
+    PrincipalNotFound,
+    /// Somebody made the same assignment under another name.
+    RoleExists,
+    /// A vault of that name was deleted here.
+    VaultSoftDeleted,
+    /// A stranger has the vault's name.
+    VaultTaken,
+    /// The vault's name does not resolve yet.
+    VaultUnresolved,
+    /// The vault does not know of the caller's role yet.
+    ForbiddenYet,
+    /// A certificate of that name was deleted.
+    CertificateSoftDeleted,
+    /// The preview feature is gone.
+    FeatureVanished,
+    /// The preview feature is there, and asked for.
+    FeatureThere,
+    /// The resource provider was unregistered.
+    ProviderUnregistered,
+    /// The class of gateways is accepted minutes after the cluster succeeded.
+    ClassLate,
+    /// The add-on has no identity after the write succeeded.
+    IdentityLate,
+    /// A node pool is `Failed` in a cluster that is `Succeeded`.
+    PoolFailed,
+    /// Somebody stopped the cluster.
+    ClusterStopped,
+    /// The load balancer's address comes minutes later.
+    AddressLate,
+    /// The last pod that holds the Secret goes away for good.
+    HolderGone,
+    /// A watch breaks off in the middle of an event.
+    WatchBroken,
+    /// The number a watch begins at is too old.
+    WatchGone,
+    /// 429 of the Kubernetes API.
+    ApiThrottled,
+    /// The Kubernetes API answers 503 for a while.
+    ApiDown,
+    /// kubectl owns a field that is applied.
+    KubectlOwns,
+    /// Somebody else writes the record set between a look and a write.
+    DnsRace,
+    /// The record set has a second address, which leads nowhere.
+    DnsStale,
 }
 
 impl Fault {

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use super::around::Bite;
-use super::{Fault, transport};
+use super::{Fault, busy, cluster, dns, inside, operations, providers, roles, transport, vaults};
 
 /// What sort of thing goes wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -57,7 +57,17 @@ pub struct Row {
 }
 
 /// The rows by topic.
-const TOPICS: &[&[Row]] = &[transport::ROWS];
+const TOPICS: &[&[Row]] = &[
+    transport::ROWS,
+    busy::ROWS,
+    operations::ROWS,
+    roles::ROWS,
+    vaults::ROWS,
+    providers::ROWS,
+    cluster::ROWS,
+    inside::ROWS,
+    dns::ROWS,
+];
 
 /// Returns every row: its name, where it bites by itself, what happens, what a client does.
 pub fn table() -> impl Iterator<Item = &'static Row> {

@@ -29,6 +29,7 @@ const fn row(
     Row { fault, name, kind: Kind::Transport, method, path: "management.", what, client, heals: true, bite }
 }
 
+/// The rows of the topic.
 pub(super) const ROWS: &[Row] = &[
     row(
         Fault::Throttled,
