@@ -158,3 +158,109 @@ fn group_deprovisioned(world: &mut World, scene: &Scene<'_>) -> bool {
     let Some(location) = location else { return false };
     groups::expire(world, &name, &location, scene.now, scene.timing)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::bench::{
+        arm, cluster, cluster_body, group, make_cluster, network, network_body, properties, put_cluster,
+        there,
+    };
+    use super::*;
+    use crate::test_cloud::{TestCloud, code};
+    use http::Method;
+    use serde_json::json;
+
+    fn told(reply: &Reply) -> (u16, String, bool) {
+        (reply.status.as_u16(), code(reply), reply.value()["error"].is_object())
+    }
+
+    #[test]
+    fn a_sound_version_is_refused_once_in_a_while() {
+        let mut cloud = TestCloud::new();
+        arm(&mut cloud, "no-registered-provider");
+        let (at, body) = (network(&cloud), network_body());
+        let reply = cloud.put(&at, &body);
+        assert_eq!(told(&reply), (400, "NoRegisteredProviderFound".to_owned(), true));
+        assert_eq!(cloud.put(&at, &body).status, 201);
+    }
+
+    #[test]
+    fn who_writes_a_cluster_after_somebody_else_is_told_in_the_form_of_his_condition() {
+        let mut cloud = TestCloud::new();
+        make_cluster(&mut cloud);
+        arm(&mut cloud, "etag-mismatch*2");
+        let at = cluster(&cloud, "");
+        let before = cloud.get(&at).value()["eTag"].as_str().unwrap().to_owned();
+        let plain = put_cluster(&mut cloud);
+        assert_eq!(told(&plain), (409, "EtagMismatch".to_owned(), false));
+        assert_eq!(plain.value()["subcode"], "PutManagedClusterAndComponents_FailedPrecondition");
+        assert_ne!(cloud.get(&at).value()["eTag"], before.as_str(), "somebody wrote");
+        let current = cloud.get(&at).value()["eTag"].as_str().unwrap().to_owned();
+        let request =
+            cloud.request(Method::PUT, &at).with_json(&cluster_body()).with_header("if-match", &current);
+        let conditional = cloud.send(&request);
+        assert_eq!(told(&conditional), (412, "PreconditionFailed".to_owned(), false));
+        assert_eq!(put_cluster(&mut cloud).status, 200);
+    }
+
+    #[test]
+    fn somebody_elses_write_on_a_cluster_lasts_a_while() {
+        let mut cloud = TestCloud::new();
+        arm(&mut cloud, "operation-not-allowed");
+        assert_eq!(told(&put_cluster(&mut cloud)), (409, "OperationNotAllowed".to_owned(), false));
+        make_cluster(&mut cloud);
+        arm(&mut cloud, "operation-not-allowed");
+        for _ in 0..2 {
+            let reply = put_cluster(&mut cloud);
+            assert_eq!(told(&reply), (409, "OperationNotAllowed".to_owned(), false));
+            assert!(reply.value()["message"].as_str().unwrap().contains("(Updating) is in progress"));
+        }
+        assert_eq!(properties(&mut cloud)["provisioningState"], "Updating");
+        cloud.pass(91.0);
+        assert_eq!(put_cluster(&mut cloud).status, 200);
+    }
+
+    #[test]
+    fn the_cluster_provider_throttles_without_an_envelope() {
+        let mut cloud = TestCloud::new();
+        arm(&mut cloud, "cluster-throttled");
+        let reply = put_cluster(&mut cloud);
+        assert_eq!(told(&reply), (429, "Throttled".to_owned(), false));
+        assert_eq!(reply.headers["retry-after"], "60");
+        assert_eq!(put_cluster(&mut cloud).status, 201);
+    }
+
+    #[test]
+    fn a_network_that_somebody_else_writes_is_to_be_tried_again() {
+        let mut cloud = TestCloud::new();
+        let (at, body) = (network(&cloud), network_body());
+        for there in [false, true] {
+            arm(&mut cloud, "another-operation");
+            let reply = cloud.put(&at, &body);
+            assert_eq!(told(&reply), (429, "RetryableError".to_owned(), true), "{there}");
+            assert_eq!(reply.value()["error"]["details"][0]["code"], "RetryableErrorDueToAnotherOperation");
+            assert!(reply.headers.contains_key("retry-after"));
+            cloud.pass(6.0);
+            assert!(cloud.put(&at, &body).status.is_success());
+            cloud.pass(6.0);
+        }
+    }
+
+    #[test]
+    fn a_group_that_is_still_going_takes_no_write_and_can_be_made_when_it_is_gone() {
+        let mut cloud = TestCloud::new();
+        arm(&mut cloud, "group-deprovisioned");
+        let (at, body) = (group(&cloud, "web"), json!({ "location": "eastus" }));
+        assert_eq!(told(&cloud.put(&at, &body)), (409, "ResourceGroupBeingDeleted".to_owned(), true));
+        assert_eq!(cloud.get(&at).value()["properties"]["provisioningState"], "Deleting");
+        cloud.pass(11.0);
+        assert!(!there(&cloud, "web"));
+        assert_eq!(cloud.put(&at, &body).status, 201);
+        let (vnet, space) = (network(&cloud), network_body());
+        assert_eq!(cloud.put(&vnet, &space).status, 201);
+        arm(&mut cloud, "group-deprovisioned");
+        let at = group(&cloud, "rg");
+        assert_eq!(cloud.put(&at, &body).status, 200, "a group with members is left alone");
+        assert_eq!(cloud.world.faults.armed.len(), 1);
+    }
+}

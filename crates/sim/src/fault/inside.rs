@@ -184,3 +184,143 @@ fn topmost(store: &Store, object: &Value) -> (&'static str, String, String) {
         (resource, object) = (next, found);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::bench::{Inside, arm, make_cluster};
+    use super::*;
+    use crate::clock::{Speed, Timing};
+    use crate::test_cloud::TestCloud;
+    use http::Method;
+    use serde_json::json;
+
+    const MAPS: &str = "/api/v1/namespaces/default/configmaps";
+
+    fn ready() -> (TestCloud, Inside) {
+        let mut cloud = TestCloud::new();
+        make_cluster(&mut cloud);
+        cloud.pass(60.0);
+        let inside = Inside::of(&mut cloud);
+        (cloud, inside)
+    }
+
+    fn map(value: &str) -> Value {
+        json!({
+            "apiVersion": "v1", "kind": "ConfigMap",
+            "metadata": { "name": "m", "labels": { "app.kubernetes.io/managed-by": "landfall" } },
+            "data": { "key": value },
+        })
+    }
+
+    #[test]
+    fn the_api_server_throttles_and_goes_away_for_a_while() {
+        let (mut cloud, inside) = ready();
+        arm(&mut cloud, "api-throttled");
+        let reply = inside.get(&mut cloud, MAPS);
+        assert_eq!((reply.status.as_u16(), reply.headers["retry-after"].to_str().unwrap()), (429, "1"));
+        assert_eq!(reply.value()["reason"], "TooManyRequests");
+        assert_eq!(reply.value()["details"]["retryAfterSeconds"], 1);
+        arm(&mut cloud, "api-down");
+        let reply = inside.get(&mut cloud, MAPS);
+        assert_eq!((reply.status.as_u16(), &reply.value()["reason"]), (503, &json!("ServiceUnavailable")));
+        cloud.pass(59.0);
+        assert_eq!(inside.get(&mut cloud, MAPS).status, 503);
+        cloud.pass(1.0);
+        assert_eq!(inside.get(&mut cloud, MAPS).status, 200);
+        cloud.timing = Timing::new(Speed::Instant);
+        arm(&mut cloud, "api-down");
+        let looks = [503, 503, 503, 200];
+        assert_eq!(looks.map(|_| inside.get(&mut cloud, MAPS).status.as_u16()), looks);
+    }
+
+    #[test]
+    fn a_watch_ends_in_the_middle_of_an_event() {
+        let (mut cloud, inside) = ready();
+        arm(&mut cloud, "watch-broken");
+        assert!(inside.get(&mut cloud, MAPS).stream.is_none());
+        let mut reply = inside.get(&mut cloud, "/api/v1/namespaces?watch=1");
+        let mut stream = reply.stream.take().unwrap();
+        let (chunks, done) = stream.poll(&cloud.world, cloud.now);
+        assert!(done);
+        let text = String::from_utf8_lossy(&chunks[0]).into_owned();
+        assert!(text.starts_with("{\"type\":\"ADDED\"") && serde_json::from_str::<Value>(&text).is_err());
+        assert!(cloud.world.faults.armed.is_empty());
+    }
+
+    #[test]
+    fn a_watch_from_before_the_compaction_is_told_to_list_again() {
+        let (mut cloud, inside) = ready();
+        arm(&mut cloud, "watch-gone");
+        let listed = inside.get(&mut cloud, MAPS).value();
+        let from = listed["metadata"]["resourceVersion"].as_str().unwrap().to_owned();
+        let mut reply = inside.get(&mut cloud, &format!("{MAPS}?watch=1&resourceVersion={from}"));
+        let (chunks, done) = reply.stream.take().unwrap().poll(&cloud.world, cloud.now);
+        let event: Value = serde_json::from_slice(&chunks[0]).unwrap();
+        assert_eq!((done, &event["type"], &event["object"]["code"]), (true, &json!("ERROR"), &json!(410)));
+        assert_eq!(event["object"]["reason"], "Expired");
+        let listed = inside.get(&mut cloud, MAPS).value();
+        let from = listed["metadata"]["resourceVersion"].as_str().unwrap().to_owned();
+        let mut reply = inside.get(&mut cloud, &format!("{MAPS}?watch=1&resourceVersion={from}"));
+        assert!(!reply.stream.take().unwrap().poll(&cloud.world, cloud.now).1);
+    }
+
+    #[test]
+    fn what_kubectl_wrote_is_a_conflict_until_it_is_forced() {
+        for there in [false, true] {
+            let (mut cloud, inside) = ready();
+            let at = format!("{MAPS}/m?fieldManager=landfall");
+            if there {
+                assert_eq!(inside.apply(&mut cloud, &at, &map("a")).status, 201);
+            }
+            arm(&mut cloud, "kubectl-owns");
+            let refused = inside.apply(&mut cloud, &at, &map("a"));
+            assert_eq!((refused.status.as_u16(), &refused.value()["reason"]), (409, &json!("Conflict")));
+            let cause = &refused.value()["details"]["causes"][0];
+            assert_eq!(
+                (&cause["reason"], &cause["field"]),
+                (&json!("FieldManagerConflict"), &json!(".data.key"))
+            );
+            assert!(refused.value()["message"].as_str().unwrap().contains("\"kubectl-client-side-apply\""));
+            let live = inside.get(&mut cloud, &format!("{MAPS}/m")).value();
+            assert_eq!(live["metadata"]["labels"]["app.kubernetes.io/managed-by"], "landfall");
+            let forced = inside.apply(&mut cloud, &format!("{at}&force=true"), &map("a"));
+            assert_eq!((forced.status.as_u16(), &forced.value()["data"]["key"]), (200, &json!("a")));
+        }
+    }
+
+    #[test]
+    fn the_holder_of_a_secret_goes_with_all_it_owned() {
+        let (mut cloud, inside) = ready();
+        let now = cloud.now;
+        let store = intervention::store_mut(&mut cloud.world, &inside.uid).unwrap();
+        let pods = "pods";
+        let holder = |name: &str| {
+            json!({
+                "apiVersion": "apps/v1", "kind": "Deployment", "metadata": { "name": name, "namespace": "default" },
+                "spec": {
+                    "replicas": 1, "selector": { "matchLabels": { "app": name } },
+                    "template": {
+                        "metadata": { "labels": { "app": name } },
+                        "spec": { "containers": [{ "name": "pause", "image": "mcr.microsoft.com/oss/kubernetes/pause:3.9" }] },
+                    },
+                },
+            })
+        };
+        store.put("deployments.apps", holder("sync"), "test", now);
+        cloud.pass(30.0);
+        let store = intervention::store_mut(&mut cloud.world, &inside.uid).unwrap();
+        let pod = store.list(pods, Some("default"))[0]["metadata"]["name"].as_str().unwrap().to_owned();
+        let status = json!({
+            "apiVersion": "secrets-store.csi.x-k8s.io/v1", "kind": "SecretProviderClassPodStatus",
+            "metadata": { "name": format!("{pod}-default-tls"), "namespace": "default" },
+            "status": { "podName": pod, "mounted": true },
+        });
+        store.put(POD_STATUSES, status, "test", now);
+        arm(&mut cloud, "holder-gone");
+        let at = "/apis/apps/v1/namespaces/default/deployments/sync";
+        assert_eq!(inside.get(&mut cloud, at).status, 404);
+        let left = inside.get(&mut cloud, "/api/v1/namespaces/default/pods").value();
+        assert_eq!(left["items"], json!([]));
+        assert_eq!(cloud.send(&inside.request(Method::GET, "/version")).status, 200);
+    }
+}

@@ -142,3 +142,126 @@ fn forgotten(world: &mut World, scene: &Scene<'_>, reply: &mut Reply) -> bool {
     let Some(operation) = begun(world, scene, reply) else { return false };
     world.operations.remove(&operation.id).is_some()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::bench::{
+        arm, cluster, follow, group, make_cluster, network, network_body, properties, put_cluster, there,
+    };
+    use super::*;
+    use crate::clock::{Speed, Timing};
+    use crate::test_cloud::{TestCloud, code, target};
+
+    fn ends(cloud: &mut TestCloud, fault: &str) -> (String, String, String) {
+        arm(cloud, fault);
+        let reply = put_cluster(cloud);
+        assert!(reply.status.is_success(), "{reply:?}");
+        cloud.pass(281.0);
+        let looked = follow(cloud, &reply);
+        assert_eq!(looked.status, 200, "the state is in the body");
+        let word = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+        let state = word(&properties(cloud)["provisioningState"]);
+        (word(&looked.value()["status"]), word(&looked.value()["error"]["code"]), state)
+    }
+
+    fn told(status: &str, code: &str, state: &str) -> (String, String, String) {
+        (status.to_owned(), code.to_owned(), state.to_owned())
+    }
+
+    #[test]
+    fn a_creation_that_failed_is_repaired_by_the_same_write_at_any_speed() {
+        for speed in [Speed::Times(1.0), Speed::Instant] {
+            let mut cloud = TestCloud::new();
+            cloud.timing = Timing::new(speed);
+            let failed = ends(&mut cloud, "operation-failed");
+            assert_eq!(failed, told("Failed", "AllocationFailed", "Failed"));
+            let error = &properties(&mut cloud)["status"]["provisioningError"]["code"];
+            assert_eq!(*error, "AllocationFailed");
+            assert_eq!(put_cluster(&mut cloud).status, 200);
+            cloud.pass(281.0);
+            assert_eq!(properties(&mut cloud)["provisioningState"], "Succeeded");
+        }
+    }
+
+    #[test]
+    fn a_cluster_runs_until_the_end_that_was_decided_for_it() {
+        let mut cloud = TestCloud::new();
+        arm(&mut cloud, "operation-failed");
+        let reply = put_cluster(&mut cloud);
+        cloud.pass(100.0);
+        assert_eq!(follow(&mut cloud, &reply).value()["status"], "InProgress");
+        assert_eq!(properties(&mut cloud)["provisioningState"], "Creating");
+    }
+
+    #[test]
+    fn canceled_and_preempted_writes_say_so() {
+        for speed in [Speed::Times(1.0), Speed::Instant] {
+            let mut cloud = TestCloud::new();
+            cloud.timing = Timing::new(speed);
+            assert_eq!(ends(&mut cloud, "operation-canceled"), told("Canceled", "Canceled", "Canceled"));
+            let preempted = ends(&mut cloud, "operation-preempted");
+            assert_eq!(preempted, told("Failed", "AKSOperationPreempted", "Succeeded"), "theirs got there");
+        }
+    }
+
+    #[test]
+    fn a_network_and_the_deletion_of_a_group_fail_in_their_own_codes() {
+        let mut cloud = TestCloud::new();
+        arm(&mut cloud, "operation-failed");
+        let (at, body) = (network(&cloud), network_body());
+        let reply = cloud.put(&at, &body);
+        cloud.pass(6.0);
+        assert_eq!(follow(&mut cloud, &reply).value()["error"]["code"], "AnotherOperationInProgress");
+        assert_eq!(cloud.get(&at).value()["properties"]["provisioningState"], "Failed");
+        cloud.put(&at, &body);
+        cloud.pass(6.0);
+        assert_eq!(cloud.get(&at).value()["properties"]["provisioningState"], "Succeeded");
+
+        arm(&mut cloud, "operation-failed@DELETE");
+        let gone = group(&cloud, "rg");
+        let reply = cloud.delete(&gone);
+        cloud.pass(60.0);
+        let at = target(&reply, "location");
+        let ended = cloud.get(&at);
+        assert_eq!((ended.status.as_u16(), code(&ended).as_str()), (409, "ResourceGroupDeletionBlocked"));
+        assert!(there(&cloud, "rg"));
+        cloud.delete(&gone);
+        cloud.pass(60.0);
+        assert!(!there(&cloud, "rg"));
+    }
+
+    #[test]
+    fn odd_states_are_shown_for_three_looks_even_when_it_is_over() {
+        let mut cloud = TestCloud::new();
+        cloud.timing = Timing::new(Speed::Instant);
+        arm(&mut cloud, "operation-strange");
+        let reply = put_cluster(&mut cloud);
+        let mut look = || follow(&mut cloud, &reply).value()["status"].as_str().unwrap().to_owned();
+        assert_eq!([look(), look(), look()], STRANGE);
+        assert_eq!(look(), "Succeeded");
+    }
+
+    #[test]
+    fn a_forgotten_operation_is_404_and_the_work_goes_on() {
+        let mut cloud = TestCloud::new();
+        arm(&mut cloud, "operation-forgotten");
+        let reply = put_cluster(&mut cloud);
+        let looked = follow(&mut cloud, &reply);
+        assert_eq!((looked.status.as_u16(), code(&looked).as_str()), (404, "OperationNotFound"));
+        cloud.pass(281.0);
+        assert_eq!(properties(&mut cloud)["provisioningState"], "Succeeded");
+        assert!(cloud.world.faults.armed.is_empty());
+    }
+
+    #[test]
+    fn a_write_that_begins_nothing_leaves_the_fault_armed() {
+        let mut cloud = TestCloud::new();
+        make_cluster(&mut cloud);
+        arm(&mut cloud, "operation-failed");
+        let at = cluster(&cloud, "");
+        assert_eq!(cloud.get(&at).status, 200);
+        let at = group(&cloud, "web");
+        assert_eq!(cloud.put(&at, &json!({ "location": "eastus" })).status, 201);
+        assert_eq!(cloud.world.faults.armed.len(), 1);
+    }
+}

@@ -74,3 +74,94 @@ fn role_exists(world: &mut World, scene: &Scene<'_>) -> bool {
     let scope = if at == 0 { "/" } else { &id[..at] };
     roles::forestall(world, scope, &body, scene.now, scene.timing)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::bench::arm;
+    use super::*;
+    use crate::clock::{Speed, Timing};
+    use crate::test_cloud::{TestCloud, code};
+    use http::Method;
+    use serde_json::json;
+
+    const OFFICER: &str = "a4417e6f-fecd-4de8-b567-7b0420556985";
+    const ONE: &str = "5b0a1c1e-7f0e-4c7b-8a4f-3c5d0e7d9a01";
+
+    fn grant(cloud: &mut TestCloud) -> Reply {
+        let scope = "Microsoft.KeyVault/vaults/kv-demo/providers/Microsoft.Authorization/roleAssignments";
+        let at = cloud.in_group(&format!("{scope}/{ONE}?api-version=2022-04-01"));
+        let principal = cloud.world.directory.owner().object_id.clone();
+        let body = json!({ "properties": {
+            "roleDefinitionId": format!("/providers/Microsoft.Authorization/roleDefinitions/{OFFICER}"),
+            "principalId": principal, "principalType": "ServicePrincipal",
+        } });
+        cloud.put(&at, &body)
+    }
+
+    fn read(cloud: &mut TestCloud) -> u16 {
+        cloud.vault("kv-demo", Method::GET, "/certificates/c?api-version=7.4", None).status.as_u16()
+    }
+
+    #[test]
+    fn a_late_grant_counts_minutes_after_a_usual_one() {
+        let mut cloud = TestCloud::new();
+        cloud.make_vault("kv-demo");
+        arm(&mut cloud, "grants-late");
+        assert_eq!(grant(&mut cloud).status, 201);
+        cloud.pass(359.0);
+        let refused = cloud.vault("kv-demo", Method::GET, "/certificates/c?api-version=7.4", None);
+        assert_eq!((refused.status.as_u16(), code(&refused).as_str()), (403, "Forbidden"));
+        assert_eq!(refused.value()["error"]["innererror"]["code"], "ForbiddenByRbac");
+        cloud.pass(1.0);
+        assert_eq!(read(&mut cloud), 404);
+    }
+
+    #[test]
+    fn at_instant_speed_a_late_grant_counts_after_three_refusals_or_a_second() {
+        for waits in [false, true] {
+            let mut cloud = TestCloud::new();
+            cloud.make_vault("kv-demo");
+            cloud.timing = Timing::new(Speed::Instant);
+            arm(&mut cloud, "grants-late");
+            assert_eq!(grant(&mut cloud).status, 201);
+            if waits {
+                cloud.now = cloud.now.plus_ms(1_000);
+            } else {
+                assert_eq!([read(&mut cloud), read(&mut cloud), read(&mut cloud)], [403, 403, 403]);
+            }
+            assert_eq!(read(&mut cloud), 404, "{waits}");
+        }
+    }
+
+    #[test]
+    fn the_directory_may_not_know_a_principal_whatever_its_type() {
+        let mut cloud = TestCloud::new();
+        cloud.make_vault("kv-demo");
+        arm(&mut cloud, "principal-not-found");
+        let reply = grant(&mut cloud);
+        assert_eq!((reply.status.as_u16(), code(&reply).as_str()), (400, "PrincipalNotFound"));
+        let why = reply.value()["error"]["message"].to_string();
+        assert!(why.contains("does not exist in the directory"), "{why}");
+        assert_eq!(grant(&mut cloud).status, 201);
+    }
+
+    #[test]
+    fn somebody_may_have_made_the_assignment_under_another_name() {
+        let mut cloud = TestCloud::new();
+        cloud.make_vault("kv-demo");
+        arm(&mut cloud, "role-exists");
+        let reply = grant(&mut cloud);
+        assert_eq!((reply.status.as_u16(), code(&reply).as_str()), (409, "RoleAssignmentExists"));
+        let at = cloud.in_group("Microsoft.KeyVault/vaults/kv-demo/providers/Microsoft.Authorization/roleAssignments?api-version=2022-04-01&$filter=atScope()");
+        let listed = cloud.get(&at).value();
+        let listed = listed["value"].as_array().unwrap();
+        let theirs: Vec<_> = listed
+            .iter()
+            .filter(|one| one["properties"]["roleDefinitionId"].as_str().unwrap().ends_with(OFFICER))
+            .collect();
+        assert_eq!(theirs.len(), 1);
+        assert_ne!(theirs[0]["name"], ONE);
+        cloud.pass(61.0);
+        assert_eq!(read(&mut cloud), 404, "theirs counts as ours would");
+    }
+}

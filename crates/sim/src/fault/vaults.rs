@@ -126,3 +126,114 @@ fn certificate(world: &mut World, scene: &Scene<'_>) -> bool {
     let (Some(vault), Some(name)) = (vault_of(scene), scene.after("certificates")) else { return false };
     vault::lose_certificate(world, &vault, &name, scene.now)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::bench::arm;
+    use super::*;
+    use crate::clock::{Speed, Timing};
+    use crate::request::{Delivery, Reply};
+    use crate::test_cloud::{TestCloud, code};
+    use crate::vault::material::tests::fixture;
+    use http::Method;
+
+    const READ: &str = "/certificates/c?api-version=7.4";
+
+    fn put(cloud: &mut TestCloud, mode: Option<&str>) -> Reply {
+        let mut body = cloud.vault_body();
+        if let Some(mode) = mode {
+            body["properties"]["createMode"] = json!(mode);
+        }
+        cloud.arm(Method::PUT, &TestCloud::vault_path("kv-demo"), Some(&body))
+    }
+
+    fn read(cloud: &mut TestCloud) -> Reply {
+        cloud.vault("kv-demo", Method::GET, READ, None)
+    }
+
+    #[test]
+    fn a_vault_that_was_deleted_before_the_first_look_can_be_recovered() {
+        let mut cloud = TestCloud::new();
+        arm(&mut cloud, "vault-soft-deleted");
+        assert_eq!(cloud.arm(Method::GET, &TestCloud::vault_path("kv-demo"), None).status, 404);
+        let reply = put(&mut cloud, None);
+        assert_eq!((reply.status.as_u16(), code(&reply).as_str()), (409, "ConflictError"));
+        let deleted =
+            "/providers/Microsoft.KeyVault/locations/eastus/deletedVaults/kv-demo?api-version=2026-02-01";
+        assert_eq!(cloud.arm(Method::GET, deleted, None).status, 200);
+        assert_eq!(put(&mut cloud, Some("recover")).status, 200);
+        cloud.pass(21.0);
+        let there = cloud.arm(Method::GET, &TestCloud::vault_path("kv-demo"), None).value();
+        assert_eq!(there["properties"]["provisioningState"], "Succeeded");
+        assert_eq!(there["properties"]["enableRbacAuthorization"], true);
+    }
+
+    #[test]
+    fn a_stranger_may_have_the_name() {
+        let mut cloud = TestCloud::new();
+        arm(&mut cloud, "vault-taken");
+        let reply = put(&mut cloud, None);
+        assert_eq!((reply.status.as_u16(), code(&reply).as_str()), (409, "VaultAlreadyExists"));
+        let none = cloud.arm(
+            Method::GET,
+            "/providers/Microsoft.KeyVault/deletedVaults?api-version=2026-02-01",
+            None,
+        );
+        assert_eq!(none.value()["value"], json!([]));
+    }
+
+    #[test]
+    fn a_name_may_not_resolve_for_two_minutes() {
+        let mut cloud = TestCloud::new();
+        cloud.make_vault("kv-demo");
+        arm(&mut cloud, "vault-unresolved");
+        assert_eq!(read(&mut cloud).delivery, Delivery::Cut);
+        cloud.pass(119.0);
+        assert_eq!(read(&mut cloud).delivery, Delivery::Cut);
+        cloud.pass(1.0);
+        assert_eq!(read(&mut cloud).status, 403);
+    }
+
+    #[test]
+    fn a_vault_may_forget_a_role_for_a_while() {
+        let mut cloud = TestCloud::new();
+        cloud.make_vault("kv-demo");
+        arm(&mut cloud, "forbidden-yet");
+        assert_eq!(read(&mut cloud).status, 403);
+        assert_eq!(cloud.world.faults.armed.len(), 1, "who has no role has none to lose");
+        cloud.make_officer("kv-demo");
+        let refused = read(&mut cloud);
+        assert_eq!(refused.value()["error"]["innererror"]["code"], "ForbiddenByRbac");
+        cloud.pass(299.0);
+        assert_eq!(read(&mut cloud).status, 403);
+        cloud.pass(1.0);
+        assert_eq!(read(&mut cloud).status, 404);
+        cloud.timing = Timing::new(Speed::Instant);
+        arm(&mut cloud, "forbidden-yet");
+        let looks = [403, 403, 403, 404];
+        assert_eq!(looks.map(|_| read(&mut cloud).status.as_u16()), looks);
+    }
+
+    #[test]
+    fn a_deleted_certificate_holds_its_name_whether_it_was_ours_or_a_former_one() {
+        for ours in [true, false] {
+            let mut cloud = TestCloud::new();
+            cloud.make_vault("kv-demo");
+            cloud.make_officer("kv-demo");
+            let body = json!({ "value": fixture("ec.pfx"), "pwd": "correct-horse" });
+            let import = "/certificates/c/import?api-version=7.4";
+            if ours {
+                assert_eq!(cloud.vault("kv-demo", Method::POST, import, Some(&body)).status, 200);
+            }
+            arm(&mut cloud, "certificate-soft-deleted");
+            assert_eq!(code(&read(&mut cloud)), "CertificateNotFound");
+            let refused = cloud.vault("kv-demo", Method::POST, import, Some(&body));
+            assert_eq!(refused.status, 409);
+            assert_eq!(refused.value()["error"]["innererror"]["code"], "ObjectIsDeletedButRecoverable");
+            let recover = "/deletedcertificates/c/recover?api-version=7.4";
+            assert_eq!(cloud.vault("kv-demo", Method::POST, recover, None).status, 200);
+            cloud.pass(6.0);
+            assert_eq!(cloud.vault("kv-demo", Method::POST, import, Some(&body)).status, 200, "{ours}");
+        }
+    }
+}
