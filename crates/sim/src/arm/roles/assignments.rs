@@ -6,7 +6,7 @@ use uuid::Uuid;
 use crate::arm::error::ArmError;
 use crate::arm::roles::{Assignment, builtin, definitions};
 use crate::arm::{Call, Route, front_door, id, versions};
-use crate::clock::{Moment, Timing};
+use crate::clock::Moment;
 use crate::durations;
 use crate::entra::Principal;
 use crate::request::Reply;
@@ -109,40 +109,6 @@ pub(crate) fn principal_not_found(principal: &str, tenant: &str) -> ArmError {
              ServicePrincipal, User, or Group.  See https://aka.ms/docs-principaltype"
         ),
     )
-}
-
-/// Makes the assignment that a PUT's body asks for under another name, as somebody else would; returns whether there was
-/// none yet, under any name.
-pub(crate) fn forestall(world: &mut World, scope: &str, body: &Value, now: Moment, timing: &Timing) -> bool {
-    let properties = &body["properties"];
-    let text = |name: &str| properties[name].as_str().unwrap_or_default().to_owned();
-    let wish = Wish {
-        scope: scope.to_owned(),
-        role: id::name(&text("roleDefinitionId")).to_ascii_lowercase(),
-        principal_id: text("principalId"),
-        principal_type: None,
-        description: None,
-    };
-    let known = builtin::by_id(&wish.role).is_some() && !wish.principal_id.is_empty();
-    if !known || world.roles.assignments.values().any(|other| wish.is_of(other)) {
-        return false;
-    }
-    let kind = properties["principalType"].as_str().unwrap_or("ServicePrincipal").to_owned();
-    let name = world.uuid("forestalled-assignment");
-    let assignment = Assignment {
-        name: name.clone(),
-        scope: wish.scope,
-        role: wish.role,
-        principal_id: wish.principal_id,
-        principal_type: kind,
-        description: None,
-        created: now,
-        updated: now,
-        by: world.directory.user().object_id.clone(),
-        effective: timing.after(now, durations::ROLE_EFFECT),
-    };
-    world.roles.assignments.insert(name, assignment);
-    true
 }
 
 fn put(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {

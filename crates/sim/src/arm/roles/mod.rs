@@ -3,6 +3,7 @@
 mod assignments;
 mod builtin;
 mod definitions;
+mod intervention;
 
 use std::collections::BTreeMap;
 
@@ -14,8 +15,9 @@ use crate::clock::Moment;
 use crate::entra::PrincipalKind;
 use crate::world::World;
 
-pub(crate) use assignments::{forestall, principal_not_found};
+pub(crate) use assignments::principal_not_found;
 pub use builtin::{BUILTIN, Role};
+pub(crate) use intervention::{forestall, postpone};
 
 /// A right somebody needs, as role definitions spell it. Compared without case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,38 +79,6 @@ impl World {
                 && builtin::by_id(&assignment.role).is_some_and(|role| role.gives(right))
         })
     }
-}
-
-/// Lets the assignments by which a principal may read or import in a vault count only from `from` on; returns their
-/// names.
-pub(crate) fn postpone(
-    world: &mut World,
-    principal: &str,
-    vault: &str,
-    now: Moment,
-    from: Moment,
-) -> Vec<String> {
-    let rights = [
-        "Microsoft.KeyVault/vaults/certificates/import/action",
-        "Microsoft.KeyVault/vaults/certificates/read",
-        "Microsoft.KeyVault/vaults/secrets/getSecret/action",
-    ];
-    let gives = |assignment: &Assignment| {
-        let role = builtin::by_id(&assignment.role);
-        role.is_some_and(|role| rights.iter().any(|right| role.gives(Right::Data(right))))
-    };
-    let counting = world.roles.assignments.values_mut().filter(|assignment| {
-        assignment.principal_id.eq_ignore_ascii_case(principal)
-            && assignment.effective <= now
-            && id::within(vault, &assignment.scope)
-            && gives(assignment)
-    });
-    let mut names = Vec::new();
-    for assignment in counting {
-        assignment.effective = from;
-        names.push(assignment.name.clone());
-    }
-    names
 }
 
 /// Returns the next instant after `after` at which an assignment begins to count.
