@@ -97,14 +97,14 @@ pub struct Wishes {
     #[arg(long, value_name = "SEED")]
     seed: Option<String>,
     /// A fault to happen in the simulated cloud; may be given more than once [env: LANDFALL_SIM_FAULTS]
-    #[arg(long, value_name = "FAULT")]
-    fault: Vec<String>,
+    #[arg(long, visible_alias = "fault", value_name = "NAME[:WHEN]", long_help = faults())]
+    sim_fault: Vec<String>,
 }
 
 impl Wishes {
     /// Returns what was given, by setting. `cloud` is the global flag's.
     pub fn flags(&self, cloud: Option<&str>) -> Flags {
-        let faults = (!self.fault.is_empty()).then(|| self.fault.join(","));
+        let faults = (!self.sim_fault.is_empty()).then(|| self.sim_fault.join(","));
         let all = [
             ("cloud", "cloud", cloud.map(str::to_owned)),
             ("subscription", "subscription", self.subscription.clone()),
@@ -137,8 +137,20 @@ impl Wishes {
             ("manifests", "manifests", self.manifests.clone()),
             ("sim.speed", "speed", self.speed.clone()),
             ("sim.seed", "seed", self.seed.clone()),
-            ("sim.faults", "fault", faults),
+            ("sim.faults", "sim-fault", faults),
         ];
         all.into_iter().filter_map(|(key, flag, value)| Some((key, (flag, value?)))).collect()
     }
+}
+
+/// The long help of `--sim-fault`: the form of a fault, and the table of the simulated cloud.
+fn faults() -> String {
+    let mut text = String::from(
+        "A fault to happen in the simulated cloud, name[@METHOD path-part][#n][*times]; name:n is short for name#n. May be \
+         given more than once [env: LANDFALL_SIM_FAULTS]\n",
+    );
+    for row in landfall_sim::fault::table() {
+        text.push_str(&format!("\n  {:<24} {}", row.name, row.what));
+    }
+    text
 }

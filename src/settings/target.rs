@@ -118,7 +118,9 @@ fn faults(given: &Given<String>) -> Result<Vec<String>, Mistake> {
     let faults: Vec<&str> = given.value.split(',').map(str::trim).filter(|fault| !fault.is_empty()).collect();
     for fault in &faults {
         Armed::read(fault).map_err(|error| {
-            given.wrong(format!("cannot {error}")).hint("a fault is written name[@METHOD path-part][*times]")
+            given
+                .wrong(format!("cannot {error}"))
+                .hint("a fault is written name[@METHOD path-part][#n][*times]")
         })?;
     }
     Ok(faults.into_iter().map(str::to_owned).collect())

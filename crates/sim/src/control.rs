@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::arm::family::FAMILIES;
 use crate::clock::{Moment, Timing};
-use crate::fault::{Armed, TABLE};
+use crate::fault::{self, Armed};
 use crate::ledger::Ledger;
 use crate::request::{Reply, Request};
 use crate::world::World;
@@ -81,7 +81,13 @@ fn overview(world: &World, now: Moment) -> Value {
 }
 
 fn faults(world: &World) -> Value {
-    let known: Vec<Value> = TABLE.iter().map(|row| json!({ "name": row.name, "what": row.what })).collect();
+    let row = |row: &fault::Row| {
+        json!({
+            "name": row.name, "kind": row.kind, "method": row.method, "path": row.path, "what": row.what,
+            "client": row.client, "heals": row.heals,
+        })
+    };
+    let known: Vec<Value> = fault::table().map(row).collect();
     json!({ "armed": world.faults.armed, "known": known })
 }
 

@@ -13,7 +13,7 @@ use crate::arm::operation::Operation;
 use crate::arm::{self, clusters, dns, features, groups, networks, providers, roles, vaults};
 use crate::clock::{Clock, Moment, Timing};
 use crate::entra::{self, Directory};
-use crate::fault::Faults;
+use crate::fault::{self, Faults, Scene};
 use crate::options::Options;
 use crate::request::{Reply, Request};
 use crate::vault;
@@ -66,6 +66,9 @@ pub struct World {
     /// Where its time comes from.
     #[serde(skip)]
     pub clock: Clock,
+    /// What is late.
+    #[serde(default)]
+    pub lags: fault::Lags,
     /// Whether something was changed since the last write to disk.
     #[serde(skip)]
     touched: bool,
@@ -94,6 +97,7 @@ impl World {
             clusters: clusters::Clusters::default(),
             faults: Faults::default(),
             clock: Clock::Wall,
+            lags: fault::Lags::default(),
             touched: true,
         };
         world.subscription = world.uuid("subscription");
@@ -187,21 +191,12 @@ impl World {
 
     /// Answers one request. Everything due must have been settled.
     pub fn handle(&mut self, request: &Request, now: Moment, timing: &Timing) -> Reply {
-        let fault = self.faults.bite(request, now, timing);
-        if fault.is_some() {
-            self.touch();
-        }
-        if let Some(reply) = fault.and_then(|fault| fault.instead(self, request, now, timing)) {
-            return reply;
-        }
-        let mut reply = self.serve(request, now, timing);
-        if let Some(fault) = fault {
-            fault.spoil(&mut reply);
-        }
-        reply
+        let scene = Scene { request, now, timing };
+        fault::around(self, &scene, |world, scene| world.serve(scene.request, scene.now, scene.timing))
     }
 
-    fn serve(&mut self, request: &Request, now: Moment, timing: &Timing) -> Reply {
+    /// Answers one request by the ordinary rules.
+    pub(crate) fn serve(&mut self, request: &Request, now: Moment, timing: &Timing) -> Reply {
         let host =
             request.host.strip_suffix(DOMAIN).and_then(|host| host.strip_suffix('.')).unwrap_or_default();
         if let Some((uid, below)) = kubernetes_path(&request.path) {

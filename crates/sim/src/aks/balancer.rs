@@ -10,6 +10,7 @@ use super::agenda::{Named, Task};
 use super::object::{is_ending, list, named, text, uid};
 use super::turn::{Happening, Turn};
 use crate::durations;
+use crate::fault::lag;
 
 const MANAGER: &str = "cloud-controller-manager";
 const SOURCE: &str = "service-controller";
@@ -64,6 +65,12 @@ pub(super) fn look(turn: &mut Turn<'_>) {
 pub(super) fn assign(turn: &mut Turn<'_>, tag: &Named, attempt: u32) {
     let Some(service) = turn.find("services", tag) else { return };
     if text(&service, "/spec/type") != "LoadBalancer" || is_ending(&service) {
+        return;
+    }
+    if turn.memory.addresses_late > 0 {
+        turn.memory.addresses_late -= 1;
+        let due = lag::late(turn.timing, turn.at, lag::ADDRESS);
+        turn.memory.agenda.enter(due, Task::Balance { service: tag.clone(), attempt });
         return;
     }
     let internal = text(&service, INTERNAL) == "true";

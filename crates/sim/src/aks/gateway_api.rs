@@ -7,6 +7,7 @@ use super::turn::Turn;
 use super::{condition, mesh, object};
 use crate::clock::Moment;
 use crate::durations;
+use crate::fault::lag;
 use crate::kubernetes::definition::Definition;
 use crate::kubernetes::schema;
 
@@ -106,6 +107,13 @@ pub(super) fn accept_classes(turn: &mut Turn<'_>) {
     if !mesh::is_ready(turn) {
         let due = turn.again_after(CONTROL_PLANE_RETRY);
         turn.memory.agenda.enter_once(due, Task::AcceptClasses);
+        return;
+    }
+    if std::mem::take(&mut turn.memory.class_late) {
+        turn.memory.class_from = Some(lag::late(turn.timing, turn.at, lag::CLASS));
+    }
+    if let Some(from) = turn.memory.class_from.filter(|from| *from > turn.at) {
+        turn.memory.agenda.enter_once(from, Task::AcceptClasses);
         return;
     }
     for (name, controller) in [(CLASS, CONTROLLER), REMOTE] {

@@ -65,6 +65,27 @@ pub struct Controllers {
     pods: u64,
     /// Pod addresses handed out so far.
     pod_addresses: u32,
+    /// Whether the control plane is to be late in accepting its classes.
+    #[serde(default)]
+    class_late: bool,
+    /// The earliest moment for it to accept them, once it is late.
+    #[serde(default)]
+    class_from: Option<Moment>,
+    /// How many load balancers are to be late with their address.
+    #[serde(default)]
+    addresses_late: u32,
+}
+
+impl Controllers {
+    /// Lets the control plane be late in accepting the classes of gateways.
+    pub(crate) fn delay_classes(&mut self) {
+        self.class_late = true;
+    }
+
+    /// Lets the next load balancer be late with its address.
+    pub(crate) fn delay_address(&mut self) {
+        self.addresses_late += 1;
+    }
 }
 
 /// Puts into a cluster what AKS puts there, at the moment the cluster becomes `Succeeded`.

@@ -10,6 +10,7 @@ use crate::arm::{
     Route, clusters, dns, features, groups, networks, operation, providers, roles, subscriptions, vaults,
 };
 use crate::clock::{Moment, Timing};
+use crate::fault;
 use crate::world::World;
 
 /// What a family of resource types owes to the world.
@@ -55,6 +56,7 @@ pub const FAMILIES: &[Family] = &[
     vaults::FAMILY,
     clusters::FAMILY,
     groups::FAMILY,
+    fault::lag::FAMILY,
 ];
 
 /// The order in which a dying group's members go: what uses others goes before what is used.

@@ -46,6 +46,20 @@ impl Features {
         Self { features: names.iter().map(|name| (name.to_ascii_lowercase(), feature(name))).collect() }
     }
 
+    /// Brings a feature back that is gone, not registered; returns whether it was gone.
+    pub(crate) fn bring_back(&mut self, name: &str) -> bool {
+        let gone = !self.features.contains_key(&name.to_ascii_lowercase());
+        if gone {
+            self.features.extend(Self::new(&[name.to_owned()]).features);
+        }
+        gone
+    }
+
+    /// Takes a feature away, as general availability does; returns whether it was there.
+    pub(crate) fn take_away(&mut self, name: &str) -> bool {
+        self.features.remove(&name.to_ascii_lowercase()).is_some()
+    }
+
     /// Whether a feature (`Microsoft.ContainerService/Name`) may be used: it is registered, or no longer needed.
     pub fn allows(&self, name: &str) -> bool {
         self.features.get(&name.to_ascii_lowercase()).is_none_or(|feature| feature.state == "Registered")

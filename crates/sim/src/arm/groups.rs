@@ -39,6 +39,9 @@ pub struct Group {
     pub gone: Option<Moment>,
     /// The operation of its deletion.
     pub deletion: Option<String>,
+    /// Whether its deletion ends badly: its members go, and it stays.
+    #[serde(default)]
+    pub doomed: bool,
 }
 
 impl Group {
@@ -120,6 +123,7 @@ impl World {
             created: now,
             gone: None,
             deletion: None,
+            doomed: false,
         };
         self.groups.insert(name.to_lowercase(), group);
     }
@@ -130,6 +134,28 @@ impl World {
         let scope = format!("/subscriptions/{}/resourceGroups/{name}", self.subscription);
         roles::drop_scope(self, &scope);
     }
+}
+
+/// Lets the deletion of a group end badly; returns whether one was under way.
+pub(crate) fn doom(world: &mut World, id: &str) -> bool {
+    let Some(group) = world.groups.get_mut(&super::id::name(id).to_lowercase()) else { return false };
+    group.doomed = group.gone.is_some();
+    group.doomed
+}
+
+/// Lets a group of that name be on its way out: an empty one that is there, or one that nobody asked about before.
+/// Returns whether it could; a group with members is left alone.
+pub(crate) fn expire(world: &mut World, name: &str, location: &str, now: Moment, timing: &Timing) -> bool {
+    if !in_group(world, name).is_empty() {
+        return false;
+    }
+    if !world.groups.contains_key(&name.to_lowercase()) {
+        world.add_group(name, location, &Value::Null, None, now);
+    }
+    let group = world.groups.get_mut(&name.to_lowercase()).filter(|group| group.gone.is_none());
+    let Some(group) = group else { return false };
+    group.gone = Some(timing.after(now, durations::GROUP_DELETE));
+    true
 }
 
 fn texts(tags: &Value) -> BTreeMap<String, String> {
@@ -280,6 +306,11 @@ fn settle(world: &mut World, due: Moment, timing: &Timing) {
         .map(|group| group.name.clone())
         .collect();
     for name in dying {
+        let group = world.groups.get_mut(&name.to_lowercase()).filter(|group| group.doomed);
+        if let Some(group) = group {
+            (group.gone, group.deletion, group.doomed) = (None, None, false);
+            continue;
+        }
         if in_group(world, &name).is_empty() {
             world.drop_group(&name);
             continue;

@@ -95,6 +95,9 @@ pub struct Operation {
     pub outcome: Outcome,
     /// What `Location` answers after success: status and body.
     pub result: (u16, Option<Value>),
+    /// Words that its next looks get for a state, one each, whatever it does meanwhile.
+    #[serde(default)]
+    pub odd: Vec<String>,
 }
 
 impl Operation {
@@ -181,6 +184,7 @@ pub fn begin(world: &mut World, plan: &Plan<'_>, now: Moment, ends: Moment) -> O
         stages: Vec::new(),
         outcome: Outcome::Succeeded,
         result: (200, None),
+        odd: Vec::new(),
     };
     world.operations.insert(id, operation.clone());
     operation
@@ -254,13 +258,18 @@ fn find(world: &World, call: &Call<'_>) -> Result<Operation, ArmError> {
 /// Answers the `Azure-AsyncOperation` URL: always 200, whatever became of the operation.
 fn status(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
     let operation = find(world, call)?;
+    let odd = odd_word(world, &operation.id);
     let mut body = json!({
         "id": operation.target("operations").split('?').next(),
         "name": operation.id,
         "status": operation.state(call.now),
         "startTime": operation.started.rfc3339(),
     });
-    if !operation.is_over(call.now) {
+    let is_odd = odd.is_some();
+    if let Some(word) = odd {
+        body["status"] = json!(word);
+    }
+    if is_odd || !operation.is_over(call.now) {
         return Ok(with_retry_after(Reply::json(200, &body), &call.timing, operation.retry_after));
     }
     body["endTime"] = json!(operation.ends.rfc3339());
@@ -273,6 +282,23 @@ fn status(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
         }
     }
     Ok(Reply::json(200, &body))
+}
+
+/// Takes the next of the words that nobody foresaw.
+fn odd_word(world: &mut World, id: &str) -> Option<String> {
+    let words = &mut world.operations.get_mut(id)?.odd;
+    let word = (!words.is_empty()).then(|| words.remove(0));
+    if word.is_some() {
+        world.touch();
+    }
+    word
+}
+
+/// Returns the operation that a reply tells its caller to follow.
+pub fn announced<'a>(world: &'a World, reply: &Reply) -> Option<&'a Operation> {
+    let header = reply.headers.get("azure-asyncoperation").or_else(|| reply.headers.get("location"))?;
+    let path = header.to_str().ok()?.split('?').next()?;
+    world.operations.get(&id::name(path).to_ascii_lowercase())
 }
 
 /// Answers the `Location` URL: 202 with no body while running, then what the call itself would have answered.

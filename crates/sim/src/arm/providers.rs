@@ -136,6 +136,31 @@ impl Providers {
     }
 }
 
+/// Unregisters a namespace at once, if it is registered, may be unregistered, and nothing of it is there; returns
+/// whether it was.
+pub(crate) fn lapse(world: &mut World, namespace: &str) -> bool {
+    let Some(namespace) = world.providers.spelled(namespace) else { return false };
+    let always = NAMESPACES.iter().any(|(known, _, always)| *known == namespace && *always);
+    if always || in_use(world, &namespace) {
+        return false;
+    }
+    let state = world.providers.registrations.get_mut(&namespace);
+    let Some(state) = state.filter(|state| **state == Registration::Registered) else { return false };
+    *state = Registration::Unregistered;
+    true
+}
+
+/// Whether the subscription has resources of a namespace.
+fn in_use(world: &World, namespace: &str) -> bool {
+    let prefix = format!("{}/", namespace.to_ascii_lowercase());
+    let mut groups = world.groups.values();
+    groups.any(|group| {
+        super::groups::in_group(world, &group.name).iter().any(|member| {
+            member["type"].as_str().is_some_and(|kind| kind.to_ascii_lowercase().starts_with(&prefix))
+        })
+    })
+}
+
 /// The family of registrations.
 pub const FAMILY: Family = Family { next_due, settle, ..Family::still("providers", routes) };
 
@@ -213,13 +238,7 @@ fn register(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
 
 fn unregister(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
     let namespace = find(world, call)?;
-    let members: Vec<Value> =
-        world.groups.values().flat_map(|group| super::groups::in_group(world, &group.name)).collect();
-    let used = |member: &Value| {
-        let kind = member["type"].as_str().unwrap_or_default().to_ascii_lowercase();
-        kind.starts_with(&format!("{}/", namespace.to_ascii_lowercase()))
-    };
-    if members.iter().any(used) {
+    if in_use(world, &namespace) {
         let why = format!(
             "The resource provider '{namespace}' cannot be unregistered: the subscription still has resources of its types."
         );

@@ -29,6 +29,7 @@ mod path;
 mod query;
 #[cfg(test)]
 mod refusal_tests;
+mod rival;
 pub mod schema;
 pub mod selector;
 pub mod status;
@@ -44,5 +45,6 @@ mod write;
 pub use definition::Definition;
 pub use front::{ANONYMOUS, Answer, serve};
 pub use lifecycle::Propagation;
-pub use status::unauthorized;
+pub(crate) use rival::{overwrite, write_elsewhere};
+pub use status::{too_many_requests, unauthorized, unavailable};
 pub use store::Store;

@@ -163,6 +163,20 @@ pub(super) fn about(definition: &Definition, name: &str) -> Value {
     Value::Object(details)
 }
 
+/// Returns the reply of a server that cannot answer just now: 503.
+pub fn unavailable() -> Reply {
+    let why = "the server is currently unable to handle the request";
+    Refusal::new(503, "ServiceUnavailable", why).reply()
+}
+
+/// Returns the reply of a server whose queues are full: 429, to be tried again in a second.
+pub fn too_many_requests() -> Reply {
+    let why = "the server has received too many requests and has asked us to try again later";
+    let mut refusal = Refusal::new(429, "TooManyRequests", why).with_details(json!({}));
+    refusal.retry_after = Some(1);
+    refusal.reply()
+}
+
 /// Returns the reply to a request whose token is none of ours: 401.
 pub fn unauthorized() -> Reply {
     Refusal::new(401, "Unauthorized", "Unauthorized").reply()

@@ -142,6 +142,12 @@ impl Store {
         self.revision.max(1)
     }
 
+    /// Forgets the log of writes after one more that concerns no object here: every watch from before it is too late.
+    pub(crate) fn compact(&mut self) {
+        self.revision = self.revision() + 1;
+        self.log.clear();
+    }
+
     /// Begins to serve a kind, as once its CustomResourceDefinition is established.
     pub fn serve_kind(&mut self, definition: &Definition) {
         self.serve_kind_at(definition, self.latest);

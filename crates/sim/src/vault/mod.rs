@@ -8,6 +8,7 @@ pub(crate) mod access;
 pub(crate) mod certificate;
 mod deleted;
 mod import;
+mod intervention;
 pub(crate) mod material;
 mod page;
 mod policy;
@@ -16,10 +17,12 @@ pub(crate) mod refusal;
 mod route;
 mod shelf;
 
+pub(crate) use intervention::lose_certificate;
 pub(crate) use reading::VaultsOf;
 
 use crate::clock::{Moment, Timing};
 use crate::entra;
+use crate::fault::Held;
 use crate::request::{Delivery, Reply, Request};
 use crate::world::{World, uuid_from};
 use refusal::Refusal;
@@ -44,10 +47,12 @@ struct Asked<'a> {
 pub fn serve(world: &mut World, vault: &str, request: &Request, now: Moment, timing: &Timing) -> Reply {
     let name = vault.to_ascii_lowercase();
     let Some(location) = world.vaults.reachable(&name, now).map(|vault| vault.location().to_owned()) else {
-        let mut reply = Reply::empty(503);
-        reply.delivery = Delivery::Cut;
-        return reply;
+        return unreachable();
     };
+    if world.lags.refuse(&Held::VaultName(name.clone()), now) {
+        world.touch();
+        return unreachable();
+    }
     let asked = Asked { vault: &name, request, now, timing };
     let reply = answer(world, &asked).unwrap_or_else(|refusal| refusal.reply());
     let id = uuid_from(world.seed, "vault-request", request.number);
@@ -58,6 +63,10 @@ pub fn serve(world: &mut World, vault: &str, request: &Request, now: Moment, tim
         .with_header("x-ms-request-id", &id)
         .with_header("x-ms-keyvault-service-version", "1.9.2000.1")
         .with_header("x-ms-keyvault-network-info", "conn_type=Ipv4;addr=127.0.0.1;act_addr_fam=InterNetwork;")
+}
+
+fn unreachable() -> Reply {
+    Reply { delivery: Delivery::Cut, ..Reply::empty(503) }
 }
 
 fn answer(world: &mut World, asked: &Asked<'_>) -> Result<Reply, Refusal> {

@@ -3,7 +3,9 @@
 use serde_json::{Value, json};
 
 use super::put::{self, Named, today};
-use super::{Identities, ManagedCluster, Pending, Principal, Work, calendar, credential, defaults, id_of};
+use super::{
+    Fate, Identities, ManagedCluster, Pending, Principal, Work, calendar, credential, defaults, id_of,
+};
 use crate::aks::Controllers;
 use crate::arm::error::ArmError;
 use crate::arm::operation::Style;
@@ -32,7 +34,7 @@ pub(super) fn begin(world: &mut World, call: &Call<'_>, wished: &Value) -> Resul
         store: Store::new(&id),
         credential: credential::Credential::new(call.param("cluster"))?,
         resource,
-        pending: Some(Pending { kind: Work::Create, due }),
+        pending: Some(Pending { kind: Work::Create, due, fate: Fate::Succeeds }),
         latest: String::new(),
         identities,
         controllers: Controllers::default(),

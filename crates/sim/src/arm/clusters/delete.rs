@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::put::{self, Named};
-use super::{Pending, Work, condition, find};
+use super::{Fate, Pending, Work, condition, find};
 use crate::arm::error::ArmError;
 use crate::arm::operation::{Outcome, Style};
 use crate::arm::{Call, id};
@@ -47,7 +47,7 @@ pub(super) fn begin(world: &mut World, key: &str, now: Moment, timing: &Timing) 
         own.result = (204, None);
     }
     if let Some(cluster) = world.clusters.all.get_mut(key) {
-        cluster.pending = Some(Pending { kind: Work::Delete, due });
+        cluster.pending = Some(Pending { kind: Work::Delete, due, fate: Fate::Succeeds });
         cluster.latest = operation.id;
         cluster.set_state(Work::Delete.state());
     }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::features::{self, KEY_VAULT_ADDON};
-use super::{Identities, ManagedCluster, Principal, Work};
+use super::{Fate, Identities, ManagedCluster, Principal, Work, operations, power};
 use crate::aks::{self, Csi, Facts};
 use crate::arm::{networks, roles};
 use crate::clock::{Moment, Timing};
@@ -17,11 +17,21 @@ pub(super) fn finish(world: &mut World, key: &str, at: Moment, timing: &Timing) 
         world.clusters.all.insert(key.to_owned(), cluster);
         return;
     };
-    if pending.kind == Work::Delete {
-        vanish(world, &cluster);
+    if let Some(state) = unfinished(&mut cluster, &pending.fate) {
+        cluster.set_state(state);
+        world.clusters.all.insert(key.to_owned(), cluster);
         return;
     }
+    match pending.kind {
+        Work::Delete => return vanish(world, &cluster),
+        Work::Start => power::set(&mut cluster, "Running"),
+        Work::Stop => power::set(&mut cluster, "Stopped"),
+        Work::Create | Work::Update | Work::Upgrade => {}
+    }
     cluster.set_state("Succeeded");
+    if pending.fate == Fate::LosesPool {
+        cluster.resource["properties"]["agentPoolProfiles"][0]["provisioningState"] = json!("Failed");
+    }
     if let Some(properties) = cluster.resource["properties"].as_object_mut() {
         properties.shift_remove("status");
     }
@@ -32,6 +42,18 @@ pub(super) fn finish(world: &mut World, key: &str, at: Moment, timing: &Timing) 
     aks::boot(&mut cluster.store, &mut cluster.controllers, &facts, at, timing);
     cluster.facts = Some(facts);
     world.clusters.all.insert(key.to_owned(), cluster);
+}
+
+/// The state of a cluster whose write did not do what was asked; `None` when it did.
+fn unfinished(cluster: &mut ManagedCluster, fate: &Fate) -> Option<&'static str> {
+    match fate {
+        Fate::Succeeds | Fate::LosesPool => None,
+        Fate::IsCanceled => Some("Canceled"),
+        Fate::Fails(code, message) => {
+            operations::note_failure(cluster, code, message);
+            Some("Failed")
+        }
+    }
 }
 
 /// Tells the identities that the finished write has brought, and takes back those it has ended.

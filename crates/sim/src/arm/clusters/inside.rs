@@ -1,7 +1,9 @@
 //! The doors into a cluster: requests to its Kubernetes API, and the controllers that move its objects.
 
+use super::{ManagedCluster, power};
 use crate::aks;
 use crate::clock::{Moment, Timing};
+use crate::fault::Held;
 use crate::kubernetes::{self, ANONYMOUS, Store, unauthorized};
 use crate::request::{Delivery, Reply, Request};
 use crate::vault::VaultsOf;
@@ -18,13 +20,17 @@ pub fn serve_kubernetes(
     now: Moment,
     timing: &Timing,
 ) -> Reply {
-    let found =
-        world.clusters.all.iter().find(|(_, cluster)| cluster.uid() == uid && cluster.facts.is_some());
-    let Some((key, cluster)) = found else {
+    if store(world, uid).is_none() {
         let mut reply = Reply::empty(503);
         reply.delivery = Delivery::Cut;
         return reply;
-    };
+    }
+    if world.lags.refuse(&Held::ApiServer(uid.to_owned()), now) {
+        world.touch();
+        return kubernetes::unavailable();
+    }
+    let mut all = world.clusters.all.iter();
+    let (key, cluster) = all.find(|(_, cluster)| cluster.uid() == uid).expect("its store was just found");
     let user = match bearer(request) {
         None => ANONYMOUS,
         Some(token) => match cluster.credential.user_of(token) {
@@ -46,7 +52,12 @@ pub fn serve_kubernetes(
 /// The objects of the cluster with that resource UID, from the cluster's first success on.
 pub fn store<'a>(world: &'a World, uid: &str) -> Option<&'a Store> {
     let mut all = world.clusters.all.values();
-    all.find(|cluster| cluster.uid() == uid && cluster.facts.is_some()).map(|cluster| &cluster.store)
+    all.find(|cluster| cluster.uid() == uid && answers(cluster)).map(|cluster| &cluster.store)
+}
+
+/// Whether the API server of a cluster is there: from the first success on, while it is not stopped.
+fn answers(cluster: &ManagedCluster) -> bool {
+    cluster.facts.is_some() && !power::is_stopped(cluster)
 }
 
 fn bearer(request: &Request) -> Option<&str> {

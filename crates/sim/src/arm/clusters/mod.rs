@@ -14,8 +14,10 @@ mod delete;
 mod features;
 mod finish;
 mod inside;
+pub(crate) mod intervention;
 mod operations;
 mod pools;
+mod power;
 mod put;
 mod read;
 mod refusal;
@@ -121,6 +123,23 @@ struct ManagedCluster {
 struct Pending {
     kind: Work,
     due: Moment,
+    #[serde(default)]
+    fate: Fate,
+}
+
+/// How a write ends.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Fate {
+    /// As asked.
+    #[default]
+    Succeeds,
+    /// As asked, but for the first node pool, which is `Failed`.
+    LosesPool,
+    /// Not at all; with code and message.
+    Fails(String, String),
+    /// As if somebody had aborted it.
+    IsCanceled,
 }
 
 /// What a write does.
@@ -130,6 +149,8 @@ enum Work {
     Create,
     Update,
     Upgrade,
+    Start,
+    Stop,
     Delete,
 }
 
@@ -140,6 +161,8 @@ impl Work {
             Self::Create => "Creating",
             Self::Update => "Updating",
             Self::Upgrade => "Upgrading",
+            Self::Start => "Starting",
+            Self::Stop => "Stopping",
             Self::Delete => "Deleting",
         }
     }
@@ -264,6 +287,8 @@ fn routes() -> Vec<Route> {
         Route::new("GET", one!("/{cluster}/agentPools/{pool}"), POOL, VERSIONS, read::pool),
         Route::new("POST", one!("/{cluster}/listClusterUserCredential"), KIND, VERSIONS, credential::user),
         Route::new("POST", one!("/{cluster}/listClusterAdminCredential"), KIND, VERSIONS, credential::admin),
+        Route::new("POST", one!("/{cluster}/start"), KIND, VERSIONS, power::start),
+        Route::new("POST", one!("/{cluster}/stop"), KIND, VERSIONS, power::stop),
         Route::new("POST", one!("/{cluster}/abort"), KIND, VERSIONS, operations::abort),
         Route::new("GET", one!("/{cluster}/operations/{operation}"), KIND, VERSIONS, operations::get),
         Route::any(

@@ -47,12 +47,18 @@ pub fn fail(world: &mut World, cluster: &str, code: &str, message: &str, now: Mo
     let Some(cluster) = world.clusters.all.get_mut(&id::key(cluster)).filter(running) else { return false };
     cluster.pending = None;
     cluster.set_state("Failed");
-    let error = json!({"code": code, "message": message});
-    cluster.resource["properties"]["status"] = json!({"provisioningError": error});
+    let error = note_failure(cluster, code, message);
     if let Some(operation) = world.operations.get_mut(&cluster.latest) {
         operation.end(now, Outcome::Failed { status: 409, error });
     }
     true
+}
+
+/// Writes the error of a failed write where newer api-versions show it, and returns it.
+pub(super) fn note_failure(cluster: &mut ManagedCluster, code: &str, message: &str) -> serde_json::Value {
+    let error = json!({"code": code, "message": message});
+    cluster.resource["properties"]["status"] = json!({"provisioningError": error});
+    error
 }
 
 /// Aborts a running create, update or upgrade: the cluster stays as it is, `Canceled`.

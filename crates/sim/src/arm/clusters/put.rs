@@ -4,7 +4,9 @@ use serde_json::Value;
 
 use super::address_plan::Subnet;
 use super::validation::{self, Case};
-use super::{KIND, ManagedCluster, Work, compute, condition, create, features, id_of, refusal, update};
+use super::{
+    KIND, ManagedCluster, Work, compute, condition, create, features, id_of, power, refusal, update,
+};
 use crate::arm::error::ArmError;
 use crate::arm::operation::{self, Operation, Plan, Style};
 use crate::arm::{Call, id, networks};
@@ -40,11 +42,14 @@ pub(super) fn put(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError>
     create::begin(world, call, &merged)
 }
 
-/// Whether no other write is running.
+/// Whether no other write is running, and the cluster is not stopped.
 ///
 /// # Errors
 /// 409, in one of the two forms the provider has for it.
 pub(super) fn free(existing: &ManagedCluster) -> Result<(), ArmError> {
+    if existing.pending.is_none() && power::is_stopped(existing) {
+        return Err(power::refusal(existing));
+    }
     match existing.pending.as_ref().map(|pending| pending.kind) {
         None => Ok(()),
         Some(Work::Create) => Err(refusal::etag_mismatch()),

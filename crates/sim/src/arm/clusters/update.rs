@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::features::{self, KEY_VAULT_ADDON};
 use super::put::{self, Named, free, today};
 use super::refusal::{bad, change, parameter};
-use super::{ManagedCluster, Pending, Work, calendar, condition, create, defaults, find};
+use super::{Fate, ManagedCluster, Pending, Work, calendar, condition, create, defaults, find};
 use crate::arm::error::ArmError;
 use crate::arm::operation::Style;
 use crate::arm::{Call, id};
@@ -234,7 +234,7 @@ fn write(world: &mut World, call: &Call<'_>, body: Value, work: Work, lasts: f64
     create::stage(world, &operation.id, call.now, due);
     let cluster = world.clusters.all.get_mut(&key).expect("its body was made from the cluster that is there");
     cluster.resource = body;
-    cluster.pending = Some(Pending { kind: work, due });
+    cluster.pending = Some(Pending { kind: work, due, fate: Fate::Succeeds });
     cluster.latest.clone_from(&operation.id);
     cluster.set_state(work.state());
     let answer = Reply::json(200, &cluster.resource);

@@ -66,6 +66,39 @@ impl Zones {
     }
 }
 
+/// Changes a record set by somebody else's hand, under a new etag; `None` to `change` means that it is not there.
+/// Returns whether it was changed or made.
+pub(crate) fn interfere(
+    world: &mut World,
+    zone: &str,
+    name: &str,
+    change: impl FnOnce(Option<Written>) -> Option<Written>,
+) -> bool {
+    let etag = world.uuid("etag");
+    let Some(zone) = world.dns.zones.get_mut(&id::key(zone)) else { return false };
+    let key = name.to_ascii_lowercase();
+    let before = zone.records.get(&key).map(|set| Written {
+        ttl: set.ttl,
+        addresses: set.addresses.clone(),
+        metadata: set.metadata.clone(),
+    });
+    let Some(Written { ttl, addresses, metadata }) = change(before) else { return false };
+    let name = zone.records.get(&key).map_or(name, |set| set.name.as_str()).to_owned();
+    zone.records.insert(key, RecordSet { name, etag, ttl, addresses, metadata });
+    true
+}
+
+/// What a writer gives of an A record set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Written {
+    /// Seconds.
+    pub(crate) ttl: u32,
+    /// The addresses in their order.
+    pub(crate) addresses: Vec<Ipv4Addr>,
+    /// Names and values.
+    pub(crate) metadata: Map<String, Value>,
+}
+
 /// The family of DNS zones. Everything in it is immediate.
 pub const FAMILY: Family = Family { members, delete_members, ..Family::still("dns", routes) };
 

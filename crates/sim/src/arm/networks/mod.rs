@@ -57,6 +57,7 @@ enum State {
     Updating,
     Succeeded,
     Deleting,
+    Failed,
 }
 
 impl State {
@@ -65,6 +66,7 @@ impl State {
             Self::Updating => "Updating",
             Self::Succeeded => "Succeeded",
             Self::Deleting => "Deleting",
+            Self::Failed => "Failed",
         }
     }
 }
@@ -81,6 +83,9 @@ struct Network {
     state: State,
     /// When what is under way ends.
     done: Option<Moment>,
+    /// Whether what is under way ends badly.
+    #[serde(default)]
+    doomed: bool,
     /// What its writer gave, without the subnets.
     properties: Map<String, Value>,
     subnets: Vec<Part>,
@@ -198,6 +203,41 @@ fn find<'a>(world: &'a World, call: &Call<'_>) -> Result<&'a Network, ArmError> 
     found.ok_or_else(|| ArmError::resource_not_found(KIND, call.param("network"), call.param("group")))
 }
 
+/// Lets what is under way on a network, or on a subnet of it, end badly; returns whether anything was.
+pub(crate) fn doom(world: &mut World, id: &str) -> bool {
+    let Some(network) = world.networks.networks.get_mut(&network_of(id)) else { return false };
+    network.doomed = network.done.is_some();
+    network.doomed
+}
+
+/// Begins a write that changes nothing, as if by somebody else; returns whether the network was there and free.
+pub(crate) fn occupy(world: &mut World, id: &str, now: Moment, timing: &Timing) -> bool {
+    let found = world.networks.networks.get_mut(&network_of(id));
+    let Some(network) = found.filter(|network| network.done.is_none()) else { return false };
+    let done = timing.after(now, durations::NETWORK_PUT).max(now.plus_ms(1));
+    network.state = State::Updating;
+    network.done = Some(done);
+    let (id, location) = (network.id.clone(), network.location.clone());
+    let plan = Plan {
+        resource: &id,
+        provider: "Microsoft.Network",
+        location: &location,
+        name: "PutVirtualNetworkOperation",
+        style: Style::AsyncOperation,
+        api_version: VERSIONS[VERSIONS.len() - 1],
+        retry_after: Some(durations::NETWORK_RETRY_AFTER),
+        signed: false,
+    };
+    operation::begin(world, &plan, now, done);
+    true
+}
+
+/// The key of the network that an id of a network or a subnet names.
+fn network_of(id: &str) -> String {
+    let key = id::key(id);
+    key.split_once("/subnets/").map_or(key.clone(), |(network, _)| network.to_owned())
+}
+
 /// Refuses a write while another one is under way on the same network, as the provider does: to be tried again.
 fn check_free(world: &World, call: &Call<'_>) -> Result<(), ArmError> {
     let Ok(network) = find(world, call) else { return Ok(()) };
@@ -302,6 +342,12 @@ fn settle(world: &mut World, due: Moment, _timing: &Timing) {
             return true;
         }
         network.done = None;
+        if std::mem::take(&mut network.doomed) {
+            network.state = State::Failed;
+            let unfinished = network.subnets.iter_mut().filter(|part| part.state != State::Succeeded);
+            unfinished.for_each(|part| part.state = State::Failed);
+            return true;
+        }
         if network.state == State::Deleting {
             gone.push(network.id.clone());
             return false;

@@ -120,6 +120,7 @@ fn wished(
         guid: existing.map_or_else(|| world.uuid("network"), |network| network.guid.clone()),
         state: State::Updating,
         done: None,
+        doomed: false,
         properties,
         subnets,
     })

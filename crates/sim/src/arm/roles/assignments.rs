@@ -97,7 +97,7 @@ impl Wish {
     }
 }
 
-fn principal_not_found(principal: &str, tenant: &str) -> ArmError {
+pub(crate) fn principal_not_found(principal: &str, tenant: &str) -> ArmError {
     let principal = principal.replace('-', "");
     ArmError::new(
         400,

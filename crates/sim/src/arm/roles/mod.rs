@@ -3,6 +3,7 @@
 mod assignments;
 mod builtin;
 mod definitions;
+mod intervention;
 
 use std::collections::BTreeMap;
 
@@ -14,7 +15,9 @@ use crate::clock::Moment;
 use crate::entra::PrincipalKind;
 use crate::world::World;
 
+pub(crate) use assignments::principal_not_found;
 pub use builtin::{BUILTIN, Role};
+pub(crate) use intervention::{forestall, postpone};
 
 /// A right somebody needs, as role definitions spell it. Compared without case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,6 +6,7 @@
 
 mod body;
 mod deleted;
+pub(crate) mod intervention;
 mod name;
 mod read;
 mod write;

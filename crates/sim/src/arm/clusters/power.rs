@@ -1,0 +1,69 @@
+//! Stopping and starting a cluster (managedClusters `stop` and `start`): what is stopped answers nothing and takes no
+//! writes but a start and a deletion.
+
+use serde_json::json;
+
+use super::put::{self, Named};
+use super::{Fate, ManagedCluster, Pending, Work, find, refusal};
+use crate::arm::error::ArmError;
+use crate::arm::operation::Style;
+use crate::arm::{Call, id};
+use crate::durations;
+use crate::request::Reply;
+use crate::world::World;
+
+/// Whether a cluster is stopped.
+pub(super) fn is_stopped(cluster: &ManagedCluster) -> bool {
+    cluster.text("/properties/powerState/code") == "Stopped"
+}
+
+/// Writes the power state of the cluster and of all its pools.
+pub(super) fn set(cluster: &mut ManagedCluster, code: &str) {
+    let properties = &mut cluster.resource["properties"];
+    properties["powerState"] = json!({"code": code});
+    for pool in properties["agentPoolProfiles"].as_array_mut().into_iter().flatten() {
+        pool["powerState"] = json!({"code": code});
+    }
+}
+
+/// What a write on a stopped cluster gets.
+pub(super) fn refusal(cluster: &ManagedCluster) -> ArmError {
+    let message = format!(
+        "Operation is not allowed: managed cluster {} is in the stopped power state. Start it before any other operation.",
+        cluster.name()
+    );
+    ArmError::aks(409, "OperationNotAllowed", message)
+}
+
+/// Begins to start: 202 with both headers, 204 when it runs.
+pub(super) fn start(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
+    turn(world, call, Work::Start, true)
+}
+
+/// Begins to stop: 202 with both headers, 204 when it is stopped.
+pub(super) fn stop(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
+    turn(world, call, Work::Stop, false)
+}
+
+fn turn(world: &mut World, call: &Call<'_>, work: Work, from_stopped: bool) -> Result<Reply, ArmError> {
+    let cluster = find(world, call)?;
+    if let Some(pending) = &cluster.pending {
+        return Err(refusal::busy(pending.kind.state()));
+    }
+    if is_stopped(cluster) != from_stopped {
+        return Ok(Reply::empty(204));
+    }
+    let (id, location) = (cluster.id().to_owned(), cluster.location().to_owned());
+    let due = call.timing.after(call.now, durations::CLUSTER_UPDATE);
+    let named = Named { id: &id, location: &location, work };
+    let operation = put::operation(world, &named, Style::Both, call.now, due);
+    if let Some(own) = world.operations.get_mut(&operation.id) {
+        own.result = (204, None);
+    }
+    if let Some(cluster) = world.clusters.all.get_mut(&id::key(&id)) {
+        cluster.pending = Some(Pending { kind: work, due, fate: Fate::Succeeds });
+        cluster.latest.clone_from(&operation.id);
+        cluster.set_state(work.state());
+    }
+    Ok(operation.announce(world, &call.timing, Reply::empty(202)))
+}

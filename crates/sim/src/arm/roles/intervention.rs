@@ -1,0 +1,73 @@
+//! What others do to role assignments, and how the service may be behind with them.
+
+use serde_json::Value;
+
+use super::{Assignment, Right, builtin};
+use crate::arm::id;
+use crate::clock::{Moment, Timing};
+use crate::durations;
+use crate::world::World;
+
+/// Makes the assignment that a PUT's body asks for under another name, as somebody else would; returns whether there was
+/// none yet, under any name.
+pub(crate) fn forestall(world: &mut World, scope: &str, body: &Value, now: Moment, timing: &Timing) -> bool {
+    let text = |name: &str| body["properties"][name].as_str().unwrap_or_default().to_owned();
+    let (role, principal_id) =
+        (id::name(&text("roleDefinitionId")).to_ascii_lowercase(), text("principalId"));
+    let is_same = |other: &Assignment| {
+        id::same(&other.scope, scope)
+            && other.role == role
+            && other.principal_id.eq_ignore_ascii_case(&principal_id)
+    };
+    let is_known = builtin::by_id(&role).is_some() && !principal_id.is_empty();
+    if !is_known || world.roles.assignments.values().any(is_same) {
+        return false;
+    }
+    let said = text("principalType");
+    let assignment = Assignment {
+        name: world.uuid("forestalled-assignment"),
+        scope: scope.to_owned(),
+        role,
+        principal_id,
+        principal_type: if said.is_empty() { "ServicePrincipal".to_owned() } else { said },
+        description: None,
+        created: now,
+        updated: now,
+        by: world.directory.user().object_id.clone(),
+        effective: timing.after(now, durations::ROLE_EFFECT),
+    };
+    world.roles.assignments.insert(assignment.name.clone(), assignment);
+    true
+}
+
+/// Lets the assignments by which a principal may read or import in a vault count only from `from` on; returns their
+/// names.
+pub(crate) fn postpone(
+    world: &mut World,
+    principal: &str,
+    vault: &str,
+    now: Moment,
+    from: Moment,
+) -> Vec<String> {
+    let rights = [
+        "Microsoft.KeyVault/vaults/certificates/import/action",
+        "Microsoft.KeyVault/vaults/certificates/read",
+        "Microsoft.KeyVault/vaults/secrets/getSecret/action",
+    ];
+    let gives = |assignment: &Assignment| {
+        let role = builtin::by_id(&assignment.role);
+        role.is_some_and(|role| rights.iter().any(|right| role.gives(Right::Data(right))))
+    };
+    let counting = world.roles.assignments.values_mut().filter(|assignment| {
+        assignment.principal_id.eq_ignore_ascii_case(principal)
+            && assignment.effective <= now
+            && id::within(vault, &assignment.scope)
+            && gives(assignment)
+    });
+    let mut names = Vec::new();
+    for assignment in counting {
+        assignment.effective = from;
+        names.push(assignment.name.clone());
+    }
+    names
+}

@@ -1,0 +1,73 @@
+//! Vaults that were there before anybody asked: deleted ones of the same name, and those of strangers.
+
+use serde_json::{Value, json};
+
+use super::{Deleted, KIND, Vault, Vaults, body};
+use crate::arm::operation::Operation;
+use crate::clock::Moment;
+use crate::vault::certificate::Certificates;
+use crate::world::World;
+
+/// How long before now it was deleted, in milliseconds.
+const AGO_MS: i64 = 3_600_000;
+/// The retention of a vault whose maker said nothing, in milliseconds.
+const RETENTION_MS: i64 = 90 * 24 * 3_600_000;
+
+impl Vaults {
+    /// Whether a name is free everywhere.
+    pub(crate) fn is_free(&self, name: &str) -> bool {
+        let key = name.to_ascii_lowercase();
+        !self.live.contains_key(&key) && !self.deleted.contains_key(&key) && !self.elsewhere.contains(&key)
+    }
+
+    /// The id of a vault that is there.
+    pub(crate) fn id_of(&self, name: &str, at: Moment) -> Option<String> {
+        self.reachable(&name.to_ascii_lowercase(), at).map(|vault| vault.id().to_owned())
+    }
+
+    /// Lets the purge of a vault end badly: it stays deleted until its time is over.
+    pub(crate) fn keep_deleted(&mut self, operation: &Operation) -> bool {
+        let name = crate::arm::id::name(&operation.resource).to_ascii_lowercase();
+        let Some(deleted) = self.deleted.get_mut(&name).filter(|deleted| deleted.purging) else {
+            return false;
+        };
+        deleted.purging = false;
+        deleted.purge = deleted.at.plus_ms(RETENTION_MS);
+        true
+    }
+}
+
+/// Lets a vault of that name have been in a group of the subscription, and have been deleted; returns whether the name
+/// was free.
+pub(crate) fn plant_deleted(
+    world: &mut World,
+    name: &str,
+    group: &str,
+    location: &str,
+    tags: &Value,
+    now: Moment,
+) -> bool {
+    if !world.vaults.is_free(name) {
+        return false;
+    }
+    let tenant = world.directory.tenant.clone();
+    let wished = json!({
+        "tenantId": tenant, "sku": {"family": "A", "name": "standard"}, "enableRbacAuthorization": true,
+    });
+    let Ok(properties) = body::fresh(&wished, &tenant, super::ROLES_BY_DEFAULT) else { return false };
+    let resource = json!({
+        "id": format!("/subscriptions/{}/resourceGroups/{group}/providers/{KIND}/{name}", world.subscription),
+        "name": name,
+        "type": KIND,
+        "location": location,
+        "tags": tags,
+        "properties": properties,
+    });
+    let key = name.to_ascii_lowercase();
+    let at = now.plus_ms(-AGO_MS);
+    let vault = Vault { resource, ready: at, doomed: None, certificates: Certificates::default() };
+    world.vaults.live.insert(key.clone(), vault);
+    world.vaults.soft_delete(&key, at);
+    debug_assert!(world.vaults.deleted.get(&key).is_some_and(|deleted: &Deleted| !deleted.purging));
+    true
+}

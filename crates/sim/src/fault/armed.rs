@@ -1,0 +1,218 @@
+//! Faults that wait for their request: the text that arms one, and which request it is that it bites.
+
+use http::Method;
+use serde::{Deserialize, Serialize};
+
+use super::{Fault, names, table, transport};
+use crate::clock::{Moment, Timing};
+use crate::request::Request;
+
+/// A fault that is armed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Armed {
+    /// What goes wrong.
+    pub fault: Fault,
+    /// The verb it bites; any when empty.
+    pub method: String,
+    /// The part of host and path it bites, lower case; any when empty.
+    pub path: String,
+    /// How many fitting requests pass before the first that it bites.
+    #[serde(default)]
+    pub skip: u32,
+    /// How many times more.
+    pub left: u32,
+    /// Until when an early caller of a throttled place is refused again.
+    until: Option<Moment>,
+}
+
+/// Why a text arms nothing.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("arm the fault '{text}': no fault is called '{name}'; there are {}", names())]
+pub struct UnknownFault {
+    /// The whole text.
+    pub text: String,
+    /// The name in it.
+    pub name: String,
+}
+
+impl Armed {
+    /// Arms a fault where the table says, at the first request that fits, once.
+    pub fn new(fault: Fault) -> Self {
+        let row = fault.row();
+        let (method, path) = (row.method.to_owned(), row.path.to_ascii_lowercase());
+        Self { fault, method, path, skip: 0, left: 1, until: None }
+    }
+
+    /// Reads `name[@METHOD path-part][#n][*times]`; `name:n` is short for `name#n`. Counting begins at 1.
+    ///
+    /// # Errors
+    /// When no fault has that name.
+    pub fn read(text: &str) -> Result<Self, UnknownFault> {
+        let (mut rest, mut times, mut nth) = (text.trim(), 1, 1);
+        // A wildcard record has a star in its path, so only a mark before a number counts.
+        while let Some((head, mark, number)) = numbered(rest) {
+            match mark {
+                '*' => times = number,
+                _ => nth = number,
+            }
+            rest = head;
+        }
+        let (name, place) = rest.split_once('@').unwrap_or((rest, ""));
+        let short = name.split_once(':').and_then(|(name, number)| Some((name, number.trim().parse().ok()?)));
+        let (name, nth) =
+            short.map_or((name.trim(), nth), |(name, number): (&str, u32)| (name.trim(), number));
+        let row = table().find(|row| row.name == name);
+        let row = row.ok_or_else(|| UnknownFault { text: text.to_owned(), name: name.to_owned() })?;
+        let mut armed = Self { skip: nth.saturating_sub(1), left: times, ..Self::new(row.fault) };
+        if let Some((method, path)) = placed(place.trim()) {
+            armed.method = method.to_ascii_uppercase();
+            armed.path = path.to_ascii_lowercase();
+        }
+        Ok(armed)
+    }
+
+    fn is_at(&self, request: &Request) -> bool {
+        let place = format!("{}{}", request.host, request.path).to_ascii_lowercase();
+        (self.method.is_empty() || request.method.as_str() == self.method) && place.contains(&self.path)
+    }
+
+    fn is_early(&self, now: Moment) -> bool {
+        self.until.is_some_and(|until| now < until)
+    }
+
+    /// Whether it may bite this request; one that is to pass is counted.
+    fn is_ripe(&mut self, request: &Request, now: Moment) -> bool {
+        if !self.is_at(request) {
+            return false;
+        }
+        if self.is_early(now) {
+            return true;
+        }
+        if self.left == 0 || self.skip > 0 {
+            self.skip = self.skip.saturating_sub(1);
+            return false;
+        }
+        true
+    }
+
+    fn is_spent(&self, now: Moment) -> bool {
+        self.left == 0 && !self.is_early(now)
+    }
+}
+
+/// Splits `…*3` or `…#3` at the mark.
+fn numbered(text: &str) -> Option<(&str, char, u32)> {
+    let at = text.rfind(['*', '#'])?;
+    let (head, tail) = text.split_at(at);
+    let mark = tail.chars().next()?;
+    let number = tail[mark.len_utf8()..].trim().parse().ok()?;
+    Some((head, mark, number))
+}
+
+/// Splits a place into verb and path; `None` when there is none.
+fn placed(place: &str) -> Option<(&str, &str)> {
+    let is_verb =
+        |word: &str| word.parse::<Method>().is_ok() && word.chars().all(|letter| letter.is_ascii_uppercase());
+    match place.split_once(' ') {
+        _ if place.is_empty() => None,
+        Some((method, path)) => Some((method, path.trim())),
+        None if is_verb(place) => Some((place, "")),
+        None => Some(("", place)),
+    }
+}
+
+/// The faults that are armed in a world.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Faults {
+    /// In the order in which they bite.
+    pub armed: Vec<Armed>,
+}
+
+impl Faults {
+    /// Reads the texts of faults to be armed.
+    ///
+    /// # Errors
+    /// When one names no fault.
+    pub fn read(texts: &[String]) -> Result<Self, UnknownFault> {
+        let armed = texts.iter().map(|text| Armed::read(text)).collect::<Result<_, _>>()?;
+        Ok(Self { armed })
+    }
+
+    /// Returns those that may bite this request, by their place in the list.
+    pub(super) fn ripe(&mut self, request: &Request, now: Moment) -> Vec<(usize, Fault)> {
+        self.armed.retain(|armed| !armed.is_spent(now));
+        let each = self.armed.iter_mut().enumerate();
+        each.filter_map(|(at, armed)| armed.is_ripe(request, now).then_some((at, armed.fault))).collect()
+    }
+
+    /// Notes that the one at that place has bitten.
+    pub(super) fn spend(&mut self, at: usize, now: Moment, timing: &Timing) {
+        let Some(armed) = self.armed.get_mut(at) else { return };
+        if !armed.is_early(now) {
+            armed.left = armed.left.saturating_sub(1);
+        }
+        armed.until = (armed.fault == Fault::Throttled).then(|| timing.after(now, transport::RETRY_AFTER));
+        self.armed.retain(|armed| !armed.is_spent(now));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Speed;
+
+    fn put(path: &str) -> Request {
+        Request::new(Method::PUT, "management.landfall.localhost", path)
+    }
+
+    /// Lets the first that may bite, bite.
+    fn bite(faults: &mut Faults, path: &str, now: Moment, timing: &Timing) -> Option<Fault> {
+        let (at, fault) = faults.ripe(&put(path), now).first().copied()?;
+        faults.spend(at, now, timing);
+        Some(fault)
+    }
+
+    fn armed(text: &str) -> Faults {
+        Faults { armed: vec![Armed::read(text).unwrap()] }
+    }
+
+    #[test]
+    fn a_text_names_the_fault_the_place_and_how_often() {
+        let armed = Armed::read("throttled@PUT virtualNetworks*2").unwrap();
+        assert_eq!((armed.fault, armed.left, armed.skip), (Fault::Throttled, 2, 0));
+        assert_eq!((armed.method.as_str(), armed.path.as_str()), ("PUT", "virtualnetworks"));
+        let armed = Armed::read("slow@/A/*.demo").unwrap();
+        assert_eq!((armed.path.as_str(), armed.left), ("/a/*.demo", 1));
+        assert_eq!(Armed::read("reset-after").unwrap().method, "PUT");
+        assert!(Armed::read("gremlins*3").unwrap_err().to_string().contains("reset-before"));
+    }
+
+    #[test]
+    fn a_text_may_say_at_which_fitting_request_it_begins() {
+        for text in ["slow@PUT /a/*.demo#3*2", "slow@PUT /a/*.demo*2#3", "slow:3@PUT /a/*.demo*2"] {
+            let armed = Armed::read(text).unwrap();
+            assert_eq!((armed.path.as_str(), armed.skip, armed.left), ("/a/*.demo", 2, 2), "{text}");
+        }
+        assert_eq!(Armed::read("slow:4").unwrap(), Armed::read("slow#4").unwrap());
+        assert_eq!(Armed::read("slow:x").unwrap_err().name, "slow:x");
+    }
+
+    #[test]
+    fn a_fault_bites_its_place_as_often_as_it_was_told() {
+        let timing = Timing::new(Speed::Times(60.0));
+        let mut faults = armed("server-error@PUT vaults#2*2");
+        let places = ["/x/virtualNetworks/v", "/x/Vaults/v", "/x/vaults/v", "/x/vaults/v", "/x/vaults/v"];
+        let bitten = places.map(|path| bite(&mut faults, path, Moment(0), &timing).is_some());
+        assert_eq!(bitten, [false, false, true, true, false]);
+        assert!(faults.armed.is_empty());
+    }
+
+    #[test]
+    fn asking_a_throttled_place_too_early_renews_the_wait() {
+        let timing = Timing::new(Speed::Times(1.0));
+        let mut faults = armed("throttled");
+        let bitten =
+            [0, 4_000, 8_000, 13_000].map(|at| bite(&mut faults, "/x", Moment(at), &timing).is_some());
+        assert_eq!(bitten, [true, true, true, false]);
+    }
+}

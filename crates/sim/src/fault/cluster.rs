@@ -1,0 +1,213 @@
+//! Clusters that are not quite what their state says.
+
+use super::around::{Bite, Scene};
+use super::{Fault, Kind, Row};
+use crate::aks::Controllers;
+use crate::arm::clusters::{Fate, intervention};
+use crate::request::Reply;
+
+const CLUSTER: &str = "/managedclusters/";
+
+const fn row(
+    fault: Fault,
+    name: &'static str,
+    place: (&'static str, &'static str),
+    texts: (&'static str, &'static str),
+    heals: bool,
+    bite: Bite,
+) -> Row {
+    let ((method, path), (what, client)) = (place, texts);
+    Row { fault, name, kind: Kind::World, method, path, what, client, heals, bite }
+}
+
+/// The rows of the topic.
+pub(super) const ROWS: &[Row] = &[
+    row(
+        Fault::ClassLate,
+        "class-late",
+        ("PUT", CLUSTER),
+        (
+            "the class of gateways is accepted 180 s of cloud time later than usual after the cluster's success",
+            "waits for the class, not for the cluster alone",
+        ),
+        true,
+        Bite::After(|world, scene, reply| {
+            accepted(scene, reply) && intervention::steer(world, &scene.id(), Controllers::delay_classes)
+        }),
+    ),
+    row(
+        Fault::IdentityLate,
+        "identity-late",
+        ("PUT", CLUSTER),
+        (
+            "the write succeeds, and the Key Vault add-on has no identity until another write",
+            "looks a short while, then writes the same again",
+        ),
+        true,
+        Bite::After(|world, scene, reply| {
+            let bites = accepted(scene, reply);
+            if bites {
+                world.clusters.withhold_identity();
+            }
+            bites
+        }),
+    ),
+    row(
+        Fault::PoolFailed,
+        "pool-failed",
+        ("PUT", CLUSTER),
+        (
+            "the cluster is `Succeeded`, its first node pool `Failed`",
+            "looks at the pools too, and writes the same again",
+        ),
+        true,
+        Bite::After(|world, scene, reply| {
+            accepted(scene, reply) && intervention::decide(world, &scene.id(), Fate::LosesPool)
+        }),
+    ),
+    row(
+        Fault::ClusterStopped,
+        "cluster-stopped",
+        ("GET", CLUSTER),
+        (
+            "somebody has stopped the cluster: `powerState` is `Stopped`, its API is gone, writes get 409 `OperationNotAllowed`",
+            "says that it is stopped and how it is started",
+        ),
+        false,
+        Bite::Before(|world, scene| intervention::stop(world, &scene.id())),
+    ),
+    row(
+        Fault::AddressLate,
+        "address-late",
+        ("PATCH", "/gateways/"),
+        (
+            "the next load balancer of the cluster gets its address 120 s of cloud time later than usual",
+            "waits for the address of the gateway",
+        ),
+        true,
+        Bite::Before(|world, scene| {
+            uid(scene).is_some_and(|uid| intervention::steer_inside(world, &uid, Controllers::delay_address))
+        }),
+    ),
+];
+
+/// Whether the write of a cluster was taken on.
+fn accepted(scene: &Scene<'_>, reply: &Reply) -> bool {
+    reply.status.is_success() && scene.request.segments().len() == 8
+}
+
+/// The resource UID in the URL of a cluster's API.
+pub(super) fn uid(scene: &Scene<'_>) -> Option<String> {
+    let rest = scene.request.path.strip_prefix("/kubernetes/")?;
+    rest.split('/').next().map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::bench::{Inside, arm, cluster, make_cluster, properties, put_cluster};
+    use crate::clock::{Speed, Timing};
+    use crate::request::Delivery;
+    use crate::test_cloud::{TestCloud, code};
+    use http::Method;
+    use serde_json::{Value, json};
+
+    const CLASS: &str = "/apis/gateway.networking.k8s.io/v1/gatewayclasses/approuting-istio";
+
+    fn is_accepted(cloud: &mut TestCloud, inside: &Inside) -> bool {
+        let class = inside.get(cloud, CLASS).value();
+        let conditions = class["status"]["conditions"].as_array().cloned().unwrap_or_default();
+        conditions.iter().any(|one| one["type"] == "Accepted" && one["status"] == "True")
+    }
+
+    #[test]
+    fn a_class_may_be_accepted_long_after_the_cluster_succeeded() {
+        let mut cloud = TestCloud::new();
+        arm(&mut cloud, "class-late");
+        make_cluster(&mut cloud);
+        let inside = Inside::of(&mut cloud);
+        cloud.pass(120.0);
+        assert!(!is_accepted(&mut cloud, &inside));
+        cloud.pass(120.0);
+        assert!(is_accepted(&mut cloud, &inside));
+
+        let mut cloud = TestCloud::new();
+        cloud.timing = Timing::new(Speed::Instant);
+        arm(&mut cloud, "class-late");
+        make_cluster(&mut cloud);
+        let inside = Inside::of(&mut cloud);
+        assert!(!is_accepted(&mut cloud, &inside));
+        cloud.now = cloud.now.plus_ms(1_000);
+        assert!(is_accepted(&mut cloud, &inside));
+    }
+
+    #[test]
+    fn an_identity_may_be_missing_until_the_next_write_and_a_pool_may_fail_in_a_sound_cluster() {
+        let identity = |properties: &Value| {
+            properties["addonProfiles"]["azureKeyvaultSecretsProvider"]["identity"].clone()
+        };
+        let mut cloud = TestCloud::new();
+        arm(&mut cloud, "identity-late");
+        make_cluster(&mut cloud);
+        let first = properties(&mut cloud);
+        assert_eq!((&first["provisioningState"], identity(&first)), (&json!("Succeeded"), Value::Null));
+        arm(&mut cloud, "pool-failed");
+        assert_eq!(put_cluster(&mut cloud).status, 200);
+        cloud.pass(91.0);
+        let second = properties(&mut cloud);
+        assert!(identity(&second)["objectId"].is_string());
+        let states = (&second["provisioningState"], &second["agentPoolProfiles"][0]["provisioningState"]);
+        assert_eq!(states, (&json!("Succeeded"), &json!("Failed")));
+        put_cluster(&mut cloud);
+        cloud.pass(91.0);
+        assert_eq!(properties(&mut cloud)["agentPoolProfiles"][0]["provisioningState"], "Succeeded");
+    }
+
+    #[test]
+    fn a_stopped_cluster_answers_nothing_until_it_is_started() {
+        let mut cloud = TestCloud::new();
+        make_cluster(&mut cloud);
+        let inside = Inside::of(&mut cloud);
+        arm(&mut cloud, "cluster-stopped");
+        let stopped = properties(&mut cloud);
+        assert_eq!(stopped["powerState"]["code"], "Stopped");
+        assert_eq!(stopped["provisioningState"], "Succeeded");
+        assert_eq!(inside.get(&mut cloud, "/version").delivery, Delivery::Cut);
+        let refused = put_cluster(&mut cloud);
+        assert_eq!((refused.status.as_u16(), code(&refused).as_str()), (409, "OperationNotAllowed"));
+        assert!(refused.value()["error"].is_null());
+        let start = cluster(&cloud, "/start");
+        let start = cloud.request(Method::POST, &start);
+        assert_eq!(cloud.send(&start).status, 202);
+        assert_eq!(properties(&mut cloud)["provisioningState"], "Starting");
+        cloud.pass(91.0);
+        assert_eq!(properties(&mut cloud)["powerState"]["code"], "Running");
+        assert_eq!(inside.get(&mut cloud, "/version").status, 200);
+        assert_eq!(cloud.send(&start).status, 204);
+    }
+
+    #[test]
+    fn an_address_may_be_minutes_late() {
+        let mut cloud = TestCloud::new();
+        make_cluster(&mut cloud);
+        cloud.pass(60.0);
+        let inside = Inside::of(&mut cloud);
+        arm(&mut cloud, "address-late");
+        let gateway = json!({
+            "apiVersion": "gateway.networking.k8s.io/v1", "kind": "Gateway", "metadata": { "name": "web" },
+            "spec": {
+                "gatewayClassName": "approuting-istio",
+                "listeners": [{ "name": "http", "port": 80, "protocol": "HTTP" }],
+            },
+        });
+        let at = "/apis/gateway.networking.k8s.io/v1/namespaces/default/gateways/web";
+        let made = inside.apply(&mut cloud, &format!("{at}?fieldManager=landfall"), &gateway);
+        assert_eq!(made.status, 201, "{made:?}");
+        cloud.pass(120.0);
+        assert!(
+            inside.get(&mut cloud, at).value()["status"]["addresses"].as_array().is_none_or(Vec::is_empty)
+        );
+        cloud.pass(60.0);
+        let there = inside.get(&mut cloud, at).value();
+        assert_eq!(there["status"]["addresses"].as_array().map(Vec::len), Some(1), "{there}");
+    }
+}

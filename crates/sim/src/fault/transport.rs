@@ -1,0 +1,319 @@
+//! Requests and answers that are lost, late or turned away, whatever they are about.
+
+use http::Method;
+
+use super::around::{Bite, Scene};
+use super::{Fault, Kind, Row};
+use crate::arm::{self, error::ArmError, operation::with_retry_after};
+use crate::entra::Refused;
+use crate::kubernetes::{self, status::Refusal as StatusRefusal};
+use crate::request::{Delivery, Reply, Request};
+use crate::vault::refusal::Refusal as VaultRefusal;
+use crate::world::World;
+
+/// How long a throttled caller is told to wait, in cloud seconds.
+pub(super) const RETRY_AFTER: f64 = 5.0;
+/// How long a slow answer takes, in cloud seconds.
+const SLOW: f64 = 30.0;
+/// How long Resource Manager waits for a provider, in cloud seconds (Resource Provider Contract).
+const PROVIDER_MAX: f64 = 60.0;
+
+const fn row(
+    fault: Fault,
+    name: &'static str,
+    method: &'static str,
+    what: &'static str,
+    client: &'static str,
+    bite: Bite,
+) -> Row {
+    Row { fault, name, kind: Kind::Transport, method, path: "management.", what, client, heals: true, bite }
+}
+
+/// The rows of the topic.
+pub(super) const ROWS: &[Row] = &[
+    row(
+        Fault::Throttled,
+        "throttled",
+        "",
+        "429 with `Retry-After`; asking again too early renews the wait",
+        "waits as told, then asks again",
+        Bite::Instead(|_, scene| {
+            Some(with_retry_after(throttled(scene.request), scene.timing, Some(RETRY_AFTER)))
+        }),
+    ),
+    row(
+        Fault::ThrottledSilently,
+        "throttled-silently",
+        "",
+        "429 without `Retry-After`",
+        "backs off by itself, then asks again",
+        Bite::Instead(|_, scene| Some(throttled(scene.request))),
+    ),
+    row(
+        Fault::ServerError,
+        "server-error",
+        "",
+        "500 before the request had any effect",
+        "asks again what can be asked twice",
+        Bite::Instead(|_, scene| {
+            let why = "Encountered internal server error.";
+            Some(refused(scene.request, 500, "InternalServerError", why))
+        }),
+    ),
+    row(
+        Fault::Unavailable,
+        "unavailable",
+        "",
+        "503 with an HTML body before the request had any effect",
+        "asks again, and does not choke on the body",
+        Bite::Instead(|_, _| Some(page(503, "503 Service Unavailable"))),
+    ),
+    row(
+        Fault::BadGateway,
+        "bad-gateway",
+        "",
+        "502 with an HTML body before the request had any effect",
+        "asks again, and does not choke on the body",
+        Bite::Instead(|_, _| Some(page(502, "502 Bad Gateway"))),
+    ),
+    row(
+        Fault::GatewayTimeout,
+        "gateway-timeout",
+        "",
+        "504 `GatewayTimeout` after 60 s of cloud time, as when a provider does not answer Resource Manager",
+        "looks at what there is before it writes again",
+        Bite::Instead(gateway_timeout),
+    ),
+    row(
+        Fault::ResetBefore,
+        "reset-before",
+        "",
+        "the connection breaks before the request had any effect",
+        "asks again; looks before it repeats a write that is not idempotent",
+        Bite::Instead(|_, _| Some(undelivered(Delivery::Cut))),
+    ),
+    row(
+        Fault::ResetAfter,
+        "reset-after",
+        "PUT",
+        "the request takes effect, the connection breaks before the answer",
+        "looks at what there is, and goes on with what the lost write began",
+        Bite::Spoil(|reply| reply.delivery = Delivery::Cut),
+    ),
+    row(
+        Fault::Truncated,
+        "truncated",
+        "PUT",
+        "the request takes effect, the answer breaks off in its middle",
+        "treats the half answer as none: looks at what there is",
+        Bite::Spoil(|reply| reply.delivery = Delivery::Truncated),
+    ),
+    row(
+        Fault::Slow,
+        "slow",
+        "",
+        "the answer takes 30 s of cloud time",
+        "waits that long",
+        Bite::Spoil(|reply| reply.latency += SLOW),
+    ),
+    row(
+        Fault::StalledBefore,
+        "stalled-before",
+        "",
+        "the request has no effect, and no answer ever comes",
+        "gives the request up after its own time, then asks again",
+        Bite::Instead(|_, _| Some(undelivered(Delivery::Withheld))),
+    ),
+    row(
+        Fault::StalledAfter,
+        "stalled-after",
+        "PUT",
+        "the request takes effect, and no answer ever comes",
+        "gives the request up after its own time, then looks at what there is",
+        Bite::Spoil(|reply| reply.delivery = Delivery::Withheld),
+    ),
+    row(
+        Fault::TokenExpired,
+        "token-expired",
+        "GET",
+        "401 `ExpiredAuthenticationToken` in the middle, or what the other hosts say to an old token",
+        "signs in again and repeats the request; the operation it asks about goes on",
+        Bite::Instead(|world, scene| Some(expired(world, scene))),
+    ),
+];
+
+/// Which service a request is for; each has its own body for a refusal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Service {
+    Arm,
+    Vault,
+    Kubernetes,
+}
+
+impl Service {
+    fn of(request: &Request) -> Self {
+        match request {
+            _ if request.path.starts_with("/kubernetes/") => Self::Kubernetes,
+            _ if request.host.contains(".vault.") => Self::Vault,
+            _ => Self::Arm,
+        }
+    }
+}
+
+fn refused(request: &Request, status: u16, code: &'static str, why: &str) -> Reply {
+    match Service::of(request) {
+        Service::Arm => ArmError::gateway(status, code, why).into_reply(),
+        Service::Vault => VaultRefusal::new(status, code, why).reply(),
+        Service::Kubernetes => StatusRefusal::new(status, code_of_status(status), why).reply(),
+    }
+}
+
+/// The `reason` of a `Status`, which has its own words.
+const fn code_of_status(status: u16) -> &'static str {
+    match status {
+        429 => "TooManyRequests",
+        504 => "Timeout",
+        _ => "InternalError",
+    }
+}
+
+fn throttled(request: &Request) -> Reply {
+    match Service::of(request) {
+        Service::Arm => {
+            let why = "The request is being throttled as the limit has been reached for operation type. For more \
+                       information, see - https://aka.ms/arm-throttling";
+            refused(request, 429, "TooManyRequests", why)
+        }
+        Service::Vault => {
+            let why = "Request was not processed because too many requests were received. Reason: VaultRequestTypeLimitReached";
+            refused(request, 429, "Throttled", why)
+        }
+        Service::Kubernetes => refused(
+            request,
+            429,
+            "TooManyRequests",
+            "the server has received too many requests and has asked us to try again later",
+        ),
+    }
+}
+
+fn page(status: u16, title: &str) -> Reply {
+    let text = format!(
+        "<html>\r\n<head><title>{title}</title></head>\r\n<body>\r\n<center><h1>{title}</h1></center>\r\n</body>\r\n</html>\r\n"
+    );
+    Reply::bytes(status, "text/html", text)
+}
+
+fn gateway_timeout(_: &mut World, scene: &Scene<'_>) -> Option<Reply> {
+    let provider = scene.after("providers").unwrap_or_else(|| "Microsoft.Resources".to_owned());
+    let why =
+        format!("The gateway did not receive a response from '{provider}' within the specified time period.");
+    Some(refused(scene.request, 504, "GatewayTimeout", &why).with_latency(PROVIDER_MAX))
+}
+
+fn undelivered(delivery: Delivery) -> Reply {
+    Reply { delivery, ..Reply::empty(503) }
+}
+
+fn expired(world: &World, scene: &Scene<'_>) -> Reply {
+    match Service::of(scene.request) {
+        Service::Arm => arm::expired(world, scene.request, scene.now),
+        Service::Vault => VaultRefusal::unauthorized(world, Refused::Expired(scene.now.plus_ms(-1))).reply(),
+        Service::Kubernetes => kubernetes::unauthorized(),
+    }
+}
+
+/// Whether a request changes something.
+pub(super) fn writes(request: &Request) -> bool {
+    !matches!(request.method, Method::GET | Method::HEAD)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::super::bench::{arm, group, there};
+    use super::*;
+    use crate::test_cloud::{TestCloud, code};
+
+    /// Status, delivery, and whether the group was made by the request.
+    fn put(fault: &str) -> (Reply, bool) {
+        let mut cloud = TestCloud::new();
+        arm(&mut cloud, fault);
+        let reply = cloud.put(&group(&cloud, "web"), &json!({ "location": "eastus" }));
+        assert!(cloud.world.faults.armed.is_empty(), "{fault} is spent");
+        let made = there(&cloud, "web");
+        (reply, made)
+    }
+
+    #[test]
+    fn what_is_refused_has_no_effect_and_the_right_body() {
+        for (fault, status, wanted) in [
+            ("throttled-silently", 429, "TooManyRequests"),
+            ("server-error", 500, "InternalServerError"),
+            ("gateway-timeout", 504, "GatewayTimeout"),
+        ] {
+            let (reply, made) = put(fault);
+            assert_eq!(
+                (reply.status.as_u16(), code(&reply).as_str(), made),
+                (status, wanted, false),
+                "{fault}"
+            );
+            assert!(reply.value()["error"]["message"].is_string());
+            assert_eq!(reply.headers["x-ms-failure-cause"], "gateway");
+        }
+        for (fault, status) in [("unavailable", 503), ("bad-gateway", 502)] {
+            let (reply, made) = put(fault);
+            assert_eq!((reply.status.as_u16(), reply.value(), made), (status, Value::Null, false));
+            assert_eq!(reply.headers["content-type"], "text/html");
+        }
+        assert_eq!(put("gateway-timeout").0.latency, PROVIDER_MAX);
+    }
+
+    #[test]
+    fn a_throttled_caller_that_comes_too_early_waits_anew() {
+        let mut cloud = TestCloud::new();
+        arm(&mut cloud, "throttled");
+        let at = group(&cloud, "rg");
+        let reply = cloud.get(&at);
+        assert_eq!((reply.status.as_u16(), reply.headers["retry-after"].to_str().unwrap()), (429, "5"));
+        assert_eq!(reply.headers["retry-after-ms"], "5000");
+        cloud.pass(4.0);
+        assert_eq!(cloud.get(&at).status, 429);
+        cloud.pass(5.0);
+        assert_eq!(cloud.get(&at).status, 200);
+    }
+
+    #[test]
+    fn before_and_after_differ_in_whether_the_request_took_effect() {
+        for (fault, delivery, effect) in [
+            ("reset-before", Delivery::Cut, false),
+            ("reset-after", Delivery::Cut, true),
+            ("stalled-before", Delivery::Withheld, false),
+            ("stalled-after", Delivery::Withheld, true),
+            ("truncated", Delivery::Truncated, true),
+        ] {
+            let (reply, made) = put(fault);
+            assert_eq!((reply.delivery, made), (delivery, effect), "{fault}");
+        }
+        let (reply, made) = put("slow");
+        assert_eq!((reply.status.as_u16(), made), (201, true));
+        assert!(reply.latency >= SLOW);
+    }
+
+    #[test]
+    fn an_old_token_is_refused_in_the_words_of_the_host() {
+        let mut cloud = TestCloud::new();
+        cloud.make_vault("kv-demo");
+        arm(&mut cloud, "token-expired");
+        let reply = cloud.get(&group(&cloud, "rg"));
+        assert_eq!((reply.status.as_u16(), code(&reply).as_str()), (401, "ExpiredAuthenticationToken"));
+        arm(&mut cloud, "token-expired@.vault.");
+        let reply = cloud.vault("kv-demo", Method::GET, "/certificates?api-version=7.4", None);
+        assert_eq!((reply.status.as_u16(), code(&reply).as_str()), (401, "Unauthorized"));
+        assert!(reply.headers.contains_key("www-authenticate"));
+        arm(&mut cloud, "token-expired@/kubernetes/");
+        let reply = cloud.send(&Request::new(Method::GET, "x", "/kubernetes/u/api"));
+        assert_eq!((reply.status.as_u16(), &reply.value()["reason"]), (401, &json!("Unauthorized")));
+    }
+}

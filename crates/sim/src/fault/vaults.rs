@@ -1,0 +1,239 @@
+//! Vaults and certificates whose names are taken, whose name servers lag, or that do not know a role yet.
+
+use serde_json::{Value, json};
+
+use super::around::{Bite, Scene};
+use super::lag::{self, Held};
+use super::{Fault, Kind, Row};
+use crate::arm::roles;
+use crate::arm::vaults::intervention;
+use crate::entra;
+use crate::vault;
+use crate::world::World;
+
+const fn row(
+    fault: Fault,
+    name: &'static str,
+    place: (&'static str, &'static str),
+    what: &'static str,
+    client: &'static str,
+    heals: bool,
+    bite: fn(&mut World, &Scene<'_>) -> bool,
+) -> Row {
+    let (method, path) = place;
+    Row { fault, name, kind: Kind::World, method, path, what, client, heals, bite: Bite::Before(bite) }
+}
+
+/// The rows of the topic.
+pub(super) const ROWS: &[Row] = &[
+    row(
+        Fault::VaultSoftDeleted,
+        "vault-soft-deleted",
+        ("", "/microsoft.keyvault/vaults/"),
+        "a vault of that name was deleted in this group: 409 `ConflictError` until it is recovered or purged",
+        "recovers it, and grants the roles anew",
+        true,
+        soft_deleted,
+    ),
+    row(
+        Fault::VaultTaken,
+        "vault-taken",
+        ("", "/microsoft.keyvault/vaults/"),
+        "a vault of another tenant has the name: 409 `VaultAlreadyExists`",
+        "says that another name is needed",
+        false,
+        taken,
+    ),
+    row(
+        Fault::VaultUnresolved,
+        "vault-unresolved",
+        ("", ".vault."),
+        "the vault's name does not resolve for 120 s of cloud time; here its connections break",
+        "asks again for a few minutes",
+        true,
+        unresolved,
+    ),
+    row(
+        Fault::ForbiddenYet,
+        "forbidden-yet",
+        ("", ".vault."),
+        "the vault does not know of the caller's role for 300 s of cloud time: 403 `ForbiddenByRbac`",
+        "repeats what was refused for as long as propagation may take",
+        true,
+        forbidden_yet,
+    ),
+    row(
+        Fault::CertificateSoftDeleted,
+        "certificate-soft-deleted",
+        ("", "/certificates/"),
+        "somebody has deleted the certificate of that name: 404, and 409 `ObjectIsDeletedButRecoverable` for an import",
+        "recovers it, then imports its own as a new version",
+        true,
+        certificate,
+    ),
+];
+
+fn soft_deleted(world: &mut World, scene: &Scene<'_>) -> bool {
+    let (Some(name), Some(group)) = (scene.after("vaults"), scene.after("resourceGroups")) else {
+        return false;
+    };
+    let Some(known) = world.groups.get(&group.to_lowercase()).filter(|group| group.gone.is_none()) else {
+        return false;
+    };
+    // It is one of ours: the tags are those of the request, or those of the group it was in.
+    let body = scene.request.json::<Value>().unwrap_or_default();
+    let tags = if body["tags"].is_object() { body["tags"].clone() } else { json!(known.tags) };
+    let asked = body["location"].as_str().map(|text| text.replace(' ', "").to_lowercase());
+    let location = asked.unwrap_or_else(|| known.location.clone());
+    let group = known.name.clone();
+    intervention::plant_deleted(world, &name, &group, &location, &tags, scene.now)
+}
+
+fn taken(world: &mut World, scene: &Scene<'_>) -> bool {
+    let Some(name) = scene.after("vaults").filter(|name| world.vaults.is_free(name)) else { return false };
+    world.vaults.occupy(&name);
+    true
+}
+
+/// The lower-case name of the vault whose data plane a request is for.
+fn vault_of(scene: &Scene<'_>) -> Option<String> {
+    let (name, rest) = scene.request.host.split_once('.')?;
+    rest.starts_with("vault.").then(|| name.to_ascii_lowercase())
+}
+
+fn unresolved(world: &mut World, scene: &Scene<'_>) -> bool {
+    let Some(name) = vault_of(scene).filter(|name| world.vaults.id_of(name, scene.now).is_some()) else {
+        return false;
+    };
+    world.lags.hold(Held::VaultName(name), lag::VAULT_NAME, scene.now, scene.timing);
+    true
+}
+
+fn forbidden_yet(world: &mut World, scene: &Scene<'_>) -> bool {
+    let id = vault_of(scene).and_then(|name| world.vaults.id_of(&name, scene.now));
+    let caller = entra::bearer(world, scene.request, &world.vault_audience(), scene.now);
+    let (Some(id), Ok(caller)) = (id, caller) else { return false };
+    let from = lag::late(scene.timing, scene.now, lag::GRANT);
+    let postponed = roles::postpone(world, &caller.object_id, &id, scene.now, from);
+    for name in &postponed {
+        let held = Held::Grant(name.to_ascii_lowercase());
+        world.lags.hold(held, lag::GRANT, scene.now, scene.timing);
+    }
+    !postponed.is_empty()
+}
+
+fn certificate(world: &mut World, scene: &Scene<'_>) -> bool {
+    let (Some(vault), Some(name)) = (vault_of(scene), scene.after("certificates")) else { return false };
+    vault::lose_certificate(world, &vault, &name, scene.now)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::bench::arm;
+    use super::*;
+    use crate::clock::{Speed, Timing};
+    use crate::request::{Delivery, Reply};
+    use crate::test_cloud::{TestCloud, code};
+    use crate::vault::material::tests::fixture;
+    use http::Method;
+
+    const READ: &str = "/certificates/c?api-version=7.4";
+
+    fn put(cloud: &mut TestCloud, mode: Option<&str>) -> Reply {
+        let mut body = cloud.vault_body();
+        if let Some(mode) = mode {
+            body["properties"]["createMode"] = json!(mode);
+        }
+        cloud.arm(Method::PUT, &TestCloud::vault_path("kv-demo"), Some(&body))
+    }
+
+    fn read(cloud: &mut TestCloud) -> Reply {
+        cloud.vault("kv-demo", Method::GET, READ, None)
+    }
+
+    #[test]
+    fn a_vault_that_was_deleted_before_the_first_look_can_be_recovered() {
+        let mut cloud = TestCloud::new();
+        arm(&mut cloud, "vault-soft-deleted");
+        assert_eq!(cloud.arm(Method::GET, &TestCloud::vault_path("kv-demo"), None).status, 404);
+        let reply = put(&mut cloud, None);
+        assert_eq!((reply.status.as_u16(), code(&reply).as_str()), (409, "ConflictError"));
+        let deleted =
+            "/providers/Microsoft.KeyVault/locations/eastus/deletedVaults/kv-demo?api-version=2026-02-01";
+        assert_eq!(cloud.arm(Method::GET, deleted, None).status, 200);
+        assert_eq!(put(&mut cloud, Some("recover")).status, 200);
+        cloud.pass(21.0);
+        let there = cloud.arm(Method::GET, &TestCloud::vault_path("kv-demo"), None).value();
+        assert_eq!(there["properties"]["provisioningState"], "Succeeded");
+        assert_eq!(there["properties"]["enableRbacAuthorization"], true);
+    }
+
+    #[test]
+    fn a_stranger_may_have_the_name() {
+        let mut cloud = TestCloud::new();
+        arm(&mut cloud, "vault-taken");
+        let reply = put(&mut cloud, None);
+        assert_eq!((reply.status.as_u16(), code(&reply).as_str()), (409, "VaultAlreadyExists"));
+        let none = cloud.arm(
+            Method::GET,
+            "/providers/Microsoft.KeyVault/deletedVaults?api-version=2026-02-01",
+            None,
+        );
+        assert_eq!(none.value()["value"], json!([]));
+    }
+
+    #[test]
+    fn a_name_may_not_resolve_for_two_minutes() {
+        let mut cloud = TestCloud::new();
+        cloud.make_vault("kv-demo");
+        arm(&mut cloud, "vault-unresolved");
+        assert_eq!(read(&mut cloud).delivery, Delivery::Cut);
+        cloud.pass(119.0);
+        assert_eq!(read(&mut cloud).delivery, Delivery::Cut);
+        cloud.pass(1.0);
+        assert_eq!(read(&mut cloud).status, 403);
+    }
+
+    #[test]
+    fn a_vault_may_forget_a_role_for_a_while() {
+        let mut cloud = TestCloud::new();
+        cloud.make_vault("kv-demo");
+        arm(&mut cloud, "forbidden-yet");
+        assert_eq!(read(&mut cloud).status, 403);
+        assert_eq!(cloud.world.faults.armed.len(), 1, "who has no role has none to lose");
+        cloud.make_officer("kv-demo");
+        let refused = read(&mut cloud);
+        assert_eq!(refused.value()["error"]["innererror"]["code"], "ForbiddenByRbac");
+        cloud.pass(299.0);
+        assert_eq!(read(&mut cloud).status, 403);
+        cloud.pass(1.0);
+        assert_eq!(read(&mut cloud).status, 404);
+        cloud.timing = Timing::new(Speed::Instant);
+        arm(&mut cloud, "forbidden-yet");
+        let looks = [403, 403, 403, 404];
+        assert_eq!(looks.map(|_| read(&mut cloud).status.as_u16()), looks);
+    }
+
+    #[test]
+    fn a_deleted_certificate_holds_its_name_whether_it_was_ours_or_a_former_one() {
+        for ours in [true, false] {
+            let mut cloud = TestCloud::new();
+            cloud.make_vault("kv-demo");
+            cloud.make_officer("kv-demo");
+            let body = json!({ "value": fixture("ec.pfx"), "pwd": "correct-horse" });
+            let import = "/certificates/c/import?api-version=7.4";
+            if ours {
+                assert_eq!(cloud.vault("kv-demo", Method::POST, import, Some(&body)).status, 200);
+            }
+            arm(&mut cloud, "certificate-soft-deleted");
+            assert_eq!(code(&read(&mut cloud)), "CertificateNotFound");
+            let refused = cloud.vault("kv-demo", Method::POST, import, Some(&body));
+            assert_eq!(refused.status, 409);
+            assert_eq!(refused.value()["error"]["innererror"]["code"], "ObjectIsDeletedButRecoverable");
+            let recover = "/deletedcertificates/c/recover?api-version=7.4";
+            assert_eq!(cloud.vault("kv-demo", Method::POST, recover, None).status, 200);
+            cloud.pass(6.0);
+            assert_eq!(cloud.vault("kv-demo", Method::POST, import, Some(&body)).status, 200, "{ours}");
+        }
+    }
+}
