@@ -53,8 +53,8 @@ pub(crate) fn others(body: &Value, ours: &str) -> Vec<String> {
 
 /// Names what uses a subnet, by the last parts of their ids.
 pub(crate) fn users(subnet: &Value) -> Vec<String> {
-    let listed = |holder: &&str| subnet["properties"][*holder].as_array().cloned().unwrap_or_default();
-    let held = HOLDERS.iter().flat_map(|holder| listed(&holder));
+    let listed = |holder: &str| subnet["properties"][holder].as_array().cloned().unwrap_or_default();
+    let held = HOLDERS.iter().flat_map(|holder| listed(holder));
     held.map(|one| one["id"].as_str().map_or_else(|| "something".to_owned(), nickname)).collect()
 }
 
@@ -66,7 +66,7 @@ fn nickname(id: &str) -> String {
 
 /// Adds a subnet to what is there; everything unknown stays.
 pub(crate) fn with_subnet(mut body: Value, subnet: Value) -> Value {
-    if !subnet_of(&body, subnet["name"].as_str().unwrap_or_default()).is_some() {
+    if subnet_of(&body, subnet["name"].as_str().unwrap_or_default()).is_none() {
         match body["properties"]["subnets"].as_array_mut() {
             Some(subnets) => subnets.push(subnet),
             None => body["properties"]["subnets"] = json!([subnet]),

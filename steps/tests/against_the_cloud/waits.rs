@@ -65,7 +65,7 @@ async fn a_group_that_is_going_away_is_waited_for_through_a_silence() {
 #[tokio::test]
 async fn providers_are_waited_for_through_a_silence() {
     let unregistered = vec!["Microsoft.ContainerService".to_owned(), "Microsoft.KeyVault".to_owned()];
-    let options = Options { speed: Speed::Times(60.0), unregistered, ..Options::default() };
+    let options = Options { speed: Speed::Times(15.0), unregistered, ..Options::default() };
     let bench = Bench { whole: false, ..Bench::with(options).await };
     let listed = format!("{}/providers", bench.clouds.azure.id());
     let told = up_with_silence(&bench, ("POST", "/register", 2), &listed).await;
