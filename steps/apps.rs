@@ -7,6 +7,7 @@ use crate::{
     manifests::Manifests,
     objects::{self, Applied},
     settings::Settings,
+    watching::{self, Watched},
 };
 use landfall_cloud::{
     ApiErrorKind,
@@ -80,8 +81,7 @@ impl Step for Apps {
     }
 
     async fn recover(&self, cx: &Context, cluster: &ReadyCluster) -> Result<Option<Applied>, StepError> {
-        let opened = self.open(cluster).await?;
-        objects::recover(cx, &opened, &self.manifests).await
+        objects::recover(cx, &self.clusters, cluster, &self.manifests).await
     }
 
     async fn undo(&self, cx: &Context, applied: Applied) -> Result<Undone, StepError> {
@@ -129,8 +129,10 @@ pub(crate) async fn await_deployments(
             outstanding.is_empty().then(|| all.iter().filter_map(readiness::deployment_since).max())
         };
         let watch = async {
-            let ended = opened.api.watch_until(&Kind::DEPLOYMENT, Some(&space), Selection::All, look).await;
-            ended.doing(format!("watch the Deployments in {space}"))
+            let deployments =
+                Watched { kind: &Kind::DEPLOYMENT, space: Some(&space), selection: Selection::All };
+            let what = format!("watch the Deployments in {space}");
+            watching::until(&opened.api, deployments, &seen, &what, look).await
         };
         latest = latest.max(cx.attend(wait, &seen, watch).await?);
     }

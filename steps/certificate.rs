@@ -1,6 +1,6 @@
 //! The certificate in the vault: imported when it is new, by thumbprint.
 
-use crate::{clouds::Clouds, doing::Doing, key_vault::Vault, settings::Settings};
+use crate::{clouds::Clouds, doing::Doing, key_vault::Vault, names, operation, settings::Settings};
 use jiff::{Timestamp, ToSpan};
 use landfall_cloud::{
     ApiError, ApiErrorKind, Sent,
@@ -12,6 +12,7 @@ use landfall_engine::{Change, Check, Context, Kind, Look, Residue, Step, StepErr
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::{
+    collections::BTreeMap,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -28,6 +29,7 @@ pub struct Certificate {
     group: String,
     vaults: Vaults,
     name: String,
+    mark: String,
     domain: String,
     hosts: Vec<String>,
     given: Option<Arc<Material>>,
@@ -61,6 +63,7 @@ impl Certificate {
             group: s.resource_group.clone(),
             vaults: c.vaults.clone(),
             name: s.certificate.name.clone(),
+            mark: names::mark(s, c.azure.id()),
             domain: s.domain.clone(),
             hosts: s.hosts(),
             given: s.certificate.given.clone(),
@@ -97,22 +100,55 @@ impl Certificate {
     where
         F: Future<Output = Result<T, ApiError>> + Send,
     {
+        // Ten minutes are documented, and a half more is for clocks and caches.
         let wait = Wait::new("the grant to take effect", Duration::from_secs(60), Duration::from_secs(900));
         cx.wait_until(wait, async || match call().await {
             Err(error) if error.inner_code.as_deref() == Some("ForbiddenByRbac") => {
                 cx.retrying("ForbiddenByRbac", Duration::ZERO);
-                Ok(Look::not_yet("waiting for the grant to take effect"))
+                Ok(Look::not_yet("waiting for the grant to take effect, mostly within 5 min, at most 10"))
             }
             // A vault's name may be known to us before our resolver knows it.
             Err(error) if error.kind == ApiErrorKind::Transport && !error.is("UntrustedCertificate") => {
                 Ok(Look::not_yet(format!("cannot reach the vault: {}", error.message)))
             }
+            Err(error) if operation::passes(&error) => Ok(operation::unanswered(&error, None)),
             answered => Ok(Look::There(answered.doing(what)?)),
         })
         .await
     }
 
-    fn judge(&self, stored: &Stored) -> Check<HeldCertificate> {
+    /// Tells whether what bears these tags is ours to replace: by the mark, or because the whole vault is ours.
+    fn is_ours(&self, cx: &Context, tags: &BTreeMap<String, String>) -> bool {
+        tags.get(names::OWNER) == Some(&self.mark) || cx.is_ours("key-vault")
+    }
+
+    /// Tells the same of a version that is there; one from before there were marks is remembered by its thumbprint.
+    fn made(&self, cx: &Context, stored: &Stored) -> bool {
+        let remembered = cx.output::<HeldCertificate>("certificate").filter(|_| cx.is_ours("certificate"));
+        self.is_ours(cx, &stored.tags)
+            || remembered.is_some_and(|held| held.thumbprint == stored.thumbprint_sha1_hex)
+    }
+
+    /// What is wrong with a stranger's certificate under our name, and what to do.
+    fn strange(&self, vault: &Vault, fault: &str) -> String {
+        format!(
+            "certificate {} in {} is somebody else's and {fault}; set certificate.name to another name",
+            self.name, vault.name
+        )
+    }
+
+    /// Judges what is there. A stranger's that fits is used; one that does not is never written over.
+    fn judge(&self, cx: &Context, vault: &Vault, stored: &Stored) -> Check<HeldCertificate> {
+        match self.fits(stored) {
+            Check::Differs { changes } if !self.made(cx, stored) => {
+                let faults: Vec<String> = changes.iter().map(ToString::to_string).collect();
+                Check::Foreign { why: self.strange(vault, &format!("does not fit ({})", faults.join(", "))) }
+            }
+            judged => judged,
+        }
+    }
+
+    fn fits(&self, stored: &Stored) -> Check<HeldCertificate> {
         let held = self.held(stored);
         let leaf = Leaf::from_der(&stored.cer).ok();
         if let Some(given) = &self.given {
@@ -152,6 +188,7 @@ impl Certificate {
         let mut recovered = false;
         // An import whose answer was lost may have arrived, and a second one would make a second version.
         let unsure = AtomicBool::new(false);
+        let tags = BTreeMap::from([(names::OWNER.to_owned(), self.mark.clone())]);
         loop {
             let imported = self
                 .once_granted(cx, &what, || async {
@@ -161,10 +198,8 @@ impl Certificate {
                     {
                         return Ok(Some(stored));
                     }
-                    match client
-                        .import(&self.name, material.pfx().expose(), material.password().expose())
-                        .await
-                    {
+                    let (pfx, password) = (material.pfx().expose(), material.password().expose());
+                    match client.import_with(&self.name, pfx, password, &tags).await {
                         Err(error) if is_soft_deleted(&error) && !recovered => Ok(None),
                         Err(error) => {
                             unsure.fetch_or(error.sent == Sent::Unknown, Ordering::Relaxed);
@@ -177,19 +212,48 @@ impl Certificate {
             if let Some(stored) = imported {
                 return Ok(stored);
             }
+            self.may_bring_back(cx, vault).await?;
             cx.note("recovering it from soft delete");
             client.recover_certificate(&self.name).await.doing(&what)?;
             recovered = true;
-            self.wait_until_recovered(cx, vault).await?;
+            let back = self.wait_until_recovered(cx, vault).await?;
+            if !self.made(cx, &back) {
+                return Err(self.not_ours(vault, &what));
+            }
+            // What comes back may be what was to be imported.
+            unsure.store(true, Ordering::Relaxed);
         }
     }
 
-    async fn wait_until_recovered(&self, cx: &Context, vault: &Vault) -> Result<(), StepError> {
+    /// The name is held by a certificate that was deleted. It comes back only when it is ours.
+    async fn may_bring_back(&self, cx: &Context, vault: &Vault) -> Result<(), StepError> {
+        let what = format!("look for deleted certificate {} in {}", self.name, vault.name);
+        let client = self.vaults.at(&vault.uri).doing(&what)?;
+        let deleted =
+            self.once_granted(cx, &what, || async { client.deleted_certificate(&self.name).await }).await?;
+        match deleted {
+            Some(deleted) if !self.is_ours(cx, &deleted.tags) => Err(self.not_ours(vault, &what)),
+            _ => Ok(()),
+        }
+    }
+
+    fn not_ours(&self, vault: &Vault, what: &str) -> StepError {
+        StepError::new(Kind::Foreign, what)
+            .cause(format!("{} holds a deleted certificate of that name, which is somebody else's", vault.name))
+            .hint(format!(
+                "set certificate.name to another name; or, if nobody needs it, purge it: az keyvault certificate purge \
+                 --vault-name {} --name {}",
+                vault.name, self.name
+            ))
+            .residue(Residue::Nothing)
+    }
+
+    async fn wait_until_recovered(&self, cx: &Context, vault: &Vault) -> Result<Stored, StepError> {
         let wait =
             Wait::new("the certificate to be recovered", Duration::from_secs(5), Duration::from_secs(300));
         cx.wait_until(wait, async || {
             Ok(match self.look(cx, vault).await? {
-                Some(_) => Look::There(()),
+                Some(stored) => Look::There(stored),
                 None => Look::not_yet("being recovered"),
             })
         })
@@ -221,14 +285,20 @@ impl Step for Certificate {
         cx: &Context,
         (vault, ()): &Self::Input,
     ) -> Result<Check<HeldCertificate>, StepError> {
-        Ok(self.look(cx, vault).await?.map_or(Check::Missing, |stored| self.judge(&stored)))
+        Ok(self.look(cx, vault).await?.map_or(Check::Missing, |stored| self.judge(cx, vault, &stored)))
     }
 
     async fn apply(&self, cx: &Context, (vault, ()): &Self::Input) -> Result<HeldCertificate, StepError> {
-        if let Some(stored) = self.look(cx, vault).await?
-            && let Check::Ready(held) = self.judge(&stored)
-        {
-            return Ok(held);
+        if let Some(stored) = self.look(cx, vault).await? {
+            match self.judge(cx, vault, &stored) {
+                Check::Ready(held) => return Ok(held),
+                Check::Foreign { why } => {
+                    return Err(StepError::new(Kind::Foreign, format!("import certificate {}", self.name))
+                        .cause(why)
+                        .residue(Residue::Nothing));
+                }
+                _ => {}
+            }
         }
         let material = self.material().await?;
         let stored = self.import(cx, vault, &material).await?;
@@ -237,6 +307,32 @@ impl Step for Certificate {
 
     fn part_of(&self) -> Option<&'static str> {
         Some("key-vault")
+    }
+
+    /// In a vault of ours nothing needs to be asked: it goes with the vault, which may be unreachable by now. In
+    /// somebody else's it is ours by its mark.
+    async fn recover(
+        &self,
+        cx: &Context,
+        (vault, ()): &Self::Input,
+    ) -> Result<Option<HeldCertificate>, StepError> {
+        if cx.is_ours("key-vault") {
+            return Ok(Some(HeldCertificate {
+                name: self.name.clone(),
+                thumbprint: String::new(),
+                version: String::new(),
+                secret_id: String::new(),
+                not_after: Timestamp::MIN,
+                names: Vec::new(),
+                self_signed: false,
+            }));
+        }
+        let what = format!("look at key vault {}", vault.name);
+        if self.azure.vault(&self.group, &vault.name).await.doing(what)?.is_none() {
+            return Ok(None);
+        }
+        let stored = self.look(cx, vault).await?;
+        Ok(stored.filter(|stored| self.made(cx, stored)).map(|stored| self.held(&stored)))
     }
 
     /// In a vault of ours it goes with the vault. In somebody else's it is deleted by itself, as long as the version

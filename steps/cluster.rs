@@ -94,13 +94,53 @@ impl Cluster {
     /// Waits until nothing is running on it, and until one that is going away is gone.
     async fn wait_until_settled(&self, cx: &Context) -> Result<Option<Value>, StepError> {
         let wait = Wait::new("the cluster to settle", Duration::from_secs(300), Duration::from_secs(3600));
+        self.looked_until(cx, wait, |body| match body.as_ref().map(State::of) {
+            Some(State::Running(state)) if !cx.ours() => Look::not_yet(operation::in_words(&state)),
+            Some(State::Deleting) => Look::not_yet("Deleting"),
+            _ => Look::There(body),
+        })
+        .await
+    }
+
+    /// Looks at the cluster until `judge` finds what is waited for, through every silence of the service.
+    async fn looked_until<T>(
+        &self,
+        cx: &Context,
+        wait: Wait,
+        judge: impl Fn(Option<Value>) -> Look<T> + Send + Sync,
+    ) -> Result<T, StepError> {
+        let group = &self.settings.resource_group;
+        let what = format!("look at cluster {}", self.name());
+        let ask = || self.azure.cluster(group, self.name());
+        let waited = operation::look_until(cx, wait, &what, ask, |body| Ok(judge(body))).await;
+        let id = self.azure.cluster_id(group, self.name());
+        waited.map_err(|error| cluster_body::way_out(error, &id, group, self.name()))
+    }
+
+    /// Puts the cluster as it was read, changed; looked at anew as long as somebody else changes it in between, be it
+    /// by a try of ours whose answer was lost.
+    async fn mend(&self, cx: &Context, subnet: &Subnet) -> Result<Mended, StepError> {
+        let wait =
+            Wait::new("the cluster to stay the same", Duration::from_secs(60), Duration::from_secs(3600));
         cx.wait_until(wait, async || {
-            let body = self.look().await?;
-            Ok(match body.as_ref().map(State::of) {
-                Some(State::Running(state)) if !cx.ours() => Look::not_yet(state),
-                Some(State::Deleting) => Look::not_yet("Deleting"),
-                _ => Look::There(body),
-            })
+            let Some(body) = self.wait_until_settled(cx).await? else {
+                return Err(StepError::new(Kind::Failed, self.what())
+                    .cause("it is gone")
+                    .hint("run again: it is made anew"));
+            };
+            if cluster_body::is_stopped(&body) {
+                return Err(cluster_body::stopped(&self.settings.resource_group, self.name()));
+            }
+            match self.judge(&body, subnet) {
+                Check::Ready(accepted) => return Ok(Look::There(Mended::Needless(accepted))),
+                Check::Foreign { why } => return Err(StepError::new(Kind::Foreign, self.what()).cause(why)),
+                _ => {}
+            }
+            let condition = cluster_body::unchanged(&body);
+            match self.put(cx, &cluster_body::mended(body), condition).await {
+                Err(error) if is_there(&error) => Ok(Look::not_yet("it changed meanwhile")),
+                begun => Ok(Look::There(Mended::Begun(begun?))),
+            }
         })
         .await
     }
@@ -144,12 +184,9 @@ impl Cluster {
             return Ok(accepted);
         }
         let wait = Wait::new("the cluster's identity", Duration::from_secs(5), Duration::from_secs(300));
-        cx.wait_until(wait, async || {
-            let body = self.look().await?;
-            Ok(match body.as_ref().and_then(|body| self.found(body, operation.clone())) {
-                Some(accepted) => Look::There(accepted),
-                None => Look::not_yet("accepted, without an identity so far"),
-            })
+        self.looked_until(cx, wait, |body| match body.and_then(|body| self.found(&body, operation.clone())) {
+            Some(accepted) => Look::There(accepted),
+            None => Look::not_yet("accepted, without an identity so far"),
         })
         .await
     }
@@ -176,7 +213,14 @@ impl Step for Cluster {
         _: &Context,
         (subnet, ..): &Self::Input,
     ) -> Result<Check<AcceptedCluster>, StepError> {
-        Ok(self.look().await?.map_or(Check::Missing, |body| self.judge(&body, subnet)))
+        let Some(body) = self.look().await? else { return Ok(Check::Missing) };
+        match self.judge(&body, subnet) {
+            foreign @ Check::Foreign { .. } => Ok(foreign),
+            _ if cluster_body::is_stopped(&body) => {
+                Err(cluster_body::stopped(&self.settings.resource_group, self.name()))
+            }
+            judged => Ok(judged),
+        }
     }
 
     async fn apply(
@@ -184,26 +228,15 @@ impl Step for Cluster {
         cx: &Context,
         (subnet, cleared, ()): &Self::Input,
     ) -> Result<AcceptedCluster, StepError> {
-        let existing = self.wait_until_settled(cx).await?;
-        let condition = match &existing {
-            // Closes the race between the look and the act: only ever one is made.
-            None => Condition::IfNoneMatch,
-            Some(body) => match self.judge(body, subnet) {
-                Check::Ready(accepted) => return Ok(accepted),
-                Check::Foreign { why } => {
-                    return Err(StepError::new(Kind::Foreign, self.what()).cause(why));
-                }
-                _ => Condition::None,
-            },
-        };
-        let body = match existing {
-            None => {
-                let subscription = self.azure.id();
-                cluster_body::anew(&self.settings, &cleared.version, &subnet.id, subscription)
-            }
-            Some(body) => cluster_body::mended(body),
-        };
-        match self.put(cx, &body, condition).await {
+        if self.wait_until_settled(cx).await?.is_some() {
+            return match self.mend(cx, subnet).await? {
+                Mended::Needless(accepted) => Ok(accepted),
+                Mended::Begun(begun) => self.accepted(cx, begun).await,
+            };
+        }
+        let body = cluster_body::anew(&self.settings, &cleared.version, &subnet.id, self.azure.id());
+        // Closes the race between the look and the act: only ever one is made.
+        match self.put(cx, &body, Condition::IfNoneMatch).await {
             // The answer to our own first try was lost, and that try has made it.
             Err(error) if is_there(&error) && error.residue != Residue::Nothing => {
                 cx.note("an earlier try has made it");
@@ -217,8 +250,13 @@ impl Step for Cluster {
     }
 
     /// A cluster that is still being made has been made by us all the same.
-    async fn recover(&self, _: &Context, _: &Self::Input) -> Result<Option<AcceptedCluster>, StepError> {
-        Ok(self.look().await?.map(|body| AcceptedCluster {
+    async fn recover(
+        &self,
+        _: &Context,
+        (subnet, ..): &Self::Input,
+    ) -> Result<Option<AcceptedCluster>, StepError> {
+        let ours = |body: &Value| cluster_body::stranger(body, &subnet.id).is_none();
+        Ok(self.look().await?.filter(ours).map(|body| AcceptedCluster {
             id: self.azure.cluster_id(&self.settings.resource_group, self.name()),
             name: self.name().to_owned(),
             principal_id: body["identity"]["principalId"].as_str().unwrap_or_default().to_owned(),
@@ -242,11 +280,9 @@ impl Step for Cluster {
             let begun = operation::when_free(cx, &what, deleting).await?;
             operation::finish(cx, self.azure.arm(), begun, wait, &what).await?;
         }
-        cx.wait_until(wait, async || {
-            Ok(match self.look().await? {
-                Some(_) => Look::not_yet("Deleting"),
-                None => Look::There(()),
-            })
+        self.looked_until(cx, wait, |body| match body {
+            Some(_) => Look::not_yet("Deleting"),
+            None => Look::There(()),
         })
         .await
         .map_err(|error| error.residue(Residue::Something))?;
@@ -254,7 +290,15 @@ impl Step for Cluster {
     }
 }
 
-/// The condition that there is none yet did not hold.
+/// What came of mending the cluster.
+enum Mended {
+    /// It is as wanted already.
+    Needless(AcceptedCluster),
+    /// Azure has taken it.
+    Begun(Begun),
+}
+
+/// The condition, that there is none yet or that it is the one that was read, did not hold.
 fn is_there(error: &StepError) -> bool {
     error.code.as_deref() == Some("PreconditionFailed")
 }

@@ -1,8 +1,8 @@
 //! The cluster as ARM wants it: the body for a new one, and what may be wrong with one that is there.
 
 use crate::settings::Settings;
-use landfall_cloud::ApiError;
-use landfall_engine::Change;
+use landfall_cloud::{ApiError, arm::Condition};
+use landfall_engine::{Change, Kind, Residue, StepError};
 use serde_json::{Value, json};
 
 /// Pods a node can run when nobody says, with one address each in a flat network.
@@ -102,10 +102,40 @@ pub(crate) fn stranger(body: &Value, subnet: &str) -> Option<String> {
         let is = pools[0]["vnetSubnetID"].as_str().unwrap_or("a network of AKS's own");
         return Some(format!("cluster {name} has its nodes in {is}, and {subnet} is wanted"));
     }
-    if body["properties"]["powerState"]["code"].as_str() == Some("Stopped") {
-        return Some(format!("cluster {name} is stopped; start it, and run again"));
-    }
     None
+}
+
+/// Tells whether somebody has stopped the cluster: its API does not answer, and no change to it is taken.
+/// <https://learn.microsoft.com/azure/aks/start-stop-cluster>
+pub(crate) fn is_stopped(body: &Value) -> bool {
+    body["properties"]["powerState"]["code"].as_str() == Some("Stopped")
+}
+
+/// The refusal to work with a stopped cluster, and how a person starts it.
+pub(crate) fn stopped(group: &str, name: &str) -> StepError {
+    StepError::new(Kind::Refused, format!("use cluster {name}"))
+        .code("ClusterStopped")
+        .cause("the cluster is stopped")
+        .hint(format!("start it, and run again: az aks start -g {group} -n {name}"))
+        .residue(Residue::Nothing)
+}
+
+/// The way out of a wait for the cluster that has come to its bound. Nobody but a person aborts.
+/// <https://learn.microsoft.com/azure/aks/manage-abort-operations>
+pub(crate) fn way_out(error: StepError, id: &str, group: &str, name: &str) -> StepError {
+    if error.kind != Kind::TimedOut {
+        return error;
+    }
+    error.hint(format!(
+        "run the same command again: it goes on waiting. To give up what Azure is at, POST {id}/abort \
+         (az aks operation-abort -g {group} -n {name}); the next run then mends the cluster"
+    ))
+}
+
+/// The condition that the cluster is still the one that was read. AKS spells the field its own way.
+pub(crate) fn unchanged(body: &Value) -> Condition {
+    let etag = body["eTag"].as_str().or_else(|| body["etag"].as_str());
+    etag.map_or(Condition::None, |etag| Condition::IfMatch(etag.to_owned()))
 }
 
 /// Returns the reason a cluster keeps of its last failure.
@@ -169,6 +199,21 @@ mod tests {
         assert_eq!(body["properties"]["ingressProfile"]["webAppRouting"]["dnsZoneResourceIds"], json!(["z"]));
         assert!(differences(&body).is_empty());
         assert!(body["properties"].get("provisioningState").is_none());
+    }
+
+    #[test]
+    fn only_a_wait_that_has_come_to_its_bound_is_told_of_the_abort() {
+        let late = way_out(StepError::new(Kind::TimedOut, "wait: Updating after 3600 s"), "/s/c", "g", "c");
+        let hint = late.hint.unwrap();
+        assert!(hint.contains("POST /s/c/abort") && hint.contains("operation-abort -g g -n c"), "{hint}");
+        assert_eq!(way_out(StepError::new(Kind::Failed, "wait"), "/s/c", "g", "c").hint, None);
+    }
+
+    #[test]
+    fn a_stopped_cluster_is_no_stranger_and_says_how_it_is_started() {
+        let body = json!({ "name": "c", "properties": { "powerState": { "code": "Stopped" } } });
+        assert!(is_stopped(&body) && stranger(&body, "/subnet").is_none());
+        assert!(stopped("g", "c").hint.unwrap().contains("az aks start -g g -n c"));
     }
 
     #[test]

@@ -3,7 +3,10 @@
 use crate::{
     clouds::Clouds, cluster::AcceptedCluster, cluster_body, doing::Doing, operation, settings::Settings,
 };
-use landfall_cloud::arm::{Azure, Condition, State};
+use landfall_cloud::{
+    ApiErrorKind,
+    arm::{Azure, Begun, State},
+};
 use landfall_engine::{Check, Context, Kind, Look, Residue, Step, StepError, Undone, Wait};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -71,6 +74,9 @@ impl ClusterReady {
     fn judge(&self, body: &Value) -> Result<Look<ReadyCluster>, StepError> {
         match State::of(body) {
             State::Running(state) => Ok(Look::not_yet(state)),
+            State::Succeeded if cluster_body::is_stopped(body) => {
+                Err(cluster_body::stopped(&self.group, &self.name))
+            }
             State::Succeeded => Ok(match found(body, &self.name) {
                 Some(cluster) => Look::There(cluster),
                 None => Look::not_yet("Succeeded, without the add-on's identity so far"),
@@ -114,14 +120,22 @@ impl ClusterReady {
             })
         })
         .await
+        .map_err(|error| self.way_out(error))
     }
 
     /// Asks for the cluster once more, as it is: that brings the identity of an add-on that came without one.
     async fn ask_again(&self, cx: &Context, body: Value) -> Result<ReadyCluster, StepError> {
         cx.note("asking once more for the add-on, which came without its identity");
         let what = self.what();
+        let condition = cluster_body::unchanged(&body);
         let body = cluster_body::mended(body);
-        let put = || self.azure.put_cluster(&self.group, &self.name, &body, Condition::None);
+        let put = || async {
+            match self.azure.put_cluster(&self.group, &self.name, &body, condition.clone()).await {
+                // Somebody has put it since, or a try of ours whose answer was lost has: that does as well.
+                Err(error) if error.kind == ApiErrorKind::Precondition => Ok(Begun::Done(None)),
+                begun => begun,
+            }
+        };
         let begun = operation::when_free(cx, &what, put).await?;
         operation::finish(cx, self.azure.arm(), begun, Self::wait(), &what).await?;
         self.settled(cx).await?.map_err(|_| self.failed("the add-on has no identity".to_owned()))
@@ -137,12 +151,30 @@ impl ClusterReady {
         let ended = operation::resume(cx, self.azure.arm(), Self::wait(), &self.what()).await;
         match ended {
             Ok(_) => Ok(()),
+            // Another operation has taken this one's place, or somebody has ended it: the cluster itself says what
+            // came of that, and is asked next.
+            Err(error) if error.code.as_deref().is_some_and(gave_way) => {
+                cx.note("the operation gave way to another one");
+                cx.drop_ticket()
+            }
             Err(error) if error.kind == Kind::Failed => Err(error
                 .residue(Residue::Something)
                 .hint("run again: a cluster that failed is mended by asking for it once more")),
-            Err(error) => Err(error),
+            Err(error) => Err(self.way_out(error)),
         }
     }
+
+    fn way_out(&self, error: StepError) -> StepError {
+        let id = self.azure.cluster_id(&self.group, &self.name);
+        cluster_body::way_out(error, &id, &self.group, &self.name)
+    }
+}
+
+/// Codes of an operation that ended and says nothing of how the cluster is.
+fn gave_way(code: &str) -> bool {
+    ["AKSOperationPreempted", "AKSOperationPreemptedByDelete", "Canceled", "Cancelled", "OperationCanceled"]
+        .iter()
+        .any(|known| known.eq_ignore_ascii_case(code))
 }
 
 impl Step for ClusterReady {
@@ -166,6 +198,9 @@ impl Step for ClusterReady {
             return Err(self.failed("it is gone".to_owned()));
         };
         Ok(match State::of(&body) {
+            State::Succeeded if cluster_body::is_stopped(&body) => {
+                return self.judge(&body).map(|_| Check::Underway);
+            }
             State::Succeeded => found(&body, &self.name).map_or(Check::Underway, Check::Ready),
             State::Running(_) => Check::Underway,
             _ => return self.judge(&body).map(|_| Check::Underway),
@@ -178,6 +213,11 @@ impl Step for ClusterReady {
             Ok(cluster) => Ok(cluster),
             Err(body) => self.ask_again(cx, body).await,
         }
+    }
+
+    /// Whatever became of the cluster, what is known of it is all that is needed to take away what is in it.
+    async fn recover(&self, _: &Context, _: &AcceptedCluster) -> Result<Option<ReadyCluster>, StepError> {
+        Ok(self.look().await?.and_then(|body| found(&body, &self.name)))
     }
 
     async fn undo(&self, _: &Context, _: ReadyCluster) -> Result<Undone, StepError> {

@@ -1,6 +1,8 @@
 //! The names: A records in a zone of the subscription, or the table to enter by hand.
 
-use crate::{clouds::Clouds, doing::Doing, gateways::ProgrammedGateways, settings::Settings};
+use crate::{
+    clouds::Clouds, doing::Doing, gateways::ProgrammedGateways, names, operation, settings::Settings,
+};
 use landfall_cloud::{
     ApiErrorKind,
     arm::{Azure, Condition, Record, Zone},
@@ -8,18 +10,15 @@ use landfall_cloud::{
 use landfall_engine::{Change, Check, Context, Kind, Look, Residue, Step, StepError, Undone, Wait};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use std::{collections::BTreeMap, net::Ipv4Addr, time::Duration};
+use std::{collections::BTreeMap, net::Ipv4Addr, sync::Mutex, time::Duration};
 
 /// Seconds that resolvers may keep a record.
 const TTL: u64 = 300;
-/// The key of the owner's mark in a record set's metadata.
-const OWNER: &str = "landfall";
 
 /// Publishes the gateways' addresses.
 pub struct Dns {
     azure: Azure,
-    environment: String,
-    resource_group: String,
+    mark: String,
     domain: String,
     zone: Option<String>,
     group: Option<String>,
@@ -49,8 +48,7 @@ impl Dns {
     pub fn new(c: &Clouds, s: &Settings) -> Self {
         Self {
             azure: c.azure.clone(),
-            environment: s.environment.clone(),
-            resource_group: s.resource_group.clone(),
+            mark: names::mark(s, c.azure.id()),
             domain: s.domain.clone(),
             zone: s.dns.zone.clone(),
             group: s.dns.resource_group.clone(),
@@ -95,14 +93,9 @@ impl Dns {
         self.azure.records(zone).await.doing(format!("list the records of {}", zone.name))
     }
 
-    /// Whose a record is: two people may call their environments alike and share a zone.
-    fn mark(&self) -> String {
-        format!("{}/{}/{}", self.azure.id(), self.resource_group, self.environment)
-    }
-
     /// A record is ours by its mark.
     fn is_ours(&self, record: &Record) -> bool {
-        record.metadata.get(OWNER) == Some(&self.mark())
+        record.metadata.get(names::OWNER) == Some(&self.mark)
     }
 
     async fn put(&self, cx: &Context, zone: &Zone, host: &str, address: &str) -> Result<(), StepError> {
@@ -112,10 +105,13 @@ impl Dns {
             address.parse().map_err(|_| wrong().cause(format!("{address} is no IPv4 address")))?;
         let name = relative(host, &zone.name)
             .ok_or_else(|| wrong().cause(format!("{host} is not below {}", zone.name)))?;
-        let metadata = BTreeMap::from([(OWNER.to_owned(), self.mark())]);
+        let metadata = BTreeMap::from([(names::OWNER.to_owned(), self.mark.clone())]);
         let wait = Wait::new("the record to stay the same", Duration::from_secs(1), Duration::from_secs(60));
         cx.wait_until(wait, async || {
-            let there = self.records(zone).await?.into_iter().find(|record| record.name == name);
+            let there = match self.azure.records(zone).await {
+                Err(error) if operation::passes(&error) => return Ok(operation::unanswered(&error, None)),
+                listed => listed.doing(&what)?.into_iter().find(|record| record.name == name),
+            };
             let condition = match there {
                 // Somebody else's record with our address does what ours would; how long it holds is theirs to say.
                 Some(record)
@@ -132,7 +128,44 @@ impl Dns {
                 Err(error) if error.kind == ApiErrorKind::Precondition => {
                     Ok(Look::not_yet("it changed meanwhile"))
                 }
+                Err(error) if operation::passes(&error) => Ok(operation::unanswered(&error, None)),
                 put => put.doing(&what).map(|_| Look::There(())),
+            }
+        })
+        .await
+    }
+
+    /// Deletes a record as long as it is ours and holds our address, at the version that was looked at. `None` when it
+    /// is not ours, or no longer; otherwise whether there was one.
+    async fn delete(
+        &self,
+        cx: &Context,
+        zone: &Zone,
+        host: &str,
+        address: &str,
+        found: Option<Record>,
+    ) -> Result<Option<bool>, StepError> {
+        let what = format!("delete {host}");
+        let wait = Wait::new("the record to stay the same", Duration::from_secs(1), Duration::from_secs(60));
+        let found = Mutex::new(Some(found));
+        cx.wait_until(wait, async || {
+            let first = found.lock().expect("nothing panics while it is held").take();
+            let record = match (first, relative(host, &zone.name)) {
+                (Some(found), _) => found,
+                (None, name) => {
+                    self.records(zone).await?.into_iter().find(|record| Some(&record.name) == name.as_ref())
+                }
+            };
+            let Some(record) = record else { return Ok(Look::There(Some(false))) };
+            if !self.is_ours(&record) || record.addresses != [address] {
+                return Ok(Look::There(None));
+            }
+            let condition = Condition::IfMatch(record.etag);
+            match self.azure.delete_record(&zone.id, &record.name, condition).await {
+                Err(error) if error.kind == ApiErrorKind::Precondition => {
+                    Ok(Look::not_yet("it changed meanwhile"))
+                }
+                deleted => deleted.doing(&what).map(|_| Look::There(Some(true))),
             }
         })
         .await
@@ -207,7 +240,10 @@ impl Step for Dns {
     /// Of a set that was published in part, the records with our mark are ours, whatever holds the other names.
     async fn recover(&self, _: &Context, input: &ProgrammedGateways) -> Result<Option<Published>, StepError> {
         let Some(zone) = self.find_zone().await? else { return Ok(None) };
-        let there = self.records(&zone).await?;
+        let there = match self.azure.records(&zone).await {
+            Err(error) if error.kind == ApiErrorKind::NotFound => return Ok(None),
+            listed => listed.doing(format!("list the records of {}", zone.name))?,
+        };
         let ours = |host: &str| {
             let name = relative(host, &zone.name);
             there.iter().find(|record| Some(&record.name) == name.as_ref() && self.is_ours(record))
@@ -217,7 +253,7 @@ impl Step for Dns {
         Ok((!made.is_empty()).then(|| published(zone, made)))
     }
 
-    async fn undo(&self, _: &Context, published: Published) -> Result<Undone, StepError> {
+    async fn undo(&self, cx: &Context, published: Published) -> Result<Undone, StepError> {
         // A zone may have come after the output was written, and an attempt to publish in it may not have ended.
         let zone = match published.zone {
             Some(zone) => Some(Zone { id: zone.id, name: zone.name }),
@@ -232,13 +268,11 @@ impl Step for Dns {
         let mut strangers = Vec::new();
         for (host, address) in &published.records {
             let Some(name) = relative(host, &zone.name) else { continue };
-            match there.iter().find(|record| record.name == name) {
-                Some(record) if self.is_ours(record) && record.addresses == [address.clone()] => {
-                    self.azure.delete_record(&zone.id, &name).await.doing(format!("delete {host}"))?;
-                    deleted += 1;
-                }
-                Some(_) => strangers.push(host.clone()),
-                None => {}
+            let found = there.iter().find(|record| record.name == name).cloned();
+            match self.delete(cx, &zone, host, address, found).await? {
+                Some(true) => deleted += 1,
+                Some(false) => {}
+                None => strangers.push(host.clone()),
             }
         }
         Ok(match (deleted, strangers.is_empty()) {

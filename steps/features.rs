@@ -1,7 +1,10 @@
 //! Resource providers, and the preview flags that a service may still ask for.
 
-use crate::{clouds::Clouds, doing::Doing};
-use landfall_cloud::arm::{Azure, Registration};
+use crate::{clouds::Clouds, doing::Doing, operation};
+use landfall_cloud::{
+    ApiError,
+    arm::{Azure, Registration},
+};
 use landfall_engine::{Check, Context, Kind, Look, Residue, Step, StepError, Undone, Wait};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -14,6 +17,8 @@ const PROVIDERS: [&str; 5] = [
     "Microsoft.Compute",
     "Microsoft.ManagedIdentity",
 ];
+
+const LIST: &str = "list the resource providers";
 
 /// Sees to it that the subscription may use every service.
 ///
@@ -39,8 +44,8 @@ impl Features {
     }
 
     /// The providers we need that are not registered yet, each with how far it is.
-    async fn outstanding(&self) -> Result<Vec<(&'static str, Registration)>, StepError> {
-        let listed = self.azure.providers().await.doing("list the resource providers")?;
+    async fn outstanding(&self) -> Result<Vec<(&'static str, Registration)>, ApiError> {
+        let listed = self.azure.providers().await?;
         let state = |wanted: &str| {
             let found = listed.iter().find(|(namespace, _)| namespace.eq_ignore_ascii_case(wanted));
             found.map_or(Registration::Absent, |(_, registration)| registration.clone())
@@ -63,7 +68,7 @@ impl Step for Features {
     }
 
     async fn check(&self, cx: &Context, (): &()) -> Result<Check<Registered>, StepError> {
-        if self.outstanding().await?.is_empty() {
+        if self.outstanding().await.doing(LIST)?.is_empty() {
             cx.note("generally available, nothing to register");
             return Ok(Check::Ready(registered()));
         }
@@ -72,21 +77,27 @@ impl Step for Features {
     }
 
     async fn apply(&self, cx: &Context, (): &()) -> Result<Registered, StepError> {
-        for (namespace, _) in self.outstanding().await?.iter().filter(|(_, r)| *r == Registration::Absent) {
+        let outstanding = self.outstanding().await.doing(LIST)?;
+        for (namespace, _) in outstanding.iter().filter(|(_, r)| *r == Registration::Absent) {
             let asked = self.azure.register_provider(namespace).await;
             asked.doing(format!("register {namespace}"))?;
         }
         let wait =
-            Wait::new("the providers to be registered", Duration::from_secs(60), Duration::from_secs(600));
-        cx.wait_until(wait, async || {
-            let outstanding = self.outstanding().await?;
-            let names: Vec<&str> = outstanding.iter().map(|(namespace, _)| *namespace).collect();
-            Ok(if names.is_empty() {
-                Look::There(registered())
-            } else {
-                Look::not_yet(format!("registering {}", names.join(", ")))
-            })
-        })
+            Wait::new("the providers to be registered", Duration::from_secs(60), operation::REGISTRATION_MAX);
+        operation::look_until(
+            cx,
+            wait,
+            LIST,
+            || self.outstanding(),
+            |outstanding| {
+                let names: Vec<&str> = outstanding.iter().map(|(namespace, _)| *namespace).collect();
+                Ok(if names.is_empty() {
+                    Look::There(registered())
+                } else {
+                    Look::not_yet(format!("registering {}", names.join(", ")))
+                })
+            },
+        )
         .await
     }
 
@@ -106,14 +117,20 @@ pub(crate) async fn enable(cx: &Context, azure: &Azure, flag: &str) -> Result<()
     let what = format!("register the feature {flag}");
     azure.register_feature(namespace, name).await.doing(&what)?;
     let wait = Wait::new("the feature to be registered", Duration::from_secs(300), Duration::from_secs(2700));
-    cx.wait_until(wait, async || match azure.feature(namespace, name).await.doing(&what)? {
-        Some(Registration::Registered) => Ok(Look::There(())),
-        Some(Registration::Underway(state)) => Ok(Look::not_yet(format!("{flag} is {state}"))),
-        Some(Registration::Absent) => Ok(Look::not_yet(format!("{flag} is not registered yet"))),
-        None => Err(StepError::new(Kind::Refused, what.clone())
-            .cause("the service asked for it and does not know it")
-            .residue(Residue::Nothing)),
-    })
+    operation::look_until(
+        cx,
+        wait,
+        &what,
+        || azure.feature(namespace, name),
+        |found| match found {
+            Some(Registration::Registered) => Ok(Look::There(())),
+            Some(Registration::Underway(state)) => Ok(Look::not_yet(format!("{flag} is {state}"))),
+            Some(Registration::Absent) => Ok(Look::not_yet(format!("{flag} is not registered yet"))),
+            None => Err(StepError::new(Kind::Refused, what.clone())
+                .cause("the service asked for it and does not know it")
+                .residue(Residue::Nothing)),
+        },
+    )
     .await?;
     azure.register_provider(namespace).await.doing(format!("spread the feature through {namespace}"))?;
     Ok(())

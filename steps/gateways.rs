@@ -8,6 +8,7 @@ use crate::{
     manifests::Manifests,
     objects::{self, Applied},
     settings::Settings,
+    watching::{self, Watched},
 };
 use landfall_cloud::kubernetes::{
     DynamicObject, Kind, Selection,
@@ -140,7 +141,9 @@ impl Gateways {
     ) -> Result<(Vec<ProgrammedGateway>, Option<SystemTime>), StepError> {
         let here = Self { clusters: self.clusters.clone(), manifests: in_space(&self.manifests, space) };
         let (gateway, route) = (Kind::GATEWAY, Kind::HTTP_ROUTE);
-        let gateways = opened.api.watch_until(&gateway, Some(space), Selection::All, |live| {
+        let what = format!("watch the gateways in {space}");
+        let of = |kind| Watched { kind, space: Some(space), selection: Selection::All };
+        let gateways = watching::until(&opened.api, of(&gateway), seen, &what, |live| {
             let live = typed(live, &gateway);
             match here.only("Gateway").judge(&live) {
                 Ok(programmed) => Some((programmed, live.iter().filter_map(readiness::gateway_since).max())),
@@ -150,11 +153,11 @@ impl Gateways {
                 }
             }
         });
-        let routes = opened.api.watch_until(&route, Some(space), Selection::All, |live| {
+        let routes = watching::until(&opened.api, of(&route), seen, &what, |live| {
             here.only("HTTPRoute").judge(&typed(live, &route)).ok().map(|_| ())
         });
-        let both = futures::future::try_join(gateways, routes).await;
-        Ok(both.doing(format!("watch the gateways in {space}"))?.0.with_hosts(&here))
+        let both = futures::future::try_join(gateways, routes).await?;
+        Ok(both.0.with_hosts(&here))
     }
 
     fn only(&self, kind: &str) -> Self {
@@ -210,8 +213,7 @@ impl Step for Gateways {
         cx: &Context,
         input: &Self::Input,
     ) -> Result<Option<ProgrammedGateways>, StepError> {
-        let opened = self.open(&input.0).await?;
-        let applied = objects::recover(cx, &opened, &self.manifests).await?;
+        let applied = objects::recover(cx, &self.clusters, &input.0, &self.manifests).await?;
         Ok(applied.map(|applied| ProgrammedGateways { applied, gateways: Vec::new() }))
     }
 

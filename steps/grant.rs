@@ -1,6 +1,6 @@
 //! Granting a role: what the three steps that grant have in common.
 
-use crate::doing::Doing;
+use crate::{doing::Doing, operation};
 use landfall_cloud::{
     ApiErrorKind,
     arm::{Assignment, Azure, Role},
@@ -77,15 +77,16 @@ async fn grant(
             // Somebody granted it under another name: as good as ours, and not ours to take away.
             Err(error) if error.code.as_deref() == Some("RoleAssignmentExists") => {
                 let listed = azure.assignments_at(scope).await.doing(&what)?;
-                match find(&listed, principal, role) {
-                    Some(id) => Ok(Look::There(id)),
-                    None => Err(error).doing(&what),
-                }
+                // The list may be older than the refusal.
+                Ok(find(&listed, principal, role)
+                    .map_or_else(|| Look::not_yet("granted under another name, not listed yet"), Look::There))
             }
             Err(error) if error.code.as_deref() == Some("PrincipalNotFound") => {
                 cx.retrying("PrincipalNotFound", Duration::ZERO);
-                Ok(Look::not_yet("the directory does not know the identity yet"))
+                Ok(Look::not_yet("the directory does not know the identity yet, mostly within 2 min"))
             }
+            // The assignment's name is its own, so that the same grant twice is one.
+            Err(error) if operation::passes(&error) => Ok(operation::unanswered(&error, None)),
             Err(error) if error.kind == ApiErrorKind::Forbidden => Err(error).doing(&what).map_err(|error| {
                 error.hint(format!(
                     "granting roles needs Owner, User Access Administrator or Role Based Access Control \
@@ -106,7 +107,11 @@ pub(crate) async fn recover(
     principal: &Principal,
     roles: &[Role],
 ) -> Result<Option<Granted>, StepError> {
-    let listed = azure.assignments_at(scope).await.doing(format!("list the role assignments at {scope}"))?;
+    let listed = match azure.assignments_at(scope).await {
+        // What is granted at a scope goes with it.
+        Err(error) if error.kind == ApiErrorKind::NotFound => return Ok(None),
+        listed => listed.doing(format!("list the role assignments at {scope}"))?,
+    };
     let ours = roles.iter().map(|role| azure.assignment_id(scope, &principal.object_id, *role));
     let there = |id: &String| listed.iter().any(|one| one.id.eq_ignore_ascii_case(id));
     let assignments: Vec<String> = ours.filter(there).collect();

@@ -4,6 +4,7 @@ use crate::{
     clouds::{Clouds, Clusters},
     cluster_ready::ReadyCluster,
     doing::Doing,
+    watching::{self, Watched},
 };
 use landfall_cloud::kubernetes::{
     Cluster, DynamicObject, Kind, Selection,
@@ -79,7 +80,7 @@ impl Step for Istio {
         let seen = Seen::new();
         let both = async {
             let (class, istiod) =
-                futures::try_join!(await_class(&opened.api, &seen), await_control_plane(&opened.api))?;
+                futures::try_join!(await_class(&opened.api, &seen), await_control_plane(&opened.api, &seen))?;
             let since = [class.1, istiod].into_iter().flatten().max();
             Ok((class.0, since))
         };
@@ -109,19 +110,19 @@ async fn await_class(api: &Cluster, seen: &Seen) -> Result<(AcceptedClass, Since
         });
         class.and_then(|class| Some((accepted(class)?, readiness::gateway_class_since(class))))
     };
-    let ended = api.watch_until(&Kind::GATEWAY_CLASS, None, Selection::Name(CLASS), look).await;
-    ended.doing(format!("watch GatewayClass {CLASS}"))
+    let class = Watched { kind: &Kind::GATEWAY_CLASS, space: None, selection: Selection::Name(CLASS) };
+    watching::until(api, class, seen, "watch GatewayClass approuting-istio", look).await
 }
 
-async fn await_control_plane(api: &Cluster) -> Result<Since, StepError> {
+async fn await_control_plane(api: &Cluster, seen: &Seen) -> Result<Since, StepError> {
     let selection = Selection::Name(CONTROL_PLANE);
     let look = |all: &[DynamicObject]| {
         let istiod = all.first()?;
         matches!(readiness::deployment(istiod), Readiness::Ready(()))
             .then(|| readiness::deployment_since(istiod))
     };
-    let ended = api.watch_until(&Kind::DEPLOYMENT, Some(NAMESPACE), selection, look).await;
-    ended.doing("watch istiod")
+    let istiod = Watched { kind: &Kind::DEPLOYMENT, space: Some(NAMESPACE), selection };
+    watching::until(api, istiod, seen, "watch istiod", look).await
 }
 
 fn accepted(class: &DynamicObject) -> Option<AcceptedClass> {

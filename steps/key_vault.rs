@@ -4,12 +4,12 @@ use crate::{
     clouds::Clouds,
     doing::Doing,
     names, operation,
-    resource_group::Group,
+    resource_group::{Group, tags_of},
     settings::{Settings, Teardown},
 };
 use landfall_cloud::{
     ApiError,
-    arm::{Azure, State},
+    arm::{Azure, Begun, State},
 };
 use landfall_engine::{Change, Check, Context, Kind, Look, Residue, Step, StepError, Undone, Wait};
 use serde::{Deserialize, Serialize};
@@ -21,6 +21,7 @@ pub struct KeyVault {
     azure: Azure,
     group: String,
     location: String,
+    /// The tags of a vault of ours, our mark among them.
     tags: BTreeMap<String, String>,
     name: String,
     purge: bool,
@@ -43,11 +44,13 @@ impl KeyVault {
     /// Returns the step for these settings.
     #[must_use]
     pub fn new(c: &Clouds, s: &Settings, teardown: &Teardown) -> Self {
+        let mut tags = s.tags.clone();
+        tags.insert(names::OWNER.to_owned(), names::mark(s, c.azure.id()));
         Self {
             azure: c.azure.clone(),
             group: s.resource_group.clone(),
             location: s.location.clone(),
-            tags: s.tags.clone(),
+            tags,
             name: names::vault(s, c.azure.id()),
             purge: teardown.purge,
         }
@@ -84,44 +87,118 @@ impl KeyVault {
         }))
     }
 
+    /// Tells whether a deleted vault is one of ours: it was at our place, and the journal remembers it or its tags say
+    /// so. Vaults of earlier versions bear the settings' tags without the mark.
+    fn was_ours(&self, cx: &Context, deleted: &Value) -> bool {
+        let properties = &deleted["properties"];
+        let id = properties["vaultId"].as_str().unwrap_or_default();
+        let here = id.eq_ignore_ascii_case(&self.azure.vault_id(&self.group, &self.name));
+        let tags = tags_of(properties);
+        let marked = match tags.get(names::OWNER) {
+            Some(mark) => self.tags.get(names::OWNER) == Some(mark),
+            None => {
+                let mut settled = self.tags.iter().filter(|(key, _)| *key != names::OWNER).peekable();
+                settled.peek().is_some() && settled.all(|(key, value)| tags.get(key) == Some(value))
+            }
+        };
+        let remembered = cx
+            .output::<Vault>("key-vault")
+            .is_some_and(|vault| vault.id.eq_ignore_ascii_case(id) && cx.is_ours("key-vault"));
+        here && (marked || remembered)
+    }
+
     /// The name is taken by a vault that is not in this group. When it is our own, deleted but
     /// recoverable, it comes back; a stranger's name needs another one from the person.
-    async fn recover(&self, cx: &Context, mut body: Value, refused: ApiError) -> Result<(), StepError> {
+    async fn bring_back(&self, cx: &Context, mut body: Value, refused: ApiError) -> Result<(), StepError> {
         let what = format!("create key vault {}", self.name);
         let deleted = self.azure.deleted_vault(&self.location, &self.name).await.doing(&what)?;
-        let was = deleted.as_ref().and_then(|d| d["properties"]["vaultId"].as_str()).unwrap_or_default();
-        if !was.eq_ignore_ascii_case(&self.azure.vault_id(&self.group, &self.name)) {
+        if !deleted.as_ref().is_some_and(|deleted| self.was_ours(cx, deleted)) {
             let suggested = names::another_vault(&self.name);
-            let hint = format!("set key_vault.name to another name; {suggested} is a candidate");
+            let mut hint = format!("set key_vault.name to another name; {suggested} is a candidate");
+            if deleted.is_some() {
+                hint += &format!(
+                    ". A vault of that name, which nothing marks as ours, is deleted and recoverable: recover it \
+                     yourself, or, if nobody needs what it holds, purge it: az keyvault purge --name {} --location {}",
+                    self.name, self.location
+                );
+            }
             let taken: Result<(), ApiError> = Err(refused);
             return taken.doing(&what).map_err(|error| StepError { kind: Kind::Foreign, ..error }.hint(hint));
         }
         cx.note("recovering it from soft delete");
         body["properties"]["createMode"] = json!("recover");
-        self.azure.put_vault(&self.group, &self.name, &body).await.doing(&what)?;
+        self.put(cx, &body).await?.doing(&what)?;
         Ok(())
     }
 
-    async fn wait_until_ready(&self, cx: &Context) -> Result<Vault, StepError> {
+    /// Puts the vault. That its name is taken is the caller's to judge.
+    async fn put(&self, cx: &Context, body: &Value) -> Result<Result<Begun, ApiError>, StepError> {
+        let what = format!("create key vault {}", self.name);
+        operation::when_free(cx, &what, || async {
+            match self.azure.put_vault(&self.group, &self.name, body).await {
+                Err(refused) if name_is_taken(&refused) => Ok(Err(refused)),
+                put => put.map(Ok),
+            }
+        })
+        .await
+    }
+
+    /// Waits until one that is going away has gone, and returns what is there then.
+    async fn wait_until_gone(&self, cx: &Context) -> Result<Option<Value>, StepError> {
+        let wait = Wait::new("the vault to be deleted", Duration::from_secs(14), Duration::from_secs(300));
+        let what = format!("look at key vault {}", self.name);
+        operation::look_until(
+            cx,
+            wait,
+            &what,
+            || self.azure.vault(&self.group, &self.name),
+            |body| {
+                Ok(match body {
+                    Some(body) if State::of(&body) == State::Deleting => Look::not_yet("Deleting"),
+                    body => Look::There(body),
+                })
+            },
+        )
+        .await
+    }
+
+    /// Puts what is there once more, asking the roles: that mends one that failed, and what somebody switched off.
+    async fn mend(&self, cx: &Context, mut body: Value) -> Result<(), StepError> {
+        body["properties"]["enableRbacAuthorization"] = json!(true);
+        // The state is the service's own word, which it does not take back.
+        if let Some(properties) = body["properties"].as_object_mut() {
+            properties.remove("provisioningState");
+        }
+        self.put(cx, &body).await?.doing(format!("change key vault {}", self.name))?;
+        Ok(())
+    }
+
+    async fn wait_until_ready(&self, cx: &Context) -> Result<(Vault, Value), StepError> {
         let wait =
             Wait::new("the vault's name to be published", Duration::from_secs(14), Duration::from_secs(300));
         let what = format!("create key vault {}", self.name);
-        cx.wait_until(wait, async || {
-            let body = self.look().await?;
-            Ok(match body.as_ref().map(State::of) {
-                Some(State::Succeeded) => match body.as_ref().and_then(Self::found) {
-                    Some(vault) => Look::There(vault),
-                    None => Look::not_yet("without an address"),
-                },
-                Some(State::Running(state)) => Look::not_yet(operation::in_words(&state)),
-                Some(state) => {
-                    return Err(StepError::new(Kind::Failed, what.clone())
-                        .cause(format!("the vault is {state:?}"))
-                        .residue(Residue::Something));
-                }
-                None => Look::not_yet("not visible yet"),
-            })
-        })
+        operation::look_until(
+            cx,
+            wait,
+            &what,
+            || self.azure.vault(&self.group, &self.name),
+            |body: Option<Value>| {
+                Ok(match body.as_ref().map(State::of) {
+                    Some(State::Succeeded) => match body.and_then(|body| Some((Self::found(&body)?, body))) {
+                        Some(ready) => Look::There(ready),
+                        None => Look::not_yet("without an address"),
+                    },
+                    Some(State::Running(state)) => Look::not_yet(operation::in_words(&state)),
+                    Some(state) => {
+                        return Err(StepError::new(Kind::Failed, what.clone())
+                            .cause(format!("the vault is {state:?}"))
+                            .hint("run again: a vault that failed is mended by asking for it once more")
+                            .residue(Residue::Something));
+                    }
+                    None => Look::not_yet("not visible yet"),
+                })
+            },
+        )
         .await
     }
 }
@@ -153,7 +230,7 @@ impl Step for KeyVault {
             State::Deleting => return Ok(Check::Missing),
             State::Succeeded => {}
         }
-        let by_role = body["properties"]["enableRbacAuthorization"].as_bool().unwrap_or_default();
+        let by_role = asks_roles(&body);
         Ok(match Self::found(&body) {
             Some(vault) if by_role => Check::Ready(vault),
             // Switching another team's vault to roles would lock its users out at once.
@@ -176,25 +253,51 @@ impl Step for KeyVault {
     }
 
     async fn apply(&self, cx: &Context, _: &Group) -> Result<Vault, StepError> {
-        let what = format!("create key vault {}", self.name);
-        match self.look().await? {
-            Some(body) if matches!(State::of(&body), State::Running(_)) => {}
-            Some(mut body) if body["properties"]["enableRbacAuthorization"] != json!(true) => {
-                body["properties"]["enableRbacAuthorization"] = json!(true);
-                self.azure.put_vault(&self.group, &self.name, &body).await.doing(&what)?;
+        match self.wait_until_gone(cx).await? {
+            Some(body) if matches!(State::of(&body), State::Failed | State::Canceled) => {
+                self.mend(cx, body).await?;
             }
             Some(_) => {}
             None => {
                 let body = self.body().await?;
-                match self.azure.put_vault(&self.group, &self.name, &body).await {
-                    Err(refused) if name_is_taken(&refused) => self.recover(cx, body, refused).await?,
-                    put => {
-                        put.doing(&what)?;
-                    }
+                if let Err(refused) = self.put(cx, &body).await? {
+                    self.bring_back(cx, body, refused).await?;
                 }
             }
         }
-        self.wait_until_ready(cx).await
+        let (vault, body) = self.wait_until_ready(cx).await?;
+        if asks_roles(&body) {
+            return Ok(vault);
+        }
+        // A vault comes back as it was deleted, whatever was asked for: without the roles, if it was without.
+        if !cx.ours() {
+            return Err(StepError::new(Kind::Foreign, format!("use key vault {}", self.name))
+                .cause("it uses access policies and is not ours")
+                .hint("switch it to role-based access, or set key_vault.name to another name")
+                .residue(Residue::Nothing));
+        }
+        cx.note("switching it to role-based access");
+        self.mend(cx, body).await?;
+        Ok(self.wait_until_ready(cx).await?.0)
+    }
+
+    /// A vault needs no state of its own to be named.
+    async fn recover(&self, cx: &Context, _: &Group) -> Result<Option<Vault>, StepError> {
+        let id = self.azure.vault_id(&self.group, &self.name);
+        let text = |body: &Value, key: &str| body["properties"][key].as_str().unwrap_or_default().to_owned();
+        let named = |body: Value| Vault {
+            id: id.clone(),
+            name: self.name.clone(),
+            uri: text(&body, "vaultUri"),
+            tenant: text(&body, "tenantId"),
+        };
+        if let Some(body) = self.look().await? {
+            return Ok(Some(named(body)));
+        }
+        // One that is deleted already may still be wanted gone for good.
+        let deleted = self.azure.deleted_vault(&self.location, &self.name).await;
+        let deleted = deleted.doing(format!("look for deleted key vault {}", self.name))?;
+        Ok(deleted.filter(|deleted| self.purge && self.was_ours(cx, deleted)).map(named))
     }
 
     async fn undo(&self, cx: &Context, vault: Vault) -> Result<Undone, StepError> {
@@ -212,6 +315,10 @@ impl Step for KeyVault {
         }
         Ok(if there { Undone::Deleted } else { Undone::AlreadyGone })
     }
+}
+
+fn asks_roles(body: &Value) -> bool {
+    body["properties"]["enableRbacAuthorization"].as_bool().unwrap_or_default()
 }
 
 fn name_is_taken(error: &ApiError) -> bool {

@@ -57,7 +57,8 @@ impl Kubeconfig {
 
     /// What an earlier run put into this file.
     fn remembered(&self, cx: &Context) -> Option<Merged> {
-        cx.output::<Merged>("kubeconfig").filter(|merged| merged.file == self.file)
+        let merged = cx.output::<Merged>("kubeconfig").or_else(|| cx.ticket::<Merged>());
+        merged.filter(|merged| merged.file == self.file)
     }
 
     /// Takes our entries out of a file.
@@ -129,11 +130,19 @@ impl Step for Kubeconfig {
         let context = self.context(cx, cluster, existing.as_deref(), theirs);
         let merged =
             kubeconfig::merge(existing.as_deref(), theirs, &context).map_err(|error| self.refused(&error))?;
+        // What gave way the first time is what has to come back in the end. It is on disk before the file changes.
+        let added = self.remembered(cx).map_or(merged.added, |before| before.added);
+        let made = Merged { file: self.file.clone(), added, cluster_uid: opened.uid };
+        cx.keep(&made)?;
         kubeconfig::write(&self.file, &merged.text)
             .map_err(|error| self.failed("write").cause(error.to_string()))?;
-        // What gave way the first time is what has to come back in the end.
-        let added = self.remembered(cx).map_or(merged.added, |before| before.added);
-        Ok(Merged { file: self.file.clone(), added, cluster_uid: opened.uid })
+        Ok(made)
+    }
+
+    /// The file says nothing of who put an entry into it; what an attempt was about to put in does. The cluster, which
+    /// may be gone by now, is not asked.
+    async fn recover(&self, cx: &Context, _: &ReadyCluster) -> Result<Option<Merged>, StepError> {
+        Ok(cx.ticket::<Merged>())
     }
 
     async fn undo(&self, _: &Context, merged: Merged) -> Result<Undone, StepError> {

@@ -3,6 +3,14 @@
 use crate::settings::Settings;
 use uuid::Uuid;
 
+/// The key under which what is ours says whose it is: a tag, or an entry of a record's metadata.
+pub(crate) const OWNER: &str = "landfall";
+
+/// Returns whose a thing is: two people may call their environments alike, in one subscription or one zone.
+pub(crate) fn mark(settings: &Settings, subscription: &str) -> String {
+    format!("{subscription}/{}/{}", settings.resource_group, settings.environment)
+}
+
 /// Returns the vault's name: the chosen one, or one derived from subscription and group. Vault
 /// names are unique in the world, 3–24 characters, letters, digits and single hyphens.
 #[must_use]

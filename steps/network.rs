@@ -1,8 +1,12 @@
-//! The virtual network and the nodes' subnet.
+//! The nodes' subnet, in a virtual network of ours or of somebody else's.
 
 use crate::{
     clouds::Clouds,
     doing::Doing,
+    names,
+    network_parts::{
+        addition, inside, others, prefix_of, ranges, subnet_of, users, with_subnet, with_tags, without_subnet,
+    },
     operation,
     resource_group::{Group, missing_tags, same_region, tags_of},
     settings::{Network as Wanted, Settings},
@@ -11,17 +15,23 @@ use landfall_cloud::{
     ApiErrorKind,
     arm::{Azure, Begun, Condition, State},
 };
-use landfall_engine::{Change, Check, Context, Kind, Look, Residue, Step, StepError, Undone, Wait};
+use landfall_engine::{Check, Context, Kind, Look, Residue, Step, StepError, Undone, Wait};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 
 /// Brings the network and the subnet about, and never loses a subnet that is not ours.
 pub struct Network {
     azure: Azure,
     group: String,
     location: String,
+    /// The tags of a network of ours, our mark among them.
     tags: BTreeMap<String, String>,
+    mark: String,
     wanted: Wanted,
 }
 
@@ -38,19 +48,32 @@ pub struct Subnet {
     pub address_space: Vec<String>,
     /// The subnet's range.
     pub prefix: String,
+    /// Whether the network was there before us, so that the subnet alone is ours.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub joined: bool,
 }
 
 impl Network {
     /// Returns the step for these settings.
     #[must_use]
     pub fn new(c: &Clouds, s: &Settings) -> Self {
+        let mark = names::mark(s, c.azure.id());
+        let mut tags = s.tags.clone();
+        tags.insert(names::OWNER.to_owned(), mark.clone());
         Self {
             azure: c.azure.clone(),
             group: s.resource_group.clone(),
             location: s.location.clone(),
-            tags: s.tags.clone(),
+            tags,
+            mark,
             wanted: s.network.clone(),
         }
+    }
+
+    /// Tells whether the network was there before us: by the mark on the ones we make, else as it is remembered.
+    fn joined(&self, cx: &Context, body: &Value) -> bool {
+        let remembered = cx.output::<Subnet>("network").filter(|_| cx.ours());
+        tags_of(body).get(names::OWNER) != Some(&self.mark) && remembered.is_none_or(|subnet| subnet.joined)
     }
 
     async fn look(&self) -> Result<Option<Value>, StepError> {
@@ -58,7 +81,7 @@ impl Network {
         found.doing(format!("look at virtual network {}", self.wanted.name))
     }
 
-    fn found(&self, body: &Value) -> Option<Subnet> {
+    fn found(&self, body: &Value, joined: bool) -> Option<Subnet> {
         let subnet = subnet_of(body, &self.wanted.subnet)?;
         Some(Subnet {
             id: subnet["id"].as_str()?.to_owned(),
@@ -66,40 +89,31 @@ impl Network {
             network: self.wanted.name.clone(),
             address_space: ranges(body),
             prefix: prefix_of(subnet)?.to_owned(),
+            joined,
         })
     }
 
     /// What is there, changed as little as the wish demands: everything unknown stays.
-    fn body(&self, existing: Option<Value>, ours: bool) -> Value {
+    fn body(&self, existing: Option<Value>, joined: bool) -> Value {
         let subnet = json!({
             "name": self.wanted.subnet,
             "properties": { "addressPrefix": self.wanted.subnet_prefix.to_string() },
         });
-        let Some(mut body) = existing else {
-            return json!({
+        match existing {
+            None => json!({
                 "location": self.location,
                 "tags": self.tags,
                 "properties": {
                     "addressSpace": { "addressPrefixes": [self.wanted.address_space.to_string()] },
                     "subnets": [subnet],
                 },
-            });
-        };
-        if ours {
-            let mut tags = tags_of(&body);
-            tags.extend(self.tags.clone());
-            body["tags"] = json!(tags);
+            }),
+            Some(body) if joined => with_subnet(body, subnet),
+            Some(body) => with_subnet(with_tags(body, &self.tags), subnet),
         }
-        if subnet_of(&body, &self.wanted.subnet).is_none() {
-            match body["properties"]["subnets"].as_array_mut() {
-                Some(subnets) => subnets.push(subnet),
-                None => body["properties"]["subnets"] = json!([subnet]),
-            }
-        }
-        body
     }
 
-    fn judge(&self, body: &Value, ours: bool) -> Check<Subnet> {
+    fn judge(&self, cx: &Context, body: &Value) -> Check<Subnet> {
         let name = &self.wanted.name;
         let region = body["location"].as_str().unwrap_or_default();
         if !same_region(region, &self.location) {
@@ -114,7 +128,8 @@ impl Network {
             State::Succeeded => {}
         }
         let wanted = self.wanted.subnet_prefix.to_string();
-        let mut changes = if ours { missing_tags(body, &self.tags) } else { Vec::new() };
+        let joined = self.joined(cx, body);
+        let mut changes = if joined || !cx.ours() { Vec::new() } else { missing_tags(body, &self.tags) };
         match subnet_of(body, &self.wanted.subnet).map(prefix_of) {
             Some(Some(prefix)) if prefix == wanted => {}
             Some(prefix) => {
@@ -123,18 +138,16 @@ impl Network {
                     format!("subnet {} of {name} is {prefix}, and {wanted} is wanted", self.wanted.subnet);
                 return Check::Foreign { why };
             }
-            None if inside(&wanted, &ranges(body)) => changes.push(Change {
-                field: format!("subnets.{}", self.wanted.subnet),
-                is: Value::Null,
-                wanted: json!(wanted),
-            }),
+            // In a network that is not ours the subnet that comes will be, and goes again.
+            None if joined && inside(&wanted, &ranges(body)) => return Check::Missing,
+            None if inside(&wanted, &ranges(body)) => changes.push(addition(&self.wanted.subnet, &wanted)),
             None => {
                 let ranges = ranges(body).join(", ");
                 let why = format!("virtual network {name} is {ranges}, which has no room for {wanted}");
                 return Check::Foreign { why };
             }
         }
-        match self.found(body) {
+        match self.found(body, joined) {
             Some(subnet) if changes.is_empty() => Check::Ready(subnet),
             _ => Check::Differs { changes },
         }
@@ -146,29 +159,83 @@ impl Network {
         let existing = self.wait_until_settled(cx).await?;
         let condition = match &existing {
             None => Condition::None,
-            Some(body) => match self.judge(body, cx.ours()) {
+            Some(body) => match self.judge(cx, body) {
                 Check::Ready(subnet) => return Ok(Some(Put::Needless(subnet))),
                 Check::Foreign { why } => return Err(StepError::new(Kind::Foreign, what).cause(why)),
-                _ => {
-                    body["etag"].as_str().map_or(Condition::None, |etag| Condition::IfMatch(etag.to_owned()))
-                }
+                _ => unchanged(body),
             },
         };
-        let body = self.body(existing, cx.ours());
-        let begun = operation::when_free(cx, what, || async {
-            match self.azure.put_network(&self.group, &self.wanted.name, &body, condition.clone()).await {
+        let joined = existing.as_ref().is_some_and(|body| self.joined(cx, body));
+        let body = self.body(existing, joined);
+        Ok(self.put_body(cx, what, &body, condition).await?.map(Put::Begun))
+    }
+
+    /// Puts this body; `None` when the condition does not hold any more.
+    async fn put_body(
+        &self,
+        cx: &Context,
+        what: &str,
+        body: &Value,
+        condition: Condition,
+    ) -> Result<Option<Begun>, StepError> {
+        operation::when_free(cx, what, || async {
+            match self.azure.put_network(&self.group, &self.wanted.name, body, condition.clone()).await {
                 Err(error) if error.kind == ApiErrorKind::Precondition => Ok(None),
                 begun => begun.map(Some),
             }
+        })
+        .await
+    }
+
+    /// Takes our subnet out of a network that is not ours: read, changed, and put only if nobody else has changed it
+    /// in between.
+    async fn leave(&self, cx: &Context, subnet: &Subnet) -> Result<Undone, StepError> {
+        let what = format!("take subnet {} out of {}", self.wanted.subnet, subnet.network);
+        let wait = Wait::new(
+            "the virtual network to stay the same",
+            Duration::from_secs(6),
+            Duration::from_secs(600),
+        );
+        // A try of ours whose answer was lost may be what took it out.
+        let tried = AtomicBool::new(false);
+        let gone = || if tried.load(Ordering::Relaxed) { Undone::Deleted } else { Undone::AlreadyGone };
+        let left = cx.wait_until(wait, async || {
+            let Some(body) = self.wait_until_settled(cx).await? else { return Ok(Look::There(Err(gone()))) };
+            let Some(ours) = subnet_of(&body, &self.wanted.subnet) else {
+                return Ok(Look::There(Err(gone())));
+            };
+            let users = users(ours);
+            if !users.is_empty() {
+                let why = format!("subnet {} is in use by {}", self.wanted.subnet, users.join(", "));
+                return Ok(Look::There(Err(Undone::Kept { why })));
+            }
+            tried.store(true, Ordering::Relaxed);
+            let condition = unchanged(&body);
+            let body = without_subnet(body, &self.wanted.subnet);
+            match self.put_body(cx, &what, &body, condition).await {
+                // Somebody took an address of it between the look and the act.
+                Err(error) if error.code.as_deref() == Some("InUseSubnetCannotBeDeleted") => {
+                    Ok(Look::There(Err(Undone::Kept { why: error.causes.join("; ") })))
+                }
+                put => Ok(put?
+                    .map_or_else(|| Look::not_yet("it changed meanwhile"), |begun| Look::There(Ok(begun)))),
+            }
         });
-        Ok(begun.await?.map(Put::Begun))
+        let begun = match left.await? {
+            Ok(begun) => begun,
+            Err(undone) => return Ok(undone),
+        };
+        let wait = Wait::new("the subnet to be taken away", Duration::from_secs(6), Duration::from_secs(300));
+        operation::finish(cx, self.azure.arm(), begun, wait, &what).await?;
+        Ok(Undone::Deleted)
     }
 
     async fn wait_until_settled(&self, cx: &Context) -> Result<Option<Value>, StepError> {
         let wait =
             Wait::new("the virtual network to settle", Duration::from_secs(6), Duration::from_secs(300));
-        cx.wait_until(wait, async || {
-            let body = self.look().await?;
+        let what = format!("look at virtual network {}", self.wanted.name);
+        let ask = || self.azure.network(&self.group, &self.wanted.name);
+        operation::look_until(cx, wait, &what, ask, |body: Option<Value>| {
             Ok(match body.as_ref().map(State::of) {
                 Some(State::Running(state)) => Look::not_yet(state),
                 Some(State::Deleting) => Look::not_yet("Deleting"),
@@ -196,7 +263,7 @@ impl Step for Network {
     }
 
     async fn check(&self, cx: &Context, _: &Group) -> Result<Check<Subnet>, StepError> {
-        Ok(self.look().await?.map_or(Check::Missing, |body| self.judge(&body, cx.ours())))
+        Ok(self.look().await?.map_or(Check::Missing, |body| self.judge(cx, &body)))
     }
 
     async fn apply(&self, cx: &Context, _: &Group) -> Result<Subnet, StepError> {
@@ -222,14 +289,35 @@ impl Step for Network {
             Some(body) => body,
             None => self.look().await?.unwrap_or_default(),
         };
-        self.found(&body).ok_or_else(|| {
+        self.found(&body, self.joined(cx, &body)).ok_or_else(|| {
             StepError::new(Kind::Failed, what)
                 .cause(format!("the network is there without subnet {}", self.wanted.subnet))
                 .residue(Residue::Something)
         })
     }
 
+    /// Neither the network nor the subnet needs to be healthy to be named.
+    async fn recover(&self, cx: &Context, _: &Group) -> Result<Option<Subnet>, StepError> {
+        let Some(body) = self.look().await? else { return Ok(None) };
+        let joined = self.joined(cx, &body);
+        if joined && subnet_of(&body, &self.wanted.subnet).is_none() {
+            return Ok(None);
+        }
+        let network_id = self.azure.network_id(&self.group, &self.wanted.name);
+        Ok(Some(Subnet {
+            id: format!("{network_id}/subnets/{}", self.wanted.subnet),
+            network_id,
+            network: self.wanted.name.clone(),
+            address_space: ranges(&body),
+            prefix: self.wanted.subnet_prefix.to_string(),
+            joined,
+        }))
+    }
+
     async fn undo(&self, cx: &Context, subnet: Subnet) -> Result<Undone, StepError> {
+        if subnet.joined {
+            return self.leave(cx, &subnet).await;
+        }
         let what = format!("delete virtual network {}", subnet.network);
         let Some(body) = self.look().await? else { return Ok(Undone::AlreadyGone) };
         let others = others(&body, &self.wanted.subnet);
@@ -256,52 +344,7 @@ enum Put {
     Begun(Begun),
 }
 
-fn subnets(body: &Value) -> impl Iterator<Item = &Value> {
-    body["properties"]["subnets"].as_array().into_iter().flatten()
-}
-
-fn subnet_of<'a>(body: &'a Value, name: &str) -> Option<&'a Value> {
-    subnets(body).find(|s| s["name"].as_str().is_some_and(|is| is.eq_ignore_ascii_case(name)))
-}
-
-/// One range stands in `addressPrefix`; newer networks may list it in `addressPrefixes`.
-fn prefix_of(subnet: &Value) -> Option<&str> {
-    let properties = &subnet["properties"];
-    properties["addressPrefix"].as_str().or_else(|| properties["addressPrefixes"][0].as_str())
-}
-
-fn ranges(body: &Value) -> Vec<String> {
-    let prefixes = body["properties"]["addressSpace"]["addressPrefixes"].as_array();
-    prefixes.into_iter().flatten().filter_map(|p| p.as_str().map(str::to_owned)).collect()
-}
-
-fn inside(wanted: &str, ranges: &[String]) -> bool {
-    let Ok(wanted) = wanted.parse::<ipnet::Ipv4Net>() else { return false };
-    ranges
-        .iter()
-        .filter_map(|range| range.parse::<ipnet::Ipv4Net>().ok())
-        .any(|range| range.contains(&wanted))
-}
-
-fn others(body: &Value, ours: &str) -> Vec<String> {
-    let names = subnets(body).filter_map(|subnet| subnet["name"].as_str());
-    names.filter(|name| !name.eq_ignore_ascii_case(ours)).map(str::to_owned).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_range_is_inside_one_of_the_networks_or_refused() {
-        let ranges = ["10.0.0.0/16".to_owned(), "10.9.0.0/24".to_owned()];
-        assert!(inside("10.0.0.0/22", &ranges));
-        assert!(!inside("10.9.0.0/22", &ranges));
-    }
-
-    #[test]
-    fn a_stranger_among_the_subnets_is_named() {
-        let body = json!({ "properties": { "subnets": [{ "name": "snet-aks" }, { "name": "snet-db" }] } });
-        assert_eq!(others(&body, "SNET-AKS"), ["snet-db"]);
-    }
+/// The condition that a network is still the one that was read.
+fn unchanged(body: &Value) -> Condition {
+    body["etag"].as_str().map_or(Condition::None, |etag| Condition::IfMatch(etag.to_owned()))
 }

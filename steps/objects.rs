@@ -1,8 +1,13 @@
 //! A set of Kubernetes objects: looked at, applied and taken away together.
 
-use crate::{clouds::Opened, doing::Doing};
+use crate::{
+    clouds::{Clusters, Opened},
+    cluster_ready::ReadyCluster,
+    doing::Doing,
+    takeover,
+};
 use landfall_cloud::{
-    ApiError,
+    ApiErrorKind,
     kubernetes::{Cluster, DynamicObject, Force, Kind, differences, manifest::Manifest},
 };
 use landfall_engine::{Change, Check, Context, Kind as ErrorKind, Residue, StepError, Undone};
@@ -80,7 +85,7 @@ async fn kind_of(api: &Cluster, manifest: &Manifest) -> Result<Kind, StepError> 
     })
 }
 
-fn namespace<'a>(kind: &Kind, object: &'a DynamicObject) -> Option<&'a str> {
+pub(crate) fn namespace<'a>(kind: &Kind, object: &'a DynamicObject) -> Option<&'a str> {
     kind.namespaced.then(|| object.metadata.namespace.as_deref().unwrap_or("default"))
 }
 
@@ -199,16 +204,15 @@ async fn apply_one(api: &Cluster, manifest: &Manifest) -> Result<ObjectRef, Step
     let what = format!("apply {}", place(manifest));
     let applied = api.apply(&kind, &manifest.object, Force::No).await;
     let applied = match applied {
-        // Somebody else wrote these fields, kubectl's apply or a hand's edit most often, whoever it was: what the
-        // person asked for in the manifest wins, and the object's managed fields say so.
-        Err(error) if is_field_conflict(&error) => api.apply(&kind, &manifest.object, Force::Yes).await,
+        // kubectl's apply or a hand's edit wrote these fields: what the person asked for in the manifest wins, and
+        // the object's managed fields say so. Another tool that applies would only write them back.
+        Err(error) if takeover::is_conflict(&error) => {
+            takeover::allowed(api, &kind, manifest, &what, &error).await?;
+            api.apply(&kind, &manifest.object, Force::Yes).await
+        }
         applied => applied,
     };
     Ok(reference(&kind, &applied.doing(&what)?))
-}
-
-fn is_field_conflict(error: &ApiError) -> bool {
-    error.inner_code.as_deref() == Some("FieldManagerConflict")
 }
 
 fn reference(kind: &Kind, object: &DynamicObject) -> ObjectRef {
@@ -265,13 +269,31 @@ impl Applied {
 }
 
 /// Returns the objects of a set that a run made which was killed in the middle.
+///
+/// In a cluster of ours nothing needs to be asked, so that one that is stopped or broken cannot keep them from going
+/// with it. A kind that the cluster does not know (any more) has no objects.
 pub(crate) async fn recover(
     cx: &Context,
-    opened: &Opened,
+    clusters: &Clusters,
+    cluster: &ReadyCluster,
     manifests: &[Manifest],
 ) -> Result<Option<Applied>, StepError> {
-    let live = look(&opened.api, manifests).await?.live;
-    let applied = references(cx, opened, None, &live).await?;
+    if cx.is_ours("cluster") {
+        return Ok(Some(Applied { cluster_uid: String::new(), objects: Vec::new(), found: Vec::new() }));
+    }
+    let opened = match clusters.open(cluster).await {
+        Err(error) if error.kind == ApiErrorKind::NotFound => return Ok(None),
+        opened => opened.doing(format!("open cluster {}", cluster.name))?,
+    };
+    let mut known = Vec::new();
+    for manifest in manifests {
+        let what = format!("find {}", place(manifest));
+        if opened.api.kind_of(&manifest.object).await.doing(what)?.is_some() {
+            known.push(manifest.clone());
+        }
+    }
+    let live = look(&opened.api, &known).await?.live;
+    let applied = references(cx, &opened, None, &live).await?;
     let any = applied.made().next().is_some();
     Ok(any.then_some(applied))
 }
@@ -289,8 +311,16 @@ pub(crate) async fn remove(api: &Cluster, cluster_uid: &str, applied: &Applied) 
         });
     }
     let mut deleted = 0;
+    let mut kept = Vec::new();
     for object in applied.made().rev() {
         let what = format!("delete {} {}", object.kind, object.name);
+        if (object.api_version.as_str(), object.kind.as_str()) == ("v1", "Namespace") {
+            let theirs = strangers(api, applied, &object.name).await?;
+            if !theirs.is_empty() {
+                kept.push(format!("namespace {} holds what is not ours: {}", object.name, theirs.join(", ")));
+                continue;
+            }
+        }
         let kind = api.kind_named(&object.api_version, &object.kind).await.doing(&what)?;
         let Some(kind) = kind else { continue };
         let uid = Some(object.uid.as_str()).filter(|uid| !uid.is_empty());
@@ -302,7 +332,26 @@ pub(crate) async fn remove(api: &Cluster, cluster_uid: &str, applied: &Applied) 
             Err(error) => return Err(error).doing(&what),
         }
     }
-    Ok(if deleted > 0 { Undone::Deleted } else { Undone::AlreadyGone })
+    Ok(match (kept.is_empty(), deleted) {
+        (false, _) => Undone::Kept { why: kept.join("; ") },
+        (true, 0) => Undone::AlreadyGone,
+        (true, _) => Undone::Deleted,
+    })
+}
+
+/// Names what is in a namespace and neither ours nor made by the cluster itself.
+async fn strangers(api: &Cluster, applied: &Applied, space: &str) -> Result<Vec<String>, StepError> {
+    let inside = api.contents(space).await.doing(format!("look into namespace {space}"))?;
+    let theirs = |object: &&DynamicObject| {
+        let found = applied.found.iter().any(|uid| uid == uid_of(object));
+        let dies = object.metadata.deletion_timestamp.is_some();
+        (found || !is_managed(object)) && !dies
+    };
+    let named = |object: &DynamicObject| {
+        let kind = object.types.as_ref().map_or("object", |types| types.kind.as_str());
+        format!("{kind} {}", object.metadata.name.as_deref().unwrap_or_default())
+    };
+    Ok(inside.iter().filter(theirs).map(named).collect())
 }
 
 /// The namespaces in which the set has Deployments, for waiting on them.

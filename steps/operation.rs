@@ -7,7 +7,11 @@ use landfall_cloud::{
 };
 use landfall_engine::{Context, Look, StepError, Wait};
 use serde_json::Value;
-use std::time::Duration;
+use std::{sync::Mutex, time::Duration};
+use tokio::time::Instant;
+
+/// How long a service's registration may take to reach every part of it, in cloud time.
+pub(crate) const REGISTRATION_MAX: Duration = Duration::from_secs(600);
 
 /// How an operation that was begun earlier ended.
 pub(crate) enum Ended {
@@ -75,7 +79,7 @@ pub(crate) async fn attend(
         }
         Ok(Progress::Expired) => Ok(Look::There(Ended::Expired)),
         // Not being able to ask says nothing of the operation: it goes on without us.
-        Err(error) if passes(&error) => Ok(Look::not_yet(format!("cannot ask right now: {}", error.message))),
+        Err(error) if passes(&error) => Ok(unanswered(&error, None)),
         Err(error) => Err(error).doing(what),
     })
     .await
@@ -92,14 +96,61 @@ where
     F: Future<Output = Result<T, ApiError>> + Send,
 {
     let wait = Wait::new("another operation to end", Duration::from_secs(60), Duration::from_secs(1800));
+    let unregistered = cx.pace().bound(REGISTRATION_MAX);
+    let began = Instant::now();
     cx.wait_until(wait, async || match request().await {
         Err(error) if error.kind == ApiErrorKind::Busy => {
             cx.retrying(error.code.as_deref().unwrap_or("busy"), Duration::ZERO);
             Ok(Look::not_yet("another operation is running"))
         }
+        // The step beside this one has asked for the registration, or the service still spreads it.
+        Err(error) if is_unregistered(&error) && began.elapsed() < unregistered => {
+            Ok(Look::not_yet("waiting for the registration of the service to arrive"))
+        }
         answered => Ok(Look::There(answered.doing(what)?)),
     })
     .await
+}
+
+/// Looks until `judge` finds what is waited for. An answer that does not come says nothing of the thing, so only the
+/// wait's own bound ends it; the state that was seen last is said beside the trouble.
+pub(crate) async fn look_until<V, T, F>(
+    cx: &Context,
+    wait: Wait,
+    what: &str,
+    ask: impl Fn() -> F + Send + Sync,
+    judge: impl Fn(V) -> Result<Look<T>, StepError> + Send + Sync,
+) -> Result<T, StepError>
+where
+    F: Future<Output = Result<V, ApiError>> + Send,
+{
+    let last = Mutex::new(None::<String>);
+    cx.wait_until(wait, async || {
+        let answered = ask().await;
+        let mut last = last.lock().expect("nothing panics while it is held");
+        match answered {
+            Err(error) if passes(&error) => Ok(unanswered(&error, last.as_deref())),
+            answered => {
+                let look = judge(answered.doing(what)?)?;
+                if let Look::NotYet { state, .. } = &look {
+                    *last = Some(state.clone());
+                }
+                Ok(look)
+            }
+        }
+    })
+    .await
+}
+
+/// The look of a wait whose question got no answer.
+pub(crate) fn unanswered<T>(error: &ApiError, last: Option<&str>) -> Look<T> {
+    let seen = last.map(|state| format!("; last seen {state}")).unwrap_or_default();
+    Look::not_before(format!("cannot ask right now: {}{seen}", error.message), error.retry_after)
+}
+
+/// Says whether the subscription, or a part of the service, does not know of a registration yet.
+fn is_unregistered(error: &ApiError) -> bool {
+    error.is("MissingSubscriptionRegistration") || error.is("NoRegisteredProviderFound")
 }
 
 /// Says a service's state the way a person reads it; a word nobody knows yet is passed on.
@@ -115,4 +166,5 @@ pub(crate) fn in_words(state: &str) -> String {
 /// Says whether not having been answered now says nothing about the thing: asking later may.
 pub(crate) fn passes(error: &ApiError) -> bool {
     matches!(error.kind, ApiErrorKind::Unavailable | ApiErrorKind::Transport | ApiErrorKind::Throttled)
+        && !error.is("UntrustedCertificate")
 }

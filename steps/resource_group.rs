@@ -57,12 +57,19 @@ impl ResourceGroup {
             Duration::from_secs(300),
             Duration::from_secs(3600),
         );
-        cx.wait_until(wait, async || {
-            Ok(match self.look().await? {
-                Some(body) if State::of(&body) == State::Deleting => Look::not_yet("Deleting"),
-                _ => Look::There(()),
-            })
-        })
+        let what = format!("look at resource group {}", self.name);
+        operation::look_until(
+            cx,
+            wait,
+            &what,
+            || self.azure.group(&self.name),
+            |body| {
+                Ok(match body {
+                    Some(body) if State::of(&body) == State::Deleting => Look::not_yet("Deleting"),
+                    _ => Look::There(()),
+                })
+            },
+        )
         .await
     }
 }
@@ -112,6 +119,13 @@ impl Step for ResourceGroup {
             Wait::new("the resource group to be created", Duration::from_secs(2), Duration::from_secs(60));
         let body = operation::finish(cx, self.azure.arm(), put, wait, &what).await?;
         Ok(self.found(&body.unwrap_or_default()))
+    }
+
+    /// A group needs no state of its own to be named; one in another region was never ours.
+    async fn recover(&self, _: &Context, (): &()) -> Result<Option<Group>, StepError> {
+        let there = self.look().await?;
+        let here = |body: &Value| same_region(body["location"].as_str().unwrap_or_default(), &self.location);
+        Ok(there.filter(here).map(|body| self.found(&body)))
     }
 
     async fn undo(&self, cx: &Context, group: Group) -> Result<Undone, StepError> {

@@ -70,7 +70,8 @@ impl Step for SubnetRole {
 
     async fn undo(&self, cx: &Context, granted: Granted) -> Result<Undone, StepError> {
         // Assignments at a scope vanish with the thing itself.
-        if cx.is_ours("network") {
+        let joined = cx.output::<Subnet>("network").is_some_and(|subnet| subnet.joined);
+        if cx.is_ours("network") && !joined {
             return Ok(Undone::GoesWithParent);
         }
         grant::undo(&self.azure, &granted, ROLES).await

@@ -11,6 +11,7 @@ use crate::{
     manifests::{Manifests, TlsNames},
     objects::{self, Applied},
     settings::Settings,
+    watching::{self, Watched},
 };
 use landfall_cloud::{
     certificate::Leaf,
@@ -103,8 +104,7 @@ impl Step for TlsSecret {
     }
 
     async fn recover(&self, cx: &Context, input: &Self::Input) -> Result<Option<Applied>, StepError> {
-        let opened = self.open(&input.0).await?;
-        objects::recover(cx, &opened, &self.wanted(input)).await
+        objects::recover(cx, &self.clusters, &input.0, &self.wanted(input)).await
     }
 
     fn part_of(&self) -> Option<&'static str> {
@@ -122,14 +122,15 @@ async fn await_secret(cx: &Context, opened: &Opened, thumbprint: &str) -> Result
         Wait::new("the Secret to carry the certificate", Duration::from_secs(70), Duration::from_secs(900));
     let seen = Seen::new();
     seen.set("waiting for the driver to mount the certificate");
-    let selection = Selection::Name(SECRET);
-    let (secrets, events) = (Kind::SECRET, Kind::EVENT);
-    let secret = opened.api.watch_until(&secrets, Some(NAMESPACE), selection, |all| {
+    let space = Some(NAMESPACE);
+    let secrets = Watched { kind: &Kind::SECRET, space, selection: Selection::Name(SECRET) };
+    let events = Watched { kind: &Kind::EVENT, space, selection: Selection::All };
+    let secret = watching::until(&opened.api, secrets, &seen, "watch Secret gateway-tls-secret", |all| {
         all.iter()
             .find(|secret| carries(secret, thumbprint))
             .map(|secret| readiness::changed_at(secret).unwrap_or_else(SystemTime::now))
     });
-    let reasons = opened.api.watch_until(&events, Some(NAMESPACE), Selection::All, |events| {
+    let reasons = watching::until(&opened.api, events, &seen, "watch the events", |events| {
         if let Some(reason) = events.iter().filter_map(mount_failure).max() {
             seen.set(reason.1);
         }
@@ -138,8 +139,8 @@ async fn await_secret(cx: &Context, opened: &Opened, thumbprint: &str) -> Result
     let first = async {
         let ended = futures::future::select(Box::pin(secret), Box::pin(reasons)).await;
         match ended {
-            futures::future::Either::Left((secret, _)) => secret.doing(format!("watch Secret {SECRET}")),
-            futures::future::Either::Right((reasons, _)) => reasons.doing("watch the events"),
+            futures::future::Either::Left((secret, _)) => secret,
+            futures::future::Either::Right((reasons, _)) => reasons,
         }
     };
     cx.attend(wait, &seen, first).await.map_err(|error| {

@@ -18,7 +18,7 @@ use azure_security_keyvault_certificates::{
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
 use futures::TryStreamExt;
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 use url::Url;
 use x509_parser::{extensions::GeneralName, prelude::FromDer};
 
@@ -54,6 +54,8 @@ pub struct Stored {
     pub names: Vec<String>,
     /// The leaf, DER.
     pub cer: Vec<u8>,
+    /// What whoever imported this version wrote beside it.
+    pub tags: BTreeMap<String, String>,
 }
 
 /// One version in the list of a certificate's versions.
@@ -74,6 +76,8 @@ pub struct StoredVersion {
 pub struct Deleted {
     /// When the vault forgets it for good.
     pub purged_at: Option<jiff::Timestamp>,
+    /// What whoever imported its newest version wrote beside it.
+    pub tags: BTreeMap<String, String>,
 }
 
 impl Vaults {
@@ -140,10 +144,22 @@ impl Vault {
     /// `ForbiddenByRbac` may pass within minutes of a grant; `Conflict` with `ObjectIsDeletedButRecoverable` means
     /// that the name must be recovered first.
     pub async fn import(&self, name: &str, pfx: &[u8], password: &str) -> Result<Stored, ApiError> {
+        self.import_with(name, pfx, password, &BTreeMap::new()).await
+    }
+
+    /// The same, with tags on the new version.
+    pub async fn import_with(
+        &self,
+        name: &str,
+        pfx: &[u8],
+        password: &str,
+        tags: &BTreeMap<String, String>,
+    ) -> Result<Stored, ApiError> {
         let path = format!("/certificates/{name}/import");
         let body = ImportCertificateParameters {
             base64_encoded_certificate: Some(STANDARD.encode(pfx)),
             password: (!password.is_empty()).then(|| password.to_owned()),
+            tags: (!tags.is_empty()).then(|| tags.clone().into_iter().collect()),
             ..ImportCertificateParameters::default()
         };
         let body = body.try_into().map_err(|error| from_sdk(error, "POST", &path).with_sent(Sent::Never))?;
@@ -183,7 +199,10 @@ impl Vault {
             Err(error) => return absent(from_sdk(error, "GET", &path)),
         };
         let deleted = answer.into_model().map_err(|error| from_sdk(error, "GET", &path))?;
-        Ok(Some(Deleted { purged_at: deleted.scheduled_purge_date.and_then(timestamp) }))
+        Ok(Some(Deleted {
+            purged_at: deleted.scheduled_purge_date.and_then(timestamp),
+            tags: deleted.tags.unwrap_or_default().into_iter().collect(),
+        }))
     }
 
     /// Deletes all versions of a certificate; returns whether there was one. Within the vault's retention it can be
@@ -238,6 +257,7 @@ fn stored(answer: Response<Certificate>, method: &'static str, path: &str) -> Re
         not_after: instant(leaf.validity().not_after)?,
         names,
         cer,
+        tags: bundle.tags.unwrap_or_default().into_iter().collect(),
     })
 }
 

@@ -2,7 +2,7 @@
 
 use crate::{bench::Bench, settings, wiring::STEPS};
 use landfall_cloud::vault::Vault;
-use landfall_engine::{How, Undone};
+use landfall_engine::{How, Kind, Undone};
 use serde_json::json;
 
 const NAME: &str = "gateway-tls-cert";
@@ -101,4 +101,48 @@ async fn a_certificate_that_somebody_put_in_place_of_ours_is_kept() {
     assert_eq!(told.undone("certificate"), Some(&Undone::AlreadyGone));
     assert!(told.notes("certificate").iter().any(|note| note.contains("stays")));
     assert_eq!(bench.writes_at(mark, "/certificates/"), [""; 0]);
+}
+
+/// A certificate of somebody else's under our name, in somebody else's vault.
+async fn somebodys_certificate(bench: &Bench) {
+    somebodys_vault(bench).await;
+    bench.up_until(|step| step == "certificate").await;
+    let theirs = settings::pfx("ec.pfx");
+    let vault = vault(bench).await;
+    vault.import(NAME, theirs.pfx().expose(), theirs.password().expose()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_strangers_certificate_is_never_written_over() {
+    let bench = Bench::without_cluster().await;
+    somebodys_certificate(&bench).await;
+    let mark = bench.mark();
+    let told = bench.up().await;
+    let error = told.error("certificate");
+    assert_eq!(error.kind, Kind::Foreign);
+    assert!(error.causes[0].contains("certificate.name"), "{error:?}");
+    assert_eq!(vault(&bench).await.versions(NAME).await.unwrap().len(), 1);
+    bench.down_ready().await;
+    assert_eq!(bench.writes_at(mark, "/certificates/"), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_strangers_deleted_certificate_is_not_brought_back_to_be_written_over() {
+    let bench = Bench::without_cluster().await;
+    somebodys_certificate(&bench).await;
+    vault(&bench).await.delete_certificate(NAME).await.unwrap();
+    let told = bench.up().await;
+    let error = told.error("certificate");
+    assert_eq!(error.kind, Kind::Foreign);
+    assert!(error.hint.as_deref().unwrap().contains("certificate.name"), "{error:?}");
+    assert_eq!(bench.writes_at(0, "/recover"), [""; 0]);
+}
+
+#[tokio::test]
+async fn our_recovered_certificate_is_not_imported_once_more() {
+    let bench = Bench::without_cluster().await;
+    bench.up_ready().await;
+    vault(&bench).await.delete_certificate(NAME).await.unwrap();
+    bench.up_ready().await;
+    assert_eq!(vault(&bench).await.versions(NAME).await.unwrap().len(), 1);
 }

@@ -1,6 +1,6 @@
 //! The cluster: attached to, mended, changed in place, refused.
 
-use crate::bench::Bench;
+use crate::{bench::Bench, waits};
 use landfall_engine::{How, Kind, Outcome, State, Undone};
 use landfall_sim::{Options, Speed, arm::clusters};
 use serde_json::{Value, json};
@@ -23,7 +23,7 @@ async fn network(bench: &Bench) -> String {
 }
 
 /// A cluster as somebody else asks for it.
-fn body(subnet: &str, gateways: bool) -> Value {
+pub fn body(subnet: &str, gateways: bool) -> Value {
     let mut body = json!({
         "location": "eastus",
         "tags": { "Team": "other" },
@@ -194,4 +194,32 @@ async fn a_lost_answer_to_the_put_of_the_cluster_is_no_stranger() {
     assert_eq!(bench.down_ready().await.undone("cluster"), Some(&Undone::Deleted));
     assert_eq!(bench.get(&bench.cluster_id()).await, Value::Null);
     assert_eq!(bench.memory().past("cluster").map(|past| past.state).unwrap_or_default(), State::Never);
+}
+
+#[tokio::test]
+async fn an_aborted_cluster_is_mended_by_one_more_put() {
+    let bench = Bench::at_speed(200.0).await;
+    let subnet = network(&bench).await;
+    bench.begin(&bench.cluster_id(), body(&subnet, true)).await;
+    let abort = format!("{}/abort", bench.cluster_id());
+    bench.clouds.azure.arm().post(&abort, landfall_cloud::arm::cluster::API, None).await.unwrap();
+    assert_eq!(bench.get(&bench.cluster_id()).await["properties"]["provisioningState"], "Canceled");
+    let mark = bench.mark();
+    let told = bench.up_ready().await;
+    assert_eq!(told.how("cluster"), Some(How::Changed));
+    assert_eq!(puts(&bench, mark).len(), 1, "{:?}", puts(&bench, mark));
+}
+
+#[tokio::test]
+async fn a_lost_answer_to_the_mending_put_is_looked_at_and_not_repeated() {
+    let bench = Bench::instant().await;
+    let subnet = network(&bench).await;
+    bench.put(&bench.cluster_id(), body(&subnet, false)).await;
+    let mark = bench.mark();
+    waits::arm(&bench, "reset-after@PUT managedClusters/aks-demo");
+    let told = bench.up_ready().await;
+    assert_eq!(told.how("cluster"), Some(How::Changed));
+    let puts: Vec<_> =
+        puts(&bench, mark).iter().map(|line| line.split(' ').nth(1).unwrap().to_owned()).collect();
+    assert_eq!(puts, ["0", "412"], "the first was carried out, the second refused by its etag");
 }

@@ -36,7 +36,12 @@ impl Kubectl {
 
     /// Applies an object as `kubectl`, taking over what others own.
     pub async fn apply(&self, path: &str, object: &Value) -> Value {
-        let path = format!("{path}?fieldManager=kubectl&force=true");
+        self.apply_as("kubectl", path, object).await
+    }
+
+    /// Applies an object under a name, taking over what others own.
+    pub async fn apply_as(&self, manager: &str, path: &str, object: &Value) -> Value {
+        let path = format!("{path}?fieldManager={manager}&force=true");
         let (status, body) = self.send(Method::PATCH, &path, Some(object)).await;
         assert!(status < 300, "{path} answered {status}: {body}");
         body

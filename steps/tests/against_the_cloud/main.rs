@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
 
 mod again;
+mod begun;
 mod bench;
 mod certificate;
 mod cluster;
@@ -16,4 +17,5 @@ mod roles;
 mod settings;
 mod teardown;
 mod vault;
+mod waits;
 mod wiring;

@@ -1,6 +1,6 @@
 //! The virtual network.
 
-use crate::{bench::Bench, wiring::STEPS};
+use crate::{bench::Bench, cluster, waits, wiring::STEPS};
 use landfall_engine::{How, Kind, Undone};
 use landfall_sim::{Options, Speed};
 use serde_json::{Value, json};
@@ -33,7 +33,7 @@ async fn a_network_without_our_subnet_gets_it_and_keeps_everything_else() {
     make(&bench, "snet-db", "10.0.9.0/24").await;
     let mark = bench.mark();
     let told = bench.up_ready().await;
-    assert_eq!(told.how("network"), Some(How::Changed));
+    assert_eq!(told.how("network"), Some(How::Created), "the subnet is ours, the network is not");
     let network = bench.get(&bench.network_id()).await;
     assert_eq!(subnets(&network), [("snet-db", "10.0.9.0/24"), ("snet-aks", "10.0.0.0/22")]);
     assert_eq!(network["tags"], json!({ "Environment": "Prod" }), "a stranger's tags are a stranger's");
@@ -46,9 +46,11 @@ async fn a_network_without_our_subnet_gets_it_and_keeps_everything_else() {
         1
     );
     let told = bench.down_ready().await;
-    assert_eq!(told.undone("network"), None);
+    assert_eq!(told.undone("network"), Some(&Undone::Deleted));
     assert!(matches!(told.undone("subnet-role"), Some(Undone::Deleted)), "{:?}", told.report.undone);
-    assert_eq!(subnets(&bench.get(&bench.network_id()).await).len(), 2);
+    let network = bench.get(&bench.network_id()).await;
+    assert_eq!(subnets(&network), [("snet-db", "10.0.9.0/24")]);
+    assert_eq!(network["tags"], json!({ "Environment": "Prod" }));
 }
 
 #[tokio::test]
@@ -91,6 +93,31 @@ async fn a_lost_answer_to_a_change_of_the_network_is_no_conflict() {
     // The first fault hits the hand that makes the network, the second the step that changes it.
     make(&bench, "snet-db", "10.0.9.0/24").await;
     let told = bench.up_ready().await;
-    assert_eq!(told.how("network"), Some(How::Changed));
+    assert_eq!(told.how("network"), Some(How::Created));
     assert_eq!(subnets(&bench.get(&bench.network_id()).await).len(), 2);
+}
+
+#[tokio::test]
+async fn a_subnet_of_ours_that_somebody_uses_is_kept_with_the_reason() {
+    let bench = Bench::without_cluster().await;
+    make(&bench, "snet-db", "10.0.9.0/24").await;
+    bench.up_ready().await;
+    let theirs = bench.id("Microsoft.ContainerService/managedClusters/aks-theirs");
+    bench.put(&theirs, cluster::body(&format!("{}/subnets/snet-aks", bench.network_id()), false)).await;
+    let mark = bench.mark();
+    let told = bench.down_ready().await;
+    let Some(Undone::Kept { why }) = told.undone("network") else { panic!("{:?}", told.report.undone) };
+    assert!(why.contains("snet-aks") && why.contains("in use"), "{why}");
+    assert_eq!(subnets(&bench.get(&bench.network_id()).await).len(), 2);
+    assert_eq!(bench.writes_at(mark, "virtualNetworks/vnet-demo"), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_lost_answer_while_our_subnet_is_taken_away_takes_nothing_else() {
+    let bench = Bench::without_cluster().await;
+    make(&bench, "snet-db", "10.0.9.0/24").await;
+    bench.up_ready().await;
+    waits::arm(&bench, "reset-after@PUT virtualNetworks/vnet-demo");
+    assert_eq!(bench.down_ready().await.undone("network"), Some(&Undone::Deleted));
+    assert_eq!(subnets(&bench.get(&bench.network_id()).await), [("snet-db", "10.0.9.0/24")]);
 }

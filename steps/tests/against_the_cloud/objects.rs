@@ -1,11 +1,12 @@
 //! Kubernetes objects: built in, the user's own, and those that somebody else has a hand in.
 
 use crate::{bench::Bench, settings};
-use landfall_engine::How;
+use landfall_engine::{How, Kind, Undone};
 use serde_json::{Value, json};
 
 const DEPLOYMENTS: &str = "/apis/apps/v1/namespaces/default/deployments";
 const CLASSES: &str = "/apis/secrets-store.csi.x-k8s.io/v1/namespaces/default/secretproviderclasses";
+const SECRET: &str = "/api/v1/namespaces/default/secrets/gateway-tls-secret";
 const CONFIG: &str = "/api/v1/namespaces/default/configmaps";
 
 #[tokio::test]
@@ -81,6 +82,64 @@ async fn what_kubectl_has_applied_before_is_taken_over() {
     let fields = back["metadata"]["managedFields"].as_array().unwrap();
     let ours = fields.iter().find(|entry| entry["manager"] == "landfall").unwrap();
     assert!(ours["fieldsV1"].to_string().contains("targetPort"), "{ours}");
+}
+
+#[tokio::test]
+async fn a_field_that_another_tool_applies_is_not_taken_from_it() {
+    let bench = Bench::instant().await;
+    bench.up_ready().await;
+    let kubectl = bench.kubectl().await;
+    let theirs = json!({
+        "apiVersion": "apps/v1", "kind": "Deployment", "metadata": { "name": "httpbin", "namespace": "default" },
+        "spec": { "replicas": 3 },
+    });
+    kubectl.apply_as("argocd-controller", &format!("{DEPLOYMENTS}/httpbin"), &theirs).await;
+    let told = bench.up().await;
+    let error = told.error("apps");
+    assert_eq!(error.kind, Kind::Foreign);
+    let causes = error.causes.join("; ");
+    assert!(causes.contains("argocd-controller") && causes.contains(".spec.replicas"), "{causes}");
+    assert!(error.hint.is_some());
+    assert_eq!(kubectl.get(&format!("{DEPLOYMENTS}/httpbin")).await["spec"]["replicas"], 3);
+}
+
+#[tokio::test]
+async fn a_secret_that_vanished_with_its_holder_comes_back() {
+    let bench = Bench::instant().await;
+    bench.up_ready().await;
+    let kubectl = bench.kubectl().await;
+    kubectl.delete(&format!("{DEPLOYMENTS}/tls-secret-sync")).await;
+    bench.up_ready().await;
+    assert_ne!(kubectl.get(SECRET).await, Value::Null);
+    // Somebody deletes the Secret alone, and the holder goes on running.
+    kubectl.delete(SECRET).await;
+    bench.up_ready().await;
+    assert_ne!(kubectl.get(SECRET).await, Value::Null);
+    assert_eq!(bench.up_ready().await.counts(), (17, 0, 0));
+}
+
+#[tokio::test]
+async fn a_namespace_of_ours_with_somebody_elses_object_in_it_is_kept() {
+    let mut bench = Bench::instant().await;
+    bench.up_ready().await;
+    // The cluster is somebody else's from now on.
+    std::fs::remove_dir_all(bench.home.path().join("state")).unwrap();
+    bench.wish.manifests = settings::manifests(
+        "{apiVersion: v1, kind: Namespace, metadata: {name: shop}}\n---\n\
+         {apiVersion: v1, kind: ConfigMap, metadata: {name: ours, namespace: shop}}",
+    );
+    bench.up_ready().await;
+    let kubectl = bench.kubectl().await;
+    let theirs = "/api/v1/namespaces/shop/configmaps/theirs";
+    let object = json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": "theirs", "namespace": "shop" } });
+    kubectl.apply(theirs, &object).await;
+    let told = bench.down_ready().await;
+    let Some(Undone::Kept { why }) = told.undone("apps") else { panic!("{:?}", told.report.undone) };
+    assert!(why.contains("shop") && why.contains("theirs"), "{why}");
+    assert_ne!(kubectl.get(theirs).await, Value::Null);
+    assert_eq!(kubectl.get("/api/v1/namespaces/shop/configmaps/ours").await, Value::Null);
+    kubectl.delete(theirs).await;
+    assert_eq!(bench.down_ready().await.undone("apps"), Some(&Undone::Deleted));
 }
 
 /// A configuration and a class of the user's own, and a gateway so that there is something to publish.

@@ -96,3 +96,35 @@ async fn a_purge_leaves_no_deleted_vault_behind() {
     assert_eq!(bench.down_ready().await.undone("key-vault"), Some(&Undone::Deleted));
     assert_eq!(bench.clouds.azure.deleted_vault("eastus", settings::VAULT).await.unwrap(), None);
 }
+
+#[tokio::test]
+async fn a_strangers_deleted_vault_under_our_id_is_not_brought_back() {
+    let bench = Bench::without_cluster().await;
+    bench.make_group("eastus").await;
+    let properties = json!({
+        "tenantId": bench.sim.facts().tenant, "sku": { "family": "A", "name": "standard" },
+        "enableRbacAuthorization": true, "accessPolicies": [],
+    });
+    let body = json!({ "location": "eastus", "tags": { "Team": "other" }, "properties": properties });
+    bench.put(&bench.vault_id(), body).await;
+    bench.delete(&bench.vault_id()).await;
+    let told = bench.up().await;
+    let error = told.error("key-vault");
+    assert_eq!(error.kind, Kind::Foreign);
+    let hint = error.hint.as_deref().unwrap();
+    assert!(hint.contains("key_vault.name") && hint.contains("purge"), "{hint}");
+    assert_eq!(bench.get(&bench.vault_id()).await, Value::Null);
+    assert_eq!(bench.down_ready().await.undone("key-vault"), None);
+}
+
+#[tokio::test]
+async fn our_recovered_vault_asks_the_roles_again() {
+    let bench = Bench::without_cluster().await;
+    bench.up_ready().await;
+    let mut body = bench.get(&bench.vault_id()).await;
+    body["properties"]["enableRbacAuthorization"] = json!(false);
+    bench.put(&bench.vault_id(), body).await;
+    bench.delete(&bench.vault_id()).await;
+    bench.up_ready().await;
+    assert_eq!(bench.get(&bench.vault_id()).await["properties"]["enableRbacAuthorization"], json!(true));
+}

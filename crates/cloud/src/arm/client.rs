@@ -33,7 +33,7 @@ struct Inner {
     credential: Credential,
 }
 
-/// What must hold for a PUT to be carried out (RFC 9110 §13.1); otherwise it fails with
+/// What must hold for a write to be carried out (RFC 9110 §13.1); otherwise it fails with
 /// [`Precondition`](ApiErrorKind::Precondition).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Condition {
@@ -157,7 +157,13 @@ impl Arm {
 
     /// Deletes a resource. What is not there counts as deleted, also when its whole group is gone.
     pub async fn delete(&self, path: &str, api: &str) -> Result<Begun, ApiError> {
-        match self.begin(Verb::Delete, path, api, None, &Condition::None).await {
+        self.delete_if(path, api, Condition::None).await
+    }
+
+    /// Deletes a resource as long as `condition` holds; otherwise it fails with
+    /// [`Precondition`](ApiErrorKind::Precondition).
+    pub async fn delete_if(&self, path: &str, api: &str, condition: Condition) -> Result<Begun, ApiError> {
+        match self.begin(Verb::Delete, path, api, None, &condition).await {
             Err(error) if error.kind == ApiErrorKind::NotFound => Ok(Begun::Done(None)),
             begun => begun,
         }

@@ -105,10 +105,16 @@ impl Azure {
     }
 
     /// Deletes a record set; one that is not there is no error.
+    /// <https://learn.microsoft.com/rest/api/dns/record-sets/delete>
     ///
     /// # Errors
-    /// Whatever the request ran into.
-    pub async fn delete_record(&self, zone_id: &str, name: &str) -> Result<Begun, ApiError> {
-        self.arm().delete(&format!("{zone_id}/A/{name}"), API).await
+    /// 412 when the condition does not hold any more.
+    pub async fn delete_record(
+        &self,
+        zone_id: &str,
+        name: &str,
+        condition: Condition,
+    ) -> Result<Begun, ApiError> {
+        self.arm().delete_if(&format!("{zone_id}/A/{name}"), API, condition).await
     }
 }

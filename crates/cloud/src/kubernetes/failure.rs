@@ -124,7 +124,7 @@ pub(crate) fn refused(asked: &Asked, status: StatusCode, headers: &HeaderMap, bo
     let mut error = of_status(Some(asked), status.as_u16(), &told);
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
     error.request_id = header("audit-id").or_else(|| header("x-request-id"));
-    error.retry_after = patience::retry_after(headers);
+    error.retry_after = patience::retry_after(headers, std::time::SystemTime::now());
     error
 }
 

@@ -8,6 +8,7 @@
 mod apply;
 mod client;
 mod connection;
+mod contents;
 mod differences;
 mod exchange;
 mod failure;

@@ -5,7 +5,7 @@
 //! One 500 is different: the server answers a manifest with an unknown field by
 //! `failed to create typed patch object`, and would do so for ever.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use fastrand::Rng;
 
@@ -58,13 +58,20 @@ fn passing(error: &ApiError) -> bool {
     }
 }
 
-/// Reads how long the server asks to be left alone: `retry-after-ms`, else `Retry-After` in seconds.
-pub(crate) fn retry_after(headers: &http::HeaderMap) -> Option<Duration> {
-    let number = |name: &str| -> Option<f64> { headers.get(name)?.to_str().ok()?.trim().parse().ok() };
+/// Reads how long the server asks to be left alone: `retry-after-ms`, else `Retry-After` in seconds or as a date
+/// (RFC 9110 §10.2.3), of which the part after `now` counts.
+pub(crate) fn retry_after(headers: &http::HeaderMap, now: SystemTime) -> Option<Duration> {
+    let text = |name: &str| Some(headers.get(name)?.to_str().ok()?.trim().to_owned());
+    let number = |name: &str| -> Option<f64> { text(name)?.parse().ok() };
+    let date = || {
+        let until = jiff::fmt::rfc2822::parse(&text("retry-after")?).ok()?.timestamp();
+        SystemTime::from(until).duration_since(now).ok()
+    };
     number("retry-after-ms")
         .map(|ms| ms / 1000.0)
         .or_else(|| number("retry-after"))
         .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+        .or_else(date)
 }
 
 #[cfg(test)]
@@ -83,9 +90,13 @@ mod tests {
     }
 
     #[test]
-    fn milliseconds_are_preferred_over_seconds_and_dates_are_passed_over() {
+    fn milliseconds_are_preferred_over_seconds_and_a_date_counts_from_now() {
+        let now = SystemTime::from("2026-10-21T07:27:20Z".parse::<jiff::Timestamp>().unwrap());
+        let retry_after = |headers: &http::HeaderMap| retry_after(headers, now);
         let mut headers = http::HeaderMap::new();
         headers.insert("retry-after", http::HeaderValue::from_static("Wed, 21 Oct 2026 07:28:00 GMT"));
+        assert_eq!(retry_after(&headers), Some(Duration::from_secs(40)));
+        headers.insert("retry-after", http::HeaderValue::from_static("Wed, 21 Oct 2026 07:00:00 GMT"));
         assert_eq!(retry_after(&headers), None);
         headers.insert("retry-after", http::HeaderValue::from_static("2"));
         assert_eq!(retry_after(&headers), Some(Duration::from_secs(2)));

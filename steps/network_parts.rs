@@ -1,0 +1,128 @@
+//! The body of a virtual network, read and changed: what is in it, whose it is, and who uses it.
+
+use crate::resource_group::tags_of;
+use landfall_engine::Change;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+/// What holds an address of a subnet, or the right to; while one of these is not empty, the subnet is in use.
+const HOLDERS: [&str; 5] = [
+    "ipConfigurations",
+    "ipConfigurationProfiles",
+    "privateEndpoints",
+    "resourceNavigationLinks",
+    "serviceAssociationLinks",
+];
+
+pub(crate) fn subnets(body: &Value) -> impl Iterator<Item = &Value> {
+    body["properties"]["subnets"].as_array().into_iter().flatten()
+}
+
+pub(crate) fn subnet_of<'a>(body: &'a Value, name: &str) -> Option<&'a Value> {
+    subnets(body).find(|subnet| is_named(subnet, name))
+}
+
+fn is_named(subnet: &Value, name: &str) -> bool {
+    subnet["name"].as_str().is_some_and(|is| is.eq_ignore_ascii_case(name))
+}
+
+/// One range stands in `addressPrefix`; newer networks may list it in `addressPrefixes`.
+pub(crate) fn prefix_of(subnet: &Value) -> Option<&str> {
+    let properties = &subnet["properties"];
+    properties["addressPrefix"].as_str().or_else(|| properties["addressPrefixes"][0].as_str())
+}
+
+pub(crate) fn ranges(body: &Value) -> Vec<String> {
+    let prefixes = body["properties"]["addressSpace"]["addressPrefixes"].as_array();
+    prefixes.into_iter().flatten().filter_map(|p| p.as_str().map(str::to_owned)).collect()
+}
+
+pub(crate) fn inside(wanted: &str, ranges: &[String]) -> bool {
+    let Ok(wanted) = wanted.parse::<ipnet::Ipv4Net>() else { return false };
+    ranges
+        .iter()
+        .filter_map(|range| range.parse::<ipnet::Ipv4Net>().ok())
+        .any(|range| range.contains(&wanted))
+}
+
+/// Names the subnets beside ours.
+pub(crate) fn others(body: &Value, ours: &str) -> Vec<String> {
+    let names = subnets(body).filter_map(|subnet| subnet["name"].as_str());
+    names.filter(|name| !name.eq_ignore_ascii_case(ours)).map(str::to_owned).collect()
+}
+
+/// Names what uses a subnet, by the last parts of their ids.
+pub(crate) fn users(subnet: &Value) -> Vec<String> {
+    let listed = |holder: &str| subnet["properties"][holder].as_array().cloned().unwrap_or_default();
+    let held = HOLDERS.iter().flat_map(|holder| listed(holder));
+    held.map(|one| one["id"].as_str().map_or_else(|| "something".to_owned(), nickname)).collect()
+}
+
+/// `…/managedClusters/aks-demo` is `managedClusters/aks-demo` to a person.
+fn nickname(id: &str) -> String {
+    let segments: Vec<&str> = id.split('/').collect();
+    segments[segments.len().saturating_sub(2)..].join("/")
+}
+
+/// Adds a subnet to what is there; everything unknown stays.
+pub(crate) fn with_subnet(mut body: Value, subnet: Value) -> Value {
+    if subnet_of(&body, subnet["name"].as_str().unwrap_or_default()).is_none() {
+        match body["properties"]["subnets"].as_array_mut() {
+            Some(subnets) => subnets.push(subnet),
+            None => body["properties"]["subnets"] = json!([subnet]),
+        }
+    }
+    body
+}
+
+/// Takes a subnet out of what is there; everything else stays as it was read.
+pub(crate) fn without_subnet(mut body: Value, name: &str) -> Value {
+    if let Some(subnets) = body["properties"]["subnets"].as_array_mut() {
+        subnets.retain(|subnet| !is_named(subnet, name));
+    }
+    body
+}
+
+/// Adds our tags; those that someone else has put there stay.
+pub(crate) fn with_tags(mut body: Value, ours: &BTreeMap<String, String>) -> Value {
+    let mut tags = tags_of(&body);
+    tags.extend(ours.clone());
+    body["tags"] = json!(tags);
+    body
+}
+
+/// The change that adds a subnet.
+pub(crate) fn addition(name: &str, range: &str) -> Change {
+    Change { field: format!("subnets.{name}"), is: Value::Null, wanted: json!(range) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_range_is_inside_one_of_the_networks_or_refused() {
+        let ranges = ["10.0.0.0/16".to_owned(), "10.9.0.0/24".to_owned()];
+        assert!(inside("10.0.0.0/22", &ranges));
+        assert!(!inside("10.9.0.0/22", &ranges));
+    }
+
+    #[test]
+    fn a_stranger_among_the_subnets_is_named_and_stays_when_ours_goes() {
+        let body =
+            json!({ "properties": { "subnets": [{ "name": "snet-aks" }, { "name": "snet-db" }], "x": 1 } });
+        assert_eq!(others(&body, "SNET-AKS"), ["snet-db"]);
+        let left = without_subnet(body, "SNET-aks");
+        assert_eq!(left, json!({ "properties": { "subnets": [{ "name": "snet-db" }], "x": 1 } }));
+        let back = with_subnet(left, json!({ "name": "snet-aks" }));
+        assert_eq!(subnets(&back).count(), 2);
+    }
+
+    #[test]
+    fn whoever_holds_an_address_uses_the_subnet() {
+        let id = "/subscriptions/s/resourceGroups/g/providers/Microsoft.Network/networkInterfaces/nic-1";
+        let subnet = json!({ "properties": { "ipConfigurations": [{ "id": id }], "privateEndpoints": [] } });
+        assert_eq!(users(&subnet), ["networkInterfaces/nic-1"]);
+        assert!(users(&json!({ "properties": {} })).is_empty());
+    }
+}

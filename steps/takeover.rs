@@ -1,0 +1,90 @@
+//! Whose fields may be taken over when a manifest and another manager disagree.
+
+use crate::{doing::Doing, objects};
+use landfall_cloud::{
+    ApiError,
+    kubernetes::{Cluster, DynamicObject, Kind, manifest::Manifest},
+};
+use landfall_engine::{Kind as ErrorKind, Residue, StepError};
+use std::collections::BTreeMap;
+
+/// The names under which kubectl owns what it has applied.
+const KUBECTL: [&str; 3] = ["kubectl", "kubectl-client-side-apply", "before-first-apply"];
+
+/// Says whether an apply was refused because others own some of its fields.
+pub(crate) fn is_conflict(error: &ApiError) -> bool {
+    error.is("FieldManagerConflict")
+}
+
+/// Lets pass what kubectl and hands have written, and refuses to fight another tool that applies: it would write its
+/// fields back, and the two would take them from each other for ever.
+/// <https://kubernetes.io/docs/reference/using-api/server-side-apply/#conflicts>
+pub(crate) async fn allowed(
+    api: &Cluster,
+    kind: &Kind,
+    manifest: &Manifest,
+    what: &str,
+    conflict: &ApiError,
+) -> Result<(), StepError> {
+    let name = manifest.object.metadata.name.as_deref().unwrap_or_default();
+    let live = api.get(kind, objects::namespace(kind, &manifest.object), name).await.doing(what)?;
+    let mut rivals = owners(&conflict.details);
+    rivals.retain(|manager, _| live.as_ref().is_some_and(|live| is_rival(live, manager)));
+    let Some(first) = rivals.keys().next().cloned() else { return Ok(()) };
+    let causes =
+        rivals.into_iter().map(|(manager, fields)| format!("{manager} manages {}", fields.join(", ")));
+    let refused =
+        StepError::new(ErrorKind::Foreign, what).code("FieldManagerConflict").residue(Residue::Nothing);
+    Err(causes.fold(refused, StepError::cause).hint(format!(
+        "leave these fields out of the manifest, or let {first} give the object up, and run again"
+    )))
+}
+
+/// The fields in conflict by their manager, out of `.spec.x: conflict with "manager" using v1`.
+fn owners(details: &[(String, String)]) -> BTreeMap<String, Vec<String>> {
+    let mut owners: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (_, told) in details.iter().filter(|(reason, _)| reason == "FieldManagerConflict") {
+        let (field, rest) = told.split_once(": conflict with ").unwrap_or(("some of its fields", told));
+        let manager = rest.split('"').nth(1).unwrap_or(rest);
+        owners.entry(manager.to_owned()).or_default().push(field.to_owned());
+    }
+    owners
+}
+
+/// Says whether a manager is a tool of its own: it applies, and is not kubectl.
+fn is_rival(live: &DynamicObject, manager: &str) -> bool {
+    let mut entries = live.metadata.managed_fields.iter().flatten();
+    !KUBECTL.contains(&manager)
+        && entries.any(|entry| {
+            entry.manager.as_deref() == Some(manager) && entry.operation.as_deref() == Some("Apply")
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_conflict_is_read_as_manager_and_fields() {
+        let told = |field: &str, manager: &str| {
+            ("FieldManagerConflict".to_owned(), format!("{field}: conflict with \"{manager}\" using apps/v1"))
+        };
+        let owners = owners(&[told(".spec.replicas", "argocd"), told(".spec.paused", "argocd")]);
+        assert_eq!(owners["argocd"], [".spec.replicas", ".spec.paused"]);
+    }
+
+    #[test]
+    fn a_hand_and_kubectl_are_no_rivals_and_another_tool_is() {
+        let entry = |manager: &str, operation: &str| json!({ "manager": manager, "operation": operation });
+        let live: DynamicObject = serde_json::from_value(json!({
+            "apiVersion": "v1", "kind": "ConfigMap",
+            "metadata": { "name": "c", "managedFields": [
+                entry("kubectl", "Apply"), entry("kubectl-edit", "Update"), entry("flux", "Apply"),
+            ] },
+        }))
+        .unwrap();
+        assert!(!is_rival(&live, "kubectl") && !is_rival(&live, "kubectl-edit"));
+        assert!(is_rival(&live, "flux"));
+    }
+}
