@@ -6,7 +6,7 @@ use crate::{
     settings::mistake::{Mistake, Place},
 };
 use landfall_cloud::{ApiError, ApiErrorKind};
-use landfall_engine::{JournalError, OpenError, Residue, StepError};
+use landfall_engine::{JournalError, Kind, OpenError, Residue, StepError};
 use landfall_sim::SimError;
 use std::error::Error;
 
@@ -76,7 +76,7 @@ impl Failure {
             causes: error.causes.iter().chain(codes).cloned().collect(),
             left_behind: Some(error.residue),
             request_id: error.request_id.as_deref().map(str::to_owned),
-            hint: error.hint.clone(),
+            hint: Some(hint(error)),
             mistakes: Vec::new(),
         };
         Self { exit: exit::of_kind(error.kind), told: Box::new(told) }
@@ -92,12 +92,19 @@ impl Failure {
         let details = error.details.iter().map(|(code, message)| format!("{code}: {message}"));
         failure.told.causes.extend(details.chain(error.causes()));
         failure.told.request_id = error.request_id.as_deref().map(str::to_owned);
-        match error.kind {
-            ApiErrorKind::SignIn => failure.hint(
-                "sign in with `az login`, or set AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET",
-            ),
-            _ => failure,
-        }
+        failure.hint(match error.kind {
+            ApiErrorKind::SignIn | ApiErrorKind::Unauthorized => {
+                "sign in with `az login`, or set AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET"
+            }
+            ApiErrorKind::Forbidden => {
+                "ask for the role that the message names; reading needs Reader at least"
+            }
+            ApiErrorKind::Throttled => "the service asks for patience; run again in a minute",
+            ApiErrorKind::Unavailable | ApiErrorKind::Transport => {
+                "nothing was touched; run again, and check network and proxy when it stays so"
+            }
+            _ => "check [endpoints], tenant and subscription; -v shows every request",
+        })
     }
 
     /// Takes the journal's refusal to open.
@@ -118,7 +125,9 @@ impl Failure {
             }
             OpenError::Corrupt { .. } => Self::new(Exit::Failed, error.to_string())
                 .hint("something else wrote into the file; put that line back or take it out"),
-            OpenError::Io { source, .. } => Self::new(Exit::Failed, error.to_string()).caused_by(source),
+            OpenError::Io { source, .. } => Self::new(Exit::Failed, error.to_string())
+                .caused_by(source)
+                .hint("make room or mend the rights, or choose another folder with --state-dir"),
         }
     }
 
@@ -130,8 +139,10 @@ impl Failure {
             SimError::Newer { .. } => {
                 Self::new(Exit::Input, error.to_string()).hint("use the newer landfall that made it")
             }
-            SimError::Fault(_) => Self::new(Exit::Input, error.to_string()),
-            _ => Self::new(Exit::Failed, error.to_string()),
+            SimError::Fault(_) => Self::new(Exit::Input, error.to_string())
+                .hint("a fault is written name[@METHOD path-part][*times]"),
+            _ => Self::new(Exit::Failed, error.to_string())
+                .hint("make room or mend the rights, or rehearse in another folder with --state-dir"),
         };
         if let Some(source) = error.source() {
             failure = failure.caused_by(source);
@@ -175,6 +186,20 @@ impl Failure {
         lines.extend(told.hint.as_ref().map(|text| words::wrap(&hint, text, COLUMNS)));
         lines.join("\n")
     }
+}
+
+/// Returns what to do about a step's error: what the step says, or what its kind means for whoever reads it.
+pub fn hint(error: &StepError) -> String {
+    let by_kind = match error.kind {
+        Kind::Failed => "run again: it goes on from here; -v shows every request",
+        Kind::Refused => "ask whoever grants rights and quota there, then run again",
+        Kind::Input => "change the setting that the message names",
+        Kind::TimedOut => "run again: it goes on waiting",
+        Kind::Interrupted => "run again: it goes on from here",
+        Kind::Foreign => "choose another name, or take the other thing away yourself",
+        Kind::Bug => "this is a mistake in landfall: report it with what -vv says",
+    };
+    error.hint.clone().unwrap_or_else(|| by_kind.to_owned())
 }
 
 fn mistakes(mistakes: &[Mistake], paint: Paint) -> String {

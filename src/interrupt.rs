@@ -1,49 +1,100 @@
-//! Ctrl-C and SIGTERM: the first asks the run to end, the second ends it, the third does not ask.
+//! Ctrl-C, SIGTERM and SIGHUP: the first asks the run to end, the second ends it, the third does not ask.
 
 use crate::{exit::Exit, render::live::SHOW_CURSOR, render::stream};
 use landfall_engine::Stop;
 use tokio::sync::mpsc::UnboundedSender;
 
-/// Listens until the process ends.
+/// Listens until the process ends; from the moment this returns no signal is missed.
+///
+/// # Panics
+/// Outside of the runtime.
 pub fn listen(stop: Stop, say: UnboundedSender<String>) {
+    let mut signals = Signals::new();
     tokio::spawn(async move {
         // A display that is gone has nobody left to tell; the wish itself still counts.
-        asked().await;
+        signals.next().await;
         let _ = say.send(
-            "Stopping: nothing new is started, what is under way goes on in the cloud. Press Ctrl-C again to \
-             leave at once."
+            "Stopping: nothing new is started, requests on their way are let end. Press Ctrl-C again to leave \
+             at once."
                 .to_owned(),
         );
         stop.gently();
-        asked().await;
+        signals.next().await;
         let _ = say.send("Leaving at once.".to_owned());
         stop.now();
-        asked().await;
+        signals.next().await;
         stream::err().write(SHOW_CURSOR);
         std::process::exit(Exit::Interrupted as i32);
     });
 }
 
-/// Returns when the process is asked to end.
-async fn asked() {
-    #[cfg(unix)]
-    {
+/// The signals that ask a process to end: made once, so that none is lost between the first and the second.
+#[cfg(unix)]
+struct Signals(Vec<tokio::signal::unix::Signal>);
+
+#[cfg(unix)]
+impl Signals {
+    fn new() -> Self {
         use tokio::signal::unix::{SignalKind, signal};
-        match signal(SignalKind::terminate()) {
-            Ok(mut terminate) => tokio::select! {
-                _ = tokio::signal::ctrl_c() => {}
-                _ = terminate.recv() => {}
-            },
-            Err(_) => wait_for_ctrl_c().await,
+        let mut kinds = vec![SignalKind::interrupt(), SignalKind::terminate()];
+        if !hangup_is_ignored() {
+            kinds.push(SignalKind::hangup());
         }
+        // A signal that cannot be listened to keeps what the system does with it: it ends the process.
+        Self(kinds.into_iter().filter_map(|kind| signal(kind).ok()).collect())
     }
-    #[cfg(not(unix))]
-    wait_for_ctrl_c().await;
+
+    /// Returns when the process is asked to end.
+    async fn next(&mut self) {
+        std::future::poll_fn(|cx| match self.0.iter_mut().any(|signal| signal.poll_recv(cx).is_ready()) {
+            true => std::task::Poll::Ready(()),
+            false => std::task::Poll::Pending,
+        })
+        .await;
+    }
 }
 
-async fn wait_for_ctrl_c() {
-    if tokio::signal::ctrl_c().await.is_err() {
-        // Without a handler the system ends the process by itself, so there is nothing to wait for.
-        std::future::pending::<()>().await;
+/// Whether whoever started us wants a closed terminal to be nothing to us, as `nohup` does.
+#[cfg(unix)]
+fn hangup_is_ignored() -> bool {
+    std::fs::read_to_string("/proc/self/status").is_ok_and(|status| ignores_hangup(&status))
+}
+
+/// Reads it from `/proc/self/status`: `SigIgn` is a mask in hexadecimal digits whose lowest bit is SIGHUP (proc(5)).
+#[cfg(unix)]
+fn ignores_hangup(status: &str) -> bool {
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let lowest = mask.and_then(|mask| mask.trim().chars().last()?.to_digit(16));
+    lowest.is_some_and(|digit| digit & 1 == 1)
+}
+
+/// Ctrl-C, where that is all there is.
+#[cfg(not(unix))]
+struct Signals;
+
+#[cfg(not(unix))]
+impl Signals {
+    fn new() -> Self {
+        Self
+    }
+
+    async fn next(&mut self) {
+        if tokio::signal::ctrl_c().await.is_err() {
+            // Without a handler the system ends the process by itself, so there is nothing to wait for.
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+#[cfg(unix)]
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nohup_is_seen_in_the_mask_of_ignored_signals() {
+        assert!(ignores_hangup("SigBlk:\t0000000000000000\nSigIgn:\t0000000000001001\nSigCgt:\t0\n"));
+        assert!(!ignores_hangup("SigIgn:\t0000000000001000\n"));
+        assert!(!ignores_hangup("Name:\tlandfall\n"));
     }
 }

@@ -72,7 +72,7 @@ impl Session {
         match self.format() {
             Format::Json => Box::new(Json::new(std::io::stdout(), cloud)),
             _ if self.global.quiet => Box::new(Silent),
-            Format::Line => Box::new(Line::new(board, std::io::stderr())),
+            Format::Line => Box::new(Line::new(board, std::io::stderr(), pace)),
             Format::Live => {
                 let look = Look { paint: self.terminal.err, pace };
                 Box::new(Live::new(board, std::io::stderr(), size, look))

@@ -3,7 +3,6 @@
 
 use landfall_cloud::{ApiError, ApiErrorKind, Sent};
 use landfall_engine::{Kind, Residue, StepError};
-use std::error::Error as _;
 
 /// Gives a cloud's error the words a person reads.
 pub(crate) trait Doing<T> {
@@ -28,17 +27,11 @@ fn step_error(what: String, error: &ApiError) -> StepError {
                 failed.cause(if code.is_empty() { message.clone() } else { format!("{code}: {message}") });
         }
     }
-    let mut source = error.source();
-    while let Some(cause) = source {
-        failed = failed.cause(cause.to_string());
-        source = cause.source();
-    }
+    failed = error.causes().into_iter().fold(failed, StepError::cause);
     if let Some(code) = code(error) {
         failed = failed.code(code);
     }
-    if let Some(hint) = hint(error) {
-        failed = failed.hint(hint);
-    }
+    failed = failed.hint(hint(error));
     if let Some(id) = &error.request_id {
         failed = failed.request_id(id.clone());
     }
@@ -53,7 +46,10 @@ fn code(error: &ApiError) -> Option<&str> {
 fn answered(error: &ApiError) -> Option<String> {
     let status = error.status?;
     let code = code(error).map(|code| format!(" {code}")).unwrap_or_default();
-    Some(format!("{} {} answered {status}{code}", error.method, error.url))
+    let asked = format!("{} {}", error.method, error.url);
+    // A token is asked for by the SDK, which keeps the address to itself.
+    let asked = if asked.trim().is_empty() { "the sign-in" } else { &asked };
+    Some(format!("{asked} answered {status}{code}"))
 }
 
 fn kind(error: &ApiError) -> Kind {
@@ -90,7 +86,7 @@ fn residue(error: &ApiError) -> Residue {
 }
 
 /// What to do about it. Kept here and nowhere else, one line a code.
-fn hint(error: &ApiError) -> Option<String> {
+fn hint(error: &ApiError) -> &'static str {
     let by_code = match code(error).unwrap_or_default() {
         "AuthorizationFailed" => {
             "ask for the role that the message names at that scope; granting roles needs Owner, User Access \
@@ -140,23 +136,40 @@ fn hint(error: &ApiError) -> Option<String> {
         _ => "",
     };
     if error.message.starts_with("failed to create typed patch object") {
-        return Some(
-            "the schema does not know this field, or wants another type: mend it in the manifest".to_owned(),
-        );
+        return "the schema does not know this field, or wants another type: mend it in the manifest";
     }
     if !by_code.is_empty() {
-        return Some(by_code.to_owned());
+        return by_code;
     }
-    let by_kind = match error.kind {
+    match error.kind {
         ApiErrorKind::SignIn => "check who is signed in: auth, tenant and the AZURE_* variables decide it",
         ApiErrorKind::Throttled => {
             "the service asks for patience; run again in a minute, it goes on from here"
         }
         ApiErrorKind::Unavailable | ApiErrorKind::Transport => "run again: it goes on from here",
         ApiErrorKind::Busy => "another operation is running on it; run again, it waits for it",
-        _ => return None,
-    };
-    Some(by_kind.to_owned())
+        ApiErrorKind::Forbidden => {
+            "the signed-in identity lacks a right: ask for the role that the message names; a role that was \
+             granted just now may need some minutes"
+        }
+        ApiErrorKind::Unauthorized => {
+            "the token was refused, and a fresh one too: sign in again, and look whether this machine's clock is right"
+        }
+        ApiErrorKind::NotFound => "what it stands on is not there any more: run again, it is looked for anew",
+        ApiErrorKind::Conflict => {
+            "what is there stands in the way: the message says what; run again when that is settled"
+        }
+        ApiErrorKind::Precondition => "somebody else changed it at the same moment: run again to look at it",
+        ApiErrorKind::Invalid => {
+            "the service does not take it so: change the setting that the message names; -v shows the request"
+        }
+        ApiErrorKind::Protocol => {
+            "that is no answer of this service: look for a proxy in between and at [endpoints]; -v shows the request"
+        }
+        ApiErrorKind::Failed => {
+            "the service took the work and gave it up: mend what the message names, then run again"
+        }
+    }
 }
 
 #[cfg(test)]

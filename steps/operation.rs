@@ -2,7 +2,7 @@
 
 use crate::doing::Doing;
 use landfall_cloud::{
-    ApiError, ApiErrorKind,
+    ApiError, ApiErrorKind, Sent,
     arm::{Arm, Begun, Operation, Progress},
 };
 use landfall_engine::{Context, Look, StepError, Wait};
@@ -78,6 +78,10 @@ pub(crate) async fn attend(
             Ok(Look::There(Ended::Succeeded(value)))
         }
         Ok(Progress::Expired) => Ok(Look::There(Ended::Expired)),
+        // An address that leads elsewhere is no way to ask, and no token goes there: go by what is there.
+        Err(error) if error.kind == ApiErrorKind::Protocol && error.sent == Sent::Never => {
+            Ok(Look::There(Ended::Expired))
+        }
         // Not being able to ask says nothing of the operation: it goes on without us.
         Err(error) if passes(&error) => Ok(unanswered(&error, None)),
         Err(error) => Err(error).doing(what),

@@ -34,6 +34,7 @@ pub async fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
         session.say("Nothing to take down: this environment has no journal.");
         return Ok(Exit::Well);
     };
+    up::same_journal(&wished, &key)?;
     // What was made goes, under the names it was made with, whatever the settings say by now.
     wished.settings = landfall_steps::as_made(&wished.settings, &memory);
     let asked = Teardown { purge: args.purge };
@@ -89,7 +90,8 @@ async fn take_down(
     let pace = target.pace;
     let (events, seen) = mpsc::unbounded_channel();
     let (say, sentences) = mpsc::unbounded_channel();
-    let run = Run { journal: Arc::new(journal), pace, stop: Stop::new(), events };
+    let journal = Arc::new(journal);
+    let run = Run { journal: journal.clone(), pace, stop: Stop::new(), events };
     interrupt::listen(run.stop.clone(), say);
     let mut display = session.display(board, target.cloud, pace);
     let running = async {
@@ -100,11 +102,11 @@ async fn take_down(
     };
     let (report, ()) = tokio::join!(running, render::drive(&mut *display, seen, sentences));
     let report = report.map_err(|error| Failure::of_writing(&error))?;
-    tell(session, &report, target.requests());
+    tell(session, &report, target.requests(), trouble::goes_on(&journal.memory()));
     Ok(exit::of_report(&report))
 }
 
-fn tell(session: &Session, report: &Report, requests: u64) {
+fn tell(session: &Session, report: &Report, requests: u64, goes_on: bool) {
     if session.is_json() {
         stream::out().line(&json::farewell(SystemTime::now(), report, requests).to_string());
     }
@@ -114,6 +116,7 @@ fn tell(session: &Session, report: &Report, requests: u64) {
         return;
     }
     let mut trouble = trouble::errors(report, paint);
-    trouble.push(format!("Run `{} down` again to go on.", session.program()));
+    // No steps: what could not be taken away blocks what it stands on, and each of those has been told.
+    trouble.push(trouble::rest(report, &[], &format!("{} down", session.program()), goes_on));
     stream::err().line(&format!("\n{}", trouble.join("\n\n")));
 }

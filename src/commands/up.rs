@@ -7,10 +7,10 @@ use crate::{
     interrupt,
     render::{self, board::Board, json, stream, summary, trouble},
     session::Session,
-    settings::{Purpose, Wished, flags::Wishes},
+    settings::{Purpose, Wished, file::CloudName, flags::Wishes},
     target::{self, Target},
 };
-use landfall_engine::{EnvironmentKey, Journal, Outcome, Report, Run, Stop};
+use landfall_engine::{EnvironmentKey, Journal, OpenError, Outcome, Report, Run, Stop};
 use landfall_steps::settings::Teardown;
 use std::{sync::Arc, time::SystemTime};
 use tokio::sync::mpsc;
@@ -38,8 +38,10 @@ pub async fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
 /// Opens journal and cloud, in the order in which a second run is refused before it has touched anything.
 pub async fn open(session: &Session, wished: &Wished, command: &str) -> Result<(Journal, Target), Failure> {
     let remembered = Journal::read(&wished.folder).map_err(|error| Failure::of_journal(&error))?;
-    let remembered = remembered.map(|(key, _)| key);
-    let known = remembered.filter(|key| key.cloud == target::name(wished.place.cloud));
+    let known = remembered.map(|(key, _)| key);
+    if let Some(key) = &known {
+        same_journal(wished, key)?;
+    }
     let take = |key: &EnvironmentKey| {
         Journal::open(&wished.folder, command, key, env!("CARGO_PKG_VERSION"))
             .map_err(|error| Failure::of_journal(&error))
@@ -69,6 +71,30 @@ pub async fn open(session: &Session, wished: &Wished, command: &str) -> Result<(
                 Err(failure)
             }
         },
+    }
+}
+
+/// Refuses the journal of another environment as early as it shows: before anybody signs in.
+pub fn same_journal(wished: &Wished, key: &EnvironmentKey) -> Result<(), Failure> {
+    let place = &wished.place;
+    let cloud = target::name(place.cloud);
+    // The simulated cloud has a subscription of its own, whatever is wished for.
+    let subscription = place.subscription.as_ref().filter(|_| place.cloud == CloudName::Azure);
+    let wanted = EnvironmentKey {
+        cloud: cloud.to_owned(),
+        subscription: match subscription {
+            Some(wanted) if !wanted.eq_ignore_ascii_case(&key.subscription) => wanted.clone(),
+            None if key.cloud != cloud => "of its own".to_owned(),
+            _ => key.subscription.clone(),
+        },
+        environment: wished.settings.environment.clone(),
+    };
+    match wanted == *key {
+        true => Ok(()),
+        false => {
+            let (is, wanted) = (Box::new(key.clone()), Box::new(wanted));
+            Err(Failure::of_journal(&OpenError::OtherEnvironment { is, wanted }))
+        }
     }
 }
 
@@ -147,6 +173,7 @@ fn tell(session: &Session, deployment: &Deployment, journal: &Journal, report: &
         return;
     }
     let mut trouble = trouble::errors(report, paint);
-    trouble.push(trouble::rest(report, &deployment.graph.steps(), &format!("{program} up")));
+    let goes_on = trouble::goes_on(&journal.memory());
+    trouble.push(trouble::rest(report, &deployment.graph.steps(), &format!("{program} up"), goes_on));
     stream::err().line(&format!("\n{}", trouble.join("\n\n")));
 }

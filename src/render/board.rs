@@ -41,8 +41,11 @@ pub enum State {
     Failed(Duration),
     /// It will not be tried, because of another one.
     Blocked,
-    /// It was under way when the run was asked to end.
-    Interrupted,
+    /// The run was asked to end while this was under way.
+    Interrupted {
+        /// It had more to it than a look.
+        begun: bool,
+    },
     /// What it had made is dealt with.
     Undone(Undone, Duration),
 }
@@ -125,7 +128,10 @@ impl Board {
             What::Finished { how, elapsed, .. } => row.end(State::Finished(*how, *elapsed)),
             What::Failed { elapsed, .. } => row.end(State::Failed(*elapsed)),
             What::Blocked { .. } => row.end(State::Blocked),
-            What::Interrupted { .. } => row.end(State::Interrupted),
+            What::Interrupted { .. } => {
+                let begun = matches!(row.state, State::Working);
+                row.end(State::Interrupted { begun });
+            }
             What::Undone { undone, .. } => row.end(State::Undone(undone.clone(), since(row))),
             What::Opened { .. } | What::Closed { .. } => {}
         }

@@ -1,6 +1,7 @@
 //! One JSON object a line on stdout. The shape is a contract; readers ignore fields they do not know.
 
 use super::{Display, stream::Stream, summary::Facts, words};
+use crate::failure;
 use landfall_engine::{Event, How, Outcome, Report, Undone, What};
 use serde_json::{Map, Value, json};
 use std::{
@@ -62,7 +63,7 @@ fn object(event: &Event, cloud: &str) -> Option<Value> {
             "failed",
             json!({
                 "step": step, "code": error.code, "message": error.message, "causes": error.causes,
-                "hint": error.hint, "residue": words::residue(error.residue), "request_id": error.request_id,
+                "hint": failure::hint(error), "residue": words::residue(error.residue), "request_id": error.request_id,
                 "elapsed_ms": ms(*elapsed),
             }),
         ),

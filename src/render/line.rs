@@ -6,15 +6,18 @@ use super::{
     stream::Stream,
     words,
 };
-use landfall_engine::{Event, Undone, What};
+use landfall_engine::{Event, Pace, Undone, What};
 use std::{
     collections::BTreeMap,
     io::Write,
     time::{Duration, SystemTime},
 };
 
-/// How long nothing may be said while something is waited for.
+/// How long nothing may be said while something is waited for, in cloud time: what watches a pipe takes long silence
+/// for a hang.
 const SILENCE_MAX: Duration = Duration::from_secs(30);
+/// The least that [`SILENCE_MAX`] shrinks to, in real time: a rehearsal shall not chatter.
+const SILENCE_MIN: Duration = Duration::from_secs(3);
 
 /// The display.
 pub struct Line<W: Write + Send> {
@@ -23,12 +26,14 @@ pub struct Line<W: Write + Send> {
     /// What was last said of each step's wait, without its figures: only news is worth a line.
     said: BTreeMap<&'static str, String>,
     last: Option<SystemTime>,
+    silence: Duration,
 }
 
 impl<W: Write + Send> Line<W> {
-    /// Makes a display that writes to `to`.
-    pub fn new(board: Board, to: W) -> Self {
-        Self { board, to: Stream::new(to), said: BTreeMap::new(), last: None }
+    /// Makes a display that writes to `to`, for a cloud of this pace.
+    pub fn new(board: Board, to: W, pace: Pace) -> Self {
+        let silence = pace.real(SILENCE_MAX).clamp(SILENCE_MIN, SILENCE_MAX);
+        Self { board, to: Stream::new(to), said: BTreeMap::new(), last: None, silence }
     }
 
     fn put(&mut self, at: SystemTime, what: &str, step: &str, rest: &str) {
@@ -74,8 +79,10 @@ impl<W: Write + Send> Display for Line<W> {
                 ("failed", format!("after {took}, failed to {}{cause}", error.message))
             }
             What::Blocked { by, .. } => ("blocked", format!("by {by}")),
-            What::Interrupted { .. } => {
-                ("stopped", "what it began goes on; the next run attaches to it".into())
+            What::Interrupted { step } => {
+                let row = self.board.row(step).map(|at| &self.board.rows[at].state);
+                let begun = matches!(row, Some(State::Interrupted { begun: true }));
+                ("stopped", words::interrupted(begun).into())
             }
             What::Undone { title, undone, .. } => match undone {
                 Undone::Kept { why } => ("kept", format!("{title}: {why}")),
@@ -91,7 +98,7 @@ impl<W: Write + Send> Display for Line<W> {
 
     fn tick(&mut self, now: SystemTime) {
         let silent = self.last.and_then(|last| now.duration_since(last).ok()).unwrap_or_default();
-        if silent < SILENCE_MAX {
+        if silent < self.silence {
             return;
         }
         let running =
@@ -117,7 +124,7 @@ mod tests {
     #[test]
     fn every_event_is_a_line() {
         let mut written = Vec::new();
-        let mut line = Line::new(Board::default(), &mut written);
+        let mut line = Line::new(Board::default(), &mut written, Pace::REAL);
         fixture::events().iter().chain(&fixture::events()[13..]).for_each(|event| line.show(event));
         line.tick(fixture::now() + Duration::from_secs(29));
         line.tick(fixture::now() + Duration::from_secs(31));
@@ -136,7 +143,7 @@ mod tests {
         09:31:35Z alive                    3 of 9 done; waiting for certificate (ForbiddenByRbac, trying again), cluster-ready (Creating, 83 s of about 280 s)
         09:31:04Z failed   cluster-ready   after 3 min 12 s, failed to create cluster aks-istio-gateway-demo: the quota for Standard DSv5 Family vCPUs in eastus allows 10, 16 are needed
         09:31:04Z blocked  istio           by cluster-ready
-        09:31:04Z stopped  certificate     what it began goes on; the next run attaches to it
+        09:31:04Z stopped  certificate     interrupted in the middle; the next run looks and goes on
         ");
     }
 }

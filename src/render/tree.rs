@@ -54,9 +54,8 @@ impl Look {
                 let after = format!("failed after {}", words::duration(*elapsed));
                 return line(board, &self.paint.bad("✗"), &name, &after, None, columns);
             }
-            State::Interrupted => {
-                let goes_on = "interrupted; what it began goes on";
-                return line(board, &self.paint.warn("!"), &name, goes_on, None, columns);
+            State::Interrupted { begun } => {
+                return line(board, &self.paint.warn("!"), &name, words::interrupted(*begun), None, columns);
             }
             State::Undone(Undone::Deleted, elapsed) => {
                 (self.paint.good("✓"), "deleted".to_owned(), Some(*elapsed))

@@ -2,7 +2,7 @@
 
 use super::{paint::Paint, words};
 use crate::failure::Failure;
-use landfall_engine::{Kind, Outcome, Report, StepError, StepInfo};
+use landfall_engine::{Kind, Memory, Outcome, Report, StepError, StepInfo};
 
 /// The widest line.
 const COLUMNS: usize = 80;
@@ -20,8 +20,14 @@ pub fn errors(report: &Report, paint: Paint) -> Vec<String> {
     told.into_iter().map(|(error, steps)| Failure::of_steps(steps, error).text(paint)).collect()
 }
 
-/// Returns what the errors of a run mean for the rest of it; `again` is the command that goes on.
-pub fn rest(report: &Report, steps: &[StepInfo], again: &str) -> String {
+/// Returns whether the cloud is at something that a step has begun and not seen the end of.
+pub fn goes_on(memory: &Memory) -> bool {
+    memory.0.values().any(|past| past.ticket.is_some())
+}
+
+/// Returns what the errors of a run mean for the rest of it; `again` is the command that goes on, and `goes_on` whether
+/// the cloud is at something.
+pub fn rest(report: &Report, steps: &[StepInfo], again: &str, goes_on: bool) -> String {
     let mut lines = Vec::new();
     let blocked = blocked(report, steps);
     if !blocked.is_empty() {
@@ -35,7 +41,7 @@ pub fn rest(report: &Report, steps: &[StepInfo], again: &str) -> String {
         _ => format!("{done} steps are done and stay done. "),
     };
     let goes_on = match report.outcome {
-        Outcome::Interrupted => "What the cloud has begun goes on there. ",
+        Outcome::Interrupted if goes_on => "What the cloud has begun goes on there. ",
         _ => "",
     };
     // What is refused for good is refused again unless something changes first.
@@ -73,7 +79,7 @@ mod tests {
         let report =
             Report { outcome: Outcome::Failed, found: 1, created: 7, errors, ..summary::tests::report() };
         let mut parts = super::errors(&report, Paint::PLAIN);
-        parts.push(rest(&report, &fixture::steps(), "landfall up"));
+        parts.push(rest(&report, &fixture::steps(), "landfall up", true));
         parts.join("\n\n")
     }
 
@@ -104,6 +110,7 @@ mod tests {
           in: istio, TLS secret
           connection refused
           left behind: unknown; the next run looks
+        hint: run again: it goes on from here; -v shows every request
 
         Blocked by these: gateways, DNS.
         8 steps are done and stay done. Run `landfall up` again to go on.
@@ -114,9 +121,10 @@ mod tests {
     fn the_end_of_an_up_that_was_interrupted() {
         let report =
             Report { outcome: Outcome::Interrupted, found: 0, created: 1, ..summary::tests::report() };
-        insta::assert_snapshot!(rest(&report, &fixture::steps(), "landfall up"), @"
+        insta::assert_snapshot!(rest(&report, &fixture::steps(), "landfall up", true), @"
         1 step is done and stays done. What the cloud has begun goes on there. Run
         `landfall up` again to go on.
         ");
+        insta::assert_snapshot!(rest(&report, &fixture::steps(), "landfall up", false), @"1 step is done and stays done. Run `landfall up` again to go on.");
     }
 }

@@ -160,6 +160,15 @@ pub fn wrap(first: &str, text: &str, columns: usize) -> String {
     lines.map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
 }
 
+/// Returns what became of a step that the end of the run was wished in; what it has begun in the cloud may go on or
+/// not, and only the next run can tell.
+pub fn interrupted(begun: bool) -> &'static str {
+    match begun {
+        true => "interrupted in the middle; the next run looks and goes on",
+        false => "interrupted before it began anything",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -113,7 +113,7 @@ fn wishes(
     let certificate = domain.as_deref().map(|domain| self::certificate(layers, file, asked, domain));
     let dns = self::dns(layers, file, domain.as_deref());
     let canary = canary(layers, file);
-    let kubeconfig = kubeconfig(layers, file, folder, cloud);
+    let kubeconfig = self::kubeconfig(layers, file, asked.purpose, folder, cloud);
     let manifests = self::manifests(layers, file, asked.purpose);
     let (network, cluster) = ranges?;
     Some(Settings {
@@ -253,24 +253,34 @@ fn canary(layers: &mut Layers<'_>, file: &File) -> Option<Canary> {
 }
 
 /// Returns the kubeconfig to write: of a list the first; with nothing set, a rehearsal has one of its own.
-fn kubeconfig(layers: &mut Layers<'_>, file: &File, folder: &Path, cloud: CloudName) -> Option<PathBuf> {
-    if let Some(given) = layers.pick("kubeconfig", file.kubeconfig.as_ref()) {
-        let listed = matches!(given.place, Place::Environment(_));
-        let first = listed.then(|| {
+fn kubeconfig(
+    layers: &mut Layers<'_>,
+    file: &File,
+    purpose: Purpose,
+    folder: &Path,
+    cloud: CloudName,
+) -> Option<PathBuf> {
+    let given = layers.pick("kubeconfig", file.kubeconfig.as_ref());
+    let path = match (&given, cloud, layers.environment().get("HOME")) {
+        (Some(given), ..) if matches!(given.place, Place::Environment(_)) => {
             std::env::split_paths(&given.value).find(|path| !path.as_os_str().is_empty()).unwrap_or_default()
-        });
-        return Some(first.unwrap_or_else(|| layers.path(&given)));
-    }
-    match (cloud, layers.environment().get("HOME")) {
-        (CloudName::Sim, _) => Some(folder.join("kubeconfig")),
-        (CloudName::Azure, Some(home)) => Some(Path::new(home).join(".kube/config")),
-        (CloudName::Azure, None) => {
+        }
+        (Some(given), ..) => layers.path(given),
+        (None, CloudName::Sim, _) => folder.join("kubeconfig"),
+        (None, CloudName::Azure, Some(home)) => Path::new(home).join(".kube/config"),
+        (None, CloudName::Azure, None) => {
             let mistake =
                 Mistake::at(Place::Environment("HOME"), "is not set, so there is no ~/.kube/config");
             layers.mistakes.push(mistake.hint("set KUBECONFIG"));
-            None
+            return None;
         }
+    };
+    if purpose == Purpose::Make {
+        let value = path.display().to_string();
+        let given = given.unwrap_or(Given { value, key: "kubeconfig", place: Place::Default });
+        layers.take(checks::kubeconfig::file(&given, &path))?;
     }
+    Some(path)
 }
 
 type Manifests = std::sync::Arc<Vec<landfall_cloud::kubernetes::manifest::Manifest>>;

@@ -142,12 +142,13 @@ fn endpoints(layers: &mut Layers<'_>, file: &File) -> Option<Endpoints> {
     let table = &file.endpoints;
     let login = table.login.as_ref().map(|text| address(layers, "endpoints.login", text));
     let arm = table.arm.as_ref().map(|text| address(layers, "endpoints.arm", text));
+    let suffix = table.vault_suffix.as_ref().map(|text| vault_suffix(layers, text));
     let authorities = table.ca_file.as_ref().map(|text| authorities(layers, text));
     Some(Endpoints {
         login: login.map_or(Some(None), |url| url.map(Some))?,
         arm: arm.map_or(Some(None), |url| url.map(Some))?,
         arm_audience: table.arm_audience.clone(),
-        vault_suffix: table.vault_suffix.as_ref().map(|suffix| suffix.trim_start_matches('.').to_owned()),
+        vault_suffix: suffix.map_or(Some(None), |suffix| suffix.map(Some))?,
         vault_audience: table.vault_audience.clone(),
         authorities: authorities.map_or(Some(None), |text| text.map(Some))?,
     })
@@ -156,9 +157,44 @@ fn endpoints(layers: &mut Layers<'_>, file: &File) -> Option<Endpoints> {
 fn address(layers: &mut Layers<'_>, key: &'static str, text: &str) -> Option<Url> {
     let given = Given { value: text.to_owned(), key, place: layers.place(key) };
     let url = Url::parse(text).ok().filter(|url| url.scheme() == "https" && url.host().is_some());
-    layers.take(url.ok_or_else(|| {
+    let url = url.ok_or_else(|| {
         given.wrong(format!("\"{text}\" is not an https:// address")).hint("tokens go nowhere but over HTTPS")
+    });
+    layers.take(url.and_then(|url| {
+        match is_bare(&url, key) {
+            true => Ok(url),
+            // The text stays out: what stands before an @ may be a password.
+            false => Err(given
+                .wrong("the address has a part that would not be used: a user, a query, a fragment or a path")
+                .hint("give scheme, host and port only: https://management.example.com")),
+        }
     }))
+}
+
+/// Whether an address says where and nothing more. Only a sign-in may live below a path, as with a federation service.
+fn is_bare(url: &Url, key: &str) -> bool {
+    let plain = url.username().is_empty() && url.password().is_none();
+    let path = url.path() == "/" || key == "endpoints.login";
+    plain && path && url.query().is_none() && url.fragment().is_none()
+}
+
+/// Reads the domain below which every vault lives.
+fn vault_suffix(layers: &mut Layers<'_>, text: &str) -> Option<String> {
+    let key = "endpoints.vault_suffix";
+    let given = Given { value: text.to_owned(), key, place: layers.place(key) };
+    let domain = text.trim_start_matches('.').to_ascii_lowercase();
+    let is_label = |label: &str| {
+        let plain = |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '-';
+        !label.is_empty() && label.chars().all(plain)
+    };
+    let holds = domain.contains('.') && domain.split('.').all(is_label);
+    layers.take(if holds {
+        Ok(domain)
+    } else {
+        Err(given
+            .wrong(format!("\"{text}\" is not a domain"))
+            .hint("give what the host names of the vaults end with: vault.azure.net"))
+    })
 }
 
 fn authorities(layers: &mut Layers<'_>, text: &str) -> Option<String> {

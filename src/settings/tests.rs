@@ -132,6 +132,27 @@ fn endpoints_are_for_azure_and_https() {
 }
 
 #[test]
+fn an_endpoint_says_where_and_nothing_more() {
+    for file in [
+        "cloud = \"azure\"\nkubeconfig = \"k\"\n[endpoints]\narm = \"https://management.azure.com@evil.example\"\n",
+        "cloud = \"azure\"\nkubeconfig = \"k\"\n[endpoints]\narm = \"https://evil.example/https://management.azure.com\"\n",
+        "cloud = \"azure\"\nkubeconfig = \"k\"\n[endpoints]\nlogin = \"https://login.example?to=evil\"\n",
+        "cloud = \"azure\"\nkubeconfig = \"k\"\n[endpoints]\nlogin = \"https://login.example#evil\"\n",
+    ] {
+        let told = Call { file, ..Call::default() }.told();
+        assert!(told.starts_with("landfall.toml:4: the address has a part"), "{told}");
+    }
+    for suffix in
+        ["", ".", "net", "vault.example/x", "vault.example:443", "a@vault.example", "vault..example"]
+    {
+        let file =
+            format!("cloud = \"azure\"\nkubeconfig = \"k\"\n[endpoints]\nvault_suffix = \"{suffix}\"\n");
+        let told = Call { file: file.leak(), ..Call::default() }.told();
+        assert_eq!(told, format!("landfall.toml:4: \"{suffix}\" is not a domain"));
+    }
+}
+
+#[test]
 fn a_certificate_that_cannot_be_used_stands_in_the_way_of_making_only() {
     let pem = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n";
     let folder = tempfile::tempdir().unwrap();

@@ -6,13 +6,20 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
 
 mod azure;
+mod cancel;
 mod certificates;
 mod environment;
 mod first_run;
 mod input;
+mod locks;
 mod manifests;
+mod patience;
+mod poison;
 mod renamed;
 mod resume;
+mod running;
 mod screens;
+mod secrets;
 mod teardown;
 mod tidy;
+mod words;

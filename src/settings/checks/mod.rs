@@ -5,5 +5,6 @@ pub mod certificate;
 pub mod cidrs;
 pub mod cluster;
 pub mod dns;
+pub mod kubeconfig;
 pub mod manifests;
 pub mod names;

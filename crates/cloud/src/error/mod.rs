@@ -157,7 +157,8 @@ impl ApiError {
         [&self.code, &self.inner_code].into_iter().flatten().any(|has| has.eq_ignore_ascii_case(code))
     }
 
-    /// Returns the messages of all causes, the nearest first, without those that only repeat their neighbour.
+    /// Returns the messages of all causes, the nearest first, without those that repeat another or say nothing, and of
+    /// each the first line: what follows is how to troubleshoot somebody else's program.
     ///
     /// The reason of a broken connection sits at the far end: "invalid peer certificate: UnknownIssuer".
     pub fn causes(&self) -> Vec<String> {
@@ -165,8 +166,10 @@ impl ApiError {
         let mut next = self.source();
         while let Some(error) = next {
             let text = error.to_string();
-            if text != self.message && !causes.contains(&text) {
-                causes.push(text);
+            let line =
+                text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default().to_owned();
+            if !line.is_empty() && line != self.message && !causes.contains(&line) {
+                causes.push(line);
             }
             next = error.source();
         }

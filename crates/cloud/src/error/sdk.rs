@@ -27,7 +27,12 @@ pub(crate) fn from_sdk(error: azure_core::Error, method: &'static str, path: &st
     } else {
         unanswered(&error)
     };
-    if find::<EarlierTryLost>(&error).is_some() {
+    // A lost try to get a token, which lies deeper, says nothing of the request that the token was for.
+    let lost = match error.kind() {
+        ErrorKind::Credential => error.source().is_some_and(|inner| inner.is::<EarlierTryLost>()),
+        _ => find::<EarlierTryLost>(&error).is_some(),
+    };
+    if lost {
         told.sent = Sent::Unknown;
     }
     told.with_request(method, path).with_source(error)

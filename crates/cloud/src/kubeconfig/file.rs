@@ -36,9 +36,17 @@ fn replace(path: &Path, text: &str) -> io::Result<()> {
         _ => Path::new("."),
     };
     make_private(folder)?;
+    let known = fs::metadata(&target).ok();
+    // A device would be replaced by a file, and a file that may not be written may not be replaced either.
+    if known.as_ref().is_some_and(|known| !known.is_file()) {
+        return Err(io::Error::other("it is not a file"));
+    }
+    if known.as_ref().is_some_and(|known| known.permissions().readonly()) {
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, "it is read-only"));
+    }
     let mut file = NamedTempFile::new_in(folder)?;
     file.write_all(text.as_bytes())?;
-    if let Ok(known) = fs::metadata(&target) {
+    if let Some(known) = known {
         file.as_file().set_permissions(known.permissions())?;
     }
     file.as_file().sync_all()?;
@@ -105,6 +113,21 @@ mod tests {
             1,
             "nothing else is left lying there"
         );
+    }
+
+    #[test]
+    fn what_is_read_only_or_no_file_is_left_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("config");
+        fs::write(&path, "mine").unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o400)).unwrap();
+        let refused = write(&path, "ours").unwrap_err();
+        assert!(refused.to_string().ends_with("config"), "{refused}");
+        assert_eq!((mode(&path), fs::read_to_string(&path).unwrap().as_str()), (0o400, "mine"));
+        let socket = folder.path().join("socket");
+        let _listening = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+        assert!(write(&socket, "ours").is_err());
+        assert!(!fs::metadata(&socket).unwrap().is_file());
     }
 
     #[test]

@@ -170,6 +170,14 @@ pub fn remove(existing: &str, added: &Added) -> Result<Option<String>, Kubeconfi
     }
 }
 
+/// Tells whether a text is a kubeconfig that something can be added to; nothing at all is one.
+///
+/// # Errors
+/// `Unreadable`, with what does not fit.
+pub fn check(existing: &str) -> Result<(), KubeconfigError> {
+    Document::parse(existing).map(|_| ())
+}
+
 /// Tells whether a kubeconfig has a context of this name, wherever that leads.
 pub fn has_context(existing: Option<&str>, context: &str) -> bool {
     let document = existing.and_then(|text| Document::parse(text).ok());

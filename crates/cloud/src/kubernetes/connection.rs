@@ -45,6 +45,14 @@ pub(super) async fn client(
         let why = "it signs in through another program; only certificates and tokens are understood";
         return Err(failure::unusable(why, None));
     }
+    if config.cluster_url.scheme_str() != Some("https") || config.accept_invalid_certs {
+        let why = "it leads to a server that nobody vouches for; only HTTPS with a known authority is used";
+        return Err(failure::unusable(why, None));
+    }
+    if config.auth_info.token_file.is_some() {
+        let why = "it wants a file of this machine, and a cluster's own kubeconfig does not";
+        return Err(failure::unusable(why, None));
+    }
     let assembled = match carrier {
         Some(carrier) => carried(&config, carrier, meter),
         None => assemble(&config, meter),
@@ -133,6 +141,26 @@ mod tests {
         let refused = client(&Secret::new(text.to_owned()), None, &Meter::new()).await.err().unwrap();
         assert_eq!(refused.kind, crate::ApiErrorKind::SignIn);
         assert!(refused.message.contains("another program"), "{}", refused.message);
+    }
+
+    #[tokio::test]
+    async fn a_kubeconfig_that_would_show_a_token_to_anybody_is_refused() {
+        for (cluster, user) in [
+            ("server: 'http://127.0.0.1:1'", "token: t"),
+            ("server: 'https://127.0.0.1:1', insecure-skip-tls-verify: true", "token: t"),
+            ("server: 'https://127.0.0.1:1'", "tokenFile: /etc/hostname"),
+        ] {
+            let text = format!(
+                "apiVersion: v1\nkind: Config\ncurrent-context: c\nclusters: [{{name: c, cluster: {{{cluster}}}}}]\n\
+                 contexts: [{{name: c, context: {{cluster: c, user: u}}}}]\nusers: [{{name: u, user: {{{user}}}}}]\n"
+            );
+            let refused = client(&Secret::new(text), None, &Meter::new()).await.err();
+            assert_eq!(
+                refused.map(|error| error.kind),
+                Some(crate::ApiErrorKind::SignIn),
+                "{cluster} {user}"
+            );
+        }
     }
 
     #[tokio::test]

@@ -4,4 +4,5 @@ mod cloud;
 mod operations;
 mod requests;
 mod sign_in;
+mod strangers;
 mod vault;

@@ -1,0 +1,132 @@
+//! Ctrl-C and its kin: the first lets requests end and says how to go on, the second leaves at once. From wherever a
+//! run was stopped, `up` goes on to ready and `down` to nothing.
+
+use crate::{
+    environment::{Said, TestEnvironment},
+    running::{Running, signal},
+};
+use std::io::{BufRead, BufReader, Read};
+
+/// Stops a run at a moment and returns what it said.
+fn stopped(here: &TestEnvironment, arguments: &[&str], moment: (&str, &str), name: &str) -> Said {
+    let mut run = Running::start(here, arguments);
+    run.until_step(moment.0, moment.1);
+    run.signal(name);
+    let said = run.end();
+    assert_eq!(said.status.code(), Some(130), "{name} at {moment:?}\n{}\n{}", said.stdout, said.stderr);
+    assert!(said.stderr.contains(&format!("landfall {}", arguments[0])), "{}", said.stderr);
+    assert_eq!(said.summary()["outcome"], "interrupted");
+    said
+}
+
+/// Nothing may be answered "created" twice.
+fn nothing_was_made_twice(here: &TestEnvironment) {
+    let created = |line: &serde_json::Value| {
+        matches!(line["method"].as_str(), Some("PUT" | "PATCH")) && line["status"] == 201
+    };
+    let ledger = here.ledger();
+    let mut made: Vec<String> = ledger
+        .iter()
+        .filter(|line| created(line))
+        .map(|line| line["path"].to_string().to_lowercase())
+        .collect();
+    let all = made.len();
+    made.sort_unstable();
+    made.dedup();
+    assert_eq!(made.len(), all, "{ledger:#?}");
+    assert!(here.count("POST", "/import") <= 2, "the challenge and one import");
+}
+
+/// Nothing that we made is remembered, and the cloud has no group of ours.
+fn nothing_is_left(here: &TestEnvironment) {
+    let status = here.expect(0, &["status", "--format", "json"]);
+    let status: serde_json::Value = serde_json::from_str(&status.stdout).unwrap();
+    let ours: Vec<_> =
+        status["steps"].as_array().unwrap().iter().filter(|step| step["ours"] == true).collect();
+    assert!(ours.is_empty(), "{ours:#?}");
+    let last = here.ledger().into_iter().rfind(|line| {
+        let path = line["path"].as_str().unwrap().to_lowercase();
+        line["method"] == "GET" && path.ends_with("/resourcegroups/rg-aks-istio-gateway-demo")
+    });
+    assert_eq!(last.unwrap()["status"], 404);
+}
+
+#[cfg(unix)]
+#[test]
+fn stopped_again_and_again_a_run_comes_to_ready_and_then_to_nothing() {
+    let here = TestEnvironment::at_speed("400");
+    stopped(&here, &["up"], ("started", "network"), "TERM");
+    stopped(&here, &["up"], ("started", "cluster-ready"), "HUP");
+    stopped(&here, &["up"], ("started", "gateways"), "INT");
+    let summary = here.expect(0, &["up", "--format", "json"]).summary();
+    assert_eq!(summary["outcome"], "ready");
+    nothing_was_made_twice(&here);
+
+    stopped(&here, &["down", "--yes"], ("note", "cluster"), "INT");
+    stopped(&here, &["down", "--yes"], ("undone", "cluster"), "TERM");
+    assert_eq!(here.expect(0, &["down", "--yes", "--format", "json"]).summary()["outcome"], "gone");
+    assert_eq!(here.count("DELETE", "/managedClusters/aks-istio-gateway-demo"), 1);
+    nothing_is_left(&here);
+}
+
+#[cfg(unix)]
+#[test]
+fn what_was_stopped_on_its_way_up_can_be_taken_down() {
+    let here = TestEnvironment::at_speed("400");
+    stopped(&here, &["up"], ("started", "cluster-ready"), "INT");
+    here.expect(0, &["down", "--yes"]);
+    assert_eq!(here.count("DELETE", "/managedClusters/aks-istio-gateway-demo"), 1);
+    nothing_is_left(&here);
+}
+
+#[cfg(unix)]
+#[test]
+fn the_second_signal_does_not_wait_for_an_answer() {
+    let here = TestEnvironment::at_speed("1");
+    // The answer takes half a minute; whoever waits for it fails this test by its length alone.
+    let began = std::time::Instant::now();
+    let mut run = Running::start(&here, &["up", "--fault", "slow@PUT resourcegroups"]);
+    run.until_step("started", "resource-group");
+    run.signal("INT");
+    run.until(|event| event["event"] == "message");
+    run.signal("INT");
+    let said = run.end();
+    assert_eq!(said.status.code(), Some(130), "{}", said.stderr);
+    assert!(began.elapsed().as_secs() < 20, "it waited for the answer");
+    assert!(said.stderr.contains("landfall up"), "{}", said.stderr);
+
+    let up = here.command(&["up"]).env("LANDFALL_SIM_SPEED", "instant").output().unwrap();
+    assert!(up.status.success(), "{}", String::from_utf8_lossy(&up.stderr));
+    nothing_was_made_twice(&here);
+}
+
+#[cfg(unix)]
+#[test]
+fn the_words_at_the_end_fit_a_terminal_and_claim_no_more_than_is_so() {
+    let here = TestEnvironment::at_speed("20");
+    let mut run = here.spawn(&["up"]);
+    let mut stderr = BufReader::new(run.stderr.take().unwrap());
+    let mut said = String::new();
+    // The cluster is under way and the certificate waits for its role, which nobody goes on with.
+    while !said.contains("start    cluster-ready") || !said.contains("retry    certificate") {
+        assert!(stderr.read_line(&mut said).unwrap() > 0, "{said}");
+    }
+    signal(&run, "INT");
+    stderr.read_to_string(&mut said).unwrap();
+    assert_eq!(run.wait().unwrap().code(), Some(130), "{said}");
+    let (_, stopping) = said.split_once("note ").unwrap();
+    let (rows, closing) = stopping.split_once("\n\n").unwrap();
+    let mut rows: Vec<&str> = rows.lines().filter_map(|line| line.get(10..)).collect();
+    rows.retain(|row| row.starts_with("stopped  cluster-ready") || row.starts_with("stopped  certificate"));
+    rows.sort_unstable();
+    assert!(closing.lines().all(|line| line.chars().count() <= 80), "{closing}");
+    insta::with_settings!({filters => vec![(r"\d+ steps", "<n> steps")]}, {
+        insta::assert_snapshot!(format!("{}\n---\n{closing}", rows.join("\n")), @r"
+        stopped  certificate     interrupted before it began anything
+        stopped  cluster-ready   interrupted in the middle; the next run looks and goes on
+        ---
+        <n> steps are done and stay done. What the cloud has begun goes on there. Run
+        `landfall up` again to go on.
+        ");
+    });
+}

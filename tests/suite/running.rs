@@ -1,0 +1,86 @@
+//! A run that is watched while it goes on: its events, its signals, its end.
+
+use crate::environment::{Said, TestEnvironment};
+use serde_json::Value;
+use std::{
+    io::{BufRead, BufReader, Lines, Read},
+    process::{Child, ChildStderr, ChildStdout, Command},
+    thread::JoinHandle,
+};
+
+/// A run with `--format json`.
+pub struct Running {
+    child: Child,
+    events: Lines<BufReader<ChildStdout>>,
+    /// What was read so far.
+    said: String,
+    /// Read on the side, so that the run never waits for us.
+    stderr: JoinHandle<String>,
+}
+
+impl Running {
+    /// Starts it.
+    pub fn start(here: &TestEnvironment, arguments: &[&str]) -> Self {
+        let mut child = here.spawn(&[arguments, &["--format", "json"]].concat());
+        let events = BufReader::new(child.stdout.take().unwrap()).lines();
+        let stderr = drain(child.stderr.take().unwrap());
+        Self { child, events, said: String::new(), stderr }
+    }
+
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Reads events until one that is meant.
+    pub fn until(&mut self, is: impl Fn(&Value) -> bool) -> Value {
+        for line in self.events.by_ref().map(Result::unwrap) {
+            self.said.push_str(&line);
+            self.said.push('\n');
+            let event: Value = serde_json::from_str(&line).unwrap();
+            if is(&event) {
+                return event;
+            }
+        }
+        panic!("the run ended before that:\n{}", self.said);
+    }
+
+    /// Reads events until this one of this step.
+    pub fn until_step(&mut self, event: &str, step: &str) -> Value {
+        self.until(|said| said["event"] == event && said["step"] == step)
+    }
+
+    /// Sends a signal by its name: `INT`.
+    pub fn signal(&self, name: &str) {
+        signal(&self.child, name);
+    }
+
+    /// Ends it as `kill -9` does.
+    pub fn kill(mut self) -> Said {
+        self.child.kill().unwrap();
+        self.end()
+    }
+
+    /// Waits for its end.
+    pub fn end(mut self) -> Said {
+        for line in self.events.by_ref().map_while(Result::ok) {
+            self.said.push_str(&line);
+            self.said.push('\n');
+        }
+        let status = self.child.wait().unwrap();
+        Said { stdout: self.said, stderr: self.stderr.join().unwrap(), status }
+    }
+}
+
+fn drain(mut stderr: ChildStderr) -> JoinHandle<String> {
+    std::thread::spawn(move || {
+        let mut said = String::new();
+        stderr.read_to_string(&mut said).unwrap();
+        said
+    })
+}
+
+/// Sends a signal to a process by its name.
+pub fn signal(child: &Child, name: &str) {
+    let sent = Command::new("kill").args([&format!("-{name}"), &child.id().to_string()]).status().unwrap();
+    assert!(sent.success());
+}
