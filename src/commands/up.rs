@@ -7,10 +7,10 @@ use crate::{
     interrupt,
     render::{self, board::Board, json, stream, summary, trouble},
     session::Session,
-    settings::{Purpose, Wished, flags::Wishes},
+    settings::{Purpose, Wished, file::CloudName, flags::Wishes},
     target::{self, Target},
 };
-use landfall_engine::{EnvironmentKey, Journal, Outcome, Report, Run, Stop};
+use landfall_engine::{EnvironmentKey, Journal, OpenError, Outcome, Report, Run, Stop};
 use landfall_steps::settings::Teardown;
 use std::{sync::Arc, time::SystemTime};
 use tokio::sync::mpsc;
@@ -37,8 +37,15 @@ pub async fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
 
 /// Opens journal and cloud, in the order in which a second run is refused before it has touched anything.
 pub async fn open(session: &Session, wished: &Wished, command: &str) -> Result<(Journal, Target), Failure> {
-    let remembered = Journal::read(&wished.folder).map_err(|error| Failure::of_journal(&error))?;
+    let refuse = |error: OpenError| Failure::of_journal(&error);
+    for path in Journal::secure(&wished.folder).map_err(refuse)? {
+        session.say(&format!("{} was open to others; from now on it is yours alone.", path.display()));
+    }
+    let remembered = Journal::read(&wished.folder).map_err(refuse)?;
     let remembered = remembered.map(|(key, _)| key);
+    if let Some(is) = &remembered {
+        foreign(is, wished).map_err(refuse)?;
+    }
     let known = remembered.filter(|key| key.cloud == target::name(wished.place.cloud));
     let take = |key: &EnvironmentKey| {
         Journal::open(&wished.folder, command, key, env!("CARGO_PKG_VERSION"))
@@ -69,6 +76,25 @@ pub async fn open(session: &Session, wished: &Wished, command: &str) -> Result<(
                 Err(failure)
             }
         },
+    }
+}
+
+/// Refuses the journal of another environment, as far as that shows before any cloud is asked.
+fn foreign(is: &EnvironmentKey, wished: &Wished) -> Result<(), OpenError> {
+    let place = &wished.place;
+    // The simulated cloud knows its subscription by itself.
+    let subscription = place.subscription.clone().filter(|_| place.cloud == CloudName::Azure);
+    let wanted = EnvironmentKey {
+        cloud: target::name(place.cloud).to_owned(),
+        subscription: subscription.unwrap_or_else(|| is.subscription.clone()),
+        environment: wished.settings.environment.clone(),
+    };
+    match wanted.cloud == is.cloud
+        && wanted.environment == is.environment
+        && wanted.subscription.eq_ignore_ascii_case(&is.subscription)
+    {
+        true => Ok(()),
+        false => Err(OpenError::OtherEnvironment { is: Box::new(is.clone()), wanted: Box::new(wanted) }),
     }
 }
 

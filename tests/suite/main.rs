@@ -10,6 +10,7 @@ mod certificates;
 mod environment;
 mod first_run;
 mod input;
+mod journals;
 mod manifests;
 mod renamed;
 mod resume;
