@@ -272,6 +272,7 @@ mod tests {
               "error": null
             }
           ],
+          "left_behind": [],
           "certificate": {
             "thumbprint": "5e3a0123456789abcdef0123456789abcdef9a10",
             "not_after": "2027-11-23T00:00:00Z",

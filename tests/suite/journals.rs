@@ -32,7 +32,7 @@ fn names_are_held_to_from_the_first_write_though_the_run_was_killed_before_it_ha
         let said = here.expect(2, &["up"]);
         assert!(said.stderr.contains(told) && said.stderr.contains(given[1]), "{}", said.stderr);
         assert_eq!(here.ledger().len(), before, "{step}: nothing was asked under the other name");
-        assert!(here.expect(0, &["status"]).stdout.contains(given[1]));
+        assert!(here.expect(0, &["status", "--format", "json"]).stdout.contains(given[1]));
         here.expect(0, &["down", "--yes"]);
         assert!(here.journal().iter().any(|line| line["entry"] == "undone" && line["step"] == step));
         // Nothing is held to any name now.

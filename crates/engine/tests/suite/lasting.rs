@@ -41,7 +41,7 @@ impl Step for Hanging {
             Hangs::Making => pending().await,
             Hangs::Waiting => {
                 let wait = Wait::new("it to fill", seconds(5), seconds(10));
-                cx.wait_until(wait, || pending::<Result<Look<()>, StepError>>()).await
+                cx.wait_until(wait, pending::<Result<Look<()>, StepError>>).await
             }
             Hangs::Looking | Hangs::Undoing => Ok(()),
         }
@@ -58,8 +58,13 @@ fn hanging(hangs: Hangs) -> Graph {
 }
 
 fn notes(told: &Told) -> Vec<&str> {
-    let note = |what| if let &What::Note { ref text, .. } = what { Some(text.as_str()) } else { None };
-    told.events.iter().filter_map(note).collect()
+    let mut notes = Vec::new();
+    for what in &told.events {
+        if let What::Note { text, .. } = what {
+            notes.push(text.as_str());
+        }
+    }
+    notes
 }
 
 #[tokio::test(start_paused = true)]
