@@ -65,6 +65,7 @@ mod tests {
             failed: 0,
             blocked: 0,
             undone: Vec::new(),
+            left_behind: Vec::new(),
             elapsed: Duration::ZERO,
             critical_path: Duration::ZERO,
             errors: kinds.iter().map(|kind| ("step".to_owned(), StepError::new(*kind, "do it"))).collect(),

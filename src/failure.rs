@@ -120,8 +120,23 @@ impl Failure {
             }
             OpenError::OtherEnvironment { .. } => Self::new(Exit::Input, error.to_string())
                 .hint("give the other cloud or subscription an environment of its own: --environment NAME"),
-            OpenError::Newer { .. } => {
+            OpenError::Newer { .. } | OpenError::Unknown { .. } => {
                 Self::new(Exit::Input, error.to_string()).hint("use the newer landfall that wrote it")
+            }
+            OpenError::Lost { path, how } => {
+                let folder = path.parent().unwrap_or(path).display();
+                Self::new(Exit::Failed, "read the journal of this environment")
+                    .cause(format!("{}: {how}", path.display()))
+                    .cause("what landfall made for this environment, it cannot tell any more")
+                    .hint(format!(
+                        "put the file back from a copy; or take journal.jsonl and journal.lock out of {folder} to \
+                         begin anew: what is there is then found, and no longer landfall's to take down"
+                    ))
+            }
+            OpenError::Unsafe { path, why } => {
+                Self::new(Exit::Input, "keep the state where nobody else can change it")
+                    .cause(format!("{}: {why}", path.display()))
+                    .hint("mend that (chmod go-w for rights), or choose another folder with --state-dir")
             }
             OpenError::Corrupt { .. } => Self::new(Exit::Failed, error.to_string())
                 .hint("something else wrote into the file; put that line back or take it out"),
@@ -250,5 +265,16 @@ mod tests {
         hint: wait for it to end; the lock goes with the process, there is nothing to
               delete
         ");
+    }
+
+    #[test]
+    fn a_journal_that_lost_its_beginning_is_told_with_the_ways_on() {
+        let path = "/home/ada/.landfall/default/journal.jsonl".into();
+        let failure = Failure::of_journal(&OpenError::Lost { path, how: "it is empty" });
+        assert_eq!(failure.exit, Exit::Failed);
+        let text = failure.text(Paint::PLAIN);
+        for word in ["journal.jsonl: it is empty", "from a copy", "journal.lock", "begin anew"] {
+            assert!(text.replace("\n      ", " ").contains(word), "{word}: {text}");
+        }
     }
 }

@@ -10,7 +10,7 @@ use landfall_cloud::{
 };
 use landfall_engine::{Change, Check, Context, Kind, Look, Residue, Step, StepError, Undone, Wait};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::{
     collections::BTreeMap,
     sync::{
@@ -270,6 +270,10 @@ impl Step for Certificate {
             Some(_) => format!("certificate {}", self.name),
             None => format!("certificate {}, self-signed", self.name),
         }
+    }
+
+    fn named(&self) -> Option<Value> {
+        Some(json!({ "name": self.name }))
     }
 
     fn deadline(&self) -> Duration {

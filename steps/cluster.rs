@@ -10,7 +10,7 @@ use landfall_cloud::{
 };
 use landfall_engine::{Check, Context, Kind, Look, Residue, Step, StepError, Undone, Wait};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::time::Duration;
 
 /// Asks Azure for the cluster.
@@ -198,6 +198,10 @@ impl Step for Cluster {
 
     fn title(&self) -> String {
         format!("cluster {}", self.name())
+    }
+
+    fn named(&self) -> Option<Value> {
+        Some(json!({ "name": self.name() }))
     }
 
     fn deadline(&self) -> Duration {

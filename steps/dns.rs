@@ -187,6 +187,10 @@ impl Step for Dns {
         format!("names below {}", self.domain)
     }
 
+    fn named(&self) -> Option<Value> {
+        Some(json!({ "domain": self.domain, "zone": self.zone }))
+    }
+
     fn deadline(&self) -> Duration {
         Duration::from_secs(300)
     }

@@ -211,6 +211,10 @@ impl Step for KeyVault {
         format!("key vault {} in {}", self.name, self.location)
     }
 
+    fn named(&self) -> Option<Value> {
+        Some(json!({ "name": self.name }))
+    }
+
     fn deadline(&self) -> Duration {
         Duration::from_secs(900)
     }

@@ -6,6 +6,7 @@ use crate::{
 use landfall_cloud::kubeconfig::{self, Added, KubeconfigError};
 use landfall_engine::{Check, Context, Kind, Residue, Step, StepError, Undone};
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use std::{io, path::PathBuf, time::Duration};
 
 /// Merges the cluster's credential into the user's kubeconfig.
@@ -96,6 +97,10 @@ impl Step for Kubeconfig {
 
     fn title(&self) -> String {
         format!("kubeconfig {}", self.file.display())
+    }
+
+    fn named(&self) -> Option<Value> {
+        self.file.to_str().map(|file| json!({ "file": file }))
     }
 
     fn deadline(&self) -> Duration {

@@ -254,6 +254,10 @@ impl Step for Network {
         format!("{} {}", self.wanted.name, self.wanted.address_space)
     }
 
+    fn named(&self) -> Option<Value> {
+        Some(json!({ "name": self.wanted.name, "subnet": self.wanted.subnet }))
+    }
+
     fn deadline(&self) -> Duration {
         Duration::from_secs(900)
     }

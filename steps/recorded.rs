@@ -1,9 +1,9 @@
-//! The names under which an environment was made. What is taken down, or gone on with, is what was made, whatever
-//! the settings say by now.
+//! The names under which an environment was made, or was being made when a run died. What is taken down, or gone on
+//! with, is what was made, whatever the settings say by now.
 
 use crate::{
-    cluster::AcceptedCluster, key_vault::Vault, kubeconfig::Merged, names, network::Subnet,
-    resource_group::Group, settings::Settings,
+    certificate::HeldCertificate, cluster::AcceptedCluster, key_vault::Vault, kubeconfig::Merged, names,
+    network::Subnet, resource_group::Group, settings::Settings,
 };
 use landfall_engine::Memory;
 use serde::de::DeserializeOwned;
@@ -37,10 +37,40 @@ pub fn as_made(settings: &Settings, memory: &Memory) -> Settings {
     if let Some(cluster) = output::<AcceptedCluster>(memory, "cluster") {
         made.cluster.name = cluster.name;
     }
+    if let Some(held) = output::<HeldCertificate>(memory, "certificate") {
+        made.certificate.name = held.name;
+    }
     if let Some(merged) = output::<Merged>(memory, "kubeconfig") {
         made.kubeconfig = merged.file;
     }
+    as_begun(&mut made, memory);
     made
+}
+
+/// Takes in the names that attempts were begun under which have not ended: they are newer than any output.
+fn as_begun(made: &mut Settings, memory: &Memory) {
+    for (step, key, name) in [
+        ("resource-group", "name", &mut made.resource_group),
+        ("resource-group", "location", &mut made.location),
+        ("network", "name", &mut made.network.name),
+        ("network", "subnet", &mut made.network.subnet),
+        ("cluster", "name", &mut made.cluster.name),
+        ("certificate", "name", &mut made.certificate.name),
+        ("dns", "domain", &mut made.domain),
+    ] {
+        if let Some(begun) = begun(memory, step, key) {
+            *name = begun;
+        }
+    }
+    if let Some(vault) = begun(memory, "key-vault", "name") {
+        made.key_vault = Some(vault);
+    }
+    if let Some(file) = begun(memory, "kubeconfig", "file") {
+        made.kubeconfig = file.into();
+    }
+    if begun(memory, "dns", "domain").is_some() {
+        made.dns.zone = begun(memory, "dns", "zone");
+    }
 }
 
 /// Lists the things of ours that bear another name than the settings say: to go on would make a second one beside
@@ -49,23 +79,37 @@ pub fn as_made(settings: &Settings, memory: &Memory) -> Settings {
 pub fn renamed(settings: &Settings, memory: &Memory, subscription: &str) -> Vec<Renamed> {
     let made = as_made(settings, memory);
     let ours = |step: &str| memory.past(step).is_some_and(|past| past.ours);
+    // These may move once they are finished; what was cut short can only be found where it was begun.
+    let unfinished = |step: &str| memory.past(step).is_some_and(|past| past.named.is_some());
+    let held = |step: &str| ours(step) && (!matches!(step, "kubeconfig" | "dns") || unfinished(step));
+    let file = |settings: &Settings| settings.kubeconfig.display().to_string();
+    let zone = |settings: &Settings| settings.dns.zone.clone().unwrap_or_default();
     [
-        ("resource-group", "resource_group", &made.resource_group, &settings.resource_group),
-        ("resource-group", "location", &made.location, &settings.location),
-        ("network", "network.name", &made.network.name, &settings.network.name),
-        ("network", "network.subnet", &made.network.subnet, &settings.network.subnet),
+        ("resource-group", "resource_group", made.resource_group.clone(), settings.resource_group.clone()),
+        ("resource-group", "location", made.location.clone(), settings.location.clone()),
+        ("network", "network.name", made.network.name.clone(), settings.network.name.clone()),
+        ("network", "network.subnet", made.network.subnet.clone(), settings.network.subnet.clone()),
         (
             "key-vault",
             "key_vault.name",
-            &names::vault(&made, subscription),
-            &names::vault(settings, subscription),
+            names::vault(&made, subscription),
+            names::vault(settings, subscription),
         ),
-        ("cluster", "cluster.name", &made.cluster.name, &settings.cluster.name),
+        ("certificate", "certificate.name", made.certificate.name.clone(), settings.certificate.name.clone()),
+        ("cluster", "cluster.name", made.cluster.name.clone(), settings.cluster.name.clone()),
+        ("kubeconfig", "kubeconfig", file(&made), file(settings)),
+        ("dns", "domain", made.domain.clone(), settings.domain.clone()),
+        ("dns", "dns.zone", zone(&made), zone(settings)),
     ]
     .into_iter()
-    .filter(|(step, _, made, wished)| ours(step) && !made.eq_ignore_ascii_case(wished))
-    .map(|(_, setting, made, wished)| Renamed { setting, made: made.clone(), wished: wished.clone() })
+    .filter(|(step, _, made, wished)| held(step) && !made.eq_ignore_ascii_case(wished))
+    .map(|(_, setting, made, wished)| Renamed { setting, made, wished })
     .collect()
+}
+
+/// A name that an attempt was begun under that has not ended.
+fn begun(memory: &Memory, step: &str, key: &str) -> Option<String> {
+    Some(memory.past(step)?.named.as_ref()?.get(key)?.as_str()?.to_owned())
 }
 
 fn output<T: DeserializeOwned>(memory: &Memory, step: &str) -> Option<T> {

@@ -82,6 +82,10 @@ impl Step for ResourceGroup {
         format!("resource group {}", self.name)
     }
 
+    fn named(&self) -> Option<Value> {
+        Some(json!({ "name": self.name, "location": self.location }))
+    }
+
     fn deadline(&self) -> Duration {
         Duration::from_secs(3700)
     }

@@ -37,8 +37,11 @@ pub async fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
 
 /// Opens journal and cloud, in the order in which a second run is refused before it has touched anything.
 pub async fn open(session: &Session, wished: &Wished, command: &str) -> Result<(Journal, Target), Failure> {
-    let remembered = Journal::read(&wished.folder).map_err(|error| Failure::of_journal(&error))?;
-    let known = remembered.map(|(key, _)| key);
+    let refuse = |error: OpenError| Failure::of_journal(&error);
+    for path in Journal::secure(&wished.folder).map_err(refuse)? {
+        session.say(&format!("{} was open to others; from now on it is yours alone.", path.display()));
+    }
+    let known = Journal::read(&wished.folder).map_err(refuse)?.map(|(key, _)| key);
     if let Some(key) = &known {
         same_journal(wished, key)?;
     }

@@ -118,6 +118,10 @@ pub fn farewell(at: SystemTime, report: &Report, requests: u64) -> Value {
     };
     let number =
         |wanted: &str| report.undone.iter().filter(|(_, undone)| words::undone(undone) == wanted).count();
+    let left_behind = report
+        .left_behind
+        .iter()
+        .map(|left| json!({ "step": left.step, "output": left.output, "named": left.named }));
     stamped(
         "summary",
         at,
@@ -126,6 +130,7 @@ pub fn farewell(at: SystemTime, report: &Report, requests: u64) -> Value {
             "gone_with_parent": number("goes-with-parent"), "kept": number("kept"), "failed": report.failed,
             "blocked": report.blocked, "elapsed_ms": ms(report.elapsed),
             "critical_path_ms": ms(report.critical_path), "requests": requests,
+            "left_behind": left_behind.collect::<Vec<_>>(),
         }),
     )
 }

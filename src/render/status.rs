@@ -51,6 +51,10 @@ pub fn document(status: &Status<'_>) -> Value {
             "self_signed": certificate.self_signed,
         })
     });
+    let known = |id: &str| status.steps.iter().any(|step| step.id == id);
+    let left_behind = status.memory.0.iter().filter(|(step, past)| past.ours && !known(step));
+    let left_behind =
+        left_behind.map(|(step, past)| json!({ "step": step, "output": past.output, "named": past.named }));
     let domain = &status.facts.domain;
     let records = status.facts.dns.records.iter();
     let records = records.map(|(host, address)| json!({ "name": host, "address": address }));
@@ -60,6 +64,7 @@ pub fn document(status: &Status<'_>) -> Value {
         "subscription": status.key.subscription,
         "domain": domain,
         "steps": steps.collect::<Vec<_>>(),
+        "left_behind": left_behind.collect::<Vec<_>>(),
         "certificate": certificate,
         "gateways": json::gateways(status.facts),
         "dns": {
@@ -109,6 +114,10 @@ pub fn text(status: &Status<'_>, program: &str, paint: Paint) -> String {
     let shown = super::summary::facts(status.facts);
     if !shown.is_empty() {
         parts.push(shown);
+    }
+    let strangers = super::teardown::strangers(status.steps, status.memory);
+    if !strangers.is_empty() {
+        parts.push(format!("Made by landfall, and this version has no such step:\n{}", strangers.join("\n")));
     }
     let ready = status.steps.iter().all(|step| state(status.memory.past(step.id)) == "ready");
     if !ready {
@@ -263,6 +272,7 @@ mod tests {
               "error": null
             }
           ],
+          "left_behind": [],
           "certificate": {
             "thumbprint": "5e3a0123456789abcdef0123456789abcdef9a10",
             "not_after": "2027-11-23T00:00:00Z",

@@ -2,15 +2,20 @@
 
 use super::{paint::Paint, words};
 use landfall_engine::{Memory, Report, StepInfo, Undone};
+use serde_json::Value;
 
 /// Returns what will go and what stays; `None` when nothing is ours.
 pub fn plan(steps: &[StepInfo], memory: &Memory, purge: bool, paint: Paint) -> Option<String> {
     let ours = |step: &StepInfo| memory.past(step.id).is_some_and(|past| past.ours);
     let going: Vec<&StepInfo> = steps.iter().rev().filter(|step| ours(step)).collect();
-    if going.is_empty() {
+    let strangers = strangers(steps, memory);
+    if going.is_empty() && strangers.is_empty() {
         return None;
     }
-    let mut text = format!("{}\n{}", paint.strong("Will go, as landfall made it:"), rows(&going));
+    let mut text = match going.is_empty() {
+        true => "Nothing will go.".to_owned(),
+        false => format!("{}\n{}", paint.strong("Will go, as landfall made it:"), rows(&going)),
+    };
     let vault = match purge {
         true => "With --purge the vault is purged too: nothing in it can be recovered.",
         false => "The vault can be recovered for 90 days; --purge ends that.",
@@ -23,7 +28,24 @@ pub fn plan(steps: &[StepInfo], memory: &Memory, purge: bool, paint: Paint) -> O
         let heading = paint.strong("Stays, as landfall only found it:");
         text.push_str(&format!("\n\n{heading}\n{}", rows(&stays)));
     }
+    if !strangers.is_empty() {
+        let heading = paint.warn("Stays, though landfall made it: this version has no such step");
+        text.push_str(&format!("\n\n{heading}\n{}", strangers.join("\n")));
+    }
     Some(text)
+}
+
+/// Returns what is ours and no step of this version knows.
+pub fn strangers(steps: &[StepInfo], memory: &Memory) -> Vec<String> {
+    let known = |id: &str| steps.iter().any(|step| step.id == id);
+    let ours = memory.0.iter().filter(|(step, past)| past.ours && !known(step));
+    ours.map(|(step, past)| stranger(step, past.output.as_ref().or(past.named.as_ref()))).collect()
+}
+
+/// Returns the step and what is remembered of its thing, as it stands in the journal.
+fn stranger(step: &str, told: Option<&Value>) -> String {
+    let told = told.map_or("nothing more is remembered of it".to_owned(), Value::to_string);
+    words::wrap("  ", &format!("{}: {told}", words::name(step)), 80)
 }
 
 /// Returns what was found and stands on nothing of ours: what stands on something of ours goes with it.
@@ -69,7 +91,19 @@ pub fn text(report: &Report, requests: u64, paint: Paint) -> String {
             format!("{took} · {} · {requests} requests", words::count(gone, "thing"))
         }
     };
-    if kept.is_empty() { first } else { format!("{first}\n\nKept:\n{}", kept.join("\n")) }
+    let mut parts = vec![first];
+    if !kept.is_empty() {
+        parts.push(format!("Kept:\n{}", kept.join("\n")));
+    }
+    let left = report.left_behind.iter();
+    let left: Vec<String> =
+        left.map(|left| stranger(&left.step, left.output.as_ref().or(left.named.as_ref()))).collect();
+    if !left.is_empty() {
+        let heading = paint.warn("Left behind, because this version of landfall has no such step:");
+        let next = "Take them down with the landfall that made them; the journal keeps them.";
+        parts.push(format!("{heading}\n{}\n{next}", left.join("\n")));
+    }
+    parts.join("\n\n")
 }
 
 #[cfg(test)]
@@ -103,6 +137,31 @@ mod tests {
         The vault can be recovered for 90 days; --purge ends that.
         ");
         assert!(plan(&fixture::steps(), &self::memory(&[], &["preflight"]), false, Paint::PLAIN).is_none());
+    }
+
+    #[test]
+    fn what_this_version_has_no_step_for_is_told_before_and_after() {
+        let mut memory = memory(&["old-thing"], &[]);
+        memory.0.get_mut("old-thing").unwrap().output = Some(serde_json::json!({ "id": "/old/7" }));
+        insta::assert_snapshot!(plan(&fixture::steps(), &memory, false, Paint::PLAIN).unwrap(), @r#"
+        Nothing will go.
+
+        Stays, though landfall made it: this version has no such step
+          old thing: {"id":"/old/7"}
+        "#);
+        let left = landfall_engine::LeftBehind {
+            step: "old-thing".into(),
+            output: Some(serde_json::json!({ "id": "/old/7" })),
+            named: None,
+        };
+        let report = Report { left_behind: vec![left], ..summary::tests::report() };
+        insta::assert_snapshot!(text(&report, 3, Paint::PLAIN), @r#"
+        Nothing was taken away.
+
+        Left behind, because this version of landfall has no such step:
+          old thing: {"id":"/old/7"}
+        Take them down with the landfall that made them; the journal keeps them.
+        "#);
     }
 
     #[test]

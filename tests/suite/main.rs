@@ -11,6 +11,7 @@ mod certificates;
 mod environment;
 mod first_run;
 mod input;
+mod journals;
 mod locks;
 mod manifests;
 mod patience;

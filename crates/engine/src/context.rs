@@ -3,6 +3,7 @@
 use crate::{
     error::{Kind, Residue, StepError},
     event::{Event, Progress, What},
+    guard::Act,
     journal::{Entry, Journal, Past},
     pace::Pace,
     run::Run,
@@ -16,33 +17,42 @@ use std::{
 };
 use tokio::{sync::mpsc, time::Instant};
 
-/// What a step is about while it holds a context. A ticket left by one act is no use to the other.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Act {
-    Make,
-    Undo,
-}
+/// What a step is at from its entry in the journal on.
+const MAKING: &str = "making it";
 
 /// The step's window on the run: its memory, its voice, and the only ways to wait.
 pub struct Context {
     step: &'static str,
+    /// What its turn is for. A ticket left by making is no use to undoing, nor the other way round.
     act: Act,
     journal: Arc<Journal>,
     pace: Pace,
     pub(crate) stop: Stop,
     /// Silent while a look runs ahead of the step's turn.
     events: Option<mpsc::UnboundedSender<Event>>,
-    moments: Mutex<Moments>,
+    moments: Arc<Mutex<Moments>>,
 }
 
 /// What is remembered of a step's turn, for the report and for a deadline that passes.
-#[derive(Default)]
 struct Moments {
+    began: Instant,
+    /// When it was last heard of.
+    spoke: Instant,
+    /// What it is at between its waits, for a person.
+    doing: &'static str,
     /// When the ticket that was taken up had been kept; consumed by the next wait.
     attached: Option<SystemTime>,
     acting: Option<Instant>,
     ended: Option<SystemTime>,
     last_seen: Option<String>,
+}
+
+impl Moments {
+    fn begin(act: Act) -> Self {
+        let now = Instant::now();
+        let doing = if act == Act::Undo { "taking it away" } else { "looking" };
+        Self { began: now, spoke: now, doing, attached: None, acting: None, ended: None, last_seen: None }
+    }
 }
 
 impl Context {
@@ -54,7 +64,20 @@ impl Context {
             pace: run.pace,
             stop: run.stop.clone(),
             events: Some(run.events.clone()),
-            moments: Mutex::default(),
+            moments: Arc::new(Mutex::new(Moments::begin(act))),
+        }
+    }
+
+    /// For looking, within this turn, for what a step has made.
+    pub(crate) fn finding(&self, step: &'static str) -> Self {
+        Self {
+            step,
+            act: Act::Make,
+            journal: self.journal.clone(),
+            pace: self.pace,
+            stop: self.stop.clone(),
+            events: self.events.clone(),
+            moments: self.moments.clone(),
         }
     }
 
@@ -140,6 +163,7 @@ impl Context {
     }
 
     pub(crate) fn tell(&self, what: What) {
+        self.moments().spoke = Instant::now();
         if let Some(events) = &self.events {
             // A display that went away is no reason to stop the work.
             let _ = events.send(Event { at: SystemTime::now(), what });
@@ -151,11 +175,31 @@ impl Context {
         self.tell(What::Note { step: self.step, text, progress: Some(progress) });
     }
 
-    /// Writes that the step is about to change something, then says so.
-    pub(crate) fn start(&self, title: String, making: bool) -> Result<(), StepError> {
+    /// When the step was last heard of.
+    pub(crate) fn spoke(&self) -> Instant {
+        self.moments().spoke
+    }
+
+    /// Says that the step is still at it, when it has not said so itself.
+    pub(crate) fn still_at_it(&self, usual: Duration) {
+        let (doing, began, acting) = {
+            let moments = self.moments();
+            (moments.doing, moments.began, moments.acting)
+        };
+        let so_far = self.pace.cloud(acting.unwrap_or(began).elapsed());
+        let text = match doing == MAKING && !usual.is_zero() {
+            true => format!("{doing}, {} s of about {} s", so_far.as_secs(), usual.as_secs().max(1)),
+            false => format!("{doing}, {} s", so_far.as_secs()),
+        };
+        self.tell(What::Note { step: self.step, text, progress: None });
+    }
+
+    /// Writes that the step is about to change something and under which names, then says so.
+    pub(crate) fn start(&self, title: String, making: bool, named: Option<Value>) -> Result<(), StepError> {
         let attempt = self.past().attempts + 1;
-        self.write(Entry::Started { step: self.step.into(), attempt, making })?;
+        self.write(Entry::Started { step: self.step.into(), attempt, making, named })?;
         self.begin_acting();
+        self.moments().doing = MAKING;
         self.tell(What::Started { step: self.step, title, making, attempt });
         Ok(())
     }
@@ -182,12 +226,15 @@ impl Context {
 
     /// The error for a deadline that passed around the whole turn.
     pub(crate) fn past_deadline(&self, title: &str, deadline: Duration) -> StepError {
-        let error = StepError::new(Kind::TimedOut, format!("finish {title} within {} s", deadline.as_secs()))
+        let what = if self.act == Act::Undo { "take away" } else { "finish" };
+        let what = format!("{what} {title} within {} s", deadline.as_secs());
+        let error = StepError::new(Kind::TimedOut, what)
             .hint("run the same command again: it goes on from here")
             .residue(if self.past().ticket.is_some() { Residue::Something } else { Residue::Unknown });
-        match &self.moments().last_seen {
+        let moments = self.moments();
+        match &moments.last_seen {
             Some(state) => error.cause(format!("last seen: {state}")),
-            None => error,
+            None => error.cause(format!("it was {}, and nothing was seen of it", moments.doing)),
         }
     }
 

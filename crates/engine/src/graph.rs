@@ -1,6 +1,8 @@
 //! The graph: steps, and typed handles to what they will give.
 
 use crate::{
+    error::StepError,
+    guard::{Act, Guarded},
     journal::Memory,
     node::{Node, Produced, Wired},
     step::Step,
@@ -143,6 +145,8 @@ pub struct Graph {
     pub(crate) sources: Vec<Vec<usize>>,
     /// For each step, those of its sources whose value it takes.
     pub(crate) parents: Vec<Vec<usize>>,
+    /// Steps are made also where a look finds them ready.
+    pub(crate) again: bool,
 }
 
 impl Default for Graph {
@@ -155,7 +159,7 @@ impl Graph {
     /// Returns a graph without steps.
     pub fn new() -> Self {
         let brand = GRAPHS.fetch_add(1, Ordering::Relaxed);
-        Self { brand, nodes: Vec::new(), sources: Vec::new(), parents: Vec::new() }
+        Self { brand, nodes: Vec::new(), sources: Vec::new(), parents: Vec::new(), again: false }
     }
 
     /// Adds a step and returns the handle to its output.
@@ -184,6 +188,33 @@ impl Graph {
         let at = Place { graph: self.brand, index: self.nodes.len() };
         self.nodes.push(Arc::new(Wired { id, step, inputs }));
         Handle { at, _output: PhantomData }
+    }
+
+    /// Stands in front of every step added so far: `ask` is called with the step's id and what is
+    /// about to happen, and its error becomes the step's failure.
+    ///
+    /// For whoever must be able to say no: a policy, a limit on what may be made, a drill that
+    /// fails a step on purpose. It is asked for [`Act::Look`] before every look (a step may be
+    /// looked at several times), for [`Act::Make`] before anything is written of it or made, so a
+    /// no there claims nothing, and for [`Act::Undo`] before something of ours is taken away. Of
+    /// several guards the last one added is asked first.
+    pub fn guard(
+        &mut self,
+        ask: impl Fn(&'static str, Act) -> Result<(), StepError> + Send + Sync + 'static,
+    ) {
+        let ask = Arc::new(ask);
+        for node in &mut self.nodes {
+            *node = Arc::new(Guarded { node: node.clone(), ask: ask.clone() });
+        }
+    }
+
+    /// Has every step made although it is there and ready, as `make --always-make` does: for
+    /// whoever does not trust what the looks say.
+    ///
+    /// A step that is ready is treated as one to be mended: its claim stays what it was, and it
+    /// ends as [`How::Changed`](crate::How::Changed).
+    pub fn again(&mut self) {
+        self.again = true;
     }
 
     /// Describes every step, sources before those who need them.

@@ -8,6 +8,7 @@
 //! | bring everything up, or take down what is ours | [`up`], [`down`], [`Run`] |
 //! | wait for a condition from inside a step | [`Context::wait_until`], [`Context::attend`] |
 //! | know what is remembered | [`Journal`], [`Memory`], [`Past`] |
+//! | say no before a step is asked, or have all of it made again | [`Graph::guard`], [`Graph::again`] |
 //! | show a run | [`Event`], [`What`], [`Report`] |
 //!
 //! The crate knows no cloud: it makes no request, prints nothing and reads no environment. What
@@ -22,6 +23,7 @@ mod context;
 mod error;
 mod event;
 mod graph;
+mod guard;
 mod journal;
 mod node;
 mod pace;
@@ -36,11 +38,12 @@ pub use context::Context;
 pub use error::{ErrorReport, Kind, Residue, StepError};
 pub use event::{Event, Progress, What};
 pub use graph::{Done, Graph, Handle, Inputs, Outputs, Sources, StepInfo};
+pub use guard::Act;
 pub use journal::{
     Entry, EnvironmentKey, FORMAT, Holder, How, Journal, JournalError, Memory, OpenError, Past, State,
 };
 pub use pace::Pace;
-pub use run::{Outcome, Report, Run, down, up};
+pub use run::{LeftBehind, Outcome, Report, Run, down, up};
 pub use schedule::Schedule;
 pub use step::{Change, Check, Step, Undone};
 pub use stop::{Level, Stop};

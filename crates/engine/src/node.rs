@@ -29,9 +29,13 @@ pub(crate) struct Made {
 pub(crate) trait Node: Send + Sync {
     fn id(&self) -> &'static str;
     fn title(&self) -> String;
+    /// The names it would be made under.
+    fn named(&self) -> Option<Value>;
     fn usual(&self) -> Duration;
     fn deadline(&self) -> Duration;
     fn part_of(&self) -> Option<&'static str>;
+    /// Says no before anything is begun.
+    fn may_make(&self) -> Result<(), StepError>;
     /// Reads an output back from the journal; `None` when it no longer parses, which is a reason
     /// to look again and not an error.
     fn decode(&self, value: &Value) -> Option<Made>;
@@ -65,6 +69,10 @@ impl<S: Step, I: Inputs<Values = S::Input>> Node for Wired<S, I> {
         self.step.title()
     }
 
+    fn named(&self) -> Option<Value> {
+        self.step.named()
+    }
+
     fn usual(&self) -> Duration {
         self.step.usual()
     }
@@ -75,6 +83,10 @@ impl<S: Step, I: Inputs<Values = S::Input>> Node for Wired<S, I> {
 
     fn part_of(&self) -> Option<&'static str> {
         self.step.part_of()
+    }
+
+    fn may_make(&self) -> Result<(), StepError> {
+        Ok(())
     }
 
     fn decode(&self, value: &Value) -> Option<Made> {

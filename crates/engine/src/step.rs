@@ -141,7 +141,7 @@ use std::{future::Future, time::Duration};
 ///   [`Check::Underway`], and `apply` then waits on the thing itself.
 /// * **Waiting goes through [`Context::wait_until`] or [`Context::attend`]**: they bound it, show
 ///   it, and end it when the run is asked to end.
-/// * **An output says nothing secret.** It is written to the journal.
+/// * **Neither an output nor [`Step::named`] says anything secret.** They are written to the journal.
 /// * **The id given to [`Graph::add`](crate::Graph::add) never changes**: it is in people's journals.
 pub trait Step: Send + Sync + 'static {
     /// What earlier steps must have given: a handle's value, or a tuple of them.
@@ -151,6 +151,15 @@ pub trait Step: Send + Sync + 'static {
 
     /// Names the thing for a person: "resource group rg-demo in eastus".
     fn title(&self) -> String;
+
+    /// Names what this step is about to make, for the journal to keep with the first claim: should
+    /// the process die before there is an output, this is what the thing is found and held by.
+    ///
+    /// A small JSON object that whoever reads [`Past::named`](crate::Past::named) understands.
+    /// Nothing secret: it is written to the journal.
+    fn named(&self) -> Option<Value> {
+        None
+    }
 
     /// Bounds looking and making together, in cloud time.
     fn deadline(&self) -> Duration;

@@ -19,6 +19,8 @@ use tokio::{
 
 /// Between two signs of life, in real time.
 const HEARTBEAT: Duration = Duration::from_secs(1);
+/// How long a look may go on that is in flight when the bound passes, in cloud time.
+const LAST_LOOK: Duration = Duration::from_secs(60);
 /// Between two looks, in real time, however fast the cloud is.
 const LOOK_FLOOR: Duration = Duration::from_millis(5);
 
@@ -113,7 +115,7 @@ impl Context {
     /// # Errors
     ///
     /// What `look` gives; [`Kind::TimedOut`], naming what was waited for and the last state, when
-    /// `at_most` passes (after a last look at that very moment); [`Kind::Interrupted`] when the run
+    /// `at_most` passes (after a last look at that very moment, which is given a minute to end); [`Kind::Interrupted`] when the run
     /// is asked to end, after the look in flight.
     pub async fn wait_until<T, F>(&self, wait: Wait, mut look: impl FnMut() -> F) -> Result<T, StepError>
     where
@@ -122,7 +124,7 @@ impl Context {
         let mut vigil = Vigil::begin(self, wait);
         loop {
             vigil.unless_stopped()?;
-            match vigil.beating(look()).await? {
+            match vigil.beating(look()).await?? {
                 Look::There(found) => return Ok(found),
                 Look::NotYet { state, not_before } => {
                     vigil.see(state);
@@ -180,7 +182,12 @@ struct Vigil<'a> {
 impl<'a> Vigil<'a> {
     fn begin(cx: &'a Context, wait: Wait) -> Self {
         let began = Instant::now();
-        let since = |kept: SystemTime| SystemTime::now().duration_since(kept).unwrap_or_default();
+        // Between two processes only the wall clock passes. Whole seconds of it, so that two runs
+        // alike look at the same moments.
+        let since = |kept: SystemTime| {
+            let since = SystemTime::now().duration_since(kept).unwrap_or_default();
+            Duration::from_secs(since.as_secs())
+        };
         let head_start = cx.take_attached().map_or(Duration::ZERO, |kept| cx.pace().cloud(since(kept)));
         let bound = began + cx.pace().bound(wait.at_most);
         Self { cx, wait, began, head_start, bound, state: String::new(), next_beat: began + HEARTBEAT }
@@ -211,13 +218,16 @@ impl<'a> Vigil<'a> {
         self.cx.beat(&state, text, Progress { so_far, usual });
     }
 
-    /// Lets a look end, however long it takes, with signs of life meanwhile.
-    async fn beating<T>(&mut self, look: impl Future<Output = T>) -> T {
+    /// Lets a look end, with signs of life meanwhile. One in flight when the bound passes is not
+    /// cut off at once: it may be a request whose answer is all there is to know of it.
+    async fn beating<T>(&mut self, look: impl Future<Output = T>) -> Result<T, StepError> {
         let mut look = pin!(look);
+        let end = self.bound + self.cx.pace().bound(LAST_LOOK);
         loop {
             tokio::select! {
                 biased;
-                found = &mut look => return found,
+                found = &mut look => return Ok(found),
+                () = sleep_until(end) => return Err(self.timed_out()),
                 () = sleep_until(self.next_beat) => self.beat(),
             }
         }

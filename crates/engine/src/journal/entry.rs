@@ -31,6 +31,9 @@ pub enum Entry {
         attempt: u32,
         /// There was nothing there, so what comes is ours, whether or not we live to see it.
         making: bool,
+        /// The names it is begun under, where the step has some to tell.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        named: Option<Value>,
     },
     /// The cloud took the work, and this is how to ask after it; null when the ticket expired.
     Ticket {
@@ -71,6 +74,9 @@ pub enum Entry {
         outcome: Outcome,
     },
 }
+
+/// Every word that `entry` may be in this format.
+const KINDS: [&str; 7] = ["opened", "started", "ticket", "finished", "failed", "undone", "closed"];
 
 /// How a step came to its output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -130,23 +136,39 @@ impl Line {
     /// Reads a line; fields that are not known are passed over.
     pub(super) fn parse(bytes: &[u8]) -> Result<Self, Unreadable> {
         let mut value: Value = serde_json::from_slice(bytes).map_err(|_| Unreadable::Torn)?;
+        if !value.is_object() {
+            return Err(Unreadable::Torn);
+        }
         // A newer format may have changed anything but the field that names it.
         if value["entry"] == "opened"
             && let Some(format) = value["format"].as_u64()
             && format > u64::from(FORMAT)
         {
-            return Err(Unreadable::Newer(u32::try_from(format).unwrap_or(u32::MAX)));
+            let landfall = value["landfall"].as_str().map(str::to_owned);
+            return Err(Unreadable::Newer(u32::try_from(format).unwrap_or(u32::MAX), landfall));
         }
+        let kind = value["entry"].as_str().map(str::to_owned);
+        let strange = || match kind {
+            Some(kind) if !KINDS.contains(&kind.as_str()) => Unreadable::Unknown(kind),
+            _ => Unreadable::Foreign,
+        };
         let at = value.as_object_mut().and_then(|fields| fields.remove("at"));
-        let Some(Value::String(at)) = at else { return Err(Unreadable::Torn) };
-        let entry = serde_json::from_value(value).map_err(|_| Unreadable::Torn)?;
-        Ok(Self { at, entry })
+        match (at, serde_json::from_value(value)) {
+            (Some(Value::String(at)), Ok(entry)) => Ok(Self { at, entry }),
+            _ => Err(strange()),
+        }
     }
 }
 
 /// Why a line is no entry.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Unreadable {
+    /// It is no whole object: the process, or the machine, died while it was written.
     Torn,
-    Newer(u32),
+    /// It is a whole object, and none that this program writes.
+    Foreign,
+    /// It is an entry of a kind that this program does not know.
+    Unknown(String),
+    /// It begins a newer format, written by this version of the program.
+    Newer(u32, Option<String>),
 }

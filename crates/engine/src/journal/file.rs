@@ -11,60 +11,85 @@ use std::{
 };
 
 /// What a journal on disk says.
-#[derive(Debug, Default, PartialEq)]
+#[derive(Debug, PartialEq)]
 pub(super) struct Remembered {
-    /// `None` when there is no journal, or no whole line in it.
-    pub(super) key: Option<EnvironmentKey>,
+    pub(super) key: EnvironmentKey,
     pub(super) memory: Memory,
     /// How far the file is good; what follows is a torn line.
     pub(super) good_bytes: u64,
 }
 
-/// Reads a journal; one that is not there remembers nothing.
-pub(super) fn read(path: &Path) -> Result<Remembered, OpenError> {
+/// Reads a journal; `None` when it is not there.
+pub(super) fn read(path: &Path) -> Result<Option<Remembered>, OpenError> {
     match std::fs::read(path) {
-        Ok(bytes) => fold(&bytes),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Remembered::default()),
+        Ok(bytes) => fold(&bytes, path).map(Some),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(OpenError::io(path)(error)),
     }
 }
 
 /// Folds the lines of a journal.
 ///
-/// A last line without its line feed, or that does not parse, is torn: the process died while
-/// writing it, so nothing acted on it. Any other line that does not parse was written by a stranger.
-fn fold(bytes: &[u8]) -> Result<Remembered, OpenError> {
-    let mut remembered = Remembered::default();
+/// A last line without its line feed, or that is no whole object, is torn: the process died while
+/// writing it, so nothing acted on it. The first line is never torn, because a journal gets its
+/// name when that line is on disk. Any other line that is no entry was written by a stranger.
+fn fold(bytes: &[u8], path: &Path) -> Result<Remembered, OpenError> {
+    let lost = |how| OpenError::Lost { path: path.to_owned(), how };
+    let mut remembered: Option<Remembered> = None;
     let lines: Vec<&[u8]> = bytes.split_inclusive(|&byte| byte == b'\n').collect();
     for (index, bytes) in lines.iter().enumerate() {
-        let last = index + 1 == lines.len();
+        let (number, last) = (index + 1, index + 1 == lines.len());
         if last && !bytes.ends_with(b"\n") {
             break;
         }
         let line = match Line::parse(bytes) {
             Ok(line) => line,
-            Err(Unreadable::Newer(format)) => return Err(OpenError::Newer { format }),
             Err(Unreadable::Torn) if last => break,
-            Err(Unreadable::Torn) => return Err(OpenError::Corrupt { line: index + 1 }),
+            Err(Unreadable::Torn | Unreadable::Foreign) => return Err(OpenError::Corrupt { line: number }),
+            Err(Unreadable::Unknown(kind)) => return Err(OpenError::Unknown { line: number, kind }),
+            Err(Unreadable::Newer(format, landfall)) => return Err(OpenError::Newer { format, landfall }),
         };
-        match &line.entry {
-            Entry::Opened { environment, .. } => remembered.key = Some(environment.clone()),
-            _ if remembered.key.is_none() => return Err(OpenError::Corrupt { line: index + 1 }),
-            _ => {}
-        }
-        remembered.memory.learn(&line.at, &line.entry);
+        let entry = &line.entry;
+        let remembered = match (&mut remembered, entry) {
+            (Some(remembered), Entry::Opened { environment, .. }) => {
+                remembered.key = environment.clone();
+                remembered
+            }
+            (Some(remembered), _) => remembered,
+            (none, Entry::Opened { environment, .. }) => {
+                let (key, memory) = (environment.clone(), Memory::default());
+                none.insert(Remembered { key, memory, good_bytes: 0 })
+            }
+            (None, _) => return Err(OpenError::Corrupt { line: number }),
+        };
+        remembered.memory.learn(&line.at, entry);
         remembered.good_bytes += bytes.len() as u64;
     }
-    Ok(remembered)
+    remembered.ok_or_else(|| lost(if bytes.is_empty() { "it is empty" } else { "its first line is torn" }))
+}
+
+/// Makes a journal of one line. It is there whole or not at all, whatever dies meanwhile.
+pub(super) fn create(path: &Path, line: &[u8]) -> io::Result<()> {
+    let new = path.with_extension("new");
+    let mut file = private().write(true).create(true).truncate(true).open(&new)?;
+    append(&mut file, line)?;
+    std::fs::rename(&new, path)?;
+    sync_folder(path.parent().unwrap_or(Path::new(".")))
 }
 
 /// Opens a journal for appending after its first `good_bytes`, cutting off what follows them.
 pub(super) fn open_for_append(path: &Path, good_bytes: u64) -> io::Result<File> {
-    let mut file = private().read(true).write(true).create(true).truncate(false).open(path)?;
+    let mut file = private().read(true).write(true).open(path)?;
     file.set_len(good_bytes)?;
     file.seek(SeekFrom::End(0))?;
     file.sync_all()?;
     Ok(file)
+}
+
+/// Cuts off what an append that failed may have written. It is torn in any case, and cut off by
+/// the next opening when this fails too.
+pub(super) fn cut(file: &mut File, good_bytes: u64) {
+    let _ = file.set_len(good_bytes);
 }
 
 /// Appends one line; it is on disk when this returns.

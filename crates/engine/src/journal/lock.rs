@@ -5,12 +5,12 @@ use serde::{Deserialize, Serialize};
 use std::{
     fmt,
     fs::{File, TryLockError},
-    io::{Seek, Write},
-    path::Path,
+    io::{self, Seek, Write},
+    path::{Path, PathBuf},
     process::{Command, id},
 };
 
-const LOCK: &str = "journal.lock";
+pub(super) const LOCK: &str = "journal.lock";
 
 /// Who holds a journal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,35 +32,87 @@ impl fmt::Display for Holder {
     }
 }
 
-/// Takes the lock and writes who we are into it.
-///
-/// The lock is on a file of its own, which is never removed: the kernel frees the lock when the
-/// process dies, however it dies, and a name that outlives it means nothing by itself.
-pub(super) fn take(dir: &Path, command: &str) -> Result<File, OpenError> {
-    let path = dir.join(LOCK);
-    let mut lock = file::private()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(&path)
-        .map_err(OpenError::io(&path))?;
-    match lock.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => return Err(OpenError::Locked { holder: holder(&path) }),
-        Err(TryLockError::Error(source)) => return Err(OpenError::Io { path, source }),
-    }
-    let since = format!("{:.3}", jiff::Timestamp::now());
-    let us = Holder { pid: id(), host: host(), since, command: command.into() };
-    let name = serde_json::to_vec(&us).expect("four plain fields");
-    let written = lock.set_len(0).and_then(|()| lock.rewind()).and_then(|()| lock.write_all(&name));
-    written.map_err(OpenError::io(&path))?;
-    Ok(lock)
+/// What the lock file says.
+#[derive(Debug, Serialize, Deserialize)]
+struct Note {
+    #[serde(flatten)]
+    holder: Holder,
+    /// There is a journal beside it. A lock file that does not say is of a time when there always was.
+    #[serde(default = "yes")]
+    journal: bool,
 }
 
-/// Reads who holds the lock; `None` while the holder is still writing its name, and where the
-/// system does not let a locked file be read.
-fn holder(path: &Path) -> Option<Holder> {
+fn yes() -> bool {
+    true
+}
+
+/// The lock, held for as long as this lives.
+#[derive(Debug)]
+pub(super) struct Lock {
+    path: PathBuf,
+    file: File,
+    note: Note,
+}
+
+impl Lock {
+    /// Takes the lock and writes who we are into it.
+    ///
+    /// The lock is on a file of its own, which is never removed: the kernel frees the lock when the
+    /// process dies, however it dies, and a name that outlives it means nothing by itself.
+    pub(super) fn take(dir: &Path, command: &str) -> Result<Lock, OpenError> {
+        let path = dir.join(LOCK);
+        let options = || file::private().read(true).write(true).create(true).truncate(false).open(&path);
+        let file = options().map_err(OpenError::io(&path))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                return Err(OpenError::Locked { holder: read(&path).map(|note| note.holder) });
+            }
+            Err(TryLockError::Error(source)) => return Err(OpenError::Io { path, source }),
+        }
+        let journal = remembers_a_journal(dir);
+        let since = format!("{:.3}", jiff::Timestamp::now());
+        let holder = Holder { pid: id(), host: host(), since, command: command.into() };
+        let mut lock = Lock { path, file, note: Note { holder, journal } };
+        lock.write()?;
+        Ok(lock)
+    }
+
+    /// Tells whether there was a journal beside this lock before it was taken.
+    pub(super) fn knows_a_journal(&self) -> bool {
+        self.note.journal
+    }
+
+    /// Notes that there is a journal now.
+    pub(super) fn note_the_journal(&mut self) -> Result<(), OpenError> {
+        if self.note.journal {
+            return Ok(());
+        }
+        self.note.journal = true;
+        self.write()?;
+        // Once in an environment's life: who else holds the lock need not outlive the machine.
+        self.file.sync_data().map_err(OpenError::io(&self.path))
+    }
+
+    fn write(&mut self) -> Result<(), OpenError> {
+        let note = serde_json::to_vec(&self.note).expect("plain fields");
+        let write = |file: &mut File| -> io::Result<()> {
+            file.set_len(0)?;
+            file.rewind()?;
+            file.write_all(&note)
+        };
+        write(&mut self.file).map_err(OpenError::io(&self.path))
+    }
+}
+
+/// Tells whether the lock file in `dir` knows of a journal beside it.
+pub(super) fn remembers_a_journal(dir: &Path) -> bool {
+    read(&dir.join(LOCK)).is_some_and(|note| note.journal)
+}
+
+/// Reads a lock file; `None` while its holder is still writing, where somebody else wrote into it,
+/// and where the system does not let a locked file be read.
+fn read(path: &Path) -> Option<Note> {
     serde_json::from_slice(&std::fs::read(path).ok()?).ok()
 }
 

@@ -20,9 +20,11 @@ pub struct Memory(pub BTreeMap<String, Past>);
 pub struct Past {
     /// We made it, so it may be taken away. Kept until that is done.
     pub ours: bool,
-    /// What it last gave. Outlives every later attempt.
+    /// What it last gave. Outlives every later attempt; see [`Past::output_in_doubt`].
     pub output: Option<Value>,
-    /// How to ask after work in flight. Spent by finishing, and by nothing else.
+    /// The names it was last begun under, until that attempt has an output to name it better.
+    pub named: Option<Value>,
+    /// How to ask after work in flight. Spent by finishing; that of a deletion also by a new beginning.
     pub ticket: Option<Value>,
     /// When the ticket was kept, RFC 3339.
     pub ticket_at: Option<String>,
@@ -40,6 +42,10 @@ pub struct Past {
     pub state: State,
     /// `ours` rests on the attempt under way alone, so that attempt can take it back.
     claimed: bool,
+    /// The output is that of something we had made.
+    output_ours: bool,
+    /// An attempt began after the output, and gave none.
+    doubt: bool,
 }
 
 /// What the last entry about a step was.
@@ -65,8 +71,12 @@ impl Memory {
     /// Learns one entry, written at `at` (RFC 3339).
     pub fn learn(&mut self, at: &str, entry: &Entry) {
         match entry {
-            Entry::Opened { .. } | Entry::Closed { .. } => {}
-            Entry::Started { step, attempt, making } => self.of(step).start(*attempt, *making),
+            // What an earlier process claimed, the failure of a later one says nothing of.
+            Entry::Opened { .. } => self.0.values_mut().for_each(|past| past.claimed = false),
+            Entry::Closed { .. } => {}
+            Entry::Started { step, attempt, making, named } => {
+                self.of(step).start(*attempt, *making, named.as_ref());
+            }
             Entry::Ticket { step, ticket, undoes } => self.of(step).keep(at, ticket, *undoes),
             Entry::Finished { step, how, output } => self.of(step).finish(at, *how, output),
             Entry::Failed { step, error } => self.of(step).fail(error),
@@ -80,7 +90,23 @@ impl Memory {
 }
 
 impl Past {
-    fn start(&mut self, attempt: u32, making: bool) {
+    /// Tells whether an attempt that gave no output began after the one that gave this: what it
+    /// made may bear another id.
+    pub fn output_in_doubt(&self) -> bool {
+        self.doubt && self.output.is_some()
+    }
+
+    /// The output, when it is that of something that we had made ourselves and that may be taken away.
+    pub(crate) fn output_of_ours(&self) -> Option<&Value> {
+        self.output.as_ref().filter(|_| self.ours && self.output_ours)
+    }
+
+    /// The output, unless what it names was somebody else's and we have begun to make our own since.
+    pub(crate) fn output_to_stand_on(&self) -> Option<&Value> {
+        self.output.as_ref().filter(|_| self.output_ours == self.ours)
+    }
+
+    fn start(&mut self, attempt: u32, making: bool, named: Option<&Value>) {
         // An earlier claim stands even if this attempt comes to nothing: whether the process that
         // made it died before or after its request arrived is not known here.
         self.claimed = making && !self.ours;
@@ -88,6 +114,12 @@ impl Past {
         self.attempts = self.attempts.max(attempt);
         self.error = None;
         self.state = State::Underway;
+        self.doubt = true;
+        self.named = named.cloned().or(self.named.take());
+        // Whatever that deletion took away, it is not what is begun now.
+        if self.ticket_undoes {
+            self.spend_ticket();
+        }
     }
 
     fn keep(&mut self, at: &str, ticket: &Value, undoes: bool) {
@@ -101,6 +133,9 @@ impl Past {
 
     fn finish(&mut self, at: &str, how: How, output: &Value) {
         self.output = Some(output.clone());
+        self.output_ours = self.ours;
+        self.doubt = false;
+        self.named = None;
         self.spend_ticket();
         self.error = None;
         self.how = Some(how);
@@ -114,6 +149,7 @@ impl Past {
         // somebody else takes after our refused request would be ours to delete.
         if self.claimed && error.residue == Residue::Nothing {
             self.ours = false;
+            self.named = None;
         }
         self.claimed = false;
         self.error = Some(error.clone());
@@ -145,7 +181,20 @@ mod tests {
     const AT: &str = "2026-11-23T09:00:00.000Z";
 
     fn started(making: bool) -> Entry {
-        Entry::Started { step: "a".into(), attempt: 1, making }
+        Entry::Started { step: "a".into(), attempt: 1, making, named: None }
+    }
+
+    fn named(name: &str) -> Entry {
+        Entry::Started { step: "a".into(), attempt: 1, making: true, named: Some(json!(name)) }
+    }
+
+    fn opened() -> Entry {
+        let environment = crate::EnvironmentKey {
+            cloud: "toy".into(),
+            subscription: "none".into(),
+            environment: "default".into(),
+        };
+        Entry::Opened { format: 1, command: "up".into(), environment, landfall: "0.1.0".into() }
     }
 
     fn failed(residue: Residue) -> Entry {
@@ -210,6 +259,48 @@ mod tests {
         assert!(kept.ours && kept.output.is_some());
     }
 
+    #[test]
+    fn a_later_run_that_fails_at_looking_takes_no_claim_back() {
+        let past = after(&[opened(), started(true), opened(), failed(Residue::Nothing)]);
+        assert!(past.ours, "whether the first run's request arrived is not known");
+        assert!(!after(&[opened(), started(true), failed(Residue::Nothing)]).ours);
+    }
+
+    #[test]
+    fn names_are_remembered_from_the_first_claim_until_there_is_an_output() {
+        let past = after(&[named("lake-1")]);
+        assert_eq!(past.named, Some(json!("lake-1")));
+        assert_eq!(after(&[named("lake-1"), started(false)]).named, Some(json!("lake-1")));
+        assert_eq!(after(&[named("lake-1"), failed(Residue::Unknown)]).named, Some(json!("lake-1")));
+        assert_eq!(after(&[named("lake-1"), failed(Residue::Nothing)]).named, None);
+        assert_eq!(after(&[named("lake-1"), finished()]).named, None);
+        assert_eq!(after(&[named("lake-1"), undone(Undone::Deleted)]), Past::default());
+    }
+
+    #[test]
+    fn an_output_is_in_doubt_while_a_later_attempt_has_given_none() {
+        let remade = after(&[started(true), finished(), started(true)]);
+        assert!(remade.output_in_doubt() && remade.output_of_ours().is_some());
+        assert!(!after(&[started(true), finished(), started(true), finished()]).output_in_doubt());
+        assert!(!after(&[started(true)]).output_in_doubt(), "there is none");
+        let mended = after(&[finished(), started(false)]);
+        assert!(mended.output_in_doubt() && mended.output_to_stand_on().is_some());
+    }
+
+    #[test]
+    fn what_was_found_does_not_become_ours_because_something_is_made_in_its_place() {
+        let past = after(&[finished(), started(true)]);
+        assert!(past.ours && past.output.is_some());
+        assert_eq!((past.output_of_ours(), past.output_to_stand_on()), (None, None));
+    }
+
+    #[test]
+    fn the_ticket_of_a_deletion_is_no_use_once_something_is_begun_again() {
+        let deletion = Entry::Ticket { step: "a".into(), ticket: json!("gone"), undoes: true };
+        let past = after(&[started(true), finished(), deletion, started(true)]);
+        assert_eq!((past.ticket, past.ticket_undoes), (None, false));
+    }
+
     fn entries() -> impl Strategy<Value = Vec<Entry>> {
         let step = prop::sample::select(vec!["a", "b"]).prop_map(str::to_owned);
         let residue = prop::sample::select(vec![Residue::Nothing, Residue::Something, Residue::Unknown]);
@@ -221,7 +312,7 @@ mod tests {
         ]);
         let entry = (step, 0..5_u8, any::<bool>(), 1..4_u32, residue, undone).prop_map(
             |(step, which, flag, attempt, residue, undone)| match which {
-                0 => Entry::Started { step, attempt, making: flag },
+                0 => Entry::Started { step, attempt, making: flag, named: flag.then(|| json!(attempt)) },
                 1 => Entry::Ticket { step, ticket: json!(attempt), undoes: flag },
                 2 => Entry::Finished { step, how: How::Found, output: json!(attempt) },
                 3 => Entry::Failed { step, error: StepError::new(Kind::Failed, "x").residue(residue) },
@@ -265,8 +356,11 @@ mod tests {
                 let nothing = matches!(entry, Entry::Failed { error, .. } if error.residue == Residue::Nothing);
                 prop_assert!(!before.ours || after.ours || gone || (nothing && before.claimed));
                 prop_assert!(before.output.is_none() || after.output.is_some() || gone);
-                let spent = matches!(entry, Entry::Finished { .. } | Entry::Undone { .. });
+                let anew = matches!(entry, Entry::Started { .. }) && before.ticket_undoes;
+                let spent = anew || matches!(entry, Entry::Finished { .. } | Entry::Undone { .. });
                 prop_assert!(before.ticket.is_none() || after.ticket.is_some() || spent);
+                let named = gone || nothing || matches!(entry, Entry::Finished { .. });
+                prop_assert!(before.named.is_none() || after.named.is_some() || named);
                 prop_assert!(after.attempts >= before.attempts || gone);
                 prop_assert!(!after.claimed || after.ours);
                 prop_assert!(!gone || *after == Past::default());

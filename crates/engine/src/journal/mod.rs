@@ -6,6 +6,7 @@
 
 mod entry;
 mod file;
+mod folder;
 mod lock;
 mod memory;
 
@@ -29,18 +30,31 @@ pub struct Journal {
     key: EnvironmentKey,
     open: Mutex<Open>,
     /// Held for the lock on it.
-    _lock: std::fs::File,
+    _lock: lock::Lock,
 }
 
 #[derive(Debug)]
 struct Open {
     file: std::fs::File,
+    /// How far the file holds whole lines.
+    good_bytes: u64,
     memory: Memory,
     /// Set by the first write that fails, and for good: a line may be torn at the end of the file.
     broken: Option<Arc<io::Error>>,
 }
 
 impl Journal {
+    /// Makes the folder of a journal if need be, for its owner's eyes only, and returns what in it
+    /// others could read or write until now. [`Journal::open`] does this too; whoever puts other
+    /// things into the folder does it before.
+    ///
+    /// # Errors
+    ///
+    /// When another user could put another folder in its place, and when the file system refuses.
+    pub fn secure(dir: &Path) -> Result<Vec<PathBuf>, OpenError> {
+        folder::secure(dir, &[JOURNAL, lock::LOCK])
+    }
+
     /// Opens the journal in `dir`, making both if need be, and writes the first line of a new run.
     ///
     /// `command` is what a second process is told that this one is doing.
@@ -48,7 +62,8 @@ impl Journal {
     /// # Errors
     ///
     /// When another process holds it, when it belongs to another environment or to a newer format,
-    /// when a line in its middle does not parse, or when the file system refuses. A torn last line
+    /// when it lost its beginning or was there and is gone, when a line in its middle does not
+    /// parse, when somebody else could change it, or when the file system refuses. A torn last line
     /// is no error: it was never acted on, and is cut off.
     pub fn open(
         dir: &Path,
@@ -57,26 +72,35 @@ impl Journal {
         landfall_version: &str,
     ) -> Result<Journal, OpenError> {
         let path = dir.join(JOURNAL);
-        file::make_folder(dir).map_err(OpenError::io(dir))?;
-        let lock = lock::take(dir, command)?;
-        let remembered = file::read(&path)?;
-        if let Some(is) = remembered.key.filter(|is| is != key) {
-            return Err(OpenError::OtherEnvironment { is: Box::new(is), wanted: Box::new(key.clone()) });
-        }
-        let file = file::open_for_append(&path, remembered.good_bytes).map_err(OpenError::io(&path))?;
-        file::sync_folder(dir).map_err(OpenError::io(dir))?;
-        let open = Open { file, memory: remembered.memory, broken: None };
-        let journal = Journal { path: path.clone(), key: key.clone(), open: Mutex::new(open), _lock: lock };
-        let opened = Entry::Opened {
+        Self::secure(dir)?;
+        let mut lock = lock::Lock::take(dir, command)?;
+        let header = Line::now(Entry::Opened {
             format: FORMAT,
             command: command.into(),
             environment: key.clone(),
             landfall: landfall_version.into(),
+        });
+        let io = |source| OpenError::Io { path: path.clone(), source };
+        let remembered = file::read(&path)?;
+        let new = remembered.is_none();
+        match &remembered {
+            Some(remembered) => remembered.is_of(key)?,
+            None if lock.knows_a_journal() => return Err(OpenError::gone(&path)),
+            None => file::create(&path, &header.to_bytes().map_err(io)?).map_err(io)?,
+        }
+        lock.note_the_journal()?;
+        // What was just made is read back like any other.
+        let Some(remembered) = remembered.map_or_else(|| file::read(&path), |old| Ok(Some(old)))? else {
+            return Err(OpenError::gone(&path));
         };
-        journal.append(opened).map_err(|error| OpenError::Io {
-            path,
-            source: io::Error::new(error.source.kind(), error.source),
-        })?;
+        let file = file::open_for_append(&path, remembered.good_bytes).map_err(io)?;
+        file::sync_folder(dir).map_err(OpenError::io(dir))?;
+        let file::Remembered { good_bytes, memory, .. } = remembered;
+        let open = Mutex::new(Open { file, good_bytes, memory, broken: None });
+        let journal = Journal { path: path.clone(), key: key.clone(), open, _lock: lock };
+        if !new {
+            journal.write(header).map_err(|error| io(io::Error::new(error.source.kind(), error.source)))?;
+        }
         Ok(journal)
     }
 
@@ -87,8 +111,12 @@ impl Journal {
     ///
     /// As [`Journal::open`], but for the lock and the environment.
     pub fn read(dir: &Path) -> Result<Option<(EnvironmentKey, Memory)>, OpenError> {
-        let remembered = file::read(&dir.join(JOURNAL))?;
-        Ok(remembered.key.map(|key| (key, remembered.memory)))
+        let path = dir.join(JOURNAL);
+        match file::read(&path)? {
+            Some(remembered) => Ok(Some((remembered.key, remembered.memory))),
+            None if lock::remembers_a_journal(dir) => Err(OpenError::gone(&path)),
+            None => Ok(None),
+        }
     }
 
     /// Writes an entry. It is on disk, and the memory has learnt it, when this returns.
@@ -100,16 +128,27 @@ impl Journal {
     /// When the write fails. The journal is broken from then on: every later append gives the same
     /// error, because what follows a torn line could not be read back.
     pub fn append(&self, entry: Entry) -> Result<(), JournalError> {
+        self.write(Line::now(entry))
+    }
+
+    fn write(&self, line: Line) -> Result<(), JournalError> {
         let mut open = self.lock();
         let broken =
             |source: &Arc<io::Error>| JournalError { path: self.path.clone(), source: source.clone() };
         if let Some(source) = &open.broken {
             return Err(broken(source));
         }
-        let line = Line::now(entry);
-        let written = line.to_bytes().and_then(|bytes| file::append(&mut open.file, &bytes));
-        if let Err(error) = written {
-            return Err(broken(open.broken.insert(Arc::new(error))));
+        let written = line.to_bytes().and_then(|bytes| {
+            file::append(&mut open.file, &bytes)?;
+            Ok(bytes.len() as u64)
+        });
+        match written {
+            Ok(length) => open.good_bytes += length,
+            Err(error) => {
+                let good_bytes = open.good_bytes;
+                file::cut(&mut open.file, good_bytes);
+                return Err(broken(open.broken.insert(Arc::new(error))));
+            }
         }
         open.memory.learn(&line.at, &line.entry);
         Ok(())
@@ -153,10 +192,39 @@ pub enum OpenError {
         wanted: Box<EnvironmentKey>,
     },
     /// A newer program wrote it.
-    #[error("read a journal of format {format}: this program knows formats up to {FORMAT}")]
+    #[error(
+        "read a journal of format {format}{}: this program knows formats up to {FORMAT}",
+        .landfall.as_ref().map_or(String::new(), |version| format!(", written by version {version}"))
+    )]
     Newer {
         /// The format in its first line.
         format: u32,
+        /// The version of the program that wrote it, where it says so.
+        landfall: Option<String>,
+    },
+    /// A newer program of the same format wrote a line that this one does not know.
+    #[error("read line {line} of the journal: this program knows no entry \"{kind}\"")]
+    Unknown {
+        /// The line, counted from 1.
+        line: usize,
+        /// What its entry is called.
+        kind: String,
+    },
+    /// It was there once and is not any more, or has no beginning: what it remembered is lost.
+    #[error("read {}: {how}", .path.display())]
+    Lost {
+        /// The journal.
+        path: PathBuf,
+        /// What is wrong with it, as a clause.
+        how: &'static str,
+    },
+    /// Another user could change it, or put another one in its place.
+    #[error("use {}: {why}", .path.display())]
+    Unsafe {
+        /// The folder or the link that is in the way.
+        path: PathBuf,
+        /// How, as a clause.
+        why: String,
     },
     /// The file system refuses.
     #[error("open {}", .path.display())]
@@ -174,7 +242,24 @@ pub enum OpenError {
     },
 }
 
+impl file::Remembered {
+    /// Refuses the journal of another environment.
+    fn is_of(&self, key: &EnvironmentKey) -> Result<(), OpenError> {
+        match self.key == *key {
+            true => Ok(()),
+            false => Err(OpenError::OtherEnvironment {
+                is: Box::new(self.key.clone()),
+                wanted: Box::new(key.clone()),
+            }),
+        }
+    }
+}
+
 impl OpenError {
+    fn gone(path: &Path) -> Self {
+        Self::Lost { path: path.to_owned(), how: "a run wrote it, and it is gone" }
+    }
+
     fn io(path: &Path) -> impl FnOnce(io::Error) -> OpenError {
         let path = path.to_owned();
         move |source| OpenError::Io { path, source }

@@ -19,13 +19,13 @@ fn open(dir: &Path) -> Result<Journal, OpenError> {
 fn story() -> Vec<Entry> {
     let step = || "lake".to_owned();
     vec![
-        Entry::Started { step: step(), attempt: 1, making: true },
+        Entry::Started { step: step(), attempt: 1, making: true, named: Some(json!({"name": "lake-ä"})) },
         Entry::Ticket { step: step(), ticket: json!({"operation": "ä/1"}), undoes: false },
         Entry::Failed {
             step: step(),
             error: StepError::new(Kind::Failed, "fill it").residue(Residue::Something),
         },
-        Entry::Started { step: step(), attempt: 2, making: false },
+        Entry::Started { step: step(), attempt: 2, making: false, named: None },
         Entry::Ticket { step: step(), ticket: Value::Null, undoes: false },
         Entry::Finished { step: step(), how: How::Created, output: json!("lake-7") },
         Entry::Ticket { step: step(), ticket: json!(2), undoes: true },
@@ -46,15 +46,26 @@ fn what_was_written_is_remembered_by_the_next_process() {
     assert_eq!(Journal::read(&dir).unwrap(), Some((key("default"), memory)));
 }
 
+/// Checks that a journal is refused as one that lost its beginning, and left as it is.
+fn is_lost(dir: &Path, when: &str) {
+    let path = dir.join(JOURNAL);
+    let before = fs::read(&path).ok();
+    for refused in [open(dir).map(drop), Journal::read(dir).map(drop)] {
+        assert!(matches!(refused, Err(OpenError::Lost { .. })), "{when}: {refused:?}");
+    }
+    assert_eq!(fs::read(&path).ok(), before, "{when}: it was touched");
+}
+
 #[test]
-fn a_journal_torn_at_any_byte_remembers_the_whole_lines_and_can_be_written_on() {
-    let dir = tempfile::tempdir().unwrap();
+fn a_journal_torn_at_any_byte_of_any_entry_remembers_what_was_before_it_and_can_be_written_on() {
+    // It is opened a thousand times: in memory, where there is such a folder.
+    let dir = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
     let dir = dir.path();
     let journal = open(dir).unwrap();
     // The memory after each whole line, by the length of the file.
     let path = dir.join(JOURNAL);
     let length = || usize::try_from(fs::metadata(&path).unwrap().len()).unwrap();
-    let mut stages = vec![(0, Memory::default()), (length(), journal.memory())];
+    let mut stages = vec![(length(), journal.memory())];
     for entry in story() {
         journal.append(entry).unwrap();
         stages.push((length(), journal.memory()));
@@ -63,13 +74,108 @@ fn a_journal_torn_at_any_byte_remembers_the_whole_lines_and_can_be_written_on() 
     let whole = fs::read(&path).unwrap();
     for cut in 0..=whole.len() {
         fs::write(&path, &whole[..cut]).unwrap();
+        if cut < stages[0].0 {
+            is_lost(dir, &format!("cut at {cut}"));
+            continue;
+        }
+        let (_, mut expected) = stages.iter().rev().find(|(length, _)| *length <= cut).unwrap().clone();
+        assert_eq!(Journal::read(dir).unwrap().unwrap().1, expected, "cut at {cut}");
         let journal = open(dir).unwrap_or_else(|error| panic!("cut at {cut}: {error}"));
-        let (_, expected) = stages.iter().rev().find(|(length, _)| *length <= cut).unwrap();
-        assert_eq!(&journal.memory(), expected, "cut at {cut}");
-        journal.append(Entry::Started { step: "lake".into(), attempt: 9, making: false }).unwrap();
+        // A new run has begun, and what the one before claimed is no longer its to take back.
+        expected.learn("", &opened());
+        assert_eq!(journal.memory(), expected, "cut at {cut}");
+        let started = Entry::Started { step: "lake".into(), attempt: 9, making: false, named: None };
+        journal.append(started).unwrap();
         drop(journal);
         let (_, memory) = Journal::read(dir).unwrap().expect("a header was written");
         assert_eq!(memory.past("lake").unwrap().attempts, 9, "cut at {cut}");
+    }
+}
+
+fn opened() -> Entry {
+    let (command, landfall) = ("up".into(), "0.1.0".into());
+    Entry::Opened { format: FORMAT, command, environment: key("default"), landfall }
+}
+
+#[test]
+fn a_journal_that_a_run_wrote_and_that_is_gone_is_not_taken_for_a_new_environment() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    drop(open(dir).unwrap());
+    fs::remove_file(dir.join(JOURNAL)).unwrap();
+    is_lost(dir, "gone");
+    // The lock file goes with it when it is meant.
+    fs::remove_file(dir.join(lock::LOCK)).unwrap();
+    assert_eq!(Journal::read(dir).unwrap(), None);
+    drop(open(dir).unwrap());
+}
+
+#[test]
+fn a_first_run_that_died_before_its_journal_had_a_name_left_nothing_to_lose() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    drop(lock::Lock::take(dir, "up").unwrap());
+    fs::write(dir.join("journal.new"), "{\"at\":\"2026").unwrap();
+    assert_eq!(Journal::read(dir).unwrap(), None);
+    drop(open(dir).unwrap());
+    assert!(!dir.join("journal.new").exists());
+}
+
+#[test]
+fn whatever_is_in_a_lock_file_that_nobody_holds_it_can_be_taken() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    drop(open(dir).unwrap());
+    let whole = fs::read(dir.join(lock::LOCK)).unwrap();
+    for left in [b"".as_slice(), b"\0\xff gibberish", b"{\"pid\":1}", &whole[..whole.len() / 2]] {
+        fs::write(dir.join(lock::LOCK), left).unwrap();
+        drop(open(dir).unwrap());
+        assert_eq!(fs::read(dir.join(lock::LOCK)).unwrap().len(), whole.len(), "ours is in it again");
+    }
+}
+
+#[test]
+fn a_holder_that_has_not_written_its_name_yet_holds_the_journal_all_the_same() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    let held = open(dir).unwrap();
+    for written in ["", "{\"pid\":7"] {
+        fs::write(dir.join(lock::LOCK), written).unwrap();
+        let Err(error) = open(dir) else { panic!("not refused") };
+        assert!(matches!(error, OpenError::Locked { holder: None }), "{error}");
+        assert_eq!(error.to_string(), "take the journal: another process holds it");
+    }
+    drop(held);
+    drop(open(dir).unwrap());
+}
+
+#[test]
+fn a_line_of_a_kind_that_is_not_known_is_refused_wherever_it_is_and_never_cut_off() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    drop(open(dir).unwrap());
+    let path = dir.join(JOURNAL);
+    let header = fs::read_to_string(&path).unwrap();
+    let strange = "{\"at\":\"2026-11-23T09:00:00.000Z\",\"entry\":\"paused\",\"step\":\"lake\"}\n";
+    for text in [format!("{header}{strange}"), format!("{header}{strange}{header}")] {
+        fs::write(&path, &text).unwrap();
+        let Err(error) = open(dir) else { panic!("not refused") };
+        let words = "read line 2 of the journal: this program knows no entry \"paused\"";
+        assert_eq!(error.to_string(), words);
+        assert_eq!(fs::read_to_string(&path).unwrap(), text, "it was not touched");
+    }
+}
+
+#[test]
+fn a_whole_last_line_that_is_no_entry_was_not_torn() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    drop(open(dir).unwrap());
+    let path = dir.join(JOURNAL);
+    let header = fs::read_to_string(&path).unwrap();
+    for strange in ["{}", "{\"at\":\"x\",\"entry\":\"started\"}", "{\"entry\":\"closed\"}"] {
+        fs::write(&path, format!("{header}{strange}\n")).unwrap();
+        assert!(matches!(open(dir), Err(OpenError::Corrupt { line: 2 })), "{strange}");
     }
 }
 
@@ -83,7 +189,9 @@ fn garbage_at_the_end_is_torn_and_in_the_middle_is_an_error() {
     fs::write(&path, format!("{header}\u{0}\u{0}\u{0}\n")).unwrap();
     drop(open(dir).unwrap());
     fs::write(&path, format!("{header}gibberish\n{header}")).unwrap();
+    let before = fs::read(&path).unwrap();
     assert!(matches!(open(dir), Err(OpenError::Corrupt { line: 2 })));
+    assert_eq!(fs::read(&path).unwrap(), before, "nothing is overwritten");
     fs::write(
         &path,
         "{\"at\":\"2026-11-23T09:00:00.000Z\",\"entry\":\"closed\",\"outcome\":\"ready\"}\n{}\n",
@@ -110,14 +218,26 @@ fn the_journal_of_another_environment_is_refused() {
     let refused = Journal::open(dir.path(), "up", &key("other"), "0.1.0");
     let Err(OpenError::OtherEnvironment { is, wanted }) = refused else { panic!("not refused") };
     assert_eq!((*is, *wanted), (key("default"), key("other")));
+    let before = fs::read(dir.path().join(JOURNAL)).unwrap();
+    for other in [
+        EnvironmentKey { cloud: "real".into(), ..key("default") },
+        EnvironmentKey { subscription: "9999".into(), ..key("default") },
+    ] {
+        let refused = Journal::open(dir.path(), "up", &other, "0.1.0");
+        assert!(matches!(refused, Err(OpenError::OtherEnvironment { .. })));
+    }
+    assert_eq!(fs::read(dir.path().join(JOURNAL)).unwrap(), before, "it was not touched");
 }
 
 #[test]
 fn a_newer_format_is_refused_whatever_else_its_header_says() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join(JOURNAL);
-    fs::write(&path, "{\"entry\":\"opened\",\"format\":2,\"where\":[]}\n{\"what\":1}\n").unwrap();
-    assert!(matches!(open(dir.path()), Err(OpenError::Newer { format: 2 })));
+    let header = "{\"entry\":\"opened\",\"format\":2,\"where\":[],\"landfall\":\"3.1.0\"}";
+    fs::write(&path, format!("{header}\n{{\"what\":1}}\n")).unwrap();
+    let Err(error) = open(dir.path()) else { panic!("not refused") };
+    let words = "read a journal of format 2, written by version 3.1.0: this program knows formats up to 1";
+    assert_eq!(error.to_string(), words);
     assert!(fs::read_to_string(&path).unwrap().contains("what"), "it was not touched");
 }
 
@@ -151,12 +271,23 @@ fn a_journal_that_failed_once_writes_nothing_more() {
     // A handle that cannot be written stands in for a full disk.
     let path = dir.path().join(JOURNAL);
     let writable = std::mem::replace(&mut journal.lock().file, fs::File::open(&path).unwrap());
-    let entry = || Entry::Started { step: "a".into(), attempt: 1, making: true };
+    let entry = || Entry::Started { step: "a".into(), attempt: 1, making: true, named: None };
     let error = journal.append(entry()).unwrap_err();
     assert_eq!(error.path, path);
     journal.lock().file = writable;
     journal.append(entry()).expect_err("broken for good");
     assert_eq!(journal.memory(), Memory::default());
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_is_an_error_that_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let journal = open(dir.path()).unwrap();
+    journal.lock().file = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let error = journal.append(opened()).unwrap_err();
+    assert_eq!(error.source.kind(), io::ErrorKind::StorageFull);
+    assert!(error.to_string().ends_with(JOURNAL), "{error}");
 }
 
 #[cfg(unix)]

@@ -30,6 +30,11 @@ pub(super) struct LookAhead(JoinHandle<Option<(Made, Duration)>>);
 impl LooksAhead {
     /// Starts every look that can run ahead, all at once.
     pub(super) fn begin(graph: &Graph, run: &Run, memory: &Memory) -> Self {
+        // What is to be made again whatever a look says needs no look ahead.
+        if graph.again {
+            let steps = graph.nodes.len();
+            return Self { looks: (0..steps).map(|_| None).collect(), remembered: vec![None; steps] };
+        }
         let decoded = |index: usize| {
             let node = &graph.nodes[index];
             node.decode(memory.past(node.id())?.output.as_ref()?)

@@ -3,17 +3,19 @@
 use super::{
     Run, Turn, Walk, bounded,
     fate::{Fate, Fates, Resolved},
-    report::{Report, Span},
+    report::{LeftBehind, Report, Span},
 };
 use crate::{
-    context::{Act, Context},
-    error::{Kind, StepError},
+    context::Context,
+    error::{Kind, Residue, StepError},
     event::What,
     graph::{Graph, Outputs},
+    guard::Act,
     journal::{Entry, JournalError, Memory},
     node::{Boxed, Made, Node},
     schedule::Schedule,
     step::Undone,
+    stop::Level,
 };
 use std::sync::Arc;
 use tokio::time::Instant;
@@ -96,8 +98,12 @@ impl<'a> Down<'a> {
                     }
                 }
             }
-            Err(error) => {
+            Err(mut error) => {
                 let interrupted = error.kind == Kind::Interrupted;
+                // A refusal leaves nothing new; what was to be taken away is there all the same.
+                if error.residue == Residue::Nothing {
+                    error.residue = Residue::Something;
+                }
                 let blocked = self.walk.failed(index, error, elapsed)?;
                 if !interrupted {
                     self.fates.set(index, Fate::Lost { by: index });
@@ -161,6 +167,7 @@ impl<'a> Down<'a> {
 
     fn close(mut self) -> Result<Report, JournalError> {
         self.forget_found()?;
+        self.walk.report.left_behind = self.known.memory.left_behind(self.walk.graph);
         for index in self.fates.held() {
             self.walk.run.tell(What::Interrupted { step: self.walk.graph.nodes[index].id() });
         }
@@ -186,31 +193,65 @@ struct Known {
 }
 
 impl Known {
+    /// Takes away what the last output names, and what an attempt after it may have made besides:
+    /// that may bear another id. What an output names that was only found is never touched.
     async fn take_away(&self, index: usize, cx: &Context) -> Result<Undone, StepError> {
-        let Some(made) = self.learn(index).await? else { return Ok(Undone::AlreadyGone) };
-        cx.note("taking it away");
-        self.nodes[index].undo(cx, made).await
+        let node = &self.nodes[index];
+        let past = self.memory.past(node.id()).expect("only what is ours is taken away");
+        let Some(made) = past.output_of_ours().and_then(|value| node.decode(value)) else {
+            return match self.find(index, cx).await? {
+                None => Ok(Undone::AlreadyGone),
+                Some(made) => self.undo(index, cx, made).await,
+            };
+        };
+        let undone = self.undo(index, cx, made).await?;
+        let alone = matches!(undone, Undone::Deleted | Undone::AlreadyGone);
+        if !(alone && past.output_in_doubt()) {
+            return Ok(undone);
+        }
+        match self.find(index, cx).await? {
+            None => Ok(undone),
+            Some(newer) => match self.undo(index, cx, newer).await? {
+                Undone::AlreadyGone => Ok(undone),
+                newer => Ok(newer),
+            },
+        }
     }
 
-    /// The output of a step: remembered, or looked for with inputs that are learnt the same way.
+    async fn undo(&self, index: usize, cx: &Context, made: Made) -> Result<Undone, StepError> {
+        let node = &self.nodes[index];
+        if cx.stop.level() >= Level::Gently {
+            return Err(StepError::new(Kind::Interrupted, format!("begin to take away {}", node.title())));
+        }
+        cx.note("taking it away");
+        node.undo(cx, made).await
+    }
+
+    /// Looks for what a step has made, with inputs that are remembered or looked for in turn;
     /// `None` when nothing of it is there.
-    fn learn(&self, index: usize) -> Boxed<'_, Result<Option<Made>, StepError>> {
+    async fn find(&self, index: usize, cx: &Context) -> Result<Option<Made>, StepError> {
+        let node = &self.nodes[index];
+        let mut outputs = Outputs(vec![None; self.nodes.len()]);
+        for &parent in &self.parents[index] {
+            let Some(made) = self.learn(parent, cx).await? else {
+                return Err(self.unknown_parent(index, parent));
+            };
+            outputs.0[parent] = Some(made.produced);
+        }
+        let cx = cx.finding(node.id());
+        cx.tell(What::Looking { step: node.id() });
+        node.recover(&cx, &outputs).await
+    }
+
+    /// The output of a step as an input of another one: remembered, or looked for.
+    fn learn<'a>(&'a self, index: usize, cx: &'a Context) -> Boxed<'a, Result<Option<Made>, StepError>> {
         Box::pin(async move {
             let node = &self.nodes[index];
-            let remembered = self.memory.past(node.id()).and_then(|past| past.output.as_ref());
-            if let Some(made) = remembered.and_then(|value| node.decode(value)) {
-                return Ok(Some(made));
+            let remembered = self.memory.past(node.id()).and_then(|past| past.output_to_stand_on());
+            match remembered.and_then(|value| node.decode(value)) {
+                Some(made) => Ok(Some(made)),
+                None => self.find(index, cx).await,
             }
-            let mut outputs = Outputs(vec![None; self.nodes.len()]);
-            for &parent in &self.parents[index] {
-                let Some(made) = self.learn(parent).await? else {
-                    return Err(self.unknown_parent(index, parent));
-                };
-                outputs.0[parent] = Some(made.produced);
-            }
-            let cx = Context::new(node.id(), Act::Make, &self.run);
-            cx.tell(What::Looking { step: node.id() });
-            node.recover(&cx, &outputs).await
         })
     }
 
@@ -219,5 +260,19 @@ impl Known {
         StepError::new(Kind::Failed, format!("find {title}"))
             .cause(format!("{parent} is gone, and nothing remembers what it was"))
             .hint("bring the environment up first, then take it down")
+    }
+}
+
+impl Memory {
+    /// What is ours and no step of this graph can take away.
+    fn left_behind(&self, graph: &Graph) -> Vec<LeftBehind> {
+        let known = |step: &str| graph.nodes.iter().any(|node| node.id() == step);
+        let left = self.0.iter().filter(|(step, past)| past.ours && !known(step));
+        let tell = |(step, past): (&String, &crate::Past)| LeftBehind {
+            step: step.clone(),
+            output: past.output.clone(),
+            named: past.named.clone(),
+        };
+        left.map(tell).collect()
     }
 }

@@ -11,7 +11,7 @@ mod report;
 mod up;
 
 pub use down::down;
-pub use report::{Outcome, Report};
+pub use report::{LeftBehind, Outcome, Report};
 pub use up::up;
 
 use crate::{
@@ -31,14 +31,18 @@ use std::{
     any::Any,
     future::Future,
     panic::AssertUnwindSafe,
+    pin::pin,
     sync::Arc,
     time::{Duration, SystemTime},
 };
 use tokio::{
     sync::mpsc,
     task::JoinSet,
-    time::{Instant, timeout},
+    time::{Instant, sleep_until},
 };
+
+/// A step that has not been heard of for so long, in real time, is spoken for.
+const SILENCE: Duration = Duration::from_secs(5);
 
 /// What a run needs besides the graph.
 #[derive(Debug, Clone)]
@@ -167,18 +171,26 @@ impl<'a, T: Send + 'static> Walk<'a, T> {
     }
 }
 
-/// Keeps one step's turn within its deadline, and turns a panic of the step into a failure of it.
+/// Keeps one step's turn within its deadline, shows that it lasts, and turns a panic of the step into a failure of it.
 async fn bounded<T>(
     node: &dyn Node,
     cx: &Context,
     act: impl Future<Output = Result<T, StepError>>,
 ) -> Result<T, StepError> {
     let deadline = node.deadline();
-    match timeout(cx.pace().bound(deadline), AssertUnwindSafe(act).catch_unwind()).await {
-        Ok(Ok(result)) => result,
-        Ok(Err(panic)) => Err(StepError::new(Kind::Bug, format!("get through {}", node.title()))
-            .cause(format!("the step panicked: {}", words_of(panic.as_ref())))),
-        Err(_) => Err(cx.past_deadline(&node.title(), deadline)),
+    let end = Instant::now() + cx.pace().bound(deadline);
+    let mut act = pin!(AssertUnwindSafe(act).catch_unwind());
+    loop {
+        tokio::select! {
+            biased;
+            ended = &mut act => return match ended {
+                Ok(result) => result,
+                Err(panic) => Err(StepError::new(Kind::Bug, format!("get through {}", node.title()))
+                    .cause(format!("the step panicked: {}", words_of(panic.as_ref())))),
+            },
+            () = sleep_until(end) => return Err(cx.past_deadline(&node.title(), deadline)),
+            () = sleep_until(cx.spoke() + SILENCE) => cx.still_at_it(node.usual()),
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::{error::StepError, journal::How, step::Undone};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::time::Duration;
 
 /// How a run ended.
@@ -33,12 +34,27 @@ pub struct Report {
     pub blocked: u32,
     /// What became of what was ours, in the order in which it happened.
     pub undone: Vec<(String, Undone)>,
+    /// What is ours and this graph has no step for, so that nobody here can take it away. Only a
+    /// run that takes down lists it; the journal keeps it.
+    pub left_behind: Vec<LeftBehind>,
     /// Real time from beginning to end.
     pub elapsed: Duration,
     /// Real time the cloud itself needed along the longest path: the ideal run.
     pub critical_path: Duration,
     /// What failed, by step, in the order in which it happened.
     pub errors: Vec<(String, StepError)>,
+}
+
+/// Something of ours that stays because nobody here knows how to take it away: the graph has no
+/// such step, as after a change of versions.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LeftBehind {
+    /// The id of the step that made it.
+    pub step: String,
+    /// What that step gave; `None` when it died before it gave anything.
+    pub output: Option<Value>,
+    /// The names it was begun under, when it died before it gave anything newer.
+    pub named: Option<Value>,
 }
 
 impl Report {
@@ -51,6 +67,7 @@ impl Report {
             failed: 0,
             blocked: 0,
             undone: Vec::new(),
+            left_behind: Vec::new(),
             elapsed: Duration::ZERO,
             critical_path: Duration::ZERO,
             errors: Vec::new(),

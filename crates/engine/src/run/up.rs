@@ -7,10 +7,11 @@ use super::{
     report::{Report, Span},
 };
 use crate::{
-    context::{Act, Context},
+    context::Context,
     error::{Kind, Residue, StepError},
     event::What,
     graph::{Graph, Outputs},
+    guard::Act,
     journal::{Entry, How, JournalError},
     node::{Made, Node},
     schedule::Schedule,
@@ -59,11 +60,12 @@ impl<'a> Up<'a> {
             let node = graph.nodes[index].clone();
             let ahead = self.ahead.take(index, &graph.sources[index], &self.ended);
             let cx = Context::new(node.id(), Act::Make, run);
-            let outputs = self.outputs.clone();
+            let (outputs, again) = (self.outputs.clone(), graph.again);
             self.walk.running.spawn(async move {
                 let began = Instant::now();
                 let mut span = None;
-                let result = bounded(&*node, &cx, ensure(&*node, &cx, &outputs, ahead, &mut span)).await;
+                let ensured = ensure(&*node, &cx, &outputs, ahead, again, &mut span);
+                let result = bounded(&*node, &cx, ensured).await;
                 let span = span.unwrap_or_else(|| Span::After(cx.acted()));
                 Turn { index, result, span, elapsed: began.elapsed() }
             });
@@ -93,13 +95,14 @@ impl<'a> Up<'a> {
     }
 }
 
-/// Looks, and makes or mends what is not as wanted. `span` is set when the look that ran ahead
+/// Looks, and makes or mends what is not as wanted; `again` makes also what is. `span` is set when the look that ran ahead
 /// was enough.
 async fn ensure(
     node: &dyn Node,
     cx: &Context,
     outputs: &Outputs,
     ahead: Option<LookAhead>,
+    again: bool,
     span: &mut Option<Span>,
 ) -> Result<(How, Made), StepError> {
     cx.tell(What::Looking { step: node.id() });
@@ -114,8 +117,13 @@ async fn ensure(
         return Ok((how(How::Found), made));
     }
     cx.begin_acting();
-    let (making, how) = match node.check(cx, outputs).await? {
-        Check::Ready(made) => return Ok((how(How::Found), made)),
+    let looked = node.check(cx, outputs).await.map_err(|error| unless_claimed(cx, error))?;
+    let (making, how) = match looked {
+        Check::Ready(made) if !again => return Ok((how(How::Found), made)),
+        Check::Ready(_) => {
+            cx.note("it is there, and is made again");
+            (false, how(How::Changed))
+        }
         Check::Missing => (true, How::Created),
         Check::Differs { changes } => {
             let changes: Vec<String> = changes.iter().map(ToString::to_string).collect();
@@ -127,14 +135,25 @@ async fn ensure(
             cx.note(format!("to mend: {why}"));
             (false, how(How::Changed))
         }
-        Check::Foreign { why } => return Err(foreign(node, why)),
+        Check::Foreign { why } => return Err(unless_claimed(cx, foreign(node, why))),
     };
     if cx.stop.level() >= Level::Gently {
         return Err(StepError::new(Kind::Interrupted, format!("begin with {}", node.title()))
             .residue(Residue::Nothing));
     }
-    cx.start(node.title(), making)?;
+    node.may_make().map_err(|error| unless_claimed(cx, error))?;
+    cx.start(node.title(), making, node.named())?;
     Ok((how, node.apply(cx, outputs).await?))
+}
+
+/// A turn that ended before anything was begun left nothing, but an earlier attempt may have.
+fn unless_claimed(cx: &Context, error: StepError) -> StepError {
+    let past = cx.past();
+    let unfinished = past.ours && (past.output.is_none() || past.output_in_doubt());
+    match unfinished && error.residue == Residue::Nothing {
+        true => error.residue(Residue::Unknown),
+        false => error,
+    }
 }
 
 fn foreign(node: &dyn Node, why: String) -> StepError {

@@ -2,7 +2,12 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
 
 mod ahead;
+mod cancel;
+mod doubt;
 mod down;
+mod format;
+mod guard;
+mod lasting;
 mod recorded;
 mod stop;
 mod storm;

@@ -120,6 +120,7 @@ async fn what_died_before_anything_was_made_is_made() {
     let (run, mut heard) = desk.run();
     let started = async { while !matches!(heard.recv().await.unwrap().what, What::Started { .. }) {} };
     tokio::select! {
+        biased;
         _ = landfall_engine::up(&first, &run) => panic!("it cannot end"),
         () = started => {}
     }

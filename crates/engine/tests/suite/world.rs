@@ -203,6 +203,10 @@ impl<I: std::fmt::Debug + Send + Sync + 'static> Step for Thing<I> {
         format!("the {}", self.name)
     }
 
+    fn named(&self) -> Option<serde_json::Value> {
+        Some(serde_json::json!({ "name": self.name }))
+    }
+
     fn deadline(&self) -> Duration {
         Duration::from_secs(600)
     }
@@ -325,6 +329,11 @@ pub struct Told {
 }
 
 impl Desk {
+    /// The stop that the next runs listen to.
+    pub fn stop_anew(&mut self) {
+        self.stop = Stop::new();
+    }
+
     pub fn new() -> Self {
         Self { folder: tempfile::tempdir().unwrap(), stop: Stop::new() }
     }
@@ -363,6 +372,7 @@ impl Desk {
     pub async fn up_killed_at(&self, graph: &Graph, world: &World, call: &str) {
         let (run, _heard) = self.run();
         tokio::select! {
+            biased;
             _ = up(graph, &run) => panic!("it ended before {call}"),
             () = world.reached(call) => {}
         }
@@ -373,6 +383,7 @@ impl Desk {
     pub async fn down_killed_at(&self, graph: &Graph, world: &World, call: &str) {
         let (run, _heard) = self.run();
         tokio::select! {
+            biased;
             _ = down(graph, &run) => panic!("it ended before {call}"),
             () = world.reached(call) => {}
         }

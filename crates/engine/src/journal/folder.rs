@@ -1,0 +1,245 @@
+//! Who else can get at the folder a journal is in. The journal decides what is deleted, so nobody
+//! but its owner may change it, or put another one in its place.
+
+use super::OpenError;
+use std::path::{Path, PathBuf};
+
+/// Refuses a folder that another user could swap or write to from above, makes it if it is not
+/// there, and takes away the rights that others have to it and to `files` in it. Returns what
+/// others had rights to.
+///
+/// As with ssh's own files: what is ours alone to mend is mended, and said; what is not is refused.
+/// Root is not refused what belongs to somebody else: in a container, a mounted folder does.
+pub(super) fn secure(dir: &Path, files: &[&str]) -> Result<Vec<PathBuf>, OpenError> {
+    let dir = std::path::absolute(dir).map_err(OpenError::io(dir))?;
+    check(&dir)?;
+    super::file::make_folder(&dir).map_err(OpenError::io(&dir))?;
+    tighten(&dir, files)
+}
+
+#[cfg(not(unix))]
+fn check(_: &Path) -> Result<(), OpenError> {
+    Ok(())
+}
+
+#[cfg(not(unix))]
+fn tighten(_: &Path, _: &[&str]) -> Result<Vec<PathBuf>, OpenError> {
+    // There, a profile's folders are its owner's by inheritance.
+    Ok(Vec::new())
+}
+
+#[cfg(unix)]
+use on_unix::{check, tighten};
+
+#[cfg(unix)]
+mod on_unix {
+    use super::{OpenError, Path, PathBuf};
+    use std::{
+        fs::{self, Metadata, Permissions},
+        io,
+        os::unix::fs::{MetadataExt, PermissionsExt},
+    };
+
+    const ROOT: u32 = 0;
+    /// As many links as a system follows at most.
+    const LINKS_MAX: u32 = 40;
+    const STICKY: u32 = 0o1000;
+
+    pub(super) fn check(dir: &Path) -> Result<(), OpenError> {
+        Way { me: rustix::process::geteuid().as_raw() }.walk(dir, true, LINKS_MAX)
+    }
+
+    pub(super) fn tighten(dir: &Path, files: &[&str]) -> Result<Vec<PathBuf>, OpenError> {
+        let files = files.iter().map(|file| (dir.join(file), 0o600));
+        let mut wide = Vec::new();
+        for (path, mode) in [(dir.to_owned(), 0o700)].into_iter().chain(files) {
+            let was = match fs::metadata(&path) {
+                Ok(metadata) => metadata.mode(),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(OpenError::io(&path)(error)),
+            };
+            if was & 0o077 != 0 {
+                fs::set_permissions(&path, Permissions::from_mode(mode)).map_err(OpenError::io(&path))?;
+                wide.push(path);
+            }
+        }
+        Ok(wide)
+    }
+
+    /// The way from the root to a folder, for one user.
+    struct Way {
+        me: u32,
+    }
+
+    impl Way {
+        /// Looks at every name on the way to `path`, and on the ways its links lead. What is not
+        /// there yet is ours to make. What the whole way `ends` at has rights that are ours to mend.
+        fn walk(&self, path: &Path, ends: bool, links: u32) -> Result<(), OpenError> {
+            let mut prefixes: Vec<&Path> = path.ancestors().collect();
+            prefixes.reverse();
+            for prefix in prefixes {
+                let metadata = match fs::symlink_metadata(prefix) {
+                    Ok(metadata) => metadata,
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+                    Err(error) => return Err(OpenError::io(prefix)(error)),
+                };
+                if metadata.is_symlink() {
+                    self.follow(prefix, &metadata, ends && prefix == path, links)?;
+                } else if !metadata.is_dir() {
+                    return Err(refuse(prefix, "it is a file, and a folder is needed".into()));
+                } else {
+                    self.judge(prefix, &metadata, ends && prefix == path)?;
+                }
+            }
+            Ok(())
+        }
+
+        fn follow(&self, link: &Path, metadata: &Metadata, ends: bool, links: u32) -> Result<(), OpenError> {
+            self.owned(link, metadata)?;
+            let target = fs::read_link(link).map_err(OpenError::io(link))?;
+            if links == 0 || !link.exists() {
+                let to = target.display();
+                return Err(refuse(link, format!("it is a link to {to}, which is not there")));
+            }
+            let target = link.parent().unwrap_or(Path::new("/")).join(target);
+            self.walk(&target, ends, links - 1)
+        }
+
+        fn judge(&self, folder: &Path, metadata: &Metadata, is_the_end: bool) -> Result<(), OpenError> {
+            self.owned(folder, metadata)?;
+            let mode = metadata.mode();
+            if is_the_end || mode & STICKY != 0 {
+                return Ok(());
+            }
+            let why = if mode & 0o002 != 0 {
+                "everybody may write to it".to_owned()
+            // A group with the number of the owner is the owner's own, with nobody else in it.
+            } else if mode & 0o020 != 0 && metadata.gid() != metadata.uid() {
+                format!("its group, number {}, may write to it", metadata.gid())
+            } else {
+                return Ok(());
+            };
+            Err(refuse(folder, why))
+        }
+
+        fn owned(&self, path: &Path, metadata: &Metadata) -> Result<(), OpenError> {
+            let owner = metadata.uid();
+            match self.me == ROOT || owner == self.me || owner == ROOT {
+                true => Ok(()),
+                false => Err(refuse(path, format!("it belongs to another user, number {owner}"))),
+            }
+        }
+    }
+
+    fn refuse(path: &Path, why: String) -> OpenError {
+        OpenError::Unsafe { path: path.to_owned(), why }
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use super::*;
+        use std::os::unix::fs::symlink;
+
+        /// A folder of ours to build ways in.
+        fn ground() -> tempfile::TempDir {
+            tempfile::tempdir().unwrap()
+        }
+
+        fn folder(path: PathBuf, mode: u32) -> PathBuf {
+            fs::create_dir_all(&path).unwrap();
+            fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
+            path
+        }
+
+        fn mode(path: &Path) -> u32 {
+            fs::metadata(path).unwrap().mode() & 0o777
+        }
+
+        fn why(dir: &Path) -> String {
+            match super::super::secure(dir, &[]) {
+                Err(OpenError::Unsafe { why, .. }) => why,
+                other => panic!("not refused: {other:?}"),
+            }
+        }
+
+        #[test]
+        fn what_others_could_look_into_is_tightened_and_told() {
+            let ground = ground();
+            let dir = folder(ground.path().join("state"), 0o755);
+            fs::write(dir.join("journal.jsonl"), "x").unwrap();
+            fs::set_permissions(dir.join("journal.jsonl"), Permissions::from_mode(0o644)).unwrap();
+            let wide = super::super::secure(&dir, &["journal.jsonl", "journal.lock"]).unwrap();
+            assert_eq!(wide, [dir.clone(), dir.join("journal.jsonl")]);
+            assert_eq!((mode(&dir), mode(&dir.join("journal.jsonl"))), (0o700, 0o600));
+            assert!(super::super::secure(&dir, &["journal.jsonl"]).unwrap().is_empty(), "once is enough");
+        }
+
+        #[test]
+        fn a_folder_under_one_that_others_may_write_to_is_refused() {
+            let ground = ground();
+            let open = folder(ground.path().join("open"), 0o777);
+            assert_eq!(why(&open.join("state/default")), "everybody may write to it");
+            assert!(!open.join("state").exists(), "nothing was made");
+            let sticky = folder(ground.path().join("sticky"), 0o1777);
+            super::super::secure(&sticky.join("state"), &[]).expect("there, what is ours stays ours");
+        }
+
+        #[test]
+        fn a_group_of_others_is_others_and_a_private_group_is_not() {
+            let ground = ground();
+            let shared = folder(ground.path().join("shared"), 0o775);
+            let metadata = fs::metadata(&shared).unwrap();
+            let refused = super::super::secure(&shared.join("state"), &[]).is_err();
+            assert_eq!(refused, metadata.uid() != metadata.gid());
+        }
+
+        #[test]
+        fn a_link_of_ours_to_a_folder_of_ours_is_fine() {
+            let ground = ground();
+            let disk = folder(ground.path().join("other-disk"), 0o700);
+            symlink(&disk, ground.path().join("state")).unwrap();
+            super::super::secure(&ground.path().join("state/default"), &[]).unwrap();
+            assert_eq!(mode(&disk.join("default")), 0o700);
+        }
+
+        #[test]
+        fn a_link_into_a_folder_that_others_may_write_to_is_refused() {
+            let ground = ground();
+            let open = folder(ground.path().join("open"), 0o777);
+            folder(open.join("state"), 0o700);
+            symlink(open.join("state"), ground.path().join("state")).unwrap();
+            assert_eq!(why(&ground.path().join("state/default")), "everybody may write to it");
+            symlink(&open, ground.path().join("here")).unwrap();
+            assert_eq!(why(&ground.path().join("here/default")), "everybody may write to it");
+        }
+
+        #[test]
+        fn a_link_that_leads_nowhere_says_so() {
+            let ground = ground();
+            symlink("gone", ground.path().join("state")).unwrap();
+            for dir in ["state", "state/default"] {
+                assert_eq!(why(&ground.path().join(dir)), "it is a link to gone, which is not there");
+            }
+            symlink("round", ground.path().join("round")).unwrap();
+            assert!(why(&ground.path().join("round")).contains("not there"));
+        }
+
+        #[test]
+        fn a_file_where_a_folder_should_be_says_so() {
+            let ground = ground();
+            fs::write(ground.path().join("state"), "").unwrap();
+            assert!(why(&ground.path().join("state/default")).contains("a folder is needed"));
+        }
+
+        #[test]
+        fn what_belongs_to_another_user_is_refused_to_everybody_but_root() {
+            let ground = ground();
+            let owner = fs::metadata(ground.path()).unwrap().uid();
+            let somebody = Way { me: owner + 1 };
+            let metadata = fs::metadata(ground.path()).unwrap();
+            let refused = somebody.owned(ground.path(), &metadata).is_err();
+            assert_eq!(refused, owner != ROOT, "what is root's is safe from everybody else");
+            Way { me: ROOT }.owned(ground.path(), &metadata).unwrap();
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! Journals that people have: what an earlier version of the program wrote opens, means what it
+//! meant, and is gone on with.
+
+use crate::world::{Desk, World, root};
+use landfall_engine::{Entry, Graph, Memory, State};
+use serde_json::json;
+use std::fs;
+
+/// Written before an attempt told its names.
+const WITHOUT_NAMES: &str = include_str!("../fixtures/format-1.jsonl");
+const WITH_NAMES: &str = include_str!("../fixtures/format-1-named.jsonl");
+
+fn means_what_it_meant(memory: &Memory) {
+    let past = |step: &str| memory.past(step).cloned().unwrap_or_default();
+    let (hill, wood, lake) = (past("hill"), past("wood"), past("lake"));
+    assert_eq!((hill.ours, hill.output, hill.ticket_undoes), (true, Some(json!("hill")), true));
+    assert_eq!((wood.ours, wood.output, wood.state), (false, Some(json!("wood")), State::Ready));
+    assert_eq!((lake.ours, lake.ticket), (true, Some(json!({ "name": "operation lake" }))));
+    let error = lake.error.unwrap();
+    assert_eq!((error.message.as_str(), error.code.as_deref()), ("wait for it to fill", Some("TooSlow")));
+    assert_eq!((past("sail").state, past("sail").ours), (State::Never, false));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_journal_of_an_earlier_version_opens_and_is_gone_on_with() {
+    for text in [WITHOUT_NAMES, WITH_NAMES] {
+        let (desk, world) = (Desk::new(), World::default());
+        fs::write(desk.path().join("journal.jsonl"), text).unwrap();
+        means_what_it_meant(&desk.memory());
+        let journal = desk.open();
+        means_what_it_meant(&journal.memory());
+        let named = text == WITH_NAMES;
+        assert_eq!(journal.past("lake").named, named.then(|| json!({ "name": "lake" })));
+        journal.append(Entry::Closed { outcome: landfall_engine::Outcome::Interrupted }).unwrap();
+        drop(journal);
+        assert!(fs::read_to_string(desk.path().join("journal.jsonl")).unwrap().starts_with(text));
+
+        let mut graph = Graph::new();
+        for id in ["hill", "wood", "lake"] {
+            world.put(id);
+            root(&mut graph, &world, id);
+        }
+        desk.down(&graph).await;
+        assert_eq!(world.names(), ["wood"], "what was only found stays");
+    }
+}
