@@ -122,6 +122,22 @@ pub(crate) async fn recover(
     }))
 }
 
+/// Takes away what an earlier run of `step` granted to an identity that is no more: a cluster made anew acts as
+/// somebody else, and the assignment of the old one would stay as "Identity not found".
+pub(crate) async fn sweep(
+    cx: &Context,
+    azure: &Azure,
+    step: &str,
+    principal: &Principal,
+    roles: &[Role],
+) -> Result<(), StepError> {
+    let before = cx.output::<Granted>(step).filter(|_| cx.is_ours(step));
+    if let Some(before) = before.filter(|before| before.principal != principal.object_id) {
+        undo(azure, &before, roles).await?;
+    }
+    Ok(())
+}
+
 /// Takes the assignments away that have the names only we give.
 pub(crate) async fn undo(azure: &Azure, granted: &Granted, roles: &[Role]) -> Result<Undone, StepError> {
     let mut kept = 0;

@@ -56,6 +56,7 @@ impl Step for VaultAccess {
 
     async fn apply(&self, cx: &Context, input: &Self::Input) -> Result<Granted, StepError> {
         let (scope, principal) = self.wanted(input).await?;
+        grant::sweep(cx, &self.azure, "vault-access", &principal, ROLES).await?;
         grant::apply(cx, &self.azure, &scope, &principal, ROLES).await
     }
 

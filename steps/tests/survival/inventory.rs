@@ -21,7 +21,7 @@ const PASSING: [&str; 8] = [
 ];
 
 /// Fields that count writes or say when they happened.
-const VOLATILE: [&str; 12] = [
+const VOLATILE: [&str; 13] = [
     "etag",
     "eTag",
     "uid",
@@ -34,6 +34,8 @@ const VOLATILE: [&str; 12] = [
     "replicas",
     "addresses",
     "seconds",
+    // A PFX is encrypted anew each time it is written; the certificate beside it is compared.
+    "secret",
 ];
 
 /// Everything that lasts, by name.
@@ -101,7 +103,7 @@ fn words(text: &str) -> String {
         [
             (regex("[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}"), "<uuid>"),
             (regex(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d+)?Z"), "<time>"),
-            (regex("[0-9a-f]{32,64}"), "<hex>"),
+            (regex("[0-9a-f]{24,64}"), "<hex>"),
             (regex(r"\b20\.\d+\.\d+\.\d+\b"), "<address>"),
             (regex(r"-[0-9a-z]{8,10}\b"), "-<drawn>"),
         ]
@@ -137,6 +139,12 @@ fn differ(lines: &mut Vec<String>, name: &str, wanted: &Value, found: &Value) {
             for (at, (one, other)) in one.iter().zip(other).enumerate() {
                 differ(lines, &format!("{name}/{at}"), one, other);
             }
+        }
+        (Value::Array(one), Value::Array(other)) => {
+            let only = |here: &[Value], there: &[Value]| -> Vec<String> {
+                here.iter().filter(|item| !there.contains(item)).map(Value::to_string).collect()
+            };
+            lines.push(format!("{name}: missing {:?}, too much {:?}", only(one, other), only(other, one)));
         }
         _ => lines.push(format!("{name}: wanted {wanted}, found {found}")),
     }

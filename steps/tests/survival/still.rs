@@ -162,6 +162,11 @@ fn entries(journal: &[u8]) -> impl Iterator<Item = usize> {
     journal.iter().enumerate().filter(|(_, byte)| **byte == b'\n').map(|(at, _)| at + 1)
 }
 
+/// Whether these entries hold the ticket that is kept before the kubeconfig is written.
+fn has_ticket(entries: &[u8]) -> bool {
+    str::from_utf8(entries).unwrap().lines().any(|line| line.contains("\"ticket\"") && line.contains("\"kubeconfig\""))
+}
+
 /// What a world is but for the time that passed.
 fn fingerprint(world: &World) -> u64 {
     let mut hasher = DefaultHasher::new();
