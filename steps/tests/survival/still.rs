@@ -108,6 +108,10 @@ impl Camera {
             for (others, length) in
                 ends.iter().flat_map(|end| around.iter().map(move |others| (others, *end)))
             {
+                // The kubeconfig is written once its ticket is on disk, never before.
+                if *others != around[0] && !has_ticket(&journal(&glance.files)[from..length]) {
+                    continue;
+                }
                 let mut files = others.clone();
                 files.push((JOURNAL.to_owned(), journal(&glance.files)[..length].to_vec()));
                 let label = format!("{}, {} bytes into the journal", glance.label, length);
@@ -139,6 +143,13 @@ fn push(
 }
 
 impl Still {
+    /// The last entries of the journal, for people.
+    pub fn last_entries(&self) -> String {
+        let journal = String::from_utf8_lossy(journal(&self.files)).into_owned();
+        let entries: Vec<&str> = journal.lines().rev().take(3).collect();
+        entries.into_iter().rev().collect::<Vec<_>>().join(" ")
+    }
+
     /// Puts the files into a folder.
     pub fn lay_out(&self, home: &Path) {
         for (name, content) in &self.files {
@@ -164,7 +175,10 @@ fn entries(journal: &[u8]) -> impl Iterator<Item = usize> {
 
 /// Whether these entries hold the ticket that is kept before the kubeconfig is written.
 fn has_ticket(entries: &[u8]) -> bool {
-    str::from_utf8(entries).unwrap().lines().any(|line| line.contains("\"ticket\"") && line.contains("\"kubeconfig\""))
+    str::from_utf8(entries)
+        .unwrap()
+        .lines()
+        .any(|line| line.contains("\"ticket\"") && line.contains("\"kubeconfig\""))
 }
 
 /// What a world is but for the time that passed.

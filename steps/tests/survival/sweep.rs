@@ -64,7 +64,7 @@ fn go_on(filmed: &Filmed, check: impl Fn(&Filmed, &Still) -> Vec<String> + Sync)
                         .unwrap_or_else(|_| vec!["panicked, see above".to_owned()]);
                     if !found.is_empty() {
                         let shown: Vec<String> =
-                            found.iter().take(4).map(|one| one.chars().take(600).collect()).collect();
+                            found.iter().take(4).map(|one| one.chars().take(2400).collect()).collect();
                         let more = found.len() - shown.len();
                         let shown =
                             format!("killed {}, and {more} more:\n  {}", still.label, shown.join("\n  "));
@@ -97,12 +97,16 @@ fn comes_up(filmed: &Filmed, still: &Still) -> Vec<String> {
 fn goes_down(filmed: &Filmed, still: &Still) -> Vec<String> {
     replayable(3, async {
         let here = Environment::at(still, Speed::Instant);
-        if let Err(why) = here.ready(Command::Down).await {
-            return vec![why];
-        }
+        let report = match here.ready(Command::Down).await {
+            Ok(report) => report,
+            Err(why) => return vec![why],
+        };
         let mut wrong = inventory::differences(&filmed.down, &inventory::of(&here.world.read(World::clone)));
         wrong.retain(|line| !line.starts_with("vaults/deleted/"));
         wrong.extend(filmed.strangers.harmed(&here, false).await);
+        if !wrong.is_empty() {
+            wrong.insert(0, format!("{:?} after {}", report.undone, still.last_entries()));
+        }
         wrong
     })
 }
