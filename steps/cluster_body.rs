@@ -105,6 +105,16 @@ pub(crate) fn stranger(body: &Value, subnet: &str) -> Option<String> {
     None
 }
 
+/// Names the first node pool that failed. A cluster can be `Succeeded` with one.
+pub(crate) fn failed_pool(body: &Value) -> Option<String> {
+    let pools = body["properties"]["agentPoolProfiles"].as_array()?;
+    pools.iter().find_map(|pool| {
+        let state = pool["provisioningState"].as_str()?;
+        let failed = ["Failed", "Canceled"].iter().any(|known| known.eq_ignore_ascii_case(state));
+        failed.then(|| format!("its node pool {} is {state}", pool["name"].as_str().unwrap_or_default()))
+    })
+}
+
 /// Tells whether somebody has stopped the cluster: its API does not answer, and no change to it is taken.
 /// <https://learn.microsoft.com/azure/aks/start-stop-cluster>
 pub(crate) fn is_stopped(body: &Value) -> bool {

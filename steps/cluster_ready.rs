@@ -77,6 +77,7 @@ impl ClusterReady {
             State::Succeeded if cluster_body::is_stopped(body) => {
                 Err(cluster_body::stopped(&self.group, &self.name))
             }
+            State::Succeeded if let Some(why) = cluster_body::failed_pool(body) => Err(self.failed(why)),
             State::Succeeded => Ok(match found(body, &self.name) {
                 Some(cluster) => Look::There(cluster),
                 None => Look::not_yet("Succeeded, without the add-on's identity so far"),
@@ -143,9 +144,8 @@ impl ClusterReady {
 
     /// Follows the operation: the one an earlier attempt kept, or the one this run began.
     async fn follow(&self, cx: &Context, accepted: &AcceptedCluster) -> Result<(), StepError> {
-        if cx.ticket::<serde_json::Value>().is_none()
-            && let Some(operation) = &accepted.operation
-        {
+        // What this run began is newer than what an earlier attempt of this step left.
+        if let Some(operation) = &accepted.operation {
             cx.keep(operation)?;
         }
         let ended = operation::resume(cx, self.azure.arm(), Self::wait(), &self.what()).await;
@@ -198,7 +198,9 @@ impl Step for ClusterReady {
             return Err(self.failed("it is gone".to_owned()));
         };
         Ok(match State::of(&body) {
-            State::Succeeded if cluster_body::is_stopped(&body) => {
+            State::Succeeded
+                if cluster_body::is_stopped(&body) || cluster_body::failed_pool(&body).is_some() =>
+            {
                 return self.judge(&body).map(|_| Check::Underway);
             }
             State::Succeeded => found(&body, &self.name).map_or(Check::Underway, Check::Ready),

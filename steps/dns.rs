@@ -4,8 +4,8 @@ use crate::{
     clouds::Clouds, doing::Doing, gateways::ProgrammedGateways, names, operation, settings::Settings,
 };
 use landfall_cloud::{
-    ApiErrorKind,
-    arm::{Azure, Condition, Record, Zone},
+    ApiError, ApiErrorKind,
+    arm::{Azure, Begun, Condition, Record, Zone},
 };
 use landfall_engine::{Change, Check, Context, Kind, Look, Residue, Step, StepError, Undone, Wait};
 use serde::{Deserialize, Serialize};
@@ -123,7 +123,7 @@ impl Dns {
                 Some(record) => return Err(self.foreign(host, &record)),
                 None => Condition::IfNoneMatch,
             };
-            match self.azure.put_record(&zone.id, &name, parsed, TTL, &metadata, condition).await {
+            match self.azure.put_record(&zone.id, &name, &[parsed], TTL, &metadata, condition).await {
                 // Somebody changed it between the look and the act: look again.
                 Err(error) if error.kind == ApiErrorKind::Precondition => {
                     Ok(Look::not_yet("it changed meanwhile"))
@@ -157,10 +157,19 @@ impl Dns {
                 }
             };
             let Some(record) = record else { return Ok(Look::There(Some(false))) };
-            if !self.is_ours(&record) || record.addresses != [address] {
+            if !self.is_ours(&record) || !record.addresses.iter().any(|one| one == address) {
                 return Ok(Look::There(None));
             }
-            let condition = Condition::IfMatch(record.etag);
+            let condition = Condition::IfMatch(record.etag.clone());
+            if record.addresses.len() > 1 {
+                // What others added stays theirs; ours would lead to an address that is given away.
+                return match self.hand_over(zone, &record, address, condition).await {
+                    Err(error) if error.kind == ApiErrorKind::Precondition => {
+                        Ok(Look::not_yet("it changed meanwhile"))
+                    }
+                    put => put.doing(&what).map(|_| Look::There(None)),
+                };
+            }
             match self.azure.delete_record(&zone.id, &record.name, condition).await {
                 Err(error) if error.kind == ApiErrorKind::Precondition => {
                     Ok(Look::not_yet("it changed meanwhile"))
@@ -169,6 +178,21 @@ impl Dns {
             }
         })
         .await
+    }
+
+    /// Takes our address and our mark out of a record that others have added to.
+    async fn hand_over(
+        &self,
+        zone: &Zone,
+        record: &Record,
+        address: &str,
+        condition: Condition,
+    ) -> Result<Begun, ApiError> {
+        let theirs = record.addresses.iter().filter(|one| *one != address);
+        let theirs: Vec<Ipv4Addr> = theirs.filter_map(|one| one.parse().ok()).collect();
+        let mut metadata = record.metadata.clone();
+        metadata.remove(names::OWNER);
+        self.azure.put_record(&zone.id, &record.name, &theirs, record.ttl, &metadata, condition).await
     }
 
     fn foreign(&self, host: &str, record: &Record) -> StepError {

@@ -315,6 +315,13 @@ impl Step for KeyVault {
             let begun = self.azure.purge_vault(&self.location, &vault.name).await.doing(&what)?;
             let wait = Wait::new("the vault to be purged", Duration::from_secs(20), Duration::from_secs(300));
             operation::finish(cx, self.azure.arm(), begun, wait, &what).await?;
+            let wait = Wait::new("the vault to be purged", Duration::from_secs(20), Duration::from_secs(300));
+            let ask = || self.azure.deleted_vault(&self.location, &vault.name);
+            // An operation that nobody remembers says nothing of its end.
+            operation::look_until(cx, wait, &what, ask, |there| {
+                Ok(there.map_or(Look::There(()), |_| Look::not_yet("Purging")))
+            })
+            .await?;
             return Ok(Undone::Deleted);
         }
         Ok(if there { Undone::Deleted } else { Undone::AlreadyGone })

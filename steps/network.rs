@@ -246,6 +246,18 @@ impl Network {
     }
 }
 
+impl Network {
+    /// Waits until nothing is there. An operation that nobody remembers says nothing of its end.
+    async fn wait_until_gone(&self, cx: &Context) -> Result<(), StepError> {
+        let wait =
+            Wait::new("the virtual network to be deleted", Duration::from_secs(6), Duration::from_secs(300));
+        let what = format!("look at virtual network {}", self.wanted.name);
+        let ask = || self.azure.network(&self.group, &self.wanted.name);
+        let gone = |body: Option<Value>| Ok(body.map_or(Look::There(()), |_| Look::not_yet("Deleting")));
+        operation::look_until(cx, wait, &what, ask, gone).await
+    }
+}
+
 impl Step for Network {
     type Input = Group;
     type Output = Subnet;
@@ -336,6 +348,7 @@ impl Step for Network {
         let wait =
             Wait::new("the virtual network to be deleted", Duration::from_secs(6), Duration::from_secs(300));
         operation::finish(cx, self.azure.arm(), begun, wait, &what).await?;
+        self.wait_until_gone(cx).await?;
         Ok(Undone::Deleted)
     }
 }

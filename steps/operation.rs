@@ -84,7 +84,14 @@ pub(crate) async fn attend(
         }
         // Not being able to ask says nothing of the operation: it goes on without us.
         Err(error) if passes(&error) => Ok(unanswered(&error, None)),
-        Err(error) => Err(error).doing(what),
+        // It has ended, and not well: asking after it again would only say so again, so the next run goes by what is
+        // there.
+        Err(error) => {
+            if error.sent == Sent::Answered {
+                cx.drop_ticket()?;
+            }
+            Err(error).doing(what)
+        }
     })
     .await
 }

@@ -83,6 +83,28 @@ impl Environment {
         here
     }
 
+    /// What a new process has: no connection, and no memory but its files.
+    pub fn restart(&mut self) {
+        self.carrier = Inside::new(self.world.clone());
+    }
+
+    /// Disarms whatever is still to go wrong, and lets the traffic flow.
+    pub fn calm(&mut self) {
+        self.restart();
+        self.world.change(|world, _| world.faults.armed.clear()).unwrap();
+    }
+
+    /// Leaves part of an entry at the end of the journal, as a process does that dies while it writes.
+    pub async fn tear_journal(&self, part: f64) {
+        // Whoever was cut off lets go when next polled.
+        tokio::task::yield_now().await;
+        let path = self.state().join("journal.jsonl");
+        let Ok(journal) = std::fs::read_to_string(&path) else { return };
+        let Some(last) = journal.lines().last().filter(|_| journal.lines().count() > 1) else { return };
+        let torn: String = last.chars().take((last.chars().count() as f64 * part) as usize).collect();
+        std::fs::write(&path, journal + &torn).unwrap();
+    }
+
     pub fn state(&self) -> PathBuf {
         self.home.path().join("state")
     }

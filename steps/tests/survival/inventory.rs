@@ -9,11 +9,12 @@ use std::{
 };
 
 /// Kinds whose objects bear drawn names, or come and go while a cluster lives.
-const PASSING: [&str; 8] = [
+const PASSING: [&str; 9] = [
     "pods",
     "replicasets.apps",
     "events",
     "events.events.k8s.io",
+    "endpoints",
     "endpointslices.discovery.k8s.io",
     "leases.coordination.k8s.io",
     "nodes",
@@ -21,7 +22,7 @@ const PASSING: [&str; 8] = [
 ];
 
 /// Fields that count writes or say when they happened.
-const VOLATILE: [&str; 13] = [
+const VOLATILE: [&str; 23] = [
     "etag",
     "eTag",
     "uid",
@@ -34,6 +35,17 @@ const VOLATILE: [&str; 13] = [
     "replicas",
     "addresses",
     "seconds",
+    "nodePort",
+    "clusterIP",
+    "clusterIPs",
+    // What the service says by itself, and keeps once it has been put back with the rest.
+    "systemData",
+    "networkAcls",
+    "virtualNetworkPeerings",
+    "enableDdosProtection",
+    "delegations",
+    "privateLinkServiceNetworkPolicies",
+    "privateEndpointNetworkPolicies",
     // A PFX is encrypted anew each time it is written; the certificate beside it is compared.
     "secret",
 ];
@@ -86,12 +98,17 @@ fn plain(value: &Value) -> Value {
     match value {
         Value::Object(fields) => {
             let kept = fields.iter().filter(|(key, _)| !VOLATILE.contains(&key.as_str()));
-            Value::Object(kept.map(|(key, value)| (words(key), plain(value))).collect::<Map<_, _>>())
+            // Of what has versions, the newest counts.
+            let newest = |key: &str, value: &Value| match value.as_array().and_then(|all| all.last()) {
+                Some(newest) if key == "versions" => plain(newest),
+                _ => plain(value),
+            };
+            Value::Object(kept.map(|(key, value)| (words(key), newest(key, value))).collect::<Map<_, _>>())
         }
         Value::Array(items) => items.iter().map(plain).collect(),
         Value::String(text) => Value::String(words(text)),
-        // Instants are counted in milliseconds.
-        Value::Number(number) if number.as_f64().is_some_and(|number| number > 1e12) => json!("<moment>"),
+        // Instants are counted in seconds or milliseconds.
+        Value::Number(number) if number.as_f64().is_some_and(|number| number > 1e9) => json!("<moment>"),
         other => other.clone(),
     }
 }
@@ -104,7 +121,7 @@ fn words(text: &str) -> String {
             (regex("[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}"), "<uuid>"),
             (regex(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d+)?Z"), "<time>"),
             (regex("[0-9a-f]{24,64}"), "<hex>"),
-            (regex(r"\b20\.\d+\.\d+\.\d+\b"), "<address>"),
+            (regex(r"\b(20|127)\.\d+\.\d+\.\d+\b"), "<address>"),
             (regex(r"-[0-9a-z]{8,10}\b"), "-<drawn>"),
         ]
     });

@@ -11,5 +11,7 @@ mod inventory;
 #[path = "../against_the_cloud/settings.rs"]
 mod settings;
 mod still;
+mod storms;
 mod strangers;
 mod sweep;
+mod weather;

@@ -1,6 +1,6 @@
 //! What belongs to others: planted before the first run, and to be found untouched after the last.
 
-use crate::environment::Environment;
+use crate::{environment::Environment, weather::Climate};
 use landfall_cloud::arm::{self, Condition};
 use serde_json::{Value, json};
 use std::fs;
@@ -31,23 +31,38 @@ pub struct Strangers {
 impl Strangers {
     /// Plants a zone with a record in a group of its own, a network there, and a kubeconfig.
     pub async fn plant(here: &Environment) -> Self {
+        Self::plant_in(here, Climate { joined: false, zone: true }).await
+    }
+
+    /// Plants as the climate has it.
+    pub async fn plant_in(here: &Environment, climate: Climate) -> Self {
         let (azure, names) = (here.clouds().azure, "/resourceGroups/rg-platform");
         let zone = format!("{names}/providers/Microsoft.Network/dnszones/{}", crate::settings::DOMAIN);
         let network = format!("{names}/providers/Microsoft.Network/virtualNetworks/vnet-theirs");
         let space = json!({ "addressSpace": { "addressPrefixes": ["10.0.0.0/16"] } });
         let record = json!({ "TTL": 60, "ARecords": [{ "ipv4Address": "203.0.113.9" }] });
+        let ours = format!("/resourceGroups/{}", crate::settings::GROUP);
+        let beside = format!("{ours}/providers/Microsoft.Network/virtualNetworks/vnet-beside");
         let planted = [
             (
+                climate.joined,
+                ours,
+                arm::group::API,
+                json!({ "location": "eastus", "tags": { "Team": "web" } }),
+            ),
+            (climate.joined, beside, arm::network::API, json!({ "location": "eastus", "properties": space })),
+            (
+                true,
                 names.to_owned(),
                 arm::group::API,
                 json!({ "location": "eastus", "tags": { "Team": "platform" } }),
             ),
-            (zone.clone(), arm::dns::API, json!({ "location": "global" })),
-            (format!("{zone}/A/www"), arm::dns::API, json!({ "properties": record })),
-            (network, arm::network::API, json!({ "location": "eastus", "properties": space })),
+            (climate.zone, zone.clone(), arm::dns::API, json!({ "location": "global" })),
+            (climate.zone, format!("{zone}/A/www"), arm::dns::API, json!({ "properties": record })),
+            (true, network, arm::network::API, json!({ "location": "eastus", "properties": space })),
         ];
         let mut ids = Vec::new();
-        for (rest, api, body) in planted {
+        for (_, rest, api, body) in planted.into_iter().filter(|(is_there, ..)| *is_there) {
             let id = azure.path(&rest);
             azure.arm().put(&id, api, &body, Condition::None).await.unwrap();
             let there = loop {

@@ -91,14 +91,14 @@ impl Azure {
         &self,
         zone_id: &str,
         name: &str,
-        address: Ipv4Addr,
+        addresses: &[Ipv4Addr],
         ttl: u64,
         metadata: &BTreeMap<String, String>,
         condition: Condition,
     ) -> Result<Begun, ApiError> {
         let body = json!({ "properties": {
             "TTL": ttl,
-            "ARecords": [{ "ipv4Address": address.to_string() }],
+            "ARecords": addresses.iter().map(|one| json!({ "ipv4Address": one.to_string() })).collect::<Vec<_>>(),
             "metadata": metadata,
         }});
         self.arm().put(&format!("{zone_id}/A/{name}"), API, &body, condition).await

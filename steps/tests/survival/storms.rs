@@ -1,0 +1,259 @@
+//! Storms: a seed draws what goes wrong, how fast the cloud is and where each run dies; `up` until everything stands,
+//! then `down` until nothing of ours is left. The same seed gives the same ledger.
+//!
+//! A few run with every `cargo test`; `LANDFALL_STORMS=100000 cargo test --release storms` runs more, and
+//! `LANDFALL_STORM=4711` one, telling what happens.
+
+use crate::{
+    environment::{BEGINNING, Command, End, Environment, fresh, replayable, told},
+    inventory,
+    strangers::Strangers,
+    weather::{Climate, Weather, speed},
+};
+use fastrand::Rng;
+use landfall_engine::Outcome;
+use landfall_sim::{Line, Speed, fault::Fault, world::World};
+use serde_json::Value;
+use std::{
+    collections::{BTreeMap, HashSet},
+    env, fs,
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::{
+        Mutex, OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+/// How many storms a plain `cargo test` goes through.
+const FEW: u64 = 60;
+/// How many runs in fair weather it may take until everything stands, or nothing does.
+const FAIR_RUNS_MAX: usize = 4;
+/// How many requests a run sends at most, for drawing where it dies.
+const REQUESTS: usize = 130;
+/// What must be in no file of ours, no event and no error.
+const SECRETS: [&str; 2] = ["hunter2", "planted-work-token"];
+
+/// What a storm came to.
+struct Passed {
+    /// How many runs it took until everything stood.
+    runs: usize,
+    /// A fingerprint of the ledger.
+    ledger: u64,
+}
+
+/// Goes through one storm; an error says what broke the promise.
+fn storm(seed: u64, aloud: bool) -> Result<Passed, String> {
+    replayable(seed, async {
+        let mut rng = Rng::with_seed(seed);
+        let (climate, speed) = (Climate::draw(&mut rng), speed(&mut rng));
+        let say = |text: String| {
+            if aloud {
+                println!("{text}")
+            }
+        };
+        say(format!("storm {seed}: {climate:?}, {speed:?}"));
+        let mut here = Environment::new(fresh(), BEGINNING, speed);
+        let strangers = Strangers::plant_in(&here, climate).await;
+        let (mut runs, mut drawn) = (0, HashSet::new());
+        for command in [Command::Up, Command::Down] {
+            let rough = rng.usize(1..4);
+            let mut fair = 0;
+            loop {
+                let weather = if runs_left(&mut fair, rough) {
+                    Weather::draw(&mut rng, REQUESTS)
+                } else {
+                    Weather::fair()
+                };
+                if fair > rough + FAIR_RUNS_MAX {
+                    return Err(format!(
+                        "{command:?} does not come to its end in {FAIR_RUNS_MAX} runs in fair weather"
+                    ));
+                }
+                say(format!("{command:?} in {weather:?}"));
+                drawn.extend(weather.faults.iter().map(|armed| armed.fault));
+                let end = run(&mut here, command, &weather).await;
+                runs += usize::from(command == Command::Up);
+                match end {
+                    End::Cut => say("  died".to_owned()),
+                    End::Reported(report, events) => {
+                        say(format!("  {:?} {}", report.outcome, told(&report)));
+                        for (step, error) in &report.errors {
+                            if error.hint.is_none() {
+                                return Err(format!("{step} failed without a hint: {error:?}"));
+                            }
+                        }
+                        leaks(&here, &format!("{events:?} {:?}", report.errors))?;
+                        if report.outcome == Outcome::Ready {
+                            break;
+                        }
+                    }
+                }
+            }
+            let mut wrong = match command {
+                // A fault that is still armed may have bitten after the last look.
+                Command::Up => inventory::differences(
+                    &expected(climate).up,
+                    &inventory::of(&here.world.read(World::clone)),
+                ),
+                Command::Down => {
+                    let found = inventory::of(&here.world.read(World::clone));
+                    let mut wrong = inventory::differences(&expected(climate).down, &found);
+                    wrong.retain(|line| !line.starts_with("vaults/deleted/"));
+                    // A record that somebody added an address to stays theirs.
+                    wrong.retain(|line| !(drawn.contains(&Fault::DnsStale) && line.contains("/records/")));
+                    wrong
+                }
+            };
+            here.calm();
+            wrong.extend(strangers.harmed(&here, command == Command::Up).await);
+            let mut twice = inventory::made_twice(here.world.ledger().iter());
+            // Somebody else took the Secret's holder away, so it had to be made again.
+            twice.retain(|made| {
+                !(drawn.contains(&Fault::HolderGone) && made.contains("/deployments/tls-secret-sync:"))
+            });
+            wrong.extend(twice);
+            if !wrong.is_empty() {
+                return Err(format!(
+                    "after {command:?}:\n  {}",
+                    wrong.iter().take(6).cloned().collect::<Vec<_>>().join("\n  ")
+                ));
+            }
+        }
+        Ok(Passed { runs, ledger: fingerprint(&here.world.ledger()) })
+    })
+}
+
+/// Counts a run; whether it is one in rough weather.
+fn runs_left(runs: &mut usize, rough: usize) -> bool {
+    *runs += 1;
+    *runs <= rough
+}
+
+/// One run of a process of its own.
+async fn run(here: &mut Environment, command: Command, weather: &Weather) -> End {
+    tokio::time::sleep(weather.pause).await;
+    here.restart();
+    here.world.change(|world, _| world.faults.armed.extend(weather.faults.iter().cloned())).unwrap();
+    if let Some((request, side)) = weather.death {
+        here.carrier.stop_at(request, side);
+    }
+    let end = here.run(command).await;
+    if let (End::Cut, Some(part)) = (&end, weather.torn) {
+        here.tear_journal(part).await;
+    }
+    end
+}
+
+/// Looks for planted secrets in what was told and in the files that are ours.
+fn leaks(here: &Environment, told: &str) -> Result<(), String> {
+    let secret = here.world.facts().client_secret.clone();
+    let secrets = || SECRETS.iter().copied().chain([secret.as_str()]);
+    if let Some(secret) = secrets().find(|secret| told.contains(secret)) {
+        return Err(format!("{secret} is in an event or an error"));
+    }
+    for entry in fs::read_dir(here.state()).unwrap().map(Result::unwrap) {
+        let text = String::from_utf8_lossy(&fs::read(entry.path()).unwrap()).into_owned();
+        if let Some(secret) = secrets().find(|secret| text.contains(secret)) {
+            return Err(format!("{secret} is in {}", entry.path().display()));
+        }
+    }
+    Ok(())
+}
+
+/// What a climate comes to in fair weather.
+struct Expected {
+    up: BTreeMap<String, Value>,
+    down: BTreeMap<String, Value>,
+}
+
+fn expected(climate: Climate) -> &'static Expected {
+    static KNOWN: OnceLock<BTreeMap<Climate, Expected>> = OnceLock::new();
+    let all = || {
+        let climates = [(false, false), (false, true), (true, false), (true, true)];
+        // A thread of its own: nothing of the storm that asks first must be disturbed.
+        let each = |(joined, zone)| {
+            std::thread::spawn(move || {
+                let climate = Climate { joined, zone };
+                (climate, replayable(1, foretell(climate)))
+            })
+        };
+        climates.map(each).into_iter().map(|thread| thread.join().unwrap()).collect()
+    };
+    &KNOWN.get_or_init(all)[&climate]
+}
+
+async fn foretell(climate: Climate) -> Expected {
+    let here = Environment::new(fresh(), BEGINNING, Speed::Instant);
+    let strangers = Strangers::plant_in(&here, climate).await;
+    let down = inventory::of(&here.world.read(World::clone));
+    here.ready(Command::Up).await.unwrap();
+    assert_eq!(strangers.harmed(&here, true).await, [""; 0]);
+    Expected { up: inventory::of(&here.world.read(World::clone)), down }
+}
+
+/// A fingerprint of what was asked, when, and what was answered; ids of requests are random.
+fn fingerprint(ledger: &[Line]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    for line in ledger {
+        (&line.at, &line.method, &line.host, &line.path, &line.query, line.status).hash(&mut hasher);
+    }
+    hasher.finish()
+}
+
+/// Goes through storms on every processor; returns what broke, and the storm that took the most runs.
+fn go_through(seeds: std::ops::Range<u64>) -> (Vec<String>, (usize, u64)) {
+    let (next, broken, worst) = (AtomicU64::new(seeds.start), Mutex::new(Vec::new()), Mutex::new((0, 0)));
+    let workers = std::thread::available_parallelism().map_or(2, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..workers {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= seeds.end {
+                        return;
+                    }
+                    match std::panic::catch_unwind(|| storm(seed, false)) {
+                        Ok(Ok(passed)) => {
+                            let mut worst = worst.lock().unwrap();
+                            *worst = (*worst).max((passed.runs, seed));
+                        }
+                        Ok(Err(why)) => broken.lock().unwrap().push(format!("storm {seed}: {why}")),
+                        Err(_) => broken.lock().unwrap().push(format!("storm {seed}: panicked, see above")),
+                    }
+                }
+            });
+        }
+    });
+    (broken.into_inner().unwrap(), worst.into_inner().unwrap())
+}
+
+fn number(variable: &str) -> Option<u64> {
+    env::var(variable).ok().map(|text| text.parse().expect("a number"))
+}
+
+#[test]
+fn storms_pass_and_leave_what_they_should() {
+    if let Some(seed) = number("LANDFALL_STORM") {
+        storm(seed, true).unwrap();
+        return;
+    }
+    let first = number("LANDFALL_STORMS_FROM").unwrap_or(1);
+    let count = number("LANDFALL_STORMS").unwrap_or(FEW);
+    let began = std::time::Instant::now();
+    let (broken, (runs, seed)) = go_through(first..first + count);
+    let seconds = began.elapsed().as_secs_f64();
+    println!(
+        "{count} storms from seed {first}: {} broke the promise; {:.1} a second; the worst, seed {seed}, took {runs} runs",
+        broken.len(),
+        count as f64 / seconds,
+    );
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
+}
+
+#[test]
+fn storms_of_one_seed_give_one_ledger() {
+    for seed in 1..=6 {
+        let ledgers = [0, 1].map(|_| storm(seed, false).map(|passed| passed.ledger));
+        assert_eq!(ledgers[0], ledgers[1], "seed {seed}");
+    }
+}

@@ -1,0 +1,77 @@
+//! Weather, drawn from a seed: what goes wrong in a run, how fast the cloud is, and where the process dies.
+
+use crate::carrier::Side;
+use fastrand::Rng;
+use landfall_sim::{
+    Speed,
+    fault::{Armed, Fault},
+};
+use std::time::Duration;
+
+/// The longest a person leaves an environment alone between two runs.
+const PAUSE_MAX: Duration = Duration::from_secs(2 * 3600);
+
+/// What a storm is about from its beginning to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Climate {
+    /// Somebody made the resource group before us, with something of theirs in it.
+    pub joined: bool,
+    /// There is a zone for the names.
+    pub zone: bool,
+}
+
+/// One run's weather.
+#[derive(Debug, Clone)]
+pub struct Weather {
+    /// What is armed when it begins, beside what earlier weather left.
+    pub faults: Vec<Armed>,
+    /// Where the process dies, if it does.
+    pub death: Option<(usize, Side)>,
+    /// How many bytes of an entry are torn off at the end of the journal then.
+    pub torn: Option<f64>,
+    /// How long nobody does anything before it.
+    pub pause: Duration,
+}
+
+impl Climate {
+    pub fn draw(rng: &mut Rng) -> Self {
+        Self { joined: rng.bool(), zone: rng.f64() < 0.8 }
+    }
+}
+
+/// Draws how fast the cloud is: as in life, faster, or at once.
+pub fn speed(rng: &mut Rng) -> Speed {
+    match rng.u8(0..8) {
+        0 => Speed::Times(1.0),
+        1 | 2 => Speed::Times(60.0),
+        3 => Speed::Times(1_000.0),
+        _ => Speed::Instant,
+    }
+}
+
+impl Weather {
+    /// Draws the weather of a run of about so many requests.
+    pub fn draw(rng: &mut Rng, requests: usize) -> Self {
+        let faults = (0..rng.usize(0..6)).map(|_| fault(rng)).collect();
+        let dies = rng.f64() < 0.6;
+        let side = if rng.bool() { Side::Before } else { Side::After };
+        let death = dies.then(|| (rng.usize(1..=requests), side));
+        let torn = (dies && rng.f64() < 0.3).then(|| rng.f64());
+        let pause = if rng.f64() < 0.7 { Duration::ZERO } else { PAUSE_MAX.mul_f64(rng.f64()) };
+        Self { faults, death, torn, pause }
+    }
+
+    /// Nothing goes wrong that has not gone wrong yet.
+    pub fn fair() -> Self {
+        Self { faults: Vec::new(), death: None, torn: None, pause: Duration::ZERO }
+    }
+}
+
+/// Draws a fault that a run alone gets through in the end, where it bites by itself or at any request.
+fn fault(rng: &mut Rng) -> Armed {
+    let healing: Vec<Fault> = Fault::ALL.iter().copied().filter(|fault| fault.heals()).collect();
+    let mut armed = Armed::new(healing[rng.usize(0..healing.len())]);
+    armed.skip = if rng.bool() { 0 } else { rng.u32(0..12) };
+    armed.left = if rng.f64() < 0.8 { 1 } else { rng.u32(2..5) };
+    armed
+}
