@@ -5,7 +5,7 @@ use landfall_cloud::{
     Arm, Credential, Endpoints, Meter, Roots, Secret, SignIn, SignInFacts, Vaults, arm::Azure,
 };
 use landfall_engine::{
-    EnvironmentKey, Event, Journal, OpenError, Outcome, Pace, Report, Run, StepError, Stop, down, up,
+    EnvironmentKey, Event, Graph, Journal, OpenError, Outcome, Pace, Report, Run, StepError, Stop, down, up,
 };
 use landfall_sim::{InProcess, Options, Speed, clock::Moment, world::World};
 use landfall_steps::{
@@ -111,8 +111,14 @@ impl Environment {
 
     /// Runs to the end, or to where the traffic stops: as when the process dies, nothing is tidied up.
     pub async fn run(&self, command: Command) -> End {
+        self.run_with(command, |_| {}).await
+    }
+
+    /// The same, over a graph that is changed first.
+    pub async fn run_with(&self, command: Command, change: impl FnOnce(&mut Graph)) -> End {
         let clouds = self.clouds();
-        let (graph, _) = deployment(&clouds, &self.wish, &Teardown::default());
+        let mut graph = self.graph(&clouds);
+        change(&mut graph);
         let (run, events) = self.open(command, &clouds).await;
         let walk = async {
             let report = match command {
@@ -138,6 +144,11 @@ impl Environment {
             End::Reported(report, _) => Err(format!("{command:?} failed: {}", told(&report))),
             End::Cut => Err(format!("{command:?} was cut off")),
         }
+    }
+
+    /// The whole deployment.
+    pub fn graph(&self, clouds: &Clouds) -> Graph {
+        deployment(clouds, &self.wish, &Teardown::default()).0
     }
 
     async fn open(&self, command: Command, clouds: &Clouds) -> (Run, UnboundedReceiver<Event>) {

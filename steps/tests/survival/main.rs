@@ -6,8 +6,10 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
 
 mod carrier;
+mod each;
 mod environment;
 mod inventory;
+#[expect(dead_code, reason = "its manifests are for the tests that bring their own")]
 #[path = "../against_the_cloud/settings.rs"]
 mod settings;
 mod still;

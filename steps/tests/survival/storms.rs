@@ -26,8 +26,9 @@ use std::{
 
 /// How many storms a plain `cargo test` goes through.
 const FEW: u64 = 60;
-/// How many runs in fair weather it may take until everything stands, or nothing does.
-const FAIR_RUNS_MAX: usize = 4;
+/// How many runs may follow the rough ones until everything stands, or nothing does. What is still armed may cost each
+/// of them: a node pool that fails four times needs five.
+const FAIR_RUNS_MAX: usize = 8;
 /// How many requests a run sends at most, for drawing where it dies.
 const REQUESTS: usize = 130;
 /// What must be in no file of ours, no event and no error.
@@ -60,7 +61,7 @@ fn storm(seed: u64, aloud: bool) -> Result<Passed, String> {
             let mut fair = 0;
             loop {
                 let weather = if runs_left(&mut fair, rough) {
-                    Weather::draw(&mut rng, REQUESTS)
+                    Weather::draw(&mut rng, climate, REQUESTS)
                 } else {
                     Weather::fair()
                 };
@@ -145,7 +146,7 @@ async fn run(here: &mut Environment, command: Command, weather: &Weather) -> End
 }
 
 /// Looks for planted secrets in what was told and in the files that are ours.
-fn leaks(here: &Environment, told: &str) -> Result<(), String> {
+pub fn leaks(here: &Environment, told: &str) -> Result<(), String> {
     let secret = here.world.facts().client_secret.clone();
     let secrets = || SECRETS.iter().copied().chain([secret.as_str()]);
     if let Some(secret) = secrets().find(|secret| told.contains(secret)) {

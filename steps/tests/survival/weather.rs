@@ -51,8 +51,8 @@ pub fn speed(rng: &mut Rng) -> Speed {
 
 impl Weather {
     /// Draws the weather of a run of about so many requests.
-    pub fn draw(rng: &mut Rng, requests: usize) -> Self {
-        let faults = (0..rng.usize(0..6)).map(|_| fault(rng)).collect();
+    pub fn draw(rng: &mut Rng, climate: Climate, requests: usize) -> Self {
+        let faults = (0..rng.usize(0..6)).map(|_| fault(rng, climate)).collect();
         let dies = rng.f64() < 0.6;
         let side = if rng.bool() { Side::Before } else { Side::After };
         let death = dies.then(|| (rng.usize(1..=requests), side));
@@ -68,8 +68,10 @@ impl Weather {
 }
 
 /// Draws a fault that a run alone gets through in the end, where it bites by itself or at any request.
-fn fault(rng: &mut Rng) -> Armed {
-    let healing: Vec<Fault> = Fault::ALL.iter().copied().filter(|fault| fault.heals()).collect();
+fn fault(rng: &mut Rng, climate: Climate) -> Armed {
+    // In a group of others, a deleted vault of our name is theirs, and a person has to say what becomes of it.
+    let heals = |fault: &Fault| fault.heals() && !(climate.joined && *fault == Fault::VaultSoftDeleted);
+    let healing: Vec<Fault> = Fault::ALL.iter().copied().filter(heals).collect();
     let mut armed = Armed::new(healing[rng.usize(0..healing.len())]);
     armed.skip = if rng.bool() { 0 } else { rng.u32(0..12) };
     armed.left = if rng.f64() < 0.8 { 1 } else { rng.u32(2..5) };
