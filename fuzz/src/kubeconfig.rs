@@ -83,7 +83,9 @@ fn theirs_is_kept(before: &Map<String, Value>, during: &Map<String, Value>) {
 /// Every line of the user's stands in the new text, in order, save those of keys that had to give way.
 fn keeps_every_line(old: &str, new: &str) -> bool {
     let gives_way = |line: &str| {
-        let key = line.split(':').next().unwrap_or_default().trim().trim_matches(['"', '\'']);
+        let key = line.split(':').next().unwrap_or_default().trim();
+        let quoted = |quote: char| key.strip_prefix(quote).and_then(|key| key.strip_suffix(quote));
+        let key = quoted('"').or_else(|| quoted('\'')).unwrap_or(key);
         key == "current-context" || LISTS.contains(&key)
     };
     let mut new = new.lines();

@@ -7,7 +7,7 @@ use landfall_fuzz::{TARGETS, mutation};
 use std::{env, fs, panic, path::PathBuf, time::Instant};
 
 /// How many mutations there are unless more are asked for.
-const INPUTS: u64 = 300;
+const INPUTS: u64 = 100;
 
 fn number(name: &str, default: u64) -> u64 {
     env::var(name).ok().and_then(|value| value.parse().ok()).unwrap_or(default)

@@ -91,6 +91,10 @@ fn without_a_file_there_is_one_and_afterwards_none() {
             "{existing:?}"
         );
     }
+    for marked in ["---", "---\n", "%YAML 1.2\n--- # mine\n\n", "---\r\n# mine"] {
+        let Merged { text, added } = merged(marked);
+        assert_eq!(remove(&text, &added).unwrap().as_deref(), Some(marked), "in {text}");
+    }
     let Merged { text, added } = merged("# only a word");
     assert!(text.starts_with("# only a word\napiVersion: v1\n"), "{text}");
     assert_eq!(remove(&text, &added).unwrap().as_deref(), Some("# only a word"));

@@ -174,9 +174,10 @@ impl Text {
         Some(())
     }
 
-    /// Returns the comments of a file that was made for us, without the keys every kubeconfig has.
+    /// Returns the comments and markers of a file that was made for us, without the keys every kubeconfig has.
     pub fn without_skeleton(mut self, line_ended: bool) -> String {
-        self.lines.retain(|line| !has_content(line));
+        let marks = |line: &str| line.starts_with("---") || line.starts_with("...") || line.starts_with('%');
+        self.lines.retain(|line| !has_content(line) || marks(line));
         if line_ended {
             self.unend_line();
         }

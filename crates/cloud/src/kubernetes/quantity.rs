@@ -48,7 +48,11 @@ fn nano(text: &str) -> Option<i128> {
     let ten = |power: i32| 10_i128.checked_pow(u32::try_from(power).ok()?);
     if base == 10 {
         let power = power.checked_sub(point)?.checked_add(9)?;
-        return if power >= 0 { digits.checked_mul(ten(power)?) } else { exact(digits, ten(power.checked_neg()?)?) };
+        return if power >= 0 {
+            digits.checked_mul(ten(power)?)
+        } else {
+            exact(digits, ten(power.checked_neg()?)?)
+        };
     }
     let scaled = digits.checked_mul(base.checked_pow(u32::try_from(power).ok()?)?)?.checked_mul(ten(9)?)?;
     exact(scaled, ten(point)?)
