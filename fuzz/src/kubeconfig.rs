@@ -44,7 +44,9 @@ pub fn check(data: &[u8]) {
     theirs_is_kept(&before, &during);
     let left = remove(&with_ours, &added).expect("what we wrote we can take out");
     let left = left.unwrap_or_default();
-    if keeps_every_line(text, &with_ours) {
+    // Where lone carriage returns end lines, as no editor of today writes them, they are data to us.
+    let ends_alone = text.replace("\r\n", "").contains('\r') && !text.contains("\r\n");
+    if keeps_every_line(text, &with_ours) && !ends_alone {
         assert_eq!(left, text, "with ours it was:\n{with_ours}\n{added:?}");
     } else {
         assert_eq!(bare(read(&left)), bare(before), "with ours it was:\n{with_ours}");

@@ -72,6 +72,13 @@ fn only_our_lines_are_added_and_they_can_be_taken_out_again() {
 }
 
 #[test]
+fn a_carriage_return_without_its_line_feed_at_the_end_stays() {
+    let existing = "# mine\r\nclusters:\r\n- name: work\r";
+    let Merged { text, added } = merged(existing);
+    assert_eq!(remove(&text, &added).unwrap().as_deref(), Some(existing), "in {text:?}");
+}
+
+#[test]
 fn what_is_remembered_holds_no_credentials_and_survives_the_journal() {
     let Merged { text, added } = merged(USERS_OWN);
     let stored = serde_json::to_string(&added).unwrap();

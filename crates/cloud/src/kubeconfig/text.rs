@@ -61,7 +61,9 @@ impl Text {
     /// Takes the end of the last line away.
     pub fn unend_line(&mut self) {
         if let Some(last) = self.lines.last_mut() {
-            let kept = last.trim_end_matches(['\r', '\n']).len();
+            // No more than was added: what stands before it may be a carriage return of the user's.
+            let kept =
+                last.strip_suffix(self.end).unwrap_or_else(|| last.trim_end_matches(['\r', '\n'])).len();
             last.truncate(kept);
         }
     }
