@@ -72,6 +72,20 @@ fn only_our_lines_are_added_and_they_can_be_taken_out_again() {
 }
 
 #[test]
+fn an_anchor_or_a_tag_on_nothing_is_not_taken_over() {
+    for existing in ["&a \n", "!!map\n", "{}\n", "~"] {
+        assert!(merge(Some(existing), FROM_CLUSTER, "demo").is_err(), "{existing:?}");
+    }
+}
+
+#[test]
+fn a_line_that_gave_way_comes_back_with_its_own_end() {
+    let existing = "clusters: []\ncontexts:\nmine: 1\r\ncurrent-context: a\nusers: null\r\n";
+    let Merged { text, added } = merged(existing);
+    assert_eq!(remove(&text, &added).unwrap().as_deref(), Some(existing), "in {text:?}");
+}
+
+#[test]
 fn a_carriage_return_without_its_line_feed_at_the_end_stays() {
     let existing = "# mine\r\nclusters:\r\n- name: work\r";
     let Merged { text, added } = merged(existing);

@@ -93,7 +93,7 @@ impl Text {
                 }
                 if found.value.trim_matches(['"', '\'']) != entries.context {
                     gave_way.push((CURRENT.to_owned(), Some(self.bare(found.start))));
-                    self.lines[found.start] = format!("{line}{}", self.end);
+                    self.turn(found.start, &line);
                 }
             }
             None => {
@@ -114,7 +114,7 @@ impl Text {
             "" => {}
             "[]" | "null" | "~" | "[ ]" => {
                 gave_way.push((key.to_owned(), Some(self.bare(section.start))));
-                self.lines[section.start] = format!("{key}:{}", self.end);
+                self.turn(section.start, &format!("{key}:"));
                 self.insert(section.start + 1, &emit::item(item, 0));
                 return Some(());
             }
@@ -151,22 +151,22 @@ impl Text {
             self.lines.drain(start..end);
             if items.ranges.len() == 1 {
                 match gave_way(key) {
-                    Some(Some(line)) => self.lines[section.start] = format!("{line}{}", self.end),
+                    Some(Some(line)) => self.turn(section.start, line),
                     Some(None) => {
                         self.lines.remove(section.start);
                     }
                     // The list was there with entries that others took out: an empty one is what is left.
-                    None => self.lines[section.start] = format!("{key}: []{}", self.end),
+                    None => self.turn(section.start, &format!("{key}: []")),
                 }
             }
         }
         if document.current_context() == Some(added.context.as_str()) {
             let start = self.section(CURRENT)??.start;
             match (gave_way(CURRENT), &added.previous_current_context) {
-                (Some(Some(line)), _) => self.lines[start] = format!("{line}{}", self.end),
+                (Some(Some(line)), _) => self.turn(start, line),
                 (None, Some(previous)) => {
                     let previous = emit::scalar(&Value::from(previous.as_str()));
-                    self.lines[start] = format!("{CURRENT}: {previous}{}", self.end);
+                    self.turn(start, &format!("{CURRENT}: {previous}"));
                 }
                 (Some(None), _) | (None, None) => {
                     self.lines.remove(start);
@@ -176,14 +176,28 @@ impl Text {
         Some(())
     }
 
+    /// Tells whether there are comments and markers only, which can stand in front of whatever we write.
+    pub fn is_preface(&self) -> bool {
+        self.lines.iter().all(|line| !has_content(line) || is_mark(line))
+    }
+
     /// Returns the comments and markers of a file that was made for us, without the keys every kubeconfig has.
     pub fn without_skeleton(mut self, line_ended: bool) -> String {
-        let marks = |line: &str| line.starts_with("---") || line.starts_with("...") || line.starts_with('%');
-        self.lines.retain(|line| !has_content(line) || marks(line));
+        self.lines.retain(|line| !has_content(line) || is_mark(line));
         if line_ended {
             self.unend_line();
         }
         self.finish()
+    }
+
+    /// Puts another text in a line, which keeps its own end: a file may have both kinds.
+    fn turn(&mut self, at: usize, text: &str) {
+        let end = match &self.lines[at] {
+            line if line.ends_with("\r\n") => "\r\n",
+            line if line.ends_with('\n') => "\n",
+            _ => self.end,
+        };
+        self.lines[at] = format!("{text}{end}");
     }
 
     /// Returns a line without its end.
@@ -245,6 +259,11 @@ impl Text {
             item.is_ok_and(|item| item[0]["name"] == name)
         })
     }
+}
+
+/// Tells whether a line is a directive, or begins or ends a document.
+fn is_mark(line: &str) -> bool {
+    line.starts_with("---") || line.starts_with("...") || line.starts_with('%')
 }
 
 fn has_content(line: &str) -> bool {
