@@ -112,7 +112,7 @@ fn without_a_file_there_is_one_and_afterwards_none() {
             "{existing:?}"
         );
     }
-    for marked in ["---", "---\n", "%YAML 1.2\n--- # mine\n\n", "---\r\n# mine"] {
+    for marked in ["---", "---\n", "%YAML 1.2\n--- # mine\n\n", "---\r\n# mine", "\t\n", "\n \t"] {
         let Merged { text, added } = merged(marked);
         assert_eq!(remove(&text, &added).unwrap().as_deref(), Some(marked), "in {text}");
     }
@@ -213,7 +213,7 @@ fn a_file_in_another_style_is_written_anew_with_every_key() {
 fn what_is_no_kubeconfig_is_refused_with_its_place() {
     let error = merge(Some("a: 1\nb: [\n"), FROM_CLUSTER, "demo").unwrap_err();
     assert!(matches!(error, KubeconfigError::Unreadable { line: Some(_), .. }), "{error}");
-    for existing in ["- 1\n", "clusters: {}\n", "a: 1\na: 2\n"] {
+    for existing in ["- 1\n", "clusters: {}\n", "a: 1\na: 2\n", "current-context:\n  a: b\n"] {
         assert!(merge(Some(existing), FROM_CLUSTER, "demo").is_err(), "{existing:?}");
     }
     for from_cluster in

@@ -209,6 +209,9 @@ impl Text {
     fn section(&self, key: &str) -> Option<Option<Section>> {
         let mut found: Option<Section> = None;
         for (number, line) in self.lines.iter().enumerate() {
+            if line.trim().is_empty() {
+                continue;
+            }
             if line.starts_with(['{', '[', '\t', '?', '&', '!', '*']) {
                 return None;
             }
