@@ -86,6 +86,13 @@ fn a_line_that_gave_way_comes_back_with_its_own_end() {
 }
 
 #[test]
+fn a_current_context_in_a_block_is_put_back_although_it_looks_like_a_comment() {
+    let Merged { text, added } = merged("mine: 1\ncurrent-context: |\n  # x\n");
+    let left = read(&remove(&text, &added).unwrap().unwrap());
+    assert_eq!(left["current-context"], "# x\n", "in {text}");
+}
+
+#[test]
 fn a_carriage_return_without_its_line_feed_at_the_end_stays() {
     let existing = "# mine\r\nclusters:\r\n- name: work\r";
     let Merged { text, added } = merged(existing);
@@ -112,7 +119,8 @@ fn without_a_file_there_is_one_and_afterwards_none() {
             "{existing:?}"
         );
     }
-    for marked in ["---", "---\n", "%YAML 1.2\n--- # mine\n\n", "---\r\n# mine", "\t\n", "\n \t"] {
+    for marked in ["---", "---\n", "%YAML 1.2\n--- # mine\n\n", "---\r\n# mine", "\t\n", "\n \t", "\t# mine"]
+    {
         let Merged { text, added } = merged(marked);
         assert_eq!(remove(&text, &added).unwrap().as_deref(), Some(marked), "in {text}");
     }

@@ -88,7 +88,9 @@ impl Text {
         match self.section(CURRENT)? {
             Some(found) => {
                 // Only a value that stands on the line of its key can be turned by replacing the line.
-                if self.lines[found.start + 1..found.end].iter().any(|line| has_content(line)) {
+                // In a block what looks like a comment is text.
+                let block = found.value.starts_with(['|', '>']);
+                if block || self.lines[found.start + 1..found.end].iter().any(|line| has_content(line)) {
                     return None;
                 }
                 if found.value.trim_matches(['"', '\'']) != entries.context {
@@ -209,7 +211,7 @@ impl Text {
     fn section(&self, key: &str) -> Option<Option<Section>> {
         let mut found: Option<Section> = None;
         for (number, line) in self.lines.iter().enumerate() {
-            if line.trim().is_empty() {
+            if !has_content(line) {
                 continue;
             }
             if line.starts_with(['{', '[', '\t', '?', '&', '!', '*']) {
