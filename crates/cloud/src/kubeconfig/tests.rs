@@ -93,6 +93,15 @@ fn a_current_context_in_a_block_is_put_back_although_it_looks_like_a_comment() {
 }
 
 #[test]
+fn a_key_that_begins_with_a_dash_is_a_key() {
+    let existing = "clusters: []\nusers: null\n-mine: 1\n";
+    let Merged { text, added } = merged(existing);
+    assert!(text.contains("\n-mine: 1\n"), "{text}");
+    assert_eq!(merged(&text).text, text, "a second time changes nothing");
+    assert_eq!(remove(&text, &added).unwrap().as_deref(), Some(existing));
+}
+
+#[test]
 fn a_carriage_return_without_its_line_feed_at_the_end_stays() {
     let existing = "# mine\r\nclusters:\r\n- name: work\r";
     let Merged { text, added } = merged(existing);

@@ -217,7 +217,10 @@ impl Text {
             if line.starts_with(['{', '[', '\t', '?', '&', '!', '*']) {
                 return None;
             }
-            if line.starts_with([' ', '#', '-', '.', '%', '\r', '\n', '}', ']']) {
+            // A key may begin with a dash; an item has a space behind it.
+            let item =
+                line.strip_prefix('-').is_some_and(|rest| rest.starts_with(['-', ' ', '\t', '\r', '\n']));
+            if item || line.starts_with([' ', '.', '%', '}', ']']) {
                 continue;
             }
             let (name, rest) = line.split_once(':')?;
