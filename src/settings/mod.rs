@@ -104,7 +104,13 @@ fn wishes(
     let group = layers.pick_or("resource_group", file.resource_group.as_ref(), defaults::RESOURCE_GROUP);
     let nodes_default = format!("{}{}", group.value, defaults::NODE_GROUP_SUFFIX);
     let node_group = layers.pick_or("node_resource_group", file.node_resource_group.as_ref(), &nodes_default);
-    let node_group = layers.take(names::node_resource_group(&node_group, &group.value));
+    let node_group =
+        names::node_resource_group(&node_group, &group.value).map_err(|mistake| match mistake.place {
+            // Nobody gave it: what it was made from is where it can be mended.
+            Place::Default => Mistake { place: group.place.clone(), ..mistake },
+            _ => mistake,
+        });
+    let node_group = layers.take(node_group);
     let group = layers.take(names::resource_group(&group));
     let tags = tags(layers, file);
     let vault = layers.pick("key_vault.name", file.key_vault.name.as_ref());

@@ -90,6 +90,14 @@ fn the_variables_of_deploy_sh_are_understood() {
 }
 
 #[test]
+fn a_name_made_from_a_wrong_one_is_mended_where_that_one_stands() {
+    let call = Call { file: "# mine\nresource_group = \"a|b\"\n", ..Call::default() };
+    let told = call.told();
+    assert_eq!(told.lines().count(), 2, "{told}");
+    assert!(told.lines().all(|line| line.starts_with("landfall.toml:2: ")), "{told}");
+}
+
+#[test]
 fn every_mistake_of_every_layer_is_told_at_once() {
     let call = Call {
         file: "domian = \"x\"\n[cluster]\nnodes = \"two\"\nservice_cidr = \"10.0.4.0/22\"\n[canary]\nstable = 80\n",

@@ -42,6 +42,9 @@ pub(crate) fn from_answer(status: u16, headers: &Headers, body: &[u8]) -> ApiErr
         Err(_) => None,
     };
     let mut said = said.unwrap_or_else(|| Said { message: plain_text(body, status), ..Said::default() });
+    if said.message.trim().is_empty() {
+        said.message = plain_text(&[], status);
+    }
     if said.code.is_none() {
         said.code = headers.get_optional_str(&ERROR_CODE).map(str::to_owned);
     }

@@ -37,8 +37,13 @@ impl Document {
                 let is_list = |section: &&str| {
                     fields.get(*section).is_none_or(|list| list.is_null() || list.is_array())
                 };
+                let is_text = |current: &Value| current.is_null() || current.is_string();
                 match SECTIONS.iter().find(|section| !is_list(section)) {
                     Some(section) => Err(why(&format!("{section} is no list"))),
+                    // It would be lost when ours takes its place.
+                    None if !fields.get(CURRENT).is_none_or(is_text) => {
+                        Err(why(&format!("{CURRENT} is no text")))
+                    }
                     None => Ok(Document(value)),
                 }
             }

@@ -115,8 +115,11 @@ pub fn merge(existing: Option<&str>, from_cluster: &str, context: &str) -> Resul
     if made {
         wanted.begin();
         wanted.put_in(&entries);
-        // What stood there, if anything, are comments: they stay in front.
+        // What stood there, if anything, are comments: they stay in front. An anchor or a tag would become ours.
         let mut text = Text::new(before);
+        if !text.is_preface() {
+            return Err(KubeconfigError::Unwritable);
+        }
         added.line_ended = text.end_line();
         text.append(&emit::block(wanted.value()));
         return Ok(Merged { text: checked(text.finish(), &wanted)?, added });

@@ -72,6 +72,43 @@ fn only_our_lines_are_added_and_they_can_be_taken_out_again() {
 }
 
 #[test]
+fn an_anchor_or_a_tag_on_nothing_is_not_taken_over() {
+    for existing in ["&a \n", "!!map\n", "{}\n", "~"] {
+        assert!(merge(Some(existing), FROM_CLUSTER, "demo").is_err(), "{existing:?}");
+    }
+}
+
+#[test]
+fn a_line_that_gave_way_comes_back_with_its_own_end() {
+    let existing = "clusters: []\ncontexts:\nmine: 1\r\ncurrent-context: a\nusers: null\r\n";
+    let Merged { text, added } = merged(existing);
+    assert_eq!(remove(&text, &added).unwrap().as_deref(), Some(existing), "in {text:?}");
+}
+
+#[test]
+fn a_current_context_in_a_block_is_put_back_although_it_looks_like_a_comment() {
+    let Merged { text, added } = merged("mine: 1\ncurrent-context: |\n  # x\n");
+    let left = read(&remove(&text, &added).unwrap().unwrap());
+    assert_eq!(left["current-context"], "# x\n", "in {text}");
+}
+
+#[test]
+fn a_key_that_begins_with_a_dash_is_a_key() {
+    let existing = "clusters: []\nusers: null\n-mine: 1\n";
+    let Merged { text, added } = merged(existing);
+    assert!(text.contains("\n-mine: 1\n"), "{text}");
+    assert_eq!(merged(&text).text, text, "a second time changes nothing");
+    assert_eq!(remove(&text, &added).unwrap().as_deref(), Some(existing));
+}
+
+#[test]
+fn a_carriage_return_without_its_line_feed_at_the_end_stays() {
+    let existing = "# mine\r\nclusters:\r\n- name: work\r";
+    let Merged { text, added } = merged(existing);
+    assert_eq!(remove(&text, &added).unwrap().as_deref(), Some(existing), "in {text:?}");
+}
+
+#[test]
 fn what_is_remembered_holds_no_credentials_and_survives_the_journal() {
     let Merged { text, added } = merged(USERS_OWN);
     let stored = serde_json::to_string(&added).unwrap();
@@ -90,6 +127,11 @@ fn without_a_file_there_is_one_and_afterwards_none() {
             existing.filter(|text| !text.is_empty()),
             "{existing:?}"
         );
+    }
+    for marked in ["---", "---\n", "%YAML 1.2\n--- # mine\n\n", "---\r\n# mine", "\t\n", "\n \t", "\t# mine"]
+    {
+        let Merged { text, added } = merged(marked);
+        assert_eq!(remove(&text, &added).unwrap().as_deref(), Some(marked), "in {text}");
     }
     let Merged { text, added } = merged("# only a word");
     assert!(text.starts_with("# only a word\napiVersion: v1\n"), "{text}");
@@ -188,7 +230,7 @@ fn a_file_in_another_style_is_written_anew_with_every_key() {
 fn what_is_no_kubeconfig_is_refused_with_its_place() {
     let error = merge(Some("a: 1\nb: [\n"), FROM_CLUSTER, "demo").unwrap_err();
     assert!(matches!(error, KubeconfigError::Unreadable { line: Some(_), .. }), "{error}");
-    for existing in ["- 1\n", "clusters: {}\n", "a: 1\na: 2\n"] {
+    for existing in ["- 1\n", "clusters: {}\n", "a: 1\na: 2\n", "current-context:\n  a: b\n"] {
         assert!(merge(Some(existing), FROM_CLUSTER, "demo").is_err(), "{existing:?}");
     }
     for from_cluster in

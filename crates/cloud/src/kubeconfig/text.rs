@@ -61,7 +61,9 @@ impl Text {
     /// Takes the end of the last line away.
     pub fn unend_line(&mut self) {
         if let Some(last) = self.lines.last_mut() {
-            let kept = last.trim_end_matches(['\r', '\n']).len();
+            // No more than was added: what stands before it may be a carriage return of the user's.
+            let kept =
+                last.strip_suffix(self.end).unwrap_or_else(|| last.trim_end_matches(['\r', '\n'])).len();
             last.truncate(kept);
         }
     }
@@ -86,12 +88,14 @@ impl Text {
         match self.section(CURRENT)? {
             Some(found) => {
                 // Only a value that stands on the line of its key can be turned by replacing the line.
-                if self.lines[found.start + 1..found.end].iter().any(|line| has_content(line)) {
+                // In a block what looks like a comment is text.
+                let block = found.value.starts_with(['|', '>']);
+                if block || self.lines[found.start + 1..found.end].iter().any(|line| has_content(line)) {
                     return None;
                 }
                 if found.value.trim_matches(['"', '\'']) != entries.context {
                     gave_way.push((CURRENT.to_owned(), Some(self.bare(found.start))));
-                    self.lines[found.start] = format!("{line}{}", self.end);
+                    self.turn(found.start, &line);
                 }
             }
             None => {
@@ -112,7 +116,7 @@ impl Text {
             "" => {}
             "[]" | "null" | "~" | "[ ]" => {
                 gave_way.push((key.to_owned(), Some(self.bare(section.start))));
-                self.lines[section.start] = format!("{key}:{}", self.end);
+                self.turn(section.start, &format!("{key}:"));
                 self.insert(section.start + 1, &emit::item(item, 0));
                 return Some(());
             }
@@ -149,22 +153,22 @@ impl Text {
             self.lines.drain(start..end);
             if items.ranges.len() == 1 {
                 match gave_way(key) {
-                    Some(Some(line)) => self.lines[section.start] = format!("{line}{}", self.end),
+                    Some(Some(line)) => self.turn(section.start, line),
                     Some(None) => {
                         self.lines.remove(section.start);
                     }
                     // The list was there with entries that others took out: an empty one is what is left.
-                    None => self.lines[section.start] = format!("{key}: []{}", self.end),
+                    None => self.turn(section.start, &format!("{key}: []")),
                 }
             }
         }
         if document.current_context() == Some(added.context.as_str()) {
             let start = self.section(CURRENT)??.start;
             match (gave_way(CURRENT), &added.previous_current_context) {
-                (Some(Some(line)), _) => self.lines[start] = format!("{line}{}", self.end),
+                (Some(Some(line)), _) => self.turn(start, line),
                 (None, Some(previous)) => {
                     let previous = emit::scalar(&Value::from(previous.as_str()));
-                    self.lines[start] = format!("{CURRENT}: {previous}{}", self.end);
+                    self.turn(start, &format!("{CURRENT}: {previous}"));
                 }
                 (Some(None), _) | (None, None) => {
                     self.lines.remove(start);
@@ -174,13 +178,28 @@ impl Text {
         Some(())
     }
 
-    /// Returns the comments of a file that was made for us, without the keys every kubeconfig has.
+    /// Tells whether there are comments and markers only, which can stand in front of whatever we write.
+    pub fn is_preface(&self) -> bool {
+        self.lines.iter().all(|line| !has_content(line) || is_mark(line))
+    }
+
+    /// Returns the comments and markers of a file that was made for us, without the keys every kubeconfig has.
     pub fn without_skeleton(mut self, line_ended: bool) -> String {
-        self.lines.retain(|line| !has_content(line));
+        self.lines.retain(|line| !has_content(line) || is_mark(line));
         if line_ended {
             self.unend_line();
         }
         self.finish()
+    }
+
+    /// Puts another text in a line, which keeps its own end: a file may have both kinds.
+    fn turn(&mut self, at: usize, text: &str) {
+        let end = match &self.lines[at] {
+            line if line.ends_with("\r\n") => "\r\n",
+            line if line.ends_with('\n') => "\n",
+            _ => self.end,
+        };
+        self.lines[at] = format!("{text}{end}");
     }
 
     /// Returns a line without its end.
@@ -192,10 +211,16 @@ impl Text {
     fn section(&self, key: &str) -> Option<Option<Section>> {
         let mut found: Option<Section> = None;
         for (number, line) in self.lines.iter().enumerate() {
+            if !has_content(line) {
+                continue;
+            }
             if line.starts_with(['{', '[', '\t', '?', '&', '!', '*']) {
                 return None;
             }
-            if line.starts_with([' ', '#', '-', '.', '%', '\r', '\n', '}', ']']) {
+            // A key may begin with a dash; an item has a space behind it.
+            let item =
+                line.strip_prefix('-').is_some_and(|rest| rest.starts_with(['-', ' ', '\t', '\r', '\n']));
+            if item || line.starts_with([' ', '.', '%', '}', ']']) {
                 continue;
             }
             let (name, rest) = line.split_once(':')?;
@@ -242,6 +267,11 @@ impl Text {
             item.is_ok_and(|item| item[0]["name"] == name)
         })
     }
+}
+
+/// Tells whether a line is a directive, or begins or ends a document.
+fn is_mark(line: &str) -> bool {
+    line.starts_with("---") || line.starts_with("...") || line.starts_with('%')
 }
 
 fn has_content(line: &str) -> bool {

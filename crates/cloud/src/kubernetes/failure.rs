@@ -120,7 +120,10 @@ fn never_left(cause: &kube::Error) -> bool {
 /// The server answered, and not with a success.
 pub(crate) fn refused(asked: &Asked, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> ApiError {
     let parsed: Option<Status> = serde_json::from_slice(body).ok();
-    let told = parsed.unwrap_or_else(|| Status::failure(&foreign(status, body), ""));
+    let mut told = parsed.unwrap_or_else(|| Status::failure(&foreign(status, body), ""));
+    if told.message.trim().is_empty() {
+        told.message = foreign(status, &[]);
+    }
     let mut error = of_status(Some(asked), status.as_u16(), &told);
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
     error.request_id = header("audit-id").or_else(|| header("x-request-id"));
@@ -290,5 +293,12 @@ mod tests {
                 "details": {"causes": [{"reason": "NamespaceTerminating", "message": "being terminated"}]}}),
         );
         assert_eq!(error.kind, ApiErrorKind::Busy);
+    }
+
+    #[test]
+    fn a_status_without_a_message_has_a_word_all_the_same() {
+        let error = refuse(403, &json!({"kind": "Status", "reason": "Forbidden", "code": 403}));
+        assert_eq!(error.message, "the API server answered 403 Forbidden without a word");
+        assert_eq!(error.code.as_deref(), Some("Forbidden"));
     }
 }

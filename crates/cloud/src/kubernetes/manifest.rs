@@ -161,12 +161,17 @@ fn broken(file: &str, document: Option<usize>, line: Option<usize>, message: Str
 }
 
 /// The text of one document.
+#[derive(Default)]
 struct Document {
     text: String,
     /// The line of the file on which the text begins, from 1.
     first_line: usize,
     /// The first line that says something.
     content_line: usize,
+    /// There is a directive in it.
+    directives: bool,
+    /// There is a marker in it, or a line that is no directive and says something.
+    begun: bool,
 }
 
 /// Cuts a file at its document markers.
@@ -180,16 +185,15 @@ fn documents(text: &str) -> Vec<Document> {
             .strip_prefix("---")
             .is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t', '\r', '\n']));
         // Directives belong to the document that the marker after them opens.
-        let only_directives = documents.last().is_some_and(|open| {
-            let mut lines = open.text.lines().filter(|line| says_something(line)).peekable();
-            lines.peek().is_some() && lines.all(|line| line.starts_with('%'))
-        });
+        let only_directives = documents.last().is_some_and(|open| open.directives && !open.begun);
         if documents.is_empty() || (marker && !only_directives) {
-            documents.push(Document { text: String::new(), first_line: index + 1, content_line: 0 });
+            documents.push(Document { text: String::new(), first_line: index + 1, ..Document::default() });
         }
         let open = documents.last_mut().expect("the first line opened a document");
         open.text.push_str(line);
         let content = if marker { line[3..].trim() } else { line };
+        open.directives |= line.starts_with('%');
+        open.begun |= says_something(line) && !line.starts_with('%');
         if open.content_line == 0 && says_something(content) && !content.starts_with('%') {
             open.content_line = index + 1;
         }

@@ -96,3 +96,17 @@ fn directives_belong_to_the_document_they_open() {
     let read = parse("a.yaml", &format!("%YAML 1.2\n---\n{CONFIG_MAP}...\n")).unwrap();
     assert_eq!((read.len(), read[0].line), (1, 3));
 }
+
+#[test]
+fn a_marker_after_directives_and_a_marker_opens_another_document() {
+    let read = parse("a.yaml", &format!("%YAML 1.2\n---\n{CONFIG_MAP}---\n{CONFIG_MAP}")).unwrap();
+    assert_eq!(read.iter().map(|one| one.document).collect::<Vec<_>>(), [1, 2]);
+    let read = parse("a.yaml", &format!("%YAML 1.2\n---\n---\n{CONFIG_MAP}")).unwrap();
+    assert_eq!((read.len(), read[0].line), (1, 4));
+}
+
+#[test]
+fn a_long_file_that_says_nothing_is_read_line_by_line_once() {
+    // Looking at all earlier lines at each line, this would not end while anybody waits.
+    assert_eq!(parse("a.yaml", &"#\n".repeat(300_000)), Ok(Vec::new()));
+}

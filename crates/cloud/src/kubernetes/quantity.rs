@@ -47,8 +47,12 @@ fn nano(text: &str) -> Option<i128> {
     };
     let ten = |power: i32| 10_i128.checked_pow(u32::try_from(power).ok()?);
     if base == 10 {
-        let power = power - point + 9;
-        return if power >= 0 { digits.checked_mul(ten(power)?) } else { exact(digits, ten(-power)?) };
+        let power = power.checked_sub(point)?.checked_add(9)?;
+        return if power >= 0 {
+            digits.checked_mul(ten(power)?)
+        } else {
+            exact(digits, ten(power.checked_neg()?)?)
+        };
     }
     let scaled = digits.checked_mul(base.checked_pow(u32::try_from(power).ok()?)?)?.checked_mul(ten(9)?)?;
     exact(scaled, ten(point)?)
@@ -87,6 +91,13 @@ mod tests {
             (json!("8Ei"), json!("8192Pi")),
         ] {
             assert!(same(&a, &b), "{a} and {b}");
+        }
+    }
+
+    #[test]
+    fn an_exponent_at_the_edge_of_its_range_is_no_size() {
+        for text in ["1.5e-2147483648", "1e2147483647", "0.1e-2147483639", "1e-2147483648"] {
+            assert!(!same(&json!(text), &json!("1")), "{text}");
         }
     }
 

@@ -142,3 +142,10 @@ fn a_text_nested_without_end_is_dug_only_so_deep() {
     }
     assert_eq!(from_answer(400, &Headers::new(), text.as_bytes()).kind, ApiErrorKind::Invalid);
 }
+
+#[test]
+fn an_error_that_has_only_a_code_has_a_word_all_the_same() {
+    let error = read(409, json!({"error": {"code": "Conflict", "message": " "}}));
+    assert_eq!(error.code.as_deref(), Some("Conflict"));
+    assert_eq!(error.message, "the service answered 409 without saying why");
+}

@@ -1,0 +1,164 @@
+//! What Resource Manager, Key Vault and the sign-in answer, any bytes under any status: reading it never panics, ends in
+//! bounded time, and gives either a value or an error with a word.
+//!
+//! The first part of an input says what is asked (its body is the stored operation of `poll`); the others are the
+//! answers. `ORIGIN` in them is the server's own address.
+
+use crate::{
+    answering::{DOMAIN, Server},
+    script::{message, parts},
+};
+use landfall_cloud::{
+    ApiError, Arm, Credential, Endpoints, Meter, Roots, SignIn, SignInFacts, Vaults,
+    arm::{Begun, Condition, Operation, Progress, ResourceId},
+};
+use serde_json::json;
+use std::{
+    sync::OnceLock,
+    time::{Duration, Instant},
+};
+use tokio::{runtime::Runtime, time::timeout};
+
+/// Where the clients ask.
+const PATH: &str = "/subscriptions/s/resourceGroups/rg/providers/Microsoft.Network/virtualNetworks/v";
+const API: &str = "2025-07-01";
+/// How often an operation is asked after.
+const POLLS_MAX: u32 = 8;
+/// Far above what any script takes whose waits are cut short.
+const TIME_MAX: Duration = Duration::from_secs(30);
+/// The longest wait that is believed: `landfall_cloud::retry::WAIT_ASKED_MAX`.
+const WAIT_MAX: Duration = landfall_cloud::retry::WAIT_ASKED_MAX;
+
+struct Clients {
+    runtime: Runtime,
+    arm: Arm,
+    vaults: Vaults,
+}
+
+fn clients() -> &'static Clients {
+    static CLIENTS: OnceLock<Clients> = OnceLock::new();
+    CLIENTS.get_or_init(|| {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let (arm, vaults) = made();
+        Clients { runtime: runtime.expect("a runtime can be made"), arm, vaults }
+    })
+}
+
+/// Makes clients that have no token yet.
+fn made() -> (Arm, Vaults) {
+    let server = Server::get();
+    let at = |host| server.origin(host).parse().expect("a valid address");
+    let endpoints = Endpoints {
+        login: at("login"),
+        arm: at("management"),
+        arm_audience: format!("https://management.{DOMAIN}"),
+        vault_suffix: format!("vault.{DOMAIN}"),
+        vault_audience: format!("https://vault.{DOMAIN}"),
+        roots: Roots::Only(vec![server.authority.clone()]),
+        pace: f64::INFINITY,
+    };
+    let meter = Meter::new();
+    let sign_in = SignIn::ServicePrincipal {
+        tenant: "11111111-1111-1111-1111-111111111111".to_owned(),
+        client_id: "app".to_owned(),
+        secret: "s3cret".to_owned().into(),
+    };
+    let credential =
+        Credential::new(&sign_in, &SignInFacts::default(), &endpoints, &meter).expect("valid endpoints");
+    let correlation = "c0ffee00-0000-4000-8000-000000000001";
+    let arm = Arm::new(&endpoints, &credential, &meter, correlation).expect("valid endpoints");
+    (arm, Vaults::new(&endpoints, &credential, &meter).expect("valid endpoints"))
+}
+
+/// Checks one request and its answers.
+pub fn check(data: &[u8]) {
+    let parts = parts(data);
+    let asked = message(parts[0]);
+    let answers: Vec<_> = parts[1..].iter().map(|part| message(part)).collect();
+    for one in &answers {
+        let text = String::from_utf8_lossy(one.body);
+        ids(text.lines().next().unwrap_or_default(), &asked.first);
+    }
+    let clients = clients();
+    let word = asked.first.trim();
+    let server = Server::get();
+    let host = if word.starts_with("vault") { "kv.vault" } else { "management" };
+    server.play(&answers, &server.origin(host), word == "identity");
+    let began = Instant::now();
+    let ended = clients.runtime.block_on(async {
+        timeout(TIME_MAX, async {
+            match word.strip_prefix("vault-") {
+                Some(word) => vault(&clients.vaults, word).await,
+                None => request(&clients.arm, word, asked.body).await,
+            }
+        })
+        .await
+    });
+    let ended = ended.unwrap_or_else(|_| panic!("no end after {:?}", began.elapsed()));
+    if let Err(error) = ended {
+        told(&error);
+    }
+}
+
+async fn request(arm: &Arm, word: &str, body: &[u8]) -> Result<(), ApiError> {
+    let wish = json!({"location": "eastus"});
+    match word {
+        "list" => arm.list(PATH, API, &[("$filter", "a eq 'b'")]).await.map(drop),
+        "put" => follow(arm, arm.put(PATH, API, &wish, Condition::None).await?).await,
+        "post" => follow(arm, arm.post(PATH, API, Some(&wish)).await?).await,
+        "delete" => follow(arm, arm.delete(PATH, API).await?).await,
+        "poll" => match serde_json::from_slice::<Operation>(body) {
+            Ok(operation) => arm.poll(&operation).await.map(drop),
+            Err(_) => Ok(()),
+        },
+        "identity" => made().0.identity().await.map(drop),
+        _ => arm.get(PATH, API).await.map(drop),
+    }
+}
+
+/// Asks after an operation as a later process would: from what was stored of it.
+async fn follow(arm: &Arm, begun: Begun) -> Result<(), ApiError> {
+    let Begun::Accepted { operation, .. } = begun else { return Ok(()) };
+    let stored = serde_json::to_value(&operation).expect("an operation can be stored");
+    let operation: Operation = serde_json::from_value(stored).expect("a stored operation is read back");
+    assert!(operation.path_and_query.starts_with('/') && !operation.path_and_query.starts_with("//"));
+    for _ in 0..POLLS_MAX {
+        match arm.poll(&operation).await? {
+            Progress::Running { not_before, .. } => assert!(not_before.is_none_or(|wait| wait <= WAIT_MAX)),
+            Progress::Succeeded { .. } | Progress::Expired => return Ok(()),
+        }
+    }
+    Ok(())
+}
+
+async fn vault(vaults: &Vaults, word: &str) -> Result<(), ApiError> {
+    let vault = vaults.at(&Server::get().origin("kv.vault"))?;
+    match word {
+        "import" => vault.import("site", b"pfx", "password").await.map(drop),
+        "versions" => vault.versions("site").await.map(drop),
+        "deleted" => vault.deleted_certificate("site").await.map(drop),
+        "delete" => vault.delete_certificate("site").await.map(drop),
+        "recover" => vault.recover_certificate("site").await,
+        _ => vault.certificate("site").await.map(drop),
+    }
+}
+
+fn told(error: &ApiError) {
+    assert!(!error.message.is_empty() && !error.to_string().is_empty(), "{error:?}");
+    assert!(error.retry_after.is_none_or(|wait| wait <= WAIT_MAX), "{error:?}");
+    let mut cause = std::error::Error::source(error);
+    while let Some(known) = cause {
+        assert!(known.to_string().len() < 1 << 20);
+        cause = known.source();
+    }
+}
+
+fn ids(one: &str, other: &str) {
+    let (id, shouted) = (ResourceId::new(one), ResourceId::new(one.to_ascii_uppercase()));
+    assert!(id == shouted && id.is_within(one));
+    let other = ResourceId::new(other);
+    assert_eq!(id == other, other == id);
+    assert!(id.join("below").is_within(one) && id.join("below").name() == "below");
+    assert!(one.contains(id.name()));
+    let _ = (id.subscription(), id.resource_group());
+}

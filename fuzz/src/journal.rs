@@ -1,0 +1,91 @@
+//! The journal, any bytes: opening never panics, loses no whole entry, and writes nothing to a file that it refuses;
+//! opening again remembers the same; and what a crash tears off the end is never more than the torn line.
+
+use landfall_engine::{Entry, EnvironmentKey, Journal, Memory, OpenError};
+use serde_json::Value;
+use std::{cell::RefCell, fs, path::Path};
+
+thread_local! {
+    static FOLDER: RefCell<Option<tempfile::TempDir>> = const { RefCell::new(None) };
+}
+
+/// Checks one journal.
+pub fn check(data: &[u8]) {
+    FOLDER.with_borrow_mut(|folder| {
+        let dir = folder.get_or_insert_with(crate::folder).path();
+        opening(dir, data);
+        tearing(dir, data);
+    });
+}
+
+fn key(environment: &str) -> EnvironmentKey {
+    EnvironmentKey { cloud: "sim".into(), subscription: "s".into(), environment: environment.into() }
+}
+
+fn opening(dir: &Path, data: &[u8]) {
+    let file = dir.join("journal.jsonl");
+    fs::write(&file, data).expect("the folder is ours");
+    let read = Journal::read(dir);
+    assert_eq!(fs::read(&file).expect("just written"), data, "reading writes nothing");
+    let (owner, known) = match &read {
+        Ok(Some((owner, memory))) => (owner.clone(), memory.clone()),
+        _ => (key("fuzz"), Memory::default()),
+    };
+    if let Ok(Some((owner, _))) = &read {
+        let other = EnvironmentKey { environment: format!("{}x", owner.environment), ..owner.clone() };
+        let refused = Journal::open(dir, "up", &other, "0").map(drop);
+        assert!(matches!(refused, Err(OpenError::OtherEnvironment { .. })), "{refused:?}");
+        assert_eq!(fs::read(&file).expect("still there"), data, "a refused journal is not written to");
+    }
+    let journal = match Journal::open(dir, "up", &owner, "0") {
+        Ok(journal) => journal,
+        Err(error) => {
+            assert!(read.is_err(), "what can be read can be opened: {error}");
+            assert!(!error.to_string().is_empty());
+            assert_eq!(fs::read(&file).expect("still there"), data, "a refused journal is not written to");
+            return;
+        }
+    };
+    assert!(read.is_ok(), "what can be opened can be read");
+    assert_eq!(journal.memory(), known);
+    let opened = fs::read(&file).expect("it is open");
+    let kept = opened.iter().zip(data).take_while(|(is, was)| is == was).count();
+    for line in data[line_start(data, kept)..].split_inclusive(|byte| *byte == b'\n') {
+        assert!(!is_entry(line), "a whole entry was cut off: {}", String::from_utf8_lossy(line));
+    }
+    let entry = Entry::Started { step: "fuzz".into(), attempt: 1, making: true };
+    journal.append(entry).expect("it can be appended to");
+    let now = journal.memory();
+    drop(journal);
+    let again = Journal::open(dir, "up", &owner, "0").expect("what we wrote we can open");
+    assert_eq!(again.memory(), now, "opening again remembers the same");
+    drop(again);
+    assert!(fs::read(&file).expect("it was open").starts_with(&opened), "nothing of ours is ever rewritten");
+}
+
+/// A process that dies leaves a journal whose last line is torn anywhere.
+fn tearing(dir: &Path, data: &[u8]) {
+    let file = dir.join("journal.jsonl");
+    fs::write(&file, data).expect("the folder is ours");
+    if Journal::read(dir).is_err() {
+        return;
+    }
+    let cut = data.iter().fold(data.len(), |sum, byte| sum.wrapping_mul(31).wrapping_add(usize::from(*byte)));
+    let cut = cut % (data.len() + 1);
+    fs::write(&file, &data[..cut]).expect("the folder is ours");
+    let torn = Journal::read(dir);
+    assert!(torn.is_ok(), "a journal torn at {cut} is refused: {torn:?}");
+}
+
+/// The start of the line that byte `at` is in.
+fn line_start(data: &[u8], at: usize) -> usize {
+    data[..at].iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1)
+}
+
+/// A line with its end that says something which this program knows.
+fn is_entry(line: &[u8]) -> bool {
+    let value: Option<Value> = line.ends_with(b"\n").then(|| serde_json::from_slice(line).ok()).flatten();
+    let Some(Value::Object(mut fields)) = value else { return false };
+    fields.remove("at").is_some_and(|at| at.is_string())
+        && serde_json::from_value::<Entry>(Value::Object(fields)).is_ok()
+}

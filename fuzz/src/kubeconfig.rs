@@ -1,0 +1,114 @@
+//! The kubeconfig, any text: a merge is refused, or keeps what others have in the file, and taking ours out again gives
+//! the file back: byte for byte where it was edited in place, key for key where it had to be written anew.
+
+use landfall_cloud::kubeconfig::{Merged, differs, has_context, merge, remove};
+use serde_json::{Map, Value};
+
+const FROM_CLUSTER: &str = "apiVersion: v1
+clusters:
+- cluster:
+    certificate-authority-data: LS0tLS1CRUdJTg==
+    server: https://demo.hcp.eastus.azmk8s.io:443
+  name: aks-demo
+contexts:
+- context:
+    cluster: aks-demo
+    user: clusterUser_rg-demo_aks-demo
+  name: aks-demo
+current-context: aks-demo
+kind: Config
+preferences: {}
+users:
+- name: clusterUser_rg-demo_aks-demo
+  user:
+    token: 0123456789abcdef
+";
+const CONTEXT: &str = "demo";
+const LISTS: [&str; 3] = ["clusters", "contexts", "users"];
+
+/// Checks one file of a user's; the same bytes are also tried as what the cluster hands out.
+pub fn check(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    if let Ok(merged) = merge(None, text, CONTEXT) {
+        assert!(!differs(Some(&merged.text), text, CONTEXT), "{}", merged.text);
+        assert_eq!(remove(&merged.text, &merged.added).ok().flatten(), None, "{}", merged.text);
+    }
+    // Where lone carriage returns end lines, as no editor of today writes them, they are data to us.
+    if text.replace("\r\n", "").contains('\r') {
+        return;
+    }
+    let Ok(Merged { text: with_ours, added }) = merge(Some(text), FROM_CLUSTER, CONTEXT) else { return };
+    assert!(has_context(Some(&with_ours), CONTEXT) && !differs(Some(&with_ours), FROM_CLUSTER, CONTEXT));
+    let again = merge(Some(&with_ours), FROM_CLUSTER, CONTEXT).expect("what we wrote we can read");
+    let lines = |text: &str| text.lines().map(str::to_owned).collect::<Vec<_>>();
+    assert_eq!(lines(&again.text), lines(&with_ours), "a second time changes nothing");
+    let (before, during) = (read(text), read(&with_ours));
+    if is_ours_already(&before, &added.cluster, &added.user) {
+        return;
+    }
+    theirs_is_kept(&before, &during);
+    let left = remove(&with_ours, &added).expect("what we wrote we can take out");
+    let left = left.unwrap_or_default();
+    // An edit in place turns the current context at least, and notes it; a file that was written anew notes nothing.
+    let in_place = added.made || !added.gave_way.is_empty();
+    if in_place {
+        assert!(keeps_every_line(text, &with_ours), "a line is lost in:\n{with_ours}");
+        assert_eq!(left, text, "with ours it was:\n{with_ours}\n{added:?}");
+    } else {
+        assert_eq!(bare(read(&left)), bare(before), "with ours it was:\n{with_ours}");
+    }
+}
+
+fn read(text: &str) -> Map<String, Value> {
+    let options = serde_saphyr::options! { strict_booleans: true, legacy_octal_numbers: true };
+    match serde_saphyr::from_str_with_options(text, options) {
+        Ok(Value::Object(fields)) => fields,
+        _ => Map::new(),
+    }
+}
+
+/// An entry of our names stands in the file already: it is replaced, which is another promise.
+fn is_ours_already(fields: &Map<String, Value>, cluster: &str, user: &str) -> bool {
+    let names = [("clusters", cluster), ("contexts", CONTEXT), ("users", user)];
+    names.iter().any(|(list, name)| items(fields, list).iter().any(|item| item["name"] == *name))
+}
+
+fn items<'a>(fields: &'a Map<String, Value>, list: &str) -> &'a [Value] {
+    fields.get(list).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
+}
+
+fn theirs_is_kept(before: &Map<String, Value>, during: &Map<String, Value>) {
+    for list in LISTS {
+        let (before, during) = (items(before, list), items(during, list));
+        assert_eq!(during.len(), before.len() + 1, "{list}");
+        assert_eq!(&during[..before.len()], before, "{list}");
+    }
+    for (key, value) in before.iter().filter(|(key, _)| !LISTS.contains(&key.as_str())) {
+        assert!(key == "current-context" || during.get(key) == Some(value), "{key} was changed");
+    }
+}
+
+/// Every line of the user's stands in the new text, in order, save those of keys that had to give way.
+fn keeps_every_line(old: &str, new: &str) -> bool {
+    let gives_way = |line: &str| {
+        let Some((key, value)) = line.split_once(':') else { return false };
+        let key = key.trim();
+        let quoted = |quote: char| key.strip_prefix(quote).and_then(|key| key.strip_suffix(quote));
+        let key = quoted('"').or_else(|| quoted('\'')).unwrap_or(key);
+        let is_value = value.is_empty() || value.starts_with([' ', '\t', '\r']);
+        is_value && (key == "current-context" || LISTS.contains(&key))
+    };
+    let mut new = new.lines();
+    old.lines().filter(|line| !gives_way(line)).all(|line| new.any(|other| other == line))
+}
+
+/// Leaves out what says nothing: a list without entries and one that is not there are the same.
+fn bare(mut fields: Map<String, Value>) -> Map<String, Value> {
+    fields.retain(|key, value| match value {
+        Value::Null => !LISTS.contains(&key.as_str()) && key != "current-context",
+        Value::Array(items) => !items.is_empty() || !LISTS.contains(&key.as_str()),
+        Value::String(text) => !text.is_empty() || key != "current-context",
+        _ => true,
+    });
+    fields
+}

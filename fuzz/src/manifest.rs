@@ -1,0 +1,42 @@
+//! Manifest files, any text: reading and filling in never panic, every mistake has a line, and the work is bounded.
+
+use landfall_cloud::kubernetes::{differences, manifest, readiness};
+use std::time::{Duration, Instant};
+
+/// What is filled in, and with what: values that would be YAML of their own if they were pasted as text.
+const VALUES: [(&str, &str); 3] =
+    [("__DOMAIN_NAME__", "demo.example.com"), ("__TENANT_ID__", "}\n---\na: [b"), ("e", "")];
+/// Far above what any file of the size that fuzzers make needs.
+const TIME_MAX: Duration = Duration::from_secs(20);
+
+/// Checks one file.
+pub fn check(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let began = Instant::now();
+    let lines = text.lines().count().max(1) + 1;
+    match manifest::parse("fuzz.yaml", text) {
+        Ok(mut manifests) => {
+            for one in &manifests {
+                assert!(one.document >= 1 && (1..=lines).contains(&one.line), "{one:?}");
+                let whole = serde_json::to_value(&one.object).expect("what was YAML is JSON");
+                let _ = differences(&whole, &whole);
+                let _ = readiness::gateway(&one.object);
+                let _ = readiness::deployment(&one.object);
+                let _ = readiness::route(&one.object, "gateway");
+                let _ = readiness::gateway_class(&one.object);
+            }
+            for (placeholder, value) in VALUES {
+                manifest::fill(&mut manifests, placeholder, value);
+            }
+        }
+        Err(errors) => {
+            assert!(!errors.is_empty(), "refused without a reason");
+            for error in &errors {
+                assert!(error.line.is_some_and(|line| (1..=lines).contains(&line)), "{error:?}");
+                assert!(!error.message.is_empty() && !error.to_string().is_empty());
+            }
+        }
+    }
+    let took = began.elapsed();
+    assert!(took < TIME_MAX, "reading it took {took:?}");
+}

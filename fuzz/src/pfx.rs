@@ -1,0 +1,44 @@
+//! PFX files and certificates, any bytes and passwords: opening never panics and ends in bounded time.
+//!
+//! The first byte chooses the password; the rest is the file.
+
+use jiff::Timestamp;
+use landfall_cloud::certificate::{Leaf, Material, check_for};
+use std::time::{Duration, Instant};
+
+/// The passwords of the fixtures, and some that are none.
+const PASSWORDS: [&str; 6] = ["hunter2", "", "pässwörd-日本", "x", "\0", "🗝"];
+
+/// Far above what a file with the most work that is accepted takes, far below what a person would wait.
+const TIME_MAX: Duration = Duration::from_secs(20);
+
+/// Checks one file.
+pub fn check(data: &[u8]) {
+    let Some((first, file)) = data.split_first() else { return };
+    let began = Instant::now();
+    match Material::from_pfx(file, PASSWORDS[usize::from(*first) % PASSWORDS.len()]) {
+        Ok(material) => {
+            judged(material.leaf());
+            assert_eq!(material.pfx().expose(), file, "it is kept byte for byte");
+            let _ = check_for(&material, &["demo.example.com".to_owned()], Timestamp::UNIX_EPOCH);
+            let _ = check_for(&material, &["*.demo.example.com".to_owned()], Timestamp::MAX);
+        }
+        Err(error) => assert!(!error.to_string().is_empty() && !error.hint().is_empty()),
+    }
+    for leaf in [Leaf::from_der(file), Leaf::from_pem(file)].into_iter().flatten() {
+        judged(&leaf);
+    }
+    let took = began.elapsed();
+    assert!(took < TIME_MAX, "opening it took {took:?}");
+}
+
+fn judged(leaf: &Leaf) {
+    assert_eq!((leaf.thumbprint_sha1.len(), leaf.thumbprint_sha256.len()), (40, 64));
+    assert!(leaf.chain_length >= 1);
+    for name in &leaf.names {
+        assert!(
+            leaf.covers(name) || name.ends_with('.') || !name.is_ascii(),
+            "{name:?} does not cover itself"
+        );
+    }
+}
