@@ -82,6 +82,9 @@ impl Cluster {
             State::Running(_) if !cluster_body::differences(body).is_empty() => return Check::Underway,
             State::Running(_) => {}
             State::Succeeded => {
+                if let Some(why) = cluster_body::failed_pool(body) {
+                    return Check::Broken { why };
+                }
                 let changes = cluster_body::differences(body);
                 if !changes.is_empty() {
                     return Check::Differs { changes };

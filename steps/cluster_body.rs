@@ -105,6 +105,15 @@ pub(crate) fn stranger(body: &Value, subnet: &str) -> Option<String> {
     None
 }
 
+/// Names a node pool that has failed, which the state of the cluster as a whole does not show.
+pub(crate) fn failed_pool(body: &Value) -> Option<String> {
+    let mut pools = body["properties"]["agentPoolProfiles"].as_array().into_iter().flatten();
+    let failed = pools.find(|pool| {
+        pool["provisioningState"].as_str().is_some_and(|state| state.eq_ignore_ascii_case("Failed"))
+    })?;
+    Some(format!("node pool {} is Failed", failed["name"].as_str().unwrap_or_default()))
+}
+
 /// Tells whether somebody has stopped the cluster: its API does not answer, and no change to it is taken.
 /// <https://learn.microsoft.com/azure/aks/start-stop-cluster>
 pub(crate) fn is_stopped(body: &Value) -> bool {

@@ -77,10 +77,11 @@ impl ClusterReady {
             State::Succeeded if cluster_body::is_stopped(body) => {
                 Err(cluster_body::stopped(&self.group, &self.name))
             }
-            State::Succeeded => Ok(match found(body, &self.name) {
-                Some(cluster) => Look::There(cluster),
-                None => Look::not_yet("Succeeded, without the add-on's identity so far"),
-            }),
+            State::Succeeded => match (cluster_body::failed_pool(body), found(body, &self.name)) {
+                (Some(why), _) => Err(self.failed(why)),
+                (None, Some(cluster)) => Ok(Look::There(cluster)),
+                (None, None) => Ok(Look::not_yet("Succeeded, without the add-on's identity so far")),
+            },
             State::Deleting => Err(self.failed("it is being deleted".to_owned())),
             State::Failed => Err(self.failed(cluster_body::reason(body, "Failed"))),
             State::Canceled => Err(self.failed(cluster_body::reason(body, "Canceled"))),
@@ -141,11 +142,9 @@ impl ClusterReady {
         self.settled(cx).await?.map_err(|_| self.failed("the add-on has no identity".to_owned()))
     }
 
-    /// Follows the operation: the one an earlier attempt kept, or the one this run began.
+    /// Follows the operation: the one this run began, else the one an earlier run left.
     async fn follow(&self, cx: &Context, accepted: &AcceptedCluster) -> Result<(), StepError> {
-        if cx.ticket::<serde_json::Value>().is_none()
-            && let Some(operation) = &accepted.operation
-        {
+        if let Some(operation) = &accepted.operation {
             cx.keep(operation)?;
         }
         let ended = operation::resume(cx, self.azure.arm(), Self::wait(), &self.what()).await;
@@ -157,9 +156,17 @@ impl ClusterReady {
                 cx.note("the operation gave way to another one");
                 cx.drop_ticket()
             }
-            Err(error) if error.kind == Kind::Failed => Err(error
-                .residue(Residue::Something)
-                .hint("run again: a cluster that failed is mended by asking for it once more")),
+            // So does it after an operation of an earlier run, which may have been mended since.
+            Err(error) if error.kind == Kind::Failed && accepted.operation.is_none() => {
+                cx.note("the operation that an earlier run left has failed");
+                cx.drop_ticket()
+            }
+            Err(error) if error.kind == Kind::Failed => {
+                cx.drop_ticket()?;
+                Err(error
+                    .residue(Residue::Something)
+                    .hint("run again: a cluster that failed is mended by asking for it once more"))
+            }
             Err(error) => Err(self.way_out(error)),
         }
     }
@@ -197,13 +204,9 @@ impl Step for ClusterReady {
         let Some(body) = self.look().await? else {
             return Err(self.failed("it is gone".to_owned()));
         };
-        Ok(match State::of(&body) {
-            State::Succeeded if cluster_body::is_stopped(&body) => {
-                return self.judge(&body).map(|_| Check::Underway);
-            }
-            State::Succeeded => found(&body, &self.name).map_or(Check::Underway, Check::Ready),
-            State::Running(_) => Check::Underway,
-            _ => return self.judge(&body).map(|_| Check::Underway),
+        self.judge(&body).map(|look| match look {
+            Look::There(cluster) => Check::Ready(cluster),
+            Look::NotYet { .. } => Check::Underway,
         })
     }
 
