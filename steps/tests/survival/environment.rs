@@ -7,7 +7,7 @@ use landfall_cloud::{
 use landfall_engine::{
     EnvironmentKey, Event, Journal, OpenError, Outcome, Pace, Report, Run, StepError, Stop, down, up,
 };
-use landfall_sim::{InProcess, Options, Speed, clock::Moment, world::World};
+use landfall_sim::{InProcess, Options, Speed, clock::Moment, fault::Armed, world::World};
 use landfall_steps::{
     Clouds, Clusters, deployment,
     settings::{Settings, Teardown},
@@ -81,6 +81,12 @@ impl Environment {
         let here = Self::new(still.world.as_ref().clone(), still.at, speed);
         still.lay_out(here.home.path());
         here
+    }
+
+    /// Arms faults, each by its text.
+    pub fn arm(&self, faults: &[&str]) {
+        let read: Vec<Armed> = faults.iter().map(|text| Armed::read(text).unwrap()).collect();
+        self.world.change(|world, _| world.faults.armed.extend(read)).unwrap();
     }
 
     pub fn state(&self) -> PathBuf {

@@ -8,6 +8,7 @@
 mod carrier;
 mod environment;
 mod inventory;
+mod points;
 #[path = "../against_the_cloud/settings.rs"]
 mod settings;
 mod still;
