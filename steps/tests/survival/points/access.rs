@@ -106,8 +106,13 @@ fn what_is_soft_deleted_and_ours_comes_back_and_a_taken_name_is_refused() {
 fn a_certificate_is_imported_once_also_when_the_answer_is_lost() {
     replayable(1, async {
         let mut here = here(SIXTY);
-        here.arm(&["reset-after@POST /import"]);
+        here.arm(&["reset-after@POST /import#2"]);
         comes_up(&here).await;
+        assert_eq!(
+            statuses(&here, "POST", "/import"),
+            [401, 0],
+            "the vault's challenge, and the lost answer"
+        );
         assert_eq!(vault(&here).await.versions(CERTIFICATE).await.unwrap().len(), 1);
         has_nothing_to_do(&here).await;
         let given = settings::pfx("ec.pfx");

@@ -12,6 +12,7 @@ const GATEWAYS: &str = "/apis/gateway.networking.k8s.io/v1/namespaces/default/ga
 const CLASS: &str =
     "/apis/secrets-store.csi.x-k8s.io/v1/namespaces/default/secretproviderclasses/gateway-tls-cert-spc";
 const GATEWAY: &str = include_str!("../../../../templates/manifests/20-httpbin-gateway.yaml");
+const ROUTE: &str = include_str!("../../../../templates/manifests/30-httpbin-route.yaml");
 
 fn thumbprint(secret: &Value) -> String {
     let pem = STANDARD.decode(secret["data"]["tls.crt"].as_str().expect("the Secret is there")).unwrap();
@@ -39,6 +40,16 @@ fn the_secret_comes_back_with_its_holder_and_carries_the_new_certificate_before_
         assert_ne!(now, first);
         assert_eq!(now, given.leaf().thumbprint_sha1, "ready means that the new one is in use");
         has_nothing_to_do(&here).await;
+
+        // The object type `cert` would give the leaf alone, and clients could not tell who vouches for it.
+        let given = settings::pfx("rsa-chain.pfx");
+        here.wish.certificate.given = Some(given.clone());
+        succeeds(&here, Command::Up).await;
+        let secret = Hand::of(&here).await.get(SECRET).await;
+        let pem = STANDARD.decode(secret["data"]["tls.crt"].as_str().unwrap()).unwrap();
+        let certificates = String::from_utf8(pem).unwrap().matches("BEGIN CERTIFICATE").count();
+        assert_eq!(certificates, given.leaf().chain_length);
+        assert!(certificates > 1);
     });
 }
 
@@ -59,7 +70,12 @@ fn a_gateway_is_ready_when_every_listener_is_and_only_by_what_was_judged_since()
         let conditions = live["status"]["conditions"].as_array().unwrap();
         let programmed = conditions.iter().find(|one| one["type"] == "Programmed").unwrap();
         assert_eq!(programmed["status"], "True", "the gateway as a whole says so all the same");
-        here.wish.manifests = settings::manifests(GATEWAY);
+        // A route that no controller claims is not ready either.
+        let route = ROUTE.replace("httpbin-gateway", "nowhere");
+        here.wish.manifests = settings::manifests(&format!("{GATEWAY}\n---\n{route}"));
+        let error = refuses(&here, "gateways").await;
+        assert!(error.message.contains("no controller has claimed it"), "{error:?}");
+        here.wish.manifests = settings::manifests(&format!("{GATEWAY}\n---\n{ROUTE}"));
         succeeds(&here, Command::Up).await;
         has_nothing_to_do(&here).await;
     });

@@ -147,6 +147,10 @@ fn a_cluster_is_ready_only_with_its_class_its_identity_and_its_pools() {
         here.arm(&["identity-late", "class-late"]);
         comes_up(&here).await;
         assert_eq!(statuses(&here, "PUT", CLUSTER), [201, 200], "the second brings the identity");
+        let ledger = here.world.ledger();
+        let asked = ledger.iter().find(|line| line.path.ends_with("/gatewayclasses")).unwrap();
+        let gateway = &requests(&here, "PATCH", "/gateways/httpbin-gateway")[0];
+        assert!(between(asked, gateway) >= 2900, "180 s of cloud time: {asked:?} {gateway:?}");
     });
     for (fault, says) in [("pool-failed", "nodepool1 is Failed"), ("operation-canceled", "Canceled")] {
         replayable(1, async {
