@@ -142,9 +142,8 @@ impl ClusterReady {
         self.settled(cx).await?.map_err(|_| self.failed("the add-on has no identity".to_owned()))
     }
 
-    /// Follows the operation: the one an earlier attempt kept, or the one this run began.
+    /// Follows the operation: the one this run began, else the one an earlier run left.
     async fn follow(&self, cx: &Context, accepted: &AcceptedCluster) -> Result<(), StepError> {
-        // What this run began is newer than what an earlier attempt of this step left.
         if let Some(operation) = &accepted.operation {
             cx.keep(operation)?;
         }
@@ -157,9 +156,17 @@ impl ClusterReady {
                 cx.note("the operation gave way to another one");
                 cx.drop_ticket()
             }
-            Err(error) if error.kind == Kind::Failed => Err(error
-                .residue(Residue::Something)
-                .hint("run again: a cluster that failed is mended by asking for it once more")),
+            // So does it after an operation of an earlier run, which may have been mended since.
+            Err(error) if error.kind == Kind::Failed && accepted.operation.is_none() => {
+                cx.note("the operation that an earlier run left has failed");
+                cx.drop_ticket()
+            }
+            Err(error) if error.kind == Kind::Failed => {
+                cx.drop_ticket()?;
+                Err(error
+                    .residue(Residue::Something)
+                    .hint("run again: a cluster that failed is mended by asking for it once more"))
+            }
             Err(error) => Err(self.way_out(error)),
         }
     }
@@ -197,15 +204,9 @@ impl Step for ClusterReady {
         let Some(body) = self.look().await? else {
             return Err(self.failed("it is gone".to_owned()));
         };
-        Ok(match State::of(&body) {
-            State::Succeeded
-                if cluster_body::is_stopped(&body) || cluster_body::failed_pool(&body).is_some() =>
-            {
-                return self.judge(&body).map(|_| Check::Underway);
-            }
-            State::Succeeded => found(&body, &self.name).map_or(Check::Underway, Check::Ready),
-            State::Running(_) => Check::Underway,
-            _ => return self.judge(&body).map(|_| Check::Underway),
+        self.judge(&body).map(|look| match look {
+            Look::There(cluster) => Check::Ready(cluster),
+            Look::NotYet { .. } => Check::Underway,
         })
     }
 

@@ -2,10 +2,10 @@
 
 use crate::{clouds::Clouds, doing::Doing, operation};
 use landfall_cloud::{
-    ApiError,
+    ApiError, ApiErrorKind,
     arm::{Azure, Registration},
 };
-use landfall_engine::{Check, Context, Kind, Look, Residue, Step, StepError, Undone, Wait};
+use landfall_engine::{Check, Context, Look, Step, StepError, Undone, Wait};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -111,11 +111,18 @@ fn registered() -> Registered {
     Registered { providers: PROVIDERS.iter().map(|&namespace| namespace.to_owned()).collect() }
 }
 
-/// Registers a preview flag that the service has asked for, and waits until it has spread.
+/// Registers a preview flag that the service has asked for, and waits until it has spread. A flag that is gone has
+/// become generally available meanwhile: the service is asked again without it.
 pub(crate) async fn enable(cx: &Context, azure: &Azure, flag: &str) -> Result<(), StepError> {
     let (namespace, name) = flag.split_once('/').unwrap_or(("Microsoft.ContainerService", flag));
     let what = format!("register the feature {flag}");
-    azure.register_feature(namespace, name).await.doing(&what)?;
+    match azure.register_feature(namespace, name).await {
+        Err(error) if error.kind == ApiErrorKind::NotFound => {
+            cx.note(format!("{flag} is gone: generally available by now"));
+            return Ok(());
+        }
+        asked => drop(asked.doing(&what)?),
+    }
     let wait = Wait::new("the feature to be registered", Duration::from_secs(300), Duration::from_secs(2700));
     operation::look_until(
         cx,
@@ -126,9 +133,7 @@ pub(crate) async fn enable(cx: &Context, azure: &Azure, flag: &str) -> Result<()
             Some(Registration::Registered) => Ok(Look::There(())),
             Some(Registration::Underway(state)) => Ok(Look::not_yet(format!("{flag} is {state}"))),
             Some(Registration::Absent) => Ok(Look::not_yet(format!("{flag} is not registered yet"))),
-            None => Err(StepError::new(Kind::Refused, what.clone())
-                .cause("the service asked for it and does not know it")
-                .residue(Residue::Nothing)),
+            None => Ok(Look::There(())),
         },
     )
     .await?;

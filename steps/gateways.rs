@@ -241,9 +241,11 @@ impl WithHosts for (Vec<ProgrammedGateway>, Option<SystemTime>) {
     }
 }
 
-/// The condition and its reason, without the controller's sentence that follows: `Programmed: AddressNotAssigned`.
+/// The condition and its reason, without the controller's sentence that follows: `Programmed: AddressNotAssigned`,
+/// `listener https: ResolvedRefs: InvalidCertificateRef`.
 fn reason(why: &str) -> &str {
-    let end = why.match_indices(": ").nth(1).map_or(why.len(), |(at, _)| at);
+    let before = usize::from(why.starts_with("listener ")) + 1;
+    let end = why.match_indices(": ").nth(before).map_or(why.len(), |(at, _)| at);
     &why[..end]
 }
 

@@ -118,7 +118,15 @@ impl Step for ResourceGroup {
         let mut tags = existing.as_ref().map(tags_of).unwrap_or_default();
         tags.extend(self.tags.clone());
         let what = format!("create resource group {}", self.name);
-        let put = self.azure.put_group(&self.name, &self.location, &tags).await.doing(&what)?;
+        let wait =
+            Wait::new("the earlier group to be gone", Duration::from_secs(30), Duration::from_secs(3600));
+        let put = cx
+            .wait_until(wait, async || match self.azure.put_group(&self.name, &self.location, &tags).await {
+                // Somebody has begun to delete it between the look and the act.
+                Err(error) if error.is("ResourceGroupBeingDeleted") => Ok(Look::not_yet("Deleting")),
+                put => Ok(Look::There(put.doing(&what)?)),
+            })
+            .await?;
         let wait =
             Wait::new("the resource group to be created", Duration::from_secs(2), Duration::from_secs(60));
         let body = operation::finish(cx, self.azure.arm(), put, wait, &what).await?;

@@ -7,7 +7,7 @@ use landfall_cloud::{
 use landfall_engine::{
     EnvironmentKey, Event, Graph, Journal, OpenError, Outcome, Pace, Report, Run, StepError, Stop, down, up,
 };
-use landfall_sim::{InProcess, Options, Speed, clock::Moment, world::World};
+use landfall_sim::{InProcess, Options, Speed, clock::Moment, fault::Armed, world::World};
 use landfall_steps::{
     Clouds, Clusters, deployment,
     settings::{Settings, Teardown},
@@ -103,6 +103,12 @@ impl Environment {
         let Some(last) = journal.lines().last().filter(|_| journal.lines().count() > 1) else { return };
         let torn: String = last.chars().take((last.chars().count() as f64 * part) as usize).collect();
         std::fs::write(&path, journal + &torn).unwrap();
+    }
+
+    /// Arms faults, each by its text.
+    pub fn arm(&self, faults: &[&str]) {
+        let read: Vec<Armed> = faults.iter().map(|text| Armed::read(text).unwrap()).collect();
+        self.world.change(|world, _| world.faults.armed.extend(read)).unwrap();
     }
 
     pub fn state(&self) -> PathBuf {

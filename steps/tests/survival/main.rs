@@ -9,7 +9,7 @@ mod carrier;
 mod each;
 mod environment;
 mod inventory;
-#[expect(dead_code, reason = "its manifests are for the tests that bring their own")]
+mod points;
 #[path = "../against_the_cloud/settings.rs"]
 mod settings;
 mod still;

@@ -1,0 +1,130 @@
+//! Inside the cluster: the Secret, the gateways, and whose fields are whose.
+
+use super::{hand::Hand, *};
+use crate::environment::replayable;
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use landfall_cloud::certificate::Leaf;
+use landfall_engine::Kind;
+use serde_json::json;
+
+const SECRET: &str = "/api/v1/namespaces/default/secrets/gateway-tls-secret";
+const GATEWAYS: &str = "/apis/gateway.networking.k8s.io/v1/namespaces/default/gateways";
+const CLASS: &str =
+    "/apis/secrets-store.csi.x-k8s.io/v1/namespaces/default/secretproviderclasses/gateway-tls-cert-spc";
+const GATEWAY: &str = include_str!("../../../../templates/manifests/20-httpbin-gateway.yaml");
+const ROUTE: &str = include_str!("../../../../templates/manifests/30-httpbin-route.yaml");
+
+fn thumbprint(secret: &Value) -> String {
+    let pem = STANDARD.decode(secret["data"]["tls.crt"].as_str().expect("the Secret is there")).unwrap();
+    Leaf::from_pem(&pem).unwrap().thumbprint_sha1
+}
+
+/// The fourteenth point: the items of the class are texts, the Secret goes with its holder, rotation takes minutes.
+#[test]
+fn the_secret_comes_back_with_its_holder_and_carries_the_new_certificate_before_we_are_done() {
+    replayable(1, async {
+        let mut here = here(SIXTY);
+        comes_up(&here).await;
+        let class = Hand::of(&here).await.get(CLASS).await;
+        let objects = class["spec"]["parameters"]["objects"].as_str().unwrap();
+        assert!(objects.contains("- |"), "each item is a text: {objects}");
+
+        here.arm(&["holder-gone@/kubernetes/"]);
+        succeeds(&here, Command::Up).await;
+        let first = thumbprint(&Hand::of(&here).await.get(SECRET).await);
+
+        let given = settings::pfx("ec.pfx");
+        here.wish.certificate.given = Some(given.clone());
+        succeeds(&here, Command::Up).await;
+        let now = thumbprint(&Hand::of(&here).await.get(SECRET).await);
+        assert_ne!(now, first);
+        assert_eq!(now, given.leaf().thumbprint_sha1, "ready means that the new one is in use");
+        has_nothing_to_do(&here).await;
+
+        // The object type `cert` would give the leaf alone, and clients could not tell who vouches for it.
+        let given = settings::pfx("rsa-chain.pfx");
+        here.wish.certificate.given = Some(given.clone());
+        succeeds(&here, Command::Up).await;
+        let secret = Hand::of(&here).await.get(SECRET).await;
+        let pem = STANDARD.decode(secret["data"]["tls.crt"].as_str().unwrap()).unwrap();
+        let certificates = String::from_utf8(pem).unwrap().matches("BEGIN CERTIFICATE").count();
+        assert_eq!(certificates, given.leaf().chain_length);
+        assert!(certificates > 1);
+    });
+}
+
+/// The fifteenth point: a gateway says Programmed while a listener has no certificate; addresses and judgements lag.
+#[test]
+fn a_gateway_is_ready_when_every_listener_is_and_only_by_what_was_judged_since() {
+    replayable(1, async {
+        let mut here = here(SIXTY);
+        here.arm(&["address-late"]);
+        here.wish.manifests = settings::manifests(GATEWAY);
+        comes_up(&here).await;
+        // What is there now says that all is well, about the generation before this one.
+        here.wish.manifests = settings::manifests(&GATEWAY.replace("gateway-tls-secret", "nowhere"));
+        let error = refuses(&here, "gateways").await;
+        assert_eq!(error.kind, Kind::TimedOut);
+        assert!(format!("{error:?}").contains("InvalidCertificateRef"), "{error:?}");
+        let live = Hand::of(&here).await.get(&format!("{GATEWAYS}/httpbin-gateway")).await;
+        let conditions = live["status"]["conditions"].as_array().unwrap();
+        let programmed = conditions.iter().find(|one| one["type"] == "Programmed").unwrap();
+        assert_eq!(programmed["status"], "True", "the gateway as a whole says so all the same");
+        // A route that no controller claims is not ready either.
+        let route = ROUTE.replace("httpbin-gateway", "nowhere");
+        here.wish.manifests = settings::manifests(&format!("{GATEWAY}\n---\n{route}"));
+        let error = refuses(&here, "gateways").await;
+        assert!(error.message.contains("no controller has claimed it"), "{error:?}");
+        here.wish.manifests = settings::manifests(&format!("{GATEWAY}\n---\n{ROUTE}"));
+        succeeds(&here, Command::Up).await;
+        has_nothing_to_do(&here).await;
+    });
+}
+
+/// The sixteenth point: the probes of the load balancer ask for `/`, unless annotations say otherwise.
+#[test]
+fn every_gateway_has_the_six_annotations_of_its_probes_and_a_lost_one_is_put_back() {
+    replayable(1, async {
+        let here = here(SIXTY);
+        comes_up(&here).await;
+        let hand = Hand::of(&here).await;
+        let listed = hand.get(GATEWAYS).await;
+        let gateways = listed["items"].as_array().unwrap();
+        assert_eq!(gateways.len(), 2);
+        let wanted: serde_json::Map<String, Value> = ["80", "443"]
+            .iter()
+            .flat_map(|port| {
+                let name = move |what| format!("service.beta.kubernetes.io/port_{port}_health-probe_{what}");
+                [("port", "15021"), ("protocol", "http"), ("request-path", "/healthz/ready")]
+                    .map(|(what, value)| (name(what), json!(value)))
+            })
+            .collect();
+        for gateway in gateways {
+            assert_eq!(gateway["spec"]["infrastructure"]["annotations"], Value::Object(wanted.clone()));
+        }
+        let lost = wanted.keys().next().unwrap();
+        let path = format!("{GATEWAYS}/echo-gateway");
+        let patch = json!({ "spec": { "infrastructure": { "annotations": { lost: null } } } });
+        hand.patch(&path, &patch).await;
+        assert_eq!(hand.get(&path).await["spec"]["infrastructure"]["annotations"][lost], Value::Null);
+        let done = succeeds(&here, Command::Up).await;
+        assert_eq!(done.how("gateways"), Some(How::Changed));
+        assert_eq!(hand.get(&path).await["spec"]["infrastructure"]["annotations"], Value::Object(wanted));
+        has_nothing_to_do(&here).await;
+    });
+}
+
+/// The eighteenth point: kubectl has applied the same object without the server's help.
+#[test]
+fn a_field_that_kubectl_applied_is_taken_over_once() {
+    replayable(1, async {
+        let here = here(SIXTY);
+        here.arm(&["kubectl-owns@PATCH /deployments/httpbin"]);
+        comes_up(&here).await;
+        let patches = statuses(&here, "PATCH", "/deployments/httpbin");
+        assert_eq!(patches.len(), 2, "{patches:?}");
+        assert_eq!(patches[0], 409);
+        assert!(patches[1] < 300, "{patches:?}");
+        has_nothing_to_do(&here).await;
+    });
+}
