@@ -12,6 +12,7 @@ mod environment;
 mod first_run;
 mod input;
 mod journals;
+mod killed;
 mod locks;
 mod manifests;
 mod patience;

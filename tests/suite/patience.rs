@@ -21,7 +21,7 @@ fn a_pipe_hears_from_time_to_time_what_is_waited_for_how_long_so_far_and_what_is
 
 #[test]
 fn past_its_bound_a_wait_says_what_was_seen_last_and_how_to_go_on() {
-    // At this speed every bound is the shortest there is: ten seconds.
+    // At this speed one looks for the shortest time there is: ten seconds.
     let here = TestEnvironment::at_speed("100000");
     let said = here.expect(1, &["up", "--fault", "unavailable@GET Microsoft.Network/locations*100000"]);
     let error = said.stderr.split("error: ").nth(1).unwrap();

@@ -121,7 +121,7 @@ impl Context {
     where
         F: Future<Output = Result<Look<T>, StepError>>,
     {
-        let mut vigil = Vigil::begin(self, wait);
+        let mut vigil = Vigil::begin(self, wait, self.pace().patience(wait.at_most));
         loop {
             vigil.unless_stopped()?;
             match vigil.beating(look()).await?? {
@@ -146,7 +146,7 @@ impl Context {
         seen: &Seen,
         future: impl Future<Output = Result<T, StepError>>,
     ) -> Result<T, StepError> {
-        let mut vigil = Vigil::begin(self, wait);
+        let mut vigil = Vigil::begin(self, wait, self.pace().bound(wait.at_most));
         let mut states = seen.0.subscribe();
         states.mark_changed();
         let mut future = pin!(future);
@@ -180,7 +180,7 @@ struct Vigil<'a> {
 }
 
 impl<'a> Vigil<'a> {
-    fn begin(cx: &'a Context, wait: Wait) -> Self {
+    fn begin(cx: &'a Context, wait: Wait, at_most: Duration) -> Self {
         let began = Instant::now();
         // Between two processes only the wall clock passes. Whole seconds of it, so that two runs
         // alike look at the same moments.
@@ -189,7 +189,7 @@ impl<'a> Vigil<'a> {
             Duration::from_secs(since.as_secs())
         };
         let head_start = cx.take_attached().map_or(Duration::ZERO, |kept| cx.pace().cloud(since(kept)));
-        let bound = began + cx.pace().bound(wait.at_most);
+        let bound = began + at_most;
         Self { cx, wait, began, head_start, bound, state: String::new(), next_beat: began + HEARTBEAT }
     }
 

@@ -39,6 +39,9 @@ pub struct Line {
     pub request_bytes: usize,
     /// The size of the answer's body, without what streams later.
     pub reply_bytes: usize,
+    /// The name of the fault that bit it, or nothing.
+    #[serde(default)]
+    pub fault: String,
 }
 
 impl Line {
@@ -60,6 +63,7 @@ impl Line {
             request_id: answered.unwrap_or_default().to_owned(),
             request_bytes: request.body.len(),
             reply_bytes: reply.body.len(),
+            fault: reply.fault.map(|fault| fault.name().to_owned()).unwrap_or_default(),
         }
     }
 }

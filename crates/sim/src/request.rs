@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::clock::Moment;
+use crate::fault::Fault;
 use crate::world::World;
 
 /// One request, read to its end.
@@ -170,6 +171,8 @@ pub struct Reply {
     pub stream: Option<Box<dyn Streaming>>,
     /// Whether it arrives at all.
     pub delivery: Delivery,
+    /// The fault that bit the request, for the ledger.
+    pub fault: Option<Fault>,
 }
 
 impl std::fmt::Debug for Reply {
@@ -193,6 +196,7 @@ impl Reply {
             latency: 0.0,
             stream: None,
             delivery: Delivery::Whole,
+            fault: None,
         }
     }
 
@@ -235,6 +239,13 @@ impl Reply {
     #[must_use]
     pub fn with_latency(mut self, cloud_seconds: f64) -> Self {
         self.latency = cloud_seconds;
+        self
+    }
+
+    /// Returns the same reply, noted as the work of a fault.
+    #[must_use]
+    pub fn bitten_by(mut self, fault: Fault) -> Self {
+        self.fault = Some(fault);
         self
     }
 

@@ -195,6 +195,12 @@ impl World {
         fault::around(self, &scene, |world, scene| world.serve(scene.request, scene.now, scene.timing))
     }
 
+    /// Whether a request is for Resource Manager.
+    pub(crate) fn is_resource_manager(request: &Request) -> bool {
+        let host = request.host.strip_suffix(DOMAIN).and_then(|host| host.strip_suffix('.'));
+        host == Some("management") && kubernetes_path(&request.path).is_none()
+    }
+
     /// Answers one request by the ordinary rules.
     pub(crate) fn serve(&mut self, request: &Request, now: Moment, timing: &Timing) -> Reply {
         let host =

@@ -215,7 +215,8 @@ pub(super) fn scope_exists(world: &World, scope: &str) -> Result<(), ArmError> {
     Err(ArmError::resource_not_found(&kind, id::name(scope), group))
 }
 
-fn with_common_headers(world: &World, request: &Request, now: Moment, mut reply: Reply) -> Reply {
+/// Adds what every answer of Resource Manager carries, whatever it says: the ids for support above all.
+pub(crate) fn with_common_headers(world: &World, request: &Request, now: Moment, mut reply: Reply) -> Reply {
     let id = uuid_from(world.seed, "request", request.number);
     let correlation = request.header("x-ms-correlation-request-id").unwrap_or(&id).to_owned();
     let stamp = now.timestamp().strftime("%Y%m%dT%H%M%SZ");

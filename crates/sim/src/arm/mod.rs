@@ -25,6 +25,7 @@ use crate::entra::Caller;
 use crate::request::{Reply, Request};
 use crate::world::World;
 
+pub(crate) use front_door::with_common_headers;
 pub use front_door::{expired, serve};
 
 /// Answers one call that has passed the front door.

@@ -45,6 +45,8 @@ impl Armed {
 
     /// Reads `name[@METHOD path-part][#n][*times]`; `name:n` is short for `name#n`. Counting begins at 1.
     ///
+    /// A place that is there and empty, `name@#n`, is every request to whatever host.
+    ///
     /// # Errors
     /// When no fault has that name.
     pub fn read(text: &str) -> Result<Self, UnknownFault> {
@@ -57,14 +59,14 @@ impl Armed {
             }
             rest = head;
         }
-        let (name, place) = rest.split_once('@').unwrap_or((rest, ""));
+        let (name, place) = rest.split_once('@').map_or((rest, None), |(name, place)| (name, Some(place)));
         let short = name.split_once(':').and_then(|(name, number)| Some((name, number.trim().parse().ok()?)));
         let (name, nth) =
             short.map_or((name.trim(), nth), |(name, number): (&str, u32)| (name.trim(), number));
         let row = table().find(|row| row.name == name);
         let row = row.ok_or_else(|| UnknownFault { text: text.to_owned(), name: name.to_owned() })?;
         let mut armed = Self { skip: nth.saturating_sub(1), left: times, ..Self::new(row.fault) };
-        if let Some((method, path)) = placed(place.trim()) {
+        if let Some((method, path)) = place.map(|place| placed(place.trim())) {
             armed.method = method.to_ascii_uppercase();
             armed.path = path.to_ascii_lowercase();
         }
@@ -109,15 +111,14 @@ fn numbered(text: &str) -> Option<(&str, char, u32)> {
     Some((head, mark, number))
 }
 
-/// Splits a place into verb and path; `None` when there is none.
-fn placed(place: &str) -> Option<(&str, &str)> {
+/// Splits a place into verb and path, each empty when any will do.
+fn placed(place: &str) -> (&str, &str) {
     let is_verb =
         |word: &str| word.parse::<Method>().is_ok() && word.chars().all(|letter| letter.is_ascii_uppercase());
     match place.split_once(' ') {
-        _ if place.is_empty() => None,
-        Some((method, path)) => Some((method, path.trim())),
-        None if is_verb(place) => Some((place, "")),
-        None => Some(("", place)),
+        Some((method, path)) => (method, path.trim()),
+        None if is_verb(place) => (place, ""),
+        None => ("", place),
     }
 }
 
@@ -195,6 +196,15 @@ mod tests {
         }
         assert_eq!(Armed::read("slow:4").unwrap(), Armed::read("slow#4").unwrap());
         assert_eq!(Armed::read("slow:x").unwrap_err().name, "slow:x");
+    }
+
+    #[test]
+    fn an_empty_place_is_every_request_to_every_host() {
+        let mut faults = armed("stalled-after@#3");
+        let hosts = ["login.landfall.localhost", "kv.vault.landfall.localhost", "127.0.0.1"];
+        let ripe = hosts.map(|host| faults.ripe(&Request::new(Method::GET, host, "/x"), Moment(0)).len());
+        assert_eq!(ripe, [0, 0, 1]);
+        assert_eq!(Armed::read("stalled-after").unwrap().method, "PUT", "without a place the table says");
     }
 
     #[test]

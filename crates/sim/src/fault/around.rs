@@ -1,6 +1,7 @@
 //! What happens around the serving of a request when a fault is armed for it.
 
 use super::{Fault, lag};
+use crate::arm;
 use crate::clock::{Moment, Timing};
 use crate::request::{Reply, Request};
 use crate::world::World;
@@ -71,18 +72,18 @@ fn bitten(
                 world.faults.spend(at, scene.now, scene.timing);
                 let mut reply = serve(world, scene);
                 spoil(&mut reply);
-                return reply;
+                return reply.bitten_by(fault);
             }
             Bite::Instead(answer) => {
                 if let Some(reply) = answer(world, scene) {
                     world.faults.spend(at, scene.now, scene.timing);
-                    return reply;
+                    return dressed(world, scene, reply).bitten_by(fault);
                 }
             }
             Bite::Before(plant) => {
                 if plant(world, scene) {
                     world.faults.spend(at, scene.now, scene.timing);
-                    return serve(world, scene);
+                    return serve(world, scene).bitten_by(fault);
                 }
             }
         }
@@ -93,8 +94,67 @@ fn bitten(
             && change(world, scene, &mut reply)
         {
             world.faults.spend(at, scene.now, scene.timing);
-            break;
+            return reply.bitten_by(fault);
         }
     }
     reply
+}
+
+/// What answers in place of Resource Manager has its common headers, as whatever comes from its front door does.
+fn dressed(world: &World, scene: &Scene<'_>, reply: Reply) -> Reply {
+    match World::is_resource_manager(scene.request) && reply.delivery.is_answered() {
+        true => arm::with_common_headers(world, scene.request, scene.now, reply),
+        false => reply,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::bench::{arm, group};
+    use super::Fault;
+    use crate::ledger::Line;
+    use crate::test_cloud::TestCloud;
+    use http::Method;
+    use serde_json::json;
+
+    #[test]
+    fn resource_manager_gives_every_answer_an_id_and_so_do_the_faults_in_its_place() {
+        for fault in ["throttled", "throttled-silently", "server-error", "unavailable", "bad-gateway"] {
+            let mut cloud = TestCloud::new();
+            arm(&mut cloud, fault);
+            let at = group(&cloud, "web");
+            let bitten = cloud.get(&at);
+            assert!(!bitten.status.is_success(), "{fault}");
+            assert_eq!(bitten.headers["x-ms-request-id"].len(), 36, "{fault}");
+            assert!(bitten.headers.contains_key("x-ms-correlation-request-id"), "{fault}");
+        }
+        let mut cloud = TestCloud::new();
+        let at = group(&cloud, "rg");
+        assert!(cloud.get(&at).headers.contains_key("x-ms-request-id"));
+        assert!(cloud.get("/nowhere").headers.contains_key("x-ms-request-id"));
+        arm(&mut cloud, "server-error@.vault.");
+        cloud.make_vault("kv-demo");
+        let reply = cloud.vault("kv-demo", Method::GET, "/certificates?api-version=7.4", None);
+        assert!(!reply.headers.contains_key("x-ms-routing-request-id"), "a vault is not Resource Manager");
+    }
+
+    #[test]
+    fn the_ledger_says_which_fault_bit_a_request_and_nothing_of_the_others() {
+        // One that answers itself, one that spoils the way, one before and one after the service.
+        for (text, fault) in [
+            ("server-error@PUT web", Fault::ServerError),
+            ("stalled-after@PUT web", Fault::StalledAfter),
+            ("group-deprovisioned@PUT web", Fault::GroupDeprovisioned),
+        ] {
+            let mut cloud = TestCloud::new();
+            arm(&mut cloud, text);
+            let request = cloud.request(Method::GET, &group(&cloud, "web"));
+            let reply = cloud.send(&request);
+            assert_eq!(Line::of(&request, &reply, String::new(), cloud.now).fault, "", "{text}");
+            let request =
+                cloud.request(Method::PUT, &group(&cloud, "web")).with_json(&json!({ "location": "eastus" }));
+            let reply = cloud.send(&request);
+            assert_eq!(Line::of(&request, &reply, String::new(), cloud.now).fault, fault.name());
+        }
+    }
 }

@@ -3,7 +3,7 @@
 //!
 //! A fault is armed by a text, `name[@METHOD path-part][#n][*times]`: `throttled@PUT virtualNetworks*2` refuses the
 //! next two writes of virtual networks, `reset-after#3` (or `reset-after:3`) spoils the third request it fits. Without a
-//! place it bites where the table says; without a number, the first one, once.
+//! place it bites where the table says, with an empty one (`slow@#3`) at any request; without a number, the first one, once.
 //!
 //! Where a fault stands for something that somebody else did, it does that to the world through the world's own
 //! functions just before the request is served, and what follows is by the ordinary rules. One that finds nothing to do at a request

@@ -1,0 +1,235 @@
+//! `kill -9` at every request of a first `up` and of a `down`: the next run goes on, makes nothing twice and forgets
+//! nothing.
+//!
+//! A stalled request holds the run still at a known place: before the request had an effect, or after it had and before
+//! the answer. The ledger says when it is there. A read has one side only, for it leaves the world as it is; a write is
+//! killed at both, one run after the other, so that the run after the first kill is killed as well.
+
+use crate::environment::TestEnvironment;
+use serde_json::Value;
+use std::{
+    collections::BTreeMap,
+    fs::{File, Permissions},
+    os::unix::process::ExitStatusExt,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+/// How many tests share the requests of a first `up` among them, so that they run beside each other.
+const SHARES: usize = 4;
+/// At every so-manieth request the environment is taken down and looked for.
+const SAMPLE: usize = 10;
+/// How long a run may take to come to where it is killed.
+const ARRIVAL_MAX: Duration = Duration::from_secs(180);
+/// Requests of a first `up` are fewer, so whoever comes here counts in vain.
+const REQUESTS_MAX: usize = 300;
+
+/// A kubeconfig of the user's own, with what a reading and writing would lose.
+const KUBECONFIG: &str = "# mine\napiVersion: v1\nkind: Config\ncontexts:\n- context:\n    cluster: prod\n    user: me\n  \
+                          name: prod\nclusters:\n- cluster:\n    server: https://prod.example.com\n  name: prod\nusers:\n\
+                          - name: me\n  user:\n    token: secret\ncurrent-context: prod\n";
+
+fn text<'a>(line: &'a Value, field: &str) -> &'a str {
+    line[field].as_str().unwrap()
+}
+
+/// A place to be killed in.
+struct Scene {
+    here: TestEnvironment,
+    kubeconfig: PathBuf,
+    seed: usize,
+    kills: usize,
+}
+
+impl Scene {
+    fn new(seed: usize) -> Self {
+        let here = TestEnvironment::instant().with("LANDFALL_SIM_SEED", &seed.to_string());
+        let kubeconfig = here.write("kube/config", KUBECONFIG);
+        let here = here.with("KUBECONFIG", kubeconfig.to_str().unwrap());
+        Self { here, kubeconfig, seed, kills: 0 }
+    }
+
+    /// Runs until the fault has bitten and kills the run there. Returns the request it hung in; `None` when the run
+    /// came to its end without, and then it must have been a good one.
+    fn killed(&mut self, command: &[&str], fault: &str) -> Option<Value> {
+        let before = self.here.ledger().len();
+        let output = || File::create(self.here.path().join("killed.txt")).unwrap();
+        let mut run = self.here.command(&[command, &["--format", "json", "--sim-fault", fault]].concat());
+        let mut run = run.stdout(output()).stderr(output()).spawn().unwrap();
+        let ledger = self.here.state().join("sim/ledger.jsonl");
+        let began = Instant::now();
+        let bitten = loop {
+            // The end is looked at first: whoever has ended writes nothing after the look at the ledger.
+            let ended = run.try_wait().unwrap();
+            let lines = std::fs::read_to_string(&ledger).unwrap_or_default();
+            let mut lines = lines.lines().skip(before).map_while(|line| serde_json::from_str(line).ok());
+            if let Some(line) = lines.find(|line: &Value| text(line, "fault") != "") {
+                break line;
+            }
+            if let Some(status) = ended {
+                assert!(status.success(), "{command:?} {fault} with seed {}: {status}", self.seed);
+                return None;
+            }
+            assert!(began.elapsed() < ARRIVAL_MAX, "{command:?} never came to {fault}, seed {}", self.seed);
+            std::thread::sleep(Duration::from_millis(3));
+        };
+        run.kill().unwrap();
+        assert_eq!(run.wait().unwrap().signal(), Some(9), "{fault}: it ended before it was killed");
+        self.kills += 1;
+        Some(bitten)
+    }
+
+    /// Kills in the n-th request, and when it writes, the next run in the same one after its effect. `None` when there
+    /// is no n-th.
+    fn killed_at(&mut self, command: &[&str], n: usize) -> Option<Value> {
+        let line = self.killed(command, &format!("stalled-before@#{n}"))?;
+        let method = text(&line, "method");
+        let signs_in = text(&line, "host").starts_with("login.");
+        if method != "GET" && !signs_in {
+            self.killed(command, &format!("stalled-after@{method} {}", text(&line, "path")));
+        }
+        Some(line)
+    }
+
+    fn comes_up(&self, killed: &str) {
+        let summary = self.here.expect(0, &["up", "--format", "json"]).summary();
+        assert_eq!(summary["outcome"], "ready", "{killed}");
+        let ledger = self.here.ledger();
+        let mut made: BTreeMap<String, usize> = BTreeMap::new();
+        for line in ledger.iter().filter(|line| makes(line)) {
+            *made.entry(text(line, "path").to_lowercase()).or_default() += 1;
+        }
+        made.retain(|_, times| *times > 1);
+        assert!(made.is_empty(), "{killed}: made more than once: {made:#?}");
+        let cluster = |line: &&Value| text(line, "method") == "PUT" && is_cluster(text(line, "path"));
+        let accepted = ledger.iter().filter(cluster).filter(|line| took_effect(line)).count();
+        assert_eq!(accepted, 1, "{killed}: the cluster was written {accepted} times");
+    }
+
+    fn goes_down(&self, killed: &str) {
+        let summary = self.here.expect(0, &["down", "--yes", "--format", "json"]).summary();
+        assert_eq!(summary["outcome"], "gone", "{killed}");
+        let world = std::fs::read_to_string(self.here.state().join("sim/world.json")).unwrap();
+        let world: Value = serde_json::from_str(&world).unwrap();
+        for left in [
+            &world["groups"],
+            &world["networks"]["networks"],
+            &world["vaults"]["live"],
+            &world["clusters"]["all"],
+            &world["dns"]["zones"],
+        ] {
+            assert_eq!(left, &serde_json::json!({}), "{killed}");
+        }
+        let grants = world["roles"]["assignments"].as_object().unwrap();
+        let ours =
+            grants.values().find(|grant| text(grant, "scope").to_lowercase().contains("resourcegroups"));
+        assert_eq!(ours, None, "{killed}");
+        assert_eq!(std::fs::read_to_string(&self.kubeconfig).unwrap(), KUBECONFIG, "{killed}");
+    }
+}
+
+fn is_cluster(path: &str) -> bool {
+    path.to_lowercase().contains("/managedclusters/") && !path.contains("/providers/Microsoft.Authorization/")
+}
+
+/// Whether a request changed something; one that hung after its effect has no status to show for it.
+fn took_effect(line: &Value) -> bool {
+    text(line, "fault") == "stalled-after" || matches!(line["status"].as_u64(), Some(200..=299))
+}
+
+/// Whether a request made something that was not there. An import asks for the challenge first, without a body.
+fn makes(line: &Value) -> bool {
+    match text(line, "method") {
+        "PUT" | "PATCH" => line["status"] == 201 || text(line, "fault") == "stalled-after",
+        "POST" => text(line, "path").ends_with("/import") && line["request_bytes"] != 0 && took_effect(line),
+        _ => false,
+    }
+}
+
+fn told(n: usize, line: &Value, seed: usize) -> String {
+    let field = |name| text(line, name);
+    format!("killed {} request {n} {} {}, seed {seed}", field("fault"), field("method"), field("path"))
+}
+
+/// Kills first runs at every so-manieth request.
+fn first_runs(share: usize) {
+    let (mut kills, mut places) = (0, 0);
+    for n in (share + 1..REQUESTS_MAX).step_by(SHARES) {
+        let mut scene = Scene::new(1000 + 20 * n);
+        let Some(line) = scene.killed_at(&["up"], n) else {
+            println!("share {share}: {kills} kills at {places} requests, seeds 1000 + 20 n");
+            assert!(kills >= 15, "a first run has more requests than that");
+            return;
+        };
+        let killed = told(n, &line, scene.seed);
+        scene.comes_up(&killed);
+        if n % SAMPLE == 0 {
+            scene.goes_down(&killed);
+        }
+        kills += scene.kills;
+        places += 1;
+    }
+    panic!("a first run does not end at {REQUESTS_MAX} requests");
+}
+
+#[test]
+fn at_every_request_of_a_first_run_the_first_share() {
+    first_runs(0);
+}
+
+#[test]
+fn at_every_request_of_a_first_run_the_second_share() {
+    first_runs(1);
+}
+
+#[test]
+fn at_every_request_of_a_first_run_the_third_share() {
+    first_runs(2);
+}
+
+#[test]
+fn at_every_request_of_a_first_run_the_fourth_share() {
+    first_runs(3);
+}
+
+/// Every file below a home, to be put back.
+struct Photograph(Vec<(PathBuf, Vec<u8>, Permissions)>);
+
+impl Photograph {
+    fn of(here: &TestEnvironment) -> Self {
+        let read = |file: PathBuf| {
+            let permissions = std::fs::metadata(&file).unwrap().permissions();
+            let bytes = std::fs::read(&file).unwrap();
+            (file, bytes, permissions)
+        };
+        Self(here.files().into_iter().map(read).collect())
+    }
+
+    fn put_back(&self, here: &TestEnvironment) {
+        for file in here.files() {
+            std::fs::remove_file(file).unwrap();
+        }
+        for (file, bytes, permissions) in &self.0 {
+            std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+            std::fs::write(file, bytes).unwrap();
+            std::fs::set_permissions(file, permissions.clone()).unwrap();
+        }
+    }
+}
+
+#[test]
+fn at_every_request_of_taking_down() {
+    let mut scene = Scene::new(9001);
+    scene.comes_up("not killed");
+    let up = Photograph::of(&scene.here);
+    for n in 1..REQUESTS_MAX {
+        let Some(line) = scene.killed_at(&["down", "--yes"], n) else {
+            println!("taking down: {} kills at {} requests, seed {}", scene.kills, n - 1, scene.seed);
+            assert!(scene.kills >= 15, "taking down has more requests than that");
+            return;
+        };
+        scene.goes_down(&told(n, &line, scene.seed));
+        up.put_back(&scene.here);
+    }
+    panic!("taking down does not end at {REQUESTS_MAX} requests");
+}
