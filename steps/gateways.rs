@@ -19,6 +19,7 @@ use landfall_engine::{Check, Context, Seen, Step, StepError, Undone, Wait};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeSet,
+    sync::Mutex,
     time::{Duration, SystemTime},
 };
 
@@ -142,19 +143,32 @@ impl Gateways {
         let here = Self { clusters: self.clusters.clone(), manifests: in_space(&self.manifests, space) };
         let (gateway, route) = (Kind::GATEWAY, Kind::HTTP_ROUTE);
         let what = format!("watch the gateways in {space}");
+        // Two watches tell one story: what the gateways wait for, and what the routes wait for.
+        let told = Mutex::new([String::new(), String::new()]);
+        let tell = |at: usize, outstanding: Vec<String>| {
+            let mut told = told.lock().expect("nothing panics while it is held");
+            told[at] = outstanding.join("; ");
+            let all: Vec<&str> = told.iter().map(String::as_str).filter(|text| !text.is_empty()).collect();
+            seen.set(all.join("; "));
+        };
         let of = |kind| Watched { kind, space: Some(space), selection: Selection::All };
         let gateways = watching::until(&opened.api, of(&gateway), seen, &what, |live| {
             let live = typed(live, &gateway);
             match here.only("Gateway").judge(&live) {
-                Ok(programmed) => Some((programmed, live.iter().filter_map(readiness::gateway_since).max())),
+                Ok(programmed) => {
+                    tell(0, Vec::new());
+                    Some((programmed, live.iter().filter_map(readiness::gateway_since).max()))
+                }
                 Err(outstanding) => {
-                    seen.set(outstanding.join("; "));
+                    tell(0, outstanding);
                     None
                 }
             }
         });
         let routes = watching::until(&opened.api, of(&route), seen, &what, |live| {
-            here.only("HTTPRoute").judge(&typed(live, &route)).ok().map(|_| ())
+            let judged = here.only("HTTPRoute").judge(&typed(live, &route)).map(|_| ());
+            tell(1, judged.clone().err().unwrap_or_default());
+            judged.ok()
         });
         let both = futures::future::try_join(gateways, routes).await?;
         Ok(both.0.with_hosts(&here))

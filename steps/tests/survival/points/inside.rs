@@ -12,6 +12,7 @@ const GATEWAYS: &str = "/apis/gateway.networking.k8s.io/v1/namespaces/default/ga
 const CLASS: &str =
     "/apis/secrets-store.csi.x-k8s.io/v1/namespaces/default/secretproviderclasses/gateway-tls-cert-spc";
 const GATEWAY: &str = include_str!("../../../../templates/manifests/20-httpbin-gateway.yaml");
+const APP: &str = include_str!("../../../../templates/manifests/10-httpbin.yaml");
 const ROUTE: &str = include_str!("../../../../templates/manifests/30-httpbin-route.yaml");
 
 fn thumbprint(secret: &Value) -> String {
@@ -74,8 +75,8 @@ fn a_gateway_is_ready_when_every_listener_is_and_only_by_what_was_judged_since()
         let route = ROUTE.replace("httpbin-gateway", "nowhere");
         here.wish.manifests = settings::manifests(&format!("{GATEWAY}\n---\n{route}"));
         let error = refuses(&here, "gateways").await;
-        assert!(error.message.contains("no controller has claimed it"), "{error:?}");
-        here.wish.manifests = settings::manifests(&format!("{GATEWAY}\n---\n{ROUTE}"));
+        assert!(error.message.contains("route httpbin: no controller has claimed it"), "{error:?}");
+        here.wish.manifests = settings::manifests(&[APP, GATEWAY, ROUTE].join("\n---\n"));
         succeeds(&here, Command::Up).await;
         has_nothing_to_do(&here).await;
     });

@@ -1,6 +1,7 @@
 //! How requests and long operations go wrong.
 
 use super::*;
+use crate::carrier::{Inside, Side};
 use crate::{
     environment::replayable,
     still::{Camera, Still},
@@ -118,6 +119,40 @@ fn a_busy_cluster_is_waited_for_and_a_preempted_write_is_decided_anew() {
     });
 }
 
+/// The fifth point as a later run sees it: what was left has failed, and somebody has written the cluster since.
+#[test]
+fn an_operation_that_was_left_and_failed_is_not_believed_over_the_cluster() {
+    const FAILS: [&str; 1] = ["operation-failed@PUT managedClusters/aks-demo"];
+    let polled = replayable(1, async {
+        let here = here(SIXTY);
+        here.arm(&FAILS);
+        refuses(&here, "cluster-ready").await;
+        let is = |line: &Line| line.path.contains("Microsoft.ContainerService/locations/eastus/operations/");
+        here.world.ledger().iter().position(is).unwrap() + 1
+    });
+    replayable(1, async {
+        let mut here = here(SIXTY);
+        here.arm(&FAILS);
+        here.carrier.stop_at(polled, Side::After);
+        assert!(matches!(here.run(Command::Up).await, End::Cut));
+        assert_eq!(here.carrier.requests(), polled);
+        here.carrier = Inside::new(here.world.clone());
+        let mut body = loop {
+            let body = get(&here, &cluster(&here), arm::cluster::API).await;
+            if matches!(arm::State::of(&body), arm::State::Failed) {
+                break body;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        };
+        body["properties"].as_object_mut().unwrap().remove("provisioningState");
+        let azure = here.clouds().azure;
+        azure.arm().put(&cluster(&here), arm::cluster::API, &body, Condition::None).await.unwrap();
+        let done = comes_up(&here).await;
+        assert!(done.notes("cluster-ready").iter().any(|note| note.contains("has failed")));
+        assert_eq!(statuses(&here, "PUT", CLUSTER), [201, 200], "theirs is the second, and will do");
+    });
+}
+
 /// The sixth point: the token expires in the middle of polling.
 #[test]
 fn a_token_that_expires_while_polling_costs_one_new_token() {
@@ -144,11 +179,16 @@ fn a_token_that_expires_while_polling_costs_one_new_token() {
 fn a_cluster_is_ready_only_with_its_class_its_identity_and_its_pools() {
     replayable(1, async {
         let here = here(SIXTY);
-        here.arm(&["identity-late", "class-late"]);
+        here.arm(&["identity-late"]);
         comes_up(&here).await;
         assert_eq!(statuses(&here, "PUT", CLUSTER), [201, 200], "the second brings the identity");
+    });
+    replayable(1, async {
+        let here = here(SIXTY);
+        here.arm(&["class-late"]);
+        comes_up(&here).await;
         let ledger = here.world.ledger();
-        let asked = ledger.iter().find(|line| line.path.ends_with("/gatewayclasses")).unwrap();
+        let asked = ledger.iter().find(|line| line.path.contains("/gatewayclasses")).unwrap();
         let gateway = &requests(&here, "PATCH", "/gateways/httpbin-gateway")[0];
         assert!(between(asked, gateway) >= 2900, "180 s of cloud time: {asked:?} {gateway:?}");
     });
