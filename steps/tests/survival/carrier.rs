@@ -65,6 +65,11 @@ impl Inside {
         self.stopped.notified().await;
     }
 
+    /// How many requests came by.
+    pub fn requests(&self) -> usize {
+        self.state.lock().unwrap().requests
+    }
+
     /// Counts a request on its way; `None` when the traffic has stopped or stops here.
     fn arrives(&self, name: &str) -> Option<usize> {
         let mut state = self.state.lock().unwrap();
