@@ -63,7 +63,7 @@ impl Scene {
             let ended = run.try_wait().unwrap();
             let lines = std::fs::read_to_string(&ledger).unwrap_or_default();
             let mut lines = lines.lines().skip(before).map_while(|line| serde_json::from_str(line).ok());
-            if let Some(line) = lines.find(|line: &Value| text(line, "fault") != "") {
+            if let Some(line) = lines.find(|line: &Value| !text(line, "fault").is_empty()) {
                 break line;
             }
             if let Some(status) = ended {
