@@ -8,6 +8,8 @@ use serde_json::json;
 
 /// More failures in a row than one request is repeated.
 const SILENCE: u32 = 9;
+/// So many that several looks in a row go without an answer, and the heart beats in between.
+const LONG_SILENCE: u32 = 24;
 
 /// Arms a fault.
 pub fn arm(bench: &Bench, text: &str) {
@@ -27,10 +29,14 @@ async fn seen(bench: &Bench, mark: usize, method: &str, part: &str, times: usize
 
 /// Brings it up, and lets the looks at something fail once so many requests for it were answered.
 async fn up_with_silence(bench: &Bench, after: (&str, &str, usize), place: &str) -> Told {
+    up_with_failures(bench, after, place, SILENCE).await
+}
+
+async fn up_with_failures(bench: &Bench, after: (&str, &str, usize), place: &str, failures: u32) -> Told {
     let mark = bench.mark();
     let silence = async {
         seen(bench, mark, after.0, after.1, after.2).await;
-        arm(bench, &format!("server-error@GET {place}*{SILENCE}"));
+        arm(bench, &format!("server-error@GET {place}*{failures}"));
     };
     let (told, ()) = tokio::join!(bench.up_ready(), silence);
     told
@@ -68,7 +74,7 @@ async fn providers_are_waited_for_through_a_silence() {
     let options = Options { speed: Speed::Times(15.0), unregistered, ..Options::default() };
     let bench = Bench { whole: false, ..Bench::with(options).await };
     let listed = format!("{}/providers", bench.clouds.azure.id());
-    let told = up_with_silence(&bench, ("POST", "/register", 2), &listed).await;
+    let told = up_with_failures(&bench, ("POST", "/register", 2), &listed, LONG_SILENCE).await;
     says_so(&told, "features");
 }
 
