@@ -107,7 +107,7 @@ where
     F: Future<Output = Result<T, ApiError>> + Send,
 {
     let wait = Wait::new("another operation to end", Duration::from_secs(60), Duration::from_secs(1800));
-    let unregistered = cx.pace().bound(REGISTRATION_MAX);
+    let unregistered = cx.pace().patience(REGISTRATION_MAX);
     let began = Instant::now();
     cx.wait_until(wait, async || match request().await {
         Err(error) if error.kind == ApiErrorKind::Busy => {
