@@ -61,7 +61,7 @@ fn storm(seed: u64, aloud: bool) -> Result<Passed, String> {
             let mut fair = 0;
             loop {
                 let weather = if runs_left(&mut fair, rough) {
-                    Weather::draw(&mut rng, climate, REQUESTS)
+                    Weather::draw(&mut rng, climate, speed, REQUESTS)
                 } else {
                     Weather::fair()
                 };

@@ -8,8 +8,10 @@ use landfall_sim::{
 };
 use std::time::Duration;
 
-/// The longest a person leaves an environment alone between two runs.
+/// The longest an environment is left alone between two runs, in cloud time; long enough for a token to expire.
 const PAUSE_MAX: Duration = Duration::from_secs(2 * 3600);
+/// The same for a cloud in which everything is ready at once.
+const PAUSE_MAX_INSTANT: Duration = Duration::from_secs(60);
 
 /// What a storm is about from its beginning to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -51,13 +53,17 @@ pub fn speed(rng: &mut Rng) -> Speed {
 
 impl Weather {
     /// Draws the weather of a run of about so many requests.
-    pub fn draw(rng: &mut Rng, climate: Climate, requests: usize) -> Self {
+    pub fn draw(rng: &mut Rng, climate: Climate, speed: Speed, requests: usize) -> Self {
         let faults = (0..rng.usize(0..6)).map(|_| fault(rng, climate)).collect();
         let dies = rng.f64() < 0.6;
         let side = if rng.bool() { Side::Before } else { Side::After };
         let death = dies.then(|| (rng.usize(1..=requests), side));
         let torn = (dies && rng.f64() < 0.3).then(|| rng.f64());
-        let pause = if rng.f64() < 0.7 { Duration::ZERO } else { PAUSE_MAX.mul_f64(rng.f64()) };
+        let longest = match speed {
+            Speed::Instant => PAUSE_MAX_INSTANT,
+            Speed::Times(times) => PAUSE_MAX.div_f64(times),
+        };
+        let pause = if rng.f64() < 0.7 { Duration::ZERO } else { longest.mul_f64(rng.f64()) };
         Self { faults, death, torn, pause }
     }
 

@@ -49,6 +49,9 @@ pub struct Controllers {
     facts: Option<Facts>,
     /// The revision of the store after the controllers last looked at it.
     seen: u64,
+    /// Up to which write each controller has looked at what it watches, since the world was read from disk.
+    #[serde(skip)]
+    looked: BTreeMap<&'static str, u64>,
     /// How far the cluster is settled: what requests changed since then, they changed at that moment.
     settled: Moment,
     agenda: Agenda,

@@ -45,6 +45,17 @@ impl<'a> Happening<'a> {
 }
 
 impl Turn<'_> {
+    /// Lets a controller look if something it watches was written since it last looked, as informers wake one.
+    pub fn wake(&mut self, controller: &'static str, watched: &[&str], look: fn(&mut Self)) {
+        let now = self.store.revision();
+        let last = self.memory.looked.get(controller);
+        if last.is_some_and(|last| !self.store.changed_since(watched, *last)) {
+            return;
+        }
+        look(self);
+        self.memory.looked.insert(controller, now);
+    }
+
     /// Returns the moment that many cloud seconds from now.
     pub fn after(&self, cloud_seconds: f64) -> Moment {
         self.timing.after(self.at, cloud_seconds)

@@ -47,6 +47,9 @@ pub struct Store {
     pub(super) addresses: Addresses,
     #[serde(skip)]
     log: VecDeque<Change>,
+    /// The number of the last write to each resource since the store was read from disk.
+    #[serde(skip)]
+    written: BTreeMap<String, u64>,
 }
 
 impl Store {
@@ -135,6 +138,11 @@ impl Store {
         let removed = self.commit(resource, namespace, name, None, at)?;
         lifecycle::collect_dependents(self, &removed, at);
         Some(removed)
+    }
+
+    /// Tells whether one of these resources was written after the write with that number.
+    pub(crate) fn changed_since(&self, resources: &[&str], revision: u64) -> bool {
+        resources.iter().any(|resource| self.written.get(*resource).is_some_and(|last| *last > revision))
     }
 
     /// Returns the number of the latest write.
@@ -245,6 +253,10 @@ impl Store {
         }
         self.revision = self.revision.max(1) + 1;
         self.latest = self.latest.max(at);
+        match self.written.get_mut(resource) {
+            Some(last) => *last = self.revision,
+            None => drop(self.written.insert(resource.to_owned(), self.revision)),
+        }
         let number = Value::String(self.revision.to_string());
         let object = object.map(|mut object| {
             object["metadata"]["resourceVersion"] = number.clone();

@@ -9,6 +9,9 @@ use crate::aks::turn::{Happening, Turn};
 use crate::aks::workload;
 
 const SOURCE: &str = "csi-secrets-store-rotation";
+/// The least real time between two looks, in milliseconds: where durations vanish, looking at every instant would be all
+/// that a world does while nobody asks it anything.
+const APART_MS: i64 = 1_000;
 
 /// Looks at everything a pod has mounted, and enters the next look.
 pub(in crate::aks) fn rotate(turn: &mut Turn<'_>, tag: &Named) {
@@ -21,7 +24,7 @@ pub(in crate::aks) fn rotate(turn: &mut Turn<'_>, tag: &Named) {
     for (class, mounted) in &mounts.classes {
         look_at(turn, &pod, class, mounted);
     }
-    let due = turn.again_after(interval);
+    let due = turn.again_after(interval).max(turn.at.plus_ms(APART_MS));
     turn.memory.agenda.enter(due, Task::Rotate { pod: tag.clone() });
 }
 

@@ -15,15 +15,16 @@ pub(super) use pod::{end as end_pod, is_over, mounted, start as start_pod, start
 
 use super::turn::Turn;
 
-/// One look of all of them.
+/// One look of each that has something to look at.
+#[rustfmt::skip]
 pub(super) fn look(turn: &mut Turn<'_>) {
-    namespace::look(turn);
-    scaling::look(turn);
-    deployment::look(turn);
-    replica_set::look(turn);
-    daemon_set::look(turn);
+    turn.wake("namespace",   &["namespaces", "serviceaccounts", "configmaps"], |turn| namespace::look(turn));
+    turn.wake("scaling",     scaling::WATCHED,                                 |turn| scaling::look(turn));
+    turn.wake("deployment",  &["deployments.apps", "replicasets.apps"],        |turn| deployment::look(turn));
+    turn.wake("replica-set", &["replicasets.apps", "pods"],                    |turn| replica_set::look(turn));
+    turn.wake("daemon-set",  &["daemonsets.apps", "nodes", "pods"],            |turn| daemon_set::look(turn));
     pod::look(turn);
-    endpoint::look(turn);
+    turn.wake("endpoint",    &["services", "pods", "endpoints"],               |turn| endpoint::look(turn));
 }
 
 /// Name under which the controllers of the control plane write.

@@ -10,6 +10,8 @@ use crate::aks::turn::{Happening, Turn};
 const AUTOSCALERS: &str = "horizontalpodautoscalers.autoscaling";
 const BUDGETS: &str = "poddisruptionbudgets.policy";
 const DEPLOYMENTS: &str = "deployments.apps";
+/// What this looks at.
+pub(super) const WATCHED: &[&str] = &[AUTOSCALERS, BUDGETS, DEPLOYMENTS, "pods"];
 /// CPU in percent of what is requested, of a pod nobody calls.
 const IDLE: i64 = 3;
 
