@@ -97,7 +97,12 @@ impl Scene {
         let ledger = self.here.ledger();
         let mut made: BTreeMap<String, usize> = BTreeMap::new();
         for line in ledger.iter().filter(|line| makes(line)) {
-            *made.entry(text(line, "path").to_lowercase()).or_default() += 1;
+            let path = text(line, "path").to_lowercase();
+            // A write that hung has no status: of what was there already, it was a change. An import never is.
+            let hung = !text(line, "fault").is_empty() && !path.ends_with("/import");
+            if !(hung && made.contains_key(&path)) {
+                *made.entry(path).or_default() += 1;
+            }
         }
         made.retain(|_, times| *times > 1);
         assert!(made.is_empty(), "{killed}: made more than once: {made:#?}");
