@@ -1,6 +1,12 @@
 //! The certificate in the vault: imported when it is new, by thumbprint.
 
-use crate::{clouds::Clouds, doing::Doing, key_vault::Vault, names, operation, settings::Settings};
+use crate::{
+    clouds::Clouds,
+    doing::{Doing, Written},
+    key_vault::Vault,
+    names, operation,
+    settings::Settings,
+};
 use jiff::{Timestamp, ToSpan};
 use landfall_cloud::{
     ApiError, ApiErrorKind, Sent,
@@ -199,7 +205,7 @@ impl Certificate {
                         return Ok(Some(stored));
                     }
                     let (pfx, password) = (material.pfx().expose(), material.password().expose());
-                    match client.import_with(&self.name, pfx, password, &tags).await {
+                    match client.import_with(&self.name, pfx, password, &tags).await.written(cx) {
                         Err(error) if is_soft_deleted(&error) && !recovered => Ok(None),
                         Err(error) => {
                             unsure.fetch_or(error.sent == Sent::Unknown, Ordering::Relaxed);

@@ -1,8 +1,15 @@
 //! The cluster, up to the moment Azure has accepted it; waiting for it is the next step's work.
 
 use crate::{
-    clouds::Clouds, cluster_body, doing::Doing, features, network::Subnet, operation, preflight::Cleared,
-    resource_group::same_region, settings::Settings,
+    clouds::Clouds,
+    cluster_body,
+    doing::{Doing, Written},
+    features,
+    network::Subnet,
+    operation,
+    preflight::Cleared,
+    resource_group::same_region,
+    settings::Settings,
 };
 use landfall_cloud::{
     ApiErrorKind,
@@ -154,7 +161,8 @@ impl Cluster {
         let mut registered = Vec::new();
         loop {
             let put = operation::when_free(cx, &what, || async {
-                match self.azure.put_cluster(group, self.name(), body, condition.clone()).await {
+                let put = self.azure.put_cluster(group, self.name(), body, condition.clone()).await;
+                match put.written(cx) {
                     Err(error) => match cluster_body::flag_asked_for(&error) {
                         Some(flag) if !registered.contains(&flag) => Ok(Err(flag)),
                         _ => Err(error),

@@ -1,7 +1,11 @@
 //! The names: A records in a zone of the subscription, or the table to enter by hand.
 
 use crate::{
-    clouds::Clouds, doing::Doing, gateways::ProgrammedGateways, names, operation, settings::Settings,
+    clouds::Clouds,
+    doing::{Doing, Written},
+    gateways::ProgrammedGateways,
+    names, operation,
+    settings::Settings,
 };
 use landfall_cloud::{
     ApiError, ApiErrorKind,
@@ -123,7 +127,8 @@ impl Dns {
                 Some(record) => return Err(self.foreign(host, &record)),
                 None => Condition::IfNoneMatch,
             };
-            match self.azure.put_record(&zone.id, &name, &[parsed], TTL, &metadata, condition).await {
+            let put = self.azure.put_record(&zone.id, &name, &[parsed], TTL, &metadata, condition).await;
+            match put.written(cx) {
                 // Somebody changed it between the look and the act: look again.
                 Err(error) if error.kind == ApiErrorKind::Precondition => {
                     Ok(Look::not_yet("it changed meanwhile"))
@@ -260,8 +265,9 @@ impl Step for Dns {
             return Ok(Published { zone: None, records: wanted });
         };
         let hosts = wanted.iter().filter(|(host, _)| relative(host, &zone.name).is_some());
-        futures::future::try_join_all(hosts.map(|(host, address)| self.put(cx, &zone, host, address)))
-            .await?;
+        let puts = hosts.map(|(host, address)| self.put(cx, &zone, host, address));
+        // Each is heard to its end: one that is cut off in flight could not say what it left.
+        futures::future::join_all(puts).await.into_iter().collect::<Result<(), _>>()?;
         Ok(published(zone, wanted))
     }
 

@@ -2,7 +2,7 @@
 //! table *service error code → kind, residue, hint*.
 
 use landfall_cloud::{ApiError, ApiErrorKind, Sent};
-use landfall_engine::{Kind, Residue, StepError};
+use landfall_engine::{Context, Kind, Residue, StepError};
 
 /// Gives a cloud's error the words a person reads.
 pub(crate) trait Doing<T> {
@@ -13,6 +13,21 @@ pub(crate) trait Doing<T> {
 impl<T> Doing<T> for Result<T, ApiError> {
     fn doing(self, what: impl Into<String>) -> Result<T, StepError> {
         self.map_err(|error| step_error(what.into(), &error))
+    }
+}
+
+/// The answer to a write, told to the engine.
+pub(crate) trait Written {
+    /// Says what the write left behind, be it accepted, unanswered or refused, so that no later failure of the turn
+    /// takes back that its thing is ours.
+    #[must_use]
+    fn written(self, cx: &Context) -> Self;
+}
+
+impl<T> Written for Result<T, ApiError> {
+    fn written(self, cx: &Context) -> Self {
+        cx.leaves(self.as_ref().map_or_else(residue, |_| Residue::Something));
+        self
     }
 }
 

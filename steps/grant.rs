@@ -1,6 +1,9 @@
 //! Granting a role: what the three steps that grant have in common.
 
-use crate::{doing::Doing, operation};
+use crate::{
+    doing::{Doing, Written},
+    operation,
+};
 use landfall_cloud::{
     ApiErrorKind,
     arm::{Assignment, Azure, Role},
@@ -57,7 +60,9 @@ pub(crate) async fn apply(
     roles: &[Role],
 ) -> Result<Granted, StepError> {
     let grants = roles.iter().map(|role| grant(cx, azure, scope, principal, *role));
-    let assignments = futures::future::try_join_all(grants).await?;
+    // Each is heard to its end: one that is cut off in flight could not say what it left.
+    let granted = futures::future::join_all(grants).await;
+    let assignments = granted.into_iter().collect::<Result<_, _>>()?;
     Ok(Granted { assignments, scope: scope.to_owned(), principal: principal.object_id.clone() })
 }
 
@@ -72,7 +77,7 @@ async fn grant(
     let wait =
         Wait::new("the directory to know the identity", Duration::from_secs(5), Duration::from_secs(180));
     cx.wait_until(wait, async || {
-        match azure.grant(scope, &principal.object_id, principal.kind, role).await {
+        match azure.grant(scope, &principal.object_id, principal.kind, role).await.written(cx) {
             Ok(_) => Ok(Look::There(azure.assignment_id(scope, &principal.object_id, role))),
             // Somebody granted it under another name: as good as ours, and not ours to take away.
             Err(error) if error.code.as_deref() == Some("RoleAssignmentExists") => {

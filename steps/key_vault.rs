@@ -2,7 +2,7 @@
 
 use crate::{
     clouds::Clouds,
-    doing::Doing,
+    doing::{Doing, Written},
     names, operation,
     resource_group::{Group, tags_of},
     settings::{Settings, Teardown},
@@ -135,7 +135,7 @@ impl KeyVault {
     async fn put(&self, cx: &Context, body: &Value) -> Result<Result<Begun, ApiError>, StepError> {
         let what = format!("create key vault {}", self.name);
         operation::when_free(cx, &what, || async {
-            match self.azure.put_vault(&self.group, &self.name, body).await {
+            match self.azure.put_vault(&self.group, &self.name, body).await.written(cx) {
                 Err(refused) if name_is_taken(&refused) => Ok(Err(refused)),
                 put => put.map(Ok),
             }
@@ -200,11 +200,6 @@ impl KeyVault {
             },
         )
         .await
-        // The vault was written before anybody waits for it: a look that is refused takes nothing back.
-        .map_err(|error| match error.residue {
-            Residue::Nothing => error.residue(Residue::Something),
-            _ => error,
-        })
     }
 }
 

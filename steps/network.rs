@@ -2,7 +2,7 @@
 
 use crate::{
     clouds::Clouds,
-    doing::Doing,
+    doing::{Doing, Written},
     names,
     network_parts::{
         addition, inside, others, prefix_of, ranges, subnet_of, users, with_subnet, with_tags, without_subnet,
@@ -179,7 +179,8 @@ impl Network {
         condition: Condition,
     ) -> Result<Option<Begun>, StepError> {
         operation::when_free(cx, what, || async {
-            match self.azure.put_network(&self.group, &self.wanted.name, body, condition.clone()).await {
+            let put = self.azure.put_network(&self.group, &self.wanted.name, body, condition.clone()).await;
+            match put.written(cx) {
                 Err(error) if error.kind == ApiErrorKind::Precondition => Ok(None),
                 begun => begun.map(Some),
             }

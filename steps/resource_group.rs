@@ -1,6 +1,11 @@
 //! The resource group: where everything else lives.
 
-use crate::{clouds::Clouds, doing::Doing, operation, settings::Settings};
+use crate::{
+    clouds::Clouds,
+    doing::{Doing, Written},
+    operation,
+    settings::Settings,
+};
 use landfall_cloud::arm::{Azure, State};
 use landfall_engine::{Change, Check, Context, Look, Residue, Step, StepError, Undone, Wait};
 use serde::{Deserialize, Serialize};
@@ -121,10 +126,13 @@ impl Step for ResourceGroup {
         let wait =
             Wait::new("the earlier group to be gone", Duration::from_secs(30), Duration::from_secs(3600));
         let put = cx
-            .wait_until(wait, async || match self.azure.put_group(&self.name, &self.location, &tags).await {
-                // Somebody has begun to delete it between the look and the act.
-                Err(error) if error.is("ResourceGroupBeingDeleted") => Ok(Look::not_yet("Deleting")),
-                put => Ok(Look::There(put.doing(&what)?)),
+            .wait_until(wait, async || {
+                let put = self.azure.put_group(&self.name, &self.location, &tags).await;
+                match put.written(cx) {
+                    // Somebody has begun to delete it between the look and the act.
+                    Err(error) if error.is("ResourceGroupBeingDeleted") => Ok(Look::not_yet("Deleting")),
+                    put => Ok(Look::There(put.doing(&what)?)),
+                }
             })
             .await?;
         let wait =

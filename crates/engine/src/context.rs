@@ -45,13 +45,24 @@ struct Moments {
     acting: Option<Instant>,
     ended: Option<SystemTime>,
     last_seen: Option<String>,
+    /// What a failure from here on has left behind at the least.
+    left: Residue,
 }
 
 impl Moments {
     fn begin(act: Act) -> Self {
         let now = Instant::now();
         let doing = if act == Act::Undo { "taking it away" } else { "looking" };
-        Self { began: now, spoke: now, doing, attached: None, acting: None, ended: None, last_seen: None }
+        Self {
+            began: now,
+            spoke: now,
+            doing,
+            attached: None,
+            acting: None,
+            ended: None,
+            last_seen: None,
+            left: Residue::Nothing,
+        }
     }
 }
 
@@ -139,6 +150,21 @@ impl Context {
     /// Returns what another step gave, as the journal remembers it; for undoing, when inputs are not at hand.
     pub fn output<T: DeserializeOwned>(&self, step: &str) -> Option<T> {
         serde_json::from_value(self.journal.past(step).output?).ok()
+    }
+
+    /// Says that a write of this turn has been accepted ([`Residue::Something`]), or may have been
+    /// ([`Residue::Unknown`]): no later failure of the turn can say that nothing was left behind.
+    ///
+    /// Without this, a look that is refused after the write would take back that its thing is ours.
+    pub fn leaves(&self, residue: Residue) {
+        let mut moments = self.moments();
+        moments.left = moments.left.and(residue);
+    }
+
+    /// An error of this turn, with what the turn is known to have left behind.
+    pub(crate) fn with_what_is_left(&self, error: StepError) -> StepError {
+        let residue = error.residue.and(self.moments().left);
+        error.residue(residue)
     }
 
     /// Says a sentence that displays may drop.

@@ -35,6 +35,18 @@ pub enum Residue {
     Unknown,
 }
 
+impl Residue {
+    /// What two acts left behind together.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Something, _) | (_, Self::Something) => Self::Something,
+            (Self::Unknown, _) | (_, Self::Unknown) => Self::Unknown,
+            (Self::Nothing, Self::Nothing) => Self::Nothing,
+        }
+    }
+}
+
 /// Why a step did not reach its end.
 ///
 /// It is plain data, so that the journal and every display can carry it: the causes are told, not

@@ -143,7 +143,8 @@ async fn ensure(
     }
     node.may_make().map_err(|error| unless_claimed(cx, error))?;
     cx.start(node.title(), making, node.named())?;
-    Ok((how, node.apply(cx, outputs).await?))
+    let made = node.apply(cx, outputs).await.map_err(|error| cx.with_what_is_left(error))?;
+    Ok((how, made))
 }
 
 /// A turn that ended before anything was begun left nothing, but an earlier attempt may have.

@@ -146,6 +146,18 @@ async fn what_a_refused_attempt_did_not_make_is_not_ours_when_it_appears() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_was_made_stays_ours_when_a_later_look_of_the_same_turn_is_refused() {
+    let (desk, world) = (Desk::new(), World::default());
+    let mut graph = Graph::new();
+    graph.add("lake", Thing::<()>::new(&world, "lake").making(Making::RefusedAfter), ());
+    let report = desk.up(&graph).await.report;
+    assert_eq!(report.errors[0].1.residue, Residue::Something);
+    assert!(desk.memory().past("lake").unwrap().ours);
+    desk.down(&graph).await;
+    assert!(world.is_empty(), "{:?}", world.names());
+}
+
+#[tokio::test(start_paused = true)]
 async fn drift_and_damage_are_mended_and_what_is_foreign_is_refused() {
     let (desk, world, mut graph) = (Desk::new(), World::default(), Graph::new());
     for (id, standing) in

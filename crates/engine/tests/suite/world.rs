@@ -99,6 +99,8 @@ pub enum Making {
     AtOnce,
     /// Nothing is made.
     Fails(Residue),
+    /// It is made, and a look after that is refused.
+    RefusedAfter,
     Panics,
     /// It is made, and the answer never comes.
     Unanswered,
@@ -258,6 +260,12 @@ impl<I: std::fmt::Debug + Send + Sync + 'static> Step for Thing<I> {
             }
             Making::Fails(residue) => {
                 Err(StepError::new(Kind::Failed, format!("make {}", self.name)).residue(*residue))
+            }
+            Making::RefusedAfter => {
+                self.world.put(&self.name);
+                cx.leaves(Residue::Something);
+                Err(StepError::new(Kind::Refused, format!("look at the {}", self.name))
+                    .residue(Residue::Nothing))
             }
             Making::Panics => panic!("out of clay"),
             Making::Unanswered => {

@@ -1,0 +1,108 @@
+//! Looking at a set: what is there of it, and what differs.
+
+use super::{namespace, place};
+use crate::doing::Doing;
+use landfall_cloud::kubernetes::{Cluster, DynamicObject, Kind, differences, manifest::Manifest};
+use landfall_engine::{Change, Check, Kind as ErrorKind, Residue, StepError};
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The set as it stands in the cluster.
+pub(crate) struct Standing {
+    /// What is there of it, in the set's order.
+    pub(crate) live: Vec<DynamicObject>,
+    missing: usize,
+    changes: Vec<Change>,
+}
+
+impl Standing {
+    /// Returns the verdict on the set, leaving out whether the objects are ready.
+    pub(crate) fn check(self) -> Result<Vec<DynamicObject>, Check<()>> {
+        match (self.missing, self.changes) {
+            (0, changes) if changes.is_empty() => Ok(self.live),
+            (0, changes) => Err(Check::Differs { changes }),
+            // What comes is ours even when some of it stands already; which that is, is remembered.
+            _ => Err(Check::Missing),
+        }
+    }
+}
+
+pub(super) async fn kind_of(api: &Cluster, manifest: &Manifest) -> Result<Kind, StepError> {
+    let what = format!("apply {}", place(manifest));
+    api.kind_of(&manifest.object).await.doing(&what)?.ok_or_else(|| {
+        let types = manifest.object.types.clone().unwrap_or_default();
+        StepError::new(ErrorKind::Failed, what)
+            .code("UnknownKind")
+            .cause(format!("the cluster knows no kind {} in {}", types.kind, types.api_version))
+            .hint("check apiVersion and kind, or install the custom resource definition first")
+            .residue(Residue::Nothing)
+    })
+}
+
+/// Looks at every object of the set, with one list for each kind and namespace.
+pub(crate) async fn look(api: &Cluster, manifests: &[Manifest]) -> Result<Standing, StepError> {
+    let kinds = futures::future::try_join_all(manifests.iter().map(|m| kind_of(api, m))).await?;
+    let mut places: BTreeMap<(String, Option<String>), Kind> = BTreeMap::new();
+    for (kind, manifest) in kinds.iter().zip(manifests) {
+        let space = namespace(kind, &manifest.object).map(str::to_owned);
+        places.insert((kind.plural.to_string(), space), kind.clone());
+    }
+    let lists = places.iter().map(|((plural, space), kind)| async move {
+        let listed = api.list(kind, space.as_deref(), None).await;
+        listed.doing(format!("list {plural}")).map(|objects| ((plural.clone(), space.clone()), objects))
+    });
+    let lists: BTreeMap<_, _> = futures::future::try_join_all(lists).await?.into_iter().collect();
+    let mut standing = Standing { live: Vec::new(), missing: 0, changes: Vec::new() };
+    for (kind, manifest) in kinds.iter().zip(manifests) {
+        let space = namespace(kind, &manifest.object).map(str::to_owned);
+        let listed = lists.get(&(kind.plural.to_string(), space)).map(Vec::as_slice).unwrap_or_default();
+        match listed.iter().find(|object| object.metadata.name == manifest.object.metadata.name) {
+            None => standing.missing += 1,
+            Some(live) => {
+                standing.changes.extend(changes(kind, manifest, live));
+                standing.live.push(with_types(live, manifest));
+            }
+        }
+    }
+    Ok(standing)
+}
+
+/// Items of a typed list carry no kind of their own.
+fn with_types(live: &DynamicObject, manifest: &Manifest) -> DynamicObject {
+    DynamicObject { types: manifest.object.types.clone(), ..live.clone() }
+}
+
+fn changes(kind: &Kind, manifest: &Manifest, live: &DynamicObject) -> Vec<Change> {
+    let plain = |object: &DynamicObject| {
+        let mut value = object.data.clone();
+        // An absent map is no wish for an empty one.
+        for (key, map) in [("labels", &object.metadata.labels), ("annotations", &object.metadata.annotations)]
+        {
+            if let Some(map) = map {
+                value["metadata"][key] = serde_json::json!(map);
+            }
+        }
+        value
+    };
+    let wanted = plain(&manifest.object);
+    let name = manifest.object.metadata.name.as_deref().unwrap_or_default();
+    let named = |(path, is, wanted): (String, Value, Value)| Change {
+        field: format!("{} {name}: {path}", kind.kind),
+        is,
+        wanted,
+    };
+    differences(&wanted, &plain(live)).into_iter().map(named).collect()
+}
+
+/// The namespaces in which the set has Deployments, for waiting on them.
+pub(crate) fn deployments(manifests: &[Manifest]) -> BTreeMap<String, BTreeSet<String>> {
+    let mut wanted: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for manifest in manifests {
+        let object = &manifest.object;
+        if object.types.as_ref().is_some_and(|types| types.kind == "Deployment") {
+            let space = object.metadata.namespace.clone().unwrap_or_else(|| "default".to_owned());
+            wanted.entry(space).or_default().extend(object.metadata.name.clone());
+        }
+    }
+    wanted
+}
