@@ -25,6 +25,7 @@ Exit codes:
     2  wrong input; nothing was touched
     3  the cloud refuses: sign-in, rights, policy, quota
     4  another run holds the lock
+   10  plan --detailed-exitcode: there is something to do
   130  interrupted; running again goes on";
 
 /// What holds for every command.
@@ -76,6 +77,8 @@ pub enum Format {
 pub enum Command {
     /// Bring the environment to ready; run it again after any failure and it goes on
     Up(Box<commands::up::Args>),
+    /// Show what up would do, field by field, and do nothing
+    Plan(Box<commands::plan::Args>),
     /// Show what is remembered: steps, gateways, certificate, names
     Status(Box<commands::status::Args>),
     /// Take away what this environment made, and nothing else

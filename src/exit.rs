@@ -16,6 +16,8 @@ pub enum Exit {
     Refused = 3,
     /// Another run holds the lock.
     Locked = 4,
+    /// `plan --detailed-exitcode`: there is something to do.
+    Changes = 10,
     /// Interrupted; running again goes on.
     Interrupted = 130,
 }

@@ -80,6 +80,8 @@ pub struct Cluster {
     pub service_cidr: Ipv4Net,
     /// The cluster DNS's address, inside the services' range and not its first.
     pub dns_service_ip: Ipv4Addr,
+    /// A cluster of ours that is broken beyond mending is deleted and made anew, when nobody else works in it.
+    pub replace: bool,
 }
 
 /// The DNS zone.

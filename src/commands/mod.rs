@@ -5,6 +5,7 @@ pub mod down;
 pub mod graph;
 pub mod init;
 pub mod man;
+pub mod plan;
 pub mod schema;
 pub mod status;
 pub mod up;
@@ -34,6 +35,7 @@ pub fn run(cli: Cli) -> Exit {
 fn dispatch(session: &Session, command: Command) -> Result<Exit, Failure> {
     match command {
         Command::Up(args) => wait(up::run(session, &args)),
+        Command::Plan(args) => wait(plan::run(session, &args)),
         Command::Status(args) => status::run(session, &args),
         Command::Down(args) => wait(down::run(session, &args)),
         Command::Init(args) => init::run(session, &args),

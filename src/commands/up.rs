@@ -10,8 +10,8 @@ use crate::{
     settings::{Purpose, Wished, file::CloudName, flags::Wishes},
     target::{self, Target},
 };
-use landfall_engine::{EnvironmentKey, Journal, OpenError, Outcome, Report, Run, Stop};
-use landfall_steps::settings::Teardown;
+use landfall_engine::{EnvironmentKey, Journal, Memory, OpenError, Outcome, Report, Run, Stop};
+use landfall_steps::settings::{Settings, Teardown};
 use std::{sync::Arc, time::SystemTime};
 use tokio::sync::mpsc;
 
@@ -19,15 +19,33 @@ use tokio::sync::mpsc;
 #[derive(clap::Args, Debug)]
 pub struct Args {
     #[command(flatten)]
+    repairs: Repairs,
+    #[command(flatten)]
     wishes: Wishes,
+}
+
+/// How far `up` goes in repairing, and `plan` with it.
+#[derive(clap::Args, Debug)]
+pub struct Repairs {
+    /// Make this anew when it is broken beyond mending: cluster. Only when it is ours and nobody else works in it
+    #[arg(long, value_name = "STEP", value_parser = ["cluster"])]
+    replace: Vec<String>,
+}
+
+impl Repairs {
+    /// Takes the wishes over into the settings.
+    pub fn apply(&self, settings: &mut Settings) {
+        settings.cluster.replace = self.replace.iter().any(|step| step == "cluster");
+    }
 }
 
 /// Runs it.
 pub async fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
-    let wished = session.wished(&args.wishes, Purpose::Make)?;
+    let mut wished = session.wished(&args.wishes, Purpose::Make)?;
+    args.repairs.apply(&mut wished.settings);
     let (journal, target) = open(session, &wished, "up").await?;
     session.say(&heading(session, "up", &target));
-    let ended = match same_environment(session, &wished, &journal, &target) {
+    let ended = match same_environment(session, &wished, &journal.memory(), &target) {
         Ok(()) => bring_up(session, &wished, journal, &target).await,
         Err(refused) => Err(refused),
     };
@@ -110,13 +128,13 @@ pub fn heading(session: &Session, command: &str, target: &Target) -> String {
 }
 
 /// Refuses to make things anew under other names: what was made under the old ones would be forgotten.
-fn same_environment(
+pub fn same_environment(
     session: &Session,
     wished: &Wished,
-    journal: &Journal,
+    memory: &Memory,
     target: &Target,
 ) -> Result<(), Failure> {
-    let renamed = landfall_steps::renamed(&wished.settings, &journal.memory(), target.clouds.azure.id());
+    let renamed = landfall_steps::renamed(&wished.settings, memory, target.clouds.azure.id());
     if renamed.is_empty() {
         return Ok(());
     }

@@ -13,6 +13,7 @@ pub mod json;
 pub mod line;
 pub mod live;
 pub mod paint;
+pub mod plan;
 pub mod status;
 pub mod stream;
 pub mod summary;

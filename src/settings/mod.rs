@@ -189,6 +189,7 @@ fn network_and_cluster(layers: &mut Layers<'_>, file: &File) -> Option<(Network,
         nodes_max: nodes_max?.value,
         service_cidr: services?.value,
         dns_service_ip: dns_ip?,
+        replace: false,
     };
     Some((network, cluster))
 }

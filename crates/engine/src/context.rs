@@ -4,9 +4,10 @@ use crate::{
     error::{Kind, Residue, StepError},
     event::{Event, Progress, What},
     guard::Act,
-    journal::{Entry, Journal, Past},
+    journal::{Entry, Past},
     pace::Pace,
-    run::Run,
+    remembered::Remembered,
+    run::{Looking, Run},
     stop::Stop,
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -25,7 +26,7 @@ pub struct Context {
     step: &'static str,
     /// What its turn is for. A ticket left by making is no use to undoing, nor the other way round.
     act: Act,
-    journal: Arc<Journal>,
+    remembered: Remembered,
     pace: Pace,
     pub(crate) stop: Stop,
     /// Silent while a look runs ahead of the step's turn.
@@ -47,6 +48,9 @@ struct Moments {
     last_seen: Option<String>,
     /// What a failure from here on has left behind at the least.
     left: Residue,
+    /// In a walk that only looks: what was noted, and what is on its way.
+    notes: Vec<String>,
+    on_its_way: Option<String>,
 }
 
 impl Moments {
@@ -62,6 +66,8 @@ impl Moments {
             ended: None,
             last_seen: None,
             left: Residue::Nothing,
+            notes: Vec::new(),
+            on_its_way: None,
         }
     }
 }
@@ -71,7 +77,7 @@ impl Context {
         Self {
             step,
             act,
-            journal: run.journal.clone(),
+            remembered: Remembered::Journal(run.journal.clone()),
             pace: run.pace,
             stop: run.stop.clone(),
             events: Some(run.events.clone()),
@@ -84,12 +90,44 @@ impl Context {
         Self {
             step,
             act: Act::Make,
-            journal: self.journal.clone(),
+            remembered: self.remembered.clone(),
             pace: self.pace,
             stop: self.stop.clone(),
             events: self.events.clone(),
             moments: self.moments.clone(),
         }
+    }
+
+    /// For a walk that only looks: nothing is written, no wait goes beyond its first look, and what
+    /// a step notes is collected.
+    pub(crate) fn looking(step: &'static str, looking: &Looking) -> Self {
+        Self {
+            step,
+            act: Act::Look,
+            remembered: Remembered::Only(looking.memory.clone()),
+            pace: looking.pace,
+            stop: looking.stop.clone(),
+            events: None,
+            moments: Arc::new(Mutex::new(Moments::begin(Act::Look))),
+        }
+    }
+
+    /// Tells whether this walk only looks: what is not there yet is then said and not waited for.
+    pub(crate) fn only_looks(&self) -> bool {
+        self.remembered.is_only_read()
+    }
+
+    /// Takes down what a look found to be on its way, in a walk that only looks.
+    pub(crate) fn is_on_its_way(&self, what: &str, state: &str) -> StepError {
+        let words = if state.is_empty() { format!("waiting for {what}") } else { state.to_owned() };
+        self.moments().on_its_way = Some(words);
+        StepError::new(Kind::TimedOut, format!("find {what}")).cause("it is not there yet")
+    }
+
+    /// Takes what [`Context::is_on_its_way`] took down, and what was noted.
+    pub(crate) fn take_told(&self) -> (Option<String>, Vec<String>) {
+        let mut moments = self.moments();
+        (moments.on_its_way.take(), std::mem::take(&mut moments.notes))
     }
 
     /// The same without a voice, for a look ahead of the step's turn.
@@ -144,12 +182,12 @@ impl Context {
 
     /// Tells whether another step made its thing.
     pub fn is_ours(&self, step: &str) -> bool {
-        self.journal.past(step).ours
+        self.remembered.past(step).ours
     }
 
     /// Returns what another step gave, as the journal remembers it; for undoing, when inputs are not at hand.
     pub fn output<T: DeserializeOwned>(&self, step: &str) -> Option<T> {
-        serde_json::from_value(self.journal.past(step).output?).ok()
+        serde_json::from_value(self.remembered.past(step).output?).ok()
     }
 
     /// Says that a write of this turn has been accepted ([`Residue::Something`]), or may have been
@@ -185,11 +223,19 @@ impl Context {
     }
 
     pub(crate) fn past(&self) -> Past {
-        self.journal.past(self.step)
+        self.remembered.past(self.step)
     }
 
     pub(crate) fn tell(&self, what: What) {
-        self.moments().spoke = Instant::now();
+        {
+            let mut moments = self.moments();
+            moments.spoke = Instant::now();
+            if let What::Note { text, progress: None, .. } = &what
+                && self.only_looks()
+            {
+                moments.notes.push(text.clone());
+            }
+        }
         if let Some(events) = &self.events {
             // A display that went away is no reason to stop the work.
             let _ = events.send(Event { at: SystemTime::now(), what });
@@ -271,9 +317,7 @@ impl Context {
     fn write(&self, entry: Entry) -> Result<(), StepError> {
         // The journal stays broken after a failed write, so the run ends at its next entry at the
         // latest, whatever the step makes of this error.
-        self.journal
-            .append(entry)
-            .map_err(|error| StepError::new(Kind::Failed, "keep the journal").caused_by(&error))
+        self.remembered.append(entry)
     }
 
     fn moments(&self) -> MutexGuard<'_, Moments> {

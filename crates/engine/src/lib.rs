@@ -6,6 +6,7 @@
 //! | write a step | [`Step`], whose page is a tutorial that compiles |
 //! | wire steps together | [`Graph::add`], [`Handle`], [`Inputs`] |
 //! | bring everything up, or take down what is ours | [`up`], [`down`], [`Run`] |
+//! | know what bringing up would do, and do nothing | [`plan`], [`Looking`] |
 //! | wait for a condition from inside a step | [`Context::wait_until`], [`Context::attend`] |
 //! | know what is remembered | [`Journal`], [`Memory`], [`Past`] |
 //! | say no before a step is asked, or have all of it made again | [`Graph::guard`], [`Graph::again`] |
@@ -27,6 +28,7 @@ mod guard;
 mod journal;
 mod node;
 mod pace;
+mod remembered;
 mod rhythm;
 mod run;
 mod schedule;
@@ -43,7 +45,7 @@ pub use journal::{
     Entry, EnvironmentKey, FORMAT, Holder, How, Journal, JournalError, Memory, OpenError, Past, State,
 };
 pub use pace::Pace;
-pub use run::{LeftBehind, Outcome, Report, Run, down, up};
+pub use run::{Action, LeftBehind, Looking, Outcome, Plan, Planned, Report, Run, down, plan, up};
 pub use schedule::Schedule;
 pub use step::{Change, Check, Step, Undone};
 pub use stop::{Level, Stop};

@@ -126,6 +126,9 @@ impl Context {
             vigil.unless_stopped()?;
             match vigil.beating(look()).await?? {
                 Look::There(found) => return Ok(found),
+                Look::NotYet { state, .. } if self.only_looks() => {
+                    return Err(self.is_on_its_way(wait.what, &state));
+                }
                 Look::NotYet { state, not_before } => {
                     vigil.see(state);
                     vigil.pause(not_before).await?;
@@ -146,6 +149,9 @@ impl Context {
         seen: &Seen,
         future: impl Future<Output = Result<T, StepError>>,
     ) -> Result<T, StepError> {
+        if self.only_looks() {
+            return Err(self.is_on_its_way(wait.what, &seen.get()));
+        }
         let mut vigil = Vigil::begin(self, wait, self.pace().bound(wait.at_most));
         let mut states = seen.0.subscribe();
         states.mark_changed();

@@ -36,6 +36,7 @@ pub fn demo(home: &Path) -> Settings {
             nodes_max: 3,
             service_cidr: "10.1.0.0/16".parse().unwrap(),
             dns_service_ip: "10.1.0.10".parse().unwrap(),
+            replace: false,
         },
         dns: Dns { zone: None, resource_group: None },
         canary: Canary { stable: 90, canary: 10 },

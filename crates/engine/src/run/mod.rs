@@ -1,16 +1,17 @@
 //! The walk over the graph: bringing up, taking down, and what both share.
 //!
 //! One loop owns the schedule and the journal's ends of steps; the steps run in tasks of their own
-//! and send back how they ended. A walk that only looks would be a third file here, calling
-//! [`Node::check`] and nothing else.
+//! and send back how they ended. A plan looks and does nothing else.
 
 mod ahead;
 mod down;
 mod fate;
+mod plan;
 mod report;
 mod up;
 
 pub use down::down;
+pub use plan::{Action, Looking, Plan, Planned, plan};
 pub use report::{LeftBehind, Outcome, Report};
 pub use up::up;
 

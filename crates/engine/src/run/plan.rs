@@ -1,0 +1,330 @@
+//! Planning: the walk of bringing up, looking only.
+//!
+//! What stands below something missing is to be made too, without being asked for. What stands
+//! below something that only differs is looked at with the value that is remembered of it, so that
+//! one drift does not hide another.
+
+use super::{
+    bounded,
+    report::{Span, critical_path},
+};
+use crate::{
+    context::Context,
+    error::StepError,
+    graph::{Graph, Outputs},
+    journal::Memory,
+    node::{Made, Node},
+    pace::Pace,
+    schedule::Schedule,
+    step::{Change, Check},
+    stop::{Level, Stop},
+};
+use serde_json::Value;
+use std::{sync::Arc, time::Duration};
+use tokio::{
+    task::{JoinHandle, JoinSet},
+    time::Instant,
+};
+
+/// What looking needs besides the graph.
+#[derive(Debug, Clone)]
+pub struct Looking {
+    /// What is remembered. Nothing is added to it.
+    pub memory: Arc<Memory>,
+    /// How fast the cloud is.
+    pub pace: Pace,
+    /// How it can be asked to end.
+    pub stop: Stop,
+}
+
+/// What bringing up would do now.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// Every step, sources before those who need them.
+    pub steps: Vec<Planned>,
+    /// How long it would usually take, in cloud time: the longest way through what is to be done.
+    pub estimate: Duration,
+    /// How long looking took, in real time.
+    pub elapsed: Duration,
+}
+
+/// What would become of one step.
+#[derive(Debug, Clone)]
+pub struct Planned {
+    /// The step.
+    pub step: &'static str,
+    /// What it is about, in words.
+    pub title: String,
+    /// What would be done.
+    pub action: Action,
+    /// Field by field, what would change.
+    pub changes: Vec<Change>,
+    /// Why, where the fields do not say it: what is broken, what is waited for.
+    pub why: Option<String>,
+    /// Why it would be refused, where it would be.
+    pub error: Option<StepError>,
+    /// What the step says besides.
+    pub notes: Vec<String>,
+    /// The steps it comes after that have something to do themselves.
+    pub after: Vec<&'static str>,
+    /// It was made by us, now or in an earlier run.
+    pub ours: bool,
+}
+
+/// What would be done with a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    /// It is there and as wanted.
+    Ok,
+    /// Nothing is there; it would be made.
+    Create,
+    /// It is there and not as wanted; it would be changed in place.
+    Change,
+    /// It comes about by itself, or can be looked at only when what it stands on is done.
+    Wait,
+    /// It would be refused.
+    Refuse,
+    /// It would not be tried, because of the refusal of this step.
+    Blocked {
+        /// The step that would be refused.
+        by: &'static str,
+    },
+}
+
+impl Plan {
+    /// Tells whether there is anything to do, or anything in the way of it.
+    pub fn is_empty(&self) -> bool {
+        self.steps.iter().all(|step| step.action == Action::Ok)
+    }
+}
+
+/// Looks at everything, changing nothing and writing nothing.
+///
+/// Reads go out concurrently: with everything remembered it is one round of them. No wait goes
+/// beyond its first look. When the run is asked to end, what has not been looked at yet is left
+/// out of the plan as [`Action::Wait`].
+pub async fn plan(graph: &Graph, looking: &Looking) -> Plan {
+    let mut walk = Walk::begin(graph, looking);
+    loop {
+        walk.start_what_may();
+        let next = tokio::select! {
+            biased;
+            () = looking.stop.asked(Level::Gently) => None,
+            next = walk.running.join_next() => next,
+        };
+        match next {
+            Some(Ok((index, told))) => walk.settle(index, told),
+            // A step's own panic is caught around the step, so this one is ours.
+            Some(Err(error)) => std::panic::resume_unwind(error.into_panic()),
+            None => return walk.close(),
+        }
+    }
+}
+
+/// What a look said.
+struct Told {
+    verdict: Result<Check<Made>, StepError>,
+    on_its_way: Option<String>,
+    notes: Vec<String>,
+    /// The output of something that stands and is not as wanted, when it can be named.
+    named: Option<Made>,
+}
+
+/// What later steps may stand on.
+#[derive(Clone)]
+enum Ground {
+    /// Its turn has not come.
+    Ahead,
+    /// It is there, with this output.
+    There(Made),
+    /// It is there and will be changed, or is on its way; what is known of its output.
+    Moving(Option<Made>),
+    /// It will be made.
+    Missing,
+    /// It would be refused, or not be tried because of this step.
+    Barred { by: usize },
+}
+
+struct Walk<'a> {
+    graph: &'a Graph,
+    looking: &'a Looking,
+    began: Instant,
+    schedule: Schedule,
+    remembered: Vec<Option<Made>>,
+    ahead: Vec<Option<JoinHandle<Told>>>,
+    running: JoinSet<(usize, Told)>,
+    ground: Vec<Ground>,
+    planned: Vec<Option<Planned>>,
+}
+
+impl<'a> Walk<'a> {
+    fn begin(graph: &'a Graph, looking: &'a Looking) -> Self {
+        let decoded = |node: &Arc<dyn Node>| {
+            let past = looking.memory.past(node.id())?;
+            node.decode(past.output.as_ref()?)
+        };
+        let remembered: Vec<Option<Made>> = graph.nodes.iter().map(decoded).collect();
+        let outputs =
+            Outputs(remembered.iter().map(|made| made.as_ref().map(|m| m.produced.clone())).collect());
+        let ahead = (0..graph.nodes.len()).map(|index| {
+            let parents = &graph.parents[index];
+            // What takes no value has its turn at once, or waits for nothing but an order.
+            let known = !parents.is_empty() && parents.iter().all(|&parent| remembered[parent].is_some());
+            known.then(|| tokio::spawn(look(graph.nodes[index].clone(), looking.clone(), outputs.clone())))
+        });
+        Self {
+            graph,
+            looking,
+            began: Instant::now(),
+            schedule: Schedule::forward(graph.sources.clone()),
+            ahead: ahead.collect(),
+            remembered,
+            running: JoinSet::new(),
+            ground: vec![Ground::Ahead; graph.nodes.len()],
+            planned: vec![None; graph.nodes.len()],
+        }
+    }
+
+    fn start_what_may(&mut self) {
+        loop {
+            let ready = self.schedule.take_ready();
+            if ready.is_empty() {
+                return;
+            }
+            for index in ready {
+                self.start(index);
+            }
+        }
+    }
+
+    /// Looks, or says at once what needs no look.
+    fn start(&mut self, index: usize) {
+        let sources = &self.graph.sources[index];
+        let barred = sources.iter().find_map(|&source| match self.ground[source] {
+            Ground::Barred { by } => Some(by),
+            _ => None,
+        });
+        if let Some(by) = barred {
+            let action = Action::Blocked { by: self.graph.nodes[by].id() };
+            return self.decide(index, action, None, Ground::Barred { by });
+        }
+        let mut outputs = Outputs(vec![None; self.graph.nodes.len()]);
+        let mut as_remembered = true;
+        for &parent in &self.graph.parents[index] {
+            let made = match &self.ground[parent] {
+                Ground::There(made) | Ground::Moving(Some(made)) => made,
+                Ground::Missing => return self.decide(index, Action::Create, None, Ground::Missing),
+                _ => return self.decide(index, Action::Wait, None, Ground::Moving(None)),
+            };
+            as_remembered &= value(self.remembered[parent].as_ref()) == Some(&made.value);
+            outputs.0[parent] = Some(made.produced.clone());
+        }
+        let (node, looking) = (self.graph.nodes[index].clone(), self.looking.clone());
+        let ahead = self.ahead[index].take().filter(|_| as_remembered);
+        self.running.spawn(async move {
+            match ahead {
+                Some(ahead) => match ahead.await {
+                    Ok(told) => (index, told),
+                    Err(error) => std::panic::resume_unwind(error.into_panic()),
+                },
+                None => (index, look(node, looking, outputs).await),
+            }
+        });
+    }
+
+    /// Takes in what a look said.
+    fn settle(&mut self, index: usize, told: Told) {
+        let waits = self.graph.sources[index].iter().any(|&source| !self.is_done(source));
+        let known = told.named.or_else(|| self.remembered[index].clone());
+        let (action, changes, why, error, ground) = match (told.verdict, told.on_its_way) {
+            (Ok(Check::Ready(made)), _) => (Action::Ok, Vec::new(), None, None, Ground::There(made)),
+            (Ok(Check::Missing), _) => (Action::Create, Vec::new(), None, None, Ground::Missing),
+            (Ok(Check::Differs { changes }), _) => {
+                (Action::Change, changes, None, None, Ground::Moving(known))
+            }
+            (Ok(Check::Broken { why }), _) => {
+                (Action::Change, Vec::new(), Some(why), None, Ground::Moving(known))
+            }
+            (Ok(Check::Underway), why) => (Action::Wait, Vec::new(), why, None, Ground::Moving(known)),
+            (Err(_), Some(state)) => (Action::Wait, Vec::new(), Some(state), None, Ground::Moving(known)),
+            (Ok(Check::Foreign { why }), _) => {
+                (Action::Refuse, Vec::new(), Some(why), None, Ground::Barred { by: index })
+            }
+            // What it stands on is not done: the look may be refused for that alone.
+            (Err(_), None) if waits => (Action::Wait, Vec::new(), None, None, Ground::Moving(known)),
+            (Err(error), None) => {
+                (Action::Refuse, Vec::new(), None, Some(error), Ground::Barred { by: index })
+            }
+        };
+        self.decide(index, action, why, ground);
+        if let Some(planned) = &mut self.planned[index] {
+            (planned.changes, planned.error, planned.notes) = (changes, error, told.notes);
+        }
+    }
+
+    fn is_done(&self, index: usize) -> bool {
+        self.planned[index].as_ref().is_some_and(|planned| planned.action == Action::Ok)
+    }
+
+    fn decide(&mut self, index: usize, action: Action, why: Option<String>, ground: Ground) {
+        let node = &self.graph.nodes[index];
+        let open = |&&source: &&usize| !self.is_done(source);
+        let after = match action {
+            Action::Ok => Vec::new(),
+            _ => {
+                let open = self.graph.sources[index].iter().filter(open);
+                open.map(|&source| self.graph.nodes[source].id()).collect()
+            }
+        };
+        self.planned[index] = Some(Planned {
+            step: node.id(),
+            title: node.title(),
+            action,
+            changes: Vec::new(),
+            why,
+            error: None,
+            notes: Vec::new(),
+            after,
+            ours: self.looking.memory.past(node.id()).is_some_and(|past| past.ours),
+        });
+        self.ground[index] = ground;
+        self.schedule.finish(index);
+    }
+
+    fn close(mut self) -> Plan {
+        for look in self.ahead.iter().flatten() {
+            look.abort();
+        }
+        for index in 0..self.graph.nodes.len() {
+            if self.planned[index].is_none() {
+                self.decide(index, Action::Wait, Some("not looked at".into()), Ground::Moving(None));
+            }
+        }
+        let steps: Vec<Planned> = self.planned.into_iter().flatten().collect();
+        let span = |(node, step): (&Arc<dyn Node>, &Planned)| match step.action {
+            Action::Create | Action::Change | Action::Wait => Span::After(node.usual()),
+            Action::Ok | Action::Refuse | Action::Blocked { .. } => Span::None,
+        };
+        let spans: Vec<Span> = self.graph.nodes.iter().zip(&steps).map(span).collect();
+        let estimate = critical_path(&self.graph.sources, 0..steps.len(), &spans);
+        Plan { steps, estimate, elapsed: self.began.elapsed() }
+    }
+}
+
+fn value(made: Option<&Made>) -> Option<&Value> {
+    made.map(|made| &made.value)
+}
+
+/// Looks at one step, and names what stands there when it is not as wanted.
+async fn look(node: Arc<dyn Node>, looking: Looking, outputs: Outputs) -> Told {
+    let cx = Context::looking(node.id(), &looking);
+    let verdict = bounded(&*node, &cx, node.check(&cx, &outputs)).await;
+    let (on_its_way, notes) = cx.take_told();
+    let stands = matches!(verdict, Ok(Check::Differs { .. } | Check::Broken { .. }));
+    let remembered = looking.memory.past(node.id()).is_some_and(|past| past.output.is_some());
+    let named = match stands && !remembered {
+        true => node.recover(&cx, &outputs).await.ok().flatten(),
+        false => None,
+    };
+    Told { verdict, on_its_way, notes, named }
+}

@@ -1,0 +1,69 @@
+//! `landfall plan`: looks at everything as `up` does, changes nothing, and says what `up` would do.
+
+use super::up;
+use crate::{
+    deployment::Deployment,
+    exit::Exit,
+    failure::Failure,
+    render::{plan, stream},
+    session::Session,
+    settings::{Purpose, Wished, flags::Wishes},
+    target::{self, Target},
+};
+use landfall_engine::{Journal, Looking, Memory, Stop};
+use landfall_steps::settings::Teardown;
+use std::sync::Arc;
+
+/// What `plan` takes.
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    /// Exit with 10 when there is something to do, with 0 when there is not
+    #[arg(long)]
+    detailed_exitcode: bool,
+    #[command(flatten)]
+    repairs: up::Repairs,
+    #[command(flatten)]
+    wishes: Wishes,
+}
+
+/// Runs it. The journal is read and neither locked nor written: a run beside this one goes on.
+pub async fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
+    let mut wished = session.wished(&args.wishes, Purpose::Make)?;
+    args.repairs.apply(&mut wished.settings);
+    let known = Journal::read(&wished.folder).map_err(|error| Failure::of_journal(&error))?;
+    if let Some((key, _)) = &known {
+        up::same_journal(&wished, key)?;
+    }
+    let subscription = known.as_ref().map(|(key, _)| key.subscription.clone());
+    let memory = known.map(|(_, memory)| memory).unwrap_or_default();
+    let target =
+        target::connect(&wished.place, &session.environment, &wished.folder, subscription.as_deref()).await?;
+    let planned = look(session, &wished, memory, &target).await;
+    let words = target.words.clone();
+    let (cloud, pace, requests) = (target.cloud, target.pace, target.requests());
+    target.close().await;
+    let planned = planned?;
+    let (environment, program) = (session.global.environment.as_str(), session.program());
+    let shown = plan::Shown { plan: &planned, environment, words: &words, program: &program, pace, requests };
+    let text = match session.is_json() {
+        true => plan::document(&shown, cloud).to_string(),
+        false => plan::text(&shown, session.terminal.out),
+    };
+    stream::out().line(&text);
+    Ok(match args.detailed_exitcode && !planned.is_empty() {
+        true => Exit::Changes,
+        false => Exit::Well,
+    })
+}
+
+async fn look(
+    session: &Session,
+    wished: &Wished,
+    memory: Memory,
+    target: &Target,
+) -> Result<landfall_engine::Plan, Failure> {
+    up::same_environment(session, wished, &memory, target)?;
+    let deployment = Deployment::new(&target.clouds, &wished.settings, Teardown::default());
+    let looking = Looking { memory: Arc::new(memory), pace: target.pace, stop: Stop::new() };
+    Ok(landfall_engine::plan(&deployment.graph, &looking).await)
+}

@@ -1,0 +1,289 @@
+//! What `up` would do, as a page and as one JSON document.
+
+use super::{paint::Paint, words};
+use crate::failure;
+use landfall_engine::{Action, Change, Pace, Plan, Planned};
+use serde_json::{Value, json};
+
+const COLUMNS: usize = 80;
+/// Where what is said of a step begins.
+const DETAIL: usize = 20;
+/// Where its fields begin.
+const FIELD: usize = 22;
+
+/// What a plan shows.
+pub struct Shown<'a> {
+    /// The plan.
+    pub plan: &'a Plan,
+    /// The environment's name.
+    pub environment: &'a str,
+    /// Where it is.
+    pub words: &'a str,
+    /// How to call landfall again.
+    pub program: &'a str,
+    /// How fast the cloud is.
+    pub pace: Pace,
+    /// How many requests looking took.
+    pub requests: u64,
+}
+
+/// Returns the document.
+pub fn document(shown: &Shown<'_>, cloud: &str) -> Value {
+    let step = |step: &Planned| {
+        let mut object = json!({
+            "step": step.step,
+            "title": step.title,
+            "action": action(step.action),
+            "changes": step.changes,
+            "after": step.after,
+            "ours": step.ours,
+        });
+        let mut add = |key: &str, value: Value| {
+            if !value.is_null() {
+                object[key] = value;
+            }
+        };
+        if let Action::Blocked { by } = step.action {
+            add("blocked_by", json!(by));
+        }
+        add("why", json!(step.why));
+        if !step.notes.is_empty() {
+            add("notes", json!(step.notes));
+        }
+        if let Some(error) = &step.error {
+            add(
+                "error",
+                json!({
+                    "code": error.code, "message": error.message, "causes": error.causes,
+                    "hint": failure::hint(error), "request_id": error.request_id,
+                }),
+            );
+        }
+        object
+    };
+    json!({
+        "environment": shown.environment,
+        "cloud": cloud,
+        "steps": shown.plan.steps.iter().map(step).collect::<Vec<_>>(),
+        "estimate_ms": u64::try_from(shown.pace.real(shown.plan.estimate).as_millis()).unwrap_or(u64::MAX),
+        "requests": shown.requests,
+    })
+}
+
+fn action(action: Action) -> &'static str {
+    match action {
+        Action::Ok => "ok",
+        Action::Create => "create",
+        Action::Change => "change",
+        Action::Wait => "wait",
+        Action::Refuse => "refuse",
+        Action::Blocked { .. } => "blocked",
+    }
+}
+
+/// Returns the page.
+pub fn text(shown: &Shown<'_>, paint: Paint) -> String {
+    let heading = format!("landfall plan · {} · {}", shown.environment, shown.words);
+    let mut rows = Vec::new();
+    let (done, open): (Vec<&Planned>, Vec<&Planned>) =
+        shown.plan.steps.iter().partition(|step| step.action == Action::Ok);
+    if !done.is_empty() {
+        let names: Vec<String> = done.iter().map(|step| words::name(step.step)).collect();
+        rows.push(words::wrap(&format!(" {} ", paint.dim("=")), &names.join(", "), COLUMNS));
+    }
+    let notes = |step: &&Planned| {
+        let (name, notes) = (words::name(step.step), step.notes.iter());
+        notes.map(move |note| words::wrap("   ", &format!("{name}: {note}"), COLUMNS)).collect::<Vec<_>>()
+    };
+    rows.extend(done.iter().flat_map(notes));
+    rows.extend(open.iter().map(|step| row(step, paint)));
+    format!("{}\n\n{}\n\n{}", paint.strong(&heading), rows.join("\n"), footer(shown, paint))
+}
+
+fn row(step: &Planned, paint: Paint) -> String {
+    let name = words::name(step.step);
+    let glyph = match step.action {
+        Action::Ok => paint.dim("="),
+        Action::Create => paint.good("+"),
+        Action::Change => paint.warn("~"),
+        Action::Wait | Action::Blocked { .. } => paint.dim("·"),
+        Action::Refuse => paint.bad("!"),
+    };
+    let first = words::pad(&format!(" {glyph} {name}"), DETAIL);
+    let mut lines = vec![words::wrap(&first, &said(step, &name), COLUMNS)];
+    let indent = " ".repeat(DETAIL);
+    if let Some(error) = &step.error {
+        lines.extend(error.causes.iter().map(|cause| words::wrap(&indent, cause, COLUMNS)));
+        lines.push(words::wrap(&format!("{indent}hint: "), &failure::hint(error), COLUMNS));
+    }
+    lines.extend(changes(&step.changes));
+    lines.extend(step.notes.iter().map(|note| words::wrap(&indent, note, COLUMNS)));
+    lines.join("\n")
+}
+
+/// What is said beside a step's name.
+fn said(step: &Planned, name: &str) -> String {
+    let subject = words::subject(&step.title, name);
+    let after = || {
+        let names: Vec<String> = step.after.iter().map(|step| words::name(step)).collect();
+        words::list(&names)
+    };
+    match (step.action, &step.why) {
+        (Action::Refuse, Some(why)) => why.clone(),
+        (Action::Refuse, None) => {
+            step.error.as_ref().map_or_else(String::new, |error| format!("failed to {}", error.message))
+        }
+        (Action::Blocked { by }, _) => format!("blocked by {}", words::name(by)),
+        (Action::Wait, Some(why)) => format!("{subject}: {why}"),
+        (Action::Wait, None) if step.after.is_empty() => format!("{subject}: under way"),
+        (Action::Wait, None) => format!("looked at after {}", after()),
+        (Action::Change, Some(why)) => format!("{subject}, to mend: {why}"),
+        _ => subject.to_owned(),
+    }
+}
+
+/// The fields, those of one object below its name.
+fn changes(changes: &[Change]) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut under = "";
+    for change in changes {
+        let (object, field) = change.field.split_once(": ").unwrap_or(("", &change.field));
+        if object != under && !object.is_empty() {
+            lines.push(words::cut(&format!("{}{object}", " ".repeat(DETAIL)), COLUMNS));
+        }
+        under = object;
+        let values = format!("{} → {}", value(&change.is, "none"), value(&change.wanted, "gone"));
+        let indent = " ".repeat(FIELD);
+        let whole = format!("{indent}{}  {values}", words::pad(field, 12));
+        match words::width(&whole) <= COLUMNS {
+            true => lines.push(whole),
+            false => {
+                lines.push(format!("{indent}{field}"));
+                lines.push(words::cut(&format!("{indent}  {values}"), COLUMNS));
+            }
+        }
+    }
+    lines
+}
+
+fn value(value: &Value, absent: &str) -> String {
+    match value {
+        Value::Null => absent.to_owned(),
+        Value::String(text) => text.clone(),
+        Value::Array(items) if items.len() == 1 => self::value(&items[0], absent),
+        other => other.to_string(),
+    }
+}
+
+fn footer(shown: &Shown<'_>, paint: Paint) -> String {
+    let steps = &shown.plan.steps;
+    if shown.plan.is_empty() {
+        let all = words::count(steps.len(), "step");
+        return format!("{} {all}, as they should be.", paint.good("Nothing to do:"));
+    }
+    let number = |is: fn(Action) -> bool| steps.iter().filter(|step| is(step.action)).count();
+    let counted = [
+        (number(|action| action == Action::Create), "to make"),
+        (number(|action| action == Action::Change), "to change"),
+        (number(|action| action == Action::Wait), "to wait for"),
+        (number(|action| action == Action::Ok), "as they should be"),
+        (number(|action| action == Action::Refuse), "refused"),
+        (number(|action| matches!(action, Action::Blocked { .. })), "blocked"),
+    ];
+    let counted: Vec<String> = counted
+        .iter()
+        .filter(|(number, _)| *number > 0)
+        .map(|(number, what)| format!("{number} {what}"))
+        .collect();
+    let time = shown.pace.real(shown.plan.estimate);
+    let about = match time.is_zero() {
+        true => String::new(),
+        false => format!(" About {}.", words::roughly(time)),
+    };
+    format!("{}.{about}\nDo it: {} up", counted.join(", "), shown.program)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use landfall_engine::{Kind, StepError};
+    use std::time::Duration;
+
+    fn planned(step: &'static str, title: &str, action: Action) -> Planned {
+        Planned {
+            step,
+            title: title.into(),
+            action,
+            changes: Vec::new(),
+            why: None,
+            error: None,
+            notes: Vec::new(),
+            after: Vec::new(),
+            ours: true,
+        }
+    }
+
+    fn shown(steps: Vec<Planned>) -> String {
+        let estimate = Duration::from_secs(160);
+        let plan = Plan { steps, estimate, elapsed: Duration::ZERO };
+        let words = "Azure subscription Contoso Dev (…0f3a)";
+        let around = Shown {
+            plan: &plan,
+            environment: "default",
+            words,
+            program: "landfall",
+            pace: Pace::REAL,
+            requests: 26,
+        };
+        text(&around, Paint::PLAIN)
+    }
+
+    fn change(field: &str, is: Value, wanted: Value) -> Change {
+        Change { field: field.into(), is, wanted }
+    }
+
+    #[test]
+    fn a_plan_with_something_of_everything() {
+        let ok = ["preflight", "features", "resource-group", "network", "key-vault", "vault-officer"];
+        let mut steps: Vec<Planned> = ok.map(|step| planned(step, step, Action::Ok)).into();
+        steps.push(Planned {
+            changes: vec![change(
+                "thumbprint",
+                json!("5e3a0123456789abcdef0123456789abcdef9a10"),
+                json!("0b"),
+            )],
+            ..planned("certificate", "certificate gateway-tls-cert", Action::Change)
+        });
+        steps.push(Planned {
+            changes: vec![change("agentPoolProfiles.nodepool1.maxCount", json!(3), json!(5))],
+            ..planned("cluster", "cluster aks-istio-gateway-demo", Action::Change)
+        });
+        steps.push(planned("istio", "gateway class approuting-istio", Action::Create));
+        steps.push(Planned {
+            changes: vec![
+                change("HTTPRoute echo-canary: spec.rules.0.backendRefs.0.weight", json!(90), json!(50)),
+                change("HTTPRoute echo-canary: spec.rules.0.backendRefs.1.weight", json!(10), json!(50)),
+                change("HTTPRoute echo-old", json!("landfall's"), Value::Null),
+            ],
+            after: vec!["istio"],
+            ..planned("gateways", "2 Gateways, 6 HTTPRoutes", Action::Change)
+        });
+        let error = StepError::new(Kind::Foreign, "publish echo.demo.example.com")
+            .cause("it belongs to someone else (10.1.2.3, without our mark)")
+            .hint("delete the record, or choose another domain");
+        steps.push(Planned { error: Some(error), ..planned("dns", "names", Action::Refuse) });
+        insta::assert_snapshot!(shown(steps));
+    }
+
+    #[test]
+    fn nothing_to_do() {
+        let steps = ["preflight", "features", "gateways"].map(|step| planned(step, step, Action::Ok));
+        insta::assert_snapshot!(shown(steps.into()), @"
+        landfall plan · default · Azure subscription Contoso Dev (…0f3a)
+
+         = preflight, features, gateways
+
+        Nothing to do: 3 steps, as they should be.
+        ");
+    }
+}
