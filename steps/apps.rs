@@ -5,7 +5,7 @@ use crate::{
     cluster_ready::ReadyCluster,
     doing::Doing,
     manifests::Manifests,
-    objects::{self, Applied},
+    objects::{self, Applied, Earlier, Wanted},
     settings::Settings,
     watching::{self, Watched},
 };
@@ -27,13 +27,19 @@ use std::{
 pub struct Apps {
     clusters: Clusters,
     manifests: Vec<Manifest>,
+    wanted: Wanted,
 }
 
 impl Apps {
     /// Returns the step for these settings.
     #[must_use]
     pub fn new(c: &Clouds, s: &Settings) -> Self {
-        Self { clusters: c.clusters.clone(), manifests: Manifests::new(s).apps }
+        let manifests = Manifests::new(s);
+        Self { clusters: c.clusters.clone(), wanted: manifests.wanted(), manifests: manifests.apps }
+    }
+
+    fn earlier(&self, cx: &Context) -> Earlier {
+        Earlier { output: cx.output("apps"), wanted: self.wanted.clone() }
     }
 
     async fn open(&self, cluster: &ReadyCluster) -> Result<Opened, StepError> {
@@ -60,20 +66,20 @@ impl Step for Apps {
 
     async fn check(&self, cx: &Context, cluster: &ReadyCluster) -> Result<Check<Applied>, StepError> {
         let opened = self.open(cluster).await?;
-        let live = match objects::look(&opened.api, &self.manifests).await?.check() {
-            Ok(live) => live,
+        let found = match objects::look(&opened, &self.manifests, &self.earlier(cx)).await?.check() {
+            Ok(found) => found,
             Err(Check::Differs { changes }) => return Ok(Check::Differs { changes }),
             Err(_) => return Ok(Check::Missing),
         };
-        if !live.iter().filter(|o| is_deployment(o)).all(is_available) {
+        if !found.live.iter().filter(|o| is_deployment(o)).all(is_available) {
             return Ok(Check::Underway);
         }
-        Ok(Check::Ready(objects::references(cx, &opened, cx.output("apps"), &live).await?))
+        Ok(Check::Ready(objects::references(cx, &opened, cx.output("apps"), &found).await?))
     }
 
     async fn apply(&self, cx: &Context, cluster: &ReadyCluster) -> Result<Applied, StepError> {
         let opened = self.open(cluster).await?;
-        let applied = objects::apply(cx, &opened, cx.output("apps"), &self.manifests).await?;
+        let applied = objects::apply(cx, &opened, self.earlier(cx), &self.manifests).await?;
         if let Some(since) = await_deployments(cx, &opened, &self.manifests).await? {
             cx.ended_at(since);
         }

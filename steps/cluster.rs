@@ -2,7 +2,7 @@
 
 use crate::{
     clouds::Clouds,
-    cluster_body,
+    cluster_body, cluster_drift,
     doing::{Doing, Written},
     features,
     network::Subnet,
@@ -70,7 +70,7 @@ impl Cluster {
         })
     }
 
-    fn judge(&self, body: &Value, subnet: &Subnet) -> Check<AcceptedCluster> {
+    fn judge(&self, cx: &Context, body: &Value, subnet: &Subnet) -> Check<AcceptedCluster> {
         let region = body["location"].as_str().unwrap_or_default();
         if !same_region(region, &self.settings.location) {
             let why =
@@ -92,7 +92,10 @@ impl Cluster {
                 if let Some(why) = cluster_body::failed_pool(body) {
                     return Check::Broken { why };
                 }
-                let changes = cluster_body::differences(body);
+                let mut changes = cluster_body::differences(body);
+                if cx.ours() {
+                    changes.extend(cluster_drift::differences(body, &self.settings));
+                }
                 if !changes.is_empty() {
                     return Check::Differs { changes };
                 }
@@ -141,13 +144,20 @@ impl Cluster {
             if cluster_body::is_stopped(&body) {
                 return Err(cluster_body::stopped(&self.settings.resource_group, self.name()));
             }
-            match self.judge(&body, subnet) {
+            if cx.ours() {
+                cluster_drift::refused(&body, &self.settings)?;
+            }
+            match self.judge(cx, &body, subnet) {
                 Check::Ready(accepted) => return Ok(Look::There(Mended::Needless(accepted))),
                 Check::Foreign { why } => return Err(StepError::new(Kind::Foreign, self.what()).cause(why)),
                 _ => {}
             }
             let condition = cluster_body::unchanged(&body);
-            match self.put(cx, &cluster_body::mended(body), condition).await {
+            let mut body = cluster_body::mended(body);
+            if cx.ours() {
+                body = cluster_drift::settle(body, &self.settings);
+            }
+            match self.put(cx, &body, condition).await {
                 Err(error) if is_there(&error) => Ok(Look::not_yet("it changed meanwhile")),
                 begun => Ok(Look::There(Mended::Begun(begun?))),
             }
@@ -225,11 +235,14 @@ impl Step for Cluster {
 
     async fn check(
         &self,
-        _: &Context,
+        cx: &Context,
         (subnet, ..): &Self::Input,
     ) -> Result<Check<AcceptedCluster>, StepError> {
         let Some(body) = self.look().await? else { return Ok(Check::Missing) };
-        match self.judge(&body, subnet) {
+        if cx.ours() && State::of(&body) != State::Deleting {
+            cluster_drift::refused(&body, &self.settings)?;
+        }
+        match self.judge(cx, &body, subnet) {
             foreign @ Check::Foreign { .. } => Ok(foreign),
             _ if cluster_body::is_stopped(&body) => {
                 Err(cluster_body::stopped(&self.settings.resource_group, self.name()))

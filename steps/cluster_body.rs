@@ -1,6 +1,6 @@
 //! The cluster as ARM wants it: the body for a new one, and what may be wrong with one that is there.
 
-use crate::settings::Settings;
+use crate::{cluster_drift, settings::Settings};
 use landfall_cloud::{ApiError, arm::Condition};
 use landfall_engine::{Change, Kind, Residue, StepError};
 use serde_json::{Value, json};
@@ -41,7 +41,7 @@ pub(crate) fn anew(s: &Settings, version: &str, subnet: &str, subscription: &str
             "enableRBAC": true,
             "nodeResourceGroup": s.node_resource_group,
             "agentPoolProfiles": [{
-                "name": "nodepool1",
+                "name": cluster_drift::POOL,
                 "mode": "System",
                 "type": "VirtualMachineScaleSets",
                 "osType": "Linux",
@@ -101,6 +101,13 @@ pub(crate) fn stranger(body: &Value, subnet: &str) -> Option<String> {
     if !pools.is_empty() && !pools.iter().any(in_subnet) {
         let is = pools[0]["vnetSubnetID"].as_str().unwrap_or("a network of AKS's own");
         return Some(format!("cluster {name} has its nodes in {is}, and {subnet} is wanted"));
+    }
+    let plugin = body["properties"]["networkProfile"]["networkPlugin"].as_str().unwrap_or("azure");
+    if !plugin.eq_ignore_ascii_case("azure") {
+        return Some(format!(
+            "cluster {name} has network plugin {plugin}, which stays for as long as it lives, and azure is wanted; set \
+             cluster.name to another name"
+        ));
     }
     None
 }

@@ -6,7 +6,7 @@ use crate::{
     cluster_ready::ReadyCluster,
     doing::Doing,
     manifests::Manifests,
-    objects::{self, Applied},
+    objects::{self, Applied, Earlier, Wanted},
     settings::Settings,
     watching::{self, Watched},
 };
@@ -27,6 +27,7 @@ use std::{
 pub struct Gateways {
     clusters: Clusters,
     manifests: Vec<Manifest>,
+    wanted: Wanted,
 }
 
 /// The gateways that answer.
@@ -53,7 +54,12 @@ impl Gateways {
     /// Returns the step for these settings.
     #[must_use]
     pub fn new(c: &Clouds, s: &Settings) -> Self {
-        Self { clusters: c.clusters.clone(), manifests: Manifests::new(s).gateways }
+        let manifests = Manifests::new(s);
+        Self { clusters: c.clusters.clone(), wanted: manifests.wanted(), manifests: manifests.gateways }
+    }
+
+    fn earlier(&self, cx: &Context) -> Earlier {
+        Earlier { output: last(cx), wanted: self.wanted.clone() }
     }
 
     async fn open(&self, cluster: &ReadyCluster) -> Result<Opened, StepError> {
@@ -140,7 +146,7 @@ impl Gateways {
         space: &str,
         seen: &Seen,
     ) -> Result<(Vec<ProgrammedGateway>, Option<SystemTime>), StepError> {
-        let here = Self { clusters: self.clusters.clone(), manifests: in_space(&self.manifests, space) };
+        let here = self.with(in_space(&self.manifests, space));
         let (gateway, route) = (Kind::GATEWAY, Kind::HTTP_ROUTE);
         let what = format!("watch the gateways in {space}");
         // Two watches tell one story: what the gateways wait for, and what the routes wait for.
@@ -176,10 +182,11 @@ impl Gateways {
 
     fn only(&self, kind: &str) -> Self {
         let is = |m: &&Manifest| m.object.types.as_ref().is_some_and(|types| types.kind == kind);
-        Self {
-            clusters: self.clusters.clone(),
-            manifests: self.manifests.iter().filter(is).cloned().collect(),
-        }
+        self.with(self.manifests.iter().filter(is).cloned().collect())
+    }
+
+    fn with(&self, manifests: Vec<Manifest>) -> Self {
+        Self { clusters: self.clusters.clone(), wanted: self.wanted.clone(), manifests }
     }
 }
 
@@ -205,19 +212,19 @@ impl Step for Gateways {
 
     async fn check(&self, cx: &Context, input: &Self::Input) -> Result<Check<ProgrammedGateways>, StepError> {
         let opened = self.open(&input.0).await?;
-        let live = match objects::look(&opened.api, &self.manifests).await?.check() {
-            Ok(live) => live,
+        let found = match objects::look(&opened, &self.manifests, &self.earlier(cx)).await?.check() {
+            Ok(found) => found,
             Err(Check::Differs { changes }) => return Ok(Check::Differs { changes }),
             Err(_) => return Ok(Check::Missing),
         };
-        let Ok(gateways) = self.judge(&live) else { return Ok(Check::Underway) };
-        let applied = objects::references(cx, &opened, last(cx), &live).await?;
+        let Ok(gateways) = self.judge(&found.live) else { return Ok(Check::Underway) };
+        let applied = objects::references(cx, &opened, last(cx), &found).await?;
         Ok(Check::Ready(ProgrammedGateways { applied, gateways }))
     }
 
     async fn apply(&self, cx: &Context, input: &Self::Input) -> Result<ProgrammedGateways, StepError> {
         let opened = self.open(&input.0).await?;
-        let applied = objects::apply(cx, &opened, last(cx), &self.manifests).await?;
+        let applied = objects::apply(cx, &opened, self.earlier(cx), &self.manifests).await?;
         let gateways = self.await_all(cx, &opened).await?;
         Ok(ProgrammedGateways { applied, gateways })
     }

@@ -4,7 +4,7 @@ use crate::{
     clouds::Clouds,
     doing::{Doing, Written},
     names, operation,
-    resource_group::{Group, tags_of},
+    resource_group::{Group, missing_tags, tags_of},
     settings::{Settings, Teardown},
 };
 use landfall_cloud::{
@@ -162,9 +162,27 @@ impl KeyVault {
         .await
     }
 
+    /// What is not as wanted; the tags of a vault that was only found are its owner's.
+    fn changes(&self, cx: &Context, body: &Value) -> Vec<Change> {
+        let mut changes = if cx.ours() { missing_tags(body, &self.tags) } else { Vec::new() };
+        if !asks_roles(body) {
+            changes.push(Change {
+                field: "properties.enableRbacAuthorization".to_owned(),
+                is: json!(false),
+                wanted: json!(true),
+            });
+        }
+        changes
+    }
+
     /// Puts what is there once more, asking the roles: that mends one that failed, and what somebody switched off.
     async fn mend(&self, cx: &Context, mut body: Value) -> Result<(), StepError> {
         body["properties"]["enableRbacAuthorization"] = json!(true);
+        if cx.ours() {
+            let mut tags = tags_of(&body);
+            tags.extend(self.tags.clone());
+            body["tags"] = json!(tags);
+        }
         // The state is the service's own word, which it does not take back.
         if let Some(properties) = body["properties"].as_object_mut() {
             properties.remove("provisioningState");
@@ -235,23 +253,18 @@ impl Step for KeyVault {
             State::Succeeded => {}
         }
         let by_role = asks_roles(&body);
+        let changes = self.changes(cx, &body);
         Ok(match Self::found(&body) {
-            Some(vault) if by_role => Check::Ready(vault),
+            Some(vault) if changes.is_empty() => Check::Ready(vault),
             // Switching another team's vault to roles would lock its users out at once.
-            Some(_) if !cx.ours() => Check::Foreign {
+            Some(_) if !by_role && !cx.ours() => Check::Foreign {
                 why: format!(
                     "key vault {} uses access policies and is not ours; switch it to role-based access, or set \
                      key_vault.name to another name",
                     self.name
                 ),
             },
-            Some(_) => Check::Differs {
-                changes: vec![Change {
-                    field: "properties.enableRbacAuthorization".to_owned(),
-                    is: json!(false),
-                    wanted: json!(true),
-                }],
-            },
+            Some(_) => Check::Differs { changes },
             None => Check::Underway,
         })
     }
@@ -270,17 +283,19 @@ impl Step for KeyVault {
             }
         }
         let (vault, body) = self.wait_until_ready(cx).await?;
-        if asks_roles(&body) {
+        if self.changes(cx, &body).is_empty() {
             return Ok(vault);
         }
         // A vault comes back as it was deleted, whatever was asked for: without the roles, if it was without.
-        if !cx.ours() {
+        if !asks_roles(&body) && !cx.ours() {
             return Err(StepError::new(Kind::Foreign, format!("use key vault {}", self.name))
                 .cause("it uses access policies and is not ours")
                 .hint("switch it to role-based access, or set key_vault.name to another name")
                 .residue(Residue::Nothing));
         }
-        cx.note("switching it to role-based access");
+        if !asks_roles(&body) {
+            cx.note("switching it to role-based access");
+        }
         self.mend(cx, body).await?;
         Ok(self.wait_until_ready(cx).await?.0)
     }

@@ -1,6 +1,6 @@
 //! Which objects there are to apply: the built-in set or the user's folder, the domain filled in.
 
-use crate::{cluster_ready::AddOnIdentity, settings::Settings};
+use crate::{cluster_ready::AddOnIdentity, objects::Wanted, settings::Settings};
 use include_dir::{Dir, include_dir};
 use landfall_cloud::kubernetes::manifest::{self, Manifest};
 use serde_json::{Value, json};
@@ -48,6 +48,13 @@ impl Manifests {
             }
         }
         sorted
+    }
+
+    /// Names the objects of all steps.
+    pub(crate) fn wanted(&self) -> Wanted {
+        let tls = [("tls/secret-provider-class.yaml", CLASS), ("tls/sync.yaml", SYNC)];
+        let tls: Vec<Manifest> = tls.iter().flat_map(|(path, text)| own_template(path, text)).collect();
+        Wanted::of(self.apps.iter().chain(&self.gateways).chain(&self.tls).chain(&tls))
     }
 
     /// Returns the SecretProviderClass and the workload that holds it open.

@@ -7,7 +7,7 @@ use crate::{
     network_parts::{
         addition, inside, others, prefix_of, ranges, subnet_of, users, with_subnet, with_tags, without_subnet,
     },
-    operation,
+    network_wish, operation,
     resource_group::{Group, missing_tags, same_region, tags_of},
     settings::{Network as Wanted, Settings},
 };
@@ -109,27 +109,44 @@ impl Network {
                 },
             }),
             Some(body) if joined => with_subnet(body, subnet),
-            Some(body) => with_subnet(with_tags(body, &self.tags), subnet),
+            Some(body) => {
+                with_subnet(network_wish::settle(with_tags(body, &self.tags), &self.wanted), subnet)
+            }
         }
     }
 
-    fn judge(&self, cx: &Context, body: &Value) -> Check<Subnet> {
+    fn judge(&self, cx: &Context, body: &Value) -> Result<Check<Subnet>, StepError> {
         let name = &self.wanted.name;
         let region = body["location"].as_str().unwrap_or_default();
         if !same_region(region, &self.location) {
-            return Check::Foreign {
+            return Ok(Check::Foreign {
                 why: format!("virtual network {name} is in {region}, and {} is wanted", self.location),
-            };
+            });
         }
         match State::of(body) {
-            State::Running(_) | State::Deleting => return Check::Underway,
-            State::Failed => return Check::Broken { why: format!("virtual network {name} is Failed") },
-            State::Canceled => return Check::Broken { why: format!("virtual network {name} is Canceled") },
+            State::Running(_) | State::Deleting => return Ok(Check::Underway),
+            State::Failed => return Ok(Check::Broken { why: format!("virtual network {name} is Failed") }),
+            State::Canceled => {
+                return Ok(Check::Broken { why: format!("virtual network {name} is Canceled") });
+            }
             State::Succeeded => {}
         }
-        let wanted = self.wanted.subnet_prefix.to_string();
         let joined = self.joined(cx, body);
-        let mut changes = if joined || !cx.ours() { Vec::new() } else { missing_tags(body, &self.tags) };
+        if joined || !cx.ours() {
+            return Ok(self.judge_theirs(body, joined));
+        }
+        let mut changes = missing_tags(body, &self.tags);
+        changes.extend(network_wish::differences(body, &self.wanted)?);
+        Ok(match self.found(body, joined) {
+            Some(subnet) if changes.is_empty() => Check::Ready(subnet),
+            _ => Check::Differs { changes },
+        })
+    }
+
+    /// Judges a network that was only found: its ranges and tags are its owner's.
+    fn judge_theirs(&self, body: &Value, joined: bool) -> Check<Subnet> {
+        let (name, wanted) = (&self.wanted.name, self.wanted.subnet_prefix.to_string());
+        let mut changes = Vec::new();
         match subnet_of(body, &self.wanted.subnet).map(prefix_of) {
             Some(Some(prefix)) if prefix == wanted => {}
             Some(prefix) => {
@@ -159,7 +176,7 @@ impl Network {
         let existing = self.wait_until_settled(cx).await?;
         let condition = match &existing {
             None => Condition::None,
-            Some(body) => match self.judge(cx, body) {
+            Some(body) => match self.judge(cx, body)? {
                 Check::Ready(subnet) => return Ok(Some(Put::Needless(subnet))),
                 Check::Foreign { why } => return Err(StepError::new(Kind::Foreign, what).cause(why)),
                 _ => unchanged(body),
@@ -280,7 +297,10 @@ impl Step for Network {
     }
 
     async fn check(&self, cx: &Context, _: &Group) -> Result<Check<Subnet>, StepError> {
-        Ok(self.look().await?.map_or(Check::Missing, |body| self.judge(cx, &body)))
+        match self.look().await? {
+            Some(body) => self.judge(cx, &body),
+            None => Ok(Check::Missing),
+        }
     }
 
     async fn apply(&self, cx: &Context, _: &Group) -> Result<Subnet, StepError> {

@@ -7,7 +7,7 @@ use crate::{
     settings::Settings,
 };
 use landfall_cloud::arm::{Azure, State};
-use landfall_engine::{Change, Check, Context, Look, Residue, Step, StepError, Undone, Wait};
+use landfall_engine::{Change, Check, Context, Kind, Look, Residue, Step, StepError, Undone, Wait};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, time::Duration};
@@ -106,9 +106,16 @@ impl Step for ResourceGroup {
         }
         let is = body["location"].as_str().unwrap_or_default();
         if !same_region(is, &self.location) {
-            return Ok(Check::Foreign {
-                why: format!("resource group {} is in {is}, and {} is wanted", self.name, self.location),
-            });
+            let why = format!("resource group {} is in {is}, and {} is wanted", self.name, self.location);
+            if cx.ours() {
+                return Err(StepError::new(Kind::Input, format!("use resource group {}", self.name))
+                    .cause(why)
+                    .hint(
+                        "set location back: what is there cannot move; another environment can be elsewhere",
+                    )
+                    .residue(Residue::Nothing));
+            }
+            return Ok(Check::Foreign { why });
         }
         let changes = if cx.ours() { missing_tags(&body, &self.tags) } else { Vec::new() };
         Ok(if changes.is_empty() { Check::Ready(self.found(&body)) } else { Check::Differs { changes } })

@@ -9,7 +9,7 @@ use crate::{
     doing::Doing,
     key_vault::Vault,
     manifests::{Manifests, TlsNames},
-    objects::{self, Applied},
+    objects::{self, Applied, Earlier},
     settings::Settings,
     watching::{self, Watched},
 };
@@ -41,6 +41,10 @@ impl TlsSecret {
             manifests: Manifests::new(s),
             chain_given: s.certificate.given.as_ref().is_some_and(|given| given.leaf().chain_length > 1),
         }
+    }
+
+    fn earlier(&self, cx: &Context) -> Earlier {
+        Earlier { output: cx.output("tls-secret"), wanted: self.manifests.wanted() }
     }
 
     async fn open(&self, cluster: &ReadyCluster) -> Result<Opened, StepError> {
@@ -78,25 +82,26 @@ impl Step for TlsSecret {
     async fn check(&self, cx: &Context, input: &Self::Input) -> Result<Check<Applied>, StepError> {
         let opened = self.open(&input.0).await?;
         let wanted = self.wanted(input);
-        let (standing, secret) = futures::join!(objects::look(&opened.api, &wanted), async {
+        let earlier = self.earlier(cx);
+        let (standing, secret) = futures::join!(objects::look(&opened, &wanted, &earlier), async {
             opened.api.get(&Kind::SECRET, Some(NAMESPACE), SECRET).await
         },);
         let secret = secret.doing(format!("look at Secret {SECRET}"))?;
-        let live = match standing?.check() {
-            Ok(live) => live,
+        let found = match standing?.check() {
+            Ok(found) => found,
             Err(Check::Differs { changes }) => return Ok(Check::Differs { changes }),
             Err(_) => return Ok(Check::Missing),
         };
         if !secret.as_ref().is_some_and(|secret| carries(secret, &input.1.thumbprint)) {
             return Ok(Check::Underway);
         }
-        Ok(Check::Ready(objects::references(cx, &opened, cx.output("tls-secret"), &live).await?))
+        Ok(Check::Ready(objects::references(cx, &opened, cx.output("tls-secret"), &found).await?))
     }
 
     async fn apply(&self, cx: &Context, input: &Self::Input) -> Result<Applied, StepError> {
         let opened = self.open(&input.0).await?;
         let wanted = self.wanted(input);
-        let applied = objects::apply(cx, &opened, cx.output("tls-secret"), &wanted).await?;
+        let applied = objects::apply(cx, &opened, self.earlier(cx), &wanted).await?;
         let secret = await_secret(cx, &opened, &input.1.thumbprint).await?;
         let workload = await_deployments(cx, &opened, &wanted).await?;
         cx.ended_at(workload.map_or(secret, |workload| workload.max(secret)));

@@ -1,8 +1,8 @@
 //! Applying a set, and remembering which of its objects were there before.
 
 use super::{
-    Applied, ObjectRef, is_managed, kind_word,
-    look::{kind_of, look},
+    Applied, Earlier, ObjectRef, is_managed, kind_word,
+    look::{Found, kind_of, look},
     place, rank_of, reference, uid_of,
 };
 use crate::{
@@ -17,19 +17,20 @@ use landfall_cloud::{
 };
 use landfall_engine::{Context, StepError};
 
-/// Applies the set: namespaces and classes first, the rest at once. `output` is what the step gave last.
+/// Applies the set: namespaces and classes first, the rest at once. What an earlier run applied and nobody asks for any more
+/// goes last.
 ///
 /// What was there before is on disk as this step's ticket before the first object is applied, so
 /// that a run that dies in the middle knows what to spare.
 pub(crate) async fn apply(
     cx: &Context,
     opened: &Opened,
-    output: Option<Applied>,
+    earlier: Earlier,
     manifests: &[Manifest],
 ) -> Result<Applied, StepError> {
     let api = &opened.api;
-    let live = look(api, manifests).await?.live;
-    let found = found(cx, &opened.uid, output, &live);
+    let standing = look(opened, manifests, &earlier).await?;
+    let found = found(cx, &opened.uid, earlier.output, &standing.live);
     let mut applied = Applied { cluster_uid: opened.uid.clone(), objects: Vec::new(), found };
     cx.keep(&applied)?;
     for rank in 0..=1 {
@@ -51,6 +52,7 @@ pub(crate) async fn apply(
             return Err(error);
         }
     }
+    applied.objects.extend(standing.left.prune(opened).await?);
     Ok(applied)
 }
 
@@ -75,17 +77,18 @@ pub(crate) async fn references(
     cx: &Context,
     opened: &Opened,
     output: Option<Applied>,
-    live: &[DynamicObject],
+    standing: &Found,
 ) -> Result<Applied, StepError> {
     let mut objects = Vec::new();
-    for object in live {
+    for object in &standing.live {
         if let Some(kind) = opened.api.kind_of(object).await.doing("name what is there")? {
             objects.push(reference(&kind, object));
         }
     }
     // The order in which they are applied, so that what was found reads as what was made.
     objects.sort_by_key(|object| rank_of(&object.kind));
-    let found = found(cx, &opened.uid, output, live);
+    objects.extend(standing.stays.iter().cloned());
+    let found = found(cx, &opened.uid, output, &standing.live);
     Ok(Applied { cluster_uid: opened.uid.clone(), objects, found })
 }
 
@@ -126,8 +129,8 @@ pub(crate) async fn recover(
             known.push(manifest.clone());
         }
     }
-    let live = look(&opened.api, &known).await?.live;
-    let applied = references(cx, &opened, None, &live).await?;
+    let live = look(&opened, &known, &Earlier::default()).await?.live;
+    let applied = references(cx, &opened, None, &Found { live, stays: Vec::new() }).await?;
     let any = applied.made().next().is_some();
     Ok(any.then_some(applied))
 }

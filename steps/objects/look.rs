@@ -1,7 +1,11 @@
 //! Looking at a set: what is there of it, and what differs.
 
-use super::{namespace, place};
-use crate::doing::Doing;
+use super::{
+    ObjectRef,
+    leftover::{Earlier, Leftover},
+    namespace, place,
+};
+use crate::{clouds::Opened, doing::Doing};
 use landfall_cloud::kubernetes::{Cluster, DynamicObject, Kind, differences, manifest::Manifest};
 use landfall_engine::{Change, Check, Kind as ErrorKind, Residue, StepError};
 use serde_json::Value;
@@ -12,14 +16,24 @@ pub(crate) struct Standing {
     /// What is there of it, in the set's order.
     pub(crate) live: Vec<DynamicObject>,
     missing: usize,
+    /// What an earlier run applied and nobody asks for any more.
+    pub(super) left: Leftover,
     changes: Vec<Change>,
+}
+
+/// A set that stands as wanted.
+pub(crate) struct Found {
+    /// What is there of it, in the set's order.
+    pub(crate) live: Vec<DynamicObject>,
+    /// What is no part of it any more, and stays ours.
+    pub(super) stays: Vec<ObjectRef>,
 }
 
 impl Standing {
     /// Returns the verdict on the set, leaving out whether the objects are ready.
-    pub(crate) fn check(self) -> Result<Vec<DynamicObject>, Check<()>> {
+    pub(crate) fn check(self) -> Result<Found, Check<()>> {
         match (self.missing, self.changes) {
-            (0, changes) if changes.is_empty() => Ok(self.live),
+            (0, changes) if changes.is_empty() => Ok(Found { live: self.live, stays: self.left.stays }),
             (0, changes) => Err(Check::Differs { changes }),
             // What comes is ours even when some of it stands already; which that is, is remembered.
             _ => Err(Check::Missing),
@@ -40,7 +54,12 @@ pub(super) async fn kind_of(api: &Cluster, manifest: &Manifest) -> Result<Kind, 
 }
 
 /// Looks at every object of the set, with one list for each kind and namespace.
-pub(crate) async fn look(api: &Cluster, manifests: &[Manifest]) -> Result<Standing, StepError> {
+pub(crate) async fn look(
+    opened: &Opened,
+    manifests: &[Manifest],
+    earlier: &Earlier,
+) -> Result<Standing, StepError> {
+    let api = &opened.api;
     let kinds = futures::future::try_join_all(manifests.iter().map(|m| kind_of(api, m))).await?;
     let mut places: BTreeMap<(String, Option<String>), Kind> = BTreeMap::new();
     for (kind, manifest) in kinds.iter().zip(manifests) {
@@ -51,8 +70,11 @@ pub(crate) async fn look(api: &Cluster, manifests: &[Manifest]) -> Result<Standi
         let listed = api.list(kind, space.as_deref(), None).await;
         listed.doing(format!("list {plural}")).map(|objects| ((plural.clone(), space.clone()), objects))
     });
-    let lists: BTreeMap<_, _> = futures::future::try_join_all(lists).await?.into_iter().collect();
-    let mut standing = Standing { live: Vec::new(), missing: 0, changes: Vec::new() };
+    let (lists, left) =
+        futures::future::try_join(futures::future::try_join_all(lists), Leftover::look(opened, earlier))
+            .await?;
+    let lists: BTreeMap<_, _> = lists.into_iter().collect();
+    let mut standing = Standing { live: Vec::new(), missing: 0, changes: left.changes().collect(), left };
     for (kind, manifest) in kinds.iter().zip(manifests) {
         let space = namespace(kind, &manifest.object).map(str::to_owned);
         let listed = lists.get(&(kind.plural.to_string(), space)).map(Vec::as_slice).unwrap_or_default();

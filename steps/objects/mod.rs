@@ -1,10 +1,12 @@
 //! A set of Kubernetes objects: looked at, applied and taken away together.
 
 mod apply;
+mod leftover;
 mod look;
 mod removal;
 
 pub(crate) use apply::{apply, recover, references};
+pub(crate) use leftover::{Earlier, Wanted};
 pub(crate) use look::{deployments, look};
 pub(crate) use removal::remove;
 

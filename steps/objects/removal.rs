@@ -42,7 +42,11 @@ pub(crate) async fn remove(api: &Cluster, cluster_uid: &str, applied: &Applied) 
 }
 
 /// Names what is in a namespace and neither ours nor made by the cluster itself.
-async fn strangers(api: &Cluster, applied: &Applied, space: &str) -> Result<Vec<String>, StepError> {
+pub(super) async fn strangers(
+    api: &Cluster,
+    applied: &Applied,
+    space: &str,
+) -> Result<Vec<String>, StepError> {
     let inside = api.contents(space).await.doing(format!("look into namespace {space}"))?;
     let theirs = |object: &&DynamicObject| {
         let found = applied.found.iter().any(|uid| uid == uid_of(object));

@@ -6,8 +6,8 @@ use landfall_cloud::{
     arm::{self, Azure, Begun, Condition},
 };
 use landfall_engine::{
-    EnvironmentKey, Event, Graph, Journal, Memory, OpenError, Outcome, Pace, Report, Run, Stop, Undone, What,
-    down, up,
+    EnvironmentKey, Event, Graph, Journal, Looking, Memory, OpenError, Outcome, Pace, Plan, Report, Run,
+    Stop, Undone, What, down, plan, up,
 };
 use landfall_sim::{Line, Options, Sim, Speed};
 use landfall_steps::{
@@ -98,6 +98,13 @@ impl Bench {
         };
         let (report, events) = tokio::join!(walk, heard(events, until, stop));
         Told { report, events }
+    }
+
+    /// Says what bringing up would do, with what a process of its own remembers.
+    pub async fn plan(&self) -> Plan {
+        let memory = Journal::read(&self.state()).unwrap().map(|(_, memory)| memory).unwrap_or_default();
+        let pace = Pace::new(self.sim.facts().pace);
+        plan(&self.graph(), &Looking { memory: memory.into(), pace, stop: Stop::new() }).await
     }
 
     /// Takes down what is ours.

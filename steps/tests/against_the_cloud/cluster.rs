@@ -6,7 +6,7 @@ use landfall_sim::{Options, Speed, arm::clusters};
 use serde_json::{Value, json};
 
 /// The network, so that a cluster can be put by hand, made by somebody else.
-async fn network(bench: &Bench) -> String {
+pub async fn network(bench: &Bench) -> String {
     bench.make_group("eastus").await;
     let network = json!({
         "location": "eastus",

@@ -7,6 +7,8 @@ mod bench;
 mod certificate;
 mod cluster;
 mod dns;
+mod drift;
+mod drift_refused;
 mod features;
 mod group;
 mod killed;

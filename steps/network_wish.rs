@@ -1,0 +1,174 @@
+//! What the settings say of a virtual network that is there: its range, and its subnet's.
+
+use crate::{
+    network_parts::{addition, inside, prefix_of, ranges, subnet_of, subnets, users},
+    settings::Network,
+};
+use ipnet::Ipv4Net;
+use landfall_engine::{Change, Kind, Residue, StepError};
+use serde_json::{Value, json};
+
+/// Says no to a wish that the network cannot follow, and how to go on.
+fn refused(wish: &Network, setting: &str, why: String) -> StepError {
+    StepError::new(Kind::Input, format!("change virtual network {}", wish.name))
+        .cause(why)
+        .hint(format!("set {setting} back, or take the environment down and bring it up again"))
+        .residue(Residue::Nothing)
+}
+
+/// Lists what a network of ours lacks, its tags aside.
+///
+/// # Errors
+/// When a range is in use, or has no room for what is in it.
+pub(crate) fn differences(body: &Value, wish: &Network) -> Result<Vec<Change>, StepError> {
+    let mut changes = Vec::new();
+    let (is, wanted) = (ranges(body), wish.address_space.to_string());
+    let becomes = becomes(&is, &wish.address_space);
+    if becomes != is {
+        changes.push(Change {
+            field: "addressSpace.addressPrefixes".to_owned(),
+            is: json!(is),
+            wanted: json!(becomes),
+        });
+    }
+    let ours = subnet_of(body, &wish.subnet);
+    for other in subnets(body) {
+        let (name, prefix) =
+            (other["name"].as_str().unwrap_or_default(), prefix_of(other).unwrap_or_default());
+        if !name.eq_ignore_ascii_case(&wish.subnet) && !inside(prefix, &becomes) {
+            let why = format!("subnet {name} is {prefix}, which is outside of {wanted}");
+            return Err(refused(wish, "network.address_space", why));
+        }
+        if !name.eq_ignore_ascii_case(&wish.subnet) && overlaps(prefix, &wish.subnet_prefix) {
+            let why = format!("subnet {name} is {prefix}, and {} overlaps it", wish.subnet_prefix);
+            return Err(refused(wish, "network.subnet_prefix", why));
+        }
+    }
+    let wanted = wish.subnet_prefix.to_string();
+    if !inside(&wanted, &becomes) {
+        let why = format!(
+            "virtual network {} is {}, which has no room for {wanted}",
+            wish.name,
+            becomes.join(", ")
+        );
+        return Err(refused(wish, "network.subnet_prefix", why));
+    }
+    match ours.map(|subnet| (subnet, prefix_of(subnet).unwrap_or_default())) {
+        None => changes.push(addition(&wish.subnet, &wanted)),
+        Some((_, prefix)) if prefix == wanted => {}
+        Some((subnet, prefix)) => {
+            let users = users(subnet);
+            if !users.is_empty() {
+                let why = format!(
+                    "subnet {} is {prefix} and in use by {}; its range cannot become {wanted}",
+                    wish.subnet,
+                    few(&users)
+                );
+                return Err(refused(wish, "network.subnet_prefix", why));
+            }
+            changes.push(Change {
+                field: format!("subnets.{}.addressPrefix", wish.subnet),
+                is: json!(prefix),
+                wanted: json!(wanted),
+            });
+        }
+    }
+    Ok(changes)
+}
+
+/// Changes the body to what is wanted; fields that nobody here knows stay.
+pub(crate) fn settle(mut body: Value, wish: &Network) -> Value {
+    body["properties"]["addressSpace"]["addressPrefixes"] =
+        json!(becomes(&ranges(&body), &wish.address_space));
+    let listed = body["properties"]["subnets"].as_array_mut().into_iter().flatten();
+    for subnet in
+        listed.filter(|one| one["name"].as_str().is_some_and(|n| n.eq_ignore_ascii_case(&wish.subnet)))
+    {
+        let wanted = json!(wish.subnet_prefix.to_string());
+        match subnet["properties"]["addressPrefixes"].as_array_mut() {
+            Some(prefixes) => *prefixes = vec![wanted],
+            None => subnet["properties"]["addressPrefix"] = wanted,
+        }
+    }
+    body
+}
+
+/// The ranges as they have to be: what has room for the wanted one stays; what overlaps it gives way to it.
+fn becomes(is: &[String], wanted: &Ipv4Net) -> Vec<String> {
+    let text = wanted.to_string();
+    if inside(&text, is) {
+        return is.to_vec();
+    }
+    let mut ranges: Vec<String> = is.iter().filter(|range| !overlaps(range, wanted)).cloned().collect();
+    ranges.push(text);
+    ranges
+}
+
+fn overlaps(range: &str, other: &Ipv4Net) -> bool {
+    let range: Option<Ipv4Net> = range.parse().ok();
+    range.is_some_and(|range| range.contains(other) || other.contains(&range))
+}
+
+fn few(users: &[String]) -> String {
+    match users {
+        [one] => one.clone(),
+        [one, rest @ ..] => format!("{one} and {} more", rest.len()),
+        [] => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wish(space: &str, prefix: &str) -> Network {
+        Network {
+            name: "vnet".into(),
+            subnet: "snet-aks".into(),
+            address_space: space.parse().unwrap(),
+            subnet_prefix: prefix.parse().unwrap(),
+        }
+    }
+
+    fn body(users: &[&str]) -> Value {
+        let held: Vec<Value> = users.iter().map(|id| json!({ "id": id })).collect();
+        json!({ "properties": {
+            "addressSpace": { "addressPrefixes": ["10.0.0.0/16", "192.168.0.0/24"] },
+            "subnets": [{ "name": "snet-aks", "properties": {
+                "addressPrefix": "10.0.0.0/22", "ipConfigurations": held, "x": 1 } }],
+        } })
+    }
+
+    #[test]
+    fn a_wider_range_takes_the_place_of_the_narrower_and_leaves_the_others() {
+        let wish = wish("10.0.0.0/15", "10.0.0.0/22");
+        let changes = differences(&body(&["a/b"]), &wish).unwrap();
+        assert_eq!(changes.len(), 1);
+        assert_eq!(changes[0].wanted, json!(["192.168.0.0/24", "10.0.0.0/15"]));
+        let settled = settle(body(&[]), &wish);
+        assert!(differences(&settled, &wish).unwrap().is_empty());
+        assert_eq!(settled["properties"]["subnets"][0]["properties"]["x"], 1);
+    }
+
+    #[test]
+    fn a_subnet_in_use_keeps_its_range_and_one_that_is_not_changes_it() {
+        let wish = wish("10.0.0.0/16", "10.0.8.0/22");
+        let refused = differences(&body(&["s/nics/nic-1", "s/nics/nic-2"]), &wish).unwrap_err();
+        assert!(refused.causes[0].contains("in use by nics/nic-1 and 1 more"), "{refused:?}");
+        assert!(refused.hint.unwrap().starts_with("set network.subnet_prefix back"));
+        assert_eq!(differences(&body(&[]), &wish).unwrap()[0].field, "subnets.snet-aks.addressPrefix");
+    }
+
+    #[test]
+    fn a_range_that_another_subnet_needs_is_not_given_up() {
+        let mut body = body(&[]);
+        body["properties"]["subnets"]
+            .as_array_mut()
+            .unwrap()
+            .push(json!({ "name": "theirs", "properties": { "addressPrefix": "10.0.200.0/24" } }));
+        let refused = differences(&body, &wish("10.0.0.0/17", "10.0.0.0/22"));
+        assert!(refused.is_ok(), "what has room stays as it is");
+        let refused = differences(&body, &wish("10.0.0.0/16", "10.0.200.0/22")).unwrap_err();
+        assert!(refused.causes[0].contains("subnet theirs is 10.0.200.0/24"), "{refused:?}");
+    }
+}

@@ -1,0 +1,100 @@
+//! What an earlier run applied and no manifest asks for any more.
+
+use super::{Applied, ObjectRef, removal, uid_of};
+use crate::{clouds::Opened, doing::Doing};
+use landfall_cloud::kubernetes::{Cluster, manifest::Manifest};
+use landfall_engine::{Change, StepError};
+use serde_json::{Value, json};
+use std::{collections::BTreeSet, sync::Arc};
+
+/// The objects that the manifests of all steps ask for, by kind, namespace and name: one that has moved from one step's
+/// set to another's is no leftover.
+#[derive(Clone, Default)]
+pub(crate) struct Wanted(Arc<BTreeSet<(String, String, String)>>);
+
+impl Wanted {
+    pub(crate) fn of<'a>(manifests: impl Iterator<Item = &'a Manifest>) -> Self {
+        let named = |manifest: &Manifest| {
+            let kind = manifest.object.types.as_ref().map(|types| types.kind.clone()).unwrap_or_default();
+            let name = manifest.object.metadata.name.clone().unwrap_or_default();
+            (kind, space(manifest.object.metadata.namespace.as_deref()), name)
+        };
+        Self(Arc::new(manifests.map(named).collect()))
+    }
+
+    fn asks_for(&self, object: &ObjectRef) -> bool {
+        let space = space(object.namespace.as_deref());
+        let place = |space: String| (object.kind.clone(), space, object.name.clone());
+        self.0.contains(&place(space.clone())) || self.0.contains(&place("default".to_owned()))
+    }
+}
+
+/// What is cluster-wide has no namespace, and a manifest need not name the default one.
+fn space(namespace: Option<&str>) -> String {
+    namespace.unwrap_or("default").to_owned()
+}
+
+/// What was applied before, for telling what is left over.
+#[derive(Default)]
+pub(crate) struct Earlier {
+    /// What the step gave last.
+    pub(crate) output: Option<Applied>,
+    pub(crate) wanted: Wanted,
+}
+
+/// What is left over of an earlier run.
+#[derive(Default)]
+pub(crate) struct Leftover {
+    /// These go.
+    pub(crate) goes: Vec<ObjectRef>,
+    /// Namespaces that others use by now: they stay, and stay ours.
+    pub(crate) stays: Vec<ObjectRef>,
+}
+
+impl Leftover {
+    /// Looks which objects that we made are still the same, and asked for by nobody.
+    pub(crate) async fn look(opened: &Opened, earlier: &Earlier) -> Result<Self, StepError> {
+        let mut left = Self::default();
+        let Some(output) = earlier.output.as_ref().filter(|output| output.cluster_uid == opened.uid) else {
+            return Ok(left);
+        };
+        for object in output.made().filter(|object| !earlier.wanted.asks_for(object)) {
+            if !is_there(&opened.api, object).await? {
+                continue;
+            }
+            let is_namespace = (object.api_version.as_str(), object.kind.as_str()) == ("v1", "Namespace");
+            match is_namespace && !removal::strangers(&opened.api, output, &object.name).await?.is_empty() {
+                true => left.stays.push(object.clone()),
+                false => left.goes.push(object.clone()),
+            }
+        }
+        Ok(left)
+    }
+
+    /// The changes that its going is.
+    pub(crate) fn changes(&self) -> impl Iterator<Item = Change> {
+        self.goes.iter().map(|object| Change {
+            field: format!("{} {}", object.kind, object.name),
+            is: json!("applied by an earlier run"),
+            wanted: Value::Null,
+        })
+    }
+
+    /// Deletes what goes.
+    pub(crate) async fn prune(self, opened: &Opened) -> Result<Vec<ObjectRef>, StepError> {
+        let applied = Applied { cluster_uid: opened.uid.clone(), objects: self.goes, found: Vec::new() };
+        if !applied.objects.is_empty() {
+            removal::remove(&opened.api, &opened.uid, &applied).await?;
+        }
+        Ok(self.stays)
+    }
+}
+
+async fn is_there(api: &Cluster, object: &ObjectRef) -> Result<bool, StepError> {
+    let what = format!("look at {} {}", object.kind, object.name);
+    let Some(kind) = api.kind_named(&object.api_version, &object.kind).await.doing(&what)? else {
+        return Ok(false);
+    };
+    let live = api.get(&kind, object.namespace.as_deref(), &object.name).await.doing(&what)?;
+    Ok(live.is_some_and(|live| uid_of(&live) == object.uid && live.metadata.deletion_timestamp.is_none()))
+}
