@@ -81,7 +81,7 @@ pub struct Wishes {
     /// Per cent of requests that stay on the stable version
     #[arg(long, value_name = "PER CENT")]
     stable: Option<String>,
-    /// Per cent of requests that go to the canary
+    /// Per cent of requests that go to the canary, or both shares: 90/10 is stable/canary
     #[arg(long, value_name = "PER CENT")]
     canary: Option<String>,
     /// Kubeconfig to add the cluster to [env: KUBECONFIG]
@@ -104,6 +104,13 @@ pub struct Wishes {
 impl Wishes {
     /// Returns what was given, by setting. `cloud` is the global flag's.
     pub fn flags(&self, cloud: Option<&str>) -> Flags {
+        let (stable, canary) = match self.canary.as_deref().and_then(|both| both.split_once('/')) {
+            Some((stable, canary)) => {
+                (self.stable.clone().or(Some(stable.to_owned())), Some(canary.to_owned()))
+            }
+            None => (self.stable.clone(), self.canary.clone()),
+        };
+        let of_stable = if self.stable.is_some() { "stable" } else { "canary" };
         let faults = (!self.sim_fault.is_empty()).then(|| self.sim_fault.join(","));
         let all = [
             ("cloud", "cloud", cloud.map(str::to_owned)),
@@ -131,8 +138,8 @@ impl Wishes {
             ("cluster.dns_service_ip", "dns-service-ip", self.dns_service_ip.clone()),
             ("dns.zone", "dns-zone", self.dns_zone.clone()),
             ("dns.resource_group", "dns-resource-group", self.dns_resource_group.clone()),
-            ("canary.stable", "stable", self.stable.clone()),
-            ("canary.canary", "canary", self.canary.clone()),
+            ("canary.stable", of_stable, stable),
+            ("canary.canary", "canary", canary),
             ("kubeconfig", "kubeconfig", self.kubeconfig.clone()),
             ("manifests", "manifests", self.manifests.clone()),
             ("sim.speed", "speed", self.speed.clone()),

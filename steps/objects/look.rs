@@ -1,14 +1,14 @@
 //! Looking at a set: what is there of it, and what differs.
 
 use super::{
-    ObjectRef,
+    FIELD_MANAGER, ObjectRef, is_managed,
     leftover::{Earlier, Leftover},
     namespace, place,
 };
 use crate::{clouds::Opened, doing::Doing};
 use landfall_cloud::kubernetes::{Cluster, DynamicObject, Kind, differences, manifest::Manifest};
 use landfall_engine::{Change, Check, Kind as ErrorKind, Residue, StepError};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The set as it stands in the cluster.
@@ -113,7 +113,18 @@ fn changes(kind: &Kind, manifest: &Manifest, live: &DynamicObject) -> Vec<Change
         is,
         wanted,
     };
-    differences(&wanted, &plain(live)).into_iter().map(named).collect()
+    let mut changes: Vec<Change> = differences(&wanted, &plain(live)).into_iter().map(named).collect();
+    if !changes.is_empty() && !is_managed(live) {
+        let field = format!("{} {name}: .metadata.managedFields", kind.kind);
+        changes.push(Change { field, is: json!(managers(live)), wanted: json!([FIELD_MANAGER]) });
+    }
+    changes
+}
+
+/// Who has written the object's fields, its status aside.
+fn managers(live: &DynamicObject) -> BTreeSet<&str> {
+    let entries = live.metadata.managed_fields.iter().flatten();
+    entries.filter(|entry| entry.subresource.is_none()).filter_map(|entry| entry.manager.as_deref()).collect()
 }
 
 /// The namespaces in which the set has Deployments, for waiting on them.

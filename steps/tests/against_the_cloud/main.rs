@@ -1,6 +1,7 @@
 //! The steps against the simulated cloud, over real HTTPS: what they come to, and what the cloud saw of it.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
 
+mod adoption;
 mod again;
 mod begun;
 mod bench;
