@@ -11,6 +11,10 @@ use landfall_engine::{Change, Check, Kind as ErrorKind, Residue, StepError};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
+/// The label that says who manages an object.
+/// <https://kubernetes.io/docs/concepts/overview/working-with-objects/common-labels/>
+const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
+
 /// The set as it stands in the cluster.
 pub(crate) struct Standing {
     /// What is there of it, in the set's order.
@@ -106,7 +110,14 @@ fn changes(kind: &Kind, manifest: &Manifest, live: &DynamicObject) -> Vec<Change
         }
         value
     };
-    let wanted = plain(&manifest.object);
+    let mut wanted = plain(&manifest.object);
+    // That we manage it is no property of an object that somebody else made.
+    if !is_managed(live)
+        && let Some(labels) = wanted.pointer_mut("/metadata/labels").and_then(Value::as_object_mut)
+    {
+        labels.remove(MANAGED_BY);
+    }
+    let wanted = without_empty_labels(wanted);
     let name = manifest.object.metadata.name.as_deref().unwrap_or_default();
     let named = |(path, is, wanted): (String, Value, Value)| Change {
         field: format!("{} {name}: {path}", kind.kind),
@@ -119,6 +130,18 @@ fn changes(kind: &Kind, manifest: &Manifest, live: &DynamicObject) -> Vec<Change
         changes.push(Change { field, is: json!(managers(live)), wanted: json!([FIELD_MANAGER]) });
     }
     changes
+}
+
+/// An object without labels may have no metadata that could differ.
+fn without_empty_labels(mut object: Value) -> Value {
+    let metadata = object["metadata"].as_object_mut();
+    if let Some(metadata) = metadata.filter(|metadata| metadata.get("labels") == Some(&json!({}))) {
+        metadata.remove("labels");
+        if metadata.is_empty() {
+            object.as_object_mut().map(|object| object.remove("metadata"));
+        }
+    }
+    object
 }
 
 /// Who has written the object's fields, its status aside.
