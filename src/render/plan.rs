@@ -152,18 +152,38 @@ fn changes(changes: &[Change]) -> Vec<String> {
             lines.push(words::cut(&format!("{}{object}", " ".repeat(DETAIL)), COLUMNS));
         }
         under = object;
-        let values = format!("{} → {}", value(&change.is, "none"), value(&change.wanted, "gone"));
+        let (is, wanted) = (value(&change.is, "none"), value(&change.wanted, "gone"));
         let indent = " ".repeat(FIELD);
-        let whole = format!("{indent}{}  {values}", words::pad(field, 12));
-        match words::width(&whole) <= COLUMNS {
-            true => lines.push(whole),
+        let whole = format!("{indent}{}  {is} → {wanted}", words::pad(field, 12));
+        if words::width(&whole) <= COLUMNS {
+            lines.push(whole);
+            continue;
+        }
+        lines.push(format!("{indent}{field}"));
+        let both = format!("{indent}  {is} → {wanted}");
+        match words::width(&both) <= COLUMNS {
+            true => lines.push(both),
             false => {
-                lines.push(format!("{indent}{field}"));
-                lines.push(words::cut(&format!("{indent}  {values}"), COLUMNS));
+                lines.push(format!("{indent}    {}", shortened(&is)));
+                lines.push(format!("{indent}  → {}", shortened(&wanted)));
             }
         }
     }
     lines
+}
+
+/// A value on a line of its own: what is too much is left out of its middle, since both ends tell values apart.
+fn shortened(value: &str) -> String {
+    let room = COLUMNS - FIELD - 4;
+    let letters: Vec<char> =
+        value.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect();
+    match letters.len() <= room {
+        true => letters.into_iter().collect(),
+        false => {
+            let (head, tail) = (room / 2, room - room / 2 - 1);
+            letters[..head].iter().chain(&['…']).chain(&letters[letters.len() - tail..]).collect()
+        }
+    }
 }
 
 fn value(value: &Value, absent: &str) -> String {

@@ -120,13 +120,13 @@ fn changes(kind: &Kind, manifest: &Manifest, live: &DynamicObject) -> Vec<Change
     let wanted = without_empty_labels(wanted);
     let name = manifest.object.metadata.name.as_deref().unwrap_or_default();
     let named = |(path, is, wanted): (String, Value, Value)| Change {
-        field: format!("{} {name}: {path}", kind.kind),
+        field: format!("{} {name}: {}", kind.kind, path.trim_start_matches('.')),
         is,
         wanted,
     };
     let mut changes: Vec<Change> = differences(&wanted, &plain(live)).into_iter().map(named).collect();
     if !changes.is_empty() && !is_managed(live) {
-        let field = format!("{} {name}: .metadata.managedFields", kind.kind);
+        let field = format!("{} {name}: metadata.managedFields", kind.kind);
         changes.push(Change { field, is: json!(managers(live)), wanted: json!([FIELD_MANAGER]) });
     }
     changes

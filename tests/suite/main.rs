@@ -16,6 +16,7 @@ mod killed;
 mod locks;
 mod manifests;
 mod patience;
+mod plan;
 mod poison;
 mod renamed;
 mod resume;

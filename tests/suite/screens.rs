@@ -40,7 +40,7 @@ fn calm(said: &Said) -> String {
 }
 
 /// Prose is at most eighty columns wide; a line of an event is as long as it needs to be.
-fn shows(name: &str, text: &str) {
+pub fn shows(name: &str, text: &str) {
     settings().bind(|| insta::assert_snapshot!(name, text));
     let prose = text.split("---\n").last().unwrap();
     let widest = prose.lines().map(|line| line.chars().count()).max().unwrap_or_default();

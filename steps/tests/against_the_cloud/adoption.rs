@@ -43,7 +43,7 @@ async fn what_is_right_is_used_unchanged_and_the_takeover_of_a_route_is_planned_
     // Without a memory, the names can be looked at only when the gateways are as they should be.
     assert_eq!(names, ["kubeconfig", "gateways", "dns"], "{open:#?}");
     let told: Vec<String> = open[1].changes.iter().map(ToString::to_string).collect();
-    let takeover = "HTTPRoute echo-canary: .metadata.managedFields [\"kubectl\"] → [\"landfall\"]";
+    let takeover = "HTTPRoute echo-canary: metadata.managedFields [\"kubectl\"] → [\"landfall\"]";
     assert!(told.contains(&takeover.to_owned()), "{told:#?}");
     assert_eq!(told.len(), 3, "two weights, and who owns them: {told:#?}");
 

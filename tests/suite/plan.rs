@@ -1,0 +1,93 @@
+//! `landfall plan`: what it says, with which exit code, and that it leaves no trace.
+
+use crate::environment::TestEnvironment;
+use crate::screens::shows;
+use serde_json::{Value, json};
+
+#[test]
+fn a_plan_of_everything_of_nothing_and_of_three_changes() {
+    let here = TestEnvironment::instant();
+    shows("plan_everything", &here.expect(10, &["plan", "--detailed-exitcode"]).stdout);
+    assert!(!here.state().join("journal.jsonl").exists(), "nothing is remembered of a plan");
+    here.expect(0, &["up"]);
+    let journal = std::fs::read(here.state().join("journal.jsonl")).unwrap();
+    let before = here.ledger().len();
+    shows("plan_nothing", &here.expect(0, &["plan", "--detailed-exitcode"]).stdout);
+    let changed = ["plan", "--detailed-exitcode", "--nodes-max", "5", "--canary", "50/50"];
+    shows("plan_three_changes", &here.expect(10, &changed).stdout);
+    assert_eq!(here.expect(0, &changed[..1]).stderr, "", "what may be piped is on standard output");
+    assert_eq!(std::fs::read(here.state().join("journal.jsonl")).unwrap(), journal);
+    let asked: Vec<Value> = here.ledger().split_off(before);
+    let reads = |line: &&Value| {
+        let path = line["path"].as_str().unwrap();
+        line["method"] == "GET"
+            || path.ends_with("/token")
+            || path.ends_with("/listClusterUserCredential")
+            || path.contains("/check")
+    };
+    let writes: Vec<&Value> = asked.iter().filter(|line| !reads(line)).collect();
+    assert!(writes.is_empty(), "{writes:#?}");
+}
+
+#[test]
+fn thirty_changes_are_read_object_by_object() {
+    let object = |value: usize| {
+        (0..10).map(move |at| {
+            format!(
+                "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {{ name: shop-{at} }}\ndata:\n  \
+                 greeting: \"{value}\"\n  address: \"https://shop-{at}.example.com/a/path/that/is/long/enough/{value}\"\n  \
+                 empty: \"{value}\"\n"
+            )
+        })
+    };
+    let here = TestEnvironment::instant();
+    here.write("own/objects.yaml", object(1).collect::<String>());
+    let wish = ["--manifests", "own"];
+    here.expect(0, &[&["up"], &wish[..]].concat());
+    here.write("own/objects.yaml", object(2).collect::<String>());
+    shows("plan_thirty_changes", &here.expect(0, &[&["plan"], &wish[..]].concat()).stdout);
+}
+
+#[test]
+fn the_document_has_a_line_for_every_step_and_what_comes_after_what() {
+    let here = TestEnvironment::instant();
+    here.expect(0, &["up"]);
+    let said = here.expect(0, &["plan", "--format", "json", "--canary", "0/100"]).stdout;
+    let document: Value = serde_json::from_str(&said).unwrap();
+    let steps = document["steps"].as_array().unwrap();
+    assert_eq!(steps.len(), 17);
+    let gateways = steps.iter().find(|step| step["step"] == "gateways").unwrap();
+    assert_eq!(gateways["action"], "change");
+    assert_eq!(gateways["changes"][1]["is"], json!(10));
+    assert_eq!(gateways["changes"][1]["wanted"], json!(100));
+    assert!(
+        steps.iter().filter(|step| step["step"] != "gateways").all(|step| step["action"] == "ok"),
+        "{said}"
+    );
+}
+
+#[test]
+fn the_canary_alone_changes_the_route_and_nothing_else() {
+    let here = TestEnvironment::instant();
+    here.expect(0, &["up"]);
+    let before = here.ledger().len();
+    let summary = here.expect(0, &["up", "--canary", "0/100", "--format", "json"]).summary();
+    assert_eq!((&summary["changed"], &summary["found"]), (&json!(1), &json!(16)));
+    let changed = here.ledger().split_off(before);
+    let patched: Vec<&str> = changed
+        .iter()
+        .filter(|line| line["method"] == "PATCH" && line["path"].as_str().unwrap().contains("/httproutes/"))
+        .filter_map(|line| line["path"].as_str())
+        .collect();
+    assert!(patched.iter().any(|path| path.contains("/echo-canary")), "{patched:?}");
+    let said = here.expect(2, &["up", "--canary", "20/90"]).stderr;
+    assert!(said.contains("add up to 110"), "{said}");
+}
+
+#[test]
+fn a_plan_under_other_names_is_refused_as_up_would_be() {
+    let here = TestEnvironment::instant();
+    here.expect(0, &["up"]);
+    let said = here.expect(2, &["plan", "--resource-group", "rg-other"]).stderr;
+    assert!(said.contains("rg-other"), "{said}");
+}
