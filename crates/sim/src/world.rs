@@ -10,7 +10,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::arm::family::FAMILIES;
 use crate::arm::operation::Operation;
-use crate::arm::{self, clusters, dns, features, groups, networks, providers, roles, vaults};
+use crate::arm::{
+    self, clusters, dns, features, groups, limits, networks, policies, providers, roles, vaults,
+};
 use crate::clock::{Clock, Moment, Timing};
 use crate::entra::{self, Directory};
 use crate::fault::{self, Faults, Scene};
@@ -61,6 +63,12 @@ pub struct World {
     pub vaults: vaults::Vaults,
     /// Managed clusters.
     pub clusters: clusters::Clusters,
+    /// How much the subscription may use.
+    #[serde(default)]
+    pub limits: limits::Limits,
+    /// What the organisation forbids.
+    #[serde(default)]
+    pub policies: policies::Policies,
     /// What is to go wrong.
     pub faults: Faults,
     /// Where its time comes from.
@@ -95,6 +103,8 @@ impl World {
             dns: dns::Zones::default(),
             vaults: vaults::Vaults::default(),
             clusters: clusters::Clusters::default(),
+            limits: limits::Limits::default(),
+            policies: policies::Policies::default(),
             faults: Faults::default(),
             clock: Clock::Wall,
             lags: fault::Lags::default(),

@@ -6,7 +6,7 @@ use crate::arm::error::ArmError;
 use crate::arm::family::FAMILIES;
 use crate::arm::roles::Right;
 use crate::arm::routing::{self, ROUTES};
-use crate::arm::{Call, groups, id, networks, providers};
+use crate::arm::{Call, groups, id, networks, policies, providers};
 use crate::clock::{Moment, Timing};
 use crate::entra::{self, Caller, Refused};
 use crate::request::{Reply, Request, segments};
@@ -47,6 +47,7 @@ fn answer(
     rights(world, &call)?;
     group(world, &call)?;
     registration(world, &call)?;
+    policies::check(world, &call)?;
     let handler = route.handler;
     handler(world, &call)
 }
