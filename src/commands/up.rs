@@ -10,8 +10,9 @@ use crate::{
     settings::{Purpose, Wished, file::CloudName, flags::Wishes},
     target::{self, Target},
 };
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use landfall_engine::{EnvironmentKey, Journal, OpenError, Outcome, Report, Run, Stop};
-use landfall_steps::settings::Teardown;
+use landfall_steps::{preflight::Concern, settings::Teardown};
 use std::{sync::Arc, time::SystemTime};
 use tokio::sync::mpsc;
 
@@ -20,11 +21,21 @@ use tokio::sync::mpsc;
 pub struct Args {
     #[command(flatten)]
     wishes: Wishes,
+    /// Leave out a check that is made before anything is; may be given more than once
+    #[arg(long, value_name = "NAME", value_parser = concerns(), help_heading = "Before anything is made")]
+    skip_preflight: Vec<Concern>,
+}
+
+/// Reads the names of checks; an unknown one is answered with all of them.
+fn concerns() -> impl TypedValueParser<Value = Concern> {
+    let names = PossibleValuesParser::new(Concern::ALL.map(Concern::name));
+    names.map(|name| Concern::named(&name).expect("only the names of checks are possible"))
 }
 
 /// Runs it.
 pub async fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
-    let wished = session.wished(&args.wishes, Purpose::Make)?;
+    let mut wished = session.wished(&args.wishes, Purpose::Make)?;
+    wished.settings.skip_preflight = args.skip_preflight.iter().copied().collect();
     let (journal, target) = open(session, &wished, "up").await?;
     session.say(&heading(session, "up", &target));
     let ended = match same_environment(session, &wished, &journal, &target) {

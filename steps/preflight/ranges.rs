@@ -6,7 +6,19 @@ use crate::{
     settings::Settings,
 };
 use ipnet::Ipv4Net;
+use landfall_cloud::{
+    ApiError,
+    arm::{Azure, State},
+};
 use serde_json::Value;
+
+/// Reads the network that is there to stay: one in a group that is being deleted goes with it.
+pub(super) async fn ask(azure: &Azure, s: &Settings) -> Result<Option<Value>, ApiError> {
+    let Some(body) = azure.network(&s.resource_group, &s.network.name).await? else { return Ok(None) };
+    let group = azure.group(&s.resource_group).await?;
+    let stays = group.is_some_and(|group| State::of(&group) != State::Deleting);
+    Ok((stays && State::of(&body) != State::Deleting).then_some(body))
+}
 
 /// Judges the ranges by the network as it was read; one that is not there takes any.
 pub(super) fn judge(s: &Settings, body: Option<&Value>) -> Vec<Finding> {

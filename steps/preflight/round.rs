@@ -1,6 +1,6 @@
 //! The one round of questions: everything at once, and what came of each.
 
-use super::{Concern, policy, remembered::Remembered, vault_name};
+use super::{Concern, policy, ranges, remembered::Remembered, vault_name};
 use crate::{clouds::Clouds, key_vault::KeyVault, settings::Settings, settings::Teardown};
 use landfall_cloud::{
     ApiError,
@@ -82,7 +82,7 @@ impl Round {
             when(sizes, azure.machine_sizes(location)),
             when(cores, azure.core_usages(location)),
             when(!made.cluster && wants(Concern::Addresses), azure.network_usages(location)),
-            when(!made.network && wants(Concern::Ranges), azure.network(group, &s.network.name)),
+            when(!made.network && wants(Concern::Ranges), ranges::ask(azure, s)),
             when(makes && wants(Concern::Policy), policy::ask(azure, s, made)),
         );
         let (versions, subscription, locations, providers, group_rights, rights, ..) = answers;

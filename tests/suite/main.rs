@@ -17,6 +17,7 @@ mod locks;
 mod manifests;
 mod patience;
 mod poison;
+mod preflight;
 mod renamed;
 mod resume;
 mod running;

@@ -45,6 +45,9 @@ pub struct World {
     pub directory: Directory,
     /// The id of the one subscription.
     pub subscription: String,
+    /// Whether the subscription is disabled: it can be read, and takes no writes.
+    #[serde(default)]
+    pub disabled: bool,
     /// Resource groups by lower-case name.
     pub groups: BTreeMap<String, groups::Group>,
     /// Operations by id.
@@ -94,6 +97,7 @@ impl World {
             locations: options.locations.clone(),
             directory: Directory::default(),
             subscription: String::new(),
+            disabled: false,
             groups: BTreeMap::new(),
             operations: BTreeMap::new(),
             providers: providers::Providers::new(&options.unregistered),

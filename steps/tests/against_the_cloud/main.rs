@@ -13,6 +13,7 @@ mod killed;
 mod kubectl;
 mod network;
 mod objects;
+mod preflight;
 mod roles;
 mod settings;
 mod teardown;

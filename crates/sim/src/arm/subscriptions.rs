@@ -34,7 +34,7 @@ fn body(world: &World) -> Value {
         "subscriptionId": world.subscription,
         "tenantId": world.directory.tenant,
         "displayName": "Landfall Simulation",
-        "state": "Enabled",
+        "state": if world.disabled { "Disabled" } else { "Enabled" },
         "subscriptionPolicies": {
             "locationPlacementId": "Public_2014-09-01",
             "quotaId": "PayAsYouGo_2014-09-01",
