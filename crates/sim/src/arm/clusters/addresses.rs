@@ -48,3 +48,54 @@ pub(super) fn left_for(world: &World, cluster: &ManagedCluster) -> Option<u32> {
     let others = public_addresses(world, cluster.location()) + outbound(cluster.properties());
     Some(u32::try_from(limit.saturating_sub(others)).unwrap_or(u32::MAX))
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::arm::limits::PUBLIC_ADDRESSES;
+    use crate::test_cloud::{TestCloud, code};
+    use serde_json::{Value, json};
+
+    fn put(cloud: &mut TestCloud) -> crate::request::Reply {
+        let body = json!({
+            "location": "eastus",
+            "identity": { "type": "SystemAssigned" },
+            "properties": {
+                "dnsPrefix": "demo",
+                "nodeResourceGroup": "rg-nodes",
+                "agentPoolProfiles": [{ "name": "pool", "mode": "System", "vmSize": "Standard_D4s_v5", "count": 2 }],
+            },
+        });
+        let at = cloud.in_group("Microsoft.ContainerService/managedClusters/aks-demo?api-version=2026-06-01");
+        cloud.put(&at, &body)
+    }
+
+    fn row(cloud: &mut TestCloud, provider: &str, api: &str, name: &str) -> Value {
+        let at = cloud.path(&format!("/providers/{provider}/locations/eastus/usages?api-version={api}"));
+        let rows = cloud.get(&at).value()["value"].as_array().cloned().unwrap_or_default();
+        rows.into_iter().find(|row| row["name"]["value"] == name).expect("the usages have that row")
+    }
+
+    #[test]
+    fn what_goes_out_of_a_cluster_takes_an_address_which_usages_count() {
+        let mut cloud = TestCloud::new();
+        cloud.world.limits.set("eastus", PUBLIC_ADDRESSES, 0);
+        assert_eq!(code(&put(&mut cloud)), "PublicIPCountLimitReached");
+        cloud.world.limits.set("eastus", PUBLIC_ADDRESSES, 1);
+        assert_eq!(put(&mut cloud).status, 201);
+        let usage = row(&mut cloud, "Microsoft.Network", "2025-07-01", PUBLIC_ADDRESSES);
+        assert_eq!((&usage["currentValue"], &usage["limit"]), (&json!(1), &json!(1)));
+    }
+
+    #[test]
+    fn all_cores_together_are_refused_by_the_operation_and_not_by_the_write() {
+        let mut cloud = TestCloud::new();
+        cloud.world.limits.set("eastus", "cores", 7);
+        assert_eq!(put(&mut cloud).status, 201);
+        cloud.pass(600.0);
+        let at = cloud.in_group("Microsoft.ContainerService/managedClusters/aks-demo?api-version=2026-06-01");
+        let failed = cloud.get(&at).value();
+        assert_eq!(failed["properties"]["provisioningState"], "Failed", "{failed}");
+        let usage = row(&mut cloud, "Microsoft.Compute", "2024-07-01", "cores");
+        assert_eq!(usage["limit"], 7);
+    }
+}
