@@ -18,7 +18,7 @@ pub(super) fn judge(wanted: &str, listed: &[String]) -> Option<Finding> {
     Some(
         Finding::input(Concern::Location, format!("use region {wanted}"))
             .code("LocationNotAvailableForResourceType")
-            .cause(format!("this subscription has no such region, but {}{more}", near.join(", ")))
+            .cause(format!("this subscription has no region {wanted}; it has {}{more}", near.join(", ")))
             .mend(format!("set location to one of its regions; {} is near in spelling", near[0])),
     )
 }

@@ -123,7 +123,7 @@ fn finding(denial: &Denial, all: &[&Denied]) -> Finding {
     let finding = Finding::refused(Concern::Policy, format!("make {}", things.join(", ")))
         .code("RequestDisallowedByPolicy")
         .cause(format!("policy {} denies {}{because}", denial.assignment, things.join(", ")))
-        .mend(format!("change that setting, or ask the policy's owner at {} for an exemption", denial.scope));
+        .mend(format!("change what the policy names, or ask its owner at {} for an exemption", denial.scope));
     match all.iter().all(|one| one.is_cluster) {
         true => finding.for_a_new_cluster(),
         false => finding,

@@ -13,14 +13,15 @@ pub(super) fn choose(wanted: Option<&str>, location: &str, offered: &[Offered]) 
     };
     let minor: String = wanted.splitn(3, '.').take(2).collect::<Vec<_>>().join(".");
     let Some(found) = offered.iter().find(|version| version.version == minor) else {
-        return Err(refuse(wanted, "the region does not offer it"));
+        return Err(refuse(wanted, &format!("{location} does not offer {wanted}")));
     };
     if !found.is_community() {
-        let why = "only clusters with long-term support (Premium tier) may still be made with it";
-        return Err(refuse(wanted, why));
+        let why =
+            format!("only clusters with long-term support (Premium tier) may still be made with {wanted}");
+        return Err(refuse(wanted, &why));
     }
     if *wanted != minor && !found.patches.iter().any(|patch| patch == wanted) {
-        return Err(refuse(wanted, "the region does not offer this patch of it"));
+        return Err(refuse(wanted, &format!("{location} does not offer the patch {wanted}")));
     }
     Ok(wanted.to_owned())
 }
@@ -68,7 +69,7 @@ mod tests {
         assert_eq!(choose(None, "eastus", &all).unwrap(), "1.36");
         assert_eq!(choose(Some("1.36.1"), "eastus", &all).unwrap(), "1.36.1");
         assert!(choose(Some("1.33"), "eastus", &all).unwrap_err().causes[0].contains("long-term support"));
-        assert!(choose(Some("1.36.9"), "eastus", &all).unwrap_err().causes[0].contains("this patch"));
+        assert!(choose(Some("1.36.9"), "eastus", &all).unwrap_err().causes[0].contains("the patch 1.36.9"));
         let unknown = choose(Some("1.12"), "eastus", &all).unwrap_err();
         assert_eq!(unknown.causes[1], "eastus offers 1.36, 1.33 (long-term support only)");
     }
