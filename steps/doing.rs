@@ -123,6 +123,12 @@ fn hint(error: &ApiError) -> &'static str {
         "VMSizeNotSupported" | "SkuNotAvailable" | "SkuNotAvailableForSubscription" => {
             "set cluster.node_size to a size that this subscription may use in the region"
         }
+        "PublicIPCountLimitReached" => {
+            "take away public addresses that nobody uses, choose another location, or ask for more: https://aka.ms/quota"
+        }
+        "LocationNotAvailableForResourceType" | "LocationNotAvailableForResourceGroup" => {
+            "set location to one of the regions that the message lists"
+        }
         code if code.contains("Quota") || code.contains("CountLimit") => {
             "lower cluster.nodes_max, choose another cluster.node_size or region, or ask for more quota"
         }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// What the environment is made of.
-const PROVIDERS: [&str; 5] = [
+pub(crate) const PROVIDERS: [&str; 5] = [
     "Microsoft.ContainerService",
     "Microsoft.KeyVault",
     "Microsoft.Network",

@@ -89,7 +89,7 @@ impl KeyVault {
 
     /// Tells whether a deleted vault is one of ours: it was at our place, and the journal remembers it or its tags say
     /// so. Vaults of earlier versions bear the settings' tags without the mark.
-    fn was_ours(&self, cx: &Context, deleted: &Value) -> bool {
+    pub(crate) fn was_ours(&self, cx: &Context, deleted: &Value) -> bool {
         let properties = &deleted["properties"];
         let id = properties["vaultId"].as_str().unwrap_or_default();
         let here = id.eq_ignore_ascii_case(&self.azure.vault_id(&self.group, &self.name));

@@ -2,9 +2,15 @@
 //!
 //! `src/settings` layers flags, environment, file and defaults into this; the steps only read it.
 
+use crate::preflight::Concern;
 use ipnet::Ipv4Net;
 use landfall_cloud::{certificate::Material, kubernetes::manifest::Manifest};
-use std::{collections::BTreeMap, net::Ipv4Addr, path::PathBuf, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::Ipv4Addr,
+    path::PathBuf,
+    sync::Arc,
+};
 
 /// One environment, as wished for.
 #[derive(Clone)]
@@ -37,6 +43,8 @@ pub struct Settings {
     pub kubeconfig: PathBuf,
     /// The manifests to apply, `__DOMAIN_NAME__` not yet filled in; none means the built-in set.
     pub manifests: Option<Arc<Vec<Manifest>>>,
+    /// The checks of preflight that are left out.
+    pub skip_preflight: BTreeSet<Concern>,
 }
 
 /// The virtual network and the subnet of the nodes.
@@ -119,4 +127,49 @@ impl Settings {
 pub struct Teardown {
     /// Purges the deleted vault too, so that nothing brings it back.
     pub purge: bool,
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// A whole environment, for tests of what is derived from it.
+    pub(crate) fn settings() -> Settings {
+        Settings {
+            environment: "default".to_owned(),
+            domain: "demo.example.com".to_owned(),
+            location: "eastus".to_owned(),
+            resource_group: "rg-demo".to_owned(),
+            node_resource_group: "rg-demo-nodes".to_owned(),
+            tags: BTreeMap::new(),
+            network: Network {
+                name: "vnet-demo".to_owned(),
+                subnet: "snet-aks".to_owned(),
+                address_space: "10.0.0.0/16".parse().unwrap(),
+                subnet_prefix: "10.0.0.0/22".parse().unwrap(),
+            },
+            key_vault: None,
+            certificate: Certificate { name: "gateway-tls-cert".to_owned(), given: None },
+            cluster: Cluster {
+                name: "aks-demo".to_owned(),
+                version: None,
+                nodes: 2,
+                node_size: "Standard_D4s_v5".to_owned(),
+                nodes_min: 1,
+                nodes_max: 3,
+                service_cidr: "10.1.0.0/16".parse().unwrap(),
+                dns_service_ip: "10.1.0.10".parse().unwrap(),
+            },
+            dns: Dns { zone: None, resource_group: None },
+            canary: Canary { stable: 90, canary: 10 },
+            kubeconfig: PathBuf::from("kubeconfig"),
+            manifests: None,
+            skip_preflight: BTreeSet::new(),
+        }
+    }
+
+    #[test]
+    fn every_host_is_below_the_domain() {
+        assert!(settings().hosts().iter().all(|host| host.ends_with(".demo.example.com")));
+    }
 }

@@ -2,6 +2,7 @@
 
 pub mod completions;
 pub mod down;
+mod extent;
 pub mod graph;
 pub mod init;
 pub mod man;

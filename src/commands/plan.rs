@@ -1,6 +1,6 @@
 //! `landfall plan`: looks at everything as `up` does, changes nothing, and says what `up` would do.
 
-use super::up;
+use super::{extent::Extent, up};
 use crate::{
     deployment::Deployment,
     exit::Exit,
@@ -21,7 +21,7 @@ pub struct Args {
     #[arg(long)]
     detailed_exitcode: bool,
     #[command(flatten)]
-    repairs: up::Repairs,
+    extent: Extent,
     #[command(flatten)]
     wishes: Wishes,
 }
@@ -29,7 +29,7 @@ pub struct Args {
 /// Runs it. The journal is read and neither locked nor written: a run beside this one goes on.
 pub async fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
     let mut wished = session.wished(&args.wishes, Purpose::Make)?;
-    args.repairs.apply(&mut wished.settings);
+    args.extent.apply(&mut wished.settings);
     let known = Journal::read(&wished.folder).map_err(|error| Failure::of_journal(&error))?;
     if let Some((key, _)) = &known {
         up::same_journal(&wished, key)?;

@@ -1,5 +1,6 @@
 //! `landfall up`: brings the environment to ready, or goes on where the last run ended.
 
+use super::extent::Extent;
 use crate::{
     deployment::Deployment,
     exit::{self, Exit},
@@ -11,7 +12,7 @@ use crate::{
     target::{self, Target},
 };
 use landfall_engine::{EnvironmentKey, Journal, Memory, OpenError, Outcome, Report, Run, Stop};
-use landfall_steps::settings::{Settings, Teardown};
+use landfall_steps::settings::Teardown;
 use std::{sync::Arc, time::SystemTime};
 use tokio::sync::mpsc;
 
@@ -19,30 +20,15 @@ use tokio::sync::mpsc;
 #[derive(clap::Args, Debug)]
 pub struct Args {
     #[command(flatten)]
-    repairs: Repairs,
+    extent: Extent,
     #[command(flatten)]
     wishes: Wishes,
-}
-
-/// How far `up` goes in repairing, and `plan` with it.
-#[derive(clap::Args, Debug)]
-pub struct Repairs {
-    /// Make this anew when it is broken beyond mending: cluster. Only when it is ours and nobody else works in it
-    #[arg(long, value_name = "STEP", value_parser = ["cluster"])]
-    replace: Vec<String>,
-}
-
-impl Repairs {
-    /// Takes the wishes over into the settings.
-    pub fn apply(&self, settings: &mut Settings) {
-        settings.cluster.replace = self.replace.iter().any(|step| step == "cluster");
-    }
 }
 
 /// Runs it.
 pub async fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
     let mut wished = session.wished(&args.wishes, Purpose::Make)?;
-    args.repairs.apply(&mut wished.settings);
+    args.extent.apply(&mut wished.settings);
     let (journal, target) = open(session, &wished, "up").await?;
     session.say(&heading(session, "up", &target));
     let ended = match same_environment(session, &wished, &journal.memory(), &target) {

@@ -137,6 +137,7 @@ fn wishes(
         canary: canary?,
         kubeconfig: kubeconfig?,
         manifests: manifests?,
+        skip_preflight: std::collections::BTreeSet::new(),
     })
 }
 

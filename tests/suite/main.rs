@@ -18,6 +18,7 @@ mod manifests;
 mod patience;
 mod plan;
 mod poison;
+mod preflight;
 mod renamed;
 mod resume;
 mod running;

@@ -4,6 +4,10 @@
 //! * `GET /_sim/ledger`: the requests since the world was opened.
 //! * `GET /_sim/ca.pem`: the authority to trust.
 //! * `GET`, `POST /_sim/faults`: what is armed; `{"faults":["throttled@PUT vaults*2"]}` arms anew.
+//! * `GET`, `POST /_sim/limits`: how much the subscription may use;
+//!   `{"location": "eastus", "limits": {"cores": 10}, "withheld": ["Standard_D4s_v5"]}` changes it as support would.
+//! * `GET`, `POST /_sim/policies`: the policies that deny;
+//!   `{"policies": [{"name": "p", "field": "location", "operator": "notIn", "values": ["westeurope"]}]}` replaces them.
 //! * `POST /_sim/advance`: moves the clock by `{"seconds": 60}` of cloud time, or `{"real_seconds": 3600}`.
 
 use http::Method;
@@ -36,8 +40,14 @@ pub fn serve(
         (&Method::GET, "/_sim/ca.pem") => Reply::bytes(200, "application/x-pem-file", ca_pem.to_owned()),
         (&Method::GET, "/_sim/faults") => Reply::json(200, &faults(world)),
         (&Method::POST, "/_sim/faults") => arm(world, request),
+        (&Method::GET, "/_sim/limits") => Reply::json(200, &world.limits.view()),
+        (&Method::POST, "/_sim/limits") => limit(world, request),
+        (&Method::GET, "/_sim/policies") => Reply::json(200, &json!({ "policies": world.policies })),
+        (&Method::POST, "/_sim/policies") => govern(world, request),
         (&Method::POST, "/_sim/advance") => advance(world, request, timing),
-        _ => Reply::text(404, "there are /_sim/world, ledger, ca.pem, faults and advance\n"),
+        _ => {
+            Reply::text(404, "there are /_sim/world, ledger, ca.pem, faults, limits, policies and advance\n")
+        }
     }
 }
 
@@ -101,6 +111,23 @@ fn arm(world: &mut World, request: &Request) -> Reply {
         Err(error) => return Reply::text(400, format!("failed to {error}\n")),
     }
     Reply::json(200, &faults(world))
+}
+
+fn limit(world: &mut World, request: &Request) -> Reply {
+    let body: Value = request.json().unwrap_or_default();
+    match world.limits.change(&body) {
+        Ok(()) => Reply::json(200, &world.limits.view()),
+        Err(why) => Reply::text(400, format!("{why}\n")),
+    }
+}
+
+fn govern(world: &mut World, request: &Request) -> Reply {
+    let body: Value = request.json().unwrap_or_default();
+    match serde_json::from_value(body["policies"].clone()) {
+        Ok(policies) => world.policies = policies,
+        Err(error) => return Reply::text(400, format!("failed to read the policies: {error}\n")),
+    }
+    Reply::json(200, &json!({ "policies": world.policies }))
 }
 
 fn advance(world: &mut World, request: &Request, timing: &Timing) -> Reply {

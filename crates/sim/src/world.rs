@@ -10,7 +10,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::arm::family::FAMILIES;
 use crate::arm::operation::Operation;
-use crate::arm::{self, clusters, dns, features, groups, networks, providers, roles, vaults};
+use crate::arm::{
+    self, clusters, dns, features, groups, limits, networks, policies, providers, roles, vaults,
+};
 use crate::clock::{Clock, Moment, Timing};
 use crate::entra::{self, Directory};
 use crate::fault::{self, Faults, Scene};
@@ -43,6 +45,9 @@ pub struct World {
     pub directory: Directory,
     /// The id of the one subscription.
     pub subscription: String,
+    /// Whether the subscription is disabled: it can be read, and takes no writes.
+    #[serde(default)]
+    pub disabled: bool,
     /// Resource groups by lower-case name.
     pub groups: BTreeMap<String, groups::Group>,
     /// Operations by id.
@@ -61,6 +66,12 @@ pub struct World {
     pub vaults: vaults::Vaults,
     /// Managed clusters.
     pub clusters: clusters::Clusters,
+    /// How much the subscription may use.
+    #[serde(default)]
+    pub limits: limits::Limits,
+    /// What the organisation forbids.
+    #[serde(default)]
+    pub policies: policies::Policies,
     /// What is to go wrong.
     pub faults: Faults,
     /// Where its time comes from.
@@ -86,6 +97,7 @@ impl World {
             locations: options.locations.clone(),
             directory: Directory::default(),
             subscription: String::new(),
+            disabled: false,
             groups: BTreeMap::new(),
             operations: BTreeMap::new(),
             providers: providers::Providers::new(&options.unregistered),
@@ -95,6 +107,8 @@ impl World {
             dns: dns::Zones::default(),
             vaults: vaults::Vaults::default(),
             clusters: clusters::Clusters::default(),
+            limits: limits::Limits::default(),
+            policies: policies::Policies::default(),
             faults: Faults::default(),
             clock: Clock::Wall,
             lags: fault::Lags::default(),

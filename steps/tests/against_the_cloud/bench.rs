@@ -226,7 +226,11 @@ impl Bench {
     pub fn writes(&self, mark: usize) -> Vec<String> {
         // A vault first says where its tokens are from; the request is then sent once more.
         let challenge = |line: &Line| line.status == 401 && line.host.contains(".vault.");
-        let asks = |line: &Line| line.method == "GET" || line.host.starts_with("login.") || challenge(line);
+        // Whether a name is free and what policies would say is asked by POST.
+        let checks = |line: &Line| line.path.rsplit('/').next().is_some_and(|last| last.starts_with("check"));
+        let asks = |line: &Line| {
+            line.method == "GET" || line.host.starts_with("login.") || challenge(line) || checks(line)
+        };
         let hands_out = |line: &Line| line.path.ends_with("/listClusterUserCredential");
         let lines = self.sim.ledger().into_iter().skip(mark);
         let lines = lines.filter(|line| !asks(line) && !hands_out(line));

@@ -16,6 +16,7 @@ mod killed;
 mod kubectl;
 mod network;
 mod objects;
+mod preflight;
 mod roles;
 mod settings;
 mod teardown;

@@ -42,6 +42,7 @@ pub fn demo(home: &Path) -> Settings {
         canary: Canary { stable: 90, canary: 10 },
         kubeconfig: home.join("kubeconfig"),
         manifests: None,
+        skip_preflight: std::collections::BTreeSet::new(),
     }
 }
 

@@ -1,6 +1,6 @@
 //! The subscriptions that the signed-in principal sees.
 
-use super::Arm;
+use super::{Arm, Azure};
 use crate::{ApiError, ApiErrorKind};
 use serde_json::Value;
 
@@ -29,6 +29,18 @@ impl Arm {
     /// Returns one subscription; none when it does not exist or is not ours to see.
     pub async fn subscription(&self, id: &str) -> Result<Option<Subscription>, ApiError> {
         self.get(&format!("/subscriptions/{id}"), API).await?.as_ref().map(read).transpose()
+    }
+}
+
+impl Azure {
+    /// Lists the regions that the subscription may use, by their names in programs, `eastus`.
+    /// <https://learn.microsoft.com/rest/api/resources/subscriptions/list-locations>
+    ///
+    /// # Errors
+    /// Whatever the request ran into.
+    pub async fn locations(&self) -> Result<Vec<String>, ApiError> {
+        let listed = self.arm().list(&self.path("/locations"), API, &[]).await?;
+        Ok(listed.iter().filter_map(|body| body["name"].as_str().map(str::to_owned)).collect())
     }
 }
 

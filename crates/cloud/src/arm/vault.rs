@@ -1,13 +1,42 @@
 //! Key vaults, control plane: the vault itself, and those that are deleted but recoverable.
 
 use super::{Azure, Begun, Condition};
-use crate::error::ApiError;
-use serde_json::Value;
+use crate::error::{ApiError, ApiErrorKind};
+use serde_json::{Value, json};
 
 /// The api-version of vaults: the first in which role-based access is the default.
 pub const API: &str = "2026-02-01";
 
+/// Why a vault's name cannot be had.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NameTaken {
+    /// It is against the rules; with the service's own sentence.
+    Invalid(String),
+    /// A vault has it, in this tenant or another, there or deleted and recoverable; with the service's own sentence.
+    InUse(String),
+}
+
 impl Azure {
+    /// Asks whether a vault's name is free in the whole world; `None` when it is. It changes nothing, although it is a
+    /// POST.
+    /// <https://learn.microsoft.com/rest/api/keyvault/keyvault/vaults/check-name-availability>
+    ///
+    /// # Errors
+    /// Whatever the request ran into.
+    pub async fn vault_name_taken(&self, name: &str) -> Result<Option<NameTaken>, ApiError> {
+        let path = self.path("/providers/Microsoft.KeyVault/checkNameAvailability");
+        let asked = json!({ "name": name, "type": "Microsoft.KeyVault/vaults" });
+        let Begun::Done(Some(answer)) = self.arm().post(&path, API, Some(&asked)).await? else {
+            return Err(ApiError::new(ApiErrorKind::Protocol, "read whether the name is free"));
+        };
+        if answer["nameAvailable"] == true {
+            return Ok(None);
+        }
+        let why = answer["message"].as_str().unwrap_or_default().to_owned();
+        let is_invalid = answer["reason"] == "AccountNameInvalid";
+        Ok(Some(if is_invalid { NameTaken::Invalid(why) } else { NameTaken::InUse(why) }))
+    }
+
     /// Returns a vault's id.
     #[must_use]
     pub fn vault_id(&self, group: &str, name: &str) -> String {

@@ -32,6 +32,13 @@ pub(super) struct Balancer {
     given: u32,
 }
 
+impl Balancer {
+    /// How many public addresses are held.
+    pub(super) fn public_addresses(&self) -> usize {
+        self.held.values().filter(|address| address.starts_with("127.")).count()
+    }
+}
+
 /// Begins for new Services, and releases what nobody holds any more.
 pub(super) fn look(turn: &mut Turn<'_>) {
     let services = turn.all("services");
@@ -75,7 +82,7 @@ pub(super) fn assign(turn: &mut Turn<'_>, tag: &Named, attempt: u32) {
     }
     let internal = text(&service, INTERNAL) == "true";
     let quota = turn.facts.public_ip_quota.filter(|_| !internal);
-    if let Some(quota) = quota.filter(|quota| public_addresses(turn) >= *quota as usize) {
+    if let Some(quota) = quota.filter(|quota| turn.memory.balancer.public_addresses() >= *quota as usize) {
         let message = format!(
             "Error syncing load balancer: failed to ensure load balancer: PUT https://management.azure.com/subscriptions/{}/resourceGroups/{}/providers/Microsoft.Network/publicIPAddresses/kubernetes-a{}: RESPONSE 400: 400 Bad Request ERROR CODE: PublicIPCountLimitReached {{\"error\":{{\"code\":\"PublicIPCountLimitReached\",\"message\":\"Cannot create more than {quota} public IP addresses for this subscription in this region.\",\"details\":[]}}}}",
             turn.facts.subscription,
@@ -93,10 +100,6 @@ pub(super) fn assign(turn: &mut Turn<'_>, tag: &Named, attempt: u32) {
     let status = json!({"loadBalancer": {"ingress": [{"ip": address, "ipMode": "VIP"}]}});
     turn.status("services", &service, status, MANAGER);
     turn.event(&service, &Happening::normal(SOURCE, "EnsuredLoadBalancer", "Ensured load balancer"));
-}
-
-fn public_addresses(turn: &Turn<'_>) -> usize {
-    turn.memory.balancer.held.values().filter(|address| address.starts_with("127.")).count()
 }
 
 fn next_address(turn: &mut Turn<'_>, internal: bool) -> String {

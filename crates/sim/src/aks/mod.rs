@@ -85,6 +85,11 @@ impl Controllers {
         self.class_late = true;
     }
 
+    /// Returns how many public addresses the load balancers of the cluster hold.
+    pub(crate) fn public_addresses(&self) -> usize {
+        self.balancer.public_addresses()
+    }
+
     /// Lets the next load balancer be late with its address.
     pub(crate) fn delay_address(&mut self) {
         self.addresses_late += 1;

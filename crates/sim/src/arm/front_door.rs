@@ -6,7 +6,7 @@ use crate::arm::error::ArmError;
 use crate::arm::family::FAMILIES;
 use crate::arm::roles::Right;
 use crate::arm::routing::{self, ROUTES};
-use crate::arm::{Call, groups, id, networks, providers};
+use crate::arm::{Call, groups, id, networks, policies, providers};
 use crate::clock::{Moment, Timing};
 use crate::entra::{self, Caller, Refused};
 use crate::request::{Reply, Request, segments};
@@ -45,8 +45,10 @@ fn answer(
     subscription(world, &call)?;
     supported_version(world, &call)?;
     rights(world, &call)?;
+    enabled(world, &call)?;
     group(world, &call)?;
     registration(world, &call)?;
+    policies::check(world, &call)?;
     let handler = route.handler;
     handler(world, &call)
 }
@@ -173,6 +175,19 @@ fn rights(world: &World, call: &Call<'_>) -> Result<(), ArmError> {
          '{scope}' or the scope is invalid. If access was recently granted, please refresh your credentials."
     );
     Err(ArmError::gateway(403, "AuthorizationFailed", why))
+}
+
+/// A disabled subscription is read only; what is there may still be deleted.
+fn enabled(world: &World, call: &Call<'_>) -> Result<(), ArmError> {
+    if !(world.disabled && writes(&call.request.method)) {
+        return Ok(());
+    }
+    let why = format!(
+        "The subscription '{}' is disabled and therefore marked as read only. You cannot perform any write actions on this \
+         subscription until it is re-enabled.",
+        world.subscription
+    );
+    Err(ArmError::gateway(409, "ReadOnlyDisabledSubscription", why))
 }
 
 /// Members of a group need the group to be there, and not dying when they are written.

@@ -44,6 +44,7 @@ const NAMESPACES: &[(&str, &[&str], bool)] = &[
         false,
     ),
     ("Microsoft.OperationsManagement", &["solutions"], false),
+    ("Microsoft.PolicyInsights", &["checkPolicyRestrictions"], true),
     ("Microsoft.Resources", &["subscriptions", "resourceGroups", "providers", "tenants"], true),
     ("Microsoft.Storage", &["storageAccounts"], false),
 ];

@@ -34,7 +34,7 @@ fn body(world: &World) -> Value {
         "subscriptionId": world.subscription,
         "tenantId": world.directory.tenant,
         "displayName": "Landfall Simulation",
-        "state": "Enabled",
+        "state": if world.disabled { "Disabled" } else { "Enabled" },
         "subscriptionPolicies": {
             "locationPlacementId": "Public_2014-09-01",
             "quotaId": "PayAsYouGo_2014-09-01",
@@ -70,6 +70,23 @@ fn locations(world: &mut World, _call: &Call<'_>) -> Result<Reply, ArmError> {
     };
     let value: Vec<Value> = world.locations.iter().map(location).collect();
     Ok(Reply::json(200, &json!({ "value": value })))
+}
+
+/// Returns a region as it is spelled in programs, when the subscription may use it.
+///
+/// # Errors
+/// 400 `LocationNotAvailableForResourceType`; `kind` is what was asked for there.
+pub(super) fn region(world: &World, given: &str, kind: &str) -> Result<String, ArmError> {
+    let short = given.replace(' ', "").to_ascii_lowercase();
+    if world.locations.contains(&short) {
+        return Ok(short);
+    }
+    let message = format!(
+        "The provided location '{given}' is not available for resource type '{kind}'. List of available regions for the \
+         resource type is '{}'.",
+        world.locations.join(",")
+    );
+    Err(ArmError::gateway(400, "LocationNotAvailableForResourceType", message))
 }
 
 fn tenants(world: &mut World, _call: &Call<'_>) -> Result<Reply, ArmError> {

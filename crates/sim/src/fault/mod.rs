@@ -20,6 +20,7 @@ mod cluster;
 mod dns;
 mod inside;
 pub(crate) mod lag;
+mod limits;
 mod operations;
 mod providers;
 mod roles;
@@ -122,6 +123,16 @@ faults! {
     FeatureThere,
     /// The resource provider was unregistered.
     ProviderUnregistered,
+    /// The subscription may use few cores.
+    CoresFew,
+    /// The subscription may have few public addresses.
+    AddressesFew,
+    /// The subscription may not have machines of the usual size.
+    SizeWithheld,
+    /// A policy denies clusters.
+    PolicyDenies,
+    /// Whoever is signed in may not grant roles any more.
+    RoleLost,
     /// The class of gateways is accepted minutes after the cluster succeeded.
     ClassLate,
     /// The add-on has no identity after the write succeeded.

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use super::around::Bite;
-use super::{Fault, busy, cluster, dns, inside, operations, providers, roles, transport, vaults};
+use super::{Fault, busy, cluster, dns, inside, limits, operations, providers, roles, transport, vaults};
 
 /// What sort of thing goes wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -64,6 +64,7 @@ const TOPICS: &[&[Row]] = &[
     roles::ROWS,
     vaults::ROWS,
     providers::ROWS,
+    limits::ROWS,
     cluster::ROWS,
     inside::ROWS,
     dns::ROWS,

@@ -6,16 +6,23 @@ use serde_json::{Value, json};
 
 use super::refusal::bad;
 use super::{ManagedCluster, sizes};
-use crate::arm::Call;
 use crate::arm::error::ArmError;
+use crate::arm::limits::{self, ALL_CORES};
+use crate::arm::{Call, subscriptions};
 use crate::request::Reply;
 use crate::world::World;
 
 /// Api-versions of both.
 pub(super) const VERSIONS: &[&str] =
     &["2019-04-01", "2021-07-01", "2022-08-01", "2023-07-01", "2024-03-01", "2024-07-01", "2025-04-01"];
-/// Cores that a new subscription may use of one family, and of all together, in a region.
-const CORES: u64 = 100;
+
+/// The families that the quota counts, each once.
+fn families() -> Vec<&'static str> {
+    let mut families: Vec<&str> = sizes::ALL.iter().map(|size| size.family).collect();
+    families.sort_unstable();
+    families.dedup();
+    families
+}
 
 /// The sizes of all regions, or of the one of `$filter=location eq '…'`.
 pub(super) fn skus(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
@@ -27,12 +34,19 @@ pub(super) fn skus(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError
         .collect();
     let value: Vec<Value> = sizes::ALL
         .iter()
-        .flat_map(|size| locations.iter().map(move |location| sku(size, location)))
+        .flat_map(|size| locations.iter().map(|location| sku(world, size, location)))
         .collect();
     Ok(Reply::json(200, &json!({"value": value})))
 }
 
-fn sku(size: &sizes::Size, location: &str) -> Value {
+fn sku(world: &World, size: &sizes::Size, location: &str) -> Value {
+    let restriction = json!({
+        "type": "Location",
+        "values": [location],
+        "reasonCode": "NotAvailableForSubscription",
+        "restrictionInfo": { "locations": [location] },
+    });
+    let withheld = world.limits.withholds(location, size.name);
     json!({
         "resourceType": "virtualMachines",
         "name": size.name,
@@ -44,20 +58,34 @@ fn sku(size: &sizes::Size, location: &str) -> Value {
             {"name": "vCPUs", "value": size.cores.to_string()},
             {"name": "MemoryGB", "value": size.memory_gib.to_string()},
         ],
-        "restrictions": [],
+        "restrictions": if withheld { vec![restriction] } else { Vec::new() },
     })
 }
 
-/// The cores in use by family in a region.
+/// The cores in use in a region, all together and by family.
 pub(super) fn usages(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
-    let location = call.param("location");
-    let mut families: Vec<&str> = sizes::ALL.iter().map(|size| size.family).collect();
-    families.sort_unstable();
-    families.dedup();
-    let row = |name: &str, used: u64| json!({"unit": "Count", "currentValue": used, "limit": CORES, "name": {"value": name, "localizedValue": name}});
-    let mut value = vec![row("cores", used(world, location, None))];
-    value.extend(families.into_iter().map(|family| row(family, used(world, location, Some(family)))));
+    let location = subscriptions::region(world, call.param("location"), "locations/usages")?;
+    let subscription = &world.subscription;
+    let id = format!("/subscriptions/{subscription}/providers/Microsoft.Compute/locations/{location}/usages");
+    let row = |name: &str, label: &str, family: Option<&str>| {
+        limits::usage(&id, name, label, used(world, &location, family), world.limits.of(&location, name))
+    };
+    let mut value = vec![row(ALL_CORES, "Total Regional vCPUs", None)];
+    value.extend(families().into_iter().map(|family| row(family, &label(family), Some(family))));
     Ok(Reply::json(200, &json!({"value": value})))
+}
+
+/// How people read a family: `Standard DSv5 Family vCPUs` for `standardDSv5Family`.
+fn label(family: &str) -> String {
+    let series = family.trim_start_matches("standard").trim_end_matches("Family");
+    format!("Standard {series} Family vCPUs")
+}
+
+/// Sets the same limit for every family in a region.
+pub(crate) fn limit_families(world: &mut World, location: &str, limit: u64) {
+    for family in families() {
+        world.limits.set(location, family, limit);
+    }
 }
 
 fn used(world: &World, location: &str, family: Option<&str>) -> u64 {
@@ -77,18 +105,39 @@ fn cores(properties: &Value, family: Option<&str>) -> u64 {
     pools.iter().filter_map(of).sum()
 }
 
-/// Whether the subscription has the cores that a new cluster asks for.
+/// Whether the subscription may have machines of the sizes that a new cluster asks for.
+///
+/// # Errors
+/// 400 `VMSizeNotSupported`.
+pub(super) fn allowed(world: &World, body: &Value) -> Result<(), ArmError> {
+    let location = body["location"].as_str().unwrap_or_default();
+    let is_withheld = |name: &str| world.limits.withholds(location, name);
+    let mut names = sizes_of(&body["properties"]);
+    let Some(withheld) = names.find(|name| is_withheld(name)) else { return Ok(()) };
+    let offered = sizes::ALL.iter().map(|size| size.name).filter(|name| !is_withheld(name));
+    let message = format!(
+        "The VM size of {withheld} is not allowed in your subscription in location '{location}'. The available VM sizes \
+         are '{}'. For more details, please visit https://aka.ms/aks/quotas-skus-regions",
+        offered.map(str::to_ascii_lowercase).collect::<Vec<_>>().join(",")
+    );
+    Err(bad("VMSizeNotSupported", message).with_target("agentPoolProfile.vmSize"))
+}
+
+fn sizes_of(properties: &Value) -> impl Iterator<Item = &str> {
+    let pools = properties["agentPoolProfiles"].as_array().map(Vec::as_slice).unwrap_or_default();
+    pools.iter().map(|pool| pool["vmSize"].as_str().filter(|name| !name.is_empty()).unwrap_or(sizes::DEFAULT))
+}
+
+/// Whether the subscription has the cores of each family that a new cluster asks for.
 ///
 /// # Errors
 /// 400 `ErrCode_InsufficientVCPUQuota`.
 pub(super) fn enough(world: &World, body: &Value) -> Result<(), ArmError> {
     let (location, properties) = (body["location"].as_str().unwrap_or_default(), &body["properties"]);
-    let pools = properties["agentPoolProfiles"].as_array().map(Vec::as_slice).unwrap_or_default();
-    for pool in pools {
-        let name = pool["vmSize"].as_str().filter(|name| !name.is_empty()).unwrap_or(sizes::DEFAULT);
-        let Some(size) = sizes::find(name) else { continue };
+    for size in sizes_of(properties).filter_map(sizes::find) {
         let wanted = cores(properties, Some(size.family));
-        let left = CORES.saturating_sub(used(world, location, Some(size.family)));
+        let limit = world.limits.of(location, size.family);
+        let left = limit.saturating_sub(used(world, location, Some(size.family)));
         if wanted > left {
             let message = format!(
                 "Insufficient vcpu quota requested {wanted}, remaining {left} for family {} for region {location}. \
@@ -99,4 +148,19 @@ pub(super) fn enough(world: &World, body: &Value) -> Result<(), ArmError> {
         }
     }
     Ok(())
+}
+
+/// Says why the machines of a new cluster cannot be had, all cores of the region taken together.
+pub(super) fn exceeded(world: &World, body: &Value) -> Option<String> {
+    let (location, properties) = (body["location"].as_str().unwrap_or_default(), &body["properties"]);
+    let (limit, used) = (world.limits.of(location, ALL_CORES), used(world, location, None));
+    let wanted = cores(properties, None);
+    (used + wanted > limit).then(|| {
+        format!(
+            "Operation could not be completed as it results in exceeding approved Total Regional Cores quota. Additional \
+             details - Deployment Model: Resource Manager, Location: {location}, Current Limit: {limit}, Current Usage: \
+             {used}, Additional Required: {wanted}, (Minimum) New Limit Required: {}.",
+            used + wanted
+        )
+    })
 }

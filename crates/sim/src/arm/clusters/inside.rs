@@ -1,6 +1,6 @@
 //! The doors into a cluster: requests to its Kubernetes API, and the controllers that move its objects.
 
-use super::{ManagedCluster, power};
+use super::{ManagedCluster, addresses, power};
 use crate::aks;
 use crate::clock::{Moment, Timing};
 use crate::fault::Held;
@@ -72,6 +72,10 @@ pub(super) fn settle(world: &mut World, key: &str, upto: Moment, timing: &Timing
         return;
     }
     let Some(mut cluster) = world.clusters.all.remove(key) else { return };
+    let left = addresses::left_for(world, &cluster);
+    if let Some(facts) = &mut cluster.facts {
+        facts.public_ip_quota = left;
+    }
     if let Some(facts) = &cluster.facts {
         let vaults = VaultsOf(world);
         aks::settle(&mut cluster.store, &mut cluster.controllers, facts, &vaults, timing, upto);

@@ -4,6 +4,7 @@
 //! (`resourcegroups`, `ManagedClusters`) and wraps no error in an envelope.
 
 mod address_plan;
+mod addresses;
 mod calendar;
 mod compute;
 mod condition;
@@ -38,6 +39,8 @@ use crate::clock::{Moment, Timing};
 use crate::kubernetes::store::Store;
 use crate::world::World;
 
+pub(crate) use addresses::public_addresses;
+pub(crate) use compute::limit_families;
 pub use inside::{serve_kubernetes, store};
 pub use operations::fail;
 

@@ -5,11 +5,12 @@ use serde_json::Value;
 use super::address_plan::Subnet;
 use super::validation::{self, Case};
 use super::{
-    KIND, ManagedCluster, Work, compute, condition, create, features, id_of, power, refusal, update,
+    Fate, KIND, ManagedCluster, Work, addresses, compute, condition, create, features, id_of, intervention,
+    power, refusal, update,
 };
 use crate::arm::error::ArmError;
 use crate::arm::operation::{self, Operation, Plan, Style};
-use crate::arm::{Call, id, networks};
+use crate::arm::{Call, id, networks, subscriptions};
 use crate::clock::Moment;
 use crate::request::Reply;
 use crate::world::World;
@@ -38,8 +39,16 @@ pub(super) fn put(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError>
     if existing.is_some() {
         return update::begin(world, call, merged);
     }
+    compute::allowed(world, &merged)?;
     compute::enough(world, &merged)?;
-    create::begin(world, call, &merged)
+    addresses::enough(world, &merged)?;
+    let exceeded = compute::exceeded(world, &merged);
+    let reply = create::begin(world, call, &merged)?;
+    // All cores together are counted only when the machines are asked for.
+    if let Some(why) = exceeded {
+        intervention::decide(world, &id, Fate::Fails("QuotaExceeded".to_owned(), why));
+    }
+    Ok(reply)
 }
 
 /// Whether no other write is running, and the cluster is not stopped.
@@ -91,15 +100,7 @@ fn location(world: &World, wished: &Value) -> Result<String, ArmError> {
         let message = "The location property is required for this definition.";
         return Err(ArmError::gateway(400, "LocationRequired", message));
     }
-    if world.locations.contains(&short) {
-        return Ok(short);
-    }
-    let message = format!(
-        "The provided location '{given}' is not available for resource type '{KIND}'. List of available regions for the \
-         resource type is '{}'.",
-        world.locations.join(",")
-    );
-    Err(ArmError::gateway(400, "LocationNotAvailableForResourceType", message))
+    subscriptions::region(world, given, KIND)
 }
 
 fn same_location(existing: &ManagedCluster, wished: &Value) -> Result<(), ArmError> {

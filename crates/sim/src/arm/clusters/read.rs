@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 use super::put::today;
 use super::{ManagedCluster, calendar, find};
-use crate::arm::Call;
 use crate::arm::error::ArmError;
+use crate::arm::{Call, subscriptions};
 use crate::request::Reply;
 use crate::world::World;
 
@@ -54,6 +54,7 @@ fn pool_bodies(cluster: &ManagedCluster) -> Vec<Value> {
 }
 
 /// The Kubernetes versions of a region.
-pub(super) fn versions(_world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
+pub(super) fn versions(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
+    subscriptions::region(world, call.param("location"), "locations/kubernetesVersions")?;
     Ok(Reply::json(200, &calendar::listing(today(call.now))))
 }

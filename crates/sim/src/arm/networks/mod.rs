@@ -2,6 +2,7 @@
 
 mod ranges;
 mod subnets;
+mod usages;
 mod writes;
 
 use std::collections::BTreeMap;
@@ -104,6 +105,7 @@ pub const FAMILY: Family =
 fn routes() -> Vec<Route> {
     let mut routes = writes::routes();
     routes.extend(subnets::routes());
+    routes.extend(usages::routes());
     routes
 }
 

@@ -7,6 +7,9 @@ use crate::arm::roles::Right;
 /// Owner.
 pub const OWNER: &str = "8e3af657-a8ff-443c-a75c-2fe8c4bcb635";
 
+/// Contributor.
+pub const CONTRIBUTOR: &str = "b24988ac-6180-42a0-ab88-20f7382dd24c";
+
 /// One built-in role.
 #[derive(Debug)]
 pub struct Role {
@@ -124,7 +127,7 @@ pub const BUILTIN: &[Role] = &[
         &[]
     ),
     role!(
-        "b24988ac-6180-42a0-ab88-20f7382dd24c",
+        CONTRIBUTOR,
         "Contributor",
         "Grants full access to manage all resources, but does not allow you to assign roles in Azure RBAC.",
         &["*"],

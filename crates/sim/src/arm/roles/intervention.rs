@@ -71,3 +71,15 @@ pub(crate) fn postpone(
     }
     names
 }
+
+/// Makes an owner a contributor, wherever they are one; returns whether they were.
+pub(crate) fn demote(world: &mut World, principal: &str) -> bool {
+    let mut owned = false;
+    for assignment in world.roles.assignments.values_mut() {
+        if assignment.principal_id.eq_ignore_ascii_case(principal) && assignment.role == builtin::OWNER {
+            builtin::CONTRIBUTOR.clone_into(&mut assignment.role);
+            owned = true;
+        }
+    }
+    owned
+}

@@ -4,6 +4,7 @@ mod assignments;
 mod builtin;
 mod definitions;
 mod intervention;
+mod permissions;
 
 use std::collections::BTreeMap;
 
@@ -17,7 +18,7 @@ use crate::world::World;
 
 pub(crate) use assignments::principal_not_found;
 pub use builtin::{BUILTIN, Role};
-pub(crate) use intervention::{forestall, postpone};
+pub(crate) use intervention::{demote, forestall, postpone};
 
 /// A right somebody needs, as role definitions spell it. Compared without case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,6 +67,7 @@ pub const FAMILY: Family = Family::still("roles", routes);
 fn routes() -> Vec<Route> {
     let mut routes = assignments::routes();
     routes.extend(definitions::routes());
+    routes.extend(permissions::routes());
     routes
 }
 

@@ -1,0 +1,82 @@
+//! The sizes of virtual machines that a region has.
+
+use super::Azure;
+use crate::error::ApiError;
+use serde_json::Value;
+
+/// The api-version of Compute's resource SKUs.
+pub const API: &str = "2021-07-01";
+
+/// A size of virtual machines in one region.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MachineSize {
+    /// `Standard_D4s_v5`; compared without case.
+    pub name: String,
+    /// The family whose cores the quota counts, `standardDSv5Family`.
+    pub family: String,
+    /// Its cores; none when the list does not say.
+    pub cores: Option<u64>,
+    /// Why the subscription may not have it in this region: `NotAvailableForSubscription`, `QuotaId`.
+    pub withheld: Option<String>,
+}
+
+impl MachineSize {
+    fn from_body(body: &Value) -> Option<Self> {
+        if body["resourceType"] != "virtualMachines" {
+            return None;
+        }
+        let capability = |name: &str| {
+            let all = body["capabilities"].as_array()?;
+            all.iter().find(|one| one["name"] == name)?["value"].as_str()?.parse().ok()
+        };
+        // A restriction of zones leaves the region itself open.
+        let restrictions = body["restrictions"].as_array().into_iter().flatten();
+        let mut whole = restrictions.filter(|one| one["type"] == "Location");
+        Some(Self {
+            name: body["name"].as_str()?.to_owned(),
+            family: body["family"].as_str().unwrap_or_default().to_owned(),
+            cores: capability("vCPUs"),
+            withheld: whole.next().map(|one| one["reasonCode"].as_str().unwrap_or("restricted").to_owned()),
+        })
+    }
+}
+
+impl Azure {
+    /// Lists the sizes of virtual machines in a region, those that are withheld among them.
+    /// <https://learn.microsoft.com/rest/api/compute/resource-skus/list>
+    ///
+    /// # Errors
+    /// Whatever the request ran into.
+    pub async fn machine_sizes(&self, location: &str) -> Result<Vec<MachineSize>, ApiError> {
+        let filter = format!("location eq '{location}'");
+        let listed = self
+            .arm()
+            .list(&self.path("/providers/Microsoft.Compute/skus"), API, &[("$filter", &filter)])
+            .await?;
+        Ok(listed.iter().filter_map(MachineSize::from_body).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn size(restrictions: &Value) -> MachineSize {
+        let body = json!({
+            "resourceType": "virtualMachines", "name": "Standard_D4s_v5", "family": "standardDSv5Family",
+            "capabilities": [{ "name": "vCPUs", "value": "4" }], "restrictions": restrictions,
+        });
+        MachineSize::from_body(&body).unwrap()
+    }
+
+    #[test]
+    fn a_size_that_is_withheld_in_some_zones_only_is_offered() {
+        assert_eq!(size(&json!([])).cores, Some(4));
+        let zones = json!([{ "type": "Zone", "reasonCode": "NotAvailableForSubscription" }]);
+        assert_eq!(size(&zones).withheld, None);
+        let region = json!([{ "type": "Location", "reasonCode": "QuotaId" }]);
+        assert_eq!(size(&region).withheld.as_deref(), Some("QuotaId"));
+        assert_eq!(MachineSize::from_body(&json!({ "resourceType": "disks", "name": "P10" })), None);
+    }
+}

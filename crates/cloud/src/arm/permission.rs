@@ -1,0 +1,115 @@
+//! What whoever is signed in may do at a scope.
+
+use super::Azure;
+use crate::error::{ApiError, ApiErrorKind};
+use serde_json::Value;
+
+/// The api-version of permissions.
+pub const API: &str = "2022-04-01";
+
+/// The rights of the caller at a scope, from every role that counts there.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Permissions(Vec<Permission>);
+
+/// What one role gives and takes back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Permission {
+    actions: Vec<String>,
+    not_actions: Vec<String>,
+}
+
+impl Permissions {
+    fn from_bodies(bodies: &[Value]) -> Self {
+        let texts = |value: &Value| {
+            let all = value.as_array().into_iter().flatten();
+            all.filter_map(|text| text.as_str().map(str::to_owned)).collect()
+        };
+        let one = |body: &Value| Permission {
+            actions: texts(&body["actions"]),
+            not_actions: texts(&body["notActions"]),
+        };
+        Self(bodies.iter().map(one).collect())
+    }
+
+    /// Tells whether an action such as `Microsoft.KeyVault/vaults/write` is allowed. What one role takes back another
+    /// one may still give.
+    #[must_use]
+    pub fn allow(&self, action: &str) -> bool {
+        let any = |patterns: &[String]| patterns.iter().any(|pattern| fits(pattern, action));
+        self.0.iter().any(|role| any(&role.actions) && !any(&role.not_actions))
+    }
+}
+
+/// Whether an action fits a pattern in which `*` stands for any text; case does not matter.
+/// <https://learn.microsoft.com/azure/role-based-access-control/role-definitions>
+fn fits(pattern: &str, action: &str) -> bool {
+    let (pattern, action) = (pattern.to_ascii_lowercase(), action.to_ascii_lowercase());
+    let Some((first, rest)) = pattern.split_once('*') else { return pattern == action };
+    let Some(mut left) = action.strip_prefix(first) else { return false };
+    let Some((middle, last)) = rest.rsplit_once('*') else { return left.ends_with(rest) };
+    for part in middle.split('*') {
+        let Some(at) = left.find(part) else { return false };
+        left = &left[at + part.len()..];
+    }
+    left.ends_with(last)
+}
+
+impl Azure {
+    /// Lists what the caller may do in a group; none when there is no such group.
+    /// <https://learn.microsoft.com/rest/api/authorization/permissions/list-for-resource-group>
+    ///
+    /// # Errors
+    /// 403 for who has no role there at all.
+    pub async fn permissions_in(&self, group: &str) -> Result<Option<Permissions>, ApiError> {
+        match self.permissions_at(&format!("/resourceGroups/{group}")).await {
+            Err(error) if error.kind == ApiErrorKind::NotFound => Ok(None),
+            listed => listed.map(Some),
+        }
+    }
+
+    /// Lists what the caller may do in the whole subscription.
+    ///
+    /// # Errors
+    /// 403 for who has no role at the subscription.
+    pub async fn permissions(&self) -> Result<Permissions, ApiError> {
+        self.permissions_at("").await
+    }
+
+    async fn permissions_at(&self, below: &str) -> Result<Permissions, ApiError> {
+        let path = self.path(&format!("{below}/providers/Microsoft.Authorization/permissions"));
+        Ok(Permissions::from_bodies(&self.arm().list(&path, API, &[]).await?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_pattern_holds_any_text_where_it_has_a_star() {
+        let write = "Microsoft.Authorization/roleAssignments/write";
+        for (pattern, wanted) in [
+            ("*", true),
+            ("Microsoft.Authorization/*/Write", true),
+            ("*/read", false),
+            ("microsoft.authorization/roleassignments/WRITE", true),
+            ("Microsoft.*/role*/write", true),
+            ("Microsoft.*/vault*/write", false),
+            ("Microsoft.Authorization/*", true),
+            ("Microsoft.Authorization/roleAssignments", false),
+        ] {
+            assert_eq!(fits(pattern, write), wanted, "{pattern}");
+        }
+    }
+
+    #[test]
+    fn what_one_role_takes_back_another_one_gives() {
+        let contributor = json!({ "actions": ["*"], "notActions": ["Microsoft.Authorization/*/Write"] });
+        let administrator = json!({ "actions": ["Microsoft.Authorization/*"] });
+        let write = "Microsoft.Authorization/roleAssignments/write";
+        let alone = Permissions::from_bodies(std::slice::from_ref(&contributor));
+        assert!(alone.allow("Microsoft.KeyVault/vaults/write") && !alone.allow(write));
+        assert!(Permissions::from_bodies(&[contributor, administrator]).allow(write));
+    }
+}

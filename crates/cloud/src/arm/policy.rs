@@ -1,0 +1,98 @@
+//! Policies, as far as they can be asked what they would say.
+
+use super::{Azure, Begun};
+use crate::{ApiError, ApiErrorKind};
+use serde_json::{Value, json};
+
+/// The api-version of policy restrictions.
+pub const API: &str = "2024-10-01";
+
+/// One policy that would deny a resource.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Denial {
+    /// The name of its assignment: what its owner knows it by.
+    pub assignment: String,
+    /// Where it was assigned, a scope.
+    pub scope: String,
+    /// What it found, `location is eastus`; empty when the service does not say.
+    pub because: Vec<String>,
+}
+
+impl Denial {
+    fn from_body(body: &Value) -> Option<Self> {
+        let effect = body["effectDetails"]["policyEffect"].as_str().unwrap_or("Deny");
+        if body["evaluationResult"] != "NonCompliant" || !effect.eq_ignore_ascii_case("deny") {
+            return None;
+        }
+        let id = body["policyInfo"]["policyAssignmentId"].as_str().unwrap_or_default();
+        let (scope, assignment) =
+            id.rsplit_once("/providers/Microsoft.Authorization/policyAssignments/").unwrap_or(("", id));
+        let expressions = body["evaluationDetails"]["evaluatedExpressions"].as_array();
+        Some(Self {
+            assignment: assignment.to_owned(),
+            scope: scope.to_owned(),
+            because: expressions.into_iter().flatten().filter_map(because).collect(),
+        })
+    }
+}
+
+/// Words an expression that held.
+fn because(expression: &Value) -> Option<String> {
+    let field = expression["expression"].as_str().or_else(|| expression["path"].as_str())?;
+    Some(match &expression["expressionValue"] {
+        Value::Null => format!("{field} is missing"),
+        Value::String(value) => format!("{field} is {value}"),
+        value => format!("{field} is {value}"),
+    })
+}
+
+impl Azure {
+    /// Asks which policies would deny a resource of that type and body in a group, or anywhere in the subscription when
+    /// no group is named. It changes nothing, although it is a POST.
+    /// <https://learn.microsoft.com/rest/api/policyinsights/policy-restrictions/check-at-resource-group-scope>
+    ///
+    /// # Errors
+    /// Whatever the request ran into; a subscription that has not registered Microsoft.PolicyInsights answers 409.
+    pub async fn policy_denials(
+        &self,
+        group: Option<&str>,
+        kind: &str,
+        name: &str,
+        body: &Value,
+    ) -> Result<Vec<Denial>, ApiError> {
+        let scope = group.map_or_else(String::new, |group| format!("/resourceGroups/{group}"));
+        let path = self.path(&format!("{scope}/providers/Microsoft.PolicyInsights/checkPolicyRestrictions"));
+        let mut content = body.clone();
+        content["type"] = json!(kind);
+        content["name"] = json!(name);
+        let asked = json!({ "resourceDetails": { "resourceContent": content } });
+        let Begun::Done(Some(answer)) = self.arm().post(&path, API, Some(&asked)).await? else {
+            return Err(ApiError::new(ApiErrorKind::Protocol, "read what policies say"));
+        };
+        let evaluations = answer["contentEvaluationResult"]["policyEvaluations"].as_array();
+        Ok(evaluations.into_iter().flatten().filter_map(Denial::from_body).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_policy_that_only_audits_denies_nothing() {
+        let body = |effect: &str| {
+            json!({
+                "policyInfo": { "policyAssignmentId": "/subscriptions/s/providers/Microsoft.Authorization/policyAssignments/where" },
+                "evaluationResult": "NonCompliant",
+                "evaluationDetails": { "evaluatedExpressions": [
+                    { "expression": "location", "expressionValue": "eastus" }, { "expression": "tags.Team" },
+                ] },
+                "effectDetails": { "policyEffect": effect },
+            })
+        };
+        let denial = Denial::from_body(&body("Deny")).unwrap();
+        assert_eq!((denial.assignment.as_str(), denial.scope.as_str()), ("where", "/subscriptions/s"));
+        assert_eq!(denial.because, ["location is eastus", "tags.Team is missing"]);
+        assert_eq!(Denial::from_body(&body("Audit")), None);
+    }
+}

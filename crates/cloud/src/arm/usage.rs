@@ -1,0 +1,80 @@
+//! How much of a region the subscription uses, and how much it may.
+
+use super::Azure;
+use crate::error::ApiError;
+use serde_json::Value;
+
+/// The api-version of Compute's usages.
+pub const API: &str = "2024-07-01";
+
+/// One row of a region's usages.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Usage {
+    /// The service's own word, `standardDSv5Family`, `cores`, `PublicIPAddresses`.
+    pub name: String,
+    /// As people read it, `Standard DSv5 Family vCPUs`.
+    pub label: String,
+    /// What is in use.
+    pub used: u64,
+    /// What may be in use.
+    pub limit: u64,
+}
+
+impl Usage {
+    fn from_body(body: &Value) -> Option<Self> {
+        let name = body["name"]["value"].as_str()?.to_owned();
+        Some(Self {
+            label: body["name"]["localizedValue"].as_str().unwrap_or(&name).to_owned(),
+            name,
+            used: body["currentValue"].as_u64().unwrap_or_default(),
+            // A limit that is not one is written as a negative number.
+            limit: body["limit"].as_u64().unwrap_or(u64::MAX),
+        })
+    }
+
+    /// Returns what is left.
+    #[must_use]
+    pub fn left(&self) -> u64 {
+        self.limit.saturating_sub(self.used)
+    }
+}
+
+impl Azure {
+    /// Lists the cores in use in a region: all together as `cores`, and by family of machines.
+    /// <https://learn.microsoft.com/rest/api/compute/usage/list>
+    ///
+    /// # Errors
+    /// 400 for a region that there is not, and whatever the request ran into.
+    pub async fn core_usages(&self, location: &str) -> Result<Vec<Usage>, ApiError> {
+        self.usages("Microsoft.Compute", location, API).await
+    }
+
+    /// Lists what is in use of Network in a region, `PublicIPAddresses` among it.
+    /// <https://learn.microsoft.com/rest/api/virtualnetwork/usages/list>
+    ///
+    /// # Errors
+    /// 400 for a region that there is not, and whatever the request ran into.
+    pub async fn network_usages(&self, location: &str) -> Result<Vec<Usage>, ApiError> {
+        self.usages("Microsoft.Network", location, super::network::API).await
+    }
+
+    async fn usages(&self, provider: &str, location: &str, api: &str) -> Result<Vec<Usage>, ApiError> {
+        let path = self.path(&format!("/providers/{provider}/locations/{location}/usages"));
+        Ok(self.arm().list(&path, api, &[]).await?.iter().filter_map(Usage::from_body).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_limit_below_nought_is_none() {
+        let body = json!({ "name": { "value": "cores" }, "currentValue": 8, "limit": -1 });
+        let usage = Usage::from_body(&body).unwrap();
+        assert_eq!((usage.label.as_str(), usage.limit), ("cores", u64::MAX));
+        let full = Usage { used: 12, limit: 10, ..usage };
+        assert_eq!(full.left(), 0);
+    }
+}

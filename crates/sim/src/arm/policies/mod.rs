@@ -1,0 +1,151 @@
+//! What an organisation forbids beyond rights: policies, asked before a write and enforced at it.
+//!
+//! Source: Azure Policy definition structure and Microsoft.PolicyInsights, checkPolicyRestrictions (2024-10-01). A
+//! policy here denies; it has one condition on one field, as the built-in "Allowed locations", "Require a tag" and
+//! "Not allowed resource types" have.
+
+mod restrictions;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::arm::error::ArmError;
+use crate::arm::family::Family;
+use crate::arm::{Call, groups, id};
+use crate::world::World;
+
+/// When a condition holds for a field's value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Operator {
+    /// The value is one of those.
+    In,
+    /// The value is none of those.
+    NotIn,
+    /// There is no value.
+    Missing,
+}
+
+/// A policy that denies, assigned to the subscription or to a group.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Policy {
+    /// The name of the assignment, and of the definition.
+    pub name: String,
+    /// The group it is assigned to; the subscription when empty.
+    #[serde(default)]
+    pub group: String,
+    /// `location`, `type`, `name`, `tags.<name>`, or a path below the resource, `properties.enableRBAC`.
+    pub field: String,
+    /// How the field is looked at.
+    pub operator: Operator,
+    /// What it is compared with, without case.
+    #[serde(default)]
+    pub values: Vec<String>,
+}
+
+/// The policies of a world.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Policies(pub Vec<Policy>);
+
+/// The family of policies, which have no resources of their own here.
+pub const FAMILY: Family = Family::still("policies", restrictions::routes);
+
+/// A resource as policies look at it.
+pub(crate) struct Subject<'a> {
+    /// `Microsoft.Network/virtualNetworks`.
+    pub(crate) kind: &'a str,
+    /// Its name.
+    pub(crate) name: &'a str,
+    /// Its group; empty when only the subscription is asked.
+    pub(crate) group: &'a str,
+    /// Its body.
+    pub(crate) body: &'a Value,
+}
+
+impl Subject<'_> {
+    /// The value of a field, as text; `None` when it has none.
+    fn field(&self, field: &str) -> Option<String> {
+        let found = match field.split_once('.') {
+            None if field.eq_ignore_ascii_case("type") => return Some(self.kind.to_owned()),
+            None if field.eq_ignore_ascii_case("name") => return Some(self.name.to_owned()),
+            Some(("tags", tag)) => &self.body["tags"][tag],
+            _ => field.split('.').fold(self.body, |at, key| &at[key]),
+        };
+        match found {
+            Value::Null => None,
+            Value::String(text) => Some(text.clone()),
+            other => Some(other.to_string()),
+        }
+    }
+}
+
+impl Policy {
+    /// Whether it denies that resource. What has no region of its own is in none that could be forbidden.
+    pub(crate) fn denies(&self, subject: &Subject<'_>) -> bool {
+        if !(self.group.is_empty() || self.group.eq_ignore_ascii_case(subject.group)) {
+            return false;
+        }
+        let value = subject.field(&self.field);
+        let is_global = self.field == "location" && value.as_deref().is_none_or(|value| value == "global");
+        let one_of = |value: &str| self.values.iter().any(|listed| listed.eq_ignore_ascii_case(value));
+        match self.operator {
+            Operator::Missing => value.is_none(),
+            _ if is_global => false,
+            Operator::In => value.is_some_and(|value| one_of(&value)),
+            Operator::NotIn => !value.is_some_and(|value| one_of(&value)),
+        }
+    }
+
+    fn scope(&self, subscription: &str) -> String {
+        match self.group.as_str() {
+            "" => format!("/subscriptions/{subscription}"),
+            group => format!("/subscriptions/{subscription}/resourceGroups/{group}"),
+        }
+    }
+
+    fn assignment_id(&self, subscription: &str) -> String {
+        let scope = self.scope(subscription);
+        format!("{scope}/providers/Microsoft.Authorization/policyAssignments/{}", self.name)
+    }
+
+    fn definition_id(&self, subscription: &str) -> String {
+        format!(
+            "/subscriptions/{subscription}/providers/Microsoft.Authorization/policyDefinitions/{}",
+            self.name
+        )
+    }
+}
+
+/// Refuses a PUT that a policy denies. Parts of a resource and role assignments have neither region nor tags, and no
+/// policy here is about them.
+///
+/// # Errors
+/// 403 `RequestDisallowedByPolicy`.
+pub(super) fn check(world: &World, call: &Call<'_>) -> Result<(), ArmError> {
+    let (kind, group) = (call.route.kind, call.param("group"));
+    let whole = kind == groups::KIND || (!group.is_empty() && kind.matches('/').count() == 1);
+    if call.request.method != http::Method::PUT || !whole || world.policies.0.is_empty() {
+        return Ok(());
+    }
+    // A body that is none is the provider's to refuse.
+    let Ok(body) = call.body() else { return Ok(()) };
+    let name = id::name(&call.request.path);
+    let subject = Subject { kind, name, group, body: &body };
+    let denying = world.policies.0.iter().filter(|policy| policy.denies(&subject));
+    let identifiers: Vec<Value> = denying.map(|policy| identifier(policy, &world.subscription)).collect();
+    if identifiers.is_empty() {
+        return Ok(());
+    }
+    let why =
+        format!("Resource '{name}' was disallowed by policy. Policy identifiers: '{}'.", json!(identifiers));
+    Err(ArmError::gateway(403, "RequestDisallowedByPolicy", why).with_target(name))
+}
+
+fn identifier(policy: &Policy, subscription: &str) -> Value {
+    json!({
+        "policyAssignment": { "name": policy.name, "id": policy.assignment_id(subscription) },
+        "policyDefinition": { "name": policy.name, "id": policy.definition_id(subscription) },
+    })
+}

@@ -1,0 +1,167 @@
+//! What a subscription, or whoever is signed in, turns out not to be allowed.
+
+use super::around::{Bite, Scene};
+use super::{Fault, Kind, Row};
+use crate::arm::limits::PUBLIC_ADDRESSES;
+use crate::arm::policies::{Operator, Policy};
+use crate::arm::{clusters, roles};
+use crate::entra;
+use crate::world::World;
+
+/// What is left of the limits.
+const FEW_CORES: u64 = 10;
+const FEW_ADDRESSES: u64 = 2;
+/// The assignment of the policy that comes up.
+const POLICY: &str = "no-clusters";
+
+const fn row(
+    fault: Fault,
+    name: &'static str,
+    place: (&'static str, &'static str),
+    texts: (&'static str, &'static str),
+    bite: fn(&mut World, &Scene<'_>) -> bool,
+) -> Row {
+    let ((method, path), (what, client)) = (place, texts);
+    Row { fault, name, kind: Kind::World, method, path, what, client, heals: false, bite: Bite::Before(bite) }
+}
+
+/// The rows of the topic.
+pub(super) const ROWS: &[Row] = &[
+    row(
+        Fault::CoresFew,
+        "cores-few",
+        ("", "/microsoft.compute/locations/"),
+        (
+            "the subscription may use 10 cores of each family in the region: a cluster that needs more gets 400 `ErrCode_InsufficientVCPUQuota`",
+            "asks the usages first, and says how many nodes would fit",
+        ),
+        |world, scene| limited(world, scene, clusters::limit_families, FEW_CORES),
+    ),
+    row(
+        Fault::AddressesFew,
+        "addresses-few",
+        ("", "/microsoft.network/locations/"),
+        (
+            "the subscription may have 2 public addresses in the region: the load balancer of the last gateway gets `PublicIPCountLimitReached`",
+            "asks the usages first, and says how many addresses are needed",
+        ),
+        |world, scene| {
+            limited(
+                world,
+                scene,
+                |world, at, most| world.limits.set(at, PUBLIC_ADDRESSES, most),
+                FEW_ADDRESSES,
+            )
+        },
+    ),
+    row(
+        Fault::SizeWithheld,
+        "size-withheld",
+        ("", "/microsoft.compute/skus"),
+        (
+            "the subscription may not have machines of `Standard_D4s_v5` anywhere: 400 `VMSizeNotSupported`, and a restriction in the list of SKUs",
+            "asks the SKUs first, and names sizes that are offered",
+        ),
+        withheld,
+    ),
+    row(
+        Fault::PolicyDenies,
+        "policy-denies",
+        ("", "/checkpolicyrestrictions"),
+        (
+            "a policy of the subscription denies clusters: 403 `RequestDisallowedByPolicy`",
+            "asks the policies first, and names the one that denies",
+        ),
+        policy,
+    ),
+    row(
+        Fault::RoleLost,
+        "role-lost",
+        ("", "/microsoft.authorization/permissions"),
+        (
+            "whoever is signed in is Contributor and no longer Owner: 403 `AuthorizationFailed` for role assignments",
+            "asks for its rights first, and says which role may grant",
+        ),
+        |world, scene| {
+            let caller = entra::bearer(world, scene.request, &world.arm_audience(), scene.now);
+            caller.is_ok_and(|caller| roles::demote(world, &caller.object_id))
+        },
+    ),
+];
+
+fn limited(world: &mut World, scene: &Scene<'_>, set: impl FnOnce(&mut World, &str, u64), most: u64) -> bool {
+    scene.after("locations").map(|location| set(world, &location, most)).is_some()
+}
+
+fn withheld(world: &mut World, _: &Scene<'_>) -> bool {
+    for location in world.locations.clone() {
+        world.limits.withhold(&location, "Standard_D4s_v5");
+    }
+    true
+}
+
+fn policy(world: &mut World, _: &Scene<'_>) -> bool {
+    if world.policies.0.iter().any(|policy| policy.name == POLICY) {
+        return false;
+    }
+    world.policies.0.push(Policy {
+        name: POLICY.to_owned(),
+        group: String::new(),
+        field: "type".to_owned(),
+        operator: Operator::In,
+        values: vec!["Microsoft.ContainerService/managedClusters".to_owned()],
+    });
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::bench::{arm, put_cluster};
+    use crate::test_cloud::{TestCloud, code};
+    use http::Method;
+    use serde_json::json;
+
+    fn asked(cloud: &mut TestCloud, path: &str) -> serde_json::Value {
+        let path = cloud.path(&format!("/providers/{path}"));
+        cloud.get(&path).value()
+    }
+
+    #[test]
+    fn what_the_lists_say_is_what_the_write_gets() {
+        let mut cloud = TestCloud::new();
+        arm(&mut cloud, "size-withheld");
+        let skus = asked(&mut cloud, "Microsoft.Compute/skus?api-version=2021-07-01");
+        let restricted = |sku: &&serde_json::Value| sku["restrictions"][0]["reasonCode"].is_string();
+        let withheld = skus["value"].as_array().unwrap().iter().filter(restricted);
+        assert!(withheld.clone().count() > 0 && withheld.clone().all(|sku| sku["name"] == "Standard_D4s_v5"));
+        assert_eq!(code(&put_cluster(&mut cloud)), "VMSizeNotSupported");
+
+        let mut cloud = TestCloud::new();
+        arm(&mut cloud, "policy-denies");
+        let check =
+            cloud.path("/providers/Microsoft.PolicyInsights/checkPolicyRestrictions?api-version=2024-10-01");
+        let content = json!({ "type": "Microsoft.ContainerService/managedClusters" });
+        let request = cloud
+            .request(Method::POST, &check)
+            .with_json(&json!({ "resourceDetails": { "resourceContent": content } }));
+        let reply = cloud.send(&request).value();
+        assert_eq!(
+            reply["contentEvaluationResult"]["policyEvaluations"][0]["evaluationResult"],
+            "NonCompliant"
+        );
+        assert_eq!(code(&put_cluster(&mut cloud)), "RequestDisallowedByPolicy");
+    }
+
+    #[test]
+    fn an_owner_who_is_a_contributor_now_grants_nothing_any_more() {
+        let mut cloud = TestCloud::new();
+        arm(&mut cloud, "role-lost");
+        let mine = asked(&mut cloud, "Microsoft.Authorization/permissions?api-version=2022-04-01");
+        assert!(mine["value"][0]["notActions"].to_string().contains("Microsoft.Authorization/*/Write"));
+        let grant = cloud.path(
+            "/providers/Microsoft.Authorization/roleAssignments/5b0a1c1e-7f0e-4c7b-8a4f-3c5d0e7d9a01?api-version=2022-04-01",
+        );
+        let refused = cloud.put(&grant, &json!({ "properties": {} }));
+        assert_eq!(code(&refused), "AuthorizationFailed");
+    }
+}

@@ -1,0 +1,44 @@
+//! There are public addresses for the gateways and for what goes out.
+
+use super::{Concern, finding::Finding};
+use landfall_cloud::arm::Usage;
+
+/// One for each gateway, and one for what goes out of the cluster.
+const NEEDED: u64 = 3;
+/// The rows that count addresses: all of them, and those of the SKU that AKS takes.
+const ROWS: [&str; 2] = ["PublicIPAddresses", "StandardSkuPublicIpAddresses"];
+
+/// Judges the region's limits of public addresses.
+pub(super) fn judge(location: &str, usages: &[Usage]) -> Option<Finding> {
+    let rows = usages.iter().filter(|usage| ROWS.iter().any(|row| row.eq_ignore_ascii_case(&usage.name)));
+    let short = rows.filter(|usage| usage.left() < NEEDED).min_by_key(|usage| usage.left())?;
+    let Usage { label, used, limit, .. } = short;
+    Some(
+        Finding::refused(Concern::Addresses, format!("have public addresses in {location}"))
+            .code("PublicIPCountLimitReached")
+            .cause(format!(
+                "{label} in {location} allows {limit} with {used} in use, {NEEDED} are needed (two gateways and outbound)"
+            ))
+            .mend("take away addresses that nobody uses, choose another location, or ask for more: https://aka.ms/quota")
+            .for_a_new_cluster(),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn usage(name: &str, used: u64, limit: u64) -> Usage {
+        Usage { name: name.to_owned(), label: name.to_owned(), used, limit }
+    }
+
+    #[test]
+    fn the_row_with_the_least_left_decides() {
+        let wide = usage("PublicIPAddresses", 5, 1000);
+        assert_eq!(judge("eastus", &[wide.clone(), usage("VirtualNetworks", 9, 9)]), None);
+        let finding = judge("eastus", &[wide, usage("StandardSkuPublicIpAddresses", 8, 10)]).unwrap();
+        assert!(
+            finding.causes[0].starts_with("StandardSkuPublicIpAddresses in eastus allows 10 with 8 in use")
+        );
+    }
+}

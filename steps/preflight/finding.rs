@@ -1,0 +1,125 @@
+//! What a check found, and how several of them are told at once.
+
+use super::Concern;
+use landfall_engine::{Kind, Residue, StepError};
+
+/// Something that would fail later, with its mend.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Finding {
+    /// The check that found it.
+    pub(super) concern: Concern,
+    /// [`Kind::Input`] when a setting alone is wrong, else [`Kind::Refused`].
+    pub(super) kind: Kind,
+    /// What would fail; fits after "failed to".
+    pub(super) doing: String,
+    /// The service's own word for it.
+    pub(super) code: Option<&'static str>,
+    /// Why.
+    pub(super) causes: Vec<String>,
+    /// What to do about it.
+    pub(super) mend: String,
+    /// Whether a cluster that is there already makes it void.
+    pub(super) for_a_new_cluster: bool,
+}
+
+impl Finding {
+    /// The cloud refuses.
+    pub(super) fn refused(concern: Concern, doing: impl Into<String>) -> Self {
+        Self {
+            concern,
+            kind: Kind::Refused,
+            doing: doing.into(),
+            code: None,
+            causes: Vec::new(),
+            mend: String::new(),
+            for_a_new_cluster: false,
+        }
+    }
+
+    /// A setting is wrong.
+    pub(super) fn input(concern: Concern, doing: impl Into<String>) -> Self {
+        Self { kind: Kind::Input, ..Self::refused(concern, doing) }
+    }
+
+    pub(super) fn code(self, code: &'static str) -> Self {
+        Self { code: Some(code), ..self }
+    }
+
+    pub(super) fn cause(mut self, cause: impl Into<String>) -> Self {
+        self.causes.push(cause.into());
+        self
+    }
+
+    pub(super) fn mend(self, mend: impl Into<String>) -> Self {
+        Self { mend: mend.into(), ..self }
+    }
+
+    /// It is about making the cluster: one that is there needs none of it.
+    pub(super) fn for_a_new_cluster(self) -> Self {
+        Self { for_a_new_cluster: true, ..self }
+    }
+}
+
+/// Makes one error of all findings; `None` when there are none. `checks` is how many were made.
+pub(super) fn refusal(mut findings: Vec<Finding>, checks: usize) -> Option<StepError> {
+    findings.sort_by_key(|finding| finding.concern);
+    if findings.len() == 1 {
+        return findings.pop().map(alone);
+    }
+    let all_input = findings.iter().all(|finding| finding.kind == Kind::Input);
+    let kind = if all_input { Kind::Input } else { Kind::Refused };
+    let failed = findings.iter().map(|finding| finding.concern);
+    let failed = failed.collect::<std::collections::BTreeSet<_>>().len();
+    let count = findings.len();
+    let error = StepError::new(kind, format!("pass {failed} of {checks} checks")).residue(Residue::Nothing);
+    let told = findings.into_iter().fold(error, |error, finding| error.cause(line(&finding)));
+    (count > 0).then(|| {
+        told.hint("each line ends with its mend; --skip-preflight NAME leaves out the check of that name")
+    })
+}
+
+fn alone(finding: Finding) -> StepError {
+    let error = StepError::new(finding.kind, finding.doing).hint(finding.mend).residue(Residue::Nothing);
+    let error = finding.code.into_iter().fold(error, StepError::code);
+    finding.causes.into_iter().fold(error, StepError::cause)
+}
+
+/// `quota: Standard DSv5 Family vCPUs in eastus …; set cluster.nodes_max to 1`.
+fn line(finding: &Finding) -> String {
+    format!("{}: {}; {}", finding.concern.name(), finding.causes.join("; "), finding.mend)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn size() -> Finding {
+        Finding::input(Concern::NodeSize, "make nodes of Standard_Z1 in eastus")
+            .code("VMSizeNotSupported")
+            .cause("eastus has no such size")
+            .mend("set cluster.node_size to another one")
+    }
+
+    #[test]
+    fn one_finding_is_told_as_its_own_error() {
+        let error = refusal(vec![size()], 14).unwrap();
+        assert_eq!(error.kind, Kind::Input);
+        assert_eq!((error.code.as_deref(), error.causes.len()), (Some("VMSizeNotSupported"), 1));
+        assert_eq!(error.residue, Residue::Nothing);
+    }
+
+    #[test]
+    fn several_are_told_a_line_each_in_the_order_of_the_checks() {
+        let rights = Finding::refused(Concern::Rights, "make it").cause("you may not").mend("ask for a role");
+        let error = refusal(vec![size(), rights], 14).unwrap();
+        assert_eq!(error.kind, Kind::Refused, "one that is not input alone decides");
+        assert_eq!(error.message, "pass 2 of 14 checks");
+        assert_eq!(error.causes[0], "rights: you may not; ask for a role");
+        assert!(error.causes[1].starts_with("node-size: eastus has no such size; set cluster.node_size"));
+    }
+
+    #[test]
+    fn nothing_found_is_no_refusal() {
+        assert_eq!(refusal(Vec::new(), 14), None);
+    }
+}

@@ -1,0 +1,54 @@
+//! The region is one of the subscription's.
+
+use super::{Concern, finding::Finding};
+use crate::resource_group::same_region;
+
+/// How many regions are named to somebody who missed.
+const NAMED: usize = 8;
+
+/// Judges the region by the list of those that there are.
+pub(super) fn judge(wanted: &str, listed: &[String]) -> Option<Finding> {
+    if listed.is_empty() || listed.iter().any(|name| same_region(name, wanted)) {
+        return None;
+    }
+    let mut near: Vec<&str> = listed.iter().map(String::as_str).collect();
+    near.sort_by_key(|name| (distance(wanted, name), *name));
+    let more = if listed.len() > NAMED { ", …" } else { "" };
+    near.truncate(NAMED);
+    Some(
+        Finding::input(Concern::Location, format!("use region {wanted}"))
+            .code("LocationNotAvailableForResourceType")
+            .cause(format!("this subscription has no region {wanted}; it has {}{more}", near.join(", ")))
+            .mend(format!("set location to one of its regions; {} is near in spelling", near[0])),
+    )
+}
+
+/// How many letters must be put in, left out or changed to make one word of the other.
+fn distance(one: &str, other: &str) -> usize {
+    let mut row: Vec<usize> = (0..=other.len()).collect();
+    for (at, letter) in one.bytes().enumerate() {
+        let mut corner = row[0];
+        row[0] = at + 1;
+        for (to, wanted) in other.bytes().enumerate() {
+            let replaced = corner + usize::from(letter != wanted);
+            corner = row[to + 1];
+            row[to + 1] = replaced.min(row[to] + 1).min(corner + 1);
+        }
+    }
+    row[other.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_region_that_is_misspelled_is_told_the_near_one() {
+        let listed = ["eastus", "westeurope", "northeurope"].map(str::to_owned);
+        assert_eq!(judge("East US", &listed), None);
+        assert_eq!(judge("anywhere", &[]), None, "a list that says nothing refuses nothing");
+        let finding = judge("westeurop", &listed).unwrap();
+        assert!(finding.mend.contains("westeurope is near"), "{}", finding.mend);
+        assert_eq!(finding.kind, landfall_engine::Kind::Input);
+    }
+}

@@ -1,0 +1,238 @@
+//! Refuses in two seconds what would fail in twenty minutes: looks, and touches nothing.
+//!
+//! Everything is asked in one round; what an earlier run has made needs no asking. What is found is told at once, each
+//! finding with its mend. A question that is refused is no finding: then only the act itself may fail.
+
+mod addresses;
+mod concern;
+mod finding;
+mod location;
+mod node_size;
+mod policy;
+mod providers;
+mod quota;
+mod ranges;
+mod remembered;
+mod rights;
+mod round;
+mod subscription;
+mod vault_name;
+mod version;
+
+pub use concern::Concern;
+
+use crate::{clouds::Clouds, doing::Doing, features, names, settings::Settings};
+use finding::{Finding, refusal};
+use landfall_cloud::{
+    ApiError, ApiErrorKind, Identity,
+    arm::{Offered, Permissions},
+};
+use landfall_engine::{Check, Context, Kind, Step, StepError, Undone};
+use remembered::Remembered;
+use round::{Answer, Answers, Round};
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// Looks whether the way is free.
+pub struct Preflight {
+    round: Round,
+}
+
+/// What the look decided.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cleared {
+    /// The Kubernetes version a new cluster gets.
+    pub version: String,
+    /// The tenant of whoever is signed in.
+    pub tenant: String,
+}
+
+impl Preflight {
+    /// Returns the step for these settings.
+    #[must_use]
+    pub fn new(c: &Clouds, s: &Settings) -> Self {
+        Self { round: Round::new(c, s) }
+    }
+
+    /// How many checks are made: those that are not left out, and signing in.
+    fn checks(&self) -> usize {
+        1 + Concern::ALL.into_iter().filter(|concern| self.round.wants(*concern)).count()
+    }
+
+    async fn look(&self, cx: &Context) -> Result<Cleared, StepError> {
+        let caller = self.round.azure().arm().identity().await.doing("sign in")?;
+        let made = Remembered::of(cx);
+        let answers = self.round.ask(cx, &made).await;
+        let asked = Asked { cx, round: &self.round, caller: &caller, made };
+        let (version, findings) = asked.findings(answers)?;
+        let standing = self.standing(findings).await;
+        match refusal(standing, self.checks()) {
+            Some(refused) => Err(refused),
+            None => Ok(Cleared { version, tenant: caller.tenant }),
+        }
+    }
+
+    /// Leaves out what a cluster that is there already makes void: a journal may be lost, and what stands goes on
+    /// standing whatever the region offers to new ones.
+    async fn standing(&self, mut findings: Vec<Finding>) -> Vec<Finding> {
+        if findings.iter().any(|finding| finding.for_a_new_cluster) {
+            let s = self.round.settings();
+            let there = self.round.azure().cluster(&s.resource_group, &s.cluster.name).await;
+            if matches!(there, Ok(Some(_))) {
+                findings.retain(|finding| !finding.for_a_new_cluster);
+            }
+        }
+        findings
+    }
+}
+
+/// A round that has been asked, with whom it was asked for.
+struct Asked<'a> {
+    cx: &'a Context,
+    round: &'a Round,
+    caller: &'a Identity,
+    made: Remembered,
+}
+
+impl Asked<'_> {
+    /// What an answer says; a question that was refused is noted, and the way counts as free.
+    fn said<T>(&self, concern: Concern, answer: Answer<T>) -> Result<Option<T>, StepError> {
+        match answer {
+            None => Ok(None),
+            Some(Ok(said)) => Ok(Some(said)),
+            Some(Err(error)) if ends_it(&error) => {
+                Err(error).doing(format!("make the check {}", concern.name()))
+            }
+            Some(Err(error)) => {
+                self.cx.note(format!("{} could not be asked: {error}", concern.name()));
+                Ok(None)
+            }
+        }
+    }
+
+    /// Judges all answers.
+    fn findings(&self, answers: Answers) -> Result<(String, Vec<Finding>), StepError> {
+        let s = self.round.settings();
+        let location = self.said(Concern::Location, answers.locations)?;
+        if let Some(nowhere) = location.and_then(|listed| location::judge(&s.location, &listed)) {
+            // What else was asked about a region that there is not says nothing about any other.
+            return Ok((String::new(), vec![nowhere]));
+        }
+        let mut findings = Vec::new();
+        let version = self.version(answers.versions, &mut findings)?;
+        let subscription = self.said(Concern::Subscription, answers.subscription)?;
+        findings.extend(subscription::judge(subscription.flatten().as_ref(), &self.caller.tenant));
+        self.rights(answers.providers, answers.group_rights, answers.rights, &mut findings)?;
+        if let Some(standing) = self.said(Concern::VaultName, answers.vault_name)? {
+            let name = names::vault(s, self.round.azure().id());
+            if matches!(standing, vault_name::Standing::Recoverable) {
+                self.cx.note(format!("key vault {name} is deleted, and will be recovered"));
+            }
+            findings.extend(vault_name::judge(s, &name, &standing));
+        }
+        let sizes = self.said(Concern::NodeSize, answers.sizes)?.unwrap_or_default();
+        findings.extend(node_size::judge(s, &sizes));
+        let cores = self.said(Concern::Quota, answers.cores)?;
+        if let (Some(size), Some(cores)) = (node_size::of(s, &sizes), cores) {
+            findings.extend(quota::judge(s, size, &cores));
+        }
+        let addresses = self.said(Concern::Addresses, answers.addresses)?.unwrap_or_default();
+        findings.extend(addresses::judge(&s.location, &addresses));
+        let network = self.said(Concern::Ranges, answers.network)?;
+        findings.extend(ranges::judge(s, network.flatten().as_ref()));
+        let denied = self.said(Concern::Policy, answers.policies)?.unwrap_or_default();
+        findings.extend(policy::judge(&denied));
+        findings.retain(|finding| self.round.wants(finding.concern));
+        Ok((version, findings))
+    }
+
+    /// The version that a new cluster gets. One that is made already keeps its own.
+    fn version(
+        &self,
+        offered: Result<Vec<Offered>, ApiError>,
+        findings: &mut Vec<Finding>,
+    ) -> Result<String, StepError> {
+        let s = self.round.settings();
+        let wanted = s.cluster.version.as_deref();
+        let offered = offered.doing(format!("list the Kubernetes versions of {}", s.location))?;
+        let refused = match version::choose(wanted, &s.location, &offered) {
+            Ok(version) => return Ok(version),
+            Err(refused) => refused,
+        };
+        if !self.made.cluster {
+            findings.push(refused);
+        }
+        Ok(wanted.unwrap_or_default().to_owned())
+    }
+
+    /// What needs the rights of whoever is signed in.
+    fn rights(
+        &self,
+        providers: Answer<Vec<(String, landfall_cloud::arm::Registration)>>,
+        in_group: Answer<Option<Permissions>>,
+        at_subscription: Answer<Permissions>,
+        findings: &mut Vec<Finding>,
+    ) -> Result<(), StepError> {
+        let azure = self.round.azure();
+        let providers = self.said(Concern::Providers, providers)?;
+        // Who has no role at the subscription is refused the question itself: that is an answer.
+        let at_subscription = match at_subscription {
+            Some(Err(error)) if error.kind == ApiErrorKind::Forbidden => Some(Ok(Permissions::default())),
+            answer => answer,
+        };
+        let at_subscription = self.said(Concern::Rights, at_subscription)?;
+        if let (Some(listed), Some(rights)) = (providers, &at_subscription) {
+            findings.extend(providers::judge(&features::PROVIDERS, &listed, rights, azure.id()));
+        }
+        let (scope, rights, makes_group) = match self.said(Concern::Rights, in_group)? {
+            Some(Some(rights)) => (azure.group_id(&self.round.settings().resource_group), rights, false),
+            Some(None) => match at_subscription {
+                Some(rights) => (azure.path(""), rights, true),
+                None => return Ok(()),
+            },
+            None => return Ok(()),
+        };
+        let who = self.caller.name.as_deref().unwrap_or(&self.caller.object_id);
+        let place = rights::Place { who, scope: &scope, makes_group };
+        if !self.made.everything() {
+            findings.extend(rights::to_make(&rights, &place));
+        }
+        if !self.made.grants {
+            findings.extend(rights::to_grant(&rights, &place));
+        }
+        Ok(())
+    }
+}
+
+/// Whether an error is about the sign-in, which no later request gets around.
+fn ends_it(error: &ApiError) -> bool {
+    matches!(error.kind, ApiErrorKind::SignIn | ApiErrorKind::Unauthorized)
+}
+
+impl Step for Preflight {
+    type Input = ();
+    type Output = Cleared;
+
+    fn title(&self) -> String {
+        format!("{} checks", self.checks())
+    }
+
+    fn deadline(&self) -> Duration {
+        Duration::from_secs(120)
+    }
+
+    async fn check(&self, cx: &Context, (): &()) -> Result<Check<Cleared>, StepError> {
+        Ok(Check::Ready(self.look(cx).await?))
+    }
+
+    async fn apply(&self, cx: &Context, input: &()) -> Result<Cleared, StepError> {
+        match self.check(cx, input).await? {
+            Check::Ready(cleared) => Ok(cleared),
+            _ => Err(StepError::new(Kind::Bug, "look before making")),
+        }
+    }
+
+    async fn undo(&self, _: &Context, _: Cleared) -> Result<Undone, StepError> {
+        Ok(Undone::AlreadyGone)
+    }
+}

@@ -1,0 +1,78 @@
+//! The subscription may have machines of the size in the region.
+
+use super::{Concern, finding::Finding};
+use crate::settings::Settings;
+use landfall_cloud::arm::MachineSize;
+
+/// How many other sizes are named.
+const NAMED: usize = 4;
+
+/// Finds the size that is wanted, without case.
+pub(super) fn of<'a>(s: &Settings, sizes: &'a [MachineSize]) -> Option<&'a MachineSize> {
+    sizes.iter().find(|size| size.name.eq_ignore_ascii_case(&s.cluster.node_size))
+}
+
+/// Judges the size by the list of those that there are. An empty list says nothing.
+pub(super) fn judge(s: &Settings, sizes: &[MachineSize]) -> Option<Finding> {
+    let (wanted, location) = (&s.cluster.node_size, &s.location);
+    let doing = format!("make nodes of {wanted} in {location}");
+    let found = of(s, sizes);
+    let finding = match found {
+        _ if sizes.is_empty() => return None,
+        None => Finding::input(Concern::NodeSize, doing).cause(format!("{location} has no size {wanted}")),
+        Some(MachineSize { withheld: Some(why), .. }) => Finding::refused(Concern::NodeSize, doing)
+            .cause(format!("this subscription may not have {wanted} in {location}: {why}")),
+        Some(_) => return None,
+    };
+    let others = others(found.and_then(|size| size.cores), sizes);
+    let such = if others.is_empty() { String::new() } else { format!(", such as {}", others.join(", ")) };
+    let mend = format!("set cluster.node_size (NODE_SIZE) to a size that it may have{such}");
+    Some(finding.code("VMSizeNotSupported").mend(mend).for_a_new_cluster())
+}
+
+/// Names sizes that may be had, with as many cores when that is known. Four are what the system pods are happy with.
+fn others(cores: Option<u64>, sizes: &[MachineSize]) -> Vec<&str> {
+    let cores = cores.unwrap_or(4);
+    let fits = |size: &&MachineSize| size.withheld.is_none() && size.cores == Some(cores);
+    let mut names: Vec<&str> = sizes.iter().filter(fits).map(|size| size.name.as_str()).collect();
+    // The newer generation ends in the higher number, and the general sizes begin with D.
+    names.sort_by_key(|name| (!name.starts_with("Standard_D"), std::cmp::Reverse(generation(name)), *name));
+    names.truncate(NAMED);
+    names
+}
+
+/// The 5 of `Standard_D4s_v5`.
+fn generation(name: &str) -> u32 {
+    name.rsplit_once("_v").and_then(|(_, number)| number.parse().ok()).unwrap_or(1)
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use landfall_engine::Kind;
+
+    /// A size of the tests.
+    pub(in super::super) fn size(name: &str, cores: u64, withheld: Option<&str>) -> MachineSize {
+        MachineSize {
+            name: name.to_owned(),
+            family: "standardDSv5Family".to_owned(),
+            cores: Some(cores),
+            withheld: withheld.map(str::to_owned),
+        }
+    }
+
+    #[test]
+    fn a_size_that_does_not_exist_is_input_and_a_withheld_one_is_refused() {
+        let s = crate::settings::tests::settings();
+        let others = [size("Standard_D4s_v4", 4, None), size("Standard_D4as_v5", 4, None)];
+        let none = judge(&s, &others).unwrap();
+        assert_eq!(none.kind, Kind::Input);
+        assert!(none.mend.ends_with("such as Standard_D4as_v5, Standard_D4s_v4"), "{}", none.mend);
+        let withheld = [size("STANDARD_D4S_V5", 4, Some("NotAvailableForSubscription"))];
+        let refused = judge(&s, &withheld).unwrap();
+        assert_eq!(refused.kind, Kind::Refused);
+        assert!(refused.causes[0].ends_with("NotAvailableForSubscription"));
+        assert_eq!(judge(&s, &[size("standard_d4s_v5", 4, None)]), None);
+        assert_eq!(judge(&s, &[]), None);
+    }
+}

@@ -1,0 +1,57 @@
+//! The resource providers are registered, or may be registered by us.
+
+use super::{Concern, finding::Finding};
+use landfall_cloud::arm::{Permissions, Registration};
+
+/// Judges what is not registered by the right to register it; `rights` are those at the subscription, none when there
+/// are none. A registration on its way needs nobody's right.
+pub(super) fn judge(
+    wanted: &[&str],
+    listed: &[(String, Registration)],
+    rights: &Permissions,
+    subscription: &str,
+) -> Option<Finding> {
+    let is_absent = |namespace: &str| {
+        let found = listed.iter().find(|(known, _)| known.eq_ignore_ascii_case(namespace));
+        found.is_none_or(|(_, registration)| *registration == Registration::Absent)
+    };
+    let may = |namespace: &str| rights.allow(&format!("{namespace}/register/action"));
+    let stuck: Vec<&str> =
+        wanted.iter().copied().filter(|namespace| is_absent(namespace) && !may(namespace)).collect();
+    let commands = stuck.iter().map(|namespace| format!("az provider register -n {namespace}"));
+    (!stuck.is_empty()).then(|| {
+        Finding::refused(Concern::Providers, format!("register {}", stuck.join(", ")))
+            .code("MissingSubscriptionRegistration")
+            .cause(format!("{} not registered, and this sign-in may not register", are(&stuck)))
+            .mend(format!(
+                "ask a Contributor of subscription {subscription} to run: {}",
+                commands.collect::<Vec<_>>().join("; ")
+            ))
+    })
+}
+
+fn are(names: &[&str]) -> String {
+    format!("{} {}", names.join(", "), if names.len() == 1 { "is" } else { "are" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_registered_or_on_its_way_needs_no_right() {
+        let listed = [
+            ("microsoft.network".to_owned(), Registration::Registered),
+            ("Microsoft.Compute".to_owned(), Registration::Underway("Registering".to_owned())),
+            ("Microsoft.KeyVault".to_owned(), Registration::Absent),
+        ];
+        let none = Permissions::default();
+        assert_eq!(judge(&["Microsoft.Network", "Microsoft.Compute"], &listed, &none, "s"), None);
+        let finding = judge(&["Microsoft.Network", "Microsoft.KeyVault"], &listed, &none, "s").unwrap();
+        assert_eq!(
+            finding.causes,
+            ["Microsoft.KeyVault is not registered, and this sign-in may not register"]
+        );
+        assert!(finding.mend.ends_with("az provider register -n Microsoft.KeyVault"), "{}", finding.mend);
+    }
+}

@@ -1,0 +1,112 @@
+//! The cores are enough for the autoscaler's most nodes, and those of an upgrade.
+
+use super::{Concern, finding::Finding};
+use crate::settings::Settings;
+use landfall_cloud::arm::{MachineSize, Usage};
+
+/// The row of all cores together.
+const ALL: &str = "cores";
+
+/// How many nodes an upgrade adds to a pool of that many: a tenth, rounded up.
+/// <https://learn.microsoft.com/azure/aks/upgrade-aks-node-pools-rolling#customize-node-surge-upgrade>
+const fn surge(nodes: u64) -> u64 {
+    nodes.div_ceil(10)
+}
+
+/// Judges both limits, of the family and of all together.
+pub(super) fn judge(s: &Settings, size: &MachineSize, usages: &[Usage]) -> Vec<Finding> {
+    let Some(cores) = size.cores.filter(|cores| *cores > 0) else { return Vec::new() };
+    let rows = [(Concern::Quota, size.family.as_str()), (Concern::RegionalQuota, ALL)];
+    let judged = rows.into_iter().filter_map(|(concern, row)| {
+        let usage = usages.iter().find(|usage| usage.name.eq_ignore_ascii_case(row))?;
+        one(concern, s, cores, usage)
+    });
+    judged.collect()
+}
+
+fn one(concern: Concern, s: &Settings, cores: u64, usage: &Usage) -> Option<Finding> {
+    let most = u64::from(s.cluster.nodes_max);
+    let needed = cores * (most + surge(most));
+    if needed <= usage.left() {
+        return None;
+    }
+    let (label, location) = (&usage.label, &s.location);
+    let used = if usage.used > 0 { format!(" with {} in use", usage.used) } else { String::new() };
+    let plus = match surge(most) {
+        1 => "one".to_owned(),
+        more => more.to_string(),
+    };
+    Some(
+        Finding::refused(concern, format!("have the cores for {most} nodes in {location}"))
+            .code("QuotaExceeded")
+            .cause(format!(
+                "{label} in {location} allows {}{used}, {needed} are needed (nodes_max {most} plus {plus} for upgrades)",
+                usage.limit
+            ))
+            .mend(mend(s, cores, usage.left()))
+            .for_a_new_cluster(),
+    )
+}
+
+/// What to do: as many nodes as fit, when any do.
+fn mend(s: &Settings, cores: u64, left: u64) -> String {
+    const ELSE: &str = "choose another cluster.node_size or region, or ask for more: https://aka.ms/quota";
+    let nodes = left / cores;
+    let fits = (1..=nodes).rev().find(|most| most + surge(*most) <= nodes);
+    match fits {
+        None => ELSE.to_owned(),
+        Some(fits) if fits < u64::from(s.cluster.nodes) => {
+            format!("set cluster.nodes and cluster.nodes_max to {fits}, {ELSE}")
+        }
+        Some(fits) => format!("set cluster.nodes_max to {fits}, {ELSE}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::node_size::tests::size;
+    use super::*;
+
+    fn usage(name: &str, label: &str, used: u64, limit: u64) -> Usage {
+        Usage { name: name.to_owned(), label: label.to_owned(), used, limit }
+    }
+
+    fn family(used: u64, limit: u64) -> Vec<Finding> {
+        let s = crate::settings::tests::settings();
+        let usages = [usage("standardDSv5Family", "Standard DSv5 Family vCPUs", used, limit)];
+        judge(&s, &size("Standard_D4s_v5", 4, None), &usages)
+    }
+
+    #[test]
+    fn the_most_nodes_and_one_for_upgrades_must_fit() {
+        assert_eq!(family(0, 16), []);
+        let findings = family(0, 10);
+        assert_eq!(
+            findings[0].causes,
+            [
+                "Standard DSv5 Family vCPUs in eastus allows 10, 16 are needed (nodes_max 3 plus one for upgrades)"
+            ]
+        );
+        assert!(findings[0].mend.starts_with("set cluster.nodes and cluster.nodes_max to 1, choose another"));
+        assert!(family(4, 16)[0].causes[0].contains("allows 16 with 4 in use"));
+        assert!(family(4, 16)[0].mend.starts_with("set cluster.nodes_max to 2"));
+        assert!(family(10, 10)[0].mend.starts_with("choose another"), "no node fits");
+    }
+
+    #[test]
+    fn all_cores_together_are_a_limit_of_their_own() {
+        let s = crate::settings::tests::settings();
+        let usages = [
+            usage("cores", "Total Regional vCPUs", 90, 100),
+            usage("standardDSv5Family", "Standard DSv5 Family vCPUs", 0, 100),
+        ];
+        let findings = judge(&s, &size("Standard_D4s_v5", 4, None), &usages);
+        assert_eq!(findings.len(), 1);
+        assert_eq!(findings[0].concern, Concern::RegionalQuota);
+    }
+
+    #[test]
+    fn an_upgrade_adds_a_tenth() {
+        assert_eq!([1, 10, 11, 100].map(surge), [1, 1, 2, 10]);
+    }
+}

@@ -1,0 +1,111 @@
+//! The ranges fit the network that is there. Against each other the settings are checked before anything is asked.
+
+use super::{Concern, finding::Finding};
+use crate::{
+    network_parts::{inside, prefix_of, ranges, subnet_of, subnets},
+    settings::Settings,
+};
+use ipnet::Ipv4Net;
+use landfall_cloud::{
+    ApiError,
+    arm::{Azure, State},
+};
+use serde_json::Value;
+
+/// Reads the network that is there to stay: one in a group that is being deleted goes with it.
+pub(super) async fn ask(azure: &Azure, s: &Settings) -> Result<Option<Value>, ApiError> {
+    let Some(body) = azure.network(&s.resource_group, &s.network.name).await? else { return Ok(None) };
+    let group = azure.group(&s.resource_group).await?;
+    let stays = group.is_some_and(|group| State::of(&group) != State::Deleting);
+    Ok((stays && State::of(&body) != State::Deleting).then_some(body))
+}
+
+/// Judges the ranges by the network as it was read; one that is not there takes any.
+pub(super) fn judge(s: &Settings, body: Option<&Value>) -> Vec<Finding> {
+    let Some(body) = body else { return Vec::new() };
+    subnet(s, body).into_iter().chain(services(s, body)).collect()
+}
+
+fn subnet(s: &Settings, body: &Value) -> Option<Finding> {
+    let (name, wanted) = (&s.network.name, s.network.subnet_prefix.to_string());
+    let finding = Finding::input(Concern::Ranges, format!("use {wanted} in virtual network {name}"));
+    if let Some(there) = subnet_of(body, &s.network.subnet) {
+        let is = prefix_of(there).unwrap_or("no range");
+        let what = format!("subnet {} of {name} is {is}, and {wanted} is wanted", s.network.subnet);
+        let mend = format!("set network.subnet_prefix to {is}, or network.subnet to another name");
+        return (is != wanted).then(|| finding.cause(what).mend(mend));
+    }
+    let all = ranges(body);
+    if !inside(&wanted, &all) {
+        return Some(
+            finding
+                .code("NetcfgSubnetRangeOutsideVnet")
+                .cause(format!(
+                    "virtual network {name} is {}, which has no room for {wanted}",
+                    all.join(", ")
+                ))
+                .mend("set network.subnet_prefix to a range inside it, or network.name to another network"),
+        );
+    }
+    let taken = subnets(body).find(|other| {
+        let other = prefix_of(other).and_then(|prefix| prefix.parse().ok());
+        other.is_some_and(|other| overlap(&s.network.subnet_prefix, &other))
+    })?;
+    let other = taken["name"].as_str().unwrap_or("another one");
+    let range = prefix_of(taken).unwrap_or_default();
+    Some(
+        finding
+            .code("NetcfgSubnetRangesOverlap")
+            .cause(format!("subnet {other} of {name} is {range}, which overlaps {wanted}"))
+            .mend("set network.subnet_prefix to a range that none of its subnets has"),
+    )
+}
+
+/// The services' range must be apart from the whole network.
+/// <https://learn.microsoft.com/azure/aks/configure-azure-cni#plan-ip-addressing-for-your-cluster>
+fn services(s: &Settings, body: &Value) -> Option<Finding> {
+    let wanted = &s.cluster.service_cidr;
+    let parsed = ranges(body).into_iter().filter_map(|range| range.parse().ok());
+    let clash = parsed.into_iter().find(|range: &Ipv4Net| overlap(wanted, range))?;
+    let name = &s.network.name;
+    Some(
+        Finding::input(Concern::Ranges, format!("use {wanted} for services beside network {name}"))
+            .code("ServiceCidrOverlapExistingSubnetsCidr")
+            .cause(format!("virtual network {name} is {clash}, which overlaps the services' {wanted}"))
+            .mend("set cluster.service_cidr, and cluster.dns_service_ip in it, to a range apart from the network's")
+            .for_a_new_cluster(),
+    )
+}
+
+fn overlap(one: &Ipv4Net, other: &Ipv4Net) -> bool {
+    one.contains(other) || other.contains(one)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn found(space: &str, subnet: &str, range: &str) -> Vec<Finding> {
+        let body = json!({ "properties": {
+            "addressSpace": { "addressPrefixes": [space] },
+            "subnets": [{ "name": subnet, "properties": { "addressPrefix": range } }],
+        }});
+        judge(&crate::settings::tests::settings(), Some(&body))
+    }
+
+    #[test]
+    fn each_way_of_not_fitting_has_its_own_words() {
+        assert_eq!(found("10.0.0.0/16", "theirs", "10.0.64.0/24"), []);
+        assert_eq!(found("10.0.0.0/16", "SNET-AKS", "10.0.0.0/22"), []);
+        let other = found("10.0.0.0/16", "snet-aks", "10.0.4.0/22");
+        assert!(other[0].mend.starts_with("set network.subnet_prefix to 10.0.4.0/22"), "{other:?}");
+        let outside = found("10.9.0.0/16", "theirs", "10.9.0.0/24");
+        assert_eq!(outside[0].code, Some("NetcfgSubnetRangeOutsideVnet"));
+        let overlap = found("10.0.0.0/16", "theirs", "10.0.3.0/24");
+        assert!(overlap[0].causes[0].contains("theirs of vnet-demo is 10.0.3.0/24"), "{overlap:?}");
+        let services = found("10.0.0.0/15", "theirs", "10.0.64.0/24");
+        assert_eq!(services[0].code, Some("ServiceCidrOverlapExistingSubnetsCidr"));
+        assert_eq!(judge(&crate::settings::tests::settings(), None), []);
+    }
+}

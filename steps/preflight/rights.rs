@@ -1,0 +1,78 @@
+//! Whoever is signed in may make what is wanted, and grant roles.
+
+use super::{Concern, finding::Finding};
+use landfall_cloud::arm::Permissions;
+
+const GROUPS: &str = "Microsoft.Resources/subscriptions/resourceGroups/write";
+const GRANTS: &str = "Microsoft.Authorization/roleAssignments/write";
+
+/// What is made in the group, in words, and the right that it takes.
+const MADE: [(&str, &str); 4] = [
+    ("make virtual networks", "Microsoft.Network/virtualNetworks/write"),
+    ("make key vaults", "Microsoft.KeyVault/vaults/write"),
+    ("make clusters", "Microsoft.ContainerService/managedClusters/write"),
+    ("sign in to clusters", "Microsoft.ContainerService/managedClusters/listClusterUserCredential/action"),
+];
+
+/// Where rights are looked at.
+pub(super) struct Place<'a> {
+    /// Who is signed in, as people know them.
+    pub(super) who: &'a str,
+    /// The group's id when it is there, else the subscription's.
+    pub(super) scope: &'a str,
+    /// Whether the group must be made.
+    pub(super) makes_group: bool,
+}
+
+/// Judges the rights to make things.
+pub(super) fn to_make(rights: &Permissions, place: &Place<'_>) -> Option<Finding> {
+    let group = place.makes_group.then_some(("make resource groups", GROUPS));
+    let needed = group.into_iter().chain(MADE);
+    let lacking: Vec<&str> =
+        needed.filter(|(_, action)| !rights.allow(action)).map(|(words, _)| words).collect();
+    (!lacking.is_empty()).then(|| {
+        Finding::refused(Concern::Rights, format!("use the rights of {}", place.who))
+            .code("AuthorizationFailed")
+            .cause(format!("{} may not {} at {}", place.who, in_words(&lacking), place.scope))
+            .mend("ask for the role Contributor at that scope; a new role may need some minutes")
+    })
+}
+
+/// Judges the right to grant roles, which Contributor does not have.
+pub(super) fn to_grant(rights: &Permissions, place: &Place<'_>) -> Option<Finding> {
+    (!rights.allow(GRANTS)).then(|| {
+        Finding::refused(Concern::RoleGrants, format!("grant roles as {}", place.who))
+            .code("AuthorizationFailed")
+            .cause(format!("{} may not write role assignments at {}", place.who, place.scope))
+            .mend(
+                "ask for Owner, User Access Administrator or Role Based Access Control Administrator at that scope; \
+                 Contributor is not enough",
+            )
+            .for_a_new_cluster()
+    })
+}
+
+/// `a`, `a or b`, `a, b or c`.
+fn in_words(words: &[&str]) -> String {
+    match words {
+        [] => String::new(),
+        [one] => (*one).to_owned(),
+        [first @ .., last] => format!("{} or {last}", first.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_any_role_everything_that_is_lacking_is_named() {
+        let place = Place { who: "ada", scope: "/subscriptions/s", makes_group: true };
+        let finding = to_make(&Permissions::default(), &place).unwrap();
+        assert!(finding.causes[0].starts_with("ada may not make resource groups, make virtual networks"));
+        assert!(finding.causes[0].ends_with("or sign in to clusters at /subscriptions/s"), "{:?}", finding);
+        let there = Place { makes_group: false, ..place };
+        assert!(!to_make(&Permissions::default(), &there).unwrap().causes[0].contains("resource groups"));
+        assert!(to_grant(&Permissions::default(), &there).unwrap().mend.starts_with("ask for Owner, User"));
+    }
+}

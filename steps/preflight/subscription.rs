@@ -1,0 +1,48 @@
+//! The subscription takes writes, and trusts the tenant of whoever is signed in.
+
+use super::{Concern, finding::Finding};
+use landfall_cloud::arm::Subscription;
+
+/// The states in which a subscription still takes writes.
+/// <https://learn.microsoft.com/azure/cost-management-billing/manage/subscription-states>
+const WRITABLE: [&str; 4] = ["Enabled", "Active", "Warned", "PastDue"];
+
+/// Judges the subscription as it was read; `tenant` is whose token we have.
+pub(super) fn judge(found: Option<&Subscription>, tenant: &str) -> Option<Finding> {
+    let found = found?;
+    let refused = Finding::refused(Concern::Subscription, format!("use subscription {}", found.name));
+    if !found.tenant.is_empty() && !found.tenant.eq_ignore_ascii_case(tenant) {
+        return Some(
+            refused
+                .code("InvalidAuthenticationTokenTenant")
+                .cause(format!("it trusts tenant {}, and this sign-in is of {tenant}", found.tenant))
+                .mend(format!("sign in there: --tenant {} or AZURE_TENANT_ID", found.tenant)),
+        );
+    }
+    let writable = found.state.is_empty() || WRITABLE.iter().any(|s| s.eq_ignore_ascii_case(&found.state));
+    (!writable).then(|| {
+        refused
+            .code("ReadOnlyDisabledSubscription")
+            .cause(format!("it is {}, and takes no writes", found.state))
+            .mend("have it enabled by its owner, or set subscription to another one")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn subscription(tenant: &str, state: &str) -> Subscription {
+        Subscription { id: "s".into(), name: "web".into(), tenant: tenant.into(), state: state.into() }
+    }
+
+    #[test]
+    fn another_tenant_or_a_disabled_subscription_is_a_finding() {
+        assert_eq!(judge(Some(&subscription("T", "Enabled")), "t"), None);
+        let other = judge(Some(&subscription("u", "Enabled")), "t").unwrap();
+        assert!(other.mend.contains("--tenant u"), "{}", other.mend);
+        let disabled = judge(Some(&subscription("t", "Disabled")), "t").unwrap();
+        assert_eq!(disabled.code, Some("ReadOnlyDisabledSubscription"));
+        assert_eq!(judge(None, "t"), None);
+    }
+}

@@ -1,0 +1,100 @@
+//! The vault's name is valid and free, or the vault is our own.
+
+use super::{Concern, finding::Finding};
+use crate::{key_vault::KeyVault, names, settings::Settings};
+use landfall_cloud::{
+    ApiError,
+    arm::{Azure, NameTaken},
+};
+use landfall_engine::Context;
+use serde_json::Value;
+
+/// Where a name stands.
+pub(super) enum Standing {
+    /// Nobody has it, or we have.
+    Ours,
+    /// Our own vault of that name is deleted, and comes back.
+    Recoverable,
+    /// It is against the rules.
+    Invalid(String),
+    /// Somebody else has it; when theirs is deleted here and recoverable, the deleted vault.
+    Taken(Option<Value>),
+}
+
+/// Asks where the vault's name stands. Only a name that is not free takes more than one question.
+pub(super) async fn ask(
+    cx: &Context,
+    azure: &Azure,
+    s: &Settings,
+    vault: &KeyVault,
+) -> Result<Standing, ApiError> {
+    let name = names::vault(s, azure.id());
+    match azure.vault_name_taken(&name).await? {
+        None => return Ok(Standing::Ours),
+        Some(NameTaken::Invalid(why)) => return Ok(Standing::Invalid(why)),
+        Some(NameTaken::InUse(_)) => {}
+    }
+    let (there, deleted) =
+        tokio::join!(azure.vault(&s.resource_group, &name), azure.deleted_vault(&s.location, &name));
+    if there?.is_some() {
+        return Ok(Standing::Ours);
+    }
+    let deleted = deleted?;
+    Ok(match deleted.as_ref().is_some_and(|deleted| vault.was_ours(cx, deleted)) {
+        true => Standing::Recoverable,
+        false => Standing::Taken(deleted),
+    })
+}
+
+/// Judges where the name stands.
+pub(super) fn judge(s: &Settings, name: &str, standing: &Standing) -> Option<Finding> {
+    let doing = format!("create key vault {name}");
+    match standing {
+        Standing::Ours | Standing::Recoverable => None,
+        Standing::Invalid(why) => Some(
+            Finding::input(Concern::VaultName, doing)
+                .code("VaultNameNotValid")
+                .cause(why.clone())
+                .mend("set key_vault.name to 3–24 letters, digits and single hyphens, a letter first"),
+        ),
+        Standing::Taken(deleted) => {
+            let (cause, or) = match deleted {
+                None => (
+                    format!("somebody else has a vault {name}; names are unique in the world"),
+                    String::new(),
+                ),
+                Some(_) => (
+                    format!("a vault {name}, which nothing marks as ours, is deleted and recoverable"),
+                    format!(
+                        "; or, if nobody needs what it holds: az keyvault purge --name {name} --location {}",
+                        s.location
+                    ),
+                ),
+            };
+            let suggested = names::another_vault(name);
+            Some(
+                Finding::refused(Concern::VaultName, doing)
+                    .code("VaultAlreadyExists")
+                    .cause(cause)
+                    .mend(format!("set key_vault.name (KEYVAULT_NAME) to {suggested}, say{or}")),
+            )
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_name_that_is_taken_is_answered_with_another_that_is_always_the_same() {
+        let s = crate::settings::tests::settings();
+        let one = judge(&s, "kv-demo-4711", &Standing::Taken(None)).unwrap();
+        assert_eq!(one, judge(&s, "kv-demo-4711", &Standing::Taken(None)).unwrap());
+        assert!(one.mend.contains(&names::another_vault("kv-demo-4711")), "{}", one.mend);
+        let deleted = judge(&s, "kv-demo-4711", &Standing::Taken(Some(json!({})))).unwrap();
+        assert!(deleted.mend.contains("az keyvault purge --name kv-demo-4711 --location eastus"));
+        assert_eq!(judge(&s, "kv-demo-4711", &Standing::Recoverable), None);
+    }
+}
