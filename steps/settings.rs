@@ -59,6 +59,18 @@ pub struct Certificate {
     pub name: String,
     /// The user's PFX, opened and checked; none means self-signed for the domain and `*.domain`.
     pub given: Option<Arc<Material>>,
+    /// When one that would still do is replaced; none means never.
+    pub renewal: Option<Renewal>,
+}
+
+/// When a certificate of ours is replaced although it would still do. A PFX that is given decides by itself: another
+/// one than the vault holds is imported, the same one never is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Renewal {
+    /// At once: a rotation is wished for.
+    Now,
+    /// When fewer days than this are left of it. Only one that landfall has signed itself can be renewed so.
+    WhenLeft(i64),
 }
 
 /// The AKS cluster.

@@ -1,10 +1,17 @@
-//! The certificate in the vault: imported when it is new, by thumbprint.
+//! The certificate in the vault: imported when it is new, by thumbprint; replaced when that is wished for.
 
 mod import;
 mod judge;
 
-use crate::{clouds::Clouds, doing::Doing, key_vault::Vault, names, settings::Settings};
-use jiff::{Timestamp, ToSpan};
+use crate::{
+    clouds::Clouds,
+    doing::Doing,
+    expiry,
+    key_vault::Vault,
+    names,
+    settings::{Renewal, Settings},
+};
+use jiff::Timestamp;
 use landfall_cloud::{
     arm::Azure,
     certificate::{Leaf, Material},
@@ -25,6 +32,7 @@ pub struct Certificate {
     domain: String,
     hosts: Vec<String>,
     given: Option<Arc<Material>>,
+    renewal: Option<Renewal>,
 }
 
 /// The certificate that the vault holds.
@@ -44,6 +52,27 @@ pub struct HeldCertificate {
     pub names: Vec<String>,
     /// Whether it vouches for itself.
     pub self_signed: bool,
+    /// The one it takes the place of, until the cluster is known to carry it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaces: Option<Replaced>,
+}
+
+/// A certificate that another one takes the place of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Replaced {
+    /// SHA-1 of the leaf, 40 lower-case hex digits.
+    pub thumbprint: String,
+    /// The end of its validity.
+    pub not_after: Timestamp,
+}
+
+/// An import that takes another certificate's place: on disk before it is sent, so that a run that dies in the middle
+/// is known to have made this version, and the next one makes none.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Replacing {
+    replaces: Replaced,
+    /// The thumbprint of what is imported.
+    imports: String,
 }
 
 impl Certificate {
@@ -59,6 +88,7 @@ impl Certificate {
             domain: s.domain.clone(),
             hosts: s.hosts(),
             given: s.certificate.given.clone(),
+            renewal: s.certificate.renewal,
         }
     }
 
@@ -72,6 +102,7 @@ impl Certificate {
             not_after: stored.not_after,
             names: stored.names.clone(),
             self_signed: leaf.is_some_and(|leaf| leaf.issuer == leaf.subject),
+            replaces: None,
         }
     }
 
@@ -112,12 +143,16 @@ impl Step for Certificate {
         cx: &Context,
         (vault, ()): &Self::Input,
     ) -> Result<Check<HeldCertificate>, StepError> {
-        Ok(self.look(cx, vault).await?.map_or(Check::Missing, |stored| self.judge(cx, vault, &stored)))
+        match self.look(cx, vault).await? {
+            Some(stored) => self.judge(cx, vault, &stored),
+            None => Ok(Check::Missing),
+        }
     }
 
     async fn apply(&self, cx: &Context, (vault, ()): &Self::Input) -> Result<HeldCertificate, StepError> {
-        if let Some(stored) = self.look(cx, vault).await? {
-            match self.judge(cx, vault, &stored) {
+        let stored = self.look(cx, vault).await?;
+        if let Some(stored) = &stored {
+            match self.judge(cx, vault, stored)? {
                 Check::Ready(held) => return Ok(held),
                 Check::Foreign { why } => {
                     return Err(StepError::new(Kind::Foreign, format!("import certificate {}", self.name))
@@ -128,8 +163,14 @@ impl Step for Certificate {
             }
         }
         let material = self.material().await?;
+        let replaces = stored
+            .map(|stored| Replaced { thumbprint: stored.thumbprint_sha1_hex, not_after: stored.not_after });
+        if let Some(replaces) = &replaces {
+            let imports = material.leaf().thumbprint_sha1.clone();
+            cx.keep(&Replacing { replaces: replaces.clone(), imports })?;
+        }
         let stored = self.import(cx, vault, &material).await?;
-        Ok(self.held(&stored))
+        Ok(HeldCertificate { replaces, ..self.held(&stored) })
     }
 
     fn part_of(&self) -> Option<&'static str> {
@@ -152,6 +193,7 @@ impl Step for Certificate {
                 not_after: Timestamp::MIN,
                 names: Vec::new(),
                 self_signed: false,
+                replaces: None,
             }));
         }
         let what = format!("look at key vault {}", vault.name);
@@ -189,9 +231,18 @@ impl Step for Certificate {
 }
 
 impl HeldCertificate {
-    /// Tells whether less than `days` of its validity are left.
+    /// Tells whether, at that time, less than `days` of its validity are left.
     #[must_use]
-    pub fn expires_within(&self, days: i64) -> bool {
-        self.not_after < Timestamp::now().saturating_add((days * 24).hours()).unwrap_or(Timestamp::MAX)
+    pub fn expires_within(&self, days: i64, now: Timestamp) -> bool {
+        expiry::days_left(self.not_after, now) < days
+    }
+
+    /// Tells whether it is one that landfall makes by itself for this domain, and so one that it can make anew. What
+    /// somebody else has signed, or for other names, only whoever has it can replace.
+    #[must_use]
+    pub fn is_made_for(&self, domain: &str) -> bool {
+        let wildcard = format!("*.{domain}");
+        let known = |name: &String| name.eq_ignore_ascii_case(domain) || name.eq_ignore_ascii_case(&wildcard);
+        self.self_signed && self.names.len() == 2 && self.names.iter().all(known)
     }
 }
