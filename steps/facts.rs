@@ -39,6 +39,8 @@ pub struct CertificateFacts {
     pub not_after: Timestamp,
     /// Every DNS name it covers.
     pub names: Vec<String>,
+    /// The vault's version of it, 32 hex digits.
+    pub version: String,
     /// Where the vault keeps it.
     pub secret_id: String,
     /// Whether it vouches for itself.
@@ -64,6 +66,7 @@ pub fn facts(graph: &Graph, handles: &Handles, memory: &Memory) -> Facts {
         thumbprint_sha1: held.thumbprint,
         not_after: held.not_after,
         names: held.names,
+        version: held.version,
         secret_id: held.secret_id,
         self_signed: held.self_signed,
     });

@@ -19,7 +19,7 @@ use std::{
 };
 
 /// Days that a self-signed certificate is valid.
-pub(crate) const SELF_SIGNED_DAYS: u32 = 365;
+pub const SELF_SIGNED_DAYS: u32 = 365;
 
 impl Certificate {
     pub(super) async fn once_granted<T, F>(

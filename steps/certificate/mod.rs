@@ -3,6 +3,8 @@
 mod import;
 mod judge;
 
+pub use import::SELF_SIGNED_DAYS;
+
 use crate::{
     clouds::Clouds,
     doing::Doing,

@@ -85,7 +85,7 @@ impl TlsSecret {
     /// Ends when a link is stuck that does not mend by itself.
     async fn hopeless(&self, cx: &Context, opened: &Opened, input: &<Self as Step>::Input) -> Finding {
         loop {
-            tokio::time::sleep(cx.pace().bound(PATIENCE)).await;
+            tokio::time::sleep(cx.pace().patience(PATIENCE)).await;
             if let Some(stuck) = self.stuck(opened, input).await.filter(|stuck| !stuck.may_pass) {
                 return stuck;
             }

@@ -19,6 +19,7 @@ mod patience;
 mod poison;
 mod renamed;
 mod resume;
+mod rotation;
 mod running;
 mod screens;
 mod secrets;

@@ -14,6 +14,8 @@ fn settings() -> insta::Settings {
         (r"\d+ requests", "<n> requests"),
         (r"overhead \d+ %", "overhead <n> %"),
         (r"[0-9A-F]{40}", "<thumbprint>"),
+        (r"version [0-9a-f]{32}", "version <version>"),
+        (r"on \d{4}-\d\d-\d\d\.", "on <date>."),
         (r"127\.0\.0\.1[12]", "<address>"),
         (r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "<uuid>"),
         (r"kv-aks-istio-gate-[0-9a-f]{6}", "kv-aks-istio-gate-<digits>"),
@@ -25,7 +27,7 @@ fn settings() -> insta::Settings {
 }
 
 /// The lines of a run, sorted where steps that run side by side may end in either order.
-fn calm(said: &Said) -> String {
+pub fn calm(said: &Said) -> String {
     let (lines, rest): (Vec<&str>, Vec<&str>) = said
         .stderr
         .lines()
@@ -40,7 +42,7 @@ fn calm(said: &Said) -> String {
 }
 
 /// Prose is at most eighty columns wide; a line of an event is as long as it needs to be.
-fn shows(name: &str, text: &str) {
+pub fn shows(name: &str, text: &str) {
     settings().bind(|| insta::assert_snapshot!(name, text));
     let prose = text.split("---\n").last().unwrap();
     let widest = prose.lines().map(|line| line.chars().count()).max().unwrap_or_default();
