@@ -45,6 +45,8 @@ pub struct CertificateFacts {
     pub secret_id: String,
     /// Whether it vouches for itself.
     pub self_signed: bool,
+    /// Whether landfall can make it anew; otherwise a PFX has to be given.
+    pub renewable: bool,
 }
 
 /// The names.
@@ -63,6 +65,7 @@ pub struct DnsFacts {
 pub fn facts(graph: &Graph, handles: &Handles, memory: &Memory) -> Facts {
     let gateways = graph.output(handles.gateways, memory).map(|made| made.gateways).unwrap_or_default();
     let certificate = graph.output(handles.certificate, memory).map(|held| CertificateFacts {
+        renewable: held.is_made_for(&handles.domain),
         thumbprint_sha1: held.thumbprint,
         not_after: held.not_after,
         names: held.names,

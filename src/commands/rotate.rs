@@ -66,7 +66,7 @@ fn may_rotate(
     memory: &Memory,
 ) -> Result<Option<Renewal>, Failure> {
     if deployment.unfinished_rotation(memory).is_some() {
-        session.say("An earlier rotation is not over: it is gone on with, and nothing else is imported.\n");
+        session.say("An earlier rotation is not over: it is gone on with.\n");
         return Ok(None);
     }
     let given = wished.settings.certificate.given.is_some();

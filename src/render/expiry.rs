@@ -27,7 +27,7 @@ pub fn warning(
         }
         Expiry::Past(_) => format!("The certificate has ended on {day}: clients refuse it."),
     };
-    let file = if certificate.self_signed { "" } else { " --pfx FILE" };
+    let file = if certificate.renewable { "" } else { " --pfx FILE" };
     Some(format!("{}\nReplace it: {program} rotate{file}", paint.bad(&words::wrap("", &ends, COLUMNS))))
 }
 
@@ -36,17 +36,26 @@ mod tests {
     use super::*;
     use crate::render::summary::tests::facts;
 
-    fn told(now: &str, self_signed: bool) -> String {
+    fn told(now: &str, renewable: bool) -> String {
         let mut facts = facts().certificate.unwrap();
-        facts.self_signed = self_signed;
+        facts.renewable = renewable;
         warning(Some(&facts), "landfall", now.parse().unwrap(), Paint::PLAIN).unwrap_or_default()
     }
 
     #[test]
     fn thirty_days_before_the_end_and_after_it_there_is_a_warning() {
         assert_eq!(told("2027-10-01T00:00:00Z", true), "");
-        insta::assert_snapshot!(told("2027-11-15T12:00:00Z", true), @"");
-        insta::assert_snapshot!(told("2027-11-22T12:00:00Z", false), @"");
-        insta::assert_snapshot!(told("2027-11-24T12:00:00Z", true), @"");
+        insta::assert_snapshot!(told("2027-11-15T12:00:00Z", true), @r"
+        The certificate ends in 7 days, on 2027-11-23.
+        Replace it: landfall rotate
+        ");
+        insta::assert_snapshot!(told("2027-11-22T12:00:00Z", false), @r"
+        The certificate ends within a day.
+        Replace it: landfall rotate --pfx FILE
+        ");
+        insta::assert_snapshot!(told("2027-11-24T12:00:00Z", true), @r"
+        The certificate has ended on 2027-11-23: clients refuse it.
+        Replace it: landfall rotate
+        ");
     }
 }

@@ -32,7 +32,7 @@ pub struct Shown<'a> {
 
 /// Returns the text after a rotation.
 pub fn text(rotation: &Rotation, shown: &Shown<'_>, paint: Paint) -> String {
-    let word = if rotation.was.is_some() { "Rotated" } else { "Nothing to rotate, found" };
+    let word = if rotation.was.is_some() { "Rotated" } else { "Nothing to rotate, ready" };
     let mut parts = vec![summary::headline(word, shown.report, shown.requests, false, paint)];
     if rotation.was.is_none() && shown.given {
         let why = "The newest version in the vault is the certificate of this PFX already. Importing it once more would \
@@ -55,7 +55,8 @@ fn rows(rotation: &Rotation, facts: &Facts) -> String {
         rows.push(format!("{}SHA-1 {}", label("was", true), was.thumbprint.to_uppercase()));
         rows.push(format!("{rest}valid until {}", was.not_after.strftime("%Y-%m-%d")));
     }
-    rows.push(format!("{}SHA-1 {}", label("is", true), is.thumbprint.to_uppercase()));
+    let first = if was.is_some() { label("is", true) } else { rest.clone() };
+    rows.push(format!("{first}SHA-1 {}", is.thumbprint.to_uppercase()));
     rows.push(format!("{rest}valid until {}", is.not_after.strftime("%Y-%m-%d")));
     rows.push(format!("{rest}version {}", is.version));
     let after = carried_after.map(|after| format!(", {} after the import", words::duration(after)));

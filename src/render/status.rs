@@ -206,6 +206,9 @@ mod tests {
           kubeconfig        .landfall/default/kubeconfig
                             context aks-istio-gateway-demo
 
+        The certificate ends in 7 days, on 2027-11-23.
+        Replace it: landfall rotate
+
         Go on: landfall up
         ");
     }
@@ -284,6 +287,8 @@ mod tests {
           "certificate": {
             "thumbprint": "5e3a0123456789abcdef0123456789abcdef9a10",
             "not_after": "2027-11-23T00:00:00Z",
+            "expires_in_days": 7,
+            "version": "0123456789abcdef0123456789abcdef",
             "names": [
               "demo.example.com",
               "*.demo.example.com"

@@ -192,6 +192,7 @@ pub mod tests {
                 version: "0123456789abcdef0123456789abcdef".into(),
                 secret_id: "https://kv-demo.vault.azure.net/secrets/gateway-tls-cert/0123".into(),
                 self_signed: true,
+                renewable: true,
             }),
             kubeconfig: Some((".landfall/default/kubeconfig".into(), "aks-istio-gateway-demo".into())),
             dns: DnsFacts {

@@ -103,11 +103,30 @@ fn what_cannot_be_rotated_is_refused_before_anything_is_asked() {
     here.expect(0, &["up", "--pfx", file.to_str().unwrap()]);
     let before = imports(&here);
     shows("rotate_given", &here.expect(2, &["rotate"]).stderr);
-    let expired = pfx("expired.pfx");
-    if expired.exists() {
-        here.expect(2, &["rotate", "--pfx", expired.to_str().unwrap()]);
+    for unfit in ["expired.pfx", "wrong-domain.pfx", "no-key.pfx"] {
+        here.expect(2, &["rotate", "--pfx", pfx(unfit).to_str().unwrap()]);
     }
     assert_eq!(imports(&here), before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rotation_that_was_killed_is_gone_on_with_and_makes_no_other_version() {
+    let here = TestEnvironment::at_speed("60");
+    here.expect(0, &["up"]);
+    let first = remembered(&here);
+    let mut killed = here.spawn(&["rotate"]);
+    // The import is over, and the driver has not looked at the vault yet.
+    while remembered(&here) == first {
+        std::thread::yield_now();
+    }
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+    let second = remembered(&here);
+    shows("rotate_gone_on_with", &calm(&here.expect(0, &["rotate"])));
+    assert_eq!((remembered(&here), imports(&here)), (second.clone(), 2));
+    assert_eq!(carried(&here).await, second);
+    here.expect(0, &["rotate"]);
+    assert_eq!(imports(&here), 3, "that one was over");
 }
 
 #[test]

@@ -74,8 +74,10 @@ fn goes_on(filmed: &Filmed, still: &Still, command: Command, drawn: bool) -> Vec
     })
 }
 
+/// Whether the rotation's own run had seen the names; the run before it ended with them too.
 fn is_over(still: &Still) -> bool {
-    still.last_entries().contains(r#""entry":"finished","step":"dns""#)
+    let entries = still.last_entries();
+    entries.contains(r#""entry":"finished","step":"dns""#) && !entries.contains(r#""entry":"opened""#)
 }
 
 fn everything(filmed: &Filmed, still: &Still, drawn: bool) -> Vec<String> {
