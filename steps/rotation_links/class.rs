@@ -1,6 +1,6 @@
 //! The SecretProviderClass: which vault, which object, which version.
 
-use super::{Finding, Links};
+use super::{Finding, Links, Outlook};
 use landfall_cloud::kubernetes::DynamicObject;
 use serde::Deserialize;
 use serde_json::Value;
@@ -56,7 +56,7 @@ fn judge(class: &str, parameters: &Value, links: &Links<'_>) -> Option<Finding> 
             format!("SecretProviderClass {class} reads another vault than {vault}"),
             mend(&format!("set keyvaultName to {vault}")),
         );
-        return Some(stuck.evidence(format!("parameters.keyvaultName is {asked:?}")));
+        return Some(stuck.evidence(format!("parameters.keyvaultName is {asked:?}")).outlook(Outlook::Never));
     }
     let objects = objects(parameters["objects"].as_str().unwrap_or_default());
     let ours: Vec<&Wanted> =
@@ -68,7 +68,7 @@ fn judge(class: &str, parameters: &Value, links: &Links<'_>) -> Option<Finding> 
             format!("SecretProviderClass {class} does not ask for {certificate}"),
             mend(&format!("set objectName to {certificate}")),
         );
-        return Some(stuck.evidence(format!("parameters.objects names {names:?}")));
+        return Some(stuck.evidence(format!("parameters.objects names {names:?}")).outlook(Outlook::Never));
     }
     let is_pinned = |object: &&&Wanted| {
         let version = object.object_version.as_str();
@@ -83,7 +83,11 @@ fn judge(class: &str, parameters: &Value, links: &Links<'_>) -> Option<Finding> 
         mend("take objectVersion out"),
     );
     let (is, newest) = (&pinned.object_version, &links.certificate.version);
-    Some(stuck.evidence(format!("objectVersion is {is}, the vault's newest is {newest}")))
+    Some(
+        stuck
+            .evidence(format!("objectVersion is {is}, the vault's newest is {newest}"))
+            .outlook(Outlook::Never),
+    )
 }
 
 /// Reads the objects; what cannot be read names none, as for the driver.

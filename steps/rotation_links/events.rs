@@ -1,6 +1,6 @@
 //! What the driver says in the events of the pods, and which link that is.
 
-use super::{Finding, Links, holder::Holder, source};
+use super::{Finding, Links, Outlook, holder::Holder, source};
 use jiff::Timestamp;
 use landfall_cloud::kubernetes::DynamicObject;
 
@@ -66,7 +66,7 @@ pub(super) fn judge(trouble: &Trouble<'_>, links: &Links<'_>) -> Finding {
             format!("the add-on's identity may not read {vault}"),
             "run landfall up: it grants the roles anew; a role that was granted just now may take ten minutes",
         )
-        .may_pass()
+        .outlook(Outlook::MayPass)
     } else if says("RESPONSE 404") {
         Finding::new(
             "NoObject",
@@ -91,7 +91,7 @@ pub(super) fn judge(trouble: &Trouble<'_>, links: &Links<'_>) -> Finding {
             "the driver cannot mount the certificate",
             "the event says why; run landfall up when that is settled",
         )
-        .may_pass()
+        .outlook(Outlook::MayPass)
     };
     let Trouble { pod, reason, count, .. } = trouble;
     let times = if *count == 1 { "once".to_owned() } else { format!("{count} times") };

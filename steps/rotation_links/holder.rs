@@ -1,6 +1,6 @@
 //! The pods that mount the class: the driver works for them alone.
 
-use super::{Finding, Links};
+use super::{Finding, Links, Outlook};
 use landfall_cloud::kubernetes::DynamicObject;
 use serde_json::Value;
 
@@ -46,6 +46,6 @@ pub(super) fn none_running(holders: &[Holder<'_>], class: &str, links: &Links<'_
         holders.iter().map(|holder| format!("pod {} is {}", holder.name, holder.phase)).collect();
     Some(match states.is_empty() {
         true => stuck.evidence("there is no such pod at all"),
-        false => states.into_iter().fold(stuck, Finding::evidence).may_pass(),
+        false => states.into_iter().fold(stuck, Finding::evidence).outlook(Outlook::MayPass),
     })
 }

@@ -45,13 +45,30 @@ pub struct Finding {
     pub evidence: Vec<String>,
     /// What a person does about it.
     pub mend: String,
-    /// Whether it may pass by itself, as a role that takes its time.
-    pub may_pass: bool,
+    /// What waiting is good for.
+    pub outlook: Outlook,
+}
+
+/// What waiting is good for while a link is stuck.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Outlook {
+    /// It may pass by itself, as a role that takes its time.
+    MayPass,
+    /// It does not mend by itself, but may be a moment's state, as between two pods.
+    Unlikely,
+    /// It is so because somebody has said so: nothing will come of waiting.
+    Never,
 }
 
 impl Finding {
     fn new(code: &'static str, cause: impl Into<String>, mend: impl Into<String>) -> Self {
-        Self { code, cause: cause.into(), evidence: Vec::new(), mend: mend.into(), may_pass: false }
+        Self {
+            code,
+            cause: cause.into(),
+            evidence: Vec::new(),
+            mend: mend.into(),
+            outlook: Outlook::Unlikely,
+        }
     }
 
     fn evidence(mut self, evidence: impl Into<String>) -> Self {
@@ -59,8 +76,8 @@ impl Finding {
         self
     }
 
-    fn may_pass(mut self) -> Self {
-        self.may_pass = true;
+    fn outlook(mut self, outlook: Outlook) -> Self {
+        self.outlook = outlook;
         self
     }
 }

@@ -1,6 +1,6 @@
 //! The links at the vault's end: the add-on's own switches, and whether the vault gives the version out.
 
-use super::{Finding, Links};
+use super::{Finding, Links, Outlook};
 use landfall_cloud::{ApiError, vault::StoredVersion};
 use serde_json::Value;
 
@@ -16,7 +16,11 @@ pub(super) fn add_on(cluster: &Value) -> Option<Finding> {
             format!("the Secrets Store add-on of cluster {name} is switched off"),
             "run landfall up: it switches the add-on on",
         );
-        return Some(stuck.evidence(format!("addonProfiles.{ADD_ON}.enabled is {}", add_on["enabled"])));
+        return Some(
+            stuck
+                .evidence(format!("addonProfiles.{ADD_ON}.enabled is {}", add_on["enabled"]))
+                .outlook(Outlook::Never),
+        );
     }
     // The values of the configuration are texts.
     let rotation = &add_on["config"]["enableSecretRotation"];
@@ -28,7 +32,11 @@ pub(super) fn add_on(cluster: &Value) -> Option<Finding> {
         format!("rotation is switched off in the Secrets Store add-on of cluster {name}"),
         "run landfall up: it switches rotation on; or az aks addon update --enable-secret-rotation",
     );
-    Some(stuck.evidence(format!("addonProfiles.{ADD_ON}.config.enableSecretRotation is {rotation}")))
+    Some(
+        stuck
+            .evidence(format!("addonProfiles.{ADD_ON}.config.enableSecretRotation is {rotation}"))
+            .outlook(Outlook::Never),
+    )
 }
 
 /// Looks for the version in the vault. A vault that does not let us look says nothing of what it lets the driver do,
@@ -66,6 +74,7 @@ pub(super) fn disabled(links: &Links<'_>) -> Finding {
         ),
     )
     .evidence(format!("version {version} has enabled = false"))
+    .outlook(Outlook::Never)
 }
 
 /// The vault's firewall keeps the nodes out.

@@ -3,7 +3,7 @@
 use super::{NAMESPACE, SECRET, TlsSecret, content};
 use crate::{
     clouds::Opened,
-    rotation_links::{self, Finding, Links},
+    rotation_links::{self, Finding, Links, Outlook},
     watching::{self, Watched},
 };
 use futures::future::{Either, select};
@@ -29,10 +29,8 @@ impl TlsSecret {
         let what = "watch Secret gateway-tls-secret";
         let before = opened.api.get(&Kind::SECRET, Some(NAMESPACE), SECRET).await.ok().flatten();
         // The first mount comes at once; a new version only with the driver's next look at the vault.
-        let (usual, at_most) = match before.as_ref().and_then(content::thumbprint) {
-            Some(_) => (120, 600),
-            None => (70, 900),
-        };
+        let rotates = before.as_ref().and_then(content::thumbprint).is_some();
+        let (usual, at_most) = if rotates { (120, 600) } else { (70, 900) };
         let wait = Wait::new(
             "the Secret to carry the certificate",
             Duration::from_secs(usual),
@@ -62,7 +60,7 @@ impl TlsSecret {
             }
             None::<SystemTime>
         });
-        let hopeless = self.hopeless(cx, opened, input);
+        let hopeless = self.hopeless(cx, opened, input, rotates);
         let first = async {
             let (secret, reasons, hopeless) = (pin!(secret), pin!(reasons), pin!(hopeless));
             match select(secret, select(reasons, hopeless)).await {
@@ -82,13 +80,25 @@ impl TlsSecret {
         }
     }
 
-    /// Ends when a link is stuck that does not mend by itself.
-    async fn hopeless(&self, cx: &Context, opened: &Opened, input: &<Self as Step>::Input) -> Finding {
+    /// Ends when a link is stuck that does not mend by itself: at once where somebody has said that it should be so,
+    /// else when the driver must have come round. `rotates` is false for a first mount, which needs no rotation.
+    async fn hopeless(
+        &self,
+        cx: &Context,
+        opened: &Opened,
+        input: &<Self as Step>::Input,
+        rotates: bool,
+    ) -> Finding {
+        let mut worse_than = if rotates { Outlook::Unlikely } else { Outlook::Never };
         loop {
-            tokio::time::sleep(cx.pace().patience(PATIENCE)).await;
-            if let Some(stuck) = self.stuck(opened, input).await.filter(|stuck| !stuck.may_pass) {
+            if worse_than < Outlook::Never
+                && let Some(stuck) =
+                    self.stuck(opened, input).await.filter(|stuck| stuck.outlook > worse_than)
+            {
                 return stuck;
             }
+            tokio::time::sleep(cx.pace().patience(PATIENCE)).await;
+            worse_than = Outlook::MayPass;
         }
     }
 

@@ -14,7 +14,7 @@ fn settings() -> insta::Settings {
         (r"\d+ requests", "<n> requests"),
         (r"overhead \d+ %", "overhead <n> %"),
         (r"[0-9A-F]{40}", "<thumbprint>"),
-        (r"version [0-9a-f]{32}", "version <version>"),
+        (r"\b[0-9a-f]{32}\b", "<version>"),
         (r"on \d{4}-\d\d-\d\d\.", "on <date>."),
         (r"127\.0\.0\.1[12]", "<address>"),
         (r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "<uuid>"),

@@ -265,7 +265,7 @@ spec:
 ";
 
 #[test]
-fn a_rotation_that_the_cluster_does_not_pick_up_says_which_link_is_stuck_long_before_its_bound() {
+fn a_rotation_that_the_cluster_does_not_pick_up_says_at_once_which_link_is_stuck() {
     replayable(1, async {
         let mut here = standing().await;
         let first = output::<HeldCertificate>(&here, "certificate").version;
@@ -282,7 +282,7 @@ fn a_rotation_that_the_cluster_does_not_pick_up_says_which_link_is_stuck_long_be
         assert!(error.causes.iter().any(|cause| cause.contains(&first)), "{error:?}");
         assert!(error.hint.as_ref().unwrap().contains("objectVersion"), "{error:?}");
         let took = here.world.read(landfall_sim::world::World::now).since(began) * 60;
-        assert!(took < Duration::from_secs(20 * 60), "{took:?}");
+        assert!(took < Duration::from_secs(120), "{took:?}");
         // Mended, the next one goes on and imports nothing.
         here.wish.manifests = None;
         here.ready(Command::Rotate).await.unwrap();
