@@ -81,6 +81,15 @@ pub enum Command {
     Plan(Box<commands::plan::Args>),
     /// Show what is remembered: steps, gateways, certificate, names
     Status(Box<commands::status::Args>),
+    /// Put a new certificate in the place of the old one, and wait until the cluster carries it
+    ///
+    /// Without a PFX it makes a new self-signed certificate, for the same names, in the place of one that landfall has
+    /// signed itself. With one, from --pfx or the settings, it imports that, unless the vault holds it already.
+    ///
+    /// It goes through every step as `up` does, so what else is out of order is mended on the way, and it waits until the
+    /// cluster's Secret carries the certificate and every listener is programmed. A rotation that died is gone on with:
+    /// it makes no other version.
+    Rotate(Box<commands::rotate::Args>),
     /// Take away what this environment made, and nothing else
     Down(Box<commands::down::Args>),
     /// Write a commented landfall.toml

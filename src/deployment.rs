@@ -2,7 +2,8 @@
 
 use landfall_engine::{Graph, Memory};
 use landfall_steps::{
-    Clouds, Facts, Handles,
+    Clouds, Facts, Handles, Rotation,
+    certificate::{HeldCertificate, Replaced},
     settings::{Settings, Teardown},
 };
 
@@ -23,5 +24,20 @@ impl Deployment {
     /// Returns what the remembered outputs say.
     pub fn facts(&self, memory: &Memory) -> Facts {
         landfall_steps::facts(&self.graph, &self.handles, memory)
+    }
+
+    /// Returns the certificate that is remembered.
+    pub fn certificate(&self, memory: &Memory) -> Option<HeldCertificate> {
+        self.graph.output(self.handles.certificate(), memory)
+    }
+
+    /// Returns what the remembered certificate takes the place of, when that is not over.
+    pub fn unfinished_rotation(&self, memory: &Memory) -> Option<Replaced> {
+        landfall_steps::unfinished(&self.graph, &self.handles, memory)
+    }
+
+    /// Returns what a rotation between the two came to.
+    pub fn rotation(&self, before: &Memory, after: &Memory) -> Option<Rotation> {
+        landfall_steps::rotation(&self.graph, &self.handles, before, after)
     }
 }

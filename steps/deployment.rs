@@ -39,6 +39,12 @@ impl Handles {
     pub fn cluster(&self) -> Handle<ReadyCluster> {
         self.cluster
     }
+
+    /// Returns the handle to the certificate in the vault.
+    #[must_use]
+    pub fn certificate(&self) -> Handle<HeldCertificate> {
+        self.certificate
+    }
 }
 
 /// Wires the steps of an environment. Nothing is looked at and nothing is made here.

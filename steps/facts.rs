@@ -39,10 +39,14 @@ pub struct CertificateFacts {
     pub not_after: Timestamp,
     /// Every DNS name it covers.
     pub names: Vec<String>,
+    /// The vault's version of it, 32 hex digits.
+    pub version: String,
     /// Where the vault keeps it.
     pub secret_id: String,
     /// Whether it vouches for itself.
     pub self_signed: bool,
+    /// Whether landfall can make it anew; otherwise a PFX has to be given.
+    pub renewable: bool,
 }
 
 /// The names.
@@ -61,9 +65,11 @@ pub struct DnsFacts {
 pub fn facts(graph: &Graph, handles: &Handles, memory: &Memory) -> Facts {
     let gateways = graph.output(handles.gateways, memory).map(|made| made.gateways).unwrap_or_default();
     let certificate = graph.output(handles.certificate, memory).map(|held| CertificateFacts {
+        renewable: held.is_made_for(&handles.domain),
         thumbprint_sha1: held.thumbprint,
         not_after: held.not_after,
         names: held.names,
+        version: held.version,
         secret_id: held.secret_id,
         self_signed: held.self_signed,
     });

@@ -67,6 +67,18 @@ pub struct Certificate {
     pub name: String,
     /// The user's PFX, opened and checked; none means self-signed for the domain and `*.domain`.
     pub given: Option<Arc<Material>>,
+    /// When one that would still do is replaced; none means never.
+    pub renewal: Option<Renewal>,
+}
+
+/// When a certificate of ours is replaced although it would still do. A PFX that is given decides by itself: another
+/// one than the vault holds is imported, the same one never is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Renewal {
+    /// At once: a rotation is wished for.
+    Now,
+    /// When fewer days than this are left of it. Only one that landfall has signed itself can be renewed so.
+    WhenLeft(i64),
 }
 
 /// The AKS cluster.
@@ -149,7 +161,7 @@ pub(crate) mod tests {
                 subnet_prefix: "10.0.0.0/22".parse().unwrap(),
             },
             key_vault: None,
-            certificate: Certificate { name: "gateway-tls-cert".to_owned(), given: None },
+            certificate: Certificate { name: "gateway-tls-cert".to_owned(), given: None, renewal: None },
             cluster: Cluster {
                 name: "aks-demo".to_owned(),
                 version: None,
@@ -159,6 +171,7 @@ pub(crate) mod tests {
                 nodes_max: 3,
                 service_cidr: "10.1.0.0/16".parse().unwrap(),
                 dns_service_ip: "10.1.0.10".parse().unwrap(),
+                replace: false,
             },
             dns: Dns { zone: None, resource_group: None },
             canary: Canary { stable: 90, canary: 10 },

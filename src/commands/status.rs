@@ -9,6 +9,7 @@ use crate::{
     settings::{Purpose, flags::Wishes},
     target,
 };
+use jiff::Timestamp;
 use landfall_engine::{EnvironmentKey, Journal, Memory};
 use landfall_steps::settings::Teardown;
 
@@ -37,7 +38,8 @@ pub fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
     let deployment = Deployment::new(&clouds, &wished.settings, Teardown::default());
     let steps = deployment.graph.steps();
     let facts = deployment.facts(&memory);
-    let shown = status::Status { key: &key, steps: &steps, memory: &memory, facts: &facts };
+    let shown =
+        status::Status { key: &key, steps: &steps, memory: &memory, facts: &facts, now: Timestamp::now() };
     let text = match session.is_json() {
         true => status::document(&shown).to_string(),
         false => status::text(&shown, &session.program(), session.terminal.out),

@@ -11,10 +11,55 @@ use crate::{
     settings::{Purpose, Wished, file::CloudName, flags::Wishes},
     target::{self, Target},
 };
+use jiff::Timestamp;
 use landfall_engine::{EnvironmentKey, Journal, Memory, OpenError, Outcome, Report, Run, Stop};
 use landfall_steps::settings::Teardown;
+use serde_json::Value;
 use std::{sync::Arc, time::SystemTime};
 use tokio::sync::mpsc;
+
+/// What a walk is told as.
+pub struct Told<'a> {
+    /// The command to repeat after a failure.
+    pub again: String,
+    /// The text after a walk that made everything ready.
+    pub text: Box<dyn Fn(&Ended<'_>) -> String + 'a>,
+    /// What the last line of JSON has beside what every walk's has.
+    pub fields: Box<dyn Fn(&Ended<'_>) -> Option<(&'static str, Value)> + 'a>,
+}
+
+/// A walk that has ended.
+pub struct Ended<'a> {
+    /// The environment.
+    pub deployment: &'a Deployment,
+    /// What was remembered before it.
+    pub before: &'a Memory,
+    /// What is remembered now.
+    pub memory: &'a Memory,
+    /// What it came to.
+    pub report: &'a Report,
+    /// The cloud.
+    pub target: &'a Target,
+}
+
+impl<'a> Told<'a> {
+    /// Tells of an environment that is ready.
+    fn of_up(session: &'a Session) -> Self {
+        let program = session.program();
+        let again = format!("{program} up");
+        let text = move |ended: &Ended<'_>| {
+            let around = summary::Around {
+                program: &program,
+                caution: ended.target.caution,
+                takes_time: !ended.target.pace.is_instant(),
+                now: Timestamp::now(),
+            };
+            let facts = ended.deployment.facts(ended.memory);
+            summary::text(&facts, ended.report, ended.target.requests(), around, session.terminal.err)
+        };
+        Self { again, text: Box::new(text), fields: Box::new(|_| None) }
+    }
+}
 
 /// What `up` takes.
 #[derive(clap::Args, Debug)]
@@ -32,7 +77,7 @@ pub async fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
     let (journal, target) = open(session, &wished, "up").await?;
     session.say(&heading(session, "up", &target));
     let ended = match same_environment(session, &wished, &journal.memory(), &target) {
-        Ok(()) => bring_up(session, &wished, journal, &target).await,
+        Ok(()) => bring_up(session, &wished, journal, &target, &Told::of_up(session)).await,
         Err(refused) => Err(refused),
     };
     target.close().await;
@@ -136,13 +181,16 @@ pub fn same_environment(
     )))
 }
 
-async fn bring_up(
+/// Walks through every step, and tells how it ended.
+pub async fn bring_up(
     session: &Session,
     wished: &Wished,
     journal: Journal,
     target: &Target,
+    told: &Told<'_>,
 ) -> Result<Exit, Failure> {
     let deployment = Deployment::new(&target.clouds, &wished.settings, Teardown::default());
+    let before = journal.memory();
     let journal = Arc::new(journal);
     let pace = target.pace;
     let (events, seen) = mpsc::unbounded_channel();
@@ -158,29 +206,28 @@ async fn bring_up(
     };
     let (report, ()) = tokio::join!(running, render::drive(&mut *display, seen, sentences));
     let report = report.map_err(|error| Failure::of_writing(&error))?;
-    tell(session, &deployment, &journal, &report, target);
+    let memory = journal.memory();
+    let ended = Ended { deployment: &deployment, before: &before, memory: &memory, report: &report, target };
+    tell(session, &ended, told);
     Ok(exit::of_report(&report))
 }
 
-fn tell(session: &Session, deployment: &Deployment, journal: &Journal, report: &Report, target: &Target) {
-    let requests = target.requests();
-    let facts = deployment.facts(&journal.memory());
+fn tell(session: &Session, ended: &Ended<'_>, told: &Told<'_>) {
+    let Ended { deployment, memory, report, target, .. } = ended;
     if session.is_json() {
-        let line = json::summary(SystemTime::now(), report, &facts, requests);
+        let facts = deployment.facts(memory);
+        let mut line = json::summary(SystemTime::now(), report, &facts, target.requests());
+        if let Some((name, value)) = (told.fields)(ended) {
+            line[name] = value;
+        }
         stream::out().line(&line.to_string());
     }
-    let (paint, program) = (session.terminal.err, session.program());
     if report.outcome == Outcome::Ready {
-        let around = summary::Around {
-            program: &program,
-            caution: target.caution,
-            takes_time: !target.pace.is_instant(),
-        };
-        session.say(&format!("\n{}", summary::text(&facts, report, requests, around, paint)));
+        session.say(&format!("\n{}", (told.text)(ended)));
         return;
     }
-    let mut trouble = trouble::errors(report, paint);
-    let goes_on = trouble::goes_on(&journal.memory());
-    trouble.push(trouble::rest(report, &deployment.graph.steps(), &format!("{program} up"), goes_on));
+    let mut trouble = trouble::errors(report, session.terminal.err);
+    let goes_on = trouble::goes_on(memory);
+    trouble.push(trouble::rest(report, &deployment.graph.steps(), &told.again, goes_on));
     stream::err().line(&format!("\n{}", trouble.join("\n\n")));
 }

@@ -6,6 +6,7 @@
 
 pub mod board;
 pub mod estimate;
+pub mod expiry;
 #[cfg(test)]
 mod fixture;
 pub mod graph;
@@ -14,6 +15,7 @@ pub mod line;
 pub mod live;
 pub mod paint;
 pub mod plan;
+pub mod rotation;
 pub mod status;
 pub mod stream;
 pub mod summary;

@@ -1,7 +1,9 @@
 //! What is remembered of an environment, as a page and as one JSON document.
 
-use super::{json, paint::Paint, summary::Facts, words};
+use super::{expiry, json, paint::Paint, summary::Facts, words};
+use jiff::Timestamp;
 use landfall_engine::{EnvironmentKey, Memory, Past, State, StepInfo};
+use landfall_steps::expiry::days_left;
 use serde_json::{Value, json};
 
 /// What a status shows.
@@ -14,6 +16,8 @@ pub struct Status<'a> {
     pub memory: &'a Memory,
     /// What they gave.
     pub facts: &'a Facts,
+    /// The time.
+    pub now: Timestamp,
 }
 
 fn state(past: Option<&Past>) -> &'static str {
@@ -46,6 +50,8 @@ pub fn document(status: &Status<'_>) -> Value {
         json!({
             "thumbprint": certificate.thumbprint_sha1,
             "not_after": certificate.not_after.to_string(),
+            "expires_in_days": days_left(certificate.not_after, status.now),
+            "version": certificate.version,
             "names": certificate.names,
             "secret_id": certificate.secret_id,
             "self_signed": certificate.self_signed,
@@ -115,6 +121,7 @@ pub fn text(status: &Status<'_>, program: &str, paint: Paint) -> String {
     if !shown.is_empty() {
         parts.push(shown);
     }
+    parts.extend(expiry::warning(status.facts.certificate.as_ref(), program, status.now, paint));
     let strangers = super::teardown::strangers(status.steps, status.memory);
     if !strangers.is_empty() {
         parts.push(format!("Made by landfall, and this version has no such step:\n{}", strangers.join("\n")));
@@ -166,7 +173,8 @@ mod tests {
             environment: "default".into(),
         };
         let (steps, memory, facts) = (fixture::steps(), memory(), summary::tests::facts());
-        show(&Status { key: &key, steps: &steps[..6], memory: &memory, facts: &facts })
+        let now = "2027-11-15T12:00:00Z".parse().unwrap();
+        show(&Status { key: &key, steps: &steps[..6], memory: &memory, facts: &facts, now })
     }
 
     #[test]
@@ -197,6 +205,9 @@ mod tests {
                               app           A  127.0.0.12
           kubeconfig        .landfall/default/kubeconfig
                             context aks-istio-gateway-demo
+
+        The certificate ends in 7 days, on 2027-11-23.
+        Replace it: landfall rotate
 
         Go on: landfall up
         ");
@@ -276,6 +287,8 @@ mod tests {
           "certificate": {
             "thumbprint": "5e3a0123456789abcdef0123456789abcdef9a10",
             "not_after": "2027-11-23T00:00:00Z",
+            "expires_in_days": 7,
+            "version": "0123456789abcdef0123456789abcdef",
             "names": [
               "demo.example.com",
               "*.demo.example.com"

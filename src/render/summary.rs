@@ -1,6 +1,7 @@
 //! What a person gets at the end: where it answers, what to enter, what to try, what to type next.
 
-use super::{paint::Paint, words};
+use super::{expiry, paint::Paint, words};
+use jiff::Timestamp;
 use landfall_engine::{Outcome, Report};
 pub use landfall_steps::Facts;
 use landfall_steps::{CertificateFacts, Gateway};
@@ -17,13 +18,16 @@ pub struct Around<'a> {
     pub caution: Option<&'a str>,
     /// Whether the cloud takes time at all, so that ours can be compared with it.
     pub takes_time: bool,
+    /// The time, for what comes to its end.
+    pub now: Timestamp,
 }
 
 /// Returns the text after a run that made everything ready.
 pub fn text(facts: &Facts, report: &Report, requests: u64, around: Around<'_>, paint: Paint) -> String {
     let program = around.program;
-    let mut parts = vec![headline(report, requests, around.takes_time, paint)];
+    let mut parts = vec![headline("Ready", report, requests, around.takes_time, paint)];
     parts.push(self::facts(facts));
+    parts.extend(expiry::warning(facts.certificate.as_ref(), program, around.now, paint));
     if let Some(tries) = tries(facts) {
         let caution = around.caution.map(|caution| format!("\n{caution}")).unwrap_or_default();
         parts.push(format!("Try it:{caution}\n{tries}"));
@@ -46,12 +50,13 @@ pub fn facts(facts: &Facts) -> String {
     rows.join("\n")
 }
 
-fn headline(report: &Report, requests: u64, takes_time: bool, paint: Paint) -> String {
+/// Returns the first line: what it came to, in which time, and in how many requests.
+pub fn headline(word: &str, report: &Report, requests: u64, takes_time: bool, paint: Paint) -> String {
     let all = report.found + report.created + report.changed;
     let counted = [(report.created, "created"), (report.changed, "changed"), (report.found, "found")];
     let counted = counted.iter().filter(|(number, _)| *number > 0);
     let counted: Vec<String> = counted.map(|(number, how)| format!("{number} {how}")).collect();
-    let ready = paint.good(&format!("Ready in {}", words::duration(report.elapsed)));
+    let ready = paint.good(&format!("{word} in {}", words::duration(report.elapsed)));
     let steps = words::count(all as usize, "step");
     let first = format!("{ready} · {steps}: {} · {requests} requests", counted.join(", "));
     match ideal(report).filter(|_| takes_time) {
@@ -71,7 +76,8 @@ fn ideal(report: &Report) -> Option<String> {
     Some(format!("The cloud itself needed {ideal} of it, overhead {overhead:.0} %."))
 }
 
-fn label(name: &str, first: bool) -> String {
+/// Returns the beginning of a row of facts.
+pub fn label(name: &str, first: bool) -> String {
     words::pad(&format!("  {}", if first { name } else { "" }), 20)
 }
 
@@ -160,7 +166,8 @@ pub mod tests {
     use std::time::Duration;
 
     fn around(program: &str) -> Around<'_> {
-        Around { program, caution: None, takes_time: true }
+        let now = "2026-11-23T09:31:02Z".parse().unwrap();
+        Around { program, caution: None, takes_time: true, now }
     }
 
     /// The facts of a run with the built-in set.
@@ -182,8 +189,10 @@ pub mod tests {
                 thumbprint_sha1: "5e3a0123456789abcdef0123456789abcdef9a10".into(),
                 not_after: "2027-11-23T00:00:00Z".parse().unwrap(),
                 names: vec!["demo.example.com".into(), "*.demo.example.com".into()],
+                version: "0123456789abcdef0123456789abcdef".into(),
                 secret_id: "https://kv-demo.vault.azure.net/secrets/gateway-tls-cert/0123".into(),
                 self_signed: true,
+                renewable: true,
             }),
             kubeconfig: Some((".landfall/default/kubeconfig".into(), "aks-istio-gateway-demo".into())),
             dns: DnsFacts {

@@ -118,6 +118,8 @@ pub struct Certificate {
     pub pfx: Option<String>,
     /// The PFX file's password; better left out and given in SSL_PFX_PASSWORD or when asked.
     pub password: Option<String>,
+    /// Days before its end from which on `up` renews a self-signed certificate, "30d" or 30; without it never.
+    pub renew_before: Option<Written>,
 }
 
 /// The AKS cluster.
@@ -181,7 +183,7 @@ pub struct Canary {
 pub struct Sim {
     /// How many times faster than life: 1 for the real durations, "instant" for none.
     #[schemars(extend("default" = defaults::SPEED))]
-    pub speed: Option<Speed>,
+    pub speed: Option<Written>,
     /// The seed of everything that is drawn by chance; without it a random one, which is printed.
     pub seed: Option<u64>,
     /// Faults to happen.
@@ -207,10 +209,10 @@ pub struct Endpoints {
     pub ca_file: Option<String>,
 }
 
-/// A number or the word `instant`, kept as it was written; the layers read it.
-pub struct Speed(pub String);
+/// A number or a text, kept as it was written; the layers read it: `60` or `instant`, `30` or `30d`.
+pub struct Written(pub String);
 
-impl<'de> Deserialize<'de> for Speed {
+impl<'de> Deserialize<'de> for Written {
     fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         match serde_json::Value::deserialize(from)? {
             serde_json::Value::String(text) => Ok(Self(text)),
@@ -219,9 +221,9 @@ impl<'de> Deserialize<'de> for Speed {
     }
 }
 
-impl JsonSchema for Speed {
+impl JsonSchema for Written {
     fn schema_name() -> std::borrow::Cow<'static, str> {
-        "Speed".into()
+        "Written".into()
     }
 
     fn inline_schema() -> bool {

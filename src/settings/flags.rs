@@ -48,6 +48,9 @@ pub struct Wishes {
     /// Your own certificate; its password is asked for or taken from SSL_PFX_PASSWORD [env: SSL_PFX_PATH]
     #[arg(long, value_name = "FILE")]
     pfx: Option<String>,
+    /// Renew a self-signed certificate with less than this left, 30d; a PFX of yours is only warned of
+    #[arg(long, value_name = "DAYS")]
+    renew_before: Option<String>,
     /// Cluster [env: CLUSTER_NAME]
     #[arg(long, value_name = "NAME")]
     cluster: Option<String>,
@@ -128,6 +131,7 @@ impl Wishes {
             ("key_vault.name", "key-vault", self.key_vault.clone()),
             ("certificate.name", "certificate", self.certificate.clone()),
             ("certificate.pfx", "pfx", self.pfx.clone()),
+            ("certificate.renew_before", "renew-before", self.renew_before.clone()),
             ("cluster.name", "cluster", self.cluster.clone()),
             ("cluster.version", "kubernetes-version", self.kubernetes_version.clone()),
             ("cluster.nodes", "nodes", self.nodes.clone()),

@@ -17,7 +17,7 @@ use checks::{certificate, cidrs, cluster, dns, manifests, names};
 use file::{CloudName, File};
 use ipnet::Ipv4Net;
 use jiff::Timestamp;
-use landfall_steps::settings::{Canary, Certificate, Cluster, Dns, Network, Settings};
+use landfall_steps::settings::{Canary, Certificate, Cluster, Dns, Network, Renewal, Settings};
 use layers::{Environment, Flags, Layers};
 use mistake::{Given, Mistake, Place};
 use std::{
@@ -213,8 +213,13 @@ fn count(layers: &mut Layers<'_>, key: &'static str, file: Option<u32>, default:
 fn certificate(layers: &mut Layers<'_>, file: &File, asked: &Asked<'_>, domain: &str) -> Option<Certificate> {
     let name = layers.pick_or("certificate.name", file.certificate.name.as_ref(), defaults::CERTIFICATE);
     let name = layers.take(names::certificate(&name));
+    let renew_before = file.certificate.renew_before.as_ref().map(|written| &written.0);
+    let renewal = match layers.pick("certificate.renew_before", renew_before) {
+        Some(given) => Some(Renewal::WhenLeft(layers.take(certificate::renew_before(&given))?)),
+        None => None,
+    };
     let Some(given) = layers.pick("certificate.pfx", file.certificate.pfx.as_ref()) else {
-        return Some(Certificate { name: name?, given: None });
+        return Some(Certificate { name: name?, given: None, renewal });
     };
     let path = layers.path(&given);
     let password = password(layers, file);
@@ -230,7 +235,7 @@ fn certificate(layers: &mut Layers<'_>, file: &File, asked: &Asked<'_>, domain: 
             opened.ok().map(std::sync::Arc::new)
         }
     };
-    Some(Certificate { name: name?, given: opened })
+    Some(Certificate { name: name?, given: opened, renewal })
 }
 
 /// Returns the PFX password: one that is set and empty is an empty password, not none.

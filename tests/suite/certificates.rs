@@ -12,7 +12,7 @@ use p12_keystore::Pkcs12Archive;
 use x509_parser::{certificate::X509Certificate, prelude::FromDer};
 
 /// The Secret's two halves, read through the cluster's API after the run has ended.
-async fn secret(here: &TestEnvironment) -> (String, String) {
+pub async fn secret(here: &TestEnvironment) -> (String, String) {
     let sim = Sim::open(&here.state().join("sim"), Options::default()).await.unwrap();
     let kubeconfig = std::fs::read_to_string(here.state().join("kubeconfig")).unwrap();
     let cluster = Cluster::connect(&Secret::new(kubeconfig), None, &Meter::default(), 60.0).await.unwrap();

@@ -21,6 +21,7 @@ mod poison;
 mod preflight;
 mod renamed;
 mod resume;
+mod rotation;
 mod running;
 mod screens;
 mod secrets;

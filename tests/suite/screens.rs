@@ -14,6 +14,8 @@ fn settings() -> insta::Settings {
         (r"\d+ requests", "<n> requests"),
         (r"overhead \d+ %", "overhead <n> %"),
         (r"[0-9A-F]{40}", "<thumbprint>"),
+        (r"\b[0-9a-f]{32}\b", "<version>"),
+        (r"on \d{4}-\d\d-\d\d\.", "on <date>."),
         (r"127\.0\.0\.1[12]", "<address>"),
         (r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "<uuid>"),
         (r"kv-aks-istio-gate-[0-9a-f]{6}", "kv-aks-istio-gate-<digits>"),
@@ -25,7 +27,7 @@ fn settings() -> insta::Settings {
 }
 
 /// The lines of a run, sorted where steps that run side by side may end in either order.
-fn calm(said: &Said) -> String {
+pub fn calm(said: &Said) -> String {
     let (lines, rest): (Vec<&str>, Vec<&str>) = said
         .stderr
         .lines()

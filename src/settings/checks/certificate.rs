@@ -3,6 +3,7 @@
 use crate::settings::mistake::{Given, Mistake, Place};
 use jiff::Timestamp;
 use landfall_cloud::certificate::{CertificateError, Material, check_for};
+use landfall_steps::certificate::SELF_SIGNED_DAYS;
 use std::{path::Path, sync::Arc};
 
 /// Asks the person for a password; `None` when there is nobody to ask.
@@ -57,4 +58,41 @@ pub fn suits(
 ) -> Result<Arc<Material>, Mistake> {
     check_for(&material, hosts, now).map_err(|error| told(given, path, None, &error))?;
     Ok(Arc::new(material))
+}
+
+/// Reads how many days before its end a self-signed certificate is renewed: `30d` or `30`.
+pub fn renew_before(given: &Given<String>) -> Result<i64, Mistake> {
+    let text = given.value.trim();
+    let days = text.strip_suffix(['d', 'D']).unwrap_or(text).trim_end().parse::<i64>();
+    let least = i64::from(SELF_SIGNED_DAYS);
+    match days {
+        Ok(days) if (1..least).contains(&days) => Ok(days),
+        Ok(days) => Err(given
+            .wrong(format!("{days} days is not between 1 and {}", least - 1))
+            .hint(format!("a new one is valid for {least} days; 30d leaves time enough"))),
+        Err(_) => {
+            Err(given.wrong(format!("\"{text}\" is no number of days")).hint("give days like 30d, or 30"))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn days_are_a_number_with_or_without_their_letter() {
+        let read = |text: &str| {
+            let given = Given {
+                value: text.to_owned(),
+                key: "certificate.renew_before",
+                place: Place::Flag("renew-before"),
+            };
+            renew_before(&given).map_err(|mistake| mistake.message)
+        };
+        assert_eq!((read("30d"), read("30"), read(" 7 d ")), (Ok(30), Ok(30), Ok(7)));
+        assert_eq!(read("0").unwrap_err(), "0 days is not between 1 and 364");
+        assert_eq!(read("365d").unwrap_err(), "365 days is not between 1 and 364");
+        assert_eq!(read("1 month").unwrap_err(), "\"1 month\" is no number of days");
+    }
 }

@@ -3,6 +3,7 @@
 use crate::{bench::Bench, settings, wiring::STEPS};
 use landfall_cloud::vault::Vault;
 use landfall_engine::{How, Kind, Undone};
+use landfall_steps::settings::Renewal;
 use serde_json::json;
 
 const NAME: &str = "gateway-tls-cert";
@@ -145,4 +146,43 @@ async fn our_recovered_certificate_is_not_imported_once_more() {
     vault(&bench).await.delete_certificate(NAME).await.unwrap();
     bench.up_ready().await;
     assert_eq!(vault(&bench).await.versions(NAME).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_strangers_certificate_that_fits_is_used_and_never_rotated() {
+    let mut bench = Bench::without_cluster().await;
+    somebodys_certificate(&bench).await;
+    bench.wish.certificate.given = None;
+    bench.wish.certificate.renewal = Some(Renewal::WhenLeft(300_000));
+    let mark = bench.mark();
+    bench.up_ready().await;
+    bench.wish.certificate.renewal = Some(Renewal::Now);
+    let told = bench.up().await;
+    let error = told.error("certificate");
+    assert_eq!(error.kind, Kind::Foreign, "{error:?}");
+    assert!(error.causes[0].contains("somebody else's and is not replaced"), "{error:?}");
+    assert_eq!(bench.writes_at(mark, "/certificates/"), [""; 0]);
+}
+
+#[tokio::test]
+async fn one_that_was_given_is_not_made_anew_and_one_that_was_made_here_is() {
+    let mut bench = Bench::without_cluster().await;
+    bench.wish.certificate.given = Some(settings::pfx("rsa-chain.pfx"));
+    bench.up_ready().await;
+    bench.wish.certificate.given = None;
+    bench.wish.certificate.renewal = Some(Renewal::Now);
+    let told = bench.up().await;
+    let error = told.error("certificate");
+    assert_eq!(error.code.as_deref(), Some("NotMadeHere"), "{error:?}");
+    assert!(error.hint.as_ref().unwrap().contains("rotate --pfx"), "{error:?}");
+    assert_eq!(bench.writes_at(0, "/import").len(), 1);
+
+    let mut bench = Bench::without_cluster().await;
+    bench.wish.certificate.given = None;
+    bench.up_ready().await;
+    bench.wish.certificate.renewal = Some(Renewal::WhenLeft(364));
+    assert_eq!(bench.up_ready().await.how("certificate"), Some(How::Found));
+    bench.wish.certificate.renewal = Some(Renewal::WhenLeft(366));
+    assert_eq!(bench.up_ready().await.how("certificate"), Some(How::Changed));
+    assert_eq!(vault(&bench).await.versions(NAME).await.unwrap().len(), 2);
 }

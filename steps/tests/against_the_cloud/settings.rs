@@ -26,7 +26,11 @@ pub fn demo(home: &Path) -> Settings {
             subnet_prefix: "10.0.0.0/22".parse().unwrap(),
         },
         key_vault: Some(VAULT.to_owned()),
-        certificate: Certificate { name: "gateway-tls-cert".to_owned(), given: Some(pfx("rsa.pfx")) },
+        certificate: Certificate {
+            name: "gateway-tls-cert".to_owned(),
+            given: Some(pfx("rsa.pfx")),
+            renewal: None,
+        },
         cluster: Cluster {
             name: CLUSTER.to_owned(),
             version: None,

@@ -10,7 +10,7 @@ use landfall_engine::{
 use landfall_sim::{InProcess, Options, Speed, clock::Moment, fault::Armed, world::World};
 use landfall_steps::{
     Clouds, Clusters, deployment,
-    settings::{Settings, Teardown},
+    settings::{Renewal, Settings, Teardown},
 };
 use std::{
     future::Future,
@@ -28,6 +28,8 @@ pub const BEGINNING: Moment = Moment(1_795_424_400_000);
 pub enum Command {
     Up,
     Down,
+    /// A walk like `Up`, with the wish for another certificate: the one that is given, else a new one of our own.
+    Rotate,
 }
 
 /// An environment and the world it is in.
@@ -123,12 +125,12 @@ impl Environment {
     /// The same, over a graph that is changed first.
     pub async fn run_with(&self, command: Command, change: impl FnOnce(&mut Graph)) -> End {
         let clouds = self.clouds();
-        let mut graph = self.graph(&clouds);
+        let mut graph = self.graph_of(&clouds, command);
         change(&mut graph);
         let (run, events) = self.open(command, &clouds).await;
         let walk = async {
             let report = match command {
-                Command::Up => up(&graph, &run).await,
+                Command::Up | Command::Rotate => up(&graph, &run).await,
                 Command::Down => down(&graph, &run).await,
             };
             report.unwrap()
@@ -157,6 +159,18 @@ impl Environment {
         deployment(clouds, &self.wish, &Teardown::default()).0
     }
 
+    /// The same for a command. As in the program, a rotation that is not over is gone on with in place of another one.
+    fn graph_of(&self, clouds: &Clouds, command: Command) -> Graph {
+        let mut wish = self.wish.clone();
+        if command == Command::Rotate {
+            let (graph, handles) = deployment(clouds, &wish, &Teardown::default());
+            let memory = Journal::read(&self.state()).unwrap().map(|(_, memory)| memory).unwrap_or_default();
+            let unfinished = landfall_steps::unfinished(&graph, &handles, &memory).is_some();
+            wish.certificate.renewal = (!unfinished).then_some(Renewal::Now);
+        }
+        deployment(clouds, &wish, &Teardown::default()).0
+    }
+
     async fn open(&self, command: Command, clouds: &Clouds) -> (Run, UnboundedReceiver<Event>) {
         let (send, receive) = unbounded_channel();
         let key = EnvironmentKey {
@@ -164,7 +178,11 @@ impl Environment {
             subscription: clouds.azure.id().to_owned(),
             environment: self.wish.environment.clone(),
         };
-        let word = if command == Command::Up { "up" } else { "down" };
+        let word = match command {
+            Command::Up => "up",
+            Command::Down => "down",
+            Command::Rotate => "rotate",
+        };
         let journal = loop {
             match Journal::open(&self.state(), word, &key, "0.1.0") {
                 // The tasks of a run that was cut off let go of the journal when they are next polled.

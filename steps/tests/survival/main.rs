@@ -9,7 +9,9 @@ mod carrier;
 mod each;
 mod environment;
 mod inventory;
+mod links;
 mod points;
+mod rotations;
 #[path = "../against_the_cloud/settings.rs"]
 mod settings;
 mod still;

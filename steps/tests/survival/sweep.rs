@@ -21,25 +21,31 @@ use std::{
     },
 };
 
+/// Sets what is wished for, from the filmed run on.
+type Wish = fn(&mut Environment);
+
 /// A run on film, and what it must come to.
-struct Filmed {
+pub struct Filmed {
+    wish: Wish,
     film: Film,
-    strangers: Strangers,
-    ledger: Vec<Line>,
+    pub strangers: Strangers,
+    pub ledger: Vec<Line>,
     /// What stands when everything is up, and when everything is down.
-    up: BTreeMap<String, Value>,
+    pub up: BTreeMap<String, Value>,
     down: BTreeMap<String, Value>,
 }
 
-/// Brings up an environment among strangers as far as `before`, then films `filmed`.
-fn film(before: &[Command], filmed: Command) -> Filmed {
+/// Brings up an environment among strangers as far as `before`, with the first wish, then films `filmed` with the second.
+pub fn film(first: Wish, before: &[Command], filmed: Command, wish: Wish) -> Filmed {
     replayable(1, async {
-        let here = Environment::new(fresh(), BEGINNING, Speed::Instant);
+        let mut here = Environment::new(fresh(), BEGINNING, Speed::Instant);
+        first(&mut here);
         let strangers = Strangers::plant(&here).await;
         let down = inventory::of(&here.world.read(World::clone));
         for command in before {
             here.ready(*command).await.unwrap();
         }
+        wish(&mut here);
         let camera = Camera::on(&here, &here.carrier);
         here.ready(filmed).await.unwrap();
         let film = camera.film(&here);
@@ -48,8 +54,17 @@ fn film(before: &[Command], filmed: Command) -> Filmed {
             here.ready(Command::Up).await.unwrap();
         }
         let up = inventory::of(&here.world.read(World::clone));
-        Filmed { film, strangers, ledger, up, down }
+        Filmed { wish, film, strangers, ledger, up, down }
     })
+}
+
+impl Filmed {
+    /// The environment as a process that was killed there left it.
+    pub fn taken_up(&self, still: &Still) -> Environment {
+        let mut here = Environment::at(still, Speed::Instant);
+        (self.wish)(&mut here);
+        here
+    }
 }
 
 /// Goes on from every still, as many at once as there are processors, and says what was wrong where.
@@ -80,7 +95,7 @@ fn go_on(filmed: &Filmed, check: impl Fn(&Filmed, &Still) -> Vec<String> + Sync)
 /// Runs `up` from there to the end: everything stands, nothing was made twice, nobody was harmed.
 fn comes_up(filmed: &Filmed, still: &Still) -> Vec<String> {
     replayable(2, async {
-        let here = Environment::at(still, Speed::Instant);
+        let here = filmed.taken_up(still);
         if let Err(why) = here.ready(Command::Up).await {
             return vec![why];
         }
@@ -94,9 +109,9 @@ fn comes_up(filmed: &Filmed, still: &Still) -> Vec<String> {
 }
 
 /// Runs `down` from there to the end: nothing of ours is left, nobody was harmed.
-fn goes_down(filmed: &Filmed, still: &Still) -> Vec<String> {
+pub fn goes_down(filmed: &Filmed, still: &Still) -> Vec<String> {
     replayable(3, async {
-        let here = Environment::at(still, Speed::Instant);
+        let here = filmed.taken_up(still);
         let report = match here.ready(Command::Down).await {
             Ok(report) => report,
             Err(why) => return vec![why],
@@ -118,12 +133,15 @@ fn both(filmed: &Filmed, still: &Still) -> Vec<String> {
 }
 
 fn sweep(name: &str, before: &[Command], filmed: Command) {
+    swept(name, "two", film(|_| {}, before, filmed, |_| {}), both);
+}
+
+/// Goes on from everywhere, and tells how it went.
+pub fn swept(name: &str, runs: &str, filmed: Filmed, check: impl Fn(&Filmed, &Still) -> Vec<String> + Sync) {
     let began = std::time::Instant::now();
-    let filmed = film(before, filmed);
-    println!("{name}: filmed in {:.1} s", began.elapsed().as_secs_f64());
-    let wrong = go_on(&filmed, both);
+    let wrong = go_on(&filmed, check);
     println!(
-        "{name}: {} instants, {} of them different, two runs from each, {} wrong, {:.1} s",
+        "{name}: {} instants, {} of them different, {runs} runs from each, {} wrong, {:.1} s",
         filmed.film.instants,
         filmed.film.stills.len(),
         wrong.len(),

@@ -1,12 +1,13 @@
 //! The data plane of key vaults: what `https://{vault}.vault.…` answers.
 //!
-//! The order of the checks is the service's and matters to clients: name, token, api-version, right, object. So a
+//! The order of the checks is the service's and matters to clients: name, token, api-version, firewall, right, object. So a
 //! request without a token is challenged before its body is looked at, and without the right nobody learns whether
 //! an object exists.
 
 pub(crate) mod access;
 pub(crate) mod certificate;
 mod deleted;
+mod firewall;
 mod import;
 mod intervention;
 pub(crate) mod material;
@@ -76,6 +77,7 @@ fn answer(world: &mut World, asked: &Asked<'_>) -> Result<Reply, Refusal> {
     version(asked.request)?;
     let target = Target::of(asked.request)?;
     let vault = world.vaults.reachable(asked.vault, asked.now).expect("the caller has just found it");
+    firewall::decide(vault, &caller, firewall::From::Here)?;
     access::decide(world, vault, &caller, target.wish, target.collection, target.name(), asked.now)?;
     target.serve(world, asked)
 }

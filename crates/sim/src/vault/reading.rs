@@ -3,6 +3,7 @@
 use x509_parser::parse_x509_certificate;
 
 use super::access::{self, Wish};
+use super::firewall::{self, From};
 use super::refusal::Refusal;
 use super::shelf;
 use crate::aks::{VaultObject, VaultRefusal, Vaults};
@@ -51,6 +52,7 @@ impl Vaults for VaultsOf<'_> {
             _ => "certificates",
         };
         let refused = |refusal: Refusal| unknown(refusal.code, refusal.status, refusal.body().to_string());
+        firewall::decide(vault, &caller, From::Node).map_err(refused)?;
         access::decide(world, vault, &caller, Wish::Get, collection, Some(name), at).map_err(refused)?;
         let version = version.filter(|version| !version.is_empty());
         shelf::read(vault, "", collection, name, version).map_err(refused)?;

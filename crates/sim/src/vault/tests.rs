@@ -261,3 +261,21 @@ fn a_node_reads_with_its_identity_and_is_refused_like_anybody_else() {
     let unknown = VaultsOf(&bench.world).read(due, "kv-demo", "nobody", "secret", "x", None).unwrap_err();
     assert_eq!(unknown.status, 400);
 }
+
+#[test]
+fn a_firewall_lets_in_whom_its_rules_name() {
+    let mut bench = ready();
+    import(&mut bench, "ec.pfx", "correct-horse");
+    let mut close = |rules: Value| {
+        let body = json!({"properties": {"networkAcls": rules}});
+        let closed = bench.arm(Method::PATCH, &TestCloud::vault_path("kv-demo"), Some(&body));
+        assert_eq!(closed.status, 200, "{closed:?}");
+        get(&mut bench, NEWEST)
+    };
+    let refused = close(json!({"defaultAction": "Deny", "bypass": "AzureServices"}));
+    assert_eq!(refused.status, 403);
+    assert_eq!(refused.value()["error"]["innererror"]["code"], "ForbiddenByFirewall");
+    let here = json!([{"value": "127.0.0.1/32"}]);
+    assert_eq!(close(json!({"defaultAction": "Deny", "ipRules": here})).status, 200);
+    assert_eq!(close(json!({"defaultAction": "Allow"})).status, 200);
+}

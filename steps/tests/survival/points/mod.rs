@@ -2,7 +2,7 @@
 //! trouble, or refuses before it does harm, and makes nothing twice.
 
 mod access;
-mod hand;
+pub mod hand;
 mod inside;
 mod operations;
 mod places;

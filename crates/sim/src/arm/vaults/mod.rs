@@ -116,6 +116,18 @@ impl Vault {
         self.properties()["enableRbacAuthorization"] == true
     }
 
+    /// Whether its data plane is there for anybody outside a private link.
+    pub(crate) fn public_access(&self) -> bool {
+        !self.properties()["publicNetworkAccess"]
+            .as_str()
+            .is_some_and(|it| it.eq_ignore_ascii_case("disabled"))
+    }
+
+    /// The rules of its firewall; null when it has none.
+    pub(crate) fn network_rules(&self) -> &Value {
+        &self.properties()["networkAcls"]
+    }
+
     /// Whether an access policy grants that permission on a collection (`certificates`, `secrets`, `keys`).
     pub(crate) fn policy_grants(&self, object_id: &str, collection: &str, permission: &str) -> bool {
         let policies = self.properties()["accessPolicies"].as_array().map(Vec::as_slice).unwrap_or_default();

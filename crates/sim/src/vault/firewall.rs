@@ -1,0 +1,54 @@
+//! A vault's firewall: from where its data plane may be asked at all.
+//!
+//! Source: "Configure networking security for Azure Key Vault". Nobody here is one of the trusted services that
+//! `bypass` lets through: the driver on a node is not.
+
+use crate::arm::vaults::Vault;
+use crate::entra::Caller;
+
+use super::refusal::Refusal;
+
+/// Where a request comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum From {
+    /// A client on this machine.
+    Here,
+    /// A node of a cluster, which a rule for a subnet lets in. Which subnet is not told apart.
+    Node,
+}
+
+const HERE: &str = "127.0.0.1";
+const NODE: &str = "20.0.0.10";
+
+/// Decides.
+///
+/// # Errors
+/// 403 with the inner code `ForbiddenByFirewall`, or `ForbiddenByConnection` when public access is off.
+pub(super) fn decide(vault: &Vault, caller: &Caller, from: From) -> Result<(), Refusal> {
+    let (access, rules) = (vault.public_access(), vault.network_rules());
+    if !access {
+        let message = "Public network access is disabled and request is not from a trusted service nor via an approved \
+                       private link.";
+        return Err(Refusal::inner(403, "Forbidden", "ForbiddenByConnection", message));
+    }
+    let listed = |key: &str| rules[key].as_array().map(Vec::as_slice).unwrap_or_default();
+    let admitted = match from {
+        _ if rules["defaultAction"] != "Deny" => true,
+        From::Here => listed("ipRules")
+            .iter()
+            .filter_map(|rule| rule["value"].as_str())
+            .any(|value| value.split('/').next() == Some(HERE)),
+        From::Node => !listed("virtualNetworkRules").is_empty(),
+    };
+    if admitted {
+        return Ok(());
+    }
+    let address = if from == From::Here { HERE } else { NODE };
+    let (name, location, app) = (vault.name(), vault.location(), &caller.app_id);
+    let message = format!(
+        "Client address is not authorized and caller is not a trusted service.\r\nClient address: {address}\r\nCaller: \
+         appid={app};oid={}\r\nVault: {name};location={location}",
+        caller.object_id
+    );
+    Err(Refusal::inner(403, "Forbidden", "ForbiddenByFirewall", message))
+}

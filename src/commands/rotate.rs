@@ -1,0 +1,108 @@
+//! `landfall rotate`: another certificate in the place of the one that is served.
+
+use super::up::{self, Ended, Told};
+use crate::{
+    deployment::Deployment,
+    exit::Exit,
+    failure::Failure,
+    render::rotation,
+    session::Session,
+    settings::{Purpose, Wished, flags::Wishes},
+};
+use jiff::Timestamp;
+use landfall_engine::{Journal, Memory};
+use landfall_steps::settings::{Renewal, Teardown};
+
+/// What `rotate` takes.
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    #[command(flatten)]
+    wishes: Wishes,
+}
+
+/// Runs it.
+pub async fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
+    let mut wished = session.wished(&args.wishes, Purpose::Make)?;
+    let remembered = Journal::read(&wished.folder).map_err(|error| Failure::of_journal(&error))?;
+    if !remembered.is_some_and(|(_, memory)| knows_a_certificate(&memory)) {
+        return Err(nothing_to_rotate(session));
+    }
+    let (journal, target) = up::open(session, &wished, "rotate").await?;
+    session.say(&up::heading(session, "rotate", &target));
+    let deployment = Deployment::new(&target.clouds, &wished.settings, Teardown::default());
+    let ended = match may_rotate(session, &deployment, &wished, &journal.memory()) {
+        Ok(renewal) => {
+            wished.settings.certificate.renewal = renewal;
+            let told = told(session, &wished);
+            match up::same_environment(session, &wished, &journal.memory(), &target) {
+                Ok(()) => up::bring_up(session, &wished, journal, &target, &told).await,
+                Err(refused) => Err(refused),
+            }
+        }
+        Err(refused) => Err(refused),
+    };
+    target.close().await;
+    ended
+}
+
+fn knows_a_certificate(memory: &Memory) -> bool {
+    memory.past("certificate").is_some_and(|past| past.output.is_some())
+}
+
+fn nothing_to_rotate(session: &Session) -> Failure {
+    Failure::new(Exit::Input, "rotate the certificate")
+        .cause(format!(
+            "there is nothing to rotate: environment {} has no certificate",
+            session.global.environment
+        ))
+        .hint(format!("bring it up first: {} up", session.program()))
+}
+
+/// Returns the wish for this run: none where an earlier rotation is not over, which is gone on with.
+fn may_rotate(
+    session: &Session,
+    deployment: &Deployment,
+    wished: &Wished,
+    memory: &Memory,
+) -> Result<Option<Renewal>, Failure> {
+    if deployment.unfinished_rotation(memory).is_some() {
+        session.say("An earlier rotation is not over: it is gone on with.\n");
+        return Ok(None);
+    }
+    let given = wished.settings.certificate.given.is_some();
+    let held = deployment.certificate(memory).filter(|held| !held.is_made_for(&wished.settings.domain));
+    match held.filter(|_| !given && !is_begun(memory)) {
+        None => Ok(Some(Renewal::Now)),
+        Some(held) => Err(Failure::new(Exit::Input, "rotate the certificate")
+            .cause(format!("{} was given, and landfall renews only what it has signed itself", held.name))
+            .hint(format!("give the new one: {} rotate --pfx FILE", session.program()))),
+    }
+}
+
+/// An import that was begun and not seen to its end may have replaced what is remembered.
+fn is_begun(memory: &Memory) -> bool {
+    memory.past("certificate").is_some_and(|past| past.ticket.is_some())
+}
+
+fn told<'a>(session: &'a Session, wished: &Wished) -> Told<'a> {
+    let given = wished.settings.certificate.given.is_some();
+    let program = session.program();
+    let text = move |ended: &Ended<'_>| {
+        let rotation = ended.deployment.rotation(ended.before, ended.memory);
+        let shown = rotation::Shown {
+            facts: &ended.deployment.facts(ended.memory),
+            report: ended.report,
+            requests: ended.target.requests(),
+            given,
+            program: &program,
+            now: Timestamp::now(),
+        };
+        rotation.map(|rotation| rotation::text(&rotation, &shown, session.terminal.err)).unwrap_or_default()
+    };
+    let fields = |ended: &Ended<'_>| {
+        let rotation = ended.deployment.rotation(ended.before, ended.memory)?;
+        Some(("rotation", rotation::document(&rotation)))
+    };
+    let again = format!("{} rotate", session.program());
+    Told { again, text: Box::new(text), fields: Box::new(fields) }
+}

@@ -1,0 +1,61 @@
+//! The warning that a certificate comes to its end.
+
+use super::{paint::Paint, words};
+use jiff::Timestamp;
+use landfall_steps::{
+    CertificateFacts,
+    expiry::{Expiry, expiry},
+};
+
+/// The widest line.
+const COLUMNS: usize = 80;
+
+/// Returns the warning when less than thirty days are left, or none at all; `program` is how to call landfall again.
+pub fn warning(
+    certificate: Option<&CertificateFacts>,
+    program: &str,
+    now: Timestamp,
+    paint: Paint,
+) -> Option<String> {
+    let certificate = certificate?;
+    let day = certificate.not_after.strftime("%Y-%m-%d");
+    let ends = match expiry(certificate.not_after, now) {
+        Expiry::Far => return None,
+        Expiry::Near(0) => "The certificate ends within a day.".to_owned(),
+        Expiry::Near(days) => {
+            format!("The certificate ends in {}, on {day}.", words::count(days as usize, "day"))
+        }
+        Expiry::Past(_) => format!("The certificate has ended on {day}: clients refuse it."),
+    };
+    let file = if certificate.renewable { "" } else { " --pfx FILE" };
+    Some(format!("{}\nReplace it: {program} rotate{file}", paint.bad(&words::wrap("", &ends, COLUMNS))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::render::summary::tests::facts;
+
+    fn told(now: &str, renewable: bool) -> String {
+        let mut facts = facts().certificate.unwrap();
+        facts.renewable = renewable;
+        warning(Some(&facts), "landfall", now.parse().unwrap(), Paint::PLAIN).unwrap_or_default()
+    }
+
+    #[test]
+    fn thirty_days_before_the_end_and_after_it_there_is_a_warning() {
+        assert_eq!(told("2027-10-01T00:00:00Z", true), "");
+        insta::assert_snapshot!(told("2027-11-15T12:00:00Z", true), @r"
+        The certificate ends in 7 days, on 2027-11-23.
+        Replace it: landfall rotate
+        ");
+        insta::assert_snapshot!(told("2027-11-22T12:00:00Z", false), @r"
+        The certificate ends within a day.
+        Replace it: landfall rotate --pfx FILE
+        ");
+        insta::assert_snapshot!(told("2027-11-24T12:00:00Z", true), @r"
+        The certificate has ended on 2027-11-23: clients refuse it.
+        Replace it: landfall rotate
+        ");
+    }
+}

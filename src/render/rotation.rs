@@ -1,0 +1,85 @@
+//! The end of a rotation: what was served, what is served now, and how it got there.
+
+use super::{
+    expiry,
+    paint::Paint,
+    summary::{self, Facts, label},
+    words,
+};
+use jiff::Timestamp;
+use landfall_engine::Report;
+use landfall_steps::{Rotation, tls_secret::SECRET};
+use serde_json::{Value, json};
+
+/// The widest line.
+const COLUMNS: usize = 80;
+
+/// What is told of a rotation beside itself.
+pub struct Shown<'a> {
+    /// The environment.
+    pub facts: &'a Facts,
+    /// The walk.
+    pub report: &'a Report,
+    /// How many requests it took.
+    pub requests: u64,
+    /// Whether there was a PFX.
+    pub given: bool,
+    /// How to call landfall again.
+    pub program: &'a str,
+    /// The time.
+    pub now: Timestamp,
+}
+
+/// Returns the text after a rotation.
+pub fn text(rotation: &Rotation, shown: &Shown<'_>, paint: Paint) -> String {
+    let word = if rotation.was.is_some() { "Rotated" } else { "Nothing to rotate, ready" };
+    let mut parts = vec![summary::headline(word, shown.report, shown.requests, false, paint)];
+    if rotation.was.is_none() && shown.given {
+        let why = "The newest version in the vault is the certificate of this PFX already. Importing it once more would \
+                   make another version of the same.";
+        parts.push(words::wrap("", why, COLUMNS));
+    }
+    parts.push(rows(rotation, shown.facts));
+    parts.extend(expiry::warning(shown.facts.certificate.as_ref(), shown.program, shown.now, paint));
+    parts.push(format!("Look at it: {} status", shown.program));
+    parts.join("\n\n")
+}
+
+fn rows(rotation: &Rotation, facts: &Facts) -> String {
+    let Rotation { was, is, carried_after } = rotation;
+    let rest = label("", false);
+    let kind = if is.self_signed { "self-signed, " } else { "" };
+    let names = format!("{kind}{}", words::list(&is.names));
+    let mut rows = vec![words::wrap(&label("certificate", true), &names, COLUMNS)];
+    if let Some(was) = was {
+        rows.push(format!("{}SHA-1 {}", label("was", true), was.thumbprint.to_uppercase()));
+        rows.push(format!("{rest}valid until {}", was.not_after.strftime("%Y-%m-%d")));
+    }
+    let first = if was.is_some() { label("is", true) } else { rest.clone() };
+    rows.push(format!("{first}SHA-1 {}", is.thumbprint.to_uppercase()));
+    rows.push(format!("{rest}valid until {}", is.not_after.strftime("%Y-%m-%d")));
+    rows.push(format!("{rest}version {}", is.version));
+    let after = carried_after.map(|after| format!(", {} after the import", words::duration(after)));
+    rows.push(format!("{}{SECRET} carries it{}", label("Secret", true), after.unwrap_or_default()));
+    let gateways: Vec<String> = facts.gateways.iter().map(|gateway| gateway.name.clone()).collect();
+    if !gateways.is_empty() {
+        let all = format!("every listener of {} is programmed", words::list(&gateways));
+        rows.push(words::wrap(&label("gateways", true), &all, COLUMNS));
+    }
+    rows.join("\n")
+}
+
+/// Returns what the last line of JSON says of it; `replaced` is null when there was nothing to rotate.
+pub fn document(rotation: &Rotation) -> Value {
+    let Rotation { was, is, carried_after } = rotation;
+    json!({
+        "replaced": was.as_ref().map(|was| json!({
+            "thumbprint": was.thumbprint, "not_after": was.not_after.to_string(),
+        })),
+        "thumbprint": is.thumbprint,
+        "not_after": is.not_after.to_string(),
+        "version": is.version,
+        "secret_id": is.secret_id,
+        "carried_after_ms": carried_after.map(|after| u64::try_from(after.as_millis()).unwrap_or(u64::MAX)),
+    })
+}

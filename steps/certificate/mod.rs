@@ -1,0 +1,250 @@
+//! The certificate in the vault: imported when it is new, by thumbprint; replaced when that is wished for.
+
+mod import;
+mod judge;
+
+pub use import::SELF_SIGNED_DAYS;
+
+use crate::{
+    clouds::Clouds,
+    doing::Doing,
+    expiry,
+    key_vault::Vault,
+    names,
+    settings::{Renewal, Settings},
+};
+use jiff::Timestamp;
+use landfall_cloud::{
+    arm::Azure,
+    certificate::{Leaf, Material},
+    vault::{Stored, Vaults},
+};
+use landfall_engine::{Check, Context, Kind, Residue, Step, StepError, Undone};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use std::{sync::Arc, time::Duration};
+
+/// Brings the certificate into the vault.
+pub struct Certificate {
+    azure: Azure,
+    group: String,
+    vaults: Vaults,
+    name: String,
+    mark: String,
+    domain: String,
+    hosts: Vec<String>,
+    given: Option<Arc<Material>>,
+    renewal: Option<Renewal>,
+}
+
+/// The certificate that the vault holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeldCertificate {
+    /// Its name in the vault.
+    pub name: String,
+    /// SHA-1 of the leaf, 40 lower-case hex digits: what Key Vault calls x5t.
+    pub thumbprint: String,
+    /// The vault's version, 32 hex digits.
+    pub version: String,
+    /// Where the private key and the chain are read.
+    pub secret_id: String,
+    /// The end of its validity.
+    pub not_after: Timestamp,
+    /// Every DNS name it covers.
+    pub names: Vec<String>,
+    /// Whether it vouches for itself.
+    pub self_signed: bool,
+    /// The one it takes the place of, until the cluster is known to carry it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaces: Option<Replaced>,
+}
+
+/// A certificate that another one takes the place of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Replaced {
+    /// SHA-1 of the leaf, 40 lower-case hex digits.
+    pub thumbprint: String,
+    /// The end of its validity.
+    pub not_after: Timestamp,
+}
+
+/// An import that takes another certificate's place: on disk before it is sent, so that a run that dies in the middle
+/// is known to have made this version, and the next one makes none.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Replacing {
+    replaces: Replaced,
+    /// The thumbprint of what is imported.
+    imports: String,
+}
+
+impl Certificate {
+    /// Returns the step for these settings.
+    #[must_use]
+    pub fn new(c: &Clouds, s: &Settings) -> Self {
+        Self {
+            azure: c.azure.clone(),
+            group: s.resource_group.clone(),
+            vaults: c.vaults.clone(),
+            name: s.certificate.name.clone(),
+            mark: names::mark(s, c.azure.id()),
+            domain: s.domain.clone(),
+            hosts: s.hosts(),
+            given: s.certificate.given.clone(),
+            renewal: s.certificate.renewal,
+        }
+    }
+
+    fn held(&self, stored: &Stored) -> HeldCertificate {
+        let leaf = Leaf::from_der(&stored.cer).ok();
+        HeldCertificate {
+            name: self.name.clone(),
+            thumbprint: stored.thumbprint_sha1_hex.clone(),
+            version: stored.version.clone(),
+            secret_id: stored.secret_id.clone(),
+            not_after: stored.not_after,
+            names: stored.names.clone(),
+            self_signed: leaf.is_some_and(|leaf| leaf.issuer == leaf.subject),
+            replaces: None,
+        }
+    }
+
+    /// Looks into the vault. A grant takes minutes to reach it, and the only proof that it has is
+    /// the call itself: a refusal by role is not final until the bound has passed.
+    async fn look(&self, cx: &Context, vault: &Vault) -> Result<Option<Stored>, StepError> {
+        let what = format!("look at certificate {} in {}", self.name, vault.name);
+        self.once_granted(cx, &what, || async { self.vaults.at(&vault.uri)?.certificate(&self.name).await })
+            .await
+    }
+}
+
+impl Step for Certificate {
+    type Input = (Vault, ());
+    type Output = HeldCertificate;
+
+    fn title(&self) -> String {
+        match &self.given {
+            Some(_) => format!("certificate {}", self.name),
+            None => format!("certificate {}, self-signed", self.name),
+        }
+    }
+
+    fn named(&self) -> Option<Value> {
+        Some(json!({ "name": self.name }))
+    }
+
+    fn deadline(&self) -> Duration {
+        Duration::from_secs(1800)
+    }
+
+    fn usual(&self) -> Duration {
+        Duration::from_secs(62)
+    }
+
+    async fn check(
+        &self,
+        cx: &Context,
+        (vault, ()): &Self::Input,
+    ) -> Result<Check<HeldCertificate>, StepError> {
+        match self.look(cx, vault).await? {
+            Some(stored) => self.judge(cx, vault, &stored),
+            None => Ok(Check::Missing),
+        }
+    }
+
+    async fn apply(&self, cx: &Context, (vault, ()): &Self::Input) -> Result<HeldCertificate, StepError> {
+        let stored = self.look(cx, vault).await?;
+        if let Some(stored) = &stored {
+            match self.judge(cx, vault, stored)? {
+                Check::Ready(held) => return Ok(held),
+                Check::Foreign { why } => {
+                    return Err(StepError::new(Kind::Foreign, format!("import certificate {}", self.name))
+                        .cause(why)
+                        .residue(Residue::Nothing));
+                }
+                _ => {}
+            }
+        }
+        let material = self.material().await?;
+        let replaces = stored
+            .map(|stored| Replaced { thumbprint: stored.thumbprint_sha1_hex, not_after: stored.not_after });
+        if let Some(replaces) = &replaces {
+            let imports = material.leaf().thumbprint_sha1.clone();
+            cx.keep(&Replacing { replaces: replaces.clone(), imports })?;
+        }
+        let stored = self.import(cx, vault, &material).await?;
+        Ok(HeldCertificate { replaces, ..self.held(&stored) })
+    }
+
+    fn part_of(&self) -> Option<&'static str> {
+        Some("key-vault")
+    }
+
+    /// In a vault of ours nothing needs to be asked: it goes with the vault, which may be unreachable by now. In
+    /// somebody else's it is ours by its mark.
+    async fn recover(
+        &self,
+        cx: &Context,
+        (vault, ()): &Self::Input,
+    ) -> Result<Option<HeldCertificate>, StepError> {
+        if cx.is_ours("key-vault") {
+            return Ok(Some(HeldCertificate {
+                name: self.name.clone(),
+                thumbprint: String::new(),
+                version: String::new(),
+                secret_id: String::new(),
+                not_after: Timestamp::MIN,
+                names: Vec::new(),
+                self_signed: false,
+                replaces: None,
+            }));
+        }
+        let what = format!("look at key vault {}", vault.name);
+        if self.azure.vault(&self.group, &vault.name).await.doing(what)?.is_none() {
+            return Ok(None);
+        }
+        let stored = self.look(cx, vault).await?;
+        Ok(stored.filter(|stored| self.made(cx, stored)).map(|stored| self.held(&stored)))
+    }
+
+    /// In a vault of ours it goes with the vault. In somebody else's it is deleted by itself, as long as the version
+    /// there is the one we imported; that vault keeps what is deleted for a while, as it does for everybody.
+    async fn undo(&self, cx: &Context, held: HeldCertificate) -> Result<Undone, StepError> {
+        if cx.is_ours("key-vault") {
+            return Ok(Undone::GoesWithParent);
+        }
+        let Some(vault) = cx.output::<Vault>("key-vault") else { return Ok(Undone::AlreadyGone) };
+        let what = format!("delete certificate {} from {}", self.name, vault.name);
+        if self.azure.vault(&self.group, &vault.name).await.doing(&what)?.is_none() {
+            return Ok(Undone::AlreadyGone);
+        }
+        match self.look(cx, &vault).await? {
+            None => return Ok(Undone::AlreadyGone),
+            Some(stored) if stored.thumbprint_sha1_hex != held.thumbprint => {
+                cx.note("somebody has imported another one in its place, which stays");
+                return Ok(Undone::AlreadyGone);
+            }
+            Some(_) => {}
+        }
+        let client = self.vaults.at(&vault.uri).doing(&what)?;
+        let delete = || async { client.delete_certificate(&self.name).await };
+        let deleted = self.once_granted(cx, &what, delete).await?;
+        Ok(if deleted { Undone::Deleted } else { Undone::AlreadyGone })
+    }
+}
+
+impl HeldCertificate {
+    /// Tells whether, at that time, less than `days` of its validity are left.
+    #[must_use]
+    pub fn expires_within(&self, days: i64, now: Timestamp) -> bool {
+        expiry::days_left(self.not_after, now) < days
+    }
+
+    /// Tells whether it is one that landfall makes by itself for this domain, and so one that it can make anew. What
+    /// somebody else has signed, or for other names, only whoever has it can replace.
+    #[must_use]
+    pub fn is_made_for(&self, domain: &str) -> bool {
+        let wildcard = format!("*.{domain}");
+        let known = |name: &String| name.eq_ignore_ascii_case(domain) || name.eq_ignore_ascii_case(&wildcard);
+        self.self_signed && self.names.len() == 2 && self.names.iter().all(known)
+    }
+}

@@ -1,0 +1,49 @@
+//! How long a certificate still lasts, and from when on a person is told of it.
+
+use jiff::Timestamp;
+
+/// From so many days on a certificate's end is worth a warning.
+pub const WARNING_DAYS: i64 = 30;
+
+/// What is to be said of the end of a certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expiry {
+    /// It is far away.
+    Far,
+    /// So many whole days are left, none on the last one.
+    Near(i64),
+    /// It has passed, so many whole days ago.
+    Past(i64),
+}
+
+/// Returns the whole days that are left at that time; below zero once the end has passed.
+#[must_use]
+pub fn days_left(not_after: Timestamp, now: Timestamp) -> i64 {
+    (not_after.as_second() - now.as_second()).div_euclid(24 * 3600)
+}
+
+/// Judges the end of a certificate's validity at that time.
+#[must_use]
+pub fn expiry(not_after: Timestamp, now: Timestamp) -> Expiry {
+    match days_left(not_after, now) {
+        left if left >= WARNING_DAYS => Expiry::Far,
+        left if left >= 0 => Expiry::Near(left),
+        left => Expiry::Past(-left - 1),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_thirty_days_are_near_and_the_last_second_is_not_past() {
+        let now: Timestamp = "2026-11-23T09:00:00Z".parse().unwrap();
+        let at = |text: &str| expiry(text.parse().unwrap(), now);
+        assert_eq!(at("2026-12-23T09:00:00Z"), Expiry::Far);
+        assert_eq!(at("2026-12-23T08:59:59Z"), Expiry::Near(29));
+        assert_eq!(at("2026-11-23T09:00:00Z"), Expiry::Near(0));
+        assert_eq!(at("2026-11-23T08:59:59Z"), Expiry::Past(0));
+        assert_eq!(at("2026-11-20T09:00:00Z"), Expiry::Past(2));
+    }
+}

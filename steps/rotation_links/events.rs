@@ -1,0 +1,133 @@
+//! What the driver says in the events of the pods, and which link that is.
+
+use super::{Finding, Links, Outlook, holder::Holder, source};
+use jiff::Timestamp;
+use landfall_cloud::kubernetes::DynamicObject;
+
+/// Reasons of a failure: of the kubelet, of the driver's rotation, of its writing Secrets.
+const FAILURES: [&str; 4] =
+    ["FailedMount", "MountRotationFailed", "SecretRotationFailed", "FailedToCreateSecret"];
+/// Reasons that end all that was told before them.
+const SUCCESSES: [&str; 2] = ["MountRotationComplete", "SecretRotationComplete"];
+/// How much of a message is shown.
+const GIST: usize = 120;
+
+/// A failure that nothing has ended yet.
+pub(super) struct Trouble<'a> {
+    pod: &'a str,
+    reason: &'a str,
+    message: &'a str,
+    count: i64,
+}
+
+/// Returns the latest failure of the holders since the version was made.
+pub(super) fn latest<'a>(
+    events: &'a [DynamicObject],
+    holders: &[Holder<'_>],
+    since: Option<Timestamp>,
+) -> Option<Trouble<'a>> {
+    let told = events.iter().filter_map(|event| {
+        let pod = event.data["involvedObject"]["name"].as_str()?;
+        let holder = holders.iter().find(|holder| holder.name == pod)?;
+        let reason = event.data["reason"].as_str()?;
+        let at: Timestamp = event.data["lastTimestamp"].as_str()?.parse().ok()?;
+        // A mount that failed before it went well is no trouble any more, and leaves its event behind.
+        let over = reason == "FailedMount" && holder.runs;
+        let known = FAILURES.contains(&reason) || SUCCESSES.contains(&reason);
+        (known && !over && since.is_none_or(|since| at >= since)).then_some((at, reason, pod, event))
+    });
+    let (_, reason, pod, event) = told.max_by_key(|(at, ..)| *at)?;
+    FAILURES.contains(&reason).then(|| Trouble {
+        pod,
+        reason,
+        message: event.data["message"].as_str().unwrap_or_default(),
+        count: event.data["count"].as_i64().unwrap_or(1),
+    })
+}
+
+/// Says which link a failure is about.
+pub(super) fn judge(trouble: &Trouble<'_>, links: &Links<'_>) -> Finding {
+    let (vault, certificate) = (&links.vault.name, &links.certificate.name);
+    let says = |word: &str| trouble.message.contains(word);
+    let stuck = if says("ForbiddenByFirewall")
+        || says("ForbiddenByConnection")
+        || says("Client address is not authorized")
+    {
+        source::firewall(links)
+    } else if says("SecretDisabled") {
+        source::disabled(links)
+    } else if says("ForbiddenByRbac")
+        || says("ForbiddenByPolicy")
+        || says("AccessDenied")
+        || says("RESPONSE 403")
+    {
+        Finding::new(
+            "NoAccess",
+            format!("the add-on's identity may not read {vault}"),
+            "run landfall up: it grants the roles anew; a role that was granted just now may take ten minutes",
+        )
+        .outlook(Outlook::MayPass)
+    } else if says("RESPONSE 404") {
+        Finding::new(
+            "NoObject",
+            format!("{vault} has no {certificate} that the driver could read"),
+            "run landfall up: it imports the certificate anew",
+        )
+    } else if says("Identity not found") || says("Multiple user assigned identities") {
+        Finding::new(
+            "NoIdentity",
+            "the nodes do not carry the identity that the SecretProviderClass names",
+            "run landfall up: it applies the class with the add-on's identity",
+        )
+    } else if trouble.reason == "FailedToCreateSecret" || trouble.reason == "SecretRotationFailed" {
+        Finding::new(
+            "SecretNotWritten",
+            format!("the driver has the certificate and cannot make Secret {} of it", links.secret),
+            "the event says what is wrong with secretObjects in the SecretProviderClass; run landfall up",
+        )
+    } else {
+        Finding::new(
+            "MountFailed",
+            "the driver cannot mount the certificate",
+            "the event says why; run landfall up when that is settled",
+        )
+        .outlook(Outlook::MayPass)
+    };
+    let Trouble { pod, reason, count, .. } = trouble;
+    let times = if *count == 1 { "once".to_owned() } else { format!("{count} times") };
+    stuck.evidence(format!("event {reason} of pod {pod}, {times}: {}", gist(trouble.message)))
+}
+
+/// Returns what a message of the driver comes to: the request and its answer where it tells them, else its last clause.
+pub(crate) fn gist(message: &str) -> String {
+    let after = |word: &str| message.split_once(word).map(|(_, rest)| rest);
+    let word = |text: &str| text.split(['"', '\n', ' ', ',']).next().unwrap_or_default().to_owned();
+    if let (Some(url), Some(status)) =
+        (after("GET ").map(word), after("RESPONSE ").map(|rest| rest[..3.min(rest.len())].to_owned()))
+    {
+        let inner =
+            after("innererror").and_then(|rest| rest.split_once("\"code\": \"")).map(|(_, code)| word(code));
+        let code = inner.or_else(|| after("ERROR CODE: ").map(word)).unwrap_or_default();
+        return format!("GET {url} answered {status} {code}").trim_end().to_owned();
+    }
+    let last = message.rsplit("err: ").next().unwrap_or(message);
+    last.lines().next().unwrap_or_default().chars().take(GIST).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_gist_of_a_refused_read_is_the_request_and_the_innermost_code() {
+        let message = "provider mount err: rpc error: code = Unknown desc = failed to mount objects, error: failed to get \
+                       objectType:secret, objectName:tls, objectVersion:: GET https://kv.vault.azure.net/secrets/tls/\n---\n\
+                       RESPONSE 403: 403 Forbidden\nERROR CODE: Forbidden\n---\n{\n  \"error\": {\n    \"code\": \"Forbidden\",\n \
+                       \"innererror\": {\n      \"code\": \"ForbiddenByRbac\"\n    }\n  }\n}\n---";
+        assert_eq!(gist(message), "GET https://kv.vault.azure.net/secrets/tls/ answered 403 ForbiddenByRbac");
+        assert_eq!(
+            gist("a, err: file matching objectName x not found\nmore"),
+            "file matching objectName x not found"
+        );
+    }
+}

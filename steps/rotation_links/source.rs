@@ -1,0 +1,100 @@
+//! The links at the vault's end: the add-on's own switches, and whether the vault gives the version out.
+
+use super::{Finding, Links, Outlook};
+use landfall_cloud::{ApiError, vault::StoredVersion};
+use serde_json::Value;
+
+const ADD_ON: &str = "azureKeyvaultSecretsProvider";
+
+/// Judges the add-on as Resource Manager shows it.
+pub(super) fn add_on(cluster: &Value) -> Option<Finding> {
+    let name = cluster["name"].as_str().unwrap_or_default();
+    let add_on = &cluster["properties"]["addonProfiles"][ADD_ON];
+    if add_on["enabled"].as_bool() != Some(true) {
+        let stuck = Finding::new(
+            "AddOnOff",
+            format!("the Secrets Store add-on of cluster {name} is switched off"),
+            "run landfall up: it switches the add-on on",
+        );
+        return Some(
+            stuck
+                .evidence(format!("addonProfiles.{ADD_ON}.enabled is {}", add_on["enabled"]))
+                .outlook(Outlook::Never),
+        );
+    }
+    // The values of the configuration are texts.
+    let rotation = &add_on["config"]["enableSecretRotation"];
+    if rotation.as_str().is_some_and(|text| text.eq_ignore_ascii_case("true")) {
+        return None;
+    }
+    let stuck = Finding::new(
+        "RotationOff",
+        format!("rotation is switched off in the Secrets Store add-on of cluster {name}"),
+        "run landfall up: it switches rotation on; or az aks addon update --enable-secret-rotation",
+    );
+    Some(
+        stuck
+            .evidence(format!("addonProfiles.{ADD_ON}.config.enableSecretRotation is {rotation}"))
+            .outlook(Outlook::Never),
+    )
+}
+
+/// Looks for the version in the vault. A vault that does not let us look says nothing of what it lets the driver do,
+/// unless it is its firewall that speaks.
+pub(super) async fn version(links: &Links<'_>) -> Result<Option<StoredVersion>, Finding> {
+    let name = &links.certificate.name;
+    let asked = async { links.vaults.at(&links.vault.uri)?.versions(name).await };
+    let versions = match asked.await {
+        Ok(versions) => versions,
+        Err(error) if error.inner_code.as_deref().is_some_and(closed) => {
+            return Err(firewall(links).evidence(answered(&error)));
+        }
+        Err(_) => return Ok(None),
+    };
+    let version = versions.into_iter().find(|version| version.version == links.certificate.version);
+    match version {
+        Some(version) if !version.enabled => Err(disabled(links)),
+        version => Ok(version),
+    }
+}
+
+/// The inner codes of a vault that is closed to where we are.
+fn closed(code: &str) -> bool {
+    matches!(code, "ForbiddenByFirewall" | "ForbiddenByConnection")
+}
+
+/// The version may not be used.
+pub(super) fn disabled(links: &Links<'_>) -> Finding {
+    let (name, version, vault) = (&links.certificate.name, &links.certificate.version, &links.vault.name);
+    Finding::new(
+        "CertificateDisabled",
+        format!("certificate {name} is disabled in {vault}, and what is disabled is not given out"),
+        format!(
+            "enable it: az keyvault certificate set-attributes --vault-name {vault} --name {name} --enabled true"
+        ),
+    )
+    .evidence(format!("version {version} has enabled = false"))
+    .outlook(Outlook::Never)
+}
+
+/// The vault's firewall keeps the nodes out.
+pub(super) fn firewall(links: &Links<'_>) -> Finding {
+    let vault = &links.vault.name;
+    let stuck = Finding::new(
+        "VaultFirewall",
+        format!("the firewall of {vault} does not let the cluster's nodes in"),
+        format!(
+            "allow the nodes' subnet, which needs the service endpoint Microsoft.KeyVault: az keyvault network-rule add \
+             --name {vault} --subnet SUBNET_ID; or give the vault a private endpoint"
+        ),
+    );
+    let Some(properties) = links.vault_body.map(|body| &body["properties"]) else { return stuck };
+    let access = properties["publicNetworkAccess"].as_str().unwrap_or("Enabled");
+    let default = properties["networkAcls"]["defaultAction"].as_str().unwrap_or("Allow");
+    stuck.evidence(format!("publicNetworkAccess is {access}, networkAcls.defaultAction is {default}"))
+}
+
+fn answered(error: &ApiError) -> String {
+    let code = error.inner_code.as_deref().unwrap_or_default();
+    format!("{} {} answered {} {code}", error.method, error.url, error.status.unwrap_or_default())
+}

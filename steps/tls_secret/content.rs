@@ -1,0 +1,14 @@
+//! What is in a TLS Secret.
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use landfall_cloud::{certificate::Leaf, kubernetes::DynamicObject};
+
+/// Returns the SHA-1 of the leaf that a TLS Secret carries, 40 lower-case hex digits; none when it is no TLS Secret or
+/// carries no certificate.
+pub(crate) fn thumbprint(secret: &DynamicObject) -> Option<String> {
+    if secret.data["type"].as_str() != Some("kubernetes.io/tls") {
+        return None;
+    }
+    let pem = STANDARD.decode(secret.data["data"]["tls.crt"].as_str()?).ok()?;
+    Some(Leaf::from_pem(&pem).ok()?.thumbprint_sha1.to_ascii_lowercase())
+}

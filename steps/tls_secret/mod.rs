@@ -1,0 +1,154 @@
+//! The TLS Secret: a SecretProviderClass and a workload that holds it open, until the Secret in
+//! the cluster carries the vault's certificate.
+
+mod content;
+mod waiting;
+
+use crate::{
+    apps::{self, await_deployments},
+    certificate::HeldCertificate,
+    clouds::{Clouds, Clusters, Opened},
+    cluster_ready::ReadyCluster,
+    doing::Doing,
+    key_vault::Vault,
+    manifests::{Manifests, TlsNames},
+    objects::{self, Applied, Earlier},
+    settings::Settings,
+};
+use landfall_cloud::{
+    arm::Azure,
+    kubernetes::{Kind, manifest::Manifest},
+    vault::Vaults,
+};
+use landfall_engine::{Change, Check, Context, Step, StepError, Undone};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use std::time::Duration;
+
+/// The Secret that the gateways' listeners name.
+pub const SECRET: &str = "gateway-tls-secret";
+/// Where it is.
+pub const NAMESPACE: &str = "default";
+
+/// Brings the Secret about.
+pub struct TlsSecret {
+    azure: Azure,
+    group: String,
+    vaults: Vaults,
+    clusters: Clusters,
+    manifests: Manifests,
+    /// More than the leaf was handed to us, so the chain must reach the gateway too.
+    chain_given: bool,
+}
+
+/// The Secret that is there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SyncedSecret {
+    /// The class and the workload that bring it about.
+    #[serde(flatten)]
+    pub applied: Applied,
+    /// SHA-1 of the leaf it carries, 40 lower-case hex digits. It makes a new certificate a new value, so that the
+    /// gateways are looked at again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub carries: Option<String>,
+}
+
+impl TlsSecret {
+    /// Returns the step for these settings.
+    #[must_use]
+    pub fn new(c: &Clouds, s: &Settings) -> Self {
+        Self {
+            azure: c.azure.clone(),
+            group: s.resource_group.clone(),
+            vaults: c.vaults.clone(),
+            clusters: c.clusters.clone(),
+            manifests: Manifests::new(s),
+            chain_given: s.certificate.given.as_ref().is_some_and(|given| given.leaf().chain_length > 1),
+        }
+    }
+
+    fn earlier(&self, cx: &Context) -> Earlier {
+        Earlier { output: cx.output("tls-secret"), wanted: self.manifests.wanted() }
+    }
+
+    async fn open(&self, cluster: &ReadyCluster) -> Result<Opened, StepError> {
+        self.clusters.open(cluster).await.doing(format!("open cluster {}", cluster.name))
+    }
+
+    fn wanted(&self, (cluster, held, vault, ()): &<Self as Step>::Input) -> Vec<Manifest> {
+        self.manifests.tls(&TlsNames {
+            identity: &cluster.secrets,
+            vault: &vault.name,
+            tenant: &vault.tenant,
+            certificate: &held.name,
+            // One that somebody else issued may have a chain even when nobody handed it to us.
+            with_chain: self.chain_given || !held.self_signed,
+        })
+    }
+}
+
+impl Step for TlsSecret {
+    type Input = (ReadyCluster, HeldCertificate, Vault, ());
+    type Output = SyncedSecret;
+
+    fn title(&self) -> String {
+        format!("Secret {SECRET}")
+    }
+
+    fn deadline(&self) -> Duration {
+        Duration::from_secs(1200)
+    }
+
+    fn usual(&self) -> Duration {
+        Duration::from_secs(75)
+    }
+
+    async fn check(&self, cx: &Context, input: &Self::Input) -> Result<Check<SyncedSecret>, StepError> {
+        let opened = self.open(&input.0).await?;
+        let wanted = self.wanted(input);
+        let earlier = self.earlier(cx);
+        let (standing, secret) = futures::join!(objects::look(&opened, &wanted, &earlier), async {
+            opened.api.get(&Kind::SECRET, Some(NAMESPACE), SECRET).await
+        },);
+        let secret = secret.doing(format!("look at Secret {SECRET}"))?;
+        let found = match standing?.check() {
+            Ok(found) => found,
+            Err(Check::Differs { changes }) => return Ok(Check::Differs { changes }),
+            Err(_) => return Ok(Check::Missing),
+        };
+        match secret.as_ref().and_then(content::thumbprint) {
+            Some(carried) if carried == input.1.thumbprint => {}
+            Some(carried) => {
+                let field = format!("Secret {SECRET}: certificate");
+                let change = Change { field, is: json!(carried), wanted: json!(input.1.thumbprint) };
+                return Ok(Check::Differs { changes: vec![change] });
+            }
+            None => return Ok(Check::Underway),
+        }
+        let applied = objects::references(cx, &opened, cx.output("tls-secret"), &found).await?;
+        Ok(Check::Ready(SyncedSecret { applied, carries: Some(input.1.thumbprint.clone()) }))
+    }
+
+    async fn apply(&self, cx: &Context, input: &Self::Input) -> Result<SyncedSecret, StepError> {
+        let opened = self.open(&input.0).await?;
+        let wanted = self.wanted(input);
+        let applied = objects::apply(cx, &opened, self.earlier(cx), &wanted).await?;
+        let secret = self.await_secret(cx, &opened, input).await?;
+        let workload = await_deployments(cx, &opened, &wanted).await?;
+        cx.ended_at(workload.map_or(secret, |workload| workload.max(secret)));
+        Ok(SyncedSecret { applied, carries: Some(input.1.thumbprint.clone()) })
+    }
+
+    async fn recover(&self, cx: &Context, input: &Self::Input) -> Result<Option<SyncedSecret>, StepError> {
+        let recovered = objects::recover(cx, &self.clusters, &input.0, &self.wanted(input)).await?;
+        Ok(recovered.map(|applied| SyncedSecret { applied, carries: None }))
+    }
+
+    fn part_of(&self) -> Option<&'static str> {
+        Some("cluster-ready")
+    }
+
+    async fn undo(&self, cx: &Context, secret: SyncedSecret) -> Result<Undone, StepError> {
+        apps::undo(cx, &self.clusters, &secret.applied).await
+    }
+}
