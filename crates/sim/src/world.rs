@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::arm::family::FAMILIES;
 use crate::arm::operation::Operation;
-use crate::arm::{self, clusters, dns, features, groups, networks, providers, roles, vaults};
+use crate::arm::{self, clusters, dns, features, groups, locks, networks, providers, roles, vaults};
 use crate::clock::{Clock, Moment, Timing};
 use crate::entra::{self, Directory};
 use crate::fault::{self, Faults, Scene};
@@ -53,6 +53,9 @@ pub struct World {
     pub features: features::Features,
     /// Role assignments.
     pub roles: roles::Roles,
+    /// Management locks.
+    #[serde(default)]
+    pub locks: locks::Locks,
     /// Virtual networks.
     pub networks: networks::Networks,
     /// DNS zones.
@@ -91,6 +94,7 @@ impl World {
             providers: providers::Providers::new(&options.unregistered),
             features: features::Features::new(&options.preview_features),
             roles: roles::Roles::default(),
+            locks: locks::Locks::default(),
             networks: networks::Networks::default(),
             dns: dns::Zones::default(),
             vaults: vaults::Vaults::default(),

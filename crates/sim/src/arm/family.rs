@@ -7,7 +7,8 @@
 use serde_json::Value;
 
 use crate::arm::{
-    Route, clusters, dns, features, groups, networks, operation, providers, roles, subscriptions, vaults,
+    Route, clusters, dns, features, groups, locks, networks, operation, providers, roles, subscriptions,
+    vaults,
 };
 use crate::clock::{Moment, Timing};
 use crate::fault;
@@ -51,6 +52,7 @@ pub const FAMILIES: &[Family] = &[
     providers::FAMILY,
     features::FAMILY,
     roles::FAMILY,
+    locks::FAMILY,
     networks::FAMILY,
     dns::FAMILY,
     vaults::FAMILY,

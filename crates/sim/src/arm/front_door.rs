@@ -6,7 +6,7 @@ use crate::arm::error::ArmError;
 use crate::arm::family::FAMILIES;
 use crate::arm::roles::Right;
 use crate::arm::routing::{self, ROUTES};
-use crate::arm::{Call, groups, id, networks, providers};
+use crate::arm::{Call, groups, id, locks, networks, providers};
 use crate::clock::{Moment, Timing};
 use crate::entra::{self, Caller, Refused};
 use crate::request::{Reply, Request, segments};
@@ -45,6 +45,7 @@ fn answer(
     subscription(world, &call)?;
     supported_version(world, &call)?;
     rights(world, &call)?;
+    locks::check(world, &call, &scope_of(&call))?;
     group(world, &call)?;
     registration(world, &call)?;
     let handler = route.handler;

@@ -8,6 +8,7 @@ pub mod features;
 mod front_door;
 pub mod groups;
 pub mod id;
+pub mod locks;
 pub mod networks;
 pub mod operation;
 pub mod providers;
