@@ -2,7 +2,7 @@
 //! the cluster carries the vault's certificate.
 
 use crate::{
-    apps::{self, await_deployments},
+    apps::await_deployments,
     certificate::HeldCertificate,
     clouds::{Clouds, Clusters, Opened},
     cluster_ready::ReadyCluster,
@@ -112,7 +112,7 @@ impl Step for TlsSecret {
     }
 
     async fn undo(&self, cx: &Context, applied: Applied) -> Result<Undone, StepError> {
-        apps::undo(cx, &self.clusters, &applied).await
+        objects::undo(cx, &self.clusters, &applied).await
     }
 }
 

@@ -8,6 +8,7 @@ pub mod board;
 pub mod estimate;
 #[cfg(test)]
 mod fixture;
+pub mod going;
 pub mod graph;
 pub mod json;
 pub mod line;

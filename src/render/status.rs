@@ -115,7 +115,7 @@ pub fn text(status: &Status<'_>, program: &str, paint: Paint) -> String {
     if !shown.is_empty() {
         parts.push(shown);
     }
-    let strangers = super::teardown::strangers(status.steps, status.memory);
+    let strangers = super::going::strangers(status.steps, status.memory);
     if !strangers.is_empty() {
         parts.push(format!("Made by landfall, and this version has no such step:\n{}", strangers.join("\n")));
     }

@@ -9,12 +9,10 @@ use crate::{
     clouds::{Clusters, Opened},
     cluster_ready::ReadyCluster,
     doing::{Doing, Written},
+    reach::{Reached, reach},
     takeover,
 };
-use landfall_cloud::{
-    ApiErrorKind,
-    kubernetes::{Cluster, DynamicObject, Force, manifest::Manifest},
-};
+use landfall_cloud::kubernetes::{Cluster, DynamicObject, Force, manifest::Manifest};
 use landfall_engine::{Context, StepError};
 
 /// Applies the set: namespaces and classes first, the rest at once. `output` is what the step gave last.
@@ -104,20 +102,20 @@ fn found(cx: &Context, cluster_uid: &str, output: Option<Applied>, live: &[Dynam
 
 /// Returns the objects of a set that a run made which was killed in the middle.
 ///
-/// In a cluster of ours nothing needs to be asked, so that one that is stopped or broken cannot keep them from going
-/// with it. A kind that the cluster does not know (any more) has no objects.
+/// A cluster of ours that cannot be reached need not be asked: they go with it. A kind that the cluster does not know
+/// (any more) has no objects.
 pub(crate) async fn recover(
     cx: &Context,
     clusters: &Clusters,
     cluster: &ReadyCluster,
     manifests: &[Manifest],
 ) -> Result<Option<Applied>, StepError> {
-    if cx.is_ours("cluster") {
-        return Ok(Some(Applied { cluster_uid: String::new(), objects: Vec::new(), found: Vec::new() }));
-    }
-    let opened = match clusters.open(cluster).await {
-        Err(error) if error.kind == ApiErrorKind::NotFound => return Ok(None),
-        opened => opened.doing(format!("open cluster {}", cluster.name))?,
+    let opened = match reach(cx, clusters, cluster).await? {
+        Reached::Open(opened) => opened,
+        Reached::Gone => return Ok(None),
+        Reached::Closed(_) => {
+            return Ok(Some(Applied { cluster_uid: String::new(), objects: Vec::new(), found: Vec::new() }));
+        }
     };
     let mut known = Vec::new();
     for manifest in manifests {

@@ -3,10 +3,11 @@
 mod apply;
 mod look;
 mod removal;
+pub(crate) mod strangers;
 
 pub(crate) use apply::{apply, recover, references};
 pub(crate) use look::{deployments, look};
-pub(crate) use removal::remove;
+pub(crate) use removal::undo;
 
 use landfall_cloud::kubernetes::{DynamicObject, Kind, manifest::Manifest};
 use serde::{Deserialize, Serialize};

@@ -244,9 +244,9 @@ impl Graph {
         true
     }
 
-    /// The steps that [`Graph::keep`] has stay.
-    pub fn kept(&self) -> Vec<&'static str> {
-        self.kept.keys().map(|&index| self.nodes[index].id()).collect()
+    /// The steps that [`Graph::keep`] has stay, and why.
+    pub fn kept(&self) -> BTreeMap<&'static str, &str> {
+        self.kept.iter().map(|(&index, why)| (self.nodes[index].id(), why.as_str())).collect()
     }
 
     /// Describes every step, sources before those who need them.

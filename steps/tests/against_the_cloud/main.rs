@@ -15,6 +15,7 @@ mod network;
 mod objects;
 mod roles;
 mod settings;
+mod strangers;
 mod teardown;
 mod vault;
 mod waits;

@@ -39,6 +39,12 @@ impl Lock {
         })
     }
 
+    /// Tells whether it holds for the thing with this id.
+    #[must_use]
+    pub fn covers(&self, id: &str) -> bool {
+        within(id, &self.scope)
+    }
+
     /// Tells whether it keeps the thing with this id from being deleted, with everything below it.
     #[must_use]
     pub fn keeps(&self, id: &str) -> bool {
