@@ -14,7 +14,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// How long the API of a running cluster may be silent, in cloud time, before what is in it is left to go with it.
-const SILENCE_MAX: Duration = Duration::from_secs(300);
+pub(crate) const SILENCE_MAX: Duration = Duration::from_secs(300);
 
 /// What came of trying to reach a cluster.
 pub(crate) enum Reached {

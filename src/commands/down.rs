@@ -17,8 +17,8 @@ use crate::{
     target::{self, Target},
 };
 use landfall_engine::{Entry, Journal, Memory, Outcome, Report, Run, StepInfo, Stop};
-use landfall_steps::settings::Teardown;
-use std::{io::BufRead, sync::Arc, time::SystemTime};
+use landfall_steps::{Holdings, settings::Teardown};
+use std::{cmp::Reverse, io::BufRead, sync::Arc, time::SystemTime};
 use tokio::sync::mpsc;
 
 /// What `down` takes.
@@ -142,10 +142,11 @@ async fn after_a_look(
             .map(|(step, why)| ((*step).to_owned(), (*why).to_owned()))
             .collect(),
         survey: &survey,
-        settings,
-        subscription: target.clouds.azure.id(),
+        ours: Holdings::default(),
+        theirs: Holdings::default(),
         purge: args.purge,
     };
+    let going = going.weigh(settings, target.clouds.azure.id());
     if session.is_json() {
         stream::out().line(&json::plan(SystemTime::now(), going.json()).to_string());
     }
@@ -216,7 +217,11 @@ async fn take_down(
         report
     };
     let (report, ()) = tokio::join!(running, render::drive(&mut *display, seen, sentences));
-    let report = report.map_err(|error| Failure::of_writing(&error))?;
+    let mut report = report.map_err(|error| Failure::of_writing(&error))?;
+    // As the graph has them, whichever happened to be quicker.
+    let steps = deployment.graph.steps();
+    let place = |step: &str| Reverse(steps.iter().position(|known| known.id == step));
+    report.undone.sort_by_key(|(step, _)| place(step));
     tell(session, &report, target.requests(), trouble::goes_on(&journal.memory()));
     Ok(exit::of_report(&report))
 }

@@ -18,10 +18,10 @@ pub struct Going<'a> {
     pub kept: BTreeMap<String, String>,
     /// What was seen in the cloud.
     pub survey: &'a Survey,
-    /// The settings with every name as it was made.
-    pub settings: &'a Settings,
-    /// The subscription's id.
-    pub subscription: &'a str,
+    /// What the steps hold that are ours, as far as it goes; see [`Going::weigh`].
+    pub ours: Holdings,
+    /// What those hold that are to be adopted.
+    pub theirs: Holdings,
     /// The vault is purged too.
     pub purge: bool,
 }
@@ -42,15 +42,20 @@ impl Going<'_> {
         self.steps.iter().map(|step| step.id).filter(goes).collect()
     }
 
-    fn held(&self, adopted: bool) -> Holdings {
-        let mut going = self.steps();
-        going.retain(|step| self.adopted.iter().any(|one| one == step) == adopted);
-        holdings(self.settings, self.memory, self.subscription, &going)
+    /// Fills in what goes; the settings bear the names of what was made.
+    pub fn weigh(self, settings: &Settings, subscription: &str) -> Self {
+        let held = |adopted: bool| {
+            let mut going = self.steps();
+            going.retain(|step| self.adopted.iter().any(|one| one == step) == adopted);
+            holdings(settings, self.memory, subscription, &going)
+        };
+        let (ours, theirs) = (held(false), held(true));
+        Self { ours, theirs, ..self }
     }
 
     /// Returns the words; prose of at most eighty columns.
     pub fn text(&self, paint: Paint) -> String {
-        let (ours, adopted) = (going(&self.held(false), self.purge), going(&self.held(true), self.purge));
+        let (ours, adopted) = (going(&self.ours, self.purge), going(&self.theirs, self.purge));
         let mut parts = Vec::new();
         let unfinished = self.unfinished();
         if ours.is_empty() && adopted.is_empty() && unfinished.is_empty() {
@@ -65,11 +70,11 @@ impl Going<'_> {
         part(paint.warn("Will go too, by --adopt, though landfall only found it"), adopted);
         part(paint.strong("Will go, as far as it was begun"), unfinished);
         part(paint.strong("Stays"), self.stays().into_iter().map(|(what, why)| stay(&what, &why)).collect());
-        let locks = self.survey.locks.iter().map(|locked| words::wrap("  ", &self.lock(locked), 80));
+        let locks = self.survey.locks.iter().map(|locked| hanging(&self.lock(locked)));
         part(paint.bad("Locked"), locks.collect());
         let strangers = strangers(self.steps, self.memory);
         part(paint.warn("Stays, though landfall made it: this version has no such step"), strangers);
-        let unseen = self.survey.unseen.iter().map(|one| words::wrap("  ", one, 80));
+        let unseen = self.survey.unseen.iter().map(|one| hanging(one));
         part(paint.warn("Not looked at"), unseen.collect());
         parts.join("\n\n")
     }
@@ -90,11 +95,13 @@ impl Going<'_> {
         let mut stays: Vec<(String, String)> = Vec::new();
         let goes = |step: &str| self.steps().contains(&step);
         if goes("dns")
-            && let Some(zone) = self.held(false).zone.or(self.held(true).zone)
+            && let Some(zone) = self.ours.zone.as_ref().or(self.theirs.zone.as_ref())
         {
             stays.push((format!("zone {zone}"), "found".to_owned()));
         }
-        let kept = |step: &&StepInfo| self.kept.contains_key(step.id) && self.is_ours(step.id);
+        let kept = |step: &&StepInfo| {
+            landfall_steps::is_thing(step.id) && self.kept.contains_key(step.id) && self.is_ours(step.id)
+        };
         for step in self.steps.iter().rev().filter(kept) {
             stays.push((self.subject(step.id), self.kept[step.id].clone()));
         }
@@ -137,7 +144,10 @@ impl Going<'_> {
     fn subject(&self, step: &str) -> String {
         let Some(info) = self.steps.iter().find(|info| info.id == step) else { return words::name(step) };
         let name = words::name(step);
-        format!("{name} {}", words::subject(&info.title, &name)).trim_end().to_owned()
+        match info.title.to_lowercase().contains(&name) {
+            true => info.title.clone(),
+            false => format!("{name} {}", info.title),
+        }
     }
 
     /// Returns the same for a machine.
@@ -172,34 +182,38 @@ pub fn lock(locked: &landfall_steps::Locked) -> String {
 /// The lines of what goes.
 fn going(held: &Holdings, purge: bool) -> Vec<String> {
     let mut lines = Vec::new();
-    let mut line = |text: String| lines.push(words::wrap("  ", &text, 80));
+    let line = |text: String| words::wrap("  ", &text, 80);
     if !held.objects.is_empty() {
         let kinds: Vec<String> =
             held.objects.iter().map(|(kind, number)| words::count(*number, kind)).collect();
         let number = words::count(held.objects.values().sum(), "object");
-        line(format!("{number} in cluster {}: {}", held.cluster, kinds.join(", ")));
+        lines.push(format!("  {number} in cluster {}:", held.cluster));
+        lines.push(words::wrap("    ", &kinds.join(", "), 80));
     }
     if let Some(zone) = held.zone.as_ref().filter(|_| !held.hosts.is_empty()) {
         let number = words::count(held.hosts.len(), "DNS record");
-        line(format!("{number} in {zone}: {}", held.hosts.join(", ")));
+        lines.push(format!("  {number} in {zone}:"));
+        lines.push(words::wrap("    ", &held.hosts.join(", "), 80));
     }
     if let Some((file, context)) = &held.context {
-        line(format!("kubeconfig {}: context, cluster and user {context}", file.display()));
+        lines.push(format!("  kubeconfig {}:", file.display()));
+        lines.push(words::wrap("    ", &format!("context, cluster and user {context}"), 80));
     }
     if held.roles > 0 {
-        line(format!("{} on things that stay", words::count(held.roles, "role")));
+        lines.push(line(format!("{} on things that stay", words::count(held.roles, "role"))));
     }
     if let Some(certificate) = &held.certificate {
-        line(format!("certificate {certificate}, in a vault that stays"));
+        lines.push(line(format!("certificate {certificate}, in a vault that stays")));
     }
     let things = things(held);
     match &held.group {
-        Some(group) if things.is_empty() => line(format!("resource group {group}")),
         Some(group) => {
-            line(format!("resource group {group}"));
-            lines.push(words::wrap("    and in it: ", &things.join(", "), 80));
+            lines.push(line(format!("resource group {group}")));
+            lines.extend(things.into_iter().enumerate().map(|(at, thing)| {
+                format!("    {} {thing}", if at == 0 { "and in it:" } else { "          " })
+            }));
         }
-        None => things.into_iter().for_each(line),
+        None => lines.extend(things.into_iter().map(line)),
     }
     if held.vault.is_some() {
         lines.push(match purge {
@@ -220,10 +234,15 @@ fn things(held: &Holdings) -> Vec<String> {
     [cluster, network, vault].into_iter().flatten().collect()
 }
 
+/// An entry of a list: what does not fit on its line stands below it, further in.
+fn hanging(text: &str) -> String {
+    words::wrap("  ", text, 78).replace("\n  ", "\n    ")
+}
+
 fn stay(what: &str, why: &str) -> String {
     match why {
-        "found" => words::wrap("  ", &format!("{what} (found)"), 80),
-        why => words::wrap("  ", &format!("{what}: {why}"), 80),
+        "found" => hanging(&format!("{what} (found)")),
+        why => hanging(&format!("{what}: {why}")),
     }
 }
 
@@ -243,6 +262,10 @@ pub fn stranger(step: &str, told: Option<&Value>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::render::fixture;
+    use landfall_cloud::arm::Lock;
+    use landfall_engine::Past;
+    use landfall_steps::Locked;
 
     fn held() -> Holdings {
         let kinds = [("Gateway", 2), ("HTTPRoute", 6), ("ConfigMap", 1)];
@@ -260,9 +283,50 @@ mod tests {
         }
     }
 
+    fn memory(ours: &[&str], found: &[&str]) -> Memory {
+        let mut memory = Memory::default();
+        for step in ours.iter().chain(found) {
+            let mut past = Past::default();
+            past.ours = ours.contains(step);
+            past.output = Some(Value::Null);
+            memory.0.insert((*step).to_owned(), past);
+        }
+        memory
+    }
+
+    fn shown(memory: &Memory, survey: &Survey, kept: &[(&str, &str)], adopted: &[String]) -> String {
+        let kept = kept.iter().map(|(step, why)| ((*step).to_owned(), (*why).to_owned())).collect();
+        let (ours, theirs) = match adopted.is_empty() {
+            true => (held(), Holdings::default()),
+            false => (Holdings::default(), held()),
+        };
+        let steps = fixture::steps();
+        let going = Going { steps: &steps, memory, adopted, kept, survey, ours, theirs, purge: false };
+        let text = going.text(Paint::PLAIN);
+        assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+        text
+    }
+
     #[test]
     fn what_will_go_is_grouped_as_a_person_thinks_of_it() {
-        insta::assert_snapshot!(going(&held(), false).join("\n"), @"");
+        let memory = memory(&["resource-group", "key-vault", "cluster-ready", "dns"], &["preflight"]);
+        insta::assert_snapshot!(shown(&memory, &Survey::default(), &[], &[]), @"
+        Will go
+          9 objects in cluster aks-demo:
+            1 ConfigMap, 2 Gateways, 6 HTTPRoutes
+          3 DNS records in demo.example.com:
+            app.demo.example.com, echo.demo.example.com, httpbin.demo.example.com
+          kubeconfig /home/me/.kube/config:
+            context, cluster and user aks-demo
+          resource group rg-demo
+            and in it: cluster aks-demo
+                       network vnet-demo
+                       key vault kv-demo
+            (the vault can be recovered for 90 days; --purge ends that)
+
+        Stays
+          zone demo.example.com (found)
+        ");
     }
 
     #[test]
@@ -276,6 +340,98 @@ mod tests {
             certificate: Some("gateway-tls-cert".into()),
             ..held()
         };
-        insta::assert_snapshot!(going(&held, false).join("\n"), @"");
+        insta::assert_snapshot!(going(&held, false).join("\n"), @"
+        9 objects in cluster aks-demo:
+          1 ConfigMap, 2 Gateways, 6 HTTPRoutes
+        3 DNS records in demo.example.com:
+          app.demo.example.com, echo.demo.example.com, httpbin.demo.example.com
+        kubeconfig /home/me/.kube/config:
+          context, cluster and user aks-demo
+        2 roles on things that stay
+        certificate gateway-tls-cert, in a vault that stays
+        cluster aks-demo
+        subnet snet-aks of vnet-theirs
+        ");
+    }
+
+    #[test]
+    fn what_stays_says_why_and_locks_are_named() {
+        let memory = memory(&["resource-group", "key-vault", "cluster-ready"], &["preflight", "dns"]);
+        let scope = "/subscriptions/0f3a/resourceGroups/rg-demo/providers/Microsoft.KeyVault/vaults/kv-demo";
+        let lock = Lock {
+            id: format!("{scope}/providers/Microsoft.Authorization/locks/audit"),
+            name: "audit".into(),
+            scope: scope.into(),
+            level: "CanNotDelete".into(),
+            notes: Some("until the audit".into()),
+        };
+        let survey = Survey {
+            locks: vec![Locked { lock, steps: vec!["key-vault".into()] }],
+            in_group: vec!["vm-jump".into()],
+            unseen: vec![
+                "cluster aks-demo could not be looked into, and what is in it goes with it: it is stopped"
+                    .into(),
+            ],
+            ..Survey::default()
+        };
+        let kept = [(
+            "cluster-ready",
+            "it holds what is not ours: Deployment shop/web, Namespace shop (--with-strangers takes it all the same)",
+        )];
+        insta::assert_snapshot!(shown(&memory, &survey, &kept, &[]), @r#"
+        Will go
+          9 objects in cluster aks-demo:
+            1 ConfigMap, 2 Gateways, 6 HTTPRoutes
+          3 DNS records in demo.example.com:
+            app.demo.example.com, echo.demo.example.com, httpbin.demo.example.com
+          kubeconfig /home/me/.kube/config:
+            context, cluster and user aks-demo
+          resource group rg-demo
+            and in it: cluster aks-demo
+                       network vnet-demo
+                       key vault kv-demo
+            (the vault can be recovered for 90 days; --purge ends that)
+
+        Stays
+          cluster ready cluster aks-istio-gateway-demo: it holds what is not ours:
+            Deployment shop/web, Namespace shop (--with-strangers takes it all the same)
+          resource group rg-aks-istio-gateway-demo: it holds what is not ours: vm-jump
+          DNS 4 records (found)
+
+        Locked
+          key vault kv-aks-istio-6743 in eastus: locked by audit (CanNotDelete) at
+            kv-demo: "until the audit"
+
+        Not looked at
+          cluster aks-demo could not be looked into, and what is in it goes with it:
+            it is stopped
+        "#);
+    }
+
+    #[test]
+    fn what_was_only_found_has_a_heading_of_its_own() {
+        let memory = memory(&["resource-group", "key-vault"], &[]);
+        let adopted = ["resource-group".to_owned(), "key-vault".to_owned()];
+        insta::assert_snapshot!(shown(&memory, &Survey::default(), &[], &adopted), @"
+        Will go too, by --adopt, though landfall only found it
+          9 objects in cluster aks-demo:
+            1 ConfigMap, 2 Gateways, 6 HTTPRoutes
+          3 DNS records in demo.example.com:
+            app.demo.example.com, echo.demo.example.com, httpbin.demo.example.com
+          kubeconfig /home/me/.kube/config:
+            context, cluster and user aks-demo
+          resource group rg-demo
+            and in it: cluster aks-demo
+                       network vnet-demo
+                       key vault kv-demo
+            (the vault can be recovered for 90 days; --purge ends that)
+        ");
+    }
+
+    #[test]
+    fn what_this_version_has_no_step_for_is_told() {
+        let mut memory = memory(&["old-thing"], &[]);
+        memory.0.get_mut("old-thing").unwrap().output = Some(json!({ "id": "/old/7" }));
+        assert_eq!(strangers(&fixture::steps(), &memory), ["  old thing: {\"id\":\"/old/7\"}"]);
     }
 }

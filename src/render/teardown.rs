@@ -82,7 +82,15 @@ mod tests {
             waiting: vec!["network".into(), "resource-group".into()],
             ..summary::tests::report()
         };
-        insta::assert_snapshot!(text(&report, 12, "landfall down", Paint::PLAIN), @"");
+        insta::assert_snapshot!(text(&report, 12, "landfall down", Paint::PLAIN), @"
+        Gone in 6.9 s · 1 thing · 12 requests
+
+        Gone: DNS.
+
+        Still going: cluster.
+        After that: network and resource group.
+        landfall down sees to the end of it.
+        ");
     }
 
     #[test]
@@ -100,6 +108,8 @@ mod tests {
         };
         insta::assert_snapshot!(text(&report, 12, "landfall down", Paint::PLAIN), @"
         Gone in 6.9 s · 1 thing · 12 requests
+
+        Gone: gateways.
 
         Kept:
           resource group: it holds vm-jump, which landfall did not make

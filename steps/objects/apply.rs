@@ -13,7 +13,7 @@ use crate::{
     takeover,
 };
 use landfall_cloud::kubernetes::{Cluster, DynamicObject, Force, manifest::Manifest};
-use landfall_engine::{Context, StepError};
+use landfall_engine::{Context, Kind, StepError};
 
 /// Applies the set: namespaces and classes first, the rest at once. `output` is what the step gave last.
 ///
@@ -110,13 +110,30 @@ pub(crate) async fn recover(
     cluster: &ReadyCluster,
     manifests: &[Manifest],
 ) -> Result<Option<Applied>, StepError> {
+    let with_the_cluster = || Applied { cluster_uid: String::new(), objects: Vec::new(), found: Vec::new() };
     let opened = match reach(cx, clusters, cluster).await? {
         Reached::Open(opened) => opened,
         Reached::Gone => return Ok(None),
-        Reached::Closed(_) => {
-            return Ok(Some(Applied { cluster_uid: String::new(), objects: Vec::new(), found: Vec::new() }));
-        }
+        Reached::Closed(_) => return Ok(Some(with_the_cluster())),
     };
+    match made_in(cx, &opened, manifests).await {
+        Err(error) if cx.is_ours("cluster") && matches!(error.kind, Kind::Failed | Kind::Refused) => {
+            cx.note(format!(
+                "left to the cluster: it does not say what is in it: {}",
+                error.causes.join(": ")
+            ));
+            Ok(Some(with_the_cluster()))
+        }
+        made => made,
+    }
+}
+
+/// Names what of a set is there and was made by us.
+async fn made_in(
+    cx: &Context,
+    opened: &Opened,
+    manifests: &[Manifest],
+) -> Result<Option<Applied>, StepError> {
     let mut known = Vec::new();
     for manifest in manifests {
         let what = format!("find {}", place(manifest));
@@ -125,7 +142,7 @@ pub(crate) async fn recover(
         }
     }
     let live = look(&opened.api, &known).await?.live;
-    let applied = references(cx, &opened, None, &live).await?;
+    let applied = references(cx, opened, None, &live).await?;
     let any = applied.made().next().is_some();
     Ok(any.then_some(applied))
 }

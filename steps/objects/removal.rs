@@ -31,6 +31,10 @@ pub(crate) async fn undo(cx: &Context, clusters: &Clusters, applied: &Applied) -
         Reached::Gone => return Ok(Undone::AlreadyGone),
         Reached::Closed(why) => return Ok(with_the_cluster(cx, &why)),
     };
+    // The look for what a run made that was cut off may have come to nothing.
+    if ours && applied.cluster_uid.is_empty() {
+        return Ok(Undone::GoesWithParent);
+    }
     if applied.cluster_uid != opened.uid {
         let why = "the cluster is another one than the objects were made in".to_owned();
         return Ok(if ours { Undone::GoesWithParent } else { Undone::Kept { why } });

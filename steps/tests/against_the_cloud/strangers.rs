@@ -99,7 +99,7 @@ async fn a_stopped_cluster_takes_what_is_in_it_along() {
 
 #[tokio::test]
 async fn load_balancers_are_gone_before_what_holds_them() {
-    let bench = Bench::at_speed(600.0).await;
+    let bench = Bench::at_speed(100.0).await;
     bench.up_ready().await;
     let told = bench.down_ready().await;
     let waited = told.notes("gateways");
