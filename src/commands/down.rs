@@ -150,6 +150,10 @@ async fn after_a_look(
     if session.is_json() {
         stream::out().line(&json::plan(SystemTime::now(), going.json()).to_string());
     }
+    if going.steps().is_empty() {
+        session.say(&going.text(session.terminal.err));
+        return Ok(Exit::Well);
+    }
     confirm(session, &going, &settings.resource_group)?;
     for step in to_adopt {
         journal.append(Entry::Adopted { step }).map_err(|error| Failure::of_writing(&error))?;
@@ -187,7 +191,7 @@ fn locked(going: &Going<'_>) -> Failure {
     let told = locks.iter().fold(refused, |refused, one| refused.cause(lock(one)));
     let ids: Vec<String> = locks.iter().map(|locked| format!("\"{}\"", locked.lock.id)).collect();
     told.hint(format!(
-        "remove what is locked by mistake, or leave it with --keep STEP: az lock delete --ids {}",
+        "if it is meant all the same: az lock delete --ids {} (or leave what is locked, with --keep STEP)",
         ids.join(" ")
     ))
 }
