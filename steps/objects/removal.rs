@@ -6,14 +6,15 @@ use crate::{
     cluster_ready::ReadyCluster,
     doing::Doing,
     operation,
-    reach::{Reached, reach},
+    reach::{Reached, SILENCE_MAX, reach},
 };
 use landfall_cloud::{
     ApiError,
     kubernetes::{Cluster, DynamicObject, Kind},
 };
 use landfall_engine::{Context, Look, StepError, Undone, Wait};
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, sync::Mutex, time::Duration};
+use tokio::time::Instant;
 
 /// Takes a set away, one by one, and waits for its load balancers: a public address that nobody holds any more costs
 /// money and belongs to nobody's environment.
@@ -49,7 +50,9 @@ pub(crate) async fn undo(cx: &Context, clusters: &Clusters, applied: &Applied) -
         Err((what, error)) => return Err(error).doing(what),
         Ok(removed) => removed,
     };
-    await_balancers(cx, &opened, applied).await?;
+    if let Some(why) = await_balancers(cx, &opened, applied).await? {
+        return Ok(with_the_cluster(cx, &why));
+    }
     Ok(match (removed.kept.is_empty(), removed.deleted) {
         // What keeps it keeps the cluster, which says so; once that has gone, nothing is left of it.
         (false, _) if ours => with_the_cluster(cx, &removed.kept.join("; ")),
@@ -123,8 +126,14 @@ async fn strangers(api: &Cluster, applied: &Applied, space: &str) -> Result<Vec<
 }
 
 /// Waits until the Services that were ours, or that were made for Gateways of ours, have gone: the cloud holds them
-/// until their load balancer is gone, and its address with it.
-async fn await_balancers(cx: &Context, opened: &Opened, applied: &Applied) -> Result<(), StepError> {
+/// until their load balancer is gone, and its address with it. Returns why nobody can tell, when a cluster of ours has
+/// fallen silent.
+async fn await_balancers(
+    cx: &Context,
+    opened: &Opened,
+    applied: &Applied,
+) -> Result<Option<String>, StepError> {
+    let (ours, patience) = (cx.is_ours("cluster"), cx.pace().patience(SILENCE_MAX));
     let balanced = |object: &&ObjectRef| matches!(object.kind.as_str(), "Gateway" | "Service");
     let holders: BTreeSet<&str> = applied.made().filter(balanced).map(|object| object.uid.as_str()).collect();
     let spaces: BTreeSet<&str> =
@@ -139,21 +148,37 @@ async fn await_balancers(cx: &Context, opened: &Opened, applied: &Applied) -> Re
     for space in spaces {
         let what = format!("look at the Services in {space}");
         let kind = Kind::SERVICE;
-        let ask = || opened.api.list(&kind, Some(space), None);
-        let judge = |services: Vec<DynamicObject>| {
+        let silent = Mutex::new(None::<Instant>);
+        let looked = cx.wait_until(wait, async || {
+            let listed = opened.api.list(&kind, Some(space), None).await;
+            let mut silent = silent.lock().expect("nothing panics while it is held");
+            let services = match listed {
+                Err(error) if operation::passes(&error) => {
+                    let since = *silent.get_or_insert_with(Instant::now);
+                    return Ok(match ours && since.elapsed() >= patience {
+                        true => Look::There(Some(format!("its API does not answer: {}", error.message))),
+                        false => operation::unanswered(&error, None),
+                    });
+                }
+                listed => listed.doing(&what)?,
+            };
+            *silent = None;
             let left: Vec<&str> = services
                 .iter()
                 .filter(|service| is_of(service))
                 .filter_map(|service| service.metadata.name.as_deref())
                 .collect();
             Ok(match left.is_empty() {
-                true => Look::There(()),
+                true => Look::There(None),
                 false => Look::not_yet(format!("still there: {}", left.join(", "))),
             })
-        };
-        operation::look_until(cx, wait, &what, ask, judge).await.map_err(|error| {
+        });
+        let silence = looked.await.map_err(|error| {
             error.hint("the events of the Service say what holds its load balancer: kubectl describe service")
         })?;
+        if silence.is_some() {
+            return Ok(silence);
+        }
     }
-    Ok(())
+    Ok(None)
 }
