@@ -68,6 +68,7 @@ mod tests {
             blocked: 0,
             undone: Vec::new(),
             left_behind: Vec::new(),
+            waiting: Vec::new(),
             elapsed: Duration::ZERO,
             critical_path: Duration::ZERO,
             errors: kinds.iter().map(|kind| ("step".to_owned(), StepError::new(*kind, "do it"))).collect(),

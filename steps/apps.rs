@@ -9,13 +9,10 @@ use crate::{
     settings::Settings,
     watching::{self, Watched},
 };
-use landfall_cloud::{
-    ApiErrorKind,
-    kubernetes::{
-        DynamicObject, Kind, Selection,
-        manifest::Manifest,
-        readiness::{self, Readiness},
-    },
+use landfall_cloud::kubernetes::{
+    DynamicObject, Kind, Selection,
+    manifest::Manifest,
+    readiness::{self, Readiness},
 };
 use landfall_engine::{Check, Context, Seen, Step, StepError, Undone, Wait};
 use std::{
@@ -91,23 +88,8 @@ impl Step for Apps {
     }
 
     async fn undo(&self, cx: &Context, applied: Applied) -> Result<Undone, StepError> {
-        undo(cx, &self.clusters, &applied).await
+        objects::undo(cx, &self.clusters, &applied).await
     }
-}
-
-/// Objects go with the cluster when that is ours; in somebody else's they go one by one.
-pub(crate) async fn undo(cx: &Context, clusters: &Clusters, applied: &Applied) -> Result<Undone, StepError> {
-    if cx.is_ours("cluster") {
-        return Ok(Undone::GoesWithParent);
-    }
-    let Some(cluster) = cx.output::<ReadyCluster>("cluster-ready") else {
-        return Ok(Undone::Kept { why: "nothing remembers the cluster they are in".to_owned() });
-    };
-    let opened = match clusters.open(&cluster).await {
-        Err(error) if error.kind == ApiErrorKind::NotFound => return Ok(Undone::AlreadyGone),
-        opened => opened.doing(format!("open cluster {}", cluster.name))?,
-    };
-    objects::remove(&opened.api, &opened.uid, applied).await
 }
 
 fn is_deployment(object: &DynamicObject) -> bool {

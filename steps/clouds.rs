@@ -3,6 +3,7 @@
 use landfall_cloud::{
     ApiError, Carrier, Endpoints, Meter, Secret, arm::Azure, kubernetes::Cluster, vault::Vaults,
 };
+use serde_json::Value;
 use std::{collections::HashMap, sync::Arc};
 use tokio::sync::Mutex;
 
@@ -50,6 +51,11 @@ impl Clusters {
     pub fn new(azure: Azure, endpoints: &Endpoints, meter: Meter) -> Self {
         let carrier = endpoints.carrier.clone();
         Self { azure, carrier, meter, pace: endpoints.pace, open: Arc::default() }
+    }
+
+    /// Returns what Azure says of a cluster; `None` when it is gone.
+    pub(crate) async fn body(&self, cluster: &ReadyCluster) -> Result<Option<Value>, ApiError> {
+        self.azure.arm().get(&cluster.id, landfall_cloud::arm::cluster::API).await
     }
 
     /// Opens a cluster, or returns the one that is open. Concurrent callers share one sign-in.

@@ -1,15 +1,17 @@
 //! The cluster, up to the moment Azure has accepted it; waiting for it is the next step's work.
 
 use crate::{
-    clouds::Clouds,
-    cluster_body, cluster_drift,
+    clouds::{Clouds, Clusters},
+    cluster_body, cluster_drift, cluster_ready,
     doing::{Doing, Written},
     features,
     network::Subnet,
+    objects::strangers,
     operation,
     preflight::Cleared,
+    reach::{Reached, SILENCE_MAX, reach},
     resource_group::same_region,
-    settings::Settings,
+    settings::{Settings, Teardown},
 };
 use landfall_cloud::{
     ApiErrorKind,
@@ -19,11 +21,14 @@ use landfall_engine::{Check, Context, Kind, Look, Residue, Step, StepError, Undo
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// Asks Azure for the cluster.
 pub struct Cluster {
     azure: Azure,
+    clusters: Clusters,
     settings: Settings,
+    teardown: Teardown,
 }
 
 /// A cluster that Azure has accepted.
@@ -44,8 +49,9 @@ pub struct AcceptedCluster {
 impl Cluster {
     /// Returns the step for these settings.
     #[must_use]
-    pub fn new(c: &Clouds, s: &Settings) -> Self {
-        Self { azure: c.azure.clone(), settings: s.clone() }
+    pub fn new(c: &Clouds, s: &Settings, teardown: &Teardown) -> Self {
+        let (azure, clusters) = (c.azure.clone(), c.clusters.clone());
+        Self { azure, clusters, settings: s.clone(), teardown: *teardown }
     }
 
     fn name(&self) -> &str {
@@ -192,6 +198,31 @@ impl Cluster {
         }
     }
 
+    /// What others have put into the cluster, as the reason why it stays; `None` when it is ours alone, when it cannot be
+    /// reached, or when they are to go with it.
+    async fn strangers(&self, cx: &Context, body: &Value) -> Result<Option<String>, StepError> {
+        // Without what a finished cluster has, nobody has been able to put anything into it.
+        let ready = cx.output("cluster-ready").or_else(|| cluster_ready::found(body, self.name()));
+        let Some(ready) = ready.filter(|_| !self.teardown.with_strangers) else { return Ok(None) };
+        let Reached::Open(opened) = reach(cx, &self.clusters, &ready).await? else { return Ok(None) };
+        let ours = strangers::ours(|step| cx.output(step), cx.adopted());
+        let what = format!("look into cluster {}", self.name());
+        let (began, patience) = (Instant::now(), cx.pace().patience(SILENCE_MAX));
+        let wait = Wait::new("the cluster's API to answer", Duration::from_secs(10), 2 * SILENCE_MAX);
+        let theirs = cx.wait_until(wait, async || {
+            match strangers::in_cluster(&opened.api, |object| strangers::is_among(&ours, object)).await {
+                Err(error) if operation::passes(&error) && began.elapsed() >= patience => {
+                    cx.note(format!("its API does not answer: {}", error.message));
+                    Ok(Look::There(Vec::new()))
+                }
+                Err(error) if operation::passes(&error) => Ok(operation::unanswered(&error, None)),
+                theirs => Ok(Look::There(theirs.doing(&what)?)),
+            }
+        });
+        let theirs = theirs.await?;
+        Ok((!theirs.is_empty()).then(|| format!("it holds what is not ours: {}", strangers::listed(&theirs))))
+    }
+
     /// The identity's object id is there early, but not always in the first answer.
     async fn accepted(&self, cx: &Context, begun: Begun) -> Result<AcceptedCluster, StepError> {
         let (operation, body) = match begun {
@@ -298,6 +329,9 @@ impl Step for Cluster {
         let wait =
             Wait::new("the cluster to be deleted", Duration::from_secs(300), Duration::from_secs(3600));
         if State::of(&body) != State::Deleting {
+            if let Some(why) = self.strangers(cx, &body).await? {
+                return Ok(Undone::Kept { why });
+            }
             let group = &self.settings.resource_group;
             let deleting = || async {
                 match self.azure.delete_cluster(group, &cluster.name).await {
@@ -306,7 +340,16 @@ impl Step for Cluster {
                 }
             };
             let begun = operation::when_free(cx, &what, deleting).await?;
+            if let Begun::Accepted { operation, .. } = &begun
+                && self.teardown.no_wait
+            {
+                cx.keep(operation)?;
+                return Ok(Undone::Underway);
+            }
             operation::finish(cx, self.azure.arm(), begun, wait, &what).await?;
+        }
+        if self.teardown.no_wait && self.look().await?.is_some() {
+            return Ok(Undone::Underway);
         }
         self.looked_until(cx, wait, |body| match body {
             Some(_) => Look::not_yet("Deleting"),

@@ -228,7 +228,7 @@ impl Step for ClusterReady {
     }
 }
 
-fn found(body: &Value, name: &str) -> Option<ReadyCluster> {
+pub(crate) fn found(body: &Value, name: &str) -> Option<ReadyCluster> {
     let properties = &body["properties"];
     let identity = body.pointer(ADD_ON)?;
     let fqdn = properties["fqdn"].as_str().unwrap_or_default().to_owned();

@@ -54,12 +54,12 @@ pub fn deployment(c: &Clouds, s: &Settings, teardown: &Teardown) -> (Graph, Hand
     let mut g = Graph::default();
     let clear    = g.add("preflight",      Preflight::new(c, s),             ());
     let features = g.add("features",       Features::new(c),                 clear.done());
-    let group    = g.add("resource-group", ResourceGroup::new(c, s),         clear.done());
+    let group    = g.add("resource-group", ResourceGroup::new(c, s, teardown),        clear.done());
     let subnet   = g.add("network",        Network::new(c, s),               group);
     let vault    = g.add("key-vault",      KeyVault::new(c, s, teardown),    group);
     let officer  = g.add("vault-officer",  VaultOfficer::new(c),             vault);
     let cert     = g.add("certificate",    Certificate::new(c, s),           (vault, officer.done()));
-    let accepted = g.add("cluster",        Cluster::new(c, s),               (subnet, clear, features.done()));
+    let accepted = g.add("cluster",        Cluster::new(c, s, teardown),             (subnet, clear, features.done()));
     let _grant   = g.add("subnet-role",    SubnetRole::new(c),               (accepted, subnet));
     let cluster  = g.add("cluster-ready",  ClusterReady::new(c, s),          accepted);
     let access   = g.add("vault-access",   VaultAccess::new(c),              (cluster, vault));

@@ -162,7 +162,8 @@ impl Dns {
                 }
             };
             let Some(record) = record else { return Ok(Look::There(Some(false))) };
-            if !self.is_ours(&record) || !record.addresses.iter().any(|one| one == address) {
+            let ours = self.is_ours(&record) || cx.adopted();
+            if !ours || !record.addresses.iter().any(|one| one == address) {
                 return Ok(Look::There(None));
             }
             let condition = Condition::IfMatch(record.etag.clone());
@@ -333,7 +334,7 @@ fn stranger(host: &str, record: &Record) -> String {
 }
 
 /// Returns the name a host has below a zone, `@` for the zone itself, or `None` when it is not below it.
-fn relative(host: &str, zone: &str) -> Option<String> {
+pub(crate) fn relative(host: &str, zone: &str) -> Option<String> {
     let (host, zone) = (host.to_ascii_lowercase(), zone.to_ascii_lowercase());
     if host == zone {
         return Some("@".to_owned());

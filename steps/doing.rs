@@ -77,7 +77,8 @@ fn kind(error: &ApiError) -> Kind {
 
 /// Codes with which the cloud says no for good, whatever we try: policy, quota, region.
 fn refuses(code: &str) -> bool {
-    const WORDS: [&str; 9] = [
+    const WORDS: [&str; 10] = [
+        "ScopeLocked",
         "QuotaExceeded",
         "InsufficientVCPUQuota",
         "RequestDisallowedByPolicy",
@@ -116,7 +117,10 @@ fn hint(error: &ApiError) -> &'static str {
         "DenyAssignmentAuthorizationFailed" => {
             "a deny assignment protects this scope; another managed application owns it"
         }
-        "ScopeLocked" => "a resource lock forbids it; remove the lock that the message names, and run again",
+        "ScopeLocked" => {
+            "a resource lock forbids it: look for it with az lock list, remove it, and run again, or leave what it protects \
+             with --keep"
+        }
         "K8sVersionNotSupported" | "AgentPoolK8sVersionNotSupported" => {
             "set cluster.version to one that the region offers, or leave it out for the newest"
         }

@@ -1,7 +1,6 @@
 //! The gateways and their routes, until every listener is programmed and every route accepted.
 
 use crate::{
-    apps,
     clouds::{Clouds, Clusters, Opened},
     cluster_ready::ReadyCluster,
     doing::Doing,
@@ -239,7 +238,7 @@ impl Step for Gateways {
     }
 
     async fn undo(&self, cx: &Context, made: ProgrammedGateways) -> Result<Undone, StepError> {
-        apps::undo(cx, &self.clusters, &made.applied).await
+        objects::undo(cx, &self.clusters, &made.applied).await
     }
 }
 

@@ -138,27 +138,36 @@ pub(crate) async fn sweep(
 ) -> Result<(), StepError> {
     let before = cx.output::<Granted>(step).filter(|_| cx.is_ours(step));
     if let Some(before) = before.filter(|before| before.principal != principal.object_id) {
-        undo(azure, &before, roles).await?;
+        undo(cx, azure, &before, roles).await?;
     }
     Ok(())
 }
 
-/// Takes the assignments away that have the names only we give.
-pub(crate) async fn undo(azure: &Azure, granted: &Granted, roles: &[Role]) -> Result<Undone, StepError> {
+/// Takes the assignments away that have the names only we give. Of what was adopted those go too that somebody made
+/// at this very scope; what is inherited from above says nothing of us.
+pub(crate) async fn undo(
+    cx: &Context,
+    azure: &Azure,
+    granted: &Granted,
+    roles: &[Role],
+) -> Result<Undone, StepError> {
     let mut kept = 0;
+    let here = format!("{}/providers/microsoft.authorization/", granted.scope.to_ascii_lowercase());
     for assignment in &granted.assignments {
         let is = |role: &&Role| {
             assignment.eq_ignore_ascii_case(&azure.assignment_id(&granted.scope, &granted.principal, **role))
         };
-        if let Some(role) = roles.iter().find(is) {
+        let ours = roles.iter().find(is).map(|role| role.name);
+        let adopted = cx.adopted() && assignment.to_ascii_lowercase().starts_with(&here);
+        if let Some(role) = ours.or(adopted.then_some("a role")) {
             let revoked = azure.revoke(assignment).await;
-            revoked.doing(format!("take {} away at {}", role.name, short(&granted.scope)))?;
+            revoked.doing(format!("take {role} away at {}", short(&granted.scope)))?;
         } else {
             kept += 1;
         }
     }
     Ok(if kept == granted.assignments.len() {
-        Undone::Kept { why: "somebody else granted it".to_owned() }
+        Undone::Kept { why: "somebody else granted it, here or further up".to_owned() }
     } else {
         Undone::Deleted
     })

@@ -352,16 +352,25 @@ impl Step for Network {
     }
 
     async fn undo(&self, cx: &Context, subnet: Subnet) -> Result<Undone, StepError> {
-        if subnet.joined {
+        if subnet.joined && !cx.adopted() {
             return self.leave(cx, &subnet).await;
         }
         let what = format!("delete virtual network {}", subnet.network);
         let Some(body) = self.look().await? else { return Ok(Undone::AlreadyGone) };
         let others = others(&body, &self.wanted.subnet);
+        if subnet.joined && !others.is_empty() {
+            cx.note(format!("the network itself stays: it has other subnets, {}", others.join(", ")));
+            return self.leave(cx, &subnet).await;
+        }
         if !others.is_empty() {
             return Ok(Undone::Kept {
                 why: format!("it has subnets that are not ours: {}", others.join(", ")),
             });
+        }
+        let users = subnet_of(&body, &self.wanted.subnet).map(users).unwrap_or_default();
+        if !users.is_empty() {
+            let why = format!("subnet {} is in use by {}", self.wanted.subnet, users.join(", "));
+            return Ok(Undone::Kept { why });
         }
         let begun =
             operation::when_free(cx, &what, || self.azure.delete_network(&self.group, &subnet.network))

@@ -4,9 +4,9 @@ use crate::{
     clouds::Clouds,
     doing::{Doing, Written},
     operation,
-    settings::Settings,
+    settings::{Settings, Teardown},
 };
-use landfall_cloud::arm::{Azure, State};
+use landfall_cloud::arm::{Azure, Begun, State};
 use landfall_engine::{Change, Check, Context, Kind, Look, Residue, Step, StepError, Undone, Wait};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -18,6 +18,7 @@ pub struct ResourceGroup {
     name: String,
     location: String,
     tags: BTreeMap<String, String>,
+    no_wait: bool,
 }
 
 /// The group that is there.
@@ -34,12 +35,13 @@ pub struct Group {
 impl ResourceGroup {
     /// Returns the step for these settings.
     #[must_use]
-    pub fn new(c: &Clouds, s: &Settings) -> Self {
+    pub fn new(c: &Clouds, s: &Settings, teardown: &Teardown) -> Self {
         Self {
             azure: c.azure.clone(),
             name: s.resource_group.clone(),
             location: s.location.clone(),
             tags: s.tags.clone(),
+            no_wait: teardown.no_wait,
         }
     }
 
@@ -53,6 +55,27 @@ impl ResourceGroup {
 
     async fn look(&self) -> Result<Option<Value>, StepError> {
         self.azure.group(&self.name).await.doing(format!("look at resource group {}", self.name))
+    }
+
+    /// Why it stays: what is not ours in it, or what is ours and stays itself.
+    fn holds(&self, cx: &Context, left: &[Value]) -> String {
+        let ours: Vec<String> = ["cluster", "network", "key-vault"]
+            .into_iter()
+            .filter(|step| cx.is_ours(step))
+            .filter_map(|step| {
+                let output = cx.output::<Value>(step)?;
+                let id = output.get("network_id").or_else(|| output.get("id"))?;
+                id.as_str().map(str::to_owned)
+            })
+            .collect();
+        let is_ours = |one: &&Value| {
+            one["id"].as_str().is_some_and(|id| ours.iter().any(|known| known.eq_ignore_ascii_case(id)))
+        };
+        let theirs: Vec<Value> = left.iter().filter(|one| !is_ours(one)).cloned().collect();
+        match theirs.is_empty() {
+            true => format!("it holds what stays: {}", names(left)),
+            false => format!("it holds what is not ours: {}", names(&theirs)),
+        }
     }
 
     /// A group that is going away takes no writes; it is made anew once it is gone.
@@ -161,15 +184,24 @@ impl Step for ResourceGroup {
         if State::of(&body) != State::Deleting {
             let left = self.azure.resources_in(&group.name).await.doing(&what)?;
             if !left.is_empty() {
-                return Ok(Undone::Kept { why: format!("it holds what is not ours: {}", names(&left)) });
+                return Ok(Undone::Kept { why: self.holds(cx, &left) });
             }
             let begun = self.azure.delete_group(&group.name).await.doing(&what)?;
+            if let Begun::Accepted { operation, .. } = &begun
+                && self.no_wait
+            {
+                cx.keep(operation)?;
+                return Ok(Undone::Underway);
+            }
             let wait = Wait::new(
                 "the resource group to be deleted",
                 Duration::from_secs(30),
                 Duration::from_secs(3600),
             );
             operation::finish(cx, self.azure.arm(), begun, wait, &what).await?;
+        }
+        if self.no_wait && self.look().await?.is_some() {
+            return Ok(Undone::Underway);
         }
         self.wait_until_gone(cx).await.map_err(|error| error.residue(Residue::Something))?;
         Ok(Undone::Deleted)

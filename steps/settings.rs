@@ -139,6 +139,10 @@ impl Settings {
 pub struct Teardown {
     /// Purges the deleted vault too, so that nothing brings it back.
     pub purge: bool,
+    /// Begins the long deletions and leaves their end to a later run.
+    pub no_wait: bool,
+    /// Takes a cluster of ours away with whatever others have put into it.
+    pub with_strangers: bool,
 }
 
 #[cfg(test)]

@@ -75,6 +75,6 @@ impl Step for SubnetRole {
         if cx.is_ours("network") && !joined {
             return Ok(Undone::GoesWithParent);
         }
-        grant::undo(&self.azure, &granted, ROLES).await
+        grant::undo(cx, &self.azure, &granted, ROLES).await
     }
 }

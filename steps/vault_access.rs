@@ -74,6 +74,6 @@ impl Step for VaultAccess {
         if cx.is_ours("key-vault") {
             return Ok(Undone::GoesWithParent);
         }
-        grant::undo(&self.azure, &granted, ROLES).await
+        grant::undo(cx, &self.azure, &granted, ROLES).await
     }
 }

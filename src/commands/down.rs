@@ -6,14 +6,19 @@ use crate::{
     exit::{self, Exit},
     failure::Failure,
     interrupt,
-    render::{self, board::Board, json, stream, teardown, trouble},
+    render::{
+        self,
+        board::Board,
+        going::{Going, lock},
+        json, stream, teardown, trouble,
+    },
     session::Session,
     settings::{Purpose, Wished, flags::Wishes},
     target::{self, Target},
 };
-use landfall_engine::{Journal, Memory, Outcome, Report, Run, Stop};
-use landfall_steps::settings::Teardown;
-use std::{io::BufRead, sync::Arc, time::SystemTime};
+use landfall_engine::{Entry, Journal, Memory, Outcome, Report, Run, StepInfo, Stop};
+use landfall_steps::{Holdings, settings::Teardown};
+use std::{cmp::Reverse, io::BufRead, sync::Arc, time::SystemTime};
 use tokio::sync::mpsc;
 
 /// What `down` takes.
@@ -22,45 +27,150 @@ pub struct Args {
     /// Purge the vault as well, so that nothing in it can be recovered
     #[arg(long)]
     purge: bool,
+    /// Begin the long deletions and return; the next down sees to their end
+    #[arg(long)]
+    no_wait: bool,
+    /// Leave a step's thing and all that it stands on; may be given several times
+    #[arg(long, value_name = "STEP")]
+    keep: Vec<String>,
+    /// Take away too what landfall only found
+    #[arg(long)]
+    adopt: bool,
+    /// Take a cluster that landfall made with what others have put into it
+    #[arg(long)]
+    with_strangers: bool,
     #[command(flatten)]
     wishes: Wishes,
+}
+
+impl Args {
+    fn teardown(&self) -> Teardown {
+        Teardown { purge: self.purge, no_wait: self.no_wait, with_strangers: self.with_strangers }
+    }
 }
 
 /// Runs it.
 pub async fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
     let mut wished = session.wished(&args.wishes, Purpose::Remember)?;
+    let nothing = |why: &str| {
+        session.say(&format!("Nothing to take down: {why}."));
+        Ok(Exit::Well)
+    };
     let Some((key, memory)) = Journal::read(&wished.folder).map_err(|error| Failure::of_journal(&error))?
     else {
-        session.say("Nothing to take down: this environment has no journal.");
-        return Ok(Exit::Well);
+        return nothing("this environment has no journal");
     };
     up::same_journal(&wished, &key)?;
     // What was made goes, under the names it was made with, whatever the settings say by now.
     wished.settings = landfall_steps::as_made(&wished.settings, &memory);
-    let asked = Teardown { purge: args.purge };
-    let steps = Deployment::new(&target::offline(&key.subscription)?, &wished.settings, asked).graph.steps();
-    let Some(plan) = teardown::plan(&steps, &memory, args.purge, session.terminal.err) else {
-        session.say("Nothing to take down: nothing here was made by landfall.");
-        return Ok(Exit::Well);
-    };
-    confirm(session, &plan, &wished.settings.resource_group)?;
+    let offline = target::offline(&key.subscription)?;
+    let steps = Deployment::new(&offline, &wished.settings, args.teardown()).graph.steps();
+    known(&args.keep, &steps)?;
+    let ours =
+        |memory: &Memory| memory.0.iter().any(|(step, past)| past.ours && landfall_steps::is_thing(step));
+    if !ours(&memory) && !(args.adopt && !landfall_steps::adoptable(&memory).is_empty()) {
+        return nothing("nothing here was made by landfall");
+    }
+    if !session.global.yes && !session.terminal.answers {
+        return Err(Failure::new(Exit::Input, "ask whether to take it down")
+            .cause("there is no terminal to ask on")
+            .hint("give --yes if it is meant; nothing was touched"));
+    }
     let (journal, target) = up::open(session, &wished, "down").await?;
     session.say(&up::heading(session, "down", &target));
-    let ended = take_down(session, &wished, journal, &target, asked).await;
+    let ended = after_a_look(session, args, &wished, journal, &target).await;
     target.close().await;
     ended
 }
 
-/// Shows what will go, and asks unless --yes was given.
-fn confirm(session: &Session, plan: &str, group: &str) -> Result<(), Failure> {
+/// Refuses to keep what there is no step for.
+fn known(kept: &[String], steps: &[StepInfo]) -> Result<(), Failure> {
+    let unknown = kept.iter().find(|step| !steps.iter().any(|known| known.id == step.as_str()));
+    let Some(unknown) = unknown else { return Ok(()) };
+    let ids: Vec<&str> = steps.iter().map(|step| step.id).collect();
+    Err(Failure::new(Exit::Input, format!("keep {unknown}"))
+        .cause("there is no such step; nothing was touched")
+        .hint(format!("the steps are {}", ids.join(", "))))
+}
+
+/// Looks around, says what will go and what stays, asks, and takes it down.
+async fn after_a_look(
+    session: &Session,
+    args: &Args,
+    wished: &Wished,
+    journal: Journal,
+    target: &Target,
+) -> Result<Exit, Failure> {
+    let settings = &wished.settings;
+    let mut deployment = Deployment::new(&target.clouds, settings, args.teardown());
+    for step in &args.keep {
+        landfall_steps::keep(&mut deployment.graph, step, "as --keep says");
+    }
+    let mut memory = journal.memory();
+    let kept = |deployment: &Deployment, step: &str| deployment.graph.kept().contains_key(step);
+    let mut to_adopt = if args.adopt { landfall_steps::adoptable(&memory) } else { Vec::new() };
+    to_adopt.retain(|step| !kept(&deployment, step));
+    let adopted: Vec<String> =
+        to_adopt.iter().filter(|step| !memory.past(step).is_some_and(|past| past.ours)).cloned().collect();
+    for step in &to_adopt {
+        memory.learn("", &Entry::Adopted { step: step.clone() });
+    }
+    let goes = |deployment: &Deployment, step: &str| {
+        memory.past(step).is_some_and(|past| past.ours) && !kept(deployment, step)
+    };
+    let going: Vec<&str> =
+        memory.0.keys().map(String::as_str).filter(|step| goes(&deployment, step)).collect();
+    let mut survey = landfall_steps::survey(&target.clouds, settings, &memory, &going).await;
+    if !survey.in_cluster.is_empty() && !args.with_strangers {
+        let theirs = landfall_steps::listed(&survey.in_cluster);
+        let why = format!("it holds what is not ours: {theirs} (--with-strangers takes it all the same)");
+        landfall_steps::keep(&mut deployment.graph, "cluster", &why);
+    }
+    for locked in &mut survey.locks {
+        locked.steps.retain(|step| goes(&deployment, step));
+    }
+    survey.locks.retain(|locked| !locked.steps.is_empty());
+    let steps = deployment.graph.steps();
+    let going = Going {
+        steps: &steps,
+        memory: &memory,
+        adopted: &adopted,
+        kept: deployment
+            .graph
+            .kept()
+            .iter()
+            .map(|(step, why)| ((*step).to_owned(), (*why).to_owned()))
+            .collect(),
+        survey: &survey,
+        ours: Holdings::default(),
+        theirs: Holdings::default(),
+        purge: args.purge,
+    };
+    let going = going.weigh(settings, target.clouds.azure.id());
+    if session.is_json() {
+        stream::out().line(&json::plan(SystemTime::now(), going.json()).to_string());
+    }
+    if going.steps().is_empty() {
+        session.say(&going.text(session.terminal.err));
+        return Ok(Exit::Well);
+    }
+    confirm(session, &going, &settings.resource_group)?;
+    for step in to_adopt {
+        journal.append(Entry::Adopted { step }).map_err(|error| Failure::of_writing(&error))?;
+    }
+    take_down(session, deployment, journal, target).await
+}
+
+/// Shows what will go, refuses what is locked, and asks unless --yes was given.
+fn confirm(session: &Session, going: &Going<'_>, group: &str) -> Result<(), Failure> {
+    let plan = going.text(session.terminal.err);
+    if !going.survey.locks.is_empty() {
+        session.say(&format!("{plan}\n"));
+        return Err(locked(going));
+    }
     if session.global.yes {
         session.say(&format!("{plan}\n"));
         return Ok(());
-    }
-    if !session.terminal.answers {
-        return Err(Failure::new(Exit::Input, "ask whether to take it down")
-            .cause("there is no terminal to ask on")
-            .hint("give --yes if it is meant; nothing was touched"));
     }
     stream::err().write(&format!(
         "{plan}\n\nType the name of the resource group to go on ({group}).\nResource group: "
@@ -74,18 +184,28 @@ fn confirm(session: &Session, plan: &str, group: &str) -> Result<(), Failure> {
     }
 }
 
+/// The refusal to begin with what cannot be ended.
+fn locked(going: &Going<'_>) -> Failure {
+    let locks = &going.survey.locks;
+    let refused = Failure::new(Exit::Refused, "take down what is locked").cause("nothing was touched");
+    let told = locks.iter().fold(refused, |refused, one| refused.cause(lock(one)));
+    let ids: Vec<String> = locks.iter().map(|locked| format!("\"{}\"", locked.lock.id)).collect();
+    told.hint(format!(
+        "if it is meant all the same: az lock delete --ids {} (or leave what is locked, with --keep STEP)",
+        ids.join(" ")
+    ))
+}
+
 fn ours(memory: &Memory) -> Vec<String> {
     memory.0.iter().filter(|(_, past)| past.ours).map(|(step, _)| step.clone()).collect()
 }
 
 async fn take_down(
     session: &Session,
-    wished: &Wished,
+    deployment: Deployment,
     journal: Journal,
     target: &Target,
-    asked: Teardown,
 ) -> Result<Exit, Failure> {
-    let deployment = Deployment::new(&target.clouds, &wished.settings, asked);
     let board = Board::backwards(ours(&journal.memory()));
     let pace = target.pace;
     let (events, seen) = mpsc::unbounded_channel();
@@ -101,7 +221,11 @@ async fn take_down(
         report
     };
     let (report, ()) = tokio::join!(running, render::drive(&mut *display, seen, sentences));
-    let report = report.map_err(|error| Failure::of_writing(&error))?;
+    let mut report = report.map_err(|error| Failure::of_writing(&error))?;
+    // As the graph has them, whichever happened to be quicker.
+    let steps = deployment.graph.steps();
+    let place = |step: &str| Reverse(steps.iter().position(|known| known.id == step));
+    report.undone.sort_by_key(|(step, _)| place(step));
     tell(session, &report, target.requests(), trouble::goes_on(&journal.memory()));
     Ok(exit::of_report(&report))
 }
@@ -112,7 +236,8 @@ fn tell(session: &Session, report: &Report, requests: u64, goes_on: bool) {
     }
     let paint = session.terminal.err;
     if report.outcome == Outcome::Ready {
-        session.say(&format!("\n{}", teardown::text(report, requests, paint)));
+        let again = format!("{} down", session.program());
+        session.say(&format!("\n{}", teardown::text(report, requests, &again, paint)));
         return;
     }
     let mut trouble = trouble::errors(report, paint);

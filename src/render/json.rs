@@ -109,9 +109,16 @@ pub fn summary(at: SystemTime, report: &Report, facts: &Facts, requests: u64) ->
     )
 }
 
+/// Returns the line that says what a `down` is about to take away, and what stays.
+pub fn plan(at: SystemTime, going: Value) -> Value {
+    stamped("plan", at, going)
+}
+
 /// Returns the last line of a `down`.
 pub fn farewell(at: SystemTime, report: &Report, requests: u64) -> Value {
+    let underway = report.undone.iter().any(|(_, undone)| *undone == Undone::Underway);
     let outcome = match report.outcome {
+        Outcome::Ready if underway => "going",
         Outcome::Ready => "gone",
         Outcome::Failed => "failed",
         Outcome::Interrupted => "interrupted",
@@ -127,7 +134,8 @@ pub fn farewell(at: SystemTime, report: &Report, requests: u64) -> Value {
         at,
         json!({
             "outcome": outcome, "deleted": number("deleted"), "already_gone": number("already-gone"),
-            "gone_with_parent": number("goes-with-parent"), "kept": number("kept"), "failed": report.failed,
+            "gone_with_parent": number("goes-with-parent"), "kept": number("kept"), "underway": number("underway"),
+            "waiting": report.waiting, "failed": report.failed,
             "blocked": report.blocked, "elapsed_ms": ms(report.elapsed),
             "critical_path_ms": ms(report.critical_path), "requests": requests,
             "left_behind": left_behind.collect::<Vec<_>>(),

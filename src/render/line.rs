@@ -86,6 +86,7 @@ impl<W: Write + Send> Display for Line<W> {
             }
             What::Undone { title, undone, .. } => match undone {
                 Undone::Kept { why } => ("kept", format!("{title}: {why}")),
+                Undone::Underway => ("going", format!("{title}: its deletion is begun")),
                 undone => ("gone", format!("{title}: {}", words::undone(undone).replace('-', " "))),
             },
         };

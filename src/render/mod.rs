@@ -9,6 +9,7 @@ pub mod estimate;
 pub mod expiry;
 #[cfg(test)]
 mod fixture;
+pub mod going;
 pub mod graph;
 pub mod json;
 pub mod line;

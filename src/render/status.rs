@@ -122,7 +122,7 @@ pub fn text(status: &Status<'_>, program: &str, paint: Paint) -> String {
         parts.push(shown);
     }
     parts.extend(expiry::warning(status.facts.certificate.as_ref(), program, status.now, paint));
-    let strangers = super::teardown::strangers(status.steps, status.memory);
+    let strangers = super::going::strangers(status.steps, status.memory);
     if !strangers.is_empty() {
         parts.push(format!("Made by landfall, and this version has no such step:\n{}", strangers.join("\n")));
     }

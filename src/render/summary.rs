@@ -219,6 +219,7 @@ pub mod tests {
             blocked: 0,
             undone: Vec::new(),
             left_behind: Vec::new(),
+            waiting: Vec::new(),
             elapsed: Duration::from_millis(6_900),
             critical_path: Duration::from_millis(6_700),
             errors: Vec::new(),

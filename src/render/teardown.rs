@@ -1,81 +1,10 @@
-//! What `down` is about to do, and what it did.
+//! What `down` did.
 
-use super::{paint::Paint, words};
-use landfall_engine::{Memory, Report, StepInfo, Undone};
-use serde_json::Value;
+use super::{going::stranger, paint::Paint, words};
+use landfall_engine::{Report, Undone};
 
-/// Returns what will go and what stays; `None` when nothing is ours.
-pub fn plan(steps: &[StepInfo], memory: &Memory, purge: bool, paint: Paint) -> Option<String> {
-    let ours = |step: &StepInfo| memory.past(step.id).is_some_and(|past| past.ours);
-    let going: Vec<&StepInfo> = steps.iter().rev().filter(|step| ours(step)).collect();
-    let strangers = strangers(steps, memory);
-    if going.is_empty() && strangers.is_empty() {
-        return None;
-    }
-    let mut text = match going.is_empty() {
-        true => "Nothing will go.".to_owned(),
-        false => format!("{}\n{}", paint.strong("Will go, as landfall made it:"), rows(&going)),
-    };
-    let vault = match purge {
-        true => "With --purge the vault is purged too: nothing in it can be recovered.",
-        false => "The vault can be recovered for 90 days; --purge ends that.",
-    };
-    if going.iter().any(|step| step.id == "key-vault") {
-        text.push_str(&format!("\n{vault}"));
-    }
-    let stays = staying(steps, memory);
-    if !stays.is_empty() {
-        let heading = paint.strong("Stays, as landfall only found it:");
-        text.push_str(&format!("\n\n{heading}\n{}", rows(&stays)));
-    }
-    if !strangers.is_empty() {
-        let heading = paint.warn("Stays, though landfall made it: this version has no such step");
-        text.push_str(&format!("\n\n{heading}\n{}", strangers.join("\n")));
-    }
-    Some(text)
-}
-
-/// Returns what is ours and no step of this version knows.
-pub fn strangers(steps: &[StepInfo], memory: &Memory) -> Vec<String> {
-    let known = |id: &str| steps.iter().any(|step| step.id == id);
-    let ours = memory.0.iter().filter(|(step, past)| past.ours && !known(step));
-    ours.map(|(step, past)| stranger(step, past.output.as_ref().or(past.named.as_ref()))).collect()
-}
-
-/// Returns the step and what is remembered of its thing, as it stands in the journal.
-fn stranger(step: &str, told: Option<&Value>) -> String {
-    let told = told.map_or("nothing more is remembered of it".to_owned(), Value::to_string);
-    words::wrap("  ", &format!("{}: {told}", words::name(step)), 80)
-}
-
-/// Returns what was found and stands on nothing of ours: what stands on something of ours goes with it.
-fn staying<'a>(steps: &'a [StepInfo], memory: &Memory) -> Vec<&'a StepInfo> {
-    let mut ours: Vec<&str> = Vec::new();
-    let mut stays = Vec::new();
-    for step in steps {
-        let Some(past) = memory.past(step.id) else { continue };
-        if past.ours || step.after.iter().any(|source| ours.contains(source)) {
-            ours.push(step.id);
-        } else if past.output.is_some() && !step.after.is_empty() {
-            // What comes before everything else is a look around and no thing that could stay.
-            stays.push(step);
-        }
-    }
-    stays
-}
-
-fn rows(steps: &[&StepInfo]) -> String {
-    let widest = steps.iter().map(|step| step.id.len()).max().unwrap_or(0);
-    let row = |step: &&StepInfo| {
-        let name = words::name(step.id);
-        let subject = words::subject(&step.title, &name);
-        words::cut(&format!("  {name:<widest$}  {subject}"), 80).trim_end().to_owned()
-    };
-    steps.iter().map(row).collect::<Vec<_>>().join("\n")
-}
-
-/// Returns what was done.
-pub fn text(report: &Report, requests: u64, paint: Paint) -> String {
+/// Returns what was done; `again` is how to call the program once more.
+pub fn text(report: &Report, requests: u64, again: &str, paint: Paint) -> String {
     let kept: Vec<String> = report
         .undone
         .iter()
@@ -84,7 +13,12 @@ pub fn text(report: &Report, requests: u64, paint: Paint) -> String {
             _ => None,
         })
         .collect();
-    let first = match report.undone.len() - kept.len() {
+    let steps = |wanted: fn(&Undone) -> bool| -> Vec<String> {
+        report.undone.iter().filter(|(_, undone)| wanted(undone)).map(|(step, _)| words::name(step)).collect()
+    };
+    let gone = steps(Undone::is_gone);
+    let underway = steps(|undone| *undone == Undone::Underway);
+    let first = match gone.len() {
         0 => "Nothing was taken away.".to_owned(),
         gone => {
             let took = paint.good(&format!("Gone in {}", words::duration(report.elapsed)));
@@ -92,6 +26,18 @@ pub fn text(report: &Report, requests: u64, paint: Paint) -> String {
         }
     };
     let mut parts = vec![first];
+    if !gone.is_empty() {
+        parts.push(words::wrap("Gone: ", &format!("{}.", words::list(&gone)), 80));
+    }
+    if !underway.is_empty() {
+        let mut going = words::wrap("Still going: ", &format!("{}.", words::list(&underway)), 80);
+        let waiting: Vec<String> = report.waiting.iter().map(|step| words::name(step)).collect();
+        if !waiting.is_empty() {
+            going.push('\n');
+            going.push_str(&words::wrap("After that: ", &format!("{}.", words::list(&waiting)), 80));
+        }
+        parts.push(format!("{}\n{again} sees to the end of it.", paint.warn(&going)));
+    }
     if !kept.is_empty() {
         parts.push(format!("Kept:\n{}", kept.join("\n")));
     }
@@ -109,59 +55,42 @@ pub fn text(report: &Report, requests: u64, paint: Paint) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::render::{fixture, summary};
-    use landfall_engine::{Outcome, Past};
-
-    fn memory(ours: &[&str], found: &[&str]) -> Memory {
-        let mut memory = Memory::default();
-        for step in ours.iter().chain(found) {
-            let mut past = Past::default();
-            past.ours = ours.contains(step);
-            past.output = Some(serde_json::Value::Null);
-            memory.0.insert((*step).to_owned(), past);
-        }
-        memory
-    }
+    use crate::render::summary;
+    use landfall_engine::Outcome;
 
     #[test]
-    fn what_will_go_and_what_stays() {
-        let memory =
-            memory(&["resource-group", "key-vault", "certificate", "gateways"], &["preflight", "dns"]);
-        let shown = plan(&fixture::steps(), &memory, false, Paint::PLAIN).unwrap();
-        insta::assert_snapshot!(shown, @"
-        Will go, as landfall made it:
-          gateways        2 gateways and 6 routes
-          certificate     gateway-tls-cert
-          key vault       kv-aks-istio-6743 in eastus
-          resource group  rg-aks-istio-gateway-demo
-        The vault can be recovered for 90 days; --purge ends that.
-        ");
-        assert!(plan(&fixture::steps(), &self::memory(&[], &["preflight"]), false, Paint::PLAIN).is_none());
-    }
-
-    #[test]
-    fn what_this_version_has_no_step_for_is_told_before_and_after() {
-        let mut memory = memory(&["old-thing"], &[]);
-        memory.0.get_mut("old-thing").unwrap().output = Some(serde_json::json!({ "id": "/old/7" }));
-        insta::assert_snapshot!(plan(&fixture::steps(), &memory, false, Paint::PLAIN).unwrap(), @r#"
-        Nothing will go.
-
-        Stays, though landfall made it: this version has no such step
-          old thing: {"id":"/old/7"}
-        "#);
+    fn what_this_version_has_no_step_for_is_told() {
         let left = landfall_engine::LeftBehind {
             step: "old-thing".into(),
             output: Some(serde_json::json!({ "id": "/old/7" })),
             named: None,
         };
         let report = Report { left_behind: vec![left], ..summary::tests::report() };
-        insta::assert_snapshot!(text(&report, 3, Paint::PLAIN), @r#"
+        insta::assert_snapshot!(text(&report, 3, "landfall down", Paint::PLAIN), @r#"
         Nothing was taken away.
 
         Left behind, because this version of landfall has no such step:
           old thing: {"id":"/old/7"}
         Take them down with the landfall that made them; the journal keeps them.
         "#);
+    }
+
+    #[test]
+    fn what_still_goes_is_told_with_what_waits_for_it() {
+        let report = Report {
+            undone: vec![("dns".into(), Undone::Deleted), ("cluster".into(), Undone::Underway)],
+            waiting: vec!["network".into(), "resource-group".into()],
+            ..summary::tests::report()
+        };
+        insta::assert_snapshot!(text(&report, 12, "landfall down", Paint::PLAIN), @"
+        Gone in 6.9 s · 1 thing · 12 requests
+
+        Gone: DNS.
+
+        Still going: cluster.
+        After that: network and resource group.
+        landfall down sees to the end of it.
+        ");
     }
 
     #[test]
@@ -177,8 +106,10 @@ mod tests {
             ],
             ..summary::tests::report()
         };
-        insta::assert_snapshot!(text(&report, 12, Paint::PLAIN), @"
+        insta::assert_snapshot!(text(&report, 12, "landfall down", Paint::PLAIN), @"
         Gone in 6.9 s · 1 thing · 12 requests
+
+        Gone: gateways.
 
         Kept:
           resource group: it holds vm-jump, which landfall did not make

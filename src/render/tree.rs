@@ -66,6 +66,7 @@ impl Look {
             State::Undone(Undone::GoesWithParent, _) => {
                 (self.paint.good("✓"), "went with what held it".to_owned(), None)
             }
+            State::Undone(Undone::Underway, _) => (self.paint.warn("…"), "still going".to_owned(), None),
             State::Undone(Undone::Kept { why }, _) => (self.paint.warn("!"), format!("kept: {why}"), None),
             State::Blocked | State::Waiting | State::Looking | State::Working => return String::new(),
         };

@@ -92,6 +92,7 @@ pub fn undone(undone: &Undone) -> &'static str {
         Undone::Deleted => "deleted",
         Undone::AlreadyGone => "already-gone",
         Undone::GoesWithParent => "goes-with-parent",
+        Undone::Underway => "underway",
         Undone::Kept { .. } => "kept",
     }
 }

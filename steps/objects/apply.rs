@@ -9,13 +9,11 @@ use crate::{
     clouds::{Clusters, Opened},
     cluster_ready::ReadyCluster,
     doing::{Doing, Written},
+    reach::{Reached, reach},
     takeover,
 };
-use landfall_cloud::{
-    ApiErrorKind,
-    kubernetes::{Cluster, DynamicObject, Force, manifest::Manifest},
-};
-use landfall_engine::{Context, StepError};
+use landfall_cloud::kubernetes::{Cluster, DynamicObject, Force, manifest::Manifest};
+use landfall_engine::{Context, Kind, StepError};
 
 /// Applies the set: namespaces and classes first, the rest at once. What an earlier run applied and nobody asks for any more
 /// goes last.
@@ -107,21 +105,38 @@ fn found(cx: &Context, cluster_uid: &str, output: Option<Applied>, live: &[Dynam
 
 /// Returns the objects of a set that a run made which was killed in the middle.
 ///
-/// In a cluster of ours nothing needs to be asked, so that one that is stopped or broken cannot keep them from going
-/// with it. A kind that the cluster does not know (any more) has no objects.
+/// A cluster of ours that cannot be reached need not be asked: they go with it. A kind that the cluster does not know
+/// (any more) has no objects.
 pub(crate) async fn recover(
     cx: &Context,
     clusters: &Clusters,
     cluster: &ReadyCluster,
     manifests: &[Manifest],
 ) -> Result<Option<Applied>, StepError> {
-    if cx.is_ours("cluster") {
-        return Ok(Some(Applied { cluster_uid: String::new(), objects: Vec::new(), found: Vec::new() }));
-    }
-    let opened = match clusters.open(cluster).await {
-        Err(error) if error.kind == ApiErrorKind::NotFound => return Ok(None),
-        opened => opened.doing(format!("open cluster {}", cluster.name))?,
+    let with_the_cluster = || Applied { cluster_uid: String::new(), objects: Vec::new(), found: Vec::new() };
+    let opened = match reach(cx, clusters, cluster).await? {
+        Reached::Open(opened) => opened,
+        Reached::Gone => return Ok(None),
+        Reached::Closed(_) => return Ok(Some(with_the_cluster())),
     };
+    match made_in(cx, &opened, manifests).await {
+        Err(error) if cx.is_ours("cluster") && matches!(error.kind, Kind::Failed | Kind::Refused) => {
+            cx.note(format!(
+                "left to the cluster: it does not say what is in it: {}",
+                error.causes.join(": ")
+            ));
+            Ok(Some(with_the_cluster()))
+        }
+        made => made,
+    }
+}
+
+/// Names what of a set is there and was made by us.
+async fn made_in(
+    cx: &Context,
+    opened: &Opened,
+    manifests: &[Manifest],
+) -> Result<Option<Applied>, StepError> {
     let mut known = Vec::new();
     for manifest in manifests {
         let what = format!("find {}", place(manifest));
@@ -129,8 +144,8 @@ pub(crate) async fn recover(
             known.push(manifest.clone());
         }
     }
-    let live = look(&opened, &known, &Earlier::default()).await?.live;
-    let applied = references(cx, &opened, None, &Found { live, stays: Vec::new() }).await?;
+    let live = look(opened, &known, &Earlier::default()).await?.live;
+    let applied = references(cx, opened, None, &Found { live, stays: Vec::new() }).await?;
     let any = applied.made().next().is_some();
     Ok(any.then_some(applied))
 }

@@ -63,7 +63,7 @@ impl Leftover {
                 continue;
             }
             let is_namespace = (object.api_version.as_str(), object.kind.as_str()) == ("v1", "Namespace");
-            match is_namespace && !removal::strangers(&opened.api, output, &object.name).await?.is_empty() {
+            match is_namespace && is_in_use(&opened.api, output, &object.name).await? {
                 true => left.stays.push(object.clone()),
                 false => left.goes.push(object.clone()),
             }
@@ -84,10 +84,18 @@ impl Leftover {
     pub(crate) async fn prune(self, opened: &Opened) -> Result<Vec<ObjectRef>, StepError> {
         let applied = Applied { cluster_uid: opened.uid.clone(), objects: self.goes, found: Vec::new() };
         if !applied.objects.is_empty() {
-            removal::remove(&opened.api, &opened.uid, &applied).await?;
+            let removed = removal::remove(&opened.api, &applied).await;
+            removed.or_else(|(what, error)| Err(error).doing(what))?;
         }
         Ok(self.stays)
     }
+}
+
+/// A namespace that every cluster has is in use by the cluster itself.
+async fn is_in_use(api: &Cluster, output: &Applied, space: &str) -> Result<bool, StepError> {
+    let strangers = removal::strangers(api, output, space).await;
+    let strangers = strangers.doing(format!("look into namespace {space}"))?;
+    Ok(removal::is_kubernetes_own(space) || !strangers.is_empty())
 }
 
 async fn is_there(api: &Cluster, object: &ObjectRef) -> Result<bool, StepError> {

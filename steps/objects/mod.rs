@@ -4,11 +4,12 @@ mod apply;
 mod leftover;
 mod look;
 mod removal;
+pub(crate) mod strangers;
 
 pub(crate) use apply::{apply, recover, references};
 pub(crate) use leftover::{Earlier, Wanted};
 pub(crate) use look::{deployments, look};
-pub(crate) use removal::remove;
+pub(crate) use removal::undo;
 
 use landfall_cloud::kubernetes::{DynamicObject, Kind, manifest::Manifest};
 use serde::{Deserialize, Serialize};

@@ -1,44 +1,113 @@
 //! Taking a set away: only what we made, and only while it is still the same.
 
-use super::{Applied, is_managed, uid_of};
-use crate::doing::Doing;
-use landfall_cloud::kubernetes::{Cluster, DynamicObject};
-use landfall_engine::{StepError, Undone};
+use super::{Applied, ObjectRef, is_managed, uid_of};
+use crate::{
+    clouds::{Clusters, Opened},
+    cluster_ready::ReadyCluster,
+    doing::Doing,
+    operation,
+    reach::{Reached, SILENCE_MAX, reach},
+};
+use landfall_cloud::{
+    ApiError,
+    kubernetes::{Cluster, DynamicObject, Kind},
+};
+use landfall_engine::{Context, Look, StepError, Undone, Wait};
+use std::{collections::BTreeSet, sync::Mutex, time::Duration};
+use tokio::time::Instant;
 
-/// Deletes the objects, last first, each only if it is still the one we made.
-pub(crate) async fn remove(api: &Cluster, cluster_uid: &str, applied: &Applied) -> Result<Undone, StepError> {
-    if applied.cluster_uid != cluster_uid {
-        return Ok(Undone::Kept {
-            why: "the cluster is another one than the objects were made in".to_owned(),
-        });
+/// Takes a set away, one by one, and waits for its load balancers: a public address that nobody holds any more costs
+/// money and belongs to nobody's environment.
+///
+/// In a cluster of ours that cannot be reached they go with it. In somebody else's they stay until it can.
+pub(crate) async fn undo(cx: &Context, clusters: &Clusters, applied: &Applied) -> Result<Undone, StepError> {
+    let ours = cx.is_ours("cluster");
+    let Some(cluster) = cx.output::<ReadyCluster>("cluster-ready") else {
+        let why = "nothing remembers the cluster they are in".to_owned();
+        return Ok(if ours { Undone::GoesWithParent } else { Undone::Kept { why } });
+    };
+    let opened = match reach(cx, clusters, &cluster).await? {
+        Reached::Open(opened) => opened,
+        Reached::Gone if ours => return Ok(Undone::GoesWithParent),
+        Reached::Gone => return Ok(Undone::AlreadyGone),
+        Reached::Closed(why) => return Ok(with_the_cluster(cx, &why)),
+    };
+    // The look for what a run made that was cut off may have come to nothing.
+    if ours && applied.cluster_uid.is_empty() {
+        return Ok(Undone::GoesWithParent);
     }
-    let mut deleted = 0;
-    let mut kept = Vec::new();
-    for object in applied.made().rev() {
-        let what = format!("delete {} {}", object.kind, object.name);
-        if (object.api_version.as_str(), object.kind.as_str()) == ("v1", "Namespace") {
-            let theirs = strangers(api, applied, &object.name).await?;
-            if !theirs.is_empty() {
-                kept.push(format!("namespace {} holds what is not ours: {}", object.name, theirs.join(", ")));
-                continue;
-            }
-        }
-        let kind = api.kind_named(&object.api_version, &object.kind).await.doing(&what)?;
-        let Some(kind) = kind else { continue };
-        let uid = Some(object.uid.as_str()).filter(|uid| !uid.is_empty());
-        match api.delete(&kind, object.namespace.as_deref(), &object.name, uid).await {
-            Ok(true) => deleted += 1,
-            Ok(false) => {}
-            // The UID says that somebody made it anew: then it is theirs.
-            Err(error) if error.status == Some(409) => {}
-            Err(error) => return Err(error).doing(&what),
-        }
+    if applied.cluster_uid != opened.uid {
+        let why = "the cluster is another one than the objects were made in".to_owned();
+        return Ok(if ours { Undone::GoesWithParent } else { Undone::Kept { why } });
     }
-    Ok(match (kept.is_empty(), deleted) {
-        (false, _) => Undone::Kept { why: kept.join("; ") },
+    let adopted = Applied { found: Vec::new(), ..applied.clone() };
+    let applied = if cx.adopted() { &adopted } else { applied };
+    let removed = match remove(&opened.api, applied).await {
+        // It answered a moment ago, and the client has asked it again and again.
+        Err((_, error)) if ours && operation::passes(&error) => {
+            return Ok(with_the_cluster(cx, &format!("its API does not answer: {}", error.message)));
+        }
+        Err((what, error)) => return Err(error).doing(what),
+        Ok(removed) => removed,
+    };
+    if let Some(why) = await_balancers(cx, &opened, applied).await? {
+        return Ok(with_the_cluster(cx, &why));
+    }
+    Ok(match (removed.kept.is_empty(), removed.deleted) {
+        // What keeps it keeps the cluster, which says so; once that has gone, nothing is left of it.
+        (false, _) if ours => with_the_cluster(cx, &removed.kept.join("; ")),
+        (false, _) => Undone::Kept { why: removed.kept.join("; ") },
         (true, 0) => Undone::AlreadyGone,
         (true, _) => Undone::Deleted,
     })
+}
+
+fn with_the_cluster(cx: &Context, why: &str) -> Undone {
+    cx.note(format!("left to the cluster: {why}"));
+    Undone::GoesWithParent
+}
+
+/// What came of deleting a set.
+pub(super) struct Removed {
+    deleted: usize,
+    /// Namespaces that are ours and hold what is not.
+    kept: Vec<String>,
+}
+
+/// Deletes the objects, last first, each only if it is still the one we made.
+pub(super) async fn remove(api: &Cluster, applied: &Applied) -> Result<Removed, (String, ApiError)> {
+    let mut removed = Removed { deleted: 0, kept: Vec::new() };
+    for object in applied.made().rev() {
+        let what = format!("delete {} {}", object.kind, object.name);
+        let failed = |error| (what.clone(), error);
+        if (object.api_version.as_str(), object.kind.as_str()) == ("v1", "Namespace") {
+            if is_kubernetes_own(&object.name) {
+                continue;
+            }
+            let theirs = strangers(api, applied, &object.name).await.map_err(failed)?;
+            if !theirs.is_empty() {
+                let theirs = theirs.join(", ");
+                removed.kept.push(format!("namespace {} holds what is not ours: {theirs}", object.name));
+                continue;
+            }
+        }
+        let kind = api.kind_named(&object.api_version, &object.kind).await.map_err(failed)?;
+        let Some(kind) = kind else { continue };
+        let uid = Some(object.uid.as_str()).filter(|uid| !uid.is_empty());
+        match api.delete(&kind, object.namespace.as_deref(), &object.name, uid).await {
+            Ok(true) => removed.deleted += 1,
+            Ok(false) => {}
+            // The UID says that somebody made it anew: then it is theirs.
+            Err(error) if error.status == Some(409) => {}
+            Err(error) => return Err((what, error)),
+        }
+    }
+    Ok(removed)
+}
+
+/// A manifest may name a namespace that every cluster has; taking it over makes it nobody's to delete.
+pub(super) fn is_kubernetes_own(namespace: &str) -> bool {
+    namespace == "default" || namespace.starts_with("kube-")
 }
 
 /// Names what is in a namespace and neither ours nor made by the cluster itself.
@@ -46,8 +115,8 @@ pub(super) async fn strangers(
     api: &Cluster,
     applied: &Applied,
     space: &str,
-) -> Result<Vec<String>, StepError> {
-    let inside = api.contents(space).await.doing(format!("look into namespace {space}"))?;
+) -> Result<Vec<String>, ApiError> {
+    let inside = api.contents(space).await?;
     let theirs = |object: &&DynamicObject| {
         let found = applied.found.iter().any(|uid| uid == uid_of(object));
         let dies = object.metadata.deletion_timestamp.is_some();
@@ -58,4 +127,62 @@ pub(super) async fn strangers(
         format!("{kind} {}", object.metadata.name.as_deref().unwrap_or_default())
     };
     Ok(inside.iter().filter(theirs).map(named).collect())
+}
+
+/// Waits until the Services that were ours, or that were made for Gateways of ours, have gone: the cloud holds them
+/// until their load balancer is gone, and its address with it. Returns why nobody can tell, when a cluster of ours has
+/// fallen silent.
+async fn await_balancers(
+    cx: &Context,
+    opened: &Opened,
+    applied: &Applied,
+) -> Result<Option<String>, StepError> {
+    let (ours, patience) = (cx.is_ours("cluster"), cx.pace().patience(SILENCE_MAX));
+    let balanced = |object: &&ObjectRef| matches!(object.kind.as_str(), "Gateway" | "Service");
+    let holders: BTreeSet<&str> = applied.made().filter(balanced).map(|object| object.uid.as_str()).collect();
+    let spaces: BTreeSet<&str> =
+        applied.made().filter(balanced).filter_map(|object| object.namespace.as_deref()).collect();
+    let is_of = |service: &DynamicObject| {
+        let owners = service.metadata.owner_references.iter().flatten();
+        service.data["spec"]["type"].as_str() == Some("LoadBalancer")
+            && (holders.contains(uid_of(service))
+                || owners.into_iter().any(|o| holders.contains(o.uid.as_str())))
+    };
+    let wait = Wait::new("the load balancers to be gone", Duration::from_secs(30), Duration::from_secs(540));
+    for space in spaces {
+        let what = format!("look at the Services in {space}");
+        let kind = Kind::SERVICE;
+        let silent = Mutex::new(None::<Instant>);
+        let looked = cx.wait_until(wait, async || {
+            let listed = opened.api.list(&kind, Some(space), None).await;
+            let mut silent = silent.lock().expect("nothing panics while it is held");
+            let services = match listed {
+                Err(error) if operation::passes(&error) => {
+                    let since = *silent.get_or_insert_with(Instant::now);
+                    return Ok(match ours && since.elapsed() >= patience {
+                        true => Look::There(Some(format!("its API does not answer: {}", error.message))),
+                        false => operation::unanswered(&error, None),
+                    });
+                }
+                listed => listed.doing(&what)?,
+            };
+            *silent = None;
+            let left: Vec<&str> = services
+                .iter()
+                .filter(|service| is_of(service))
+                .filter_map(|service| service.metadata.name.as_deref())
+                .collect();
+            Ok(match left.is_empty() {
+                true => Look::There(None),
+                false => Look::not_yet(format!("still there: {}", left.join(", "))),
+            })
+        });
+        let silence = looked.await.map_err(|error| {
+            error.hint("the events of the Service say what holds its load balancer: kubectl describe service")
+        })?;
+        if silence.is_some() {
+            return Ok(silence);
+        }
+    }
+    Ok(None)
 }

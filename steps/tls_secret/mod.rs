@@ -5,7 +5,7 @@ mod content;
 mod waiting;
 
 use crate::{
-    apps::{self, await_deployments},
+    apps::await_deployments,
     certificate::HeldCertificate,
     clouds::{Clouds, Clusters, Opened},
     cluster_ready::ReadyCluster,
@@ -149,6 +149,6 @@ impl Step for TlsSecret {
     }
 
     async fn undo(&self, cx: &Context, secret: SyncedSecret) -> Result<Undone, StepError> {
-        apps::undo(cx, &self.clusters, &secret.applied).await
+        objects::undo(cx, &self.clusters, &secret.applied).await
     }
 }

@@ -60,6 +60,29 @@ fn up_status_and_down() {
 }
 
 #[test]
+fn down_with_something_kept_and_with_something_locked() {
+    let here = TestEnvironment::instant();
+    here.expect(0, &["up"]);
+    shows("down_keep", &calm(&here.expect(0, &["down", "--yes", "--keep", "cluster"])));
+    let here = here.with("LANDFALL_SIM_FAULTS", "group-locked");
+    here.expect(3, &["down", "--yes"]);
+    let said = here.expect(3, &["down", "--yes"]).stderr;
+    // The command that removes the lock is to be copied, so it stays whole.
+    settings().bind(|| insta::assert_snapshot!("down_locked", said));
+}
+
+#[test]
+fn down_of_what_was_only_found() {
+    let here = TestEnvironment::instant();
+    here.expect(0, &["up"]);
+    for file in ["journal.jsonl", "journal.lock"] {
+        std::fs::remove_file(here.state().join(file)).unwrap();
+    }
+    here.expect(0, &["up"]);
+    shows("down_adopt", &calm(&here.expect(0, &["down", "--yes", "--adopt"])));
+}
+
+#[test]
 fn mistakes() {
     let here = TestEnvironment::instant().with("KEYVAULT_NAME", "1--kv").with("DOMAIN_NAME", "nope");
     here.write(

@@ -99,3 +99,82 @@ fn with_another_kubeconfig_our_entries_move_and_none_stay_behind() {
     here.expect(0, &["down", "--yes"]);
     assert!(!here.path().join("second").exists());
 }
+
+#[test]
+fn a_step_that_nobody_knows_cannot_be_kept_and_nothing_is_touched() {
+    let here = TestEnvironment::instant();
+    here.expect(0, &["up"]);
+    let before = here.ledger().len();
+    let said = here.expect(2, &["down", "--yes", "--keep", "clutser"]).stderr;
+    assert!(said.contains("there is no such step") && said.contains("cluster-ready"), "{said}");
+    assert_eq!(here.ledger().len(), before);
+}
+
+#[test]
+fn what_is_kept_stays_ours_and_goes_the_next_time() {
+    let here = TestEnvironment::instant();
+    here.expect(0, &["up"]);
+    let said = here.expect(0, &["down", "--yes", "--keep", "cluster"]).stderr;
+    assert!(said.contains("cluster aks-istio-gateway-demo: as --keep says"), "{said}");
+    assert_eq!(here.count("DELETE", "/managedClusters/"), 0);
+    assert_eq!(here.count("DELETE", "/vaults/"), 1);
+    here.expect(0, &["down", "--yes"]);
+    assert_eq!(here.count("DELETE", "/managedClusters/"), 1);
+    let said = here.expect(0, &["down", "--yes"]).stderr;
+    assert!(said.contains("Nothing to take down"), "{said}");
+}
+
+#[test]
+fn nobody_waits_who_says_so_and_the_next_down_sees_to_the_end() {
+    let here = TestEnvironment::at_speed("2000");
+    here.expect(0, &["up"]);
+    let said = here.expect(0, &["down", "--yes", "--no-wait"]).stderr;
+    assert!(
+        said.contains("Still going: cluster") && said.contains("landfall down sees to the end"),
+        "{said}"
+    );
+    assert_eq!(here.count("DELETE", "/virtualNetworks/"), 0, "what the cluster is in waits");
+    let summary = here.expect(0, &["down", "--yes", "--format", "json"]).summary();
+    assert_eq!((&summary["outcome"], &summary["kept"]), (&"gone".into(), &0.into()));
+    assert_eq!(here.count("DELETE", "/managedClusters/"), 1);
+}
+
+#[test]
+fn a_lock_is_named_before_anything_goes_and_removing_it_is_enough() {
+    let here = TestEnvironment::instant();
+    here.expect(0, &["up"]);
+    // Somebody locks the group in the middle: what comes then is refused, with the lock's own word.
+    let here = here.with("LANDFALL_SIM_FAULTS", "group-locked");
+    let said = here.expect(3, &["down", "--yes"]).stderr;
+    assert!(said.contains("ScopeLocked") && said.contains("az lock list"), "{said}");
+    let before = here.count("DELETE", "/");
+    let said = here.expect(3, &["down", "--yes"]).stderr;
+    let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(said.contains("locked by keep (CanNotDelete) at rg-aks-istio-gateway-demo"), "{said}");
+    assert!(said.contains("ask the platform team") && said.contains("az lock delete --ids"), "{said}");
+    assert_eq!(here.count("DELETE", "/"), before, "nothing was touched");
+    let said = here.expect(3, &["down", "--yes", "--format", "json"]);
+    let plan = said.events().into_iter().find(|event| event["event"] == "plan").unwrap();
+    assert_eq!(plan["locks"][0]["name"], "keep");
+}
+
+#[test]
+fn what_a_colleague_made_stays_until_it_is_adopted() {
+    let here = TestEnvironment::instant();
+    here.expect(0, &["up"]);
+    // Nobody remembers who made it.
+    std::fs::remove_file(here.state().join("journal.jsonl")).unwrap();
+    std::fs::remove_file(here.state().join("journal.lock")).unwrap();
+    here.expect(0, &["up"]);
+    let said = here.expect(0, &["down", "--yes"]).stderr;
+    assert!(said.contains("Nothing to take down"), "{said}");
+    let said = here.expect(0, &["down", "--yes", "--adopt"]).stderr;
+    assert!(said.contains("Will go too, by --adopt, though landfall only found it"), "{said}");
+    assert_eq!(here.count("DELETE", "/managedClusters/"), 1);
+    assert_eq!(
+        here.count("DELETE", "/resourcegroups/rg-aks-istio-gateway-demo"),
+        4,
+        "each thing, and the group"
+    );
+    assert!(here.expect(0, &["down", "--yes"]).stderr.contains("Nothing to take down"));
+}

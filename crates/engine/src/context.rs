@@ -185,6 +185,11 @@ impl Context {
         self.remembered.past(step).ours
     }
 
+    /// Tells whether somebody said that what this step found is ours as well; see [`Past::adopted`].
+    pub fn adopted(&self) -> bool {
+        self.past().adopted
+    }
+
     /// Returns what another step gave, as the journal remembers it; for undoing, when inputs are not at hand.
     pub fn output<T: DeserializeOwned>(&self, step: &str) -> Option<T> {
         serde_json::from_value(self.remembered.past(step).output?).ok()

@@ -8,7 +8,7 @@ use crate::{
     step::Step,
 };
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet, btree_map::Entry},
     marker::PhantomData,
     sync::{
         Arc,
@@ -147,6 +147,8 @@ pub struct Graph {
     pub(crate) parents: Vec<Vec<usize>>,
     /// Steps are made also where a look finds them ready.
     pub(crate) again: bool,
+    /// What is not taken away, and why.
+    pub(crate) kept: BTreeMap<usize, String>,
 }
 
 impl Default for Graph {
@@ -159,7 +161,14 @@ impl Graph {
     /// Returns a graph without steps.
     pub fn new() -> Self {
         let brand = GRAPHS.fetch_add(1, Ordering::Relaxed);
-        Self { brand, nodes: Vec::new(), sources: Vec::new(), parents: Vec::new(), again: false }
+        Self {
+            brand,
+            nodes: Vec::new(),
+            sources: Vec::new(),
+            parents: Vec::new(),
+            again: false,
+            kept: BTreeMap::new(),
+        }
     }
 
     /// Adds a step and returns the handle to its output.
@@ -215,6 +224,29 @@ impl Graph {
     /// ends as [`How::Changed`](crate::How::Changed).
     pub fn again(&mut self) {
         self.again = true;
+    }
+
+    /// Has a step's thing and everything that it stands on stay when the rest is taken away, and stay ours.
+    ///
+    /// Returns whether there is such a step.
+    pub fn keep(&mut self, step: &str, why: &str) -> bool {
+        let Some(index) = self.nodes.iter().position(|node| node.id() == step) else { return false };
+        let title = self.nodes[index].title();
+        self.kept.insert(index, why.to_owned());
+        let mut below: Vec<usize> = self.sources[index].clone();
+        while let Some(source) = below.pop() {
+            let stays = format!("{title} stands on it, which stays");
+            if let Entry::Vacant(entry) = self.kept.entry(source) {
+                entry.insert(stays);
+            }
+            below.extend(&self.sources[source]);
+        }
+        true
+    }
+
+    /// The steps that [`Graph::keep`] has stay, and why.
+    pub fn kept(&self) -> BTreeMap<&'static str, &str> {
+        self.kept.iter().map(|(&index, why)| (self.nodes[index].id(), why.as_str())).collect()
     }
 
     /// Describes every step, sources before those who need them.

@@ -285,6 +285,9 @@ pub enum Undone {
     AlreadyGone,
     /// It goes when the thing it is part of goes. Recorded only once that has gone.
     GoesWithParent,
+    /// Its taking away is begun and goes on without us; the next run sees to its end. Until then it stays ours, and
+    /// what it stands on waits. Never recorded: what is remembered is the ticket.
+    Underway,
     /// It stays, and stays ours.
     Kept {
         /// Why.
@@ -295,6 +298,6 @@ pub enum Undone {
 impl Undone {
     /// Tells whether nothing is left of it.
     pub fn is_gone(&self) -> bool {
-        !matches!(self, Undone::Kept { .. })
+        !matches!(self, Undone::Kept { .. } | Undone::Underway)
     }
 }

@@ -55,6 +55,8 @@ pub const KUBELET_BACKOFF_FIRST: f64 = 0.5;
 pub const KUBELET_BACKOFF_LAST: f64 = 122.0;
 /// From a LoadBalancer Service to its address (observed 30–120 s).
 pub const LOAD_BALANCER_ADDRESS: f64 = 30.0;
+/// From the deletion of a LoadBalancer Service to the end of its load balancer (inferred).
+pub const LOAD_BALANCER_RELEASE: f64 = 20.0;
 /// From a Gateway to its ready deployment (inferred).
 pub const GATEWAY_DEPLOYMENT: f64 = 10.0;
 /// How often the Secrets Store driver looks for new versions when it is told to (documented: 2 min).

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::arm::family::FAMILIES;
 use crate::arm::operation::Operation;
 use crate::arm::{
-    self, clusters, dns, features, groups, limits, networks, policies, providers, roles, vaults,
+    self, clusters, dns, features, groups, limits, locks, networks, policies, providers, roles, vaults,
 };
 use crate::clock::{Clock, Moment, Timing};
 use crate::entra::{self, Directory};
@@ -58,6 +58,9 @@ pub struct World {
     pub features: features::Features,
     /// Role assignments.
     pub roles: roles::Roles,
+    /// Management locks.
+    #[serde(default)]
+    pub locks: locks::Locks,
     /// Virtual networks.
     pub networks: networks::Networks,
     /// DNS zones.
@@ -103,6 +106,7 @@ impl World {
             providers: providers::Providers::new(&options.unregistered),
             features: features::Features::new(&options.preview_features),
             roles: roles::Roles::default(),
+            locks: locks::Locks::default(),
             networks: networks::Networks::default(),
             dns: dns::Zones::default(),
             vaults: vaults::Vaults::default(),

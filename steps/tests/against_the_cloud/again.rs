@@ -123,12 +123,12 @@ fn again(bench: &Bench) -> Graph {
     let mut g = Graph::default();
     let clear    = g.add("preflight",      Again(Preflight::new(c, s)),     ());
     let features = g.add("features",       Again(Features::new(c)),         clear.done());
-    let group    = g.add("resource-group", Again(ResourceGroup::new(c, s)), clear.done());
+    let group    = g.add("resource-group", Again(ResourceGroup::new(c, s, t)), clear.done());
     let subnet   = g.add("network",        Again(Network::new(c, s)),       group);
     let vault    = g.add("key-vault",      Again(KeyVault::new(c, s, t)),   group);
     let officer  = g.add("vault-officer",  Again(VaultOfficer::new(c)),     vault);
     let cert     = g.add("certificate",    Again(Certificate::new(c, s)),   (vault, officer.done()));
-    let accepted = g.add("cluster",        Again(Cluster::new(c, s)),       (subnet, clear, features.done()));
+    let accepted = g.add("cluster",        Again(Cluster::new(c, s, t)),       (subnet, clear, features.done()));
     let _grant   = g.add("subnet-role",    Again(SubnetRole::new(c)),       (accepted, subnet));
     let cluster  = g.add("cluster-ready",  Again(ClusterReady::new(c, s)),  accepted);
     let access   = g.add("vault-access",   Again(VaultAccess::new(c)),      (cluster, vault));

@@ -36,15 +36,16 @@ async fn a_network_that_lost_its_subnet_since_is_taken_away() {
 
 #[tokio::test]
 async fn objects_of_a_cluster_of_ours_that_does_not_answer_go_with_it() {
-    for step in ["apps", "tls-secret", "gateways"] {
+    let each = ["apps", "tls-secret", "gateways"].map(|step| async move {
         let bench = Bench::instant().await;
         bench.up_until(|begun| begun == step).await;
-        arm(&bench, "server-error@GET /apis/*999");
-        arm(&bench, "server-error@GET /api/v1/*999");
+        arm(&bench, "server-error@GET /apis/*9999");
+        arm(&bench, "server-error@GET /api/v1/*9999");
         let told = bench.down_ready().await;
         assert_eq!(told.undone("cluster"), Some(&Undone::Deleted), "{step}");
         assert_eq!(bench.sim.read(|world| world.groups.len()), 0, "{step}");
-    }
+    });
+    futures::future::join_all(each).await;
 }
 
 #[tokio::test]

@@ -6,13 +6,14 @@ use landfall_cloud::{
     arm::{self, Azure, Begun, Condition},
 };
 use landfall_engine::{
-    EnvironmentKey, Event, Graph, Journal, Looking, Memory, OpenError, Outcome, Pace, Plan, Report, Run,
-    Stop, Undone, What, down, plan, up,
+    Entry, EnvironmentKey, Event, Graph, Journal, Looking, Memory, OpenError, Outcome, Pace, Plan, Report,
+    Run, Stop, Undone, What, down, plan, up,
 };
 use landfall_sim::{Line, Options, Sim, Speed};
 use landfall_steps::{
-    Clouds, Clusters, deployment,
+    Clouds, Clusters, Survey, deployment,
     settings::{Settings, Teardown},
+    survey,
 };
 use serde_json::Value;
 use std::sync::Once;
@@ -107,10 +108,43 @@ impl Bench {
         plan(&self.graph(), &Looking { memory: memory.into(), pace, stop: Stop::new() }).await
     }
 
+    /// Says that what was only found is ours as well.
+    pub async fn adopt(&self) {
+        let (run, _) = self.run("down").await;
+        for step in landfall_steps::adoptable(&run.journal.memory()) {
+            run.journal.append(Entry::Adopted { step }).unwrap();
+        }
+    }
+
+    /// What stands in the way of taking down all that is ours.
+    pub async fn survey(&self) -> Survey {
+        let memory = self.memory();
+        let ours = memory.0.iter().filter(|(_, past)| past.ours);
+        let going: Vec<&str> = ours.map(|(step, _)| step.as_str()).collect();
+        survey(&self.clouds, &self.wish, &memory, &going).await
+    }
+
+    /// Puts a lock on something.
+    pub async fn lock(&self, scope: &str) -> String {
+        let id = format!("{scope}/providers/Microsoft.Authorization/locks/keep");
+        let body =
+            serde_json::json!({ "properties": { "level": "CanNotDelete", "notes": "until the audit" } });
+        self.clouds.azure.arm().put(&id, arm::lock::API, &body, Condition::None).await.unwrap();
+        id
+    }
+
     /// Takes down what is ours.
     pub async fn down(&self) -> Told {
+        self.down_but(&[]).await
+    }
+
+    /// Takes down what is ours but for the things of some steps.
+    pub async fn down_but(&self, kept: &[&str]) -> Told {
         let (run, events) = self.run("down").await;
-        let graph = self.graph();
+        let mut graph = self.graph();
+        for step in kept {
+            assert!(landfall_steps::keep(&mut graph, step, "as asked"), "{step}");
+        }
         let walk = async {
             let report = down(&graph, &run).await.unwrap();
             drop(run);
@@ -338,6 +372,7 @@ fn clouds(sim: &Sim) -> Clouds {
 fn version(id: &str) -> &'static str {
     let kind = |part: &str| id.to_ascii_lowercase().contains(part);
     match () {
+        () if kind("/locks/") => arm::lock::API,
         () if kind("roleassignments") => arm::role::API,
         () if kind("managedclusters") => arm::cluster::API,
         () if kind("vaults") => arm::vault::API,

@@ -19,6 +19,7 @@ mod objects;
 mod preflight;
 mod roles;
 mod settings;
+mod strangers;
 mod teardown;
 mod vault;
 mod waits;

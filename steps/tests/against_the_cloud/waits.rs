@@ -106,7 +106,8 @@ async fn a_provider_whose_registration_is_late_delays_what_needs_it() {
     let unregistered = vec!["Microsoft.Network".to_owned()];
     let bench = Bench::with(Options { speed: Speed::Times(60.0), unregistered, ..Options::default() }).await;
     let mut graph = Graph::default();
-    let group = graph.add("resource-group", ResourceGroup::new(&bench.clouds, &bench.wish), ());
+    let group =
+        graph.add("resource-group", ResourceGroup::new(&bench.clouds, &bench.wish, &bench.teardown), ());
     graph.add("network", Network::new(&bench.clouds, &bench.wish), group);
     // The registration arrives only after the service has refused for want of it.
     let register = async {

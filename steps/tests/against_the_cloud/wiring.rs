@@ -17,7 +17,7 @@ pub fn without_cluster(bench: &Bench) -> Graph {
     let mut g = Graph::default();
     let clear     = g.add("preflight",      Preflight::new(c, s),     ());
     let _features = g.add("features",       Features::new(c),         clear.done());
-    let group     = g.add("resource-group", ResourceGroup::new(c, s), clear.done());
+    let group     = g.add("resource-group", ResourceGroup::new(c, s, t), clear.done());
     let _subnet   = g.add("network",        Network::new(c, s),       group);
     let vault     = g.add("key-vault",      KeyVault::new(c, s, t),   group);
     let officer   = g.add("vault-officer",  VaultOfficer::new(c),     vault);

@@ -1,4 +1,4 @@
-//! What is in a namespace: every kind that the cluster serves is asked for.
+//! What is in a namespace, or in all of them: every kind that the cluster serves is asked for.
 
 use std::collections::BTreeSet;
 
@@ -24,9 +24,36 @@ impl Cluster {
     /// # Errors
     /// Whatever a request ran into. A kind that is not there any more when its turn comes has no objects.
     pub async fn contents(&self, namespace: &str) -> Result<Vec<DynamicObject>, ApiError> {
+        self.put_there(Some(namespace)).await
+    }
+
+    /// Returns the same for the whole cluster: the namespaces that people and tools have made, and what is in these
+    /// and in `default`. What is in a namespace of the system's is the system's.
+    ///
+    /// # Errors
+    /// Whatever a request ran into.
+    pub async fn contents_of_all(&self) -> Result<Vec<DynamicObject>, ApiError> {
+        let kind = Kind::NAMESPACE;
+        let (spaces, inside) = futures::try_join!(self.list(&kind, None, None), self.put_there(None))?;
+        let theirs: BTreeSet<String> = spaces
+            .iter()
+            .filter(|space| !is_of_system(space))
+            .filter_map(|s| s.metadata.name.clone())
+            .collect();
+        let in_theirs = |object: &DynamicObject| {
+            object.metadata.namespace.as_ref().is_some_and(|space| theirs.contains(space))
+        };
+        let made = spaces.into_iter().filter(|space| {
+            let name = space.metadata.name.as_ref();
+            name.is_some_and(|name| name != "default" && theirs.contains(name))
+        });
+        Ok(made.chain(inside.into_iter().filter(in_theirs)).collect())
+    }
+
+    async fn put_there(&self, namespace: Option<&str>) -> Result<Vec<DynamicObject>, ApiError> {
         let kinds = self.listable().await?;
         let lists = kinds.into_iter().map(|kind| async move {
-            match self.list(&kind, Some(namespace), None).await {
+            match self.list(&kind, namespace, None).await {
                 Err(error) if matches!(error.kind, ApiErrorKind::NotFound) || error.status == Some(405) => {
                     Ok(Vec::new())
                 }
@@ -91,9 +118,27 @@ fn kind(api_version: &str, resource: APIResource) -> Kind {
 fn is_put_there(object: &DynamicObject) -> bool {
     let kind = object.types.as_ref().map(|types| types.kind.as_str()).unwrap_or_default();
     let name = object.metadata.name.as_deref().unwrap_or_default();
-    let given = matches!((kind, name), ("ServiceAccount", "default") | ("ConfigMap", "kube-root-ca.crt"));
+    let given = matches!(
+        (kind, name),
+        ("ServiceAccount", "default")
+            | ("ConfigMap", "kube-root-ca.crt" | "istio-ca-root-cert" | "istio-ca-crl")
+            | ("Service", "kubernetes")
+    );
     let owned = object.metadata.owner_references.as_ref().is_some_and(|owners| !owners.is_empty());
     !given && !owned && !ITS_OWN.contains(&kind)
+}
+
+/// Namespaces that Kubernetes and AKS make for themselves: <https://learn.microsoft.com/azure/aks/core-aks-concepts>,
+/// and those of its add-ons and extensions, which AKS labels or names.
+fn is_of_system(space: &DynamicObject) -> bool {
+    const NAMES: [&str; 4] = ["gatekeeper-system", "app-routing-system", "calico-system", "tigera-operator"];
+    let name = space.metadata.name.as_deref().unwrap_or_default();
+    let managed =
+        space.metadata.labels.as_ref().and_then(|labels| labels.get("kubernetes.azure.com/managedby"));
+    name.starts_with("kube-")
+        || name.starts_with("aks-")
+        || NAMES.contains(&name)
+        || managed.is_some_and(|by| by == "aks")
 }
 
 #[cfg(test)]
@@ -107,6 +152,19 @@ mod tests {
             "apiVersion": "v1", "kind": kind, "metadata": { "name": name, "ownerReferences": owners },
         }))
         .unwrap()
+    }
+
+    #[test]
+    fn the_systems_namespaces_are_told_from_peoples() {
+        let none = json!([]);
+        for name in ["kube-system", "aks-istio-system", "gatekeeper-system"] {
+            assert!(is_of_system(&object("Namespace", name, &none)), "{name}");
+        }
+        assert!(!is_of_system(&object("Namespace", "shop", &none)));
+        let mut labelled = object("Namespace", "fleet", &none);
+        labelled.metadata.labels =
+            Some([("kubernetes.azure.com/managedby".to_owned(), "aks".to_owned())].into());
+        assert!(is_of_system(&labelled));
     }
 
     #[test]

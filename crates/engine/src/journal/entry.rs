@@ -61,6 +61,11 @@ pub enum Entry {
         /// Why, and what was left behind.
         error: ErrorReport,
     },
+    /// What the step found is from now on ours to take away, because somebody said so.
+    Adopted {
+        /// The step.
+        step: String,
+    },
     /// What the step had made is dealt with.
     Undone {
         /// The step.
@@ -76,7 +81,7 @@ pub enum Entry {
 }
 
 /// Every word that `entry` may be in this format.
-const KINDS: [&str; 7] = ["opened", "started", "ticket", "finished", "failed", "undone", "closed"];
+const KINDS: [&str; 8] = ["opened", "started", "ticket", "finished", "failed", "adopted", "undone", "closed"];
 
 /// How a step came to its output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -20,6 +20,8 @@ pub struct Memory(pub BTreeMap<String, Past>);
 pub struct Past {
     /// We made it, so it may be taken away. Kept until that is done.
     pub ours: bool,
+    /// Somebody said that what was only found is ours as well, also where the output tells the two apart.
+    pub adopted: bool,
     /// What it last gave. Outlives every later attempt; see [`Past::output_in_doubt`].
     pub output: Option<Value>,
     /// The names it was last begun under, until that attempt has an output to name it better.
@@ -80,6 +82,7 @@ impl Memory {
             Entry::Ticket { step, ticket, undoes } => self.of(step).keep(at, ticket, *undoes),
             Entry::Finished { step, how, output } => self.of(step).finish(at, *how, output),
             Entry::Failed { step, error } => self.of(step).fail(error),
+            Entry::Adopted { step } => self.of(step).adopt(),
             Entry::Undone { step, undone } => self.of(step).undo(undone),
         }
     }
@@ -156,11 +159,19 @@ impl Past {
         self.state = State::Failed;
     }
 
+    fn adopt(&mut self) {
+        self.adopted = true;
+        self.ours = true;
+        self.output_ours = self.output.is_some();
+        self.claimed = false;
+    }
+
     fn undo(&mut self, undone: &Undone) {
-        if undone.is_gone() {
-            *self = Self::default();
-        } else {
-            self.spend_ticket();
+        match undone {
+            // Whoever sees to its end asks with the ticket.
+            Undone::Underway => {}
+            Undone::Kept { .. } => self.spend_ticket(),
+            Undone::Deleted | Undone::AlreadyGone | Undone::GoesWithParent => *self = Self::default(),
         }
     }
 
@@ -253,6 +264,24 @@ mod tests {
     }
 
     #[test]
+    fn what_was_found_and_is_adopted_is_ours_until_it_is_gone() {
+        let found = Entry::Finished { step: "a".into(), how: How::Found, output: json!("theirs") };
+        let adopted = || Entry::Adopted { step: "a".into() };
+        assert!(!after(&[found.clone()]).ours);
+        let past = after(&[found.clone(), adopted(), opened()]);
+        assert!(past.ours && past.adopted);
+        assert_eq!(past.output_of_ours(), Some(&json!("theirs")));
+        assert_eq!(after(&[found, adopted(), undone(Undone::Deleted)]), Past::default());
+    }
+
+    #[test]
+    fn what_is_being_taken_away_stays_ours_and_keeps_its_ticket() {
+        let going = Entry::Ticket { step: "a".into(), ticket: json!("op"), undoes: true };
+        let past = after(&[started(true), finished(), going, undone(Undone::Underway)]);
+        assert_eq!((past.ours, past.ticket), (true, Some(json!("op"))));
+    }
+
+    #[test]
     fn what_is_gone_is_forgotten_and_what_is_kept_is_not() {
         assert_eq!(after(&[started(true), finished(), undone(Undone::Deleted)]), Past::default());
         let kept = after(&[started(true), finished(), undone(Undone::Kept { why: "changed hands".into() })]);
@@ -310,12 +339,13 @@ mod tests {
             Undone::GoesWithParent,
             Undone::Kept { why: "x".into() },
         ]);
-        let entry = (step, 0..5_u8, any::<bool>(), 1..4_u32, residue, undone).prop_map(
+        let entry = (step, 0..6_u8, any::<bool>(), 1..4_u32, residue, undone).prop_map(
             |(step, which, flag, attempt, residue, undone)| match which {
                 0 => Entry::Started { step, attempt, making: flag, named: flag.then(|| json!(attempt)) },
                 1 => Entry::Ticket { step, ticket: json!(attempt), undoes: flag },
                 2 => Entry::Finished { step, how: How::Found, output: json!(attempt) },
                 3 => Entry::Failed { step, error: StepError::new(Kind::Failed, "x").residue(residue) },
+                4 => Entry::Adopted { step },
                 _ => Entry::Undone { step, undone },
             },
         );
@@ -328,6 +358,7 @@ mod tests {
             | Entry::Ticket { step, .. }
             | Entry::Finished { step, .. }
             | Entry::Failed { step, .. }
+            | Entry::Adopted { step }
             | Entry::Undone { step, .. } => step,
             Entry::Opened { .. } | Entry::Closed { .. } => "",
         }

@@ -32,7 +32,7 @@ use tokio::time::Instant;
 pub async fn down(graph: &Graph, run: &Run) -> Result<Report, JournalError> {
     let mut down = Down::begin(graph, run);
     loop {
-        down.start_what_may();
+        down.start_what_may()?;
         let Some(turn) = down.walk.next().await else { return down.close() };
         down.end(turn)?;
         down.resolve()?;
@@ -55,17 +55,21 @@ impl<'a> Down<'a> {
         Self { walk, known: Arc::new(Known { nodes, parents, memory, run: run.clone() }), fates }
     }
 
-    fn start_what_may(&mut self) {
+    fn start_what_may(&mut self) -> Result<(), JournalError> {
         loop {
             let ready = self.walk.take_ready();
             if ready.is_empty() {
-                return;
+                return self.resolve();
             }
             for index in ready {
-                if self.fates.of(index) == Fate::NotOurs {
-                    self.walk.schedule.finish(index);
-                } else {
-                    self.start(index);
+                match self.walk.graph.kept.get(&index) {
+                    _ if self.fates.of(index) == Fate::NotOurs => self.walk.schedule.finish(index),
+                    Some(why) => {
+                        self.walk.schedule.finish(index);
+                        self.fates.set(index, Fate::Kept);
+                        self.record(index, Undone::Kept { why: why.clone() })?;
+                    }
+                    None => self.start(index),
                 }
             }
         }
@@ -87,6 +91,14 @@ impl<'a> Down<'a> {
         let Turn { index, result, span, elapsed } = turn;
         self.walk.spans[index] = span;
         match result {
+            Ok(Undone::Underway) => {
+                self.walk.put_off = true;
+                self.fates.set(index, Fate::Going);
+                self.tell(index, Undone::Underway);
+                for waiting in self.walk.schedule.fail(index) {
+                    self.put_off(waiting);
+                }
+            }
             Ok(undone) => {
                 self.walk.schedule.finish(index);
                 match undone {
@@ -132,12 +144,24 @@ impl<'a> Down<'a> {
     }
 
     fn record(&mut self, index: usize, undone: Undone) -> Result<(), JournalError> {
+        let step = self.walk.graph.nodes[index].id().to_owned();
+        self.walk.run.journal.append(Entry::Undone { step, undone: undone.clone() })?;
+        self.tell(index, undone);
+        Ok(())
+    }
+
+    fn tell(&mut self, index: usize, undone: Undone) {
         let node = &self.walk.graph.nodes[index];
         let (step, title) = (node.id(), node.title());
-        let entry = Entry::Undone { step: step.into(), undone: undone.clone() };
-        self.walk.run.record(entry, What::Undone { step, title, undone: undone.clone() })?;
+        self.walk.run.tell(What::Undone { step, title, undone: undone.clone() });
         self.walk.report.undone.push((step.to_owned(), undone));
-        Ok(())
+    }
+
+    /// What stands below something that is still going waits for a later run.
+    fn put_off(&mut self, index: usize) {
+        if self.fates.of(index) != Fate::NotOurs {
+            self.walk.report.waiting.push(self.walk.graph.nodes[index].id().to_owned());
+        }
     }
 
     fn lose(&mut self, index: usize, by: usize) {
@@ -169,6 +193,10 @@ impl<'a> Down<'a> {
         self.forget_found()?;
         self.walk.report.left_behind = self.known.memory.left_behind(self.walk.graph);
         for index in self.fates.held() {
+            if self.walk.put_off {
+                self.put_off(index);
+                continue;
+            }
             self.walk.run.tell(What::Interrupted { step: self.walk.graph.nodes[index].id() });
         }
         self.walk.close()

@@ -12,6 +12,8 @@ pub(super) enum Fate {
     Pending,
     /// It goes with its parent, which has not gone yet.
     Held,
+    /// It is going, and a later run sees to its end.
+    Going,
     /// It is gone.
     Gone,
     /// It stays, by a decision.
@@ -68,7 +70,7 @@ impl Fates {
                 Fate::Gone => resolved.push(Resolved::Went { step }),
                 Fate::Kept => resolved.push(Resolved::Stays { step, with: parent }),
                 Fate::Lost { by } => resolved.push(Resolved::Lost { step, by }),
-                Fate::NotOurs | Fate::Pending | Fate::Held => continue,
+                Fate::NotOurs | Fate::Pending | Fate::Held | Fate::Going => continue,
             }
             self.fates[step] = fate;
         }
@@ -81,7 +83,7 @@ impl Fates {
         let weight = |fate: Fate| match fate {
             Fate::Lost { .. } => 3,
             Fate::Kept => 2,
-            Fate::Pending | Fate::Held => 1,
+            Fate::Pending | Fate::Held | Fate::Going => 1,
             Fate::Gone | Fate::NotOurs => 0,
         };
         let one = |&parent: &usize| match self.fates[parent] {

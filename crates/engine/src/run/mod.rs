@@ -89,6 +89,8 @@ struct Walk<'a, T> {
     spans: Vec<Span>,
     report: Report,
     began: Instant,
+    /// What is not done is left to a later run, on purpose.
+    put_off: bool,
 }
 
 impl<'a, T: Send + 'static> Walk<'a, T> {
@@ -97,7 +99,7 @@ impl<'a, T: Send + 'static> Walk<'a, T> {
         run.tell(What::Opened { environment, steps: graph.steps() });
         let spans = vec![Span::None; graph.nodes.len()];
         let (running, report, began) = (JoinSet::new(), Report::new(), Instant::now());
-        Self { graph, run, schedule, running, spans, report, began }
+        Self { graph, run, schedule, running, spans, report, began, put_off: false }
     }
 
     /// The steps whose turn it is; none once the run was asked to end.
@@ -157,9 +159,11 @@ impl<'a, T: Send + 'static> Walk<'a, T> {
 
     /// Records the end of the run.
     fn close(mut self) -> Result<Report, JournalError> {
-        let outcome = if self.schedule.complete() {
+        let stopped = self.run.stop.level() >= Level::Gently;
+        let as_meant = self.put_off && self.report.failed == 0 && !stopped;
+        let outcome = if self.schedule.complete() || as_meant {
             Outcome::Ready
-        } else if self.report.failed == 0 || self.run.stop.level() >= Level::Gently {
+        } else if self.report.failed == 0 || stopped {
             Outcome::Interrupted
         } else {
             Outcome::Failed

@@ -34,6 +34,8 @@ pub struct Report {
     pub blocked: u32,
     /// What became of what was ours, in the order in which it happened.
     pub undone: Vec<(String, Undone)>,
+    /// What is ours and waits until something is gone that is still going; see [`Undone::Underway`].
+    pub waiting: Vec<String>,
     /// What is ours and this graph has no step for, so that nobody here can take it away. Only a
     /// run that takes down lists it; the journal keeps it.
     pub left_behind: Vec<LeftBehind>,
@@ -67,6 +69,7 @@ impl Report {
             failed: 0,
             blocked: 0,
             undone: Vec::new(),
+            waiting: Vec::new(),
             left_behind: Vec::new(),
             elapsed: Duration::ZERO,
             critical_path: Duration::ZERO,

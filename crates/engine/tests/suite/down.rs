@@ -1,7 +1,7 @@
 //! Taking down: ours only, in reverse, and what a death or a failure leaves.
 
 use crate::world::{Desk, Making, Standing, Thing, Unmaking, World, on, root, steps};
-use landfall_engine::{Graph, Outcome, State, Undone, What};
+use landfall_engine::{Entry, Graph, Outcome, State, Undone, What};
 
 fn undone(report: &landfall_engine::Report) -> Vec<(&str, Undone)> {
     report.undone.iter().map(|(step, undone)| (step.as_str(), undone.clone())).collect()
@@ -166,4 +166,52 @@ async fn the_ticket_of_a_deletion_is_not_taken_for_that_of_a_making() {
     assert_eq!(desk.up(&graph).await.report.created, 1);
     assert_eq!(world.count("make lake with ()"), 2);
     assert_eq!(world.count("attach to deletion of lake"), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_only_begun_is_seen_to_its_end_by_the_next_run_and_what_it_stands_on_waits() {
+    let (desk, world) = (Desk::new(), World::default());
+    desk.up(&valley(&world, Unmaking::Deletes)).await;
+    let report = desk.down(&valley(&world, Unmaking::Begins)).await.report;
+    assert_eq!((report.outcome, report.failed, report.blocked), (Outcome::Ready, 0, 0));
+    assert!(undone(&report).contains(&("lake", Undone::Underway)), "{:?}", report.undone);
+    assert_eq!(report.waiting, ["hill"]);
+    let memory = desk.memory();
+    let lake = memory.past("lake").unwrap();
+    assert!(lake.ours && lake.ticket_undoes && lake.ticket.is_some() && memory.past("hill").unwrap().ours);
+    assert!(!memory.past("mill").unwrap().ours, "its neighbour is gone");
+    let report = desk.down(&valley(&world, Unmaking::Deletes)).await.report;
+    assert_eq!(undone(&report), ["lake", "hill"].map(|step| (step, Undone::Deleted)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_to_be_kept_stays_ours_with_all_that_it_stands_on() {
+    let (desk, world) = (Desk::new(), World::default());
+    let mut graph = valley(&world, Unmaking::Deletes);
+    desk.up(&graph).await;
+    assert!(!graph.keep("swamp", "asked for"));
+    assert!(graph.keep("lake", "asked for"));
+    assert_eq!(graph.kept().into_keys().collect::<Vec<_>>(), ["hill", "lake"]);
+    let report = desk.down(&graph).await.report;
+    assert_eq!(report.outcome, Outcome::Ready);
+    let kept = |why: &str| Undone::Kept { why: why.into() };
+    let lake = ("lake", kept("asked for"));
+    let hill = ("hill", kept("the lake stands on it, which stays"));
+    let told = undone(&report);
+    assert!(told.contains(&lake) && told.contains(&hill), "{told:?}");
+    assert!(told.contains(&("boat", Undone::Deleted)) && told.contains(&("mill", Undone::Deleted)));
+    assert!(desk.memory().past("lake").unwrap().ours && desk.memory().past("hill").unwrap().ours);
+    let report = desk.down(&valley(&world, Unmaking::Deletes)).await.report;
+    assert_eq!(undone(&report), ["lake", "hill"].map(|step| (step, Undone::Deleted)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_found_goes_when_it_is_adopted() {
+    let (desk, world) = (Desk::new(), World::default());
+    let graph = valley(&world, Unmaking::Deletes);
+    world.put("mill");
+    desk.up(&graph).await;
+    desk.open().append(Entry::Adopted { step: "mill".into() }).unwrap();
+    assert!(undone(&desk.down(&graph).await.report).contains(&("mill", Undone::Deleted)));
+    assert!(world.is_empty());
 }

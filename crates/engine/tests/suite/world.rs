@@ -119,6 +119,8 @@ pub enum Unmaking {
     Fails,
     Keeps,
     WithParent,
+    /// The deletion is taken, a ticket kept, and it is left to go on.
+    Begins,
     /// The deletion is taken, a ticket kept, and nothing more comes.
     Slow,
 }
@@ -305,6 +307,10 @@ impl<I: std::fmt::Debug + Send + Sync + 'static> Step for Thing<I> {
             Unmaking::Fails => Err(StepError::new(Kind::Refused, format!("delete {output}"))),
             Unmaking::Keeps => Ok(Undone::Kept { why: "somebody uses it".into() }),
             Unmaking::WithParent => Ok(Undone::GoesWithParent),
+            Unmaking::Begins => {
+                cx.keep(&Operation { name: format!("deletion of {output}") })?;
+                Ok(Undone::Underway)
+            }
             Unmaking::Slow => {
                 cx.keep(&Operation { name: format!("deletion of {output}") })?;
                 self.world.call(format!("delete {output}"));

@@ -41,6 +41,8 @@ pub(super) enum Task {
     SyncSecrets,
     /// The cloud's load balancer gets an address for a Service.
     Balance { service: Named, attempt: u32 },
+    /// The cloud's load balancer lets go of a Service that is being deleted.
+    Release { service: Named },
     /// The gateway controller looks at all gateways and routes.
     LookAtGateways,
 }

@@ -21,6 +21,8 @@ const LAST: u32 = u32::from_be_bytes([127, 0, 255, 254]);
 const INTERNAL_FIRST: u32 = 200;
 /// First and longest wait after a failure, in cloud seconds (cloud provider source).
 const RETRY: (f64, f64) = (5.0, 300.0);
+/// Holds a Service until the load balancer has let go of its address (cloud provider source).
+const CLEANUP: &str = "service.kubernetes.io/load-balancer-cleanup";
 const INTERNAL: &str = "/metadata/annotations/service.beta.kubernetes.io~1azure-load-balancer-internal";
 
 /// Which Service holds which address.
@@ -42,10 +44,17 @@ impl Balancer {
 /// Begins for new Services, and releases what nobody holds any more.
 pub(super) fn look(turn: &mut Turn<'_>) {
     let services = turn.all("services");
-    let wants = |service: &&Value| text(service, "/spec/type") == "LoadBalancer" && !is_ending(service);
-    let wanting: Vec<&Value> = services.iter().filter(wants).collect();
-    turn.memory.balancer.held.retain(|holder, _| wanting.iter().any(|service| uid(service) == holder));
-    for service in &wanting {
+    let is_balanced = |service: &Value| text(service, "/spec/type") == "LoadBalancer";
+    let held = |service: &Value| is_balanced(service) && (!is_ending(service) || is_cleaned(service));
+    turn.memory
+        .balancer
+        .held
+        .retain(|holder, _| services.iter().any(|service| uid(service) == holder && held(service)));
+    for service in services.iter().filter(|service| is_ending(service) && is_cleaned(service)) {
+        turn.later_once(durations::LOAD_BALANCER_RELEASE, Task::Release { service: named(service) });
+    }
+    for service in services.iter().filter(|service| is_balanced(service) && !is_ending(service)) {
+        hold(turn, service);
         if !list(service, "/status/loadBalancer/ingress").is_empty() {
             continue;
         }
@@ -66,6 +75,32 @@ pub(super) fn look(turn: &mut Turn<'_>) {
             turn.status("services", service, json!({"loadBalancer": {}}), MANAGER);
         }
     }
+}
+
+fn is_cleaned(service: &Value) -> bool {
+    list(service, "/metadata/finalizers").iter().any(|finalizer| finalizer == CLEANUP)
+}
+
+/// Sees to it that the Service does not go before its load balancer has.
+fn hold(turn: &mut Turn<'_>, service: &Value) {
+    if is_cleaned(service) {
+        return;
+    }
+    let mut finalizers = list(service, "/metadata/finalizers").to_vec();
+    finalizers.push(json!(CLEANUP));
+    let mut service = service.clone();
+    service["metadata"]["finalizers"] = Value::Array(finalizers);
+    turn.put("services", service, MANAGER);
+}
+
+/// Takes the load balancer of a Service away, and lets the Service go.
+pub(super) fn release(turn: &mut Turn<'_>, tag: &Named) {
+    let Some(mut service) = turn.find("services", tag) else { return };
+    turn.event(&service, &Happening::normal(SOURCE, "DeletedLoadBalancer", "Deleted load balancer"));
+    if let Some(finalizers) = service["metadata"]["finalizers"].as_array_mut() {
+        finalizers.retain(|finalizer| finalizer != CLEANUP);
+    }
+    turn.put("services", service, MANAGER);
 }
 
 /// Gives a Service its address, or says why it gets none and enters the next attempt.

@@ -197,6 +197,7 @@ fn perform(turn: &mut Turn<'_>, task: Task) {
         Task::Rotate { pod } => csi::rotate(turn, &pod),
         Task::SyncSecrets => csi::sync_secrets(turn),
         Task::Balance { service, attempt } => balancer::assign(turn, &service, attempt),
+        Task::Release { service } => balancer::release(turn, &service),
         Task::LookAtGateways => gateway::reconcile(turn),
     }
 }

@@ -7,8 +7,8 @@
 use serde_json::Value;
 
 use crate::arm::{
-    Route, clusters, dns, features, groups, networks, operation, policies, providers, roles, subscriptions,
-    vaults,
+    Route, clusters, dns, features, groups, locks, networks, operation, policies, providers, roles,
+    subscriptions, vaults,
 };
 use crate::clock::{Moment, Timing};
 use crate::fault;
@@ -53,6 +53,7 @@ pub const FAMILIES: &[Family] = &[
     features::FAMILY,
     roles::FAMILY,
     policies::FAMILY,
+    locks::FAMILY,
     networks::FAMILY,
     dns::FAMILY,
     vaults::FAMILY,

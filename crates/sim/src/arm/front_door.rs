@@ -6,7 +6,7 @@ use crate::arm::error::ArmError;
 use crate::arm::family::FAMILIES;
 use crate::arm::roles::Right;
 use crate::arm::routing::{self, ROUTES};
-use crate::arm::{Call, groups, id, networks, policies, providers};
+use crate::arm::{Call, groups, id, locks, networks, policies, providers};
 use crate::clock::{Moment, Timing};
 use crate::entra::{self, Caller, Refused};
 use crate::request::{Reply, Request, segments};
@@ -46,6 +46,7 @@ fn answer(
     supported_version(world, &call)?;
     rights(world, &call)?;
     enabled(world, &call)?;
+    locks::check(world, &call, &scope_of(&call))?;
     group(world, &call)?;
     registration(world, &call)?;
     policies::check(world, &call)?;

@@ -9,6 +9,7 @@ mod front_door;
 pub mod groups;
 pub mod id;
 pub mod limits;
+pub mod locks;
 pub mod networks;
 pub mod operation;
 pub mod policies;

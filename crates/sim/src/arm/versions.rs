@@ -70,3 +70,5 @@ pub const ROLE_ASSIGNMENTS: &[&str] =
 /// Role definitions.
 pub const ROLE_DEFINITIONS: &[&str] =
     &["2015-07-01", "2018-01-01-preview", "2022-04-01", "2022-05-01-preview", "2023-07-01-preview"];
+/// Management locks.
+pub const LOCKS: &[&str] = &["2015-01-01", "2016-09-01", "2017-04-01", "2020-05-01"];

@@ -7,6 +7,7 @@ use super::transport::writes;
 use super::{Fault, Kind, Row};
 use crate::arm::clusters::intervention;
 use crate::arm::error::ArmError;
+use crate::arm::locks::{Level, Lock};
 use crate::arm::{groups, networks};
 use crate::request::Reply;
 use crate::world::World;
@@ -81,6 +82,17 @@ pub(super) const ROWS: &[Row] = &[
         client: "waits until the group is gone, then makes it",
         heals: true,
         bite: Bite::Before(group_deprovisioned),
+    },
+    Row {
+        fault: Fault::GroupLocked,
+        name: "group-locked",
+        kind: Kind::World,
+        method: "DELETE",
+        path: "/resourcegroups/",
+        what: "somebody has put a lock, `CanNotDelete`, on the resource group: 409 `ScopeLocked` for it and for what is in it",
+        client: "says which lock it is and how it is removed; goes on when it is",
+        heals: false,
+        bite: Bite::Before(group_locked),
     },
 ];
 
@@ -157,6 +169,19 @@ fn group_deprovisioned(world: &mut World, scene: &Scene<'_>) -> bool {
         known.or_else(|| body["location"].as_str().map(|text| text.replace(' ', "").to_lowercase()));
     let Some(location) = location else { return false };
     groups::expire(world, &name, &location, scene.now, scene.timing)
+}
+
+fn group_locked(world: &mut World, scene: &Scene<'_>) -> bool {
+    let named = scene.after("resourceGroups").unwrap_or_default();
+    let Some(group) = world.groups.get(&named.to_lowercase()) else { return false };
+    let scope = format!("/subscriptions/{}/resourceGroups/{}", world.subscription, group.name);
+    let name = "keep".to_owned();
+    if world.locks.holds(&scope, &name) {
+        return false;
+    }
+    let notes = Some("ask the platform team".to_owned());
+    world.locks.set(Lock { name, scope, level: Level::CanNotDelete, notes });
+    true
 }
 
 #[cfg(test)]

@@ -91,6 +91,8 @@ faults! {
     AnotherOperation,
     /// A group of that name is still being deleted: 409 `ResourceGroupBeingDeleted`.
     GroupDeprovisioned,
+    /// Somebody has put a lock on the resource group.
+    GroupLocked,
     /// The operation ends `Failed`.
     OperationFailed,
     /// The operation ends `Canceled`.

@@ -183,10 +183,13 @@ mod tests {
         );
 
         bench.delete("services", "default", SERVICE);
-        bench.pass(2.0);
+        bench.pass(30.0);
         assert!(bench.get("services", "default", SERVICE).is_some(), "it is put back");
         bench.delete(GATEWAYS, "default", "web");
         bench.pass(5.0);
+        let service = bench.get("services", "default", SERVICE).expect("its load balancer holds it");
+        assert_ne!(text(service, "/metadata/deletionTimestamp"), "");
+        bench.pass(20.0);
         for resource in ["deployments.apps", "services", "serviceaccounts"] {
             assert!(bench.get(resource, "default", SERVICE).is_none(), "{resource} went with it");
         }

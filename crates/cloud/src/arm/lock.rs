@@ -1,0 +1,114 @@
+//! Management locks: what somebody has protected from being deleted, or from being written at all.
+
+use super::Azure;
+use crate::error::{ApiError, ApiErrorKind};
+use serde_json::Value;
+
+/// The newest stable api-version of locks.
+pub const API: &str = "2020-05-01";
+
+/// What stands between a lock's scope and its name.
+const BELOW: &str = "/providers/microsoft.authorization/locks/";
+
+/// A lock. It holds for its scope and everything below; and nothing above it can be deleted with what it holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lock {
+    /// Its resource id, which `az lock delete --ids` takes.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// The id of what is locked.
+    pub scope: String,
+    /// `CanNotDelete`, or `ReadOnly`, which forbids writing too.
+    pub level: String,
+    /// What whoever set it wrote beside it.
+    pub notes: Option<String>,
+}
+
+impl Lock {
+    fn from_body(body: &Value) -> Option<Self> {
+        let id = body["id"].as_str()?;
+        let at = id.to_ascii_lowercase().rfind(BELOW)?;
+        let text = |key: &str| body["properties"][key].as_str().filter(|text| !text.is_empty());
+        Some(Self {
+            id: id.to_owned(),
+            name: body["name"].as_str()?.to_owned(),
+            scope: id[..at].to_owned(),
+            level: text("level").unwrap_or_default().to_owned(),
+            notes: text("notes").map(str::to_owned),
+        })
+    }
+
+    /// Tells whether it holds for the thing with this id.
+    #[must_use]
+    pub fn covers(&self, id: &str) -> bool {
+        within(id, &self.scope)
+    }
+
+    /// Tells whether it keeps the thing with this id from being deleted, with everything below it.
+    #[must_use]
+    pub fn keeps(&self, id: &str) -> bool {
+        within(id, &self.scope) || within(&self.scope, id)
+    }
+
+    /// Tells whether it keeps the thing with this id from being written.
+    #[must_use]
+    pub fn freezes(&self, id: &str) -> bool {
+        self.level.eq_ignore_ascii_case("ReadOnly") && within(id, &self.scope)
+    }
+}
+
+/// Tells whether `id` is `scope` or lies below it. Ids compare without case.
+fn within(id: &str, scope: &str) -> bool {
+    let plain = |id: &str| id.trim_matches('/').to_ascii_lowercase();
+    let (id, scope) = (plain(id), plain(scope));
+    id.strip_prefix(&scope).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+impl Azure {
+    /// Lists every lock of the subscription; of one group, those above and below it included, when the caller may
+    /// not look at the whole.
+    /// <https://learn.microsoft.com/rest/api/resources/management-locks/list-at-subscription-level>
+    ///
+    /// # Errors
+    /// Whatever the request ran into.
+    pub async fn locks(&self, group: &str) -> Result<Vec<Lock>, ApiError> {
+        let list = async |scope: String| {
+            self.arm().list(&format!("{scope}/providers/Microsoft.Authorization/locks"), API, &[]).await
+        };
+        let listed = match list(self.path("")).await {
+            Err(error) if error.kind == ApiErrorKind::Forbidden => {
+                match list(self.path(&format!("/resourceGroups/{group}"))).await {
+                    Err(error) if error.kind == ApiErrorKind::NotFound => Vec::new(),
+                    listed => listed?,
+                }
+            }
+            listed => listed?,
+        };
+        Ok(listed.iter().filter_map(Lock::from_body).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn lock(scope: &str, level: &str) -> Lock {
+        let id = format!("{scope}/providers/Microsoft.Authorization/locks/keep");
+        let body = json!({ "id": id, "name": "keep", "properties": { "level": level, "notes": "" } });
+        Lock::from_body(&body).unwrap()
+    }
+
+    #[test]
+    fn a_lock_keeps_what_is_below_it_and_what_it_is_in() {
+        let group = "/subscriptions/s/resourceGroups/rg";
+        let network = format!("{group}/providers/Microsoft.Network/virtualNetworks/vn");
+        let on_network = lock(&network, "CanNotDelete");
+        assert_eq!((on_network.scope.as_str(), on_network.notes.as_deref()), (network.as_str(), None));
+        assert!(on_network.keeps(&network.to_uppercase()) && on_network.keeps(group));
+        assert!(!on_network.keeps(&format!("{network}2")) && !on_network.freezes(&network));
+        assert!(lock("/subscriptions/s", "ReadOnly").freezes(&network));
+        assert!(!lock(&network, "ReadOnly").freezes(group), "the group itself may be written");
+    }
+}

@@ -1,0 +1,437 @@
+//! What `down` is about to take away, what stays and why: said before anybody is asked.
+
+use super::{paint::Paint, words};
+use landfall_engine::{Memory, StepInfo};
+use landfall_steps::{Holdings, Survey, holdings, settings::Settings};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+/// Everything that is known before anything is touched.
+pub struct Going<'a> {
+    /// The steps, sources before those who need them.
+    pub steps: &'a [StepInfo],
+    /// What is remembered, with what is to be adopted counted as ours.
+    pub memory: &'a Memory,
+    /// The steps that are ours by adoption alone.
+    pub adopted: &'a [String],
+    /// What is not taken away by decision, with the reason, by step.
+    pub kept: BTreeMap<String, String>,
+    /// What was seen in the cloud.
+    pub survey: &'a Survey,
+    /// What the steps hold that are ours, as far as it goes; see [`Going::weigh`].
+    pub ours: Holdings,
+    /// What those hold that are to be adopted.
+    pub theirs: Holdings,
+    /// The vault is purged too.
+    pub purge: bool,
+}
+
+impl Going<'_> {
+    fn is_ours(&self, step: &str) -> bool {
+        self.memory.past(step).is_some_and(|past| past.ours)
+    }
+
+    /// The steps whose things go: ours, not kept, and the group only when nobody else has anything in it.
+    pub fn steps(&self) -> Vec<&str> {
+        let goes = |step: &&str| {
+            self.is_ours(step)
+                && landfall_steps::is_thing(step)
+                && !self.kept.contains_key(*step)
+                && !(*step == "resource-group" && !self.survey.in_group.is_empty())
+        };
+        self.steps.iter().map(|step| step.id).filter(goes).collect()
+    }
+
+    /// Fills in what goes; the settings bear the names of what was made.
+    pub fn weigh(self, settings: &Settings, subscription: &str) -> Self {
+        let held = |adopted: bool| {
+            let mut going = self.steps();
+            going.retain(|step| self.adopted.iter().any(|one| one == step) == adopted);
+            holdings(settings, self.memory, subscription, &going)
+        };
+        let (ours, theirs) = (held(false), held(true));
+        Self { ours, theirs, ..self }
+    }
+
+    /// Returns the words; prose of at most eighty columns.
+    pub fn text(&self, paint: Paint) -> String {
+        let (ours, adopted) = (going(&self.ours, self.purge), going(&self.theirs, self.purge));
+        let mut parts = Vec::new();
+        let unfinished = self.unfinished();
+        if ours.is_empty() && adopted.is_empty() && unfinished.is_empty() {
+            parts.push("Nothing will go.".to_owned());
+        }
+        let mut part = |heading: String, lines: Vec<String>| {
+            if !lines.is_empty() {
+                parts.push(format!("{heading}\n{}", lines.join("\n")));
+            }
+        };
+        part(paint.strong("Will go"), ours);
+        part(paint.warn("Will go too, by --adopt, though landfall only found it"), adopted);
+        part(paint.strong("Will go, as far as it was begun"), unfinished);
+        part(paint.strong("Stays"), self.stays().into_iter().map(|(what, why)| stay(&what, &why)).collect());
+        let locks = self.survey.locks.iter().map(|locked| hanging(&self.lock(locked)));
+        part(paint.bad("Locked"), locks.collect());
+        let strangers = strangers(self.steps, self.memory);
+        part(paint.warn("Stays, though landfall made it: this version has no such step"), strangers);
+        let unseen = self.survey.unseen.iter().map(|one| hanging(one));
+        part(paint.warn("Not looked at"), unseen.collect());
+        parts.join("\n\n")
+    }
+
+    /// What a run was in the middle of: nothing more is known of it than its name.
+    fn unfinished(&self) -> Vec<String> {
+        let going = self.steps();
+        let begun = |step: &&StepInfo| {
+            let held = ["resource-group", "network", "cluster", "key-vault"].contains(&step.id);
+            let known = held || self.memory.past(step.id).is_some_and(|past| past.output.is_some());
+            !known && going.contains(&step.id)
+        };
+        self.steps.iter().rev().filter(begun).map(|step| format!("  {}", self.subject(step.id))).collect()
+    }
+
+    /// What stays, each with the reason.
+    fn stays(&self) -> Vec<(String, String)> {
+        let mut stays: Vec<(String, String)> = Vec::new();
+        let goes = |step: &str| self.steps().contains(&step);
+        if goes("dns")
+            && let Some(zone) = self.ours.zone.as_ref().or(self.theirs.zone.as_ref())
+        {
+            stays.push((format!("zone {zone}"), "found".to_owned()));
+        }
+        let kept = |step: &&StepInfo| {
+            landfall_steps::is_thing(step.id) && self.kept.contains_key(step.id) && self.is_ours(step.id)
+        };
+        for step in self.steps.iter().rev().filter(kept) {
+            stays.push((self.subject(step.id), self.kept[step.id].clone()));
+        }
+        if self.is_ours("resource-group")
+            && !self.kept.contains_key("resource-group")
+            && !self.survey.in_group.is_empty()
+        {
+            let why = format!("it holds what is not ours: {}", self.survey.in_group.join(", "));
+            stays.push((self.subject("resource-group"), why));
+        }
+        for step in self.found() {
+            stays.push((self.subject(step), "found".to_owned()));
+        }
+        stays
+    }
+
+    /// What was found and stands on nothing of ours: what stands on something of ours goes with it.
+    fn found(&self) -> Vec<&str> {
+        let mut ours: Vec<&str> = Vec::new();
+        let mut found = Vec::new();
+        for step in self.steps {
+            let Some(past) = self.memory.past(step.id) else { continue };
+            let below = step.after.iter().any(|source| ours.contains(source));
+            if landfall_steps::is_thing(step.id) && (past.ours || below) {
+                ours.push(step.id);
+            } else if past.output.is_some() && !step.after.is_empty() {
+                // What comes before everything else is a look around and no thing that could stay.
+                found.push(step.id);
+            }
+        }
+        found
+    }
+
+    fn lock(&self, locked: &landfall_steps::Locked) -> String {
+        let subjects: Vec<String> = locked.steps.iter().map(|step| self.subject(step)).collect();
+        format!("{}: {}", words::list(&subjects), lock(locked))
+    }
+
+    /// A step's thing as people call it: `key vault kv-demo`.
+    fn subject(&self, step: &str) -> String {
+        let Some(info) = self.steps.iter().find(|info| info.id == step) else { return words::name(step) };
+        let name = words::name(step);
+        match info.title.to_lowercase().contains(&name) {
+            true => info.title.clone(),
+            false => format!("{name} {}", info.title),
+        }
+    }
+
+    /// Returns the same for a machine.
+    pub fn json(&self) -> Value {
+        let goes = self.steps().into_iter().rev().map(|step| {
+            let adopted = self.adopted.iter().any(|one| one == step);
+            json!({ "step": step, "what": self.subject(step), "adopted": adopted })
+        });
+        let stays = self.stays().into_iter().map(|(what, why)| json!({ "what": what, "why": why }));
+        let locks = self.survey.locks.iter().map(|locked| {
+            let lock = &locked.lock;
+            json!({
+                "id": lock.id, "name": lock.name, "scope": lock.scope, "level": lock.level, "notes": lock.notes,
+                "steps": locked.steps,
+            })
+        });
+        json!({
+            "goes": goes.collect::<Vec<_>>(), "stays": stays.collect::<Vec<_>>(), "locks": locks.collect::<Vec<_>>(),
+            "unseen": self.survey.unseen,
+        })
+    }
+}
+
+/// Names a lock: `locked by keep (CanNotDelete) at vnet-demo: "until the audit"`.
+pub fn lock(locked: &landfall_steps::Locked) -> String {
+    let lock = &locked.lock;
+    let at = lock.scope.rsplit('/').next().unwrap_or_default();
+    let notes = lock.notes.as_ref().map(|notes| format!(": \"{notes}\"")).unwrap_or_default();
+    format!("locked by {} ({}) at {at}{notes}", lock.name, lock.level)
+}
+
+/// The lines of what goes.
+fn going(held: &Holdings, purge: bool) -> Vec<String> {
+    let mut lines = Vec::new();
+    let line = |text: String| words::wrap("  ", &text, 80);
+    if !held.objects.is_empty() {
+        let kinds: Vec<String> =
+            held.objects.iter().map(|(kind, number)| words::count(*number, kind)).collect();
+        let number = words::count(held.objects.values().sum(), "object");
+        lines.push(format!("  {number} in cluster {}:", held.cluster));
+        lines.push(words::wrap("    ", &kinds.join(", "), 80));
+    }
+    if let Some(zone) = held.zone.as_ref().filter(|_| !held.hosts.is_empty()) {
+        let number = words::count(held.hosts.len(), "DNS record");
+        lines.push(format!("  {number} in {zone}:"));
+        lines.push(words::wrap("    ", &held.hosts.join(", "), 80));
+    }
+    if let Some((file, context)) = &held.context {
+        lines.push(format!("  kubeconfig {}:", file.display()));
+        lines.push(words::wrap("    ", &format!("context, cluster and user {context}"), 80));
+    }
+    if held.roles > 0 {
+        lines.push(line(format!("{} on things that stay", words::count(held.roles, "role"))));
+    }
+    if let Some(certificate) = &held.certificate {
+        lines.push(line(format!("certificate {certificate}, in a vault that stays")));
+    }
+    let things = things(held);
+    match &held.group {
+        Some(group) => {
+            lines.push(line(format!("resource group {group}")));
+            lines.extend(things.into_iter().enumerate().map(|(at, thing)| {
+                format!("    {} {thing}", if at == 0 { "and in it:" } else { "          " })
+            }));
+        }
+        None => lines.extend(things.into_iter().map(line)),
+    }
+    if held.vault.is_some() {
+        lines.push(match purge {
+            true => "    (the vault is purged too: nothing in it can be recovered)".to_owned(),
+            false => "    (the vault can be recovered for 90 days; --purge ends that)".to_owned(),
+        });
+    }
+    lines
+}
+
+fn things(held: &Holdings) -> Vec<String> {
+    let cluster = held.has_cluster.then(|| format!("cluster {}", held.cluster));
+    let network = held.network.as_ref().map(|(network, subnet)| match subnet {
+        Some(subnet) => format!("subnet {subnet} of {network}"),
+        None => format!("network {network}"),
+    });
+    let vault = held.vault.as_ref().map(|vault| format!("key vault {vault}"));
+    [cluster, network, vault].into_iter().flatten().collect()
+}
+
+/// An entry of a list: what does not fit on its line stands below it, further in.
+fn hanging(text: &str) -> String {
+    words::wrap("  ", text, 78).replace("\n  ", "\n    ")
+}
+
+fn stay(what: &str, why: &str) -> String {
+    match why {
+        "found" => hanging(&format!("{what} (found)")),
+        why => hanging(&format!("{what}: {why}")),
+    }
+}
+
+/// Returns what is ours and no step of this version knows.
+pub fn strangers(steps: &[StepInfo], memory: &Memory) -> Vec<String> {
+    let known = |id: &str| steps.iter().any(|step| step.id == id);
+    let ours = memory.0.iter().filter(|(step, past)| past.ours && !known(step));
+    ours.map(|(step, past)| stranger(step, past.output.as_ref().or(past.named.as_ref()))).collect()
+}
+
+/// Returns the step and what is remembered of its thing, as it stands in the journal.
+pub fn stranger(step: &str, told: Option<&Value>) -> String {
+    let told = told.map_or("nothing more is remembered of it".to_owned(), Value::to_string);
+    words::wrap("  ", &format!("{}: {told}", words::name(step)), 80)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::render::fixture;
+    use landfall_cloud::arm::Lock;
+    use landfall_engine::Past;
+    use landfall_steps::Locked;
+
+    fn held() -> Holdings {
+        let kinds = [("Gateway", 2), ("HTTPRoute", 6), ("ConfigMap", 1)];
+        Holdings {
+            objects: kinds.map(|(kind, number)| (kind.to_owned(), number)).into(),
+            cluster: "aks-demo".into(),
+            has_cluster: true,
+            hosts: ["app", "echo", "httpbin"].map(|label| format!("{label}.demo.example.com")).into(),
+            zone: Some("demo.example.com".into()),
+            context: Some(("/home/me/.kube/config".into(), "aks-demo".into())),
+            network: Some(("vnet-demo".into(), None)),
+            vault: Some("kv-demo".into()),
+            group: Some("rg-demo".into()),
+            ..Holdings::default()
+        }
+    }
+
+    fn memory(ours: &[&str], found: &[&str]) -> Memory {
+        let mut memory = Memory::default();
+        for step in ours.iter().chain(found) {
+            let mut past = Past::default();
+            past.ours = ours.contains(step);
+            past.output = Some(Value::Null);
+            memory.0.insert((*step).to_owned(), past);
+        }
+        memory
+    }
+
+    fn shown(memory: &Memory, survey: &Survey, kept: &[(&str, &str)], adopted: &[String]) -> String {
+        let kept = kept.iter().map(|(step, why)| ((*step).to_owned(), (*why).to_owned())).collect();
+        let (ours, theirs) = match adopted.is_empty() {
+            true => (held(), Holdings::default()),
+            false => (Holdings::default(), held()),
+        };
+        let steps = fixture::steps();
+        let going = Going { steps: &steps, memory, adopted, kept, survey, ours, theirs, purge: false };
+        let text = going.text(Paint::PLAIN);
+        assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+        text
+    }
+
+    #[test]
+    fn what_will_go_is_grouped_as_a_person_thinks_of_it() {
+        let memory = memory(&["resource-group", "key-vault", "cluster-ready", "dns"], &["preflight"]);
+        insta::assert_snapshot!(shown(&memory, &Survey::default(), &[], &[]), @"
+        Will go
+          9 objects in cluster aks-demo:
+            1 ConfigMap, 2 Gateways, 6 HTTPRoutes
+          3 DNS records in demo.example.com:
+            app.demo.example.com, echo.demo.example.com, httpbin.demo.example.com
+          kubeconfig /home/me/.kube/config:
+            context, cluster and user aks-demo
+          resource group rg-demo
+            and in it: cluster aks-demo
+                       network vnet-demo
+                       key vault kv-demo
+            (the vault can be recovered for 90 days; --purge ends that)
+
+        Stays
+          zone demo.example.com (found)
+        ");
+    }
+
+    #[test]
+    fn in_a_group_that_stays_each_thing_is_named_by_itself() {
+        let joined = Some(("vnet-theirs".to_owned(), Some("snet-aks".to_owned())));
+        let held = Holdings {
+            group: None,
+            network: joined,
+            vault: None,
+            roles: 2,
+            certificate: Some("gateway-tls-cert".into()),
+            ..held()
+        };
+        insta::assert_snapshot!(going(&held, false).join("\n"), @"
+        9 objects in cluster aks-demo:
+          1 ConfigMap, 2 Gateways, 6 HTTPRoutes
+        3 DNS records in demo.example.com:
+          app.demo.example.com, echo.demo.example.com, httpbin.demo.example.com
+        kubeconfig /home/me/.kube/config:
+          context, cluster and user aks-demo
+        2 roles on things that stay
+        certificate gateway-tls-cert, in a vault that stays
+        cluster aks-demo
+        subnet snet-aks of vnet-theirs
+        ");
+    }
+
+    #[test]
+    fn what_stays_says_why_and_locks_are_named() {
+        let memory = memory(&["resource-group", "key-vault", "cluster-ready"], &["preflight", "dns"]);
+        let scope = "/subscriptions/0f3a/resourceGroups/rg-demo/providers/Microsoft.KeyVault/vaults/kv-demo";
+        let lock = Lock {
+            id: format!("{scope}/providers/Microsoft.Authorization/locks/audit"),
+            name: "audit".into(),
+            scope: scope.into(),
+            level: "CanNotDelete".into(),
+            notes: Some("until the audit".into()),
+        };
+        let survey = Survey {
+            locks: vec![Locked { lock, steps: vec!["key-vault".into()] }],
+            in_group: vec!["vm-jump".into()],
+            unseen: vec![
+                "cluster aks-demo could not be looked into, and what is in it goes with it: it is stopped"
+                    .into(),
+            ],
+            ..Survey::default()
+        };
+        let kept = [(
+            "cluster-ready",
+            "it holds what is not ours: Deployment shop/web, Namespace shop (--with-strangers takes it all the same)",
+        )];
+        insta::assert_snapshot!(shown(&memory, &survey, &kept, &[]), @r#"
+        Will go
+          9 objects in cluster aks-demo:
+            1 ConfigMap, 2 Gateways, 6 HTTPRoutes
+          3 DNS records in demo.example.com:
+            app.demo.example.com, echo.demo.example.com, httpbin.demo.example.com
+          kubeconfig /home/me/.kube/config:
+            context, cluster and user aks-demo
+          resource group rg-demo
+            and in it: cluster aks-demo
+                       network vnet-demo
+                       key vault kv-demo
+            (the vault can be recovered for 90 days; --purge ends that)
+
+        Stays
+          cluster ready cluster aks-istio-gateway-demo: it holds what is not ours:
+            Deployment shop/web, Namespace shop (--with-strangers takes it all the same)
+          resource group rg-aks-istio-gateway-demo: it holds what is not ours: vm-jump
+          DNS 4 records (found)
+
+        Locked
+          key vault kv-aks-istio-6743 in eastus: locked by audit (CanNotDelete) at
+            kv-demo: "until the audit"
+
+        Not looked at
+          cluster aks-demo could not be looked into, and what is in it goes with it:
+            it is stopped
+        "#);
+    }
+
+    #[test]
+    fn what_was_only_found_has_a_heading_of_its_own() {
+        let memory = memory(&["resource-group", "key-vault"], &[]);
+        let adopted = ["resource-group".to_owned(), "key-vault".to_owned()];
+        insta::assert_snapshot!(shown(&memory, &Survey::default(), &[], &adopted), @"
+        Will go too, by --adopt, though landfall only found it
+          9 objects in cluster aks-demo:
+            1 ConfigMap, 2 Gateways, 6 HTTPRoutes
+          3 DNS records in demo.example.com:
+            app.demo.example.com, echo.demo.example.com, httpbin.demo.example.com
+          kubeconfig /home/me/.kube/config:
+            context, cluster and user aks-demo
+          resource group rg-demo
+            and in it: cluster aks-demo
+                       network vnet-demo
+                       key vault kv-demo
+            (the vault can be recovered for 90 days; --purge ends that)
+        ");
+    }
+
+    #[test]
+    fn what_this_version_has_no_step_for_is_told() {
+        let mut memory = memory(&["old-thing"], &[]);
+        memory.0.get_mut("old-thing").unwrap().output = Some(json!({ "id": "/old/7" }));
+        assert_eq!(strangers(&fixture::steps(), &memory), ["  old thing: {\"id\":\"/old/7\"}"]);
+    }
+}

@@ -1,0 +1,80 @@
+//! What is in a cluster and neither ours nor the system's: whoever put it there is asked before the cluster goes.
+
+use super::{Applied, is_managed, uid_of};
+use crate::gateways::ProgrammedGateways;
+use landfall_cloud::{
+    ApiError,
+    kubernetes::{Cluster, DynamicObject},
+};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use std::collections::BTreeSet;
+
+/// How many are named before the rest is only counted.
+const NAMED_MAX: usize = 5;
+/// Marks what the Secrets Store driver has synced, which goes with the workload that mounts it.
+const SYNCED: &str = "secrets-store.csi.k8s.io/managed";
+
+/// The objects of ours, by UID, as the steps' outputs tell; `output` returns that of a step. With `adopted` those
+/// count as well that were only found.
+pub(crate) fn ours(output: impl Fn(&str) -> Option<Value>, adopted: bool) -> BTreeSet<String> {
+    let sets = [
+        output("tls-secret").and_then(read::<Applied>),
+        output("apps").and_then(read::<Applied>),
+        output("gateways").and_then(read::<ProgrammedGateways>).map(|made| made.applied),
+    ];
+    let mut uids = BTreeSet::new();
+    for applied in sets.into_iter().flatten() {
+        let counts = |uid: &String| adopted || !applied.found.contains(uid);
+        uids.extend(applied.objects.iter().map(|object| object.uid.clone()).filter(counts));
+    }
+    uids
+}
+
+fn read<T: DeserializeOwned>(value: Value) -> Option<T> {
+    serde_json::from_value(value).ok()
+}
+
+/// Names what people and other tools have put into the cluster, `Deployment shop/web`, in a stable order.
+pub(crate) async fn in_cluster(
+    api: &Cluster,
+    is_ours: impl Fn(&DynamicObject) -> bool,
+) -> Result<Vec<String>, ApiError> {
+    let is_theirs = |object: &&DynamicObject| {
+        let labels = object.metadata.labels.as_ref();
+        let synced = labels.is_some_and(|labels| labels.contains_key(SYNCED));
+        !is_ours(object) && object.metadata.deletion_timestamp.is_none() && !synced
+    };
+    let mut names: Vec<String> = api.contents_of_all().await?.iter().filter(is_theirs).map(named).collect();
+    names.sort();
+    Ok(names)
+}
+
+/// Tells whether an object is one of those with these UIDs.
+pub(crate) fn is_among(uids: &BTreeSet<String>, object: &DynamicObject) -> bool {
+    uids.contains(uid_of(object))
+}
+
+/// Tells whether we have ever applied an object, be it ours or not.
+pub(crate) fn is_marked(object: &DynamicObject) -> bool {
+    is_managed(object)
+}
+
+fn named(object: &DynamicObject) -> String {
+    let kind = object.types.as_ref().map_or("object", |types| types.kind.as_str());
+    let name = object.metadata.name.as_deref().unwrap_or_default();
+    match object.metadata.namespace.as_deref() {
+        Some(space) => format!("{kind} {space}/{name}"),
+        None => format!("{kind} {name}"),
+    }
+}
+
+/// Names the first ones and counts the rest.
+#[must_use]
+pub fn listed(names: &[String]) -> String {
+    let shown = names.iter().take(NAMED_MAX).cloned().collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(NAMED_MAX) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
+}
