@@ -32,7 +32,7 @@ pub fn unfinished(graph: &Graph, handles: &Handles, memory: &Memory) -> Option<R
         let ready = memory.past(step).is_some_and(|past| past.state == State::Ready);
         ready && finished_at(memory, step) >= imported
     };
-    (!AFTERWARDS.iter().all(|step| seen(&step))).then_some(replaced)
+    (!AFTERWARDS.iter().all(seen)).then_some(replaced)
 }
 
 /// Compares what was remembered before a run that was ready in the end with what is remembered after it.

@@ -18,6 +18,9 @@ use serde_json::Value;
 use std::{sync::Arc, time::SystemTime};
 use tokio::sync::mpsc;
 
+/// Says what the last line of JSON has beside what every walk's has: a key and its value.
+type Fields<'a> = dyn Fn(&Ended<'_>) -> Option<(&'static str, Value)> + 'a;
+
 /// What a walk is told as.
 pub struct Told<'a> {
     /// The command to repeat after a failure.
@@ -25,7 +28,7 @@ pub struct Told<'a> {
     /// The text after a walk that made everything ready.
     pub text: Box<dyn Fn(&Ended<'_>) -> String + 'a>,
     /// What the last line of JSON has beside what every walk's has.
-    pub fields: Box<dyn Fn(&Ended<'_>) -> Option<(&'static str, Value)> + 'a>,
+    pub fields: Box<Fields<'a>>,
 }
 
 /// A walk that has ended.
