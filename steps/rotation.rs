@@ -28,11 +28,11 @@ pub struct Rotation {
 pub fn unfinished(graph: &Graph, handles: &Handles, memory: &Memory) -> Option<Replaced> {
     let replaced = graph.output(handles.certificate, memory)?.replaces?;
     let imported = finished_at(memory, "certificate");
-    let seen = |step: &&str| {
+    let seen = |step: &str| {
         let ready = memory.past(step).is_some_and(|past| past.state == State::Ready);
         ready && finished_at(memory, step) >= imported
     };
-    (!AFTERWARDS.iter().all(|step| seen(&step))).then_some(replaced)
+    (!AFTERWARDS.iter().all(|step| seen(step))).then_some(replaced)
 }
 
 /// Compares what was remembered before a run that was ready in the end with what is remembered after it.
