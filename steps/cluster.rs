@@ -13,10 +13,7 @@ use crate::{
     resource_group::same_region,
     settings::{Settings, Teardown},
 };
-use landfall_cloud::{
-    ApiErrorKind,
-    arm::{Azure, Begun, Condition, Operation, State},
-};
+use landfall_cloud::arm::{Azure, Begun, Condition, Operation, State};
 use landfall_engine::{Check, Context, Kind, Look, Residue, Step, StepError, Undone, Wait};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -25,10 +22,10 @@ use tokio::time::Instant;
 
 /// Asks Azure for the cluster.
 pub struct Cluster {
-    azure: Azure,
-    clusters: Clusters,
-    settings: Settings,
-    teardown: Teardown,
+    pub(crate) azure: Azure,
+    pub(crate) clusters: Clusters,
+    pub(crate) settings: Settings,
+    pub(crate) teardown: Teardown,
 }
 
 /// A cluster that Azure has accepted.
@@ -54,7 +51,7 @@ impl Cluster {
         Self { azure, clusters, settings: s.clone(), teardown: *teardown }
     }
 
-    fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         &self.settings.cluster.name
     }
 
@@ -122,7 +119,7 @@ impl Cluster {
     }
 
     /// Looks at the cluster until `judge` finds what is waited for, through every silence of the service.
-    async fn looked_until<T>(
+    pub(crate) async fn looked_until<T>(
         &self,
         cx: &Context,
         wait: Wait,
@@ -200,7 +197,7 @@ impl Cluster {
 
     /// What others have put into the cluster, as the reason why it stays; `None` when it is ours alone, when it cannot be
     /// reached, or when they are to go with it.
-    async fn strangers(&self, cx: &Context, body: &Value) -> Result<Option<String>, StepError> {
+    pub(crate) async fn strangers(&self, cx: &Context, body: &Value) -> Result<Option<String>, StepError> {
         // Without what a finished cluster has, nobody has been able to put anything into it.
         let ready = cx.output("cluster-ready").or_else(|| cluster_ready::found(body, self.name()));
         let Some(ready) = ready.filter(|_| !self.teardown.with_strangers) else { return Ok(None) };
@@ -278,6 +275,9 @@ impl Step for Cluster {
             _ if cluster_body::is_stopped(&body) => {
                 Err(cluster_body::stopped(&self.settings.resource_group, self.name()))
             }
+            Check::Broken { why } if self.is_to_be_replaced(cx, &body) => {
+                Ok(Check::Broken { why: format!("{why}; it is deleted and made anew") })
+            }
             judged => Ok(judged),
         }
     }
@@ -287,7 +287,10 @@ impl Step for Cluster {
         cx: &Context,
         (subnet, cleared, ()): &Self::Input,
     ) -> Result<AcceptedCluster, StepError> {
-        if self.wait_until_settled(cx).await?.is_some() {
+        let there = self.wait_until_settled(cx).await?;
+        if let Some(body) = there.as_ref().filter(|body| self.is_to_be_replaced(cx, body)) {
+            self.clear_away(cx, body).await?;
+        } else if there.is_some() {
             return match self.mend(cx, subnet).await? {
                 Mended::Needless(accepted) => Ok(accepted),
                 Mended::Begun(begun) => self.accepted(cx, begun).await,
@@ -326,37 +329,23 @@ impl Step for Cluster {
     async fn undo(&self, cx: &Context, cluster: AcceptedCluster) -> Result<Undone, StepError> {
         let what = format!("delete cluster {}", cluster.name);
         let Some(body) = self.look().await? else { return Ok(Undone::AlreadyGone) };
-        let wait =
-            Wait::new("the cluster to be deleted", Duration::from_secs(300), Duration::from_secs(3600));
         if State::of(&body) != State::Deleting {
             if let Some(why) = self.strangers(cx, &body).await? {
                 return Ok(Undone::Kept { why });
             }
-            let group = &self.settings.resource_group;
-            let deleting = || async {
-                match self.azure.delete_cluster(group, &cluster.name).await {
-                    Err(error) if error.kind == ApiErrorKind::NotFound => Ok(Begun::Done(None)),
-                    begun => begun,
-                }
-            };
-            let begun = operation::when_free(cx, &what, deleting).await?;
+            let begun = self.begin_to_delete(cx, &cluster.name).await?;
             if let Begun::Accepted { operation, .. } = &begun
                 && self.teardown.no_wait
             {
                 cx.keep(operation)?;
                 return Ok(Undone::Underway);
             }
-            operation::finish(cx, self.azure.arm(), begun, wait, &what).await?;
+            operation::finish(cx, self.azure.arm(), begun, Self::deletion(), &what).await?;
         }
         if self.teardown.no_wait && self.look().await?.is_some() {
             return Ok(Undone::Underway);
         }
-        self.looked_until(cx, wait, |body| match body {
-            Some(_) => Look::not_yet("Deleting"),
-            None => Look::There(()),
-        })
-        .await
-        .map_err(|error| error.residue(Residue::Something))?;
+        self.until_gone(cx).await?;
         Ok(Undone::Deleted)
     }
 }

@@ -8,6 +8,7 @@ pub mod apps;
 pub mod certificate;
 mod clouds;
 pub mod cluster;
+mod cluster_anew;
 mod cluster_body;
 mod cluster_drift;
 pub mod cluster_ready;

@@ -99,10 +99,10 @@ fn told<'a>(session: &'a Session, wished: &Wished) -> Told<'a> {
         };
         rotation.map(|rotation| rotation::text(&rotation, &shown, session.terminal.err)).unwrap_or_default()
     };
-    let fields = |ended: &Ended<'_>| {
+    let field = |ended: &Ended<'_>| {
         let rotation = ended.deployment.rotation(ended.before, ended.memory)?;
         Some(("rotation", rotation::document(&rotation)))
     };
     let again = format!("{} rotate", session.program());
-    Told { again, text: Box::new(text), fields: Box::new(fields) }
+    Told { again, text: Box::new(text), field: Box::new(field) }
 }

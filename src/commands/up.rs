@@ -18,8 +18,8 @@ use serde_json::Value;
 use std::{sync::Arc, time::SystemTime};
 use tokio::sync::mpsc;
 
-/// Says what the last line of JSON has beside what every walk's has: a key and its value.
-type Fields<'a> = dyn Fn(&Ended<'_>) -> Option<(&'static str, Value)> + 'a;
+/// A field of the last line of JSON, and its value.
+type Field = Option<(&'static str, Value)>;
 
 /// What a walk is told as.
 pub struct Told<'a> {
@@ -27,8 +27,8 @@ pub struct Told<'a> {
     pub again: String,
     /// The text after a walk that made everything ready.
     pub text: Box<dyn Fn(&Ended<'_>) -> String + 'a>,
-    /// What the last line of JSON has beside what every walk's has.
-    pub fields: Box<Fields<'a>>,
+    /// The field that the last line of JSON has beside those of every walk.
+    pub field: Box<dyn Fn(&Ended<'_>) -> Field + 'a>,
 }
 
 /// A walk that has ended.
@@ -60,7 +60,7 @@ impl<'a> Told<'a> {
             let facts = ended.deployment.facts(ended.memory);
             summary::text(&facts, ended.report, ended.target.requests(), around, session.terminal.err)
         };
-        Self { again, text: Box::new(text), fields: Box::new(|_| None) }
+        Self { again, text: Box::new(text), field: Box::new(|_| None) }
     }
 }
 
@@ -220,7 +220,7 @@ fn tell(session: &Session, ended: &Ended<'_>, told: &Told<'_>) {
     if session.is_json() {
         let facts = deployment.facts(memory);
         let mut line = json::summary(SystemTime::now(), report, &facts, target.requests());
-        if let Some((name, value)) = (told.fields)(ended) {
+        if let Some((name, value)) = (told.field)(ended) {
             line[name] = value;
         }
         stream::out().line(&line.to_string());

@@ -223,3 +223,37 @@ async fn a_lost_answer_to_the_mending_put_is_looked_at_and_not_repeated() {
         puts(&bench, mark).iter().map(|line| line.split(' ').nth(1).unwrap().to_owned()).collect();
     assert_eq!(puts, ["0", "412"], "the first was carried out, the second refused by its etag");
 }
+
+#[tokio::test]
+async fn a_broken_cluster_of_ours_is_made_anew_when_wished_and_nobody_else_works_in_it() {
+    let mut bench = Bench::at_speed(300.0).await;
+    bench.up_ready().await;
+    let id = bench.cluster_id();
+    let before = bench.get(&id).await["properties"]["resourceUID"].clone();
+    let fail = || bench.sim.change(|w, now| clusters::fail(w, &id, "AllocationFailed", "gone", now)).unwrap();
+    let kubectl = bench.kubectl().await;
+    let theirs = "/api/v1/namespaces/default/configmaps/theirs";
+    let object = json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": "theirs", "namespace": "default" } });
+    kubectl.apply(theirs, &object).await;
+    let mut body = bench.get(&id).await;
+    body["tags"]["Owner"] = json!("somebody");
+    body["properties"].as_object_mut().unwrap().remove("provisioningState");
+    bench.begin(&id, body).await;
+    assert!(fail());
+    bench.wish.cluster.replace = true;
+    let mark = bench.mark();
+    let told = bench.up().await;
+    let error = told.error("cluster");
+    assert_eq!(error.kind, Kind::Foreign);
+    assert!(error.causes[0].contains("ConfigMap default/theirs"), "{error:#?}");
+    assert_eq!(bench.writes_at(mark, "managedClusters/aks-demo"), [""; 0]);
+    kubectl.delete(theirs).await;
+    let told = bench.up_ready().await;
+    assert!(
+        told.notes("cluster").iter().any(|note| note.contains("made anew")),
+        "{:?}",
+        told.notes("cluster")
+    );
+    assert_ne!(bench.get(&id).await["properties"]["resourceUID"], before);
+    assert!(bench.plan().await.is_empty());
+}

@@ -1,0 +1,78 @@
+//! Making a cluster anew that is broken beyond mending: only when it is ours, wished for, and nobody else works in it.
+
+use crate::{
+    cluster::Cluster,
+    cluster_body,
+    cluster_ready::ReadyCluster,
+    operation,
+    reach::{Reached, reach},
+};
+use landfall_cloud::{
+    ApiErrorKind,
+    arm::{Begun, State},
+};
+use landfall_engine::{Context, Kind, Look, Residue, StepError, Wait};
+use serde_json::Value;
+use std::time::Duration;
+
+impl Cluster {
+    /// Tells whether this one is to give way to a new one.
+    pub(crate) fn is_to_be_replaced(&self, cx: &Context, body: &Value) -> bool {
+        let is_broken = matches!(State::of(body), State::Failed | State::Canceled)
+            || cluster_body::failed_pool(body).is_some();
+        self.settings.cluster.replace && cx.ours() && is_broken
+    }
+
+    /// Deletes a cluster of ours, and waits until it has gone.
+    ///
+    /// # Errors
+    /// When others have put something into it, or nobody can look whether they have.
+    pub(crate) async fn clear_away(&self, cx: &Context, body: &Value) -> Result<(), StepError> {
+        let refused = |why: String| {
+            StepError::new(Kind::Foreign, format!("make cluster {} anew", self.name()))
+                .cause(why)
+                .hint(
+                    "move what others have in it, or delete the cluster yourself; without --replace cluster it is \
+                     mended in place",
+                )
+                .residue(Residue::Nothing)
+        };
+        // One that was never ready could never be used.
+        if let Some(ready) = cx.output::<ReadyCluster>("cluster-ready")
+            && let Reached::Closed(why) = reach(cx, &self.clusters, &ready).await?
+        {
+            return Err(refused(format!("nobody can look whether others work in it: {why}")));
+        }
+        if let Some(why) = self.strangers(cx, body).await? {
+            return Err(refused(why));
+        }
+        cx.note("deleting it, to make it anew");
+        let begun = self.begin_to_delete(cx, self.name()).await?;
+        let what = format!("delete cluster {}", self.name());
+        operation::finish(cx, self.azure.arm(), begun, Self::deletion(), &what).await?;
+        self.until_gone(cx).await
+    }
+
+    /// How long a deletion takes.
+    pub(crate) fn deletion() -> Wait {
+        Wait::new("the cluster to be deleted", Duration::from_secs(300), Duration::from_secs(3600))
+    }
+
+    pub(crate) async fn begin_to_delete(&self, cx: &Context, name: &str) -> Result<Begun, StepError> {
+        operation::when_free(cx, &format!("delete cluster {name}"), || async {
+            match self.azure.delete_cluster(&self.settings.resource_group, name).await {
+                Err(error) if error.kind == ApiErrorKind::NotFound => Ok(Begun::Done(None)),
+                begun => begun,
+            }
+        })
+        .await
+    }
+
+    pub(crate) async fn until_gone(&self, cx: &Context) -> Result<(), StepError> {
+        let gone = self.looked_until(cx, Self::deletion(), |body| match body {
+            Some(_) => Look::not_yet("Deleting"),
+            None => Look::There(()),
+        });
+        gone.await.map_err(|error| error.residue(Residue::Something))
+    }
+}
