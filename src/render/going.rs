@@ -37,7 +37,7 @@ impl Going<'_> {
             self.is_ours(step)
                 && landfall_steps::is_thing(step)
                 && !self.kept.contains_key(*step)
-                && !(*step == "resource-group" && !self.survey.in_group.is_empty())
+                && (*step != "resource-group" || self.survey.in_group.is_empty())
         };
         self.steps.iter().map(|step| step.id).filter(goes).collect()
     }
