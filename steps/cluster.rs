@@ -9,7 +9,7 @@ use crate::{
     objects::strangers,
     operation,
     preflight::Cleared,
-    reach::{Reached, SILENCE_MAX, reach},
+    reach::{self, Reached, reach},
     resource_group::same_region,
     settings::{Settings, Teardown},
 };
@@ -18,7 +18,6 @@ use landfall_engine::{Check, Context, Kind, Look, Residue, Step, StepError, Undo
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::time::Duration;
-use tokio::time::Instant;
 
 /// Asks Azure for the cluster.
 pub struct Cluster {
@@ -204,19 +203,17 @@ impl Cluster {
         let Reached::Open(opened) = reach(cx, &self.clusters, &ready).await? else { return Ok(None) };
         let ours = strangers::ours(|step| cx.output(step), cx.adopted());
         let what = format!("look into cluster {}", self.name());
-        let (began, patience) = (Instant::now(), cx.pace().patience(SILENCE_MAX));
-        let wait = Wait::new("the cluster's API to answer", Duration::from_secs(10), 2 * SILENCE_MAX);
-        let theirs = cx.wait_until(wait, async || {
-            match strangers::in_cluster(&opened.api, |object| strangers::is_among(&ours, object)).await {
-                Err(error) if operation::passes(&error) && began.elapsed() >= patience => {
-                    cx.note(format!("its API does not answer: {}", error.message));
-                    Ok(Look::There(Vec::new()))
-                }
-                Err(error) if operation::passes(&error) => Ok(operation::unanswered(&error, None)),
-                theirs => Ok(Look::There(theirs.doing(&what)?)),
+        let ask = || strangers::in_cluster(&opened.api, |object| strangers::is_among(&ours, object));
+        let looked =
+            operation::look_until(cx, reach::wait(), &what, ask, |theirs| Ok(Look::There(theirs))).await;
+        let theirs = match looked {
+            // It has fallen silent since: what is in a broken cluster goes with it.
+            Err(error) if error.kind == Kind::TimedOut => {
+                cx.note(error.message);
+                return Ok(None);
             }
-        });
-        let theirs = theirs.await?;
+            theirs => theirs?,
+        };
         Ok((!theirs.is_empty()).then(|| format!("it holds what is not ours: {}", strangers::listed(&theirs))))
     }
 

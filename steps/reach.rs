@@ -8,13 +8,12 @@ use crate::{
     operation,
 };
 use landfall_cloud::{ApiError, ApiErrorKind, arm::State};
-use landfall_engine::{Context, Look, StepError, Wait};
+use landfall_engine::{Context, Kind, Look, StepError, Wait};
 use serde_json::Value;
 use std::time::Duration;
-use tokio::time::Instant;
 
 /// How long the API of a running cluster may be silent, in cloud time, before what is in it is left to go with it.
-pub(crate) const SILENCE_MAX: Duration = Duration::from_secs(300);
+const SILENCE_MAX: Duration = Duration::from_secs(300);
 
 /// What came of trying to reach a cluster.
 pub(crate) enum Reached {
@@ -34,9 +33,7 @@ pub(crate) async fn reach(
     cluster: &ReadyCluster,
 ) -> Result<Reached, StepError> {
     let what = format!("open cluster {}", cluster.name);
-    let wait = Wait::new("the cluster's API to answer", Duration::from_secs(10), 2 * SILENCE_MAX);
-    let (began, patience) = (Instant::now(), cx.pace().patience(SILENCE_MAX));
-    cx.wait_until(wait, async || {
+    let reached = cx.wait_until(wait(), async || {
         let error = match clusters.open(cluster).await {
             Ok(opened) => return Ok(Look::There(Reached::Open(opened))),
             Err(error) => error,
@@ -54,14 +51,23 @@ pub(crate) async fn reach(
             Ok(None) => Look::There(Reached::Gone),
             Ok(Some(body)) => match closed(&body) {
                 Some(why) => Look::There(Reached::Closed(why)),
-                None if began.elapsed() >= patience => Look::There(Reached::Closed(why(&error))),
                 None => operation::unanswered(&error, None),
             },
             Err(other) if operation::passes(&other) => operation::unanswered(&other, None),
             Err(other) => return Err(other).doing(&what),
         })
-    })
-    .await
+    });
+    match reached.await {
+        Err(error) if error.kind == Kind::TimedOut && cx.is_ours("cluster") => {
+            Ok(Reached::Closed(error.message))
+        }
+        reached => reached,
+    }
+}
+
+/// The wait for the API of a running cluster. When it passes, nobody will answer.
+pub(crate) fn wait() -> Wait {
+    Wait::new("the cluster's API to answer", Duration::from_secs(10), SILENCE_MAX)
 }
 
 /// Why a cluster that Azure knows answers nobody.

@@ -68,8 +68,8 @@ pub async fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
     known(&args.keep, &steps)?;
     let ours =
         |memory: &Memory| memory.0.iter().any(|(step, past)| past.ours && landfall_steps::is_thing(step));
-    let adopts = args.adopt && !landfall_steps::adoptable(&memory).is_empty();
-    if !ours(&memory) && !adopts {
+    let to_adopt = args.adopt && !landfall_steps::adoptable(&memory).is_empty();
+    if !ours(&memory) && !to_adopt {
         return nothing("nothing here was made by landfall");
     }
     if !session.global.yes && !session.terminal.answers {

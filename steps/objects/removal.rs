@@ -6,15 +6,18 @@ use crate::{
     cluster_ready::ReadyCluster,
     doing::Doing,
     operation,
-    reach::{Reached, SILENCE_MAX, reach},
+    reach::{Reached, reach},
 };
 use landfall_cloud::{
     ApiError,
     kubernetes::{Cluster, DynamicObject, Kind},
 };
-use landfall_engine::{Context, Look, StepError, Undone, Wait};
-use std::{collections::BTreeSet, sync::Mutex, time::Duration};
-use tokio::time::Instant;
+use landfall_engine::{Context, Kind as ErrorKind, Look, StepError, Undone, Wait};
+use std::{
+    collections::BTreeSet,
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 
 /// Takes a set away, one by one, and waits for its load balancers: a public address that nobody holds any more costs
 /// money and belongs to nobody's environment.
@@ -137,7 +140,7 @@ async fn await_balancers(
     opened: &Opened,
     applied: &Applied,
 ) -> Result<Option<String>, StepError> {
-    let (ours, patience) = (cx.is_ours("cluster"), cx.pace().patience(SILENCE_MAX));
+    let ours = cx.is_ours("cluster");
     let balanced = |object: &&ObjectRef| matches!(object.kind.as_str(), "Gateway" | "Service");
     let holders: BTreeSet<&str> = applied.made().filter(balanced).map(|object| object.uid.as_str()).collect();
     let spaces: BTreeSet<&str> =
@@ -152,36 +155,33 @@ async fn await_balancers(
     for space in spaces {
         let what = format!("look at the Services in {space}");
         let kind = Kind::SERVICE;
-        let silent = Mutex::new(None::<Instant>);
+        let silent = AtomicBool::new(false);
         let looked = cx.wait_until(wait, async || {
-            let listed = opened.api.list(&kind, Some(space), None).await;
-            let mut silent = silent.lock().expect("nothing panics while it is held");
-            let services = match listed {
+            let services = match opened.api.list(&kind, Some(space), None).await {
                 Err(error) if operation::passes(&error) => {
-                    let since = *silent.get_or_insert_with(Instant::now);
-                    return Ok(match ours && since.elapsed() >= patience {
-                        true => Look::There(Some(format!("its API does not answer: {}", error.message))),
-                        false => operation::unanswered(&error, None),
-                    });
+                    silent.store(true, Ordering::Relaxed);
+                    return Ok(operation::unanswered(&error, None));
                 }
                 listed => listed.doing(&what)?,
             };
-            *silent = None;
+            silent.store(false, Ordering::Relaxed);
             let left: Vec<&str> = services
                 .iter()
                 .filter(|service| is_of(service))
                 .filter_map(|service| service.metadata.name.as_deref())
                 .collect();
             Ok(match left.is_empty() {
-                true => Look::There(None),
+                true => Look::There(()),
                 false => Look::not_yet(format!("still there: {}", left.join(", "))),
             })
         });
-        let silence = looked.await.map_err(|error| {
-            error.hint("the events of the Service say what holds its load balancer: kubectl describe service")
-        })?;
-        if silence.is_some() {
-            return Ok(silence);
+        match looked.await {
+            Err(error) if ours && error.kind == ErrorKind::TimedOut && silent.load(Ordering::Relaxed) => {
+                return Ok(Some(error.message));
+            }
+            looked => looked.map_err(|error| {
+                error.hint("the events of the Service say what holds it: kubectl describe service")
+            })?,
         }
     }
     Ok(None)
