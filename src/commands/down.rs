@@ -153,7 +153,11 @@ async fn after_a_look(
     }
     if going.steps().is_empty() {
         session.say(&going.text(session.terminal.err));
-        return Ok(Exit::Well);
+        // A program is told of the end as of any other.
+        return match session.is_json() {
+            true => take_down(session, deployment, journal, target).await,
+            false => Ok(Exit::Well),
+        };
     }
     confirm(session, &going, &settings.resource_group)?;
     for step in to_adopt {

@@ -10,8 +10,9 @@ use crate::{
     settings::{Purpose, Wished, flags::Wishes},
     target::{self, Target},
 };
-use landfall_engine::{Journal, Looking, Memory, Stop};
-use landfall_steps::settings::Teardown;
+use jiff::Timestamp;
+use landfall_engine::{Journal, Looking, Memory, Plan, Stop};
+use landfall_steps::{CertificateFacts, settings::Teardown};
 use std::sync::Arc;
 
 /// What `plan` takes.
@@ -42,9 +43,20 @@ pub async fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
     let words = target.words.clone();
     let (cloud, pace, requests) = (target.cloud, target.pace, target.requests());
     target.close().await;
-    let planned = planned?;
+    let (planned, certificate) = planned?;
     let (environment, program) = (session.global.environment.as_str(), session.program());
-    let shown = plan::Shown { plan: &planned, environment, words: &words, program: &program, pace, requests };
+    let certificate = certificate.as_ref();
+    let now = Timestamp::now();
+    let shown = plan::Shown {
+        plan: &planned,
+        environment,
+        words: &words,
+        program: &program,
+        pace,
+        requests,
+        certificate,
+        now,
+    };
     let text = match session.is_json() {
         true => plan::document(&shown, cloud).to_string(),
         false => plan::text(&shown, session.terminal.out),
@@ -61,9 +73,10 @@ async fn look(
     wished: &Wished,
     memory: Memory,
     target: &Target,
-) -> Result<landfall_engine::Plan, Failure> {
+) -> Result<(Plan, Option<CertificateFacts>), Failure> {
     up::same_environment(session, wished, &memory, target)?;
     let deployment = Deployment::new(&target.clouds, &wished.settings, Teardown::default());
+    let certificate = deployment.facts(&memory).certificate;
     let looking = Looking { memory: Arc::new(memory), pace: target.pace, stop: Stop::new() };
-    Ok(landfall_engine::plan(&deployment.graph, &looking).await)
+    Ok((landfall_engine::plan(&deployment.graph, &looking).await, certificate))
 }

@@ -1,8 +1,10 @@
 //! What `up` would do, as a page and as one JSON document.
 
-use super::{paint::Paint, words};
+use super::{expiry, paint::Paint, words};
 use crate::failure;
+use jiff::Timestamp;
 use landfall_engine::{Action, Change, Pace, Plan, Planned};
+use landfall_steps::{CertificateFacts, expiry::days_left};
 use serde_json::{Value, json};
 
 const COLUMNS: usize = 80;
@@ -25,6 +27,10 @@ pub struct Shown<'a> {
     pub pace: Pace,
     /// How many requests looking took.
     pub requests: u64,
+    /// The certificate, as far as it is remembered.
+    pub certificate: Option<&'a CertificateFacts>,
+    /// The time at which its end is judged.
+    pub now: Timestamp,
 }
 
 /// Returns the document.
@@ -67,6 +73,10 @@ pub fn document(shown: &Shown<'_>, cloud: &str) -> Value {
         "steps": shown.plan.steps.iter().map(step).collect::<Vec<_>>(),
         "estimate_ms": u64::try_from(shown.pace.real(shown.plan.estimate).as_millis()).unwrap_or(u64::MAX),
         "requests": shown.requests,
+        "certificate": shown.certificate.map(|certificate| json!({
+            "not_after": certificate.not_after.to_string(),
+            "expires_in_days": days_left(certificate.not_after, shown.now),
+        })),
     })
 }
 
@@ -97,7 +107,9 @@ pub fn text(shown: &Shown<'_>, paint: Paint) -> String {
     };
     rows.extend(done.iter().flat_map(notes));
     rows.extend(open.iter().map(|step| row(step, paint)));
-    format!("{}\n\n{}\n\n{}", paint.strong(&heading), rows.join("\n"), footer(shown, paint))
+    let warning = expiry::warning(shown.certificate, shown.program, shown.now, paint);
+    let warning = warning.map(|warning| format!("{warning}\n\n")).unwrap_or_default();
+    format!("{}\n\n{}\n\n{warning}{}", paint.strong(&heading), rows.join("\n"), footer(shown, paint))
 }
 
 fn row(step: &Planned, paint: Paint) -> String {
@@ -226,6 +238,7 @@ fn footer(shown: &Shown<'_>, paint: Paint) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::render::summary;
     use landfall_engine::{Kind, StepError};
     use std::time::Duration;
 
@@ -244,6 +257,11 @@ mod tests {
     }
 
     fn shown(steps: Vec<Planned>) -> String {
+        shown_at("2026-11-23T12:00:00Z", steps)
+    }
+
+    fn shown_at(now: &str, steps: Vec<Planned>) -> String {
+        let certificate = summary::tests::facts().certificate.unwrap();
         let estimate = Duration::from_secs(160);
         let plan = Plan { steps, estimate, elapsed: Duration::ZERO };
         let words = "Azure subscription Contoso Dev (…0f3a)";
@@ -254,6 +272,8 @@ mod tests {
             program: "landfall",
             pace: Pace::REAL,
             requests: 26,
+            certificate: Some(&certificate),
+            now: now.parse().unwrap(),
         };
         text(&around, Paint::PLAIN)
     }
@@ -305,5 +325,11 @@ mod tests {
 
         Nothing to do: 3 steps, as they should be.
         ");
+    }
+
+    #[test]
+    fn a_certificate_that_comes_to_its_end_is_told_beside_the_plan() {
+        let steps = ["preflight", "features"].map(|step| planned(step, step, Action::Ok));
+        insta::assert_snapshot!(shown_at("2027-11-15T12:00:00Z", steps.into()), @"");
     }
 }

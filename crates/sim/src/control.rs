@@ -3,7 +3,8 @@
 //! * `GET /_sim/world`: what there is, without anything secret.
 //! * `GET /_sim/ledger`: the requests since the world was opened.
 //! * `GET /_sim/ca.pem`: the authority to trust.
-//! * `GET`, `POST /_sim/faults`: what is armed; `{"faults":["throttled@PUT vaults*2"]}` arms anew.
+//! * `GET`, `POST`, `DELETE /_sim/faults`: what is armed; `{"faults":["throttled@PUT vaults*2"]}` arms more of them, and
+//!   deleting disarms all.
 //! * `GET`, `POST /_sim/limits`: how much the subscription may use;
 //!   `{"location": "eastus", "limits": {"cores": 10}, "withheld": ["Standard_D4s_v5"]}` changes it as support would.
 //! * `GET`, `POST /_sim/policies`: the policies that deny;
@@ -40,6 +41,10 @@ pub fn serve(
         (&Method::GET, "/_sim/ca.pem") => Reply::bytes(200, "application/x-pem-file", ca_pem.to_owned()),
         (&Method::GET, "/_sim/faults") => Reply::json(200, &faults(world)),
         (&Method::POST, "/_sim/faults") => arm(world, request),
+        (&Method::DELETE, "/_sim/faults") => {
+            world.faults.armed.clear();
+            Reply::json(200, &faults(world))
+        }
         (&Method::GET, "/_sim/limits") => Reply::json(200, &world.limits.view()),
         (&Method::POST, "/_sim/limits") => limit(world, request),
         (&Method::GET, "/_sim/policies") => Reply::json(200, &json!({ "policies": world.policies })),
@@ -107,7 +112,7 @@ fn arm(world: &mut World, request: &Request) -> Reply {
         return Reply::text(400, "the body must be {\"faults\": [\"name@METHOD path*times\"]}\n");
     };
     match texts.iter().map(|text| Armed::read(text.as_str().unwrap_or_default())).collect() {
-        Ok(armed) => world.faults.armed = armed,
+        Ok(armed) => world.faults.armed.extend::<Vec<Armed>>(armed),
         Err(error) => return Reply::text(400, format!("failed to {error}\n")),
     }
     Reply::json(200, &faults(world))

@@ -98,6 +98,12 @@ async fn faults_are_armed_and_seen_through_the_machinery() {
     assert_eq!((unavailable.status, unavailable.header("content-type")), (503, "text/html"));
     assert_eq!(client.get(&list).await.code(), "ExpiredAuthenticationToken");
     assert_eq!(client.get(&list).await.status, 200);
+    for _ in 0..2 {
+        client.send(Method::POST, "/_sim/faults", Some(&json!({ "faults": ["unavailable"] }))).await;
+    }
+    assert_eq!(client.get("/_sim/faults").await.body["armed"].as_array().unwrap().len(), 2, "they add up");
+    client.send(Method::DELETE, "/_sim/faults", None).await;
+    assert_eq!(client.get(&list).await.status, 200);
     let unknown = json!({ "faults": ["gremlins"] });
     assert_eq!(client.send(Method::POST, "/_sim/faults", Some(&unknown)).await.status, 400);
 }
