@@ -36,6 +36,7 @@ pub struct Environment {
     pub carrier: Arc<Inside>,
     pub wish: Settings,
     pub home: TempDir,
+    pub teardown: Teardown,
 }
 
 /// How a run ended: with a report, or cut off where the traffic stopped.
@@ -73,7 +74,13 @@ impl Environment {
     pub fn new(world: World, at: Moment, speed: Speed) -> Self {
         let world = InProcess::resume(world, at, speed).unwrap();
         let home = home();
-        Self { carrier: Inside::new(world.clone()), wish: settings::demo(home.path()), world, home }
+        Self {
+            carrier: Inside::new(world.clone()),
+            wish: settings::demo(home.path()),
+            world,
+            home,
+            teardown: Teardown::default(),
+        }
     }
 
     /// An environment as it stood at an instant.
@@ -154,7 +161,7 @@ impl Environment {
 
     /// The whole deployment.
     pub fn graph(&self, clouds: &Clouds) -> Graph {
-        deployment(clouds, &self.wish, &Teardown::default()).0
+        deployment(clouds, &self.wish, &self.teardown).0
     }
 
     async fn open(&self, command: Command, clouds: &Clouds) -> (Run, UnboundedReceiver<Event>) {

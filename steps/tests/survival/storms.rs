@@ -58,6 +58,8 @@ fn storm(seed: u64, aloud: bool) -> Result<Passed, String> {
         let (mut runs, mut drawn) = (0, HashSet::new());
         for command in [Command::Up, Command::Down] {
             let rough = rng.usize(1..4);
+            // What somebody made with kubectl before we could is theirs and keeps our cluster, until it is said to go.
+            here.teardown.with_strangers = drawn.contains(&Fault::KubectlOwns);
             let mut fair = 0;
             loop {
                 let weather = if runs_left(&mut fair, rough) {
@@ -77,7 +79,9 @@ fn storm(seed: u64, aloud: bool) -> Result<Passed, String> {
                 match end {
                     End::Cut => say("  died".to_owned()),
                     End::Reported(report, events) => {
-                        say(format!("  {:?} {}", report.outcome, told(&report)));
+                        let kept = report.undone.iter().filter(|(_, undone)| !undone.is_gone());
+                        let kept: Vec<_> = kept.collect();
+                        say(format!("  {:?} {} {kept:?}", report.outcome, told(&report)));
                         for (step, error) in &report.errors {
                             if error.hint.is_none() {
                                 return Err(format!("{step} failed without a hint: {error:?}"));

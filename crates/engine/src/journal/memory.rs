@@ -267,7 +267,7 @@ mod tests {
     fn what_was_found_and_is_adopted_is_ours_until_it_is_gone() {
         let found = Entry::Finished { step: "a".into(), how: How::Found, output: json!("theirs") };
         let adopted = || Entry::Adopted { step: "a".into() };
-        assert!(!after(&[found.clone()]).ours);
+        assert!(!after(std::slice::from_ref(&found)).ours);
         let past = after(&[found.clone(), adopted(), opened()]);
         assert!(past.ours && past.adopted);
         assert_eq!(past.output_of_ours(), Some(&json!("theirs")));
