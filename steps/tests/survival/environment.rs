@@ -38,6 +38,7 @@ pub struct Environment {
     pub carrier: Arc<Inside>,
     pub wish: Settings,
     pub home: TempDir,
+    pub teardown: Teardown,
 }
 
 /// How a run ended: with a report, or cut off where the traffic stopped.
@@ -75,7 +76,13 @@ impl Environment {
     pub fn new(world: World, at: Moment, speed: Speed) -> Self {
         let world = InProcess::resume(world, at, speed).unwrap();
         let home = home();
-        Self { carrier: Inside::new(world.clone()), wish: settings::demo(home.path()), world, home }
+        Self {
+            carrier: Inside::new(world.clone()),
+            wish: settings::demo(home.path()),
+            world,
+            home,
+            teardown: Teardown::default(),
+        }
     }
 
     /// An environment as it stood at an instant.
@@ -156,7 +163,7 @@ impl Environment {
 
     /// The whole deployment.
     pub fn graph(&self, clouds: &Clouds) -> Graph {
-        deployment(clouds, &self.wish, &Teardown::default()).0
+        deployment(clouds, &self.wish, &self.teardown).0
     }
 
     /// The same for a command. As in the program, a rotation that is not over is gone on with in place of another one.

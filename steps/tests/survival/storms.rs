@@ -69,6 +69,8 @@ fn storm(seed: u64, aloud: bool) -> Result<Passed, String> {
                 here.wish.certificate.given = Some(settings::pfx("ec.pfx"));
             }
             let rough = rng.usize(1..4);
+            // What somebody made with kubectl before we could is theirs and keeps our cluster, until it is said to go.
+            here.teardown.with_strangers = drawn.contains(&Fault::KubectlOwns);
             let mut fair = 0;
             loop {
                 let weather = if runs_left(&mut fair, rough) {
@@ -88,7 +90,9 @@ fn storm(seed: u64, aloud: bool) -> Result<Passed, String> {
                 match end {
                     End::Cut => say("  died".to_owned()),
                     End::Reported(report, events) => {
-                        say(format!("  {:?} {}", report.outcome, told(&report)));
+                        let kept = report.undone.iter().filter(|(_, undone)| !undone.is_gone());
+                        let kept: Vec<_> = kept.collect();
+                        say(format!("  {:?} {} {kept:?}", report.outcome, told(&report)));
                         for (step, error) in &report.errors {
                             if error.hint.is_none() {
                                 return Err(format!("{step} failed without a hint: {error:?}"));
