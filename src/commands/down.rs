@@ -127,6 +127,11 @@ async fn after_a_look(
         let why = format!("it holds what is not ours: {theirs} (--with-strangers takes it all the same)");
         landfall_steps::keep(&mut deployment.graph, "cluster", &why);
     }
+    if !survey.in_group.is_empty() && goes(&deployment, "resource-group") {
+        // What is said to stay stays, also when the others are quicker in leaving.
+        let why = format!("it holds what is not ours: {}", landfall_steps::listed(&survey.in_group));
+        landfall_steps::keep(&mut deployment.graph, "resource-group", &why);
+    }
     for locked in &mut survey.locks {
         locked.steps.retain(|step| goes(&deployment, step));
     }
@@ -151,15 +156,11 @@ async fn after_a_look(
     if session.is_json() {
         stream::out().line(&json::plan(SystemTime::now(), going.json()).to_string());
     }
-    if going.steps().is_empty() {
-        session.say(&going.text(session.terminal.err));
-        // A program is told of the end as of any other.
-        return match session.is_json() {
-            true => take_down(session, deployment, journal, target).await,
-            false => Ok(Exit::Well),
-        };
+    match going.steps().is_empty() {
+        // There is nothing to ask about; the run says what is left behind.
+        true => session.say(&format!("{}\n", going.text(session.terminal.err))),
+        false => confirm(session, &going, &settings.resource_group)?,
     }
-    confirm(session, &going, &settings.resource_group)?;
     for step in to_adopt {
         journal.append(Entry::Adopted { step }).map_err(|error| Failure::of_writing(&error))?;
     }
