@@ -4,6 +4,7 @@ mod cli;
 mod commands;
 mod deployment;
 mod exit;
+mod extent;
 mod failure;
 mod interrupt;
 mod render;

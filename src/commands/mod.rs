@@ -2,7 +2,6 @@
 
 pub mod completions;
 pub mod down;
-mod extent;
 pub mod graph;
 pub mod init;
 pub mod man;

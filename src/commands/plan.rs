@@ -1,9 +1,10 @@
 //! `landfall plan`: looks at everything as `up` does, changes nothing, and says what `up` would do.
 
-use super::{extent::Extent, up};
+use super::up;
 use crate::{
     deployment::Deployment,
     exit::Exit,
+    extent::Extent,
     failure::Failure,
     render::{plan, stream},
     session::Session,

@@ -1,9 +1,9 @@
 //! `landfall up`: brings the environment to ready, or goes on where the last run ended.
 
-use super::extent::Extent;
 use crate::{
     deployment::Deployment,
     exit::{self, Exit},
+    extent::Extent,
     failure::Failure,
     interrupt,
     render::{self, board::Board, json, stream, summary, trouble},

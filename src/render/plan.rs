@@ -330,6 +330,15 @@ mod tests {
     #[test]
     fn a_certificate_that_comes_to_its_end_is_told_beside_the_plan() {
         let steps = ["preflight", "features"].map(|step| planned(step, step, Action::Ok));
-        insta::assert_snapshot!(shown_at("2027-11-15T12:00:00Z", steps.into()), @"");
+        insta::assert_snapshot!(shown_at("2027-11-15T12:00:00Z", steps.into()), @"
+        landfall plan · default · Azure subscription Contoso Dev (…0f3a)
+
+         = preflight, features
+
+        The certificate ends in 7 days, on 2027-11-23.
+        Replace it: landfall rotate
+
+        Nothing to do: 2 steps, as they should be.
+        ");
     }
 }
