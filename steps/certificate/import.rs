@@ -42,6 +42,9 @@ impl Certificate {
             Err(error) if error.kind == ApiErrorKind::Transport && !error.is("UntrustedCertificate") => {
                 Ok(Look::not_yet(format!("cannot reach the vault: {}", error.message)))
             }
+            Err(error) if error.inner_code.as_deref() == Some("ObjectIsBeingDeleted") => {
+                Ok(Look::not_yet("the certificate of that name is being deleted"))
+            }
             Err(error) if operation::passes(&error) => Ok(operation::unanswered(&error, None)),
             answered => Ok(Look::There(answered.doing(what)?)),
         })
@@ -72,6 +75,8 @@ impl Certificate {
         let mut recovered = false;
         // An import whose answer was lost may have arrived, and a second one would make a second version.
         let unsure = AtomicBool::new(false);
+        // An earlier try, or somebody else, has asked for it back already.
+        let coming_back = AtomicBool::new(false);
         let tags = BTreeMap::from([(names::OWNER.to_owned(), self.mark.clone())]);
         loop {
             let imported = self
@@ -85,6 +90,10 @@ impl Certificate {
                     let (pfx, password) = (material.pfx().expose(), material.password().expose());
                     match client.import_with(&self.name, pfx, password, &tags).await.written(cx) {
                         Err(error) if is_soft_deleted(&error) && !recovered => Ok(None),
+                        Err(error) if is_being_recovered(&error) && !recovered => {
+                            coming_back.store(true, Ordering::Relaxed);
+                            Ok(None)
+                        }
                         Err(error) => {
                             unsure.fetch_or(error.sent == Sent::Unknown, Ordering::Relaxed);
                             Err(error)
@@ -96,9 +105,11 @@ impl Certificate {
             if let Some(stored) = imported {
                 return Ok(stored);
             }
-            self.may_bring_back(cx, vault).await?;
-            cx.note("recovering it from soft delete");
-            client.recover_certificate(&self.name).await.doing(&what)?;
+            if !coming_back.load(Ordering::Relaxed) {
+                self.may_bring_back(cx, vault).await?;
+                cx.note("recovering it from soft delete");
+                client.recover_certificate(&self.name).await.doing(&what)?;
+            }
             recovered = true;
             let back = self.wait_until_recovered(cx, vault).await?;
             if !self.made(cx, &back) {
@@ -143,6 +154,10 @@ impl Certificate {
         })
         .await
     }
+}
+
+fn is_being_recovered(error: &ApiError) -> bool {
+    error.inner_code.as_deref() == Some("ObjectIsBeingRecovered")
 }
 
 fn is_soft_deleted(error: &ApiError) -> bool {

@@ -170,12 +170,12 @@ impl Environment {
     fn graph_of(&self, clouds: &Clouds, command: Command) -> Graph {
         let mut wish = self.wish.clone();
         if command == Command::Rotate {
-            let (graph, handles) = deployment(clouds, &wish, &Teardown::default());
+            let (graph, handles) = deployment(clouds, &wish, &self.teardown);
             let memory = Journal::read(&self.state()).unwrap().map(|(_, memory)| memory).unwrap_or_default();
             let unfinished = landfall_steps::unfinished(&graph, &handles, &memory).is_some();
             wish.certificate.renewal = (!unfinished).then_some(Renewal::Now);
         }
-        deployment(clouds, &wish, &Teardown::default()).0
+        deployment(clouds, &wish, &self.teardown).0
     }
 
     async fn open(&self, command: Command, clouds: &Clouds) -> (Run, UnboundedReceiver<Event>) {
