@@ -12,7 +12,11 @@ use crate::{
 };
 use fastrand::Rng;
 use landfall_engine::Outcome;
-use landfall_sim::{Line, Speed, fault::Fault, world::World};
+use landfall_sim::{
+    Line, Speed,
+    fault::{Fault, Kind},
+    world::World,
+};
 use serde_json::Value;
 use std::{
     collections::{BTreeMap, HashSet},
@@ -72,7 +76,7 @@ fn storm(seed: u64, aloud: bool) -> Result<Passed, String> {
             // What somebody made with kubectl before we could is theirs and keeps our cluster, until it is said to go.
             here.teardown.with_strangers = drawn.contains(&Fault::KubectlOwns);
             let mut fair = 0;
-            let meddled = loop {
+            loop {
                 let weather = if runs_left(&mut fair, rough) {
                     Weather::draw(rng, climate, speed, REQUESTS)
                 } else {
@@ -100,13 +104,15 @@ fn storm(seed: u64, aloud: bool) -> Result<Passed, String> {
                         }
                         leaks(&here, &format!("{events:?} {:?}", report.errors))?;
                         if report.outcome == Outcome::Ready {
-                            break weather.faults.iter().any(|armed| armed.fault == Fault::HolderGone);
+                            break;
                         }
                     }
                 }
-            };
-            if meddled && command != Command::Down {
-                // Whoever took the Secret's holder away may have done so after the last look of that run.
+            }
+            let meddles = |fault: &Fault| fault.row().kind == Kind::World;
+            if command != Command::Down && drawn.iter().any(meddles) {
+                // Whoever took something away, the certificate or the Secret's holder, may have done so after the last
+                // look of that run: it is judged by one in which nobody does.
                 here.calm();
                 here.ready(Command::Up).await?;
             }
