@@ -34,6 +34,13 @@ impl Wanted {
         format!("{}/{}/{}", uid(&self.pod), name(&self.class), self.secret_name())
     }
 
+    /// Tells whether it is for the same Secret, by another mount.
+    fn is_beside(&self, other: &Self) -> bool {
+        self.key() != other.key()
+            && namespace(&self.pod) == namespace(&other.pod)
+            && self.secret_name() == other.secret_name()
+    }
+
     /// Everything the Secret follows from, and what it is: while this stays the same there is nothing to do.
     fn fingerprint(&self, turn: &Turn<'_>) -> String {
         let live = turn.store.get("secrets", namespace(&self.pod), self.secret_name());
@@ -76,9 +83,20 @@ fn wanted_of(turn: &Turn<'_>, pod: &Value, class: &str, mounted: &Mounted) -> Ve
         .collect()
 }
 
+fn is_synced(turn: &Turn<'_>, wanted: &Wanted) -> bool {
+    turn.memory.synced.get(&wanted.key()) == Some(&wanted.fingerprint(turn))
+}
+
+/// What becomes of the content of a Secret that is there.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Content {
+    Written,
+    Stays,
+}
+
 /// Tells whether a Secret is missing or not what its files say.
 pub(super) fn is_behind(turn: &Turn<'_>) -> bool {
-    wanted(turn).iter().any(|wanted| turn.memory.synced.get(&wanted.key()) != Some(&wanted.fingerprint(turn)))
+    wanted(turn).iter().any(|wanted| !is_synced(turn, wanted))
 }
 
 /// Makes or mends all Secrets that mounts ask for.
@@ -86,12 +104,16 @@ pub(in crate::aks) fn sync_secrets(turn: &mut Turn<'_>) {
     let all = wanted(turn);
     let keys: Vec<String> = all.iter().map(Wanted::key).collect();
     turn.memory.synced.retain(|key, _| keys.contains(key));
-    for wanted in all {
+    for wanted in &all {
         // What failed is not tried again before something changed.
-        if turn.memory.synced.get(&wanted.key()) == Some(&wanted.fingerprint(turn)) {
+        if is_synced(turn, wanted) {
             continue;
         }
-        if let Err(why) = write(turn, &wanted) {
+        // Of two pods that hold different versions, the one that has just written decides until the other's rotation;
+        // otherwise they would take the Secret from each other for ever.
+        let of_another = all.iter().any(|other| other.is_beside(wanted) && is_synced(turn, other));
+        let content = if of_another { Content::Stays } else { Content::Written };
+        if let Err(why) = write(turn, wanted, content) {
             turn.event(
                 &wanted.pod,
                 &Happening::warning("csi-secrets-store-controller", "FailedToCreateSecret", why),
@@ -114,7 +136,7 @@ pub(super) fn rewrite(
 ) -> Result<Vec<String>, String> {
     let mut changed = Vec::new();
     for wanted in wanted_of(turn, pod, class, mounted) {
-        if write(turn, &wanted)? {
+        if write(turn, &wanted, Content::Written)? {
             changed.push(wanted.secret_name().to_owned());
         }
         let fingerprint = wanted.fingerprint(turn);
@@ -124,7 +146,7 @@ pub(super) fn rewrite(
 }
 
 /// Writes one Secret; returns whether its content changed.
-fn write(turn: &mut Turn<'_>, wanted: &Wanted) -> Result<bool, String> {
+fn write(turn: &mut Turn<'_>, wanted: &Wanted, content: Content) -> Result<bool, String> {
     let (pod, secret_name) = (&wanted.pod, wanted.secret_name());
     let kind = text(&wanted.secret, "/type");
     let failed = |why: String| {
@@ -164,7 +186,9 @@ fn write(turn: &mut Turn<'_>, wanted: &Wanted) -> Result<bool, String> {
         }
     }
     secret["metadata"]["ownerReferences"] = Value::Array(owners);
-    secret["data"] = json!(data);
+    if live.is_none() || content == Content::Written {
+        secret["data"] = json!(data);
+    }
     let same = live.as_ref().is_some_and(|live| holds(&live["data"], &secret["data"]));
     if live.as_ref() != Some(&secret) {
         turn.put("secrets", secret, MANAGER);
