@@ -31,8 +31,8 @@ use std::{
 /// How many storms a plain `cargo test` goes through.
 const FEW: u64 = 56;
 /// How many runs may follow the rough ones until everything stands, or nothing does. What is still armed may cost each
-/// of them: a node pool that fails four times needs five.
-const FAIR_RUNS_MAX: usize = 8;
+/// of them: a node pool that fails four times and a holder of the Secret that is taken away five times need ten.
+const FAIR_RUNS_MAX: usize = 12;
 /// How many requests a run sends at most, for drawing where it dies.
 const REQUESTS: usize = 130;
 /// What must be in no file of ours, no event and no error.
