@@ -109,7 +109,8 @@ fn storm(seed: u64, aloud: bool) -> Result<Passed, String> {
                     }
                 }
             }
-            let meddles = |fault: &Fault| fault.row().kind == Kind::World;
+            let meddles =
+                |fault: &Fault| fault.row().kind == Kind::World || *fault == Fault::AnotherOperation;
             if command != Command::Down && drawn.iter().any(meddles) {
                 // Whoever took something away, the certificate or the Secret's holder, may have done so after the last
                 // look of that run: it is judged by one in which nobody does.
