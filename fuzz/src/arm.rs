@@ -56,6 +56,7 @@ fn made() -> (Arm, Vaults) {
         vault_audience: format!("https://vault.{DOMAIN}"),
         roots: Roots::Only(vec![server.authority.clone()]),
         pace: f64::INFINITY,
+        carrier: None,
     };
     let meter = Meter::new();
     let sign_in = SignIn::ServicePrincipal {

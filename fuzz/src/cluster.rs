@@ -37,7 +37,7 @@ fn client() -> &'static (Runtime, Cluster) {
             "users": [{"name": "u", "user": {"token": "t"}}],
         });
         let kubeconfig = Secret::new(kubeconfig.to_string());
-        let cluster = runtime.block_on(Cluster::connect(&kubeconfig, &Meter::new(), f64::INFINITY));
+        let cluster = runtime.block_on(Cluster::connect(&kubeconfig, None, &Meter::new(), f64::INFINITY));
         (runtime, cluster.expect("our own kubeconfig is right"))
     })
 }
@@ -71,7 +71,7 @@ pub fn check(data: &[u8]) {
 async fn connect(kubeconfig: &[u8]) -> Result<(), ApiError> {
     // A kubeconfig may name files; devices among them answer for ever.
     let text = String::from_utf8_lossy(kubeconfig).replace('/', "_");
-    Cluster::connect(&Secret::new(text), &Meter::new(), f64::INFINITY).await.map(drop)
+    Cluster::connect(&Secret::new(text), None, &Meter::new(), f64::INFINITY).await.map(drop)
 }
 
 async fn request(cluster: &Cluster, word: &str, body: &[u8]) -> Result<(), ApiError> {

@@ -53,7 +53,7 @@ fn opening(dir: &Path, data: &[u8]) {
     for line in data[line_start(data, kept)..].split_inclusive(|byte| *byte == b'\n') {
         assert!(!is_entry(line), "a whole entry was cut off: {}", String::from_utf8_lossy(line));
     }
-    let entry = Entry::Started { step: "fuzz".into(), attempt: 1, making: true };
+    let entry = Entry::Started { step: "fuzz".into(), attempt: 1, making: true, named: None };
     journal.append(entry).expect("it can be appended to");
     let now = journal.memory();
     drop(journal);
