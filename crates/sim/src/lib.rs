@@ -8,6 +8,7 @@
 //! * [`arm`]: Resource Manager, its table of routes and the families of resource types ([`arm::family`] tells how to
 //!   add one). [`entra`]: signing in. [`vault`]: the data plane of vaults. [`kubernetes`] and [`aks`]: clusters.
 //! * [`clock`] and [`durations`]: how long things take, and how time bends.
+//! * `traffic`: the gateways' own addresses, and what becomes of a request there.
 //! * [`fault`]: what goes wrong on purpose. [`control`]: the way into the machinery.
 
 pub mod aks;
@@ -28,6 +29,7 @@ mod shared;
 #[cfg(test)]
 mod test_cloud;
 pub mod tls;
+mod traffic;
 pub mod vault;
 pub mod world;
 
@@ -46,6 +48,7 @@ pub use in_process::InProcess;
 pub use ledger::Line;
 pub use options::{Facts, Options};
 pub use server::{Body, Cut};
+pub use traffic::serve::Doors;
 
 use clock::{Moment, Timing};
 use disk::Disk;
@@ -64,6 +67,7 @@ pub struct Sim {
     shared: Arc<Shared>,
     stop: CancellationToken,
     server: Option<JoinHandle<()>>,
+    doors: tokio::sync::watch::Receiver<Doors>,
 }
 
 impl std::fmt::Debug for Sim {
@@ -97,12 +101,32 @@ impl Sim {
         let stop = CancellationToken::new();
         let server = server::serve(listener, authority.server_config()?, Arc::clone(&shared), stop.clone());
         let server = Some(tokio::spawn(server));
-        Ok(Self { facts, shared, stop, server })
+        let (opened, doors) = tokio::sync::watch::channel(Doors::new());
+        if options.traffic {
+            tokio::spawn(traffic::serve::serve(Arc::clone(&shared), opened, stop.clone()));
+        }
+        Ok(Self { facts, shared, stop, server, doors })
     }
 
     /// Returns where it is and how to sign in.
     pub const fn facts(&self) -> &Facts {
         &self.facts
+    }
+
+    /// Returns where the gateways answer that are served now, by their address and port.
+    pub fn doors(&self) -> Doors {
+        self.doors.borrow().clone()
+    }
+
+    /// Waits until the doors are such.
+    ///
+    /// # Errors
+    /// When the gateways are not served at all.
+    pub async fn doors_until(
+        &mut self,
+        are: impl FnMut(&Doors) -> bool,
+    ) -> Result<Doors, tokio::sync::watch::error::RecvError> {
+        self.doors.wait_for(are).await.map(|doors| doors.clone())
     }
 
     /// Returns the requests since it was opened, in order.

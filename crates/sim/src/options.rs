@@ -21,6 +21,8 @@ pub struct Options {
     pub preview_features: Vec<String>,
     /// How long access tokens last, in real seconds.
     pub token_lifetime_real: f64,
+    /// Whether the gateways' addresses answer while the world is open.
+    pub traffic: bool,
 }
 
 impl Default for Options {
@@ -43,6 +45,7 @@ impl Default for Options {
             unregistered: Vec::new(),
             preview_features: Vec::new(),
             token_lifetime_real: crate::durations::TOKEN_LIFETIME_REAL,
+            traffic: false,
         }
     }
 }

@@ -18,7 +18,7 @@ mod gateway;
 mod gateway_api;
 mod mesh;
 mod node;
-mod object;
+pub(crate) mod object;
 mod system;
 mod turn;
 mod workload;

@@ -5,25 +5,25 @@ use serde_json::{Value, json};
 use super::agenda::Named;
 
 /// Returns the string at a JSON pointer; empty when there is none.
-pub(super) fn text<'a>(object: &'a Value, pointer: &str) -> &'a str {
+pub(crate) fn text<'a>(object: &'a Value, pointer: &str) -> &'a str {
     object.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
 }
 
 /// Returns the number at a JSON pointer.
-pub(super) fn number(object: &Value, pointer: &str) -> Option<i64> {
+pub(crate) fn number(object: &Value, pointer: &str) -> Option<i64> {
     object.pointer(pointer).and_then(Value::as_i64)
 }
 
 /// Returns the list at a JSON pointer; empty when there is none.
-pub(super) fn list<'a>(object: &'a Value, pointer: &str) -> &'a [Value] {
+pub(crate) fn list<'a>(object: &'a Value, pointer: &str) -> &'a [Value] {
     object.pointer(pointer).and_then(Value::as_array).map_or(&[], Vec::as_slice)
 }
 
-pub(super) fn name(object: &Value) -> &str {
+pub(crate) fn name(object: &Value) -> &str {
     text(object, "/metadata/name")
 }
 
-pub(super) fn namespace(object: &Value) -> &str {
+pub(crate) fn namespace(object: &Value) -> &str {
     text(object, "/metadata/namespace")
 }
 
@@ -85,7 +85,7 @@ pub(super) fn selects(selector: &Value, object: &Value) -> bool {
 }
 
 /// Tells whether an object's labels hold all of these pairs, as in a Service's selector.
-pub(super) fn selects_plain(labels: &Value, object: &Value) -> bool {
+pub(crate) fn selects_plain(labels: &Value, object: &Value) -> bool {
     labels.as_object().is_some_and(|pairs| {
         pairs.iter().all(|(key, value)| value.as_str().is_some_and(|value| label(object, key) == value))
     })

@@ -86,6 +86,12 @@ impl Clusters {
         &self.authority_pem
     }
 
+    /// Returns what is in each cluster that runs.
+    pub(crate) fn running(&self) -> impl Iterator<Item = &Store> {
+        let stopped = |cluster: &&ManagedCluster| cluster.text("/properties/powerState/code") == "Stopped";
+        self.all.values().filter(move |cluster| !stopped(cluster)).map(|cluster| &cluster.store)
+    }
+
     /// Lets the next write that ends leave the Key Vault add-on without its identity, as was seen on Azure; another
     /// write brings it.
     pub fn withhold_identity(&mut self) {

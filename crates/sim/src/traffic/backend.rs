@@ -1,0 +1,165 @@
+//! What the workloads behind the gateways answer: httpbin, which tells what it saw, and http-echo, which says one thing.
+//!
+//! Source: the answers of mccutchen/go-httpbin 2.x and hashicorp/http-echo 1.x.
+
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode};
+use serde_json::{Map, Value, json};
+use std::time::Duration;
+
+use super::view::Answering;
+
+/// The longest that `/delay` waits, as go-httpbin's own bound.
+const DELAY_MAX: f64 = 10.0;
+
+/// A request as it reaches a workload.
+pub(crate) struct Arrived<'a> {
+    pub scheme: &'a str,
+    pub host: &'a str,
+    pub method: &'a str,
+    pub path: &'a str,
+    pub query: &'a [(String, String)],
+    pub headers: &'a HeaderMap,
+    pub body: &'a [u8],
+}
+
+/// The answer of a workload.
+pub(crate) struct Answer {
+    pub status: StatusCode,
+    pub kind: &'static str,
+    pub body: Bytes,
+    /// How long it takes before it answers.
+    pub after: Duration,
+}
+
+impl Answer {
+    fn text(status: StatusCode, text: impl Into<String>) -> Self {
+        Self { status, kind: "text/plain; charset=utf-8", body: text.into().into(), after: Duration::ZERO }
+    }
+
+    fn json(body: &Value) -> Self {
+        let body = serde_json::to_vec_pretty(body).unwrap_or_default().into();
+        Self { status: StatusCode::OK, kind: "application/json; charset=utf-8", body, after: Duration::ZERO }
+    }
+}
+
+/// Answers as the workload does.
+pub(crate) fn answer(workload: &Answering, arrived: &Arrived<'_>) -> Answer {
+    match workload {
+        Answering::Httpbin => httpbin(arrived),
+        Answering::Echo(says) => Answer::text(StatusCode::OK, format!("{says}\n")),
+        Answering::Named(name) => Answer::text(StatusCode::OK, format!("{name}\n")),
+        Answering::Nobody => Answer::text(StatusCode::SERVICE_UNAVAILABLE, "no healthy upstream"),
+    }
+}
+
+fn httpbin(arrived: &Arrived<'_>) -> Answer {
+    let first = arrived.path.trim_start_matches('/').split('/').next().unwrap_or_default();
+    let rest = arrived.path.trim_start_matches('/').strip_prefix(first).unwrap_or_default();
+    let rest = rest.trim_start_matches('/');
+    match first {
+        "" => Answer {
+            kind: "text/html; charset=utf-8",
+            ..Answer::text(
+                StatusCode::OK,
+                "<!DOCTYPE html>\n<title>go-httpbin</title>\n<h1>go-httpbin</h1>\n",
+            )
+        },
+        "get" if matches!(arrived.method, "GET" | "HEAD") => Answer::json(&seen(arrived)),
+        "get" => Answer::text(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed\n"),
+        "headers" => Answer::json(&json!({ "headers": headers(arrived) })),
+        "anything" => Answer::json(&seen(arrived)),
+        "status" => match rest.parse::<u16>().ok().and_then(|code| StatusCode::from_u16(code).ok()) {
+            Some(status) => Answer::text(status, ""),
+            None => Answer::text(StatusCode::BAD_REQUEST, "invalid status\n"),
+        },
+        "delay" => {
+            let seconds: f64 = rest.trim_end_matches('s').parse().unwrap_or(0.0);
+            Answer {
+                after: Duration::from_secs_f64(seconds.clamp(0.0, DELAY_MAX)),
+                ..Answer::json(&seen(arrived))
+            }
+        }
+        _ => Answer::text(StatusCode::NOT_FOUND, "404 page not found\n"),
+    }
+}
+
+fn headers(arrived: &Arrived<'_>) -> Value {
+    let mut seen = Map::new();
+    for name in arrived.headers.keys() {
+        let values = arrived.headers.get_all(name).iter();
+        let values: Vec<String> =
+            values.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()).collect();
+        seen.insert(canonical(name.as_str()), json!(values));
+    }
+    seen.insert("Host".to_owned(), json!([arrived.host]));
+    Value::Object(seen)
+}
+
+/// `x-request-id` is `X-Request-Id` to a program in Go.
+fn canonical(name: &str) -> String {
+    let word = |word: &str| {
+        let mut letters = word.chars();
+        letters
+            .next()
+            .map(|first| first.to_ascii_uppercase().to_string() + letters.as_str())
+            .unwrap_or_default()
+    };
+    name.split('-').map(word).collect::<Vec<_>>().join("-")
+}
+
+fn seen(arrived: &Arrived<'_>) -> Value {
+    let mut args = Map::new();
+    for (name, value) in arrived.query {
+        match args.entry(name.clone()).or_insert_with(|| json!([])) {
+            Value::Array(values) => values.push(json!(value)),
+            _ => unreachable!("only lists are entered"),
+        }
+    }
+    let query: String =
+        url::form_urlencoded::Serializer::new(String::new()).extend_pairs(arrived.query).finish();
+    let query = if query.is_empty() { query } else { format!("?{query}") };
+    json!({
+        "args": args,
+        "headers": headers(arrived),
+        "method": arrived.method,
+        "origin": "127.0.0.1",
+        "url": format!("{}://{}{}{query}", arrived.scheme, arrived.host, arrived.path),
+        "data": String::from_utf8_lossy(arrived.body),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ask(workload: &Answering, method: &str, path: &str) -> (u16, String) {
+        let mut headers = HeaderMap::new();
+        headers.insert("x-request-id", "7".parse().unwrap());
+        let query = [("a".to_owned(), "1".to_owned()), ("a".to_owned(), "2".to_owned())];
+        let (scheme, host, body) = ("https", "httpbin.demo.test", &b""[..]);
+        let arrived = Arrived { scheme, host, method, path, query: &query, headers: &headers, body };
+        let answer = answer(workload, &arrived);
+        (answer.status.as_u16(), String::from_utf8(answer.body.to_vec()).unwrap())
+    }
+
+    #[test]
+    fn httpbin_tells_what_it_saw() {
+        let (status, body) = ask(&Answering::Httpbin, "GET", "/anything/at/all");
+        let body: Value = serde_json::from_str(&body).unwrap();
+        assert_eq!((status, &body["method"]), (200, &json!("GET")));
+        assert_eq!(body["url"], "https://httpbin.demo.test/anything/at/all?a=1&a=2");
+        assert_eq!(body["args"]["a"], json!(["1", "2"]));
+        assert_eq!(body["headers"]["X-Request-Id"], json!(["7"]));
+        assert_eq!(ask(&Answering::Httpbin, "GET", "/status/418").0, 418);
+        assert_eq!(ask(&Answering::Httpbin, "POST", "/get").0, 405);
+        assert_eq!(ask(&Answering::Httpbin, "GET", "/nowhere").0, 404);
+        assert_eq!(ask(&Answering::Httpbin, "GET", "/").0, 200);
+    }
+
+    #[test]
+    fn echo_says_one_thing_and_nobody_is_unavailable() {
+        assert_eq!(ask(&Answering::Echo("Echo v1".into()), "GET", "/x"), (200, "Echo v1\n".into()));
+        assert_eq!(ask(&Answering::Nobody, "GET", "/").0, 503);
+    }
+}

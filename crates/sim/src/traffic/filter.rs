@@ -1,0 +1,143 @@
+//! Filters: redirects, rewritten requests, and changed headers. Pure.
+//!
+//! Source: `HTTPRequestRedirectFilter`, `HTTPURLRewriteFilter` and `HTTPHeaderFilter` of gateway.networking.k8s.io/v1.
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use super::spec::{Headers, Path, Redirect};
+
+/// Where a request came in.
+#[derive(Debug, Clone, Copy)]
+pub struct Door<'a> {
+    /// `http` or `https`.
+    pub scheme: &'a str,
+    /// The listener's port.
+    pub port: u16,
+    /// The host that was asked for, without a port.
+    pub host: &'a str,
+}
+
+/// Returns the status of a redirect and where it leads. A query stays as it is.
+pub fn redirect(
+    wish: &Redirect,
+    door: Door<'_>,
+    path: &str,
+    prefix: &str,
+    query: Option<&str>,
+) -> (u16, String) {
+    let scheme = wish.scheme.as_deref().unwrap_or(door.scheme);
+    let host = wish.hostname.as_deref().unwrap_or(door.host);
+    let usual = |scheme: &str| if scheme == "https" { 443 } else { 80 };
+    // A scheme without a port means the scheme's own port; with neither, it is the listener's.
+    let port = wish.port.unwrap_or_else(|| if wish.scheme.is_some() { usual(scheme) } else { door.port });
+    let port = if port == usual(scheme) { String::new() } else { format!(":{port}") };
+    let path = wish.path.as_ref().map_or_else(|| path.to_owned(), |wish| replaced(wish, path, prefix));
+    let query = query.map(|query| format!("?{query}")).unwrap_or_default();
+    (wish.status_code.unwrap_or(302), format!("{scheme}://{host}{port}{path}{query}"))
+}
+
+/// Returns the path that takes the place of the one that was asked for.
+pub fn replaced(wish: &Path, path: &str, prefix: &str) -> String {
+    if let Some(whole) = &wish.replace_full_path {
+        return if whole.is_empty() { "/".to_owned() } else { whole.clone() };
+    }
+    let Some(replacement) = &wish.replace_prefix_match else { return path.to_owned() };
+    let rest = path.strip_prefix(prefix.trim_end_matches('/')).unwrap_or(path);
+    let replaced = format!("{}{rest}", replacement.trim_end_matches('/'));
+    if replaced.is_empty() { "/".to_owned() } else { replaced }
+}
+
+/// Changes headers: set, then add, then remove. What cannot be a header is left out.
+pub fn change(headers: &mut HeaderMap, wish: &Headers) {
+    let read = |name: &str, value: &str| {
+        Some((HeaderName::try_from(name).ok()?, HeaderValue::try_from(value).ok()?))
+    };
+    for (name, value) in wish.set.iter().filter_map(|one| read(&one.name, &one.value)) {
+        headers.insert(name, value);
+    }
+    for (name, value) in wish.add.iter().filter_map(|one| read(&one.name, &one.value)) {
+        headers.append(name, value);
+    }
+    for name in &wish.remove {
+        headers.remove(name.as_str());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    const DOOR: Door<'_> = Door { scheme: "http", port: 80, host: "example.org" };
+
+    fn leads(wish: serde_json::Value, door: Door<'_>, path: &str, prefix: &str) -> (u16, String) {
+        redirect(&serde_json::from_value(wish).unwrap(), door, path, prefix, None)
+    }
+
+    #[test]
+    fn http_route_redirect_host_status_scheme_and_port() {
+        let odd = Door { port: 8080, ..DOOR };
+        let secure = Door { scheme: "https", port: 443, ..DOOR };
+        for (wish, door, status, wanted) in [
+            (json!({ "hostname": "example.com" }), DOOR, 302, "http://example.com/a"),
+            (json!({ "hostname": "example.com", "statusCode": 301 }), DOOR, 301, "http://example.com/a"),
+            (json!({ "scheme": "https" }), DOOR, 302, "https://example.org/a"),
+            (json!({ "scheme": "https", "port": 443 }), DOOR, 302, "https://example.org/a"),
+            (json!({ "scheme": "https", "port": 8443 }), DOOR, 302, "https://example.org:8443/a"),
+            (json!({ "port": 8083 }), DOOR, 302, "http://example.org:8083/a"),
+            (json!({}), odd, 302, "http://example.org:8080/a"),
+            (json!({ "scheme": "http" }), odd, 302, "http://example.org/a"),
+            (json!({ "scheme": "http", "port": 80 }), secure, 302, "http://example.org/a"),
+            (json!({ "port": 8083 }), secure, 302, "https://example.org:8083/a"),
+        ] {
+            assert_eq!(leads(wish.clone(), door, "/a", "/"), (status, wanted.to_owned()), "{wish}");
+        }
+        let query = redirect(&Redirect::default(), DOOR, "/a", "/", Some("b=1"));
+        assert_eq!(query.1, "http://example.org/a?b=1");
+    }
+
+    #[test]
+    fn http_route_redirect_and_rewrite_path() {
+        let prefix =
+            |replacement: &str| Path { replace_prefix_match: Some(replacement.into()), ..Path::default() };
+        for (path, matched, replacement, wanted) in [
+            ("/foo/bar", "/foo", "/xyz", "/xyz/bar"),
+            ("/foo/bar", "/foo", "/xyz/", "/xyz/bar"),
+            ("/foo/bar", "/foo/", "/xyz", "/xyz/bar"),
+            ("/foo", "/foo", "/xyz", "/xyz"),
+            ("/foo/", "/foo", "/xyz", "/xyz/"),
+            ("/foo/bar", "/foo", "", "/bar"),
+            ("/foo/", "/foo", "", "/"),
+            ("/foo", "/foo", "", "/"),
+            ("/foo/", "/foo", "/", "/"),
+            ("/foo", "/foo", "/", "/"),
+            ("/bar", "/", "/xyz", "/xyz/bar"),
+        ] {
+            assert_eq!(
+                replaced(&prefix(replacement), path, matched),
+                wanted,
+                "{path} {matched} {replacement}"
+            );
+        }
+        let whole = Path { replace_full_path: Some("/one".into()), ..Path::default() };
+        assert_eq!(replaced(&whole, "/full/path", "/full"), "/one");
+    }
+
+    #[test]
+    fn http_route_header_modifier() {
+        let mut headers = HeaderMap::new();
+        headers.insert("x-header-set", "some-other-value".parse().unwrap());
+        headers.insert("x-header-add", "add-appends".parse().unwrap());
+        headers.insert("x-header-remove", "gone".parse().unwrap());
+        let wish = json!({
+            "set": [{ "name": "X-Header-Set", "value": "set-overwrites" }],
+            "add": [{ "name": "X-Header-Add", "value": "header-val" }],
+            "remove": ["X-Header-Remove"],
+        });
+        change(&mut headers, &serde_json::from_value(wish).unwrap());
+        assert_eq!(headers["x-header-set"], "set-overwrites");
+        let added: Vec<_> = headers.get_all("x-header-add").iter().collect();
+        assert_eq!(added, ["add-appends", "header-val"]);
+        assert!(!headers.contains_key("x-header-remove"));
+    }
+}

@@ -1,0 +1,15 @@
+//! What becomes of a request that reaches a gateway: which route takes it, what changes on the way, where it goes.
+//!
+//! [`table`], [`filter`] and [`split`] are functions of the routes and the request; [`view`] reads them off a world,
+//! [`serve`] opens the doors, and [`proxy`] takes one request through. The core conformance cases of the Gateway API for
+//! matching, precedence, weights, redirects, rewrites and header changes stand beside the code, by their names there.
+
+mod backend;
+pub(crate) mod filter;
+pub(crate) mod host;
+mod proxy;
+pub(crate) mod serve;
+pub(crate) mod spec;
+pub(crate) mod split;
+pub(crate) mod table;
+pub(crate) mod view;

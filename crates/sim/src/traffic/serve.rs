@@ -1,0 +1,212 @@
+//! The doors: TCP listeners on the gateways' addresses, opened and shut as the world changes.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use rustls::ServerConfig;
+use rustls::crypto::aws_lc_rs;
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+
+use super::proxy;
+use super::view::{Door, View};
+use crate::shared::Shared;
+
+/// How long a client may take for its handshake.
+const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
+/// How long connections may take to end once the doors are shut.
+const FAREWELL_MAX: Duration = Duration::from_secs(2);
+/// Changes of the world come in bursts; one look serves a burst.
+const SETTLE: Duration = Duration::from_millis(5);
+/// Where the ports of a machine lie that lets nobody take 80 and 443.
+const HIGH: std::ops::Range<u16> = 30_000..32_000;
+
+/// Which socket each door of a gateway really is, by address and port of the gateway.
+pub type Doors = BTreeMap<(Ipv4Addr, u16), SocketAddr>;
+
+/// Serves the gateways of a world until it is told to stop.
+pub(crate) async fn serve(shared: Arc<Shared>, doors: watch::Sender<Doors>, stop: CancellationToken) {
+    let mut changes = shared.changes();
+    let (tell, view) = watch::channel(Arc::new(shared.read(View::of)));
+    let mut open: BTreeMap<(Ipv4Addr, u16), CancellationToken> = BTreeMap::new();
+    loop {
+        let wanted: Vec<(Ipv4Addr, u16)> = view.borrow().doors.keys().copied().collect();
+        open.retain(|place, shut| {
+            let keep = wanted.contains(place);
+            if !keep {
+                shut.cancel();
+                doors.send_modify(|doors| {
+                    doors.remove(place);
+                });
+            }
+            keep
+        });
+        for place in wanted {
+            if open.contains_key(&place) {
+                continue;
+            }
+            match bind(place).await {
+                Ok(listener) => {
+                    let shut = stop.child_token();
+                    if let Ok(address) = listener.local_addr() {
+                        doors.send_modify(|doors| {
+                            doors.insert(place, address);
+                        });
+                    }
+                    tokio::spawn(attend(listener, place, view.clone(), shut.clone()));
+                    open.insert(place, shut);
+                }
+                Err(error) => {
+                    tracing::warn!(address = %place.0, port = place.1, %error, "a gateway cannot be served")
+                }
+            }
+        }
+        tokio::select! {
+            () = stop.cancelled() => return,
+            changed = changes.changed() => if changed.is_err() { return },
+        }
+        tokio::time::sleep(SETTLE).await;
+        changes.borrow_and_update();
+        tell.send_replace(Arc::new(shared.read(View::of)));
+    }
+}
+
+/// Binds the gateway's own port, or a high one where the machine keeps that from us.
+async fn bind((address, port): (Ipv4Addr, u16)) -> io::Result<TcpListener> {
+    let mut last = match TcpListener::bind((address, port)).await {
+        Ok(listener) => return Ok(listener),
+        Err(error) => error,
+    };
+    // The same address and port lead to the same high port as long as it is free.
+    let count = HIGH.end - HIGH.start;
+    let first = (u16::from(address.octets()[3]) * 31).wrapping_add(port) % count;
+    for step in 0..count {
+        match TcpListener::bind((address, HIGH.start + (first + step) % count)).await {
+            Ok(listener) => return Ok(listener),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+type Views = watch::Receiver<Arc<View>>;
+
+async fn attend(listener: TcpListener, place: (Ipv4Addr, u16), views: Views, shut: CancellationToken) {
+    let certificates = Certificates { place, views: views.clone() };
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let Ok(builder) = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions()
+    else {
+        return;
+    };
+    let mut config = builder.with_no_client_auth().with_cert_resolver(Arc::new(certificates));
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = shut.cancelled() => return,
+        };
+        let Ok((tcp, _)) = accepted else { continue };
+        tokio::spawn(connection(tcp, place, views.clone(), acceptor.clone(), shut.clone()));
+    }
+}
+
+async fn connection(
+    tcp: TcpStream,
+    place: (Ipv4Addr, u16),
+    mut views: Views,
+    acceptor: TlsAcceptor,
+    shut: CancellationToken,
+) {
+    let _ = tcp.set_nodelay(true);
+    let door = |view: &View, is: fn(&Door) -> bool| view.doors.get(&place).is_some_and(is);
+    // A load balancer without a healthy backend takes no connection: the client's SYN is never answered. A loopback
+    // socket has answered already, so the nearest thing is silence until the gateway is well.
+    if !door(&views.borrow().clone(), |door| door.is_well) {
+        tokio::select! {
+            () = shut.cancelled() => return,
+            well = views.wait_for(|view| door(view, |door| door.is_well)) => if well.is_err() { return },
+        }
+    }
+    let encrypted =
+        door(&views.borrow().clone(), |door| door.listeners.iter().any(|l| l.certificate.is_some()));
+    if !encrypted {
+        return speak(tcp, Entrance { place, views, server_name: None, scheme: "http" }, shut).await;
+    }
+    let tls = match timeout(HANDSHAKE_MAX, acceptor.accept(tcp)).await {
+        Ok(Ok(tls)) => tls,
+        Ok(Err(error)) => return tracing::debug!(%error, "handshake failed"),
+        Err(_) => return,
+    };
+    let server_name = tls.get_ref().1.server_name().map(str::to_ascii_lowercase);
+    speak(tls, Entrance { place, views, server_name, scheme: "https" }, shut).await;
+}
+
+/// How a connection came in.
+#[derive(Clone)]
+pub(super) struct Entrance {
+    pub place: (Ipv4Addr, u16),
+    pub views: Views,
+    pub server_name: Option<String>,
+    pub scheme: &'static str,
+}
+
+async fn speak<S>(stream: S, entrance: Entrance, shut: CancellationToken)
+where
+    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
+{
+    let service = service_fn(move |request: http::Request<Incoming>| {
+        let entrance = entrance.clone();
+        async move { Ok::<_, Infallible>(proxy::pass(request, &entrance).await) }
+    });
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder.http1().timer(TokioTimer::new());
+    let connection = builder.serve_connection(TokioIo::new(stream), service);
+    tokio::pin!(connection);
+    tokio::select! {
+        ended = connection.as_mut() => {
+            if let Err(error) = ended {
+                tracing::debug!(%error, "connection ended");
+            }
+        }
+        () = shut.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            let _ = timeout(FAREWELL_MAX, connection).await;
+        }
+    }
+}
+
+/// Chooses the certificate of the listener for a name, as the gateway stands at the handshake: a new one is served to
+/// new connections, and those that are open go on.
+struct Certificates {
+    place: (Ipv4Addr, u16),
+    views: Views,
+}
+
+impl std::fmt::Debug for Certificates {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Certificates").field("place", &self.place).finish_non_exhaustive()
+    }
+}
+
+impl ResolvesServerCert for Certificates {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let view = self.views.borrow().clone();
+        let door = view.doors.get(&self.place)?;
+        let name = hello.server_name().map(str::to_ascii_lowercase);
+        proxy::listener(door, name.as_deref())?.certificate.clone()
+    }
+}

@@ -1,0 +1,240 @@
+//! What the gateways of a world serve at an instant: doors, listeners, certificates, routes, and what is behind them.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use rustls::crypto::aws_lc_rs;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::sign::CertifiedKey;
+use serde_json::Value;
+
+use super::host::Host;
+use super::spec::Spec;
+use super::table::{Source, Table};
+use crate::aks::object::{list, name, namespace, number, selects_plain, text};
+use crate::kubernetes::store::Store;
+use crate::world::World;
+
+const GATEWAYS: &str = "gateways.gateway.networking.k8s.io";
+const ROUTES: &str = "httproutes.gateway.networking.k8s.io";
+const GATEWAY_NAME: &str = "gateway.networking.k8s.io/gateway-name";
+/// The port and path on which Envoy says that it is ready.
+const READY: (&str, &str) = ("15021", "/healthz/ready");
+
+/// Everything that is served.
+#[derive(Debug, Default)]
+pub(crate) struct View {
+    /// By address and port.
+    pub doors: BTreeMap<(Ipv4Addr, u16), Door>,
+}
+
+/// One port of a gateway's address.
+#[derive(Debug)]
+pub(crate) struct Door {
+    /// Whether the load balancer's probe finds the gateway well; if not, connections hang.
+    pub is_well: bool,
+    pub listeners: Vec<Arc<Listener>>,
+    /// What the routes send to.
+    pub backends: Arc<Backends>,
+}
+
+/// One listener that is programmed.
+#[derive(Debug)]
+pub(crate) struct Listener {
+    pub host: Host,
+    pub port: u16,
+    /// Absent where nothing is encrypted.
+    pub certificate: Option<Arc<CertifiedKey>>,
+    pub table: Table,
+}
+
+/// The Services of a cluster, by namespace, name and port, and what answers there.
+pub(crate) type Backends = BTreeMap<(String, String, u16), Answering>;
+
+/// What is behind a Service's port.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Answering {
+    /// go-httpbin.
+    Httpbin,
+    /// http-echo, which says one thing.
+    Echo(String),
+    /// Something else, which answers with its name.
+    Named(String),
+    /// No pod of it is ready.
+    Nobody,
+}
+
+impl View {
+    /// Looks at a world.
+    pub fn of(world: &World) -> Self {
+        let mut view = Self::default();
+        for store in world.clusters.running() {
+            let backends = Arc::new(backends(store));
+            let routes = store.list(ROUTES, None);
+            for gateway in store.list(GATEWAYS, None) {
+                view.enter(store, gateway, &routes, &backends);
+            }
+        }
+        view
+    }
+
+    fn enter(&mut self, store: &Store, gateway: &Value, routes: &[&Value], backends: &Arc<Backends>) {
+        let Some(service) = serving(store, gateway) else { return };
+        let ingress = list(service, "/status/loadBalancer/ingress");
+        let addresses = ingress.iter().filter_map(|one| text(one, "/ip").parse::<Ipv4Addr>().ok());
+        for address in addresses.filter(Ipv4Addr::is_loopback) {
+            for listener in list(gateway, "/spec/listeners") {
+                let Some(read) = listener_of(store, gateway, listener, routes) else { continue };
+                let is_well = is_well(service, read.port);
+                let door = self.doors.entry((address, read.port)).or_insert_with(|| Door {
+                    is_well,
+                    listeners: Vec::new(),
+                    backends: Arc::clone(backends),
+                });
+                door.listeners.push(Arc::new(read));
+            }
+        }
+    }
+}
+
+/// The Service in front of a gateway that has somebody to answer.
+fn serving<'a>(store: &'a Store, gateway: &Value) -> Option<&'a Value> {
+    let mut services = store.list("services", Some(namespace(gateway))).into_iter();
+    let service = services.find(|service| {
+        text(service, "/spec/type") == "LoadBalancer"
+            && service["spec"]["selector"][GATEWAY_NAME] == name(gateway)
+    })?;
+    ready_pods(store, namespace(service), &service["spec"]["selector"]).next().map(|_| service)
+}
+
+fn ready_pods<'a>(store: &'a Store, space: &str, selector: &'a Value) -> impl Iterator<Item = &'a Value> {
+    let is_ready = |pod: &&Value| {
+        let conditions = list(pod, "/status/conditions").iter();
+        conditions.into_iter().any(|one| text(one, "/type") == "Ready" && text(one, "/status") == "True")
+    };
+    let pods = store.list("pods", Some(space)).into_iter();
+    pods.filter(move |pod| selects_plain(selector, pod)).filter(is_ready)
+}
+
+/// Tells whether the load balancer finds a port well. Only 200 counts, and on `/` Envoy answers 404 or a redirect.
+///
+/// Without annotations the port's `appProtocol` decides: http and https ask `/`, everything else only connects.
+/// <https://cloud-provider-azure.sigs.k8s.io/topics/loadbalancer/#custom-load-balancer-health-probe>
+fn is_well(service: &Value, port: u16) -> bool {
+    let said = |what: &str| {
+        let key = format!("service.beta.kubernetes.io/port_{port}_health-probe_{what}");
+        service["metadata"]["annotations"][key].as_str().unwrap_or_default().to_ascii_lowercase()
+    };
+    let own = list(service, "/spec/ports").iter().find(|known| number(known, "/port") == Some(port.into()));
+    let protocol = match said("protocol").as_str() {
+        "" => own.map_or("", |own| text(own, "/appProtocol")).to_ascii_lowercase(),
+        chosen => chosen.to_owned(),
+    };
+    match protocol.as_str() {
+        "http" | "https" => {
+            let (probed, path) = (said("port"), said("request-path"));
+            probed == READY.0 && path == READY.1 && protocol == "http"
+        }
+        _ => true,
+    }
+}
+
+fn listener_of(store: &Store, gateway: &Value, listener: &Value, routes: &[&Value]) -> Option<Listener> {
+    let own_name = text(listener, "/name");
+    let status =
+        list(gateway, "/status/listeners").iter().find(|status| text(status, "/name") == own_name)?;
+    let holds = |kind: &str| {
+        let conditions = list(status, "/conditions").iter();
+        conditions.into_iter().any(|one| text(one, "/type") == kind && text(one, "/status") == "True")
+    };
+    if !holds("Programmed") {
+        return None;
+    }
+    let port = u16::try_from(number(listener, "/port")?).ok()?;
+    let host = Host::read(text(listener, "/hostname"));
+    let certificate = match text(listener, "/protocol") {
+        "HTTP" => None,
+        "HTTPS" => Some(certificate(store, gateway, listener)?),
+        _ => return None,
+    };
+    let sources = routes.iter().filter(|route| takes(gateway, listener, route)).map(|route| Source {
+        created: text(route, "/metadata/creationTimestamp"),
+        namespace: namespace(route),
+        name: name(route),
+        spec: serde_json::from_value::<Spec>(route["spec"].clone()).unwrap_or_default(),
+    });
+    let table = Table::of(&host, sources.collect());
+    Some(Listener { host, port, certificate, table })
+}
+
+/// Tells whether the controller has accepted the route for this gateway, through a reference that names this listener
+/// or none. Which of its names the listener serves is for the table to say.
+fn takes(gateway: &Value, listener: &Value, route: &Value) -> bool {
+    list(route, "/status/parents").iter().any(|parent| {
+        let reference = &parent["parentRef"];
+        let place = reference["namespace"].as_str().unwrap_or_else(|| namespace(route));
+        let accepted = list(parent, "/conditions")
+            .iter()
+            .any(|one| text(one, "/type") == "Accepted" && text(one, "/status") == "True");
+        let (section, port) = (text(reference, "/sectionName"), number(reference, "/port"));
+        let may = match text(listener, "/allowedRoutes/namespaces/from") {
+            "All" | "Selector" => true,
+            _ => namespace(route) == namespace(gateway),
+        };
+        accepted
+            && may
+            && text(reference, "/name") == name(gateway)
+            && place == namespace(gateway)
+            && (section.is_empty() || section == text(listener, "/name"))
+            && (port.is_none() || port == number(listener, "/port"))
+    })
+}
+
+fn certificate(store: &Store, gateway: &Value, listener: &Value) -> Option<Arc<CertifiedKey>> {
+    let reference = list(listener, "/tls/certificateRefs").first()?;
+    let place = reference["namespace"].as_str().unwrap_or_else(|| namespace(gateway));
+    let secret = store.get("secrets", place, text(reference, "/name"))?;
+    let part = |key: &str| STANDARD.decode(secret["data"][key].as_str()?).ok();
+    let chain: Vec<CertificateDer<'static>> =
+        CertificateDer::pem_slice_iter(&part("tls.crt")?).flatten().collect();
+    let key = PrivateKeyDer::from_pem_slice(&part("tls.key")?).ok()?;
+    let key = aws_lc_rs::sign::any_supported_type(&key).ok()?;
+    (!chain.is_empty()).then(|| Arc::new(CertifiedKey::new(chain, key)))
+}
+
+fn backends(store: &Store) -> Backends {
+    let mut backends = Backends::new();
+    for service in store.list("services", None) {
+        let answering = answering(store, service);
+        for port in list(service, "/spec/ports") {
+            if let Some(port) = number(port, "/port").and_then(|port| u16::try_from(port).ok()) {
+                let key = (namespace(service).to_owned(), name(service).to_owned(), port);
+                backends.insert(key, answering.clone());
+            }
+        }
+    }
+    backends
+}
+
+/// What the pods of a Service run decides how they answer.
+fn answering(store: &Store, service: &Value) -> Answering {
+    let selector = &service["spec"]["selector"];
+    let pod = match selector.as_object() {
+        Some(pairs) if !pairs.is_empty() => ready_pods(store, namespace(service), selector).next(),
+        _ => None,
+    };
+    let Some(container) = pod.and_then(|pod| list(pod, "/spec/containers").first()) else {
+        return Answering::Nobody;
+    };
+    let image = text(container, "/image");
+    let says = list(container, "/args").iter().find_map(|one| one.as_str()?.strip_prefix("-text="));
+    match (image, says) {
+        (image, _) if image.contains("httpbin") => Answering::Httpbin,
+        (image, Some(says)) if image.contains("http-echo") => Answering::Echo(says.to_owned()),
+        _ => Answering::Named(name(service).to_owned()),
+    }
+}
