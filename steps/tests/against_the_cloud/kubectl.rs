@@ -24,11 +24,11 @@ impl Kubectl {
         Self { client: builder.build().unwrap(), server: after("server:"), token: after("token:") }
     }
 
-    async fn send(&self, method: Method, path: &str, body: Option<&Value>) -> (u16, Value) {
+    async fn send(&self, method: Method, path: &str, body: Option<(&str, &Value)>) -> (u16, Value) {
         let mut request =
             self.client.request(method, format!("{}{path}", self.server)).bearer_auth(&self.token);
-        if let Some(body) = body {
-            request = request.header("content-type", "application/apply-patch+yaml").body(body.to_string());
+        if let Some((kind, body)) = body {
+            request = request.header("content-type", kind).body(body.to_string());
         }
         let answer = request.send().await.unwrap();
         (answer.status().as_u16(), answer.json().await.unwrap_or_default())
@@ -42,9 +42,17 @@ impl Kubectl {
     /// Applies an object under a name, taking over what others own.
     pub async fn apply_as(&self, manager: &str, path: &str, object: &Value) -> Value {
         let path = format!("{path}?fieldManager={manager}&force=true");
-        let (status, body) = self.send(Method::PATCH, &path, Some(object)).await;
+        let body = ("application/apply-patch+yaml", object);
+        let (status, body) = self.send(Method::PATCH, &path, Some(body)).await;
         assert!(status < 300, "{path} answered {status}: {body}");
         body
+    }
+
+    /// Lays a merge patch (RFC 7386) over an object, as `kubectl patch --type merge` does.
+    pub async fn merge(&self, path: &str, patch: &Value) {
+        let body = ("application/merge-patch+json", patch);
+        let (status, body) = self.send(Method::PATCH, path, Some(body)).await;
+        assert!(status < 300, "{path} answered {status}: {body}");
     }
 
     /// Reads an object; null when it is not there.

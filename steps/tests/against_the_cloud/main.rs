@@ -21,6 +21,7 @@ mod roles;
 mod settings;
 mod strangers;
 mod teardown;
+mod traffic;
 mod vault;
 mod waits;
 mod wiring;

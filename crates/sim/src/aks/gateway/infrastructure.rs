@@ -48,6 +48,7 @@ pub(super) fn ensure(turn: &mut Turn<'_>, gateway: &Value) {
             lay_over(&mut object, patch);
         }
         drop_foreign_ports(turn, resource, &object);
+        drop_former_annotations(turn, resource, &object);
         turn.ensure(resource, object, mesh::MANAGER);
     }
 }
@@ -89,6 +90,25 @@ fn drop_foreign_ports(turn: &mut Turn<'_>, resource: &str, wanted: &Value) {
             .map(|port| known.iter().find(|known| key(known) == key(port)).unwrap_or(port).clone())
             .collect();
         live["spec"]["ports"] = Value::Array(ports);
+        turn.put(resource, live, mesh::MANAGER);
+    }
+}
+
+/// The controller applies what it makes, so an annotation that it set before and no longer wants goes; those of others
+/// stay.
+fn drop_former_annotations(turn: &mut Turn<'_>, resource: &str, wanted: &Value) {
+    let Some(mut live) = turn.get(resource, namespace(wanted), name(wanted)) else { return };
+    let entries = list(&live, "/metadata/managedFields").iter();
+    let own: Vec<String> = entries
+        .filter(|entry| text(entry, "/manager") == mesh::MANAGER)
+        .filter_map(|entry| entry.pointer("/fieldsV1/f:metadata/f:annotations")?.as_object())
+        .flat_map(|fields| fields.keys().filter_map(|field| field.strip_prefix("f:")).map(str::to_owned))
+        .filter(|key| wanted["metadata"]["annotations"].get(key).is_none())
+        .collect();
+    let Some(annotations) = live["metadata"]["annotations"].as_object_mut() else { return };
+    let before = annotations.len();
+    annotations.retain(|key, _| !own.contains(key));
+    if annotations.len() < before {
         turn.put(resource, live, mesh::MANAGER);
     }
 }

@@ -1,0 +1,127 @@
+//! The gateways answer: redirects, certificates, weights, headers, paths, and what happens when something is missing.
+
+use crate::bench::Bench;
+use landfall_sim::{Doors, Options, Speed};
+use reqwest::{Client, Response, redirect};
+use serde_json::{Value, json};
+use std::net::Ipv4Addr;
+use std::time::Duration;
+use tokio::time::timeout;
+
+const GATEWAYS: &str = "/apis/gateway.networking.k8s.io/v1/namespaces/default/gateways";
+const ROUTES: &str = "/apis/gateway.networking.k8s.io/v1/namespaces/default/httproutes";
+const PROBE: &str = "service.beta.kubernetes.io/port_80_health-probe_port";
+const DOMAIN: &str = crate::settings::DOMAIN;
+
+async fn serving() -> Bench {
+    let options = Options { speed: Speed::Instant, traffic: true, ..Options::default() };
+    let mut bench = Bench::with(options).await;
+    bench.up_ready().await;
+    bench.sim.doors_until(|doors| doors.len() == 4).await.unwrap();
+    bench
+}
+
+/// A client that reaches the hosts by the gateways' addresses, and trusts whatever they serve.
+fn client(doors: &Doors) -> Client {
+    let addresses: Vec<Ipv4Addr> = doors.keys().map(|(address, _)| *address).collect();
+    let (first, last) = (*addresses.first().unwrap(), *addresses.last().unwrap());
+    let mut builder =
+        Client::builder().tls_danger_accept_invalid_certs(true).redirect(redirect::Policy::none());
+    for (host, address) in [("httpbin", first), ("echo", last), ("echo-headers", last), ("app", last)] {
+        builder = builder.resolve(&format!("{host}.{DOMAIN}"), (address, 0).into());
+    }
+    builder.build().unwrap()
+}
+
+/// The address of a host by its own port: a machine may keep 80 and 443 from us.
+fn url(doors: &Doors, scheme: &str, host: &str, path: &str) -> String {
+    let addresses: Vec<Ipv4Addr> = doors.keys().map(|(address, _)| *address).collect();
+    let address = if host == "httpbin" { *addresses.first().unwrap() } else { *addresses.last().unwrap() };
+    let port = doors[&(address, if scheme == "https" { 443 } else { 80 })].port();
+    format!("{scheme}://{host}.{DOMAIN}:{port}{path}")
+}
+
+async fn get(doors: &Doors, scheme: &str, host: &str, path: &str, headers: &[(&str, &str)]) -> Response {
+    let mut request = client(doors).get(url(doors, scheme, host, path));
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    request.send().await.unwrap()
+}
+
+async fn says(doors: &Doors, host: &str, path: &str, headers: &[(&str, &str)]) -> String {
+    get(doors, "https", host, path, headers).await.text().await.unwrap().trim().to_owned()
+}
+
+#[tokio::test]
+async fn everything_that_the_routes_promise_is_answered() {
+    let bench = serving().await;
+    let doors = bench.sim.doors();
+    let root = get(&doors, "https", "httpbin", "/", &[]).await;
+    assert_eq!((root.status().as_u16(), root.headers()["server"].to_str().unwrap()), (200, "istio-envoy"));
+    let redirect = get(&doors, "http", "httpbin", "/some/path?a=1", &[]).await;
+    assert_eq!(redirect.status(), 301);
+    assert_eq!(redirect.headers()["location"], format!("https://httpbin.{DOMAIN}/some/path?a=1"));
+    assert_eq!(says(&doors, "echo-headers", "/", &[("version", "v2")]).await, "Hello from Echo v2");
+    assert_eq!(says(&doors, "echo-headers", "/", &[("version", "v3")]).await, "Hello from Echo v1");
+    assert_eq!(says(&doors, "app", "/v1/x", &[]).await, "Hello from Echo v1");
+    assert_eq!(says(&doors, "app", "/v2", &[]).await, "Hello from Echo v2");
+    let seen: Value = get(&doors, "https", "app", "/httpbin/anything/x", &[]).await.json().await.unwrap();
+    assert!(seen["url"].as_str().unwrap().ends_with("/anything/x"), "{seen}");
+    assert_eq!(get(&doors, "https", "app", "/nowhere", &[]).await.status(), 404);
+    let mut canaries = 0;
+    let client = client(&doors);
+    for _ in 0..300 {
+        let said = client.get(url(&doors, "https", "echo", "/")).send().await.unwrap().text().await.unwrap();
+        canaries += usize::from(said.trim() == "Hello from Echo v2");
+    }
+    // 10 of 100, with six standard deviations on either side.
+    assert!((0..=62).contains(&canaries) && canaries > 0, "{canaries} of 300");
+}
+
+#[tokio::test]
+async fn what_changes_in_the_cluster_changes_what_is_answered() {
+    let bench = serving().await;
+    let doors = bench.sim.doors();
+    let kubectl = bench.kubectl().await;
+    let mut route = kubectl.get(&format!("{ROUTES}/echo-canary")).await;
+    route["spec"]["rules"][0]["backendRefs"][1] = json!({ "name": "nobody", "port": 80, "weight": 100 });
+    route["spec"]["rules"][0]["backendRefs"][0]["weight"] = json!(0);
+    let metadata = json!({ "name": "echo-canary", "namespace": "default" });
+    let edited = json!({ "apiVersion": route["apiVersion"], "kind": "HTTPRoute", "metadata": metadata, "spec": route["spec"] });
+    kubectl.apply(&format!("{ROUTES}/echo-canary"), &edited).await;
+    until(async || get(&doors, "https", "echo", "/", &[]).await.status() == 500).await;
+    kubectl.delete(&format!("{ROUTES}/echo-canary")).await;
+    until(async || get(&doors, "https", "echo", "/", &[]).await.status() == 404).await;
+}
+
+#[tokio::test]
+async fn without_the_probe_annotations_a_gateway_hangs_and_with_them_it_answers_again() {
+    let bench = serving().await;
+    let doors = bench.sim.doors();
+    let kubectl = bench.kubectl().await;
+    let preset = "/api/v1/namespaces/aks-istio-system/configmaps/istio-gateway-class-defaults";
+    let defaults = kubectl.get(preset).await["data"]["service"].clone();
+    assert!(defaults.as_str().unwrap().contains("port_80_health-probe"), "{defaults}");
+    let gateway = format!("{GATEWAYS}/httpbin-gateway");
+    let annotations = kubectl.get(&gateway).await["spec"]["infrastructure"]["annotations"].clone();
+    let none: Value = annotations.as_object().unwrap().keys().map(|key| (key.clone(), Value::Null)).collect();
+    kubectl.merge(preset, &json!({ "data": { "service": null } })).await;
+    kubectl.merge(&gateway, &json!({ "spec": { "infrastructure": { "annotations": none } } })).await;
+    let service = "/api/v1/namespaces/default/services/httpbin-gateway-approuting-istio";
+    let probed = async || kubectl.get(service).await["metadata"]["annotations"][PROBE].is_string();
+    until(async || !probed().await).await;
+    // Azure then asks for `/`, and a redirect does not count as well.
+    let patience = Duration::from_millis(300);
+    until(async || timeout(patience, get(&doors, "http", "httpbin", "/", &[])).await.is_err()).await;
+    let asked = tokio::spawn(async move { get(&doors, "http", "httpbin", "/", &[]).await.status().as_u16() });
+    kubectl.merge(&gateway, &json!({ "spec": { "infrastructure": { "annotations": annotations } } })).await;
+    assert_eq!(asked.await.unwrap(), 301);
+}
+
+/// Asks again until it is so.
+async fn until(is: impl AsyncFn() -> bool) {
+    while !is().await {
+        tokio::task::yield_now().await;
+    }
+}
