@@ -10,7 +10,7 @@ use crate::{
     },
 };
 use landfall_cloud::{
-    Arm, Credential, Endpoints, Meter, Roots, Secret, SignIn, SignInFacts, Vaults,
+    Arm, Credential, Endpoints, Meter, Roots, Secret, SignIn, SignInFacts, Vaults, Ways,
     arm::{Azure, Subscription},
 };
 use landfall_engine::Pace;
@@ -44,6 +44,15 @@ pub fn name(cloud: CloudName) -> &'static str {
     }
 }
 
+/// Whether the gateways of a simulated cloud are to answer while it is open. Azure's answer anyway.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Gateways {
+    /// Nobody asks them anything.
+    Rest,
+    /// They are asked from outside.
+    Answer,
+}
+
 /// Opens the simulated cloud or signs in to Azure, and finds the subscription.
 ///
 /// `remembered` is the subscription that the journal belongs to: without a wish for another one it is meant.
@@ -52,9 +61,10 @@ pub async fn connect(
     environment: &Environment,
     folder: &Path,
     remembered: Option<&str>,
+    gateways: Gateways,
 ) -> Result<Target, Failure> {
     match place.cloud {
-        CloudName::Sim => rehearse(&place.sim, folder).await,
+        CloudName::Sim => rehearse(&place.sim, folder, gateways).await,
         CloudName::Azure => sign_in(place, environment, remembered).await,
     }
 }
@@ -74,6 +84,17 @@ impl Target {
         self.meter.requests()
     }
 
+    /// Returns how the gateways' addresses are reached, as they stand now.
+    pub async fn ways(&self) -> Ways {
+        match &self.sim {
+            Some(sim) => {
+                let doors = sim.doors_open().await;
+                Ways::new(doors.into_iter().map(|((address, port), socket)| ((address.into(), port), socket)))
+            }
+            None => Ways::default(),
+        }
+    }
+
     /// Leaves the cloud.
     pub async fn close(self) {
         if let Some(sim) = self.sim {
@@ -82,12 +103,13 @@ impl Target {
     }
 }
 
-async fn rehearse(wishes: &Rehearsal, folder: &Path) -> Result<Target, Failure> {
+async fn rehearse(wishes: &Rehearsal, folder: &Path, gateways: Gateways) -> Result<Target, Failure> {
     let speed = if wishes.speed.is_infinite() { Speed::Instant } else { Speed::Times(wishes.speed) };
     let options = landfall_sim::Options {
         speed,
         seed: wishes.seed,
         faults: wishes.faults.clone(),
+        traffic: gateways == Gateways::Answer,
         ..landfall_sim::Options::default()
     };
     let sim = Sim::open(&folder.join("sim"), options).await;

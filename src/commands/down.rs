@@ -14,7 +14,7 @@ use crate::{
     },
     session::Session,
     settings::{Purpose, Wished, flags::Wishes},
-    target::{self, Target},
+    target::{self, Gateways, Target},
 };
 use landfall_engine::{Entry, Journal, Memory, Outcome, Report, Run, StepInfo, Stop};
 use landfall_steps::{Holdings, settings::Teardown};
@@ -77,7 +77,7 @@ pub async fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
             .cause("there is no terminal to ask on")
             .hint("give --yes if it is meant; nothing was touched"));
     }
-    let (journal, target) = up::open(session, &wished, "down").await?;
+    let (journal, target) = up::open(session, &wished, "down", Gateways::Rest).await?;
     session.say(&up::heading(session, "down", &target));
     let ended = after_a_look(session, args, &wished, journal, &target).await;
     target.close().await;

@@ -9,7 +9,7 @@ use crate::{
     render::{plan, stream},
     session::Session,
     settings::{Purpose, Wished, flags::Wishes},
-    target::{self, Target},
+    target::{self, Gateways, Target},
 };
 use jiff::Timestamp;
 use landfall_engine::{Journal, Looking, Memory, Plan, Stop};
@@ -38,8 +38,14 @@ pub async fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
     }
     let subscription = known.as_ref().map(|(key, _)| key.subscription.clone());
     let memory = known.map(|(_, memory)| memory).unwrap_or_default();
-    let target =
-        target::connect(&wished.place, &session.environment, &wished.folder, subscription.as_deref()).await?;
+    let target = target::connect(
+        &wished.place,
+        &session.environment,
+        &wished.folder,
+        subscription.as_deref(),
+        Gateways::Rest,
+    )
+    .await?;
     let planned = look(session, &wished, memory, &target).await;
     let words = target.words.clone();
     let (cloud, pace, requests) = (target.cloud, target.pace, target.requests());

@@ -8,6 +8,7 @@ use crate::{
     render::rotation,
     session::Session,
     settings::{Purpose, Wished, flags::Wishes},
+    target::Gateways,
 };
 use jiff::Timestamp;
 use landfall_engine::{Journal, Memory};
@@ -27,7 +28,7 @@ pub async fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
     if !remembered.is_some_and(|(_, memory)| knows_a_certificate(&memory)) {
         return Err(nothing_to_rotate(session));
     }
-    let (journal, target) = up::open(session, &wished, "rotate").await?;
+    let (journal, target) = up::open(session, &wished, "rotate", Gateways::Rest).await?;
     session.say(&up::heading(session, "rotate", &target));
     let deployment = Deployment::new(&target.clouds, &wished.settings, Teardown::default());
     let ended = match may_rotate(session, &deployment, &wished, &journal.memory()) {

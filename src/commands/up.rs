@@ -9,7 +9,7 @@ use crate::{
     render::{self, board::Board, json, stream, summary, trouble},
     session::Session,
     settings::{Purpose, Wished, file::CloudName, flags::Wishes},
-    target::{self, Target},
+    target::{self, Gateways, Target},
 };
 use jiff::Timestamp;
 use landfall_engine::{EnvironmentKey, Journal, Memory, OpenError, Outcome, Report, Run, Stop};
@@ -77,7 +77,7 @@ pub struct Args {
 pub async fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
     let mut wished = session.wished(&args.wishes, Purpose::Make)?;
     args.extent.apply(&mut wished.settings);
-    let (journal, target) = open(session, &wished, "up").await?;
+    let (journal, target) = open(session, &wished, "up", Gateways::Rest).await?;
     session.say(&heading(session, "up", &target));
     let ended = match same_environment(session, &wished, &journal.memory(), &target) {
         Ok(()) => bring_up(session, &wished, journal, &target, &Told::of_up(session)).await,
@@ -88,7 +88,12 @@ pub async fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
 }
 
 /// Opens journal and cloud, in the order in which a second run is refused before it has touched anything.
-pub async fn open(session: &Session, wished: &Wished, command: &str) -> Result<(Journal, Target), Failure> {
+pub async fn open(
+    session: &Session,
+    wished: &Wished,
+    command: &str,
+    gateways: Gateways,
+) -> Result<(Journal, Target), Failure> {
     let refuse = |error: OpenError| Failure::of_journal(&error);
     for path in Journal::secure(&wished.folder).map_err(refuse)? {
         session.say(&format!("{} was open to others; from now on it is yours alone.", path.display()));
@@ -103,7 +108,8 @@ pub async fn open(session: &Session, wished: &Wished, command: &str) -> Result<(
     };
     let early = known.as_ref().map(take).transpose()?;
     let before = known.as_ref().map(|key| key.subscription.as_str());
-    let target = target::connect(&wished.place, &session.environment, &wished.folder, before).await?;
+    let target =
+        target::connect(&wished.place, &session.environment, &wished.folder, before, gateways).await?;
     let key = EnvironmentKey {
         cloud: target.cloud.to_owned(),
         subscription: target.clouds.azure.id().to_owned(),

@@ -25,6 +25,7 @@ mod secret;
 pub mod sign_in;
 mod transport;
 pub mod vault;
+mod ways;
 mod yaml;
 
 pub use arm::Arm;
@@ -35,3 +36,4 @@ pub use meter::Meter;
 pub use secret::Secret;
 pub use sign_in::{Credential, Identity, PrincipalKind, SignIn, SignInFacts};
 pub use vault::Vaults;
+pub use ways::Ways;

@@ -37,6 +37,7 @@ use std::io;
 use std::net::Ipv4Addr;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -60,6 +61,9 @@ use world::World;
 
 /// The ports a world picks from: below the range that systems give to outgoing connections.
 const PORTS: std::ops::Range<u16> = 20_000..30_000;
+
+/// How long the gateways' sockets may take to open.
+pub const DOORS_MAX: Duration = Duration::from_secs(5);
 
 /// A world that is being served. Dropping it stops the server at once; [`Sim::close`] lets answers end.
 pub struct Sim {
@@ -116,6 +120,16 @@ impl Sim {
     /// Returns where the gateways answer that are served now, by their address and port.
     pub fn doors(&self) -> Doors {
         self.doors.borrow().clone()
+    }
+
+    /// Waits until every gateway that has an address now answers there, for [`DOORS_MAX`] at most: what cannot be served
+    /// is left out. Without [`Options::traffic`] nothing is served, and this returns at once.
+    pub async fn doors_open(&self) -> Doors {
+        let wanted = self.shared.read(traffic::places);
+        let mut doors = self.doors.clone();
+        let all = doors.wait_for(|open| wanted.iter().all(|place| open.contains_key(place)));
+        let _ = tokio::time::timeout(DOORS_MAX, all).await;
+        self.doors()
     }
 
     /// Waits until the doors are such.

@@ -13,3 +13,8 @@ pub(crate) mod spec;
 pub(crate) mod split;
 pub(crate) mod table;
 pub(crate) mod view;
+
+/// Returns the ports of addresses at which a world's gateways are to answer.
+pub(crate) fn places(world: &crate::world::World) -> Vec<(std::net::Ipv4Addr, u16)> {
+    view::View::of(world).doors.into_keys().collect()
+}

@@ -1,0 +1,45 @@
+//! How the address of a load balancer is really reached.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+
+/// How addresses of load balancers are reached from here. By default each address is reached as itself; a cloud whose
+/// addresses lie behind other sockets, as on a machine that keeps the low ports to itself, says which.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Ways {
+    detours: BTreeMap<(IpAddr, u16), SocketAddr>,
+}
+
+impl Ways {
+    /// Takes the sockets that stand for a port of an address; those that stand for themselves are no detours.
+    pub fn new(all: impl IntoIterator<Item = ((IpAddr, u16), SocketAddr)>) -> Self {
+        let detours = all.into_iter().filter(|(place, socket)| SocketAddr::from(*place) != *socket).collect();
+        Self { detours }
+    }
+
+    /// Returns the socket that stands for a port of an address.
+    pub fn socket(&self, address: IpAddr, port: u16) -> SocketAddr {
+        self.detours.get(&(address, port)).copied().unwrap_or(SocketAddr::new(address, port))
+    }
+
+    /// Returns the socket when it is another one than the address and port say.
+    pub fn detour(&self, address: IpAddr, port: u16) -> Option<SocketAddr> {
+        self.detours.get(&(address, port)).copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_reached_as_itself_unless_something_else_stands_for_it() {
+        let address: IpAddr = "127.0.0.11".parse().unwrap();
+        let high: SocketAddr = "127.0.0.11:30421".parse().unwrap();
+        let itself: SocketAddr = "127.0.0.11:443".parse().unwrap();
+        let ways = Ways::new([((address, 80), high), ((address, 443), itself)]);
+        assert_eq!((ways.socket(address, 80), ways.socket(address, 443)), (high, itself));
+        assert_eq!((ways.detour(address, 80), ways.detour(address, 443)), (Some(high), None));
+        assert_eq!(Ways::default().socket(address, 443), itself);
+    }
+}
