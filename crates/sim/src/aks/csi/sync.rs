@@ -87,6 +87,11 @@ fn is_synced(turn: &Turn<'_>, wanted: &Wanted) -> bool {
     turn.memory.synced.get(&wanted.key()) == Some(&wanted.fingerprint(turn))
 }
 
+/// Tells whether the mount's files were never written into its Secret.
+fn is_new(turn: &Turn<'_>, wanted: &Wanted) -> bool {
+    !turn.memory.synced.contains_key(&wanted.key())
+}
+
 /// What becomes of the content of a Secret that is there.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Content {
@@ -103,7 +108,12 @@ pub(super) fn is_behind(turn: &Turn<'_>) -> bool {
 pub(in crate::aks) fn sync_secrets(turn: &mut Turn<'_>) {
     let all = wanted(turn);
     let keys: Vec<String> = all.iter().map(Wanted::key).collect();
+    let before = turn.memory.synced.len();
     turn.memory.synced.retain(|key, _| keys.contains(key));
+    if turn.memory.synced.len() < before {
+        // What a mount that is gone wrote last is not what those that stay hold.
+        turn.memory.synced.clear();
+    }
     for wanted in &all {
         // What failed is not tried again before something changed.
         if is_synced(turn, wanted) {
@@ -112,7 +122,7 @@ pub(in crate::aks) fn sync_secrets(turn: &mut Turn<'_>) {
         // Of two pods that hold different versions, the one that has just written decides until the other's rotation;
         // otherwise they would take the Secret from each other for ever.
         let of_another = all.iter().any(|other| other.is_beside(wanted) && is_synced(turn, other));
-        let content = if of_another { Content::Stays } else { Content::Written };
+        let content = if of_another && !is_new(turn, wanted) { Content::Stays } else { Content::Written };
         if let Err(why) = write(turn, wanted, content) {
             turn.event(
                 &wanted.pod,
