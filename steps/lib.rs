@@ -32,6 +32,7 @@ mod network_wish;
 mod objects;
 mod operation;
 pub mod preflight;
+pub mod present;
 mod reach;
 mod recorded;
 pub mod resource_group;

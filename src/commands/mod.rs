@@ -37,7 +37,7 @@ fn dispatch(session: &Session, command: Command) -> Result<Exit, Failure> {
     match command {
         Command::Up(args) => wait(up::run(session, &args)),
         Command::Plan(args) => wait(plan::run(session, &args)),
-        Command::Status(args) => status::run(session, &args),
+        Command::Status(args) => wait(status::run(session, &args)),
         Command::Rotate(args) => wait(rotate::run(session, &args)),
         Command::Down(args) => wait(down::run(session, &args)),
         Command::Init(args) => init::run(session, &args),

@@ -1,29 +1,38 @@
-//! `landfall status`: what the journal remembers, without asking the cloud.
+//! `landfall status`: what the journal remembers, without asking the cloud; with `--live`, what the cloud says now.
 
+use super::up;
 use crate::{
     deployment::Deployment,
     exit::Exit,
     failure::Failure,
-    render::{status, stream},
+    render::{present, status, stream},
     session::Session,
-    settings::{Purpose, flags::Wishes},
-    target,
+    settings::{Purpose, Wished, flags::Wishes},
+    target::{self, Gateways},
 };
 use jiff::Timestamp;
+use landfall_cloud::Ways;
 use landfall_engine::{EnvironmentKey, Journal, Memory};
-use landfall_steps::settings::Teardown;
+use landfall_steps::{present::Present, settings::Teardown};
 
 /// What `status` takes.
 #[derive(clap::Args, Debug)]
 pub struct Args {
+    /// Ask the cloud too: gateways and what was made for them, routes, certificate, names
+    #[arg(long)]
+    live: bool,
     #[command(flatten)]
     wishes: Wishes,
 }
 
 /// Runs it.
-pub fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
+pub async fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
     let mut wished = session.wished(&args.wishes, Purpose::Remember)?;
     let remembered = Journal::read(&wished.folder).map_err(|error| Failure::of_journal(&error))?;
+    let seen = match &remembered {
+        Some((key, memory)) if args.live => Some(look(session, &wished, key, memory).await?),
+        _ => None,
+    };
     let nobody = || {
         let key = EnvironmentKey {
             cloud: target::name(wished.place.cloud).to_owned(),
@@ -40,10 +49,48 @@ pub fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
     let facts = deployment.facts(&memory);
     let shown =
         status::Status { key: &key, steps: &steps, memory: &memory, facts: &facts, now: Timestamp::now() };
-    let text = match session.is_json() {
-        true => status::document(&shown).to_string(),
-        false => status::text(&shown, &session.program(), session.terminal.out),
+    let program = session.program();
+    let live = seen.as_ref().map(|(present, ways)| present::Shown {
+        present,
+        ways,
+        program: &program,
+        now: shown.now,
+    });
+    let text = match (session.is_json(), &live) {
+        (true, live) => {
+            let mut document = status::document(&shown);
+            if let Some(live) = live {
+                document["live"] = present::document(live);
+            }
+            document.to_string()
+        }
+        (false, Some(live)) => {
+            let paint = session.terminal.out;
+            format!(
+                "{}\n\n{}",
+                status::heading(&shown, "What the cloud says now.", paint),
+                present::text(live, paint)
+            )
+        }
+        (false, None) => status::text(&shown, &program, session.terminal.out),
     };
     stream::out().line(&text);
     Ok(Exit::Well)
+}
+
+/// Asks the cloud what is there, without locking or writing the journal.
+async fn look(
+    session: &Session,
+    wished: &Wished,
+    key: &EnvironmentKey,
+    memory: &Memory,
+) -> Result<(Present, Ways), Failure> {
+    up::same_journal(wished, key)?;
+    let (place, subscription) = (&wished.place, Some(key.subscription.as_str()));
+    let opened = target::connect(place, &session.environment, &wished.folder, subscription, Gateways::Answer);
+    let target = opened.await?;
+    let present = landfall_steps::present::look(&target.clouds, memory).await;
+    let ways = target.ways().await;
+    target.close().await;
+    Ok((present, ways))
 }

@@ -16,6 +16,7 @@ pub mod line;
 pub mod live;
 pub mod paint;
 pub mod plan;
+pub mod present;
 pub mod rotation;
 pub mod status;
 pub mod stream;

@@ -107,16 +107,8 @@ pub fn text(status: &Status<'_>, program: &str, paint: Paint) -> String {
         words::cut(&format!(" {glyph} {name:<widest$}  {detail}"), 80).trim_end().to_owned()
     };
     let rows: Vec<String> = status.steps.iter().map(row).collect();
-    let EnvironmentKey { cloud, subscription, environment } = status.key;
-    let cloud = if cloud == "sim" { "simulated cloud" } else { "Azure" };
-    let mut parts = vec![
-        format!(
-            "{}\n{}What the journal remembers; the cloud was not asked.",
-            paint.strong(&format!("landfall status · {environment} · {cloud}")),
-            if subscription.is_empty() { String::new() } else { format!("Subscription {subscription}.\n") },
-        ),
-        rows.join("\n"),
-    ];
+    let mut parts =
+        vec![heading(status, "What the journal remembers; the cloud was not asked.", paint), rows.join("\n")];
     let shown = super::summary::facts(status.facts);
     if !shown.is_empty() {
         parts.push(shown);
@@ -131,6 +123,16 @@ pub fn text(status: &Status<'_>, program: &str, paint: Paint) -> String {
         parts.push(format!("Go on: {program} up"));
     }
     parts.join("\n\n")
+}
+
+/// Returns the first lines: whose status it is, and where it comes from.
+pub fn heading(status: &Status<'_>, source: &str, paint: Paint) -> String {
+    let EnvironmentKey { cloud, subscription, environment } = status.key;
+    let cloud = if cloud == "sim" { "simulated cloud" } else { "Azure" };
+    let first = paint.strong(&format!("landfall status · {environment} · {cloud}"));
+    let where_from =
+        if subscription.is_empty() { String::new() } else { format!("Subscription {subscription}.\n") };
+    format!("{first}\n{where_from}{source}")
 }
 
 /// Returns a time to the minute.

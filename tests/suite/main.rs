@@ -13,6 +13,7 @@ mod first_run;
 mod input;
 mod journals;
 mod killed;
+mod live;
 mod locks;
 mod manifests;
 mod patience;

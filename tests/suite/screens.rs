@@ -9,6 +9,7 @@ fn settings() -> insta::Settings {
         (r"\d\d:\d\d:\d\dZ", "<time>"),
         (r"\d{4}-\d\d-\d\d \d\d:\d\dZ", "<date and time>"),
         (r"valid until \d{4}-\d\d-\d\d", "valid until <date>"),
+        (r"until \d{4}-\d\d-\d\d, \d+ days", "until <date>, <n> days"),
         (r"seed \d+", "seed <seed>"),
         (r"\b\d+(\.\d)? (ms|s|min)\b", "<duration>"),
         (r"\d+ requests", "<n> requests"),

@@ -17,6 +17,7 @@ mod kubectl;
 mod network;
 mod objects;
 mod preflight;
+mod present;
 mod roles;
 mod settings;
 mod strangers;

@@ -1,0 +1,76 @@
+//! The cluster itself, and the control plane of its gateways.
+
+use super::object::{Object, holds, label, name, namespace, text};
+use landfall_cloud::kubernetes::readiness;
+use serde_json::Value;
+
+/// A cluster.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Running {
+    /// Its name.
+    pub name: String,
+    /// `Succeeded`, or another provisioning state.
+    pub provisioning: String,
+    /// `Running` or `Stopped`.
+    pub power: String,
+    /// The patch version of its control plane.
+    pub version: String,
+    /// Nodes that are ready, of all there are.
+    pub nodes: (usize, usize),
+}
+
+impl Running {
+    pub(super) fn read(name: &str, body: &Value) -> Self {
+        let property = |pointer: &str| text(body, pointer).to_owned();
+        let running = property("/properties/currentKubernetesVersion");
+        let wished = || property("/properties/kubernetesVersion");
+        Self {
+            name: name.to_owned(),
+            provisioning: property("/properties/provisioningState"),
+            power: property("/properties/powerState/code"),
+            version: if running.is_empty() { wished() } else { running },
+            nodes: (0, 0),
+        }
+    }
+
+    pub(super) fn count(&mut self, nodes: &[Object]) {
+        let ready = nodes.iter().filter(|node| holds(&node.data["status"], "Ready")).count();
+        self.nodes = (ready, nodes.len());
+    }
+
+    /// Tells whether it runs and nothing is under way or broken.
+    #[must_use]
+    pub fn is_well(&self) -> bool {
+        self.provisioning == "Succeeded" && self.power != "Stopped"
+    }
+}
+
+/// What turns Gateways into load balancers and Envoys.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ControlPlane {
+    /// The classes, each with whether its controller has accepted it.
+    pub classes: Vec<(String, bool)>,
+    /// istiod's pods that are ready, of all there are.
+    pub istiod: (usize, usize),
+    /// Where they run.
+    pub namespace: String,
+}
+
+impl ControlPlane {
+    pub(super) fn read(classes: &[Object], pods: &[Object]) -> Self {
+        let accepted = |class: &Object| (name(class), readiness::gateway_class(class).is_ready());
+        let istiod: Vec<&Object> = pods.iter().filter(|pod| label(pod, "app") == Some("istiod")).collect();
+        let ready = istiod.iter().filter(|pod| holds(&pod.data["status"], "Ready")).count();
+        Self {
+            classes: classes.iter().map(accepted).collect(),
+            istiod: (ready, istiod.len()),
+            namespace: istiod.first().map(|pod| namespace(pod).to_owned()).unwrap_or_default(),
+        }
+    }
+
+    /// Tells whether somebody looks after the gateways.
+    #[must_use]
+    pub fn is_well(&self) -> bool {
+        self.istiod.0 > 0 && self.classes.iter().any(|(_, accepted)| *accepted)
+    }
+}

@@ -1,0 +1,129 @@
+//! A gateway, and what the controller has made for it.
+
+use super::object::{Object, label, list, name, namespace, number, text};
+use landfall_cloud::kubernetes::readiness::{self, Readiness};
+
+/// What tells which gateway a thing was made for.
+const MADE_FOR: &str = "gateway.networking.k8s.io/gateway-name";
+
+/// A gateway.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Programmed {
+    /// Its name, with the namespace unless that is the default one.
+    pub name: String,
+    /// Its class.
+    pub class: String,
+    /// Its addresses.
+    pub addresses: Vec<String>,
+    /// Why it is not ready; none when it is.
+    pub trouble: Option<String>,
+    /// Its listeners: name, protocol and port, routes attached.
+    pub listeners: Vec<(String, String, i64)>,
+    /// What the controller has made for it.
+    pub made: Made,
+}
+
+/// What the controller has made for a gateway.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Made {
+    /// The Deployment of Envoys: name, ready and wanted replicas.
+    pub deployment: Option<(String, i64, i64)>,
+    /// The Service: name, type and ports.
+    pub service: Option<(String, String, Vec<i64>)>,
+    /// The autoscaler.
+    pub autoscaler: Option<Autoscaler>,
+    /// The disruption budget.
+    pub budget: Option<Budget>,
+}
+
+/// An autoscaler of Envoys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Autoscaler {
+    /// The fewest replicas.
+    pub least: i64,
+    /// The most replicas.
+    pub most: i64,
+    /// The replicas now.
+    pub now: i64,
+}
+
+/// A disruption budget.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Budget {
+    /// How many pods must stay.
+    pub at_least: i64,
+    /// How many may go now.
+    pub may_go: i64,
+}
+
+/// Everything in the cluster that may have been made for a gateway.
+pub(super) struct Around {
+    pub deployments: Vec<Object>,
+    pub services: Vec<Object>,
+    pub autoscalers: Vec<Object>,
+    pub budgets: Vec<Object>,
+}
+
+impl Programmed {
+    pub(super) fn read(gateway: &Object, around: &Around) -> Self {
+        let trouble = match readiness::gateway(gateway) {
+            Readiness::Ready(_) => None,
+            Readiness::Waiting(why) | Readiness::Broken(why) => Some(why),
+        };
+        let (spec, status) = (&gateway.data["spec"], &gateway.data["status"]);
+        let attached = |name: &str| {
+            let mut judged = list(status, "/listeners");
+            let own = judged.find(|judged| text(judged, "/name") == name);
+            own.and_then(|own| own["attachedRoutes"].as_i64()).unwrap_or(0)
+        };
+        let listeners = list(spec, "/listeners").map(|listener| {
+            let (name, protocol) = (text(listener, "/name"), text(listener, "/protocol"));
+            let port = listener["port"].as_i64().unwrap_or(0);
+            (name.to_owned(), format!("{protocol} {port}"), attached(name))
+        });
+        let addresses = list(status, "/addresses").map(|address| text(address, "/value").to_owned());
+        Self {
+            name: name(gateway),
+            class: text(spec, "/gatewayClassName").to_owned(),
+            addresses: addresses.filter(|address| !address.is_empty()).collect(),
+            trouble,
+            listeners: listeners.collect(),
+            made: Made::read(gateway, around),
+        }
+    }
+
+    /// Tells whether it is programmed and its Envoys are there.
+    #[must_use]
+    pub fn is_well(&self) -> bool {
+        self.trouble.is_none() && self.made.deployment.as_ref().is_some_and(|(_, ready, _)| *ready > 0)
+    }
+}
+
+impl Made {
+    fn read(gateway: &Object, around: &Around) -> Self {
+        let own = gateway.metadata.name.as_deref();
+        let of = |all: &[Object]| -> Option<Object> {
+            let mut made = all.iter().filter(|made| namespace(made) == namespace(gateway));
+            made.find(|made| label(made, MADE_FOR) == own).cloned()
+        };
+        let deployment = of(&around.deployments).map(|deployment| {
+            let (ready, wanted) =
+                (number(&deployment, "/status/readyReplicas"), number(&deployment, "/spec/replicas"));
+            (name(&deployment), ready, wanted)
+        });
+        let service = of(&around.services).map(|service| {
+            let ports = list(&service.data, "/spec/ports").filter_map(|port| port["port"].as_i64()).collect();
+            (name(&service), text(&service.data, "/spec/type").to_owned(), ports)
+        });
+        let autoscaler = of(&around.autoscalers).map(|autoscaler| Autoscaler {
+            least: number(&autoscaler, "/spec/minReplicas"),
+            most: number(&autoscaler, "/spec/maxReplicas"),
+            now: number(&autoscaler, "/status/currentReplicas"),
+        });
+        let budget = of(&around.budgets).map(|budget| Budget {
+            at_least: number(&budget, "/spec/minAvailable"),
+            may_go: number(&budget, "/status/disruptionsAllowed"),
+        });
+        Self { deployment, service, autoscaler, budget }
+    }
+}

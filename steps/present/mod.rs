@@ -1,0 +1,214 @@
+//! What is there now, asked of the clouds: what the article's "Poking around" shows, in one look.
+//!
+//! It changes nothing, every read is asked for at once as soon as its address is known, and what cannot be read is said
+//! beside what can.
+
+mod cluster;
+mod gateway;
+mod object;
+mod route;
+mod secret;
+
+pub use cluster::{ControlPlane, Running};
+pub use gateway::{Autoscaler, Budget, Made, Programmed};
+pub use route::{Backend, Parent, Routed};
+pub use secret::Carried;
+
+use crate::{
+    certificate::HeldCertificate,
+    clouds::{Clouds, Opened},
+    cluster_ready::ReadyCluster,
+    dns::Published,
+    key_vault::Vault,
+};
+use landfall_cloud::{ApiError, kubernetes::Kind, vault::Stored};
+use landfall_engine::Memory;
+use serde::de::DeserializeOwned;
+
+/// What is there now.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Present {
+    /// The cluster, as Resource Manager shows it.
+    pub cluster: Option<Running>,
+    /// The controller of the gateways.
+    pub control_plane: Option<ControlPlane>,
+    /// The gateways, by namespace and name, with what was made for each.
+    pub gateways: Vec<Programmed>,
+    /// The routes, by namespace and name.
+    pub routes: Vec<Routed>,
+    /// The vault's newest version of the certificate.
+    pub certificate: Option<Stored>,
+    /// What the Secret carries.
+    pub secret: Option<Carried>,
+    /// The A records of the zone, for the hosts that we published: host, what it should be, what it is.
+    pub records: Vec<Named>,
+    /// What could not be looked at, a sentence each.
+    pub unseen: Vec<String>,
+}
+
+/// A host's record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Named {
+    /// The host.
+    pub host: String,
+    /// The gateway's address.
+    pub wanted: String,
+    /// The addresses in the zone; none when there is no record.
+    pub is: Vec<String>,
+}
+
+impl Present {
+    /// Tells whether everything that was seen is as it should be, and nothing was out of sight.
+    #[must_use]
+    pub fn is_well(&self) -> bool {
+        let same = |secret: &Carried| {
+            self.certificate.as_ref().is_some_and(|held| held.thumbprint_sha1_hex == secret.thumbprint)
+        };
+        self.unseen.is_empty()
+            && self.cluster.as_ref().is_some_and(Running::is_well)
+            && self.control_plane.as_ref().is_some_and(ControlPlane::is_well)
+            && !self.gateways.is_empty()
+            && self.gateways.iter().all(Programmed::is_well)
+            && self.routes.iter().all(Routed::is_well)
+            && self.secret.as_ref().is_some_and(same)
+            && self.records.iter().all(|record| record.is == [record.wanted.clone()])
+    }
+}
+
+/// Looks at everything that is remembered as made.
+pub async fn look(clouds: &Clouds, memory: &Memory) -> Present {
+    let here = Here { clouds, memory };
+    let (cluster, certificate, records) = futures::join!(here.cluster(), here.certificate(), here.records());
+    let mut seen = Present::default();
+    let mut note = |what: &str, error: &ApiError| seen.unseen.push(format!("{what}: {}", error.message));
+    match certificate {
+        Ok(certificate) => seen.certificate = certificate,
+        Err(error) => note("the vault's certificate could not be read", &error),
+    }
+    match records {
+        Ok(records) => seen.records = records,
+        Err(error) => note("the zone's records could not be read", &error),
+    }
+    match cluster {
+        Ok(Some((running, inside))) => {
+            seen.cluster = running;
+            if let Some(inside) = inside {
+                inside.into_present(&mut seen);
+            }
+        }
+        Ok(None) => {}
+        Err(error) => note("the cluster could not be read", &error),
+    }
+    seen
+}
+
+struct Here<'a> {
+    clouds: &'a Clouds,
+    memory: &'a Memory,
+}
+
+/// What the cluster's own API shows, each list with what became of asking for it.
+struct Inside {
+    lists: [Result<Vec<object::Object>, ApiError>; 9],
+    secret: Result<Option<object::Object>, ApiError>,
+}
+
+/// The kinds that are listed, in the order of [`Inside::lists`].
+static LISTED: [Kind; 9] = [
+    Kind::GATEWAY_CLASS,
+    Kind::GATEWAY,
+    Kind::HTTP_ROUTE,
+    Kind::DEPLOYMENT,
+    Kind::SERVICE,
+    Kind::HPA,
+    Kind::PDB,
+    Kind::POD,
+    Kind::NODE,
+];
+
+impl Here<'_> {
+    fn output<T: DeserializeOwned>(&self, step: &str) -> Option<T> {
+        serde_json::from_value(self.memory.past(step)?.output.clone()?).ok()
+    }
+
+    async fn cluster(&self) -> Result<Option<(Option<Running>, Option<Inside>)>, ApiError> {
+        let Some(ready) = self.output::<ReadyCluster>("cluster-ready") else { return Ok(None) };
+        let (body, opened) =
+            futures::join!(self.clouds.clusters.body(&ready), self.clouds.clusters.open(&ready));
+        let running = body?.map(|body| Running::read(&ready.name, &body));
+        // A cluster that is stopped or broken does not answer; what Resource Manager says of it is the news then.
+        let closed = running.as_ref().is_none_or(|running| !running.is_well());
+        let inside = match opened {
+            Ok(opened) => Some(inside(&opened).await),
+            Err(_) if closed => None,
+            Err(error) => return Err(error),
+        };
+        Ok(Some((running, inside)))
+    }
+
+    async fn certificate(&self) -> Result<Option<Stored>, ApiError> {
+        let (vault, held) =
+            (self.output::<Vault>("key-vault"), self.output::<HeldCertificate>("certificate"));
+        let (Some(vault), Some(held)) = (vault, held) else { return Ok(None) };
+        self.clouds.vaults.at(&vault.uri)?.certificate(&held.name).await
+    }
+
+    async fn records(&self) -> Result<Vec<Named>, ApiError> {
+        let Some(published) = self.output::<Published>("dns") else { return Ok(Vec::new()) };
+        let Some(published_zone) = published.zone else { return Ok(Vec::new()) };
+        let zones = self.clouds.azure.zones().await?;
+        let zone = zones.iter().find(|zone| zone.id.eq_ignore_ascii_case(&published_zone.id));
+        let there = match zone {
+            Some(zone) => self.clouds.azure.records(zone).await?,
+            None => Vec::new(),
+        };
+        let below = format!(".{}", published_zone.name);
+        let named = |(host, wanted): (String, String)| {
+            let name = host.strip_suffix(&below).unwrap_or("@");
+            let is = there.iter().find(|record| record.name.eq_ignore_ascii_case(name));
+            Named { is: is.map(|record| record.addresses.clone()).unwrap_or_default(), host, wanted }
+        };
+        Ok(published.records.into_iter().map(named).collect())
+    }
+}
+
+async fn inside(opened: &Opened) -> Inside {
+    let api = &opened.api;
+    let list = |kind: &'static Kind| async move { api.list(kind, None, None).await };
+    let (secret, space) = (&Kind::SECRET, Some(crate::tls_secret::NAMESPACE));
+    let (lists, secret) = futures::join!(
+        futures::future::join_all(LISTED.iter().map(list)),
+        api.get(secret, space, crate::tls_secret::SECRET)
+    );
+    let lists = lists.try_into().unwrap_or_else(|_| unreachable!("as many answers as questions"));
+    Inside { lists, secret }
+}
+
+impl Inside {
+    fn into_present(self, seen: &mut Present) {
+        let mut read = |what: &str, answer: Result<Vec<object::Object>, ApiError>| {
+            answer.unwrap_or_else(|error| {
+                seen.unseen.push(format!("{what} could not be listed: {}", error.message));
+                Vec::new()
+            })
+        };
+        let mut at = 0;
+        let lists = self.lists.map(|answer| {
+            at += 1;
+            read(LISTED[at - 1].plural.as_ref(), answer)
+        });
+        let [classes, gateways, routes, deployments, services, autoscalers, budgets, pods, nodes] = lists;
+        let made = gateway::Around { deployments, services, autoscalers, budgets };
+        seen.control_plane = Some(ControlPlane::read(&classes, &pods));
+        if let Some(cluster) = &mut seen.cluster {
+            cluster.count(&nodes);
+        }
+        seen.gateways = gateways.iter().map(|gateway| Programmed::read(gateway, &made)).collect();
+        let services = &made.services;
+        seen.routes = routes.iter().map(|route| Routed::read(route, services, &pods)).collect();
+        match self.secret {
+            Ok(secret) => seen.secret = secret.as_ref().and_then(Carried::read),
+            Err(error) => seen.unseen.push(format!("the TLS Secret could not be read: {}", error.message)),
+        }
+    }
+}
