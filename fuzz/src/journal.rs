@@ -47,7 +47,7 @@ fn opening(dir: &Path, data: &[u8]) {
         }
     };
     assert!(read.is_ok(), "what can be opened can be read");
-    assert_eq!(journal.memory(), known);
+    assert_eq!(told(&journal.memory()), told(&known));
     let opened = fs::read(&file).expect("it is open");
     let kept = opened.iter().zip(data).take_while(|(is, was)| is == was).count();
     for line in data[line_start(data, kept)..].split_inclusive(|byte| *byte == b'\n') {
@@ -58,7 +58,7 @@ fn opening(dir: &Path, data: &[u8]) {
     let now = journal.memory();
     drop(journal);
     let again = Journal::open(dir, "up", &owner, "0").expect("what we wrote we can open");
-    assert_eq!(again.memory(), now, "opening again remembers the same");
+    assert_eq!(told(&again.memory()), told(&now), "opening again remembers the same");
     drop(again);
     assert!(fs::read(&file).expect("it was open").starts_with(&opened), "nothing of ours is ever rewritten");
 }
@@ -74,7 +74,17 @@ fn tearing(dir: &Path, data: &[u8]) {
     let cut = cut % (data.len() + 1);
     fs::write(&file, &data[..cut]).expect("the folder is ours");
     let torn = Journal::read(dir);
+    if !data[..cut].contains(&b'\n') {
+        // Whose journal it is stands in the first line, which is written whole or not at all.
+        assert!(matches!(torn, Ok(None) | Err(OpenError::Lost { .. })), "torn in its first line: {torn:?}");
+        return;
+    }
     assert!(torn.is_ok(), "a journal torn at {cut} is refused: {torn:?}");
+}
+
+/// What a memory holds, but for the claims of the process that wrote it: a new one has none.
+fn told(memory: &Memory) -> String {
+    format!("{memory:?}").replace("claimed: true", "claimed: false")
 }
 
 /// The start of the line that byte `at` is in.
