@@ -87,7 +87,7 @@ impl Clusters {
     }
 
     /// Returns what is in each cluster that runs.
-    pub(crate) fn running(&self) -> impl Iterator<Item = &Store> {
+    pub fn running(&self) -> impl Iterator<Item = &Store> {
         let stopped = |cluster: &&ManagedCluster| cluster.text("/properties/powerState/code") == "Stopped";
         self.all.values().filter(move |cluster| !stopped(cluster)).map(|cluster| &cluster.store)
     }
