@@ -19,6 +19,7 @@ const NAMESPACES: [&str; 4] = ["kube-system", "default", "kube-public", "kube-no
 
 /// Writes what a cluster holds when it becomes `Succeeded`.
 pub(super) fn begin(turn: &mut Turn<'_>) {
+    turn.store.introduce(&turn.facts.kubernetes_version);
     for name in NAMESPACES {
         turn.put("namespaces", namespace(name), MANAGER);
     }
@@ -47,6 +48,7 @@ pub(super) fn begin(turn: &mut Turn<'_>) {
 /// Follows a change of the facts: nodes come and go, add-ons are switched on and off.
 pub(super) fn adapt(turn: &mut Turn<'_>) {
     let before = turn.memory.facts.clone();
+    turn.store.introduce(&turn.facts.kubernetes_version);
     node::match_count(turn);
     adapt_addons(turn, before.as_ref());
 }

@@ -16,6 +16,7 @@ mod csi;
 mod facts;
 mod gateway;
 mod gateway_api;
+pub(crate) mod log;
 mod mesh;
 mod node;
 pub(crate) mod object;

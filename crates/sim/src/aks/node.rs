@@ -10,6 +10,8 @@ use super::turn::Turn;
 use crate::clock::Moment;
 
 const MANAGER: &str = "cloud-controller-manager";
+const LEASES: &str = "leases.coordination.k8s.io";
+const LEASE_NAMESPACE: &str = "kube-node-lease";
 /// Azure keeps the first four addresses of every subnet for itself.
 const FIRST_HOST: u32 = 4;
 
@@ -19,7 +21,7 @@ pub(super) fn match_count(turn: &mut Turn<'_>) {
     for known in turn.all("nodes") {
         if !wanted.iter().any(|wanted| wanted == name(&known)) {
             turn.remove("nodes", &known);
-            turn.store.remove("leases.coordination.k8s.io", "kube-node-lease", name(&known), turn.at);
+            turn.store.remove(LEASES, LEASE_NAMESPACE, name(&known), turn.at);
         }
     }
     for (index, node_name) in (0..turn.facts.nodes).zip(&wanted) {
@@ -27,7 +29,23 @@ pub(super) fn match_count(turn: &mut Turn<'_>) {
             let node = node(turn, index, node_name);
             turn.put("nodes", node, MANAGER);
         }
+        if turn.store.get(LEASES, LEASE_NAMESPACE, node_name).is_none() {
+            lease(turn, node_name);
+        }
     }
+}
+
+/// Writes the lease by which a node says that it lives. As nothing here happens without a cause, it is not renewed.
+fn lease(turn: &mut Turn<'_>, node_name: &str) {
+    let Some(node) = turn.get("nodes", "", node_name) else { return };
+    // The renewal is written with microseconds, and clients insist on all six digits.
+    let renewed = turn.at.timestamp().strftime("%Y-%m-%dT%H:%M:%S%.6fZ").to_string();
+    let lease = json!({
+        "apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
+        "metadata": {"name": node_name, "namespace": LEASE_NAMESPACE, "ownerReferences": [object::owned_by(&node)]},
+        "spec": {"holderIdentity": node_name, "leaseDurationSeconds": 40, "renewTime": renewed},
+    });
+    turn.put(LEASES, lease, "kubelet");
 }
 
 /// Returns the node with the fewest pods, as the scheduler would choose; none when there is no node.

@@ -73,11 +73,18 @@ pub(super) fn install(turn: &mut Turn<'_>) {
 }
 
 fn services(turn: &mut Turn<'_>, dns: &Value, metrics: &Value) {
+    // By these labels people find what a cluster offers of itself.
+    let offered = |labels: &Value, name: &str| {
+        let mut labels = labels.clone();
+        labels["kubernetes.io/cluster-service"] = json!("true");
+        labels["kubernetes.io/name"] = json!(name);
+        labels
+    };
     turn.put(
         "services",
         json!({
             "apiVersion": "v1", "kind": "Service",
-            "metadata": {"name": "kube-dns", "namespace": NAMESPACE, "labels": dns},
+            "metadata": {"name": "kube-dns", "namespace": NAMESPACE, "labels": offered(dns, "CoreDNS")},
             "spec": {
                 "type": "ClusterIP", "clusterIP": "10.0.0.10", "clusterIPs": ["10.0.0.10"],
                 "selector": dns,
@@ -94,7 +101,7 @@ fn services(turn: &mut Turn<'_>, dns: &Value, metrics: &Value) {
         "services",
         json!({
             "apiVersion": "v1", "kind": "Service",
-            "metadata": {"name": "metrics-server", "namespace": NAMESPACE, "labels": metrics},
+            "metadata": {"name": "metrics-server", "namespace": NAMESPACE, "labels": offered(metrics, "Metrics-server")},
             "spec": {
                 "type": "ClusterIP", "selector": metrics,
                 "ports": [{"name": "https", "protocol": "TCP", "port": 443, "targetPort": 4443}],

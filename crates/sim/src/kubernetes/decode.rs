@@ -1,9 +1,10 @@
-//! Reading bodies: JSON for everything, YAML too where apply and create allow it, protobuf never.
+//! Reading bodies: JSON for everything, YAML too where apply and create allow it, protobuf where clients insist.
 
 use serde_json::{Map, Value};
 
 use super::definition::Definition;
 use super::path::{Place, Subresource};
+use super::protobuf;
 use super::query::FieldValidation;
 use super::schema::prune;
 use super::schema::validate::{self, Wording};
@@ -16,12 +17,13 @@ const ACCEPTED: &str = "application/json, application/yaml, application/vnd.kube
 /// Reads the body of a POST or PUT.
 ///
 /// # Errors
-/// 415 for protobuf and unknown types, 400 for text that is no object.
+/// 415 for unknown types and for what is not read from protobuf, 400 for text that is no object.
 pub fn object(request: &Request) -> Result<Value, Refusal> {
     let media_type = media_type(request);
     match media_type.as_str() {
         "" | "application/json" => json(&request.body),
         "application/yaml" | "application/x-yaml" | "text/yaml" => yaml(&request.body),
+        protobuf::MEDIA_TYPE => protobuf::object(&request.body),
         other => Err(unsupported(&format!(
             "the body of the request was in an unknown format - accepted media types include: {ACCEPTED} (it was {other:?})"
         ))),

@@ -35,8 +35,11 @@ pub struct Definition {
     pub scale: Option<String>,
     /// Whether a CustomResourceDefinition brought it; such kinds are validated and patched by other rules.
     pub custom: bool,
-    /// The columns of its table, after the name.
+    /// The columns of its table, after the name; a kind that has a column `Name` among them begins without.
     pub columns: Vec<Column>,
+    /// Whether objects of the kind are questions: they are answered, and never kept.
+    #[serde(default)]
+    pub is_question: bool,
 }
 
 /// One column of a kind's table.
@@ -46,7 +49,8 @@ pub struct Column {
     pub name: String,
     /// `string`, `integer`, `boolean` or `date`.
     pub format: String,
-    /// The path of the value, `.status.phase`, with one filter form: `.status.conditions[?type=Ready].status`.
+    /// The path of the value, `.status.phase`, with one filter form: `.status.conditions[?type=Ready].status`; or `=`
+    /// and the name of a cell that is told in words.
     pub path: String,
     /// Above 0: only in wide output.
     pub priority: i32,
@@ -83,12 +87,21 @@ impl Definition {
             scale: None,
             custom: false,
             columns: Vec::new(),
+            is_question: false,
         }
     }
 
     /// Returns the same kind, not in any namespace.
     #[must_use]
     pub fn cluster_wide(mut self) -> Self {
+        self.namespaced = false;
+        self
+    }
+
+    /// Returns the same kind as one whose objects are answered and never kept.
+    #[must_use]
+    pub fn question(mut self) -> Self {
+        self.is_question = true;
         self.namespaced = false;
         self
     }

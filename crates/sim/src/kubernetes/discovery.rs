@@ -10,7 +10,16 @@ use super::store::Store;
 use crate::request::{Reply, Request};
 
 const VERBS: [&str; 8] = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
-const PART_VERBS: [&str; 3] = ["get", "patch", "update"];
+const PART_VERBS: &[&str] = &["get", "patch", "update"];
+
+/// A part of an object with a URL of its own.
+struct Part<'k> {
+    name: &'static str,
+    group: &'k str,
+    version: &'k str,
+    kind: &'k str,
+    verbs: &'static [&'static str],
+}
 
 /// Answers `/api` (for the core group) or `/apis` (for all others), aggregated when asked so.
 pub fn groups(store: &Store, request: &Request, core: bool) -> Reply {
@@ -53,14 +62,14 @@ pub fn resources(store: &Store, group: &str, version: &str) -> Reply {
     let served = store.definitions();
     for kind in served.iter().filter(|kind| kind.group == group && kind.version == version) {
         resources.push(resource(kind));
-        for (part, group, version, part_kind) in parts(kind) {
+        for part in parts(kind) {
             let mut entry = json!({
-                "name": format!("{}/{part}", kind.plural), "singularName": "", "namespaced": kind.namespaced,
-                "kind": part_kind, "verbs": PART_VERBS,
+                "name": format!("{}/{}", kind.plural, part.name), "singularName": "",
+                "namespaced": kind.namespaced, "kind": part.kind, "verbs": part.verbs,
             });
-            if part == "scale" {
-                entry["group"] = json!(group);
-                entry["version"] = json!(version);
+            if part.group != kind.group {
+                entry["group"] = json!(part.group);
+                entry["version"] = json!(part.version);
             }
             resources.push(entry);
         }
@@ -121,7 +130,7 @@ fn group_object(name: &str, versions: &[String]) -> Value {
 fn resource(kind: &Definition) -> Value {
     let mut entry = json!({
         "name": kind.plural, "singularName": kind.singular(), "namespaced": kind.namespaced, "kind": kind.kind,
-        "verbs": VERBS,
+        "verbs": verbs(kind),
     });
     if !kind.short.is_empty() {
         entry["shortNames"] = json!(kind.short);
@@ -132,14 +141,29 @@ fn resource(kind: &Definition) -> Value {
     entry
 }
 
-/// Returns a kind's subresources: their name, and the group, version and kind of what they hold.
-fn parts(kind: &Definition) -> Vec<(&'static str, &str, &str, &str)> {
+/// What can be done with the objects of a kind.
+fn verbs(kind: &Definition) -> &'static [&'static str] {
+    if kind.is_question { &["create"] } else { &VERBS }
+}
+
+/// Returns a kind's subresources, and the group, version and kind of what they hold.
+fn parts(kind: &Definition) -> Vec<Part<'_>> {
+    let own = |name: &'static str, verbs: &'static [&'static str]| Part {
+        name,
+        group: &kind.group,
+        version: &kind.version,
+        kind: &kind.kind,
+        verbs,
+    };
     let mut parts = Vec::new();
+    if kind.resource() == "pods" {
+        parts.push(own("log", &["get"]));
+    }
     if kind.scale.is_some() {
-        parts.push(("scale", "autoscaling", "v1", "Scale"));
+        parts.push(Part { group: "autoscaling", version: "v1", kind: "Scale", ..own("scale", PART_VERBS) });
     }
     if kind.has_status {
-        parts.push(("status", kind.group.as_str(), kind.version.as_str(), kind.kind.as_str()));
+        parts.push(own("status", PART_VERBS));
     }
     parts
 }
@@ -179,14 +203,17 @@ fn aggregated_resource(kind: &Definition) -> Value {
         |group: &str, version: &str, kind: &str| json!({"group": group, "version": version, "kind": kind});
     let parts: Vec<Value> = parts(kind)
         .into_iter()
-        .map(|(part, group, version, part_kind)| {
-            json!({"subresource": part, "responseKind": response(group, version, part_kind), "verbs": PART_VERBS})
+        .map(|part| {
+            json!({
+                "subresource": part.name, "responseKind": response(part.group, part.version, part.kind),
+                "verbs": part.verbs,
+            })
         })
         .collect();
     let mut entry = json!({
         "resource": kind.plural, "responseKind": response(&kind.group, &kind.version, &kind.kind),
         "scope": if kind.namespaced { "Namespaced" } else { "Cluster" }, "singularResource": kind.singular(),
-        "verbs": VERBS,
+        "verbs": verbs(kind),
     });
     for (field, names) in [("shortNames", &kind.short), ("categories", &kind.categories)] {
         if !names.is_empty() {

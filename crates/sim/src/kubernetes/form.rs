@@ -2,8 +2,9 @@
 
 use serde_json::{Map, Value, json};
 
-use super::definition::{Column, Definition};
+use super::definition::Definition;
 use super::status::Refusal;
+use super::table::table;
 use crate::clock::Moment;
 use crate::request::Request;
 
@@ -84,86 +85,8 @@ impl Form {
     }
 }
 
-fn metadata_of(object: &Value) -> Value {
+pub(super) fn metadata_of(object: &Value) -> Value {
     json!({"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": object["metadata"]})
-}
-
-fn table<'o>(
-    definition: &Definition,
-    about: Value,
-    objects: impl Iterator<Item = &'o Value>,
-    now: Moment,
-) -> Value {
-    let name = Column::new("Name", "string", ".metadata.name");
-    let columns: Vec<&Column> = std::iter::once(&name).chain(&definition.columns).collect();
-    let headings = columns.iter().map(|column| {
-        // Dates are shown as ages, which are texts.
-        let kind = if column.format == "date" && !definition.custom { "string" } else { column.format.as_str() };
-        let format = if column.name == "Name" { "name" } else { "" };
-        json!({"name": column.name, "type": kind, "format": format, "description": "", "priority": column.priority})
-    });
-    let rows = objects.map(|object| {
-        let cells: Vec<Value> = columns.iter().map(|column| cell(column, object, now)).collect();
-        json!({"cells": cells, "object": metadata_of(object)})
-    });
-    let rows: Vec<Value> = rows.collect();
-    json!({
-        "kind": "Table", "apiVersion": "meta.k8s.io/v1", "metadata": about,
-        "columnDefinitions": headings.collect::<Vec<_>>(), "rows": rows,
-    })
-}
-
-fn cell(column: &Column, object: &Value, now: Moment) -> Value {
-    // Two paths joined by a bar are shown as a share, 1/2.
-    if let Some((is, of)) = column.path.split_once('|') {
-        let number = |path: &str| at(object, path).and_then(Value::as_i64).unwrap_or(0);
-        return json!(format!("{}/{}", number(is), number(of)));
-    }
-    match (at(object, &column.path), column.format.as_str()) {
-        (Some(Value::String(time)), "date") => json!(age(time, now)),
-        (None | Some(Value::Null), "date") => json!("<unknown>"),
-        (None | Some(Value::Null), "integer") => json!(0),
-        (None | Some(Value::Null), _) => json!(""),
-        (Some(value @ (Value::Array(_) | Value::Object(_))), _) => json!(value.to_string()),
-        (Some(value), _) => value.clone(),
-    }
-}
-
-/// Returns the value at a column's path.
-fn at<'v>(object: &'v Value, path: &str) -> Option<&'v Value> {
-    let mut value = object;
-    for part in path.split('.').filter(|part| !part.is_empty()) {
-        let (field, index) =
-            part.split_once('[').map_or((part, None), |(field, rest)| (field, rest.strip_suffix(']')));
-        value = value.get(field)?;
-        value = match index {
-            None => value,
-            Some(filter) => match filter.strip_prefix('?').and_then(|filter| filter.split_once('=')) {
-                Some((key, wanted)) => value.as_array()?.iter().find(|item| item[key] == *wanted)?,
-                None => value.get(filter.parse::<usize>().ok()?)?,
-            },
-        };
-    }
-    Some(value)
-}
-
-/// Returns how long ago a time was, in the two coarsest units that matter.
-fn age(time: &str, now: Moment) -> String {
-    let Ok(then) = time.parse::<jiff::Timestamp>() else { return "<invalid>".to_owned() };
-    let seconds = now.since(Moment(then.as_millisecond())).as_secs();
-    let (minutes, hours, days) = (seconds / 60, seconds / 3_600, seconds / 86_400);
-    let with = |main: u64, unit: char, rest: u64, small: char| {
-        if rest == 0 { format!("{main}{unit}") } else { format!("{main}{unit}{rest}{small}") }
-    };
-    match seconds {
-        0..120 => format!("{seconds}s"),
-        120..600 => with(minutes, 'm', seconds % 60, 's'),
-        600..10_800 => format!("{minutes}m"),
-        10_800..28_800 => with(hours, 'h', minutes % 60, 'm'),
-        28_800..172_800 => format!("{hours}h"),
-        172_800..691_200 => with(days, 'd', hours % 24, 'h'),
-        _ => format!("{days}d"),
-    }
 }
 
 /// Returns an object of meta/v1 with only the fields that are there.
@@ -182,14 +105,6 @@ pub(super) fn list_metadata(revision: u64, next: Option<String>, remaining: Opti
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn ages_are_told_in_the_units_that_matter() {
-        let now = Moment(1_795_421_700_000);
-        let ago = |seconds: i64| age(&now.plus_ms(-seconds * 1_000).rfc3339(), now);
-        assert_eq!([ago(5), ago(119), ago(185), ago(3_600)], ["5s", "119s", "3m5s", "60m"]);
-        assert_eq!([ago(10_860), ago(100_000), ago(200_000), ago(900_000)], ["3h1m", "27h", "2d7h", "10d"]);
-    }
 
     #[test]
     fn the_first_form_that_can_be_met_is_taken() {

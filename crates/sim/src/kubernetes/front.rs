@@ -8,9 +8,10 @@ use super::path::{self, Place, Subresource, Target};
 use super::query::ListOptions;
 use super::status::{JSON, Refusal};
 use super::store::Store;
+use super::verbs::log::{self, Log};
 use super::verbs::{Call, change, delete, read, scale};
 use super::watch::Watch;
-use super::{discovery, openapi};
+use super::{discovery, openapi, question};
 use crate::clock::Moment;
 use crate::request::{Reply, Request, Streaming};
 use crate::world::World;
@@ -18,36 +19,46 @@ use crate::world::World;
 /// The name of whoever sends no token.
 pub const ANONYMOUS: &str = "system:anonymous";
 
-/// What the API server answers: a reply, which a watch may follow.
+/// What the API server answers: a reply, which a watch or a log may follow.
 #[derive(Debug)]
 pub struct Answer {
-    /// The reply; without a body when a watch follows.
+    /// The reply; without a body when something follows.
     pub reply: Reply,
     /// The events to come.
     pub watch: Option<Watch>,
+    /// The lines to come.
+    pub log: Option<Log>,
 }
 
 impl Answer {
-    fn plain(reply: Reply) -> Self {
-        Self { reply, watch: None }
+    pub(super) fn plain(reply: Reply) -> Self {
+        Self { reply, watch: None, log: None }
     }
 
-    /// Returns the reply, its watch made to read the store that `find` finds in the world; the watch ends when the
+    /// Returns the reply, what follows it made to read the store that `find` finds in the world; it ends when the
     /// store is gone.
     pub fn into_reply<F>(self, find: F) -> Reply
     where
         F: Fn(&World) -> Option<&Store> + Send + 'static,
     {
-        match self.watch {
-            None => self.reply,
-            Some(watch) => Reply::stream(JSON, Box::new(InWorld { watch, find })),
-        }
+        let (media_type, following) = match (self.watch, self.log) {
+            (Some(watch), _) => (JSON, Following::Watch(watch)),
+            (None, Some(log)) => (log::TEXT, Following::Log(log)),
+            (None, None) => return self.reply,
+        };
+        Reply::stream(media_type, Box::new(InWorld { following, find }))
     }
 }
 
-/// A watch on a store that lives in the world.
+/// What follows a reply.
+enum Following {
+    Watch(Watch),
+    Log(Log),
+}
+
+/// What follows a reply out of a store that lives in the world.
 struct InWorld<F> {
-    watch: Watch,
+    following: Following,
     find: F,
 }
 
@@ -56,14 +67,19 @@ where
     F: Fn(&World) -> Option<&Store> + Send,
 {
     fn poll(&mut self, world: &World, now: Moment) -> (Vec<Bytes>, bool) {
-        match (self.find)(world) {
-            Some(store) => self.watch.poll(store, now),
-            None => (Vec::new(), true),
+        let Some(store) = (self.find)(world) else { return (Vec::new(), true) };
+        match &mut self.following {
+            Following::Watch(watch) => watch.poll(store, now),
+            Following::Log(log) => log.poll(store),
         }
     }
 
     fn deadline(&self) -> Moment {
-        self.watch.deadline()
+        match &self.following {
+            Following::Watch(watch) => watch.deadline(),
+            // A log goes on when the cluster changes, and at no time of its own.
+            Following::Log(_) => Moment(i64::MAX),
+        }
     }
 }
 
@@ -77,12 +93,13 @@ pub fn serve(store: &mut Store, request: &Request, user: &str, now: Moment) -> A
         return Answer::plain(refusal.reply());
     }
     if let Target::Objects(place) = target {
-        return match objects(store, request, place, now) {
+        return match objects(store, request, place, user, now) {
             Ok(answer) => answer,
             Err(refusal) => Answer::plain(refusal.reply()),
         };
     }
-    if !matches!(request.method, Method::GET | Method::HEAD) {
+    let is_somewhere = !matches!(target, Target::Unknown | Target::UnknownResource);
+    if is_somewhere && !matches!(request.method, Method::GET | Method::HEAD) {
         return Answer::plain(Refusal::method_not_allowed().reply());
     }
     Answer::plain(match target {
@@ -124,6 +141,7 @@ fn may_not(place: &Place, request: &Request, user: &str) -> Refusal {
         Subresource::Main => "",
         Subresource::Status => "/status",
         Subresource::Scale => "/scale",
+        Subresource::Log => "/log",
     };
     let scope = match &place.namespace {
         Some(namespace) => format!("in the namespace {namespace:?}"),
@@ -136,9 +154,21 @@ fn may_not(place: &Place, request: &Request, user: &str) -> Refusal {
     Refusal::forbidden(definition, place.name(), &why)
 }
 
-fn objects(store: &mut Store, request: &Request, place: Place, now: Moment) -> Result<Answer, Refusal> {
+fn objects(
+    store: &mut Store,
+    request: &Request,
+    place: Place,
+    user: &str,
+    now: Moment,
+) -> Result<Answer, Refusal> {
+    if place.subresource == Subresource::Log {
+        return log::serve(store, request, &place, now);
+    }
     let form = Form::of(request)?;
     let call = Call { request, place, form, now };
+    if call.place.definition.is_question {
+        return question::answer(&call, user).map(Answer::plain);
+    }
     if call.place.subresource == Subresource::Scale {
         return scale::serve(store, &call).map(Answer::plain);
     }
@@ -154,7 +184,7 @@ fn objects(store: &mut Store, request: &Request, place: Place, now: Moment) -> R
             if options.watch {
                 let watch = read::watch(store, &call, &options)?;
                 let reply = Reply::bytes(200, JSON, Bytes::new());
-                return Ok(Answer { reply, watch: Some(watch) });
+                return Ok(Answer { reply, watch: Some(watch), log: None });
             }
             if one { read::get(store, &call)? } else { read::list(store, &call, &options)? }
         }

@@ -26,7 +26,9 @@ mod openapi;
 pub mod ownership;
 mod patch;
 mod path;
+mod protobuf;
 mod query;
+mod question;
 #[cfg(test)]
 mod refusal_tests;
 mod rival;
@@ -36,6 +38,7 @@ pub mod status;
 pub mod store;
 #[cfg(test)]
 mod store_tests;
+mod table;
 mod verbs;
 pub mod watch;
 #[cfg(test)]

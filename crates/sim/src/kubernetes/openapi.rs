@@ -12,7 +12,7 @@ pub fn index(store: &Store) -> Reply {
     for kind in store.definitions() {
         let place = place(&kind.group, &kind.version);
         // The revision of the installed kinds stands for the document's hash: it changes when they do.
-        let url = format!("{}/openapi/v3/{place}?hash={:X}", store.front(), store.definitions().len());
+        let url = format!("/openapi/v3/{place}?hash={:X}", store.definitions().len());
         paths.entry(place).or_insert(json!({"serverRelativeURL": url}));
     }
     json_reply(200, &json!({"paths": paths}))

@@ -16,6 +16,8 @@ pub enum Subresource {
     Status,
     /// `/scale`.
     Scale,
+    /// `/log`, what a pod's containers wrote.
+    Log,
 }
 
 /// What a path names.
@@ -125,6 +127,7 @@ fn within(store: &Store, group: &str, version: &str, rest: &[&str]) -> Target {
         [plural, name] => (plural, Some((*name).to_owned()), Subresource::Main),
         [plural, name, "status"] => (plural, Some((*name).to_owned()), Subresource::Status),
         [plural, name, "scale"] => (plural, Some((*name).to_owned()), Subresource::Scale),
+        [plural, name, "log"] => (plural, Some((*name).to_owned()), Subresource::Log),
         _ => return Target::UnknownResource,
     };
     let Some(definition) = kinds.find(|kind| kind.plural == *plural).map(Arc::clone) else {
@@ -136,6 +139,7 @@ fn within(store: &Store, group: &str, version: &str, rest: &[&str]) -> Target {
         Subresource::Main => true,
         Subresource::Status => definition.has_status,
         Subresource::Scale => definition.scale.is_some(),
+        Subresource::Log => definition.resource() == "pods",
     };
     if !scope_fits || !has_part {
         return Target::UnknownResource;

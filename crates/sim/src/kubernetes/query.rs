@@ -54,7 +54,7 @@ pub struct ListOptions {
     pub timeout_seconds: Option<u64>,
 }
 
-fn flag(request: &Request, name: &str) -> Result<Option<bool>, Refusal> {
+pub(super) fn flag(request: &Request, name: &str) -> Result<Option<bool>, Refusal> {
     match text(request, name) {
         "" => Ok(None),
         "true" | "1" | "True" | "t" => Ok(Some(true)),
@@ -65,7 +65,7 @@ fn flag(request: &Request, name: &str) -> Result<Option<bool>, Refusal> {
     }
 }
 
-fn number(request: &Request, name: &str) -> Result<Option<u64>, Refusal> {
+pub(super) fn number(request: &Request, name: &str) -> Result<Option<u64>, Refusal> {
     let text = text(request, name);
     if text.is_empty() {
         return Ok(None);

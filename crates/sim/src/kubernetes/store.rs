@@ -36,7 +36,6 @@ pub(super) struct Change {
 pub struct Store {
     identity: String,
     version: String,
-    front: String,
     revision: u64,
     latest: Moment,
     #[serde(with = "definition::installed")]
@@ -59,18 +58,13 @@ impl Store {
         Self { identity: identity.to_owned(), ..Self::default() }
     }
 
-    /// Sets what `/version` says, `1.33.5`, and the path all of this cluster's URLs begin with.
-    pub fn introduce(&mut self, version: &str, front: &str) {
+    /// Sets what `/version` says, `1.33.5`.
+    pub fn introduce(&mut self, version: &str) {
         self.version = version.trim_start_matches('v').to_owned();
-        self.front = front.trim_end_matches('/').to_owned();
     }
 
     pub(super) fn version(&self) -> &str {
         if self.version.is_empty() { "1.33.0" } else { &self.version }
-    }
-
-    pub(super) fn front(&self) -> &str {
-        &self.front
     }
 
     /// Returns an object: `resource` is `pods` or `deployments.apps`, `namespace` empty when cluster-wide.

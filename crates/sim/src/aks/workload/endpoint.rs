@@ -1,11 +1,17 @@
-//! Services and the ready pods behind them: the Endpoints.
+//! Services and the ready pods behind them: the Endpoints, and the same as EndpointSlices.
 
 use serde_json::{Value, json};
 
 use super::MANAGER;
 use crate::aks::condition;
-use crate::aks::object::{holds, is_ending, list, name, namespace, number, owned_by, selects_plain, text};
+use crate::aks::object::{
+    controlled_by, holds, is_ending, list, name, namespace, number, owned_by, selects_plain, suffix, text,
+    uid,
+};
 use crate::aks::turn::Turn;
+
+/// The resource of the slices.
+pub(super) const SLICES: &str = "endpointslices.discovery.k8s.io";
 
 /// Looks at all Services that select pods.
 pub(super) fn look(turn: &mut Turn<'_>) {
@@ -13,6 +19,7 @@ pub(super) fn look(turn: &mut Turn<'_>) {
         let selects_pods = service["spec"]["selector"].as_object().is_some_and(|labels| !labels.is_empty());
         if !is_ending(&service) && selects_pods {
             publish(turn, &service);
+            slice(turn, &service);
         }
     }
 }
@@ -33,9 +40,12 @@ pub(in crate::aks) fn has_ready_pod(turn: &Turn<'_>, service: &Value) -> bool {
     behind(turn, service).iter().any(|(_, ready)| *ready)
 }
 
+fn target(pod: &Value) -> Value {
+    json!({"kind": "Pod", "namespace": namespace(pod), "name": name(pod), "uid": uid(pod)})
+}
+
 fn publish(turn: &mut Turn<'_>, service: &Value) {
     let pods = behind(turn, service);
-    let target = |pod: &Value| json!({"kind": "Pod", "namespace": namespace(pod), "name": name(pod), "uid": text(pod, "/metadata/uid")});
     let ports: Vec<Value> = list(service, "/spec/ports").iter().map(|port| resolve(port, &pods)).collect();
     let addresses = |ready: bool| -> Vec<Value> {
         pods.iter()
@@ -67,6 +77,39 @@ fn publish(turn: &mut Turn<'_>, service: &Value) {
         "subsets": subsets,
     });
     turn.put("endpoints", wanted, MANAGER);
+}
+
+/// Writes the one EndpointSlice of a Service, which holds as many pods as there are here.
+fn slice(turn: &mut Turn<'_>, service: &Value) {
+    let pods = behind(turn, service);
+    let ports: Vec<Value> = list(service, "/spec/ports").iter().map(|port| resolve(port, &pods)).collect();
+    let endpoints: Vec<Value> = pods
+        .iter()
+        .map(|(pod, ready)| {
+            json!({
+                "addresses": [text(pod, "/status/podIP")],
+                "conditions": {"ready": ready, "serving": ready, "terminating": false},
+                "nodeName": text(pod, "/spec/nodeName"),
+                "targetRef": target(pod),
+            })
+        })
+        .collect();
+    let slice_name = format!("{}-{}", name(service), suffix(uid(service), 5));
+    let live = turn.store.get(SLICES, namespace(service), &slice_name);
+    let is = live.map(|live| (live["endpoints"].clone(), live["ports"].clone()));
+    if is.is_some_and(|(is, on)| holds(&is, &json!(endpoints)) && holds(&on, &json!(ports))) {
+        return;
+    }
+    let mut labels = service["metadata"]["labels"].as_object().cloned().unwrap_or_default();
+    labels.insert("endpointslice.kubernetes.io/managed-by".into(), json!("endpointslice-controller.k8s.io"));
+    labels.insert("kubernetes.io/service-name".into(), json!(name(service)));
+    let wanted = json!({
+        "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice",
+        "metadata": {"name": slice_name, "generateName": format!("{}-", name(service)),
+            "namespace": namespace(service), "labels": labels, "ownerReferences": [controlled_by(service)]},
+        "addressType": "IPv4", "endpoints": endpoints, "ports": ports,
+    });
+    turn.put(SLICES, wanted, MANAGER);
 }
 
 /// Finds the number behind a port's target, which may be the name of a container's port.

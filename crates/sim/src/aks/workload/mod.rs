@@ -24,7 +24,7 @@ pub(super) fn look(turn: &mut Turn<'_>) {
     turn.wake("replica-set", &["replicasets.apps", "pods"],                    |turn| replica_set::look(turn));
     turn.wake("daemon-set",  &["daemonsets.apps", "nodes", "pods"],            |turn| daemon_set::look(turn));
     pod::look(turn);
-    turn.wake("endpoint",    &["services", "pods", "endpoints"],               |turn| endpoint::look(turn));
+    turn.wake("endpoint",    &["services", "pods", "endpoints", endpoint::SLICES], |turn| endpoint::look(turn));
 }
 
 /// Name under which the controllers of the control plane write.

@@ -18,24 +18,55 @@ pub fn kinds() -> Vec<Definition> {
             .categories(&["all"])
     };
     vec![
-        kind("Deployment", "deployments", "deploy", deployment()).scaled().columns(vec![
-            Column::new("Ready", "string", ".status.readyReplicas|.spec.replicas"),
-            column("Up-to-date", ".status.updatedReplicas"),
-            column("Available", ".status.availableReplicas"),
-            age(),
-        ]),
-        kind("ReplicaSet", "replicasets", "rs", replica_set()).scaled().columns(vec![
-            column("Desired", ".spec.replicas"),
-            column("Current", ".status.replicas"),
-            column("Ready", ".status.readyReplicas"),
-            age(),
-        ]),
-        kind("DaemonSet", "daemonsets", "ds", daemon_set()).columns(vec![
-            column("Desired", ".status.desiredNumberScheduled"),
-            column("Current", ".status.currentNumberScheduled"),
-            column("Ready", ".status.numberReady"),
-            age(),
-        ]),
+        kind("Deployment", "deployments", "deploy", deployment()).scaled().columns(
+            [
+                vec![
+                    Column::new("Ready", "string", "=workload.ready"),
+                    column("Up-to-date", ".status.updatedReplicas"),
+                    column("Available", ".status.availableReplicas"),
+                    age(),
+                ],
+                template_columns(),
+            ]
+            .concat(),
+        ),
+        kind("ReplicaSet", "replicasets", "rs", replica_set()).scaled().columns(
+            [
+                vec![
+                    column("Desired", ".spec.replicas"),
+                    column("Current", ".status.replicas"),
+                    column("Ready", ".status.readyReplicas"),
+                    age(),
+                ],
+                template_columns(),
+            ]
+            .concat(),
+        ),
+        kind("DaemonSet", "daemonsets", "ds", daemon_set()).columns(
+            [
+                vec![
+                    column("Desired", ".status.desiredNumberScheduled"),
+                    column("Current", ".status.currentNumberScheduled"),
+                    column("Ready", ".status.numberReady"),
+                    column("Up-to-date", ".status.updatedNumberScheduled"),
+                    column("Available", ".status.numberAvailable"),
+                    Column::new("Node Selector", "string", "=workload.node-selector"),
+                    age(),
+                ],
+                template_columns(),
+            ]
+            .concat(),
+        ),
+    ]
+}
+
+/// The wide columns of everything that makes pods from a template.
+fn template_columns() -> Vec<Column> {
+    let wide = |name: &str, path: &str| Column::new(name, "string", path).wide();
+    vec![
+        wide("Containers", "=workload.containers"),
+        wide("Images", "=workload.images"),
+        wide("Selector", "=workload.selector"),
     ]
 }
 

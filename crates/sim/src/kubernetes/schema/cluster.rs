@@ -9,18 +9,16 @@ const RBAC: &str = "rbac.authorization.k8s.io";
 
 /// Returns the kinds of rbac.authorization.k8s.io/v1 and apiextensions.k8s.io/v1.
 pub fn kinds() -> Vec<Definition> {
-    let age = || Column::new("Age", "date", ".metadata.creationTimestamp");
-    let role_column = || Column::new("Role", "string", ".roleRef.name");
+    let created = || Column::new("Created At", "date", "=created");
     vec![
-        Definition::new(RBAC, "v1", "Role", "roles", role()).columns(vec![age()]),
-        Definition::new(RBAC, "v1", "RoleBinding", "rolebindings", binding())
-            .columns(vec![role_column(), age()]),
+        Definition::new(RBAC, "v1", "Role", "roles", role()).columns(vec![created()]),
+        Definition::new(RBAC, "v1", "RoleBinding", "rolebindings", binding()).columns(binding_columns()),
         Definition::new(RBAC, "v1", "ClusterRole", "clusterroles", role())
             .cluster_wide()
-            .columns(vec![Column::new("Created At", "date", ".metadata.creationTimestamp")]),
+            .columns(vec![created()]),
         Definition::new(RBAC, "v1", "ClusterRoleBinding", "clusterrolebindings", binding())
             .cluster_wide()
-            .columns(vec![role_column(), age()]),
+            .columns(binding_columns()),
         Definition::new(
             "apiextensions.k8s.io",
             "v1",
@@ -32,7 +30,18 @@ pub fn kinds() -> Vec<Definition> {
         .status()
         .generation()
         .short(&["crd", "crds"])
-        .columns(vec![Column::new("Created At", "date", ".metadata.creationTimestamp")]),
+        .columns(vec![created()]),
+    ]
+}
+
+fn binding_columns() -> Vec<Column> {
+    let wide = |name: &str, path: &str| Column::new(name, "string", path).wide();
+    vec![
+        Column::new("Role", "string", "=binding.role"),
+        Column::new("Age", "date", ".metadata.creationTimestamp"),
+        wide("Users", "=binding.User"),
+        wide("Groups", "=binding.Group"),
+        wide("ServiceAccounts", "=binding.ServiceAccount"),
     ]
 }
 

@@ -20,9 +20,15 @@ pub fn kinds() -> Vec<Definition> {
             .columns(vec![Column::new("Status", "string", ".status.phase"), age()]),
         Definition::new("", "v1", "Node", "nodes", node()).cluster_wide().status().short(&["no"]).columns(
             vec![
-                Column::new("Ready", "string", ".status.conditions[?type=Ready].status"),
-                Column::new("Version", "string", ".status.nodeInfo.kubeletVersion"),
+                Column::new("Status", "string", "=node.ready"),
+                Column::new("Roles", "string", "=node.roles"),
                 age(),
+                Column::new("Version", "string", ".status.nodeInfo.kubeletVersion"),
+                Column::new("Internal-IP", "string", "=node.internal").wide(),
+                Column::new("External-IP", "string", "=node.external").wide(),
+                Column::new("OS-Image", "string", ".status.nodeInfo.osImage").wide(),
+                Column::new("Kernel-Version", "string", ".status.nodeInfo.kernelVersion").wide(),
+                Column::new("Container-Runtime", "string", ".status.nodeInfo.containerRuntimeVersion").wide(),
             ],
         ),
         Definition::new("", "v1", "Pod", "pods", pod::pod())
@@ -30,10 +36,14 @@ pub fn kinds() -> Vec<Definition> {
             .short(&["po"])
             .categories(&["all"])
             .columns(vec![
-                Column::new("Status", "string", ".status.phase"),
-                Column::new("IP", "string", ".status.podIP").wide(),
-                Column::new("Node", "string", ".spec.nodeName").wide(),
+                Column::new("Ready", "string", "=pod.ready"),
+                Column::new("Status", "string", "=pod.status"),
+                Column::new("Restarts", "string", "=pod.restarts"),
                 age(),
+                Column::new("IP", "string", "=pod.ip").wide(),
+                Column::new("Node", "string", "=pod.node").wide(),
+                Column::new("Nominated Node", "string", "=pod.nominated").wide(),
+                Column::new("Readiness Gates", "string", "=pod.gates").wide(),
             ]),
         Definition::new("", "v1", "Service", "services", service())
             .status()
@@ -41,26 +51,38 @@ pub fn kinds() -> Vec<Definition> {
             .categories(&["all"])
             .columns(vec![
                 Column::new("Type", "string", ".spec.type"),
-                Column::new("Cluster-IP", "string", ".spec.clusterIP"),
-                Column::new("External-IP", "string", ".status.loadBalancer.ingress[0].ip"),
+                Column::new("Cluster-IP", "string", "=service.cluster"),
+                Column::new("External-IP", "string", "=service.address"),
+                Column::new("Port(s)", "string", "=service.ports"),
                 age(),
+                Column::new("Selector", "string", "=service.selector").wide(),
             ]),
         Definition::new("", "v1", "ConfigMap", "configmaps", config_map())
             .short(&["cm"])
-            .columns(vec![age()]),
-        Definition::new("", "v1", "Secret", "secrets", secret())
-            .columns(vec![Column::new("Type", "string", ".type"), age()]),
+            .columns(vec![Column::new("Data", "string", "=data"), age()]),
+        Definition::new("", "v1", "Secret", "secrets", secret()).columns(vec![
+            Column::new("Type", "string", ".type"),
+            Column::new("Data", "integer", "=data"),
+            age(),
+        ]),
         Definition::new("", "v1", "ServiceAccount", "serviceaccounts", service_account())
             .short(&["sa"])
-            .columns(vec![age()]),
+            .columns(vec![Column::new("Secrets", "integer", "=data.accounts"), age()]),
         Definition::new("", "v1", "Event", "events", event()).short(&["ev"]).columns(vec![
-            Column::new("Last Seen", "date", ".lastTimestamp"),
+            Column::new("Last Seen", "string", "=event.last"),
             Column::new("Type", "string", ".type"),
             Column::new("Reason", "string", ".reason"),
-            Column::new("Object", "string", ".involvedObject.name"),
-            Column::new("Message", "string", ".message"),
+            Column::new("Object", "string", "=event.object"),
+            Column::new("Subobject", "string", ".involvedObject.fieldPath").wide(),
+            Column::new("Source", "string", "=event.source").wide(),
+            Column::new("Message", "string", "=event.message"),
+            Column::new("First Seen", "string", "=event.first").wide(),
+            Column::new("Count", "integer", "=event.count").wide(),
+            Column::new("Name", "string", ".metadata.name").wide(),
         ]),
-        Definition::new("", "v1", "Endpoints", "endpoints", endpoints()).short(&["ep"]).columns(vec![age()]),
+        Definition::new("", "v1", "Endpoints", "endpoints", endpoints())
+            .short(&["ep"])
+            .columns(vec![Column::new("Endpoints", "string", "=endpoints"), age()]),
     ]
 }
 

@@ -11,8 +11,10 @@ mod apps;
 mod cluster;
 mod core;
 mod gateway;
+mod network;
 mod pod;
 mod policy;
+mod review;
 mod routes;
 mod secrets_store;
 
@@ -26,7 +28,8 @@ use super::definition::Definition;
 
 /// Returns the kinds every cluster serves.
 pub fn builtin() -> Vec<Definition> {
-    [core::kinds(), apps::kinds(), policy::kinds(), cluster::kinds()].concat()
+    [core::kinds(), apps::kinds(), policy::kinds(), network::kinds(), review::kinds(), cluster::kinds()]
+        .concat()
 }
 
 /// Returns the schema with what every object has in place of its own idea of apiVersion, kind and metadata.

@@ -23,9 +23,10 @@ pub fn kinds() -> Vec<Definition> {
         .short(&["hpa"])
         .categories(&["all"])
         .columns(vec![
-            Column::new("Reference", "string", ".spec.scaleTargetRef.name"),
-            Column::new("MinPods", "integer", ".spec.minReplicas"),
-            Column::new("MaxPods", "integer", ".spec.maxReplicas"),
+            Column::new("Reference", "string", "=scaler.reference"),
+            Column::new("Targets", "string", "=scaler.targets"),
+            Column::new("MinPods", "string", "=scaler.least"),
+            Column::new("MaxPods", "string", ".spec.maxReplicas"),
             Column::new("Replicas", "integer", ".status.currentReplicas"),
             age(),
         ]),
@@ -34,8 +35,8 @@ pub fn kinds() -> Vec<Definition> {
             .generation()
             .short(&["pdb"])
             .columns(vec![
-                Column::new("Min Available", "string", ".spec.minAvailable"),
-                Column::new("Max Unavailable", "string", ".spec.maxUnavailable"),
+                Column::new("Min Available", "string", "=budget.minAvailable"),
+                Column::new("Max Unavailable", "string", "=budget.maxUnavailable"),
                 Column::new("Allowed Disruptions", "integer", ".status.disruptionsAllowed"),
                 age(),
             ]),

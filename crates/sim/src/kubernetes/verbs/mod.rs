@@ -2,6 +2,7 @@
 
 pub mod change;
 pub mod delete;
+pub mod log;
 pub mod read;
 pub mod scale;
 

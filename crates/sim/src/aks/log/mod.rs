@@ -1,0 +1,158 @@
+//! What the containers of a cluster wrote, as far as it follows from what is stored.
+//!
+//! No program runs here and nothing is recorded: a log is read off the objects, so that it says what happened to them and
+//! no more. Istiod, the proxies of gateways and the pods of the Key Vault add-on write what they did; of every other
+//! container all that is known is that it runs.
+
+mod mesh;
+mod vault;
+
+use serde_json::Value;
+
+use super::condition;
+use super::object::{list, namespace, text};
+use crate::clock::Moment;
+use crate::kubernetes::Store;
+
+/// One line of a log.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Line {
+    /// When it was written.
+    pub at: Moment,
+    /// The line, without its end.
+    pub text: String,
+}
+
+/// The container whose log it is.
+struct Writer<'s> {
+    store: &'s Store,
+    pod: &'s Value,
+    image: &'s str,
+    /// When the container began to run.
+    since: Moment,
+}
+
+impl Writer<'_> {
+    /// Makes a line as the programs of the mesh write them; what happened before the start was seen at the start.
+    fn line(&self, at: Moment, level: &str, scope: &str, message: &str) -> Line {
+        let at = at.max(self.since);
+        Line { at, text: format!("{}\t{level}\t{scope}\t{message}", at.rfc3339()) }
+    }
+
+    fn is_ready_since(&self, pod: &Value) -> Option<Moment> {
+        condition::is_true(pod, "Ready").then(|| {
+            let ready = list(pod, "/status/conditions").iter().find(|line| text(line, "/type") == "Ready");
+            ready.and_then(|line| moment(text(line, "/lastTransitionTime"))).unwrap_or(self.since)
+        })
+    }
+}
+
+/// Reads an RFC 3339 time.
+fn moment(time: &str) -> Option<Moment> {
+    let time: jiff::Timestamp = time.parse().ok()?;
+    Some(Moment(time.as_millisecond()))
+}
+
+/// Returns what a container of a pod has written since it began to run, in order; nothing before it runs.
+pub(crate) fn lines(store: &Store, pod: &Value, container: &str) -> Vec<Line> {
+    let status = list(pod, "/status/containerStatuses").iter().find(|status| status["name"] == *container);
+    let since = status.and_then(|status| moment(text(status, "/state/running/startedAt")));
+    let spec = list(pod, "/spec/containers").iter().find(|spec| spec["name"] == *container);
+    let (Some(since), Some(spec)) = (since, spec) else { return Vec::new() };
+    let writer = Writer { store, pod, image: text(spec, "/image"), since };
+    let program = writer.image.rsplit('/').next().unwrap_or_default().split([':', '@']).next();
+    let mut lines = match program {
+        Some("pilot") => mesh::control_plane(&writer),
+        Some("proxyv2") => mesh::proxy(&writer),
+        Some("provider-azure") if namespace(pod) == "kube-system" => vault::provider(&writer),
+        Some("driver") if namespace(pod) == "kube-system" => vault::driver(&writer),
+        _ => vec![Line {
+            at: since,
+            text: format!(
+                "{} container {container} runs {}; the program itself is simulated and writes nothing",
+                since.rfc3339(),
+                writer.image
+            ),
+        }],
+    };
+    // What happened at one moment stays in the order in which it is told.
+    lines.sort_by_key(|line| line.at);
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::aks::bench::{Bench, OBJECTS, class, gateway, holder, http, https};
+
+    const GATEWAYS: &str = "gateways.gateway.networking.k8s.io";
+
+    /// Returns the logs of all pods whose name begins so, their times cut off.
+    fn log(bench: &Bench, prefix: &str, container: &str) -> String {
+        let pods = bench.store.list("pods", None).into_iter();
+        let pods = pods.filter(|pod| text(pod, "/metadata/name").starts_with(prefix));
+        let all: Vec<String> =
+            pods.flat_map(|pod| lines(&bench.store, pod, container)).map(|line| line.text).collect();
+        all.join("\n")
+    }
+
+    #[test]
+    fn the_control_plane_says_what_became_of_a_gateway() {
+        let mut bench = Bench::grown();
+        assert!(
+            log(&bench, "istiod-", "discovery").contains("gatewayclass approuting-istio: Accepted is True")
+        );
+        bench.request(GATEWAYS, gateway(json!([http(), https("none")])));
+        bench.pass(60.0);
+        let said = log(&bench, "istiod-", "discovery");
+        for part in [
+            "\tinfo\tgateway\tgateway default/web: Programmed is True (Programmed): Resource programmed",
+            "\twarn\tgateway\tgateway default/web, listener https: ResolvedRefs is False (InvalidCertificateRef)",
+            "\tinfo\tads\tproxy web-approuting-istio-",
+        ] {
+            assert!(said.contains(part), "{part}\n{said}");
+        }
+        assert_eq!(said.matches("listener https: ResolvedRefs").count(), 1, "one replica leads:\n{said}");
+        let proxy = log(&bench, "web-approuting-istio-", "istio-proxy");
+        assert!(proxy.contains("listener http is served on port 80"), "{proxy}");
+        assert!(!proxy.contains("listener https is served"), "{proxy}");
+    }
+
+    #[test]
+    fn a_log_is_in_order_and_begins_when_the_container_runs() {
+        let mut bench = Bench::grown();
+        bench.request("deployments.apps", holder());
+        bench.pass(1.0);
+        assert_eq!(log(&bench, "holder-", "pause"), "", "it waits for a class that is not there");
+        bench.request("secretproviderclasses.secrets-store.csi.x-k8s.io", class(OBJECTS));
+        bench.pass(60.0);
+        assert!(
+            log(&bench, "holder-", "pause").ends_with("the program itself is simulated and writes nothing")
+        );
+        for pod in bench.store.list("pods", None) {
+            for container in list(pod, "/spec/containers") {
+                let lines = lines(&bench.store, pod, text(container, "/name"));
+                assert!(!lines.is_empty() && lines.is_sorted_by_key(|line| line.at), "{lines:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_add_on_says_what_it_mounted_and_what_it_could_not() {
+        let mut bench = Bench::grown();
+        bench.vault.readable_from = None;
+        bench.request("secretproviderclasses.secrets-store.csi.x-k8s.io", class(OBJECTS));
+        bench.request("deployments.apps", holder());
+        bench.pass(20.0);
+        let said = log(&bench, "aks-secrets-store-provider-azure-", "aks-secrets-store-provider-azure");
+        assert!(said.contains("failed to mount secrets store objects for pod default/holder-"), "{said}");
+        bench.vault.readable_from = Some(bench.now);
+        bench.pass(300.0);
+        let said = log(&bench, "aks-secrets-store-provider-azure-", "aks-secrets-store-provider-azure");
+        assert!(said.contains("secret/tls"), "{said}");
+        let said = log(&bench, "aks-secrets-store-csi-driver-", "aks-secrets-store-csi-driver");
+        assert!(said.contains("mounted class default/tls-class into pod default/holder-"), "{said}");
+    }
+}

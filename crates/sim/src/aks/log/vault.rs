@@ -1,0 +1,102 @@
+//! What the pods of the Key Vault secrets provider add-on write: each of what it did on its own node.
+
+use serde_json::Value;
+
+use super::{Line, Writer, moment};
+use crate::aks::object::{list, name, namespace, number, text};
+use crate::clock::Moment;
+use crate::kubernetes::Store;
+
+const POD_STATUSES: &str = "secretproviderclasspodstatuses.secrets-store.csi.x-k8s.io";
+
+/// The provider: which objects of a vault it fetched, and why it could not.
+pub(super) fn provider(writer: &Writer<'_>) -> Vec<Line> {
+    let mut lines =
+        vec![line(writer, writer.since, 'I', &format!("provider starts, image {}", writer.image))];
+    for (mounted, pod) in mounted(writer) {
+        let Some(at) = moment(text(mounted, "/metadata/creationTimestamp")) else { continue };
+        for object in list(mounted, "/status/objects") {
+            let said = format!(
+                "fetched {} at version {} for pod {}",
+                text(object, "/id"),
+                text(object, "/version"),
+                of(pod)
+            );
+            lines.push(line(writer, at, 'I', &said));
+        }
+    }
+    for (event, _) in events(writer) {
+        // The kubelet repeats what the provider told it.
+        if let Some((_, why)) = text(event, "/message").split_once("desc = ")
+            && why.contains("failed to mount secrets store objects")
+        {
+            lines.push(counted(writer, event, 'E', why));
+        }
+    }
+    lines
+}
+
+/// The driver: what it mounted, and what it made of new versions.
+pub(super) fn driver(writer: &Writer<'_>) -> Vec<Line> {
+    let mut lines = vec![line(writer, writer.since, 'I', &format!("driver starts, image {}", writer.image))];
+    for (mounted, pod) in mounted(writer) {
+        let Some(at) = moment(text(mounted, "/metadata/creationTimestamp")) else { continue };
+        let class = text(mounted, "/status/secretProviderClassName");
+        let said = format!("mounted class {}/{class} into pod {}", namespace(mounted), of(pod));
+        lines.push(line(writer, at, 'I', &said));
+    }
+    for (event, pod) in events(writer) {
+        if text(event, "/source/component").starts_with("csi-secrets-store") {
+            let level = if text(event, "/type") == "Warning" { 'E' } else { 'I' };
+            let said = format!("pod {}: {}: {}", of(pod), text(event, "/reason"), text(event, "/message"));
+            lines.push(counted(writer, event, level, &said));
+        }
+    }
+    lines
+}
+
+/// A line as the programs of Kubernetes write them.
+fn line(writer: &Writer<'_>, at: Moment, level: char, message: &str) -> Line {
+    let at = at.max(writer.since);
+    let time = at.timestamp().strftime("%m%d %H:%M:%S%.3f");
+    Line { at, text: format!("{level}{time} {message}") }
+}
+
+/// The last line of what happened again and again.
+fn counted(writer: &Writer<'_>, event: &Value, level: char, message: &str) -> Line {
+    let at = moment(text(event, "/lastTimestamp")).unwrap_or(writer.since);
+    match number(event, "/count") {
+        Some(count) if count > 1 => line(writer, at, level, &format!("{message} (for the {count}th time)")),
+        _ => line(writer, at, level, message),
+    }
+}
+
+fn of(pod: &Value) -> String {
+    format!("{}/{}", namespace(pod), name(pod))
+}
+
+fn is_neighbour(writer: &Writer<'_>, pod: &Value) -> bool {
+    text(pod, "/spec/nodeName") == text(writer.pod, "/spec/nodeName")
+}
+
+/// The mounts on the writer's node, with their pods.
+fn mounted<'s>(writer: &Writer<'s>) -> Vec<(&'s Value, &'s Value)> {
+    let store: &'s Store = writer.store;
+    let all = store.list(POD_STATUSES, None).into_iter();
+    all.filter_map(|mounted| {
+        Some((mounted, store.get("pods", namespace(mounted), text(mounted, "/status/podName"))?))
+    })
+    .filter(|(_, pod)| is_neighbour(writer, pod))
+    .collect()
+}
+
+/// The events of the pods on the writer's node.
+fn events<'s>(writer: &Writer<'s>) -> Vec<(&'s Value, &'s Value)> {
+    let store: &'s Store = writer.store;
+    let all = store.list("events", None).into_iter().filter(|event| event["involvedObject"]["kind"] == "Pod");
+    all.filter_map(|event| {
+        Some((event, store.get("pods", namespace(event), text(event, "/involvedObject/name"))?))
+    })
+    .filter(|(_, pod)| is_neighbour(writer, pod))
+    .collect()
+}

@@ -1,0 +1,267 @@
+//! Bodies in protobuf: `kubectl create` and `kubectl auth` send some of theirs in no other form.
+//!
+//! A body is an envelope, `k8s\0` and a message that says of what kind the bytes within are. What the fields of a
+//! message are called in JSON and how they are written is in the table of [`messages`]; nothing else here knows kinds.
+//! A field that the table does not have is refused rather than dropped.
+//! Contract: <https://kubernetes.io/docs/reference/using-api/api-concepts/#protobuf-encoding>.
+
+mod messages;
+mod wire;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Map, Value, json};
+
+use super::decode::unsupported;
+use super::status::Refusal;
+use messages::{Form, Shape};
+use wire::Part;
+
+/// The media type of such bodies.
+pub const MEDIA_TYPE: &str = "application/vnd.kubernetes.protobuf";
+
+const MAGIC: &[u8] = b"k8s\0";
+
+/// Reads an object out of its envelope.
+///
+/// # Errors
+/// 400 for bytes that are no such body, 415 for kinds and fields that are not read in this form.
+pub fn object(body: &[u8]) -> Result<Value, Refusal> {
+    let (version, kind, raw) = open(body).map_err(Refusal::bad_request)?;
+    let Some(shape) = messages::of_kind(&kind) else {
+        return Err(unread(&format!("objects of kind {kind:?}")));
+    };
+    let mut object = Map::new();
+    object.insert("apiVersion".into(), json!(version));
+    object.insert("kind".into(), json!(kind));
+    object.extend(message(shape, raw).map_err(|wrong| match wrong {
+        Wrong::Broken(why) => Refusal::bad_request(why),
+        Wrong::Unread(number, of) => unread(&format!("field {number} of {of}")),
+    })?);
+    Ok(Value::Object(object))
+}
+
+fn unread(what: &str) -> Refusal {
+    unsupported(&format!(
+        "{what} cannot be read from {MEDIA_TYPE} here - accepted media types include: application/json, application/yaml"
+    ))
+}
+
+/// Why a message cannot be read.
+enum Wrong {
+    /// The bytes are no such message.
+    Broken(String),
+    /// The table has no field of that number in that message.
+    Unread(u64, &'static str),
+}
+
+impl From<String> for Wrong {
+    fn from(why: String) -> Self {
+        Self::Broken(why)
+    }
+}
+
+impl From<&str> for Wrong {
+    fn from(why: &str) -> Self {
+        Self::Broken(why.to_owned())
+    }
+}
+
+/// Returns the version and kind of what is in an envelope, and its bytes.
+fn open(body: &[u8]) -> Result<(String, String, &[u8]), String> {
+    let envelope =
+        body.strip_prefix(MAGIC).ok_or("provided data does not appear to be a protobuf message")?;
+    let (mut version, mut kind, mut raw) = (String::new(), String::new(), [].as_slice());
+    for (number, part) in wire::parts(envelope)? {
+        match (number, part) {
+            (1, Part::Bytes(bytes)) => {
+                for (number, part) in wire::parts(bytes)? {
+                    match (number, part) {
+                        (1, Part::Bytes(text)) => version = utf8(text)?,
+                        (2, Part::Bytes(text)) => kind = utf8(text)?,
+                        _ => {}
+                    }
+                }
+            }
+            (2, Part::Bytes(bytes)) => raw = bytes,
+            (3, Part::Bytes(encoding)) if !encoding.is_empty() => {
+                return Err("the content of the envelope is encoded once more, which is not read here".into());
+            }
+            _ => {}
+        }
+    }
+    Ok((version, kind, raw))
+}
+
+fn utf8(bytes: &[u8]) -> Result<String, String> {
+    String::from_utf8(bytes.to_vec()).map_err(|_| "a text is no UTF-8".to_owned())
+}
+
+/// Reads a message's fields. What JSON leaves out when it is empty is left out.
+fn message(shape: &Shape, bytes: &[u8]) -> Result<Map<String, Value>, Wrong> {
+    let mut object = Map::new();
+    for (number, part) in wire::parts(bytes)? {
+        let field = shape.field(number).ok_or(Wrong::Unread(number, shape.name))?;
+        match &field.form {
+            Form::Map(values) => {
+                let (key, value) = entry(values, &part)?;
+                let map = object.entry(field.name).or_insert_with(|| json!({}));
+                map[key] = value;
+            }
+            form if field.repeated => {
+                let item = value(form, &part)?;
+                let list = object.entry(field.name).or_insert_with(|| json!([]));
+                list.as_array_mut().ok_or("a field is both one and many")?.push(item);
+            }
+            form => {
+                let value = value(form, &part)?;
+                if field.kept || !is_empty(&value) {
+                    object.insert(field.name.to_owned(), value);
+                }
+            }
+        }
+    }
+    Ok(object)
+}
+
+fn entry(values: &Form, part: &Part<'_>) -> Result<(String, Value), Wrong> {
+    let (mut key, mut is) = (String::new(), Value::Null);
+    for (number, part) in wire::parts(part.bytes()?)? {
+        match number {
+            1 => key = utf8(part.bytes()?)?,
+            _ => is = value(values, &part)?,
+        }
+    }
+    // An empty text is not written at all.
+    Ok((key, if is.is_null() { json!("") } else { is }))
+}
+
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Bool(false) => true,
+        Value::Number(number) => number.as_i64() == Some(0),
+        Value::String(text) => text.is_empty(),
+        Value::Object(map) => map.is_empty(),
+        _ => false,
+    }
+}
+
+fn value(form: &Form, part: &Part<'_>) -> Result<Value, Wrong> {
+    Ok(match form {
+        Form::Text => json!(utf8(part.bytes()?)?),
+        Form::Bool => json!(part.number()? != 0),
+        Form::Number => json!(part.number()?),
+        Form::Bytes => json!(STANDARD.encode(part.bytes()?)),
+        Form::Time => time(part.bytes()?)?,
+        Form::Quantity => json!(
+            wire::parts(part.bytes()?)?
+                .into_iter()
+                .find(|(number, _)| *number == 1)
+                .map_or(Ok(String::new()), |(_, text)| utf8(text.bytes()?))?
+        ),
+        Form::NumberOrText => number_or_text(part.bytes()?)?,
+        Form::Message(name) => {
+            let shape = messages::shape(name).expect("the table names only messages it has");
+            Value::Object(message(shape, part.bytes()?)?)
+        }
+        Form::Map(_) => return Err("a map within a map is not read here".into()),
+    })
+}
+
+/// Seconds since 1970 and nanoseconds; no time at all when there are neither.
+fn time(bytes: &[u8]) -> Result<Value, String> {
+    let parts = wire::parts(bytes)?;
+    let Some((_, seconds)) = parts.iter().find(|(number, _)| *number == 1) else { return Ok(Value::Null) };
+    let time = jiff::Timestamp::from_second(seconds.number()?).map_err(|error| error.to_string())?;
+    Ok(json!(time.to_string()))
+}
+
+/// Which of the two it is, then the number, then the text.
+fn number_or_text(bytes: &[u8]) -> Result<Value, String> {
+    let (mut is_text, mut number, mut text) = (false, 0, String::new());
+    for (field, part) in wire::parts(bytes)? {
+        match field {
+            1 => is_text = part.number()? == 1,
+            2 => number = part.number()?,
+            _ => text = utf8(part.bytes()?)?,
+        }
+    }
+    Ok(if is_text { json!(text) } else { json!(number) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Writes a field of bytes.
+    fn put(number: u8, bytes: &[u8]) -> Vec<u8> {
+        let length = u8::try_from(bytes.len()).expect("tests are short");
+        [&[number << 3 | 2, length], bytes].concat()
+    }
+
+    fn envelope(version: &str, kind: &str, raw: &[u8]) -> Vec<u8> {
+        let named = [put(1, version.as_bytes()), put(2, kind.as_bytes())].concat();
+        [MAGIC.to_vec(), put(1, &named), put(2, raw), put(3, b""), put(4, b"")].concat()
+    }
+
+    #[test]
+    fn a_config_map_is_read_and_what_is_empty_is_left_out() {
+        let metadata = [
+            put(1, b"web"),
+            put(2, b""),
+            put(3, b"demo"),
+            put(8, b""),
+            put(11, &[put(1, b"a"), put(2, b"b")].concat()),
+        ]
+        .concat();
+        let raw = [put(1, &metadata), put(2, &[put(1, b"k"), put(2, b"v")].concat()), put(2, &put(1, b"e"))]
+            .concat();
+        let read = object(&envelope("v1", "ConfigMap", &raw)).expect("it is read");
+        assert_eq!(
+            read,
+            json!({"apiVersion": "v1", "kind": "ConfigMap",
+                "metadata": {"name": "web", "namespace": "demo", "labels": {"a": "b"}},
+                "data": {"k": "v", "e": ""}})
+        );
+    }
+
+    #[test]
+    fn a_number_that_may_be_missing_is_kept_when_it_is_zero() {
+        let spec = [&[1 << 3, 0][..], &put(2, &put(1, &[put(1, b"app"), put(2, b"web")].concat()))].concat();
+        let read = object(&envelope("apps/v1", "Deployment", &[put(2, &spec), put(3, b"")].concat()))
+            .expect("it is read");
+        assert_eq!(read["spec"], json!({"replicas": 0, "selector": {"matchLabels": {"app": "web"}}}));
+        assert!(read.get("status").is_none());
+    }
+
+    #[test]
+    fn a_port_is_a_number_or_a_text() {
+        let port = |target: &[u8]| [&[3 << 3, 80][..], &put(4, target)].concat();
+        let by_number = port(&[1 << 3, 0, 2 << 3, 81]);
+        let by_name = port(&[&[1 << 3, 1, 2 << 3, 0][..], &put(3, b"http")].concat());
+        let spec = [put(1, &by_number), put(1, &by_name)].concat();
+        let read = object(&envelope("v1", "Service", &put(2, &spec))).expect("it is read");
+        assert_eq!(
+            read["spec"]["ports"],
+            json!([{"port": 80, "targetPort": 81}, {"port": 80, "targetPort": "http"}])
+        );
+    }
+
+    #[test]
+    fn what_is_not_in_the_table_is_refused_and_so_is_what_breaks_off() {
+        let refused =
+            |kind: &str, raw: &[u8]| object(&envelope("v1", kind, raw)).expect_err("it is not read");
+        let unknown = refused("ConfigMap", &put(9, b"x"));
+        assert_eq!(unknown.code, 415);
+        assert!(unknown.message.starts_with("field 9 of ConfigMap cannot be read"), "{}", unknown.message);
+        assert_eq!(refused("Widget", b"").code, 415);
+        assert_eq!(refused("ConfigMap", &[1 << 3]).code, 400);
+        assert!(object(b"{}").is_err());
+        let whole = envelope("v1", "Secret", &put(1, &put(1, b"name")));
+        for length in 0..whole.len() {
+            // Whatever is cut off, it is read or refused, and nothing else happens.
+            let _ = object(&whole[..length]);
+        }
+        assert!(object(&whole[..12]).is_err());
+    }
+}

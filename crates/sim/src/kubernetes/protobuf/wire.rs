@@ -1,0 +1,97 @@
+//! The wire form of protobuf: numbered parts, one after the other.
+//!
+//! Contract: <https://protobuf.dev/programming-guides/encoding/>.
+
+/// What one part holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part<'b> {
+    /// A number.
+    Number(i64),
+    /// A text, bytes, or a message.
+    Bytes(&'b [u8]),
+}
+
+impl<'b> Part<'b> {
+    /// Returns the bytes.
+    ///
+    /// # Errors
+    /// When the part is a number.
+    pub fn bytes(&self) -> Result<&'b [u8], String> {
+        match self {
+            Self::Bytes(bytes) => Ok(bytes),
+            Self::Number(_) => Err("proto: wrong wireType: a number where bytes should be".into()),
+        }
+    }
+
+    /// Returns the number.
+    ///
+    /// # Errors
+    /// When the part is bytes.
+    pub fn number(&self) -> Result<i64, String> {
+        match self {
+            Self::Number(number) => Ok(*number),
+            Self::Bytes(_) => Err("proto: wrong wireType: bytes where a number should be".into()),
+        }
+    }
+}
+
+/// Returns the parts of a message with their numbers, in order.
+///
+/// # Errors
+/// When the bytes break off, or are written in a way Kubernetes does not use.
+pub fn parts(mut bytes: &[u8]) -> Result<Vec<(u64, Part<'_>)>, String> {
+    let mut parts = Vec::new();
+    while !bytes.is_empty() {
+        let tag = varint(&mut bytes)?;
+        let part = match tag & 7 {
+            // Negative numbers are written as the unsigned ones of the same bits.
+            0 => Part::Number(varint(&mut bytes)?.cast_signed()),
+            2 => {
+                let length = usize::try_from(varint(&mut bytes)?).unwrap_or(usize::MAX);
+                let (head, rest) = bytes.split_at_checked(length).ok_or("unexpected EOF")?;
+                bytes = rest;
+                Part::Bytes(head)
+            }
+            other => return Err(format!("proto: illegal wireType {other}")),
+        };
+        parts.push((tag >> 3, part));
+    }
+    Ok(parts)
+}
+
+fn varint(bytes: &mut &[u8]) -> Result<u64, String> {
+    let mut value = 0_u64;
+    for shift in (0..64).step_by(7) {
+        let (first, rest) = bytes.split_first().ok_or("unexpected EOF")?;
+        *bytes = rest;
+        value |= u64::from(first & 0x7f) << shift;
+        if first & 0x80 == 0 {
+            return Ok(value);
+        }
+    }
+    Err("proto: integer overflow".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_and_bytes_are_told_apart() {
+        assert_eq!(
+            parts(&[0x08, 0x96, 0x01, 0x12, 0x02, b'h', b'i']),
+            Ok(vec![(1, Part::Number(150)), (2, Part::Bytes(b"hi"))])
+        );
+        let negative = [&[0x08][..], &[0xff; 9], &[0x01]].concat();
+        assert_eq!(parts(&negative), Ok(vec![(1, Part::Number(-1))]));
+    }
+
+    #[test]
+    fn bytes_that_break_off_are_refused() {
+        for broken in
+            [&[0x08][..], &[0x12, 0x05, b'h'], &[0x12, 0xff, 0xff, 0xff, 0xff, 0x0f], &[0x0d, 0, 0, 0, 0]]
+        {
+            assert!(parts(broken).is_err(), "{broken:?}");
+        }
+    }
+}

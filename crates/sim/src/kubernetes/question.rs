@@ -1,0 +1,99 @@
+//! The kinds whose objects are questions, posted to be answered and never kept: what somebody may do, and who it is.
+//!
+//! Contract: the authentication.k8s.io/v1 and authorization.k8s.io/v1 reference.
+
+use serde_json::{Value, json};
+
+use super::decode;
+use super::query::WriteOptions;
+use super::status::{FieldError, Refusal};
+use super::verbs::Call;
+use crate::request::Reply;
+
+/// Everyone who has a token of a cluster is in these groups.
+const GROUPS: [&str; 2] = ["system:masters", "system:authenticated"];
+
+/// Answers a question of somebody whom the cluster knows, and who may therefore do everything.
+///
+/// # Errors
+/// 405 for whatever is not posted, 422 for a question that does not say what it is about, and as for any create.
+pub fn answer(call: &Call<'_>, user: &str) -> Result<Reply, Refusal> {
+    let definition = &call.place.definition;
+    if call.request.method != http::Method::POST || call.place.name.is_some() {
+        return Err(Refusal::method_not_allowed());
+    }
+    let options = WriteOptions::read(call.request, "Create")?;
+    let mut object = decode::object(call.request)?;
+    decode::belongs(&call.place, &mut object)?;
+    let warnings = decode::tidy(definition, &mut object, options.validation)?;
+    object["metadata"] = json!({"creationTimestamp": call.now.rfc3339()});
+    object["status"] = match definition.kind.as_str() {
+        "SelfSubjectReview" => json!({"userInfo": {"username": user, "groups": GROUPS}}),
+        "SelfSubjectRulesReview" => json!({
+            "resourceRules": [{"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}],
+            "nonResourceRules": [{"verbs": ["*"], "nonResourceURLs": ["*"]}],
+            "incomplete": false,
+        }),
+        _ => allowed(&object)?,
+    };
+    Ok(call.answer(201, &object, &warnings))
+}
+
+fn allowed(object: &Value) -> Result<Value, Refusal> {
+    let about = |field: &str| object["spec"][field].is_object();
+    if about("resourceAttributes") == about("nonResourceAttributes") {
+        let why = "exactly one of nonResourceAttributes or resourceAttributes must be specified";
+        let error =
+            FieldError::invalid("spec.resourceAttributes", &object["spec"]["resourceAttributes"], why);
+        return Err(Refusal::invalid("SelfSubjectAccessReview", "authorization.k8s.io", "", &[error]));
+    }
+    Ok(json!({"allowed": true}))
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Method;
+    use serde_json::{Value, json};
+
+    use crate::kubernetes::fixture::{Cluster, T0};
+    use crate::kubernetes::front::{ANONYMOUS, serve};
+    use crate::request::Request;
+
+    const ACCESS: &str = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
+    const SELF: &str = "/apis/authentication.k8s.io/v1/selfsubjectreviews";
+
+    fn may(attributes: Value) -> Value {
+        json!({"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview", "spec": attributes})
+    }
+
+    #[test]
+    fn questions_are_answered_and_not_kept() {
+        let mut cluster = Cluster::new();
+        let before = cluster.store.revision();
+        let answer =
+            cluster.post(ACCESS, &may(json!({"resourceAttributes": {"verb": "get", "resource": "pods"}})));
+        assert_eq!((answer.status.as_u16(), &answer.value()["status"]), (201, &json!({"allowed": true})));
+        let who = cluster
+            .post(SELF, &json!({"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}));
+        assert_eq!(who.value()["status"]["userInfo"]["username"], "dev");
+        assert_eq!(cluster.store.revision(), before);
+        assert_eq!(cluster.get(SELF).status, 405);
+    }
+
+    #[test]
+    fn a_question_about_nothing_is_refused_and_so_is_a_stranger() {
+        let mut cluster = Cluster::new();
+        assert_eq!(cluster.post(ACCESS, &may(json!({}))).status, 422);
+        let request = Request::new(Method::POST, "c", SELF).with_json(&json!({}));
+        let refused = serve(&mut cluster.store, &request, ANONYMOUS, T0).reply;
+        assert_eq!(refused.status, 403);
+    }
+
+    #[test]
+    fn discovery_says_that_questions_are_only_posted() {
+        let mut cluster = Cluster::new();
+        let listed = cluster.get("/apis/authentication.k8s.io/v1").value();
+        assert_eq!(listed["resources"][0]["verbs"], json!(["create"]));
+        assert_eq!(cluster.post("/apis/batch/v1/namespaces/demo/jobs", &json!({})).status, 404);
+    }
+}

@@ -1,0 +1,222 @@
+//! The logs of pods: whole, their end, or as they go on.
+//!
+//! Contract: `GET /api/v1/namespaces/{namespace}/pods/{name}/log`. What a container wrote the cluster's node tells, see
+//! [`crate::aks::log`].
+
+use std::collections::BTreeSet;
+
+use bytes::Bytes;
+use http::Method;
+use serde_json::Value;
+
+use crate::aks::log::{Line, lines};
+use crate::clock::Moment;
+use crate::kubernetes::front::Answer;
+use crate::kubernetes::path::Place;
+use crate::kubernetes::query::{flag, number};
+use crate::kubernetes::status::Refusal;
+use crate::kubernetes::store::Store;
+use crate::request::{Reply, Request};
+
+/// The media type of logs.
+pub const TEXT: &str = "text/plain";
+
+/// A log that goes on until its pod is gone.
+#[derive(Debug)]
+pub struct Log {
+    namespace: String,
+    name: String,
+    uid: Value,
+    container: String,
+    timestamps: bool,
+    waiting: Vec<Line>,
+    seen: BTreeSet<Line>,
+}
+
+impl Log {
+    /// Returns the lines since the last poll, and whether the pod is gone.
+    pub fn poll(&mut self, store: &Store) -> (Vec<Bytes>, bool) {
+        let mut new = std::mem::take(&mut self.waiting);
+        let pod =
+            store.get("pods", &self.namespace, &self.name).filter(|pod| pod["metadata"]["uid"] == self.uid);
+        if let Some(pod) = pod {
+            new.extend(
+                lines(store, pod, &self.container).into_iter().filter(|line| self.seen.insert(line.clone())),
+            );
+        }
+        (new.iter().map(|line| Bytes::from(written(line, self.timestamps))).collect(), pod.is_none())
+    }
+}
+
+fn written(line: &Line, timestamps: bool) -> String {
+    if timestamps { format!("{} {}\n", line.at.rfc3339(), line.text) } else { format!("{}\n", line.text) }
+}
+
+/// Answers with the log of one container.
+///
+/// # Errors
+/// 404 when the pod is not there, 400 when it has no such container, when that has not begun to run, or when it has to be
+/// chosen among several; 405 for other methods.
+pub fn serve(store: &Store, request: &Request, place: &Place, now: Moment) -> Result<Answer, Refusal> {
+    if request.method != Method::GET {
+        return Err(Refusal::method_not_allowed());
+    }
+    let pod = store
+        .get("pods", place.namespace(), place.name())
+        .ok_or_else(|| Refusal::not_found(&place.definition, place.name()))?;
+    let container = chosen(request, pod, place.name())?;
+    if flag(request, "previous")? == Some(true) {
+        // No container is ever started a second time here.
+        return Err(Refusal::bad_request(format!(
+            "previous terminated container {container:?} in pod {:?} not found",
+            place.name()
+        )));
+    }
+    check_running(pod, container, place.name())?;
+    let written_so_far = lines(store, pod, container);
+    let seen = written_so_far.iter().cloned().collect();
+    let shown = shown(request, written_so_far, now)?;
+    let timestamps = flag(request, "timestamps")?.unwrap_or(false);
+    if flag(request, "follow")? == Some(true) {
+        let log = Log {
+            namespace: place.namespace().to_owned(),
+            name: place.name().to_owned(),
+            uid: pod["metadata"]["uid"].clone(),
+            container: container.to_owned(),
+            timestamps,
+            waiting: shown,
+            seen,
+        };
+        return Ok(Answer { reply: Reply::bytes(200, TEXT, Bytes::new()), watch: None, log: Some(log) });
+    }
+    let mut text: String = shown.iter().map(|line| written(line, timestamps)).collect();
+    if let Some(limit) = number(request, "limitBytes")? {
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let end = (0..=limit.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
+        text.truncate(end.unwrap_or(0));
+    }
+    Ok(Answer::plain(Reply::bytes(200, TEXT, text)))
+}
+
+/// Returns the lines a request wants of those there are.
+fn shown(request: &Request, mut lines: Vec<Line>, now: Moment) -> Result<Vec<Line>, Refusal> {
+    let since = match (number(request, "sinceSeconds")?, request.query("sinceTime")) {
+        (Some(seconds), _) => {
+            Some(now.plus_ms(-i64::try_from(seconds.saturating_mul(1_000)).unwrap_or(i64::MAX / 4)))
+        }
+        (None, Some(time)) if !time.is_empty() => {
+            let bad = |error: jiff::Error| Refusal::bad_request(format!("sinceTime: {error}"));
+            let time: jiff::Timestamp = time.parse().map_err(bad)?;
+            Some(Moment(time.as_millisecond()))
+        }
+        _ => None,
+    };
+    lines.retain(|line| since.is_none_or(|since| line.at >= since));
+    if let Some(tail) = number(request, "tailLines")? {
+        let tail = usize::try_from(tail).unwrap_or(usize::MAX);
+        lines.drain(..lines.len().saturating_sub(tail));
+    }
+    Ok(lines)
+}
+
+fn names(pod: &Value) -> Vec<&str> {
+    let containers = pod["spec"]["containers"].as_array().into_iter().flatten();
+    containers.filter_map(|container| container["name"].as_str()).collect()
+}
+
+fn chosen<'p>(request: &Request, pod: &'p Value, name: &str) -> Result<&'p str, Refusal> {
+    let (all, wanted) = (names(pod), request.query("container").unwrap_or_default());
+    match (wanted, all.as_slice()) {
+        ("", [only]) => Ok(only),
+        ("", all) => Err(Refusal::bad_request(format!(
+            "a container name must be specified for pod {name}, choose one of: [{}]",
+            all.join(" ")
+        ))),
+        (wanted, all) => {
+            all.iter().find(|known| **known == wanted).copied().ok_or_else(|| {
+                Refusal::bad_request(format!("container {wanted} is not valid for pod {name}"))
+            })
+        }
+    }
+}
+
+fn check_running(pod: &Value, container: &str, name: &str) -> Result<(), Refusal> {
+    let statuses = pod["status"]["containerStatuses"].as_array().into_iter().flatten();
+    let status = statuses.into_iter().find(|status| status["name"] == *container);
+    let waiting = status.map_or("ContainerCreating", |status| {
+        status["state"]["waiting"]["reason"].as_str().unwrap_or_default()
+    });
+    if waiting.is_empty() {
+        return Ok(());
+    }
+    let why = format!("container {container:?} in pod {name:?} is waiting to start: {waiting}");
+    Err(Refusal::bad_request(why))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::kubernetes::fixture::{Cluster, T0};
+
+    const LOG: &str = "/api/v1/namespaces/demo/pods/web/log";
+
+    /// A cluster with one pod whose second container has not begun to run.
+    fn cluster() -> Cluster {
+        let mut cluster = Cluster::new();
+        let pod = json!({
+            "metadata": {"name": "web", "namespace": "demo"},
+            "spec": {"containers": [{"name": "a", "image": "a:1"}, {"name": "b", "image": "b:1"}]},
+            "status": {"containerStatuses": [
+                {"name": "a", "state": {"running": {"startedAt": T0.rfc3339()}}},
+                {"name": "b", "state": {"waiting": {"reason": "ContainerCreating"}}},
+            ]},
+        });
+        cluster.store.put("pods", pod, "kubelet", T0);
+        cluster
+    }
+
+    fn text(cluster: &mut Cluster, query: &str) -> (u16, String) {
+        let reply = cluster.get(&format!("{LOG}?{query}"));
+        (reply.status.as_u16(), String::from_utf8_lossy(&reply.body).into_owned())
+    }
+
+    #[test]
+    fn a_log_is_of_one_container_that_runs() {
+        let mut cluster = cluster();
+        let (status, whole) = text(&mut cluster, "container=a");
+        assert!(status == 200 && whole.contains("container a runs a:1"), "{whole}");
+        let (_, stamped) = text(&mut cluster, "container=a&timestamps=true");
+        assert_eq!(stamped, format!("{} {whole}", T0.rfc3339()));
+        assert_eq!(text(&mut cluster, "container=a&tailLines=0").1, "");
+        assert_eq!(text(&mut cluster, "container=a&sinceSeconds=0").1, "");
+        assert_eq!(text(&mut cluster, "container=a&limitBytes=4").1, whole[..4]);
+        for (query, why) in [
+            ("", "a container name must be specified for pod web, choose one of: [a b]"),
+            ("container=c", "container c is not valid for pod web"),
+            ("container=b", r#"container \"b\" in pod \"web\" is waiting to start: ContainerCreating"#),
+            ("container=a&previous=true", r#"previous terminated container \"a\" in pod \"web\" not found"#),
+            ("container=a&sinceTime=noon", "sinceTime"),
+        ] {
+            let (status, said) = text(&mut cluster, query);
+            assert!(status == 400 && said.contains(why), "{query}: {said}");
+        }
+        assert_eq!(cluster.get("/api/v1/namespaces/demo/pods/nope/log").status, 404);
+        assert_eq!(cluster.get("/api/v1/namespaces/demo/configmaps/web/log").status, 404);
+    }
+
+    #[test]
+    fn a_followed_log_ends_when_its_pod_is_gone_though_another_has_its_name() {
+        let mut cluster = cluster();
+        let request = Request::new(Method::GET, "c", &format!("{LOG}?container=a&follow=true"));
+        let mut log = cluster.ask(&request).log.expect("it is followed");
+        assert_eq!(log.poll(&cluster.store).0.len(), 1);
+        assert_eq!(log.poll(&cluster.store), (Vec::new(), false), "nothing is said twice");
+        cluster.store.remove("pods", "demo", "web", cluster.now);
+        let other = json!({"metadata": {"name": "web", "namespace": "demo"},
+            "spec": {"containers": [{"name": "a", "image": "a:2"}]}});
+        cluster.store.put("pods", other, "kubelet", cluster.now);
+        assert_eq!(log.poll(&cluster.store), (Vec::new(), true));
+    }
+}
