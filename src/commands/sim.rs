@@ -185,7 +185,7 @@ impl Telling<'_> {
         self.event("request", serde_json::to_value(line).unwrap_or_default());
         let status = if line.status == 0 { "cut".to_owned() } else { line.status.to_string() };
         let fault = if line.fault.is_empty() { String::new() } else { format!("  ({})", line.fault) };
-        self.line(&format!("{status} {} {}{}{fault}", line.method, line.host, line.path));
+        self.line(&format!("{status} {:<6} {}{fault}", line.method, place(line)));
     }
 
     fn ends(&self, folder: &Path) {
@@ -211,6 +211,16 @@ impl Telling<'_> {
         }
         stream::out().line(&Value::Object(object).to_string());
     }
+}
+
+/// Returns where a request went, without what is the same in all of them: the domain, the subscription, the cluster.
+fn place(line: &Line) -> String {
+    if let Some(below) = line.path.strip_prefix("/kubernetes/") {
+        return format!("kubernetes /{}", below.split_once('/').map_or("", |(_, below)| below));
+    }
+    let host = line.host.split('.').next().unwrap_or_default();
+    let below = line.path.strip_prefix("/subscriptions/").and_then(|rest| rest.split_once('/'));
+    below.map_or_else(|| format!("{host} {}", line.path), |(_, below)| format!("{host} …/{below}"))
 }
 
 /// Returns a path as it is from here, when it is below.

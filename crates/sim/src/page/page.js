@@ -33,9 +33,14 @@ function draw(place, shown, build, nothing) {
 function state(word) {
   const lower = (word || "").toLowerCase();
   let mood = "busy";
-  if (["succeeded", "ready", "programmed"].includes(lower)) mood = "good";
+  if (["", "succeeded", "ready", "programmed"].includes(lower)) mood = "good";
   if (["failed", "canceled", "stopped"].includes(lower)) mood = "bad";
   return make("span", { className: `state ${mood}` }, word || "there");
+}
+
+/** Turns what stands between backquotes into code. */
+function marked(text) {
+  return text.split("`").map((part, at) => (at % 2 ? make("code", {}, part) : part));
 }
 
 /** What is last in an id is the thing, what is before it its type. */
@@ -119,9 +124,10 @@ function showGroups() {
   }));
   draw("#groups .list", plain, (group) => make("div", { className: "group" },
     make("h3", {}, group.name, make("span", {}, group.location)),
-    ...(group.resources.length ? group.resources : [{ name: "empty" }]).map((one) => make("div", { className: "item" },
-      make("div", { className: "head" }, make("span", {}, one.name), one.type ? state(one.state) : null),
-      one.type ? make("div", { className: "kind" }, one.type) : null))),
+    group.resources.length ? null : make("p", { className: "empty" }, "Nothing of its own."),
+    ...group.resources.map((one) => make("div", { className: "item" },
+      make("div", { className: "head" }, make("span", {}, one.name), state(one.state)),
+      make("div", { className: "kind" }, one.type)))),
   "None yet: landfall up makes the first.");
 }
 
@@ -134,8 +140,15 @@ function showFaults() {
     const after = fault.skip ? `, after ${fault.skip} that pass` : "";
     return make("div", { className: "item" },
       make("div", { className: "head" }, make("span", {}, fault.fault), disarm),
-      make("div", { className: "kind" }, `at ${place}, ${fault.left === 1 ? "once" : `${fault.left} times`}${after}. ${row ? row.what : ""}`));
+      make("div", { className: "kind" }, `at ${place}, ${fault.left === 1 ? "once" : `${fault.left} times`}${after}. `, ...marked(row ? row.what : "")));
   }, "None armed: all goes well.");
+}
+
+/** Where a request went, without what is the same in all of them. */
+function place({ host, path }) {
+  const cluster = path.match(/^\/kubernetes\/[^/]+(.*)/);
+  if (cluster) return `kubernetes ${cluster[1]}`;
+  return `${host.split(".")[0]} ${path.replace(/^\/subscriptions\/[^/]+(?=\/)/, "…")}`;
 }
 
 function showRequests(lines) {
@@ -145,13 +158,12 @@ function showRequests(lines) {
   for (const line of lines) {
     last = line.n;
     const mood = line.status === 0 || line.status >= 500 ? "bad" : line.status >= 400 ? "turned" : "";
-    const host = line.host.split(".")[0];
     list.prepend(make("li", {},
       make("time", { dateTime: line.at }, line.at.slice(11, 19)),
       make("span", { className: `mono status ${mood}` }, line.status || "cut"),
       make("span", { className: "mono method" }, line.method),
       make("span", { className: "mono path", title: line.host + line.path },
-        `${host} ${line.path}`, line.fault ? make("span", { className: "fault" }, `  ${line.fault}`) : "")));
+        place(line), line.fault ? make("span", { className: "fault" }, `  ${line.fault}`) : "")));
   }
   while (list.children.length > SHOWN) list.lastChild.remove();
   if (!list.children.length) list.append(make("li", { className: "empty" }, "None yet."));
@@ -178,7 +190,7 @@ async function look() {
     showFaults();
     showRequests(lines);
     const count = world.groups.reduce((sum, group) => sum + group.resources.length, 0);
-    find("#state").textContent = `Subscription ${world.subscription.slice(0, 8)}…, seed ${world.seed}, ${count} resources`;
+    find("#state").textContent = `Subscription ${world.subscription} · ${count === 1 ? "1 resource" : `${count} resources`}`;
     find("#state").className = "";
   } catch {
     find("#state").textContent = "Nobody answers: the server has ended. What you see is the last that was seen.";
@@ -203,7 +215,7 @@ async function change(what, method, body) {
 function about() {
   const row = known.find((one) => one.name === find("#fault").value);
   if (!row) return;
-  find("#about").textContent = `${row.what}. A client rightly ${row.client}.`;
+  find("#about").replaceChildren(...marked(`${row.what}. A client rightly ${row.client}.`));
   find("#place").placeholder = [row.method, row.path].filter(Boolean).join(" ") || "every request";
 }
 
