@@ -253,3 +253,60 @@ impl fmt::Display for Pace {
         if self.0.is_infinite() { f.write_str("instant") } else { self.0.fmt(f) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        render::paint::Paint,
+        settings::mistake::{Given, Place},
+    };
+    use landfall_sim::Served;
+
+    fn wishes(speed: f64, place: Place) -> Rehearsal {
+        Rehearsal { speed: Given { value: speed, key: "sim.speed", place }, seed: None, faults: Vec::new() }
+    }
+
+    #[tokio::test]
+    async fn a_world_that_is_served_is_used_unless_somebody_chose_what_it_is_not() {
+        // Another test may have chosen it already, and then it is the same.
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let folder = tempfile::tempdir().unwrap();
+        let served = Served { kubeconfig: folder.path().join("kubeconfig") };
+        let options = Options {
+            speed: Speed::Instant,
+            seed: Some(91_000),
+            served: Some(served),
+            traffic: true,
+            ..Options::default()
+        };
+        let sim = Sim::open(&folder.path().join("sim"), options).await.unwrap();
+
+        let found = open(&wishes(60.0, Place::Default), folder.path(), false).await.ok().unwrap();
+        assert!(!found.rests() && found.facts().pace.is_infinite());
+        assert!(found.remark().contains(&format!("https://127.0.0.1:{}/_sim/", sim.facts().port)));
+        assert_eq!(found.ways().await, Ways::default(), "there is no gateway, and so nothing to wait for");
+
+        let armed = Rehearsal { faults: vec!["slow*2".into()], ..wishes(60.0, Place::Default) };
+        open(&armed, folder.path(), false).await.ok().unwrap();
+        open(&armed, folder.path(), false).await.ok().unwrap();
+        assert_eq!(sim.read(|world| world.faults.armed.len()), 1, "in the place of those that were");
+
+        let refused = open(&wishes(60.0, Place::Flag("speed")), folder.path(), false).await.err().unwrap();
+        assert_eq!(refused.exit, Exit::Input);
+        assert!(refused.text(Paint::PLAIN).contains("has speed instant, not 60"));
+
+        sim.close().await;
+        let own = open(&wishes(60.0, Place::Flag("speed")), folder.path(), false).await.ok().unwrap();
+        assert!(own.rests());
+        own.close().await;
+    }
+
+    #[test]
+    fn a_door_that_is_yet_to_open_has_no_socket() {
+        let doors = r#"[{"address":"127.0.0.11","port":80,"socket":"127.0.0.11:30421"},{"address":"127.0.0.12","port":443,"socket":null}]"#;
+        let doors: Vec<Door> = serde_json::from_str(doors).unwrap();
+        assert_eq!(doors[0].socket, Some("127.0.0.11:30421".parse().unwrap()));
+        assert_eq!((doors[1].port, doors[1].socket), (443, None));
+    }
+}

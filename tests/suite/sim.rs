@@ -114,9 +114,29 @@ fn a_killed_server_is_in_nobodys_way_and_what_it_had_begun_goes_on() {
 }
 
 #[test]
+fn a_run_goes_on_when_another_server_takes_the_place_of_the_one_that_died() {
+    let here = TestEnvironment::at_speed("20");
+    let (server, _) = serve(&here, &[]);
+    let mut run = Running::start(&here, &["up"]);
+    run.until_step("started", "cluster-ready");
+    server.kill();
+    let (server, _) = serve(&here, &[]);
+    let said = run.end();
+    assert_eq!(said.status.code(), Some(0), "{}", said.stderr);
+    assert_eq!(here.count("PUT", "/managedClusters/aks-istio-gateway-demo"), 1);
+    end(server);
+}
+
+/// A free port that neither worlds pick by themselves nor the system gives to outgoing connections.
+fn free_port() -> TcpListener {
+    let first = 10_000 + u16::try_from(std::process::id() % 9_000).unwrap();
+    (first..20_000).find_map(|port| TcpListener::bind(("127.0.0.1", port)).ok()).unwrap()
+}
+
+#[test]
 fn a_chosen_port_is_kept_and_one_that_is_taken_is_refused() {
     let here = TestEnvironment::instant();
-    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = free_port();
     let port = taken.local_addr().unwrap().port();
     let said = here.expect(2, &["sim", "--port", &port.to_string()]).stderr;
     assert!(said.contains(&port.to_string()) && said.contains("--port"), "{said}");

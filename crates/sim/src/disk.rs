@@ -99,7 +99,7 @@ impl Disk {
             .open(&path)
             .map_err(SimError::io(&path))?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self { folder: folder.to_owned(), written: Vec::new(), lock: lock }),
+            Ok(()) => Ok(Self { folder: folder.to_owned(), written: Vec::new(), lock }),
             Err(TryLockError::WouldBlock) => {
                 Err(SimError::Busy { holder: Holder::read(&path), path: folder.to_owned() })
             }

@@ -34,7 +34,12 @@ impl Browser {
                 "--disable-dev-shm-usage",
             ])
             .args(["--no-first-run", "--disable-background-networking", "--disable-component-update"])
-            .args(["--disable-sync", "--ignore-certificate-errors", "--remote-debugging-port=0"])
+            .args([
+                "--disable-sync",
+                "--hide-scrollbars",
+                "--ignore-certificate-errors",
+                "--remote-debugging-port=0",
+            ])
             .arg(format!("--user-data-dir={}", profile.path().display()))
             .arg("about:blank")
             .env_remove("HTTPS_PROXY")

@@ -93,7 +93,8 @@ function showOperations() {
 
 function door({ port, socket }) {
   const scheme = port === 443 ? "https" : "http";
-  return make("a", { href: `${scheme}://${socket}/`, target: "_blank", rel: "noreferrer" }, socket);
+  const url = `${scheme}://${socket}`;
+  return make("a", { href: `${url}/`, target: "_blank", rel: "noreferrer" }, url);
 }
 
 /** A command that asks a host at the door, whatever its name resolves to. */
@@ -112,7 +113,7 @@ function showGateways() {
     return make("div", { className: "item" },
       make("div", { className: "head" }, make("span", {}, gateway.name), state(gateway.programmed ? "Programmed" : "Waiting")),
       make("div", { className: "kind" }, gateway.addresses.join(", ") || "no address yet",
-        ...(doors.length ? [" · answers at ", ...doors] : [])),
+        ...(doors.length ? [" · ", ...doors] : [])),
       gateway.hosts.length ? details : null);
   }, "None yet. They come when a cluster runs and something applies Gateways to it.");
 }
@@ -140,7 +141,7 @@ function showFaults() {
     const after = fault.skip ? `, after ${fault.skip} that pass` : "";
     return make("div", { className: "item" },
       make("div", { className: "head" }, make("span", {}, fault.fault), disarm),
-      make("div", { className: "kind" }, `at ${place}, ${fault.left === 1 ? "once" : `${fault.left} times`}${after}. `, ...marked(row ? row.what : "")));
+      make("div", { className: "kind" }, `${fault.left === 1 ? "once" : `${fault.left} times`} at `, make("code", {}, place), `${after}: `, ...marked(row ? row.what : "")));
   }, "None armed: all goes well.");
 }
 
@@ -148,7 +149,7 @@ function showFaults() {
 function place({ host, path }) {
   const cluster = path.match(/^\/kubernetes\/[^/]+(.*)/);
   if (cluster) return `kubernetes ${cluster[1]}`;
-  return `${host.split(".")[0]} ${path.replace(/^\/subscriptions\/[^/]+(?=\/)/, "…")}`;
+  return `${host.split(".")[0]} ${path.replace(/^\/subscriptions\/[^/]+(\/resourcegroups\/[^/]+\/providers)?(?=\/)/i, "…")}`;
 }
 
 function showRequests(lines) {
