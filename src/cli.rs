@@ -92,6 +92,12 @@ pub enum Command {
     Rotate(Box<commands::rotate::Args>),
     /// Take away what this environment made, and nothing else
     Down(Box<commands::down::Args>),
+    /// Serve the simulated cloud in the foreground: for az, kubectl, curl, a browser, and every other command
+    ///
+    /// It serves the environment's own world, at the port it had before, until Ctrl-C. While it runs, every other command
+    /// of the environment uses it, its gateways answer, and a page shows what happens in it. The world rests when it
+    /// ends and goes on with the next command; nothing of it is lost, however it ends.
+    Sim(Box<commands::sim::Args>),
     /// Write a commented landfall.toml
     Init(commands::init::Args),
     /// Print the steps and their edges as Mermaid or DOT

@@ -154,6 +154,9 @@ impl Failure {
             SimError::Newer { .. } => {
                 Self::new(Exit::Input, error.to_string()).hint("use the newer landfall that made it")
             }
+            SimError::PortTaken { .. } => {
+                Self::new(Exit::Input, error.to_string()).hint("choose another --port, or leave it out")
+            }
             SimError::Fault(_) => Self::new(Exit::Input, error.to_string())
                 .hint("a fault is written name[@METHOD path-part][*times]"),
             _ => Self::new(Exit::Failed, error.to_string())

@@ -28,6 +28,24 @@ pub fn listen(stop: Stop, say: UnboundedSender<String>) {
     });
 }
 
+/// The wish that a command ends which serves until then and leaves nothing half done.
+pub struct Wish(Signals);
+
+impl Wish {
+    /// Listens; from the moment this returns no signal is missed.
+    ///
+    /// # Panics
+    /// Outside of the runtime.
+    pub fn listen() -> Self {
+        Self(Signals::new())
+    }
+
+    /// Returns when it comes, and again for each time it is repeated.
+    pub async fn comes(&mut self) {
+        self.0.next().await;
+    }
+}
+
 /// The signals that ask a process to end: made once, so that none is lost between the first and the second.
 #[cfg(unix)]
 struct Signals(Vec<tokio::signal::unix::Signal>);

@@ -7,6 +7,7 @@ mod exit;
 mod extent;
 mod failure;
 mod interrupt;
+mod rehearsal;
 mod render;
 mod session;
 mod settings;

@@ -3,10 +3,11 @@
 use crate::{
     exit::Exit,
     failure::Failure,
+    rehearsal::{self, Rehearsed},
     settings::{
         file::{AuthName, CloudName},
         layers::Environment,
-        target::{Rehearsal, Where},
+        target::Where,
     },
 };
 use landfall_cloud::{
@@ -14,7 +15,6 @@ use landfall_cloud::{
     arm::{Azure, Subscription},
 };
 use landfall_engine::Pace;
-use landfall_sim::{Sim, Speed};
 use landfall_steps::{Clouds, Clusters};
 use std::path::{Path, PathBuf};
 
@@ -33,7 +33,7 @@ pub struct Target {
     /// How much faster than life the cloud is.
     pub pace: Pace,
     meter: Meter,
-    sim: Option<Sim>,
+    world: Option<Rehearsed>,
 }
 
 /// Returns the cloud's name in journals and JSON.
@@ -64,7 +64,10 @@ pub async fn connect(
     gateways: Gateways,
 ) -> Result<Target, Failure> {
     match place.cloud {
-        CloudName::Sim => rehearse(&place.sim, folder, gateways).await,
+        CloudName::Sim => {
+            let traffic = gateways == Gateways::Answer;
+            rehearse(rehearsal::open(&place.sim, folder, traffic).await?)
+        }
         CloudName::Azure => sign_in(place, environment, remembered).await,
     }
 }
@@ -86,35 +89,23 @@ impl Target {
 
     /// Returns how the gateways' addresses are reached, as they stand now.
     pub async fn ways(&self) -> Ways {
-        match &self.sim {
-            Some(sim) => {
-                let doors = sim.doors_open().await;
-                Ways::new(doors.into_iter().map(|((address, port), socket)| ((address.into(), port), socket)))
-            }
+        match &self.world {
+            Some(world) => world.ways().await,
             None => Ways::default(),
         }
     }
 
     /// Leaves the cloud.
     pub async fn close(self) {
-        if let Some(sim) = self.sim {
-            sim.close().await;
+        if let Some(world) = self.world {
+            world.close().await;
         }
     }
 }
 
-async fn rehearse(wishes: &Rehearsal, folder: &Path, gateways: Gateways) -> Result<Target, Failure> {
-    let speed = if wishes.speed.is_infinite() { Speed::Instant } else { Speed::Times(wishes.speed) };
-    let options = landfall_sim::Options {
-        speed,
-        seed: wishes.seed,
-        faults: wishes.faults.clone(),
-        traffic: gateways == Gateways::Answer,
-        ..landfall_sim::Options::default()
-    };
-    let sim = Sim::open(&folder.join("sim"), options).await;
-    let sim = sim.map_err(|error| Failure::of_rehearsal(&error))?;
-    let facts = sim.facts().clone();
+/// Makes clients of the simulated cloud.
+fn rehearse(world: Rehearsed) -> Result<Target, Failure> {
+    let facts = world.facts().clone();
     let url = |text: &str| {
         url::Url::parse(text).map_err(|error| {
             Failure::new(Exit::Failed, format!("read the address {text} of the simulated cloud"))
@@ -140,21 +131,17 @@ async fn rehearse(wishes: &Rehearsal, folder: &Path, gateways: Gateways) -> Resu
     let credential = Credential::new(&sign_in, &SignInFacts::default(), &endpoints, &meter);
     let credential = credential.map_err(|error| Failure::of_api("prepare the sign-in", &error))?;
     let arm = resource_manager(&endpoints, &credential, &meter)?;
-    let speed = if facts.pace.is_infinite() { "instant".to_owned() } else { facts.pace.to_string() };
     Ok(Target {
         clouds: clouds(&endpoints, &credential, &meter, arm, &facts.subscription)?,
         cloud: name(CloudName::Sim),
         pace: Pace::new(facts.pace),
         meter,
         words: "simulated cloud".to_owned(),
-        remark: Some(format!(
-            "Nothing is made in Azure. Use --cloud azure for the real thing.\nSpeed {speed}, seed {}.",
-            facts.seed
-        )),
-        caution: Some(
+        remark: Some(world.remark()),
+        caution: world.rests().then_some(
             "  (on Azure: the simulated cloud rests between commands, and its addresses\n  with it)",
         ),
-        sim: Some(sim),
+        world: Some(world),
     })
 }
 
@@ -183,7 +170,7 @@ async fn sign_in(
         words: format!("Azure subscription {} (…{tail})", subscription.name),
         remark: Some(format!("Signed in as {who}, through {}.", identity.via)),
         caution: None,
-        sim: None,
+        world: None,
     })
 }
 
@@ -303,15 +290,19 @@ fn way(auth: AuthName, facts: &SignInFacts) -> Result<SignIn, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::settings::target::Endpoints as Own;
+    use crate::settings::{
+        mistake::{Given, Place},
+        target::{Endpoints as Own, Rehearsal},
+    };
 
     fn azure(own: Own) -> Where {
+        let speed = Given { value: 60.0, key: "sim.speed", place: Place::Default };
         Where {
             cloud: CloudName::Azure,
             subscription: None,
             tenant: Some("contoso.com".into()),
             auth: AuthName::Auto,
-            sim: Rehearsal { speed: 60.0, seed: None, faults: Vec::new() },
+            sim: Rehearsal { speed, seed: None, faults: Vec::new() },
             endpoints: own,
         }
     }

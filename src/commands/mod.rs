@@ -8,6 +8,7 @@ pub mod man;
 pub mod plan;
 pub mod rotate;
 pub mod schema;
+pub mod sim;
 pub mod status;
 pub mod up;
 
@@ -40,6 +41,7 @@ fn dispatch(session: &Session, command: Command) -> Result<Exit, Failure> {
         Command::Status(args) => wait(status::run(session, &args)),
         Command::Rotate(args) => wait(rotate::run(session, &args)),
         Command::Down(args) => wait(down::run(session, &args)),
+        Command::Sim(args) => wait(sim::run(session, &args)),
         Command::Init(args) => init::run(session, &args),
         Command::Graph(args) => graph::run(session, &args),
         Command::Completions(args) => completions::run(&args),

@@ -31,9 +31,9 @@ pub struct Where {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rehearsal {
     /// How many times faster than life; infinite for instant.
-    pub speed: f64,
+    pub speed: Given<f64>,
     /// The seed; none means a random one.
-    pub seed: Option<u64>,
+    pub seed: Option<Given<u64>>,
     /// Faults to happen.
     pub faults: Vec<String>,
 }
@@ -104,13 +104,13 @@ fn choice<T: Copy + serde::de::DeserializeOwned>(
 fn rehearsal(layers: &mut Layers<'_>, file: &File) -> Option<Rehearsal> {
     let speed = file.sim.speed.as_ref().map(|speed| speed.0.as_str());
     let speed = layers.pick_or("sim.speed", speed, &defaults::SPEED.to_string());
-    let speed = layers.take(self::speed(&speed));
+    let speed = layers.take(self::speed(&speed).map(|value| speed.with(value)));
     let seed = layers.pick("sim.seed", file.sim.seed);
     let seed = seed.map_or(Some(None), |given| layers.read::<u64>(&given, "a seed", "7").map(Some));
     let listed = file.sim.faults.as_ref().map(|faults| faults.join(","));
     let faults = layers.pick("sim.faults", listed);
     let faults = faults.map_or(Some(Vec::new()), |given| layers.take(self::faults(&given)));
-    Some(Rehearsal { speed: speed?, seed: seed?.map(|seed| seed.value), faults: faults? })
+    Some(Rehearsal { speed: speed?, seed: seed?, faults: faults? })
 }
 
 /// Reads a list of faults; which there are only the simulated cloud knows.

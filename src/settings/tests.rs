@@ -63,7 +63,7 @@ fn with_nothing_given_the_defaults_hold() {
     assert_eq!(settings.canary, Canary { stable: 90, canary: 10 });
     assert_eq!(settings.kubeconfig, Path::new(".landfall/default/kubeconfig"));
     assert!(settings.certificate.given.is_none() && settings.manifests.is_none());
-    assert_eq!((wished.place.cloud, wished.place.sim.speed), (CloudName::Sim, 60.0));
+    assert_eq!((wished.place.cloud, wished.place.sim.speed.value), (CloudName::Sim, 60.0));
 }
 
 #[test]

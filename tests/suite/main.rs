@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
 
 mod azure;
+mod browser;
 mod cancel;
 mod certificates;
 mod environment;
@@ -26,6 +27,7 @@ mod rotation;
 mod running;
 mod screens;
 mod secrets;
+mod sim;
 mod teardown;
 mod tidy;
 mod words;

@@ -3,7 +3,7 @@
 use crate::environment::{Said, TestEnvironment};
 
 /// What changes from run to run, replaced by what it is.
-fn settings() -> insta::Settings {
+pub fn settings() -> insta::Settings {
     let mut settings = insta::Settings::new();
     for (pattern, replacement) in [
         (r"\d\d:\d\d:\d\dZ", "<time>"),

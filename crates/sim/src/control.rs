@@ -1,10 +1,14 @@
 //! The way into the machinery for people and tests, under `/_sim/` of any host.
 //!
+//! * `GET /_sim/`: a page for people.
 //! * `GET /_sim/world`: what there is, without anything secret.
-//! * `GET /_sim/ledger`: the requests since the world was opened.
+//! * `GET /_sim/ledger`: the requests since the world was opened; `?after=N` those with a higher number, `&last=M` the
+//!   last of them.
+//! * `GET /_sim/doors`: where the gateways answer; a `socket` of null is a door that is yet to open.
 //! * `GET /_sim/ca.pem`: the authority to trust.
-//! * `GET`, `POST`, `DELETE /_sim/faults`: what is armed; `{"faults":["throttled@PUT vaults*2"]}` arms more of them, and
-//!   deleting disarms all.
+//! * `GET /_sim/serving`, `GET /_sim/env`: who serves it for others, and shell exports for `kubectl`, `az` and `curl`.
+//! * `GET`, `PUT`, `POST`, `DELETE /_sim/faults`: what is armed; `{"faults":["throttled@PUT vaults*2"]}` arms them instead
+//!   (`PUT`) or as well (`POST`), and deleting disarms all, or those of one name with `/_sim/faults/{name}`.
 //! * `GET`, `POST /_sim/limits`: how much the subscription may use;
 //!   `{"location": "eastus", "limits": {"cores": 10}, "withheld": ["Standard_D4s_v5"]}` changes it as support would.
 //! * `GET`, `POST /_sim/policies`: the policies that deny;
@@ -13,86 +17,116 @@
 
 use http::Method;
 use serde_json::{Value, json};
+use tokio::sync::watch;
 
-use crate::arm::family::FAMILIES;
 use crate::clock::{Moment, Timing};
 use crate::fault::{self, Armed};
 use crate::ledger::Ledger;
+use crate::page::{self, overview};
 use crate::request::{Reply, Request};
+use crate::serving::Serving;
+use crate::traffic::serve::Doors;
 use crate::world::World;
 
 /// Whether a request is for the machinery.
 pub fn is_control(request: &Request) -> bool {
-    request.path.starts_with("/_sim/")
+    request.path == "/_sim" || request.path.starts_with("/_sim/")
 }
 
-/// Answers a request to the machinery.
-pub fn serve(
-    world: &mut World,
-    ledger: &Ledger,
-    ca_pem: &str,
-    request: &Request,
-    now: Moment,
-    timing: &Timing,
-) -> Reply {
-    match (&request.method, request.path.trim_end_matches('/')) {
-        (&Method::GET, "/_sim/world") => Reply::json(200, &overview(world, now)),
-        (&Method::GET, "/_sim/ledger") => Reply::json(200, &ledger.lines()),
-        (&Method::GET, "/_sim/ca.pem") => Reply::bytes(200, "application/x-pem-file", ca_pem.to_owned()),
-        (&Method::GET, "/_sim/faults") => Reply::json(200, &faults(world)),
-        (&Method::POST, "/_sim/faults") => arm(world, request),
-        (&Method::DELETE, "/_sim/faults") => {
-            world.faults.armed.clear();
-            Reply::json(200, &faults(world))
+/// What the machinery knows beside the world.
+pub(crate) struct Machinery {
+    /// The authority to trust, PEM.
+    pub ca_pem: String,
+    /// Where the gateways answer.
+    pub doors: watch::Receiver<Doors>,
+    /// For whom the world is served beside its own process.
+    pub serving: Option<Serving>,
+}
+
+/// A request to the machinery, and when it is.
+pub(crate) struct Asked<'a> {
+    pub request: &'a Request,
+    pub now: Moment,
+    pub timing: &'a Timing,
+}
+
+impl Machinery {
+    /// Answers a request.
+    pub fn serve(&self, world: &mut World, ledger: &Ledger, asked: &Asked<'_>) -> Reply {
+        let request = asked.request;
+        let path = request.path.trim_end_matches('/');
+        if is_from_elsewhere(request) {
+            return Reply::text(403, "another site may not reach into the simulated cloud\n");
         }
-        (&Method::GET, "/_sim/limits") => Reply::json(200, &world.limits.view()),
-        (&Method::POST, "/_sim/limits") => limit(world, request),
-        (&Method::GET, "/_sim/policies") => Reply::json(200, &json!({ "policies": world.policies })),
-        (&Method::POST, "/_sim/policies") => govern(world, request),
-        (&Method::POST, "/_sim/advance") => advance(world, request, timing),
-        _ => {
-            Reply::text(404, "there are /_sim/world, ledger, ca.pem, faults, limits, policies and advance\n")
+        match request.method {
+            Method::GET | Method::HEAD => self.look(world, ledger, asked, path),
+            _ => change(world, asked, path).unwrap_or_else(nothing_there),
+        }
+    }
+
+    fn look(&self, world: &World, ledger: &Ledger, asked: &Asked<'_>, path: &str) -> Reply {
+        match path {
+            // The page's own links are relative to the folder.
+            "/_sim" if asked.request.path == "/_sim" => Reply::empty(308).with_header("location", "/_sim/"),
+            "/_sim/world" => Reply::json(200, &overview::of(world, &self.doors.borrow(), asked)),
+            "/_sim/ledger" => lines(ledger, asked.request),
+            "/_sim/doors" => Reply::json(200, &overview::doors(world, &self.doors.borrow())),
+            "/_sim/ca.pem" => Reply::bytes(200, "application/x-pem-file", self.ca_pem.clone()),
+            "/_sim/serving" => match &self.serving {
+                Some(serving) => Reply::json(200, &serving.public()),
+                None => Reply::text(404, NOBODY),
+            },
+            "/_sim/env" => match &self.serving {
+                Some(serving) => Reply::bytes(200, "text/x-shellscript; charset=utf-8", serving.shell()),
+                None => Reply::text(404, NOBODY),
+            },
+            "/_sim/faults" => Reply::json(200, &faults(world)),
+            "/_sim/limits" => Reply::json(200, &world.limits.view()),
+            "/_sim/policies" => Reply::json(200, &json!({ "policies": world.policies })),
+            _ => page::asset(path).unwrap_or_else(nothing_there),
         }
     }
 }
 
-fn overview(world: &World, now: Moment) -> Value {
-    let members = |group: &str| -> Vec<Value> {
-        FAMILIES.iter().flat_map(|family| (family.members)(world, group)).collect()
-    };
-    let groups: Vec<Value> = world
-        .groups
-        .values()
-        .map(|group| json!({ "name": group.name, "location": group.location, "resources": members(&group.name) }))
-        .collect();
-    let operations: Vec<Value> = world
-        .operations
-        .values()
-        .map(|operation| {
-            json!({
-                "id": operation.id, "name": operation.name, "resource": operation.resource,
-                "state": operation.state(now), "ends": operation.ends.rfc3339(),
-            })
-        })
-        .collect();
-    let principals: Vec<Value> = world
-        .directory
-        .principals
-        .iter()
-        .map(|principal| json!({ "name": principal.name, "objectId": principal.object_id, "clientId": principal.client_id }))
-        .collect();
-    json!({
-        "now": now.rfc3339(),
-        "nextDue": world.next_due().map(Moment::rfc3339),
-        "seed": world.seed,
-        "tenant": world.directory.tenant,
-        "subscription": world.subscription,
-        "principals": principals,
-        "groups": groups,
-        "roleAssignments": world.roles.assignments.values().collect::<Vec<_>>(),
-        "operations": operations,
-        "faults": world.faults.armed,
+const NOBODY: &str = "this world is not served for others; `landfall sim` does that\n";
+
+fn nothing_there() -> Reply {
+    let there = "ledger, doors, ca.pem, serving, env, faults, limits, policies and advance";
+    Reply::text(404, format!("there are /_sim/, /_sim/world, {there}\n"))
+}
+
+/// Whether a browser sends it for a page of another site; who has accepted the certificate once would not be asked.
+fn is_from_elsewhere(request: &Request) -> bool {
+    let looks = matches!(request.method, Method::GET | Method::HEAD);
+    let site = request.header("sec-fetch-site");
+    !looks && site.is_some_and(|site| !matches!(site, "same-origin" | "none"))
+}
+
+fn change(world: &mut World, asked: &Asked<'_>, path: &str) -> Option<Reply> {
+    let request = asked.request;
+    Some(match (&request.method, path) {
+        (&Method::PUT, "/_sim/faults") => arm(world, request, true),
+        (&Method::POST, "/_sim/faults") => arm(world, request, false),
+        (&Method::DELETE, "/_sim/faults") => {
+            world.faults.armed.clear();
+            Reply::json(200, &faults(world))
+        }
+        (&Method::DELETE, path) => disarm(world, path.strip_prefix("/_sim/faults/")?),
+        (&Method::POST, "/_sim/limits") => limit(world, request),
+        (&Method::POST, "/_sim/policies") => govern(world, request),
+        (&Method::POST, "/_sim/advance") => advance(world, request, asked.timing),
+        _ => return None,
     })
+}
+
+fn lines(ledger: &Ledger, request: &Request) -> Reply {
+    let number = |name: &str| request.query(name).map_or(Ok(None), |text| text.parse::<u64>().map(Some));
+    let (Ok(after), Ok(last)) = (number("after"), number("last")) else {
+        return Reply::text(400, "after and last are numbers\n");
+    };
+    let lines = ledger.after(after.unwrap_or(0));
+    let last = last.and_then(|last| usize::try_from(last).ok()).unwrap_or(usize::MAX);
+    Reply::json(200, &&lines[lines.len().saturating_sub(last)..])
 }
 
 fn faults(world: &World) -> Value {
@@ -106,15 +140,30 @@ fn faults(world: &World) -> Value {
     json!({ "armed": world.faults.armed, "known": known })
 }
 
-fn arm(world: &mut World, request: &Request) -> Reply {
+fn arm(world: &mut World, request: &Request, instead: bool) -> Reply {
     let body: Value = request.json().unwrap_or_default();
     let Some(texts) = body["faults"].as_array() else {
         return Reply::text(400, "the body must be {\"faults\": [\"name@METHOD path*times\"]}\n");
     };
-    match texts.iter().map(|text| Armed::read(text.as_str().unwrap_or_default())).collect() {
-        Ok(armed) => world.faults.armed.extend::<Vec<Armed>>(armed),
+    let read: Result<Vec<Armed>, _> =
+        texts.iter().map(|text| Armed::read(text.as_str().unwrap_or_default())).collect();
+    match read {
+        Ok(armed) => {
+            if instead {
+                world.faults.armed.clear();
+            }
+            world.faults.armed.extend(armed);
+        }
         Err(error) => return Reply::text(400, format!("failed to {error}\n")),
     }
+    Reply::json(200, &faults(world))
+}
+
+fn disarm(world: &mut World, name: &str) -> Reply {
+    let Some(row) = fault::table().find(|row| row.name == name) else {
+        return Reply::text(404, format!("no fault is called '{name}'\n"));
+    };
+    world.faults.armed.retain(|armed| armed.fault != row.fault);
     Reply::json(200, &faults(world))
 }
 

@@ -5,16 +5,20 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use crate::serving::{self, Holder};
 use crate::world::{FORMAT, World};
 
 /// Why a world cannot be opened or served.
 #[derive(Debug, thiserror::Error)]
 pub enum SimError {
     /// Another process serves it.
-    #[error("open the simulated cloud in {}: another process serves it", path.display())]
+    #[error("open the simulated cloud in {}: {} holds it", path.display(),
+            holder.as_ref().map_or_else(|| "another process".to_owned(), Holder::to_string))]
     Busy {
         /// The folder.
         path: PathBuf,
+        /// Who, as far as it has said so by now.
+        holder: Option<Holder>,
     },
     /// A newer version made it.
     #[error("open the simulated cloud in {}: it has format {format}, this version reads {FORMAT}", path.display())]
@@ -43,6 +47,14 @@ pub enum SimError {
     /// No port of the range is free.
     #[error("bind a port of 127.0.0.1 between 20000 and 29999")]
     Port(#[source] io::Error),
+    /// The port that was asked for is not free.
+    #[error("bind port {port} of 127.0.0.1")]
+    PortTaken {
+        /// The port.
+        port: u16,
+        /// Why.
+        source: io::Error,
+    },
     /// Its certificates cannot be made.
     #[error("make the simulated cloud's certificates")]
     Certificates(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -67,7 +79,7 @@ pub struct Disk {
     folder: PathBuf,
     /// What the world's file holds, so that writing the same again is left out.
     written: Vec<u8>,
-    _lock: File,
+    lock: File,
 }
 
 impl Disk {
@@ -87,10 +99,24 @@ impl Disk {
             .open(&path)
             .map_err(SimError::io(&path))?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self { folder: folder.to_owned(), written: Vec::new(), _lock: lock }),
-            Err(TryLockError::WouldBlock) => Err(SimError::Busy { path: folder.to_owned() }),
+            Ok(()) => Ok(Self { folder: folder.to_owned(), written: Vec::new(), lock }),
+            Err(TryLockError::WouldBlock) => {
+                Err(SimError::Busy { holder: Holder::read(&path), path: folder.to_owned() })
+            }
             Err(TryLockError::Error(source)) => Err(SimError::Io { path, source }),
         }
+    }
+
+    /// Says in the lock file who has it, and takes away what a server that was killed has left for others.
+    ///
+    /// # Errors
+    /// [`SimError::Io`].
+    pub fn sign(&mut self, holder: &Holder) -> Result<(), SimError> {
+        serving::withdraw(&self.folder);
+        let text = serde_json::to_vec(holder).expect("plain values serialise");
+        let path = self.path("world.lock");
+        let written = self.lock.set_len(0).and_then(|()| self.lock.write_all(&text));
+        written.map_err(SimError::io(&path))
     }
 
     /// Returns the path of a file in the folder.

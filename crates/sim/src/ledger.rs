@@ -123,4 +123,9 @@ impl Ledger {
     pub fn lines(&self) -> &[Line] {
         &self.lines
     }
+
+    /// Returns the lines since the world was opened that have a higher number.
+    pub fn after(&self, number: u64) -> &[Line] {
+        &self.lines[self.lines.partition_point(|line| line.n <= number)..]
+    }
 }

@@ -9,7 +9,8 @@
 //!   add one). [`entra`]: signing in. [`vault`]: the data plane of vaults. [`kubernetes`] and [`aks`]: clusters.
 //! * [`clock`] and [`durations`]: how long things take, and how time bends.
 //! * `traffic`: the gateways' own addresses, and what becomes of a request there.
-//! * [`fault`]: what goes wrong on purpose. [`control`]: the way into the machinery.
+//! * [`fault`]: what goes wrong on purpose. [`control`]: the way into the machinery. `page`: that way for people.
+//! * [`serving`]: how other processes find a world that one serves for all.
 
 pub mod aks;
 pub mod arm;
@@ -23,8 +24,10 @@ mod in_process;
 pub mod kubernetes;
 pub mod ledger;
 pub mod options;
+mod page;
 pub mod request;
 mod server;
+pub mod serving;
 mod shared;
 #[cfg(test)]
 mod test_cloud;
@@ -49,6 +52,7 @@ pub use in_process::InProcess;
 pub use ledger::Line;
 pub use options::{Facts, Options};
 pub use server::{Body, Cut};
+pub use serving::{Holder, Served, Serving};
 pub use traffic::serve::Doors;
 
 use clock::{Moment, Timing};
@@ -72,6 +76,7 @@ pub struct Sim {
     stop: CancellationToken,
     server: Option<JoinHandle<()>>,
     doors: tokio::sync::watch::Receiver<Doors>,
+    serving: Option<Serving>,
 }
 
 impl std::fmt::Debug for Sim {
@@ -88,6 +93,8 @@ impl Sim {
     pub async fn open(dir: &Path, options: Options) -> Result<Self, SimError> {
         let faults = Faults::read(&options.faults)?;
         let mut disk = Disk::open(dir)?;
+        let holder = Holder::this(&options.by);
+        disk.sign(&holder)?;
         let authority = Arc::new(Authority::open(&disk)?);
         let path = disk.path("ledger.jsonl");
         let ledger = Ledger::open(&path).map_err(SimError::io(&path))?;
@@ -96,25 +103,52 @@ impl Sim {
             None => World::new(&options, options.seed.unwrap_or_else(|| fastrand::u64(..)), Moment::now()),
         };
         world.arm(faults);
-        let listener = bind(world.port, world.seed).await.map_err(SimError::Port)?;
+        let listener = match options.port {
+            Some(port) => TcpListener::bind((Ipv4Addr::LOCALHOST, port))
+                .await
+                .map_err(|source| SimError::PortTaken { port, source })?,
+            None => bind(world.port, world.seed).await.map_err(SimError::Port)?,
+        };
         world.port = listener.local_addr().map_err(SimError::Port)?.port();
         world.clusters.trust(authority.pem());
         let timing = Timing::new(options.speed);
         let facts = Facts::of(&world, &timing, authority.pem());
-        let shared = Arc::new(Shared::new(world, Some(disk), ledger, timing, authority.pem().to_owned())?);
+        let (opened, doors) = tokio::sync::watch::channel(Doors::new());
+        let serving = options.served.map(|served| Serving::new(dir, holder, &facts, &served));
+        if let Some(serving) = &serving {
+            disk.replace(serving::SECRET, facts.client_secret.as_bytes())?;
+            let text = serde_json::to_vec(serving).expect("plain values serialise");
+            disk.replace(serving::FILE, &text)?;
+        }
+        let shared = Shared::new(world, Some(disk), ledger, timing, authority.pem().to_owned())?;
+        let shared = Arc::new(shared.known_as(doors.clone(), serving.clone()));
         let stop = CancellationToken::new();
         let server = server::serve(listener, authority.server_config()?, Arc::clone(&shared), stop.clone());
         let server = Some(tokio::spawn(server));
-        let (opened, doors) = tokio::sync::watch::channel(Doors::new());
         if options.traffic {
             tokio::spawn(traffic::serve::serve(Arc::clone(&shared), opened, stop.clone()));
         }
-        Ok(Self { facts, shared, stop, server, doors })
+        Ok(Self { facts, shared, stop, server, doors, serving })
     }
 
     /// Returns where it is and how to sign in.
     pub const fn facts(&self) -> &Facts {
         &self.facts
+    }
+
+    /// Returns what other processes are told of it, when it is served for them.
+    pub const fn serving(&self) -> Option<&Serving> {
+        self.serving.as_ref()
+    }
+
+    /// Returns a receiver that hears when gateways begin and cease to answer.
+    pub fn watch_doors(&self) -> tokio::sync::watch::Receiver<Doors> {
+        self.doors.clone()
+    }
+
+    /// Returns a receiver that hears of every request that was answered, by its number.
+    pub fn watch_requests(&self) -> tokio::sync::watch::Receiver<u64> {
+        self.shared.requests()
     }
 
     /// Returns where the gateways answer that are served now, by their address and port.
@@ -148,6 +182,11 @@ impl Sim {
         self.shared.ledger()
     }
 
+    /// Returns the requests since it was opened that have a higher number, in order.
+    pub fn ledger_after(&self, number: u64) -> Vec<Line> {
+        self.shared.ledger_after(number)
+    }
+
     /// Reads from the world.
     pub fn read<T>(&self, look: impl FnOnce(&World) -> T) -> T {
         self.shared.read(look)
@@ -163,6 +202,8 @@ impl Sim {
 
     /// Stops serving: answers under way end, streams are closed. The world goes on by itself on the next open.
     pub async fn close(mut self) {
+        // Nobody may come to a server that is about to end: who finds no word of it waits for the lock.
+        self.withdraw();
         self.stop.cancel();
         if let Some(server) = self.server.take() {
             let _ = server.await;
@@ -170,8 +211,17 @@ impl Sim {
     }
 }
 
+impl Sim {
+    fn withdraw(&mut self) {
+        if let Some(serving) = self.serving.take() {
+            serving::withdraw(&serving.folder);
+        }
+    }
+}
+
 impl Drop for Sim {
     fn drop(&mut self) {
+        self.withdraw();
         self.stop.cancel();
     }
 }

@@ -1,6 +1,9 @@
 //! How a world is opened, and what one must know to talk to it.
 
+use serde::{Deserialize, Serialize};
+
 use crate::clock::{Speed, Timing};
+use crate::serving::Served;
 use crate::world::{DOMAIN, World};
 
 /// How a world is opened. What is about its making (seed, features, providers) counts only when it is made.
@@ -23,6 +26,12 @@ pub struct Options {
     pub token_lifetime_real: f64,
     /// Whether the gateways' addresses answer while the world is open.
     pub traffic: bool,
+    /// The port to serve on; none takes the one the world had, or another when that is taken.
+    pub port: Option<u16>,
+    /// Who opens it, as a person would call it, for those who find it held.
+    pub by: String,
+    /// Whether other processes are to use it while it is open, and what they should know.
+    pub served: Option<Served>,
 }
 
 impl Default for Options {
@@ -46,12 +55,15 @@ impl Default for Options {
             preview_features: Vec::new(),
             token_lifetime_real: crate::durations::TOKEN_LIFETIME_REAL,
             traffic: false,
+            port: None,
+            by: "landfall".to_owned(),
+            served: None,
         }
     }
 }
 
-/// Where a world is and who may sign in to it.
-#[derive(Clone)]
+/// Where a world is and who may sign in to it. It has secrets: what it is written to must be its owner's alone.
+#[derive(Clone, Serialize, Deserialize)]
 pub struct Facts {
     /// The port of everything, on 127.0.0.1.
     pub port: u16,
@@ -83,8 +95,22 @@ pub struct Facts {
     pub user_password: String,
     /// The seed of the world.
     pub seed: u64,
-    /// How much faster than life it is; infinite at instant speed.
+    /// How much faster than life it is; infinite at instant speed, which JSON writes as null.
+    #[serde(with = "pace")]
     pub pace: f64,
+}
+
+/// A pace in JSON, which has no infinity.
+mod pace {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub fn serialize<S: Serializer>(pace: &f64, to: S) -> Result<S::Ok, S::Error> {
+        pace.is_finite().then_some(*pace).serialize(to)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
+        Ok(Option::deserialize(from)?.unwrap_or(f64::INFINITY))
+    }
 }
 
 impl Facts {

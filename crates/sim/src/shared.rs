@@ -8,11 +8,13 @@ use bytes::Bytes;
 use tokio::sync::watch;
 
 use crate::clock::{Moment, Timing};
-use crate::control;
+use crate::control::{self, Machinery};
 use crate::disk::{Disk, SimError};
 use crate::entra;
 use crate::ledger::{Ledger, Line};
 use crate::request::{Reply, Request, Streaming};
+use crate::serving::Serving;
+use crate::traffic::serve::Doors;
 use crate::world::World;
 
 /// What is behind the lock.
@@ -33,8 +35,9 @@ impl Inner {
 pub struct Shared {
     inner: Mutex<Inner>,
     timing: Timing,
-    ca_pem: String,
+    machinery: Machinery,
     changed: watch::Sender<()>,
+    asked: watch::Sender<u64>,
 }
 
 /// What a streaming reply has to say at one look, and when to look again.
@@ -65,7 +68,16 @@ impl Shared {
         let now = inner.world.now();
         inner.world.settle(now, &timing);
         inner.write()?;
-        Ok(Self { inner: Mutex::new(inner), timing, ca_pem, changed: watch::channel(()).0 })
+        let machinery = Machinery { ca_pem, doors: watch::channel(Doors::new()).1, serving: None };
+        let (changed, asked) = (watch::channel(()).0, watch::channel(0).0);
+        Ok(Self { inner: Mutex::new(inner), timing, machinery, changed, asked })
+    }
+
+    /// Returns the same world, whose machinery knows where the gateways answer and for whom it is served.
+    #[must_use]
+    pub fn known_as(mut self, doors: watch::Receiver<Doors>, serving: Option<Serving>) -> Self {
+        self.machinery = Machinery { doors, serving, ..self.machinery };
+        self
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -81,6 +93,11 @@ impl Shared {
     /// Returns a receiver that hears of every change of the world.
     pub fn changes(&self) -> watch::Receiver<()> {
         self.changed.subscribe()
+    }
+
+    /// Returns a receiver that hears of every request that was answered, by its number.
+    pub fn requests(&self) -> watch::Receiver<u64> {
+        self.asked.subscribe()
     }
 
     /// Reads from the world without changing it.
@@ -108,6 +125,11 @@ impl Shared {
         self.lock().ledger.lines().to_vec()
     }
 
+    /// Returns the lines of the ledger since the world was opened that have a higher number.
+    pub fn ledger_after(&self, number: u64) -> Vec<Line> {
+        self.lock().ledger.after(number).to_vec()
+    }
+
     /// Answers one request; the world and the ledger are with the operating system when this returns.
     ///
     /// # Errors
@@ -118,9 +140,13 @@ impl Shared {
         let now = inner.world.now();
         let settled = inner.world.settle(now, &self.timing);
         if control::is_control(&request) {
-            let reply =
-                control::serve(&mut inner.world, &inner.ledger, &self.ca_pem, &request, now, &self.timing);
-            self.keep(inner)?;
+            let looks = matches!(request.method, http::Method::GET | http::Method::HEAD);
+            let asked = control::Asked { request: &request, now, timing: &self.timing };
+            let reply = self.machinery.serve(&mut inner.world, &inner.ledger, &asked);
+            // The page asks every second; whoever watches the cluster need not hear of that.
+            if settled || !looks {
+                self.keep(inner)?;
+            }
             return Ok(reply);
         }
         let request = Request { number: inner.ledger.next_number(), ..request };
@@ -135,6 +161,7 @@ impl Shared {
         let by = entra::signer(&inner.world, &request).unwrap_or_default();
         let line = Line::of(&request, &reply, by, now);
         inner.ledger.append(line).map_err(SimError::io(Path::new("ledger.jsonl")))?;
+        self.asked.send_replace(request.number);
         Ok(reply)
     }
 

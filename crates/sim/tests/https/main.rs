@@ -1,6 +1,7 @@
 //! The simulated cloud over real HTTPS, asked by a client that shares no code with it.
 
 mod client;
+mod machinery;
 mod resources;
 mod serving;
 mod signing_in;

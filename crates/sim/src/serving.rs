@@ -1,0 +1,200 @@
+//! What a world that is served for everybody says of itself: who holds it, and how other processes reach it.
+//!
+//! Two files lie beside the world. `world.lock` says who holds it, for those who wait. `serving.json` is there only
+//! while a server wants company; it has the sign-in facts and is its owner's alone. A server that was killed leaves it
+//! behind: the free lock tells that it is stale, and whoever takes the lock removes it.
+
+use std::fmt;
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::options::Facts;
+
+/// The file's name in the world's folder.
+pub(crate) const FILE: &str = "serving.json";
+/// The file with the service principal's secret, for programs that read a secret from a file.
+pub(crate) const SECRET: &str = "principal.secret";
+/// The format of the file.
+const FORMAT: u32 = 1;
+
+/// Who holds a world.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Holder {
+    /// The program, as a person would call it: `landfall sim`.
+    pub by: String,
+    /// Its process.
+    pub pid: u32,
+    /// Since when, RFC 3339 in whole seconds.
+    pub since: String,
+}
+
+impl Holder {
+    /// Returns this process, from now on.
+    pub fn this(by: &str) -> Self {
+        Self { by: by.to_owned(), pid: std::process::id(), since: seconds(Timestamp::now()) }
+    }
+
+    /// Reads what a lock file says, nothing when it says nothing yet.
+    pub(crate) fn read(path: &Path) -> Option<Self> {
+        serde_json::from_slice(&fs::read(path).ok()?).ok()
+    }
+}
+
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}` (process {}, since {})", self.by, self.pid, self.since)
+    }
+}
+
+fn seconds(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
+/// For whom a world is served beside its own process.
+#[derive(Debug, Clone)]
+pub struct Served {
+    /// The environment's kubeconfig file, absolute.
+    pub kubeconfig: PathBuf,
+}
+
+/// A world that a process serves for all others. Its file has secrets of the simulated cloud and is written with
+/// mode 0600.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Serving {
+    format: u32,
+    /// Drawn anew for each time of serving: who asks compares it with what the file says.
+    pub id: String,
+    /// Who serves it.
+    pub holder: Holder,
+    /// The world's folder, absolute.
+    pub folder: PathBuf,
+    /// The environment's kubeconfig file, absolute.
+    pub kubeconfig: PathBuf,
+    /// Where it is and how to sign in.
+    pub facts: Facts,
+}
+
+impl Serving {
+    /// Describes a world that this process is about to serve.
+    pub(crate) fn new(folder: &Path, holder: Holder, facts: &Facts, served: &Served) -> Self {
+        let folder = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
+        let id = uuid::Uuid::new_v4().to_string();
+        let (kubeconfig, facts) = (served.kubeconfig.clone(), facts.clone());
+        Self { format: FORMAT, id, holder, folder, kubeconfig, facts }
+    }
+
+    /// Reads what the server of the world in a folder has left for others; nothing when there is none, or one of
+    /// another version. That it still serves is for the caller to ask: `GET /_sim/serving` answers with [`Self::id`].
+    pub fn find(folder: &Path) -> Option<Self> {
+        let serving: Self = serde_json::from_slice(&fs::read(folder.join(FILE)).ok()?).ok()?;
+        (serving.format == FORMAT).then_some(serving)
+    }
+
+    /// Returns `https://127.0.0.1:{port}`: an address works where the names below `localhost` do not resolve.
+    pub fn origin(&self) -> String {
+        format!("https://127.0.0.1:{}", self.facts.port)
+    }
+
+    /// Returns the address of the page for people.
+    pub fn page(&self) -> String {
+        format!("{}/_sim/", self.origin())
+    }
+
+    /// Returns the file of the authority to trust.
+    pub fn authority(&self) -> PathBuf {
+        self.folder.join("ca.pem")
+    }
+
+    /// Returns what everybody may know of it.
+    pub(crate) fn public(&self) -> Value {
+        let Holder { by, pid, since } = &self.holder;
+        json!({ "id": self.id, "by": by, "pid": pid, "since": since, "page": self.page(), "folder": self.folder })
+    }
+
+    /// Returns shell text that leads `kubectl`, `az` and `curl` here, made to be evaluated.
+    ///
+    /// It has no secret in it: `az` reads the principal's from a file that is its owner's alone.
+    pub fn shell(&self) -> String {
+        let (facts, port) = (&self.facts, self.facts.port);
+        let quoted = |path: &Path| quoted(&path.display().to_string());
+        let (authority, kubeconfig) = (quoted(&self.authority()), quoted(&self.kubeconfig));
+        let (az, secret) = (quoted(&self.folder.join("azure")), self.folder.join(SECRET));
+        let secret = self::quoted(&format!("@{}", secret.display()));
+        let Facts { login, arm, arm_audience, vault_suffix, client_id, tenant, subscription, .. } = facts;
+        format!(
+            "\
+# The simulated cloud that {holder} serves.
+# Every name below landfall.localhost, and the host names of its gateways, are reached through its own port.
+export HTTPS_PROXY=http://127.0.0.1:{port} https_proxy=http://127.0.0.1:{port}
+export HTTP_PROXY=http://127.0.0.1:{port} http_proxy=http://127.0.0.1:{port}
+export NO_PROXY=127.0.0.1 no_proxy=127.0.0.1
+export REQUESTS_CA_BUNDLE={authority}
+export CURL_CA_BUNDLE={authority}
+export KUBECONFIG={kubeconfig}
+# az keeps its clouds and its sign-in there; your own are untouched.
+export AZURE_CONFIG_DIR={az}
+export AZURE_CORE_INSTANCE_DISCOVERY=false AZURE_CORE_COLLECT_TELEMETRY=false
+# Once in a shell: landfall_az_login; then az as on Azure.
+landfall_az_login() {{
+  _verb=register
+  az cloud show --name landfall --output none 2>/dev/null && _verb=update
+  az cloud \"$_verb\" --name landfall --skip-endpoint-discovery --output none \\
+    --endpoint-resource-manager {arm} \\
+    --endpoint-management {arm} \\
+    --endpoint-active-directory {login} \\
+    --endpoint-active-directory-resource-id {arm_audience} \\
+    --suffix-keyvault-dns .{vault_suffix}:{port} &&
+  az cloud set --name landfall --output none &&
+  az login --service-principal --username {client_id} --tenant {tenant} \\
+    --password {secret} --output none &&
+  az account set --subscription {subscription}
+}}
+",
+            holder = self.holder,
+        )
+    }
+}
+
+/// Returns a word for a shell, quoted so that nothing in it means anything.
+fn quoted(word: &str) -> String {
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+/// Removes what a server has left for others.
+pub(crate) fn withdraw(folder: &Path) {
+    for name in [FILE, SECRET] {
+        match fs::remove_file(folder.join(name)) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                tracing::warn!(%error, name, "a file of the server cannot be removed");
+            }
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_for_a_shell_is_itself_whatever_is_in_it() {
+        assert_eq!(quoted("/tmp/it's $(here)"), r"'/tmp/it'\''s $(here)'");
+    }
+
+    #[test]
+    fn a_lock_file_that_says_nothing_yet_names_nobody() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("world.lock");
+        assert_eq!(Holder::read(&path), None);
+        fs::write(&path, "{\"by\":").unwrap();
+        assert_eq!(Holder::read(&path), None);
+        let holder = Holder::this("landfall sim");
+        fs::write(&path, serde_json::to_vec(&holder).unwrap()).unwrap();
+        assert_eq!(Holder::read(&path), Some(holder));
+    }
+}

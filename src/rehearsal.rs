@@ -1,0 +1,312 @@
+//! The simulated cloud of an environment: opened by this process, or served by another one and used over HTTPS.
+//!
+//! One process holds a world at a time. `landfall sim` holds it for everybody, and leaves word where it is; any other
+//! holder is a run that will end, so it is waited for, and named when it takes too long.
+
+use crate::{exit::Exit, failure::Failure, render::stream, settings::target::Rehearsal};
+use landfall_cloud::Ways;
+use landfall_sim::{DOORS_MAX, Facts, Options, Serving, Sim, SimError, Speed};
+use serde::Deserialize;
+use serde_json::json;
+use std::{
+    fmt,
+    net::{IpAddr, SocketAddr},
+    path::Path,
+    time::Duration,
+};
+use tokio::time::{Instant, sleep};
+
+/// How long a world that another run holds is waited for.
+const WAIT_MAX: Duration = Duration::from_secs(10);
+/// After how long it is said that something is waited for.
+const SILENT_MAX: Duration = Duration::from_secs(1);
+/// Between two looks at a world that is held, or at doors that are yet to open.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// How long the server of a world may take for an answer: it is on this machine.
+const ANSWER_MAX: Duration = Duration::from_secs(5);
+
+/// A world that can be talked to.
+pub enum Rehearsed {
+    /// This process serves it.
+    Own(Box<Sim>),
+    /// `landfall sim` serves it.
+    Elsewhere(Box<Elsewhere>),
+}
+
+/// Opens the world below an environment's folder, or attaches to the process that serves it for everybody.
+///
+/// `traffic` says whether the gateways of a world of our own are to answer; those of another one's do anyway.
+///
+/// # Errors
+/// When it cannot be opened, when another run holds it for longer than [`WAIT_MAX`], and when the process that serves it
+/// does so otherwise than is wished for here.
+pub async fn open(wishes: &Rehearsal, folder: &Path, traffic: bool) -> Result<Rehearsed, Failure> {
+    let found = find(folder, &Options { traffic, ..options(wishes) }).await?;
+    if let Rehearsed::Elsewhere(elsewhere) = &found {
+        elsewhere.agrees(wishes)?;
+        elsewhere.arm(&wishes.faults).await?;
+    }
+    Ok(found)
+}
+
+/// Returns how a world is opened that behaves as wished.
+pub fn options(wishes: &Rehearsal) -> Options {
+    let speed = wishes.speed.value;
+    Options {
+        speed: if speed.is_infinite() { Speed::Instant } else { Speed::Times(speed) },
+        seed: wishes.seed.as_ref().map(|seed| seed.value),
+        faults: wishes.faults.clone(),
+        ..Options::default()
+    }
+}
+
+/// Opens the world, or finds who serves it; waits for a holder that does neither end nor serve.
+///
+/// # Errors
+/// As [`open`].
+pub async fn find(folder: &Path, options: &Options) -> Result<Rehearsed, Failure> {
+    let world = folder.join("sim");
+    let begun = Instant::now();
+    let mut said = false;
+    loop {
+        let busy = match Sim::open(&world, options.clone()).await {
+            Ok(sim) => return Ok(Rehearsed::Own(Box::new(sim))),
+            Err(error @ SimError::Busy { .. }) => error,
+            Err(error) => return Err(Failure::of_rehearsal(&error)),
+        };
+        if let Some(elsewhere) = Elsewhere::find(folder).await {
+            return Ok(Rehearsed::Elsewhere(Box::new(elsewhere)));
+        }
+        if begun.elapsed() >= WAIT_MAX {
+            return Err(Failure::of_rehearsal(&busy));
+        }
+        if let SimError::Busy { holder: Some(holder), .. } = &busy
+            && !said
+            && begun.elapsed() >= SILENT_MAX
+        {
+            let most = WAIT_MAX.as_secs();
+            stream::err()
+                .line(&format!("Waiting for {holder} to leave the simulated cloud, {most} s at most."));
+            said = true;
+        }
+        sleep(LOOK_EVERY).await;
+    }
+}
+
+impl Rehearsed {
+    /// Returns where it is and how to sign in.
+    pub fn facts(&self) -> &Facts {
+        match self {
+            Self::Own(sim) => sim.facts(),
+            Self::Elsewhere(elsewhere) => &elsewhere.serving.facts,
+        }
+    }
+
+    /// Whether it rests when this process ends.
+    pub const fn rests(&self) -> bool {
+        matches!(self, Self::Own(_))
+    }
+
+    /// Returns what a person should know before anything is made in it.
+    pub fn remark(&self) -> String {
+        let Facts { pace, seed, .. } = self.facts();
+        let first = "Nothing is made in Azure. Use --cloud azure for the real thing.";
+        let second = format!("Speed {}, seed {seed}", Pace(*pace));
+        match self {
+            Self::Own(_) => format!("{first}\n{second}."),
+            Self::Elsewhere(elsewhere) => {
+                format!("{first}\n{second}; to be seen at {}", elsewhere.serving.page())
+            }
+        }
+    }
+
+    /// Returns how the gateways' addresses are reached, once those that have an address answer.
+    pub async fn ways(&self) -> Ways {
+        match self {
+            Self::Own(sim) => {
+                let doors = sim.doors_open().await.into_iter();
+                Ways::new(doors.map(|((address, port), socket)| ((address.into(), port), socket)))
+            }
+            Self::Elsewhere(elsewhere) => elsewhere.ways().await,
+        }
+    }
+
+    /// Leaves it.
+    pub async fn close(self) {
+        if let Self::Own(sim) = self {
+            sim.close().await;
+        }
+    }
+}
+
+/// A world that `landfall sim` serves in another process.
+pub struct Elsewhere {
+    /// What it says of itself.
+    pub serving: Serving,
+    client: reqwest::Client,
+}
+
+/// A door as `/_sim/doors` tells of it.
+#[derive(Deserialize)]
+struct Door {
+    address: IpAddr,
+    port: u16,
+    socket: Option<SocketAddr>,
+}
+
+impl Elsewhere {
+    /// Finds who serves the world of an environment; nobody when no server left word, or one that does not answer
+    /// any more.
+    pub async fn find(folder: &Path) -> Option<Self> {
+        #[derive(Deserialize)]
+        struct Said {
+            id: String,
+        }
+        let serving = Serving::find(&folder.join("sim"))?;
+        let authority = reqwest::Certificate::from_pem_bundle(serving.facts.ca_pem.as_bytes()).ok()?;
+        let client = reqwest::Client::builder()
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .timeout(ANSWER_MAX)
+            .tls_certs_only(authority)
+            .build()
+            .ok()?;
+        let found = Self { serving, client };
+        let said: Said = found.get("serving").await.ok()?.json().await.ok()?;
+        // The port outlives the server: who answers there now may be a run that will not stay.
+        (said.id == found.serving.id).then_some(found)
+    }
+
+    /// Returns shell exports that lead `kubectl`, `az` and `curl` there.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn shell(&self) -> Result<String, Failure> {
+        let asked = async { self.get("env").await?.text().await };
+        asked.await.map_err(|error| self.silent(error))
+    }
+
+    async fn get(&self, what: &str) -> reqwest::Result<reqwest::Response> {
+        let url = format!("{}{what}", self.serving.page());
+        self.client.get(url).send().await?.error_for_status()
+    }
+
+    /// Arms faults in place of those that are armed, as opening a world with them does; none leave it as it is.
+    async fn arm(&self, faults: &[String]) -> Result<(), Failure> {
+        if faults.is_empty() {
+            return Ok(());
+        }
+        let url = format!("{}faults", self.serving.page());
+        let body = json!({ "faults": faults });
+        let answered = self.client.put(url).json(&body).send().await;
+        let answered = answered.and_then(reqwest::Response::error_for_status);
+        answered.map(|_| ()).map_err(|error| self.silent(error))
+    }
+
+    fn silent(&self, error: reqwest::Error) -> Failure {
+        Failure::new(Exit::Failed, format!("ask {}", self.serving.holder))
+            .caused_by(&error.without_url())
+            .hint("run it again: when nobody serves the simulated cloud any more, each command opens it by itself")
+    }
+
+    /// Refuses what was wished for and cannot be, because the world is served otherwise.
+    fn agrees(&self, wishes: &Rehearsal) -> Result<(), Failure> {
+        let (facts, holder) = (&self.serving.facts, &self.serving.holder);
+        let mut mistakes = Vec::new();
+        let speed = &wishes.speed;
+        if speed.chosen() && speed.value != facts.pace {
+            let (wished, is) = (Pace(speed.value), Pace(facts.pace));
+            let wrong = format!("the simulated cloud has speed {is}, not {wished}: {holder} serves it");
+            let hint = format!("take it out, or end that one and start `landfall sim --speed {wished}`");
+            mistakes.push(speed.wrong(wrong).hint(hint));
+        }
+        if let Some(seed) = wishes.seed.as_ref().filter(|seed| seed.value != facts.seed) {
+            let (wished, is) = (seed.value, facts.seed);
+            let wrong = format!("the simulated cloud has seed {is}, not {wished}: {holder} serves it");
+            let hint = "take it out: a world keeps its seed, and another --environment is another world";
+            mistakes.push(seed.wrong(wrong).hint(hint));
+        }
+        if mistakes.is_empty() { Ok(()) } else { Err(Failure::of_mistakes(mistakes)) }
+    }
+
+    async fn ways(&self) -> Ways {
+        let begun = Instant::now();
+        loop {
+            let asked = async { self.get("doors").await?.json::<Vec<Door>>().await };
+            let doors = asked.await.unwrap_or_default();
+            let all = doors.iter().all(|door| door.socket.is_some());
+            if all || begun.elapsed() >= DOORS_MAX {
+                let open =
+                    doors.into_iter().filter_map(|door| Some(((door.address, door.port), door.socket?)));
+                return Ways::new(open);
+            }
+            sleep(LOOK_EVERY).await;
+        }
+    }
+}
+
+/// A pace as it is written in settings: a number, or `instant`.
+pub struct Pace(pub f64);
+
+impl fmt::Display for Pace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_infinite() { f.write_str("instant") } else { self.0.fmt(f) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        render::paint::Paint,
+        settings::mistake::{Given, Place},
+    };
+    use landfall_sim::Served;
+
+    fn wishes(speed: f64, place: Place) -> Rehearsal {
+        Rehearsal { speed: Given { value: speed, key: "sim.speed", place }, seed: None, faults: Vec::new() }
+    }
+
+    #[tokio::test]
+    async fn a_world_that_is_served_is_used_unless_somebody_chose_what_it_is_not() {
+        // Another test may have chosen it already, and then it is the same.
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let folder = tempfile::tempdir().unwrap();
+        let served = Served { kubeconfig: folder.path().join("kubeconfig") };
+        let options = Options {
+            speed: Speed::Instant,
+            seed: Some(91_000),
+            served: Some(served),
+            traffic: true,
+            ..Options::default()
+        };
+        let sim = Sim::open(&folder.path().join("sim"), options).await.unwrap();
+
+        let found = open(&wishes(60.0, Place::Default), folder.path(), false).await.ok().unwrap();
+        assert!(!found.rests() && found.facts().pace.is_infinite());
+        assert!(found.remark().contains(&format!("https://127.0.0.1:{}/_sim/", sim.facts().port)));
+        assert_eq!(found.ways().await, Ways::default(), "there is no gateway, and so nothing to wait for");
+
+        let armed = Rehearsal { faults: vec!["slow*2".into()], ..wishes(60.0, Place::Default) };
+        open(&armed, folder.path(), false).await.ok().unwrap();
+        open(&armed, folder.path(), false).await.ok().unwrap();
+        assert_eq!(sim.read(|world| world.faults.armed.len()), 1, "in the place of those that were");
+
+        let refused = open(&wishes(60.0, Place::Flag("speed")), folder.path(), false).await.err().unwrap();
+        assert_eq!(refused.exit, Exit::Input);
+        assert!(refused.text(Paint::PLAIN).contains("has speed instant, not 60"));
+
+        sim.close().await;
+        let own = open(&wishes(60.0, Place::Flag("speed")), folder.path(), false).await.ok().unwrap();
+        assert!(own.rests());
+        own.close().await;
+    }
+
+    #[test]
+    fn a_door_that_is_yet_to_open_has_no_socket() {
+        let doors = r#"[{"address":"127.0.0.11","port":80,"socket":"127.0.0.11:30421"},{"address":"127.0.0.12","port":443,"socket":null}]"#;
+        let doors: Vec<Door> = serde_json::from_str(doors).unwrap();
+        assert_eq!(doors[0].socket, Some("127.0.0.11:30421".parse().unwrap()));
+        assert_eq!((doors[1].port, doors[1].socket), (443, None));
+    }
+}
