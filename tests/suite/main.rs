@@ -27,4 +27,5 @@ mod screens;
 mod secrets;
 mod teardown;
 mod tidy;
+mod verify;
 mod words;
