@@ -13,6 +13,7 @@ pub mod binomial;
 mod canary;
 mod client;
 mod finding;
+mod here;
 mod precedence;
 mod promise;
 mod reachable;

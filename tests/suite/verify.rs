@@ -98,13 +98,13 @@ fn cases(report: &str) -> BTreeMap<String, String> {
     loop {
         match reader.read_event().unwrap() {
             Event::Eof => return cases,
-            Event::Start(tag) if tag.name().as_ref() == b"testcase" => {
+            Event::Start(tag) if tag.name().as_ref() == "testcase" => {
                 let name = tag.try_get_attribute("name").unwrap().unwrap();
-                case = Some(String::from_utf8(name.value.into_owned()).unwrap());
+                case = Some(name.value.into_owned());
             }
             Event::Start(tag) | Event::Empty(tag) => {
                 if let Some(case) = case.take() {
-                    let inside = String::from_utf8(tag.name().as_ref().to_vec()).unwrap();
+                    let inside = tag.name().as_ref().to_owned();
                     cases.insert(case, inside);
                 }
             }
