@@ -81,6 +81,11 @@ pub enum Command {
     Plan(Box<commands::plan::Args>),
     /// Show what is remembered: steps, gateways, certificate, names
     Status(Box<commands::status::Args>),
+    /// Prove the promise from outside: redirects, certificate, weights, headers, paths, names
+    ///
+    /// Asks the gateways by address, with the right name in TLS and Host, so that it needs no DNS. What is asked is derived
+    /// from the Gateways and HTTPRoutes. Exits with 0 only when everything holds.
+    Verify(Box<commands::verify::Args>),
     /// Put a new certificate in the place of the old one, and wait until the cluster carries it
     ///
     /// Without a PFX it makes a new self-signed certificate, for the same names, in the place of one that landfall has

@@ -45,6 +45,7 @@ mod takeover;
 pub mod tls_secret;
 pub mod vault_access;
 pub mod vault_officer;
+pub mod verify;
 mod watching;
 
 pub use clouds::{Clouds, Clusters, Opened};

@@ -11,6 +11,7 @@ pub mod schema;
 pub mod sim;
 pub mod status;
 pub mod up;
+pub mod verify;
 
 use crate::{
     cli::{Cli, Command},
@@ -39,6 +40,7 @@ fn dispatch(session: &Session, command: Command) -> Result<Exit, Failure> {
         Command::Up(args) => wait(up::run(session, &args)),
         Command::Plan(args) => wait(plan::run(session, &args)),
         Command::Status(args) => wait(status::run(session, &args)),
+        Command::Verify(args) => wait(verify::run(session, &args)),
         Command::Rotate(args) => wait(rotate::run(session, &args)),
         Command::Down(args) => wait(down::run(session, &args)),
         Command::Sim(args) => wait(sim::run(session, &args)),

@@ -1,19 +1,24 @@
 //! `landfall up`: brings the environment to ready, or goes on where the last run ended.
 
+use super::verify;
 use crate::{
     deployment::Deployment,
     exit::{self, Exit},
     extent::Extent,
     failure::Failure,
     interrupt,
-    render::{self, board::Board, json, stream, summary, trouble},
+    render::{self, board::Board, json, stream, summary, trouble, verify as proof},
     session::Session,
     settings::{Purpose, Wished, file::CloudName, flags::Wishes},
     target::{self, Gateways, Target},
 };
 use jiff::Timestamp;
-use landfall_engine::{EnvironmentKey, Journal, Memory, OpenError, Outcome, Report, Run, Stop};
-use landfall_steps::settings::Teardown;
+use landfall_cloud::Ways;
+use landfall_engine::{EnvironmentKey, Journal, Level, Memory, OpenError, Outcome, Report, Run, Stop};
+use landfall_steps::{
+    settings::Teardown,
+    verify::{Bounds, Verdict},
+};
 use serde_json::Value;
 use std::{sync::Arc, time::SystemTime};
 use tokio::sync::mpsc;
@@ -43,6 +48,10 @@ pub struct Ended<'a> {
     pub report: &'a Report,
     /// The cloud.
     pub target: &'a Target,
+    /// How the gateways' addresses are reached, where they are.
+    pub ways: &'a Ways,
+    /// What a proof came to, when there was one.
+    pub verdict: Option<&'a Verdict>,
 }
 
 impl<'a> Told<'a> {
@@ -55,12 +64,13 @@ impl<'a> Told<'a> {
                 program: &program,
                 caution: ended.target.caution,
                 takes_time: !ended.target.pace.is_instant(),
+                ways: ended.ways,
                 now: Timestamp::now(),
             };
             let facts = ended.deployment.facts(ended.memory);
             summary::text(&facts, ended.report, ended.target.requests(), around, session.terminal.err)
         };
-        Self { again, text: Box::new(text), field: Box::new(|_| None) }
+        Self { again, text: Box::new(text), field: Box::new(verified) }
     }
 }
 
@@ -69,6 +79,9 @@ impl<'a> Told<'a> {
 pub struct Args {
     #[command(flatten)]
     extent: Extent,
+    /// Prove the promise from outside once everything is ready, as `verify` does
+    #[arg(long)]
+    verify: bool,
     #[command(flatten)]
     wishes: Wishes,
 }
@@ -77,14 +90,22 @@ pub struct Args {
 pub async fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
     let mut wished = session.wished(&args.wishes, Purpose::Make)?;
     args.extent.apply(&mut wished.settings);
-    let (journal, target) = open(session, &wished, "up", Gateways::Rest).await?;
+    let (journal, target) = open(session, &wished, "up", gateways(args)).await?;
     session.say(&heading(session, "up", &target));
     let ended = match same_environment(session, &wished, &journal.memory(), &target) {
-        Ok(()) => bring_up(session, &wished, journal, &target, &Told::of_up(session)).await,
+        Ok(()) => {
+            let told = Told::of_up(session);
+            walk(session, &wished, journal, &target, &told, args.verify).await
+        }
         Err(refused) => Err(refused),
     };
     target.close().await;
     ended
+}
+
+/// A proof asks the gateways.
+fn gateways(args: &Args) -> Gateways {
+    if args.verify { Gateways::Answer } else { Gateways::Rest }
 }
 
 /// Opens journal and cloud, in the order in which a second run is refused before it has touched anything.
@@ -198,14 +219,27 @@ pub async fn bring_up(
     target: &Target,
     told: &Told<'_>,
 ) -> Result<Exit, Failure> {
+    walk(session, wished, journal, target, told, false).await
+}
+
+/// The same, with a proof at its end when that is asked for.
+async fn walk(
+    session: &Session,
+    wished: &Wished,
+    journal: Journal,
+    target: &Target,
+    told: &Told<'_>,
+    verify: bool,
+) -> Result<Exit, Failure> {
     let deployment = Deployment::new(&target.clouds, &wished.settings, Teardown::default());
     let before = journal.memory();
     let journal = Arc::new(journal);
     let pace = target.pace;
     let (events, seen) = mpsc::unbounded_channel();
     let (say, sentences) = mpsc::unbounded_channel();
-    let run = Run { journal: journal.clone(), pace, stop: Stop::new(), events };
-    interrupt::listen(run.stop.clone(), say);
+    let stop = Stop::new();
+    let run = Run { journal: journal.clone(), pace, stop: stop.clone(), events };
+    interrupt::listen(stop.clone(), say);
     let mut display = session.display(Board::default(), target.cloud, pace);
     let running = async {
         let report = landfall_engine::up(&deployment.graph, &run).await;
@@ -216,13 +250,55 @@ pub async fn bring_up(
     let (report, ()) = tokio::join!(running, render::drive(&mut *display, seen, sentences));
     let report = report.map_err(|error| Failure::of_writing(&error))?;
     let memory = journal.memory();
-    let ended = Ended { deployment: &deployment, before: &before, memory: &memory, report: &report, target };
+    let ways = target.ways().await;
+    let proved = match verify && report.outcome == Outcome::Ready {
+        true => Some(prove(session, wished, &memory, target, &stop).await),
+        false => None,
+    };
+    let verdict = proved.as_ref().and_then(|proved| proved.as_ref().ok());
+    let (before, memory, report) = (&before, &memory, &report);
+    let ended = Ended { deployment: &deployment, before, memory, report, target, ways: &ways, verdict };
     tell(session, &ended, told);
-    Ok(exit::of_report(&report))
+    match proved {
+        Some(proved) => Ok(verify::exit_of(&proved?)),
+        None => Ok(exit::of_report(report)),
+    }
+}
+
+/// Proves the promise. It changes nothing, so the first wish to end is heard at once.
+async fn prove(
+    session: &Session,
+    wished: &Wished,
+    memory: &Memory,
+    target: &Target,
+    stop: &Stop,
+) -> Result<Verdict, Failure> {
+    session.say("\nEverything is ready; asking from outside.");
+    let interrupted = || {
+        Failure::new(Exit::Interrupted, "verify the environment")
+            .cause("interrupted; everything is made and stays")
+            .hint(format!("prove it when you like: {} verify", session.program()))
+    };
+    tokio::select! {
+        proved = verify::prove(session, &wished.settings, memory, target, Bounds::default()) => proved,
+        () = stop.asked(Level::Gently) => Err(interrupted()),
+    }
+}
+
+/// The field of a proof in the last line of JSON.
+fn verified(ended: &Ended<'_>) -> Field {
+    ended.verdict.map(|verdict| ("verified", verdict.holds().into()))
 }
 
 fn tell(session: &Session, ended: &Ended<'_>, told: &Told<'_>) {
     let Ended { deployment, memory, report, target, .. } = ended;
+    if let Some(verdict) = ended.verdict {
+        let text = match session.is_json() {
+            true => json::verified(SystemTime::now(), proof::fields(verdict)).to_string(),
+            false => format!("\n{}", proof::text(verdict, &session.program(), session.terminal.out)),
+        };
+        stream::out().line(&text);
+    }
     if session.is_json() {
         let facts = deployment.facts(memory);
         let mut line = json::summary(SystemTime::now(), report, &facts, target.requests());

@@ -109,6 +109,11 @@ pub fn summary(at: SystemTime, report: &Report, facts: &Facts, requests: u64) ->
     )
 }
 
+/// Returns the line of a proof that `up` has made at its end.
+pub fn verified(at: SystemTime, proof: Value) -> Value {
+    stamped("verified", at, proof)
+}
+
 /// Returns the line that says what a `down` is about to take away, and what stays.
 pub fn plan(at: SystemTime, going: Value) -> Value {
     stamped("plan", at, going)

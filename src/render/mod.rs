@@ -1,7 +1,7 @@
 //! Events in, text out.
 //!
 //! `board` folds the events of a run into what is known of each step; `live` (which paints the `tree`), `line` and `json` show it while it
-//! happens; `summary`, `trouble`, `status`, `teardown` and `graph` are what is said once. All of them are plain
+//! happens; `summary`, `trouble`, `status`, `verify`, `teardown` and `graph` are what is said once. All of them are plain
 //! functions from values to text: only `stream` knows that there is a terminal.
 
 pub mod board;
@@ -24,6 +24,7 @@ pub mod summary;
 pub mod teardown;
 pub mod tree;
 pub mod trouble;
+pub mod verify;
 pub mod words;
 
 use landfall_engine::Event;

@@ -2,6 +2,7 @@
 
 use super::{expiry, paint::Paint, words};
 use jiff::Timestamp;
+use landfall_cloud::Ways;
 use landfall_engine::{Outcome, Report};
 pub use landfall_steps::Facts;
 use landfall_steps::{CertificateFacts, Gateway};
@@ -18,6 +19,8 @@ pub struct Around<'a> {
     pub caution: Option<&'a str>,
     /// Whether the cloud takes time at all, so that ours can be compared with it.
     pub takes_time: bool,
+    /// How the gateways' addresses are reached from here.
+    pub ways: &'a Ways,
     /// The time, for what comes to its end.
     pub now: Timestamp,
 }
@@ -28,11 +31,13 @@ pub fn text(facts: &Facts, report: &Report, requests: u64, around: Around<'_>, p
     let mut parts = vec![headline("Ready", report, requests, around.takes_time, paint)];
     parts.push(self::facts(facts));
     parts.extend(expiry::warning(facts.certificate.as_ref(), program, around.now, paint));
-    if let Some(tries) = tries(facts) {
+    if let Some(tries) = tries(facts, around.ways) {
         let caution = around.caution.map(|caution| format!("\n{caution}")).unwrap_or_default();
         parts.push(format!("Try it:{caution}\n{tries}"));
     }
-    parts.push(format!("Look at it:   {program} status\nTake it down: {program} down"));
+    parts.push(format!(
+        "Prove it:     {program} verify\nLook at it:   {program} status\nTake it down: {program} down"
+    ));
     parts.join("\n\n")
 }
 
@@ -127,7 +132,7 @@ fn dns(facts: &Facts) -> String {
 }
 
 /// Returns commands that show that it answers, by address, so that they work before the names do.
-fn tries(facts: &Facts) -> Option<String> {
+fn tries(facts: &Facts, ways: &Ways) -> Option<String> {
     let trust = match &facts.certificate {
         Some(certificate) if certificate.self_signed => "-k ",
         _ => "",
@@ -138,15 +143,25 @@ fn tries(facts: &Facts) -> Option<String> {
         for host in &gateway.hosts {
             let (extra, path) = shown_best_by(host);
             commands.push(format!(
-                "  curl {trust}--resolve {host}:443:{address} \\\n       {extra}https://{host}{path}"
+                "  curl {trust}{} \\\n       {extra}https://{host}{path}",
+                way(ways, host, address, 443)
             ));
         }
     }
     let first = facts.gateways.first().and_then(|gateway| Some((gateway.hosts.first()?, &gateway.address)));
     if let Some((host, address)) = first {
-        commands.push(format!("  curl -I --resolve {host}:80:{address} \\\n       http://{host}/"));
+        let way = way(ways, host, address, 80);
+        commands.push(format!("  curl -I {way} \\\n       http://{host}/"));
     }
     (!commands.is_empty()).then(|| commands.join("\n"))
+}
+
+/// Returns the flag by which curl finds a host: its address, or the socket that stands for a port of it.
+fn way(ways: &Ways, host: &str, address: &str, port: u16) -> String {
+    match address.parse().ok().and_then(|address| ways.detour(address, port)) {
+        Some(socket) => format!("--connect-to {host}:{port}:{}:{}", socket.ip(), socket.port()),
+        None => format!("--resolve {host}:{port}:{address}"),
+    }
 }
 
 /// Returns the request that shows what a host of the built-in set is for.
@@ -163,11 +178,12 @@ fn shown_best_by(host: &str) -> (&'static str, &'static str) {
 pub mod tests {
     use super::*;
     use landfall_steps::DnsFacts;
-    use std::time::Duration;
+    use std::{sync::LazyLock, time::Duration};
 
     fn around(program: &str) -> Around<'_> {
         let now = "2026-11-23T09:31:02Z".parse().unwrap();
-        Around { program, caution: None, takes_time: true, now }
+        static WAYS: LazyLock<Ways> = LazyLock::new(Ways::default);
+        Around { program, caution: None, takes_time: true, ways: &WAYS, now }
     }
 
     /// The facts of a run with the built-in set.
@@ -261,9 +277,20 @@ pub mod tests {
           curl -I --resolve httpbin.demo.example.com:80:127.0.0.11 \
                http://httpbin.demo.example.com/
 
+        Prove it:     landfall verify
         Look at it:   landfall status
         Take it down: landfall down
         ");
+    }
+
+    #[test]
+    fn a_gateway_behind_other_ports_is_tried_there() {
+        let high = "127.0.0.11:30421".parse().unwrap();
+        let ways = Ways::new([(("127.0.0.11".parse().unwrap(), 443), high)]);
+        let tries = tries(&facts(), &ways).unwrap();
+        let first = "  curl -k --connect-to httpbin.demo.example.com:443:127.0.0.11:30421 \\\n";
+        assert!(tries.starts_with(first), "{tries}");
+        assert!(tries.contains("--resolve echo.demo.example.com:443:127.0.0.12"), "{tries}");
     }
 
     #[test]
@@ -304,6 +331,7 @@ pub mod tests {
           curl -I --resolve httpbin.demo.example.com:80:127.0.0.11 \
                http://httpbin.demo.example.com/
 
+        Prove it:     landfall --environment dev verify
         Look at it:   landfall --environment dev status
         Take it down: landfall --environment dev down
         ");

@@ -30,4 +30,5 @@ mod secrets;
 mod sim;
 mod teardown;
 mod tidy;
+mod verify;
 mod words;

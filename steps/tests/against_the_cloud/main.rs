@@ -24,5 +24,6 @@ mod strangers;
 mod teardown;
 mod traffic;
 mod vault;
+mod verify;
 mod waits;
 mod wiring;

@@ -1,0 +1,106 @@
+//! `landfall verify`: proves the promise from outside, against the gateways' addresses.
+
+use super::up;
+use crate::{
+    exit::{self, Exit},
+    failure::Failure,
+    render::{stream, verify},
+    session::Session,
+    settings::{Purpose, flags::Wishes},
+    target::{self, Gateways, Target},
+};
+use landfall_engine::{Journal, Memory, StepError};
+use landfall_steps::{
+    settings::Settings,
+    verify::{Bounds, Verdict, Verification},
+};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+/// What `verify` takes.
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    /// Write a JUnit report as well
+    #[arg(long, value_name = "FILE")]
+    junit: Option<PathBuf>,
+    /// How long to ask again what fails: what was applied reaches the gateways a while later
+    #[arg(long, value_name = "SECONDS", default_value_t = Bounds::default().patience.as_secs())]
+    patience: u64,
+    #[command(flatten)]
+    wishes: Wishes,
+}
+
+/// Runs it. The journal is read and neither locked nor written.
+pub async fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
+    let mut wished = session.wished(&args.wishes, Purpose::Remember)?;
+    let known = Journal::read(&wished.folder).map_err(|error| Failure::of_journal(&error))?;
+    let Some((key, memory)) = known else { return Err(nothing_made(session)) };
+    up::same_journal(&wished, &key)?;
+    if !memory.past("cluster-ready").is_some_and(|past| past.output.is_some()) {
+        return Err(nothing_made(session));
+    }
+    wished.settings = landfall_steps::as_made(&wished.settings, &memory);
+    let subscription = Some(key.subscription.as_str());
+    let target =
+        target::connect(&wished.place, &session.environment, &wished.folder, subscription, Gateways::Answer)
+            .await?;
+    session.say(&up::heading(session, "verify", &target));
+    let bounds = Bounds { patience: Duration::from_secs(args.patience), ..Bounds::default() };
+    let proved = prove(session, &wished.settings, &memory, &target, bounds).await;
+    let cloud = target.cloud;
+    target.close().await;
+    let verdict = proved?;
+    let text = match session.is_json() {
+        true => verify::document(&verdict, &session.global.environment, cloud).to_string(),
+        false => verify::text(&verdict, &session.program(), session.terminal.out),
+    };
+    stream::out().line(&text);
+    if let Some(path) = &args.junit {
+        report(&verdict, &session.global.environment, path)?;
+    }
+    Ok(exit_of(&verdict))
+}
+
+/// Asks everything that the settings promise.
+pub async fn prove(
+    session: &Session,
+    settings: &Settings,
+    memory: &Memory,
+    target: &Target,
+    bounds: Bounds,
+) -> Result<Verdict, Failure> {
+    let verification = Verification::new(&target.clouds, settings, memory, bounds);
+    let verification = verification.ok_or_else(|| nothing_made(session))?;
+    let tell = |pending: &[_], since| session.say(&verify::waiting(pending, since));
+    verification.run(async || target.ways().await, &tell).await.map_err(|error| unread(&error))
+}
+
+/// Returns how a proof ends the program.
+pub fn exit_of(verdict: &Verdict) -> Exit {
+    if verdict.holds() { Exit::Well } else { Exit::Failed }
+}
+
+/// What cannot even be looked at leaves nothing behind.
+fn unread(error: &StepError) -> Failure {
+    let failure = Failure::new(exit::of_kind(error.kind), error.message.clone());
+    let failure = error.causes.iter().fold(failure, |failure, cause| failure.cause(cause));
+    failure.hint(crate::failure::hint(error))
+}
+
+fn nothing_made(session: &Session) -> Failure {
+    let environment = &session.global.environment;
+    Failure::new(Exit::Input, format!("verify environment {environment}"))
+        .cause("nothing is made yet that could answer")
+        .hint(format!("bring it up first: {} up", session.program()))
+}
+
+fn report(verdict: &Verdict, environment: &str, path: &Path) -> Result<(), Failure> {
+    let written = verify::junit(verdict, environment).and_then(|text| std::fs::write(path, text));
+    written.map_err(|error| {
+        Failure::new(Exit::Failed, format!("write the report {}", path.display()))
+            .caused_by(&error)
+            .hint("name a file in a folder that is there and yours")
+    })
+}

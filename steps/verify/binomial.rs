@@ -1,0 +1,138 @@
+//! How far a split may stray by chance: exact binomial tails, no approximation. Pure.
+//!
+//! Of `n` independent requests each goes to a backend with the share `p` of its weight, so the number that arrive there is
+//! binomial. A count is held to be off when a count at least as far out on its side has a chance below half of what is
+//! allowed for a false alarm. That is the test of Clopper and Pearson (Biometrika 26, 1934): it never alarms more often
+//! than allowed, whatever `n` and `p` are, which an interval by the normal distribution does not promise near 0 and 1.
+
+/// How often a split that is as configured may be called off, at most.
+pub const FALSE_ALARM_MAX: f64 = 1e-6;
+/// The fewest requests that a split is judged by: enough to tell 90/10 from 75/25 in nearly every run.
+const REQUESTS_MIN: u32 = 400;
+/// The most, which is enough for a share of one in a hundred.
+const REQUESTS_MAX: u32 = 2000;
+
+/// The counts that are taken for chance, both ends included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Interval {
+    /// The fewest.
+    pub least: u32,
+    /// The most.
+    pub most: u32,
+}
+
+impl Interval {
+    /// Tells whether a count is inside.
+    #[must_use]
+    pub fn takes(self, seen: u32) -> bool {
+        (self.least..=self.most).contains(&seen)
+    }
+}
+
+/// Returns the counts to expect when each of `asked` requests arrives with this chance, so that another count has a
+/// chance of at most `alarm`.
+#[must_use]
+pub fn interval(asked: u32, share: f64, alarm: f64) -> Interval {
+    let chances = chances(asked, share);
+    let outside = |chances: &mut dyn Iterator<Item = &f64>| {
+        let mut sum = 0.0;
+        let before = chances.take_while(|chance| {
+            sum += **chance;
+            sum < alarm / 2.0
+        });
+        u32::try_from(before.count()).expect("there are no more counts than requests")
+    };
+    Interval { least: outside(&mut chances.iter()), most: asked - outside(&mut chances.iter().rev()) }
+}
+
+/// Returns how many requests to ask, so that a backend that gets nothing is told from one with the smallest of these
+/// shares, and never fewer than are worth judging.
+#[must_use]
+pub fn requests(shares: &[f64], alarm: f64) -> u32 {
+    let between = shares.iter().copied().filter(|share| *share > 0.0 && *share < 1.0);
+    let smallest = between.fold(0.5, f64::min);
+    // No hit at all has the chance (1 - p)^n.
+    let needed = ((alarm / 2.0).ln() / (-smallest).ln_1p()).ceil() + 1.0;
+    needed.clamp(f64::from(REQUESTS_MIN), f64::from(REQUESTS_MAX)) as u32
+}
+
+/// The chance of every count from 0 to `asked`.
+fn chances(asked: u32, share: f64) -> Vec<f64> {
+    let (of, asked) = (f64::from(asked), asked as usize);
+    if share <= 0.0 || share >= 1.0 {
+        let certain = if share <= 0.0 { 0 } else { asked };
+        return (0..=asked).map(|count| f64::from(u8::from(count == certain))).collect();
+    }
+    let mut factorials = vec![0.0_f64];
+    for number in 1..=asked {
+        factorials.push(factorials[number - 1] + (number as f64).ln());
+    }
+    let (hit, missed) = (share.ln(), (-share).ln_1p());
+    let chance = |count: usize| {
+        let ways = factorials[asked] - factorials[count] - factorials[asked - count];
+        (ways + count as f64 * hit + (of - count as f64) * missed).exp()
+    };
+    (0..=asked).map(chance).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tails_are_those_of_the_tables() {
+        // P(X ≤ 1) = 11/1024 and P(X ≤ 2) = 56/1024 for ten tosses of a coin.
+        assert_eq!(interval(10, 0.5, 0.05), Interval { least: 2, most: 8 });
+        let coin = chances(10, 0.5);
+        assert!((coin[0] + coin[1] - 11.0 / 1024.0).abs() < 1e-12);
+        assert!((chances(2000, 0.01).iter().sum::<f64>() - 1.0).abs() < 1e-9);
+        // Nineteen tosses: the two-sided five per cent are outside of 5..=14.
+        assert_eq!(interval(19, 0.5, 0.05), Interval { least: 5, most: 14 });
+    }
+
+    #[test]
+    fn a_share_of_nothing_or_all_leaves_nothing_to_chance() {
+        assert_eq!(interval(400, 0.0, 1e-6), Interval { least: 0, most: 0 });
+        assert_eq!(interval(400, 1.0, 1e-6), Interval { least: 400, most: 400 });
+    }
+
+    #[test]
+    fn nothing_half_and_a_tenth_are_told_apart() {
+        let shares = [0.0, 0.1, 0.5, 0.9, 1.0];
+        for configured in shares {
+            let asked = requests(&[configured, 1.0 - configured], FALSE_ALARM_MAX);
+            let bound = interval(asked, configured, FALSE_ALARM_MAX);
+            for real in shares.into_iter().filter(|real| *real != configured) {
+                let chances = chances(asked, real);
+                let missed: f64 = (bound.least..=bound.most).map(|count| chances[count as usize]).sum();
+                assert!(missed < 1e-5, "{configured} for {real}: missed with {missed}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_small_share_takes_more_requests() {
+        assert_eq!(requests(&[0.9, 0.1], 1e-6), 400);
+        let hundredth = requests(&[0.99, 0.01], 1e-6);
+        assert!((1400..=2000).contains(&hundredth), "{hundredth}");
+        assert!(!interval(hundredth, 0.01, 1e-6).takes(0));
+        assert_eq!(requests(&[0.9999, 0.0001], 1e-6), 2000);
+    }
+
+    #[test]
+    fn no_more_false_alarms_than_allowed_in_forty_thousand_drawn_runs() {
+        let seed = 4711;
+        let mut chance = fastrand::Rng::with_seed(seed);
+        let (alarm, runs) = (0.01, 20_000);
+        for share in [0.1, 0.5] {
+            let bound = interval(100, share, alarm);
+            let alarms = (0..runs).filter(|_| {
+                let hits = (0..100).filter(|_| chance.f64() < share).count();
+                !bound.takes(hits as u32)
+            });
+            let (alarms, allowed) = (alarms.count() as f64, f64::from(runs) * alarm);
+            // Five standard deviations above what is allowed; the seed makes it the same every time.
+            assert!(alarms <= allowed + 5.0 * allowed.sqrt(), "seed {seed}, share {share}: {alarms} alarms");
+        }
+    }
+}

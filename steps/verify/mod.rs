@@ -1,0 +1,281 @@
+//! The promise, proved from outside: what a client would see, asked by address, with the right name in TLS and `Host`.
+//!
+//! What is asked is derived from the Gateways and HTTPRoutes that the settings ask for ([`promise`]), not from those in the
+//! cluster: a rule that somebody has taken away is a promise broken, not one the less. The gateways' addresses, the
+//! vault's certificate, the Secret and the records are read live. To add a check: a [`CheckId`], a file with its
+//! `check`, and a line in [`Verification::one`].
+//!
+//! A check that fails is asked again for as long as [`Bounds::patience`] says, because what was applied reaches the gateways a
+//! while later; every request has the bound [`Bounds::answer`]. Both are real time: networks keep their own.
+
+mod asked;
+pub mod binomial;
+mod canary;
+mod client;
+mod finding;
+mod here;
+mod precedence;
+mod promise;
+mod reachable;
+mod records;
+mod route;
+mod scene;
+mod secret;
+mod served;
+mod trust;
+mod workload;
+
+pub use finding::{CheckId, Checked, State};
+
+use crate::{
+    certificate::HeldCertificate,
+    clouds::Clouds,
+    cluster_ready::ReadyCluster,
+    dns::Published,
+    doing::Doing,
+    key_vault::Vault,
+    manifests::{Manifests, TlsNames},
+    settings::Settings,
+};
+use client::Client;
+use finding::Finding;
+use landfall_cloud::{Ways, certificate::Leaf, vault::Stored};
+use landfall_engine::{Kind, Memory, Residue, StepError};
+use promise::{Promises, Set};
+use route::{Gate, Route};
+use scene::Scene;
+use serde::de::DeserializeOwned;
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+use tokio::time::{Instant, MissedTickBehavior};
+use trust::Trust;
+use workload::Workloads;
+
+/// How often it is said what is still being asked.
+const HEARTBEAT: Duration = Duration::from_secs(2);
+/// Between one round and the next.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// How long things may take, in real time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bounds {
+    /// Each phase of a request: connection, handshake, answer.
+    pub answer: Duration,
+    /// How long after the beginning a check that fails is asked once more.
+    pub patience: Duration,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self { answer: Duration::from_secs(5), patience: Duration::from_secs(15) }
+    }
+}
+
+/// What is to be proved.
+pub struct Verification<'a> {
+    clouds: &'a Clouds,
+    bounds: Bounds,
+    cluster: ReadyCluster,
+    vault: Vault,
+    held: HeldCertificate,
+    published: Option<Published>,
+    gates: Vec<Gate>,
+    workloads: Workloads,
+    fed: BTreeSet<(String, String)>,
+    promises: Promises,
+    hosts: Vec<Vec<String>>,
+    nonce: String,
+}
+
+/// What came of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verdict {
+    /// Every check, in the order of [`CheckId::ALL`].
+    pub checks: Vec<Checked>,
+    /// How long it took, in real time.
+    pub took: Duration,
+}
+
+impl Verdict {
+    /// Tells whether everything holds that there is to hold.
+    #[must_use]
+    pub fn holds(&self) -> bool {
+        self.checks.iter().all(|one| matches!(one.state, State::Ok | State::Skipped))
+    }
+
+    /// The checks that fail by themselves.
+    pub fn failed(&self) -> impl Iterator<Item = CheckId> {
+        self.checks.iter().filter(|one| one.state == State::Failed).map(|one| one.check)
+    }
+}
+
+impl<'a> Verification<'a> {
+    /// Derives what is to be asked; none when the environment is not made as far as its cluster and its certificate.
+    #[must_use]
+    pub fn new(clouds: &'a Clouds, settings: &Settings, memory: &Memory, bounds: Bounds) -> Option<Self> {
+        let cluster: ReadyCluster = output(memory, "cluster-ready")?;
+        let vault: Vault = output(memory, "key-vault")?;
+        let held: HeldCertificate = output(memory, "certificate")?;
+        let manifests = Manifests::new(settings);
+        let (gates, routes): (Vec<Gate>, Vec<Route>) = route::read(&manifests.gateways);
+        let workloads = Workloads::read(&manifests.apps);
+        let fed = fed(&manifests, &cluster, &vault, &held);
+        let nonce = uuid::Uuid::new_v4().simple().to_string()[..12].to_owned();
+        let set = Set { gates: &gates, routes: &routes, workloads: &workloads, fed: &fed, nonce: &nonce };
+        let promises = set.promises();
+        let hosts = gates.iter().map(|gate| set.known_hosts(gate)).collect();
+        let published = output(memory, "dns");
+        Some(Self {
+            clouds,
+            bounds,
+            cluster,
+            vault,
+            held,
+            published,
+            gates,
+            workloads,
+            fed,
+            promises,
+            hosts,
+            nonce,
+        })
+    }
+
+    /// Asks everything; what fails again and again until it holds or patience is over. `ways` says how addresses are
+    /// reached, and `tell` hears now and then what is still being asked and for how long.
+    ///
+    /// # Errors
+    /// When cluster, vault or the gateways' addresses cannot be read at all.
+    pub async fn run(
+        &self,
+        ways: impl AsyncFn() -> Ways,
+        tell: &dyn Fn(&[CheckId], Duration),
+    ) -> Result<Verdict, StepError> {
+        let began = Instant::now();
+        let pending = RefCell::new(BTreeSet::from(CheckId::ALL));
+        let mut beats = tokio::time::interval_at(began + HEARTBEAT, HEARTBEAT);
+        beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut rounds = std::pin::pin!(self.rounds(&ways, began, &pending));
+        let found = loop {
+            tokio::select! {
+                biased;
+                found = &mut rounds => break found?,
+                _ = beats.tick() => {
+                    let pending: Vec<CheckId> = pending.borrow().iter().copied().collect();
+                    tell(&pending, began.elapsed());
+                }
+            }
+        };
+        Ok(Verdict { checks: finding::judge(found), took: began.elapsed() })
+    }
+
+    async fn rounds(
+        &self,
+        ways: &impl AsyncFn() -> Ways,
+        began: Instant,
+        pending: &RefCell<BTreeSet<CheckId>>,
+    ) -> Result<BTreeMap<CheckId, Finding>, StepError> {
+        let opened = self.clouds.clusters.open(&self.cluster).await;
+        let opened = opened.doing(format!("open cluster {}", self.cluster.name))?;
+        let mut found = BTreeMap::new();
+        let mut trust: Option<Arc<Trust>> = None;
+        loop {
+            let (stored, addresses) =
+                futures::try_join!(self.stored(), scene::addresses(&opened, &self.gates))?;
+            let leaf = Leaf::from_der(&stored.cer).map_err(|error| self.unreadable().caused_by(&error))?;
+            // Looking for the roots of the system takes a while, so it is done once for a certificate.
+            let trusted = trust.take().filter(|trust| trust.is_in(&stored.cer));
+            let trusted = trusted.unwrap_or_else(|| Arc::new(Trust::new(&stored.cer, leaf)));
+            let scene = Scene {
+                client: Client::new(ways().await, trusted.clone(), self.bounds.answer),
+                opened: &opened,
+                gates: &self.gates,
+                promises: &self.promises,
+                workloads: &self.workloads,
+                stored: &stored,
+                addresses,
+            };
+            let asked: Vec<CheckId> = pending.borrow().iter().copied().collect();
+            let scene = &scene;
+            let looks = asked.into_iter().map(|check| async move {
+                let one = self.one(scene, check).await;
+                if !matches!(one, Finding::Broken(_)) {
+                    pending.borrow_mut().remove(&check);
+                }
+                (check, one)
+            });
+            found.extend(futures::future::join_all(looks).await);
+            if pending.borrow().is_empty() || began.elapsed() + PAUSE >= self.bounds.patience {
+                return Ok(found);
+            }
+            trust = Some(trusted);
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    async fn one(&self, scene: &Scene<'_>, check: CheckId) -> Finding {
+        match check {
+            CheckId::Gateways => reachable::check(scene).await,
+            CheckId::TlsSecret => secret::check(scene.opened, &self.gates, &self.fed).await,
+            CheckId::Certificate => served::check(scene).await,
+            CheckId::Canary => canary::check(scene).await,
+            CheckId::Dns => {
+                records::check(scene, &self.clouds.azure, self.published.as_ref(), &self.hosts).await
+            }
+            CheckId::CatchAll
+            | CheckId::AnyPath
+            | CheckId::Redirect
+            | CheckId::HeaderRouting
+            | CheckId::PathRouting => asked::check(scene, check, &self.nonce).await,
+        }
+    }
+
+    async fn stored(&self) -> Result<Stored, StepError> {
+        let what = format!("look at certificate {} in {}", self.held.name, self.vault.name);
+        let vault = self.clouds.vaults.at(&self.vault.uri).doing(&what)?;
+        let stored = vault.certificate(&self.held.name).await.doing(&what)?;
+        stored.ok_or_else(|| {
+            let gone = StepError::new(Kind::Failed, what).cause("there is none of this name any more");
+            gone.hint("run landfall up: it brings one into the vault").residue(Residue::Nothing)
+        })
+    }
+
+    fn unreadable(&self) -> StepError {
+        let what = format!("read certificate {} in {}", self.held.name, self.vault.name);
+        StepError::new(Kind::Failed, what).residue(Residue::Nothing)
+    }
+}
+
+/// The Secrets that carry the vault's certificate: those that a class makes which names it.
+fn fed(
+    manifests: &Manifests,
+    cluster: &ReadyCluster,
+    vault: &Vault,
+    held: &HeldCertificate,
+) -> BTreeSet<(String, String)> {
+    let names = TlsNames {
+        identity: &cluster.secrets,
+        vault: &vault.name,
+        tenant: &vault.tenant,
+        certificate: &held.name,
+        with_chain: !held.self_signed,
+    };
+    let applied = manifests.tls(&names);
+    let classes = applied.iter().map(|manifest| &manifest.object).filter(|object| {
+        let objects = object.data["spec"]["parameters"]["objects"].as_str().unwrap_or_default();
+        objects.contains(&held.name)
+    });
+    let made = classes.flat_map(|class| {
+        secret::makes(class).map(|secret| (route::space(class), secret.to_owned())).collect::<Vec<_>>()
+    });
+    made.collect()
+}
+
+fn output<T: DeserializeOwned>(memory: &Memory, step: &str) -> Option<T> {
+    let output = memory.past(step)?.output.clone()?;
+    serde_json::from_value(output).ok()
+}

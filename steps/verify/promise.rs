@@ -1,0 +1,168 @@
+//! What a set of Gateways and HTTPRoutes promises, as requests with the answers they must get. Pure.
+//!
+//! Every rule becomes requests that lead to it and to no other, for each host through which it is reached. What cannot be
+//! asked so (a regular expression, a method that writes, a backend whose answers do not say whose they are) is left out,
+//! and said to be.
+
+use super::{
+    CheckId,
+    here::Here,
+    precedence::{Request, Table, hosts},
+    route::{Gate, Listener, Route},
+    workload::{Workload, Workloads},
+};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Everything that can be asked.
+#[derive(Debug, Default)]
+pub(super) struct Promises {
+    pub(super) doors: Vec<DoorWay>,
+    pub(super) asks: Vec<Ask>,
+    pub(super) splits: Vec<Split>,
+    /// What is left out, and why.
+    pub(super) left_out: BTreeMap<CheckId, BTreeSet<String>>,
+}
+
+/// A port of a gateway and a host that it serves.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct DoorWay {
+    /// The gateway's place in the set.
+    pub(super) gate: usize,
+    pub(super) port: u16,
+    pub(super) secure: bool,
+    /// Whether the certificate is the vault's.
+    pub(super) pinned: bool,
+    pub(super) host: String,
+}
+
+/// A request, and what must come of it.
+#[derive(Debug, Clone)]
+pub(super) struct Ask {
+    pub(super) check: CheckId,
+    pub(super) way: DoorWay,
+    pub(super) request: Request,
+    pub(super) times: u32,
+    pub(super) expect: Expect,
+    /// The promise in a few words: `/v1 → echo-v1`.
+    pub(super) words: String,
+}
+
+/// What must come of a request.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Expect {
+    /// One of these answers, under this path.
+    From { workloads: Vec<Workload>, arrives_as: String },
+    /// The client is sent on.
+    Redirect { status: u16, to: String },
+    /// No rule takes it: 404.
+    Nobody,
+}
+
+/// A rule that spreads its requests.
+#[derive(Debug, Clone)]
+pub(super) struct Split {
+    pub(super) way: DoorWay,
+    pub(super) request: Request,
+    /// The backends with their weights.
+    pub(super) backends: Vec<(Workload, u32)>,
+}
+
+/// A set, read.
+pub(super) struct Set<'a> {
+    pub(super) gates: &'a [Gate],
+    pub(super) routes: &'a [Route],
+    pub(super) workloads: &'a Workloads,
+    /// The Secrets that carry the vault's certificate, by namespace and name.
+    pub(super) fed: &'a BTreeSet<(String, String)>,
+    /// A word that nobody has used before.
+    pub(super) nonce: &'a str,
+}
+
+impl Set<'_> {
+    /// Returns what the set promises.
+    pub(super) fn promises(&self) -> Promises {
+        let mut promises = Promises::default();
+        for (at, gate) in self.gates.iter().enumerate() {
+            let known = self.known_hosts(gate);
+            for listener in &gate.listeners {
+                match listener.is_secure() {
+                    Some(secure) => self.listener(&mut promises, at, listener, secure, &known),
+                    None => {
+                        let why = format!("{} of {} speaks {}", listener.name, gate.name, listener.protocol);
+                        promises.left_out.entry(CheckId::Gateways).or_default().insert(why);
+                    }
+                }
+            }
+        }
+        promises.doors.sort();
+        promises.doors.dedup();
+        promises
+    }
+
+    /// The hosts that some route of a gateway names in full.
+    pub(super) fn known_hosts(&self, gate: &Gate) -> Vec<String> {
+        let mut known: Vec<String> = Vec::new();
+        for route in
+            self.routes.iter().filter(|route| gate.listeners.iter().any(|l| is_parent(gate, l, route)))
+        {
+            let names = route.spec.hostnames.iter().map(|name| name.to_ascii_lowercase());
+            for name in names.filter(|name| !name.starts_with('*')) {
+                if !known.contains(&name) {
+                    known.push(name);
+                }
+            }
+        }
+        known
+    }
+
+    fn listener(
+        &self,
+        promises: &mut Promises,
+        at: usize,
+        listener: &Listener,
+        secure: bool,
+        known: &[String],
+    ) {
+        let gate = &self.gates[at];
+        let attached: Vec<&Route> =
+            self.routes.iter().filter(|route| is_parent(gate, listener, route)).collect();
+        let mut table = Table::default();
+        attached.iter().for_each(|route| table.enter(listener, route));
+        for route in attached {
+            for shared in hosts(listener, route) {
+                for (place, rule) in route.spec.rules.iter().enumerate() {
+                    let here =
+                        Here { set: self, gate: at, listener, secure, table: &table, route, place, rule };
+                    here.enter(promises, &shared, known);
+                }
+            }
+        }
+    }
+
+    pub(super) fn pinned(&self, gate: &Gate, listener: &Listener) -> bool {
+        listener.tls.certificate_refs.first().is_some_and(|secret| {
+            let space = secret.namespace.as_ref().unwrap_or(&gate.namespace);
+            self.fed.contains(&(space.clone(), secret.name.clone()))
+        })
+    }
+}
+
+/// Tells whether a route names this listener, or the whole gateway, as its parent.
+fn is_parent(gate: &Gate, listener: &Listener, route: &Route) -> bool {
+    route.spec.parent_refs.iter().any(|parent| {
+        parent.kind.as_deref().is_none_or(|kind| kind == "Gateway")
+            && parent.name == gate.name
+            && *parent.namespace.as_ref().unwrap_or(&route.namespace) == gate.namespace
+            && parent.section_name.as_ref().is_none_or(|section| *section == listener.name)
+            && parent.port.is_none_or(|port| port == listener.port)
+    })
+}
+
+/// Returns a path with its query.
+pub(super) fn with_query(path: &str, query: &[(String, String)]) -> String {
+    if query.is_empty() {
+        return path.to_owned();
+    }
+    let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(query).finish();
+    format!("{path}?{query}")
+}

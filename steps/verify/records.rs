@@ -1,0 +1,71 @@
+//! The zone's records hold the gateways' addresses. Resource Manager is asked for them: a public resolver may still answer
+//! what was true before, and of a zone that nobody has delegated yet it knows nothing.
+
+use super::{
+    finding::{Fault, Finding},
+    scene::Scene,
+};
+use crate::dns::{Published, relative};
+use landfall_cloud::{
+    ApiError,
+    arm::{Azure, Zone, dns},
+};
+
+/// Compares the records with the addresses. `hosts` are those of each gateway's routes.
+pub(super) async fn check(
+    scene: &Scene<'_>,
+    azure: &Azure,
+    published: Option<&Published>,
+    hosts: &[Vec<String>],
+) -> Finding {
+    let Some(zone) = published.and_then(|published| published.zone.as_ref()) else {
+        return Finding::Inapplicable(
+            "no zone is managed: the records are for you to enter, landfall status shows them".into(),
+        );
+    };
+    let zone = Zone { id: zone.id.clone(), name: zone.name.clone() };
+    let cannot = |error: &ApiError| {
+        Finding::Broken(vec![Fault::new(format!("cannot ask for the records of {}: {error}", zone.name))])
+    };
+    let (records, body) = futures::join!(azure.records(&zone), azure.arm().get(&zone.id, dns::API));
+    let (records, body) = match (records, body) {
+        (Ok(records), Ok(body)) => (records, body),
+        (Err(error), _) | (_, Err(error)) => return cannot(&error),
+    };
+    let mut faults = Vec::new();
+    let mut held = 0;
+    for (address, hosts) in scene.addresses.iter().zip(hosts) {
+        for host in hosts {
+            let Some(name) = relative(host, &zone.name) else { continue };
+            let is = records.iter().find(|record| record.name == name);
+            match (address, is) {
+                (Ok(address), Some(record)) if record.addresses == [address.to_string()] => held += 1,
+                (Ok(address), Some(record)) => {
+                    let is = record.addresses.join(", ");
+                    faults.push(
+                        Fault::new(format!("{host} is {is} in zone {}, not {address}", zone.name)).hint(
+                            "landfall up sets records of its own; somebody else's are theirs to change",
+                        ),
+                    );
+                }
+                (Ok(_), None) => {
+                    let text = format!("{host} has no A record in zone {}", zone.name);
+                    faults.push(Fault::new(text).hint("landfall up publishes it"));
+                }
+                (Err(fault), _) => faults.push(fault.clone().root(super::CheckId::Gateways)),
+            }
+        }
+    }
+    if !faults.is_empty() {
+        return Finding::Broken(faults);
+    }
+    let servers = body.as_ref().and_then(|body| body["properties"]["nameServers"].as_array());
+    let servers = servers.into_iter().flatten().filter_map(|one| one.as_str());
+    let servers: Vec<&str> = servers.map(|name| name.trim_end_matches('.')).collect();
+    let by = match servers.split_first() {
+        None => String::new(),
+        Some((first, [])) => format!("; its name server is {first}"),
+        Some((first, others)) => format!("; its name servers are {first} and {} more", others.len()),
+    };
+    Finding::Holds(format!("{held} of {held} records in zone {} hold the gateways' addresses{by}", zone.name))
+}

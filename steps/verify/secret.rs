@@ -1,0 +1,109 @@
+//! The TLS Secret is there, is one, and a running workload keeps it in step with the vault.
+
+use super::{
+    finding::{Fault, Finding},
+    route::{Gate, name},
+};
+use crate::clouds::Opened;
+use landfall_cloud::{
+    ApiError, ApiErrorKind,
+    kubernetes::{DynamicObject, Kind},
+};
+use serde_json::Value;
+use std::collections::BTreeSet;
+
+/// The type that listeners take. <https://kubernetes.io/docs/concepts/configuration/secret/#tls-secrets>
+const TYPE: &str = "kubernetes.io/tls";
+const AGAIN: &str = "landfall up brings it about anew";
+
+/// Looks at every Secret that a listener names.
+pub(super) async fn check(opened: &Opened, gates: &[Gate], fed: &BTreeSet<(String, String)>) -> Finding {
+    let secrets = named(gates);
+    if secrets.is_empty() {
+        return Finding::Inapplicable("no listener in the manifests names a Secret".to_owned());
+    }
+    let looks = secrets.iter().map(|secret| look(opened, secret, fed.contains(secret)));
+    let mut held = Vec::new();
+    let mut faults = Vec::new();
+    for looked in futures::future::join_all(looks).await {
+        match looked {
+            Ok(detail) => held.push(detail),
+            Err(fault) => faults.push(fault),
+        }
+    }
+    if faults.is_empty() { Finding::Holds(held.join("\n")) } else { Finding::Broken(faults) }
+}
+
+/// Namespace and name of every Secret that an encrypted listener names.
+fn named(gates: &[Gate]) -> BTreeSet<(String, String)> {
+    let listeners = gates.iter().flat_map(|gate| gate.listeners.iter().map(move |listener| (gate, listener)));
+    let encrypted = listeners.filter(|(_, listener)| listener.is_secure() == Some(true));
+    let references = encrypted.flat_map(|(gate, listener)| {
+        listener.tls.certificate_refs.iter().map(move |secret| {
+            let space = secret.namespace.clone().unwrap_or_else(|| gate.namespace.clone());
+            (space, secret.name.clone())
+        })
+    });
+    references.collect()
+}
+
+async fn look(opened: &Opened, (space, secret): &(String, String), fed: bool) -> Result<String, Fault> {
+    let cannot = |error: &ApiError| Fault::new(format!("cannot look at Secret {secret}: {error}"));
+    let found = opened.api.get(&Kind::SECRET, Some(space), secret).await.map_err(|error| cannot(&error))?;
+    let Some(found) = found else {
+        return Err(Fault::new(format!("Secret {secret} is not there")).hint(AGAIN));
+    };
+    match found.data["type"].as_str() {
+        Some(TYPE) => {}
+        other => {
+            let other = other.unwrap_or("no type");
+            let text = format!("Secret {secret} is of type {other}, not {TYPE}");
+            let hint = "delete it: a Secret never changes its type; landfall up brings it about anew";
+            return Err(Fault::new(text).hint(hint));
+        }
+    }
+    if !fed {
+        return Ok(format!("{secret} is {TYPE}, of the manifests' own"));
+    }
+    let holder = holder(opened, space, secret).await.map_err(|error| cannot(&error))?;
+    match holder {
+        Some(pod) => Ok(format!("{secret} is {TYPE}, kept by {pod}")),
+        None => {
+            let text =
+                format!("Secret {secret} is kept by nobody: no running pod mounts the class that makes it");
+            Err(Fault::new(text).hint(AGAIN))
+        }
+    }
+}
+
+/// Returns a running pod that mounts a class which makes the Secret: the driver works for such pods alone.
+async fn holder(opened: &Opened, space: &str, secret: &str) -> Result<Option<String>, ApiError> {
+    let classes = match opened.api.list(&Kind::SECRET_PROVIDER_CLASS, Some(space), None).await {
+        // Without the add-on the cluster does not even know the kind.
+        Err(error) if error.kind == ApiErrorKind::NotFound => return Ok(None),
+        listed => listed?,
+    };
+    let makes: BTreeSet<String> =
+        classes.iter().filter(|class| makes(class).any(|made| made == secret)).map(name).collect();
+    let pods = opened.api.list(&Kind::POD, Some(space), None).await?;
+    Ok(pods.iter().find(|pod| runs(pod) && mounts(pod, &makes)).map(name))
+}
+
+/// The Secrets that a class makes.
+pub(super) fn makes(class: &DynamicObject) -> impl Iterator<Item = &str> {
+    let objects = class.data["spec"]["secretObjects"].as_array();
+    objects.into_iter().flatten().filter_map(|object| object["secretName"].as_str())
+}
+
+fn mounts(pod: &DynamicObject, classes: &BTreeSet<String>) -> bool {
+    let volumes = pod.data["spec"]["volumes"].as_array().into_iter().flatten();
+    let class = |volume: &Value| {
+        let named = volume["csi"]["volumeAttributes"]["secretProviderClass"].as_str();
+        named.is_some_and(|named| classes.contains(named))
+    };
+    volumes.into_iter().any(class)
+}
+
+fn runs(pod: &DynamicObject) -> bool {
+    pod.data["status"]["phase"] == "Running" && pod.metadata.deletion_timestamp.is_none()
+}

@@ -1,0 +1,198 @@
+//! Whom the checks trust: exactly the certificate that the vault holds, never whatever is shown.
+//!
+//! A certificate that vouches for itself has no root to lead to, and for one that somebody has issued the vault's copy
+//! is the stronger promise: any other that a root vouches for is still the wrong one. So the leaf must be the vault's,
+//! byte for byte; its name and its dates are checked as ever, and the handshake proves that the gateway has its key.
+//! Whether a root of this system vouches for it too is asked beside that, and told.
+//!
+//! A listener with a Secret of the user's own is trusted by the system's roots alone.
+
+use jiff::Timestamp;
+use landfall_cloud::certificate::Leaf;
+use rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, Error, SignatureScheme,
+    client::{
+        danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+        verify_server_name,
+    },
+    crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature},
+    pki_types::{CertificateDer, ServerName, UnixTime},
+    server::ParsedCertificate,
+};
+use std::sync::{Arc, Mutex};
+
+/// Whom to trust.
+#[derive(Debug)]
+pub(super) struct Trust {
+    /// The certificate in the vault, DER.
+    pin: Vec<u8>,
+    leaf: Leaf,
+    system: Option<Arc<dyn ServerCertVerifier>>,
+    provider: Arc<CryptoProvider>,
+}
+
+/// What a gateway has shown.
+#[derive(Debug, Clone)]
+pub(super) struct Shown {
+    /// The certificate itself; none when it cannot be read.
+    pub(super) leaf: Option<Leaf>,
+    /// Whether it is the vault's.
+    pub(super) is_the_vaults: bool,
+    /// Whether a root of this system vouches for it.
+    pub(super) is_vouched_for: bool,
+}
+
+impl Trust {
+    /// Trusts the vault's certificate.
+    pub(super) fn new(pin: &[u8], leaf: Leaf) -> Self {
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        // A machine without roots has nobody who vouches, which is an answer too.
+        let system = rustls_platform_verifier::Verifier::new(provider.clone()).ok();
+        let system = system.map(|system| Arc::new(system) as Arc<dyn ServerCertVerifier>);
+        Self { pin: pin.to_vec(), leaf, system, provider }
+    }
+
+    /// Tells whether this is the trust in that certificate.
+    pub(super) fn is_in(&self, der: &[u8]) -> bool {
+        self.pin == der
+    }
+
+    /// What the vault's certificate says.
+    pub(super) fn leaf(&self) -> &Leaf {
+        &self.leaf
+    }
+
+    /// Returns the configuration of one connection, and where to see afterwards what was shown on it.
+    pub(super) fn connection(self: &Arc<Self>, pinned: bool) -> Result<(ClientConfig, Arc<Witness>), Error> {
+        let witness = Arc::new(Witness { trust: self.clone(), pinned, shown: Mutex::default() });
+        let mut config = ClientConfig::builder_with_provider(self.provider.clone())
+            .with_safe_default_protocol_versions()?
+            .dangerous()
+            .with_custom_certificate_verifier(witness.clone())
+            .with_no_client_auth();
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok((config, witness))
+    }
+
+    fn vouches(
+        &self,
+        leaf: &CertificateDer<'_>,
+        chain: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        match &self.system {
+            Some(system) => system.verify_server_cert(leaf, chain, name, &[], now),
+            None => Err(CertificateError::UnknownIssuer.into()),
+        }
+    }
+}
+
+/// The verifier of one connection, which remembers what it saw.
+#[derive(Debug)]
+pub(super) struct Witness {
+    trust: Arc<Trust>,
+    pinned: bool,
+    shown: Mutex<Option<Shown>>,
+}
+
+impl Witness {
+    /// Returns what was shown, once a handshake has come so far.
+    pub(super) fn shown(&self) -> Option<Shown> {
+        self.shown.lock().expect("nothing panics while it is held").clone()
+    }
+
+    /// Checks the vault's own certificate: it needs no root, but its name and dates count.
+    fn pinned(&self, leaf: &CertificateDer<'_>, name: &ServerName<'_>, now: UnixTime) -> Result<(), Error> {
+        verify_server_name(&ParsedCertificate::try_from(leaf)?, name)?;
+        let now = i64::try_from(now.as_secs()).ok().and_then(|second| Timestamp::from_second(second).ok());
+        let now = now.ok_or_else(|| Error::General("the clock is beyond the calendar".to_owned()))?;
+        match () {
+            () if now < self.trust.leaf.not_before => Err(CertificateError::NotValidYet.into()),
+            () if now > self.trust.leaf.not_after => Err(CertificateError::Expired.into()),
+            () => Ok(()),
+        }
+    }
+}
+
+impl ServerCertVerifier for Witness {
+    fn verify_server_cert(
+        &self,
+        leaf: &CertificateDer<'_>,
+        chain: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        _: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let is_the_vaults = self.trust.is_in(leaf);
+        let vouched = self.trust.vouches(leaf, chain, name, now);
+        *self.shown.lock().expect("nothing panics while it is held") =
+            Some(Shown { leaf: Leaf::from_der(leaf).ok(), is_the_vaults, is_vouched_for: vouched.is_ok() });
+        match self.pinned {
+            false => vouched,
+            true if is_the_vaults => self.pinned(leaf, name, now).map(|()| ServerCertVerified::assertion()),
+            true => Err(Error::General("it is not the vault's newest version".to_owned())),
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        leaf: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let algorithms = &self.trust.provider.signature_verification_algorithms;
+        verify_tls12_signature(message, leaf, signed, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        leaf: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let algorithms = &self.trust.provider.signature_verification_algorithms;
+        verify_tls13_signature(message, leaf, signed, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.trust.provider.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use landfall_cloud::certificate::Material;
+    use std::time::Duration;
+
+    fn judged(pin: &Material, shown: &Material, name: &str, at: Timestamp) -> Result<(), Error> {
+        let trust = Arc::new(Trust::new(pin.certificate(), pin.leaf().clone()));
+        let (_, witness) = trust.connection(true).unwrap();
+        let (leaf, name) = (CertificateDer::from(shown.certificate()), ServerName::try_from(name).unwrap());
+        let now = UnixTime::since_unix_epoch(Duration::from_secs(at.as_second() as u64));
+        let judged = witness.verify_server_cert(&leaf, &[], &name, &[], now).map(drop);
+        let seen = witness.shown().unwrap();
+        assert_eq!(seen.leaf.unwrap().thumbprint_sha1, shown.leaf().thumbprint_sha1);
+        assert!(!seen.is_vouched_for);
+        judged
+    }
+
+    #[test]
+    fn only_the_vaults_own_certificate_is_taken_and_only_for_its_names_and_days() {
+        let (ours, other) = (
+            Material::self_signed("example.com", 30).unwrap(),
+            Material::self_signed("example.com", 30).unwrap(),
+        );
+        let now = Timestamp::now();
+        assert_eq!(judged(&ours, &ours, "www.example.com", now), Ok(()));
+        assert!(judged(&ours, &other, "www.example.com", now).is_err());
+        let wrong = judged(&ours, &ours, "www.example.org", now).unwrap_err();
+        assert!(matches!(wrong, Error::InvalidCertificate(_)), "{wrong}");
+        let late = now + jiff::SignedDuration::from_hours(24 * 40);
+        assert_eq!(
+            judged(&ours, &ours, "www.example.com", late),
+            Err(Error::InvalidCertificate(CertificateError::Expired))
+        );
+    }
+}

@@ -1,0 +1,147 @@
+//! The proof from outside, driven as a person drives it: what it shows, what a script reads, how it ends.
+
+use crate::environment::{Said, TestEnvironment};
+use quick_xml::{Reader, events::Event};
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+const CHECKS: [&str; 10] = [
+    "gateways",
+    "tls-secret",
+    "certificate",
+    "catch-all",
+    "any-path",
+    "redirect",
+    "canary",
+    "header-routing",
+    "path-routing",
+    "dns",
+];
+
+/// What a person sees: eighty columns, no colour, what chance and time decide replaced by what it is.
+fn shows(name: &str, text: &str) {
+    let widest = text.lines().map(|line| line.chars().count()).max().unwrap_or_default();
+    assert!(widest <= 80, "{name} is {widest} columns wide:\n{text}");
+    assert!(!text.contains('\u{1b}'), "{name} is coloured in a pipe");
+    let mut settings = insta::Settings::new();
+    for (pattern, replacement) in [
+        // Where a line breaks depends on how long a figure or an address is.
+        (r"\s*\n {19}", " "),
+        (r"127\.0\.0\.\d+", "<address>"),
+        (r"SHA-1 [0-9A-F]{4}…[0-9A-F]{4}", "SHA-1 <ends>"),
+        (r"version [0-9a-f]{8}", "version <version>"),
+        (r"until \d{4}-\d\d-\d\d", "until <date>"),
+        (r"\d+ echo-v1, \d+ echo-v2", "<n> echo-v1, <n> echo-v2"),
+        (r"tls-secret-sync-[a-z0-9]+-[a-z0-9]+", "tls-secret-sync-<pod>"),
+        (r"\b\d+(\.\d)? s\b", "<duration>"),
+    ] {
+        settings.add_filter(pattern, replacement);
+    }
+    settings.bind(|| insta::assert_snapshot!(name, text));
+}
+
+fn document(said: &Said) -> Value {
+    serde_json::from_str(&said.stdout).unwrap_or_else(|error| panic!("{error}: {}", said.stdout))
+}
+
+fn names(checks: &Value) -> Vec<&str> {
+    checks.as_array().unwrap().iter().map(|one| one["check"].as_str().unwrap()).collect()
+}
+
+fn failing(checks: &Value) -> Vec<&str> {
+    let all = checks.as_array().unwrap().iter();
+    all.filter(|one| one["ok"] == false).map(|one| one["check"].as_str().unwrap()).collect()
+}
+
+#[test]
+fn a_proof_of_what_was_made() {
+    let here = TestEnvironment::instant();
+    here.expect(0, &["up"]);
+    let journal = here.journal();
+    shows("verify", &here.expect(0, &["verify"]).stdout);
+
+    let said = here.expect(0, &["verify", "--format", "json"]);
+    assert_eq!(said.stderr, "");
+    let proof = document(&said);
+    assert_eq!(names(&proof["checks"]), CHECKS);
+    assert_eq!((failing(&proof["checks"]).len(), &proof["ok"]), (0, &true.into()));
+    assert_eq!(proof["checks"][9]["state"], "skipped", "no zone is managed here");
+    assert_eq!((&proof["environment"], &proof["cloud"]), (&"default".into(), &"sim".into()));
+    assert_eq!(here.journal(), journal, "a proof writes nothing down");
+}
+
+#[test]
+fn a_promise_that_is_not_kept_ends_with_1_and_is_named() {
+    let here = TestEnvironment::instant();
+    here.expect(0, &["up"]);
+    // Another split is promised now than was made.
+    let wished = ["verify", "--canary", "50/50", "--patience", "0"];
+    shows("verify_fails", &here.expect(1, &wished).stdout);
+    let report = here.path().join("report.xml");
+    let arguments = [&wished[..], &["--format", "json", "--junit", report.to_str().unwrap()]].concat();
+    let proof = document(&here.expect(1, &arguments));
+    assert_eq!((failing(&proof["checks"]), &proof["ok"]), (vec!["canary"], &false.into()));
+
+    let cases = cases(&std::fs::read_to_string(&report).unwrap());
+    assert_eq!(cases.len(), CHECKS.len());
+    assert_eq!((cases["canary"].as_str(), cases["dns"].as_str()), ("failure", "skipped"));
+    assert!(cases.values().filter(|inside| *inside == "system-out").count() == 8, "{cases:?}");
+    let nowhere = here.path().join("nowhere/report.xml");
+    let said = here.expect(1, &["verify", "--junit", nowhere.to_str().unwrap()]);
+    assert!(said.stderr.contains("failed to write the report"), "{}", said.stderr);
+}
+
+/// The cases of a JUnit report by their names, and what is inside of each.
+fn cases(report: &str) -> BTreeMap<String, String> {
+    let mut reader = Reader::from_str(report);
+    let (mut cases, mut case) = (BTreeMap::new(), None);
+    loop {
+        match reader.read_event().unwrap() {
+            Event::Eof => return cases,
+            Event::Start(tag) if tag.name().as_ref() == "testcase" => {
+                let name = tag.try_get_attribute("name").unwrap().unwrap();
+                case = Some(name.value.into_owned());
+            }
+            Event::Start(tag) | Event::Empty(tag) => {
+                if let Some(case) = case.take() {
+                    let inside = tag.name().as_ref().to_owned();
+                    cases.insert(case, inside);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+#[test]
+fn where_nothing_is_made_there_is_nothing_to_prove() {
+    let here = TestEnvironment::instant();
+    let never = here.expect(2, &["verify"]);
+    assert!(
+        never.stderr.contains("nothing is made yet") && never.stderr.contains("landfall up"),
+        "{}",
+        never.stderr
+    );
+    assert!(!here.state().join("sim").exists(), "nothing was opened");
+    here.expect(0, &["up"]);
+    here.expect(0, &["down", "--yes"]);
+    let gone = here.expect(2, &["verify"]);
+    assert!(gone.stderr.contains("nothing is made yet"), "{}", gone.stderr);
+}
+
+#[test]
+fn up_proves_at_its_end_what_it_has_made() {
+    let here = TestEnvironment::instant();
+    let said = here.expect(0, &["up", "--verify", "--format", "json"]);
+    let events = said.events();
+    let [.., verified, summary] = &events[..] else { panic!("{events:?}") };
+    assert_eq!((&verified["event"], &verified["ok"]), (&"verified".into(), &true.into()));
+    assert_eq!(names(&verified["checks"]), CHECKS);
+    assert_eq!((&summary["event"], &summary["verified"]), (&"summary".into(), &true.into()));
+
+    let said = here.expect(0, &["up", "--verify"]);
+    shows("up_verify", &said.stdout);
+    assert!(said.stderr.contains("Ready in"), "{}", said.stderr);
+    let plain = here.expect(0, &["up", "--format", "json"]).summary();
+    assert_eq!(plain["verified"], Value::Null);
+}
