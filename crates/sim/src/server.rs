@@ -1,5 +1,8 @@
 //! The listener: TLS, HTTP/1.1 and HTTP/2 over an accept loop of our own, so that stopping is under control.
+//!
+//! What does not begin with a TLS handshake is taken for HTTP/1.1 to a forward proxy, see [`crate::proxy`].
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,19 +16,26 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use rustls::ServerConfig;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::proxy;
 use crate::request::{Delivery, Reply, Request, Streaming};
 use crate::shared::Shared;
+use crate::traffic::serve::Doors;
+use crate::world::World;
 
 /// How long a client may take for its handshake.
 const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
 /// How long connections may take to end once the server stops.
-const FAREWELL_MAX: Duration = Duration::from_secs(2);
+pub(crate) const FAREWELL_MAX: Duration = Duration::from_secs(2);
+/// The first byte of every TLS handshake (RFC 8446 §5.1, content type `handshake`); no method of HTTP begins with it.
+const HANDSHAKE: u8 = 0x16;
 /// The largest request body, in bytes; Azure's own limit is 4 MiB.
 const BODY_MAX: usize = 4 * 1024 * 1024;
 
@@ -37,50 +47,123 @@ pub type Body = UnsyncBoxBody<Bytes, Cut>;
 #[error("the connection is cut")]
 pub struct Cut;
 
-/// Serves connections until it is told to stop, then lets them end.
-pub async fn serve(
-    listener: TcpListener,
-    config: Arc<ServerConfig>,
+/// What every connection needs.
+pub(crate) struct Front {
+    acceptor: TlsAcceptor,
     shared: Arc<Shared>,
+    /// Where the gateways answer.
+    doors: watch::Receiver<Doors>,
+    /// The port of all this.
+    port: u16,
     stop: CancellationToken,
-) {
-    let acceptor = TlsAcceptor::from(config);
-    let connections = TaskTracker::new();
+    /// Every task that the end of serving waits for.
+    connections: TaskTracker,
+}
+
+impl Front {
+    /// What connections to that port need; `doors` is where the gateways answer.
+    pub(crate) fn new(
+        config: Arc<ServerConfig>,
+        port: u16,
+        shared: Arc<Shared>,
+        doors: watch::Receiver<Doors>,
+        stop: CancellationToken,
+    ) -> Self {
+        let (acceptor, connections) = (TlsAcceptor::from(config), TaskTracker::new());
+        Self { acceptor, shared, doors, port, stop, connections }
+    }
+
+    /// Reads from the world.
+    pub(crate) fn read<T>(&self, look: impl FnOnce(&World) -> T) -> T {
+        self.shared.read(look)
+    }
+
+    /// Returns the socket behind a port of a gateway's address.
+    pub(crate) fn door(&self, address: Ipv4Addr, port: u16) -> Option<SocketAddr> {
+        self.doors.borrow().get(&(address, port)).copied()
+    }
+
+    /// Returns the port of all this.
+    pub(crate) const fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Runs something to its end, which it sees to itself once serving ends.
+    pub(crate) fn follow(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.connections.spawn(task);
+    }
+
+    /// Runs something to its end, or until serving ends.
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let stop = self.stop.clone();
+        self.connections.spawn(async move { stop.run_until_cancelled(task).await });
+    }
+
+    /// Waits until serving ends.
+    pub(crate) async fn stopped(&self) {
+        self.stop.cancelled().await;
+    }
+
+    async fn greet(self: Arc<Self>, tcp: TcpStream) {
+        let _ = tcp.set_nodelay(true);
+        let mut first = [0];
+        let peeked = tokio::select! {
+            peeked = timeout(HANDSHAKE_MAX, tcp.peek(&mut first)) => peeked,
+            () = self.stop.cancelled() => return,
+        };
+        match peeked {
+            Ok(Ok(1)) if first[0] == HANDSHAKE => self.encrypted(tcp).await,
+            Ok(Ok(1)) => proxy::serve(tcp, self).await,
+            _ => {}
+        }
+    }
+
+    /// Serves the cloud itself on a stream that begins with a TLS handshake.
+    pub(crate) async fn encrypted<S>(self: Arc<Self>, stream: S)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let accepted = tokio::select! {
+            accepted = timeout(HANDSHAKE_MAX, self.acceptor.accept(stream)) => accepted,
+            () = self.stop.cancelled() => return,
+        };
+        let tls = match accepted {
+            Ok(Ok(tls)) => tls,
+            Ok(Err(error)) => return tracing::debug!(%error, "handshake failed"),
+            Err(_) => return,
+        };
+        let (shared, stop) = (Arc::clone(&self.shared), self.stop.clone());
+        let service = service_fn(move |request| respond(request, Arc::clone(&shared), stop.clone()));
+        let builder = auto::Builder::new(TokioExecutor::new());
+        let connection = builder.serve_connection(TokioIo::new(tls), service);
+        tokio::pin!(connection);
+        tokio::select! {
+            ended = connection.as_mut() => {
+                if let Err(error) = ended {
+                    tracing::debug!(%error, "connection ended");
+                }
+            }
+            () = self.stop.cancelled() => {
+                connection.as_mut().graceful_shutdown();
+                let _ = timeout(FAREWELL_MAX, connection).await;
+            }
+        }
+    }
+}
+
+/// Serves connections until it is told to stop, then lets them end.
+pub(crate) async fn serve(listener: TcpListener, front: Front) {
+    let front = Arc::new(front);
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
-            () = stop.cancelled() => break,
+            () = front.stop.cancelled() => break,
         };
         let Ok((tcp, _)) = accepted else { continue };
-        connections.spawn(connection(tcp, acceptor.clone(), Arc::clone(&shared), stop.clone()));
+        front.connections.spawn(Arc::clone(&front).greet(tcp));
     }
-    connections.close();
-    connections.wait().await;
-}
-
-async fn connection(tcp: TcpStream, acceptor: TlsAcceptor, shared: Arc<Shared>, stop: CancellationToken) {
-    let _ = tcp.set_nodelay(true);
-    let tls = match timeout(HANDSHAKE_MAX, acceptor.accept(tcp)).await {
-        Ok(Ok(tls)) => tls,
-        Ok(Err(error)) => return tracing::debug!(%error, "handshake failed"),
-        Err(_) => return,
-    };
-    let stopping = stop.clone();
-    let service = service_fn(move |request| respond(request, Arc::clone(&shared), stopping.clone()));
-    let builder = auto::Builder::new(TokioExecutor::new());
-    let connection = builder.serve_connection(TokioIo::new(tls), service);
-    tokio::pin!(connection);
-    tokio::select! {
-        ended = connection.as_mut() => {
-            if let Err(error) = ended {
-                tracing::debug!(%error, "connection ended");
-            }
-        }
-        () = stop.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            let _ = timeout(FAREWELL_MAX, connection).await;
-        }
-    }
+    front.connections.close();
+    front.connections.wait().await;
 }
 
 async fn respond(
