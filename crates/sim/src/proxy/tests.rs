@@ -59,7 +59,7 @@ impl Served {
 
 async fn heard(tcp: &mut TcpStream, until: &str) -> String {
     let mut all = Vec::new();
-    while !(String::from_utf8_lossy(&all).ends_with(until) && !until.is_empty()) {
+    while until.is_empty() || !String::from_utf8_lossy(&all).ends_with(until) {
         let mut some = [0; 1024];
         match tcp.read(&mut some).await.unwrap() {
             0 => break,
