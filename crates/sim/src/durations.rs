@@ -67,6 +67,8 @@ pub const TOKEN_LIFETIME_REAL: f64 = 3600.0;
 pub const OPERATION_KEPT: f64 = 24.0 * 3600.0;
 /// Deleting a vault as part of its group (inferred; the call by itself answers at once).
 pub const VAULT_DELETE: f64 = 5.0;
+/// Making a certificate that signs itself (observed, 5–20 s).
+pub const CERTIFICATE_CREATE: f64 = 10.0;
 /// From the deletion of a certificate until it is listed as deleted (observed, some seconds).
 pub const CERTIFICATE_DELETE: f64 = 5.0;
 /// Recovering a deleted certificate (observed, some seconds).

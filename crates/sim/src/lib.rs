@@ -6,9 +6,10 @@
 //!
 //! * [`world`]: everything there is, as one value; nothing runs in the background.
 //! * [`arm`]: Resource Manager, its table of routes and the families of resource types ([`arm::family`] tells how to
-//!   add one). [`entra`]: signing in. [`vault`]: the data plane of vaults. [`kubernetes`] and [`aks`]: clusters.
+//!   add one). [`entra`]: signing in; [`graph`]: who there is. [`vault`]: the data plane of vaults. [`kubernetes`] and
+//!   [`aks`]: clusters.
 //! * [`clock`] and [`durations`]: how long things take, and how time bends.
-//! * `traffic`: the gateways' own addresses, and what becomes of a request there.
+//! * `traffic`: the gateways' own addresses, and what becomes of a request there. `proxy`: how names lead to both.
 //! * [`fault`]: what goes wrong on purpose. [`control`]: the way into the machinery. `page`: that way for people.
 //! * [`serving`]: how other processes find a world that one serves for all.
 
@@ -20,11 +21,13 @@ pub mod disk;
 pub mod durations;
 pub mod entra;
 pub mod fault;
+pub mod graph;
 mod in_process;
 pub mod kubernetes;
 pub mod ledger;
 pub mod options;
 mod page;
+mod proxy;
 pub mod request;
 mod server;
 pub mod serving;
@@ -123,8 +126,14 @@ impl Sim {
         let shared = Shared::new(world, Some(disk), ledger, timing, authority.pem().to_owned())?;
         let shared = Arc::new(shared.known_as(doors.clone(), serving.clone()));
         let stop = CancellationToken::new();
-        let server = server::serve(listener, authority.server_config()?, Arc::clone(&shared), stop.clone());
-        let server = Some(tokio::spawn(server));
+        let front = server::Front::new(
+            authority.server_config()?,
+            facts.port,
+            Arc::clone(&shared),
+            doors.clone(),
+            stop.clone(),
+        );
+        let server = Some(tokio::spawn(server::serve(listener, front)));
         if options.traffic {
             tokio::spawn(traffic::serve::serve(Arc::clone(&shared), opened, stop.clone()));
         }

@@ -1,10 +1,15 @@
 //! The listener: TLS, HTTP/1.1 and HTTP/2 over an accept loop of our own, so that stopping is under control.
+//!
+//! What does not begin with a TLS handshake is taken for HTTP/1.1 to a forward proxy, see [`crate::proxy`].
 
+mod chunks;
+
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::{Stream, stream};
+use futures::stream;
 use http::{Response, StatusCode};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, Limited, StreamBody};
@@ -13,19 +18,26 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use rustls::ServerConfig;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::request::{Delivery, Reply, Request, Streaming};
+use crate::proxy;
+use crate::request::{Delivery, Reply, Request};
 use crate::shared::Shared;
+use crate::traffic::serve::Doors;
+use crate::world::World;
 
 /// How long a client may take for its handshake.
 const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
 /// How long connections may take to end once the server stops.
-const FAREWELL_MAX: Duration = Duration::from_secs(2);
+pub(crate) const FAREWELL_MAX: Duration = Duration::from_secs(2);
+/// The first byte of every TLS handshake (RFC 8446 §5.1, content type `handshake`); no method of HTTP begins with it.
+const HANDSHAKE: u8 = 0x16;
 /// The largest request body, in bytes; Azure's own limit is 4 MiB.
 const BODY_MAX: usize = 4 * 1024 * 1024;
 
@@ -37,50 +49,123 @@ pub type Body = UnsyncBoxBody<Bytes, Cut>;
 #[error("the connection is cut")]
 pub struct Cut;
 
-/// Serves connections until it is told to stop, then lets them end.
-pub async fn serve(
-    listener: TcpListener,
-    config: Arc<ServerConfig>,
+/// What every connection needs.
+pub(crate) struct Front {
+    acceptor: TlsAcceptor,
     shared: Arc<Shared>,
+    /// Where the gateways answer.
+    doors: watch::Receiver<Doors>,
+    /// The port of all this.
+    port: u16,
     stop: CancellationToken,
-) {
-    let acceptor = TlsAcceptor::from(config);
-    let connections = TaskTracker::new();
+    /// Every task that the end of serving waits for.
+    connections: TaskTracker,
+}
+
+impl Front {
+    /// What connections to that port need; `doors` is where the gateways answer.
+    pub(crate) fn new(
+        config: Arc<ServerConfig>,
+        port: u16,
+        shared: Arc<Shared>,
+        doors: watch::Receiver<Doors>,
+        stop: CancellationToken,
+    ) -> Self {
+        let (acceptor, connections) = (TlsAcceptor::from(config), TaskTracker::new());
+        Self { acceptor, shared, doors, port, stop, connections }
+    }
+
+    /// Reads from the world.
+    pub(crate) fn read<T>(&self, look: impl FnOnce(&World) -> T) -> T {
+        self.shared.read(look)
+    }
+
+    /// Returns the socket behind a port of a gateway's address.
+    pub(crate) fn door(&self, address: Ipv4Addr, port: u16) -> Option<SocketAddr> {
+        self.doors.borrow().get(&(address, port)).copied()
+    }
+
+    /// Returns the port of all this.
+    pub(crate) const fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Runs something to its end, which it sees to itself once serving ends.
+    pub(crate) fn follow(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.connections.spawn(task);
+    }
+
+    /// Runs something to its end, or until serving ends.
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let stop = self.stop.clone();
+        self.connections.spawn(async move { stop.run_until_cancelled(task).await });
+    }
+
+    /// Waits until serving ends.
+    pub(crate) async fn stopped(&self) {
+        self.stop.cancelled().await;
+    }
+
+    async fn greet(self: Arc<Self>, tcp: TcpStream) {
+        let _ = tcp.set_nodelay(true);
+        let mut first = [0];
+        let peeked = tokio::select! {
+            peeked = timeout(HANDSHAKE_MAX, tcp.peek(&mut first)) => peeked,
+            () = self.stop.cancelled() => return,
+        };
+        match peeked {
+            Ok(Ok(1)) if first[0] == HANDSHAKE => self.encrypted(tcp).await,
+            Ok(Ok(1)) => proxy::serve(tcp, self).await,
+            _ => {}
+        }
+    }
+
+    /// Serves the cloud itself on a stream that begins with a TLS handshake.
+    pub(crate) async fn encrypted<S>(self: Arc<Self>, stream: S)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let accepted = tokio::select! {
+            accepted = timeout(HANDSHAKE_MAX, self.acceptor.accept(stream)) => accepted,
+            () = self.stop.cancelled() => return,
+        };
+        let tls = match accepted {
+            Ok(Ok(tls)) => tls,
+            Ok(Err(error)) => return tracing::debug!(%error, "handshake failed"),
+            Err(_) => return,
+        };
+        let (shared, stop) = (Arc::clone(&self.shared), self.stop.clone());
+        let service = service_fn(move |request| respond(request, Arc::clone(&shared), stop.clone()));
+        let builder = auto::Builder::new(TokioExecutor::new());
+        let connection = builder.serve_connection(TokioIo::new(tls), service);
+        tokio::pin!(connection);
+        tokio::select! {
+            ended = connection.as_mut() => {
+                if let Err(error) = ended {
+                    tracing::debug!(%error, "connection ended");
+                }
+            }
+            () = self.stop.cancelled() => {
+                connection.as_mut().graceful_shutdown();
+                let _ = timeout(FAREWELL_MAX, connection).await;
+            }
+        }
+    }
+}
+
+/// Serves connections until it is told to stop, then lets them end.
+pub(crate) async fn serve(listener: TcpListener, front: Front) {
+    let front = Arc::new(front);
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
-            () = stop.cancelled() => break,
+            () = front.stop.cancelled() => break,
         };
         let Ok((tcp, _)) = accepted else { continue };
-        connections.spawn(connection(tcp, acceptor.clone(), Arc::clone(&shared), stop.clone()));
+        front.connections.spawn(Arc::clone(&front).greet(tcp));
     }
-    connections.close();
-    connections.wait().await;
-}
-
-async fn connection(tcp: TcpStream, acceptor: TlsAcceptor, shared: Arc<Shared>, stop: CancellationToken) {
-    let _ = tcp.set_nodelay(true);
-    let tls = match timeout(HANDSHAKE_MAX, acceptor.accept(tcp)).await {
-        Ok(Ok(tls)) => tls,
-        Ok(Err(error)) => return tracing::debug!(%error, "handshake failed"),
-        Err(_) => return,
-    };
-    let stopping = stop.clone();
-    let service = service_fn(move |request| respond(request, Arc::clone(&shared), stopping.clone()));
-    let builder = auto::Builder::new(TokioExecutor::new());
-    let connection = builder.serve_connection(TokioIo::new(tls), service);
-    tokio::pin!(connection);
-    tokio::select! {
-        ended = connection.as_mut() => {
-            if let Err(error) = ended {
-                tracing::debug!(%error, "connection ended");
-            }
-        }
-        () = stop.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            let _ = timeout(FAREWELL_MAX, connection).await;
-        }
-    }
+    front.connections.close();
+    front.connections.wait().await;
 }
 
 async fn respond(
@@ -178,7 +263,7 @@ fn response(reply: Reply, head: bool, shared: Arc<Shared>, stop: CancellationTok
         _ if head => whole(Bytes::new()),
         None => whole(reply.body),
         Some(stream) => {
-            let frames = chunks(reply.body, stream, shared, stop);
+            let frames = chunks::of(reply.body, stream, shared, stop);
             StreamBody::new(frames).boxed_unsync()
         }
     };
@@ -186,149 +271,4 @@ fn response(reply: Reply, head: bool, shared: Arc<Shared>, stop: CancellationTok
     *response.status_mut() = reply.status;
     *response.headers_mut() = reply.headers;
     response
-}
-
-/// What a streaming reply still has to send.
-struct Pump {
-    stream: Box<dyn Streaming>,
-    shared: Arc<Shared>,
-    stop: CancellationToken,
-    changes: tokio::sync::watch::Receiver<()>,
-    waiting: std::collections::VecDeque<Bytes>,
-    done: bool,
-}
-
-/// Turns a streaming reply into frames. It looks again when the world changed, when its next change is due, and at
-/// the stream's deadline; dropping the body ends it.
-fn chunks(
-    first: Bytes,
-    stream: Box<dyn Streaming>,
-    shared: Arc<Shared>,
-    stop: CancellationToken,
-) -> impl Stream<Item = Result<Frame<Bytes>, Cut>> + Send {
-    let changes = shared.changes();
-    let waiting = if first.is_empty() { [].into() } else { [first].into() };
-    let pump = Pump { stream, shared, stop, changes, waiting, done: false };
-    stream::unfold(pump, |mut pump| async move {
-        let chunk = pump.next().await?;
-        Some((Ok(Frame::data(chunk)), pump))
-    })
-}
-
-impl Pump {
-    async fn next(&mut self) -> Option<Bytes> {
-        loop {
-            if let Some(chunk) = self.waiting.pop_front() {
-                return Some(chunk);
-            }
-            if self.done {
-                return None;
-            }
-            self.changes.borrow_and_update();
-            let poll = match self.shared.poll(self.stream.as_mut()) {
-                Ok(poll) => poll,
-                Err(error) => {
-                    tracing::error!(%error, "the world cannot be kept");
-                    return None;
-                }
-            };
-            self.done = poll.done;
-            self.waiting.extend(poll.chunks);
-            if !self.waiting.is_empty() || self.done {
-                continue;
-            }
-            let wait = poll.again.since(poll.now).max(Duration::from_millis(1));
-            tokio::select! {
-                biased;
-                changed = self.changes.changed() => changed.ok()?,
-                () = tokio::time::sleep(wait) => {}
-                () = self.stop.cancelled() => return None,
-            }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::clock::{Moment, Speed, Timing};
-    use crate::disk::Disk;
-    use crate::ledger::Ledger;
-    use crate::options::Options;
-    use crate::world::World;
-    use futures::StreamExt;
-    use futures::future::FutureExt;
-    use http::Method;
-
-    /// Says the name of every group it sees for the first time, and ends with the provider's registration.
-    struct Watching(Vec<String>);
-
-    impl Streaming for Watching {
-        fn poll(&mut self, world: &World, _now: Moment) -> (Vec<Bytes>, bool) {
-            let new: Vec<String> =
-                world.groups.keys().filter(|name| !self.0.contains(name)).cloned().collect();
-            self.0.extend(new.clone());
-            let done = world.providers.check_registered("Microsoft.ContainerService").is_ok()
-                && world.next_due().is_none();
-            (new.into_iter().map(Bytes::from).collect(), done)
-        }
-
-        fn deadline(&self) -> Moment {
-            Moment(i64::MAX)
-        }
-    }
-
-    fn shared(folder: &std::path::Path, speed: Speed) -> Arc<Shared> {
-        let disk = Disk::open(folder).unwrap();
-        let ledger = Ledger::open(&disk.path("ledger.jsonl")).unwrap();
-        let options =
-            Options { unregistered: vec!["Microsoft.ContainerService".to_owned()], ..Options::default() };
-        let world = World::new(&options, 3, Moment::now());
-        Arc::new(Shared::new(world, Some(disk), ledger, Timing::new(speed), String::new()).unwrap())
-    }
-
-    fn send(shared: &Shared, method: Method, path: &str, body: &serde_json::Value) {
-        let request = shared.read(|world| {
-            let owner = world.directory.owner().object_id.clone();
-            let token = crate::entra::token_for(world, &owner, &world.arm_audience(), world.now());
-            let target = format!("/subscriptions/{}{path}", world.subscription);
-            Request::new(method, "management.landfall.localhost", &target)
-                .with_json(body)
-                .with_header("authorization", &format!("Bearer {token}"))
-        });
-        assert!(shared.answer(request).unwrap().status.is_success());
-    }
-
-    #[tokio::test]
-    async fn a_stream_wakes_when_the_world_changes_and_when_a_change_is_due() {
-        let folder = tempfile::tempdir().unwrap();
-        let shared = shared(folder.path(), Speed::Times(1_000.0));
-        let stop = CancellationToken::new();
-        let frames = chunks(Bytes::new(), Box::new(Watching(Vec::new())), Arc::clone(&shared), stop);
-        let mut frames = Box::pin(frames);
-        assert!(frames.next().now_or_never().is_none(), "nothing to say yet");
-        let location = serde_json::json!({ "location": "eastus" });
-        send(&shared, Method::PUT, "/resourcegroups/web?api-version=2024-11-01", &location);
-        let first = frames.next().await.unwrap().unwrap().into_data().unwrap();
-        assert_eq!(first, "web");
-        send(
-            &shared,
-            Method::POST,
-            "/providers/Microsoft.ContainerService/register?api-version=2024-11-01",
-            &location,
-        );
-        assert!(frames.next().await.is_none(), "nobody asks, and still the registration ends");
-    }
-
-    #[tokio::test]
-    async fn a_stream_ends_when_the_server_stops() {
-        let folder = tempfile::tempdir().unwrap();
-        let shared = shared(folder.path(), Speed::Instant);
-        let stop = CancellationToken::new();
-        let frames = chunks(Bytes::from("head"), Box::new(Watching(Vec::new())), shared, stop.clone());
-        let mut frames = Box::pin(frames);
-        assert_eq!(frames.next().await.unwrap().unwrap().into_data().unwrap(), "head");
-        stop.cancel();
-        assert!(frames.next().await.is_none());
-    }
 }

@@ -16,6 +16,7 @@ use crate::arm::{
 use crate::clock::{Clock, Moment, Timing};
 use crate::entra::{self, Directory};
 use crate::fault::{self, Faults, Scene};
+use crate::graph;
 use crate::options::Options;
 use crate::request::{Reply, Request};
 use crate::vault;
@@ -175,6 +176,11 @@ impl World {
         format!("https://vault.{DOMAIN}")
     }
 
+    /// Returns what tokens for Microsoft Graph are for.
+    pub fn graph_audience(&self) -> String {
+        format!("https://graph.{DOMAIN}")
+    }
+
     /// Returns the data plane of a vault, with the trailing slash a finished vault has.
     pub fn vault_uri(&self, name: &str) -> String {
         format!("https://{}.vault.{DOMAIN}:{}/", name.to_ascii_lowercase(), self.port)
@@ -230,6 +236,7 @@ impl World {
         match host.split_once('.') {
             None if host == "login" => entra::serve(self, request, now),
             None if host == "management" => arm::serve(self, request, now, timing),
+            None if host == "graph" => graph::serve(self, request, now),
             Some((name, "vault")) => vault::serve(self, name, request, now, timing),
             _ => Reply::text(404, format!("nothing of this cloud is called {}\n", request.host)),
         }

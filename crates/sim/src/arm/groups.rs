@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::arm::error::ArmError;
 use crate::arm::family::{DELETION_ORDER, FAMILIES, Family};
 use crate::arm::operation::{self, Plan, Style};
-use crate::arm::{Call, Route, roles, versions};
+use crate::arm::{Call, Route, filter, roles, versions};
 use crate::clock::{Moment, Timing};
 use crate::durations;
 use crate::request::Reply;
@@ -204,9 +204,9 @@ fn head(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
     Ok(Reply::empty(if find(world, call).is_ok() { 204 } else { 404 }))
 }
 
-fn list(world: &mut World, _call: &Call<'_>) -> Result<Reply, ArmError> {
-    let value: Vec<Value> = world.groups.values().map(|group| group.body(&world.subscription)).collect();
-    Ok(Reply::json(200, &json!({ "value": value })))
+fn list(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
+    let all = world.groups.values().map(|group| group.body(&world.subscription)).collect();
+    filter::reply(world, call, all, filter::OF_GROUPS)
 }
 
 fn put(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
@@ -284,12 +284,12 @@ fn summary(member: &Value) -> Value {
 }
 
 fn members(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
-    Ok(Reply::json(200, &json!({ "value": in_group(world, call.param("group")) })))
+    filter::reply(world, call, in_group(world, call.param("group")), filter::OF_RESOURCES)
 }
 
-fn everything(world: &mut World, _call: &Call<'_>) -> Result<Reply, ArmError> {
-    let value: Vec<Value> = world.groups.values().flat_map(|group| in_group(world, &group.name)).collect();
-    Ok(Reply::json(200, &json!({ "value": value })))
+fn everything(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
+    let all = world.groups.values().flat_map(|group| in_group(world, &group.name)).collect();
+    filter::reply(world, call, all, filter::OF_RESOURCES)
 }
 
 fn next_due(world: &World) -> Option<Moment> {

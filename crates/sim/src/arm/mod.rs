@@ -5,6 +5,7 @@ pub mod dns;
 pub mod error;
 pub mod family;
 pub mod features;
+mod filter;
 mod front_door;
 pub mod groups;
 pub mod id;

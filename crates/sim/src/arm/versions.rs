@@ -2,6 +2,8 @@
 
 /// Resource groups, resources, providers.
 pub const RESOURCES: &[&str] = &[
+    "2015-01-01",
+    "2015-11-01",
     "2016-02-01",
     "2016-06-01",
     "2017-05-10",

@@ -9,7 +9,7 @@ use crate::clock::Moment;
 use crate::entra::authority::Tenant;
 use crate::entra::{AZURE_CLI, Principal, token};
 use crate::request::{Reply, Request};
-use crate::world::{DOMAIN, World, uuid_from};
+use crate::world::{World, uuid_from};
 
 /// A refusal of the token endpoint (RFC 6749 §5.2, with Entra's numbers).
 #[derive(Debug)]
@@ -189,7 +189,7 @@ impl Scope {
         let resource = resource.trim_end_matches('/');
         let bare =
             resource.strip_suffix(&format!(":{}", world.port)).unwrap_or(resource).to_ascii_lowercase();
-        let known = [world.arm_audience(), world.vault_audience(), format!("https://graph.{DOMAIN}")];
+        let known = [world.arm_audience(), world.vault_audience(), world.graph_audience()];
         if !known.contains(&bare) {
             let why = format!(
                 "The resource principal named {resource} was not found in the tenant named {}. This can happen if the \

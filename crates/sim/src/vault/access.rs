@@ -14,6 +14,8 @@ pub(crate) enum Wish {
     Get,
     /// Reading all names or versions.
     List,
+    /// Having a certificate made.
+    Create,
     /// Importing a certificate.
     Import,
     /// Changing attributes, tags or the policy.
@@ -31,6 +33,7 @@ impl Wish {
         match self {
             Self::Get => "get",
             Self::List => "list",
+            Self::Create => "create",
             Self::Import => "import",
             Self::Update => "update",
             Self::Delete => "delete",
@@ -45,6 +48,7 @@ impl Wish {
             (Self::Get, "secrets") => "getSecret/action",
             (Self::List, "secrets") => "readMetadata/action",
             (Self::Get | Self::List, _) => "read",
+            (Self::Create, _) => "create/action",
             (Self::Import, _) => "import/action",
             (Self::Update, _) => "update/action",
             (Self::Delete, _) => "delete",

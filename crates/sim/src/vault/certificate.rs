@@ -10,6 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+use super::create::{self, Pending};
 use super::material::Material;
 use super::policy::Reading;
 use crate::clock::Moment;
@@ -21,6 +22,9 @@ pub(crate) struct Certificates {
     pub(crate) live: BTreeMap<String, Certificate>,
     /// Those deleted, being deleted or being recovered.
     pub(crate) deleted: BTreeMap<String, Deleted>,
+    /// Those that are being made, or were.
+    #[serde(default)]
+    pub(crate) pending: BTreeMap<String, Pending>,
 }
 
 /// One certificate with all its versions.
@@ -234,11 +238,14 @@ impl Deleted {
 impl Certificates {
     /// When the first of them changes by itself.
     pub(crate) fn next_due(&self) -> Option<Moment> {
-        self.deleted.values().map(|deleted| deleted.recovered.unwrap_or(deleted.purge)).min()
+        let gone = self.deleted.values().map(|deleted| deleted.recovered.unwrap_or(deleted.purge));
+        let made = self.pending.values().filter(|pending| pending.is_running()).map(|pending| pending.done);
+        gone.chain(made).min()
     }
 
-    /// Brings back what is recovered and drops what is purged by `due`.
+    /// Brings back what is recovered, drops what is purged, and puts in place what is made by `due`.
     pub(crate) fn settle(&mut self, due: Moment) {
+        create::settle(self, due);
         let ripe = |deleted: &Deleted| deleted.recovered.unwrap_or(deleted.purge) <= due;
         let names: Vec<_> =
             self.deleted.iter().filter(|(_, deleted)| ripe(deleted)).map(|(name, _)| name.clone()).collect();

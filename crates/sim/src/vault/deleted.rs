@@ -42,6 +42,7 @@ pub(super) fn delete(world: &mut World, asked: &Asked<'_>, name: &str) -> Result
     let key = name.to_ascii_lowercase();
     let certificate =
         vault.certificates.live.remove(&key).ok_or_else(|| Refusal::not_found("certificate", name))?;
+    vault.certificates.pending.remove(&key);
     let deleted = Deleted {
         certificate,
         at: asked.now,

@@ -6,7 +6,7 @@ use super::certificate::{Certificate, Version};
 use super::material::{Material, PEM, PKCS12};
 use super::policy::Reading;
 use super::refusal::Refusal;
-use super::{Asked, deleted, shelf};
+use super::{Asked, create, shelf};
 use crate::durations;
 use crate::request::Reply;
 use crate::world::World;
@@ -19,7 +19,7 @@ pub(super) fn import(world: &mut World, asked: &Asked<'_>, name: &str) -> Result
     let body: Value = asked.request.json().map_err(|_| {
         Refusal::parameter("Property value has invalid value. The request body is not valid JSON.")
     })?;
-    deleted::free(shelf::vault(world, asked), name, asked.now)?;
+    create::free(world, asked, name)?;
     let material = material(&body)?;
     let reading = Reading::of(material.leaf()).ok_or_else(|| {
         Refusal::parameter(

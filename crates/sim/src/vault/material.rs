@@ -92,6 +92,16 @@ impl Material {
         }
     }
 
+    /// Keeps a key (PKCS#8) and its certificate, both DER, in the form of a PFX.
+    ///
+    /// # Errors
+    /// [`Unreadable`] when they do not belong together.
+    pub(crate) fn kept_as_pfx(key: Vec<u8>, certificate: Vec<u8>) -> Result<Material, Unreadable> {
+        let mut material = Self::assemble(Der(key), vec![Der(certificate)], PKCS12, false)?;
+        material.secret = material.passwordless_pfx()?;
+        Ok(material)
+    }
+
     fn from_pfx(bytes: &[u8], password: &str, keep_order: bool) -> Result<Material, Unreadable> {
         let archive = Pkcs12Archive::from_pkcs12(bytes, password).map_err(|_| Unreadable::Pfx)?;
         let [key] = archive.keys.as_slice() else {

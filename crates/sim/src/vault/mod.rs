@@ -6,11 +6,13 @@
 
 pub(crate) mod access;
 pub(crate) mod certificate;
+mod create;
 mod deleted;
 mod firewall;
 mod import;
 mod intervention;
 pub(crate) mod material;
+mod own_signed;
 mod page;
 mod policy;
 mod reading;

@@ -6,7 +6,7 @@ use http::Method;
 
 use super::access::Wish;
 use super::refusal::Refusal;
-use super::{Asked, deleted, import, shelf};
+use super::{Asked, create, deleted, import, shelf};
 use crate::request::{Reply, Request};
 use crate::world::World;
 
@@ -27,6 +27,9 @@ enum Act {
     Versions,
     Get,
     Policy,
+    Create,
+    Pending,
+    ForgetPending,
     Import,
     Update,
     Delete,
@@ -73,6 +76,9 @@ impl Target {
             Act::Versions => shelf::versions(world, asked, self.collection, name),
             Act::Get => shelf::get(world, asked, self.collection, name, version),
             Act::Policy => shelf::policy(world, asked, name),
+            Act::Create => create::create(world, asked, name),
+            Act::Pending => create::get(world, asked, name),
+            Act::ForgetPending => create::forget(world, asked, name),
             Act::Import => import::import(world, asked, name),
             Act::Update => shelf::update(world, asked, name, version),
             Act::Delete => deleted::delete(world, asked, name),
@@ -94,7 +100,10 @@ fn in_live(method: &Method, rest: &[&str], certificates: bool) -> Result<Underst
         (&Method::GET, 1, _) => Ok((Wish::Get, Act::Get, None)),
         (&Method::GET, 2, ["versions"]) => Ok((Wish::List, Act::Versions, None)),
         (&Method::GET, 2, ["policy"]) if certificates => Ok((Wish::Get, Act::Policy, None)),
+        (&Method::GET, 2, ["pending"]) if certificates => Ok((Wish::Get, Act::Pending, None)),
+        (&Method::DELETE, 2, ["pending"]) if certificates => Ok((Wish::Delete, Act::ForgetPending, None)),
         (&Method::GET, 2, [version]) => Ok((Wish::Get, Act::Get, Some((*version).to_owned()))),
+        (&Method::POST, 2, ["create"]) if certificates => Ok((Wish::Create, Act::Create, None)),
         (&Method::POST, 2, ["import"]) if certificates => Ok((Wish::Import, Act::Import, None)),
         (&Method::PATCH, 1, _) if certificates => Ok((Wish::Update, Act::Update, None)),
         (&Method::PATCH, 2, [version]) if certificates => {

@@ -279,3 +279,30 @@ fn a_firewall_lets_in_whom_its_rules_name() {
     assert_eq!(close(json!({"defaultAction": "Deny", "ipRules": here})).status, 200);
     assert_eq!(close(json!({"defaultAction": "Allow"})).status, 200);
 }
+
+#[test]
+fn a_certificate_that_signs_itself_is_pending_until_it_is_made() {
+    let mut bench = ready();
+    let policy = json!({
+        "issuer": {"name": "Self"}, "key_props": {"kty": "EC", "crv": "P-256"},
+        "x509_props": {"subject": "CN=demo.example.com", "sans": {"dns_names": ["*.demo.example.com"]}},
+    });
+    let (path, body) = ("/certificates/made/create?api-version=7.4", json!({"policy": policy}));
+    let begun = bench.vault("kv-demo", Method::POST, path, Some(&body));
+    assert_eq!((begun.status.as_u16(), &begun.value()["status"]), (202, &json!("inProgress")));
+    let twice = bench.vault("kv-demo", Method::POST, path, Some(&body));
+    assert_eq!((twice.status.as_u16(), code(&twice).as_str()), (409, "Conflict"));
+    assert_eq!(get(&mut bench, "/certificates/made/?api-version=7.4").status, 404);
+    bench.pass(10.0);
+    let ended = get(&mut bench, "/certificates/made/pending?api-version=7.4").value();
+    assert_eq!(ended["status"], "completed");
+    let made = get(&mut bench, "/certificates/made/?api-version=7.4").value();
+    assert_eq!(made["policy"]["issuer"]["name"], "Self");
+    assert_eq!(made["policy"]["x509_props"]["sans"]["dns_names"][0], "*.demo.example.com");
+    let again = bench.vault("kv-demo", Method::POST, path, Some(&body));
+    assert_eq!(again.status, 202, "a new version of the same name");
+    let unknown = json!({"policy": {"issuer": {"name": "Unknown"}, "x509_props": {"subject": "CN=x"}}});
+    let refused =
+        bench.vault("kv-demo", Method::POST, "/certificates/x/create?api-version=7.4", Some(&unknown));
+    assert_eq!(refused.status, 501);
+}

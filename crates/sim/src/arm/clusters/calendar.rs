@@ -137,6 +137,12 @@ pub(crate) fn listing(today: Date) -> Value {
     json!({"values": values})
 }
 
+/// What a cluster of a full version can be upgraded to.
+pub(crate) fn upgrades_of(version: &str, today: Date) -> Vec<&'static str> {
+    let release = offered(today).into_iter().find(|release| release.patches.contains(&version));
+    release.map(|release| upgrades(release, version, today)).unwrap_or_default()
+}
+
 /// Later patches of the same minor version and every patch of the next.
 fn upgrades(release: &Release, patch: &str, today: Date) -> Vec<&'static str> {
     let all = offered(today);

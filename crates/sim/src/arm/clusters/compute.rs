@@ -13,8 +13,16 @@ use crate::request::Reply;
 use crate::world::World;
 
 /// Api-versions of both.
-pub(super) const VERSIONS: &[&str] =
-    &["2019-04-01", "2021-07-01", "2022-08-01", "2023-07-01", "2024-03-01", "2024-07-01", "2025-04-01"];
+pub(super) const VERSIONS: &[&str] = &[
+    "2019-04-01",
+    "2021-07-01",
+    "2022-08-01",
+    "2023-07-01",
+    "2024-03-01",
+    "2024-07-01",
+    "2024-11-01",
+    "2025-04-01",
+];
 
 /// The families that the quota counts, each once.
 fn families() -> Vec<&'static str> {

@@ -87,11 +87,12 @@ fn hand_out(world: &World, call: &Call<'_>, admin: bool) -> Result<Reply, ArmErr
     Ok(Reply::json(200, &json!({"kubeconfigs": [{"name": name, "value": STANDARD.encode(text)}]})))
 }
 
-/// The YAML as the service writes it.
+/// The YAML as the service writes it. Both kinds name their context after the cluster; it is clients who tell them
+/// apart, by the user.
 fn kubeconfig(world: &World, cluster: &ManagedCluster, name: &str, admin: bool) -> String {
     let group = id::part(cluster.id(), "resourceGroups").unwrap_or_default();
     let kind = if admin { "clusterAdmin" } else { "clusterUser" };
-    let (user, suffix) = (format!("{kind}_{group}_{name}"), if admin { "-admin" } else { "" });
+    let user = format!("{kind}_{group}_{name}");
     let own = &cluster.credential;
     let token = if admin { &own.admin_token } else { &own.user_token };
     let authority = STANDARD.encode(world.clusters.authority_pem.as_bytes());
@@ -99,8 +100,8 @@ fn kubeconfig(world: &World, cluster: &ManagedCluster, name: &str, admin: bool) 
     let server = format!("https://127.0.0.1:{}/kubernetes/{}", world.port, cluster.uid());
     format!(
         "apiVersion: v1\nclusters:\n- cluster:\n    certificate-authority-data: {authority}\n    server: {server}\n  \
-         name: {name}\ncontexts:\n- context:\n    cluster: {name}\n    user: {user}\n  name: {name}{suffix}\n\
-         current-context: {name}{suffix}\nkind: Config\npreferences: {{}}\nusers:\n- name: {user}\n  user:\n    \
+         name: {name}\ncontexts:\n- context:\n    cluster: {name}\n    user: {user}\n  name: {name}\n\
+         current-context: {name}\nkind: Config\npreferences: {{}}\nusers:\n- name: {user}\n  user:\n    \
          client-certificate-data: {certificate}\n    client-key-data: {key}\n    token: {token}\n"
     )
 }

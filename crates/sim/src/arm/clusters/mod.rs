@@ -17,6 +17,7 @@ mod finish;
 mod inside;
 pub(crate) mod intervention;
 mod operations;
+mod pool;
 mod pools;
 mod power;
 mod put;
@@ -24,6 +25,7 @@ mod read;
 mod refusal;
 mod sizes;
 mod update;
+mod upgrades;
 mod validation;
 
 use std::collections::BTreeMap;
@@ -280,6 +282,7 @@ fn routes() -> Vec<Route> {
     const ALL: &str = "/subscriptions/{subscription}/providers/Microsoft.ContainerService/managedClusters";
     const OFFERED: &str = "/subscriptions/{subscription}/providers/Microsoft.ContainerService/locations/{location}/kubernetesVersions";
     const POOL: &str = "Microsoft.ContainerService/managedClusters/agentPools";
+    const UPGRADES: &str = "Microsoft.ContainerService/managedClusters/upgradeProfiles";
     const SKUS: &str = "/subscriptions/{subscription}/providers/Microsoft.Compute/skus";
     const USAGES: &str =
         "/subscriptions/{subscription}/providers/Microsoft.Compute/locations/{location}/usages";
@@ -294,6 +297,9 @@ fn routes() -> Vec<Route> {
         Route::new("GET", ALL, KIND, VERSIONS, read::list),
         Route::new("GET", one!("/{cluster}/agentPools"), POOL, VERSIONS, read::pools),
         Route::new("GET", one!("/{cluster}/agentPools/{pool}"), POOL, VERSIONS, read::pool),
+        Route::new("PUT", one!("/{cluster}/agentPools/{pool}"), POOL, VERSIONS, pool::put),
+        Route::new("DELETE", one!("/{cluster}/agentPools/{pool}"), POOL, VERSIONS, pool::delete),
+        Route::new("GET", one!("/{cluster}/upgradeProfiles/default"), UPGRADES, VERSIONS, upgrades::get),
         Route::new("POST", one!("/{cluster}/listClusterUserCredential"), KIND, VERSIONS, credential::user),
         Route::new("POST", one!("/{cluster}/listClusterAdminCredential"), KIND, VERSIONS, credential::admin),
         Route::new("POST", one!("/{cluster}/start"), KIND, VERSIONS, power::start),

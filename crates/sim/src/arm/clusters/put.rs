@@ -66,7 +66,7 @@ pub(super) fn free(existing: &ManagedCluster) -> Result<(), ArmError> {
     }
 }
 
-fn judge(world: &World, call: &Call<'_>, body: &Value, update: bool) -> Result<(), ArmError> {
+pub(super) fn judge(world: &World, call: &Call<'_>, body: &Value, update: bool) -> Result<(), ArmError> {
     let subnet = |id: &str| subnet(world, id);
     let group_exists = |name: &str| world.groups.contains_key(&name.to_lowercase());
     let case = Case {

@@ -30,12 +30,17 @@ pub(super) fn pools(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmErro
 
 /// One node pool.
 pub(super) fn pool(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
-    let (cluster, name) = (find(world, call)?, call.param("pool"));
+    Ok(Reply::json(200, &pool_body(find(world, call)?, call.param("pool"))?))
+}
+
+/// The body of one node pool.
+///
+/// # Errors
+/// 404.
+pub(super) fn pool_body(cluster: &ManagedCluster, name: &str) -> Result<Value, ArmError> {
     let named = |body: &Value| body["name"].as_str().is_some_and(|own| own.eq_ignore_ascii_case(name));
-    match pool_bodies(cluster).into_iter().find(named) {
-        Some(body) => Ok(Reply::json(200, &body)),
-        None => Err(ArmError::aks(404, "NotFound", format!("The agent pool {name} could not be found."))),
-    }
+    let missing = || ArmError::aks(404, "NotFound", format!("The agent pool {name} could not be found."));
+    pool_bodies(cluster).into_iter().find(named).ok_or_else(missing)
 }
 
 fn pool_bodies(cluster: &ManagedCluster) -> Vec<Value> {

@@ -8,7 +8,7 @@ use crate::test_cloud::{TestCloud, code};
 
 const PATH: &str = "/resourceGroups/rg/providers/Microsoft.ContainerService/managedClusters/aks-demo";
 
-fn at(rest: &str) -> String {
+pub(super) fn at(rest: &str) -> String {
     format!("{PATH}{rest}?api-version=2026-06-01")
 }
 
@@ -47,7 +47,7 @@ fn get(bench: &mut TestCloud) -> Value {
     bench.arm(Method::GET, &at(""), None).value()
 }
 
-fn made() -> TestCloud {
+pub(super) fn made() -> TestCloud {
     let mut bench = TestCloud::new();
     let accepted = put(&mut bench, &body());
     assert_eq!(accepted.status, 201, "{accepted:?}");
@@ -274,6 +274,11 @@ fn the_kubeconfig_leads_to_this_clusters_api_with_a_token_it_accepts() {
     );
     assert_eq!(config["clusters"][0]["cluster"]["certificate-authority-data"], STANDARD.encode("PEM"));
     assert_eq!(config["users"][0]["name"], "clusterUser_rg_aks-demo");
+    let admin = bench.arm(Method::POST, &at("/listClusterAdminCredential"), None).value();
+    let admin = STANDARD.decode(admin["kubeconfigs"][0]["value"].as_str().unwrap()).unwrap();
+    let admin: Value = serde_saphyr::from_slice(&admin).unwrap();
+    let named = (&admin["contexts"][0]["name"], &admin["contexts"][0]["context"]["user"]);
+    assert_eq!(named, (&json!("aks-demo"), &json!("clusterAdmin_rg_aks-demo")));
     let token = config["users"][0]["user"]["token"].as_str().unwrap().to_owned();
     let mut ask = |uid: &str, token: &str| {
         let request = Request::new(Method::GET, "127.0.0.1", "/api/v1/namespaces/kube-system")

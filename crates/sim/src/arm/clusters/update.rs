@@ -169,30 +169,38 @@ fn pools(old: &Value, new: &Value) -> Result<Vec<Value>, ArmError> {
                            operations: https://aka.ms/agent-pool-rest-api";
             return Err(bad("BadRequest", message).with_target("agentPoolProfiles"));
         };
-        for name in FIXED_IN_POOL {
-            let unset = wished[name].as_str().is_some_and(str::is_empty);
-            if !unset && differs(&pool[name], &wished[name]) {
-                return Err(change(&format!("agentPoolProfile.{name}")));
-            }
-        }
-        let scaled = wished["enableAutoScaling"] == true;
-        for (key, value) in wished.as_object().into_iter().flatten() {
-            let open = value.is_null() || value.as_str().is_some_and(str::is_empty);
-            if !open
-                && !matches!(
-                    key.as_str(),
-                    "provisioningState" | "powerState" | "eTag" | "currentOrchestratorVersion"
-                )
-            {
-                pool[key] = value.clone();
-            }
-        }
-        if !scaled && let Some(pool) = pool.as_object_mut() {
-            pool.shift_remove("minCount");
-            pool.shift_remove("maxCount");
-        }
+        change_pool(pool, &wished)?;
     }
     Ok(pools)
+}
+
+/// Changes a pool as wished; what the wish leaves open stays.
+///
+/// # Errors
+/// 400 for what is fixed when a pool is made.
+pub(super) fn change_pool(pool: &mut Value, wished: &Value) -> Result<(), ArmError> {
+    for name in FIXED_IN_POOL {
+        let unset = wished[name].as_str().is_some_and(str::is_empty);
+        if !unset && differs(&pool[name], &wished[name]) {
+            return Err(change(&format!("agentPoolProfile.{name}")));
+        }
+    }
+    let scaled = wished["enableAutoScaling"] == true;
+    for (key, value) in wished.as_object().into_iter().flatten() {
+        let open = value.is_null() || value.as_str().is_some_and(str::is_empty);
+        let ours = matches!(
+            key.as_str(),
+            "provisioningState" | "powerState" | "eTag" | "currentOrchestratorVersion"
+        );
+        if !open && !ours {
+            pool[key] = value.clone();
+        }
+    }
+    if !scaled && let Some(pool) = pool.as_object_mut() {
+        pool.shift_remove("minCount");
+        pool.shift_remove("maxCount");
+    }
+    Ok(())
 }
 
 /// Begins to change: 200 with the wished values, `Updating` and an `Azure-AsyncOperation`.

@@ -44,6 +44,11 @@ fn body(world: &World, deleted: &Deleted) -> Value {
     })
 }
 
+/// Lists the deleted managed hardware modules, of which there are none: nothing here makes one.
+pub(super) fn no_modules(_world: &mut World, _call: &Call<'_>) -> Result<Reply, ArmError> {
+    Ok(Reply::json(200, &json!({"value": []})))
+}
+
 fn find_deleted<'a>(world: &'a World, call: &Call<'_>) -> Result<&'a Deleted, ArmError> {
     let (name, location) = (call.param("vault"), call.param("location"));
     let found = world.vaults.deleted.get(&name.to_ascii_lowercase());

@@ -214,6 +214,7 @@ fn routes() -> Vec<Route> {
     const ALL: &str = "/subscriptions/{subscription}/providers/Microsoft.KeyVault/vaults";
     const NAME: &str = "/subscriptions/{subscription}/providers/Microsoft.KeyVault/checkNameAvailability";
     const GONE: &str = "/subscriptions/{subscription}/providers/Microsoft.KeyVault/deletedVaults";
+    const GONE_HSM: &str = "/subscriptions/{subscription}/providers/Microsoft.KeyVault/deletedManagedHSMs";
     const GONE_ONE: &str = "/subscriptions/{subscription}/providers/Microsoft.KeyVault/locations/{location}/deletedVaults/{vault}";
     const PURGE: &str = "/subscriptions/{subscription}/providers/Microsoft.KeyVault/locations/{location}/deletedVaults/{vault}/purge";
     vec![
@@ -225,6 +226,7 @@ fn routes() -> Vec<Route> {
         Route::new("GET", ALL, KIND, VERSIONS, read::list),
         Route::any("POST", NAME, "Microsoft.KeyVault", VERSIONS, read::check_name),
         Route::new("GET", GONE, "Microsoft.KeyVault/deletedVaults", VERSIONS, deleted::list),
+        Route::new("GET", GONE_HSM, "Microsoft.KeyVault/deletedManagedHSMs", VERSIONS, deleted::no_modules),
         Route::new("GET", GONE_ONE, DELETED_KIND, VERSIONS, deleted::get),
         Route::new("POST", PURGE, DELETED_KIND, VERSIONS, deleted::purge),
     ]

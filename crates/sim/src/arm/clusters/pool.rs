@@ -1,0 +1,113 @@
+//! Writing one node pool (agentPools - Create Or Update, Delete): a write on the cluster like any other, so one at a time.
+
+use http::StatusCode;
+use serde_json::{Value, json};
+
+use super::{ManagedCluster, find, put, read, update};
+use crate::arm::Call;
+use crate::arm::error::ArmError;
+use crate::request::Reply;
+use crate::world::World;
+
+/// Adds a pool or changes one: 201 or 200 with the pool and an `Azure-AsyncOperation`.
+pub(super) fn put(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
+    let mut wished = call.body()?["properties"].clone();
+    let existing = find(world, call)?;
+    put::free(existing)?;
+    let name = call.param("pool").to_ascii_lowercase();
+    if !wished.is_object() {
+        wished = json!({});
+    }
+    wished["name"] = json!(name);
+    let mut body = existing.resource.clone();
+    let pools = pools_of(&mut body);
+    let known = pools.iter_mut().find(|pool| pool["name"] == json!(name));
+    let is_new = known.is_none();
+    match known {
+        Some(pool) => update::change_pool(pool, &wished)?,
+        None => pools.push(wished),
+    }
+    put::judge(world, call, &body, true)?;
+    let mut reply = update::begin(world, call, body)?;
+    let answer = read::pool_body(find(world, call)?, &name)?;
+    reply.body = Reply::json(200, &answer).body;
+    reply.status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
+    Ok(reply)
+}
+
+/// Deletes a pool: 202 with an `Azure-AsyncOperation`, 204 when there is none of that name.
+pub(super) fn delete(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
+    let existing: &ManagedCluster = find(world, call)?;
+    if read::pool_body(existing, call.param("pool")).is_err() {
+        return Ok(Reply::empty(204));
+    }
+    put::free(existing)?;
+    let mut body = existing.resource.clone();
+    pools_of(&mut body).retain(|pool| {
+        pool["name"].as_str().is_some_and(|own| !own.eq_ignore_ascii_case(call.param("pool")))
+    });
+    put::judge(world, call, &body, true)?;
+    let mut reply = update::begin(world, call, body)?;
+    reply.body.clear();
+    reply.status = StatusCode::ACCEPTED;
+    Ok(reply)
+}
+
+fn pools_of(body: &mut Value) -> &mut Vec<Value> {
+    let pools = &mut body["properties"]["agentPoolProfiles"];
+    if !pools.is_array() {
+        *pools = json!([]);
+    }
+    pools.as_array_mut().expect("it has just been made one")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{at, made};
+    use crate::test_cloud::{TestCloud, code};
+    use http::Method;
+    use serde_json::{Value, json};
+
+    fn names(bench: &mut TestCloud) -> Vec<String> {
+        let pools = bench.arm(Method::GET, &at("/agentPools"), None).value();
+        let name = |pool: &Value| pool["name"].as_str().unwrap().to_owned();
+        pools["value"].as_array().unwrap().iter().map(name).collect()
+    }
+
+    #[test]
+    fn a_pool_comes_changes_and_goes_by_itself() {
+        let mut bench = made();
+        let second = at("/agentPools/second");
+        let wish = json!({"properties": {"mode": "User", "vmSize": "Standard_D4s_v5", "count": 1}});
+        let begun = bench.arm(Method::PUT, &second, Some(&wish));
+        assert_eq!((begun.status.as_u16(), begun.value()["name"].as_str()), (201, Some("second")));
+        assert!(begun.headers.contains_key("azure-asyncoperation"));
+        let busy = bench.arm(Method::PUT, &second, Some(&wish));
+        assert_eq!((busy.status.as_u16(), code(&busy).as_str()), (409, "OperationNotAllowed"));
+        bench.pass(90.0);
+        let there = bench.arm(Method::GET, &second, None).value();
+        assert_eq!(there["properties"]["provisioningState"], "Succeeded");
+        assert_eq!(there["properties"]["orchestratorVersion"], "1.34");
+        let larger = json!({"properties": {"count": 3}});
+        assert_eq!(bench.arm(Method::PUT, &second, Some(&larger)).status, 200);
+        bench.pass(90.0);
+        assert_eq!(bench.arm(Method::GET, &second, None).value()["properties"]["count"], 3);
+        let other = json!({"properties": {"vmSize": "Standard_D8s_v5"}});
+        assert_eq!(code(&bench.arm(Method::PUT, &second, Some(&other))), "PropertyChangeNotAllowed");
+        assert_eq!(bench.arm(Method::DELETE, &second, None).status, 202);
+        bench.pass(90.0);
+        assert_eq!(names(&mut bench), ["nodepool1"]);
+        assert_eq!(bench.arm(Method::DELETE, &second, None).status, 204);
+        let last = bench.arm(Method::DELETE, &at("/agentPools/nodepool1"), None);
+        assert_eq!((last.status.as_u16(), names(&mut bench).len()), (400, 1));
+    }
+
+    #[test]
+    fn a_cluster_says_what_it_can_be_upgraded_to() {
+        let mut bench = made();
+        let profile = bench.arm(Method::GET, &at("/upgradeProfiles/default"), None).value();
+        let control = &profile["properties"]["controlPlaneProfile"];
+        assert_eq!(control["kubernetesVersion"], "1.34.4");
+        assert_eq!(control["upgrades"][0]["kubernetesVersion"], "1.35.1");
+    }
+}

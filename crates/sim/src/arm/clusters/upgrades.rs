@@ -1,0 +1,40 @@
+//! What a cluster can be upgraded to (managedClusters - Get Upgrade Profile).
+
+use serde_json::{Value, json};
+
+use super::put::today;
+use super::{calendar, find};
+use crate::arm::Call;
+use crate::arm::error::ArmError;
+use crate::request::Reply;
+use crate::world::World;
+
+/// `upgradeProfiles/default`.
+pub(super) fn get(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
+    let cluster = find(world, call)?;
+    let profile = |name: Option<&Value>, version: &Value| {
+        let all = calendar::upgrades_of(version.as_str().unwrap_or_default(), today(call.now));
+        let upgrades: Vec<Value> = all.iter().map(|version| json!({"kubernetesVersion": version})).collect();
+        let mut profile = json!({"kubernetesVersion": version, "osType": "Linux", "upgrades": upgrades});
+        if let Some(name) = name {
+            profile["name"] = name.clone();
+        }
+        profile
+    };
+    let properties = cluster.properties();
+    let pools = properties["agentPoolProfiles"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let pools: Vec<Value> =
+        pools.iter().map(|pool| profile(Some(&pool["name"]), &pool["currentOrchestratorVersion"])).collect();
+    Ok(Reply::json(
+        200,
+        &json!({
+            "id": format!("{}/upgradeprofiles/default", cluster.id()),
+            "name": "default",
+            "type": "Microsoft.ContainerService/ManagedClusters/upgradeProfiles",
+            "properties": {
+                "controlPlaneProfile": profile(None, &properties["currentKubernetesVersion"]),
+                "agentPoolProfiles": pools,
+            },
+        }),
+    ))
+}

@@ -1,0 +1,197 @@
+//! `$filter` and `$top` of lists of resources and groups (Resources REST API, "Resources - List").
+
+use serde_json::{Value, json};
+
+use crate::arm::Call;
+use crate::arm::error::ArmError;
+use crate::request::{Reply, Request};
+use crate::world::World;
+
+/// A filter: any of these, each of which is all of those.
+#[derive(Debug)]
+pub(super) struct Filter(Vec<Vec<Term>>);
+
+/// One comparison; fields are lower case, texts compare without case.
+#[derive(Debug)]
+struct Term {
+    field: String,
+    how: How,
+    value: String,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum How {
+    Equal,
+    Unequal,
+    Contains,
+    StartsWith,
+}
+
+/// What resources can be filtered by.
+pub(super) const OF_RESOURCES: &[&str] =
+    &["name", "resourcetype", "location", "resourcegroup", "tagname", "tagvalue"];
+/// What groups can be filtered by.
+pub(super) const OF_GROUPS: &[&str] = &["tagname", "tagvalue"];
+
+impl Filter {
+    /// Reads a filter over these fields; an empty one takes all.
+    ///
+    /// # Errors
+    /// 400 `InvalidFilterInQueryString`.
+    pub(super) fn read(text: &str, fields: &[&str]) -> Result<Self, ArmError> {
+        let invalid = || {
+            let why = format!("Invalid $filter '{text}' specified in the query string.");
+            ArmError::gateway(400, "InvalidFilterInQueryString", why)
+        };
+        if text.trim().is_empty() {
+            return Ok(Self(vec![Vec::new()]));
+        }
+        let all = |text: &str| text.split(" and ").map(Term::read).collect::<Option<Vec<_>>>();
+        let any = text.split(" or ").map(all).collect::<Option<Vec<_>>>().ok_or_else(invalid)?;
+        let is_known = any.iter().flatten().all(|term| fields.contains(&term.field.as_str()));
+        if is_known { Ok(Self(any)) } else { Err(invalid()) }
+    }
+
+    /// Tells whether it takes the body of a resource or group.
+    pub(super) fn takes(&self, body: &Value) -> bool {
+        self.0.iter().any(|terms| {
+            let tag = terms.iter().find(|term| term.field == "tagname" && term.how == How::Equal);
+            terms.iter().all(|term| term.takes(body, tag.map(|tag| tag.value.as_str())))
+        })
+    }
+}
+
+impl Term {
+    fn read(text: &str) -> Option<Self> {
+        let text = text.trim();
+        let two = |inside: &str| {
+            let (one, other) = inside.strip_suffix(')')?.split_once(',')?;
+            Some((one.trim().to_owned(), other.trim().to_owned()))
+        };
+        let (field, how, value) = if let Some(inside) = text.strip_prefix("substringof(") {
+            let (value, field) = two(inside)?;
+            (field, How::Contains, value)
+        } else if let Some(inside) = text.strip_prefix("startswith(") {
+            let (field, value) = two(inside)?;
+            (field, How::StartsWith, value)
+        } else if let Some((field, value)) = text.split_once(" eq ") {
+            (field.trim().to_owned(), How::Equal, value.trim().to_owned())
+        } else {
+            let (field, value) = text.split_once(" ne ")?;
+            (field.trim().to_owned(), How::Unequal, value.trim().to_owned())
+        };
+        let value = value.strip_prefix('\'')?.strip_suffix('\'')?.replace("''", "'").to_lowercase();
+        Some(Self { field: field.to_ascii_lowercase(), how, value })
+    }
+
+    /// `tag` is the name of the tag that the value belongs to, where both are asked for.
+    fn takes(&self, body: &Value, tag: Option<&str>) -> bool {
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let own: Vec<String> = match self.field.as_str() {
+            "resourcetype" => vec![text(&body["type"])],
+            "resourcegroup" => {
+                vec![super::id::part(&text(&body["id"]), "resourceGroups").unwrap_or_default().to_owned()]
+            }
+            "tagname" => body["tags"].as_object().into_iter().flat_map(|tags| tags.keys().cloned()).collect(),
+            "tagvalue" => body["tags"]
+                .as_object()
+                .into_iter()
+                .flatten()
+                .filter(|(name, _)| tag.is_none_or(|tag| name.eq_ignore_ascii_case(tag)))
+                .map(|(_, value)| text(value))
+                .collect(),
+            field => vec![text(&body[field])],
+        };
+        let is = |own: &String| {
+            let own = own.to_lowercase();
+            match self.how {
+                How::Equal | How::Unequal => own == self.value,
+                How::Contains => own.contains(&self.value),
+                How::StartsWith => own.starts_with(&self.value),
+            }
+        };
+        own.iter().any(is) != (self.how == How::Unequal)
+    }
+}
+
+/// Answers a list with what the call's `$filter` takes, by pages when it has a `$top`.
+///
+/// # Errors
+/// 400 of a filter or a page size that is none.
+pub(super) fn reply(
+    world: &World,
+    call: &Call<'_>,
+    all: Vec<Value>,
+    fields: &[&str],
+) -> Result<Reply, ArmError> {
+    let filter = Filter::read(call.request.query("$filter").unwrap_or_default(), fields)?;
+    let found: Vec<Value> = all.into_iter().filter(|body| filter.takes(body)).collect();
+    let number = |name: &str| -> Result<Option<usize>, ArmError> {
+        call.request.query(name).map(str::parse).transpose().map_err(|_| {
+            let why = format!("The value of the query parameter {name} is invalid.");
+            ArmError::gateway(400, "InvalidQueryParameter", why)
+        })
+    };
+    let from = number("$skiptoken")?.unwrap_or(0).min(found.len());
+    let until = number("$top")?.map_or(found.len(), |top| found.len().min(from + top.max(1)));
+    let mut body = json!({ "value": found[from..until] });
+    if until < found.len() {
+        let mut query: Vec<(String, String)> =
+            call.request.query.iter().filter(|(name, _)| name != "$skiptoken").cloned().collect();
+        query.push(("$skiptoken".to_owned(), until.to_string()));
+        let next = Request { query, ..call.request.clone() };
+        body["nextLink"] = json!(format!("{}{}", world.arm_origin(), next.target()));
+    }
+    Ok(Reply::json(200, &body))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test_cloud::{TestCloud, code};
+
+    fn takes(filter: &str, body: &Value) -> Option<bool> {
+        Some(Filter::read(filter, OF_RESOURCES).ok()?.takes(body))
+    }
+
+    #[test]
+    fn resources_are_found_by_type_name_place_and_tag() {
+        let body = json!({
+            "id": "/subscriptions/s/resourceGroups/rg/providers/Microsoft.KeyVault/vaults/kv",
+            "name": "kv", "type": "Microsoft.KeyVault/vaults", "location": "eastus", "tags": { "env": "demo", "x": "y" },
+        });
+        for (filter, wanted) in [
+            ("", Some(true)),
+            ("resourceType eq 'microsoft.keyvault/vaults' and name eq 'KV'", Some(true)),
+            ("resourceType ne 'Microsoft.KeyVault/vaults'", Some(false)),
+            ("resourceGroup eq 'other'", Some(false)),
+            ("name eq 'other' or location eq 'eastus'", Some(true)),
+            ("substringof('k', name)", Some(true)),
+            ("startswith(name, 'v')", Some(false)),
+            ("tagName eq 'env' and tagValue eq 'demo'", Some(true)),
+            ("tagName eq 'env' and tagValue eq 'y'", Some(false)),
+            ("tagName eq 'none'", Some(false)),
+            ("colour eq 'red'", None),
+            ("name", None),
+        ] {
+            assert_eq!(takes(filter, &body), wanted, "{filter}");
+        }
+    }
+
+    #[test]
+    fn a_list_of_groups_goes_on_at_its_link_and_refuses_what_groups_have_not() {
+        let mut cloud = TestCloud::new();
+        for name in ["a", "b"] {
+            cloud.world.add_group(name, "eastus", &json!({ "team": "one" }), None, cloud.now);
+        }
+        let list = cloud.path("/resourcegroups?api-version=2024-11-01");
+        let tagged = cloud.get(&format!("{list}&$filter=tagName eq 'team' and tagValue eq 'one'")).value();
+        assert_eq!(tagged["value"].as_array().map(Vec::len), Some(2));
+        let first = cloud.get(&format!("{list}&$top=2")).value();
+        let next = first["nextLink"].as_str().unwrap().split_once(":20000").unwrap().1.to_owned();
+        let rest = cloud.get(&next).value();
+        assert_eq!(rest["value"][0]["name"], "rg");
+        assert!(rest.get("nextLink").is_none());
+        assert_eq!(code(&cloud.get(&format!("{list}&$filter=name eq 'a'"))), "InvalidFilterInQueryString");
+    }
+}

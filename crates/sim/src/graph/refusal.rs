@@ -1,0 +1,81 @@
+//! How Graph says no (Microsoft Graph, "error responses and resource types").
+
+use serde_json::json;
+
+use crate::clock::Moment;
+use crate::entra::Refused;
+use crate::request::{Reply, Request};
+use crate::world::{World, uuid_from};
+
+/// A refusal.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    status: u16,
+    code: &'static str,
+    message: String,
+}
+
+impl Refusal {
+    fn new(status: u16, code: &'static str, message: impl Into<String>) -> Self {
+        Self { status, code, message: message.into() }
+    }
+
+    /// 400 of a request that is not understood.
+    pub(super) fn bad(message: impl Into<String>) -> Self {
+        Self::new(400, "BadRequest", message)
+    }
+
+    /// 400 of a query that Graph does not do.
+    pub(super) fn unsupported(message: impl Into<String>) -> Self {
+        Self::new(400, "Request_UnsupportedQuery", message)
+    }
+
+    /// 400 of a path that begins with what there is not.
+    pub(super) fn segment(segment: &str) -> Self {
+        Self::bad(format!("Resource not found for the segment '{segment}'."))
+    }
+
+    /// 404 of an object nobody has.
+    pub(super) fn not_found(id: &str) -> Self {
+        let why = format!(
+            "Resource '{id}' does not exist or one of its queried reference-property objects are not present."
+        );
+        Self::new(404, "Request_ResourceNotFound", why)
+    }
+
+    /// 403 of a change: nobody here has the right to change the directory.
+    pub(super) fn denied() -> Self {
+        Self::new(403, "Authorization_RequestDenied", "Insufficient privileges to complete the operation.")
+    }
+
+    /// 401 of a token that is not accepted.
+    pub(super) fn unauthenticated(refused: Refused) -> Self {
+        let why = match refused {
+            Refused::Missing => "Access token is empty.",
+            Refused::Malformed => "IDX14100: JWT is not well formed.",
+            Refused::BadSignature => "Access token validation failure. Invalid signature.",
+            Refused::WrongAudience => "Access token validation failure. Invalid audience.",
+            Refused::Expired(_) => "Lifetime validation failed, the token is expired.",
+        };
+        Self::new(401, "InvalidAuthenticationToken", why)
+    }
+
+    pub(super) fn into_reply(self, world: &World, request: &Request, now: Moment) -> Reply {
+        let id = uuid_from(world.seed, "request", request.number);
+        let client = request.header("client-request-id").unwrap_or(&id).to_owned();
+        let date = now.timestamp().strftime("%Y-%m-%dT%H:%M:%S").to_string();
+        let body = json!({ "error": {
+            "code": self.code,
+            "message": self.message,
+            "innerError": { "date": date, "request-id": id, "client-request-id": client },
+        } });
+        let reply = Reply::json(self.status, &body)
+            .with_header("request-id", &id)
+            .with_header("client-request-id", &client);
+        if self.status != 401 {
+            return reply;
+        }
+        let authority = format!("{}/common/oauth2/authorize", world.origin("login"));
+        reply.with_header("www-authenticate", &format!(r#"Bearer realm="", authorization_uri="{authority}""#))
+    }
+}

@@ -1,0 +1,161 @@
+//! The world's port as a forward proxy, so that its names need no resolver: who sends `CONNECT` (RFC 9110 §9.3.6) or a
+//! request in absolute form (RFC 9112 §3.2.2) here reaches every name of this cloud, and nothing else.
+//!
+//! `HTTPS_PROXY=http://127.0.0.1:{port}` is how a program is told. The names of the cloud's own services lead to the
+//! world itself; the names in its DNS zones lead to the gateway that has the address of the record.
+
+mod pass;
+#[cfg(test)]
+mod tests;
+mod way;
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::uri::{Authority, Scheme};
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::copy_bidirectional;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use crate::server::{FAREWELL_MAX, Front};
+use way::{Way, way};
+
+/// The body of an answer: the proxy's own words, or what a gateway says.
+type Body = UnsyncBoxBody<Bytes, hyper::Error>;
+
+/// Why a request is not led anywhere.
+#[derive(Debug, PartialEq, Eq)]
+struct Refusal {
+    status: StatusCode,
+    why: String,
+}
+
+impl Refusal {
+    fn new(status: StatusCode, why: impl Into<String>) -> Self {
+        Self { status, why: why.into() }
+    }
+
+    /// 502 of a gateway that does not answer as HTTP.
+    fn unanswered(authority: &Authority, error: &dyn std::error::Error) -> Self {
+        Self::new(StatusCode::BAD_GATEWAY, format!("{authority} does not answer: {error}"))
+    }
+
+    fn into_response(self) -> Response<Body> {
+        let text = format!("{}\n", self.why);
+        let mut response =
+            Response::new(Full::new(Bytes::from(text)).map_err(|never| match never {}).boxed_unsync());
+        *response.status_mut() = self.status;
+        let kind = HeaderValue::from_static("text/plain; charset=utf-8");
+        response.headers_mut().insert(header::CONTENT_TYPE, kind);
+        response
+    }
+}
+
+/// Serves one connection of a client that takes this port for a proxy.
+pub(crate) async fn serve(tcp: TcpStream, front: Arc<Front>) {
+    let serving = Arc::clone(&front);
+    let service = service_fn(move |request| {
+        let front = Arc::clone(&serving);
+        async move {
+            let answered = answer(request, &front).await;
+            Ok::<_, Infallible>(answered.unwrap_or_else(Refusal::into_response))
+        }
+    });
+    let mut builder = http1::Builder::new();
+    builder.timer(TokioTimer::new());
+    let connection = builder.serve_connection(TokioIo::new(tcp), service).with_upgrades();
+    tokio::pin!(connection);
+    tokio::select! {
+        ended = connection.as_mut() => {
+            if let Err(error) = ended {
+                tracing::debug!(%error, "connection to the proxy ended");
+            }
+        }
+        () = front.stopped() => {
+            connection.as_mut().graceful_shutdown();
+            let _ = timeout(FAREWELL_MAX, connection).await;
+        }
+    }
+}
+
+async fn answer(request: Request<Incoming>, front: &Arc<Front>) -> Result<Response<Body>, Refusal> {
+    let Some(authority) = request.uri().authority().cloned() else {
+        let why = "this port speaks TLS, or is the proxy of a client that asks for whole URLs";
+        return Err(Refusal::new(StatusCode::BAD_REQUEST, why));
+    };
+    let is_tunnel = request.method() == Method::CONNECT;
+    let port = match (authority.port_u16(), is_tunnel) {
+        (Some(port), _) => port,
+        (None, false) => 80,
+        (None, true) => return Err(Refusal::new(StatusCode::BAD_REQUEST, "CONNECT needs a host and a port")),
+    };
+    if !is_tunnel && request.uri().scheme() != Some(&Scheme::HTTP) {
+        let why = "what is encrypted is asked for with CONNECT";
+        return Err(Refusal::new(StatusCode::BAD_REQUEST, why));
+    }
+    match (way(front, authority.host(), port)?, is_tunnel) {
+        (Way::World, true) => tunnel(request, Arc::clone(front)),
+        (Way::World, false) => {
+            let why = format!("{authority} speaks TLS only: https://{authority}");
+            Err(Refusal::new(StatusCode::BAD_REQUEST, why))
+        }
+        (Way::Gateway(socket), true) => {
+            let gateway = reach(socket, &authority).await?;
+            lead(request, gateway, front)
+        }
+        (Way::Gateway(socket), false) => {
+            let gateway = reach(socket, &authority).await?;
+            pass::on(request, gateway, &authority, front).await
+        }
+    }
+}
+
+async fn reach(socket: SocketAddr, authority: &Authority) -> Result<TcpStream, Refusal> {
+    let gateway = TcpStream::connect(socket).await.map_err(|error| Refusal::unanswered(authority, &error))?;
+    let _ = gateway.set_nodelay(true);
+    Ok(gateway)
+}
+
+/// Leads a tunnel to the world itself: the client's handshake follows on the same connection.
+fn tunnel(request: Request<Incoming>, front: Arc<Front>) -> Result<Response<Body>, Refusal> {
+    let through = Arc::clone(&front);
+    front.follow(async move {
+        match hyper::upgrade::on(request).await {
+            Ok(upgraded) => through.encrypted(TokioIo::new(upgraded)).await,
+            Err(error) => tracing::debug!(%error, "no tunnel"),
+        }
+    });
+    Ok(established())
+}
+
+/// Leads a tunnel to a gateway, byte by byte.
+fn lead(
+    request: Request<Incoming>,
+    mut gateway: TcpStream,
+    front: &Arc<Front>,
+) -> Result<Response<Body>, Refusal> {
+    front.spawn(async move {
+        match hyper::upgrade::on(request).await {
+            Ok(upgraded) => {
+                // Either side may leave whenever it likes; there is nobody to tell.
+                let _ = copy_bidirectional(&mut TokioIo::new(upgraded), &mut gateway).await;
+            }
+            Err(error) => tracing::debug!(%error, "no tunnel"),
+        }
+    });
+    Ok(established())
+}
+
+/// 200 without a body: what comes next belongs to the tunnel.
+fn established() -> Response<Body> {
+    Response::new(http_body_util::Empty::new().map_err(|never| match never {}).boxed_unsync())
+}

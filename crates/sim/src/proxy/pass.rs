@@ -1,0 +1,87 @@
+//! Handing on a plain request to a gateway, and its answer back (RFC 9110 §7.6).
+
+use http::uri::{Authority, PathAndQuery};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, Uri, header};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+
+use super::{Body, Refusal};
+use crate::server::Front;
+
+/// What is said to the next one on the way only, besides what `Connection` names (RFC 9110 §7.6.1).
+const OF_ONE_HOP: [HeaderName; 7] = [
+    header::CONNECTION,
+    HeaderName::from_static("proxy-connection"),
+    HeaderName::from_static("keep-alive"),
+    header::PROXY_AUTHORIZATION,
+    header::TE,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+];
+
+/// Sends a request on over a connection of its own, and returns the answer as it comes.
+///
+/// # Errors
+/// 502 when the gateway does not answer as HTTP/1.1.
+pub(super) async fn on(
+    request: Request<Incoming>,
+    gateway: TcpStream,
+    authority: &Authority,
+    front: &Front,
+) -> Result<Response<Body>, Refusal> {
+    let unanswered = |error: hyper::Error| Refusal::unanswered(authority, &error);
+    let (mut sender, connection) = http1::handshake(TokioIo::new(gateway)).await.map_err(unanswered)?;
+    front.spawn(async move {
+        if let Err(error) = connection.await {
+            tracing::debug!(%error, "connection to a gateway ended");
+        }
+    });
+    let (mut parts, body) = request.into_parts();
+    let path = parts.uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
+    parts.uri = Uri::from(path);
+    of_this_hop(&mut parts.headers);
+    // RFC 9112 §3.2.2: the host of the URL counts, whatever the header said.
+    if let Ok(host) = HeaderValue::from_str(authority.as_str()) {
+        parts.headers.insert(header::HOST, host);
+    }
+    let answer = sender.send_request(Request::from_parts(parts, body)).await.map_err(unanswered)?;
+    let (mut parts, body) = answer.into_parts();
+    of_this_hop(&mut parts.headers);
+    Ok(Response::from_parts(parts, body.boxed_unsync()))
+}
+
+/// Takes out what was said to us, and adds that it came by us.
+fn of_this_hop(headers: &mut HeaderMap) {
+    let named: Vec<HeaderName> = headers
+        .get_all(header::CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .filter_map(|name| name.trim().parse().ok())
+        .collect();
+    for name in OF_ONE_HOP.iter().chain(&named) {
+        headers.remove(name);
+    }
+    headers.append(header::VIA, HeaderValue::from_static("1.1 landfall"));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_said_to_the_proxy_stays_with_it() {
+        let mut headers = HeaderMap::new();
+        for (name, value) in
+            [("connection", "close, x-mine"), ("x-mine", "1"), ("te", "trailers"), ("x-theirs", "2")]
+        {
+            headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+        }
+        of_this_hop(&mut headers);
+        let left: Vec<&str> = headers.keys().map(HeaderName::as_str).collect();
+        assert_eq!(left, ["x-theirs", "via"]);
+    }
+}

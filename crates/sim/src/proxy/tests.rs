@@ -1,0 +1,162 @@
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::{Moment, Speed, Timing};
+use crate::disk::Disk;
+use crate::ledger::Ledger;
+use crate::options::Options;
+use crate::server::{Front, serve};
+use crate::shared::Shared;
+use crate::test_cloud::TestCloud;
+use crate::tls::Authority;
+use crate::traffic::serve::Doors;
+use crate::world::World;
+
+const GATEWAY: Ipv4Addr = Ipv4Addr::new(127, 83, 0, 1);
+
+/// A served world whose zone has `app.demo.example.com` at a gateway of which only port 80 answers.
+struct Served {
+    address: SocketAddr,
+    stop: CancellationToken,
+    server: JoinHandle<()>,
+    _folder: tempfile::TempDir,
+}
+
+impl Served {
+    async fn open() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let disk = Disk::open(folder.path()).unwrap();
+        let authority = Arc::new(Authority::open(&disk).unwrap());
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut world = with_a_record();
+        world.port = address.port();
+        let timing = Timing::new(Speed::Instant);
+        let shared = Shared::new(world, None, Ledger::unkept(), timing, authority.pem().to_owned()).unwrap();
+        let doors = Doors::from([((GATEWAY, 80), gateway().await)]);
+        let (stop, doors) = (CancellationToken::new(), watch::channel(doors).1);
+        let config = authority.server_config().unwrap();
+        let front = Front::new(config, address.port(), Arc::new(shared), doors, stop.clone());
+        let server = tokio::spawn(serve(listener, front));
+        Self { address, stop, server, _folder: folder }
+    }
+
+    /// Sends a text and returns what comes back until that ends in `until`, or to the end.
+    async fn say(&self, text: &str, until: &str) -> String {
+        let mut tcp = TcpStream::connect(self.address).await.unwrap();
+        tcp.write_all(text.as_bytes()).await.unwrap();
+        heard(&mut tcp, until).await
+    }
+}
+
+async fn heard(tcp: &mut TcpStream, until: &str) -> String {
+    let mut all = Vec::new();
+    while until.is_empty() || !String::from_utf8_lossy(&all).ends_with(until) {
+        let mut some = [0; 1024];
+        match tcp.read(&mut some).await.unwrap() {
+            0 => break,
+            count => all.extend_from_slice(&some[..count]),
+        }
+    }
+    String::from_utf8(all).unwrap()
+}
+
+fn with_a_record() -> World {
+    let mut cloud = TestCloud::new();
+    let zone = cloud.in_group("Microsoft.Network/dnsZones/demo.example.com");
+    let body = serde_json::json!({ "location": "global" });
+    assert_eq!(cloud.put(&format!("{zone}?api-version=2018-05-01"), &body).status, 201);
+    let body = serde_json::json!({ "properties": { "TTL": 300, "ARecords": [{ "ipv4Address": GATEWAY }] } });
+    assert_eq!(cloud.put(&format!("{zone}/A/app?api-version=2018-05-01"), &body).status, 201);
+    let mut world = World::new(&Options::default(), 7, Moment(0));
+    world.dns = cloud.world.dns;
+    world
+}
+
+/// Answers every connection with the request's own head.
+async fn gateway() -> SocketAddr {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut tcp, _)) = listener.accept().await {
+            let head = heard(&mut tcp, "\r\n\r\n").await;
+            let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{head}", head.len());
+            tcp.write_all(answer.as_bytes()).await.unwrap();
+        }
+    });
+    address
+}
+
+#[tokio::test]
+async fn a_tunnel_leads_to_the_gateway_that_the_record_names() {
+    let served = Served::open().await;
+    let mut tcp = TcpStream::connect(served.address).await.unwrap();
+    tcp.write_all(b"CONNECT App.demo.example.com:80 HTTP/1.1\r\nhost: app.demo.example.com:80\r\n\r\n")
+        .await
+        .unwrap();
+    let established = heard(&mut tcp, "\r\n\r\n").await;
+    assert!(established.starts_with("HTTP/1.1 200 OK"), "{established}");
+    tcp.write_all(b"GET /inside HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    let answer = heard(&mut tcp, "host: x\r\n\r\n").await;
+    assert!(answer.contains("GET /inside HTTP/1.1"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_whole_url_is_asked_of_the_gateway_with_the_host_of_the_url() {
+    let served = Served::open().await;
+    let asked = "GET http://app.demo.example.com/some?q=1 HTTP/1.1\r\nhost: other\r\nproxy-connection: keep-alive\r\n\
+                 x-mine: 1\r\n\r\n";
+    let answer = served.say(asked, "via: 1.1 landfall\r\n\r\n").await;
+    let (_, seen) = answer.split_once("\r\n\r\n").unwrap();
+    assert!(seen.starts_with("GET /some?q=1 HTTP/1.1\r\n"), "{seen}");
+    assert!(seen.contains("host: app.demo.example.com\r\n") && seen.contains("x-mine: 1\r\n"), "{seen}");
+    assert!(!seen.contains("proxy-connection"), "{seen}");
+}
+
+#[tokio::test]
+async fn nothing_else_is_led_anywhere() {
+    let served = Served::open().await;
+    let port = served.address.port();
+    for (asked, status, why) in [
+        ("CONNECT example.com:443".to_owned(), 403, "leads to the cloud alone"),
+        ("CONNECT 127.0.0.1:22".to_owned(), 403, "leads to the cloud alone"),
+        ("CONNECT 169.254.169.254:80".to_owned(), 403, "leads to the cloud alone"),
+        ("CONNECT landfall.localhost.example.com:443".to_owned(), 403, "leads to the cloud alone"),
+        ("CONNECT evillandfall.localhost:443".to_owned(), 403, "leads to the cloud alone"),
+        ("CONNECT management.landfall.localhost:22".to_owned(), 403, "not on 22"),
+        ("CONNECT app.demo.example.com:443".to_owned(), 502, "no gateway listens on port 443"),
+        ("CONNECT app.demo.example.com".to_owned(), 400, "needs a host and a port"),
+        ("GET http://example.com/".to_owned(), 403, "leads to the cloud alone"),
+        ("GET https://app.demo.example.com/".to_owned(), 400, "CONNECT"),
+        (format!("GET http://management.landfall.localhost:{port}/"), 400, "TLS only"),
+        ("GET /".to_owned(), 400, "this port speaks TLS"),
+    ] {
+        let answer =
+            served.say(&format!("{asked} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"), "").await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{asked}: {answer}");
+        assert!(answer.contains(why), "{asked}: {answer}");
+    }
+}
+
+#[tokio::test]
+async fn tunnels_that_are_open_do_not_hold_up_the_end() {
+    let served = Served::open().await;
+    let mut tcp = TcpStream::connect(served.address).await.unwrap();
+    let port = served.address.port();
+    let asked = format!("CONNECT login.landfall.localhost:{port} HTTP/1.1\r\nhost: x\r\n\r\n");
+    tcp.write_all(asked.as_bytes()).await.unwrap();
+    heard(&mut tcp, "\r\n\r\n").await;
+    let silent = TcpStream::connect(served.address).await.unwrap();
+    served.stop.cancel();
+    let ended = timeout(Duration::from_secs(5), served.server).await;
+    assert!(ended.is_ok(), "the handshake that never comes is not waited for");
+    drop((tcp, silent));
+}

@@ -1,0 +1,159 @@
+//! A reply that goes on after its headers, chunk by chunk as the world changes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::{Stream, stream};
+use hyper::body::Frame;
+use tokio_util::sync::CancellationToken;
+
+use super::Cut;
+use crate::request::Streaming;
+use crate::shared::Shared;
+
+/// What a streaming reply still has to send.
+struct Pump {
+    stream: Box<dyn Streaming>,
+    shared: Arc<Shared>,
+    stop: CancellationToken,
+    changes: tokio::sync::watch::Receiver<()>,
+    waiting: std::collections::VecDeque<Bytes>,
+    done: bool,
+}
+
+/// Turns a streaming reply into frames. It looks again when the world changed, when its next change is due, and at
+/// the stream's deadline; dropping the body ends it.
+pub(super) fn of(
+    first: Bytes,
+    stream: Box<dyn Streaming>,
+    shared: Arc<Shared>,
+    stop: CancellationToken,
+) -> impl Stream<Item = Result<Frame<Bytes>, Cut>> + Send {
+    let changes = shared.changes();
+    let waiting = if first.is_empty() { [].into() } else { [first].into() };
+    let pump = Pump { stream, shared, stop, changes, waiting, done: false };
+    stream::unfold(pump, |mut pump| async move {
+        let chunk = pump.next().await?;
+        Some((Ok(Frame::data(chunk)), pump))
+    })
+}
+
+impl Pump {
+    async fn next(&mut self) -> Option<Bytes> {
+        loop {
+            if let Some(chunk) = self.waiting.pop_front() {
+                return Some(chunk);
+            }
+            if self.done {
+                return None;
+            }
+            self.changes.borrow_and_update();
+            let poll = match self.shared.poll(self.stream.as_mut()) {
+                Ok(poll) => poll,
+                Err(error) => {
+                    tracing::error!(%error, "the world cannot be kept");
+                    return None;
+                }
+            };
+            self.done = poll.done;
+            self.waiting.extend(poll.chunks);
+            if !self.waiting.is_empty() || self.done {
+                continue;
+            }
+            let wait = poll.again.since(poll.now).max(Duration::from_millis(1));
+            tokio::select! {
+                biased;
+                changed = self.changes.changed() => changed.ok()?,
+                () = tokio::time::sleep(wait) => {}
+                () = self.stop.cancelled() => return None,
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::{Moment, Speed, Timing};
+    use crate::disk::Disk;
+    use crate::ledger::Ledger;
+    use crate::options::Options;
+    use crate::request::Request;
+    use crate::world::World;
+    use futures::StreamExt;
+    use futures::future::FutureExt;
+    use http::Method;
+
+    /// Says the name of every group it sees for the first time, and ends with the provider's registration.
+    struct Watching(Vec<String>);
+
+    impl Streaming for Watching {
+        fn poll(&mut self, world: &World, _now: Moment) -> (Vec<Bytes>, bool) {
+            let new: Vec<String> =
+                world.groups.keys().filter(|name| !self.0.contains(name)).cloned().collect();
+            self.0.extend(new.clone());
+            let done = world.providers.check_registered("Microsoft.ContainerService").is_ok()
+                && world.next_due().is_none();
+            (new.into_iter().map(Bytes::from).collect(), done)
+        }
+
+        fn deadline(&self) -> Moment {
+            Moment(i64::MAX)
+        }
+    }
+
+    fn shared(folder: &std::path::Path, speed: Speed) -> Arc<Shared> {
+        let disk = Disk::open(folder).unwrap();
+        let ledger = Ledger::open(&disk.path("ledger.jsonl")).unwrap();
+        let options =
+            Options { unregistered: vec!["Microsoft.ContainerService".to_owned()], ..Options::default() };
+        let world = World::new(&options, 3, Moment::now());
+        Arc::new(Shared::new(world, Some(disk), ledger, Timing::new(speed), String::new()).unwrap())
+    }
+
+    fn send(shared: &Shared, method: Method, path: &str, body: &serde_json::Value) {
+        let request = shared.read(|world| {
+            let owner = world.directory.owner().object_id.clone();
+            let token = crate::entra::token_for(world, &owner, &world.arm_audience(), world.now());
+            let target = format!("/subscriptions/{}{path}", world.subscription);
+            Request::new(method, "management.landfall.localhost", &target)
+                .with_json(body)
+                .with_header("authorization", &format!("Bearer {token}"))
+        });
+        assert!(shared.answer(request).unwrap().status.is_success());
+    }
+
+    #[tokio::test]
+    async fn a_stream_wakes_when_the_world_changes_and_when_a_change_is_due() {
+        let folder = tempfile::tempdir().unwrap();
+        let shared = shared(folder.path(), Speed::Times(1_000.0));
+        let stop = CancellationToken::new();
+        let frames = of(Bytes::new(), Box::new(Watching(Vec::new())), Arc::clone(&shared), stop);
+        let mut frames = Box::pin(frames);
+        assert!(frames.next().now_or_never().is_none(), "nothing to say yet");
+        let location = serde_json::json!({ "location": "eastus" });
+        send(&shared, Method::PUT, "/resourcegroups/web?api-version=2024-11-01", &location);
+        let first = frames.next().await.unwrap().unwrap().into_data().unwrap();
+        assert_eq!(first, "web");
+        send(
+            &shared,
+            Method::POST,
+            "/providers/Microsoft.ContainerService/register?api-version=2024-11-01",
+            &location,
+        );
+        assert!(frames.next().await.is_none(), "nobody asks, and still the registration ends");
+    }
+
+    #[tokio::test]
+    async fn a_stream_ends_when_the_server_stops() {
+        let folder = tempfile::tempdir().unwrap();
+        let shared = shared(folder.path(), Speed::Instant);
+        let stop = CancellationToken::new();
+        let frames = of(Bytes::from("head"), Box::new(Watching(Vec::new())), shared, stop.clone());
+        let mut frames = Box::pin(frames);
+        assert_eq!(frames.next().await.unwrap().unwrap().into_data().unwrap(), "head");
+        stop.cancel();
+        assert!(frames.next().await.is_none());
+    }
+}

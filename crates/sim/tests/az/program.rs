@@ -1,0 +1,111 @@
+//! Running the Azure CLI against a world, with a home of its own.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
+
+use std::env;
+use std::path::{Path, PathBuf};
+
+use landfall_sim::Facts;
+use tokio::process::Command;
+
+/// The Azure CLI.
+pub struct Az {
+    program: PathBuf,
+    home: PathBuf,
+    proxy: String,
+}
+
+/// What a command said.
+#[derive(Debug)]
+pub struct Said {
+    pub code: i32,
+    pub out: String,
+    pub err: String,
+}
+
+/// Finds az where the variable LANDFALL_TEST_AZ says, or on the path.
+pub fn find() -> Option<PathBuf> {
+    if let Some(told) = env::var_os("LANDFALL_TEST_AZ") {
+        return Some(told.into());
+    }
+    let path = env::var_os("PATH")?;
+    env::split_paths(&path).map(|folder| folder.join("az")).find(|program| program.is_file())
+}
+
+impl Az {
+    /// Prepares a home below a folder for somebody who has never used az, on the cloud of these facts.
+    pub fn new(program: PathBuf, folder: &Path, facts: &Facts) -> Self {
+        let home = folder.join("home");
+        std::fs::create_dir_all(&home).unwrap();
+        std::fs::write(home.join("ca.pem"), &facts.ca_pem).unwrap();
+        Self { program, home, proxy: format!("http://127.0.0.1:{}", facts.port) }
+    }
+
+    /// The folder that commands run in.
+    pub fn home(&self) -> &Path {
+        &self.home
+    }
+
+    /// Runs a command line; single quotes keep words together.
+    pub async fn run(&self, line: &str) -> Said {
+        let mut command = Command::new(&self.program);
+        for (name, _) in env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("AZURE_")) {
+            command.env_remove(name);
+        }
+        let output = command
+            .args(words(line))
+            .current_dir(&self.home)
+            .env("HOME", &self.home)
+            .env("AZURE_CONFIG_DIR", self.home.join("azure"))
+            .env("HTTPS_PROXY", &self.proxy)
+            .env("NO_PROXY", "")
+            .env("REQUESTS_CA_BUNDLE", self.home.join("ca.pem"))
+            .env("AZURE_CORE_INSTANCE_DISCOVERY", "false")
+            .env("AZURE_CORE_LOGIN_EXPERIENCE_V2", "off")
+            .env("AZURE_CORE_COLLECT_TELEMETRY", "false")
+            .env("AZURE_CORE_SURVEY_MESSAGE", "false")
+            .env("AZURE_CORE_NO_COLOR", "true")
+            .env("AZURE_CORE_OUTPUT", "tsv")
+            .env("PYTHONWARNINGS", "ignore")
+            .kill_on_drop(true)
+            .output()
+            .await
+            .unwrap();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
+        let (out, err) = (text(&output.stdout), text(&output.stderr));
+        Said { code: output.status.code().unwrap_or(-1), out, err }
+    }
+
+    /// Runs a command that works, and returns what it printed.
+    pub async fn says(&self, line: &str) -> String {
+        let said = self.run(line).await;
+        assert_eq!(said.code, 0, "az {line}: {said:?}");
+        said.out
+    }
+
+    /// Runs a command that is refused with that exit code and a reason.
+    pub async fn is_refused(&self, line: &str, code: i32, why: &str) {
+        let said = self.run(line).await;
+        assert!(said.code == code && said.err.contains(why), "az {line}: {said:?}");
+    }
+}
+
+fn words(line: &str) -> Vec<String> {
+    let (mut words, mut word, mut is_quoted, mut is_begun) = (Vec::new(), String::new(), false, false);
+    for letter in line.chars() {
+        match letter {
+            '\'' => (is_quoted, is_begun) = (!is_quoted, true),
+            letter if letter.is_whitespace() && !is_quoted => {
+                if std::mem::take(&mut is_begun) {
+                    words.push(std::mem::take(&mut word));
+                }
+            }
+            letter => {
+                word.push(letter);
+                is_begun = true;
+            }
+        }
+    }
+    words.extend(is_begun.then_some(word));
+    words
+}
