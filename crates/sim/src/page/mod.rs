@@ -32,7 +32,7 @@ mod tests {
         for path in ["/_sim", "/_sim/page.css", "/_sim/page.js"] {
             let reply = asset(path).unwrap();
             let text = String::from_utf8(reply.body.to_vec()).unwrap();
-            for foreign in ["=\"http", "=\"//", "url(", "import", "innerHTML"] {
+            for foreign in ["=\"http", "=\"//", "url(", "@import", "import(", "innerHTML"] {
                 assert!(!text.contains(foreign), "{path} has {foreign}");
             }
             assert!(reply.headers.contains_key("content-security-policy"));
