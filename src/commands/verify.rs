@@ -38,7 +38,7 @@ pub async fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
     let known = Journal::read(&wished.folder).map_err(|error| Failure::of_journal(&error))?;
     let Some((key, memory)) = known else { return Err(nothing_made(session)) };
     up::same_journal(&wished, &key)?;
-    if !memory.past("cluster-ready").is_some_and(|past| past.output.is_some()) {
+    if memory.past("cluster-ready").is_none_or(|past| past.output.is_none()) {
         return Err(nothing_made(session));
     }
     wished.settings = landfall_steps::as_made(&wished.settings, &memory);

@@ -26,12 +26,12 @@ fn row(checked: &Checked, paint: Paint) -> String {
         State::Failed => paint.bad("✗"),
         State::Skipped | State::Blocked { .. } => paint.dim("·"),
     };
-    let first = words::pad(&format!(" {glyph} {}", words::name(checked.check.name())), DETAIL);
+    let first = words::pad(&format!(" {glyph} {}", label(checked.check)), DETAIL);
     let detail = match checked.state {
         State::Ok => checked.detail.clone(),
         State::Failed => format!("failed: {}", checked.detail),
         State::Skipped => format!("skipped: {}", checked.detail),
-        State::Blocked { by } => format!("skipped: {} fails", words::name(by.name())),
+        State::Blocked { by } => format!("skipped: {} fails", label(by)),
     };
     let line = words::wrap(&first, &detail, COLUMNS);
     match &checked.hint {
@@ -43,6 +43,14 @@ fn row(checked: &Checked, paint: Paint) -> String {
     }
 }
 
+/// Returns a check's name as a person reads it.
+fn label(check: CheckId) -> String {
+    match check {
+        CheckId::CatchAll => "catch-all".to_owned(),
+        other => words::name(other.name()),
+    }
+}
+
 fn footer(verdict: &Verdict, program: &str, paint: Paint) -> String {
     let number = |is: fn(State) -> bool| verdict.checks.iter().filter(|one| is(one.state)).count();
     let holding = number(|state| state == State::Ok);
@@ -51,7 +59,7 @@ fn footer(verdict: &Verdict, program: &str, paint: Paint) -> String {
     if verdict.holds() {
         return paint.good(&format!("All {} hold, proved in {took}.", words::count(holding, "check")));
     }
-    let failed: Vec<String> = verdict.failed().map(|check| words::name(check.name())).collect();
+    let failed: Vec<String> = verdict.failed().map(label).collect();
     let first = format!("{holding} of {} hold after {took}; ", words::count(applicable, "check"));
     let verb = if failed.len() == 1 { "fails" } else { "fail" };
     let line = words::wrap("", &format!("{first}{} {verb}.", words::list(&failed)), COLUMNS);
@@ -97,7 +105,7 @@ fn ms(of: Duration) -> u64 {
 
 /// Returns the line that tells on the way what is still being asked.
 pub fn waiting(pending: &[CheckId], since: Duration) -> String {
-    let names: Vec<String> = pending.iter().map(|check| words::name(check.name())).collect();
+    let names: Vec<String> = pending.iter().copied().map(label).collect();
     let first = format!("Asking for {}: ", words::duration(since));
     words::wrap(&first, &words::list(&names), COLUMNS)
 }
@@ -195,7 +203,7 @@ mod tests {
          ✗ gateways        failed: httpbin-gateway (127.0.0.11): nothing answered within
                            5 s on port 80
                            hint: the load balancer's probe finds nobody well
-         · catch all       skipped: gateways fails
+         · catch-all       skipped: gateways fails
          ✓ canary          echo.demo.example.com: 400 requests, 358 echo-v1, 42 echo-v2;
                            90/10 allows 14 to 73 echo-v2, false alarms at most 1 in
                            1,000,000

@@ -20,7 +20,7 @@ pub(super) async fn check(
 ) -> Finding {
     let Some(zone) = published.and_then(|published| published.zone.as_ref()) else {
         return Finding::Inapplicable(
-            "no zone is managed: the records are for you to enter, landfall status shows them".into(),
+            "no zone is managed; the records are for you to enter, landfall status shows them".into(),
         );
     };
     let zone = Zone { id: zone.id.clone(), name: zone.name.clone() };
