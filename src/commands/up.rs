@@ -6,14 +6,14 @@ use crate::{
     extent::Extent,
     failure::Failure,
     interrupt,
-    render::{self, board::Board, json, stream, summary, trouble},
+    render::{self, board::Board, doctor, json, stream, summary, trouble},
     session::Session,
     settings::{Purpose, Wished, file::CloudName, flags::Wishes},
     target::{self, Gateways, Target},
 };
 use jiff::Timestamp;
 use landfall_engine::{EnvironmentKey, Journal, Memory, OpenError, Outcome, Report, Run, Stop};
-use landfall_steps::settings::Teardown;
+use landfall_steps::{doctor::Diagnosis, settings::Teardown};
 use serde_json::Value;
 use std::{sync::Arc, time::SystemTime};
 use tokio::sync::mpsc;
@@ -217,11 +217,15 @@ pub async fn bring_up(
     let report = report.map_err(|error| Failure::of_writing(&error))?;
     let memory = journal.memory();
     let ended = Ended { deployment: &deployment, before: &before, memory: &memory, report: &report, target };
-    tell(session, &ended, told);
+    let behind = match report.outcome {
+        Outcome::Failed => super::doctor::afterword(target, wished, &memory).await,
+        _ => None,
+    };
+    tell(session, &ended, told, behind.as_ref());
     Ok(exit::of_report(&report))
 }
 
-fn tell(session: &Session, ended: &Ended<'_>, told: &Told<'_>) {
+fn tell(session: &Session, ended: &Ended<'_>, told: &Told<'_>, behind: Option<&Diagnosis>) {
     let Ended { deployment, memory, report, target, .. } = ended;
     if session.is_json() {
         let facts = deployment.facts(memory);
@@ -236,6 +240,7 @@ fn tell(session: &Session, ended: &Ended<'_>, told: &Told<'_>) {
         return;
     }
     let mut trouble = trouble::errors(report, session.terminal.err);
+    trouble.extend(behind.and_then(|behind| doctor::afterword(behind, report, &session.program())));
     let goes_on = trouble::goes_on(memory);
     trouble.push(trouble::rest(report, &deployment.graph.steps(), &told.again, goes_on));
     stream::err().line(&format!("\n{}", trouble.join("\n\n")));

@@ -1,0 +1,48 @@
+//! What everything stands on: the group, the cluster, its nodes, its control plane for gateways.
+
+use super::{Case, case};
+use serde_json::json;
+
+const CLASS: &str = "/apis/gateway.networking.k8s.io/v1/gatewayclasses/approuting-istio";
+const ISTIOD: &str = "/apis/apps/v1/namespaces/aks-istio-system/deployments/istiod";
+
+pub const CASES: &[Case] = &[
+    case!("the group is gone", "RESOURCE_GROUP_MISSING", "404", h => {
+        let id = h.bench.path(&format!("/resourceGroups/{}", crate::settings::GROUP));
+        h.bench.delete(&id).await;
+    }),
+    case!("the cluster is gone", "CLUSTER_MISSING", "404", h => {
+        h.bench.delete(&h.bench.cluster_id()).await;
+    }),
+    case!("the cluster is stopped", "CLUSTER_STOPPED", "powerState", h => {
+        h.arm("cluster-stopped");
+    }),
+    case!("a write to the cluster has failed", "CLUSTER_FAILED", "AllocationFailed", h => {
+        h.arm("operation-failed@PUT managedclusters");
+        h.touch_cluster().await;
+    }),
+    case!("a node pool has failed", "NODE_POOL_FAILED", "Failed", h => {
+        h.arm("pool-failed");
+        h.touch_cluster().await;
+    }),
+    case!("no node is ready", "NODES_NOT_READY", "0 of", h => {
+        h.arm("nodes-lost");
+    }),
+    case!("the gateways' add-on is off", "GATEWAY_API_OFF", "appRoutingIstio.mode", h => {
+        h.cluster(|cluster| {
+            cluster["ingressProfile"]["webAppRouting"]["gatewayAPIImplementations"]["appRoutingIstio"]["mode"] =
+                json!("Disabled");
+        }).await;
+    }),
+    case!("the class of gateways is gone", "GATEWAY_CLASS_MISSING", "GatewayClasses there", h => {
+        h.kubectl.delete(CLASS).await;
+    }),
+    case!("istiod does not run", "CONTROL_PLANE_DOWN", "istiod", h => {
+        h.kubectl.merge(ISTIOD, &json!({ "spec": { "replicas": 0 } })).await;
+    }),
+    case!("istiod has an image that nobody can pull", "CONTROL_PLANE_DOWN", "istiod", h => {
+        h.again_in("aks-istio-system", ISTIOD, |spec| {
+            spec["template"]["spec"]["containers"][0]["image"] = json!("mcr.microsoft.com/Pilot:1");
+        }).await;
+    }),
+];
