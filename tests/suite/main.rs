@@ -8,6 +8,7 @@
 mod azure;
 mod cancel;
 mod certificates;
+mod doctor;
 mod environment;
 mod first_run;
 mod input;

@@ -16,7 +16,7 @@ pub const CASES: &[Case] = &[
         }).await;
     }),
     case!("the class asks for the private key as cert", "CLASS_OBJECT_TYPE", "tls.key", h => {
-        let objects = "array:\n  - |\n    objectName: gateway-tls-cert\n    objectType: cert\n    objectAlias: gateway-tls-key\n  - |\n    objectName: gateway-tls-cert\n    objectType: cert\n    objectAlias: gateway-tls-crt\n";
+        let objects = "array:\n  - |\n    objectName: gateway-tls-cert\n    objectType: cert\n";
         h.class(json!({ "objects": objects })).await;
     }),
     case!("the class was copied with mappings", "CLASS_OBJECTS_MALFORMED", "no texts of YAML", h => {
@@ -66,16 +66,15 @@ pub const CASES: &[Case] = &[
     case!("the certificate is disabled", "CERTIFICATE_DISABLED", "enabled = false", h => {
         h.disable().await;
     }),
-    case!("the certificate has expired", "CERTIFICATE_EXPIRED", "valid until", h => {
-        h.import("expired.pfx").await;
-    }),
     case!("the certificate is for other names", "CERTIFICATE_NAMES", "its names are", h => {
         h.import("wrong-domain.pfx").await;
     }),
     case!("the sync pod has an image that nobody can pull", "SYNC_POD_NOT_RUNNING", "InvalidImageName", h => {
         h.again(SYNC, |spec| spec["template"]["spec"]["containers"][0]["image"] = json!("mcr.microsoft.com/Pause:3.10")).await;
     }),
+    // Azure does not switch it off while there is a class.
     case!("the driver's add-on is off", "ADD_ON_OFF", "enabled is false", h => {
+        h.kubectl.delete(super::hand::CLASS).await;
         h.cluster(|cluster| {
             cluster["addonProfiles"]["azureKeyvaultSecretsProvider"] = json!({ "enabled": false });
         }).await;

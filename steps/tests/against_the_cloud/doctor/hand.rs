@@ -46,11 +46,6 @@ impl<'a> Hand<'a> {
 
     /// Deletes an object and makes it anew, changed.
     pub async fn again(&self, path: &str, change: impl FnOnce(&mut Value)) {
-        self.again_in("default", path, change).await;
-    }
-
-    /// The same in another namespace.
-    pub async fn again_in(&self, namespace: &str, path: &str, change: impl FnOnce(&mut Value)) {
         let mut object = self.kubectl.get(path).await;
         change(&mut object["spec"]);
         self.kubectl.delete(path).await;
@@ -58,7 +53,7 @@ impl<'a> Hand<'a> {
             tokio::task::yield_now().await;
         }
         let metadata = json!({
-            "name": object["metadata"]["name"], "namespace": namespace, "labels": object["metadata"]["labels"],
+            "name": object["metadata"]["name"], "namespace": "default", "labels": object["metadata"]["labels"],
         });
         let (version, kind, spec) = (&object["apiVersion"], &object["kind"], &object["spec"]);
         let object = json!({ "apiVersion": version, "kind": kind, "metadata": metadata, "spec": spec });

@@ -55,6 +55,12 @@ struct Made {
 }
 
 impl Made {
+    /// The one that all tests of this process break copies of.
+    async fn once() -> &'static Self {
+        static MADE: tokio::sync::OnceCell<Made> = tokio::sync::OnceCell::const_new();
+        MADE.get_or_init(Self::new).await
+    }
+
     async fn new() -> Self {
         let bench = Bench::with(serving()).await;
         let group = bench.path("/resourceGroups/rg-names");
@@ -69,9 +75,13 @@ impl Made {
 
     /// A copy of its own for one case.
     async fn copy(&self) -> Bench {
+        self.copy_with(serving()).await
+    }
+
+    async fn copy_with(&self, options: Options) -> Bench {
         let home = TempDir::new().unwrap();
         copy(self.home.path(), home.path());
-        Bench::in_home(home, serving()).await
+        Bench::in_home(home, options).await
     }
 }
 
@@ -94,6 +104,11 @@ fn copy(from: &Path, to: &Path) {
 
 /// What is wrong, as it stands.
 async fn look(bench: &Bench) -> Diagnosis {
+    look_at(bench, jiff::Timestamp::now()).await
+}
+
+/// What is wrong at such a time.
+async fn look_at(bench: &Bench, now: jiff::Timestamp) -> Diagnosis {
     let memory = Journal::read(&bench.state()).unwrap().map_or_else(Memory::default, |(_, memory)| memory);
     let doors = bench.sim.doors_open().await;
     let ways = landfall_cloud::Ways::new(
@@ -106,7 +121,7 @@ async fn look(bench: &Bench) -> Diagnosis {
         memory: &memory,
         ways: Some(&ways),
         bounds,
-        now: jiff::Timestamp::now(),
+        now,
     })
     .await
 }
@@ -127,8 +142,8 @@ async fn finds(bench: &Bench, code: &str) -> Result<Diagnosis, Diagnosis> {
 }
 
 /// Breaks a copy; says what is wrong with what was found, if something is.
-async fn try_case(made: &Made, case: &Case) -> Option<String> {
-    let bench = made.copy().await;
+async fn try_case(case: &Case) -> Option<String> {
+    let bench = Made::once().await.copy().await;
     let hand = Hand::of(&bench).await;
     (case.breaks)(&hand).await;
     let mark = bench.mark();
@@ -150,23 +165,46 @@ async fn try_case(made: &Made, case: &Case) -> Option<String> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_cause_is_the_root_where_it_is_the_cause() {
-    let made = Made::new().await;
     let only = std::env::var("LANDFALL_DOCTOR_CASE").unwrap_or_default();
     let tables = [certificates::CASES, clusters::CASES, gateways::CASES, names::CASES, routes::CASES];
-    let cases: Vec<&Case> = tables.into_iter().flatten().filter(|case| case.name.contains(&only)).collect();
-    let tried: Vec<Option<String>> =
-        stream::iter(cases).map(|case| try_case(&made, case)).buffer_unordered(AT_ONCE).collect().await;
+    let cases = tables.into_iter().flatten().filter(|case| case.name.contains(&only));
+    let tried = cases.map(|case| async move {
+        let tried = tokio::spawn(try_case(case)).await;
+        tried.unwrap_or_else(|panic| Some(format!("{}: {panic}", case.name)))
+    });
+    let tried: Vec<Option<String>> = stream::iter(tried).buffer_unordered(AT_ONCE).collect().await;
     let (count, wrong) = (tried.len(), tried.into_iter().flatten().collect::<Vec<_>>());
     assert!(wrong.is_empty(), "{} of {count}:\n{}", wrong.len(), wrong.join("\n\n"));
 }
 
 #[tokio::test]
 async fn nothing_is_wrong_with_what_is_as_it_should_be() {
-    let made = Made::new().await;
+    let made = Made::once().await;
     let bench = made.copy().await;
     let found = finds(&bench, "").await.unwrap();
     assert_eq!((&found.symptoms, &found.unseen), (&Vec::new(), &Vec::new()));
     for looked in [(2, "gateway"), (6, "route"), (8, "request from outside"), (4, "DNS record")] {
         assert!(found.looked.contains(&looked), "{:?}", found.looked);
     }
+}
+
+/// The vault takes no certificate that has expired: one expires where it is.
+#[tokio::test]
+async fn a_certificate_expires_where_it_is() {
+    let bench = Made::once().await.copy().await;
+    let found = look_at(&bench, jiff::Timestamp::MAX).await;
+    let root = found.root().unwrap();
+    assert_eq!((root.code, found.findings.len()), ("CERTIFICATE_EXPIRED", 1), "{found:#?}");
+    assert!(root.evidence[0].contains("valid until") && root.mend.contains("landfall rotate"), "{root:#?}");
+}
+
+/// AKS puts the class back, which takes it a while: at the speed of life that while is seen.
+#[tokio::test]
+async fn a_class_of_gateways_that_is_gone_is_missing_until_it_is_put_back() {
+    let options = Options { speed: Speed::Times(1.0), ..serving() };
+    let bench = Made::once().await.copy_with(options).await;
+    bench.kubectl().await.delete("/apis/gateway.networking.k8s.io/v1/gatewayclasses/approuting-istio").await;
+    let found = look(&bench).await;
+    let root = found.root().unwrap();
+    assert_eq!((root.code, root.evidence.len()), ("GATEWAY_CLASS_MISSING", 1), "{found:#?}");
 }
