@@ -48,7 +48,7 @@ pub(super) struct Picture<'a> {
     pub(super) versions: Option<Result<Vec<StoredVersion>, ApiError>>,
     pub(super) stored: Read<Option<Stored>>,
     /// The zone that the journal remembers, and its records; none when it is gone.
-    pub(super) names: Option<(Published, Zone, Read<Option<Vec<Record>>>)>,
+    pub(super) names: Names,
     inside: Option<Read<Inside>>,
     pub(super) outside: Vec<Answer>,
 }
@@ -244,7 +244,8 @@ impl<'a> Picture<'a> {
     }
 }
 
-type Names = Option<(Published, Zone, Read<Option<Vec<Record>>>)>;
+/// What was published, the zone, and its records.
+pub(super) type Names = Option<(Published, Zone, Read<Option<Vec<Record>>>)>;
 
 async fn zone(azure: &Azure, published: Option<Published>, max: Duration) -> Names {
     let published = published?;

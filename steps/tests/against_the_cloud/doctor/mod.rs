@@ -155,7 +155,7 @@ async fn try_case(case: &Case) -> Option<String> {
     if !writes.is_empty() {
         return Some(format!("{}: looking has changed something: {writes:?}", case.name));
     }
-    let Some(root) = found.root() else { return None };
+    let root = found.root()?;
     let told = [root.evidence.join("\n"), found.symptoms.join("\n")].join("\n");
     if !told.contains(case.tells) || root.mend.is_empty() || root.evidence.is_empty() {
         return Some(format!("{}: {:?} is not told: {found:#?}", case.name, case.tells));
