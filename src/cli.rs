@@ -86,6 +86,11 @@ pub enum Command {
     /// Asks the gateways by address, with the right name in TLS and Host, so that it needs no DNS. What is asked is derived
     /// from the Gateways and HTTPRoutes. Exits with 0 only when everything holds.
     Verify(Box<commands::verify::Args>),
+    /// Find the one cause when something does not work, with what shows it and what mends it
+    ///
+    /// It looks at everything between the subscription and the answers of the gateways, and changes nothing. Exit 0 when
+    /// nothing is wrong, 1 with a finding.
+    Doctor(Box<commands::doctor::Args>),
     /// Put a new certificate in the place of the old one, and wait until the cluster carries it
     ///
     /// Without a PFX it makes a new self-signed certificate, for the same names, in the place of one that landfall has

@@ -14,9 +14,9 @@ use landfall_engine::{Check, Context, Seen, Step, StepError, Undone, Wait};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-const NAMESPACE: &str = "aks-istio-system";
-const CONTROL_PLANE: &str = "istiod";
-const CLASS: &str = "approuting-istio";
+pub(crate) const NAMESPACE: &str = "aks-istio-system";
+pub(crate) const CONTROL_PLANE: &str = "istiod";
+pub(crate) const CLASS: &str = "approuting-istio";
 
 /// Waits for the controller. A class that merely exists proves nothing: it must be *Accepted*.
 pub struct Istio {

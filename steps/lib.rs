@@ -14,6 +14,7 @@ mod cluster_drift;
 pub mod cluster_ready;
 mod deployment;
 pub mod dns;
+pub mod doctor;
 mod doing;
 pub mod expiry;
 mod facts;

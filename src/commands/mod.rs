@@ -1,6 +1,7 @@
 //! The commands, one file each: what it takes, and what it does.
 
 pub mod completions;
+pub mod doctor;
 pub mod down;
 pub mod graph;
 pub mod init;
@@ -41,6 +42,7 @@ fn dispatch(session: &Session, command: Command) -> Result<Exit, Failure> {
         Command::Plan(args) => wait(plan::run(session, &args)),
         Command::Status(args) => wait(status::run(session, &args)),
         Command::Verify(args) => wait(verify::run(session, &args)),
+        Command::Doctor(args) => wait(doctor::run(session, &args)),
         Command::Rotate(args) => wait(rotate::run(session, &args)),
         Command::Down(args) => wait(down::run(session, &args)),
         Command::Sim(args) => wait(sim::run(session, &args)),

@@ -7,7 +7,7 @@ use crate::{
     extent::Extent,
     failure::Failure,
     interrupt,
-    render::{self, board::Board, json, stream, summary, trouble, verify as proof},
+    render::{self, board::Board, doctor, json, stream, summary, trouble, verify as proof},
     session::Session,
     settings::{Purpose, Wished, file::CloudName, flags::Wishes},
     target::{self, Gateways, Target},
@@ -16,6 +16,7 @@ use jiff::Timestamp;
 use landfall_cloud::Ways;
 use landfall_engine::{EnvironmentKey, Journal, Level, Memory, OpenError, Outcome, Report, Run, Stop};
 use landfall_steps::{
+    doctor::Diagnosis,
     settings::Teardown,
     verify::{Bounds, Verdict},
 };
@@ -256,9 +257,13 @@ async fn walk(
         false => None,
     };
     let verdict = proved.as_ref().and_then(|proved| proved.as_ref().ok());
+    let behind = match report.outcome {
+        Outcome::Failed => super::doctor::afterword(target, wished, &memory).await,
+        _ => None,
+    };
     let (before, memory, report) = (&before, &memory, &report);
     let ended = Ended { deployment: &deployment, before, memory, report, target, ways: &ways, verdict };
-    tell(session, &ended, told);
+    tell(session, &ended, told, behind.as_ref());
     match proved {
         Some(proved) => Ok(verify::exit_of(&proved?)),
         None => Ok(exit::of_report(report)),
@@ -290,7 +295,7 @@ fn verified(ended: &Ended<'_>) -> Field {
     ended.verdict.map(|verdict| ("verified", verdict.holds().into()))
 }
 
-fn tell(session: &Session, ended: &Ended<'_>, told: &Told<'_>) {
+fn tell(session: &Session, ended: &Ended<'_>, told: &Told<'_>, behind: Option<&Diagnosis>) {
     let Ended { deployment, memory, report, target, .. } = ended;
     if let Some(verdict) = ended.verdict {
         let text = match session.is_json() {
@@ -312,6 +317,7 @@ fn tell(session: &Session, ended: &Ended<'_>, told: &Told<'_>) {
         return;
     }
     let mut trouble = trouble::errors(report, session.terminal.err);
+    trouble.extend(behind.and_then(|behind| doctor::afterword(behind, report, &session.program())));
     let goes_on = trouble::goes_on(memory);
     trouble.push(trouble::rest(report, &deployment.graph.steps(), &told.again, goes_on));
     stream::err().line(&format!("\n{}", trouble.join("\n\n")));

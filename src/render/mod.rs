@@ -5,6 +5,7 @@
 //! functions from values to text: only `stream` knows that there is a terminal.
 
 pub mod board;
+pub mod doctor;
 pub mod estimate;
 pub mod expiry;
 #[cfg(test)]

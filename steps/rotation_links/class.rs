@@ -17,7 +17,16 @@ struct Listed {
 #[serde(rename_all = "camelCase", default)]
 struct Wanted {
     object_name: String,
+    object_alias: String,
+    object_type: String,
     object_version: String,
+}
+
+impl Wanted {
+    /// The name that `secretObjects` know it by.
+    fn file(&self) -> &str {
+        if self.object_alias.is_empty() { &self.object_name } else { &self.object_alias }
+    }
 }
 
 /// Returns the name of the class that makes the Secret, when it asks for the newest version of our certificate.
@@ -28,43 +37,95 @@ pub(super) fn of_secret<'a>(classes: &'a [DynamicObject], links: &Links<'_>) -> 
     };
     let Some(class) = classes.iter().find(makes) else {
         let stuck = Finding::new(
-            "NoClass",
+            "CLASS_MISSING",
             format!("no SecretProviderClass in {} makes Secret {}", links.namespace, links.secret),
             "run landfall up: it applies the class anew",
         );
         return Err(stuck.evidence(format!("SecretProviderClasses there: {}", classes.len())));
     };
     let name = class.metadata.name.as_deref().unwrap_or_default();
-    match judge(name, &class.data["spec"]["parameters"], links) {
+    let judged = judge(name, &class.data["spec"]["parameters"], links);
+    match judged.or_else(|| halves(name, &class.data["spec"], links)) {
         Some(stuck) => Err(stuck),
         None => Ok(name),
     }
 }
 
+fn edit(class: &str, what: &str, links: &Links<'_>) -> String {
+    format!(
+        "run landfall up, which applies the class as it was; in a manifest of your own, {what} (kubectl -n {} edit \
+         secretproviderclass {class})",
+        links.namespace
+    )
+}
+
+/// Judges what each half of the Secret is made of: the private key is in an object of type `secret` alone, the
+/// certificate is in `secret` and `cert`, and `key` has neither.
+/// <https://azure.github.io/secrets-store-csi-driver-provider-azure/docs/getting-started/usage/>
+fn halves(class: &str, spec: &Value, links: &Links<'_>) -> Option<Finding> {
+    let objects = objects(spec["parameters"]["objects"].as_str().unwrap_or_default());
+    let made = spec["secretObjects"].as_array().into_iter().flatten();
+    let made = made.filter(|made| made["secretName"].as_str() == Some(links.secret));
+    for half in made.filter_map(|made| made["data"].as_array()).flatten() {
+        let (file, key) =
+            (half["objectName"].as_str().unwrap_or_default(), half["key"].as_str().unwrap_or_default());
+        let Some(object) = objects.iter().find(|object| object.file() == file.trim()) else { continue };
+        let fit: &[&str] = if key == "tls.key" { &["secret"] } else { &["secret", "cert"] };
+        if !fit.contains(&object.object_type.as_str()) {
+            let (is, fit) = (&object.object_type, fit.join(" or "));
+            let stuck = Finding::new(
+                "CLASS_OBJECT_TYPE",
+                format!("SecretProviderClass {class} makes {key} of an object of the wrong type"),
+                edit(class, &format!("set objectType to {fit}"), links),
+            );
+            let told = format!("{key} is made of {file}, whose objectType is {is:?}, and takes {fit}");
+            return Some(stuck.evidence(told).outlook(Outlook::Never));
+        }
+    }
+    None
+}
+
 fn judge(class: &str, parameters: &Value, links: &Links<'_>) -> Option<Finding> {
-    let edit = format!("kubectl -n {} edit secretproviderclass {class}", links.namespace);
-    let mend = |what: &str| {
-        format!(
-            "run landfall up, which applies the class as it was; in a manifest of your own, {what} ({edit})"
-        )
-    };
+    let mend = |what: &str| edit(class, what, links);
     let (vault, certificate) = (&links.vault.name, &links.certificate.name);
     let asked = parameters["keyvaultName"].as_str().unwrap_or_default();
     if !asked.eq_ignore_ascii_case(vault) {
         let stuck = Finding::new(
-            "OtherVault",
+            "CLASS_OTHER_VAULT",
             format!("SecretProviderClass {class} reads another vault than {vault}"),
             mend(&format!("set keyvaultName to {vault}")),
         );
         return Some(stuck.evidence(format!("parameters.keyvaultName is {asked:?}")).outlook(Outlook::Never));
     }
-    let objects = objects(parameters["objects"].as_str().unwrap_or_default());
+    let tenant =
+        ["tenantId", "tenantID"].iter().find_map(|key| parameters[*key].as_str()).unwrap_or_default();
+    if !tenant.eq_ignore_ascii_case(&links.vault.tenant) {
+        let wanted = &links.vault.tenant;
+        let stuck = Finding::new(
+            "CLASS_OTHER_TENANT",
+            format!("SecretProviderClass {class} signs in at another tenant than that of {vault}"),
+            mend(&format!("set tenantId to {wanted}")),
+        );
+        let told = format!("parameters.tenantId is {tenant:?}, the vault trusts {wanted}");
+        return Some(stuck.evidence(told).outlook(Outlook::Never));
+    }
+    let text = parameters["objects"].as_str().unwrap_or_default();
+    let objects = objects(text);
+    if objects.is_empty() && text.contains("objectName") {
+        let stuck = Finding::new(
+            "CLASS_OBJECTS_MALFORMED",
+            format!("the objects of SecretProviderClass {class} cannot be read by the driver"),
+            mend("write every item of objects as a text of its own, `- |`"),
+        );
+        let told = "parameters.objects has items that are no texts of YAML";
+        return Some(stuck.evidence(told).outlook(Outlook::Never));
+    }
     let ours: Vec<&Wanted> =
         objects.iter().filter(|object| object.object_name.eq_ignore_ascii_case(certificate)).collect();
     if ours.is_empty() {
         let names: Vec<&str> = objects.iter().map(|object| object.object_name.as_str()).collect();
         let stuck = Finding::new(
-            "OtherObject",
+            "CLASS_OTHER_OBJECT",
             format!("SecretProviderClass {class} does not ask for {certificate}"),
             mend(&format!("set objectName to {certificate}")),
         );
@@ -76,7 +137,7 @@ fn judge(class: &str, parameters: &Value, links: &Links<'_>) -> Option<Finding> 
     };
     let pinned = ours.iter().find(is_pinned)?;
     let stuck = Finding::new(
-        "PinnedVersion",
+        "CLASS_PINS_VERSION",
         format!(
             "SecretProviderClass {class} asks for one version of {certificate}, and that is never rotated"
         ),
@@ -104,8 +165,16 @@ mod tests {
     fn the_items_are_texts_of_yaml_in_a_text_of_yaml() {
         let text = "array:\n  - |\n    objectName: tls\n    objectType: secret\n    objectVersion: \"0123\"\n  - |\n    objectName: other\n";
         let read = objects(text);
-        assert_eq!(read[0], Wanted { object_name: "tls".into(), object_version: "0123".into() });
-        assert_eq!(read[1], Wanted { object_name: "other".into(), object_version: String::new() });
+        assert_eq!(
+            read[0],
+            Wanted {
+                object_name: "tls".into(),
+                object_type: "secret".into(),
+                object_version: "0123".into(),
+                ..Wanted::default()
+            }
+        );
+        assert_eq!(read[1], Wanted { object_name: "other".into(), ..Wanted::default() });
         assert!(objects("array:\n  - objectName: tls\n").is_empty(), "the driver takes no mappings either");
         assert!(objects("").is_empty());
     }

@@ -62,32 +62,32 @@ pub(super) fn judge(trouble: &Trouble<'_>, links: &Links<'_>) -> Finding {
         || says("RESPONSE 403")
     {
         Finding::new(
-            "NoAccess",
+            "VAULT_ACCESS_MISSING",
             format!("the add-on's identity may not read {vault}"),
             "run landfall up: it grants the roles anew; a role that was granted just now may take ten minutes",
         )
         .outlook(Outlook::MayPass)
     } else if says("RESPONSE 404") {
         Finding::new(
-            "NoObject",
+            "VAULT_OBJECT_MISSING",
             format!("{vault} has no {certificate} that the driver could read"),
             "run landfall up: it imports the certificate anew",
         )
     } else if says("Identity not found") || says("Multiple user assigned identities") {
         Finding::new(
-            "NoIdentity",
+            "IDENTITY_UNKNOWN",
             "the nodes do not carry the identity that the SecretProviderClass names",
             "run landfall up: it applies the class with the add-on's identity",
         )
     } else if trouble.reason == "FailedToCreateSecret" || trouble.reason == "SecretRotationFailed" {
         Finding::new(
-            "SecretNotWritten",
+            "SECRET_NOT_WRITTEN",
             format!("the driver has the certificate and cannot make Secret {} of it", links.secret),
             "the event says what is wrong with secretObjects in the SecretProviderClass; run landfall up",
         )
     } else {
         Finding::new(
-            "MountFailed",
+            "MOUNT_FAILED",
             "the driver cannot mount the certificate",
             "the event says why; run landfall up when that is settled",
         )

@@ -10,6 +10,8 @@ pub(super) struct Holder<'a> {
     /// Running, and not on its way out.
     pub(super) runs: bool,
     phase: &'a str,
+    /// What keeps it from running, as its conditions and containers tell.
+    why: Option<String>,
 }
 
 /// Returns the pods that mount a class.
@@ -25,6 +27,7 @@ pub(super) fn of_class<'a>(pods: &'a [DynamicObject], class: &str) -> Vec<Holder
         let name = pod.metadata.name.as_deref().unwrap_or_default();
         Holder {
             name,
+            why: why(pod),
             runs: phase == "Running" && !leaves,
             phase: if leaves { "Terminating" } else { phase },
         }
@@ -38,14 +41,39 @@ pub(super) fn none_running(holders: &[Holder<'_>], class: &str, links: &Links<'_
         return None;
     }
     let stuck = Finding::new(
-        "NoHolder",
+        "SYNC_WORKLOAD_MISSING",
         format!("no running pod in {} mounts SecretProviderClass {class}", links.namespace),
-        "run landfall up: it applies the workload tls-secret-sync anew; when its pod stays Pending, look at the nodes",
+        "run landfall up: it applies the workload tls-secret-sync anew",
     );
-    let states: Vec<String> =
-        holders.iter().map(|holder| format!("pod {} is {}", holder.name, holder.phase)).collect();
-    Some(match states.is_empty() {
-        true => stuck.evidence("there is no such pod at all"),
-        false => states.into_iter().fold(stuck, Finding::evidence).outlook(Outlook::MayPass),
+    if holders.is_empty() {
+        return Some(stuck.evidence("there is no such pod at all"));
+    }
+    let stuck = Finding::new(
+        "SYNC_POD_NOT_RUNNING",
+        format!("the pod that mounts SecretProviderClass {class} does not run"),
+        "what keeps it is in the evidence; when its workload was edited, run landfall up: it applies tls-secret-sync anew",
+    );
+    let state = |holder: &Holder<'_>| match &holder.why {
+        Some(why) => format!("pod {} is {}: {why}", holder.name, holder.phase),
+        None => format!("pod {} is {}", holder.name, holder.phase),
+    };
+    Some(holders.iter().map(state).fold(stuck, Finding::evidence).outlook(Outlook::MayPass))
+}
+
+/// Returns what keeps a pod from running or from being ready: a container that waits, or a condition that is not met.
+pub(crate) fn why(pod: &DynamicObject) -> Option<String> {
+    let status = &pod.data["status"];
+    let told = |about: &Value| {
+        let (reason, message) = (about["reason"].as_str()?, about["message"].as_str().unwrap_or_default());
+        let gist: String = message.lines().next().unwrap_or_default().chars().take(160).collect();
+        Some(format!("{reason}: {gist}").trim_end_matches(": ").to_owned())
+    };
+    let all = |key: &str| status[key].as_array().cloned().unwrap_or_default();
+    let waiting = all("containerStatuses").iter().find_map(|one| told(&one["state"]["waiting"]));
+    // While the volumes are mounted every container waits like this, which says nothing.
+    let waiting = waiting.filter(|why| why != "ContainerCreating" && why != "PodInitializing");
+    waiting.or_else(|| {
+        let unmet = |one: &&Value| one["status"] == "False" && one["type"] == "PodScheduled";
+        all("conditions").iter().find(unmet).and_then(told)
     })
 }

@@ -11,9 +11,15 @@ mod holder;
 mod source;
 
 pub(crate) use events::gist;
+pub(crate) use holder::why;
+pub(crate) use source::{add_on, answer, rotation};
 
 use crate::{certificate::HeldCertificate, clouds::Opened, key_vault::Vault};
-use landfall_cloud::{ApiError, kubernetes::Kind, vault::Vaults};
+use landfall_cloud::{
+    ApiError,
+    kubernetes::{DynamicObject, Kind},
+    vault::{StoredVersion, Vaults},
+};
 use serde_json::Value;
 
 /// The way to look along: its two ends, and the names in between.
@@ -37,7 +43,7 @@ pub struct Links<'a> {
 /// A link that is stuck.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
-    /// What programs know it by, `RotationOff`.
+    /// What programs know it by, `ROTATION_OFF`.
     pub code: &'static str,
     /// What is wrong, in one sentence.
     pub cause: String,
@@ -61,7 +67,8 @@ pub enum Outlook {
 }
 
 impl Finding {
-    fn new(code: &'static str, cause: impl Into<String>, mend: impl Into<String>) -> Self {
+    /// Makes a finding without evidence; `cause` is a lowercase fragment, `mend` what a person does about it.
+    pub fn new(code: &'static str, cause: impl Into<String>, mend: impl Into<String>) -> Self {
         Self {
             code,
             cause: cause.into(),
@@ -71,15 +78,27 @@ impl Finding {
         }
     }
 
-    fn evidence(mut self, evidence: impl Into<String>) -> Self {
+    pub(crate) fn evidence(mut self, evidence: impl Into<String>) -> Self {
         self.evidence.push(evidence.into());
         self
     }
 
-    fn outlook(mut self, outlook: Outlook) -> Self {
+    pub(crate) fn outlook(mut self, outlook: Outlook) -> Self {
         self.outlook = outlook;
         self
     }
+}
+
+/// What the cluster and the vault say of the way.
+pub(crate) struct Reading<'a> {
+    /// The classes of the namespace.
+    pub(crate) classes: &'a [DynamicObject],
+    /// Its pods.
+    pub(crate) pods: &'a [DynamicObject],
+    /// Its events.
+    pub(crate) events: &'a [DynamicObject],
+    /// The version in the vault; none where it could not be read, or the link that the vault's answer names.
+    pub(crate) version: Result<Option<StoredVersion>, Finding>,
 }
 
 /// Looks along the way, from what is asked for to what came of it, and returns the first link that is stuck; none when
@@ -88,7 +107,7 @@ impl Finding {
 /// # Errors
 /// Whatever reading the class, the pods or their events ran into.
 pub async fn find(opened: &Opened, links: &Links<'_>) -> Result<Option<Finding>, ApiError> {
-    if let Some(stuck) = source::add_on(links.cluster) {
+    if let Some(stuck) = source::add_on(links.cluster).or_else(|| source::rotation(links.cluster)) {
         return Ok(Some(stuck));
     }
     let (api, space) = (&opened.api, Some(links.namespace));
@@ -99,19 +118,23 @@ pub async fn find(opened: &Opened, links: &Links<'_>) -> Result<Option<Finding>,
         list(Kind::EVENT),
         source::version(links),
     );
-    let (classes, pods, events) = (classes?, pods?, events?);
-    let class = match class::of_secret(&classes, links) {
+    Ok(judge(&Reading { classes: &classes?, pods: &pods?, events: &events?, version }, links))
+}
+
+/// Judges the links that are in the cluster and the vault, in the order of the way.
+pub(crate) fn judge(reading: &Reading<'_>, links: &Links<'_>) -> Option<Finding> {
+    let class = match class::of_secret(reading.classes, links) {
         Ok(class) => class,
-        Err(stuck) => return Ok(Some(stuck)),
+        Err(stuck) => return Some(stuck),
     };
-    let version = match version {
-        Ok(version) => version,
-        Err(stuck) => return Ok(Some(stuck)),
+    let version = match &reading.version {
+        Ok(version) => version.as_ref(),
+        Err(stuck) => return Some(stuck.clone()),
     };
-    let holders = holder::of_class(&pods, class);
-    let trouble = events::latest(&events, &holders, version.and_then(|version| version.created));
-    if let Some(trouble) = trouble {
-        return Ok(Some(events::judge(&trouble, links)));
+    let holders = holder::of_class(reading.pods, class);
+    let trouble = events::latest(reading.events, &holders, version.and_then(|version| version.created));
+    match trouble {
+        Some(trouble) => Some(events::judge(&trouble, links)),
+        None => holder::none_running(&holders, class, links),
     }
-    Ok(holder::none_running(&holders, class, links))
 }

@@ -6,13 +6,13 @@ use serde_json::Value;
 
 const ADD_ON: &str = "azureKeyvaultSecretsProvider";
 
-/// Judges the add-on as Resource Manager shows it.
-pub(super) fn add_on(cluster: &Value) -> Option<Finding> {
+/// Judges the add-on as Resource Manager shows it: without it nothing is mounted at all.
+pub(crate) fn add_on(cluster: &Value) -> Option<Finding> {
     let name = cluster["name"].as_str().unwrap_or_default();
     let add_on = &cluster["properties"]["addonProfiles"][ADD_ON];
     if add_on["enabled"].as_bool() != Some(true) {
         let stuck = Finding::new(
-            "AddOnOff",
+            "ADD_ON_OFF",
             format!("the Secrets Store add-on of cluster {name} is switched off"),
             "run landfall up: it switches the add-on on",
         );
@@ -22,13 +22,19 @@ pub(super) fn add_on(cluster: &Value) -> Option<Finding> {
                 .outlook(Outlook::Never),
         );
     }
+    None
+}
+
+/// Judges the add-on's rotation: without it what is mounted stays as it was.
+pub(crate) fn rotation(cluster: &Value) -> Option<Finding> {
+    let name = cluster["name"].as_str().unwrap_or_default();
     // The values of the configuration are texts.
-    let rotation = &add_on["config"]["enableSecretRotation"];
+    let rotation = &cluster["properties"]["addonProfiles"][ADD_ON]["config"]["enableSecretRotation"];
     if rotation.as_str().is_some_and(|text| text.eq_ignore_ascii_case("true")) {
         return None;
     }
     let stuck = Finding::new(
-        "RotationOff",
+        "ROTATION_OFF",
         format!("rotation is switched off in the Secrets Store add-on of cluster {name}"),
         "run landfall up: it switches rotation on; or az aks addon update --enable-secret-rotation",
     );
@@ -39,22 +45,29 @@ pub(super) fn add_on(cluster: &Value) -> Option<Finding> {
     )
 }
 
-/// Looks for the version in the vault. A vault that does not let us look says nothing of what it lets the driver do,
-/// unless it is its firewall that speaks.
+/// Looks for the version in the vault.
 pub(super) async fn version(links: &Links<'_>) -> Result<Option<StoredVersion>, Finding> {
-    let name = &links.certificate.name;
-    let asked = async { links.vaults.at(&links.vault.uri)?.versions(name).await };
-    let versions = match asked.await {
+    let asked = async { links.vaults.at(&links.vault.uri)?.versions(&links.certificate.name).await };
+    answer(&asked.await, links)
+}
+
+/// Judges what the vault says of the versions. A vault that does not let us look says nothing of what it lets the driver
+/// do, unless it is its firewall that speaks.
+pub(crate) fn answer(
+    asked: &Result<Vec<StoredVersion>, ApiError>,
+    links: &Links<'_>,
+) -> Result<Option<StoredVersion>, Finding> {
+    let versions = match asked {
         Ok(versions) => versions,
         Err(error) if error.inner_code.as_deref().is_some_and(closed) => {
-            return Err(firewall(links).evidence(answered(&error)));
+            return Err(firewall(links).evidence(answered(error)));
         }
         Err(_) => return Ok(None),
     };
-    let version = versions.into_iter().find(|version| version.version == links.certificate.version);
+    let version = versions.iter().find(|version| version.version == links.certificate.version);
     match version {
         Some(version) if !version.enabled => Err(disabled(links)),
-        version => Ok(version),
+        version => Ok(version.cloned()),
     }
 }
 
@@ -67,7 +80,7 @@ fn closed(code: &str) -> bool {
 pub(super) fn disabled(links: &Links<'_>) -> Finding {
     let (name, version, vault) = (&links.certificate.name, &links.certificate.version, &links.vault.name);
     Finding::new(
-        "CertificateDisabled",
+        "CERTIFICATE_DISABLED",
         format!("certificate {name} is disabled in {vault}, and what is disabled is not given out"),
         format!(
             "enable it: az keyvault certificate set-attributes --vault-name {vault} --name {name} --enabled true"
@@ -81,7 +94,7 @@ pub(super) fn disabled(links: &Links<'_>) -> Finding {
 pub(super) fn firewall(links: &Links<'_>) -> Finding {
     let vault = &links.vault.name;
     let stuck = Finding::new(
-        "VaultFirewall",
+        "VAULT_FIREWALL",
         format!("the firewall of {vault} does not let the cluster's nodes in"),
         format!(
             "allow the nodes' subnet, which needs the service endpoint Microsoft.KeyVault: az keyvault network-rule add \

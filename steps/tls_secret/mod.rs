@@ -4,6 +4,8 @@
 mod content;
 mod waiting;
 
+pub(crate) use content::thumbprint;
+
 use crate::{
     apps::await_deployments,
     certificate::HeldCertificate,

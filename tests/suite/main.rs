@@ -9,6 +9,7 @@ mod azure;
 mod browser;
 mod cancel;
 mod certificates;
+mod doctor;
 mod environment;
 mod first_run;
 mod input;

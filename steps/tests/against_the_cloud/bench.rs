@@ -49,11 +49,15 @@ impl Bench {
     }
 
     pub async fn with(options: Options) -> Self {
+        Self::in_home(TempDir::new().unwrap(), options).await
+    }
+
+    /// The cloud and the journal of a folder, as they were left there.
+    pub async fn in_home(home: TempDir, options: Options) -> Self {
         static PROVIDER: Once = Once::new();
         PROVIDER.call_once(|| {
             rustls::crypto::aws_lc_rs::default_provider().install_default().expect("the first provider");
         });
-        let home = TempDir::new().unwrap();
         let sim = Sim::open(&home.path().join("sim"), Options { seed: Some(7), ..options }).await.unwrap();
         let (clouds, wish) = (clouds(&sim), settings::demo(home.path()));
         Self { sim, clouds, wish, home, teardown: Teardown::default(), whole: true }
@@ -179,7 +183,7 @@ impl Bench {
         (Run { journal: journal.into(), pace, stop: Stop::new(), events: send }, receive)
     }
 
-    fn state(&self) -> std::path::PathBuf {
+    pub fn state(&self) -> std::path::PathBuf {
         self.home.path().join("state")
     }
 

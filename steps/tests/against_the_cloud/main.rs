@@ -8,6 +8,7 @@ mod bench;
 mod certificate;
 mod cluster;
 mod dns;
+mod doctor;
 mod drift;
 mod drift_refused;
 mod features;

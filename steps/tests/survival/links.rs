@@ -124,7 +124,7 @@ fn rotation_that_is_switched_off_is_named() {
                 json!("false");
         })
         .await;
-        is_stuck_at(&here, "RotationOff", r#"enableSecretRotation is "false""#).await;
+        is_stuck_at(&here, "ROTATION_OFF", r#"enableSecretRotation is "false""#).await;
     });
 }
 
@@ -139,13 +139,13 @@ fn a_class_that_pins_a_version_or_names_something_else_is_named() {
         let first = output::<HeldCertificate>(&here, "certificate").version;
         let pinned = objects(&format!("{NAME}\n    objectVersion: {first}"));
         Hand::of(&here).await.patch(CLASS, &pinned).await;
-        is_stuck_at(&here, "PinnedVersion", &first).await;
+        is_stuck_at(&here, "CLASS_PINS_VERSION", &first).await;
         let held = output::<HeldCertificate>(&here, "certificate");
         Hand::of(&here).await.patch(CLASS, &objects("another")).await;
-        named(&here, &held, "OtherObject", r#"["another"]"#).await;
+        named(&here, &held, "CLASS_OTHER_OBJECT", r#"["another"]"#).await;
         let vault = json!({ "spec": { "parameters": { "keyvaultName": "kv-other" } } });
         Hand::of(&here).await.patch(CLASS, &vault).await;
-        named(&here, &held, "OtherVault", "kv-other").await;
+        named(&here, &held, "CLASS_OTHER_VAULT", "kv-other").await;
     });
 }
 
@@ -155,7 +155,7 @@ fn a_class_that_nobody_mounts_is_named() {
         let here = standing().await;
         Hand::of(&here).await.patch(SYNC, &json!({ "spec": { "replicas": 0 } })).await;
         pass(2).await;
-        is_stuck_at(&here, "NoHolder", "no such pod").await;
+        is_stuck_at(&here, "SYNC_WORKLOAD_MISSING", "no such pod").await;
     });
 }
 
@@ -168,7 +168,7 @@ fn an_identity_without_access_is_named() {
             azure.arm().delete(&assignment, arm::role::API).await.unwrap();
         }
         pass(10).await;
-        is_stuck_at(&here, "NoAccess", "answered 403 ForbiddenByRbac").await;
+        is_stuck_at(&here, "VAULT_ACCESS_MISSING", "answered 403 ForbiddenByRbac").await;
     });
 }
 
@@ -184,10 +184,10 @@ fn a_firewall_that_keeps_the_nodes_out_is_named_whether_it_lets_us_in_or_not() {
             }
         };
         change(&here, &id, arm::vault::API, close(json!([{ "value": "127.0.0.1" }]))).await;
-        is_stuck_at(&here, "VaultFirewall", "answered 403 ForbiddenByFirewall").await;
+        is_stuck_at(&here, "VAULT_FIREWALL", "answered 403 ForbiddenByFirewall").await;
         let held = output::<HeldCertificate>(&here, "certificate");
         change(&here, &id, arm::vault::API, close(json!([]))).await;
-        named(&here, &held, "VaultFirewall", "defaultAction is Deny").await;
+        named(&here, &held, "VAULT_FIREWALL", "defaultAction is Deny").await;
     });
 }
 
@@ -198,7 +198,7 @@ fn a_certificate_that_is_disabled_in_the_vault_is_named() {
         let held = import(&here).await;
         disable(&here).await;
         pass(10).await;
-        named(&here, &held, "CertificateDisabled", &held.version).await;
+        named(&here, &held, "CERTIFICATE_DISABLED", &held.version).await;
     });
 }
 
@@ -276,7 +276,7 @@ fn a_rotation_that_the_cluster_does_not_pick_up_says_at_once_which_link_is_stuck
         let (step, error) = &report.errors[0];
         assert_eq!(
             (step.as_str(), error.code.as_deref()),
-            ("tls-secret", Some("PinnedVersion")),
+            ("tls-secret", Some("CLASS_PINS_VERSION")),
             "{error:?}"
         );
         assert!(error.causes.iter().any(|cause| cause.contains(&first)), "{error:?}");

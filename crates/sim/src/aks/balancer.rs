@@ -116,14 +116,7 @@ pub(super) fn assign(turn: &mut Turn<'_>, tag: &Named, attempt: u32) {
         return;
     }
     let internal = text(&service, INTERNAL) == "true";
-    let quota = turn.facts.public_ip_quota.filter(|_| !internal);
-    if let Some(quota) = quota.filter(|quota| turn.memory.balancer.public_addresses() >= *quota as usize) {
-        let message = format!(
-            "Error syncing load balancer: failed to ensure load balancer: PUT https://management.azure.com/subscriptions/{}/resourceGroups/{}/providers/Microsoft.Network/publicIPAddresses/kubernetes-a{}: RESPONSE 400: 400 Bad Request ERROR CODE: PublicIPCountLimitReached {{\"error\":{{\"code\":\"PublicIPCountLimitReached\",\"message\":\"Cannot create more than {quota} public IP addresses for this subscription in this region.\",\"details\":[]}}}}",
-            turn.facts.subscription,
-            turn.facts.node_resource_group,
-            tag.uid.replace('-', ""),
-        );
+    if let Some(message) = refusal(turn, tag, internal) {
         turn.event(&service, &Happening::warning(SOURCE, "SyncLoadBalancerFailed", message));
         let wait = (RETRY.0 * 2f64.powi(attempt.min(30) as i32)).min(RETRY.1);
         let due = turn.again_after(wait);
@@ -135,6 +128,28 @@ pub(super) fn assign(turn: &mut Turn<'_>, tag: &Named, attempt: u32) {
     let status = json!({"loadBalancer": {"ingress": [{"ip": address, "ipMode": "VIP"}]}});
     turn.status("services", &service, status, MANAGER);
     turn.event(&service, &Happening::normal(SOURCE, "EnsuredLoadBalancer", "Ensured load balancer"));
+}
+
+/// Why the cloud makes no load balancer, in the words of the cloud provider.
+fn refusal(turn: &Turn<'_>, tag: &Named, internal: bool) -> Option<String> {
+    let (subscription, group) = (&turn.facts.subscription, &turn.facts.node_resource_group);
+    let refused = |place: &str, code: &str, why: &str| {
+        format!(
+            "Error syncing load balancer: failed to ensure load balancer: PUT https://management.azure.com/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.Network/{place}: RESPONSE 400: 400 Bad Request ERROR CODE: {code} {{\"error\":{{\"code\":\"{code}\",\"message\":\"{why}\",\"details\":[]}}}}"
+        )
+    };
+    if turn.memory.balancers_fail {
+        let why = "Subnet snet-aks does not have enough capacity for 1 IP addresses.";
+        return Some(refused("loadBalancers/kubernetes", "SubnetIsFull", why));
+    }
+    let quota = turn.facts.public_ip_quota.filter(|_| !internal)?;
+    (turn.memory.balancer.public_addresses() >= quota as usize).then(|| {
+        let place = format!("publicIPAddresses/kubernetes-a{}", tag.uid.replace('-', ""));
+        let why = format!(
+            "Cannot create more than {quota} public IP addresses for this subscription in this region."
+        );
+        refused(&place, "PublicIPCountLimitReached", &why)
+    })
 }
 
 fn next_address(turn: &mut Turn<'_>, internal: bool) -> String {

@@ -78,6 +78,9 @@ pub struct Controllers {
     /// How many load balancers are to be late with their address.
     #[serde(default)]
     addresses_late: u32,
+    /// Whether load balancers cannot be made.
+    #[serde(default)]
+    balancers_fail: bool,
 }
 
 impl Controllers {
@@ -91,11 +94,18 @@ impl Controllers {
         self.balancer.public_addresses()
     }
 
+    /// Lets every load balancer fail that has no address yet.
+    pub(crate) fn fail_balancers(&mut self) {
+        self.balancers_fail = true;
+    }
+
     /// Lets the next load balancer be late with its address.
     pub(crate) fn delay_address(&mut self) {
         self.addresses_late += 1;
     }
 }
+
+pub(crate) use node::lose as lose_nodes;
 
 /// Puts into a cluster what AKS puts there, at the moment the cluster becomes `Succeeded`.
 ///

@@ -8,10 +8,12 @@ use serde_json::{Value, json};
 use super::object::{self, name};
 use super::turn::Turn;
 use crate::clock::Moment;
+use crate::kubernetes::Store;
 
 const MANAGER: &str = "cloud-controller-manager";
 const LEASES: &str = "leases.coordination.k8s.io";
 const LEASE_NAMESPACE: &str = "kube-node-lease";
+const NODE_CONTROLLER: &str = "kube-controller-manager";
 /// Azure keeps the first four addresses of every subnet for itself.
 const FIRST_HOST: u32 = 4;
 
@@ -46,6 +48,23 @@ fn lease(turn: &mut Turn<'_>, node_name: &str) {
         "spec": {"holderIdentity": node_name, "leaseDurationSeconds": 40, "renewTime": renewed},
     });
     turn.put(LEASES, lease, "kubelet");
+}
+
+/// Takes the machines of all nodes away: their kubelets say nothing any more, and the node controller notes that.
+/// Returns whether there was a node.
+pub(crate) fn lose(store: &mut Store, at: Moment) -> bool {
+    let nodes: Vec<Value> = store.list("nodes", None).into_iter().cloned().collect();
+    for node in &nodes {
+        let mut status = node["status"].clone();
+        for line in status["conditions"].as_array_mut().into_iter().flatten() {
+            line["status"] = json!("Unknown");
+            line["reason"] = json!("NodeStatusUnknown");
+            line["message"] = json!("Kubelet stopped posting node status.");
+            line["lastTransitionTime"] = json!(at.rfc3339());
+        }
+        store.put_status("nodes", "", name(node), status, NODE_CONTROLLER, at);
+    }
+    !nodes.is_empty()
 }
 
 /// Returns the node with the fewest pods, as the scheduler would choose; none when there is no node.

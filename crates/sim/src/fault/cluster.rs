@@ -2,7 +2,7 @@
 
 use super::around::{Bite, Scene};
 use super::{Fault, Kind, Row};
-use crate::aks::Controllers;
+use crate::aks::{Controllers, lose_nodes};
 use crate::arm::clusters::{Fate, intervention};
 use crate::request::Reply;
 
@@ -87,6 +87,33 @@ pub(super) const ROWS: &[Row] = &[
         true,
         Bite::Before(|world, scene| {
             uid(scene).is_some_and(|uid| intervention::steer_inside(world, &uid, Controllers::delay_address))
+        }),
+    ),
+    row(
+        Fault::BalancerFails,
+        "balancer-fails",
+        ("", "/gateways/"),
+        (
+            "from now on no load balancer of the cluster gets an address: `SyncLoadBalancerFailed` with `SubnetIsFull`",
+            "says what the event of the Service says",
+        ),
+        false,
+        Bite::Before(|world, scene| {
+            uid(scene).is_some_and(|uid| intervention::steer_inside(world, &uid, Controllers::fail_balancers))
+        }),
+    ),
+    row(
+        Fault::NodesLost,
+        "nodes-lost",
+        ("GET", "/kubernetes/"),
+        (
+            "the machines of all nodes are lost: every node is `NotReady`, its kubelet says nothing any more",
+            "says that no node is ready",
+        ),
+        false,
+        Bite::Before(|world, scene| {
+            let store = uid(scene).and_then(|uid| intervention::store_mut(world, &uid));
+            store.is_some_and(|store| lose_nodes(store, scene.now))
         }),
     ),
 ];

@@ -145,6 +145,10 @@ faults! {
     ClusterStopped,
     /// The load balancer's address comes minutes later.
     AddressLate,
+    /// The cloud cannot make any more load balancers.
+    BalancerFails,
+    /// No kubelet says anything any more.
+    NodesLost,
     /// The last pod that holds the Secret goes away for good.
     HolderGone,
     /// A watch breaks off in the middle of an event.

@@ -1,0 +1,76 @@
+//! `landfall doctor`: looks at everything, changes nothing, and names the one cause of what does not work.
+
+use crate::{
+    exit::Exit,
+    failure::Failure,
+    render::{doctor, stream},
+    session::Session,
+    settings::{Purpose, Wished, flags::Wishes},
+    target::{self, Gateways, Target},
+};
+use jiff::Timestamp;
+use landfall_engine::{Journal, Memory};
+use landfall_steps::doctor::{Bounds, Diagnosis, Patient, diagnose};
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// How long a failed run may look for the cause behind its error, in real time.
+const AFTERWORD_MAX: Duration = Duration::from_secs(10);
+
+/// What `doctor` takes.
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    #[command(flatten)]
+    wishes: Wishes,
+}
+
+/// Runs it. The journal is read and neither locked nor written: a run beside this one goes on.
+pub async fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
+    let wished = session.wished(&args.wishes, Purpose::Remember)?;
+    let known = Journal::read(&wished.folder).map_err(|error| Failure::of_journal(&error))?;
+    if let Some((key, _)) = &known {
+        super::up::same_journal(&wished, key)?;
+    }
+    let subscription = known.as_ref().map(|(key, _)| key.subscription.clone());
+    let memory = known.map(|(_, memory)| memory).unwrap_or_default();
+    let (place, environment) = (&wished.place, &session.environment);
+    let target =
+        target::connect(place, environment, &wished.folder, subscription.as_deref(), Gateways::Answer)
+            .await?;
+    let ways = target.ways().await;
+    let found = look(&target, &wished, &memory, Some(&ways), Bounds::default()).await;
+    let (cloud, words) = (target.cloud, target.words.clone());
+    target.close().await;
+    let program = session.program();
+    let shown = doctor::Shown {
+        diagnosis: &found,
+        environment: &session.global.environment,
+        words: &words,
+        program: &program,
+    };
+    let text = match session.is_json() {
+        true => doctor::document(&shown, cloud).to_string(),
+        false => doctor::text(&shown, session.terminal.out),
+    };
+    stream::out().line(&text);
+    Ok(if found.findings.is_empty() { Exit::Well } else { Exit::Failed })
+}
+
+/// Looks at what was made, under the names it was made under.
+async fn look(
+    target: &Target,
+    wished: &Wished,
+    memory: &Memory,
+    ways: Option<&landfall_cloud::Ways>,
+    bounds: Bounds,
+) -> Diagnosis {
+    let settings = landfall_steps::as_made(&wished.settings, memory);
+    let (clouds, now) = (&target.clouds, Timestamp::now());
+    diagnose(&Patient { clouds, settings: &settings, memory, ways, bounds, now }).await
+}
+
+/// Returns what stands behind the errors of a run that failed. The gateways are not asked: what failed lies before them.
+pub async fn afterword(target: &Target, wished: &Wished, memory: &Memory) -> Option<Diagnosis> {
+    let bounds = Bounds { cloud: AFTERWORD_MAX, outside: AFTERWORD_MAX };
+    timeout(AFTERWORD_MAX, look(target, wished, memory, None, bounds)).await.ok()
+}

@@ -1,0 +1,208 @@
+//! What the doctor says: the root first, with what shows it and what mends it, and then the rest.
+
+use super::{paint::Paint, words};
+use landfall_engine::Report;
+use landfall_steps::doctor::{Diagnosis, Finding};
+use serde_json::{Value, json};
+
+/// The widest line.
+const COLUMNS: usize = 80;
+/// How many consequences are told before they are only counted.
+const SYMPTOMS_MAX: usize = 6;
+
+/// A diagnosis, and what is told beside it.
+pub struct Shown<'a> {
+    /// What was found.
+    pub diagnosis: &'a Diagnosis,
+    /// The environment's name.
+    pub environment: &'a str,
+    /// Where it is.
+    pub words: &'a str,
+    /// How to call landfall again.
+    pub program: &'a str,
+}
+
+/// Returns the text.
+pub fn text(shown: &Shown<'_>, paint: Paint) -> String {
+    let Diagnosis { findings, symptoms, unseen, .. } = shown.diagnosis;
+    let heading = paint.strong(&format!("landfall doctor · {} · {}", shown.environment, shown.words));
+    let mut parts = vec![heading];
+    match findings.split_first() {
+        Some((root, others)) => {
+            parts.push(words::wrap(&format!("{} ", paint.bad("✗")), &sentence(&root.cause), COLUMNS));
+            parts.push(rows(root, shown.program));
+            parts.extend(beside(others, symptoms, shown.program));
+        }
+        None => parts.push(well(shown.diagnosis, paint)),
+    }
+    parts.extend(
+        (!unseen.is_empty()).then(|| bullets("Could not look:", unseen.iter().map(|why| stripped(why)))),
+    );
+    parts.join("\n\n")
+}
+
+fn rows(finding: &Finding, program: &str) -> String {
+    let label = |word: &str| format!("  {word:<10}");
+    let mut rows = vec![format!("{}{}", label("code"), finding.code)];
+    for (at, told) in finding.evidence.iter().enumerate() {
+        rows.push(words::wrap(&label(if at == 0 { "evidence" } else { "" }), told, COLUMNS));
+    }
+    rows.push(words::wrap(&label("mend"), &called(&finding.mend, program), COLUMNS));
+    rows.join("\n")
+}
+
+/// Other findings, and what follows from all of them.
+fn beside(others: &[Finding], symptoms: &[String], program: &str) -> Option<String> {
+    let other =
+        others.iter().map(|one| format!("{} ({}): {}", one.cause, one.code, called(&one.mend, program)));
+    let more = symptoms.len().saturating_sub(SYMPTOMS_MAX);
+    let more = (more > 0).then(|| format!("and {} of the kind", words::count(more, "more sign")));
+    let all: Vec<String> = symptoms.iter().take(SYMPTOMS_MAX).cloned().chain(more).chain(other).collect();
+    (!all.is_empty()).then(|| bullets("Also seen:", all.into_iter()))
+}
+
+fn bullets(title: &str, lines: impl Iterator<Item = String>) -> String {
+    let lines = lines.map(|line| words::wrap("  · ", &line, COLUMNS));
+    std::iter::once(title.to_owned()).chain(lines).collect::<Vec<_>>().join("\n")
+}
+
+fn well(diagnosis: &Diagnosis, paint: Paint) -> String {
+    let looked: Vec<String> = diagnosis.looked.iter().map(|(count, noun)| plural(*count, noun)).collect();
+    let seen = format!("nothing is wrong: {} looked at, all as they should be.", words::list(&looked));
+    let mut lines = vec![words::wrap(&format!("{} ", paint.good("✓")), &seen, COLUMNS)];
+    if !diagnosis.symptoms.is_empty() {
+        lines.push(bullets("Worth knowing:", diagnosis.symptoms.iter().cloned()));
+    }
+    lines.join("\n\n")
+}
+
+fn plural(count: usize, noun: &str) -> String {
+    match (count, noun.split_once(' ')) {
+        (1, _) | (_, None) => words::count(count, noun),
+        // A request from outside, 8 requests from outside.
+        (_, Some(("request", rest))) => format!("{} {rest}", words::count(count, "request")),
+        (_, Some(_)) => words::count(count, noun),
+    }
+}
+
+fn sentence(fragment: &str) -> String {
+    let mut letters = fragment.chars();
+    let first = letters.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
+    format!("{first}{}.", letters.as_str())
+}
+
+/// The title says already that it could not be looked at.
+fn stripped(why: &str) -> String {
+    why.strip_prefix("could not look at ").unwrap_or(why).to_owned()
+}
+
+/// Puts in how landfall is called for this environment.
+fn called(mend: &str, program: &str) -> String {
+    ["up", "rotate"].iter().fold(mend.to_owned(), |mend, command| {
+        mend.replace(&format!("landfall {command}"), &format!("{program} {command}"))
+    })
+}
+
+/// Returns the document; the root is the first, and marked.
+pub fn document(shown: &Shown<'_>, cloud: &str) -> Value {
+    let Diagnosis { findings, symptoms, unseen, looked, .. } = shown.diagnosis;
+    let findings: Vec<Value> = findings
+        .iter()
+        .enumerate()
+        .map(|(at, one)| {
+            json!({
+                "code": one.code, "root": at == 0, "cause": one.cause, "evidence": one.evidence,
+                "mend": called(&one.mend, shown.program),
+            })
+        })
+        .collect();
+    let looked: Vec<Value> =
+        looked.iter().map(|(count, noun)| json!({ "what": noun, "count": count })).collect();
+    json!({
+        "environment": shown.environment, "cloud": cloud, "findings": findings, "symptoms": symptoms,
+        "unseen": unseen, "looked": looked,
+    })
+}
+
+/// Returns what is told at the end of a run that failed, when it is more than the errors say themselves.
+pub fn afterword(diagnosis: &Diagnosis, report: &Report, program: &str) -> Option<String> {
+    let root = diagnosis.root().filter(|_| !diagnosis.unmade)?;
+    let said = report.errors.iter().any(|(_, error)| {
+        let same = |text: &String| text.contains(&root.cause) || root.evidence.contains(text);
+        error.code.as_deref() == Some(root.code) || error.causes.iter().any(same)
+    });
+    (!said).then(|| {
+        let cause = words::wrap("Behind it: ", &format!("{}.", root.cause), COLUMNS);
+        format!("{cause}\n{}", rows(root, program))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::render::summary;
+    use landfall_engine::{Kind, Outcome, StepError};
+
+    fn finding(code: &'static str, cause: &str) -> Finding {
+        let mut finding = Finding::new(code, cause, "landfall up: it grants Key Vault Secrets User");
+        finding.evidence = vec![
+            "event FailedMount of pod tls-secret-sync-7c9d, 6 times: GET https://kv.vault.azure.net/secrets/tls/ answered 403 ForbiddenByRbac".into(),
+            "role assignments of the add-on's identity at kv: 0".into(),
+        ];
+        finding
+    }
+
+    fn shown(diagnosis: &Diagnosis) -> Shown<'_> {
+        Shown {
+            diagnosis,
+            environment: "default",
+            words: "simulated cloud",
+            program: "landfall --state-dir x",
+        }
+    }
+
+    #[test]
+    fn the_root_comes_first_with_its_evidence_and_its_mend() {
+        let diagnosis = Diagnosis {
+            findings: vec![
+                finding("VAULT_ACCESS_MISSING", "the add-on's identity may not read kv"),
+                Finding::new("ROTATION_OFF", "rotation is switched off", "landfall up"),
+            ],
+            symptoms: vec![
+                "gateway echo-gateway serves no HTTPS: Secret gateway-tls-secret is missing".into(),
+            ],
+            unseen: vec!["could not look at the region's limits: 503".into()],
+            ..Diagnosis::default()
+        };
+        insta::assert_snapshot!(text(&shown(&diagnosis), Paint::PLAIN));
+        let document = document(&shown(&diagnosis), "sim");
+        assert_eq!(document["findings"][0]["root"], true);
+        assert_eq!(document["findings"][1]["mend"], "landfall --state-dir x up");
+    }
+
+    #[test]
+    fn when_all_is_well_it_says_what_was_looked_at() {
+        let looked = vec![(2, "gateway"), (6, "route"), (8, "request from outside")];
+        let diagnosis = Diagnosis { looked, ..Diagnosis::default() };
+        insta::assert_snapshot!(text(&shown(&diagnosis), Paint::PLAIN));
+    }
+
+    #[test]
+    fn a_failed_run_is_told_what_is_behind_it_unless_its_error_says_so_already() {
+        let cause = "the add-on's identity may not read kv";
+        let diagnosis =
+            Diagnosis { findings: vec![finding("VAULT_ACCESS_MISSING", cause)], ..Diagnosis::default() };
+        let report = |error: StepError| Report {
+            outcome: Outcome::Failed,
+            errors: vec![("gateways".to_owned(), error)],
+            ..summary::tests::report()
+        };
+        let late = report(StepError::new(Kind::TimedOut, "wait for every listener"));
+        assert!(afterword(&diagnosis, &late, "landfall").unwrap().contains(cause));
+        let known =
+            report(StepError::new(Kind::Failed, "bring the certificate").code("VAULT_ACCESS_MISSING"));
+        assert_eq!(afterword(&diagnosis, &known, "landfall"), None);
+        let unmade = Diagnosis { unmade: true, ..diagnosis };
+        assert_eq!(afterword(&unmade, &late, "landfall"), None);
+    }
+}

@@ -1,0 +1,92 @@
+//! The vault, and the certificate in it.
+
+use super::{Finding, object::text, picture::Picture, walk::Walk};
+use landfall_cloud::{certificate::Leaf, vault::StoredVersion};
+
+/// What is explained when the vault gives out no certificate.
+pub(super) const CERTIFICATE: &str = "certificate";
+
+pub(super) fn judge(p: &Picture<'_>, walk: &mut Walk) {
+    let certificate = &p.settings.certificate.name;
+    let vault = match &p.vault {
+        Ok(Some(body)) => text(body, "/name").to_owned(),
+        Ok(None) => {
+            let vault = &p.vault_name;
+            let finding = Finding::new(
+                "VAULT_MISSING",
+                format!("the key vault {vault} is not there"),
+                "landfall up: it recovers a vault of its own that was deleted, or makes another",
+            );
+            walk.explain(CERTIFICATE);
+            walk.lacks(
+                finding.evidence(format!("GET {vault} in resource group {}: 404", p.settings.resource_group)),
+            );
+            return;
+        }
+        Err(_) => return,
+    };
+    if matches!(p.stored, Ok(None)) && matches!(p.versions, Some(Ok(_))) {
+        let finding = Finding::new(
+            "CERTIFICATE_MISSING",
+            format!("the vault {vault} holds no certificate {certificate}"),
+            "landfall up: it recovers the certificate or imports it anew",
+        );
+        walk.explain(CERTIFICATE);
+        walk.name(finding.evidence(format!("GET {vault}/certificates/{certificate}: 404")));
+        return;
+    }
+    let Ok(Some(stored)) = &p.stored else { return };
+    if let Some(version) = newest(p).filter(|version| !version.enabled) {
+        let finding = Finding::new(
+            "CERTIFICATE_DISABLED",
+            format!(
+                "certificate {certificate} is disabled in {vault}, and what is disabled is not given out"
+            ),
+            format!(
+                "az keyvault certificate set-attributes --vault-name {vault} --name {certificate} --enabled true"
+            ),
+        );
+        walk.explain(CERTIFICATE);
+        walk.name(finding.evidence(format!("version {} has enabled = false", version.version)));
+    }
+    let renew = || "landfall rotate: it makes a new one in the place of one that landfall has signed; else landfall rotate --pfx FILE";
+    if stored.not_after < p.now {
+        let finding = Finding::new(
+            "CERTIFICATE_EXPIRED",
+            format!("the certificate {certificate} in {vault} has expired, and browsers refuse it"),
+            renew(),
+        );
+        walk.name(
+            finding
+                .evidence(format!("it was valid until {}", stored.not_after.strftime("%Y-%m-%d %H:%M UTC"))),
+        );
+    } else if stored.not_before > p.now {
+        let finding = Finding::new(
+            "CERTIFICATE_NOT_YET_VALID",
+            format!("the certificate {certificate} in {vault} is not valid yet"),
+            renew(),
+        );
+        walk.name(
+            finding
+                .evidence(format!("it is valid from {}", stored.not_before.strftime("%Y-%m-%d %H:%M UTC"))),
+        );
+    }
+    let Ok(leaf) = Leaf::from_der(&stored.cer) else { return };
+    let bare: Vec<String> = p.hosts().into_iter().filter(|host| !leaf.covers(host)).collect();
+    if !bare.is_empty() {
+        let finding = Finding::new(
+            "CERTIFICATE_NAMES",
+            format!("the certificate {certificate} in {vault} is not for {}", bare.join(", ")),
+            "landfall rotate --pfx FILE, with a certificate for these names",
+        );
+        walk.name(finding.evidence(format!("its names are {}", leaf.names.join(", "))));
+    }
+}
+
+/// The newest version of the certificate. Versions that were made within one second cannot be told apart by their times.
+pub(super) fn newest<'a>(p: &'a Picture<'_>) -> Option<&'a StoredVersion> {
+    let versions = p.versions.as_ref()?.as_ref().ok()?;
+    let known = p.stored.as_ref().ok().and_then(Option::as_ref);
+    let is = |version: &&StoredVersion| known.is_some_and(|known| known.version == version.version);
+    versions.iter().find(is).or_else(|| versions.iter().max_by_key(|version| version.created))
+}

@@ -1,0 +1,162 @@
+//! The cluster as Resource Manager shows it, and its nodes.
+
+use super::{
+    Finding,
+    inside::Inside,
+    object::{condition, list, name, text},
+    picture::Picture,
+    walk::{Walk, Way},
+};
+use crate::cluster_body;
+use landfall_cloud::arm::State;
+use serde_json::Value;
+
+pub(super) fn judge(p: &Picture<'_>, walk: &mut Walk) -> Way {
+    let (group, cluster) = (&p.settings.resource_group, &p.settings.cluster.name);
+    let body = match &p.cluster {
+        Ok(Some(body)) => body,
+        Ok(None) => {
+            let finding = Finding::new(
+                "CLUSTER_MISSING",
+                format!("the cluster {cluster} is not there"),
+                "landfall up: it makes the cluster and everything in it",
+            );
+            walk.lacks(finding.evidence(format!("GET {cluster} in resource group {group}: 404")));
+            return Way::Break(());
+        }
+        // What cannot be read is among what was not seen.
+        Err(_) => return Way::Continue(()),
+    };
+    state(p, body, walk)?;
+    if let Some(why) = cluster_body::failed_pool(body) {
+        let finding = Finding::new(
+            "NODE_POOL_FAILED",
+            format!("a node pool of cluster {cluster} has failed"),
+            "landfall up: it asks for the cluster once more, which mends the pool",
+        );
+        walk.name(finding.evidence(why));
+    }
+    profile(p, body, walk);
+    Way::Continue(())
+}
+
+fn state(p: &Picture<'_>, body: &Value, walk: &mut Walk) -> Way {
+    let (group, cluster) = (&p.settings.resource_group, &p.settings.cluster.name);
+    if cluster_body::is_stopped(body) {
+        let finding = Finding::new(
+            "CLUSTER_STOPPED",
+            format!("the cluster {cluster} is stopped"),
+            format!("az aks start -g {group} -n {cluster}; everything in it comes back as it was"),
+        );
+        walk.name(finding.evidence("properties.powerState.code is Stopped"));
+        return Way::Break(());
+    }
+    let word = text(body, "/properties/provisioningState");
+    match State::of(body) {
+        State::Succeeded => Way::Continue(()),
+        State::Deleting => {
+            let finding = Finding::new(
+                "CLUSTER_DELETING",
+                format!("the cluster {cluster} is being deleted"),
+                "wait until it is gone, then landfall up",
+            );
+            walk.name(finding.evidence(format!("properties.provisioningState is {word}")));
+            Way::Break(())
+        }
+        State::Failed | State::Canceled => {
+            let finding = Finding::new(
+                "CLUSTER_FAILED",
+                format!("the last operation on cluster {cluster} ended {word}"),
+                "landfall up: a cluster that failed is mended by asking for it once more",
+            );
+            let error = &body["properties"]["status"]["provisioningError"];
+            let finding = finding.evidence(format!("properties.provisioningState is {word}"));
+            walk.name(match (text(error, "/code"), text(error, "/message")) {
+                ("", "") => finding,
+                (code, message) => finding.evidence(format!("provisioningError: {code}: {message}")),
+            });
+            Way::Continue(())
+        }
+        State::Running(_) if word == "Creating" => {
+            let finding = Finding::new(
+                "CLUSTER_CREATING",
+                format!("the cluster {cluster} is still being made"),
+                "landfall up: it waits for it and goes on; making a cluster takes about five minutes",
+            );
+            walk.lacks(finding.evidence("properties.provisioningState is Creating"));
+            Way::Break(())
+        }
+        // A cluster that is being changed goes on serving.
+        State::Running(word) => {
+            walk.symptom(format!("cluster {cluster} is {word} just now"));
+            Way::Continue(())
+        }
+    }
+}
+
+/// The managed Gateway API and its Istio: without either there is nobody who answers for gateways.
+fn profile(p: &Picture<'_>, body: &Value, walk: &mut Walk) {
+    let cluster = &p.settings.cluster.name;
+    let wanted = [
+        ("/properties/ingressProfile/gatewayAPI/installation", "Standard"),
+        (
+            "/properties/ingressProfile/webAppRouting/gatewayAPIImplementations/appRoutingIstio/mode",
+            "Enabled",
+        ),
+    ];
+    let off: Vec<String> = wanted
+        .iter()
+        .filter(|(field, on)| !text(body, field).eq_ignore_ascii_case(on))
+        .map(|(field, on)| {
+            let is = body.pointer(field).unwrap_or(&Value::Null);
+            format!("{} is {is}, {on} is needed", field.trim_start_matches("/properties/").replace('/', "."))
+        })
+        .collect();
+    if off.is_empty() {
+        return;
+    }
+    let finding = Finding::new(
+        "GATEWAY_API_OFF",
+        format!("the managed Gateway API of cluster {cluster} is switched off"),
+        "landfall up: it switches the Gateway API and app routing with Istio on",
+    );
+    walk.name(off.into_iter().fold(finding, Finding::evidence));
+}
+
+/// The nodes: with none that is ready nothing runs.
+pub(super) fn nodes(p: &Picture<'_>, inside: &Inside, walk: &mut Walk) -> Way {
+    let Ok(nodes) = &inside.nodes else { return Way::Continue(()) };
+    let is_ready = |node: &&landfall_cloud::kubernetes::DynamicObject| {
+        condition(&node.data["status"], "Ready", "True").is_some()
+    };
+    let lame: Vec<String> = nodes
+        .iter()
+        .filter(|node| !is_ready(node))
+        .map(|node| {
+            let said =
+                list(&node.data, "/status/conditions").iter().find(|one| text(one, "/type") == "Ready");
+            let (status, reason) = said.map_or(("", "no kubelet has said anything"), |said| {
+                (text(said, "/status"), text(said, "/reason"))
+            });
+            format!("node {}: Ready={status} {reason}", name(node))
+        })
+        .collect();
+    let (group, cluster) = (&p.settings.resource_group, &p.settings.cluster.name);
+    if lame.len() < nodes.len() {
+        if let Some(first) = lame.first() {
+            walk.symptom(format!("{} of {} nodes are not ready: {first}", lame.len(), nodes.len()));
+        }
+        return Way::Continue(());
+    }
+    let finding = Finding::new(
+        "NODES_NOT_READY",
+        format!("no node of cluster {cluster} is ready, so nothing runs in it"),
+        format!(
+            "look at the pool, az aks nodepool list -g {group} --cluster-name {cluster} -o table, and restart its machines \
+             or scale it up; a pool whose machines cannot be had says why in its provisioningState"
+        ),
+    );
+    let told = format!("{} of {} nodes are ready", 0, nodes.len());
+    walk.name(lame.into_iter().take(3).fold(finding.evidence(told), Finding::evidence));
+    Way::Break(())
+}

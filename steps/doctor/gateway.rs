@@ -1,0 +1,242 @@
+//! The gateways: what their controller says of them, what stands behind them, and whether they have an address.
+
+use super::{
+    Finding,
+    inside::Inside,
+    object::{Said, condition, is_ready, latest, list, name, selected, space, text},
+    picture::Picture,
+    walk::Walk,
+};
+use crate::rotation_links::why;
+use landfall_cloud::kubernetes::DynamicObject;
+use serde_json::Value;
+
+/// The label that everything made for a gateway bears.
+const GATEWAY_NAME: &str = "gateway.networking.k8s.io/gateway-name";
+/// Reasons under which the cloud says that it could not make a load balancer.
+const FAILED: [&str; 2] = ["SyncLoadBalancerFailed", "CreatingLoadBalancerFailed"];
+
+pub(super) fn judge(p: &Picture<'_>, inside: &Inside, walk: &mut Walk) {
+    if inside.gateways.is_err() {
+        return;
+    }
+    for wanted in p.gateways() {
+        let (own, namespace) = (name(wanted), space(wanted));
+        let Some(live) = Inside::find(&inside.gateways, namespace, own) else {
+            let finding = Finding::new(
+                "GATEWAY_MISSING",
+                format!("the gateway {own} is not there"),
+                "landfall up: it applies the gateway",
+            );
+            // A gateway cannot be there before its kind is, and that is told already.
+            if !walk.explains(own) {
+                walk.lacks(finding.evidence(format!("namespace {namespace} has no Gateway {own}")));
+            }
+            walk.explain(own);
+            continue;
+        };
+        let is_explained = walk.explains(own);
+        conditions(live, wanted, is_explained, walk);
+        listeners(live, is_explained, walk);
+        address(p, inside, live, walk);
+    }
+}
+
+fn conditions(live: &DynamicObject, wanted: &DynamicObject, is_explained: bool, walk: &mut Walk) {
+    let own = name(live);
+    for kind in ["Accepted", "Programmed"] {
+        if let Some(said) = condition(&live.data["status"], kind, "False") {
+            walk.symptom(format!("gateway {own}: {}", said.short()));
+        }
+    }
+    if is_explained {
+        return;
+    }
+    let class = |gateway: &DynamicObject| text(&gateway.data, "/spec/gatewayClassName").to_owned();
+    if class(live) != class(wanted) {
+        let finding = Finding::new(
+            "GATEWAY_CLASS_OTHER",
+            format!("the gateway {own} asks for another class than {}", class(wanted)),
+            "landfall up: it sets gatewayClassName back",
+        );
+        walk.name(finding.evidence(format!("spec.gatewayClassName is {}", class(live))));
+        walk.explain(own);
+    } else if let Some(said) = condition(&live.data["status"], "Accepted", "False") {
+        let finding = Finding::new(
+            "GATEWAY_NOT_ACCEPTED",
+            format!("the controller refuses the gateway {own}"),
+            format!("kubectl describe gateway {own}; landfall up applies it as it was"),
+        );
+        walk.name(finding.evidence(said.told()));
+        walk.explain(own);
+    }
+}
+
+fn listeners(live: &DynamicObject, is_explained: bool, walk: &mut Walk) {
+    let own = name(live);
+    for status in list(&live.data, "/status/listeners") {
+        let listener = text(status, "/name");
+        let wrong = condition(status, "Conflicted", "True")
+            .or_else(|| condition(status, "Accepted", "False"))
+            .or_else(|| condition(status, "ResolvedRefs", "False"))
+            .or_else(|| condition(status, "Programmed", "False"));
+        let Some(said) = wrong else { continue };
+        walk.symptom(format!("listener {listener} of gateway {own}: {}", said.short()));
+        let of_secret = said.reason == "InvalidCertificateRef" && walk.explains(&format!("{own}:443"));
+        if is_explained || of_secret || walk.explains(own) {
+            continue;
+        }
+        walk.name(refused(own, listener, &said));
+        walk.explain(format!("{own}:{}", port(live, listener)));
+    }
+}
+
+fn refused(own: &str, listener: &str, said: &Said<'_>) -> Finding {
+    let finding = match (said.kind, said.reason) {
+        ("Conflicted", _) => Finding::new(
+            "LISTENER_CONFLICT",
+            format!("listener {listener} of gateway {own} stands in conflict with another one"),
+            "give each port one protocol, and each listener a hostname of its own; landfall up applies the gateway as it was",
+        ),
+        (_, "RefNotPermitted") => Finding::new(
+            "REFERENCE_GRANT_MISSING",
+            format!("listener {listener} of gateway {own} may not use a Secret of another namespace"),
+            "make a ReferenceGrant in the Secret's namespace, or name a Secret beside the gateway",
+        ),
+        (_, "InvalidCertificateRef") => Finding::new(
+            "LISTENER_CERTIFICATE_REF",
+            format!("listener {listener} of gateway {own} names a certificate that cannot be used"),
+            "landfall up: it applies the gateway as it was; the message says what is wrong with the reference or the Secret",
+        ),
+        _ => Finding::new(
+            "LISTENER_NOT_PROGRAMMED",
+            format!("listener {listener} of gateway {own} is not served"),
+            format!("kubectl describe gateway {own}; landfall up applies it as it was"),
+        ),
+    };
+    finding.evidence(format!("listener {listener}: {}", said.told()))
+}
+
+fn port(live: &DynamicObject, listener: &str) -> u64 {
+    let mut all = list(&live.data, "/spec/listeners").iter();
+    all.find(|one| text(one, "/name") == listener).and_then(|one| one["port"].as_u64()).unwrap_or_default()
+}
+
+/// The Service in front of a gateway.
+pub(super) fn service<'a>(inside: &'a Inside, gateway: &DynamicObject) -> Option<&'a DynamicObject> {
+    let is = |service: &&DynamicObject| {
+        let labels = service.metadata.labels.as_ref();
+        let label = labels.and_then(|labels| labels.get(GATEWAY_NAME)).map(String::as_str);
+        space(service) == space(gateway) && label == Some(name(gateway))
+    };
+    inside.services.as_ref().ok()?.iter().find(is)
+}
+
+/// Gateway → Service → pods and load balancer → address.
+fn address(p: &Picture<'_>, inside: &Inside, live: &DynamicObject, walk: &mut Walk) {
+    if inside.services.is_err() || inside.pods.is_err() {
+        return;
+    }
+    let own = name(live);
+    let Some(service) = service(inside, live) else {
+        if !walk.explains(own) {
+            let finding = Finding::new(
+                "GATEWAY_SERVICE_MISSING",
+                format!("the controller has made no Service for the gateway {own}"),
+                format!("kubectl -n aks-istio-system logs deployment/istiod; kubectl describe gateway {own}"),
+            );
+            walk.name(finding.evidence(format!("no Service bears the label {GATEWAY_NAME}={own}")));
+        }
+        walk.explain(own);
+        return;
+    };
+    let pods = selected(inside.pods(), space(live), &service.data["spec"]["selector"]);
+    if !pods.iter().any(|pod| is_ready(pod)) {
+        let finding = Finding::new(
+            "GATEWAY_PODS_NOT_READY",
+            format!("no pod of the gateway {own} is ready, so nobody answers for it"),
+            format!(
+                "kubectl get pods -l {GATEWAY_NAME}={own}; kubectl rollout restart deployment {}",
+                name(service)
+            ),
+        );
+        let told = pods.iter().filter_map(|pod| Some(format!("pod {}: {}", name(pod), why(pod)?))).take(2);
+        let count = format!("{} pods, none of them ready", pods.len());
+        walk.name(told.fold(finding.evidence(count), Finding::evidence));
+        walk.explain(own);
+    }
+    if list(&service.data, "/status/loadBalancer/ingress").is_empty() {
+        walk.symptom(format!("gateway {own} has no address"));
+        walk.name(unbalanced(p, inside, own, service));
+        walk.explain(own);
+    }
+}
+
+fn unbalanced(p: &Picture<'_>, inside: &Inside, own: &str, service: &DynamicObject) -> Finding {
+    let Some(event) = latest(inside.events(), name(service), &FAILED) else {
+        return Finding::new(
+            "ADDRESS_PENDING",
+            format!("the load balancer has given the gateway {own} no address yet"),
+            "wait, a minute is usual; landfall up waits for it",
+        )
+        .evidence(format!("Service {} has no ingress, and no event says why", name(service)));
+    };
+    let message = text(event, "/message");
+    let finding = if ["PublicIPCountLimitReached", "PublicIPQuota", "LimitReached"]
+        .iter()
+        .any(|code| message.contains(code))
+    {
+        let used = used(p);
+        let finding = Finding::new(
+            "PUBLIC_IP_QUOTA",
+            format!("the subscription may have no more public addresses in {}", p.settings.location),
+            "take away addresses that nobody uses (az network public-ip list -o table), or ask for more: https://aka.ms/quota; \
+             the address then comes by itself within five minutes",
+        );
+        used.into_iter().fold(finding, Finding::evidence)
+    } else {
+        Finding::new(
+            "LOAD_BALANCER_FAILED",
+            format!("the cloud could not make the load balancer of the gateway {own}"),
+            "the event says why; when that is settled, the cloud tries again by itself within five minutes",
+        )
+    };
+    let times = event["count"].as_i64().unwrap_or(1);
+    finding.evidence(format!(
+        "event {} of Service {}, {times} times: {}",
+        text(event, "/reason"),
+        name(service),
+        gist(message)
+    ))
+}
+
+fn used(p: &Picture<'_>) -> Vec<String> {
+    let rows = p.addresses.as_deref().unwrap_or_default().iter();
+    let full = rows.filter(|row| row.name.to_ascii_lowercase().contains("publicip") && row.left() == 0);
+    full.map(|row| format!("{} in {}: {} of {} in use", row.label, p.settings.location, row.used, row.limit))
+        .collect()
+}
+
+/// The code and the sentence within what the cloud provider quotes, else its first line.
+fn gist(message: &str) -> String {
+    let body = message.find('{').and_then(|at| serde_json::from_str::<Value>(message.get(at..)?).ok());
+    let quoted =
+        body.map(|body| format!("{}: {}", text(&body, "/error/code"), text(&body, "/error/message")));
+    let plain = || message.lines().next().unwrap_or_default().chars().take(240).collect();
+    quoted.filter(|quoted| quoted.len() > 2).unwrap_or_else(plain)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_gist_of_a_failed_balancer_is_the_clouds_own_sentence() {
+        let message = "Error syncing load balancer: PUT https://x: RESPONSE 400 {\"error\":{\"code\":\"LimitReached\",\"message\":\"No more.\"}}";
+        assert_eq!(gist(message), "LimitReached: No more.");
+        assert_eq!(
+            gist("Error syncing load balancer: subnet is full\nmore"),
+            "Error syncing load balancer: subnet is full"
+        );
+    }
+}

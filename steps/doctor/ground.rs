@@ -1,0 +1,93 @@
+//! What everything stands on: the subscription, what is registered in it, and the resource group.
+
+use super::{
+    Finding,
+    picture::Picture,
+    walk::{Walk, Way},
+};
+use crate::features::PROVIDERS;
+use landfall_cloud::arm::Registration;
+
+pub(super) fn judge(p: &Picture<'_>, walk: &mut Walk) -> Way {
+    if let Ok(Some(subscription)) = &p.subscription
+        && !["enabled", "warned"].contains(&subscription.state.to_ascii_lowercase().as_str())
+    {
+        let finding = Finding::new(
+            "SUBSCRIPTION_DISABLED",
+            format!("subscription {} is not enabled", subscription.name),
+            "settle what the portal says of it under Subscriptions; a disabled one can be read and not changed",
+        );
+        walk.name(finding.evidence(format!("state is {}", subscription.state)));
+        return Way::Break(());
+    }
+    let gone = matches!(p.group, Ok(None));
+    if gone && p.memory.0.values().all(|past| past.output.is_none() && past.ticket.is_none()) {
+        let finding = Finding::new(
+            "ENVIRONMENT_NEVER_MADE",
+            format!("the environment {} was never made", p.settings.environment),
+            "landfall up",
+        );
+        let finding = finding
+            .evidence("the journal remembers nothing that was made")
+            .evidence(format!("resource group {} is not there", p.settings.resource_group));
+        walk.lacks(finding);
+        return Way::Break(());
+    }
+    // What is there already was made while everything was registered, and goes on working.
+    if matches!(p.cluster, Ok(None)) {
+        providers(p, walk);
+        features(p, walk);
+    }
+    if gone {
+        let group = &p.settings.resource_group;
+        let finding = Finding::new(
+            "RESOURCE_GROUP_MISSING",
+            format!("the resource group {group} is gone, and everything in it"),
+            "landfall up: it makes everything anew, and recovers the vault",
+        );
+        walk.lacks(finding.evidence(format!("GET resource group {group}: 404; the journal remembers it")));
+        return Way::Break(());
+    }
+    Way::Continue(())
+}
+
+fn providers(p: &Picture<'_>, walk: &mut Walk) {
+    let Ok(listed) = &p.providers else { return };
+    let state = |namespace: &str| {
+        listed.iter().find(|(known, _)| known.eq_ignore_ascii_case(namespace)).map(|(_, state)| state)
+    };
+    for namespace in PROVIDERS {
+        let finding = match state(namespace) {
+            Some(Registration::Registered) => continue,
+            Some(Registration::Underway(word)) => Finding::new(
+                "PROVIDER_REGISTERING",
+                format!("the resource provider {namespace} is still being registered"),
+                "wait, this takes minutes, then landfall up; when it stays so for an hour, unregister it and register it again",
+            )
+            .evidence(format!("registrationState of {namespace} is {word}")),
+            Some(Registration::Absent) | None => Finding::new(
+                "PROVIDER_NOT_REGISTERED",
+                format!("the subscription has not registered the resource provider {namespace}"),
+                format!("landfall up registers it; or az provider register -n {namespace} --wait"),
+            )
+            .evidence(format!("registrationState of {namespace} is NotRegistered")),
+        };
+        walk.name(finding);
+    }
+}
+
+fn features(p: &Picture<'_>, walk: &mut Walk) {
+    for (flag, state) in &p.features {
+        let Registration::Underway(word) = state else { continue };
+        let (namespace, name) = flag.split_once('/').unwrap_or(("Microsoft.ContainerService", flag));
+        let finding = Finding::new(
+            "FEATURE_REGISTERING",
+            format!("the preview feature {name} is still being registered"),
+            format!(
+                "wait, 10 to 15 minutes are usual, then landfall up; az feature show --namespace {namespace} --name {name} \
+                 --query properties.state tells. When it stays so for hours, unregister it and register it again"
+            ),
+        );
+        walk.name(finding.evidence(format!("properties.state of {flag} is {word}")));
+    }
+}

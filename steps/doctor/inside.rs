@@ -1,0 +1,229 @@
+//! What is in the cluster: the objects on the ways from a gateway to its certificate, its address and its backends.
+
+use super::{
+    object::{list, name, space, text},
+    picture::{Read, read},
+};
+use crate::{
+    clouds::{Clusters, Opened},
+    cluster_ready::{AddOnIdentity, ReadyCluster},
+    istio::{CONTROL_PLANE, NAMESPACE},
+    manifests::Manifests,
+    tls_secret,
+};
+use futures::future::join_all;
+use landfall_cloud::{
+    ApiErrorKind,
+    kubernetes::{DynamicObject, Kind},
+};
+use serde_json::Value;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+type Objects = Read<Vec<DynamicObject>>;
+
+/// The objects, of all namespaces that the environment has something in.
+pub(super) struct Inside {
+    pub(super) nodes: Objects,
+    pub(super) classes: Objects,
+    pub(super) istiod: Read<Option<DynamicObject>>,
+    pub(super) mesh_pods: Objects,
+    pub(super) gateways: Objects,
+    pub(super) routes: Objects,
+    pub(super) services: Objects,
+    pub(super) pods: Objects,
+    pub(super) events: Objects,
+    pub(super) secret_classes: Objects,
+    /// The Secrets that listeners name, by namespace and name; none where there is no such Secret.
+    pub(super) secrets: BTreeMap<(String, String), Read<Option<DynamicObject>>>,
+}
+
+impl Inside {
+    /// Opens the cluster and reads everything at once.
+    pub(super) async fn read(
+        clusters: &Clusters,
+        body: &Value,
+        manifests: &Manifests,
+        max: Duration,
+    ) -> Read<Self> {
+        let cluster = ready(body);
+        let opened = read("the inside of the cluster", max, clusters.open(&cluster)).await?;
+        let istiod = async { opened.api.get(&Kind::DEPLOYMENT, Some(NAMESPACE), CONTROL_PLANE).await };
+        let look = Look { opened: &opened, spaces: spaces(manifests), max };
+        let (
+            nodes,
+            classes,
+            istiod,
+            mesh_pods,
+            gateways,
+            routes,
+            services,
+            pods,
+            events,
+            secret_classes,
+            secrets,
+        ) = futures::join!(
+            look.wide(Kind::NODE),
+            look.wide(Kind::GATEWAY_CLASS),
+            read("istiod", max, istiod),
+            look.list(Kind::POD, Some(NAMESPACE)),
+            look.all(Kind::GATEWAY),
+            look.all(Kind::HTTP_ROUTE),
+            look.all(Kind::SERVICE),
+            look.all(Kind::POD),
+            look.all(Kind::EVENT),
+            look.all(Kind::SECRET_PROVIDER_CLASS),
+            look.secrets(manifests),
+        );
+        Ok(Self {
+            nodes,
+            classes,
+            istiod,
+            mesh_pods,
+            gateways,
+            routes,
+            services,
+            pods,
+            events,
+            secret_classes,
+            secrets,
+        })
+    }
+
+    /// What could not be read.
+    pub(super) fn unseen(&self) -> Vec<String> {
+        let lists = [
+            &self.nodes,
+            &self.classes,
+            &self.mesh_pods,
+            &self.gateways,
+            &self.routes,
+            &self.services,
+            &self.pods,
+            &self.events,
+            &self.secret_classes,
+        ];
+        let lists = lists.into_iter().filter_map(|list| list.as_ref().err());
+        let secrets = self.secrets.values().filter_map(|secret| secret.as_ref().err());
+        lists.chain(self.istiod.as_ref().err()).chain(secrets).cloned().collect()
+    }
+
+    /// What was read, counted.
+    pub(super) fn looked(&self) -> Vec<(usize, &'static str)> {
+        let count = |list: &Objects| list.as_ref().map_or(0, Vec::len);
+        vec![
+            (count(&self.nodes), "node"),
+            (count(&self.gateways), "gateway"),
+            (count(&self.routes), "route"),
+            (count(&self.services), "Service"),
+            (count(&self.pods), "pod"),
+            (self.secrets.len(), "TLS Secret"),
+        ]
+    }
+
+    /// The live object of a list that bears this name in this namespace.
+    pub(super) fn find<'a>(list: &'a Objects, namespace: &str, wanted: &str) -> Option<&'a DynamicObject> {
+        let mut all = list.as_ref().ok()?.iter();
+        all.find(|object| name(object) == wanted && space(object) == namespace)
+    }
+
+    /// The pods; none where they could not be read.
+    pub(super) fn pods(&self) -> &[DynamicObject] {
+        self.pods.as_deref().unwrap_or_default()
+    }
+
+    /// The events; none where they could not be read.
+    pub(super) fn events(&self) -> &[DynamicObject] {
+        self.events.as_deref().unwrap_or_default()
+    }
+}
+
+struct Look<'a> {
+    opened: &'a Opened,
+    spaces: BTreeSet<String>,
+    max: Duration,
+}
+
+impl Look<'_> {
+    /// A kind that the API does not know has no objects.
+    async fn list(&self, kind: Kind, namespace: Option<&str>) -> Objects {
+        let asked = async {
+            match self.opened.api.list(&kind, namespace, None).await {
+                Err(error) if error.kind == ApiErrorKind::NotFound => Ok(Vec::new()),
+                listed => listed,
+            }
+        };
+        read(&kind.plural, self.max, asked).await
+    }
+
+    async fn wide(&self, kind: Kind) -> Objects {
+        self.list(kind, None).await
+    }
+
+    async fn all(&self, kind: Kind) -> Objects {
+        let lists = join_all(self.spaces.iter().map(|space| self.list(kind.clone(), Some(space)))).await;
+        let lists: Vec<Vec<DynamicObject>> = lists.into_iter().collect::<Result<_, _>>()?;
+        Ok(lists.into_iter().flatten().collect())
+    }
+
+    /// Secrets are read by their names alone: others are nobody's business.
+    async fn secrets(
+        &self,
+        manifests: &Manifests,
+    ) -> BTreeMap<(String, String), Read<Option<DynamicObject>>> {
+        let mut places: BTreeSet<(String, String)> =
+            BTreeSet::from([(tls_secret::NAMESPACE.to_owned(), tls_secret::SECRET.to_owned())]);
+        for gateway in self.all(Kind::GATEWAY).await.unwrap_or_default() {
+            places.extend(secrets_of(&gateway));
+        }
+        places.extend(manifests.gateways.iter().flat_map(|manifest| secrets_of(&manifest.object)));
+        let secrets = places.into_iter().map(|place| async move {
+            let what = format!("Secret {}", place.1);
+            let asked = async { self.opened.api.get(&Kind::SECRET, Some(&place.0), &place.1).await };
+            let secret = read(&what, self.max, asked).await;
+            (place, secret)
+        });
+        join_all(secrets).await.into_iter().collect()
+    }
+}
+
+/// The Secrets that the listeners of a gateway name.
+pub(super) fn secrets_of(gateway: &DynamicObject) -> Vec<(String, String)> {
+    let listeners = list(&gateway.data, "/spec/listeners").iter();
+    let references = listeners.flat_map(|listener| list(listener, "/tls/certificateRefs"));
+    references
+        .filter(|one| matches!(text(one, "/kind"), "" | "Secret") && !text(one, "/name").is_empty())
+        .map(|one| {
+            let named = text(one, "/namespace");
+            let namespace = if named.is_empty() { space(gateway) } else { named };
+            (namespace.to_owned(), text(one, "/name").to_owned())
+        })
+        .collect()
+}
+
+fn spaces(manifests: &Manifests) -> BTreeSet<String> {
+    let objects = manifests.apps.iter().chain(&manifests.gateways).map(|manifest| &manifest.object);
+    let mut spaces: BTreeSet<String> = objects.map(|object| space(object).to_owned()).collect();
+    spaces.insert(tls_secret::NAMESPACE.to_owned());
+    spaces
+}
+
+/// The cluster as far as opening it needs, whether or not it is as we want it.
+fn ready(body: &Value) -> ReadyCluster {
+    let properties = &body["properties"];
+    let fqdn = text(properties, "/fqdn").to_owned();
+    let identity = &properties["addonProfiles"]["azureKeyvaultSecretsProvider"]["identity"];
+    ReadyCluster {
+        id: text(body, "/id").to_owned(),
+        name: text(body, "/name").to_owned(),
+        uid: properties["resourceUID"].as_str().map_or_else(|| fqdn.clone(), str::to_owned),
+        fqdn,
+        version: text(properties, "/currentKubernetesVersion").to_owned(),
+        secrets: AddOnIdentity {
+            client_id: text(identity, "/clientId").to_owned(),
+            object_id: text(identity, "/objectId").to_owned(),
+        },
+    }
+}

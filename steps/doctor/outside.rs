@@ -1,0 +1,191 @@
+//! What the gateways answer from outside, and what that tells when everything inside is sound.
+
+use super::{
+    Finding,
+    gateway::service,
+    inside::{Inside, secrets_of},
+    object::{list, name, space, text},
+    picture::Picture,
+    walk::Walk,
+};
+use crate::tls_secret::thumbprint;
+use landfall_cloud::{certificate::Leaf, kubernetes::DynamicObject};
+use std::{collections::BTreeSet, time::Duration};
+
+/// An answer to `GET /`, or none.
+pub(super) struct Answer {
+    pub(super) gateway: String,
+    pub(super) host: String,
+    pub(super) port: u16,
+    pub(super) came: Came,
+}
+
+/// What came.
+pub(super) enum Came {
+    /// A status, and the certificate that was served before it.
+    Status { status: u16, leaf: Option<Leaf> },
+    /// Nothing within this time.
+    Nothing(Duration),
+    /// An error at once: nobody listens, or the handshake fails.
+    Refused(String),
+}
+
+impl Answer {
+    pub(super) fn status(&self) -> Option<u16> {
+        match self.came {
+            Came::Status { status, .. } => Some(status),
+            Came::Nothing(_) | Came::Refused(_) => None,
+        }
+    }
+
+    /// The answer as one sees it.
+    pub(super) fn told(&self) -> String {
+        let scheme = if self.port == 443 { "https" } else { "http" };
+        let url = format!("{scheme}://{}/", self.host);
+        match &self.came {
+            Came::Status { status, .. } => format!("{url} answers {status}"),
+            Came::Nothing(max) => format!("{url} does not answer within {} s", max.as_secs_f64()),
+            Came::Refused(why) => format!("{url} cannot be reached: {why}"),
+        }
+    }
+
+    /// Trouble is silence, a refusal, or an error of the gateway's; what 404 means, the routes tell.
+    fn is_trouble(&self) -> bool {
+        self.status().is_none_or(|status| status >= 500)
+    }
+}
+
+pub(super) fn judge(p: &Picture<'_>, inside: &Inside, walk: &mut Walk) {
+    for answer in p.outside.iter().filter(|answer| answer.is_trouble()) {
+        walk.symptom(answer.told());
+    }
+    let doors: BTreeSet<(&str, u16)> =
+        p.outside.iter().map(|answer| (answer.gateway.as_str(), answer.port)).collect();
+    for (own, port) in doors {
+        let of: Vec<&Answer> =
+            p.outside.iter().filter(|answer| answer.gateway == own && answer.port == port).collect();
+        if walk.explains(own) || walk.explains(&format!("{own}:{port}")) {
+            continue;
+        }
+        if of.iter().all(|answer| matches!(answer.came, Came::Nothing(_))) {
+            walk.name(silent(p, inside, own, port));
+            continue;
+        }
+        for answer in of {
+            single(answer, walk);
+        }
+    }
+    certificates(p, inside, walk);
+}
+
+fn single(answer: &Answer, walk: &mut Walk) {
+    let Answer { gateway, host, port, .. } = answer;
+    if walk.explains(host) {
+        return;
+    }
+    let finding = match &answer.came {
+        Came::Status { status, .. } if *status >= 500 => Finding::new(
+            "ANSWER_SERVER_ERROR",
+            format!("{host} answers {status}, though the way to its pods is sound"),
+            "look at what the pods say: kubectl logs; the gateway's own word is in the log of its pods",
+        ),
+        Came::Status { .. } => return,
+        Came::Nothing(_) => Finding::new(
+            "ANSWER_SLOW",
+            format!("{host} does not answer on port {port}, while other hosts of gateway {gateway} do"),
+            "look at what the pods behind this host are at: kubectl logs, kubectl top pods",
+        ),
+        Came::Refused(_) => Finding::new(
+            "GATEWAY_UNREACHABLE",
+            format!("the address of gateway {gateway} cannot be reached from here on port {port}"),
+            "try from another network; then look at network security groups of the nodes' subnet and at the load balancer's rules",
+        ),
+    };
+    walk.name(finding.evidence(answer.told()));
+}
+
+/// Nobody answers: the load balancer has no healthy backend, or something is in between. Where no route is attached a
+/// listener answers 404, so that is not it.
+fn silent(p: &Picture<'_>, inside: &Inside, own: &str, port: u16) -> Finding {
+    let told =
+        p.outside.iter().filter(|answer| answer.gateway == own && answer.port == port).map(Answer::told);
+    let gateway = p.gateways().find(|gateway| name(gateway) == own);
+    let front = gateway.and_then(|gateway| service(inside, gateway));
+    let finding = match front.and_then(|front| probed(front, port)) {
+        Some(probe) => Finding::new(
+            "HEALTH_PROBE",
+            format!("the load balancer takes gateway {own} for dead on port {port}: its probe asks for / there"),
+            format!(
+                "landfall up: it sets the annotations port_{port}_health-probe_* on the gateway, which point the probe at \
+                 Envoy's own 15021 /healthz/ready"
+            ),
+        )
+        .evidence(probe),
+        None => Finding::new(
+            "GATEWAY_SILENT",
+            format!("nobody answers on port {port} of gateway {own}, though its pods are ready and its probe is sound"),
+            "look at network security groups of the nodes' subnet, and whether your own network lets you out to that port",
+        ),
+    };
+    told.take(1).fold(finding, Finding::evidence)
+}
+
+/// What the load balancer's probe asks for, when a gateway cannot answer it with 200.
+/// <https://cloud-provider-azure.sigs.k8s.io/topics/loadbalancer/#custom-load-balancer-health-probe>
+fn probed(front: &DynamicObject, port: u16) -> Option<String> {
+    let annotations = front.metadata.annotations.as_ref();
+    let said = |what: &str| {
+        let key = format!("service.beta.kubernetes.io/port_{port}_health-probe_{what}");
+        annotations.and_then(|all| all.get(&key)).map(String::as_str).unwrap_or_default()
+    };
+    let mut ports = list(&front.data, "/spec/ports").iter();
+    let own = ports.find(|one| one["port"].as_u64() == Some(port.into()))?;
+    let protocol = match said("protocol") {
+        "" => text(own, "/appProtocol"),
+        chosen => chosen,
+    };
+    let by_http = ["http", "https"].contains(&protocol.to_ascii_lowercase().as_str());
+    let (probe_port, path) = (said("port"), said("request-path"));
+    if !by_http || (probe_port, path) == ("15021", "/healthz/ready") {
+        return None;
+    }
+    let path = if path.is_empty() { "/" } else { path };
+    let at = if probe_port.is_empty() { port.to_string() } else { probe_port.to_owned() };
+    Some(format!(
+        "Service {}: port {port} is probed by {protocol} on {at} for {path}, where a redirect or a 404 counts as dead",
+        name(front)
+    ))
+}
+
+/// What is served must be what the Secret carries.
+fn certificates(p: &Picture<'_>, inside: &Inside, walk: &mut Walk) {
+    for answer in &p.outside {
+        let Came::Status { leaf: Some(leaf), .. } = &answer.came else { continue };
+        let own = &answer.gateway;
+        if walk.explains(own) || walk.explains(&format!("{own}:certificate")) {
+            continue;
+        }
+        let carried = carried(p, inside, own);
+        if carried.is_empty() || carried.contains(&leaf.thumbprint_sha1) {
+            continue;
+        }
+        let finding = Finding::new(
+            "GATEWAY_SERVES_OTHER_CERTIFICATE",
+            format!("gateway {own} serves another certificate than its Secret carries"),
+            format!(
+                "wait a few seconds; when it stays so, kubectl rollout restart deployment {own}-approuting-istio"
+            ),
+        );
+        let told =
+            format!("served SHA-1 {}, the Secret carries {}", leaf.thumbprint_sha1, carried.join(", "));
+        walk.name(finding.evidence(told));
+        walk.explain(format!("{own}:certificate"));
+    }
+}
+
+fn carried(p: &Picture<'_>, inside: &Inside, own: &str) -> Vec<String> {
+    let Some(wanted) = p.gateways().find(|gateway| name(gateway) == own) else { return Vec::new() };
+    let Some(live) = Inside::find(&inside.gateways, space(wanted), own) else { return Vec::new() };
+    let secrets = secrets_of(live).into_iter().filter_map(|place| inside.secrets.get(&place));
+    secrets.filter_map(|read| thumbprint(read.as_ref().ok()?.as_ref()?)).collect()
+}

@@ -1,0 +1,256 @@
+//! The picture: everything that is looked at, read concurrently and within bounds.
+
+use super::{
+    Patient,
+    inside::Inside,
+    object::{text, texts},
+    outside::Answer,
+    probe,
+};
+use crate::{dns::Published, features::PROVIDERS, manifests::Manifests, names, settings::Settings};
+use jiff::Timestamp;
+use landfall_cloud::{
+    ApiError, ApiErrorKind,
+    arm::{Assignment, Azure, Record, Registration, State, Subscription, Usage, Zone},
+    kubernetes::DynamicObject,
+    vault::{Stored, StoredVersion},
+};
+use landfall_engine::Memory;
+use serde_json::Value;
+use std::{future::Future, time::Duration};
+use tokio::time::timeout;
+
+/// Preview features that a subscription may have to register while its region still asks for them.
+const FLAGS: [&str; 2] = ["ManagedGatewayAPIPreview", "AppRoutingIstioGatewayAPIPreview"];
+
+/// What was read, or why it was not: a sentence.
+pub(super) type Read<T> = Result<T, String>;
+
+/// What was seen.
+pub(super) struct Picture<'a> {
+    pub(super) settings: &'a Settings,
+    pub(super) memory: &'a Memory,
+    pub(super) now: Timestamp,
+    pub(super) vaults: &'a landfall_cloud::Vaults,
+    pub(super) vault_name: String,
+    pub(super) manifests: Manifests,
+    pub(super) subscription: Read<Option<Subscription>>,
+    pub(super) providers: Read<Vec<(String, Registration)>>,
+    pub(super) features: Vec<(String, Registration)>,
+    pub(super) group: Read<Option<Value>>,
+    pub(super) cluster: Read<Option<Value>>,
+    pub(super) vault: Read<Option<Value>>,
+    /// Who may do what at the vault.
+    pub(super) assignments: Read<Vec<Assignment>>,
+    /// How many addresses the region gives.
+    pub(super) addresses: Read<Vec<Usage>>,
+    /// The versions of the certificate; the vault's refusal is kept, since it says which link it is.
+    pub(super) versions: Option<Result<Vec<StoredVersion>, ApiError>>,
+    pub(super) stored: Read<Option<Stored>>,
+    /// The zone that the journal remembers, and its records; none when it is gone.
+    pub(super) names: Names,
+    inside: Option<Read<Inside>>,
+    pub(super) outside: Vec<Answer>,
+}
+
+/// Reads within a bound.
+pub(super) async fn read<T>(
+    what: &str,
+    at_most: Duration,
+    asked: impl Future<Output = Result<T, ApiError>>,
+) -> Read<T> {
+    match timeout(at_most, asked).await {
+        Ok(Ok(read)) => Ok(read),
+        Ok(Err(error)) => Err(format!("could not look at {what}: {error}")),
+        Err(_) => Err(format!("could not look at {what}: no answer within {} s", at_most.as_secs())),
+    }
+}
+
+/// Takes what is not there for none.
+fn absent<T>(read: Result<T, ApiError>) -> Result<Option<T>, ApiError> {
+    match read {
+        Ok(read) => Ok(Some(read)),
+        Err(error) if error.kind == ApiErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+impl<'a> Picture<'a> {
+    /// Looks: at Resource Manager, then at vault and cluster, then at the gateways from outside.
+    pub(super) async fn take(patient: &Patient<'a>) -> Self {
+        let Patient { clouds, settings, memory, ways, bounds, now } = *patient;
+        let (azure, max) = (&clouds.azure, bounds.cloud);
+        let vault_name = names::vault(settings, azure.id());
+        let group = &settings.resource_group;
+        let published: Option<Published> =
+            memory.past("dns").and_then(|past| serde_json::from_value(past.output.clone()?).ok());
+        let (subscription, providers, found, cluster, vault, addresses, names) = futures::join!(
+            read("the subscription", max, azure.arm().subscription(azure.id())),
+            read("the resource providers", max, azure.providers()),
+            read("the resource group", max, azure.group(group)),
+            read("the cluster", max, azure.cluster(group, &settings.cluster.name)),
+            read("the vault", max, azure.vault(group, &vault_name)),
+            read("the region's limits", max, azure.network_usages(&settings.location)),
+            zone(azure, published, max),
+        );
+        let mut picture = Self {
+            settings,
+            memory,
+            now,
+            vaults: &clouds.vaults,
+            vault_name,
+            manifests: Manifests::new(settings),
+            subscription,
+            providers,
+            features: Vec::new(),
+            group: found,
+            cluster,
+            vault,
+            assignments: Ok(Vec::new()),
+            addresses,
+            versions: None,
+            stored: Ok(None),
+            names,
+            inside: None,
+            outside: Vec::new(),
+        };
+        let ((assignments, versions, stored), inside, features) =
+            futures::join!(picture.kept(patient), picture.enter(patient), picture.flags(patient));
+        (picture.assignments, picture.versions, picture.stored) = (assignments, versions, stored);
+        (picture.inside, picture.features) = (inside, features);
+        if let (Some(ways), Some(inside)) = (ways, picture.inside()) {
+            picture.outside = probe::all(&picture, inside, ways, bounds.outside).await;
+        }
+        picture
+    }
+
+    /// What the vault holds, and who may read it.
+    async fn kept(
+        &self,
+        patient: &Patient<'_>,
+    ) -> (Read<Vec<Assignment>>, Option<Result<Vec<StoredVersion>, ApiError>>, Read<Option<Stored>>) {
+        let Ok(Some(body)) = &self.vault else { return (Ok(Vec::new()), None, Ok(None)) };
+        let (max, name) = (patient.bounds.cloud, &self.settings.certificate.name);
+        let uri = text(body, "/properties/vaultUri");
+        let late = || ApiError::new(ApiErrorKind::Transport, "no answer in time");
+        let versions = async {
+            let asked = async { patient.clouds.vaults.at(uri)?.versions(name).await };
+            timeout(max, asked).await.unwrap_or_else(|_| Err(late()))
+        };
+        let stored = async { patient.clouds.vaults.at(uri)?.certificate(name).await };
+        let (assignments, versions, stored) = futures::join!(
+            read(
+                "the role assignments at the vault",
+                max,
+                patient.clouds.azure.assignments_at(text(body, "/id"))
+            ),
+            versions,
+            read("the certificate in the vault", max, stored),
+        );
+        (assignments, Some(versions), stored)
+    }
+
+    async fn enter(&self, patient: &Patient<'_>) -> Option<Read<Inside>> {
+        let Ok(Some(body)) = &self.cluster else { return None };
+        let answers = !crate::cluster_body::is_stopped(body)
+            && State::of(body) != State::Deleting
+            && text(body, "/properties/provisioningState") != "Creating";
+        if !answers {
+            return None;
+        }
+        Some(Inside::read(&patient.clouds.clusters, body, &self.manifests, patient.bounds.cloud).await)
+    }
+
+    /// The flags matter as long as there is no cluster that has passed them.
+    async fn flags(&self, patient: &Patient<'_>) -> Vec<(String, Registration)> {
+        if !matches!(self.cluster, Ok(None)) {
+            return Vec::new();
+        }
+        let ask = |flag: &'static str| async move {
+            let asked = patient.clouds.azure.feature(PROVIDERS[0], flag);
+            let state = timeout(patient.bounds.cloud, asked).await.ok()?.ok()??;
+            Some((format!("{}/{flag}", PROVIDERS[0]), state))
+        };
+        futures::future::join_all(FLAGS.map(ask)).await.into_iter().flatten().collect()
+    }
+
+    /// What is in the cluster, when it could be entered.
+    pub(super) fn inside(&self) -> Option<&Inside> {
+        self.inside.as_ref()?.as_ref().ok()
+    }
+
+    /// The gateways that there are to be.
+    pub(super) fn gateways(&self) -> impl Iterator<Item = &DynamicObject> {
+        self.wanted("Gateway")
+    }
+
+    /// The hosts that the routes are to serve.
+    pub(super) fn hosts(&self) -> Vec<String> {
+        let names = self.wanted("HTTPRoute").flat_map(|route| texts(&route.data, "/spec/hostnames"));
+        let mut hosts: Vec<String> = names.filter(|host| !host.starts_with('*')).map(str::to_owned).collect();
+        hosts.dedup();
+        hosts
+    }
+
+    /// The objects of a kind of the Gateway API that there are to be.
+    pub(super) fn wanted(&self, kind: &'static str) -> impl Iterator<Item = &DynamicObject> {
+        let objects = self.manifests.gateways.iter().map(|manifest| &manifest.object);
+        objects.filter(move |object| object.types.as_ref().is_some_and(|types| types.kind == kind))
+    }
+
+    /// What could not be looked at, each thing once.
+    pub(super) fn unseen(&self) -> Vec<String> {
+        let of = |read: Option<&String>| read.cloned();
+        let mut unseen: Vec<String> = [
+            of(self.subscription.as_ref().err()),
+            of(self.providers.as_ref().err()),
+            of(self.group.as_ref().err()),
+            of(self.cluster.as_ref().err()),
+            of(self.vault.as_ref().err()),
+            of(self.assignments.as_ref().err()),
+            of(self.addresses.as_ref().err()),
+            of(self.stored.as_ref().err()),
+            of(self.names.as_ref().and_then(|(_, _, records)| records.as_ref().err())),
+        ]
+        .into_iter()
+        .flatten()
+        .collect();
+        match &self.inside {
+            Some(Ok(inside)) => unseen.extend(inside.unseen()),
+            Some(Err(why)) => unseen.push(why.clone()),
+            None => {}
+        }
+        unseen
+    }
+
+    /// What was looked at, counted.
+    pub(super) fn looked(&self) -> Vec<(usize, &'static str)> {
+        let mut looked = vec![(
+            [self.group.is_ok(), self.cluster.is_ok(), self.vault.is_ok(), self.stored.is_ok()]
+                .iter()
+                .filter(|is| **is)
+                .count(),
+            "resource",
+        )];
+        if let Some(inside) = self.inside() {
+            looked.extend(inside.looked());
+        }
+        looked.push((self.outside.len(), "request from outside"));
+        if let Some((published, _, Ok(Some(_)))) = &self.names {
+            looked.push((published.records.len(), "DNS record"));
+        }
+        looked.retain(|(count, _)| *count > 0);
+        looked
+    }
+}
+
+/// What was published, the zone, and its records.
+pub(super) type Names = Option<(Published, Zone, Read<Option<Vec<Record>>>)>;
+
+async fn zone(azure: &Azure, published: Option<Published>, max: Duration) -> Names {
+    let published = published?;
+    let zone = published.zone.as_ref().map(|zone| Zone { id: zone.id.clone(), name: zone.name.clone() })?;
+    let asked = async { absent(azure.records(&zone).await) };
+    let records = read(&format!("the zone {}", zone.name), max, asked).await;
+    Some((published, zone, records))
+}

@@ -1,0 +1,185 @@
+//! The routes: whether a listener takes them, and whether there is somebody behind what they send to.
+
+mod backend;
+mod paths;
+
+use super::{
+    Finding,
+    inside::Inside,
+    object::{Said, condition, list, name, space, text, texts},
+    picture::Picture,
+    walk::Walk,
+};
+use landfall_cloud::kubernetes::DynamicObject;
+use serde_json::Value;
+
+pub(super) fn judge(p: &Picture<'_>, inside: &Inside, walk: &mut Walk) {
+    let Ok(routes) = &inside.routes else { return };
+    for route in routes.iter().filter(|route| concerns(p, route)) {
+        parents(inside, route, walk);
+        backend::judge(inside, route, walk);
+    }
+    missing(p, inside, walk);
+    idle(inside, walk);
+    paths::judge(p, inside, walk);
+}
+
+/// A route is of interest when it is one of those that there are to be, or asks for one of the gateways.
+fn concerns(p: &Picture<'_>, route: &DynamicObject) -> bool {
+    let same = |one: &DynamicObject| name(one) == name(route) && space(one) == space(route);
+    let asks = |gateway: &DynamicObject| {
+        references(route).any(|reference| text(reference, "/name") == name(gateway))
+    };
+    p.wanted("HTTPRoute").any(same) || p.gateways().any(asks)
+}
+
+fn references(route: &DynamicObject) -> impl Iterator<Item = &Value> {
+    list(&route.data, "/spec/parentRefs").iter()
+}
+
+/// The live gateway that a reference of a route means.
+fn gateway<'a>(inside: &'a Inside, route: &DynamicObject, reference: &Value) -> Option<&'a DynamicObject> {
+    let named = text(reference, "/namespace");
+    let namespace = if named.is_empty() { space(route) } else { named };
+    Inside::find(&inside.gateways, namespace, text(reference, "/name"))
+}
+
+/// What follows for the hosts of a route whose trouble has a cause.
+fn explain(route: &DynamicObject, walk: &mut Walk) {
+    for host in texts(&route.data, "/spec/hostnames") {
+        walk.explain(host);
+    }
+    for reference in references(route) {
+        walk.explain(format!("{}/{}", text(reference, "/name"), text(reference, "/sectionName")));
+    }
+}
+
+fn parents(inside: &Inside, route: &DynamicObject, walk: &mut Walk) {
+    let own = name(route);
+    for reference in references(route) {
+        let parent = text(reference, "/name");
+        if gateway(inside, route, reference).is_none() {
+            // One that is to be there is missing by itself.
+            if !walk.explains(parent) && inside.gateways.is_ok() {
+                let finding = Finding::new(
+                    "ROUTE_PARENT_MISSING",
+                    format!("the route {own} asks for a gateway that is not there"),
+                    "landfall up: it applies the route as it was; in a manifest of your own, name the gateway in parentRefs",
+                );
+                walk.name(
+                    finding.evidence(format!("parentRefs names Gateway {parent}, which does not exist")),
+                );
+            }
+            explain(route, walk);
+            continue;
+        }
+        let statuses = list(&route.data, "/status/parents").iter();
+        let same = |status: &&Value| {
+            text(status, "/parentRef/name") == parent
+                && text(status, "/parentRef/sectionName") == text(reference, "/sectionName")
+        };
+        let Some(status) = statuses.into_iter().find(same) else {
+            walk.symptom(format!("no controller has claimed the route {own} for gateway {parent}"));
+            continue;
+        };
+        let Some(said) = condition(status, "Accepted", "False") else { continue };
+        walk.symptom(format!("route {own}: {}", said.short()));
+        if !walk.explains(parent) {
+            walk.name(refused(inside, route, reference, &said));
+        }
+        explain(route, walk);
+    }
+}
+
+fn refused(inside: &Inside, route: &DynamicObject, reference: &Value, said: &Said<'_>) -> Finding {
+    let (own, parent) = (name(route), text(reference, "/name"));
+    let finding = match said.reason {
+        "NoMatchingListenerHostname" => Finding::new(
+            "ROUTE_HOSTNAME_MISMATCH",
+            format!("no listener of gateway {parent} serves the hostnames of route {own}"),
+            "landfall up: it applies the route as it was; in a manifest of your own, name hosts that the listener's hostname takes",
+        )
+        .evidence(format!("route {own} has hostnames {:?}", texts(&route.data, "/spec/hostnames"))),
+        "NoMatchingParent" => Finding::new(
+            "ROUTE_PARENT_MISSING",
+            format!("the route {own} asks for a listener that gateway {parent} does not have"),
+            "landfall up: it applies the route as it was; in a manifest of your own, mend sectionName or port in parentRefs",
+        )
+        .evidence(format!("gateway {parent} has the listeners {:?}", listeners(inside, route, reference))),
+        "NotAllowedByListeners" => Finding::new(
+            "ROUTE_NOT_ALLOWED",
+            format!("the listeners of gateway {parent} do not allow the route {own}"),
+            "landfall up: it applies gateway and route as they were; in manifests of your own, mend allowedRoutes",
+        ),
+        _ => Finding::new(
+            "ROUTE_NOT_ACCEPTED",
+            format!("gateway {parent} does not accept the route {own}"),
+            format!("kubectl describe httproute {own}; landfall up applies it as it was"),
+        ),
+    };
+    finding.evidence(format!("route {own}: {}", said.told()))
+}
+
+fn listeners(inside: &Inside, route: &DynamicObject, reference: &Value) -> Vec<String> {
+    let found = gateway(inside, route, reference);
+    let all = found.map(|found| list(&found.data, "/spec/listeners")).unwrap_or_default();
+    all.iter().map(|listener| text(listener, "/name").to_owned()).collect()
+}
+
+/// The routes that there are to be and are not.
+fn missing(p: &Picture<'_>, inside: &Inside, walk: &mut Walk) {
+    for wanted in p.wanted("HTTPRoute") {
+        let own = name(wanted);
+        if Inside::find(&inside.routes, space(wanted), own).is_some() {
+            continue;
+        }
+        let idle = references(wanted).find_map(|reference| {
+            let gateway = gateway(inside, wanted, reference)?;
+            let statuses = list(&gateway.data, "/status/listeners").iter();
+            let section = text(reference, "/sectionName");
+            let mut of = statuses.filter(|one| section.is_empty() || text(one, "/name") == section);
+            of.all(|one| one["attachedRoutes"] == 0).then(|| (name(gateway).to_owned(), section.to_owned()))
+        });
+        let is_explained = references(wanted).all(|reference| walk.explains(text(reference, "/name")));
+        if !is_explained {
+            let told = format!("namespace {} has no HTTPRoute {own}", space(wanted));
+            walk.lacks(match &idle {
+                Some((gateway, listener)) => bare(gateway, listener).evidence(told),
+                None => Finding::new(
+                    "ROUTE_MISSING",
+                    format!("the route {own} is not there"),
+                    "landfall up: it applies the route",
+                )
+                .evidence(told),
+            });
+        }
+        explain(wanted, walk);
+    }
+}
+
+fn bare(gateway: &str, listener: &str) -> Finding {
+    let finding = Finding::new(
+        "LISTENER_WITHOUT_ROUTE",
+        format!("no route is attached to listener {listener} of gateway {gateway}, so it answers 404"),
+        format!(
+            "landfall up applies the routes; in manifests of your own, add an HTTPRoute with sectionName {listener}"
+        ),
+    );
+    finding.evidence(format!("listener {listener}: attachedRoutes is 0"))
+}
+
+/// Listeners that nobody wants a route for, as far as the manifests tell, and that serve nothing.
+fn idle(inside: &Inside, walk: &mut Walk) {
+    for gateway in inside.gateways.as_deref().unwrap_or_default() {
+        let own = name(gateway);
+        for status in list(&gateway.data, "/status/listeners") {
+            let listener = text(status, "/name");
+            let is_explained = [own.to_owned(), format!("{own}/{listener}"), format!("{own}/")]
+                .iter()
+                .any(|known| walk.explains(known));
+            if status["attachedRoutes"] == 0 && !is_explained {
+                walk.lacks(bare(own, listener));
+            }
+        }
+    }
+}

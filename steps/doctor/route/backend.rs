@@ -1,0 +1,174 @@
+//! Route → Service → port → pods.
+
+use super::{
+    super::{
+        Finding,
+        inside::Inside,
+        object::{condition, is_ready, list, name, selected, space, text},
+        walk::Walk,
+    },
+    explain,
+};
+use crate::rotation_links::why;
+use landfall_cloud::kubernetes::DynamicObject;
+use serde_json::Value;
+
+/// What a rule sends to.
+struct Backend<'a> {
+    service: &'a str,
+    namespace: &'a str,
+    port: Option<u64>,
+    weight: u64,
+    /// The weights of all backends of the rule, and how many those are.
+    of: (u64, usize),
+}
+
+pub(super) fn judge(inside: &Inside, route: &DynamicObject, walk: &mut Walk) {
+    if inside.services.is_err() {
+        return;
+    }
+    if let Some(said) = parent_says(route) {
+        walk.symptom(format!("route {}: {said}", name(route)));
+    }
+    for rule in list(&route.data, "/spec/rules") {
+        let backends = backends(route, rule);
+        if !backends.is_empty() && backends[0].of.0 == 0 {
+            let finding = Finding::new(
+                "ROUTE_WEIGHTS_ZERO",
+                format!("all backends of a rule of route {} have weight 0, so it answers 500", name(route)),
+                "landfall up: it applies the weights of the settings",
+            );
+            walk.name(finding.evidence("every backendRefs[].weight is 0"));
+            explain(route, walk);
+            continue;
+        }
+        for backend in backends.iter().filter(|backend| backend.weight > 0) {
+            if let Some(finding) = wrong(inside, route, backend) {
+                walk.name(finding);
+                explain(route, walk);
+            }
+        }
+    }
+}
+
+fn parent_says(route: &DynamicObject) -> Option<String> {
+    let parents = list(&route.data, "/status/parents").iter();
+    parents.filter_map(|parent| condition(parent, "ResolvedRefs", "False")).map(|said| said.short()).next()
+}
+
+fn backends<'a>(route: &'a DynamicObject, rule: &'a Value) -> Vec<Backend<'a>> {
+    let all = list(rule, "/backendRefs");
+    let weight = |backend: &Value| backend["weight"].as_u64().unwrap_or(1);
+    let of = (all.iter().map(weight).sum(), all.len());
+    let services = all.iter().filter(|one| matches!(text(one, "/kind"), "" | "Service"));
+    services
+        .map(|one| Backend {
+            service: text(one, "/name"),
+            namespace: Some(text(one, "/namespace"))
+                .filter(|named| !named.is_empty())
+                .unwrap_or(space(route)),
+            port: one["port"].as_u64(),
+            weight: weight(one),
+            of,
+        })
+        .collect()
+}
+
+fn wrong(inside: &Inside, route: &DynamicObject, backend: &Backend<'_>) -> Option<Finding> {
+    let (own, service) = (name(route), backend.service);
+    let spaces = inside.services.as_deref().unwrap_or_default();
+    // A namespace that was not looked into has no Service that could be missed.
+    let is_seen =
+        backend.namespace == space(route) || spaces.iter().any(|one| space(one) == backend.namespace);
+    let Some(live) = Inside::find(&inside.services, backend.namespace, service) else {
+        return is_seen.then(|| gone(route, backend));
+    };
+    let ports = list(&live.data, "/spec/ports");
+    let Some(port) = ports.iter().find(|port| port["port"].as_u64() == backend.port) else {
+        let there: Vec<u64> = ports.iter().filter_map(|port| port["port"].as_u64()).collect();
+        let asked = backend.port.unwrap_or_default();
+        let finding = Finding::new(
+            "BACKEND_PORT_WRONG",
+            format!("the route {own} sends to a port that Service {service} does not have"),
+            "landfall up: it applies route and Service as they were; in manifests of your own, mend the port in backendRefs",
+        );
+        return Some(
+            finding.evidence(format!("backendRefs asks for {service}:{asked}, the Service has {there:?}")),
+        );
+    };
+    if text(&live.data, "/spec/type") == "ExternalName" || inside.pods.is_err() {
+        return None;
+    }
+    let selector = &live.data["spec"]["selector"];
+    // What selects nothing has its endpoints from elsewhere.
+    selector.as_object().filter(|selector| !selector.is_empty())?;
+    let pods = selected(inside.pods(), space(live), selector);
+    match pods.iter().any(|pod| is_ready(pod)) {
+        true => closed(route, service, port, &pods),
+        false => Some(idle(route, service, selector, &pods)),
+    }
+}
+
+fn gone(route: &DynamicObject, backend: &Backend<'_>) -> Finding {
+    let (own, service, (sum, count)) = (name(route), backend.service, backend.of);
+    let finding = match count {
+        1 => Finding::new(
+            "BACKEND_MISSING",
+            format!("the route {own} sends to Service {service}, which is not there"),
+            "landfall up: it applies Service and route as they were",
+        ),
+        _ => Finding::new(
+            "BACKEND_WEIGHT_LOST",
+            format!(
+                "the route {own} sends {} of {sum} requests to Service {service}, which is not there: those get 500",
+                backend.weight
+            ),
+            "landfall up: it applies Service and route as they were, with the weights of the settings",
+        ),
+    };
+    let place = format!("namespace {} has no Service {service}", backend.namespace);
+    let said =
+        list(&route.data, "/status/parents").iter().find_map(|one| condition(one, "ResolvedRefs", "False"));
+    let finding = finding.evidence(place);
+    match said {
+        Some(said) => finding.evidence(format!("route {own}: {}", said.told())),
+        None => finding,
+    }
+}
+
+fn idle(route: &DynamicObject, service: &str, selector: &Value, pods: &[&DynamicObject]) -> Finding {
+    let own = name(route);
+    let finding = Finding::new(
+        "BACKEND_NOT_READY",
+        format!("no pod behind Service {service} is ready, so route {own} answers 503"),
+        "landfall up: it applies the Deployments as they were; what keeps a pod is in the evidence",
+    );
+    if pods.is_empty() {
+        return finding.evidence(format!("no pod has the labels of Service {service}: {selector}"));
+    }
+    let told = pods.iter().map(|pod| {
+        let phase = text(&pod.data, "/status/phase");
+        format!("pod {} is {phase}{}", name(pod), why(pod).map(|why| format!(": {why}")).unwrap_or_default())
+    });
+    told.take(2).fold(finding, Finding::evidence)
+}
+
+/// A target port by name that no container of the pods has leads nowhere. One by number is not declared anywhere.
+fn closed(route: &DynamicObject, service: &str, port: &Value, pods: &[&DynamicObject]) -> Option<Finding> {
+    let wanted = port["targetPort"].as_str()?;
+    let containers = pods.iter().flat_map(|pod| list(&pod.data, "/spec/containers"));
+    let names: Vec<&str> =
+        containers.flat_map(|one| list(one, "/ports")).map(|port| text(port, "/name")).collect();
+    if names.contains(&wanted) {
+        return None;
+    }
+    let finding = Finding::new(
+        "BACKEND_TARGET_PORT_WRONG",
+        format!(
+            "Service {service} leads to a port that its pods do not have, so route {} answers 503",
+            name(route)
+        ),
+        "landfall up: it applies the Service as it was; in a manifest of your own, mend targetPort",
+    );
+    Some(finding.evidence(format!("targetPort is {wanted:?}, the containers' ports are {names:?}")))
+}

@@ -1,0 +1,39 @@
+//! What everything stands on: the group, the cluster, its nodes, its control plane for gateways.
+
+use super::{Case, case};
+use serde_json::json;
+
+const ISTIOD: &str = "/apis/apps/v1/namespaces/aks-istio-system/deployments/istiod";
+
+pub const CASES: &[Case] = &[
+    case!("the group is gone", "RESOURCE_GROUP_MISSING", "404", h => {
+        let id = h.bench.path(&format!("/resourceGroups/{}", crate::settings::GROUP));
+        h.bench.delete(&id).await;
+    }),
+    case!("the cluster is gone", "CLUSTER_MISSING", "404", h => {
+        h.bench.delete(&h.bench.cluster_id()).await;
+    }),
+    case!("the cluster is stopped", "CLUSTER_STOPPED", "powerState", h => {
+        h.arm("cluster-stopped");
+    }),
+    case!("a write to the cluster has failed", "CLUSTER_FAILED", "AllocationFailed", h => {
+        h.arm("operation-failed@PUT managedclusters");
+        h.touch_cluster().await;
+    }),
+    case!("a node pool has failed", "NODE_POOL_FAILED", "Failed", h => {
+        h.arm("pool-failed");
+        h.touch_cluster().await;
+    }),
+    case!("no node is ready", "NODES_NOT_READY", "0 of", h => {
+        h.arm("nodes-lost");
+    }),
+    case!("the gateways' add-on is off", "GATEWAY_API_OFF", "appRoutingIstio.mode", h => {
+        h.cluster(|cluster| {
+            cluster["ingressProfile"]["webAppRouting"]["gatewayAPIImplementations"]["appRoutingIstio"]["mode"] =
+                json!("Disabled");
+        }).await;
+    }),
+    case!("istiod does not run", "CONTROL_PLANE_DOWN", "istiod", h => {
+        h.kubectl.merge(ISTIOD, &json!({ "spec": { "replicas": 0 } })).await;
+    }),
+];

@@ -1,0 +1,154 @@
+//! Somebody else's hand: in the cluster, in Resource Manager, in the vault, in the zone.
+
+use crate::{bench::Bench, kubectl::Kubectl, settings, waits};
+use landfall_engine::Past;
+use reqwest::{Certificate, Client};
+use serde_json::{Value, json};
+
+pub const CLASS: &str =
+    "/apis/secrets-store.csi.x-k8s.io/v1/namespaces/default/secretproviderclasses/gateway-tls-cert-spc";
+pub const SYNC: &str = "/apis/apps/v1/namespaces/default/deployments/tls-secret-sync";
+pub const CERTIFICATE: &str = "gateway-tls-cert";
+
+/// A hand in one environment.
+pub struct Hand<'a> {
+    pub bench: &'a Bench,
+    pub kubectl: Kubectl,
+}
+
+pub fn route(name: &str) -> String {
+    format!("/apis/gateway.networking.k8s.io/v1/namespaces/default/httproutes/{name}")
+}
+
+pub fn gateway(name: &str) -> String {
+    format!("/apis/gateway.networking.k8s.io/v1/namespaces/default/gateways/{name}")
+}
+
+pub fn service(name: &str) -> String {
+    format!("/api/v1/namespaces/default/services/{name}")
+}
+
+pub fn deployment(name: &str) -> String {
+    format!("/apis/apps/v1/namespaces/default/deployments/{name}")
+}
+
+impl<'a> Hand<'a> {
+    pub async fn of(bench: &'a Bench) -> Self {
+        Self { bench, kubectl: bench.kubectl().await }
+    }
+
+    /// Changes the spec of an object, as `kubectl edit` does.
+    pub async fn edit(&self, path: &str, change: impl FnOnce(&mut Value)) {
+        let mut object = self.kubectl.get(path).await;
+        change(&mut object["spec"]);
+        self.kubectl.merge(path, &json!({ "spec": object["spec"] })).await;
+    }
+
+    /// Deletes an object and makes it anew, changed.
+    pub async fn again(&self, path: &str, change: impl FnOnce(&mut Value)) {
+        let mut object = self.kubectl.get(path).await;
+        change(&mut object["spec"]);
+        self.kubectl.delete(path).await;
+        while !self.kubectl.get(path).await.is_null() {
+            tokio::task::yield_now().await;
+        }
+        let metadata = json!({
+            "name": object["metadata"]["name"], "namespace": "default", "labels": object["metadata"]["labels"],
+        });
+        let (version, kind, spec) = (&object["apiVersion"], &object["kind"], &object["spec"]);
+        let object = json!({ "apiVersion": version, "kind": kind, "metadata": metadata, "spec": spec });
+        self.kubectl.apply(path, &object).await;
+    }
+
+    /// Changes the parameters of the SecretProviderClass.
+    pub async fn class(&self, parameters: Value) {
+        self.kubectl.merge(CLASS, &json!({ "spec": { "parameters": parameters } })).await;
+    }
+
+    /// Writes the cluster, changed, and waits for it.
+    pub async fn cluster(&self, change: impl FnOnce(&mut Value)) {
+        let id = self.bench.cluster_id();
+        let mut body = self.bench.get(&id).await;
+        change(&mut body["properties"]);
+        self.bench.put(&id, body).await;
+    }
+
+    /// Begins to write the cluster as it is.
+    pub async fn touch_cluster(&self) {
+        let id = self.bench.cluster_id();
+        let body = self.bench.get(&id).await;
+        self.bench.begin(&id, body).await;
+    }
+
+    /// Writes the vault, changed, and waits for it.
+    pub async fn vault(&self, change: impl FnOnce(&mut Value)) {
+        let id = self.bench.vault_id();
+        let mut body = self.bench.get(&id).await;
+        change(&mut body["properties"]);
+        self.bench.put(&id, body).await;
+    }
+
+    /// What a step has left.
+    pub fn output(&self, step: &str) -> Value {
+        let memory = self.bench.memory();
+        memory.past(step).map(|past: &Past| past.output.clone().unwrap()).unwrap()
+    }
+
+    /// Takes the add-on's roles away.
+    pub async fn revoke(&self) {
+        for assignment in self.output("vault-access")["assignments"].as_array().unwrap() {
+            self.bench.clouds.azure.revoke(assignment.as_str().unwrap()).await.unwrap();
+        }
+    }
+
+    /// Imports a certificate from the fixtures.
+    pub async fn import(&self, file: &str) {
+        let given = settings::pfx(file);
+        let uri = self.vault_uri().await;
+        let vault = self.bench.clouds.vaults.at(&uri).unwrap();
+        vault.import(CERTIFICATE, given.pfx().expose(), given.password().expose()).await.unwrap();
+    }
+
+    async fn vault_uri(&self) -> String {
+        let body = self.bench.get(&self.bench.vault_id()).await;
+        body["properties"]["vaultUri"].as_str().unwrap().trim_end_matches('/').to_owned()
+    }
+
+    /// Disables the newest version, as a person does in the portal.
+    pub async fn disable(&self) {
+        let facts = self.bench.sim.facts();
+        let root = Certificate::from_pem(facts.ca_pem.as_bytes()).unwrap();
+        // Every host of the cloud is this machine.
+        let uri = self.vault_uri().await;
+        let host = uri.trim_start_matches("https://").split(':').next().unwrap().to_owned();
+        let login = facts.login.trim_start_matches("https://").split(':').next().unwrap().to_owned();
+        let here = |host: &str| (host.to_owned(), std::net::SocketAddr::from(([127, 0, 0, 1], facts.port)));
+        let mut builder = Client::builder().tls_certs_only([root]);
+        for (host, place) in [here(&host), here(&login)] {
+            builder = builder.resolve(&host, place);
+        }
+        let client = builder.build().unwrap();
+        let form = format!(
+            "grant_type=client_credentials&client_id={}&client_secret={}&scope={}/.default",
+            facts.client_id, facts.client_secret, facts.vault_audience
+        );
+        let token = format!("{}/{}/oauth2/v2.0/token", facts.login.trim_end_matches('/'), facts.tenant);
+        let form = client.post(token).header("content-type", "application/x-www-form-urlencoded").body(form);
+        let signed: Value = form.send().await.unwrap().json().await.unwrap();
+        let path = format!("{uri}/certificates/{CERTIFICATE}/?api-version=7.4");
+        let body = json!({ "attributes": { "enabled": false } }).to_string();
+        let patch = client.patch(path).bearer_auth(signed["access_token"].as_str().unwrap());
+        let done = patch.header("content-type", "application/json").body(body).send().await.unwrap();
+        assert!(done.status().is_success(), "{}", done.text().await.unwrap());
+    }
+
+    /// Lets something go wrong in the cloud.
+    pub fn arm(&self, fault: &str) {
+        waits::arm(self.bench, fault);
+    }
+
+    /// The zone's id.
+    pub fn zone(&self) -> String {
+        self.output("dns")["zone"]["id"].as_str().unwrap().to_owned()
+    }
+}
