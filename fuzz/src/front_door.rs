@@ -39,6 +39,7 @@ struct Cloud {
     now: Moment,
     timing: Timing,
     ledger: Ledger,
+    machinery: control::Machinery,
     _folder: tempfile::TempDir,
 }
 
@@ -46,7 +47,8 @@ impl Cloud {
     fn new(world: World, now: Moment) -> Self {
         let folder = crate::folder();
         let ledger = Ledger::open(&folder.path().join("ledger.jsonl")).expect("the folder is ours");
-        Self { world, now, timing: Timing::new(Speed::Times(1.0)), ledger, _folder: folder }
+        let (timing, machinery) = (Timing::new(Speed::Times(1.0)), control::Machinery::alone(String::new()));
+        Self { world, now, timing, ledger, machinery, _folder: folder }
     }
 
     fn pass(&mut self, seconds: f64) {
@@ -57,7 +59,8 @@ impl Cloud {
     fn send(&mut self, request: Request) -> Reply {
         self.world.settle(self.now, &self.timing);
         if control::is_control(&request) {
-            return control::serve(&mut self.world, &self.ledger, "", &request, self.now, &self.timing);
+            let asked = control::Asked { request: &request, now: self.now, timing: &self.timing };
+            return self.machinery.serve(&mut self.world, &self.ledger, &asked);
         }
         let request = Request { number: self.ledger.next_number(), ..request };
         let reply = self.world.handle(&request, self.now, &self.timing);

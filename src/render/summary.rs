@@ -36,7 +36,7 @@ pub fn text(facts: &Facts, report: &Report, requests: u64, around: Around<'_>, p
         parts.push(format!("Try it:{caution}\n{tries}"));
     }
     parts.push(format!(
-        "Prove it:     {program} verify\nLook at it:   {program} status\nTake it down: {program} down"
+        "Prove it:     {program} verify\nLook at it:   {program} status --live\nTake it down: {program} down"
     ));
     parts.join("\n\n")
 }
@@ -278,7 +278,7 @@ pub mod tests {
                http://httpbin.demo.example.com/
 
         Prove it:     landfall verify
-        Look at it:   landfall status
+        Look at it:   landfall status --live
         Take it down: landfall down
         ");
     }
@@ -332,7 +332,7 @@ pub mod tests {
                http://httpbin.demo.example.com/
 
         Prove it:     landfall --environment dev verify
-        Look at it:   landfall --environment dev status
+        Look at it:   landfall --environment dev status --live
         Take it down: landfall --environment dev down
         ");
     }

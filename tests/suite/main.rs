@@ -11,6 +11,7 @@ mod cancel;
 mod certificates;
 mod doctor;
 mod environment;
+mod examples;
 mod first_run;
 mod input;
 mod journals;

@@ -34,7 +34,7 @@ pub fn is_control(request: &Request) -> bool {
 }
 
 /// What the machinery knows beside the world.
-pub(crate) struct Machinery {
+pub struct Machinery {
     /// The authority to trust, PEM.
     pub ca_pem: String,
     /// Where the gateways answer.
@@ -44,13 +44,21 @@ pub(crate) struct Machinery {
 }
 
 /// A request to the machinery, and when it is.
-pub(crate) struct Asked<'a> {
+pub struct Asked<'a> {
+    /// The request.
     pub request: &'a Request,
+    /// The world's now.
     pub now: Moment,
+    /// How its durations bend.
     pub timing: &'a Timing,
 }
 
 impl Machinery {
+    /// Returns that of a world which nobody else uses and whose gateways rest.
+    pub fn alone(ca_pem: String) -> Self {
+        Self { ca_pem, doors: watch::channel(Doors::new()).1, serving: None }
+    }
+
     /// Answers a request.
     pub fn serve(&self, world: &mut World, ledger: &Ledger, asked: &Asked<'_>) -> Reply {
         let request = asked.request;

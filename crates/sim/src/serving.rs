@@ -125,7 +125,7 @@ impl Serving {
         let (authority, kubeconfig) = (quoted(&self.authority()), quoted(&self.kubeconfig));
         let (az, secret) = (quoted(&self.folder.join("azure")), self.folder.join(SECRET));
         let secret = self::quoted(&format!("@{}", secret.display()));
-        let Facts { login, arm, arm_audience, vault_suffix, client_id, tenant, subscription, .. } = facts;
+        let Facts { arm, client_id, tenant, subscription, .. } = facts;
         format!(
             "\
 # The simulated cloud that {holder} serves.
@@ -141,17 +141,13 @@ export AZURE_CONFIG_DIR={az}
 export AZURE_CORE_INSTANCE_DISCOVERY=false AZURE_CORE_COLLECT_TELEMETRY=false
 # Once in a shell: landfall_az_login; then az as on Azure.
 landfall_az_login() {{
-  _verb=register
-  az cloud show --name landfall --output none 2>/dev/null && _verb=update
-  az cloud \"$_verb\" --name landfall --skip-endpoint-discovery --output none \\
-    --endpoint-resource-manager {arm} \\
-    --endpoint-management {arm} \\
-    --endpoint-active-directory {login} \\
-    --endpoint-active-directory-resource-id {arm_audience} \\
-    --suffix-keyvault-dns .{vault_suffix}:{port} &&
-  az cloud set --name landfall --output none &&
+  # The world may have another port than when it was registered. The rest is asked of {arm}/metadata/endpoints.
+  az cloud set --name AzureCloud --output none --only-show-errors &&
+  {{ az cloud unregister --name landfall --output none 2>/dev/null || true; }} &&
+  az cloud register --name landfall --endpoint-resource-manager {arm} --output none &&
+  az cloud set --name landfall --output none --only-show-errors &&
   az login --service-principal --username {client_id} --tenant {tenant} \\
-    --password {secret} --output none &&
+    --password={secret} --output none &&
   az account set --subscription {subscription}
 }}
 ",

@@ -68,7 +68,7 @@ impl Shared {
         let now = inner.world.now();
         inner.world.settle(now, &timing);
         inner.write()?;
-        let machinery = Machinery { ca_pem, doors: watch::channel(Doors::new()).1, serving: None };
+        let machinery = Machinery::alone(ca_pem);
         let (changed, asked) = (watch::channel(()).0, watch::channel(0).0);
         Ok(Self { inner: Mutex::new(inner), timing, machinery, changed, asked })
     }

@@ -10,7 +10,7 @@ use crate::arm::operation::Operation;
 use crate::clock::{Moment, Timing};
 use crate::control::Asked;
 use crate::kubernetes::store::Store;
-use crate::traffic::{self, serve::Doors};
+use crate::traffic::{self, names::hosts, serve::Doors};
 use crate::world::World;
 
 const GATEWAYS: &str = "gateways.gateway.networking.k8s.io";
@@ -94,21 +94,4 @@ fn gateways<'a>(store: &'a Store, doors: &'a Doors) -> impl Iterator<Item = Valu
             "programmed": programmed, "listeners": listeners, "hosts": hosts(gateway, &routes), "doors": open,
         })
     })
-}
-
-/// The host names of the routes that name a gateway, each once, in the routes' order.
-fn hosts<'a>(gateway: &Value, routes: &[&'a Value]) -> Vec<&'a str> {
-    let mut hosts = Vec::new();
-    for route in routes {
-        let names_it = |parent: &Value| {
-            let place = parent["namespace"].as_str().unwrap_or_else(|| namespace(route));
-            text(parent, "/name") == name(gateway) && place == namespace(gateway)
-        };
-        if list(route, "/spec/parentRefs").iter().any(names_it) {
-            hosts.extend(list(route, "/spec/hostnames").iter().filter_map(Value::as_str));
-        }
-    }
-    let mut known = std::collections::BTreeSet::new();
-    hosts.retain(|host| known.insert(*host));
-    hosts
 }

@@ -7,6 +7,7 @@ use http::StatusCode;
 
 use super::Refusal;
 use crate::server::Front;
+use crate::traffic::names;
 use crate::world::DOMAIN;
 
 /// Where a name leads.
@@ -29,7 +30,9 @@ pub(super) fn way(front: &Front, host: &str, port: u16) -> Result<Way, Refusal> 
     }
     let (addresses, named_by) = match host.parse::<Ipv4Addr>() {
         Ok(address) => (vec![address], "it is no gateway's address"),
-        Err(_) => (resolved(front, &host), "no DNS zone of this cloud has a record of it"),
+        Err(_) => {
+            (resolved(front, &host), "neither a DNS zone of this cloud nor a route of its gateways names it")
+        }
     };
     if let Some(socket) = addresses.iter().find_map(|address| front.door(*address, port)) {
         return Ok(Way::Gateway(socket));
@@ -60,6 +63,11 @@ fn is_here(host: &str) -> bool {
     host == "localhost" || host == "127.0.0.1"
 }
 
+/// What the zones say of a host counts. Only where none is asked for it, a gateway whose route claims it is meant, as
+/// if the record were in everybody's hosts file until somebody enters it.
 fn resolved(front: &Front, host: &str) -> Vec<Ipv4Addr> {
-    front.read(|world| world.dns.resolve(host)).into_iter().flat_map(|(_, addresses)| addresses).collect()
+    front.read(|world| match world.dns.covers(host) {
+        true => world.dns.resolve(host).into_iter().flat_map(|(_, addresses)| addresses).collect(),
+        false => names::claimed(world, host),
+    })
 }

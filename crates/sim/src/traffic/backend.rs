@@ -58,6 +58,8 @@ fn httpbin(arrived: &Arrived<'_>) -> Answer {
     let rest = arrived.path.trim_start_matches('/').strip_prefix(first).unwrap_or_default();
     let rest = rest.trim_start_matches('/');
     match first {
+        // A page for those who want one; a script is told what was seen, as everywhere else.
+        "" if !wants_page(arrived) => Answer::json(&seen(arrived)),
         "" => Answer {
             kind: "text/html; charset=utf-8",
             ..Answer::text(
@@ -82,6 +84,11 @@ fn httpbin(arrived: &Arrived<'_>) -> Answer {
         }
         _ => Answer::text(StatusCode::NOT_FOUND, "404 page not found\n"),
     }
+}
+
+fn wants_page(arrived: &Arrived<'_>) -> bool {
+    let accepted = arrived.headers.get(http::header::ACCEPT).and_then(|accepted| accepted.to_str().ok());
+    accepted.is_some_and(|accepted| accepted.contains("text/html"))
 }
 
 fn headers(arrived: &Arrived<'_>) -> Value {

@@ -7,6 +7,7 @@
 mod backend;
 pub(crate) mod filter;
 pub(crate) mod host;
+pub(crate) mod names;
 mod proxy;
 pub(crate) mod serve;
 pub(crate) mod spec;

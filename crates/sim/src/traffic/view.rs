@@ -19,8 +19,8 @@ use crate::aks::object::{list, name, namespace, number, selects_plain, text};
 use crate::kubernetes::store::Store;
 use crate::world::World;
 
-const GATEWAYS: &str = "gateways.gateway.networking.k8s.io";
-const ROUTES: &str = "httproutes.gateway.networking.k8s.io";
+pub(super) const GATEWAYS: &str = "gateways.gateway.networking.k8s.io";
+pub(super) const ROUTES: &str = "httproutes.gateway.networking.k8s.io";
 const GATEWAY_NAME: &str = "gateway.networking.k8s.io/gateway-name";
 /// The port and path on which Envoy says that it is ready.
 const READY: (&str, &str) = ("15021", "/healthz/ready");

@@ -51,6 +51,15 @@ pub struct Zones {
 }
 
 impl Zones {
+    /// Tells whether some zone is the one to ask for a host name.
+    pub fn covers(&self, host: &str) -> bool {
+        let host = host.trim_end_matches('.').to_ascii_lowercase();
+        let below = |zone: &Zone| {
+            host.strip_suffix(&zone.name).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+        };
+        self.zones.values().any(below)
+    }
+
     /// Returns the addresses that the name servers of some zone give for a host name, with the zone's id. Exact
     /// names win over a wildcard.
     pub fn resolve(&self, host: &str) -> Vec<(String, Vec<Ipv4Addr>)> {

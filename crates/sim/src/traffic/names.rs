@@ -1,0 +1,44 @@
+//! The host names that the gateways' routes claim.
+
+use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
+
+use serde_json::Value;
+
+use super::host::Host;
+use super::view::{GATEWAYS, ROUTES};
+use crate::aks::object::{list, name, namespace, text};
+use crate::world::World;
+
+/// The host names of the routes that name a gateway, each once, in the routes' order.
+pub(crate) fn hosts<'a>(gateway: &Value, routes: &[&'a Value]) -> Vec<&'a str> {
+    let mut hosts = Vec::new();
+    for route in routes {
+        let names_it = |parent: &Value| {
+            let place = parent["namespace"].as_str().unwrap_or_else(|| namespace(route));
+            text(parent, "/name") == name(gateway) && place == namespace(gateway)
+        };
+        if list(route, "/spec/parentRefs").iter().any(names_it) {
+            hosts.extend(list(route, "/spec/hostnames").iter().filter_map(Value::as_str));
+        }
+    }
+    let mut known = BTreeSet::new();
+    hosts.retain(|host| known.insert(*host));
+    hosts
+}
+
+/// The addresses of the gateways whose routes claim a host, a wildcard included.
+pub(crate) fn claimed(world: &World, host: &str) -> Vec<Ipv4Addr> {
+    let mut addresses = Vec::new();
+    for store in world.clusters.running() {
+        let routes = store.list(ROUTES, None);
+        let gateways = store.list(GATEWAYS, None).into_iter();
+        for gateway in
+            gateways.filter(|one| hosts(one, &routes).iter().any(|own| Host::read(own).takes(host)))
+        {
+            let own = list(gateway, "/status/addresses").iter();
+            addresses.extend(own.filter_map(|one| text(one, "/value").parse::<Ipv4Addr>().ok()));
+        }
+    }
+    addresses
+}
