@@ -1,8 +1,8 @@
 //! What is wrong with an environment that was to work: the one cause, what shows it, what mends it.
 //!
-//! It looks at everything at once and changes nothing ([`picture`]), and then goes along the ways of what was seen,
+//! It looks at everything at once and changes nothing (`picture`), and then goes along the ways of what was seen,
 //! from what others stand on to what stands on them: subscription, cluster, control plane, certificate, gateway, route,
-//! the answers from outside, names ([`walk`]). Each link asks one thing, and passes, names a cause, or cannot tell. The
+//! the answers from outside, names (`walk`). Each link asks one thing, and passes, names a cause, or cannot tell. The
 //! first cause on the way explains what comes after it, so it is the root, and the rest is told beside it. What could
 //! not be read is no cause: it is said, and a finding only stands on what was seen.
 //!

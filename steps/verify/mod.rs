@@ -1,9 +1,9 @@
 //! The promise, proved from outside: what a client would see, asked by address, with the right name in TLS and `Host`.
 //!
-//! What is asked is derived from the Gateways and HTTPRoutes that the settings ask for ([`promise`]), not from those in the
+//! What is asked is derived from the Gateways and HTTPRoutes that the settings ask for (`promise`), not from those in the
 //! cluster: a rule that somebody has taken away is a promise broken, not one the less. The gateways' addresses, the
 //! vault's certificate, the Secret and the records are read live. To add a check: a [`CheckId`], a file with its
-//! `check`, and a line in [`Verification::one`].
+//! `check`, and a line in `Verification::one`.
 //!
 //! A check that fails is asked again for as long as [`Bounds::patience`] says, because what was applied reaches the gateways a
 //! while later; every request has the bound [`Bounds::answer`]. Both are real time: networks keep their own.
