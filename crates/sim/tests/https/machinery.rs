@@ -32,7 +32,7 @@ async fn a_world_that_is_served_for_others_is_found_and_one_that_is_closed_is_no
         !shell.contains(&found.facts.client_secret)
             && !said.body.to_string().contains(&found.facts.client_secret)
     );
-    assert!(shell.contains("--password '@"));
+    assert!(shell.contains("--password='@"));
 
     let busy = Sim::open(client.folder.path(), Options::default()).await;
     let Err(SimError::Busy { holder: Some(holder), .. }) = busy else { panic!("{busy:?}") };
