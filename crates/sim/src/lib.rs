@@ -114,6 +114,7 @@ impl Sim {
         };
         world.port = listener.local_addr().map_err(SimError::Port)?.port();
         world.clusters.trust(authority.pem());
+        world.clusters.lead_to(options.kubeconfig);
         let timing = Timing::new(options.speed);
         let facts = Facts::of(&world, &timing, authority.pem());
         let (opened, doors) = tokio::sync::watch::channel(Doors::new());

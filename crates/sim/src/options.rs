@@ -24,6 +24,9 @@ pub struct Options {
     pub preview_features: Vec<String>,
     /// How long access tokens last, in real seconds.
     pub token_lifetime_real: f64,
+    /// The kubeconfig that clusters hand out instead of their own: another API server in the place of the simulated one,
+    /// with everything else around it as it is.
+    pub kubeconfig: Option<String>,
     /// Whether the gateways' addresses answer while the world is open.
     pub traffic: bool,
     /// The port to serve on; none takes the one the world had, or another when that is taken.
@@ -54,6 +57,7 @@ impl Default for Options {
             unregistered: Vec::new(),
             preview_features: Vec::new(),
             token_lifetime_real: crate::durations::TOKEN_LIFETIME_REAL,
+            kubeconfig: None,
             traffic: false,
             port: None,
             by: "landfall".to_owned(),

@@ -19,6 +19,7 @@ mod network;
 mod objects;
 mod preflight;
 mod present;
+mod real_cluster;
 mod roles;
 mod settings;
 mod strangers;

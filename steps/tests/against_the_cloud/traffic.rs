@@ -25,8 +25,10 @@ async fn serving() -> Bench {
 fn client(doors: &Doors) -> Client {
     let addresses: Vec<Ipv4Addr> = doors.keys().map(|(address, _)| *address).collect();
     let (first, last) = (*addresses.first().unwrap(), *addresses.last().unwrap());
-    let mut builder =
-        Client::builder().tls_danger_accept_invalid_certs(true).redirect(redirect::Policy::none());
+    let mut builder = Client::builder()
+        .tls_danger_accept_invalid_certs(true)
+        .tls_info(true)
+        .redirect(redirect::Policy::none());
     for (host, address) in [("httpbin", first), ("echo", last), ("echo-headers", last), ("app", last)] {
         builder = builder.resolve(&format!("{host}.{DOMAIN}"), (address, 0).into());
     }
@@ -96,6 +98,19 @@ async fn what_changes_in_the_cluster_changes_what_is_answered() {
 }
 
 #[tokio::test]
+async fn a_rule_whose_backend_takes_too_long_is_answered_by_the_gateway() {
+    let bench = serving().await;
+    let doors = bench.sim.doors();
+    let kubectl = bench.kubectl().await;
+    let route = format!("{ROUTES}/httpbin");
+    let mut rules = kubectl.get(&route).await["spec"]["rules"].clone();
+    rules[0]["timeouts"] = json!({ "request": "100ms" });
+    kubectl.merge(&route, &json!({ "spec": { "rules": rules } })).await;
+    until(async || get(&doors, "https", "httpbin", "/delay/2", &[]).await.status() == 504).await;
+    assert_eq!(get(&doors, "https", "httpbin", "/get", &[]).await.status(), 200);
+}
+
+#[tokio::test]
 async fn without_the_probe_annotations_a_gateway_hangs_and_with_them_it_answers_again() {
     let bench = serving().await;
     let doors = bench.sim.doors();
@@ -117,6 +132,30 @@ async fn without_the_probe_annotations_a_gateway_hangs_and_with_them_it_answers_
     let asked = tokio::spawn(async move { get(&doors, "http", "httpbin", "/", &[]).await.status().as_u16() });
     kubectl.merge(&gateway, &json!({ "spec": { "infrastructure": { "annotations": annotations } } })).await;
     assert_eq!(asked.await.unwrap(), 301);
+}
+
+#[tokio::test]
+async fn a_new_certificate_is_served_to_new_connections_and_the_open_ones_go_on() {
+    let mut bench = serving().await;
+    let doors = bench.sim.doors();
+    let address = url(&doors, "https", "httpbin", "/get");
+    let open = client(&doors);
+    let before = served(&open, &address).await;
+    bench.wish.certificate.given = Some(crate::settings::pfx("ec.pfx"));
+    bench.up_ready().await;
+    until(async || served(&client(&doors), &address).await != before).await;
+    assert_eq!(served(&open, &address).await, before, "the connection that was open is still the same one");
+}
+
+/// The leaf of the connection that an answer came by.
+async fn served(client: &Client, address: &str) -> Vec<u8> {
+    let answer = client.get(address).send().await.unwrap();
+    assert_eq!(answer.status(), 200);
+    let told =
+        answer.extensions().get::<reqwest::tls::TlsInfo>().unwrap().peer_certificate().unwrap().to_vec();
+    // Only a connection whose answer was read to its end is used again.
+    answer.bytes().await.unwrap();
+    told
 }
 
 /// Asks again until it is so.

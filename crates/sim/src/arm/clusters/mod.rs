@@ -73,6 +73,9 @@ pub struct Clusters {
     all: BTreeMap<String, ManagedCluster>,
     /// The authority that clients of the clusters' APIs must trust, PEM.
     authority_pem: String,
+    /// The kubeconfig that is handed out in the place of the clusters' own, when another API server stands in for them.
+    #[serde(skip)]
+    elsewhere: Option<String>,
     /// How many finished writes are yet to leave the add-on without its identity.
     withheld: u32,
 }
@@ -81,6 +84,11 @@ impl Clusters {
     /// Sets the certificate that kubeconfigs tell their readers to trust.
     pub fn trust(&mut self, authority_pem: &str) {
         authority_pem.clone_into(&mut self.authority_pem);
+    }
+
+    /// Lets kubeconfigs lead to another API server than the simulated one.
+    pub fn lead_to(&mut self, kubeconfig: Option<String>) {
+        self.elsewhere = kubeconfig;
     }
 
     /// Returns the certificate that kubeconfigs tell their readers to trust.
