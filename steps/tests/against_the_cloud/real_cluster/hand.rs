@@ -163,7 +163,7 @@ impl Hand {
             for resource in
                 [gateway_api("GatewayClass", "gatewayclasses"), gateway_api("Gateway", "gateways")]
             {
-                self.judge(&resource, |object| status(object)).await;
+                self.judge(&resource, status).await;
             }
             self.judge(&gateway_api("HTTPRoute", "httproutes"), bound).await;
             self.judge(&kind("apps", "v1", "Deployment", "deployments"), available).await;
