@@ -15,7 +15,8 @@ use hyper_util::rt::TokioIo;
 use landfall_sim::{Options, Sim, Speed};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject};
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
-use std::{convert::Infallible, net::SocketAddr, path::Path, process::Command, sync::Arc, time::Instant};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::{convert::Infallible, path::Path, process::Command, sync::Arc, time::Instant};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
@@ -39,7 +40,7 @@ async fn compare(world: &Path) {
     let options = Options { speed: Speed::Instant, traffic: true, ..Options::default() };
     let sim = Sim::open(world, options).await.unwrap();
     let doors = sim.doors_open().await;
-    let (_, gateway) = doors.into_iter().rfind(|((_, port), _)| *port == 443).unwrap();
+    let gateway = doors[&(address_of(&sim), 443)];
     let trusted = Trusted::new(certificate_of(&sim));
     let (bare, bare_trusted) = bare().await;
     println!(
@@ -69,6 +70,15 @@ impl Trusted {
         let config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
         Self(TlsConnector::from(Arc::new(config)))
     }
+}
+
+/// The address of the gateway that serves [`HOST`].
+fn address_of(sim: &Sim) -> Ipv4Addr {
+    sim.read(|world| {
+        let store = world.clusters.running().next().unwrap();
+        let gateway = store.get("gateways.gateway.networking.k8s.io", "default", "echo-gateway").unwrap();
+        gateway["status"]["addresses"][0]["value"].as_str().unwrap().parse().unwrap()
+    })
 }
 
 /// The self-signed certificate that the gateways serve, out of the Secret that the driver has made.
