@@ -15,6 +15,7 @@ mod examples;
 mod first_run;
 mod input;
 mod journals;
+mod json_documents;
 mod killed;
 mod live;
 mod locks;
