@@ -1,10 +1,11 @@
 //! Fault injection: an enum of faults, and a table with the place, the effect and the expected client
 //! reaction of each.
 //!
-//! A fault is armed by a text, `name[@METHOD path-part][#n][*times]`. For example, `throttled@PUT
-//! virtualNetworks*2` refuses the next two writes of virtual networks. `reset-after#3` (or `reset-after:3`)
-//! breaks the third matching request. Without a place the fault matches as its table row says, and with an
-//! empty one (`slow@#3`) any request. Without a number it is injected once, into the first matching request.
+//! A fault is armed by a text, `name[@METHOD path-part][#n][*times]`. For example,
+//! `throttled@PUT virtualNetworks*2` refuses the next two writes of virtual networks. `reset-after#3` (or
+//! `reset-after:3`) breaks the third matching request. Without a place the fault matches as its table row
+//! says, and with an empty one (`slow@#3`) any request. Without a number it is injected once, into the first
+//! matching request.
 //!
 //! A fault that stands for an action of another client changes the state through the ordinary functions, just
 //! before the request is handled. Everything after that follows the ordinary rules. If a fault has no effect

@@ -1,7 +1,7 @@
 //! Certificates of a vault: each version is a certificate, a key and a secret under one id.
 //!
-//! Source: "About Azure Key Vault certificates" and the `CertificateBundle`, `CertificateItem` and `DeletedCertificateBundle`
-//! of the data plane, api-version 7.4 and later.
+//! Source: "About Azure Key Vault certificates" and the `CertificateBundle`, `CertificateItem` and
+//! `DeletedCertificateBundle` of the data plane, api-version 7.4 and later.
 
 use std::collections::BTreeMap;
 

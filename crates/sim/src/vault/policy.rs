@@ -1,7 +1,7 @@
 //! The certificate policy that an import derives from the X.509 certificate itself.
 //!
-//! Source: "Certificate policy" and `CertificatePolicy` of the Key Vault data plane, api-version 7.4 and later. The issuer
-//! of an imported certificate is `Unknown`: the vault can never renew it.
+//! Source: "Certificate policy" and `CertificatePolicy` of the Key Vault data plane, api-version 7.4 and
+//! later. The issuer of an imported certificate is `Unknown`: the vault can never renew it.
 
 use serde_json::{Map, Value, json};
 use x509_parser::extensions::{GeneralName, KeyUsage};

@@ -1,4 +1,5 @@
-//! Role assignments (Authorization REST API, roleAssignments): write-once triples of scope, role and principal.
+//! Role assignments (Authorization REST API, roleAssignments): write-once triples of scope, role and
+//! principal.
 
 use serde_json::{Value, json};
 use uuid::Uuid;
