@@ -1,7 +1,7 @@
-//! Wall-clock instants of the simulated cloud, and how fast its durations pass.
+//! Wall-clock time of the simulated cloud, and the speed of its durations.
 //!
-//! The cloud runs on the true clock with shortened durations: a cluster that takes 280 s in life is ready
-//! after 280 s / speed, and every time stamp it emits is the true one of that instant.
+//! The cloud runs on the real clock with shortened durations. A cluster that takes 280 s on Azure is ready
+//! after 280 s / speed, and every timestamp in a response is the real time.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
-/// An instant, in milliseconds since the Unix epoch.
+/// A point in time, in milliseconds since the Unix epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Moment(pub i64);
@@ -20,59 +20,59 @@ impl Moment {
         Self(Timestamp::now().as_millisecond())
     }
 
-    /// Returns the RFC 3339 form with milliseconds, `2026-11-23T08:15:00.123Z`.
+    /// Returns the time in RFC 3339 with milliseconds, `2026-11-23T08:15:00.123Z`.
     pub fn rfc3339(self) -> String {
         self.timestamp().strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
     }
 
-    /// Returns the form of HTTP headers, `Mon, 23 Nov 2026 08:15:00 GMT` (RFC 9110 §5.6.7).
+    /// Returns the time in the format of HTTP headers, `Mon, 23 Nov 2026 08:15:00 GMT` (RFC 9110 §5.6.7).
     pub fn http_date(self) -> String {
         self.timestamp().to_zoned(TimeZone::UTC).strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
     }
 
-    /// Returns whole seconds since the Unix epoch, as tokens and Key Vault attributes count.
+    /// Returns whole seconds since the Unix epoch, the unit of tokens and Key Vault attributes.
     pub fn unix_seconds(self) -> i64 {
         self.0.div_euclid(1000)
     }
 
-    /// Returns the instant `ms` milliseconds later (earlier when negative).
+    /// Returns the time `ms` milliseconds later (earlier if negative).
     pub fn plus_ms(self, ms: i64) -> Self {
         Self(self.0.saturating_add(ms))
     }
 
-    /// Returns the time from `earlier` to this instant; zero when it lies in the future.
+    /// Returns the duration from `earlier` to this time; zero if `earlier` is later.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
 
-    /// Returns the same instant as a [`Timestamp`]; instants past its range come back as its last one.
+    /// Returns the time as a [`Timestamp`], capped at its maximum.
     pub fn timestamp(self) -> Timestamp {
         Timestamp::from_millisecond(self.0).unwrap_or(Timestamp::MAX)
     }
 }
 
-/// Where a world's time comes from.
+/// The time source of the simulated cloud.
 #[derive(Debug, Clone, Copy, Default)]
 pub enum Clock {
-    /// The clock on the wall.
+    /// The system clock.
     #[default]
     Wall,
-    /// The clock of the asynchronous runtime, which can be paused and then only moves while everybody waits.
+    /// The clock of the async runtime. It can be paused, and then advances only while all tasks wait.
     Runtime {
-        /// What it stood for at `since`.
+        /// The simulated time at `since`.
         base: Moment,
-        /// An instant of the runtime.
+        /// The runtime's time at `base`.
         since: tokio::time::Instant,
     },
 }
 
 impl Clock {
-    /// Returns a clock that stands at `base` now and moves with the runtime.
+    /// Returns a clock that starts at `base` and advances with the runtime.
     pub fn of_runtime(base: Moment) -> Self {
         Self::Runtime { base, since: tokio::time::Instant::now() }
     }
 
-    /// Returns what time it is.
+    /// Returns the current time.
     pub fn now(&self) -> Moment {
         match *self {
             Self::Wall => Moment::now(),
@@ -83,17 +83,17 @@ impl Clock {
     }
 }
 
-/// How much faster than life the cloud is.
+/// The time scale of the cloud, relative to Azure.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Speed {
-    /// That many times faster; 1.0 is Azure's own pace. Values at or below zero, and NaN, count as 1.0.
+    /// The speed factor; 1.0 is real time. Values at or below zero, and NaN, count as 1.0.
     Times(f64),
-    /// Everything is ready at the first look.
+    /// Every operation completes before its first poll.
     Instant,
 }
 
 impl Speed {
-    /// Returns the factor as one number; infinity for [`Speed::Instant`].
+    /// Returns the speed factor; infinity for [`Speed::Instant`].
     pub fn factor(self) -> f64 {
         match self {
             Self::Instant => f64::INFINITY,
@@ -103,37 +103,37 @@ impl Speed {
     }
 }
 
-/// Turns durations of the cloud (seconds, as in life) into instants and real durations.
+/// Converts durations of the cloud (seconds of cloud time) to times and real durations.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Timing {
-    /// The pace everything bends by.
+    /// The time scale.
     pub speed: Speed,
 }
 
 impl Timing {
-    /// Makes a timing of that speed.
+    /// Creates a timing with that speed.
     pub const fn new(speed: Speed) -> Self {
         Self { speed }
     }
 
-    /// Returns the instant `cloud_seconds` of cloud time after `now`; `now` itself at [`Speed::Instant`].
+    /// Returns the time `cloud_seconds` of cloud time after `now`; `now` itself at [`Speed::Instant`].
     pub fn after(&self, now: Moment, cloud_seconds: f64) -> Moment {
         now.plus_ms(self.real_ms(cloud_seconds))
     }
 
-    /// Returns how long `cloud_seconds` of cloud time really last.
+    /// Returns the real duration of `cloud_seconds` of cloud time.
     pub fn real(&self, cloud_seconds: f64) -> Duration {
         Duration::from_millis(u64::try_from(self.real_ms(cloud_seconds)).unwrap_or(0))
     }
 
-    /// Returns the two forms of a `Retry-After` of that many cloud seconds: whole real seconds, rounded up and
-    /// at least one, and exact real milliseconds.
+    /// Returns both forms of a `Retry-After`: whole real seconds, rounded up and at least one, and exact real
+    /// milliseconds.
     pub fn retry_after(&self, cloud_seconds: f64) -> (i64, i64) {
         let ms = self.real_ms(cloud_seconds);
         ((ms + 999).div_euclid(1000).max(1), ms)
     }
 
-    /// Durations are rounded up to a millisecond, so that what takes time never ends before it began.
+    /// Converts to real milliseconds, rounded up, so that no duration ends early.
     fn real_ms(&self, cloud_seconds: f64) -> i64 {
         let ms = (cloud_seconds * 1000.0 / self.speed.factor()).ceil();
         if ms.is_finite() && ms > 0.0 { ms.min(1e15) as i64 } else { 0 }

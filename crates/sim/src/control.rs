@@ -1,18 +1,21 @@
-//! The way into the machinery for people and tests, under `/_sim/` of any host.
+//! The admin API for people and tests, under `/_sim/` of any host.
 //!
-//! * `GET /_sim/`: a page for people.
-//! * `GET /_sim/world`: what there is, without anything secret.
-//! * `GET /_sim/ledger`: the requests since the world was opened; `?after=N` those with a higher number, `&last=M` the
+//! * `GET /_sim/`: the web page.
+//! * `GET /_sim/world`: an overview of the state, without secrets.
+//! * `GET /_sim/ledger`: the requests since the start; `?after=N` those with a higher number, `&last=M` the
 //!   last of them.
-//! * `GET /_sim/doors`: where the gateways answer; a `socket` of null is a door that is yet to open.
-//! * `GET /_sim/ca.pem`: the authority to trust.
-//! * `GET /_sim/serving`, `GET /_sim/env`: who serves it for others, and shell exports for `kubectl`, `az` and `curl`.
-//! * `GET`, `PUT`, `POST`, `DELETE /_sim/faults`: what is armed; `{"faults":["throttled@PUT vaults*2"]}` arms them instead
-//!   (`PUT`) or as well (`POST`), and deleting disarms all, or those of one name with `/_sim/faults/{name}`.
-//! * `GET`, `POST /_sim/limits`: how much the subscription may use;
-//!   `{"location": "eastus", "limits": {"cores": 10}, "withheld": ["Standard_D4s_v5"]}` changes it as support would.
-//! * `GET`, `POST /_sim/policies`: the policies that deny;
-//!   `{"policies": [{"name": "p", "field": "location", "operator": "notIn", "values": ["westeurope"]}]}` replaces them.
+//! * `GET /_sim/doors`: the sockets of the gateways; a `socket` of null is not open yet.
+//! * `GET /_sim/ca.pem`: the CA certificate.
+//! * `GET /_sim/serving`, `GET /_sim/env`: the process that serves it for others, and shell exports for
+//!   `kubectl`, `az` and `curl`.
+//! * `GET`, `PUT`, `POST`, `DELETE /_sim/faults`: the armed faults. `{"faults":["throttled@PUT vaults*2"]}`
+//!   replaces them (`PUT`) or adds to them (`POST`). `DELETE` disarms all, or those of one name with
+//!   `/_sim/faults/{name}`.
+//! * `GET`, `POST /_sim/limits`: the quota of the subscription.
+//!   `{"location": "eastus", "limits": {"cores": 10}, "withheld": ["Standard_D4s_v5"]}` changes it like Azure
+//!   support.
+//! * `GET`, `POST /_sim/policies`: the policies that deny. `{"policies": [{"name": "p", "field": "location",
+//!   "operator": "notIn", "values": ["westeurope"]}]}` replaces them.
 //! * `POST /_sim/advance`: moves the clock by `{"seconds": 60}` of cloud time, or `{"real_seconds": 3600}`.
 
 use http::Method;
@@ -28,33 +31,33 @@ use crate::serving::Serving;
 use crate::traffic::serve::Doors;
 use crate::world::World;
 
-/// Whether a request is for the machinery.
+/// Returns whether a request is for the admin API.
 pub fn is_control(request: &Request) -> bool {
     request.path == "/_sim" || request.path.starts_with("/_sim/")
 }
 
-/// What the machinery knows beside the world.
+/// The context of the admin API besides the state.
 pub struct Machinery {
-    /// The authority to trust, PEM.
+    /// The CA certificate, PEM.
     pub ca_pem: String,
-    /// Where the gateways answer.
+    /// The sockets of the gateways.
     pub doors: watch::Receiver<Doors>,
-    /// For whom the world is served beside its own process.
+    /// The registration for other processes; `None` if only this process uses the cloud.
     pub serving: Option<Serving>,
 }
 
-/// A request to the machinery, and when it is.
+/// A request to the admin API, with its time.
 pub struct Asked<'a> {
     /// The request.
     pub request: &'a Request,
-    /// The world's now.
+    /// The current time of the simulated cloud.
     pub now: Moment,
-    /// How its durations bend.
+    /// The time scale of its durations.
     pub timing: &'a Timing,
 }
 
 impl Machinery {
-    /// Returns that of a world which nobody else uses and whose gateways rest.
+    /// Creates the context without gateways, for this process only.
     pub fn alone(ca_pem: String) -> Self {
         Self { ca_pem, doors: watch::channel(Doors::new()).1, serving: None }
     }
@@ -103,7 +106,8 @@ fn nothing_there() -> Reply {
     Reply::text(404, format!("there are /_sim/, /_sim/world, {there}\n"))
 }
 
-/// Whether a browser sends it for a page of another site; who has accepted the certificate once would not be asked.
+/// Returns whether a browser sends the request for a page of another site. Once a user has accepted the
+/// certificate, the browser would not ask.
 fn is_from_elsewhere(request: &Request) -> bool {
     let looks = matches!(request.method, Method::GET | Method::HEAD);
     let site = request.header("sec-fetch-site");

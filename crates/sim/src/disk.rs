@@ -1,4 +1,5 @@
-//! The world's folder: the world itself, its authority, its ledger, and the lock that keeps a second server out.
+//! The state folder of the simulated cloud: its state, its CA, its request log, and the lock against a second
+//! server.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
@@ -8,7 +9,7 @@ use std::path::{Path, PathBuf};
 use crate::serving::{self, Holder};
 use crate::world::{FORMAT, World};
 
-/// Why a world cannot be opened or served.
+/// An error of opening or serving the simulated cloud.
 #[derive(Debug, thiserror::Error)]
 pub enum SimError {
     /// Another process serves it.
@@ -17,48 +18,48 @@ pub enum SimError {
     Busy {
         /// The folder.
         path: PathBuf,
-        /// Who, as far as it has said so by now.
+        /// The process that holds the lock, if it has written its name already.
         holder: Option<Holder>,
     },
-    /// A newer version made it.
+    /// A newer version created it.
     #[error("open the simulated cloud in {}: it has format {format}, this version reads {FORMAT}", path.display())]
     Newer {
         /// The folder.
         path: PathBuf,
-        /// The format it has.
+        /// The format version of the state.
         format: u64,
     },
-    /// Its file is not what was written.
+    /// The state file is malformed.
     #[error("read the simulated cloud in {}", path.display())]
     Corrupt {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The parse error.
         source: serde_json::Error,
     },
-    /// The file system says no.
+    /// A file system error.
     #[error("use {}", path.display())]
     Io {
         /// The file or folder.
         path: PathBuf,
-        /// Why.
+        /// The error.
         source: io::Error,
     },
     /// No port of the range is free.
     #[error("bind a port of 127.0.0.1 between 20000 and 29999")]
     Port(#[source] io::Error),
-    /// The port that was asked for is not free.
+    /// The requested port is not free.
     #[error("bind port {port} of 127.0.0.1")]
     PortTaken {
         /// The port.
         port: u16,
-        /// Why.
+        /// The error.
         source: io::Error,
     },
-    /// Its certificates cannot be made.
+    /// The certificates cannot be generated.
     #[error("make the simulated cloud's certificates")]
     Certificates(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// A fault is not known.
+    /// Unknown fault.
     #[error(transparent)]
     Fault(#[from] crate::fault::UnknownFault),
 }
@@ -73,20 +74,20 @@ impl SimError {
     }
 }
 
-/// The folder of an open world, locked.
+/// The folder of an open simulated cloud, locked.
 #[derive(Debug)]
 pub struct Disk {
     folder: PathBuf,
-    /// What the world's file holds, so that writing the same again is left out.
+    /// The content of the state file, to skip writes without changes.
     written: Vec<u8>,
     lock: File,
 }
 
 impl Disk {
-    /// Opens the folder, makes it when it is missing, and locks it.
+    /// Opens the folder, creates it if it is missing, and locks it.
     ///
     /// # Errors
-    /// [`SimError::Busy`] when another process has it; [`SimError::Io`].
+    /// [`SimError::Busy`] if another process holds the lock; [`SimError::Io`].
     pub fn open(folder: &Path) -> Result<Self, SimError> {
         DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(SimError::io(folder))?;
         let path = folder.join("world.lock");
@@ -107,7 +108,7 @@ impl Disk {
         }
     }
 
-    /// Says in the lock file who has it, and takes away what a server that was killed has left for others.
+    /// Writes the holder to the lock file, and removes the registration of a killed server.
     ///
     /// # Errors
     /// [`SimError::Io`].
@@ -124,7 +125,7 @@ impl Disk {
         self.folder.join(name)
     }
 
-    /// Reads the world, `None` when there is none yet.
+    /// Reads the state; `None` if there is none yet.
     ///
     /// # Errors
     /// [`SimError::Newer`], [`SimError::Corrupt`], [`SimError::Io`].
@@ -146,7 +147,7 @@ impl Disk {
         Ok(Some(world))
     }
 
-    /// Writes the world when it differs from what is there; whole or not at all.
+    /// Writes the state atomically, if it differs from the file.
     ///
     /// # Errors
     /// [`SimError::Io`].
@@ -162,7 +163,7 @@ impl Disk {
         Ok(())
     }
 
-    /// Writes a file of the folder in one step, readable by its owner alone.
+    /// Writes a file of the folder atomically, readable only by its owner.
     ///
     /// # Errors
     /// [`SimError::Io`].

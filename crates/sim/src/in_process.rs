@@ -1,8 +1,8 @@
-//! A world that answers in the process: no listener, no folder, no network.
+//! A simulated cloud inside the process: no listener, no folder, no network.
 //!
-//! The protocol is the same down to the headers and the bytes of the bodies; what is missing is TLS and TCP, and with
-//! them everything that the operating system decides by chance. On a runtime with one thread and a paused clock, the
-//! same requests give the same ledger.
+//! The protocol is the same, including the headers and the bytes of the bodies. TLS and TCP are missing, and
+//! with them all random effects of the operating system. On a single-threaded runtime with a paused clock,
+//! the same requests produce the same request log.
 
 use std::sync::Arc;
 
@@ -21,10 +21,10 @@ use crate::shared::Shared;
 use crate::tls;
 use crate::world::World;
 
-/// The port in the names of a world that has no listener.
+/// The port in the URLs, as there is no listener.
 const PORT: u16 = 443;
 
-/// A world without a network. Clones are the same world.
+/// A simulated cloud without a network. Clones share the state.
 #[derive(Clone)]
 pub struct InProcess {
     facts: Facts,
@@ -39,7 +39,7 @@ impl std::fmt::Debug for InProcess {
 }
 
 impl InProcess {
-    /// Makes a new world that [`InProcess::resume`] can take up; `begins` is its first instant.
+    /// Creates a new state for [`InProcess::resume`]; `begins` is its start time.
     ///
     /// # Errors
     /// [`SimError::Certificates`], [`SimError::Fault`].
@@ -52,10 +52,10 @@ impl InProcess {
         Ok(world)
     }
 
-    /// Takes up a world at the instant at which its clock stands. Within a runtime, since that moves the clock on.
+    /// Resumes a state at the time `at`. Must run within a runtime, which advances the clock.
     ///
     /// # Errors
-    /// None so far; a world that nobody keeps has no disk to fail.
+    /// None so far: without a folder no write can fail.
     pub fn resume(mut world: World, at: Moment, speed: Speed) -> Result<Self, SimError> {
         world.clock = Clock::of_runtime(at.plus_ms(-world.ahead_ms));
         let timing = Timing::new(speed);
@@ -65,31 +65,31 @@ impl InProcess {
         Ok(Self { facts, shared: Arc::new(shared), stop: CancellationToken::new() })
     }
 
-    /// Returns where it is and how to sign in.
+    /// Returns the addresses and the sign-in data.
     pub const fn facts(&self) -> &Facts {
         &self.facts
     }
 
-    /// Answers one request as the services do: late when they are slow, never when an answer is withheld.
+    /// Sends a request. A slow service responds late, and a withheld response never arrives.
     ///
     /// # Errors
-    /// [`Cut`] when the connection breaks in place of an answer.
+    /// [`Cut`] if the connection breaks instead of a response.
     pub async fn ask(&self, request: Request<Bytes>) -> Result<Response<Body>, Cut> {
         let (parts, body) = request.into_parts();
         server::answer(server::request_of(parts, body), Arc::clone(&self.shared), self.stop.clone()).await
     }
 
-    /// Returns the requests since it was taken up, in order.
+    /// Returns the request log since the resume, in order.
     pub fn ledger(&self) -> Vec<Line> {
         self.shared.ledger()
     }
 
-    /// Reads from the world.
+    /// Calls a function with the state.
     pub fn read<T>(&self, look: impl FnOnce(&World) -> T) -> T {
         self.shared.read(look)
     }
 
-    /// Changes the world at its own now, as a person at a console of the cloud would.
+    /// Changes the state at its current time, like a user of the Azure portal.
     ///
     /// # Errors
     /// None so far, as for [`InProcess::resume`].

@@ -1,4 +1,4 @@
-//! The ledger: one line for every request and what was answered, in order, without bodies and without secrets.
+//! The request log: one line per request and response, in order, without bodies and secrets.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Write};
@@ -10,42 +10,42 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Moment;
 use crate::request::{Reply, Request};
 
-/// One request and its answer.
+/// A request with its response.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Line {
-    /// Counts from 1 over the world's life.
+    /// The request number, counted from 1 over the lifetime of the state.
     pub n: u64,
-    /// When it arrived, RFC 3339.
+    /// The arrival time, RFC 3339.
     pub at: String,
-    /// The verb.
+    /// The HTTP method.
     pub method: String,
     /// The host, lower case, without port.
     pub host: String,
-    /// The path as sent.
+    /// The path in its original form.
     pub path: String,
     /// The query, decoded.
     pub query: Vec<(String, String)>,
-    /// The status; 0 when the connection was cut in place of an answer.
+    /// The response status; 0 if the connection was cut instead of a response.
     pub status: u16,
-    /// The object id of the caller, or nothing.
+    /// The object id of the caller, or empty.
     pub by: String,
-    /// `x-ms-client-request-id`, or nothing.
+    /// The `x-ms-client-request-id`, or empty.
     pub client_request_id: String,
-    /// `x-ms-correlation-request-id` as sent, or nothing.
+    /// The `x-ms-correlation-request-id` of the request, or empty.
     pub correlation_id: String,
-    /// `x-ms-request-id` as answered, or nothing.
+    /// The `x-ms-request-id` of the response, or empty.
     pub request_id: String,
-    /// The size of the request's body.
+    /// The size of the request body in bytes.
     pub request_bytes: usize,
-    /// The size of the answer's body, without what streams later.
+    /// The size of the response body in bytes, without a later stream.
     pub reply_bytes: usize,
-    /// The name of the fault that bit it, or nothing.
+    /// The name of the injected fault, or empty.
     #[serde(default)]
     pub fault: String,
 }
 
 impl Line {
-    /// Writes down a request and its answer.
+    /// Creates the line of a request and its response.
     pub fn of(request: &Request, reply: &Reply, by: String, at: Moment) -> Self {
         let sent = |name: &str| request.header(name).unwrap_or_default().to_owned();
         let answered = reply.headers.get("x-ms-request-id").and_then(|value| value.to_str().ok());
@@ -68,25 +68,25 @@ impl Line {
     }
 }
 
-/// The lines since the world was opened, and the file that keeps all of them.
+/// The lines since the start, and the file with all lines.
 #[derive(Debug)]
 pub struct Ledger {
-    /// None for a world that nobody keeps.
+    /// The file; `None` for a state without a folder.
     file: Option<File>,
     last: u64,
     lines: Vec<Line>,
 }
 
 impl Ledger {
-    /// Opens the file of a world and goes on counting where it ends.
+    /// Opens the file and continues its numbers.
     ///
     /// # Errors
-    /// When the file cannot be opened or read.
+    /// The file cannot be opened or read.
     pub fn open(path: &Path) -> io::Result<Self> {
         let file = OpenOptions::new().create(true).append(true).read(true).mode(0o600).open(path)?;
         let mut last = 0;
         for line in BufReader::new(&file).lines() {
-            // A torn last line has no number; the next one gets the number it would have had.
+            // A torn last line has no number; the next line gets that number.
             if let Ok(line) = serde_json::from_str::<Line>(&line?) {
                 last = line.n;
             }
@@ -94,7 +94,7 @@ impl Ledger {
         Ok(Self { file: Some(file), last, lines: Vec::new() })
     }
 
-    /// Returns a ledger without a file.
+    /// Returns a request log without a file.
     pub const fn unkept() -> Self {
         Self { file: None, last: 0, lines: Vec::new() }
     }
@@ -105,10 +105,10 @@ impl Ledger {
         self.last
     }
 
-    /// Appends a line; it is with the operating system when this returns.
+    /// Appends a line; the operating system has it when this returns.
     ///
     /// # Errors
-    /// When the file cannot be written.
+    /// The file cannot be written.
     pub fn append(&mut self, line: Line) -> io::Result<()> {
         if let Some(file) = &mut self.file {
             let mut text = serde_json::to_vec(&line).map_err(io::Error::other)?;
@@ -119,12 +119,12 @@ impl Ledger {
         Ok(())
     }
 
-    /// Returns the lines since the world was opened.
+    /// Returns the lines since the start.
     pub fn lines(&self) -> &[Line] {
         &self.lines
     }
 
-    /// Returns the lines since the world was opened that have a higher number.
+    /// Returns the lines since the start with a higher number.
     pub fn after(&self, number: u64) -> &[Line] {
         &self.lines[self.lines.partition_point(|line| line.n <= number)..]
     }

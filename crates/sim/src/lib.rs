@@ -1,17 +1,17 @@
-//! A simulated Azure inside the process, which speaks the services' own HTTPS protocols.
+//! A simulated Azure inside the process, which implements the HTTPS protocols of the services.
 //!
-//! It is a second reading of the public contracts and shares no type with the client that talks to it: what the
-//! client misunderstands, this must refuse. [`Sim::open`] serves a world from a folder; `curl`, `az` and `kubectl`
-//! may use it as well.
+//! It is a second implementation of the public contracts and shares no type with the client that uses it: it
+//! must refuse what the client misunderstands. [`Sim::open`] serves a simulated cloud from a folder; `curl`,
+//! `az` and `kubectl` can use it as well.
 //!
-//! * [`world`]: everything there is, as one value; nothing runs in the background.
-//! * [`arm`]: Resource Manager, its table of routes and the families of resource types ([`arm::family`] tells how to
-//!   add one). [`entra`]: signing in; [`graph`]: who there is. [`vault`]: the data plane of vaults. [`kubernetes`] and
-//!   [`aks`]: clusters.
-//! * [`clock`] and [`durations`]: how long things take, and how time bends.
-//! * `traffic`: the gateways' own addresses, and what becomes of a request there. `proxy`: how names lead to both.
-//! * [`fault`]: what goes wrong on purpose. [`control`]: the way into the machinery. `page`: that way for people.
-//! * [`serving`]: how other processes find a world that one serves for all.
+//! * [`world`]: the whole state as one value; nothing runs in the background.
+//! * [`arm`]: Resource Manager, its route table and the resource families ([`arm::family`] explains how to
+//!   add one). [`entra`]: sign-in; [`graph`]: the directory. [`vault`]: the data plane of vaults.
+//!   [`kubernetes`] and [`aks`]: clusters.
+//! * [`clock`] and [`durations`]: durations and time scaling.
+//! * `traffic`: the data plane of the gateways. `proxy`: a forward proxy for all hostnames.
+//! * [`fault`]: fault injection. [`control`]: the admin API. `page`: the web page for it.
+//! * [`serving`]: discovery of a running simulated cloud by other processes.
 
 pub mod aks;
 pub mod arm;
@@ -66,13 +66,14 @@ use shared::Shared;
 use tls::Authority;
 use world::World;
 
-/// The ports a world picks from: below the range that systems give to outgoing connections.
+/// The port range of the server, below the usual range of ephemeral ports.
 const PORTS: std::ops::Range<u16> = 20_000..30_000;
 
-/// How long the gateways' sockets may take to open.
+/// The maximum time for the gateways' sockets to open.
 pub const DOORS_MAX: Duration = Duration::from_secs(5);
 
-/// A world that is being served. Dropping it stops the server at once; [`Sim::close`] lets answers end.
+/// A running simulated cloud. Dropping it stops the server at once; [`Sim::close`] completes the current
+/// responses.
 pub struct Sim {
     facts: Facts,
     shared: Arc<Shared>,
@@ -89,10 +90,10 @@ impl std::fmt::Debug for Sim {
 }
 
 impl Sim {
-    /// Opens the world in a folder, or makes one, and serves it on 127.0.0.1 at the port it had before.
+    /// Opens or creates the simulated cloud in a folder, and serves it on 127.0.0.1 at its previous port.
     ///
     /// # Errors
-    /// [`SimError::Busy`] when another process serves it; otherwise when folder, port or certificates fail.
+    /// [`SimError::Busy`] if another process serves it; other variants if folder, port or certificates fail.
     pub async fn open(dir: &Path, options: Options) -> Result<Self, SimError> {
         let faults = Faults::read(&options.faults)?;
         let mut disk = Disk::open(dir)?;
@@ -141,33 +142,34 @@ impl Sim {
         Ok(Self { facts, shared, stop, server, doors, serving })
     }
 
-    /// Returns where it is and how to sign in.
+    /// Returns the addresses and the sign-in data.
     pub const fn facts(&self) -> &Facts {
         &self.facts
     }
 
-    /// Returns what other processes are told of it, when it is served for them.
+    /// Returns the registration for other processes, if there is one.
     pub const fn serving(&self) -> Option<&Serving> {
         self.serving.as_ref()
     }
 
-    /// Returns a receiver that hears when gateways begin and cease to answer.
+    /// Returns a receiver that is notified when gateway sockets open or close.
     pub fn watch_doors(&self) -> tokio::sync::watch::Receiver<Doors> {
         self.doors.clone()
     }
 
-    /// Returns a receiver that hears of every request that was answered, by its number.
+    /// Returns a receiver that is notified of every answered request, by its number.
     pub fn watch_requests(&self) -> tokio::sync::watch::Receiver<u64> {
         self.shared.requests()
     }
 
-    /// Returns where the gateways answer that are served now, by their address and port.
+    /// Returns the open sockets of the gateways, by their address and port.
     pub fn doors(&self) -> Doors {
         self.doors.borrow().clone()
     }
 
-    /// Waits until every gateway that has an address now answers there, for [`DOORS_MAX`] at most: what cannot be served
-    /// is left out. Without [`Options::traffic`] nothing is served, and this returns at once.
+    /// Waits until every gateway with an address has an open socket, at most for [`DOORS_MAX`]; sockets that
+    /// cannot be opened are missing. Without [`Options::traffic`] there are no sockets, and this returns at
+    /// once.
     pub async fn doors_open(&self) -> Doors {
         let wanted = self.shared.read(traffic::places);
         let mut doors = self.doors.clone();
@@ -176,10 +178,10 @@ impl Sim {
         self.doors()
     }
 
-    /// Waits until the doors are such.
+    /// Waits until the sockets match a condition.
     ///
     /// # Errors
-    /// When the gateways are not served at all.
+    /// The gateways are not served at all.
     pub async fn doors_until(
         &mut self,
         are: impl FnMut(&Doors) -> bool,
@@ -187,32 +189,33 @@ impl Sim {
         self.doors.wait_for(are).await.map(|doors| doors.clone())
     }
 
-    /// Returns the requests since it was opened, in order.
+    /// Returns the request log since the start, in order.
     pub fn ledger(&self) -> Vec<Line> {
         self.shared.ledger()
     }
 
-    /// Returns the requests since it was opened that have a higher number, in order.
+    /// Returns the lines of the request log since the start with a higher number, in order.
     pub fn ledger_after(&self, number: u64) -> Vec<Line> {
         self.shared.ledger_after(number)
     }
 
-    /// Reads from the world.
+    /// Calls a function with the state.
     pub fn read<T>(&self, look: impl FnOnce(&World) -> T) -> T {
         self.shared.read(look)
     }
 
-    /// Changes the world at its own now, as a person at a console of the cloud would.
+    /// Changes the state at its current time, like a user of the Azure portal.
     ///
     /// # Errors
-    /// When the world cannot be written.
+    /// The state cannot be written.
     pub fn change<T>(&self, change: impl FnOnce(&mut World, Moment) -> T) -> Result<T, SimError> {
         self.shared.change(change)
     }
 
-    /// Stops serving: answers under way end, streams are closed. The world goes on by itself on the next open.
+    /// Stops the server: current responses complete, streams are closed. The next open continues from the
+    /// stored state.
     pub async fn close(mut self) {
-        // Nobody may come to a server that is about to end: who finds no word of it waits for the lock.
+        // No process may find a server that is about to stop: without a registration it waits for the lock.
         self.withdraw();
         self.stop.cancel();
         if let Some(server) = self.server.take() {
@@ -236,7 +239,7 @@ impl Drop for Sim {
     }
 }
 
-/// Binds the port of a world, or another one when it is taken or the world is new.
+/// Binds the previous port, or another one if that is taken or the state is new.
 async fn bind(port: u16, seed: u64) -> io::Result<TcpListener> {
     if port != 0
         && let Ok(listener) = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await

@@ -1,4 +1,4 @@
-//! How a world is opened, and what one must know to talk to it.
+//! The options of the simulated cloud, and the data that its clients need.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,34 +6,34 @@ use crate::clock::{Speed, Timing};
 use crate::serving::Served;
 use crate::world::{DOMAIN, World};
 
-/// How a world is opened. What is about its making (seed, features, providers) counts only when it is made.
+/// The options for opening a simulated cloud. Seed, features and providers apply only to a new one.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// How much faster than life it is.
+    /// The time scale.
     pub speed: Speed,
-    /// Where every id comes from; drawn when `None`.
+    /// The seed of all ids; random if `None`.
     pub seed: Option<u64>,
-    /// Faults in the form `name[@METHOD path-part][*times]`; see the table in `fault`.
+    /// Faults in the form `name[@METHOD path-part][#n][*times]`; see the table in `fault`.
     pub faults: Vec<String>,
-    /// The regions it offers.
+    /// The available regions.
     pub locations: Vec<String>,
-    /// Provider namespaces that the subscription has not registered yet.
+    /// Provider namespaces that are not registered yet.
     pub unregistered: Vec<String>,
-    /// Preview features that still exist, as `Microsoft.ContainerService/Name`; after general availability
-    /// a feature is gone and asking for it answers 404.
+    /// Preview features that still exist, as `Microsoft.ContainerService/Name`. After general availability a
+    /// feature no longer exists and its URL returns 404.
     pub preview_features: Vec<String>,
-    /// How long access tokens last, in real seconds.
+    /// The lifetime of access tokens in real seconds.
     pub token_lifetime_real: f64,
-    /// The kubeconfig that clusters hand out instead of their own: another API server in the place of the simulated one,
-    /// with everything else around it as it is.
+    /// A kubeconfig that clusters return instead of their own: it replaces the simulated API server by
+    /// another one.
     pub kubeconfig: Option<String>,
-    /// Whether the gateways' addresses answer while the world is open.
+    /// True if the gateways' addresses are served.
     pub traffic: bool,
-    /// The port to serve on; none takes the one the world had, or another when that is taken.
+    /// The port to serve on; `None` selects the previous one, or another if that is taken.
     pub port: Option<u16>,
-    /// Who opens it, as a person would call it, for those who find it held.
+    /// The name of the program, for error messages of other processes that find the lock held.
     pub by: String,
-    /// Whether other processes are to use it while it is open, and what they should know.
+    /// The registration for other processes; `None` if only this process uses the cloud.
     pub served: Option<Served>,
 }
 
@@ -66,45 +66,46 @@ impl Default for Options {
     }
 }
 
-/// Where a world is and who may sign in to it. It has secrets: what it is written to must be its owner's alone.
+/// The addresses and credentials of the simulated cloud. It contains secrets: a file with it must be readable
+/// only by its owner.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Facts {
-    /// The port of everything, on 127.0.0.1.
+    /// The port of all services, on 127.0.0.1.
     pub port: u16,
     /// The sign-in authority, `https://login.landfall.localhost:{port}`.
     pub login: String,
     /// Resource Manager, `https://management.landfall.localhost:{port}`.
     pub arm: String,
-    /// What tokens for Resource Manager are for.
+    /// The audience of tokens for Resource Manager.
     pub arm_audience: String,
-    /// What follows a vault's name in its host.
+    /// The host suffix after a vault's name.
     pub vault_suffix: String,
-    /// What tokens for vaults are for.
+    /// The audience of tokens for vaults.
     pub vault_audience: String,
-    /// The certificate of the world's own authority, PEM.
+    /// The CA certificate of the simulated cloud, PEM.
     pub ca_pem: String,
-    /// The directory's id.
+    /// The id of the tenant.
     pub tenant: String,
-    /// The subscription's id.
+    /// The id of the subscription.
     pub subscription: String,
     /// The application id of the service principal that owns the subscription.
     pub client_id: String,
-    /// Its secret.
+    /// The client secret of the service principal.
     pub client_secret: String,
-    /// Its object id.
+    /// The object id of the service principal.
     pub object_id: String,
-    /// The sign-in name of the person who owns it as well.
+    /// The sign-in name of the user who also owns the subscription.
     pub user_name: String,
-    /// That person's password.
+    /// The password of the user.
     pub user_password: String,
-    /// The seed of the world.
+    /// The seed of all ids.
     pub seed: u64,
-    /// How much faster than life it is; infinite at instant speed, which JSON writes as null.
+    /// The speed factor; infinite at instant speed, which is null in JSON.
     #[serde(with = "pace")]
     pub pace: f64,
 }
 
-/// A pace in JSON, which has no infinity.
+/// The speed factor in JSON, which has no infinity.
 mod pace {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -118,7 +119,7 @@ mod pace {
 }
 
 impl Facts {
-    /// Reads them off a world; `ca_pem` is whom to trust.
+    /// Derives the addresses and credentials from the state; `ca_pem` is the CA certificate.
     pub(crate) fn of(world: &World, timing: &Timing, ca_pem: &str) -> Self {
         Self {
             port: world.port,

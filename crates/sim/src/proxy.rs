@@ -1,8 +1,9 @@
-//! The world's port as a forward proxy, so that its names need no resolver: who sends `CONNECT` (RFC 9110 §9.3.6) or a
-//! request in absolute form (RFC 9112 §3.2.2) here reaches every name of this cloud, and nothing else.
+//! The forward proxy on the port of the simulated cloud, so that its names need no DNS resolver. A client
+//! sends `CONNECT` (RFC 9110 §9.3.6) or a request in absolute form (RFC 9112 §3.2.2). It reaches every name
+//! of this cloud, and nothing else.
 //!
-//! `HTTPS_PROXY=http://127.0.0.1:{port}` is how a program is told. The names of the cloud's own services lead to the
-//! world itself; the names in its DNS zones lead to the gateway that has the address of the record.
+//! Programs use it with `HTTPS_PROXY=http://127.0.0.1:{port}`. The names of the cloud's services lead to the
+//! simulated cloud itself. The names in its DNS zones lead to the gateway with the address of the record.
 
 mod pass;
 #[cfg(test)]
@@ -29,10 +30,10 @@ use tokio::time::timeout;
 use crate::server::{FAREWELL_MAX, Front};
 use way::{Way, way};
 
-/// The body of an answer: the proxy's own words, or what a gateway says.
+/// The body of a response: from the proxy or from a gateway.
 type Body = UnsyncBoxBody<Bytes, hyper::Error>;
 
-/// Why a request is not led anywhere.
+/// The reason why the proxy refuses a request.
 #[derive(Debug, PartialEq, Eq)]
 struct Refusal {
     status: StatusCode,
@@ -44,7 +45,7 @@ impl Refusal {
         Self { status, why: why.into() }
     }
 
-    /// 502 of a gateway that does not answer as HTTP.
+    /// Returns the 502 of a gateway that does not respond with HTTP.
     fn unanswered(authority: &Authority, error: &dyn std::error::Error) -> Self {
         Self::new(StatusCode::BAD_GATEWAY, format!("{authority} does not answer: {error}"))
     }
@@ -60,7 +61,7 @@ impl Refusal {
     }
 }
 
-/// Serves one connection of a client that takes this port for a proxy.
+/// Serves a connection of a proxy client.
 pub(crate) async fn serve(tcp: TcpStream, front: Arc<Front>) {
     let serving = Arc::clone(&front);
     let service = service_fn(move |request| {
@@ -125,7 +126,8 @@ async fn reach(socket: SocketAddr, authority: &Authority) -> Result<TcpStream, R
     Ok(gateway)
 }
 
-/// Leads a tunnel to the world itself: the client's handshake follows on the same connection.
+/// Connects a tunnel to the simulated cloud itself: the client's TLS handshake follows on the same
+/// connection.
 fn tunnel(request: Request<Incoming>, front: Arc<Front>) -> Result<Response<Body>, Refusal> {
     let through = Arc::clone(&front);
     front.follow(async move {
@@ -137,7 +139,7 @@ fn tunnel(request: Request<Incoming>, front: Arc<Front>) -> Result<Response<Body
     Ok(established())
 }
 
-/// Leads a tunnel to a gateway, byte by byte.
+/// Connects a tunnel to a gateway, byte by byte.
 fn lead(
     request: Request<Incoming>,
     mut gateway: TcpStream,
@@ -146,7 +148,7 @@ fn lead(
     front.spawn(async move {
         match hyper::upgrade::on(request).await {
             Ok(upgraded) => {
-                // Either side may leave whenever it likes; there is nobody to tell.
+                // Either side can close the tunnel at any time; that is not an error.
                 let _ = copy_bidirectional(&mut TokioIo::new(upgraded), &mut gateway).await;
             }
             Err(error) => tracing::debug!(%error, "no tunnel"),
@@ -155,7 +157,7 @@ fn lead(
     Ok(established())
 }
 
-/// 200 without a body: what comes next belongs to the tunnel.
+/// Returns the 200 without a body that establishes a tunnel.
 fn established() -> Response<Body> {
     Response::new(http_body_util::Empty::new().map_err(|never| match never {}).boxed_unsync())
 }

@@ -1,4 +1,4 @@
-//! Requests and replies as plain values: what the world's handlers take and give, with no connection behind them.
+//! Requests and responses as plain values, independent of connections.
 
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
@@ -10,27 +10,27 @@ use crate::clock::Moment;
 use crate::fault::Fault;
 use crate::world::World;
 
-/// One request, read to its end.
+/// A complete request.
 #[derive(Debug, Clone)]
 pub struct Request {
-    /// The verb.
+    /// The HTTP method.
     pub method: Method,
-    /// The host asked for, in lower case and without its port.
+    /// The requested host, in lower case and without its port.
     pub host: String,
-    /// The path as it was sent, still percent-encoded, without the query.
+    /// The path in its original form, percent-encoded, without the query.
     pub path: String,
-    /// The query's pairs in order, decoded.
+    /// The query parameters in order, decoded.
     pub query: Vec<(String, String)>,
     /// The headers.
     pub headers: HeaderMap,
     /// The whole body.
     pub body: Bytes,
-    /// A number no other request of this world has; ids of the reply come from it.
+    /// A unique number in this simulated cloud, from which the response ids derive.
     pub number: u64,
 }
 
 impl Request {
-    /// Makes a request without headers or body, as tests want it; `target` is a path with an optional query.
+    /// Creates a request without headers or body, for tests; `target` is a path with an optional query.
     pub fn new(method: Method, host: &str, target: &str) -> Self {
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         Self {
@@ -44,7 +44,7 @@ impl Request {
         }
     }
 
-    /// Returns the same request with that JSON body.
+    /// Returns the request with that JSON body.
     #[must_use]
     pub fn with_json(mut self, body: &impl Serialize) -> Self {
         self.body = Bytes::from(serde_json::to_vec(body).expect("a body made of plain values serialises"));
@@ -52,7 +52,7 @@ impl Request {
         self
     }
 
-    /// Returns the same request with one more header; what is no header value is left out.
+    /// Returns the request with one more header; an invalid header value is dropped.
     #[must_use]
     pub fn with_header(mut self, name: &'static str, value: &str) -> Self {
         if let Ok(value) = HeaderValue::from_str(value) {
@@ -61,17 +61,18 @@ impl Request {
         self
     }
 
-    /// Returns a header as text, `None` when absent or not text.
+    /// Returns a header as text; `None` if it is absent or not text.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
 
-    /// Returns the first value of a query parameter; names are compared without case, as ARM and Key Vault do.
+    /// Returns the first value of a query parameter; names are case-insensitive, as in ARM and Key Vault.
     pub fn query(&self, name: &str) -> Option<&str> {
         self.query.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
     }
 
-    /// Returns the segments of the path, percent-decoded; empty ones (doubled or trailing slashes) are left out.
+    /// Returns the segments of the path, percent-decoded; empty ones (doubled or trailing slashes) are
+    /// skipped.
     pub fn segments(&self) -> Vec<String> {
         segments(&self.path)
     }
@@ -79,7 +80,7 @@ impl Request {
     /// Parses the body as JSON.
     ///
     /// # Errors
-    /// When the body is no JSON, or of another shape than `T`.
+    /// The body is not JSON, or does not match `T`.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
         serde_json::from_slice(&self.body)
     }
@@ -89,7 +90,7 @@ impl Request {
         url::form_urlencoded::parse(&self.body).into_owned().collect()
     }
 
-    /// Returns the path and query as they would be sent again.
+    /// Returns the path and query, encoded.
     pub fn target(&self) -> String {
         if self.query.is_empty() {
             return self.path.clone();
@@ -124,40 +125,40 @@ fn percent_decoded(text: &str) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// A reply that goes on after its headers, such as a Kubernetes watch.
+/// A stream after the headers of a reply, such as a Kubernetes watch.
 ///
-/// The server polls it under the world's lock whenever the world changed, when the world's next change is due,
-/// and at the stream's deadline; between polls nothing of the world is held.
+/// The server polls it under the lock of the state: whenever the state changed, when the next change is due,
+/// and at the stream's deadline. Between polls it holds no lock.
 pub trait Streaming: Send {
-    /// Returns the chunks that are new since the last poll, each flushed by itself, and whether that was all.
+    /// Returns the new chunks since the last poll, each flushed separately, and whether the stream has ended.
     fn poll(&mut self, world: &World, now: Moment) -> (Vec<Bytes>, bool);
 
-    /// Returns when to poll again at the latest even if nothing changed.
+    /// Returns the latest time of the next poll, even without a change.
     fn deadline(&self) -> Moment;
 }
 
-/// How a reply reaches the client.
+/// The delivery of a reply to the client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Delivery {
-    /// As it should.
+    /// Delivered completely.
     #[default]
     Whole,
-    /// The connection is cut in place of an answer.
+    /// The connection is cut instead of a response.
     Cut,
     /// The connection is cut in the middle of the body.
     Truncated,
-    /// No answer comes; the connection stays open until the client has had enough or the server stops.
+    /// No response is sent; the connection stays open until the client or the server closes it.
     Withheld,
 }
 
 impl Delivery {
-    /// Whether the client gets a status to read.
+    /// Returns whether the client gets a status.
     pub const fn is_answered(self) -> bool {
         matches!(self, Self::Whole | Self::Truncated)
     }
 }
 
-/// One reply.
+/// A response.
 pub struct Reply {
     /// The status.
     pub status: StatusCode,
@@ -165,13 +166,13 @@ pub struct Reply {
     pub headers: HeaderMap,
     /// The body, or the first chunk when there is a stream.
     pub body: Bytes,
-    /// How long the service takes to answer, in cloud seconds.
+    /// The latency of the service in seconds of cloud time.
     pub latency: f64,
-    /// What follows the body.
+    /// The stream after the body.
     pub stream: Option<Box<dyn Streaming>>,
-    /// Whether it arrives at all.
+    /// The delivery.
     pub delivery: Delivery,
-    /// The fault that bit the request, for the ledger.
+    /// The injected fault, for the request log.
     pub fault: Option<Fault>,
 }
 
@@ -187,7 +188,7 @@ impl std::fmt::Debug for Reply {
 }
 
 impl Reply {
-    /// Makes a reply without a body. A status below 100 or above 999 becomes 500.
+    /// Creates a reply without a body. A status below 100 or above 999 becomes 500.
     pub fn empty(status: u16) -> Self {
         Self {
             status: StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
@@ -200,18 +201,18 @@ impl Reply {
         }
     }
 
-    /// Makes a reply with a JSON body.
+    /// Creates a reply with a JSON body.
     pub fn json(status: u16, body: &impl Serialize) -> Self {
         let text = serde_json::to_vec(body).expect("a body made of plain values serialises");
         Self::bytes(status, "application/json; charset=utf-8", text)
     }
 
-    /// Makes a reply with a plain text body.
+    /// Creates a reply with a plain text body.
     pub fn text(status: u16, body: impl Into<String>) -> Self {
         Self::bytes(status, "text/plain; charset=utf-8", body.into())
     }
 
-    /// Makes a reply with a body of any media type.
+    /// Creates a reply with a body of any media type.
     pub fn bytes(status: u16, media_type: &'static str, body: impl Into<Bytes>) -> Self {
         let mut reply = Self::empty(status);
         reply.headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
@@ -219,14 +220,14 @@ impl Reply {
         reply
     }
 
-    /// Makes a streaming reply with status 200 and that media type.
+    /// Creates a streaming reply with status 200 and that media type.
     pub fn stream(media_type: &'static str, stream: Box<dyn Streaming>) -> Self {
         let mut reply = Self::bytes(200, media_type, Bytes::new());
         reply.stream = Some(stream);
         reply
     }
 
-    /// Returns the same reply with a header set; what is no header value is left out.
+    /// Returns the reply with a header set; an invalid header value is dropped.
     #[must_use]
     pub fn with_header(mut self, name: &'static str, value: &str) -> Self {
         if let Ok(value) = HeaderValue::from_str(value) {
@@ -235,21 +236,21 @@ impl Reply {
         self
     }
 
-    /// Returns the same reply, sent that many cloud seconds later.
+    /// Returns the reply with a latency in seconds of cloud time.
     #[must_use]
     pub fn with_latency(mut self, cloud_seconds: f64) -> Self {
         self.latency = cloud_seconds;
         self
     }
 
-    /// Returns the same reply, noted as the work of a fault.
+    /// Returns the reply, marked with an injected fault.
     #[must_use]
     pub fn bitten_by(mut self, fault: Fault) -> Self {
         self.fault = Some(fault);
         self
     }
 
-    /// Returns the body as JSON; null when it is none.
+    /// Returns the body as JSON; null if it is not JSON.
     pub fn value(&self) -> serde_json::Value {
         serde_json::from_slice(&self.body).unwrap_or_default()
     }

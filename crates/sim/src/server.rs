@@ -1,6 +1,7 @@
-//! The listener: TLS, HTTP/1.1 and HTTP/2 over an accept loop of our own, so that stopping is under control.
+//! The server: TLS, HTTP/1.1 and HTTP/2 with its own accept loop, for a controlled shutdown.
 //!
-//! What does not begin with a TLS handshake is taken for HTTP/1.1 to a forward proxy, see [`crate::proxy`].
+//! A connection that does not begin with a TLS handshake is HTTP/1.1 to the forward proxy, see
+//! [`crate::proxy`].
 
 mod chunks;
 
@@ -32,38 +33,39 @@ use crate::shared::Shared;
 use crate::traffic::serve::Doors;
 use crate::world::World;
 
-/// How long a client may take for its handshake.
+/// The timeout of a client's TLS handshake.
 const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
-/// How long connections may take to end once the server stops.
+/// The timeout for open connections when the server stops.
 pub(crate) const FAREWELL_MAX: Duration = Duration::from_secs(2);
-/// The first byte of every TLS handshake (RFC 8446 §5.1, content type `handshake`); no method of HTTP begins with it.
+/// The first byte of every TLS handshake (RFC 8446 §5.1, content type `handshake`); no HTTP method begins
+/// with it.
 const HANDSHAKE: u8 = 0x16;
-/// The largest request body, in bytes; Azure's own limit is 4 MiB.
+/// The maximum size of a request body in bytes; Azure's own limit is 4 MiB.
 const BODY_MAX: usize = 4 * 1024 * 1024;
 
-/// The body of an answer.
+/// The body of a response.
 pub type Body = UnsyncBoxBody<Bytes, Cut>;
 
-/// Why a connection is cut in place of an answer.
+/// The error that cuts a connection instead of a response.
 #[derive(Debug, thiserror::Error)]
 #[error("the connection is cut")]
 pub struct Cut;
 
-/// What every connection needs.
+/// The shared context of all connections.
 pub(crate) struct Front {
     acceptor: TlsAcceptor,
     shared: Arc<Shared>,
-    /// Where the gateways answer.
+    /// The sockets of the gateways.
     doors: watch::Receiver<Doors>,
-    /// The port of all this.
+    /// The port of the server.
     port: u16,
     stop: CancellationToken,
-    /// Every task that the end of serving waits for.
+    /// All tasks that the shutdown waits for.
     connections: TaskTracker,
 }
 
 impl Front {
-    /// What connections to that port need; `doors` is where the gateways answer.
+    /// Creates the context for that port; `doors` contains the sockets of the gateways.
     pub(crate) fn new(
         config: Arc<ServerConfig>,
         port: u16,
@@ -75,7 +77,7 @@ impl Front {
         Self { acceptor, shared, doors, port, stop, connections }
     }
 
-    /// Reads from the world.
+    /// Calls a function with the state.
     pub(crate) fn read<T>(&self, look: impl FnOnce(&World) -> T) -> T {
         self.shared.read(look)
     }
@@ -85,23 +87,23 @@ impl Front {
         self.doors.borrow().get(&(address, port)).copied()
     }
 
-    /// Returns the port of all this.
+    /// Returns the port of the server.
     pub(crate) const fn port(&self) -> u16 {
         self.port
     }
 
-    /// Runs something to its end, which it sees to itself once serving ends.
+    /// Spawns a task that handles the shutdown itself.
     pub(crate) fn follow(&self, task: impl Future<Output = ()> + Send + 'static) {
         self.connections.spawn(task);
     }
 
-    /// Runs something to its end, or until serving ends.
+    /// Spawns a task that is cancelled at the shutdown.
     pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         let stop = self.stop.clone();
         self.connections.spawn(async move { stop.run_until_cancelled(task).await });
     }
 
-    /// Waits until serving ends.
+    /// Waits for the shutdown.
     pub(crate) async fn stopped(&self) {
         self.stop.cancelled().await;
     }
@@ -120,7 +122,7 @@ impl Front {
         }
     }
 
-    /// Serves the cloud itself on a stream that begins with a TLS handshake.
+    /// Serves the cloud on a stream that begins with a TLS handshake.
     pub(crate) async fn encrypted<S>(self: Arc<Self>, stream: S)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -153,7 +155,7 @@ impl Front {
     }
 }
 
-/// Serves connections until it is told to stop, then lets them end.
+/// Serves connections until the shutdown, then waits for them to end.
 pub(crate) async fn serve(listener: TcpListener, front: Front) {
     let front = Arc::new(front);
     loop {
@@ -179,7 +181,7 @@ async fn respond(
     answer(request, shared, stop).await
 }
 
-/// Answers one request as the service does: late when it is slow, and not at all when it is cut.
+/// Responds to a request with the latency of the service, or cuts the connection.
 pub async fn answer(
     request: Request,
     shared: Arc<Shared>,
@@ -195,7 +197,7 @@ pub async fn answer(
     };
     let latency = shared.timing().real(reply.latency);
     if !latency.is_zero() {
-        // A server that stops answers at once what it has already done.
+        // At a shutdown, a completed response is sent without its latency.
         tokio::select! {
             biased;
             () = tokio::time::sleep(latency) => {}
@@ -213,7 +215,7 @@ pub async fn answer(
     }
 }
 
-/// An answer that breaks off in its middle: the length that was promised never comes.
+/// Returns a response that breaks off in the middle: it is shorter than its content length.
 fn truncated(mut reply: Reply) -> Response<Body> {
     let half = reply.body.split_to(reply.body.len() / 2);
     let frames = [Ok(Frame::data(half)), Err(Cut)];
@@ -223,14 +225,14 @@ fn truncated(mut reply: Reply) -> Response<Body> {
     response
 }
 
-/// Reads a request to its end; `None` when it is longer than allowed or breaks off.
+/// Reads a request; returns `None` if it is too long or breaks off.
 async fn read(request: http::Request<Incoming>) -> Option<Request> {
     let (parts, body) = request.into_parts();
     let body = Limited::new(body, BODY_MAX).collect().await.ok()?.to_bytes();
     Some(request_of(parts, body))
 }
 
-/// Reads what a request says of itself.
+/// Converts the parts and the body of a request.
 pub fn request_of(parts: http::request::Parts, body: Bytes) -> Request {
     // HTTP/2 has the host in the URI, HTTP/1.1 in a header.
     let header = parts.headers.get(http::header::HOST).and_then(|host| host.to_str().ok());

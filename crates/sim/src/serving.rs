@@ -1,8 +1,9 @@
-//! What a world that is served for everybody says of itself: who holds it, and how other processes reach it.
+//! The registration of a running simulated cloud: its holder, and its addresses for other processes.
 //!
-//! Two files lie beside the world. `world.lock` says who holds it, for those who wait. `serving.json` is there only
-//! while a server wants company; it has the sign-in facts and is its owner's alone. A server that was killed leaves it
-//! behind: the free lock tells that it is stale, and whoever takes the lock removes it.
+//! Two files are in the state folder. `world.lock` names the holder of the lock. `serving.json` exists only
+//! while a server accepts other processes. It contains the sign-in data and is readable only by its owner. A
+//! killed server leaves it behind: if the lock is free, the file is stale, and the next holder of the lock
+//! removes it.
 
 use std::fmt;
 use std::fs;
@@ -15,31 +16,31 @@ use serde_json::{Value, json};
 
 use crate::options::Facts;
 
-/// The file's name in the world's folder.
+/// The name of the registration file in the state folder.
 pub(crate) const FILE: &str = "serving.json";
 /// The file with the service principal's secret, for programs that read a secret from a file.
 pub(crate) const SECRET: &str = "principal.secret";
-/// The format of the file.
+/// The format version of the file.
 const FORMAT: u32 = 1;
 
-/// Who holds a world.
+/// The process that holds the lock.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Holder {
-    /// The program, as a person would call it: `landfall sim`.
+    /// The name of the program: `landfall sim`.
     pub by: String,
-    /// Its process.
+    /// The process id.
     pub pid: u32,
-    /// Since when, RFC 3339 in whole seconds.
+    /// The start time, RFC 3339 in whole seconds.
     pub since: String,
 }
 
 impl Holder {
-    /// Returns this process, from now on.
+    /// Describes this process, starting now.
     pub fn this(by: &str) -> Self {
         Self { by: by.to_owned(), pid: std::process::id(), since: seconds(Timestamp::now()) }
     }
 
-    /// Reads what a lock file says, nothing when it says nothing yet.
+    /// Parses a lock file; returns `None` if it is still empty or malformed.
     pub(crate) fn read(path: &Path) -> Option<Self> {
         serde_json::from_slice(&fs::read(path).ok()?).ok()
     }
@@ -55,32 +56,32 @@ fn seconds(at: Timestamp) -> String {
     at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
-/// For whom a world is served beside its own process.
+/// The options of a registration for other processes.
 #[derive(Debug, Clone)]
 pub struct Served {
     /// The environment's kubeconfig file, absolute.
     pub kubeconfig: PathBuf,
 }
 
-/// A world that a process serves for all others. Its file has secrets of the simulated cloud and is written with
-/// mode 0600.
+/// A simulated cloud that a process serves for all others. Its file contains secrets of the simulated cloud
+/// and has mode 0600.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Serving {
     format: u32,
-    /// Drawn anew for each time of serving: who asks compares it with what the file says.
+    /// A random id per start; clients compare the server's id with that in the file.
     pub id: String,
-    /// Who serves it.
+    /// The process that serves it.
     pub holder: Holder,
-    /// The world's folder, absolute.
+    /// The state folder, absolute.
     pub folder: PathBuf,
     /// The environment's kubeconfig file, absolute.
     pub kubeconfig: PathBuf,
-    /// Where it is and how to sign in.
+    /// The addresses and the sign-in data.
     pub facts: Facts,
 }
 
 impl Serving {
-    /// Describes a world that this process is about to serve.
+    /// Describes a simulated cloud that this process is about to serve.
     pub(crate) fn new(folder: &Path, holder: Holder, facts: &Facts, served: &Served) -> Self {
         let folder = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
         let id = uuid::Uuid::new_v4().to_string();
@@ -88,8 +89,9 @@ impl Serving {
         Self { format: FORMAT, id, holder, folder, kubeconfig, facts }
     }
 
-    /// Reads what the server of the world in a folder has left for others; nothing when there is none, or one of
-    /// another version. That it still serves is for the caller to ask: `GET /_sim/serving` answers with [`Self::id`].
+    /// Reads the registration in a state folder; returns `None` if there is none, or one of another format
+    /// version. The caller must check that the server is still running: `GET /_sim/serving` returns
+    /// [`Self::id`].
     pub fn find(folder: &Path) -> Option<Self> {
         let serving: Self = serde_json::from_slice(&fs::read(folder.join(FILE)).ok()?).ok()?;
         (serving.format == FORMAT).then_some(serving)
@@ -100,25 +102,26 @@ impl Serving {
         format!("https://127.0.0.1:{}", self.facts.port)
     }
 
-    /// Returns the address of the page for people.
+    /// Returns the URL of the web page.
     pub fn page(&self) -> String {
         format!("{}/_sim/", self.origin())
     }
 
-    /// Returns the file of the authority to trust.
+    /// Returns the path of the CA certificate.
     pub fn authority(&self) -> PathBuf {
         self.folder.join("ca.pem")
     }
 
-    /// Returns what everybody may know of it.
+    /// Returns the registration without secrets.
     pub(crate) fn public(&self) -> Value {
         let Holder { by, pid, since } = &self.holder;
         json!({ "id": self.id, "by": by, "pid": pid, "since": since, "page": self.page(), "folder": self.folder })
     }
 
-    /// Returns shell text that leads `kubectl`, `az` and `curl` here, made to be evaluated.
+    /// Returns shell code, for `eval`, that configures `kubectl`, `az` and `curl` for this simulated cloud.
     ///
-    /// It has no secret in it: `az` reads the principal's from a file that is its owner's alone.
+    /// It contains no secret: `az` reads the service principal's secret from a file that only its owner can
+    /// read.
     pub fn shell(&self) -> String {
         let (facts, port) = (&self.facts, self.facts.port);
         let quoted = |path: &Path| quoted(&path.display().to_string());
@@ -156,12 +159,12 @@ landfall_az_login() {{
     }
 }
 
-/// Returns a word for a shell, quoted so that nothing in it means anything.
+/// Returns a word, quoted for a shell.
 fn quoted(word: &str) -> String {
     format!("'{}'", word.replace('\'', r"'\''"))
 }
 
-/// Removes what a server has left for others.
+/// Removes the registration files.
 pub(crate) fn withdraw(folder: &Path) {
     for name in [FILE, SECRET] {
         match fs::remove_file(folder.join(name)) {

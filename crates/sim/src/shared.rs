@@ -1,5 +1,5 @@
-//! The one world that all connections share, and the order of things around each request:
-//! settle what is due, answer, write the world, write the ledger, and only then let the answer go.
+//! The state that all connections share, and the sequence around each request: apply due changes, handle,
+//! write the state, write the request log, and only then send the response.
 
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -17,10 +17,10 @@ use crate::serving::Serving;
 use crate::traffic::serve::Doors;
 use crate::world::World;
 
-/// What is behind the lock.
+/// The data behind the lock.
 struct Inner {
     world: World,
-    /// None for a world that nobody keeps.
+    /// The folder; `None` without persistence.
     disk: Option<Disk>,
     ledger: Ledger,
 }
@@ -31,7 +31,7 @@ impl Inner {
     }
 }
 
-/// A world that is being served.
+/// A simulated cloud that is being served.
 pub struct Shared {
     inner: Mutex<Inner>,
     timing: Timing,
@@ -40,23 +40,23 @@ pub struct Shared {
     asked: watch::Sender<u64>,
 }
 
-/// What a streaming reply has to say at one look, and when to look again.
+/// The result of one poll of a streaming reply.
 pub struct Poll {
-    /// New chunks.
+    /// The new chunks.
     pub chunks: Vec<Bytes>,
-    /// Whether that was all.
+    /// True if the stream has ended.
     pub done: bool,
-    /// When to look again at the latest.
+    /// The latest time of the next poll.
     pub again: Moment,
-    /// The world's now of this look.
+    /// The time of this poll.
     pub now: Moment,
 }
 
 impl Shared {
-    /// Takes a world to be served.
+    /// Prepares a state for serving.
     ///
     /// # Errors
-    /// When it cannot be written.
+    /// The state cannot be written.
     pub fn new(
         world: World,
         disk: Option<Disk>,
@@ -73,7 +73,7 @@ impl Shared {
         Ok(Self { inner: Mutex::new(inner), timing, machinery, changed, asked })
     }
 
-    /// Returns the same world, whose machinery knows where the gateways answer and for whom it is served.
+    /// Returns the same state, whose admin API also reports the gateways' sockets and the registration.
     #[must_use]
     pub fn known_as(mut self, doors: watch::Receiver<Doors>, serving: Option<Serving>) -> Self {
         self.machinery = Machinery { doors, serving, ..self.machinery };
@@ -81,34 +81,34 @@ impl Shared {
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        // A handler that panicked is a bug to be seen in its own connection; the others go on.
+        // A panic in a handler ends only its own connection; the others continue.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How durations bend.
+    /// Returns the scaling of durations.
     pub const fn timing(&self) -> &Timing {
         &self.timing
     }
 
-    /// Returns a receiver that hears of every change of the world.
+    /// Returns a receiver that is notified of every change of the state.
     pub fn changes(&self) -> watch::Receiver<()> {
         self.changed.subscribe()
     }
 
-    /// Returns a receiver that hears of every request that was answered, by its number.
+    /// Returns a receiver that is notified of every answered request, by its number.
     pub fn requests(&self) -> watch::Receiver<u64> {
         self.asked.subscribe()
     }
 
-    /// Reads from the world without changing it.
+    /// Calls a function with the state, read-only.
     pub fn read<T>(&self, look: impl FnOnce(&World) -> T) -> T {
         look(&self.lock().world)
     }
 
-    /// Changes the world, with everything due settled before and after.
+    /// Changes the state; applies all due changes before and after.
     ///
     /// # Errors
-    /// When the world cannot be written.
+    /// The state cannot be written.
     pub fn change<T>(&self, change: impl FnOnce(&mut World, Moment) -> T) -> Result<T, SimError> {
         let mut inner = self.lock();
         let inner = &mut *inner;
@@ -120,20 +120,20 @@ impl Shared {
         Ok(changed)
     }
 
-    /// Returns the ledger since the world was opened.
+    /// Returns the request log since the start.
     pub fn ledger(&self) -> Vec<Line> {
         self.lock().ledger.lines().to_vec()
     }
 
-    /// Returns the lines of the ledger since the world was opened that have a higher number.
+    /// Returns the lines of the request log since the start with a higher number.
     pub fn ledger_after(&self, number: u64) -> Vec<Line> {
         self.lock().ledger.after(number).to_vec()
     }
 
-    /// Answers one request; the world and the ledger are with the operating system when this returns.
+    /// Answers a request. The operating system has the state and the request log when this returns.
     ///
     /// # Errors
-    /// When the world or the ledger cannot be written: then the answer must not go out.
+    /// The state or the request log cannot be written: then the response must not be sent.
     pub fn answer(&self, request: Request) -> Result<Reply, SimError> {
         let mut inner = self.lock();
         let inner = &mut *inner;
@@ -143,7 +143,7 @@ impl Shared {
             let looks = matches!(request.method, http::Method::GET | http::Method::HEAD);
             let asked = control::Asked { request: &request, now, timing: &self.timing };
             let reply = self.machinery.serve(&mut inner.world, &inner.ledger, &asked);
-            // The page asks every second; whoever watches the cluster need not hear of that.
+            // The page polls every second; such reads do not notify the watchers of changes.
             if settled || !looks {
                 self.keep(inner)?;
             }
@@ -151,7 +151,7 @@ impl Shared {
         }
         let request = Request { number: inner.ledger.next_number(), ..request };
         let reply = inner.world.handle(&request, now, &self.timing);
-        // What a request set going may be due at once when everything is instant.
+        // At instant speed, the effects of a request may be due at once.
         let chained = inner.world.settle(now, &self.timing);
         let may_have_written = !matches!(request.method, http::Method::GET | http::Method::HEAD);
         let touched = inner.world.take_touched();
@@ -171,10 +171,10 @@ impl Shared {
         Ok(())
     }
 
-    /// Looks for what a streaming reply has to say.
+    /// Polls a streaming reply.
     ///
     /// # Errors
-    /// When the world had changes due and cannot be written.
+    /// Changes were due, and the state cannot be written.
     pub fn poll(&self, stream: &mut dyn Streaming) -> Result<Poll, SimError> {
         let mut inner = self.lock();
         let now = inner.world.now();

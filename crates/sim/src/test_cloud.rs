@@ -1,4 +1,4 @@
-//! A world without a server, asked directly: what unit tests of handlers stand on.
+//! A simulated cloud without a server, as the fixture of unit tests for handlers.
 
 use http::Method;
 use serde_json::Value;
@@ -9,18 +9,18 @@ use crate::options::Options;
 use crate::request::{Reply, Request};
 use crate::world::{DOMAIN, World};
 
-/// A world whose clock the test moves.
+/// A simulated cloud with a manual clock.
 pub struct TestCloud {
-    /// The world.
+    /// The state.
     pub world: World,
-    /// Its now.
+    /// The current time.
     pub now: Moment,
-    /// Its pace, which is life's own.
+    /// The time scale, which is real time.
     pub timing: Timing,
 }
 
 impl TestCloud {
-    /// Makes a world in which everything is registered, with a group `rg` in eastus.
+    /// Creates a simulated cloud in which everything is registered, with a group `rg` in eastus.
     pub fn new() -> Self {
         let now = Moment(1_795_421_700_000);
         let options = Options { unregistered: Vec::new(), ..Options::default() };
@@ -30,7 +30,7 @@ impl TestCloud {
         Self { world, now, timing: Timing::new(Speed::Times(1.0)) }
     }
 
-    /// Returns the path of something in the group `rg`, such as `Microsoft.Network/virtualNetworks/v`.
+    /// Returns the path of a resource in the group `rg`, such as `Microsoft.Network/virtualNetworks/v`.
     pub fn in_group(&self, rest: &str) -> String {
         format!("{}/providers/{rest}", self.path("/resourceGroups/rg"))
     }
@@ -40,20 +40,20 @@ impl TestCloud {
         format!("/subscriptions/{}{rest}", self.world.subscription)
     }
 
-    /// Lets seconds pass.
+    /// Advances the clock by that many seconds.
     pub fn pass(&mut self, seconds: f64) {
         self.now = self.timing.after(self.now, seconds);
         self.world.settle(self.now, &self.timing);
     }
 
-    /// Makes a request to Resource Manager, signed in as a principal.
+    /// Creates a request to Resource Manager, authenticated as a principal.
     pub fn request_as(&self, object_id: &str, method: Method, target: &str) -> Request {
         let token = entra::token_for(&self.world, object_id, &self.world.arm_audience(), self.now);
         Request::new(method, &format!("management.{DOMAIN}"), target)
             .with_header("authorization", &format!("Bearer {token}"))
     }
 
-    /// Makes a request as the subscription's owner.
+    /// Creates a request as the subscription's owner.
     pub fn request(&self, method: Method, target: &str) -> Request {
         let owner = self.world.directory.owner().object_id.clone();
         self.request_as(&owner, method, target)
@@ -67,33 +67,33 @@ impl TestCloud {
         reply
     }
 
-    /// GET as the owner.
+    /// Sends a GET as the owner.
     pub fn get(&mut self, target: &str) -> Reply {
         let request = self.request(Method::GET, target);
         self.send(&request)
     }
 
-    /// PUT as the owner.
+    /// Sends a PUT as the owner.
     pub fn put(&mut self, target: &str, body: &Value) -> Reply {
         let request = self.request(Method::PUT, target).with_json(body);
         self.send(&request)
     }
 
-    /// DELETE as the owner.
+    /// Sends a DELETE as the owner.
     pub fn delete(&mut self, target: &str) -> Reply {
         let request = self.request(Method::DELETE, target);
         self.send(&request)
     }
 }
 
-/// The code of an error body, with or without envelope.
+/// Returns the code of an error body, with or without envelope.
 pub fn code(reply: &Reply) -> String {
     let body = reply.value();
     let error = if body["error"].is_object() { &body["error"] } else { &body };
     error["code"].as_str().unwrap_or_default().to_owned()
 }
 
-/// Path and query of an absolute URL in a header.
+/// Returns the path and query of an absolute URL in a header.
 pub fn target(reply: &Reply, header: &str) -> String {
     let url = reply.headers[header].to_str().unwrap();
     let url = url::Url::parse(url).unwrap();

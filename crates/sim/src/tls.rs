@@ -1,4 +1,4 @@
-//! The world's own certificate authority, and the certificates it issues while clients knock.
+//! The certificate authority of the simulated cloud, which issues certificates during the handshake.
 
 use std::collections::HashMap;
 use std::fs;
@@ -20,7 +20,7 @@ use rustls::sign::CertifiedKey;
 use crate::disk::{Disk, SimError};
 use crate::world::DOMAIN;
 
-/// The authority, with one key for all certificates it issues in this process.
+/// The certificate authority (CA), with one key for all certificates it issues in this process.
 pub struct Authority {
     pem: String,
     der: CertificateDer<'static>,
@@ -36,7 +36,7 @@ impl std::fmt::Debug for Authority {
 }
 
 impl Authority {
-    /// Reads the authority of a folder, or makes one.
+    /// Reads the CA of a folder, or creates one.
     ///
     /// # Errors
     /// [`SimError::Io`], [`SimError::Certificates`].
@@ -46,7 +46,7 @@ impl Authority {
             Ok(pem) => pem,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let (pem, key) = make().map_err(SimError::certificates)?;
-                // The key goes first: a certificate without its key would be kept and never work.
+                // The key is written first: a certificate without its key would stay unusable.
                 disk.replace("ca.key", key.serialize_pem().as_bytes())?;
                 disk.replace("ca.pem", pem.as_bytes())?;
                 pem
@@ -65,15 +65,15 @@ impl Authority {
         Ok(Self { pem, der, issuer, key, issued: Mutex::default() })
     }
 
-    /// Returns the authority's certificate.
+    /// Returns the CA certificate, PEM.
     pub fn pem(&self) -> &str {
         &self.pem
     }
 
-    /// Returns the listener's configuration: HTTP/2 and HTTP/1.1, certificates by name.
+    /// Returns the TLS configuration of the server: HTTP/2 and HTTP/1.1, certificates by name.
     ///
     /// # Errors
-    /// [`SimError::Certificates`] when the provider knows no safe protocol version.
+    /// [`SimError::Certificates`] if the provider supports no safe protocol version.
     pub fn server_config(self: &Arc<Self>) -> Result<Arc<ServerConfig>, SimError> {
         let provider = Arc::new(aws_lc_rs::default_provider());
         let builder = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
@@ -102,7 +102,8 @@ impl Authority {
 }
 
 impl ResolvesServerCert for Authority {
-    /// Issues a certificate for any name of this cloud; a client that names none came by address.
+    /// Issues a certificate for any name of this cloud. A client without SNI connects by address and gets the
+    /// one of `localhost`.
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         let host = hello.server_name().unwrap_or("localhost").to_ascii_lowercase();
         let ours = host == "localhost"

@@ -1,8 +1,8 @@
-//! Everything the simulated cloud knows, as one value, and how it gets older.
+//! The whole state of the simulated cloud as one value, and its changes over time.
 //!
-//! Nothing runs in the background: an operation stores when it ends, and [`World::settle`] makes every change
-//! that is due, in order of the due times and stamped with them, before any request is answered. Whether
-//! the world was served in between makes no difference to what it becomes.
+//! Nothing runs in the background: an operation stores its end time. Before a request is handled,
+//! [`World::settle`] applies every due change, in order of the due times and with them as timestamps. So the
+//! state does not depend on whether a server ran in between.
 
 use std::collections::BTreeMap;
 
@@ -21,32 +21,32 @@ use crate::options::Options;
 use crate::request::{Reply, Request};
 use crate::vault;
 
-/// The format of the world's file.
+/// The format version of the state file.
 pub const FORMAT: u32 = 1;
 
-/// The parent domain of every name in the world (RFC 6761 keeps `localhost` on the loopback).
+/// The parent domain of all names in the simulated cloud (RFC 6761 keeps `localhost` on the loopback).
 pub const DOMAIN: &str = "landfall.localhost";
 
 /// The state of the cloud.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct World {
-    /// The format of the file it is in.
+    /// The format version of its file.
     pub format: u32,
-    /// Where ids come from.
+    /// The seed of all ids.
     pub seed: u64,
-    /// How many ids were made.
+    /// The number of ids drawn so far.
     pub drawn: u64,
-    /// The port it is served on; 0 before the first time.
+    /// The port of the server; 0 before the first start.
     pub port: u16,
-    /// How far its clock was moved ahead of the wall clock, in real milliseconds.
+    /// The offset of its clock from the wall clock, in real milliseconds.
     pub ahead_ms: i64,
-    /// The regions it offers.
+    /// The available regions.
     pub locations: Vec<String>,
     /// Tenant, principals, and the key that signs tokens.
     pub directory: Directory,
-    /// The id of the one subscription.
+    /// The id of the single subscription.
     pub subscription: String,
-    /// Whether the subscription is disabled: it can be read, and takes no writes.
+    /// True if the subscription is disabled: it is read-only.
     #[serde(default)]
     pub disabled: bool,
     /// Resource groups by lower-case name.
@@ -70,27 +70,27 @@ pub struct World {
     pub vaults: vaults::Vaults,
     /// Managed clusters.
     pub clusters: clusters::Clusters,
-    /// How much the subscription may use.
+    /// The quota of the subscription.
     #[serde(default)]
     pub limits: limits::Limits,
-    /// What the organisation forbids.
+    /// The policies of the organisation.
     #[serde(default)]
     pub policies: policies::Policies,
-    /// What is to go wrong.
+    /// The armed faults.
     pub faults: Faults,
-    /// Where its time comes from.
+    /// The time source.
     #[serde(skip)]
     pub clock: Clock,
-    /// What is late.
+    /// The current delays.
     #[serde(default)]
     pub lags: fault::Lags,
-    /// Whether something was changed since the last write to disk.
+    /// True if the state changed since the last write to disk.
     #[serde(skip)]
     touched: bool,
 }
 
 impl World {
-    /// Makes a new world at `now`.
+    /// Creates a new state at `now`.
     pub fn new(options: &Options, seed: u64, now: Moment) -> Self {
         let mut world = Self {
             format: FORMAT,
@@ -128,24 +128,24 @@ impl World {
         world
     }
 
-    /// Arms faults in place of those that were armed; none leave it as it is.
+    /// Replaces the armed faults; an empty list changes nothing.
     pub fn arm(&mut self, faults: Faults) {
         if !faults.armed.is_empty() {
             self.faults = faults;
         }
     }
 
-    /// Says that the world was changed by something that otherwise only reads.
+    /// Marks the state as changed, for code that otherwise only reads.
     pub fn touch(&mut self) {
         self.touched = true;
     }
 
-    /// Returns whether it was touched, and forgets it.
+    /// Returns whether the state is marked as changed, and resets the mark.
     pub fn take_touched(&mut self) -> bool {
         std::mem::take(&mut self.touched)
     }
 
-    /// Draws a new UUID; the same world draws the same ones in the same order.
+    /// Draws a new UUID; the same seed yields the same sequence.
     pub fn uuid(&mut self, purpose: &str) -> String {
         self.drawn += 1;
         uuid_from(self.seed, purpose, self.drawn)
@@ -166,37 +166,37 @@ impl World {
         format!("https://{host}.{DOMAIN}:{}", self.port)
     }
 
-    /// Returns what tokens for Resource Manager are for.
+    /// Returns the audience of tokens for Resource Manager.
     pub fn arm_audience(&self) -> String {
         format!("https://management.{DOMAIN}")
     }
 
-    /// Returns what tokens for vaults are for, which is also the resource of a vault's challenge.
+    /// Returns the audience of tokens for vaults, which is also the resource in a vault's challenge.
     pub fn vault_audience(&self) -> String {
         format!("https://vault.{DOMAIN}")
     }
 
-    /// Returns what tokens for Microsoft Graph are for.
+    /// Returns the audience of tokens for Microsoft Graph.
     pub fn graph_audience(&self) -> String {
         format!("https://graph.{DOMAIN}")
     }
 
-    /// Returns the data plane of a vault, with the trailing slash a finished vault has.
+    /// Returns the data plane URI of a vault, with the trailing slash of a complete vault.
     pub fn vault_uri(&self, name: &str) -> String {
         format!("https://{}.vault.{DOMAIN}:{}/", name.to_ascii_lowercase(), self.port)
     }
 
-    /// Returns the world's own now: its clock, plus how far it was moved ahead.
+    /// Returns the current time: the clock plus its offset.
     pub fn now(&self) -> Moment {
         self.clock.now().plus_ms(self.ahead_ms)
     }
 
-    /// Returns the earliest change that is not made yet.
+    /// Returns the time of the earliest pending change.
     pub fn next_due(&self) -> Option<Moment> {
         FAMILIES.iter().filter_map(|family| (family.next_due)(self)).min()
     }
 
-    /// Makes everything due at or before `now`, in order; returns whether anything was.
+    /// Applies all changes due at or before `now`, in order; returns whether there was one.
     pub fn settle(&mut self, now: Moment, timing: &Timing) -> bool {
         let mut rounds_at_one_instant = 0;
         let mut last = None;
@@ -213,19 +213,19 @@ impl World {
         last.is_some()
     }
 
-    /// Answers one request. Everything due must have been settled.
+    /// Answers a request, with fault injection. All due changes must have been applied.
     pub fn handle(&mut self, request: &Request, now: Moment, timing: &Timing) -> Reply {
         let scene = Scene { request, now, timing };
         fault::around(self, &scene, |world, scene| world.serve(scene.request, scene.now, scene.timing))
     }
 
-    /// Whether a request is for Resource Manager.
+    /// Returns whether a request is for Resource Manager.
     pub(crate) fn is_resource_manager(request: &Request) -> bool {
         let host = request.host.strip_suffix(DOMAIN).and_then(|host| host.strip_suffix('.'));
         host == Some("management") && kubernetes_path(&request.path).is_none()
     }
 
-    /// Answers one request by the ordinary rules.
+    /// Answers a request without fault injection.
     pub(crate) fn serve(&mut self, request: &Request, now: Moment, timing: &Timing) -> Reply {
         let host =
             request.host.strip_suffix(DOMAIN).and_then(|host| host.strip_suffix('.')).unwrap_or_default();
@@ -250,7 +250,7 @@ fn kubernetes_path(path: &str) -> Option<(String, String)> {
     Some((uid.to_owned(), format!("/{below}")))
 }
 
-/// Derives a UUID of version 4's form from the seed, so that ids look like Azure's and repeat like ours.
+/// Derives a version 4 UUID from the seed, so that ids have Azure's format and are reproducible.
 pub fn uuid_from(seed: u64, purpose: &str, number: u64) -> String {
     let text = format!("{seed}/{purpose}/{number}");
     let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text.as_bytes());
@@ -280,7 +280,8 @@ mod tests {
         cloud
     }
 
-    /// Secrets are drawn from the system and differ from world to world; everything else comes from the seed.
+    /// Returns the state without secrets, which come from the system's random source; all else derives from
+    /// the seed.
     fn comparable(cloud: &TestCloud) -> Value {
         let mut value = serde_json::to_value(&cloud.world).unwrap();
         value["directory"] = json!(cloud.world.directory.tenant);

@@ -1,13 +1,14 @@
-//! What the controllers have to do later: the only clockwork of a cluster.
+//! The timer queue of the controllers: the only time-driven part of a cluster.
 //!
-//! Everything else is level-triggered: controllers look at the stored objects and make what is missing. What takes
-//! time is an entry here with the moment it is due, stored with the world, so an hour on disk changes nothing.
+//! Everything else is level-triggered: controllers read the stored objects and create what is missing.
+//! Delayed work is an entry here with its due time. The queue is stored with the state, so a stopped server
+//! delays nothing.
 
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Moment;
 
-/// One object, told from a later one of the same name by its uid.
+/// The name and uid of one object; the uid distinguishes it from a later one of the same name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Named {
     pub namespace: String,
@@ -15,35 +16,35 @@ pub(super) struct Named {
     pub uid: String,
 }
 
-/// What is to be done.
+/// A delayed task.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "task", rename_all = "kebab-case")]
 pub(super) enum Task {
-    /// The managed Gateway API installation serves its kinds.
+    /// Serves the kinds of the managed Gateway API installation.
     InstallGatewayApi,
-    /// The classes are written, still without a controller's word.
+    /// Writes the GatewayClasses, not accepted yet.
     WriteClasses,
-    /// The controller of the classes says its word.
+    /// Accepts the GatewayClasses as their controller.
     AcceptClasses,
-    /// What someone changed in the mesh's own namespace is put back.
+    /// Reverts changes in the namespace of the mesh.
     RepairMesh,
-    /// The kubelet mounts one volume of a pod, for the `attempt`th time.
+    /// Mounts one volume of a pod; `attempt` counts the attempts.
     Mount { pod: Named, volume: String, attempt: u32 },
-    /// The containers of a pod come up.
+    /// Starts the containers of a pod.
     StartPod { pod: Named },
-    /// A pod that is being deleted is gone.
+    /// Removes a pod that is being deleted.
     EndPod { pod: Named },
-    /// A rollout has taken too long.
+    /// Marks a rollout that exceeds its progress deadline.
     GiveUpProgress { deployment: Named, replica_set: String },
-    /// The driver looks for new versions of what a pod has mounted.
+    /// Polls the vault for new versions of the mounted objects of a pod.
     Rotate { pod: Named },
-    /// The driver makes the Secrets that mounted classes ask for.
+    /// Creates the Secrets that mounted classes request.
     SyncSecrets,
-    /// The cloud's load balancer gets an address for a Service.
+    /// Assigns an address of the cloud's load balancer to a Service.
     Balance { service: Named, attempt: u32 },
-    /// The cloud's load balancer lets go of a Service that is being deleted.
+    /// Releases the load balancer of a Service that is being deleted.
     Release { service: Named },
-    /// The gateway controller looks at all gateways and routes.
+    /// Reconciles all gateways and routes.
     LookAtGateways,
 }
 
@@ -53,45 +54,45 @@ struct Entry {
     task: Task,
 }
 
-/// Tasks in the order in which they are due; equal moments keep the order in which they were entered.
+/// Tasks in the order of their due times; equal times keep the insertion order.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct Agenda(Vec<Entry>);
 
 impl Agenda {
-    /// Enters a task.
+    /// Adds a task.
     pub fn enter(&mut self, at: Moment, task: Task) {
         let place = self.0.partition_point(|entry| entry.at <= at);
         self.0.insert(place, Entry { at, task });
     }
 
-    /// Enters a task unless the same one is waiting already.
+    /// Adds a task unless the same one is waiting already.
     pub fn enter_once(&mut self, at: Moment, task: Task) {
         if !self.holds(|waiting| *waiting == task) {
             self.enter(at, task);
         }
     }
 
-    /// Tells whether a task like that is waiting.
+    /// Returns whether a matching task is waiting.
     pub fn holds(&self, like: impl Fn(&Task) -> bool) -> bool {
         self.0.iter().any(|entry| like(&entry.task))
     }
 
-    /// Forgets every task like that.
+    /// Removes every matching task.
     pub fn forget(&mut self, like: impl Fn(&Task) -> bool) {
         self.0.retain(|entry| !like(&entry.task));
     }
 
-    /// Returns when the first task is due.
+    /// Returns the due time of the first task.
     pub fn next(&self) -> Option<Moment> {
         self.0.first().map(|entry| entry.at)
     }
 
-    /// Returns when the first task like that is due.
+    /// Returns the due time of the first matching task.
     pub fn next_like(&self, like: impl Fn(&Task) -> bool) -> Option<Moment> {
         self.0.iter().find(|entry| like(&entry.task)).map(|entry| entry.at)
     }
 
-    /// Takes the first task when it is due by `upto`.
+    /// Removes and returns the first task if it is due by `upto`.
     pub fn take(&mut self, upto: Moment) -> Option<(Moment, Task)> {
         if self.next()? > upto {
             return None;

@@ -14,34 +14,35 @@ use crate::fault::lag;
 
 const MANAGER: &str = "cloud-controller-manager";
 const SOURCE: &str = "service-controller";
-/// Loopback stands in for the public range; the first addresses are left to the machine.
+/// The first public address. Loopback addresses stand in for the public range; the ones before this belong to
+/// the machine.
 const FIRST: u32 = u32::from_be_bytes([127, 0, 0, 11]);
 const LAST: u32 = u32::from_be_bytes([127, 0, 255, 254]);
-/// Where addresses of internal load balancers begin in the nodes' subnet.
+/// The offset of the first internal load balancer address in the nodes' subnet.
 const INTERNAL_FIRST: u32 = 200;
-/// First and longest wait after a failure, in cloud seconds (cloud provider source).
+/// The first and the longest retry delay, in seconds of cloud time (cloud provider source).
 const RETRY: (f64, f64) = (5.0, 300.0);
-/// Holds a Service until the load balancer has let go of its address (cloud provider source).
+/// The finalizer that keeps a Service until its load balancer is deleted (cloud provider source).
 const CLEANUP: &str = "service.kubernetes.io/load-balancer-cleanup";
 const INTERNAL: &str = "/metadata/annotations/service.beta.kubernetes.io~1azure-load-balancer-internal";
 
-/// Which Service holds which address.
+/// The addresses of the Services.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct Balancer {
-    /// By the Service's uid.
+    /// The addresses by the Service's uid.
     held: BTreeMap<String, String>,
-    /// Addresses given out so far: a released one is not given to the next that asks.
+    /// The number of addresses assigned so far: a released address is not reused at once.
     given: u32,
 }
 
 impl Balancer {
-    /// How many public addresses are held.
+    /// Returns the number of public addresses in use.
     pub(super) fn public_addresses(&self) -> usize {
         self.held.values().filter(|address| address.starts_with("127.")).count()
     }
 }
 
-/// Begins for new Services, and releases what nobody holds any more.
+/// Starts the assignment for new Services, and releases the addresses of deleted ones.
 pub(super) fn look(turn: &mut Turn<'_>) {
     let services = turn.all("services");
     let is_balanced = |service: &Value| text(service, "/spec/type") == "LoadBalancer";
@@ -81,7 +82,7 @@ fn is_cleaned(service: &Value) -> bool {
     list(service, "/metadata/finalizers").iter().any(|finalizer| finalizer == CLEANUP)
 }
 
-/// Sees to it that the Service does not go before its load balancer has.
+/// Adds the finalizer that keeps a Service until its load balancer is deleted.
 fn hold(turn: &mut Turn<'_>, service: &Value) {
     if is_cleaned(service) {
         return;
@@ -93,7 +94,7 @@ fn hold(turn: &mut Turn<'_>, service: &Value) {
     turn.put("services", service, MANAGER);
 }
 
-/// Takes the load balancer of a Service away, and lets the Service go.
+/// Deletes the load balancer of a Service and removes the finalizer.
 pub(super) fn release(turn: &mut Turn<'_>, tag: &Named) {
     let Some(mut service) = turn.find("services", tag) else { return };
     turn.event(&service, &Happening::normal(SOURCE, "DeletedLoadBalancer", "Deleted load balancer"));
@@ -103,7 +104,7 @@ pub(super) fn release(turn: &mut Turn<'_>, tag: &Named) {
     turn.put("services", service, MANAGER);
 }
 
-/// Gives a Service its address, or says why it gets none and enters the next attempt.
+/// Assigns an address to a Service. On failure writes an event and schedules the next attempt.
 pub(super) fn assign(turn: &mut Turn<'_>, tag: &Named, attempt: u32) {
     let Some(service) = turn.find("services", tag) else { return };
     if text(&service, "/spec/type") != "LoadBalancer" || is_ending(&service) {
@@ -130,7 +131,7 @@ pub(super) fn assign(turn: &mut Turn<'_>, tag: &Named, attempt: u32) {
     turn.event(&service, &Happening::normal(SOURCE, "EnsuredLoadBalancer", "Ensured load balancer"));
 }
 
-/// Why the cloud makes no load balancer, in the words of the cloud provider.
+/// Returns the cloud provider's error message if the cloud cannot create a load balancer.
 fn refusal(turn: &Turn<'_>, tag: &Named, internal: bool) -> Option<String> {
     let (subscription, group) = (&turn.facts.subscription, &turn.facts.node_resource_group);
     let refused = |place: &str, code: &str, why: &str| {

@@ -1,4 +1,4 @@
-//! A cluster on a bench: a store, a clock that the test turns, and a vault that it fills.
+//! Test fixture of a cluster: a store, a manual clock and a vault.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -15,12 +15,12 @@ use super::{Controllers, boot, next_due, settle};
 use crate::clock::{Moment, Speed, Timing};
 use crate::kubernetes::store::Store;
 
-/// When tests begin.
+/// The start time of tests.
 pub const START: Moment = Moment(1_795_421_700_000);
-/// Client id of the add-on's identity.
+/// The client id of the add-on's identity.
 pub const CLIENT: &str = "0f0e0d0c-1111-2222-3333-444455556666";
 
-/// A certificate as a vault keeps it.
+/// A certificate in the format of a vault.
 pub struct Stored {
     pub pfx: Vec<u8>,
     pub leaf: Vec<u8>,
@@ -31,7 +31,7 @@ pub fn certificate(domain: &str, number: u32) -> Stored {
     certificate_of(domain, number, false)
 }
 
-/// Makes a leaf below an authority, in a PFX without password whose first certificate is the authority's.
+/// Creates a leaf signed by a test CA, as a PFX without password whose first certificate is the CA's.
 pub fn certificate_of(domain: &str, number: u32, rsa: bool) -> Stored {
     let authority_key = rcgen::KeyPair::generate().expect("keys can be made");
     let mut authority = rcgen::CertificateParams::new(Vec::<String>::new()).expect("no names");
@@ -62,7 +62,7 @@ pub fn certificate_of(domain: &str, number: u32, rsa: bool) -> Stored {
     Stored { pfx, leaf: leaf.der().to_vec(), version: format!("{number:032x}") }
 }
 
-/// A vault with one certificate, readable from a moment on.
+/// A vault with one certificate, readable from a given time on.
 #[derive(Default)]
 pub struct Vault {
     pub certificates: BTreeMap<String, Stored>,
@@ -106,7 +106,7 @@ impl Vaults for Vault {
     }
 }
 
-/// The bench.
+/// The fixture.
 pub struct Bench {
     pub store: Store,
     pub controllers: Controllers,
@@ -117,7 +117,7 @@ pub struct Bench {
 }
 
 impl Bench {
-    /// A cluster that has just become `Succeeded`, at the pace of life.
+    /// Creates a cluster that has just become `Succeeded`, at real-time speed.
     pub fn new() -> Self {
         Self::at_speed(Speed::Times(1.0))
     }
@@ -147,20 +147,20 @@ impl Bench {
         bench
     }
 
-    /// A cluster whose classes are accepted.
+    /// Creates a cluster whose GatewayClasses are accepted.
     pub fn grown() -> Self {
         let mut bench = Self::new();
         bench.pass(60.0);
         bench
     }
 
-    /// Lets that many seconds pass, in one settling.
+    /// Advances the clock by that many seconds, in one step.
     pub fn pass(&mut self, seconds: f64) {
         self.now = self.now.plus_ms((seconds * 1000.0) as i64);
         settle(&mut self.store, &mut self.controllers, &self.facts, &self.vault, &self.timing, self.now);
     }
 
-    /// Writes an object as a request does: after the world was settled up to now.
+    /// Writes an object like a request: after all changes due by now are applied.
     pub fn request(&mut self, resource: &str, object: Value) {
         self.pass(0.0);
         self.store.put(resource, object, "landfall", self.now);
@@ -175,7 +175,7 @@ impl Bench {
         self.store.get(resource, namespace, name)
     }
 
-    /// Writes everything to text and back, as when the program ends and another one opens the world.
+    /// Serializes and deserializes everything, like a restart of the program.
     pub fn through_disk(&mut self) {
         let store = serde_json::to_string(&self.store).expect("a store is written");
         self.store = serde_json::from_str(&store).expect("and read");
@@ -187,19 +187,19 @@ impl Bench {
         next_due(&self.store, &self.controllers)
     }
 
-    /// Returns status, reason and message of a condition, below a pointer.
+    /// Returns status, reason and message of a condition below a pointer.
     pub fn condition(object: &Value, pointer: &str, kind: &str) -> (String, String, String) {
         let found = list(object, pointer).iter().find(|line| text(line, "/type") == kind);
         let field = |name: &str| found.map_or("", |line| text(line, name)).to_owned();
         (field("/status"), field("/reason"), field("/message"))
     }
 
-    /// Returns the events of a reason, of any object.
+    /// Returns the events with a reason, of any object.
     pub fn events(&self, reason: &str) -> Vec<&Value> {
         self.store.list("events", None).into_iter().filter(|event| text(event, "/reason") == reason).collect()
     }
 
-    /// Tells whether a pod of that name prefix is ready.
+    /// Returns whether a pod with that name prefix is ready.
     pub fn is_ready(&self, prefix: &str) -> bool {
         self.store
             .list("pods", None)
@@ -250,7 +250,7 @@ pub fn class(objects: &str) -> Value {
     })
 }
 
-/// The objects of a class as it should be written.
+/// A valid `objects` parameter of a class.
 pub const OBJECTS: &str = "array:\n  - |\n    objectName: tls\n    objectType: secret\n";
 
 pub fn holder() -> Value {

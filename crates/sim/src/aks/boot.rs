@@ -1,4 +1,4 @@
-//! A new cluster, and what changes in it when its facts do.
+//! Bootstrap of a new cluster, and its adaptation to changed facts.
 
 use serde_json::json;
 
@@ -9,15 +9,15 @@ use super::{gateway_api, mesh, node, system};
 use crate::clock::Moment;
 use crate::kubernetes::schema;
 
-/// From the cluster's success until the Gateway API kinds are served, in cloud seconds (inferred).
+/// The delay between the cluster's success and the Gateway API kinds, in seconds of cloud time (inferred).
 const GATEWAY_API_SERVED: f64 = 10.0;
 
 const MANAGER: &str = "kube-apiserver";
 
-/// Namespaces of every cluster.
+/// The namespaces of every cluster.
 const NAMESPACES: [&str; 4] = ["kube-system", "default", "kube-public", "kube-node-lease"];
 
-/// Writes what a cluster holds when it becomes `Succeeded`.
+/// Writes the objects of a cluster that has just become `Succeeded`.
 pub(super) fn begin(turn: &mut Turn<'_>) {
     turn.store.introduce(&turn.facts.kubernetes_version);
     for name in NAMESPACES {
@@ -45,7 +45,7 @@ pub(super) fn begin(turn: &mut Turn<'_>) {
     adapt_addons(turn, None);
 }
 
-/// Follows a change of the facts: nodes come and go, add-ons are switched on and off.
+/// Applies changed facts: adds and removes nodes, enables and disables add-ons.
 pub(super) fn adapt(turn: &mut Turn<'_>) {
     let before = turn.memory.facts.clone();
     turn.store.introduce(&turn.facts.kubernetes_version);
@@ -83,7 +83,7 @@ fn adapt_addons(turn: &mut Turn<'_>, before: Option<&super::Facts>) {
     }
 }
 
-/// Makes a namespace as the API server shows it.
+/// Returns a namespace in the format of the API server.
 pub(super) fn namespace(name: &str) -> serde_json::Value {
     json!({
         "apiVersion": "v1", "kind": "Namespace",
@@ -93,7 +93,7 @@ pub(super) fn namespace(name: &str) -> serde_json::Value {
     })
 }
 
-/// Before its first settling a cluster has no pods that mount anything.
+/// Vaults without objects: during bootstrap no pod mounts vault objects.
 pub(super) struct NoVaults;
 
 impl Vaults for NoVaults {

@@ -1,11 +1,11 @@
-//! Conditions: one line of a status that says whether something holds, why, and since when.
+//! Conditions in the status of an object.
 
 use serde_json::{Value, json};
 
 use super::object::text;
 use crate::clock::Moment;
 
-/// What a controller says about one aspect.
+/// A condition to write.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Condition {
     pub kind: &'static str,
@@ -15,20 +15,20 @@ pub(super) struct Condition {
 }
 
 impl Condition {
-    /// Says that the aspect holds.
+    /// Creates a condition with status `True`.
     pub fn yes(kind: &'static str, reason: &str, message: impl Into<String>) -> Self {
         Self { kind, holds: true, reason: reason.into(), message: message.into() }
     }
 
-    /// Says that it does not.
+    /// Creates a condition with status `False`.
     pub fn no(kind: &'static str, reason: &str, message: impl Into<String>) -> Self {
         Self { kind, holds: false, reason: reason.into(), message: message.into() }
     }
 }
 
-/// Writes conditions of the form with `observedGeneration` into a list, in their order.
+/// Writes conditions with `observedGeneration` into a list, in order.
 ///
-/// The transition time moves only when the status does; conditions of other kinds stay where they are.
+/// The transition time changes only with the status; conditions of other types stay in place.
 pub(super) fn observe(conditions: &mut Vec<Value>, said: &[Condition], generation: i64, at: Moment) {
     for condition in said {
         let status = if condition.holds { "True" } else { "False" };
@@ -51,9 +51,9 @@ pub(super) fn observe(conditions: &mut Vec<Value>, said: &[Condition], generatio
     }
 }
 
-/// Writes one condition of a built-in kind (no generation), with the further time stamp such kinds keep.
+/// Writes one condition of a built-in kind (without generation), with the additional timestamp of that kind.
 ///
-/// `beside` is `lastUpdateTime` of Deployments or `lastProbeTime` of Pods; it is left out when empty.
+/// `beside` is `lastUpdateTime` of Deployments or `lastProbeTime` of Pods; an empty one is omitted.
 pub(super) fn set(conditions: &mut Vec<Value>, said: &Condition, beside: &str, at: Moment) {
     let status = if said.holds { "True" } else { "False" };
     let before = conditions.iter().position(|known| text(known, "/type") == said.kind);
@@ -85,7 +85,7 @@ pub(super) fn set(conditions: &mut Vec<Value>, said: &Condition, beside: &str, a
     }
 }
 
-/// Tells whether a condition of that type is `True` in an object's status.
+/// Returns whether a condition of that type is `True` in an object's status.
 pub(super) fn is_true(object: &Value, kind: &str) -> bool {
     super::object::list(object, "/status/conditions")
         .iter()

@@ -1,44 +1,45 @@
-//! What the controllers must know about the cluster they live in, and how they reach its vaults.
+//! Facts about the cluster that its controllers depend on, and their access to its vaults.
 
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Moment;
 
-/// What Resource Manager decided about a cluster, as far as the inside of the cluster depends on it.
+/// The properties of the managed cluster on which the objects inside it depend.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Facts {
-    /// Name of the managed cluster.
+    /// The name of the managed cluster.
     pub cluster: String,
-    /// Region, `eastus`.
+    /// The region, `eastus`.
     pub location: String,
-    /// Subscription id.
+    /// The subscription id.
     pub subscription: String,
-    /// Tenant id.
+    /// The tenant id.
     pub tenant: String,
-    /// The group AKS keeps the nodes in, `MC_<group>_<cluster>_<region>`.
+    /// The node resource group, `MC_<group>_<cluster>_<region>`.
     pub node_resource_group: String,
-    /// Full version of the control plane, `1.34.2`.
+    /// The full version of the control plane, `1.34.2`.
     pub kubernetes_version: String,
-    /// Number of nodes of all pools.
+    /// The number of nodes in all pools.
     pub nodes: u32,
-    /// Name of the pool the nodes are in.
+    /// The name of the node pool.
     pub node_pool: String,
-    /// Size of the nodes' machines.
+    /// The VM size of the nodes.
     pub vm_size: String,
-    /// Address range of the nodes' subnet, in CIDR form.
+    /// The address range of the nodes' subnet in CIDR notation.
     pub subnet: String,
-    /// Is the managed Gateway API installation on (`ingressProfile.gatewayAPI.installation`)?
+    /// True if the managed Gateway API installation is enabled (`ingressProfile.gatewayAPI.installation`).
     pub gateway_api: bool,
-    /// Is the Istio implementation of application routing on (`webAppRouting.gatewayAPIImplementations`)?
+    /// True if the Istio implementation of application routing is enabled
+    /// (`webAppRouting.gatewayAPIImplementations`).
     pub istio: bool,
-    /// The Key Vault secrets provider add-on; `None` when it is off.
+    /// The Key Vault secrets provider add-on; `None` if it is disabled.
     pub csi: Option<Csi>,
-    /// Client id of the kubelet identity, which the nodes carry beside the add-on's.
+    /// The client id of the kubelet identity, which the nodes have besides that of the add-on.
     pub kubelet_client_id: Option<String>,
-    /// DNS suffix of the vaults, without a leading dot.
+    /// The DNS suffix of the vaults, without a leading dot.
     pub vault_suffix: String,
-    /// How many public addresses load balancers may hold at once; `None` for no limit.
+    /// The maximum number of public addresses for load balancers; `None` for no limit.
     pub public_ip_quota: Option<u32>,
 }
 
@@ -66,7 +67,7 @@ impl Default for Facts {
 }
 
 impl Facts {
-    /// Returns the minor version, 34 for `1.34.2`; 34 when the version cannot be read.
+    /// Returns the minor version, 34 for `1.34.2`; 34 if the version is malformed.
     pub fn minor(&self) -> u32 {
         self.kubernetes_version.split('.').nth(1).and_then(|minor| minor.parse().ok()).unwrap_or(34)
     }
@@ -76,47 +77,47 @@ impl Facts {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Csi {
-    /// Client id of the identity the add-on brought.
+    /// The client id of the add-on's identity.
     pub client_id: String,
-    /// Object id of that identity: what roles are assigned to.
+    /// The object id of that identity, for role assignments.
     pub object_id: String,
-    /// Resource id of that identity.
+    /// The resource id of that identity.
     pub identity_resource_id: String,
-    /// Cloud seconds between two looks for new versions; `None` when rotation is off.
+    /// The rotation poll interval in seconds of cloud time; `None` if rotation is disabled.
     pub rotation_seconds: Option<f64>,
 }
 
-/// One version of an object as the vault hands it out.
+/// One version of an object from the vault.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VaultObject {
-    /// Version of the object, 32 hexadecimal digits.
+    /// The version of the object, 32 hexadecimal digits.
     pub version: String,
-    /// Content type of a secret, `application/x-pkcs12` or `application/x-pem-file`; empty otherwise.
+    /// The content type of a secret, `application/x-pkcs12` or `application/x-pem-file`; empty otherwise.
     pub content_type: String,
-    /// A secret: its value as the REST page gives it (a PFX in base64, or PEM). A certificate: the leaf in DER.
-    /// A key: its SubjectPublicKeyInfo in DER.
+    /// The value. Of a secret: its text as documented for the REST API (a PFX in base64, or PEM). Of a
+    /// certificate: the leaf in DER. Of a key: its SubjectPublicKeyInfo in DER.
     pub value: Vec<u8>,
 }
 
-/// The vault's answer when it refuses. Status 0 means that its name does not resolve.
+/// An error response of the vault. Status 0 means that its name does not resolve.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VaultRefusal {
-    /// HTTP status.
+    /// The HTTP status.
     pub status: u16,
-    /// `error.code` of the answer.
+    /// The `error.code` of the response.
     pub code: String,
-    /// The answer's body.
+    /// The body of the response.
     pub body: String,
 }
 
-/// The vaults as the nodes of a cluster see them.
+/// Access of a cluster's nodes to the vaults.
 pub trait Vaults {
-    /// Reads an object with the identity of that client id, as the vault would answer at that moment.
+    /// Reads an object with the identity of that client id, at that time.
     ///
-    /// `object_type` is `secret`, `cert` or `key`; no `version` asks for the current one.
+    /// `object_type` is `secret`, `cert` or `key`; without `version` it reads the current one.
     ///
     /// # Errors
-    /// The refusal, as the data plane words it.
+    /// The error response of the data plane.
     fn read(
         &self,
         at: Moment,
@@ -127,6 +128,7 @@ pub trait Vaults {
         version: Option<&str>,
     ) -> Result<VaultObject, VaultRefusal>;
 
-    /// Returns the next moment after `after` at which an answer may change by itself: a role taking effect.
+    /// Returns the next time after `after` at which a response may change on its own: a role assignment takes
+    /// effect.
     fn grant_due(&self, after: Moment) -> Option<Moment>;
 }

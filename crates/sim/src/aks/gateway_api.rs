@@ -11,21 +11,23 @@ use crate::fault::lag;
 use crate::kubernetes::definition::Definition;
 use crate::kubernetes::schema;
 
-/// Name of the class that makes a managed gateway.
+/// The name of the class for managed gateways.
 pub(super) const CLASS: &str = "approuting-istio";
-/// What the controller of that class calls itself (seen on live clusters; not documented).
+/// The controller name of that class (observed on live clusters; not documented).
 pub(super) const CONTROLLER: &str = "istio.aks.azure.com/gateway-controller";
-/// The class that comes beside it, for gateways of another cluster (seen on live clusters).
+/// The additional class for gateways of another cluster (observed on live clusters).
 const REMOTE: (&str, &str) = ("istio-remote", "istio.io/unmanaged-gateway");
 const CLASSES: &str = "gatewayclasses.gateway.networking.k8s.io";
 const DEFINITIONS: &str = "customresourcedefinitions.apiextensions.k8s.io";
 const MANAGER: &str = "aks-addon-manager";
-/// From switching the mesh on until its classes exist, in cloud seconds (inferred; acceptance comes later).
+/// The delay between enabling the mesh and the creation of its classes, in seconds of cloud time (inferred).
+/// Acceptance comes later.
 const CLASSES_WRITTEN: f64 = 30.0;
-/// Between two looks at whether a control plane is ready to accept its classes, in cloud seconds.
+/// The interval between two checks of a control plane that is not ready to accept its classes, in seconds of
+/// cloud time.
 const CONTROL_PLANE_RETRY: f64 = 5.0;
 
-/// Returns the release of the Gateway API that AKS installs for a minor version (documented).
+/// Returns the Gateway API release that AKS installs for a minor version (documented).
 fn bundle(minor: u32) -> &'static str {
     match minor {
         ..=33 => "v1.2.1",
@@ -35,7 +37,7 @@ fn bundle(minor: u32) -> &'static str {
     }
 }
 
-/// Tells whether a kind is in the standard channel of the release for that minor version.
+/// Returns whether a kind is in the standard channel of the release for that minor version.
 fn is_in_bundle(plural: &str, minor: u32) -> bool {
     match plural {
         "backendtlspolicies" => minor >= 35,
@@ -44,7 +46,7 @@ fn is_in_bundle(plural: &str, minor: u32) -> bool {
     }
 }
 
-/// Serves the kinds of the release that belongs to the cluster's version.
+/// Serves the kinds of the release for the cluster's version.
 pub(super) fn install(turn: &mut Turn<'_>) {
     if !turn.facts.gateway_api {
         return;
@@ -59,7 +61,7 @@ pub(super) fn install(turn: &mut Turn<'_>) {
     plan_classes(turn);
 }
 
-/// Serves one custom kind, and marks its definition with the release it is of.
+/// Serves one custom kind, and annotates its definition with the release.
 pub(super) fn serve(turn: &mut Turn<'_>, definition: &Definition, bundle: Option<&str>) {
     turn.store.serve_kind_at(definition, turn.at);
     let Some(mut listed) = turn.get(DEFINITIONS, "", &definition.resource()) else { return };
@@ -71,7 +73,7 @@ pub(super) fn serve(turn: &mut Turn<'_>, definition: &Definition, bundle: Option
     turn.put(DEFINITIONS, listed, MANAGER);
 }
 
-/// Enters the making of the classes once both the mesh and the kinds are there.
+/// Schedules the creation of the classes once both the mesh and the kinds exist.
 pub(super) fn plan_classes(turn: &mut Turn<'_>) {
     let (Some(mesh), Some(_)) = (turn.memory.mesh_since, turn.memory.gateway_api_since) else { return };
     let due = |takes: f64| turn.timing.after(mesh, takes).max(turn.at);
@@ -80,7 +82,7 @@ pub(super) fn plan_classes(turn: &mut Turn<'_>) {
     turn.memory.agenda.enter_once(accepted, Task::AcceptClasses);
 }
 
-/// Writes the classes that are missing, as nobody has said a word about them yet.
+/// Writes the missing classes with the condition `Accepted` still unknown.
 pub(super) fn write_classes(turn: &mut Turn<'_>) {
     for (name, controller) in [(CLASS, CONTROLLER), REMOTE] {
         if turn.store.get(CLASSES, "", name).is_some() {
@@ -99,7 +101,7 @@ pub(super) fn write_classes(turn: &mut Turn<'_>) {
     }
 }
 
-/// Lets the control plane accept its classes, or looks again later when it is not ready.
+/// Accepts the classes as the control plane, or retries later if it is not ready.
 pub(super) fn accept_classes(turn: &mut Turn<'_>) {
     if turn.memory.mesh_since.is_none() {
         return;
@@ -133,14 +135,14 @@ fn accept(turn: &mut Turn<'_>, class: &Value) {
     turn.status(CLASSES, class, status, mesh::MANAGER);
 }
 
-/// Tells whether a class of that name is ours and accepted.
+/// Returns whether a class of that name belongs to this controller and is accepted.
 pub(super) fn is_ours(turn: &Turn<'_>, class: &str) -> bool {
     turn.store.get(CLASSES, "", class).is_some_and(|class| {
         object::text(class, "/spec/controllerName") == CONTROLLER && condition::is_true(class, "Accepted")
     })
 }
 
-/// Tells whether the classes should be there by now and one is missing or not accepted.
+/// Returns whether the classes are overdue and one is missing or not accepted.
 pub(super) fn classes_are_missing(turn: &Turn<'_>) -> bool {
     let overdue = |since: Option<Moment>| {
         since.is_some_and(|s| turn.timing.after(s, durations::CLASS_ACCEPTED) < turn.at)

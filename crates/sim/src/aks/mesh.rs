@@ -1,4 +1,4 @@
-//! The control plane of application routing: istiod in a namespace of its own, which AKS keeps as it is.
+//! The control plane of application routing: istiod in its own namespace, which AKS keeps unchanged.
 
 use serde_json::{Value, json};
 
@@ -7,18 +7,18 @@ use super::gateway_api;
 use super::object::{self, name, namespace};
 use super::turn::Turn;
 
-/// Namespace of the control plane.
+/// The namespace of the control plane.
 pub(super) const NAMESPACE: &str = "aks-istio-system";
-/// Name under which the control plane writes.
+/// The field manager of the control plane.
 pub(super) const MANAGER: &str = "pilot";
-/// ConfigMap with what every gateway of the class begins from; users may edit it.
+/// The ConfigMap with the defaults of every gateway of the class; users may edit it.
 pub(super) const CLASS_DEFAULTS: &str = "istio-gateway-class-defaults";
 const ADDON_MANAGER: &str = "aks-addon-manager";
 const NAME: &str = "istiod";
-/// How long AKS takes to put back what someone changed, in cloud seconds (observed).
+/// The delay before AKS reverts a change, in seconds of cloud time (observed).
 const REPAIR: f64 = 100.0;
 
-/// Returns the release of Istio for a minor version of Kubernetes: the highest that fits (documented).
+/// Returns the Istio release for a minor version of Kubernetes: the highest supported one (documented).
 pub(super) fn release(minor: u32) -> &'static str {
     match minor {
         ..=34 => "v1.28.3",
@@ -37,7 +37,7 @@ pub(super) fn install(turn: &mut Turn<'_>) {
     }
 }
 
-/// Removes the control plane; what gateways it made stays, with nobody to look after it.
+/// Removes the control plane; the infrastructure of its gateways stays without a controller.
 pub(super) fn remove(turn: &mut Turn<'_>) {
     for (resource, wanted) in members(turn.facts.minor()) {
         if resource != "namespaces" {
@@ -46,7 +46,7 @@ pub(super) fn remove(turn: &mut Turn<'_>) {
     }
 }
 
-/// Tells whether a replica of the control plane is up.
+/// Returns whether a replica of the control plane is ready.
 pub(super) fn is_ready(turn: &Turn<'_>) -> bool {
     turn.store
         .get("deployments.apps", NAMESPACE, NAME)
@@ -54,7 +54,7 @@ pub(super) fn is_ready(turn: &Turn<'_>) -> bool {
         .is_some_and(|available| available > 0)
 }
 
-/// Notices that something in the control plane is not as AKS wants it.
+/// Detects changes in the control plane and schedules their revert.
 pub(super) fn look(turn: &mut Turn<'_>) {
     if turn.memory.mesh_since.is_none() {
         return;
@@ -71,7 +71,7 @@ pub(super) fn look(turn: &mut Turn<'_>) {
     }
 }
 
-/// Puts back what someone changed.
+/// Reverts changes in the control plane.
 pub(super) fn repair(turn: &mut Turn<'_>) {
     if turn.memory.mesh_since.is_none() {
         return;
@@ -143,7 +143,8 @@ fn members(minor: u32) -> Vec<(&'static str, Value)> {
     ]
 }
 
-/// Makes an autoscaler as AKS sets them for the mesh: 2 to 5 replicas at 80 % of the requested CPU (documented).
+/// Returns an autoscaler with the settings of AKS for the mesh: 2 to 5 replicas at 80 % of the requested CPU
+/// (documented).
 pub(super) fn autoscaler(metadata: &Value, target: &str) -> Value {
     json!({
         "apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "metadata": metadata,
@@ -157,7 +158,7 @@ pub(super) fn autoscaler(metadata: &Value, target: &str) -> Value {
     })
 }
 
-/// The class's defaults, as strategic patches in YAML (documented keys).
+/// Returns the class's defaults, as strategic merge patches in YAML (documented keys).
 fn class_defaults() -> Value {
     json!({
         "apiVersion": "v1", "kind": "ConfigMap",

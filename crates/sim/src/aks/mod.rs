@@ -1,12 +1,12 @@
-//! What AKS puts into a cluster, and the controllers that live there.
+//! The contents of an AKS cluster, and its controllers.
 //!
-//! There are no background tasks. [`boot`] writes what a new cluster holds, and [`settle`] lets the controllers
-//! do everything that is due up to a moment, in order, stamping each change with the moment at which it was due.
-//! A controller is level-triggered: it looks at the stored objects and makes what is missing. What takes time is
-//! entered in an agenda that is stored with the world; see `agenda.rs`.
+//! There are no background tasks. [`boot`] writes the objects of a new cluster. [`settle`] lets the
+//! controllers do everything that is due up to a given time, in order; each change gets its due time as
+//! timestamp. A controller is level-triggered: it reads the stored objects and creates what is missing.
+//! Delayed work is in a timer queue that is stored with the state; see `agenda.rs`.
 //!
-//! To add a controller: a function over a `Turn` that changes nothing when there is nothing to change, called
-//! from `look`; and, if it must wait, a `Task` that `perform` hands to it.
+//! To add a controller: a function over a `Turn` that changes nothing if the state is in sync, called from
+//! `look`. If it must wait, add a `Task` that `perform` passes to it.
 
 mod agenda;
 mod balancer;
@@ -38,58 +38,59 @@ use crate::kubernetes::store::Store;
 use agenda::{Agenda, Task};
 use turn::Turn;
 
-/// Rounds in which the controllers answer each other at one moment before the rest waits for the next one.
+/// The maximum number of rounds in which controllers react to each other at one time. The rest waits for the
+/// next time.
 const ROUNDS_MAX: u32 = 64;
-/// Tasks done in one settling: more than years of back-off of one pod. What is left is done by the next one.
+/// The maximum number of tasks per call: more than years of backoff of one pod. The next call does the rest.
 const TASKS_MAX: u32 = 1_000_000;
 
-/// What the controllers of one cluster remember.
+/// The state of the controllers of one cluster.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Controllers {
-    /// The facts the controllers last acted on; none before the cluster was booted.
+    /// The facts the controllers last acted on; `None` before the bootstrap.
     facts: Option<Facts>,
-    /// The revision of the store after the controllers last looked at it.
+    /// The revision of the store after the last reconciliation.
     seen: u64,
-    /// Up to which write each controller has looked at what it watches, since the world was read from disk.
+    /// The last write that each controller has processed, since the state was read from disk.
     #[serde(skip)]
     looked: BTreeMap<&'static str, u64>,
-    /// How far the cluster is settled: what requests changed since then, they changed at that moment.
+    /// The time up to which the cluster is reconciled. Changes by requests since then happened at that time.
     settled: Moment,
     agenda: Agenda,
-    /// What pods have mounted from vaults, by the pod's uid.
+    /// The mounts from vaults, by the pod's uid.
     mounts: BTreeMap<String, csi::Mounts>,
-    /// What the Secrets made of mounts were made of, by pod, class and Secret.
+    /// The inputs of the synced Secrets, by pod, class and Secret.
     synced: BTreeMap<String, String>,
     balancer: balancer::Balancer,
-    /// When the mesh was switched on.
+    /// The time at which the mesh was enabled.
     mesh_since: Option<Moment>,
-    /// When the kinds of the Gateway API were served.
+    /// The time at which the Gateway API kinds were served.
     gateway_api_since: Option<Moment>,
-    /// Pods made so far, which numbers their names.
+    /// The number of pods created so far, from which their names derive.
     pods: u64,
-    /// Pod addresses handed out so far.
+    /// The number of pod addresses assigned so far.
     pod_addresses: u32,
-    /// Whether the control plane is to be late in accepting its classes.
+    /// True if the control plane is to accept its classes late.
     #[serde(default)]
     class_late: bool,
-    /// The earliest moment for it to accept them, once it is late.
+    /// The earliest time at which it accepts them, once delayed.
     #[serde(default)]
     class_from: Option<Moment>,
-    /// How many load balancers are to be late with their address.
+    /// The number of load balancers that are to get their address late.
     #[serde(default)]
     addresses_late: u32,
-    /// Whether load balancers cannot be made.
+    /// True if the creation of load balancers fails.
     #[serde(default)]
     balancers_fail: bool,
 }
 
 impl Controllers {
-    /// Lets the control plane be late in accepting the classes of gateways.
+    /// Delays the acceptance of the gateway classes by the control plane.
     pub(crate) fn delay_classes(&mut self) {
         self.class_late = true;
     }
 
-    /// Returns how many public addresses the load balancers of the cluster hold.
+    /// Returns the number of public addresses that the load balancers of the cluster hold.
     pub(crate) fn public_addresses(&self) -> usize {
         self.balancer.public_addresses()
     }
@@ -99,7 +100,7 @@ impl Controllers {
         self.balancers_fail = true;
     }
 
-    /// Lets the next load balancer be late with its address.
+    /// Delays the address of the next load balancer.
     pub(crate) fn delay_address(&mut self) {
         self.addresses_late += 1;
     }
@@ -107,9 +108,9 @@ impl Controllers {
 
 pub(crate) use node::lose as lose_nodes;
 
-/// Puts into a cluster what AKS puts there, at the moment the cluster becomes `Succeeded`.
+/// Creates the initial objects of a cluster, at the time at which it becomes `Succeeded`.
 ///
-/// Does nothing when the cluster was booted before.
+/// Does nothing if the cluster was bootstrapped before.
 pub fn boot(store: &mut Store, controllers: &mut Controllers, facts: &Facts, at: Moment, timing: &Timing) {
     if controllers.facts.is_some() {
         return;
@@ -125,8 +126,9 @@ pub fn boot(store: &mut Store, controllers: &mut Controllers, facts: &Facts, at:
 
 /// Lets the controllers do everything that is due up to `upto`, in order of due time.
 ///
-/// Call it before a request is served (so that the request finds the cluster as it is by then) and, if watches
-/// are open, after it. Cheap when nothing changed and nothing is due. Does nothing before [`boot`].
+/// Call it before a request is served, so that the request sees the current state. If watches are open, also
+/// call it after the request. It is cheap if nothing changed and nothing is due. It does nothing before
+/// [`boot`].
 pub fn settle(
     store: &mut Store,
     controllers: &mut Controllers,
@@ -161,9 +163,9 @@ pub fn settle(
     controllers.settled = controllers.settled.max(upto);
 }
 
-/// Returns the earliest moment at which something happens by itself; none when the cluster is at rest.
+/// Returns the earliest time of a change without a request; `None` if the cluster is idle.
 ///
-/// A moment in the past means that there is something to do at once.
+/// A time in the past means that work is due now.
 pub fn next_due(store: &Store, controllers: &Controllers) -> Option<Moment> {
     controllers.facts.as_ref()?;
     if controllers.seen != store.revision() {
@@ -172,7 +174,7 @@ pub fn next_due(store: &Store, controllers: &Controllers) -> Option<Moment> {
     [controllers.agenda.next(), store.next_due(controllers.settled)].into_iter().flatten().min()
 }
 
-/// Lets the controllers look until none of them finds anything to do.
+/// Runs the controllers until none of them changes anything.
 fn quieten(turn: &mut Turn<'_>) {
     for _ in 0..ROUNDS_MAX {
         let before = turn.store.revision();
@@ -184,7 +186,7 @@ fn quieten(turn: &mut Turn<'_>) {
     turn.memory.seen = turn.store.revision();
 }
 
-/// One look of every controller.
+/// Runs every controller once.
 fn look(turn: &mut Turn<'_>) {
     workload::look(turn);
     csi::look(turn);

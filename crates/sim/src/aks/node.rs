@@ -1,4 +1,4 @@
-//! Nodes: as many as the facts say, with addresses from their subnet.
+//! Nodes: as many as the facts require, with addresses from their subnet.
 
 use std::net::Ipv4Addr;
 
@@ -14,10 +14,10 @@ const MANAGER: &str = "cloud-controller-manager";
 const LEASES: &str = "leases.coordination.k8s.io";
 const LEASE_NAMESPACE: &str = "kube-node-lease";
 const NODE_CONTROLLER: &str = "kube-controller-manager";
-/// Azure keeps the first four addresses of every subnet for itself.
+/// The first host address of a node. Azure reserves the first four addresses of every subnet.
 const FIRST_HOST: u32 = 4;
 
-/// Makes or removes nodes until there are as many as the facts say.
+/// Adds or removes nodes until their number matches the facts.
 pub(super) fn match_count(turn: &mut Turn<'_>) {
     let wanted: Vec<String> = (0..turn.facts.nodes).map(|index| node_name(turn, index)).collect();
     for known in turn.all("nodes") {
@@ -37,10 +37,10 @@ pub(super) fn match_count(turn: &mut Turn<'_>) {
     }
 }
 
-/// Writes the lease by which a node says that it lives. As nothing here happens without a cause, it is not renewed.
+/// Writes the lease of a node, its heartbeat. It is not renewed, because no periodic work runs here.
 fn lease(turn: &mut Turn<'_>, node_name: &str) {
     let Some(node) = turn.get("nodes", "", node_name) else { return };
-    // The renewal is written with microseconds, and clients insist on all six digits.
+    // The renewal time has microseconds, and clients require all six digits.
     let renewed = turn.at.timestamp().strftime("%Y-%m-%dT%H:%M:%S%.6fZ").to_string();
     let lease = json!({
         "apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
@@ -50,8 +50,8 @@ fn lease(turn: &mut Turn<'_>, node_name: &str) {
     turn.put(LEASES, lease, "kubelet");
 }
 
-/// Takes the machines of all nodes away: their kubelets say nothing any more, and the node controller notes that.
-/// Returns whether there was a node.
+/// Simulates the loss of all node VMs: their kubelets stop, and the node controller reports that. Returns
+/// whether there was a node.
 pub(crate) fn lose(store: &mut Store, at: Moment) -> bool {
     let nodes: Vec<Value> = store.list("nodes", None).into_iter().cloned().collect();
     for node in &nodes {
@@ -67,7 +67,7 @@ pub(crate) fn lose(store: &mut Store, at: Moment) -> bool {
     !nodes.is_empty()
 }
 
-/// Returns the node with the fewest pods, as the scheduler would choose; none when there is no node.
+/// Returns the node with the fewest pods, as the scheduler selects it; `None` without nodes.
 pub(super) fn emptiest(turn: &Turn<'_>) -> Option<Value> {
     let pods = turn.store.list("pods", None);
     let load =

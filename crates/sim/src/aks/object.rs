@@ -1,10 +1,10 @@
-//! Reading Kubernetes objects as plain JSON, the way a controller does.
+//! Accessors for Kubernetes objects as plain JSON.
 
 use serde_json::{Value, json};
 
 use super::agenda::Named;
 
-/// Returns the string at a JSON pointer; empty when there is none.
+/// Returns the string at a JSON pointer; empty if there is none.
 pub(crate) fn text<'a>(object: &'a Value, pointer: &str) -> &'a str {
     object.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
 }
@@ -14,7 +14,7 @@ pub(crate) fn number(object: &Value, pointer: &str) -> Option<i64> {
     object.pointer(pointer).and_then(Value::as_i64)
 }
 
-/// Returns the list at a JSON pointer; empty when there is none.
+/// Returns the list at a JSON pointer; empty if there is none.
 pub(crate) fn list<'a>(object: &'a Value, pointer: &str) -> &'a [Value] {
     object.pointer(pointer).and_then(Value::as_array).map_or(&[], Vec::as_slice)
 }
@@ -31,12 +31,12 @@ pub(super) fn uid(object: &Value) -> &str {
     text(object, "/metadata/uid")
 }
 
-/// Returns `metadata.generation`; kinds that have none count as 1.
+/// Returns `metadata.generation`; 1 for kinds without it.
 pub(super) fn generation(object: &Value) -> i64 {
     number(object, "/metadata/generation").unwrap_or(1)
 }
 
-/// Returns a label's value; empty when there is no such label.
+/// Returns the value of a label; empty if there is none.
 pub(super) fn label<'a>(object: &'a Value, key: &str) -> &'a str {
     object
         .pointer("/metadata/labels")
@@ -45,17 +45,17 @@ pub(super) fn label<'a>(object: &'a Value, key: &str) -> &'a str {
         .unwrap_or_default()
 }
 
-/// Tells whether the object is on its way out.
+/// Returns whether the object is being deleted.
 pub(super) fn is_ending(object: &Value) -> bool {
     object.pointer("/metadata/deletionTimestamp").is_some()
 }
 
-/// Returns the name tag of an object.
+/// Returns the name and uid of an object.
 pub(super) fn named(object: &Value) -> Named {
     Named { namespace: namespace(object).into(), name: name(object).into(), uid: uid(object).into() }
 }
 
-/// Makes an owner reference to `owner`, as its controller would write it.
+/// Returns an owner reference to `owner` as the controller.
 pub(super) fn controlled_by(owner: &Value) -> Value {
     let mut reference = owned_by(owner);
     reference["controller"] = json!(true);
@@ -63,7 +63,7 @@ pub(super) fn controlled_by(owner: &Value) -> Value {
     reference
 }
 
-/// Makes an owner reference to `owner` that only counts for garbage collection.
+/// Returns an owner reference to `owner` for garbage collection only.
 pub(super) fn owned_by(owner: &Value) -> Value {
     json!({
         "apiVersion": text(owner, "/apiVersion"),
@@ -73,18 +73,18 @@ pub(super) fn owned_by(owner: &Value) -> Value {
     })
 }
 
-/// Tells whether an owner of that uid is named.
+/// Returns whether the object has an owner with that uid.
 pub(super) fn has_owner(object: &Value, owner_uid: &str) -> bool {
     list(object, "/metadata/ownerReferences").iter().any(|reference| text(reference, "/uid") == owner_uid)
 }
 
-/// Tells whether an object's labels satisfy `matchLabels` and `matchExpressions` of a selector.
+/// Returns whether an object's labels satisfy `matchLabels` and `matchExpressions` of a selector.
 pub(super) fn selects(selector: &Value, object: &Value) -> bool {
     let by_label = selector.get("matchLabels").is_none_or(|labels| selects_plain(labels, object));
     by_label && list(selector, "/matchExpressions").iter().all(|expression| satisfies(expression, object))
 }
 
-/// Tells whether an object's labels hold all of these pairs, as in a Service's selector.
+/// Returns whether an object's labels contain all of these pairs, as in a Service's selector.
 pub(crate) fn selects_plain(labels: &Value, object: &Value) -> bool {
     labels.as_object().is_some_and(|pairs| {
         pairs.iter().all(|(key, value)| value.as_str().is_some_and(|value| label(object, key) == value))
@@ -104,7 +104,7 @@ fn satisfies(expression: &Value, object: &Value) -> bool {
     }
 }
 
-/// Tells whether everything in `wanted` is in `live` as well; lists must agree item by item.
+/// Returns whether `live` contains everything in `wanted`; lists must match item by item.
 pub(super) fn holds(live: &Value, wanted: &Value) -> bool {
     match (live, wanted) {
         (Value::Object(live), Value::Object(wanted)) => {
@@ -117,7 +117,7 @@ pub(super) fn holds(live: &Value, wanted: &Value) -> bool {
     }
 }
 
-/// Lays `wanted` over `live`: its fields win, what it does not name stays.
+/// Merges `wanted` into `live`: its fields win, other fields stay.
 pub(super) fn lay_over(live: &mut Value, wanted: &Value) {
     match (live, wanted) {
         (Value::Object(live), Value::Object(wanted)) => {
@@ -137,18 +137,19 @@ pub(super) fn lay_over(live: &mut Value, wanted: &Value) {
     }
 }
 
-/// Returns a 64-bit FNV-1a hash: stable names from content.
+/// Returns a 64-bit FNV-1a hash, for stable names from content.
 pub(super) fn hash(content: &str) -> u64 {
     content.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
     })
 }
 
-/// Returns `length` characters of the alphabet that generated names use (no vowels, nothing that looks alike).
+/// Returns `length` characters of the alphabet of generated names (no vowels, no characters that resemble
+/// each other).
 pub(super) fn suffix(content: &str, length: usize) -> String {
     const ALPHABET: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
     let mut rest = hash(content);
-    // FNV leaves neighbours alike in their low bits.
+    // FNV leaves similar inputs similar in their low bits.
     rest ^= rest >> 29;
     rest = rest.wrapping_mul(0xbf58_476d_1ce4_e5b9);
     rest ^= rest >> 32;

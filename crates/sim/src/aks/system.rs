@@ -1,4 +1,4 @@
-//! The workloads AKS keeps in `kube-system`.
+//! The workloads of AKS in `kube-system`.
 
 use serde_json::{Value, json};
 
@@ -20,7 +20,7 @@ const SECRETS_STORE: [(&str, &str, &str); 2] = [
     ),
 ];
 
-/// Writes what every cluster runs.
+/// Writes the objects of every cluster.
 pub(super) fn install(turn: &mut Turn<'_>) {
     let dns = json!({"k8s-app": "kube-dns"});
     deployment(turn, "coredns", 2, &dns, "mcr.microsoft.com/oss/v2/kubernetes/coredns:v1.12.1-9");
@@ -73,7 +73,7 @@ pub(super) fn install(turn: &mut Turn<'_>) {
 }
 
 fn services(turn: &mut Turn<'_>, dns: &Value, metrics: &Value) {
-    // By these labels people find what a cluster offers of itself.
+    // Tools find the cluster's services by these labels.
     let offered = |labels: &Value, name: &str| {
         let mut labels = labels.clone();
         labels["kubernetes.io/cluster-service"] = json!("true");
@@ -119,7 +119,7 @@ pub(super) fn install_secrets_store(turn: &mut Turn<'_>) {
     }
 }
 
-/// Removes the pods of the add-on; its kinds stay served, and so do the objects of these kinds.
+/// Removes the pods of the add-on; its kinds and their objects stay.
 pub(super) fn remove_secrets_store(turn: &mut Turn<'_>) {
     for (name, _, _) in SECRETS_STORE {
         turn.store.remove("daemonsets.apps", NAMESPACE, name, turn.at);

@@ -1,4 +1,4 @@
-//! One turn of the controllers: the store, what they remember, and the moment that it is for them.
+//! The reconcile context of the controllers: the store, their state and the current time.
 
 use serde_json::{Value, json};
 
@@ -9,28 +9,29 @@ use super::object::{self, name, namespace, text};
 use crate::clock::{Moment, Timing};
 use crate::kubernetes::store::Store;
 
-/// Shortest real wait between two attempts, in milliseconds: at infinite speed a retry would otherwise never end.
+/// The minimum real delay between two attempts, in milliseconds. At infinite speed a retry loop would
+/// otherwise never end.
 const BREATH_MS: i64 = 100;
 
-/// Everything a controller may touch, at one moment.
+/// The reconcile context of a controller at one time.
 pub(super) struct Turn<'a> {
     pub store: &'a mut Store,
     pub memory: &'a mut Controllers,
     pub facts: &'a Facts,
     pub vaults: &'a dyn Vaults,
     pub timing: &'a Timing,
-    /// What the clock says to the controllers: the due time of what they are doing.
+    /// The current time for the controllers: the due time of their work.
     pub at: Moment,
-    /// How far this settling goes.
+    /// The time up to which this call runs.
     pub upto: Moment,
 }
 
-/// What happened to an object, as its events tell.
+/// The contents of an event.
 pub(super) struct Happening<'a> {
     pub warning: bool,
     pub reason: &'a str,
     pub message: String,
-    /// Who says so, `kubelet`.
+    /// The source component, `kubelet`.
     pub source: &'a str,
 }
 
@@ -45,7 +46,7 @@ impl<'a> Happening<'a> {
 }
 
 impl Turn<'_> {
-    /// Lets a controller look if something it watches was written since it last looked, as informers wake one.
+    /// Runs a controller if an object it watches was written since its last run, like an informer.
     pub fn wake(&mut self, controller: &'static str, watched: &[&str], look: fn(&mut Self)) {
         let now = self.store.revision();
         let last = self.memory.looked.get(controller);
@@ -56,20 +57,20 @@ impl Turn<'_> {
         self.memory.looked.insert(controller, now);
     }
 
-    /// Returns the moment that many cloud seconds from now.
+    /// Returns the time after that many seconds of cloud time.
     pub fn after(&self, cloud_seconds: f64) -> Moment {
         self.timing.after(self.at, cloud_seconds)
     }
 
-    /// Returns the moment of the next attempt at something that is tried again and again.
+    /// Returns the time of the next attempt of a retry.
     ///
-    /// Where durations vanish, the next attempt waits for the next settling.
+    /// At infinite speed the next attempt waits for the next call.
     pub fn again_after(&self, cloud_seconds: f64) -> Moment {
         let due = self.after(cloud_seconds);
         if due > self.at { due } else { self.upto.max(self.at).plus_ms(BREATH_MS) }
     }
 
-    /// Enters a task that many cloud seconds from now.
+    /// Schedules a task after that many seconds of cloud time.
     pub fn later(&mut self, cloud_seconds: f64, task: Task) {
         let due = self.after(cloud_seconds);
         self.memory.agenda.enter(due, task);
@@ -86,7 +87,7 @@ impl Turn<'_> {
         self.store.get(resource, namespace, name).cloned()
     }
 
-    /// Returns the object of that name tag: none when it is gone or another one took its name.
+    /// Returns the object with that name and uid; `None` if it was deleted or replaced.
     pub fn find(&self, resource: &str, tag: &super::agenda::Named) -> Option<Value> {
         self.get(resource, &tag.namespace, &tag.name).filter(|object| object::uid(object) == tag.uid)
     }
@@ -96,7 +97,7 @@ impl Turn<'_> {
         self.store.list(resource, None).into_iter().cloned().collect()
     }
 
-    /// Returns copies of those objects of a resource for which that is true.
+    /// Returns copies of the objects of a resource that match.
     pub fn those(&self, resource: &str, are: impl Fn(&Value) -> bool) -> Vec<Value> {
         self.store.list(resource, None).into_iter().filter(|object| are(object)).cloned().collect()
     }
@@ -112,7 +113,7 @@ impl Turn<'_> {
         self.store.put(resource, object, manager, self.at);
     }
 
-    /// Makes an object hold what is wanted: creates it, or puts back what someone changed. Other fields stay.
+    /// Ensures that an object contains the desired fields: creates it, or reverts changes. Other fields stay.
     pub fn ensure(&mut self, resource: &str, wanted: Value, manager: &str) {
         match self.store.get(resource, namespace(&wanted), name(&wanted)) {
             None => self.put(resource, wanted, manager),
@@ -139,12 +140,12 @@ impl Turn<'_> {
         self.store.remove(resource, namespace(object), name(object), self.at);
     }
 
-    /// Writes an event; the same one again only counts up, as recorders do.
+    /// Writes an event; a repeated one only increases its count, as in event recorders.
     pub fn event(&mut self, about: &Value, happening: &Happening<'_>) {
         self.recount(about, happening, 1, self.at);
     }
 
-    /// Writes an event that happened so many times more, the last time at that moment.
+    /// Increases the count of an event by `times`, with `last` as its last time.
     pub fn recount(&mut self, about: &Value, happening: &Happening<'_>, times: i64, last: Moment) {
         let place = if namespace(about).is_empty() { "default" } else { namespace(about) };
         let key = format!("{}|{}|{}", object::uid(about), happening.reason, happening.message);
@@ -159,7 +160,7 @@ impl Turn<'_> {
         };
         let is_seen = self.memory.seen == self.store.revision();
         self.put("events", event, happening.source);
-        // Nobody acts on events, so they are no reason to look again.
+        // No controller acts on events, so they cause no further run.
         if is_seen {
             self.memory.seen = self.store.revision();
         }

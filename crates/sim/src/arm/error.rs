@@ -1,4 +1,4 @@
-//! How Resource Manager and the providers behind it say no: one value, three body shapes.
+//! Errors of Resource Manager and the providers: one type, three body shapes.
 
 use http::HeaderMap;
 use http::header::{HeaderName, HeaderValue};
@@ -18,31 +18,31 @@ pub enum Shape {
     Aks,
 }
 
-/// A refusal, ready to become a reply.
+/// An ARM error, ready to become a reply.
 #[derive(Debug, Clone)]
 pub struct ArmError {
     /// The HTTP status.
     pub status: u16,
-    /// Azure's own code, such as `ResourceGroupNotFound`.
+    /// The error code of Azure, such as `ResourceGroupNotFound`.
     pub code: String,
-    /// Azure's own sentence.
+    /// The error message of Azure.
     pub message: String,
-    /// What it is about, when the service names it.
+    /// The target of the error, if the service names it.
     pub target: Option<Box<str>>,
-    /// Further errors below it, `{code, message, target}` each.
+    /// Nested errors, each `{code, message, target}`.
     pub details: Vec<Value>,
     /// The shape of the body.
     pub shape: Shape,
     /// AKS's `subcode`.
     pub subcode: Option<Box<str>>,
-    /// Whether Resource Manager itself answers and not the provider: adds `x-ms-failure-cause: gateway`.
+    /// True if Resource Manager itself responds and not the provider; adds `x-ms-failure-cause: gateway`.
     pub gateway: bool,
-    /// Further headers, such as `WWW-Authenticate` or `Retry-After`.
+    /// Additional headers, such as `WWW-Authenticate` or `Retry-After`.
     pub headers: Option<Box<HeaderMap>>,
 }
 
 impl ArmError {
-    /// Makes a provider's refusal in the common shape.
+    /// Creates a provider error in the common shape.
     pub fn new(status: u16, code: &str, message: impl Into<String>) -> Self {
         Self {
             status,
@@ -57,43 +57,43 @@ impl ArmError {
         }
     }
 
-    /// Makes a refusal of Resource Manager itself.
+    /// Creates an error of Resource Manager itself.
     pub fn gateway(status: u16, code: &str, message: impl Into<String>) -> Self {
         Self { gateway: true, ..Self::new(status, code, message) }
     }
 
-    /// Makes a refusal of the AKS provider, which has no envelope.
+    /// Creates an error of the AKS provider, which has no envelope.
     pub fn aks(status: u16, code: &str, message: impl Into<String>) -> Self {
         Self { shape: Shape::Aks, ..Self::new(status, code, message) }
     }
 
-    /// Makes a refusal of Azure DNS, which has no envelope either.
+    /// Creates an error of Azure DNS, which has no envelope either.
     pub fn bare(status: u16, code: &str, message: impl Into<String>) -> Self {
         Self { shape: Shape::Bare, ..Self::new(status, code, message) }
     }
 
-    /// Returns the same refusal about that thing.
+    /// Returns the error with that target.
     #[must_use]
     pub fn with_target(mut self, target: impl Into<String>) -> Self {
         self.target = Some(target.into().into());
         self
     }
 
-    /// Returns the same refusal with one more error below it.
+    /// Returns the error with one more nested error.
     #[must_use]
     pub fn with_detail(mut self, code: &str, message: impl Into<String>) -> Self {
         self.details.push(json!({ "code": code, "message": message.into() }));
         self
     }
 
-    /// Returns the same refusal with AKS's subcode.
+    /// Returns the error with AKS's subcode.
     #[must_use]
     pub fn with_subcode(mut self, subcode: &str) -> Self {
         self.subcode = Some(subcode.into());
         self
     }
 
-    /// Returns the same refusal with one more header; what is no header value is left out.
+    /// Returns the error with one more header; an invalid header value is dropped.
     #[must_use]
     pub fn with_header(mut self, name: &'static str, value: &str) -> Self {
         if let Ok(value) = HeaderValue::from_str(value) {
@@ -103,7 +103,8 @@ impl ArmError {
         self
     }
 
-    /// 404 of a resource whose group is there. `kind` is the full type (`Microsoft.KeyVault/vaults`).
+    /// Creates the 404 of a resource whose group exists. `kind` is the full type
+    /// (`Microsoft.KeyVault/vaults`).
     pub fn resource_not_found(kind: &str, name: &str, group: &str) -> Self {
         Self::gateway(
             404,
@@ -115,12 +116,12 @@ impl ArmError {
         )
     }
 
-    /// 404 of a resource group.
+    /// Creates the 404 of a resource group.
     pub fn group_not_found(group: &str) -> Self {
         Self::gateway(404, "ResourceGroupNotFound", format!("Resource group '{group}' could not be found."))
     }
 
-    /// 400 of a body that is no JSON, or of another shape than the type has.
+    /// Creates the 400 of a body that is not JSON or does not match the schema.
     pub fn invalid_body(why: &str) -> Self {
         Self::gateway(
             400,
@@ -129,7 +130,7 @@ impl ArmError {
         )
     }
 
-    /// 412 of an etag condition; `header` is `If-Match` or `If-None-Match`.
+    /// Creates the 412 of an etag mismatch; `header` is `If-Match` or `If-None-Match`.
     pub fn precondition(header: &str, condition: &str) -> Self {
         Self::new(
             412,
@@ -138,7 +139,7 @@ impl ArmError {
         )
     }
 
-    /// Returns the error object itself, without any envelope.
+    /// Returns the error object without an envelope.
     pub fn object(&self) -> Value {
         let mut object = json!({ "code": self.code, "message": self.message });
         if let Some(target) = &self.target {
@@ -153,7 +154,7 @@ impl ArmError {
         object
     }
 
-    /// Turns the refusal into the reply that carries it.
+    /// Converts the error to the reply.
     pub fn into_reply(self) -> Reply {
         let body = match self.shape {
             Shape::Wrapped => json!({ "error": self.object() }),

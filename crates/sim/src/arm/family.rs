@@ -1,8 +1,8 @@
-//! The families of resource types in a world, and what each owes to it.
+//! The resource families (providers) of the simulated cloud.
 //!
-//! To add one: a module with its state (a field of [`World`]), its handlers, and a [`Family`]; then one row in
-//! [`FAMILIES`]. A family never runs by itself: it stores the instants at which its things change, tells the
-//! earliest, and changes them when the world reaches it.
+//! To add one: a module with its state (a field of [`World`]), its handlers, and a [`Family`]; then one row
+//! in [`FAMILIES`]. A family never runs by itself. It stores the instants of its state changes, returns the
+//! earliest, and applies each change when the clock reaches it.
 
 use serde_json::Value;
 
@@ -14,25 +14,25 @@ use crate::clock::{Moment, Timing};
 use crate::fault;
 use crate::world::World;
 
-/// What a family of resource types owes to the world.
+/// A family of resource types: its routes, its resources in a group, and its timed state changes.
 pub struct Family {
-    /// Its name in logs.
+    /// The name in logs.
     pub name: &'static str,
-    /// The routes it answers.
+    /// The routes of the family.
     pub routes: fn() -> Vec<Route>,
-    /// Returns the ARM bodies of its top-level resources in a group (by name, compared without case).
+    /// Returns the ARM bodies of its top-level resources in a group (by name, case-insensitive).
     pub members: fn(&World, group: &str) -> Vec<Value>,
-    /// Begins to delete all its resources in a group, not before `from`; returns when the last will be gone.
-    /// `from` is the instant at which everything listed before it in [`DELETION_ORDER`] is gone.
+    /// Starts the deletion of all its resources in a group, not before `from`. Returns when the last one will
+    /// be gone. `from` is the instant at which everything listed before it in [`DELETION_ORDER`] is gone.
     pub delete_members: fn(&mut World, group: &str, from: Moment, timing: &Timing) -> Moment,
-    /// Returns the instant of its earliest change that has not been made yet, past or future.
+    /// Returns the instant of its earliest pending change, past or future.
     pub next_due: fn(&World) -> Option<Moment>,
-    /// Makes every change due at or before `due`, stamped with `due`.
+    /// Applies every change due at or before `due`, with the timestamp `due`.
     pub settle: fn(&mut World, due: Moment, timing: &Timing),
 }
 
 impl Family {
-    /// A family whose things neither live in groups nor change by themselves; override what differs.
+    /// A family without group members and timed changes; override the fields that differ.
     pub const fn still(name: &'static str, routes: fn() -> Vec<Route>) -> Self {
         Self {
             name,
@@ -45,7 +45,7 @@ impl Family {
     }
 }
 
-/// Every family, in the order in which changes due at the same instant are made.
+/// All families, in the order in which changes due at the same instant are applied.
 pub const FAMILIES: &[Family] = &[
     Family::still("subscriptions", subscriptions::routes),
     Family::still("operations", operation::routes),
@@ -62,5 +62,5 @@ pub const FAMILIES: &[Family] = &[
     fault::lag::FAMILY,
 ];
 
-/// The order in which a dying group's members go: what uses others goes before what is used.
+/// The order in which the members of a deleted group go: dependents before their dependencies.
 pub const DELETION_ORDER: &[&Family] = &[&clusters::FAMILY, &vaults::FAMILY, &dns::FAMILY, &networks::FAMILY];

@@ -1,4 +1,5 @@
-//! Preview features (Features REST API 2021-07-01), most of which are gone once they are generally available.
+//! Preview features (Features REST API 2021-07-01). Most of them no longer exist once they are generally
+//! available.
 
 use std::collections::BTreeMap;
 
@@ -22,13 +23,13 @@ const ONE: &str =
 const REGISTER: &str = "/subscriptions/{subscription}/providers/Microsoft.Features/providers/{namespace}/features/{feature}/register";
 const UNREGISTER: &str = "/subscriptions/{subscription}/providers/Microsoft.Features/providers/{namespace}/features/{feature}/unregister";
 
-/// One feature and where its registration stands.
+/// A feature with its registration state.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Feature {
     /// `Microsoft.ContainerService/Name`.
     name: String,
     state: String,
-    /// When `Registering` or `Unregistering` ends.
+    /// The end of `Registering` or `Unregistering`.
     done: Option<Moment>,
 }
 
@@ -39,14 +40,14 @@ pub struct Features {
 }
 
 impl Features {
-    /// Makes the features of those names, not registered.
+    /// Creates features of those names, not registered.
     pub fn new(names: &[String]) -> Self {
         let feature =
             |name: &String| Feature { name: name.clone(), state: "NotRegistered".to_owned(), done: None };
         Self { features: names.iter().map(|name| (name.to_ascii_lowercase(), feature(name))).collect() }
     }
 
-    /// Brings a feature back that is gone, not registered; returns whether it was gone.
+    /// Restores a removed feature as not registered; returns whether it was missing.
     pub(crate) fn bring_back(&mut self, name: &str) -> bool {
         let gone = !self.features.contains_key(&name.to_ascii_lowercase());
         if gone {
@@ -55,18 +56,19 @@ impl Features {
         gone
     }
 
-    /// Takes a feature away, as general availability does; returns whether it was there.
+    /// Removes a feature, as general availability does; returns whether it existed.
     pub(crate) fn take_away(&mut self, name: &str) -> bool {
         self.features.remove(&name.to_ascii_lowercase()).is_some()
     }
 
-    /// Whether a feature (`Microsoft.ContainerService/Name`) may be used: it is registered, or no longer needed.
+    /// Returns whether a feature (`Microsoft.ContainerService/Name`) can be used: it is registered, or no
+    /// longer needed.
     pub fn allows(&self, name: &str) -> bool {
         self.features.get(&name.to_ascii_lowercase()).is_none_or(|feature| feature.state == "Registered")
     }
 }
 
-/// The family of features.
+/// The resource family of features.
 pub const FAMILY: Family = Family { next_due, settle, ..Family::still("features", routes) };
 
 fn routes() -> Vec<Route> {

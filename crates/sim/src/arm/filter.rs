@@ -1,4 +1,4 @@
-//! `$filter` and `$top` of lists of resources and groups (Resources REST API, "Resources - List").
+//! `$filter` and `$top` for lists of resources and groups (Resources REST API, "Resources - List").
 
 use serde_json::{Value, json};
 
@@ -7,11 +7,11 @@ use crate::arm::error::ArmError;
 use crate::request::{Reply, Request};
 use crate::world::World;
 
-/// A filter: any of these, each of which is all of those.
+/// A filter in disjunctive form: any of the inner lists, of which all terms must match.
 #[derive(Debug)]
 pub(super) struct Filter(Vec<Vec<Term>>);
 
-/// One comparison; fields are lower case, texts compare without case.
+/// One comparison; field names are lower case, texts compare case-insensitively.
 #[derive(Debug)]
 struct Term {
     field: String,
@@ -27,14 +27,14 @@ enum How {
     StartsWith,
 }
 
-/// What resources can be filtered by.
+/// The fields by which resources can be filtered.
 pub(super) const OF_RESOURCES: &[&str] =
     &["name", "resourcetype", "location", "resourcegroup", "tagname", "tagvalue"];
-/// What groups can be filtered by.
+/// The fields by which groups can be filtered.
 pub(super) const OF_GROUPS: &[&str] = &["tagname", "tagvalue"];
 
 impl Filter {
-    /// Reads a filter over these fields; an empty one takes all.
+    /// Parses a filter over these fields; an empty one matches everything.
     ///
     /// # Errors
     /// 400 `InvalidFilterInQueryString`.
@@ -52,7 +52,7 @@ impl Filter {
         if is_known { Ok(Self(any)) } else { Err(invalid()) }
     }
 
-    /// Tells whether it takes the body of a resource or group.
+    /// Returns whether the filter matches the body of a resource or group.
     pub(super) fn takes(&self, body: &Value) -> bool {
         self.0.iter().any(|terms| {
             let tag = terms.iter().find(|term| term.field == "tagname" && term.how == How::Equal);
@@ -84,7 +84,8 @@ impl Term {
         Some(Self { field: field.to_ascii_lowercase(), how, value })
     }
 
-    /// `tag` is the name of the tag that the value belongs to, where both are asked for.
+    /// Returns whether the comparison matches. `tag` is the tag name to which the value belongs, if the
+    /// filter has both.
     fn takes(&self, body: &Value, tag: Option<&str>) -> bool {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let own: Vec<String> = match self.field.as_str() {
@@ -114,10 +115,10 @@ impl Term {
     }
 }
 
-/// Answers a list with what the call's `$filter` takes, by pages when it has a `$top`.
+/// Returns the list that matches the call's `$filter`, paged if the call has a `$top`.
 ///
 /// # Errors
-/// 400 of a filter or a page size that is none.
+/// 400 for an invalid filter or page size.
 pub(super) fn reply(
     world: &World,
     call: &Call<'_>,

@@ -1,4 +1,4 @@
-//! What Resource Manager itself checks before a provider sees a request, in the order in which it does.
+//! Request checks of Resource Manager before the provider, in their real order.
 
 use http::Method;
 
@@ -23,7 +23,7 @@ pub fn serve(world: &mut World, request: &Request, now: Moment, timing: &Timing)
     with_common_headers(world, request, now, reply)
 }
 
-/// Answers as if the caller's token had just run out.
+/// Responds as if the caller's token had just expired.
 pub fn expired(world: &World, request: &Request, now: Moment) -> Reply {
     let reply = unauthenticated(world, request, Refused::Expired(now.plus_ms(-1)), now).into_reply();
     with_common_headers(world, request, now, reply)
@@ -144,7 +144,7 @@ fn writes(method: &Method) -> bool {
     matches!(*method, Method::PUT | Method::PATCH | Method::POST)
 }
 
-/// Returns the right a route needs, `{type}/read|write|delete` or `{type}/{last segment}/action`.
+/// Returns the right that a route requires, `{type}/read|write|delete` or `{type}/{last segment}/action`.
 fn needed(call: &Call<'_>) -> String {
     let kind = call.route.kind;
     match call.request.method {
@@ -155,7 +155,7 @@ fn needed(call: &Call<'_>) -> String {
     }
 }
 
-/// Returns the scope at which the right is needed: the resource itself.
+/// Returns the scope of the required right: the resource itself.
 fn scope_of(call: &Call<'_>) -> String {
     if call.route.pattern.starts_with("/{scope*}") {
         return format!("/{}", call.param("scope"));
@@ -178,7 +178,7 @@ fn rights(world: &World, call: &Call<'_>) -> Result<(), ArmError> {
     Err(ArmError::gateway(403, "AuthorizationFailed", why))
 }
 
-/// A disabled subscription is read only; what is there may still be deleted.
+/// Refuses writes on a disabled subscription; reads and deletions are allowed.
 fn enabled(world: &World, call: &Call<'_>) -> Result<(), ArmError> {
     if !(world.disabled && writes(&call.request.method)) {
         return Ok(());
@@ -191,7 +191,7 @@ fn enabled(world: &World, call: &Call<'_>) -> Result<(), ArmError> {
     Err(ArmError::gateway(409, "ReadOnlyDisabledSubscription", why))
 }
 
-/// Members of a group need the group to be there, and not dying when they are written.
+/// Checks that the group of a resource exists, and for writes that it is not being deleted.
 fn group(world: &World, call: &Call<'_>) -> Result<(), ArmError> {
     let named = call.param("group");
     if named.is_empty() || call.route.kind == groups::KIND {
@@ -209,10 +209,10 @@ fn registration(world: &World, call: &Call<'_>) -> Result<(), ArmError> {
     Ok(())
 }
 
-/// Checks that what role assignments are made at is there: the subscription, a group, a resource, a subnet.
+/// Checks that the scope of a role assignment exists: the subscription, a group, a resource, a subnet.
 ///
 /// # Errors
-/// 404 as Azure words it for the part that is missing.
+/// The 404 of Azure for the part that is missing.
 pub(super) fn scope_exists(world: &World, scope: &str) -> Result<(), ArmError> {
     let Some(group) = id::part(scope, "resourceGroups") else { return Ok(()) };
     if !world.groups.contains_key(&group.to_lowercase()) {
@@ -231,7 +231,7 @@ pub(super) fn scope_exists(world: &World, scope: &str) -> Result<(), ArmError> {
     Err(ArmError::resource_not_found(&kind, id::name(scope), group))
 }
 
-/// Adds what every answer of Resource Manager carries, whatever it says: the ids for support above all.
+/// Adds the headers of every Resource Manager response, above all the ids for support.
 pub(crate) fn with_common_headers(world: &World, request: &Request, now: Moment, mut reply: Reply) -> Reply {
     let id = uuid_from(world.seed, "request", request.number);
     let correlation = request.header("x-ms-correlation-request-id").unwrap_or(&id).to_owned();

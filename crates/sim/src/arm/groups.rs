@@ -1,4 +1,4 @@
-//! Resource groups (Resources REST API, resourceGroups), and the slow death of everything in one.
+//! Resource groups (Resources REST API, resourceGroups), and the slow deletion of their members.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ use crate::durations;
 use crate::request::Reply;
 use crate::world::World;
 
-/// The type of a group, as rights name it.
+/// The resource type of a group, as in rights.
 pub const KIND: &str = "Microsoft.Resources/subscriptions/resourceGroups";
 
 const ALL: &str = "/subscriptions/{subscription}/resourceGroups";
@@ -25,7 +25,7 @@ const EVERYTHING: &str = "/subscriptions/{subscription}/resources";
 /// A resource group.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Group {
-    /// The name, in the case it was made with.
+    /// The name, in the case of its creation.
     pub name: String,
     /// The region.
     pub location: String,
@@ -33,19 +33,19 @@ pub struct Group {
     pub tags: BTreeMap<String, String>,
     /// The resource that owns the group, as a cluster owns its node group.
     pub managed_by: Option<String>,
-    /// When it was made.
+    /// The time of creation.
     pub created: Moment,
-    /// When it will be gone, once its deletion has begun.
+    /// The time at which it will be gone, once its deletion has started.
     pub gone: Option<Moment>,
-    /// The operation of its deletion.
+    /// The id of its deletion operation.
     pub deletion: Option<String>,
-    /// Whether its deletion ends badly: its members go, and it stays.
+    /// True if its deletion fails: its members go, and the group stays.
     #[serde(default)]
     pub doomed: bool,
 }
 
 impl Group {
-    /// Refuses writes while the group is dying.
+    /// Refuses writes during the deletion of the group.
     ///
     /// # Errors
     /// 409 `ResourceGroupBeingDeleted`.
@@ -77,7 +77,7 @@ impl Group {
     }
 }
 
-/// The family of groups; last in the table, because a group goes after all its members.
+/// The resource family of groups; last in the table, because a group goes after all its members.
 pub const FAMILY: Family = Family { next_due, settle, ..Family::still("groups", routes) };
 
 fn routes() -> Vec<Route> {
@@ -106,7 +106,7 @@ fn routes() -> Vec<Route> {
 }
 
 impl World {
-    /// Adds a group without asking anybody, as a cluster adds its node group. An existing one is replaced.
+    /// Adds a group without checks, as a cluster adds its node resource group. Replaces an existing one.
     pub fn add_group(
         &mut self,
         name: &str,
@@ -136,15 +136,15 @@ impl World {
     }
 }
 
-/// Lets the deletion of a group end badly; returns whether one was under way.
+/// Lets the deletion of a group fail; returns whether one was in progress.
 pub(crate) fn doom(world: &mut World, id: &str) -> bool {
     let Some(group) = world.groups.get_mut(&super::id::name(id).to_lowercase()) else { return false };
     group.doomed = group.gone.is_some();
     group.doomed
 }
 
-/// Lets a group of that name be on its way out: an empty one that is there, or one that nobody asked about before.
-/// Returns whether it could; a group with members is left alone.
+/// Starts the deletion of an empty group of that name, and creates the group if it does not exist. Returns
+/// whether it started; a group with members stays.
 pub(crate) fn expire(world: &mut World, name: &str, location: &str, now: Moment, timing: &Timing) -> bool {
     if !in_group(world, name).is_empty() {
         return false;
@@ -276,7 +276,7 @@ pub(super) fn in_group(world: &World, group: &str) -> Vec<Value> {
     FAMILIES.iter().flat_map(|family| (family.members)(world, group)).map(|member| summary(&member)).collect()
 }
 
-/// A list of resources shows what all types have in common, not their properties.
+/// Returns the common properties of a resource, as lists show them.
 fn summary(member: &Value) -> Value {
     let common = ["id", "name", "type", "kind", "location", "sku", "identity", "tags", "managedBy"];
     let kept = common.iter().filter(|field| !member[**field].is_null());
@@ -296,8 +296,8 @@ fn next_due(world: &World) -> Option<Moment> {
     world.groups.values().filter_map(|group| group.gone).min()
 }
 
-/// Removes the groups whose time has come. One that still has members waits for them, as Resource Manager
-/// keeps asking the providers.
+/// Deletes the groups that are due. A group that still has members waits for them, as Resource Manager keeps
+/// polling the providers.
 fn settle(world: &mut World, due: Moment, timing: &Timing) {
     let dying: Vec<String> = world
         .groups

@@ -1,16 +1,16 @@
-//! Resource ids: compared without case, kept with the case they were given.
+//! Resource ids: compared case-insensitively, stored in their original case.
 
-/// Returns the form of an id under which the world finds it: lower case, no trailing slash, one leading slash.
+/// Returns the lookup key of an id: lower case, no trailing slash, one leading slash.
 pub fn key(id: &str) -> String {
     format!("/{}", id.trim_matches('/').to_ascii_lowercase())
 }
 
-/// Whether two ids name the same thing.
+/// Returns whether two ids name the same resource.
 pub fn same(one: &str, other: &str) -> bool {
     one.trim_matches('/').eq_ignore_ascii_case(other.trim_matches('/'))
 }
 
-/// Whether `id` is `scope` or lies below it; everything lies below `/`.
+/// Returns whether `id` is `scope` or lies below it; everything lies below `/`.
 pub fn within(id: &str, scope: &str) -> bool {
     let (id, scope) = (key(id), key(scope));
     scope == "/" || id == scope || id.strip_prefix(&scope).is_some_and(|rest| rest.starts_with('/'))
@@ -21,7 +21,7 @@ pub fn name(id: &str) -> &str {
     id.trim_end_matches('/').rsplit('/').next().unwrap_or("")
 }
 
-/// Returns the segment after `label` (`resourceGroups`, `virtualNetworks`), compared without case.
+/// Returns the segment after `label` (`resourceGroups`, `virtualNetworks`), compared case-insensitively.
 pub fn part<'a>(id: &'a str, label: &str) -> Option<&'a str> {
     let mut segments = id.split('/').filter(|segment| !segment.is_empty());
     segments.find(|segment| segment.eq_ignore_ascii_case(label))?;

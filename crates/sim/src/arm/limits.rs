@@ -1,64 +1,64 @@
-//! How much a subscription may use of a region: cores, public addresses, sizes of machines.
+//! Quota of a subscription per region: cores, public addresses, VM sizes.
 //!
-//! Every region begins with what a new subscription has. Support raises and lowers it, which nobody sees in Resource
-//! Manager but by its usages and its refusals; both read from here, so they cannot disagree.
+//! Every region starts with the quota of a new subscription. Azure support raises and lowers it. In Resource
+//! Manager the change is visible only in usages and errors; both read it from here, so they agree.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-/// The row of all cores together, as usages and limits name it.
+/// The usage row of all cores together.
 pub const ALL_CORES: &str = "cores";
-/// The row of public addresses, as usages and limits name it.
+/// The usage row of public addresses.
 pub const PUBLIC_ADDRESSES: &str = "PublicIPAddresses";
 
-/// Cores that a new subscription may use of one family, and of all together, in a region.
+/// The core quota of a new subscription per region, for each family and for all together.
 const CORES: u64 = 100;
-/// Public addresses that a new subscription may have in a region.
+/// The quota of public addresses of a new subscription per region.
 const ADDRESSES: u64 = 1000;
 
-/// The limits that are not as they were in the beginning, by region.
+/// The changed limits, by region.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Limits {
-    /// By `{region}/{row}`, lower case.
+    /// The limits by `{region}/{row}`, lower case.
     changed: BTreeMap<String, u64>,
-    /// `{region}/{size}`, lower case.
+    /// The withheld sizes, `{region}/{size}`, lower case.
     withheld: BTreeSet<String>,
 }
 
 impl Limits {
-    /// Returns the limit of a row of usages: [`ALL_CORES`], a family of machines, or [`PUBLIC_ADDRESSES`].
+    /// Returns the limit of a usage row: [`ALL_CORES`], a VM family, or [`PUBLIC_ADDRESSES`].
     pub fn of(&self, location: &str, row: &str) -> u64 {
         let usual = if row.eq_ignore_ascii_case(PUBLIC_ADDRESSES) { ADDRESSES } else { CORES };
         self.changed.get(&key(location, row)).copied().unwrap_or(usual)
     }
 
-    /// Returns the limit of public addresses where it is another than a new subscription's.
+    /// Returns the limit of public addresses if it was changed.
     pub fn changed_addresses(&self, location: &str) -> Option<u64> {
         self.changed.get(&key(location, PUBLIC_ADDRESSES)).copied()
     }
 
-    /// Sets a limit, as support does.
+    /// Sets a limit, as Azure support does.
     pub fn set(&mut self, location: &str, row: &str, limit: u64) {
         self.changed.insert(key(location, row), limit);
     }
 
-    /// Withholds a size from the subscription in a region, as happens where capacity is short.
+    /// Withholds a VM size from the subscription in a region, as happens when capacity is short.
     pub fn withhold(&mut self, location: &str, size: &str) {
         self.withheld.insert(key(location, size));
     }
 
-    /// Whether the subscription may not have machines of that size there.
+    /// Returns whether a VM size is withheld from the subscription in a region.
     pub fn withholds(&self, location: &str, size: &str) -> bool {
         self.withheld.contains(&key(location, size))
     }
 
-    /// Changes what a document says: `{"location", "limits": {row: limit}, "withheld": [size]}`.
+    /// Applies a document `{"location", "limits": {row: limit}, "withheld": [size]}`.
     ///
     /// # Errors
-    /// A sentence about what is wrong with it.
+    /// A message about the invalid property.
     pub fn change(&mut self, wished: &Value) -> Result<(), String> {
         let location = wished["location"].as_str().ok_or("location must name a region")?;
         for (row, limit) in wished["limits"].as_object().into_iter().flatten() {
@@ -71,7 +71,7 @@ impl Limits {
         Ok(())
     }
 
-    /// Shows what is not as it was in the beginning.
+    /// Returns the changes from the initial limits.
     pub fn view(&self) -> Value {
         json!({ "limits": self.changed, "withheld": self.withheld })
     }
@@ -81,7 +81,7 @@ fn key(location: &str, row: &str) -> String {
     format!("{}/{}", location.replace(' ', ""), row).to_ascii_lowercase()
 }
 
-/// Writes a row of usages as Compute and Network write it.
+/// Returns a usage row in the format of Compute and Network.
 pub(crate) fn usage(id: &str, row: &str, label: &str, used: u64, limit: u64) -> Value {
     json!({
         "id": format!("{id}/{row}"),

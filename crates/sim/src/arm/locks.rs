@@ -1,7 +1,7 @@
-//! Management locks (Authorization REST API, locks): what may not be deleted, or not be written at all.
+//! Management locks (Authorization REST API, locks): they forbid deletions, or all writes.
 //!
-//! A lock holds for its scope and everything below. A deletion is refused by a lock above, at, or below what is to
-//! go; a write only by one above or at it. Locks themselves are under no lock.
+//! A lock applies to its scope and everything below. A deletion is refused by a lock above, at or below its
+//! target; a write only by a lock above or at it. Locks do not protect other locks.
 
 use std::collections::BTreeMap;
 
@@ -19,25 +19,25 @@ const KIND: &str = "Microsoft.Authorization/locks";
 const ALL: &str = "/{scope*}/providers/Microsoft.Authorization/locks";
 const ONE: &str = "/{scope*}/providers/Microsoft.Authorization/locks/{lock}";
 
-/// What a lock forbids.
+/// The level of a lock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Level {
-    /// Deleting.
+    /// Forbids deletions.
     CanNotDelete,
-    /// Deleting and writing.
+    /// Forbids deletions and writes.
     ReadOnly,
 }
 
 /// One lock.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lock {
-    /// Its name, unique at its scope.
+    /// The name, unique at its scope.
     pub name: String,
-    /// Where it holds, in the case it was given.
+    /// The scope, in its original case.
     pub scope: String,
-    /// What it forbids.
+    /// The level.
     pub level: Level,
-    /// What its maker wrote.
+    /// The notes of its creator.
     pub notes: Option<String>,
 }
 
@@ -54,7 +54,8 @@ impl Lock {
         json!({ "id": self.id(), "name": self.name, "type": KIND, "properties": properties })
     }
 
-    /// Whether it refuses this to be done to what has that id; `whole` when everything below goes with it.
+    /// Returns whether the lock refuses the method on a scope; `whole` if the request affects everything
+    /// below the scope.
     fn refuses(&self, method: &Method, scope: &str, whole: bool) -> bool {
         let above = id::within(scope, &self.scope);
         match *method {
@@ -65,23 +66,23 @@ impl Lock {
     }
 }
 
-/// All locks, by their ids in lower case.
+/// All locks, by lower-case id.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Locks(BTreeMap<String, Lock>);
 
 impl Locks {
-    /// Sets a lock without asking anybody.
+    /// Adds a lock without checks.
     pub(crate) fn set(&mut self, lock: Lock) {
         self.0.insert(id::key(&lock.id()), lock);
     }
 
-    /// Whether there is one of that name at that scope.
+    /// Returns whether there is a lock of that name at that scope.
     pub(crate) fn holds(&self, scope: &str, name: &str) -> bool {
         self.0.values().any(|lock| lock.name == name && id::same(&lock.scope, scope))
     }
 }
 
-/// The family of locks.
+/// The resource family of locks.
 pub const FAMILY: Family = Family::still("locks", routes);
 
 fn routes() -> Vec<Route> {
@@ -93,17 +94,17 @@ fn routes() -> Vec<Route> {
     ]
 }
 
-/// Refuses what a lock forbids. The nodes of a cluster live in a group of their own, and a lock there keeps the
-/// cluster too.
+/// Refuses a request that a lock forbids. The nodes of a cluster are in a group of their own; a lock there
+/// protects the cluster too.
 ///
 /// # Errors
-/// 409 `ScopeLocked`, naming what is locked.
+/// 409 `ScopeLocked` with the locked scopes.
 pub(super) fn check(world: &World, call: &Call<'_>, scope: &str) -> Result<(), ArmError> {
     if call.route.kind == KIND {
         return Ok(());
     }
     let method = &call.request.method;
-    // Taking an assignment away from a thing takes nothing that is below the thing.
+    // The deletion of a role assignment at a scope deletes nothing below the scope.
     let whole = !call.route.pattern.starts_with("/{scope*}");
     let nodes = (*method == Method::DELETE && whole).then(|| nodes_of(world, scope)).flatten();
     let refuses = |lock: &&Lock| {
@@ -124,7 +125,7 @@ pub(super) fn check(world: &World, call: &Call<'_>, scope: &str) -> Result<(), A
     Err(ArmError::gateway(409, "ScopeLocked", why))
 }
 
-/// The group in which the nodes of a cluster are.
+/// Returns the node resource group of a cluster.
 fn nodes_of(world: &World, cluster: &str) -> Option<String> {
     let owned = |group: &&crate::arm::groups::Group| {
         group.managed_by.as_ref().is_some_and(|owner| id::same(owner, cluster))
@@ -137,7 +138,7 @@ fn key(call: &Call<'_>) -> String {
     id::key(&format!("{}/providers/{KIND}/{}", call.param("scope"), call.param("lock")))
 }
 
-/// Lists the locks above, at and below a scope; with `$filter=atScope()` not those below.
+/// Lists the locks above, at and below a scope; with `$filter=atScope()` without those below.
 fn list(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
     let scope = format!("/{}", call.param("scope"));
     front_door::scope_exists(world, &scope)?;

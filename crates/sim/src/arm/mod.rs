@@ -1,4 +1,4 @@
-//! Azure Resource Manager: one table of routes, and what its front door checks before a provider is asked.
+//! Azure Resource Manager: the route table, and the checks before a request reaches a provider.
 
 pub mod clusters;
 pub mod dns;
@@ -32,28 +32,31 @@ use crate::world::World;
 pub(crate) use front_door::with_common_headers;
 pub use front_door::{expired, serve};
 
-/// Answers one call that has passed the front door.
+/// Handles a call that has passed the checks of Resource Manager.
 pub type Handler = fn(&mut World, &Call<'_>) -> Result<Reply, ArmError>;
 
 /// One row of the route table.
 #[derive(Clone)]
 pub struct Route {
-    /// The verb, upper case.
+    /// The HTTP method, upper case.
     pub method: &'static str,
-    /// The path; `{name}` takes one segment, a leading `{scope*}` any number. Literals match without case.
+    /// The path; `{name}` matches one segment, a leading `{scope*}` any number. Literals match
+    /// case-insensitively.
     pub pattern: &'static str,
-    /// The resource type, `Microsoft.Network/virtualNetworks`; names the right that is needed.
+    /// The resource type, such as `Microsoft.Network/virtualNetworks`; it names the required right.
     pub kind: &'static str,
-    /// The api-versions it answers to, newest last; any well-formed one when empty.
+    /// The supported api-versions, newest last; if empty, any well-formed one.
     pub versions: &'static [&'static str],
-    /// Whether the caller's rights are looked at; reading one's own surroundings needs none.
+    /// True if the route checks the caller's rights; reading one's own subscriptions, for example, requires
+    /// none.
     pub guarded: bool,
-    /// What answers.
+    /// The handler.
     pub handler: Handler,
 }
 
 impl Route {
-    /// A route that needs the right `{kind}/read|write|delete`, or `{kind}/{last segment}/action` for POST.
+    /// Creates a route that requires the right `{kind}/read|write|delete`, or `{kind}/{last segment}/action`
+    /// for POST.
     pub const fn new(
         method: &'static str,
         pattern: &'static str,
@@ -64,7 +67,7 @@ impl Route {
         Self { method, pattern, kind, versions, guarded: true, handler }
     }
 
-    /// A route for anybody who is signed in.
+    /// Creates a route for any authenticated caller.
     pub const fn any(
         method: &'static str,
         pattern: &'static str,
@@ -76,26 +79,26 @@ impl Route {
     }
 }
 
-/// A call that has passed the front door: known route, version, caller, subscription, group and rights.
+/// A call that has passed all checks: route, version, caller, subscription, group and rights.
 pub struct Call<'a> {
-    /// The request itself.
+    /// The request.
     pub request: &'a Request,
-    /// The route it took.
+    /// The matching route.
     pub route: &'a Route,
-    /// What the pattern's names stand for, decoded, in the case they were sent.
+    /// The path parameters by name, decoded, in the case of the request.
     pub params: Vec<(&'a str, String)>,
-    /// The api-version asked for.
+    /// The requested api-version.
     pub api_version: String,
-    /// Who asks.
+    /// The authenticated caller.
     pub caller: Caller,
-    /// When.
+    /// The current time.
     pub now: Moment,
-    /// How durations bend.
+    /// The scaling of durations.
     pub timing: Timing,
 }
 
 impl Call<'_> {
-    /// Returns what a name of the pattern stands for; empty when the pattern has no such name.
+    /// Returns a path parameter; empty if the pattern does not have it.
     pub fn param(&self, name: &str) -> &str {
         self.params.iter().find(|(known, _)| *known == name).map_or("", |(_, value)| value.as_str())
     }
@@ -103,7 +106,7 @@ impl Call<'_> {
     /// Parses the body as a JSON object.
     ///
     /// # Errors
-    /// 400 `InvalidRequestContent` when it is none.
+    /// 400 `InvalidRequestContent` if it is not one.
     pub fn body(&self) -> Result<Value, ArmError> {
         let body: Value = self.request.json().map_err(|error| ArmError::invalid_body(&error.to_string()))?;
         if body.is_object() { Ok(body) } else { Err(ArmError::invalid_body("an object was expected")) }

@@ -1,8 +1,8 @@
-//! Asynchronous operations: what a long write leaves behind for its caller to ask about.
+//! Asynchronous (long-running) operations, which a client polls after an accepted write.
 //!
-//! An operation is a record of facts with the instant it ends; what it answers follows from the record and
-//! the clock, so it goes on while nobody serves. Its effect on the resource belongs to the resource's family,
-//! which keeps the same instant as its own due time.
+//! An operation is a record with the instant of its end. Its state follows from the record and the clock, so
+//! it progresses while no server runs. Its effect on the resource belongs to the resource's family, which
+//! stores the same instant as its own due time.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -14,99 +14,99 @@ use crate::durations;
 use crate::request::Reply;
 use crate::world::World;
 
-/// By which headers a service lets its caller follow an operation.
+/// The headers by which a client polls an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Style {
-    /// `Azure-AsyncOperation` alone: always 200, the state inside the body.
+    /// `Azure-AsyncOperation` only: always 200, with the state in the body.
     AsyncOperation,
-    /// `Location` alone: 202 until it answers as the call itself would have.
+    /// `Location` only: 202 until completion, then the response of the original request.
     Location,
     /// Both headers.
     Both,
 }
 
-/// How an operation ends.
+/// The outcome of an operation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
-    /// It did what was asked.
+    /// The operation succeeded.
     Succeeded,
-    /// It did not; status as `Location` gives it, and the error object of either header.
+    /// The operation failed, with the status for `Location` and the error object for either header.
     Failed {
-        /// The HTTP status of the `Location` answer.
+        /// The HTTP status of the `Location` response.
         status: u16,
         /// `{code, message, details?}`.
         error: Value,
     },
-    /// Somebody aborted it.
+    /// A client aborted the operation.
     Canceled,
 }
 
-/// What is to begin. Times are cloud seconds.
+/// The properties of a new operation. Times are seconds of cloud time.
 #[derive(Debug, Clone)]
 pub struct Plan<'a> {
-    /// The full id of the resource it works on.
+    /// The full id of the resource.
     pub resource: &'a str,
     /// The provider's namespace, `Microsoft.Network`.
     pub provider: &'a str,
     /// The region named in the URL.
     pub location: &'a str,
-    /// What it is called inside, `PutVirtualNetworkOperation`.
+    /// The internal name, `PutVirtualNetworkOperation`.
     pub name: &'a str,
-    /// How it is followed.
+    /// The headers by which clients poll it.
     pub style: Style,
-    /// The api-version its URL carries, which need not be the one of the write.
+    /// The api-version in its URL, which can differ from that of the write.
     pub api_version: &'a str,
-    /// What it asks its caller to wait between looks; none is sent when `None`.
+    /// The `Retry-After` in seconds; no header if `None`.
     pub retry_after: Option<f64>,
-    /// Whether its URL carries signed parameters that have to come back as they were.
+    /// True if its URL contains signed parameters that the client must send back unchanged.
     pub signed: bool,
 }
 
-/// One operation, running or over.
+/// An operation, running or completed.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Operation {
-    /// Its id, a lower-case UUID.
+    /// The id, a lower-case UUID.
     pub id: String,
-    /// The id of the resource it works on.
+    /// The id of the resource.
     pub resource: String,
     /// The provider's namespace.
     pub provider: String,
     /// The region.
     pub location: String,
-    /// What it is called inside.
+    /// The internal name.
     pub name: String,
-    /// How it is followed.
+    /// The headers by which clients poll it.
     pub style: Style,
     /// The api-version of its URL.
     pub api_version: String,
-    /// Cloud seconds between looks.
+    /// The `Retry-After` in seconds of cloud time.
     pub retry_after: Option<f64>,
-    /// The signed parameters of its URL, or nothing.
+    /// The signed parameters of its URL, or an empty string.
     pub signature: String,
-    /// Who may follow it: the object id that began it.
+    /// The start time.
     pub started: Moment,
-    /// When it ends.
+    /// The end time.
     pub ends: Moment,
-    /// The running states by name, each from its instant on; before the first it is `InProgress`.
+    /// The intermediate states by name, each from its instant on; before the first it is `InProgress`.
     pub stages: Vec<(Moment, String)>,
-    /// How it ends.
+    /// The outcome at its end.
     pub outcome: Outcome,
-    /// What `Location` answers after success: status and body.
+    /// The `Location` response after success: status and body.
     pub result: (u16, Option<Value>),
-    /// Words that its next looks get for a state, one each, whatever it does meanwhile.
+    /// Undocumented states for its next polls, one each, independent of its real state.
     #[serde(default)]
     pub odd: Vec<String>,
 }
 
 impl Operation {
-    /// Whether it is over.
+    /// Returns whether it has ended.
     pub fn is_over(&self, now: Moment) -> bool {
         now >= self.ends
     }
 
-    /// Returns the state a caller sees: a running one, `Succeeded`, `Failed` or `Canceled`.
+    /// Returns the state that a caller sees: an intermediate one, `Succeeded`, `Failed` or `Canceled`.
     pub fn state(&self, now: Moment) -> &str {
         if self.is_over(now) {
             return match self.outcome {
@@ -119,13 +119,13 @@ impl Operation {
         stage.map_or("InProgress", |(_, state)| state.as_str())
     }
 
-    /// Lets it end at `at` (or keep its end, if that is earlier) with that outcome.
+    /// Sets the outcome, and moves the end to `at` if that is earlier.
     pub fn end(&mut self, at: Moment, outcome: Outcome) {
         self.ends = self.ends.min(at);
         self.outcome = outcome;
     }
 
-    /// Adds the headers by which the caller follows it.
+    /// Adds the headers by which the caller polls it.
     pub fn announce(&self, world: &World, timing: &Timing, mut reply: Reply) -> Reply {
         let origin = world.arm_origin();
         if self.style != Style::Location {
@@ -157,14 +157,14 @@ impl Operation {
     }
 }
 
-/// Adds both forms of `Retry-After` for that many cloud seconds, or none.
+/// Adds both forms of `Retry-After` for that many seconds of cloud time; adds none if `None`.
 pub fn with_retry_after(reply: Reply, timing: &Timing, cloud_seconds: Option<f64>) -> Reply {
     let Some(cloud_seconds) = cloud_seconds else { return reply };
     let (seconds, ms) = timing.retry_after(cloud_seconds);
     reply.with_header("retry-after", &seconds.to_string()).with_header("retry-after-ms", &ms.to_string())
 }
 
-/// Begins an operation that lasts until `ends` and succeeds, unless its family decides otherwise before then.
+/// Starts an operation that lasts until `ends` and succeeds, unless its family changes that before then.
 pub fn begin(world: &mut World, plan: &Plan<'_>, now: Moment, ends: Moment) -> Operation {
     world.operations.retain(|_, old| now.since(old.ends).as_secs_f64() < durations::OPERATION_KEPT);
     let id = world.uuid("operation");
@@ -190,14 +190,15 @@ pub fn begin(world: &mut World, plan: &Plan<'_>, now: Moment, ends: Moment) -> O
     operation
 }
 
-/// The parameters `t`, `c`, `s`, `h` that some providers put on the URL; long ones, as clients must carry them.
+/// Draws the parameters `t`, `c`, `s`, `h` that some providers add to the URL. They are long, because clients
+/// must handle long URLs.
 fn signature(world: &mut World, now: Moment) -> String {
     let mut random = |what: &str, words: usize| -> String { (0..words).map(|_| world.hex(what)).collect() };
     let (c, s, h) = (random("signature-c", 40), random("signature-s", 16), random("signature-h", 1));
     format!("t={}&c={c}&s={s}&h={h}", now.0 * 10_000 + 621_355_968_000_000_000)
 }
 
-/// Returns the operation on that resource that is still running, if there is one.
+/// Returns the operation in progress on that resource.
 pub fn running<'a>(world: &'a World, resource: &str, now: Moment) -> Option<&'a Operation> {
     world
         .operations
@@ -205,7 +206,7 @@ pub fn running<'a>(world: &'a World, resource: &str, now: Moment) -> Option<&'a 
         .find(|operation| id::same(&operation.resource, resource) && !operation.is_over(now))
 }
 
-/// The routes under which operations are asked about.
+/// The routes for polling operations.
 pub fn routes() -> Vec<Route> {
     const GROUPS: &[&str] = crate::arm::versions::RESOURCES;
     vec![
@@ -255,7 +256,7 @@ fn find(world: &World, call: &Call<'_>) -> Result<Operation, ArmError> {
     Ok(operation)
 }
 
-/// Answers the `Azure-AsyncOperation` URL: always 200, whatever became of the operation.
+/// Handles the `Azure-AsyncOperation` URL: always 200, also if the operation failed.
 fn status(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
     let operation = find(world, call)?;
     let odd = odd_word(world, &operation.id);
@@ -284,7 +285,7 @@ fn status(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
     Ok(Reply::json(200, &body))
 }
 
-/// Takes the next of the words that nobody foresaw.
+/// Removes and returns the next undocumented state.
 fn odd_word(world: &mut World, id: &str) -> Option<String> {
     let words = &mut world.operations.get_mut(id)?.odd;
     let word = (!words.is_empty()).then(|| words.remove(0));
@@ -294,14 +295,14 @@ fn odd_word(world: &mut World, id: &str) -> Option<String> {
     word
 }
 
-/// Returns the operation that a reply tells its caller to follow.
+/// Returns the operation that the headers of a reply announce.
 pub fn announced<'a>(world: &'a World, reply: &Reply) -> Option<&'a Operation> {
     let header = reply.headers.get("azure-asyncoperation").or_else(|| reply.headers.get("location"))?;
     let path = header.to_str().ok()?.split('?').next()?;
     world.operations.get(&id::name(path).to_ascii_lowercase())
 }
 
-/// Answers the `Location` URL: 202 with no body while running, then what the call itself would have answered.
+/// Handles the `Location` URL: 202 with no body while running, then the response of the original request.
 fn result(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
     let operation = find(world, call)?;
     if !operation.is_over(call.now) {

@@ -13,7 +13,7 @@ use crate::durations;
 use crate::request::Reply;
 use crate::world::World;
 
-/// The type, as rights name it.
+/// The resource type, as in rights.
 pub const KIND: &str = "Microsoft.Resources/subscriptions/providers";
 
 const ALL: &str = "/subscriptions/{subscription}/providers";
@@ -21,7 +21,7 @@ const ONE: &str = "/subscriptions/{subscription}/providers/{namespace}";
 const REGISTER: &str = "/subscriptions/{subscription}/providers/{namespace}/register";
 const UNREGISTER: &str = "/subscriptions/{subscription}/providers/{namespace}/unregister";
 
-/// The namespaces there are, their types, and whether they are always registered.
+/// The known namespaces, their types, and whether they are always registered.
 const NAMESPACES: &[(&str, &[&str], bool)] = &[
     ("Microsoft.Authorization", &["roleAssignments", "roleDefinitions"], true),
     ("Microsoft.Compute", &["virtualMachines", "virtualMachineScaleSets", "disks"], false),
@@ -49,7 +49,7 @@ const NAMESPACES: &[(&str, &[&str], bool)] = &[
     ("Microsoft.Storage", &["storageAccounts"], false),
 ];
 
-/// What became of a registration.
+/// The state of a registration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 enum Registration {
     NotRegistered,
@@ -78,14 +78,14 @@ impl Registration {
     }
 }
 
-/// The registrations of the subscription, by namespace as Azure spells it.
+/// The registrations of the subscription, by namespace in Azure's spelling.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Providers {
     registrations: BTreeMap<String, Registration>,
 }
 
 impl Providers {
-    /// Makes a subscription in which everything is registered but those namespaces.
+    /// Creates a subscription in which everything is registered except those namespaces.
     pub fn new(unregistered: &[String]) -> Self {
         let missing =
             |namespace: &str| unregistered.iter().any(|other| other.eq_ignore_ascii_case(namespace));
@@ -100,7 +100,7 @@ impl Providers {
         Self { registrations: registrations.collect() }
     }
 
-    /// Whether there is such a provider at all.
+    /// Returns whether the provider exists.
     pub fn knows(&self, namespace: &str) -> bool {
         self.spelled(namespace).is_some()
     }
@@ -109,7 +109,7 @@ impl Providers {
         self.registrations.keys().find(|known| known.eq_ignore_ascii_case(namespace)).cloned()
     }
 
-    /// Refuses writes of a namespace that is not registered; one that is being registered passes.
+    /// Refuses writes of an unregistered namespace; one in the state `Registering` passes.
     ///
     /// # Errors
     /// 409 `MissingSubscriptionRegistration`.
@@ -137,8 +137,8 @@ impl Providers {
     }
 }
 
-/// Unregisters a namespace at once, if it is registered, may be unregistered, and nothing of it is there; returns
-/// whether it was.
+/// Unregisters a namespace at once, if it is registered, not always registered, and without resources.
+/// Returns whether it was unregistered.
 pub(crate) fn lapse(world: &mut World, namespace: &str) -> bool {
     let Some(namespace) = world.providers.spelled(namespace) else { return false };
     let always = NAMESPACES.iter().any(|(known, _, always)| *known == namespace && *always);
@@ -151,7 +151,7 @@ pub(crate) fn lapse(world: &mut World, namespace: &str) -> bool {
     true
 }
 
-/// Whether the subscription has resources of a namespace.
+/// Returns whether the subscription has resources of a namespace.
 fn in_use(world: &World, namespace: &str) -> bool {
     let prefix = format!("{}/", namespace.to_ascii_lowercase());
     let mut groups = world.groups.values();
@@ -162,7 +162,7 @@ fn in_use(world: &World, namespace: &str) -> bool {
     })
 }
 
-/// The family of registrations.
+/// The resource family of registrations.
 pub const FAMILY: Family = Family { next_due, settle, ..Family::still("providers", routes) };
 
 fn routes() -> Vec<Route> {
@@ -197,7 +197,7 @@ fn body(world: &World, namespace: &str) -> Value {
     })
 }
 
-/// The api-versions of a type, newest first, as the route table has them.
+/// Returns the api-versions of a type from the route table, newest first.
 fn supported(kind: &str) -> Vec<&'static str> {
     let families = crate::arm::family::FAMILIES.iter();
     let mut routes = families.flat_map(|family| (family.routes)());

@@ -1,4 +1,4 @@
-//! The table of routes: which row takes a path, and how Azure words it when none does.
+//! The route table: finding the route of a path, and Azure's errors for an unknown path.
 
 use std::sync::LazyLock;
 
@@ -12,7 +12,7 @@ use crate::world::World;
 pub(super) static ROUTES: LazyLock<Vec<Route>> =
     LazyLock::new(|| FAMILIES.iter().flat_map(|family| (family.routes)()).collect());
 
-/// Finds the route of a path: the verb equal, literals equal without case; the first row wins.
+/// Finds the route of a path: equal method, literals equal case-insensitively; the first row wins.
 pub(super) fn find<'a>(
     routes: &'a [Route],
     method: &str,
@@ -47,7 +47,8 @@ fn matched<'a>(pattern: &'a str, path: &[String]) -> Option<Vec<(&'a str, String
     Some(params)
 }
 
-/// Words a path that no row takes. Azure tells an unknown provider, an unknown type and a bare bad path apart.
+/// Returns the error for a path without a route. Azure distinguishes an unknown provider, an unknown type and
+/// an invalid path.
 pub(super) fn no_route(world: &World, request: &Request, path: &[String]) -> ArmError {
     tracing::warn!(method = %request.method, path = request.path, "no route");
     if let Some(other) = ROUTES.iter().find(|route| matched(route.pattern, path).is_some()) {

@@ -1,4 +1,5 @@
-//! The subscription, its tenant and regions (Subscriptions REST API), and the cloud's own description.
+//! The subscription, its tenant and regions (Subscriptions REST API), and the metadata endpoints of the
+//! cloud.
 
 use serde_json::{Value, json};
 
@@ -43,7 +44,7 @@ fn body(world: &World) -> Value {
     })
 }
 
-/// Lists what the caller can see: the subscription, if any role at or above it lets them read it.
+/// Lists the subscription if a role at or above it allows the caller to read it.
 fn list(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
     let scope = format!("/subscriptions/{}", world.subscription);
     let right = Right::Action("Microsoft.Resources/subscriptions/read");
@@ -72,10 +73,10 @@ fn locations(world: &mut World, _call: &Call<'_>) -> Result<Reply, ArmError> {
     Ok(Reply::json(200, &json!({ "value": value })))
 }
 
-/// Returns a region as it is spelled in programs, when the subscription may use it.
+/// Returns the normalized name of a region that the subscription can use.
 ///
 /// # Errors
-/// 400 `LocationNotAvailableForResourceType`; `kind` is what was asked for there.
+/// 400 `LocationNotAvailableForResourceType`; `kind` is the requested resource type.
 pub(super) fn region(world: &World, given: &str, kind: &str) -> Result<String, ArmError> {
     let short = given.replace(' ', "").to_ascii_lowercase();
     if world.locations.contains(&short) {
@@ -102,7 +103,7 @@ fn tenants(world: &mut World, _call: &Call<'_>) -> Result<Reply, ArmError> {
     Ok(Reply::json(200, &json!({ "value": [body] })))
 }
 
-/// Returns what `GET /metadata/endpoints` says to anybody: where the parts of this cloud are.
+/// Returns the body of `GET /metadata/endpoints`, which needs no authentication: the endpoints of this cloud.
 pub(super) fn endpoints(world: &World) -> Value {
     json!({
         "name": "LandfallCloud",

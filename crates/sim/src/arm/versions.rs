@@ -1,4 +1,4 @@
-//! The api-versions each resource type answers to, newest last, from the public REST specifications.
+//! The supported api-versions of each resource type, newest last, from the public REST specifications.
 
 /// Resource groups, resources, providers.
 pub const RESOURCES: &[&str] = &[
@@ -61,7 +61,7 @@ pub const NETWORKS: &[&str] = &[
     "2025-05-01",
     "2025-07-01",
 ];
-/// The version from which a virtual network's omitted subnets are kept and not deleted.
+/// The version from which a PUT keeps the omitted subnets of a virtual network instead of deleting them.
 pub const NETWORKS_KEEP_SUBNETS: &str = "2023-09-01";
 /// DNS zones and record sets.
 pub const DNS: &[&str] =

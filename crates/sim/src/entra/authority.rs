@@ -45,12 +45,12 @@ fn token(world: &mut World, tenant: &str, request: &Request, now: Moment) -> Rep
     .with_header("pragma", "no-cache")
 }
 
-/// How a request names its tenant.
+/// The tenant in a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Tenant {
-    /// By id or domain.
+    /// An id or a domain.
     Named,
-    /// As `common` or `organizations`: whichever the person signing in belongs to.
+    /// `common` or `organizations`: the tenant of the user who signs in.
     Any,
 }
 

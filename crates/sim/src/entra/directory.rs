@@ -1,4 +1,4 @@
-//! The tenant's principals: the owner's application, a person, and the managed identities clusters bring.
+//! The principals of the tenant: the owner's application, a user, and the managed identities of clusters.
 
 use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use base64::Engine;
@@ -8,20 +8,20 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Moment;
 use crate::world::{DOMAIN, World};
 
-/// The application id that the Azure CLI signs people in with, the same in every tenant.
+/// The application id of the Azure CLI, the same in every tenant.
 pub const AZURE_CLI: &str = "04b07795-8ddb-461a-bbee-02f9e1bf7b46";
 
-/// What kind of thing a principal is.
+/// The kind of a principal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum PrincipalKind {
-    /// A person.
+    /// A user.
     User,
     /// An application or a managed identity.
     ServicePrincipal,
 }
 
 impl PrincipalKind {
-    /// Returns the word role assignments use for it.
+    /// Returns the `principalType` in role assignments.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::User => "User",
@@ -30,24 +30,24 @@ impl PrincipalKind {
     }
 }
 
-/// Somebody or something that rights can be given to.
+/// A principal to which roles can be assigned.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Principal {
-    /// The object id, which role assignments name.
+    /// The object id, used in role assignments.
     pub object_id: String,
-    /// The application id; empty for people.
+    /// The application id; empty for users.
     pub client_id: String,
     /// The display name.
     pub name: String,
-    /// The sign-in name of people, `demo@landfall.localhost`.
+    /// The sign-in name of a user, `demo@landfall.localhost`.
     pub sign_in_name: Option<String>,
-    /// What it is.
+    /// The kind.
     pub kind: PrincipalKind,
-    /// The secret or password it signs in with; managed identities have none.
+    /// The client secret or password; `None` for managed identities.
     secret: Option<String>,
     /// The Azure resource behind a managed identity.
     pub resource_id: Option<String>,
-    /// From when on the directory answers for it.
+    /// The time from which the directory returns it.
     pub visible_from: Moment,
 }
 
@@ -58,23 +58,23 @@ impl std::fmt::Debug for Principal {
 }
 
 impl Principal {
-    /// Whether that is its secret; a principal without one never signs in.
+    /// Returns whether the secret matches; never for a principal without a secret.
     pub fn has_secret(&self, secret: &str) -> bool {
         let Some(own) = &self.secret else { return false };
         aws_lc_rs::constant_time::verify_slices_are_equal(own.as_bytes(), secret.as_bytes()).is_ok()
     }
 }
 
-/// The directory of the world's one tenant.
+/// The directory of the single tenant.
 #[derive(Clone, Default, Serialize, Deserialize)]
 pub struct Directory {
-    /// The tenant's id.
+    /// The id of the tenant.
     pub tenant: String,
-    /// Everybody. The first is the owner's application, the second a person.
+    /// All principals. The first is the owner's application, the second a user.
     pub principals: Vec<Principal>,
     /// The key that signs tokens, base64url.
     signing_key: String,
-    /// How long access tokens last, in real seconds.
+    /// The lifetime of access tokens in real seconds.
     pub token_lifetime_real: f64,
 }
 
@@ -85,7 +85,7 @@ impl std::fmt::Debug for Directory {
 }
 
 impl Directory {
-    /// Makes a tenant with an application and a person, who both have a secret of their own.
+    /// Creates a tenant with an application and a user, each with its own secret.
     pub fn new(world: &mut World, token_lifetime_real: f64) -> Self {
         let application = Principal {
             object_id: world.uuid("application-object"),
@@ -120,22 +120,22 @@ impl Directory {
         &self.principals[0]
     }
 
-    /// Returns the secret of the owner's application, for whoever opens the world.
+    /// Returns the secret of the owner's application, for the caller that opens the simulated cloud.
     pub fn owner_secret(&self) -> &str {
         self.owner().secret.as_deref().unwrap_or_default()
     }
 
-    /// Returns the person who may sign in with a password.
+    /// Returns the user who can sign in with a password.
     pub fn user(&self) -> &Principal {
         &self.principals[1]
     }
 
-    /// Returns the password of the person, for whoever opens the world.
+    /// Returns the password of the user, for the caller that opens the simulated cloud.
     pub fn user_password(&self) -> &str {
         self.user().secret.as_deref().unwrap_or_default()
     }
 
-    /// Adds a managed identity, which role assignments without a `principalType` find from `visible_from` on.
+    /// Adds a managed identity. Role assignments without a `principalType` find it from `visible_from` on.
     pub fn add_managed_identity(
         &mut self,
         object_id: String,
@@ -174,7 +174,7 @@ impl Directory {
         self.principals.iter().find(named)
     }
 
-    /// Returns the person with that sign-in name.
+    /// Returns the user with that sign-in name.
     pub fn by_sign_in_name(&self, name: &str) -> Option<&Principal> {
         let named = |principal: &&Principal| {
             principal.sign_in_name.as_deref().is_some_and(|own| own.eq_ignore_ascii_case(name))
@@ -187,7 +187,7 @@ impl Directory {
     }
 }
 
-/// Draws that many random bytes as base64url text.
+/// Draws random bytes and returns them as base64url text.
 fn random_text(bytes: usize) -> String {
     let mut buffer = vec![0u8; bytes];
     SystemRandom::new().fill(&mut buffer).expect("the operating system has randomness");

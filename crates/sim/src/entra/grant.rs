@@ -1,4 +1,4 @@
-//! The token endpoint: who gets a token for what, and how it says no.
+//! The token endpoint: grants, scopes and errors.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -11,7 +11,7 @@ use crate::entra::{AZURE_CLI, Principal, token};
 use crate::request::{Reply, Request};
 use crate::world::{World, uuid_from};
 
-/// A refusal of the token endpoint (RFC 6749 §5.2, with Entra's numbers).
+/// An error of the token endpoint (RFC 6749 §5.2, with Entra's numbers).
 #[derive(Debug)]
 pub(super) struct Refusal {
     status: StatusCode,
@@ -50,7 +50,7 @@ impl Refusal {
     }
 }
 
-/// 400 of a tenant nobody has.
+/// Returns the 400 of an unknown tenant.
 pub(super) fn unknown_tenant(tenant: &str) -> Refusal {
     let why = format!(
         "Tenant '{tenant}' not found. Check to make sure you have the correct tenant ID and are signing into the correct \
@@ -165,22 +165,22 @@ fn refreshed<'a>(world: &'a World, refresh_token: &str) -> Result<&'a Principal,
     world.directory.by_object_id(claims["oid"].as_str().unwrap_or_default()).ok_or_else(refused)
 }
 
-/// What a token is asked for.
+/// The requested scope.
 struct Scope {
-    /// As it was sent.
+    /// The scope in its original form.
     text: String,
     /// The resource, without a trailing slash.
     resource: String,
-    /// Whether it ends in `/.default`.
+    /// True if it ends in `/.default`.
     default: bool,
-    /// Whether an id token or a refresh token is asked for beside it.
+    /// True if the caller also requests an id token.
     openid: bool,
     offline: bool,
 }
 
 impl Scope {
-    /// Reads a scope list. A resource with its own trailing slash gives a double one before `.default`; both forms
-    /// are the same resource, with or without this world's port.
+    /// Parses a scope list. A resource with its own trailing slash has a double slash before `.default`. Both
+    /// forms name the same resource, with or without the simulated cloud's port.
     fn read(world: &World, text: &str) -> Result<Self, Refusal> {
         let words: Vec<&str> = text.split_whitespace().collect();
         let standard = ["openid", "profile", "email", "offline_access"];

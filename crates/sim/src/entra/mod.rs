@@ -1,4 +1,4 @@
-//! Entra ID: one tenant, its principals, and the tokens they get.
+//! Entra ID: one tenant, its principals and their tokens.
 
 mod authority;
 mod directory;

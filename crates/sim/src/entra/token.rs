@@ -1,4 +1,4 @@
-//! Access tokens: JSON Web Tokens (RFC 7519) signed with a key only this world has.
+//! Access tokens: JSON Web Tokens (RFC 7519), signed with the key of this directory.
 
 use aws_lc_rs::hmac;
 use base64::Engine;
@@ -10,37 +10,37 @@ use crate::entra::{AZURE_CLI, Principal, PrincipalKind};
 use crate::request::Request;
 use crate::world::World;
 
-/// Who stands behind a token.
+/// The authenticated caller of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
     /// The object id (`oid`).
     pub object_id: String,
     /// The tenant (`tid`).
     pub tenant: String,
-    /// The application it came through (`appid`).
+    /// The client application (`appid`).
     pub app_id: String,
-    /// Whether it is a person (`idtyp` is `user`).
+    /// True for a user (`idtyp` is `user`).
     pub is_user: bool,
     /// The display name.
     pub name: String,
 }
 
-/// Why a request's token is not accepted.
+/// The reason for the rejection of a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refused {
     /// There is no `Authorization: Bearer` header.
     Missing,
-    /// It is no token of this directory: not three parts, not JSON, an unknown principal.
+    /// It is not a token of this directory: not three parts, not JSON, or an unknown principal.
     Malformed,
     /// The signature does not match.
     BadSignature,
-    /// It is for another service.
+    /// It is for another audience.
     WrongAudience,
-    /// It ran out at that instant.
+    /// It expired at that instant.
     Expired(Moment),
 }
 
-/// Makes a token for a principal and a service; what the token endpoint hands out.
+/// Creates a token for a principal and an audience, as the token endpoint issues it.
 pub fn token_for(world: &World, object_id: &str, audience: &str, now: Moment) -> String {
     let lasts_ms = (world.directory.token_lifetime_real * 1000.0) as i64;
     let principal = world.directory.by_object_id(object_id);
@@ -83,7 +83,7 @@ pub(super) fn sign(world: &World, claims: &Value) -> String {
     format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature.as_ref()))
 }
 
-/// Returns the claims of a token this world signed.
+/// Returns the claims of a token with a valid signature of this directory.
 pub(super) fn verified(world: &World, token: &str) -> Result<Value, Refused> {
     let (signed, signature) = token.rsplit_once('.').ok_or(Refused::Malformed)?;
     let (_, payload) = signed.split_once('.').ok_or(Refused::Malformed)?;
@@ -99,7 +99,7 @@ fn key(world: &World) -> hmac::Key {
 /// Checks the token of a request to a service.
 ///
 /// # Errors
-/// Why it is not accepted; the service words it in its own way.
+/// The reason for the rejection; each service has its own response format.
 pub fn bearer(world: &World, request: &Request, audience: &str, now: Moment) -> Result<Caller, Refused> {
     let header = request.header("authorization").ok_or(Refused::Missing)?;
     let (scheme, token) = header.split_once(' ').ok_or(Refused::Malformed)?;
@@ -125,13 +125,14 @@ pub fn bearer(world: &World, request: &Request, audience: &str, now: Moment) -> 
     })
 }
 
-/// Returns the object id in a request's token if this world signed it, whatever it is for and however old; for logs.
+/// Returns the object id in a request's token if its signature is valid, whatever its audience and age; for
+/// logs.
 pub fn signer(world: &World, request: &Request) -> Option<String> {
     let (_, token) = request.header("authorization")?.split_once(' ')?;
     verified(world, token.trim()).ok()?["oid"].as_str().map(str::to_owned)
 }
 
-/// Returns the `WWW-Authenticate` value of Resource Manager for a refused token.
+/// Returns the `WWW-Authenticate` value of Resource Manager for a rejected token.
 pub fn challenge(world: &World, refused: Refused) -> String {
     let authority = format!("{}/{}", world.origin("login"), world.directory.tenant);
     let why = match refused {

@@ -1,4 +1,4 @@
-//! Faults that wait for their request: the text that arms one, and which request it is that it bites.
+//! Armed faults: the text that arms a fault, and the request into which it is injected.
 
 use http::Method;
 use serde::{Deserialize, Serialize};
@@ -7,25 +7,25 @@ use super::{Fault, names, table, transport};
 use crate::clock::{Moment, Timing};
 use crate::request::Request;
 
-/// A fault that is armed.
+/// An armed fault.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Armed {
-    /// What goes wrong.
+    /// The fault.
     pub fault: Fault,
-    /// The verb it bites; any when empty.
+    /// The method of matching requests; any if empty.
     pub method: String,
-    /// The part of host and path it bites, lower case; any when empty.
+    /// The part of host and path of matching requests, lower case; any if empty.
     pub path: String,
-    /// How many fitting requests pass before the first that it bites.
+    /// The number of matching requests that pass before the first injection.
     #[serde(default)]
     pub skip: u32,
-    /// How many times more.
+    /// The remaining number of injections.
     pub left: u32,
-    /// Until when an early caller of a throttled place is refused again.
+    /// The time until which a throttled request is refused again.
     until: Option<Moment>,
 }
 
-/// Why a text arms nothing.
+/// The error of a text without a known fault.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("arm the fault '{text}': no fault is called '{name}'; there are {}", names())]
 pub struct UnknownFault {
@@ -36,22 +36,22 @@ pub struct UnknownFault {
 }
 
 impl Armed {
-    /// Arms a fault where the table says, at the first request that fits, once.
+    /// Arms a fault once, at its place in the table, for the first matching request.
     pub fn new(fault: Fault) -> Self {
         let row = fault.row();
         let (method, path) = (row.method.to_owned(), row.path.to_ascii_lowercase());
         Self { fault, method, path, skip: 0, left: 1, until: None }
     }
 
-    /// Reads `name[@METHOD path-part][#n][*times]`; `name:n` is short for `name#n`. Counting begins at 1.
+    /// Parses `name[@METHOD path-part][#n][*times]`; `name:n` is short for `name#n`. Counting starts at 1.
     ///
-    /// A place that is there and empty, `name@#n`, is every request to whatever host.
+    /// An explicit empty place, `name@#n`, matches every request to any host.
     ///
     /// # Errors
-    /// When no fault has that name.
+    /// No fault has that name.
     pub fn read(text: &str) -> Result<Self, UnknownFault> {
         let (mut rest, mut times, mut nth) = (text.trim(), 1, 1);
-        // A wildcard record has a star in its path, so only a mark before a number counts.
+        // The path of a wildcard record contains a star, so only a mark before a number counts.
         while let Some((head, mark, number)) = numbered(rest) {
             match mark {
                 '*' => times = number,
@@ -82,7 +82,7 @@ impl Armed {
         self.until.is_some_and(|until| now < until)
     }
 
-    /// Whether it may bite this request; one that is to pass is counted.
+    /// Returns whether the fault can be injected into this request. Counts a matching request that must pass.
     fn is_ripe(&mut self, request: &Request, now: Moment) -> bool {
         if !self.is_at(request) {
             return false;
@@ -111,7 +111,7 @@ fn numbered(text: &str) -> Option<(&str, char, u32)> {
     Some((head, mark, number))
 }
 
-/// Splits a place into verb and path, each empty when any will do.
+/// Splits a place into method and path; each is empty if any matches.
 fn placed(place: &str) -> (&str, &str) {
     let is_verb =
         |word: &str| word.parse::<Method>().is_ok() && word.chars().all(|letter| letter.is_ascii_uppercase());
@@ -122,31 +122,31 @@ fn placed(place: &str) -> (&str, &str) {
     }
 }
 
-/// The faults that are armed in a world.
+/// The armed faults.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Faults {
-    /// In the order in which they bite.
+    /// The faults in their injection order.
     pub armed: Vec<Armed>,
 }
 
 impl Faults {
-    /// Reads the texts of faults to be armed.
+    /// Parses the texts of faults to arm.
     ///
     /// # Errors
-    /// When one names no fault.
+    /// A text names no known fault.
     pub fn read(texts: &[String]) -> Result<Self, UnknownFault> {
         let armed = texts.iter().map(|text| Armed::read(text)).collect::<Result<_, _>>()?;
         Ok(Self { armed })
     }
 
-    /// Returns those that may bite this request, by their place in the list.
+    /// Returns the faults that can be injected into this request, with their index in the list.
     pub(super) fn ripe(&mut self, request: &Request, now: Moment) -> Vec<(usize, Fault)> {
         self.armed.retain(|armed| !armed.is_spent(now));
         let each = self.armed.iter_mut().enumerate();
         each.filter_map(|(at, armed)| armed.is_ripe(request, now).then_some((at, armed.fault))).collect()
     }
 
-    /// Notes that the one at that place has bitten.
+    /// Records the injection of the fault at that index.
     pub(super) fn spend(&mut self, at: usize, now: Moment, timing: &Timing) {
         let Some(armed) = self.armed.get_mut(at) else { return };
         if !armed.is_early(now) {
@@ -166,7 +166,7 @@ mod tests {
         Request::new(Method::PUT, "management.landfall.localhost", path)
     }
 
-    /// Lets the first that may bite, bite.
+    /// Injects the first matching fault.
     fn bite(faults: &mut Faults, path: &str, now: Moment, timing: &Timing) -> Option<Fault> {
         let (at, fault) = faults.ripe(&put(path), now).first().copied()?;
         faults.spend(at, now, timing);

@@ -1,4 +1,4 @@
-//! What happens around the serving of a request when a fault is armed for it.
+//! Fault injection around the handling of a request.
 
 use super::{Fault, lag};
 use crate::arm;
@@ -6,45 +6,46 @@ use crate::clock::{Moment, Timing};
 use crate::request::{Reply, Request};
 use crate::world::World;
 
-/// The request a fault may bite.
+/// The request with its context for faults.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Scene<'a> {
     /// The request.
     pub(crate) request: &'a Request,
-    /// When.
+    /// The current time.
     pub(crate) now: Moment,
-    /// How durations bend.
+    /// The scaling of durations.
     pub(crate) timing: &'a Timing,
 }
 
 impl Scene<'_> {
-    /// Returns the segment of the path that follows that one, decoded, in the case it was sent.
+    /// Returns the path segment after the one with that name, decoded, in its original case.
     pub(crate) fn after(&self, name: &str) -> Option<String> {
         let segments = self.request.segments();
         let at = segments.iter().rposition(|segment| segment.eq_ignore_ascii_case(name))?;
         segments.get(at + 1).cloned()
     }
 
-    /// Returns the decoded path without a trailing slash, as ids have it.
+    /// Returns the decoded path without a trailing slash, like an id.
     pub(crate) fn id(&self) -> String {
         format!("/{}", self.request.segments().join("/"))
     }
 }
 
-/// How a fault bites. What finds nothing to do leaves the request alone and the fault armed.
+/// The way to inject a fault. If a fault has no effect on a request, the request passes and the fault stays
+/// armed.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Bite {
-    /// It answers in place of the service.
+    /// Responds in place of the service.
     Instead(fn(&mut World, &Scene<'_>) -> Option<Reply>),
-    /// It changes the world before the request is served by the ordinary rules.
+    /// Changes the state before the request is handled normally.
     Before(fn(&mut World, &Scene<'_>) -> bool),
-    /// It changes what the request has set going, and may change the answer.
+    /// Changes the effect of the request, and optionally the response.
     After(fn(&mut World, &Scene<'_>, &mut Reply) -> bool),
-    /// It spoils the way the answer takes, and nothing else.
+    /// Changes only the delivery of the response.
     Spoil(fn(&mut Reply)),
 }
 
-/// Serves a request with whatever is armed for it; at most one fault bites.
+/// Handles a request and injects at most one matching fault.
 pub(crate) fn around(
     world: &mut World,
     scene: &Scene<'_>,
@@ -100,7 +101,7 @@ fn bitten(
     reply
 }
 
-/// What answers in place of Resource Manager has its common headers, as whatever comes from its front door does.
+/// Adds the common headers of Resource Manager to a response in its place.
 fn dressed(world: &World, scene: &Scene<'_>, reply: Reply) -> Reply {
     match World::is_resource_manager(scene.request) && reply.delivery.is_answered() {
         true => arm::with_common_headers(world, scene.request, scene.now, reply),
@@ -140,7 +141,8 @@ mod tests {
 
     #[test]
     fn the_ledger_says_which_fault_bit_a_request_and_nothing_of_the_others() {
-        // One that answers itself, one that spoils the way, one before and one after the service.
+        // One fault per kind of injection: instead of the service, in the delivery, before and after the
+        // service.
         for (text, fault) in [
             ("server-error@PUT web", Fault::ServerError),
             ("stalled-after@PUT web", Fault::StalledAfter),

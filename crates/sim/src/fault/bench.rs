@@ -1,4 +1,4 @@
-//! What the tests of faults ask again and again.
+//! Fixtures for the tests of faults.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -17,32 +17,32 @@ pub(super) fn arm(cloud: &mut TestCloud, text: &str) {
     cloud.world.faults.armed.push(Armed::read(text).expect("the text names a fault"));
 }
 
-/// The path of a resource group.
+/// Returns the path of a resource group.
 pub(super) fn group(cloud: &TestCloud, name: &str) -> String {
     cloud.path(&format!("/resourceGroups/{name}?api-version=2024-11-01"))
 }
 
-/// Whether a resource group is there.
+/// Returns whether a resource group exists.
 pub(super) fn there(cloud: &TestCloud, name: &str) -> bool {
     cloud.world.groups.contains_key(name)
 }
 
-/// The path of a network.
+/// Returns the path of a network.
 pub(super) fn network(cloud: &TestCloud) -> String {
     cloud.in_group("Microsoft.Network/virtualNetworks/vn?api-version=2025-07-01")
 }
 
-/// The body of a network.
+/// Returns the body of a network.
 pub(super) fn network_body() -> Value {
     json!({ "location": "eastus", "properties": { "addressSpace": { "addressPrefixes": ["10.0.0.0/16"] } } })
 }
 
-/// The path of the cluster, or of something below it.
+/// Returns the path of the cluster, or of something below it.
 pub(super) fn cluster(cloud: &TestCloud, rest: &str) -> String {
     cloud.in_group(&format!("{CLUSTER}{rest}?api-version=2026-06-01"))
 }
 
-/// The body of the cluster.
+/// Returns the body of the cluster.
 pub(super) fn cluster_body() -> Value {
     json!({
         "location": "eastus",
@@ -66,38 +66,38 @@ pub(super) fn cluster_body() -> Value {
     })
 }
 
-/// Writes the cluster.
+/// Sends a PUT for the cluster.
 pub(super) fn put_cluster(cloud: &mut TestCloud) -> Reply {
     let at = cluster(cloud, "");
     cloud.put(&at, &cluster_body())
 }
 
-/// The cluster's properties.
+/// Returns the cluster's properties.
 pub(super) fn properties(cloud: &mut TestCloud) -> Value {
     let at = cluster(cloud, "");
     cloud.get(&at).value()["properties"].clone()
 }
 
-/// Makes the cluster and waits until it is there.
+/// Creates the cluster and waits until it exists.
 pub(super) fn make_cluster(cloud: &mut TestCloud) {
     assert_eq!(put_cluster(cloud).status, 201);
     cloud.pass(281.0);
 }
 
-/// Looks at the operation that a reply announced.
+/// Polls the operation that a reply announces.
 pub(super) fn follow(cloud: &mut TestCloud, reply: &Reply) -> Reply {
     let at = target(reply, "azure-asyncoperation");
     cloud.get(&at)
 }
 
-/// A way into the API of the cluster.
+/// A client of the cluster's Kubernetes API.
 pub(super) struct Inside {
     pub(super) uid: String,
     token: String,
 }
 
 impl Inside {
-    /// Signs in.
+    /// Reads the kubeconfig and signs in.
     pub(super) fn of(cloud: &mut TestCloud) -> Self {
         let at = cluster(cloud, "/listClusterAdminCredential");
         let request = cloud.request(Method::POST, &at);
@@ -110,18 +110,18 @@ impl Inside {
         Self { uid, token }
     }
 
-    /// Makes a request.
+    /// Creates a request.
     pub(super) fn request(&self, method: Method, path: &str) -> Request {
         Request::new(method, "127.0.0.1", &format!("/kubernetes/{}{path}", self.uid))
             .with_header("authorization", &format!("Bearer {}", self.token))
     }
 
-    /// Reads.
+    /// Sends a GET.
     pub(super) fn get(&self, cloud: &mut TestCloud, path: &str) -> Reply {
         cloud.send(&self.request(Method::GET, path))
     }
 
-    /// Applies an object; `path` names it and has the manager.
+    /// Applies an object; `path` contains its name and the field manager.
     pub(super) fn apply(&self, cloud: &mut TestCloud, path: &str, object: &Value) -> Reply {
         let mut request = self.request(Method::PATCH, path).with_json(object);
         let kind = "application/apply-patch+yaml".parse().expect("a header");

@@ -1,4 +1,4 @@
-//! Services that say no just now: somebody else is writing, or too much is asked of them.
+//! Faults of busy services: conflicts with other writers, and throttling.
 
 use serde_json::Value;
 
@@ -12,10 +12,10 @@ use crate::arm::{groups, networks};
 use crate::request::Reply;
 use crate::world::World;
 
-/// How long AKS tells a throttled writer to wait, in cloud seconds: one PUT a minute.
+/// The `Retry-After` of AKS for a throttled write in seconds of cloud time: one PUT a minute.
 const CLUSTER_REFILL: f64 = 60.0;
 
-/// The rows of the topic.
+/// The rows of this topic.
 pub(super) const ROWS: &[Row] = &[
     Row {
         fault: Fault::NoRegisteredProvider,
@@ -110,7 +110,7 @@ fn no_registered_provider(world: &mut World, scene: &Scene<'_>) -> Option<Reply>
     Some(ArmError::gateway(400, "NoRegisteredProviderFound", why).into_reply())
 }
 
-/// The id of the cluster that a write is for.
+/// Returns the id of the cluster in a write.
 fn cluster(scene: &Scene<'_>) -> Option<String> {
     let id = scene.id();
     let at = id.to_ascii_lowercase().find("/managedclusters/")?;

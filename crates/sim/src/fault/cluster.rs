@@ -1,4 +1,4 @@
-//! Clusters that are not quite what their state says.
+//! Faults of clusters whose state differs from their `provisioningState`.
 
 use super::around::{Bite, Scene};
 use super::{Fault, Kind, Row};
@@ -20,7 +20,7 @@ const fn row(
     Row { fault, name, kind: Kind::World, method, path, what, client, heals, bite }
 }
 
-/// The rows of the topic.
+/// The rows of this topic.
 pub(super) const ROWS: &[Row] = &[
     row(
         Fault::ClassLate,
@@ -118,12 +118,12 @@ pub(super) const ROWS: &[Row] = &[
     ),
 ];
 
-/// Whether the write of a cluster was taken on.
+/// Returns whether the write of a cluster was accepted.
 fn accepted(scene: &Scene<'_>, reply: &Reply) -> bool {
     reply.status.is_success() && scene.request.segments().len() == 8
 }
 
-/// The resource UID in the URL of a cluster's API.
+/// Returns the resource UID in the URL of a cluster's API.
 pub(super) fn uid(scene: &Scene<'_>) -> Option<String> {
     let rest = scene.request.path.strip_prefix("/kubernetes/")?;
     rest.split('/').next().map(str::to_owned)

@@ -1,4 +1,4 @@
-//! Somebody else's hand on the record sets.
+//! Changes of record sets by other clients.
 
 use std::net::Ipv4Addr;
 
@@ -9,10 +9,10 @@ use super::{Fault, Kind, Row};
 use crate::arm::dns::{Written, interfere};
 use crate::world::World;
 
-/// Where nobody answers: the end of the loopback, far from where load balancers get theirs.
+/// An address without a server: the end of the loopback range, far from the load balancers' addresses.
 const NOWHERE: Ipv4Addr = Ipv4Addr::new(127, 255, 255, 250);
 
-/// The rows of the topic.
+/// The rows of this topic.
 pub(super) const ROWS: &[Row] = &[
     Row {
         fault: Fault::DnsRace,
@@ -38,7 +38,7 @@ pub(super) const ROWS: &[Row] = &[
     },
 ];
 
-/// The zone's id and the record set's name.
+/// Returns the zone's id and the record set's name.
 fn place(scene: &Scene<'_>) -> Option<(String, String)> {
     let segments = scene.request.segments();
     let [zone @ .., kind, name] = segments.as_slice() else { return None };

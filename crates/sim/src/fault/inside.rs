@@ -1,4 +1,4 @@
-//! The Kubernetes API of a cluster, and what somebody else does in there.
+//! Faults of a cluster's Kubernetes API, and changes by other clients inside the cluster.
 
 use bytes::Bytes;
 use serde_json::Value;
@@ -28,7 +28,7 @@ const fn row(
     Row { fault, name, kind, method, path: API, what, client, heals: true, bite }
 }
 
-/// The rows of the topic.
+/// The rows of this topic.
 pub(super) const ROWS: &[Row] = &[
     row(
         Fault::HolderGone,
@@ -89,7 +89,7 @@ pub(super) const ROWS: &[Row] = &[
     ),
 ];
 
-/// The request as the cluster's API sees it: below the prefix.
+/// Returns the request as the cluster's API sees it: with the path below the prefix.
 fn below(scene: &Scene<'_>) -> Option<Request> {
     let (_, path) = scene.request.path.strip_prefix(API)?.split_once('/')?;
     Some(Request { path: format!("/{path}"), ..scene.request.clone() })
@@ -132,7 +132,7 @@ fn watch_broken(_: &mut World, _: &Scene<'_>, reply: &mut Reply) -> bool {
     found
 }
 
-/// A stream that ends in the middle of its first chunk.
+/// A stream that breaks off within its first chunk.
 struct Broken(Box<dyn Streaming>);
 
 impl Streaming for Broken {
@@ -159,13 +159,13 @@ fn holder_gone(world: &mut World, scene: &Scene<'_>) -> bool {
     store.remove(resource, &namespace, &name, scene.now).is_some()
 }
 
-/// The pod that a mount belongs to.
+/// Returns the pod of a mount.
 fn holder<'a>(store: &'a Store, status: &Value) -> Option<&'a Value> {
     let namespace = status["metadata"]["namespace"].as_str()?;
     store.get("pods", namespace, status["status"]["podName"].as_str()?)
 }
 
-/// Resource, namespace and name of what owns an object in the end.
+/// Returns resource, namespace and name of the topmost owner of an object.
 fn topmost(store: &Store, object: &Value) -> (&'static str, String, String) {
     let text =
         |object: &Value, field: &str| object["metadata"][field].as_str().unwrap_or_default().to_owned();

@@ -1,7 +1,8 @@
-//! What is late because a fault made it so, and until when.
+//! Delays from faults, and their end.
 //!
-//! Lateness is cloud time, which bends with the speed. At instant speed durations vanish: there something is late by
-//! [`LOOKS`] requests that are refused for it, and by [`INSTANT_MS`] at the most, because who waits on a stream asks nothing.
+//! A delay is in cloud time, so it scales with the speed. At instant speed durations are zero. There a delay
+//! lasts for [`LOOKS`] refused requests, but at most [`INSTANT_MS`], because a client that waits on a stream
+//! sends no requests.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,46 +12,48 @@ use crate::clock::{Moment, Timing};
 use crate::request::Reply;
 use crate::world::World;
 
-/// How much later than usual a role assignment counts, in cloud seconds (documented: up to 10 min).
+/// The additional delay of a role assignment in seconds of cloud time (documented: up to 10 min).
 pub(crate) const GRANT: f64 = 300.0;
-/// How long the name of a new vault may not resolve, in cloud seconds (observed: about 2 min).
+/// The time during which the name of a new vault does not resolve, in seconds of cloud time (observed: about
+/// 2 min).
 pub(crate) const VAULT_NAME: f64 = 120.0;
-/// How long the Kubernetes API is away, in cloud seconds (observed: a minute).
+/// The outage of the Kubernetes API in seconds of cloud time (observed: a minute).
 pub(crate) const API_SERVER: f64 = 60.0;
-/// How much later than usual the classes of gateways are accepted, in cloud seconds (inferred: up to 2 min and more).
+/// The additional delay of the acceptance of gateway classes in seconds of cloud time (inferred: up to 2 min
+/// and more).
 pub(crate) const CLASS: f64 = 180.0;
-/// How much later than usual a load balancer has its address, in cloud seconds (inferred).
+/// The additional delay of a load balancer's address in seconds of cloud time (inferred).
 pub(crate) const ADDRESS: f64 = 120.0;
 
-/// How many requests are refused at instant speed.
+/// The number of refused requests at instant speed.
 const LOOKS: u32 = 3;
-/// How long something is late at most at instant speed, in real milliseconds.
+/// The maximum delay at instant speed in real milliseconds.
 const INSTANT_MS: i64 = 1_000;
 
-/// What is late.
+/// The subject of a delay.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Held {
-    /// The role assignment of that name, in taking effect.
+    /// The role assignment of that name is not effective yet.
     Grant(String),
-    /// The vault of that lower-case name, in resolving.
+    /// The vault of that lower-case name does not resolve yet.
     VaultName(String),
-    /// The Kubernetes API of the cluster with that resource UID, in answering.
+    /// The Kubernetes API of the cluster with that resource UID does not respond.
     ApiServer(String),
 }
 
-/// One thing that is late.
+/// One delay.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lag {
-    /// What.
+    /// The subject.
     pub held: Held,
-    /// Until when at the latest.
+    /// The latest end.
     pub until: Moment,
-    /// How many requests more are refused for it; no matter how many when `None`.
+    /// The remaining number of refused requests; unlimited if `None`.
     pub looks: Option<u32>,
 }
 
-/// Everything that is late in a world.
+/// All current delays.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Lags {
@@ -58,7 +61,7 @@ pub struct Lags {
 }
 
 impl Lags {
-    /// Lets something be late; returns until when.
+    /// Starts a delay; returns its latest end.
     pub(crate) fn hold(&mut self, held: Held, cloud_seconds: f64, now: Moment, timing: &Timing) -> Moment {
         let until = late(timing, now, cloud_seconds);
         let looks = is_instant(timing).then_some(LOOKS);
@@ -67,7 +70,7 @@ impl Lags {
         until
     }
 
-    /// Whether a request is to be refused because that is late; if so, it is counted.
+    /// Returns whether a delay refuses a request now; if so, counts the request.
     pub(crate) fn refuse(&mut self, held: &Held, now: Moment) -> bool {
         let found = self.lags.iter_mut().find(|lag| lag.held == *held && lag.until > now);
         let Some(lag) = found else { return false };
@@ -82,12 +85,13 @@ fn is_instant(timing: &Timing) -> bool {
     timing.speed.factor().is_infinite()
 }
 
-/// Returns when something that is so much late is there.
+/// Returns the end of a delay that starts now.
 pub(crate) fn late(timing: &Timing, now: Moment, cloud_seconds: f64) -> Moment {
     if is_instant(timing) { now.plus_ms(INSTANT_MS) } else { timing.after(now, cloud_seconds) }
 }
 
-/// Counts an answer that says somebody has no right: the grants that are late come nearer by it.
+/// Counts a 403 response for all delayed role assignments. An assignment without remaining refusals takes
+/// effect.
 pub(super) fn count(world: &mut World, reply: &Reply, now: Moment) {
     if reply.status != 403 || world.lags.lags.iter().all(|lag| lag.looks.is_none()) {
         return;
@@ -110,7 +114,7 @@ pub(super) fn count(world: &mut World, reply: &Reply, now: Moment) {
     world.touch();
 }
 
-/// What is late ends by itself.
+/// The family of delays, which end on their own.
 pub(crate) const FAMILY: Family = Family { next_due, settle, ..Family::still("lags", routes) };
 
 fn routes() -> Vec<Route> {

@@ -1,4 +1,4 @@
-//! What a subscription, or whoever is signed in, turns out not to be allowed.
+//! Limits on the subscription and on the rights of the caller.
 
 use super::around::{Bite, Scene};
 use super::{Fault, Kind, Row};
@@ -8,10 +8,10 @@ use crate::arm::{clusters, roles};
 use crate::entra;
 use crate::world::World;
 
-/// What is left of the limits.
+/// The limits that the faults set.
 const FEW_CORES: u64 = 10;
 const FEW_ADDRESSES: u64 = 2;
-/// The assignment of the policy that comes up.
+/// The name of the policy assignment that the fault adds.
 const POLICY: &str = "no-clusters";
 
 const fn row(
@@ -25,7 +25,7 @@ const fn row(
     Row { fault, name, kind: Kind::World, method, path, what, client, heals: false, bite: Bite::Before(bite) }
 }
 
-/// The rows of the topic.
+/// The rows of this topic.
 pub(super) const ROWS: &[Row] = &[
     row(
         Fault::CoresFew,

@@ -1,15 +1,17 @@
-//! What goes wrong on purpose: one enum of faults, and one table saying of each where it bites, what happens, and what
-//! a client should make of it.
+//! Fault injection: an enum of faults, and a table with the place, the effect and the expected client
+//! reaction of each.
 //!
-//! A fault is armed by a text, `name[@METHOD path-part][#n][*times]`: `throttled@PUT virtualNetworks*2` refuses the
-//! next two writes of virtual networks, `reset-after#3` (or `reset-after:3`) spoils the third request it fits. Without a
-//! place it bites where the table says, with an empty one (`slow@#3`) at any request; without a number, the first one, once.
+//! A fault is armed by a text, `name[@METHOD path-part][#n][*times]`. For example,
+//! `throttled@PUT virtualNetworks*2` refuses the next two writes of virtual networks. `reset-after#3` (or
+//! `reset-after:3`) breaks the third matching request. Without a place the fault matches as its table row
+//! says, and with an empty one (`slow@#3`) any request. Without a number it is injected once, into the first
+//! matching request.
 //!
-//! Where a fault stands for something that somebody else did, it does that to the world through the world's own
-//! functions just before the request is served, and what follows is by the ordinary rules. One that finds nothing to do at a request
-//! (a cluster cannot be busy before it exists) lets it pass and stays armed.
+//! A fault that stands for an action of another client changes the state through the ordinary functions, just
+//! before the request is handled. Everything after that follows the ordinary rules. If a fault has no effect
+//! on a request (a cluster cannot be busy before it exists), the request passes and the fault stays armed.
 //!
-//! To add one: a variant here, and a row with its bite in the file of its topic.
+//! To add one: a variant here, and a row with its injection in the file of its topic.
 
 mod armed;
 mod around;
@@ -38,7 +40,7 @@ use serde::{Deserialize, Serialize};
 
 macro_rules! faults {
     ($($(#[$doc:meta])* $fault:ident,)*) => {
-        /// Something that can go wrong.
+        /// A fault.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
         #[serde(rename_all = "kebab-case")]
         pub enum Fault {
@@ -46,144 +48,144 @@ macro_rules! faults {
         }
 
         impl Fault {
-            /// Every fault, in the order of the table's topics.
+            /// All faults, in the order of the table's topics.
             pub const ALL: &'static [Self] = &[$(Self::$fault,)*];
         }
     };
 }
 
 faults! {
-    /// 429 with `Retry-After`; asking again too early renews the wait.
+    /// 429 with `Retry-After`; a request before its end restarts the wait.
     Throttled,
-    /// 429 that does not say for how long.
+    /// 429 without `Retry-After`.
     ThrottledSilently,
     /// 500 before the request had any effect.
     ServerError,
-    /// 503 before the request had any effect, with a body that is no JSON.
+    /// 503 before the request had any effect, with a body that is not JSON.
     Unavailable,
-    /// 502 with a body that is no JSON, before the request had any effect.
+    /// 502 before the request had any effect, with a body that is not JSON.
     BadGateway,
-    /// 504: the provider did not answer Resource Manager in time.
+    /// 504: the provider did not respond to Resource Manager in time.
     GatewayTimeout,
     /// The connection breaks before the request had any effect.
     ResetBefore,
-    /// The request takes effect and the connection breaks before the answer.
+    /// The request takes effect and the connection breaks before the response.
     ResetAfter,
-    /// The request takes effect and the answer breaks off in its middle.
+    /// The request takes effect and the response breaks off in the middle.
     Truncated,
-    /// The answer takes half a minute of cloud time.
+    /// The response takes half a minute of cloud time.
     Slow,
-    /// The request has no effect and no answer ever comes.
+    /// The request has no effect, and no response ever arrives.
     StalledBefore,
-    /// The request takes effect and no answer ever comes.
+    /// The request takes effect, and no response ever arrives.
     StalledAfter,
-    /// 401 in the middle: the token has run out.
+    /// 401 during the run: the token has expired.
     TokenExpired,
-    /// 400 `NoRegisteredProviderFound` for an api-version that is all right.
+    /// 400 `NoRegisteredProviderFound` for a valid api-version.
     NoRegisteredProvider,
-    /// A cluster's write meets another one in the provider's store: 409 `EtagMismatch`, or 412 for `If-Match`.
+    /// A write of a cluster conflicts in the provider's store: 409 `EtagMismatch`, or 412 for `If-Match`.
     EtagMismatch,
-    /// Somebody else writes to the cluster: 409 `OperationNotAllowed`.
+    /// Another client writes to the cluster: 409 `OperationNotAllowed`.
     OperationNotAllowed,
     /// AKS's own throttling: 429 `Throttled` without an envelope.
     ClusterThrottled,
-    /// Somebody else writes to the network: 429 `RetryableError`.
+    /// Another client writes to the network: 429 `RetryableError`.
     AnotherOperation,
     /// A group of that name is still being deleted: 409 `ResourceGroupBeingDeleted`.
     GroupDeprovisioned,
-    /// Somebody has put a lock on the resource group.
+    /// Another client has locked the resource group.
     GroupLocked,
     /// The operation ends `Failed`.
     OperationFailed,
     /// The operation ends `Canceled`.
     OperationCanceled,
-    /// Somebody else's write preempts the operation.
+    /// A write by another client preempts the operation.
     OperationPreempted,
-    /// The operation shows states that nobody has heard of.
+    /// The operation shows undocumented states.
     OperationStrange,
-    /// The URL of the operation is not known.
+    /// The URL of the operation is unknown.
     OperationForgotten,
     /// A role assignment takes effect only after minutes.
     GrantsLate,
     /// The directory does not know the principal yet.
     PrincipalNotFound,
-    /// Somebody made the same assignment under another name.
+    /// Another client created the same assignment under another name.
     RoleExists,
-    /// A vault of that name was deleted here.
+    /// A vault of that name was soft-deleted in this subscription.
     VaultSoftDeleted,
-    /// A stranger has the vault's name.
+    /// A foreign vault has the name.
     VaultTaken,
     /// The vault's name does not resolve yet.
     VaultUnresolved,
-    /// The vault does not know of the caller's role yet.
+    /// The caller's role is not effective in the vault yet.
     ForbiddenYet,
-    /// A certificate of that name was deleted.
+    /// A certificate of that name was soft-deleted.
     CertificateSoftDeleted,
-    /// The preview feature is gone.
+    /// The preview feature no longer exists.
     FeatureVanished,
-    /// The preview feature is there, and asked for.
+    /// The preview feature exists and is required.
     FeatureThere,
     /// The resource provider was unregistered.
     ProviderUnregistered,
-    /// The subscription may use few cores.
+    /// The core quota of the subscription is small.
     CoresFew,
-    /// The subscription may have few public addresses.
+    /// The public address quota of the subscription is small.
     AddressesFew,
-    /// The subscription may not have machines of the usual size.
+    /// The default VM size is not available to the subscription.
     SizeWithheld,
     /// A policy denies clusters.
     PolicyDenies,
-    /// Whoever is signed in may not grant roles any more.
+    /// The caller loses the right to assign roles.
     RoleLost,
-    /// The class of gateways is accepted minutes after the cluster succeeded.
+    /// The gateway class is accepted minutes after the cluster succeeded.
     ClassLate,
     /// The add-on has no identity after the write succeeded.
     IdentityLate,
     /// A node pool is `Failed` in a cluster that is `Succeeded`.
     PoolFailed,
-    /// Somebody stopped the cluster.
+    /// Another client stopped the cluster.
     ClusterStopped,
-    /// The load balancer's address comes minutes later.
+    /// The load balancer gets its address minutes later.
     AddressLate,
-    /// The cloud cannot make any more load balancers.
+    /// The cloud cannot create load balancers any more.
     BalancerFails,
-    /// No kubelet says anything any more.
+    /// All kubelets stop responding.
     NodesLost,
-    /// The last pod that holds the Secret goes away for good.
+    /// The last pod that mounts the Secret is permanently removed.
     HolderGone,
     /// A watch breaks off in the middle of an event.
     WatchBroken,
-    /// The number a watch begins at is too old.
+    /// The resource version at which a watch starts is too old.
     WatchGone,
     /// 429 of the Kubernetes API.
     ApiThrottled,
-    /// The Kubernetes API answers 503 for a while.
+    /// The Kubernetes API responds with 503 for a while.
     ApiDown,
     /// kubectl owns a field that is applied.
     KubectlOwns,
-    /// Somebody else writes the record set between a look and a write.
+    /// Another client writes the record set between a read and a write.
     DnsRace,
-    /// The record set has a second address, which leads nowhere.
+    /// The record set has a second address without a server.
     DnsStale,
 }
 
 impl Fault {
-    /// Returns its row of the table.
+    /// Returns the table row of the fault.
     pub fn row(self) -> &'static Row {
         table().find(|row| row.fault == self).expect("every fault has its row, which a test looks after")
     }
 
-    /// Returns what it is called in texts.
+    /// Returns the name of the fault in texts.
     pub fn name(self) -> &'static str {
         self.row().name
     }
 
-    /// Returns what sort of thing goes wrong.
+    /// Returns the kind of the fault.
     pub fn kind(self) -> Kind {
         self.row().kind
     }
 
-    /// Whether running `up` again, alone, gets through it in the end; the others need a person.
+    /// Returns whether another run of `up` alone recovers in the end; the other faults need manual action.
     pub fn heals(self) -> bool {
         self.row().heals
     }

@@ -1,4 +1,4 @@
-//! Long operations that do not go as planned. Each bites the write that begins one, at any speed.
+//! Faults of long-running operations. Each is injected into the write that starts one, at any speed.
 
 use serde_json::json;
 
@@ -23,7 +23,7 @@ const fn row(
     Row { fault, name, kind: Kind::Operation, method: "", path, what, client, heals: true, bite }
 }
 
-/// The rows of the topic.
+/// The rows of this topic.
 pub(super) const ROWS: &[Row] = &[
     row(
         Fault::OperationFailed,
@@ -67,16 +67,16 @@ pub(super) const ROWS: &[Row] = &[
     ),
 ];
 
-/// What the next looks at a strange operation show.
+/// The undocumented states for the next polls of an operation.
 const STRANGE: [&str; 3] = ["Accepted", "ReconcilingClusterETCDProxy", "PendingApprovalOfTheMoon"];
 
-/// The operation that the request has just begun.
+/// Returns the operation that the request has just started.
 fn begun(world: &World, scene: &Scene<'_>, reply: &Reply) -> Option<Operation> {
     let found = operation::announced(world, reply).cloned()?;
     (writes(scene.request) && found.started == scene.now).then_some(found)
 }
 
-/// The end of an operation, in a code that its provider has for it.
+/// Returns the failed outcome of an operation, with an error code of its provider.
 fn failed(operation: &Operation) -> Outcome {
     let (code, message) = match operation.provider.as_str() {
         "Microsoft.ContainerService" => (
@@ -132,7 +132,7 @@ fn preempted(world: &mut World, scene: &Scene<'_>, reply: &mut Reply) -> bool {
 fn strange(world: &mut World, scene: &Scene<'_>, reply: &mut Reply) -> bool {
     let Some(operation) = begun(world, scene, reply) else { return false };
     let found = world.operations.get_mut(&operation.id);
-    // A `Location` alone has no words for a state.
+    // A `Location` response alone contains no state.
     let Some(found) = found.filter(|operation| operation.style != Style::Location) else { return false };
     found.odd = STRANGE.map(str::to_owned).to_vec();
     true

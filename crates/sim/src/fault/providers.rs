@@ -1,4 +1,4 @@
-//! Resource providers and preview features that are not as they were.
+//! Changes of resource providers and preview features.
 
 use super::around::{Bite, Scene};
 use super::{Fault, Kind, Row};
@@ -19,7 +19,7 @@ const fn row(
     Row { fault, name, kind: Kind::World, method, path, what, client, heals: true, bite: Bite::Before(bite) }
 }
 
-/// The rows of the topic.
+/// The rows of this topic.
 pub(super) const ROWS: &[Row] = &[
     row(
         Fault::FeatureVanished,
@@ -47,7 +47,7 @@ pub(super) const ROWS: &[Row] = &[
     ),
 ];
 
-/// The full name of the feature that a request is about.
+/// Returns the full name of the feature in a request.
 fn feature(scene: &Scene<'_>) -> Option<String> {
     Some(format!("{}/{}", scene.after("providers")?, scene.after("features")?))
 }

@@ -1,4 +1,4 @@
-//! Role assignments that come late, meet an unknown principal, or are there already.
+//! Faults of role assignments: late effect, unknown principals, and existing assignments.
 
 use serde_json::Value;
 
@@ -20,7 +20,7 @@ const fn row(
     Row { fault, name, kind, method: "PUT", path: "/roleassignments/", what, client, heals: true, bite }
 }
 
-/// The rows of the topic.
+/// The rows of this topic.
 pub(super) const ROWS: &[Row] = &[
     row(
         Fault::GrantsLate,

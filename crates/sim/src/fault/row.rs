@@ -1,4 +1,4 @@
-//! The table of faults: one row each, kept with its bite in the file of its topic.
+//! The fault table: one row per fault, next to its injection in the file of its topic.
 
 use std::fmt::Write as _;
 
@@ -7,22 +7,22 @@ use serde::Serialize;
 use super::around::Bite;
 use super::{Fault, busy, cluster, dns, inside, limits, operations, providers, roles, transport, vaults};
 
-/// What sort of thing goes wrong.
+/// The kind of a fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
-    /// A request or its answer is lost, late or turned away, whatever it is about.
+    /// A request or its response is lost, late or rejected, whatever its target.
     Transport,
-    /// A service says no to this request, now.
+    /// A service refuses this request now.
     Refusal,
-    /// A long operation does not go as planned.
+    /// A long-running operation does not go as planned.
     Operation,
-    /// The world is not as it was left: somebody, or the cloud itself, changed it.
+    /// The state has changed: another client, or the cloud itself, modified it.
     World,
 }
 
 impl Kind {
-    /// Returns the word for it.
+    /// Returns the name of the kind.
     pub const fn word(self) -> &'static str {
         match self {
             Self::Transport => "transport",
@@ -33,26 +33,26 @@ impl Kind {
     }
 }
 
-/// One row of the table.
+/// A row of the fault table.
 #[derive(Debug)]
 pub struct Row {
     /// The fault.
     pub fault: Fault,
-    /// What it is called in texts.
+    /// The name in texts.
     pub name: &'static str,
-    /// What sort of thing goes wrong.
+    /// The kind.
     pub kind: Kind,
-    /// The verb it bites unless told otherwise; any when empty.
+    /// The default method of matching requests; any if empty.
     pub method: &'static str,
-    /// The part of host and path it bites unless told otherwise; any when empty.
+    /// The default part of host and path of matching requests; any if empty.
     pub path: &'static str,
-    /// What happens, for people.
+    /// The effect, as text for users.
     pub what: &'static str,
-    /// What a client rightly does about it, for people.
+    /// The correct reaction of a client, as text for users.
     pub client: &'static str,
-    /// Whether running `up` again, alone, gets through it in the end.
+    /// True if another run of `up` alone recovers in the end.
     pub heals: bool,
-    /// How it bites.
+    /// The injection.
     pub(super) bite: Bite,
 }
 
@@ -70,18 +70,18 @@ const TOPICS: &[&[Row]] = &[
     dns::ROWS,
 ];
 
-/// Returns every row: its name, where it bites by itself, what happens, what a client does.
+/// Returns all rows of the table.
 pub fn table() -> impl Iterator<Item = &'static Row> {
     TOPICS.iter().copied().flatten()
 }
 
-/// Returns the names, comma between them.
+/// Returns all names, separated by commas.
 pub fn names() -> String {
     table().map(|row| row.name).collect::<Vec<_>>().join(", ")
 }
 
 impl Row {
-    /// Returns where it bites by itself, as a text of a fault has it after the `@`; `any request` when anywhere.
+    /// Returns the default place in the format after the `@`; `any request` if it matches everything.
     pub fn place(&self) -> String {
         match (self.method, self.path) {
             ("", "") => "any request".to_owned(),
@@ -92,7 +92,7 @@ impl Row {
     }
 }
 
-/// Returns the table as the documentation has it.
+/// Returns the table as Markdown for the documentation.
 pub fn markdown() -> String {
     let mut text = String::from(
         "| Name | Sort | Where by itself | What happens | What a client does | `up` again is enough |\n|---|---|---|---|---|---|\n",

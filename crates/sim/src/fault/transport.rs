@@ -1,4 +1,4 @@
-//! Requests and answers that are lost, late or turned away, whatever they are about.
+//! Faults of the transport: requests and responses that are lost, late or rejected, whatever their target.
 
 use http::Method;
 
@@ -11,11 +11,11 @@ use crate::request::{Delivery, Reply, Request};
 use crate::vault::refusal::Refusal as VaultRefusal;
 use crate::world::World;
 
-/// How long a throttled caller is told to wait, in cloud seconds.
+/// The `Retry-After` of a throttled request in seconds of cloud time.
 pub(super) const RETRY_AFTER: f64 = 5.0;
-/// How long a slow answer takes, in cloud seconds.
+/// The duration of a slow response in seconds of cloud time.
 const SLOW: f64 = 30.0;
-/// How long Resource Manager waits for a provider, in cloud seconds (Resource Provider Contract).
+/// The provider timeout of Resource Manager in seconds of cloud time (Resource Provider Contract).
 const PROVIDER_MAX: f64 = 60.0;
 
 const fn row(
@@ -29,7 +29,7 @@ const fn row(
     Row { fault, name, kind: Kind::Transport, method, path: "management.", what, client, heals: true, bite }
 }
 
-/// The rows of the topic.
+/// The rows of this topic.
 pub(super) const ROWS: &[Row] = &[
     row(
         Fault::Throttled,
@@ -142,7 +142,7 @@ pub(super) const ROWS: &[Row] = &[
     ),
 ];
 
-/// Which service a request is for; each has its own body for a refusal.
+/// The service of a request; each has its own error body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Service {
     Arm,
@@ -168,7 +168,7 @@ fn refused(request: &Request, status: u16, code: &'static str, why: &str) -> Rep
     }
 }
 
-/// The `reason` of a `Status`, which has its own words.
+/// Returns the `reason` of a Kubernetes `Status`, which has its own values.
 const fn code_of_status(status: u16) -> &'static str {
     match status {
         429 => "TooManyRequests",
@@ -223,7 +223,7 @@ fn expired(world: &World, scene: &Scene<'_>) -> Reply {
     }
 }
 
-/// Whether a request changes something.
+/// Returns whether a request changes something.
 pub(super) fn writes(request: &Request) -> bool {
     !matches!(request.method, Method::GET | Method::HEAD)
 }
@@ -236,7 +236,7 @@ mod tests {
     use super::*;
     use crate::test_cloud::{TestCloud, code};
 
-    /// Status, delivery, and whether the group was made by the request.
+    /// Returns the response, and whether the request created the group.
     fn put(fault: &str) -> (Reply, bool) {
         let mut cloud = TestCloud::new();
         arm(&mut cloud, fault);

@@ -1,4 +1,5 @@
-//! Vaults and certificates whose names are taken, whose name servers lag, or that do not know a role yet.
+//! Faults of vaults and certificates: taken names, late DNS registration, and roles that are not effective
+//! yet.
 
 use serde_json::{Value, json};
 
@@ -24,7 +25,7 @@ const fn row(
     Row { fault, name, kind: Kind::World, method, path, what, client, heals, bite: Bite::Before(bite) }
 }
 
-/// The rows of the topic.
+/// The rows of this topic.
 pub(super) const ROWS: &[Row] = &[
     row(
         Fault::VaultSoftDeleted,
@@ -80,7 +81,7 @@ fn soft_deleted(world: &mut World, scene: &Scene<'_>) -> bool {
     let Some(known) = world.groups.get(&group.to_lowercase()).filter(|group| group.gone.is_none()) else {
         return false;
     };
-    // It is one of ours: the tags are those of the request, or those of the group it was in.
+    // The vault counts as owned: it has the tags of the request, or those of its group.
     let body = scene.request.json::<Value>().unwrap_or_default();
     let tags = if body["tags"].is_object() { body["tags"].clone() } else { json!(known.tags) };
     let asked = body["location"].as_str().map(|text| text.replace(' ', "").to_lowercase());
@@ -95,7 +96,7 @@ fn taken(world: &mut World, scene: &Scene<'_>) -> bool {
     true
 }
 
-/// The lower-case name of the vault whose data plane a request is for.
+/// Returns the lower-case name of the vault in a data plane request.
 fn vault_of(scene: &Scene<'_>) -> Option<String> {
     let (name, rest) = scene.request.host.split_once('.')?;
     rest.starts_with("vault.").then(|| name.to_ascii_lowercase())

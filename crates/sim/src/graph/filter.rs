@@ -1,28 +1,28 @@
-//! `$filter` as far as directories are asked with it (Microsoft Graph, "use the $filter query parameter"): comparisons
-//! joined by `and` and `or`, without parentheses.
+//! `$filter` as clients use it for directories (Microsoft Graph, "use the $filter query parameter"):
+//! comparisons joined by `and` and `or`, without parentheses.
 
 use serde_json::Value;
 
 use super::refusal::Refusal;
 
-/// A filter: any of these, each of which is all of those.
+/// A filter in disjunctive form: any of the inner lists, of which all terms must match.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Filter(Vec<Vec<Term>>);
 
-/// One comparison. Texts compare without case.
+/// One comparison. Texts compare case-insensitively.
 #[derive(Debug, PartialEq, Eq)]
 enum Term {
     Equal(String, String),
     StartsWith(String, String),
-    /// An element of a list is equal.
+    /// A list contains the value.
     Any(String, String),
 }
 
 impl Filter {
-    /// Reads a filter; an empty one takes all.
+    /// Parses a filter; an empty one matches everything.
     ///
     /// # Errors
-    /// 400 when it is none, or more than this directory does.
+    /// 400 if it is invalid or not supported here.
     pub(super) fn read(text: &str) -> Result<Self, Refusal> {
         if text.trim().is_empty() {
             return Ok(Self(vec![Vec::new()]));
@@ -31,10 +31,10 @@ impl Filter {
         split(text, " or ").into_iter().map(all).collect::<Result<_, _>>().map(Self)
     }
 
-    /// Tells whether it takes an object.
+    /// Returns whether the filter matches an object.
     ///
     /// # Errors
-    /// 400 when it asks for a property that such an object does not have.
+    /// 400 for a property that the object type does not have.
     pub(super) fn takes(&self, object: &Value) -> Result<bool, Refusal> {
         let mut taken = false;
         for terms in &self.0 {
@@ -83,7 +83,7 @@ impl Term {
     }
 }
 
-/// Splits at a word outside of quotes.
+/// Splits at a word outside quotes.
 fn split<'a>(text: &'a str, word: &str) -> Vec<&'a str> {
     let (mut parts, mut from, mut is_quoted) = (Vec::new(), 0, false);
     for (at, letter) in text.char_indices() {
@@ -98,7 +98,7 @@ fn split<'a>(text: &'a str, word: &str) -> Vec<&'a str> {
     parts
 }
 
-/// Reads `'it''s'`.
+/// Parses a quoted text, such as `'it''s'`.
 fn quoted(text: &str) -> Option<String> {
     let inside = text.trim().strip_prefix('\'')?.strip_suffix('\'')?;
     let value = inside.replace("''", "'");

@@ -1,7 +1,8 @@
-//! A small Microsoft Graph, v1.0: who there is in the directory, for those who give rights by name. It reads only.
+//! A small Microsoft Graph, v1.0: read-only access to the directory, for clients that assign roles by name.
 //!
-//! Contract: the Graph reference for `users`, `servicePrincipals`, `directoryObjects/getByIds` and the query parameters
-//! `$filter`, `$select` and `$top`. There are no groups in this directory, so nobody is a member of one.
+//! Contract: the Graph reference for `users`, `servicePrincipals`, `directoryObjects/getByIds` and the query
+//! parameters `$filter`, `$select` and `$top`. This directory has no groups, so every membership list is
+//! empty.
 
 mod filter;
 mod object;
@@ -18,9 +19,9 @@ use filter::Filter;
 use object::{body, typed};
 use refusal::Refusal;
 
-/// Objects of a page by default, and at most.
+/// The default and maximum page size.
 const PAGE: (usize, usize) = (100, 999);
-/// How many ids `getByIds` takes.
+/// The maximum number of ids for `getByIds`.
 const IDS_MAX: usize = 1000;
 
 /// Answers a request to Graph.
@@ -32,7 +33,7 @@ pub fn serve(world: &World, request: &Request, now: Moment) -> Reply {
     reply.with_header("odata-version", "4.0").with_header("cache-control", "no-cache")
 }
 
-/// One request of somebody who is signed in.
+/// A request of an authenticated caller.
 struct Asked<'a> {
     world: &'a World,
     request: &'a Request,
@@ -91,13 +92,13 @@ impl<'a> Asked<'a> {
         self.one("users", &caller.object_id, |_| true)
     }
 
-    /// Those whom the directory answers for by now.
+    /// Returns the principals that the directory shows by now.
     fn visible(&self) -> impl Iterator<Item = &'a Principal> {
         let now = self.now;
         self.world.directory.principals.iter().filter(move |one| one.visible_from <= now)
     }
 
-    /// Finds somebody by object id or sign-in name.
+    /// Finds a principal by object id or sign-in name.
     fn find(&self, id: &str) -> Option<&'a Principal> {
         self.visible().find(|one| {
             one.object_id.eq_ignore_ascii_case(id)
@@ -189,7 +190,7 @@ impl<'a> Asked<'a> {
         format!("{}{}", self.world.origin("graph"), next.target())
     }
 
-    /// Leaves what `$select` names.
+    /// Keeps only the properties in `$select`.
     fn selected(&self, mut value: Value) -> Value {
         if let (Some(select), Some(fields)) = (self.request.query("$select"), value.as_object_mut()) {
             let wanted: Vec<&str> = select.split(',').map(str::trim).collect();

@@ -1,10 +1,10 @@
-//! How a principal looks to Graph.
+//! Principals in the format of Graph.
 
 use serde_json::{Value, json};
 
 use crate::entra::{Principal, PrincipalKind};
 
-/// Returns the body of a person or a service principal.
+/// Returns the body of a user or a service principal.
 pub(super) fn body(principal: &Principal, tenant: &str) -> Value {
     match principal.kind {
         PrincipalKind::User => json!({
@@ -41,7 +41,7 @@ pub(super) fn body(principal: &Principal, tenant: &str) -> Value {
     }
 }
 
-/// Adds what kind of object it is, as lists of several kinds say it.
+/// Adds the `@odata.type`, as in lists of mixed types.
 pub(super) fn typed(principal: &Principal, mut body: Value) -> Value {
     body["@odata.type"] = json!(match principal.kind {
         PrincipalKind::User => "#microsoft.graph.user",

@@ -1,4 +1,4 @@
-//! How Graph says no (Microsoft Graph, "error responses and resource types").
+//! Error responses of Graph (Microsoft Graph, "error responses and resource types").
 
 use serde_json::json;
 
@@ -7,7 +7,7 @@ use crate::entra::Refused;
 use crate::request::{Reply, Request};
 use crate::world::{World, uuid_from};
 
-/// A refusal.
+/// An error of Graph.
 #[derive(Debug)]
 pub(super) struct Refusal {
     status: u16,
@@ -20,22 +20,22 @@ impl Refusal {
         Self { status, code, message: message.into() }
     }
 
-    /// 400 of a request that is not understood.
+    /// Returns the 400 of an invalid request.
     pub(super) fn bad(message: impl Into<String>) -> Self {
         Self::new(400, "BadRequest", message)
     }
 
-    /// 400 of a query that Graph does not do.
+    /// Returns the 400 of an unsupported query.
     pub(super) fn unsupported(message: impl Into<String>) -> Self {
         Self::new(400, "Request_UnsupportedQuery", message)
     }
 
-    /// 400 of a path that begins with what there is not.
+    /// Returns the 400 of a path with an unknown first segment.
     pub(super) fn segment(segment: &str) -> Self {
         Self::bad(format!("Resource not found for the segment '{segment}'."))
     }
 
-    /// 404 of an object nobody has.
+    /// Returns the 404 of an unknown object.
     pub(super) fn not_found(id: &str) -> Self {
         let why = format!(
             "Resource '{id}' does not exist or one of its queried reference-property objects are not present."
@@ -43,12 +43,12 @@ impl Refusal {
         Self::new(404, "Request_ResourceNotFound", why)
     }
 
-    /// 403 of a change: nobody here has the right to change the directory.
+    /// Returns the 403 of a write: no caller here can change the directory.
     pub(super) fn denied() -> Self {
         Self::new(403, "Authorization_RequestDenied", "Insufficient privileges to complete the operation.")
     }
 
-    /// 401 of a token that is not accepted.
+    /// Returns the 401 of a rejected token.
     pub(super) fn unauthenticated(refused: Refused) -> Self {
         let why = match refused {
             Refused::Missing => "Access token is empty.",

@@ -1,15 +1,15 @@
-//! The addresses and ports the API server itself gives to Services.
+//! Allocation of cluster IPs and node ports for Services by the API server.
 
 use serde::{Deserialize, Serialize};
 
 /// The first node port of the default range.
 const NODE_PORT_FIRST: u16 = 30_000;
-/// How many node ports the default range has.
+/// The size of the default node port range.
 const NODE_PORTS: u32 = 2_768;
 /// The two highest octets of the service range, 10.0.0.0/16 as AKS sets it by default.
 const SERVICE_RANGE: [u8; 2] = [10, 0];
 
-/// What has been given out so far.
+/// The numbers of addresses and ports allocated so far.
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 pub(super) struct Addresses {
     services: u32,
@@ -17,8 +17,8 @@ pub(super) struct Addresses {
 }
 
 impl Addresses {
-    /// Returns the next cluster address. The numbers wander through the range as a real allocator's do, and the
-    /// first 16 are left to the well-known services.
+    /// Returns the next cluster IP. The addresses are spread over the range, like those of a real allocator.
+    /// The first 16 are reserved for well-known services.
     pub fn next_service(&mut self) -> String {
         self.services += 1;
         let host = 16 + (self.services.wrapping_mul(25_173)) % (65_520 - 16);

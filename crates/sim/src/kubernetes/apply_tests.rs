@@ -1,4 +1,4 @@
-//! What must hold of server-side apply.
+//! Tests of server-side apply.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -38,7 +38,7 @@ fn applying_creates_and_applying_again_changes_nothing() {
         (classes.to_owned(), class, 0),
         ("/api/v1/namespaces/demo/services/web".to_owned(), service, 0),
         ("/api/v1/namespaces/demo/serviceaccounts/web".to_owned(), account, 0),
-        // The defaulted status of a Gateway is stored by the second write only.
+        // Only the second write stores the defaulted status of a Gateway.
         (format!("{GATEWAYS}/gw"), gateway(listeners), 1),
     ];
     for (target, body, rise) in cases {
@@ -250,10 +250,10 @@ fn status_is_written_only_through_its_own_url() {
     assert_eq!(applied.value()["status"]["listeners"][0]["attachedRoutes"], 1, "{applied:?}");
 }
 
-/// What a handful of managers own of a map: the value of each key and whose it is.
+/// A model of the field ownership of a map: the value and the owners of each key.
 type Model = BTreeMap<u8, (u8, BTreeSet<u8>)>;
 
-/// Applies to the model; false when that is a conflict.
+/// Applies to the model; returns false on a conflict.
 fn apply_to_model(model: &mut Model, manager: u8, config: &BTreeMap<u8, u8>, force: bool) -> bool {
     let clashes = |key: &u8, value: &u8| {
         model.get(key).is_some_and(|(is, owners)| is != value && owners.iter().any(|owner| *owner != manager))

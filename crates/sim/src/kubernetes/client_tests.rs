@@ -1,4 +1,4 @@
-//! The API as the `kube` client finds it.
+//! Tests of the API with the `kube` client.
 
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
@@ -20,7 +20,7 @@ use super::fixture::{Cluster, deployment, gateway, route};
 use super::front::serve;
 use crate::request::Request;
 
-/// A cluster that a client of this process talks to.
+/// A cluster that a client in this process uses.
 #[derive(Clone)]
 struct Served {
     cluster: Arc<Mutex<Cluster>>,
@@ -41,7 +41,7 @@ impl Served {
         Client::new(service, "demo")
     }
 
-    /// Changes the cluster as its controllers do, and lets watches know.
+    /// Changes the cluster like a controller, and notifies the watches.
     fn change(&self, change: impl FnOnce(&mut Cluster)) {
         change(&mut self.cluster.lock().expect("no test panics while it holds the cluster"));
         self.changed.notify_waiters();

@@ -1,4 +1,5 @@
-//! Reading bodies: JSON for everything, YAML too where apply and create allow it, protobuf where clients insist.
+//! Decoding of request bodies: JSON for everything, YAML for apply and create, protobuf where clients require
+//! it.
 
 use serde_json::{Map, Value};
 
@@ -14,10 +15,10 @@ use crate::request::Request;
 
 const ACCEPTED: &str = "application/json, application/yaml, application/vnd.kubernetes.protobuf";
 
-/// Reads the body of a POST or PUT.
+/// Decodes the body of a POST or PUT.
 ///
 /// # Errors
-/// 415 for unknown types and for what is not read from protobuf, 400 for text that is no object.
+/// 415 for unknown types and for unsupported protobuf, 400 for text that is not an object.
 pub fn object(request: &Request) -> Result<Value, Refusal> {
     let media_type = media_type(request);
     match media_type.as_str() {
@@ -36,15 +37,15 @@ pub fn media_type(request: &Request) -> String {
     header.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }
 
-/// The body is of a type that does not go here.
+/// Returns the error of an unsupported media type.
 pub fn unsupported(message: &str) -> Refusal {
     Refusal::new(415, "UnsupportedMediaType", message)
 }
 
-/// Reads JSON that must be an object.
+/// Parses JSON that must be an object.
 ///
 /// # Errors
-/// 400 when it is none.
+/// 400 if it is not.
 pub fn json(body: &[u8]) -> Result<Value, Refusal> {
     match serde_json::from_slice(body) {
         Ok(value @ Value::Object(_)) => Ok(value),
@@ -57,10 +58,10 @@ pub fn json(body: &[u8]) -> Result<Value, Refusal> {
     }
 }
 
-/// Reads YAML, of which JSON is a part, that must be an object.
+/// Parses YAML (a superset of JSON) that must be an object.
 ///
 /// # Errors
-/// 400 when it is none.
+/// 400 if it is not.
 pub fn yaml(body: &[u8]) -> Result<Value, Refusal> {
     if let Ok(value @ Value::Object(_)) = serde_json::from_slice(body) {
         return Ok(value);
@@ -74,11 +75,10 @@ pub fn yaml(body: &[u8]) -> Result<Value, Refusal> {
     }
 }
 
-/// Checks that an object is of the kind, in the namespace and of the name its URL says, and completes it from the
-/// URL where it is silent.
+/// Checks kind, namespace and name of an object against its URL, and fills in missing ones from the URL.
 ///
 /// # Errors
-/// 400 when they contradict each other.
+/// 400 if they differ.
 pub fn belongs(place: &Place, object: &mut Value) -> Result<(), Refusal> {
     let definition = &place.definition;
     let (is_version, is_kind) = (text(object, "apiVersion"), text(object, "kind"));
@@ -124,7 +124,7 @@ fn text(object: &Value, field: &str) -> String {
     object[field].as_str().unwrap_or_default().to_owned()
 }
 
-/// The body does not read as its kind.
+/// Returns the error of a body that cannot be decoded as its kind.
 pub fn cannot_be_handled(definition: &Definition, why: &str) -> Refusal {
     let kind = &definition.kind;
     Refusal::bad_request(format!(
@@ -133,10 +133,10 @@ pub fn cannot_be_handled(definition: &Definition, why: &str) -> Refusal {
     ))
 }
 
-/// Drops nulls and unknown fields, and returns what to warn of.
+/// Drops nulls and unknown fields; returns the warnings.
 ///
 /// # Errors
-/// 400 for unknown fields when they are to be refused, and for values of another type in built-in kinds.
+/// 400 for unknown fields under strict validation, and for values of a wrong type in built-in kinds.
 pub fn tidy(
     definition: &Definition,
     object: &mut Value,
@@ -159,7 +159,7 @@ pub fn tidy(
     Ok(if validation == FieldValidation::Warn { texts } else { Vec::new() })
 }
 
-/// Null and missing are the same wherever a schema does not say that null is a value.
+/// Drops nulls, unless the schema allows null as a value.
 pub fn drop_nulls(schema: &Value, value: &mut Value) {
     match value {
         Value::Object(map) => {

@@ -1,4 +1,4 @@
-//! What the API server knows of a kind: its names, its scope, its schema and the columns of its table.
+//! The definition of a kind: its names, scope, schema and table columns.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
@@ -19,50 +19,50 @@ pub struct Definition {
     pub kind: String,
     /// The resource, `httproutes`.
     pub plural: String,
-    /// Short names for people, `hr`.
+    /// The short names, `hr`.
     pub short: Vec<String>,
-    /// The category names it is also listed under, `all`.
+    /// The categories, `all`.
     pub categories: Vec<String>,
-    /// Whether objects live in a namespace.
+    /// True if the objects are in namespaces.
     pub namespaced: bool,
     /// The structural OpenAPI v3 schema of the whole object.
     pub schema: Value,
-    /// Whether status is a subresource of its own.
+    /// True if the status is a subresource.
     pub has_status: bool,
-    /// Whether `metadata.generation` is kept.
+    /// True if the server maintains `metadata.generation`.
     pub has_generation: bool,
     /// The JSON path of the replica count for kinds that scale, `.spec.replicas`.
     pub scale: Option<String>,
-    /// Whether a CustomResourceDefinition brought it; such kinds are validated and patched by other rules.
+    /// True for a custom resource; such kinds have other validation and patch rules.
     pub custom: bool,
-    /// The columns of its table, after the name; a kind that has a column `Name` among them begins without.
+    /// The table columns after the name. If one of them is called `Name`, there is no implicit name column.
     pub columns: Vec<Column>,
-    /// Whether objects of the kind are questions: they are answered, and never kept.
+    /// True for review kinds: the server answers their objects and never stores them.
     #[serde(default)]
     pub is_question: bool,
 }
 
-/// One column of a kind's table.
+/// One column of the table of a kind.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Column {
     /// The heading.
     pub name: String,
     /// `string`, `integer`, `boolean` or `date`.
     pub format: String,
-    /// The path of the value, `.status.phase`, with one filter form: `.status.conditions[?type=Ready].status`; or `=`
-    /// and the name of a cell that is told in words.
+    /// The path of the value, `.status.phase`, with one filter form:
+    /// `.status.conditions[?type=Ready].status`. Or `=` and the name of a computed cell.
     pub path: String,
-    /// Above 0: only in wide output.
+    /// The priority; above 0 only in wide output.
     pub priority: i32,
 }
 
 impl Column {
-    /// Makes a column of that heading, format and path, shown always.
+    /// Creates a column with that heading, format and path, with priority 0.
     pub fn new(name: &str, format: &str, path: &str) -> Self {
         Self { name: name.into(), format: format.into(), path: path.into(), priority: 0 }
     }
 
-    /// Returns the same column, shown only in wide output.
+    /// Returns the column for wide output only.
     #[must_use]
     pub fn wide(mut self) -> Self {
         self.priority = 1;
@@ -71,7 +71,7 @@ impl Column {
 }
 
 impl Definition {
-    /// Makes a namespaced built-in kind without status; the schema gets the metadata every object has.
+    /// Creates a namespaced built-in kind without status; adds the metadata of every object to the schema.
     pub fn new(group: &str, version: &str, kind: &str, plural: &str, schema: Value) -> Self {
         Self {
             group: group.into(),
@@ -91,14 +91,14 @@ impl Definition {
         }
     }
 
-    /// Returns the same kind, not in any namespace.
+    /// Returns the kind as cluster-scoped.
     #[must_use]
     pub fn cluster_wide(mut self) -> Self {
         self.namespaced = false;
         self
     }
 
-    /// Returns the same kind as one whose objects are answered and never kept.
+    /// Returns the kind as a review kind, whose objects are never stored.
     #[must_use]
     pub fn question(mut self) -> Self {
         self.is_question = true;
@@ -106,21 +106,21 @@ impl Definition {
         self
     }
 
-    /// Returns the same kind with a status subresource.
+    /// Returns the kind with a status subresource.
     #[must_use]
     pub fn status(mut self) -> Self {
         self.has_status = true;
         self
     }
 
-    /// Returns the same kind, keeping a generation.
+    /// Returns the kind with `metadata.generation`.
     #[must_use]
     pub fn generation(mut self) -> Self {
         self.has_generation = true;
         self
     }
 
-    /// Returns the same kind as a custom resource, which always keeps a generation.
+    /// Returns the kind as a custom resource, which always has `metadata.generation`.
     #[must_use]
     pub fn custom(mut self) -> Self {
         self.custom = true;
@@ -128,35 +128,35 @@ impl Definition {
         self
     }
 
-    /// Returns the same kind with these short names.
+    /// Returns the kind with these short names.
     #[must_use]
     pub fn short(mut self, names: &[&str]) -> Self {
         self.short = names.iter().map(|name| (*name).to_owned()).collect();
         self
     }
 
-    /// Returns the same kind in these categories.
+    /// Returns the kind in these categories.
     #[must_use]
     pub fn categories(mut self, names: &[&str]) -> Self {
         self.categories = names.iter().map(|name| (*name).to_owned()).collect();
         self
     }
 
-    /// Returns the same kind with these table columns.
+    /// Returns the kind with these table columns.
     #[must_use]
     pub fn columns(mut self, columns: Vec<Column>) -> Self {
         self.columns = columns;
         self
     }
 
-    /// Returns the same kind, scaled through `.spec.replicas`.
+    /// Returns the kind with a scale subresource at `.spec.replicas`.
     #[must_use]
     pub fn scaled(mut self) -> Self {
         self.scale = Some(".spec.replicas".into());
         self
     }
 
-    /// Returns the name stores know it by: `pods`, `deployments.apps`.
+    /// Returns the resource name in stores: `pods`, `deployments.apps`.
     pub fn resource(&self) -> String {
         if self.group.is_empty() { self.plural.clone() } else { format!("{}.{}", self.plural, self.group) }
     }
@@ -171,12 +171,12 @@ impl Definition {
         self.kind.to_lowercase()
     }
 
-    /// Returns `Gateway.gateway.networking.k8s.io`, as validation errors name the kind.
+    /// Returns the qualified kind in validation errors, `Gateway.gateway.networking.k8s.io`.
     pub fn qualified_kind(&self) -> String {
         if self.group.is_empty() { self.kind.clone() } else { format!("{}.{}", self.kind, self.group) }
     }
 
-    /// Returns the CustomResourceDefinition object that a listing shows for this kind, established since `at`.
+    /// Returns the CustomResourceDefinition object of this kind, established since `at`.
     pub fn custom_resource_definition(&self, at: &str) -> Value {
         let names = json!({
             "plural": self.plural, "singular": self.singular(), "kind": self.kind,
@@ -214,15 +214,15 @@ impl Definition {
     }
 }
 
-/// Returns the kinds every cluster serves, by resource.
+/// Returns the built-in kinds of every cluster, by resource.
 pub fn built_in() -> &'static BTreeMap<String, Arc<Definition>> {
     static KINDS: LazyLock<BTreeMap<String, Arc<Definition>>> =
         LazyLock::new(|| by_resource(schema::builtin()));
     &KINDS
 }
 
-/// Returns the custom kinds this program carries schemas of, by resource; a store names these in its file
-/// instead of writing their schemas out.
+/// Returns the custom kinds with an embedded schema, by resource. A stored cluster contains only their names,
+/// not their schemas.
 pub fn carried() -> &'static BTreeMap<String, Arc<Definition>> {
     static KINDS: LazyLock<BTreeMap<String, Arc<Definition>>> = LazyLock::new(|| {
         by_resource(schema::gateway_api().into_iter().chain(schema::secrets_store()).collect())
@@ -234,7 +234,7 @@ fn by_resource(kinds: Vec<Definition>) -> BTreeMap<String, Arc<Definition>> {
     kinds.into_iter().map(|kind| (kind.resource(), Arc::new(kind))).collect()
 }
 
-/// How a store's installed kinds are written to disk: carried ones by name, others whole.
+/// Serialization of a store's installed kinds: embedded ones by name, others whole.
 pub(super) mod installed {
     use super::{Arc, BTreeMap, Definition, Deserialize, Serialize, carried};
     use serde::{Deserializer, Serializer};
@@ -261,7 +261,7 @@ pub(super) mod installed {
     ) -> Result<BTreeMap<String, Arc<Definition>>, D::Error> {
         let stored = Vec::<Stored>::deserialize(deserializer)?;
         let kinds = stored.into_iter().filter_map(|kind| match kind {
-            // A name that this build no longer carries is a kind nobody can read any more.
+            // A kind that this build no longer embeds is dropped.
             Stored::Carried(name) => carried().get(&name).map(|kind| (name, Arc::clone(kind))),
             Stored::Whole(kind) => Some((kind.resource(), Arc::new(*kind))),
         });

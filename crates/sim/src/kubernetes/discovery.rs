@@ -1,4 +1,4 @@
-//! What the server serves: plain and aggregated discovery, and the version.
+//! Discovery: plain and aggregated, and the version.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use crate::request::{Reply, Request};
 const VERBS: [&str; 8] = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
 const PART_VERBS: &[&str] = &["get", "patch", "update"];
 
-/// A part of an object with a URL of its own.
+/// A subresource of a kind.
 struct Part<'k> {
     name: &'static str,
     group: &'k str,
@@ -21,7 +21,7 @@ struct Part<'k> {
     verbs: &'static [&'static str],
 }
 
-/// Answers `/api` (for the core group) or `/apis` (for all others), aggregated when asked so.
+/// Handles `/api` (the core group) or `/apis` (all other groups), aggregated on request.
 pub fn groups(store: &Store, request: &Request, core: bool) -> Reply {
     if let Some(version) = aggregated_version(request) {
         let media_type =
@@ -42,7 +42,7 @@ pub fn groups(store: &Store, request: &Request, core: bool) -> Reply {
     json_reply(200, &json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": groups}))
 }
 
-/// Answers `/apis/{group}`.
+/// Handles `/apis/{group}`.
 pub fn group(store: &Store, name: &str) -> Reply {
     match versions_of_groups(store).get(name) {
         Some(versions) => {
@@ -56,7 +56,7 @@ pub fn group(store: &Store, name: &str) -> Reply {
     }
 }
 
-/// Answers `/api/v1` and `/apis/{group}/{version}`.
+/// Handles `/api/v1` and `/apis/{group}/{version}`.
 pub fn resources(store: &Store, group: &str, version: &str) -> Reply {
     let mut resources = Vec::new();
     let served = store.definitions();
@@ -81,7 +81,7 @@ pub fn resources(store: &Store, group: &str, version: &str) -> Reply {
     )
 }
 
-/// Answers `/version`.
+/// Handles `/version`.
 pub fn version(store: &Store) -> Reply {
     let version = store.version();
     let mut numbers = version.split('.');
@@ -96,7 +96,7 @@ pub fn version(store: &Store) -> Reply {
     )
 }
 
-/// Returns the newest version of aggregated discovery among the alternatives a client accepts.
+/// Returns the newest supported version of aggregated discovery in the Accept header.
 fn aggregated_version(request: &Request) -> Option<&'static str> {
     let accept = request.header("accept")?;
     let aggregated = |version: &str| {
@@ -141,12 +141,12 @@ fn resource(kind: &Definition) -> Value {
     entry
 }
 
-/// What can be done with the objects of a kind.
+/// Returns the verbs of a kind.
 fn verbs(kind: &Definition) -> &'static [&'static str] {
     if kind.is_question { &["create"] } else { &VERBS }
 }
 
-/// Returns a kind's subresources, and the group, version and kind of what they hold.
+/// Returns the subresources of a kind, with the group, version and kind of their objects.
 fn parts(kind: &Definition) -> Vec<Part<'_>> {
     let own = |name: &'static str, verbs: &'static [&'static str]| Part {
         name,

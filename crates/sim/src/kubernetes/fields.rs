@@ -1,14 +1,14 @@
-//! Sets of fields, as managers own them: the form of `managedFields[].fieldsV1`.
+//! Field sets for field management: the format of `managedFields[].fieldsV1`.
 //!
-//! A set is a tree. An edge is a path element in its written form: `f:spec` (a field), `k:{"name":"a"}` (an item of
-//! a keyed list), `v:"x"` (an item of a set). A node says whether the path ending there is a member.
+//! A set is a tree. An edge is a path element in its serialized form: `f:spec` (a field), `k:{"name":"a"}`
+//! (an item of a keyed list), `v:"x"` (an item of a set). A node stores if the path ending there is a member.
 //! Contract: the FieldsV1 format of `k8s.io/api` and the structured-merge-diff design.
 
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-/// A path: its elements in written form.
+/// A path: its elements in serialized form.
 pub type FieldPath = Vec<String>;
 
 /// A set of field paths.
@@ -19,7 +19,7 @@ pub struct FieldSet {
 }
 
 impl FieldSet {
-    /// Reads the `fieldsV1` form; what is no object counts as empty.
+    /// Parses the `fieldsV1` format; a value that is not an object is an empty set.
     pub fn from_fields_v1(value: &Value) -> Self {
         let mut set = Self::read(value);
         set.member = false;
@@ -35,7 +35,7 @@ impl FieldSet {
         }
     }
 
-    /// Returns the `fieldsV1` form.
+    /// Returns the `fieldsV1` format.
     pub fn to_fields_v1(&self) -> Value {
         let mut map = Map::new();
         if self.member && !self.children.is_empty() {
@@ -45,7 +45,7 @@ impl FieldSet {
         Value::Object(map)
     }
 
-    /// Returns whether no path is a member.
+    /// Returns whether the set is empty.
     pub fn is_empty(&self) -> bool {
         !self.member && self.children.values().all(Self::is_empty)
     }
@@ -58,7 +58,7 @@ impl FieldSet {
         }
     }
 
-    /// Takes away one path and leaves what lies below it.
+    /// Removes one path, but not the paths below it.
     pub fn remove(&mut self, path: &[&str]) {
         match path {
             [] => self.member = false,
@@ -73,7 +73,7 @@ impl FieldSet {
         }
     }
 
-    /// Takes away everything at and below a path.
+    /// Removes everything at and below a path.
     pub fn remove_below(&mut self, path: &[&str]) {
         match path {
             [] => *self = Self::default(),
@@ -89,7 +89,7 @@ impl FieldSet {
         }
     }
 
-    /// Keeps only what lies below one edge.
+    /// Keeps only the paths below one edge.
     pub fn keep_only(&mut self, edge: &str) {
         self.children.retain(|name, _| name == edge);
     }
@@ -141,7 +141,7 @@ impl FieldSet {
         Self { member: member(self.member, other.member), children: children.collect() }
     }
 
-    /// Returns the members, parents before what lies below them.
+    /// Returns the members, parents before their children.
     pub fn paths(&self) -> Vec<FieldPath> {
         let mut paths = Vec::new();
         self.gather(&mut Vec::new(), &mut paths);
@@ -160,7 +160,7 @@ impl FieldSet {
     }
 }
 
-/// Returns a path as error messages write it: `.spec.containers[name="a"].image`.
+/// Returns a path in the format of error messages: `.spec.containers[name="a"].image`.
 pub fn display_path(path: &[String]) -> String {
     path.iter().map(|edge| display_edge(edge)).collect()
 }
@@ -190,8 +190,8 @@ pub fn value_edge(value: &Value) -> String {
     format!("v:{value}")
 }
 
-/// Returns the edge of an item of a keyed list, its keys in alphabetical order; absent keys take their default.
-/// `None` when a key is missing and has no default.
+/// Returns the edge of an item of a keyed list, with its keys in alphabetical order; absent keys get their
+/// default. Returns `None` if a key is missing and has no default.
 pub fn key_edge<'k>(
     item: &Value,
     keys: impl Iterator<Item = &'k str>,

@@ -1,4 +1,4 @@
-//! A cluster for tests: requests in, replies out.
+//! Test fixture of a cluster: takes requests, returns replies.
 
 use bytes::Bytes;
 use http::Method;
@@ -10,10 +10,10 @@ use super::store::Store;
 use crate::clock::Moment;
 use crate::request::{Reply, Request};
 
-/// When tests begin.
+/// The start time of tests.
 pub const T0: Moment = Moment(1_795_421_700_000);
 
-/// A store with the namespace `demo` and all custom kinds, and a clock that moves with each request.
+/// A store with the namespace `demo` and all custom kinds, and a clock that advances with each request.
 pub struct Cluster {
     pub store: Store,
     pub now: Moment,
@@ -48,7 +48,7 @@ impl Cluster {
         self.send(Method::POST, target, "application/json", body)
     }
 
-    /// Applies a configuration; `who` is the manager, with more parameters after it where a test wants them.
+    /// Applies a configuration; `who` is the field manager, optionally followed by more query parameters.
     pub fn apply(&mut self, target: &str, who: &str, body: &Value) -> Reply {
         let target = format!("{target}?&fieldManager={who}");
         self.send(Method::PATCH, &target, "application/apply-patch+yaml", body)

@@ -1,4 +1,4 @@
-//! The forms an answer comes in: the object itself, a table for people, or the metadata alone.
+//! Response formats: the object itself, a Table, or only the metadata.
 
 use serde_json::{Map, Value, json};
 
@@ -8,7 +8,7 @@ use super::table::table;
 use crate::clock::Moment;
 use crate::request::Request;
 
-/// The form a client asked for.
+/// The requested response format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
     /// The object or list itself.
@@ -20,10 +20,10 @@ pub enum Form {
 }
 
 impl Form {
-    /// Reads the form from a request's Accept header: the first alternative that can be met.
+    /// Selects the first supported format in a request's Accept header.
     ///
     /// # Errors
-    /// 406 when none can.
+    /// 406 if none is supported.
     pub fn of(request: &Request) -> Result<Self, Refusal> {
         let accept = request.header("accept").unwrap_or("*/*");
         for alternative in accept.split(',') {
@@ -47,7 +47,7 @@ impl Form {
         ))
     }
 
-    /// Returns one object in this form.
+    /// Returns one object in this format.
     pub fn one(self, definition: &Definition, object: &Value, now: Moment) -> Value {
         match self {
             Self::Object => object.clone(),
@@ -59,7 +59,7 @@ impl Form {
         }
     }
 
-    /// Returns a list in this form; `about` is the list's own metadata.
+    /// Returns a list in this format; `about` is the list's own metadata.
     pub fn many(self, definition: &Definition, about: Value, objects: &[&Value], now: Moment) -> Value {
         match self {
             Self::Table => table(definition, about, objects.iter().copied(), now),
@@ -70,7 +70,7 @@ impl Form {
             Self::Object => {
                 let items = objects.iter().map(|object| {
                     let mut item = (*object).clone();
-                    // Lists of built-in kinds say what their items are once, for all of them.
+                    // Items of a built-in list have no apiVersion and kind; the list implies them.
                     if let (false, Some(map)) = (definition.custom, item.as_object_mut()) {
                         map.retain(|field, _| field != "kind" && field != "apiVersion");
                     }
@@ -89,7 +89,7 @@ pub(super) fn metadata_of(object: &Value) -> Value {
     json!({"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": object["metadata"]})
 }
 
-/// Returns an object of meta/v1 with only the fields that are there.
+/// Returns list metadata of meta/v1 with only the set fields.
 pub(super) fn list_metadata(revision: u64, next: Option<String>, remaining: Option<usize>) -> Value {
     let mut metadata = Map::new();
     metadata.insert("resourceVersion".into(), json!(revision.to_string()));

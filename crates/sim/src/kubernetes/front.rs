@@ -1,4 +1,4 @@
-//! The front door of a cluster's API: who asks, for what, and who answers.
+//! The entry point of a cluster's API: authorization and dispatch of requests.
 
 use bytes::Bytes;
 use http::Method;
@@ -16,17 +16,17 @@ use crate::clock::Moment;
 use crate::request::{Reply, Request, Streaming};
 use crate::world::World;
 
-/// The name of whoever sends no token.
+/// The user name of a request without a token.
 pub const ANONYMOUS: &str = "system:anonymous";
 
-/// What the API server answers: a reply, which a watch or a log may follow.
+/// A response of the API server: a reply, optionally followed by a watch or a log.
 #[derive(Debug)]
 pub struct Answer {
-    /// The reply; without a body when something follows.
+    /// The reply; without a body if a stream follows.
     pub reply: Reply,
-    /// The events to come.
+    /// The following watch.
     pub watch: Option<Watch>,
-    /// The lines to come.
+    /// The following log.
     pub log: Option<Log>,
 }
 
@@ -35,8 +35,8 @@ impl Answer {
         Self { reply, watch: None, log: None }
     }
 
-    /// Returns the reply, what follows it made to read the store that `find` finds in the world; it ends when the
-    /// store is gone.
+    /// Converts the answer to a reply. A stream reads the store that `find` returns, and ends when the store
+    /// no longer exists.
     pub fn into_reply<F>(self, find: F) -> Reply
     where
         F: Fn(&World) -> Option<&Store> + Send + 'static,
@@ -50,13 +50,13 @@ impl Answer {
     }
 }
 
-/// What follows a reply.
+/// A stream after a reply.
 enum Following {
     Watch(Watch),
     Log(Log),
 }
 
-/// What follows a reply out of a store that lives in the world.
+/// A stream from a store in the simulated cloud.
 struct InWorld<F> {
     following: Following,
     find: F,
@@ -77,15 +77,15 @@ where
     fn deadline(&self) -> Moment {
         match &self.following {
             Following::Watch(watch) => watch.deadline(),
-            // A log goes on when the cluster changes, and at no time of its own.
+            // A log continues when the cluster changes; it has no timer.
             Following::Log(_) => Moment(i64::MAX),
         }
     }
 }
 
-/// Answers a request whose path is the one below the cluster's prefix. `user` is who the token belongs to, or
-/// [`ANONYMOUS`] when none was sent; a token that is nobody's is answered with
-/// [`unauthorized`](super::status::unauthorized) instead.
+/// Answers a request whose path is relative to the cluster's prefix. `user` is the user of the token, or
+/// [`ANONYMOUS`] without a token. For an unknown token call [`unauthorized`](super::status::unauthorized)
+/// instead.
 pub fn serve(store: &mut Store, request: &Request, user: &str, now: Moment) -> Answer {
     store.settle(now);
     let target = path::parse(store, &request.segments());
@@ -116,7 +116,8 @@ pub fn serve(store: &mut Store, request: &Request, user: &str, now: Moment) -> A
     })
 }
 
-/// Everyone who has a token of this cluster may do everything, whoever has none may only ask how it is.
+/// Refuses anonymous requests except health checks and version; a user with a token of this cluster has all
+/// rights.
 fn refused(target: &Target, request: &Request, user: &str) -> Option<Refusal> {
     if user != ANONYMOUS || matches!(target, Target::Version | Target::Health) {
         return None;
@@ -132,7 +133,7 @@ fn refused(target: &Target, request: &Request, user: &str) -> Option<Refusal> {
     Some(refusal)
 }
 
-/// Returns the refusal of someone who may not do this.
+/// Returns the 403 of a user without the right.
 fn may_not(place: &Place, request: &Request, user: &str) -> Refusal {
     let watching = request.query("watch").is_some_and(|value| value == "true" || value == "1");
     let verb = place.verb(&request.method, watching);
@@ -174,7 +175,7 @@ fn objects(
     }
     let one = call.place.name.is_some();
     let reads = matches!(request.method, Method::GET | Method::HEAD);
-    // Definitions are installed by the cluster's operator; clients may look at them.
+    // Clients can only read CustomResourceDefinitions; the cluster's operator installs them.
     if !reads && call.place.definition.kind == "CustomResourceDefinition" {
         return Err(Refusal::method_not_allowed());
     }

@@ -1,4 +1,4 @@
-//! Birth and death of objects: ids and times, finalizers, owners and namespaces.
+//! Creation and deletion of objects: ids and times, finalizers, owners and namespaces.
 
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -8,26 +8,26 @@ use super::store::{Store, metadata_mut, names};
 use super::write::Draft;
 use crate::clock::Moment;
 
-/// The finalizer that holds an owner until its dependents are gone.
+/// The finalizer that keeps an owner until its dependents are deleted.
 const FOREGROUND: &str = "foregroundDeletion";
 
-/// What becomes of the objects that the deleted one owns.
+/// The deletion propagation policy for dependents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Propagation {
-    /// They go after it.
+    /// Deletes the dependents after the owner.
     Background,
-    /// They go first.
+    /// Deletes the dependents before the owner.
     Foreground,
-    /// They stay, with no owner.
+    /// Keeps the dependents, without the owner reference.
     Orphan,
 }
 
-/// How a deletion began.
+/// The result of a deletion request.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Deletion {
-    /// The object is gone; this is how it last was.
+    /// The object is deleted; contains its last version.
     Gone(Value),
-    /// The object is being deleted and still there.
+    /// The object is being deleted and still exists.
     Going(Value),
 }
 
@@ -43,7 +43,7 @@ pub(super) fn complete_identity(object: &mut Value, definition: &Definition) {
     }
 }
 
-/// Puts into an object's metadata what only the server decides, whatever was sent.
+/// Sets the server-managed metadata of an object, and ignores those in the request.
 pub(super) fn carry(store: &Store, draft: &Draft, object: &mut Value) {
     const KEPT: [&str; 6] = [
         "uid",
@@ -72,7 +72,7 @@ pub(super) fn carry(store: &Store, draft: &Draft, object: &mut Value) {
     }
 }
 
-/// Ids come from what the object is and when: they repeat only where everything does.
+/// Derives a uid from the object's identity and the time, so that a repeated run produces the same ids.
 fn new_uid(store: &Store, resource: &str, namespace: &str, name: &str, at: Moment) -> Uuid {
     let seed = format!("{}|{resource}|{namespace}|{name}|{}|{}", store.identity(), store.revision(), at.0);
     let hash = Uuid::new_v5(&Uuid::NAMESPACE_OID, seed.as_bytes());
@@ -86,7 +86,7 @@ pub(super) fn name_suffix(store: &Store, prefix: &str, at: Moment) -> String {
     bytes.iter().take(5).map(|byte| char::from(LETTERS[usize::from(*byte) % LETTERS.len()])).collect()
 }
 
-/// Returns whether an object is being deleted and nothing holds it any more.
+/// Returns whether an object is being deleted and has no finalizers left.
 pub(super) fn is_finished(object: &Value) -> bool {
     let metadata = &object["metadata"];
     let held = |list: &Value| list.as_array().is_some_and(|list| !list.is_empty());
@@ -96,7 +96,7 @@ pub(super) fn is_finished(object: &Value) -> bool {
         && !(is_namespace && held(&object["spec"]["finalizers"]))
 }
 
-/// Deletes an object that is there: at once, or as soon as nothing holds it.
+/// Deletes an existing object: at once, or as soon as it has no finalizers.
 pub(super) fn delete(
     store: &mut Store,
     resource: &str,
@@ -153,7 +153,7 @@ fn mark(object: &Value, foreground: bool, at: Moment) -> Value {
     object
 }
 
-/// Takes the foreground finalizer away once no dependent is left.
+/// Removes the foreground finalizer once no dependent is left.
 fn release_foreground(store: &mut Store, resource: &str, namespace: &str, name: &str, at: Moment) {
     let Some(object) = store.get(resource, namespace, name).cloned() else { return };
     if !dependents_of(store, &object).is_empty() {
@@ -201,8 +201,8 @@ fn disown(store: &mut Store, (resource, namespace, name): &Place, owner: &Value,
     store.commit(resource, namespace, name, Some(object), at);
 }
 
-/// Deletes what only the removed object owned, and lets what it shared forget it. An owner that waits in the
-/// foreground for this object is let go.
+/// Deletes the dependents of a removed object, or removes the owner reference if they have other owners. Also
+/// releases owners that wait in the foreground for this object.
 pub(super) fn collect_dependents(store: &mut Store, removed: &Value, at: Moment) {
     for place in dependents_of(store, removed) {
         let (resource, namespace, name) = &place;
@@ -239,8 +239,8 @@ pub(super) fn terminating(store: &Store) -> impl Iterator<Item = &Value> {
     namespaces.filter(|namespace| namespace["metadata"]["deletionTimestamp"].is_string())
 }
 
-/// Returns when the namespaces being deleted have something left to do; those that only wait for finalizers of
-/// what is in them have not.
+/// Returns the due times of the namespaces being deleted. A namespace is not due if it only waits for
+/// finalizers of its objects.
 pub(super) fn namespaces_due(store: &Store) -> impl Iterator<Item = Moment> {
     terminating(store).filter_map(|namespace| {
         let name = names(namespace).1;
@@ -252,7 +252,7 @@ pub(super) fn namespaces_due(store: &Store) -> impl Iterator<Item = Moment> {
     })
 }
 
-/// Empties the namespaces being deleted, and removes those that are empty.
+/// Deletes the objects in namespaces being deleted, and removes the empty namespaces.
 pub(super) fn settle_namespaces(store: &mut Store, now: Moment) {
     if !namespaces_due(store).any(|due| due <= now) {
         return;

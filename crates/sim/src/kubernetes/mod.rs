@@ -1,9 +1,9 @@
-//! The Kubernetes API of a simulated cluster: its objects, its kinds, and the server in front of them.
+//! The Kubernetes API of a simulated cluster: its objects, its kinds, and the API server.
 //!
-//! [`Store`] holds the objects; the cluster's controllers write to it directly, clients through [`serve`]. Both go
-//! the same way through `write`: what the server keeps, defaults, ownership, generation, storing. Only clients are
-//! judged (`admission`). A kind is a [`Definition`]: a structural schema and a few facts; nothing else knows what
-//! kinds there are, except the rules in `admission` that no schema can say.
+//! [`Store`] holds the objects; the cluster's controllers write to it directly, clients through [`serve`].
+//! Both use the same path through `write`: server-managed fields, defaults, ownership, generation, storing.
+//! Only writes of clients are validated (`admission`). A kind is a [`Definition`]: a structural schema and a
+//! few facts. No other code knows the kinds, except the rules in `admission` that a schema cannot express.
 //!
 //! Contract: <https://kubernetes.io/docs/reference/using-api/api-concepts/>.
 

@@ -1,4 +1,4 @@
-//! The OpenAPI v3 documents: enough for kubectl to send its patches and to explain fields.
+//! OpenAPI v3 documents: enough for kubectl to send its patches and to explain fields.
 
 use serde_json::{Map, Value, json};
 
@@ -6,12 +6,12 @@ use super::status::{Refusal, json_reply};
 use super::store::Store;
 use crate::request::Reply;
 
-/// Answers `/openapi/v3`: the group versions and where their documents are.
+/// Handles `/openapi/v3`: the group versions with the URLs of their documents.
 pub fn index(store: &Store) -> Reply {
     let mut paths = Map::new();
     for kind in store.definitions() {
         let place = place(&kind.group, &kind.version);
-        // The revision of the installed kinds stands for the document's hash: it changes when they do.
+        // The number of kinds stands for the document's hash: it changes with the installed kinds.
         let url = format!("/openapi/v3/{place}?hash={:X}", store.definitions().len());
         paths.entry(place).or_insert(json!({"serverRelativeURL": url}));
     }
@@ -22,7 +22,7 @@ fn place(group: &str, version: &str) -> String {
     if group.is_empty() { format!("api/{version}") } else { format!("apis/{group}/{version}") }
 }
 
-/// Answers `/openapi/v3/{place}`: per kind one path with its patch, and its schema.
+/// Handles `/openapi/v3/{place}`: per kind one path with its patch, and its schema.
 pub fn document(store: &Store, wanted: &str) -> Reply {
     let mut paths = Map::new();
     let mut schemas = Map::new();

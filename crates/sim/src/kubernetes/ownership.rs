@@ -1,4 +1,4 @@
-//! Who owns which field: the entries of `metadata.managedFields`, and how a write moves them.
+//! Field ownership: the entries of `metadata.managedFields`, and their changes by writes.
 
 use serde_json::{Map, Value, json};
 
@@ -8,7 +8,7 @@ use super::schema::shape::{Seen, descend, names_field, parts, see};
 use super::store::metadata_mut;
 use crate::clock::Moment;
 
-/// What the server itself keeps; nobody owns these.
+/// Server-managed fields, which have no owner.
 const NOBODYS: [&[&str]; 12] = [
     &["f:apiVersion"],
     &["f:kind"],
@@ -24,25 +24,25 @@ const NOBODYS: [&[&str]; 12] = [
     &["f:metadata", "f:deletionGracePeriodSeconds"],
 ];
 
-/// How a manager came to own fields.
+/// The operation by which a manager owns fields.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Operation {
-    /// By server-side apply.
+    /// Server-side apply.
     Apply,
-    /// By any other write.
+    /// Any other write.
     Update,
 }
 
-/// What tells one owner from another.
+/// The identity of an owner.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Owner {
-    /// The manager's name.
+    /// The name of the field manager.
     pub manager: String,
-    /// How it writes.
+    /// The operation.
     pub operation: Operation,
-    /// The version it wrote last; tells owners apart only when they update.
+    /// The API version of its last write; part of the identity only for updates.
     pub api_version: String,
-    /// The subresource it writes through; empty for the main one.
+    /// The subresource of its writes; empty for the main resource.
     pub subresource: String,
 }
 
@@ -54,7 +54,7 @@ impl Owner {
             && (self.operation == Operation::Apply || self.api_version == other.api_version)
     }
 
-    /// Returns the owner as a conflict names it.
+    /// Returns the owner in the format of conflict messages.
     pub fn display(&self) -> String {
         let mut text = format!("{:?}", self.manager);
         if !self.subresource.is_empty() {
@@ -70,11 +70,11 @@ impl Owner {
 /// One entry of `managedFields`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Entry {
-    /// Whose it is.
+    /// The owner.
     pub owner: Owner,
-    /// When its fields last changed.
+    /// The time of the last change of its fields.
     pub time: String,
-    /// The fields.
+    /// The owned fields.
     pub fields: FieldSet,
 }
 
@@ -83,13 +83,13 @@ pub struct Entry {
 pub struct Owners(pub Vec<Entry>);
 
 impl Owners {
-    /// Reads an object's `managedFields`; entries that cannot be read are left out.
+    /// Parses an object's `managedFields`; skips invalid entries.
     pub fn of(object: &Value) -> Self {
         let entries = object["metadata"]["managedFields"].as_array().into_iter().flatten();
         Self(entries.filter_map(Entry::read).collect())
     }
 
-    /// Writes `managedFields`, appliers first and the rest by time, without empty entries.
+    /// Writes `managedFields`: appliers first, the rest by time, without empty entries.
     pub fn write_into(mut self, object: &mut Value) {
         self.0.retain(|entry| !entry.fields.is_empty());
         self.0.sort_by(|a, b| {
@@ -113,12 +113,12 @@ impl Owners {
         self.0.iter().filter(move |entry| !entry.owner.is(owner))
     }
 
-    /// Returns what anyone owns.
+    /// Returns the union of all owned fields.
     pub fn all_fields(&self) -> FieldSet {
         self.0.iter().fold(FieldSet::default(), |all, entry| all.union(&entry.fields))
     }
 
-    /// Makes `fields` what an owner owns; the time moves only when that changes something.
+    /// Sets the fields of an owner; its time changes only if the fields change.
     pub fn set(&mut self, owner: &Owner, fields: FieldSet, at: Moment) {
         match self.0.iter_mut().find(|entry| entry.owner.is(owner)) {
             Some(entry) if entry.fields == fields && entry.owner == *owner => {}
@@ -127,7 +127,7 @@ impl Owners {
         }
     }
 
-    /// Takes from everyone but `owner` what a write changed or removed.
+    /// Removes the changed or removed fields from all owners except `owner`.
     pub fn take_from_others(&mut self, owner: &Owner, difference: &Difference) {
         let written = difference.written().union(&difference.removed);
         for entry in self.0.iter_mut().filter(|entry| !entry.owner.is(owner)) {
@@ -135,7 +135,7 @@ impl Owners {
         }
     }
 
-    /// Returns the same owners with every time left out, for telling whether anything changed.
+    /// Returns the owners without times, to compare ownership.
     pub fn without_times(mut self) -> Self {
         self.0.iter_mut().for_each(|entry| entry.time.clear());
         self
@@ -177,7 +177,7 @@ impl Entry {
     }
 }
 
-/// Returns the fields an applied configuration claims.
+/// Returns the fields that an applied configuration claims.
 pub fn claimed(definition: &Definition, value: &Value) -> FieldSet {
     let mut set = FieldSet::default();
     claim(&definition.schema, value, &mut Vec::new(), &mut set);
@@ -195,7 +195,7 @@ fn claim(schema: &Value, value: &Value, path: &mut FieldPath, set: &mut FieldSet
     for (edge, part_schema, part) in parts(schema, value) {
         let named = edge.strip_prefix("f:").is_some_and(|name| names_field(schema, name));
         path.push(edge);
-        // Items of lists and values of maps are things of their own, which structures' fields are not.
+        // Items of lists and values of maps are members themselves; the fields of structures are not.
         if keyed || !named {
             set.insert(path);
         }
@@ -204,19 +204,19 @@ fn claim(schema: &Value, value: &Value, path: &mut FieldPath, set: &mut FieldSet
     }
 }
 
-/// What one object has that another has not.
+/// The difference between two versions of an object.
 #[derive(Debug, Clone, Default)]
 pub struct Difference {
-    /// In the new one only.
+    /// The fields only in the new version.
     pub added: FieldSet,
-    /// In both, with another value.
+    /// The fields in both versions, with different values.
     pub modified: FieldSet,
-    /// In the old one only.
+    /// The fields only in the old version.
     pub removed: FieldSet,
 }
 
 impl Difference {
-    /// Returns what was given a value.
+    /// Returns the added and modified fields.
     pub fn written(&self) -> FieldSet {
         self.added.union(&self.modified)
     }
@@ -226,7 +226,7 @@ impl Difference {
         self
     }
 
-    /// Limits the difference to what a write through that subresource may own.
+    /// Limits the difference to the fields that a write through that subresource can own.
     fn through(mut self, subresource: &str, has_status: bool) -> Self {
         for set in [&mut self.added, &mut self.modified, &mut self.removed] {
             match subresource {
@@ -239,7 +239,7 @@ impl Difference {
     }
 }
 
-/// Compares two versions of an object, field by owned field.
+/// Compares two versions of an object field by field, in the granularity of ownership.
 pub fn compare(definition: &Definition, before: &Value, after: &Value) -> Difference {
     let mut difference = Difference::default();
     walk(&definition.schema, Some(before), Some(after), &mut Vec::new(), &mut difference);
@@ -279,7 +279,7 @@ fn walk(
     }
 }
 
-/// Adds a value's own path and those of all its parts.
+/// Adds the paths of a value and of all its parts.
 fn gather(schema: &Value, value: &Value, path: &mut FieldPath, set: &mut FieldSet) {
     set.insert(path);
     for (edge, part_schema, part) in parts(schema, value) {
@@ -295,7 +295,7 @@ fn strip(set: &mut FieldSet) {
     set.remove(&[]);
 }
 
-/// Records a write that was no apply: the writer owns what it gave a value, everyone else loses it.
+/// Records a write other than apply: the writer owns the fields it set, and all others lose them.
 pub fn record_update(
     definition: &Definition,
     live: Option<&Value>,
@@ -307,7 +307,7 @@ pub fn record_update(
     let difference = compare(definition, live.unwrap_or(&nothing), object)
         .through(&owner.subresource, definition.has_status);
     let sent = object["metadata"]["managedFields"].as_array().filter(|entries| !entries.is_empty());
-    // A list holding one empty entry is how a client asks for all ownership to be forgotten.
+    // A list with one empty entry requests the removal of all ownership.
     let mut owners = match sent {
         Some(_) => Owners::of(object),
         None => live.map(Owners::of).unwrap_or_default(),

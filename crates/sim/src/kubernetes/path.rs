@@ -1,4 +1,4 @@
-//! What a URL asks for.
+//! Parsing of URL paths.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use http::Method;
 use super::definition::Definition;
 use super::store::Store;
 
-/// A part of an object that is written by itself.
+/// A subresource of an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Subresource {
     /// The object itself.
@@ -16,11 +16,11 @@ pub enum Subresource {
     Status,
     /// `/scale`.
     Scale,
-    /// `/log`, what a pod's containers wrote.
+    /// `/log`, the log of a pod's container.
     Log,
 }
 
-/// What a path names.
+/// The target of a path.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Target {
     /// Objects of a kind, or one of them.
@@ -39,37 +39,37 @@ pub enum Target {
     Health,
     /// `/openapi/v3`, and the group version below it, `apis/apps/v1`.
     OpenApi(Option<String>),
-    /// A resource that is not served, within a group and version that are.
+    /// An unknown resource within a served group and version.
     UnknownResource,
-    /// Nothing.
+    /// An unknown path.
     Unknown,
 }
 
-/// Where objects are.
+/// The location of objects.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Place {
-    /// Their kind.
+    /// The kind of the objects.
     pub definition: Arc<Definition>,
-    /// The namespace; `None` for cluster-wide kinds and for all namespaces.
+    /// The namespace; `None` for cluster-scoped kinds and for all namespaces.
     pub namespace: Option<String>,
-    /// The one object's name.
+    /// The name of a single object.
     pub name: Option<String>,
-    /// The part of it.
+    /// The subresource.
     pub subresource: Subresource,
 }
 
 impl Place {
-    /// Returns the namespace as stores take it.
+    /// Returns the namespace in the format of stores.
     pub fn namespace(&self) -> &str {
         self.namespace.as_deref().unwrap_or_default()
     }
 
-    /// Returns the name as stores take it.
+    /// Returns the name in the format of stores.
     pub fn name(&self) -> &str {
         self.name.as_deref().unwrap_or_default()
     }
 
-    /// Returns the verb of a method here, as authorization names it.
+    /// Returns the authorization verb of a method.
     pub fn verb(&self, method: &Method, watching: bool) -> &'static str {
         match (method.as_str(), self.name.is_some()) {
             ("GET" | "HEAD", _) if watching => "watch",
@@ -85,7 +85,7 @@ impl Place {
     }
 }
 
-/// Reads a path, given as its decoded segments.
+/// Parses a path from its decoded segments.
 pub fn parse(store: &Store, segments: &[String]) -> Target {
     let parts: Vec<&str> = segments.iter().map(String::as_str).collect();
     match parts.as_slice() {
@@ -112,7 +112,7 @@ fn within(store: &Store, group: &str, version: &str, rest: &[&str]) -> Target {
     if kinds.peek().is_none() {
         return Target::Unknown;
     }
-    // `namespaces` is a resource of its own and the prefix of everything inside one.
+    // `namespaces` is a resource itself and the prefix of everything inside a namespace.
     let (namespace, rest) = match rest {
         [] => return Target::GroupVersion(group.to_owned(), version.to_owned()),
         ["namespaces", namespace, inner @ ..]

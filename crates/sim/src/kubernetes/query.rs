@@ -1,56 +1,56 @@
-//! The parameters of a request, read and checked.
+//! Parsing and validation of query parameters.
 
 use serde_json::{Value, json};
 
 use super::status::{FieldError, Refusal};
 use crate::request::Request;
 
-/// What to do with fields nobody knows.
+/// The treatment of unknown fields.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FieldValidation {
-    /// Drop them silently.
+    /// Drops them silently.
     Ignore,
-    /// Drop them and say so in a header.
+    /// Drops them and adds a warning header.
     Warn,
-    /// Refuse the request.
+    /// Refuses the request.
     Strict,
 }
 
 /// The parameters of a write.
 #[derive(Debug, Clone, PartialEq)]
 pub struct WriteOptions {
-    /// The manager named; empty when none was.
+    /// The field manager; empty if not given.
     pub manager: String,
-    /// Whether a conflict is overruled; `None` when nothing was said.
+    /// The `force` parameter; `None` if not given.
     pub force: Option<bool>,
-    /// Whether nothing shall be stored.
+    /// True if nothing is stored.
     pub dry_run: bool,
-    /// What to do with unknown fields.
+    /// The treatment of unknown fields.
     pub validation: FieldValidation,
 }
 
 /// The parameters of a list or watch.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ListOptions {
-    /// Whether to watch.
+    /// True for a watch.
     pub watch: bool,
     /// The label selector.
     pub labels: String,
     /// The field selector.
     pub fields: String,
-    /// The most items of one answer; 0 for all.
+    /// The maximum number of items per page; 0 for all.
     pub limit: usize,
-    /// Where an earlier answer ended.
+    /// The continue token.
     pub next: String,
-    /// The number asked for; `None` when none was.
+    /// The requested resource version; `None` if not given.
     pub revision: Option<u64>,
-    /// How the number is meant: `Exact`, `NotOlderThan` or empty.
+    /// The match mode of the resource version: `Exact`, `NotOlderThan` or empty.
     pub matching: String,
-    /// Whether bookmarks may be sent.
+    /// True if bookmarks are allowed.
     pub bookmarks: bool,
-    /// Whether a watch begins with what is there; `None` when nothing was said.
+    /// True if a watch starts with the existing objects; `None` if not given.
     pub initial_events: Option<bool>,
-    /// How long a watch lasts, in seconds.
+    /// The timeout of a watch in seconds.
     pub timeout_seconds: Option<u64>,
 }
 
@@ -82,11 +82,11 @@ fn text<'r>(request: &'r Request, name: &str) -> &'r str {
 }
 
 impl WriteOptions {
-    /// Reads the parameters of a write.
+    /// Parses the parameters of a write.
     ///
     /// # Errors
-    /// 400 for values that cannot be read, 422 for values that are not allowed; `operation` (`Create`, `Update`,
-    /// `Patch`) names the options in messages.
+    /// 400 for malformed values, 422 for values that are not allowed. `operation` (`Create`, `Update`,
+    /// `Patch`) selects the name of the options in messages.
     pub fn read(request: &Request, operation: &str) -> Result<Self, Refusal> {
         let kind = format!("{operation}Options");
         let refuse = |error: FieldError| Refusal::invalid(&kind, "meta.k8s.io", "", &[error]);
@@ -118,7 +118,7 @@ impl WriteOptions {
         Ok(Self { manager, force: flag(request, "force")?, dry_run, validation })
     }
 
-    /// Returns the manager of a write that named none: the first word of the user agent.
+    /// Returns the field manager, by default the first word of the user agent.
     pub fn manager_or_agent(&self, request: &Request) -> String {
         if !self.manager.is_empty() {
             return self.manager.clone();
@@ -129,10 +129,10 @@ impl WriteOptions {
 }
 
 impl ListOptions {
-    /// Reads the parameters of a list or watch.
+    /// Parses the parameters of a list or watch.
     ///
     /// # Errors
-    /// 400 for values that cannot be read, 422 for combinations that are not allowed.
+    /// 400 for malformed values, 422 for invalid combinations.
     pub fn read(request: &Request) -> Result<Self, Refusal> {
         let revision = number(request, "resourceVersion").map_err(|_| {
             let value = Value::from(text(request, "resourceVersion"));

@@ -1,4 +1,4 @@
-//! The kinds whose objects are questions, posted to be answered and never kept: what somebody may do, and who it is.
+//! Review kinds, which the server answers and never stores: the rights and the identity of a user.
 //!
 //! Contract: the authentication.k8s.io/v1 and authorization.k8s.io/v1 reference.
 
@@ -10,13 +10,13 @@ use super::status::{FieldError, Refusal};
 use super::verbs::Call;
 use crate::request::Reply;
 
-/// Everyone who has a token of a cluster is in these groups.
+/// The groups of every user with a token of the cluster.
 const GROUPS: [&str; 2] = ["system:masters", "system:authenticated"];
 
-/// Answers a question of somebody whom the cluster knows, and who may therefore do everything.
+/// Answers a review of an authenticated user, who has all rights.
 ///
 /// # Errors
-/// 405 for whatever is not posted, 422 for a question that does not say what it is about, and as for any create.
+/// 405 for other methods than POST, 422 for a review without its attributes, and the errors of any create.
 pub fn answer(call: &Call<'_>, user: &str) -> Result<Reply, Refusal> {
     let definition = &call.place.definition;
     if call.request.method != http::Method::POST || call.place.name.is_some() {

@@ -1,4 +1,4 @@
-//! Every refusal a client must know, in the server's own words.
+//! Tests of every error that a client must handle, with the server's own messages.
 
 use http::Method;
 use serde_json::{Value, json};

@@ -1,5 +1,4 @@
-//! Somebody else who writes to the same objects: with `kubectl apply` of before server-side apply, or somewhere else in
-//! the store.
+//! Competing writes by another client: with client-side `kubectl apply`, or elsewhere in the store.
 
 use serde_json::{Value, json};
 
@@ -8,11 +7,11 @@ use super::store::{Store, metadata_mut, names};
 use crate::clock::Moment;
 use crate::request::Request;
 
-/// What `kubectl apply` without `--server-side` calls itself.
+/// The field manager of `kubectl apply` without `--server-side`.
 const KUBECTL: &str = "kubectl-client-side-apply";
 
-/// Writes the object of an apply request as kubectl had written it, with one field of another value, so that the
-/// field is kubectl's. Returns whether the request is such a one and has a field to differ in.
+/// Writes the object of an apply request as kubectl, with a different value in one field, so that kubectl
+/// owns the field. Returns whether the request is an apply with such a field.
 pub(crate) fn overwrite(store: &mut Store, request: &Request, now: Moment) -> bool {
     let Target::Objects(place) = path::parse(store, &request.segments()) else { return false };
     let Ok(mut wanted) = request.json::<Value>() else { return false };
@@ -37,18 +36,18 @@ pub(crate) fn overwrite(store: &mut Store, request: &Request, now: Moment) -> bo
     store.put(&resource, object, KUBECTL, now)
 }
 
-/// Writes something that concerns no object anybody looks at, and compacts the history: every number known is too old.
+/// Advances the resource version and compacts the history, so that every known resource version is too old.
 pub(crate) fn write_elsewhere(store: &mut Store) {
     store.compact();
 }
 
-/// Gives one field another value: one that is harmless and that an applier usually sets.
+/// Changes the value of one field: a harmless one that an applier usually sets.
 fn differ(object: &mut Value) -> bool {
     if let Some(replicas) = object.pointer("/spec/replicas").and_then(Value::as_i64) {
         object["spec"]["replicas"] = json!(replicas + 1);
         return true;
     }
-    // What tells whose an object is stays as it is: it is a rival's hand on our object, not a rival's object.
+    // The ownership labels stay: another client changes an owned object, but does not replace it.
     let is_mark = |key: &str| key.contains("managed-by") || key.contains("landfall");
     for pointer in ["/data", "/metadata/annotations", "/metadata/labels"] {
         let map = object.pointer_mut(pointer).and_then(Value::as_object_mut);
@@ -61,7 +60,7 @@ fn differ(object: &mut Value) -> bool {
     false
 }
 
-/// Lays an object over another: maps are joined, everything else is replaced.
+/// Merges `over` into an object: maps are merged, everything else is replaced.
 fn laid_over(live: Value, over: &Value) -> Value {
     match (live, over) {
         (Value::Object(mut live), Value::Object(over)) => {

@@ -1,10 +1,10 @@
-//! Choosing objects: label selectors and field selectors of queries, and the selectors inside objects.
+//! Selectors: label and field selectors of queries, and label selectors inside objects.
 
 use serde_json::Value;
 
 use super::status::Refusal;
 
-/// What objects a list or watch is limited to.
+/// The selectors of a list or watch.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Selection {
     labels: Vec<Requirement>,
@@ -26,20 +26,20 @@ enum Rule {
 }
 
 impl Selection {
-    /// Reads the two selectors of a query.
+    /// Parses the two selectors of a query.
     ///
     /// # Errors
-    /// 400 for text that is no selector and for fields that cannot be selected by.
+    /// 400 for an invalid selector and for unsupported fields.
     pub fn parse(labels: &str, fields: &str, kind: &str) -> Result<Self, Refusal> {
         Ok(Self { labels: parse_labels(labels)?, fields: parse_fields(fields, kind)? })
     }
 
-    /// Returns whether everything is chosen.
+    /// Returns whether the selection matches everything.
     pub fn is_everything(&self) -> bool {
         self.labels.is_empty() && self.fields.is_empty()
     }
 
-    /// Returns whether an object is chosen.
+    /// Returns whether the selection matches an object.
     pub fn chooses(&self, object: &Value) -> bool {
         let labels = &object["metadata"]["labels"];
         let by_field = |(path, equal, wanted): &(String, bool, String)| {
@@ -67,7 +67,7 @@ impl Requirement {
     }
 }
 
-/// Returns whether labels fulfil a LabelSelector as objects hold it (`matchLabels`, `matchExpressions`).
+/// Returns whether labels match a LabelSelector of an object (`matchLabels`, `matchExpressions`).
 pub fn object_selector_matches(selector: &Value, labels: &Value) -> bool {
     let by_label = selector["matchLabels"].as_object().into_iter().flatten();
     let by_expression = selector["matchExpressions"].as_array().into_iter().flatten();
@@ -138,7 +138,7 @@ fn split_outside_parentheses(text: &str) -> Vec<String> {
     parts.into_iter().map(|part| part.trim().to_owned()).filter(|part| !part.is_empty()).collect()
 }
 
-/// The fields each kind can be selected by besides its name and namespace.
+/// Returns the selectable fields of a kind besides name and namespace.
 fn selectable(kind: &str) -> &'static [&'static str] {
     match kind {
         "Event" => &[

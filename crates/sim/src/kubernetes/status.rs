@@ -1,4 +1,4 @@
-//! The bodies of refusals: `Status` of meta/v1, exactly as a real API server words them.
+//! Error bodies: `Status` of meta/v1, with the exact messages of a real API server.
 
 use std::fmt;
 
@@ -7,43 +7,43 @@ use serde_json::{Map, Value, json};
 use super::definition::Definition;
 use crate::request::Reply;
 
-/// The media type of every JSON answer.
+/// The media type of JSON responses.
 pub(super) const JSON: &str = "application/json";
 
-/// A request that was refused.
+/// An error response of the API server.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Refusal {
     /// The HTTP status.
     pub code: u16,
-    /// The machine's word; empty for errors that carry none.
+    /// The reason; empty for errors without one.
     pub reason: &'static str,
-    /// The sentence.
+    /// The message.
     pub message: String,
-    /// What it is about.
+    /// The details.
     pub details: Box<Value>,
-    /// Whole seconds after which asking again makes sense.
+    /// The `Retry-After` in whole seconds.
     pub retry_after: Option<u64>,
 }
 
 impl Refusal {
-    /// Makes a refusal without details.
+    /// Creates an error without details.
     pub fn new(code: u16, reason: &'static str, message: impl Into<String>) -> Self {
         Self { code, reason, message: message.into(), details: Box::default(), retry_after: None }
     }
 
-    /// The request cannot be understood.
+    /// Creates the 400 of a malformed request.
     pub fn bad_request(message: impl Into<String>) -> Self {
         Self::new(400, "BadRequest", message)
     }
 
-    /// An object of that name is not there.
+    /// Creates the 404 of an object.
     pub fn not_found(definition: &Definition, name: &str) -> Self {
         let mut refusal = Self::new(404, "NotFound", format!("{} {name:?} not found", definition.resource()));
         refusal.details = Box::new(about(definition, name));
         refusal
     }
 
-    /// An object of that name is there already.
+    /// Creates the 409 of an existing object.
     pub fn already_exists(definition: &Definition, name: &str) -> Self {
         let message = format!("{} {name:?} already exists", definition.resource());
         let mut refusal = Self::new(409, "AlreadyExists", message);
@@ -51,7 +51,7 @@ impl Refusal {
         refusal
     }
 
-    /// The write cannot be carried out on the object as it is.
+    /// Creates the 409 of a write that conflicts with the object's current state.
     pub fn conflict(definition: &Definition, name: &str, why: &str) -> Self {
         let message = format!("Operation cannot be fulfilled on {} {name:?}: {why}", definition.resource());
         let mut refusal = Self::new(409, "Conflict", message);
@@ -59,7 +59,7 @@ impl Refusal {
         refusal
     }
 
-    /// Someone may not do this.
+    /// Creates the 403 of a user without the right.
     pub fn forbidden(definition: &Definition, name: &str, why: &str) -> Self {
         let named = if name.is_empty() { String::new() } else { format!(" {name:?}") };
         let mut refusal =
@@ -68,7 +68,7 @@ impl Refusal {
         refusal
     }
 
-    /// The method does not go with the path.
+    /// Creates the 405 of a method that the path does not support.
     pub fn method_not_allowed() -> Self {
         let mut refusal = Self::new(
             405,
@@ -79,19 +79,19 @@ impl Refusal {
         refusal
     }
 
-    /// The path names a resource the server does not have.
+    /// Creates the 404 of an unknown resource.
     pub fn no_such_resource() -> Self {
         let mut refusal = Self::new(404, "NotFound", "the server could not find the requested resource");
         refusal.details = Box::new(json!({}));
         refusal
     }
 
-    /// The number lies too far back.
+    /// Creates the 410 of a resource version that is too old.
     pub fn expired(message: impl Into<String>) -> Self {
         Self::new(410, "Expired", message)
     }
 
-    /// The object is not what its kind allows.
+    /// Creates the 422 of an object with validation errors.
     pub fn invalid(kind: &str, group: &str, name: &str, errors: &[FieldError]) -> Self {
         let qualified = if group.is_empty() { kind.to_owned() } else { format!("{kind}.{group}") };
         let texts: Vec<String> = errors.iter().map(FieldError::to_string).collect();
@@ -112,7 +112,7 @@ impl Refusal {
         refusal
     }
 
-    /// The same refusal, with more details.
+    /// Returns the error with more details.
     #[must_use]
     pub fn with_details(mut self, details: Value) -> Self {
         self.details = Box::new(details);
@@ -152,7 +152,7 @@ pub(super) fn json_reply(code: u16, body: &Value) -> Reply {
     Reply::json(code, body).with_header("content-type", JSON)
 }
 
-/// Returns what a refusal is about: the name, the group where there is one, the plural resource.
+/// Returns the details of an error: the name, the group if there is one, the plural resource.
 pub(super) fn about(definition: &Definition, name: &str) -> Value {
     let mut details = Map::new();
     for (field, value) in [("name", name), ("group", &definition.group), ("kind", &definition.plural)] {
@@ -163,13 +163,13 @@ pub(super) fn about(definition: &Definition, name: &str) -> Value {
     Value::Object(details)
 }
 
-/// Returns the reply of a server that cannot answer just now: 503.
+/// Returns the 503 of an unavailable server.
 pub fn unavailable() -> Reply {
     let why = "the server is currently unable to handle the request";
     Refusal::new(503, "ServiceUnavailable", why).reply()
 }
 
-/// Returns the reply of a server whose queues are full: 429, to be tried again in a second.
+/// Returns the 429 of a server with full queues, with a `Retry-After` of one second.
 pub fn too_many_requests() -> Reply {
     let why = "the server has received too many requests and has asked us to try again later";
     let mut refusal = Refusal::new(429, "TooManyRequests", why).with_details(json!({}));
@@ -177,12 +177,12 @@ pub fn too_many_requests() -> Reply {
     refusal.reply()
 }
 
-/// Returns the reply to a request whose token is none of ours: 401.
+/// Returns the 401 of an unknown token.
 pub fn unauthorized() -> Reply {
     Refusal::new(401, "Unauthorized", "Unauthorized").reply()
 }
 
-/// One objection to one field.
+/// A validation error of one field.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FieldError {
     reason: &'static str,
@@ -192,7 +192,7 @@ pub struct FieldError {
 
 impl FieldError {
     fn new(reason: &'static str, field: &str, message: String) -> Self {
-        // An objection to the whole object names it by this placeholder.
+        // The placeholder for the whole object.
         let field = if field.is_empty() { "<nil>" } else { field };
         Self { reason, field: field.to_owned(), message }
     }
@@ -203,34 +203,34 @@ impl FieldError {
         Self::new("FieldValueRequired", field, format!("Required value{more}"))
     }
 
-    /// The value is not allowed.
+    /// The value is invalid.
     pub fn invalid(field: &str, value: &Value, why: &str) -> Self {
         Self::new("FieldValueInvalid", field, format!("Invalid value: {value}: {why}"))
     }
 
-    /// The value is of another type.
+    /// The value has the wrong type.
     pub fn wrong_type(field: &str, value: &Value, why: &str) -> Self {
         Self::new("FieldValueTypeInvalid", field, format!("Invalid value: {value}: {why}"))
     }
 
-    /// The value is none of the choices.
+    /// The value is not in the list of choices.
     pub fn unsupported(field: &str, value: &Value, choices: &[Value]) -> Self {
         let choices: Vec<String> = choices.iter().map(Value::to_string).collect();
         let message = format!("Unsupported value: {value}: supported values: {}", choices.join(", "));
         Self::new("FieldValueNotSupported", field, message)
     }
 
-    /// The value is there already.
+    /// The value is a duplicate.
     pub fn duplicate(field: &str, value: &Value) -> Self {
         Self::new("FieldValueDuplicate", field, format!("Duplicate value: {value}"))
     }
 
-    /// The value names something that is not there.
+    /// The value refers to a missing object.
     pub fn missing(field: &str, value: &Value) -> Self {
         Self::new("FieldValueNotFound", field, format!("Not found: {value}"))
     }
 
-    /// The field may not be set.
+    /// The field must not be set.
     pub fn forbidden(field: &str, why: &str) -> Self {
         Self::new("FieldValueForbidden", field, format!("Forbidden: {why}"))
     }
@@ -245,7 +245,7 @@ impl FieldError {
         Self::new("FieldValueTooMany", field, format!("Too many: {is}: must have at most {most} items"))
     }
 
-    /// Returns whether the objection is to the value's type.
+    /// Returns whether the error is about the value's type.
     pub fn is_about_type(&self) -> bool {
         self.reason == "FieldValueTypeInvalid"
     }

@@ -1,7 +1,8 @@
-//! The objects of one cluster, what happened to them lately, and the kinds that are served.
+//! The store of one cluster: its objects, its recent writes, and its served kinds.
 //!
-//! One counter numbers every write; the log of writes is bounded and not stored, so that after a restart a watch
-//! from an older number is told to list again, as a real server does once its history is compacted.
+//! One counter numbers all writes: the resource version. The log of writes is bounded and not persisted.
+//! After a restart, a watch from an older resource version gets an error and must list again, as after a
+//! compaction on a real server.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -15,19 +16,19 @@ use super::lifecycle;
 use super::write::{self, Draft};
 use crate::clock::Moment;
 
-/// How many writes a watch may lie behind.
+/// The maximum number of writes that a watch can lag behind.
 const LOG_MAX: usize = 2_000;
 
-/// What happened to an object.
+/// A change of an object.
 #[derive(Debug, Clone)]
 pub(super) struct Change {
-    /// The number of the write.
+    /// The resource version of the write.
     pub revision: u64,
     /// The resource, `pods`.
     pub resource: String,
-    /// The object before; `None` when it was created.
+    /// The object before the write; `None` if it was created.
     pub before: Option<Arc<Value>>,
-    /// The object after; `None` when it was deleted.
+    /// The object after the write; `None` if it was deleted.
     pub after: Option<Arc<Value>>,
 }
 
@@ -41,24 +42,23 @@ pub struct Store {
     #[serde(with = "definition::installed")]
     installed: BTreeMap<String, Arc<Definition>>,
     objects: BTreeMap<String, BTreeMap<String, Value>>,
-    /// Objects whose defaulted status only the next write stores; that write counts although nothing changes.
+    /// Objects whose defaulted status is stored by the next write only; that write counts as a change.
     unsettled: BTreeSet<String>,
     pub(super) addresses: Addresses,
     #[serde(skip)]
     log: VecDeque<Change>,
-    /// The number of the last write to each resource since the store was read from disk.
+    /// The resource version of the last write to each resource since the store was read from disk.
     #[serde(skip)]
     written: BTreeMap<String, u64>,
 }
 
 impl Store {
-    /// Makes an empty store; ids of its objects differ from those of stores with another identity, such as the
-    /// cluster's resource id.
+    /// Creates an empty store. Object ids depend on `identity`, such as the cluster's resource id.
     pub fn new(identity: &str) -> Self {
         Self { identity: identity.to_owned(), ..Self::default() }
     }
 
-    /// Sets what `/version` says, `1.33.5`.
+    /// Sets the version for `/version`, `1.33.5`.
     pub fn introduce(&mut self, version: &str) {
         self.version = version.trim_start_matches('v').to_owned();
     }
@@ -67,12 +67,13 @@ impl Store {
         if self.version.is_empty() { "1.33.0" } else { &self.version }
     }
 
-    /// Returns an object: `resource` is `pods` or `deployments.apps`, `namespace` empty when cluster-wide.
+    /// Returns an object: `resource` is `pods` or `deployments.apps`; `namespace` is empty for cluster-scoped
+    /// kinds.
     pub fn get(&self, resource: &str, namespace: &str, name: &str) -> Option<&Value> {
         self.objects.get(resource)?.get(&key(namespace, name))
     }
 
-    /// Returns the objects of a resource in the order of their namespaces and names, of all namespaces for `None`.
+    /// Returns the objects of a resource ordered by namespace and name; for `None`, of all namespaces.
     pub fn list(&self, resource: &str, namespace: Option<&str>) -> Vec<&Value> {
         let Some(objects) = self.objects.get(resource) else { return Vec::new() };
         let prefix = namespace.map(|namespace| format!("{namespace}/"));
@@ -80,14 +81,14 @@ impl Store {
         objects.iter().filter(|(key, _)| within(key)).map(|(_, object)| object).collect()
     }
 
-    /// Creates or replaces an object as a controller does, and returns whether anything changed.
+    /// Creates or replaces an object like a controller; returns whether anything changed.
     ///
-    /// What the server keeps (uid, creation and deletion times, generation, resourceVersion) is carried over;
-    /// defaults are filled in; a status given is taken and one left out is kept; nothing is validated.
-    /// An object being deleted is gone once its finalizers are.
+    /// Server-managed fields (uid, creation and deletion times, generation, resourceVersion) are kept, and
+    /// defaults are filled in. A status in `object` is stored, and a missing one keeps the old status.
+    /// Nothing is validated. An object being deleted is removed once it has no finalizers.
     ///
     /// # Panics
-    /// When the resource is not served or the object has no name.
+    /// The resource is not served or the object has no name.
     pub fn put(&mut self, resource: &str, object: Value, manager: &str, at: Moment) -> bool {
         let definition = self.definition(resource).expect("controllers write kinds that are served");
         let mut object = object;
@@ -104,8 +105,8 @@ impl Store {
         write::finish(self, draft, object)
     }
 
-    /// Writes an object's status as a controller does, and returns whether anything changed; a missing object
-    /// stays missing.
+    /// Writes an object's status like a controller; returns whether anything changed. Does nothing if the
+    /// object does not exist.
     pub fn put_status(
         &mut self,
         resource: &str,
@@ -126,36 +127,36 @@ impl Store {
         write::finish(self, draft, object)
     }
 
-    /// Removes an object at once, whatever finalizers it has, and everything that only it owned; returns it as
-    /// it last was.
+    /// Removes an object at once, despite its finalizers, with everything that only it owns. Returns its last
+    /// version.
     pub fn remove(&mut self, resource: &str, namespace: &str, name: &str, at: Moment) -> Option<Value> {
         let removed = self.commit(resource, namespace, name, None, at)?;
         lifecycle::collect_dependents(self, &removed, at);
         Some(removed)
     }
 
-    /// Tells whether one of these resources was written after the write with that number.
+    /// Returns whether one of these resources was written after that resource version.
     pub(crate) fn changed_since(&self, resources: &[&str], revision: u64) -> bool {
         resources.iter().any(|resource| self.written.get(*resource).is_some_and(|last| *last > revision))
     }
 
-    /// Returns the number of the latest write.
+    /// Returns the latest resource version.
     pub fn revision(&self) -> u64 {
         self.revision.max(1)
     }
 
-    /// Forgets the log of writes after one more that concerns no object here: every watch from before it is too late.
+    /// Advances the resource version and clears the log of writes: every earlier watch is too old.
     pub(crate) fn compact(&mut self) {
         self.revision = self.revision() + 1;
         self.log.clear();
     }
 
-    /// Begins to serve a kind, as once its CustomResourceDefinition is established.
+    /// Starts to serve a kind, as after its CustomResourceDefinition is established.
     pub fn serve_kind(&mut self, definition: &Definition) {
         self.serve_kind_at(definition, self.latest);
     }
 
-    /// The same, saying when; the definition's own object is listed from then on.
+    /// Starts to serve a kind at that time; its CustomResourceDefinition object exists from then on.
     pub fn serve_kind_at(&mut self, definition: &Definition, at: Moment) {
         let resource = definition.resource();
         let mut definition = definition.clone();
@@ -165,12 +166,12 @@ impl Store {
         self.put("customresourcedefinitions.apiextensions.k8s.io", object, "kube-apiserver", at);
     }
 
-    /// Finishes what waits only for the next look: the removal of namespaces being deleted.
+    /// Applies the timed changes that are due: the removal of namespaces being deleted.
     pub fn settle(&mut self, now: Moment) {
         lifecycle::settle_namespaces(self, now);
     }
 
-    /// Returns when [`Store::settle`] next has something to do.
+    /// Returns the next time at which [`Store::settle`] changes something.
     pub fn next_due(&self, after: Moment) -> Option<Moment> {
         lifecycle::namespaces_due(self).map(|due| due.max(after)).min()
     }
@@ -199,19 +200,18 @@ impl Store {
             .flat_map(|(resource, objects)| objects.values().map(move |o| (resource.as_str(), o)))
     }
 
-    /// Returns the number before the oldest write still in the log: watches from before it are too late.
+    /// Returns the resource version before the oldest write in the log: watches from before it are too old.
     pub(super) fn floor(&self) -> u64 {
         self.log.front().map_or(self.revision(), |change| change.revision - 1)
     }
 
-    /// Returns the writes after a number that lies at or above the floor.
+    /// Returns the writes after a resource version at or above the floor.
     pub(super) fn changes_after(&self, revision: u64) -> impl Iterator<Item = &Change> {
         let skip = usize::try_from(revision.saturating_sub(self.floor())).unwrap_or(usize::MAX);
         self.log.iter().skip(skip)
     }
 
-    /// Returns a resource's objects by key as they were right after the write of that number, which must lie at or
-    /// above the floor.
+    /// Returns a resource's objects by key, as of a resource version at or above the floor.
     pub(super) fn as_of(&self, resource: &str, revision: u64) -> BTreeMap<String, Arc<Value>> {
         let now = self.objects.get(resource);
         let mut then: BTreeMap<String, Arc<Value>> =
@@ -230,7 +230,7 @@ impl Store {
         then
     }
 
-    /// Stores an object under the next number, or removes it; returns the object as stored or as it last was.
+    /// Stores or removes an object under the next resource version; returns the stored or the last version.
     pub(super) fn commit(
         &mut self,
         resource: &str,
@@ -274,7 +274,7 @@ impl Store {
         last
     }
 
-    /// Notes that the next write of this object counts even when it changes nothing.
+    /// Records that the next write of this object counts even if it changes nothing.
     pub(super) fn leave_unsettled(&mut self, resource: &str, namespace: &str, name: &str) {
         self.unsettled.insert(format!("{resource}/{}", key(namespace, name)));
     }
@@ -284,21 +284,21 @@ impl Store {
     }
 }
 
-/// Returns the place of an object among those of its resource; the order is the one lists come in.
+/// Returns the key of an object within its resource; keys sort in list order.
 pub(super) fn key(namespace: &str, name: &str) -> String {
     format!("{namespace}/{name}")
 }
 
-/// Returns an object's namespace (empty when it has none) and name.
+/// Returns the namespace (empty if there is none) and the name of an object.
 pub(super) fn names(object: &Value) -> (String, String) {
     let text = |field: &str| object["metadata"][field].as_str().unwrap_or_default().to_owned();
     (text("namespace"), text("name"))
 }
 
-/// Returns an object's metadata, made when missing.
+/// Returns an object's metadata, and adds it if missing.
 ///
 /// # Panics
-/// When the object is no JSON object; decoding refuses those.
+/// The value is not a JSON object; decoding refuses those.
 pub(super) fn metadata_mut(object: &mut Value) -> &mut Map<String, Value> {
     let metadata = object
         .as_object_mut()

@@ -1,4 +1,4 @@
-//! What controllers may rely on in a store.
+//! Tests of the store, as controllers use it.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! Watching: what happens to a selection of objects, one JSON line for each event.
+//! Watches: the changes of a selection of objects, one JSON line per event.
 
 use std::sync::Arc;
 
@@ -13,9 +13,9 @@ use super::status::Refusal;
 use super::store::{Change, Store};
 use crate::clock::Moment;
 
-/// How long a watch lasts when the client does not say, in seconds; a real server picks between this and twice it.
+/// The default timeout of a watch in seconds; a real server picks between this and twice it.
 const USUAL_SECONDS: u64 = 1_800;
-/// How long before its end a watch sends its last bookmark, in milliseconds.
+/// The time between the last bookmark and the end of a watch, in milliseconds.
 const LAST_BOOKMARK_MS: i64 = 500;
 
 /// One client's watch.
@@ -34,7 +34,7 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Begins a watch: with what is there when the options want that, and with what comes after in any case.
+    /// Starts a watch: optionally with the existing objects, then with all later changes.
     pub(super) fn begin(
         store: &Store,
         definition: Arc<Definition>,
@@ -79,7 +79,7 @@ impl Watch {
         }
     }
 
-    /// Returns the events since the last poll, and whether the watch is over.
+    /// Returns the events since the last poll, and whether the watch has ended.
     pub fn poll(&mut self, store: &Store, now: Moment) -> (Vec<Bytes>, bool) {
         let mut events = std::mem::take(&mut self.waiting);
         if self.position < store.floor() {
@@ -98,12 +98,13 @@ impl Watch {
         (events, now >= self.until)
     }
 
-    /// Returns when to poll next at the latest.
+    /// Returns the latest time of the next poll.
     pub fn deadline(&self) -> Moment {
         if self.bookmarks && !self.bookmarked { self.last_bookmark } else { self.until }
     }
 
-    /// Returns the event a change is to this watch: objects come and go by entering and leaving the selection too.
+    /// Returns the event of a change in this watch. An object that enters the selection is added, one that
+    /// leaves it is deleted.
     fn seen(&self, change: &Change, now: Moment) -> Option<Bytes> {
         if change.resource != self.definition.resource() {
             return None;
@@ -120,7 +121,7 @@ impl Watch {
             (None, Some(object)) => Some(self.event("ADDED", object, now)),
             (Some(_), Some(object)) => Some(self.event("MODIFIED", object, now)),
             (Some(object), None) => {
-                // The last object, under the number of its departure.
+                // The last version of the object, with the resource version of its deletion.
                 let mut object = Value::clone(object);
                 object["metadata"]["resourceVersion"] = json!(change.revision.to_string());
                 Some(self.event("DELETED", &object, now))

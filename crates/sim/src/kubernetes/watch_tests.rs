@@ -1,4 +1,4 @@
-//! What a watch, a portioned list and discovery must give.
+//! Tests of watches, paged lists and discovery.
 
 use http::Method;
 use serde_json::{Value, json};

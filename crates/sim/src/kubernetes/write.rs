@@ -1,4 +1,4 @@
-//! The last steps of every write: what the server keeps, defaults, ownership, generation, and storing.
+//! The common steps of every write: server-managed fields, defaults, ownership, generation, and storing.
 
 use std::sync::Arc;
 
@@ -13,36 +13,36 @@ use super::schema::defaults;
 use super::store::{Store, names};
 use crate::clock::Moment;
 
-/// Which part of an object a write may change.
+/// The part of an object that a write can change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Part {
-    /// All of it, as controllers write.
+    /// The whole object, for controllers.
     Whole,
-    /// All but the status.
+    /// Everything except the status.
     Main,
-    /// The status alone.
+    /// Only the status.
     Status,
 }
 
-/// A write on its way.
+/// A write in preparation.
 #[derive(Debug, Clone)]
 pub(super) struct Draft {
     /// The kind.
     pub definition: Arc<Definition>,
-    /// The object as it is; `None` when it is being created.
+    /// The live object; `None` for a create.
     pub live: Option<Value>,
-    /// Who writes.
+    /// The field manager.
     pub manager: String,
-    /// What the write may change.
+    /// The part that the write can change.
     pub part: Part,
-    /// Whether it is an apply, whose ownership was settled while merging.
+    /// True for an apply, which has already updated the ownership.
     pub applied: bool,
-    /// When.
+    /// The time of the write.
     pub at: Moment,
 }
 
 impl Draft {
-    /// A controller's write.
+    /// Creates the draft of a controller's write.
     pub fn by_controller(
         definition: Arc<Definition>,
         live: Option<Value>,
@@ -52,13 +52,13 @@ impl Draft {
         Self { definition, live, manager: manager.to_owned(), part: Part::Whole, applied: false, at }
     }
 
-    /// The same write, of the status alone.
+    /// Returns the draft limited to the status.
     pub fn on_status(mut self) -> Self {
         self.part = Part::Status;
         self
     }
 
-    /// Returns whom the written fields belong to.
+    /// Returns the owner of the written fields.
     pub fn owner(&self) -> Owner {
         Owner {
             manager: self.manager.clone(),
@@ -69,7 +69,7 @@ impl Draft {
     }
 }
 
-/// Prepares and stores a write that needs no judging; returns whether anything changed.
+/// Prepares and stores a write without validation; returns whether anything changed.
 pub(super) fn finish(store: &mut Store, draft: Draft, object: Value) -> bool {
     let mut addresses = store.addresses;
     let prepared = prepare(store, &mut addresses, &draft, object);
@@ -78,7 +78,7 @@ pub(super) fn finish(store: &mut Store, draft: Draft, object: Value) -> bool {
     keep(store, &draft, sealed).1
 }
 
-/// Puts what the server keeps over what was sent, drops the part this write may not change, fills in defaults.
+/// Restores server-managed fields and the parts this write cannot change, and fills in defaults.
 pub(super) fn prepare(store: &Store, addresses: &mut Addresses, draft: &Draft, object: Value) -> Value {
     let mut object = match (&draft.live, draft.part) {
         (Some(live), Part::Status) => with_status_of(live.clone(), &object, draft.applied),
@@ -96,7 +96,7 @@ pub(super) fn prepare(store: &Store, addresses: &mut Addresses, draft: &Draft, o
 
 fn with_status_of(mut live: Value, sent: &Value, applied: bool) -> Value {
     replace(&mut live, "status", sent.get("status").cloned());
-    // An apply has already settled who owns what; anything else starts from the owners there are.
+    // An apply has already updated the ownership; other writes start from the existing owners.
     if applied {
         let owners = sent["metadata"].get("managedFields").cloned();
         replace(&mut live["metadata"], "managedFields", owners);
@@ -113,7 +113,7 @@ fn replace(object: &mut Value, field: &str, value: Option<Value>) {
     }
 }
 
-/// Settles ownership and generation of an object that is as it shall be stored.
+/// Updates ownership and generation of an object before it is stored.
 pub(super) fn seal(draft: &Draft, mut object: Value) -> Value {
     if !draft.applied {
         ownership::record_update(
@@ -134,7 +134,7 @@ pub(super) fn seal(draft: &Draft, mut object: Value) -> Value {
     object
 }
 
-/// Returns what a generation counts the changes of.
+/// Returns the part of an object whose changes increase the generation.
 fn wish(definition: &Definition, object: &Value) -> Value {
     let mut object = object.clone();
     replace(&mut object, "metadata", None);
@@ -144,8 +144,8 @@ fn wish(definition: &Definition, object: &Value) -> Value {
     object
 }
 
-/// Stores an object unless nothing changed; returns it as it now is, and whether anything changed. An object being
-/// deleted whose last finalizer this write took is removed.
+/// Stores an object unless nothing changed. Returns the current object, and whether anything changed. Removes
+/// an object being deleted if this write removed its last finalizer.
 pub(super) fn keep(store: &mut Store, draft: &Draft, object: Value) -> (Value, bool) {
     let resource = draft.definition.resource();
     let (namespace, name) = names(&object);
@@ -169,7 +169,7 @@ pub(super) fn keep(store: &mut Store, draft: &Draft, object: Value) -> (Value, b
     (stored, true)
 }
 
-/// Returns whether two versions differ in nothing but the times at which fields were last written.
+/// Returns whether two versions differ only in the times of field ownership.
 fn is_same(a: &Value, b: &Value) -> bool {
     let bare = |object: &Value| {
         let mut object = object.clone();

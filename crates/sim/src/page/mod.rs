@@ -1,16 +1,16 @@
-//! The page for people: one document, one style sheet, one script, all in the binary, nothing from elsewhere.
+//! The web page: one document, one style sheet, one script, all embedded in the binary.
 //!
-//! It shows what `/_sim/world`, `/_sim/ledger` and `/_sim/faults` say, and asks again every second.
+//! It shows the data of `/_sim/world`, `/_sim/ledger` and `/_sim/faults`, and polls every second.
 
 pub(crate) mod overview;
 
 use crate::request::Reply;
 
-/// What a browser may load for it: nothing but what this server sends, and no frame around it.
+/// The content security policy: the browser loads only from this server, and no frame may contain the page.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; \
      base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 
-/// Returns a file of the page; `path` is without a slash at its end.
+/// Returns a file of the page; `path` has no trailing slash.
 pub(crate) fn asset(path: &str) -> Option<Reply> {
     let (media_type, text) = match path {
         "/_sim" => ("text/html; charset=utf-8", include_str!("page.html")),
@@ -19,7 +19,7 @@ pub(crate) fn asset(path: &str) -> Option<Reply> {
         _ => return None,
     };
     let reply = Reply::bytes(200, media_type, text).with_header("content-security-policy", POLICY);
-    // Another version of the program may serve the same address tomorrow.
+    // Another version of the program may use the same address later.
     Some(reply.with_header("cache-control", "no-cache").with_header("x-content-type-options", "nosniff"))
 }
 

@@ -1,4 +1,4 @@
-//! What there is in a world, for people and scripts, without anything secret.
+//! The overview of the simulated cloud, for people and scripts, without secrets.
 
 use std::net::Ipv4Addr;
 
@@ -16,7 +16,7 @@ use crate::world::World;
 const GATEWAYS: &str = "gateways.gateway.networking.k8s.io";
 const ROUTES: &str = "httproutes.gateway.networking.k8s.io";
 
-/// Returns everything that `/_sim/world` tells.
+/// Returns the body of `/_sim/world`.
 pub(crate) fn of(world: &World, doors: &Doors, asked: &Asked<'_>) -> Value {
     let now = asked.now;
     let groups: Vec<Value> =
@@ -46,13 +46,13 @@ pub(crate) fn of(world: &World, doors: &Doors, asked: &Asked<'_>) -> Value {
     })
 }
 
-/// Returns every door that the world wants, with the socket behind it once it is open.
+/// Returns all addresses of the gateways, with their sockets once they are open.
 pub(crate) fn doors(world: &World, open: &Doors) -> Value {
     let door = |(address, port): (Ipv4Addr, u16)| json!({ "address": address, "port": port, "socket": open.get(&(address, port)) });
     traffic::places(world).into_iter().map(door).collect()
 }
 
-/// A number, or `instant`.
+/// Returns the speed: a number, or `instant`.
 fn speed(timing: &Timing) -> Value {
     let factor = timing.speed.factor();
     if factor.is_finite() { json!(factor) } else { json!("instant") }
@@ -71,7 +71,7 @@ fn operation(operation: &Operation, now: Moment) -> Value {
     })
 }
 
-/// The gateways of a cluster, each with its addresses, listeners, host names and open doors.
+/// Returns the gateways of a cluster, each with its addresses, listeners, hostnames and open sockets.
 fn gateways<'a>(store: &'a Store, doors: &'a Doors) -> impl Iterator<Item = Value> + 'a {
     let routes = store.list(ROUTES, None);
     store.list(GATEWAYS, None).into_iter().map(move |gateway| {

@@ -1,4 +1,4 @@
-//! Handing on a plain request to a gateway, and its answer back (RFC 9110 §7.6).
+//! Forwarding of a plain HTTP request to a gateway, and of its response (RFC 9110 §7.6).
 
 use http::uri::{Authority, PathAndQuery};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, Uri, header};
@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 use super::{Body, Refusal};
 use crate::server::Front;
 
-/// What is said to the next one on the way only, besides what `Connection` names (RFC 9110 §7.6.1).
+/// The hop-by-hop headers, besides those that `Connection` names (RFC 9110 §7.6.1).
 const OF_ONE_HOP: [HeaderName; 7] = [
     header::CONNECTION,
     HeaderName::from_static("proxy-connection"),
@@ -22,10 +22,10 @@ const OF_ONE_HOP: [HeaderName; 7] = [
     header::UPGRADE,
 ];
 
-/// Sends a request on over a connection of its own, and returns the answer as it comes.
+/// Forwards a request on a new connection, and streams the response.
 ///
 /// # Errors
-/// 502 when the gateway does not answer as HTTP/1.1.
+/// 502 if the gateway does not respond with HTTP/1.1.
 pub(super) async fn on(
     request: Request<Incoming>,
     gateway: TcpStream,
@@ -43,7 +43,7 @@ pub(super) async fn on(
     let path = parts.uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
     parts.uri = Uri::from(path);
     of_this_hop(&mut parts.headers);
-    // RFC 9112 §3.2.2: the host of the URL counts, whatever the header said.
+    // RFC 9112 §3.2.2: the host of the URL overrides the header.
     if let Ok(host) = HeaderValue::from_str(authority.as_str()) {
         parts.headers.insert(header::HOST, host);
     }
@@ -53,7 +53,7 @@ pub(super) async fn on(
     Ok(Response::from_parts(parts, body.boxed_unsync()))
 }
 
-/// Takes out what was said to us, and adds that it came by us.
+/// Removes the hop-by-hop headers, and adds `Via`.
 fn of_this_hop(headers: &mut HeaderMap) {
     let named: Vec<HeaderName> = headers
         .get_all(header::CONNECTION)

@@ -22,7 +22,7 @@ use crate::world::World;
 
 const GATEWAY: Ipv4Addr = Ipv4Addr::new(127, 83, 0, 1);
 
-/// A served world whose zone has `app.demo.example.com` at a gateway of which only port 80 answers.
+/// A running simulated cloud whose DNS zone maps `app.demo.example.com` to a gateway with only port 80.
 struct Served {
     address: SocketAddr,
     stop: CancellationToken,
@@ -49,7 +49,7 @@ impl Served {
         Self { address, stop, server, _folder: folder }
     }
 
-    /// Sends a text and returns what comes back until that ends in `until`, or to the end.
+    /// Sends a text and returns the response until it ends in `until`, or to the end.
     async fn say(&self, text: &str, until: &str) -> String {
         let mut tcp = TcpStream::connect(self.address).await.unwrap();
         tcp.write_all(text.as_bytes()).await.unwrap();
@@ -81,7 +81,7 @@ fn with_a_record() -> World {
     world
 }
 
-/// Answers every connection with the request's own head.
+/// Starts a server that returns the head of each request.
 async fn gateway() -> SocketAddr {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let address = listener.local_addr().unwrap();

@@ -1,5 +1,5 @@
-//! Which names lead where. What is not of this cloud leads nowhere: an open proxy on a developer's machine would be a
-//! door into whatever that machine can reach.
+//! The allowed targets of the proxy. It refuses all names outside the simulated cloud: an open proxy on a
+//! developer's machine would expose everything that machine can reach.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -10,19 +10,19 @@ use crate::server::Front;
 use crate::traffic::names;
 use crate::world::DOMAIN;
 
-/// Where a name leads.
+/// The target of a name.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Way {
-    /// To the services of the cloud.
+    /// The services of the cloud.
     World,
-    /// To a gateway's socket.
+    /// The socket of a gateway.
     Gateway(SocketAddr),
 }
 
-/// Finds the way to a host and port.
+/// Resolves the target of a host and port.
 ///
 /// # Errors
-/// 403 for what is not of this cloud, 502 for an address of it where nobody listens.
+/// 403 for a target outside the cloud, 502 for an address of it without a listener.
 pub(super) fn way(front: &Front, host: &str, port: u16) -> Result<Way, Refusal> {
     let host = host.trim_end_matches('.').to_ascii_lowercase();
     if is_service(&host) || (is_here(&host) && port == front.port()) {
@@ -46,7 +46,7 @@ pub(super) fn way(front: &Front, host: &str, port: u16) -> Result<Way, Refusal> 
     Err(Refusal::new(StatusCode::BAD_GATEWAY, why))
 }
 
-/// The services are on the world's port; 443 is where a client looks that was told a name without one.
+/// The services use the simulated cloud's port; 443 is the default port of a client whose URL has none.
 fn service(host: &str, port: u16, own: u16) -> Result<Way, Refusal> {
     if port == own || port == 443 {
         return Ok(Way::World);
@@ -63,8 +63,8 @@ fn is_here(host: &str) -> bool {
     host == "localhost" || host == "127.0.0.1"
 }
 
-/// What the zones say of a host counts. Only where none is asked for it, a gateway whose route claims it is meant, as
-/// if the record were in everybody's hosts file until somebody enters it.
+/// Resolves a host through the DNS zones. If no zone covers the host, it resolves to the gateways whose
+/// routes claim it, so that a host works before its record exists.
 fn resolved(front: &Front, host: &str) -> Vec<Ipv4Addr> {
     front.read(|world| match world.dns.covers(host) {
         true => world.dns.resolve(host).into_iter().flat_map(|(_, addresses)| addresses).collect(),

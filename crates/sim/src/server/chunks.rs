@@ -1,4 +1,4 @@
-//! A reply that goes on after its headers, chunk by chunk as the world changes.
+//! A streaming reply, sent chunk by chunk as the state changes.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use super::Cut;
 use crate::request::Streaming;
 use crate::shared::Shared;
 
-/// What a streaming reply still has to send.
+/// The state of a streaming reply.
 struct Pump {
     stream: Box<dyn Streaming>,
     shared: Arc<Shared>,
@@ -22,8 +22,8 @@ struct Pump {
     done: bool,
 }
 
-/// Turns a streaming reply into frames. It looks again when the world changed, when its next change is due, and at
-/// the stream's deadline; dropping the body ends it.
+/// Converts a streaming reply to frames. It polls when the state changes, when the next change is due, and at
+/// the stream's deadline. Dropping the body ends it.
 pub(super) fn of(
     first: Bytes,
     stream: Box<dyn Streaming>,
@@ -85,7 +85,7 @@ mod tests {
     use futures::future::FutureExt;
     use http::Method;
 
-    /// Says the name of every group it sees for the first time, and ends with the provider's registration.
+    /// A test stream: sends the name of every new group, and ends once the provider is registered.
     struct Watching(Vec<String>);
 
     impl Streaming for Watching {

@@ -1,4 +1,5 @@
-//! What the workloads behind the gateways answer: httpbin, which tells what it saw, and http-echo, which says one thing.
+//! The workloads behind the gateways: httpbin, which returns the request, and http-echo, which returns a
+//! fixed text.
 //!
 //! Source: the answers of mccutchen/go-httpbin 2.x and hashicorp/http-echo 1.x.
 
@@ -9,10 +10,10 @@ use std::time::Duration;
 
 use super::view::Answering;
 
-/// The longest that `/delay` waits, as go-httpbin's own bound.
+/// The maximum duration of `/delay`, the limit of go-httpbin.
 const DELAY_MAX: f64 = 10.0;
 
-/// A request as it reaches a workload.
+/// A request, as a workload receives it.
 pub(crate) struct Arrived<'a> {
     pub scheme: &'a str,
     pub host: &'a str,
@@ -23,12 +24,12 @@ pub(crate) struct Arrived<'a> {
     pub body: &'a [u8],
 }
 
-/// The answer of a workload.
+/// The response of a workload.
 pub(crate) struct Answer {
     pub status: StatusCode,
     pub kind: &'static str,
     pub body: Bytes,
-    /// How long it takes before it answers.
+    /// The delay before the response.
     pub after: Duration,
 }
 
@@ -43,7 +44,7 @@ impl Answer {
     }
 }
 
-/// Answers as the workload does.
+/// Returns the response of a workload.
 pub(crate) fn answer(workload: &Answering, arrived: &Arrived<'_>) -> Answer {
     match workload {
         Answering::Httpbin => httpbin(arrived),
@@ -58,7 +59,7 @@ fn httpbin(arrived: &Arrived<'_>) -> Answer {
     let rest = arrived.path.trim_start_matches('/').strip_prefix(first).unwrap_or_default();
     let rest = rest.trim_start_matches('/');
     match first {
-        // A page for those who want one; a script is told what was seen, as everywhere else.
+        // Browsers get a page; other clients get the request, as on the other paths.
         "" if !wants_page(arrived) => Answer::json(&seen(arrived)),
         "" => Answer {
             kind: "text/html; charset=utf-8",
@@ -103,7 +104,7 @@ fn headers(arrived: &Arrived<'_>) -> Value {
     Value::Object(seen)
 }
 
-/// `x-request-id` is `X-Request-Id` to a program in Go.
+/// Returns a header name in Go's canonical form: `X-Request-Id` for `x-request-id`.
 fn canonical(name: &str) -> String {
     let word = |word: &str| {
         let mut letters = word.chars();

@@ -1,23 +1,24 @@
-//! Filters: redirects, rewritten requests, and changed headers. Pure.
+//! Route filters: redirects, URL rewrites, and header changes. Pure functions.
 //!
-//! Source: `HTTPRequestRedirectFilter`, `HTTPURLRewriteFilter` and `HTTPHeaderFilter` of gateway.networking.k8s.io/v1.
+//! Source: `HTTPRequestRedirectFilter`, `HTTPURLRewriteFilter` and `HTTPHeaderFilter` of
+//! gateway.networking.k8s.io/v1.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::spec::{Headers, Path, Redirect};
 
-/// Where a request came in.
+/// The entry point of a request.
 #[derive(Debug, Clone, Copy)]
 pub struct Door<'a> {
     /// `http` or `https`.
     pub scheme: &'a str,
-    /// The listener's port.
+    /// The port of the listener.
     pub port: u16,
-    /// The host that was asked for, without a port.
+    /// The requested host, without a port.
     pub host: &'a str,
 }
 
-/// Returns the status of a redirect and where it leads. A query stays as it is.
+/// Returns the status and the location of a redirect. The query stays unchanged.
 pub fn redirect(
     wish: &Redirect,
     door: Door<'_>,
@@ -28,7 +29,8 @@ pub fn redirect(
     let scheme = wish.scheme.as_deref().unwrap_or(door.scheme);
     let host = wish.hostname.as_deref().unwrap_or(door.host);
     let usual = |scheme: &str| if scheme == "https" { 443 } else { 80 };
-    // A scheme without a port means the scheme's own port; with neither, it is the listener's.
+    // A scheme without a port implies the default port of the scheme. With neither, the port is the
+    // listener's.
     let port = wish.port.unwrap_or_else(|| if wish.scheme.is_some() { usual(scheme) } else { door.port });
     let port = if port == usual(scheme) { String::new() } else { format!(":{port}") };
     let path = wish.path.as_ref().map_or_else(|| path.to_owned(), |wish| replaced(wish, path, prefix));
@@ -36,7 +38,7 @@ pub fn redirect(
     (wish.status_code.unwrap_or(302), format!("{scheme}://{host}{port}{path}{query}"))
 }
 
-/// Returns the path that takes the place of the one that was asked for.
+/// Returns the replacement of the requested path.
 pub fn replaced(wish: &Path, path: &str, prefix: &str) -> String {
     if let Some(whole) = &wish.replace_full_path {
         return if whole.is_empty() { "/".to_owned() } else { whole.clone() };
@@ -47,7 +49,7 @@ pub fn replaced(wish: &Path, path: &str, prefix: &str) -> String {
     if replaced.is_empty() { "/".to_owned() } else { replaced }
 }
 
-/// Changes headers: set, then add, then remove. What cannot be a header is left out.
+/// Changes headers: set, then add, then remove. Invalid headers are skipped.
 pub fn change(headers: &mut HeaderMap, wish: &Headers) {
     let read = |name: &str, value: &str| {
         Some((HeaderName::try_from(name).ok()?, HeaderValue::try_from(value).ok()?))

@@ -1,23 +1,23 @@
-//! Host names of listeners and routes: which requests they take, and which of two is the more specific.
+//! Hostnames of listeners and routes: matching, intersection and specificity.
 //!
-//! Source: the Gateway API's `Listener.hostname` and `HTTPRouteSpec.hostnames`: a wildcard stands for one or more
-//! labels at the front, and never for none.
+//! Source: the Gateway API's `Listener.hostname` and `HTTPRouteSpec.hostnames`: a wildcard stands for one or
+//! more labels at the front, and never for none.
 
 use std::cmp::Ordering;
 
-/// A host name that may begin with a wildcard. Lower case.
+/// A hostname, optionally with a leading wildcard. Lower case.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Host {
-    /// This one name.
+    /// An exact name.
     Exact(String),
-    /// Whatever ends with this, which begins with a dot.
+    /// A suffix, which begins with a dot.
     Wildcard(String),
-    /// Every name.
+    /// All names.
     Any,
 }
 
 impl Host {
-    /// Reads a name; an empty one, or a lone `*`, stands for all.
+    /// Parses a hostname; an empty one, or a lone `*`, matches all names.
     pub fn read(name: &str) -> Self {
         let name = name.to_ascii_lowercase();
         match name.strip_prefix('*') {
@@ -28,7 +28,7 @@ impl Host {
         }
     }
 
-    /// Tells whether it takes requests for this name, which is lower case and without a port.
+    /// Returns whether it matches a name, which is in lower case and without a port.
     pub fn takes(&self, name: &str) -> bool {
         match self {
             Self::Exact(own) => own == name,
@@ -37,7 +37,7 @@ impl Host {
         }
     }
 
-    /// Returns what both take: the more specific of the two, when they have a name in common at all.
+    /// Returns the intersection: the more specific of the two, if they have a name in common.
     pub fn intersection(&self, other: &Self) -> Option<Self> {
         let (wide, narrow) =
             if self.specificity(other) == Ordering::Greater { (other, self) } else { (self, other) };
@@ -50,7 +50,7 @@ impl Host {
         common.then(|| narrow.clone())
     }
 
-    /// Compares: an exact name is more specific than a wildcard, and a longer one than a shorter one.
+    /// Compares the specificity: exact names before wildcards, longer names before shorter ones.
     pub fn specificity(&self, other: &Self) -> Ordering {
         self.rank().cmp(&other.rank())
     }

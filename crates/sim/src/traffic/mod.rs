@@ -1,8 +1,9 @@
-//! What becomes of a request that reaches a gateway: which route takes it, what changes on the way, where it goes.
+//! The data plane of the gateways: route matching, filters, and forwarding to backends.
 //!
-//! [`table`], [`filter`] and [`split`] are functions of the routes and the request; [`view`] reads them off a world,
-//! [`serve`] opens the doors, and [`proxy`] takes one request through. The core conformance cases of the Gateway API for
-//! matching, precedence, weights, redirects, rewrites and header changes stand beside the code, by their names there.
+//! [`table`], [`filter`] and [`split`] are functions of the routes and the request. [`view`] derives them
+//! from the state, [`serve`] opens the listeners, and [`proxy`] handles one request. The Gateway API's core
+//! conformance cases for matching, precedence, weights, redirects, rewrites and header changes are next to
+//! the code, with their original names.
 
 mod backend;
 pub(crate) mod filter;
@@ -15,7 +16,7 @@ pub(crate) mod split;
 pub(crate) mod table;
 pub(crate) mod view;
 
-/// Returns the ports of addresses at which a world's gateways are to answer.
+/// Returns the addresses and ports on which the gateways must listen.
 pub(crate) fn places(world: &crate::world::World) -> Vec<(std::net::Ipv4Addr, u16)> {
     view::View::of(world).doors.into_keys().collect()
 }

@@ -1,4 +1,4 @@
-//! The host names that the gateways' routes claim.
+//! The hostnames that the gateways' routes claim.
 
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
@@ -10,7 +10,7 @@ use super::view::{GATEWAYS, ROUTES};
 use crate::aks::object::{list, name, namespace, text};
 use crate::world::World;
 
-/// The host names of the routes that name a gateway, each once, in the routes' order.
+/// Returns the hostnames of the routes that reference a gateway, each once, in the order of the routes.
 pub(crate) fn hosts<'a>(gateway: &Value, routes: &[&'a Value]) -> Vec<&'a str> {
     let mut hosts = Vec::new();
     for route in routes {
@@ -27,7 +27,7 @@ pub(crate) fn hosts<'a>(gateway: &Value, routes: &[&'a Value]) -> Vec<&'a str> {
     hosts
 }
 
-/// The addresses of the gateways whose routes claim a host, a wildcard included.
+/// Returns the addresses of the gateways whose routes claim a host, including wildcards.
 pub(crate) fn claimed(world: &World, host: &str) -> Vec<Ipv4Addr> {
     let mut addresses = Vec::new();
     for store in world.clusters.running() {

@@ -1,4 +1,5 @@
-//! One request through a gateway: the listener by name, the rule, the filters, the backend by weight, the answer.
+//! One request through a gateway: select the listener by name, the rule, the filters and the weighted
+//! backend, then respond.
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
@@ -14,18 +15,18 @@ use super::split;
 use super::table::{Asked, Met};
 use super::view::{Answering, Backends, Door, Listener};
 
-/// The largest request body, in bytes.
+/// The maximum size of a request body in bytes.
 const BODY_MAX: usize = 1024 * 1024;
 
-/// The listener for a name: the most specific that takes it. Who names nobody, as a client that came by address does,
-/// gets the first.
+/// Returns the listener for a name: the most specific match. A client without a name, for example one that
+/// connects by address, gets the first one.
 pub(super) fn listener<'a>(door: &'a Door, name: Option<&str>) -> Option<&'a Arc<Listener>> {
     let Some(name) = name else { return door.listeners.first() };
     let taking = door.listeners.iter().filter(|listener| listener.host.takes(name));
     taking.max_by(|one, other| one.host.specificity(&other.host))
 }
 
-/// Passes a request through the gateway as it stands now.
+/// Handles a request with the current state of the gateway.
 pub(super) async fn pass(request: http::Request<Incoming>, entrance: &Entrance) -> Response<Full<Bytes>> {
     let (parts, body) = request.into_parts();
     let view = entrance.views.borrow().clone();
@@ -95,7 +96,7 @@ pub(super) async fn pass(request: http::Request<Incoming>, entrance: &Entrance) 
     response
 }
 
-/// What a route names as its backend; `None` when that is nothing that could be sent to.
+/// Returns the backend that a route references; `None` if the reference is invalid.
 fn find<'a>(backends: &'a Backends, met: &Met, backend: &Backend) -> Option<&'a Answering> {
     if backend.kind != "Service" || !backend.group.is_empty() {
         return None;
@@ -104,7 +105,7 @@ fn find<'a>(backends: &'a Backends, met: &Met, backend: &Backend) -> Option<&'a 
     backends.get(&(place, backend.name.clone(), backend.port?))
 }
 
-/// What Envoy adds for those behind it.
+/// Adds the headers that Envoy adds for its backends.
 fn announce(headers: &mut HeaderMap, scheme: &'static str) {
     headers.remove(header::HOST);
     headers.insert("x-forwarded-proto", HeaderValue::from_static(scheme));

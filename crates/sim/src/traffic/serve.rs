@@ -1,4 +1,4 @@
-//! The doors: TCP listeners on the gateways' addresses, opened and shut as the world changes.
+//! The sockets of the gateways: TCP listeners on their addresses, opened and closed when the state changes.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -25,19 +25,19 @@ use super::proxy;
 use super::view::{Door, View};
 use crate::shared::Shared;
 
-/// How long a client may take for its handshake.
+/// The timeout of a client's TLS handshake.
 const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
-/// How long connections may take to end once the doors are shut.
+/// The timeout for open connections after the listeners close.
 const FAREWELL_MAX: Duration = Duration::from_secs(2);
-/// Changes of the world come in bursts; one look serves a burst.
+/// The debounce of state changes; they come in bursts.
 const SETTLE: Duration = Duration::from_millis(5);
-/// Where the ports of a machine lie that lets nobody take 80 and 443.
+/// The fallback port range on a machine that does not allow ports 80 and 443.
 const HIGH: std::ops::Range<u16> = 30_000..32_000;
 
-/// Which socket each door of a gateway really is, by address and port of the gateway.
+/// The real socket of each listener, by address and port of the gateway.
 pub type Doors = BTreeMap<(Ipv4Addr, u16), SocketAddr>;
 
-/// Serves the gateways of a world until it is told to stop.
+/// Serves the gateways until `stop` is cancelled.
 pub(crate) async fn serve(shared: Arc<Shared>, doors: watch::Sender<Doors>, stop: CancellationToken) {
     let mut changes = shared.changes();
     let (tell, view) = watch::channel(Arc::new(shared.read(View::of)));
@@ -84,13 +84,13 @@ pub(crate) async fn serve(shared: Arc<Shared>, doors: watch::Sender<Doors>, stop
     }
 }
 
-/// Binds the gateway's own port, or a high one where the machine keeps that from us.
+/// Binds the gateway's own port, or a high port if the machine does not allow that.
 async fn bind((address, port): (Ipv4Addr, u16)) -> io::Result<TcpListener> {
     let mut last = match TcpListener::bind((address, port)).await {
         Ok(listener) => return Ok(listener),
         Err(error) => error,
     };
-    // The same address and port lead to the same high port as long as it is free.
+    // The same address and port map to the same high port while it is free.
     let count = HIGH.end - HIGH.start;
     let first = (u16::from(address.octets()[3]) * 31).wrapping_add(port) % count;
     for step in 0..count {
@@ -133,8 +133,8 @@ async fn connection(
 ) {
     let _ = tcp.set_nodelay(true);
     let door = |view: &View, is: fn(&Door) -> bool| view.doors.get(&place).is_some_and(is);
-    // A load balancer without a healthy backend takes no connection: the client's SYN is never answered. A loopback
-    // socket has answered already, so the nearest thing is silence until the gateway is well.
+    // A load balancer without a healthy backend accepts no connection: the client's SYN gets no response. A
+    // loopback socket has already accepted, so the closest behaviour is silence until the gateway is healthy.
     if !door(&views.borrow().clone(), |door| door.is_well) {
         tokio::select! {
             () = shut.cancelled() => return,
@@ -155,7 +155,7 @@ async fn connection(
     speak(tls, Entrance { place, views, server_name, scheme: "https" }, shut).await;
 }
 
-/// How a connection came in.
+/// The entry point of a connection.
 #[derive(Clone)]
 pub(super) struct Entrance {
     pub place: (Ipv4Addr, u16),
@@ -189,8 +189,8 @@ where
     }
 }
 
-/// Chooses the certificate of the listener for a name, as the gateway stands at the handshake: a new one is served to
-/// new connections, and those that are open go on.
+/// Selects the certificate of the listener for a name, at each handshake. New connections get a new
+/// certificate; open ones continue.
 struct Certificates {
     place: (Ipv4Addr, u16),
     views: Views,

@@ -1,10 +1,10 @@
-//! What an HTTPRoute says, read from its JSON. Defaults are those of the API server.
+//! An HTTPRoute spec, parsed from its JSON, with the defaults of the API server.
 //!
 //! Source: `HTTPRouteSpec` of gateway.networking.k8s.io/v1.
 
 use serde::Deserialize;
 
-/// The part of a route that traffic needs.
+/// The part of a route spec that traffic uses.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Spec {
@@ -12,7 +12,7 @@ pub struct Spec {
     pub rules: Vec<Rule>,
 }
 
-/// One rule: any of its matches leads to its filters and backends.
+/// A rule: if any of its matches holds, its filters and backends apply.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Rule {
@@ -22,7 +22,7 @@ pub struct Rule {
     pub timeouts: Timeouts,
 }
 
-/// Conditions that must all hold.
+/// A match, of which all conditions must hold.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Match {
@@ -32,18 +32,18 @@ pub struct Match {
     pub query_params: Vec<Value>,
 }
 
-/// A value and how it is compared; headers and query parameters have a name.
+/// A value with its match type; headers and query parameters have a name.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Value {
-    /// `Exact`, `PathPrefix` or `RegularExpression`; empty is the default of its place.
+    /// `Exact`, `PathPrefix` or `RegularExpression`; if empty, the default of the field.
     #[serde(rename = "type")]
     pub kind: String,
     pub name: String,
     pub value: String,
 }
 
-/// What happens to a request or its answer on the way.
+/// A filter of a request or its response.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Filter {
@@ -53,7 +53,7 @@ pub struct Filter {
     pub url_rewrite: Option<Rewrite>,
 }
 
-/// Changes of headers, made in the order set, add, remove.
+/// Header changes, applied in the order set, add, remove.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Headers {
@@ -62,7 +62,7 @@ pub struct Headers {
     pub remove: Vec<String>,
 }
 
-/// An answer in place of the backend's.
+/// A redirect response.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Redirect {
@@ -73,7 +73,7 @@ pub struct Redirect {
     pub status_code: Option<u16>,
 }
 
-/// A request under another name or path.
+/// A rewrite of the hostname or the path.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Rewrite {
@@ -81,7 +81,7 @@ pub struct Rewrite {
     pub path: Option<Path>,
 }
 
-/// The path that takes the place of the whole, or of the prefix that matched.
+/// A replacement of the full path, or of the matched prefix.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Path {
@@ -89,7 +89,7 @@ pub struct Path {
     pub replace_prefix_match: Option<String>,
 }
 
-/// Where a share of the requests goes.
+/// A backend with a share of the requests.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Backend {
@@ -116,7 +116,7 @@ impl Default for Backend {
     }
 }
 
-/// How long an answer may take: GEP-2257 durations such as `500ms`; none means for ever.
+/// The timeouts of a response: GEP-2257 durations such as `500ms`; no limit if absent.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Timeouts {
@@ -125,7 +125,7 @@ pub struct Timeouts {
 }
 
 impl Timeouts {
-    /// Returns the shorter of the two bounds; `0s` switches one off.
+    /// Returns the shorter of the two timeouts; `0s` disables one.
     pub fn bound(&self) -> Option<std::time::Duration> {
         [&self.request, &self.backend_request]
             .into_iter()
@@ -135,7 +135,7 @@ impl Timeouts {
     }
 }
 
-/// Reads a GEP-2257 duration: `1h30m`, `10s500ms`; `None` when it is none.
+/// Parses a GEP-2257 duration: `1h30m`, `10s500ms`; returns `None` if it is malformed.
 fn duration(text: &str) -> Option<std::time::Duration> {
     let mut total = 0u64;
     let mut rest = text;

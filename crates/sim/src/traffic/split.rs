@@ -1,8 +1,9 @@
-//! Which backend a request goes to, by weight. Pure: chance is handed in.
+//! Weighted selection of backends. Pure: the caller passes the random number.
 
 use super::spec::Backend;
 
-/// Chooses by a number drawn from 0 up to, but not including, the sum of the weights; `None` when no backend has any.
+/// Selects a backend by a number from 0 up to, but not including, the sum of the weights. Returns `None` if
+/// no backend has a weight.
 pub fn choose(backends: &[Backend], draw: impl FnOnce(u64) -> u64) -> Option<&Backend> {
     let sum: u64 = backends.iter().map(|backend| u64::from(backend.weight)).sum();
     if sum == 0 {

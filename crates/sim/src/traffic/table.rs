@@ -1,8 +1,9 @@
-//! The table of one listener: every match of every route that it takes, in the order in which they are tried.
+//! The match table of one listener: all matches of its routes, in order of precedence.
 //!
-//! The order is the Gateway API's: host name, path (exact before the longest prefix), method, number of headers,
-//! number of query parameters; then the older route, the first by namespace and name, and the first rule of it.
-//! Where the API leaves it open, regular expressions come after prefixes, as Istio has it.
+//! The order is the Gateway API's: hostname, path (exact before the longest prefix), method, number of
+//! headers, number of query parameters. Then come the older route, the first by namespace and name, and the
+//! first rule of it. Where the API does not define an order, regular expressions come after prefixes, as in
+//! Istio.
 
 use std::cmp::{Ordering, Reverse};
 use std::sync::Arc;
@@ -13,20 +14,20 @@ use regex_lite::Regex;
 use super::host::Host;
 use super::spec::{Match, Rule, Spec, Value};
 
-/// A route that a listener takes.
+/// A route that is attached to a listener.
 #[derive(Debug)]
 pub struct Source<'a> {
-    /// Its creation, RFC 3339 in UTC, which sorts as text.
+    /// The creation time, RFC 3339 in UTC, which sorts as text.
     pub created: &'a str,
     pub namespace: &'a str,
     pub name: &'a str,
     pub spec: Spec,
 }
 
-/// What a request asks for.
+/// The matched parts of a request.
 #[derive(Debug)]
 pub struct Asked<'a> {
-    /// Lower case, without a port.
+    /// The host in lower case, without a port.
     pub host: &'a str,
     pub path: &'a str,
     pub query: &'a [(String, String)],
@@ -34,17 +35,17 @@ pub struct Asked<'a> {
     pub headers: &'a HeaderMap,
 }
 
-/// The rule that a request meets.
+/// The matched rule of a request.
 #[derive(Debug, Clone)]
 pub struct Met {
-    /// The namespace and name of its route.
+    /// The namespace and name of the route.
     pub route: Arc<(String, String)>,
     pub rule: Arc<Rule>,
-    /// The prefix that matched; `/` when none was asked for.
+    /// The matched prefix; `/` without a prefix match.
     pub prefix: String,
 }
 
-/// The matches of one listener, first to last.
+/// The matches of one listener, in order of precedence.
 #[derive(Debug, Default)]
 pub struct Table {
     entries: Vec<Entry>,
@@ -63,12 +64,12 @@ struct Entry {
 #[derive(Debug)]
 enum PathMatch {
     Exact(String),
-    /// Without a slash at its end; empty for all paths.
+    /// A prefix without a trailing slash; empty for all paths.
     Prefix(String),
     Pattern(Text),
 }
 
-/// A value that must be this, or match this to its ends.
+/// An exact value, or a regular expression that must match the whole value.
 #[derive(Debug)]
 enum Text {
     Exact(String),
@@ -78,7 +79,7 @@ enum Text {
 impl Text {
     fn read(value: &Value) -> Self {
         match value.kind.as_str() {
-            // A pattern that does not parse matches nothing.
+            // An invalid pattern matches nothing.
             "RegularExpression" => Self::Pattern(Regex::new(&format!("^(?:{})$", value.value)).ok()),
             _ => Self::Exact(value.value.clone()),
         }
@@ -93,7 +94,7 @@ impl Text {
 }
 
 impl Table {
-    /// Sorts the matches of the routes that a listener of this host name takes.
+    /// Builds the table from the routes of a listener with this hostname.
     pub fn of(listener: &Host, mut sources: Vec<Source<'_>>) -> Self {
         sources.sort_by(|one, other| {
             (one.created, one.namespace, one.name).cmp(&(other.created, other.namespace, other.name))
@@ -111,18 +112,18 @@ impl Table {
                 }
             }
         }
-        // Stable, so that what ties stays in the order of age, name and place.
+        // The sort is stable: equal entries stay in the order of age, name and position.
         entries.sort_by(|one: &Entry, other: &Entry| one.order(other));
         Self { entries }
     }
 
-    /// Finds the rule that a request meets.
+    /// Returns the matching rule of a request.
     pub fn meet(&self, asked: &Asked<'_>) -> Option<&Met> {
         self.entries.iter().find(|entry| entry.takes(asked)).map(|entry| &entry.met)
     }
 }
 
-/// The names under which a listener serves a route: what both have in common.
+/// Returns the intersection of the hostnames of a listener and a route.
 fn hosts(listener: &Host, names: &[String]) -> Vec<Host> {
     match names {
         [] => vec![listener.clone()],
@@ -147,7 +148,7 @@ impl Entry {
             let mut named: Vec<(String, Text)> = Vec::new();
             for value in values {
                 let name = if fold { value.name.to_ascii_lowercase() } else { value.name.clone() };
-                // Of several for one name only the first counts.
+                // Of several entries with one name only the first counts.
                 if !named.iter().any(|(known, _)| *known == name) {
                     named.push((name, Text::read(value)));
                 }
@@ -194,7 +195,8 @@ impl Entry {
 }
 
 impl PathMatch {
-    /// A prefix matches whole elements: `/abc` takes `/abc`, `/abc/` and `/abc/def`, and not `/abcd`.
+    /// Returns whether the path matches. A prefix matches whole elements: `/abc` matches `/abc`, `/abc/` and
+    /// `/abc/def`, but not `/abcd`.
     fn takes(&self, path: &str) -> bool {
         match self {
             Self::Exact(own) => own == path,

@@ -1,4 +1,4 @@
-//! The cases of the Gateway API's core conformance for matching and precedence, by their names there.
+//! The Gateway API's core conformance cases for matching and precedence, with their original names.
 
 use super::*;
 use serde_json::{Value as Json, json};
@@ -12,13 +12,13 @@ fn table(listener: &str, routes: &[Route]) -> Table {
         name: route.0,
         spec: serde_json::from_value(route.2.clone()).unwrap(),
     };
-    // Leaked, for the borrowed names of a test's routes.
+    // Leaked, so that a test can borrow the names of its routes.
     let routes: &'static [Route] =
         routes.iter().map(|r| Route(r.0, r.1, r.2.clone())).collect::<Vec<_>>().leak();
     Table::of(&Host::read(listener), routes.iter().map(source).collect())
 }
 
-/// Asks `METHOD host/path?query`, with headers; says the backend, or `404`.
+/// Sends `METHOD host/path?query` with headers; returns the backend, or `404`.
 fn ask(table: &Table, line: &str, headers: &[(&str, &str)]) -> String {
     let (method, rest) = line.split_once(' ').unwrap();
     let (host, rest) = rest.split_once('/').unwrap();
@@ -90,7 +90,7 @@ fn http_route_matching_across_routes() {
         ("GET example.net/example", None, "v1"),
         ("GET example.com/example", Some("one"), "v1"),
         ("GET example.com/v2", None, "v2"),
-        // The most specific name has no such route.
+        // The most specific hostname has no such route.
         ("GET example.net/v2", None, "v1"),
         ("GET example.com/", Some("two"), "v2"),
         ("GET example.com/v2example", None, "v1"),
@@ -183,7 +183,7 @@ fn http_route_method_matching() {
     assert_eq!(ask(&table, "HEAD x.test/", &[]), "404");
     assert_eq!(ask(&table, "GET x.test/path1", &[]), "v1");
     assert_eq!(ask(&table, "PUT x.test/", &[("version", "one")]), "v2");
-    // The longer path is before the method.
+    // The longer path has precedence over the method.
     assert_eq!(ask(&table, "GET x.test/path5", &[]), "v3");
 }
 

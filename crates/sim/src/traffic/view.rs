@@ -1,4 +1,4 @@
-//! What the gateways of a world serve at an instant: doors, listeners, certificates, routes, and what is behind them.
+//! A snapshot of the gateways: sockets, listeners, certificates, routes and backends.
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -22,54 +22,54 @@ use crate::world::World;
 pub(super) const GATEWAYS: &str = "gateways.gateway.networking.k8s.io";
 pub(super) const ROUTES: &str = "httproutes.gateway.networking.k8s.io";
 const GATEWAY_NAME: &str = "gateway.networking.k8s.io/gateway-name";
-/// The port and path on which Envoy says that it is ready.
+/// The port and path of Envoy's readiness probe.
 const READY: (&str, &str) = ("15021", "/healthz/ready");
 
-/// Everything that is served.
+/// The snapshot of all gateways.
 #[derive(Debug, Default)]
 pub(crate) struct View {
-    /// By address and port.
+    /// The sockets by address and port.
     pub doors: BTreeMap<(Ipv4Addr, u16), Door>,
 }
 
 /// One port of a gateway's address.
 #[derive(Debug)]
 pub(crate) struct Door {
-    /// Whether the load balancer's probe finds the gateway well; if not, connections hang.
+    /// True if the load balancer's health probe succeeds; if not, connections hang.
     pub is_well: bool,
     pub listeners: Vec<Arc<Listener>>,
-    /// What the routes send to.
+    /// The backends of the routes.
     pub backends: Arc<Backends>,
 }
 
-/// One listener that is programmed.
+/// A programmed listener.
 #[derive(Debug)]
 pub(crate) struct Listener {
     pub host: Host,
     pub port: u16,
-    /// Absent where nothing is encrypted.
+    /// The certificate; `None` without TLS.
     pub certificate: Option<Arc<CertifiedKey>>,
     pub table: Table,
 }
 
-/// The Services of a cluster, by namespace, name and port, and what answers there.
+/// The workloads of a cluster, by namespace, name and port of their Service.
 pub(crate) type Backends = BTreeMap<(String, String, u16), Answering>;
 
-/// What is behind a Service's port.
+/// The workload behind a Service port.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Answering {
     /// go-httpbin.
     Httpbin,
-    /// http-echo, which says one thing.
+    /// http-echo with its fixed text.
     Echo(String),
-    /// Something else, which answers with its name.
+    /// Another workload, which responds with its name.
     Named(String),
-    /// No pod of it is ready.
+    /// No pod is ready.
     Nobody,
 }
 
 impl View {
-    /// Looks at a world.
+    /// Takes a snapshot of the state.
     pub fn of(world: &World) -> Self {
         let mut view = Self::default();
         for store in world.clusters.running() {
@@ -101,7 +101,7 @@ impl View {
     }
 }
 
-/// The Service in front of a gateway that has somebody to answer.
+/// Returns the Service of a gateway that has a ready pod.
 fn serving<'a>(store: &'a Store, gateway: &Value) -> Option<&'a Value> {
     let mut services = store.list("services", Some(namespace(gateway))).into_iter();
     let service = services.find(|service| {
@@ -120,9 +120,11 @@ fn ready_pods<'a>(store: &'a Store, space: &str, selector: &'a Value) -> impl It
     pods.filter(move |pod| selects_plain(selector, pod)).filter(is_ready)
 }
 
-/// Tells whether the load balancer finds a port well. Only 200 counts, and on `/` Envoy answers 404 or a redirect.
+/// Returns whether the load balancer's health probe of a port succeeds. Only 200 counts, and on `/` Envoy
+/// responds with 404 or a redirect.
 ///
-/// Without annotations the port's `appProtocol` decides: http and https ask `/`, everything else only connects.
+/// Without annotations the port's `appProtocol` selects the probe: http and https request `/`, all others
+/// only connect.
 /// <https://cloud-provider-azure.sigs.k8s.io/topics/loadbalancer/#custom-load-balancer-health-probe>
 fn is_well(service: &Value, port: u16) -> bool {
     let said = |what: &str| {
@@ -171,8 +173,8 @@ fn listener_of(store: &Store, gateway: &Value, listener: &Value, routes: &[&Valu
     Some(Listener { host, port, certificate, table })
 }
 
-/// Tells whether the controller has accepted the route for this gateway, through a reference that names this listener
-/// or none. Which of its names the listener serves is for the table to say.
+/// Returns whether the controller has accepted the route for this gateway, through a reference to this
+/// listener or to all. The table checks the hostnames.
 fn takes(gateway: &Value, listener: &Value, route: &Value) -> bool {
     list(route, "/status/parents").iter().any(|parent| {
         let reference = &parent["parentRef"];
@@ -220,7 +222,7 @@ fn backends(store: &Store) -> Backends {
     backends
 }
 
-/// What the pods of a Service run decides how they answer.
+/// Returns the workload of a Service, derived from its pods.
 fn answering(store: &Store, service: &Value) -> Answering {
     let selector = &service["spec"]["selector"];
     let pod = match selector.as_object() {

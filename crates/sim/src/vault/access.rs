@@ -1,4 +1,5 @@
-//! Who may do what on the data plane: role assignments where the vault asks them, its access policies where not.
+//! Authorization on the data plane: role assignments if the vault uses Azure RBAC, otherwise its access
+//! policies.
 
 use super::refusal::Refusal;
 use crate::arm::roles::Right;
@@ -7,24 +8,24 @@ use crate::clock::Moment;
 use crate::entra::Caller;
 use crate::world::World;
 
-/// What is wanted of an object: the action of role definitions and the permission of access policies.
+/// The access to an object: an action of role definitions and a permission of access policies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Wish {
-    /// Reading one object.
+    /// Reads one object.
     Get,
-    /// Reading all names or versions.
+    /// Lists all names or versions.
     List,
-    /// Having a certificate made.
+    /// Creates a certificate in the vault.
     Create,
-    /// Importing a certificate.
+    /// Imports a certificate.
     Import,
-    /// Changing attributes, tags or the policy.
+    /// Updates attributes, tags or the policy.
     Update,
-    /// Deleting softly.
+    /// Soft-deletes an object.
     Delete,
-    /// Undoing a deletion.
+    /// Recovers a soft-deleted object.
     Recover,
-    /// Deleting for good.
+    /// Purges a soft-deleted object.
     Purge,
 }
 
@@ -42,7 +43,7 @@ impl Wish {
         }
     }
 
-    /// The last words of the data action, for a collection.
+    /// Returns the last segments of the data action for a collection.
     fn action(self, collection: &str) -> &'static str {
         match (self, collection) {
             (Self::Get, "secrets") => "getSecret/action",
@@ -58,10 +59,10 @@ impl Wish {
     }
 }
 
-/// Decides; the decision comes before any look at whether the object exists.
+/// Authorizes a request, before any check that the object exists.
 ///
 /// # Errors
-/// 403 in the words of whichever authority the vault asks.
+/// 403 in the form of Azure RBAC or of access policies, whichever the vault uses.
 pub(crate) fn decide(
     world: &World,
     vault: &Vault,

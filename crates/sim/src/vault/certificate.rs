@@ -1,7 +1,7 @@
 //! Certificates of a vault: each version is a certificate, a key and a secret under one id.
 //!
-//! Source: "About Azure Key Vault certificates" and the `CertificateBundle`, `CertificateItem` and `DeletedCertificateBundle`
-//! of the data plane, api-version 7.4 and later.
+//! Source: "About Azure Key Vault certificates" and the `CertificateBundle`, `CertificateItem` and
+//! `DeletedCertificateBundle` of the data plane, api-version 7.4 and later.
 
 use std::collections::BTreeMap;
 
@@ -18,11 +18,11 @@ use crate::clock::Moment;
 /// The certificates of one vault by lower-case name.
 #[derive(Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Certificates {
-    /// Those that can be read.
+    /// Certificates that can be read.
     pub(crate) live: BTreeMap<String, Certificate>,
-    /// Those deleted, being deleted or being recovered.
+    /// Certificates that are deleted, being deleted or being recovered.
     pub(crate) deleted: BTreeMap<String, Deleted>,
-    /// Those that are being made, or were.
+    /// Certificate operations, running or completed.
     #[serde(default)]
     pub(crate) pending: BTreeMap<String, Pending>,
 }
@@ -30,20 +30,20 @@ pub(crate) struct Certificates {
 /// One certificate with all its versions.
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Certificate {
-    /// The name as it was first written.
+    /// The name in its original case.
     pub(crate) name: String,
-    /// Never empty; the newest last.
+    /// The versions, the newest last; never empty.
     pub(crate) versions: Vec<Version>,
     /// The policy of the newest version.
     pub(crate) policy: Value,
 }
 
-/// One version.
+/// A version of a certificate.
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Version {
-    /// 32 hexadecimal digits.
+    /// The version id, 32 hexadecimal digits.
     pub(crate) id: String,
-    /// Key and certificates.
+    /// The key and the certificates.
     pub(crate) material: Material,
     pub(crate) enabled: bool,
     /// Seconds since the epoch.
@@ -59,30 +59,31 @@ pub(crate) struct Version {
 /// A soft-deleted certificate.
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Deleted {
-    /// What can be recovered.
+    /// The recoverable certificate.
     pub(crate) certificate: Certificate,
-    /// When deletion was asked for.
+    /// The time of the delete request.
     pub(crate) at: Moment,
-    /// From when on it is listed as deleted.
+    /// The time from which it is listed as deleted.
     pub(crate) done: Moment,
-    /// When it is gone for good.
+    /// The time of its final deletion.
     pub(crate) purge: Moment,
-    /// When a recovery that was asked for is done.
+    /// The time at which a requested recovery completes.
     pub(crate) recovered: Option<Moment>,
 }
 
-/// How the vault's own settings show in its certificates.
+/// The settings of a vault that its certificates show.
 pub(crate) struct Shelf<'a> {
     /// The vault's URI with a trailing slash.
     pub(crate) uri: &'a str,
-    /// Days a deleted object can be recovered.
+    /// The retention of deleted objects in days.
     pub(crate) days: i64,
-    /// Whether purge protection is on.
+    /// True if purge protection is enabled.
     pub(crate) protected: bool,
 }
 
 impl Version {
-    /// A new version of what was imported; `None` when the leaf's key is of a kind the vault does not keep.
+    /// Creates a version from imported material; returns `None` if the vault does not support the type of the
+    /// leaf's key.
     pub(crate) fn new(
         id: String,
         material: Material,
@@ -121,7 +122,8 @@ impl Version {
 }
 
 impl Shelf<'_> {
-    /// `DeletionRecoveryLevel`: customised when the retention is shorter than the usual 90 days.
+    /// Returns the `DeletionRecoveryLevel`: customized if the retention is shorter than the default of 90
+    /// days.
     fn level(&self) -> &'static str {
         match (self.days < 90, self.protected) {
             (false, false) => "Recoverable+Purgeable",
@@ -137,12 +139,12 @@ impl Shelf<'_> {
 }
 
 impl Certificate {
-    /// The newest version.
+    /// Returns the newest version.
     pub(crate) fn newest(&self) -> &Version {
         self.versions.last().expect("a certificate has a version from its import on")
     }
 
-    /// The named version, or the newest for `None`.
+    /// Returns the version with that id, or the newest for `None`.
     pub(crate) fn version(&self, id: Option<&str>) -> Option<&Version> {
         match id {
             None => self.versions.last(),
@@ -150,7 +152,7 @@ impl Certificate {
         }
     }
 
-    /// The `CertificateBundle` of a version.
+    /// Returns the `CertificateBundle` of a version.
     pub(crate) fn bundle(&self, version: &Version, shelf: &Shelf<'_>) -> Value {
         let mut bundle = json!({
             "id": shelf.at("certificates", &self.name, &version.id),
@@ -170,7 +172,7 @@ impl Certificate {
         bundle
     }
 
-    /// The `CertificateItem` of a version; without its id in the list of certificates.
+    /// Returns the `CertificateItem` of a version; without its id in the list of certificates.
     pub(crate) fn item(&self, version: &Version, shelf: &Shelf<'_>, versioned: bool) -> Value {
         let id = if versioned { format!("/{}", version.id) } else { String::new() };
         let mut item = json!({
@@ -185,7 +187,7 @@ impl Certificate {
         item
     }
 
-    /// The `SecretBundle` behind a version.
+    /// Returns the `SecretBundle` behind a version.
     pub(crate) fn secret(&self, version: &Version, shelf: &Shelf<'_>) -> Value {
         json!({
             "value": version.material.secret,
@@ -197,7 +199,7 @@ impl Certificate {
         })
     }
 
-    /// The `KeyBundle` behind a version: the public half only.
+    /// Returns the `KeyBundle` behind a version: only the public key.
     pub(crate) fn key(&self, version: &Version, shelf: &Shelf<'_>) -> Value {
         let mut jwk = Map::new();
         jwk.insert("kid".into(), json!(shelf.at("keys", &self.name, &version.id)));
@@ -214,14 +216,14 @@ impl Certificate {
 }
 
 impl Deleted {
-    /// The `DeletedCertificateBundle`.
+    /// Returns the `DeletedCertificateBundle`.
     pub(crate) fn bundle(&self, shelf: &Shelf<'_>) -> Value {
         let mut bundle = self.certificate.bundle(self.certificate.newest(), shelf);
         self.mark(&mut bundle, shelf);
         bundle
     }
 
-    /// The `DeletedCertificateItem`.
+    /// Returns the `DeletedCertificateItem`.
     pub(crate) fn item(&self, shelf: &Shelf<'_>) -> Value {
         let mut item = self.certificate.item(self.certificate.newest(), shelf, false);
         self.mark(&mut item, shelf);
@@ -236,14 +238,14 @@ impl Deleted {
 }
 
 impl Certificates {
-    /// When the first of them changes by itself.
+    /// Returns the time of the earliest timed change.
     pub(crate) fn next_due(&self) -> Option<Moment> {
         let gone = self.deleted.values().map(|deleted| deleted.recovered.unwrap_or(deleted.purge));
         let made = self.pending.values().filter(|pending| pending.is_running()).map(|pending| pending.done);
         gone.chain(made).min()
     }
 
-    /// Brings back what is recovered, drops what is purged, and puts in place what is made by `due`.
+    /// Applies the changes due by `due`: recoveries, purges and created versions.
     pub(crate) fn settle(&mut self, due: Moment) {
         create::settle(self, due);
         let ripe = |deleted: &Deleted| deleted.recovered.unwrap_or(deleted.purge) <= due;

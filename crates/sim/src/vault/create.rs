@@ -1,8 +1,8 @@
-//! `POST /certificates/{name}/create`: the vault makes a key and a certificate that signs itself. It takes a moment, and
-//! until then there is a pending operation in the certificate's place.
+//! `POST /certificates/{name}/create`: the vault creates a key and a self-signed certificate. Until it
+//! completes, the certificate has a pending operation.
 //!
-//! Source: "Create Certificate" and `CertificateOperation` of the data plane, api-version 7.4 and later. What somebody else
-//! would have to sign (issuer `Unknown`, or a public authority) is not part of this cloud, and said so.
+//! Source: "Create Certificate" and `CertificateOperation` of the data plane, api-version 7.4 and later. The
+//! simulated cloud refuses certificates that another authority signs (issuer `Unknown`, or a public CA).
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -19,33 +19,33 @@ use crate::durations;
 use crate::request::Reply;
 use crate::world::World;
 
-/// A creation that was asked for; it stays to be read after its end.
+/// A certificate operation; it stays readable after its end.
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Pending {
-    /// The certificate's name as it was written.
+    /// The certificate name in its original case.
     name: String,
-    /// When it is done.
+    /// The completion time.
     pub(crate) done: Moment,
     request_id: String,
-    /// DER, in base64.
+    /// The certificate signing request, DER in base64.
     csr: String,
-    /// What becomes a version then; nothing afterwards.
+    /// The version that the operation adds at its end; `None` afterwards.
     version: Option<Version>,
     policy: Value,
 }
 
 impl Pending {
-    /// Whether it is yet to end.
+    /// Returns whether the operation is in progress.
     pub(crate) const fn is_running(&self) -> bool {
         self.version.is_some()
     }
 
-    /// Ends: the version that was made, with what is to become its policy.
+    /// Completes the operation; returns the name, the created version and its policy.
     pub(crate) fn end(&mut self) -> Option<(String, Version, Value)> {
         self.version.take().map(|version| (self.name.clone(), version, self.policy.clone()))
     }
 
-    /// The `CertificateOperation`.
+    /// Returns the `CertificateOperation`.
     fn body(&self, uri: &str) -> Value {
         let mut body = json!({
             "id": format!("{uri}certificates/{}/pending", self.name),
@@ -68,10 +68,10 @@ impl Pending {
     }
 }
 
-/// Begins to create: 202 with the pending operation.
+/// Starts a creation: 202 with the pending operation.
 ///
 /// # Errors
-/// 400 for a policy the vault does not take, 409 while the name is held.
+/// 400 for an unsupported policy, 409 while the name is reserved.
 pub(super) fn create(world: &mut World, asked: &Asked<'_>, name: &str) -> Result<Reply, Refusal> {
     let body: Value = asked.request.json().map_err(|error| Refusal::parameter(error.to_string()))?;
     free(world, asked, name)?;
@@ -104,10 +104,10 @@ pub(super) fn create(world: &mut World, asked: &Asked<'_>, name: &str) -> Result
     Ok(Reply::json(202, &answer).with_header("location", &location).with_header("retry-after", "10"))
 }
 
-/// Whether a certificate of that name can be written now.
+/// Checks that a certificate of that name can be written now.
 ///
 /// # Errors
-/// 409 while a deleted one holds the name, or another creation runs.
+/// 409 while a deleted certificate reserves the name, or another creation is in progress.
 pub(super) fn free(world: &World, asked: &Asked<'_>, name: &str) -> Result<(), Refusal> {
     let vault = shelf::vault(world, asked);
     deleted::free(vault, name, asked.now)?;
@@ -131,14 +131,14 @@ fn issuer(policy: &Value) -> Result<(), Refusal> {
     }
 }
 
-/// Reads the operation.
+/// Returns the operation.
 pub(super) fn get(world: &World, asked: &Asked<'_>, name: &str) -> Result<Reply, Refusal> {
     let found = shelf::vault(world, asked).certificates.pending.get(&name.to_ascii_lowercase());
     let found = found.ok_or_else(|| not_found(name))?;
     Ok(Reply::json(200, &found.body(&world.vault_uri(asked.vault))))
 }
 
-/// Deletes the operation, and with it a creation that still runs.
+/// Deletes the operation, which cancels a creation in progress.
 pub(super) fn forget(world: &mut World, asked: &Asked<'_>, name: &str) -> Result<Reply, Refusal> {
     let uri = world.vault_uri(asked.vault);
     let vault =
@@ -151,7 +151,7 @@ fn not_found(name: &str) -> Refusal {
     Refusal::new(404, "PendingCertificateNotFound", format!("Pending certificate not found: {name}"))
 }
 
-/// Puts the versions in place that are done by `due`.
+/// Adds the versions that are complete by `due`.
 pub(super) fn settle(certificates: &mut super::certificate::Certificates, due: Moment) {
     for (key, pending) in &mut certificates.pending {
         if pending.done > due {

@@ -1,4 +1,4 @@
-//! Soft-deleted certificates: deletion and recovery both take a moment, and hold the name meanwhile.
+//! Soft-deleted certificates: deletion and recovery both take time, and reserve the name meanwhile.
 
 use serde_json::Value;
 
@@ -13,10 +13,10 @@ use crate::world::World;
 
 const DAY_MS: i64 = 24 * 3600 * 1000;
 
-/// Whether a name can be written to.
+/// Checks that a name can be written.
 ///
 /// # Errors
-/// 409 while a deleted certificate holds it.
+/// 409 while a deleted certificate reserves it.
 pub(super) fn free(vault: &Vault, name: &str, now: Moment) -> Result<(), Refusal> {
     let Some(deleted) = vault.certificates.deleted.get(&name.to_ascii_lowercase()) else { return Ok(()) };
     let (inner, what) = if deleted.recovered.is_some() {
@@ -33,7 +33,7 @@ pub(super) fn free(vault: &Vault, name: &str, now: Moment) -> Result<(), Refusal
     Err(Refusal::inner(409, "Conflict", inner, format!("Certificate {name} is {what}")))
 }
 
-/// Deletes softly.
+/// Soft-deletes a certificate.
 pub(super) fn delete(world: &mut World, asked: &Asked<'_>, name: &str) -> Result<Reply, Refusal> {
     let uri = world.vault_uri(asked.vault);
     free(shelf::vault(world, asked), name, asked.now)?;
@@ -55,7 +55,7 @@ pub(super) fn delete(world: &mut World, asked: &Asked<'_>, name: &str) -> Result
     Ok(Reply::json(200, &body))
 }
 
-/// Lists what is deleted.
+/// Lists the deleted certificates.
 pub(super) fn list(world: &World, asked: &Asked<'_>) -> Result<Reply, Refusal> {
     let uri = world.vault_uri(asked.vault);
     let vault = shelf::vault(world, asked);
@@ -80,7 +80,7 @@ fn find<'a>(vault: &'a Vault, name: &str, now: Moment) -> Result<&'a Deleted, Re
     })
 }
 
-/// Reads one.
+/// Returns a deleted certificate.
 pub(super) fn get(world: &World, asked: &Asked<'_>, name: &str) -> Result<Reply, Refusal> {
     let uri = world.vault_uri(asked.vault);
     let vault = shelf::vault(world, asked);
@@ -88,7 +88,7 @@ pub(super) fn get(world: &World, asked: &Asked<'_>, name: &str) -> Result<Reply,
     Ok(Reply::json(200, &find(vault, name, asked.now)?.bundle(&shelf)))
 }
 
-/// Begins to bring one back; the answer comes at once, the certificate a moment later.
+/// Starts a recovery; it responds at once, and the certificate exists shortly after.
 pub(super) fn recover(world: &mut World, asked: &Asked<'_>, name: &str) -> Result<Reply, Refusal> {
     let uri = world.vault_uri(asked.vault);
     find(shelf::vault(world, asked), name, asked.now)?;
@@ -102,7 +102,7 @@ pub(super) fn recover(world: &mut World, asked: &Asked<'_>, name: &str) -> Resul
     Ok(Reply::json(200, &body))
 }
 
-/// Deletes for good.
+/// Purges a deleted certificate.
 pub(super) fn purge(world: &mut World, asked: &Asked<'_>, name: &str) -> Result<Reply, Refusal> {
     let vault = shelf::vault(world, asked);
     find(vault, name, asked.now)?;

@@ -1,29 +1,29 @@
-//! A vault's firewall: from where its data plane may be asked at all.
+//! The firewall of a vault: the networks from which its data plane is reachable.
 //!
-//! Source: "Configure networking security for Azure Key Vault". Nobody here is one of the trusted services that
-//! `bypass` lets through: the driver on a node is not.
+//! Source: "Configure networking security for Azure Key Vault". No client here is one of the trusted services
+//! that `bypass` admits; the driver on a node is not one.
 
 use crate::arm::vaults::Vault;
 use crate::entra::Caller;
 
 use super::refusal::Refusal;
 
-/// Where a request comes from.
+/// The origin of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum From {
     /// A client on this machine.
     Here,
-    /// A node of a cluster, which a rule for a subnet lets in. Which subnet is not told apart.
+    /// A node of a cluster, which any subnet rule admits. The simulated cloud does not distinguish subnets.
     Node,
 }
 
 const HERE: &str = "127.0.0.1";
 const NODE: &str = "20.0.0.10";
 
-/// Decides.
+/// Checks a request against the firewall.
 ///
 /// # Errors
-/// 403 with the inner code `ForbiddenByFirewall`, or `ForbiddenByConnection` when public access is off.
+/// 403 with the inner code `ForbiddenByFirewall`, or `ForbiddenByConnection` if public access is disabled.
 pub(super) fn decide(vault: &Vault, caller: &Caller, from: From) -> Result<(), Refusal> {
     let (access, rules) = (vault.public_access(), vault.network_rules());
     if !access {

@@ -1,4 +1,4 @@
-//! `POST /certificates/{name}/import`: a PFX or PEM becomes a new version, every time, even when nothing changed.
+//! `POST /certificates/{name}/import`: a PFX or PEM file becomes a new version, also if nothing changed.
 
 use serde_json::Value;
 
@@ -11,10 +11,10 @@ use crate::durations;
 use crate::request::Reply;
 use crate::world::World;
 
-/// Imports.
+/// Imports a certificate.
 ///
 /// # Errors
-/// 400 `BadParameter` in the service's words, 409 while the name is held by a deleted certificate.
+/// 400 `BadParameter` with the service's message, 409 while a deleted certificate reserves the name.
 pub(super) fn import(world: &mut World, asked: &Asked<'_>, name: &str) -> Result<Reply, Refusal> {
     let body: Value = asked.request.json().map_err(|_| {
         Refusal::parameter("Property value has invalid value. The request body is not valid JSON.")

@@ -1,4 +1,4 @@
-//! Somebody else deletes a certificate, or has deleted one of that name before anybody asked.
+//! Test hook: another client has deleted a certificate.
 
 use super::certificate::{Certificate, Deleted, Version};
 use super::material::Material;
@@ -8,8 +8,8 @@ use crate::world::World;
 
 const DAY_MS: i64 = 24 * 3600 * 1000;
 
-/// Lets a certificate of that name be deleted, but recoverable: the one that is there, or one that was there once.
-/// Returns whether the vault is there and the name was not deleted already.
+/// Soft-deletes a certificate of that name; creates one in the deleted state if there is none. Returns
+/// whether the vault exists and the name was not deleted already.
 pub(crate) fn lose_certificate(world: &mut World, vault: &str, name: &str, now: Moment) -> bool {
     let (key, uri) = (name.to_ascii_lowercase(), world.vault_uri(vault));
     let found = world.vaults.reachable(&vault.to_ascii_lowercase(), now);
@@ -28,7 +28,7 @@ pub(crate) fn lose_certificate(world: &mut World, vault: &str, name: &str, now: 
     true
 }
 
-/// A certificate that somebody once imported under that name.
+/// Creates a certificate, as if imported earlier by another client.
 fn former(name: &str, id: String, uri: &str, now: Moment) -> Option<Certificate> {
     let made = rcgen::generate_simple_self_signed([format!("{name}.former.invalid")]).ok()?;
     let pem = format!("{}{}", made.signing_key.serialize_pem(), made.cert.pem());

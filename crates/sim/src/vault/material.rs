@@ -1,7 +1,7 @@
-//! What an import carries: one private key and its certificates, read from a PFX or from PEM text and written out
-//! again as the vault's secret holds it.
+//! Certificate material: one private key and its certificates, read from PFX or PEM, and written in the
+//! format of the vault's secret.
 //!
-//! Key and certificates are kept as the DER that was inside the file, so that what leaves the vault is what entered it.
+//! Key and certificates are stored as the DER from the file, so the vault returns exactly what was imported.
 
 use aws_lc_rs::{digest, rsa, signature};
 use base64::Engine as _;
@@ -11,15 +11,15 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use x509_parser::parse_x509_certificate;
 use x509_parser::pem::Pem;
 
-/// Rounds of key derivation in the PFX a secret is made of. It has no password, so the rounds guard nothing.
+/// The key derivation rounds of the PFX in a secret. It has no password, so the rounds protect nothing.
 const SECRET_PFX_ROUNDS: u32 = 2_000;
 
-/// Content type of a secret that is a PFX.
+/// The content type of a PFX secret.
 pub(crate) const PKCS12: &str = "application/x-pkcs12";
-/// Content type of a secret that is PEM text.
+/// The content type of a PEM secret.
 pub(crate) const PEM: &str = "application/x-pem-file";
 
-/// DER bytes; base64 in the world's file.
+/// DER bytes; base64 in the state file.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Der(pub(crate) Vec<u8>);
 
@@ -36,38 +36,38 @@ impl<'de> Deserialize<'de> for Der {
     }
 }
 
-/// A private key with its certificates, the leaf first unless the caller asked for the order of the file.
+/// A private key with its certificates, the leaf first unless the caller requested the order of the file.
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Material {
-    /// PKCS#8.
+    /// The private key as PKCS#8.
     key: Der,
     certificates: Vec<Der>,
     leaf: usize,
     /// `application/x-pkcs12` or `application/x-pem-file`.
     pub(crate) content_type: String,
-    /// What the secret's `value` is: a PFX without password in base64, or the PEM text as it came.
+    /// The `value` of the secret: a PFX without password in base64, or the imported PEM text.
     pub(crate) secret: String,
 }
 
-/// Why the bytes of an import cannot become a certificate. The messages are the service's.
+/// An import that cannot become a certificate. The messages are the service's.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Unreadable {
-    /// Not a PFX, or the password does not open it: the service does not tell the two apart.
+    /// Not a PFX, or a wrong password: the service does not distinguish them.
     #[error(
         "The specified PKCS#12 X.509 certificate content can not be read. Please check if certificate is in valid PKCS#12 format."
     )]
     Pfx,
-    /// PEM that is not PKCS#8 key plus certificates.
+    /// PEM that is not a PKCS#8 key plus certificates.
     #[error(
         "The specified PEM X.509 certificate content is in an unexpected format. Please check if certificate is in valid PEM format."
     )]
     Pem,
-    /// No private key at all.
+    /// No private key.
     #[error(
         "Private key is not specified in the specified X.509 {0} certificate content. Please specify private key in the X.509 certificate content."
     )]
     NoKey(&'static str),
-    /// None of the certificates belongs to the key.
+    /// No certificate belongs to the key.
     #[error("The specified X.509 certificate content does not contain a certificate for the private key.")]
     NoLeaf,
     /// Neither base64 nor PEM.
@@ -76,10 +76,10 @@ pub(crate) enum Unreadable {
 }
 
 impl Material {
-    /// Reads the `value` of an import: PEM text, or base64 of a PFX or of PEM text.
+    /// Parses the `value` of an import: PEM text, or base64 of a PFX or of PEM text.
     ///
     /// # Errors
-    /// [`Unreadable`] with the sentence the service answers.
+    /// [`Unreadable`] with the service's message.
     pub(crate) fn read(value: &str, password: &str, keep_order: bool) -> Result<Material, Unreadable> {
         if value.contains("-----BEGIN ") {
             return Self::from_pem(value, keep_order);
@@ -92,10 +92,10 @@ impl Material {
         }
     }
 
-    /// Keeps a key (PKCS#8) and its certificate, both DER, in the form of a PFX.
+    /// Stores a key (PKCS#8) and its certificate, both DER, as a PFX.
     ///
     /// # Errors
-    /// [`Unreadable`] when they do not belong together.
+    /// [`Unreadable`] if they do not belong together.
     pub(crate) fn kept_as_pfx(key: Vec<u8>, certificate: Vec<u8>) -> Result<Material, Unreadable> {
         let mut material = Self::assemble(Der(key), vec![Der(certificate)], PKCS12, false)?;
         material.secret = material.passwordless_pfx()?;
@@ -164,31 +164,32 @@ impl Material {
         Ok(STANDARD.encode(bytes))
     }
 
-    /// The leaf certificate's DER.
+    /// Returns the leaf certificate as DER.
     pub(crate) fn leaf(&self) -> &[u8] {
         &self.certificates[self.leaf].0
     }
 
-    /// All certificates' DER, in the vault's order.
+    /// Returns all certificates as DER, in the vault's order.
     #[cfg(test)]
     pub(crate) fn certificates(&self) -> Vec<&[u8]> {
         self.certificates.iter().map(|der| der.0.as_slice()).collect()
     }
 
-    /// The key's PKCS#8 DER.
+    /// Returns the key as PKCS#8 DER.
     #[cfg(test)]
     pub(crate) fn key(&self) -> &[u8] {
         &self.key.0
     }
 
-    /// SHA-1 of the leaf in base64url without padding, the `x5t` of RFC 7517.
+    /// Returns the SHA-1 of the leaf in base64url without padding, the `x5t` of RFC 7517.
     pub(crate) fn x5t(&self) -> String {
         let digest = digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, self.leaf());
         URL_SAFE_NO_PAD.encode(digest)
     }
 }
 
-/// The subject public key's bits that belong to a PKCS#8 key: RSA (2048 bits and more) and the NIST curves.
+/// Returns the subject public key bits of a PKCS#8 key; supports RSA (2048 bits and more) and the NIST
+/// curves.
 fn public_half(pkcs8: &[u8]) -> Option<Vec<u8>> {
     use signature::KeyPair as _;
     if let Ok(pair) = rsa::KeyPair::from_pkcs8(pkcs8) {
@@ -214,7 +215,7 @@ fn certifies(certificate: &[u8], public: &[u8]) -> bool {
 pub(crate) mod tests {
     use super::*;
 
-    /// A file of `tests/fixtures`, in base64 as an import carries it.
+    /// Returns a file of `tests/fixtures` in base64, as in an import.
     pub(crate) fn fixture(name: &str) -> String {
         let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name);
         STANDARD.encode(std::fs::read(path).unwrap())

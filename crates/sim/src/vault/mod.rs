@@ -1,8 +1,8 @@
-//! The data plane of key vaults: what `https://{vault}.vault.…` answers.
+//! The data plane of key vaults: `https://{vault}.vault.…`.
 //!
-//! The order of the checks is the service's and matters to clients: name, token, api-version, firewall, right, object. So a
-//! request without a token is challenged before its body is looked at, and without the right nobody learns whether
-//! an object exists.
+//! The order of the checks is that of the service and matters to clients: name, token, api-version, firewall,
+//! right, object. So a request without a token gets a challenge before its body is read. A caller without the
+//! right does not learn if an object exists.
 
 pub(crate) mod access;
 pub(crate) mod certificate;
@@ -35,9 +35,9 @@ use route::Target;
 const VERSIONS: &[&str] =
     &["7.0", "7.1", "7.2", "7.3", "7.4", "7.5", "7.6", "2025-06-01-preview", "2025-07-01"];
 
-/// One request to a vault, past its checks.
+/// A request to a vault that has passed the checks.
 struct Asked<'a> {
-    /// The vault's lower-case name.
+    /// The lower-case name of the vault.
     vault: &'a str,
     request: &'a Request,
     now: Moment,
@@ -46,7 +46,7 @@ struct Asked<'a> {
 
 /// Answers a request to the host `{vault}.vault.landfall.localhost`.
 ///
-/// A name that no finished vault has does not resolve in life; here the connection is cut.
+/// On Azure, the name of an unknown or unfinished vault does not resolve; here the connection is closed.
 pub fn serve(world: &mut World, vault: &str, request: &Request, now: Moment, timing: &Timing) -> Reply {
     let name = vault.to_ascii_lowercase();
     let Some(location) = world.vaults.reachable(&name, now).map(|vault| vault.location().to_owned()) else {

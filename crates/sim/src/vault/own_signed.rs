@@ -1,4 +1,4 @@
-//! Making a key and the certificate that it signs itself, as a policy wishes them.
+//! Generation of a key and its self-signed certificate from a certificate policy.
 //!
 //! Source: `CertificatePolicy` of the data plane: `key_props`, `secret_props` and `x509_props`.
 
@@ -14,29 +14,29 @@ use super::material::{Material, PEM, PKCS12};
 use super::refusal::Refusal;
 use crate::clock::Moment;
 
-/// What was made.
+/// A generated self-signed certificate.
 pub(super) struct OwnSigned {
-    /// Key and certificate.
+    /// The key and the certificate.
     pub(super) material: Material,
-    /// The request that an authority would have signed, DER.
+    /// The certificate signing request, DER.
     pub(super) csr: Vec<u8>,
 }
 
-/// A vault's certificates are valid from a little earlier on, so that clocks that are slow accept them too.
+/// The backdating of a certificate's validity, so that clients with slow clocks accept it.
 const EARLIER: Duration = Duration::from_secs(600);
 /// The mean month of the Gregorian calendar.
 const MONTH: Duration = Duration::from_secs(2_629_746);
-/// What an end entity is for where the policy does not say: servers and clients.
+/// The default extended key usages: server and client authentication.
 const USUAL: &[&str] = &["1.3.6.1.5.5.7.3.1", "1.3.6.1.5.5.7.3.2"];
 
 fn invalid(property: &str) -> Refusal {
     Refusal::parameter(format!("Property policy.{property} has invalid value."))
 }
 
-/// Makes both.
+/// Generates the key, the certificate and the signing request.
 ///
 /// # Errors
-/// 400 that names the property the vault does not take.
+/// 400 with the name of the unsupported property.
 pub(super) fn make(policy: &Value, now: Moment) -> Result<OwnSigned, Refusal> {
     let key = key(&policy["key_props"])?;
     let params = params(&policy["x509_props"], now)?;
@@ -125,7 +125,7 @@ fn params(wished: &Value, now: Moment) -> Result<CertificateParams, Refusal> {
     Ok(params)
 }
 
-/// Reads `CN=www.example.com, O=Example`; the most specific part comes first, and a comma ends a part.
+/// Parses `CN=www.example.com, O=Example`; the most specific part comes first, and a comma ends a part.
 fn distinguished(subject: &str) -> Option<DistinguishedName> {
     let mut name = DistinguishedName::new();
     let parts: Vec<&str> = subject.split(',').map(str::trim).filter(|part| !part.is_empty()).collect();

@@ -1,4 +1,4 @@
-//! Lists by pages: `maxresults` at most 25, and a `nextLink` whose token clients send back as it is.
+//! Paged lists: `maxresults` up to 25, and a `nextLink` with a token that clients send back unchanged.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -9,13 +9,13 @@ use super::refusal::Refusal;
 use crate::request::Reply;
 use crate::world::World;
 
-/// Items of a page, at most and by default.
+/// The maximum and default page size.
 const PAGE: usize = 25;
 
-/// Answers the page of `items` that the request asks for.
+/// Returns the requested page of `items`.
 ///
 /// # Errors
-/// 400 when `maxresults` or the token cannot be read.
+/// 400 if `maxresults` or the token is invalid.
 pub(super) fn reply(world: &World, asked: &Asked<'_>, items: &[Value]) -> Result<Reply, Refusal> {
     let size = match asked.request.query("maxresults").map(str::parse::<usize>) {
         None => PAGE,

@@ -1,7 +1,7 @@
 //! The certificate policy that an import derives from the X.509 certificate itself.
 //!
-//! Source: "Certificate policy" and `CertificatePolicy` of the Key Vault data plane, api-version 7.4 and later. The issuer
-//! of an imported certificate is `Unknown`: the vault can never renew it.
+//! Source: "Certificate policy" and `CertificatePolicy` of the Key Vault data plane, api-version 7.4 and
+//! later. The issuer of an imported certificate is `Unknown`: the vault can never renew it.
 
 use serde_json::{Map, Value, json};
 use x509_parser::extensions::{GeneralName, KeyUsage};
@@ -9,7 +9,7 @@ use x509_parser::prelude::X509Certificate;
 use x509_parser::public_key::PublicKey;
 use x509_parser::{oid_registry, parse_x509_certificate};
 
-/// What the vault keeps of a leaf certificate besides its bytes.
+/// The properties of a leaf certificate that the vault shows.
 pub(crate) struct Reading {
     /// Seconds since the epoch.
     pub(crate) not_before: i64,
@@ -24,7 +24,8 @@ pub(crate) struct Reading {
 }
 
 impl Reading {
-    /// Reads a leaf certificate; `None` when it does not parse or its key is neither RSA nor on a NIST curve.
+    /// Parses a leaf certificate; returns `None` if it is invalid or its key is neither RSA nor on a NIST
+    /// curve.
     pub(crate) fn of(der: &[u8]) -> Option<Reading> {
         let (_, certificate) = parse_x509_certificate(der).ok()?;
         let (key, jwk) = key(&certificate)?;
@@ -34,7 +35,8 @@ impl Reading {
         Some(Reading { not_before, not_after, jwk, key, x509 })
     }
 
-    /// The policy, with the caller's wishes over the derived values where the service takes them.
+    /// Returns the policy: the derived values, overridden by those of the caller where the service accepts
+    /// them.
     pub(crate) fn policy(&self, id: &str, content_type: &str, wished: Option<&Value>, at: i64) -> Value {
         let wish = |pointer: &str| wished.and_then(|policy| policy.pointer(pointer)).and_then(Value::as_bool);
         let mut key = Map::new();
@@ -56,7 +58,8 @@ impl Reading {
     }
 }
 
-/// Whole months between two instants, at least one; a month is the mean of the Gregorian calendar.
+/// Returns the whole months between two instants, at least one; a month is the mean of the Gregorian
+/// calendar.
 fn months(from: i64, to: i64) -> i64 {
     const MONTH_SECONDS: f64 = 365.2425 / 12.0 * 86_400.0;
     (((to - from) as f64 / MONTH_SECONDS).round() as i64).max(1)
@@ -121,7 +124,7 @@ fn x509(certificate: &X509Certificate<'_>, months: i64) -> Value {
     props
 }
 
-/// The subject with its most specific part first, as the service prints it.
+/// Returns the subject with its most specific part first, as the service prints it.
 fn subject(certificate: &X509Certificate<'_>) -> String {
     let mut parts: Vec<String> = certificate
         .subject()

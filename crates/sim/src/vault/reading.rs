@@ -1,4 +1,5 @@
-//! The vaults as the Secrets Store provider on a node reads them: with an identity's client id instead of a token.
+//! Access to the vaults for the Secrets Store provider on a node: with the client id of an identity instead
+//! of a token.
 
 use x509_parser::parse_x509_certificate;
 
@@ -12,7 +13,7 @@ use crate::clock::Moment;
 use crate::entra::Caller;
 use crate::world::World;
 
-/// A world's vaults, roles and directory.
+/// The vaults, roles and directory of the simulated cloud.
 pub(crate) struct VaultsOf<'a>(pub(crate) &'a World);
 
 impl Vaults for VaultsOf<'_> {
@@ -70,7 +71,7 @@ impl Vaults for VaultsOf<'_> {
     }
 }
 
-/// The `SubjectPublicKeyInfo` of a certificate in DER.
+/// Returns the `SubjectPublicKeyInfo` of a certificate in DER.
 fn public_key(leaf: &[u8]) -> Vec<u8> {
     parse_x509_certificate(leaf).map(|(_, parsed)| parsed.public_key().raw.to_vec()).unwrap_or_default()
 }

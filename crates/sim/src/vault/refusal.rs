@@ -1,4 +1,4 @@
-//! How the data plane says no: `{"error":{"code","message","innererror":{"code"}}}`.
+//! Error responses of the data plane: `{"error":{"code","message","innererror":{"code"}}}`.
 //!
 //! Source: "Azure Key Vault REST API error codes" and "Authentication, requests and responses".
 
@@ -8,31 +8,31 @@ use crate::entra::{Caller, Refused};
 use crate::request::Reply;
 use crate::world::World;
 
-/// One refusal of the data plane.
+/// An error of the data plane.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Refusal {
     /// The HTTP status.
     pub(crate) status: u16,
-    /// Such as `CertificateNotFound`.
+    /// The error code, such as `CertificateNotFound`.
     pub(crate) code: &'static str,
-    /// Such as `ForbiddenByRbac`.
+    /// The inner error code, such as `ForbiddenByRbac`.
     inner: Option<&'static str>,
     message: String,
     challenge: Option<String>,
 }
 
 impl Refusal {
-    /// A refusal without an inner code.
+    /// Creates an error without an inner code.
     pub(crate) fn new(status: u16, code: &'static str, message: impl Into<String>) -> Self {
         Self { status, code, inner: None, message: message.into(), challenge: None }
     }
 
-    /// A 400 about what was sent.
+    /// Creates a 400 `BadParameter`.
     pub(crate) fn parameter(message: impl Into<String>) -> Self {
         Self::new(400, "BadParameter", message)
     }
 
-    /// A 403 or 409 with its inner code.
+    /// Creates a 403 or 409 with its inner code.
     pub(crate) fn inner(
         status: u16,
         code: &'static str,
@@ -42,7 +42,7 @@ impl Refusal {
         Self { inner: Some(inner), ..Self::new(status, code, message) }
     }
 
-    /// A 404 of a `certificate`, `secret` or `key`.
+    /// Creates the 404 of a `certificate`, `secret` or `key`.
     pub(crate) fn not_found(kind: &str, name: &str) -> Self {
         let (code, article) = match kind {
             "secret" => ("SecretNotFound", "A"),
@@ -57,7 +57,7 @@ impl Refusal {
         Self::new(404, code, message)
     }
 
-    /// A 401 with the challenge that tells tenant and resource.
+    /// Creates a 401 whose challenge names tenant and resource.
     pub(crate) fn unauthorized(world: &World, why: Refused) -> Self {
         let authority = format!("{}/{}", world.origin("login"), world.directory.tenant);
         let mut challenge =
@@ -81,7 +81,7 @@ impl Refusal {
         Self { challenge: Some(challenge), ..Self::new(401, "Unauthorized", message) }
     }
 
-    /// A 403 of a vault that asks the role assignments.
+    /// Creates the 403 of a vault with RBAC authorization.
     pub(crate) fn by_roles(
         caller: &Caller,
         action: &str,
@@ -106,7 +106,7 @@ impl Refusal {
         Self::inner(403, "Forbidden", "ForbiddenByRbac", message)
     }
 
-    /// A 403 of a vault that asks its own access policies.
+    /// Creates the 403 of a vault with access policies.
     pub(crate) fn by_policy(
         caller: &Caller,
         collection: &str,
@@ -123,7 +123,7 @@ impl Refusal {
         Self::inner(403, "Forbidden", "AccessDenied", message)
     }
 
-    /// The body.
+    /// Returns the response body.
     pub(crate) fn body(&self) -> Value {
         let mut error = json!({"code": self.code, "message": self.message});
         if let Some(inner) = self.inner {
@@ -132,7 +132,7 @@ impl Refusal {
         json!({"error": error})
     }
 
-    /// The answer.
+    /// Returns the response.
     pub(crate) fn reply(&self) -> Reply {
         let reply = Reply::json(self.status, &self.body());
         match &self.challenge {

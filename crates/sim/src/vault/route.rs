@@ -1,6 +1,6 @@
-//! Which object and which act a path of the data plane means.
+//! Routing of the data plane: from method and path to object and access.
 //!
-//! A trailing slash changes nothing: clients that ask for the newest version send `certificates/{name}/`.
+//! A trailing slash is ignored: clients that request the newest version send `certificates/{name}/`.
 
 use http::Method;
 
@@ -10,11 +10,11 @@ use super::{Asked, create, deleted, import, shelf};
 use crate::request::{Reply, Request};
 use crate::world::World;
 
-/// A request understood.
+/// A parsed request.
 pub(super) struct Target {
-    /// `certificates`, `secrets` or `keys`: whose rights are asked for.
+    /// The collection of the required right: `certificates`, `secrets` or `keys`.
     pub(super) collection: &'static str,
-    /// What is wanted.
+    /// The requested access.
     pub(super) wish: Wish,
     act: Act,
     name: Option<String>,
@@ -40,10 +40,10 @@ enum Act {
 }
 
 impl Target {
-    /// Reads method and path.
+    /// Parses method and path.
     ///
     /// # Errors
-    /// 400 for a bad name, 404 for a path and 405 for a method the data plane does not have.
+    /// 400 for an invalid name, 404 for an unknown path and 405 for an unsupported method.
     pub(super) fn of(request: &Request) -> Result<Target, Refusal> {
         let segments = request.segments();
         let path: Vec<&str> = segments.iter().map(String::as_str).collect();
@@ -62,12 +62,12 @@ impl Target {
         Ok(Target { collection, wish, act, name, version })
     }
 
-    /// The object's name, if the request is about one.
+    /// Returns the name of the object, if the request has one.
     pub(super) fn name(&self) -> Option<&str> {
         self.name.as_deref()
     }
 
-    /// Does what was asked.
+    /// Handles the request.
     pub(super) fn serve(&self, world: &mut World, asked: &Asked<'_>) -> Result<Reply, Refusal> {
         let name = self.name().unwrap_or_default();
         let version = self.version.as_deref();
@@ -130,7 +130,7 @@ fn not_allowed(method: &Method) -> Refusal {
     Refusal::new(405, "BadParameter", format!("Method {method} does not allow operation"))
 }
 
-/// `^[0-9a-zA-Z-]+$`, at most 127 characters.
+/// Checks a name: `^[0-9a-zA-Z-]+$`, at most 127 characters.
 fn good_name(collection: &str, name: &str) -> Result<String, Refusal> {
     let alphabet = |c: char| c.is_ascii_alphanumeric() || c == '-';
     if (1..=127).contains(&name.len()) && name.chars().all(alphabet) {

@@ -1,4 +1,4 @@
-//! Reading and changing what a vault holds.
+//! Reading and updating the objects of a vault.
 
 use serde_json::{Value, json};
 
@@ -23,7 +23,7 @@ pub(super) fn list(world: &World, asked: &Asked<'_>, collection: &str) -> Result
     page::reply(world, asked, &items)
 }
 
-/// Lists all versions of one object. Nothing is listed of what does not exist.
+/// Lists all versions of one object; the list is empty if the object does not exist.
 pub(super) fn versions(
     world: &World,
     asked: &Asked<'_>,
@@ -61,7 +61,7 @@ fn listed(
     }
 }
 
-/// Reads one object, the newest version when none is named.
+/// Returns one object, the newest version by default.
 pub(super) fn get(
     world: &World,
     asked: &Asked<'_>,
@@ -74,7 +74,8 @@ pub(super) fn get(
     Ok(Reply::json(200, &body))
 }
 
-/// Finds the version and words it as the collection does. Validity plays no part: an expired secret can still be read.
+/// Returns a version in the format of the collection. Validity is not checked: an expired secret can still be
+/// read.
 ///
 /// # Errors
 /// 404, or 403 for a disabled secret.
@@ -101,7 +102,7 @@ pub(super) fn read(
 /// Finds a version.
 ///
 /// # Errors
-/// 404 in the words of the collection.
+/// 404 with the message of the collection.
 pub(super) fn find<'a>(
     vault: &'a Vault,
     collection: &str,
@@ -116,13 +117,13 @@ pub(super) fn find<'a>(
     Ok((certificate, certificate.version(version).ok_or_else(missing)?))
 }
 
-/// Reads a certificate's policy.
+/// Returns the policy of a certificate.
 pub(super) fn policy(world: &World, asked: &Asked<'_>, name: &str) -> Result<Reply, Refusal> {
     let (certificate, _) = find(vault(world, asked), "certificates", name, None)?;
     Ok(Reply::json(200, &certificate.policy))
 }
 
-/// Changes `attributes.enabled` and the tags of a version.
+/// Updates `attributes.enabled` and the tags of a version.
 pub(super) fn update(
     world: &mut World,
     asked: &Asked<'_>,
@@ -151,7 +152,7 @@ pub(super) fn update(
     Ok(Reply::json(200, &body))
 }
 
-/// The vault of the request, which the checks have found.
+/// Returns the vault of the request, whose existence is already checked.
 pub(super) fn vault<'a>(world: &'a World, asked: &Asked<'_>) -> &'a Vault {
     world.vaults.reachable(asked.vault, asked.now).expect("a request is served for a vault that is there")
 }

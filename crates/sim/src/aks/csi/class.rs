@@ -1,4 +1,4 @@
-//! A SecretProviderClass as the Azure provider reads it.
+//! Parsing of a SecretProviderClass, as in the Azure provider.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -6,7 +6,7 @@ use serde_saphyr::Spanned;
 
 use crate::aks::object::text;
 
-/// Which vault, as whom, and what.
+/// The parameters of a class: vault, identity and objects.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Class {
     pub vault: String,
@@ -14,18 +14,18 @@ pub(super) struct Class {
     pub objects: Vec<Wanted>,
 }
 
-/// How the provider signs in.
+/// The identity of the provider.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Identity {
-    /// An identity of the node's scale set, by client id; empty when the class names none.
+    /// A managed identity of the node's scale set, by client id; empty if the class has none.
     Node(String),
-    /// A federated identity of the pod's ServiceAccount, by client id.
+    /// A workload identity of the pod's ServiceAccount, by client id.
     Workload(String),
-    /// A service principal whose secret the volume would have to name.
+    /// A service principal; the volume must reference its Secret.
     Principal,
 }
 
-/// One object to fetch.
+/// An object to fetch.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct Wanted {
@@ -38,12 +38,12 @@ pub(super) struct Wanted {
 }
 
 impl Wanted {
-    /// Returns the name of the file it becomes.
+    /// Returns the name of its file.
     pub fn file(&self) -> &str {
         if self.object_alias.is_empty() { &self.object_name } else { &self.object_alias }
     }
 
-    /// Returns the version asked for, `None` for the current one.
+    /// Returns the requested version; `None` for the current one.
     pub fn version(&self) -> Option<&str> {
         match self.object_version.as_str() {
             "" | "latest" => None,
@@ -52,17 +52,17 @@ impl Wanted {
     }
 }
 
-/// The shape of `parameters.objects`: the items have to be strings, which only shows when they are read.
+/// The structure of `parameters.objects`. The items must be strings, but only the provider checks this.
 #[derive(Deserialize)]
 struct Listed {
     #[serde(default)]
     array: Vec<Spanned<Value>>,
 }
 
-/// Reads a class.
+/// Parses a class.
 ///
 /// # Errors
-/// The provider's words on what is wrong with it.
+/// The provider's error message.
 pub(super) fn read(class: &Value) -> Result<Class, String> {
     let parameter = |name: &str| text(class, &format!("/spec/parameters/{name}")).trim().to_owned();
     let is_true = |name: &str| parameter(name).eq_ignore_ascii_case("true");
@@ -110,7 +110,7 @@ fn read_objects(yaml: &str) -> Result<Vec<Wanted>, String> {
     Ok(wanted)
 }
 
-/// The words of the YAML reader of Go for an item of the wrong shape.
+/// Returns the error message of Go's YAML parser for an item of the wrong type.
 fn not_a_string(line: u64, is: &str) -> String {
     unmarshal_error(&format!(
         "yaml: unmarshal errors:\n  line {line}: cannot unmarshal {is} into []string elements"

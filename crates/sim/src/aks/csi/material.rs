@@ -1,4 +1,4 @@
-//! Keys and certificates: what the provider makes of a PFX, and what the driver makes of PEM files.
+//! Conversion of keys and certificates: PFX to PEM by the provider, PEM files to Secrets by the driver.
 
 use aws_lc_rs::encoding::{AsDer, EcPrivateKeyRfc5915Der};
 use aws_lc_rs::signature::{
@@ -12,17 +12,17 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
-/// Characters of base64 in one line of PEM (RFC 7468).
+/// The base64 line length of PEM (RFC 7468).
 const PEM_LINE: usize = 64;
 
-/// One block of a PEM file.
+/// A block of a PEM file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Block {
     pub label: String,
     pub der: Vec<u8>,
 }
 
-/// Writes DER as PEM; text that is PEM already stays.
+/// Returns DER as PEM; text that is PEM already stays.
 pub(super) fn as_pem(label: &str, der: &[u8]) -> String {
     if der.starts_with(b"-----BEGIN") {
         return String::from_utf8_lossy(der).into_owned();
@@ -36,7 +36,7 @@ pub(super) fn as_pem(label: &str, der: &[u8]) -> String {
     text + &format!("-----END {label}-----\n")
 }
 
-/// Reads the blocks of a PEM file, skipping what is none.
+/// Parses the blocks of a PEM file, and skips all other text.
 pub(super) fn blocks(text: &str) -> Vec<Block> {
     let mut blocks = Vec::new();
     let mut lines = text.lines().map(str::trim);
@@ -54,10 +54,10 @@ pub(super) fn blocks(text: &str) -> Vec<Block> {
     blocks
 }
 
-/// Turns a PFX without password into PEM: the key as PKCS#8, then all certificates, leaf first.
+/// Converts a PFX without password to PEM: the key as PKCS#8, then all certificates, leaf first.
 ///
 /// # Errors
-/// Why it cannot be read.
+/// The reason why it cannot be read.
 pub(super) fn pem_of_pfx(pfx: &[u8]) -> Result<String, String> {
     let archive = Pkcs12Archive::from_pkcs12(pfx, "").map_err(|error| format!("pkcs12: {error}"))?;
     let key = archive.keys.first().ok_or("pkcs12: expected exactly one key bag")?;
@@ -69,7 +69,7 @@ pub(super) fn pem_of_pfx(pfx: &[u8]) -> Result<String, String> {
     Ok(text)
 }
 
-/// Orders certificates from the one of the key up to the root; what belongs to no chain comes last.
+/// Orders certificates from the leaf of the key up to the root; certificates outside the chain come last.
 fn leaf_first(mut certificates: Vec<Vec<u8>>, key: &[u8]) -> Vec<Vec<u8>> {
     let names = |der: &[u8]| {
         X509Certificate::from_der(der)
@@ -92,24 +92,25 @@ fn leaf_first(mut certificates: Vec<Vec<u8>>, key: &[u8]) -> Vec<Vec<u8>> {
     ordered
 }
 
-/// Extracts `tls.crt`: every CERTIFICATE block of a file, others left out.
+/// Extracts `tls.crt`: every CERTIFICATE block of a file.
 ///
 /// # Errors
-/// When the file has no PEM at all and is no PFX either.
+/// The file contains no PEM and is not a PFX.
 pub(super) fn certificate_part(file: &str) -> Result<String, String> {
     let blocks = blocks(&opened(file)?);
     Ok(blocks.iter().filter(|b| b.label == "CERTIFICATE").map(|b| as_pem(&b.label, &b.der)).collect())
 }
 
-/// Extracts `tls.key`: the last key of a file, RSA as PKCS#1, EC as SEC 1; unknown bytes become an empty block.
+/// Extracts `tls.key`: the last key of a file, RSA as PKCS#1, EC as SEC 1; unknown bytes become an empty
+/// block.
 ///
 /// # Errors
-/// When the file has no key and is no PFX either.
+/// The file contains no key and is not a PFX.
 pub(super) fn key_part(file: &str) -> Result<String, String> {
     let mut found = blocks(&opened(file)?);
     found.retain(|block| block.label != "CERTIFICATE");
     if found.is_empty() {
-        // The driver's last resort for a file without a key is to take it for a PFX.
+        // For a file without a key, the driver finally tries to parse it as a PFX.
         found = blocks(&pem_of_pfx(file.as_bytes())?);
         found.retain(|block| block.label != "CERTIFICATE");
     }
@@ -145,7 +146,8 @@ fn sec1_of_pkcs8(pkcs8: &[u8]) -> Option<Vec<u8>> {
     Some(der.as_ref().to_vec())
 }
 
-/// PKCS#8 carries an RSA key as PKCS#1 in its octet string: SEQUENCE { INTEGER, SEQUENCE algorithm, OCTET STRING }.
+/// Extracts the PKCS#1 RSA key from the octet string of PKCS#8: SEQUENCE { INTEGER, SEQUENCE algorithm, OCTET
+/// STRING }.
 fn pkcs1_of_pkcs8(pkcs8: &[u8]) -> Option<&[u8]> {
     const RSA_ENCRYPTION: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01];
     let (_, content, _) = element(pkcs8, 0x30)?;
@@ -156,7 +158,7 @@ fn pkcs1_of_pkcs8(pkcs8: &[u8]) -> Option<&[u8]> {
     (oid == RSA_ENCRYPTION).then_some(key)
 }
 
-/// Splits one DER element of that tag off: its tag, its content, what follows.
+/// Splits one DER element of that tag off; returns its tag, its content and the rest.
 fn element(der: &[u8], tag: u8) -> Option<(u8, &[u8], &[u8])> {
     let (&is, rest) = der.split_first()?;
     let (&first, rest) = rest.split_first()?;
@@ -173,7 +175,7 @@ fn element(der: &[u8], tag: u8) -> Option<(u8, &[u8], &[u8])> {
     (is == tag && rest.len() >= length).then(|| (is, &rest[..length], &rest[length..]))
 }
 
-/// Tells why a certificate and a key in PEM are no working pair, as Go's `tls.X509KeyPair` would.
+/// Returns why a certificate and a key in PEM are not a valid pair, like Go's `tls.X509KeyPair`.
 pub(in crate::aks) fn key_pair_fault(certificate: &[u8], key: &[u8]) -> Option<String> {
     let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(certificate).flatten().collect();
     if chain.is_empty() {

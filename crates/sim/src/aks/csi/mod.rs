@@ -1,9 +1,9 @@
 //! The Secrets Store CSI driver and its Azure provider: vault objects as files of pods and as Secrets.
 //!
-//! The kubelet asks the driver to mount (`mount.rs`), the driver reads the class (`class.rs`) and asks the provider
-//! (`provider.rs`) for files; the driver then notes what is mounted and makes Secrets of it (`sync.rs`), and looks
-//! for new versions now and then (`rotation.rs`). `material.rs` knows PFX and PEM.
-//! Contract: secrets-store-csi-driver.sigs.k8s.io and azure.github.io/secrets-store-csi-driver-provider-azure.
+//! The kubelet calls the driver to mount (`mount.rs`). The driver reads the class (`class.rs`) and requests
+//! the files from the provider (`provider.rs`). Then it records the mount, creates Secrets (`sync.rs`) and
+//! polls for new versions (`rotation.rs`). `material.rs` converts PFX and PEM. Contract:
+//! secrets-store-csi-driver.sigs.k8s.io and azure.github.io/secrets-store-csi-driver-provider-azure.
 
 mod class;
 mod material;
@@ -26,15 +26,15 @@ use super::agenda::Task;
 use super::object::uid;
 use super::turn::Turn;
 
-/// Name under which the driver is registered on the nodes.
+/// The name under which the driver is registered on the nodes.
 pub(super) const DRIVER: &str = "secrets-store.csi.k8s.io";
 const CLASSES: &str = "secretproviderclasses.secrets-store.csi.x-k8s.io";
 const POD_STATUSES: &str = "secretproviderclasspodstatuses.secrets-store.csi.x-k8s.io";
 const MANAGER: &str = "secrets-store-csi-driver";
-/// From a change to the Secrets that follow from it, in cloud seconds (inferred).
+/// The delay between a change and the update of its Secrets, in seconds of cloud time (inferred).
 const SYNC: f64 = 1.0;
 
-/// What one pod has mounted from vaults, by the name of the class.
+/// The mounts of one pod, by the name of the class.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Mounts {
     classes: BTreeMap<String, Mounted>,
@@ -47,18 +47,18 @@ struct Mounted {
     files: Vec<File>,
 }
 
-/// One file, as the provider made it.
+/// A file from the provider.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 struct File {
-    /// Name of the file: the alias of the object, or its name.
+    /// The file name: the alias of the object, or its name.
     name: String,
-    /// Type and name of the object, `secret/gateway-tls-cert`.
+    /// The type and name of the object, `secret/gateway-tls-cert`.
     id: String,
     version: String,
     content: String,
 }
 
-/// Forgets the mounts of pods that are gone, and sees to it that Secrets follow.
+/// Removes the mounts of deleted pods, and schedules the sync of outdated Secrets.
 pub(super) fn look(turn: &mut Turn<'_>) {
     if turn.memory.mounts.is_empty() {
         return;
@@ -71,7 +71,7 @@ pub(super) fn look(turn: &mut Turn<'_>) {
     }
 }
 
-/// Returns the class a volume of the driver names.
+/// Returns the name of the class in a volume of the driver.
 fn class_name(volume: &Value) -> &str {
     super::object::text(volume, "/csi/volumeAttributes/secretProviderClass")
 }
@@ -168,7 +168,7 @@ mod tests {
         let made = bench.now;
         bench.pass(7.0);
         let event = bench.events("FailedMount")[0].clone();
-        // At 3, 3.5, 4.5 and 6.5 s.
+        // The attempts are at 3, 3.5, 4.5 and 6.5 s.
         assert_eq!(event["count"], 4);
         assert_eq!(text(&event, "/lastTimestamp"), made.plus_ms(6_500).rfc3339());
         let message = failure(&bench);

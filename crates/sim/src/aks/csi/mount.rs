@@ -1,4 +1,4 @@
-//! The kubelet's side of volumes: mounting, and trying again with growing patience.
+//! Mounting of volumes by the kubelet, with exponential backoff.
 
 use serde_json::Value;
 
@@ -11,7 +11,8 @@ use crate::durations;
 
 const KUBELET: &str = "kubelet";
 
-/// Returns the volumes of a pod that can fail to mount, with the cloud seconds that the first attempt takes.
+/// Returns the volumes of a pod whose mount can fail, with the duration of the first attempt in seconds of
+/// cloud time.
 pub(in crate::aks) fn volumes_to_mount(pod: &Value) -> Vec<(String, f64)> {
     let takes = |volume: &Value| {
         if volume.get("csi").is_some() {
@@ -28,7 +29,7 @@ pub(in crate::aks) fn volumes_to_mount(pod: &Value) -> Vec<(String, f64)> {
         .collect()
 }
 
-/// Tries to mount a volume of a pod; on failure says so and enters the next attempt.
+/// Tries to mount a volume of a pod. On failure writes an event and schedules the next attempt.
 pub(in crate::aks) fn mount(turn: &mut Turn<'_>, tag: &Named, volume_name: &str, attempt: u32) {
     let Some(pod) = turn.find("pods", tag) else { return };
     if is_ending(&pod) || workload::is_over(&pod) {
@@ -51,7 +52,7 @@ fn fail(turn: &mut Turn<'_>, pod: &Value, tag: &Named, volume: &str, attempt: u3
     let wait = backoff(attempt);
     let mut due = turn.again_after(wait);
     let step = due.0 - turn.at.0;
-    // After a long absence the same attempt failed many times over: it is counted, not repeated.
+    // If time advances far, the same attempt fails many times: the failures are counted, not repeated.
     let skipped = (quiet_until(turn) - due.0).max(0) / step;
     if wait >= durations::KUBELET_BACKOFF_LAST && skipped > 0 {
         due = due.plus_ms((skipped - 1) * step);
@@ -62,13 +63,14 @@ fn fail(turn: &mut Turn<'_>, pod: &Value, tag: &Named, volume: &str, attempt: u3
     turn.memory.agenda.enter(due, task);
 }
 
-/// Returns until when no other attempt can have another result: the vaults and the cluster stay as they are.
+/// Returns the time until which every attempt has the same result, because the vaults and the cluster do not
+/// change.
 fn quiet_until(turn: &Turn<'_>) -> i64 {
     let work = turn.memory.agenda.next_like(|task| !matches!(task, Task::Mount { .. } | Task::Rotate { .. }));
     [work, turn.vaults.grant_due(turn.at)].into_iter().flatten().fold(turn.upto, std::cmp::min).0
 }
 
-/// Returns the wait after the attempt of that number, in cloud seconds.
+/// Returns the delay after the attempt with that number, in seconds of cloud time.
 fn backoff(attempt: u32) -> f64 {
     let doubled = durations::KUBELET_BACKOFF_FIRST * 2f64.powi(attempt.min(30) as i32);
     doubled.min(durations::KUBELET_BACKOFF_LAST)
@@ -131,7 +133,7 @@ fn set_up_class(turn: &mut Turn<'_>, pod: &Value, volume: &Value) -> Result<(), 
     Ok(())
 }
 
-/// Writes which versions a pod has mounted: the SecretProviderClassPodStatus.
+/// Records the mounted versions of a pod in its SecretProviderClassPodStatus.
 pub(super) fn note(turn: &mut Turn<'_>, pod: &Value, class: &str, mounted: &Mounted) {
     let objects: Vec<Value> = mounted
         .files
@@ -167,7 +169,7 @@ pub(super) fn note(turn: &mut Turn<'_>, pod: &Value, class: &str, mounted: &Moun
     turn.put(POD_STATUSES, wanted, MANAGER);
 }
 
-/// Returns the name of the object that notes a mount.
+/// Returns the name of the SecretProviderClassPodStatus of a mount.
 pub(super) fn pod_status_name(pod: &Value, class: &str) -> String {
     format!("{}-{}-{class}", name(pod), namespace(pod))
 }

@@ -1,4 +1,4 @@
-//! The Azure provider: turns the objects of a class into files.
+//! The Azure provider: fetches the objects of a class as files.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -10,14 +10,14 @@ use crate::aks::facts::{VaultObject, VaultRefusal};
 use crate::aks::object::text;
 use crate::aks::turn::Turn;
 
-/// The rule azcore draws between the parts of an error.
+/// The line that azcore prints between the parts of an error.
 const RULE: &str = "--------------------------------------------------------------------------------";
 
-/// Fetches every object of a class. `known` are the files of an earlier time: a version that is the same is not
-/// worked on again.
+/// Fetches every object of a class. `known` are the files of the last fetch: an unchanged version is not
+/// converted again.
 ///
 /// # Errors
-/// What the driver reports about it, from `rpc error:` or `error connecting` on.
+/// The error message in the driver's events, from `rpc error:` or `error connecting` on.
 pub(super) fn fetch(turn: &Turn<'_>, spc: &Value, known: &[File]) -> Result<Vec<File>, String> {
     let provider = text(spc, "/spec/provider");
     if provider != "azure" {
@@ -38,7 +38,7 @@ pub(super) fn fetch(turn: &Turn<'_>, spc: &Value, known: &[File]) -> Result<Vec<
                 )
             })
             .map_err(failed)?;
-        // Two objects of one file name write one file: the later one stays.
+        // Two objects with the same file name write one file; the later one wins.
         files.retain(|earlier| earlier.name != file.name || earlier.id != file.id);
         files.push(file);
     }
@@ -71,7 +71,7 @@ fn fetch_one(turn: &Turn<'_>, class: &Class, wanted: &Wanted, known: &[File]) ->
     Ok(File { name: wanted.file().to_owned(), id, version: object.version, content })
 }
 
-/// Returns the client id the vault sees, as the node's metadata service decides.
+/// Returns the client id that the vault sees, as the node's metadata service selects it.
 fn sign_in(turn: &Turn<'_>, class: &Class) -> Result<String, String> {
     let asked = match &class.identity {
         Identity::Node(asked) => asked,
@@ -104,7 +104,7 @@ fn metadata_refusal(why: &str) -> String {
     )
 }
 
-/// Puts a vault's refusal in the words of the Azure client for Go.
+/// Formats an error of the vault like the Azure SDK for Go.
 fn describe(turn: &Turn<'_>, class: &Class, wanted: &Wanted, refusal: &VaultRefusal) -> String {
     let collection = match wanted.object_type.as_str() {
         "cert" => "certificates",
@@ -159,7 +159,7 @@ fn secret_content(wanted: &Wanted, object: &VaultObject) -> Result<String, Strin
     }
 }
 
-/// A vault serves a PFX as base64; the bytes themselves begin with a SEQUENCE.
+/// Decodes the base64 of a PFX secret; raw PFX bytes, which start with a SEQUENCE, stay.
 fn pfx_bytes(value: &[u8]) -> Result<Vec<u8>, String> {
     if value.first() == Some(&0x30) {
         return Ok(value.to_vec());

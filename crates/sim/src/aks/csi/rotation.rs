@@ -1,4 +1,4 @@
-//! Looking for new versions of what is mounted. A failure leaves the old content where it is.
+//! Rotation: polls the vault for new versions of mounted objects. A failure keeps the old content.
 
 use serde_json::Value;
 
@@ -9,11 +9,11 @@ use crate::aks::turn::{Happening, Turn};
 use crate::aks::workload;
 
 const SOURCE: &str = "csi-secrets-store-rotation";
-/// The least real time between two looks, in milliseconds: where durations vanish, looking at every instant would be all
-/// that a world does while nobody asks it anything.
+/// The minimum real time between two polls, in milliseconds. At infinite speed the simulator would otherwise
+/// poll without end.
 const APART_MS: i64 = 1_000;
 
-/// Looks at everything a pod has mounted, and enters the next look.
+/// Polls for everything that a pod has mounted, and schedules the next poll.
 pub(in crate::aks) fn rotate(turn: &mut Turn<'_>, tag: &Named) {
     let Some(pod) = turn.find("pods", tag) else { return };
     let Some(interval) = turn.facts.csi.as_ref().and_then(|csi| csi.rotation_seconds) else { return };

@@ -1,6 +1,6 @@
-//! Secrets made of mounted files, as `secretObjects` of a class ask for them.
+//! Secrets from mounted files, as `secretObjects` of a class define them.
 //!
-//! Such a Secret belongs to the controllers of the pods that hold it: it lives as long as one of them.
+//! The owners of the pods that mount the class own such a Secret: it exists as long as one of them.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +17,7 @@ use crate::aks::workload;
 const TLS: &str = "kubernetes.io/tls";
 const MANAGED: &str = "secrets-store.csi.k8s.io/managed";
 
-/// A Secret that a pod's mount asks for.
+/// A Secret that a pod's mount requests.
 struct Wanted {
     pod: Value,
     class: Value,
@@ -34,14 +34,15 @@ impl Wanted {
         format!("{}/{}/{}", uid(&self.pod), name(&self.class), self.secret_name())
     }
 
-    /// Tells whether it is for the same Secret, by another mount.
+    /// Returns whether another mount requests the same Secret.
     fn is_beside(&self, other: &Self) -> bool {
         self.key() != other.key()
             && namespace(&self.pod) == namespace(&other.pod)
             && self.secret_name() == other.secret_name()
     }
 
-    /// Everything the Secret follows from, and what it is: while this stays the same there is nothing to do.
+    /// Returns a fingerprint of all inputs and of the Secret itself: while it stays the same, nothing needs
+    /// to be done.
     fn fingerprint(&self, turn: &Turn<'_>) -> String {
         let live = turn.store.get("secrets", namespace(&self.pod), self.secret_name());
         let files: Vec<String> =
@@ -59,7 +60,7 @@ fn wanted(turn: &Turn<'_>) -> Vec<Wanted> {
     let mut all = Vec::new();
     for pod in turn.store.list("pods", None) {
         let Some(mounts) = turn.memory.mounts.get(uid(pod)) else { continue };
-        // A pod that has ended, or is ending, is no reason for a Secret any more.
+        // A pod that has ended or is being deleted requests no Secret.
         if is_ending(pod) || workload::is_over(pod) {
             continue;
         }
@@ -87,40 +88,40 @@ fn is_synced(turn: &Turn<'_>, wanted: &Wanted) -> bool {
     turn.memory.synced.get(&wanted.key()) == Some(&wanted.fingerprint(turn))
 }
 
-/// Tells whether the mount's files were never written into its Secret.
+/// Returns whether the mount's files were never written to its Secret.
 fn is_new(turn: &Turn<'_>, wanted: &Wanted) -> bool {
     !turn.memory.synced.contains_key(&wanted.key())
 }
 
-/// What becomes of the content of a Secret that is there.
+/// The treatment of the content of an existing Secret.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Content {
     Written,
     Stays,
 }
 
-/// Tells whether a Secret is missing or not what its files say.
+/// Returns whether a Secret is missing or differs from its files.
 pub(super) fn is_behind(turn: &Turn<'_>) -> bool {
     wanted(turn).iter().any(|wanted| !is_synced(turn, wanted))
 }
 
-/// Makes or mends all Secrets that mounts ask for.
+/// Creates or updates all Secrets that mounts request.
 pub(in crate::aks) fn sync_secrets(turn: &mut Turn<'_>) {
     let all = wanted(turn);
     let keys: Vec<String> = all.iter().map(Wanted::key).collect();
     let before = turn.memory.synced.len();
     turn.memory.synced.retain(|key, _| keys.contains(key));
     if turn.memory.synced.len() < before {
-        // What a mount that is gone wrote last is not what those that stay hold.
+        // The Secret may contain the files of a removed mount, so all remaining mounts sync again.
         turn.memory.synced.clear();
     }
     for wanted in &all {
-        // What failed is not tried again before something changed.
+        // A failed sync is not retried before its inputs change.
         if is_synced(turn, wanted) {
             continue;
         }
-        // Of two pods that hold different versions, the one that has just written decides until the other's rotation;
-        // otherwise they would take the Secret from each other for ever.
+        // If two pods hold different versions, the last writer wins until the other one rotates. Otherwise
+        // both would overwrite the Secret without end.
         let of_another = all.iter().any(|other| other.is_beside(wanted) && is_synced(turn, other));
         let content = if of_another && !is_new(turn, wanted) { Content::Stays } else { Content::Written };
         if let Err(why) = write(turn, wanted, content) {
@@ -134,10 +135,10 @@ pub(in crate::aks) fn sync_secrets(turn: &mut Turn<'_>) {
     }
 }
 
-/// Writes the Secrets of one pod's class after a rotation, and returns the names of those that changed.
+/// Writes the Secrets of a pod's class after a rotation; returns the names of those that changed.
 ///
 /// # Errors
-/// Why the first one that failed did.
+/// The error message of the first failure.
 pub(super) fn rewrite(
     turn: &mut Turn<'_>,
     pod: &Value,
@@ -229,7 +230,8 @@ fn data(wanted: &Wanted, kind: &str) -> Result<BTreeMap<String, String>, String>
     Ok(data)
 }
 
-/// Returns the pod's own owners; for a bare pod, the object that notes its mount, which goes with the pod.
+/// Returns the pod's own owners. For a bare pod, returns the SecretProviderClassPodStatus of its mount, which
+/// is deleted with the pod.
 fn owners_through(turn: &Turn<'_>, pod: &Value, class: &str) -> Vec<Value> {
     let owners: Vec<Value> = list(pod, "/metadata/ownerReferences")
         .iter()

@@ -1,4 +1,4 @@
-//! Where a gateway can be reached, and whether that makes it programmed.
+//! The addresses of a gateway, and its condition `Programmed`.
 
 use serde_json::Value;
 
@@ -8,14 +8,14 @@ use crate::aks::object::{list, namespace, number, text};
 use crate::aks::turn::Turn;
 use crate::aks::workload;
 
-/// The controller's word on a gateway's addresses.
+/// The resolved addresses of a gateway, with the condition they imply.
 pub(super) struct Resolved {
     pub programmed: Condition,
-    /// Addresses of the load balancer.
+    /// The addresses of the load balancer.
     pub addresses: Vec<String>,
 }
 
-/// Finds the Service of a gateway, the pods behind it and its addresses.
+/// Resolves the Service of a gateway, its ready pods and its addresses.
 pub(super) fn resolve(turn: &Turn<'_>, gateway: &Value) -> Resolved {
     let service_name = infrastructure::name_of(gateway);
     let host = format!("{service_name}.{}.svc.cluster.local", namespace(gateway));
@@ -58,7 +58,7 @@ pub(super) fn resolve(turn: &Turn<'_>, gateway: &Value) -> Resolved {
     Resolved { programmed, addresses }
 }
 
-/// Returns the ports of the listeners that the Service has, and those that it has not, in the order of their text.
+/// Returns the listener ports that the Service has, and those it lacks, sorted as text.
 fn ports(gateway: &Value, service: &Value) -> (Vec<String>, Vec<String>) {
     let mut wanted: Vec<i64> =
         list(gateway, "/spec/listeners").iter().filter_map(|l| number(l, "/port")).collect();
@@ -75,7 +75,7 @@ fn ports(gateway: &Value, service: &Value) -> (Vec<String>, Vec<String>) {
     (sorted(served), sorted(absent))
 }
 
-/// Joins names the way a person would.
+/// Joins names with commas and "and".
 fn join(names: &[String]) -> String {
     match names {
         [] => String::new(),

@@ -1,4 +1,4 @@
-//! ReferenceGrants: whether an object may name another one in a foreign namespace.
+//! ReferenceGrants: permission to reference an object in another namespace.
 
 use super::GROUP;
 use crate::aks::object::{list, text};
@@ -6,7 +6,7 @@ use crate::aks::turn::Turn;
 
 const GRANTS: &str = "referencegrants.gateway.networking.k8s.io";
 
-/// Tells whether objects of `from_kind` in `from_namespace` may name that object of the core group.
+/// Returns whether objects of `from_kind` in `from_namespace` may reference that object of the core group.
 pub(super) fn allows(
     turn: &Turn<'_>,
     from_kind: &str,

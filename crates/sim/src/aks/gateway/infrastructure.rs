@@ -1,4 +1,4 @@
-//! What the controller makes for one gateway, and puts back when someone changes it.
+//! The infrastructure of one gateway; the controller reverts changes to it.
 
 use serde_json::{Map, Value, json};
 
@@ -11,10 +11,10 @@ const NAME_OVERRIDE: &str = "/metadata/annotations/gateway.istio.io~1name-overri
 const GATEWAY_NAME: &str = "gateway.networking.k8s.io/gateway-name";
 const CLASS_NAME: &str = "gateway.networking.k8s.io/gateway-class-name";
 const MANAGED: &str = "gateway.istio.io/managed";
-/// The port on which a gateway says that it is ready.
+/// The readiness port of a gateway proxy.
 const STATUS_PORT: i64 = 15_021;
 
-/// Returns the name of everything that is made for a gateway.
+/// Returns the name of all objects of a gateway.
 pub(super) fn name_of(gateway: &Value) -> String {
     match text(gateway, NAME_OVERRIDE) {
         "" => format!("{}-{}", name(gateway), text(gateway, "/spec/gatewayClassName")),
@@ -22,7 +22,7 @@ pub(super) fn name_of(gateway: &Value) -> String {
     }
 }
 
-/// Makes what is missing for a gateway.
+/// Creates the missing objects of a gateway.
 pub(super) fn ensure(turn: &mut Turn<'_>, gateway: &Value) {
     let metadata = metadata(gateway);
     let own_name = name_of(gateway);
@@ -53,7 +53,7 @@ pub(super) fn ensure(turn: &mut Turn<'_>, gateway: &Value) {
     }
 }
 
-/// Reads the patches of the class's defaults and then of the gateway's own parameters.
+/// Returns the patches from the class's defaults, then those from the gateway's own parameters.
 fn patches(turn: &Turn<'_>, gateway: &Value) -> Vec<Map<String, Value>> {
     let defaults = turn.store.get("configmaps", mesh::NAMESPACE, mesh::CLASS_DEFAULTS);
     let reference = &gateway["spec"]["infrastructure"]["parametersRef"];
@@ -74,7 +74,7 @@ fn patches(turn: &Turn<'_>, gateway: &Value) -> Vec<Map<String, Value>> {
         .collect()
 }
 
-/// An applied list of ports replaces the one there is; keyed as it is, what it leaves out would stay.
+/// Replaces the list of ports. Server-side apply merges ports by key, so omitted ports would stay.
 fn drop_foreign_ports(turn: &mut Turn<'_>, resource: &str, wanted: &Value) {
     if resource != "services" {
         return;
@@ -94,8 +94,8 @@ fn drop_foreign_ports(turn: &mut Turn<'_>, resource: &str, wanted: &Value) {
     }
 }
 
-/// The controller applies what it makes, so an annotation that it set before and no longer wants goes; those of others
-/// stay.
+/// Removes annotations that the controller set before and no longer sets, like server-side apply; annotations
+/// of other managers stay.
 fn drop_former_annotations(turn: &mut Turn<'_>, resource: &str, wanted: &Value) {
     let Some(mut live) = turn.get(resource, namespace(wanted), name(wanted)) else { return };
     let entries = list(&live, "/metadata/managedFields").iter();

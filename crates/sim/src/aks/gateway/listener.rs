@@ -1,4 +1,4 @@
-//! Listeners: what they accept, and whether their certificate can be served.
+//! Listeners: their routes, and the validation of their certificate.
 
 use std::collections::BTreeSet;
 
@@ -14,13 +14,13 @@ use crate::aks::turn::Turn;
 
 const FINE: &str = "No errors found";
 
-/// One listener as the controller understood it.
+/// A parsed listener.
 pub(super) struct Listener {
     pub name: String,
     pub port: i64,
-    /// The name it serves; empty for every name.
+    /// The hostname; empty for all names.
     pub hostname: String,
-    /// Kinds of routes it takes, as group and kind.
+    /// The allowed kinds of routes, as group and kind.
     pub kinds: Vec<(String, String)>,
     pub said: Vec<Condition>,
     namespaces: Value,
@@ -28,12 +28,12 @@ pub(super) struct Listener {
 }
 
 impl Listener {
-    /// Returns the kinds as the status lists them.
+    /// Returns the supported kinds in the format of the status.
     pub fn kinds_shown(&self) -> Vec<Value> {
         self.kinds.iter().map(|(group, kind)| json!({"group": group, "kind": kind})).collect()
     }
 
-    /// Tells whether routes of that namespace may attach.
+    /// Returns whether routes of that namespace may attach.
     pub fn admits(&self, turn: &Turn<'_>, route_namespace: &str) -> bool {
         match text(&self.namespaces, "/from") {
             "All" => true,
@@ -47,10 +47,10 @@ impl Listener {
     }
 }
 
-/// What is wrong with a reference: the reason and the message of `ResolvedRefs`.
+/// An invalid reference: the reason and the message of `ResolvedRefs`.
 type Fault = (&'static str, String);
 
-/// Reads the listeners of a gateway.
+/// Parses the listeners of a gateway.
 pub(super) fn read(turn: &Turn<'_>, gateway: &Value) -> Vec<Listener> {
     let all = list(gateway, "/spec/listeners");
     all.iter()
@@ -106,7 +106,7 @@ fn judge(
     vec![accepted, conflicted, programmed, resolved]
 }
 
-/// Returns the kinds a listener takes, and what is wrong with those it names in vain.
+/// Returns the allowed kinds of a listener, and an error message for unsupported kinds.
 fn kinds(listener: &Value) -> (Vec<(String, String)>, Option<String>) {
     let supported: &[&str] = match text(listener, "/protocol") {
         "HTTP" | "HTTPS" => &["HTTPRoute", "GRPCRoute"],
@@ -169,7 +169,7 @@ fn certificate(turn: &Turn<'_>, gateway: &Value, listener: &Value) -> Result<(),
     Ok(())
 }
 
-/// Checks what is in a Secret: both halves, and that they belong together.
+/// Checks that a Secret contains a certificate and a key that belong together.
 fn check_pair(secret: &Value) -> Result<(), String> {
     let part = |key: &str| {
         let text = secret.get("data")?.get(key)?.as_str()?;

@@ -1,7 +1,8 @@
-//! The gateway controller of the mesh: reads gateways and routes, makes what serves them, and says how it stands.
+//! The gateway controller of the mesh: reconciles gateways and routes, creates their infrastructure, and
+//! writes their status.
 //!
-//! Conditions follow Istio 1.28 to 1.30. One peculiarity to keep: a listener that cannot be served does not make
-//! its Gateway unprogrammed; only the listener's own conditions tell.
+//! Conditions follow Istio 1.28 to 1.30. One peculiarity to keep: a Gateway stays programmed if one of its
+//! listeners is invalid; only the listener's own conditions show the error.
 
 mod address;
 mod grant;
@@ -23,16 +24,17 @@ use listener::Listener;
 const GROUP: &str = "gateway.networking.k8s.io";
 const GATEWAYS: &str = "gateways.gateway.networking.k8s.io";
 const ROUTES: &str = "httproutes.gateway.networking.k8s.io";
-/// From a change to the controller's word on it, in cloud seconds: its debounce and its writing (inferred).
+/// The delay between a change and the updated status, in seconds of cloud time: debounce and write
+/// (inferred).
 const REACTION: f64 = 1.0;
 
-/// A gateway of ours, with its listeners as the controller understood them.
+/// A gateway of this controller with its parsed listeners.
 struct Gateway {
     object: Value,
     listeners: Vec<Listener>,
 }
 
-/// Enters a look at gateways and routes, which something changed.
+/// Schedules a reconciliation of gateways and routes after a change.
 pub(super) fn notice(turn: &mut Turn<'_>) {
     let concerned = [GATEWAYS, ROUTES].iter().any(|resource| !turn.store.list(resource, None).is_empty());
     if concerned && turn.facts.istio {
@@ -40,7 +42,7 @@ pub(super) fn notice(turn: &mut Turn<'_>) {
     }
 }
 
-/// Looks at all gateways and routes. Without a control plane nobody does, and their status stays as it was.
+/// Reconciles all gateways and routes. Without a ready control plane it does nothing, and their status stays.
 pub(super) fn reconcile(turn: &mut Turn<'_>) {
     if !turn.facts.istio || !mesh::is_ready(turn) {
         return;
@@ -57,12 +59,12 @@ pub(super) fn reconcile(turn: &mut Turn<'_>) {
     for gateway in &gateways {
         report(turn, gateway, &attached);
         infrastructure::ensure(turn, &gateway.object);
-        // What was just made is already part of the answer.
+        // The second report includes the infrastructure that was just created.
         report(turn, gateway, &attached);
     }
 }
 
-/// How many routes a listener serves, by namespace and name of the gateway and name of the listener.
+/// The number of routes of a listener, by namespace and name of the gateway and name of the listener.
 type Attached = BTreeMap<(String, String, String), u32>;
 
 fn report(turn: &mut Turn<'_>, gateway: &Gateway, attached: &Attached) {
@@ -90,7 +92,7 @@ fn report(turn: &mut Turn<'_>, gateway: &Gateway, attached: &Attached) {
         })
         .collect();
     let mut status = json!({"conditions": conditions, "listeners": listeners});
-    // An address once reported stays, even while the gateway has none.
+    // A reported address stays, even while the gateway has none.
     let known = list(&object, "/status/addresses").to_vec();
     let addresses: Vec<Value> =
         resolved.addresses.iter().map(|address| json!({"type": "IPAddress", "value": address})).collect();
@@ -140,7 +142,7 @@ mod tests {
         assert_eq!(programmed(&bench), ("True".into(), "Programmed".into(), done));
         let object = web(&bench);
         assert_eq!(object["status"]["addresses"], json!([{"type": "IPAddress", "value": "127.0.0.11"}]));
-        // Looked at 1 s after the PUT, balanced 30 s after that, seen another second later.
+        // Reconciled 1 s after the PUT, address assigned 30 s after that, seen another second later.
         let line =
             list(&object, "/status/conditions").iter().find(|line| text(line, "/type") == "Programmed");
         assert_eq!(

@@ -1,4 +1,4 @@
-//! HTTPRoutes: which listeners take them, and whether what they send to exists.
+//! HTTPRoutes: their attachment to listeners, and the validation of their backends.
 
 use serde_json::{Value, json};
 
@@ -10,7 +10,7 @@ use crate::aks::mesh;
 use crate::aks::object::{generation, is_ending, list, name, namespace, number, text};
 use crate::aks::turn::Turn;
 
-/// Why a parent does not take a route; the later in this order, the nearer it was to taking it.
+/// The reason why a parent rejects a route; later variants are closer to acceptance.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Refusal {
     NoMatchingParent(String),
@@ -30,9 +30,10 @@ impl Refusal {
     }
 }
 
-/// Says its word on every route that names a gateway of ours, and returns how many each listener serves.
+/// Writes the status of every route that references a gateway of this controller. Returns the number of
+/// routes per listener.
 ///
-/// A route whose parents are all somebody else's, or nobody's, gets no entry at all.
+/// A route gets no status entry from this controller if it references only other or missing gateways.
 pub(super) fn reconcile(turn: &mut Turn<'_>, gateways: &[Gateway]) -> Attached {
     let mut attached = Attached::new();
     for route in turn.all(ROUTES) {
@@ -86,7 +87,7 @@ fn named_gateway<'g>(gateways: &'g [Gateway], route: &Value, reference: &Value) 
     })
 }
 
-/// Returns the listeners that take a route through one of its parent references.
+/// Returns the listeners to which a route attaches through one of its parent references.
 fn attach<'g>(
     turn: &Turn<'_>,
     gateway: &'g Gateway,
@@ -134,7 +135,7 @@ fn take(turn: &Turn<'_>, listener: &Listener, route: &Value) -> Result<(), Refus
     Ok(())
 }
 
-/// Tells whether two host names, each of which may begin with a wildcard, have a name in common.
+/// Returns whether two hostnames, each possibly with a wildcard, have a name in common.
 fn intersect(one: &str, other: &str) -> bool {
     let (one, other) = (one.to_ascii_lowercase(), other.to_ascii_lowercase());
     match (one.strip_prefix('*'), other.strip_prefix('*')) {
@@ -145,7 +146,7 @@ fn intersect(one: &str, other: &str) -> bool {
     }
 }
 
-/// Checks what the rules send to; the first fault counts.
+/// Checks the backends of the rules; the first error counts.
 fn backends(turn: &Turn<'_>, route: &Value) -> Condition {
     let rules = list(route, "/spec/rules").iter();
     let mirrored = |rule: &Value| -> Vec<Value> {
@@ -204,7 +205,7 @@ mod tests {
         })
     }
 
-    /// A cluster with a gateway, where a route says what that route is made of.
+    /// Returns the parent status of a route in a cluster with a gateway.
     fn verdict(parent: Value, hostnames: Value, backend: Value) -> (Value, Bench) {
         let mut bench = Bench::grown();
         bench.request("gateways.gateway.networking.k8s.io", gateway(json!([http(), https("none")])));

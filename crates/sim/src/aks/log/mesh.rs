@@ -1,4 +1,4 @@
-//! What istiod and the proxies of gateways write.
+//! The logs of istiod and of gateway proxies.
 
 use serde_json::Value;
 
@@ -12,7 +12,8 @@ const GATEWAYS: &str = "gateways.gateway.networking.k8s.io";
 const ROUTES: &str = "httproutes.gateway.networking.k8s.io";
 const GATEWAY_NAME: &str = "gateway.networking.k8s.io/gateway-name";
 
-/// One replica of istiod: the leader tells of what it wrote, each of the proxies that came to it.
+/// Returns the log of one istiod replica: the leader logs its status writes, each replica the proxies
+/// connected to it.
 pub(super) fn control_plane(writer: &Writer<'_>) -> Vec<Line> {
     let started = format!("control plane starts, image {}", writer.image);
     let mut lines = vec![writer.line(writer.since, "info", "model", &started)];
@@ -26,7 +27,7 @@ pub(super) fn control_plane(writer: &Writer<'_>) -> Vec<Line> {
     }
     let proxies = writer.store.list("pods", None).into_iter();
     let proxies = proxies.filter(|pod| !label(pod, GATEWAY_NAME).is_empty());
-    // A proxy asks the Service and gets one replica or another.
+    // The Service assigns each proxy to one of the replicas.
     for (_, proxy) in proxies.enumerate().filter(|(index, _)| index % replicas.len().max(1) == place) {
         if let Some(at) = writer.is_ready_since(proxy) {
             let said = format!("proxy {}.{} has its configuration", name(proxy), namespace(proxy));
@@ -36,7 +37,7 @@ pub(super) fn control_plane(writer: &Writer<'_>) -> Vec<Line> {
     lines
 }
 
-/// What the leader wrote to classes, gateways and routes.
+/// Returns the leader's log of the conditions it wrote to classes, gateways and routes.
 fn judgements(writer: &Writer<'_>) -> Vec<Line> {
     let mut lines = Vec::new();
     for class in writer.store.list(CLASSES, None) {
@@ -67,7 +68,7 @@ fn judgements(writer: &Writer<'_>) -> Vec<Line> {
     lines
 }
 
-/// The gateways whose class is this control plane's.
+/// Returns the gateways whose class belongs to this control plane.
 fn ours<'s>(writer: &Writer<'s>) -> impl Iterator<Item = &'s Value> {
     let store = writer.store;
     let is_ours = move |gateway: &&Value| {
@@ -81,7 +82,7 @@ fn conditions(writer: &Writer<'_>, about: &str, conditions: &[Value]) -> Vec<Lin
     let mut lines = Vec::new();
     for line in conditions {
         let (kind, status) = (text(line, "/type"), text(line, "/status"));
-        // What nobody has judged yet carries no time of its own.
+        // A condition that no controller has written yet has no time of its own.
         let Some(at) = moment(text(line, "/lastTransitionTime")).filter(|at| at.0 > 0) else { continue };
         let good = if kind == "Conflicted" { "False" } else { "True" };
         let level = if status == good { "info" } else { "warn" };
@@ -96,7 +97,7 @@ fn conditions(writer: &Writer<'_>, about: &str, conditions: &[Value]) -> Vec<Lin
     lines
 }
 
-/// One proxy of a gateway: what it serves.
+/// Returns the log of one gateway proxy: its listeners and its readiness.
 pub(super) fn proxy(writer: &Writer<'_>) -> Vec<Line> {
     let gateway_name = label(writer.pod, GATEWAY_NAME);
     let started =

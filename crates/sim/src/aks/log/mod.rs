@@ -1,8 +1,8 @@
-//! What the containers of a cluster wrote, as far as it follows from what is stored.
+//! Container logs, derived from the stored objects.
 //!
-//! No program runs here and nothing is recorded: a log is read off the objects, so that it says what happened to them and
-//! no more. Istiod, the proxies of gateways and the pods of the Key Vault add-on write what they did; of every other
-//! container all that is known is that it runs.
+//! No program runs here and nothing is recorded: a log is computed from the objects, so it reports what
+//! happened to them and no more. Istiod, the gateway proxies and the pods of the Key Vault add-on log their
+//! actions. Every other container only logs that it runs.
 
 mod mesh;
 mod vault;
@@ -14,26 +14,26 @@ use super::object::{list, namespace, text};
 use crate::clock::Moment;
 use crate::kubernetes::Store;
 
-/// One line of a log.
+/// A log line.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Line {
-    /// When it was written.
+    /// The time of the line.
     pub at: Moment,
-    /// The line, without its end.
+    /// The text, without a line break.
     pub text: String,
 }
 
-/// The container whose log it is.
+/// The container that writes the log.
 struct Writer<'s> {
     store: &'s Store,
     pod: &'s Value,
     image: &'s str,
-    /// When the container began to run.
+    /// The start time of the container.
     since: Moment,
 }
 
 impl Writer<'_> {
-    /// Makes a line as the programs of the mesh write them; what happened before the start was seen at the start.
+    /// Creates a line in the format of the mesh's programs; an event before the start is logged at the start.
     fn line(&self, at: Moment, level: &str, scope: &str, message: &str) -> Line {
         let at = at.max(self.since);
         Line { at, text: format!("{}\t{level}\t{scope}\t{message}", at.rfc3339()) }
@@ -47,13 +47,13 @@ impl Writer<'_> {
     }
 }
 
-/// Reads an RFC 3339 time.
+/// Parses an RFC 3339 time.
 fn moment(time: &str) -> Option<Moment> {
     let time: jiff::Timestamp = time.parse().ok()?;
     Some(Moment(time.as_millisecond()))
 }
 
-/// Returns what a container of a pod has written since it began to run, in order; nothing before it runs.
+/// Returns the log of a container since its start, in order; empty before it runs.
 pub(crate) fn lines(store: &Store, pod: &Value, container: &str) -> Vec<Line> {
     let status = list(pod, "/status/containerStatuses").iter().find(|status| status["name"] == *container);
     let since = status.and_then(|status| moment(text(status, "/state/running/startedAt")));
@@ -75,7 +75,7 @@ pub(crate) fn lines(store: &Store, pod: &Value, container: &str) -> Vec<Line> {
             ),
         }],
     };
-    // What happened at one moment stays in the order in which it is told.
+    // The sort is stable: lines of the same time stay in order.
     lines.sort_by_key(|line| line.at);
     lines
 }
@@ -89,7 +89,7 @@ mod tests {
 
     const GATEWAYS: &str = "gateways.gateway.networking.k8s.io";
 
-    /// Returns the logs of all pods whose name begins so, their times cut off.
+    /// Returns the logs of all pods with that name prefix, without times.
     fn log(bench: &Bench, prefix: &str, container: &str) -> String {
         let pods = bench.store.list("pods", None).into_iter();
         let pods = pods.filter(|pod| text(pod, "/metadata/name").starts_with(prefix));

@@ -1,4 +1,4 @@
-//! What the pods of the Key Vault secrets provider add-on write: each of what it did on its own node.
+//! The logs of the Key Vault secrets provider add-on: each pod logs the actions on its own node.
 
 use serde_json::Value;
 
@@ -9,7 +9,7 @@ use crate::kubernetes::Store;
 
 const POD_STATUSES: &str = "secretproviderclasspodstatuses.secrets-store.csi.x-k8s.io";
 
-/// The provider: which objects of a vault it fetched, and why it could not.
+/// Returns the log of the provider: the objects it fetched, and its errors.
 pub(super) fn provider(writer: &Writer<'_>) -> Vec<Line> {
     let mut lines =
         vec![line(writer, writer.since, 'I', &format!("provider starts, image {}", writer.image))];
@@ -26,7 +26,7 @@ pub(super) fn provider(writer: &Writer<'_>) -> Vec<Line> {
         }
     }
     for (event, _) in events(writer) {
-        // The kubelet repeats what the provider told it.
+        // The kubelet's event repeats the provider's error.
         if let Some((_, why)) = text(event, "/message").split_once("desc = ")
             && why.contains("failed to mount secrets store objects")
         {
@@ -36,7 +36,7 @@ pub(super) fn provider(writer: &Writer<'_>) -> Vec<Line> {
     lines
 }
 
-/// The driver: what it mounted, and what it made of new versions.
+/// Returns the log of the driver: its mounts and rotations.
 pub(super) fn driver(writer: &Writer<'_>) -> Vec<Line> {
     let mut lines = vec![line(writer, writer.since, 'I', &format!("driver starts, image {}", writer.image))];
     for (mounted, pod) in mounted(writer) {
@@ -55,14 +55,14 @@ pub(super) fn driver(writer: &Writer<'_>) -> Vec<Line> {
     lines
 }
 
-/// A line as the programs of Kubernetes write them.
+/// Creates a line in the klog format.
 fn line(writer: &Writer<'_>, at: Moment, level: char, message: &str) -> Line {
     let at = at.max(writer.since);
     let time = at.timestamp().strftime("%m%d %H:%M:%S%.3f");
     Line { at, text: format!("{level}{time} {message}") }
 }
 
-/// The last line of what happened again and again.
+/// Creates the last line of a repeated event.
 fn counted(writer: &Writer<'_>, event: &Value, level: char, message: &str) -> Line {
     let at = moment(text(event, "/lastTimestamp")).unwrap_or(writer.since);
     match number(event, "/count") {
@@ -79,7 +79,7 @@ fn is_neighbour(writer: &Writer<'_>, pod: &Value) -> bool {
     text(pod, "/spec/nodeName") == text(writer.pod, "/spec/nodeName")
 }
 
-/// The mounts on the writer's node, with their pods.
+/// Returns the mounts on the writer's node, with their pods.
 fn mounted<'s>(writer: &Writer<'s>) -> Vec<(&'s Value, &'s Value)> {
     let store: &'s Store = writer.store;
     let all = store.list(POD_STATUSES, None).into_iter();
@@ -90,7 +90,7 @@ fn mounted<'s>(writer: &Writer<'s>) -> Vec<(&'s Value, &'s Value)> {
     .collect()
 }
 
-/// The events of the pods on the writer's node.
+/// Returns the events of the pods on the writer's node.
 fn events<'s>(writer: &Writer<'s>) -> Vec<(&'s Value, &'s Value)> {
     let store: &'s Store = writer.store;
     let all = store.list("events", None).into_iter().filter(|event| event["involvedObject"]["kind"] == "Pod");

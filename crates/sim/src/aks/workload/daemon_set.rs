@@ -9,7 +9,7 @@ use crate::aks::turn::{Happening, Turn};
 
 const DAEMON_SETS: &str = "daemonsets.apps";
 
-/// Looks at all DaemonSets.
+/// Reconciles all DaemonSets.
 pub(super) fn look(turn: &mut Turn<'_>) {
     let nodes = turn.all("nodes");
     for set in turn.all(DAEMON_SETS) {

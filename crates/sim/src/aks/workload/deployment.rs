@@ -1,4 +1,4 @@
-//! The Deployment controller: one ReplicaSet for each template, and the way from one to the next.
+//! The Deployment controller: one ReplicaSet per template, and rolling updates between them.
 
 use serde_json::{Value, json};
 
@@ -10,14 +10,14 @@ use crate::aks::object::{
 };
 use crate::aks::turn::{Happening, Turn};
 
-/// Resource the controller looks at.
+/// The resource of the controller.
 const DEPLOYMENTS: &str = "deployments.apps";
 const REPLICA_SETS: &str = "replicasets.apps";
 const REVISION: &str = "deployment.kubernetes.io/revision";
-/// Seconds after which a rollout counts as stuck when the Deployment does not say (Kubernetes default).
+/// The default progress deadline of a rollout in seconds (Kubernetes default).
 const PROGRESS_DEADLINE: i64 = 600;
 
-/// Looks at all Deployments.
+/// Reconciles all Deployments.
 pub(super) fn look(turn: &mut Turn<'_>) {
     for deployment in turn.all(DEPLOYMENTS) {
         if !is_ending(&deployment) {
@@ -38,7 +38,7 @@ fn reconcile(turn: &mut Turn<'_>, deployment: &Value) {
     report(turn, deployment, &current, &owned);
 }
 
-/// A ReplicaSet's template is the Deployment's with one label more.
+/// Returns whether a ReplicaSet has the Deployment's template, ignoring the label `pod-template-hash`.
 fn is_of_template(set: &Value, deployment: &Value) -> bool {
     let (is, wanted) = (without_hash(&set["spec"]["template"]), &deployment["spec"]["template"]);
     holds(&is, wanted) && holds(wanted, &is)
@@ -95,7 +95,7 @@ fn create_replica_set(turn: &mut Turn<'_>, deployment: &Value, others: &[Value])
     turn.status(DEPLOYMENTS, deployment, status, MANAGER);
 }
 
-/// Moves replicas from old templates to the current one, within what the strategy allows at a time.
+/// Moves replicas from old templates to the current one, within the limits of the strategy.
 fn roll(turn: &mut Turn<'_>, deployment: &Value, current: &Value, old: &[Value]) {
     let desired = desired(deployment);
     let old_total: i64 = old.iter().map(wanted).sum();
@@ -113,7 +113,7 @@ fn roll(turn: &mut Turn<'_>, deployment: &Value, current: &Value, old: &[Value])
     let needed = if recreates { 0 } else { desired - most_unavailable(deployment) };
     let mut spare = (available - needed).max(0);
     for set in old {
-        // Pods that are not available yet may go at any time.
+        // Unavailable pods can be removed at any time.
         let useless = (wanted(set) - self::available(set)).max(0);
         let fewer = (useless + spare).min(wanted(set));
         spare -= (fewer - useless).max(0);
@@ -158,7 +158,7 @@ fn report(turn: &mut Turn<'_>, deployment: &Value, current: &Value, old: &[Value
         said.push(Condition::yes("Progressing", "NewReplicaSetAvailable", message));
     } else if reason != "ProgressDeadlineExceeded" && (updated > 0 || reason.is_empty()) {
         let message = format!("ReplicaSet \"{}\" is progressing.", name(&current));
-        // Losing a pod of a finished rollout is not a new rollout.
+        // The loss of a pod after a completed rollout does not start a new rollout.
         if reason != "NewReplicaSetAvailable" || updated < desired {
             said.push(Condition::yes("Progressing", "ReplicaSetUpdated", message));
         }
@@ -185,7 +185,7 @@ fn report(turn: &mut Turn<'_>, deployment: &Value, current: &Value, old: &[Value
     }
 }
 
-/// Marks a rollout that is still not complete at its deadline.
+/// Marks a rollout that is not complete at its deadline.
 pub(in crate::aks) fn give_up_progress(turn: &mut Turn<'_>, deployment: &Named, replica_set: &str) {
     let Some(found) = turn.find(DEPLOYMENTS, deployment) else { return };
     let message = format!("ReplicaSet \"{replica_set}\" has timed out progressing.");
@@ -239,7 +239,7 @@ fn available(set: &Value) -> i64 {
     number(set, "/status/availableReplicas").unwrap_or(0).min(wanted(set))
 }
 
-/// Returns how many replicas of the current template may exist beside those of older ones.
+/// Returns the maximum number of replicas of the current template, next to those of older ones.
 fn room_for_new(deployment: &Value, old_total: i64) -> i64 {
     let desired = desired(deployment);
     if text(deployment, "/spec/strategy/type") == "Recreate" {
@@ -256,11 +256,11 @@ fn most_unavailable(deployment: &Value) -> i64 {
     let desired = desired(deployment);
     let surge = portion(deployment, "/spec/strategy/rollingUpdate/maxSurge", desired, f64::ceil);
     let down = portion(deployment, "/spec/strategy/rollingUpdate/maxUnavailable", desired, f64::floor);
-    // With neither, a rollout could not move at all.
+    // If both are zero, a rollout could not progress.
     if surge == 0 && down == 0 { 1 } else { down.min(desired) }
 }
 
-/// Reads a number or a percentage of `whole`; 25 % when there is none (Kubernetes default).
+/// Reads a number or a percentage of `whole`; the default is 25 % (Kubernetes default).
 fn portion(deployment: &Value, pointer: &str, whole: i64, round: fn(f64) -> f64) -> i64 {
     if let Some(count) = number(deployment, pointer) {
         return count;

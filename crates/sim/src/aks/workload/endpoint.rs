@@ -1,4 +1,4 @@
-//! Services and the ready pods behind them: the Endpoints, and the same as EndpointSlices.
+//! Services and their ready pods, as Endpoints and as EndpointSlices.
 
 use serde_json::{Value, json};
 
@@ -10,10 +10,10 @@ use crate::aks::object::{
 };
 use crate::aks::turn::Turn;
 
-/// The resource of the slices.
+/// The resource of EndpointSlices.
 pub(super) const SLICES: &str = "endpointslices.discovery.k8s.io";
 
-/// Looks at all Services that select pods.
+/// Reconciles all Services with a selector.
 pub(super) fn look(turn: &mut Turn<'_>) {
     for service in turn.all("services") {
         let selects_pods = service["spec"]["selector"].as_object().is_some_and(|labels| !labels.is_empty());
@@ -24,7 +24,7 @@ pub(super) fn look(turn: &mut Turn<'_>) {
     }
 }
 
-/// Returns the pods behind a Service that have an address, and whether each is ready.
+/// Returns the pods of a Service that have an address, and whether each is ready.
 fn behind(turn: &Turn<'_>, service: &Value) -> Vec<(Value, bool)> {
     turn.store
         .list("pods", Some(namespace(service)))
@@ -35,7 +35,7 @@ fn behind(turn: &Turn<'_>, service: &Value) -> Vec<(Value, bool)> {
         .collect()
 }
 
-/// Tells whether a Service has a ready pod.
+/// Returns whether a Service has a ready pod.
 pub(in crate::aks) fn has_ready_pod(turn: &Turn<'_>, service: &Value) -> bool {
     behind(turn, service).iter().any(|(_, ready)| *ready)
 }
@@ -79,7 +79,7 @@ fn publish(turn: &mut Turn<'_>, service: &Value) {
     turn.put("endpoints", wanted, MANAGER);
 }
 
-/// Writes the one EndpointSlice of a Service, which holds as many pods as there are here.
+/// Writes the EndpointSlice of a Service; one slice is enough for the pods here.
 fn slice(turn: &mut Turn<'_>, service: &Value) {
     let pods = behind(turn, service);
     let ports: Vec<Value> = list(service, "/spec/ports").iter().map(|port| resolve(port, &pods)).collect();
@@ -112,7 +112,7 @@ fn slice(turn: &mut Turn<'_>, service: &Value) {
     turn.put(SLICES, wanted, MANAGER);
 }
 
-/// Finds the number behind a port's target, which may be the name of a container's port.
+/// Resolves the target of a port, which may be the name of a container port.
 fn resolve(port: &Value, pods: &[(Value, bool)]) -> Value {
     let target = &port["targetPort"];
     let by_name = target.as_str().and_then(|wanted| {

@@ -1,7 +1,7 @@
-//! Image references as container runtimes read them.
+//! Parsing of image references, as in container runtimes.
 
-/// Checks a reference and returns why it is malformed, in the runtime's words
-/// (the grammar of github.com/distribution/reference).
+/// Returns the runtime's error message if a reference is malformed (the grammar of
+/// github.com/distribution/reference).
 pub(super) fn fault(reference: &str) -> Option<&'static str> {
     let (rest, digest) = match reference.split_once('@') {
         Some((rest, digest)) => (rest, Some(digest)),
@@ -30,7 +30,7 @@ pub(super) fn fault(reference: &str) -> Option<&'static str> {
     (!sound).then_some("invalid reference format")
 }
 
-/// Returns the reference with the tag a runtime fills in.
+/// Returns the reference with the default tag if it has none.
 pub(super) fn with_tag(reference: &str) -> String {
     let last = reference.rsplit('/').next().unwrap_or(reference);
     if last.contains([':', '@']) { reference.to_owned() } else { format!("{reference}:latest") }

@@ -1,4 +1,4 @@
-//! The controllers every Kubernetes cluster has: workloads, their pods, and what finds these pods.
+//! The standard Kubernetes controllers: workloads, their pods, and their endpoints.
 
 mod daemon_set;
 mod deployment;
@@ -15,7 +15,7 @@ pub(super) use pod::{end as end_pod, is_over, mounted, start as start_pod, start
 
 use super::turn::Turn;
 
-/// One look of each that has something to look at.
+/// Runs every controller whose objects changed.
 #[rustfmt::skip]
 pub(super) fn look(turn: &mut Turn<'_>) {
     turn.wake("namespace",   &["namespaces", "serviceaccounts", "configmaps"], |turn| namespace::look(turn));
@@ -27,7 +27,7 @@ pub(super) fn look(turn: &mut Turn<'_>) {
     turn.wake("endpoint",    &["services", "pods", "endpoints", endpoint::SLICES], |turn| endpoint::look(turn));
 }
 
-/// Name under which the controllers of the control plane write.
+/// The field manager of the control plane's controllers.
 const MANAGER: &str = "kube-controller-manager";
 
 #[cfg(test)]

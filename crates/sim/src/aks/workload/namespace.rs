@@ -1,4 +1,4 @@
-//! What every namespace holds from its beginning: the default ServiceAccount and the cluster's root certificate.
+//! The default objects of a namespace: the default ServiceAccount and the cluster's root certificate.
 
 use serde_json::json;
 
@@ -6,7 +6,7 @@ use super::MANAGER;
 use crate::aks::object::{is_ending, name};
 use crate::aks::turn::Turn;
 
-/// Completes namespaces.
+/// Creates the missing default objects of all namespaces.
 pub(super) fn look(turn: &mut Turn<'_>) {
     for namespace in turn.all("namespaces") {
         let namespace_name = name(&namespace);

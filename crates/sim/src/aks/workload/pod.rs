@@ -13,13 +13,14 @@ use crate::aks::{csi, node};
 use crate::durations;
 
 const KUBELET: &str = "kubelet";
-/// From the request to delete a pod until it is gone, in cloud seconds: containers that end when they are told to.
+/// The delay between the deletion request of a pod and its removal, in seconds of cloud time, for containers
+/// that handle SIGTERM.
 const POD_END: f64 = 1.0;
-/// Type and, once the containers run, state of the conditions every pod has.
+/// The condition types of every pod, with their status once the containers run.
 const STAGES: [&str; 5] =
     ["PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled"];
 
-/// Makes a pod from the template of a workload, which becomes its controller.
+/// Creates a pod from the template of a workload, which becomes its controller.
 pub(super) fn from_template(turn: &mut Turn<'_>, workload: &Value) -> Value {
     turn.memory.pods += 1;
     let pod_name =
@@ -33,12 +34,12 @@ pub(super) fn from_template(turn: &mut Turn<'_>, workload: &Value) -> Value {
     json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"]})
 }
 
-/// Tells whether a pod has ended for good.
+/// Returns whether a pod has completed.
 pub(in crate::aks) fn is_over(pod: &Value) -> bool {
     matches!(text(pod, "/status/phase"), "Succeeded" | "Failed")
 }
 
-/// Schedules new pods and lets go of those being deleted.
+/// Schedules new pods, and removes those being deleted.
 pub(super) fn look(turn: &mut Turn<'_>) {
     let is_new = |pod: &Value| text(pod, "/status/hostIP").is_empty() && !is_over(pod);
     for pod in turn.those("pods", |pod| is_ending(pod) || is_new(pod)) {
@@ -94,7 +95,7 @@ fn hold_back(turn: &mut Turn<'_>, pod: &Value) {
     }
 }
 
-/// Called when a volume of a pod is mounted: the containers start once all are.
+/// Handles a mounted volume of a pod: the containers start once all volumes are mounted.
 pub(in crate::aks) fn mounted(turn: &mut Turn<'_>, pod: &Value) {
     let waiting =
         turn.memory.agenda.holds(|task| matches!(task, Task::Mount { pod: of, .. } if of.uid == uid(pod)));
@@ -115,7 +116,7 @@ fn begin_start(turn: &mut Turn<'_>, pod: &Value, spent: f64) {
         durations::GATEWAY_DEPLOYMENT
     };
     let mut due = turn.after((takes - spent).max(1.0));
-    // A control plane of the mesh comes up with its certificates, which takes longer than its pods.
+    // istiod is ready only once its certificates exist, which takes longer than a pod's start.
     if let (true, Some(since)) = (label(pod, "app") == "istiod", turn.memory.mesh_since) {
         due = due.max(turn.timing.after(since, durations::ISTIOD_READY));
     }
@@ -140,7 +141,7 @@ fn refuse_image(turn: &mut Turn<'_>, pod: &Value, container: &Value) {
     turn.event(pod, &Happening::warning(KUBELET, "Failed", "Error: InvalidImageName"));
 }
 
-/// Lets the containers of a pod run.
+/// Starts the containers of a pod.
 pub(in crate::aks) fn start(turn: &mut Turn<'_>, tag: &Named) {
     let Some(pod) = turn.find("pods", tag) else { return };
     if is_ending(&pod) || is_over(&pod) || text(&pod, "/status/phase") == "Running" {
@@ -173,7 +174,7 @@ pub(in crate::aks) fn start(turn: &mut Turn<'_>, tag: &Named) {
     }
 }
 
-/// Starts what waits to start now: the pods of a cluster were there before it became `Succeeded`, but for the mesh.
+/// Starts all waiting pods now, except those of the mesh: they ran before the cluster became `Succeeded`.
 pub(in crate::aks) fn start_everything(turn: &mut Turn<'_>) {
     for pod in turn.all("pods") {
         if label(&pod, "app") != "istiod" {
@@ -195,11 +196,11 @@ fn next_address(turn: &mut Turn<'_>, pod: &Value) -> String {
     turn.memory.pod_addresses += 1;
     let node =
         text(pod, "/spec/nodeName").rsplit_once("vmss").map_or(0, |(_, index)| index.parse().unwrap_or(0u32));
-    // The first ten addresses of a node's range are its own.
+    // The first ten addresses of a node's range belong to the node.
     format!("10.244.{}.{}", node % 256, 10 + turn.memory.pod_addresses % 240)
 }
 
-/// Makes a status in which the named stages hold since now, or since when they did before.
+/// Returns a status in which the named conditions are true, since now or since their last transition.
 fn status(turn: &Turn<'_>, pod: &Value, phase: &str, holding: &[&str]) -> Value {
     let running = phase == "Running";
     let mut conditions = list(pod, "/status/conditions").to_vec();

@@ -1,4 +1,4 @@
-//! The ReplicaSet controller: as many pods as wanted.
+//! The ReplicaSet controller: keeps the desired number of pods.
 
 use serde_json::{Value, json};
 
@@ -9,7 +9,7 @@ use crate::aks::turn::{Happening, Turn};
 
 const REPLICA_SETS: &str = "replicasets.apps";
 
-/// Looks at all ReplicaSets.
+/// Reconciles all ReplicaSets.
 pub(super) fn look(turn: &mut Turn<'_>) {
     for set in turn.all(REPLICA_SETS) {
         if !is_ending(&set) {
@@ -28,7 +28,7 @@ fn reconcile(turn: &mut Turn<'_>, set: &Value) {
         turn.event(set, &Happening::normal("replicaset-controller", "SuccessfulCreate", message));
         pods.push(new);
     }
-    // Pods that serve nobody yet go first, then the youngest.
+    // Pods that are not ready are removed first, then the youngest.
     pods.sort_by_key(|pod| {
         (
             condition::is_true(pod, "Ready"),

@@ -1,4 +1,4 @@
-//! HorizontalPodAutoscalers and PodDisruptionBudgets, as far as an idle cluster shows them.
+//! HorizontalPodAutoscalers and PodDisruptionBudgets of an idle cluster.
 
 use serde_json::{Value, json};
 
@@ -10,12 +10,12 @@ use crate::aks::turn::{Happening, Turn};
 const AUTOSCALERS: &str = "horizontalpodautoscalers.autoscaling";
 const BUDGETS: &str = "poddisruptionbudgets.policy";
 const DEPLOYMENTS: &str = "deployments.apps";
-/// What this looks at.
+/// The watched resources.
 pub(super) const WATCHED: &[&str] = &[AUTOSCALERS, BUDGETS, DEPLOYMENTS, "pods"];
-/// CPU in percent of what is requested, of a pod nobody calls.
+/// The CPU usage of an idle pod, in percent of its request.
 const IDLE: i64 = 3;
 
-/// Looks at all of them.
+/// Reconciles all autoscalers and budgets.
 pub(super) fn look(turn: &mut Turn<'_>) {
     for autoscaler in turn.all(AUTOSCALERS) {
         keep_in_bounds(turn, &autoscaler);
@@ -25,7 +25,7 @@ pub(super) fn look(turn: &mut Turn<'_>) {
     }
 }
 
-/// Nobody uses the cluster, so the wanted number is the lowest allowed.
+/// Scales to the minimum number of replicas, because the cluster is idle.
 fn keep_in_bounds(turn: &mut Turn<'_>, autoscaler: &Value) {
     if text(autoscaler, "/spec/scaleTargetRef/kind") != "Deployment" {
         return;

@@ -1,6 +1,7 @@
-//! Whether the address ranges of a cluster fit each other and the subnet its nodes go to.
+//! Validates the address ranges of a cluster against each other and against the subnet of its nodes.
 //!
-//! Source: "Azure CNI" and "IP address planning" of the AKS documentation; error codes from its support articles.
+//! Source: "Azure CNI" and "IP address planning" of the AKS documentation; error codes from its support
+//! articles.
 
 use std::net::Ipv4Addr;
 
@@ -10,12 +11,12 @@ use serde_json::Value;
 use super::refusal::{bad, parameter};
 use crate::arm::error::ArmError;
 
-/// A subnet as the network provider knows it.
+/// A subnet as the network provider reports it.
 #[derive(Debug, Clone)]
 pub(crate) struct Subnet {
-    /// Its own range.
+    /// The address range of the subnet.
     pub(crate) range: Ipv4Net,
-    /// All ranges of the virtual network around it.
+    /// All address ranges of its virtual network.
     pub(crate) network: Vec<Ipv4Net>,
     /// `provisioningState` of the virtual network.
     pub(crate) state: String,
@@ -23,15 +24,15 @@ pub(crate) struct Subnet {
     pub(crate) location: String,
 }
 
-/// Addresses Azure keeps of every subnet.
+/// The number of addresses that Azure reserves in every subnet.
 const KEPT: u64 = 5;
-/// Ranges that AKS uses inside, or that never may be routed.
+/// Ranges that AKS uses internally or that must never be routed.
 const FORBIDDEN: [&str; 4] = ["169.254.0.0/16", "172.30.0.0/16", "172.31.0.0/16", "192.0.2.0/24"];
 
-/// Checks the service range by itself: notation, size, the DNS address, forbidden ranges.
+/// Validates the service range on its own: notation, size, DNS address, forbidden ranges.
 ///
 /// # Errors
-/// The refusal of the service.
+/// The error response of the AKS provider.
 pub(crate) fn services(profile: &Value) -> Result<Option<Ipv4Net>, ArmError> {
     let cidr = profile["serviceCidr"].as_str();
     let dns = profile["dnsServiceIP"].as_str();
@@ -67,10 +68,10 @@ pub(crate) fn services(profile: &Value) -> Result<Option<Ipv4Net>, ArmError> {
     Ok(Some(range))
 }
 
-/// Checks the subnet of the pools against the service range and the number of addresses they need.
+/// Validates the subnet of the pools against the service range and the number of addresses the pools need.
 ///
 /// # Errors
-/// The refusal of the service.
+/// The error response of the AKS provider.
 pub(crate) fn subnet(
     id: &str,
     subnet: &Subnet,
@@ -118,8 +119,10 @@ pub(crate) fn subnet(
     Ok(())
 }
 
-/// Addresses that a pool takes from its subnet: nodes at their most, plus one of surge, times one per node and, without an
-/// overlay, one per pod.
+/// Returns the number of addresses that a pool takes from its subnet.
+///
+/// That is the maximum node count plus one surge node, times the addresses per node. A node takes one
+/// address, and without an overlay one more per pod.
 pub(crate) fn needed(pool: &Value, overlay: bool) -> u64 {
     let number = |key: &str| pool[key].as_u64();
     let scaled = pool["enableAutoScaling"] == true;

@@ -1,4 +1,4 @@
-//! The public addresses that clusters hold: one for what goes out, and one for every load balancer that is public.
+//! Public IP addresses of the clusters: one for outbound traffic, and one for every public load balancer.
 
 use serde_json::Value;
 
@@ -8,7 +8,7 @@ use crate::arm::error::ArmError;
 use crate::arm::limits::PUBLIC_ADDRESSES;
 use crate::world::World;
 
-/// How many public addresses the clusters of a region hold.
+/// Returns the number of public IP addresses that the clusters of a region hold.
 pub(crate) fn public_addresses(world: &World, location: &str) -> u64 {
     let all = world.clusters.all.values();
     all.filter(|cluster| cluster.location().eq_ignore_ascii_case(location)).map(held).sum()
@@ -18,13 +18,14 @@ fn held(cluster: &ManagedCluster) -> u64 {
     outbound(cluster.properties()) + cluster.controllers.public_addresses() as u64
 }
 
-/// What goes out through a load balancer needs an address of its own; that is how it goes out unless told otherwise.
+/// Returns 1 if outbound traffic goes through a load balancer (the default), which needs a public IP address
+/// of its own.
 fn outbound(properties: &Value) -> u64 {
     let by = properties["networkProfile"]["outboundType"].as_str().unwrap_or("loadBalancer");
     u64::from(by.eq_ignore_ascii_case("loadBalancer"))
 }
 
-/// Whether there is an address left for what goes out of a new cluster.
+/// Checks that a public IP address is left for the outbound traffic of a new cluster.
 ///
 /// # Errors
 /// 400 `PublicIPCountLimitReached`.
@@ -41,8 +42,8 @@ pub(super) fn enough(world: &World, body: &Value) -> Result<(), ArmError> {
     Err(bad("PublicIPCountLimitReached", message))
 }
 
-/// How many addresses the load balancers of a cluster may hold; `None` where nobody has set a limit. The cluster itself
-/// has been lifted out of the world.
+/// Returns the maximum number of public IP addresses for the load balancers of a cluster; `None` if no limit
+/// is set. The caller has removed the cluster from the state, so only the other clusters count.
 pub(super) fn left_for(world: &World, cluster: &ManagedCluster) -> Option<u32> {
     let limit = world.limits.changed_addresses(cluster.location())?;
     let others = public_addresses(world, cluster.location()) + outbound(cluster.properties());

@@ -1,25 +1,25 @@
-//! Which Kubernetes versions a cluster may be created with, as of a day.
+//! Kubernetes versions with which a cluster can be created on a given day.
 //!
-//! Source: the AKS Kubernetes release calendar ("Supported Kubernetes versions in AKS"). A month there means its last
-//! day. Community support makes a version available on every tier; after its end the version is left to long-term
-//! support, which takes the Premium tier and the plan `AKSLongTermSupport`.
+//! Source: the AKS Kubernetes release calendar ("Supported Kubernetes versions in AKS"). A month there means
+//! its last day. During community support a version is available on every tier. After that only long-term
+//! support offers it, which requires the Premium tier and the plan `AKSLongTermSupport`.
 
 use jiff::civil::{Date, date};
 use serde_json::{Map, Value, json};
 
-/// The two support plans a cluster can be on.
+/// The plan with community support only.
 pub(crate) const COMMUNITY: &str = "KubernetesOfficial";
-/// The plan that keeps a version for a second year.
+/// The support plan that adds a second year of support for a version.
 pub(crate) const LONG_TERM: &str = "AKSLongTermSupport";
 
-/// One minor version with its dates, both ends inclusive.
+/// One minor version with its support dates, both ends inclusive.
 pub(crate) struct Release {
-    /// Such as `1.35`.
+    /// The minor version, such as `1.35`.
     pub(crate) minor: &'static str,
     generally: Date,
     community_until: Date,
     long_term_until: Date,
-    /// Ascending.
+    /// The full patch versions, ascending.
     patches: &'static [&'static str],
 }
 
@@ -69,23 +69,25 @@ const CALENDAR: &[Release] = &[
 ];
 
 impl Release {
-    /// Supported by the community on that day: any tier may create a cluster with it.
+    /// Returns whether the version is in community support on that day: any tier can create a cluster with
+    /// it.
     pub(crate) fn community(&self, today: Date) -> bool {
         self.generally <= today && today <= self.community_until
     }
 
-    /// Supported at all on that day.
+    /// Returns whether the version is in any support on that day.
     pub(crate) fn offered(&self, today: Date) -> bool {
         self.generally <= today && today <= self.long_term_until
     }
 
-    /// The newest patch, what a cluster asked for by minor version runs.
+    /// Returns the newest patch, which a cluster runs if only a minor version was requested.
     pub(crate) fn newest(&self) -> &'static str {
         self.patches.last().expect("every release of the table has a patch")
     }
 }
 
-/// The release and full version that a wished version means: `1.35` or `1.35.2`. `None` when the region does not offer it.
+/// Resolves a requested version (`1.35` or `1.35.2`) to its release and full version. Returns `None` if the
+/// region does not offer it.
 pub(crate) fn resolve(wished: &str, today: Date) -> Option<(&'static Release, &'static str)> {
     offered(today).into_iter().find_map(|release| {
         if release.minor == wished {
@@ -95,11 +97,11 @@ pub(crate) fn resolve(wished: &str, today: Date) -> Option<(&'static Release, &'
     })
 }
 
-/// The version a region gives to a cluster that wishes none: the newest but one.
+/// Returns the default release of a new cluster: the second newest in community support.
 pub(crate) fn default_release(today: Date) -> &'static Release {
     let all: Vec<_> = CALENDAR.iter().filter(|release| release.community(today)).collect();
     let behind = all.len().saturating_sub(2);
-    // After the last day of the table the newest row stands in: a cloud always offers some version.
+    // After the last day of the table the newest row is the fallback: a cloud always offers some version.
     all.get(behind).copied().unwrap_or(&CALENDAR[CALENDAR.len() - 1])
 }
 
@@ -111,7 +113,7 @@ fn offered(today: Date) -> Vec<&'static Release> {
     all
 }
 
-/// The answer of `locations/{location}/kubernetesVersions`.
+/// Returns the response body of `locations/{location}/kubernetesVersions`.
 pub(crate) fn listing(today: Date) -> Value {
     let default = default_release(today).minor;
     let values: Vec<Value> = offered(today)
@@ -137,13 +139,13 @@ pub(crate) fn listing(today: Date) -> Value {
     json!({"values": values})
 }
 
-/// What a cluster of a full version can be upgraded to.
+/// Returns the versions to which a cluster of a full version can be upgraded.
 pub(crate) fn upgrades_of(version: &str, today: Date) -> Vec<&'static str> {
     let release = offered(today).into_iter().find(|release| release.patches.contains(&version));
     release.map(|release| upgrades(release, version, today)).unwrap_or_default()
 }
 
-/// Later patches of the same minor version and every patch of the next.
+/// Returns the later patches of the same minor version and every patch of the next.
 fn upgrades(release: &Release, patch: &str, today: Date) -> Vec<&'static str> {
     let all = offered(today);
     let at = all.iter().position(|other| other.minor == release.minor).unwrap_or_default();

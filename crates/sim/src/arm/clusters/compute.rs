@@ -1,4 +1,4 @@
-//! What Compute says about the machines of a region: sizes, and how many cores the subscription may still take.
+//! Compute: the VM sizes of a region, and the core quota of the subscription.
 //!
 //! Source: Microsoft.Compute/skus (2021-07-01) and locations/usages.
 
@@ -12,7 +12,7 @@ use crate::arm::{Call, subscriptions};
 use crate::request::Reply;
 use crate::world::World;
 
-/// Api-versions of both.
+/// The api-versions of both.
 pub(super) const VERSIONS: &[&str] = &[
     "2019-04-01",
     "2021-07-01",
@@ -24,7 +24,7 @@ pub(super) const VERSIONS: &[&str] = &[
     "2025-04-01",
 ];
 
-/// The families that the quota counts, each once.
+/// Returns the VM families that the quota counts, each once.
 fn families() -> Vec<&'static str> {
     let mut families: Vec<&str> = sizes::ALL.iter().map(|size| size.family).collect();
     families.sort_unstable();
@@ -32,7 +32,7 @@ fn families() -> Vec<&'static str> {
     families
 }
 
-/// The sizes of all regions, or of the one of `$filter=location eq '…'`.
+/// Lists the sizes of all regions, or of the region in `$filter=location eq '…'`.
 pub(super) fn skus(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
     let filter = call.request.query("$filter").and_then(|text| text.split('\'').nth(1)).map(str::to_owned);
     let locations: Vec<&String> = world
@@ -70,7 +70,7 @@ fn sku(world: &World, size: &sizes::Size, location: &str) -> Value {
     })
 }
 
-/// The cores in use in a region, all together and by family.
+/// Lists the cores in use in a region: the total and one row per family.
 pub(super) fn usages(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
     let location = subscriptions::region(world, call.param("location"), "locations/usages")?;
     let subscription = &world.subscription;
@@ -83,7 +83,7 @@ pub(super) fn usages(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmErr
     Ok(Reply::json(200, &json!({"value": value})))
 }
 
-/// How people read a family: `Standard DSv5 Family vCPUs` for `standardDSv5Family`.
+/// Returns the display name of a family: `Standard DSv5 Family vCPUs` for `standardDSv5Family`.
 fn label(family: &str) -> String {
     let series = family.trim_start_matches("standard").trim_end_matches("Family");
     format!("Standard {series} Family vCPUs")
@@ -102,7 +102,7 @@ fn used(world: &World, location: &str, family: Option<&str>) -> u64 {
     here.map(ManagedCluster::properties).map(|properties| cores(properties, family)).sum()
 }
 
-/// Cores of the nodes that a body asks for now.
+/// Returns the number of cores of the nodes that a body requests now.
 fn cores(properties: &Value, family: Option<&str>) -> u64 {
     let pools = properties["agentPoolProfiles"].as_array().map(Vec::as_slice).unwrap_or_default();
     let of = |pool: &Value| {
@@ -113,7 +113,7 @@ fn cores(properties: &Value, family: Option<&str>) -> u64 {
     pools.iter().filter_map(of).sum()
 }
 
-/// Whether the subscription may have machines of the sizes that a new cluster asks for.
+/// Checks that the subscription can use the VM sizes that a new cluster requests.
 ///
 /// # Errors
 /// 400 `VMSizeNotSupported`.
@@ -136,7 +136,7 @@ fn sizes_of(properties: &Value) -> impl Iterator<Item = &str> {
     pools.iter().map(|pool| pool["vmSize"].as_str().filter(|name| !name.is_empty()).unwrap_or(sizes::DEFAULT))
 }
 
-/// Whether the subscription has the cores of each family that a new cluster asks for.
+/// Checks the core quota of each VM family that a new cluster requests.
 ///
 /// # Errors
 /// 400 `ErrCode_InsufficientVCPUQuota`.
@@ -158,7 +158,7 @@ pub(super) fn enough(world: &World, body: &Value) -> Result<(), ArmError> {
     Ok(())
 }
 
-/// Says why the machines of a new cluster cannot be had, all cores of the region taken together.
+/// Returns the error message if a new cluster exceeds the quota of all cores in the region.
 pub(super) fn exceeded(world: &World, body: &Value) -> Option<String> {
     let (location, properties) = (body["location"].as_str().unwrap_or_default(), &body["properties"]);
     let (limit, used) = (world.limits.of(location, ALL_CORES), used(world, location, None));

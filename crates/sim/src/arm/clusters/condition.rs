@@ -4,10 +4,10 @@ use super::{ManagedCluster, refusal};
 use crate::arm::error::ArmError;
 use crate::request::Request;
 
-/// Whether the conditions hold for what is there.
+/// Checks the preconditions against the existing cluster.
 ///
 /// # Errors
-/// 412, in the provider's shape.
+/// 412, in the body shape of the AKS provider.
 pub(super) fn check(request: &Request, existing: Option<&ManagedCluster>) -> Result<(), ArmError> {
     let tag = existing.map(|cluster| cluster.text("/eTag"));
     let listed = |value: &str| {

@@ -1,4 +1,4 @@
-//! The beginning of a cluster: its body as it is first answered, its node group, its own identity.
+//! Creation of a cluster: its first response body, its node resource group, its own identity.
 
 use serde_json::{Value, json};
 
@@ -16,10 +16,10 @@ use crate::kubernetes::store::Store;
 use crate::request::Reply;
 use crate::world::World;
 
-/// The part of a creation after which the operation says that it works on the add-ons.
+/// The fraction of a creation after which the operation reports `ReconcilingAddons`.
 const ADDONS_FROM: f64 = 0.85;
 
-/// Begins to create: 201 with the body and an `Azure-AsyncOperation`.
+/// Starts the creation: 201 with the body and an `Azure-AsyncOperation`.
 pub(super) fn begin(world: &mut World, call: &Call<'_>, wished: &Value) -> Result<Reply, ArmError> {
     let identities = Identities {
         cluster: Principal::draw(world, "cluster-identity"),
@@ -51,7 +51,7 @@ pub(super) fn begin(world: &mut World, call: &Call<'_>, wished: &Value) -> Resul
     Ok(reply)
 }
 
-/// Lets the operation say `ReconcilingAddons` towards its end.
+/// Adds the stage `ReconcilingAddons` near the end of the operation.
 pub(super) fn stage(world: &mut World, operation: &str, from: Moment, due: Moment) {
     let at = from.plus_ms(((due.0 - from.0) as f64 * ADDONS_FROM) as i64);
     if let Some(operation) = world.operations.get_mut(operation) {
@@ -97,7 +97,7 @@ fn body(world: &mut World, call: &Call<'_>, wished: &Value, identities: &Identit
     resource
 }
 
-/// The identity of the cluster itself, whose principal is told from the first answer on.
+/// Returns the identity of the cluster itself. Its principal is in the response from the first one on.
 fn identity(world: &World, wished: &Value, identities: &Identities) -> Value {
     let mut identity = wished["identity"].clone();
     if identity["type"] == "SystemAssigned" {
@@ -107,14 +107,14 @@ fn identity(world: &World, wished: &Value, identities: &Identities) -> Value {
     identity
 }
 
-/// Writes the full versions beside the wished ones, and new etags on the pools.
+/// Writes the full versions next to the requested ones, and new etags to the pools.
 pub(super) fn versions(world: &mut World, resource: &mut Value, now: Moment) {
     let full = |wished: &Value| {
         let wished = wished.as_str().unwrap_or_default();
         calendar::resolve(wished, today(now)).map(|(_, full)| full.to_owned())
     };
     let properties = &mut resource["properties"];
-    // A version that the calendar has dropped since goes on as it is.
+    // A version that the calendar no longer contains stays as it is.
     if let Some(control) = full(&properties["kubernetesVersion"]) {
         properties["currentKubernetesVersion"] = json!(control);
     }
@@ -128,7 +128,8 @@ pub(super) fn versions(world: &mut World, resource: &mut Value, now: Moment) {
     }
 }
 
-/// The node group and the cluster's own principal exist long before the cluster is ready.
+/// Creates the node resource group and the cluster's own principal, which exist long before the cluster is
+/// ready.
 fn surroundings(world: &mut World, call: &Call<'_>, cluster: &ManagedCluster) {
     let tags =
         json!({"aks-managed-cluster-name": cluster.name(), "aks-managed-cluster-rg": call.param("group")});

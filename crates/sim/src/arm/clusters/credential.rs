@@ -1,7 +1,7 @@
-//! The kubeconfigs a cluster hands out, and the tokens in them that its API accepts.
+//! The kubeconfigs of a cluster, and the tokens in them that its API accepts.
 //!
-//! Source: `listClusterUserCredential` and `listClusterAdminCredential`. Without Entra integration the user's one carries a
-//! client certificate and a token and is as mighty as the admin's.
+//! Source: `listClusterUserCredential` and `listClusterAdminCredential`. Without Entra integration the user
+//! kubeconfig contains a client certificate and a token. It grants the same rights as the admin kubeconfig.
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::rand::{SecureRandom, SystemRandom};
@@ -17,7 +17,7 @@ use crate::arm::{Call, id};
 use crate::request::Reply;
 use crate::world::World;
 
-/// What a cluster's kubeconfigs hold.
+/// The secrets in the kubeconfigs of a cluster.
 #[derive(Clone, Serialize, Deserialize)]
 pub(super) struct Credential {
     user_token: String,
@@ -27,10 +27,10 @@ pub(super) struct Credential {
 }
 
 impl Credential {
-    /// Draws tokens and a client certificate.
+    /// Generates the tokens and a client certificate.
     ///
     /// # Errors
-    /// 500 when the certificate cannot be made.
+    /// 500 if the certificate cannot be generated.
     pub(super) fn new(cluster: &str) -> Result<Self, ArmError> {
         let failed = |error: rcgen::Error| {
             ArmError::aks(500, "InternalOperationError", format!("client certificate of {cluster}: {error}"))
@@ -48,26 +48,26 @@ impl Credential {
         })
     }
 
-    /// The Kubernetes user that a bearer token belongs to.
+    /// Returns the Kubernetes user of a bearer token.
     pub(super) fn user_of(&self, bearer: &str) -> Option<&'static str> {
         let is = |own: &str| verify_slices_are_equal(own.as_bytes(), bearer.as_bytes()).is_ok();
         (is(&self.user_token) || is(&self.admin_token)).then_some("masterclient")
     }
 }
 
-/// 128 hexadecimal digits nobody can guess.
+/// Returns 128 random hexadecimal digits.
 fn token() -> String {
     let mut bytes = [0_u8; 64];
     SystemRandom::new().fill(&mut bytes).expect("the operating system has randomness");
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// `listClusterUserCredential`.
+/// Handles `listClusterUserCredential`.
 pub(super) fn user(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
     hand_out(world, call, false)
 }
 
-/// `listClusterAdminCredential`.
+/// Handles `listClusterAdminCredential`.
 pub(super) fn admin(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
     hand_out(world, call, true)
 }
@@ -88,8 +88,8 @@ fn hand_out(world: &World, call: &Call<'_>, admin: bool) -> Result<Reply, ArmErr
     Ok(Reply::json(200, &json!({"kubeconfigs": [{"name": name, "value": STANDARD.encode(text)}]})))
 }
 
-/// The YAML as the service writes it. Both kinds name their context after the cluster; it is clients who tell them
-/// apart, by the user.
+/// Returns the kubeconfig as YAML in the format of the service. Both kinds name their context after the
+/// cluster; clients distinguish them by the user.
 fn kubeconfig(world: &World, cluster: &ManagedCluster, name: &str, admin: bool) -> String {
     let group = id::part(cluster.id(), "resourceGroups").unwrap_or_default();
     let kind = if admin { "clusterAdmin" } else { "clusterUser" };

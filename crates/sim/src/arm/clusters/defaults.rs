@@ -1,14 +1,14 @@
-//! What the service writes into a cluster that its caller left open.
+//! Default values that the service writes into the properties a caller omits.
 //!
-//! Source: answers of Microsoft.ContainerService/managedClusters, api-versions 2026-02-01 and later. A client that compares
-//! its wishes with the answer has to ignore all of this.
+//! Source: answers of Microsoft.ContainerService/managedClusters, api-versions 2026-02-01 and later. A client
+//! that compares the desired properties with the response must ignore all of these.
 
 use jiff::civil::Date;
 use serde_json::{Map, Value, json};
 
 use super::{calendar, sizes};
 
-/// Fills in every default of the whole cluster. The body must have passed validation.
+/// Fills in every default of the whole cluster. Expects a validated body.
 pub(crate) fn fill(resource: &mut Value, today: Date) {
     let location = resource["location"].as_str().unwrap_or_default().to_owned();
     put(resource, "sku", json!({"name": "Base", "tier": "Free"}));
@@ -48,7 +48,7 @@ pub(crate) fn fill(resource: &mut Value, today: Date) {
     }
 }
 
-/// The group AKS makes for its nodes when the caller named none.
+/// Returns the default name of the node resource group that AKS creates.
 pub(crate) fn node_group(group: &str, name: &str, location: &str) -> String {
     let mut all = format!("MC_{group}_{name}_{location}");
     all.truncate(80);

@@ -1,4 +1,4 @@
-//! `DELETE` of a cluster. It is always accepted: a write that is still running ends as preempted.
+//! `DELETE` of a cluster. It is always accepted: a write in progress ends as preempted.
 
 use serde_json::json;
 
@@ -12,7 +12,7 @@ use crate::durations;
 use crate::request::Reply;
 use crate::world::World;
 
-/// Begins to delete: 202 with both headers, 204 when there is nothing.
+/// Starts the deletion: 202 with both headers, or 204 if there is no such cluster.
 pub(super) fn delete(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
     let Ok(cluster) = find(world, call) else { return Ok(Reply::empty(204)) };
     condition::check(call.request, Some(cluster))?;
@@ -25,7 +25,7 @@ pub(super) fn delete(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmErr
         .map_or_else(|| Reply::empty(202), |operation| operation.announce(world, &call.timing, reply)))
 }
 
-/// Begins to delete a cluster of that key, or goes on; returns when it will be gone.
+/// Starts or continues the deletion of the cluster with that key; returns the time at which it will be gone.
 pub(super) fn begin(world: &mut World, key: &str, now: Moment, timing: &Timing) -> Moment {
     let Some(cluster) = world.clusters.all.get(key) else { return now };
     match &cluster.pending {

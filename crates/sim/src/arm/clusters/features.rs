@@ -1,26 +1,26 @@
-//! Add-ons and ingress: which may be asked for, and which exclude each other.
+//! Validation of add-ons and ingress: which properties are allowed, and which exclude each other.
 //!
-//! Source: "Gateway API for AKS", "Application routing with the Gateway API" and "Azure Key Vault provider for Secrets Store
-//! CSI Driver" of the AKS documentation.
+//! Source: "Gateway API for AKS", "Application routing with the Gateway API" and "Azure Key Vault provider
+//! for Secrets Store CSI Driver" of the AKS documentation.
 
 use serde_json::Value;
 
 use super::refusal::{bad, parameter};
 use crate::arm::error::ArmError;
 
-/// The Key Vault add-on's key in `addonProfiles`.
+/// The key of the Key Vault add-on in `addonProfiles`.
 pub(crate) const KEY_VAULT_ADDON: &str = "azureKeyvaultSecretsProvider";
 
-/// Judges the add-ons and the ingress profile.
+/// Validates the add-ons and the ingress profile.
 ///
 /// # Errors
-/// The first refusal.
+/// The first validation error.
 pub(crate) fn check(properties: &Value) -> Result<(), ArmError> {
     addons(&properties["addonProfiles"])?;
     ingress(properties)
 }
 
-/// A property that stood behind a preview feature before it was generally available.
+/// A property that required a preview feature before it became generally available.
 struct Behind {
     property: &'static str,
     feature: &'static str,
@@ -40,7 +40,8 @@ const BEHIND: [Behind; 2] = [
     },
 ];
 
-/// Judges whether the subscription may use what is asked for; `allows` knows the features that still exist.
+/// Checks that the subscription has registered the features of the requested properties. `allows` returns
+/// whether a feature is registered or no longer exists.
 ///
 /// # Errors
 /// The first property whose feature exists and is not registered.
@@ -93,7 +94,8 @@ fn key_vault(config: &Value) -> Result<(), ArmError> {
     }
 }
 
-/// Seconds of a duration as Go writes it, `2m` or `1h30m`; `None` when it is none, or not above zero.
+/// Returns the seconds of a Go duration, such as `2m` or `1h30m`; `None` if it is malformed or not above
+/// zero.
 pub(crate) fn go_seconds(text: &str) -> Option<f64> {
     let mut rest = text;
     let mut total = 0.0;
@@ -110,12 +112,12 @@ pub(crate) fn go_seconds(text: &str) -> Option<f64> {
     (total > 0.0).then_some(total)
 }
 
-/// Whether `gatewayAPI.installation` is Standard.
+/// Returns whether `gatewayAPI.installation` is Standard.
 pub(crate) fn gateway_api(properties: &Value) -> bool {
     properties["ingressProfile"]["gatewayAPI"]["installation"] == "Standard"
 }
 
-/// Whether the Istio implementation of application routing is on.
+/// Returns whether the Istio implementation of application routing is enabled.
 pub(crate) fn istio_gateway(properties: &Value) -> bool {
     let routing = &properties["ingressProfile"]["webAppRouting"];
     routing["gatewayAPIImplementations"]["appRoutingIstio"]["mode"] == "Enabled"

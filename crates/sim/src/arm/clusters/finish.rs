@@ -1,4 +1,4 @@
-//! What becomes of a cluster when a write's time is over.
+//! Completion of a write on a cluster.
 
 use serde_json::{Value, json};
 
@@ -10,7 +10,7 @@ use crate::clock::{Moment, Timing};
 use crate::durations;
 use crate::world::{DOMAIN, World};
 
-/// Ends the write that is due.
+/// Completes the write that is due.
 pub(super) fn finish(world: &mut World, key: &str, at: Moment, timing: &Timing) {
     let Some(mut cluster) = world.clusters.all.remove(key) else { return };
     let Some(pending) = cluster.pending.take() else {
@@ -38,13 +38,13 @@ pub(super) fn finish(world: &mut World, key: &str, at: Moment, timing: &Timing) 
     cluster.resource["eTag"] = json!(world.uuid("cluster-etag"));
     introduce(world, &mut cluster, at, timing);
     let facts = facts(world, &cluster);
-    // From here on the API server answers; controllers adapt to changed facts by themselves.
+    // From here on the API server responds; the controllers adapt to changed facts on their own.
     aks::boot(&mut cluster.store, &mut cluster.controllers, &facts, at, timing);
     cluster.facts = Some(facts);
     world.clusters.all.insert(key.to_owned(), cluster);
 }
 
-/// The state of a cluster whose write did not do what was asked; `None` when it did.
+/// Returns the provisioning state after an unsuccessful write; `None` if the write succeeded.
 fn unfinished(cluster: &mut ManagedCluster, fate: &Fate) -> Option<&'static str> {
     match fate {
         Fate::Succeeds | Fate::LosesPool => None,
@@ -56,7 +56,8 @@ fn unfinished(cluster: &mut ManagedCluster, fate: &Fate) -> Option<&'static str>
     }
 }
 
-/// Tells the identities that the finished write has brought, and takes back those it has ended.
+/// Adds the identities that the completed write created to the directory and the response. Removes the
+/// identity of a disabled add-on.
 fn introduce(world: &mut World, cluster: &mut ManagedCluster, at: Moment, timing: &Timing) {
     let visible = timing.after(at, durations::PRINCIPAL_REPLICATION);
     let withheld = world.clusters.withheld > 0;
@@ -94,7 +95,7 @@ fn introduce(world: &mut World, cluster: &mut ManagedCluster, at: Moment, timing
     }
 }
 
-/// What the inside of the cluster must know.
+/// Returns the facts that the components inside the cluster depend on.
 fn facts(world: &World, cluster: &ManagedCluster) -> Facts {
     let properties = cluster.properties();
     let pools = properties["agentPoolProfiles"].as_array().map(Vec::as_slice).unwrap_or_default();
@@ -130,7 +131,7 @@ fn facts(world: &World, cluster: &ManagedCluster) -> Facts {
     }
 }
 
-/// How often the add-on looks for new versions; `None` when it does not.
+/// Returns the rotation poll interval of the add-on in seconds; `None` if rotation is disabled.
 fn rotation(config: &Value) -> Option<f64> {
     if config["enableSecretRotation"] != "true" {
         return None;
@@ -139,8 +140,8 @@ fn rotation(config: &Value) -> Option<f64> {
     Some(wished.unwrap_or(durations::ROTATION))
 }
 
-/// Takes everything along that a cluster brought: its node group, its identities, the assignments at its scope.
-/// Assignments elsewhere that name its principals stay, as "identity not found".
+/// Deletes everything that belongs to a cluster: its node resource group, its identities, the assignments at
+/// its scope. Assignments elsewhere that name its principals stay, as "identity not found".
 fn vanish(world: &mut World, cluster: &ManagedCluster) {
     roles::drop_scope(world, cluster.id());
     world.drop_group(cluster.node_group());

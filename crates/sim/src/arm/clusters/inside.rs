@@ -1,4 +1,5 @@
-//! The doors into a cluster: requests to its Kubernetes API, and the controllers that move its objects.
+//! Access to the inside of a cluster: requests to its Kubernetes API, and the controllers that reconcile its
+//! objects.
 
 use super::{ManagedCluster, addresses, power};
 use crate::aks;
@@ -9,10 +10,11 @@ use crate::request::{Delivery, Reply, Request};
 use crate::vault::VaultsOf;
 use crate::world::World;
 
-/// Answers a request to the Kubernetes API of the cluster with that resource UID; `request.path` is below its prefix.
+/// Answers a request to the Kubernetes API of the cluster with that resource UID; `request.path` is below its
+/// prefix.
 ///
-/// The API server is there from the cluster's first success on; before, and after the cluster is gone, its name does not
-/// resolve in life, and the connection is cut here.
+/// The API server exists from the first successful write of the cluster on. Before that, and after the
+/// deletion, its real name does not resolve; the simulated cloud closes the connection instead.
 pub fn serve_kubernetes(
     world: &mut World,
     uid: &str,
@@ -42,20 +44,21 @@ pub fn serve_kubernetes(
     let Some(cluster) = world.clusters.all.get_mut(&key) else { return unauthorized() };
     let answer = kubernetes::serve(&mut cluster.store, request, user, now);
     let uid = uid.to_owned();
-    // A watch holds no cluster: it finds its store by the UID at each poll, and ends with it.
+    // A watch does not hold the cluster: it finds its store by the UID at each poll, and ends with it.
     let reply = answer.into_reply(move |world| store(world, &uid));
-    // Controllers watch: what the request changed they see at once, not at the next request.
+    // Controllers watch: they see a change at once, not at the next request.
     settle(world, &key, now, timing);
     reply
 }
 
-/// The objects of the cluster with that resource UID, from the cluster's first success on.
+/// Returns the objects of the cluster with that resource UID, from its first successful write on.
 pub fn store<'a>(world: &'a World, uid: &str) -> Option<&'a Store> {
     let mut all = world.clusters.all.values();
     all.find(|cluster| cluster.uid() == uid && answers(cluster)).map(|cluster| &cluster.store)
 }
 
-/// Whether the API server of a cluster is there: from the first success on, while it is not stopped.
+/// Returns whether the API server of a cluster responds: from the first successful write on, unless it is
+/// stopped.
 fn answers(cluster: &ManagedCluster) -> bool {
     cluster.facts.is_some() && !power::is_stopped(cluster)
 }
@@ -65,8 +68,8 @@ fn bearer(request: &Request) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
-/// Lets the controllers of a cluster do what is due. They read the world's vaults, so the cluster is lifted out of the
-/// world meanwhile.
+/// Runs the due work of a cluster's controllers. They read the vaults in the state, so the cluster is removed
+/// from the state meanwhile.
 pub(super) fn settle(world: &mut World, key: &str, upto: Moment, timing: &Timing) {
     if world.clusters.all.get(key).is_none_or(|cluster| cluster.facts.is_none()) {
         return;

@@ -1,4 +1,5 @@
-//! What others do to a cluster, and what the cloud lets go wrong in it, by the same means as ordinary writes.
+//! Test hooks for clusters: writes by other clients and failures of the cloud, through the same code as
+//! ordinary writes.
 
 use serde_json::json;
 
@@ -22,14 +23,14 @@ fn by_uid<'a>(world: &'a mut World, uid: &str) -> Option<&'a mut ManagedCluster>
     all.find(|cluster| cluster.uid() == uid && cluster.facts.is_some() && !power::is_stopped(cluster))
 }
 
-/// Decides how the running write of a cluster ends; returns whether one is running.
+/// Sets how the write in progress ends; returns whether one is in progress.
 pub(crate) fn decide(world: &mut World, cluster: &str, fate: Fate) -> bool {
     let pending = by_id(world, cluster).and_then(|cluster| cluster.pending.as_mut());
     pending.map(|pending| pending.fate = fate).is_some()
 }
 
-/// Lets somebody else write to a cluster that rests: it is `Updating` for a while, and nothing changes but its etag.
-/// Returns whether it was there and at rest.
+/// Starts a write by another client on an idle cluster: it is `Updating` for a while, and only its etag
+/// changes. Returns whether the cluster exists and was idle.
 pub(crate) fn occupy(world: &mut World, cluster: &str, now: Moment, timing: &Timing) -> bool {
     let found =
         by_id(world, cluster).filter(|cluster| cluster.pending.is_none() && !power::is_stopped(cluster));
@@ -46,8 +47,8 @@ pub(crate) fn occupy(world: &mut World, cluster: &str, now: Moment, timing: &Tim
     true
 }
 
-/// Lets somebody else preempt the running write: its operation ends badly, theirs goes on to where it would have come.
-/// Returns whether one was running.
+/// Lets a write by another client preempt the one in progress. The preempted operation fails; the other one
+/// completes the same work at the same time. Returns whether a write was in progress.
 pub(crate) fn preempt(world: &mut World, cluster: &str, now: Moment) -> bool {
     let Some(found) = by_id(world, cluster) else { return false };
     let running = found.pending.as_ref().filter(|pending| pending.kind != Work::Delete);
@@ -67,13 +68,13 @@ pub(crate) fn preempt(world: &mut World, cluster: &str, now: Moment) -> bool {
     true
 }
 
-/// Gives a cluster a new etag, as any write of somebody else does; returns whether it is there.
+/// Gives a cluster a new etag, as any write by another client does; returns whether the cluster exists.
 pub(crate) fn touch(world: &mut World, cluster: &str) -> bool {
     let etag = world.uuid("cluster-etag");
     by_id(world, cluster).map(|cluster| cluster.resource["eTag"] = json!(etag)).is_some()
 }
 
-/// Stops a cluster that rests, as somebody may who saves money at night; returns whether it ran.
+/// Stops an idle cluster, as another client does to save money at night; returns whether it was running.
 pub(crate) fn stop(world: &mut World, cluster: &str) -> bool {
     let rests = |cluster: &&mut ManagedCluster| {
         cluster.pending.is_none() && cluster.facts.is_some() && !power::is_stopped(cluster)
@@ -81,27 +82,29 @@ pub(crate) fn stop(world: &mut World, cluster: &str) -> bool {
     by_id(world, cluster).filter(rests).map(|cluster| power::set(cluster, "Stopped")).is_some()
 }
 
-/// Lets somebody at the controllers of a cluster, which need not be finished; returns whether it is there.
+/// Passes the controllers of a cluster to `steer`, also before its creation completes. Returns whether the
+/// cluster exists.
 pub(crate) fn steer(world: &mut World, cluster: &str, steer: impl FnOnce(&mut Controllers)) -> bool {
     by_id(world, cluster).map(|cluster| steer(&mut cluster.controllers)).is_some()
 }
 
-/// The same by the resource UID in the URL of its API, of a cluster whose API answers.
+/// Passes the controllers of a cluster to `steer`; finds it by the resource UID in the URL of its API.
+/// Returns whether the cluster exists and its API is available.
 pub(crate) fn steer_inside(world: &mut World, uid: &str, steer: impl FnOnce(&mut Controllers)) -> bool {
     by_uid(world, uid).map(|cluster| steer(&mut cluster.controllers)).is_some()
 }
 
-/// The objects of the cluster with that UID, to change them as somebody inside would.
+/// Returns the objects of the cluster with that UID, for changes as by a client inside the cluster.
 pub(crate) fn store_mut<'a>(world: &'a mut World, uid: &str) -> Option<&'a mut Store> {
     by_uid(world, uid).map(|cluster| &mut cluster.store)
 }
 
-/// The refusal of a write that met another one in the provider's own store.
+/// Returns the error of a write that conflicts with another one in the provider's own store.
 pub(crate) fn etag_mismatch() -> ArmError {
     refusal::etag_mismatch()
 }
 
-/// The refusal of a write while a creation runs that nobody sees yet.
+/// Returns the error of a write during a creation that is not visible yet.
 pub(crate) fn busy() -> ArmError {
     refusal::busy(Work::Create.state())
 }

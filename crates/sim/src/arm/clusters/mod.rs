@@ -1,7 +1,7 @@
-//! Managed clusters as Resource Manager sees them, and the doors into them.
+//! Managed clusters in Resource Manager, and access to their Kubernetes APIs.
 //!
-//! Source: Microsoft.ContainerService/managedClusters, api-version 2026-06-01. The provider answers with its own case
-//! (`resourcegroups`, `ManagedClusters`) and wraps no error in an envelope.
+//! Source: Microsoft.ContainerService/managedClusters, api-version 2026-06-01. The provider writes ids in its
+//! own case (`resourcegroups`, `ManagedClusters`), and its errors have no envelope.
 
 mod address_plan;
 mod addresses;
@@ -48,7 +48,7 @@ pub use operations::fail;
 
 /// The resource type.
 const KIND: &str = "Microsoft.ContainerService/managedClusters";
-/// The api-versions answered. The gateway properties are in stable versions from 2026-02-01 on.
+/// The supported api-versions. The gateway properties are in stable versions from 2026-02-01 on.
 const VERSIONS: &[&str] = &[
     "2023-10-01",
     "2024-02-01",
@@ -66,44 +66,44 @@ const VERSIONS: &[&str] = &[
     "2026-07-01",
 ];
 
-/// The clusters of a world, by lower-case id.
+/// The managed clusters, by lower-case id.
 #[derive(Clone, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Clusters {
     all: BTreeMap<String, ManagedCluster>,
-    /// The authority that clients of the clusters' APIs must trust, PEM.
+    /// The certificate authority that clients of the clusters' APIs must trust, PEM.
     authority_pem: String,
-    /// The kubeconfig that is handed out in the place of the clusters' own, when another API server stands in for them.
+    /// A kubeconfig that replaces those of the clusters, if another API server stands in for them.
     #[serde(skip)]
     elsewhere: Option<String>,
-    /// How many finished writes are yet to leave the add-on without its identity.
+    /// The number of coming writes that complete without the identity of the Key Vault add-on.
     withheld: u32,
 }
 
 impl Clusters {
-    /// Sets the certificate that kubeconfigs tell their readers to trust.
+    /// Sets the CA certificate that the kubeconfigs contain, PEM.
     pub fn trust(&mut self, authority_pem: &str) {
         authority_pem.clone_into(&mut self.authority_pem);
     }
 
-    /// Lets kubeconfigs lead to another API server than the simulated one.
+    /// Sets a kubeconfig that points to another API server than the simulated one.
     pub fn lead_to(&mut self, kubeconfig: Option<String>) {
         self.elsewhere = kubeconfig;
     }
 
-    /// Returns the certificate that kubeconfigs tell their readers to trust.
+    /// Returns the CA certificate that the kubeconfigs contain, PEM.
     pub fn trusted(&self) -> &str {
         &self.authority_pem
     }
 
-    /// Returns what is in each cluster that runs.
+    /// Returns the objects of each running cluster.
     pub fn running(&self) -> impl Iterator<Item = &Store> {
         let stopped = |cluster: &&ManagedCluster| cluster.text("/properties/powerState/code") == "Stopped";
         self.all.values().filter(move |cluster| !stopped(cluster)).map(|cluster| &cluster.store)
     }
 
-    /// Lets the next write that ends leave the Key Vault add-on without its identity, as was seen on Azure; another
-    /// write brings it.
+    /// Lets the next completed write leave the Key Vault add-on without its identity, as observed on Azure;
+    /// another write adds it.
     pub fn withhold_identity(&mut self) {
         self.withheld += 1;
     }
@@ -116,28 +116,28 @@ impl std::fmt::Debug for Clusters {
     }
 }
 
-/// One cluster: its ARM body, and everything inside it.
+/// One cluster: its ARM body, and the state inside it.
 #[derive(Clone, Serialize, Deserialize)]
 struct ManagedCluster {
-    /// The whole ARM body as it is answered.
+    /// The whole ARM body of the response.
     resource: Value,
-    /// The write that is running.
+    /// The write in progress.
     pending: Option<Pending>,
     /// The operation of the latest write.
     latest: String,
-    /// What the add-on, the kubelet and the cluster act as.
+    /// The identities of the add-on, the kubelet and the cluster.
     identities: Identities,
-    /// What its credentials hold.
+    /// The secrets of its kubeconfigs.
     credential: credential::Credential,
     /// The objects behind its Kubernetes API.
     store: Store,
-    /// What its controllers remember.
+    /// The state of its controllers.
     controllers: Controllers,
-    /// What its controllers must know; `None` before the API server runs.
+    /// The facts that its controllers depend on; `None` before the API server runs.
     facts: Option<Facts>,
 }
 
-/// A write that is running.
+/// A write in progress.
 #[derive(Clone, Serialize, Deserialize)]
 struct Pending {
     kind: Work,
@@ -146,22 +146,22 @@ struct Pending {
     fate: Fate,
 }
 
-/// How a write ends.
+/// The outcome of a write.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Fate {
-    /// As asked.
+    /// The write succeeds.
     #[default]
     Succeeds,
-    /// As asked, but for the first node pool, which is `Failed`.
+    /// The write succeeds, except that the first node pool is `Failed`.
     LosesPool,
-    /// Not at all; with code and message.
+    /// The write fails with this code and message.
     Fails(String, String),
-    /// As if somebody had aborted it.
+    /// The write ends as if aborted.
     IsCanceled,
 }
 
-/// What a write does.
+/// The kind of a write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum Work {
@@ -174,7 +174,7 @@ enum Work {
 }
 
 impl Work {
-    /// `provisioningState` while it runs.
+    /// The `provisioningState` during the write.
     const fn state(self) -> &'static str {
         match self {
             Self::Create => "Creating",
@@ -187,7 +187,7 @@ impl Work {
     }
 }
 
-/// The principals of a cluster; drawn when it is made, told when they exist.
+/// The principals of a cluster. Their ids are drawn at its creation and shown once they exist.
 #[derive(Clone, Serialize, Deserialize)]
 struct Identities {
     cluster: Principal,
@@ -196,7 +196,7 @@ struct Identities {
     routing: Principal,
 }
 
-/// A managed identity's two ids.
+/// The two ids of a managed identity.
 #[derive(Clone, Serialize, Deserialize)]
 struct Principal {
     client_id: String,
@@ -255,7 +255,7 @@ impl ManagedCluster {
     }
 }
 
-/// The id under which the provider answers: its `resourcegroups` is lower case.
+/// The id in the provider's responses: its `resourcegroups` is lower case.
 fn id_of(call: &Call<'_>) -> String {
     format!(
         "/subscriptions/{}/resourcegroups/{}/providers/{KIND}/{}",
@@ -265,7 +265,7 @@ fn id_of(call: &Call<'_>) -> String {
     )
 }
 
-/// The cluster of a call's URL.
+/// Returns the cluster in a call's URL.
 fn find<'a>(world: &'a World, call: &Call<'_>) -> Result<&'a ManagedCluster, ArmError> {
     world
         .clusters
@@ -274,7 +274,7 @@ fn find<'a>(world: &'a World, call: &Call<'_>) -> Result<&'a ManagedCluster, Arm
         .ok_or_else(|| ArmError::resource_not_found(KIND, call.param("cluster"), call.param("group")))
 }
 
-/// The family of managed clusters.
+/// The resource family of managed clusters.
 pub const FAMILY: Family =
     Family { members, delete_members, next_due, settle, ..Family::still("clusters", routes) };
 
@@ -324,7 +324,7 @@ fn routes() -> Vec<Route> {
     ]
 }
 
-/// Returns the ids of the IP configurations that clusters hold in a subnet; empty when it is free.
+/// Returns the ids of the IP configurations that clusters hold in a subnet; empty if it is unused.
 pub fn using_subnet(world: &World, subnet: &str) -> Vec<String> {
     let clusters = world.clusters.all.values();
     clusters.flat_map(|cluster| cluster.configurations_in(subnet)).collect()

@@ -1,4 +1,4 @@
-//! Looking at a cluster's operations, and aborting the one that runs.
+//! Reading a cluster's operations, and aborting the one in progress.
 
 use serde_json::json;
 
@@ -11,7 +11,7 @@ use crate::clock::Moment;
 use crate::request::Reply;
 use crate::world::World;
 
-/// `operations/latest` or `operations/{id}`.
+/// Handles `operations/latest` and `operations/{id}`.
 pub(super) fn get(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
     let cluster = find(world, call)?;
     let asked = call.param("operation").to_ascii_lowercase();
@@ -38,9 +38,10 @@ pub(super) fn get(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError>
     Ok(Reply::json(200, &body))
 }
 
-/// Lets the running write of a cluster fail, as when a region has no machines left; returns whether one was running.
+/// Fails the write in progress of a cluster, as when a region has no capacity left; returns whether one was
+/// in progress.
 ///
-/// The cluster stays `Failed` with what was made so far, and the same PUT again repairs it.
+/// The cluster stays `Failed` with what was created so far, and the same PUT repairs it.
 pub fn fail(world: &mut World, cluster: &str, code: &str, message: &str, now: Moment) -> bool {
     let running =
         |cluster: &&mut ManagedCluster| cluster.pending.as_ref().is_some_and(|own| own.kind != Work::Delete);
@@ -54,14 +55,14 @@ pub fn fail(world: &mut World, cluster: &str, code: &str, message: &str, now: Mo
     true
 }
 
-/// Writes the error of a failed write where newer api-versions show it, and returns it.
+/// Writes the error of a failed write to the property where newer api-versions show it, and returns it.
 pub(super) fn note_failure(cluster: &mut ManagedCluster, code: &str, message: &str) -> serde_json::Value {
     let error = json!({"code": code, "message": message});
     cluster.resource["properties"]["status"] = json!({"provisioningError": error});
     error
 }
 
-/// Aborts a running create, update or upgrade: the cluster stays as it is, `Canceled`.
+/// Aborts a create, update or upgrade in progress: the cluster stays as it is, `Canceled`.
 pub(super) fn abort(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
     let cluster = find(world, call)?;
     let work = cluster.pending.as_ref().map(|pending| pending.kind);

@@ -1,4 +1,5 @@
-//! Writing one node pool (agentPools - Create Or Update, Delete): a write on the cluster like any other, so one at a time.
+//! Writes to one node pool (agentPools - Create Or Update, Delete). Each is a write on the cluster, so only
+//! one runs at a time.
 
 use http::StatusCode;
 use serde_json::{Value, json};
@@ -9,7 +10,7 @@ use crate::arm::error::ArmError;
 use crate::request::Reply;
 use crate::world::World;
 
-/// Adds a pool or changes one: 201 or 200 with the pool and an `Azure-AsyncOperation`.
+/// Creates or updates a pool: 201 or 200 with the pool and an `Azure-AsyncOperation`.
 pub(super) fn put(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
     let mut wished = call.body()?["properties"].clone();
     let existing = find(world, call)?;
@@ -35,7 +36,7 @@ pub(super) fn put(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError>
     Ok(reply)
 }
 
-/// Deletes a pool: 202 with an `Azure-AsyncOperation`, 204 when there is none of that name.
+/// Deletes a pool: 202 with an `Azure-AsyncOperation`, or 204 if there is none of that name.
 pub(super) fn delete(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
     let existing: &ManagedCluster = find(world, call)?;
     if read::pool_body(existing, call.param("pool")).is_err() {

@@ -1,4 +1,4 @@
-//! Node pools: what the provider refuses about them.
+//! Validation of node pools.
 
 use std::collections::BTreeSet;
 
@@ -8,10 +8,10 @@ use super::refusal::{bad, parameter};
 use super::sizes;
 use crate::arm::error::ArmError;
 
-/// Judges every pool of a body.
+/// Validates every pool of a body.
 ///
 /// # Errors
-/// The first refusal.
+/// The first validation error.
 pub(crate) fn check(properties: &Value) -> Result<(), ArmError> {
     let pools = properties["agentPoolProfiles"].as_array().map(Vec::as_slice).unwrap_or_default();
     if pools.is_empty() {
@@ -75,7 +75,7 @@ fn one_of(pool: &Value, key: &str, known: &[&str]) -> Result<(), ArmError> {
     }
 }
 
-/// A whole number that may be absent.
+/// Reads an optional whole number.
 fn whole(pool: &Value, key: &str) -> Result<Option<u64>, ArmError> {
     match &pool[key] {
         Value::Null => Ok(None),
@@ -98,7 +98,7 @@ fn size(name: &str) -> Result<(), ArmError> {
     Err(bad("VMSizeNotSupported", message).with_target("agentPoolProfile.vmSize"))
 }
 
-/// Node counts, with and without the autoscaler.
+/// Validates the node counts, with and without the autoscaler.
 fn nodes(pool: &Value) -> Result<(), ArmError> {
     let system = pool["mode"].as_str().is_some_and(|mode| mode.eq_ignore_ascii_case("System"));
     let least = u64::from(system);
@@ -141,7 +141,8 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    /// What the refusal of a pool names, or its code when it names nothing; empty when the pool passes.
+    /// Returns the target of a pool's validation error, or its code if it has no target; empty if the pool is
+    /// valid.
     fn target(pool: &Value) -> String {
         let Err(refusal) = check(&json!({"agentPoolProfiles": [pool]})) else { return String::new() };
         let body = refusal.object();

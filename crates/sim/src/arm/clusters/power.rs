@@ -1,5 +1,5 @@
-//! Stopping and starting a cluster (managedClusters `stop` and `start`): what is stopped answers nothing and takes no
-//! writes but a start and a deletion.
+//! Stopping and starting a cluster (managedClusters `stop` and `start`). A stopped cluster does not respond,
+//! and accepts no write except start and delete.
 
 use serde_json::json;
 
@@ -12,7 +12,7 @@ use crate::durations;
 use crate::request::Reply;
 use crate::world::World;
 
-/// Whether a cluster is stopped.
+/// Returns whether a cluster is stopped.
 pub(super) fn is_stopped(cluster: &ManagedCluster) -> bool {
     cluster.text("/properties/powerState/code") == "Stopped"
 }
@@ -26,7 +26,7 @@ pub(super) fn set(cluster: &mut ManagedCluster, code: &str) {
     }
 }
 
-/// What a write on a stopped cluster gets.
+/// Returns the error of a write on a stopped cluster.
 pub(super) fn refusal(cluster: &ManagedCluster) -> ArmError {
     let message = format!(
         "Operation is not allowed: managed cluster {} is in the stopped power state. Start it before any other operation.",
@@ -35,12 +35,12 @@ pub(super) fn refusal(cluster: &ManagedCluster) -> ArmError {
     ArmError::aks(409, "OperationNotAllowed", message)
 }
 
-/// Begins to start: 202 with both headers, 204 when it runs.
+/// Starts the start operation: 202 with both headers, or 204 if the cluster is running.
 pub(super) fn start(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
     turn(world, call, Work::Start, true)
 }
 
-/// Begins to stop: 202 with both headers, 204 when it is stopped.
+/// Starts the stop operation: 202 with both headers, or 204 if the cluster is stopped.
 pub(super) fn stop(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
     turn(world, call, Work::Stop, false)
 }

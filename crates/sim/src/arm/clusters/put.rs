@@ -1,4 +1,4 @@
-//! `PUT` of a cluster: conditions, then everything the provider refuses at once, then a long operation.
+//! `PUT` of a cluster: preconditions, then validation, then a long-running operation.
 
 use serde_json::Value;
 
@@ -15,10 +15,10 @@ use crate::clock::Moment;
 use crate::request::Reply;
 use crate::world::World;
 
-/// The api-version on the URLs of the provider's operations, whatever the one of the write.
+/// The api-version in the operation URLs of the provider, independent of the write's.
 const OPERATION_VERSION: &str = "2025-03-01";
 
-/// Creates or replaces.
+/// Creates or replaces a cluster.
 pub(super) fn put(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
     let mut wished = call.body()?;
     let location = location(world, &wished)?;
@@ -44,17 +44,17 @@ pub(super) fn put(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError>
     addresses::enough(world, &merged)?;
     let exceeded = compute::exceeded(world, &merged);
     let reply = create::begin(world, call, &merged)?;
-    // All cores together are counted only when the machines are asked for.
+    // The quota of all cores in the region is only checked when Compute allocates the machines.
     if let Some(why) = exceeded {
         intervention::decide(world, &id, Fate::Fails("QuotaExceeded".to_owned(), why));
     }
     Ok(reply)
 }
 
-/// Whether no other write is running, and the cluster is not stopped.
+/// Checks that no other write is in progress and that the cluster is not stopped.
 ///
 /// # Errors
-/// 409, in one of the two forms the provider has for it.
+/// 409, in one of the two forms of the provider.
 pub(super) fn free(existing: &ManagedCluster) -> Result<(), ArmError> {
     if existing.pending.is_none() && power::is_stopped(existing) {
         return Err(power::refusal(existing));
@@ -82,7 +82,7 @@ pub(super) fn judge(world: &World, call: &Call<'_>, body: &Value, update: bool) 
     validation::check(&case)
 }
 
-/// The day in UTC, by which the calendar of versions goes.
+/// Returns the day in UTC, which selects the versions in the calendar.
 pub(super) fn today(now: Moment) -> jiff::civil::Date {
     now.timestamp().to_zoned(jiff::tz::TimeZone::UTC).date()
 }
@@ -118,7 +118,7 @@ fn same_location(existing: &ManagedCluster, wished: &Value) -> Result<(), ArmErr
     Err(ArmError::gateway(409, "InvalidResourceLocation", message))
 }
 
-/// Begins the operation of a write. The provider tells no `Retry-After`.
+/// Starts the operation of a write. The provider sends no `Retry-After`.
 pub(super) fn operation(
     world: &mut World,
     cluster: &Named<'_>,
@@ -139,12 +139,12 @@ pub(super) fn operation(
     operation::begin(world, &plan, now, ends)
 }
 
-/// What an operation works on.
+/// The target of an operation.
 pub(super) struct Named<'a> {
-    /// The cluster's id.
+    /// The id of the cluster.
     pub(super) id: &'a str,
-    /// Its region.
+    /// The region of the cluster.
     pub(super) location: &'a str,
-    /// What is done to it.
+    /// The kind of the write.
     pub(super) work: Work,
 }

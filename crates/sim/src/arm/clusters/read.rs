@@ -1,4 +1,4 @@
-//! Reading clusters, and what the region offers.
+//! Reading clusters, and the versions that a region offers.
 
 use serde_json::{Value, json};
 
@@ -9,12 +9,12 @@ use crate::arm::{Call, subscriptions};
 use crate::request::Reply;
 use crate::world::World;
 
-/// One cluster.
+/// Returns one cluster.
 pub(super) fn get(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
     Ok(Reply::json(200, &find(world, call)?.resource))
 }
 
-/// The clusters of a group, or of the subscription.
+/// Lists the clusters of a resource group, or of the subscription.
 pub(super) fn list(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
     let group = call.param("group");
     let within = world.clusters.all.values().filter(|cluster| group.is_empty() || cluster.in_group(group));
@@ -22,18 +22,18 @@ pub(super) fn list(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError
     Ok(Reply::json(200, &json!({"value": value})))
 }
 
-/// The node pools of a cluster.
+/// Lists the node pools of a cluster.
 pub(super) fn pools(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
     let value = pool_bodies(find(world, call)?);
     Ok(Reply::json(200, &json!({"value": value})))
 }
 
-/// One node pool.
+/// Returns one node pool.
 pub(super) fn pool(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
     Ok(Reply::json(200, &pool_body(find(world, call)?, call.param("pool"))?))
 }
 
-/// The body of one node pool.
+/// Returns the body of one node pool.
 ///
 /// # Errors
 /// 404.
@@ -58,7 +58,7 @@ fn pool_bodies(cluster: &ManagedCluster) -> Vec<Value> {
     pools.into_iter().map(body).collect()
 }
 
-/// The Kubernetes versions of a region.
+/// Lists the Kubernetes versions of a region.
 pub(super) fn versions(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
     subscriptions::region(world, call.param("location"), "locations/kubernetesVersions")?;
     Ok(Reply::json(200, &calendar::listing(today(call.now))))

@@ -1,25 +1,25 @@
-//! The refusals of the AKS provider that more than one place makes. They come without the `error` envelope.
+//! Shared error responses of the AKS provider. They have no `error` envelope.
 
 use crate::arm::error::ArmError;
 
-/// A 400.
+/// Returns a 400 with that code and message.
 pub(crate) fn bad(code: &str, message: impl Into<String>) -> ArmError {
     ArmError::aks(400, code, message)
 }
 
-/// A 400 about one property.
+/// Returns a 400 `InvalidParameter` for one property.
 pub(crate) fn parameter(target: &str, why: impl std::fmt::Display) -> ArmError {
     let message = format!("The value of parameter {target} is invalid. Error details: {why}");
     bad("InvalidParameter", message).with_target(target)
 }
 
-/// A 400 about a property that never changes.
+/// Returns a 400 for a change of an immutable property.
 pub(crate) fn change(property: &str) -> ArmError {
     bad("PropertyChangeNotAllowed", format!("Changing property '{property}' is not allowed."))
         .with_target(property)
 }
 
-/// Another write is still running: what every write but a PUT gets.
+/// Returns the 409 of a write while another write is in progress.
 pub(crate) fn busy(running: &str) -> ArmError {
     let message = format!(
         "Operation is not allowed: Another operation ({running}) is in progress, please wait for it to finish before \
@@ -28,14 +28,14 @@ pub(crate) fn busy(running: &str) -> ArmError {
     ArmError::aks(409, "OperationNotAllowed", message)
 }
 
-/// Another write is still running: what a PUT gets that met it in the provider's own store.
+/// Returns the 409 of a PUT during the creation of the cluster: a conflict in the provider's own store.
 pub(crate) fn etag_mismatch() -> ArmError {
     ArmError::aks(409, "EtagMismatch", "Operation is not allowed: Another operation is in progress")
         .with_detail("Unspecified", "rpc error: code = FailedPrecondition desc = Etag mismatched")
         .with_subcode("PutManagedClusterAndComponents_FailedPrecondition")
 }
 
-/// A conditional header did not hold.
+/// Returns a 412: a precondition header does not hold.
 pub(crate) fn precondition(header: &str, value: &str) -> ArmError {
     let message = format!("The condition '{value}' in the {header} header was not satisfied.");
     ArmError::aks(412, "PreconditionFailed", message)

@@ -1,27 +1,27 @@
-//! The virtual machine sizes a node pool may have, with what the scheduler and the quota need to know.
+//! The VM sizes of node pools, with the data that the scheduler and the quota need.
 //!
 //! Source: "Sizes for virtual machines in Azure"; vCPUs, memory and the family name that the quota counts.
 
-/// One size.
+/// A VM size.
 pub(crate) struct Size {
-    /// As the portal writes it; the service compares without case.
+    /// The name as in the portal; the service compares it case-insensitively.
     pub(crate) name: &'static str,
-    /// The family the quota counts cores of.
+    /// The VM family, whose cores the quota counts.
     pub(crate) family: &'static str,
-    /// Virtual cores of one node.
+    /// vCPUs per node.
     pub(crate) cores: u32,
-    /// GiB of one node.
+    /// Memory per node in GiB.
     pub(crate) memory_gib: u32,
 }
 
-/// What the service fills in when a pool names no size.
+/// The default size of a pool.
 pub(crate) const DEFAULT: &str = "standard_e2s_v3";
 
 const fn size(name: &'static str, family: &'static str, cores: u32, memory_gib: u32) -> Size {
     Size { name, family, cores, memory_gib }
 }
 
-/// Every size offered, in every region alike.
+/// All sizes; every region offers the same.
 pub(crate) const ALL: &[Size] = &[
     size("Standard_B2ms", "standardBSFamily", 2, 8),
     size("Standard_B4ms", "standardBSFamily", 4, 16),
@@ -52,7 +52,7 @@ pub(crate) const ALL: &[Size] = &[
     size("Standard_F8s_v2", "standardFSv2Family", 8, 16),
 ];
 
-/// Finds a size by name, without case.
+/// Finds a size by name, case-insensitively.
 pub(crate) fn find(name: &str) -> Option<&'static Size> {
     ALL.iter().find(|size| size.name.eq_ignore_ascii_case(name))
 }

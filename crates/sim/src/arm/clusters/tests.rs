@@ -55,7 +55,7 @@ pub(super) fn made() -> TestCloud {
     bench
 }
 
-/// Follows an operation's URL.
+/// Polls the URL of an operation.
 fn follow(bench: &mut TestCloud, reply: &Reply, header: &str) -> Reply {
     let url = reply.headers[header].to_str().unwrap();
     let path = url.split_once(&bench.world.subscription).unwrap().1.to_owned();

@@ -1,7 +1,7 @@
-//! Changing a cluster that is there: what never changes, what an omission means, and the operation that follows.
+//! Updates of an existing cluster: immutable properties, the effect of omissions, and the operation.
 //!
-//! Source: managedClusters PUT and PATCH. A PUT replaces: optional blocks it leaves out go back to their defaults,
-//! while what is fixed at creation is kept. Clients therefore read, change, and write the whole body.
+//! Source: managedClusters PUT and PATCH. A PUT replaces: optional blocks that it omits return to their
+//! defaults, while immutable properties are kept. Clients therefore read, change and write the whole body.
 
 use serde_json::{Value, json};
 
@@ -16,7 +16,7 @@ use crate::durations;
 use crate::request::Reply;
 use crate::world::World;
 
-/// Properties fixed at creation, as the refusal names them.
+/// Immutable properties, as named in the error.
 const FIXED: [&str; 11] = [
     "dnsPrefix",
     "fqdnSubdomain",
@@ -30,9 +30,9 @@ const FIXED: [&str; 11] = [
     "networkProfile.outboundType",
     "servicePrincipalProfile.clientId",
 ];
-/// The same of a pool.
+/// Immutable properties of a pool.
 const FIXED_IN_POOL: [&str; 6] = ["vnetSubnetID", "vmSize", "osType", "type", "maxPods", "osDiskType"];
-/// What the service writes and a caller cannot.
+/// Read-only properties.
 const READ_ONLY: [&str; 9] = [
     "fqdn",
     "azurePortalFQDN",
@@ -45,10 +45,10 @@ const READ_ONLY: [&str; 9] = [
     "maxAgentPools",
 ];
 
-/// The body of the cluster after a PUT, without defaults for what the PUT has dropped.
+/// Returns the body of the cluster after a PUT, without the defaults of the properties that the PUT omits.
 ///
 /// # Errors
-/// 400 `PropertyChangeNotAllowed` and its relatives.
+/// 400 `PropertyChangeNotAllowed` and similar codes.
 pub(super) fn merged(existing: &ManagedCluster, wished: &Value) -> Result<Value, ArmError> {
     let (old, new) = (existing.properties(), &wished["properties"]);
     if !new.is_object() {
@@ -86,7 +86,7 @@ fn pointer(dotted: &str) -> String {
     format!("/{}", dotted.replace('.', "/"))
 }
 
-/// Copies a value that the new object leaves open.
+/// Copies a value that the new object omits.
 fn carry(new: &mut Value, old: &Value, pointer: &str) {
     let Some(value) = old.pointer(pointer).filter(|value| !value.is_null()) else { return };
     let mut at = new;
@@ -124,7 +124,7 @@ fn fixed(old: &Value, new: &Value) -> Result<(), ArmError> {
     Ok(())
 }
 
-/// What runs in the cluster holds on to what it needs.
+/// Refuses to disable what objects in the cluster still use.
 fn in_use(existing: &ManagedCluster, new: &Value) -> Result<(), ArmError> {
     let has = |resource: &str| !existing.store.list(resource, None).is_empty();
     let old = existing.properties();
@@ -141,7 +141,7 @@ fn in_use(existing: &ManagedCluster, new: &Value) -> Result<(), ArmError> {
     Ok(())
 }
 
-/// A version may stay, or go up by one minor version at most.
+/// Checks a version change: it stays, or goes up by at most one minor version.
 fn upgrade(old: &Value, new: &Value) -> Result<(), ArmError> {
     let Some(wished) = new["kubernetesVersion"].as_str().filter(|wished| !wished.is_empty()) else {
         return Ok(());
@@ -158,7 +158,7 @@ fn upgrade(old: &Value, new: &Value) -> Result<(), ArmError> {
     Err(bad("OperationNotAllowed", message).with_target("kubernetesVersion"))
 }
 
-/// The pools after a PUT: known ones changed, none added.
+/// Returns the pools after a PUT: existing ones updated, none added.
 fn pools(old: &Value, new: &Value) -> Result<Vec<Value>, ArmError> {
     let list = |value: &Value| value["agentPoolProfiles"].as_array().cloned().unwrap_or_default();
     let mut pools = list(old);
@@ -174,10 +174,10 @@ fn pools(old: &Value, new: &Value) -> Result<Vec<Value>, ArmError> {
     Ok(pools)
 }
 
-/// Changes a pool as wished; what the wish leaves open stays.
+/// Updates a pool as requested; omitted properties stay.
 ///
 /// # Errors
-/// 400 for what is fixed when a pool is made.
+/// 400 for a change of an immutable property.
 pub(super) fn change_pool(pool: &mut Value, wished: &Value) -> Result<(), ArmError> {
     for name in FIXED_IN_POOL {
         let unset = wished[name].as_str().is_some_and(str::is_empty);
@@ -203,7 +203,7 @@ pub(super) fn change_pool(pool: &mut Value, wished: &Value) -> Result<(), ArmErr
     Ok(())
 }
 
-/// Begins to change: 200 with the wished values, `Updating` and an `Azure-AsyncOperation`.
+/// Starts the update: 200 with the requested values, `Updating` and an `Azure-AsyncOperation`.
 pub(super) fn begin(world: &mut World, call: &Call<'_>, mut body: Value) -> Result<Reply, ArmError> {
     let before = find(world, call)?;
     let fresh = before.facts.is_none();
@@ -219,13 +219,13 @@ pub(super) fn begin(world: &mut World, call: &Call<'_>, mut body: Value) -> Resu
             != minor(&before.properties()["currentKubernetesVersion"])
     });
     let work = if upgrades { Work::Upgrade } else { Work::Update };
-    // A cluster that was never finished is made from the beginning by the PUT that repairs it.
+    // A PUT that repairs an incomplete cluster takes as long as a creation.
     let lasts = if fresh { durations::CLUSTER_CREATE } else { durations::CLUSTER_UPDATE };
     let kept = before.properties()["currentKubernetesVersion"].clone();
     defaults::fill(&mut body, today(call.now));
     create::versions(world, &mut body, call.now);
     if !upgrades {
-        // The alias of a minor version never upgrades a running cluster to a newer patch.
+        // A minor version as alias never upgrades a running cluster to a newer patch.
         body["properties"]["currentKubernetesVersion"] = kept;
     }
     body["eTag"] = json!(world.uuid("cluster-etag"));
@@ -249,7 +249,7 @@ fn write(world: &mut World, call: &Call<'_>, body: Value, work: Work, lasts: f64
     operation.announce(world, &call.timing, answer)
 }
 
-/// `PATCH` changes tags and nothing else.
+/// Handles `PATCH`, which changes only tags.
 pub(super) fn patch(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
     let wished = call.body()?;
     let existing = find(world, call)?;

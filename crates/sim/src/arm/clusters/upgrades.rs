@@ -1,4 +1,4 @@
-//! What a cluster can be upgraded to (managedClusters - Get Upgrade Profile).
+//! Available upgrades of a cluster (managedClusters - Get Upgrade Profile).
 
 use serde_json::{Value, json};
 
@@ -9,7 +9,7 @@ use crate::arm::error::ArmError;
 use crate::request::Reply;
 use crate::world::World;
 
-/// `upgradeProfiles/default`.
+/// Handles `upgradeProfiles/default`.
 pub(super) fn get(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
     let cluster = find(world, call)?;
     let profile = |name: Option<&Value>, version: &Value| {

@@ -1,7 +1,8 @@
-//! What the AKS provider refuses at once about the body of a PUT, before anything begins.
+//! Synchronous validation of the body of a PUT by the AKS provider.
 //!
-//! Source: patterns and bounds of the 2026-06-01 specification; codes from the AKS support articles. The order is the
-//! service's as far as it can be observed: shape, names, version, pools, networks, node group, features.
+//! Source: patterns and bounds of the 2026-06-01 specification; codes from the AKS support articles. The
+//! order is that of the service as far as observed: shape, names, version, pools, networks, node group,
+//! features.
 
 use std::collections::BTreeSet;
 
@@ -13,30 +14,30 @@ use super::refusal::{bad, parameter};
 use super::{calendar, defaults, features, pools};
 use crate::arm::error::ArmError;
 
-/// What a PUT is judged against.
+/// The input of the validation of a PUT.
 pub(crate) struct Case<'a> {
-    /// The cluster's name from the URL.
+    /// The name of the cluster from the URL.
     pub(crate) name: &'a str,
-    /// Its resource group from the URL.
+    /// The resource group of the cluster from the URL.
     pub(crate) group: &'a str,
     /// The subscription from the URL.
     pub(crate) subscription: &'a str,
     /// The body, without defaults.
     pub(crate) body: &'a Value,
-    /// The day, for the calendar.
+    /// The current day, for the version calendar.
     pub(crate) today: Date,
-    /// Whether the cluster is there already: names and groups are then the update's business.
+    /// True if the cluster exists already; then, the update checks its names and groups.
     pub(crate) update: bool,
     /// Finds a subnet by its id.
     pub(crate) subnet: &'a dyn Fn(&str) -> Option<Subnet>,
-    /// Whether the subscription has a resource group of that name.
+    /// Returns whether the subscription has a resource group of that name.
     pub(crate) group_exists: &'a dyn Fn(&str) -> bool,
 }
 
-/// Judges the whole body.
+/// Validates the whole body.
 ///
 /// # Errors
-/// The first refusal.
+/// The first validation error.
 pub(crate) fn check(case: &Case<'_>) -> Result<(), ArmError> {
     let properties = &case.body["properties"];
     if !properties.is_object() {
@@ -128,7 +129,7 @@ fn premium(body: &Value) -> bool {
     body["sku"]["tier"].as_str().is_some_and(|tier| tier.eq_ignore_ascii_case("Premium"))
 }
 
-/// The version of the control plane and of every pool, as of the day.
+/// Validates the version of the control plane and of every pool for the current day.
 fn version(case: &Case<'_>) -> Result<(), ArmError> {
     let properties = &case.body["properties"];
     let control = properties["kubernetesVersion"].as_str().filter(|version| !version.is_empty());
@@ -158,7 +159,7 @@ fn offered(case: &Case<'_>, wished: &str, code: &str) -> Result<(), ArmError> {
         return Err(bad(code, message));
     };
     let long = case.body["properties"]["supportPlan"] == calendar::LONG_TERM && premium(case.body);
-    // A running cluster keeps its version when it leaves community support; only new ones are turned away.
+    // A running cluster keeps its version when community support ends; only new clusters are refused.
     if case.update
         || long
         || release.community(case.today)
@@ -271,7 +272,7 @@ mod tests {
         check(&case).err().map_or(String::new(), |refusal| refusal.code)
     }
 
-    /// The code of the refusal of the good body with one property changed; empty when it passes.
+    /// Returns the error code for a valid body with one property changed; empty if it is valid.
     fn refused(pointer: &str, value: Value) -> String {
         let mut body = body();
         let (parent, key) = pointer.rsplit_once('/').unwrap();

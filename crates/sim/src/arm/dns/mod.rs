@@ -30,28 +30,28 @@ struct RecordSet {
     metadata: Map<String, Value>,
 }
 
-/// A zone.
+/// A DNS zone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Zone {
-    /// The full id, in the case it was made with.
+    /// The full id, in the case of its creation.
     id: String,
     /// The name in lower case.
     name: String,
     etag: String,
     tags: Map<String, Value>,
     name_servers: Vec<String>,
-    /// By lower-case relative name.
+    /// The record sets by lower-case relative name.
     records: BTreeMap<String, RecordSet>,
 }
 
-/// The zones of a world, by the key of their id.
+/// The DNS zones, by the key of their id.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Zones {
     zones: BTreeMap<String, Zone>,
 }
 
 impl Zones {
-    /// Tells whether some zone is the one to ask for a host name.
+    /// Returns whether a zone is authoritative for a host name.
     pub fn covers(&self, host: &str) -> bool {
         let host = host.trim_end_matches('.').to_ascii_lowercase();
         let below = |zone: &Zone| {
@@ -60,8 +60,8 @@ impl Zones {
         self.zones.values().any(below)
     }
 
-    /// Returns the addresses that the name servers of some zone give for a host name, with the zone's id. Exact
-    /// names win over a wildcard.
+    /// Returns the addresses of a host name in each zone that has it, with the zone's id. Exact names win
+    /// over a wildcard.
     pub fn resolve(&self, host: &str) -> Vec<(String, Vec<Ipv4Addr>)> {
         let host = host.trim_end_matches('.').to_ascii_lowercase();
         let answer = |zone: &Zone| {
@@ -75,8 +75,8 @@ impl Zones {
     }
 }
 
-/// Changes a record set by somebody else's hand, under a new etag; `None` to `change` means that it is not there.
-/// Returns whether it was changed or made.
+/// Changes a record set as another client, under a new etag. `change` receives `None` if the set does not
+/// exist. Returns whether a set was created or changed.
 pub(crate) fn interfere(
     world: &mut World,
     zone: &str,
@@ -97,18 +97,18 @@ pub(crate) fn interfere(
     true
 }
 
-/// What a writer gives of an A record set.
+/// The writable properties of an A record set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Written {
-    /// Seconds.
+    /// The time to live in seconds.
     pub(crate) ttl: u32,
-    /// The addresses in their order.
+    /// The IPv4 addresses, in order.
     pub(crate) addresses: Vec<Ipv4Addr>,
-    /// Names and values.
+    /// The metadata by name.
     pub(crate) metadata: Map<String, Value>,
 }
 
-/// The family of DNS zones. Everything in it is immediate.
+/// The resource family of DNS zones. All its writes complete at once.
 pub const FAMILY: Family = Family { members, delete_members, ..Family::still("dns", routes) };
 
 fn routes() -> Vec<Route> {
@@ -117,7 +117,7 @@ fn routes() -> Vec<Route> {
     routes
 }
 
-/// The id of the zone a call is about, in the case of the call.
+/// Returns the id of the zone in a call's URL, in the case of the call.
 fn asked(call: &Call<'_>) -> String {
     format!(
         "/subscriptions/{}/resourceGroups/{}/providers/{ZONE_KIND}/{}",
@@ -131,12 +131,12 @@ fn in_group(id: &str, group: &str) -> bool {
     id::part(id, "resourceGroups").is_some_and(|own| own.eq_ignore_ascii_case(group))
 }
 
-/// The provider's own refusal of something malformed; it has no envelope.
+/// Returns the provider's own 400 for malformed input; it has no envelope.
 fn bad_request(why: impl Into<String>) -> ArmError {
     ArmError::bare(400, "BadRequest", why)
 }
 
-/// Compares the etag conditions of a write with what is there. Etags are bare UUIDs; quotes around one are fine.
+/// Checks the etag preconditions of a write. Etags are bare UUIDs; quotes around one are accepted.
 fn check_etag(call: &Call<'_>, current: Option<&str>) -> Result<(), ArmError> {
     let plain = |text: &str| text.trim().trim_start_matches("W/").trim_matches('"').to_owned();
     let refused = |header: &str, condition: &str| ArmError {
@@ -162,7 +162,7 @@ fn members(world: &World, group: &str) -> Vec<Value> {
     world.dns.zones.values().filter(|zone| in_group(&zone.id, group)).map(zones::body).collect()
 }
 
-/// Zones go at once when their time has come; nothing of them is seen dying.
+/// Deletes the zones of a group at once, without an intermediate state.
 fn delete_members(world: &mut World, group: &str, from: Moment, _timing: &Timing) -> Moment {
     let mut gone = Vec::new();
     world.dns.zones.retain(|_, zone| {
@@ -178,7 +178,7 @@ fn delete_members(world: &mut World, group: &str, from: Moment, _timing: &Timing
     from
 }
 
-/// Reads a field of a body's object without looking at case, as the service does.
+/// Reads a property case-insensitively, as the service does.
 fn field<'a>(object: &'a Value, name: &str) -> &'a Value {
     let found =
         object.as_object().and_then(|fields| fields.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)));
@@ -186,6 +186,6 @@ fn field<'a>(object: &'a Value, name: &str) -> &'a Value {
 }
 
 fn number_of_sets(zone: &Zone) -> Value {
-    // The zone's own NS and SOA sets count.
+    // The zone's NS and SOA sets count.
     json!(zone.records.len() + 2)
 }

@@ -1,4 +1,4 @@
-//! Paged lists: `$top` and an opaque `$skiptoken` inside an absolute `nextLink`.
+//! Paged lists: `$top`, and an opaque `$skiptoken` in an absolute `nextLink`.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -10,13 +10,13 @@ use crate::arm::error::ArmError;
 use crate::request::Reply;
 use crate::world::World;
 
-/// The most that one page holds.
+/// The maximum page size.
 const TOP_MAX: usize = 100;
 
-/// Answers one page of a list.
+/// Returns one page of a list.
 ///
 /// # Errors
-/// 400 when `$top` or `$skiptoken` is not what the service gave out.
+/// 400 if `$top` or `$skiptoken` is invalid.
 pub(super) fn of(world: &World, call: &Call<'_>, all: Vec<Value>) -> Result<Reply, ArmError> {
     let top = match call.request.query("$top") {
         None => TOP_MAX,

@@ -1,4 +1,4 @@
-//! Requests about A record sets: a write gives the whole set, never a part of it.
+//! Requests for A record sets: a write replaces the whole set, never a part of it.
 
 use std::net::Ipv4Addr;
 
@@ -18,7 +18,7 @@ const ALL: &str =
     "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.Network/dnszones/{zone}/A";
 const ONE: &str = "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.Network/dnszones/{zone}/A/{record}";
 
-/// The most records of one set.
+/// The maximum number of records in one set.
 const RECORDS_MAX: usize = 20;
 
 pub(super) fn routes() -> Vec<Route> {
@@ -58,7 +58,7 @@ fn body(zone: &Zone, set: &RecordSet) -> Value {
     })
 }
 
-/// The sets that every zone has by itself.
+/// Returns the NS and SOA sets of a zone.
 fn own_sets(zone: &Zone) -> Vec<Value> {
     let set = |kind: &str, properties: Value| {
         json!({
@@ -156,7 +156,7 @@ fn check_name(name: &str) -> Result<(), ArmError> {
     )))
 }
 
-/// Reads the set that a PUT asks for; what it leaves out is gone.
+/// Parses the set that a PUT requests; omitted properties are cleared.
 fn wished(world: &mut World, call: &Call<'_>, name: String) -> Result<RecordSet, ArmError> {
     let given = call.body()?;
     let properties = &given["properties"];

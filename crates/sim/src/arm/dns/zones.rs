@@ -1,4 +1,4 @@
-//! Requests about zones.
+//! Requests for DNS zones.
 
 use std::collections::BTreeMap;
 
@@ -110,7 +110,8 @@ fn put(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
     Ok(reply)
 }
 
-/// Azure spreads zones over sets of four servers, so that two zones of one name can live side by side.
+/// Draws the name servers of a zone. Azure spreads zones over sets of four servers, so that two zones of the
+/// same name can coexist.
 fn name_servers(world: &mut World) -> Vec<String> {
     let set = u32::from_str_radix(&world.hex("name-servers")[..2], 16).unwrap_or(0) % 10 + 1;
     ["com", "net", "org", "info"]

@@ -1,4 +1,5 @@
-//! Virtual networks and their subnets (Network REST API), one family because a subnet changes only through its network.
+//! Virtual networks and their subnets (Network REST API). They are one family, because a subnet changes only
+//! through its network.
 
 mod ranges;
 mod subnets;
@@ -19,31 +20,31 @@ use crate::durations;
 use crate::request::Reply;
 use crate::world::World;
 
-/// The type of a network.
+/// The resource type of a network.
 pub const KIND: &str = "Microsoft.Network/virtualNetworks";
-/// The type of a subnet.
+/// The resource type of a subnet.
 pub const SUBNET_KIND: &str = "Microsoft.Network/virtualNetworks/subnets";
 
-/// A subnet, as clusters look at it.
+/// A subnet, as clusters see it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Subnet {
     /// The full id.
     pub id: String,
-    /// The address ranges, CIDR.
+    /// The address ranges in CIDR notation.
     pub prefixes: Vec<String>,
     /// `Succeeded`, `Updating`, `Deleting`.
     pub state: String,
-    /// The region of its network.
+    /// The region of the network.
     pub location: String,
 }
 
-/// A subnet inside its network.
+/// The stored part of a subnet.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Part {
     name: String,
     etag: String,
     state: State,
-    /// What its writer gave, without what only the service says.
+    /// The properties from the caller, without read-only ones.
     properties: Map<String, Value>,
 }
 
@@ -75,30 +76,30 @@ impl State {
 /// A virtual network.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Network {
-    /// The full id, in the case it was made with.
+    /// The full id, in the case of its creation.
     id: String,
     location: String,
     tags: Map<String, Value>,
     etag: String,
     guid: String,
     state: State,
-    /// When what is under way ends.
+    /// The end of the write in progress.
     done: Option<Moment>,
-    /// Whether what is under way ends badly.
+    /// True if the write in progress fails.
     #[serde(default)]
     doomed: bool,
-    /// What its writer gave, without the subnets.
+    /// The properties from the caller, without the subnets.
     properties: Map<String, Value>,
     subnets: Vec<Part>,
 }
 
-/// The virtual networks of a world, by the key of their id.
+/// The virtual networks, by the key of their id.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Networks {
     networks: BTreeMap<String, Network>,
 }
 
-/// The family of virtual networks.
+/// The resource family of virtual networks.
 pub const FAMILY: Family =
     Family { members, delete_members, next_due, settle, ..Family::still("networks", routes) };
 
@@ -169,7 +170,7 @@ impl Network {
     }
 }
 
-/// Returns the subnet with that id, compared without case.
+/// Returns the subnet with that id, compared case-insensitively.
 pub fn subnet(world: &World, subnet_id: &str) -> Option<Subnet> {
     let (network, name) =
         id::key(subnet_id).rsplit_once("/subnets/").map(|(at, name)| (at.to_owned(), name.to_owned()))?;
@@ -183,14 +184,14 @@ pub fn subnet(world: &World, subnet_id: &str) -> Option<Subnet> {
     })
 }
 
-/// Returns the address ranges of every subnet of the network that a subnet is in.
+/// Returns the address ranges of every subnet in the network of a subnet.
 pub fn neighbours(world: &World, subnet_id: &str) -> Vec<String> {
     let key = id::key(subnet_id);
     let network = key.rsplit_once("/subnets/").and_then(|(network, _)| world.networks.networks.get(network));
     network.into_iter().flat_map(|network| network.subnets.iter().flat_map(Part::prefixes)).collect()
 }
 
-/// The id of the network a call is about, in the case of the call.
+/// Returns the id of the network in a call's URL, in the case of the call.
 fn asked(call: &Call<'_>) -> String {
     format!(
         "/subscriptions/{}/resourceGroups/{}/providers/{KIND}/{}",
@@ -205,14 +206,15 @@ fn find<'a>(world: &'a World, call: &Call<'_>) -> Result<&'a Network, ArmError> 
     found.ok_or_else(|| ArmError::resource_not_found(KIND, call.param("network"), call.param("group")))
 }
 
-/// Lets what is under way on a network, or on a subnet of it, end badly; returns whether anything was.
+/// Lets the write in progress on a network or on one of its subnets fail; returns whether there was one.
 pub(crate) fn doom(world: &mut World, id: &str) -> bool {
     let Some(network) = world.networks.networks.get_mut(&network_of(id)) else { return false };
     network.doomed = network.done.is_some();
     network.doomed
 }
 
-/// Begins a write that changes nothing, as if by somebody else; returns whether the network was there and free.
+/// Starts a write by another client that changes nothing; returns whether the network exists and had no write
+/// in progress.
 pub(crate) fn occupy(world: &mut World, id: &str, now: Moment, timing: &Timing) -> bool {
     let found = world.networks.networks.get_mut(&network_of(id));
     let Some(network) = found.filter(|network| network.done.is_none()) else { return false };
@@ -234,13 +236,14 @@ pub(crate) fn occupy(world: &mut World, id: &str, now: Moment, timing: &Timing) 
     true
 }
 
-/// The key of the network that an id of a network or a subnet names.
+/// Returns the key of the network in the id of a network or a subnet.
 fn network_of(id: &str) -> String {
     let key = id::key(id);
     key.split_once("/subnets/").map_or(key.clone(), |(network, _)| network.to_owned())
 }
 
-/// Refuses a write while another one is under way on the same network, as the provider does: to be tried again.
+/// Refuses a write while another one is in progress on the same network. Like the provider, it responds with
+/// a retryable 429.
 fn check_free(world: &World, call: &Call<'_>) -> Result<(), ArmError> {
     let Ok(network) = find(world, call) else { return Ok(()) };
     let Some(done) = network.done.filter(|done| *done > call.now) else { return Ok(()) };
@@ -260,7 +263,7 @@ fn check_free(world: &World, call: &Call<'_>) -> Result<(), ArmError> {
         .with_header("retry-after-ms", &left_ms.to_string()))
 }
 
-/// Refuses to take away a subnet (or its range) in which something holds an address.
+/// Refuses the removal of a subnet (or its range) that contains an address in use.
 fn check_unused(world: &World, subnet_id: &str, code: &str) -> Result<(), ArmError> {
     let Some(holder) = clusters::using_subnet(world, subnet_id).into_iter().next() else { return Ok(()) };
     let name = id::name(subnet_id);
@@ -274,7 +277,7 @@ fn check_unused(world: &World, subnet_id: &str, code: &str) -> Result<(), ArmErr
     ))
 }
 
-/// Compares the etag conditions of a write with what is there.
+/// Checks the etag preconditions of a write.
 fn check_etag(call: &Call<'_>, current: Option<&str>) -> Result<(), ArmError> {
     let plain = |text: &str| text.trim().trim_start_matches("W/").trim_matches('"').to_owned();
     if let Some(wanted) = call.request.header("if-match")
@@ -292,7 +295,7 @@ fn check_etag(call: &Call<'_>, current: Option<&str>) -> Result<(), ArmError> {
     }
 }
 
-/// Begins the operation that every write of the family leaves behind.
+/// Starts the operation of a write.
 fn begin(world: &mut World, call: &Call<'_>, resource: &str, name: &str, ends: Moment) -> Operation {
     let style = if name.starts_with("Delete") { Style::Both } else { Style::AsyncOperation };
     let location = find(world, call).map(|network| network.location.clone()).unwrap_or_default();
@@ -368,5 +371,5 @@ fn settle(world: &mut World, due: Moment, _timing: &Timing) {
     }
 }
 
-/// The versions of the family's types.
+/// The supported api-versions of the family's types.
 const VERSIONS: &[&str] = versions::NETWORKS;

@@ -1,11 +1,11 @@
-//! What the provider checks about address ranges, as pure functions over CIDR texts.
+//! Validation of address ranges, as pure functions over CIDR texts.
 
 use ipnet::IpNet;
 use serde_json::{Map, Value};
 
 use crate::arm::error::ArmError;
 
-/// Returns the ranges of a subnet's properties: `addressPrefix`, or the list `addressPrefixes`.
+/// Returns the address ranges of a subnet: `addressPrefix`, or the list `addressPrefixes`.
 pub fn of_subnet(properties: &Map<String, Value>) -> Vec<String> {
     let one = properties.get("addressPrefix").and_then(Value::as_str);
     let many = properties.get("addressPrefixes").and_then(Value::as_array);
@@ -13,10 +13,10 @@ pub fn of_subnet(properties: &Map<String, Value>) -> Vec<String> {
     one.into_iter().chain(many.filter(|range| Some(*range) != one)).map(str::to_owned).collect()
 }
 
-/// Reads a range and insists on its canonical form.
+/// Parses a range, which must be in canonical form.
 ///
 /// # Errors
-/// 400 `InvalidCIDRNotation`, with the canonical form when the host bits are not zero.
+/// 400 `InvalidCIDRNotation`, with the canonical form if the host bits are not zero.
 pub fn parse(range: &str, resource: &str) -> Result<IpNet, ArmError> {
     let invalid = |hint: String| {
         let why =
@@ -30,12 +30,12 @@ pub fn parse(range: &str, resource: &str) -> Result<IpNet, ArmError> {
     Err(invalid(format!(" For the given prefix length, the address prefix should be {}.", net.trunc())))
 }
 
-/// Whether two ranges share an address.
+/// Returns whether two ranges overlap.
 pub fn overlap(one: &IpNet, other: &IpNet) -> bool {
     one.contains(other) || other.contains(one)
 }
 
-/// A subnet's name with its ranges.
+/// The name of a subnet with its ranges.
 pub type Named = (String, Vec<IpNet>);
 
 /// Checks that each subnet lies inside the network and overlaps no other.

@@ -1,4 +1,4 @@
-//! Requests about single subnets.
+//! Requests for single subnets.
 
 use serde_json::{Map, Value, json};
 
@@ -24,10 +24,10 @@ pub(super) fn routes() -> Vec<Route> {
     ]
 }
 
-/// Makes a subnet from what a writer gave.
+/// Creates a subnet from the body of a write.
 ///
 /// # Errors
-/// 400 for a bad name or no range at all.
+/// 400 for an invalid name or a missing range.
 pub(super) fn part(
     world: &mut World,
     name: &str,

@@ -1,4 +1,4 @@
-//! What the subscription uses of Network in a region (Network REST API, usages).
+//! Network usages of the subscription in a region (Network REST API, usages).
 
 use serde_json::json;
 
@@ -10,14 +10,14 @@ use crate::world::World;
 
 const KIND: &str = "Microsoft.Network/locations/usages";
 const USAGES: &str = "/subscriptions/{subscription}/providers/Microsoft.Network/locations/{location}/usages";
-/// Virtual networks that a subscription may have in a region; nobody comes near it here.
+/// The quota of virtual networks per region; tests do not reach it.
 const NETWORKS: u64 = 1000;
 
 pub(super) fn routes() -> Vec<Route> {
     vec![Route::new("GET", USAGES, KIND, versions::NETWORKS, list)]
 }
 
-/// The networks there are, and the public addresses that clusters hold.
+/// Lists the number of networks and of public addresses that clusters hold.
 fn list(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
     let location = subscriptions::region(world, call.param("location"), KIND)?;
     let id = format!(
@@ -27,7 +27,7 @@ fn list(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
     let networks = world.networks.networks.values().filter(|network| network.location == location).count();
     let addresses = clusters::public_addresses(world, &location);
     let limit = world.limits.of(&location, PUBLIC_ADDRESSES);
-    // Basic addresses are retired, so that all there are count in both rows.
+    // Basic addresses are retired, so all existing addresses count in both rows.
     let value = [
         limits::usage(&id, "VirtualNetworks", "Virtual Networks", networks as u64, NETWORKS),
         limits::usage(&id, PUBLIC_ADDRESSES, "Public IP Addresses", addresses, limit),

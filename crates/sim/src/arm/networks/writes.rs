@@ -1,4 +1,4 @@
-//! Requests about whole virtual networks.
+//! Requests for whole virtual networks.
 
 use serde_json::{Map, Value, json};
 
@@ -81,7 +81,8 @@ fn put(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
     Ok(announced(world, call, &operation, reply(world, network, status)))
 }
 
-/// Reads the network that a PUT asks for. What is left out is cleared, except the subnets in newer versions.
+/// Parses the network that a PUT requests. Omitted properties are cleared, except the subnets in newer
+/// api-versions.
 fn wished(
     world: &mut World,
     call: &Call<'_>,
@@ -182,7 +183,7 @@ fn location(
     }
 }
 
-/// Checks ranges and what is in use; returns the ids of the subnets that go.
+/// Checks the ranges and the subnets in use; returns the ids of the removed subnets.
 fn check(world: &World, network: &Network, existing: Option<&Network>) -> Result<Vec<String>, ArmError> {
     check_ranges(network)?;
     let mut removed = Vec::new();
@@ -202,7 +203,7 @@ fn check(world: &World, network: &Network, existing: Option<&Network>) -> Result
     Ok(removed)
 }
 
-/// Checks every range of a network with its subnets.
+/// Checks all ranges of a network and its subnets.
 pub(super) fn check_ranges(network: &Network) -> Result<(), ArmError> {
     let listed = network.properties.get("addressSpace").and_then(|space| space["addressPrefixes"].as_array());
     let listed: Vec<&str> = listed.into_iter().flatten().filter_map(Value::as_str).collect();
@@ -248,7 +249,7 @@ fn delete(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
     Ok(announced(world, call, &operation, Reply::empty(202)))
 }
 
-/// What the service says itself and never takes from a writer.
+/// Removes the read-only properties, which the service never accepts from a caller.
 pub(super) fn without_read_only(mut properties: Map<String, Value>) -> Map<String, Value> {
     for name in ["provisioningState", "ipConfigurations", "purpose"] {
         properties.remove(name);

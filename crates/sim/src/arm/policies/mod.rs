@@ -1,8 +1,8 @@
-//! What an organisation forbids beyond rights: policies, asked before a write and enforced at it.
+//! Azure Policy: organisational rules beyond rights, evaluated before and during a write.
 //!
-//! Source: Azure Policy definition structure and Microsoft.PolicyInsights, checkPolicyRestrictions (2024-10-01). A
-//! policy here denies; it has one condition on one field, as the built-in "Allowed locations", "Require a tag" and
-//! "Not allowed resource types" have.
+//! Source: Azure Policy definition structure and Microsoft.PolicyInsights, checkPolicyRestrictions
+//! (2024-10-01). Every policy here denies and has one condition on one field, like the built-in "Allowed
+//! locations", "Require a tag" and "Not allowed resource types".
 
 mod restrictions;
 
@@ -14,58 +14,58 @@ use crate::arm::family::Family;
 use crate::arm::{Call, groups, id};
 use crate::world::World;
 
-/// When a condition holds for a field's value.
+/// The operator of a condition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Operator {
-    /// The value is one of those.
+    /// The value is in the list.
     In,
-    /// The value is none of those.
+    /// The value is not in the list.
     NotIn,
-    /// There is no value.
+    /// The field has no value.
     Missing,
 }
 
-/// A policy that denies, assigned to the subscription or to a group.
+/// A policy with the effect "deny", assigned to the subscription or to a group.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Policy {
-    /// The name of the assignment, and of the definition.
+    /// The name of the assignment and of the definition.
     pub name: String,
-    /// The group it is assigned to; the subscription when empty.
+    /// The group of the assignment; the subscription if empty.
     #[serde(default)]
     pub group: String,
     /// `location`, `type`, `name`, `tags.<name>`, or a path below the resource, `properties.enableRBAC`.
     pub field: String,
-    /// How the field is looked at.
+    /// The operator of the condition.
     pub operator: Operator,
-    /// What it is compared with, without case.
+    /// The operand, compared case-insensitively.
     #[serde(default)]
     pub values: Vec<String>,
 }
 
-/// The policies of a world.
+/// The policies of the subscription.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Policies(pub Vec<Policy>);
 
-/// The family of policies, which have no resources of their own here.
+/// The resource family of policies, which has no resources here.
 pub const FAMILY: Family = Family::still("policies", restrictions::routes);
 
-/// A resource as policies look at it.
+/// A resource, as policies see it.
 pub(crate) struct Subject<'a> {
-    /// `Microsoft.Network/virtualNetworks`.
+    /// The resource type, `Microsoft.Network/virtualNetworks`.
     pub(crate) kind: &'a str,
-    /// Its name.
+    /// The name.
     pub(crate) name: &'a str,
-    /// Its group; empty when only the subscription is asked.
+    /// The resource group; empty if only the subscription is evaluated.
     pub(crate) group: &'a str,
-    /// Its body.
+    /// The body.
     pub(crate) body: &'a Value,
 }
 
 impl Subject<'_> {
-    /// The value of a field, as text; `None` when it has none.
+    /// Returns the value of a field as text; `None` if it has none.
     fn field(&self, field: &str) -> Option<String> {
         let found = match field.split_once('.') {
             None if field.eq_ignore_ascii_case("type") => return Some(self.kind.to_owned()),
@@ -82,7 +82,8 @@ impl Subject<'_> {
 }
 
 impl Policy {
-    /// Whether it denies that resource. What has no region of its own is in none that could be forbidden.
+    /// Returns whether the policy denies a resource. A global resource has no region that a policy can
+    /// forbid.
     pub(crate) fn denies(&self, subject: &Subject<'_>) -> bool {
         if !(self.group.is_empty() || self.group.eq_ignore_ascii_case(subject.group)) {
             return false;
@@ -118,8 +119,8 @@ impl Policy {
     }
 }
 
-/// Refuses a PUT that a policy denies. Parts of a resource and role assignments have neither region nor tags, and no
-/// policy here is about them.
+/// Refuses a PUT that a policy denies. Subresources and role assignments have neither region nor tags, so the
+/// check skips them.
 ///
 /// # Errors
 /// 403 `RequestDisallowedByPolicy`.
@@ -129,7 +130,7 @@ pub(super) fn check(world: &World, call: &Call<'_>) -> Result<(), ArmError> {
     if call.request.method != http::Method::PUT || !whole || world.policies.0.is_empty() {
         return Ok(());
     }
-    // A body that is none is the provider's to refuse.
+    // The provider refuses an invalid body.
     let Ok(body) = call.body() else { return Ok(()) };
     let name = id::name(&call.request.path);
     let subject = Subject { kind, name, group, body: &body };

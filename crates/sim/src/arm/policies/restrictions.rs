@@ -1,4 +1,4 @@
-//! Asking what policies would say to a resource (Microsoft.PolicyInsights, checkPolicyRestrictions).
+//! Evaluation of policies for a planned resource (Microsoft.PolicyInsights, checkPolicyRestrictions).
 
 use serde_json::{Value, json};
 
@@ -8,7 +8,7 @@ use crate::arm::{Call, Route};
 use crate::request::Reply;
 use crate::world::World;
 
-/// The api-versions answered. Which effect a policy has is told from 2023-03-01 on.
+/// The supported api-versions. The response contains the effect of a policy from 2023-03-01 on.
 const VERSIONS: &[&str] = &["2023-03-01", "2024-10-01"];
 const KIND: &str = "Microsoft.PolicyInsights/checkPolicyRestrictions";
 const OF_SUBSCRIPTION: &str =

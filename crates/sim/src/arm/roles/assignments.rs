@@ -1,4 +1,5 @@
-//! Role assignments (Authorization REST API, roleAssignments): write-once triples of scope, role and principal.
+//! Role assignments (Authorization REST API, roleAssignments): write-once triples of scope, role and
+//! principal.
 
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -25,7 +26,7 @@ pub(super) fn routes() -> Vec<Route> {
     ]
 }
 
-/// What a PUT asks for, checked.
+/// The validated body of a PUT.
 struct Wish {
     scope: String,
     role: String,
@@ -71,8 +72,8 @@ impl Wish {
             && assignment.principal_id.eq_ignore_ascii_case(&self.principal_id)
     }
 
-    /// Looks the principal up as the service does: not at all when the caller says it is a service principal
-    /// that the directory does not know yet.
+    /// Returns the type of the principal, looked up in the directory. As in the service, an unknown principal
+    /// passes if the caller declares it as a service principal.
     fn kind_of_principal(&self, world: &World, now: Moment) -> Result<String, ArmError> {
         let visible = |principal: &&Principal| principal.visible_from <= now;
         let known = world.directory.by_object_id(&self.principal_id).filter(visible);
@@ -198,16 +199,16 @@ fn list(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
     Ok(Reply::json(200, &json!({ "value": value })))
 }
 
-/// What a list is narrowed to.
+/// The `$filter` of a list.
 struct Filter {
-    /// Only this scope and above; otherwise below as well.
+    /// True if only assignments at this scope and above match; otherwise those below match as well.
     at_scope: bool,
     principal: Option<String>,
 }
 
 impl Filter {
-    /// Reads `atScope()`, `principalId eq '…'`, `assignedTo('…')` and `atScope() and assignedTo('…')`; the service
-    /// refuses to combine the first two, and so does this.
+    /// Parses `atScope()`, `principalId eq '…'`, `assignedTo('…')` and `atScope() and assignedTo('…')`. As in
+    /// the service, the first two cannot be combined.
     fn read(filter: &str) -> Result<Self, ArmError> {
         let unknown = || {
             let why = "The filter is not supported. Supported filters are 'atScope()', 'principalId eq '{value}'', 'assignedTo('{value}')' or a combination of 'atScope()' and 'assignedTo('{value}')'.";

@@ -1,34 +1,34 @@
-//! The built-in roles, with the actions Microsoft publishes for each (RBAC built-in roles).
+//! The built-in roles, with the published actions of each (RBAC built-in roles).
 
 use serde_json::{Value, json};
 
 use crate::arm::roles::Right;
 
-/// Owner.
+/// The role Owner.
 pub const OWNER: &str = "8e3af657-a8ff-443c-a75c-2fe8c4bcb635";
 
-/// Contributor.
+/// The role Contributor.
 pub const CONTRIBUTOR: &str = "b24988ac-6180-42a0-ab88-20f7382dd24c";
 
-/// One built-in role.
+/// A built-in role.
 #[derive(Debug)]
 pub struct Role {
-    /// Its GUID, the same in every tenant.
+    /// The GUID, the same in every tenant.
     pub id: &'static str,
-    /// Its name.
+    /// The name.
     pub name: &'static str,
-    /// What it is for.
+    /// The description.
     pub description: &'static str,
-    /// What it allows on the control plane.
+    /// The allowed actions of the control plane.
     pub actions: &'static [&'static str],
-    /// What is taken from that.
+    /// The excluded actions of the control plane.
     pub not_actions: &'static [&'static str],
-    /// What it allows on the data plane.
+    /// The allowed actions of the data plane.
     pub data_actions: &'static [&'static str],
 }
 
 impl Role {
-    /// Whether the role gives that right.
+    /// Returns whether the role grants that right.
     pub fn gives(&self, right: Right<'_>) -> bool {
         let any = |patterns: &[&str], action: &str| patterns.iter().any(|pattern| matches(pattern, action));
         match right {
@@ -37,7 +37,7 @@ impl Role {
         }
     }
 
-    /// Returns the definition's body as seen from a subscription.
+    /// Returns the body of the definition at the scope of a subscription.
     pub fn body(&self, subscription: &str) -> Value {
         json!({
             "properties": {
@@ -63,7 +63,7 @@ impl Role {
     }
 }
 
-/// Returns a definition's id as seen from a subscription.
+/// Returns the id of a definition at the scope of a subscription.
 pub fn definition_id(subscription: &str, role: &str) -> String {
     format!("/subscriptions/{subscription}/providers/Microsoft.Authorization/roleDefinitions/{role}")
 }
@@ -73,7 +73,7 @@ pub fn by_id(id: &str) -> Option<&'static Role> {
     BUILTIN.iter().find(|role| role.id.eq_ignore_ascii_case(id))
 }
 
-/// Whether an action fits a pattern in which `*` stands for any text.
+/// Returns whether an action matches a pattern in which `*` stands for any text.
 fn matches(pattern: &str, action: &str) -> bool {
     let (pattern, action) = (pattern.to_ascii_lowercase(), action.to_ascii_lowercase());
     let mut parts = pattern.split('*');
@@ -116,7 +116,7 @@ macro_rules! role {
     };
 }
 
-/// The built-in roles this product's deployments touch, and the general ones.
+/// The built-in roles that landfall's deployments use, and the general ones.
 pub const BUILTIN: &[Role] = &[
     role!(
         OWNER,

@@ -1,4 +1,4 @@
-//! Role definitions: reading the built-in ones (Authorization REST API, roleDefinitions).
+//! Role definitions: reading built-in roles (Authorization REST API, roleDefinitions).
 
 use serde_json::{Value, json};
 
@@ -30,7 +30,7 @@ fn list(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
     Ok(Reply::json(200, &json!({ "value": value })))
 }
 
-/// What a list is narrowed to.
+/// The `$filter` of a list.
 enum Condition {
     Any,
     Name(String),
@@ -38,8 +38,8 @@ enum Condition {
 }
 
 impl Condition {
-    /// Reads `roleName eq 'x'` and `type eq 'BuiltInRole'`, which are all the service knows beside
-    /// `atScopeAndBelow()`.
+    /// Parses `roleName eq 'x'` and `type eq 'BuiltInRole'`. Besides `atScopeAndBelow()`, the service
+    /// supports no other conditions.
     fn read(filter: &str) -> Result<Self, ArmError> {
         if filter.is_empty() || filter.trim().eq_ignore_ascii_case("atScopeAndBelow()") {
             return Ok(Self::Any);
@@ -68,7 +68,7 @@ fn get(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
     Ok(Reply::json(200, &role.body(&world.subscription)))
 }
 
-/// 404 of a role nobody defined.
+/// Returns the 404 of an unknown role.
 pub(super) fn not_found(role: &str) -> ArmError {
     ArmError::new(
         404,

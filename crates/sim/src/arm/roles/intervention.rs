@@ -1,4 +1,5 @@
-//! What others do to role assignments, and how the service may be behind with them.
+//! Test hooks for role assignments: changes by other clients, and the delay before an assignment takes
+//! effect.
 
 use serde_json::Value;
 
@@ -8,8 +9,8 @@ use crate::clock::{Moment, Timing};
 use crate::durations;
 use crate::world::World;
 
-/// Makes the assignment that a PUT's body asks for under another name, as somebody else would; returns whether there was
-/// none yet, under any name.
+/// Creates the assignment in the body of a PUT under another name, as another client. Returns whether it is
+/// new: no assignment of that scope, role and principal existed.
 pub(crate) fn forestall(world: &mut World, scope: &str, body: &Value, now: Moment, timing: &Timing) -> bool {
     let text = |name: &str| body["properties"][name].as_str().unwrap_or_default().to_owned();
     let (role, principal_id) =
@@ -40,8 +41,8 @@ pub(crate) fn forestall(world: &mut World, scope: &str, body: &Value, now: Momen
     true
 }
 
-/// Lets the assignments by which a principal may read or import in a vault count only from `from` on; returns their
-/// names.
+/// Moves the effective time of a principal's assignments that grant read or import in a vault to `from`.
+/// Returns their names.
 pub(crate) fn postpone(
     world: &mut World,
     principal: &str,
@@ -72,7 +73,7 @@ pub(crate) fn postpone(
     names
 }
 
-/// Makes an owner a contributor, wherever they are one; returns whether they were.
+/// Replaces Owner with Contributor in every assignment of a principal; returns whether there was one.
 pub(crate) fn demote(world: &mut World, principal: &str) -> bool {
     let mut owned = false;
     for assignment in world.roles.assignments.values_mut() {

@@ -1,4 +1,4 @@
-//! Who may do what where: role assignments, and the built-in roles they give.
+//! Azure RBAC: role assignments, and the built-in roles they grant.
 
 mod assignments;
 mod builtin;
@@ -20,48 +20,49 @@ pub(crate) use assignments::principal_not_found;
 pub use builtin::{BUILTIN, Role};
 pub(crate) use intervention::{demote, forestall, postpone};
 
-/// A right somebody needs, as role definitions spell it. Compared without case.
+/// A required right, in the notation of role definitions. Compared case-insensitively.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Right<'a> {
-    /// Of the control plane, `Microsoft.KeyVault/vaults/write`.
+    /// A control plane action, `Microsoft.KeyVault/vaults/write`.
     Action(&'a str),
-    /// Of the data plane, `Microsoft.KeyVault/vaults/secrets/getSecret/action`.
+    /// A data plane action, `Microsoft.KeyVault/vaults/secrets/getSecret/action`.
     Data(&'a str),
 }
 
-/// One role given to one principal at one scope.
+/// The assignment of one role to one principal at one scope.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Assignment {
-    /// Its name, a UUID in the case it was given; unique in the tenant.
+    /// The name, a UUID in its original case; unique in the tenant.
     pub name: String,
-    /// The scope, in the case it was given.
+    /// The scope, in its original case.
     pub scope: String,
     /// The GUID of the role, lower case.
     pub role: String,
-    /// The object id.
+    /// The object id of the principal.
     pub principal_id: String,
-    /// `User`, `ServicePrincipal`, `Group`.
+    /// The type of the principal: `User`, `ServicePrincipal`, `Group`.
     pub principal_type: String,
-    /// What its maker wrote.
+    /// The description from its creator.
     pub description: Option<String>,
-    /// When it was made.
+    /// The time of creation.
     pub created: Moment,
-    /// When it was last written.
+    /// The time of the last write.
     pub updated: Moment,
-    /// The object id of its maker.
+    /// The object id of the creator.
     pub by: String,
-    /// From when on it counts.
+    /// The time from which it is effective.
     pub effective: Moment,
 }
 
 /// All role assignments, by lower-case name.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Roles {
-    /// By lower-case name.
+    /// The assignments by lower-case name.
     pub assignments: BTreeMap<String, Assignment>,
 }
 
-/// The family of roles. An assignment's taking effect changes nothing that is stored, so nothing is ever due.
+/// The resource family of roles. An assignment that takes effect changes nothing in the stored state, so
+/// nothing is ever due.
 pub const FAMILY: Family = Family::still("roles", routes);
 
 fn routes() -> Vec<Route> {
@@ -72,7 +73,8 @@ fn routes() -> Vec<Route> {
 }
 
 impl World {
-    /// Whether a principal has a right at a scope at that instant, through any assignment at or above it.
+    /// Returns whether a principal has a right at a scope at that instant, through any assignment at or above
+    /// the scope.
     pub fn allows(&self, principal: &str, right: Right<'_>, scope: &str, at: Moment) -> bool {
         self.roles.assignments.values().any(|assignment| {
             assignment.principal_id.eq_ignore_ascii_case(principal)
@@ -83,17 +85,17 @@ impl World {
     }
 }
 
-/// Returns the next instant after `after` at which an assignment begins to count.
+/// Returns the next instant after `after` at which an assignment takes effect.
 pub fn grant_due(world: &World, after: Moment) -> Option<Moment> {
     world.roles.assignments.values().map(|assignment| assignment.effective).filter(|at| *at > after).min()
 }
 
-/// Forgets every assignment at or below a scope, as happens when the resource goes.
+/// Removes every assignment at or below a scope, as the deletion of a resource does.
 pub fn drop_scope(world: &mut World, scope: &str) {
     world.roles.assignments.retain(|_, assignment| !id::within(&assignment.scope, scope));
 }
 
-/// Makes a principal the owner of the subscription, in effect since ever.
+/// Assigns Owner at the subscription to a principal, effective since the beginning.
 pub fn own_subscription(world: &mut World, principal: &str, now: Moment) {
     let kind = world.directory.by_object_id(principal).map_or(PrincipalKind::User, |found| found.kind);
     let assignment = Assignment {

@@ -1,4 +1,4 @@
-//! What the caller may do at a scope (Authorization REST API, permissions).
+//! Permissions of the caller at a scope (Authorization REST API, permissions).
 
 use serde_json::{Value, json};
 
@@ -10,14 +10,14 @@ use crate::world::World;
 
 const KIND: &str = "Microsoft.Authorization/permissions";
 const ALL: &str = "/{scope*}/providers/Microsoft.Authorization/permissions";
-/// The api-versions answered.
+/// The supported api-versions.
 const VERSIONS: &[&str] = &["2015-07-01", "2018-01-01-preview", "2022-04-01"];
 
 pub(super) fn routes() -> Vec<Route> {
     vec![Route::new("GET", ALL, KIND, VERSIONS, list)]
 }
 
-/// One entry for every role that counts at the scope, in the words of its definition.
+/// Returns one entry for every effective role at the scope, with the actions of its definition.
 fn list(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
     let scope = format!("/{}", call.param("scope"));
     front_door::scope_exists(world, &scope)?;

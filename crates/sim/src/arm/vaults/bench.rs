@@ -1,4 +1,4 @@
-//! What the tests of vaults and clusters ask a world for again and again.
+//! Fixtures for the tests of vaults and clusters.
 
 use http::Method;
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use crate::request::{Reply, Request};
 use crate::test_cloud::TestCloud;
 use crate::world::DOMAIN;
 
-/// The api-version that the tests use unless they are about it.
+/// The api-version in tests that do not select one.
 const KEY_VAULT: &str = "2026-02-01";
 
 impl TestCloud {
@@ -16,12 +16,13 @@ impl TestCloud {
         self.world.directory.owner().object_id.clone()
     }
 
-    /// Asks Resource Manager as the owner; `path` is below the subscription and has its api-version.
+    /// Sends a request to Resource Manager as the owner; `path` is below the subscription and includes its
+    /// api-version.
     pub(crate) fn arm(&mut self, method: Method, path: &str, body: Option<&Value>) -> Reply {
         self.arm_with(method, path, body, &[])
     }
 
-    /// The same with headers.
+    /// Like `arm`, with additional headers.
     pub(crate) fn arm_with(
         &mut self,
         method: Method,
@@ -39,13 +40,13 @@ impl TestCloud {
         self.send(&request)
     }
 
-    /// Asks a vault as the owner.
+    /// Sends a request to a vault as the owner.
     pub(crate) fn vault(&mut self, vault: &str, method: Method, target: &str, body: Option<&Value>) -> Reply {
         let token = entra::token_for(&self.world, &self.owner(), &self.world.vault_audience(), self.now);
         self.vault_with(vault, method, target, body, Some(&token))
     }
 
-    /// Asks a vault with that token, or none.
+    /// Sends a request to a vault with that token, or none.
     pub(crate) fn vault_with(
         &mut self,
         vault: &str,
@@ -64,7 +65,7 @@ impl TestCloud {
         self.send(&request)
     }
 
-    /// The body of a vault that asks role assignments.
+    /// Returns the body of a vault with RBAC authorization.
     pub(crate) fn vault_body(&self) -> Value {
         json!({
             "location": "eastus",
@@ -78,12 +79,12 @@ impl TestCloud {
         })
     }
 
-    /// Where a vault of `rg` is.
+    /// Returns the path of a vault in `rg`.
     pub(crate) fn vault_path(name: &str) -> String {
         format!("/resourceGroups/rg/providers/Microsoft.KeyVault/vaults/{name}?api-version={KEY_VAULT}")
     }
 
-    /// Makes a vault and waits until it is there.
+    /// Creates a vault and waits until it exists.
     pub(crate) fn make_vault(&mut self, name: &str) {
         let body = self.vault_body();
         let made = self.arm(Method::PUT, &Self::vault_path(name), Some(&body));
@@ -91,7 +92,7 @@ impl TestCloud {
         self.pass(15.0);
     }
 
-    /// Gives a built-in role and waits until it counts.
+    /// Assigns a built-in role and waits until it is effective.
     pub(crate) fn grant(&mut self, scope: &str, role: &str, principal: &str) {
         let path =
             format!("{scope}/providers/Microsoft.Authorization/roleAssignments/{}?api-version=2022-04-01", {
@@ -106,7 +107,7 @@ impl TestCloud {
         assert_eq!(made.status, 201, "{made:?}");
     }
 
-    /// Makes the owner an officer of certificates in a vault of `rg`, effective at once.
+    /// Assigns the certificates officer role to the owner in a vault of `rg`, effective at once.
     pub(crate) fn make_officer(&mut self, vault: &str) {
         let owner = self.owner();
         let scope = format!("/resourceGroups/rg/providers/Microsoft.KeyVault/vaults/{vault}");

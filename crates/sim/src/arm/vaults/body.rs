@@ -1,11 +1,11 @@
-//! The body of a vault's PUT and PATCH: what is refused, what is kept, what is filled in.
+//! The body of a vault's PUT and PATCH: validation, kept properties and defaults.
 
 use serde_json::{Value, json};
 
 use super::{ROLES_BY_DEFAULT, Vault};
 use crate::arm::error::ArmError;
 
-/// Properties a caller may set; others are the service's and are ignored.
+/// Writable properties; the service ignores all others.
 const SETTABLE: [&str; 12] = [
     "tenantId",
     "sku",
@@ -25,10 +25,10 @@ fn bad(message: impl Into<String>) -> ArmError {
     ArmError::new(400, "BadRequest", message)
 }
 
-/// The properties of a new vault.
+/// Returns the properties of a new vault.
 ///
 /// # Errors
-/// 400 for what is missing or out of bounds.
+/// 400 for a missing or invalid property.
 pub(super) fn fresh(wished: &Value, tenant: &str, api_version: &str) -> Result<Value, ArmError> {
     check(wished, tenant)?;
     for required in ["tenantId", "sku"] {
@@ -55,10 +55,10 @@ pub(super) fn fresh(wished: &Value, tenant: &str, api_version: &str) -> Result<V
     Ok(properties)
 }
 
-/// The properties of a vault after an update; what the body leaves out stays.
+/// Returns the properties of a vault after an update; omitted properties stay.
 ///
 /// # Errors
-/// 400 for what is out of bounds or fixed since creation.
+/// 400 for an invalid property or a change of an immutable one.
 pub(super) fn updated(vault: &Vault, wished: &Value, tenant: &str) -> Result<Value, ArmError> {
     check(wished, tenant)?;
     let days = &wished["softDeleteRetentionInDays"];
@@ -78,7 +78,7 @@ fn settle(properties: &mut Value, wished: &Value) {
     }
 }
 
-/// What holds of every body.
+/// Validates the rules that apply to every body.
 fn check(wished: &Value, tenant: &str) -> Result<(), ArmError> {
     if wished["tenantId"].as_str().is_some_and(|wished| !wished.eq_ignore_ascii_case(tenant)) {
         return Err(bad(format!("Invalid value found at properties.tenantId: {}", wished["tenantId"])));

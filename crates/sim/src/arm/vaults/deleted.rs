@@ -1,4 +1,4 @@
-//! Deleting a vault, and what can be done with a deleted one.
+//! Deletion of a vault, and requests for soft-deleted vaults.
 
 use serde_json::{Value, json};
 
@@ -10,7 +10,7 @@ use crate::durations;
 use crate::request::Reply;
 use crate::world::World;
 
-/// Deletes softly: 200, or 204 when there is nothing.
+/// Soft-deletes a vault: 200, or 204 if it does not exist.
 pub(super) fn delete(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
     if find(world, call).is_err() {
         return Ok(Reply::empty(204));
@@ -44,7 +44,7 @@ fn body(world: &World, deleted: &Deleted) -> Value {
     })
 }
 
-/// Lists the deleted managed hardware modules, of which there are none: nothing here makes one.
+/// Lists the deleted managed HSMs; there are none, because the simulated cloud cannot create one.
 pub(super) fn no_modules(_world: &mut World, _call: &Call<'_>) -> Result<Reply, ArmError> {
     Ok(Reply::json(200, &json!({"value": []})))
 }
@@ -58,18 +58,18 @@ fn find_deleted<'a>(world: &'a World, call: &Call<'_>) -> Result<&'a Deleted, Ar
     })
 }
 
-/// One deleted vault.
+/// Returns one deleted vault.
 pub(super) fn get(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
     Ok(Reply::json(200, &body(world, find_deleted(world, call)?)))
 }
 
-/// Every deleted vault of the subscription.
+/// Lists the deleted vaults of the subscription.
 pub(super) fn list(world: &mut World, _call: &Call<'_>) -> Result<Reply, ArmError> {
     let value: Vec<Value> = world.vaults.deleted.values().map(|deleted| body(world, deleted)).collect();
     Ok(Reply::json(200, &json!({"value": value})))
 }
 
-/// Deletes for good: 202 and a `Location`.
+/// Purges a vault: 202 and a `Location`.
 pub(super) fn purge(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
     let deleted = find_deleted(world, call)?;
     let (name, location) = (deleted.vault.name().to_owned(), deleted.vault.location().to_owned());

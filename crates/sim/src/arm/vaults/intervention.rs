@@ -1,4 +1,4 @@
-//! Vaults that were there before anybody asked: deleted ones of the same name, and those of strangers.
+//! Test hooks for vaults: soft-deleted vaults of the same name, and vaults of other owners.
 
 use serde_json::{Value, json};
 
@@ -8,24 +8,24 @@ use crate::clock::Moment;
 use crate::vault::certificate::Certificates;
 use crate::world::World;
 
-/// How long before now it was deleted, in milliseconds.
+/// The age of the planted deletion in milliseconds.
 const AGO_MS: i64 = 3_600_000;
-/// The retention of a vault whose maker said nothing, in milliseconds.
+/// The default retention of a vault in milliseconds.
 const RETENTION_MS: i64 = 90 * 24 * 3_600_000;
 
 impl Vaults {
-    /// Whether a name is free everywhere.
+    /// Returns whether a name is globally available.
     pub(crate) fn is_free(&self, name: &str) -> bool {
         let key = name.to_ascii_lowercase();
         !self.live.contains_key(&key) && !self.deleted.contains_key(&key) && !self.elsewhere.contains(&key)
     }
 
-    /// The id of a vault that is there.
+    /// Returns the id of an existing vault.
     pub(crate) fn id_of(&self, name: &str, at: Moment) -> Option<String> {
         self.reachable(&name.to_ascii_lowercase(), at).map(|vault| vault.id().to_owned())
     }
 
-    /// Lets the purge of a vault end badly: it stays deleted until its time is over.
+    /// Lets the purge of a vault fail: it stays soft-deleted until the end of its retention.
     pub(crate) fn keep_deleted(&mut self, operation: &Operation) -> bool {
         let name = crate::arm::id::name(&operation.resource).to_ascii_lowercase();
         let Some(deleted) = self.deleted.get_mut(&name).filter(|deleted| deleted.purging) else {
@@ -37,8 +37,8 @@ impl Vaults {
     }
 }
 
-/// Lets a vault of that name have been in a group of the subscription, and have been deleted; returns whether the name
-/// was free.
+/// Adds a soft-deleted vault of that name in a group of the subscription; returns whether the name was
+/// available.
 pub(crate) fn plant_deleted(
     world: &mut World,
     name: &str,

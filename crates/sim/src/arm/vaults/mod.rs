@@ -1,8 +1,8 @@
-//! Key vaults as Resource Manager sees them: created, found, softly deleted, recovered, purged.
+//! Key vaults in Resource Manager: create, read, soft-delete, recover, purge.
 //!
-//! Source: Microsoft.KeyVault/vaults, api-version 2026-02-01 and before. A name is unique in the world and stays taken
-//! while the vault is soft-deleted; deletion takes the role assignments at and below the vault with it, and recovery
-//! does not bring them back.
+//! Source: Microsoft.KeyVault/vaults, api-version 2026-02-01 and before. A name is globally unique and stays
+//! taken while the vault is soft-deleted. A deletion removes the role assignments at and below the vault, and
+//! a recovery does not restore them.
 
 mod body;
 mod deleted;
@@ -26,9 +26,9 @@ use crate::world::World;
 
 /// The resource type.
 pub(crate) const KIND: &str = "Microsoft.KeyVault/vaults";
-/// The type of what is soft-deleted; names the right to purge.
+/// The resource type of a soft-deleted vault; names the right to purge.
 const DELETED_KIND: &str = "Microsoft.KeyVault/locations/deletedVaults";
-/// The api-versions answered; all but the last default to access policies.
+/// The supported api-versions; all but the last default to access policies.
 const VERSIONS: &[&str] = &[
     "2016-10-01",
     "2018-02-14",
@@ -42,10 +42,10 @@ const VERSIONS: &[&str] = &[
     "2025-05-01",
     "2026-02-01",
 ];
-/// From this api-version on a new vault asks the role assignments unless told otherwise.
+/// The first api-version in which a new vault uses RBAC authorization by default.
 const ROLES_BY_DEFAULT: &str = "2026-02-01";
 
-/// The vaults of a world and what is soft-deleted of them, by lower-case name.
+/// The vaults, live and soft-deleted, by lower-case name.
 #[derive(Clone, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Vaults {
@@ -56,7 +56,7 @@ pub struct Vaults {
 
 impl std::fmt::Debug for Vaults {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // What the vaults hold is secret, so only their names are shown.
+        // The contents of vaults are secret, so only their names are shown.
         f.debug_struct("Vaults")
             .field("live", &self.live.keys())
             .field("deleted", &self.deleted.keys())
@@ -69,11 +69,11 @@ impl std::fmt::Debug for Vaults {
 pub(crate) struct Vault {
     /// The ARM body without `vaultUri` and `provisioningState`, which follow from the clock.
     resource: Value,
-    /// When its name is registered: it is `Succeeded` and reachable from then on.
+    /// The time of its DNS registration; from then on it is `Succeeded` and reachable.
     ready: Moment,
-    /// When the deletion of its group deletes it.
+    /// The time at which the deletion of its group deletes it.
     doomed: Option<Moment>,
-    /// What it holds.
+    /// The certificates in it.
     pub(crate) certificates: Certificates,
 }
 
@@ -82,13 +82,13 @@ pub(crate) struct Vault {
 struct Deleted {
     vault: Vault,
     at: Moment,
-    /// When it is gone for good: after its retention, or earlier when it is being purged.
+    /// The time of its final deletion: after its retention, or earlier during a purge.
     purge: Moment,
     purging: bool,
 }
 
 impl Vault {
-    /// The name as it was written.
+    /// The name in its original case.
     pub(crate) fn name(&self) -> &str {
         self.resource["name"].as_str().unwrap_or_default()
     }
@@ -111,24 +111,25 @@ impl Vault {
         &self.resource["properties"]
     }
 
-    /// Whether it asks role assignments and not its own access policies.
+    /// Returns whether it uses RBAC authorization instead of its own access policies.
     pub(crate) fn asks_roles(&self) -> bool {
         self.properties()["enableRbacAuthorization"] == true
     }
 
-    /// Whether its data plane is there for anybody outside a private link.
+    /// Returns whether its data plane is reachable from outside a private link.
     pub(crate) fn public_access(&self) -> bool {
         !self.properties()["publicNetworkAccess"]
             .as_str()
             .is_some_and(|it| it.eq_ignore_ascii_case("disabled"))
     }
 
-    /// The rules of its firewall; null when it has none.
+    /// The firewall rules; null if there are none.
     pub(crate) fn network_rules(&self) -> &Value {
         &self.properties()["networkAcls"]
     }
 
-    /// Whether an access policy grants that permission on a collection (`certificates`, `secrets`, `keys`).
+    /// Returns whether an access policy grants that permission on a collection (`certificates`, `secrets`,
+    /// `keys`).
     pub(crate) fn policy_grants(&self, object_id: &str, collection: &str, permission: &str) -> bool {
         let policies = self.properties()["accessPolicies"].as_array().map(Vec::as_slice).unwrap_or_default();
         let of = |policy: &&Value| {
@@ -141,22 +142,22 @@ impl Vault {
         })
     }
 
-    /// Days that deleted things can be recovered.
+    /// Returns the retention of deleted objects in days.
     pub(crate) fn retention_days(&self) -> i64 {
         self.properties()["softDeleteRetentionInDays"].as_i64().unwrap_or(90)
     }
 
-    /// Whether nothing of it can be purged early.
+    /// Returns whether purge protection is enabled.
     pub(crate) fn purge_protected(&self) -> bool {
         self.properties()["enablePurgeProtection"] == true
     }
 
-    /// How its settings show in its certificates; `uri` is its data plane.
+    /// Returns the settings that its certificates show; `uri` is its data plane.
     pub(crate) fn shelf<'a>(&self, uri: &'a str) -> Shelf<'a> {
         Shelf { uri, days: self.retention_days(), protected: self.purge_protected() }
     }
 
-    /// The ARM body at an instant. Before the name is registered the URI has no trailing slash.
+    /// Returns the ARM body at an instant. Before the DNS registration the URI has no trailing slash.
     fn view(&self, uri: &str, now: Moment) -> Value {
         let ready = now >= self.ready;
         let mut body = self.resource.clone();
@@ -168,17 +169,17 @@ impl Vault {
 }
 
 impl Vaults {
-    /// The vault behind a host name, once its name is registered.
+    /// Returns the vault behind a host name, once its DNS name is registered.
     pub(crate) fn reachable(&self, name: &str, at: Moment) -> Option<&Vault> {
         self.live.get(name).filter(|vault| vault.ready <= at)
     }
 
-    /// The same, to change what it holds.
+    /// Like `reachable`, but mutable.
     pub(crate) fn reachable_mut(&mut self, name: &str, at: Moment) -> Option<&mut Vault> {
         self.live.get_mut(name).filter(|vault| vault.ready <= at)
     }
 
-    /// Lets a name belong to a vault of another tenant.
+    /// Assigns a name to a vault of another tenant.
     pub fn occupy(&mut self, name: &str) {
         self.elsewhere.insert(name.to_ascii_lowercase());
     }
@@ -193,7 +194,7 @@ impl Vaults {
     }
 }
 
-/// The vault of a call's URL, which must lie in the group of the URL.
+/// Returns the vault in a call's URL, which must be in the group of the URL.
 fn find<'a>(world: &'a World, call: &Call<'_>) -> Result<&'a Vault, ArmError> {
     let (name, group) = (call.param("vault"), call.param("group"));
     let found = world.vaults.live.get(&name.to_ascii_lowercase());
@@ -202,7 +203,7 @@ fn find<'a>(world: &'a World, call: &Call<'_>) -> Result<&'a Vault, ArmError> {
         .ok_or_else(|| ArmError::resource_not_found(KIND, name, group))
 }
 
-/// The family of vaults.
+/// The resource family of vaults.
 pub const FAMILY: Family =
     Family { members, delete_members, next_due, settle, ..Family::still("vaults", routes) };
 

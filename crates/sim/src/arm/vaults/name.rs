@@ -1,9 +1,10 @@
-//! What a vault may be called.
+//! Validation of vault names.
 //!
-//! Source: "Naming rules and restrictions for Azure resources", Microsoft.KeyVault: 3–24 letters, digits and hyphens, a
-//! letter first, a letter or digit last, no two hyphens in a row. The name is one DNS label of the whole world.
+//! Source: "Naming rules and restrictions for Azure resources", Microsoft.KeyVault: 3–24 letters, digits and
+//! hyphens, a letter first, a letter or digit last, no two hyphens in a row. The name is a globally unique
+//! DNS label.
 
-/// The service's sentence about a bad name, or `None` when the name is good.
+/// Returns the service's error message for an invalid name; `None` if the name is valid.
 pub(crate) fn complaint(name: &str) -> Option<String> {
     let alphabet = |c: char| c.is_ascii_alphanumeric() || c == '-';
     let good = (3..=24).contains(&name.len())

@@ -1,4 +1,4 @@
-//! Reading vaults, and asking whether a name is free.
+//! Reading vaults, and checking the availability of a name.
 
 use serde_json::{Value, json};
 
@@ -8,13 +8,13 @@ use crate::arm::error::ArmError;
 use crate::request::Reply;
 use crate::world::World;
 
-/// One vault.
+/// Returns one vault.
 pub(super) fn get(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
     let vault = find(world, call)?;
     Ok(Reply::json(200, &vault.view(&world.vault_uri(vault.name()), call.now)))
 }
 
-/// The vaults of a group, or of the subscription.
+/// Lists the vaults of a group, or of the subscription.
 pub(super) fn list(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
     let group = call.param("group");
     let all = world.vaults.live.values();
@@ -24,7 +24,7 @@ pub(super) fn list(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError
     Ok(Reply::json(200, &json!({"value": value})))
 }
 
-/// `checkNameAvailability`.
+/// Handles `checkNameAvailability`.
 pub(super) fn check_name(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
     let body = call.body()?;
     let Some(wished) = body["name"].as_str() else {

@@ -10,7 +10,7 @@ use crate::request::Reply;
 use crate::vault::certificate::Certificates;
 use crate::world::World;
 
-/// Creates, updates, or with `createMode: recover` brings back.
+/// Creates or updates a vault, or recovers it with `createMode: recover`.
 pub(super) fn put(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
     let wished = call.body()?;
     let name = call.param("vault").to_owned();
@@ -73,7 +73,7 @@ fn insert(world: &mut World, call: &Call<'_>, vault: Vault) -> Reply {
     Reply::json(200, &view)
 }
 
-/// Changes an existing vault; `location` is given by a PUT only.
+/// Updates an existing vault; only a PUT passes `location`.
 fn update(
     world: &mut World,
     call: &Call<'_>,
@@ -106,13 +106,13 @@ fn update(
     Ok(Reply::json(200, &vault.view(&uri, call.now)))
 }
 
-/// Changes what the body names.
+/// Handles a PATCH, which changes the properties in the body.
 pub(super) fn patch(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
     let wished = call.body()?;
     update(world, call, &wished, None)
 }
 
-/// Brings a soft-deleted vault back with everything in it but its role assignments.
+/// Recovers a soft-deleted vault with its contents, but without its role assignments.
 fn recover_deleted(
     world: &mut World,
     call: &Call<'_>,
@@ -159,7 +159,7 @@ fn touch(vault: &mut Vault, stamp: &Value) {
     }
 }
 
-/// The region in its short form.
+/// Returns the normalized region.
 fn location(world: &World, wished: &Value, name: &str) -> Result<String, ArmError> {
     let Some(given) = wished["location"].as_str().filter(|text| !text.is_empty()) else {
         let message = "The location property is required for this definition.";
@@ -184,7 +184,7 @@ fn in_deleted_state() -> ArmError {
     ArmError::new(409, "ConflictError", message)
 }
 
-/// The sentence for a name in use, which covers soft-deleted vaults elsewhere as well.
+/// Returns the error message for a name in use, including soft-deleted vaults elsewhere.
 pub(super) fn name_in_use(name: &str) -> String {
     format!(
         "The vault name '{name}' is already in use. Vault names are globally unique so it is possible that the name is \

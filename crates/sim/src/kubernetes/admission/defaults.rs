@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use crate::kubernetes::address::Addresses;
 use crate::kubernetes::write::Draft;
 
-/// Fills in what depends on other fields; runs before the schema's own defaults.
+/// Fills in defaults that depend on other fields; runs before the defaults of the schema.
 pub fn defaults(draft: &Draft, addresses: &mut Addresses, object: &mut Value) {
     match draft.definition.kind.as_str() {
         "Namespace" => namespace(draft, object),
@@ -27,7 +27,7 @@ fn fill(object: &mut Value, field: &str, value: Value) {
     }
 }
 
-/// Returns the items of a list that is there, for changing them.
+/// Returns the items of an existing list, mutable.
 fn items_mut<'v>(object: &'v mut Value, field: &str) -> impl Iterator<Item = &'v mut Value> {
     object.get_mut(field).and_then(Value::as_array_mut).into_iter().flatten()
 }
@@ -45,7 +45,7 @@ fn namespace(draft: &Draft, object: &mut Value) {
     }
 }
 
-/// Texts given in `stringData` move, encoded, into `data`; the field is write-only.
+/// Moves the texts of the write-only `stringData` into `data`, encoded in base64.
 fn secret(object: &mut Value) {
     let Some(texts) = object.as_object_mut().and_then(|map| map.shift_remove("stringData")) else { return };
     for (key, text) in texts.as_object().into_iter().flatten() {
@@ -137,7 +137,7 @@ fn pod_spec(spec: &mut Value) {
         }
     }
     if let Some(account) = spec["serviceAccountName"].as_str().map(str::to_owned) {
-        // The older name of the same field is kept beside it.
+        // The deprecated name of the same field.
         spec["serviceAccount"] = json!(account);
     }
     for volume in items_mut(spec, "volumes") {
@@ -147,7 +147,7 @@ fn pod_spec(spec: &mut Value) {
     }
 }
 
-/// What is limited and not asked for is asked for up to its limit.
+/// Sets missing resource requests to the limits.
 fn requests_from_limits(container: &mut Value) {
     let Some(limits) = container.pointer("/resources/limits").and_then(Value::as_object).cloned() else {
         return;

@@ -1,4 +1,4 @@
-//! Rules the Gateway API's definitions carry as expressions: GatewayClass and Gateway.
+//! The CEL rules of the Gateway API definitions: GatewayClass and Gateway.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,7 @@ use super::{each, unchanged};
 use crate::kubernetes::status::FieldError;
 use crate::kubernetes::write::Draft;
 
-/// Returns what is wrong with a GatewayClass or a Gateway.
+/// Returns the validation errors of a GatewayClass or a Gateway.
 pub fn objections(draft: &Draft, object: &Value) -> Vec<FieldError> {
     if draft.definition.kind == "GatewayClass" {
         let field = "spec.controllerName";
@@ -27,7 +27,7 @@ pub fn objections(draft: &Draft, object: &Value) -> Vec<FieldError> {
     errors
 }
 
-/// Expressions name only the type of what they judge, not its value.
+/// Returns the error of a CEL rule, which contains only the type of the value, not the value.
 pub fn rule(field: &str, why: &str) -> FieldError {
     let kind = if field.ends_with("listeners") || field.ends_with("addresses") || field.ends_with("Refs") {
         "array"

@@ -1,4 +1,4 @@
-//! Names, labels and annotations.
+//! Validation of names, labels and annotations.
 
 use serde_json::Value;
 
@@ -12,10 +12,10 @@ const LABEL: &str = "[a-z0-9]([-a-z0-9]*[a-z0-9])?";
 const SERVICE: &str = "[a-z]([-a-z0-9]*[a-z0-9])?";
 const LABEL_VALUE: &str = "(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?";
 const QUALIFIED: &str = "([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]";
-/// The most bytes all annotations of an object may have together.
+/// The maximum size of all annotations of an object in bytes.
 const ANNOTATIONS_BYTES_MAX: usize = 256 * 1024;
 
-/// Returns what is wrong with an object's metadata.
+/// Returns the validation errors of an object's metadata.
 pub fn objections(draft: &Draft, object: &Value) -> Vec<FieldError> {
     let metadata = &object["metadata"];
     let (_, name) = names(object);
@@ -68,7 +68,7 @@ fn subdomain_rule() -> String {
         + "')"
 }
 
-/// Returns the sentence about names that are one label of a domain name.
+/// Returns the error message for an invalid DNS label.
 pub fn label_rule() -> String {
     "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and \
      end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '"
@@ -86,7 +86,7 @@ fn service_rule() -> String {
         + "')"
 }
 
-/// Tells whether a text is one label of a domain name.
+/// Returns whether a text is a DNS label.
 pub fn is_label(text: &str) -> bool {
     text.len() <= 63 && matches(&format!("^{LABEL}$"), text)
 }

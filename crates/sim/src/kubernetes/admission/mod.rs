@@ -1,4 +1,5 @@
-//! What a schema cannot say: defaults that depend on other fields, and rules between fields or over time.
+//! Admission beyond the schema: defaults that depend on other fields, and validation between fields or across
+//! an update.
 
 mod defaults;
 mod gateways;
@@ -15,13 +16,13 @@ use super::schema::validate::{self, Wording};
 use super::status::FieldError;
 use super::write::Draft;
 
-/// Returns everything that is wrong with an object about to be stored.
+/// Returns all validation errors of an object before it is stored.
 pub(super) fn objections(draft: &Draft, object: &Value) -> Vec<FieldError> {
     let definition = &draft.definition;
     let wording = if definition.custom { Wording::OpenApi } else { Wording::BuiltIn };
     let mut errors = identity::objections(draft, object);
     errors.extend(validate::objections(&definition.schema, object, wording));
-    // Rules between fields presume that each field is of its type.
+    // Rules between fields require that each field has its type.
     if errors.is_empty() {
         errors.extend(match definition.kind.as_str() {
             "Deployment" | "ReplicaSet" | "DaemonSet" | "Pod" => workloads::objections(draft, object),
@@ -37,12 +38,12 @@ pub(super) fn objections(draft: &Draft, object: &Value) -> Vec<FieldError> {
     errors
 }
 
-/// Returns the items of a list that is there.
+/// Returns the items of an existing list with their indexes.
 fn each<'v>(value: &'v Value, path: &str) -> impl Iterator<Item = (usize, &'v Value)> {
     value.pointer(path).and_then(Value::as_array).into_iter().flatten().enumerate()
 }
 
-/// Returns an objection when an update changed what may not change.
+/// Returns an error if an update changes an immutable field.
 fn unchanged(draft: &Draft, object: &Value, pointer: &str, field: &str, why: &str) -> Option<FieldError> {
     let live = draft.live.as_ref()?;
     let (was, is) = (live.pointer(pointer), object.pointer(pointer));

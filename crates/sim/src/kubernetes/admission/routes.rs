@@ -1,4 +1,4 @@
-//! Rules the Gateway API's definitions carry as expressions: the routes.
+//! The CEL rules of the Gateway API definitions: routes.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,7 @@ use super::each;
 use super::gateways::rule;
 use crate::kubernetes::status::FieldError;
 
-/// Returns what is wrong with a route.
+/// Returns the validation errors of a route.
 pub fn objections(object: &Value) -> Vec<FieldError> {
     let spec = &object["spec"];
     let mut errors: Vec<FieldError> = parent_objections(spec).into_iter().collect();

@@ -1,4 +1,4 @@
-//! Rules of Services, Secrets, ConfigMaps and role bindings.
+//! Validation of Services, Secrets, ConfigMaps and role bindings.
 
 use std::collections::BTreeSet;
 
@@ -9,10 +9,10 @@ use crate::kubernetes::schema::validate::matches;
 use crate::kubernetes::status::FieldError;
 use crate::kubernetes::write::Draft;
 
-/// The most bytes the values of a Secret or ConfigMap may have together.
+/// The maximum size of all values of a Secret or ConfigMap in bytes.
 const DATA_BYTES_MAX: usize = 1024 * 1024;
 
-/// Returns what is wrong with a Service.
+/// Returns the validation errors of a Service.
 pub fn objections(draft: &Draft, object: &Value) -> Vec<FieldError> {
     let spec = &object["spec"];
     let is_external = spec["type"] == "ExternalName";
@@ -76,7 +76,7 @@ fn address_change(draft: &Draft, object: &Value) -> Option<FieldError> {
         .then(|| FieldError::invalid("spec.clusterIPs[0]", all, "may not change once set"))
 }
 
-/// Returns what is wrong with a Secret or ConfigMap.
+/// Returns the validation errors of a Secret or ConfigMap.
 pub fn data_objections(draft: &Draft, object: &Value) -> Vec<FieldError> {
     let mut errors = Vec::new();
     let mut bytes = 0;
@@ -120,7 +120,7 @@ pub fn data_objections(draft: &Draft, object: &Value) -> Vec<FieldError> {
     errors
 }
 
-/// Returns what is wrong with a role binding: the role it grants may never change.
+/// Returns the validation errors of a role binding: its role is immutable.
 pub fn binding_objections(draft: &Draft, object: &Value) -> Vec<FieldError> {
     unchanged(draft, object, "/roleRef", "roleRef", "cannot change roleRef").into_iter().collect()
 }

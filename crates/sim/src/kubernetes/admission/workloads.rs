@@ -1,4 +1,4 @@
-//! Rules of pods, of what makes pods, and of what watches over them.
+//! Validation of pods, workloads, autoscalers and disruption budgets.
 
 use serde_json::{Value, json};
 
@@ -8,7 +8,7 @@ use crate::kubernetes::selector;
 use crate::kubernetes::status::FieldError;
 use crate::kubernetes::write::Draft;
 
-/// Returns what is wrong with a Pod, or with something that makes pods.
+/// Returns the validation errors of a Pod, or of a workload with a pod template.
 pub fn objections(draft: &Draft, object: &Value) -> Vec<FieldError> {
     if draft.definition.kind == "Pod" {
         let mut errors = pod_objections(&object["spec"], "spec");
@@ -120,7 +120,7 @@ fn resource_objections(resources: &Value, path: &str) -> Vec<FieldError> {
     errors
 }
 
-/// Returns what a quantity amounts to.
+/// Returns the value of a quantity as a number.
 fn amount(quantity: &Value) -> Option<f64> {
     let Some(text) = quantity.as_str() else { return quantity.as_f64() };
     let end =
@@ -146,7 +146,7 @@ fn amount(quantity: &Value) -> Option<f64> {
     Some(number.parse::<f64>().ok()? * factor)
 }
 
-/// Almost nothing of a pod may change once it is made.
+/// Returns an error if an update changes an immutable field of a pod; almost all fields are immutable.
 fn pod_changes(draft: &Draft, object: &Value) -> Option<FieldError> {
     let live = draft.live.as_ref()?;
     let frozen = |object: &Value| {
@@ -172,7 +172,7 @@ fn pod_changes(draft: &Draft, object: &Value) -> Option<FieldError> {
     })
 }
 
-/// Returns what is wrong with an autoscaler or a disruption budget.
+/// Returns the validation errors of an autoscaler or a disruption budget.
 pub fn policy_objections(object: &Value) -> Vec<FieldError> {
     let spec = &object["spec"];
     let mut errors = Vec::new();

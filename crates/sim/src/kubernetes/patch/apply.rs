@@ -1,4 +1,4 @@
-//! Server-side apply: an applied configuration is merged into the object, and its manager owns what it names.
+//! Server-side apply: merges an applied configuration into the object; the manager owns the fields in it.
 //!
 //! Contract: <https://kubernetes.io/docs/reference/using-api/server-side-apply/>.
 
@@ -15,10 +15,10 @@ use crate::kubernetes::schema::typed;
 use crate::kubernetes::status::Refusal;
 use crate::kubernetes::store::names;
 
-/// Returns the object an applied configuration leads to, with its owners settled.
+/// Returns the object after an apply, with its updated owners.
 ///
 /// # Errors
-/// 500 for a configuration that is not of its kind, 409 for fields that others own with other values.
+/// 500 for a configuration that does not match its kind, 409 for fields that others own with other values.
 pub fn applied(
     definition: &Definition,
     live: Option<&Value>,
@@ -63,7 +63,7 @@ fn check_type(definition: &Definition, config: &Value) -> Result<(), Refusal> {
         [one] => one.clone(),
         many => format!("errors:\n  {}", many.join("\n  ")),
     };
-    // Such an error carries no reason, unlike all others.
+    // Unlike all other errors, this one has no reason.
     Err(Refusal::new(
         500,
         "",
@@ -74,7 +74,7 @@ fn check_type(definition: &Definition, config: &Value) -> Result<(), Refusal> {
     ))
 }
 
-/// Limits a configuration to what the URL it was sent to may change.
+/// Limits a configuration to the fields that its URL can change.
 fn in_scope(definition: &Definition, config: &Value, owner: &Owner) -> Value {
     let mut config = config.clone();
     if let Some(map) = config.as_object_mut() {
@@ -108,8 +108,8 @@ fn merged(schema: &Value, live: &Value, config: &Value) -> Value {
     }
 }
 
-/// Merges two keyed lists or sets: the configuration's items come in its order, and what only the object has stays
-/// before the item it stood before.
+/// Merges two keyed lists or sets. The items of the configuration come in its order. An item that only the
+/// object has stays before its former successor.
 fn merged_list(schema: &Value, old: &[Value], new: &[Value]) -> Vec<Value> {
     let edge = |item: &Value| item_edge(schema, item).unwrap_or_default();
     let old_by_edge: BTreeMap<String, &Value> = old.iter().map(|item| (edge(item), item)).collect();
@@ -135,11 +135,11 @@ fn merged_list(schema: &Value, old: &[Value], new: &[Value]) -> Vec<Value> {
     list
 }
 
-/// Removes what the manager owned before and nobody owns now, with everything below it.
+/// Removes the fields that the manager owned before and that have no owner now, with everything below them.
 fn drop_given_up(schema: &Value, value: &mut Value, last: &FieldSet, kept: &FieldSet, is_root: bool) {
     for (edge, before) in last.children() {
         let stays = kept.child(edge);
-        // Metadata is never an owned thing as a whole.
+        // Metadata as a whole is never owned.
         if stays.is_none() && !(is_root && edge == "f:metadata") {
             remove(schema, value, edge);
             continue;

@@ -5,10 +5,10 @@ use serde_json::Value;
 use crate::kubernetes::definition::Definition;
 use crate::kubernetes::status::Refusal;
 
-/// Returns what a list of operations makes of an object.
+/// Returns an object after a list of operations.
 ///
 /// # Errors
-/// 400 for a list that cannot be read, 422 for an operation that does not fit.
+/// 400 for an invalid list, 422 for an operation that cannot be applied.
 pub fn patched(object: &Value, body: &[u8], definition: &Definition) -> Result<Value, Refusal> {
     let operations: Vec<Value> = serde_json::from_slice(body)
         .map_err(|error| Refusal::bad_request(format!("error decoding patch: {error}")))?;

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-/// Returns what a merge patch makes of a value: maps are merged, null removes, everything else replaces.
+/// Returns a value after a merge patch: maps are merged, null removes, everything else replaces.
 pub fn patched(value: &Value, patch: &Value) -> Value {
     let Value::Object(changes) = patch else { return patch.clone() };
     let mut map = value.as_object().cloned().unwrap_or_else(Map::new);

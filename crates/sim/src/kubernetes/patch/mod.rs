@@ -1,4 +1,4 @@
-//! The four ways to patch.
+//! The four patch types.
 
 pub mod apply;
 pub mod json_patch;
@@ -12,7 +12,7 @@ use super::definition::Definition;
 use super::status::Refusal;
 use crate::request::Request;
 
-/// How a patch is written.
+/// The type of a patch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PatchKind {
     /// Server-side apply.
@@ -21,12 +21,12 @@ pub enum PatchKind {
     Merge,
     /// JSON patch (RFC 6902).
     Json,
-    /// Strategic merge patch, which knows the lists of built-in kinds.
+    /// Strategic merge patch, which merges the lists of built-in kinds.
     Strategic,
 }
 
 impl PatchKind {
-    /// Reads the kind from a request's content type.
+    /// Selects the type by a request's content type.
     ///
     /// # Errors
     /// 415 for other types, and for strategic patches of custom resources.
@@ -58,10 +58,10 @@ fn unsupported(definition: &Definition, media_type: &str) -> Refusal {
     decode::unsupported("the server responded with the status code 415 but did not return more information")
 }
 
-/// Returns what a patch other than apply makes of an object.
+/// Returns an object after a patch other than apply.
 ///
 /// # Errors
-/// 400 for a patch that cannot be read, 422 for one that does not fit the object.
+/// 400 for an invalid patch, 422 for one that cannot be applied to the object.
 pub fn patched(
     kind: PatchKind,
     definition: &Definition,

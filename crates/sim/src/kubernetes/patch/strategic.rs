@@ -1,14 +1,14 @@
-//! Strategic merge patch: a merge patch that merges keyed lists item by item and knows a few directives.
+//! Strategic merge patch: a merge patch that merges keyed lists item by item and supports a few directives.
 
 use serde_json::{Map, Value};
 
 use crate::kubernetes::schema::shape::{ListKind, field, items, list_keys, list_kind};
 use crate::kubernetes::status::Refusal;
 
-/// Returns what a strategic patch makes of a value.
+/// Returns a value after a strategic merge patch.
 ///
 /// # Errors
-/// 400 for an item that lacks the key it would be merged by.
+/// 400 for an item without its merge key.
 pub fn patched(schema: &Value, value: &Value, patch: &Value) -> Result<Value, Refusal> {
     let Value::Object(changes) = patch else { return Ok(patch.clone()) };
     match changes.get("$patch").and_then(Value::as_str) {
@@ -30,7 +30,8 @@ pub fn patched(schema: &Value, value: &Value, patch: &Value) -> Result<Value, Re
             map.retain(|name, _| kept.iter().any(|keep| keep == name));
             continue;
         }
-        // The order of merged lists is the order of what was there, which is what clients ask for here.
+        // The other directives set the order of merged lists; the existing order is already the requested
+        // one.
         if name.starts_with('$') {
             continue;
         }
@@ -69,7 +70,7 @@ fn merged_list(schema: &Value, list: &[Value], changes: &[Value]) -> Result<Valu
             Ok(Value::Array(all))
         }
         ListKind::Keyed => {
-            // Patches merge by the first key alone, where apply goes by all of them.
+            // Strategic patches merge by the first key only, apply merges by all keys.
             let key = list_keys(schema).next().unwrap_or("name").to_owned();
             let mut all = list.to_vec();
             for change in changes {

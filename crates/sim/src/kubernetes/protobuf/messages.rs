@@ -1,62 +1,62 @@
-//! The messages that are read, as a table: the numbers of their fields, their names in JSON, and how they are written.
+//! The supported protobuf messages as a table: field numbers, JSON names, and types.
 //!
 //! The facts are those of the `generated.proto` of `k8s.io/api` and `k8s.io/apimachinery`.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
-/// How a field is written.
+/// The type of a field.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Form {
-    /// `s`: a text.
+    /// `s`: a string.
     Text,
-    /// `b`: a truth value.
+    /// `b`: a boolean.
     Bool,
-    /// `i`: a whole number.
+    /// `i`: an integer.
     Number,
-    /// `y`: bytes, which JSON has in base64.
+    /// `y`: bytes, base64 in JSON.
     Bytes,
     /// `t`: a time.
     Time,
-    /// `q`: an amount such as `250m`.
+    /// `q`: a quantity such as `250m`.
     Quantity,
-    /// `x`: a number or a text.
+    /// `x`: an int-or-string.
     NumberOrText,
     /// `@Name`: a message.
     Message(&'static str),
-    /// `%` and a form: a map from texts.
+    /// `%` and a type: a map with string keys.
     Map(Box<Form>),
 }
 
 /// One field of a message.
 #[derive(Debug)]
 pub struct Field {
-    /// Its name in JSON.
+    /// The name in JSON.
     pub name: &'static str,
-    /// How it is written.
+    /// The type.
     pub form: Form,
-    /// `*`: there may be many.
+    /// `*`: a repeated field.
     pub repeated: bool,
-    /// `?`: it is told apart whether it is empty or missing.
+    /// `?`: an empty value is kept, because it differs from a missing one.
     pub kept: bool,
 }
 
-/// One message.
+/// A message type.
 #[derive(Debug)]
 pub struct Shape {
-    /// Its name.
+    /// The name.
     pub name: &'static str,
     fields: BTreeMap<u64, Field>,
 }
 
 impl Shape {
-    /// Returns the field of that number.
+    /// Returns the field with that number.
     pub fn field(&self, number: u64) -> Option<&Field> {
         self.fields.get(&number)
     }
 }
 
-/// The kinds that may stand in an envelope.
+/// The kinds that an envelope can contain.
 const KINDS: &[&str] = &[
     "ClusterRole",
     "ClusterRoleBinding",
@@ -147,12 +147,12 @@ static TABLE: LazyLock<BTreeMap<&'static str, Shape>> = LazyLock::new(|| {
     lines.map(read_line).map(|shape| (shape.name, shape)).collect()
 });
 
-/// Returns the message of a kind that may stand in an envelope.
+/// Returns the message type of a kind that an envelope can contain.
 pub fn of_kind(kind: &str) -> Option<&'static Shape> {
     KINDS.contains(&kind).then(|| shape(kind)).flatten()
 }
 
-/// Returns the message of that name.
+/// Returns the message type with that name.
 pub fn shape(name: &str) -> Option<&'static Shape> {
     TABLE.get(name)
 }
@@ -209,7 +209,7 @@ mod tests {
         assert!(of_kind("PodSpec").is_none());
     }
 
-    /// Walks a message beside the schema of the kind.
+    /// Compares a message type with the schema of the kind.
     fn agrees(shape: &Shape, schema: &Value, path: &str) {
         for field_of in shape.fields.values() {
             let at = format!("{path}.{}", field_of.name);

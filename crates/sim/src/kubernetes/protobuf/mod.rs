@@ -1,9 +1,9 @@
-//! Bodies in protobuf: `kubectl create` and `kubectl auth` send some of theirs in no other form.
+//! Protobuf bodies: `kubectl create` and `kubectl auth` send some requests only in this format.
 //!
-//! A body is an envelope, `k8s\0` and a message that says of what kind the bytes within are. What the fields of a
-//! message are called in JSON and how they are written is in the table of [`messages`]; nothing else here knows kinds.
-//! A field that the table does not have is refused rather than dropped.
-//! Contract: <https://kubernetes.io/docs/reference/using-api/api-concepts/#protobuf-encoding>.
+//! A body is an envelope: `k8s\0`, and a message with the kind and the bytes of the object. The table of
+//! [`messages`] contains the JSON names and types of the fields; no other code here knows the kinds. A field
+//! outside the table is refused, not dropped. Contract:
+//! <https://kubernetes.io/docs/reference/using-api/api-concepts/#protobuf-encoding>.
 
 mod messages;
 mod wire;
@@ -17,15 +17,15 @@ use super::status::Refusal;
 use messages::{Form, Shape};
 use wire::Part;
 
-/// The media type of such bodies.
+/// The media type of protobuf bodies.
 pub const MEDIA_TYPE: &str = "application/vnd.kubernetes.protobuf";
 
 const MAGIC: &[u8] = b"k8s\0";
 
-/// Reads an object out of its envelope.
+/// Decodes an object from its envelope.
 ///
 /// # Errors
-/// 400 for bytes that are no such body, 415 for kinds and fields that are not read in this form.
+/// 400 for malformed bytes, 415 for kinds and fields that are not supported in this format.
 pub fn object(body: &[u8]) -> Result<Value, Refusal> {
     let (version, kind, raw) = open(body).map_err(Refusal::bad_request)?;
     let Some(shape) = messages::of_kind(&kind) else {
@@ -47,11 +47,11 @@ fn unread(what: &str) -> Refusal {
     ))
 }
 
-/// Why a message cannot be read.
+/// The reason why a message cannot be decoded.
 enum Wrong {
-    /// The bytes are no such message.
+    /// The bytes are malformed.
     Broken(String),
-    /// The table has no field of that number in that message.
+    /// The table has no field with that number in that message.
     Unread(u64, &'static str),
 }
 
@@ -67,7 +67,7 @@ impl From<&str> for Wrong {
     }
 }
 
-/// Returns the version and kind of what is in an envelope, and its bytes.
+/// Returns the version, the kind and the bytes in an envelope.
 fn open(body: &[u8]) -> Result<(String, String, &[u8]), String> {
     let envelope =
         body.strip_prefix(MAGIC).ok_or("provided data does not appear to be a protobuf message")?;
@@ -97,7 +97,7 @@ fn utf8(bytes: &[u8]) -> Result<String, String> {
     String::from_utf8(bytes.to_vec()).map_err(|_| "a text is no UTF-8".to_owned())
 }
 
-/// Reads a message's fields. What JSON leaves out when it is empty is left out.
+/// Decodes the fields of a message. Fields that JSON omits when empty are omitted.
 fn message(shape: &Shape, bytes: &[u8]) -> Result<Map<String, Value>, Wrong> {
     let mut object = Map::new();
     for (number, part) in wire::parts(bytes)? {
@@ -132,7 +132,7 @@ fn entry(values: &Form, part: &Part<'_>) -> Result<(String, Value), Wrong> {
             _ => is = value(values, &part)?,
         }
     }
-    // An empty text is not written at all.
+    // Protobuf omits an empty string.
     Ok((key, if is.is_null() { json!("") } else { is }))
 }
 
@@ -168,7 +168,7 @@ fn value(form: &Form, part: &Part<'_>) -> Result<Value, Wrong> {
     })
 }
 
-/// Seconds since 1970 and nanoseconds; no time at all when there are neither.
+/// Decodes a time from seconds since 1970 and nanoseconds; null if there are no seconds.
 fn time(bytes: &[u8]) -> Result<Value, String> {
     let parts = wire::parts(bytes)?;
     let Some((_, seconds)) = parts.iter().find(|(number, _)| *number == 1) else { return Ok(Value::Null) };
@@ -176,7 +176,7 @@ fn time(bytes: &[u8]) -> Result<Value, String> {
     Ok(json!(time.to_string()))
 }
 
-/// Which of the two it is, then the number, then the text.
+/// Decodes an int-or-string: the type, then the integer, then the string.
 fn number_or_text(bytes: &[u8]) -> Result<Value, String> {
     let (mut is_text, mut number, mut text) = (false, 0, String::new());
     for (field, part) in wire::parts(bytes)? {
@@ -193,7 +193,7 @@ fn number_or_text(bytes: &[u8]) -> Result<Value, String> {
 mod tests {
     use super::*;
 
-    /// Writes a field of bytes.
+    /// Encodes a field of bytes.
     fn put(number: u8, bytes: &[u8]) -> Vec<u8> {
         let length = u8::try_from(bytes.len()).expect("tests are short");
         [&[number << 3 | 2, length], bytes].concat()
@@ -259,7 +259,7 @@ mod tests {
         assert!(object(b"{}").is_err());
         let whole = envelope("v1", "Secret", &put(1, &put(1, b"name")));
         for length in 0..whole.len() {
-            // Whatever is cut off, it is read or refused, and nothing else happens.
+            // A truncated body is either decoded or refused; it never panics.
             let _ = object(&whole[..length]);
         }
         assert!(object(&whole[..12]).is_err());

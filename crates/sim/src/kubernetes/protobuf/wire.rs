@@ -1,13 +1,13 @@
-//! The wire form of protobuf: numbered parts, one after the other.
+//! The protobuf wire format: a sequence of numbered fields.
 //!
 //! Contract: <https://protobuf.dev/programming-guides/encoding/>.
 
-/// What one part holds.
+/// The value of a field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Part<'b> {
-    /// A number.
+    /// An integer.
     Number(i64),
-    /// A text, bytes, or a message.
+    /// A string, bytes, or a message.
     Bytes(&'b [u8]),
 }
 
@@ -15,7 +15,7 @@ impl<'b> Part<'b> {
     /// Returns the bytes.
     ///
     /// # Errors
-    /// When the part is a number.
+    /// The field is an integer.
     pub fn bytes(&self) -> Result<&'b [u8], String> {
         match self {
             Self::Bytes(bytes) => Ok(bytes),
@@ -23,10 +23,10 @@ impl<'b> Part<'b> {
         }
     }
 
-    /// Returns the number.
+    /// Returns the integer.
     ///
     /// # Errors
-    /// When the part is bytes.
+    /// The field is bytes.
     pub fn number(&self) -> Result<i64, String> {
         match self {
             Self::Number(number) => Ok(*number),
@@ -35,16 +35,16 @@ impl<'b> Part<'b> {
     }
 }
 
-/// Returns the parts of a message with their numbers, in order.
+/// Returns the fields of a message with their numbers, in order.
 ///
 /// # Errors
-/// When the bytes break off, or are written in a way Kubernetes does not use.
+/// The bytes are truncated, or use a wire type that Kubernetes does not use.
 pub fn parts(mut bytes: &[u8]) -> Result<Vec<(u64, Part<'_>)>, String> {
     let mut parts = Vec::new();
     while !bytes.is_empty() {
         let tag = varint(&mut bytes)?;
         let part = match tag & 7 {
-            // Negative numbers are written as the unsigned ones of the same bits.
+            // Negative integers are encoded as unsigned ones with the same bits.
             0 => Part::Number(varint(&mut bytes)?.cast_signed()),
             2 => {
                 let length = usize::try_from(varint(&mut bytes)?).unwrap_or(usize::MAX);

@@ -60,7 +60,7 @@ pub fn kinds() -> Vec<Definition> {
     ]
 }
 
-/// The wide columns of everything that makes pods from a template.
+/// Returns the wide columns of every workload with a pod template.
 fn template_columns() -> Vec<Column> {
     let wide = |name: &str, path: &str| Column::new(name, "string", path).wide();
     vec![
@@ -70,7 +70,7 @@ fn template_columns() -> Vec<Column> {
     ]
 }
 
-/// The numbers of a status, all from zero.
+/// Returns the counters of a status, each at least zero.
 fn counts(names: &[&str]) -> Value {
     names.iter().fold(object(&[]), |schema, name| schema.and(&[(*name, integer().least(0))]))
 }

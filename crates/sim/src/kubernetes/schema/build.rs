@@ -1,33 +1,33 @@
-//! The words schemas are written in: one function for each kind of node, one method for each constraint.
+//! Builders for schemas: one function per type, one method per constraint.
 
 use serde_json::{Map, Value, json};
 
-/// A text.
+/// A string.
 pub fn string() -> Value {
     json!({"type": "string"})
 }
 
-/// A whole number of 32 or 64 bits.
+/// An integer of 32 or 64 bits.
 pub fn integer() -> Value {
     json!({"type": "integer"})
 }
 
-/// A truth value.
+/// A boolean.
 pub fn boolean() -> Value {
     json!({"type": "boolean"})
 }
 
-/// An RFC 3339 time; written as null where there is none.
+/// An RFC 3339 time; null if there is none.
 pub fn time() -> Value {
     json!({"type": "string", "format": "date-time", "nullable": true})
 }
 
-/// A number or a text, such as a port's number or name, or a percentage.
+/// An int-or-string, such as a port's number or name, or a percentage.
 pub fn int_or_string() -> Value {
     json!({"x-kubernetes-int-or-string": true})
 }
 
-/// An amount such as `250m` or `1Gi`.
+/// A quantity such as `250m` or `1Gi`.
 pub fn quantity() -> Value {
     json!({"x-kubernetes-int-or-string": true, "format": "quantity"})
 }
@@ -37,100 +37,100 @@ pub fn port() -> Value {
     integer().range(1, 65_535)
 }
 
-/// A structure with these fields, each owned by itself.
+/// A structure with these fields; each field has its own owner.
 pub fn object(fields: &[(&str, Value)]) -> Value {
     let properties: Map<String, Value> =
         fields.iter().map(|(name, schema)| ((*name).to_owned(), schema.clone())).collect();
     json!({"type": "object", "properties": properties})
 }
 
-/// A map of names to values of one schema, each owned by itself.
+/// A map with values of one schema; each entry has its own owner.
 pub fn map(values: Value) -> Value {
     json!({"type": "object", "additionalProperties": values})
 }
 
-/// A list owned as a whole.
+/// An atomic list: one owner for the whole list.
 pub fn list(items: Value) -> Value {
     json!({"type": "array", "items": items, "x-kubernetes-list-type": "atomic"})
 }
 
-/// A list of scalars, each owned by itself.
+/// A set of scalars; each item has its own owner.
 pub fn set(items: Value) -> Value {
     json!({"type": "array", "items": items, "x-kubernetes-list-type": "set"})
 }
 
-/// A list whose items are told apart by these fields and owned one by one.
+/// A list with these fields as keys; each item has its own owner.
 pub fn keyed(items: Value, keys: &[&str]) -> Value {
     json!({"type": "array", "items": items, "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": keys})
 }
 
-/// Anything at all, kept as it came.
+/// Any value, stored unchanged.
 pub fn anything() -> Value {
     json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true})
 }
 
-/// What one more constraint makes of a schema.
+/// Additional constraints of a schema.
 pub trait Constrain: Sized {
     /// Sets a keyword of the schema.
     #[must_use]
     fn with(self, keyword: &str, value: Value) -> Self;
 
-    /// These fields must be there.
+    /// Requires these fields.
     #[must_use]
     fn required(self, fields: &[&str]) -> Self {
         self.with("required", json!(fields))
     }
 
-    /// What is filled in when it is missing.
+    /// Sets the default value.
     #[must_use]
     fn default(self, value: Value) -> Self {
         self.with("default", value)
     }
 
-    /// Only these values.
+    /// Restricts the value to these.
     #[must_use]
     fn one_of(self, values: &[&str]) -> Self {
         self.with("enum", json!(values))
     }
 
-    /// A number from the first to the second.
+    /// Restricts a number to a range, both ends inclusive.
     #[must_use]
     fn range(self, least: i64, most: i64) -> Self {
         self.with("minimum", json!(least)).with("maximum", json!(most))
     }
 
-    /// A number from this one on.
+    /// Sets the minimum of a number.
     #[must_use]
     fn least(self, least: i64) -> Self {
         self.with("minimum", json!(least))
     }
 
-    /// A text of that many characters.
+    /// Restricts the length of a string.
     #[must_use]
     fn length(self, least: u64, most: u64) -> Self {
         self.with("minLength", json!(least)).with("maxLength", json!(most))
     }
 
-    /// A list of that many items.
+    /// Restricts the number of items of a list.
     #[must_use]
     fn count(self, least: u64, most: u64) -> Self {
         let schema = if least > 0 { self.with("minItems", json!(least)) } else { self };
         schema.with("maxItems", json!(most))
     }
 
-    /// A text of that form.
+    /// Restricts a string to a regular expression.
     #[must_use]
     fn pattern(self, pattern: &str) -> Self {
         self.with("pattern", json!(pattern))
     }
 
-    /// A structure or map owned as a whole.
+    /// Gives a structure or map one owner as a whole.
     #[must_use]
     fn atomic_map(self) -> Self {
         self.with("x-kubernetes-map-type", json!("atomic"))
     }
 
-    /// The same structure with more fields.
+    /// Adds fields to a structure.
     #[must_use]
     fn and(self, fields: &[(&str, Value)]) -> Self;
 }
@@ -149,7 +149,7 @@ impl Constrain for Value {
     }
 }
 
-/// The conditions of a status, told apart by their type.
+/// The conditions of a status, with their type as key.
 pub fn conditions() -> Value {
     let condition = object(&[
         ("type", string().length(1, 316)),
@@ -166,7 +166,7 @@ pub fn conditions() -> Value {
     keyed(condition, &["type"])
 }
 
-/// A choice of objects by their labels.
+/// A label selector.
 pub fn label_selector() -> Value {
     let expression = object(&[
         ("key", string()),

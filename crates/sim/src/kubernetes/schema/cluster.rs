@@ -1,4 +1,4 @@
-//! The cluster's own matters: rights and the definitions of custom resources.
+//! Cluster-level kinds: RBAC and CustomResourceDefinitions.
 
 use serde_json::{Value, json};
 

@@ -1,10 +1,10 @@
-//! Filling in the defaults a schema names, wherever the parent is there.
+//! Defaults of a schema.
 
 use serde_json::Value;
 
 use super::shape::{field, items};
 
-/// Fills in defaults below a value; fields that are null although they may not be count as missing.
+/// Fills in the defaults below an existing value; a null that the schema does not allow counts as missing.
 pub fn fill(schema: &Value, value: &mut Value) {
     match value {
         Value::Object(map) => {

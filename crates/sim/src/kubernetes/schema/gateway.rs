@@ -88,7 +88,7 @@ pub(super) fn controller_name() -> Value {
     string().length(1, 253).pattern(&format!(r"^{LABEL}(\.{LABEL})*\/{path}$"))
 }
 
-/// A condition that stands until a controller speaks.
+/// Returns a condition with status Unknown, the default until a controller writes it.
 fn pending(kind: &str) -> Value {
     json!({
         "type": kind, "status": "Unknown", "reason": "Pending", "message": "Waiting for controller",
@@ -96,7 +96,7 @@ fn pending(kind: &str) -> Value {
     })
 }
 
-/// Conditions as metav1.Condition has them, at most eight.
+/// Conditions in the format of metav1.Condition, at most eight.
 pub(super) fn strict_conditions() -> Value {
     let mut conditions = conditions().with("maxItems", json!(8));
     let complete = ["lastTransitionTime", "message", "reason", "status", "type"];

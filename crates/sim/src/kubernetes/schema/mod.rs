@@ -1,4 +1,5 @@
-//! Structural schemas: the built-in kinds, the Gateway API and the secrets store, and what is done with a schema.
+//! Structural schemas: the built-in kinds, the Gateway API and the Secrets Store, and the functions over
+//! schemas.
 
 pub mod build;
 pub mod defaults;
@@ -26,13 +27,13 @@ use serde_json::{Value, json};
 use self::build::{Constrain, boolean, integer, keyed, list, map, object, set, string, time};
 use super::definition::Definition;
 
-/// Returns the kinds every cluster serves.
+/// Returns the built-in kinds of every cluster.
 pub fn builtin() -> Vec<Definition> {
     [core::kinds(), apps::kinds(), policy::kinds(), network::kinds(), review::kinds(), cluster::kinds()]
         .concat()
 }
 
-/// Returns the schema with what every object has in place of its own idea of apiVersion, kind and metadata.
+/// Returns the schema with the standard apiVersion, kind and metadata of every object.
 pub fn with_metadata(mut schema: Value) -> Value {
     if !schema.is_object() {
         schema = json!({"type": "object"});

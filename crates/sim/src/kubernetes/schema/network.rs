@@ -1,4 +1,4 @@
-//! What stands behind services: the EndpointSlices of discovery.k8s.io/v1.
+//! The endpoints of services: EndpointSlices of discovery.k8s.io/v1.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! The pod and the template other kinds make pods from.
+//! The schemas of pods and of pod templates.
 
 use serde_json::{Value, json};
 
@@ -13,7 +13,7 @@ pub fn pod() -> Value {
     object(&[("spec", pod_spec()), ("status", pod_status())]).required(&["spec"])
 }
 
-/// The schema of the template in Deployments and their like.
+/// The schema of the pod template in Deployments and other workloads.
 pub fn template() -> Value {
     object(&[("metadata", metadata()), ("spec", pod_spec())])
 }

@@ -1,4 +1,4 @@
-//! What watches over workloads: autoscalers, disruption budgets, leases.
+//! Policies of workloads: autoscalers, disruption budgets, leases.
 
 use serde_json::{Value, json};
 

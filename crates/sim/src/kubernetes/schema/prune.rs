@@ -1,10 +1,10 @@
-//! Dropping the fields a schema does not name, and saying which they were.
+//! Dropping of unknown fields.
 
 use serde_json::Value;
 
 use super::shape::{field, items};
 
-/// Drops unknown fields below a value and returns their paths, `spec.listeners[0].bogus`.
+/// Drops unknown fields below a value and returns their paths, such as `spec.listeners[0].bogus`.
 pub fn drop_unknown(schema: &Value, value: &mut Value) -> Vec<String> {
     let mut dropped = Vec::new();
     walk(schema, value, "", &mut dropped);
@@ -15,7 +15,7 @@ fn walk(schema: &Value, value: &mut Value, path: &str, dropped: &mut Vec<String>
     match value {
         Value::Object(map) => {
             let at = |name: &str| if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
-            // A schema that describes no fields at all is a scalar's: its type is for validation to judge.
+            // A schema without fields describes a scalar; validation checks its type.
             if schema.get("properties").is_some() || schema.get("additionalProperties").is_some() {
                 map.retain(|name, _| {
                     let known = field(schema, name).is_some();

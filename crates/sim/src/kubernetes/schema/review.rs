@@ -1,11 +1,11 @@
-//! The questions of authentication.k8s.io/v1 and authorization.k8s.io/v1 that somebody asks about oneself.
+//! The self-review kinds of authentication.k8s.io/v1 and authorization.k8s.io/v1.
 
 use serde_json::Value;
 
 use super::build::{Constrain, anything, boolean, list, map, object, string};
 use crate::kubernetes::definition::Definition;
 
-/// Returns the kinds whose objects are questions.
+/// Returns the review kinds.
 pub fn kinds() -> Vec<Definition> {
     let question = |group: &str, kind: &str, plural: &str, schema: Value| {
         Definition::new(group, "v1", kind, plural, schema).question()

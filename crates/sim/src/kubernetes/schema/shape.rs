@@ -1,4 +1,5 @@
-//! Walking an object beside its schema: which schema a field or item has, and what is owned as a whole.
+//! Traversal of an object with its schema: the schema of each field or item, and the granularity of
+//! ownership.
 
 use std::sync::LazyLock;
 
@@ -6,27 +7,28 @@ use serde_json::{Map, Value, json};
 
 use crate::kubernetes::fields::{field_edge, key_edge, value_edge};
 
-/// The schema of what no schema describes: anything goes, maps are owned key by key and lists as a whole.
+/// The schema of a value without a schema: everything is allowed, maps are owned per key and lists as a
+/// whole.
 pub static UNDESCRIBED: LazyLock<Value> =
     LazyLock::new(|| json!({"x-kubernetes-preserve-unknown-fields": true}));
 
-/// How the items of a list are owned.
+/// The ownership granularity of a list's items.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ListKind {
-    /// All together.
+    /// One owner for the whole list.
     Atomic,
-    /// Each by its value.
+    /// Each item has its own owner, identified by value.
     Set,
-    /// Each by its keys.
+    /// Each item has its own owner, identified by keys.
     Keyed,
 }
 
-/// Returns whether fields the schema does not name are kept.
+/// Returns whether unknown fields are kept.
 pub fn keeps_unknown(schema: &Value) -> bool {
     schema["x-kubernetes-preserve-unknown-fields"] == json!(true)
 }
 
-/// Returns the schema of a field, `None` when the schema allows no such field.
+/// Returns the schema of a field; `None` if the schema does not allow the field.
 pub fn field<'s>(schema: &'s Value, name: &str) -> Option<&'s Value> {
     if let Some(named) = schema.get("properties").and_then(|properties| properties.get(name)) {
         return Some(named);
@@ -38,7 +40,7 @@ pub fn field<'s>(schema: &'s Value, name: &str) -> Option<&'s Value> {
     }
 }
 
-/// Returns whether the schema names that field, rather than allowing any.
+/// Returns whether the schema declares that field explicitly.
 pub fn names_field(schema: &Value, name: &str) -> bool {
     schema.get("properties").is_some_and(|properties| properties.get(name).is_some())
 }
@@ -48,7 +50,7 @@ pub fn items(schema: &Value) -> &Value {
     schema.get("items").unwrap_or(&UNDESCRIBED)
 }
 
-/// Returns how a list's items are owned; lists that do not say are owned as a whole.
+/// Returns the ownership granularity of a list's items; the default is atomic.
 pub fn list_kind(schema: &Value) -> ListKind {
     match schema["x-kubernetes-list-type"].as_str() {
         Some("map") => ListKind::Keyed,
@@ -57,17 +59,17 @@ pub fn list_kind(schema: &Value) -> ListKind {
     }
 }
 
-/// Returns the fields that tell the items of a keyed list apart.
+/// Returns the key fields of a keyed list.
 pub fn list_keys(schema: &Value) -> impl Iterator<Item = &str> {
     schema["x-kubernetes-list-map-keys"].as_array().into_iter().flatten().filter_map(Value::as_str)
 }
 
-/// Returns whether a structure or map is owned field by field.
+/// Returns whether each field of a structure or map has its own owner.
 pub fn is_granular_map(schema: &Value) -> bool {
     schema["x-kubernetes-map-type"] != json!("atomic")
 }
 
-/// Returns the edge of a list's item: its value in a set, its keys in a keyed list.
+/// Returns the edge of a list item: its value in a set, its keys in a keyed list.
 ///
 /// # Errors
 /// The name of a key that the item lacks and that has no default.
@@ -80,17 +82,17 @@ pub fn item_edge(schema: &Value, item: &Value) -> Result<String, String> {
     }
 }
 
-/// A value seen with its schema: what the walkers of apply go by.
+/// A value, classified by the ownership granularity of its schema.
 pub enum Seen<'v> {
-    /// A structure or map owned field by field.
+    /// A structure or map with an owner per field.
     Map(&'v Map<String, Value>),
-    /// A list owned item by item.
+    /// A list with an owner per item.
     List(&'v Vec<Value>),
-    /// Anything owned as a whole.
+    /// A value with one owner.
     Whole,
 }
 
-/// Tells how a value is owned.
+/// Classifies a value by the ownership granularity of its schema.
 pub fn see<'v>(schema: &Value, value: &'v Value) -> Seen<'v> {
     match value {
         Value::Object(map) if is_granular_map(schema) => Seen::Map(map),
@@ -99,7 +101,7 @@ pub fn see<'v>(schema: &Value, value: &'v Value) -> Seen<'v> {
     }
 }
 
-/// Returns the schema and value behind an edge of a map or list.
+/// Returns the schema and the value behind an edge of a map or list.
 pub fn descend<'a>(schema: &'a Value, value: &'a Value, edge: &str) -> Option<(&'a Value, &'a Value)> {
     match see(schema, value) {
         Seen::Map(map) => {
@@ -114,7 +116,7 @@ pub fn descend<'a>(schema: &'a Value, value: &'a Value, edge: &str) -> Option<(&
     }
 }
 
-/// Returns the parts of a value that are owned one by one: their edges, schemas and values.
+/// Returns the separately owned parts of a value: their edges, schemas and values.
 pub fn parts<'a>(schema: &'a Value, value: &'a Value) -> Vec<(String, &'a Value, &'a Value)> {
     match see(schema, value) {
         Seen::Map(map) => map

@@ -1,5 +1,4 @@
-//! The typed reading of an applied configuration: fields must be declared, scalars of their type, list keys there
-//! and unlike.
+//! Type checks of an applied configuration: declared fields, scalar types, and present and unique list keys.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +7,7 @@ use serde_json::Value;
 use super::shape::{ListKind, UNDESCRIBED, field, item_edge, items, list_keys, list_kind};
 use crate::kubernetes::fields::display_path;
 
-/// Returns what keeps a configuration from being read as its kind, as `.spec.zzz: field not declared in schema`.
+/// Returns the type errors of a configuration, such as `.spec.zzz: field not declared in schema`.
 pub fn mistakes(schema: &Value, value: &Value) -> Vec<String> {
     let mut found = Vec::new();
     walk(schema, value, "", &mut found);

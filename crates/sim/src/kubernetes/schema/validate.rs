@@ -1,4 +1,5 @@
-//! Judging an object by its schema: types, required fields, choices, ranges, lengths, patterns, unlike items.
+//! Validation of an object by its schema: types, required fields, enums, ranges, lengths, patterns, unique
+//! items.
 
 use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
@@ -11,16 +12,16 @@ use serde_json::Value;
 use super::shape::{ListKind, field, item_edge, items, list_keys, list_kind};
 use crate::kubernetes::status::FieldError;
 
-/// Whose words the errors are in: custom resources are judged by the OpenAPI validator, built-in kinds by hand.
+/// The wording of errors: that of the OpenAPI validator, or that of handwritten validation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wording {
-    /// As for custom resources.
+    /// The wording for custom resources.
     OpenApi,
-    /// As for built-in kinds.
+    /// The wording for built-in kinds.
     BuiltIn,
 }
 
-/// Returns what the schema objects to in an object.
+/// Returns the validation errors of an object.
 pub fn objections(schema: &Value, object: &Value, wording: Wording) -> Vec<FieldError> {
     let mut judge = Judge { wording, errors: Vec::new() };
     judge.value(schema, object, "");
@@ -178,7 +179,7 @@ fn below(path: &str, name: &str) -> String {
     if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
 }
 
-/// Returns the keys of an item as an error shows them, or the item itself in a set.
+/// Returns the keys of an item in the format of errors, or the item itself in a set.
 fn keys_of(schema: &Value, item: &Value) -> Value {
     if list_kind(schema) == ListKind::Set {
         return item.clone();
@@ -186,7 +187,7 @@ fn keys_of(schema: &Value, item: &Value) -> Value {
     list_keys(schema).filter_map(|key| Some((key.to_owned(), item.get(key)?.clone()))).collect()
 }
 
-/// Tells whether a text has the form of a pattern; a pattern that is none matches nothing.
+/// Returns whether a text matches a pattern; an invalid pattern matches nothing.
 pub fn matches(pattern: &str, text: &str) -> bool {
     thread_local! {
         static COMPILED: RefCell<HashMap<String, Option<Regex>>> = RefCell::default();

@@ -1,9 +1,9 @@
-//! Tables for people: the columns of a kind, and a row for each object.
+//! Table responses: the columns of a kind, and a row for each object.
 //!
-//! A custom kind's cells are values at paths, as its definition says. Built-in kinds also have columns that are told
-//! in words; their paths begin with `=` and name a function in [`told`].
-//! Contract: <https://kubernetes.io/docs/reference/using-api/api-concepts/#receiving-resources-as-tables>; which columns
-//! a built-in kind has is what `kubectl get` shows of it.
+//! The cells of a custom kind are values at paths, as in its definition. Built-in kinds also have computed
+//! cells, whose paths begin with `=` and name a function in [`told`]. Contract:
+//! <https://kubernetes.io/docs/reference/using-api/api-concepts/#receiving-resources-as-tables>; the columns
+//! of a built-in kind are those of `kubectl get`.
 
 mod network;
 mod pod;
@@ -16,7 +16,7 @@ use super::definition::{Column, Definition};
 use super::form::metadata_of;
 use crate::clock::Moment;
 
-/// Makes a Table of meta.k8s.io/v1; `about` is the list's own metadata.
+/// Returns a Table of meta.k8s.io/v1; `about` is the list's own metadata.
 pub(super) fn table<'o>(
     definition: &Definition,
     about: Value,
@@ -24,11 +24,11 @@ pub(super) fn table<'o>(
     now: Moment,
 ) -> Value {
     let name = Column::new("Name", "string", ".metadata.name");
-    // Kinds whose name matters least say themselves where it stands.
+    // Some kinds place the name column themselves.
     let has_name = definition.columns.iter().any(|column| column.name == "Name");
     let columns: Vec<&Column> = (!has_name).then_some(&name).into_iter().chain(&definition.columns).collect();
     let headings = columns.iter().map(|column| {
-        // Dates are shown as ages, which are texts.
+        // Dates are shown as ages, which are strings.
         let kind = if column.format == "date" && !definition.custom { "string" } else { column.format.as_str() };
         let format = if column.name == "Name" { "name" } else { "" };
         json!({"name": column.name, "type": kind, "format": format, "description": "", "priority": column.priority})
@@ -50,7 +50,7 @@ fn cell(definition: &Definition, column: &Column, object: &Value, now: Moment) -
     }
     match (at(object, &column.path), column.format.as_str()) {
         (Some(Value::String(time)), "date") => json!(age(time, now)),
-        // A custom kind's missing value is no cell at all, which people see as blank.
+        // A missing value of a custom kind is a null cell, which kubectl shows as blank.
         (None | Some(Value::Null), _) if definition.custom => Value::Null,
         (None | Some(Value::Null), "date") => json!("<unknown>"),
         (None | Some(Value::Null), "integer") => json!(0),
@@ -78,7 +78,7 @@ fn at<'v>(object: &'v Value, path: &str) -> Option<&'v Value> {
     Some(value)
 }
 
-/// Returns how long ago a time was, in the two coarsest units that matter.
+/// Returns the age of a time in its two largest units.
 fn age(time: &str, now: Moment) -> String {
     let Ok(then) = time.parse::<jiff::Timestamp>() else { return "<invalid>".to_owned() };
     let seconds = now.since(Moment(then.as_millisecond())).as_secs();

@@ -1,4 +1,4 @@
-//! What the rows of services, of what stands behind them, and of nodes tell.
+//! Computed cells of services, endpoints and nodes.
 
 use std::collections::BTreeSet;
 
@@ -6,10 +6,10 @@ use serde_json::{Value, json};
 
 use super::told::{NONE, each, joined, labels, or_none, text};
 
-/// How many addresses or ports are written out.
+/// The maximum number of addresses or ports in a cell.
 const SHOWN_MAX: usize = 3;
 
-/// Returns the cell of a Service.
+/// Returns a cell of a Service.
 pub(super) fn service(what: &str, service: &Value) -> Value {
     match what {
         "address" => external_address(service),
@@ -44,7 +44,7 @@ fn external_address(service: &Value) -> Value {
     }
 }
 
-/// Writes the first few, and how many more there are.
+/// Joins the first items, and appends the number of the others.
 fn few(all: &[String]) -> Value {
     let Some(more) = all.len().checked_sub(SHOWN_MAX).filter(|more| *more > 0) else {
         return joined(all.iter().cloned());
@@ -52,7 +52,7 @@ fn few(all: &[String]) -> Value {
     json!(format!("{} + {more} more...", all[..SHOWN_MAX].join(",")))
 }
 
-/// Returns the ready addresses of Endpoints, each with each port.
+/// Returns the ready addresses of Endpoints, combined with each port.
 pub(super) fn endpoints(_what: &str, endpoints: &Value) -> Value {
     let mut all = Vec::new();
     for subset in each(endpoints, "/subsets") {
@@ -66,7 +66,7 @@ pub(super) fn endpoints(_what: &str, endpoints: &Value) -> Value {
     few(&all)
 }
 
-/// Returns the cell of an EndpointSlice.
+/// Returns a cell of an EndpointSlice.
 pub(super) fn slice(what: &str, slice: &Value) -> Value {
     match what {
         "ports" => {
@@ -81,7 +81,7 @@ pub(super) fn slice(what: &str, slice: &Value) -> Value {
     }
 }
 
-/// Returns the cell of a Node.
+/// Returns a cell of a Node.
 pub(super) fn node(what: &str, node: &Value) -> Value {
     let address = |kind: &str| {
         joined(

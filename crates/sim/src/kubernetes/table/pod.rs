@@ -1,4 +1,4 @@
-//! What a pod's row tells: how many of its containers are ready, and what holds the others up.
+//! Computed cells of pods: the ready containers, and the status.
 
 use serde_json::{Value, json};
 
@@ -6,7 +6,7 @@ use super::age;
 use super::told::{NONE, each, or_none, text};
 use crate::clock::Moment;
 
-/// Returns the cell of that name.
+/// Returns the cell with that name.
 pub(super) fn cell(what: &str, pod: &Value, now: Moment) -> Value {
     match what {
         "ready" => {
@@ -22,8 +22,8 @@ pub(super) fn cell(what: &str, pod: &Value, now: Moment) -> Value {
     }
 }
 
-/// The word for the state: the reason of the container that comes last among those that have one, the phase where
-/// none has, and the deletion above all.
+/// Returns the status: `Terminating` during a deletion, else the reason of the last container that has one,
+/// else the phase.
 fn status(pod: &Value) -> String {
     if !text(pod, "/metadata/deletionTimestamp").is_empty() {
         return "Terminating".to_owned();

@@ -1,14 +1,14 @@
-//! The columns that are told in words, by the name in their path: the part before the point is the kind's.
+//! Computed cells, by the name in their path: the part before the dot selects the kind.
 
 use serde_json::{Value, json};
 
 use super::{age, network, pod, workload};
 use crate::clock::Moment;
 
-/// Shown where there is nothing.
+/// The text of an empty cell.
 pub(super) const NONE: &str = "<none>";
 
-/// Returns the cell of that name.
+/// Returns the cell with that name.
 pub(super) fn cell(what: &str, object: &Value, now: Moment) -> Value {
     match what.split_once('.').unwrap_or((what, "")) {
         ("pod", what) => pod::cell(what, object, now),
@@ -26,13 +26,13 @@ pub(super) fn cell(what: &str, object: &Value, now: Moment) -> Value {
     }
 }
 
-/// Joins texts with commas; nothing is `<none>`.
+/// Joins texts with commas; `<none>` if there are none.
 pub(super) fn joined<I: IntoIterator<Item = String>>(texts: I) -> Value {
     let all = texts.into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join(",");
     json!(if all.is_empty() { NONE.to_owned() } else { all })
 }
 
-/// Returns labels as selectors are written, in the order of their keys.
+/// Returns labels in selector format, ordered by key.
 pub(super) fn labels(labels: &Value) -> Value {
     let mut pairs: Vec<String> = labels
         .as_object()
@@ -44,17 +44,17 @@ pub(super) fn labels(labels: &Value) -> Value {
     joined(pairs)
 }
 
-/// Returns the items of a list, none where there is no list.
+/// Returns the items of a list; none if there is no list.
 pub(super) fn each<'v>(object: &'v Value, pointer: &str) -> impl DoubleEndedIterator<Item = &'v Value> {
     object.pointer(pointer).and_then(Value::as_array).into_iter().flatten()
 }
 
-/// Returns a text, empty where there is none.
+/// Returns a text; empty if there is none.
 pub(super) fn text<'v>(object: &'v Value, pointer: &str) -> &'v str {
     object.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
 }
 
-/// Returns a text, `<none>` where there is none.
+/// Returns a text; `<none>` if there is none.
 pub(super) fn or_none(object: &Value, pointer: &str) -> Value {
     joined([text(object, pointer).to_owned()])
 }
@@ -105,7 +105,7 @@ fn binding(what: &str, object: &Value) -> Value {
     match what {
         "role" => json!(format!("{}/{}", text(object, "/roleRef/kind"), text(object, "/roleRef/name"))),
         other => match subjects(other) {
-            // People find an empty cell here, not a word for nothing.
+            // kubectl shows an empty cell here, not `<none>`.
             Value::String(none) if none == NONE => json!(""),
             found => found,
         },

@@ -1,10 +1,10 @@
-//! What the rows of workloads tell, and of what watches over them.
+//! Computed cells of workloads, autoscalers and disruption budgets.
 
 use serde_json::{Value, json};
 
 use super::told::{each, joined, labels, text};
 
-/// Returns the cell of a Deployment, ReplicaSet or DaemonSet.
+/// Returns a cell of a Deployment, ReplicaSet or DaemonSet.
 pub(super) fn cell(what: &str, object: &Value) -> Value {
     let containers = |field: &str| {
         joined(
@@ -21,7 +21,7 @@ pub(super) fn cell(what: &str, object: &Value) -> Value {
     }
 }
 
-/// Writes a LabelSelector as queries do.
+/// Returns a LabelSelector in query format.
 fn selector(selector: &Value) -> Value {
     let Value::String(mut all) = labels(&selector["matchLabels"]) else { return Value::Null };
     for expression in each(selector, "/matchExpressions") {
@@ -38,7 +38,7 @@ fn selector(selector: &Value) -> Value {
     json!(all)
 }
 
-/// Returns the cell of an autoscaler.
+/// Returns a cell of an autoscaler.
 pub(super) fn autoscaler(what: &str, object: &Value) -> Value {
     let target = &object["spec"]["scaleTargetRef"];
     match what {
@@ -51,7 +51,7 @@ pub(super) fn autoscaler(what: &str, object: &Value) -> Value {
     }
 }
 
-/// Each metric as it is and as it should be, two of them at most.
+/// Returns the current and target value of each metric, at most two metrics.
 fn targets(object: &Value) -> Value {
     let all: Vec<String> = each(object, "/spec/metrics")
         .enumerate()
@@ -87,7 +87,7 @@ fn aim(metric: &Value, now: &Value) -> String {
     format!("{name}: {is}/{}", text(wanted, "/averageValue"))
 }
 
-/// Returns the bound of a disruption budget, `N/A` for the one it does not have.
+/// Returns a bound of a disruption budget; `N/A` if it is not set.
 pub(super) fn budget(what: &str, object: &Value) -> Value {
     match &object["spec"][what] {
         Value::String(percent) => json!(percent),

@@ -1,4 +1,4 @@
-//! create, update and patch.
+//! The verbs create, update and patch.
 
 use serde_json::{Value, json};
 
@@ -15,7 +15,7 @@ use crate::request::Reply;
 /// Creates an object.
 ///
 /// # Errors
-/// As `store_judged`, and 400 or 415 for bodies that cannot be read.
+/// The errors of `store_judged`, and 400 or 415 for bodies that cannot be decoded.
 pub fn create(store: &mut Store, call: &Call<'_>) -> Result<Reply, Refusal> {
     let place = &call.place;
     if place.name.is_some() || (place.definition.namespaced && place.namespace.is_none()) {
@@ -42,7 +42,7 @@ pub fn create(store: &mut Store, call: &Call<'_>) -> Result<Reply, Refusal> {
 /// Replaces an object, or its status.
 ///
 /// # Errors
-/// As `store_judged`; 404 when it is not there, 409 when it is another than the writer knew.
+/// The errors of `store_judged`; 404 if it does not exist, 409 if its resource version or uid differs.
 pub fn update(store: &mut Store, call: &Call<'_>) -> Result<Reply, Refusal> {
     let place = &call.place;
     if place.name.is_none() {
@@ -69,10 +69,10 @@ pub fn update(store: &mut Store, call: &Call<'_>) -> Result<Reply, Refusal> {
     Ok(call.answer(200, &object, &warnings))
 }
 
-/// Patches an object, or its status; apply makes it when it is not there.
+/// Patches an object, or its status; an apply creates a missing object.
 ///
 /// # Errors
-/// As `store_judged`; 415 for patches of another type, and what each kind of patch refuses.
+/// The errors of `store_judged` and of each patch type; 415 for unknown patch types.
 pub fn patch(store: &mut Store, call: &Call<'_>) -> Result<Reply, Refusal> {
     if call.place.name.is_none() {
         return Err(Refusal::method_not_allowed());
@@ -133,7 +133,7 @@ fn other_patch(
     decode::belongs(place, &mut object)?;
     check_preconditions(call, &object, Some(&live))?;
     let warnings = match decode::tidy(&place.definition, &mut object.clone(), options.validation) {
-        // A patch whose outcome is not strict is refused as a whole, quoting all of it.
+        // Under strict validation, the error for unknown fields quotes the whole patched object.
         Err(refusal)
             if options.validation == FieldValidation::Strict && refusal.message.contains("strict") =>
         {
@@ -150,7 +150,7 @@ fn other_patch(
     Ok(call.answer(200, &object, &warnings))
 }
 
-/// Checks the uid and the number the writer believes the object to have.
+/// Checks the uid and resource version in the request against the live object.
 fn check_preconditions(call: &Call<'_>, object: &Value, live: Option<&Value>) -> Result<(), Refusal> {
     let definition = &call.place.definition;
     let name = call.place.name();

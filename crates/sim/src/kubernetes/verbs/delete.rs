@@ -1,4 +1,4 @@
-//! delete and deletecollection.
+//! The verbs delete and deletecollection.
 
 use serde_json::{Value, json};
 
@@ -12,7 +12,7 @@ use crate::kubernetes::status::{FieldError, Refusal, about, json_reply};
 use crate::kubernetes::store::{Store, names};
 use crate::request::Reply;
 
-/// What a deletion asks for.
+/// The options of a deletion.
 struct Wish {
     propagation: Propagation,
     uid: Option<String>,
@@ -46,10 +46,10 @@ fn wish(call: &Call<'_>) -> Result<Wish, Refusal> {
     })
 }
 
-/// Deletes an object: at once, or as soon as nothing holds it.
+/// Deletes an object: at once, or as soon as it has no finalizers.
 ///
 /// # Errors
-/// 404 when it is not there, 409 when it is not the one meant.
+/// 404 if it does not exist, 409 if a precondition fails.
 pub fn delete(store: &mut Store, call: &Call<'_>) -> Result<Reply, Refusal> {
     let wish = wish(call)?;
     let definition = &call.place.definition;
@@ -86,7 +86,7 @@ fn success(call: &Call<'_>, object: &Value) -> Value {
 /// Deletes a selection of objects.
 ///
 /// # Errors
-/// 400 for selectors that cannot be read.
+/// 400 for invalid selectors.
 pub fn delete_collection(
     store: &mut Store,
     call: &Call<'_>,

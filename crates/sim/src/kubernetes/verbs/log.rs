@@ -1,7 +1,6 @@
-//! The logs of pods: whole, their end, or as they go on.
+//! Pod logs: whole, the last lines, or as a stream.
 //!
-//! Contract: `GET /api/v1/namespaces/{namespace}/pods/{name}/log`. What a container wrote the cluster's node tells, see
-//! [`crate::aks::log`].
+//! Contract: `GET /api/v1/namespaces/{namespace}/pods/{name}/log`. The lines come from [`crate::aks::log`].
 
 use std::collections::BTreeSet;
 
@@ -21,7 +20,7 @@ use crate::request::{Reply, Request};
 /// The media type of logs.
 pub const TEXT: &str = "text/plain";
 
-/// A log that goes on until its pod is gone.
+/// A log stream that ends with its pod.
 #[derive(Debug)]
 pub struct Log {
     namespace: String,
@@ -34,7 +33,7 @@ pub struct Log {
 }
 
 impl Log {
-    /// Returns the lines since the last poll, and whether the pod is gone.
+    /// Returns the lines since the last poll, and whether the pod no longer exists.
     pub fn poll(&mut self, store: &Store) -> (Vec<Bytes>, bool) {
         let mut new = std::mem::take(&mut self.waiting);
         let pod =
@@ -52,11 +51,11 @@ fn written(line: &Line, timestamps: bool) -> String {
     if timestamps { format!("{} {}\n", line.at.rfc3339(), line.text) } else { format!("{}\n", line.text) }
 }
 
-/// Answers with the log of one container.
+/// Returns the log of one container.
 ///
 /// # Errors
-/// 404 when the pod is not there, 400 when it has no such container, when that has not begun to run, or when it has to be
-/// chosen among several; 405 for other methods.
+/// 404 if the pod does not exist. 400 if the container does not exist, is not running, or is not named among
+/// several. 405 for other methods.
 pub fn serve(store: &Store, request: &Request, place: &Place, now: Moment) -> Result<Answer, Refusal> {
     if request.method != Method::GET {
         return Err(Refusal::method_not_allowed());
@@ -66,7 +65,7 @@ pub fn serve(store: &Store, request: &Request, place: &Place, now: Moment) -> Re
         .ok_or_else(|| Refusal::not_found(&place.definition, place.name()))?;
     let container = chosen(request, pod, place.name())?;
     if flag(request, "previous")? == Some(true) {
-        // No container is ever started a second time here.
+        // Containers here never restart.
         return Err(Refusal::bad_request(format!(
             "previous terminated container {container:?} in pod {:?} not found",
             place.name()
@@ -98,7 +97,7 @@ pub fn serve(store: &Store, request: &Request, place: &Place, now: Moment) -> Re
     Ok(Answer::plain(Reply::bytes(200, TEXT, text)))
 }
 
-/// Returns the lines a request wants of those there are.
+/// Returns the lines that a request selects.
 fn shown(request: &Request, mut lines: Vec<Line>, now: Moment) -> Result<Vec<Line>, Refusal> {
     let since = match (number(request, "sinceSeconds")?, request.query("sinceTime")) {
         (Some(seconds), _) => {
@@ -162,7 +161,7 @@ mod tests {
 
     const LOG: &str = "/api/v1/namespaces/demo/pods/web/log";
 
-    /// A cluster with one pod whose second container has not begun to run.
+    /// A cluster with one pod, whose second container is not running.
     fn cluster() -> Cluster {
         let mut cluster = Cluster::new();
         let pod = json!({

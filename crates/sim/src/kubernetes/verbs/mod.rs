@@ -1,4 +1,4 @@
-//! What can be done with objects.
+//! The verbs for objects.
 
 pub mod change;
 pub mod delete;
@@ -18,33 +18,33 @@ use super::write::{self, Draft, Part};
 use crate::clock::Moment;
 use crate::request::{Reply, Request};
 
-/// One request for objects.
+/// A request for objects.
 pub struct Call<'a> {
     /// The request.
     pub request: &'a Request,
-    /// What it is for.
+    /// The location of the objects.
     pub place: Place,
-    /// The form its answer shall have.
+    /// The response format.
     pub form: Form,
-    /// When it arrived.
+    /// The arrival time.
     pub now: Moment,
 }
 
 impl Call<'_> {
-    /// Returns the object the URL names.
+    /// Returns the object in the URL.
     ///
     /// # Errors
-    /// 404 when it is not there.
+    /// 404 if it does not exist.
     pub fn live(&self, store: &Store) -> Result<Value, Refusal> {
         self.find(store).ok_or_else(|| Refusal::not_found(&self.place.definition, self.place.name()))
     }
 
-    /// Returns the object the URL names, if it is there.
+    /// Returns the object in the URL, if it exists.
     pub fn find(&self, store: &Store) -> Option<Value> {
         store.get(&self.place.definition.resource(), self.place.namespace(), self.place.name()).cloned()
     }
 
-    /// Makes the draft of a write.
+    /// Creates the draft of a write.
     pub fn draft(&self, live: Option<Value>, manager: &str, applied: bool) -> Draft {
         Draft {
             definition: self.place.definition.clone(),
@@ -56,7 +56,7 @@ impl Call<'_> {
         }
     }
 
-    /// Answers with one object, and with warnings.
+    /// Returns a response with one object and warnings.
     pub fn answer(&self, status: u16, object: &Value, warnings: &[String]) -> Reply {
         let mut reply = json_reply(status, &self.form.one(&self.place.definition, object, self.now));
         for warning in warnings {
@@ -69,11 +69,11 @@ impl Call<'_> {
     }
 }
 
-/// Judges an object and stores it, unless the run is dry; returns it as it is then.
+/// Validates an object and stores it, except in a dry run; returns the resulting object.
 ///
 /// # Errors
-/// 404 for a missing namespace, 403 for one being deleted, 409 for a name that is taken, 422 for what the kind does
-/// not allow.
+/// 404 for a missing namespace, 403 for one being deleted, 409 for an existing name, 422 for validation
+/// errors.
 pub fn store_judged(
     store: &mut Store,
     draft: &Draft,
@@ -122,7 +122,7 @@ fn check_namespace(store: &Store, draft: &Draft, namespace: &str, name: &str) ->
     Ok(())
 }
 
-/// What is being deleted cannot be held by new finalizers.
+/// Returns an error if an object being deleted gets new finalizers.
 fn new_finalizers(draft: &Draft, object: &Value) -> Option<FieldError> {
     let live = draft.live.as_ref().filter(|live| live["metadata"]["deletionTimestamp"].is_string())?;
     let list = |object: &Value| object["metadata"]["finalizers"].as_array().cloned().unwrap_or_default();

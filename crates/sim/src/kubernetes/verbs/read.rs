@@ -1,4 +1,4 @@
-//! get, list and watch.
+//! The verbs get, list and watch.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -13,19 +13,19 @@ use crate::kubernetes::store::{Store, key, names};
 use crate::kubernetes::watch::Watch;
 use crate::request::Reply;
 
-/// Answers with one object.
+/// Returns one object.
 ///
 /// # Errors
-/// 404 when it is not there.
+/// 404 if it does not exist.
 pub fn get(store: &Store, call: &Call<'_>) -> Result<Reply, Refusal> {
     let object = call.live(store)?;
     Ok(call.answer(200, &object, &[]))
 }
 
-/// Answers with a selection of objects, whole or in portions.
+/// Returns a selection of objects, whole or paged.
 ///
 /// # Errors
-/// 400 for selectors and tokens that cannot be read, 410 for numbers too far back, 504 for numbers not reached yet.
+/// 400 for invalid selectors and tokens, 410 for old resource versions, 504 for future ones.
 pub fn list(store: &Store, call: &Call<'_>, options: &ListOptions) -> Result<Reply, Refusal> {
     let definition = &call.place.definition;
     let selection = Selection::parse(&options.labels, &options.fields, &definition.kind)?;
@@ -45,16 +45,16 @@ pub fn list(store: &Store, call: &Call<'_>, options: &ListOptions) -> Result<Rep
         let (namespace, name) = shown.last().map(|object| names(object)).unwrap_or_default();
         token(revision, &key(&namespace, &name))
     });
-    // How many are left can be told only where nothing is filtered out.
+    // The number of remaining items is known only without selectors.
     let remaining = (!left.is_empty() && selection.is_everything()).then_some(left.len());
     let about = list_metadata(revision, next, remaining);
     Ok(json_reply(200, &call.form.many(definition, about, shown, call.now)))
 }
 
-/// Begins a watch, of one object when the URL names one.
+/// Starts a watch, of one object if the URL names one.
 ///
 /// # Errors
-/// 400 for selectors that cannot be read.
+/// 400 for invalid selectors.
 pub fn watch(store: &Store, call: &Call<'_>, options: &ListOptions) -> Result<Watch, Refusal> {
     let definition = &call.place.definition;
     let mut fields = options.fields.clone();
@@ -66,7 +66,7 @@ pub fn watch(store: &Store, call: &Call<'_>, options: &ListOptions) -> Result<Wa
     Ok(Watch::begin(store, definition.clone(), namespace, selection, call.form, options, call.now))
 }
 
-/// Returns the number a list shows the state of, and the place after which it goes on.
+/// Returns the resource version of a list, and the key after which it continues.
 fn starting_point(store: &Store, options: &ListOptions) -> Result<(u64, Option<String>), Refusal> {
     let current = store.revision();
     if !options.next.is_empty() {

@@ -1,4 +1,4 @@
-//! The scale subresource: a Scale of autoscaling/v1 that stands for an object's replica count.
+//! The scale subresource: a Scale of autoscaling/v1 with an object's replica count.
 
 use http::Method;
 use serde_json::{Value, json};
@@ -14,7 +14,7 @@ use crate::request::Reply;
 /// Reads or writes an object's scale.
 ///
 /// # Errors
-/// 404 when the object is not there, 405 for other methods, and what the object's kind does not allow.
+/// 404 if the object does not exist, 405 for other methods, and the validation errors of the object's kind.
 pub fn serve(store: &mut Store, call: &Call<'_>) -> Result<Reply, Refusal> {
     let live = call.live(store)?;
     let scale = scale_of(&live);
