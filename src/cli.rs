@@ -1,4 +1,4 @@
-//! The command line: types and help text, nothing else.
+//! The command line: types and help text only.
 
 use crate::{commands, render::stream::Colour};
 use clap::{Parser, Subcommand, ValueEnum};

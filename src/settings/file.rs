@@ -1,4 +1,4 @@
-//! `landfall.toml`: its shape, and nothing about what the values mean.
+//! `landfall.toml`: its structure, without the meaning of its values.
 //!
 //! The doc comments are the descriptions in the JSON Schema that `landfall schema` prints.
 
