@@ -162,7 +162,7 @@ async fn serve(listener: TcpListener, acceptor: TlsAcceptor, script: Arc<Mutex<S
                 let given = respond(&script, &request);
                 async move { given }
             });
-            // A broken connection shows up as an error here.
+            // A broken connection ends with an error here, which is ignored.
             let _ =
                 hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(tls), service).await;
         });

@@ -79,7 +79,7 @@ fn well(diagnosis: &Diagnosis, paint: Paint) -> String {
 fn plural(count: usize, noun: &str) -> String {
     match (count, noun.split_once(' ')) {
         (1, _) | (_, None) => words::count(count, noun),
-        // Formats a request from outside, for example "8 requests from outside".
+        // Only the first word has a plural: "8 requests from outside".
         (_, Some(("request", rest))) => format!("{} {rest}", words::count(count, "request")),
         (_, Some(_)) => words::count(count, noun),
     }

@@ -69,7 +69,7 @@ fn rows(rotation: &Rotation, facts: &Facts) -> String {
     rows.join("\n")
 }
 
-/// Returns the `rotation` part of the last JSON line; `replaced` is null if there was nothing to rotate.
+/// Returns the value of `rotation` in the last JSON line; `replaced` is null if there was nothing to rotate.
 pub fn document(rotation: &Rotation) -> Value {
     let Rotation { was, is, carried_after } = rotation;
     json!({
