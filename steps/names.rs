@@ -37,7 +37,7 @@ fn stem(group: &str) -> String {
     clean(plain, STEM_MAX)
 }
 
-/// Removes everything except letters, digits and single hyphens, and hyphens at the ends.
+/// Converts a text to letters, digits and single hyphens, without a hyphen at either end.
 fn clean(text: &str, at_most: usize) -> String {
     let mut name = String::new();
     for c in text.chars() {

@@ -32,8 +32,8 @@ impl Certificate {
         )
     }
 
-    /// Evaluates the existing certificate. A valid foreign certificate is used; an invalid or expiring one is
-    /// never overwritten.
+    /// Evaluates the existing certificate. A valid foreign certificate is used. One that is invalid or due
+    /// for renewal is never overwritten.
     ///
     /// # Errors
     /// Returns an error if the renewal is requested and landfall did not create the certificate.

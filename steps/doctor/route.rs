@@ -168,7 +168,7 @@ fn bare(gateway: &str, listener: &str) -> Finding {
     finding.evidence(format!("listener {listener}: attachedRoutes is 0"))
 }
 
-/// Reports listeners without a desired route in the manifests, which serve nothing.
+/// Reports listeners without an attached route that no earlier finding explains.
 fn idle(inside: &Inside, walk: &mut Walk) {
     for gateway in inside.gateways.as_deref().unwrap_or_default() {
         let own = name(gateway);

@@ -37,7 +37,8 @@ pub(super) async fn check(scene: &Scene<'_>, id: CheckId, nonce: &str) -> Findin
     }
 }
 
-/// Summarizes a passed check: the first request of each kind as an example, the others as a count.
+/// Summarizes a passed check: all requests of a header or path check, else the first one and the number of
+/// the others.
 fn told(id: CheckId, asks: &[&Ask]) -> String {
     let mut words: Vec<&str> = Vec::new();
     asks.iter().for_each(|ask| {

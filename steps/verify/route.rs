@@ -168,7 +168,7 @@ impl Rule {
 }
 
 impl Replacement {
-    /// Returns the path with the replacement of the whole path or of the prefix, which ends at a slash.
+    /// Returns the path with the replacement of the whole path or of the prefix, which is cut off at a slash.
     pub(super) fn applied(&self, path: &str, prefix: &str) -> String {
         let replaced = match (&self.replace_full_path, &self.replace_prefix_match) {
             (Some(whole), _) => whole.clone(),

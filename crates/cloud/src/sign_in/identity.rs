@@ -55,8 +55,7 @@ struct Claims {
 }
 
 impl Identity {
-    /// Parses the claims of a token. The service verifies the signature; the claims are only displayed and
-    /// compared.
+    /// Parses the claims of a token, without a check of the signature, which is the service's task.
     ///
     /// Returns [`ApiErrorKind::Protocol`] if the token is no JWT or names no principal.
     pub fn from_token(token: &str, via: &str) -> Result<Self, ApiError> {
