@@ -1,5 +1,5 @@
-//! How many requests a second the simulated gateways serve over connections that stay open, beside a bare TLS server
-//! that answers the same words without looking at anything: the ratio is what routing costs.
+//! Throughput of the simulated gateways in requests per second over keep-alive connections. A bare TLS server
+//! with the same response is the reference: the ratio is the cost of routing.
 //!
 //! `cargo bench --bench gateways`; clients and server share one process and its two worker threads.
 
@@ -49,7 +49,7 @@ async fn compare(world: &Path) {
     println!("{:>12} {:>12} {:>7}", "gateway", "bare", "ratio");
     let mut rates = Vec::new();
     for _ in 0..ROUNDS {
-        // Both in each round, so that whatever else the machine does meets both.
+        // Each round measures both, so that other load on the machine affects both.
         let routed = load(gateway, &trusted).await;
         let floor = load(bare, &bare_trusted).await;
         println!("{routed:>12.0} {floor:>12.0} {:>7.2}", routed / floor);
@@ -60,7 +60,7 @@ async fn compare(world: &Path) {
     sim.close().await;
 }
 
-/// Whom a client trusts: one certificate and nobody else.
+/// The trust anchor of a client: exactly one certificate.
 struct Trusted(TlsConnector);
 
 impl Trusted {
@@ -72,7 +72,7 @@ impl Trusted {
     }
 }
 
-/// The address of the gateway that serves [`HOST`].
+/// Returns the address of the gateway that serves [`HOST`].
 fn address_of(sim: &Sim) -> Ipv4Addr {
     sim.read(|world| {
         let store = world.clusters.running().next().unwrap();
@@ -81,7 +81,7 @@ fn address_of(sim: &Sim) -> Ipv4Addr {
     })
 }
 
-/// The self-signed certificate that the gateways serve, out of the Secret that the driver has made.
+/// Returns the self-signed certificate that the gateways serve, from the Secret that the driver created.
 fn certificate_of(sim: &Sim) -> CertificateDer<'static> {
     let pem = sim.read(|world| {
         let store = world.clusters.running().next().unwrap();
@@ -92,7 +92,7 @@ fn certificate_of(sim: &Sim) -> CertificateDer<'static> {
     CertificateDer::from_pem_slice(&pem).unwrap()
 }
 
-/// Returns requests a second.
+/// Returns the throughput in requests per second.
 async fn load(to: SocketAddr, trusted: &Trusted) -> f64 {
     let begun = Instant::now();
     let clients = (0..CONNECTIONS).map(|_| tokio::spawn(ask(to, trusted.0.clone())));
@@ -119,7 +119,7 @@ async fn ask(to: SocketAddr, connector: TlsConnector) {
     driven.await.unwrap().unwrap();
 }
 
-/// A TLS server that says the same to everybody.
+/// Starts a TLS server with a constant response.
 async fn bare() -> (SocketAddr, Trusted) {
     let made = rcgen::generate_simple_self_signed([HOST.to_owned()]).unwrap();
     let certificate = made.cert.der().clone();

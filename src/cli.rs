@@ -1,4 +1,4 @@
-//! The command line: types and help text, nothing else.
+//! The command line: types and help text only.
 
 use crate::{commands, render::stream::Colour};
 use clap::{Parser, Subcommand, ValueEnum};
@@ -10,7 +10,7 @@ use std::path::PathBuf;
 #[derive(Parser, Debug)]
 #[command(name = "landfall", version, max_term_width = 100, after_help = EXIT_CODES)]
 pub struct Cli {
-    /// What holds for every command.
+    /// Options of every command.
     #[command(flatten)]
     pub global: Global,
     /// The command.
@@ -28,7 +28,7 @@ Exit codes:
    10  plan --detailed-exitcode: there is something to do
   130  interrupted; running again goes on";
 
-/// What holds for every command.
+/// Options of every command.
 #[derive(clap::Args, Clone, Debug)]
 #[command(next_help_heading = "Everywhere")]
 pub struct Global {
@@ -61,7 +61,7 @@ pub struct Global {
     pub yes: bool,
 }
 
-/// How a run is shown.
+/// The output format of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Format {
     /// A tree that is drawn anew.

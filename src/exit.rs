@@ -1,24 +1,24 @@
-//! How the program ends, as a number that scripts may rely on.
+//! Exit codes, which scripts may rely on.
 
 use landfall_engine::{Kind, Outcome, Report};
 use std::process::ExitCode;
 
-/// How the program ends. The numbers are a contract.
+/// The exit code of the program. The numbers are a contract.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
-    /// All well.
+    /// Success.
     Well = 0,
-    /// A step failed; running again goes on.
+    /// A step failed; another run continues.
     Failed = 1,
-    /// Wrong input; nothing was touched.
+    /// The input is invalid; nothing was changed.
     Input = 2,
-    /// The cloud refuses: sign-in, rights, policy, quota.
+    /// The cloud refused: sign-in, permissions, policy, quota.
     Refused = 3,
     /// Another run holds the lock.
     Locked = 4,
-    /// `plan --detailed-exitcode`: there is something to do.
+    /// `plan --detailed-exitcode`: there are changes to apply.
     Changes = 10,
-    /// Interrupted; running again goes on.
+    /// Interrupted; another run continues.
     Interrupted = 130,
 }
 
@@ -28,7 +28,7 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// Returns how the program ends when one step's failure decides.
+/// Returns the exit code for the failure of one step.
 pub fn of_kind(kind: Kind) -> Exit {
     match kind {
         Kind::Refused => Exit::Refused,
@@ -38,7 +38,7 @@ pub fn of_kind(kind: Kind) -> Exit {
     }
 }
 
-/// Returns how the program ends after a run: of several failures the one that only a person can mend decides.
+/// Returns the exit code of a run. Of several failures, the one that only the user can fix decides.
 pub fn of_report(report: &Report) -> Exit {
     let kinds = || report.errors.iter().map(|(_, error)| of_kind(error.kind));
     match report.outcome {

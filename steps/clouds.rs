@@ -1,4 +1,4 @@
-//! The clients that the steps work with, made once per run.
+//! The clients of the steps, created once per run.
 
 use landfall_cloud::{
     ApiError, Carrier, Endpoints, Meter, Secret, arm::Azure, kubernetes::Cluster, vault::Vaults,
@@ -9,10 +9,10 @@ use tokio::sync::Mutex;
 
 use crate::cluster_ready::ReadyCluster;
 
-/// Every client a step may need.
+/// All clients that a step may need.
 #[derive(Clone)]
 pub struct Clouds {
-    /// Azure Resource Manager, with the subscription chosen.
+    /// Azure Resource Manager, with the selected subscription.
     pub azure: Azure,
     /// The data planes of the vaults.
     pub vaults: Vaults,
@@ -20,48 +20,48 @@ pub struct Clouds {
     pub clusters: Clusters,
 }
 
-/// The Kubernetes APIs, opened on first use with the credential that Azure hands out.
+/// The Kubernetes APIs, opened on first use with the credential that Azure returns.
 ///
-/// The credential stays in memory: the user's own kubeconfig is never read for landfall's work, so
-/// whatever its current context is, nothing is sent there.
+/// The credential stays in memory. Landfall's requests never use the user's kubeconfig, so its current
+/// context has no effect.
 #[derive(Clone)]
 pub struct Clusters {
     azure: Azure,
     carrier: Option<Arc<dyn Carrier>>,
     meter: Meter,
     pace: f64,
-    /// By the cluster's own UID: a cluster made anew under the same name is another one.
+    /// The open clusters by UID: a recreated cluster with the same name is a different one.
     open: Arc<Mutex<HashMap<String, Opened>>>,
 }
 
-/// An opened cluster.
+/// An open cluster.
 #[derive(Clone)]
 pub struct Opened {
     /// Its API.
     pub api: Cluster,
-    /// The kubeconfig as handed out.
+    /// The kubeconfig that Azure returned.
     pub kubeconfig: Arc<Secret<String>>,
-    /// The UID of `kube-system`, which tells clusters apart that bear one name.
+    /// The UID of `kube-system`, which distinguishes clusters with the same name.
     pub uid: String,
 }
 
 impl Clusters {
-    /// Returns no open cluster yet; `endpoints` say how clusters are reached and how fast the cloud is.
+    /// Returns an empty set; `endpoints` contains the transport to clusters and the time scale.
     #[must_use]
     pub fn new(azure: Azure, endpoints: &Endpoints, meter: Meter) -> Self {
         let carrier = endpoints.carrier.clone();
         Self { azure, carrier, meter, pace: endpoints.pace, open: Arc::default() }
     }
 
-    /// Returns what Azure says of a cluster; `None` when it is gone.
+    /// Returns the cluster from Resource Manager; `None` if it does not exist.
     pub(crate) async fn body(&self, cluster: &ReadyCluster) -> Result<Option<Value>, ApiError> {
         self.azure.arm().get(&cluster.id, landfall_cloud::arm::cluster::API).await
     }
 
-    /// Opens a cluster, or returns the one that is open. Concurrent callers share one sign-in.
+    /// Opens a cluster, or returns the open one. Concurrent callers share one sign-in.
     ///
     /// # Errors
-    /// Whatever the credential request or the first look at the cluster ran into.
+    /// Returns the error of the credential request or of the first request to the cluster.
     pub async fn open(&self, cluster: &ReadyCluster) -> Result<Opened, ApiError> {
         let mut open = self.open.lock().await;
         if let Some(opened) = open.get(&cluster.uid) {

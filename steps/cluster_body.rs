@@ -1,11 +1,11 @@
-//! The cluster as ARM wants it: the body for a new one, and what may be wrong with one that is there.
+//! The ARM body of the cluster: the body for its creation, and the faults of an existing one.
 
 use crate::{cluster_drift, settings::Settings};
 use landfall_cloud::{ApiError, arm::Condition};
 use landfall_engine::{Change, Kind, Residue, StepError};
 use serde_json::{Value, json};
 
-/// Pods a node can run when nobody says, with one address each in a flat network.
+/// The default number of pods per node, with one address each in a flat network.
 pub const PODS_PER_NODE: u32 = 30;
 
 const GATEWAY_API: &str = "/properties/ingressProfile/gatewayAPI/installation";
@@ -15,7 +15,7 @@ const ROTATION: &str = "/properties/addonProfiles/azureKeyvaultSecretsProvider/c
 const ROTATION_INTERVAL: &str =
     "/properties/addonProfiles/azureKeyvaultSecretsProvider/config/rotationPollInterval";
 
-/// What a cluster must have for the gateways to come about. Values of `config` are strings.
+/// Returns the properties that the gateways require. Values of `config` are strings.
 fn wanted() -> [(&'static str, Value); 5] {
     [
         (GATEWAY_API, json!("Standard")),
@@ -69,12 +69,12 @@ pub(crate) fn anew(s: &Settings, version: &str, subnet: &str, subscription: &str
     body
 }
 
-/// Returns what is there, changed as little as the wish demands: fields nobody here knows stay.
+/// Returns the existing body with minimal changes: unknown fields are preserved.
 pub(crate) fn mended(mut body: Value) -> Value {
     for (pointer, value) in wanted() {
         set(&mut body, pointer, value);
     }
-    // The state is the service's own word: sending another one back is refused.
+    // The service sets these fields and rejects a different value in a request.
     if let Some(properties) = body["properties"].as_object_mut() {
         properties.remove("provisioningState");
         properties.remove("powerState");
@@ -82,7 +82,7 @@ pub(crate) fn mended(mut body: Value) -> Value {
     body
 }
 
-/// Lists what a cluster that is there lacks.
+/// Lists the required properties that differ in an existing cluster.
 pub(crate) fn differences(body: &Value) -> Vec<Change> {
     let lacks = |(pointer, wanted): (&str, Value)| {
         let is = body.pointer(pointer).cloned().unwrap_or(Value::Null);
@@ -92,7 +92,7 @@ pub(crate) fn differences(body: &Value) -> Vec<Change> {
     wanted().into_iter().filter_map(lacks).collect()
 }
 
-/// Tells why a cluster of this name cannot be ours to use, if it cannot.
+/// Returns the reason why a cluster of this name is foreign; `None` if it is usable.
 pub(crate) fn stranger(body: &Value, subnet: &str) -> Option<String> {
     let pools = body["properties"]["agentPoolProfiles"].as_array().cloned().unwrap_or_default();
     let name = body["name"].as_str().unwrap_or_default();
@@ -112,7 +112,7 @@ pub(crate) fn stranger(body: &Value, subnet: &str) -> Option<String> {
     None
 }
 
-/// Names the first node pool that failed. A cluster can be `Succeeded` with one.
+/// Returns the first failed node pool. A cluster can be `Succeeded` in spite of one.
 pub(crate) fn failed_pool(body: &Value) -> Option<String> {
     let pools = body["properties"]["agentPoolProfiles"].as_array()?;
     pools.iter().find_map(|pool| {
@@ -122,13 +122,13 @@ pub(crate) fn failed_pool(body: &Value) -> Option<String> {
     })
 }
 
-/// Tells whether somebody has stopped the cluster: its API does not answer, and no change to it is taken.
+/// Returns whether the cluster is stopped: its API does not respond, and it rejects every change.
 /// <https://learn.microsoft.com/azure/aks/start-stop-cluster>
 pub(crate) fn is_stopped(body: &Value) -> bool {
     body["properties"]["powerState"]["code"].as_str() == Some("Stopped")
 }
 
-/// The refusal to work with a stopped cluster, and how a person starts it.
+/// Returns the error for a stopped cluster, with the command that starts it.
 pub(crate) fn stopped(group: &str, name: &str) -> StepError {
     StepError::new(Kind::Refused, format!("use cluster {name}"))
         .code("ClusterStopped")
@@ -137,7 +137,7 @@ pub(crate) fn stopped(group: &str, name: &str) -> StepError {
         .residue(Residue::Nothing)
 }
 
-/// The way out of a wait for the cluster that has come to its bound. Nobody but a person aborts.
+/// Adds the remedy to a timeout of a wait for the cluster. Landfall itself never aborts an operation.
 /// <https://learn.microsoft.com/azure/aks/manage-abort-operations>
 pub(crate) fn way_out(error: StepError, id: &str, group: &str, name: &str) -> StepError {
     if error.kind != Kind::TimedOut {
@@ -149,13 +149,14 @@ pub(crate) fn way_out(error: StepError, id: &str, group: &str, name: &str) -> St
     ))
 }
 
-/// The condition that the cluster is still the one that was read. AKS spells the field its own way.
+/// Returns the precondition that the cluster is unchanged since it was read. AKS spells the ETag field
+/// differently.
 pub(crate) fn unchanged(body: &Value) -> Condition {
     let etag = body["eTag"].as_str().or_else(|| body["etag"].as_str());
     etag.map_or(Condition::None, |etag| Condition::IfMatch(etag.to_owned()))
 }
 
-/// Returns the reason a cluster keeps of its last failure.
+/// Returns the cause of a cluster's last failure.
 pub(crate) fn reason(body: &Value, state: &str) -> String {
     let error = &body["properties"]["status"]["provisioningError"];
     match error["message"].as_str() {
@@ -164,7 +165,8 @@ pub(crate) fn reason(body: &Value, state: &str) -> String {
     }
 }
 
-/// Returns the preview flag that a refusal names: "… since feature 'Microsoft.ContainerService/X' is not enabled".
+/// Returns the preview flag that an error names: "… since feature 'Microsoft.ContainerService/X' is not
+/// enabled".
 pub(crate) fn flag_asked_for(error: &ApiError) -> Option<String> {
     if !error.code.as_deref().is_some_and(|code| code.contains("Feature"))
         && !error.message.contains("is not enabled")
@@ -176,7 +178,7 @@ pub(crate) fn flag_asked_for(error: &ApiError) -> Option<String> {
     flag.contains('/').then(|| flag.to_owned())
 }
 
-/// az's own default, so that either tool finds the same cluster unchanged.
+/// Returns az's default, so that both tools agree on the same cluster.
 fn dns_prefix(s: &Settings, subscription: &str) -> String {
     let plain = |text: &str, at_most: usize| {
         text.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').take(at_most).collect::<String>()
@@ -186,7 +188,7 @@ fn dns_prefix(s: &Settings, subscription: &str) -> String {
     if prefix.starts_with(|c: char| c.is_ascii_alphabetic()) { prefix } else { format!("a{prefix}") }
 }
 
-/// Sets a value at a JSON pointer, making the objects on the way.
+/// Sets a value at a JSON pointer, and creates the objects on the path.
 fn set(body: &mut Value, pointer: &str, value: Value) {
     let mut at = body;
     for key in pointer.trim_start_matches('/').split('/') {

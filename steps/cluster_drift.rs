@@ -1,6 +1,6 @@
-//! What the settings say of a cluster of ours that is there: what can be changed in place, and what never can.
+//! Drift of an existing owned cluster from the settings: the changes in place, and the immutable fields.
 //!
-//! A cluster that was only found keeps its owner's tags, pools and sizes.
+//! A cluster that landfall did not create keeps its owner's tags, pools and sizes.
 
 use crate::{
     resource_group::{missing_tags, tags_of},
@@ -9,10 +9,10 @@ use crate::{
 use landfall_engine::{Change, Kind, Residue, StepError};
 use serde_json::{Value, json};
 
-/// The pool that every cluster of ours is made with.
+/// The node pool of every owned cluster.
 pub(crate) const POOL: &str = "nodepool1";
 
-/// Lists what is not as the settings say and can be changed in place: tags, and the autoscaler's bounds.
+/// Lists the drift that can be corrected in place: tags, and the autoscaler's bounds.
 pub(crate) fn differences(body: &Value, s: &Settings) -> Vec<Change> {
     let mut changes = missing_tags(body, &s.tags);
     if let Some(pool) = pool(body) {
@@ -25,7 +25,7 @@ pub(crate) fn differences(body: &Value, s: &Settings) -> Vec<Change> {
     changes
 }
 
-/// Changes the body so that it is as the settings say; what others have added stays.
+/// Returns the body with the drift corrected; additions by others are preserved.
 pub(crate) fn settle(mut body: Value, s: &Settings) -> Value {
     let mut tags = tags_of(&body);
     tags.extend(s.tags.clone());
@@ -35,7 +35,7 @@ pub(crate) fn settle(mut body: Value, s: &Settings) -> Value {
         for (field, wanted) in bounds(s) {
             pool[field] = wanted;
         }
-        // The autoscaler moves the count within its bounds, and a count outside of them is refused.
+        // The autoscaler moves the count within its bounds, and AKS rejects a count outside of them.
         if let Some(count) = pool["count"].as_u64() {
             pool["count"] = json!(count.clamp(s.cluster.nodes_min.into(), s.cluster.nodes_max.into()));
         }
@@ -55,7 +55,7 @@ fn pool(body: &Value) -> Option<&Value> {
     body["properties"]["agentPoolProfiles"].as_array()?.iter().find(|pool| pool["name"] == POOL)
 }
 
-/// Refuses what the settings say and AKS cannot change in a cluster that is there.
+/// Refuses settings that AKS cannot change in an existing cluster.
 /// <https://learn.microsoft.com/azure/aks/update-credentials> names none of them: they are fixed at creation.
 pub(crate) fn refused(body: &Value, s: &Settings) -> Result<(), StepError> {
     let properties = &body["properties"];
@@ -102,8 +102,8 @@ pub(crate) fn refused(body: &Value, s: &Settings) -> Result<(), StepError> {
     Err(refused.into_iter().fold(error, StepError::cause).hint(hint).residue(Residue::Nothing))
 }
 
-/// Tells whether a cluster of this version is as wished: a minor version stands for all its patches, and a patch that
-/// the service has moved on from is no wish to go back.
+/// Returns whether a version satisfies the setting. A minor version matches all its patches, and a later
+/// patch satisfies an earlier one.
 fn runs(version: &str, wanted: &str) -> bool {
     let numbers = |text: &str| text.split('.').map(|part| part.parse().unwrap_or(0)).collect::<Vec<u32>>();
     let (is, wanted) = (numbers(version), numbers(wanted));

@@ -1,4 +1,4 @@
-//! The wiring: every step, and what it waits for. This screen is the program's shape.
+//! The wiring: every step and its dependencies. This screen is the program's structure.
 
 use crate::{
     apps::Apps,
@@ -23,7 +23,7 @@ use crate::{
 };
 use landfall_engine::{Graph, Handle};
 
-/// The handles to what people ask about.
+/// The handles to the outputs that the commands read.
 pub struct Handles {
     pub(crate) domain: String,
     pub(crate) cluster: Handle<ReadyCluster>,
@@ -47,7 +47,7 @@ impl Handles {
     }
 }
 
-/// Wires the steps of an environment. Nothing is looked at and nothing is made here.
+/// Wires the steps of an environment. It sends no request and creates nothing.
 #[must_use]
 #[rustfmt::skip]
 pub fn deployment(c: &Clouds, s: &Settings, teardown: &Teardown) -> (Graph, Handles) {

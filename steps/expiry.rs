@@ -1,28 +1,28 @@
-//! How long a certificate still lasts, and from when on a person is told of it.
+//! Remaining validity of a certificate, and the threshold of the warning.
 
 use jiff::Timestamp;
 
-/// From so many days on a certificate's end is worth a warning.
+/// The threshold of the expiry warning, in days.
 pub const WARNING_DAYS: i64 = 30;
 
-/// What is to be said of the end of a certificate.
+/// The expiry state of a certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Expiry {
-    /// It is far away.
+    /// Beyond the warning threshold.
     Far,
-    /// So many whole days are left, none on the last one.
+    /// The remaining whole days, zero on the last one.
     Near(i64),
-    /// It has passed, so many whole days ago.
+    /// Expired, with the whole days since then.
     Past(i64),
 }
 
-/// Returns the whole days that are left at that time; below zero once the end has passed.
+/// Returns the remaining whole days at that time; negative after the expiry.
 #[must_use]
 pub fn days_left(not_after: Timestamp, now: Timestamp) -> i64 {
     (not_after.as_second() - now.as_second()).div_euclid(24 * 3600)
 }
 
-/// Judges the end of a certificate's validity at that time.
+/// Returns the expiry state at that time.
 #[must_use]
 pub fn expiry(not_after: Timestamp, now: Timestamp) -> Expiry {
     match days_left(not_after, now) {

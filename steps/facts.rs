@@ -1,10 +1,10 @@
-//! What a person wants to know of an environment, out of what the journal remembers.
+//! Summary of an environment, from the state in the journal.
 
 use crate::deployment::Handles;
 use jiff::Timestamp;
 use landfall_engine::{Graph, Memory};
 
-/// The environment in facts.
+/// The summary.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Facts {
     /// The domain.
@@ -13,9 +13,9 @@ pub struct Facts {
     pub gateways: Vec<Gateway>,
     /// The certificate that they serve.
     pub certificate: Option<CertificateFacts>,
-    /// The names.
+    /// The DNS names.
     pub dns: DnsFacts,
-    /// The file that our context was merged into, and the context's name.
+    /// The kubeconfig file that contains our context, and the context's name.
     pub kubeconfig: Option<(std::path::PathBuf, String)>,
 }
 
@@ -41,26 +41,26 @@ pub struct CertificateFacts {
     pub names: Vec<String>,
     /// The vault's version of it, 32 hex digits.
     pub version: String,
-    /// Where the vault keeps it.
+    /// Its secret id in the vault.
     pub secret_id: String,
-    /// Whether it vouches for itself.
+    /// True if it is self-signed.
     pub self_signed: bool,
-    /// Whether landfall can make it anew; otherwise a PFX has to be given.
+    /// True if landfall can renew it; otherwise the user supplies a PFX.
     pub renewable: bool,
 }
 
-/// The names.
+/// The DNS names.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DnsFacts {
-    /// Whether landfall keeps the records.
+    /// True if landfall manages the records.
     pub managed: bool,
-    /// The zone they are in.
+    /// The zone that contains them.
     pub zone: Option<String>,
     /// Host and address.
     pub records: Vec<(String, String)>,
 }
 
-/// Reads the facts out of what the journal remembers.
+/// Reads the summary from the state in the journal.
 #[must_use]
 pub fn facts(graph: &Graph, handles: &Handles, memory: &Memory) -> Facts {
     let gateways = graph.output(handles.gateways, memory).map(|made| made.gateways).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Resource providers, and the preview flags that a service may still ask for.
+//! Resource providers, and preview flags that a service may still require.
 
 use crate::{clouds::Clouds, doing::Doing, operation};
 use landfall_cloud::{
@@ -9,7 +9,7 @@ use landfall_engine::{Check, Context, Look, Step, StepError, Undone, Wait};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// What the environment is made of.
+/// The resource providers of the environment's resources.
 pub(crate) const PROVIDERS: [&str; 5] = [
     "Microsoft.ContainerService",
     "Microsoft.KeyVault",
@@ -20,16 +20,15 @@ pub(crate) const PROVIDERS: [&str; 5] = [
 
 const LIST: &str = "list the resource providers";
 
-/// Sees to it that the subscription may use every service.
+/// Registers the resource providers in the subscription.
 ///
-/// The Gateway API and its Istio implementation are generally available, so no preview flag is
-/// asked for here; a flag that a region still insists on is registered by the cluster step, when
-/// the service names it.
+/// The Gateway API and its Istio implementation are generally available, so this step requests no preview
+/// flag. If a region still requires one, the service names it, and the cluster step registers it.
 pub struct Features {
     azure: Azure,
 }
 
-/// The providers that are registered.
+/// The registered providers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Registered {
     /// Their namespaces.
@@ -43,7 +42,7 @@ impl Features {
         Self { azure: c.azure.clone() }
     }
 
-    /// The providers we need that are not registered yet, each with how far it is.
+    /// Returns the required providers that are not registered yet, each with its state.
     async fn outstanding(&self) -> Result<Vec<(&'static str, Registration)>, ApiError> {
         let listed = self.azure.providers().await?;
         let state = |wanted: &str| {
@@ -72,7 +71,7 @@ impl Step for Features {
             cx.note("generally available, nothing to register");
             return Ok(Check::Ready(registered()));
         }
-        // Registering is the subscription's own business: what we ask for serves everybody and is not ours.
+        // A registration belongs to the subscription: it is shared, and landfall does not own it.
         Ok(Check::Underway)
     }
 
@@ -102,7 +101,7 @@ impl Step for Features {
     }
 
     async fn undo(&self, _: &Context, _: Registered) -> Result<Undone, StepError> {
-        // A provider serves the whole subscription, and unregistering it would break its neighbours.
+        // A provider serves the whole subscription, and other resources may need its registration.
         Ok(Undone::Kept { why: "the subscription's other resources may use them".to_owned() })
     }
 }
@@ -111,8 +110,8 @@ fn registered() -> Registered {
     Registered { providers: PROVIDERS.iter().map(|&namespace| namespace.to_owned()).collect() }
 }
 
-/// Registers a preview flag that the service has asked for, and waits until it has spread. A flag that is gone has
-/// become generally available meanwhile: the service is asked again without it.
+/// Registers a preview flag that the service requires, and waits until it has propagated. A flag that no
+/// longer exists is generally available: the caller then repeats the request without it.
 pub(crate) async fn enable(cx: &Context, azure: &Azure, flag: &str) -> Result<(), StepError> {
     let (namespace, name) = flag.split_once('/').unwrap_or(("Microsoft.ContainerService", flag));
     let what = format!("register the feature {flag}");

@@ -18,7 +18,7 @@ pub(crate) const NAMESPACE: &str = "aks-istio-system";
 pub(crate) const CONTROL_PLANE: &str = "istiod";
 pub(crate) const CLASS: &str = "approuting-istio";
 
-/// Waits for the controller. A class that merely exists proves nothing: it must be *Accepted*.
+/// Waits for the controller. The class must be *Accepted*; its existence alone proves nothing.
 pub struct Istio {
     clusters: Clusters,
 }
@@ -28,7 +28,7 @@ pub struct Istio {
 pub struct AcceptedClass {
     /// Its name.
     pub name: String,
-    /// Who answers for it, as the class itself says.
+    /// Its controller, from the class itself.
     pub controller: String,
 }
 
@@ -63,7 +63,7 @@ impl Step for Istio {
             async { opened.api.get(&Kind::GATEWAY_CLASS, None, CLASS).await },
         );
         let istiod = istiod.doing("look at istiod")?;
-        // Before AKS has installed the definitions, the API does not know the kind at all.
+        // Before AKS has installed the CRDs, the API does not know the kind.
         let class = class.doing(format!("look at GatewayClass {CLASS}"))?;
         let available =
             istiod.as_ref().is_some_and(|o| matches!(readiness::deployment(o), Readiness::Ready(())));

@@ -1,18 +1,18 @@
-//! Names that nobody chose: derived, so that looking again is looking for the same thing.
+//! Derived names: the same input always gives the same name, so that a later run finds the same resource.
 
 use crate::settings::Settings;
 use uuid::Uuid;
 
-/// The key under which what is ours says whose it is: a tag, or an entry of a record's metadata.
+/// The key of the ownership mark: a tag, or an entry of a record's metadata.
 pub(crate) const OWNER: &str = "landfall";
 
-/// Returns whose a thing is: two people may call their environments alike, in one subscription or one zone.
+/// Returns the ownership mark. Two users may choose the same environment name in one subscription or zone.
 pub(crate) fn mark(settings: &Settings, subscription: &str) -> String {
     format!("{subscription}/{}/{}", settings.resource_group, settings.environment)
 }
 
-/// Returns the vault's name: the chosen one, or one derived from subscription and group. Vault
-/// names are unique in the world, 3–24 characters, letters, digits and single hyphens.
+/// Returns the vault's name: the chosen one, or one derived from subscription and group. Vault names are
+/// globally unique: 3–24 characters, letters, digits and single hyphens.
 #[must_use]
 pub fn vault(settings: &Settings, subscription: &str) -> String {
     if let Some(chosen) = &settings.key_vault {
@@ -22,7 +22,7 @@ pub fn vault(settings: &Settings, subscription: &str) -> String {
     with_digits(&stem(&settings.resource_group), &words)
 }
 
-/// Returns another name for an environment whose vault name is taken: the same every time.
+/// Returns another name for an environment whose vault name is taken, always the same one.
 #[must_use]
 pub fn another_vault(taken: &str) -> String {
     let stem = taken.trim_start_matches("kv-").trim_end_matches(|c: char| c.is_ascii_hexdigit());
@@ -37,7 +37,7 @@ fn stem(group: &str) -> String {
     clean(plain, STEM_MAX)
 }
 
-/// Letters, digits and single hyphens only, no hyphen at either end.
+/// Converts a text to letters, digits and single hyphens, without a hyphen at either end.
 fn clean(text: &str, at_most: usize) -> String {
     let mut name = String::new();
     for c in text.chars() {

@@ -1,4 +1,4 @@
-//! The nodes' subnet, in a virtual network of ours or of somebody else's.
+//! The nodes' subnet, in an owned or foreign virtual network.
 
 use crate::{
     clouds::Clouds,
@@ -24,18 +24,18 @@ use std::{
     time::Duration,
 };
 
-/// Brings the network and the subnet about, and never loses a subnet that is not ours.
+/// Creates the network and the subnet, and never removes a foreign subnet.
 pub struct Network {
     azure: Azure,
     group: String,
     location: String,
-    /// The tags of a network of ours, our mark among them.
+    /// The tags of an owned network, with the ownership tag.
     tags: BTreeMap<String, String>,
     mark: String,
     wanted: Wanted,
 }
 
-/// The subnet that is there.
+/// The existing subnet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Subnet {
     /// The subnet's resource id.
@@ -48,7 +48,7 @@ pub struct Subnet {
     pub address_space: Vec<String>,
     /// The subnet's range.
     pub prefix: String,
-    /// Whether the network was there before us, so that the subnet alone is ours.
+    /// True if the network existed before, so that landfall owns only the subnet.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub joined: bool,
 }
@@ -70,7 +70,8 @@ impl Network {
         }
     }
 
-    /// Tells whether the network was there before us: by the mark on the ones we make, else as it is remembered.
+    /// Returns whether the network existed before. Owned networks have the ownership tag; otherwise the
+    /// journal decides.
     fn joined(&self, cx: &Context, body: &Value) -> bool {
         let remembered = cx.output::<Subnet>("network").filter(|_| cx.ours());
         tags_of(body).get(names::OWNER) != Some(&self.mark) && remembered.is_none_or(|subnet| subnet.joined)
@@ -93,7 +94,7 @@ impl Network {
         })
     }
 
-    /// What is there, changed as little as the wish demands: everything unknown stays.
+    /// Returns the desired body with minimal changes: unknown fields are preserved.
     fn body(&self, existing: Option<Value>, joined: bool) -> Value {
         let subnet = json!({
             "name": self.wanted.subnet,
@@ -143,7 +144,7 @@ impl Network {
         })
     }
 
-    /// Judges a network that was only found: its ranges and tags are its owner's.
+    /// Evaluates a network that landfall did not create: its ranges and tags are its owner's.
     fn judge_theirs(&self, body: &Value, joined: bool) -> Check<Subnet> {
         let (name, wanted) = (&self.wanted.name, self.wanted.subnet_prefix.to_string());
         let mut changes = Vec::new();
@@ -155,7 +156,7 @@ impl Network {
                     format!("subnet {} of {name} is {prefix}, and {wanted} is wanted", self.wanted.subnet);
                 return Check::Foreign { why };
             }
-            // In a network that is not ours the subnet that comes will be, and goes again.
+            // In a foreign network the new subnet is owned, and teardown deletes it.
             None if joined && inside(&wanted, &ranges(body)) => return Check::Missing,
             None if inside(&wanted, &ranges(body)) => changes.push(addition(&self.wanted.subnet, &wanted)),
             None => {
@@ -170,8 +171,8 @@ impl Network {
         }
     }
 
-    /// Puts the network with the subnet in it; `None` when it changed between the look and the act, be it by somebody
-    /// else or by a try of ours whose answer was lost.
+    /// Writes the network with the subnet; `None` if it changed since the read. The change may come from
+    /// others, or from our own earlier request whose response was lost.
     async fn put(&self, cx: &Context, what: &str) -> Result<Option<Put>, StepError> {
         let existing = self.wait_until_settled(cx).await?;
         let condition = match &existing {
@@ -187,7 +188,7 @@ impl Network {
         Ok(self.put_body(cx, what, &body, condition).await?.map(Put::Begun))
     }
 
-    /// Puts this body; `None` when the condition does not hold any more.
+    /// Writes this body; `None` if the precondition failed.
     async fn put_body(
         &self,
         cx: &Context,
@@ -205,8 +206,8 @@ impl Network {
         .await
     }
 
-    /// Takes our subnet out of a network that is not ours: read, changed, and put only if nobody else has changed it
-    /// in between.
+    /// Removes our subnet from a foreign network: reads it, changes it, and writes it only if it is unchanged
+    /// since the read.
     async fn leave(&self, cx: &Context, subnet: &Subnet) -> Result<Undone, StepError> {
         let what = format!("take subnet {} out of {}", self.wanted.subnet, subnet.network);
         let wait = Wait::new(
@@ -214,7 +215,7 @@ impl Network {
             Duration::from_secs(6),
             Duration::from_secs(600),
         );
-        // A try of ours whose answer was lost may be what took it out.
+        // Our own earlier request, whose response was lost, may have removed it.
         let tried = AtomicBool::new(false);
         let gone = || if tried.load(Ordering::Relaxed) { Undone::Deleted } else { Undone::AlreadyGone };
         let left = cx.wait_until(wait, async || {
@@ -231,7 +232,7 @@ impl Network {
             let condition = unchanged(&body);
             let body = without_subnet(body, &self.wanted.subnet);
             match self.put_body(cx, &what, &body, condition).await {
-                // Somebody took an address of it between the look and the act.
+                // An address of the subnet was allocated between the read and the write.
                 Err(error) if error.code.as_deref() == Some("InUseSubnetCannotBeDeleted") => {
                     Ok(Look::There(Err(Undone::Kept { why: error.causes.join("; ") })))
                 }
@@ -265,7 +266,8 @@ impl Network {
 }
 
 impl Network {
-    /// Waits until nothing is there. An operation that nobody remembers says nothing of its end.
+    /// Waits until the network does not exist. Without a ticket the end of the deletion is visible only
+    /// there.
     async fn wait_until_gone(&self, cx: &Context) -> Result<(), StepError> {
         let wait =
             Wait::new("the virtual network to be deleted", Duration::from_secs(6), Duration::from_secs(300));
@@ -333,7 +335,7 @@ impl Step for Network {
         })
     }
 
-    /// Neither the network nor the subnet needs to be healthy to be named.
+    /// Neither the network nor the subnet needs to be healthy to be identified.
     async fn recover(&self, cx: &Context, _: &Group) -> Result<Option<Subnet>, StepError> {
         let Some(body) = self.look().await? else { return Ok(None) };
         let joined = self.joined(cx, &body);
@@ -383,15 +385,15 @@ impl Step for Network {
     }
 }
 
-/// What came of putting the network.
+/// The result of writing the network.
 enum Put {
-    /// It is as wanted already.
+    /// It is in sync, and no request is necessary.
     Needless(Subnet),
-    /// Azure has taken it.
+    /// Azure accepted the request.
     Begun(Begun),
 }
 
-/// The condition that a network is still the one that was read.
+/// Returns the precondition that a network is unchanged since it was read.
 fn unchanged(body: &Value) -> Condition {
     body["etag"].as_str().map_or(Condition::None, |etag| Condition::IfMatch(etag.to_owned()))
 }

@@ -1,4 +1,4 @@
-//! What the settings say of a virtual network that is there: its range, and its subnet's.
+//! Drift of an existing virtual network from the settings: its range, and its subnet's.
 
 use crate::{
     network_parts::{addition, inside, prefix_of, ranges, subnet_of, subnets, users},
@@ -8,7 +8,7 @@ use ipnet::Ipv4Net;
 use landfall_engine::{Change, Kind, Residue, StepError};
 use serde_json::{Value, json};
 
-/// Says no to a wish that the network cannot follow, and how to go on.
+/// Returns the error for a setting that the network cannot follow, with the remedy.
 fn refused(wish: &Network, setting: &str, why: String) -> StepError {
     StepError::new(Kind::Input, format!("change virtual network {}", wish.name))
         .cause(why)
@@ -16,10 +16,10 @@ fn refused(wish: &Network, setting: &str, why: String) -> StepError {
         .residue(Residue::Nothing)
 }
 
-/// Lists what a network of ours lacks, its tags aside.
+/// Lists the drift of an owned network, without its tags.
 ///
 /// # Errors
-/// When a range is in use, or has no room for what is in it.
+/// Returns an error if a range is in use, or has no room for its content.
 pub(crate) fn differences(body: &Value, wish: &Network) -> Result<Vec<Change>, StepError> {
     let mut changes = Vec::new();
     let (is, wanted) = (ranges(body), wish.address_space.to_string());
@@ -76,7 +76,7 @@ pub(crate) fn differences(body: &Value, wish: &Network) -> Result<Vec<Change>, S
     Ok(changes)
 }
 
-/// Changes the body to what is wanted; fields that nobody here knows stay.
+/// Returns the body with the drift corrected; unknown fields are preserved.
 pub(crate) fn settle(mut body: Value, wish: &Network) -> Value {
     body["properties"]["addressSpace"]["addressPrefixes"] =
         json!(becomes(&ranges(&body), &wish.address_space));
@@ -93,7 +93,8 @@ pub(crate) fn settle(mut body: Value, wish: &Network) -> Value {
     body
 }
 
-/// The ranges as they have to be: what has room for the wanted one stays; what overlaps it gives way to it.
+/// Returns the new ranges. If one contains the desired range, nothing changes; else the desired range
+/// replaces all that overlap it.
 fn becomes(is: &[String], wanted: &Ipv4Net) -> Vec<String> {
     let text = wanted.to_string();
     if inside(&text, is) {

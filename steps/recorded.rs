@@ -1,5 +1,5 @@
-//! The names under which an environment was made, or was being made when a run died. What is taken down, or gone on
-//! with, is what was made, whatever the settings say by now.
+//! The recorded names of an environment: those with which it was created, or with which an interrupted run
+//! began. Teardown and resume use these names, whatever the settings contain now.
 
 use crate::{
     certificate::HeldCertificate, cluster::AcceptedCluster, key_vault::Vault, kubeconfig::Merged, names,
@@ -8,18 +8,18 @@ use crate::{
 use landfall_engine::Memory;
 use serde::de::DeserializeOwned;
 
-/// One name that was made otherwise than the settings say now.
+/// A resource whose recorded name differs from the settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Renamed {
     /// The setting, as `landfall.toml` spells it.
     pub setting: &'static str,
-    /// The name of what was made.
+    /// The recorded name.
     pub made: String,
-    /// The name that is wished for now.
+    /// The name in the settings.
     pub wished: String,
 }
 
-/// Returns the settings with every name as it was made.
+/// Returns the settings with every recorded name.
 #[must_use]
 pub fn as_made(settings: &Settings, memory: &Memory) -> Settings {
     let mut made = settings.clone();
@@ -47,7 +47,7 @@ pub fn as_made(settings: &Settings, memory: &Memory) -> Settings {
     made
 }
 
-/// Takes in the names that attempts were begun under which have not ended: they are newer than any output.
+/// Applies the names of attempts that have not ended: they are newer than any output.
 fn as_begun(made: &mut Settings, memory: &Memory) {
     for (step, key, name) in [
         ("resource-group", "name", &mut made.resource_group),
@@ -73,13 +73,13 @@ fn as_begun(made: &mut Settings, memory: &Memory) {
     }
 }
 
-/// Lists the things of ours that bear another name than the settings say: to go on would make a second one beside
-/// the first, and forget the first.
+/// Lists the owned resources whose recorded name differs from the settings. A run would create a second
+/// resource beside the first, and lose track of the first.
 #[must_use]
 pub fn renamed(settings: &Settings, memory: &Memory, subscription: &str) -> Vec<Renamed> {
     let made = as_made(settings, memory);
     let ours = |step: &str| memory.past(step).is_some_and(|past| past.ours);
-    // These may move once they are finished; what was cut short can only be found where it was begun.
+    // These may move after completion. An interrupted one can only be found under its recorded name.
     let unfinished = |step: &str| memory.past(step).is_some_and(|past| past.named.is_some());
     let held = |step: &str| ours(step) && (!matches!(step, "kubeconfig" | "dns") || unfinished(step));
     let file = |settings: &Settings| settings.kubeconfig.display().to_string();
@@ -107,7 +107,7 @@ pub fn renamed(settings: &Settings, memory: &Memory, subscription: &str) -> Vec<
     .collect()
 }
 
-/// A name that an attempt was begun under that has not ended.
+/// Returns the recorded name of an attempt that has not ended.
 fn begun(memory: &Memory, step: &str, key: &str) -> Option<String> {
     Some(memory.past(step)?.named.as_ref()?.get(key)?.as_str()?.to_owned())
 }

@@ -1,4 +1,4 @@
-//! The resource group: where everything else lives.
+//! The resource group, which contains all other resources.
 
 use crate::{
     clouds::Clouds,
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, time::Duration};
 
-/// Brings the resource group about.
+/// Creates the resource group.
 pub struct ResourceGroup {
     azure: Azure,
     name: String,
@@ -21,7 +21,7 @@ pub struct ResourceGroup {
     no_wait: bool,
 }
 
-/// The group that is there.
+/// The existing group.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Group {
     /// Its resource id.
@@ -57,7 +57,7 @@ impl ResourceGroup {
         self.azure.group(&self.name).await.doing(format!("look at resource group {}", self.name))
     }
 
-    /// Why it stays: what is not ours in it, or what is ours and stays itself.
+    /// Returns the reason why the group stays: its foreign resources, or owned ones that stay themselves.
     fn holds(&self, cx: &Context, left: &[Value]) -> String {
         let ours: Vec<String> = ["cluster", "network", "key-vault"]
             .into_iter()
@@ -78,7 +78,7 @@ impl ResourceGroup {
         }
     }
 
-    /// A group that is going away takes no writes; it is made anew once it is gone.
+    /// Waits until a group in deletion is gone. It accepts no writes until then, and is recreated afterwards.
     async fn wait_until_gone(&self, cx: &Context) -> Result<(), StepError> {
         let wait = Wait::new(
             "the resource group to be deleted",
@@ -159,7 +159,7 @@ impl Step for ResourceGroup {
             .wait_until(wait, async || {
                 let put = self.azure.put_group(&self.name, &self.location, &tags).await;
                 match put.written(cx) {
-                    // Somebody has begun to delete it between the look and the act.
+                    // The deletion of the group began between the read and the write.
                     Err(error) if error.is("ResourceGroupBeingDeleted") => Ok(Look::not_yet("Deleting")),
                     put => Ok(Look::There(put.doing(&what)?)),
                 }
@@ -171,7 +171,7 @@ impl Step for ResourceGroup {
         Ok(self.found(&body.unwrap_or_default()))
     }
 
-    /// A group needs no state of its own to be named; one in another region was never ours.
+    /// A group needs no state of its own to be identified; one in another region was never owned.
     async fn recover(&self, _: &Context, (): &()) -> Result<Option<Group>, StepError> {
         let there = self.look().await?;
         let here = |body: &Value| same_region(body["location"].as_str().unwrap_or_default(), &self.location);
@@ -208,7 +208,7 @@ impl Step for ResourceGroup {
     }
 }
 
-/// Regions come back as `East US` or `eastus`.
+/// Compares regions, which are spelled `East US` or `eastus`.
 pub(crate) fn same_region(one: &str, other: &str) -> bool {
     let plain = |name: &str| name.replace(' ', "").to_ascii_lowercase();
     plain(one) == plain(other)
@@ -218,7 +218,7 @@ pub(crate) fn tags_of(body: &Value) -> BTreeMap<String, String> {
     serde_json::from_value(body["tags"].clone()).unwrap_or_default()
 }
 
-/// Tags that someone added beside ours are theirs and stay.
+/// Lists the tags to add. Foreign tags are preserved.
 pub(crate) fn missing_tags(body: &Value, wanted: &BTreeMap<String, String>) -> Vec<Change> {
     let is = tags_of(body);
     wanted

@@ -1,4 +1,4 @@
-//! What a rotation came to, out of what the journal remembers from before it and after it.
+//! Result of a rotation, from the journal's state before and after it.
 
 use crate::{
     certificate::{HeldCertificate, Replaced},
@@ -8,22 +8,23 @@ use jiff::Timestamp;
 use landfall_engine::{Graph, Memory, State};
 use std::time::Duration;
 
-/// The steps between the vault and the names: a rotation is over when all of them have seen it.
+/// The steps after the import: a rotation is complete when all of them have run.
 const AFTERWARDS: [&str; 3] = ["tls-secret", "gateways", "dns"];
 
-/// A rotation that has come to its end.
+/// A completed rotation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rotation {
-    /// The certificate that is no longer in use; none when nothing was replaced.
+    /// The replaced certificate; `None` if nothing was replaced.
     pub was: Option<Replaced>,
-    /// The one in its place.
+    /// The new certificate.
     pub is: HeldCertificate,
-    /// Real time from the end of the import until the Secret carried it, when both were in this run.
+    /// Real time from the end of the import until the Secret contained the certificate, if both happened in
+    /// this run.
     pub carried_after: Option<Duration>,
 }
 
-/// Returns what the certificate of the journal takes the place of, when that is not over: the cluster does not carry it,
-/// or what stands on it has not been looked at since.
+/// Returns the certificate that is being replaced, while the rotation is incomplete. It is incomplete if the
+/// cluster does not have the new certificate, or a later step has not run since the import.
 #[must_use]
 pub fn unfinished(graph: &Graph, handles: &Handles, memory: &Memory) -> Option<Replaced> {
     let replaced = graph.output(handles.certificate, memory)?.replaces?;
@@ -35,7 +36,7 @@ pub fn unfinished(graph: &Graph, handles: &Handles, memory: &Memory) -> Option<R
     (!AFTERWARDS.iter().all(seen)).then_some(replaced)
 }
 
-/// Compares what was remembered before a run that was ready in the end with what is remembered after it.
+/// Compares the state before a successful run with the state after it.
 #[must_use]
 pub fn rotation(graph: &Graph, handles: &Handles, before: &Memory, after: &Memory) -> Option<Rotation> {
     let is = graph.output(handles.certificate, after)?;

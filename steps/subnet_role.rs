@@ -1,4 +1,4 @@
-//! Network Contributor on the subnet for the cluster's identity, granted while the cluster is still being made.
+//! Network Contributor on the subnet for the cluster's identity, granted while the cluster is being created.
 
 use crate::{
     clouds::Clouds,
@@ -12,7 +12,7 @@ use std::time::Duration;
 
 const ROLES: &[Role] = &[Role::NETWORK_CONTRIBUTOR];
 
-/// Network Contributor on the subnet for the cluster's identity, granted while the cluster is still being made.
+/// Network Contributor on the subnet for the cluster's identity, granted while the cluster is being created.
 pub struct SubnetRole {
     azure: Azure,
 }
@@ -70,7 +70,7 @@ impl Step for SubnetRole {
     }
 
     async fn undo(&self, cx: &Context, granted: Granted) -> Result<Undone, StepError> {
-        // Assignments at a scope vanish with the thing itself.
+        // Azure deletes the assignments at a scope together with the resource.
         let joined = cx.output::<Subnet>("network").is_some_and(|subnet| subnet.joined);
         if cx.is_ours("network") && !joined {
             return Ok(Undone::GoesWithParent);

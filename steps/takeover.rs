@@ -1,4 +1,4 @@
-//! Whose fields may be taken over when a manifest and another manager disagree.
+//! Field conflicts: the fields that landfall may take over from another field manager.
 
 use crate::{doing::Doing, objects};
 use landfall_cloud::{
@@ -8,16 +8,16 @@ use landfall_cloud::{
 use landfall_engine::{Kind as ErrorKind, Residue, StepError};
 use std::collections::BTreeMap;
 
-/// The names under which kubectl owns what it has applied.
+/// The field manager names of kubectl.
 const KUBECTL: [&str; 3] = ["kubectl", "kubectl-client-side-apply", "before-first-apply"];
 
-/// Says whether an apply was refused because others own some of its fields.
+/// Returns whether an apply was refused because others own some of its fields.
 pub(crate) fn is_conflict(error: &ApiError) -> bool {
     error.is("FieldManagerConflict")
 }
 
-/// Lets pass what kubectl and hands have written, and refuses to fight another tool that applies: it would write its
-/// fields back, and the two would take them from each other for ever.
+/// Allows a takeover from kubectl and manual edits. Refuses it for another tool that applies: both would
+/// overwrite each other's fields forever.
 /// <https://kubernetes.io/docs/reference/using-api/server-side-apply/#conflicts>
 pub(crate) async fn allowed(
     api: &Cluster,
@@ -40,7 +40,7 @@ pub(crate) async fn allowed(
     )))
 }
 
-/// The fields in conflict by their manager, out of `.spec.x: conflict with "manager" using v1`.
+/// Parses the conflicting fields by manager from `.spec.x: conflict with "manager" using v1`.
 fn owners(details: &[(String, String)]) -> BTreeMap<String, Vec<String>> {
     let mut owners: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (_, told) in details.iter().filter(|(reason, _)| reason == "FieldManagerConflict") {
@@ -51,7 +51,7 @@ fn owners(details: &[(String, String)]) -> BTreeMap<String, Vec<String>> {
     owners
 }
 
-/// Says whether a manager is a tool of its own: it applies, and is not kubectl.
+/// Returns whether a manager is another tool: it applies, and is not kubectl.
 fn is_rival(live: &DynamicObject, manager: &str) -> bool {
     let mut entries = live.metadata.managed_fields.iter().flatten();
     !KUBECTL.contains(&manager)

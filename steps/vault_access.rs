@@ -70,7 +70,7 @@ impl Step for VaultAccess {
     }
 
     async fn undo(&self, cx: &Context, granted: Granted) -> Result<Undone, StepError> {
-        // Assignments at a scope vanish with the thing itself.
+        // Azure deletes the assignments at a scope together with the resource.
         if cx.is_ours("key-vault") {
             return Ok(Undone::GoesWithParent);
         }

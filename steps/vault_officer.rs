@@ -1,4 +1,4 @@
-//! Key Vault Certificates Officer for whoever is signed in, so that the certificate can be imported.
+//! Key Vault Certificates Officer for the signed-in principal, so that the certificate can be imported.
 
 use crate::{
     clouds::Clouds,
@@ -11,7 +11,7 @@ use std::time::Duration;
 
 const ROLES: &[Role] = &[Role::CERTIFICATES_OFFICER];
 
-/// Key Vault Certificates Officer for whoever is signed in, so that the certificate can be imported.
+/// Key Vault Certificates Officer for the signed-in principal, so that the certificate can be imported.
 pub struct VaultOfficer {
     azure: Azure,
 }
@@ -64,7 +64,7 @@ impl Step for VaultOfficer {
     }
 
     async fn undo(&self, cx: &Context, granted: Granted) -> Result<Undone, StepError> {
-        // Assignments at a scope vanish with the thing itself.
+        // Azure deletes the assignments at a scope together with the resource.
         if cx.is_ours("key-vault") {
             return Ok(Undone::GoesWithParent);
         }

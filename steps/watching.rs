@@ -1,20 +1,20 @@
-//! Watching a cluster for as long as the step's own bound allows, also while its API server does not answer.
+//! A watch of cluster objects that lasts as long as the step's deadline, through outages of the API server.
 
 use crate::{doing::Doing, operation};
 use landfall_cloud::kubernetes::{Cluster, DynamicObject, Kind, Selection};
 use landfall_engine::{Seen, StepError};
 
-/// What is watched.
+/// The watched objects.
 #[derive(Clone, Copy)]
 pub(crate) struct Watched<'a> {
     pub(crate) kind: &'a Kind,
-    /// Absent for what is cluster-wide.
+    /// The namespace; `None` for cluster-scoped objects.
     pub(crate) space: Option<&'a str>,
     pub(crate) selection: Selection<'a>,
 }
 
-/// Watches until `look` returns something. A server that does not answer says nothing of the objects: the trouble is
-/// shown as the state, and the watch begins anew until the bound around it passes.
+/// Watches until `look` returns a value. During an outage of the API server it shows the error as the state.
+/// It restarts the watch until the caller's timeout passes.
 pub(crate) async fn until<T>(
     api: &Cluster,
     watched: Watched<'_>,
@@ -25,7 +25,7 @@ pub(crate) async fn until<T>(
     let Watched { kind, space, selection } = watched;
     loop {
         match api.watch_until(kind, space, selection, &mut look).await {
-            // Each of these has been repeated with pauses, so this is no busy loop.
+            // The client has already retried each of these with pauses, so this is no busy loop.
             Err(error) if operation::passes(&error) => {
                 let before = seen.get();
                 let last = before.rsplit("; last seen ").next().unwrap_or_default();

@@ -1,5 +1,5 @@
-//! A server on the loopback interface that answers as an input says: what clients make of answers is reached through
-//! the same public functions, connection and policies as in life.
+//! A server on the loopback interface whose responses are the fuzz input. Clients parse them through the same
+//! public functions, connection and policies as in production.
 
 use crate::script::Message;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -18,14 +18,15 @@ use std::{
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
-/// The domain of every host here.
+/// The domain of every host of this server.
 pub const DOMAIN: &str = "fuzz.localhost";
-/// How often a client sends a request that fails in passing; its waits are only cut short up to the last.
+/// The number of attempts of a client after transient failures; the delays are shortened only before the last
+/// one.
 const TRIES_MAX: u32 = 6;
-/// What stands for this server's own address in an input.
+/// The placeholder for this server's own address in an input.
 const ORIGIN: &str = "ORIGIN";
 
-/// An answer to give; status 0 breaks the connection.
+/// A scripted response; status 0 breaks the connection.
 #[derive(Clone)]
 struct Answer {
     status: u16,
@@ -38,7 +39,7 @@ struct Script {
     answers: Vec<Answer>,
     next: usize,
     tries: u32,
-    /// The sign-in is part of the script.
+    /// True if the script contains the responses to token requests.
     tokens: bool,
 }
 
@@ -46,24 +47,25 @@ struct Script {
 pub struct Server {
     /// Its port on 127.0.0.1.
     pub port: u16,
-    /// Who vouches for it, PEM.
+    /// Its certificate authority, PEM.
     pub authority: String,
     script: Arc<Mutex<Script>>,
 }
 
 impl Server {
-    /// Returns the one of this process.
+    /// Returns the server of this process.
     pub fn get() -> &'static Server {
         static SERVER: OnceLock<Server> = OnceLock::new();
         SERVER.get_or_init(start)
     }
 
-    /// Returns the address of a host here.
+    /// Returns the origin of a host of this server.
     pub fn origin(&self, host: &str) -> String {
         format!("https://{host}.{DOMAIN}:{}", self.port)
     }
 
-    /// Plays these answers, one a request; after the last, 418. With `tokens`, also to who asks for a token.
+    /// Sets the responses, one per request; after the last, 418. With `tokens`, token requests receive them
+    /// too.
     pub fn play(&self, messages: &[Message<'_>], origin: &str, tokens: bool) {
         let answers = messages.iter().map(|message| answer(message, origin)).collect();
         *lock(&self.script) = Script { answers, tokens, ..Script::default() };
@@ -80,7 +82,7 @@ fn answer(message: &Message<'_>, origin: &str) -> Answer {
         Ok(status @ (0 | 200..=599)) => status,
         _ => 200,
     };
-    // The length is the server's to say: with a wrong one there is no answer to read.
+    // The server sets the length itself: with a wrong one the client could not read the response.
     let framing = ["content-length", "transfer-encoding", "connection", "upgrade", "trailer"];
     let headers = message.headers.iter().filter_map(|(name, value)| {
         let name: HeaderName = name.parse().ok()?;
@@ -109,7 +111,7 @@ impl Script {
             (self.next, self.tries) = (self.next + 1, 0);
             return answer;
         }
-        // A client waits as it is asked, in real time, before it tries again: that is not what is looked for here.
+        // Clients honour these headers in real time before a retry, which this target does not test.
         let waits = ["retry-after", "retry-after-ms", "x-ms-retry-after-ms"];
         let headers =
             answer.headers.into_iter().filter(|(name, _)| !waits.contains(&name.as_str())).collect();
@@ -160,7 +162,7 @@ async fn serve(listener: TcpListener, acceptor: TlsAcceptor, script: Arc<Mutex<S
                 let given = respond(&script, &request);
                 async move { given }
             });
-            // Who breaks a connection off sees it there.
+            // A broken connection ends with an error here, which is ignored.
             let _ =
                 hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(tls), service).await;
         });

@@ -1,8 +1,8 @@
-//! What Resource Manager, Key Vault and the sign-in answer, any bytes under any status: reading it never panics, ends in
-//! bounded time, and gives either a value or an error with a word.
+//! Fuzz target: responses of Resource Manager, Key Vault and the sign-in, with any bytes under any status.
+//! Parsing never panics, ends in bounded time, and returns either a value or an error with a message.
 //!
-//! The first part of an input says what is asked (its body is the stored operation of `poll`); the others are the
-//! answers. `ORIGIN` in them is the server's own address.
+//! The first part of an input selects the request (its body is the stored operation of `poll`); the others
+//! are the responses. `ORIGIN` in them is the server's own address.
 
 use crate::{
     answering::{DOMAIN, Server},
@@ -19,14 +19,14 @@ use std::{
 };
 use tokio::{runtime::Runtime, time::timeout};
 
-/// Where the clients ask.
+/// The requested path.
 const PATH: &str = "/subscriptions/s/resourceGroups/rg/providers/Microsoft.Network/virtualNetworks/v";
 const API: &str = "2025-07-01";
-/// How often an operation is asked after.
+/// The maximum number of polls per operation.
 const POLLS_MAX: u32 = 8;
-/// Far above what any script takes whose waits are cut short.
+/// The timeout, far above the duration of any script with shortened delays.
 const TIME_MAX: Duration = Duration::from_secs(30);
-/// The longest wait that is believed: `landfall_cloud::retry::WAIT_ASKED_MAX`.
+/// The longest accepted delay: `landfall_cloud::retry::WAIT_ASKED_MAX`.
 const WAIT_MAX: Duration = landfall_cloud::retry::WAIT_ASKED_MAX;
 
 struct Clients {
@@ -44,7 +44,7 @@ fn clients() -> &'static Clients {
     })
 }
 
-/// Makes clients that have no token yet.
+/// Creates clients that have no token yet.
 fn made() -> (Arm, Vaults) {
     let server = Server::get();
     let at = |host| server.origin(host).parse().expect("a valid address");
@@ -71,7 +71,7 @@ fn made() -> (Arm, Vaults) {
     (arm, Vaults::new(&endpoints, &credential, &meter).expect("valid endpoints"))
 }
 
-/// Checks one request and its answers.
+/// Checks one request and its responses.
 pub fn check(data: &[u8]) {
     let parts = parts(data);
     let asked = message(parts[0]);
@@ -117,7 +117,7 @@ async fn request(arm: &Arm, word: &str, body: &[u8]) -> Result<(), ApiError> {
     }
 }
 
-/// Asks after an operation as a later process would: from what was stored of it.
+/// Polls an operation as a later process would: from its stored form.
 async fn follow(arm: &Arm, begun: Begun) -> Result<(), ApiError> {
     let Begun::Accepted { operation, .. } = begun else { return Ok(()) };
     let stored = serde_json::to_value(&operation).expect("an operation can be stored");

@@ -1,8 +1,9 @@
-//! What an API server answers, any bytes under any status: reading objects, lists, statuses and watches never panics and
-//! ends in bounded time; comparing and judging any objects never panics.
+//! Fuzz target: responses of an API server, with any bytes under any status. Reads of objects, lists,
+//! statuses and watches never panic and end in bounded time. Comparison and evaluation of any objects never
+//! panic.
 //!
-//! The first part of an input says what is asked, the others are the answers. `differences` compares the bodies of two
-//! parts; `connect` reads its body as a kubeconfig.
+//! The first part of an input selects the request, the others are the responses. `differences` compares the
+//! bodies of two parts; `connect` reads its body as a kubeconfig.
 
 use crate::{
     answering::Server,
@@ -17,9 +18,9 @@ use serde_json::{Value, json};
 use std::{sync::OnceLock, time::Duration};
 use tokio::{runtime::Runtime, time::timeout};
 
-/// How many states a watch is shown before it has seen enough.
+/// The maximum number of states that a watch delivers.
 const STATES_MAX: usize = 64;
-/// Far above what any script takes.
+/// The timeout, far above the duration of any script.
 const TIME_MAX: Duration = Duration::from_secs(30);
 
 fn client() -> &'static (Runtime, Cluster) {
@@ -42,7 +43,7 @@ fn client() -> &'static (Runtime, Cluster) {
     })
 }
 
-/// Checks one request and its answers.
+/// Checks one request and its responses.
 pub fn check(data: &[u8]) {
     let parts = parts(data);
     let asked = message(parts[0]);
@@ -69,7 +70,7 @@ pub fn check(data: &[u8]) {
 }
 
 async fn connect(kubeconfig: &[u8]) -> Result<(), ApiError> {
-    // A kubeconfig may name files; devices among them answer for ever.
+    // A kubeconfig may name files, and reads from a device may never end.
     let text = String::from_utf8_lossy(kubeconfig).replace('/', "_");
     Cluster::connect(&Secret::new(text), None, &Meter::new(), f64::INFINITY).await.map(drop)
 }

@@ -1,9 +1,9 @@
-//! The simulated cloud, any requests: no handler panics, no stream does, the world can be written and read back, and it
-//! gets older all the same.
+//! Fuzz target: any requests to the simulated cloud. No handler and no stream panics, the state can be
+//! written and read back, and time can always advance.
 //!
-//! Each part of an input is a request: `METHOD host target`, headers, body. `{sub}`, `{tenant}` and `{uid}` stand for
-//! the subscription, the tenant and the cluster; who sends no `authorization` is signed in as the owner. `advance N`
-//! lets N seconds pass.
+//! Each part of an input is a request: `METHOD host target`, headers, body. `{sub}`, `{tenant}` and `{uid}`
+//! are placeholders for the subscription, the tenant and the cluster. A request without `authorization` is
+//! signed in as the owner. `advance N` advances the clock by N seconds.
 
 use crate::script::{Message, message, parts};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -20,12 +20,12 @@ use landfall_sim::{
 use serde_json::{Value, json};
 use std::sync::OnceLock;
 
-/// How many requests of one input are sent.
+/// The maximum number of requests per input.
 const REQUESTS_MAX: usize = 16;
-/// How many changes are waited for after the last request.
+/// The maximum number of awaited changes after the last request.
 const CHANGES_MAX: usize = 64;
 
-/// A world with something in it, and how to get into its cluster.
+/// An initial state with resources, and the token of its cluster.
 struct Start {
     world: World,
     now: Moment,
@@ -33,7 +33,7 @@ struct Start {
     token: String,
 }
 
-/// A world in use.
+/// A simulated cloud under test.
 struct Cloud {
     world: World,
     now: Moment,
@@ -128,7 +128,7 @@ fn request(cloud: &Cloud, start: &Start, asked: &Message<'_>) -> Option<Request>
     let method: Method = words.next()?.parse().ok()?;
     let host = format!("{}.{DOMAIN}", words.next()?);
     let target = filled(words.next()?);
-    // A server takes nothing else for a target either.
+    // A server accepts no other targets either.
     target.parse::<http::Uri>().ok()?;
     let mut request = Request::new(method, &host, &target);
     let audience =
@@ -148,7 +148,7 @@ fn request(cloud: &Cloud, start: &Start, asked: &Message<'_>) -> Option<Request>
     Some(request)
 }
 
-/// The world on disk is the world.
+/// Checks that the state on disk equals the state in memory.
 fn kept(world: &World) {
     let written = serde_json::to_vec(world).expect("a world can be written");
     let read: World = serde_json::from_slice(&written).expect("a written world can be read");
@@ -156,7 +156,7 @@ fn kept(world: &World) {
     assert!(written == again, "a world is read back otherwise than it was written");
 }
 
-/// Makes a group with a network, a vault, a zone and a cluster.
+/// Creates a group with a network, a vault, a zone and a cluster.
 fn begin() -> Start {
     let now = Moment(1_795_421_700_000);
     let mut world = World::new(&Options::default(), 7, now);

@@ -1,5 +1,6 @@
-//! The journal, any bytes: opening never panics, loses no whole entry, and writes nothing to a file that it refuses;
-//! opening again remembers the same; and what a crash tears off the end is never more than the torn line.
+//! Fuzz target: the journal, with any bytes. Opening never panics, loses no complete entry, and writes
+//! nothing to a file that it rejects. Opening it a second time gives the same state. A crash loses at most
+//! the torn last line.
 
 use landfall_engine::{Entry, EnvironmentKey, Journal, Memory, OpenError};
 use serde_json::Value;
@@ -63,7 +64,7 @@ fn opening(dir: &Path, data: &[u8]) {
     assert!(fs::read(&file).expect("it was open").starts_with(&opened), "nothing of ours is ever rewritten");
 }
 
-/// A process that dies leaves a journal whose last line is torn anywhere.
+/// Checks the journal of a crashed process, whose last line is torn anywhere.
 fn tearing(dir: &Path, data: &[u8]) {
     let file = dir.join("journal.jsonl");
     fs::write(&file, data).expect("the folder is ours");
@@ -75,24 +76,24 @@ fn tearing(dir: &Path, data: &[u8]) {
     fs::write(&file, &data[..cut]).expect("the folder is ours");
     let torn = Journal::read(dir);
     if !data[..cut].contains(&b'\n') {
-        // Whose journal it is stands in the first line, which is written whole or not at all.
+        // The first line identifies the journal's environment, and is written completely or not at all.
         assert!(matches!(torn, Ok(None) | Err(OpenError::Lost { .. })), "torn in its first line: {torn:?}");
         return;
     }
     assert!(torn.is_ok(), "a journal torn at {cut} is refused: {torn:?}");
 }
 
-/// What a memory holds, but for the claims of the process that wrote it: a new one has none.
+/// Formats a journal state without the claims of its process: a new process has none.
 fn told(memory: &Memory) -> String {
     format!("{memory:?}").replace("claimed: true", "claimed: false")
 }
 
-/// The start of the line that byte `at` is in.
+/// Returns the start of the line that contains byte `at`.
 fn line_start(data: &[u8], at: usize) -> usize {
     data[..at].iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1)
 }
 
-/// A line with its end that says something which this program knows.
+/// Returns whether a line with its end is an entry that this program knows.
 fn is_entry(line: &[u8]) -> bool {
     let value: Option<Value> = line.ends_with(b"\n").then(|| serde_json::from_slice(line).ok()).flatten();
     let Some(Value::Object(mut fields)) = value else { return false };

@@ -1,5 +1,6 @@
-//! The kubeconfig, any text: a merge is refused, or keeps what others have in the file, and taking ours out again gives
-//! the file back: byte for byte where it was edited in place, key for key where it had to be written anew.
+//! Fuzz target: the kubeconfig, with any text. A merge is rejected, or preserves the content of others.
+//! Removing our entries restores the file: byte for byte after an edit in place, key for key after a complete
+//! rewrite.
 
 use landfall_cloud::kubeconfig::{Merged, differs, has_context, merge, remove};
 use serde_json::{Map, Value};
@@ -26,14 +27,14 @@ users:
 const CONTEXT: &str = "demo";
 const LISTS: [&str; 3] = ["clusters", "contexts", "users"];
 
-/// Checks one file of a user's; the same bytes are also tried as what the cluster hands out.
+/// Checks one file of a user; the same bytes are also tried as the cluster's kubeconfig.
 pub fn check(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     if let Ok(merged) = merge(None, text, CONTEXT) {
         assert!(!differs(Some(&merged.text), text, CONTEXT), "{}", merged.text);
         assert_eq!(remove(&merged.text, &merged.added).ok().flatten(), None, "{}", merged.text);
     }
-    // Where lone carriage returns end lines, as no editor of today writes them, they are data to us.
+    // Lone carriage returns are data and not line ends, because no current editor writes them.
     if text.replace("\r\n", "").contains('\r') {
         return;
     }
@@ -49,7 +50,8 @@ pub fn check(data: &[u8]) {
     theirs_is_kept(&before, &during);
     let left = remove(&with_ours, &added).expect("what we wrote we can take out");
     let left = left.unwrap_or_default();
-    // An edit in place turns the current context at least, and notes it; a file that was written anew notes nothing.
+    // An edit in place changes at least the current context, and records it; a complete rewrite records
+    // nothing.
     let in_place = added.made || !added.gave_way.is_empty();
     if in_place {
         assert!(keeps_every_line(text, &with_ours), "a line is lost in:\n{with_ours}");
@@ -67,7 +69,8 @@ fn read(text: &str) -> Map<String, Value> {
     }
 }
 
-/// An entry of our names stands in the file already: it is replaced, which is another promise.
+/// Returns whether the file already has an entry with our names. The merge replaces it, which is a different
+/// guarantee.
 fn is_ours_already(fields: &Map<String, Value>, cluster: &str, user: &str) -> bool {
     let names = [("clusters", cluster), ("contexts", CONTEXT), ("users", user)];
     names.iter().any(|(list, name)| items(fields, list).iter().any(|item| item["name"] == *name))
@@ -88,7 +91,7 @@ fn theirs_is_kept(before: &Map<String, Value>, during: &Map<String, Value>) {
     }
 }
 
-/// Every line of the user's stands in the new text, in order, save those of keys that had to give way.
+/// Returns whether the new text contains every line of the user in order, except those of replaced keys.
 fn keeps_every_line(old: &str, new: &str) -> bool {
     let gives_way = |line: &str| {
         let Some((key, value)) = line.split_once(':') else { return false };
@@ -102,7 +105,7 @@ fn keeps_every_line(old: &str, new: &str) -> bool {
     old.lines().filter(|line| !gives_way(line)).all(|line| new.any(|other| other == line))
 }
 
-/// Leaves out what says nothing: a list without entries and one that is not there are the same.
+/// Removes empty lists, which are equivalent to missing ones.
 fn bare(mut fields: Map<String, Value>) -> Map<String, Value> {
     fields.retain(|key, value| match value {
         Value::Null => !LISTS.contains(&key.as_str()) && key != "current-context",

@@ -1,4 +1,5 @@
-//! The settings file, any bytes: reading it never panics, and every mistake has a place, a word and a way out.
+//! Fuzz target: the settings file, with any bytes. Reading it never panics, and every error has a place, a
+//! message and a remedy.
 
 use crate::settings::{
     Asked, Purpose,
@@ -15,7 +16,7 @@ thread_local! {
 
 /// Checks one settings file: its text alone, then everything that is read from it.
 pub fn check(data: &[u8]) {
-    // A file may name others; devices among them answer for ever, and are nobody's settings.
+    // A file may name others, and reads from a device may never end.
     if [&b"/dev"[..], b"/proc", b"/sys"].iter().any(|path| data.windows(path.len()).any(|part| part == *path))
     {
         return;

@@ -1,7 +1,8 @@
-//! What fuzzing promises, one module per target, each with `check(data)`: it returns, or it panics and has found a bug.
+//! Fuzz targets, one module each, with `check(data)`: it returns, or it panics and has found a bug.
 //!
-//! The same functions are driven by libFuzzer (`fuzz_targets/`) and by the seeded short run (`tests/short.rs`), so
-//! that what one finds the other replays. [`TARGETS`] lists them by name; `corpus/<name>/` holds what they start from.
+//! Both libFuzzer (`fuzz_targets/`) and the seeded short run (`tests/short.rs`) call the same functions, so
+//! that each replays the findings of the other. [`TARGETS`] lists them by name; `corpus/<name>/` contains
+//! their initial inputs.
 
 pub mod answering;
 pub mod arm;
@@ -20,7 +21,7 @@ pub mod script;
 #[path = "../../src/settings/mod.rs"]
 mod settings;
 
-/// A target: its name, and what must hold for any bytes.
+/// A target: its name, and the check that must hold for any bytes.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
@@ -35,7 +36,8 @@ pub const TARGETS: [Target; 8] = [
     ("front_door", front_door::check),
 ];
 
-/// Makes a folder for a target's files, in memory where the system has such a place: the checks write and sync a lot.
+/// Creates a folder for a target's files, in memory if the system has such a place: the checks write and sync
+/// a lot.
 fn folder() -> tempfile::TempDir {
     let memory = std::path::Path::new("/dev/shm");
     let made = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };

@@ -1,12 +1,13 @@
-//! Manifest files, any text: reading and filling in never panic, every mistake has a line, and the work is bounded.
+//! Fuzz target: manifest files, with any text. Parsing and substitution never panic, every error has a line,
+//! and the duration is bounded.
 
 use landfall_cloud::kubernetes::{differences, manifest, readiness};
 use std::time::{Duration, Instant};
 
-/// What is filled in, and with what: values that would be YAML of their own if they were pasted as text.
+/// The placeholders and their values, which would be YAML syntax if they were inserted as plain text.
 const VALUES: [(&str, &str); 3] =
     [("__DOMAIN_NAME__", "demo.example.com"), ("__TENANT_ID__", "}\n---\na: [b"), ("e", "")];
-/// Far above what any file of the size that fuzzers make needs.
+/// The timeout, far above the duration for any file of a fuzzer's size.
 const TIME_MAX: Duration = Duration::from_secs(20);
 
 /// Checks one file.

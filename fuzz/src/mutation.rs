@@ -1,13 +1,13 @@
-//! Seeded mutations for where there is no fuzzer: each input follows from its seed and its number alone.
+//! Seeded mutations for toolchains without a fuzzer: each input depends only on its seed and its number.
 
 use fastrand::Rng;
 
-/// The longest input made, in bytes.
+/// The maximum length of an input, in bytes.
 const LENGTH_MAX: usize = 64 * 1024;
-/// The most mutations of one input.
+/// The maximum number of mutations per input.
 const TURNS_MAX: usize = 8;
 
-/// What is put in now and then: what the formats of the targets turn on.
+/// Tokens for random insertion: significant parts of the targets' formats.
 const TOKENS: &[&str] = &[
     "\n",
     "\r\n",
@@ -105,11 +105,11 @@ const TOKENS: &[&str] = &[
     "-9223372036854775808",
 ];
 
-/// Makes the input of a number.
+/// Returns the input with this number.
 pub fn input(corpus: &[Vec<u8>], seed: u64, number: u64) -> Vec<u8> {
     let mut rng = Rng::with_seed(seed ^ number.wrapping_mul(0x9E37_79B9_7F4A_7C15));
     let mut data = rng.choice(corpus).cloned().unwrap_or_default();
-    // Formats with lengths and sums in them survive one change at most.
+    // Formats with lengths and checksums survive one change at most.
     let turns = if rng.bool() { 1 } else { rng.usize(1..=TURNS_MAX) };
     for _ in 0..turns {
         mutate(&mut data, corpus, &mut rng);
@@ -154,14 +154,14 @@ fn mutate(data: &mut Vec<u8>, corpus: &[Vec<u8>], rng: &mut Rng) {
     }
 }
 
-/// Chooses a part: mostly a short one.
+/// Selects a range, usually a short one.
 fn range(data: &[u8], rng: &mut Rng) -> (usize, usize) {
     let from = rng.usize(..=data.len());
     let longest = if rng.u8(..4) == 0 { data.len() } else { 16 };
     (from, (from + rng.usize(..=longest)).min(data.len()))
 }
 
-/// Takes a line out, doubles it or swaps it with another: what people do to files.
+/// Removes a line, duplicates it or swaps it with another, like usual edits of files.
 fn lines(data: &mut Vec<u8>, rng: &mut Rng) {
     let mut lines: Vec<Vec<u8>> = data.split_inclusive(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect();
     if lines.is_empty() {

@@ -1,15 +1,16 @@
-//! PFX files and certificates, any bytes and passwords: opening never panics and ends in bounded time.
+//! Fuzz target: PFX files and certificates, with any bytes and passwords. Opening never panics and ends in
+//! bounded time.
 //!
-//! The first byte chooses the password; the rest is the file.
+//! The first byte selects the password; the rest is the file.
 
 use jiff::Timestamp;
 use landfall_cloud::certificate::{Leaf, Material, check_for};
 use std::time::{Duration, Instant};
 
-/// The passwords of the fixtures, and some that are none.
+/// The passwords of the fixtures, and some wrong ones.
 const PASSWORDS: [&str; 6] = ["hunter2", "", "pässwörd-日本", "x", "\0", "🗝"];
 
-/// Far above what a file with the most work that is accepted takes, far below what a person would wait.
+/// The timeout, far above the duration for the most expensive accepted file, and far below a user's limit.
 const TIME_MAX: Duration = Duration::from_secs(20);
 
 /// Checks one file.

@@ -1,5 +1,5 @@
-//! The form of inputs that are more than one message: parts between lines of a single `~`, each like an HTTP message
-//! with a first line, headers, an empty line and a body. Any bytes are such an input.
+//! The format of inputs with several messages: parts between lines of a single `~`. Each part is like an HTTP
+//! message with a first line, headers, an empty line and a body. Any bytes are valid input.
 
 /// One message.
 pub struct Message<'a> {
@@ -7,11 +7,11 @@ pub struct Message<'a> {
     pub first: String,
     /// Its headers, in order; lines without a colon are left out.
     pub headers: Vec<(String, String)>,
-    /// What follows the first empty line.
+    /// The bytes after the first empty line.
     pub body: &'a [u8],
 }
 
-/// Cuts an input at its separators.
+/// Splits an input at its separators.
 pub fn parts(data: &[u8]) -> Vec<&[u8]> {
     let mut parts = Vec::new();
     let (mut start, mut line_start) = (0, 0);
@@ -27,7 +27,7 @@ pub fn parts(data: &[u8]) -> Vec<&[u8]> {
     parts
 }
 
-/// Reads a part as a message.
+/// Parses a part as a message.
 pub fn message(part: &[u8]) -> Message<'_> {
     let mut rest = part;
     let mut first = None;

@@ -1,12 +1,13 @@
 //! Every target on a stable toolchain: its whole corpus, then seeded mutations of it.
 //!
-//! `LANDFALL_FUZZ=100000` makes more of them, `LANDFALL_FUZZ_SEED=n` others. A failure leaves its input in
-//! `artifacts/<target>/`, as cargo-fuzz does, and `LANDFALL_FUZZ_INPUT=file` replays one alone.
+//! `LANDFALL_FUZZ=100000` sets the number of mutations, `LANDFALL_FUZZ_SEED=n` their seed. A failure writes
+//! its input to `artifacts/<target>/`, as cargo-fuzz does, and `LANDFALL_FUZZ_INPUT=file` replays a single
+//! one.
 
 use landfall_fuzz::{TARGETS, mutation};
 use std::{env, fs, panic, path::PathBuf, time::Instant};
 
-/// How many mutations there are unless more are asked for.
+/// The default number of mutations.
 const INPUTS: u64 = 100;
 
 fn number(name: &str, default: u64) -> u64 {

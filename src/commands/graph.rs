@@ -11,7 +11,7 @@ use crate::{
 };
 use landfall_steps::settings::Teardown;
 
-/// What `graph` takes.
+/// Arguments of `graph`.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// The language
@@ -21,14 +21,14 @@ pub struct Args {
     wishes: Wishes,
 }
 
-/// The language of the picture.
+/// The output language.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 enum Language {
     Mermaid,
     Dot,
 }
 
-/// Runs it.
+/// Runs the command.
 pub fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
     let wished = session.wished(&args.wishes, Purpose::Remember)?;
     let clouds = target::offline(wished.place.subscription.as_deref().unwrap_or_default())?;

@@ -1,11 +1,11 @@
-//! `landfall init`: writes a settings file with everything in it, commented out.
+//! `landfall init`: writes a settings file with every setting, commented out.
 
 use crate::{exit::Exit, failure::Failure, session::Session};
 use std::{fs::OpenOptions, io::Write, path::Path};
 
 const TEMPLATE: &str = include_str!("../../templates/landfall.toml");
 
-/// What `init` takes.
+/// Arguments of `init`.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// Replace the file if it is there
@@ -13,7 +13,7 @@ pub struct Args {
     force: bool,
 }
 
-/// Runs it.
+/// Runs the command.
 pub fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
     let path = session.global.config.as_deref().unwrap_or(Path::new("landfall.toml"));
     let shown = path.display();
@@ -47,7 +47,7 @@ mod tests {
     use crate::settings::{mistake::Place, reading, schema};
     use serde_json::Value;
 
-    /// Returns the template with every setting in it switched on: `#key = …` and `#[table]`, unlike `# prose`.
+    /// Returns the template with every setting enabled: `#key = …` and `#[table]`, unlike `# prose`.
     fn switched_on() -> String {
         let on = |line: &str| match line.strip_prefix('#') {
             Some(setting) if !setting.starts_with(' ') => setting.to_owned(),

@@ -2,11 +2,11 @@
 
 use crate::{exit::Exit, failure::Failure, render::stream, settings::schema};
 
-/// What `schema` takes.
+/// Arguments of `schema`.
 #[derive(clap::Args, Debug)]
 pub struct Args {}
 
-/// Runs it.
+/// Runs the command.
 pub fn run(_: &Args) -> Result<Exit, Failure> {
     stream::out().line(&format!("{:#}", schema::schema()));
     Ok(Exit::Well)

@@ -1,78 +1,79 @@
-//! What is known of each step of a run, folded from its events.
+//! Progress state of each step of a run, folded from its events.
 
 use landfall_engine::{Event, How, Progress, StepInfo, Undone, What};
 use std::time::{Duration, SystemTime};
 
-/// Every step of a run, in the graph's order.
+/// The steps of a run, in the graph's order.
 #[derive(Default)]
 pub struct Board {
     /// The steps.
     pub rows: Vec<Row>,
-    /// Set when the run takes away: the steps that it is about.
+    /// The steps of a teardown; `None` for other runs.
     ours: Option<Vec<String>>,
 }
 
 /// One step.
 pub struct Row {
-    /// What the graph says of it.
+    /// Its description in the graph.
     pub info: StepInfo,
-    /// Where it stands.
+    /// Its state.
     pub state: State,
-    /// When it began, in this run.
+    /// Its start in this run.
     pub began: Option<SystemTime>,
-    /// The last note about it.
+    /// Its last note.
     pub note: Option<String>,
-    /// How far a wait has come.
+    /// The progress of its wait.
     pub progress: Option<Progress>,
 }
 
-/// Where a step stands.
+/// The state of a step.
 #[derive(Debug)]
 pub enum State {
-    /// It waits for others.
+    /// It waits for its dependencies.
     Waiting,
-    /// It looks at what is there.
+    /// It checks the actual state.
     Looking,
-    /// It makes or mends.
+    /// It creates or updates its resource.
     Working,
     /// It has its output.
     Finished(How, Duration),
     /// It failed.
     Failed(Duration),
-    /// It will not be tried, because of another one.
+    /// It will not run, because of another step's failure.
     Blocked,
-    /// The run was asked to end while this was under way.
+    /// The run was stopped during this step.
     Interrupted {
-        /// It had more to it than a look.
+        /// True if it had already started more than a check.
         begun: bool,
     },
-    /// What it had made is dealt with.
+    /// Its undo has ended.
     Undone(Undone, Duration),
 }
 
 impl State {
-    /// Returns whether the step is at work.
+    /// Returns whether the step is running.
     pub fn is_running(&self) -> bool {
         matches!(self, State::Looking | State::Working)
     }
 
-    /// Returns whether nothing more will be heard of the step.
+    /// Returns whether the step will emit no more events.
     pub fn is_over(&self) -> bool {
         !self.is_running() && !matches!(self, State::Waiting)
     }
 }
 
 impl Board {
-    /// Makes the board of a run that takes these steps away, so that edges point the other way.
+    /// Creates the board of a teardown of these steps, with reversed edges.
     pub fn backwards(ours: Vec<String>) -> Self {
         Self { rows: Vec::new(), ours: Some(ours) }
     }
 
-    /// Takes an event; returns the row that it was about.
+    /// Processes an event; returns the row that it affects.
     pub fn take(&mut self, event: &Event) -> Option<usize> {
         let row = self.fold(event);
         if self.ours.is_some() {
-            // Taking away is announced only when it is done; it begins when nothing stands on the step any more.
+            // A teardown reports an undo only at its end. Each one begins as soon as no other step depends on
+            // the step.
             for at in 0..self.rows.len() {
                 if self.awaited(&self.rows[at]).is_empty() {
                     self.rows[at].wake(event.at);
@@ -90,7 +91,7 @@ impl Board {
         let ours: Vec<&StepInfo> = steps.iter().filter(|step| ours.iter().any(|id| id == step.id)).collect();
         let backwards = ours.iter().rev().map(|step| StepInfo {
             after: ours.iter().filter(|later| later.after.contains(&step.id)).map(|later| later.id).collect(),
-            // What is known of durations is about making.
+            // Typical durations are known only for creation.
             usual: Duration::ZERO,
             ..(*step).clone()
         });
@@ -121,7 +122,7 @@ impl Board {
                 row.wake(event.at);
             }
             What::Retrying { because, .. } => {
-                // A sentence that says what is waited for says more than the code of the last refusal.
+                // The description of the awaited condition is more informative than the last error code.
                 row.note.get_or_insert_with(|| format!("{because}, trying again"));
                 row.wake(event.at);
             }
@@ -138,17 +139,17 @@ impl Board {
         Some(at)
     }
 
-    /// Returns a step's place on the board.
+    /// Returns a step's index on the board.
     pub fn row(&self, step: &str) -> Option<usize> {
         self.rows.iter().position(|row| row.info.id == step)
     }
 
-    /// Returns how many steps have come to an end that needs no more work.
+    /// Returns the number of steps that need no more work.
     pub fn done(&self) -> usize {
         self.rows.iter().filter(|row| matches!(row.state, State::Finished(..) | State::Undone(..))).count()
     }
 
-    /// Returns the sources of a step that it still waits for.
+    /// Returns the dependencies of a step that have not ended.
     pub fn awaited(&self, row: &Row) -> Vec<&'static str> {
         let open = |id: &&&'static str| self.row(id).is_some_and(|at| !self.rows[at].state.is_over());
         row.info.after.iter().filter(open).copied().collect()
@@ -161,7 +162,7 @@ impl Row {
         Self { info, state: State::Waiting, began: None, note: None, progress: None }
     }
 
-    /// Some runs tell of a step's work without announcing its beginning: taking down, for one.
+    /// Marks a step as running. Some runs, such as a teardown, emit no event at its start.
     fn wake(&mut self, at: SystemTime) {
         if matches!(self.state, State::Waiting) {
             self.state = State::Working;
@@ -176,7 +177,7 @@ impl Row {
     }
 }
 
-/// Returns the step an event is about.
+/// Returns the step of an event.
 pub fn step_of(what: &What) -> Option<&'static str> {
     match what {
         What::Looking { step }

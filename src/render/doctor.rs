@@ -1,24 +1,24 @@
-//! What the doctor says: the root first, with what shows it and what mends it, and then the rest.
+//! Output of `doctor`: the root cause first, with its evidence and remedy, and then the rest.
 
 use super::{paint::Paint, words};
 use landfall_engine::Report;
 use landfall_steps::doctor::{Diagnosis, Finding};
 use serde_json::{Value, json};
 
-/// The widest line.
+/// The maximum line width.
 const COLUMNS: usize = 80;
-/// How many consequences are told before they are only counted.
+/// The maximum number of listed consequences; further ones are only counted.
 const SYMPTOMS_MAX: usize = 6;
 
-/// A diagnosis, and what is told beside it.
+/// A diagnosis, and the context for its output.
 pub struct Shown<'a> {
-    /// What was found.
+    /// The diagnosis.
     pub diagnosis: &'a Diagnosis,
     /// The environment's name.
     pub environment: &'a str,
-    /// Where it is.
+    /// The target, as display text.
     pub words: &'a str,
-    /// How to call landfall again.
+    /// The command line of landfall.
     pub program: &'a str,
 }
 
@@ -51,7 +51,7 @@ fn rows(finding: &Finding, program: &str) -> String {
     rows.join("\n")
 }
 
-/// Other findings, and what follows from all of them.
+/// Formats the other findings, and the consequences of all of them.
 fn beside(others: &[Finding], symptoms: &[String], program: &str) -> Option<String> {
     let other =
         others.iter().map(|one| format!("{} ({}): {}", one.cause, one.code, called(&one.mend, program)));
@@ -79,7 +79,7 @@ fn well(diagnosis: &Diagnosis, paint: Paint) -> String {
 fn plural(count: usize, noun: &str) -> String {
     match (count, noun.split_once(' ')) {
         (1, _) | (_, None) => words::count(count, noun),
-        // A request from outside, 8 requests from outside.
+        // Only the first word has a plural: "8 requests from outside".
         (_, Some(("request", rest))) => format!("{} {rest}", words::count(count, "request")),
         (_, Some(_)) => words::count(count, noun),
     }
@@ -91,19 +91,19 @@ fn sentence(fragment: &str) -> String {
     format!("{first}{}.", letters.as_str())
 }
 
-/// The title says already that it could not be looked at.
+/// Removes the part of an error that repeats the title.
 fn stripped(why: &str) -> String {
     why.strip_prefix("could not look at ").unwrap_or(why).to_owned()
 }
 
-/// Puts in how landfall is called for this environment.
+/// Inserts the command line of landfall for this environment.
 fn called(mend: &str, program: &str) -> String {
     ["up", "rotate"].iter().fold(mend.to_owned(), |mend, command| {
         mend.replace(&format!("landfall {command}"), &format!("{program} {command}"))
     })
 }
 
-/// Returns the document; the root is the first, and marked.
+/// Returns the JSON document; the root cause is first, and marked.
 pub fn document(shown: &Shown<'_>, cloud: &str) -> Value {
     let Diagnosis { findings, symptoms, unseen, looked, .. } = shown.diagnosis;
     let findings: Vec<Value> = findings
@@ -124,7 +124,7 @@ pub fn document(shown: &Shown<'_>, cloud: &str) -> Value {
     })
 }
 
-/// Returns what is told at the end of a run that failed, when it is more than the errors say themselves.
+/// Returns the text after a failed run, if the diagnosis adds information to its errors.
 pub fn afterword(diagnosis: &Diagnosis, report: &Report, program: &str) -> Option<String> {
     let root = diagnosis.root().filter(|_| !diagnosis.unmade)?;
     let said = report.errors.iter().any(|(_, error)| {

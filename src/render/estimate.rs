@@ -1,21 +1,21 @@
-//! What is left of a run: the longest way through the steps that are not done, and how long it usually takes.
+//! Estimate of the remaining time: the longest path through the steps that are not done.
 
 use super::board::{Board, Row, State};
 use landfall_engine::Pace;
 use std::time::{Duration, SystemTime};
 
-/// What is left.
+/// The estimate.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Left {
-    /// Real time that the longest way usually takes.
+    /// The typical real time of the longest path.
     pub time: Duration,
-    /// The steps on it, those at work first.
+    /// The steps on it, the running ones first.
     pub way: Vec<&'static str>,
 }
 
-/// Estimates what is left.
+/// Estimates the remaining time.
 pub fn left(board: &Board, pace: Pace, now: SystemTime) -> Left {
-    // Sources stand before those who need them, so one walk from the end knows every way onward.
+    // Dependencies come first, so one backward pass knows every path onward.
     let mut onward: Vec<(Duration, Option<usize>)> = vec![(Duration::ZERO, None); board.rows.len()];
     let mut longest: Option<(Duration, usize)> = None;
     for at in (0..board.rows.len()).rev() {
@@ -38,7 +38,7 @@ pub fn left(board: &Board, pace: Pace, now: SystemTime) -> Left {
     Left { time, way: way.map(|at| board.rows[at].info.id).collect() }
 }
 
-/// Returns how much longer one step usually takes, in real time.
+/// Returns the typical remaining time of one step, in real time.
 fn own(row: &Row, pace: Pace, now: SystemTime) -> Duration {
     let so_far = row.began.and_then(|began| now.duration_since(began).ok()).unwrap_or_default();
     match (&row.state, row.progress) {

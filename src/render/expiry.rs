@@ -1,4 +1,4 @@
-//! The warning that a certificate comes to its end.
+//! The warning about an expiring certificate.
 
 use super::{paint::Paint, words};
 use jiff::Timestamp;
@@ -7,10 +7,10 @@ use landfall_steps::{
     expiry::{Expiry, expiry},
 };
 
-/// The widest line.
+/// The maximum line width.
 const COLUMNS: usize = 80;
 
-/// Returns the warning when less than thirty days are left, or none at all; `program` is how to call landfall again.
+/// Returns the warning if less than thirty days are left; `program` is the command line of landfall.
 pub fn warning(
     certificate: Option<&CertificateFacts>,
     program: &str,

@@ -1,4 +1,4 @@
-//! A run in the middle of its work, for the snapshots of all displays.
+//! Fixture: a run in progress, for the snapshots of all displays.
 
 use landfall_engine::{Event, How, Kind, Progress, Residue, StepError, StepInfo, What};
 use std::time::{Duration, SystemTime};
@@ -9,12 +9,12 @@ fn at(ms: u64) -> SystemTime {
     SystemTime::UNIX_EPOCH + BEGAN + Duration::from_millis(ms)
 }
 
-/// The time at which the run is looked at.
+/// Returns the time of the snapshot.
 pub fn now() -> SystemTime {
     at(2_300)
 }
 
-/// The steps of the run.
+/// Returns the steps of the run.
 pub fn steps() -> Vec<StepInfo> {
     let step = |id, title: &str, after: &[&'static str], usual| StepInfo {
         id,
@@ -36,7 +36,7 @@ pub fn steps() -> Vec<StepInfo> {
     ]
 }
 
-/// What happened so far: some steps done, two at work, the others waiting.
+/// Returns the events so far: some steps done, two running, the others waiting.
 pub fn events() -> Vec<Event> {
     let finished = |step, how, ms| What::Finished { step, how, elapsed: Duration::from_millis(ms) };
     let started = |step, title: &str| What::Started { step, title: title.into(), making: true, attempt: 1 };
@@ -75,7 +75,7 @@ pub fn events() -> Vec<Event> {
     .into()
 }
 
-/// What happens when the cluster fails.
+/// Returns the events of a failed cluster step.
 pub fn failure() -> Vec<Event> {
     [
         (2_400, What::Failed { step: "cluster-ready", error: error(), elapsed: Duration::from_secs(192) }),
@@ -86,7 +86,7 @@ pub fn failure() -> Vec<Event> {
     .into()
 }
 
-/// An error with everything an error can have.
+/// Returns an error with every field set.
 pub fn error() -> StepError {
     StepError::new(Kind::Refused, "create cluster aks-istio-gateway-demo")
         .code("QuotaExceeded")

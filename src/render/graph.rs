@@ -1,4 +1,4 @@
-//! The steps and their edges, for pictures.
+//! The steps and their edges in graph languages.
 
 use super::words;
 use landfall_engine::StepInfo;

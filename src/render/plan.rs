@@ -1,4 +1,4 @@
-//! What `up` would do, as a page and as one JSON document.
+//! Output of `plan`: a text page and a JSON document.
 
 use super::{expiry, paint::Paint, words};
 use crate::failure;
@@ -8,32 +8,32 @@ use landfall_steps::{CertificateFacts, expiry::days_left};
 use serde_json::{Value, json};
 
 const COLUMNS: usize = 80;
-/// Where what is said of a step begins.
+/// The column of a step's detail.
 const DETAIL: usize = 20;
-/// Where its fields begin.
+/// The column of its fields.
 const FIELD: usize = 22;
 
-/// What a plan shows.
+/// The content of a plan's output.
 pub struct Shown<'a> {
     /// The plan.
     pub plan: &'a Plan,
     /// The environment's name.
     pub environment: &'a str,
-    /// Where it is.
+    /// The target, as display text.
     pub words: &'a str,
-    /// How to call landfall again.
+    /// The command line of landfall.
     pub program: &'a str,
-    /// How fast the cloud is.
+    /// The time scale of the cloud.
     pub pace: Pace,
-    /// How many requests looking took.
+    /// The number of requests for the plan.
     pub requests: u64,
-    /// The certificate, as far as it is remembered.
+    /// The certificate from the journal.
     pub certificate: Option<&'a CertificateFacts>,
-    /// The time at which its end is judged.
+    /// The time at which its expiry is evaluated.
     pub now: Timestamp,
 }
 
-/// Returns the document.
+/// Returns the JSON document.
 pub fn document(shown: &Shown<'_>, cloud: &str) -> Value {
     let step = |step: &Planned| {
         let mut object = json!({
@@ -91,7 +91,7 @@ fn action(action: Action) -> &'static str {
     }
 }
 
-/// Returns the page.
+/// Returns the text page.
 pub fn text(shown: &Shown<'_>, paint: Paint) -> String {
     let heading = format!("landfall plan · {} · {}", shown.environment, shown.words);
     let mut rows = Vec::new();
@@ -133,7 +133,7 @@ fn row(step: &Planned, paint: Paint) -> String {
     lines.join("\n")
 }
 
-/// What is said beside a step's name.
+/// Returns the text beside a step's name.
 fn said(step: &Planned, name: &str) -> String {
     let subject = words::subject(&step.title, name);
     let after = || {
@@ -154,7 +154,7 @@ fn said(step: &Planned, name: &str) -> String {
     }
 }
 
-/// The fields, those of one object below its name.
+/// Formats the changed fields; those of one object follow its name.
 fn changes(changes: &[Change]) -> Vec<String> {
     let mut lines = Vec::new();
     let mut under = "";
@@ -184,7 +184,7 @@ fn changes(changes: &[Change]) -> Vec<String> {
     lines
 }
 
-/// A value on a line of its own: what is too much is left out of its middle, since both ends tell values apart.
+/// Formats a value on a line of its own. A long value loses its middle, because both ends distinguish values.
 fn shortened(value: &str) -> String {
     let room = COLUMNS - FIELD - 4;
     let letters: Vec<char> =

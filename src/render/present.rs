@@ -1,4 +1,4 @@
-//! What is there now, as a screen and as a part of the status document.
+//! Output of the live status: a text screen, and a part of the status document.
 
 use super::{paint::Paint, words};
 use jiff::Timestamp;
@@ -11,22 +11,22 @@ use serde_json::{Value, json};
 use std::net::IpAddr;
 
 const COLUMNS: usize = 80;
-/// How wide names are, so that everything said stands below each other.
+/// The width of the name column.
 const NAME: usize = 19;
 
-/// What is shown, and what is to know beside it.
+/// The live status, and the context for its output.
 pub struct Shown<'a> {
-    /// What is there.
+    /// The live status.
     pub present: &'a Present,
-    /// How the gateways' addresses are reached.
+    /// The address overrides of the gateways.
     pub ways: &'a Ways,
-    /// How to call landfall again.
+    /// The command line of landfall.
     pub program: &'a str,
     /// The time.
     pub now: Timestamp,
 }
 
-/// Returns the screen below its heading.
+/// Returns the text below its heading.
 pub fn text(shown: &Shown<'_>, paint: Paint) -> String {
     let present = shown.present;
     let mut parts = vec![cluster(present, paint)];
@@ -137,7 +137,7 @@ fn detours(gateway: &Programmed, ways: &Ways) -> Vec<(u16, std::net::SocketAddr)
     both.filter_map(|(address, port)| Some((port, ways.detour(address, port)?))).collect()
 }
 
-/// Returns a line of what belongs to the thing above.
+/// Returns a detail line of the resource above.
 fn detail(name: &str, said: &str) -> String {
     words::wrap(&format!("     {}", words::pad(name, NAME - 2)), said, COLUMNS).trim_end().to_owned()
 }
@@ -212,7 +212,7 @@ fn record(record: &Named, paint: Paint) -> String {
     format!(" {} {}  A  {said}", mark(well, paint), record.host)
 }
 
-/// Returns what the document says under `live`.
+/// Returns the content of `live` in the JSON document.
 pub fn document(shown: &Shown<'_>) -> Value {
     let present = shown.present;
     let cluster = present.cluster.as_ref().map(|cluster| {

@@ -1,4 +1,4 @@
-//! The end of a rotation: what was served, what is served now, and how it got there.
+//! Output of a completed rotation: the old certificate, the new one, and the steps between them.
 
 use super::{
     expiry,
@@ -11,20 +11,20 @@ use landfall_engine::Report;
 use landfall_steps::{Rotation, tls_secret::SECRET};
 use serde_json::{Value, json};
 
-/// The widest line.
+/// The maximum line width.
 const COLUMNS: usize = 80;
 
-/// What is told of a rotation beside itself.
+/// The context for the output of a rotation.
 pub struct Shown<'a> {
     /// The environment.
     pub facts: &'a Facts,
-    /// The walk.
+    /// The report of the run.
     pub report: &'a Report,
-    /// How many requests it took.
+    /// The number of requests.
     pub requests: u64,
-    /// Whether there was a PFX.
+    /// True if a PFX was given.
     pub given: bool,
-    /// How to call landfall again.
+    /// The command line of landfall.
     pub program: &'a str,
     /// The time.
     pub now: Timestamp,
@@ -69,7 +69,7 @@ fn rows(rotation: &Rotation, facts: &Facts) -> String {
     rows.join("\n")
 }
 
-/// Returns what the last line of JSON says of it; `replaced` is null when there was nothing to rotate.
+/// Returns the value of `rotation` in the last JSON line; `replaced` is null if there was nothing to rotate.
 pub fn document(rotation: &Rotation) -> Value {
     let Rotation { was, is, carried_after } = rotation;
     json!({

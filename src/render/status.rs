@@ -1,4 +1,4 @@
-//! What is remembered of an environment, as a page and as one JSON document.
+//! Output of the recorded state of an environment: a text page and a JSON document.
 
 use super::{expiry, json, paint::Paint, summary::Facts, words};
 use jiff::Timestamp;
@@ -6,15 +6,15 @@ use landfall_engine::{EnvironmentKey, Memory, Past, State, StepInfo};
 use landfall_steps::expiry::days_left;
 use serde_json::{Value, json};
 
-/// What a status shows.
+/// The content of a status.
 pub struct Status<'a> {
-    /// Whose it is.
+    /// The environment.
     pub key: &'a EnvironmentKey,
     /// The steps, in order.
     pub steps: &'a [StepInfo],
-    /// What is remembered of them.
+    /// Their recorded state.
     pub memory: &'a Memory,
-    /// What they gave.
+    /// The summary of their outputs.
     pub facts: &'a Facts,
     /// The time.
     pub now: Timestamp,
@@ -29,7 +29,7 @@ fn state(past: Option<&Past>) -> &'static str {
     }
 }
 
-/// Returns the document.
+/// Returns the JSON document.
 pub fn document(status: &Status<'_>) -> Value {
     let steps = status.steps.iter().map(|step| {
         let past = status.memory.past(step.id);
@@ -81,7 +81,7 @@ pub fn document(status: &Status<'_>) -> Value {
     })
 }
 
-/// Returns the page; `program` is how to call landfall again.
+/// Returns the text page; `program` is the command line of landfall.
 pub fn text(status: &Status<'_>, program: &str, paint: Paint) -> String {
     let widest = status.steps.iter().map(|step| step.id.len()).max().unwrap_or(0);
     let row = |step: &StepInfo| {
@@ -125,7 +125,7 @@ pub fn text(status: &Status<'_>, program: &str, paint: Paint) -> String {
     parts.join("\n\n")
 }
 
-/// Returns the first lines: whose status it is, and where it comes from.
+/// Returns the first lines: the environment and the source of the data.
 pub fn heading(status: &Status<'_>, source: &str, paint: Paint) -> String {
     let EnvironmentKey { cloud, subscription, environment } = status.key;
     let cloud = if cloud == "sim" { "simulated cloud" } else { "Azure" };
@@ -135,7 +135,7 @@ pub fn heading(status: &Status<'_>, source: &str, paint: Paint) -> String {
     format!("{first}\n{where_from}{source}")
 }
 
-/// Returns a time to the minute.
+/// Formats a time with minute precision.
 fn minutes(at: &str) -> String {
     match at.parse::<jiff::Timestamp>() {
         Ok(at) => at.strftime("%Y-%m-%d %H:%MZ").to_string(),

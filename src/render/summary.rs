@@ -1,4 +1,4 @@
-//! What a person gets at the end: where it answers, what to enter, what to try, what to type next.
+//! Output of a successful run: the gateways, the DNS records to enter, and the next commands.
 
 use super::{expiry, paint::Paint, words};
 use jiff::Timestamp;
@@ -7,25 +7,25 @@ use landfall_engine::{Outcome, Report};
 pub use landfall_steps::Facts;
 use landfall_steps::{CertificateFacts, Gateway};
 
-/// The widest line.
+/// The maximum line width.
 const COLUMNS: usize = 80;
 
-/// What surrounds a run, for the words at its end.
+/// The context for the output.
 #[derive(Clone, Copy)]
 pub struct Around<'a> {
-    /// How to call landfall again.
+    /// The command line of landfall.
     pub program: &'a str,
-    /// What to know before trying it, when there is something.
+    /// A caution before the suggested requests, if necessary.
     pub caution: Option<&'a str>,
-    /// Whether the cloud takes time at all, so that ours can be compared with it.
+    /// True if the cloud takes time at all, so that the overhead can be compared with it.
     pub takes_time: bool,
-    /// How the gateways' addresses are reached from here.
+    /// The address overrides of the gateways.
     pub ways: &'a Ways,
-    /// The time, for what comes to its end.
+    /// The time at which expiries are evaluated.
     pub now: Timestamp,
 }
 
-/// Returns the text after a run that made everything ready.
+/// Returns the text after a successful run.
 pub fn text(facts: &Facts, report: &Report, requests: u64, around: Around<'_>, paint: Paint) -> String {
     let program = around.program;
     let mut parts = vec![headline("Ready", report, requests, around.takes_time, paint)];
@@ -41,7 +41,7 @@ pub fn text(facts: &Facts, report: &Report, requests: u64, around: Around<'_>, p
     parts.join("\n\n")
 }
 
-/// Returns gateways, certificate and names; empty when there are none yet.
+/// Returns gateways, certificate and DNS names; empty if there are none yet.
 pub fn facts(facts: &Facts) -> String {
     let mut rows = gateways(facts);
     rows.extend(facts.certificate.as_ref().map(certificate));
@@ -55,7 +55,7 @@ pub fn facts(facts: &Facts) -> String {
     rows.join("\n")
 }
 
-/// Returns the first line: what it came to, in which time, and in how many requests.
+/// Returns the first line: the result, the duration, and the number of requests.
 pub fn headline(word: &str, report: &Report, requests: u64, takes_time: bool, paint: Paint) -> String {
     let all = report.found + report.created + report.changed;
     let counted = [(report.created, "created"), (report.changed, "changed"), (report.found, "found")];
@@ -70,7 +70,7 @@ pub fn headline(word: &str, report: &Report, requests: u64, takes_time: bool, pa
     }
 }
 
-/// Returns what was not the cloud's own time; where nothing was made there is nothing to compare.
+/// Returns the overhead beyond the cloud's own time; `None` if nothing was created or updated.
 fn ideal(report: &Report) -> Option<String> {
     let (ideal, took) = (report.critical_path.as_secs_f64(), report.elapsed.as_secs_f64());
     if report.created + report.changed == 0 || ideal < 0.1 || report.outcome != Outcome::Ready {
@@ -81,7 +81,7 @@ fn ideal(report: &Report) -> Option<String> {
     Some(format!("The cloud itself needed {ideal} of it, overhead {overhead:.0} %."))
 }
 
-/// Returns the beginning of a row of facts.
+/// Returns the first column of a row.
 pub fn label(name: &str, first: bool) -> String {
     words::pad(&format!("  {}", if first { name } else { "" }), 20)
 }
@@ -117,7 +117,7 @@ fn dns(facts: &Facts) -> String {
         (Some(zone), true) => format!("{} in zone {zone}", words::count(dns.records.len(), "record")),
         _ => format!("no zone {} in this subscription; enter", facts.domain),
     };
-    // Who enters a record is asked for its name below the zone.
+    // DNS forms request a record's name relative to the zone.
     let below = format!(".{}", dns.zone.as_ref().unwrap_or(&facts.domain));
     let short = |host: &str| match host.strip_suffix(&below) {
         Some(name) => name.to_owned(),
@@ -131,7 +131,7 @@ fn dns(facts: &Facts) -> String {
     format!("{}{headline}{}", label("DNS", true), records.collect::<String>())
 }
 
-/// Returns commands that show that it answers, by address, so that they work before the names do.
+/// Returns test commands that use addresses, so that they work before the DNS names do.
 fn tries(facts: &Facts, ways: &Ways) -> Option<String> {
     let trust = match &facts.certificate {
         Some(certificate) if certificate.self_signed => "-k ",
@@ -156,7 +156,7 @@ fn tries(facts: &Facts, ways: &Ways) -> Option<String> {
     (!commands.is_empty()).then(|| commands.join("\n"))
 }
 
-/// Returns the flag by which curl finds a host: its address, or the socket that stands for a port of it.
+/// Returns the curl flag with a host's address, or with the socket that overrides a port of it.
 fn way(ways: &Ways, host: &str, address: &str, port: u16) -> String {
     match address.parse().ok().and_then(|address| ways.detour(address, port)) {
         Some(socket) => format!("--connect-to {host}:{port}:{}:{}", socket.ip(), socket.port()),
@@ -164,7 +164,7 @@ fn way(ways: &Ways, host: &str, address: &str, port: u16) -> String {
     }
 }
 
-/// Returns the request that shows what a host of the built-in set is for.
+/// Returns the request that demonstrates a host of the built-in manifests.
 fn shown_best_by(host: &str) -> (&'static str, &'static str) {
     match host.split('.').next() {
         Some("httpbin") => ("", "/get"),
@@ -186,7 +186,7 @@ pub mod tests {
         Around { program, caution: None, takes_time: true, ways: &WAYS, now }
     }
 
-    /// The facts of a run with the built-in set.
+    /// Returns the summary of a run with the built-in manifests.
     pub fn facts() -> Facts {
         let host = |label: &str| format!("{label}.demo.example.com");
         let gateway = |name: &str, address: &str, hosts: &[&str]| Gateway {
@@ -224,7 +224,7 @@ pub mod tests {
         }
     }
 
-    /// A run that made nearly everything.
+    /// Returns the report of a run that created nearly everything.
     pub fn report() -> Report {
         Report {
             outcome: Outcome::Ready,

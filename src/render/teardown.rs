@@ -1,9 +1,9 @@
-//! What `down` did.
+//! Output of `down`.
 
 use super::{going::stranger, paint::Paint, words};
 use landfall_engine::{Report, Undone};
 
-/// Returns what was done; `again` is how to call the program once more.
+/// Returns the results; `again` is the command line for another run.
 pub fn text(report: &Report, requests: u64, again: &str, paint: Paint) -> String {
     let kept: Vec<String> = report
         .undone

@@ -1,7 +1,7 @@
-//! What the tree of a run looks like: a pure function of board, time and size.
+//! The tree display of a run: a pure function of board, time and size.
 //!
-//! Steps that are over are lines that stay; below them stand the steps at work, the steps that wait, and one line on
-//! what is left.
+//! Each completed step is a permanent line. Below are the running steps, the waiting steps, and one line with
+//! the remaining time.
 
 use super::{
     board::{Board, Row, State},
@@ -12,13 +12,13 @@ use super::{
 use landfall_engine::{How, Pace, Progress, Undone};
 use std::time::{Duration, SystemTime};
 
-/// The widest a step's name is shown.
+/// The maximum width of a step's name.
 const NAME_MAX: usize = 16;
-/// Room for `3 min 12 s` at the right.
+/// The width of the duration at the right, enough for `3 min 12 s`.
 const TIME_WIDTH: usize = 10;
-/// Below this a detail says nothing, and the line is better without.
+/// The minimum width of a detail; without that much space it is omitted.
 const DETAIL_MIN: usize = 12;
-/// The widest and narrowest progress bar.
+/// The minimum and maximum width of a progress bar.
 const BAR: std::ops::RangeInclusive<usize> = 6..=24;
 const SPINNER: [&str; 10] = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"];
 
@@ -31,17 +31,17 @@ pub struct Size {
     pub rows: usize,
 }
 
-/// How a board is drawn.
+/// The style of a drawn board.
 #[derive(Clone, Copy)]
 pub struct Look {
-    /// Colours.
+    /// The colours.
     pub paint: Paint,
-    /// How much faster than life the cloud is.
+    /// The time scale of the cloud.
     pub pace: Pace,
 }
 
 impl Look {
-    /// Returns the line that stays for a step that is over.
+    /// Returns the permanent line of a completed step.
     pub fn over(self, board: &Board, row: &Row, columns: usize) -> String {
         let name = words::name(row.info.id);
         let subject = words::subject(&row.info.title, &name);
@@ -70,7 +70,7 @@ impl Look {
             State::Undone(Undone::Kept { why }, _) => (self.paint.warn("!"), format!("kept: {why}"), None),
             State::Blocked | State::Waiting | State::Looking | State::Working => return String::new(),
         };
-        // Where room is short, what became of it matters more than what it is.
+        // If the space is short, the result matters more than the title.
         let room = detail_width(board, columns) + if elapsed.is_none() { 1 + TIME_WIDTH } else { 0 };
         let kept = room.saturating_sub(words::width(&became) + 2);
         let subject = if kept < DETAIL_MIN && !became.is_empty() {
@@ -82,10 +82,10 @@ impl Look {
         line(board, &glyph, &name, &words::joined(&[subject, &became]), elapsed, columns)
     }
 
-    /// Returns the region below the lines that stay.
+    /// Returns the region below the permanent lines.
     pub fn region(self, board: &Board, now: SystemTime, size: Size) -> Vec<String> {
-        // One column is left free, and rows enough that the cursor never starts at the top: erasing from there makes
-        // some terminals keep the whole screen in their history, at every frame.
+        // One column stays free, and so many rows that the cursor never starts at the top. An erase from the
+        // top fills the history of some terminals with a full screen per frame.
         let (columns, rows) = (size.columns.saturating_sub(1), size.rows.saturating_sub(4).max(1));
         let running = board.rows.iter().filter(|row| row.state.is_running());
         let mut lines: Vec<String> = running.map(|row| self.running(board, row, now, columns)).collect();
@@ -127,7 +127,7 @@ impl Look {
         line(board, &self.paint.busy(SPINNER[frame]), &name, &detail, Some(elapsed), columns)
     }
 
-    /// Returns `Creating ━━━━╸──── 83 s of about 280 s`, with as much bar as there is room for.
+    /// Returns `Creating ━━━━╸──── 83 s of about 280 s`, with a bar as wide as the space allows.
     fn progress(self, note: &str, progress: Progress, room: usize) -> String {
         let Some((state, figures)) = note.rsplit_once(", ").filter(|(_, end)| end.contains(" of about "))
         else {
@@ -185,7 +185,7 @@ fn line(
     }
     match time {
         Some(time) => format!("{head}  {} {time:>TIME_WIDTH$}", words::pad(&words::cut(detail, room), room)),
-        // Where no time is shown, its room belongs to the detail.
+        // Without a duration, the detail uses its space.
         None => format!("{head}  {}", words::cut(detail, room + 1 + TIME_WIDTH)).trim_end().to_owned(),
     }
 }

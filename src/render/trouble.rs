@@ -1,13 +1,13 @@
-//! The end of a run that did not get there.
+//! Output of a failed run.
 
 use super::{paint::Paint, words};
 use crate::failure::Failure;
 use landfall_engine::{Kind, Memory, Outcome, Report, StepError, StepInfo};
 
-/// The widest line.
+/// The maximum line width.
 const COLUMNS: usize = 80;
 
-/// Returns the errors of a run; what several steps met in the same words is told once.
+/// Returns the errors of a run; identical errors of several steps are printed once.
 pub fn errors(report: &Report, paint: Paint) -> Vec<String> {
     let mut told: Vec<(&StepError, Vec<String>)> = Vec::new();
     for (step, error) in &report.errors {
@@ -20,13 +20,13 @@ pub fn errors(report: &Report, paint: Paint) -> Vec<String> {
     told.into_iter().map(|(error, steps)| Failure::of_steps(steps, error).text(paint)).collect()
 }
 
-/// Returns whether the cloud is at something that a step has begun and not seen the end of.
+/// Returns whether the cloud still runs an operation that a step began.
 pub fn goes_on(memory: &Memory) -> bool {
     memory.0.values().any(|past| past.ticket.is_some())
 }
 
-/// Returns what the errors of a run mean for the rest of it; `again` is the command that goes on, and `goes_on` whether
-/// the cloud is at something.
+/// Returns the consequences of the errors; `again` is the command that continues, and `goes_on` is true if
+/// the cloud still runs an operation.
 pub fn rest(report: &Report, steps: &[StepInfo], again: &str, goes_on: bool) -> String {
     let mut lines = Vec::new();
     let blocked = blocked(report, steps);
@@ -44,7 +44,7 @@ pub fn rest(report: &Report, steps: &[StepInfo], again: &str, goes_on: bool) -> 
         Outcome::Interrupted if goes_on => "What the cloud has begun goes on there. ",
         _ => "",
     };
-    // What is refused for good is refused again unless something changes first.
+    // A permanent refusal is repeated unless the user changes something first.
     let mend = report
         .errors
         .iter()
@@ -57,7 +57,7 @@ pub fn rest(report: &Report, steps: &[StepInfo], again: &str, goes_on: bool) -> 
     lines.join("\n")
 }
 
-/// Returns the names of the steps that stand on a failed one, directly or through others.
+/// Returns the steps that depend on a failed one, directly or indirectly.
 fn blocked(report: &Report, steps: &[StepInfo]) -> Vec<String> {
     let mut reached: Vec<&str> = report.errors.iter().map(|(step, _)| step.as_str()).collect();
     let failed = reached.len();

@@ -1,4 +1,4 @@
-//! What holds when nobody says otherwise: in one place, for the layers, the schema and the written template.
+//! Default values, in one place for the settings sources, the schema and the written template.
 
 /// The domain of the demonstration.
 pub const DOMAIN: &str = "demo.example.com";
@@ -6,9 +6,9 @@ pub const DOMAIN: &str = "demo.example.com";
 pub const LOCATION: &str = "eastus";
 /// The resource group.
 pub const RESOURCE_GROUP: &str = "rg-aks-istio-gateway-demo";
-/// What the node resource group's name adds to the resource group's.
+/// The suffix of the node resource group, after the name of the resource group.
 pub const NODE_GROUP_SUFFIX: &str = "-nodes";
-/// The tags of everything that can carry tags.
+/// The tags of every resource that supports tags.
 pub const TAGS: [(&str, &str); 3] =
     [("Environment", "Demo"), ("Project", "AKS-Istio-Gateway-API"), ("ManagedBy", "landfall")];
 /// The virtual network.
@@ -23,9 +23,9 @@ pub const SUBNET_PREFIX: &str = "10.0.0.0/22";
 pub const CERTIFICATE: &str = "gateway-tls-cert";
 /// The cluster.
 pub const CLUSTER: &str = "aks-istio-gateway-demo";
-/// Nodes to start with.
+/// The initial number of nodes.
 pub const NODES: u32 = 2;
-/// The nodes' virtual machine size.
+/// The nodes' VM size.
 pub const NODE_SIZE: &str = "Standard_D4s_v5";
 /// The autoscaler's lower bound.
 pub const NODES_MIN: u32 = 1;
@@ -35,9 +35,9 @@ pub const NODES_MAX: u32 = 3;
 pub const SERVICE_CIDR: &str = "10.1.0.0/16";
 /// The cluster DNS's address.
 pub const DNS_SERVICE_IP: &str = "10.1.0.10";
-/// Per cent of requests that stay on the stable version.
+/// The percentage of requests to the stable version.
 pub const STABLE: u8 = 90;
-/// Per cent of requests that go to the canary.
+/// The percentage of requests to the canary.
 pub const CANARY: u8 = 10;
-/// How many times faster than life the simulated cloud is.
+/// The default time scale of the simulated cloud.
 pub const SPEED: f64 = 60.0;

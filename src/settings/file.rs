@@ -1,4 +1,4 @@
-//! `landfall.toml`: its shape, and nothing about what the values mean.
+//! `landfall.toml`: its structure, without the meaning of its values.
 //!
 //! The doc comments are the descriptions in the JSON Schema that `landfall schema` prints.
 
@@ -209,7 +209,7 @@ pub struct Endpoints {
     pub ca_file: Option<String>,
 }
 
-/// A number or a text, kept as it was written; the layers read it: `60` or `instant`, `30` or `30d`.
+/// A number or a string, stored as written and parsed by the sources: `60` or `instant`, `30` or `30d`.
 pub struct Written(pub String);
 
 impl<'de> Deserialize<'de> for Written {

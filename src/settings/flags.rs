@@ -1,4 +1,4 @@
-//! The settings that can be given as flags. A password is none of them: flags are seen by everybody on a machine.
+//! Settings that can be given as flags. A password cannot: other users of the machine can read flags.
 
 use super::layers::Flags;
 
@@ -105,7 +105,7 @@ pub struct Wishes {
 }
 
 impl Wishes {
-    /// Returns what was given, by setting. `cloud` is the global flag's.
+    /// Returns the given flags by setting. `cloud` is the global flag's.
     pub fn flags(&self, cloud: Option<&str>) -> Flags {
         let (stable, canary) = match self.canary.as_deref().and_then(|both| both.split_once('/')) {
             Some((stable, canary)) => {
@@ -154,7 +154,7 @@ impl Wishes {
     }
 }
 
-/// The long help of `--sim-fault`: the form of a fault, and the table of the simulated cloud.
+/// Returns the long help of `--sim-fault`: the syntax of a fault, and the table of the simulated cloud.
 fn faults() -> String {
     let mut text = String::from(
         "A fault to happen in the simulated cloud, name[@METHOD path-part][#n][*times]; name:n is short for name#n. May be \

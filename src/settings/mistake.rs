@@ -1,22 +1,22 @@
-//! Where a value came from, and what is wrong with it.
+//! The source of a value, and its error.
 
 use std::fmt;
 
-/// The place a value was given at, named so that the person who gave it finds it.
+/// The source of a value, named so that the user can find it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
     /// A flag, without its dashes.
     Flag(&'static str),
     /// An environment variable.
     Environment(&'static str),
-    /// A line of the settings file; 1-based, none where the whole file is meant.
+    /// A line of the settings file; 1-based, `None` for the whole file.
     File {
-        /// The file, as it was named.
+        /// The path of the file, as given.
         file: String,
-        /// The line, when it is known.
+        /// The line, if it is known.
         line: Option<usize>,
     },
-    /// Nobody gave it.
+    /// The default.
     Default,
 }
 
@@ -32,34 +32,34 @@ impl fmt::Display for Place {
     }
 }
 
-/// A value together with the setting it belongs to and the place it came from.
+/// A value with its setting and its source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Given<T> {
     /// The value.
     pub value: T,
     /// The setting, as `landfall.toml` spells it: `cluster.nodes`.
     pub key: &'static str,
-    /// Where it was given.
+    /// The source.
     pub place: Place,
 }
 
 impl<T> Given<T> {
-    /// Returns the same place with another value.
+    /// Returns the same source with another value.
     pub fn with<U>(&self, value: U) -> Given<U> {
         Given { value, key: self.key, place: self.place.clone() }
     }
 
-    /// Makes a mistake about this value.
+    /// Returns an error about this value.
     pub fn wrong(&self, message: impl Into<String>) -> Unhinted {
         Unhinted { place: self.place.clone(), key: self.key, message: message.into() }
     }
 
-    /// Returns whether somebody chose it.
+    /// Returns whether the user set it.
     pub fn chosen(&self) -> bool {
         self.place != Place::Default
     }
 
-    /// Returns `cluster.nodes = 5`, with the place added when the two of a pair came from different ones.
+    /// Returns `cluster.nodes = 5`, with the source if the values of a pair have different ones.
     pub fn described(&self) -> String
     where
         T: fmt::Display,
@@ -71,27 +71,27 @@ impl<T> Given<T> {
     }
 }
 
-/// One thing that is wrong with what was asked for.
+/// One error in the settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mistake {
-    /// Where the value was given.
+    /// The source of the value.
     pub place: Place,
-    /// The setting, empty when it is not about one.
+    /// The setting; empty if the error concerns none.
     pub key: &'static str,
-    /// What is wrong: a lowercase fragment that names the value.
+    /// The error: a lowercase fragment that names the value.
     pub message: String,
-    /// What to do about it.
+    /// The remedy.
     pub hint: String,
 }
 
 impl Mistake {
-    /// Begins a mistake that is about no single setting.
+    /// Starts an error that concerns no single setting.
     pub fn at(place: Place, message: impl Into<String>) -> Unhinted {
         Unhinted { place, key: "", message: message.into() }
     }
 }
 
-/// A mistake that does not say yet what to do about it, and so is none.
+/// An incomplete error, without its remedy.
 #[must_use = "a mistake needs a hint"]
 pub struct Unhinted {
     place: Place,
@@ -100,15 +100,15 @@ pub struct Unhinted {
 }
 
 impl Unhinted {
-    /// Says what to do about it.
+    /// Sets the remedy.
     pub fn hint(self, hint: impl Into<String>) -> Mistake {
         Mistake { place: self.place, key: self.key, message: self.message, hint: hint.into() }
     }
 }
 
-/// Returns the name nearest to a misspelt one, when there is one near enough to be meant.
+/// Returns the name most similar to a misspelt one, if any is similar enough.
 pub fn nearest<'a>(misspelt: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    // Below this share of letters in common a suggestion is a guess, and a wrong guess costs more than none.
+    // Below this share of common letters a suggestion is a guess, and a wrong guess is worse than none.
     const NEAR_ENOUGH: f32 = 0.6;
     names
         .into_iter()

@@ -1,4 +1,4 @@
-//! The JSON Schema of `landfall.toml`: for editors, and for telling every mistake in the file at once.
+//! The JSON Schema of `landfall.toml`, for editors, and for reporting all errors of the file at once.
 
 use super::file::File;
 use serde_json::Value;
@@ -10,7 +10,7 @@ pub fn schema() -> Value {
     schema
 }
 
-/// Takes out what an `Option` brings in: TOML has no null, so neither type nor default can be one.
+/// Removes the effects of `Option`: TOML has no null, so neither type nor default can be null.
 fn tidy(schema: &mut Value) {
     match schema {
         Value::Object(fields) => {

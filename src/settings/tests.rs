@@ -1,4 +1,4 @@
-//! The layers and checks together, through the one door that the commands use.
+//! The sources and checks together, through the entry point of the commands.
 
 use super::*;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -40,7 +40,7 @@ impl Call {
         })
     }
 
-    /// Returns the mistakes, a line each, with the file's folder taken out.
+    /// Returns the errors, one per line, without the file's folder.
     fn told(&self) -> String {
         let line = |mistake: &Mistake| {
             let place = match &mistake.place {

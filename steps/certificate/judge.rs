@@ -1,4 +1,4 @@
-//! Judging the certificate that is there: whose it is, and whether it will do.
+//! Evaluation of the existing certificate: its ownership and its validity.
 
 use super::{Certificate, HeldCertificate, Replaced, Replacing};
 use crate::{key_vault::Vault, names, settings::Renewal};
@@ -10,19 +10,21 @@ use serde_json::json;
 use std::collections::BTreeMap;
 
 impl Certificate {
-    /// Tells whether what bears these tags is ours to replace: by the mark, or because the whole vault is ours.
+    /// Returns whether the object with these tags may be replaced: it has our ownership tag, or the whole
+    /// vault is owned.
     pub(super) fn is_ours(&self, cx: &Context, tags: &BTreeMap<String, String>) -> bool {
         tags.get(names::OWNER) == Some(&self.mark) || cx.is_ours("key-vault")
     }
 
-    /// Tells the same of a version that is there; one from before there were marks is remembered by its thumbprint.
+    /// Returns whether landfall created a stored version. Versions from before the ownership tag are
+    /// recognized by the recorded thumbprint.
     pub(super) fn made(&self, cx: &Context, stored: &Stored) -> bool {
         let remembered = cx.output::<HeldCertificate>("certificate").filter(|_| cx.is_ours("certificate"));
         self.is_ours(cx, &stored.tags)
             || remembered.is_some_and(|held| held.thumbprint == stored.thumbprint_sha1_hex)
     }
 
-    /// What is wrong with a stranger's certificate under our name, and what to do.
+    /// Returns the message for a foreign certificate under our name: its fault and the remedy.
     fn strange(&self, vault: &Vault, fault: &str) -> String {
         format!(
             "certificate {} in {} is somebody else's {fault}; set certificate.name to another name",
@@ -30,11 +32,11 @@ impl Certificate {
         )
     }
 
-    /// Judges what is there. A stranger's that fits is used; one that does not, or is to be replaced, is never written
-    /// over.
+    /// Evaluates the existing certificate. A valid foreign certificate is used. One that is invalid or due
+    /// for renewal is never overwritten.
     ///
     /// # Errors
-    /// When it is to be renewed and was not made here.
+    /// Returns an error if the renewal is requested and landfall did not create the certificate.
     pub(super) fn judge(
         &self,
         cx: &Context,
@@ -53,14 +55,14 @@ impl Certificate {
             });
         }
         let held = HeldCertificate { replaces: self.replaced_by(cx, stored), ..self.held(stored) };
-        // Begun is begun: what takes another one's place already needs nobody to take its own.
+        // A replacement in progress is not due for another one.
         let renewed = match held.replaces {
             Some(_) => None,
             None => self.due(&held),
         };
         let at_once = self.renewal == Some(Renewal::Now);
-        // What would still do needs the better proof: an attempt that sent nothing may have been remembered over
-        // what somebody else imported meanwhile, but never has its mark.
+        // For a valid certificate the recorded thumbprint is not sufficient. An attempt that sent nothing may
+        // have recorded the thumbprint of a foreign import, but that import never has our tag.
         let made = self.is_ours(cx, &stored.tags);
         let ours = made && held.is_made_for(&self.domain);
         match renewed {
@@ -70,12 +72,13 @@ impl Certificate {
                 Ok(Check::Foreign { why: self.strange(vault, fault) })
             }
             Some(_) if at_once => Err(self.not_made_here(vault)),
-            // Its end comes nearer, and that is all: a person is warned of it.
+            // The certificate expires soon and is not replaced here; the user gets a warning.
             _ => Ok(Check::Ready(held)),
         }
     }
 
-    /// Why one that would still do is to be replaced, if it is. A PFX that is given was asked for by its thumbprint.
+    /// Returns the reason to replace a valid certificate, if any. A given PFX is compared by its thumbprint
+    /// instead.
     fn due(&self, held: &HeldCertificate) -> Option<Check<HeldCertificate>> {
         if self.given.is_some() {
             return None;
@@ -90,8 +93,8 @@ impl Certificate {
         }
     }
 
-    /// The certificate that this version takes the place of, while that is still under way: its import was begun and
-    /// not seen to its end, or the cluster is not known to carry it yet.
+    /// Returns the certificate that this version replaces, while the replacement is in progress: its import
+    /// has not ended, or the cluster is not known to have the new version yet.
     fn replaced_by(&self, cx: &Context, stored: &Stored) -> Option<Replaced> {
         let here = |thumbprint: &str| stored.thumbprint_sha1_hex.eq_ignore_ascii_case(thumbprint);
         if let Some(begun) = cx.ticket::<Replacing>().filter(|begun| here(&begun.imports)) {
@@ -135,7 +138,7 @@ impl Certificate {
     }
 }
 
-/// What the step of the Secret gave, as far as it matters here.
+/// The output of the TLS Secret step, with the fields that this step needs.
 #[derive(Deserialize)]
 struct Carries {
     #[serde(default)]

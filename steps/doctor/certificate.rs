@@ -1,9 +1,9 @@
-//! The vault, and the certificate in it.
+//! Checks of the vault and of the certificate in it.
 
 use super::{Finding, object::text, picture::Picture, walk::Walk};
 use landfall_cloud::{certificate::Leaf, vault::StoredVersion};
 
-/// What is explained when the vault gives out no certificate.
+/// Key of the symptoms that the vault's failure to return a certificate explains.
 pub(super) const CERTIFICATE: &str = "certificate";
 
 pub(super) fn judge(p: &Picture<'_>, walk: &mut Walk) {
@@ -83,7 +83,8 @@ pub(super) fn judge(p: &Picture<'_>, walk: &mut Walk) {
     }
 }
 
-/// The newest version of the certificate. Versions that were made within one second cannot be told apart by their times.
+/// Returns the newest version of the certificate. Creation times have a resolution of one second and cannot
+/// order versions within it.
 pub(super) fn newest<'a>(p: &'a Picture<'_>) -> Option<&'a StoredVersion> {
     let versions = p.versions.as_ref()?.as_ref().ok()?;
     let known = p.stored.as_ref().ok().and_then(Option::as_ref);

@@ -1,4 +1,4 @@
-//! The cluster as Resource Manager shows it, and its nodes.
+//! Checks of the cluster as Resource Manager shows it, and of its nodes.
 
 use super::{
     Finding,
@@ -24,7 +24,7 @@ pub(super) fn judge(p: &Picture<'_>, walk: &mut Walk) -> Way {
             walk.lacks(finding.evidence(format!("GET {cluster} in resource group {group}: 404")));
             return Way::Break(());
         }
-        // What cannot be read is among what was not seen.
+        // The list of unread items already contains a cluster that could not be read.
         Err(_) => return Way::Continue(()),
     };
     state(p, body, walk)?;
@@ -86,7 +86,7 @@ fn state(p: &Picture<'_>, body: &Value, walk: &mut Walk) -> Way {
             walk.lacks(finding.evidence("properties.provisioningState is Creating"));
             Way::Break(())
         }
-        // A cluster that is being changed goes on serving.
+        // A cluster continues to serve during an update.
         State::Running(word) => {
             walk.symptom(format!("cluster {cluster} is {word} just now"));
             Way::Continue(())
@@ -94,7 +94,7 @@ fn state(p: &Picture<'_>, body: &Value, walk: &mut Walk) -> Way {
     }
 }
 
-/// The managed Gateway API and its Istio: without either there is nobody who answers for gateways.
+/// Checks the managed Gateway API and its Istio. Without either no controller reconciles gateways.
 fn profile(p: &Picture<'_>, body: &Value, walk: &mut Walk) {
     let cluster = &p.settings.cluster.name;
     let wanted = [
@@ -123,7 +123,7 @@ fn profile(p: &Picture<'_>, body: &Value, walk: &mut Walk) {
     walk.name(off.into_iter().fold(finding, Finding::evidence));
 }
 
-/// The nodes: with none that is ready nothing runs.
+/// Checks the nodes. Without a ready node no pod runs.
 pub(super) fn nodes(p: &Picture<'_>, inside: &Inside, walk: &mut Walk) -> Way {
     let Ok(nodes) = &inside.nodes else { return Way::Continue(()) };
     let is_ready = |node: &&landfall_cloud::kubernetes::DynamicObject| {

@@ -1,4 +1,4 @@
-//! The gateways: what their controller says of them, what stands behind them, and whether they have an address.
+//! Checks of the gateways: their conditions, the objects behind them, and their addresses.
 
 use super::{
     Finding,
@@ -11,9 +11,9 @@ use crate::rotation_links::why;
 use landfall_cloud::kubernetes::DynamicObject;
 use serde_json::Value;
 
-/// The label that everything made for a gateway bears.
+/// The label on every object that the controller creates for a gateway.
 const GATEWAY_NAME: &str = "gateway.networking.k8s.io/gateway-name";
-/// Reasons under which the cloud says that it could not make a load balancer.
+/// Event reasons with which the cloud provider reports that it failed to create a load balancer.
 const FAILED: [&str; 2] = ["SyncLoadBalancerFailed", "CreatingLoadBalancerFailed"];
 
 pub(super) fn judge(p: &Picture<'_>, inside: &Inside, walk: &mut Walk) {
@@ -28,7 +28,7 @@ pub(super) fn judge(p: &Picture<'_>, inside: &Inside, walk: &mut Walk) {
                 format!("the gateway {own} is not there"),
                 "landfall up: it applies the gateway",
             );
-            // A gateway cannot be there before its kind is, and that is told already.
+            // Without its CRD a gateway cannot exist, and a finding about the CRD already explains that.
             if !walk.explains(own) {
                 walk.lacks(finding.evidence(format!("namespace {namespace} has no Gateway {own}")));
             }
@@ -122,7 +122,7 @@ fn port(live: &DynamicObject, listener: &str) -> u64 {
     all.find(|one| text(one, "/name") == listener).and_then(|one| one["port"].as_u64()).unwrap_or_default()
 }
 
-/// The Service in front of a gateway.
+/// Returns the Service in front of a gateway.
 pub(super) fn service<'a>(inside: &'a Inside, gateway: &DynamicObject) -> Option<&'a DynamicObject> {
     let is = |service: &&DynamicObject| {
         let labels = service.metadata.labels.as_ref();
@@ -132,7 +132,7 @@ pub(super) fn service<'a>(inside: &'a Inside, gateway: &DynamicObject) -> Option
     inside.services.as_ref().ok()?.iter().find(is)
 }
 
-/// Gateway → Service → pods and load balancer → address.
+/// Checks Gateway → Service → pods and load balancer → address.
 fn address(p: &Picture<'_>, inside: &Inside, live: &DynamicObject, walk: &mut Walk) {
     if inside.services.is_err() || inside.pods.is_err() {
         return;
@@ -217,7 +217,7 @@ fn used(p: &Picture<'_>) -> Vec<String> {
         .collect()
 }
 
-/// The code and the sentence within what the cloud provider quotes, else its first line.
+/// Returns the code and the message that the cloud provider quotes, else the first line.
 fn gist(message: &str) -> String {
     let body = message.find('{').and_then(|at| serde_json::from_str::<Value>(message.get(at..)?).ok());
     let quoted =

@@ -1,4 +1,4 @@
-//! What everything stands on: the subscription, what is registered in it, and the resource group.
+//! Checks of the preconditions: the subscription, its registered providers and the resource group.
 
 use super::{
     Finding,
@@ -33,7 +33,7 @@ pub(super) fn judge(p: &Picture<'_>, walk: &mut Walk) -> Way {
         walk.lacks(finding);
         return Way::Break(());
     }
-    // What is there already was made while everything was registered, and goes on working.
+    // An existing cluster was created while everything was registered, and continues to work.
     if matches!(p.cluster, Ok(None)) {
         providers(p, walk);
         features(p, walk);

@@ -1,4 +1,4 @@
-//! What is in the cluster: the objects on the ways from a gateway to its certificate, its address and its backends.
+//! The objects in the cluster on the paths from a gateway to its certificate, its address and its backends.
 
 use super::{
     object::{list, name, space, text},
@@ -24,7 +24,7 @@ use std::{
 
 type Objects = Read<Vec<DynamicObject>>;
 
-/// The objects, of all namespaces that the environment has something in.
+/// The objects of all namespaces that contain a part of the environment.
 pub(super) struct Inside {
     pub(super) nodes: Objects,
     pub(super) classes: Objects,
@@ -36,12 +36,12 @@ pub(super) struct Inside {
     pub(super) pods: Objects,
     pub(super) events: Objects,
     pub(super) secret_classes: Objects,
-    /// The Secrets that listeners name, by namespace and name; none where there is no such Secret.
+    /// The Secrets that listeners name, by namespace and name; `None` if the Secret does not exist.
     pub(super) secrets: BTreeMap<(String, String), Read<Option<DynamicObject>>>,
 }
 
 impl Inside {
-    /// Opens the cluster and reads everything at once.
+    /// Opens the cluster and reads all objects concurrently.
     pub(super) async fn read(
         clusters: &Clusters,
         body: &Value,
@@ -92,7 +92,7 @@ impl Inside {
         })
     }
 
-    /// What could not be read.
+    /// Returns the reads that failed.
     pub(super) fn unseen(&self) -> Vec<String> {
         let lists = [
             &self.nodes,
@@ -110,7 +110,7 @@ impl Inside {
         lists.chain(self.istiod.as_ref().err()).chain(secrets).cloned().collect()
     }
 
-    /// What was read, counted.
+    /// Returns the number of objects read, by kind.
     pub(super) fn looked(&self) -> Vec<(usize, &'static str)> {
         let count = |list: &Objects| list.as_ref().map_or(0, Vec::len);
         vec![
@@ -123,18 +123,18 @@ impl Inside {
         ]
     }
 
-    /// The live object of a list that bears this name in this namespace.
+    /// Returns the live object with this name and namespace from a list.
     pub(super) fn find<'a>(list: &'a Objects, namespace: &str, wanted: &str) -> Option<&'a DynamicObject> {
         let mut all = list.as_ref().ok()?.iter();
         all.find(|object| name(object) == wanted && space(object) == namespace)
     }
 
-    /// The pods; none where they could not be read.
+    /// Returns the pods; empty if they could not be read.
     pub(super) fn pods(&self) -> &[DynamicObject] {
         self.pods.as_deref().unwrap_or_default()
     }
 
-    /// The events; none where they could not be read.
+    /// Returns the events; empty if they could not be read.
     pub(super) fn events(&self) -> &[DynamicObject] {
         self.events.as_deref().unwrap_or_default()
     }
@@ -147,7 +147,7 @@ struct Look<'a> {
 }
 
 impl Look<'_> {
-    /// A kind that the API does not know has no objects.
+    /// Lists the objects of a kind; a kind unknown to the API has none.
     async fn list(&self, kind: Kind, namespace: Option<&str>) -> Objects {
         let asked = async {
             match self.opened.api.list(&kind, namespace, None).await {
@@ -168,7 +168,7 @@ impl Look<'_> {
         Ok(lists.into_iter().flatten().collect())
     }
 
-    /// Secrets are read by their names alone: others are nobody's business.
+    /// Reads only the Secrets that listeners name, and no other Secret.
     async fn secrets(
         &self,
         manifests: &Manifests,
@@ -189,7 +189,7 @@ impl Look<'_> {
     }
 }
 
-/// The Secrets that the listeners of a gateway name.
+/// Returns the Secrets that the listeners of a gateway name.
 pub(super) fn secrets_of(gateway: &DynamicObject) -> Vec<(String, String)> {
     let listeners = list(&gateway.data, "/spec/listeners").iter();
     let references = listeners.flat_map(|listener| list(listener, "/tls/certificateRefs"));
@@ -210,7 +210,7 @@ fn spaces(manifests: &Manifests) -> BTreeSet<String> {
     spaces
 }
 
-/// The cluster as far as opening it needs, whether or not it is as we want it.
+/// Returns the fields of the cluster that opening it needs, without a check of its health.
 fn ready(body: &Value) -> ReadyCluster {
     let properties = &body["properties"];
     let fqdn = text(properties, "/fqdn").to_owned();

@@ -1,4 +1,4 @@
-//! Who answers for gateways: istiod, and the class that it has accepted.
+//! Checks of the gateway controller: istiod, and the GatewayClass that it has accepted.
 
 use super::{
     Finding,

@@ -1,13 +1,13 @@
-//! What is wrong with an environment that was to work: the one cause, what shows it, what mends it.
+//! Diagnosis of an environment that does not work: one root cause, its evidence and its remedy.
 //!
-//! It looks at everything at once and changes nothing (`picture`), and then goes along the ways of what was seen,
-//! from what others stand on to what stands on them: subscription, cluster, control plane, certificate, gateway, route,
-//! the answers from outside, names (`walk`). Each link asks one thing, and passes, names a cause, or cannot tell. The
-//! first cause on the way explains what comes after it, so it is the root, and the rest is told beside it. What could
-//! not be read is no cause: it is said, and a finding only stands on what was seen.
+//! It reads everything concurrently and changes nothing (`picture`). Then `walk` runs the checks in order of
+//! dependency: subscription, cluster, control plane, certificate, gateway, route, responses from outside,
+//! names. Each check passes, reports a cause, or cannot decide. The first cause is the root cause, and the
+//! other findings follow it in the report. A failed read is not a cause: the report lists it, and every
+//! finding is based on data that was read.
 //!
-//! To add a link, write its question where its thing is judged, give its finding a code of its own, and add a case to
-//! `tests/against_the_cloud/doctor` and a line to `docs/doctor.md`.
+//! To add a check, write it in the file of its resource and give its finding a code of its own. Then add a
+//! case to `tests/against_the_cloud/doctor` and a line to `docs/doctor.md`.
 
 mod certificate;
 mod cluster;
@@ -32,28 +32,28 @@ use landfall_cloud::Ways;
 use landfall_engine::Memory;
 use std::time::Duration;
 
-/// What is to be looked at, and how long that may take.
+/// The input of a diagnosis, and its timeouts.
 pub struct Patient<'a> {
     /// The clients.
     pub clouds: &'a Clouds,
-    /// The environment, with the names it was made under.
+    /// The environment, with its names at the time of creation.
     pub settings: &'a Settings,
-    /// What the journal remembers.
+    /// The state from the journal.
     pub memory: &'a Memory,
-    /// How the gateways are reached; none when they are not to be asked.
+    /// The address overrides of the gateways; `None` skips the requests to them.
     pub ways: Option<&'a Ways>,
     /// The bounds.
     pub bounds: Bounds,
-    /// The time, to judge validity by.
+    /// The time at which certificate validity is evaluated.
     pub now: Timestamp,
 }
 
-/// How long, in real time, one answer may take before it counts as none.
+/// Timeouts of one response, in real time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bounds {
-    /// Of the cloud's own interfaces, repetitions included.
+    /// The timeout of an Azure or Kubernetes API, retries included.
     pub cloud: Duration,
-    /// Of a gateway.
+    /// The timeout of a gateway.
     pub outside: Duration,
 }
 
@@ -63,30 +63,30 @@ impl Default for Bounds {
     }
 }
 
-/// What was found.
+/// The result of a diagnosis.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Diagnosis {
-    /// The causes, the root first; none when nothing is wrong.
+    /// The causes, the root cause first; empty if the environment works.
     pub findings: Vec<Finding>,
-    /// What follows from them, as one sees it: conditions, answers.
+    /// The visible consequences of the causes: conditions, responses.
     pub symptoms: Vec<String>,
-    /// What could not be looked at.
+    /// The reads that failed.
     pub unseen: Vec<String>,
-    /// What was looked at: how many, and what of.
+    /// The number of objects read, by kind.
     pub looked: Vec<(usize, &'static str)>,
-    /// Whether the root is merely that something was not made yet.
+    /// True if the root cause is only a resource that `landfall up` has not created yet.
     pub unmade: bool,
 }
 
 impl Diagnosis {
-    /// Returns the cause that explains the rest.
+    /// Returns the root cause, which explains the other findings.
     #[must_use]
     pub fn root(&self) -> Option<&Finding> {
         self.findings.first()
     }
 }
 
-/// Looks at everything, and says what is wrong. It changes nothing, and ends within three rounds of the bounds.
+/// Reads the environment and returns its diagnosis. Changes nothing; ends within three times the timeouts.
 pub async fn diagnose(patient: &Patient<'_>) -> Diagnosis {
     let picture = picture::Picture::take(patient).await;
     walk::walk(&picture)

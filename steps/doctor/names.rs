@@ -1,4 +1,4 @@
-//! The names in a zone that landfall keeps.
+//! Checks of the records in a DNS zone that landfall manages.
 
 use super::{
     Finding,
@@ -22,7 +22,7 @@ pub(super) fn judge(p: &Picture<'_>, walk: &mut Walk) {
     };
     for (host, address) in &published.records {
         let Some(relative) = dns::relative(host, &zone.name) else { continue };
-        // The gateway's address now; the remembered one where no gateway tells.
+        // The current address of the gateway, or the recorded one if no gateway has an address.
         let wanted = now(p, host).unwrap_or_else(|| address.clone());
         let Some(record) = records.iter().find(|record| record.name.eq_ignore_ascii_case(&relative)) else {
             let finding = Finding::new(
@@ -51,7 +51,7 @@ pub(super) fn judge(p: &Picture<'_>, walk: &mut Walk) {
     }
 }
 
-/// The address of the gateway that serves a host.
+/// Returns the address of the gateway that serves a host.
 fn now(p: &Picture<'_>, host: &str) -> Option<String> {
     let inside = p.inside()?;
     let routes = p.wanted("HTTPRoute");

@@ -1,29 +1,29 @@
-//! Reading objects and resources as JSON.
+//! Accessors for fields of objects and resources in JSON.
 
 use landfall_cloud::kubernetes::DynamicObject;
 use serde_json::Value;
 
-/// The name of an object.
+/// Returns the name of an object.
 pub(super) fn name(object: &DynamicObject) -> &str {
     object.metadata.name.as_deref().unwrap_or_default()
 }
 
-/// Its namespace; what names none is in `default`.
+/// Returns the namespace of an object, `default` if it names none.
 pub(super) fn space(object: &DynamicObject) -> &str {
     object.metadata.namespace.as_deref().unwrap_or("default")
 }
 
-/// The text at a JSON pointer; empty when there is none.
+/// Returns the string at a JSON pointer; empty if there is none.
 pub(super) fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
     value.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
 }
 
-/// The items at a JSON pointer.
+/// Returns the items at a JSON pointer.
 pub(super) fn list<'a>(value: &'a Value, pointer: &str) -> &'a [Value] {
     value.pointer(pointer).and_then(Value::as_array).map_or(&[], Vec::as_slice)
 }
 
-/// The texts at a JSON pointer.
+/// Returns the strings at a JSON pointer.
 pub(super) fn texts<'a>(value: &'a Value, pointer: &str) -> Vec<&'a str> {
     list(value, pointer).iter().filter_map(Value::as_str).collect()
 }
@@ -38,19 +38,20 @@ pub(super) struct Said<'a> {
 }
 
 impl Said<'_> {
-    /// The condition as evidence: `ResolvedRefs=False InvalidCertificateRef: secret default/tls not found`.
+    /// Returns the condition as evidence:
+    /// `ResolvedRefs=False InvalidCertificateRef: secret default/tls not found`.
     pub(super) fn told(&self) -> String {
         let Said { kind, status, reason, message } = self;
         format!("{kind}={status} {reason}: {message}").trim_end_matches([':', ' ']).to_owned()
     }
 
-    /// The condition without the controller's sentence: `ResolvedRefs=False InvalidCertificateRef`.
+    /// Returns the condition without its message: `ResolvedRefs=False InvalidCertificateRef`.
     pub(super) fn short(&self) -> String {
         format!("{}={} {}", self.kind, self.status, self.reason).trim_end().to_owned()
     }
 }
 
-/// Reads one condition of a status, when it has that value.
+/// Returns a condition of a status if it has that value.
 pub(super) fn condition<'a>(status: &'a Value, kind: &str, value: &str) -> Option<Said<'a>> {
     let found = list(status, "/conditions").iter().find(|one| text(one, "/type") == kind)?;
     let said = Said {
@@ -62,12 +63,12 @@ pub(super) fn condition<'a>(status: &'a Value, kind: &str, value: &str) -> Optio
     said.status.eq_ignore_ascii_case(value).then_some(said)
 }
 
-/// Tells whether a pod takes requests.
+/// Returns whether a pod is ready for requests.
 pub(super) fn is_ready(pod: &DynamicObject) -> bool {
     pod.metadata.deletion_timestamp.is_none() && condition(&pod.data["status"], "Ready", "True").is_some()
 }
 
-/// Returns the pods of a namespace that a selector of plain labels takes; an empty one takes none.
+/// Returns the pods of a namespace that match a selector of plain labels; an empty selector matches none.
 pub(super) fn selected<'a>(
     pods: &'a [DynamicObject],
     namespace: &str,
@@ -83,7 +84,7 @@ pub(super) fn selected<'a>(
     pods.iter().filter(|pod| space(pod) == namespace && has(pod)).collect()
 }
 
-/// The latest event of an object with one of these reasons, as `reason, n times: gist`.
+/// Returns the latest event of an object with one of these reasons, as `reason, n times: gist`.
 pub(super) fn latest<'a>(events: &'a [DynamicObject], of: &str, reasons: &[&str]) -> Option<&'a Value> {
     let about =
         events.iter().map(|event| &event.data).filter(|event| text(event, "/involvedObject/name") == of);

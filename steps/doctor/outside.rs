@@ -1,4 +1,4 @@
-//! What the gateways answer from outside, and what that tells when everything inside is sound.
+//! Checks of the gateways' responses from outside, for failures that no check inside the cluster explains.
 
 use super::{
     Finding,
@@ -12,7 +12,7 @@ use crate::tls_secret::thumbprint;
 use landfall_cloud::{certificate::Leaf, kubernetes::DynamicObject};
 use std::{collections::BTreeSet, time::Duration};
 
-/// An answer to `GET /`, or none.
+/// The response to `GET /`, or its absence.
 pub(super) struct Answer {
     pub(super) gateway: String,
     pub(super) host: String,
@@ -20,13 +20,13 @@ pub(super) struct Answer {
     pub(super) came: Came,
 }
 
-/// What came.
+/// The result of one request.
 pub(super) enum Came {
-    /// A status, and the certificate that was served before it.
+    /// A status, and the certificate of the handshake before it.
     Status { status: u16, leaf: Option<Leaf> },
-    /// Nothing within this time.
+    /// A timeout after this duration.
     Nothing(Duration),
-    /// An error at once: nobody listens, or the handshake fails.
+    /// An immediate error: no listener on the port, or a failed handshake.
     Refused(String),
 }
 
@@ -38,7 +38,7 @@ impl Answer {
         }
     }
 
-    /// The answer as one sees it.
+    /// Returns the response as display text.
     pub(super) fn told(&self) -> String {
         let scheme = if self.port == 443 { "https" } else { "http" };
         let url = format!("{scheme}://{}/", self.host);
@@ -49,7 +49,8 @@ impl Answer {
         }
     }
 
-    /// Trouble is silence, a refusal, or an error of the gateway's; what 404 means, the routes tell.
+    /// Returns whether the response is a timeout, a refusal or a gateway error. The route checks evaluate
+    /// 404.
     fn is_trouble(&self) -> bool {
         self.status().is_none_or(|status| status >= 500)
     }
@@ -104,8 +105,8 @@ fn single(answer: &Answer, walk: &mut Walk) {
     walk.name(finding.evidence(answer.told()));
 }
 
-/// Nobody answers: the load balancer has no healthy backend, or something is in between. Where no route is attached a
-/// listener answers 404, so that is not it.
+/// Returns the finding for a port without a response. Either the load balancer has no healthy backend, or
+/// something in between drops the requests. Missing routes are no cause: without one a listener responds 404.
 fn silent(p: &Picture<'_>, inside: &Inside, own: &str, port: u16) -> Finding {
     let told =
         p.outside.iter().filter(|answer| answer.gateway == own && answer.port == port).map(Answer::told);
@@ -130,7 +131,7 @@ fn silent(p: &Picture<'_>, inside: &Inside, own: &str, port: u16) -> Finding {
     told.take(1).fold(finding, Finding::evidence)
 }
 
-/// What the load balancer's probe asks for, when a gateway cannot answer it with 200.
+/// Returns the request of the load balancer's probe if a gateway cannot answer it with 200.
 /// <https://cloud-provider-azure.sigs.k8s.io/topics/loadbalancer/#custom-load-balancer-health-probe>
 fn probed(front: &DynamicObject, port: u16) -> Option<String> {
     let annotations = front.metadata.annotations.as_ref();
@@ -157,7 +158,7 @@ fn probed(front: &DynamicObject, port: u16) -> Option<String> {
     ))
 }
 
-/// What is served must be what the Secret carries.
+/// Checks that every served certificate equals the one in the Secret.
 fn certificates(p: &Picture<'_>, inside: &Inside, walk: &mut Walk) {
     for answer in &p.outside {
         let Came::Status { leaf: Some(leaf), .. } = &answer.came else { continue };

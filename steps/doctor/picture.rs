@@ -1,4 +1,4 @@
-//! The picture: everything that is looked at, read concurrently and within bounds.
+//! The snapshot of the environment, read concurrently and with timeouts.
 
 use super::{
     Patient,
@@ -20,13 +20,13 @@ use serde_json::Value;
 use std::{future::Future, time::Duration};
 use tokio::time::timeout;
 
-/// Preview features that a subscription may have to register while its region still asks for them.
+/// Preview features that a subscription must register while its region still requires them.
 const FLAGS: [&str; 2] = ["ManagedGatewayAPIPreview", "AppRoutingIstioGatewayAPIPreview"];
 
-/// What was read, or why it was not: a sentence.
+/// The result of a read; the error is a sentence.
 pub(super) type Read<T> = Result<T, String>;
 
-/// What was seen.
+/// The data that was read.
 pub(super) struct Picture<'a> {
     pub(super) settings: &'a Settings,
     pub(super) memory: &'a Memory,
@@ -40,20 +40,21 @@ pub(super) struct Picture<'a> {
     pub(super) group: Read<Option<Value>>,
     pub(super) cluster: Read<Option<Value>>,
     pub(super) vault: Read<Option<Value>>,
-    /// Who may do what at the vault.
+    /// The role assignments at the vault.
     pub(super) assignments: Read<Vec<Assignment>>,
-    /// How many addresses the region gives.
+    /// The public IP addresses and their limits in the region.
     pub(super) addresses: Read<Vec<Usage>>,
-    /// The versions of the certificate; the vault's refusal is kept, since it says which link it is.
+    /// The versions of the certificate. The vault's error is kept, because its code identifies the failed
+    /// check.
     pub(super) versions: Option<Result<Vec<StoredVersion>, ApiError>>,
     pub(super) stored: Read<Option<Stored>>,
-    /// The zone that the journal remembers, and its records; none when it is gone.
+    /// The recorded zone and its DNS records; `None` inside if the zone no longer exists.
     pub(super) names: Names,
     inside: Option<Read<Inside>>,
     pub(super) outside: Vec<Answer>,
 }
 
-/// Reads within a bound.
+/// Reads with a timeout.
 pub(super) async fn read<T>(
     what: &str,
     at_most: Duration,
@@ -66,7 +67,7 @@ pub(super) async fn read<T>(
     }
 }
 
-/// Takes what is not there for none.
+/// Converts "not found" to `None`.
 fn absent<T>(read: Result<T, ApiError>) -> Result<Option<T>, ApiError> {
     match read {
         Ok(read) => Ok(Some(read)),
@@ -76,7 +77,7 @@ fn absent<T>(read: Result<T, ApiError>) -> Result<Option<T>, ApiError> {
 }
 
 impl<'a> Picture<'a> {
-    /// Looks: at Resource Manager, then at vault and cluster, then at the gateways from outside.
+    /// Reads Resource Manager, then the vault and the cluster, then the gateways from outside.
     pub(super) async fn take(patient: &Patient<'a>) -> Self {
         let Patient { clouds, settings, memory, ways, bounds, now } = *patient;
         let (azure, max) = (&clouds.azure, bounds.cloud);
@@ -124,7 +125,7 @@ impl<'a> Picture<'a> {
         picture
     }
 
-    /// What the vault holds, and who may read it.
+    /// Reads the vault's content and its role assignments.
     async fn kept(
         &self,
         patient: &Patient<'_>,
@@ -161,7 +162,7 @@ impl<'a> Picture<'a> {
         Some(Inside::read(&patient.clouds.clusters, body, &self.manifests, patient.bounds.cloud).await)
     }
 
-    /// The flags matter as long as there is no cluster that has passed them.
+    /// Reads the preview flags. They matter only until a cluster exists.
     async fn flags(&self, patient: &Patient<'_>) -> Vec<(String, Registration)> {
         if !matches!(self.cluster, Ok(None)) {
             return Vec::new();
@@ -174,17 +175,17 @@ impl<'a> Picture<'a> {
         futures::future::join_all(FLAGS.map(ask)).await.into_iter().flatten().collect()
     }
 
-    /// What is in the cluster, when it could be entered.
+    /// Returns the objects in the cluster, if it could be opened.
     pub(super) fn inside(&self) -> Option<&Inside> {
         self.inside.as_ref()?.as_ref().ok()
     }
 
-    /// The gateways that there are to be.
+    /// Returns the desired gateways.
     pub(super) fn gateways(&self) -> impl Iterator<Item = &DynamicObject> {
         self.wanted("Gateway")
     }
 
-    /// The hosts that the routes are to serve.
+    /// Returns the hosts of the desired routes.
     pub(super) fn hosts(&self) -> Vec<String> {
         let names = self.wanted("HTTPRoute").flat_map(|route| texts(&route.data, "/spec/hostnames"));
         let mut hosts: Vec<String> = names.filter(|host| !host.starts_with('*')).map(str::to_owned).collect();
@@ -192,13 +193,13 @@ impl<'a> Picture<'a> {
         hosts
     }
 
-    /// The objects of a kind of the Gateway API that there are to be.
+    /// Returns the desired objects of a Gateway API kind.
     pub(super) fn wanted(&self, kind: &'static str) -> impl Iterator<Item = &DynamicObject> {
         let objects = self.manifests.gateways.iter().map(|manifest| &manifest.object);
         objects.filter(move |object| object.types.as_ref().is_some_and(|types| types.kind == kind))
     }
 
-    /// What could not be looked at, each thing once.
+    /// Returns the reads that failed, each once.
     pub(super) fn unseen(&self) -> Vec<String> {
         let of = |read: Option<&String>| read.cloned();
         let mut unseen: Vec<String> = [
@@ -223,7 +224,7 @@ impl<'a> Picture<'a> {
         unseen
     }
 
-    /// What was looked at, counted.
+    /// Returns the number of objects read, by kind.
     pub(super) fn looked(&self) -> Vec<(usize, &'static str)> {
         let mut looked = vec![(
             [self.group.is_ok(), self.cluster.is_ok(), self.vault.is_ok(), self.stored.is_ok()]
@@ -244,7 +245,7 @@ impl<'a> Picture<'a> {
     }
 }
 
-/// What was published, the zone, and its records.
+/// The published records, the zone, and its current records.
 pub(super) type Names = Option<(Published, Zone, Read<Option<Vec<Record>>>)>;
 
 async fn zone(azure: &Azure, published: Option<Published>, max: Duration) -> Names {

@@ -1,6 +1,8 @@
-//! Asking the gateways from outside, as a browser does: by address, with the host's name, one request each.
+//! HTTP requests to the gateways from outside, as a browser sends them: by address, with the host's name, one
+//! request each.
 //!
-//! Whatever certificate is served is taken and kept: judging it is the walk's business, and no secret is sent.
+//! The probe accepts and keeps every served certificate. The checks evaluate it later, and the probe sends no
+//! secret.
 
 use super::{
     inside::Inside,
@@ -29,10 +31,10 @@ use tokio::{
 };
 use tokio_rustls::TlsConnector;
 
-/// How much of an answer is read: its first line is enough.
+/// The maximum number of bytes read from a response; its first line is enough.
 const ANSWER_MAX: usize = 4096;
 
-/// Asks every host of every gateway that has an address for `/`, on both ports.
+/// Requests `/` of every host on both ports of every gateway that has an address.
 pub(super) async fn all(p: &Picture<'_>, inside: &Inside, ways: &Ways, at_most: Duration) -> Vec<Answer> {
     let mut asked = Vec::new();
     for wanted in p.gateways() {
@@ -54,7 +56,7 @@ pub(super) async fn all(p: &Picture<'_>, inside: &Inside, ways: &Ways, at_most: 
     join_all(asked).await
 }
 
-/// The hosts that the routes of a gateway name; wildcards are no hosts.
+/// Returns the hosts that the routes of a gateway name, without wildcards.
 fn hosts(p: &Picture<'_>, gateway: &DynamicObject) -> Vec<String> {
     let is_parent = |route: &&DynamicObject| {
         list(&route.data, "/spec/parentRefs").iter().any(|one| text(one, "/name") == name(gateway))
@@ -111,7 +113,7 @@ async fn get(mut stream: impl AsyncRead + AsyncWrite + Unpin, host: &str) -> io:
     status(&answer).ok_or_else(|| io::Error::other("the answer is not HTTP"))
 }
 
-/// The status of an answer: `HTTP/1.1 404 Not Found` (RFC 9112 §4).
+/// Returns the status of a response: `HTTP/1.1 404 Not Found` (RFC 9112 §4).
 fn status(answer: &[u8]) -> Option<u16> {
     let line = answer.split(|byte| *byte == b'\n').next()?;
     let line = std::str::from_utf8(line).ok()?.strip_prefix("HTTP/")?;
@@ -128,7 +130,8 @@ fn config() -> io::Result<ClientConfig> {
         .with_no_client_auth())
 }
 
-/// Takes whatever certificate is served, so that it can be looked at; the handshake itself must be sound.
+/// A verifier that accepts every certificate, so that the checks can read it. The handshake itself must be
+/// valid.
 #[derive(Debug)]
 struct Whatever(Arc<CryptoProvider>);
 

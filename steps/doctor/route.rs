@@ -1,4 +1,4 @@
-//! The routes: whether a listener takes them, and whether there is somebody behind what they send to.
+//! Checks of the routes: accepted by a listener, and with ready backends.
 
 mod backend;
 mod paths;
@@ -24,7 +24,7 @@ pub(super) fn judge(p: &Picture<'_>, inside: &Inside, walk: &mut Walk) {
     paths::judge(p, inside, walk);
 }
 
-/// A route is of interest when it is one of those that there are to be, or asks for one of the gateways.
+/// Returns whether a route is relevant: it is a desired one, or references one of the gateways.
 fn concerns(p: &Picture<'_>, route: &DynamicObject) -> bool {
     let same = |one: &DynamicObject| name(one) == name(route) && space(one) == space(route);
     let asks = |gateway: &DynamicObject| {
@@ -37,14 +37,14 @@ fn references(route: &DynamicObject) -> impl Iterator<Item = &Value> {
     list(&route.data, "/spec/parentRefs").iter()
 }
 
-/// The live gateway that a reference of a route means.
+/// Returns the live gateway that a route's parent reference names.
 fn gateway<'a>(inside: &'a Inside, route: &DynamicObject, reference: &Value) -> Option<&'a DynamicObject> {
     let named = text(reference, "/namespace");
     let namespace = if named.is_empty() { space(route) } else { named };
     Inside::find(&inside.gateways, namespace, text(reference, "/name"))
 }
 
-/// What follows for the hosts of a route whose trouble has a cause.
+/// Marks the hosts of a route as explained, because the route's failure has a cause.
 fn explain(route: &DynamicObject, walk: &mut Walk) {
     for host in texts(&route.data, "/spec/hostnames") {
         walk.explain(host);
@@ -59,7 +59,7 @@ fn parents(inside: &Inside, route: &DynamicObject, walk: &mut Walk) {
     for reference in references(route) {
         let parent = text(reference, "/name");
         if gateway(inside, route, reference).is_none() {
-            // One that is to be there is missing by itself.
+            // A desired gateway that is missing has a finding of its own.
             if !walk.explains(parent) && inside.gateways.is_ok() {
                 let finding = Finding::new(
                     "ROUTE_PARENT_MISSING",
@@ -126,7 +126,7 @@ fn listeners(inside: &Inside, route: &DynamicObject, reference: &Value) -> Vec<S
     all.iter().map(|listener| text(listener, "/name").to_owned()).collect()
 }
 
-/// The routes that there are to be and are not.
+/// Reports the desired routes that do not exist.
 fn missing(p: &Picture<'_>, inside: &Inside, walk: &mut Walk) {
     for wanted in p.wanted("HTTPRoute") {
         let own = name(wanted);
@@ -168,7 +168,7 @@ fn bare(gateway: &str, listener: &str) -> Finding {
     finding.evidence(format!("listener {listener}: attachedRoutes is 0"))
 }
 
-/// Listeners that nobody wants a route for, as far as the manifests tell, and that serve nothing.
+/// Reports listeners without an attached route that no earlier finding explains.
 fn idle(inside: &Inside, walk: &mut Walk) {
     for gateway in inside.gateways.as_deref().unwrap_or_default() {
         let own = name(gateway);

@@ -1,4 +1,5 @@
-//! The Secrets that the listeners name: whether they are there, carry what the vault holds, and will go on doing so.
+//! Checks of the Secrets that the listeners name: present, equal to the vault's certificate, and kept in
+//! sync.
 
 use super::{
     Finding,
@@ -18,13 +19,13 @@ use jiff::Timestamp;
 use landfall_cloud::{arm::Role, kubernetes::DynamicObject};
 use serde_json::Value;
 
-/// How a Secret stands.
+/// The state of a Secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Standing {
     Missing,
-    /// It is there, and no TLS Secret with a certificate.
+    /// The object exists, but is not a TLS Secret with a certificate.
     Malformed,
-    /// It carries another certificate than the vault's newest.
+    /// The Secret contains another certificate than the vault's newest.
     Behind {
         carries: String,
         newest: String,
@@ -77,7 +78,7 @@ impl Secret<'_> {
         }
     }
 
-    /// Tells whether the driver is to make it: a class says so, or it is the one that landfall makes.
+    /// Returns whether the driver syncs the Secret: a class names it, or it is landfall's own Secret.
     fn is_synced(&self) -> bool {
         let makes = |class: &DynamicObject| {
             list(&class.data, "/spec/secretObjects").iter().any(|made| text(made, "/secretName") == self.name)
@@ -102,7 +103,7 @@ impl Secret<'_> {
         }
     }
 
-    /// Why the Secret is not as it should be.
+    /// Returns the cause of the Secret's state.
     fn cause(&self, standing: &Standing) -> Finding {
         let told = match standing {
             Standing::Missing => format!("Secret {}/{} is not there", self.namespace, self.name),
@@ -118,7 +119,7 @@ impl Secret<'_> {
         stuck.unwrap_or_else(|| self.unexplained(standing)).evidence(told)
     }
 
-    /// The link that is stuck on the way from the vault.
+    /// Returns the failed stage of the sync from the vault.
     fn stuck(&self, standing: &Standing) -> Option<Finding> {
         let cluster = self.p.cluster.as_ref().ok()?.as_ref()?;
         if let Some(off) = rotation_links::add_on(cluster) {
@@ -149,7 +150,7 @@ impl Secret<'_> {
             namespace: self.namespace,
             secret: self.name,
         };
-        // A vault that is closed to us may be open to the nodes, as a Secret that is sound shows.
+        // A vault that refuses landfall may accept the nodes: an up-to-date Secret proves that.
         let version = match (&self.p.versions, sound) {
             (Some(asked), false) => rotation_links::answer(asked, &links),
             _ => Ok(newest(self.p).cloned()),
@@ -168,7 +169,7 @@ impl Secret<'_> {
         Some(if stuck.code == "VAULT_ACCESS_MISSING" { self.with_roles(stuck) } else { stuck })
     }
 
-    /// The certificate as the vault holds it now, as far as it could be read.
+    /// Returns the vault's current certificate, as far as it could be read.
     fn held(&self) -> HeldCertificate {
         let stored = self.p.stored.as_ref().ok().and_then(Option::as_ref);
         HeldCertificate {
@@ -183,7 +184,7 @@ impl Secret<'_> {
         }
     }
 
-    /// The object id of the add-on's identity, and the roles it has at the vault.
+    /// Returns the object id of the add-on's identity, and the number of its roles at the vault.
     fn roles(&self) -> Option<(&str, usize)> {
         let cluster = self.p.cluster.as_ref().ok()?.as_ref()?;
         let vault = self.p.vault.as_ref().ok()?.as_ref()?;
@@ -202,7 +203,8 @@ impl Secret<'_> {
         stuck.evidence(format!("role assignments of the add-on's identity {identity} at {vault}: {count}"))
     }
 
-    /// What is wrong with the way of a Secret that is as it should be: the next certificate will not come.
+    /// Returns the fault in the sync of an up-to-date Secret, because of which the next certificate will not
+    /// arrive.
     fn threat(&self) -> Option<Finding> {
         if !self.is_synced() {
             return None;

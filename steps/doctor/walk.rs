@@ -1,4 +1,4 @@
-//! The walk: what stands upstream is asked first, and explains what stands on it.
+//! The run of all checks in order of dependency: upstream causes explain downstream failures.
 
 use super::{
     Diagnosis, Finding, certificate, cluster, gateway, ground, mesh, names, outside, picture::Picture, route,
@@ -6,40 +6,41 @@ use super::{
 };
 use std::{collections::BTreeSet, ops::ControlFlow};
 
-/// What is found on the way.
+/// The findings collected so far.
 #[derive(Default)]
 pub(super) struct Walk {
     found: Vec<Finding>,
     later: Vec<Finding>,
     symptoms: Vec<String>,
     unmade: BTreeSet<&'static str>,
-    /// Gateways, and hosts, whose trouble has a cause already.
+    /// Gateways and hosts whose failure already has a cause.
     explained: BTreeSet<String>,
 }
 
-/// Whether the walk goes on: it ends where nothing further on can be looked at or can be otherwise.
+/// The decision to continue or stop. The checks stop if the later ones have no data, or can only fail as a
+/// consequence.
 pub(super) type Way = ControlFlow<()>;
 
 impl Walk {
-    /// Names a cause.
+    /// Records a cause.
     pub(super) fn name(&mut self, finding: Finding) {
         if !self.found.iter().any(|known| known.code == finding.code && known.cause == finding.cause) {
             self.found.push(finding);
         }
     }
 
-    /// Names what is only missing: `landfall up` has not come so far, or somebody took it away.
+    /// Records a missing resource: `landfall up` has not created it yet, or it was deleted.
     pub(super) fn lacks(&mut self, finding: Finding) {
         self.unmade.insert(finding.code);
         self.name(finding);
     }
 
-    /// Names what does no harm yet: it comes after all causes.
+    /// Records a finding that does no harm yet; it comes after all causes.
     pub(super) fn later(&mut self, finding: Finding) {
         self.later.push(finding);
     }
 
-    /// Tells a consequence.
+    /// Records a consequence.
     pub(super) fn symptom(&mut self, text: impl Into<String>) {
         let text = text.into();
         if !self.symptoms.contains(&text) {
@@ -47,18 +48,18 @@ impl Walk {
         }
     }
 
-    /// Says that trouble at this gateway or host has a cause.
+    /// Records that a failure at this gateway or host has a cause.
     pub(super) fn explain(&mut self, what: impl Into<String>) {
         self.explained.insert(what.into());
     }
 
-    /// Tells whether trouble there has a cause.
+    /// Returns whether a failure there has a cause.
     pub(super) fn explains(&self, what: &str) -> bool {
         self.explained.contains(what)
     }
 }
 
-/// Goes along everything that was seen.
+/// Runs all checks on the snapshot.
 pub(super) fn walk(picture: &Picture<'_>) -> Diagnosis {
     let mut walk = Walk::default();
     let _ = along(picture, &mut walk);

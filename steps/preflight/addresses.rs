@@ -1,14 +1,14 @@
-//! There are public addresses for the gateways and for what goes out.
+//! Check of the public IP address quota, for the gateways and outbound traffic.
 
 use super::{Concern, finding::Finding};
 use landfall_cloud::arm::Usage;
 
-/// One for each gateway, and one for what goes out of the cluster.
+/// The required addresses: one per gateway, and one for the cluster's outbound traffic.
 const NEEDED: u64 = 3;
-/// The rows that count addresses: all of them, and those of the SKU that AKS takes.
+/// The usage rows that count addresses: all of them, and those of the SKU that AKS uses.
 const ROWS: [&str; 2] = ["PublicIPAddresses", "StandardSkuPublicIpAddresses"];
 
-/// Judges the region's limits of public addresses.
+/// Evaluates the region's limits of public addresses.
 pub(super) fn judge(location: &str, usages: &[Usage]) -> Option<Finding> {
     let rows = usages.iter().filter(|usage| ROWS.iter().any(|row| row.eq_ignore_ascii_case(&usage.name)));
     let short = rows.filter(|usage| usage.left() < NEEDED).min_by_key(|usage| usage.left())?;

@@ -1,38 +1,40 @@
-//! What preflight looks at, by the names that people know.
+//! Identifiers of the preflight checks.
 
-/// One check; its name is what `--skip-preflight` takes. Signing in is looked at too, and cannot be left out.
+/// A check; its name is the value of `--skip-preflight`. The check of the sign-in has no name, because it
+/// cannot be skipped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Concern {
-    /// The subscription takes writes, and trusts the tenant of whoever is signed in.
+    /// The subscription accepts writes, and trusts the tenant of the signed-in principal.
     Subscription,
-    /// The region is one of the subscription's.
+    /// The region is available in the subscription.
     Location,
-    /// The resource providers are registered, or may be registered by us.
+    /// The resource providers are registered, or landfall may register them.
     Providers,
-    /// Whoever is signed in may make what is wanted.
+    /// The signed-in principal may create the resources.
     Rights,
-    /// Whoever is signed in may grant roles.
+    /// The signed-in principal may create role assignments.
     RoleGrants,
-    /// The vault's name is valid and free, or the vault is our own.
+    /// The vault's name is valid and free, or the vault is owned.
     VaultName,
     /// The region offers the Kubernetes version to clusters of this tier.
     Version,
-    /// The subscription may have machines of the size in the region.
+    /// The node size is available to the subscription in the region.
     NodeSize,
-    /// The family's cores are enough for the autoscaler's most nodes, and those of an upgrade.
+    /// The core quota of the VM family is sufficient for the autoscaler's maximum and an upgrade's surge
+    /// nodes.
     Quota,
-    /// The same for the cores of all families together.
+    /// The core quota of the region, over all VM families, is sufficient for the same nodes.
     RegionalQuota,
-    /// There are public addresses for the gateways and for what goes out.
+    /// The public IP address quota is sufficient for the gateways and outbound traffic.
     Addresses,
-    /// The ranges fit the network that is there.
+    /// The address ranges fit the existing network.
     Ranges,
-    /// No policy denies what is wanted.
+    /// No policy denies the resources.
     Policy,
 }
 
 impl Concern {
-    /// All of them, in the order in which findings are told.
+    /// All checks, in the order of the report.
     pub const ALL: [Self; 13] = [
         Self::Subscription,
         Self::Location,

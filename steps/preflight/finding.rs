@@ -1,29 +1,29 @@
-//! What a check found, and how several of them are told at once.
+//! Findings of the checks, and the combined error of several.
 
 use super::Concern;
 use landfall_engine::{Kind, Residue, StepError};
 
-/// Something that would fail later, with its mend.
+/// A fault that would fail the run later, with its remedy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Finding {
     /// The check that found it.
     pub(super) concern: Concern,
-    /// [`Kind::Input`] when a setting alone is wrong, else [`Kind::Refused`].
+    /// [`Kind::Input`] if only a setting is wrong, else [`Kind::Refused`].
     pub(super) kind: Kind,
-    /// What would fail; fits after "failed to".
+    /// The action that would fail; fits after "failed to".
     pub(super) doing: String,
-    /// The service's own word for it.
+    /// The service's error code for it.
     pub(super) code: Option<&'static str>,
-    /// Why.
+    /// The causes.
     pub(super) causes: Vec<String>,
-    /// What to do about it.
+    /// The remedy.
     pub(super) mend: String,
-    /// Whether a cluster that is there already makes it void.
+    /// True if the finding applies only while no cluster exists.
     pub(super) for_a_new_cluster: bool,
 }
 
 impl Finding {
-    /// The cloud refuses.
+    /// Returns a finding for a refusal by the cloud.
     pub(super) fn refused(concern: Concern, doing: impl Into<String>) -> Self {
         Self {
             concern,
@@ -36,7 +36,7 @@ impl Finding {
         }
     }
 
-    /// A setting is wrong.
+    /// Returns a finding for a wrong setting.
     pub(super) fn input(concern: Concern, doing: impl Into<String>) -> Self {
         Self { kind: Kind::Input, ..Self::refused(concern, doing) }
     }
@@ -54,13 +54,13 @@ impl Finding {
         Self { mend: mend.into(), ..self }
     }
 
-    /// It is about making the cluster: one that is there needs none of it.
+    /// Marks the finding as relevant only for the creation of the cluster.
     pub(super) fn for_a_new_cluster(self) -> Self {
         Self { for_a_new_cluster: true, ..self }
     }
 }
 
-/// Makes one error of all findings; `None` when there are none. `checks` is how many were made.
+/// Combines all findings into one error; `None` if there are none. `checks` is the number of executed checks.
 pub(super) fn refusal(mut findings: Vec<Finding>, checks: usize) -> Option<StepError> {
     findings.sort_by_key(|finding| finding.concern);
     if findings.len() == 1 {
@@ -84,7 +84,7 @@ fn alone(finding: Finding) -> StepError {
     finding.causes.into_iter().fold(error, StepError::cause)
 }
 
-/// `quota: Standard DSv5 Family vCPUs in eastus …; set cluster.nodes_max to 1`.
+/// Formats a finding: `quota: Standard DSv5 Family vCPUs in eastus …; set cluster.nodes_max to 1`.
 fn line(finding: &Finding) -> String {
     format!("{}: {}; {}", finding.concern.name(), finding.causes.join("; "), finding.mend)
 }

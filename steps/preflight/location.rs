@@ -1,12 +1,12 @@
-//! The region is one of the subscription's.
+//! Check that the region is available in the subscription.
 
 use super::{Concern, finding::Finding};
 use crate::resource_group::same_region;
 
-/// How many regions are named to somebody who missed.
+/// The maximum number of suggested regions.
 const NAMED: usize = 8;
 
-/// Judges the region by the list of those that there are.
+/// Evaluates the region with the list of available ones.
 pub(super) fn judge(wanted: &str, listed: &[String]) -> Option<Finding> {
     if listed.is_empty() || listed.iter().any(|name| same_region(name, wanted)) {
         return None;
@@ -23,7 +23,7 @@ pub(super) fn judge(wanted: &str, listed: &[String]) -> Option<Finding> {
     )
 }
 
-/// How many letters must be put in, left out or changed to make one word of the other.
+/// Returns the edit distance: the letters to insert, delete or change.
 fn distance(one: &str, other: &str) -> usize {
     let mut row: Vec<usize> = (0..=other.len()).collect();
     for (at, letter) in one.bytes().enumerate() {

@@ -1,18 +1,18 @@
-//! The subscription may have machines of the size in the region.
+//! Check that the node size is available to the subscription in the region.
 
 use super::{Concern, finding::Finding};
 use crate::settings::Settings;
 use landfall_cloud::arm::MachineSize;
 
-/// How many other sizes are named.
+/// The maximum number of suggested sizes.
 const NAMED: usize = 4;
 
-/// Finds the size that is wanted, without case.
+/// Returns the desired size, compared without case.
 pub(super) fn of<'a>(s: &Settings, sizes: &'a [MachineSize]) -> Option<&'a MachineSize> {
     sizes.iter().find(|size| size.name.eq_ignore_ascii_case(&s.cluster.node_size))
 }
 
-/// Judges the size by the list of those that there are. An empty list says nothing.
+/// Evaluates the size with the list of available ones. An empty list proves nothing.
 pub(super) fn judge(s: &Settings, sizes: &[MachineSize]) -> Option<Finding> {
     let (wanted, location) = (&s.cluster.node_size, &s.location);
     let doing = format!("make nodes of {wanted} in {location}");
@@ -30,18 +30,18 @@ pub(super) fn judge(s: &Settings, sizes: &[MachineSize]) -> Option<Finding> {
     Some(finding.code("VMSizeNotSupported").mend(mend).for_a_new_cluster())
 }
 
-/// Names sizes that may be had, with as many cores when that is known. Four are what the system pods are happy with.
+/// Returns available sizes with the same number of cores, if that is known. The system pods need four.
 fn others(cores: Option<u64>, sizes: &[MachineSize]) -> Vec<&str> {
     let cores = cores.unwrap_or(4);
     let fits = |size: &&MachineSize| size.withheld.is_none() && size.cores == Some(cores);
     let mut names: Vec<&str> = sizes.iter().filter(fits).map(|size| size.name.as_str()).collect();
-    // The newer generation ends in the higher number, and the general sizes begin with D.
+    // A newer generation has the higher number, and general-purpose sizes begin with D.
     names.sort_by_key(|name| (!name.starts_with("Standard_D"), std::cmp::Reverse(generation(name)), *name));
     names.truncate(NAMED);
     names
 }
 
-/// The 5 of `Standard_D4s_v5`.
+/// Returns the generation, for example 5 from `Standard_D4s_v5`.
 fn generation(name: &str) -> u32 {
     name.rsplit_once("_v").and_then(|(_, number)| number.parse().ok()).unwrap_or(1)
 }
@@ -51,7 +51,7 @@ pub(super) mod tests {
     use super::*;
     use landfall_engine::Kind;
 
-    /// A size of the tests.
+    /// Returns a size for the tests.
     pub(in super::super) fn size(name: &str, cores: u64, withheld: Option<&str>) -> MachineSize {
         MachineSize {
             name: name.to_owned(),

@@ -1,4 +1,4 @@
-//! No policy denies what is wanted, as far as policies can be asked.
+//! Check that no policy denies the resources, as far as Azure can evaluate policies in advance.
 
 use super::{Concern, finding::Finding, remembered::Remembered};
 use crate::{cluster_body, names, settings::Settings};
@@ -9,9 +9,9 @@ use landfall_cloud::{
 };
 use serde_json::{Value, json};
 
-/// Something that is wanted, as policies look at it.
+/// A desired resource, in the form that policies evaluate.
 struct Subject {
-    /// As people call it.
+    /// Its kind as display text.
     words: &'static str,
     kind: &'static str,
     name: String,
@@ -19,7 +19,7 @@ struct Subject {
     is_cluster: bool,
 }
 
-/// What a policy says to a thing.
+/// A policy's denial of a resource.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Denied {
     what: String,
@@ -27,8 +27,8 @@ pub(super) struct Denied {
     is_cluster: bool,
 }
 
-/// Asks what policies say to everything that is not made yet: those of the group when it is there, else those of the
-/// subscription.
+/// Evaluates the policies for every resource that does not exist yet. The scope is the group if it exists,
+/// else the subscription.
 pub(super) async fn ask(
     azure: &Azure,
     s: &Settings,
@@ -97,7 +97,7 @@ fn subjects(azure: &Azure, s: &Settings, remembered: &Remembered, group_is_there
     .collect()
 }
 
-/// Judges what policies say: one finding for each policy, whatever it denies.
+/// Returns one finding for each policy, whatever number of resources it denies.
 pub(super) fn judge(denied: &[Denied]) -> Vec<Finding> {
     let mut findings: Vec<Finding> = Vec::new();
     let mut told: Vec<&Denial> = Vec::new();

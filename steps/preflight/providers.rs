@@ -1,10 +1,10 @@
-//! The resource providers are registered, or may be registered by us.
+//! Check that the resource providers are registered, or that landfall may register them.
 
 use super::{Concern, finding::Finding};
 use landfall_cloud::arm::{Permissions, Registration};
 
-/// Judges what is not registered by the right to register it; `rights` are those at the subscription, none when there
-/// are none. A registration on its way needs nobody's right.
+/// Checks the right to register the missing providers; `rights` are those at the subscription, `None` if
+/// there are none. A registration in progress needs no right.
 pub(super) fn judge(
     wanted: &[&str],
     listed: &[(String, Registration)],

@@ -1,19 +1,19 @@
-//! The cores are enough for the autoscaler's most nodes, and those of an upgrade.
+//! Check of the core quota, for the autoscaler's maximum and an upgrade's surge nodes.
 
 use super::{Concern, finding::Finding};
 use crate::settings::Settings;
 use landfall_cloud::arm::{MachineSize, Usage};
 
-/// The row of all cores together.
+/// The usage row of all cores together.
 const ALL: &str = "cores";
 
-/// How many nodes an upgrade adds to a pool of that many: a tenth, rounded up.
+/// Returns the number of surge nodes of an upgrade: a tenth of the pool, rounded up.
 /// <https://learn.microsoft.com/azure/aks/upgrade-aks-node-pools-rolling#customize-node-surge-upgrade>
 const fn surge(nodes: u64) -> u64 {
     nodes.div_ceil(10)
 }
 
-/// Judges both limits, of the family and of all together.
+/// Evaluates both limits: that of the family and that of all families together.
 pub(super) fn judge(s: &Settings, size: &MachineSize, usages: &[Usage]) -> Vec<Finding> {
     let Some(cores) = size.cores.filter(|cores| *cores > 0) else { return Vec::new() };
     let rows = [(Concern::Quota, size.family.as_str()), (Concern::RegionalQuota, ALL)];
@@ -48,7 +48,7 @@ fn one(concern: Concern, s: &Settings, cores: u64, usage: &Usage) -> Option<Find
     )
 }
 
-/// What to do: as many nodes as fit, when any do.
+/// Returns the remedy: the number of nodes that fit, if any.
 fn mend(s: &Settings, cores: u64, left: u64) -> String {
     const ELSE: &str = "choose another cluster.node_size or region, or ask for more: https://aka.ms/quota";
     let nodes = left / cores;

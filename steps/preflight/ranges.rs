@@ -1,4 +1,5 @@
-//! The ranges fit the network that is there. Against each other the settings are checked before anything is asked.
+//! Check that the address ranges fit the existing network. The settings are compared with each other before
+//! the first request.
 
 use super::{Concern, finding::Finding};
 use crate::{
@@ -12,7 +13,7 @@ use landfall_cloud::{
 };
 use serde_json::Value;
 
-/// Reads the network that is there to stay: one in a group that is being deleted goes with it.
+/// Reads the existing network. A network in a group that is being deleted does not count.
 pub(super) async fn ask(azure: &Azure, s: &Settings) -> Result<Option<Value>, ApiError> {
     let Some(body) = azure.network(&s.resource_group, &s.network.name).await? else { return Ok(None) };
     let group = azure.group(&s.resource_group).await?;
@@ -20,7 +21,7 @@ pub(super) async fn ask(azure: &Azure, s: &Settings) -> Result<Option<Value>, Ap
     Ok((stays && State::of(&body) != State::Deleting).then_some(body))
 }
 
-/// Judges the ranges by the network as it was read; one that is not there takes any.
+/// Compares the ranges with the network; a network that does not exist accepts all.
 pub(super) fn judge(s: &Settings, body: Option<&Value>) -> Vec<Finding> {
     let Some(body) = body else { return Vec::new() };
     subnet(s, body).into_iter().chain(services(s, body)).collect()
@@ -61,7 +62,7 @@ fn subnet(s: &Settings, body: &Value) -> Option<Finding> {
     )
 }
 
-/// The services' range must be apart from the whole network.
+/// Checks that the service range is outside the whole network.
 /// <https://learn.microsoft.com/azure/aks/configure-azure-cni#plan-ip-addressing-for-your-cluster>
 fn services(s: &Settings, body: &Value) -> Option<Finding> {
     let wanted = &s.cluster.service_cidr;

@@ -1,9 +1,9 @@
-//! What the journal remembers as made: what needs no asking is not asked.
+//! Resources that the journal records as created, for which checks are unnecessary.
 
 use landfall_engine::Context;
 use serde_json::Value;
 
-/// Which things an earlier run has made or found.
+/// The resources that an earlier run created or found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Remembered {
     /// The resource group.
@@ -14,14 +14,14 @@ pub(super) struct Remembered {
     pub(super) network: bool,
     /// The vault.
     pub(super) vault: bool,
-    /// The cluster, accepted at least.
+    /// The cluster, at least accepted.
     pub(super) cluster: bool,
-    /// Every role.
+    /// Every role assignment.
     pub(super) grants: bool,
 }
 
 impl Remembered {
-    /// Reads it off the journal.
+    /// Reads the state from the journal.
     pub(super) fn of(cx: &Context) -> Self {
         let has = |step: &str| cx.output::<Value>(step).is_some();
         Self {
@@ -34,7 +34,7 @@ impl Remembered {
         }
     }
 
-    /// Whether everything is there that takes a right to make.
+    /// Returns whether every resource exists whose creation needs a right.
     pub(super) fn everything(&self) -> bool {
         self.group && self.network && self.vault && self.cluster
     }

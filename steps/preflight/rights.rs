@@ -1,4 +1,4 @@
-//! Whoever is signed in may make what is wanted, and grant roles.
+//! Check that the signed-in principal may create the resources and role assignments.
 
 use super::{Concern, finding::Finding};
 use landfall_cloud::arm::Permissions;
@@ -6,7 +6,7 @@ use landfall_cloud::arm::Permissions;
 const GROUPS: &str = "Microsoft.Resources/subscriptions/resourceGroups/write";
 const GRANTS: &str = "Microsoft.Authorization/roleAssignments/write";
 
-/// What is made in the group, in words, and the right that it takes.
+/// The resources in the group as display text, with the right that each needs.
 const MADE: [(&str, &str); 4] = [
     ("make virtual networks", "Microsoft.Network/virtualNetworks/write"),
     ("make key vaults", "Microsoft.KeyVault/vaults/write"),
@@ -14,17 +14,17 @@ const MADE: [(&str, &str); 4] = [
     ("sign in to clusters", "Microsoft.ContainerService/managedClusters/listClusterUserCredential/action"),
 ];
 
-/// Where rights are looked at.
+/// The principal and scope of the check.
 pub(super) struct Place<'a> {
-    /// Who is signed in, as people know them.
+    /// The signed-in principal as display text.
     pub(super) who: &'a str,
-    /// The group's id when it is there, else the subscription's.
+    /// The group's id if it exists, else the subscription's.
     pub(super) scope: &'a str,
-    /// Whether the group must be made.
+    /// True if the group does not exist yet.
     pub(super) makes_group: bool,
 }
 
-/// Judges the rights to make things.
+/// Checks the rights to create resources.
 pub(super) fn to_make(rights: &Permissions, place: &Place<'_>) -> Option<Finding> {
     let group = place.makes_group.then_some(("make resource groups", GROUPS));
     let needed = group.into_iter().chain(MADE);
@@ -38,7 +38,7 @@ pub(super) fn to_make(rights: &Permissions, place: &Place<'_>) -> Option<Finding
     })
 }
 
-/// Judges the right to grant roles, which Contributor does not have.
+/// Checks the right to create role assignments, which Contributor does not include.
 pub(super) fn to_grant(rights: &Permissions, place: &Place<'_>) -> Option<Finding> {
     (!rights.allow(GRANTS)).then(|| {
         Finding::refused(Concern::RoleGrants, format!("grant roles as {}", place.who))
@@ -52,7 +52,7 @@ pub(super) fn to_grant(rights: &Permissions, place: &Place<'_>) -> Option<Findin
     })
 }
 
-/// `a`, `a or b`, `a, b or c`.
+/// Joins words: `a`, `a or b`, `a, b or c`.
 fn in_words(words: &[&str]) -> String {
     match words {
         [] => String::new(),

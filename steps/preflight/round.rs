@@ -1,4 +1,4 @@
-//! The one round of questions: everything at once, and what came of each.
+//! The queries of all checks, sent concurrently, and their responses.
 
 use super::{Concern, policy, ranges, remembered::Remembered, vault_name};
 use crate::{clouds::Clouds, key_vault::KeyVault, settings::Settings, settings::Teardown};
@@ -10,16 +10,16 @@ use landfall_engine::Context;
 use serde_json::Value;
 use std::future::Future;
 
-/// What came of a question; none when nobody asked.
+/// The response to a query; `None` if it was not sent.
 pub(super) type Answer<T> = Option<Result<T, ApiError>>;
 
-/// What came of all of them.
+/// The responses to all queries.
 pub(super) struct Answers {
     pub(super) versions: Result<Vec<Offered>, ApiError>,
     pub(super) subscription: Answer<Option<Subscription>>,
     pub(super) locations: Answer<Vec<String>>,
     pub(super) providers: Answer<Vec<(String, Registration)>>,
-    /// The rights in the group; none inside when it is not there.
+    /// The rights in the group; `None` inside if the group does not exist.
     pub(super) group_rights: Answer<Option<Permissions>>,
     pub(super) rights: Answer<Permissions>,
     pub(super) vault_name: Answer<vault_name::Standing>,
@@ -30,7 +30,7 @@ pub(super) struct Answers {
     pub(super) policies: Answer<Vec<policy::Denied>>,
 }
 
-/// Who asks, and what for.
+/// The input of the queries.
 pub(super) struct Round {
     azure: Azure,
     settings: Settings,
@@ -55,12 +55,12 @@ impl Round {
         &self.settings
     }
 
-    /// Whether a check is made at all.
+    /// Returns whether a check is enabled.
     pub(super) fn wants(&self, concern: Concern) -> bool {
         !self.settings.skip_preflight.contains(&concern)
     }
 
-    /// Asks everything that needs asking, all at once.
+    /// Sends all necessary queries concurrently.
     pub(super) async fn ask(&self, cx: &Context, made: &Remembered) -> Answers {
         let (azure, s) = (&self.azure, &self.settings);
         let (location, group) = (&s.location, &s.resource_group);

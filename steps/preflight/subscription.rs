@@ -1,13 +1,13 @@
-//! The subscription takes writes, and trusts the tenant of whoever is signed in.
+//! Check that the subscription accepts writes, and trusts the tenant of the signed-in principal.
 
 use super::{Concern, finding::Finding};
 use landfall_cloud::arm::Subscription;
 
-/// The states in which a subscription still takes writes.
+/// The subscription states that accept writes.
 /// <https://learn.microsoft.com/azure/cost-management-billing/manage/subscription-states>
 const WRITABLE: [&str; 4] = ["Enabled", "Active", "Warned", "PastDue"];
 
-/// Judges the subscription as it was read; `tenant` is whose token we have.
+/// Evaluates the subscription; `tenant` is the tenant of our token.
 pub(super) fn judge(found: Option<&Subscription>, tenant: &str) -> Option<Finding> {
     let found = found?;
     let refused = Finding::refused(Concern::Subscription, format!("use subscription {}", found.name));

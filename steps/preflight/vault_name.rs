@@ -1,4 +1,4 @@
-//! The vault's name is valid and free, or the vault is our own.
+//! Check that the vault's name is valid and free, or that the vault is owned.
 
 use super::{Concern, finding::Finding};
 use crate::{key_vault::KeyVault, names, settings::Settings};
@@ -9,19 +9,19 @@ use landfall_cloud::{
 use landfall_engine::Context;
 use serde_json::Value;
 
-/// Where a name stands.
+/// The state of a vault name.
 pub(super) enum Standing {
-    /// Nobody has it, or we have.
+    /// The name is free or owned.
     Ours,
-    /// Our own vault of that name is deleted, and comes back.
+    /// An owned vault of that name is soft-deleted, and will be recovered.
     Recoverable,
-    /// It is against the rules.
+    /// The name violates the rules.
     Invalid(String),
-    /// Somebody else has it; when theirs is deleted here and recoverable, the deleted vault.
+    /// Another owner has the name; contains the deleted vault if it is recoverable in this subscription.
     Taken(Option<Value>),
 }
 
-/// Asks where the vault's name stands. Only a name that is not free takes more than one question.
+/// Reads the state of the vault's name. Only a taken name needs more than one request.
 pub(super) async fn ask(
     cx: &Context,
     azure: &Azure,
@@ -46,7 +46,7 @@ pub(super) async fn ask(
     })
 }
 
-/// Judges where the name stands.
+/// Evaluates the state of the name.
 pub(super) fn judge(s: &Settings, name: &str, standing: &Standing) -> Option<Finding> {
     let doing = format!("create key vault {name}");
     match standing {

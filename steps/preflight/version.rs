@@ -1,9 +1,10 @@
-//! The region offers the Kubernetes version to clusters of this tier.
+//! Check that the region offers the Kubernetes version to clusters of this tier.
 
 use super::{Concern, finding::Finding};
 use landfall_cloud::arm::Offered;
 
-/// The version asked for when the region offers it to every tier, else the newest that it does.
+/// Returns the requested version if the region offers it to every tier; without a request, the newest one
+/// that it does.
 pub(super) fn choose(wanted: Option<&str>, location: &str, offered: &[Offered]) -> Result<String, Finding> {
     let refuse = |wanted: &str, why: &str| refuse(wanted, location, offered, why);
     let Some(wanted) = wanted else {

@@ -1,4 +1,4 @@
-//! The cluster itself, and the control plane of its gateways.
+//! Status of the cluster, and of the control plane of its gateways.
 
 use super::object::{Object, holds, label, name, namespace, text};
 use landfall_cloud::kubernetes::readiness;
@@ -15,7 +15,7 @@ pub struct Running {
     pub power: String,
     /// The patch version of its control plane.
     pub version: String,
-    /// Nodes that are ready, of all there are.
+    /// The numbers of ready nodes and of all nodes.
     pub nodes: (usize, usize),
 }
 
@@ -38,21 +38,21 @@ impl Running {
         self.nodes = (ready, nodes.len());
     }
 
-    /// Tells whether it runs and nothing is under way or broken.
+    /// Returns whether it is running, without an operation in progress or a failure.
     #[must_use]
     pub fn is_well(&self) -> bool {
         self.provisioning == "Succeeded" && self.power != "Stopped"
     }
 }
 
-/// What turns Gateways into load balancers and Envoys.
+/// The controller that reconciles Gateways into load balancers and Envoys.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ControlPlane {
-    /// The classes, each with whether its controller has accepted it.
+    /// The classes, each with `true` if its controller has accepted it.
     pub classes: Vec<(String, bool)>,
-    /// istiod's pods that are ready, of all there are.
+    /// The numbers of ready istiod pods and of all istiod pods.
     pub istiod: (usize, usize),
-    /// Where they run.
+    /// Their namespace.
     pub namespace: String,
 }
 
@@ -68,7 +68,7 @@ impl ControlPlane {
         }
     }
 
-    /// Tells whether somebody looks after the gateways.
+    /// Returns whether a controller reconciles the gateways.
     #[must_use]
     pub fn is_well(&self) -> bool {
         self.istiod.0 > 0 && self.classes.iter().any(|(_, accepted)| *accepted)

@@ -1,32 +1,32 @@
-//! A gateway, and what the controller has made for it.
+//! Status of a gateway, and of the objects that the controller created for it.
 
 use super::object::{Object, label, list, name, namespace, number, text};
 use landfall_cloud::kubernetes::readiness::{self, Readiness};
 
-/// What tells which gateway a thing was made for.
+/// The label that names the gateway for which an object was created.
 const MADE_FOR: &str = "gateway.networking.k8s.io/gateway-name";
 
 /// A gateway.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Programmed {
-    /// Its name, with the namespace unless that is the default one.
+    /// Its name, with the namespace unless that is `default`.
     pub name: String,
     /// Its class.
     pub class: String,
     /// Its addresses.
     pub addresses: Vec<String>,
-    /// Why it is not ready; none when it is.
+    /// The reason why it is not ready; `None` if it is.
     pub trouble: Option<String>,
-    /// Its listeners: name, protocol and port, routes attached.
+    /// Its listeners: name, protocol and port, number of attached routes.
     pub listeners: Vec<(String, String, i64)>,
-    /// What the controller has made for it.
+    /// The objects that the controller created for it.
     pub made: Made,
 }
 
-/// What the controller has made for a gateway.
+/// The objects that the controller created for a gateway.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Made {
-    /// The Deployment of Envoys: name, ready and wanted replicas.
+    /// The Deployment of Envoys: name, ready and desired replicas.
     pub deployment: Option<(String, i64, i64)>,
     /// The Service: name, type and ports.
     pub service: Option<(String, String, Vec<i64>)>,
@@ -39,24 +39,24 @@ pub struct Made {
 /// An autoscaler of Envoys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Autoscaler {
-    /// The fewest replicas.
+    /// The minimum number of replicas.
     pub least: i64,
-    /// The most replicas.
+    /// The maximum number of replicas.
     pub most: i64,
-    /// The replicas now.
+    /// The current number of replicas.
     pub now: i64,
 }
 
 /// A disruption budget.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Budget {
-    /// How many pods must stay.
+    /// The minimum number of available pods.
     pub at_least: i64,
-    /// How many may go now.
+    /// The number of pods that may be evicted now.
     pub may_go: i64,
 }
 
-/// Everything in the cluster that may have been made for a gateway.
+/// All objects in the cluster that may belong to a gateway.
 pub(super) struct Around {
     pub deployments: Vec<Object>,
     pub services: Vec<Object>,
@@ -92,7 +92,7 @@ impl Programmed {
         }
     }
 
-    /// Tells whether it is programmed and its Envoys are there.
+    /// Returns whether it is programmed and its Envoys are ready.
     #[must_use]
     pub fn is_well(&self) -> bool {
         self.trouble.is_none() && self.made.deployment.as_ref().is_some_and(|(_, ready, _)| *ready > 0)

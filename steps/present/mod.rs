@@ -1,7 +1,7 @@
-//! What is there now, asked of the clouds: what the article's "Poking around" shows, in one look.
+//! Live status of an environment: the output of the article's "Poking around", in one call.
 //!
-//! It changes nothing, every read is asked for at once as soon as its address is known, and what cannot be read is said
-//! beside what can.
+//! It changes nothing. Every read starts as soon as its address is known, and a failed read is reported
+//! beside the results.
 
 mod cluster;
 mod gateway;
@@ -25,40 +25,40 @@ use landfall_cloud::{ApiError, kubernetes::Kind, vault::Stored};
 use landfall_engine::Memory;
 use serde::de::DeserializeOwned;
 
-/// What is there now.
+/// The live status.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Present {
     /// The cluster, as Resource Manager shows it.
     pub cluster: Option<Running>,
     /// The controller of the gateways.
     pub control_plane: Option<ControlPlane>,
-    /// The gateways, by namespace and name, with what was made for each.
+    /// The gateways, by namespace and name, each with its objects.
     pub gateways: Vec<Programmed>,
     /// The routes, by namespace and name.
     pub routes: Vec<Routed>,
     /// The vault's newest version of the certificate.
     pub certificate: Option<Stored>,
-    /// What the Secret carries.
+    /// The certificate in the Secret.
     pub secret: Option<Carried>,
-    /// The A records of the zone, for the hosts that we published: host, what it should be, what it is.
+    /// The A records of the zone for the published hosts: host, desired and actual addresses.
     pub records: Vec<Named>,
-    /// What could not be looked at, a sentence each.
+    /// The reads that failed, a sentence each.
     pub unseen: Vec<String>,
 }
 
-/// A host's record.
+/// The record of a host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Named {
     /// The host.
     pub host: String,
     /// The gateway's address.
     pub wanted: String,
-    /// The addresses in the zone; none when there is no record.
+    /// The addresses in the zone; empty if there is no record.
     pub is: Vec<String>,
 }
 
 impl Present {
-    /// Tells whether everything that was seen is as it should be, and nothing was out of sight.
+    /// Returns whether all reads succeeded and everything is in sync.
     #[must_use]
     pub fn is_well(&self) -> bool {
         let same = |secret: &Carried| {
@@ -75,7 +75,7 @@ impl Present {
     }
 }
 
-/// Looks at everything that is remembered as made.
+/// Reads all resources that the journal records as created.
 pub async fn look(clouds: &Clouds, memory: &Memory) -> Present {
     let here = Here { clouds, memory };
     let (cluster, certificate, records) = futures::join!(here.cluster(), here.certificate(), here.records());
@@ -107,13 +107,13 @@ struct Here<'a> {
     memory: &'a Memory,
 }
 
-/// What the cluster's own API shows, each list with what became of asking for it.
+/// The objects from the cluster's API, each list with the result of its read.
 struct Inside {
     lists: [Result<Vec<object::Object>, ApiError>; 9],
     secret: Result<Option<object::Object>, ApiError>,
 }
 
-/// The kinds that are listed, in the order of [`Inside::lists`].
+/// The listed kinds, in the order of [`Inside::lists`].
 static LISTED: [Kind; 9] = [
     Kind::GATEWAY_CLASS,
     Kind::GATEWAY,
@@ -136,7 +136,7 @@ impl Here<'_> {
         let (body, opened) =
             futures::join!(self.clouds.clusters.body(&ready), self.clouds.clusters.open(&ready));
         let running = body?.map(|body| Running::read(&ready.name, &body));
-        // A cluster that is stopped or broken does not answer; what Resource Manager says of it is the news then.
+        // A stopped or failed cluster does not respond; its state in Resource Manager is then the status.
         let closed = running.as_ref().is_none_or(|running| !running.is_well());
         let inside = match opened {
             Ok(opened) => Some(inside(&opened).await),

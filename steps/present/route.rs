@@ -1,4 +1,4 @@
-//! A route: where it hangs, and what it leads to.
+//! Status of a route: its gateways and its backends.
 
 use super::object::{Object, holds, list, name, namespace, text};
 use landfall_cloud::kubernetes::readiness::{self, Readiness};
@@ -8,37 +8,37 @@ use std::collections::BTreeMap;
 /// A route.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Routed {
-    /// Its name, with the namespace unless that is the default one.
+    /// Its name, with the namespace unless that is `default`.
     pub name: String,
     /// The hosts it serves.
     pub hosts: Vec<String>,
-    /// The gateways it hangs on.
+    /// The gateways it is attached to.
     pub parents: Vec<Parent>,
-    /// Whether some of its rules send the client elsewhere.
+    /// True if some of its rules redirect the client.
     pub redirects: bool,
-    /// What it leads to, without repetition; empty when it only redirects.
+    /// Its backends without duplicates; empty if it only redirects.
     pub backends: Vec<Backend>,
 }
 
-/// A gateway that a route hangs on.
+/// A gateway that a route is attached to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Parent {
     /// `gateway` or `gateway:listener`.
     pub name: String,
-    /// Why it does not serve the route; none when it does.
+    /// The reason why it does not serve the route; `None` if it does.
     pub trouble: Option<String>,
 }
 
-/// A Service that a route leads to.
+/// A Service that receives requests of a route.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Backend {
     /// Its name.
     pub name: String,
     /// Its port.
     pub port: i64,
-    /// Its share where several share a rule: weight, and the sum of all.
+    /// Its share if several backends share a rule: its weight, and the sum of all weights.
     pub share: Option<(i64, i64)>,
-    /// How many pods of it are ready; none when there is no such Service.
+    /// The number of its ready pods; `None` if the Service does not exist.
     pub ready: Option<usize>,
 }
 
@@ -85,7 +85,7 @@ impl Routed {
         }
     }
 
-    /// Tells whether its gateways serve it and somebody is behind every backend that has a share.
+    /// Returns whether its gateways serve it and every backend with a share has a ready pod.
     #[must_use]
     pub fn is_well(&self) -> bool {
         let answers =

@@ -1,11 +1,11 @@
-//! What the TLS Secret carries.
+//! Content of the TLS Secret.
 
 use super::object::{Object, text};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use jiff::Timestamp;
 use landfall_cloud::certificate::Leaf;
 
-/// The certificate in a Secret. Its key is never looked at.
+/// The certificate in a Secret. Its private key is never read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Carried {
     /// SHA-1 of the leaf, 40 lower-case hex digits.

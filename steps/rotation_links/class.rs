@@ -1,18 +1,18 @@
-//! The SecretProviderClass: which vault, which object, which version.
+//! Checks of the SecretProviderClass: its vault, its object and its version.
 
 use super::{Finding, Links, Outlook};
 use landfall_cloud::kubernetes::DynamicObject;
 use serde::Deserialize;
 use serde_json::Value;
 
-/// The shape of `parameters.objects`: a text that holds YAML, whose items are texts of YAML again.
+/// The structure of `parameters.objects`: a YAML string, whose items are YAML strings too.
 #[derive(Deserialize)]
 struct Listed {
     #[serde(default)]
     array: Vec<String>,
 }
 
-/// One object, as far as it matters here.
+/// One object, with the fields that the checks need.
 #[derive(Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct Wanted {
@@ -23,13 +23,13 @@ struct Wanted {
 }
 
 impl Wanted {
-    /// The name that `secretObjects` know it by.
+    /// Returns the name by which `secretObjects` reference it.
     fn file(&self) -> &str {
         if self.object_alias.is_empty() { &self.object_name } else { &self.object_alias }
     }
 }
 
-/// Returns the name of the class that makes the Secret, when it asks for the newest version of our certificate.
+/// Returns the name of the class that syncs the Secret, if it selects the newest version of our certificate.
 pub(super) fn of_secret<'a>(classes: &'a [DynamicObject], links: &Links<'_>) -> Result<&'a str, Finding> {
     let makes = |class: &&DynamicObject| {
         let made = class.data["spec"]["secretObjects"].as_array();
@@ -59,8 +59,8 @@ fn edit(class: &str, what: &str, links: &Links<'_>) -> String {
     )
 }
 
-/// Judges what each half of the Secret is made of: the private key is in an object of type `secret` alone, the
-/// certificate is in `secret` and `cert`, and `key` has neither.
+/// Checks the source of both halves of the Secret. Only an object of type `secret` contains the private key,
+/// `secret` and `cert` contain the certificate, and `key` contains neither.
 /// <https://azure.github.io/secrets-store-csi-driver-provider-azure/docs/getting-started/usage/>
 fn halves(class: &str, spec: &Value, links: &Links<'_>) -> Option<Finding> {
     let objects = objects(spec["parameters"]["objects"].as_str().unwrap_or_default());
@@ -151,7 +151,7 @@ fn judge(class: &str, parameters: &Value, links: &Links<'_>) -> Option<Finding> 
     )
 }
 
-/// Reads the objects; what cannot be read names none, as for the driver.
+/// Parses the objects; unparsable input yields none, as in the driver.
 fn objects(text: &str) -> Vec<Wanted> {
     let listed: Listed = serde_saphyr::from_str(text).unwrap_or(Listed { array: Vec::new() });
     listed.array.iter().filter_map(|item| serde_saphyr::from_str(item).ok()).collect()

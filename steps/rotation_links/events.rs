@@ -1,18 +1,19 @@
-//! What the driver says in the events of the pods, and which link that is.
+//! Events of the driver on the pods, and the failed stage that each one indicates.
 
 use super::{Finding, Links, Outlook, holder::Holder, source};
 use jiff::Timestamp;
 use landfall_cloud::kubernetes::DynamicObject;
 
-/// Reasons of a failure: of the kubelet, of the driver's rotation, of its writing Secrets.
+/// Event reasons of failures: of the kubelet's mounts, of the driver's rotation, and of its writes to
+/// Secrets.
 const FAILURES: [&str; 4] =
     ["FailedMount", "MountRotationFailed", "SecretRotationFailed", "FailedToCreateSecret"];
-/// Reasons that end all that was told before them.
+/// Event reasons that supersede all earlier failures.
 const SUCCESSES: [&str; 2] = ["MountRotationComplete", "SecretRotationComplete"];
-/// How much of a message is shown.
+/// The maximum length of a displayed message, in characters.
 const GIST: usize = 120;
 
-/// A failure that nothing has ended yet.
+/// A failure without a later success.
 pub(super) struct Trouble<'a> {
     pod: &'a str,
     reason: &'a str,
@@ -20,7 +21,7 @@ pub(super) struct Trouble<'a> {
     count: i64,
 }
 
-/// Returns the latest failure of the holders since the version was made.
+/// Returns the latest failure of the holders since the creation of the version.
 pub(super) fn latest<'a>(
     events: &'a [DynamicObject],
     holders: &[Holder<'_>],
@@ -31,7 +32,7 @@ pub(super) fn latest<'a>(
         let holder = holders.iter().find(|holder| holder.name == pod)?;
         let reason = event.data["reason"].as_str()?;
         let at: Timestamp = event.data["lastTimestamp"].as_str()?.parse().ok()?;
-        // A mount that failed before it went well is no trouble any more, and leaves its event behind.
+        // The event of a failed mount stays after a later mount succeeded, and is then obsolete.
         let over = reason == "FailedMount" && holder.runs;
         let known = FAILURES.contains(&reason) || SUCCESSES.contains(&reason);
         (known && !over && since.is_none_or(|since| at >= since)).then_some((at, reason, pod, event))
@@ -45,7 +46,7 @@ pub(super) fn latest<'a>(
     })
 }
 
-/// Says which link a failure is about.
+/// Returns the finding for the stage that a failure indicates.
 pub(super) fn judge(trouble: &Trouble<'_>, links: &Links<'_>) -> Finding {
     let (vault, certificate) = (&links.vault.name, &links.certificate.name);
     let says = |word: &str| trouble.message.contains(word);
@@ -98,7 +99,8 @@ pub(super) fn judge(trouble: &Trouble<'_>, links: &Links<'_>) -> Finding {
     stuck.evidence(format!("event {reason} of pod {pod}, {times}: {}", gist(trouble.message)))
 }
 
-/// Returns what a message of the driver comes to: the request and its answer where it tells them, else its last clause.
+/// Summarizes a message of the driver: the request and its response if it contains them, else its last
+/// clause.
 pub(crate) fn gist(message: &str) -> String {
     let after = |word: &str| message.split_once(word).map(|(_, rest)| rest);
     let word = |text: &str| text.split(['"', '\n', ' ', ',']).next().unwrap_or_default().to_owned();

@@ -1,4 +1,4 @@
-//! The pods that mount the class: the driver works for them alone.
+//! The pods that mount the class. The driver works only for them.
 
 use super::{Finding, Links, Outlook};
 use landfall_cloud::kubernetes::DynamicObject;
@@ -7,10 +7,10 @@ use serde_json::Value;
 /// A pod that mounts the class.
 pub(super) struct Holder<'a> {
     pub(super) name: &'a str,
-    /// Running, and not on its way out.
+    /// True if it is running and not terminating.
     pub(super) runs: bool,
     phase: &'a str,
-    /// What keeps it from running, as its conditions and containers tell.
+    /// The reason why it is not running, from its conditions and containers.
     why: Option<String>,
 }
 
@@ -35,7 +35,7 @@ pub(super) fn of_class<'a>(pods: &'a [DynamicObject], class: &str) -> Vec<Holder
     pods.iter().filter(holds).map(holder).collect()
 }
 
-/// The finding when nobody holds the class open.
+/// Returns the finding if no running pod mounts the class.
 pub(super) fn none_running(holders: &[Holder<'_>], class: &str, links: &Links<'_>) -> Option<Finding> {
     if holders.iter().any(|holder| holder.runs) {
         return None;
@@ -60,7 +60,7 @@ pub(super) fn none_running(holders: &[Holder<'_>], class: &str, links: &Links<'_
     Some(holders.iter().map(state).fold(stuck, Finding::evidence).outlook(Outlook::MayPass))
 }
 
-/// Returns what keeps a pod from running or from being ready: a container that waits, or a condition that is not met.
+/// Returns the reason why a pod is not running or not ready: a waiting container, or an unmet condition.
 pub(crate) fn why(pod: &DynamicObject) -> Option<String> {
     let status = &pod.data["status"];
     let told = |about: &Value| {
@@ -70,7 +70,7 @@ pub(crate) fn why(pod: &DynamicObject) -> Option<String> {
     };
     let all = |key: &str| status[key].as_array().cloned().unwrap_or_default();
     let waiting = all("containerStatuses").iter().find_map(|one| told(&one["state"]["waiting"]));
-    // While the volumes are mounted every container waits like this, which says nothing.
+    // During the mount of its volumes every container waits with these reasons, so they explain nothing.
     let waiting = waiting.filter(|why| why != "ContainerCreating" && why != "PodInitializing");
     waiting.or_else(|| {
         let unmet = |one: &&Value| one["status"] == "False" && one["type"] == "PodScheduled";

@@ -1,8 +1,9 @@
-//! The way of a certificate from the vault into the cluster's Secret, link by link: which one is stuck, and what mends it.
+//! Diagnosis of the certificate's sync from the vault to the cluster's Secret, stage by stage: the failed
+//! stage and its remedy.
 //!
-//! The driver looks at the vault now and then, as the add-on's identity, for every running pod that mounts a
-//! SecretProviderClass, and writes what is new into the pod's files and into the Secret. What fails leaves the old
-//! certificate in place, served as before, so nothing but this way itself tells why a new one does not come.
+//! The driver polls the vault with the add-on's identity, for every running pod that mounts a
+//! SecretProviderClass. It writes a new version to the pod's files and to the Secret. After a failure the old
+//! certificate stays in place and is still served, so only these stages show why a new one does not arrive.
 //! Contract: learn.microsoft.com/azure/aks/csi-secrets-store-driver, secrets-store-csi-driver.sigs.k8s.io.
 
 mod class;
@@ -22,52 +23,52 @@ use landfall_cloud::{
 };
 use serde_json::Value;
 
-/// The way to look along: its two ends, and the names in between.
+/// The input of the diagnosis: both ends of the sync, and the names between them.
 pub struct Links<'a> {
     /// The cluster as Resource Manager shows it.
     pub cluster: &'a Value,
     /// The vault.
     pub vault: &'a Vault,
-    /// The vault as Resource Manager shows it, where that could be read.
+    /// The vault as Resource Manager shows it, if that could be read.
     pub vault_body: Option<&'a Value>,
     /// The data planes.
     pub vaults: &'a Vaults,
-    /// What the Secret is to carry.
+    /// The desired content of the Secret.
     pub certificate: &'a HeldCertificate,
-    /// Where the Secret is.
+    /// The namespace of the Secret.
     pub namespace: &'a str,
     /// Its name.
     pub secret: &'a str,
 }
 
-/// A link that is stuck.
+/// A failed stage.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
-    /// What programs know it by, `ROTATION_OFF`.
+    /// The machine-readable code, such as `ROTATION_OFF`.
     pub code: &'static str,
-    /// What is wrong, in one sentence.
+    /// The cause, in one sentence.
     pub cause: String,
-    /// What shows it: fields, events.
+    /// The evidence: fields, events.
     pub evidence: Vec<String>,
-    /// What a person does about it.
+    /// The remedy.
     pub mend: String,
-    /// What waiting is good for.
+    /// The chance that the fault passes.
     pub outlook: Outlook,
 }
 
-/// What waiting is good for while a link is stuck.
+/// The chance that a fault passes without intervention.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Outlook {
-    /// It may pass by itself, as a role that takes its time.
+    /// The fault may pass, like a role assignment that is not effective yet.
     MayPass,
-    /// It does not mend by itself, but may be a moment's state, as between two pods.
+    /// The fault does not pass by itself, but may be a momentary state, like that between two pods.
     Unlikely,
-    /// It is so because somebody has said so: nothing will come of waiting.
+    /// The fault is configured and never passes.
     Never,
 }
 
 impl Finding {
-    /// Makes a finding without evidence; `cause` is a lowercase fragment, `mend` what a person does about it.
+    /// Returns a finding without evidence; `cause` is a lowercase fragment, `mend` the remedy.
     pub fn new(code: &'static str, cause: impl Into<String>, mend: impl Into<String>) -> Self {
         Self {
             code,
@@ -89,7 +90,7 @@ impl Finding {
     }
 }
 
-/// What the cluster and the vault say of the way.
+/// The data that the cluster and the vault return.
 pub(crate) struct Reading<'a> {
     /// The classes of the namespace.
     pub(crate) classes: &'a [DynamicObject],
@@ -97,15 +98,16 @@ pub(crate) struct Reading<'a> {
     pub(crate) pods: &'a [DynamicObject],
     /// Its events.
     pub(crate) events: &'a [DynamicObject],
-    /// The version in the vault; none where it could not be read, or the link that the vault's answer names.
+    /// The version in the vault; `None` if it could not be read, or the finding that the vault's response
+    /// indicates.
     pub(crate) version: Result<Option<StoredVersion>, Finding>,
 }
 
-/// Looks along the way, from what is asked for to what came of it, and returns the first link that is stuck; none when
-/// every one is sound and the driver has merely not come round.
+/// Checks all stages in order and returns the first failed one. Returns `None` if all are sound and the
+/// driver has only not polled yet.
 ///
 /// # Errors
-/// Whatever reading the class, the pods or their events ran into.
+/// Returns the error of reading the class, the pods or their events.
 pub async fn find(opened: &Opened, links: &Links<'_>) -> Result<Option<Finding>, ApiError> {
     if let Some(stuck) = source::add_on(links.cluster).or_else(|| source::rotation(links.cluster)) {
         return Ok(Some(stuck));
@@ -121,7 +123,7 @@ pub async fn find(opened: &Opened, links: &Links<'_>) -> Result<Option<Finding>,
     Ok(judge(&Reading { classes: &classes?, pods: &pods?, events: &events?, version }, links))
 }
 
-/// Judges the links that are in the cluster and the vault, in the order of the way.
+/// Checks the stages in the cluster and the vault, in order.
 pub(crate) fn judge(reading: &Reading<'_>, links: &Links<'_>) -> Option<Finding> {
     let class = match class::of_secret(reading.classes, links) {
         Ok(class) => class,

@@ -1,4 +1,4 @@
-//! The links at the vault's end: the add-on's own switches, and whether the vault gives the version out.
+//! Checks of the vault's end: the add-on's configuration, and access to the version in the vault.
 
 use super::{Finding, Links, Outlook};
 use landfall_cloud::{ApiError, vault::StoredVersion};
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 const ADD_ON: &str = "azureKeyvaultSecretsProvider";
 
-/// Judges the add-on as Resource Manager shows it: without it nothing is mounted at all.
+/// Checks the add-on as Resource Manager shows it. Without it nothing is mounted.
 pub(crate) fn add_on(cluster: &Value) -> Option<Finding> {
     let name = cluster["name"].as_str().unwrap_or_default();
     let add_on = &cluster["properties"]["addonProfiles"][ADD_ON];
@@ -25,10 +25,10 @@ pub(crate) fn add_on(cluster: &Value) -> Option<Finding> {
     None
 }
 
-/// Judges the add-on's rotation: without it what is mounted stays as it was.
+/// Checks the add-on's rotation. Without it the mounted content never changes.
 pub(crate) fn rotation(cluster: &Value) -> Option<Finding> {
     let name = cluster["name"].as_str().unwrap_or_default();
-    // The values of the configuration are texts.
+    // The values of the configuration are strings.
     let rotation = &cluster["properties"]["addonProfiles"][ADD_ON]["config"]["enableSecretRotation"];
     if rotation.as_str().is_some_and(|text| text.eq_ignore_ascii_case("true")) {
         return None;
@@ -45,14 +45,14 @@ pub(crate) fn rotation(cluster: &Value) -> Option<Finding> {
     )
 }
 
-/// Looks for the version in the vault.
+/// Reads the version from the vault.
 pub(super) async fn version(links: &Links<'_>) -> Result<Option<StoredVersion>, Finding> {
     let asked = async { links.vaults.at(&links.vault.uri)?.versions(&links.certificate.name).await };
     answer(&asked.await, links)
 }
 
-/// Judges what the vault says of the versions. A vault that does not let us look says nothing of what it lets the driver
-/// do, unless it is its firewall that speaks.
+/// Evaluates the vault's response to the list of versions. A refusal for landfall says nothing about the
+/// driver's access, unless the vault's firewall refused.
 pub(crate) fn answer(
     asked: &Result<Vec<StoredVersion>, ApiError>,
     links: &Links<'_>,
@@ -71,12 +71,12 @@ pub(crate) fn answer(
     }
 }
 
-/// The inner codes of a vault that is closed to where we are.
+/// Returns whether an inner code is a refusal of the client's network location.
 fn closed(code: &str) -> bool {
     matches!(code, "ForbiddenByFirewall" | "ForbiddenByConnection")
 }
 
-/// The version may not be used.
+/// Returns the finding for a disabled version.
 pub(super) fn disabled(links: &Links<'_>) -> Finding {
     let (name, version, vault) = (&links.certificate.name, &links.certificate.version, &links.vault.name);
     Finding::new(
@@ -90,7 +90,7 @@ pub(super) fn disabled(links: &Links<'_>) -> Finding {
     .outlook(Outlook::Never)
 }
 
-/// The vault's firewall keeps the nodes out.
+/// Returns the finding for a vault firewall that blocks the nodes.
 pub(super) fn firewall(links: &Links<'_>) -> Finding {
     let vault = &links.vault.name;
     let stuck = Finding::new(

@@ -1,10 +1,10 @@
-//! What is in a TLS Secret.
+//! Content of a TLS Secret.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use landfall_cloud::{certificate::Leaf, kubernetes::DynamicObject};
 
-/// Returns the SHA-1 of the leaf that a TLS Secret carries, 40 lower-case hex digits; none when it is no TLS Secret or
-/// carries no certificate.
+/// Returns the SHA-1 of the leaf in a TLS Secret, 40 lower-case hex digits; `None` if it is no TLS Secret or
+/// contains no certificate.
 pub(crate) fn thumbprint(secret: &DynamicObject) -> Option<String> {
     if secret.data["type"].as_str() != Some("kubernetes.io/tls") {
         return None;

@@ -1,4 +1,4 @@
-//! Waiting for the Secret to carry a certificate, and saying which link is stuck when it does not come.
+//! The wait until the Secret contains the certificate, with a diagnosis of the failed stage.
 
 use super::{NAMESPACE, SECRET, TlsSecret, content};
 use crate::{
@@ -14,12 +14,12 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-/// After so long, in cloud time, a link that does not mend by itself ends the wait: a poll comes every two minutes, and
-/// from driver 1.6 on it may take two of them.
+/// The time, in cloud time, after which a permanent fault ends the wait. The driver polls every two minutes,
+/// and from version 1.6 on may need two polls.
 const PATIENCE: Duration = Duration::from_secs(300);
 
 impl TlsSecret {
-    /// Watches the Secret, and the events that say why it does not come.
+    /// Watches the Secret, and the events that explain a delay.
     pub(super) async fn await_secret(
         &self,
         cx: &Context,
@@ -28,7 +28,8 @@ impl TlsSecret {
     ) -> Result<SystemTime, StepError> {
         let what = "watch Secret gateway-tls-secret";
         let before = opened.api.get(&Kind::SECRET, Some(NAMESPACE), SECRET).await.ok().flatten();
-        // The first mount comes at once; a new version only with the driver's next look at the vault.
+        // The first mount happens at once; a new version arrives only with the driver's next poll of the
+        // vault.
         let rotates = before.as_ref().and_then(content::thumbprint).is_some();
         let (usual, at_most) = if rotates { (120, 600) } else { (70, 900) };
         let wait = Wait::new(
@@ -50,7 +51,7 @@ impl TlsSecret {
                 .find(|secret| content::thumbprint(secret).as_ref() == Some(thumbprint))
                 .map(|secret| readiness::changed_at(secret).unwrap_or_else(SystemTime::now))
         });
-        // What was told before a certificate that is there came is not about the one that is waited for.
+        // Events from before the current certificate say nothing about the awaited one.
         let mut old: Option<Option<(String, String)>> = None;
         let reasons = watching::until(&opened.api, events, &seen, "watch the events", |events| {
             let latest = events.iter().filter_map(mount_failure).max();
@@ -80,8 +81,8 @@ impl TlsSecret {
         }
     }
 
-    /// Ends when a link is stuck that does not mend by itself: at once where somebody has said that it should be so,
-    /// else when the driver must have come round. `rotates` is false for a first mount, which needs no rotation.
+    /// Returns when a stage has a permanent fault: at once if the fault is configured, else when the driver
+    /// must have polled. `rotates` is false for a first mount, which needs no rotation.
     async fn hopeless(
         &self,
         cx: &Context,
@@ -102,7 +103,7 @@ impl TlsSecret {
         }
     }
 
-    /// Looks for the stuck link. A look that fails finds none: what is told then is that the bound has passed.
+    /// Diagnoses the failed stage. After a failed diagnosis the wait reports only its timeout.
     async fn stuck(
         &self,
         opened: &Opened,
@@ -130,7 +131,7 @@ fn told(stuck: &Finding) -> StepError {
     error.hint(stuck.mend.clone()).residue(Residue::Something)
 }
 
-/// The latest reason why the certificate could not be mounted, in a person's words.
+/// Returns the latest reason of a failed mount, as display text.
 fn mount_failure(event: &DynamicObject) -> Option<(String, String)> {
     let reason = event.data["reason"].as_str()?;
     if !matches!(reason, "FailedMount" | "FailedToCreateSecret" | "MountRotationFailed") {

@@ -1,4 +1,4 @@
-//! Requests with one right answer each: roots, paths, redirects, headers.
+//! Requests with one correct response each: roots, paths, redirects, headers.
 
 use super::{
     CheckId,
@@ -11,12 +11,12 @@ use super::{
 use std::collections::BTreeMap;
 use url::Url;
 
-/// The header by which an answer that echoes headers is known to be about this request.
+/// The header that correlates the response of a header echo with its request.
 const MARK: &str = "x-landfall-verify";
-/// Envoy's own word that an answer came from behind it.
+/// The header with which Envoy proves that a response came from an upstream.
 const FROM_BEHIND: &str = "x-envoy-upstream-service-time";
 
-/// Asks everything that belongs to a check, each host on one connection and the hosts beside each other.
+/// Sends all requests of a check: sequentially on one connection per host, the hosts concurrently.
 pub(super) async fn check(scene: &Scene<'_>, id: CheckId, nonce: &str) -> Finding {
     let mut by_way: BTreeMap<&DoorWay, Vec<&Ask>> = BTreeMap::new();
     for ask in scene.promises.asks.iter().filter(|ask| ask.check == id) {
@@ -37,7 +37,8 @@ pub(super) async fn check(scene: &Scene<'_>, id: CheckId, nonce: &str) -> Findin
     }
 }
 
-/// Says what holds: the first of a kind by example, the others by their number.
+/// Summarizes a passed check: all requests of a header or path check, else the first one and the number of
+/// the others.
 fn told(id: CheckId, asks: &[&Ask]) -> String {
     let mut words: Vec<&str> = Vec::new();
     asks.iter().for_each(|ask| {
@@ -73,11 +74,11 @@ async fn host(scene: &Scene<'_>, way: &DoorWay, asks: &[&Ask], nonce: &str) -> V
         let mut wrong: BTreeMap<String, u32> = BTreeMap::new();
         for _ in 0..ask.times {
             if line.as_ref().is_none_or(Line::is_over) {
-                // The old one gives its room back before there is a new one.
+                // Closes the old connection first, so that its slot is free for the new one.
                 drop(line.take());
                 match scene.client.open(&door).await.0 {
                     Ok(opened) => line = Some(opened),
-                    // What does not open once does not open for the next request either.
+                    // After a failed connect, the next request would fail too.
                     Err(lost) => {
                         faults.push(scene.lost(way, &lost));
                         return faults;
@@ -112,7 +113,7 @@ async fn once(line: &mut Line<'_>, ask: &Ask, nonce: &str) -> Result<Answer, Los
     line.ask(&ask.request.method, &with_query(&ask.request.path, &ask.request.query), &headers).await
 }
 
-/// Judges an answer; the error says what came instead.
+/// Compares a response with the expectation; the error describes the actual response.
 fn judge(scene: &Scene<'_>, ask: &Ask, answer: &Answer, nonce: &str) -> Result<(), String> {
     let asked = || asked(ask);
     let who = || match scene.workloads.who(answer) {
@@ -143,7 +144,7 @@ fn judge(scene: &Scene<'_>, ask: &Ask, answer: &Answer, nonce: &str) -> Result<(
     }
 }
 
-/// The request as a person would say it.
+/// Returns the request as display text.
 fn asked(ask: &Ask) -> String {
     let scheme = if ask.way.secure { "https" } else { "http" };
     let target = with_query(&ask.request.path, &ask.request.query);
@@ -155,7 +156,7 @@ fn names(workloads: &[Workload]) -> String {
     workloads.iter().map(|one| one.name.as_str()).collect::<Vec<_>>().join(" or ")
 }
 
-/// A URL may be written in more ways than one.
+/// Compares a redirect with its target; equivalent URLs may differ in spelling.
 fn redirected(answer: &Answer, status: u16, to: &str) -> Result<(), String> {
     let location = answer.header("location");
     if answer.status != status {
@@ -168,7 +169,7 @@ fn redirected(answer: &Answer, status: u16, to: &str) -> Result<(), String> {
     }
 }
 
-/// What httpbin says it saw must be this very request, under the path that the route makes of it.
+/// Compares the request that httpbin echoes with the one sent, under the path that the route rewrites it to.
 fn echoed(workloads: &[Workload], arrives_as: &str, answer: &Answer, nonce: &str) -> Result<(), String> {
     let echo = answer.json().filter(|_| workloads.iter().all(|one| one.voice == Voice::Httpbin));
     let Some(echo) = echo else { return Ok(()) };
@@ -188,8 +189,8 @@ fn echoed(workloads: &[Workload], arrives_as: &str, answer: &Answer, nonce: &str
     }
 }
 
-/// Tells whether somebody behind the gateway answered. What the gateway says for itself is 404 without a route, 500
-/// without a backend, 503 without a pod and 504 without patience.
+/// Returns whether the response came from behind the gateway. The gateway's own responses are 404 without a
+/// route, 500 without a backend, 503 without a pod, and 504 after a timeout.
 fn is_from_behind(answer: &Answer) -> bool {
     answer.header(FROM_BEHIND).is_some() || !matches!(answer.status, 404 | 500 | 502 | 503 | 504)
 }

@@ -1,36 +1,37 @@
-//! How far a split may stray by chance: exact binomial tails, no approximation. Pure.
+//! Exact binomial tails, the allowed random deviation of a traffic split. Pure.
 //!
-//! Of `n` independent requests each goes to a backend with the share `p` of its weight, so the number that arrive there is
-//! binomial. A count is held to be off when a count at least as far out on its side has a chance below half of what is
-//! allowed for a false alarm. That is the test of Clopper and Pearson (Biometrika 26, 1934): it never alarms more often
-//! than allowed, whatever `n` and `p` are, which an interval by the normal distribution does not promise near 0 and 1.
+//! Each of `n` independent requests goes to a backend with probability `p`, the share of its weight. The
+//! count per backend is therefore binomial. A count fails if a count at least as extreme, on its side, has a
+//! probability below half of the allowed false-alarm rate. This is the test of Clopper and Pearson
+//! (Biometrika 26, 1934). It never exceeds the false-alarm rate, for any `n` and `p`; an interval by the
+//! normal distribution does not guarantee that near 0 and 1.
 
-/// How often a split that is as configured may be called off, at most.
+/// The maximum probability that a correct split fails the check.
 pub const FALSE_ALARM_MAX: f64 = 1e-6;
-/// The fewest requests that a split is judged by: enough to tell 90/10 from 75/25 in nearly every run.
+/// The minimum number of requests per split: enough to distinguish 90/10 from 75/25 in nearly every run.
 const REQUESTS_MIN: u32 = 400;
-/// The most, which is enough for a share of one in a hundred.
+/// The maximum number of requests, enough for a share of 1 %.
 const REQUESTS_MAX: u32 = 2000;
 
-/// The counts that are taken for chance, both ends included.
+/// The counts accepted as random deviation, both ends included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Interval {
-    /// The fewest.
+    /// The lowest accepted count.
     pub least: u32,
-    /// The most.
+    /// The highest accepted count.
     pub most: u32,
 }
 
 impl Interval {
-    /// Tells whether a count is inside.
+    /// Returns whether a count is inside.
     #[must_use]
     pub fn takes(self, seen: u32) -> bool {
         (self.least..=self.most).contains(&seen)
     }
 }
 
-/// Returns the counts to expect when each of `asked` requests arrives with this chance, so that another count has a
-/// chance of at most `alarm`.
+/// Returns the expected counts if each of `asked` requests arrives with probability `share`. A count outside
+/// has a probability of at most `alarm`.
 #[must_use]
 pub fn interval(asked: u32, share: f64, alarm: f64) -> Interval {
     let chances = chances(asked, share);
@@ -45,18 +46,18 @@ pub fn interval(asked: u32, share: f64, alarm: f64) -> Interval {
     Interval { least: outside(&mut chances.iter()), most: asked - outside(&mut chances.iter().rev()) }
 }
 
-/// Returns how many requests to ask, so that a backend that gets nothing is told from one with the smallest of these
-/// shares, and never fewer than are worth judging.
+/// Returns the number of requests that distinguishes a backend without traffic from one with the smallest of
+/// these shares. The result is never below `REQUESTS_MIN`.
 #[must_use]
 pub fn requests(shares: &[f64], alarm: f64) -> u32 {
     let between = shares.iter().copied().filter(|share| *share > 0.0 && *share < 1.0);
     let smallest = between.fold(0.5, f64::min);
-    // No hit at all has the chance (1 - p)^n.
+    // The probability of no hit at all is (1 - p)^n.
     let needed = ((alarm / 2.0).ln() / (-smallest).ln_1p()).ceil() + 1.0;
     needed.clamp(f64::from(REQUESTS_MIN), f64::from(REQUESTS_MAX)) as u32
 }
 
-/// The chance of every count from 0 to `asked`.
+/// Returns the probability of every count from 0 to `asked`.
 fn chances(asked: u32, share: f64) -> Vec<f64> {
     let (of, asked) = (f64::from(asked), asked as usize);
     if share <= 0.0 || share >= 1.0 {
@@ -86,7 +87,7 @@ mod tests {
         let coin = chances(10, 0.5);
         assert!((coin[0] + coin[1] - 11.0 / 1024.0).abs() < 1e-12);
         assert!((chances(2000, 0.01).iter().sum::<f64>() - 1.0).abs() < 1e-9);
-        // Nineteen tosses: the two-sided five per cent are outside of 5..=14.
+        // For nineteen tosses the two-sided 5 % region is outside 5..=14.
         assert_eq!(interval(19, 0.5, 0.05), Interval { least: 5, most: 14 });
     }
 
@@ -131,7 +132,7 @@ mod tests {
                 !bound.takes(hits as u32)
             });
             let (alarms, allowed) = (alarms.count() as f64, f64::from(runs) * alarm);
-            // Five standard deviations above what is allowed; the seed makes it the same every time.
+            // Five standard deviations above the allowed rate; the seed keeps the result reproducible.
             assert!(alarms <= allowed + 5.0 * allowed.sqrt(), "seed {seed}, share {share}: {alarms} alarms");
         }
     }

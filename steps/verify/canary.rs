@@ -1,4 +1,5 @@
-//! Weights: how many of many requests go to each backend, held against what chance allows.
+//! The check of route weights: the number of requests per backend, compared with the allowed random
+//! deviation.
 
 use super::{
     CheckId, binomial,
@@ -9,12 +10,12 @@ use super::{
     workload::Voice,
 };
 
-/// The connections over which a split is asked, one request after the other on each: as many as a browser opens.
+/// The number of connections per split, with sequential requests on each: as many as a browser opens.
 const LINES: u32 = 6;
-/// How often one connection may be opened anew because the other side has ended it.
+/// The maximum number of reconnects per connection after the peer closed it.
 const REOPENED_MAX: u32 = 20;
 
-/// Asks every split.
+/// Sends the requests of every split.
 pub(super) async fn check(scene: &Scene<'_>) -> Finding {
     let (telling, others): (Vec<&Split>, Vec<&Split>) =
         scene.promises.splits.iter().partition(|split| tells(split));
@@ -39,7 +40,7 @@ pub(super) async fn check(scene: &Scene<'_>) -> Finding {
     if faults.is_empty() { Finding::Holds(held.join("\n")) } else { Finding::Broken(faults) }
 }
 
-/// Tells whether the answers say which backend they are from.
+/// Returns whether the responses identify their backend.
 fn tells(split: &Split) -> bool {
     let voices: Vec<&Voice> = split.backends.iter().map(|(workload, _)| &workload.voice).collect();
     let total: u32 = split.backends.iter().map(|(_, weight)| weight).sum();
@@ -51,7 +52,7 @@ async fn judge(scene: &Scene<'_>, split: &Split, alarm: f64) -> Result<String, F
     let total: u32 = split.backends.iter().map(|(_, weight)| weight).sum();
     let shares: Vec<f64> =
         split.backends.iter().map(|(_, weight)| f64::from(*weight) / f64::from(total)).collect();
-    // Each backend is judged by itself, so that together they alarm no more often than allowed.
+    // Each backend gets a part of the false-alarm rate, so that the sum stays within it.
     let alarm = alarm / shares.len() as f64;
     let asked = binomial::requests(&shares, alarm);
     let counts = count(scene, split, asked).await?;
@@ -60,7 +61,7 @@ async fn judge(scene: &Scene<'_>, split: &Split, alarm: f64) -> Result<String, F
     let names = || split.backends.iter().map(|(workload, _)| workload.name.as_str());
     let seen: Vec<String> = names().zip(&counts).map(|(name, count)| format!("{count} {name}")).collect();
     let weights: Vec<String> = split.backends.iter().map(|(_, weight)| weight.to_string()).collect();
-    // The bound of the last one, which is the canary, says it all when there are two.
+    // With two backends, the bound of the last one (the canary) is sufficient.
     let (last, bound) = (split.backends.last(), bounds.last());
     let bound = match (last, bound) {
         (Some((workload, _)), Some(bound)) => format!("{} to {} {}", bound.least, bound.most, workload.name),
@@ -81,7 +82,8 @@ async fn judge(scene: &Scene<'_>, split: &Split, alarm: f64) -> Result<String, F
     }
 }
 
-/// Counts the answers of each backend. An answer of nobody's ends it: no split then says anything.
+/// Counts the responses per backend. A response without a known backend ends the count, because it
+/// invalidates the split.
 async fn count(scene: &Scene<'_>, split: &Split, asked: u32) -> Result<Vec<u32>, Fault> {
     let shares = (0..LINES).map(|at| asked / LINES + u32::from(at < asked % LINES));
     let lines = shares.map(|share| line(scene, split, share));
@@ -105,7 +107,7 @@ async fn line(scene: &Scene<'_>, split: &Split, share: u32) -> Result<Vec<u32>, 
             }
             Err(Lost::Broken(_)) if open.is_over() && reopened < REOPENED_MAX => {
                 reopened += 1;
-                // The old one gives its room back before there is a new one.
+                // Closes the old connection first, so that its slot is free for the new one.
                 drop(open);
                 open = scene.client.open(&door).await.0.map_err(lost)?;
             }

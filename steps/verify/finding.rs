@@ -1,34 +1,34 @@
-//! What a check has found, and which of several failures is the cause of the others.
+//! Results of the checks, and the root cause among several failures.
 
 use std::collections::BTreeMap;
 
-/// A check, in the order in which they are told. Its name is a contract.
+/// A check, in display order. Its name is a contract.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum CheckId {
-    /// Every gateway has an address and answers on its ports.
+    /// Every gateway has an address and responds on its ports.
     Gateways,
-    /// The Secret is there, of the right type, and somebody keeps it in step with the vault.
+    /// The Secret exists, has the right type, and a running workload keeps it in sync with the vault.
     TlsSecret,
-    /// What is served is the vault's newest version and covers every host.
+    /// The served certificate is the vault's newest version and covers every host.
     Certificate,
-    /// The root path answers.
+    /// The root path responds.
     CatchAll,
-    /// So does any other path.
+    /// Every other path responds too.
     AnyPath,
-    /// Plain HTTP is sent to HTTPS.
+    /// Plain HTTP is redirected to HTTPS.
     Redirect,
-    /// Weights are kept.
+    /// Traffic splits match their weights.
     Canary,
-    /// Headers decide.
+    /// Header matches select the backend.
     HeaderRouting,
-    /// Paths decide.
+    /// Path matches select the backend.
     PathRouting,
-    /// The zone's records hold the gateways' addresses.
+    /// The zone's records contain the gateways' addresses.
     Dns,
 }
 
 impl CheckId {
-    /// Every check.
+    /// All checks.
     pub const ALL: [Self; 10] = [
         Self::Gateways,
         Self::TlsSecret,
@@ -60,25 +60,25 @@ impl CheckId {
     }
 }
 
-/// What a check has found.
+/// The result of a check.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Finding {
-    /// It holds; how that shows.
+    /// The check passes, with its evidence.
     Holds(String),
-    /// There is nothing here that it is about; why.
+    /// Nothing in the environment is subject to this check, with the reason.
     Inapplicable(String),
-    /// It does not hold, in these places.
+    /// The check fails in these places.
     Broken(Vec<Fault>),
 }
 
-/// One place in which a check does not hold.
+/// One place in which a check fails.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Fault {
-    /// What was seen, and what should have been.
+    /// The actual and the expected result.
     pub(super) text: String,
-    /// What to do.
+    /// The remedy.
     pub(super) hint: Option<String>,
-    /// The check that tells the cause, if that one fails too.
+    /// The check that reports the cause, if that check fails too.
     pub(super) root: Option<CheckId>,
 }
 
@@ -98,38 +98,39 @@ impl Fault {
     }
 }
 
-/// How a check ended.
+/// The final state of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
-    /// It holds.
+    /// The check passes.
     Ok,
-    /// It does not.
+    /// The check fails.
     Failed,
-    /// There is nothing here that it is about.
+    /// Nothing in the environment is subject to this check.
     Skipped,
-    /// Another check has failed, without which this one cannot hold.
+    /// The check fails only because another check fails.
     Blocked {
-        /// That one.
+        /// The check that fails.
         by: CheckId,
     },
 }
 
-/// A check with its end.
+/// A check with its result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Checked {
-    /// Which.
+    /// The check.
     pub check: CheckId,
-    /// How it ended.
+    /// Its final state.
     pub state: State,
-    /// What was seen, in a line or two, fit for a terminal.
+    /// The result in one or two lines, safe for a terminal.
     pub detail: String,
-    /// What to do about a failure.
+    /// The remedy of a failure.
     pub hint: Option<String>,
 }
 
-/// Tells causes from what only follows from them: a check whose every fault another failed check explains is blocked.
+/// Separates causes from consequences: a check is blocked if another failed check explains each of its
+/// faults.
 pub(super) fn judge(found: BTreeMap<CheckId, Finding>) -> Vec<Checked> {
-    // Causes come before what follows from them, which is not quite the order of telling.
+    // Causes come before their consequences; this order differs from the display order.
     let mut order: Vec<CheckId> = found.keys().copied().collect();
     order.sort_by_key(|check| (*check != CheckId::TlsSecret, *check));
     let mut ended: BTreeMap<CheckId, Checked> = BTreeMap::new();
@@ -164,7 +165,7 @@ fn broken(
     }
 }
 
-/// The first two places and how many more there are.
+/// Returns the first two places and the number of further ones.
 fn told(faults: &[&Fault]) -> String {
     const TOLD_MAX: usize = 2;
     let mut texts: Vec<&str> = Vec::new();
@@ -178,7 +179,7 @@ fn told(faults: &[&Fault]) -> String {
     if more > 0 { format!("{shown}\nand {more} more") } else { shown }
 }
 
-/// What servers say may hold anything; a terminal gets letters.
+/// Removes control characters from a server's text, so that a terminal cannot interpret them.
 fn plain(text: &str) -> String {
     text.chars().map(|letter| if letter.is_control() && letter != '\n' { ' ' } else { letter }).collect()
 }

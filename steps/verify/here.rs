@@ -1,4 +1,4 @@
-//! One rule, as it is reached through one listener: the requests that lead to it, and what must come of them. Pure.
+//! One rule on one listener: the requests that match it, and their expected responses. Pure.
 
 use super::{
     CheckId,
@@ -9,12 +9,13 @@ use super::{
 };
 use url::Url;
 
-/// How often a rule by header is asked each way: once would not show one that only some of the gateway's pods have.
+/// The number of requests per variant of a header rule. One request would miss a rule that only some of the
+/// gateway's pods have.
 const REPEATED: u32 = 10;
-/// The path below which nothing is that anybody has put there.
+/// A path under which no resource exists.
 const NOWHERE: &str = "landfall-verify";
 
-/// One rule, as it is reached through one listener.
+/// One rule on one listener.
 #[derive(Clone, Copy)]
 pub(super) struct Here<'a> {
     pub(super) set: &'a Set<'a>,
@@ -66,7 +67,7 @@ impl Here<'_> {
         }
     }
 
-    /// The names by which a request leads here: those that routes name, or one that a wildcard takes.
+    /// Returns the hosts that lead to this rule: those that routes name, or one that a wildcard matches.
     fn hosts(&self, shared: &str, known: &[String], request: &Request) -> Vec<String> {
         let leads = |host: &String| {
             let led = self.table.lead(host, request);
@@ -123,7 +124,7 @@ impl Here<'_> {
                     paths.push(format!("{start}/anything/{}", self.set.nonce));
                 }
                 let asked: Vec<(Ask, bool)> = paths.iter().filter_map(|path| ask(check, path, 1)).collect();
-                // A workload that knows only some paths is asked for those.
+                // A workload that answers only some paths gets requests to those.
                 let telling = asked.iter().any(|(_, known)| *known);
                 let asked = asked.into_iter().filter(|(_, known)| *known || !telling);
                 promises.asks.extend(asked.map(|(ask, _)| ask));
@@ -149,7 +150,7 @@ impl Here<'_> {
         self.rule.backend_refs.iter().map(backend).collect()
     }
 
-    /// The paths that every one of these answers in its own voice.
+    /// Returns the paths on which the response of every workload identifies it.
     fn any_paths(&self, heard: &[Workload]) -> Vec<String> {
         let nonce = self.set.nonce;
         let all = ["/get".to_owned(), format!("/anything/{nonce}"), "/headers".to_owned()];
@@ -162,7 +163,8 @@ impl Here<'_> {
         }
     }
 
-    /// The root of what the rule takes and something below it, with a query that must come through.
+    /// Returns requests to the root of the matched paths and to a path below it, with a query that must be
+    /// preserved.
     fn redirects(&self, wish: &Redirect, wanted: &Match, way: &DoorWay, request: &Request) -> Vec<Ask> {
         let below = format!("{}/{NOWHERE}/{}", request.path.trim_end_matches('/'), self.set.nonce);
         let exact = wanted.path.as_ref().is_some_and(|path| path.kind == "Exact");
@@ -184,7 +186,7 @@ impl Here<'_> {
         paths.into_iter().filter_map(ask).collect()
     }
 
-    /// The same request without what the rule asks for, and with another value of it.
+    /// Returns the same request without the rule's condition, and with another value of it.
     fn otherwise(&self, wanted: &Match, way: &DoorWay, request: &Request) -> Vec<Ask> {
         let others = |pairs: &[(String, String)]| {
             let other = |(name, value): &(String, String)| (name.clone(), format!("{value}-{NOWHERE}"));
@@ -220,12 +222,12 @@ impl Here<'_> {
     }
 }
 
-/// What a match takes of the path, for what is put in its place.
+/// Returns the part of the path that a match replaces.
 fn prefix(wanted: &Match) -> &str {
     wanted.path.as_ref().filter(|path| path.kind != "Exact").map_or("/", |path| path.value.as_str())
 }
 
-/// Returns a request that a match takes; none when that cannot be written down, or would write something.
+/// Returns a request that a match accepts; `None` if it cannot be expressed, or would be a write.
 fn request(wanted: &Match) -> Option<Request> {
     let pattern = |one: &Compared| one.kind == "RegularExpression";
     let compared = wanted.path.iter().chain(&wanted.headers).chain(&wanted.query_params);
@@ -239,7 +241,7 @@ fn request(wanted: &Match) -> Option<Request> {
     Some(Request { method, path, headers: pairs(&wanted.headers), query: pairs(&wanted.query_params) })
 }
 
-/// Returns where a redirect leads, as a URL in its normal form: a port is left out when it is the scheme's own.
+/// Returns the target of a redirect as a normalized URL, without the scheme's default port.
 fn leads_to(wish: &Redirect, wanted: &Match, way: &DoorWay, request: &Request) -> Option<String> {
     let came_by = if way.secure { "https" } else { "http" };
     let scheme = wish.scheme.as_deref().unwrap_or(came_by);
@@ -248,7 +250,7 @@ fn leads_to(wish: &Redirect, wanted: &Match, way: &DoorWay, request: &Request) -
         Some(replacement) => replacement.applied(&request.path, prefix(wanted)),
         None => request.path.clone(),
     };
-    // Without a port the scheme's own is meant, and without a scheme the listener's.
+    // Without a port the target has the default port of its scheme, and without a scheme the listener's.
     let port = wish.port.or(wish.scheme.is_none().then_some(way.port));
     let port = port.map(|port| format!(":{port}")).unwrap_or_default();
     let url = Url::parse(&format!("{scheme}://{host}{port}{}", with_query(&path, &request.query))).ok()?;

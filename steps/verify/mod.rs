@@ -1,12 +1,14 @@
-//! The promise, proved from outside: what a client would see, asked by address, with the right name in TLS and `Host`.
+//! Verification from outside: requests as a client sends them, by address, with the right name in TLS and
+//! `Host`.
 //!
-//! What is asked is derived from the Gateways and HTTPRoutes that the settings ask for (`promise`), not from those in the
-//! cluster: a rule that somebody has taken away is a promise broken, not one the less. The gateways' addresses, the
-//! vault's certificate, the Secret and the records are read live. To add a check: a [`CheckId`], a file with its
+//! The requests are derived from the Gateways and HTTPRoutes that the settings select (`promise`), not from
+//! those in the cluster. A deleted rule therefore fails its check. The gateways' addresses, the vault's
+//! certificate, the Secret and the records are read live. To add a check: a [`CheckId`], a file with its
 //! `check`, and a line in `Verification::one`.
 //!
-//! A check that fails is asked again for as long as [`Bounds::patience`] says, because what was applied reaches the gateways a
-//! while later; every request has the bound [`Bounds::answer`]. Both are real time: networks keep their own.
+//! A failed check is repeated until [`Bounds::patience`] has passed, because a change reaches the gateways
+//! with a delay. Every request has the timeout [`Bounds::answer`]. Both are real time, because the network is
+//! not time-scaled.
 
 mod asked;
 pub mod binomial;
@@ -55,17 +57,17 @@ use tokio::time::{Instant, MissedTickBehavior};
 use trust::Trust;
 use workload::Workloads;
 
-/// How often it is said what is still being asked.
+/// The interval of the progress reports on pending checks.
 const HEARTBEAT: Duration = Duration::from_secs(2);
-/// Between one round and the next.
+/// The pause between two rounds.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// How long things may take, in real time.
+/// Timeouts, in real time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bounds {
-    /// Each phase of a request: connection, handshake, answer.
+    /// The timeout of each phase of a request: connection, handshake, response.
     pub answer: Duration,
-    /// How long after the beginning a check that fails is asked once more.
+    /// The time after the start during which a failed check is repeated.
     pub patience: Duration,
 }
 
@@ -75,7 +77,7 @@ impl Default for Bounds {
     }
 }
 
-/// What is to be proved.
+/// The checks of one environment, and their input.
 pub struct Verification<'a> {
     clouds: &'a Clouds,
     bounds: Bounds,
@@ -91,30 +93,30 @@ pub struct Verification<'a> {
     nonce: String,
 }
 
-/// What came of it.
+/// The result of a verification.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verdict {
     /// Every check, in the order of [`CheckId::ALL`].
     pub checks: Vec<Checked>,
-    /// How long it took, in real time.
+    /// The duration, in real time.
     pub took: Duration,
 }
 
 impl Verdict {
-    /// Tells whether everything holds that there is to hold.
+    /// Returns whether every applicable check passes.
     #[must_use]
     pub fn holds(&self) -> bool {
         self.checks.iter().all(|one| matches!(one.state, State::Ok | State::Skipped))
     }
 
-    /// The checks that fail by themselves.
+    /// Returns the failed checks, without the blocked ones.
     pub fn failed(&self) -> impl Iterator<Item = CheckId> {
         self.checks.iter().filter(|one| one.state == State::Failed).map(|one| one.check)
     }
 }
 
 impl<'a> Verification<'a> {
-    /// Derives what is to be asked; none when the environment is not made as far as its cluster and its certificate.
+    /// Derives the requests; `None` if the environment has no cluster or no certificate yet.
     #[must_use]
     pub fn new(clouds: &'a Clouds, settings: &Settings, memory: &Memory, bounds: Bounds) -> Option<Self> {
         let cluster: ReadyCluster = output(memory, "cluster-ready")?;
@@ -145,11 +147,12 @@ impl<'a> Verification<'a> {
         })
     }
 
-    /// Asks everything; what fails again and again until it holds or patience is over. `ways` says how addresses are
-    /// reached, and `tell` hears now and then what is still being asked and for how long.
+    /// Runs all checks, and repeats the failed ones until they pass or [`Bounds::patience`] has passed.
+    /// `ways` returns the address overrides; `tell` regularly receives the pending checks and the elapsed
+    /// time.
     ///
     /// # Errors
-    /// When cluster, vault or the gateways' addresses cannot be read at all.
+    /// Returns an error if the cluster, the vault or the gateways' addresses cannot be read at all.
     pub async fn run(
         &self,
         ways: impl AsyncFn() -> Ways,
@@ -187,7 +190,7 @@ impl<'a> Verification<'a> {
             let (stored, addresses) =
                 futures::try_join!(self.stored(), scene::addresses(&opened, &self.gates))?;
             let leaf = Leaf::from_der(&stored.cer).map_err(|error| self.unreadable().caused_by(&error))?;
-            // Looking for the roots of the system takes a while, so it is done once for a certificate.
+            // Loading the system's root certificates is slow, so it happens once per certificate.
             let trusted = trust.take().filter(|trust| trust.is_in(&stored.cer));
             let trusted = trusted.unwrap_or_else(|| Arc::new(Trust::new(&stored.cer, leaf)));
             let scene = Scene {
@@ -250,7 +253,7 @@ impl<'a> Verification<'a> {
     }
 }
 
-/// The Secrets that carry the vault's certificate: those that a class makes which names it.
+/// Returns the Secrets that contain the vault's certificate: those of a class that references it.
 fn fed(
     manifests: &Manifests,
     cluster: &ReadyCluster,

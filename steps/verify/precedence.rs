@@ -1,15 +1,16 @@
-//! Which rule a request leads to when several would take it, and which hosts a listener takes. Pure.
+//! The rule that matches a request among several, and the hosts that a listener accepts. Pure.
 //!
-//! Source: `HTTPRouteRule.matches` and `HTTPRouteSpec.hostnames` of gateway.networking.k8s.io/v1: the most specific host,
-//! then an exact path, the longest prefix, a method, the most headers, the most query parameters, the name, the place.
+//! Source: `HTTPRouteRule.matches` and `HTTPRouteSpec.hostnames` of gateway.networking.k8s.io/v1. The order
+//! is: the most specific host, an exact path, the longest prefix, a method, the most headers, the most query
+//! parameters, the name, the index.
 
 use super::route::{Compared, Listener, Match, Route, Rule};
 use std::cmp::Reverse;
 
-/// A request as rules see it.
+/// The parts of a request that rules match.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Request {
-    /// In upper case; `GET` when nothing else is needed.
+    /// The method in upper case; `GET` unless a rule requires another one.
     pub(super) method: String,
     /// The path without the query.
     pub(super) path: String,
@@ -17,7 +18,7 @@ pub(super) struct Request {
     pub(super) query: Vec<(String, String)>,
 }
 
-/// The rules that are reached through one listener.
+/// The rules that are reachable through one listener.
 #[derive(Debug, Default)]
 pub(super) struct Table<'a> {
     entries: Vec<Entry<'a>>,
@@ -27,29 +28,29 @@ pub(super) struct Table<'a> {
 struct Entry<'a> {
     host: String,
     route: &'a Route,
-    /// The rule's place in its route.
+    /// The rule's index in its route.
     at: usize,
     wanted: Match,
 }
 
-/// Where a request leads.
+/// The rule that a request matches.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Led<'a> {
     pub(super) route: &'a Route,
-    /// The rule's place in its route.
+    /// The rule's index in its route.
     pub(super) at: usize,
     pub(super) rule: &'a Rule,
 }
 
 impl Led<'_> {
-    /// Tells whether two requests lead to the same rule.
+    /// Returns whether this is the given rule of the route.
     pub(super) fn is(&self, route: &Route, at: usize) -> bool {
         self.at == at && self.route.name == route.name && self.route.namespace == route.namespace
     }
 }
 
 impl<'a> Table<'a> {
-    /// Enters the rules of a route under each host that it shares with the listener.
+    /// Adds the rules of a route under each host that it shares with the listener.
     pub(super) fn enter(&mut self, listener: &Listener, route: &'a Route) {
         for host in hosts(listener, route) {
             for (at, rule) in route.spec.rules.iter().enumerate() {
@@ -66,7 +67,8 @@ impl<'a> Table<'a> {
         }
     }
 
-    /// Returns where a request to a host leads; none when no rule takes it. A regular expression is never sure to.
+    /// Returns the rule that a request to a host matches; `None` if there is none. A regular expression never
+    /// matches here, because its result is not certain.
     pub(super) fn lead(&self, host: &str, request: &Request) -> Option<Led<'a>> {
         let here = || self.entries.iter().filter(|entry| takes(&entry.host, host));
         let most = here().map(|entry| rank(&entry.host)).max()?;
@@ -97,13 +99,13 @@ fn fits(wanted: &Match, request: &Request) -> bool {
         && wanted.query_params.iter().all(|one| among(one, &request.query, |a, b| a == b))
 }
 
-/// A prefix counts by whole segments: `/v1` takes `/v1` and `/v1/x`, and not `/v10`.
+/// Matches a prefix by whole segments: `/v1` matches `/v1` and `/v1/x`, and not `/v10`.
 fn is_below(path: &str, prefix: &str) -> bool {
     let prefix = prefix.trim_end_matches('/');
     path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-/// Returns the hosts that a listener and a route have in common; an empty one stands for every host.
+/// Returns the hosts that a listener and a route have in common; an empty string means every host.
 pub(super) fn hosts(listener: &Listener, route: &Route) -> Vec<String> {
     let own = listener.hostname.to_ascii_lowercase();
     if route.spec.hostnames.is_empty() {
@@ -113,7 +115,7 @@ pub(super) fn hosts(listener: &Listener, route: &Route) -> Vec<String> {
     names.filter_map(|name| shared(&own, &name)).collect()
 }
 
-/// Returns the narrower of two hosts when the wider takes it.
+/// Returns the narrower of two hosts if the wider one includes it.
 fn shared(one: &str, other: &str) -> Option<String> {
     let (wide, narrow) = if rank(one) > rank(other) { (other, one) } else { (one, other) };
     let common = match wide.strip_prefix('*') {
@@ -124,7 +126,7 @@ fn shared(one: &str, other: &str) -> Option<String> {
     common.then(|| narrow.to_owned())
 }
 
-/// Tells whether a host of a listener or route, which may begin with `*.` or be empty, takes a name.
+/// Returns whether a host of a listener or route includes a name. The host may begin with `*.` or be empty.
 pub(super) fn takes(host: &str, name: &str) -> bool {
     match host.strip_prefix('*') {
         _ if host.is_empty() => true,
@@ -133,7 +135,7 @@ pub(super) fn takes(host: &str, name: &str) -> bool {
     }
 }
 
-/// An exact host is narrower than a wildcard, and a longer one than a shorter one.
+/// Ranks hosts: exact before wildcard, longer before shorter.
 fn rank(host: &str) -> (u8, usize) {
     match host.starts_with('*') {
         _ if host.is_empty() => (0, 0),

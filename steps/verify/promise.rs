@@ -1,8 +1,8 @@
-//! What a set of Gateways and HTTPRoutes promises, as requests with the answers they must get. Pure.
+//! The requests, and their expected responses, that a set of Gateways and HTTPRoutes implies. Pure.
 //!
-//! Every rule becomes requests that lead to it and to no other, for each host through which it is reached. What cannot be
-//! asked so (a regular expression, a method that writes, a backend whose answers do not say whose they are) is left out,
-//! and said to be.
+//! Every rule yields requests that match it and no other rule, for each host through which it is reachable.
+//! Some rules are untestable: a regular expression, a method that writes, a backend whose responses do not
+//! identify it. The report lists them as left out.
 
 use super::{
     CheckId,
@@ -13,29 +13,29 @@ use super::{
 };
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Everything that can be asked.
+/// All testable requests.
 #[derive(Debug, Default)]
 pub(super) struct Promises {
     pub(super) doors: Vec<DoorWay>,
     pub(super) asks: Vec<Ask>,
     pub(super) splits: Vec<Split>,
-    /// What is left out, and why.
+    /// The untestable rules, with the reason.
     pub(super) left_out: BTreeMap<CheckId, BTreeSet<String>>,
 }
 
-/// A port of a gateway and a host that it serves.
+/// A port of a gateway, with a host that it serves.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct DoorWay {
-    /// The gateway's place in the set.
+    /// The gateway's index in the set.
     pub(super) gate: usize,
     pub(super) port: u16,
     pub(super) secure: bool,
-    /// Whether the certificate is the vault's.
+    /// True if the certificate is the vault's.
     pub(super) pinned: bool,
     pub(super) host: String,
 }
 
-/// A request, and what must come of it.
+/// A request and its expected response.
 #[derive(Debug, Clone)]
 pub(super) struct Ask {
     pub(super) check: CheckId,
@@ -43,22 +43,22 @@ pub(super) struct Ask {
     pub(super) request: Request,
     pub(super) times: u32,
     pub(super) expect: Expect,
-    /// The promise in a few words: `/v1 → echo-v1`.
+    /// The expectation as display text: `/v1 → echo-v1`.
     pub(super) words: String,
 }
 
-/// What must come of a request.
+/// The expected response to a request.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Expect {
-    /// One of these answers, under this path.
+    /// A response of one of these workloads, to this path.
     From { workloads: Vec<Workload>, arrives_as: String },
-    /// The client is sent on.
+    /// A redirect.
     Redirect { status: u16, to: String },
-    /// No rule takes it: 404.
+    /// A 404, because no rule matches.
     Nobody,
 }
 
-/// A rule that spreads its requests.
+/// A rule that splits its requests between backends.
 #[derive(Debug, Clone)]
 pub(super) struct Split {
     pub(super) way: DoorWay,
@@ -67,19 +67,19 @@ pub(super) struct Split {
     pub(super) backends: Vec<(Workload, u32)>,
 }
 
-/// A set, read.
+/// A parsed set of manifests.
 pub(super) struct Set<'a> {
     pub(super) gates: &'a [Gate],
     pub(super) routes: &'a [Route],
     pub(super) workloads: &'a Workloads,
-    /// The Secrets that carry the vault's certificate, by namespace and name.
+    /// The Secrets that contain the vault's certificate, by namespace and name.
     pub(super) fed: &'a BTreeSet<(String, String)>,
-    /// A word that nobody has used before.
+    /// A random string, unique to this verification.
     pub(super) nonce: &'a str,
 }
 
 impl Set<'_> {
-    /// Returns what the set promises.
+    /// Returns the requests that the set implies.
     pub(super) fn promises(&self) -> Promises {
         let mut promises = Promises::default();
         for (at, gate) in self.gates.iter().enumerate() {
@@ -99,7 +99,7 @@ impl Set<'_> {
         promises
     }
 
-    /// The hosts that some route of a gateway names in full.
+    /// Returns the hosts, without wildcards, that the routes of a gateway name.
     pub(super) fn known_hosts(&self, gate: &Gate) -> Vec<String> {
         let mut known: Vec<String> = Vec::new();
         for route in
@@ -147,7 +147,7 @@ impl Set<'_> {
     }
 }
 
-/// Tells whether a route names this listener, or the whole gateway, as its parent.
+/// Returns whether a route names this listener, or the whole gateway, as its parent.
 fn is_parent(gate: &Gate, listener: &Listener, route: &Route) -> bool {
     route.spec.parent_refs.iter().any(|parent| {
         parent.kind.as_deref().is_none_or(|kind| kind == "Gateway")

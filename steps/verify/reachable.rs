@@ -1,4 +1,4 @@
-//! Every gateway has an address and answers on each of its ports.
+//! The check that every gateway has an address and responds on each of its ports.
 
 use super::{
     CheckId,
@@ -9,11 +9,11 @@ use super::{
 };
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Why a gateway is silent, more often than for any other reason.
+/// The most frequent reason for a gateway without a response.
 const PROBE: &str = "the load balancer's probe finds nobody well: only 200 counts, and `/` of a gateway is a redirect or a 404; \
                      the annotations port_…_health-probe_* of the Gateway point it at Envoy's own answer, landfall up sets them";
 
-/// Knocks at every port once.
+/// Sends one request to every port.
 pub(super) async fn check(scene: &Scene<'_>) -> Finding {
     let left_out = scene.promises.left_out.get(&CheckId::Gateways);
     let Some(ports) = ports(scene) else {
@@ -40,14 +40,14 @@ fn told((gate, address): (&super::route::Gate, &Result<std::net::IpAddr, Fault>)
     format!("{} ({address})", gate.name)
 }
 
-/// One host for each port of each gateway.
+/// Returns one host for each port of each gateway.
 fn ports<'a>(scene: &'a Scene<'_>) -> Option<BTreeMap<(usize, u16), &'a DoorWay>> {
     let doors = scene.promises.doors.iter().rev();
     let ports: BTreeMap<(usize, u16), &DoorWay> = doors.map(|way| ((way.gate, way.port), way)).collect();
     (!ports.is_empty()).then_some(ports)
 }
 
-/// Returns what is wrong with a port: any answer will do, and a certificate that will not do is one.
+/// Returns the fault of a port. Any response is valid, and a certificate error counts as a response.
 async fn knock(scene: &Scene<'_>, way: &DoorWay) -> Option<Fault> {
     let door = scene.door(way).ok()?;
     let answered = match scene.client.open(&door).await {
@@ -65,7 +65,7 @@ fn fault(scene: &Scene<'_>, way: &DoorWay, door: &Door, lost: &Lost) -> Fault {
     let fault = Fault::new(format!("{gate} ({}): {}", door.address, lost.told(way.port)));
     match lost {
         Lost::Silent(_) => fault.hint(PROBE),
-        // Without its Secret a listener is not programmed, and nobody is there to connect to.
+        // Without its Secret a listener is not programmed, and accepts no connection.
         _ if way.secure => fault.root(CheckId::TlsSecret),
         _ => fault,
     }

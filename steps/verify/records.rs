@@ -1,5 +1,5 @@
-//! The zone's records hold the gateways' addresses. Resource Manager is asked for them: a public resolver may still answer
-//! what was true before, and of a zone that nobody has delegated yet it knows nothing.
+//! The check that the zone's records contain the gateways' addresses. It reads Resource Manager, not a
+//! resolver: a public resolver may return cached answers, and does not know a zone that is not delegated yet.
 
 use super::{
     finding::{Fault, Finding},
@@ -11,7 +11,7 @@ use landfall_cloud::{
     arm::{Azure, Zone, dns},
 };
 
-/// Compares the records with the addresses. `hosts` are those of each gateway's routes.
+/// Compares the records with the addresses. `hosts` contains those of each gateway's routes.
 pub(super) async fn check(
     scene: &Scene<'_>,
     azure: &Azure,

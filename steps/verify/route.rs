@@ -1,4 +1,4 @@
-//! What Gateways and HTTPRoutes say, as far as it can be asked from outside. Defaults are those of the API server.
+//! The testable fields of Gateways and HTTPRoutes, with the API server's defaults.
 //!
 //! Source: `GatewaySpec` and `HTTPRouteSpec` of gateway.networking.k8s.io/v1.
 //! <https://gateway-api.sigs.k8s.io/reference/spec/>
@@ -28,7 +28,7 @@ struct GatewaySpec {
     listeners: Vec<Listener>,
 }
 
-/// One port of a Gateway, for the hosts it takes.
+/// One port of a Gateway, for the hosts it accepts.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct Listener {
@@ -46,7 +46,7 @@ pub(super) struct Tls {
     pub(super) certificate_refs: Vec<Reference>,
 }
 
-/// Something that is named from elsewhere.
+/// A reference to an object.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct Reference {
@@ -65,7 +65,7 @@ pub(super) struct RouteSpec {
     pub(super) rules: Vec<Rule>,
 }
 
-/// Any of the matches leads to the filters and backends; without matches everything does.
+/// A rule. Each of its matches leads to the filters and backends; without matches every request does.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct Rule {
@@ -84,11 +84,11 @@ pub(super) struct Match {
     pub(super) query_params: Vec<Compared>,
 }
 
-/// A value and how it is compared.
+/// A value and its comparison.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Compared {
-    /// `Exact`, `PathPrefix` or `RegularExpression`; empty is the default of its place.
+    /// `Exact`, `PathPrefix` or `RegularExpression`; empty means the default of the field.
     #[serde(rename = "type")]
     pub(super) kind: String,
     pub(super) name: String,
@@ -134,7 +134,8 @@ pub(super) struct Backend {
 }
 
 impl Listener {
-    /// Tells whether it speaks HTTP at all, and whether encrypted; a listener that passes TLS through is the workload's.
+    /// Returns whether the listener is encrypted; `None` if it is not HTTP. A TLS passthrough listener is
+    /// `None` too, because the workload terminates TLS.
     pub(super) fn is_secure(&self) -> Option<bool> {
         match self.protocol.as_str() {
             "HTTP" => Some(false),
@@ -159,14 +160,15 @@ impl Rule {
         self.filters.iter().find_map(|filter| filter.url_rewrite.as_ref()?.path.as_ref())
     }
 
-    /// Returns the path under which a request arrives at the workload; `prefix` is what the rule matched of it.
+    /// Returns the path under which a request arrives at the workload; `prefix` is the part that the rule
+    /// matched.
     pub(super) fn arrives_as(&self, path: &str, prefix: &str) -> String {
         self.rewrite().map_or_else(|| path.to_owned(), |wish| wish.applied(path, prefix))
     }
 }
 
 impl Replacement {
-    /// Returns the path with this in the place of the whole or of the prefix, which is cut off at a slash.
+    /// Returns the path with the replacement of the whole path or of the prefix, which is cut off at a slash.
     pub(super) fn applied(&self, path: &str, prefix: &str) -> String {
         let replaced = match (&self.replace_full_path, &self.replace_prefix_match) {
             (Some(whole), _) => whole.clone(),
@@ -180,7 +182,7 @@ impl Replacement {
     }
 }
 
-/// Reads the Gateways and HTTPRoutes of a set.
+/// Parses the Gateways and HTTPRoutes of a set.
 pub(super) fn read(manifests: &[Manifest]) -> (Vec<Gate>, Vec<Route>) {
     let of = |kind: &'static str| {
         let objects = manifests.iter().map(|manifest| &manifest.object);
@@ -196,7 +198,7 @@ pub(super) fn read(manifests: &[Manifest]) -> (Vec<Gate>, Vec<Route>) {
     (of("Gateway").map(gate).collect(), of("HTTPRoute").map(route).collect())
 }
 
-/// What the API server has taken has the right shape; what it has not taken is told by the step that applies it.
+/// Parses a spec. Applied objects are valid; the step that applies the object reports an invalid one.
 fn spec<T: DeserializeOwned + Default>(object: &DynamicObject) -> T {
     serde_json::from_value(object.data["spec"].clone()).unwrap_or_default()
 }

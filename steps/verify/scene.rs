@@ -1,4 +1,4 @@
-//! What the cloud says at the beginning of a round: the vault's newest certificate and the gateways' addresses, live.
+//! The cloud state at the start of a round: the vault's newest certificate and the gateways' addresses, live.
 
 use super::{
     CheckId,
@@ -16,7 +16,7 @@ use landfall_cloud::{
 use landfall_engine::StepError;
 use std::net::IpAddr;
 
-/// The beginning of a round.
+/// The input of one round.
 pub(super) struct Scene<'a> {
     pub(super) client: Client,
     pub(super) opened: &'a Opened,
@@ -24,19 +24,19 @@ pub(super) struct Scene<'a> {
     pub(super) promises: &'a Promises,
     pub(super) workloads: &'a Workloads,
     pub(super) stored: &'a Stored,
-    /// The gateways' addresses, in the set's order, or why there is none.
+    /// The gateways' addresses, in the set's order, or the reason for a missing one.
     pub(super) addresses: Vec<Result<IpAddr, Fault>>,
 }
 
 impl Scene<'_> {
-    /// Returns where a way leads now.
+    /// Returns the current endpoint of a gateway port.
     pub(super) fn door(&self, way: &DoorWay) -> Result<Door, Fault> {
         let address = self.addresses[way.gate].clone().map_err(|fault| fault.root(CheckId::Gateways))?;
         let (port, secure, pinned) = (way.port, way.secure, way.pinned);
         Ok(Door { address, port, secure, pinned, host: way.host.clone() })
     }
 
-    /// Says why there is no answer, and which check is about that.
+    /// Returns the fault for a failed request, and the check that reports its cause.
     pub(super) fn lost(&self, way: &DoorWay, lost: &Lost) -> Fault {
         let root = match lost {
             Lost::Untrusted(_) => CheckId::Certificate,

@@ -1,4 +1,4 @@
-//! The TLS Secret is there, is one, and a running workload keeps it in step with the vault.
+//! The check that the TLS Secret exists, has the right type, and is kept in sync by a running workload.
 
 use super::{
     finding::{Fault, Finding},
@@ -12,11 +12,12 @@ use landfall_cloud::{
 use serde_json::Value;
 use std::collections::BTreeSet;
 
-/// The type that listeners take. <https://kubernetes.io/docs/concepts/configuration/secret/#tls-secrets>
+/// The Secret type that listeners require.
+/// <https://kubernetes.io/docs/concepts/configuration/secret/#tls-secrets>
 const TYPE: &str = "kubernetes.io/tls";
 const AGAIN: &str = "landfall up brings it about anew";
 
-/// Looks at every Secret that a listener names.
+/// Checks every Secret that a listener names.
 pub(super) async fn check(opened: &Opened, gates: &[Gate], fed: &BTreeSet<(String, String)>) -> Finding {
     let secrets = named(gates);
     if secrets.is_empty() {
@@ -34,7 +35,7 @@ pub(super) async fn check(opened: &Opened, gates: &[Gate], fed: &BTreeSet<(Strin
     if faults.is_empty() { Finding::Holds(held.join("\n")) } else { Finding::Broken(faults) }
 }
 
-/// Namespace and name of every Secret that an encrypted listener names.
+/// Returns namespace and name of every Secret that an encrypted listener names.
 fn named(gates: &[Gate]) -> BTreeSet<(String, String)> {
     let listeners = gates.iter().flat_map(|gate| gate.listeners.iter().map(move |listener| (gate, listener)));
     let encrypted = listeners.filter(|(_, listener)| listener.is_secure() == Some(true));
@@ -76,10 +77,10 @@ async fn look(opened: &Opened, (space, secret): &(String, String), fed: bool) ->
     }
 }
 
-/// Returns a running pod that mounts a class which makes the Secret: the driver works for such pods alone.
+/// Returns a running pod that mounts a class which syncs the Secret. The driver syncs only for such pods.
 async fn holder(opened: &Opened, space: &str, secret: &str) -> Result<Option<String>, ApiError> {
     let classes = match opened.api.list(&Kind::SECRET_PROVIDER_CLASS, Some(space), None).await {
-        // Without the add-on the cluster does not even know the kind.
+        // Without the add-on the API does not know the kind.
         Err(error) if error.kind == ApiErrorKind::NotFound => return Ok(None),
         listed => listed?,
     };
@@ -89,7 +90,7 @@ async fn holder(opened: &Opened, space: &str, secret: &str) -> Result<Option<Str
     Ok(pods.iter().find(|pod| runs(pod) && mounts(pod, &makes)).map(name))
 }
 
-/// The Secrets that a class makes.
+/// Returns the Secrets that a class syncs.
 pub(super) fn makes(class: &DynamicObject) -> impl Iterator<Item = &str> {
     let objects = class.data["spec"]["secretObjects"].as_array();
     objects.into_iter().flatten().filter_map(|object| object["secretName"].as_str())

@@ -1,4 +1,4 @@
-//! What each gateway serves for each host is the vault's newest version, which covers them all and has not ended.
+//! The check that each gateway serves the vault's newest version, which must be valid and cover all hosts.
 
 use super::{
     CheckId,
@@ -10,7 +10,7 @@ use super::{
 };
 use jiff::Timestamp;
 
-/// Looks at the certificate behind every host.
+/// Checks the served certificate of every host.
 pub(super) async fn check(scene: &Scene<'_>) -> Finding {
     let ways: Vec<&DoorWay> = scene.promises.doors.iter().filter(|way| way.secure).collect();
     let (pinned, own): (Vec<&DoorWay>, Vec<&DoorWay>) = ways.into_iter().partition(|way| way.pinned);
@@ -83,7 +83,7 @@ fn told(scene: &Scene<'_>, pinned: usize, own: usize, vouched: bool) -> String {
     )
 }
 
-/// The ends of a thumbprint, by which people tell them apart: `SHA-1 5E3A…9A10`.
+/// Returns the first and last digits of a thumbprint: `SHA-1 5E3A…9A10`.
 fn short(thumbprint: &str) -> String {
     let upper = thumbprint.to_ascii_uppercase();
     match (upper.get(..4), upper.len().checked_sub(4).and_then(|from| upper.get(from..))) {

@@ -1,11 +1,11 @@
-//! Whom the checks trust: exactly the certificate that the vault holds, never whatever is shown.
+//! The trust anchor of the checks: exactly the certificate in the vault, and no other.
 //!
-//! A certificate that vouches for itself has no root to lead to, and for one that somebody has issued the vault's copy
-//! is the stronger promise: any other that a root vouches for is still the wrong one. So the leaf must be the vault's,
-//! byte for byte; its name and its dates are checked as ever, and the handshake proves that the gateway has its key.
-//! Whether a root of this system vouches for it too is asked beside that, and told.
+//! A self-signed certificate has no root. For an issued one the vault's copy is the stricter test, because
+//! another certificate from a trusted root is still the wrong one. So the leaf must equal the vault's, byte
+//! for byte. Its names and dates are checked as usual, and the handshake proves that the gateway has its key.
+//! Trust by a root of this system is evaluated separately, and reported.
 //!
-//! A listener with a Secret of the user's own is trusted by the system's roots alone.
+//! A listener with the user's own Secret is checked against the system's roots only.
 
 use jiff::Timestamp;
 use landfall_cloud::certificate::Leaf;
@@ -21,7 +21,7 @@ use rustls::{
 };
 use std::sync::{Arc, Mutex};
 
-/// Whom to trust.
+/// The trust anchors.
 #[derive(Debug)]
 pub(super) struct Trust {
     /// The certificate in the vault, DER.
@@ -31,38 +31,39 @@ pub(super) struct Trust {
     provider: Arc<CryptoProvider>,
 }
 
-/// What a gateway has shown.
+/// The certificate that a gateway presented.
 #[derive(Debug, Clone)]
 pub(super) struct Shown {
-    /// The certificate itself; none when it cannot be read.
+    /// The certificate itself; `None` if it cannot be parsed.
     pub(super) leaf: Option<Leaf>,
-    /// Whether it is the vault's.
+    /// True if it is the vault's.
     pub(super) is_the_vaults: bool,
-    /// Whether a root of this system vouches for it.
+    /// True if a root of this system trusts it.
     pub(super) is_vouched_for: bool,
 }
 
 impl Trust {
-    /// Trusts the vault's certificate.
+    /// Returns the trust in the vault's certificate.
     pub(super) fn new(pin: &[u8], leaf: Leaf) -> Self {
         let provider = Arc::new(aws_lc_rs::default_provider());
-        // A machine without roots has nobody who vouches, which is an answer too.
+        // On a machine without root certificates no certificate has a trusted root, which is a valid result.
         let system = rustls_platform_verifier::Verifier::new(provider.clone()).ok();
         let system = system.map(|system| Arc::new(system) as Arc<dyn ServerCertVerifier>);
         Self { pin: pin.to_vec(), leaf, system, provider }
     }
 
-    /// Tells whether this is the trust in that certificate.
+    /// Returns whether this is the trust in that certificate.
     pub(super) fn is_in(&self, der: &[u8]) -> bool {
         self.pin == der
     }
 
-    /// What the vault's certificate says.
+    /// Returns the vault's certificate, parsed.
     pub(super) fn leaf(&self) -> &Leaf {
         &self.leaf
     }
 
-    /// Returns the configuration of one connection, and where to see afterwards what was shown on it.
+    /// Returns the TLS configuration of one connection, and the handle to the certificate that the peer
+    /// presents on it.
     pub(super) fn connection(self: &Arc<Self>, pinned: bool) -> Result<(ClientConfig, Arc<Witness>), Error> {
         let witness = Arc::new(Witness { trust: self.clone(), pinned, shown: Mutex::default() });
         let mut config = ClientConfig::builder_with_provider(self.provider.clone())
@@ -88,7 +89,7 @@ impl Trust {
     }
 }
 
-/// The verifier of one connection, which remembers what it saw.
+/// The verifier of one connection, which records the presented certificate.
 #[derive(Debug)]
 pub(super) struct Witness {
     trust: Arc<Trust>,
@@ -97,12 +98,12 @@ pub(super) struct Witness {
 }
 
 impl Witness {
-    /// Returns what was shown, once a handshake has come so far.
+    /// Returns the presented certificate, after the handshake got that far.
     pub(super) fn shown(&self) -> Option<Shown> {
         self.shown.lock().expect("nothing panics while it is held").clone()
     }
 
-    /// Checks the vault's own certificate: it needs no root, but its name and dates count.
+    /// Checks the vault's own certificate: it needs no root, but a matching name and valid dates.
     fn pinned(&self, leaf: &CertificateDer<'_>, name: &ServerName<'_>, now: UnixTime) -> Result<(), Error> {
         verify_server_name(&ParsedCertificate::try_from(leaf)?, name)?;
         let now = i64::try_from(now.as_secs()).ok().and_then(|second| Timestamp::from_second(second).ok());

@@ -1,4 +1,4 @@
-//! Who answers behind a Service, as far as the answer tells: by the image of the workload that the set puts there.
+//! Identification of the workload behind a Service by its response, based on the container image in the set.
 
 use super::{
     client::Answer,
@@ -8,18 +8,18 @@ use landfall_cloud::kubernetes::{DynamicObject, manifest::Manifest};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// How a workload answers.
+/// The signature of a workload's responses.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Voice {
-    /// httpbin: tells in JSON what it saw of a request.
+    /// httpbin: returns the received request as JSON.
     Httpbin,
-    /// http-echo: says one thing, whatever it is asked.
+    /// http-echo: returns a fixed text for every request.
     Says(String),
-    /// Something whose answers are its own affair.
+    /// An unknown workload, whose responses cannot be identified.
     Unknown,
 }
 
-/// A Service and who answers behind it.
+/// A Service, and the signature of its workload.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Workload {
     pub(super) name: String,
@@ -31,7 +31,7 @@ pub(super) struct Workload {
 pub(super) struct Workloads(BTreeMap<(String, String), Voice>);
 
 impl Workloads {
-    /// Reads Services and the Deployments behind them.
+    /// Reads the Services and the Deployments behind them.
     pub(super) fn read(manifests: &[Manifest]) -> Self {
         let of = |kind: &'static str| {
             let objects = manifests.iter().map(|manifest| &manifest.object);
@@ -45,13 +45,13 @@ impl Workloads {
         Self(of("Service").map(|service| ((space(service), name(service)), voice(service))).collect())
     }
 
-    /// Returns a Service; one that the set does not have answers in its own way.
+    /// Returns a Service; one outside the set has an unknown signature.
     pub(super) fn get(&self, space: &str, name: &str) -> Workload {
         let known = self.0.get(&(space.to_owned(), name.to_owned()));
         Workload { name: name.to_owned(), voice: known.cloned().unwrap_or(Voice::Unknown) }
     }
 
-    /// Returns the Service whose answer this is, when only one would say it.
+    /// Returns the Service that sent this response, if exactly one matches.
     pub(super) fn who(&self, answer: &Answer) -> Option<&str> {
         let mut speaking = self.0.iter().filter(|(_, voice)| voice.is_heard_in(answer) == Some(true));
         let first = speaking.next();
@@ -60,7 +60,7 @@ impl Workloads {
 }
 
 impl Voice {
-    /// Tells whether an answer is this one's; none when that cannot be told.
+    /// Returns whether a response has this signature; `None` if that cannot be decided.
     pub(super) fn is_heard_in(&self, answer: &Answer) -> Option<bool> {
         match self {
             Self::Says(text) => Some(answer.status == 200 && answer.body.trim() == text.trim()),
@@ -73,7 +73,7 @@ impl Voice {
         }
     }
 
-    /// Tells whether it answers a path with something by which it is known.
+    /// Returns whether the response to a path identifies the workload.
     pub(super) fn is_known_at(&self, path: &str) -> bool {
         match self {
             Self::Says(_) => true,
@@ -85,7 +85,7 @@ impl Voice {
     }
 }
 
-/// The selector of a Service against the labels of a Deployment's pods.
+/// Compares the selector of a Service with the labels of a Deployment's pods.
 fn selects(service: &DynamicObject, deployment: &DynamicObject) -> bool {
     let labels = &deployment.data["spec"]["template"]["metadata"]["labels"];
     let selector = service.data["spec"]["selector"].as_object();

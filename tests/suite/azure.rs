@@ -1,14 +1,14 @@
-//! `--cloud azure`: the same code with other endpoints. Here they are those of a simulated cloud that
-//! the test serves, and the binary signs in to it as it would to Azure.
+//! `--cloud azure`: the same code with other endpoints. Here a simulated cloud of the test serves them, and
+//! the binary signs in to it as it would to Azure.
 
 use crate::environment::TestEnvironment;
 use landfall_sim::{Facts, Options, Sim, Speed};
 use tempfile::TempDir;
 
-/// A cloud beside the binary, and a settings file that names its endpoints.
+/// Starts a cloud beside the binary, with a settings file that contains its endpoints.
 async fn served() -> (Sim, TempDir, TestEnvironment) {
     let folder = TempDir::new().unwrap();
-    // Far from the seeds of the other tests' clouds, whose ports it must not take while they are closed.
+    // A seed far from those of the other tests' clouds, whose ports it must not use while they are closed.
     let options = Options { speed: Speed::Instant, seed: Some(5_000), ..Options::default() };
     let sim = Sim::open(folder.path(), options).await.unwrap();
     let here = TestEnvironment::instant();

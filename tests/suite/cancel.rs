@@ -1,5 +1,5 @@
-//! Ctrl-C and its kin: the first lets requests end and says how to go on, the second leaves at once. From wherever a
-//! run was stopped, `up` goes on to ready and `down` to nothing.
+//! Ctrl-C and similar signals: the first lets requests complete and prints how to continue, the second exits
+//! at once. After a stop at any point, `up` continues to ready and `down` to nothing.
 
 use crate::{
     environment::{Said, TestEnvironment},
@@ -7,7 +7,7 @@ use crate::{
 };
 use std::io::{BufRead, BufReader, Read};
 
-/// Stops a run at a moment and returns what it said.
+/// Stops a run at a given event and returns its output.
 fn stopped(here: &TestEnvironment, arguments: &[&str], moment: (&str, &str), name: &str) -> Said {
     let mut run = Running::start(here, arguments);
     run.until_step(moment.0, moment.1);
@@ -19,7 +19,8 @@ fn stopped(here: &TestEnvironment, arguments: &[&str], moment: (&str, &str), nam
     said
 }
 
-/// The signal of a terminal that closes; where whoever runs the tests ignores it, as `nohup` does, the program does too.
+/// Returns the signal of a closing terminal. If the test runner ignores it, as `nohup` does, the program does
+/// too.
 #[cfg(unix)]
 fn hangup() -> &'static str {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
@@ -28,7 +29,7 @@ fn hangup() -> &'static str {
     if ignored & 1 == 0 { "HUP" } else { "TERM" }
 }
 
-/// Nothing may be answered "created" twice.
+/// Checks that no path was created twice.
 fn nothing_was_made_twice(here: &TestEnvironment) {
     let created = |line: &serde_json::Value| {
         matches!(line["method"].as_str(), Some("PUT" | "PATCH")) && line["status"] == 201
@@ -46,7 +47,7 @@ fn nothing_was_made_twice(here: &TestEnvironment) {
     assert!(here.count("POST", "/import") <= 2, "the challenge and one import");
 }
 
-/// Nothing that we made is remembered, and the cloud has no group of ours.
+/// Checks that the journal records no owned resource, and that the cloud contains no owned group.
 fn nothing_is_left(here: &TestEnvironment) {
     let status = here.expect(0, &["status", "--format", "json"]);
     let status: serde_json::Value = serde_json::from_str(&status.stdout).unwrap();
@@ -92,7 +93,7 @@ fn what_was_stopped_on_its_way_up_can_be_taken_down() {
 #[test]
 fn the_second_signal_does_not_wait_for_an_answer() {
     let here = TestEnvironment::at_speed("1");
-    // The answer takes half a minute; whoever waits for it fails this test by its length alone.
+    // The response takes half a minute; a program that waits for it fails this test by the duration alone.
     let began = std::time::Instant::now();
     let mut run = Running::start(&here, &["up", "--fault", "slow@PUT resourcegroups"]);
     run.until_step("started", "resource-group");
@@ -116,7 +117,7 @@ fn the_words_at_the_end_fit_a_terminal_and_claim_no_more_than_is_so() {
     let mut run = here.spawn(&["up"]);
     let mut stderr = BufReader::new(run.stderr.take().unwrap());
     let mut said = String::new();
-    // The cluster is under way and the certificate waits for its role, which nobody goes on with.
+    // The cluster is in progress and the certificate waits for its role, and no run continues them.
     while !said.contains("start    cluster-ready") || !said.contains("retry    certificate") {
         assert!(stderr.read_line(&mut said).unwrap() > 0, "{said}");
     }

@@ -1,4 +1,4 @@
-//! PFX files that OpenSSL wrote go into the vault and come out of the cluster's Secret.
+//! PFX files from OpenSSL are imported into the vault and arrive in the cluster's Secret.
 
 use crate::environment::{TestEnvironment, pfx};
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -11,7 +11,7 @@ use landfall_sim::{Options, Sim};
 use p12_keystore::Pkcs12Archive;
 use x509_parser::{certificate::X509Certificate, prelude::FromDer};
 
-/// The Secret's two halves, read through the cluster's API after the run has ended.
+/// Returns the Secret's two values, read through the cluster's API after the end of the run.
 pub async fn secret(here: &TestEnvironment) -> (String, String) {
     let sim = Sim::open(&here.state().join("sim"), Options::default()).await.unwrap();
     let kubeconfig = std::fs::read_to_string(here.state().join("kubeconfig")).unwrap();
@@ -26,7 +26,7 @@ pub async fn secret(here: &TestEnvironment) -> (String, String) {
     halves
 }
 
-/// The DER inside every PEM block of a kind.
+/// Returns the DER of every PEM block of a kind.
 fn blocks(pem: &str, label: &str) -> Vec<Vec<u8>> {
     let parsed = x509_parser::pem::Pem::iter_from_buffer(pem.as_bytes());
     parsed.map(Result::unwrap).filter(|block| block.label == label).map(|block| block.contents).collect()

@@ -1,4 +1,4 @@
-//! `landfall doctor`: what it says, with which exit code, and that it leaves no trace.
+//! `landfall doctor`: its output, its exit codes, and the absence of changes.
 
 use crate::environment::TestEnvironment;
 use crate::screens::shows;

@@ -1,9 +1,9 @@
-//! The scripts in `examples/`, run as they stand there.
+//! The scripts in `examples/`, run unchanged.
 
 use assert_cmd::cargo::cargo_bin;
 use std::{path::Path, process::Command};
 
-/// Runs a script as fast as it goes; returns what it said, and panics when it does not end well.
+/// Runs a script at full speed; returns its output, and panics if it fails.
 fn run(script: &str) -> String {
     let home = tempfile::tempdir().unwrap();
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(script);

@@ -1,4 +1,4 @@
-//! The first run makes everything, the second finds everything.
+//! The first run creates everything, the second finds everything.
 
 use crate::environment::TestEnvironment;
 use serde_json::Value;
@@ -24,7 +24,8 @@ fn the_first_run_makes_the_environment_and_the_second_changes_nothing() {
     assert!(writes.is_empty(), "{writes:#?}");
 }
 
-/// Signing in, asking for a credential and asking what would be refused are POSTs that change nothing.
+/// Returns whether a request is a write. POSTs for the sign-in, the credential, names and policies change
+/// nothing.
 fn is_write(line: &Value) -> bool {
     let path = line["path"].as_str().unwrap();
     match line["method"].as_str().unwrap() {
@@ -61,7 +62,7 @@ fn no_secret_is_in_any_file_of_ours() {
     let here = TestEnvironment::instant();
     here.expect(0, &["up"]);
     for file in here.files() {
-        // The cloud keeps its own secrets, and a kubeconfig is a credential by purpose.
+        // The simulated cloud stores its own secrets, and a kubeconfig is a credential by purpose.
         if file.components().any(|part| part.as_os_str() == "sim") || file.ends_with("kubeconfig") {
             continue;
         }

@@ -1,9 +1,8 @@
-//! Bad input ends with exit 2 before anything is touched, each mistake with its own words, the
-//! place it came from, and what to do.
+//! Invalid input ends with exit 2 before any change, each error with its own message, source and remedy.
 
 use crate::environment::{TestEnvironment, pfx};
 
-/// Runs `up`, which must refuse, say all the words, and leave no trace.
+/// Runs `up`, which must fail with all these words, and leave no trace.
 fn refused(here: &TestEnvironment, words: &[&str]) {
     let said = here.expect(2, &["up"]);
     for word in words {
@@ -74,7 +73,7 @@ fn a_kubernetes_version_that_the_region_does_not_offer_is_refused_with_the_list(
     assert!(here.ledger().iter().all(|line| line["method"] == "GET" || asks(line["path"].as_str().unwrap())));
 }
 
-/// Signing in, and asking what would be refused, are POSTs that change nothing.
+/// Returns whether a POST changes nothing: the sign-in, and checks of names and policies.
 fn asks(path: &str) -> bool {
     ["/token", "/checkNameAvailability", "/checkPolicyRestrictions"].iter().any(|end| path.ends_with(end))
 }

@@ -1,5 +1,5 @@
-//! The shape of all JSON that scripts read: keys, types, and the words of closed sets. A rename in the code must not
-//! change it.
+//! The structure of all JSON that scripts read: keys, types, and the words of closed sets. A rename in the
+//! code must not change it.
 
 use crate::{environment::TestEnvironment, screens::settings};
 use serde_json::Value;
@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 /// Keys whose string values are a closed set that scripts compare with.
 const CLOSED: [&str; 9] = ["event", "how", "outcome", "residue", "state", "action", "check", "entry", "kind"];
 
-/// The paths of a document with their types: `steps[].ours: bool`.
+/// Collects the paths of a document with their types: `steps[].ours: bool`.
 fn paths(value: &Value, path: &str, into: &mut BTreeSet<String>) {
     let name = |kind: &str| format!("{path}: {kind}");
     match value {
@@ -28,7 +28,7 @@ fn paths(value: &Value, path: &str, into: &mut BTreeSet<String>) {
     }
 }
 
-/// One block per command, a line per path; documents with a name of their own are kept apart.
+/// Formats one block per command, a line per path; documents with different names get separate blocks.
 fn shape<'a>(title: &str, name: &str, documents: impl IntoIterator<Item = &'a Value>) -> String {
     let mut lines = BTreeSet::new();
     for document in documents {

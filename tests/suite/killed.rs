@@ -1,9 +1,10 @@
-//! `kill -9` at every request of a first `up` and of a `down`: the next run goes on, makes nothing twice and forgets
-//! nothing.
+//! `kill -9` at every request of a first `up` and of a `down`: the next run continues, creates nothing twice
+//! and forgets nothing.
 //!
-//! A stalled request holds the run still at a known place: before the request had an effect, or after it had and before
-//! the answer. The ledger says when it is there. A read has one side only, for it leaves the world as it is; a write is
-//! killed at both, one run after the other, so that the run after the first kill is killed as well.
+//! A stalled request stops the run at a known point: before the request's effect, or between its effect and
+//! its response. The request log shows that the point is reached. A read is killed on one side only, because
+//! it changes nothing. A write is killed on both sides, one run after the other, so that the run after the
+//! first kill is killed as well.
 
 use crate::environment::TestEnvironment;
 use serde_json::Value;
@@ -15,16 +16,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How many tests share the requests of a first `up` among them, so that they run beside each other.
+/// The number of tests that share the requests of a first `up`, so that they run concurrently.
 const SHARES: usize = 4;
-/// At every so-manieth request the environment is taken down and looked for.
+/// The interval of requests at which the environment is also deleted and searched for leftovers.
 const SAMPLE: usize = 10;
-/// How long a run may take to come to where it is killed.
+/// The timeout of a run until it reaches the kill point.
 const ARRIVAL_MAX: Duration = Duration::from_secs(180);
-/// Requests of a first `up` are fewer, so whoever comes here counts in vain.
+/// More than the number of requests of a first `up`; a loop that gets there has a bug.
 const REQUESTS_MAX: usize = 300;
 
-/// A kubeconfig of the user's own, with what a reading and writing would lose.
+/// A kubeconfig of the user's own, with details that a parse and rewrite would lose.
 const KUBECONFIG: &str = "# mine\napiVersion: v1\nkind: Config\ncontexts:\n- context:\n    cluster: prod\n    user: me\n  \
                           name: prod\nclusters:\n- cluster:\n    server: https://prod.example.com\n  name: prod\nusers:\n\
                           - name: me\n  user:\n    token: secret\ncurrent-context: prod\n";
@@ -33,7 +34,7 @@ fn text<'a>(line: &'a Value, field: &str) -> &'a str {
     line[field].as_str().unwrap()
 }
 
-/// A place to be killed in.
+/// A kill point's environment.
 struct Scene {
     here: TestEnvironment,
     kubeconfig: PathBuf,
@@ -49,8 +50,8 @@ impl Scene {
         Self { here, kubeconfig, seed, kills: 0 }
     }
 
-    /// Runs until the fault has bitten and kills the run there. Returns the request it hung in; `None` when the run
-    /// came to its end without, and then it must have been a good one.
+    /// Runs until the fault acts, and kills the run there. Returns the stalled request; `None` if the run
+    /// ended without it, and then the run must have succeeded.
     fn killed(&mut self, command: &[&str], fault: &str) -> Option<Value> {
         let before = self.here.ledger().len();
         let output = || File::create(self.here.path().join("killed.txt")).unwrap();
@@ -59,7 +60,7 @@ impl Scene {
         let ledger = self.here.state().join("sim/ledger.jsonl");
         let began = Instant::now();
         let bitten = loop {
-            // The end is looked at first: whoever has ended writes nothing after the look at the ledger.
+            // The exit is polled first: an exited process writes nothing to the request log afterwards.
             let ended = run.try_wait().unwrap();
             let lines = std::fs::read_to_string(&ledger).unwrap_or_default();
             let mut lines = lines.lines().skip(before).map_while(|line| serde_json::from_str(line).ok());
@@ -79,8 +80,8 @@ impl Scene {
         Some(bitten)
     }
 
-    /// Kills in the n-th request, and when it writes, the next run in the same one after its effect. `None` when there
-    /// is no n-th.
+    /// Kills at the n-th request. If it is a write, also kills the next run at the same request after its
+    /// effect. `None` if there is no n-th request.
     fn killed_at(&mut self, command: &[&str], n: usize) -> Option<Value> {
         let line = self.killed(command, &format!("stalled-before@#{n}"))?;
         let method = text(&line, "method");
@@ -98,7 +99,8 @@ impl Scene {
         let mut made: BTreeMap<String, usize> = BTreeMap::new();
         for line in ledger.iter().filter(|line| makes(line)) {
             let path = text(line, "path").to_lowercase();
-            // A write that hung has no status: of what was there already, it was a change. An import never is.
+            // A stalled write has no status: it counts as an update of an existing path. An import never
+            // does.
             let hung = !text(line, "fault").is_empty() && !path.ends_with("/import");
             if !(hung && made.contains_key(&path)) {
                 *made.entry(path).or_default() += 1;
@@ -137,12 +139,12 @@ fn is_cluster(path: &str) -> bool {
     path.to_lowercase().contains("/managedclusters/") && !path.contains("/providers/Microsoft.Authorization/")
 }
 
-/// Whether a request changed something; one that hung after its effect has no status to show for it.
+/// Returns whether a request changed something; one that stalled after its effect has no status.
 fn took_effect(line: &Value) -> bool {
     text(line, "fault") == "stalled-after" || matches!(line["status"].as_u64(), Some(200..=299))
 }
 
-/// Whether a request made something that was not there. An import asks for the challenge first, without a body.
+/// Returns whether a request created something. An import first requests the challenge, without a body.
 fn makes(line: &Value) -> bool {
     match text(line, "method") {
         "PUT" | "PATCH" => line["status"] == 201 || text(line, "fault") == "stalled-after",
@@ -156,7 +158,7 @@ fn told(n: usize, line: &Value, seed: usize) -> String {
     format!("killed {} request {n} {} {}, seed {seed}", field("fault"), field("method"), field("path"))
 }
 
-/// Kills first runs at every so-manieth request.
+/// Kills first runs at the requests of one share.
 fn first_runs(share: usize) {
     let (mut kills, mut places) = (0, 0);
     for n in (share + 1..REQUESTS_MAX).step_by(SHARES) {
@@ -197,7 +199,7 @@ fn at_every_request_of_a_first_run_the_fourth_share() {
     first_runs(3);
 }
 
-/// Every file below a home, to be put back.
+/// Every file below a home folder, to be restored.
 struct Photograph(Vec<(PathBuf, Vec<u8>, Permissions)>);
 
 impl Photograph {

@@ -1,9 +1,9 @@
-//! `status --live`: what a person sees of what is there now.
+//! `status --live`: its display of the current state.
 
 use crate::{environment::TestEnvironment, screens::shows};
 use serde_json::Value;
 
-/// Without the lines that say where a port answers on a machine that keeps the low ones to itself.
+/// Removes the lines with the overriding sockets, which appear only on machines that reserve the low ports.
 fn without_sockets(text: &str) -> String {
     let lines = text.lines().filter(|line| !line.contains(" answers at "));
     lines.map(|line| format!("{line}\n")).collect()

@@ -31,7 +31,7 @@ fn beside_a_run_others_are_refused_and_one_may_look_and_a_killed_one_is_in_nobod
     assert_eq!(here.count("DELETE", "/managedClusters/aks-istio-gateway-demo"), 1);
 }
 
-/// A journal with one run in it, which was refused before it made anything.
+/// Creates a journal with one run, which was refused before it created anything.
 fn with_a_journal() -> TestEnvironment {
     let here = TestEnvironment::instant();
     here.command(&["up"]).env("K8S_VERSION", "1.12").output().unwrap();
@@ -49,11 +49,11 @@ fn tamper(here: &TestEnvironment, change: impl FnOnce(&mut Value)) {
     fs::write(&path, format!("{opened}\n{rest}")).unwrap();
 }
 
-/// Both commands refuse, with these words, and no request is made.
+/// Checks that both commands refuse with these words, without any request.
 fn refused(here: &TestEnvironment, words: &[&str]) {
     let before = here.ledger().len();
     for arguments in [&["up"][..], &["down", "--yes"]] {
-        // Nothing was made, so a `down` that gets past the journal says so; it must not get there.
+        // The environment is empty, so a `down` that gets past the journal would report that.
         let said = here.expect(2, arguments).stderr;
         assert!(words.iter().all(|word| said.contains(word)) && said.contains("hint:"), "{said}");
     }

@@ -1,4 +1,4 @@
-//! A folder of the user's own manifests: what is wrong with it is said by file, document and field.
+//! A folder of the user's own manifests: errors name file, document and field.
 
 use crate::environment::TestEnvironment;
 

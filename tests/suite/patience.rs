@@ -1,4 +1,4 @@
-//! A long wait is not a silent one, and it has an end.
+//! A long wait has heartbeats and a timeout.
 
 use crate::environment::TestEnvironment;
 use std::io::{BufRead, BufReader};
@@ -21,10 +21,10 @@ fn a_pipe_hears_from_time_to_time_what_is_waited_for_how_long_so_far_and_what_is
 
 #[test]
 fn past_its_bound_a_wait_says_what_was_seen_last_and_how_to_go_on() {
-    // At this speed one looks for the shortest time there is: ten seconds.
+    // At this speed polling has its minimum timeout: ten seconds.
     let here = TestEnvironment::at_speed("100000");
     let said = here.expect(1, &["up", "--fault", "unavailable@GET Microsoft.Network/locations*100000"]);
-    // Where a line is folded is not the matter here.
+    // The line breaks do not matter here.
     let error = said.stderr.split("error: ").nth(1).unwrap().split_whitespace().collect::<Vec<_>>().join(" ");
     for words in ["cannot ask right now", "left behind: ", "hint: run the same command again: it goes on"] {
         assert!(error.contains(words), "{words}: {error}");

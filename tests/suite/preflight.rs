@@ -1,16 +1,16 @@
-//! What would fail later is refused first: the words, the exit code, and a ledger with nothing but reads.
+//! Preflight reports later failures first: its messages, its exit code, and a request log with reads only.
 
 use crate::environment::{Said, TestEnvironment};
 use serde_json::Value;
 
-/// Whether a request changed nothing: signing in and asking what would be refused are POSTs, but reads.
+/// Returns whether a request is a read. POSTs for the sign-in, names and policies count as reads.
 fn is_read(line: &Value) -> bool {
     let path = line["path"].as_str().unwrap();
     let asks = ["/token", "/checkNameAvailability", "/checkPolicyRestrictions"];
     line["method"] == "GET" || asks.iter().any(|end| path.ends_with(end))
 }
 
-/// Runs `up`, which must be refused with nothing touched and nothing claimed.
+/// Runs `up`, which must fail without any change and without any ownership in the journal.
 fn refused(here: &TestEnvironment, code: i32, arguments: &[&str]) -> Said {
     let said = here.expect(code, &[&["up"], arguments].concat());
     let touched: Vec<_> = here.ledger().into_iter().filter(|line| !is_read(line)).collect();
@@ -22,7 +22,7 @@ fn refused(here: &TestEnvironment, code: i32, arguments: &[&str]) -> Said {
     said
 }
 
-/// The words of the error itself, at eighty columns.
+/// Compares the error message, at eighty columns.
 fn shows(name: &str, said: &Said) {
     let error = said.stderr.find("error:").expect("an error is told");
     let text = &said.stderr[error..];
@@ -89,7 +89,7 @@ fn the_stubborn_leave_a_check_out_and_get_what_it_would_have_told() {
     let here = TestEnvironment::instant();
     let few = ["up", "--sim-fault", "cores-few"];
     here.expect(3, &few);
-    // Two nodes fit into ten cores; the third, and the one of an upgrade, would not.
+    // Two nodes fit into ten cores; the third, and the surge node of an upgrade, would not.
     here.expect(0, &["up", "--skip-preflight", "quota"]);
     let unknown = here.expect(2, &["up", "--skip-preflight", "quotas"]);
     for name in ["quotas", "quota", "vault-name", "role-grants"] {

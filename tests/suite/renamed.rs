@@ -1,4 +1,4 @@
-//! Settings that changed since the environment was made: nothing of it is forgotten.
+//! Settings that changed after the creation of the environment: none of its resources is forgotten.
 
 use crate::environment::TestEnvironment;
 

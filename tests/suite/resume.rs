@@ -1,4 +1,4 @@
-//! Killed at a bad moment, the next run goes on.
+//! After a kill at a bad moment, the next run continues.
 
 use crate::environment::TestEnvironment;
 use serde_json::Value;
@@ -107,7 +107,7 @@ fn a_cluster_whose_answer_was_lost_is_met_again_and_is_ours() {
 #[test]
 fn an_import_whose_answer_was_lost_is_looked_for_before_it_is_repeated() {
     let here = TestEnvironment::at_speed("400");
-    // The first request of an import only asks for the challenge, so it is the second that is taken.
+    // The first request of an import only gets the challenge, so the second is the import itself.
     here.expect(0, &["up", "--fault", "reset-after@POST import*2"]);
     assert_eq!(here.count("POST", "/import"), 2, "a third one would make a second version");
 }

@@ -1,4 +1,4 @@
-//! Another certificate in the place of the one that is served, driven as a person drives it.
+//! Rotation of the served certificate, through the command line.
 
 use crate::{
     certificates::secret,
@@ -8,7 +8,7 @@ use crate::{
 use landfall_cloud::certificate::{Leaf, Material};
 use serde_json::Value;
 
-/// What is in the cluster's Secret, after the run.
+/// Returns the thumbprint in the cluster's Secret, after the run.
 async fn carried(here: &TestEnvironment) -> String {
     Leaf::from_pem(secret(here).await.0.as_bytes()).unwrap().thumbprint_sha1
 }
@@ -17,19 +17,19 @@ fn status(here: &TestEnvironment) -> Value {
     serde_json::from_str(&here.expect(0, &["status", "--format", "json"]).stdout).unwrap()
 }
 
-/// The certificate that the journal remembers.
+/// Returns the thumbprint in the journal.
 fn remembered(here: &TestEnvironment) -> String {
     status(here)["certificate"]["thumbprint"].as_str().unwrap().to_owned()
 }
 
-/// How many imports went through: each is challenged for its token first, once for a process.
+/// Returns the number of completed imports: each is first challenged for its token, once per process.
 fn imports(here: &TestEnvironment) -> usize {
     let is = |line: &&Value| line["path"].as_str().unwrap().ends_with("/import") && line["status"] == 200;
     here.ledger().iter().filter(is).count()
 }
 
-/// The screen of a rotation. The driver may have come round between the import and the look at the Secret, which then
-/// counts as found.
+/// Returns the output of a rotation. The driver may poll between the import and the check of the Secret,
+/// which then counts as found.
 fn screen(said: &Said) -> String {
     let text = calm(said).replace("tls-secret      found", "tls-secret      changed");
     text.replace("1 changed, 16 found", "2 changed, 15 found")
@@ -40,7 +40,7 @@ fn finished(said: &Said, step: &str) -> Value {
     events.iter().find(|event| event["event"] == "finished" && event["step"] == step).unwrap()["how"].clone()
 }
 
-/// A PFX like the ones that landfall makes, valid for so many days.
+/// Creates a PFX like those of landfall, valid for this number of days.
 fn short(here: &TestEnvironment, days: u32) -> (String, String) {
     let made = Material::self_signed("demo.example.com", days).unwrap();
     let path = here.write("short.pfx", made.pfx().expose());
@@ -88,11 +88,11 @@ async fn a_pfx_is_imported_once_and_the_same_one_is_nothing_to_rotate() {
 
     shows("rotate_same_pfx", &calm(&here.expect(0, &["rotate", "--pfx", file])));
     assert_eq!(imports(&here), 2);
-    // What is there fits, so without a wish for another one it stays.
+    // The current certificate is valid, so without a request for another one it stays.
     here.expect(0, &["up"]);
     assert_eq!(imports(&here), 2);
 
-    // The way of a person who has changed the setting.
+    // The way of a user who has changed the setting.
     here.expect(0, &["up", "--pfx", other]);
     let given = Material::from_pfx(&std::fs::read(other).unwrap(), "hunter2").unwrap();
     assert_eq!((carried(&here).await, imports(&here)), (given.leaf().thumbprint_sha1.clone(), 3));
@@ -118,7 +118,8 @@ async fn a_rotation_that_was_killed_is_gone_on_with_and_makes_no_other_version()
     let here = TestEnvironment::instant();
     here.expect(0, &["up"]);
     let first = remembered(&here);
-    // Neither the look ahead nor the look in its turn gets an answer about the Secret, so nothing follows the import.
+    // Neither the speculative check nor the regular one gets a response about the Secret, so nothing follows
+    // the import.
     let mut killed =
         here.spawn(&["rotate", "--sim-fault", "stalled-before@GET secrets/gateway-tls-secret*2"]);
     while remembered(&here) == first {
@@ -135,7 +136,7 @@ async fn a_rotation_that_was_killed_is_gone_on_with_and_makes_no_other_version()
     assert_eq!(imports(&here), 3, "that one was over");
 }
 
-/// A class of the person's own, which no run of ours mends: it asks for one version, for good.
+/// A class of the user's own that pins one version permanently; a run does not repair it.
 fn pinned(version: &str) -> String {
     let class = include_str!("../../templates/tls/secret-provider-class-chain.yaml");
     class.replace(
@@ -155,7 +156,7 @@ fn a_rotation_that_the_cluster_does_not_pick_up_says_which_link_is_stuck() {
     here.expect(0, &["up"]);
     let version = status(&here)["certificate"]["version"].as_str().unwrap().to_owned();
     let class = here.write("manifests/40-class.yaml", pinned(&version));
-    // As long as nothing is rotated, nobody notices.
+    // Without a rotation the pinned version has no effect.
     here.expect(0, &["up"]);
     shows("rotate_stuck", &calm(&here.expect(1, &["rotate"])));
     assert_eq!(imports(&here), 2);
@@ -167,7 +168,7 @@ fn a_rotation_that_the_cluster_does_not_pick_up_says_which_link_is_stuck() {
 #[test]
 fn a_certificate_near_its_end_is_told_of_and_renewed_when_it_may_be() {
     let here = TestEnvironment::instant();
-    // Within the second of its making a certificate has all its days, and one less from then on.
+    // Within the first second a certificate has its full days, and one less from then on.
     let days = |here: &TestEnvironment| status(here)["certificate"]["expires_in_days"].as_i64().unwrap();
     let ends = "The certificate ends in ";
     let (file, password) = short(&here, 10);
@@ -177,7 +178,7 @@ fn a_certificate_near_its_end_is_told_of_and_renewed_when_it_may_be() {
     assert!([9, 10].contains(&days(&here)));
     shows("status_near_the_end", &here.expect(0, &["status"]).stdout.replace("in 10 days", "in 9 days"));
 
-    // A PFX that is given is only told of, however little is left.
+    // For a given PFX there is only a warning, with any remaining validity.
     let said = here.expect(0, &["up", "--pfx", &file, "--renew-before", "30d"]).stderr;
     assert!(said.contains(ends), "{said}");
     assert_eq!(imports(&here), 1);

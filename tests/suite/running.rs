@@ -1,4 +1,4 @@
-//! A run that is watched while it goes on: its events, its signals, its end.
+//! A run that is observed while it is running: its events, its signals, its end.
 
 use crate::environment::{Said, TestEnvironment};
 use serde_json::Value;
@@ -12,9 +12,9 @@ use std::{
 pub struct Running {
     child: Child,
     events: Lines<BufReader<ChildStdout>>,
-    /// What was read so far.
+    /// The output read so far.
     said: String,
-    /// Read on the side, so that the run never waits for us.
+    /// The standard error, read on a thread so that the run never blocks on it.
     stderr: JoinHandle<String>,
 }
 
@@ -31,7 +31,7 @@ impl Running {
         self.child.id()
     }
 
-    /// Reads events until one that is meant.
+    /// Reads events until one that matches.
     pub fn until(&mut self, is: impl Fn(&Value) -> bool) -> Value {
         for line in self.events.by_ref().map(Result::unwrap) {
             self.said.push_str(&line);
@@ -54,7 +54,7 @@ impl Running {
         signal(&self.child, name);
     }
 
-    /// Ends it as `kill -9` does.
+    /// Kills it like `kill -9`.
     pub fn kill(mut self) -> Said {
         self.child.kill().unwrap();
         self.end()

@@ -1,8 +1,8 @@
-//! Snapshots of exactly what a person sees: eighty columns, no colour, a pipe.
+//! Snapshots of the exact output: eighty columns, no colour, a pipe.
 
 use crate::environment::{Said, TestEnvironment};
 
-/// What changes from run to run, replaced by what it is.
+/// Returns filters that replace values which differ between runs by placeholders.
 pub fn settings() -> insta::Settings {
     let mut settings = insta::Settings::new();
     for (pattern, replacement) in [
@@ -27,7 +27,7 @@ pub fn settings() -> insta::Settings {
     settings
 }
 
-/// The lines of a run, sorted where steps that run side by side may end in either order.
+/// Returns the lines of a run, sorted where concurrent steps may end in either order.
 pub fn calm(said: &Said) -> String {
     let (lines, rest): (Vec<&str>, Vec<&str>) = said
         .stderr
@@ -42,7 +42,7 @@ pub fn calm(said: &Said) -> String {
     format!("{}\n---\n{}", lines.join("\n"), rest.join("\n"))
 }
 
-/// Prose is at most eighty columns wide; a line of an event is as long as it needs to be.
+/// Compares a screen with its snapshot. Prose is at most eighty columns wide; an event line may be longer.
 pub fn shows(name: &str, text: &str) {
     settings().bind(|| insta::assert_snapshot!(name, text));
     let prose = text.split("---\n").last().unwrap();
@@ -68,7 +68,7 @@ fn down_with_something_kept_and_with_something_locked() {
     let here = here.with("LANDFALL_SIM_FAULTS", "group-locked");
     here.expect(3, &["down", "--yes"]);
     let said = here.expect(3, &["down", "--yes"]).stderr;
-    // The command that removes the lock is to be copied, so it stays whole.
+    // The user copies the command that removes the lock, so it is not wrapped.
     settings().bind(|| insta::assert_snapshot!("down_locked", said));
 }
 

@@ -1,4 +1,4 @@
-//! A world served in the foreground: every other command uses it, and nobody else's end is in its way.
+//! A simulated cloud served in the foreground: every other command uses it, and continues after its end.
 
 use crate::{environment::TestEnvironment, running::Running, running::signal, screens};
 use landfall_sim::{Options, Sim};
@@ -10,14 +10,14 @@ use std::{
     os::unix::fs::PermissionsExt,
 };
 
-/// Starts a server and waits until it serves; returns what it says of itself.
+/// Starts a server and waits until it serves; returns its status document.
 pub fn serve(here: &TestEnvironment, arguments: &[&str]) -> (Running, Value) {
     let mut server = Running::start(here, &[&["sim"], arguments].concat());
     let said = server.until(|event| event["event"] == "serving");
     (server, said)
 }
 
-/// Ends a server as a person does.
+/// Ends a server like a user.
 pub fn end(server: Running) {
     server.signal("INT");
     let said = server.end();
@@ -25,7 +25,7 @@ pub fn end(server: Running) {
     assert_eq!(said.events().last().unwrap()["event"], "ended", "{}", said.stdout);
 }
 
-/// Asks a gateway's door in plain HTTP.
+/// Sends a plain HTTP request to a gateway's socket.
 fn ask(socket: &str, host: &str) -> String {
     let mut stream = TcpStream::connect(socket).unwrap();
     write!(stream, "GET / HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n").unwrap();
@@ -83,7 +83,7 @@ fn a_second_server_and_wishes_that_cannot_be_are_told_who_serves() {
     }
     assert_eq!(here.ledger().len(), 0, "nothing was touched");
 
-    // Faults can be armed from elsewhere, and are, in the place of those that were: the second run has one to wait for.
+    // Another process can arm faults, which replace the previous ones: the second run waits for one.
     for _ in 0..2 {
         here.expect(0, &["plan", "--sim-fault", "throttled@GET resourcegroups#1000"]);
     }
@@ -127,7 +127,7 @@ fn a_run_goes_on_when_another_server_takes_the_place_of_the_one_that_died() {
     end(server);
 }
 
-/// A free port that neither worlds pick by themselves nor the system gives to outgoing connections.
+/// Returns a free port that neither clouds select by themselves nor the system gives to outgoing connections.
 fn free_port() -> TcpListener {
     let first = 10_000 + u16::try_from(std::process::id() % 9_000).unwrap();
     (first..20_000).find_map(|port| TcpListener::bind(("127.0.0.1", port)).ok()).unwrap()
@@ -150,7 +150,7 @@ fn a_chosen_port_is_kept_and_one_that_is_taken_is_refused() {
     assert_eq!(server.end().status.code(), Some(0));
 }
 
-/// Holds the world of a test as a run of another process does.
+/// Locks the cloud of a test like a run of another process.
 async fn held(here: &TestEnvironment) -> Sim {
     Sim::open(&here.state().join("sim"), Options { by: "landfall plan".into(), ..Options::default() })
         .await
@@ -203,7 +203,7 @@ fn a_shell_is_led_to_the_world_without_a_secret_in_its_text() {
     end(server);
 }
 
-/// What differs from run to run in what a server says.
+/// Returns filters for the values that differ between runs in a server's output.
 fn masked(here: &TestEnvironment) -> insta::Settings {
     let mut settings = screens::settings();
     for (pattern, replacement) in [

@@ -1,4 +1,4 @@
-//! `down` takes away what `up` made, and nothing else; then `up` works again.
+//! `down` deletes everything that `up` created, and nothing else; then `up` works again.
 
 use crate::environment::TestEnvironment;
 
@@ -13,7 +13,7 @@ fn up_down_up_recovers_the_vault_and_grants_its_roles_anew() {
 
     let summary = here.expect(0, &["up", "--format", "json"]).summary();
     assert_eq!(summary["outcome"], "ready");
-    // The refused create, the recovery, and as many grants as the first time.
+    // The refused creation, the recovery, and as many role assignments as the first time.
     assert!(here.count("PUT", "/vaults/") > 2 * granted, "the roles were not granted anew");
 }
 
@@ -143,7 +143,7 @@ fn nobody_waits_who_says_so_and_the_next_down_sees_to_the_end() {
 fn a_lock_is_named_before_anything_goes_and_removing_it_is_enough() {
     let here = TestEnvironment::instant();
     here.expect(0, &["up"]);
-    // Somebody locks the group in the middle: what comes then is refused, with the lock's own word.
+    // A lock is set on the group during the run: later writes are refused with the lock's own error.
     let here = here.with("LANDFALL_SIM_FAULTS", "group-locked");
     let said = here.expect(3, &["down", "--yes"]).stderr;
     assert!(said.contains("ScopeLocked") && said.contains("az lock list"), "{said}");
@@ -162,7 +162,7 @@ fn a_lock_is_named_before_anything_goes_and_removing_it_is_enough() {
 fn what_a_colleague_made_stays_until_it_is_adopted() {
     let here = TestEnvironment::instant();
     here.expect(0, &["up"]);
-    // Nobody remembers who made it.
+    // Without the journal the ownership is unknown.
     std::fs::remove_file(here.state().join("journal.jsonl")).unwrap();
     std::fs::remove_file(here.state().join("journal.lock")).unwrap();
     here.expect(0, &["up"]);

@@ -1,4 +1,4 @@
-//! The style that a machine can keep: arrows between the crates, sizes, names.
+//! Style rules that a test can check: dependencies between the crates, sizes, names.
 
 use std::{
     fs,

@@ -1,4 +1,4 @@
-//! The proof from outside, driven as a person drives it: what it shows, what a script reads, how it ends.
+//! `landfall verify`: its display, its JSON, its exit codes.
 
 use crate::environment::{Said, TestEnvironment};
 use quick_xml::{Reader, events::Event};
@@ -18,14 +18,15 @@ const CHECKS: [&str; 10] = [
     "dns",
 ];
 
-/// What a person sees: eighty columns, no colour, what chance and time decide replaced by what it is.
+/// Compares the output at eighty columns, without colour, with placeholders for random and time-dependent
+/// values.
 fn shows(name: &str, text: &str) {
     let widest = text.lines().map(|line| line.chars().count()).max().unwrap_or_default();
     assert!(widest <= 80, "{name} is {widest} columns wide:\n{text}");
     assert!(!text.contains('\u{1b}'), "{name} is coloured in a pipe");
     let mut settings = insta::Settings::new();
     for (pattern, replacement) in [
-        // Where a line breaks depends on how long a figure or an address is.
+        // A line break depends on the length of a number or an address.
         (r"\s*\n {19}", " "),
         (r"127\.0\.0\.\d+", "<address>"),
         (r"SHA-1 [0-9A-F]{4}…[0-9A-F]{4}", "SHA-1 <ends>"),
@@ -74,7 +75,7 @@ fn a_proof_of_what_was_made() {
 fn a_promise_that_is_not_kept_ends_with_1_and_is_named() {
     let here = TestEnvironment::instant();
     here.expect(0, &["up"]);
-    // Another split is promised now than was made.
+    // These settings require another split than the applied one.
     let wished = ["verify", "--canary", "50/50", "--patience", "0"];
     shows("verify_fails", &here.expect(1, &wished).stdout);
     let report = here.path().join("report.xml");
@@ -91,7 +92,7 @@ fn a_promise_that_is_not_kept_ends_with_1_and_is_named() {
     assert!(said.stderr.contains("failed to write the report"), "{}", said.stderr);
 }
 
-/// The cases of a JUnit report by their names, and what is inside of each.
+/// Returns the cases of a JUnit report by their names, with the content of each.
 fn cases(report: &str) -> BTreeMap<String, String> {
     let mut reader = Reader::from_str(report);
     let (mut cases, mut case) = (BTreeMap::new(), None);

@@ -1,8 +1,8 @@
-//! Every failure that reaches a person says what was being done, why it failed, what is left behind and what to do.
+//! Every failure message contains the action, the cause, the leftover and the remedy.
 
 use crate::environment::{Said, TestEnvironment};
 
-/// Checks what a failed run said.
+/// Checks the output of a failed run.
 fn told(fault: &str, said: &Said) {
     let Said { stderr, .. } = said;
     let at = format!("{fault}:\n{stderr}");
@@ -17,7 +17,7 @@ fn told(fault: &str, said: &Said) {
     }
 }
 
-/// Runs `up` under a fault that does not pass.
+/// Runs `up` under a permanent fault.
 fn fails(fault: &str, code: i32) -> Said {
     let here = TestEnvironment::instant();
     let armed = format!("{fault}*1000");

@@ -1,8 +1,8 @@
-//! What carries requests: HTTPS over the network, unless whoever builds the clients brings another carrier.
+//! The HTTP transport: HTTPS over the network, unless the caller supplies another one.
 //!
-//! Everything above it (sign-in, tokens, repeats, long operations) is the same whatever carries it. A carrier that
-//! hands requests to a cloud in the same process takes the network's and the scheduler's chance out of a run, so that
-//! the run can be replayed request for request.
+//! The layers above (sign-in, tokens, retries, long-running operations) are the same for every transport. A
+//! transport to a cloud in the same process removes the randomness of network and scheduler. A run can then
+//! be replayed request for request.
 
 use crate::Sent;
 use async_trait::async_trait;
@@ -10,27 +10,28 @@ use azure_core::Bytes;
 use futures::stream::BoxStream;
 use std::{error::Error, fmt};
 
-/// The body of an answer, as it comes.
+/// The body of a response, as a stream.
 pub type AnswerBody = BoxStream<'static, Result<Bytes, Lost>>;
 
-/// Takes requests to where they are addressed and brings the answers.
+/// Sends requests to their URLs and returns the responses.
 #[async_trait]
 pub trait Carrier: fmt::Debug + Send + Sync {
-    /// Carries one request; the URI is absolute. It may wait as long as the server does: the caller bounds it.
+    /// Sends one request; the URI is absolute. It may wait as long as the server does: the caller sets the
+    /// timeout.
     ///
     /// # Errors
-    /// [`Lost`] when no answer came.
+    /// [`Lost`] if no response arrived.
     async fn carry(&self, request: http::Request<Bytes>) -> Result<http::Response<AnswerBody>, Lost>;
 }
 
-/// A request without an answer, or an answer that broke off.
+/// A request without a response, or an incomplete response.
 #[derive(Debug)]
 pub struct Lost {
-    /// Whether the server can have seen the request.
+    /// The send status: whether the server may have received the request.
     pub sent: Sent,
-    /// What happened, as it fits after "failed to".
+    /// The failed action; fits after "failed to".
     pub message: String,
-    /// Why.
+    /// The cause.
     pub source: Option<Box<dyn Error + Send + Sync>>,
 }
 
@@ -47,7 +48,8 @@ impl Error for Lost {
 }
 
 impl Lost {
-    /// The connection broke after the request had left: it may have been carried out.
+    /// Returns the error for a connection that broke after the request was sent: the server may have executed
+    /// it.
     pub fn broken(message: impl Into<String>) -> Self {
         Self { sent: Sent::Unknown, message: message.into(), source: None }
     }

@@ -1,28 +1,28 @@
-//! Counting what goes over the wire.
+//! Counter of the requests on the wire.
 
 use std::sync::{
     Arc,
     atomic::{AtomicU64, Ordering},
 };
 
-/// Counts the requests of one run: retries, polls, token requests and Kubernetes calls included.
+/// Counts the requests of one run, including retries, polls, token requests and Kubernetes requests.
 ///
-/// Clones count together.
+/// Clones share one count.
 #[derive(Clone, Debug, Default)]
 pub struct Meter(Arc<AtomicU64>);
 
 impl Meter {
-    /// Returns a meter at zero.
+    /// Returns a counter at zero.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Counts one request; called by every transport right before it sends.
+    /// Counts one request; every transport calls it right before it sends.
     pub fn count(&self) {
         self.0.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Returns how many requests were sent so far.
+    /// Returns the number of requests sent so far.
     pub fn requests(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }

@@ -1,13 +1,13 @@
-//! Whether a request is worth repeating, and how long to wait first. Pure: nothing here sleeps or looks at a clock.
+//! Retry rules: which requests are retried, and after which delay. Pure: no sleep and no clock.
 //!
-//! Resource Manager, Key Vault, Entra and Kubernetes all share these numbers:
+//! Resource Manager, Key Vault, Entra and Kubernetes all share these rules:
 //!
-//! * 408, 429, 500, 502, 503, 504 and broken lines are passing; everything else is an answer;
-//! * a request that may have been carried out is repeated only when doing it twice is the same as once;
-//! * the wait doubles from [`WAIT_FIRST`] to [`WAIT_MAX`], spread by up to a quarter so that many clients do not
-//!   come back in step, and shrinks with the pace;
-//! * what the service asks for in `retry-after-ms` or `Retry-After` is a lower bound in real time, because asking
-//!   earlier is refused and starts the wait anew, up to [`WAIT_ASKED_MAX`].
+//! * 408, 429, 500, 502, 503, 504 and broken connections are transient; everything else is final;
+//! * a request that the server may have executed is retried only if it is idempotent;
+//! * the delay doubles from [`WAIT_FIRST`] to [`WAIT_MAX`], with jitter of up to a quarter, and is scaled
+//!   with the pace; the jitter keeps clients from simultaneous retries;
+//! * `retry-after-ms` or `Retry-After` is a lower bound in real time, up to [`WAIT_ASKED_MAX`], because an
+//!   earlier request is rejected and restarts the delay.
 
 use crate::{ApiErrorKind, Sent, endpoints::real};
 use azure_core::http::{
@@ -16,44 +16,44 @@ use azure_core::http::{
 };
 use std::time::{Duration, SystemTime};
 
-/// How often one request is sent at most.
+/// The maximum number of attempts per request.
 pub const TRIES_MAX: u32 = 6;
 
-/// The wait after the first failure, in cloud time.
+/// The delay after the first failure, in cloud time.
 pub const WAIT_FIRST: Duration = Duration::from_millis(800);
 
-/// The longest wait of our own choosing, in cloud time.
+/// The longest backoff delay, in cloud time.
 pub const WAIT_MAX: Duration = Duration::from_secs(30);
 
-/// The longest wait that a service can impose, in real time. AKS asks for up to a minute per write.
+/// The maximum accepted `Retry-After`, in real time. AKS requests up to a minute per write.
 pub const WAIT_ASKED_MAX: Duration = Duration::from_secs(300);
 
-/// One failed try of a request.
+/// One failed attempt of a request.
 #[derive(Clone, Copy, Debug)]
 pub struct Failure {
-    /// What kind of failure it was.
+    /// The kind of the failure.
     pub kind: ApiErrorKind,
-    /// The status, when there was an answer.
+    /// The response status, if there was a response.
     pub status: Option<u16>,
-    /// Whether the request can have taken effect.
+    /// The send status: whether the server may have received the request.
     pub sent: Sent,
-    /// What the service asked for, in real time.
+    /// The delay that the service requested, in real time.
     pub asked: Option<Duration>,
 }
 
-/// Says whether sending the same request twice is the same as sending it once (RFC 9110 §9.2.2).
+/// Returns whether a method is idempotent (RFC 9110 §9.2.2).
 pub fn is_idempotent(method: Method) -> bool {
     matches!(method, Method::Get | Method::Head | Method::Put | Method::Delete)
 }
 
-/// Returns how long to wait before the next try, or `None` when the failure stands.
+/// Returns the delay before the next attempt, or `None` if the failure is final.
 ///
-/// `tries` is how often the request was sent so far, at least 1; `seed` makes the spread repeatable.
+/// `tries` is the number of attempts so far, at least 1; `seed` keeps the jitter reproducible.
 pub fn wait(failure: &Failure, idempotent: bool, tries: u32, seed: u64, pace: f64) -> Option<Duration> {
     if tries >= TRIES_MAX || !passes(failure) {
         return None;
     }
-    // After these two the service has said itself that it did nothing.
+    // With these two statuses the service guarantees that it did nothing.
     let untouched = failure.sent == Sent::Never || matches!(failure.status, Some(429 | 503));
     if !idempotent && !untouched {
         return None;
@@ -62,7 +62,7 @@ pub fn wait(failure: &Failure, idempotent: bool, tries: u32, seed: u64, pace: f6
     Some(real(own, pace).max(failure.asked.unwrap_or_default().min(WAIT_ASKED_MAX)))
 }
 
-/// Says whether the same request may fare better later.
+/// Returns whether the failure is transient.
 fn passes(failure: &Failure) -> bool {
     match failure.kind {
         ApiErrorKind::Transport => true,
@@ -73,7 +73,7 @@ fn passes(failure: &Failure) -> bool {
     }
 }
 
-/// Moves a wait by up to a quarter in either direction.
+/// Adds jitter of up to a quarter in either direction.
 fn spread(wait: Duration, seed: u64, tries: u32) -> Duration {
     let share = fastrand::Rng::with_seed(seed ^ (u64::from(tries) << 32)).f64();
     wait.mul_f64(0.75 + share / 2.0)
@@ -83,8 +83,8 @@ const WAIT_HEADERS_MS: [HeaderName; 2] =
     [HeaderName::from_static("retry-after-ms"), HeaderName::from_static("x-ms-retry-after-ms")];
 const WAIT_HEADER: HeaderName = HeaderName::from_static("retry-after");
 
-/// Returns how long the service asks to wait: `retry-after-ms`, `x-ms-retry-after-ms`, or `Retry-After` in seconds
-/// or as a date (RFC 9110 §10.2.3). Nothing and zero both mean that the caller may choose.
+/// Returns the delay that the service requests: `retry-after-ms`, `x-ms-retry-after-ms`, or `Retry-After` in
+/// seconds or as a date (RFC 9110 §10.2.3). If it is absent or zero, the caller chooses.
 pub fn wait_asked(headers: &Headers, now: SystemTime) -> Option<Duration> {
     let exact = WAIT_HEADERS_MS
         .iter()

@@ -2,13 +2,13 @@
 
 /// A password, key or token.
 ///
-/// It has neither `Debug` nor `Serialize`, so it can stand in no log line and no journal. Whoever needs the
-/// value says so with [`expose`](Secret::expose), which is easy to search for.
+/// It has neither `Debug` nor `Serialize`, so it cannot get into a log line or a journal. Code that needs the
+/// value calls [`expose`](Secret::expose), which is easy to search for.
 #[derive(Clone)]
 pub struct Secret<T>(T);
 
 impl<T> Secret<T> {
-    /// Takes the value in.
+    /// Wraps the value.
     pub fn new(value: T) -> Self {
         Self(value)
     }

@@ -1,28 +1,28 @@
-//! How the address of a load balancer is really reached.
+//! Address overrides of load balancers.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
-/// How addresses of load balancers are reached from here. By default each address is reached as itself; a cloud whose
-/// addresses lie behind other sockets, as on a machine that keeps the low ports to itself, says which.
+/// Address overrides of load balancers. By default each address is used as it is. A cloud on a machine that
+/// reserves the low ports for itself maps addresses to other sockets.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Ways {
     detours: BTreeMap<(IpAddr, u16), SocketAddr>,
 }
 
 impl Ways {
-    /// Takes the sockets that stand for a port of an address; those that stand for themselves are no detours.
+    /// Creates the overrides from pairs of address with port, and socket; identical pairs are no overrides.
     pub fn new(all: impl IntoIterator<Item = ((IpAddr, u16), SocketAddr)>) -> Self {
         let detours = all.into_iter().filter(|(place, socket)| SocketAddr::from(*place) != *socket).collect();
         Self { detours }
     }
 
-    /// Returns the socket that stands for a port of an address.
+    /// Returns the socket for a port of an address.
     pub fn socket(&self, address: IpAddr, port: u16) -> SocketAddr {
         self.detours.get(&(address, port)).copied().unwrap_or(SocketAddr::new(address, port))
     }
 
-    /// Returns the socket when it is another one than the address and port say.
+    /// Returns the socket if it differs from the address and port.
     pub fn detour(&self, address: IpAddr, port: u16) -> Option<SocketAddr> {
         self.detours.get(&(address, port)).copied()
     }

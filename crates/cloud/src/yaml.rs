@@ -1,23 +1,23 @@
-//! Reading YAML the way people who write manifests and kubeconfigs expect.
+//! YAML parser with the rules that authors of manifests and kubeconfigs expect.
 //!
-//! `no` and `on` are text, `0644` is octal as it is for kubectl, and a key that stands twice is a mistake.
+//! `no` and `on` are strings, `0644` is octal as in kubectl, and a duplicate key is an error.
 
 use serde_json::Value;
 use serde_saphyr::UserMessageFormatter;
 
-/// What does not fit, and on which line from 1.
+/// An error, with its line number from 1.
 #[derive(Debug)]
 pub(crate) struct Mistake {
     pub line: Option<u64>,
     pub message: String,
 }
 
-/// Reads one document; nothing at all is `Null`.
+/// Parses one document; empty input is `Null`.
 pub(crate) fn read(text: &str) -> Result<Value, Mistake> {
     let options = serde_saphyr::options! { strict_booleans: true, legacy_octal_numbers: true };
     serde_saphyr::from_str_with_options(text, options).map_err(|cause| {
         let shown = cause.without_snippet().render_with_formatter(&UserMessageFormatter);
-        // The place is told apart from the message, and whoever reads it has the text.
+        // The message contains no position, because the caller has the line and the text.
         let message = shown.split(" at line ").next().unwrap_or(&shown).trim_end_matches([':', ',', '.']);
         Mistake { line: cause.location().map(|at| at.line()), message: message.to_owned() }
     })

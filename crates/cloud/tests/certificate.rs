@@ -1,4 +1,4 @@
-//! Every PFX file of `fixtures/pfx`, opened and judged.
+//! Every PFX file of `fixtures/pfx`, opened and validated.
 
 use std::path::Path;
 use std::process::Command;
@@ -24,7 +24,7 @@ fn hosts() -> Vec<String> {
     vec!["demo.example.com".to_owned(), "*.demo.example.com".to_owned()]
 }
 
-/// A moment at which all but the expired one are valid, whenever the tests run.
+/// Returns a fixed time at which all but the expired one are valid.
 fn now() -> Timestamp {
     "2050-01-01T00:00:00Z".parse().expect("it is a time")
 }
@@ -200,7 +200,7 @@ fn a_self_signed_one_opens_in_openssl_too() {
     let mut openssl = Command::new("openssl");
     let password = format!("pass:{}", material.password().expose());
     openssl.args(["pkcs12", "-noout", "-passin", &password, "-in"]).arg(file.path());
-    // A machine without OpenSSL can build and use everything; there is then nothing to compare with.
+    // Without OpenSSL on the machine there is no reference to compare with.
     let Ok(output) = openssl.output() else { return };
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }

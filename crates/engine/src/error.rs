@@ -1,42 +1,42 @@
-//! What a step may say went wrong, in a form that survives the process.
+//! The error of a step, in a form that can be stored in the journal.
 
 use serde::{Deserialize, Serialize};
 use std::error::Error;
 
-/// What sort of failure it is, for the program: exit codes hang on it, words do not.
+/// The kind of a failure, for the program: exit codes depend on it, and not on the message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
-    /// Something did not work; running again may go on.
+    /// A failure; another run may continue.
     Failed,
-    /// The cloud refuses: sign-in, rights, policy, quota. Somebody must change something there.
+    /// The cloud refused: sign-in, permissions, policy, quota. The user must change something there.
     Refused,
-    /// What was asked for makes no sense; nothing was touched.
+    /// The input is invalid; nothing was changed.
     Input,
-    /// A named bound passed.
+    /// A timeout.
     TimedOut,
-    /// The run was asked to end while this was under way. Not a failure: the ticket stays.
+    /// The run was stopped during this step. Not a failure: the ticket is kept.
     Interrupted,
-    /// The name is taken by something that is not ours.
+    /// The name belongs to a foreign resource.
     Foreign,
-    /// This program is wrong.
+    /// A bug of this program.
     Bug,
 }
 
-/// What a failure left behind.
+/// The leftover of a failure in the cloud.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Residue {
-    /// Certainly nothing: the request was refused, or never sent.
+    /// Nothing for certain: the request was refused, or never sent.
     Nothing,
-    /// Something is there now.
+    /// Something exists now.
     Something,
-    /// It cannot be known from here, for instance after a lost answer.
+    /// Unknown, for example after a lost response.
     Unknown,
 }
 
 impl Residue {
-    /// What two acts left behind together.
+    /// Combines the leftovers of two actions.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
         match (self, other) {
@@ -47,30 +47,30 @@ impl Residue {
     }
 }
 
-/// Why a step did not reach its end.
+/// The error of a step.
 ///
-/// It is plain data, so that the journal and every display can carry it: the causes are told, not
-/// downcast. The message is a lowercase fragment that fits after "failed to" and names the thing;
-/// causes go into [`StepError::cause`], never into the message, or they would be printed twice.
+/// It is plain data, so that the journal and every display can contain it: the causes are text, not error
+/// types. The message is a lowercase fragment that fits after "failed to" and names the resource. Causes
+/// belong in [`StepError::cause`], never in the message, or they would be printed twice.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[error("{message}")]
 pub struct StepError {
-    /// For the program.
+    /// The kind, for the program.
     pub kind: Kind,
-    /// For the reader; fits after "failed to".
+    /// The message, for the user; fits after "failed to".
     pub message: String,
-    /// The service's own word for it, such as `QuotaExceeded`.
+    /// The service's error code, such as `QuotaExceeded`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
-    /// What lies underneath, nearest first.
+    /// The causes, nearest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub causes: Vec<String>,
-    /// What to do about it.
+    /// The remedy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
-    /// What is left behind.
+    /// The leftover.
     pub residue: Residue,
-    /// What the service's operators can find the request by.
+    /// The id by which the service's operators find the request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_id: Option<Box<str>>,
 }
@@ -79,8 +79,8 @@ pub struct StepError {
 pub type ErrorReport = StepError;
 
 impl StepError {
-    /// Returns an error without causes or hint, and with an unknown residue: claiming that nothing
-    /// was left behind takes knowledge, so it must be said.
+    /// Returns an error without causes or hint. Its leftover is unknown: a claim that nothing was left needs
+    /// evidence, so callers set it explicitly.
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
         Self {
             kind,
@@ -93,14 +93,14 @@ impl StepError {
         }
     }
 
-    /// Adds the service's own word for it.
+    /// Sets the service's error code.
     #[must_use]
     pub fn code(mut self, code: impl Into<String>) -> Self {
         self.code = Some(code.into());
         self
     }
 
-    /// Adds one cause below those already told.
+    /// Adds one cause below the existing ones.
     #[must_use]
     pub fn cause(mut self, cause: impl Into<String>) -> Self {
         self.causes.push(cause.into());
@@ -118,21 +118,21 @@ impl StepError {
         self
     }
 
-    /// Says what to do about it.
+    /// Sets the remedy.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }
 
-    /// Says what is left behind.
+    /// Sets the leftover.
     #[must_use]
     pub fn residue(mut self, residue: Residue) -> Self {
         self.residue = residue;
         self
     }
 
-    /// Adds what the service's operators can find the request by.
+    /// Sets the id by which the service's operators find the request.
     #[must_use]
     pub fn request_id(mut self, request_id: impl Into<Box<str>>) -> Self {
         self.request_id = Some(request_id.into());

@@ -1,32 +1,31 @@
-//! What a run tells while it goes: the one stream every display eats.
+//! Events of a run: the one stream that every display consumes.
 
 use crate::{error::StepError, graph::StepInfo, journal::How, run::Outcome, step::Undone};
 use std::time::{Duration, SystemTime};
 
-/// Something happened.
+/// An event.
 #[derive(Debug, Clone)]
 pub struct Event {
-    /// When, by the wall clock of this machine.
+    /// The time, by the system clock of this machine.
     pub at: SystemTime,
-    /// What.
+    /// The kind of the event, with its data.
     pub what: What,
 }
 
-/// What happened.
+/// The kind of an event.
 ///
-/// `Started`, `Finished`, `Failed`, `Undone` and `Closed` are *recorded*: their journal entry is on
-/// disk before they are sent, and a display must not drop them. `Note` and `Retrying` may be
-/// thinned out at will.
+/// `Started`, `Finished`, `Failed`, `Undone` and `Closed` are *recorded*: their journal entry is on disk
+/// before they are sent, and a display must not drop them. A display may drop any `Note` or `Retrying`.
 #[derive(Debug, Clone)]
 pub enum What {
-    /// The run begins; the steps in order, with their edges.
+    /// The run starts; contains the steps in order, with their edges.
     Opened {
         /// The name of the environment.
         environment: String,
-        /// Every step of the graph, sources before those who need them.
+        /// Every step of the graph, dependencies first.
         steps: Vec<StepInfo>,
     },
-    /// The step's turn has come and it looks at what is there.
+    /// The step is scheduled and checks the actual state.
     Looking {
         /// The step.
         step: &'static str,
@@ -35,82 +34,82 @@ pub enum What {
     Started {
         /// The step.
         step: &'static str,
-        /// What the step is about, in words.
+        /// The step's title.
         title: String,
-        /// Nothing was there, so what comes is ours.
+        /// True if nothing exists yet, so that the created resource is owned.
         making: bool,
-        /// Which attempt this is, over all runs; the first is 1.
+        /// The number of this attempt, over all runs; the first is 1.
         attempt: u32,
     },
-    /// A sentence about a step at work, at least once a second while it waits.
+    /// The state of a running step, at least once a second during a wait.
     Note {
         /// The step.
         step: &'static str,
-        /// The sentence.
+        /// The text.
         text: String,
-        /// How far a wait has come.
+        /// The progress of the wait.
         progress: Option<Progress>,
     },
-    /// A request was refused for now and will be sent again.
+    /// A request failed transiently and will be retried.
     Retrying {
         /// The step.
         step: &'static str,
-        /// Why, in the service's word where there is one.
+        /// The reason, as the service's error code if there is one.
         because: String,
-        /// How long until the next try, in real time.
+        /// The delay before the next attempt, in real time.
         wait: Duration,
     },
     /// The step has its output.
     Finished {
         /// The step.
         step: &'static str,
-        /// Whether it was found, created or changed.
+        /// The result: found, created or changed.
         how: How,
-        /// Real time since its turn came.
+        /// Real time since the step was scheduled.
         elapsed: Duration,
     },
-    /// The step did not reach its end.
+    /// The step failed.
     Failed {
         /// The step.
         step: &'static str,
-        /// Why.
+        /// The error.
         error: StepError,
-        /// Real time since its turn came.
+        /// Real time since the step was scheduled.
         elapsed: Duration,
     },
-    /// The step will not be tried in this run; told once.
+    /// The step will not run; sent once.
     Blocked {
         /// The step.
         step: &'static str,
-        /// The failed step it waited for, directly or through others.
+        /// The failed dependency, direct or indirect.
         by: String,
     },
-    /// The step was under way when the run was asked to end; what it holds is kept.
+    /// The run was stopped during this step; its ticket is kept.
     Interrupted {
         /// The step.
         step: &'static str,
     },
-    /// What the step had made is dealt with.
+    /// The undo of a step has ended.
     Undone {
         /// The step.
         step: &'static str,
-        /// What the step is about, in words.
+        /// The step's title.
         title: String,
-        /// What became of it.
+        /// The result of the undo.
         undone: Undone,
     },
-    /// The run is over.
+    /// The run has ended.
     Closed {
-        /// How it ended.
+        /// Its outcome.
         outcome: Outcome,
     },
 }
 
-/// How far a wait has come, in cloud time (real time at infinite pace).
+/// The progress of a wait, in cloud time (real time at infinite pace).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Progress {
-    /// Since the awaited thing was begun, as far as is known.
+    /// The time since the awaited operation began, as far as is known.
     pub so_far: Duration,
-    /// How long it usually takes.
+    /// The typical duration.
     pub usual: Duration,
 }

@@ -1,4 +1,4 @@
-//! The graph: steps, and typed handles to what they will give.
+//! The graph: steps, and typed handles to their outputs.
 
 use crate::{
     error::StepError,
@@ -17,13 +17,13 @@ use std::{
     time::Duration,
 };
 
-/// Numbers the graphs of this process, so that a handle knows its own.
+/// The counter that gives each graph of this process a number, so that a handle identifies its graph.
 static GRAPHS: AtomicU64 = AtomicU64::new(0);
 
-/// A typed reference to the output a step will have.
+/// A typed reference to the output of a step.
 ///
-/// It is the edge and the value in one. Only [`Graph::add`] makes handles, so a handle points
-/// backwards: a cycle, a missing producer or a wrong type cannot be written.
+/// It is the edge and the value in one. Only [`Graph::add`] returns handles, so a handle refers to an earlier
+/// step. A cycle, a missing producer or a wrong type therefore does not compile.
 pub struct Handle<T> {
     at: Place,
     _output: PhantomData<fn() -> T>,
@@ -38,45 +38,45 @@ impl<T> Clone for Handle<T> {
 impl<T> Copy for Handle<T> {}
 
 impl<T> Handle<T> {
-    /// Returns the same step, wanted for its order and not for its output.
+    /// Returns the same step as an ordering dependency, without its output.
     pub fn done(self) -> Done {
         Done(self.at)
     }
 }
 
-/// An edge that only orders: the step comes after another and takes nothing from it.
+/// An ordering edge: the step runs after another and receives no value from it.
 #[derive(Clone, Copy)]
 pub struct Done(Place);
 
-/// Where in which graph.
+/// A step's index, and the number of its graph.
 #[derive(Clone, Copy)]
 struct Place {
     graph: u64,
     index: usize,
 }
 
-/// The places an input reaches back to; collected by [`Inputs::sources`].
+/// The indices of the steps that an input refers to; collected by [`Inputs::sources`].
 #[derive(Default)]
 pub struct Sources {
     values: Vec<Place>,
     orders: Vec<Place>,
 }
 
-/// The outputs of the steps that have one so far; read by [`Inputs::resolve`].
+/// The outputs of the completed steps; read by [`Inputs::resolve`].
 #[derive(Clone, Default)]
 pub struct Outputs(pub(crate) Vec<Option<Produced>>);
 
-/// What a step can be given: a [`Handle`], a [`Done`], or a tuple of up to eight of these.
+/// The possible inputs of a step: a [`Handle`], a [`Done`], or a tuple of up to eight of these.
 pub trait Inputs: Send + Sync + 'static {
-    /// What the step sees.
+    /// The values that the step receives.
     type Values: Send + Sync + 'static;
-    /// Names the steps this reaches back to.
+    /// Collects the steps that this input refers to.
     fn sources(&self, into: &mut Sources);
-    /// Takes the values out of the outputs.
+    /// Reads the values from the outputs.
     ///
     /// # Panics
     ///
-    /// When a source has no output; the schedule runs a step only after its sources.
+    /// Panics if a source has no output; the schedule runs a step only after its sources.
     fn resolve(&self, outputs: &Outputs) -> Self::Values;
 }
 
@@ -137,17 +137,17 @@ tuple_inputs!(A a, B b, C c, D d, E e, F f);
 tuple_inputs!(A a, B b, C c, D d, E e, F f, G g);
 tuple_inputs!(A a, B b, C c, D d, E e, F f, G g, H h);
 
-/// Steps in the order they were added, each with edges to earlier ones.
+/// Steps in the order of their addition, each with edges to earlier ones.
 pub struct Graph {
     brand: u64,
     pub(crate) nodes: Vec<Arc<dyn Node>>,
-    /// For each step, the earlier steps it needs, in order and each once.
+    /// For each step, the earlier steps it needs, in order and without duplicates.
     pub(crate) sources: Vec<Vec<usize>>,
-    /// For each step, those of its sources whose value it takes.
+    /// For each step, those of its sources whose value it receives.
     pub(crate) parents: Vec<Vec<usize>>,
-    /// Steps are made also where a look finds them ready.
+    /// True if steps are applied even if their check reports them as ready.
     pub(crate) again: bool,
-    /// What is not taken away, and why.
+    /// The steps that teardown keeps, with the reason.
     pub(crate) kept: BTreeMap<usize, String>,
 }
 
@@ -173,11 +173,11 @@ impl Graph {
 
     /// Adds a step and returns the handle to its output.
     ///
-    /// The id is kebab-case and stays for ever: it is in people's journals.
+    /// The id is kebab-case and permanent, because users' journals contain it.
     ///
     /// # Panics
     ///
-    /// When the id is used twice, or an input belongs to another graph.
+    /// Panics if the id is used twice, or an input belongs to another graph.
     pub fn add<S, I>(&mut self, id: &'static str, step: S, inputs: I) -> Handle<S::Output>
     where
         S: Step,
@@ -199,14 +199,14 @@ impl Graph {
         Handle { at, _output: PhantomData }
     }
 
-    /// Stands in front of every step added so far: `ask` is called with the step's id and what is
-    /// about to happen, and its error becomes the step's failure.
+    /// Adds a hook before every action of the steps added so far. `ask` receives the step's id and the
+    /// action, and its error becomes the step's failure.
     ///
-    /// For whoever must be able to say no: a policy, a limit on what may be made, a drill that
-    /// fails a step on purpose. It is asked for [`Act::Look`] before every look (a step may be
-    /// looked at several times), for [`Act::Make`] before anything is written of it or made, so a
-    /// no there claims nothing, and for [`Act::Undo`] before something of ours is taken away. Of
-    /// several guards the last one added is asked first.
+    /// For code that must be able to refuse an action: a policy, a limit on new resources, a test that
+    /// injects a failure. The hook runs for [`Act::Look`] before every check (a step may be checked several
+    /// times). For [`Act::Make`] it runs before any journal entry or request of the step, so a refusal
+    /// records no ownership. For [`Act::Undo`] it runs before the deletion of an owned resource. Of several
+    /// hooks the last one added runs first.
     pub fn guard(
         &mut self,
         ask: impl Fn(&'static str, Act) -> Result<(), StepError> + Send + Sync + 'static,
@@ -217,18 +217,18 @@ impl Graph {
         }
     }
 
-    /// Has every step made although it is there and ready, as `make --always-make` does: for
-    /// whoever does not trust what the looks say.
+    /// Applies every step even if it is ready, as `make --always-make` does: for users who do not trust the
+    /// checks.
     ///
-    /// A step that is ready is treated as one to be mended: its claim stays what it was, and it
-    /// ends as [`How::Changed`](crate::How::Changed).
+    /// A ready step is treated as drifted: its ownership is unchanged, and its result is
+    /// [`How::Changed`](crate::How::Changed).
     pub fn again(&mut self) {
         self.again = true;
     }
 
-    /// Has a step's thing and everything that it stands on stay when the rest is taken away, and stay ours.
+    /// Excludes a step's resource and all its dependencies from teardown; they stay owned.
     ///
-    /// Returns whether there is such a step.
+    /// Returns whether the step exists.
     pub fn keep(&mut self, step: &str, why: &str) -> bool {
         let Some(index) = self.nodes.iter().position(|node| node.id() == step) else { return false };
         let title = self.nodes[index].title();
@@ -244,12 +244,12 @@ impl Graph {
         true
     }
 
-    /// The steps that [`Graph::keep`] has stay, and why.
+    /// Returns the steps that [`Graph::keep`] excludes, with the reason.
     pub fn kept(&self) -> BTreeMap<&'static str, &str> {
         self.kept.iter().map(|(&index, why)| (self.nodes[index].id(), why.as_str())).collect()
     }
 
-    /// Describes every step, sources before those who need them.
+    /// Describes every step, dependencies first.
     pub fn steps(&self) -> Vec<StepInfo> {
         let describe = |(index, node): (usize, &Arc<dyn Node>)| StepInfo {
             id: node.id(),
@@ -261,12 +261,11 @@ impl Graph {
         self.nodes.iter().enumerate().map(describe).collect()
     }
 
-    /// Returns a step's output as the journal remembers it; `None` when there is none, or it no
-    /// longer parses.
+    /// Returns a step's output from the journal; `None` if there is none, or it no longer parses.
     ///
     /// # Panics
     ///
-    /// When the handle belongs to another graph.
+    /// Panics if the handle belongs to another graph.
     pub fn output<T: Clone + 'static>(&self, handle: Handle<T>, memory: &Memory) -> Option<T> {
         assert_eq!(handle.at.graph, self.brand, "the handle belongs to another graph");
         let node = &self.nodes[handle.at.index];
@@ -275,18 +274,18 @@ impl Graph {
     }
 }
 
-/// What displays know of a step.
+/// The description of a step for displays.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StepInfo {
     /// The kebab-case id.
     pub id: &'static str,
-    /// What the step is about, in words.
+    /// The step's title.
     pub title: String,
     /// The steps it waits for.
     pub after: Vec<&'static str>,
-    /// How long it usually takes, in cloud time.
+    /// The typical duration, in cloud time.
     pub usual: Duration,
-    /// Its bound, in cloud time.
+    /// The deadline, in cloud time.
     pub deadline: Duration,
 }
 
@@ -295,7 +294,7 @@ mod tests {
     use super::*;
     use crate::{Check, Context, StepError, Undone};
 
-    /// A step of any input that gives a number.
+    /// A step with any input whose output is a number.
     struct Number<I>(u32, PhantomData<fn() -> I>);
 
     fn number<I>(n: u32) -> Number<I> {

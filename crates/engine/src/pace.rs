@@ -1,55 +1,54 @@
-//! How much faster than life the cloud is, and the two conversions that follow from it.
+//! The time scale of the cloud, and the two conversions between cloud time and real time.
 
 use std::time::Duration;
 
-/// The longest real time a conversion gives, so that adding it to an instant cannot overflow.
+/// The longest real time that a conversion returns, so that its sum with an instant cannot overflow.
 const REAL_MAX: Duration = Duration::from_secs(365 * 24 * 3600);
 
-/// The shortest real time a bound is bent to. Below it a bound would measure this machine, its
-/// disk and its load, and no longer the cloud: a build without optimisation on two busy cores has
-/// been seen to need a quarter of a minute for a step in which the cloud takes no time at all, so a
-/// minute is what surely hangs.
+/// The minimum real time of a deadline. A shorter one would measure this machine, its disk and its load
+/// instead of the cloud. A debug build on two busy cores took a quarter of a minute for a step in which the
+/// cloud needs no time. After a minute the step hangs for certain.
 const BOUND_FLOOR: Duration = Duration::from_secs(60);
 
-/// The shortest real time the bound of repeated looks is bent to. It may be shorter, because such a
-/// wait cuts nothing off: it ends with one more look, which has a bound of its own.
+/// The minimum real time of a polling timeout. It may be shorter, because such a timeout interrupts nothing:
+/// the wait ends with one more poll, which has its own deadline.
 const PATIENCE_FLOOR: Duration = Duration::from_secs(10);
 
 /// The speed of the cloud: cloud seconds per real second.
 ///
-/// 1.0 is life, 60.0 makes a minute of the cloud a second here, and infinity makes everything due
-/// at once. Durations that belong to the cloud (bounds, usual times, intervals) are written in
-/// cloud time and pass through here before anybody sleeps.
+/// 1.0 is real time, 60.0 scales a minute of the cloud to a second here, and infinity completes everything at
+/// once. Durations of the cloud (deadlines, typical durations, poll intervals) are written in cloud time and
+/// converted here before a sleep.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Pace(f64);
 
 impl Pace {
-    /// Tells whether nothing takes any time.
+    /// Returns whether nothing takes any time.
     pub fn is_instant(self) -> bool {
         self.0.is_infinite()
     }
 
-    /// The pace of life.
+    /// Real time.
     pub const REAL: Pace = Pace(1.0);
 
-    /// Takes a speed in cloud seconds per real second; infinity is allowed.
+    /// Creates a pace of cloud seconds per real second; infinity is allowed.
     ///
     /// # Panics
     ///
-    /// When `speed` is not above zero: settings are checked long before this.
+    /// Panics if `speed` is not above zero: the settings are validated long before this.
     pub fn new(speed: f64) -> Self {
         assert!(speed > 0.0, "a pace is above zero, this one is {speed}");
         Self(speed)
     }
 
-    /// Returns how long a duration of the cloud takes here: zero at infinite pace.
+    /// Converts a duration from cloud time to real time: zero at infinite pace.
     pub fn real(self, cloud: Duration) -> Duration {
         let real = Duration::try_from_secs_f64(cloud.as_secs_f64() / self.0);
         real.unwrap_or(REAL_MAX).min(REAL_MAX)
     }
 
-    /// Returns how much of the cloud's time passes in a real duration. At infinite pace that has no
-    /// answer, and the real duration is returned unchanged.
+    /// Converts a duration from real time to cloud time. At infinite pace the conversion is undefined, and
+    /// the real duration is returned unchanged.
     pub fn cloud(self, real: Duration) -> Duration {
         if self.0.is_infinite() {
             return real;
@@ -57,18 +56,18 @@ impl Pace {
         Duration::try_from_secs_f64(real.as_secs_f64() * self.0).unwrap_or(Duration::MAX)
     }
 
-    /// Returns how long a bound given in cloud time holds here.
+    /// Converts a deadline from cloud time to real time.
     ///
-    /// It is [`Pace::real`], but never under a minute, unless the bound itself is shorter: a bound
-    /// cuts off what hangs, not what a machine that is slow for a moment has not come to yet.
+    /// It is [`Pace::real`], but never below a minute, unless the deadline itself is shorter. A deadline
+    /// interrupts steps that hang, and not those that a slow machine delays.
     pub fn bound(self, cloud: Duration) -> Duration {
         self.real(cloud).max(cloud.min(BOUND_FLOOR))
     }
 
-    /// Returns how long one looks again and again here, given in cloud time, before the last look.
+    /// Converts a polling timeout from cloud time to real time, without the last poll.
     ///
-    /// As [`Pace::bound`], with ten seconds for the minute: whoever looks once more at the end is
-    /// not wrong about a cloud that was quicker than the machine.
+    /// Like [`Pace::bound`], with ten seconds instead of a minute. The last poll at the end covers a cloud
+    /// that was faster than the machine.
     pub fn patience(self, cloud: Duration) -> Duration {
         self.real(cloud).max(cloud.min(PATIENCE_FLOOR))
     }

@@ -1,4 +1,4 @@
-//! What a step's window looks back on: the journal of a run, or a memory that nobody may add to.
+//! The history of a step: the journal of a run, or a read-only state.
 
 use crate::{
     error::{Kind, StepError},
@@ -6,17 +6,17 @@ use crate::{
 };
 use std::sync::Arc;
 
-/// Where a step's past is.
+/// The storage of a step's history.
 #[derive(Clone)]
 pub(crate) enum Remembered {
-    /// In the journal of the run, which what happens is added to.
+    /// The journal of the run, which new entries are appended to.
     Journal(Arc<Journal>),
-    /// In a memory that is only read, by a walk that only looks.
+    /// A read-only state, for runs that only check.
     Only(Arc<Memory>),
 }
 
 impl Remembered {
-    /// Returns what is remembered of a step; nothing at all when it was never begun.
+    /// Returns the recorded state of a step; the default if it never began.
     pub(crate) fn past(&self, step: &str) -> Past {
         match self {
             Self::Journal(journal) => journal.past(step),
@@ -24,12 +24,12 @@ impl Remembered {
         }
     }
 
-    /// Tells whether nothing may be added.
+    /// Returns whether appending is forbidden.
     pub(crate) fn is_only_read(&self) -> bool {
         matches!(self, Self::Only(_))
     }
 
-    /// Adds an entry; it is on disk when this returns.
+    /// Appends an entry; it is on disk when this returns.
     pub(crate) fn append(&self, entry: Entry) -> Result<(), StepError> {
         match self {
             Self::Journal(journal) => journal

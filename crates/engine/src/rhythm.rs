@@ -1,26 +1,27 @@
-//! When to look again. Pure: how long it has been and how long it usually takes, in cloud time.
+//! Poll intervals, from the elapsed and the typical duration in cloud time. Pure.
 //!
-//! A look costs a request; looking late costs the person's time. So looks are sparse while the end
-//! is far, dense where it usually comes, and back off when it is overdue.
+//! A poll costs a request, and a late poll costs the user's time. So polls are sparse while the end is far,
+//! dense around the typical end, and back off when it is overdue.
 
 use std::time::Duration;
 
-/// Between looks where the end usually comes, and nowhere less.
+/// The interval around the typical end, which is the minimum everywhere.
 const DENSE: Duration = Duration::from_secs(1);
-/// Between looks while the end is far, at most.
+/// The maximum interval while the end is far.
 const SPARSE_MAX: Duration = Duration::from_secs(15);
-/// A wait expected to be short looks at least this often on the way: its length divided by this.
+/// The minimum number of polls before a typical end that is near: the interval is the wait's length divided
+/// by this.
 const LOOKS_ON_THE_WAY: u32 = 8;
-/// Between looks when the end is overdue, at most.
+/// The maximum interval when the end is overdue.
 const OVERDUE_MAX: Duration = Duration::from_secs(10);
-/// How much slower the looks get per time overdue: an eighth of it is added.
+/// The growth of the interval per overdue time: an eighth of it is added.
 const OVERDUE_SHARE: u32 = 8;
-/// The dense part, as shares of the usual duration.
+/// The dense range, as shares of the typical duration.
 const DENSE_FROM: f64 = 0.85;
 const DENSE_TO: f64 = 1.30;
 
-/// Returns how long to pause before the next look, when the last one, `elapsed` after the
-/// beginning, did not find the end. All in cloud time; at least a second, at most fifteen.
+/// Returns the pause before the next poll, after one that did not find the end. `elapsed` is the time since
+/// the beginning. All in cloud time; at least a second, at most fifteen.
 pub(crate) fn pause(elapsed: Duration, usual: Duration) -> Duration {
     let (from, to) = (usual.mul_f64(DENSE_FROM), usual.mul_f64(DENSE_TO));
     if elapsed < from {
@@ -40,7 +41,7 @@ mod tests {
         Duration::from_secs(n)
     }
 
-    /// The moments of all looks up to `until`, when nothing but the schedule delays them.
+    /// Returns the times of all polls up to `until`, if each poll takes no time.
     fn looks(usual: Duration, until: Duration) -> Vec<Duration> {
         let mut at = Duration::ZERO;
         let mut looks = vec![at];

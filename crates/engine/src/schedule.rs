@@ -1,8 +1,8 @@
-//! Which steps may start. Pure: no clock, no tasks, no I/O.
+//! Scheduler: the steps that may start. Pure: no clock, no tasks, no I/O.
 
 use std::ops::Range;
 
-/// Where one step stands in a walk over the graph.
+/// The state of one step in a schedule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stand {
     Waiting,
@@ -13,9 +13,9 @@ enum Stand {
     Blocked,
 }
 
-/// A walk over the steps of a graph, forwards to bring up or backwards to take down.
+/// A schedule of the steps of a graph: forward for `up`, backward for `down`.
 ///
-/// Steps are numbered in the order they were added, so an edge always points to a smaller number.
+/// Steps are numbered in the order of their addition, so an edge always refers to a smaller number.
 #[derive(Debug, Clone)]
 pub struct Schedule {
     /// For each step, those that must be done before it.
@@ -25,11 +25,11 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    /// A walk in which a step runs after all its sources.
+    /// Returns a schedule in which a step runs after all its sources.
     ///
     /// # Panics
     ///
-    /// When an edge does not point to an earlier step; a graph cannot hold such an edge.
+    /// Panics if an edge does not refer to an earlier step; a graph cannot contain such an edge.
     pub fn forward(sources: Vec<Vec<usize>>) -> Self {
         for (index, sources) in sources.iter().enumerate() {
             assert!(sources.iter().all(|&s| s < index), "an edge of step {index} points forwards");
@@ -38,7 +38,7 @@ impl Schedule {
         Self { needs: sources, stand, backward: false }
     }
 
-    /// The walk the other way: a step runs after everything that has it as a source.
+    /// Returns the reverse schedule: a step runs after everything that depends on it.
     pub fn backward(sources: Vec<Vec<usize>>) -> Self {
         let Self { needs: sources, stand, .. } = Self::forward(sources);
         let mut needs = vec![Vec::new(); sources.len()];
@@ -50,7 +50,7 @@ impl Schedule {
         Self { needs, stand, backward: true }
     }
 
-    /// Marks every step that may start as running, and names them in walking order.
+    /// Marks every step that may start as running, and returns them in schedule order.
     pub fn take_ready(&mut self) -> Vec<usize> {
         let done = |stand: &[Stand], needs: &[usize]| needs.iter().all(|&n| stand[n] == Stand::Done);
         let ready: Vec<usize> = self
@@ -63,25 +63,25 @@ impl Schedule {
         ready
     }
 
-    /// Records that a running step reached its end.
+    /// Records that a running step succeeded.
     ///
     /// # Panics
     ///
-    /// When the step is not running.
+    /// Panics if the step is not running.
     pub fn finish(&mut self, index: usize) {
         self.leave(index, Stand::Done);
     }
 
-    /// Records that a running step failed, and names the steps this leaves blocked, in walking
-    /// order. A step blocked by an earlier failure is not named again.
+    /// Records that a running step failed, and returns the newly blocked steps in schedule order. Steps
+    /// blocked by an earlier failure are not included.
     ///
     /// # Panics
     ///
-    /// When the step is not running.
+    /// Panics if the step is not running.
     pub fn fail(&mut self, index: usize) -> Vec<usize> {
         self.leave(index, Stand::Failed);
         let mut blocked = Vec::new();
-        // Walking order puts every step after what it needs, so one pass reaches them all.
+        // Schedule order lists every step after its dependencies, so one pass reaches them all.
         for i in self.order() {
             let lost = |&n: &usize| matches!(self.stand[n], Stand::Failed | Stand::Blocked);
             if self.stand[i] == Stand::Waiting && self.needs[i].iter().any(lost) {
@@ -92,31 +92,31 @@ impl Schedule {
         blocked
     }
 
-    /// Records that a running step was interrupted: what needs it stays waiting.
+    /// Records that a running step was interrupted: its dependents keep waiting.
     ///
     /// # Panics
     ///
-    /// When the step is not running.
+    /// Panics if the step is not running.
     pub fn stop(&mut self, index: usize) {
         self.leave(index, Stand::Stopped);
     }
 
-    /// Names the steps that are running, in walking order.
+    /// Returns the running steps, in schedule order.
     pub fn running(&self) -> Vec<usize> {
         self.order().filter(|&i| self.stand[i] == Stand::Running).collect()
     }
 
-    /// Tells whether every step reached its end.
+    /// Returns whether every step succeeded.
     pub fn complete(&self) -> bool {
         self.stand.iter().all(|&stand| stand == Stand::Done)
     }
 
-    /// For each step, those that must be done before it in this walk.
+    /// Returns for each step the steps that must be done before it in this schedule.
     pub fn needs(&self) -> &[Vec<usize>] {
         &self.needs
     }
 
-    /// The numbers of the steps, each after everything it needs.
+    /// Returns the numbers of the steps, each after its dependencies.
     pub fn order(&self) -> Order {
         Order { rest: 0..self.needs.len(), backward: self.backward }
     }
@@ -127,7 +127,7 @@ impl Schedule {
     }
 }
 
-/// The numbers of a walk's steps, in walking order.
+/// The numbers of a schedule's steps, in schedule order.
 #[derive(Debug, Clone)]
 pub struct Order {
     rest: Range<usize>,
@@ -192,7 +192,7 @@ mod tests {
         assert!(!s.complete());
     }
 
-    /// Edges of a random graph: each step picks its sources among the earlier ones.
+    /// Generates the edges of a random graph: each step selects its sources among the earlier ones.
     fn graphs() -> impl Strategy<Value = Vec<Vec<usize>>> {
         prop::collection::vec(prop::collection::btree_set(0..12_usize, 0..4), 1..12).prop_map(|picks| {
             let earlier =
@@ -201,7 +201,7 @@ mod tests {
         })
     }
 
-    /// Runs a walk to its end, taking `choices` for which running step ends next and how.
+    /// Runs a schedule to its end; `choices` determine the next running step to end, and its result.
     fn walk(mut s: Schedule, choices: &[(usize, bool)]) -> (Vec<usize>, BTreeSet<usize>, BTreeSet<usize>) {
         let (mut ended, mut failed, mut blocked) = (Vec::new(), BTreeSet::new(), BTreeSet::new());
         let mut choices = choices.iter().cycle();

@@ -1,49 +1,49 @@
-//! How a run is asked to end: gently first, then at once.
+//! Stop requests: graceful first, then immediate.
 
 use std::sync::Arc;
 use tokio::sync::watch;
 
-/// How urgently a run has been asked to end.
+/// The urgency of a stop request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub enum Level {
-    /// Nobody asked.
+    /// No stop requested.
     #[default]
     Go,
-    /// The first Ctrl-C: start nothing more, let requests in flight end, interrupt waits.
+    /// The first Ctrl-C: no new steps, requests in flight complete, waits are interrupted.
     Gently,
-    /// The second Ctrl-C: end at once.
+    /// The second Ctrl-C: immediate end.
     Now,
 }
 
-/// The wish that a run end, shared by whoever wishes and whoever obeys. It only ever rises.
+/// A stop request, shared by senders and receivers. Its level only rises.
 #[derive(Debug, Clone, Default)]
 pub struct Stop(Arc<watch::Sender<Level>>);
 
 impl Stop {
-    /// Returns a wish nobody has voiced yet.
+    /// Returns one without a stop request.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Asks that nothing more be started and waits be given up: the first Ctrl-C.
+    /// Requests a graceful stop, without new steps and with interrupted waits: the first Ctrl-C.
     pub fn gently(&self) {
         self.raise(Level::Gently);
     }
 
-    /// Asks that the run end at once: the second Ctrl-C.
+    /// Requests an immediate stop: the second Ctrl-C.
     pub fn now(&self) {
         self.raise(Level::Now);
     }
 
-    /// Returns what has been asked so far.
+    /// Returns the requested level.
     pub fn level(&self) -> Level {
         *self.0.borrow()
     }
 
-    /// Waits until at least `level` has been asked. Safe to drop and call again.
+    /// Waits until at least `level` is requested. Cancel-safe.
     pub async fn asked(&self, level: Level) {
         let mut watched = self.0.subscribe();
-        // The sender lives in self, so the channel cannot close under us.
+        // The sender is a field of self, so the channel cannot close during the call.
         watched.wait_for(|asked| *asked >= level).await.expect("the sender is held by self");
     }
 

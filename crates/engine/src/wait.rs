@@ -1,4 +1,4 @@
-//! Waiting for a condition: bounded, shown while it lasts, and given up when the run is to end.
+//! Poll loop for a condition: with a timeout, with heartbeats, and interruptible by a stop.
 
 use crate::{
     context::Context,
@@ -17,58 +17,58 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-/// Between two signs of life, in real time.
+/// The interval of heartbeats, in real time.
 const HEARTBEAT: Duration = Duration::from_secs(1);
-/// How long a look may go on that is in flight when the bound passes, in cloud time.
+/// The time that a poll in flight may take after the timeout, in cloud time.
 const LAST_LOOK: Duration = Duration::from_secs(60);
-/// Between two looks, in real time, however fast the cloud is.
+/// The minimum poll interval in real time, at any speed of the cloud.
 const LOOK_FLOOR: Duration = Duration::from_millis(5);
 
-/// What is waited for, and how long. Durations are in cloud time.
+/// The awaited condition and its durations, in cloud time.
 #[derive(Debug, Clone, Copy)]
 pub struct Wait {
-    /// Fits after "wait for": "the grant to take effect".
+    /// The condition; fits after "wait for": "the grant to take effect".
     pub what: &'static str,
-    /// How long it usually takes.
+    /// The typical duration.
     pub usual: Duration,
-    /// How long it may take before it counts as failed.
+    /// The timeout.
     pub at_most: Duration,
 }
 
 impl Wait {
-    /// Returns the wait for `what`, which usually takes `usual` and may take `at_most`.
+    /// Returns the wait for `what`, with the typical duration `usual` and the timeout `at_most`.
     pub fn new(what: &'static str, usual: Duration, at_most: Duration) -> Self {
         Self { what, usual, at_most }
     }
 }
 
-/// What one look of a wait found.
+/// The result of one poll.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Look<T> {
-    /// What was waited for.
+    /// The condition holds.
     There(T),
-    /// Not there yet.
+    /// The condition does not hold yet.
     NotYet {
-        /// What there is instead, in the cloud's word: "Creating".
+        /// The current state, in the cloud's word: "Creating".
         state: String,
-        /// The cloud asks not to be asked again before this, in real time.
+        /// The minimum delay before the next poll, from the cloud, in real time.
         not_before: Option<Duration>,
     },
 }
 
 impl<T> Look<T> {
-    /// Not there yet; look again when the rhythm says so.
+    /// Returns "not yet", with the next poll after the regular interval.
     pub fn not_yet(state: impl Into<String>) -> Self {
         Self::NotYet { state: state.into(), not_before: None }
     }
 
-    /// Not there yet, and the cloud may have said when to ask again, in real time.
+    /// Returns "not yet", with the cloud's minimum delay before the next poll, if any, in real time.
     pub fn not_before(state: impl Into<String>, not_before: Option<Duration>) -> Self {
         Self::NotYet { state: state.into(), not_before }
     }
 }
 
-/// The last state that a future of its own pace has seen, for those who watch it wait.
+/// The last state that a self-paced future has observed, for the display of its wait.
 #[derive(Debug)]
 pub struct Seen(watch::Sender<String>);
 
@@ -79,12 +79,12 @@ impl Default for Seen {
 }
 
 impl Seen {
-    /// Returns one that has seen nothing yet.
+    /// Returns an empty state.
     pub fn new() -> Self {
         Self(watch::Sender::new(String::new()))
     }
 
-    /// Says what there is now. Those who show the wait hear of it when it changed.
+    /// Sets the current state. Observers are notified if it changed.
     pub fn set(&self, state: impl Into<String>) {
         let state = state.into();
         self.0.send_if_modified(|seen| {
@@ -94,29 +94,29 @@ impl Seen {
         });
     }
 
-    /// Returns what was seen last; empty when nothing was.
+    /// Returns the last state; empty if there was none.
     pub fn get(&self) -> String {
         self.0.borrow().clone()
     }
 }
 
 impl Context {
-    /// Looks again and again until it is there.
+    /// Polls until the condition holds.
     ///
-    /// The first look is at once; later ones are sparse while the usual end is far, every second of
-    /// cloud time around it, and back off to ten when it is overdue, and never come before a
-    /// `not_before`. At least once a second of real time, and whenever the state changes, a note
-    /// says how it stands.
+    /// The first poll is immediate. Later ones are sparse while the typical end is far, and every second of
+    /// cloud time around it. When it is overdue, they back off to ten seconds. They never start before a
+    /// `not_before`. A note reports the state at least once a second of real time, and whenever the state
+    /// changes.
     ///
-    /// `look` is called as `async || { … }`. It may borrow what is around it but not change it: a
-    /// closure that lends its own state to its future cannot stand in a future that tasks may own.
-    /// Put what must change from look to look behind a lock.
+    /// `look` is called as `async || { … }`. It may borrow from its environment but not mutate it: a closure
+    /// that lends its own state to its future cannot be part of a spawned task's future. Put state that
+    /// changes between polls behind a lock.
     ///
     /// # Errors
     ///
-    /// What `look` gives; [`Kind::TimedOut`], naming what was waited for and the last state, when
-    /// `at_most` passes (after a last look at that very moment, which is given a minute to end); [`Kind::Interrupted`] when the run
-    /// is asked to end, after the look in flight.
+    /// Returns the error of `look`. Returns [`Kind::TimedOut`] with the condition and the last state when
+    /// `at_most` passes; a last poll at that time gets a minute to end. Returns [`Kind::Interrupted`] after
+    /// the poll in flight if a stop is requested.
     pub async fn wait_until<T, F>(&self, wait: Wait, mut look: impl FnMut() -> F) -> Result<T, StepError>
     where
         F: Future<Output = Result<Look<T>, StepError>>,
@@ -137,12 +137,12 @@ impl Context {
         }
     }
 
-    /// Keeps a future that waits by itself, such as a watch, within the same bound, shows it with
-    /// the same heartbeat and gives it up for the same reasons. `seen` carries the last state.
+    /// Waits for a future that polls by itself, such as a watch, with the same timeout, heartbeat and
+    /// interruption. `seen` contains the last state.
     ///
     /// # Errors
     ///
-    /// As [`Context::wait_until`]; the future is dropped where it stands.
+    /// Like [`Context::wait_until`]; the future is dropped at once.
     pub async fn attend<T>(
         &self,
         wait: Wait,
@@ -173,12 +173,12 @@ impl Context {
     }
 }
 
-/// One wait as it goes.
+/// One running wait.
 struct Vigil<'a> {
     cx: &'a Context,
     wait: Wait,
     began: Instant,
-    /// How long the cloud had been at it when we began, in cloud time.
+    /// The time that the operation had run before this wait began, in cloud time.
     head_start: Duration,
     bound: Instant,
     state: String,
@@ -188,8 +188,8 @@ struct Vigil<'a> {
 impl<'a> Vigil<'a> {
     fn begin(cx: &'a Context, wait: Wait, at_most: Duration) -> Self {
         let began = Instant::now();
-        // Between two processes only the wall clock passes. Whole seconds of it, so that two runs
-        // alike look at the same moments.
+        // Only the wall clock measures time between two processes. It is rounded to whole seconds, so that
+        // two identical runs poll at the same times.
         let since = |kept: SystemTime| {
             let since = SystemTime::now().duration_since(kept).unwrap_or_default();
             Duration::from_secs(since.as_secs())
@@ -203,7 +203,7 @@ impl<'a> Vigil<'a> {
         self.head_start + self.cx.pace().cloud(self.began.elapsed())
     }
 
-    /// Takes in the state of the last look and says so when it is a new one.
+    /// Records the state of the last poll, and reports it if it is new.
     fn see(&mut self, state: String) {
         if state != self.state {
             self.state = state;
@@ -224,8 +224,8 @@ impl<'a> Vigil<'a> {
         self.cx.beat(&state, text, Progress { so_far, usual });
     }
 
-    /// Lets a look end, with signs of life meanwhile. One in flight when the bound passes is not
-    /// cut off at once: it may be a request whose answer is all there is to know of it.
+    /// Waits for a poll to end, with heartbeats meanwhile. A poll in flight at the timeout is not cancelled
+    /// at once: its response may be the only information about the request.
     async fn beating<T>(&mut self, look: impl Future<Output = T>) -> Result<T, StepError> {
         let mut look = pin!(look);
         let end = self.bound + self.cx.pace().bound(LAST_LOOK);
@@ -239,7 +239,7 @@ impl<'a> Vigil<'a> {
         }
     }
 
-    /// Waits for the moment of the next look.
+    /// Waits until the next poll is due.
     async fn pause(&mut self, not_before: Option<Duration>) -> Result<(), StepError> {
         let now = Instant::now();
         if now >= self.bound {
@@ -256,7 +256,7 @@ impl<'a> Vigil<'a> {
                 () = sleep_until(self.next_beat) => self.beat(),
             }
         }
-        // The bound came before the cloud wants to be asked again: no last look then.
+        // The timeout precedes the cloud's minimum delay, so there is no last poll.
         if earliest > next { Err(self.timed_out()) } else { Ok(()) }
     }
 

@@ -1,4 +1,4 @@
-//! The split between the two versions.
+//! Checks of the traffic split between the two versions.
 
 use crate::settings::mistake::{Given, Mistake};
 use landfall_steps::settings::Canary;
@@ -9,7 +9,7 @@ pub fn split(stable: &Given<u32>, canary: &Given<u32>) -> Result<Canary, Mistake
     let (Ok(stable_share), Ok(canary_share), 100) =
         (u8::try_from(stable.value), u8::try_from(canary.value), sum)
     else {
-        // The one that somebody chose is the one to mend; of two chosen ones the first is as good as the other.
+        // The error refers to the share that the user set; if both are set, to the first.
         let (blamed, other) =
             if stable.chosen() || !canary.chosen() { (stable, canary) } else { (canary, stable) };
         let message = format!("{} and {} add up to {sum}, not 100", blamed.described(), other.described());

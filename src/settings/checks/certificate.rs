@@ -1,4 +1,4 @@
-//! The user's PFX, opened and held against the host names before anything is touched.
+//! Checks of the user's PFX, opened and compared with the host names before the first request.
 
 use crate::settings::mistake::{Given, Mistake, Place};
 use jiff::Timestamp;
@@ -6,10 +6,10 @@ use landfall_cloud::certificate::{CertificateError, Material, check_for};
 use landfall_steps::certificate::SELF_SIGNED_DAYS;
 use std::{path::Path, sync::Arc};
 
-/// Asks the person for a password; `None` when there is nobody to ask.
+/// Prompts the user for a password; `None` without a terminal.
 pub type Ask<'a> = &'a dyn Fn(&str) -> Option<String>;
 
-/// Opens the file with the given password, with none, or with the one that the person types.
+/// Opens the file with the given password, with none, or with one from the prompt.
 pub fn pfx(
     given: &Given<String>,
     path: &Path,
@@ -60,7 +60,7 @@ pub fn suits(
     Ok(Arc::new(material))
 }
 
-/// Reads how many days before its end a self-signed certificate is renewed: `30d` or `30`.
+/// Parses the renewal threshold of a self-signed certificate in days before its end: `30d` or `30`.
 pub fn renew_before(given: &Given<String>) -> Result<i64, Mistake> {
     let text = given.value.trim();
     let days = text.strip_suffix(['d', 'D']).unwrap_or(text).trim_end().parse::<i64>();

@@ -1,18 +1,19 @@
-//! Address ranges: written right, inside and apart from each other as AKS wants them, and large enough.
+//! Checks of address ranges: valid syntax, the containment and separation that AKS requires, and sufficient
+//! size.
 
 use crate::settings::mistake::{Given, Mistake};
 use ipnet::Ipv4Net;
 use landfall_steps::settings::Network;
 use std::net::Ipv4Addr;
 
-/// Addresses a node takes with Azure CNI: its own and 30 for its pods.
+/// The addresses per node with Azure CNI: its own and 30 for its pods.
 const ADDRESSES_PER_NODE: u64 = 31;
-/// Addresses Azure keeps of every subnet.
+/// The addresses that Azure reserves in every subnet.
 const KEPT_BY_AZURE: u64 = 5;
-/// Ranges AKS uses itself, which neither the network nor the services may touch.
+/// The ranges that AKS reserves, which must overlap neither the network nor the services.
 const KEPT_BY_AKS: [&str; 4] = ["169.254.0.0/16", "172.30.0.0/16", "172.31.0.0/16", "192.0.2.0/24"];
 
-/// Reads a range; one with bits set behind its prefix is a mistake, because it is unclear which was meant.
+/// Parses a range; one with bits set behind its prefix is an error, because it is ambiguous.
 pub fn range(given: &Given<String>) -> Result<Given<Ipv4Net>, Mistake> {
     let written = given.value.trim();
     let net: Ipv4Net = written.parse().map_err(|_| {
@@ -28,7 +29,7 @@ pub fn range(given: &Given<String>) -> Result<Given<Ipv4Net>, Mistake> {
     }
 }
 
-/// Checks the network's own range and the subnet's place in it.
+/// Checks the network's own range, and that it contains the subnet.
 pub fn network(
     space: &Given<Ipv4Net>,
     subnet: &Given<Ipv4Net>,
@@ -51,7 +52,7 @@ pub fn network(
     mistakes
 }
 
-/// Checks that the subnet holds the most nodes and the one more that an upgrade adds, with 30 pods each.
+/// Checks that the subnet has room for the maximum number of nodes and one surge node, with 30 pods each.
 fn too_small(subnet: &Given<Ipv4Net>, nodes_max: &Given<u32>) -> Option<Mistake> {
     let wanted = (u64::from(nodes_max.value) + 1) * ADDRESSES_PER_NODE;
     let usable = (1_u64 << (32 - subnet.value.prefix_len())).saturating_sub(KEPT_BY_AZURE);
@@ -139,7 +140,7 @@ pub fn dns_service_ip(given: &Given<String>, services: &Given<Ipv4Net>) -> Resul
     Ok(address)
 }
 
-/// Puts the checked network together.
+/// Returns the checked network.
 pub fn assembled(name: String, subnet: String, space: &Given<Ipv4Net>, prefix: &Given<Ipv4Net>) -> Network {
     Network { name, subnet, address_space: space.value, subnet_prefix: prefix.value }
 }

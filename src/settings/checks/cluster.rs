@@ -1,8 +1,8 @@
-//! Nodes, sizes and versions.
+//! Checks of nodes, sizes and versions.
 
 use crate::settings::mistake::{Given, Mistake};
 
-/// The most nodes one pool takes.
+/// The maximum number of nodes per pool.
 const NODES_MAX: u32 = 1000;
 
 /// Checks that the node counts are in order: 1 ≤ nodes_min ≤ nodes ≤ nodes_max ≤ 1000.
@@ -38,7 +38,7 @@ fn above(more: &Given<u32>, less: &Given<u32>) -> Mistake {
     blamed.wrong(message).hint(mend)
 }
 
-/// Checks a Kubernetes version's form, `1.35` or `1.35.2`; whether the region offers it only the cloud knows.
+/// Checks a Kubernetes version's syntax, `1.35` or `1.35.2`; preflight checks that the region offers it.
 pub fn version(given: &Given<String>) -> Result<String, Mistake> {
     let version = given.value.trim();
     let plain = version.strip_prefix('v').unwrap_or(version);
@@ -55,7 +55,7 @@ pub fn version(given: &Given<String>) -> Result<String, Mistake> {
     }
 }
 
-/// Checks a virtual machine size's form.
+/// Checks the syntax of a VM size.
 pub fn node_size(given: &Given<String>) -> Result<String, Mistake> {
     let size = given.value.trim();
     let plain = size.chars().all(|letter| letter.is_ascii_alphanumeric() || "_-".contains(letter));

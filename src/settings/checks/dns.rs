@@ -1,16 +1,16 @@
-//! Domains and zones.
+//! Checks of domains and zones.
 
 use crate::settings::mistake::{Given, Mistake};
 
-/// The longest label that is put before the domain: `echo-headers.`.
+/// The longest label before the domain: `echo-headers.`.
 const LONGEST_HOST: usize = "echo-headers.".len();
-/// RFC 1035: a name has at most 253 characters when written.
+/// The maximum length of a written name, 253 characters (RFC 1035).
 const NAME_MAX: usize = 253;
 
-/// Checks a domain and brings it into its usual form: lower case, no dot at the end.
+/// Checks and normalizes a domain: lower case, no dot at the end.
 ///
 /// # Errors
-/// When it is no host name with at least two labels, or so long that the host names below it would not be any.
+/// Returns an error if it is no host name with at least two labels, or too long for the host names below it.
 pub fn domain(given: &Given<String>) -> Result<String, Mistake> {
     let name = given.value.trim().trim_end_matches('.').to_ascii_lowercase();
     let wrong = |why: String| given.wrong(format!("\"{}\" is not a domain: {why}", given.value));

@@ -1,10 +1,10 @@
-//! A folder of the user's own manifests, read before anything is touched.
+//! Checks of a folder of the user's own manifests, read before the first request.
 
 use crate::settings::mistake::{Given, Mistake};
 use landfall_cloud::kubernetes::manifest::{Manifest, read_folder};
 use std::{path::Path, sync::Arc};
 
-/// Reads every document of the folder; each broken one is a mistake that names file, document and line.
+/// Parses every document of the folder; each invalid one is an error with file, document and line.
 pub fn folder(given: &Given<String>, path: &Path) -> Result<Arc<Vec<Manifest>>, Vec<Mistake>> {
     if !path.is_dir() {
         let hint = "give a folder with .yaml files, or leave it out for the built-in set";

@@ -1,4 +1,4 @@
-//! The services' rules for names.
+//! Name rules of the Azure services.
 //!
 //! Lengths and characters are those of "Naming rules and restrictions for Azure resources":
 //! <https://learn.microsoft.com/azure/azure-resource-manager/management/resource-name-rules>.
@@ -6,7 +6,7 @@
 use crate::settings::mistake::{Given, Mistake};
 use std::collections::BTreeMap;
 
-/// What a name may be.
+/// The rule of a name.
 struct Rule {
     what: &'static str,
     length: std::ops::RangeInclusive<usize>,
@@ -160,7 +160,7 @@ pub fn environment(given: &Given<String>) -> Result<String, Mistake> {
     follow(given, &ENVIRONMENT)
 }
 
-/// Checks a region's name: the programmatic one, not the one for people.
+/// Checks a region's name: the programmatic one, not the display name.
 pub fn location(given: &Given<String>) -> Result<String, Mistake> {
     let plain: String = given.value.to_lowercase().split_whitespace().collect();
     if plain.is_empty() || !plain.chars().all(alphanumeric) {

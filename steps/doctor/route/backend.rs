@@ -1,4 +1,4 @@
-//! Route → Service → port → pods.
+//! Checks of the path Route → Service → port → pods.
 
 use super::{
     super::{
@@ -13,13 +13,13 @@ use crate::rotation_links::why;
 use landfall_cloud::kubernetes::DynamicObject;
 use serde_json::Value;
 
-/// What a rule sends to.
+/// A backend of a rule.
 struct Backend<'a> {
     service: &'a str,
     namespace: &'a str,
     port: Option<u64>,
     weight: u64,
-    /// The weights of all backends of the rule, and how many those are.
+    /// The sum of the weights of all backends of the rule, and their number.
     of: (u64, usize),
 }
 
@@ -77,7 +77,7 @@ fn backends<'a>(route: &'a DynamicObject, rule: &'a Value) -> Vec<Backend<'a>> {
 fn wrong(inside: &Inside, route: &DynamicObject, backend: &Backend<'_>) -> Option<Finding> {
     let (own, service) = (name(route), backend.service);
     let spaces = inside.services.as_deref().unwrap_or_default();
-    // A namespace that was not looked into has no Service that could be missed.
+    // A Service in a namespace that was not read cannot be reported as missing.
     let is_seen =
         backend.namespace == space(route) || spaces.iter().any(|one| space(one) == backend.namespace);
     let Some(live) = Inside::find(&inside.services, backend.namespace, service) else {
@@ -100,7 +100,7 @@ fn wrong(inside: &Inside, route: &DynamicObject, backend: &Backend<'_>) -> Optio
         return None;
     }
     let selector = &live.data["spec"]["selector"];
-    // What selects nothing has its endpoints from elsewhere.
+    // A Service without a selector has its endpoints from another source.
     selector.as_object().filter(|selector| !selector.is_empty())?;
     let pods = selected(inside.pods(), space(live), selector);
     match pods.iter().any(|pod| is_ready(pod)) {
@@ -153,7 +153,8 @@ fn idle(route: &DynamicObject, service: &str, selector: &Value, pods: &[&Dynamic
     told.take(2).fold(finding, Finding::evidence)
 }
 
-/// A target port by name that no container of the pods has leads nowhere. One by number is not declared anywhere.
+/// Returns a finding for a named target port that no container of the pods declares. Numeric target ports
+/// need no declaration.
 fn closed(route: &DynamicObject, service: &str, port: &Value, pods: &[&DynamicObject]) -> Option<Finding> {
     let wanted = port["targetPort"].as_str()?;
     let containers = pods.iter().flat_map(|pod| list(&pod.data, "/spec/containers"));

@@ -1,4 +1,4 @@
-//! Whether `/` of a host leads anywhere: the routes of a host may match some paths only.
+//! Checks that `/` of a host reaches a backend: the routes of a host may match some paths only.
 
 use super::{
     super::{
@@ -29,7 +29,7 @@ pub(super) fn judge(p: &Picture<'_>, inside: &Inside, walk: &mut Walk) {
         if rules.is_empty() || rules.iter().any(|rule| may_meet_root(rule)) || is_meant(p, host, &rules) {
             continue;
         }
-        // What answers all the same, answers by a route of somebody else.
+        // A response other than 404 comes from a foreign route.
         let answered = p.outside.iter().find(|answer| answer.host == host && answer.port == 443);
         if answered.is_some_and(|answer| answer.status().is_some_and(|status| status != 404)) {
             continue;
@@ -49,7 +49,7 @@ pub(super) fn judge(p: &Picture<'_>, inside: &Inside, walk: &mut Walk) {
     }
 }
 
-/// Tells whether a plain GET of `/` can meet a rule.
+/// Returns whether a plain GET of `/` can match a rule.
 fn may_meet_root(rule: &Value) -> bool {
     let matches = list(rule, "/matches");
     matches.is_empty()
@@ -59,7 +59,8 @@ fn may_meet_root(rule: &Value) -> bool {
         })
 }
 
-/// Whoever tells several services apart by path does not offer `/`; and what the manifests have offered once, is meant.
+/// Returns whether the missing `/` is intended. It is if the paths select several services, and no rule of
+/// the manifests serves `/`.
 fn is_meant(p: &Picture<'_>, host: &str, rules: &[&Value]) -> bool {
     let wanted = p.wanted("HTTPRoute").filter(|route| texts(&route.data, "/spec/hostnames").contains(&host));
     let offers = wanted.flat_map(|route| list(&route.data, "/spec/rules")).any(may_meet_root);

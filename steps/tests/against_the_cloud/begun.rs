@@ -1,11 +1,12 @@
-//! What a run began and could not finish, and what was made of it since: taken away all the same.
+//! Teardown of resources that a run began without seeing the result, whatever became of them.
 
 use crate::{bench::Bench, settings, waits::arm};
 use landfall_engine::{Outcome, Undone};
 use landfall_sim::{Options, Speed};
 use serde_json::{Value, json};
 
-/// An environment whose making broke off: the cloud carried out every PUT of `part`, and no answer came.
+/// Creates an environment after an interrupted run: the cloud executed every PUT of `part`, and no response
+/// arrived.
 async fn broken_off(part: &str) -> Bench {
     let faults = vec![format!("reset-after@PUT {part}*6")];
     let options = Options { speed: Speed::Instant, faults, ..Options::default() };

@@ -13,7 +13,7 @@ async fn vault(bench: &Bench) -> Vault {
     bench.clouds.vaults.at(&uri).unwrap()
 }
 
-/// A vault that was there before us, in a group that was there before us.
+/// Creates a foreign vault, in a foreign group.
 async fn somebodys_vault(bench: &Bench) {
     bench.make_group("eastus").await;
     let properties = json!({
@@ -69,7 +69,7 @@ async fn our_certificate_in_somebody_elses_vault_is_deleted_and_nothing_else_the
     somebodys_vault(&bench).await;
     let told = bench.up_ready().await;
     assert_eq!(told.how("key-vault"), Some(How::Found));
-    // The roles of the add-on would do, but deleting takes the officer's.
+    // The roles of the add-on are sufficient for reads, but a deletion needs the officer's role.
     let theirs = settings::pfx("ec.pfx");
     let import = vault(&bench).await;
     import.import("somebody-elses", theirs.pfx().expose(), theirs.password().expose()).await.unwrap();
@@ -82,7 +82,7 @@ async fn our_certificate_in_somebody_elses_vault_is_deleted_and_nothing_else_the
     assert!(deleted[0].starts_with("DELETE 200 /certificates/gateway-tls-cert"));
     assert_ne!(bench.get(&bench.vault_id()).await, json!(null));
 
-    // A second time there is nothing to do, and the next run brings it back.
+    // A second `down` has nothing to do, and the next `up` restores the certificate.
     let mark = bench.mark();
     assert!(bench.down_ready().await.report.undone.is_empty());
     assert_eq!(bench.writes(mark), [""; 0]);
@@ -104,7 +104,7 @@ async fn a_certificate_that_somebody_put_in_place_of_ours_is_kept() {
     assert_eq!(bench.writes_at(mark, "/certificates/"), [""; 0]);
 }
 
-/// A certificate of somebody else's under our name, in somebody else's vault.
+/// Creates a foreign certificate under our name, in a foreign vault.
 async fn somebodys_certificate(bench: &Bench) {
     somebodys_vault(bench).await;
     bench.up_until(|step| step == "certificate").await;

@@ -1,11 +1,11 @@
-//! The cluster: attached to, mended, changed in place, refused.
+//! The cluster: attached to, repaired, changed in place, refused.
 
 use crate::{bench::Bench, waits};
 use landfall_engine::{How, Kind, Outcome, State, Undone};
 use landfall_sim::{Options, Speed, arm::clusters};
 use serde_json::{Value, json};
 
-/// The network, so that a cluster can be put by hand, made by somebody else.
+/// Creates a foreign network, so that a test can create a cluster in it.
 pub async fn network(bench: &Bench) -> String {
     bench.make_group("eastus").await;
     let network = json!({
@@ -22,7 +22,7 @@ pub async fn network(bench: &Bench) -> String {
     format!("{}/subnets/snet-aks", bench.network_id())
 }
 
-/// A cluster as somebody else asks for it.
+/// Returns the body of a foreign cluster.
 pub fn body(subnet: &str, gateways: bool) -> Value {
     let mut body = json!({
         "location": "eastus",
@@ -53,7 +53,7 @@ pub fn body(subnet: &str, gateways: bool) -> Value {
     body
 }
 
-/// The PUTs of the cluster itself, with their statuses.
+/// Returns the PUTs of the cluster itself, with their statuses.
 fn puts(bench: &Bench, mark: usize) -> Vec<String> {
     let all = bench.writes_at(mark, "managedClusters/aks-demo").into_iter();
     all.filter(|line| line.starts_with("PUT") && line.ends_with("/aks-demo")).collect()

@@ -1,4 +1,4 @@
-//! The names.
+//! The DNS records.
 
 use crate::{bench::Bench, settings};
 use landfall_engine::{How, Kind, Undone};
@@ -18,7 +18,7 @@ async fn zone(bench: &Bench) -> String {
     zone_in(bench, "rg-names", settings::DOMAIN).await
 }
 
-/// A record of somebody else.
+/// Creates a foreign record.
 async fn record(bench: &Bench, zone: &str, name: &str, address: &str) {
     let properties = json!({ "TTL": 3600, "ARecords": [{ "ipv4Address": address }] });
     bench.put(&format!("{zone}/A/{name}"), json!({ "properties": properties })).await;
@@ -90,8 +90,8 @@ async fn a_record_that_changes_between_the_look_and_the_act_is_looked_at_again()
     let bench = Bench::instant().await;
     let zone = zone(&bench).await;
     bench.up_ready().await;
-    // Ours still, but with an old address; the answer to the first PUT that mends it is lost, so that the second
-    // meets another etag than it names.
+    // The record is owned, but has an old address. The response to the first repairing PUT is lost, so that
+    // the second meets an ETag mismatch.
     let mut body = bench.get(&format!("{zone}/A/echo")).await;
     body["properties"]["ARecords"] = json!([{ "ipv4Address": "203.0.113.9" }]);
     bench.put(&format!("{zone}/A/echo"), body).await;

@@ -1,4 +1,4 @@
-//! Drift: changed out of band, seen by a plan, and exactly that mended by the next run.
+//! Drift: changed out of band, found by a plan, and corrected by the next run, with no other change.
 
 use crate::{bench::Bench, settings};
 use landfall_engine::{Action, Change};
@@ -8,8 +8,8 @@ const ROUTE: &str = "/apis/gateway.networking.k8s.io/v1/namespaces/default/httpr
 const CLASS: &str =
     "/apis/secrets-store.csi.x-k8s.io/v1/namespaces/default/secretproviderclasses/gateway-tls-cert-spc";
 
-/// The plan must say that only this step has something to do, with these fields; the next run must write to these
-/// places and nowhere else, and leave nothing to do. Returns the changes that were planned.
+/// The plan must contain changes of only this step, with these fields. The next run must write to these paths
+/// only, and leave nothing to do. Returns the planned changes.
 async fn mended(bench: &Bench, step: &str, action: Action, fields: &[&str], writes: &[&str]) -> Vec<Change> {
     let before = bench.mark();
     let plan = bench.plan().await;
@@ -31,7 +31,7 @@ async fn mended(bench: &Bench, step: &str, action: Action, fields: &[&str], writ
     open[0].changes.clone()
 }
 
-/// Reads, changes, puts: what a colleague does at the portal.
+/// Reads a resource, changes it and writes it back, as another user does in the portal.
 async fn edit(bench: &Bench, id: &str, change: impl FnOnce(&mut Value)) {
     let mut body = bench.get(id).await;
     change(&mut body);
@@ -190,7 +190,7 @@ async fn a_route_that_was_edited_and_the_weights_of_the_settings() {
         "apiVersion": route["apiVersion"], "kind": "HTTPRoute", "metadata": metadata, "spec": route["spec"],
     });
     kubectl.apply(ROUTE, &edited).await;
-    // Every object of the set is applied, and those that are as they were do not change.
+    // Every object of the set is applied, and the unchanged ones stay as they are.
     let places = ["/apis/gateway.networking.k8s.io/"];
     mended(&bench, "gateways", Action::Change, &["hostnames"], &places).await;
     (bench.wish.canary.stable, bench.wish.canary.canary) = (0, 100);
@@ -225,7 +225,7 @@ async fn an_object_that_is_in_the_manifests_no_longer_goes_if_we_applied_it() {
     mended(&bench, "apps", Action::Change, &["ConfigMap cafe"], &["configmaps"]).await;
     assert_eq!(kubectl.get(cafe).await, Value::Null);
     assert_ne!(kubectl.get(shop).await, Value::Null);
-    // One that somebody has made under that name since is theirs.
+    // An object that another user has created under that name since is foreign.
     bench.wish.manifests = settings::manifests(&format!("{SHOP}---\n{CAFE}"));
     bench.up_ready().await;
     kubectl.delete(cafe).await;

@@ -1,10 +1,10 @@
-//! What the services never change in place: refused before anything is touched, with the reason and the way out.
+//! Immutable fields of the services: refused before any change, with the reason and the remedy.
 
 use crate::bench::Bench;
 use landfall_engine::{Action, Kind};
 use serde_json::json;
 
-/// The plan and the run must refuse this step, saying these words, and write nothing.
+/// The plan and the run must refuse this step with these words, and write nothing.
 async fn refused(bench: &Bench, step: &str, kind: Kind, words: &[&str]) {
     let mark = bench.mark();
     let plan = bench.plan().await;
@@ -90,7 +90,7 @@ async fn a_strangers_cluster_with_another_network_plugin() {
     refused_after_grants(&bench).await;
 }
 
-/// Beside the cluster, the vault and its roles are made: only the cluster is refused.
+/// The vault and its roles are created concurrently: only the cluster is refused.
 async fn refused_after_grants(bench: &Bench) {
     let told = bench.up().await;
     let error = told.error("cluster");

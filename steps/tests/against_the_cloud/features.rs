@@ -10,7 +10,7 @@ async fn a_provider_that_is_not_registered_is_registered_once() {
     let options = Options { speed: Speed::Instant, unregistered, ..Options::default() };
     let bench = Bench { whole: false, ..Bench::with(options).await };
     let told = bench.up_ready().await;
-    // Asked for, and not ours all the same: a registration serves the whole subscription.
+    // The registration is not owned, although landfall requested it: it serves the whole subscription.
     assert_eq!(told.how("features"), Some(How::Found));
     assert_eq!(bench.writes_at(0, "/register").len(), 2);
     assert_eq!(bench.up_ready().await.counts(), (STEPS, 0, 0));

@@ -83,7 +83,7 @@ async fn a_group_with_a_strangers_resource_in_it_is_kept() {
     assert!(why.contains("vnet-stranger"), "{why}");
     assert_ne!(bench.get(&stranger).await, json!(null));
 
-    // A second time only the group is asked for again, and it is still kept.
+    // A second run only reads the group again, and it is still kept.
     let mark = bench.mark();
     let told = bench.down_ready().await;
     assert_eq!(told.report.undone.len(), 1, "{:?}", told.report.undone);

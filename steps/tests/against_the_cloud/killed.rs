@@ -1,11 +1,11 @@
-//! Runs that die in the middle.
+//! Runs that crash before their end.
 
 use crate::bench::Bench;
 use landfall_engine::Outcome;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
-/// Every path that was made, and how often.
+/// Returns every created path, with the number of creations.
 fn made(bench: &Bench) -> BTreeMap<String, usize> {
     let mut made = BTreeMap::new();
     for line in bench.writes(0).iter().filter_map(|line| line.strip_prefix("PUT 201 ")) {
@@ -14,7 +14,7 @@ fn made(bench: &Bench) -> BTreeMap<String, usize> {
     made
 }
 
-/// What stands at the end, without what differs from world to world.
+/// Returns the final state, without the parts that differ between simulated clouds.
 async fn standing(bench: &Bench) -> (usize, Value, Value) {
     let cluster = bench.get(&bench.cluster_id()).await;
     let network = bench.get(&bench.network_id()).await;
@@ -27,7 +27,7 @@ async fn standing(bench: &Bench) -> (usize, Value, Value) {
 async fn runs_that_die_wherever_a_step_begins_are_finished_and_make_nothing_twice() {
     let (whole, bench) = (Bench::instant().await, Bench::instant().await);
     whole.up_ready().await;
-    // Each run dies at the first step that none before it has died at, until one comes through.
+    // Each run crashes at the first step at which no earlier one crashed, until one succeeds.
     let mut died_at: Vec<&'static str> = Vec::new();
     loop {
         let told = bench.up_until(|step| !died_at.contains(&step)).await;

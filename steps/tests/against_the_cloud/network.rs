@@ -57,7 +57,7 @@ async fn a_network_without_our_subnet_gets_it_and_keeps_everything_else() {
 #[tokio::test]
 async fn a_subnet_with_another_range_is_refused() {
     let mut bench = Bench::without_cluster().await;
-    // What preflight sees, the step must see as well: it may have come about since.
+    // The step must repeat preflight's check: the conflict may have appeared since.
     bench.wish.skip_preflight.insert(Concern::Ranges);
     make(&bench, "snet-aks", "10.0.64.0/24").await;
     let mark = bench.mark();
@@ -93,7 +93,7 @@ async fn a_lost_answer_to_a_change_of_the_network_is_no_conflict() {
     let faults = vec!["reset-after@PUT virtualNetworks/vnet-demo*2".to_owned()];
     let options = Options { speed: Speed::Instant, faults, ..Options::default() };
     let bench = Bench { whole: false, ..Bench::with(options).await };
-    // The first fault hits the hand that makes the network, the second the step that changes it.
+    // The first fault hits the out-of-band creation of the network, the second the step that changes it.
     make(&bench, "snet-db", "10.0.9.0/24").await;
     let told = bench.up_ready().await;
     assert_eq!(told.how("network"), Some(How::Created));

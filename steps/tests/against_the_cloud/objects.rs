@@ -1,4 +1,4 @@
-//! Kubernetes objects: built in, the user's own, and those that somebody else has a hand in.
+//! Kubernetes objects: built in, the user's own, and those that others change.
 
 use crate::{bench::Bench, settings};
 use landfall_engine::{How, Kind, Undone};
@@ -56,7 +56,7 @@ async fn a_class_of_the_users_own_replaces_ours() {
     let kubectl = bench.kubectl().await;
     let class = kubectl.get(&format!("{CLASSES}/gateway-tls-cert-spc")).await;
     assert_eq!(class["metadata"]["labels"], json!({ "theirs": "yes" }));
-    // What it does not replace is still ours: the workload that mounts it.
+    // Only the class is replaced: the workload that mounts it is still the built-in one.
     assert_ne!(kubectl.get(&format!("{DEPLOYMENTS}/tls-secret-sync")).await, Value::Null);
     assert_eq!(kubectl.get(&format!("{DEPLOYMENTS}/httpbin")).await, Value::Null);
     let shop = kubectl.get(&format!("{CONFIG}/shop")).await;
@@ -111,7 +111,7 @@ async fn a_secret_that_vanished_with_its_holder_comes_back() {
     kubectl.delete(&format!("{DEPLOYMENTS}/tls-secret-sync")).await;
     bench.up_ready().await;
     assert_ne!(kubectl.get(SECRET).await, Value::Null);
-    // Somebody deletes the Secret alone, and the holder goes on running.
+    // Another user deletes only the Secret, and the pod that mounts the class keeps running.
     kubectl.delete(SECRET).await;
     bench.up_ready().await;
     assert_ne!(kubectl.get(SECRET).await, Value::Null);
@@ -122,7 +122,7 @@ async fn a_secret_that_vanished_with_its_holder_comes_back() {
 async fn a_namespace_of_ours_with_somebody_elses_object_in_it_is_kept() {
     let mut bench = Bench::instant().await;
     bench.up_ready().await;
-    // The cluster is somebody else's from now on.
+    // The cluster is foreign from now on.
     std::fs::remove_dir_all(bench.home.path().join("state")).unwrap();
     bench.wish.manifests = settings::manifests(
         "{apiVersion: v1, kind: Namespace, metadata: {name: shop}}\n---\n\
@@ -142,7 +142,7 @@ async fn a_namespace_of_ours_with_somebody_elses_object_in_it_is_kept() {
     assert_eq!(bench.down_ready().await.undone("apps"), Some(&Undone::Deleted));
 }
 
-/// A configuration and a class of the user's own, and a gateway so that there is something to publish.
+/// A configuration and a class of the user's own, and a gateway so that there is a DNS record to publish.
 pub const OWN: &str = "
 apiVersion: v1
 kind: ConfigMap

@@ -1,4 +1,4 @@
-//! Preflight: one failing case for each check, with nothing touched, and all findings at once.
+//! Preflight: one failing case for each check, without any change, and all findings at once.
 
 use crate::{
     bench::{Bench, Told},
@@ -17,7 +17,7 @@ use serde_json::json;
 const READER: &str = "acdd72a7-3385-48ef-bd42-f606fba81ae7";
 const CONTRIBUTOR: &str = "b24988ac-6180-42a0-ab88-20f7382dd24c";
 
-/// Comes to nothing at preflight, with reads only and nothing remembered; returns what it says.
+/// Fails at preflight, with reads only and an unchanged journal; returns the error.
 async fn refused(bench: &Bench) -> StepError {
     let mark = bench.mark();
     let told = bench.up().await;
@@ -32,14 +32,14 @@ async fn refused(bench: &Bench) -> StepError {
     error
 }
 
-/// Changes the cloud out of band, then is refused.
+/// Changes the cloud out of band, then expects the failure.
 async fn refused_after(change: impl FnOnce(&mut World)) -> StepError {
     let bench = Bench::instant().await;
     bench.sim.change(|world, _| change(world)).unwrap();
     refused(&bench).await
 }
 
-/// Gives whoever is signed in another role at the subscription.
+/// Replaces the role of the signed-in principal at the subscription.
 fn demoted(world: &mut World, role: &str) {
     let (owner, whole) =
         (world.directory.owner().object_id.clone(), format!("/subscriptions/{}", world.subscription));
@@ -232,7 +232,7 @@ async fn all_findings_are_told_at_once_each_with_its_mend() {
     assert!(error.hint.unwrap().contains("--skip-preflight"));
 }
 
-/// Whether a request was made whose path contains this.
+/// Returns whether a request's path contained this.
 fn asked(bench: &Bench, mark: usize, part: &str) -> bool {
     bench.sim.ledger().iter().skip(mark).any(|line| line.path.contains(part))
 }
@@ -259,7 +259,8 @@ async fn what_is_made_needs_no_asking_and_stands_whatever_became_of_the_limits()
     for part in ["usages", "skus", "permissions", "check", "/locations?"] {
         assert!(!asked(&bench, mark, part), "{part} was asked");
     }
-    // Without the journal it is asked, and what is there already makes void what would stop a new one.
+    // Without the journal the check runs, and the existing resources make the finding irrelevant that would
+    // stop a new environment.
     bench.sim.change(|world, _| world.policies.0.clear()).unwrap();
     std::fs::remove_dir_all(bench.home.path().join("state")).unwrap();
     assert_eq!(found(&bench.up_ready().await), 17);

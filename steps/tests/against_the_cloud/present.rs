@@ -1,4 +1,4 @@
-//! The live look: all well after a run, and what somebody broke behind its back is seen for what it is.
+//! Live status: all well after a run, and each out-of-band change is reported correctly.
 
 use crate::bench::Bench;
 use landfall_sim::{Options, Speed};
@@ -76,7 +76,8 @@ async fn a_secret_that_carries_another_certificate_is_told_from_the_vaults() {
     let held = look(&bench).await.certificate.unwrap();
     kubectl.merge(pods, &json!({ "data": { "tls.crt": "bm90aGluZw==" } })).await;
     let seen = look(&bench).await;
-    // The driver puts back what somebody wrote over, or it has not yet: never is the wrong one taken for the right one.
+    // The driver restores the overwritten Secret, now or later. The wrong certificate must never count as the
+    // right one.
     assert_eq!(
         seen.is_well(),
         seen.secret.is_some_and(|secret| secret.thumbprint == held.thumbprint_sha1_hex)

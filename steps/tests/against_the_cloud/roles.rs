@@ -1,11 +1,11 @@
-//! Role assignments that somebody else has made.
+//! Role assignments that others have created.
 
 use crate::bench::Bench;
 use landfall_cloud::arm::Role;
 use landfall_engine::{How, Undone};
 use serde_json::{Value, json};
 
-/// Grants the way az does: under a name drawn at random.
+/// Creates a role assignment like az: with a random name.
 async fn grant(bench: &Bench, scope: &str, principal: &str, role: Role) -> String {
     let id = format!(
         "{scope}/providers/Microsoft.Authorization/roleAssignments/5f0c9a52-3c1d-4b7e-9d55-0a1b2c3d4e5f"
@@ -40,7 +40,7 @@ async fn a_role_granted_under_another_name_is_taken_as_it_is_and_not_taken_away(
     let add_on =
         &cluster["properties"]["addonProfiles"]["azureKeyvaultSecretsProvider"]["identity"]["objectId"];
     let add_on = add_on.as_str().unwrap();
-    // One of the two is granted anew by somebody else, the other is lost.
+    // Another principal recreates one of the two, and the other is lost.
     let vault = bench.vault_id();
     for role in [Role::SECRETS_USER, Role::CERTIFICATE_USER] {
         bench.delete(&bench.clouds.azure.assignment_id(&vault, add_on, role)).await;

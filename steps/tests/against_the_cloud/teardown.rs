@@ -1,10 +1,10 @@
-//! Taking down exactly what was made, whoever owns what is around it.
+//! Teardown deletes exactly the owned resources, in foreign or owned surroundings.
 
 use crate::{bench::Bench, objects::OWN, settings};
 use landfall_engine::Undone;
 use serde_json::{Value, json};
 
-/// Brings everything up, then forgets who made the cluster (and what is below it): it is somebody else's now.
+/// Runs `up`, then removes the ownership of the cluster and its content from the journal: it is foreign now.
 async fn somebodys_cluster() -> Bench {
     let mut bench = Bench::instant().await;
     bench.wish.manifests = settings::manifests("{apiVersion: v1, kind: ConfigMap, metadata: {name: first}}");
@@ -35,7 +35,7 @@ async fn down_leaves_nothing_and_a_second_one_has_nothing_to_do() {
 #[tokio::test]
 async fn what_is_in_our_cluster_goes_with_it_whoever_owns_the_vault() {
     let bench = Bench::instant().await;
-    // The group is ours, and a vault in it that somebody else has made keeps it.
+    // The group is owned, and a foreign vault in it keeps it.
     bench.up_until(|step| step == "resource-group").await;
     bench.make_group("eastus").await;
     let properties = json!({
@@ -95,7 +95,7 @@ async fn a_run_that_died_among_the_objects_of_somebody_elses_cluster_leaves_none
     });
     kubectl.apply(shared, &theirs).await;
     bench.wish.manifests = settings::manifests(OWN);
-    // The objects are applied, and the run dies before it can say so: nothing but the ticket tells.
+    // The objects are applied, and the run crashes before it can record that: only the ticket shows it.
     let broken = bench.sim.change(|world, _| {
         let fault = landfall_sim::fault::Armed::read("server-error@PATCH configmaps/shop*9").unwrap();
         world.faults.armed.push(fault);

@@ -1,4 +1,4 @@
-//! The gateways answer: redirects, certificates, weights, headers, paths, and what happens when something is missing.
+//! Responses of the gateways: redirects, certificates, weights, headers, paths, and missing parts.
 
 use crate::bench::Bench;
 use landfall_sim::{Doors, Options, Speed};
@@ -21,7 +21,7 @@ async fn serving() -> Bench {
     bench
 }
 
-/// A client that reaches the hosts by the gateways' addresses, and trusts whatever they serve.
+/// Returns a client that connects to the gateways' addresses and accepts every certificate.
 fn client(doors: &Doors) -> Client {
     let addresses: Vec<Ipv4Addr> = doors.keys().map(|(address, _)| *address).collect();
     let (first, last) = (*addresses.first().unwrap(), *addresses.last().unwrap());
@@ -35,7 +35,7 @@ fn client(doors: &Doors) -> Client {
     builder.build().unwrap()
 }
 
-/// The address of a host by its own port: a machine may keep 80 and 443 from us.
+/// Returns the URL of a host with its own port, because the machine may reserve 80 and 443.
 fn url(doors: &Doors, scheme: &str, host: &str, path: &str) -> String {
     let addresses: Vec<Ipv4Addr> = doors.keys().map(|(address, _)| *address).collect();
     let address = if host == "httpbin" { *addresses.first().unwrap() } else { *addresses.last().unwrap() };
@@ -126,7 +126,7 @@ async fn without_the_probe_annotations_a_gateway_hangs_and_with_them_it_answers_
     let service = "/api/v1/namespaces/default/services/httpbin-gateway-approuting-istio";
     let probed = async || kubectl.get(service).await["metadata"]["annotations"][PROBE].is_string();
     until(async || !probed().await).await;
-    // Azure then asks for `/`, and a redirect does not count as well.
+    // Azure's probe then requests `/`, and a redirect is not a healthy response either.
     let patience = Duration::from_millis(300);
     until(async || timeout(patience, get(&doors, "http", "httpbin", "/", &[])).await.is_err()).await;
     let asked = tokio::spawn(async move { get(&doors, "http", "httpbin", "/", &[]).await.status().as_u16() });
@@ -147,18 +147,18 @@ async fn a_new_certificate_is_served_to_new_connections_and_the_open_ones_go_on(
     assert_eq!(served(&open, &address).await, before, "the connection that was open is still the same one");
 }
 
-/// The leaf of the connection that an answer came by.
+/// Returns the leaf of the connection on which a response arrived.
 async fn served(client: &Client, address: &str) -> Vec<u8> {
     let answer = client.get(address).send().await.unwrap();
     assert_eq!(answer.status(), 200);
     let told =
         answer.extensions().get::<reqwest::tls::TlsInfo>().unwrap().peer_certificate().unwrap().to_vec();
-    // Only a connection whose answer was read to its end is used again.
+    // Only a connection whose response was read completely is reused.
     answer.bytes().await.unwrap();
     told
 }
 
-/// Asks again until it is so.
+/// Repeats the request until the condition holds.
 async fn until(is: impl AsyncFn() -> bool) {
     while !is().await {
         tokio::task::yield_now().await;

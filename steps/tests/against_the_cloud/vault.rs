@@ -19,7 +19,7 @@ async fn our_own_deleted_vault_comes_back_and_the_roles_are_granted_anew() {
     assert_eq!(puts.len(), 2, "the refusal and the recovery: {puts:?}");
     assert!(puts[0].starts_with("PUT 409") && puts[1].starts_with("PUT 20"), "{puts:?}");
     assert_eq!(roles.iter().filter(|line| line.starts_with("PUT 201")).count(), 1, "{roles:?}");
-    // What the vault held came back with it, so nothing is imported twice.
+    // The recovered vault still contains the certificate, so nothing is imported twice.
     assert_eq!(told.how("certificate"), Some(How::Found));
 }
 
@@ -36,7 +36,7 @@ async fn a_vault_deleted_out_of_band_is_recovered_by_the_next_run() {
 #[tokio::test]
 async fn a_name_that_another_tenant_has_is_refused_with_another_one_suggested() {
     let mut bench = Bench::without_cluster().await;
-    // What preflight sees, the step must see as well: it may have come about since.
+    // The step must repeat preflight's check: the conflict may have appeared since.
     bench.wish.skip_preflight.insert(Concern::VaultName);
     bench.sim.change(|world, _| world.vaults.occupy(settings::VAULT)).unwrap();
     let told = bench.up().await;
@@ -103,7 +103,7 @@ async fn a_purge_leaves_no_deleted_vault_behind() {
 #[tokio::test]
 async fn a_strangers_deleted_vault_under_our_id_is_not_brought_back() {
     let mut bench = Bench::without_cluster().await;
-    // What preflight sees, the step must see as well: it may have come about since.
+    // The step must repeat preflight's check: the conflict may have appeared since.
     bench.wish.skip_preflight.insert(Concern::VaultName);
     bench.make_group("eastus").await;
     let properties = json!({

@@ -1,4 +1,5 @@
-//! The proof from outside: it holds when all is well, and for each single thing that somebody breaks it names just that.
+//! Verification from outside: it passes for a sound environment, and for each single fault exactly the right
+//! check fails.
 
 use crate::{bench::Bench, kubectl::Kubectl, settings};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -14,7 +15,7 @@ const SECRET: &str = "/api/v1/namespaces/default/secrets/gateway-tls-secret";
 const CLASS: &str =
     "/apis/secrets-store.csi.x-k8s.io/v1/namespaces/default/secretproviderclasses/gateway-tls-cert-spc";
 const HOLDER: &str = "/apis/apps/v1/namespaces/default/deployments/tls-secret-sync";
-/// How long a test waits for a state before it says what came instead.
+/// The timeout of a test that waits for a state.
 const WATCHDOG: Duration = Duration::from_secs(180);
 
 async fn traffic() -> Bench {
@@ -27,7 +28,7 @@ async fn serving() -> Bench {
     bench
 }
 
-/// Asks everything once.
+/// Runs all checks once.
 async fn prove(bench: &Bench) -> Verdict {
     let bounds = Bounds { patience: Duration::ZERO, ..Bounds::default() };
     let memory = bench.memory();
@@ -47,7 +48,7 @@ fn detail(verdict: &Verdict, check: CheckId) -> &str {
     &verdict.checks.iter().find(|one| one.check == check).unwrap().detail
 }
 
-/// Asks until just these checks fail: what somebody changes reaches the gateways a little later.
+/// Repeats the checks until exactly these fail: an out-of-band change reaches the gateways with a delay.
 async fn fails(bench: &Bench, wanted: &[CheckId]) -> Verdict {
     let wanted: Vec<&str> = wanted.iter().map(|check| check.name()).collect();
     let mut last = None;
@@ -64,7 +65,7 @@ async fn fails(bench: &Bench, wanted: &[CheckId]) -> Verdict {
     found.unwrap_or_else(|_| panic!("{wanted:?} did not fail by themselves: {last:#?}"))
 }
 
-/// Brings everything back, as the table says.
+/// Restores the environment with `up`.
 async fn mended(bench: &Bench) {
     bench.up_ready().await;
     assert!(fails(bench, &[]).await.holds());
@@ -164,7 +165,7 @@ async fn each_route_that_is_broken_is_named_by_what_it_was_for() {
 async fn a_certificate_that_is_not_the_vaults_newest_is_named_and_nothing_else() {
     let bench = serving().await;
     let kubectl = bench.kubectl().await;
-    // A class that names files nobody mounts keeps the driver from writing the Secret.
+    // A class with file names that do not exist in the mount keeps the driver from writing the Secret.
     let mut objects = kubectl.get(CLASS).await["spec"]["secretObjects"].clone();
     for one in objects[0]["data"].as_array_mut().unwrap() {
         one["objectName"] = json!("nobodys");
@@ -219,7 +220,7 @@ async fn a_secret_that_is_gone_or_of_another_type_or_nobodys_is_named_and_nothin
     fails_saying(&bench, CheckId::TlsSecret, "is of type Opaque").await;
 }
 
-/// The same, until the check says this.
+/// Like `fails`, until the check contains these words.
 async fn fails_saying(bench: &Bench, check: CheckId, words: &str) -> Verdict {
     let mut last = None;
     let until = async {
@@ -286,7 +287,7 @@ async fn what_the_users_own_manifests_promise_is_derived_from_them() {
     assert!(certificate.contains("pinned, since no root of this system vouches for it"), "{certificate}");
 }
 
-/// A shop whose answers nobody here knows, behind one gateway.
+/// A shop with unknown responses, behind one gateway.
 const OWN: &str = r#"
 apiVersion: apps/v1
 kind: Deployment

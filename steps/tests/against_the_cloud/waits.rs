@@ -1,4 +1,4 @@
-//! Waits that the cloud leaves without an answer for a while: they go on until their own bound.
+//! Waits during an outage of the cloud: they continue until their own timeout.
 
 use crate::bench::{Bench, Told};
 use landfall_engine::{Graph, How, Outcome};
@@ -6,9 +6,9 @@ use landfall_sim::{Line, Options, Speed, fault::Armed};
 use landfall_steps::{network::Network, preflight::Concern, resource_group::ResourceGroup};
 use serde_json::json;
 
-/// More failures in a row than one request is repeated.
+/// More consecutive failures than the retries of one request.
 const SILENCE: u32 = 9;
-/// So many that several looks in a row go without an answer, and the heart beats in between.
+/// So many that several consecutive polls fail, with heartbeats between them.
 const LONG_SILENCE: u32 = 24;
 
 /// Arms a fault.
@@ -16,7 +16,8 @@ pub fn arm(bench: &Bench, text: &str) {
     bench.sim.change(|world, _| world.faults.armed.push(Armed::read(text).unwrap())).unwrap();
 }
 
-/// Waits until the cloud has seen so many requests of this verb whose path contains this, whatever its case.
+/// Waits until the cloud has received this number of requests with this verb and a path that contains this,
+/// without case.
 async fn seen(bench: &Bench, mark: usize, method: &str, part: &str, times: usize) {
     let part = part.to_ascii_lowercase();
     let fits = |line: &Line| {
@@ -27,7 +28,7 @@ async fn seen(bench: &Bench, mark: usize, method: &str, part: &str, times: usize
     }
 }
 
-/// Brings it up, and lets the looks at something fail once so many requests for it were answered.
+/// Runs `up`, and lets the polls of a resource fail after this number of requests for it.
 async fn up_with_silence(bench: &Bench, after: (&str, &str, usize), place: &str) -> Told {
     up_with_failures(bench, after, place, SILENCE).await
 }
@@ -59,7 +60,7 @@ async fn a_vault_is_waited_for_through_a_silence() {
 #[tokio::test]
 async fn a_group_that_is_going_away_is_waited_for_through_a_silence() {
     let mut bench = Bench { whole: false, ..Bench::at_speed(60.0).await };
-    // The looks that are counted are the step's own.
+    // Without preflight, the counted polls are the step's own.
     bench.wish.skip_preflight = Concern::ALL.into();
     let id = bench.make_group("westeurope").await;
     let space = json!({ "addressSpace": { "addressPrefixes": ["10.9.0.0/16"] } });
@@ -109,7 +110,7 @@ async fn a_provider_whose_registration_is_late_delays_what_needs_it() {
     let group =
         graph.add("resource-group", ResourceGroup::new(&bench.clouds, &bench.wish, &bench.teardown), ());
     graph.add("network", Network::new(&bench.clouds, &bench.wish), group);
-    // The registration arrives only after the service has refused for want of it.
+    // The registration arrives only after the service has refused the write without it.
     let register = async {
         let refused = |line: &Line| line.status == 409 && line.path.ends_with("/vnet-demo");
         while !bench.sim.ledger().iter().any(refused) {

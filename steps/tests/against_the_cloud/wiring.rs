@@ -1,4 +1,4 @@
-//! The part of the wiring that is there without a cluster: what is about it alone needs no cluster to wait for.
+//! The steps before the cluster: their tests need no wait for a cluster.
 
 use crate::bench::Bench;
 use landfall_engine::Graph;
@@ -7,10 +7,10 @@ use landfall_steps::{
     preflight::Preflight, resource_group::ResourceGroup, vault_officer::VaultOfficer,
 };
 
-/// How many steps that part has.
+/// The number of these steps.
 pub const STEPS: u32 = 7;
 
-/// Wires everything that is there before the cluster, under the ids of the whole.
+/// Wires the steps before the cluster, with the ids of the whole graph.
 #[rustfmt::skip]
 pub fn without_cluster(bench: &Bench) -> Graph {
     let (c, s, t) = (&bench.clouds, &bench.wish, &bench.teardown);

@@ -1,4 +1,5 @@
-//! Carries requests into the world of the same process, watches each go by, and can stop the traffic for good.
+//! A transport to the simulated cloud of the same process, which observes each request and can stop all
+//! traffic permanently.
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -12,19 +13,19 @@ use std::{
 };
 use tokio::sync::Notify;
 
-/// On which side of its effect a request is looked at.
+/// The side of a request's effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Side {
-    /// It has not arrived.
+    /// The request has not arrived.
     Before,
-    /// It has been carried out, and its answer has not been read.
+    /// The request was executed, and its response was not read.
     After,
 }
 
-/// Looks at each request from both sides: its number, its name.
+/// Observes each request on both sides: its number, its name.
 pub type Onlooker = Box<dyn FnMut(Side, usize, &str) + Send>;
 
-/// A carrier to one world.
+/// A transport to one simulated cloud.
 pub struct Inside {
     world: InProcess,
     state: Mutex<State>,
@@ -50,7 +51,7 @@ impl Inside {
         Arc::new(Self { world, state: Mutex::default(), stopped: Arc::default() })
     }
 
-    /// Lets everything that goes by be looked at.
+    /// Sets the observer of all requests.
     pub fn show(&self, onlooker: Onlooker) {
         self.state.lock().unwrap().onlooker = Some(onlooker);
     }
@@ -65,12 +66,12 @@ impl Inside {
         self.stopped.notified().await;
     }
 
-    /// How many requests came by.
+    /// Returns the number of requests so far.
     pub fn requests(&self) -> usize {
         self.state.lock().unwrap().requests
     }
 
-    /// Counts a request on its way; `None` when the traffic has stopped or stops here.
+    /// Counts an incoming request; `None` if the traffic has stopped or stops here.
     fn arrives(&self, name: &str) -> Option<usize> {
         let mut state = self.state.lock().unwrap();
         if state.stopped {

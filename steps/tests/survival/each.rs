@@ -1,4 +1,4 @@
-//! What every step of the deployment owes, asked of each by its being in the graph.
+//! Guarantees of every step, tested for each step of the deployment's graph.
 
 use crate::{
     environment::{BEGINNING, Command, End, Environment, fresh, replayable, told},
@@ -10,7 +10,7 @@ use landfall_engine::{Act, Graph, Kind, Outcome, Report, StepError};
 use landfall_sim::{Speed, world::World};
 use std::collections::BTreeSet;
 
-/// The ids of the deployment's steps.
+/// Returns the ids of the deployment's steps.
 fn ids() -> Vec<&'static str> {
     replayable(1, async {
         let here = Environment::new(fresh(), BEGINNING, Speed::Instant);
@@ -18,7 +18,7 @@ fn ids() -> Vec<&'static str> {
     })
 }
 
-/// The steps that wait for a step, directly or not.
+/// Returns the steps that depend on a step, directly or indirectly.
 fn dependants(graph: &Graph, step: &str) -> BTreeSet<&'static str> {
     let mut found: BTreeSet<&'static str> = BTreeSet::new();
     for info in graph.steps() {
@@ -29,7 +29,7 @@ fn dependants(graph: &Graph, step: &str) -> BTreeSet<&'static str> {
     found
 }
 
-/// Runs a graph in which one act of one step is refused.
+/// Runs a graph in which one action of one step is refused.
 async fn refused(here: &Environment, command: Command, step: &'static str, act: Act) -> Report {
     let refuse = move |asked: &'static str, about: Act| match asked == step && about == act {
         true => Err(StepError::new(Kind::Refused, format!("let {step} go on")).hint("it is a drill")),
@@ -50,7 +50,7 @@ fn every_step_that_fails_blocks_its_dependants_and_nobody_else() {
                 let strangers = Strangers::plant(&here).await;
                 let report = refused(&here, Command::Up, step, act).await;
                 if report.outcome == Outcome::Ready {
-                    // A step that only looks is never made.
+                    // A step that only checks is never applied.
                     assert_eq!(act, Act::Make, "{step} was not looked at");
                     return;
                 }

@@ -1,4 +1,4 @@
-//! One environment over one world: its folder, its clients, and runs of it that may be cut short.
+//! One environment in one simulated cloud: its folder, its clients, and its runs, which may be cut short.
 
 use crate::{carrier::Inside, settings, still::Still};
 use landfall_cloud::{
@@ -20,19 +20,19 @@ use std::{
 use tempfile::TempDir;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
-/// The instant at which every world begins: 23 November 2026, nine o'clock.
+/// The initial time of every simulated cloud: 23 November 2026, nine o'clock.
 pub const BEGINNING: Moment = Moment(1_795_424_400_000);
 
-/// What a run is to do.
+/// The command of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Command {
     Up,
     Down,
-    /// A walk like `Up`, with the wish for another certificate: the one that is given, else a new one of our own.
+    /// A run like `Up` that requests another certificate: the given one, else a new self-signed one.
     Rotate,
 }
 
-/// An environment and the world it is in.
+/// An environment and its simulated cloud.
 pub struct Environment {
     pub world: InProcess,
     pub carrier: Arc<Inside>,
@@ -41,13 +41,13 @@ pub struct Environment {
     pub teardown: Teardown,
 }
 
-/// How a run ended: with a report, or cut off where the traffic stopped.
+/// The end of a run: with a report, or cut off where the traffic stopped.
 pub enum End {
     Reported(Report, Vec<Event>),
     Cut,
 }
 
-/// A runtime of one thread whose clock moves only while everybody waits.
+/// Runs a future on one thread, with a clock that advances only while all tasks wait.
 pub fn replayable<T>(seed: u64, run: impl Future<Output = T>) -> T {
     fastrand::seed(seed);
     tokio::runtime::Builder::new_current_thread()
@@ -58,13 +58,13 @@ pub fn replayable<T>(seed: u64, run: impl Future<Output = T>) -> T {
         .block_on(run)
 }
 
-/// A folder in memory where there is one: a run writes its journal through to the disk some fifty times.
+/// Creates a folder in memory if possible: a run syncs its journal to disk about fifty times.
 fn home() -> TempDir {
     let memory = Path::new("/dev/shm");
     if memory.is_dir() { TempDir::new_in(memory) } else { TempDir::new() }.unwrap()
 }
 
-/// A fresh world, made once: all that differs between worlds comes later.
+/// Returns a fresh simulated cloud, created once: all differences between clouds come later.
 pub fn fresh() -> World {
     static FRESH: OnceLock<World> = OnceLock::new();
     let make = || InProcess::world(&Options { seed: Some(7), ..Options::default() }, BEGINNING).unwrap();
@@ -72,7 +72,7 @@ pub fn fresh() -> World {
 }
 
 impl Environment {
-    /// An environment that nobody has begun with, in this world.
+    /// Creates an unused environment in this simulated cloud.
     pub fn new(world: World, at: Moment, speed: Speed) -> Self {
         let world = InProcess::resume(world, at, speed).unwrap();
         let home = home();
@@ -85,27 +85,27 @@ impl Environment {
         }
     }
 
-    /// An environment as it stood at an instant.
+    /// Restores an environment from a snapshot.
     pub fn at(still: &Still, speed: Speed) -> Self {
         let here = Self::new(still.world.as_ref().clone(), still.at, speed);
         still.lay_out(here.home.path());
         here
     }
 
-    /// What a new process has: no connection, and no memory but its files.
+    /// Resets to the state of a new process: no connection, and no state except its files.
     pub fn restart(&mut self) {
         self.carrier = Inside::new(self.world.clone());
     }
 
-    /// Disarms whatever is still to go wrong, and lets the traffic flow.
+    /// Disarms all faults, and lets the traffic continue.
     pub fn calm(&mut self) {
         self.restart();
         self.world.change(|world, _| world.faults.armed.clear()).unwrap();
     }
 
-    /// Leaves part of an entry at the end of the journal, as a process does that dies while it writes.
+    /// Appends a part of an entry to the journal, like a process that crashes during a write.
     pub async fn tear_journal(&self, part: f64) {
-        // Whoever was cut off lets go when next polled.
+        // A cut-off task releases the journal at its next poll.
         tokio::task::yield_now().await;
         let path = self.state().join("journal.jsonl");
         let Ok(journal) = std::fs::read_to_string(&path) else { return };
@@ -124,12 +124,12 @@ impl Environment {
         self.home.path().join("state")
     }
 
-    /// Runs to the end, or to where the traffic stops: as when the process dies, nothing is tidied up.
+    /// Runs to the end, or until the traffic stops: then nothing is cleaned up, as in a crash.
     pub async fn run(&self, command: Command) -> End {
         self.run_with(command, |_| {}).await
     }
 
-    /// The same, over a graph that is changed first.
+    /// Like `run`, with a changed graph.
     pub async fn run_with(&self, command: Command, change: impl FnOnce(&mut Graph)) -> End {
         let clouds = self.clouds();
         let mut graph = self.graph_of(&clouds, command);
@@ -152,7 +152,7 @@ impl Environment {
         }
     }
 
-    /// Runs to a good end, or says why it did not come to one.
+    /// Runs to a successful end, or returns the reason why not.
     pub async fn ready(&self, command: Command) -> Result<Report, String> {
         match self.run(command).await {
             End::Reported(report, _) if report.outcome == Outcome::Ready => Ok(report),
@@ -161,12 +161,13 @@ impl Environment {
         }
     }
 
-    /// The whole deployment.
+    /// Returns the whole deployment.
     pub fn graph(&self, clouds: &Clouds) -> Graph {
         deployment(clouds, &self.wish, &self.teardown).0
     }
 
-    /// The same for a command. As in the program, a rotation that is not over is gone on with in place of another one.
+    /// Returns the deployment for a command. As in the program, an incomplete rotation continues instead of a
+    /// new one.
     fn graph_of(&self, clouds: &Clouds, command: Command) -> Graph {
         let mut wish = self.wish.clone();
         if command == Command::Rotate {
@@ -192,7 +193,7 @@ impl Environment {
         };
         let journal = loop {
             match Journal::open(&self.state(), word, &key, "0.1.0") {
-                // The tasks of a run that was cut off let go of the journal when they are next polled.
+                // The tasks of a cut-off run release the journal at their next poll.
                 Err(OpenError::Locked { .. }) => tokio::task::yield_now().await,
                 opened => break opened.unwrap(),
             }
@@ -201,7 +202,7 @@ impl Environment {
         (Run { journal: journal.into(), pace, stop: Stop::new(), events: send }, receive)
     }
 
-    /// Makes the clients anew, as a new process does.
+    /// Creates the clients again, as a new process does.
     pub fn clouds(&self) -> Clouds {
         let facts = self.world.facts().clone();
         let endpoints = Endpoints {
@@ -239,7 +240,7 @@ async fn heard(mut events: UnboundedReceiver<Event>) -> Vec<Event> {
     heard
 }
 
-/// The failures of a run, a line each.
+/// Formats the failures of a run, one per line.
 pub fn told(report: &Report) -> String {
     let line = |(step, error): &(String, StepError)| {
         let causes = error.causes.join(": ");

@@ -1,4 +1,5 @@
-//! What lasts in a world, without what differs between two worlds that are alike: ids, etags, times, drawn names.
+//! The lasting state of a simulated cloud, without the differences between two equivalent clouds: ids, ETags,
+//! times, random names.
 
 use landfall_sim::{Line, world::World};
 use regex_lite::Regex;
@@ -8,7 +9,7 @@ use std::{
     sync::OnceLock,
 };
 
-/// Kinds whose objects bear drawn names, or come and go while a cluster lives.
+/// Kinds whose objects have random names, or come and go during a cluster's lifetime.
 const PASSING: [&str; 9] = [
     "pods",
     "replicasets.apps",
@@ -21,7 +22,7 @@ const PASSING: [&str; 9] = [
     "secretproviderclasspodstatuses.secrets-store.csi.x-k8s.io",
 ];
 
-/// Fields that count writes or say when they happened.
+/// Fields with counters or times of writes.
 const VOLATILE: [&str; 23] = [
     "etag",
     "eTag",
@@ -38,7 +39,7 @@ const VOLATILE: [&str; 23] = [
     "nodePort",
     "clusterIP",
     "clusterIPs",
-    // What the service says by itself, and keeps once it has been put back with the rest.
+    // Fields that the service sets by itself, and that clients write back unchanged.
     "systemData",
     "networkAcls",
     "virtualNetworkPeerings",
@@ -46,11 +47,11 @@ const VOLATILE: [&str; 23] = [
     "delegations",
     "privateLinkServiceNetworkPolicies",
     "privateEndpointNetworkPolicies",
-    // A PFX is encrypted anew each time it is written; the certificate beside it is compared.
+    // Every write encrypts a PFX differently; the certificate beside it is compared.
     "secret",
 ];
 
-/// Everything that lasts, by name.
+/// Returns the lasting state by name.
 pub fn of(world: &World) -> BTreeMap<String, Value> {
     let all = serde_json::to_value(world).unwrap();
     let mut found = BTreeMap::new();
@@ -79,7 +80,7 @@ pub fn of(world: &World) -> BTreeMap<String, Value> {
     found
 }
 
-/// Spreads the upper floors of a family over names, so that a difference is a line and not a page.
+/// Flattens the upper levels of a value into names, so that a difference is one line and not a page.
 fn flatten(found: &mut BTreeMap<String, Value>, name: &str, value: &Value, floors: u8) {
     match value {
         Value::Object(fields) if floors > 0 => {
@@ -87,18 +88,18 @@ fn flatten(found: &mut BTreeMap<String, Value>, name: &str, value: &Value, floor
                 flatten(found, &format!("{name}/{}", words(key)), value, floors - 1);
             }
         }
-        // How far a counter has come is no thing.
+        // A counter's value is not part of the state.
         Value::Number(_) | Value::Null => {}
         other => drop(found.insert(name.to_owned(), plain(other))),
     }
 }
 
-/// The value without what differs between worlds that are alike.
+/// Returns the value without the differences between equivalent clouds.
 fn plain(value: &Value) -> Value {
     match value {
         Value::Object(fields) => {
             let kept = fields.iter().filter(|(key, _)| !VOLATILE.contains(&key.as_str()));
-            // Of what has versions, the newest counts.
+            // Only the newest of several versions counts.
             let newest = |key: &str, value: &Value| match value.as_array().and_then(|all| all.last()) {
                 Some(newest) if key == "versions" => plain(newest),
                 _ => plain(value),
@@ -107,7 +108,7 @@ fn plain(value: &Value) -> Value {
         }
         Value::Array(items) => items.iter().map(plain).collect(),
         Value::String(text) => Value::String(words(text)),
-        // Instants are counted in seconds or milliseconds.
+        // Times are counted in seconds or milliseconds.
         Value::Number(number) if number.as_f64().is_some_and(|number| number > 1e9) => json!("<moment>"),
         other => other.clone(),
     }
@@ -128,7 +129,7 @@ fn words(text: &str) -> String {
     drawn.iter().fold(text.to_owned(), |text, (regex, word)| regex.replace_all(&text, *word).into_owned())
 }
 
-/// Where two inventories differ, a line each; empty when they are alike.
+/// Returns the differences between two inventories, one per line; empty if they are equivalent.
 pub fn differences(wanted: &BTreeMap<String, Value>, found: &BTreeMap<String, Value>) -> Vec<String> {
     let names: BTreeSet<&String> = wanted.keys().chain(found.keys()).collect();
     let mut lines = Vec::new();
@@ -167,7 +168,8 @@ fn differ(lines: &mut Vec<String>, name: &str, wanted: &Value, found: &Value) {
     }
 }
 
-/// What was made more than once: a path that was created (201) or imported into twice without being deleted between.
+/// Returns the paths that were created more than once: created (201) or imported into twice, without a
+/// deletion in between.
 pub fn made_twice<'a>(lines: impl Iterator<Item = &'a Line>) -> Vec<String> {
     let mut made: BTreeMap<String, u32> = BTreeMap::new();
     for line in lines {
@@ -176,7 +178,7 @@ pub fn made_twice<'a>(lines: impl Iterator<Item = &'a Line>) -> Vec<String> {
         if line.status == 201 || import {
             *made.entry(path).or_default() += 1;
         } else if line.method == "DELETE" && matches!(line.status, 200 | 202) {
-            // Whatever lay below went with it.
+            // The deletion includes everything below.
             made.retain(|made, _| !made.starts_with(&path));
         }
     }

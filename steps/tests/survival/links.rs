@@ -1,5 +1,5 @@
-//! Every link of the way from the vault to the Secret, broken by somebody else's hand: the one that is stuck is named,
-//! and no other.
+//! Every stage of the sync from the vault to the Secret, broken by an out-of-band change: the diagnosis names
+//! exactly the failed stage.
 
 use crate::{
     environment::{BEGINNING, Command, End, Environment, fresh, replayable},
@@ -28,7 +28,7 @@ const CLASS: &str =
 const SYNC: &str = "/apis/apps/v1/namespaces/default/deployments/tls-secret-sync";
 const SECRET: &str = "/api/v1/namespaces/default/secrets/gateway-tls-secret";
 
-/// An environment that is up, at sixty times the speed of life.
+/// Creates a running environment at sixty times real time.
 async fn standing() -> Environment {
     let here = Environment::new(fresh(), BEGINNING, Speed::Times(60.0));
     here.ready(Command::Up).await.unwrap();
@@ -40,12 +40,12 @@ fn output<T: DeserializeOwned>(here: &Environment, step: &str) -> T {
     serde_json::from_value(memory.past(step).unwrap().output.clone().unwrap()).unwrap()
 }
 
-/// Lets minutes of the cloud pass.
+/// Lets minutes of cloud time pass.
 async fn pass(minutes: u64) {
     tokio::time::sleep(Duration::from_secs(minutes)).await;
 }
 
-/// Imports another certificate by hand; returns it as the vault holds it.
+/// Imports another certificate out of band; returns it from the vault.
 async fn import(here: &Environment) -> HeldCertificate {
     let (held, vault): (HeldCertificate, Vault) = (output(here, "certificate"), output(here, "key-vault"));
     let given = settings::pfx("ec.pfx");
@@ -54,7 +54,7 @@ async fn import(here: &Environment) -> HeldCertificate {
     HeldCertificate { thumbprint: stored.thumbprint_sha1_hex, version: stored.version, ..held }
 }
 
-/// What is found to be stuck on the way of that certificate.
+/// Returns the diagnosis of that certificate's sync.
 async fn stuck(here: &Environment, held: &HeldCertificate) -> Option<Finding> {
     let clouds = here.clouds();
     let cluster: ReadyCluster = output(here, "cluster-ready");
@@ -74,8 +74,8 @@ async fn stuck(here: &Environment, held: &HeldCertificate) -> Option<Finding> {
     find(&opened, &links).await.unwrap()
 }
 
-/// Imports once the link is broken, waits for longer than the driver takes, and looks: that link must be the finding, and
-/// the old certificate still in the Secret.
+/// Imports after the fault, waits longer than the driver's poll interval, and runs the diagnosis. It must
+/// name that stage, and the Secret must still contain the old certificate.
 async fn is_stuck_at(here: &Environment, code: &str, evidence: &str) {
     let before = Hand::of(here).await.get(SECRET).await["data"].clone();
     let held = import(here).await;
@@ -93,7 +93,7 @@ async fn named(here: &Environment, held: &HeldCertificate, code: &str, evidence:
     assert!(!found.mend.is_empty() && !found.cause.contains('\n'), "{found:?}");
 }
 
-/// Changes the cluster or the vault as somebody else does.
+/// Changes the cluster or the vault out of band.
 async fn change(here: &Environment, id: &str, api: &str, change: impl FnOnce(&mut Value)) {
     let azure = here.clouds().azure;
     let mut body = azure.arm().get(id, api).await.unwrap().unwrap();
@@ -202,7 +202,7 @@ fn a_certificate_that_is_disabled_in_the_vault_is_named() {
     });
 }
 
-/// Disables the newest version, as a person does in the portal.
+/// Disables the newest version, as a user does in the portal.
 async fn disable(here: &Environment) {
     let facts = here.world.facts().clone();
     let form = format!(
@@ -235,7 +235,7 @@ async fn ask(
     serde_json::from_slice(&body).unwrap_or_default()
 }
 
-/// A class of the person's own that asks for one version: nothing that a run mends.
+/// A class of the user's own that pins one version, which a run does not repair.
 const PINNED: &str = "
 apiVersion: secrets-store.csi.x-k8s.io/v1
 kind: SecretProviderClass
@@ -283,7 +283,7 @@ fn a_rotation_that_the_cluster_does_not_pick_up_says_at_once_which_link_is_stuck
         assert!(error.hint.as_ref().unwrap().contains("objectVersion"), "{error:?}");
         let took = here.world.read(landfall_sim::world::World::now).since(began) * 60;
         assert!(took < Duration::from_secs(120), "{took:?}");
-        // Mended, the next one goes on and imports nothing.
+        // After the repair, the next run continues and imports nothing.
         here.wish.manifests = None;
         here.ready(Command::Rotate).await.unwrap();
         let carried = crate::rotations::carried(&here).await;

@@ -1,6 +1,8 @@
-//! Crash at every request and at every entry of the journal of a rotation, and go on with `rotate`, `up` and `down`.
+//! Crashes at every request and at every journal entry of a rotation, continued with `rotate`, `up` and
+//! `down`.
 //!
-//! However often it dies: one new version, carried by the Secret, and served by listeners that stay programmed.
+//! Any number of crashes results in one new version, in the Secret and served by listeners that stay
+//! programmed.
 
 use crate::{
     environment::{Command, Environment, replayable},
@@ -13,10 +15,10 @@ use landfall_cloud::certificate::Leaf;
 use landfall_sim::world::World;
 use serde_json::Value;
 
-/// What the vault and the cluster have of the certificate.
+/// The certificate's state in the vault and the cluster.
 #[derive(Debug)]
 pub struct Carried {
-    /// How many versions the vault has.
+    /// The number of versions in the vault.
     pub versions: usize,
     /// The thumbprint of the newest.
     pub newest: String,
@@ -41,7 +43,7 @@ pub async fn carried(here: &Environment) -> Carried {
     Carried { versions, newest, secret: Leaf::from_pem(&pem).unwrap().thumbprint_sha1 }
 }
 
-/// Goes on with a walk from there to the end; says what is wrong with what stands then.
+/// Continues from a snapshot to the end; returns the differences from the expected state.
 fn goes_on(filmed: &Filmed, still: &Still, command: Command, drawn: bool) -> Vec<String> {
     replayable(2, async {
         let here = filmed.taken_up(still);
@@ -49,9 +51,9 @@ fn goes_on(filmed: &Filmed, still: &Still, command: Command, drawn: bool) -> Vec
             return vec![format!("{command:?}: {why}")];
         }
         let carried = carried(&here).await;
-        // A plain run finishes what has arrived, and asks for nothing new unless it is given.
+        // An `up` completes an import that has arrived, and requests no new certificate unless one is given.
         let few = command == Command::Up && drawn && carried.versions == 1;
-        // Once the names have been looked at it was over, and another `rotate` is another rotation.
+        // After the DNS step the rotation was complete, and a second `rotate` is another rotation.
         let again = command == Command::Rotate && drawn && is_over(still);
         let wanted = if again { 3 } else { 2 };
         let mut wrong = Vec::new();
@@ -60,7 +62,7 @@ fn goes_on(filmed: &Filmed, still: &Still, command: Command, drawn: bool) -> Vec
         }
         let mut differs = inventory::differences(&filmed.up, &inventory::of(&here.world.read(World::clone)));
         if drawn {
-            // A key that is drawn anew gives another certificate each time.
+            // A new key results in a different certificate each time.
             differs.retain(|line| {
                 !line.contains("/certificates/") && !line.starts_with("secrets default/gateway-tls")
             });
@@ -74,7 +76,8 @@ fn goes_on(filmed: &Filmed, still: &Still, command: Command, drawn: bool) -> Vec
     })
 }
 
-/// Whether the rotation's own run had seen the names; the run before it ended with them too.
+/// Returns whether the rotation's own run had completed the DNS step; the run before it ended with that step
+/// too.
 fn is_over(still: &Still) -> bool {
     let entries = still.last_entries();
     entries.contains(r#""entry":"finished","step":"dns""#) && !entries.contains(r#""entry":"opened""#)

@@ -1,8 +1,9 @@
-//! Storms: a seed draws what goes wrong, how fast the cloud is and where each run dies; `up` until everything stands,
-//! then `down` until nothing of ours is left. The same seed gives the same ledger.
+//! Storms: a seed determines the faults, the speed of the cloud and the crash point of each run. `up` runs
+//! until the environment is complete, then `down` until nothing owned is left. The same seed gives the same
+//! request log.
 //!
 //! A few run with every `cargo test`; `LANDFALL_STORMS=100000 cargo test --release storms` runs more, and
-//! `LANDFALL_STORM=4711` one, telling what happens.
+//! `LANDFALL_STORM=4711` runs one verbosely.
 
 use crate::{
     environment::{BEGINNING, Command, End, Environment, fresh, replayable, told},
@@ -28,25 +29,26 @@ use std::{
     },
 };
 
-/// How many storms a plain `cargo test` goes through.
+/// The number of storms in a plain `cargo test`.
 const FEW: u64 = 56;
-/// How many runs may follow the rough ones until everything stands, or nothing does. What is still armed may cost each
-/// of them: a node pool that fails four times and a holder of the Secret that is taken away five times need ten.
+/// The maximum number of runs after the stormy ones until the environment is complete, or deleted. An armed
+/// fault may cost each of them: a node pool that fails four times and a sync pod that is deleted five times
+/// need ten.
 const FAIR_RUNS_MAX: usize = 12;
-/// How many requests a run sends at most, for drawing where it dies.
+/// The maximum number of requests per run, for the choice of a crash point.
 const REQUESTS: usize = 130;
-/// What must be in no file of ours, no event and no error.
+/// Secrets that must not occur in our files, events or errors.
 const SECRETS: [&str; 2] = ["hunter2", "planted-work-token"];
 
-/// What a storm came to.
+/// The result of a storm.
 struct Passed {
-    /// How many runs it took until everything stood.
+    /// The number of runs until the environment was complete.
     runs: usize,
-    /// A fingerprint of the ledger.
+    /// A fingerprint of the request log.
     ledger: u64,
 }
 
-/// Goes through one storm; an error says what broke the promise.
+/// Runs one storm; the error describes the violated guarantee.
 fn storm(seed: u64, aloud: bool) -> Result<Passed, String> {
     replayable(seed, async {
         let mut rng = Rng::with_seed(seed);
@@ -60,7 +62,7 @@ fn storm(seed: u64, aloud: bool) -> Result<Passed, String> {
         let mut here = Environment::new(fresh(), BEGINNING, speed);
         let strangers = Strangers::plant_in(&here, climate).await;
         let (mut runs, mut drawn) = (0, HashSet::new());
-        // Drawn apart, so that a seed's weather before and after it is what it always was.
+        // A separate generator, so that the other choices of a seed never change.
         let mut other = Rng::with_seed(!seed);
         let rotates = other.bool();
         let mut commands = vec![Command::Up, Command::Down];
@@ -73,7 +75,8 @@ fn storm(seed: u64, aloud: bool) -> Result<Passed, String> {
                 here.wish.certificate.given = Some(settings::pfx("ec.pfx"));
             }
             let rough = rng.usize(1..4);
-            // What somebody made with kubectl before we could is theirs and keeps our cluster, until it is said to go.
+            // An object that kubectl created first is foreign and keeps our cluster, until the command
+            // includes foreign resources.
             here.teardown.with_strangers = drawn.contains(&Fault::KubectlOwns);
             let mut fair = 0;
             loop {
@@ -112,13 +115,13 @@ fn storm(seed: u64, aloud: bool) -> Result<Passed, String> {
             let meddles =
                 |fault: &Fault| fault.row().kind == Kind::World || *fault == Fault::AnotherOperation;
             if command != Command::Down && drawn.iter().any(meddles) {
-                // Whoever took something away, the certificate or the Secret's holder, may have done so after the last
-                // look of that run: it is judged by one in which nobody does.
+                // The certificate or the sync pod may have been deleted after the last check of that run. So
+                // one more run without faults decides.
                 here.calm();
                 here.ready(Command::Up).await?;
             }
             let mut wrong = match command {
-                // A fault that is still armed may have bitten after the last look.
+                // A fault that is still armed may have acted after the last check.
                 Command::Up | Command::Rotate => {
                     let expected = expected(climate);
                     let stands = if command == Command::Up { &expected.up } else { &expected.rotated };
@@ -128,7 +131,7 @@ fn storm(seed: u64, aloud: bool) -> Result<Passed, String> {
                     let found = inventory::of(&here.world.read(World::clone));
                     let mut wrong = inventory::differences(&expected(climate).down, &found);
                     wrong.retain(|line| !line.starts_with("vaults/deleted/"));
-                    // A record that somebody added an address to stays theirs.
+                    // A record to which others added an address stays foreign.
                     wrong.retain(|line| !(drawn.contains(&Fault::DnsStale) && line.contains("/records/")));
                     wrong
                 }
@@ -136,7 +139,7 @@ fn storm(seed: u64, aloud: bool) -> Result<Passed, String> {
             here.calm();
             wrong.extend(strangers.harmed(&here, command != Command::Down).await);
             let mut twice = inventory::made_twice(here.world.ledger().iter());
-            // Somebody else took the Secret's holder away, or the group while it was empty, so it had to be made again.
+            // Others deleted the sync pod, or the empty group, so it had to be recreated.
             twice.retain(|made| {
                 !(drawn.contains(&Fault::HolderGone) && made.contains("/deployments/tls-secret-sync:")
                     || drawn.contains(&Fault::GroupDeprovisioned)
@@ -158,13 +161,13 @@ fn storm(seed: u64, aloud: bool) -> Result<Passed, String> {
     })
 }
 
-/// Counts a run; whether it is one in rough weather.
+/// Counts a run; returns whether it is a stormy one.
 fn runs_left(runs: &mut usize, rough: usize) -> bool {
     *runs += 1;
     *runs <= rough
 }
 
-/// One run of a process of its own.
+/// Runs a command in a process of its own.
 async fn run(here: &mut Environment, command: Command, weather: &Weather) -> End {
     tokio::time::sleep(weather.pause).await;
     here.restart();
@@ -179,7 +182,7 @@ async fn run(here: &mut Environment, command: Command, weather: &Weather) -> End
     end
 }
 
-/// Looks for planted secrets in what was told and in the files that are ours.
+/// Searches for planted secrets in the output and in our files.
 pub fn leaks(here: &Environment, told: &str) -> Result<(), String> {
     let secret = here.world.facts().client_secret.clone();
     let secrets = || SECRETS.iter().copied().chain([secret.as_str()]);
@@ -195,7 +198,7 @@ pub fn leaks(here: &Environment, told: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// What a climate comes to in fair weather.
+/// The expected states of a climate without faults.
 struct Expected {
     up: BTreeMap<String, Value>,
     rotated: BTreeMap<String, Value>,
@@ -206,7 +209,7 @@ fn expected(climate: Climate) -> &'static Expected {
     static KNOWN: OnceLock<BTreeMap<Climate, Expected>> = OnceLock::new();
     let all = || {
         let climates = [(false, false), (false, true), (true, false), (true, true)];
-        // A thread of its own: nothing of the storm that asks first must be disturbed.
+        // A separate thread, so that the storm that needs the result first is not affected.
         let each = |(joined, zone)| {
             std::thread::spawn(move || {
                 let climate = Climate { joined, zone };
@@ -230,7 +233,7 @@ async fn foretell(climate: Climate) -> Expected {
     Expected { up, rotated: inventory::of(&here.world.read(World::clone)), down }
 }
 
-/// A fingerprint of what was asked, when, and what was answered; ids of requests are random.
+/// Returns a fingerprint of the requests, their times and the responses; request ids are random.
 fn fingerprint(ledger: &[Line]) -> u64 {
     let mut hasher = DefaultHasher::new();
     for line in ledger {
@@ -239,7 +242,7 @@ fn fingerprint(ledger: &[Line]) -> u64 {
     hasher.finish()
 }
 
-/// Goes through storms on every processor; returns what broke, and the storm that took the most runs.
+/// Runs storms on every processor; returns the failures, and the storm with the most runs.
 fn go_through(seeds: std::ops::Range<u64>) -> (Vec<String>, (usize, u64)) {
     let (next, broken, worst) = (AtomicU64::new(seeds.start), Mutex::new(Vec::new()), Mutex::new((0, 0)));
     let workers = std::thread::available_parallelism().map_or(2, usize::from);
@@ -289,7 +292,7 @@ fn storms_pass_and_leave_what_they_should() {
     assert!(broken.is_empty(), "{}", broken.join("\n"));
 }
 
-/// Storms that broke the promise once: what was written counted as never made, because a look after it was refused.
+/// Storms that found a bug: a write counted as never sent, because a read after it was refused.
 #[test]
 fn storms_that_found_something_pass() {
     for seed in [181, 1265, 2064, 2124, 5071] {

@@ -1,11 +1,11 @@
-//! What belongs to others: planted before the first run, and to be found untouched after the last.
+//! Foreign resources: created before the first run, and expected unchanged after the last.
 
 use crate::{environment::Environment, weather::Climate};
 use landfall_cloud::arm::{self, Condition};
 use serde_json::{Value, json};
 use std::fs;
 
-/// The kubeconfig of a person who works with another cluster, with a comment of their own.
+/// The kubeconfig of a user who works with another cluster, with a comment.
 const KUBECONFIG: &str = "\
 # the cluster at work; do not touch
 apiVersion: v1
@@ -22,19 +22,19 @@ users:
   user: {token: planted-work-token}
 ";
 
-/// What was planted.
+/// The foreign resources.
 pub struct Strangers {
     ids: Vec<(String, &'static str, Value)>,
     kubeconfig: String,
 }
 
 impl Strangers {
-    /// Plants a zone with a record in a group of its own, a network there, and a kubeconfig.
+    /// Creates a zone with a record in a group of its own, a network there, and a kubeconfig.
     pub async fn plant(here: &Environment) -> Self {
         Self::plant_in(here, Climate { joined: false, zone: true }).await
     }
 
-    /// Plants as the climate has it.
+    /// Creates the foreign resources that the climate specifies.
     pub async fn plant_in(here: &Environment, climate: Climate) -> Self {
         let (azure, names) = (here.clouds().azure, "/resourceGroups/rg-platform");
         let zone = format!("{names}/providers/Microsoft.Network/dnszones/{}", crate::settings::DOMAIN);
@@ -78,13 +78,14 @@ impl Strangers {
         Self { ids, kubeconfig: KUBECONFIG.to_owned() }
     }
 
-    /// What of theirs is not as they left it; `kept` when our own context is still to be in their kubeconfig.
+    /// Returns the changed foreign resources; `ours_is_in` if our own context must still be in their
+    /// kubeconfig.
     pub async fn harmed(&self, here: &Environment, ours_is_in: bool) -> Vec<String> {
         let azure = here.clouds().azure;
         let mut harmed = Vec::new();
         for (id, api, was) in &self.ids {
             let is = azure.arm().get(id, api).await.unwrap();
-            // A zone counts its records, ours among them.
+            // A zone counts its records, including the owned ones.
             let pure = |mut value: Value| {
                 value["properties"]["numberOfRecordSets"] = Value::Null;
                 value

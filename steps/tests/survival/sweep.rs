@@ -1,8 +1,8 @@
-//! Crash at every request and at every entry of the journal.
+//! Crashes at every request and at every journal entry.
 //!
-//! One run is filmed: the world and all files, before and after each request, before and after each journal entry.
-//! A process killed at an instant leaves exactly what stood at that instant, so each still is where a killed run left
-//! off, and a new run goes on from there.
+//! One run is recorded: the simulated cloud and all files, before and after each request and each journal
+//! entry. A process that is killed leaves exactly the state at that time. So each snapshot is the state after
+//! a crash, and a new run continues from it.
 
 use crate::{
     environment::{BEGINNING, Command, Environment, fresh, replayable},
@@ -21,21 +21,22 @@ use std::{
     },
 };
 
-/// Sets what is wished for, from the filmed run on.
+/// Changes the settings, from the recorded run on.
 type Wish = fn(&mut Environment);
 
-/// A run on film, and what it must come to.
+/// A recorded run, and its expected results.
 pub struct Filmed {
     wish: Wish,
     film: Film,
     pub strangers: Strangers,
     pub ledger: Vec<Line>,
-    /// What stands when everything is up, and when everything is down.
+    /// The inventories after `up` and after `down`.
     pub up: BTreeMap<String, Value>,
     down: BTreeMap<String, Value>,
 }
 
-/// Brings up an environment among strangers as far as `before`, with the first wish, then films `filmed` with the second.
+/// Creates an environment among foreign resources and runs `before` with the first settings, then records
+/// `filmed` with the second.
 pub fn film(first: Wish, before: &[Command], filmed: Command, wish: Wish) -> Filmed {
     replayable(1, async {
         let mut here = Environment::new(fresh(), BEGINNING, Speed::Instant);
@@ -59,7 +60,7 @@ pub fn film(first: Wish, before: &[Command], filmed: Command, wish: Wish) -> Fil
 }
 
 impl Filmed {
-    /// The environment as a process that was killed there left it.
+    /// Returns the environment in the state of the crash.
     pub fn taken_up(&self, still: &Still) -> Environment {
         let mut here = Environment::at(still, Speed::Instant);
         (self.wish)(&mut here);
@@ -67,7 +68,7 @@ impl Filmed {
     }
 }
 
-/// Goes on from every still, as many at once as there are processors, and says what was wrong where.
+/// Continues from every snapshot, one per processor concurrently, and returns the failures with their places.
 fn go_on(filmed: &Filmed, check: impl Fn(&Filmed, &Still) -> Vec<String> + Sync) -> Vec<String> {
     let (next, wrong) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
     let workers = std::thread::available_parallelism().map_or(2, usize::from);
@@ -92,7 +93,8 @@ fn go_on(filmed: &Filmed, check: impl Fn(&Filmed, &Still) -> Vec<String> + Sync)
     wrong.into_inner().unwrap()
 }
 
-/// Runs `up` from there to the end: everything stands, nothing was made twice, nobody was harmed.
+/// Runs `up` from a snapshot to the end: the environment is complete, with nothing created twice and no
+/// foreign resource changed.
 fn comes_up(filmed: &Filmed, still: &Still) -> Vec<String> {
     replayable(2, async {
         let here = filmed.taken_up(still);
@@ -108,7 +110,7 @@ fn comes_up(filmed: &Filmed, still: &Still) -> Vec<String> {
     })
 }
 
-/// Runs `down` from there to the end: nothing of ours is left, nobody was harmed.
+/// Runs `down` from a snapshot to the end: nothing owned is left, and no foreign resource is changed.
 pub fn goes_down(filmed: &Filmed, still: &Still) -> Vec<String> {
     replayable(3, async {
         let here = filmed.taken_up(still);
@@ -136,7 +138,7 @@ fn sweep(name: &str, before: &[Command], filmed: Command) {
     swept(name, "two", film(|_| {}, before, filmed, |_| {}), both);
 }
 
-/// Goes on from everywhere, and tells how it went.
+/// Continues from every snapshot, and prints the result.
 pub fn swept(name: &str, runs: &str, filmed: Filmed, check: impl Fn(&Filmed, &Still) -> Vec<String> + Sync) {
     let began = std::time::Instant::now();
     let wrong = go_on(&filmed, check);

@@ -1,5 +1,5 @@
-//! A headless browser, driven over its own debugging protocol: JSON in WebSocket frames (RFC 6455) on the loopback.
-//! <https://chromedevtools.github.io/devtools-protocol/>
+//! A headless browser, controlled over its debugging protocol: JSON in WebSocket frames (RFC 6455) on the
+//! loopback interface. <https://chromedevtools.github.io/devtools-protocol/>
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
@@ -11,7 +11,8 @@ use std::{
 };
 use tempfile::TempDir;
 
-/// How long the browser may be silent; a machine under load is slow, and only a broken one is silent for so long.
+/// The timeout of the browser's responses. A loaded machine is slow, and only a failed browser is silent for
+/// so long.
 const SILENCE_MAX: Duration = Duration::from_secs(120);
 
 /// A browser with a profile of its own.
@@ -22,7 +23,7 @@ pub struct Browser {
 }
 
 impl Browser {
-    /// Starts it; nothing when there is none on this machine.
+    /// Starts it; `None` without a browser on this machine.
     pub fn start() -> Option<Self> {
         let profile = TempDir::new().unwrap();
         let mut child = Command::new("chromium")
@@ -51,7 +52,7 @@ impl Browser {
         let address =
             lines.find_map(|line| line.strip_prefix("DevTools listening on ws://").map(str::to_owned));
         let address = address.expect("a browser that starts says where it listens");
-        // Read on, so that it never waits for us.
+        // The output is read to the end, so that the browser never blocks on it.
         std::thread::spawn(move || lines.for_each(drop));
         Some(Self { child, address, _profile: profile })
     }
@@ -78,7 +79,7 @@ impl Drop for Browser {
     }
 }
 
-/// A page in it.
+/// A page in the browser.
 pub struct Page {
     socket: Socket,
     session: Option<Value>,
@@ -87,7 +88,7 @@ pub struct Page {
 }
 
 impl Page {
-    /// Gives a command and returns what came of it.
+    /// Sends a command and returns its result.
     fn ask(&mut self, method: &str, params: Value) -> Value {
         self.asked += 1;
         let mut message = json!({ "id": self.asked, "method": method, "params": params });
@@ -107,7 +108,7 @@ impl Page {
         }
     }
 
-    /// Returns the value of an expression, waited for when it is a promise.
+    /// Returns the value of an expression; awaits a promise.
     pub fn value(&mut self, expression: &str) -> Value {
         let params = json!({ "expression": expression, "awaitPromise": true, "returnByValue": true });
         let said = self.ask("Runtime.evaluate", params);
@@ -115,7 +116,7 @@ impl Page {
         said["result"]["value"].clone()
     }
 
-    /// Waits until an expression holds.
+    /// Waits until an expression is true.
     pub fn until(&mut self, expression: &str) {
         let looking = format!(
             "new Promise(done => {{ const look = () => ({expression}) ? done(true) : setTimeout(look, 20); look(); }})"
@@ -123,7 +124,7 @@ impl Page {
         assert_eq!(self.value(&looking), true, "{expression}");
     }
 
-    /// Clicks in the middle of an element, as a hand does.
+    /// Clicks in the middle of an element, like a user.
     pub fn click(&mut self, selector: &str) {
         let middle = format!(
             "(() => {{ const one = document.querySelector('{selector}'); one.scrollIntoView({{ block: 'center' }}); \
@@ -137,7 +138,7 @@ impl Page {
         }
     }
 
-    /// Gives the page a window of that size, in pixels, and a colour scheme.
+    /// Sets the page's window size, in pixels, and its colour scheme.
     pub fn look_like(&mut self, width: u32, height: u32, dark: bool) {
         let size = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false });
         self.ask("Emulation.setDeviceMetricsOverride", size);
@@ -145,20 +146,20 @@ impl Page {
         self.ask("Emulation.setEmulatedMedia", json!({ "features": [scheme] }));
     }
 
-    /// Returns a picture of the whole page, PNG.
+    /// Returns a screenshot of the whole page, PNG.
     pub fn picture(&mut self) -> Vec<u8> {
         let taken = self.ask("Page.captureScreenshot", json!({ "captureBeyondViewport": true }));
         STANDARD.decode(taken["data"].as_str().unwrap()).unwrap()
     }
 
-    /// Returns what its script threw and nobody caught.
+    /// Returns the uncaught errors of its script.
     pub fn complaints(&mut self) -> Vec<String> {
         self.value("0");
         std::mem::take(&mut self.complaints)
     }
 }
 
-/// A WebSocket of a client, without extensions.
+/// A client WebSocket, without extensions.
 struct Socket(BufReader<TcpStream>);
 
 impl Socket {
@@ -167,7 +168,7 @@ impl Socket {
         let (host, path) = address.split_once('/').unwrap();
         let mut stream = TcpStream::connect(host).unwrap();
         stream.set_read_timeout(Some(SILENCE_MAX)).unwrap();
-        // The key proves nothing between two that know each other; any sixteen bytes will do.
+        // The key needs no randomness between two trusted peers; any sixteen bytes are valid.
         let key = STANDARD.encode([7; 16]);
         write!(
             stream,
@@ -186,7 +187,8 @@ impl Socket {
         socket
     }
 
-    /// Sends a text in one frame; a client masks, and a mask of zeros leaves the text as it is (RFC 6455 §5.3).
+    /// Sends a text in one frame. A client must mask, and a mask of zeros leaves the text unchanged (RFC 6455
+    /// §5.3).
     fn send(&mut self, text: &str) {
         const TEXT: u8 = 0x81;
         let mut frame = vec![TEXT];
@@ -206,7 +208,7 @@ impl Socket {
         self.0.get_mut().write_all(&frame).unwrap();
     }
 
-    /// Returns the next text, of however many frames.
+    /// Returns the next text message, from any number of frames.
     fn receive(&mut self) -> String {
         const LAST: u8 = 0x80;
         const CONTROL: u8 = 0x08;

@@ -1,6 +1,6 @@
-//! The page of a world that is served, in a real browser: what a person sees, clicks and arms.
+//! The page of a served simulated cloud, in a real browser: display, clicks and fault arming.
 //!
-//! Pictures of it are left in the folder that cargo keeps for tests.
+//! Screenshots are written to the folder that cargo keeps for tests.
 
 mod devtools;
 
@@ -10,7 +10,7 @@ use std::{fs, path::Path};
 
 const ADVANCE: &str = "[data-advance=\"600\"]";
 
-/// Takes a picture, and sees that nothing is wider than the window.
+/// Takes a screenshot, and checks that nothing is wider than the window.
 fn picture(page: &mut Page, name: &str, width: u32, dark: bool) {
     page.look_like(width, 1000, dark);
     page.until("document.readyState === 'complete'");

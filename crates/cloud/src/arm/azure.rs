@@ -1,8 +1,8 @@
-//! Azure Resource Manager with a subscription chosen: where every resource path beside this file starts.
+//! Azure Resource Manager with a selected subscription, the root of every resource path in this folder.
 
 use super::Arm;
 
-/// An ARM client with a subscription chosen.
+/// An ARM client with a selected subscription.
 #[derive(Clone)]
 pub struct Azure {
     arm: Arm,
@@ -10,7 +10,7 @@ pub struct Azure {
 }
 
 impl Azure {
-    /// Chooses the subscription with this GUID.
+    /// Selects the subscription with this GUID.
     #[must_use]
     pub fn new(arm: Arm, id: impl Into<String>) -> Self {
         Self { arm, id: id.into() }

@@ -18,7 +18,7 @@ pub struct Zone {
 }
 
 impl Zone {
-    /// Returns the zone's resource group, out of its id.
+    /// Returns the zone's resource group, from its id.
     #[must_use]
     pub fn resource_group(&self) -> &str {
         let mut segments = self.id.split('/');
@@ -30,13 +30,13 @@ impl Zone {
 /// An A record set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
-    /// The name below the zone, `@` for the zone itself.
+    /// The name relative to the zone, `@` for the zone itself.
     pub name: String,
     /// All its addresses.
     pub addresses: Vec<String>,
-    /// Seconds.
+    /// The time to live, in seconds.
     pub ttl: u64,
-    /// What its owner wrote beside it.
+    /// The metadata that its owner set.
     pub metadata: BTreeMap<String, String>,
     /// Its version, for `If-Match`.
     pub etag: String,
@@ -61,10 +61,10 @@ impl Record {
 }
 
 impl Azure {
-    /// Lists the zones of the whole subscription. Several may bear one name, in different groups.
+    /// Lists the zones of the whole subscription. Several may have the same name, in different groups.
     ///
     /// # Errors
-    /// Whatever the request ran into.
+    /// Returns the error of the request.
     pub async fn zones(&self) -> Result<Vec<Zone>, ApiError> {
         let listed = self.arm().list(&self.path("/providers/Microsoft.Network/dnszones"), API, &[]).await?;
         let zone = |body: &Value| {
@@ -76,17 +76,17 @@ impl Azure {
     /// Lists the A record sets of a zone.
     ///
     /// # Errors
-    /// Whatever the request ran into.
+    /// Returns the error of the request.
     pub async fn records(&self, zone: &Zone) -> Result<Vec<Record>, ApiError> {
         let listed = self.arm().list(&format!("{}/A", zone.id), API, &[]).await?;
         Ok(listed.iter().filter_map(Record::from_body).collect())
     }
 
-    /// Puts a whole record set: the addresses replace what was there.
+    /// Creates or replaces a record set with all its addresses.
     /// <https://learn.microsoft.com/rest/api/dns/record-sets/create-or-update>
     ///
     /// # Errors
-    /// 412 when the condition does not hold any more.
+    /// 412 if the precondition failed.
     pub async fn put_record(
         &self,
         zone_id: &str,
@@ -104,11 +104,11 @@ impl Azure {
         self.arm().put(&format!("{zone_id}/A/{name}"), API, &body, condition).await
     }
 
-    /// Deletes a record set; one that is not there is no error.
+    /// Deletes a record set; a missing one is no error.
     /// <https://learn.microsoft.com/rest/api/dns/record-sets/delete>
     ///
     /// # Errors
-    /// 412 when the condition does not hold any more.
+    /// 412 if the precondition failed.
     pub async fn delete_record(
         &self,
         zone_id: &str,

@@ -5,7 +5,7 @@ use crate::error::ApiError;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
-/// The api-version of resource groups and of the list of what is in one.
+/// The api-version of resource groups and of the list of their resources.
 pub const API: &str = "2024-11-01";
 
 impl Azure {
@@ -15,20 +15,20 @@ impl Azure {
         self.path(&format!("/resourcegroups/{name}"))
     }
 
-    /// Reads a group; `None` when there is none.
+    /// Reads a group; `None` if it does not exist.
     ///
     /// # Errors
-    /// Whatever the request ran into.
+    /// Returns the error of the request.
     pub async fn group(&self, name: &str) -> Result<Option<Value>, ApiError> {
         self.arm().get(&self.group_id(name), API).await
     }
 
-    /// Makes a group, or sets all the tags of one that is there. Synchronous in ARM.
+    /// Creates a group, or replaces all tags of an existing one. Synchronous in ARM.
     /// <https://learn.microsoft.com/rest/api/resources/resource-groups/create-or-update>
     ///
     /// # Errors
-    /// 409 `InvalidResourceGroupLocation` when it is there in another region, 409
-    /// `ResourceGroupBeingDeleted` while it is going away.
+    /// 409 `InvalidResourceGroupLocation` if it exists in another region, 409 `ResourceGroupBeingDeleted`
+    /// during its deletion.
     pub async fn put_group(
         &self,
         name: &str,
@@ -39,18 +39,18 @@ impl Azure {
         self.arm().put(&self.group_id(name), API, &body, Condition::None).await
     }
 
-    /// Begins to delete a group with everything in it.
+    /// Starts the deletion of a group with all its resources.
     ///
     /// # Errors
-    /// 409 `ScopeLocked` under a lock, and whatever the request ran into.
+    /// 409 `ScopeLocked` if it is locked, otherwise the error of the request.
     pub async fn delete_group(&self, name: &str) -> Result<Begun, ApiError> {
         self.arm().delete(&self.group_id(name), API).await
     }
 
-    /// Lists what is in a group, as `{id, name, type, …}`.
+    /// Lists the resources in a group, as `{id, name, type, …}`.
     ///
     /// # Errors
-    /// Whatever the request ran into.
+    /// Returns the error of the request.
     pub async fn resources_in(&self, group: &str) -> Result<Vec<Value>, ApiError> {
         self.arm().list(&self.path(&format!("/resourceGroups/{group}/resources")), API, &[]).await
     }

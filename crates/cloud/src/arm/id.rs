@@ -1,8 +1,8 @@
-//! Resource ids: case-preserving, compared without regard to case.
+//! Resource ids: case-preserving, and compared without case.
 //!
 //! Services return `resourcegroups` for `resourceGroups` and `microsoft.keyvault` for `Microsoft.KeyVault`
-//! (<https://learn.microsoft.com/azure/azure-resource-manager/management/resource-name-rules>), so ids must never
-//! be compared as text.
+//! (<https://learn.microsoft.com/azure/azure-resource-manager/management/resource-name-rules>). Ids must
+//! therefore never be compared as strings.
 
 use serde::{Deserialize, Serialize};
 use std::{
@@ -10,12 +10,12 @@ use std::{
     hash::{Hash, Hasher},
 };
 
-/// The id of a resource, a group or a subscription, as it was given.
+/// The id of a resource, a group or a subscription, in its original case.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ResourceId(String);
 
-/// Says whether two ids name the same resource.
+/// Returns whether two ids name the same resource.
 pub fn same(one: &str, other: &str) -> bool {
     let (mut one, mut other) = (segments(one), segments(other));
     loop {
@@ -28,12 +28,12 @@ pub fn same(one: &str, other: &str) -> bool {
 }
 
 impl ResourceId {
-    /// Takes an id as a service or a person wrote it.
+    /// Creates an id from a string of a service or a user.
     pub fn new(id: impl Into<String>) -> Self {
         Self(id.into())
     }
 
-    /// Returns the id as it was written.
+    /// Returns the id in its original case.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -53,13 +53,13 @@ impl ResourceId {
         self.after("resourceGroups")
     }
 
-    /// Says whether this is `scope` itself or lies below it.
+    /// Returns whether this is `scope` itself or below it.
     pub fn is_within(&self, scope: &str) -> bool {
         let mut own = segments(&self.0);
         segments(scope).all(|wanted| own.next().is_some_and(|has| has.eq_ignore_ascii_case(wanted)))
     }
 
-    /// Returns the id of a thing below this one; `rest` begins without a slash.
+    /// Returns the id of a child of this one; `rest` begins without a slash.
     pub fn join(&self, rest: &str) -> Self {
         Self(format!("{}/{rest}", self.0.trim_end_matches('/')))
     }

@@ -1,4 +1,4 @@
-//! Management locks: what somebody has protected from being deleted, or from being written at all.
+//! Management locks: protection of resources against deletion, or against every write.
 
 use super::Azure;
 use crate::error::{ApiError, ApiErrorKind};
@@ -7,21 +7,22 @@ use serde_json::Value;
 /// The newest stable api-version of locks.
 pub const API: &str = "2020-05-01";
 
-/// What stands between a lock's scope and its name.
+/// The part of a lock's id between its scope and its name.
 const BELOW: &str = "/providers/microsoft.authorization/locks/";
 
-/// A lock. It holds for its scope and everything below; and nothing above it can be deleted with what it holds.
+/// A lock. It applies to its scope and everything below. It also blocks the deletion of everything above,
+/// because that includes the locked scope.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lock {
-    /// Its resource id, which `az lock delete --ids` takes.
+    /// Its resource id, which `az lock delete --ids` accepts.
     pub id: String,
     /// Its name.
     pub name: String,
-    /// The id of what is locked.
+    /// The id of the locked resource.
     pub scope: String,
-    /// `CanNotDelete`, or `ReadOnly`, which forbids writing too.
+    /// `CanNotDelete`, or `ReadOnly`, which forbids writes too.
     pub level: String,
-    /// What whoever set it wrote beside it.
+    /// The notes that its author set.
     pub notes: Option<String>,
 }
 
@@ -39,26 +40,26 @@ impl Lock {
         })
     }
 
-    /// Tells whether it holds for the thing with this id.
+    /// Returns whether it applies to the resource with this id.
     #[must_use]
     pub fn covers(&self, id: &str) -> bool {
         within(id, &self.scope)
     }
 
-    /// Tells whether it keeps the thing with this id from being deleted, with everything below it.
+    /// Returns whether it blocks the deletion of the resource with this id, with everything below it.
     #[must_use]
     pub fn keeps(&self, id: &str) -> bool {
         within(id, &self.scope) || within(&self.scope, id)
     }
 
-    /// Tells whether it keeps the thing with this id from being written.
+    /// Returns whether it blocks writes to the resource with this id.
     #[must_use]
     pub fn freezes(&self, id: &str) -> bool {
         self.level.eq_ignore_ascii_case("ReadOnly") && within(id, &self.scope)
     }
 }
 
-/// Tells whether `id` is `scope` or lies below it. Ids compare without case.
+/// Returns whether `id` is `scope` or is below it. Ids compare without case.
 fn within(id: &str, scope: &str) -> bool {
     let plain = |id: &str| id.trim_matches('/').to_ascii_lowercase();
     let (id, scope) = (plain(id), plain(scope));
@@ -66,12 +67,12 @@ fn within(id: &str, scope: &str) -> bool {
 }
 
 impl Azure {
-    /// Lists every lock of the subscription; of one group, those above and below it included, when the caller may
-    /// not look at the whole.
+    /// Lists every lock of the subscription. If the caller may not read all, lists those of one group, with
+    /// those above and below it.
     /// <https://learn.microsoft.com/rest/api/resources/management-locks/list-at-subscription-level>
     ///
     /// # Errors
-    /// Whatever the request ran into.
+    /// Returns the error of the request.
     pub async fn locks(&self, group: &str) -> Result<Vec<Lock>, ApiError> {
         let list = async |scope: String| {
             self.arm().list(&format!("{scope}/providers/Microsoft.Authorization/locks"), API, &[]).await

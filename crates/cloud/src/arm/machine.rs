@@ -1,4 +1,4 @@
-//! The sizes of virtual machines that a region has.
+//! The VM sizes of a region.
 
 use super::Azure;
 use crate::error::ApiError;
@@ -7,16 +7,17 @@ use serde_json::Value;
 /// The api-version of Compute's resource SKUs.
 pub const API: &str = "2021-07-01";
 
-/// A size of virtual machines in one region.
+/// A VM size in one region.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MachineSize {
     /// `Standard_D4s_v5`; compared without case.
     pub name: String,
-    /// The family whose cores the quota counts, `standardDSv5Family`.
+    /// The VM family whose cores the quota counts, `standardDSv5Family`.
     pub family: String,
-    /// Its cores; none when the list does not say.
+    /// Its cores; `None` if the list does not contain them.
     pub cores: Option<u64>,
-    /// Why the subscription may not have it in this region: `NotAvailableForSubscription`, `QuotaId`.
+    /// The reason why the subscription may not use it in this region: `NotAvailableForSubscription`,
+    /// `QuotaId`.
     pub withheld: Option<String>,
 }
 
@@ -29,7 +30,7 @@ impl MachineSize {
             let all = body["capabilities"].as_array()?;
             all.iter().find(|one| one["name"] == name)?["value"].as_str()?.parse().ok()
         };
-        // A restriction of zones leaves the region itself open.
+        // A zone restriction does not restrict the region itself.
         let restrictions = body["restrictions"].as_array().into_iter().flatten();
         let mut whole = restrictions.filter(|one| one["type"] == "Location");
         Some(Self {
@@ -42,11 +43,11 @@ impl MachineSize {
 }
 
 impl Azure {
-    /// Lists the sizes of virtual machines in a region, those that are withheld among them.
+    /// Lists the VM sizes of a region, including restricted ones.
     /// <https://learn.microsoft.com/rest/api/compute/resource-skus/list>
     ///
     /// # Errors
-    /// Whatever the request ran into.
+    /// Returns the error of the request.
     pub async fn machine_sizes(&self, location: &str) -> Result<Vec<MachineSize>, ApiError> {
         let filter = format!("location eq '{location}'");
         let listed = self

@@ -1,9 +1,9 @@
 //! Azure Resource Manager.
 //!
-//! [`Arm`] speaks the protocol that all resources share: reading, writing, paging, long operations. A resource type
-//! gets a file of its own beside this one, with its request and reply and its API version, once a caller needs it
-//! typed. Whoever changes a resource reads it, changes the JSON and writes all of it back: a PUT replaces, and a
-//! typed copy would drop what it does not know.
+//! [`Arm`] implements the protocol that all resources share: reads, writes, paging, long-running operations.
+//! A resource type gets its own file here, with its request, response and API version, when a caller needs it
+//! typed. To change a resource, read it, change the JSON and write all of it back: a PUT replaces the
+//! resource, and a typed copy would drop unknown fields.
 
 mod azure;
 mod client;

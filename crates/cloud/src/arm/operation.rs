@@ -1,12 +1,13 @@
-//! Long operations: reading how one began and how far it is. Pure; [`Arm`](super::Arm) does the sending.
+//! Long-running operations: parsing of their start and their progress. Pure; [`Arm`](super::Arm) sends the
+//! requests.
 //!
-//! The contract: <https://learn.microsoft.com/azure/azure-resource-manager/management/async-operations>.
-//! Where to look is chosen by the first answer: `Azure-AsyncOperation`, then the `Location` of a 202, then the
-//! resource's own `provisioningState`. The end is `Succeeded`, `Failed` or `Canceled` in any case and spelling;
-//! every other word, also one that nobody has heard of, means that it goes on.
+//! The contract: <https://learn.microsoft.com/azure/azure-resource-manager/management/async-operations>. The
+//! first response determines the polled URL: `Azure-AsyncOperation`, then the `Location` of a 202, then the
+//! resource's own `provisioningState`. The final states are `Succeeded`, `Failed` and `Canceled`, in any case
+//! and spelling. Every other state, also an unknown one, means in progress.
 //!
-//! An [`Operation`] can be stored and asked after by a later process. It holds path and query and never an origin:
-//! that comes from the settings, so that a stored file cannot lead a token astray.
+//! An [`Operation`] can be stored and polled by a later process. It contains path and query and never an
+//! origin: that comes from the settings, so that a stored file cannot redirect a token.
 
 use crate::{
     ApiError, ApiErrorKind,
@@ -24,25 +25,25 @@ use url::Url;
 const ASYNC_OPERATION: HeaderName = HeaderName::from_static("azure-asyncoperation");
 const LOCATION: HeaderName = HeaderName::from_static("location");
 
-/// How an operation is followed.
+/// The method of polling an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Style {
-    /// A status document says how far it is.
+    /// Polls a status document.
     AsyncOperation,
-    /// An address answers 202 until there is a result.
+    /// Polls a URL that responds 202 until there is a result.
     Location,
-    /// The resource itself says how far it is.
+    /// Polls the resource itself.
     ProvisioningState,
 }
 
-/// What was asked for: it decides where the result is found.
+/// The method of the request; it determines the location of the result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verb {
     /// The resource is the result.
     Put,
-    /// The answer is the result.
+    /// The response is the result.
     Post,
     /// There is no result.
     Delete,
@@ -59,80 +60,80 @@ impl Verb {
     }
 }
 
-/// An operation that the cloud is at: all that is needed to ask after it, today or in another process.
+/// A long-running operation: all data that this or another process needs to poll it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Operation {
-    /// How it is followed.
+    /// The method of polling.
     pub style: Style,
-    /// What was asked for.
+    /// The method of the request.
     pub verb: Verb,
-    /// Where it is followed: path and query, as the service wrote them.
+    /// The polled URL: path and query, as the service sent them.
     pub path_and_query: String,
-    /// The path of the resource that it works on.
+    /// The path of the affected resource.
     pub resource: String,
-    /// The API version in which the resource is read.
+    /// The API version for reads of the resource.
     pub api_version: String,
-    /// Where the result of a POST is found when it is not where the operation is followed.
+    /// The URL of a POST's result, if it differs from the polled URL.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result: Option<String>,
 }
 
-/// What a write led to.
+/// The result of a write.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Begun {
-    /// It is done; none when the answer had no body.
+    /// Completed; `None` if the response had no body.
     Done(Option<Value>),
-    /// The cloud took the work.
+    /// Accepted, and completed later.
     Accepted {
-        /// How to ask after it: keep it before doing anything else.
+        /// The operation to poll. The caller must store it before any other action.
         operation: Operation,
-        /// What the first answer said, for a PUT mostly the resource as it will be.
+        /// The body of the first response; for a PUT usually the resource in its future state.
         value: Option<Value>,
     },
 }
 
-/// How far an operation is.
+/// The progress of an operation.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Progress {
-    /// It goes on.
+    /// In progress.
     Running {
-        /// The service's word for it: `Creating`, `ReconcilingAddons`.
+        /// The service's state: `Creating`, `ReconcilingAddons`.
         state: String,
-        /// 0 to 100, from services that say so.
+        /// 0 to 100, from services that report it.
         percent: Option<f64>,
-        /// The service asks not to be asked before this has passed, in real time.
+        /// The minimum delay before the next poll, from the service, in real time.
         not_before: Option<Duration>,
     },
-    /// It is done.
+    /// Completed.
     Succeeded {
-        /// The resource, or the answer to a POST.
+        /// The resource, or the response to a POST.
         value: Option<Value>,
-        /// When it began, by the service's clock.
+        /// The start time, by the service's clock.
         started_at: Option<SystemTime>,
-        /// When it ended, by the service's clock.
+        /// The end time, by the service's clock.
         ended_at: Option<SystemTime>,
     },
-    /// The service does not know the operation any more: look at the resource instead.
+    /// The service no longer knows the operation: read the resource instead.
     Expired,
 }
 
-/// An answer as it came.
+/// A response, unparsed.
 pub(super) struct Answer<'a> {
     pub(super) status: u16,
     pub(super) headers: &'a Headers,
     pub(super) body: &'a [u8],
 }
 
-/// What one look at an operation showed.
+/// The result of one poll.
 #[derive(Debug, PartialEq)]
 pub(super) enum Seen {
-    /// Nothing more to ask.
+    /// No further request is necessary.
     Plain(Progress),
-    /// It is done, and the result lies at this path; none means the resource itself.
+    /// Completed, and the result is at this path; `None` means the resource itself.
     ResultAt { path_and_query: Option<String>, started_at: Option<SystemTime>, ended_at: Option<SystemTime> },
 }
 
-/// Reads the first answer to a write on `url`, which is below the configured endpoint.
+/// Parses the first response to a write on `url`, which is below the configured endpoint.
 pub(super) fn begun(
     verb: Verb,
     url: &Url,
@@ -156,7 +157,7 @@ pub(super) fn begun(
             _ => return Ok(Begun::Done(value)),
         },
     };
-    // The result of a POST is behind its Location, also when a status document says how far it is.
+    // A POST's result is at its `Location`, even if a status document reports the progress.
     let result = location.filter(|_| verb == Verb::Post && style == Style::AsyncOperation);
     let resource = url.path().to_owned();
     let operation = Operation {
@@ -170,8 +171,8 @@ pub(super) fn begun(
     Ok(Begun::Accepted { operation, value })
 }
 
-/// Reads an answer of the address that the operation is followed at. Answers that say that reading failed, 5xx and
-/// the like, are errors about the reading; the operation itself may go on.
+/// Parses a response from the polled URL. Responses such as 5xx are errors of the poll; the operation itself
+/// may continue.
 pub(super) fn seen(operation: &Operation, answer: &Answer<'_>) -> Result<Seen, ApiError> {
     match (operation.style, answer.status) {
         (Style::ProvisioningState, 404) if operation.verb == Verb::Delete => Ok(Seen::Plain(succeeded(None))),
@@ -193,10 +194,10 @@ pub(super) fn seen(operation: &Operation, answer: &Answer<'_>) -> Result<Seen, A
     }
 }
 
-/// Reads `{status, percentComplete, startTime, endTime, error}`.
+/// Parses `{status, percentComplete, startTime, endTime, error}`.
 fn status_document(operation: &Operation, answer: &Answer<'_>) -> Result<Seen, ApiError> {
     let Some(value) = json(answer.body)? else {
-        // A service that answers without a document has, by the status, either ended or not.
+        // Without a document the response status determines whether the operation has ended.
         return Ok(match answer.status {
             204 => after_success(operation, None),
             _ => Seen::Plain(running("InProgress".to_owned(), None, answer)),
@@ -212,7 +213,7 @@ fn status_document(operation: &Operation, answer: &Answer<'_>) -> Result<Seen, A
     }
 }
 
-/// Says where the result of an operation lies that has just succeeded.
+/// Returns the location of the result of a succeeded operation.
 fn after_success(operation: &Operation, document: Option<&Value>) -> Seen {
     let time = |name: &str| document.and_then(|value| instant(value.get(name)?.as_str()?));
     let (started_at, ended_at) = (time("startTime"), time("endTime"));
@@ -228,13 +229,13 @@ fn after_success(operation: &Operation, document: Option<&Value>) -> Seen {
     }
 }
 
-/// Reads the resource itself.
+/// Parses the resource itself.
 fn resource(operation: &Operation, answer: &Answer<'_>) -> Result<Seen, ApiError> {
     let value = json(answer.body)?;
     let state = provisioning_state(value.as_ref()).unwrap_or("Succeeded").to_owned();
     match Ending::of(&state) {
         Ending::Failed => Err(resource_failed(value.as_ref()).with_status(answer.status)),
-        // While it is there at all, it is not deleted, whatever its last operation was.
+        // A resource that still exists is not deleted, whatever the state of its last operation.
         Ending::Succeeded if operation.verb != Verb::Delete => Ok(Seen::Plain(succeeded(value))),
         _ => Ok(Seen::Plain(running(state, value.as_ref(), answer))),
     }
@@ -249,7 +250,7 @@ fn succeeded(value: Option<Value>) -> Progress {
     Progress::Succeeded { value, started_at: None, ended_at: None }
 }
 
-/// What a state says about the end.
+/// The kind of a state: final or in progress.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Ending {
     None,
@@ -267,7 +268,7 @@ impl Ending {
     }
 }
 
-/// Returns the state of a status document; some services put the resource there instead.
+/// Returns the state in a status document; some services return the resource instead.
 fn state_in(value: Option<&Value>) -> Option<&str> {
     value?.get("status").and_then(Value::as_str).or_else(|| provisioning_state(value))
 }
@@ -287,16 +288,16 @@ fn resource_failed(value: Option<&Value>) -> ApiError {
     from_operation(provisioning_state(value).unwrap_or("Failed"), reason)
 }
 
-/// Takes path and query of an address that a service named; refuses any other origin than `base`'s.
+/// Returns path and query of a URL from a service; rejects any origin other than that of `base`.
 pub(super) fn local_address(base: &Url, address: &str) -> Result<String, ApiError> {
     let refused = || ApiError::new(ApiErrorKind::Protocol, "follow an address to a foreign server");
     let url = base.join(address).map_err(|error| refused().with_source(error))?;
     ForeignOrigin::check(&url, &base.origin()).map_err(|error| refused().with_source(error))?;
-    // A path that begins with two slashes would read as a host once the origin is taken off.
+    // A path that begins with two slashes would be parsed as a host without the origin.
     Ok(format!("/{}", path_and_query(&url).trim_start_matches('/')))
 }
 
-/// Reads a body as JSON; none when it is empty.
+/// Parses a body as JSON; `None` if it is empty.
 pub(super) fn json(body: &[u8]) -> Result<Option<Value>, ApiError> {
     if body.iter().all(u8::is_ascii_whitespace) {
         return Ok(None);

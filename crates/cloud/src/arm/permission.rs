@@ -1,4 +1,4 @@
-//! What whoever is signed in may do at a scope.
+//! Permissions of the signed-in principal at a scope.
 
 use super::Azure;
 use crate::error::{ApiError, ApiErrorKind};
@@ -7,11 +7,11 @@ use serde_json::Value;
 /// The api-version of permissions.
 pub const API: &str = "2022-04-01";
 
-/// The rights of the caller at a scope, from every role that counts there.
+/// The permissions of the caller at a scope, from all applicable roles.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Permissions(Vec<Permission>);
 
-/// What one role gives and takes back.
+/// The actions that one role includes and excludes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Permission {
     actions: Vec<String>,
@@ -31,8 +31,8 @@ impl Permissions {
         Self(bodies.iter().map(one).collect())
     }
 
-    /// Tells whether an action such as `Microsoft.KeyVault/vaults/write` is allowed. What one role takes back another
-    /// one may still give.
+    /// Returns whether an action such as `Microsoft.KeyVault/vaults/write` is allowed. Another role may
+    /// include an action that one role excludes.
     #[must_use]
     pub fn allow(&self, action: &str) -> bool {
         let any = |patterns: &[String]| patterns.iter().any(|pattern| fits(pattern, action));
@@ -40,7 +40,7 @@ impl Permissions {
     }
 }
 
-/// Whether an action fits a pattern in which `*` stands for any text; case does not matter.
+/// Returns whether an action matches a pattern in which `*` matches any text, without case.
 /// <https://learn.microsoft.com/azure/role-based-access-control/role-definitions>
 fn fits(pattern: &str, action: &str) -> bool {
     let (pattern, action) = (pattern.to_ascii_lowercase(), action.to_ascii_lowercase());
@@ -55,11 +55,11 @@ fn fits(pattern: &str, action: &str) -> bool {
 }
 
 impl Azure {
-    /// Lists what the caller may do in a group; none when there is no such group.
+    /// Lists the caller's permissions in a group; `None` if the group does not exist.
     /// <https://learn.microsoft.com/rest/api/authorization/permissions/list-for-resource-group>
     ///
     /// # Errors
-    /// 403 for who has no role there at all.
+    /// 403 if the caller has no role there.
     pub async fn permissions_in(&self, group: &str) -> Result<Option<Permissions>, ApiError> {
         match self.permissions_at(&format!("/resourceGroups/{group}")).await {
             Err(error) if error.kind == ApiErrorKind::NotFound => Ok(None),
@@ -67,10 +67,10 @@ impl Azure {
         }
     }
 
-    /// Lists what the caller may do in the whole subscription.
+    /// Lists the caller's permissions in the whole subscription.
     ///
     /// # Errors
-    /// 403 for who has no role at the subscription.
+    /// 403 if the caller has no role at the subscription.
     pub async fn permissions(&self) -> Result<Permissions, ApiError> {
         self.permissions_at("").await
     }

@@ -9,14 +9,14 @@ pub const API: &str = "2024-11-01";
 /// The api-version of preview features.
 pub const FEATURES_API: &str = "2021-07-01";
 
-/// How far a provider's or a feature's registration is.
+/// The state of a provider's or a feature's registration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Registration {
     /// Usable.
     Registered,
-    /// On its way, with the service's own word: `Registering`, `Pending`.
+    /// In progress, with the service's state: `Registering`, `Pending`.
     Underway(String),
-    /// Not asked for, or taken back.
+    /// Not requested, or removed.
     Absent,
 }
 
@@ -34,7 +34,7 @@ impl Azure {
     /// Lists every provider with its registration, in one request.
     ///
     /// # Errors
-    /// Whatever the request ran into.
+    /// Returns the error of the request.
     pub async fn providers(&self) -> Result<Vec<(String, Registration)>, ApiError> {
         let listed = self.arm().list(&self.path("/providers"), API, &[]).await?;
         let provider = |body: &Value| {
@@ -44,7 +44,7 @@ impl Azure {
         Ok(listed.iter().filter_map(provider).collect())
     }
 
-    /// Asks for a provider's registration. It spreads over minutes.
+    /// Requests a provider's registration. It propagates within minutes.
     ///
     /// # Errors
     /// 403 without the right to register.
@@ -52,20 +52,20 @@ impl Azure {
         self.arm().post(&self.path(&format!("/providers/{namespace}/register")), API, None).await
     }
 
-    /// Reads a preview feature's registration. `None`: the service knows no such flag (any more),
-    /// which is what becomes of a flag when its feature is generally available.
+    /// Reads a preview feature's registration. `None` if the service does not know the flag: either it never
+    /// existed, or its feature is generally available.
     ///
     /// # Errors
-    /// Whatever the request ran into.
+    /// Returns the error of the request.
     pub async fn feature(&self, namespace: &str, name: &str) -> Result<Option<Registration>, ApiError> {
         let answer = self.arm().get(&self.feature_path(namespace, name), FEATURES_API).await?;
         Ok(answer.map(|f| Registration::from_word(f["properties"]["state"].as_str().unwrap_or_default())))
     }
 
-    /// Asks for a preview feature.
+    /// Requests a preview feature.
     ///
     /// # Errors
-    /// 404 when the service knows no such flag.
+    /// 404 if the service does not know the flag.
     pub async fn register_feature(&self, namespace: &str, name: &str) -> Result<Begun, ApiError> {
         let path = format!("{}/register", self.feature_path(namespace, name));
         self.arm().post(&path, FEATURES_API, None).await

@@ -1,4 +1,4 @@
-//! Role assignments: who may do what at which scope.
+//! Role assignments: principal, role and scope.
 
 use super::{Azure, Begun, Condition};
 use crate::error::ApiError;
@@ -12,7 +12,7 @@ pub const API: &str = "2022-04-01";
 /// <https://learn.microsoft.com/azure/role-based-access-control/built-in-roles>.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Role {
-    /// The role's name, as people know it.
+    /// The role's display name.
     pub name: &'static str,
     /// The role definition's GUID.
     pub id: &'static str,
@@ -22,7 +22,7 @@ impl Role {
     /// Imports and manages certificates of a vault.
     pub const CERTIFICATES_OFFICER: Self =
         Self { name: "Key Vault Certificates Officer", id: "a4417e6f-fecd-4de8-b567-7b0420556985" };
-    /// Reads a vault's secrets, and so a certificate's private key.
+    /// Reads a vault's secrets, and therefore a certificate's private key.
     pub const SECRETS_USER: Self =
         Self { name: "Key Vault Secrets User", id: "4633458b-17de-408a-b874-0445c86b69e6" };
     /// Reads a vault's certificates.
@@ -38,11 +38,11 @@ impl Role {
 pub struct Assignment {
     /// Its resource id.
     pub id: String,
-    /// Where it applies; everything below inherits it.
+    /// Its scope; everything below inherits it.
     pub scope: String,
-    /// Whom it is for, an object id.
+    /// The principal, an object id.
     pub principal: String,
-    /// The role definition's GUID, without the path that may stand before it.
+    /// The role definition's GUID, without a path prefix.
     pub role: String,
 }
 
@@ -57,7 +57,7 @@ impl Assignment {
         })
     }
 
-    /// Tells whether this gives `principal` the role. Ids compare without case.
+    /// Returns whether this assigns the role to `principal`. Ids compare without case.
     #[must_use]
     pub fn gives(&self, principal: &str, role: Role) -> bool {
         self.principal.eq_ignore_ascii_case(principal) && self.role.eq_ignore_ascii_case(role.id)
@@ -65,8 +65,8 @@ impl Assignment {
 }
 
 impl Azure {
-    /// Returns the id an assignment of ours has: a UUIDv5 of scope, principal and role, so that
-    /// asking twice is asking for the same thing.
+    /// Returns the id of our assignment: a UUIDv5 of scope, principal and role, so that the request is
+    /// idempotent.
     #[must_use]
     pub fn assignment_id(&self, scope: &str, principal: &str, role: Role) -> String {
         let words = format!("{scope}|{principal}|{}", role.id).to_ascii_lowercase();
@@ -78,19 +78,19 @@ impl Azure {
     /// <https://learn.microsoft.com/rest/api/authorization/role-assignments/list-for-scope>
     ///
     /// # Errors
-    /// Whatever the request ran into.
+    /// Returns the error of the request.
     pub async fn assignments_at(&self, scope: &str) -> Result<Vec<Assignment>, ApiError> {
         let path = format!("{scope}/providers/Microsoft.Authorization/roleAssignments");
         let listed = self.arm().list(&path, API, &[("$filter", "atScope()")]).await?;
         Ok(listed.iter().filter_map(Assignment::from_body).collect())
     }
 
-    /// Grants a role. `principal_type` is always sent, which spares the service a look into a
-    /// directory that may not have heard of the principal yet.
+    /// Creates a role assignment. `principal_type` is always sent, so that the service skips its directory
+    /// lookup, which may not find a new principal yet.
     ///
     /// # Errors
-    /// 409 `RoleAssignmentExists` when it is there under another name, 400 `PrincipalNotFound`,
-    /// 403 `AuthorizationFailed` without the right to grant.
+    /// 409 `RoleAssignmentExists` if it exists under another name, 400 `PrincipalNotFound`, 403
+    /// `AuthorizationFailed` without the right to create it.
     pub async fn grant(
         &self,
         scope: &str,
@@ -109,10 +109,10 @@ impl Azure {
         self.arm().put(&id, API, &body, Condition::None).await
     }
 
-    /// Takes an assignment away, by its id.
+    /// Deletes an assignment by its id.
     ///
     /// # Errors
-    /// Whatever the request ran into; one that is not there is no error.
+    /// Returns the error of the request; a missing assignment is no error.
     pub async fn revoke(&self, assignment: &str) -> Result<Begun, ApiError> {
         self.arm().delete(assignment, API).await
     }

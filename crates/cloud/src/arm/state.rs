@@ -1,27 +1,27 @@
-//! `properties.provisioningState`, read the way ARM asks clients to.
+//! `properties.provisioningState`, parsed as ARM specifies.
 
 use serde_json::Value;
 
-/// What a resource says of itself.
+/// The provisioning state of a resource.
 ///
-/// Exactly three words are final and everything else means that the service is at it:
+/// Exactly three values are final, and every other one means in progress:
 /// <https://learn.microsoft.com/azure/azure-resource-manager/management/async-operations#provisioningstate-values>.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum State {
-    /// Usable. A resource that has no state counts as this.
+    /// Usable. A resource without a state counts as this.
     Succeeded,
     /// The last operation failed; the resource may still work.
     Failed,
     /// The last operation was cancelled.
     Canceled,
-    /// It is going away.
+    /// The deletion is in progress.
     Deleting,
-    /// Anything else: `Creating`, `Updating`, `RegisteringDns`, or a word nobody knows yet.
+    /// Any other state: `Creating`, `Updating`, `RegisteringDns`, or an unknown one.
     Running(String),
 }
 
 impl State {
-    /// Reads the state of a resource body.
+    /// Parses the state of a resource body.
     #[must_use]
     pub fn of(resource: &Value) -> Self {
         match resource["properties"]["provisioningState"].as_str() {

@@ -1,4 +1,4 @@
-//! The subscriptions that the signed-in principal sees.
+//! The subscriptions visible to the signed-in principal.
 
 use super::{Arm, Azure};
 use crate::{ApiError, ApiErrorKind};
@@ -14,7 +14,7 @@ pub struct Subscription {
     pub id: String,
     /// Its display name.
     pub name: String,
-    /// The directory that it trusts.
+    /// The id of the directory that it trusts.
     pub tenant: String,
     /// `Enabled`, `Warned`, `PastDue`, `Disabled` or `Deleted`.
     pub state: String,
@@ -26,18 +26,18 @@ impl Arm {
         self.list("/subscriptions", API, &[]).await?.iter().map(read).collect()
     }
 
-    /// Returns one subscription; none when it does not exist or is not ours to see.
+    /// Returns one subscription; `None` if it does not exist or is not readable.
     pub async fn subscription(&self, id: &str) -> Result<Option<Subscription>, ApiError> {
         self.get(&format!("/subscriptions/{id}"), API).await?.as_ref().map(read).transpose()
     }
 }
 
 impl Azure {
-    /// Lists the regions that the subscription may use, by their names in programs, `eastus`.
+    /// Lists the regions that the subscription may use, by their programmatic names, `eastus`.
     /// <https://learn.microsoft.com/rest/api/resources/subscriptions/list-locations>
     ///
     /// # Errors
-    /// Whatever the request ran into.
+    /// Returns the error of the request.
     pub async fn locations(&self) -> Result<Vec<String>, ApiError> {
         let listed = self.arm().list(&self.path("/locations"), API, &[]).await?;
         Ok(listed.iter().filter_map(|body| body["name"].as_str().map(str::to_owned)).collect())

@@ -1,4 +1,4 @@
-//! How much of a region the subscription uses, and how much it may.
+//! Usage and limits of a subscription in a region.
 
 use super::Azure;
 use crate::error::ApiError;
@@ -10,13 +10,13 @@ pub const API: &str = "2024-07-01";
 /// One row of a region's usages.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Usage {
-    /// The service's own word, `standardDSv5Family`, `cores`, `PublicIPAddresses`.
+    /// The service's name, `standardDSv5Family`, `cores`, `PublicIPAddresses`.
     pub name: String,
-    /// As people read it, `Standard DSv5 Family vCPUs`.
+    /// The display name, `Standard DSv5 Family vCPUs`.
     pub label: String,
-    /// What is in use.
+    /// The current usage.
     pub used: u64,
-    /// What may be in use.
+    /// The limit.
     pub limit: u64,
 }
 
@@ -27,12 +27,12 @@ impl Usage {
             label: body["name"]["localizedValue"].as_str().unwrap_or(&name).to_owned(),
             name,
             used: body["currentValue"].as_u64().unwrap_or_default(),
-            // A limit that is not one is written as a negative number.
+            // The service writes "no limit" as a negative number.
             limit: body["limit"].as_u64().unwrap_or(u64::MAX),
         })
     }
 
-    /// Returns what is left.
+    /// Returns the unused part of the limit.
     #[must_use]
     pub fn left(&self) -> u64 {
         self.limit.saturating_sub(self.used)
@@ -40,20 +40,20 @@ impl Usage {
 }
 
 impl Azure {
-    /// Lists the cores in use in a region: all together as `cores`, and by family of machines.
+    /// Lists the usage of cores in a region: the total as `cores`, and one row per VM family.
     /// <https://learn.microsoft.com/rest/api/compute/usage/list>
     ///
     /// # Errors
-    /// 400 for a region that there is not, and whatever the request ran into.
+    /// 400 for an unknown region, otherwise the error of the request.
     pub async fn core_usages(&self, location: &str) -> Result<Vec<Usage>, ApiError> {
         self.usages("Microsoft.Compute", location, API).await
     }
 
-    /// Lists what is in use of Network in a region, `PublicIPAddresses` among it.
+    /// Lists the usage of network resources in a region, including `PublicIPAddresses`.
     /// <https://learn.microsoft.com/rest/api/virtualnetwork/usages/list>
     ///
     /// # Errors
-    /// 400 for a region that there is not, and whatever the request ran into.
+    /// 400 for an unknown region, otherwise the error of the request.
     pub async fn network_usages(&self, location: &str) -> Result<Vec<Usage>, ApiError> {
         self.usages("Microsoft.Network", location, super::network::API).await
     }

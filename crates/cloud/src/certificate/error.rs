@@ -1,8 +1,8 @@
-//! What is wrong with a certificate, and what to do about it.
+//! Errors of certificates, and their remedies.
 
 use jiff::Timestamp;
 
-/// Why a certificate cannot be used. The message fits after "failed to".
+/// The reason why a certificate is unusable. The message fits after "failed to".
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CertificateError {
     /// The password does not open the file.
@@ -14,48 +14,48 @@ pub enum CertificateError {
     /// The file is something else.
     #[error("read the PFX file: {why}")]
     NotPfx {
-        /// What does not fit.
+        /// The reason.
         why: String,
     },
-    /// There are only certificates in the file.
+    /// The file contains only certificates.
     #[error("read the PFX file: there is no private key in it")]
     NoPrivateKey,
-    /// There are only keys in the file.
+    /// The file contains only keys.
     #[error("read the PFX file: there is no certificate in it")]
     NoCertificate,
-    /// No certificate in the file is that of the key.
+    /// No certificate in the file belongs to the key.
     #[error("read the PFX file: none of its certificates belongs to its private key")]
     KeyMismatch,
-    /// The certificate was good once.
+    /// The certificate has expired.
     #[error("use the certificate: it expired at {not_after}")]
     Expired {
-        /// The last moment it was good.
+        /// The end of its validity.
         not_after: Timestamp,
     },
-    /// The certificate will be good.
+    /// The certificate is not valid yet.
     #[error("use the certificate: it is valid from {not_before} only")]
     NotYetValid {
-        /// The first moment it is good.
+        /// The start of its validity.
         not_before: Timestamp,
     },
-    /// The certificate is for other hosts.
+    /// The certificate does not cover the hosts.
     #[error("use the certificate for {}: it is for {}", .missing.join(", "), list(.names))]
     DoesNotCover {
-        /// The hosts it lacks.
+        /// The missing hosts.
         missing: Vec<String>,
-        /// The hosts it has.
+        /// The covered names.
         names: Vec<String>,
     },
-    /// Key Vault does not take such a key.
+    /// Key Vault does not accept this kind of key.
     #[error("use the private key: {algorithm} is not supported")]
     UnsupportedKey {
-        /// What it is.
+        /// The key's algorithm.
         algorithm: String,
     },
-    /// A certificate could not be made.
+    /// The generation of a certificate failed.
     #[error("make a self-signed certificate: {why}")]
     Generate {
-        /// What stood in the way.
+        /// The reason.
         why: String,
     },
 }
@@ -70,7 +70,7 @@ impl CertificateError {
         self.to_string()
     }
 
-    /// Returns what to do about it.
+    /// Returns the remedy.
     pub fn hint(&self) -> String {
         match self {
             Self::WrongPassword => "check the password; `openssl pkcs12 -info -noout -in FILE` asks for it and tries it",

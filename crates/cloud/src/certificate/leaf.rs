@@ -1,4 +1,4 @@
-//! What a certificate says about itself.
+//! The fields of a certificate.
 
 use std::fmt::Write as _;
 use std::net::IpAddr;
@@ -9,10 +9,10 @@ use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::GeneralName;
 use x509_parser::time::ASN1Time;
 
-/// What is to know about the certificate of a key.
+/// The fields of the certificate that belongs to a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Leaf {
-    /// SHA-1 of its DER as 40 lowercase hex digits: what Key Vault and Windows call its thumbprint.
+    /// SHA-1 of its DER as 40 lowercase hex digits, which Key Vault and Windows call its thumbprint.
     pub thumbprint_sha1: String,
     /// SHA-256 of its DER as 64 lowercase hex digits.
     pub thumbprint_sha256: String,
@@ -20,13 +20,13 @@ pub struct Leaf {
     pub names: Vec<String>,
     /// Its subject.
     pub subject: String,
-    /// Who issued it.
+    /// Its issuer.
     pub issuer: String,
-    /// From when it is valid.
+    /// The start of its validity.
     pub not_before: Timestamp,
-    /// Until when it is valid.
+    /// The end of its validity.
     pub not_after: Timestamp,
-    /// How many certificates lead from it upwards in the same file, itself included.
+    /// The number of certificates in its chain within the same file, itself included.
     pub chain_length: usize,
 }
 
@@ -44,10 +44,10 @@ impl Leaf {
         }
     }
 
-    /// Tells whether the certificate is good for a host, by its subject alternative names alone, as clients judge.
+    /// Returns whether the certificate covers a host, by its subject alternative names alone, as clients do.
     ///
-    /// A wildcard stands for exactly one label, and only the leftmost (RFC 9525 §6.3). A host that is itself a wildcard
-    /// needs that very name.
+    /// A wildcard matches exactly one label, and only the leftmost (RFC 9525 §6.3). A host that is itself a
+    /// wildcard requires that very name.
     pub fn covers(&self, host: &str) -> bool {
         let host = host.trim_end_matches('.').to_ascii_lowercase();
         self.names.iter().any(|name| {
@@ -78,7 +78,7 @@ fn address(octets: &[u8]) -> Option<IpAddr> {
     four.or_else(|_| <[u8; 16]>::try_from(octets).map(IpAddr::from)).ok()
 }
 
-/// Reads a time. "No well-defined end" (RFC 5280 §4.1.2.5) lies a day beyond what the calendar here knows.
+/// Converts a time. "No well-defined end" (RFC 5280 §4.1.2.5) is one day beyond the maximum of this calendar.
 fn timestamp(time: &ASN1Time) -> Timestamp {
     let clamped = time.timestamp().clamp(Timestamp::MIN.as_second(), Timestamp::MAX.as_second());
     Timestamp::from_second(clamped).expect("the number was clamped into the range")

@@ -1,8 +1,9 @@
-//! Certificates: what is in a PFX file, and whether it will do.
+//! Certificates: content and validation of PFX files.
 //!
-//! [`Material`] is a private key with its certificate, as the file that Key Vault imports, byte for byte as it was
-//! given. It is opened once, here, so that a wrong password, an expired certificate or one for another domain is found
-//! before anything is sent: the vault's own answer to all of these is that the content "can not be read".
+//! [`Material`] is a private key with its certificate, as the file that Key Vault imports, byte for byte as
+//! given. It is opened once, here. A wrong password, an expired certificate or one for another domain is
+//! therefore found before the first request. The vault responds to all of these only that the content "can
+//! not be read".
 
 mod error;
 mod leaf;
@@ -19,7 +20,7 @@ pub use leaf::Leaf;
 
 use crate::secret::Secret;
 
-/// A private key and its certificate, as a PFX file that is known to open.
+/// A private key and its certificate, as a PFX file that was opened successfully.
 pub struct Material {
     pfx: Secret<Vec<u8>>,
     password: Secret<String>,
@@ -31,17 +32,17 @@ impl Material {
     /// Opens a PFX file.
     ///
     /// # Errors
-    /// Says which of the usual mistakes it is. Dates and names are not judged here but by [`check_for`].
+    /// Returns which of the usual mistakes it is. Dates and names are checked by [`check_for`], not here.
     pub fn from_pfx(bytes: &[u8], password: &str) -> Result<Material, CertificateError> {
         let opened = pfx::open(bytes, password)?;
         Ok(Self::assemble(bytes.to_vec(), password.to_owned(), opened))
     }
 
-    /// Makes a key and a certificate for `domain` and `*.domain` that is signed by itself, valid for so many days from
-    /// now. Each call makes another one.
+    /// Creates a key and a self-signed certificate for `domain` and `*.domain`, valid for this number of days
+    /// from now. Each call creates a different one.
     ///
     /// # Errors
-    /// `Generate` when the domain is no DNS name or the number of days is 0 or beyond the calendar.
+    /// `Generate` if the domain is no DNS name, or the number of days is 0 or beyond the calendar.
     pub fn self_signed(domain: &str, valid_days: u32) -> Result<Material, CertificateError> {
         let (bytes, password) = self_signed::make(domain, valid_days)?;
         let opened = pfx::open(&bytes, &password)?;
@@ -53,7 +54,7 @@ impl Material {
         Material { pfx: Secret::new(bytes), password: Secret::new(password), leaf, der }
     }
 
-    /// Returns what the certificate says.
+    /// Returns the fields of the certificate.
     pub fn leaf(&self) -> &Leaf {
         &self.leaf
     }
@@ -63,7 +64,7 @@ impl Material {
         &self.der
     }
 
-    /// Returns the file: the user's byte for byte, or the one made.
+    /// Returns the file: the user's byte for byte, or the generated one.
     pub fn pfx(&self) -> &Secret<Vec<u8>> {
         &self.pfx
     }
@@ -73,7 +74,7 @@ impl Material {
         &self.password
     }
 
-    /// Tells whether the certificate is good for a host; see [`Leaf::covers`].
+    /// Returns whether the certificate covers a host; see [`Leaf::covers`].
     pub fn covers(&self, host: &str) -> bool {
         self.leaf.covers(host)
     }
@@ -85,10 +86,11 @@ impl fmt::Debug for Material {
     }
 }
 
-/// Judges whether a certificate will do for these hosts at that time. A host may itself be a wildcard, `*.example.com`.
+/// Checks that a certificate is valid for these hosts at that time. A host may itself be a wildcard,
+/// `*.example.com`.
 ///
 /// # Errors
-/// `NotYetValid`, `Expired`, or `DoesNotCover` with every host that it lacks.
+/// `NotYetValid`, `Expired`, or `DoesNotCover` with every missing host.
 pub fn check_for(material: &Material, hosts: &[String], now: Timestamp) -> Result<(), CertificateError> {
     let leaf = material.leaf();
     if now < leaf.not_before {

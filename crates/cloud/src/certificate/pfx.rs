@@ -1,4 +1,4 @@
-//! Opening PFX files (PKCS#12, RFC 7292).
+//! Parser of PFX files (PKCS#12, RFC 7292).
 
 use p12_keystore::error::Error as P12Error;
 use p12_keystore::{CertificateBag, Pkcs12Archive, PrivateKey};
@@ -10,14 +10,14 @@ use x509_parser::public_key::PublicKey;
 use super::error::CertificateError;
 use super::leaf::Leaf;
 
-/// The largest RSA key that Key Vault takes, in bits.
+/// The largest RSA key that Key Vault accepts, in bits.
 const RSA_BITS_MAX: usize = 4096;
 /// The object identifier of RSA keys, RFC 8017 §A.1.
 const RSA: &str = "1.2.840.113549.1.1.1";
 /// The object identifier of elliptic curve keys, RFC 5480 §2.1.1.
 const EC: &str = "1.2.840.10045.2.1";
 
-/// What an open file holds that is not secret.
+/// The parts of an opened file that are not secret.
 pub(super) struct Opened {
     pub leaf: Leaf,
     pub der: Vec<u8>,
@@ -54,7 +54,7 @@ pub(super) fn open(bytes: &[u8], password: &str) -> Result<Opened, CertificateEr
     Err(refused.unwrap_or(CertificateError::KeyMismatch))
 }
 
-/// Recognises PEM, also behind the text that OpenSSL prints in front of it.
+/// Recognises PEM, also after the text that OpenSSL prints before it.
 fn is_pem(bytes: &[u8]) -> bool {
     std::str::from_utf8(bytes).is_ok_and(|text| text.contains("-----BEGIN "))
 }
@@ -66,11 +66,11 @@ fn parse(bag: &CertificateBag) -> Result<(&[u8], X509Certificate<'_>), Certifica
     })
 }
 
-/// Turns the library's error into one of the usual mistakes.
+/// Converts the library's error to one of the usual mistakes.
 fn why(bytes: &[u8], cause: &P12Error) -> CertificateError {
     match cause {
         P12Error::MacError(_) => CertificateError::WrongPassword,
-        // Without a MAC a wrong password shows only in what comes out of the decryption.
+        // Without a MAC, a wrong password shows only in the decrypted data.
         P12Error::UnpadError | P12Error::Pkcs5Error(_) | P12Error::InvalidPrivateKey => {
             CertificateError::WrongPassword
         }
@@ -82,14 +82,14 @@ fn why(bytes: &[u8], cause: &P12Error) -> CertificateError {
     }
 }
 
-/// Tells whether the outermost layer is that of a PFX of version 3, whole.
+/// Returns whether the outermost layer is a complete PFX of version 3.
 fn looks_like_pfx(bytes: &[u8]) -> bool {
     use x509_parser::der_parser::der::parse_der;
     let Ok((_, outer)) = parse_der(bytes) else { return false };
     outer.as_sequence().is_ok_and(|fields| fields.first().is_some_and(|version| version.as_u32() == Ok(3)))
 }
 
-/// Works out the public key, in the form in which certificates carry it.
+/// Derives the public key, in the format of certificates.
 fn public_key(key: &PrivateKey) -> Result<Vec<u8>, CertificateError> {
     let unsupported = |algorithm: &str| CertificateError::UnsupportedKey { algorithm: algorithm.to_owned() };
     let pair = KeyPair::try_from(key.as_der()).map_err(|_| match key.oid().to_string().as_str() {
@@ -103,7 +103,7 @@ fn public_key(key: &PrivateKey) -> Result<Vec<u8>, CertificateError> {
     Ok(pair.public_key_raw().to_vec())
 }
 
-/// Refuses keys that the library can use and Key Vault does not take.
+/// Rejects keys that the library supports and Key Vault does not accept.
 fn vault_takes(certificate: &X509Certificate<'_>) -> Result<(), CertificateError> {
     match certificate.public_key().parsed() {
         Ok(PublicKey::RSA(key)) if key.key_size() > RSA_BITS_MAX => {
@@ -113,11 +113,11 @@ fn vault_takes(certificate: &X509Certificate<'_>) -> Result<(), CertificateError
     }
 }
 
-/// Counts how many certificates lead upwards from one, itself included.
+/// Counts the certificates in the chain of one, itself included.
 fn chain_length(leaf: &X509Certificate<'_>, all: &[(&[u8], X509Certificate<'_>)]) -> usize {
     let mut length = 1;
     let mut current = leaf;
-    // Each step goes up by one; a loop of certificates that issue each other ends with their number.
+    // Each iteration goes up one issuer. The length limit ends a loop of certificates that issue each other.
     while length < all.len() && current.issuer().as_raw() != current.subject().as_raw() {
         let issuer = all.iter().find(|(_, known)| known.subject().as_raw() == current.issuer().as_raw());
         let Some((_, issuer)) = issuer else { break };

@@ -1,21 +1,21 @@
-//! Reading a certificate that somebody else keeps: the vault's, or the one in a cluster's Secret.
+//! Parser of certificates from other places: the vault, or a Secret in a cluster.
 
 use super::{CertificateError, Leaf};
 use x509_parser::{certificate::X509Certificate, pem::Pem, prelude::FromDer};
 
 impl Leaf {
-    /// Reads a certificate in DER; its chain is itself.
+    /// Parses a certificate in DER, with a chain length of 1.
     ///
     /// # Errors
-    /// [`CertificateError::NoCertificate`] when the bytes are no X.509 certificate.
+    /// [`CertificateError::NoCertificate`] if the bytes are no X.509 certificate.
     pub fn from_der(der: &[u8]) -> Result<Leaf, CertificateError> {
         Self::first_of(der, 1)
     }
 
-    /// Reads the first certificate of a PEM text; the chain is as long as the text has certificates.
+    /// Parses the first certificate of a PEM text; the chain length is the number of its certificates.
     ///
     /// # Errors
-    /// [`CertificateError::NoCertificate`] when there is none in it.
+    /// [`CertificateError::NoCertificate`] if it contains none.
     pub fn from_pem(pem: &[u8]) -> Result<Leaf, CertificateError> {
         let blocks = Pem::iter_from_buffer(pem).filter_map(Result::ok);
         let certificates: Vec<Pem> = blocks.filter(|block| block.label == "CERTIFICATE").collect();

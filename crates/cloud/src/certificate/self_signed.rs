@@ -1,4 +1,4 @@
-//! Making a certificate that is signed by itself, for environments without one.
+//! Generation of a self-signed certificate, for environments without one.
 
 use std::time::{Duration, SystemTime};
 
@@ -12,14 +12,14 @@ use rcgen::{
 use super::error::CertificateError;
 use super::leaf::hex;
 
-/// How long before now it is valid already, for machines whose clock is behind.
+/// The time before now at which its validity starts, for machines whose clock is behind.
 const EARLIER: Duration = Duration::from_secs(5 * 60);
-/// The longest common name, RFC 5280 appendix A.1 (`ub-common-name`).
+/// The maximum length of a common name, RFC 5280 appendix A.1 (`ub-common-name`).
 const COMMON_NAME_MAX: usize = 64;
-/// Length of the random password before it is written as hex.
+/// The length of the random password in bytes, before its hex encoding.
 const PASSWORD_BYTES: usize = 16;
 
-/// Makes a PFX file and its password.
+/// Generates a PFX file and its password.
 pub(super) fn make(domain: &str, valid_days: u32) -> Result<(Vec<u8>, String), CertificateError> {
     let domain = domain.trim_end_matches('.').to_ascii_lowercase();
     check_domain(&domain)?;

@@ -1,8 +1,8 @@
-//! Writing YAML in the style of kubectl: block mappings, lists at the indentation of their key.
+//! YAML output in the style of kubectl: block mappings, lists at the indentation of their key.
 
 use serde_json::Value;
 
-/// Words that YAML 1.1, which kubectl reads, takes for something other than text.
+/// Words that YAML 1.1, which kubectl reads, does not parse as strings.
 const WORDS: [&str; 10] = ["y", "n", "yes", "no", "on", "off", "true", "false", "null", "~"];
 
 /// Writes a mapping as a document.
@@ -12,7 +12,7 @@ pub(super) fn block(value: &Value) -> String {
     text
 }
 
-/// Writes a list item, dash and all, at an indentation.
+/// Writes a list item with its dash, at an indentation.
 pub(super) fn item(value: &Value, indent: usize) -> String {
     let mut inner = String::new();
     write(value, indent + 2, &mut inner);
@@ -54,12 +54,12 @@ fn write(value: &Value, indent: usize, text: &mut String) {
     }
 }
 
-/// Tells whether a text can stand without quotes for every YAML reader.
+/// Returns whether every YAML parser reads the text as a string without quotes.
 fn is_plain(text: &str) -> bool {
     let inside = |c: char| c.is_ascii_alphanumeric() || "_./+=-@".contains(c);
     let colons_inside = !text.ends_with(':') && text.chars().all(|c| inside(c) || c == ':');
     let first = text.chars().next();
-    // A digit, a sign or a point in front may begin a number, a date or a time.
+    // A leading digit, sign or point may begin a number, a date or a time.
     first.is_some_and(|first| first.is_ascii_alphabetic() || first == '_' || first == '/')
         && colons_inside
         && !WORDS.contains(&text.to_ascii_lowercase().as_str())

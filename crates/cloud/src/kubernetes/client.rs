@@ -1,4 +1,4 @@
-//! The cluster as the steps see it: reads and discovery. Changes are in `apply.rs`, waiting in `watch.rs`.
+//! The client of one cluster: reads and discovery. Changes are in `apply.rs`, watches in `watch.rs`.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,10 +16,10 @@ use crate::error::{ApiError, ApiErrorKind};
 use crate::meter::Meter;
 use crate::secret::Secret;
 
-/// How many objects one page of a list holds.
+/// The number of objects per page of a list.
 const PAGE: u32 = 500;
 
-/// A connection to one cluster. Cheap to clone; clones share connections and what was discovered.
+/// A connection to one cluster. Cheap to clone; clones share connections and discovered kinds.
 #[derive(Clone)]
 pub struct Cluster {
     pub(super) exchange: Exchange,
@@ -27,14 +27,13 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Connects to the current context of a kubeconfig, which stays in memory. Sends nothing yet.
+    /// Connects to the current context of a kubeconfig, which stays in memory. Sends no request yet.
     ///
-    /// Requests are counted by `meter`; pauses between attempts are cloud time, `pace` times faster than real time.
+    /// `meter` counts the requests. Pauses between retries are cloud time, `pace` times faster than real
+    /// time. `carrier` replaces HTTPS over the network, as in [`Endpoints`](crate::Endpoints).
     ///
     /// # Errors
-    /// `SignIn` when the text is no kubeconfig or asks for a sign-in program.
-    /// `carrier` takes the place of HTTPS over the network, as in [`Endpoints`](crate::Endpoints).
-    ///
+    /// `SignIn` if the text is no kubeconfig, or requires a sign-in program.
     pub async fn connect(
         kubeconfig: &Secret<String>,
         carrier: Option<Arc<dyn Carrier>>,
@@ -45,7 +44,7 @@ impl Cluster {
         Ok(Self { exchange: Exchange::new(client, pace, fastrand::u64(..)), discovered: Arc::default() })
     }
 
-    /// Returns the UID of the `kube-system` namespace, which identifies a cluster for as long as it lives.
+    /// Returns the UID of the `kube-system` namespace, which identifies a cluster for its lifetime.
     pub async fn uid(&self) -> Result<String, ApiError> {
         let system = self.get(&Kind::NAMESPACE, None, "kube-system").await?;
         system
@@ -53,10 +52,11 @@ impl Cluster {
             .ok_or_else(|| failure::incomplete("read the UID of the kube-system namespace"))
     }
 
-    /// Finds out where the cluster serves an object; `None` when it knows no such kind (yet).
+    /// Returns the API path and scope of an object's kind; `None` if the cluster does not know the kind
+    /// (yet).
     ///
-    /// The kinds of [`Kind::KNOWN`] are not asked for. Others are discovered once; absence is not remembered, because
-    /// a CRD may be on its way.
+    /// The kinds of [`Kind::KNOWN`] need no request. Others are discovered once; absence is not cached,
+    /// because the CRD may be installed later.
     pub async fn kind_of(&self, object: &DynamicObject) -> Result<Option<Kind>, ApiError> {
         if let Some(kind) = Kind::known_of(object) {
             return Ok(Some(kind));
@@ -75,11 +75,11 @@ impl Cluster {
     }
 
     fn discovered(&self) -> std::sync::MutexGuard<'_, HashMap<(String, String), Kind>> {
-        // The map holds whole entries only, so a panic elsewhere cannot have left half of one.
+        // The map contains only complete entries, so a panic elsewhere leaves it consistent.
         self.discovered.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Asks what a group and version serve; nothing when the cluster does not know them.
+    /// Lists the kinds of a group and version; empty if the cluster does not know them.
     async fn discover(&self, api_version: &str) -> Result<Vec<Kind>, ApiError> {
         let (group, version) = api_version.rsplit_once('/').unwrap_or(("", api_version));
         let path =
@@ -104,7 +104,7 @@ impl Cluster {
             .collect())
     }
 
-    /// Reads one object; `None` when it, its namespace or its kind is not there.
+    /// Reads one object; `None` if it, its namespace or its kind does not exist.
     pub async fn get(
         &self,
         kind: &Kind,
@@ -121,10 +121,10 @@ impl Cluster {
         }
     }
 
-    /// Reads all objects of a kind, in one namespace or in all, whose labels fit the selector.
+    /// Reads all objects of a kind whose labels match the selector, in one namespace or in all.
     ///
     /// # Errors
-    /// `NotFound` when the cluster does not know the kind.
+    /// `NotFound` if the cluster does not know the kind.
     pub async fn list(
         &self,
         kind: &Kind,
@@ -135,7 +135,7 @@ impl Cluster {
         self.pages(kind, namespace, params).await.map(|(objects, _)| objects)
     }
 
-    /// Reads every page of a list; returns the objects and the version of the whole.
+    /// Reads every page of a list; returns the objects and the resource version of the list.
     pub(super) async fn pages(
         &self,
         kind: &Kind,
@@ -149,7 +149,7 @@ impl Cluster {
             let request =
                 path.list(&params).map_err(|cause| failure::unwritable(&kind.plural, Box::new(cause)))?;
             let page: ObjectList<DynamicObject> = match self.exchange.json(request).await {
-                // The rest of the list has expired in the meantime: begin again, as the API asks.
+                // The continue token has expired: the list starts again, as the API specifies.
                 Err(error) if error.status == Some(410) && params.continue_token.is_some() => {
                     params.continue_token = None;
                     objects.clear();
@@ -160,7 +160,7 @@ impl Cluster {
             objects.extend(page.items);
             params.continue_token = page.metadata.continue_.filter(|token| !token.is_empty());
             if params.continue_token.is_none() {
-                // Items of built-in kinds do not say what they are.
+                // Items of built-in kinds do not contain their type.
                 let types = TypeMeta { api_version: kind.api_version(), kind: kind.kind.to_string() };
                 for object in &mut objects {
                     object.types.get_or_insert_with(|| types.clone());

@@ -1,21 +1,21 @@
-//! Kinds by their names: for objects whose lists leave their kind out, and for those only a journal remembers.
+//! Lookup of kinds by name: for list items without a kind, and for objects known only from a journal.
 
 use super::{Cluster, DynamicObject, Kind};
 use crate::ApiError;
 use kube::core::TypeMeta;
 
 impl Kind {
-    /// Returns `apiVersion` and `kind` as an object carries them.
+    /// Returns `apiVersion` and `kind` in the form that objects contain.
     pub fn types(&self) -> TypeMeta {
         TypeMeta { api_version: self.api_version(), kind: self.kind.to_string() }
     }
 }
 
 impl Cluster {
-    /// Finds out where the cluster serves a kind that is known by name; `None` when it does not serve it.
+    /// Looks up a kind by its name; `None` if the cluster does not serve it.
     ///
     /// # Errors
-    /// Whatever the discovery ran into.
+    /// Returns the error of the discovery.
     pub async fn kind_named(&self, api_version: &str, kind: &str) -> Result<Option<Kind>, ApiError> {
         let types = TypeMeta { api_version: api_version.to_owned(), kind: kind.to_owned() };
         let object =

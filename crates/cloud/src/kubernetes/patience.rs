@@ -1,9 +1,8 @@
-//! When to ask the API server again, and after how long. Pure: it never sleeps.
+//! Retry rules of the API server: which errors, and after which pause. Pure: it never sleeps.
 //!
-//! Every verb used here may be sent twice: reads, watches, server-side apply and deletes end in the same state
-//! however often they arrive. So transport errors, 408, 429 and 5xx are tried again, a bounded number of times.
-//! One 500 is different: the server answers a manifest with an unknown field by
-//! `failed to create typed patch object`, and would do so for ever.
+//! Every verb used here is idempotent: reads, watches, server-side apply and deletes have the same result
+//! however often they are sent. So transport errors, 408, 429 and 5xx are retried, a bounded number of times.
+//! One 500 is final: `failed to create typed patch object` means that the manifest has an unknown field.
 
 use std::time::{Duration, SystemTime};
 
@@ -11,18 +10,18 @@ use fastrand::Rng;
 
 use crate::error::{ApiError, ApiErrorKind, Sent};
 
-/// How often one request is sent at most.
+/// The maximum number of attempts per request.
 pub(crate) const ATTEMPTS_MAX: u32 = 6;
 /// The first pause, in cloud time.
 const PAUSE_FIRST: Duration = Duration::from_millis(500);
-/// The longest pause of our own choosing, in cloud time.
+/// The longest backoff pause, in cloud time.
 const PAUSE_MAX: Duration = Duration::from_secs(10);
-/// The longest `Retry-After` that is believed, in real time.
+/// The maximum accepted `Retry-After`, in real time.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(60);
-/// No pause is shorter than this in real time, so that an infinite pace is not a busy loop.
+/// The minimum pause in real time, so that an infinite pace is no busy loop.
 const PAUSE_MIN: Duration = Duration::from_millis(5);
 
-/// Bends a duration of the cloud's time into real time.
+/// Converts a duration from cloud time to real time.
 pub(crate) fn bend(cloud: Duration, pace: f64) -> Duration {
     if pace.is_finite() && pace > 0.0 {
         Duration::try_from_secs_f64(cloud.as_secs_f64() / pace).unwrap_or(cloud).max(PAUSE_MIN)
@@ -34,11 +33,11 @@ pub(crate) fn bend(cloud: Duration, pace: f64) -> Duration {
 /// Returns the pause after the `n`th failure in a row (from 1), in real time: doubling, with jitter, bounded.
 pub(crate) fn pause(n: u32, pace: f64, rng: &mut Rng) -> Duration {
     let doubled = PAUSE_FIRST.saturating_mul(1 << n.saturating_sub(1).min(10)).min(PAUSE_MAX);
-    // Between three quarters and five quarters, so that concurrent steps do not come back together.
+    // Jitter between three quarters and five quarters, so that concurrent steps do not retry simultaneously.
     bend(doubled.mul_f64(0.75 + rng.f64() / 2.0), pace)
 }
 
-/// Returns how long to wait before sending again after attempt `n` (from 1) failed so, or `None` when that is final.
+/// Returns the pause after the failed attempt `n` (from 1), or `None` if the error is final.
 pub(crate) fn again_after(n: u32, error: &ApiError, pace: f64, rng: &mut Rng) -> Option<Duration> {
     if n >= ATTEMPTS_MAX || !passing(error) {
         return None;
@@ -47,19 +46,19 @@ pub(crate) fn again_after(n: u32, error: &ApiError, pace: f64, rng: &mut Rng) ->
     Some(pause(n, pace, rng).max(least))
 }
 
-/// Tells whether an error may be gone a moment later.
+/// Returns whether an error is transient.
 fn passing(error: &ApiError) -> bool {
     match error.kind {
         ApiErrorKind::Throttled | ApiErrorKind::Unavailable => true,
         ApiErrorKind::Transport => error.sent != Sent::Answered,
-        // The server lost a race against another writer and says so; the same apply works a moment later.
+        // The server lost a write conflict and reports it; the same apply works on retry.
         ApiErrorKind::Busy => error.status == Some(409),
         _ => false,
     }
 }
 
-/// Reads how long the server asks to be left alone: `retry-after-ms`, else `Retry-After` in seconds or as a date
-/// (RFC 9110 §10.2.3), of which the part after `now` counts.
+/// Returns the delay that the server requests. It is `retry-after-ms`, else `Retry-After` in seconds or as a
+/// date (RFC 9110 §10.2.3), relative to `now`.
 pub(crate) fn retry_after(headers: &http::HeaderMap, now: SystemTime) -> Option<Duration> {
     let text = |name: &str| Some(headers.get(name)?.to_str().ok()?.trim().to_owned());
     let number = |name: &str| -> Option<f64> { text(name)?.parse().ok() };

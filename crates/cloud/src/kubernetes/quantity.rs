@@ -1,11 +1,11 @@
-//! Resource quantities: `500m`, `1Gi`, `2`. Only compared, never calculated with.
+//! Resource quantities: `500m`, `1Gi`, `2`. They are only compared.
 //!
-//! The server keeps one canonical form of each, so `0.5` comes back as `500m`.
+//! The server stores a canonical form, so `0.5` comes back as `500m`.
 //! <https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/>
 
 use serde_json::Value;
 
-/// Tells whether two values are quantities of the same size.
+/// Returns whether two values are equal quantities.
 pub(super) fn same(a: &Value, b: &Value) -> bool {
     match (of_value(a), of_value(b)) {
         (Some(a), Some(b)) => a == b,
@@ -21,7 +21,7 @@ fn of_value(value: &Value) -> Option<i128> {
     }
 }
 
-/// Reads a quantity as billionths. Finer ones are rounded up by the API too, but nobody writes them: `None`.
+/// Parses a quantity in billionths. Finer ones, which the API rounds up, are not supported: `None`.
 fn nano(text: &str) -> Option<i128> {
     let split = text.find(|c: char| !matches!(c, '0'..='9' | '.' | '+' | '-')).unwrap_or(text.len());
     let (number, suffix) = text.split_at(split);
@@ -62,7 +62,7 @@ fn exact(digits: i128, by: i128) -> Option<i128> {
     (digits % by == 0).then_some(digits / by)
 }
 
-/// Reads digits with at most one point, as a whole number and how many of its digits come after the point.
+/// Parses digits with at most one point: the digits as an integer, and the number of digits after the point.
 fn mantissa(text: &str) -> Option<(i128, i32)> {
     let (whole, rest) = text.split_once('.').unwrap_or((text, ""));
     if rest.contains(['+', '-', '.']) || (rest.is_empty() && whole.trim_start_matches(['+', '-']).is_empty())

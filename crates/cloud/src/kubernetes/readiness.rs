@@ -1,9 +1,8 @@
-//! Whether an object does what it is for, judged from its status alone.
+//! Readiness of an object, from its status alone.
 //!
-//! A condition counts only when it was written about the generation that is current: right after a change the old
-//! status still stands there and says that all is well. A `Broken` state is one that only another spec can mend;
-//! everything that somebody may be about to mend (a Secret still to come, an address on its way) is `Waiting`, with
-//! the controller's own reason.
+//! A condition counts only if its observed generation is current: right after a change the old status is
+//! still present and reports success. A `Broken` state requires a changed spec. A state that may still change
+//! (a missing Secret, a pending address) is `Waiting`, with the controller's own reason.
 //! <https://gateway-api.sigs.k8s.io/reference/spec/#gatewayconditiontype>
 
 use std::time::SystemTime;
@@ -12,19 +11,19 @@ use jiff::Timestamp;
 use kube::core::DynamicObject;
 use serde_json::Value;
 
-/// The state of an object.
+/// The readiness of an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Readiness<T> {
-    /// It does what it is for.
+    /// Ready.
     Ready(T),
-    /// Not yet; why, as a lowercase fragment or in the controller's words.
+    /// Not ready yet; the reason as a lowercase fragment, or in the controller's words.
     Waiting(String),
-    /// It never will as it stands; why.
+    /// Permanently failed with this spec; the reason.
     Broken(String),
 }
 
 impl<T> Readiness<T> {
-    /// Tells whether it is ready.
+    /// Returns whether it is ready.
     pub fn is_ready(&self) -> bool {
         matches!(self, Readiness::Ready(_))
     }
@@ -32,12 +31,12 @@ impl<T> Readiness<T> {
 
 use Readiness::{Broken, Ready, Waiting};
 
-/// What a list of conditions says about one type.
+/// The state of one condition type in a list of conditions.
 enum Said<'a> {
     True,
-    /// With reason and message.
+    /// `False`, with reason and message.
     False(&'a str, &'a str),
-    /// Absent, `Unknown`, or about an earlier generation.
+    /// Absent, `Unknown`, or of an earlier generation.
     Nothing(String),
 }
 
@@ -45,7 +44,7 @@ fn condition<'a>(status: &'a Value, name: &str) -> Option<&'a Value> {
     status["conditions"].as_array()?.iter().find(|condition| condition["type"] == name)
 }
 
-/// Reads one condition, which must be about `generation` when the object has one.
+/// Reads one condition, which must be of `generation` if the object has one.
 fn said<'a>(status: &'a Value, name: &str, generation: Option<i64>) -> Said<'a> {
     let Some(found) = condition(status, name) else {
         return Said::Nothing(format!("no controller has said whether it is {name}"));
@@ -66,7 +65,7 @@ fn explained(name: &str, reason: &str, message: &str) -> String {
     if message.is_empty() { format!("{name}: {reason}") } else { format!("{name}: {reason}: {message}") }
 }
 
-/// Asks for one condition to be true; `hopeless` are the reasons that only another spec can mend.
+/// Requires one condition to be true; `hopeless` contains the reasons that only a changed spec can fix.
 fn required(status: &Value, name: &str, generation: Option<i64>, hopeless: &[&str]) -> Readiness<()> {
     match said(status, name, generation) {
         Said::True => Ready(()),
@@ -78,7 +77,7 @@ fn required(status: &Value, name: &str, generation: Option<i64>, hopeless: &[&st
     }
 }
 
-/// Joins judgements: the first that is broken, else the first that waits.
+/// Combines results: the first broken one, else the first waiting one.
 fn all(judged: impl IntoIterator<Item = Readiness<()>>) -> Readiness<()> {
     let mut waiting = None;
     for judgement in judged {
@@ -91,7 +90,7 @@ fn all(judged: impl IntoIterator<Item = Readiness<()>>) -> Readiness<()> {
     waiting.map_or(Ready(()), Waiting)
 }
 
-/// Puts the name of the part in front of what is said about it.
+/// Prefixes the message of a result with the name of the part.
 fn about(part: &str, judgement: Readiness<()>) -> Readiness<()> {
     match judgement {
         Ready(()) => Ready(()),
@@ -100,10 +99,11 @@ fn about(part: &str, judgement: Readiness<()>) -> Readiness<()> {
     }
 }
 
-/// Judges a `Gateway`; ready with its addresses.
+/// Evaluates a `Gateway`; ready with its addresses.
 ///
-/// It must be accepted and programmed at its current generation, have an address, and each of its listeners must be
-/// programmed with its references resolved: a gateway is programmed as a whole while a listener has no certificate.
+/// It must be accepted and programmed at its current generation, and have an address. Each of its listeners
+/// must be programmed with its references resolved. A gateway can be programmed as a whole while a listener
+/// has no certificate.
 pub fn gateway(gateway: &DynamicObject) -> Readiness<Vec<String>> {
     let generation = gateway.metadata.generation;
     let status = &gateway.data["status"];
@@ -149,16 +149,16 @@ fn listeners(gateway: &DynamicObject, generation: Option<i64>) -> Readiness<()> 
             None => Ready(()),
         };
         let resolved = required(status, "ResolvedRefs", generation, &["InvalidRouteKinds"]);
-        // What keeps a listener from being programmed is most often said by its references: those come first.
+        // Reference errors are the usual cause of an unprogrammed listener, so they come first.
         let programmed = required(status, "Programmed", generation, &[]);
         about(&part, all([conflicted, accepted, resolved, programmed]))
     }))
 }
 
-/// Judges an `HTTPRoute` with respect to the gateway of this name.
+/// Evaluates an `HTTPRoute` with respect to the gateway of this name.
 ///
-/// Every entry of its status about that gateway must be accepted with its references resolved. No entry at all means
-/// that no controller has claimed it: the name is wrong, or the controller is down.
+/// Every entry of its status about that gateway must be accepted with its references resolved. Without an
+/// entry no controller has claimed the route: the name is wrong, or the controller is down.
 pub fn route(route: &DynamicObject, gateway: &str) -> Readiness<()> {
     let entries = parents(route, gateway);
     if entries.is_empty() {
@@ -181,13 +181,14 @@ fn parents<'a>(route: &'a DynamicObject, gateway: &str) -> Vec<&'a Value> {
     entries.filter(|entry| entry["parentRef"]["name"] == gateway && is_gateway(&entry["parentRef"])).collect()
 }
 
-/// Judges a `GatewayClass`: accepted by its controller at the current generation.
+/// Evaluates a `GatewayClass`: accepted by its controller at the current generation.
 pub fn gateway_class(class: &DynamicObject) -> Readiness<()> {
     let hopeless = ["InvalidParameters", "UnsupportedVersion", "Unsupported"];
     required(&class.data["status"], "Accepted", class.metadata.generation, &hopeless)
 }
 
-/// Judges a `Deployment` as `kubectl rollout status` does: all replicas are of the current template and available.
+/// Evaluates a `Deployment` like `kubectl rollout status`: all replicas are of the current template and
+/// available.
 pub fn deployment(deployment: &DynamicObject) -> Readiness<()> {
     let status = &deployment.data["status"];
     let count = |name: &str| status[name].as_i64().unwrap_or(0);
@@ -201,7 +202,7 @@ pub fn deployment(deployment: &DynamicObject) -> Readiness<()> {
     let (replicas, updated, available) =
         (count("replicas"), count("updatedReplicas"), count("availableReplicas"));
     if updated < wanted {
-        // Quotas and admission say here why no pod can be made.
+        // Quotas and admission report here why pod creation fails.
         if condition(status, "ReplicaFailure").is_some_and(|failure| failure["status"] == "True") {
             let why = condition(status, "ReplicaFailure").and_then(|failure| failure["message"].as_str());
             return Waiting(why.unwrap_or("its pods cannot be made").to_owned());
@@ -217,12 +218,12 @@ pub fn deployment(deployment: &DynamicObject) -> Readiness<()> {
     Ready(())
 }
 
-/// Reads the time of a change: `lastTransitionTime` in RFC 3339.
+/// Parses the time of a change: `lastTransitionTime` in RFC 3339.
 fn time(value: &Value) -> Option<SystemTime> {
     value.as_str()?.parse::<Timestamp>().ok().map(SystemTime::from)
 }
 
-/// Returns the latest of the times at which the named conditions became what they are.
+/// Returns the latest transition time of the named conditions.
 fn latest<'a>(parts: impl IntoIterator<Item = &'a Value>, names: &[&str]) -> Option<SystemTime> {
     let changed = |part: &'a Value| {
         let found = names.iter().filter_map(move |name| condition(part, name));
@@ -231,7 +232,7 @@ fn latest<'a>(parts: impl IntoIterator<Item = &'a Value>, names: &[&str]) -> Opt
     parts.into_iter().flat_map(changed).max()
 }
 
-/// Returns when a `Gateway` became ready; `None` when it is not.
+/// Returns the time at which a `Gateway` became ready; `None` if it is not.
 pub fn gateway_since(gateway: &DynamicObject) -> Option<SystemTime> {
     if !self::gateway(gateway).is_ready() {
         return None;
@@ -241,7 +242,7 @@ pub fn gateway_since(gateway: &DynamicObject) -> Option<SystemTime> {
     latest(listeners.chain([status]), &["Accepted", "Programmed", "ResolvedRefs"])
 }
 
-/// Returns when an `HTTPRoute` became ready for the gateway of this name; `None` when it is not.
+/// Returns the time at which an `HTTPRoute` became ready for the gateway of this name; `None` if it is not.
 pub fn route_since(route: &DynamicObject, gateway: &str) -> Option<SystemTime> {
     if !self::route(route, gateway).is_ready() {
         return None;
@@ -249,12 +250,12 @@ pub fn route_since(route: &DynamicObject, gateway: &str) -> Option<SystemTime> {
     latest(parents(route, gateway), &["Accepted", "ResolvedRefs"])
 }
 
-/// Returns when a `GatewayClass` became ready; `None` when it is not.
+/// Returns the time at which a `GatewayClass` became ready; `None` if it is not.
 pub fn gateway_class_since(class: &DynamicObject) -> Option<SystemTime> {
     gateway_class(class).is_ready().then(|| latest([&class.data["status"]], &["Accepted"]))?
 }
 
-/// Returns when a `Deployment` became ready; `None` when it is not.
+/// Returns the time at which a `Deployment` became ready; `None` if it is not.
 ///
 /// `Available` may be true since an earlier rollout, so the last progress of this one counts too.
 pub fn deployment_since(deployment: &DynamicObject) -> Option<SystemTime> {
@@ -267,7 +268,8 @@ pub fn deployment_since(deployment: &DynamicObject) -> Option<SystemTime> {
     latest([status], &["Available"]).max(progressed)
 }
 
-/// Returns when an object without conditions was last written, as its managed fields tell, or else when it was made.
+/// Returns the time of the last write to an object without conditions: from its managed fields, else its
+/// creation time.
 pub fn changed_at(object: &DynamicObject) -> Option<SystemTime> {
     let written = object.metadata.managed_fields.iter().flatten().filter_map(|entry| entry.time.as_ref());
     let made = object.metadata.creation_timestamp.as_ref();

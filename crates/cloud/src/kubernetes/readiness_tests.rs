@@ -15,7 +15,7 @@ fn good(name: &str) -> Value {
     said_so(name, "True", name, "", 3)
 }
 
-/// A gateway at generation 3 that is ready.
+/// Returns a ready gateway at generation 3.
 fn ready_gateway() -> Value {
     json!({
         "apiVersion": "gateway.networking.k8s.io/v1", "kind": "Gateway",

@@ -1,28 +1,28 @@
-//! Who a token is: its claims, without asking anybody.
+//! The identity in a token, from its claims, without a request.
 
 use crate::{ApiError, ApiErrorKind, Sent};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::Deserialize;
 
-/// The principal that requests are made as.
+/// The principal of the requests.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
-    /// The object id in the directory: what role assignments are made for.
+    /// The object id in the directory, which role assignments refer to.
     pub object_id: String,
     /// The directory's id.
     pub tenant: String,
-    /// What kind of principal it is.
+    /// The kind of the principal.
     pub kind: PrincipalKind,
-    /// A name to show: the user's sign-in name or the application's id.
+    /// The display name: the user's sign-in name or the application's id.
     pub name: Option<String>,
-    /// The way of signing in that it came by, "Azure CLI".
+    /// The credential source of the token, such as "Azure CLI".
     pub via: String,
 }
 
-/// What kind of principal signed in; the spelling is that of `principalType` in role assignments.
+/// The kind of a principal; spelled like `principalType` in role assignments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PrincipalKind {
-    /// A person.
+    /// A user.
     User,
     /// An application or a managed identity.
     ServicePrincipal,
@@ -38,7 +38,7 @@ impl PrincipalKind {
     }
 }
 
-/// The claims we read of an access token
+/// The claims that are read from an access token
 /// (<https://learn.microsoft.com/entra/identity-platform/access-token-claims-reference>).
 #[derive(Deserialize)]
 struct Claims {
@@ -55,16 +55,16 @@ struct Claims {
 }
 
 impl Identity {
-    /// Reads the claims of a token. The signature is the service's business: we only tell what we were given.
+    /// Parses the claims of a token, without a check of the signature, which is the service's task.
     ///
-    /// Fails with [`ApiErrorKind::Protocol`] when the token is no JWT or names no principal.
+    /// Returns [`ApiErrorKind::Protocol`] if the token is no JWT or names no principal.
     pub fn from_token(token: &str, via: &str) -> Result<Self, ApiError> {
         let wrong = || ApiError::new(ApiErrorKind::Protocol, "read the access token").with_sent(Sent::Never);
         let payload = token.split('.').nth(1).ok_or_else(wrong)?;
         let payload =
             URL_SAFE_NO_PAD.decode(payload.trim_end_matches('=')).map_err(|e| wrong().with_source(e))?;
         let claims: Claims = serde_json::from_slice(&payload).map_err(|e| wrong().with_source(e))?;
-        // `idtyp` is optional: tokens for people carry delegated scopes or a name instead.
+        // `idtyp` is optional: users' tokens contain delegated scopes or a name instead.
         let kind = match claims.idtyp.as_deref() {
             Some("user") => PrincipalKind::User,
             Some("app") => PrincipalKind::ServicePrincipal,

@@ -1,9 +1,9 @@
-//! Signing in: from what a person gave us to a token, and from the token to who that is.
+//! Sign-in: from the configured credential to a token, and from the token to its principal.
 //!
-//! Each way is a credential of azure_identity. [`SignIn::Auto`] tries them in an order that is written down in
-//! [`ways`](self) and can be told afterwards: [`Credential::via`] names the way that worked and
-//! [`Credential::answers`] what the others said. A way that somebody set up on purpose (a service principal, a
-//! federated token) ends the search when it fails: going on would act as somebody else without a word.
+//! Each source is a credential of azure_identity. [`SignIn::Auto`] tries them in the order that
+//! [`ways`](self) defines. [`Credential::via`] names the successful source, and [`Credential::answers`]
+//! contains the errors of the others. A source that was configured on purpose (a service principal, a
+//! federated token) ends the search if it fails. Otherwise the run would silently use another identity.
 
 mod credential;
 mod identity;
@@ -16,12 +16,12 @@ pub use identity::{Identity, PrincipalKind};
 use crate::Secret;
 use std::path::PathBuf;
 
-/// How to sign in.
+/// The credential source.
 #[derive(Clone)]
 pub enum SignIn {
-    /// Whatever works first: service principal, workload identity, managed identity, `az`, `azd`.
+    /// The first that works: service principal, workload identity, managed identity, `az`, `azd`.
     Auto,
-    /// The account that `az login` left.
+    /// The account of `az login`.
     Cli,
     /// An application with a client secret.
     ServicePrincipal {
@@ -32,28 +32,28 @@ pub enum SignIn {
         /// One of its secrets.
         secret: Secret<String>,
     },
-    /// An application that trusts a token of somebody else, such as a Kubernetes cluster or a build service.
+    /// An application that trusts a token of another issuer, such as a Kubernetes cluster or a build service.
     WorkloadIdentity {
         /// The directory's id.
         tenant: String,
         /// The application's id.
         client_id: String,
-        /// The file in which the other's token stands; it is read again when it is renewed.
+        /// The file that contains the federated token; it is read again at each renewal.
         token_file: PathBuf,
     },
-    /// The identity of the Azure machine this runs on.
+    /// The identity of the Azure machine that runs the program.
     ManagedIdentity {
-        /// The client id of a user-assigned identity; none means the machine's own.
+        /// The client id of a user-assigned identity; `None` means the system-assigned one.
         client_id: Option<String>,
     },
-    /// The account that `azd auth login` left.
+    /// The account of `azd auth login`.
     AzureDeveloperCli,
 }
 
-/// What the environment says about signing in. This crate reads no environment variable itself.
+/// The environment's sign-in variables. This crate reads no environment variable itself.
 #[derive(Clone, Default)]
 pub struct SignInFacts {
-    /// `AZURE_TENANT_ID`, or the tenant that was asked for: tokens of another one are refused.
+    /// `AZURE_TENANT_ID`, or the requested tenant: tokens of another one are rejected.
     pub tenant: Option<String>,
     /// `AZURE_CLIENT_ID`.
     pub client_id: Option<String>,
@@ -61,8 +61,8 @@ pub struct SignInFacts {
     pub client_secret: Option<Secret<String>>,
     /// `AZURE_FEDERATED_TOKEN_FILE`.
     pub federated_token_file: Option<PathBuf>,
-    /// `IDENTITY_ENDPOINT` is set: the platform itself says that there is a managed identity.
+    /// `IDENTITY_ENDPOINT` is set: the platform reports a managed identity.
     pub identity_endpoint: bool,
-    /// The subscription to work in: `az` and `azd` may be signed in to several accounts.
+    /// The subscription to use: `az` and `azd` may be signed in to several accounts.
     pub subscription: Option<String>,
 }

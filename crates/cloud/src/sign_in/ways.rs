@@ -1,4 +1,4 @@
-//! The ways of signing in, in the order in which they are tried.
+//! The credential sources, in the order in which they are tried.
 
 use super::{SignIn, SignInFacts, credential::SignInFailed};
 use crate::{Endpoints, Secret, error::sign_in_reason, pipeline, pipeline::TryAgain, transport::Wire};
@@ -15,29 +15,29 @@ use azure_identity::{
 };
 use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
-/// How long one way may take, in real time: `az` starts an interpreter, and a machine's first token is slow.
+/// The timeout of one source, in real time: `az` starts an interpreter, and a machine's first token is slow.
 const WAY_TIME_MAX: Duration = Duration::from_secs(30);
 
-/// How long to wait for the metadata service of an Azure machine. Elsewhere the address leads nowhere, often
-/// without an answer, and everybody who signs in with `az` would pay for more.
+/// The timeout of the connection to an Azure machine's metadata service. Elsewhere the address is
+/// unreachable, often without a response, and a longer timeout would delay every sign-in with `az`.
 const METADATA_TIME_MAX: Duration = Duration::from_millis(300);
 
-/// The instance metadata service, the same address on every Azure machine
+/// The instance metadata service, with the same address on every Azure machine
 /// (<https://learn.microsoft.com/azure/virtual-machines/instance-metadata-service>).
 const METADATA: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::new(169, 254, 169, 254)), 80);
 
 type Make = Box<dyn Fn() -> azure_core::Result<Arc<dyn TokenCredential>> + Send + Sync>;
 
-/// One way of signing in.
+/// One credential source.
 pub(super) struct Way {
-    /// What people call it.
+    /// Its display name.
     pub(super) name: &'static str,
-    /// Somebody set this up on purpose: when it fails, nothing else is tried.
+    /// True if it was configured on purpose: if it fails, no other source is tried.
     pub(super) deliberate: bool,
-    /// Asks first whether there is a metadata service at all.
+    /// True if it first checks that a metadata service exists.
     probe: bool,
-    /// Makes the SDK's credential, with nothing remembered.
+    /// Creates the SDK's credential, without cached tokens.
     pub(super) make: Make,
 }
 
@@ -54,7 +54,7 @@ impl Way {
         self
     }
 
-    /// Asks this way for a token, within its bounds.
+    /// Requests a token from this source, within its timeouts.
     pub(super) async fn token(
         &self,
         scope: &str,
@@ -74,12 +74,12 @@ impl Way {
     }
 }
 
-/// Returns why a way failed, in one line.
+/// Returns the error of a source, in one line.
 pub(super) fn reason(error: &azure_core::Error) -> String {
     sign_in_reason(error)
 }
 
-/// Returns the ways that `sign_in` allows, in order.
+/// Returns the sources that `sign_in` allows, in order.
 pub(super) fn ways(sign_in: &SignIn, facts: &SignInFacts, endpoints: &Endpoints, wire: &Wire) -> Vec<Way> {
     let retried = options(endpoints, wire, true);
     match sign_in {
@@ -98,7 +98,8 @@ pub(super) fn ways(sign_in: &SignIn, facts: &SignInFacts, endpoints: &Endpoints,
     }
 }
 
-/// The chain of `auto`: what was given on purpose, then what the machine has, then what a person left behind.
+/// Returns the chain of `auto`: explicit configuration, then the machine's identity, then a user's stored
+/// login.
 fn automatic(facts: &SignInFacts, endpoints: &Endpoints, wire: &Wire) -> Vec<Way> {
     let retried = options(endpoints, wire, true);
     let mut ways = Vec::new();
@@ -119,7 +120,7 @@ fn automatic(facts: &SignInFacts, endpoints: &Endpoints, wire: &Wire) -> Vec<Way
     ways
 }
 
-/// A way that was not set up, to be told among the answers.
+/// Returns a source that is not configured, so that the report lists it.
 fn absent(name: &'static str, why: &'static str) -> Way {
     Way::new(name, move || Err(SignInFailed::new(why.to_owned()).into()))
 }
@@ -161,7 +162,7 @@ fn managed_identity(client_id: Option<String>, options: ClientOptions) -> Way {
 fn cli(facts: &SignInFacts) -> Way {
     let (subscription, tenant) = (facts.subscription.clone(), facts.tenant.clone());
     Way::new("Azure CLI", move || {
-        // `az` takes one of the two, and a subscription says more than a tenant.
+        // `az` accepts one of the two, and a subscription is more specific than a tenant.
         let tenant_id = if subscription.is_some() { None } else { tenant.clone() };
         let options =
             AzureCliCredentialOptions { subscription: subscription.clone(), tenant_id, ..Default::default() };
@@ -177,7 +178,8 @@ fn developer_cli(facts: &SignInFacts) -> Way {
     })
 }
 
-/// Options of a credential that asks over our wire. The SDK retries managed identities by rules of their own.
+/// Returns the options of a credential that uses our HTTP client. For managed identities the SDK has its own
+/// retry rules.
 fn options(endpoints: &Endpoints, wire: &Wire, retried: bool) -> ClientOptions {
     let mut per_call: Vec<Arc<dyn azure_core::http::policies::Policy>> = Vec::new();
     if retried {
@@ -190,7 +192,7 @@ fn options(endpoints: &Endpoints, wire: &Wire, retried: bool) -> ClientOptions {
 
 #[cfg(test)]
 impl Way {
-    /// A way made of a function, for tests of the chain.
+    /// Returns a source from a function, for tests of the chain.
     pub(super) fn of(
         name: &'static str,
         deliberate: bool,

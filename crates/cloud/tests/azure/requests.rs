@@ -1,4 +1,4 @@
-//! Single requests to Resource Manager: headers, repeats, errors, lists.
+//! Single requests to Resource Manager: headers, retries, errors, lists.
 
 use crate::cloud::{ARM, CORRELATION, Cloud, LOGIN, answer, hang_up};
 use landfall_cloud::{
@@ -25,7 +25,7 @@ async fn every_request_is_marked_counted_and_has_an_id_of_its_own() {
     arm.get(GROUP, API).await.expect("there").expect("there");
     let asked = cloud.asked_of(ARM);
     let ids: Vec<_> = asked.iter().map(|asked| asked.header("x-ms-client-request-id").to_owned()).collect();
-    // Two tries of one request share an id; the next request has another.
+    // Both attempts of one request have the same id; the next request has another.
     assert_eq!(ids.len(), 3);
     assert!(ids[0] == ids[1] && ids[1] != ids[2] && !ids[0].is_empty(), "{ids:?}");
     for asked in &asked {
@@ -199,7 +199,7 @@ async fn an_untrusted_server_is_told_by_its_cause() {
     assert_eq!((error.kind, error.sent), (ApiErrorKind::Transport, Sent::Never));
     assert_eq!(error.code.as_deref(), Some("UntrustedCertificate"));
     assert_eq!(error.message, format!("{ARM} shows a certificate that is not trusted"));
-    // One for the token, which trusts the right authority, and one that is not repeated.
+    // One request for the token, which trusts the right authority, and one without a retry.
     assert_eq!(cloud.meter.requests(), 2);
     assert!(
         error.causes().iter().any(|cause| cause.contains("invalid peer certificate")),

@@ -1,4 +1,4 @@
-//! Signing in against the token endpoint.
+//! Sign-in at the token endpoint.
 
 use crate::cloud::{ARM, CORRELATION, Cloud, LOGIN, TENANT, answer};
 use landfall_cloud::{

@@ -1,4 +1,5 @@
-//! Answers of a hostile or bewildered cloud that lead to another server: nothing goes there, with or without a token.
+//! Responses of a hostile or faulty cloud that refer to another server: it gets no request, with or without a
+//! token.
 
 use crate::cloud::{ARM, Cloud, LOGIN, TENANT, answer};
 use landfall_cloud::{ApiErrorKind, arm::Condition};
@@ -7,7 +8,7 @@ use serde_json::json;
 const GROUP: &str = "/subscriptions/s/resourceGroups/g";
 const API: &str = "2025-04-01";
 
-/// Addresses that look like ours at a glance.
+/// Returns URLs that resemble our own.
 fn lures(cloud: &Cloud, stranger: &Cloud) -> Vec<String> {
     let (ours, theirs) = (cloud.port, stranger.port);
     vec![
@@ -18,7 +19,7 @@ fn lures(cloud: &Cloud, stranger: &Cloud) -> Vec<String> {
         format!("\\\\{ARM}:{theirs}{GROUP}"),
         format!("/\\{ARM}:{theirs}{GROUP}"),
         format!("http://{ARM}:{theirs}{GROUP}"),
-        // Our own server in clear text is another origin too.
+        // Our own server over plain HTTP is another origin too.
         format!("http://{ARM}:{ours}{GROUP}"),
         format!("https://{LOGIN}:{ours}{GROUP}"),
     ]

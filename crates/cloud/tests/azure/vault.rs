@@ -1,4 +1,4 @@
-//! The vault's data plane: the challenge, certificates, refusals.
+//! The vault's data plane: the challenge, certificates, errors.
 
 use crate::cloud::{Cloud, LOGIN, VAULT, answer, hang_up};
 use base64::{Engine, engine::general_purpose::STANDARD, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -84,7 +84,7 @@ async fn a_role_that_is_missing_is_told_by_the_inner_code_and_not_repeated() {
 #[tokio::test]
 async fn an_import_keeps_its_body_through_every_repeat_and_is_not_repeated_blindly() {
     let cloud = Cloud::start().await;
-    // 429 and 503 say that nothing was done, before the challenge and after it.
+    // 429 and 503 mean that the service did nothing, both before and after the challenge.
     cloud.on("POST", VAULT, IMPORT, [answer(429), asks(), answer(503), answer(200).json(bundle())]);
     let vault = vault(&cloud);
     vault.import("web", b"pfx", "pw").await.expect("the fourth request");

@@ -1,8 +1,8 @@
-//! Looking ahead: when nothing has changed, one round of concurrent looks tells so.
+//! Speculative checks: if nothing has changed, one round of concurrent checks proves it.
 //!
-//! A step whose sources are all remembered can look before they have looked, with the remembered
-//! values. The verdict counts only when those values turn out to be true, and only when it is
-//! "ready": then asking again would say the same.
+//! If the outputs of all sources are recorded, a step's check can run before those of its sources, with the
+//! recorded values. Its result counts only if those values turn out to be current, and only if it is "ready":
+//! a second check would then return the same.
 
 use super::Run;
 use crate::{
@@ -17,20 +17,20 @@ use serde_json::Value;
 use std::{panic::AssertUnwindSafe, time::Duration};
 use tokio::{task::JoinHandle, time::Instant};
 
-/// The looks that run ahead of their steps' turns.
+/// The speculative checks of a run.
 pub(super) struct LooksAhead {
     looks: Vec<Option<LookAhead>>,
-    /// The outputs they were given, as the journal had them.
+    /// The outputs that the checks received, from the journal.
     remembered: Vec<Option<Value>>,
 }
 
-/// A look that runs, or ran, ahead of its step's turn. Dropped, it is given up.
+/// A speculative check of one step. Dropping it cancels it.
 pub(super) struct LookAhead(JoinHandle<Option<(Made, Duration)>>);
 
 impl LooksAhead {
-    /// Starts every look that can run ahead, all at once.
+    /// Starts all possible speculative checks concurrently.
     pub(super) fn begin(graph: &Graph, run: &Run, memory: &Memory) -> Self {
-        // What is to be made again whatever a look says needs no look ahead.
+        // With `again` every step is applied regardless of its check.
         if graph.again {
             let steps = graph.nodes.len();
             return Self { looks: (0..steps).map(|_| None).collect(), remembered: vec![None; steps] };
@@ -44,7 +44,7 @@ impl LooksAhead {
         let looks = (0..graph.nodes.len())
             .map(|index| {
                 let sources = &graph.sources[index];
-                // A step without sources has its turn at once: there is nothing to be ahead of.
+                // A step without sources is scheduled at once, so a speculative check gains nothing.
                 let known = !sources.is_empty() && sources.iter().all(|&source| made[source].is_some());
                 known.then(|| LookAhead::begin(graph, run, index, outputs.clone()))
             })
@@ -52,8 +52,8 @@ impl LooksAhead {
         Self { looks, remembered: made.into_iter().map(|made| made.map(|m| m.value)).collect() }
     }
 
-    /// Hands over the look of a step whose turn has come, if what it was given turned out true:
-    /// every source was found, with the output that is remembered.
+    /// Returns the check of a scheduled step if its inputs were current: every source was found, with the
+    /// recorded output.
     pub(super) fn take(
         &mut self,
         index: usize,
@@ -75,7 +75,7 @@ impl LookAhead {
         let cx = Context::silent(node.id(), run);
         Self(tokio::spawn(async move {
             let began = Instant::now();
-            // An error or a panic here says nothing: the step is asked again in its turn.
+            // An error or a panic here is ignored: the step is checked again when it is scheduled.
             let look = AssertUnwindSafe(node.check(&cx, &outputs)).catch_unwind();
             match look.await.ok()?.ok()? {
                 Check::Ready(made) => Some((made, began.elapsed())),
@@ -84,8 +84,7 @@ impl LookAhead {
         }))
     }
 
-    /// Waits for the look, and returns what is there and how long looking took; `None` unless it
-    /// was ready.
+    /// Waits for the check, and returns the result and the duration; `None` unless it was ready.
     pub(super) async fn ready(mut self) -> Option<(Made, Duration)> {
         (&mut self.0).await.ok().flatten()
     }

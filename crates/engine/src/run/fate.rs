@@ -1,43 +1,43 @@
-//! What becomes of each step's thing while everything is taken down. Pure.
+//! Teardown state of each step. Pure.
 //!
-//! A thing that goes with its parent has gone only when the parent has: if it were forgotten
-//! before, and the parent then stayed, it would stand there as a stranger's.
+//! A resource that Azure deletes with its parent counts as deleted only after the parent. If it were
+//! forgotten earlier and the parent then stayed, it would remain there as a foreign resource.
 
-/// What has become of one step's thing.
+/// The teardown state of one step's resource.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fate {
-    /// It never was ours.
+    /// It was never owned.
     NotOurs,
-    /// Its turn has not ended.
+    /// Its undo has not ended.
     Pending,
-    /// It goes with its parent, which has not gone yet.
+    /// It is deleted with its parent, which still exists.
     Held,
-    /// It is going, and a later run sees to its end.
+    /// Its deletion is in progress, and a later run completes it.
     Going,
-    /// It is gone.
+    /// It is deleted.
     Gone,
-    /// It stays, by a decision.
+    /// It is kept on purpose.
     Kept,
-    /// It could not be taken away, because of the failure of this step.
+    /// Its deletion failed, because of the failure of this step.
     Lost { by: usize },
 }
 
-/// The fates of all steps.
+/// The teardown states of all steps.
 #[derive(Debug)]
 pub(super) struct Fates {
-    /// For each step, those that its thing is a part of.
+    /// For each step, those whose resource contains its own.
     parents: Vec<Vec<usize>>,
     fates: Vec<Fate>,
 }
 
-/// What became of a held thing.
+/// The result of a held resource.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Resolved {
-    /// It went.
+    /// It was deleted.
     Went { step: usize },
-    /// It stays, because its parent does.
+    /// It stays, because its parent stays.
     Stays { step: usize, with: usize },
-    /// It stays, because its parent could not be taken away.
+    /// It stays, because the deletion of its parent failed.
     Lost { step: usize, by: usize },
 }
 
@@ -55,7 +55,7 @@ impl Fates {
         self.fates[step] = fate;
     }
 
-    /// The steps whose thing still waits for its parent to go.
+    /// Returns the steps whose resource still waits for its parent's deletion.
     pub(super) fn held(&self) -> Vec<usize> {
         (0..self.fates.len()).filter(|&step| self.fates[step] == Fate::Held).collect()
     }
@@ -63,7 +63,7 @@ impl Fates {
     /// Decides every held step that can be decided now, parents first.
     pub(super) fn resolve(&mut self) -> Vec<Resolved> {
         let mut resolved = Vec::new();
-        // Parents have smaller numbers, so one pass carries a decision down to the last child.
+        // Parents have smaller indices, so one pass propagates a decision to the last child.
         for step in self.held() {
             let (parent, fate) = self.above(step);
             match fate {
@@ -77,8 +77,8 @@ impl Fates {
         resolved
     }
 
-    /// The fate that decides over a step: the worst of its parents', looking through those that
-    /// are not ours to the ones above. Gone when there is none: nothing of ours holds it.
+    /// Returns the state that decides a step: the worst of its parents' states. A parent that is not owned is
+    /// replaced by its own parents. Returns `Gone` without an owned parent.
     fn above(&self, step: usize) -> (usize, Fate) {
         let weight = |fate: Fate| match fate {
             Fate::Lost { .. } => 3,

@@ -1,61 +1,60 @@
-//! What a run came to, and how it compares with the ideal one.
+//! Result of a run, with the duration of the ideal run.
 
 use crate::{error::StepError, journal::How, step::Undone};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::time::Duration;
 
-/// How a run ended.
+/// The outcome of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
-    /// Every step reached its end.
+    /// Every step succeeded.
     Ready,
     /// A step failed.
     Failed,
-    /// The run was asked to end before it was complete.
+    /// The run was stopped before its end.
     Interrupted,
 }
 
-/// What a run came to.
+/// The result of a run.
 #[derive(Debug, Clone)]
 pub struct Report {
-    /// How it ended.
+    /// The outcome.
     pub outcome: Outcome,
-    /// Steps whose thing was there.
+    /// The number of steps whose resource existed.
     pub found: u32,
-    /// Steps that made their thing.
+    /// The number of steps that created their resource.
     pub created: u32,
-    /// Steps that mended their thing.
+    /// The number of steps that updated their resource.
     pub changed: u32,
-    /// Steps that failed.
+    /// The number of failed steps.
     pub failed: u32,
-    /// Steps that were not tried because of a failure.
+    /// The number of steps that did not run because of a failure.
     pub blocked: u32,
-    /// What became of what was ours, in the order in which it happened.
+    /// The undo results of owned resources, in chronological order.
     pub undone: Vec<(String, Undone)>,
-    /// What is ours and waits until something is gone that is still going; see [`Undone::Underway`].
+    /// The owned resources that wait for a deletion in progress; see [`Undone::Underway`].
     pub waiting: Vec<String>,
-    /// What is ours and this graph has no step for, so that nobody here can take it away. Only a
-    /// run that takes down lists it; the journal keeps it.
+    /// The owned resources without a step in this graph, so that this program cannot delete them. Only a
+    /// teardown lists them; they stay in the journal.
     pub left_behind: Vec<LeftBehind>,
     /// Real time from beginning to end.
     pub elapsed: Duration,
-    /// Real time the cloud itself needed along the longest path: the ideal run.
+    /// Real time that the cloud needed along the longest path: the ideal run.
     pub critical_path: Duration,
-    /// What failed, by step, in the order in which it happened.
+    /// The errors by step, in chronological order.
     pub errors: Vec<(String, StepError)>,
 }
 
-/// Something of ours that stays because nobody here knows how to take it away: the graph has no
-/// such step, as after a change of versions.
+/// An owned resource that stays because the graph has no step for it, for example after a change of versions.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LeftBehind {
-    /// The id of the step that made it.
+    /// The id of the step that created it.
     pub step: String,
-    /// What that step gave; `None` when it died before it gave anything.
+    /// The output of that step; `None` if the run died before it.
     pub output: Option<Value>,
-    /// The names it was begun under, when it died before it gave anything newer.
+    /// The names with which it began, if the run died before a newer output.
     pub named: Option<Value>,
 }
 
@@ -91,19 +90,19 @@ impl Report {
     }
 }
 
-/// How long the cloud needed for one step.
+/// The time that the cloud needed for one step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Span {
     /// The step did not run.
     None,
-    /// It could only begin when what it needs had ended.
+    /// The step started after its dependencies.
     After(Duration),
-    /// It ran ahead, from the beginning of the run, beside everything else.
+    /// The step ran speculatively, from the beginning of the run and concurrently with all others.
     FromStart(Duration),
 }
 
-/// Returns the length of the longest path: when the last step would end if only the cloud took
-/// time. `needs` names, for each step, those before it; `order` puts each after what it needs.
+/// Returns the length of the longest path: the end of the last step if only the cloud took time. `needs`
+/// contains the dependencies of each step; `order` contains each step after its dependencies.
 pub(super) fn critical_path(
     needs: &[Vec<usize>],
     order: impl Iterator<Item = usize>,

@@ -1,4 +1,4 @@
-//! Looking ahead: one round of looks when nothing changed, and no trust in what did.
+//! Speculative checks: one round of checks if nothing changed, and no use of outdated ones.
 
 use crate::world::{Desk, Standing, Thing, World, on, root};
 use landfall_engine::{Graph, Outcome};
@@ -16,7 +16,7 @@ async fn a_run_with_nothing_to_do_is_one_round_of_concurrent_looks() {
     }
     desk.up(&first).await;
 
-    // Every look now waits for all the others, though each step depends on the one before.
+    // Every check waits for all the others here, though each step depends on the one before.
     let all = Arc::new(Barrier::new(CHAIN.len()));
     let mut again = Graph::new();
     let mut below = again.add(CHAIN[0], Thing::<()>::new(&world, CHAIN[0]).meet_looking(&all), ());

@@ -1,13 +1,13 @@
-//! A stop at every event of a run, gently and at once: the next run goes on, and nothing is lost.
+//! A stop at every event of a run, graceful and immediate: the next run continues, and nothing is lost.
 
 use crate::world::{Desk, Making, Standing, Thing, Unmaking, World, die};
 use landfall_engine::{Graph, Level, Outcome, down, up};
 
-/// More events than a run of this graph has; a stop after the last one changes nothing.
+/// More than the number of events in a run of this graph; a stop after the last one has no effect.
 const EVENTS_MAX: usize = 60;
 const NAMES: [&str; 4] = ["hill", "lake", "boat", "mill"];
 
-/// A hill; on it a lake with a boat, and a mill; every way of being made and taken away.
+/// A hill; on it a lake with a boat, and a mill; with every kind of apply and undo.
 fn graph(world: &World) -> Graph {
     let mut graph = Graph::new();
     let hill = graph.add("hill", Thing::<()>::new(world, "hill"), ());
@@ -17,8 +17,8 @@ fn graph(world: &World) -> Graph {
     graph
 }
 
-/// Runs, asks for a stop right after the event of this number, and returns how the run ended and
-/// what was told after the stop; `None` when there was no such event.
+/// Runs the graph, requests a stop right after the event with this number, and returns the outcome; `None` if
+/// there was no such event.
 async fn stopped_at(
     desk: &Desk,
     graph: &Graph,
@@ -68,7 +68,7 @@ async fn leaves_nothing(desk: &mut Desk, world: &World, graph: &Graph, when: &st
     desk.stop_anew();
     let report = desk.down(graph).await.report;
     assert_eq!(report.outcome, Outcome::Ready, "{when}: {:?}", report.errors);
-    // A mill goes with its hill; here nothing but the memory does that.
+    // A mill is deleted with its hill; the test cloud does not model that.
     world.remove("mill");
     assert!(world.is_empty(), "{when}: {:?}", world.names());
     assert!(desk.memory().0.values().all(|past| !past.ours), "{when}");
@@ -83,7 +83,7 @@ async fn an_up_stopped_at_any_event_goes_on_and_makes_nothing_twice() {
             let stopped = stopped_at(&desk, &graph, true, number, level).await;
             is_whole_again(&mut desk, &world, &graph, &when).await;
             for name in NAMES {
-                // Cut off between the two, what the world has made it may not have noted yet.
+                // After an immediate stop the journal may not contain the last created resource yet.
                 assert!(world.made(name) <= 1, "{when}: {name}");
             }
             leaves_nothing(&mut desk, &world, &graph, &when).await;

@@ -1,14 +1,14 @@
-//! An output that is older than the last attempt: both what it names and what came after it go.
+//! An output older than the last attempt: teardown deletes both its resource and that of the attempt.
 
 use crate::world::{Desk, World, root};
 use landfall_engine::{Check, Context, Graph, Outcome, Step, StepError, Undone};
 use serde_json::{Value, json};
 use std::{future::pending, time::Duration};
 
-/// A thing whose making gives it another id every time, as a version does.
+/// A resource that gets another id with every apply, like a version.
 struct Numbered {
     world: World,
-    /// Under this name.
+    /// Its name.
     name: &'static str,
     id: &'static str,
     answers: bool,

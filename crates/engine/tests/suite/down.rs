@@ -1,4 +1,4 @@
-//! Taking down: ours only, in reverse, and what a death or a failure leaves.
+//! Teardown: owned resources only, in reverse order, and after a crash or a failure.
 
 use crate::world::{Desk, Making, Standing, Thing, Unmaking, World, on, root, steps};
 use landfall_engine::{Entry, Graph, Outcome, State, Undone, What};
@@ -50,7 +50,7 @@ async fn a_failure_leaves_alone_what_the_thing_stands_on() {
     assert!(memory.past("hill").unwrap().ours && memory.past("lake").unwrap().ours);
     assert!(!memory.past("mill").unwrap().ours && !memory.past("boat").unwrap().ours);
 
-    // Whatever hindered it is gone: the same command goes on.
+    // The obstacle is gone: the same command continues.
     let report = desk.down(&valley(&world, Unmaking::Deletes)).await.report;
     assert_eq!(undone(&report), ["lake", "hill"].map(|step| (step, Undone::Deleted)));
     assert!(world.is_empty());

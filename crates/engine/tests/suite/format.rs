@@ -1,12 +1,12 @@
-//! Journals that people have: what an earlier version of the program wrote opens, means what it
-//! meant, and is gone on with.
+//! Compatibility of journals: a file of an earlier version opens with the same meaning, and a run continues
+//! it.
 
 use crate::world::{Desk, World, root};
 use landfall_engine::{Entry, Graph, Memory, State};
 use serde_json::json;
 use std::fs;
 
-/// Written before an attempt told its names.
+/// A journal from before the attempts contained their names.
 const WITHOUT_NAMES: &str = include_str!("../fixtures/format-1.jsonl");
 const WITH_NAMES: &str = include_str!("../fixtures/format-1-named.jsonl");
 

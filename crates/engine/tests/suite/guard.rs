@@ -1,4 +1,4 @@
-//! Standing in front of the steps, and having all of it made again.
+//! Hooks before the steps' actions, and runs that apply every step.
 
 use crate::world::{Desk, Making, Standing, Thing, World, on, root, steps};
 use landfall_engine::{Act, Graph, How, Kind, Outcome, Residue, State, StepError, What};
@@ -19,7 +19,7 @@ fn refuse(step: &str) -> StepError {
     StepError::new(Kind::Refused, format!("let {step} pass")).residue(Residue::Nothing)
 }
 
-/// The same, with every act on this step refused.
+/// Returns the same graph, with every action of this step refused.
 fn without(world: &World, refused: &'static str, refused_act: Act) -> Graph {
     let mut graph = valley(world);
     graph.guard(move |step, act| match step == refused && act == refused_act {
@@ -29,7 +29,7 @@ fn without(world: &World, refused: &'static str, refused_act: Act) -> Graph {
     graph
 }
 
-/// Everything that stands on a step, directly or through others.
+/// Returns the steps that depend on a step, directly or indirectly.
 fn above(graph: &Graph, step: &'static str) -> Vec<&'static str> {
     let mut reached = vec![step];
     for info in graph.steps() {
@@ -55,7 +55,7 @@ async fn whichever_step_is_refused_only_what_stands_on_it_is_blocked_and_nothing
             let past = desk.memory().past(refused).cloned().unwrap_or_default();
             assert_eq!((past.ours, past.attempts, past.state), (false, 0, State::Failed), "{refused}");
             assert_eq!(world.made(refused), 0);
-            // Without the guard the same environment comes up, and nothing is made twice.
+            // Without the hook the same environment becomes ready, and nothing is created twice.
             assert_eq!(desk.up(&valley(&world)).await.report.outcome, Outcome::Ready);
             assert!(NAMES.iter().all(|name| world.made(name) == 1));
         }

@@ -1,4 +1,4 @@
-//! Nothing lasts without a bound, and nothing lasts in silence. The clock is tokio's own.
+//! Deadlines and heartbeats: nothing runs without a deadline or without events. The clock is tokio's own.
 
 use crate::world::{Desk, Making, Thing, Told, Unmaking, World};
 use landfall_engine::{Check, Context, Graph, Kind, Look, Outcome, Step, StepError, Undone, Wait, What, up};
@@ -9,13 +9,13 @@ const fn seconds(n: u64) -> Duration {
     Duration::from_secs(n)
 }
 
-/// Where a step hangs.
+/// The place where a step hangs.
 #[derive(Clone, Copy, PartialEq)]
 enum Hangs {
     Looking,
     Making,
     Undoing,
-    /// In a look of a wait of ten seconds.
+    /// In a poll of a wait of ten seconds.
     Waiting,
 }
 

@@ -1,4 +1,4 @@
-//! The engine against a small world of its own: what a run does, what it survives, what it leaves.
+//! Tests of the engine against a small simulated cloud of its own: results of runs, crashes, leftovers.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
 
 mod ahead;

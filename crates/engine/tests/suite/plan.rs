@@ -1,4 +1,4 @@
-//! Planning: what bringing up would do, said without doing or writing any of it.
+//! Plans: the changes that `up` would apply, without any of them.
 
 use crate::world::{Desk, Making, Standing, Thing, World, on, root};
 use landfall_engine::{
@@ -92,7 +92,7 @@ async fn what_another_hill_changes_is_looked_at_anew() {
     assert_eq!(world.count("look lake"), 3, "by the run, ahead with the old hill, then with the new one");
 }
 
-/// Something that can be looked at only after a wait.
+/// A resource whose check succeeds only after a wait.
 struct Mist;
 
 impl Step for Mist {

@@ -1,4 +1,4 @@
-//! What is told is on disk, and one process at a time writes there, until it dies.
+//! Recorded events are on disk, and only one process at a time writes there, until it exits.
 
 use crate::world::{Desk, Making, Thing, World, on, root};
 use landfall_engine::{EnvironmentKey, Graph, Journal, OpenError, Outcome, State, Undone, What, down, up};
@@ -9,7 +9,7 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-/// Checks that what an event tells can be read back from the disk at the moment it is heard.
+/// Checks that the content of an event is on disk when the event is received.
 fn must_be_on_disk(desk: &Desk, what: &What) {
     let past = |step: &str| desk.memory().past(step).cloned().unwrap_or_default();
     match what {
@@ -54,7 +54,7 @@ fn key() -> EnvironmentKey {
     EnvironmentKey { cloud: "toy".into(), subscription: "none".into(), environment: "default".into() }
 }
 
-/// What the process started by the test below does; by itself it has nothing to hold.
+/// Body of the child process that the test below starts; on its own it does nothing.
 #[test]
 fn hold_the_journal_until_killed() {
     let Some(folder) = env::var_os("JOURNAL_FOLDER") else { return };

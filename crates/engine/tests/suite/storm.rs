@@ -1,4 +1,4 @@
-//! Storms: a seed draws a graph's makings and the moments of death, and nothing is lost for it.
+//! Storms: a seed determines the steps' behaviour and the times of the crashes, and nothing is lost.
 
 use crate::world::{Desk, Making, Standing, Thing, Unmaking, World, die};
 use fastrand::Rng;
@@ -8,7 +8,7 @@ use tokio::task::yield_now;
 
 const SEEDS: u64 = 25;
 const DEATHS: usize = 6;
-/// More than a whole run takes, so that some deaths come too late.
+/// More than a whole run needs, so that some crashes come too late.
 const LIFE_MAX: usize = 30;
 const NAMES: [&str; 6] = ["hill", "lake", "boat", "sail", "mill", "road"];
 
@@ -26,7 +26,7 @@ fn graph(world: &World, rng: &mut Rng) -> Graph {
     graph
 }
 
-/// Gives a run a life of so many turns of the runtime.
+/// Runs for this number of turns of the runtime, then crashes.
 async fn live(run: impl Future<Output = Result<Report, JournalError>>, turns: usize) -> Option<Report> {
     let death = async {
         for _ in 0..turns {
@@ -44,7 +44,7 @@ async fn storm(seed: u64) {
     let mut rng = Rng::with_seed(seed);
     let (desk, world) = (Desk::new(), World::default());
     let graph = graph(&world, &mut rng);
-    // Somebody else's: it was there before.
+    // A foreign resource that existed before.
     let strange = NAMES[rng.usize(..NAMES.len())];
     world.put(strange);
 
@@ -71,7 +71,7 @@ async fn storm(seed: u64) {
     }
     let report = desk.down(&graph).await.report;
     assert_eq!(report.outcome, Outcome::Ready, "seed {seed}: {:?}", report.errors);
-    // A sail goes with its boat; here nothing but the memory does that.
+    // A sail is deleted with its boat; the test cloud does not model that.
     if strange != "sail" {
         world.remove("sail");
     }

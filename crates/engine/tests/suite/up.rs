@@ -1,4 +1,4 @@
-//! Bringing up: overlap, failures, and going on after a death.
+//! `up`: concurrency, failures, and resumption after a crash.
 
 use crate::world::{Desk, Making, Standing, Thing, World, die, on, root, steps};
 use landfall_engine::{Graph, Kind, Outcome, Residue, State, What};
@@ -9,7 +9,7 @@ use tokio::sync::Barrier;
 async fn independent_steps_overlap() {
     let (desk, world, mut graph) = (Desk::new(), World::default(), Graph::new());
     let hill = root(&mut graph, &world, "hill");
-    // Each is made only once both are being made: one after the other would never end.
+    // Each apply waits until both are running: a sequential run would never end.
     let both = Arc::new(Barrier::new(2));
     graph.add("lake", Thing::<String>::new(&world, "lake").meet_making(&both), hill);
     graph.add("mill", Thing::<String>::new(&world, "mill").meet_making(&both), hill);

@@ -1,4 +1,4 @@
-//! A world of named things, the steps that make them, and runs over both.
+//! A simulated cloud of named resources, the steps that create them, and runs over both.
 
 use landfall_engine::{
     Check, Context, EnvironmentKey, Event, Graph, Handle, Journal, Kind, Look, Memory, Pace, Report, Residue,
@@ -19,10 +19,10 @@ use tokio::{
     task::yield_now,
 };
 
-/// How long every thing usually takes.
+/// The typical duration of every resource.
 const USUAL: Duration = Duration::from_secs(100);
 
-/// How a thing stands in the world.
+/// The state of a resource.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Standing {
     Making,
@@ -32,7 +32,7 @@ pub enum Standing {
     Foreign,
 }
 
-/// Things by name, and every call they got, in order.
+/// Resources by name, and every call for them, in order.
 #[derive(Clone, Default)]
 pub struct World(Arc<Inner>);
 
@@ -71,12 +71,12 @@ impl World {
         self.0.calls.send_modify(|calls| calls.push(call));
     }
 
-    /// Every call that changes something, or attaches to what does.
+    /// Returns every call that changes something, or attaches to an operation.
     pub fn changes(&self) -> Vec<String> {
         self.0.calls.borrow().iter().filter(|call| !call.starts_with("look")).cloned().collect()
     }
 
-    /// How often a thing was begun to be made.
+    /// Returns the number of creations of a resource that began.
     pub fn made(&self, name: &str) -> usize {
         let making = format!("make {name} ");
         self.0.calls.borrow().iter().filter(|call| call.starts_with(&making)).count()
@@ -86,46 +86,46 @@ impl World {
         self.0.calls.borrow().iter().filter(|c| *c == call).count()
     }
 
-    /// Waits until a call was made.
+    /// Waits until a call arrives.
     pub async fn reached(&self, call: &str) {
         let mut calls = self.0.calls.subscribe();
         calls.wait_for(|calls| calls.iter().any(|c| c == call)).await.unwrap();
     }
 }
 
-/// How making goes.
+/// The behaviour of an apply.
 #[derive(Clone)]
 pub enum Making {
     AtOnce,
-    /// Nothing is made.
+    /// Creates nothing.
     Fails(Residue),
-    /// It is made, and a look after that is refused.
+    /// Creates it, and a later request fails.
     RefusedAfter,
     Panics,
-    /// It is made, and the answer never comes.
+    /// Creates it, and the response never arrives.
     Unanswered,
-    /// The work is taken, a ticket kept, and the world makes it ready in its own time.
+    /// Accepts the operation with a ticket; the test completes it later.
     Slow,
-    /// The same, and it is ready when it is looked at twice.
+    /// Like `Slow`, and the second poll completes it.
     Brief,
-    /// The work is taken, and the answer with the ticket never comes.
+    /// Accepts the operation, and the response with the ticket never arrives.
     SlowUnanswered,
 }
 
-/// How taking away goes.
+/// The behaviour of an undo.
 #[derive(Clone)]
 pub enum Unmaking {
     Deletes,
     Fails,
     Keeps,
     WithParent,
-    /// The deletion is taken, a ticket kept, and it is left to go on.
+    /// Accepts the deletion with a ticket, which continues without a wait.
     Begins,
-    /// The deletion is taken, a ticket kept, and nothing more comes.
+    /// Accepts the deletion with a ticket, and never completes it.
     Slow,
 }
 
-/// A step that sees to one thing, of any input.
+/// A step for one resource, with any input.
 pub struct Thing<I> {
     world: World,
     name: String,
@@ -172,7 +172,7 @@ impl<I> Thing<I> {
         self
     }
 
-    /// Every look waits until as many are under way as the barrier asks for.
+    /// Lets every check wait until as many are running as the barrier requires.
     pub fn meet_looking(mut self, barrier: &Arc<Barrier>) -> Self {
         self.meet_looking = Some(barrier.clone());
         self
@@ -320,30 +320,30 @@ impl<I: std::fmt::Debug + Send + Sync + 'static> Step for Thing<I> {
     }
 }
 
-/// A step without input.
+/// Adds a step without input.
 pub fn root(graph: &mut Graph, world: &World, id: &'static str) -> Handle<String> {
     graph.add(id, Thing::<()>::new(world, id), ())
 }
 
-/// A step on another one.
+/// Adds a step that depends on another one.
 pub fn on(graph: &mut Graph, world: &World, id: &'static str, below: Handle<String>) -> Handle<String> {
     graph.add(id, Thing::<String>::new(world, id), below)
 }
 
-/// A folder with a journal, and runs over it. Each run opens the journal anew, as a process would.
+/// A folder with a journal, and runs over it. Each run opens the journal again, as a process would.
 pub struct Desk {
     folder: TempDir,
     pub stop: Stop,
 }
 
-/// A run and what it told.
+/// A run and its events.
 pub struct Told {
     pub report: Report,
     pub events: Vec<What>,
 }
 
 impl Desk {
-    /// The stop that the next runs listen to.
+    /// Replaces the stop request for the next runs.
     pub fn stop_anew(&mut self) {
         self.stop = Stop::new();
     }
@@ -382,7 +382,7 @@ impl Desk {
         Told { report, events: whats(heard) }
     }
 
-    /// Brings up until the world gets a call, and dies there: nothing more is written.
+    /// Runs `up` until a call arrives, and crashes there: nothing more is written.
     pub async fn up_killed_at(&self, graph: &Graph, world: &World, call: &str) {
         let (run, _heard) = self.run();
         tokio::select! {
@@ -393,7 +393,7 @@ impl Desk {
         die(run).await;
     }
 
-    /// Takes down until the world gets a call, and dies there.
+    /// Runs `down` until a call arrives, and crashes there.
     pub async fn down_killed_at(&self, graph: &Graph, world: &World, call: &str) {
         let (run, _heard) = self.run();
         tokio::select! {
@@ -409,8 +409,7 @@ impl Desk {
     }
 }
 
-/// Waits until nothing holds the journal of a run that was cut off: its tasks are dropped by the
-/// runtime, one after the other.
+/// Waits until no task of a crashed run holds the journal: the runtime drops them one after the other.
 pub async fn die(run: Run) {
     let journal = Arc::downgrade(&run.journal);
     drop(run);
@@ -427,7 +426,7 @@ fn whats(mut heard: mpsc::UnboundedReceiver<Event>) -> Vec<What> {
     whats
 }
 
-/// The steps of the events a pattern picks.
+/// Returns the steps of the events that a pattern selects.
 pub fn steps(events: &[What], pick: impl Fn(&What) -> Option<&'static str>) -> Vec<&'static str> {
     events.iter().filter_map(pick).collect()
 }

@@ -1,4 +1,4 @@
-//! What people use with Azure works with the simulated cloud: names without a resolver, and az.
+//! Compatibility of the simulated cloud with Azure tools: its names without a resolver, and az.
 
 mod names;
 mod program;

@@ -1,4 +1,4 @@
-//! One port is the cloud and the way to all its names.
+//! The server's port is also the proxy for all names of the simulated cloud.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 const CLASS: &str = "approuting-istio";
 const ROUTES: &str = "/apis/gateway.networking.k8s.io/v1/namespaces/default";
 
-/// A client that knows no name of the cloud and asks its port for all of them.
+/// Returns a client that cannot resolve the cloud's names and uses its port as a proxy for all of them.
 fn client(facts: &Facts) -> Client {
     Client::builder()
         .proxy(Proxy::all(format!("http://127.0.0.1:{}", facts.port)).unwrap())
@@ -21,7 +21,7 @@ fn client(facts: &Facts) -> Client {
         .unwrap()
 }
 
-/// Somebody signed in to Resource Manager.
+/// A principal signed in to Resource Manager.
 struct Person {
     http: Client,
     arm: String,
@@ -56,7 +56,7 @@ impl Person {
     }
 }
 
-/// Makes a cluster with gateways, and a record in a zone.
+/// Creates a cluster with gateways, and a record in a zone.
 async fn furnish(person: &Person) {
     let group = "/resourceGroups/rg";
     let network = format!("{group}/providers/Microsoft.Network");
@@ -97,7 +97,7 @@ async fn furnish(person: &Person) {
         .await;
 }
 
-/// What a kubeconfig tells: the API server, and a token for it.
+/// Returns the content of a kubeconfig: the API server, and a token for it.
 async fn credential(person: &Person) -> (String, String) {
     let path = "/resourceGroups/rg/providers/Microsoft.ContainerService/managedClusters/aks/listClusterUserCredential";
     let answer = person.send(Method::POST, &format!("{path}?api-version=2026-06-01"), &json!({})).await;
@@ -142,7 +142,7 @@ async fn every_name_of_the_cloud_is_reached_through_its_port() {
     let url = "http://app.demo.example.com/some/path";
     let answer = loop {
         let answer = person.http.get(url).send().await.unwrap();
-        // The route is attached a moment after it was made.
+        // The route is attached a moment after its creation.
         if answer.status() != 404 {
             break answer;
         }

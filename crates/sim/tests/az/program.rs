@@ -1,4 +1,4 @@
-//! Running the Azure CLI against a world, with a home of its own.
+//! Runs of the Azure CLI against a simulated cloud, with a home folder of its own.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
@@ -15,7 +15,7 @@ pub struct Az {
     proxy: String,
 }
 
-/// What a command said.
+/// The output of a command.
 #[derive(Debug)]
 pub struct Said {
     pub code: i32,
@@ -23,7 +23,7 @@ pub struct Said {
     pub err: String,
 }
 
-/// Finds az where the variable LANDFALL_TEST_AZ says, or on the path.
+/// Finds az at the path in the variable LANDFALL_TEST_AZ, or on the search path.
 pub fn find() -> Option<PathBuf> {
     if let Some(told) = env::var_os("LANDFALL_TEST_AZ") {
         return Some(told.into());
@@ -33,7 +33,7 @@ pub fn find() -> Option<PathBuf> {
 }
 
 impl Az {
-    /// Prepares a home below a folder for somebody who has never used az, on the cloud of these facts.
+    /// Creates an unused az home below a folder, for the cloud of these facts.
     pub fn new(program: PathBuf, folder: &Path, facts: &Facts) -> Self {
         let home = folder.join("home");
         std::fs::create_dir_all(&home).unwrap();
@@ -41,7 +41,7 @@ impl Az {
         Self { program, home, proxy: format!("http://127.0.0.1:{}", facts.port) }
     }
 
-    /// The folder that commands run in.
+    /// Returns the working folder of commands.
     pub fn home(&self) -> &Path {
         &self.home
     }
@@ -76,14 +76,14 @@ impl Az {
         Said { code: output.status.code().unwrap_or(-1), out, err }
     }
 
-    /// Runs a command that works, and returns what it printed.
+    /// Runs a command that must succeed, and returns its output.
     pub async fn says(&self, line: &str) -> String {
         let said = self.run(line).await;
         assert_eq!(said.code, 0, "az {line}: {said:?}");
         said.out
     }
 
-    /// Runs a command that is refused with that exit code and a reason.
+    /// Runs a command that must fail with that exit code and a reason.
     pub async fn is_refused(&self, line: &str, code: i32, why: &str) {
         let said = self.run(line).await;
         assert!(said.code == code && said.err.contains(why), "az {line}: {said:?}");

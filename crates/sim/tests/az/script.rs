@@ -1,4 +1,4 @@
-//! A deployment as scripts make it with az, in their order, and its clean-up.
+//! A deployment as scripts create it with az, in their order, and its clean-up.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
@@ -9,7 +9,7 @@ use crate::program::{Az, find};
 const FEATURE: &str = "Microsoft.ContainerService/ManagedGatewayAPIPreview";
 const ZONE: &str = "-g rg-dns -z demo.example.com";
 
-/// What the steps of the script refer to.
+/// The names and ids that the script refers to.
 struct Deployment {
     az: Az,
     subscription: String,
@@ -48,7 +48,7 @@ impl Deployment {
         assert_eq!(az.says(state).await, "Registered");
     }
 
-    /// Group, network and subnet; returns the subnet's id.
+    /// Creates group, network and subnet; returns the subnet's id.
     async fn makes_the_network(&self) -> String {
         let az = &self.az;
         az.says("group create -n rg-demo -l eastus --tags Environment=Demo").await;
@@ -101,7 +101,7 @@ impl Deployment {
         az.says("aks nodepool delete -g rg-demo --cluster-name aks -n second").await;
     }
 
-    /// Lets the add-on read the vault, found by its application id and by its object id.
+    /// Grants the add-on access to the vault; finds it by its application id and by its object id.
     async fn lets_the_cluster_in(&self) {
         let az = &self.az;
         let identity = "addonProfiles.azureKeyvaultSecretsProvider.identity.clientId";

@@ -1,4 +1,5 @@
-//! An HTTP client as any language has one: it trusts the world's authority and finds its names on the loopback.
+//! A plain HTTP client: it trusts the simulated cloud's authority and resolves its names to the loopback
+//! address.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
@@ -10,7 +11,7 @@ use reqwest::{Certificate, Method, Response};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-/// A served world with somebody signed in.
+/// A served cloud with a signed-in principal.
 pub struct Client {
     pub sim: Sim,
     pub folder: TempDir,
@@ -18,7 +19,7 @@ pub struct Client {
     pub token: String,
 }
 
-/// What came back, read to its end.
+/// A complete response.
 pub struct Answer {
     pub status: u16,
     pub headers: reqwest::header::HeaderMap,
@@ -41,8 +42,8 @@ impl Answer {
     }
 }
 
-/// A seed for each: a world looks for its port from there, and the worlds of tests that run side by side must not take
-/// each other's while one is closed.
+/// Returns options with a seed of their own. A cloud derives its first candidate port from the seed. Tests
+/// that run in parallel must not use the port of a cloud that is closed for a while.
 pub fn options(speed: Speed) -> Options {
     static NEXT: AtomicU64 = AtomicU64::new(1);
     let seed = Some(NEXT.fetch_add(1, Ordering::Relaxed) * 7);
@@ -62,7 +63,7 @@ pub fn http(facts: &Facts) -> reqwest::Client {
         .unwrap()
 }
 
-/// The form of a client credentials request.
+/// Returns the form of a client credentials request.
 pub fn credentials<'a>(facts: &'a Facts, scope: &'a str) -> Vec<(&'static str, &'a str)> {
     vec![
         ("grant_type", "client_credentials"),
@@ -96,7 +97,7 @@ impl Client {
         Self { sim, folder, http, token }
     }
 
-    /// Closes the world and gives back its folder.
+    /// Closes the cloud and returns its folder.
     pub async fn close(self) -> TempDir {
         drop(self.http);
         self.sim.close().await;
@@ -136,13 +137,13 @@ impl Client {
         self.send(Method::DELETE, target, None).await
     }
 
-    /// Makes the group `rg` in eastus.
+    /// Creates the group `rg` in eastus.
     pub async fn group(&self) -> Answer {
         self.put(&self.path("/resourcegroups/rg?api-version=2024-11-01"), &json!({ "location": "eastus" }))
             .await
     }
 
-    /// Moves the world's clock by cloud seconds.
+    /// Advances the cloud's clock by cloud seconds.
     pub async fn advance(&self, seconds: f64) {
         let answer = self.send(Method::POST, "/_sim/advance", Some(&json!({ "seconds": seconds }))).await;
         assert_eq!(answer.status, 200);

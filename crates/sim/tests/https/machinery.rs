@@ -1,4 +1,4 @@
-//! The machinery: what people and other processes ask a server beside the cloud itself.
+//! The server's admin API, which users and other processes call beside the cloud's own APIs.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
@@ -127,7 +127,7 @@ async fn the_page_is_there_and_another_site_may_not_reach_into_the_world() {
     }
 }
 
-/// A free port that neither worlds pick by themselves nor the system gives to outgoing connections.
+/// Returns a free port that neither clouds select by themselves nor the system gives to outgoing connections.
 fn free_port() -> std::net::TcpListener {
     let first = 10_000 + u16::try_from(std::process::id() % 9_000).unwrap();
     (first..20_000).find_map(|port| std::net::TcpListener::bind(("127.0.0.1", port)).ok()).unwrap()

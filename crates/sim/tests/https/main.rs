@@ -1,4 +1,4 @@
-//! The simulated cloud over real HTTPS, asked by a client that shares no code with it.
+//! The simulated cloud over real HTTPS, tested with a client that shares no code with it.
 
 mod client;
 mod machinery;

@@ -1,4 +1,4 @@
-//! What a server owes beyond answers: the disk, the ledger, broken connections, names.
+//! The server besides its responses: the disk, the request log, broken connections, names.
 
 use landfall_sim::{Options, Sim, SimError, Speed};
 use reqwest::Method;

@@ -1,4 +1,4 @@
-//! `apply` and `diff` in both ways, and the small changes people make by hand.
+//! `apply` and `diff`, client-side and server-side, and small manual changes.
 
 use crate::bench::Bench;
 use crate::manifest::WEB;

@@ -1,4 +1,4 @@
-//! What kubectl asks of the server itself: who somebody is, what there is, and what is not there.
+//! Queries of kubectl to the server itself: identity, available kinds, missing objects.
 
 use crate::bench::Bench;
 

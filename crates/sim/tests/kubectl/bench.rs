@@ -1,4 +1,4 @@
-//! A cluster of the simulated cloud, and kubectl beside it.
+//! Fixture: a cluster of the simulated cloud, and kubectl with its kubeconfig.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
@@ -17,22 +17,22 @@ use tokio::process::{Child, Command};
 const GROUP: &str = "/resourcegroups/rg";
 const CLUSTER: &str = "/providers/Microsoft.ContainerService/managedClusters/aks-demo";
 
-/// A cluster that is up, with the add-ons of the article, and whoever types at it.
+/// A running cluster with the add-ons of the article, and kubectl.
 pub struct Bench {
-    /// The cloud is there as long as this is.
+    /// The cloud, which runs until this is dropped.
     _sim: Sim,
-    /// The cloud's folder, the kubeconfig and kubectl's cache.
+    /// The folder with the cloud's state, the kubeconfig and kubectl's cache.
     folder: TempDir,
     program: PathBuf,
 }
 
-/// What a command said.
+/// The result of a command.
 pub struct Said {
     /// The exit code.
     pub code: i32,
     /// Its output.
     pub out: String,
-    /// Its complaints and warnings.
+    /// Its standard error.
     pub err: String,
 }
 
@@ -42,21 +42,21 @@ impl Said {
         Self { code: output.status.code().unwrap_or(-1), out: text(output.stdout), err: text(output.stderr) }
     }
 
-    /// Returns the output of a command that must have gone well.
+    /// Returns the output of a command that must have succeeded.
     #[track_caller]
     pub fn fine(&self) -> &str {
         assert_eq!(self.code, 0, "{}{}", self.out, self.err);
         &self.out
     }
 
-    /// Returns the complaint of a command that must have failed.
+    /// Returns the error output of a command that must have failed.
     #[track_caller]
     pub fn refused(&self) -> &str {
         assert_ne!(self.code, 0, "{}", self.out);
         &self.err
     }
 
-    /// Returns the rows of a table, the cells divided by ` | `, ages written as `*`.
+    /// Returns the rows of a table, the cells separated by ` | `, ages written as `*`.
     #[track_caller]
     pub fn rows(&self) -> Vec<String> {
         let cells = |line: &str| -> Vec<String> {
@@ -86,17 +86,17 @@ fn program() -> Option<PathBuf> {
 }
 
 impl Bench {
-    /// Makes the cluster; `None`, and a line that says so, where there is no kubectl.
+    /// Creates the cluster; without kubectl it returns `None` and prints a line about it.
     pub async fn open() -> Option<Self> {
         Self::at_speed(Speed::Instant).await
     }
 
-    /// The same at another pace; the cluster itself is made in no time.
+    /// Like `open`, with another speed; the cluster itself is created instantly.
     pub async fn at_speed(speed: Speed) -> Option<Self> {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let program = program()?;
         let folder = tempfile::tempdir().unwrap();
-        // A world looks for its port from its seed on.
+        // A cloud derives its first candidate port from its seed.
         let seed = Some(4_000 + NEXT.fetch_add(1, Ordering::Relaxed) * 7);
         let options = Options { speed: Speed::Instant, seed, ..Options::default() };
         let mut sim = Sim::open(&folder.path().join("cloud"), options.clone()).await.unwrap();
@@ -108,7 +108,7 @@ impl Bench {
         Some(Self { _sim: sim, folder, program })
     }
 
-    /// Where the kubeconfig is.
+    /// Returns the path of the kubeconfig.
     pub fn kubeconfig(&self) -> PathBuf {
         self.folder.path().join("kubeconfig")
     }
@@ -128,12 +128,12 @@ impl Bench {
         command
     }
 
-    /// Types `kubectl` and this line, in which single quotes hold words together.
+    /// Runs `kubectl` with this line, in which single quotes keep words together.
     pub async fn kubectl(&self, line: &str) -> Said {
         self.kubectl_with(line, "").await
     }
 
-    /// The same with something on its standard input.
+    /// Like `kubectl`, with text on its standard input.
     pub async fn kubectl_with(&self, line: &str, input: &str) -> Said {
         let mut child = self.begin(line);
         let mut stdin = child.stdin.take().unwrap();
@@ -142,7 +142,7 @@ impl Bench {
         Said::of(child.wait_with_output().await.unwrap())
     }
 
-    /// Starts a command that goes on; dropping it ends it.
+    /// Starts a command that runs on; dropping it ends it.
     pub fn begin(&self, line: &str) -> Child {
         self.command(line).spawn().unwrap()
     }

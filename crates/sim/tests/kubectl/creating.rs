@@ -1,4 +1,4 @@
-//! `create` and its like, whose bodies are protobuf.
+//! `create` and similar commands, whose bodies are protobuf.
 
 use crate::bench::Bench;
 

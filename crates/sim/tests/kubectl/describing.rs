@@ -1,9 +1,9 @@
-//! `describe`: what each kind says of itself, with its events.
+//! `describe`: the description of each kind, with its events.
 
 use crate::bench::Bench;
 use crate::manifest::{SYNC, WEB};
 
-/// Asserts that a description has these lines, runs of blanks counted as one.
+/// Asserts that a description contains these lines, with runs of blanks counted as one.
 #[track_caller]
 fn has(description: &str, lines: &[&str]) {
     let told: Vec<String> =
@@ -32,7 +32,7 @@ async fn what_aks_made_of_a_gateway_describes_itself() {
             "deployment-controller Scaled up replica set web-",
         ],
     );
-    // Of several at once, newer versions show no events.
+    // For several objects at once, newer versions of kubectl print no events.
     let pods = bench.kubectl("get pods -n demo -l app=web -o name").await;
     let pod = pods.fine().lines().next().unwrap_or_default();
     has(

@@ -1,4 +1,4 @@
-//! What goes on while somebody looks: waits, watches, rollouts, logs, deletions.
+//! Long-running commands: waits, watches, rollouts, logs, deletions.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 

@@ -1,6 +1,6 @@
 //! The real kubectl against a simulated cluster.
 //!
-//! The program is what `KUBECTL` names, or `kubectl`; where there is none the tests say so and pass.
+//! The program is the value of `KUBECTL`, or `kubectl`; without it the tests print a line about it and pass.
 
 mod applying;
 mod asking;

@@ -1,6 +1,6 @@
-//! What somebody applies: an app with its Service, a Gateway and a route, in a namespace of their own.
+//! Manifests of a user: an app with its Service, a Gateway and a route, in a namespace of their own.
 
-/// All of it in one file.
+/// All manifests in one file.
 pub const WEB: &str = "\
 apiVersion: v1
 kind: Namespace
@@ -67,7 +67,7 @@ spec:
       port: 80
 ";
 
-/// A class for a vault that is not there, and a pod that mounts it.
+/// A SecretProviderClass for a vault that does not exist, and a pod that mounts it.
 pub const SYNC: &str = "\
 apiVersion: secrets-store.csi.x-k8s.io/v1
 kind: SecretProviderClass

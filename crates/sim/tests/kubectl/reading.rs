@@ -1,4 +1,4 @@
-//! `get`: the tables of every kind that matters, and what is chosen of them.
+//! `get`: the tables of every important kind, and selections from them.
 
 use crate::bench::Bench;
 use crate::manifest::WEB;

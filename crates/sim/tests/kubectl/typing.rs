@@ -1,4 +1,4 @@
-//! A cluster for a person to type at, as long as the standard input is open:
+//! A cluster for interactive use, which runs as long as the standard input is open:
 //!
 //! `PACE=20 cargo test -p landfall-sim --test kubectl -- --ignored --nocapture a_cluster_to_type_at`
 
@@ -13,6 +13,6 @@ async fn a_cluster_to_type_at() {
     let Some(bench) = Bench::at_speed(pace.map_or(Speed::Instant, Speed::Times)).await else { return };
     println!("export KUBECONFIG={}", bench.kubeconfig().display());
     let closed = tokio::task::spawn_blocking(|| std::io::copy(&mut std::io::stdin(), &mut std::io::sink()));
-    // However it ends, nobody types any more.
+    // The input has ended, with or without an error.
     drop(closed.await);
 }

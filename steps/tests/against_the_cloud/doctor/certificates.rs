@@ -1,4 +1,4 @@
-//! From the vault's certificate to the listener's Secret.
+//! Faults between the vault's certificate and the listener's Secret.
 
 use super::{
     Case, case,
@@ -72,7 +72,7 @@ pub const CASES: &[Case] = &[
     case!("the sync pod has an image that nobody can pull", "SYNC_POD_NOT_RUNNING", "InvalidImageName", h => {
         h.again(SYNC, |spec| spec["template"]["spec"]["containers"][0]["image"] = json!("mcr.microsoft.com/Pause:3.10")).await;
     }),
-    // Azure does not switch it off while there is a class.
+    // Azure refuses to disable the add-on while there is a class.
     case!("the driver's add-on is off", "ADD_ON_OFF", "enabled is false", h => {
         h.kubectl.delete(super::hand::CLASS).await;
         h.cluster(|cluster| {

@@ -1,4 +1,4 @@
-//! What everything stands on: the group, the cluster, its nodes, its control plane for gateways.
+//! Faults of the preconditions: the group, the cluster, its nodes, its gateway control plane.
 
 use super::{Case, case};
 use serde_json::json;

@@ -1,4 +1,4 @@
-//! From the gateway to its address, and what it answers.
+//! Faults between the gateway and its address, and in its responses.
 
 use super::{
     Case, case,

@@ -1,4 +1,4 @@
-//! Somebody else's hand: in the cluster, in Resource Manager, in the vault, in the zone.
+//! Out-of-band changes by others: in the cluster, in Resource Manager, in the vault, in the zone.
 
 use crate::{bench::Bench, kubectl::Kubectl, settings, waits};
 use landfall_engine::Past;
@@ -10,7 +10,7 @@ pub const CLASS: &str =
 pub const SYNC: &str = "/apis/apps/v1/namespaces/default/deployments/tls-secret-sync";
 pub const CERTIFICATE: &str = "gateway-tls-cert";
 
-/// A hand in one environment.
+/// Out-of-band access to one environment.
 pub struct Hand<'a> {
     pub bench: &'a Bench,
     pub kubectl: Kubectl,
@@ -44,7 +44,7 @@ impl<'a> Hand<'a> {
         self.kubectl.merge(path, &json!({ "spec": object["spec"] })).await;
     }
 
-    /// Deletes an object and makes it anew, changed.
+    /// Deletes an object and recreates it with a change.
     pub async fn again(&self, path: &str, change: impl FnOnce(&mut Value)) {
         let mut object = self.kubectl.get(path).await;
         change(&mut object["spec"]);
@@ -65,7 +65,7 @@ impl<'a> Hand<'a> {
         self.kubectl.merge(CLASS, &json!({ "spec": { "parameters": parameters } })).await;
     }
 
-    /// Writes the cluster, changed, and waits for it.
+    /// Writes the cluster with a change, and waits for it.
     pub async fn cluster(&self, change: impl FnOnce(&mut Value)) {
         let id = self.bench.cluster_id();
         let mut body = self.bench.get(&id).await;
@@ -73,14 +73,14 @@ impl<'a> Hand<'a> {
         self.bench.put(&id, body).await;
     }
 
-    /// Begins to write the cluster as it is.
+    /// Starts a write of the unchanged cluster.
     pub async fn touch_cluster(&self) {
         let id = self.bench.cluster_id();
         let body = self.bench.get(&id).await;
         self.bench.begin(&id, body).await;
     }
 
-    /// Writes the vault, changed, and waits for it.
+    /// Writes the vault with a change, and waits for it.
     pub async fn vault(&self, change: impl FnOnce(&mut Value)) {
         let id = self.bench.vault_id();
         let mut body = self.bench.get(&id).await;
@@ -88,13 +88,13 @@ impl<'a> Hand<'a> {
         self.bench.put(&id, body).await;
     }
 
-    /// What a step has left.
+    /// Returns the output of a step.
     pub fn output(&self, step: &str) -> Value {
         let memory = self.bench.memory();
         memory.past(step).map(|past: &Past| past.output.clone().unwrap()).unwrap()
     }
 
-    /// Takes the add-on's roles away.
+    /// Deletes the role assignments of the add-on.
     pub async fn revoke(&self) {
         for assignment in self.output("vault-access")["assignments"].as_array().unwrap() {
             self.bench.clouds.azure.revoke(assignment.as_str().unwrap()).await.unwrap();
@@ -114,11 +114,11 @@ impl<'a> Hand<'a> {
         body["properties"]["vaultUri"].as_str().unwrap().trim_end_matches('/').to_owned()
     }
 
-    /// Disables the newest version, as a person does in the portal.
+    /// Disables the newest version, as a user does in the portal.
     pub async fn disable(&self) {
         let facts = self.bench.sim.facts();
         let root = Certificate::from_pem(facts.ca_pem.as_bytes()).unwrap();
-        // Every host of the cloud is this machine.
+        // Every host of the cloud resolves to this machine.
         let uri = self.vault_uri().await;
         let host = uri.trim_start_matches("https://").split(':').next().unwrap().to_owned();
         let login = facts.login.trim_start_matches("https://").split(':').next().unwrap().to_owned();
@@ -142,12 +142,12 @@ impl<'a> Hand<'a> {
         assert!(done.status().is_success(), "{}", done.text().await.unwrap());
     }
 
-    /// Lets something go wrong in the cloud.
+    /// Arms a fault in the cloud.
     pub fn arm(&self, fault: &str) {
         waits::arm(self.bench, fault);
     }
 
-    /// The zone's id.
+    /// Returns the zone's id.
     pub fn zone(&self) -> String {
         self.output("dns")["zone"]["id"].as_str().unwrap().to_owned()
     }

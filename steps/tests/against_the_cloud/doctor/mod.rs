@@ -1,5 +1,5 @@
-//! Every cause that the doctor knows, brought about by somebody else's hand or by the cloud: it is named, and it is the
-//! root. One environment is made, and each case breaks a copy of it.
+//! Every cause that the doctor knows, created by an out-of-band change or by the cloud: the doctor reports it
+//! as the root cause. The tests create one environment, and each case breaks a copy of it.
 
 mod certificates;
 mod clusters;
@@ -22,21 +22,21 @@ use std::{
 };
 use tempfile::TempDir;
 
-/// How often a look is repeated while what was broken makes its way through the cloud.
+/// The maximum number of diagnoses while a fault propagates through the cloud.
 const LOOKS_MAX: usize = 6;
-/// How many copies are broken at once.
+/// The number of copies that are broken concurrently.
 const AT_ONCE: usize = 4;
 
-/// A way to break an environment, and what is then found to be the root.
+/// A case: a way to break an environment, and the expected root cause.
 struct Case {
     name: &'static str,
     code: &'static str,
-    /// What the evidence, or the consequences, must tell.
+    /// The text that the evidence or the consequences must contain.
     tells: &'static str,
     breaks: for<'a> fn(&'a Hand<'a>) -> BoxFuture<'a, ()>,
 }
 
-/// Writes a case: its name, the code of its root, a word of what shows it, and how it is brought about.
+/// Defines a case: its name, the code of its root cause, a part of its evidence, and the code that causes it.
 macro_rules! case {
     ($name:literal, $code:literal, $tells:literal, $hand:ident => $breaks:expr) => {
         $crate::doctor::Case {
@@ -49,13 +49,13 @@ macro_rules! case {
 }
 use case;
 
-/// An environment that is up, with its zone, as files.
+/// A running environment with its zone, as files.
 struct Made {
     home: TempDir,
 }
 
 impl Made {
-    /// The one that all tests of this process break copies of.
+    /// Returns the one environment that all tests of this process copy.
     async fn once() -> &'static Self {
         static MADE: tokio::sync::OnceCell<Made> = tokio::sync::OnceCell::const_new();
         MADE.get_or_init(Self::new).await
@@ -73,7 +73,7 @@ impl Made {
         Self { home }
     }
 
-    /// A copy of its own for one case.
+    /// Creates a copy for one case.
     async fn copy(&self) -> Bench {
         self.copy_with(serving()).await
     }
@@ -102,12 +102,12 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// What is wrong, as it stands.
+/// Returns the current diagnosis.
 async fn look(bench: &Bench) -> Diagnosis {
     look_at(bench, jiff::Timestamp::now()).await
 }
 
-/// What is wrong at such a time.
+/// Returns the diagnosis at a given time.
 async fn look_at(bench: &Bench, now: jiff::Timestamp) -> Diagnosis {
     let memory = Journal::read(&bench.state()).unwrap().map_or_else(Memory::default, |(_, memory)| memory);
     let doors = bench.sim.doors_open().await;
@@ -126,7 +126,7 @@ async fn look_at(bench: &Bench, now: jiff::Timestamp) -> Diagnosis {
     .await
 }
 
-/// Looks until this is the root.
+/// Repeats the diagnosis until this is the root cause.
 async fn finds(bench: &Bench, code: &str) -> Result<Diagnosis, Diagnosis> {
     let mut found = look(bench).await;
     for _ in 1..LOOKS_MAX {
@@ -141,7 +141,7 @@ async fn finds(bench: &Bench, code: &str) -> Result<Diagnosis, Diagnosis> {
     }
 }
 
-/// Breaks a copy; says what is wrong with what was found, if something is.
+/// Breaks a copy; returns an error if the diagnosis is wrong.
 async fn try_case(case: &Case) -> Option<String> {
     let bench = Made::once().await.copy().await;
     let hand = Hand::of(&bench).await;
@@ -188,7 +188,7 @@ async fn nothing_is_wrong_with_what_is_as_it_should_be() {
     }
 }
 
-/// The vault takes no certificate that has expired: one expires where it is.
+/// The vault accepts no expired certificate: one expires while it is in the vault.
 #[tokio::test]
 async fn a_certificate_expires_where_it_is() {
     let bench = Made::once().await.copy().await;
@@ -198,7 +198,7 @@ async fn a_certificate_expires_where_it_is() {
     assert!(root.evidence[0].contains("valid until") && root.mend.contains("landfall rotate"), "{root:#?}");
 }
 
-/// AKS puts the class back, which takes it a while: at the speed of life that while is seen.
+/// AKS restores the class after a while; at real time that while is observable.
 #[tokio::test]
 async fn a_class_of_gateways_that_is_gone_is_missing_until_it_is_put_back() {
     let options = Options { speed: Speed::Times(1.0), ..serving() };

@@ -1,4 +1,4 @@
-//! The records in the zone.
+//! Faults of the records in the zone.
 
 use super::{Case, case};
 use serde_json::json;

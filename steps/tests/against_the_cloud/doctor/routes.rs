@@ -1,4 +1,4 @@
-//! From the route to the pods behind it.
+//! Faults between the route and the pods behind it.
 
 use super::{
     Case, case,

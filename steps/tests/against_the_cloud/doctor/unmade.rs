@@ -1,10 +1,10 @@
-//! Environments that have not come so far.
+//! Environments that are not completely created yet.
 
 use super::{finds, look};
 use crate::bench::Bench;
 use landfall_sim::{Options, Speed};
 
-/// A cloud at the speed of life, in which what takes minutes is seen to take them.
+/// Creates a cloud at real time, in which long operations visibly take minutes.
 async fn slow(options: Options) -> Bench {
     Bench::with(Options { speed: Speed::Times(1.0), ..options }).await
 }
@@ -47,7 +47,7 @@ async fn a_provider_that_is_not_registered_or_still_being_so_is_named() {
 async fn what_cannot_be_read_is_said_and_is_no_cause() {
     let bench = Bench::instant().await;
     bench.up_ready().await;
-    // Somebody who may read nothing of the vault's assignments, or a line that breaks again and again.
+    // A principal without read access to the vault's assignments, or a connection that fails repeatedly.
     crate::waits::arm(&bench, "server-error@GET /roleassignments*20");
     let found = look(&bench).await;
     assert!(

@@ -1,9 +1,9 @@
-//! The kinds that AKS would have installed, in their loosest form: any field is kept, so that what is proved is our
-//! client's part and not a schema's.
+//! The CRDs that AKS would install, in their loosest form. They accept any field, so that the tests cover our
+//! client and not a schema.
 
 use serde_json::{Value, json};
 
-/// Group, version, kind, plural, and whether it lives in namespaces.
+/// Group, version, kind, plural, and `true` if it is namespaced.
 pub const KINDS: [(&str, &str, &str, &str, bool); 4] = [
     ("gateway.networking.k8s.io", "v1", "GatewayClass", "gatewayclasses", false),
     ("gateway.networking.k8s.io", "v1", "Gateway", "gateways", true),
@@ -18,7 +18,7 @@ pub fn definition((group, version, kind, plural, namespaced): (&str, &str, &str,
         "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
         "metadata": {
             "name": format!("{plural}.{group}"),
-            // Definitions below k8s.io are asked for an approval.
+            // The API server requires this annotation for CRDs in k8s.io groups.
             "annotations": { "api-approved.kubernetes.io": "unapproved, for a test" },
         },
         "spec": {

@@ -1,5 +1,5 @@
-//! A hand that does what the controllers of AKS would: it accepts classes, programs gateways, binds routes, says that
-//! workloads are available, and carries the certificate into the Secret.
+//! Replacement for the controllers of AKS: it accepts classes, programs gateways, binds routes, reports
+//! workloads as available, and writes the certificate to the Secret.
 
 use super::definitions::{KINDS, definition};
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -18,7 +18,7 @@ use std::{sync::Arc, time::Duration};
 
 const CLASS: &str = "approuting-istio";
 const MESH: &str = "aks-istio-system";
-/// How often it looks; a controller would watch.
+/// The poll interval; a real controller would watch.
 const PERIOD: Duration = Duration::from_millis(100);
 
 #[derive(Clone)]
@@ -26,7 +26,7 @@ pub struct Hand {
     client: Client,
 }
 
-/// A kind and the name of an object that was installed.
+/// The kinds and names of installed objects.
 type Installed = Vec<(ApiResource, Option<&'static str>, String)>;
 
 fn kind(group: &str, version: &str, kind: &str, plural: &str) -> ApiResource {
@@ -67,7 +67,7 @@ impl Hand {
         }
     }
 
-    /// Installs what is missing of what AKS brings, and tells what that was.
+    /// Installs the missing CRDs and objects of AKS, and returns them.
     pub async fn install(&self) -> Installed {
         let mut done = Installed::new();
         let definitions =
@@ -77,7 +77,7 @@ impl Hand {
             if self.api(&resource, None).list(&ListParams::default()).await.is_err() {
                 self.create(definitions.clone(), None, definition(one), &mut done).await;
             }
-            // A definition is served a moment after it was accepted.
+            // The API server serves a CRD a moment after accepting it.
             while self.api(&resource, None).list(&ListParams::default()).await.is_err() {
                 tokio::time::sleep(PERIOD).await;
             }
@@ -104,7 +104,7 @@ impl Hand {
         done
     }
 
-    /// Takes away what was installed, and what of landfall's is left; the last first.
+    /// Deletes the installed objects and landfall's leftovers, in reverse order.
     pub async fn remove(&self, installed: &Installed) {
         for (resource, object) in self.everything_of_ours().await {
             let space = object.metadata.namespace.as_deref();
@@ -138,7 +138,7 @@ impl Hand {
         all
     }
 
-    /// The objects that say they are landfall's, by kind and name.
+    /// Returns the objects with landfall's ownership mark, by kind and name.
     pub async fn ours(&self) -> Vec<String> {
         let all = self.everything_of_ours().await.into_iter();
         let named = all.filter(|(_, object)| object.metadata.deletion_timestamp.is_none());
@@ -149,13 +149,13 @@ impl Hand {
         names
     }
 
-    /// Deletes a Service behind everybody's back.
+    /// Deletes a Service out of band.
     pub async fn delete(&self, service: &str) {
         let services = self.api(&kind("", "v1", "Service", "services"), Some("default"));
         services.delete(service, &DeleteParams::default()).await.unwrap();
     }
 
-    /// Acts until it is dropped.
+    /// Runs until it is dropped.
     pub async fn act(self, certificate: Arc<Material>) {
         let mut ticks = tokio::time::interval(PERIOD);
         loop {
@@ -183,12 +183,12 @@ impl Hand {
             let Some(status) = judged(&object).filter(|_| ours) else { continue };
             let api = self.api(resource, object.metadata.namespace.as_deref());
             let patch = Patch::Merge(json!({ "status": status }));
-            // Somebody else may have deleted it meanwhile; the next look sees.
+            // The object may have been deleted meanwhile; the next poll shows that.
             let _ = api.patch_status(&object.metadata.name.unwrap(), &PatchParams::default(), &patch).await;
         }
     }
 
-    /// Makes the Secret while there is a class that asks for it.
+    /// Creates the Secret while there is a class that requires it.
     async fn carry(&self, certificate: &Material) {
         let classes =
             kind("secrets-store.csi.x-k8s.io", "v1", "SecretProviderClass", "secretproviderclasses");
@@ -238,7 +238,7 @@ fn holds(of: &DynamicObject, kind: &str) -> bool {
     })
 }
 
-/// The status of a class or a gateway that lacks one; none when it is judged already.
+/// Returns the status that a class or a gateway lacks; `None` if it has one.
 fn status(object: &DynamicObject) -> Option<Value> {
     let Some(listeners) = object.data["spec"]["listeners"].as_array() else {
         let accepted = condition(object, "Accepted", "True");

@@ -1,8 +1,9 @@
-//! The Kubernetes steps against an API server that is not ours, with the simulated Azure around it.
+//! The Kubernetes steps against a real API server, with the simulated Azure around it.
 //!
-//! `LANDFALL_TEST_KUBECONFIG` names a kubeconfig with a credential of its own (no plugin) and the right to everything; an
-//! API server alone will do, as nothing has to run: [`hand::Hand`] stands in for the controllers that AKS brings. What it
-//! installs is taken away again; kinds that were there before stay. Without the variable there is nothing to do.
+//! `LANDFALL_TEST_KUBECONFIG` names a kubeconfig with an embedded credential (no plugin) and all permissions.
+//! An API server alone is sufficient, because no pod has to run: [`hand::Hand`] replaces the controllers of
+//! AKS. It deletes everything that it installed; kinds that existed before stay. Without the variable the
+//! tests do nothing.
 
 mod definitions;
 mod hand;
@@ -14,7 +15,7 @@ use landfall_engine::Outcome;
 use landfall_sim::{Options, Speed};
 use std::panic::{AssertUnwindSafe, resume_unwind};
 
-/// The simulated Azure must not outrun a real API server, whose answers take real time.
+/// The simulated Azure must not be faster than a real API server, whose responses take real time.
 const SPEED: f64 = 20.0;
 
 #[tokio::test]
@@ -32,7 +33,7 @@ async fn every_kubernetes_step_works_against_another_api_server() {
     let acting = tokio::spawn(hand.clone().act(settings::pfx("rsa.pfx")));
     let ended = AssertUnwindSafe(live(&bench, &hand)).catch_unwind().await;
     acting.abort();
-    // What a failed run has left is taken away as well.
+    // The leftovers of a failed run are deleted as well.
     hand.remove(&installed).await;
     if let Err(panic) = ended {
         resume_unwind(panic);

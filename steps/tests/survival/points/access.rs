@@ -1,4 +1,4 @@
-//! Who may do what: roles, vaults and their certificates, providers and features.
+//! Access: roles, vaults and their certificates, providers and features.
 
 use super::*;
 use crate::environment::replayable;
@@ -21,7 +21,8 @@ fn grants(here: &Environment) -> Vec<u16> {
     ledger.iter().filter(is).map(|line| line.status).collect()
 }
 
-/// The seventh point: a grant takes minutes to count, and the directory does not know the identity yet.
+/// Point 7: a role assignment takes minutes to become effective, and the directory does not know the identity
+/// yet.
 #[test]
 fn a_grant_that_comes_late_is_waited_for_by_repeating_what_was_refused() {
     replayable(1, async {
@@ -39,12 +40,12 @@ fn a_grant_that_comes_late_is_waited_for_by_repeating_what_was_refused() {
     });
 }
 
-/// The eighth point: the same assignment is there under another name.
+/// Point 8: the same assignment exists under another name.
 #[test]
 fn a_grant_under_another_name_will_do_and_is_not_taken_for_our_own() {
     replayable(1, async {
         let here = here(SIXTY);
-        // In a vault of somebody else's, so that what is granted there does not go with it.
+        // The vault is foreign, so that the assignment is not deleted with it.
         let group = here.clouds().azure.path("/resourceGroups/rg-demo");
         put(&here, &group, arm::group::API, &json!({ "location": "eastus" })).await;
         let body = json!({ "location": "eastus", "properties": {
@@ -71,7 +72,7 @@ fn a_grant_under_another_name_will_do_and_is_not_taken_for_our_own() {
     });
 }
 
-/// The ninth point: vault and certificate are soft-deleted, or the name is somebody else's.
+/// Point 9: vault and certificate are soft-deleted, or the name is foreign.
 #[test]
 fn what_is_soft_deleted_and_ours_comes_back_and_a_taken_name_is_refused() {
     replayable(1, async {
@@ -101,7 +102,7 @@ fn what_is_soft_deleted_and_ours_comes_back_and_a_taken_name_is_refused() {
     });
 }
 
-/// The tenth point: every import makes a new version, also one whose answer was lost.
+/// Point 10: every import creates a new version, also one whose response was lost.
 #[test]
 fn a_certificate_is_imported_once_also_when_the_answer_is_lost() {
     replayable(1, async {
@@ -125,7 +126,7 @@ fn a_certificate_is_imported_once_also_when_the_answer_is_lost() {
     });
 }
 
-/// The twelfth point: a preview feature is gone, a provider is not registered.
+/// Point 12: a preview feature no longer exists, a provider is not registered.
 #[test]
 fn a_feature_that_is_gone_is_done_without_and_a_provider_is_registered() {
     replayable(1, async {
@@ -135,7 +136,7 @@ fn a_feature_that_is_gone_is_done_without_and_a_provider_is_registered() {
             ..Options::default()
         };
         let here = Environment::new(InProcess::world(&options, BEGINNING).unwrap(), BEGINNING, SIXTY);
-        // It goes away after the service has asked for it, at the first look at how far its registration is.
+        // The feature disappears after the service required it, at the first poll of its registration.
         here.arm(&["feature-vanished@GET /microsoft.features/providers/"]);
         comes_up(&here).await;
         let features =

@@ -1,4 +1,4 @@
-//! Somebody else's hand in the cluster.
+//! Out-of-band changes in the cluster.
 
 use super::cluster;
 use crate::environment::Environment;
@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http_body_util::BodyExt;
 use serde_json::Value;
 
-/// Somebody with the same credential, under another name.
+/// A user with the same credential, under another name.
 pub struct Hand<'a> {
     here: &'a Environment,
     server: String,
@@ -36,7 +36,7 @@ impl<'a> Hand<'a> {
         (status, serde_json::from_slice(&body).unwrap_or_default())
     }
 
-    /// Reads an object; null when it is not there.
+    /// Reads an object; null if it does not exist.
     pub async fn get(&self, path: &str) -> Value {
         let (status, body) = self.send("GET", path, None).await;
         if status == 404 { Value::Null } else { body }

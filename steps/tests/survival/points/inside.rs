@@ -1,4 +1,4 @@
-//! Inside the cluster: the Secret, the gateways, and whose fields are whose.
+//! Inside the cluster: the Secret, the gateways, and field ownership.
 
 use super::{hand::Hand, *};
 use crate::environment::replayable;
@@ -20,7 +20,8 @@ fn thumbprint(secret: &Value) -> String {
     Leaf::from_pem(&pem).unwrap().thumbprint_sha1
 }
 
-/// The fourteenth point: the items of the class are texts, the Secret goes with its holder, rotation takes minutes.
+/// Point 14: the items of the class are strings, the Secret is deleted with the pod that mounts it, rotation
+/// takes minutes.
 #[test]
 fn the_secret_comes_back_with_its_holder_and_carries_the_new_certificate_before_we_are_done() {
     replayable(1, async {
@@ -42,7 +43,7 @@ fn the_secret_comes_back_with_its_holder_and_carries_the_new_certificate_before_
         assert_eq!(now, given.leaf().thumbprint_sha1, "ready means that the new one is in use");
         has_nothing_to_do(&here).await;
 
-        // The object type `cert` would give the leaf alone, and clients could not tell who vouches for it.
+        // The object type `cert` would contain only the leaf, without the chain to its issuer.
         let given = settings::pfx("rsa-chain.pfx");
         here.wish.certificate.given = Some(given.clone());
         succeeds(&here, Command::Up).await;
@@ -54,7 +55,8 @@ fn the_secret_comes_back_with_its_holder_and_carries_the_new_certificate_before_
     });
 }
 
-/// The fifteenth point: a gateway says Programmed while a listener has no certificate; addresses and judgements lag.
+/// Point 15: a gateway reports Programmed while a listener has no certificate; addresses and conditions lag
+/// behind.
 #[test]
 fn a_gateway_is_ready_when_every_listener_is_and_only_by_what_was_judged_since() {
     replayable(1, async {
@@ -62,7 +64,7 @@ fn a_gateway_is_ready_when_every_listener_is_and_only_by_what_was_judged_since()
         here.arm(&["address-late"]);
         here.wish.manifests = settings::manifests(GATEWAY);
         comes_up(&here).await;
-        // What is there now says that all is well, about the generation before this one.
+        // The current conditions report success, but for the previous generation.
         here.wish.manifests = settings::manifests(&GATEWAY.replace("gateway-tls-secret", "nowhere"));
         let error = refuses(&here, "gateways").await;
         assert_eq!(error.kind, Kind::TimedOut);
@@ -82,7 +84,7 @@ fn a_gateway_is_ready_when_every_listener_is_and_only_by_what_was_judged_since()
     });
 }
 
-/// The sixteenth point: the probes of the load balancer ask for `/`, unless annotations say otherwise.
+/// Point 16: the probes of the load balancer request `/`, unless annotations override it.
 #[test]
 fn every_gateway_has_the_six_annotations_of_its_probes_and_a_lost_one_is_put_back() {
     replayable(1, async {
@@ -115,7 +117,7 @@ fn every_gateway_has_the_six_annotations_of_its_probes_and_a_lost_one_is_put_bac
     });
 }
 
-/// The eighteenth point: kubectl has applied the same object without the server's help.
+/// Point 18: kubectl has applied the same object client-side.
 #[test]
 fn a_field_that_kubectl_applied_is_taken_over_once() {
     replayable(1, async {

@@ -1,5 +1,5 @@
-//! Twenty ways in which the real services trip a client, one test each: the environment comes up (and goes) under that
-//! trouble, or refuses before it does harm, and makes nothing twice.
+//! Twenty pitfalls of the real services, one test each. The environment comes up (and down) in spite of the
+//! pitfall, or refuses before it does harm, and creates nothing twice.
 
 mod access;
 pub mod hand;
@@ -16,10 +16,10 @@ use landfall_engine::{How, Outcome, Report, StepError, What};
 use landfall_sim::{Line, Speed};
 use serde_json::Value;
 
-/// Fast, and still with an order of what takes long and what does not.
+/// Fast, and still with the relative order of long and short durations.
 const SIXTY: Speed = Speed::Times(60.0);
 
-/// A run that came to its end, and what it told on the way.
+/// A completed run, with its events.
 struct Told {
     report: Report,
     events: Vec<What>,
@@ -38,7 +38,7 @@ async fn run(here: &Environment, command: Command) -> Told {
     }
 }
 
-/// Runs to a good end, with every armed fault used up.
+/// Runs to a successful end, with every armed fault used up.
 async fn succeeds(here: &Environment, command: Command) -> Told {
     let done = run(here, command).await;
     assert_eq!(done.report.outcome, Outcome::Ready, "{command:?} failed: {}", told(&done.report));
@@ -47,21 +47,21 @@ async fn succeeds(here: &Environment, command: Command) -> Told {
     done
 }
 
-/// Comes up in one run, with nothing made twice.
+/// Runs `up` once, with nothing created twice.
 async fn comes_up(here: &Environment) -> Told {
     let done = succeeds(here, Command::Up).await;
     assert_eq!(inventory::made_twice(here.world.ledger().iter()), [""; 0]);
     done
 }
 
-/// Does not come up; returns what the step says of it.
+/// Runs `up`, which must fail; returns the step's error.
 async fn refuses(here: &Environment, step: &str) -> StepError {
     let done = run(here, Command::Up).await;
     assert_ne!(done.report.outcome, Outcome::Ready, "{step} was to refuse");
     done.error(step).clone()
 }
 
-/// A second run has nothing to do and sends no write.
+/// Checks that a second run has nothing to do and sends no write.
 async fn has_nothing_to_do(here: &Environment) {
     let mark = here.world.ledger().len();
     let done = succeeds(here, Command::Up).await;
@@ -82,7 +82,7 @@ impl Told {
         })
     }
 
-    /// The reasons for which a step's requests were repeated.
+    /// Returns the reasons for retries of a step's requests.
     fn repeated(&self, wanted: &str) -> Vec<&str> {
         let because = |what| match what {
             &What::Retrying { step, ref because, .. } if step == wanted => Some(because.as_str()),
@@ -100,7 +100,7 @@ impl Told {
     }
 }
 
-/// The requests of a verb whose path ends so, whatever its case; any verb when it is empty.
+/// Returns the requests of a verb with this path suffix, without case; of any verb if it is empty.
 fn requests(here: &Environment, method: &str, end: &str) -> Vec<Line> {
     let is = |line: &Line| {
         (method.is_empty() || line.method == method)
@@ -109,16 +109,16 @@ fn requests(here: &Environment, method: &str, end: &str) -> Vec<Line> {
     here.world.ledger().into_iter().filter(is).collect()
 }
 
-/// Their statuses.
+/// Returns their statuses.
 fn statuses(here: &Environment, method: &str, end: &str) -> Vec<u16> {
     requests(here, method, end).iter().map(|line| line.status).collect()
 }
 
-/// Everything that was to change something since that many requests: `PUT 201 /path`.
+/// Returns every write since that many requests: `PUT 201 /path`.
 fn writes(here: &Environment, mark: usize) -> Vec<String> {
-    // A vault first says where its tokens are from; the request is then sent once more.
+    // A vault first responds with its token authority; the client then repeats the request.
     let challenge = |line: &Line| line.status == 401 && line.host.contains(".vault.");
-    // Whether a name is free and what policies would say is asked by POST.
+    // Checks of names and policies are POSTs.
     let checks = |line: &Line| line.path.rsplit('/').next().is_some_and(|last| last.starts_with("check"));
     let asks = |line: &Line| {
         line.method == "GET" || line.host.starts_with("login.") || challenge(line) || checks(line)
@@ -129,13 +129,13 @@ fn writes(here: &Environment, mark: usize) -> Vec<String> {
     lines.map(|line| format!("{} {} {}", line.method, line.status, line.path)).collect()
 }
 
-/// Milliseconds between two requests.
+/// Returns the milliseconds between two requests.
 fn between(one: &Line, other: &Line) -> i128 {
     let at = |line: &Line| line.at.parse::<jiff::Timestamp>().unwrap().as_nanosecond();
     (at(other) - at(one)) / 1_000_000
 }
 
-/// The id of something in the group: `Microsoft.X/type/name`.
+/// Returns the id of a resource in the group: `Microsoft.X/type/name`.
 fn id(here: &Environment, rest: &str) -> String {
     here.clouds().azure.path(&format!("/resourceGroups/{}/providers/{rest}", settings::GROUP))
 }
@@ -148,12 +148,12 @@ fn network(here: &Environment) -> String {
     id(here, "Microsoft.Network/virtualNetworks/vnet-demo")
 }
 
-/// Reads a resource; null when it is not there.
+/// Reads a resource; null if it does not exist.
 async fn get(here: &Environment, id: &str, api: &str) -> Value {
     here.clouds().azure.arm().get(id, api).await.unwrap().unwrap_or_default()
 }
 
-/// Puts a resource as somebody else does, and waits for it.
+/// Writes a resource out of band, and waits for it.
 async fn put(here: &Environment, id: &str, api: &str, body: &Value) {
     let azure = here.clouds().azure;
     azure.arm().put(id, api, body, Condition::None).await.unwrap();

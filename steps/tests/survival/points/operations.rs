@@ -1,4 +1,4 @@
-//! How requests and long operations go wrong.
+//! Failures of requests and long-running operations.
 
 use super::*;
 use crate::carrier::{Inside, Side};
@@ -11,7 +11,8 @@ use landfall_engine::Kind;
 const CLUSTER: &str = "/managedClusters/aks-demo";
 const NETWORK: &str = "/virtualNetworks/vnet-demo";
 
-/// The instant right after a request was carried out, its answer not read, in a run of that kind.
+/// Returns the snapshot right after the execution of a request, before its response was read, in a run of
+/// that command.
 async fn killed_after(here: &Environment, command: Command, request: &str) -> Still {
     let camera = Camera::on(here, &here.carrier);
     succeeds(here, command).await;
@@ -20,7 +21,7 @@ async fn killed_after(here: &Environment, command: Command, request: &str) -> St
     film.stills.iter().find(is).unwrap_or_else(|| panic!("no {request}")).clone()
 }
 
-/// The first point: errors of AKS have no envelope and those of others have one.
+/// Point 1: errors of AKS have no envelope, and those of others have one.
 #[test]
 fn errors_with_and_without_an_envelope_both_say_code_and_message() {
     replayable(1, async {
@@ -39,7 +40,7 @@ fn errors_with_and_without_an_envelope_both_say_code_and_message() {
     });
 }
 
-/// The second point: a PUT answers 201, its operation always 200, and states nobody knows mean that it runs.
+/// Point 2: a PUT responds 201, its operation always 200, and unknown states mean in progress.
 #[test]
 fn unknown_states_are_waited_out_and_a_failure_is_read_in_the_operations_body() {
     replayable(1, async {
@@ -65,7 +66,7 @@ fn unknown_states_are_waited_out_and_a_failure_is_read_in_the_operations_body() 
     });
 }
 
-/// The third point: a DELETE answers 202 with a Location, and until its end the cluster is there as Deleting.
+/// Point 3: a DELETE responds 202 with a Location, and the cluster is Deleting until its end.
 #[test]
 fn a_cluster_that_is_being_deleted_is_waited_for_and_then_made_anew() {
     replayable(1, async {
@@ -89,7 +90,7 @@ fn a_cluster_that_is_being_deleted_is_waited_for_and_then_made_anew() {
     });
 }
 
-/// The fourth point: Retry-After is a lower bound, and asking too early would begin the wait anew.
+/// Point 4: Retry-After is a lower bound, and an earlier request would restart the delay.
 #[test]
 fn nobody_asks_again_before_the_retry_after_has_passed() {
     replayable(1, async {
@@ -105,7 +106,7 @@ fn nobody_asks_again_before_the_retry_after_has_passed() {
     });
 }
 
-/// The fifth point: writes are refused because others run, or taken and then preempted.
+/// Point 5: writes are refused because others run, or accepted and then preempted.
 #[test]
 fn a_busy_cluster_is_waited_for_and_a_preempted_write_is_decided_anew() {
     replayable(1, async {
@@ -119,7 +120,7 @@ fn a_busy_cluster_is_waited_for_and_a_preempted_write_is_decided_anew() {
     });
 }
 
-/// The fifth point as a later run sees it: what was left has failed, and somebody has written the cluster since.
+/// Point 5 in a later run: the abandoned operation failed, and the cluster was written out of band since.
 #[test]
 fn an_operation_that_was_left_and_failed_is_not_believed_over_the_cluster() {
     const FAILS: [&str; 1] = ["operation-failed@PUT managedClusters/aks-demo"];
@@ -153,7 +154,7 @@ fn an_operation_that_was_left_and_failed_is_not_believed_over_the_cluster() {
     });
 }
 
-/// The sixth point: the token expires in the middle of polling.
+/// Point 6: the token expires during polling.
 #[test]
 fn a_token_that_expires_while_polling_costs_one_new_token() {
     let tokens = |here: &Environment| requests(here, "POST", "/oauth2/v2.0/token").len();
@@ -174,7 +175,7 @@ fn a_token_that_expires_while_polling_costs_one_new_token() {
     });
 }
 
-/// The thirteenth point: the cluster succeeds before what is in it, without its identity, without a pool, not at all.
+/// Point 13: the cluster succeeds before its content, without its identity, without a pool, or not at all.
 #[test]
 fn a_cluster_is_ready_only_with_its_class_its_identity_and_its_pools() {
     replayable(1, async {
@@ -215,7 +216,7 @@ fn a_cluster_is_ready_only_with_its_class_its_identity_and_its_pools() {
     });
 }
 
-/// The twentieth point: the client is killed between the PUT and the first poll.
+/// Point 20: the client is killed between the PUT and the first poll.
 #[test]
 fn a_client_killed_after_the_put_attaches_by_get_and_not_by_a_second_put() {
     replayable(1, async {

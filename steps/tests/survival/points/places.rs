@@ -1,11 +1,11 @@
-//! Things that are there already, or not quite: networks, groups, zones, and names in another case.
+//! Existing or incomplete resources: networks, groups, zones, and names in another case.
 
 use super::*;
 use crate::environment::replayable;
 use landfall_engine::Kind;
 use serde_json::json;
 
-/// The eleventh point: a PUT of a network replaces its subnets; the group is going away; the region is another one.
+/// Point 11: a PUT of a network replaces its subnets; the group is being deleted; the region is another one.
 #[test]
 fn a_network_keeps_the_subnets_of_others_and_a_dying_group_is_waited_for() {
     replayable(1, async {
@@ -46,7 +46,7 @@ fn a_network_keeps_the_subnets_of_others_and_a_dying_group_is_waited_for() {
     }
 }
 
-/// Plants a zone for the domain in a group of its own.
+/// Creates a zone for the domain in a group of its own.
 async fn zone(here: &Environment, group: &str) -> String {
     let azure = here.clouds().azure;
     let group = azure.path(&format!("/resourceGroups/{group}"));
@@ -61,7 +61,7 @@ async fn addresses(here: &Environment, record: &str) -> usize {
     body["properties"]["ARecords"].as_array().map_or(0, Vec::len)
 }
 
-/// The seventeenth point: a PUT replaces the record set, others write meanwhile, lists have pages, zones share a name.
+/// Point 17: a PUT replaces the record set, others write concurrently, lists have pages, zones share a name.
 #[test]
 fn the_names_lead_to_one_address_each_whatever_others_write_and_however_long_the_zone_is() {
     replayable(1, async {
@@ -82,7 +82,7 @@ fn the_names_lead_to_one_address_each_whatever_others_write_and_however_long_the
         assert_eq!(addresses(&here, &format!("{other}/A/echo")).await, 0);
         has_nothing_to_do(&here).await;
 
-        // Somebody appends an address, and somebody writes between our look and our act.
+        // Others append an address, and write between our read and our write.
         here.arm(&["dns-stale@GET A/echo"]);
         assert_eq!(addresses(&here, &format!("{first}/A/echo")).await, 2);
         here.arm(&["dns-race@PUT A/echo"]);
@@ -98,7 +98,7 @@ fn the_names_lead_to_one_address_each_whatever_others_write_and_however_long_the
     });
 }
 
-/// The nineteenth point: ids come back in another case, and with fields that nobody sent.
+/// Point 19: ids come back in another case, and with fields that no request contained.
 #[test]
 fn another_case_and_fields_that_the_service_adds_are_no_difference() {
     replayable(1, async {

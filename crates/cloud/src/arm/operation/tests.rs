@@ -47,7 +47,7 @@ fn a_write_is_done_without_a_state_or_with_a_good_one() {
         assert_eq!(first(Verb::Put, 201, &[], body.clone()), Ok(Begun::Done(Some(body))));
     }
     assert_eq!(first(Verb::Delete, 204, &[], Value::Null), Ok(Begun::Done(None)));
-    // The Location of a 201 is the new thing, not an operation.
+    // The `Location` of a 201 is the new resource, not an operation.
     let created = [("location", "https://management.azure.com/things/1")];
     assert!(matches!(first(Verb::Put, 201, &created, json!({})), Ok(Begun::Done(_))));
 }

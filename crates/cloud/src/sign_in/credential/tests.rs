@@ -2,7 +2,7 @@ use super::*;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// A credential that numbers the tokens it gives, each for an hour, and never gives the same one twice.
+/// A credential whose tokens are numbered and each valid for an hour. It never returns the same one twice.
 #[derive(Debug)]
 struct Numbered {
     given: Arc<AtomicU32>,
