@@ -18,7 +18,7 @@ use crate::{
     cli::{Cli, Command},
     exit::Exit,
     failure::Failure,
-    render::stream,
+    render::{escape::Escaping, stream},
     session::Session,
 };
 use std::future::Future;
@@ -78,7 +78,7 @@ fn trace(verbose: u8) {
     };
     tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_writer(|| Escaping(std::io::stderr()))
         .with_ansi(false)
         .log_internal_errors(false)
         .init();

@@ -39,7 +39,7 @@ pub async fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
     let subscription = known.as_ref().map(|(key, _)| key.subscription.clone());
     let memory = known.map(|(_, memory)| memory).unwrap_or_default();
     let target = target::connect(
-        &wished.place,
+        session.allowed(&wished.place)?,
         &session.environment,
         &wished.folder,
         subscription.as_deref(),
@@ -64,11 +64,10 @@ pub async fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
         certificate,
         now,
     };
-    let text = match session.is_json() {
-        true => plan::document(&shown, cloud).to_string(),
-        false => plan::text(&shown, session.terminal.out),
-    };
-    stream::out().line(&text);
+    match session.is_json() {
+        true => stream::out().json(&plan::document(&shown, cloud)),
+        false => stream::out().line(&plan::text(&shown, session.terminal.out)),
+    }
     Ok(match args.detailed_exitcode && !planned.is_empty() {
         true => Exit::Changes,
         false => Exit::Well,

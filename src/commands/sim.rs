@@ -209,7 +209,7 @@ impl Telling<'_> {
             // A request has a time of its own, which is the world's.
             object.extend(fields.into_iter().filter(|(key, _)| key != "at"));
         }
-        stream::out().line(&Value::Object(object).to_string());
+        stream::out().json(&Value::Object(object));
     }
 }
 

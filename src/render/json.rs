@@ -25,15 +25,12 @@ impl<W: Write + Send> Json<W> {
 impl<W: Write + Send> Display for Json<W> {
     fn show(&mut self, event: &Event) {
         if let Some(object) = object(event, self.cloud) {
-            self.to.line(&object.to_string());
+            self.to.json(&object);
         }
     }
 
     fn say(&mut self, sentence: &str) {
-        self.to.line(
-            &json!({ "event": "message", "at": words::time(SystemTime::now()), "text": sentence })
-                .to_string(),
-        );
+        self.to.json(&json!({ "event": "message", "at": words::time(SystemTime::now()), "text": sentence }));
     }
 
     fn tick(&mut self, _: SystemTime) {}

@@ -3,6 +3,7 @@
 use super::{
     Display,
     board::{Board, State, step_of},
+    escape,
     stream::Stream,
     words,
 };
@@ -38,6 +39,7 @@ impl<W: Write + Send> Line<W> {
 
     fn put(&mut self, at: SystemTime, what: &str, step: &str, rest: &str) {
         self.last = Some(at);
+        let rest = escape::inline(rest);
         let line = format!("{} {what:<8} {step:<15} {rest}", words::time_of_day(at));
         self.to.line(line.trim_end());
     }

@@ -5,6 +5,7 @@
 use super::{
     Display,
     board::{Board, State},
+    escape,
     stream::Stream,
     tree::{Look, Size},
     words,
@@ -49,17 +50,18 @@ impl<W: Write + Send, S: Fn() -> Size + Send> Live<W, S> {
         }
         text.push('\r');
         text.push_str(CLEAR_BELOW);
+        let mut lines = String::new();
         for line in self.staying.drain(..).chain(region.iter().cloned()) {
-            text.push_str(&line);
-            text.push('\n');
+            lines.push_str(&line);
+            lines.push('\n');
         }
         self.drawn = region.iter().map(|line| words::width(line)).collect();
-        self.to.write(&text);
+        self.to.raw(&format!("{text}{}", escape::terminal(&lines)));
     }
 
     fn show_cursor(&mut self) {
         if std::mem::take(&mut self.hidden) {
-            self.to.write(SHOW_CURSOR);
+            self.to.raw(SHOW_CURSOR);
         }
     }
 }

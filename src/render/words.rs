@@ -1,5 +1,6 @@
 //! Durations, counts, names and wrapped lines, as people say them.
 
+use super::escape;
 use jiff::Timestamp;
 use landfall_engine::{How, Residue, Undone};
 use std::time::{Duration, SystemTime};
@@ -125,7 +126,7 @@ pub fn width(text: &str) -> usize {
 pub fn cut(text: &str, columns: usize) -> String {
     match columns {
         0 => String::new(),
-        _ => console::truncate_str(text, columns, "…").into_owned(),
+        _ => console::truncate_str(&escape::inline(text), columns, "…").into_owned(),
     }
 }
 
@@ -138,7 +139,7 @@ pub fn pad(text: &str, columns: usize) -> String {
 ///
 /// A word that is longer than a line stays whole: people copy it.
 pub fn wrap(first: &str, text: &str, columns: usize) -> String {
-    let indent = " ".repeat(width(first));
+    let (indent, text) = (" ".repeat(width(first)), escape::visible(text));
     let mut lines: Vec<String> = Vec::new();
     for paragraph in text.lines() {
         let mut line = String::new();

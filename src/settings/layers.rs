@@ -156,6 +156,16 @@ impl<'a> Layers<'a> {
         self.reading.place(key)
     }
 
+    /// Returns the place of a key in the file, or of the table above it when the key is not given.
+    pub fn nearest_place(&self, key: &str, table: &str) -> Place {
+        self.reading.place(if self.reading.lines.contains_key(key) { key } else { table })
+    }
+
+    /// Says whether a person named the settings file on the command line.
+    pub fn file_is_named(&self) -> bool {
+        self.reading.named
+    }
+
     /// Returns the environment.
     pub fn environment(&self) -> &'a Environment {
         self.environment

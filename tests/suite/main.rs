@@ -10,6 +10,7 @@ mod browser;
 mod cancel;
 mod certificates;
 mod doctor;
+mod endpoints;
 mod environment;
 mod examples;
 mod first_run;

@@ -8,7 +8,7 @@ use crate::{
     pipeline::{EarlierTryLost, ForeignOrigin},
     resolve::NameNotResolved,
     sign_in::SignInFailed,
-    transport::UntrustedCertificate,
+    transport::{AnswerTooLarge, UntrustedCertificate},
 };
 use azure_core::{error::ErrorKind, http::RawResponse};
 use std::error::Error;
@@ -17,6 +17,10 @@ use std::error::Error;
 pub(crate) fn from_sdk(error: azure_core::Error, method: &'static str, path: &str) -> ApiError {
     let mut told = if find::<ForeignOrigin>(&error).is_some() {
         ApiError::new(ApiErrorKind::Protocol, "send a token to a foreign server").with_sent(Sent::Never)
+    } else if let Some(too_large) = find::<AnswerTooLarge>(&error) {
+        // The status may have been a success, so a write may have taken effect.
+        let sent = if *error.kind() == ErrorKind::Credential { Sent::Never } else { Sent::Unknown };
+        ApiError::new(ApiErrorKind::Protocol, too_large.to_string()).with_sent(sent)
     } else if let Some(failed) = find::<SignInFailed>(&error) {
         let mut told = ApiError::new(ApiErrorKind::SignIn, failed.message.clone()).with_sent(Sent::Never);
         told.code.clone_from(&failed.code);
