@@ -36,7 +36,9 @@ pub fn ask<'a>(place: &'a Where, global: &Global, terminal: &Terminal) -> Result
         .cause(endpoints.join("\n"));
     if !terminal.answers {
         let file = file.rsplit_once(':').map_or(file.as_str(), |(name, _)| name);
-        return Err(refused.hint(format!("give --config {file} to use them, or take [endpoints] out of the file")));
+        return Err(
+            refused.hint(format!("give --config {file} to use them, or take [endpoints] out of the file"))
+        );
     }
     stream::err().write(&format!(
         "{file} sends credentials and tokens to servers that are not those of an Azure cloud:\n  {}\n\

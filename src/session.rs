@@ -114,6 +114,11 @@ impl Session {
     }
 }
 
+/// Returns words as a shell reads them, each after a space.
+pub fn command_line(words: &[String]) -> String {
+    words.iter().map(|word| format!(" {}", quoted(word))).collect()
+}
+
 /// Quotes a word for a shell when it needs to be.
 fn quoted(word: &str) -> String {
     let plain = |letter: char| letter.is_ascii_alphanumeric() || "_-./=:@".contains(letter);

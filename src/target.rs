@@ -125,6 +125,11 @@ fn rehearse(world: Rehearsed) -> Result<Target, Failure> {
         pace: facts.pace,
         carrier: None,
     };
+    if !endpoints.is_loopback() {
+        return Err(Failure::new(Exit::Input, "use the simulated cloud")
+            .cause("its addresses are not on this machine")
+            .hint("take sim/serving.json out of the state folder of the environment"));
+    }
     let sign_in = SignIn::ServicePrincipal {
         tenant: facts.tenant,
         client_id: facts.client_id,

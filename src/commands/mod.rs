@@ -27,7 +27,8 @@ use std::future::Future;
 pub fn run(cli: Cli) -> Exit {
     let session = Session::new(cli.global);
     trace(session.global.verbose);
-    match dispatch(&session, cli.command) {
+    let checked = session.environment.check().map_err(Failure::of_mistakes);
+    match checked.and_then(|()| dispatch(&session, cli.command)) {
         Ok(exit) => exit,
         Err(failure) => {
             stream::err().line(&failure.text(session.terminal.err));

@@ -7,7 +7,7 @@ use crate::{
     extent::Extent,
     failure::Failure,
     render::{plan, stream},
-    session::Session,
+    session::{Session, command_line},
     settings::{Purpose, Wished, flags::Wishes},
     target::{self, Gateways, Target},
 };
@@ -52,6 +52,8 @@ pub async fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
     target.close().await;
     let (planned, certificate) = planned?;
     let (environment, program) = (session.global.environment.as_str(), session.program());
+    let flags = [args.extent.arguments(), args.wishes.arguments()].concat();
+    let flags = command_line(&flags);
     let certificate = certificate.as_ref();
     let now = Timestamp::now();
     let shown = plan::Shown {
@@ -59,6 +61,7 @@ pub async fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
         environment,
         words: &words,
         program: &program,
+        flags: &flags,
         pace,
         requests,
         certificate,

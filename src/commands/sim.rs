@@ -5,7 +5,7 @@ use crate::{
     failure::Failure,
     interrupt::Wish,
     rehearsal::{self, Elsewhere, Pace, Rehearsed},
-    render::{stream, words},
+    render::{escape, stream, words},
     session::Session,
     settings::{Purpose, Wished, file::CloudName, flags::Wishes},
 };
@@ -195,6 +195,7 @@ impl Telling<'_> {
     }
 
     fn line(&self, text: &str) {
+        let text = escape::inline(text);
         self.session.say(&format!("{} {text}", words::time_of_day(SystemTime::now())));
     }
 

@@ -87,7 +87,8 @@ async fn look(
 ) -> Result<(Present, Ways), Failure> {
     up::same_journal(wished, key)?;
     let (allowed, subscription) = (session.allowed(&wished.place)?, Some(key.subscription.as_str()));
-    let opened = target::connect(allowed, &session.environment, &wished.folder, subscription, Gateways::Answer);
+    let opened =
+        target::connect(allowed, &session.environment, &wished.folder, subscription, Gateways::Answer);
     let target = opened.await?;
     let present = landfall_steps::present::look(&target.clouds, memory).await;
     let ways = target.ways().await;

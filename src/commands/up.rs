@@ -131,8 +131,7 @@ pub async fn open(
     };
     let early = known.as_ref().map(take).transpose()?;
     let before = known.as_ref().map(|key| key.subscription.as_str());
-    let target =
-        target::connect(allowed, &session.environment, &wished.folder, before, gateways).await?;
+    let target = target::connect(allowed, &session.environment, &wished.folder, before, gateways).await?;
     let key = EnvironmentKey {
         cloud: target.cloud.to_owned(),
         subscription: target.clouds.azure.id().to_owned(),

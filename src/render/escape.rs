@@ -119,7 +119,8 @@ mod tests {
     use serde_json::json;
 
     /// One character of every group that deceives.
-    const PLANTED: &str = "a\x1b[2J\x07\r\x7f\u{9b}31m\u{61c}\u{200b}\u{200e}\u{202e}\u{2066}\u{2028}\u{feff}z";
+    const PLANTED: &str =
+        "a\x1b[2J\x07\r\x7f\u{9b}31m\u{61c}\u{200b}\u{200e}\u{202e}\u{2066}\u{2028}\u{feff}z";
 
     #[test]
     fn no_deceptive_character_of_a_foreign_text_is_left() {

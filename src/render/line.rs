@@ -45,10 +45,7 @@ impl<W: Write + Send> Line<W> {
     }
 
     fn news(&mut self, step: &'static str, text: &str) -> bool {
-        let state = text
-            .rsplit_once(", ")
-            .filter(|(_, end)| end.contains(" of about "))
-            .map_or(text, |(state, _)| state);
+        let state = words::wait_state(text);
         self.said.insert(step, state.to_owned()).as_deref() != Some(state)
     }
 }

@@ -162,6 +162,17 @@ pub fn wrap(first: &str, text: &str, columns: usize) -> String {
     lines.map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
 }
 
+/// Returns the state in a wait's text, without its figures: `Creating` of `Creating, 83 s of about 280 s`.
+pub fn wait_state(text: &str) -> &str {
+    let is_figures = |figures: &str| {
+        let seconds = |part: &str| {
+            part.strip_suffix(" s").is_some_and(|number| number.chars().all(|letter| letter.is_ascii_digit()))
+        };
+        figures.split(" of about ").all(seconds)
+    };
+    text.rsplit_once(", ").filter(|(_, figures)| is_figures(figures)).map_or(text, |(state, _)| state)
+}
+
 /// Returns what became of a step that the end of the run was wished in; what it has begun in the cloud may go on or
 /// not, and only the next run can tell.
 pub fn interrupted(begun: bool) -> &'static str {
@@ -186,6 +197,14 @@ mod tests {
         let rough =
             [0.0, 4.2, 31.0, 95.0, 250.0, 7200.0].map(|seconds| roughly(Duration::from_secs_f64(seconds)));
         assert_eq!(rough, ["0 s", "5 s", "40 s", "2 min", "4 min", "2 h"]);
+    }
+
+    #[test]
+    fn the_state_of_a_wait_has_no_figures() {
+        for text in ["Creating, 83 s of about 280 s", "Creating, 83 s", "Creating"] {
+            assert_eq!(wait_state(text), "Creating");
+        }
+        assert_eq!(wait_state("to change: a, b s"), "to change: a, b s");
     }
 
     #[test]

@@ -130,7 +130,8 @@ fn a_token_of_another_audience_is_refused_even_with_consent() {
         "vault_audience = \"https://vault.azure.net\"\n",
         "arm_audience = \"https://graph.microsoft.com/\"\n",
     ] {
-        let said = Scene::new(&format!("{FOREIGN}{audience}")).refused(&["plan", "--config", "landfall.toml"]);
+        let said =
+            Scene::new(&format!("{FOREIGN}{audience}")).refused(&["plan", "--config", "landfall.toml"]);
         assert!(said.stderr.contains("must not go to"), "{}", said.stderr);
     }
 }

@@ -22,6 +22,7 @@ mod locks;
 mod manifests;
 mod patience;
 mod plan;
+mod planted;
 mod poison;
 mod preflight;
 mod renamed;

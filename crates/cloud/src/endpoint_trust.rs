@@ -198,11 +198,7 @@ mod tests {
     #[test]
     fn endpoints_of_two_clouds_are_refused() {
         let [public, government, china] = &KNOWN_CLOUDS;
-        let endpoints = Endpoints {
-            arm: of(china).arm,
-            arm_audience: of(china).arm_audience,
-            ..of(public)
-        };
+        let endpoints = Endpoints { arm: of(china).arm, arm_audience: of(china).arm_audience, ..of(public) };
         assert_eq!(fields(&endpoints), ["arm"]);
         let endpoints = Endpoints {
             vault_suffix: government.vault_suffix.to_owned(),
@@ -220,7 +216,9 @@ mod tests {
 
     #[test]
     fn a_token_of_a_known_cloud_never_goes_to_another_host() {
-        for audience in ["https://management.azure.com", "https://graph.microsoft.com", "https://vault.azure.net"] {
+        for audience in
+            ["https://management.azure.com", "https://graph.microsoft.com", "https://vault.azure.net"]
+        {
             let endpoints = Endpoints { arm_audience: audience.to_owned(), ..custom() };
             assert_eq!(fields(&endpoints), ["arm_audience"], "{audience}");
             let endpoints = Endpoints { vault_audience: audience.to_owned(), ..custom() };

@@ -61,7 +61,7 @@ impl Endpoints {
     }
 
     /// Says whether every server is on this machine, where no proxy can reach it.
-    pub(crate) fn is_loopback(&self) -> bool {
+    pub fn is_loopback(&self) -> bool {
         [&self.login, &self.arm].iter().all(|url| crate::resolve::is_loopback_host(url))
             && crate::resolve::is_localhost(&self.vault_suffix)
     }

@@ -130,7 +130,8 @@ mod tests {
 
     #[test]
     fn every_form_of_loopback_is_this_machine() {
-        for text in ["https://127.8.9.1:1", "https://[::1]:1", "https://localhost", "https://a.b.localhost:1"] {
+        for text in ["https://127.8.9.1:1", "https://[::1]:1", "https://localhost", "https://a.b.localhost:1"]
+        {
             assert_eq!(login(text), EndpointOwner::Loopback, "{text}");
         }
         assert_eq!(EndpointOwner::of_vaults("vault.landfall.localhost"), EndpointOwner::Loopback);

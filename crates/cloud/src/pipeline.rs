@@ -274,9 +274,9 @@ impl Policy for OwnAuthority {
 
 /// Returns the authority of a challenge: `Bearer authorization="https://login.microsoftonline.com/tenant", …`.
 fn authority_of(challenge: &str) -> Option<&str> {
-    let named = ["authorization=\"", "authorization_uri=\""].iter().find_map(|key| {
-        challenge.find(key).map(|at| &challenge[at + key.len()..])
-    })?;
+    let named = ["authorization=\"", "authorization_uri=\""]
+        .iter()
+        .find_map(|key| challenge.find(key).map(|at| &challenge[at + key.len()..]))?;
     named.split('"').next()
 }
 

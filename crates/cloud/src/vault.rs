@@ -116,10 +116,7 @@ impl Vaults {
             client_options: pipeline::options(
                 &self.wire,
                 vec![OnlyTo::new(&url), Arc::new(TryAgain::new(self.pace, host.len() as u64))],
-                vec![
-                    Arc::new(ForgetRefusedToken(self.credential.clone())),
-                    OwnAuthority::new(&self.login),
-                ],
+                vec![Arc::new(ForgetRefusedToken(self.credential.clone())), OwnAuthority::new(&self.login)],
             ),
             ..CertificateClientOptions::default()
         };

@@ -418,5 +418,8 @@ async fn a_line_of_a_watch_without_end_is_bounded_and_says_so() {
     let (cluster, _) = connect(&server).await;
     let watched = cluster.watch_until(&Kind::GATEWAY, Some("demo"), Selection::Name("gw"), is_ready).await;
     let error = watched.expect_err("the line has no end");
-    assert_eq!((error.kind, error.message.as_str()), (ApiErrorKind::Protocol, "the answer of the API server is larger than 16 MiB"));
+    assert_eq!(
+        (error.kind, error.message.as_str()),
+        (ApiErrorKind::Protocol, "the answer of the API server is larger than 16 MiB")
+    );
 }

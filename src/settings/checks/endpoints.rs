@@ -41,9 +41,7 @@ pub fn resolve(own: &Endpoints) -> landfall_cloud::Endpoints {
 pub fn consent(layers: &mut Layers<'_>, own: &Endpoints) -> Option<Consent> {
     match resolve(own).consent_needed() {
         Ok(needed) if needed.is_empty() || layers.file_is_named() => Some(Consent::Given),
-        Ok(endpoints) => {
-            Some(Consent::Needed { file: layers.place("endpoints").to_string(), endpoints })
-        }
+        Ok(endpoints) => Some(Consent::Needed { file: layers.place("endpoints").to_string(), endpoints }),
         Err(mismatches) => {
             for mismatch in mismatches {
                 let key = format!("endpoints.{}", mismatch.field);

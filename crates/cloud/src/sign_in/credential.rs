@@ -4,7 +4,11 @@ use super::{
     Identity, SignIn, SignInFacts,
     ways::{self, Way},
 };
-use crate::{ApiError, Endpoints, Meter, error::from_sdk, transport::{TOKEN_ANSWER_BYTES_MAX, Wire}};
+use crate::{
+    ApiError, Endpoints, Meter,
+    error::from_sdk,
+    transport::{TOKEN_ANSWER_BYTES_MAX, Wire},
+};
 use async_trait::async_trait;
 use azure_core::{
     Error,

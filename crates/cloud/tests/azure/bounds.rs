@@ -47,7 +47,8 @@ async fn a_compressed_answer_of_the_token_endpoint_is_bounded_by_its_decoded_siz
 #[tokio::test]
 async fn a_compressed_answer_of_a_vault_is_bounded_by_its_decoded_size() {
     let cloud = Cloud::start().await;
-    let challenge = "Bearer authorization=\"https://login.test.localhost/t\", resource=\"https://vault.test.localhost\"";
+    let challenge =
+        "Bearer authorization=\"https://login.test.localhost/t\", resource=\"https://vault.test.localhost\"";
     let asks = || answer(401).header("www-authenticate", challenge);
     let vault = cloud.vaults().at(&cloud.url(VAULT, "/")).expect("a vault of this cloud");
     for answers in [vec![asks(), answer(200).gzip_bomb()], vec![answer(200).gzip_bomb()]] {
