@@ -119,6 +119,20 @@ impl<W: Write + Send> Display for Line<W> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_planted_note_stays_in_its_line() {
+        let mut written = Vec::new();
+        let mut line = Line::new(Board::default(), &mut written, Pace::REAL);
+        let text = "a\x1b[2J\n09:31:02Z done     cluster".to_owned();
+        line.show(&Event {
+            at: SystemTime::UNIX_EPOCH,
+            what: What::Note { step: "cluster", text, progress: None },
+        });
+        let written = String::from_utf8(written).unwrap();
+        assert!(written.contains("a\\u{1b}[2J\\u{a}09:31:02Z done"), "{written}");
+        assert_eq!(written.lines().count(), 1);
+    }
     use crate::render::fixture;
 
     #[test]

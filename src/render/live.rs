@@ -139,6 +139,27 @@ mod tests {
     }
 
     #[test]
+    fn a_planted_note_does_not_act_on_the_terminal() {
+        let mut written = Vec::new();
+        {
+            let look = Look { paint: Paint::PLAIN, pace: Pace::new(60.0) };
+            let mut live = Live::new(Board::default(), &mut written, wide(80, 24), look);
+            fixture::events().iter().for_each(|event| live.show(event));
+            let text = "a\x1b[2J\r\u{9b}2J\u{202e}\nb".to_owned();
+            let what = landfall_engine::What::Note { step: "cluster-ready", text, progress: None };
+            live.show(&Event { at: fixture::now(), what });
+            live.tick(fixture::now());
+            live.say("\x1b[2J");
+            live.close();
+        }
+        let written = String::from_utf8(written).unwrap();
+        assert!(written.contains("a\\u{1b}[2J\\u{d}\\u{9b}2J\\u{202e}\\u{a}b"), "{written:?}");
+        let ours = ["\x1b[?25l", "\x1b[?25h", "\x1b[J", "\x1b[7A", "\r", "\n"];
+        let rest = ours.iter().fold(written, |rest, sequence| rest.replace(sequence, ""));
+        assert!(!rest.contains(escape::is_deceptive), "{rest:?}");
+    }
+
+    #[test]
     fn a_terminal_that_became_narrower_is_cleared_as_far_as_its_lines_now_reach() {
         let columns = std::sync::atomic::AtomicUsize::new(80);
         let mut written = Vec::new();

@@ -3,7 +3,6 @@
 use crate::environment::{Said, TestEnvironment};
 use landfall_sim::{Options, Sim, Speed};
 use std::ffi::OsString;
-use tempfile::TempDir;
 
 /// Clears the screen, rings, overwrites the line, reorders, hides.
 const PLANTED: &str = "x\u{1b}[2J\u{7}\r\u{9b}31m\u{202e}\u{2066}\u{200b}\u{200f}\u{61c}\u{2028}\u{7f}y";
@@ -11,6 +10,15 @@ const PLANTED: &str = "x\u{1b}[2J\u{7}\r\u{9b}31m\u{202e}\u{2066}\u{200b}\u{200f
 fn is_deceptive(letter: char) -> bool {
     letter.is_control() && letter != '\n'
         || matches!(letter, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// Writes a text as YAML with every unusual character as an escape, as a generator does.
+fn quoted(text: &str) -> String {
+    let escaped = |letter: char| match letter.is_ascii_alphanumeric() {
+        true => letter.to_string(),
+        false => format!("\\u{:04x}", u32::from(letter)),
+    };
+    format!("\"{}\"", text.chars().map(escaped).collect::<String>())
 }
 
 /// Looks at everything that a run wrote, on both streams.
@@ -47,7 +55,7 @@ fn a_planted_argument_is_escaped() {
 fn a_planted_manifest_is_escaped_in_plans_runs_and_errors() {
     let here = TestEnvironment::instant();
     let object = |name: &str| {
-        let name = serde_json::to_string(name).unwrap();
+        let name = quoted(name);
         format!(
             "apiVersion: v1\nkind: ConfigMap\nmetadata: {{ name: shop, annotations: {{ note: {name} }} }}\ndata: {{ a: {name} }}\n"
         )
@@ -64,7 +72,7 @@ fn a_planted_manifest_is_escaped_in_plans_runs_and_errors() {
 fn json_output_carries_planted_text_as_json_escapes() {
     let here = TestEnvironment::instant();
     let write = |value: &str| {
-        let value = serde_json::to_string(value).unwrap();
+        let value = quoted(value);
         here.write(
             "manifests/a.yaml",
             format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{ name: a }}\ndata: {{ k: {value} }}\n"),
