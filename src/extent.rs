@@ -15,6 +15,14 @@ pub struct Extent {
 }
 
 impl Extent {
+    /// Returns the flags as they were given, for a command that repeats them.
+    pub fn arguments(&self) -> Vec<String> {
+        let skipped =
+            self.skip_preflight.iter().map(|check| ["--skip-preflight".to_owned(), check.name().to_owned()]);
+        let replaced = self.replace.iter().map(|step| ["--replace".to_owned(), step.clone()]);
+        skipped.chain(replaced).flatten().collect()
+    }
+
     /// Takes the wishes over into the settings.
     pub fn apply(&self, settings: &mut Settings) {
         settings.skip_preflight = self.skip_preflight.iter().copied().collect();

@@ -2,7 +2,7 @@
 
 use crate::{
     exit::{self, Exit},
-    render::{paint::Paint, words},
+    render::{escape, paint::Paint, words},
     settings::mistake::{Mistake, Place},
 };
 use landfall_cloud::{ApiError, ApiErrorKind};
@@ -113,7 +113,10 @@ impl Failure {
             OpenError::Locked { holder } => {
                 let failure = Self::new(Exit::Locked, "take the lock of this environment");
                 match holder {
-                    Some(holder) => failure.cause(format!("another run holds it: {holder}")),
+                    Some(holder) => {
+                        let holder = holder.to_string();
+                        failure.cause(format!("another run holds it: {}", escape::inline(&holder)))
+                    }
                     None => failure.cause("another run holds it"),
                 }
                 .hint("wait for it to end; the lock goes with the process, there is nothing to delete")

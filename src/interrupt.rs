@@ -23,7 +23,7 @@ pub fn listen(stop: Stop, say: UnboundedSender<String>) {
         let _ = say.send("Leaving at once.".to_owned());
         stop.now();
         signals.next().await;
-        stream::err().write(SHOW_CURSOR);
+        stream::err().raw(SHOW_CURSOR);
         std::process::exit(Exit::Interrupted as i32);
     });
 }

@@ -2,6 +2,7 @@
 
 mod cli;
 mod commands;
+mod consent;
 mod deployment;
 mod exit;
 mod extent;
@@ -14,11 +15,25 @@ mod settings;
 mod target;
 
 use clap::Parser;
+use render::{escape, stream};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     // One TLS provider for every client and server in the process, chosen before any of them asks.
     let installed = rustls::crypto::aws_lc_rs::default_provider().install_default();
     installed.expect("nobody has chosen a provider before the first line of main");
-    commands::run(cli::Cli::parse()).into()
+    match cli::Cli::try_parse() {
+        Ok(cli) => commands::run(cli).into(),
+        Err(error) => misused(&error),
+    }
+}
+
+/// Prints help, the version, or what is wrong with the arguments; arguments that would act on a terminal are escaped.
+fn misused(error: &clap::Error) -> ExitCode {
+    let text = error.render().to_string();
+    if !text.contains(|letter| letter != '\n' && letter != '\t' && escape::is_deceptive(letter)) {
+        error.exit();
+    }
+    stream::err().write(&text);
+    exit::Exit::Input.into()
 }

@@ -9,6 +9,7 @@ use landfall_sim::{DOORS_MAX, Facts, Options, Serving, Sim, SimError, Speed};
 use serde::Deserialize;
 use serde_json::json;
 use std::{
+    error::Error,
     fmt,
     net::{IpAddr, SocketAddr},
     path::Path,
@@ -24,6 +25,8 @@ const SILENT_MAX: Duration = Duration::from_secs(1);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// How long the server of a world may take for an answer: it is on this machine.
 const ANSWER_MAX: Duration = Duration::from_secs(5);
+/// The size limit of one of its answers, in decoded bytes.
+const ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// A world that can be talked to.
 pub enum Rehearsed {
@@ -172,7 +175,7 @@ impl Elsewhere {
             .build()
             .ok()?;
         let found = Self { serving, client };
-        let said: Said = found.get("serving").await.ok()?.json().await.ok()?;
+        let said: Said = serde_json::from_slice(&found.read("serving").await.ok()?).ok()?;
         // The port outlives the server: who answers there now may be a run that will not stay.
         (said.id == found.serving.id).then_some(found)
     }
@@ -182,13 +185,26 @@ impl Elsewhere {
     /// # Errors
     /// When it does not answer.
     pub async fn shell(&self) -> Result<String, Failure> {
-        let asked = async { self.get("env").await?.text().await };
-        asked.await.map_err(|error| self.silent(error))
+        let read = self.read("env").await.map_err(|error| self.silent(&*error))?;
+        Ok(String::from_utf8_lossy(&read).into_owned())
     }
 
     async fn get(&self, what: &str) -> reqwest::Result<reqwest::Response> {
         let url = format!("{}{what}", self.serving.page());
         self.client.get(url).send().await?.error_for_status()
+    }
+
+    /// Reads an answer within [`ANSWER_BYTES_MAX`].
+    async fn read(&self, what: &str) -> Result<Vec<u8>, Box<dyn Error>> {
+        let mut answer = self.get(what).await.map_err(reqwest::Error::without_url)?;
+        let mut read = Vec::new();
+        while let Some(piece) = answer.chunk().await.map_err(reqwest::Error::without_url)? {
+            read.extend_from_slice(&piece);
+            if read.len() > ANSWER_BYTES_MAX {
+                return Err(format!("the answer is larger than {ANSWER_BYTES_MAX} bytes").into());
+            }
+        }
+        Ok(read)
     }
 
     /// Arms faults in place of those that are armed, as opening a world with them does; none leave it as it is.
@@ -200,13 +216,13 @@ impl Elsewhere {
         let body = json!({ "faults": faults });
         let answered = self.client.put(url).json(&body).send().await;
         let answered = answered.and_then(reqwest::Response::error_for_status);
-        answered.map(|_| ()).map_err(|error| self.silent(error))
+        answered.map(|_| ()).map_err(|error| self.silent(&error.without_url()))
     }
 
-    fn silent(&self, error: reqwest::Error) -> Failure {
-        Failure::new(Exit::Failed, format!("ask {}", self.serving.holder))
-            .caused_by(&error.without_url())
-            .hint("run it again: when nobody serves the simulated cloud any more, each command opens it by itself")
+    fn silent(&self, error: &(dyn Error + 'static)) -> Failure {
+        Failure::new(Exit::Failed, format!("ask {}", self.serving.holder)).caused_by(error).hint(
+            "run it again: when nobody serves the simulated cloud any more, each command opens it by itself",
+        )
     }
 
     /// Refuses what was wished for and cannot be, because the world is served otherwise.
@@ -232,8 +248,8 @@ impl Elsewhere {
     async fn ways(&self) -> Ways {
         let begun = Instant::now();
         loop {
-            let asked = async { self.get("doors").await?.json::<Vec<Door>>().await };
-            let doors = asked.await.unwrap_or_default();
+            let read = self.read("doors").await.unwrap_or_default();
+            let doors: Vec<Door> = serde_json::from_slice(&read).unwrap_or_default();
             let all = doors.iter().all(|door| door.socket.is_some());
             if all || begun.elapsed() >= DOORS_MAX {
                 let open =

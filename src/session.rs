@@ -2,17 +2,19 @@
 
 use crate::{
     cli::{Format, Global},
+    consent::{self, Allowed},
     failure::Failure,
     render::{
         Display,
         board::Board,
+        escape,
         json::Json,
         line::Line,
         live::Live,
         stream::{self, Terminal},
         tree::{Look, Size},
     },
-    settings::{self, Asked, Purpose, Wished, flags::Wishes, layers::Environment},
+    settings::{self, Asked, Purpose, Wished, flags::Wishes, layers::Environment, target::Where},
 };
 use jiff::Timestamp;
 use landfall_engine::{Event, Pace};
@@ -40,7 +42,7 @@ impl Session {
     /// Reads and checks the settings.
     pub fn wished(&self, wishes: &Wishes, purpose: Purpose) -> Result<Wished, Failure> {
         let ask = |prompt: &str| match self.terminal.answers {
-            true => rpassword::prompt_password(prompt).ok(),
+            true => rpassword::prompt_password(escape::visible(prompt)).ok(),
             false => None,
         };
         settings::load(&Asked {
@@ -54,6 +56,11 @@ impl Session {
             ask: &ask,
         })
         .map_err(Failure::of_mistakes)
+    }
+
+    /// Returns the cloud of the settings once it may receive credentials; see [`consent`].
+    pub fn allowed<'a>(&self, place: &'a Where) -> Result<Allowed<'a>, Failure> {
+        consent::ask(place, &self.global, &self.terminal)
     }
 
     /// Returns how a run is shown.
@@ -105,6 +112,11 @@ impl Session {
         }
         words.join(" ")
     }
+}
+
+/// Returns words as a shell reads them, each after a space.
+pub fn command_line(words: &[String]) -> String {
+    words.iter().map(|word| format!(" {}", quoted(word))).collect()
 }
 
 /// Quotes a word for a shell when it needs to be.

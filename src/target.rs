@@ -1,10 +1,12 @@
 //! Simulated or Azure: the only place that knows both. What leaves here are clients and a few words.
 
 use crate::{
+    consent::Allowed,
     exit::Exit,
     failure::Failure,
     rehearsal::{self, Rehearsed},
     settings::{
+        checks::endpoints,
         file::{AuthName, CloudName},
         layers::Environment,
         target::Where,
@@ -57,12 +59,13 @@ pub enum Gateways {
 ///
 /// `remembered` is the subscription that the journal belongs to: without a wish for another one it is meant.
 pub async fn connect(
-    place: &Where,
+    allowed: Allowed<'_>,
     environment: &Environment,
     folder: &Path,
     remembered: Option<&str>,
     gateways: Gateways,
 ) -> Result<Target, Failure> {
+    let place = allowed.place();
     match place.cloud {
         CloudName::Sim => {
             let traffic = gateways == Gateways::Answer;
@@ -122,6 +125,11 @@ fn rehearse(world: Rehearsed) -> Result<Target, Failure> {
         pace: facts.pace,
         carrier: None,
     };
+    if !endpoints.is_loopback() {
+        return Err(Failure::new(Exit::Input, "use the simulated cloud")
+            .cause("its addresses are not on this machine")
+            .hint("take sim/serving.json out of the state folder of the environment"));
+    }
     let sign_in = SignIn::ServicePrincipal {
         tenant: facts.tenant,
         client_id: facts.client_id,
@@ -150,7 +158,7 @@ async fn sign_in(
     environment: &Environment,
     remembered: Option<&str>,
 ) -> Result<Target, Failure> {
-    let endpoints = endpoints(place);
+    let endpoints = endpoints::resolve(&place.endpoints);
     let facts = facts(place, environment);
     let way = way(place.auth, &facts)?;
     let meter = Meter::new();
@@ -224,25 +232,6 @@ fn clouds(
     })
 }
 
-fn endpoints(place: &Where) -> Endpoints {
-    let (public, own) = (Endpoints::public(), &place.endpoints);
-    let bare = |url: &url::Url| url.as_str().trim_end_matches('/').to_owned();
-    let suffix = own.vault_suffix.clone();
-    let arm_audience = own.arm_audience.clone().or(own.arm.as_ref().map(bare));
-    let vault_audience =
-        own.vault_audience.clone().or(suffix.as_ref().map(|suffix| format!("https://{suffix}")));
-    Endpoints {
-        login: own.login.clone().unwrap_or(public.login),
-        arm: own.arm.clone().unwrap_or(public.arm),
-        arm_audience: arm_audience.unwrap_or(public.arm_audience),
-        vault_suffix: suffix.unwrap_or(public.vault_suffix),
-        vault_audience: vault_audience.unwrap_or(public.vault_audience),
-        roots: own.authorities.clone().map_or(Roots::System, |pem| Roots::Only(vec![pem])),
-        pace: 1.0,
-        carrier: None,
-    }
-}
-
 /// Returns what the environment says about signing in, in Azure's own standard variables.
 fn facts(place: &Where, environment: &Environment) -> SignInFacts {
     let get = |name: &str| environment.get(name).map(str::to_owned);
@@ -291,6 +280,7 @@ fn way(auth: AuthName, facts: &SignInFacts) -> Result<SignIn, Failure> {
 mod tests {
     use super::*;
     use crate::settings::{
+        checks::endpoints::Consent,
         mistake::{Given, Place},
         target::{Endpoints as Own, Rehearsal},
     };
@@ -304,6 +294,7 @@ mod tests {
             auth: AuthName::Auto,
             sim: Rehearsal { speed, seed: None, faults: Vec::new() },
             endpoints: own,
+            consent: Consent::Given,
         }
     }
 
@@ -315,10 +306,10 @@ mod tests {
             vault_suffix: Some("vault.usgovcloudapi.net".into()),
             ..Own::default()
         };
-        let endpoints = endpoints(&azure(own));
+        let endpoints = endpoints::resolve(&own);
         assert_eq!(endpoints.arm_audience, "https://management.usgovcloudapi.net");
         assert_eq!(endpoints.vault_audience, "https://vault.usgovcloudapi.net");
-        assert_eq!(super::endpoints(&azure(Own::default())).vault_suffix, "vault.azure.net");
+        assert_eq!(endpoints::resolve(&Own::default()).vault_suffix, "vault.azure.net");
     }
 
     #[test]

@@ -14,6 +14,6 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<Exit, Failure> {
     let mut text = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "landfall", &mut text);
-    stream::out().write(&String::from_utf8_lossy(&text));
+    stream::out().raw(&String::from_utf8_lossy(&text));
     Ok(Exit::Well)
 }

@@ -33,9 +33,9 @@ pub async fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
     }
     let subscription = known.as_ref().map(|(key, _)| key.subscription.clone());
     let memory = known.map(|(_, memory)| memory).unwrap_or_default();
-    let (place, environment) = (&wished.place, &session.environment);
+    let (allowed, environment) = (session.allowed(&wished.place)?, &session.environment);
     let target =
-        target::connect(place, environment, &wished.folder, subscription.as_deref(), Gateways::Answer)
+        target::connect(allowed, environment, &wished.folder, subscription.as_deref(), Gateways::Answer)
             .await?;
     let ways = target.ways().await;
     let found = look(&target, &wished, &memory, Some(&ways), Bounds::default()).await;
@@ -48,11 +48,10 @@ pub async fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
         words: &words,
         program: &program,
     };
-    let text = match session.is_json() {
-        true => doctor::document(&shown, cloud).to_string(),
-        false => doctor::text(&shown, session.terminal.out),
-    };
-    stream::out().line(&text);
+    match session.is_json() {
+        true => stream::out().json(&doctor::document(&shown, cloud)),
+        false => stream::out().line(&doctor::text(&shown, session.terminal.out)),
+    }
     Ok(if found.findings.is_empty() { Exit::Well } else { Exit::Failed })
 }
 

@@ -154,7 +154,7 @@ async fn after_a_look(
     };
     let going = going.weigh(settings, target.clouds.azure.id());
     if session.is_json() {
-        stream::out().line(&json::plan(SystemTime::now(), going.json()).to_string());
+        stream::out().json(&json::plan(SystemTime::now(), going.json()));
     }
     match going.steps().is_empty() {
         // There is nothing to ask about; the run says what is left behind.
@@ -238,7 +238,7 @@ async fn take_down(
 
 fn tell(session: &Session, report: &Report, requests: u64, goes_on: bool) {
     if session.is_json() {
-        stream::out().line(&json::farewell(SystemTime::now(), report, requests).to_string());
+        stream::out().json(&json::farewell(SystemTime::now(), report, requests));
     }
     let paint = session.terminal.err;
     if report.outcome == Outcome::Ready {

@@ -14,6 +14,6 @@ pub fn run(_: &Args) -> Result<Exit, Failure> {
     let mut text = Vec::new();
     let rendered = clap_mangen::Man::new(command).render(&mut text);
     rendered.map_err(|error| Failure::new(Exit::Failed, "render the man page").caused_by(&error))?;
-    stream::out().write(&String::from_utf8_lossy(&text));
+    stream::out().raw(&String::from_utf8_lossy(&text));
     Ok(Exit::Well)
 }

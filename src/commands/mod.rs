@@ -18,7 +18,7 @@ use crate::{
     cli::{Cli, Command},
     exit::Exit,
     failure::Failure,
-    render::stream,
+    render::{escape::Escaping, stream},
     session::Session,
 };
 use std::future::Future;
@@ -27,7 +27,8 @@ use std::future::Future;
 pub fn run(cli: Cli) -> Exit {
     let session = Session::new(cli.global);
     trace(session.global.verbose);
-    match dispatch(&session, cli.command) {
+    let checked = session.environment.check().map_err(Failure::of_mistakes);
+    match checked.and_then(|()| dispatch(&session, cli.command)) {
         Ok(exit) => exit,
         Err(failure) => {
             stream::err().line(&failure.text(session.terminal.err));
@@ -78,7 +79,7 @@ fn trace(verbose: u8) {
     };
     tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_writer(|| Escaping(std::io::stderr()))
         .with_ansi(false)
         .log_internal_errors(false)
         .init();

@@ -7,7 +7,7 @@ use crate::{
     extent::Extent,
     failure::Failure,
     render::{plan, stream},
-    session::Session,
+    session::{Session, command_line},
     settings::{Purpose, Wished, flags::Wishes},
     target::{self, Gateways, Target},
 };
@@ -39,7 +39,7 @@ pub async fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
     let subscription = known.as_ref().map(|(key, _)| key.subscription.clone());
     let memory = known.map(|(_, memory)| memory).unwrap_or_default();
     let target = target::connect(
-        &wished.place,
+        session.allowed(&wished.place)?,
         &session.environment,
         &wished.folder,
         subscription.as_deref(),
@@ -52,6 +52,8 @@ pub async fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
     target.close().await;
     let (planned, certificate) = planned?;
     let (environment, program) = (session.global.environment.as_str(), session.program());
+    let flags = [args.extent.arguments(), args.wishes.arguments()].concat();
+    let flags = command_line(&flags);
     let certificate = certificate.as_ref();
     let now = Timestamp::now();
     let shown = plan::Shown {
@@ -59,16 +61,16 @@ pub async fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
         environment,
         words: &words,
         program: &program,
+        flags: &flags,
         pace,
         requests,
         certificate,
         now,
     };
-    let text = match session.is_json() {
-        true => plan::document(&shown, cloud).to_string(),
-        false => plan::text(&shown, session.terminal.out),
-    };
-    stream::out().line(&text);
+    match session.is_json() {
+        true => stream::out().json(&plan::document(&shown, cloud)),
+        false => stream::out().line(&plan::text(&shown, session.terminal.out)),
+    }
     Ok(match args.detailed_exitcode && !planned.is_empty() {
         true => Exit::Changes,
         false => Exit::Well,

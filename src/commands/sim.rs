@@ -5,7 +5,7 @@ use crate::{
     failure::Failure,
     interrupt::Wish,
     rehearsal::{self, Elsewhere, Pace, Rehearsed},
-    render::{stream, words},
+    render::{escape, stream, words},
     session::Session,
     settings::{Purpose, Wished, file::CloudName, flags::Wishes},
 };
@@ -195,6 +195,7 @@ impl Telling<'_> {
     }
 
     fn line(&self, text: &str) {
+        let text = escape::inline(text);
         self.session.say(&format!("{} {text}", words::time_of_day(SystemTime::now())));
     }
 
@@ -209,7 +210,7 @@ impl Telling<'_> {
             // A request has a time of its own, which is the world's.
             object.extend(fields.into_iter().filter(|(key, _)| key != "at"));
         }
-        stream::out().line(&Value::Object(object).to_string());
+        stream::out().json(&Value::Object(object));
     }
 }
 

@@ -5,7 +5,7 @@ use crate::{
     deployment::Deployment,
     exit::Exit,
     failure::Failure,
-    render::{present, status, stream},
+    render::{escape, present, status, stream},
     session::Session,
     settings::{Purpose, Wished, flags::Wishes},
     target::{self, Gateways},
@@ -62,7 +62,7 @@ pub async fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
             if let Some(live) = live {
                 document["live"] = present::document(live);
             }
-            document.to_string()
+            escape::json(&document)
         }
         (false, Some(live)) => {
             let paint = session.terminal.out;
@@ -86,8 +86,9 @@ async fn look(
     memory: &Memory,
 ) -> Result<(Present, Ways), Failure> {
     up::same_journal(wished, key)?;
-    let (place, subscription) = (&wished.place, Some(key.subscription.as_str()));
-    let opened = target::connect(place, &session.environment, &wished.folder, subscription, Gateways::Answer);
+    let (allowed, subscription) = (session.allowed(&wished.place)?, Some(key.subscription.as_str()));
+    let opened =
+        target::connect(allowed, &session.environment, &wished.folder, subscription, Gateways::Answer);
     let target = opened.await?;
     let present = landfall_steps::present::look(&target.clouds, memory).await;
     let ways = target.ways().await;

@@ -7,7 +7,7 @@ use crate::{
     extent::Extent,
     failure::Failure,
     interrupt,
-    render::{self, board::Board, doctor, json, stream, summary, trouble, verify as proof},
+    render::{self, board::Board, doctor, escape, json, stream, summary, trouble, verify as proof},
     session::Session,
     settings::{Purpose, Wished, file::CloudName, flags::Wishes},
     target::{self, Gateways, Target},
@@ -116,6 +116,7 @@ pub async fn open(
     command: &str,
     gateways: Gateways,
 ) -> Result<(Journal, Target), Failure> {
+    let allowed = session.allowed(&wished.place)?;
     let refuse = |error: OpenError| Failure::of_journal(&error);
     for path in Journal::secure(&wished.folder).map_err(refuse)? {
         session.say(&format!("{} was open to others; from now on it is yours alone.", path.display()));
@@ -130,8 +131,7 @@ pub async fn open(
     };
     let early = known.as_ref().map(take).transpose()?;
     let before = known.as_ref().map(|key| key.subscription.as_str());
-    let target =
-        target::connect(&wished.place, &session.environment, &wished.folder, before, gateways).await?;
+    let target = target::connect(allowed, &session.environment, &wished.folder, before, gateways).await?;
     let key = EnvironmentKey {
         cloud: target.cloud.to_owned(),
         subscription: target.clouds.azure.id().to_owned(),
@@ -299,7 +299,7 @@ fn tell(session: &Session, ended: &Ended<'_>, told: &Told<'_>, behind: Option<&D
     let Ended { deployment, memory, report, target, .. } = ended;
     if let Some(verdict) = ended.verdict {
         let text = match session.is_json() {
-            true => json::verified(SystemTime::now(), proof::fields(verdict)).to_string(),
+            true => escape::json(&json::verified(SystemTime::now(), proof::fields(verdict))),
             false => format!("\n{}", proof::text(verdict, &session.program(), session.terminal.out)),
         };
         stream::out().line(&text);
@@ -310,7 +310,7 @@ fn tell(session: &Session, ended: &Ended<'_>, told: &Told<'_>, behind: Option<&D
         if let Some((name, value)) = (told.field)(ended) {
             line[name] = value;
         }
-        stream::out().line(&line.to_string());
+        stream::out().json(&line);
     }
     if report.outcome == Outcome::Ready {
         session.say(&format!("\n{}", (told.text)(ended)));

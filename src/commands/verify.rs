@@ -43,8 +43,9 @@ pub async fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
     }
     wished.settings = landfall_steps::as_made(&wished.settings, &memory);
     let subscription = Some(key.subscription.as_str());
+    let allowed = session.allowed(&wished.place)?;
     let target =
-        target::connect(&wished.place, &session.environment, &wished.folder, subscription, Gateways::Answer)
+        target::connect(allowed, &session.environment, &wished.folder, subscription, Gateways::Answer)
             .await?;
     session.say(&up::heading(session, "verify", &target));
     let bounds = Bounds { patience: Duration::from_secs(args.patience), ..Bounds::default() };
@@ -52,11 +53,10 @@ pub async fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
     let cloud = target.cloud;
     target.close().await;
     let verdict = proved?;
-    let text = match session.is_json() {
-        true => verify::document(&verdict, &session.global.environment, cloud).to_string(),
-        false => verify::text(&verdict, &session.program(), session.terminal.out),
-    };
-    stream::out().line(&text);
+    match session.is_json() {
+        true => stream::out().json(&verify::document(&verdict, &session.global.environment, cloud)),
+        false => stream::out().line(&verify::text(&verdict, &session.program(), session.terminal.out)),
+    }
     if let Some(path) = &args.junit {
         report(&verdict, &session.global.environment, path)?;
     }

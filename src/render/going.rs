@@ -1,6 +1,6 @@
 //! What `down` is about to take away, what stays and why: said before anybody is asked.
 
-use super::{paint::Paint, words};
+use super::{escape, paint::Paint, words};
 use landfall_engine::{Memory, StepInfo};
 use landfall_steps::{Holdings, Survey, holdings, settings::Settings};
 use serde_json::{Value, json};
@@ -175,7 +175,8 @@ impl Going<'_> {
 pub fn lock(locked: &landfall_steps::Locked) -> String {
     let lock = &locked.lock;
     let at = lock.scope.rsplit('/').next().unwrap_or_default();
-    let notes = lock.notes.as_ref().map(|notes| format!(": \"{notes}\"")).unwrap_or_default();
+    let notes =
+        lock.notes.as_ref().map(|notes| format!(": \"{}\"", escape::inline(notes))).unwrap_or_default();
     format!("locked by {} ({}) at {at}{notes}", lock.name, lock.level)
 }
 

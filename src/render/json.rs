@@ -5,35 +5,55 @@ use crate::failure;
 use landfall_engine::{Event, How, Outcome, Report, Undone, What};
 use serde_json::{Map, Value, json};
 use std::{
+    collections::BTreeMap,
     io::Write,
     time::{Duration, SystemTime},
 };
+
+/// The shortest time between two notes of a step about one state, in real time.
+const SAME_STATE_EVERY: Duration = Duration::from_secs(10);
 
 /// The display.
 pub struct Json<W: Write + Send> {
     to: Stream<W>,
     cloud: &'static str,
+    /// The state that each step's last note named, and its time.
+    noted: BTreeMap<&'static str, (String, SystemTime)>,
 }
 
 impl<W: Write + Send> Json<W> {
     /// Makes a display that writes to `to`.
     pub fn new(to: W, cloud: &'static str) -> Self {
-        Self { to: Stream::new(to), cloud }
+        Self { to: Stream::new(to), cloud, noted: BTreeMap::new() }
+    }
+
+    /// Says whether an event is a note that only repeats the state of the one before, too soon after it.
+    fn repeats(&mut self, event: &Event) -> bool {
+        let What::Note { step, text, .. } = &event.what else { return false };
+        let state = words::wait_state(text);
+        if let Some((last, at)) = self.noted.get(step)
+            && last == state
+            && event.at.duration_since(*at).unwrap_or_default() < SAME_STATE_EVERY
+        {
+            return true;
+        }
+        self.noted.insert(step, (state.to_owned(), event.at));
+        false
     }
 }
 
 impl<W: Write + Send> Display for Json<W> {
     fn show(&mut self, event: &Event) {
+        if self.repeats(event) {
+            return;
+        }
         if let Some(object) = object(event, self.cloud) {
-            self.to.line(&object.to_string());
+            self.to.json(&object);
         }
     }
 
     fn say(&mut self, sentence: &str) {
-        self.to.line(
-            &json!({ "event": "message", "at": words::time(SystemTime::now()), "text": sentence })
-                .to_string(),
-        );
+        self.to.json(&json!({ "event": "message", "at": words::time(SystemTime::now()), "text": sentence }));
     }
 
     fn tick(&mut self, _: SystemTime) {}
@@ -181,6 +201,31 @@ mod tests {
         {"event":"blocked","at":"2026-11-23T09:31:04.401Z","step":"istio","by":"cluster-ready"}
         {"event":"interrupted","at":"2026-11-23T09:31:04.402Z","step":"certificate"}
         "#);
+    }
+
+    #[test]
+    fn one_state_of_a_wait_is_noted_at_most_every_ten_seconds() {
+        let mut written = Vec::new();
+        let mut json = Json::new(&mut written, "sim");
+        let note = |seconds: u64, text: String| Event {
+            at: fixture::now() + Duration::from_secs(seconds),
+            what: What::Note { step: "cluster-ready", text, progress: None },
+        };
+        (0..=25).for_each(|at| json.show(&note(at, format!("Creating, {at} s of about 280 s"))));
+        json.show(&note(26, "Updating, 1 s".into()));
+        json.show(&note(27, "Updating, 2 s".into()));
+        let written = String::from_utf8(written).unwrap();
+        let texts: Vec<String> = written
+            .lines()
+            .map(|line| serde_json::from_str::<Value>(line).unwrap()["text"].as_str().unwrap().to_owned())
+            .collect();
+        let wanted = [
+            "Creating, 0 s of about 280 s",
+            "Creating, 10 s of about 280 s",
+            "Creating, 20 s of about 280 s",
+            "Updating, 1 s",
+        ];
+        assert_eq!(texts, wanted);
     }
 
     #[test]

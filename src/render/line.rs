@@ -3,6 +3,7 @@
 use super::{
     Display,
     board::{Board, State, step_of},
+    escape,
     stream::Stream,
     words,
 };
@@ -38,15 +39,13 @@ impl<W: Write + Send> Line<W> {
 
     fn put(&mut self, at: SystemTime, what: &str, step: &str, rest: &str) {
         self.last = Some(at);
+        let rest = escape::inline(rest);
         let line = format!("{} {what:<8} {step:<15} {rest}", words::time_of_day(at));
         self.to.line(line.trim_end());
     }
 
     fn news(&mut self, step: &'static str, text: &str) -> bool {
-        let state = text
-            .rsplit_once(", ")
-            .filter(|(_, end)| end.contains(" of about "))
-            .map_or(text, |(state, _)| state);
+        let state = words::wait_state(text);
         self.said.insert(step, state.to_owned()).as_deref() != Some(state)
     }
 }
@@ -120,6 +119,20 @@ impl<W: Write + Send> Display for Line<W> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_planted_note_stays_in_its_line() {
+        let mut written = Vec::new();
+        let mut line = Line::new(Board::default(), &mut written, Pace::REAL);
+        let text = "a\x1b[2J\n09:31:02Z done     cluster".to_owned();
+        line.show(&Event {
+            at: SystemTime::UNIX_EPOCH,
+            what: What::Note { step: "cluster", text, progress: None },
+        });
+        let written = String::from_utf8(written).unwrap();
+        assert!(written.contains("a\\u{1b}[2J\\u{a}09:31:02Z done"), "{written}");
+        assert_eq!(written.lines().count(), 1);
+    }
     use crate::render::fixture;
 
     #[test]

@@ -5,6 +5,7 @@
 use super::{
     Display,
     board::{Board, State},
+    escape,
     stream::Stream,
     tree::{Look, Size},
     words,
@@ -49,17 +50,18 @@ impl<W: Write + Send, S: Fn() -> Size + Send> Live<W, S> {
         }
         text.push('\r');
         text.push_str(CLEAR_BELOW);
+        let mut lines = String::new();
         for line in self.staying.drain(..).chain(region.iter().cloned()) {
-            text.push_str(&line);
-            text.push('\n');
+            lines.push_str(&line);
+            lines.push('\n');
         }
         self.drawn = region.iter().map(|line| words::width(line)).collect();
-        self.to.write(&text);
+        self.to.raw(&format!("{text}{}", escape::terminal(&lines)));
     }
 
     fn show_cursor(&mut self) {
         if std::mem::take(&mut self.hidden) {
-            self.to.write(SHOW_CURSOR);
+            self.to.raw(SHOW_CURSOR);
         }
     }
 }
@@ -134,6 +136,27 @@ mod tests {
         assert!(written.ends_with("\x1b[?25h"), "{written:?}");
         assert_eq!(written.matches(&format!("\x1b[{region}A")).count(), 2, "{written:?}");
         assert_eq!(written.matches("Stopping.").count(), 1);
+    }
+
+    #[test]
+    fn a_planted_note_does_not_act_on_the_terminal() {
+        let mut written = Vec::new();
+        {
+            let look = Look { paint: Paint::PLAIN, pace: Pace::new(60.0) };
+            let mut live = Live::new(Board::default(), &mut written, wide(80, 24), look);
+            fixture::events().iter().for_each(|event| live.show(event));
+            let text = "a\x1b[2J\r\u{9b}2J\u{202e}\nb".to_owned();
+            let what = landfall_engine::What::Note { step: "cluster-ready", text, progress: None };
+            live.show(&Event { at: fixture::now(), what });
+            live.tick(fixture::now());
+            live.say("\x1b[2J");
+            live.close();
+        }
+        let written = String::from_utf8(written).unwrap();
+        assert!(written.contains("a\\u{1b}[2J\\u{d}\\u{9b}2J\\u{202e}\\u{a}b"), "{written:?}");
+        let ours = ["\x1b[?25l", "\x1b[?25h", "\x1b[J", "\x1b[7A", "\r", "\n"];
+        let rest = ours.iter().fold(written, |rest, sequence| rest.replace(sequence, ""));
+        assert!(!rest.contains(escape::is_deceptive), "{rest:?}");
     }
 
     #[test]

@@ -6,6 +6,7 @@
 
 pub mod board;
 pub mod doctor;
+pub mod escape;
 pub mod estimate;
 pub mod expiry;
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Colour, which only supports: every screen reads without it.
 
+use super::escape;
 use anstyle::{AnsiColor, Style};
 
 /// Colours a text, or leaves it as it is.
@@ -15,7 +16,11 @@ impl Paint {
     pub const PLAIN: Paint = Paint { on: false };
 
     fn with(self, style: Style, text: &str) -> String {
-        if self.on && !text.is_empty() { format!("{style}{text}{style:#}") } else { text.to_owned() }
+        if !self.on || text.is_empty() {
+            return text.to_owned();
+        }
+        let (on, off) = (style.to_string(), format!("{style:#}"));
+        format!("{}{text}{}", escape::own_colour(&on), escape::own_colour(&off))
     }
 
     /// Colours what is done.

@@ -23,6 +23,8 @@ pub struct Shown<'a> {
     pub words: &'a str,
     /// The command line of landfall.
     pub program: &'a str,
+    /// The flags of `up` that perform this plan, each after a space.
+    pub flags: &'a str,
     /// The time scale of the cloud.
     pub pace: Pace,
     /// The number of requests for the plan.
@@ -232,7 +234,7 @@ fn footer(shown: &Shown<'_>, paint: Paint) -> String {
         true => String::new(),
         false => format!(" About {}.", words::roughly(time)),
     };
-    format!("{}.{about}\nDo it: {} up", counted.join(", "), shown.program)
+    format!("{}.{about}\nDo it: {} up{}", counted.join(", "), shown.program, shown.flags)
 }
 
 #[cfg(test)]
@@ -270,6 +272,7 @@ mod tests {
             environment: "default",
             words,
             program: "landfall",
+            flags: "",
             pace: Pace::REAL,
             requests: 26,
             certificate: Some(&certificate),

@@ -1,6 +1,7 @@
 //! The two streams: stdout for what one may pipe, stderr for the rest. A reader that went away is no error.
 
-use super::paint::Paint;
+use super::{escape, paint::Paint};
+use serde_json::Value;
 use std::io::{self, IsTerminal, Write};
 
 /// When to use colour.
@@ -54,8 +55,18 @@ impl<W: Write> Stream<W> {
         Self(Some(to))
     }
 
-    /// Writes a text and brings it out.
+    /// Writes a text and brings it out; what would act on a terminal is escaped.
     pub fn write(&mut self, text: &str) {
+        self.raw(&escape::terminal(text));
+    }
+
+    /// Writes a JSON document as one line; its strings carry what would act on a terminal as JSON escapes.
+    pub fn json(&mut self, document: &Value) {
+        self.raw(&format!("{}\n", escape::json(document)));
+    }
+
+    /// Writes a text as it is: only for text that no server, file or person has a part in.
+    pub fn raw(&mut self, text: &str) {
         let Some(to) = &mut self.0 else { return };
         if to.write_all(text.as_bytes()).and_then(|()| to.flush()).is_err() {
             self.0 = None;

@@ -136,7 +136,8 @@ pub fn junit(verdict: &Verdict, environment: &str) -> io::Result<String> {
         Ok(())
     })?;
     let text = String::from_utf8(writer.into_inner()).map_err(io::Error::other)?;
-    Ok(format!("{text}\n"))
+    // XML 1.0 has no form for control characters, and a reader shows the others as they are.
+    Ok(format!("{}\n", super::escape::visible(&text)))
 }
 
 fn case(writer: &mut Writer<Vec<u8>>, checked: &Checked) -> io::Result<()> {

@@ -1,5 +1,6 @@
 //! Durations, counts, names and wrapped lines, as people say them.
 
+use super::escape;
 use jiff::Timestamp;
 use landfall_engine::{How, Residue, Undone};
 use std::time::{Duration, SystemTime};
@@ -125,7 +126,7 @@ pub fn width(text: &str) -> usize {
 pub fn cut(text: &str, columns: usize) -> String {
     match columns {
         0 => String::new(),
-        _ => console::truncate_str(text, columns, "…").into_owned(),
+        _ => console::truncate_str(&escape::inline(text), columns, "…").into_owned(),
     }
 }
 
@@ -138,7 +139,7 @@ pub fn pad(text: &str, columns: usize) -> String {
 ///
 /// A word that is longer than a line stays whole: people copy it.
 pub fn wrap(first: &str, text: &str, columns: usize) -> String {
-    let indent = " ".repeat(width(first));
+    let (indent, text) = (" ".repeat(width(first)), escape::visible(text));
     let mut lines: Vec<String> = Vec::new();
     for paragraph in text.lines() {
         let mut line = String::new();
@@ -159,6 +160,17 @@ pub fn wrap(first: &str, text: &str, columns: usize) -> String {
     let lines = lines.iter().enumerate();
     let lines = lines.map(|(at, line)| format!("{}{line}", if at == 0 { first } else { &indent }));
     lines.map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
+}
+
+/// Returns the state in a wait's text, without its figures: `Creating` of `Creating, 83 s of about 280 s`.
+pub fn wait_state(text: &str) -> &str {
+    let is_figures = |figures: &str| {
+        let seconds = |part: &str| {
+            part.strip_suffix(" s").is_some_and(|number| number.chars().all(|letter| letter.is_ascii_digit()))
+        };
+        figures.split(" of about ").all(seconds)
+    };
+    text.rsplit_once(", ").filter(|(_, figures)| is_figures(figures)).map_or(text, |(state, _)| state)
 }
 
 /// Returns what became of a step that the end of the run was wished in; what it has begun in the cloud may go on or
@@ -185,6 +197,14 @@ mod tests {
         let rough =
             [0.0, 4.2, 31.0, 95.0, 250.0, 7200.0].map(|seconds| roughly(Duration::from_secs_f64(seconds)));
         assert_eq!(rough, ["0 s", "5 s", "40 s", "2 min", "4 min", "2 h"]);
+    }
+
+    #[test]
+    fn the_state_of_a_wait_has_no_figures() {
+        for text in ["Creating, 83 s of about 280 s", "Creating, 83 s", "Creating"] {
+            assert_eq!(wait_state(text), "Creating");
+        }
+        assert_eq!(wait_state("to change: a, b s"), "to change: a, b s");
     }
 
     #[test]

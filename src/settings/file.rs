@@ -54,6 +54,7 @@ pub struct File {
     /// The simulated cloud.
     pub sim: Sim,
     /// Endpoints other than those of public Azure, for a sovereign or private cloud. Only with cloud = "azure".
+    /// Servers that belong to no Azure cloud receive credentials only when the file is named with --config, or after a yes.
     pub endpoints: Endpoints,
 }
 

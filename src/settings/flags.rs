@@ -105,6 +105,21 @@ pub struct Wishes {
 }
 
 impl Wishes {
+    /// Returns the flags as they were given, for a command that repeats them: `--canary`, `50/50`.
+    pub fn arguments(&self) -> Vec<String> {
+        let mut arguments = Vec::new();
+        for (key, (flag, value)) in self.flags(None) {
+            // One flag may give both shares; it is repeated once, as it was written.
+            let value = match (key, flag) {
+                ("canary.stable", "canary") => continue,
+                ("canary.canary", _) => self.canary.clone().unwrap_or(value),
+                _ => value,
+            };
+            arguments.extend([format!("--{flag}"), value]);
+        }
+        arguments
+    }
+
     /// Returns the given flags by setting. `cloud` is the global flag's.
     pub fn flags(&self, cloud: Option<&str>) -> Flags {
         let (stable, canary) = match self.canary.as_deref().and_then(|both| both.split_once('/')) {

@@ -6,6 +6,7 @@ use super::{
 };
 use std::{
     collections::BTreeMap,
+    ffi::OsString,
     fmt,
     path::{Path, PathBuf},
     str::FromStr,
@@ -15,21 +16,73 @@ use std::{
 ///
 /// Taken once: nothing else reads the process's environment.
 #[derive(Clone, Default)]
-pub struct Environment(BTreeMap<String, String>);
+pub struct Environment {
+    values: BTreeMap<String, String>,
+    unreadable: Vec<&'static str>,
+}
+
+/// The variables that landfall or one of its libraries reads beside [`ENVIRONMENT`].
+const OTHERS: &[&str] = &[
+    "AZURE_CLIENT_ID",
+    "AZURE_CLIENT_SECRET",
+    "AZURE_FEDERATED_TOKEN_FILE",
+    "IDENTITY_ENDPOINT",
+    "IDENTITY_HEADER",
+    "HOME",
+    "NO_COLOR",
+    "TERM",
+    "COLUMNS",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "ALL_PROXY",
+    "NO_PROXY",
+    "http_proxy",
+    "https_proxy",
+    "all_proxy",
+    "no_proxy",
+];
+
+/// Returns every variable that is read, by name.
+fn known() -> impl Iterator<Item = &'static str> {
+    ENVIRONMENT.iter().map(|(_, name)| *name).chain(OTHERS.iter().copied())
+}
 
 impl Environment {
-    /// Takes the process's variables; one that is not UTF-8 is none of ours and left out.
+    /// Takes the process's variables. One that is not UTF-8 is left out, and remembered if landfall reads it.
     pub fn of_this_process() -> Self {
-        Self(
-            std::env::vars_os()
-                .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-                .collect(),
-        )
+        Self::of(std::env::vars_os())
+    }
+
+    fn of(variables: impl Iterator<Item = (OsString, OsString)>) -> Self {
+        let mut environment = Self::default();
+        for (name, value) in variables {
+            let Ok(name) = name.into_string() else { continue };
+            match value.into_string() {
+                Ok(value) => {
+                    environment.values.insert(name, value);
+                }
+                Err(_) => environment.unreadable.extend(known().find(|known| *known == name)),
+            }
+        }
+        environment
+    }
+
+    /// Checks that every variable that landfall reads is UTF-8.
+    ///
+    /// # Errors
+    /// Every variable that is not, by name; its value is not shown.
+    pub fn check(&self) -> Result<(), Vec<Mistake>> {
+        let mistake = |name: &&'static str| {
+            Mistake::at(Place::Environment(name), "its value is not UTF-8").hint("set it again, or unset it")
+        };
+        let mistakes: Vec<Mistake> = self.unreadable.iter().map(mistake).collect();
+        if mistakes.is_empty() { Ok(()) } else { Err(mistakes) }
     }
 
     /// Returns a variable, empty or not.
     pub fn exact(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(String::as_str)
+        debug_assert!(known().any(|known| known == name), "{name} is read, and not in the list");
+        self.values.get(name).map(String::as_str)
     }
 
     /// Returns a variable that says something: shells write `NAME=` for "not set".
@@ -40,7 +93,7 @@ impl Environment {
 
 impl FromIterator<(String, String)> for Environment {
     fn from_iter<I: IntoIterator<Item = (String, String)>>(pairs: I) -> Self {
-        Self(pairs.into_iter().collect())
+        Self { values: pairs.into_iter().collect(), unreadable: Vec::new() }
     }
 }
 
@@ -156,6 +209,16 @@ impl<'a> Layers<'a> {
         self.reading.place(key)
     }
 
+    /// Returns the place of a key in the file, or of the table above it when the key is not given.
+    pub fn nearest_place(&self, key: &str, table: &str) -> Place {
+        self.reading.place(if self.reading.lines.contains_key(key) { key } else { table })
+    }
+
+    /// Says whether a person named the settings file on the command line.
+    pub fn file_is_named(&self) -> bool {
+        self.reading.named
+    }
+
     /// Returns the environment.
     pub fn environment(&self) -> &'a Environment {
         self.environment
@@ -177,6 +240,21 @@ mod tests {
         let given =
             Layers::new(&flags, &environment, &reading, Vec::new()).pick_or("cluster.nodes", file, "2");
         (given.value, given.place.to_string())
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn every_variable_that_is_read_must_be_utf_8() {
+        use std::os::unix::ffi::OsStringExt as _;
+        let broken = || OsString::from_vec(b"planted-\xff".to_vec());
+        for name in known() {
+            let environment = Environment::of([(OsString::from(name), broken())].into_iter());
+            let mistakes = environment.check().unwrap_err();
+            assert_eq!(mistakes[0].place, Place::Environment(name));
+            assert!(!mistakes[0].message.contains("planted"));
+        }
+        let foreign = Environment::of([(OsString::from("SOMETHING_ELSE"), broken())].into_iter());
+        assert_eq!(foreign.check(), Ok(()), "a variable of another program is left alone");
     }
 
     #[test]

@@ -21,6 +21,8 @@ pub struct Reading {
     pub name: String,
     /// The 1-based line of every key, `cluster.nodes`.
     pub lines: BTreeMap<String, usize>,
+    /// A person named the file on the command line; it was not merely found.
+    pub named: bool,
 }
 
 impl Reading {
@@ -36,7 +38,7 @@ pub fn read(path: &Path, asked_for: bool, mistakes: &mut Vec<Mistake>) -> Readin
     let name = name.strip_prefix("./").unwrap_or(&name).to_owned();
     let whole = || Place::File { file: name.clone(), line: None };
     match std::fs::read_to_string(path) {
-        Ok(text) => parse(&name, &text, mistakes),
+        Ok(text) => Reading { named: asked_for, ..parse(&name, &text, mistakes) },
         Err(error) if error.kind() == std::io::ErrorKind::NotFound && !asked_for => Reading::default(),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             mistakes.push(Mistake::at(whole(), "there is no such file").hint("`landfall init` writes one"));
@@ -76,7 +78,7 @@ pub fn parse(name: &str, text: &str, mistakes: &mut Vec<Mistake>) -> Reading {
         mistakes.push(mistake.hint("`landfall schema` tells the type of every setting"));
         File::default()
     });
-    Reading { file, name: name.to_owned(), lines }
+    Reading { file, name: name.to_owned(), lines, named: false }
 }
 
 struct Walk<'a> {

@@ -1,6 +1,7 @@
 //! Which cloud, whose subscription, how to sign in.
 
 use super::{
+    checks::endpoints::{self, Consent},
     defaults,
     file::{AuthName, CloudName, File},
     layers::Layers,
@@ -25,6 +26,8 @@ pub struct Where {
     pub sim: Rehearsal,
     /// Endpoints that differ from public Azure's.
     pub endpoints: Endpoints,
+    /// The agreement to endpoints that landfall does not know.
+    pub consent: Consent,
 }
 
 /// How the simulated cloud behaves.
@@ -66,14 +69,16 @@ pub fn read(layers: &mut Layers<'_>, file: &File) -> Option<Where> {
     let tenant = layers.pick("tenant", file.tenant.as_ref());
     let tenant = tenant.map_or(Some(None), |given| layers.take(super::names::tenant(&given)).map(Some));
     let sim = rehearsal(layers, file);
-    let endpoints = endpoints(layers, file);
+    let own = self::endpoints(layers, file);
+    let consent = own.as_ref().map(|own| endpoints::consent(layers, own));
     let place = Where {
         cloud: cloud?,
         subscription: subscription?,
         tenant: tenant?,
         auth: auth?,
         sim: sim?,
-        endpoints: endpoints?,
+        endpoints: own?,
+        consent: consent??,
     };
     if place.cloud == CloudName::Sim && place.endpoints != Endpoints::default() {
         let mistake = Mistake::at(layers.place("endpoints"), "[endpoints] is for Azure, and cloud is sim");

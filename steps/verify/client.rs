@@ -166,7 +166,7 @@ impl Line<'_> {
         within(self.bound, self.send.ready()).await?;
         let answer = within(self.bound, self.send.send_request(request)).await?;
         let (parts, body) = answer.into_parts();
-        let read = async { Limited::new(body, BODY_MAX).collect().await.map_err(io::Error::other) };
+        let read = async { Limited::new(body, BODY_MAX).collect().await.map_err(unread) };
         let body = within(self.bound, read).await?.to_bytes();
         let body = String::from_utf8_lossy(&body).into_owned();
         Ok(Answer { status: parts.status.as_u16(), headers: parts.headers, body })
@@ -195,6 +195,14 @@ impl Lost {
             Self::Broken(why) => format!("port {port}: {why}"),
             Self::Untrusted(why) => format!("port {port}: the certificate will not do: {why}"),
         }
+    }
+}
+
+/// Says that an answer exceeded the limit, or keeps the error that ended it.
+fn unread(error: Box<dyn std::error::Error + Send + Sync>) -> io::Error {
+    match error.is::<http_body_util::LengthLimitError>() {
+        true => io::Error::other(format!("the answer is larger than {} KiB", BODY_MAX / 1024)),
+        false => io::Error::other(error),
     }
 }
 

@@ -29,6 +29,28 @@ fn a_plan_of_everything_of_nothing_and_of_three_changes() {
     assert!(writes.is_empty(), "{writes:#?}");
 }
 
+/// The README's example, and every other way to give a flag.
+#[test]
+fn the_command_that_a_plan_prints_performs_that_plan() {
+    let here = TestEnvironment::instant();
+    here.expect(0, &["up"]);
+    for (flags, printed) in [
+        (&["--canary", "50/50"][..], "landfall up --canary 50/50"),
+        (&["--stable", "60", "--canary", "40"], "landfall up --canary 40 --stable 60"),
+        (&["--replace", "cluster", "--nodes-max", "5"], "landfall up --replace cluster --nodes-max 5"),
+    ] {
+        let plan = here.expect(0, &[&["plan"], flags].concat()).stdout;
+        let command =
+            plan.lines().find_map(|line| line.strip_prefix("Do it: ")).expect("there is work to do");
+        assert_eq!(command, printed);
+    }
+    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+    assert!(readme.contains("    landfall plan --canary 50/50\n"));
+    assert!(readme.contains("    Do it: landfall up --canary 50/50\n"));
+    here.expect(0, &["up", "--canary", "50/50"]);
+    here.expect(0, &["plan", "--canary", "50/50", "--detailed-exitcode"]);
+}
+
 #[test]
 fn thirty_changes_are_read_object_by_object() {
     let object = |value: usize| {

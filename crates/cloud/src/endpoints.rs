@@ -60,9 +60,9 @@ impl Endpoints {
         scope(&self.vault_audience)
     }
 
-    /// Says whether every server lives below `.localhost`, where no proxy can reach it.
-    pub(crate) fn is_loopback(&self) -> bool {
-        [&self.login, &self.arm].iter().all(|url| url.host_str().is_some_and(crate::resolve::is_localhost))
+    /// Says whether every server is on this machine, where no proxy can reach it.
+    pub fn is_loopback(&self) -> bool {
+        [&self.login, &self.arm].iter().all(|url| crate::resolve::is_loopback_host(url))
             && crate::resolve::is_localhost(&self.vault_suffix)
     }
 }

@@ -13,8 +13,10 @@
 pub mod arm;
 pub mod carrier;
 pub mod certificate;
+mod endpoint_trust;
 mod endpoints;
 pub mod error;
+mod known_clouds;
 pub mod kubeconfig;
 pub mod kubernetes;
 mod meter;
@@ -30,8 +32,10 @@ mod yaml;
 
 pub use arm::Arm;
 pub use carrier::{AnswerBody, Carrier, Lost};
+pub use endpoint_trust::EndpointMismatch;
 pub use endpoints::{Endpoints, Roots};
 pub use error::{ApiError, ApiErrorKind, Sent};
+pub use known_clouds::{EndpointOwner, KNOWN_CLOUDS, KnownCloud};
 pub use meter::Meter;
 pub use secret::Secret;
 pub use sign_in::{Credential, Identity, PrincipalKind, SignIn, SignInFacts};

@@ -5,6 +5,7 @@
 
 use crate::{
     ApiErrorKind, Credential, Sent,
+    endpoint_trust::is_same_authority,
     error::{find, from_answer},
     retry::{self, Failure},
     transport::{UntrustedCertificate, Wire},
@@ -15,7 +16,7 @@ use azure_core::{
     error::ErrorKind,
     http::{
         AsyncRawResponse, ClientOptions, Context, Request, RetryOptions, StatusCode,
-        headers::{AUTHORIZATION, HeaderName},
+        headers::{AUTHORIZATION, HeaderName, WWW_AUTHENTICATE},
         policies::{Policy, PolicyResult},
     },
 };
@@ -235,6 +236,48 @@ impl std::error::Error for EarlierTryLost {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         self.0.source()
     }
+}
+
+/// Refuses a challenge that names the sign-in authority of another cloud, before it is answered with a token.
+///
+/// The SDK checks the resource of a challenge against the vault's host, and [`Credential`] against the configured
+/// audience. Neither of them looks at the authority.
+#[derive(Debug)]
+pub(crate) struct OwnAuthority(Url);
+
+impl OwnAuthority {
+    pub(crate) fn new(login: &Url) -> Arc<Self> {
+        Arc::new(Self(login.clone()))
+    }
+}
+
+/// A challenge that named the authority of another cloud.
+#[derive(Debug, thiserror::Error)]
+#[error("it names {0}")]
+pub(crate) struct ForeignAuthority(String);
+
+#[async_trait]
+impl Policy for OwnAuthority {
+    async fn send(&self, ctx: &Context, request: &mut Request, next: &[Arc<dyn Policy>]) -> PolicyResult {
+        let answer = next[0].send(ctx, request, &next[1..]).await?;
+        if answer.status() == StatusCode::Unauthorized
+            && let Some(challenge) = answer.headers().get_optional_str(&WWW_AUTHENTICATE)
+            && let Some(named) = authority_of(challenge)
+            && !Url::parse(named).is_ok_and(|named| is_same_authority(&self.0, &named))
+        {
+            let message = "the challenge names a foreign sign-in authority";
+            return Err(Error::with_error(ErrorKind::Other, ForeignAuthority(named.to_owned()), message));
+        }
+        Ok(answer)
+    }
+}
+
+/// Returns the authority of a challenge: `Bearer authorization="https://login.microsoftonline.com/tenant", …`.
+fn authority_of(challenge: &str) -> Option<&str> {
+    let named = ["authorization=\"", "authorization_uri=\""]
+        .iter()
+        .find_map(|key| challenge.find(key).map(|at| &challenge[at + key.len()..]))?;
+    named.split('"').next()
 }
 
 /// Tells the credential which token a service refused, so that the next one is new.

@@ -56,6 +56,16 @@ pub fn is_localhost(host: &str) -> bool {
     host == "localhost" || host.ends_with(".localhost")
 }
 
+/// Says whether a URL leads to this machine: `127.0.0.0/8`, `::1`, or a name that [`is_localhost`].
+pub fn is_loopback_host(url: &url::Url) -> bool {
+    match url.host() {
+        Some(url::Host::Domain(name)) => is_localhost(name),
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}
+
 /// Looks a name up; the port is 0 and is filled in by whoever connects.
 pub async fn addresses(host: &str) -> Result<Vec<SocketAddr>, NameNotResolved> {
     if is_localhost(host) {

@@ -15,8 +15,9 @@ use azure_core::{
         headers::{HeaderName, HeaderValue, Headers},
     },
 };
-use futures::TryStreamExt;
+use futures::{StreamExt, TryStreamExt, future, stream::BoxStream};
 use std::{
+    fmt,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -32,11 +33,18 @@ pub const REQUEST_TIME_MAX: Duration = Duration::from_secs(100);
 /// The least that [`REQUEST_TIME_MAX`] shrinks to however fast the cloud is: networks keep real time.
 pub const REQUEST_TIME_MIN: Duration = Duration::from_secs(15);
 
+/// The size limit of one answer, in decoded bytes. The largest lists of Resource Manager have a few megabytes.
+pub const ANSWER_BYTES_MAX: usize = 32 * 1024 * 1024;
+
+/// The size limit of an answer of the token endpoint, in decoded bytes.
+pub const TOKEN_ANSWER_BYTES_MAX: usize = 1024 * 1024;
+
 /// A counted HTTP client. Clones share connections and meter.
 #[derive(Clone, Debug)]
 pub(crate) struct Wire {
     way: Way,
     meter: Meter,
+    answer_bytes_max: usize,
 }
 
 #[derive(Clone, Debug)]
@@ -54,7 +62,7 @@ impl Wire {
     pub(crate) fn new(endpoints: &Endpoints, meter: &Meter) -> Result<Self, ApiError> {
         let answer_max = real(REQUEST_TIME_MAX, endpoints.pace).max(REQUEST_TIME_MIN);
         if let Some(carrier) = &endpoints.carrier {
-            return Ok(Self { way: Way::Carried(carrier.clone(), answer_max), meter: meter.clone() });
+            return Ok(Self::over(Way::Carried(carrier.clone(), answer_max), meter));
         }
         let mut builder = reqwest::Client::builder()
             // A redirect would carry a token to wherever it points.
@@ -72,7 +80,16 @@ impl Wire {
             }
             builder = builder.tls_certs_only(trusted);
         }
-        Ok(Self { way: Way::Https(builder.build().map_err(unusable)?), meter: meter.clone() })
+        Ok(Self::over(Way::Https(builder.build().map_err(unusable)?), meter))
+    }
+
+    fn over(way: Way, meter: &Meter) -> Self {
+        Self { way, meter: meter.clone(), answer_bytes_max: ANSWER_BYTES_MAX }
+    }
+
+    /// Returns this client with another size limit for answers.
+    pub(crate) fn with_answer_limit(self, answer_bytes_max: usize) -> Self {
+        Self { answer_bytes_max, ..self }
     }
 
     /// Returns this client as the SDK wants it.
@@ -92,8 +109,10 @@ impl HttpClient for Wire {
         self.meter.count();
         let asked = Instant::now();
         let answer = match &self.way {
-            Way::Https(client) => over_https(client, request).await?,
-            Way::Carried(carrier, answer_max) => carried(&**carrier, request, *answer_max).await?,
+            Way::Https(client) => over_https(client, request, self.answer_bytes_max).await?,
+            Way::Carried(carrier, answer_max) => {
+                carried(&**carrier, request, *answer_max, self.answer_bytes_max).await?
+            }
         };
         // The query stays out: it may be signed.
         tracing::debug!(
@@ -106,7 +125,11 @@ impl HttpClient for Wire {
     }
 }
 
-async fn over_https(client: &reqwest::Client, request: &Request) -> azure_core::Result<AsyncRawResponse> {
+async fn over_https(
+    client: &reqwest::Client,
+    request: &Request,
+    bytes_max: usize,
+) -> azure_core::Result<AsyncRawResponse> {
     let method = reqwest::Method::from_bytes(request.method().as_str().as_bytes())
         .expect("the SDK's methods are all HTTP methods");
     let mut outgoing = client.request(method, request.url().clone());
@@ -122,8 +145,10 @@ async fn over_https(client: &reqwest::Client, request: &Request) -> azure_core::
     let answer = client.execute(outgoing).await.map_err(|error| broken(error, &host))?;
     let status = answer.status().as_u16().into();
     let headers = headers(answer.headers());
+    let from = host.clone();
+    // reqwest has decoded these bytes already, so the limit holds for what a compressed body grows to.
     let body = answer.bytes_stream().map_err(move |error| broken(error, &host));
-    Ok(AsyncRawResponse::new(status, headers, Box::pin(body)))
+    Ok(AsyncRawResponse::new(status, headers, limited(body.boxed(), from, bytes_max)))
 }
 
 /// Has a request carried and waits for the whole answer.
@@ -131,6 +156,7 @@ async fn carried(
     carrier: &dyn Carrier,
     request: &Request,
     answer_max: Duration,
+    bytes_max: usize,
 ) -> azure_core::Result<AsyncRawResponse> {
     let host = request.url().host_str().unwrap_or_default();
     let mut outgoing = http::Request::builder().method(request.method().as_str()).uri(request.url().as_str());
@@ -146,13 +172,55 @@ async fn carried(
     };
     let outgoing = outgoing.body(body).map_err(malformed)?;
     let answered = async {
-        let (parts, body) = carrier.carry(outgoing).await?.into_parts();
+        let (parts, body) = carrier.carry(outgoing).await.map_err(lost)?.into_parts();
+        let body = limited(body.map_err(lost).boxed(), host.to_owned(), bytes_max);
         let pieces: Vec<Bytes> = body.try_collect().await?;
-        Ok((parts, Bytes::from(pieces.concat())))
+        Ok::<_, Error>((parts, Bytes::from(pieces.concat())))
     };
     let too_late = |_| Error::new(ErrorKind::Io, format!("no answer from {host} in time"));
-    let (parts, body) = timeout(answer_max, answered).await.map_err(too_late)?.map_err(lost)?;
+    let (parts, body) = timeout(answer_max, answered).await.map_err(too_late)??;
     Ok(AsyncRawResponse::from_bytes(parts.status.as_u16().into(), headers(&parts.headers), body))
+}
+
+/// Ends a body with an error as soon as it exceeds a number of bytes.
+fn limited(
+    body: BoxStream<'static, azure_core::Result<Bytes>>,
+    host: String,
+    bytes_max: usize,
+) -> BoxStream<'static, azure_core::Result<Bytes>> {
+    let mut read = 0_usize;
+    let counted = body.and_then(move |piece| {
+        read = read.saturating_add(piece.len());
+        future::ready(match read > bytes_max {
+            false => Ok(piece),
+            true => {
+                let too_large = AnswerTooLarge { host: host.clone(), bytes_max };
+                let message = too_large.to_string();
+                Err(Error::with_error(ErrorKind::Other, too_large, message))
+            }
+        })
+    });
+    counted.boxed()
+}
+
+/// An answer that exceeded the size limit; the rest of it was not read. The request may have been carried out.
+#[derive(Debug)]
+pub(crate) struct AnswerTooLarge {
+    host: String,
+    bytes_max: usize,
+}
+
+impl fmt::Display for AnswerTooLarge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the answer of {} is larger than {}", self.host, in_mebibytes(self.bytes_max))
+    }
+}
+
+impl std::error::Error for AnswerTooLarge {}
+
+/// Returns a size limit in words: `32 MiB`.
+pub(crate) fn in_mebibytes(bytes: usize) -> String {
+    format!("{} MiB", bytes / (1024 * 1024))
 }
 
 fn malformed(error: impl std::error::Error + Send + Sync + 'static) -> Error {

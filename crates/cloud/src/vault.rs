@@ -7,7 +7,7 @@
 use crate::{
     ApiError, ApiErrorKind, Credential, Endpoints, Meter, Sent,
     error::from_sdk,
-    pipeline::{self, ForgetRefusedToken, OnlyTo, TryAgain},
+    pipeline::{self, ForgetRefusedToken, OnlyTo, OwnAuthority, TryAgain},
     transport::Wire,
 };
 use aws_lc_rs::digest;
@@ -25,6 +25,7 @@ use x509_parser::{extensions::GeneralName, prelude::FromDer};
 /// All vaults of one cloud.
 #[derive(Clone)]
 pub struct Vaults {
+    login: Url,
     suffix: String,
     pace: f64,
     wire: Wire,
@@ -86,6 +87,7 @@ impl Vaults {
     /// Fails when the HTTPS client cannot be set up from `endpoints`.
     pub fn new(endpoints: &Endpoints, credential: &Credential, meter: &Meter) -> Result<Self, ApiError> {
         Ok(Self {
+            login: endpoints.login.clone(),
             suffix: endpoints.vault_suffix.to_ascii_lowercase(),
             pace: endpoints.pace,
             wire: Wire::new(endpoints, meter)?,
@@ -114,7 +116,7 @@ impl Vaults {
             client_options: pipeline::options(
                 &self.wire,
                 vec![OnlyTo::new(&url), Arc::new(TryAgain::new(self.pace, host.len() as u64))],
-                vec![Arc::new(ForgetRefusedToken(self.credential.clone()))],
+                vec![Arc::new(ForgetRefusedToken(self.credential.clone())), OwnAuthority::new(&self.login)],
             ),
             ..CertificateClientOptions::default()
         };

@@ -393,3 +393,33 @@ async fn unknown_kinds_are_discovered_once_and_absent_ones_asked_for_again() {
     assert_eq!(cluster.kind_of(&config_map()).await.unwrap(), Some(Kind::CONFIG_MAP));
     assert_eq!(meter.requests(), 2);
 }
+
+#[tokio::test]
+async fn an_answer_without_end_is_bounded_and_says_so() {
+    for status in [200, 201, 500] {
+        let server = ApiServer::start(move |_| Reply::Endless(status)).await;
+        let (cluster, _) = connect(&server).await;
+        let error = cluster.list(&Kind::GATEWAY, Some("demo"), None).await.expect_err("it has no end");
+        if status < 300 {
+            assert_eq!(error.kind, ApiErrorKind::Protocol, "{error:?}");
+            assert_eq!(error.message, "the answer of the API server is larger than 64 MiB");
+            assert_eq!(error.sent, Sent::Unknown);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_line_of_a_watch_without_end_is_bounded_and_says_so() {
+    let server = ApiServer::start(|seen| match seen.is_watch() {
+        true => Reply::Endless(200),
+        false => list(1, &[gateway(1, false)]),
+    })
+    .await;
+    let (cluster, _) = connect(&server).await;
+    let watched = cluster.watch_until(&Kind::GATEWAY, Some("demo"), Selection::Name("gw"), is_ready).await;
+    let error = watched.expect_err("the line has no end");
+    assert_eq!(
+        (error.kind, error.message.as_str()),
+        (ApiErrorKind::Protocol, "the answer of the API server is larger than 16 MiB")
+    );
+}

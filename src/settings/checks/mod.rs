@@ -5,6 +5,7 @@ pub mod certificate;
 pub mod cidrs;
 pub mod cluster;
 pub mod dns;
+pub mod endpoints;
 pub mod kubeconfig;
 pub mod manifests;
 pub mod names;

@@ -8,7 +8,7 @@ use crate::{
     pipeline::{EarlierTryLost, ForeignOrigin},
     resolve::NameNotResolved,
     sign_in::SignInFailed,
-    transport::UntrustedCertificate,
+    transport::{AnswerTooLarge, UntrustedCertificate},
 };
 use azure_core::{error::ErrorKind, http::RawResponse};
 use std::error::Error;
@@ -17,6 +17,10 @@ use std::error::Error;
 pub(crate) fn from_sdk(error: azure_core::Error, method: &'static str, path: &str) -> ApiError {
     let mut told = if find::<ForeignOrigin>(&error).is_some() {
         ApiError::new(ApiErrorKind::Protocol, "send a token to a foreign server").with_sent(Sent::Never)
+    } else if let Some(too_large) = find::<AnswerTooLarge>(&error) {
+        // The status may have been a success, so a write may have taken effect.
+        let sent = if *error.kind() == ErrorKind::Credential { Sent::Never } else { Sent::Unknown };
+        ApiError::new(ApiErrorKind::Protocol, too_large.to_string()).with_sent(sent)
     } else if let Some(failed) = find::<SignInFailed>(&error) {
         let mut told = ApiError::new(ApiErrorKind::SignIn, failed.message.clone()).with_sent(Sent::Never);
         told.code.clone_from(&failed.code);
@@ -61,7 +65,7 @@ fn sign_in(error: &azure_core::Error) -> ApiError {
             _ => {}
         }
     }
-    let told = told.unwrap_or_else(|| ApiError::new(ApiErrorKind::SignIn, first_line(&innermost)));
+    let told = told.unwrap_or_else(|| ApiError::new(ApiErrorKind::SignIn, cause_in(&innermost)));
     told.with_sent(Sent::Never)
 }
 
@@ -110,6 +114,21 @@ pub(crate) fn find<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> 
     chain(error).find_map(|layer| layer.downcast_ref::<T>())
 }
 
+/// Finds the cause in what a tool such as `az` printed: its last exception, its `ERROR:`, or else its first line.
+fn cause_in(text: &str) -> String {
+    const TRACEBACK: &str = "Traceback (most recent call last):";
+    if let Some((_, frames)) = text.rsplit_once(TRACEBACK) {
+        // The frames are indented; the exception is the first line that is not.
+        let exception =
+            frames.lines().find(|line| !line.is_empty() && !line.starts_with(char::is_whitespace));
+        if let Some(exception) = exception {
+            return first_line(exception);
+        }
+    }
+    let error = text.lines().map(str::trim).find_map(|line| line.strip_prefix("ERROR:"));
+    first_line(error.filter(|error| !error.trim().is_empty()).unwrap_or(text))
+}
+
 fn first_line(text: &str) -> String {
     let line = text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or("sign in");
     line.split(" Trace ID:").next().unwrap_or(line).trim_end().to_owned()
@@ -147,6 +166,26 @@ mod tests {
             "AzureCliCredential authentication failed. az not found on PATH\nTo troubleshoot, visit …";
         let outer = azure_core::Error::with_error(ErrorKind::Credential, inner, message);
         assert_eq!(sign_in_reason(&outer), "az not found on PATH");
+    }
+
+    #[test]
+    fn the_cause_is_found_in_what_a_tool_printed() {
+        let traceback = "The command failed with an unexpected error. Here is the traceback:\nTraceback (most recent call last):\n  \
+                         File \"a.py\", line 1\n    import x\nImportError: first\n\nDuring handling of the above exception, \
+                         another exception occurred:\n\nTraceback (most recent call last):\n  File \"b.py\", line 2, in f\n\
+                         ModuleNotFoundError: No module named 'msal'\nTo check existing issues, please visit: https://x\n";
+        for (printed, cause) in [
+            (traceback, "ModuleNotFoundError: No module named 'msal'"),
+            (
+                "WARNING: old\nERROR: AADSTS700082: The refresh token has expired.\nRun: az login\n",
+                "AADSTS700082: The refresh token has expired.",
+            ),
+            ("az not found on PATH", "az not found on PATH"),
+        ] {
+            let inner = azure_core::Error::with_message(ErrorKind::Credential, printed);
+            let outer = azure_core::Error::with_error(ErrorKind::Credential, inner, "failed");
+            assert_eq!(sign_in_reason(&outer), cause);
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use http::{Request, Response};
+use http_body_util::BodyExt as _;
 use kube::Client;
 use kube::client::Body;
 use serde::de::DeserializeOwned;
@@ -16,6 +17,41 @@ use crate::error::{ApiError, ApiErrorKind, Sent};
 
 /// How long one answer may take, in real time. A watch is not bound by it, only its beginning is.
 const ANSWER_MAX: Duration = Duration::from_secs(60);
+
+/// The size limit of one whole answer, in bytes. A page of a list has 500 objects, mostly of a few kilobytes.
+const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// A body that was not read to its end.
+pub(super) enum Unread {
+    /// The connection broke.
+    Lost(kube::Error),
+    /// The body exceeded this limit, in bytes; the rest of it was not read.
+    TooLarge(usize),
+}
+
+impl Unread {
+    /// Returns the error of a request that was answered like this.
+    pub(super) fn into_error(self, asked: &Asked) -> ApiError {
+        match self {
+            Self::Lost(cause) => failure::unanswered(asked, cause),
+            Self::TooLarge(bytes_max) => failure::too_large(asked, bytes_max),
+        }
+    }
+}
+
+/// Reads a body to its end, within [`ANSWER_BYTES_MAX`].
+async fn read(mut body: Body) -> Result<Vec<u8>, Unread> {
+    let mut read = Vec::new();
+    while let Some(frame) = body.frame().await {
+        if let Ok(data) = frame.map_err(Unread::Lost)?.into_data() {
+            if read.len() + data.len() > ANSWER_BYTES_MAX {
+                return Err(Unread::TooLarge(ANSWER_BYTES_MAX));
+            }
+            read.extend_from_slice(&data);
+        }
+    }
+    Ok(read)
+}
 
 /// Sends requests to one API server.
 #[derive(Clone)]
@@ -63,8 +99,8 @@ impl Exchange {
     ) -> Result<T, (ApiError, bool)> {
         let asked = Asked::of(&request);
         let response = self.send(&asked, request, Extent::Whole).await?;
-        let body = response.into_body().collect_bytes().await;
-        let body = body.map_err(|cause| (failure::unanswered(&asked, cause), true))?;
+        let body = read(response.into_body()).await;
+        let body = body.map_err(|unread| (unread.into_error(&asked), true))?;
         serde_json::from_slice(&body).map_err(|cause| (failure::unreadable(&asked, cause), true))
     }
 
@@ -106,14 +142,14 @@ impl Exchange {
     ) -> Result<Response<Body>, ApiError> {
         let sent = async {
             let began = std::time::Instant::now();
-            let response = self.client.send(request.map(Body::from)).await?;
+            let response = self.client.send(request.map(Body::from)).await.map_err(Unread::Lost)?;
             let (status, took) = (response.status().as_u16(), began.elapsed().as_millis());
             tracing::debug!("{} {} {status} in {took} ms", asked.method, asked.path);
             if extent == Extent::Stream && response.status().is_success() {
                 return Ok(response);
             }
             let (parts, body) = response.into_parts();
-            let body = match body.collect_bytes().await {
+            let body = match read(body).await {
                 Err(cause) if parts.status.is_success() => return Err(cause),
                 // The status of a refusal alone says enough.
                 read => read.unwrap_or_default(),
@@ -122,14 +158,14 @@ impl Exchange {
         };
         let response = match tokio::time::timeout(ANSWER_MAX, sent).await {
             Ok(Ok(response)) => response,
-            Ok(Err(cause)) => return Err(failure::unanswered(asked, cause)),
+            Ok(Err(unread)) => return Err(unread.into_error(asked)),
             Err(_) => return Err(failure::too_late(asked, ANSWER_MAX)),
         };
         if response.status().is_success() {
             return Ok(response);
         }
         let (parts, body) = response.into_parts();
-        let body = body.collect_bytes().await.unwrap_or_default();
+        let body = read(body).await.unwrap_or_default();
         Err(failure::refused(asked, parts.status, &parts.headers, &body))
     }
 }

@@ -15,6 +15,7 @@ use kube::core::response::StatusCause;
 use super::patience;
 use crate::carrier::Lost;
 use crate::error::{ApiError, ApiErrorKind, Sent};
+use crate::transport::in_mebibytes;
 
 /// How the server begins the message about a manifest that does not fit the schema.
 const TYPED_PATCH: &str = "failed to create typed patch object";
@@ -91,6 +92,12 @@ pub(crate) fn unanswered(asked: &Asked, cause: kube::Error) -> ApiError {
 pub(crate) fn too_late(asked: &Asked, after: Duration) -> ApiError {
     let message = format!("get an answer from the API server of the cluster within {} s", after.as_secs());
     error(Some(asked), ApiErrorKind::Transport, Sent::Unknown, message, None)
+}
+
+/// Reports an answer that exceeded the size limit. The request may have been carried out.
+pub(crate) fn too_large(asked: &Asked, bytes_max: usize) -> ApiError {
+    let message = format!("the answer of the API server is larger than {}", in_mebibytes(bytes_max));
+    error(Some(asked), ApiErrorKind::Protocol, Sent::Unknown, message, None)
 }
 
 /// The answer is a success that cannot be read.

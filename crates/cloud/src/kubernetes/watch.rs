@@ -4,6 +4,7 @@
 //! shown is always a state and never a change: an event that was missed is not missed for long.
 //! <https://kubernetes.io/docs/reference/using-api/api-concepts/#efficient-detection-of-changes>
 
+use std::fmt;
 use std::time::Duration;
 
 use http_body_util::BodyExt as _;
@@ -12,6 +13,7 @@ use kube::client::Body;
 use kube::core::{DynamicObject, Request, WatchEvent};
 
 use super::client::Cluster;
+use super::exchange::Unread;
 use super::failure::{self, Asked};
 use super::kind::Kind;
 use crate::error::{ApiError, ApiErrorKind};
@@ -20,6 +22,9 @@ use crate::error::{ApiError, ApiErrorKind};
 const STREAM_SECONDS: u32 = 290;
 /// How long after that a stream that says nothing is given up: the connection is dead and nobody has told us.
 const STREAM_GRACE: Duration = Duration::from_secs(15);
+
+/// The size limit of one line of a watch, in bytes. An object has 1.5 MiB at most, and JSON may treble that.
+const LINE_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// Which objects of a kind are meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -137,8 +142,9 @@ impl Cluster {
             let line = match tokio::time::timeout(silence_max, lines.next()).await {
                 Ok(Ok(Some(line))) => line,
                 Ok(Ok(None)) => return Ok(Err(Ended::InTurn)),
-                Ok(Err(cause)) => {
-                    tracing::debug!(%cause, path = asked.path, "the watch broke");
+                Ok(Err(Broken::Body(unread @ Unread::TooLarge(_)))) => return Err(unread.into_error(&asked)),
+                Ok(Err(broken)) => {
+                    tracing::debug!(%broken, path = asked.path, "the watch broke");
                     return Ok(Err(Ended::Broken));
                 }
                 Err(_) => return Ok(Err(Ended::Broken)),
@@ -203,6 +209,24 @@ impl State<'_> {
     }
 }
 
+/// The reason why a stream gave no further line.
+enum Broken {
+    /// The body broke off, or a line exceeded the limit.
+    Body(Unread),
+    /// The body ended in the middle of a line.
+    HalfLine,
+}
+
+impl fmt::Display for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Body(Unread::Lost(cause)) => cause.fmt(f),
+            Self::Body(Unread::TooLarge(bytes_max)) => write!(f, "a line is larger than {bytes_max} bytes"),
+            Self::HalfLine => f.write_str("the stream ended in the middle of a line"),
+        }
+    }
+}
+
 /// Cuts a body into lines.
 struct Lines {
     body: Body,
@@ -217,7 +241,7 @@ impl Lines {
     }
 
     /// Returns the next line without its end; `None` when the body ended after a whole line.
-    async fn next(&mut self) -> Result<Option<Vec<u8>>, Box<dyn std::error::Error + Send + Sync>> {
+    async fn next(&mut self) -> Result<Option<Vec<u8>>, Broken> {
         loop {
             if let Some(end) = self.buffered[self.searched..].iter().position(|byte| *byte == b'\n') {
                 let mut line: Vec<u8> = self.buffered.drain(..=self.searched + end).collect();
@@ -231,12 +255,16 @@ impl Lines {
             self.searched = self.buffered.len();
             match self.body.frame().await {
                 Some(frame) => {
-                    if let Ok(data) = frame?.into_data() {
+                    if let Ok(data) = frame.map_err(|cause| Broken::Body(Unread::Lost(cause)))?.into_data() {
                         self.buffered.extend_from_slice(&data);
+                    }
+                    // A frame is small, so what exceeds the limit here is one line and little more.
+                    if self.buffered.len() > LINE_BYTES_MAX {
+                        return Err(Broken::Body(Unread::TooLarge(LINE_BYTES_MAX)));
                     }
                 }
                 None if self.buffered.is_empty() => return Ok(None),
-                None => return Err("the stream ended in the middle of a line".into()),
+                None => return Err(Broken::HalfLine),
             }
         }
     }

@@ -4,7 +4,11 @@ use super::{
     Identity, SignIn, SignInFacts,
     ways::{self, Way},
 };
-use crate::{ApiError, Endpoints, Meter, error::from_sdk, transport::Wire};
+use crate::{
+    ApiError, Endpoints, Meter,
+    error::from_sdk,
+    transport::{TOKEN_ANSWER_BYTES_MAX, Wire},
+};
 use async_trait::async_trait;
 use azure_core::{
     Error,
@@ -58,7 +62,7 @@ impl Credential {
         endpoints: &Endpoints,
         meter: &Meter,
     ) -> Result<Self, ApiError> {
-        let wire = Wire::new(endpoints, meter)?;
+        let wire = Wire::new(endpoints, meter)?.with_answer_limit(TOKEN_ANSWER_BYTES_MAX);
         let tenant = match sign_in {
             SignIn::ServicePrincipal { tenant, .. } | SignIn::WorkloadIdentity { tenant, .. } => {
                 Some(tenant.clone())

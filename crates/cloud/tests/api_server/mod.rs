@@ -65,6 +65,8 @@ pub enum End {
 pub enum Reply {
     Json(u16, Value),
     With(u16, Vec<(&'static str, &'static str)>, String),
+    /// A body of spaces without a line end that goes on until the client leaves.
+    Endless(u16),
     Events(Vec<Value>, End),
     /// Close the connection without a word.
     HangUp,
@@ -189,6 +191,10 @@ async fn answer(
             .fold(builder(status), |builder, (name, value)| builder.header(*name, *value))
             .body(whole(text)),
         Reply::Events(events, end) => builder(200).body(stream(events, end)),
+        Reply::Endless(status) => {
+            let piece = || Ok(Frame::data(Bytes::from(vec![b' '; 1024 * 1024])));
+            builder(status).body(StreamBody::new(futures::stream::repeat_with(piece)).boxed_unsync())
+        }
         Reply::HangUp => return Err(io::Error::other("hanging up")),
     };
     response.map_err(io::Error::other)

@@ -31,12 +31,12 @@ pub const CORRELATION: &str = "c0ffee00-0000-4000-8000-000000000001";
 pub struct Answer {
     status: u16,
     headers: Vec<(&'static str, String)>,
-    body: String,
+    body: Vec<u8>,
     hang_up: bool,
 }
 
 pub fn answer(status: u16) -> Answer {
-    Answer { status, headers: Vec::new(), body: String::new(), hang_up: false }
+    Answer { status, headers: Vec::new(), body: Vec::new(), hang_up: false }
 }
 
 /// Takes the request and breaks the connection off.
@@ -51,13 +51,24 @@ impl Answer {
     }
 
     pub fn json(mut self, body: Value) -> Self {
-        self.body = body.to_string();
+        self.body = body.to_string().into_bytes();
         self.header("content-type", "application/json")
     }
 
     pub fn text(mut self, body: &str) -> Self {
-        self.body = body.to_owned();
+        self.body = body.as_bytes().to_owned();
         self
+    }
+
+    /// A body of 64 KiB that grows to 64 MiB when it is decoded.
+    pub fn gzip_bomb(mut self) -> Self {
+        use std::io::Write as _;
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+        for _ in 0..64 {
+            encoder.write_all(&vec![b' '; 1024 * 1024]).expect("memory takes it");
+        }
+        self.body = encoder.finish().expect("memory takes it");
+        self.header("content-encoding", "gzip").header("content-type", "application/json")
     }
 }
 
@@ -161,6 +172,11 @@ impl Cloud {
 
     pub fn vaults(&self) -> Vaults {
         Vaults::new(&self.endpoints(), &self.credential(), &self.meter).expect("valid endpoints")
+    }
+
+    /// Forgets what was asked so far.
+    pub fn forget(&self) {
+        self.script.lock().expect("no test panics while it holds the script").asked.clear();
     }
 
     /// Returns everything that was asked so far, in order.

@@ -1,5 +1,6 @@
 //! The clients against a real HTTPS server that plays scripted answers.
 
+mod bounds;
 mod cloud;
 mod operations;
 mod requests;

@@ -6,7 +6,7 @@ use super::{
 };
 use std::{
     fs::{DirBuilder, File, OpenOptions},
-    io::{self, Seek, SeekFrom, Write},
+    io::{self, Read, Seek, SeekFrom, Write},
     path::Path,
 };
 
@@ -21,11 +21,28 @@ pub(super) struct Remembered {
 
 /// Reads a journal; `None` when it is not there.
 pub(super) fn read(path: &Path) -> Result<Option<Remembered>, OpenError> {
-    match std::fs::read(path) {
+    match read_bytes(path) {
         Ok(bytes) => fold(&bytes, path).map(Some),
+        Err(error) if is_link(&error) => Err(OpenError::link(path)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(OpenError::io(path)(error)),
     }
+}
+
+/// Reads a file of the state folder; a link in its place is an error.
+pub(super) fn read_bytes(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    private().read(true).open(path)?.read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// Says whether a file was not opened because it is a link.
+fn is_link(error: &io::Error) -> bool {
+    #[cfg(unix)]
+    let link = Some(rustix::io::Errno::LOOP.raw_os_error());
+    #[cfg(not(unix))]
+    let link = None;
+    error.raw_os_error().is_some() && error.raw_os_error() == link
 }
 
 /// Folds the lines of a journal.
@@ -115,11 +132,15 @@ pub(super) fn make_folder(dir: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Options that make a file only its owner may read.
+/// Options that make a file only its owner may read, and that follow no link in its place.
 pub(super) fn private() -> OpenOptions {
     let mut options = OpenOptions::new();
     #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    {
+        use std::os::unix::fs::OpenOptionsExt as _;
+        let no_follow = rustix::fs::OFlags::NOFOLLOW.bits();
+        options.mode(0o600).custom_flags(i32::try_from(no_follow).unwrap_or_default());
+    }
     options
 }
 

@@ -4,12 +4,15 @@
 use super::OpenError;
 use std::path::{Path, PathBuf};
 
+/// The reason why a link in the place of a file of ours is refused.
+pub(super) const LINK: &str = "it is a link, and a file is needed";
+
 /// Refuses a folder that another user could swap or write to from above, makes it if it is not
 /// there, and takes away the rights that others have to it and to `files` in it. Returns what
 /// others had rights to.
 ///
 /// As with ssh's own files: what is ours alone to mend is mended, and said; what is not is refused.
-/// Root is not refused what belongs to somebody else: in a container, a mounted folder does.
+/// This holds for root as well: another user's folder decides what root would delete.
 pub(super) fn secure(dir: &Path, files: &[&str]) -> Result<Vec<PathBuf>, OpenError> {
     let dir = std::path::absolute(dir).map_err(OpenError::io(dir))?;
     check(&dir)?;
@@ -33,9 +36,9 @@ use on_unix::{check, tighten};
 
 #[cfg(unix)]
 mod on_unix {
-    use super::{OpenError, Path, PathBuf};
+    use super::{LINK, OpenError, Path, PathBuf};
     use std::{
-        fs::{self, Metadata, Permissions},
+        fs::{self, File, Metadata, Permissions},
         io,
         os::unix::fs::{MetadataExt, PermissionsExt},
     };
@@ -46,24 +49,45 @@ mod on_unix {
     const STICKY: u32 = 0o1000;
 
     pub(super) fn check(dir: &Path) -> Result<(), OpenError> {
-        Way { me: rustix::process::geteuid().as_raw() }.walk(dir, true, LINKS_MAX)
+        way().walk(dir, true, LINKS_MAX)
     }
 
     pub(super) fn tighten(dir: &Path, files: &[&str]) -> Result<Vec<PathBuf>, OpenError> {
         let files = files.iter().map(|file| (dir.join(file), 0o600));
         let mut wide = Vec::new();
         for (path, mode) in [(dir.to_owned(), 0o700)].into_iter().chain(files) {
-            let was = match fs::metadata(&path) {
-                Ok(metadata) => metadata.mode(),
+            // The folder may be reached by a link, which `check` has judged; a file may not.
+            let is_file = path != dir;
+            match fs::symlink_metadata(&path) {
+                Ok(metadata) if is_file && metadata.is_symlink() => return Err(refuse(&path, LINK.into())),
+                Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 Err(error) => return Err(OpenError::io(&path)(error)),
-            };
-            if was & 0o077 != 0 {
-                fs::set_permissions(&path, Permissions::from_mode(mode)).map_err(OpenError::io(&path))?;
+            }
+            let opened = open(&path, is_file).map_err(OpenError::io(&path))?;
+            let metadata = opened.metadata().map_err(OpenError::io(&path))?;
+            if is_file {
+                way().owned(&path, &metadata)?;
+            }
+            if metadata.mode() & 0o077 != 0 {
+                opened.set_permissions(Permissions::from_mode(mode)).map_err(OpenError::io(&path))?;
                 wide.push(path);
             }
         }
         Ok(wide)
+    }
+
+    /// Opens a file or folder to look at it and to change its rights; between the two nobody can swap it.
+    fn open(path: &Path, is_file: bool) -> io::Result<File> {
+        match is_file {
+            true => super::super::file::private().read(true).open(path),
+            false => File::open(path),
+        }
+    }
+
+    /// Returns the way for the user that runs us.
+    fn way() -> Way {
+        Way { me: rustix::process::geteuid().as_raw() }
     }
 
     /// The way from the root to a folder, for one user.
@@ -124,7 +148,7 @@ mod on_unix {
 
         fn owned(&self, path: &Path, metadata: &Metadata) -> Result<(), OpenError> {
             let owner = metadata.uid();
-            match self.me == ROOT || owner == self.me || owner == ROOT {
+            match owner == self.me || owner == ROOT {
                 true => Ok(()),
                 false => Err(refuse(path, format!("it belongs to another user, number {owner}"))),
             }
@@ -232,14 +256,59 @@ mod on_unix {
         }
 
         #[test]
-        fn what_belongs_to_another_user_is_refused_to_everybody_but_root() {
+        fn a_link_in_the_place_of_a_file_is_refused() {
+            for file in ["journal.jsonl", "journal.lock"] {
+                let ground = ground();
+                let dir = folder(ground.path().join("state"), 0o700);
+                let other = ground.path().join("other");
+                fs::write(&other, "precious").unwrap();
+                fs::set_permissions(&other, Permissions::from_mode(0o644)).unwrap();
+                symlink(&other, dir.join(file)).unwrap();
+                match super::super::secure(&dir, &["journal.jsonl", "journal.lock"]) {
+                    Err(OpenError::Unsafe { why, .. }) => assert_eq!(why, LINK),
+                    other => panic!("not refused: {other:?}"),
+                }
+                let opened = super::super::super::file::private().read(true).write(true).open(dir.join(file));
+                assert!(opened.is_err(), "a link that came later is not followed either");
+                assert_eq!((fs::read_to_string(&other).unwrap().as_str(), mode(&other)), ("precious", 0o644));
+            }
+        }
+
+        #[test]
+        fn a_journal_behind_a_link_is_not_read() {
+            let ground = ground();
+            fs::write(ground.path().join("other"), "{}\n").unwrap();
+            symlink(ground.path().join("other"), ground.path().join("journal.jsonl")).unwrap();
+            let read = super::super::super::Journal::read(ground.path());
+            assert!(matches!(read, Err(OpenError::Unsafe { .. })), "{read:?}");
+        }
+
+        #[test]
+        fn a_folder_of_another_user_is_refused_to_root_too() {
+            let ground = ground();
+            if fs::metadata(ground.path()).unwrap().uid() != ROOT {
+                return;
+            }
+            let theirs = folder(ground.path().join("theirs"), 0o755);
+            std::os::unix::fs::chown(&theirs, Some(12_345), None).unwrap();
+            assert_eq!(why(&theirs.join("default")), "it belongs to another user, number 12345");
+            assert!(!theirs.join("default").exists(), "nothing was made");
+            let ours = folder(ground.path().join("ours"), 0o700);
+            fs::write(ours.join("journal.jsonl"), "{}\n").unwrap();
+            std::os::unix::fs::chown(ours.join("journal.jsonl"), Some(12_345), None).unwrap();
+            assert!(super::super::secure(&ours, &["journal.jsonl"]).is_err(), "a file of theirs neither");
+        }
+
+        #[test]
+        fn what_belongs_to_another_user_is_refused_to_everybody() {
             let ground = ground();
             let owner = fs::metadata(ground.path()).unwrap().uid();
             let somebody = Way { me: owner + 1 };
             let metadata = fs::metadata(ground.path()).unwrap();
             let refused = somebody.owned(ground.path(), &metadata).is_err();
             assert_eq!(refused, owner != ROOT, "what is root's is safe from everybody else");
-            Way { me: ROOT }.owned(ground.path(), &metadata).unwrap();
+            let refused = Way { me: ROOT }.owned(ground.path(), &metadata).is_err();
+            assert_eq!(refused, owner != ROOT);
         }
     }
 }

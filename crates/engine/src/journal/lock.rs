@@ -113,7 +113,7 @@ pub(super) fn remembers_a_journal(dir: &Path) -> bool {
 /// Reads a lock file; `None` while its holder is still writing, where somebody else wrote into it,
 /// and where the system does not let a locked file be read.
 fn read(path: &Path) -> Option<Note> {
-    serde_json::from_slice(&std::fs::read(path).ok()?).ok()
+    serde_json::from_slice(&file::read_bytes(path).ok()?).ok()
 }
 
 /// The name of this machine, as well as it can be learnt without a system call of its own.

@@ -260,6 +260,10 @@ impl OpenError {
         Self::Lost { path: path.to_owned(), how: "a run wrote it, and it is gone" }
     }
 
+    fn link(path: &Path) -> OpenError {
+        OpenError::Unsafe { path: path.to_owned(), why: folder::LINK.into() }
+    }
+
     fn io(path: &Path) -> impl FnOnce(io::Error) -> OpenError {
         let path = path.to_owned();
         move |source| OpenError::Io { path, source }

@@ -194,7 +194,12 @@ async fn bounded<T>(
                     .cause(format!("the step panicked: {}", words_of(panic.as_ref())))),
             },
             () = sleep_until(end) => return Err(cx.past_deadline(&node.title(), deadline)),
-            () = sleep_until(cx.spoke() + SILENCE) => cx.still_at_it(node.usual()),
+            () = sleep_until(cx.spoke() + SILENCE) => {
+                // The step may have spoken since this sleep began: a wait has its own words.
+                if cx.spoke().elapsed() >= SILENCE {
+                    cx.still_at_it(node.usual());
+                }
+            }
         }
     }
 }

@@ -10,14 +10,26 @@ let world = null;
 let known = [];
 let last = null;
 
+/**
+ * Escapes what would hide or reorder text: control characters, bidirectional controls and invisible characters.
+ * The list is that of the program's own output.
+ */
+function visible(text) {
+  const deceptive = /[\p{Cc}\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\u{e0000}-\u{e007f}]/gu;
+  return text.replace(deceptive, (found) =>
+    found === "\n" || found === "\t" ? found : `\\u{${found.codePointAt(0).toString(16)}}`);
+}
+
 /** Makes an element; children are elements or texts. */
 function make(tag, attributes = {}, ...children) {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
-    if (name in element) element[name] = value;
+    if (name === "title") element.title = visible(value);
+    else if (name in element) element[name] = value;
     else element.setAttribute(name, value);
   }
-  element.append(...children.filter((child) => child !== null));
+  const shown = children.filter((child) => child !== null);
+  element.append(...shown.map((child) => (child instanceof Node ? child : visible(String(child)))));
   return element;
 }
 
@@ -205,7 +217,7 @@ async function change(what, method, body) {
     const headers = { "content-type": "application/json" };
     const answer = await fetch(what, { method, headers, body: body && JSON.stringify(body) });
     refusal.hidden = answer.ok;
-    if (!answer.ok) refusal.textContent = await answer.text();
+    if (!answer.ok) refusal.textContent = visible(await answer.text());
   } catch {
     refusal.hidden = false;
     refusal.textContent = "Nobody answers.";

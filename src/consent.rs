@@ -1,0 +1,55 @@
+//! The consent to endpoints that landfall does not know: nothing is sent to them without it.
+
+use crate::{
+    cli::Global,
+    exit::Exit,
+    failure::Failure,
+    render::stream::{self, Terminal},
+    settings::{checks::endpoints::Consent, file::CloudName, target::Where},
+};
+use std::io::BufRead;
+
+/// A cloud that may receive credentials. Only [`ask`] makes one.
+#[derive(Clone, Copy)]
+pub struct Allowed<'a>(&'a Where);
+
+impl<'a> Allowed<'a> {
+    /// Returns the cloud.
+    pub fn place(self) -> &'a Where {
+        self.0
+    }
+}
+
+/// Asks a person whether the endpoints of a found settings file may receive credentials, when that is needed.
+///
+/// `--yes` does not answer: scripts give it to other questions, and a found file must not profit from that.
+///
+/// # Errors
+/// Exit 2 without a terminal, and when the answer is not `yes`.
+pub fn ask<'a>(place: &'a Where, global: &Global, terminal: &Terminal) -> Result<Allowed<'a>, Failure> {
+    let (file, endpoints) = match (&place.consent, place.cloud) {
+        (Consent::Needed { file, endpoints }, CloudName::Azure) => (file, endpoints),
+        _ => return Ok(Allowed(place)),
+    };
+    let refused = Failure::new(Exit::Input, format!("use the endpoints of {file}"))
+        .cause("they are not those of an Azure cloud, and nothing was sent to them")
+        .cause(endpoints.join("\n"));
+    if !terminal.answers {
+        let file = file.rsplit_once(':').map_or(file.as_str(), |(name, _)| name);
+        return Err(
+            refused.hint(format!("give --config {file} to use them, or take [endpoints] out of the file"))
+        );
+    }
+    stream::err().write(&format!(
+        "{file} sends credentials and tokens to servers that are not those of an Azure cloud:\n  {}\n\
+         Type yes to send them there as environment {}: ",
+        endpoints.join("\n  "),
+        global.environment
+    ));
+    let mut answer = String::new();
+    let read = std::io::stdin().lock().read_line(&mut answer);
+    match read.is_ok() && answer.trim() == "yes" {
+        true => Ok(Allowed(place)),
+        false => Err(refused.hint("type yes, or give --config FILE, to use them")),
+    }
+}

@@ -1,0 +1,54 @@
+//! The rules for `[endpoints]`: which tokens may go where, and when a person has to agree first.
+
+use crate::settings::{layers::Layers, mistake::Mistake, target::Endpoints};
+use landfall_cloud::Roots;
+
+/// The agreement of a person to the endpoints that landfall does not know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Consent {
+    /// None is needed, or a person named the settings file on the command line.
+    Given,
+    /// The file was found in the folder: these endpoints receive nothing until a person agrees.
+    Needed {
+        /// The settings file, as it is named in messages.
+        file: String,
+        /// The endpoints, each in words.
+        endpoints: Vec<String>,
+    },
+}
+
+/// Completes the endpoints with those of public Azure.
+pub fn resolve(own: &Endpoints) -> landfall_cloud::Endpoints {
+    let public = landfall_cloud::Endpoints::public();
+    let bare = |url: &url::Url| url.as_str().trim_end_matches('/').to_owned();
+    let suffix = own.vault_suffix.clone();
+    let arm_audience = own.arm_audience.clone().or(own.arm.as_ref().map(bare));
+    let vault_audience =
+        own.vault_audience.clone().or(suffix.as_ref().map(|suffix| format!("https://{suffix}")));
+    landfall_cloud::Endpoints {
+        login: own.login.clone().unwrap_or(public.login),
+        arm: own.arm.clone().unwrap_or(public.arm),
+        arm_audience: arm_audience.unwrap_or(public.arm_audience),
+        vault_suffix: suffix.unwrap_or(public.vault_suffix),
+        vault_audience: vault_audience.unwrap_or(public.vault_audience),
+        roots: own.authorities.clone().map_or(Roots::System, |pem| Roots::Only(vec![pem])),
+        pace: 1.0,
+        carrier: None,
+    }
+}
+
+/// Returns the consent that the endpoints need; combinations that are always refused become mistakes.
+pub fn consent(layers: &mut Layers<'_>, own: &Endpoints) -> Option<Consent> {
+    match resolve(own).consent_needed() {
+        Ok(needed) if needed.is_empty() || layers.file_is_named() => Some(Consent::Given),
+        Ok(endpoints) => Some(Consent::Needed { file: layers.place("endpoints").to_string(), endpoints }),
+        Err(mismatches) => {
+            for mismatch in mismatches {
+                let key = format!("endpoints.{}", mismatch.field);
+                let place = layers.nearest_place(&key, "endpoints");
+                layers.mistakes.push(Mistake::at(place, mismatch.message).hint(mismatch.hint));
+            }
+            None
+        }
+    }
+}
