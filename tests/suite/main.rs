@@ -16,6 +16,7 @@ mod first_run;
 mod input;
 mod journals;
 mod killed;
+mod kubeconfig;
 mod live;
 mod locks;
 mod manifests;
