@@ -1,18 +1,31 @@
 //! The user's kubeconfig: our context is merged in, and nothing else in it is touched.
+//!
+//! The file is read, changed and written under the lock that kubectl takes. The names of our entries are in the journal
+//! before the file changes, and the file's name is there before anything is created beside it.
 
 use crate::{
     clouds::Clouds, clouds::Clusters, cluster_ready::ReadyCluster, doing::Doing, settings::Settings,
 };
-use landfall_cloud::kubeconfig::{self, Added, KubeconfigError};
-use landfall_engine::{Check, Context, Kind, Residue, Step, StepError, Undone};
+use landfall_cloud::kubeconfig::{self, Added, Content, Holder, KubeconfigError, LockedFile, Locking};
+use landfall_engine::{Check, Context, Kind, Look, Residue, Step, StepError, Undone, Wait};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use std::{io, path::PathBuf, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+/// How long another program may hold the kubeconfig's lock. kubectl holds it for milliseconds.
+const LOCK_WAIT_MAX: Duration = Duration::from_secs(60);
+/// The backup of a kubeconfig that is written in place, in the environment's state folder.
+pub const BACKUP: &str = "kubeconfig.backup";
 
 /// Merges the cluster's credential into the user's kubeconfig.
 pub struct Kubeconfig {
     clusters: Clusters,
     file: PathBuf,
+    backup: PathBuf,
     environment: String,
 }
 
@@ -21,6 +34,9 @@ pub struct Kubeconfig {
 pub struct Merged {
     /// The file.
     pub file: PathBuf,
+    /// The file that was written: what the symbolic links of `file` led to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<PathBuf>,
     /// The entries we put into it.
     pub added: Added,
     /// The UID of the cluster's `kube-system`.
@@ -31,14 +47,38 @@ impl Kubeconfig {
     /// Returns the step for these settings.
     #[must_use]
     pub fn new(c: &Clouds, s: &Settings) -> Self {
-        Self { clusters: c.clusters.clone(), file: s.kubeconfig.clone(), environment: s.environment.clone() }
+        Self {
+            clusters: c.clusters.clone(),
+            file: s.kubeconfig.clone(),
+            backup: s.state_folder.join(BACKUP),
+            environment: s.environment.clone(),
+        }
     }
 
-    fn read(&self) -> Result<Option<String>, StepError> {
-        match std::fs::read_to_string(&self.file) {
-            Ok(text) => Ok(Some(text)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(self.failed("read").cause(error.to_string())),
+    fn read(&self) -> Result<Option<Content>, StepError> {
+        kubeconfig::read(&self.file).map_err(|error| failed("read", &self.file, &error))
+    }
+
+    /// Locks a kubeconfig as kubectl does, and waits for whoever holds the lock.
+    async fn lock(&self, cx: &Context, file: &Path) -> Result<LockedFile, StepError> {
+        let holder: Mutex<Option<Holder>> = Mutex::default();
+        let wait = Wait::new("the lock of the kubeconfig", Duration::from_secs(1), LOCK_WAIT_MAX);
+        let locked = cx.wait_until(wait, async || {
+            let locking = LockedFile::lock(file, &self.backup);
+            match locking.map_err(|error| failed("lock", file, &error))? {
+                Locking::Locked(file) => Ok(Look::There(file)),
+                Locking::Held(held) => {
+                    let state = format!("{} is there", held.lock.display());
+                    *holder.lock().unwrap_or_else(PoisonError::into_inner) = Some(held);
+                    Ok(Look::not_yet(state))
+                }
+            }
+        });
+        let locked = locked.await;
+        let held = holder.into_inner().unwrap_or_else(PoisonError::into_inner);
+        match (locked, held) {
+            (Err(error), Some(held)) if error.kind == Kind::TimedOut => Err(still_locked(file, &held)),
+            (locked, _) => locked,
         }
     }
 
@@ -62,33 +102,74 @@ impl Kubeconfig {
         merged.filter(|merged| merged.file == self.file)
     }
 
-    /// Takes our entries out of a file.
-    fn take_out(&self, merged: &Merged) -> Result<Undone, StepError> {
-        let text = match std::fs::read_to_string(&merged.file) {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Undone::AlreadyGone),
-            Err(error) => return Err(self.failed("read").cause(error.to_string())),
+    /// Merges into the text under the lock, and returns the new text with what is to be taken out in the end.
+    ///
+    /// What gave way the first time is what has to come back, as long as our entries of that time are in the file.
+    fn merge(
+        &self,
+        before: Option<Added>,
+        existing: Option<&str>,
+        theirs: &str,
+        context: &str,
+    ) -> Result<kubeconfig::Merged, StepError> {
+        let refused = |error| failed("merge into", &self.file, &error);
+        let merged = kubeconfig::merge(existing, theirs, context).map_err(refused)?;
+        let before = before.filter(|before| kubeconfig::has_context(existing, &before.context));
+        let (Some(before), Some(text)) = (before, existing) else { return Ok(merged) };
+        if (&before.cluster, &before.user) == (&merged.added.cluster, &merged.added.user) {
+            return Ok(kubeconfig::Merged { added: before, ..merged });
+        }
+        // The cluster was created again under other names: the old entries do not stay behind.
+        let without = kubeconfig::remove(text, &before).map_err(refused)?;
+        kubeconfig::merge(without.as_deref(), theirs, context).map_err(refused)
+    }
+
+    /// Takes our entries out of the file, and out of what its symbolic links led to when they were put in.
+    async fn take_out(&self, cx: &Context, merged: &Merged) -> Result<Undone, StepError> {
+        let mut undone = self.take_out_of(cx, &merged.file, &merged.added).await?;
+        if let Some(target) = &merged.target
+            && self.take_out_of(cx, target, &merged.added).await? == Undone::Deleted
+        {
+            undone = Undone::Deleted;
+        }
+        Ok(undone)
+    }
+
+    async fn take_out_of(&self, cx: &Context, file: &Path, added: &Added) -> Result<Undone, StepError> {
+        if !file.exists() && !kubeconfig::has_leftovers(file, &self.backup) {
+            return Ok(Undone::AlreadyGone);
+        }
+        let locked = self.lock(cx, file).await?;
+        let Some(content) = locked.read().map_err(|error| failed("read", file, &error))? else {
+            return Ok(Undone::AlreadyGone);
         };
-        match kubeconfig::remove(&text, &merged.added).map_err(|error| self.refused(&error))? {
-            Some(left) if left == text => return Ok(Undone::AlreadyGone),
-            Some(left) => kubeconfig::write(&merged.file, &left)
-                .map_err(|error| self.failed("write").cause(error.to_string()))?,
-            // The file was made for us, and nobody has put anything else into it.
-            None => std::fs::remove_file(&merged.file)
-                .map_err(|error| self.failed("remove").cause(error.to_string()))?,
+        let left = kubeconfig::remove(&content.text, added);
+        match left.map_err(|error| failed("take our context out of", file, &error))? {
+            Some(left) if left == content.text => return Ok(Undone::AlreadyGone),
+            Some(left) => {
+                locked.write(&content.with(left)).map_err(|error| failed("write", file, &error))?;
+            }
+            // The file was created for us, and nothing else was put into it since.
+            None => locked.remove().map_err(|error| failed("remove", file, &error))?,
         }
         Ok(Undone::Deleted)
     }
+}
 
-    fn failed(&self, verb: &str) -> StepError {
-        StepError::new(Kind::Failed, format!("{verb} {}", self.file.display()))
-            .residue(Residue::Nothing)
-            .hint("set kubeconfig (KUBECONFIG) to a file that can be written")
-    }
+fn failed(act: &str, file: &Path, error: &KubeconfigError) -> StepError {
+    StepError::new(Kind::Failed, format!("{act} {}", file.display()))
+        .residue(Residue::Nothing)
+        .caused_by(error)
+        .hint("set kubeconfig (KUBECONFIG) to a file that can be written")
+}
 
-    fn refused(&self, error: &KubeconfigError) -> StepError {
-        self.failed("merge into").cause(error.to_string())
-    }
+fn still_locked(file: &Path, held: &Holder) -> StepError {
+    let lock = held.lock.display();
+    let since = held.age.map(|age| format!(", {} s old", age.as_secs())).unwrap_or_default();
+    StepError::new(Kind::TimedOut, format!("lock {}", file.display()))
+        .residue(Residue::Nothing)
+        .cause(format!("another program holds {lock}{since}, or left it behind"))
+        .hint(format!("when no kubectl is running, remove {lock}, then run the same command again"))
 }
 
 impl Step for Kubeconfig {
@@ -109,48 +190,60 @@ impl Step for Kubeconfig {
 
     async fn check(&self, cx: &Context, cluster: &ReadyCluster) -> Result<Check<Merged>, StepError> {
         let opened = self.clusters.open(cluster).await.doing(format!("open cluster {}", cluster.name))?;
-        let existing = self.read()?;
+        // What a killed run left beside the file goes when the file is locked next.
+        if kubeconfig::has_leftovers(&self.file, &self.backup) {
+            return Ok(Check::Missing);
+        }
+        let content = self.read()?;
+        let existing = content.as_ref().map(|content| content.text.as_str());
         let theirs = opened.kubeconfig.expose();
-        let context = self.context(cx, cluster, existing.as_deref(), theirs);
-        if kubeconfig::differs(existing.as_deref(), theirs, &context) {
+        let context = self.context(cx, cluster, existing, theirs);
+        if kubeconfig::differs(existing, theirs, &context) {
             return Ok(Check::Missing);
         }
         // What we put in is remembered as it was put in: a second look cannot tell it from the rest.
         if let Some(merged) = self.remembered(cx) {
             return Ok(Check::Ready(Merged { cluster_uid: opened.uid, ..merged }));
         }
-        let merged = kubeconfig::merge(existing.as_deref(), theirs, &context);
-        let added = merged.map_err(|error| self.refused(&error))?.added;
-        Ok(Check::Ready(Merged { file: self.file.clone(), added, cluster_uid: opened.uid }))
+        let added = self.merge(None, existing, theirs, &context)?.added;
+        Ok(Check::Ready(Merged { file: self.file.clone(), target: None, added, cluster_uid: opened.uid }))
     }
 
     async fn apply(&self, cx: &Context, cluster: &ReadyCluster) -> Result<Merged, StepError> {
         let opened = self.clusters.open(cluster).await.doing(format!("open cluster {}", cluster.name))?;
         // Another file was ours to write until now: our credentials do not stay behind in it.
         if let Some(old) = cx.output::<Merged>("kubeconfig").filter(|merged| merged.file != self.file) {
-            self.take_out(&old)?;
+            self.take_out(cx, &old).await?;
         }
-        let existing = self.read()?;
+        let before = self.remembered(cx);
+        let locked = self.lock(cx, &self.file).await?;
+        // Others may have changed it since the look: only what is read under the lock counts.
+        let content = locked.read().map_err(|error| failed("read", &self.file, &error))?;
+        let existing = content.as_ref().map(|content| content.text.as_str());
         let theirs = opened.kubeconfig.expose();
-        let context = self.context(cx, cluster, existing.as_deref(), theirs);
-        let merged =
-            kubeconfig::merge(existing.as_deref(), theirs, &context).map_err(|error| self.refused(&error))?;
-        // What gave way the first time is what has to come back in the end. It is on disk before the file changes.
-        let added = self.remembered(cx).map_or(merged.added, |before| before.added);
-        let made = Merged { file: self.file.clone(), added, cluster_uid: opened.uid };
+        let context = self.context(cx, cluster, existing, theirs);
+        let merged = self.merge(before.map(|before| before.added), existing, theirs, &context)?;
+        // The names are on disk before the file changes.
+        let target = Some(locked.target().to_owned()).filter(|target| *target != self.file);
+        let made = Merged { file: self.file.clone(), target, added: merged.added, cluster_uid: opened.uid };
         cx.keep(&made)?;
-        kubeconfig::write(&self.file, &merged.text)
-            .map_err(|error| self.failed("write").cause(error.to_string()))?;
+        if existing != Some(merged.text.as_str()) {
+            let content = content.clone().unwrap_or_default().with(merged.text);
+            locked.write(&content).map_err(|error| failed("write", &self.file, &error))?;
+        }
         Ok(made)
     }
 
     /// The file says nothing of who put an entry into it; what an attempt was about to put in does. The cluster, which
     /// may be gone by now, is not asked.
     async fn recover(&self, cx: &Context, _: &ReadyCluster) -> Result<Option<Merged>, StepError> {
+        if kubeconfig::has_leftovers(&self.file, &self.backup) {
+            drop(self.lock(cx, &self.file).await?);
+        }
         Ok(cx.ticket::<Merged>())
     }
 
-    async fn undo(&self, _: &Context, merged: Merged) -> Result<Undone, StepError> {
-        self.take_out(&merged)
+    async fn undo(&self, cx: &Context, merged: Merged) -> Result<Undone, StepError> {
+        self.take_out(cx, &merged).await
     }
 }

@@ -41,6 +41,8 @@ pub struct Settings {
     pub canary: Canary,
     /// The kubeconfig file to merge into.
     pub kubeconfig: PathBuf,
+    /// The environment's state folder: what a step keeps beside the journal is in it.
+    pub state_folder: PathBuf,
     /// The manifests to apply, `__DOMAIN_NAME__` not yet filled in; none means the built-in set.
     pub manifests: Option<Arc<Vec<Manifest>>>,
     /// The checks of preflight that are left out.
@@ -180,6 +182,7 @@ pub(crate) mod tests {
             dns: Dns { zone: None, resource_group: None },
             canary: Canary { stable: 90, canary: 10 },
             kubeconfig: PathBuf::from("kubeconfig"),
+            state_folder: PathBuf::from("state"),
             manifests: None,
             skip_preflight: BTreeSet::new(),
         }

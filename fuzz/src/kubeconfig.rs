@@ -54,7 +54,10 @@ pub fn check(data: &[u8]) {
     // nothing.
     let in_place = added.made || !added.gave_way.is_empty();
     if in_place {
-        assert!(keeps_every_line(text, &with_ours), "a line is lost in:\n{with_ours}");
+        // In flow style an entry may stand on a line of the user's.
+        if !text.contains(['{', '[']) {
+            assert!(keeps_every_line(text, &with_ours), "a line is lost in:\n{with_ours}");
+        }
         assert_eq!(left, text, "with ours it was:\n{with_ours}\n{added:?}");
     } else {
         assert_eq!(bare(read(&left)), bare(before), "with ours it was:\n{with_ours}");

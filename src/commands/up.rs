@@ -17,6 +17,7 @@ use landfall_cloud::Ways;
 use landfall_engine::{EnvironmentKey, Journal, Level, Memory, OpenError, Outcome, Report, Run, Stop};
 use landfall_steps::{
     doctor::Diagnosis,
+    preflight,
     settings::Teardown,
     verify::{Bounds, Verdict},
 };
@@ -93,6 +94,9 @@ pub async fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
     args.extent.apply(&mut wished.settings);
     let (journal, target) = open(session, &wished, "up", gateways(args)).await?;
     session.say(&heading(session, "up", &target));
+    if let Some(warning) = preflight::open_kubeconfig(&wished.settings.kubeconfig) {
+        session.say(&format!("Warning: {warning}."));
+    }
     let ended = match same_environment(session, &wished, &journal.memory(), &target) {
         Ok(()) => {
             let told = Told::of_up(session);

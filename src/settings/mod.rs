@@ -136,6 +136,7 @@ fn wishes(
         dns: dns?,
         canary: canary?,
         kubeconfig: kubeconfig?,
+        state_folder: folder.to_owned(),
         manifests: manifests?,
         skip_preflight: std::collections::BTreeSet::new(),
     })
@@ -291,7 +292,7 @@ fn kubeconfig(
     if purpose == Purpose::Make {
         let value = path.display().to_string();
         let given = given.unwrap_or(Given { value, key: "kubeconfig", place: Place::Default });
-        layers.take(checks::kubeconfig::file(&given, &path))?;
+        layers.take(checks::kubeconfig::file(&given, &path, folder))?;
     }
     Some(path)
 }

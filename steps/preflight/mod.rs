@@ -21,7 +21,7 @@ mod version;
 
 pub use concern::Concern;
 
-use crate::{clouds::Clouds, doing::Doing, features, names, settings::Settings};
+use crate::{clouds::Clouds, doing::Doing, features, kubeconfig::Merged, names, settings::Settings};
 use finding::{Finding, refusal};
 use landfall_cloud::{
     ApiError, ApiErrorKind, Identity,
@@ -31,7 +31,7 @@ use landfall_engine::{Check, Context, Kind, Step, StepError, Undone};
 use remembered::Remembered;
 use round::{Answer, Answers, Round};
 use serde::{Deserialize, Serialize};
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 /// Looks whether the way is free.
 pub struct Preflight {
@@ -63,12 +63,22 @@ impl Preflight {
         let caller = self.round.azure().arm().identity().await.doing("sign in")?;
         let made = Remembered::of(cx);
         let answers = self.round.ask(cx, &made).await;
+        self.warn_of_open_kubeconfig(cx);
         let asked = Asked { cx, round: &self.round, caller: &caller, made };
         let (version, findings) = asked.findings(answers)?;
         let standing = self.standing(findings).await;
         match refusal(standing, self.checks()) {
             Some(refused) => Err(refused),
             None => Ok(Cleared { version, tenant: caller.tenant }),
+        }
+    }
+
+    /// Notes that the cluster's credentials are about to go into a file that other users may read.
+    fn warn_of_open_kubeconfig(&self, cx: &Context) {
+        let file = &self.round.settings().kubeconfig;
+        let written = cx.output::<Merged>("kubeconfig").is_some_and(|merged| merged.file == *file);
+        if let Some(warning) = open_kubeconfig(file).filter(|_| !written) {
+            cx.note(warning);
         }
     }
 
@@ -84,6 +94,16 @@ impl Preflight {
         }
         findings
     }
+}
+
+/// Returns the warning that other users may read a kubeconfig.
+#[must_use]
+pub fn open_kubeconfig(file: &Path) -> Option<String> {
+    let mode = landfall_cloud::kubeconfig::open_to_others(file)?;
+    let shown = file.display();
+    Some(format!(
+        "other users may read {shown} (mode {mode:04o}), and the cluster's credentials go into it; run chmod 600 {shown}"
+    ))
 }
 
 /// A round that has been asked, with whom it was asked for.

@@ -18,6 +18,7 @@ mod input;
 mod journals;
 mod json_documents;
 mod killed;
+mod kubeconfig;
 mod live;
 mod locks;
 mod manifests;

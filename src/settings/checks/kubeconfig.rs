@@ -1,20 +1,21 @@
 //! The user's kubeconfig: what is there can be added to, and this shows before anything is made.
 
 use crate::settings::mistake::{Given, Mistake};
-use landfall_cloud::kubeconfig;
+use landfall_cloud::kubeconfig::{self, KubeconfigError};
+use landfall_steps::kubeconfig::BACKUP;
 use std::{fs, io, path::Path};
 
 /// The largest kubeconfig that is read. Real ones have some kilobytes; etcd itself takes no object above 1.5 MB.
 const SIZE_MAX: u64 = 4 * 1024 * 1024;
 
-/// Checks the file at `path`; one that is not there will be made.
-pub fn file(given: &Given<String>, path: &Path) -> Result<(), Mistake> {
+/// Checks the file at `path`; one that is not there will be created. `state` is the environment's state folder.
+pub fn file(given: &Given<String>, path: &Path, state: &Path) -> Result<(), Mistake> {
     let shown = path.display();
     let wrong = |why: String, hint: &str| Err(given.wrong(format!("{shown} {why}")).hint(hint));
     let another = "set kubeconfig (KUBECONFIG) to another file; one that is not there yet is made";
     let known = match fs::metadata(path) {
         Ok(known) => known,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return writable(given, path),
         Err(error) => return wrong(format!("cannot be looked at: {error}"), another),
     };
     if !known.is_file() {
@@ -27,12 +28,43 @@ pub fn file(given: &Given<String>, path: &Path) -> Result<(), Mistake> {
     if known.permissions().readonly() {
         return wrong("is read-only".to_owned(), "allow writing to it, or set kubeconfig to another file");
     }
-    match fs::read_to_string(path).map(|text| kubeconfig::check(&text)) {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(error)) => wrong(
-            format!("cannot be added to: failed to {error}"),
-            "mend the file, or set kubeconfig to another one",
-        ),
-        Err(error) => wrong(format!("cannot be read: {error}"), another),
+    // A killed run may have left half a text there: it is restored when the file is locked.
+    if kubeconfig::has_leftovers(path, &state.join(BACKUP)) {
+        return writable(given, path);
     }
+    let content = match kubeconfig::read(path) {
+        Ok(content) => content.unwrap_or_default(),
+        Err(KubeconfigError::Unreadable { why, .. }) => {
+            return wrong(format!("cannot be read: {why}"), another);
+        }
+        Err(error) => return wrong(format!("cannot be read: {}", chain(&error)), another),
+    };
+    if let Err(error) = kubeconfig::check(&content.text) {
+        let hint = "mend the file, or set kubeconfig to another one";
+        return wrong(format!("cannot be added to: failed to {error}"), hint);
+    }
+    writable(given, path)
+}
+
+/// Checks that the file can be written later, and that no program seems to have left its lock behind.
+fn writable(given: &Given<String>, path: &Path) -> Result<(), Mistake> {
+    let shown = path.display();
+    if let Err(error) = kubeconfig::check_writable(path) {
+        let mistake = given.wrong(format!("{shown} cannot be written: failed to {}", chain(&error)));
+        return Err(mistake.hint("allow writing to it, or set kubeconfig to another file"));
+    }
+    if let Some(held) = kubeconfig::abandoned_lock(path) {
+        let (lock, age) = (held.lock.display(), held.age.unwrap_or_default().as_secs());
+        let mistake = given.wrong(format!("{shown} is locked by another program: {lock} is {age} s old"));
+        return Err(mistake.hint(format!("remove {lock} when no kubectl is running; kubectl needs that too")));
+    }
+    Ok(())
+}
+
+/// Returns an error with its causes.
+fn chain(error: &dyn std::error::Error) -> String {
+    std::iter::successors(Some(error), |error| error.source())
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(": ")
 }

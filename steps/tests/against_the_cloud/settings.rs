@@ -45,6 +45,7 @@ pub fn demo(home: &Path) -> Settings {
         dns: Dns { zone: None, resource_group: None },
         canary: Canary { stable: 90, canary: 10 },
         kubeconfig: home.join("kubeconfig"),
+        state_folder: home.join("state"),
         manifests: None,
         skip_preflight: std::collections::BTreeSet::new(),
     }

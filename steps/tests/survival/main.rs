@@ -10,6 +10,7 @@ mod each;
 mod environment;
 mod inventory;
 mod links;
+mod other_writer;
 mod points;
 mod rotations;
 #[path = "../against_the_cloud/settings.rs"]

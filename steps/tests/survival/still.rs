@@ -150,6 +150,13 @@ impl Still {
         entries.into_iter().rev().collect::<Vec<_>>().join(" ")
     }
 
+    /// Tells whether the process may have been changing the kubeconfig: it had begun with it, and not taken it back.
+    pub fn may_hold_kubeconfig(&self) -> bool {
+        let journal = String::from_utf8_lossy(journal(&self.files)).into_owned();
+        let of_it = |line: &&str| line.contains("\"step\":\"kubeconfig\"");
+        journal.lines().rev().find(of_it).is_some_and(|last| !last.contains("\"undone\""))
+    }
+
     /// Puts the files into a folder.
     pub fn lay_out(&self, home: &Path) {
         for (name, content) in &self.files {

@@ -7,7 +7,9 @@
 
 use crate::{
     environment::{BEGINNING, Command, End, Environment, fresh, replayable, told},
-    inventory, settings,
+    inventory,
+    other_writer::OtherWriter,
+    settings,
     strangers::Strangers,
     weather::{Climate, Weather, speed},
 };
@@ -65,6 +67,8 @@ fn storm(seed: u64, aloud: bool) -> Result<Passed, String> {
         // A separate generator, so that the other choices of a seed never change.
         let mut other = Rng::with_seed(!seed);
         let rotates = other.bool();
+        // Another program changes the user's kubeconfig meanwhile; drawn apart for the same reason.
+        let writer = OtherWriter::new(&here, seed.wrapping_mul(31).wrapping_add(7));
         let mut commands = vec![Command::Up, Command::Down];
         if rotates {
             commands.insert(1, Command::Rotate);
@@ -92,7 +96,7 @@ fn storm(seed: u64, aloud: bool) -> Result<Passed, String> {
                 }
                 say(format!("{command:?} in {weather:?}"));
                 drawn.extend(weather.faults.iter().map(|armed| armed.fault));
-                let end = run(&mut here, command, &weather).await;
+                let end = run(&mut here, command, &weather, &writer).await;
                 runs += usize::from(command == Command::Up);
                 match end {
                     End::Cut => say("  died".to_owned()),
@@ -137,6 +141,7 @@ fn storm(seed: u64, aloud: bool) -> Result<Passed, String> {
                 }
             };
             here.calm();
+            wrong.extend(writer.leave());
             wrong.extend(strangers.harmed(&here, command != Command::Down).await);
             let mut twice = inventory::made_twice(here.world.ledger().iter());
             // Others deleted the sync pod, or the empty group, so it had to be recreated.
@@ -168,9 +173,11 @@ fn runs_left(runs: &mut usize, rough: usize) -> bool {
 }
 
 /// Runs a command in a process of its own.
-async fn run(here: &mut Environment, command: Command, weather: &Weather) -> End {
+async fn run(here: &mut Environment, command: Command, weather: &Weather, writer: &OtherWriter) -> End {
     tokio::time::sleep(weather.pause).await;
     here.restart();
+    // In fair weather it is quick: a lock that is held for too long is a failure of the run.
+    writer.join(here, weather.death.is_some() || !weather.faults.is_empty());
     here.world.change(|world, _| world.faults.armed.extend(weather.faults.iter().cloned())).unwrap();
     if let Some((request, side)) = weather.death {
         here.carrier.stop_at(request, side);

@@ -7,6 +7,7 @@
 use crate::{
     environment::{BEGINNING, Command, Environment, fresh, replayable},
     inventory,
+    other_writer::{OtherWriter, leave_as_killed},
     still::{Camera, Film, Still},
     strangers::Strangers,
 };
@@ -93,11 +94,23 @@ fn go_on(filmed: &Filmed, check: impl Fn(&Filmed, &Still) -> Vec<String> + Sync)
     wrong.into_inner().unwrap()
 }
 
+/// Lets another program change the kubeconfig meanwhile. Where the killed process may have been changing it, what that
+/// leaves is there.
+fn among_writers(here: &Environment, still: &Still) -> OtherWriter {
+    if still.may_hold_kubeconfig() {
+        leave_as_killed(&here.wish.kubeconfig);
+    }
+    let writer = OtherWriter::new(here, still.requests as u64);
+    writer.join(here, false);
+    writer
+}
+
 /// Runs `up` from a snapshot to the end: the environment is complete, with nothing created twice and no
 /// foreign resource changed.
 fn comes_up(filmed: &Filmed, still: &Still) -> Vec<String> {
     replayable(2, async {
         let here = filmed.taken_up(still);
+        let writer = among_writers(&here, still);
         if let Err(why) = here.ready(Command::Up).await {
             return vec![why];
         }
@@ -105,6 +118,7 @@ fn comes_up(filmed: &Filmed, still: &Still) -> Vec<String> {
         let ledger = here.world.ledger();
         let lines = filmed.ledger.iter().filter(|line| line.n as usize <= still.requests).chain(&ledger);
         wrong.extend(inventory::made_twice(lines));
+        wrong.extend(writer.leave());
         wrong.extend(filmed.strangers.harmed(&here, true).await);
         wrong
     })
@@ -114,12 +128,14 @@ fn comes_up(filmed: &Filmed, still: &Still) -> Vec<String> {
 pub fn goes_down(filmed: &Filmed, still: &Still) -> Vec<String> {
     replayable(3, async {
         let here = filmed.taken_up(still);
+        let writer = among_writers(&here, still);
         let report = match here.ready(Command::Down).await {
             Ok(report) => report,
             Err(why) => return vec![why],
         };
         let mut wrong = inventory::differences(&filmed.down, &inventory::of(&here.world.read(World::clone)));
         wrong.retain(|line| !line.starts_with("vaults/deleted/"));
+        wrong.extend(writer.leave());
         wrong.extend(filmed.strangers.harmed(&here, false).await);
         if !wrong.is_empty() {
             wrong.insert(0, format!("{:?} after {}", report.undone, still.last_entries()));

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::encoding::split_mark;
 use super::{Added, CURRENT, KubeconfigError, SECTIONS};
 use crate::yaml;
 
@@ -28,7 +29,7 @@ impl Entries {
 impl Document {
     /// Parses a text; nothing at all is an empty mapping.
     pub fn parse(text: &str) -> Result<Document, KubeconfigError> {
-        let value = yaml::read(text)
+        let value = yaml::read(split_mark(text).1)
             .map_err(|mistake| KubeconfigError::Unreadable { line: mistake.line, why: mistake.message })?;
         let why = |why: &str| KubeconfigError::Unreadable { line: None, why: why.to_owned() };
         match value {
@@ -117,6 +118,9 @@ impl Document {
         let cluster = other.find("clusters", named("cluster")).ok_or_else(|| lacks("cluster"))?;
         let user = other.find("users", named("user")).ok_or_else(|| lacks("user"))?;
 
+        if let Some(key) = outside(cluster, user) {
+            return Err(KubeconfigError::Outside { key });
+        }
         let cluster_name = self.free_name("cluster", named("cluster"), context);
         let user_name = self.free_name("user", named("user"), context);
         let mut inner = match self.find("contexts", context) {
@@ -164,7 +168,7 @@ impl Document {
         self.fields().insert(CURRENT.to_owned(), context.into());
     }
 
-    /// Takes entries out; `restored` says what becomes of keys that had to give way.
+    /// Takes entries out; `restored` says what becomes of keys that had to give way, the current context among them.
     pub fn take_out(&mut self, added: &Added, restored: &[(&str, Option<Value>)]) {
         let gave_way =
             |key: &str| restored.iter().find(|(known, _)| *known == key).map(|(_, value)| value.clone());
@@ -176,9 +180,7 @@ impl Document {
             }
         }
         if self.current_context() == Some(added.context.as_str()) {
-            let before =
-                gave_way(CURRENT).unwrap_or_else(|| added.previous_current_context.clone().map(Value::from));
-            self.restore(CURRENT, Some(before));
+            self.restore(CURRENT, Some(gave_way(CURRENT).flatten()));
         }
     }
 
@@ -194,6 +196,18 @@ impl Document {
             None => {}
         }
     }
+}
+
+/// Returns the key with which a cluster or a user leads out of the kubeconfig: to a file of this machine, or to a program.
+///
+/// What a cluster hands out carries everything in itself. A path in it would make this machine send a file of its own.
+fn outside(cluster: &Value, user: &Value) -> Option<&'static str> {
+    const CLUSTER: [&str; 1] = ["certificate-authority"];
+    const USER: [&str; 5] = ["client-certificate", "client-key", "tokenFile", "exec", "auth-provider"];
+    let is_set =
+        |value: &Value, key: &str| value.get(key).is_some_and(|value| !value.is_null() && value != "");
+    let of_cluster = CLUSTER.into_iter().find(|key| is_set(&cluster["cluster"], key));
+    of_cluster.or_else(|| USER.into_iter().find(|key| is_set(&user["user"], key)))
 }
 
 impl Added {

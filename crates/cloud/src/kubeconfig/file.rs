@@ -1,16 +1,58 @@
-//! Where the kubeconfig is, and writing it so that it is always whole.
+//! The kubeconfig file: where it is, reading it, and changing it under its lock so that it is always whole.
+//!
+//! A file is replaced by a rename. Where that is impossible (a bind mount, a folder that cannot be written to), or would
+//! change more than the content (owner, hard links), it is written in place; see [`super::in_place`].
 
 use std::ffi::OsStr;
-use std::fs;
-use std::io::{self, Write as _};
+use std::fs::{self, File, Metadata, OpenOptions};
+use std::io::{self, ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use tempfile::NamedTempFile;
-
-use super::KubeconfigError;
+use super::encoding::Encoding;
+use super::lock::{self, Attempt, Holder, Lock};
+use super::{KubeconfigError, in_place};
 
 /// How many symbolic links in a row are followed.
 const LINKS_MAX: usize = 16;
+/// A lock that is older belongs to no kubectl that still runs: kubectl holds it for milliseconds.
+const LOCK_AGE_MAX: Duration = Duration::from_secs(60);
+/// The end of the temporary file's name.
+pub(super) const NEW: &str = ".new";
+
+/// The text of a kubeconfig, with the encoding to write it back in.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Content {
+    /// The text, with its byte order mark if it has one. It holds credentials.
+    pub text: String,
+    encoding: Encoding,
+}
+
+impl Content {
+    /// Returns another text in the same encoding.
+    #[must_use]
+    pub fn with(&self, text: String) -> Self {
+        Self { text, encoding: self.encoding }
+    }
+}
+
+/// A kubeconfig that no other process changes for as long as this lives, if it takes the lock as kubectl does.
+#[derive(Debug)]
+pub struct LockedFile {
+    /// What the symbolic links lead to.
+    target: PathBuf,
+    backup: PathBuf,
+    locks: Vec<Lock>,
+}
+
+/// The result of an attempt to lock a kubeconfig.
+#[derive(Debug)]
+pub enum Locking {
+    /// The lock is taken.
+    Locked(LockedFile),
+    /// Another process holds it.
+    Held(Holder),
+}
 
 /// Returns the file to write: the first that the variable `KUBECONFIG` names, else `.kube/config` below the home.
 pub fn path(variable: Option<&OsStr>, home: &Path) -> PathBuf {
@@ -19,39 +61,241 @@ pub fn path(variable: Option<&OsStr>, home: &Path) -> PathBuf {
     named.next().unwrap_or_else(|| home.join(".kube").join("config"))
 }
 
-/// Replaces the content of a file at once: whoever reads it sees the old or the new, also after a power cut.
-///
-/// A symbolic link stays and what it leads to is replaced. The mode stays; a new file is for its owner only.
+/// Reads a kubeconfig; `None` when there is no file.
 ///
 /// # Errors
-/// `Io` with the file that could not be written.
-pub fn write(path: &Path, text: &str) -> Result<(), KubeconfigError> {
-    replace(path, text).map_err(|source| KubeconfigError::Io { path: path.to_owned(), source })
+/// `Io` when it cannot be read, `Unreadable` when it is neither UTF-8 nor UTF-16.
+pub fn read(path: &Path) -> Result<Option<Content>, KubeconfigError> {
+    let bytes = match fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(source) => return Err(io_error("read", path)(source)),
+    };
+    let (text, encoding) = Encoding::read(&bytes)?;
+    Ok(Some(Content { text, encoding }))
 }
 
-fn replace(path: &Path, text: &str) -> io::Result<()> {
-    let target = follow(path)?;
-    let folder = match target.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    make_private(folder)?;
-    let known = fs::metadata(&target).ok();
-    // A device would be replaced by a file, and a file that may not be written may not be replaced either.
-    if known.as_ref().is_some_and(|known| !known.is_file()) {
-        return Err(io::Error::other("it is not a file"));
+/// Tells whether a process that died while it changed this kubeconfig left something: its marker, lock or backup.
+pub fn has_leftovers(path: &Path, backup: &Path) -> bool {
+    let target = follow(path).unwrap_or_else(|_| path.to_owned());
+    in_place::is_left(backup) || [path, &target].into_iter().any(lock::is_left)
+}
+
+/// Returns the lock of a kubeconfig that its owner seems to have left behind: it is older than a minute.
+pub fn abandoned_lock(path: &Path) -> Option<Holder> {
+    let target = follow(path).unwrap_or_else(|_| path.to_owned());
+    let held = [path, &target].into_iter().find_map(lock::holder);
+    held.filter(|held| held.age.is_some_and(|age| age > LOCK_AGE_MAX))
+}
+
+/// Returns the permission bits of a kubeconfig that other users may read or write.
+#[cfg(unix)]
+pub fn open_to_others(path: &Path) -> Option<u32> {
+    use std::os::unix::fs::MetadataExt as _;
+    fs::metadata(path).ok().map(|known| known.mode() & 0o777).filter(|mode| mode & 0o077 != 0)
+}
+
+/// There a profile's files are private by inheritance.
+#[cfg(not(unix))]
+pub fn open_to_others(_: &Path) -> Option<u32> {
+    None
+}
+
+/// Checks, without changing anything, that a kubeconfig can be written later: replaced or in place.
+///
+/// # Errors
+/// `Io` with the path that cannot be written.
+pub fn check_writable(path: &Path) -> Result<(), KubeconfigError> {
+    let target = follow(path).map_err(io_error("write", path))?;
+    match OpenOptions::new().write(true).open(&target) {
+        Ok(_) => return Ok(()),
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        Err(source) => return Err(io_error("write", path)(source)),
     }
-    if known.as_ref().is_some_and(|known| known.permissions().readonly()) {
-        return Err(io::Error::new(io::ErrorKind::PermissionDenied, "it is read-only"));
+    let folders = target.ancestors().skip(1);
+    let folder = folders.map(|folder| if folder.as_os_str().is_empty() { Path::new(".") } else { folder });
+    let folder = folder.into_iter().find(|folder| folder.exists()).unwrap_or(Path::new("."));
+    check_folder(folder).map_err(io_error("create a file in", folder))
+}
+
+#[cfg(unix)]
+fn check_folder(folder: &Path) -> io::Result<()> {
+    use rustix::fs::{Access, AtFlags, CWD, accessat};
+    if !folder.is_dir() {
+        return Err(ErrorKind::NotADirectory.into());
     }
-    let mut file = NamedTempFile::new_in(folder)?;
-    file.write_all(text.as_bytes())?;
-    if let Some(known) = known {
-        file.as_file().set_permissions(known.permissions())?;
+    Ok(accessat(CWD, folder, Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS)?)
+}
+
+#[cfg(not(unix))]
+fn check_folder(folder: &Path) -> io::Result<()> {
+    if folder.is_dir() { Ok(()) } else { Err(ErrorKind::NotADirectory.into()) }
+}
+
+impl LockedFile {
+    /// Tries once to lock a kubeconfig as kubectl does, and removes what a dead process of ours left: its lock, its
+    /// temporary file, and half a text that it wrote in place (`backup` holds the whole one).
+    ///
+    /// Symbolic links stay; the lock of what they lead to is taken too.
+    ///
+    /// # Errors
+    /// `Io` with the file that cannot be locked or restored.
+    pub fn lock(path: &Path, backup: &Path) -> Result<Locking, KubeconfigError> {
+        let target = follow(path).map_err(io_error("lock", path))?;
+        if let Some(other) = in_place::unfinished(backup)?
+            && resolved(&other).ok() != resolved(&target).ok()
+            && let Locking::Held(holder) = Self::lock(&other, backup)?
+        {
+            return Ok(Locking::Held(holder));
+        }
+        let mut files = Vec::new();
+        for file in [path, &target] {
+            make_private(folder_of(file)).map_err(io_error("lock", path))?;
+            files.push(resolved(file).map_err(io_error("lock", path))?);
+        }
+        let target = files[1].clone();
+        // Always in the same order, so that two processes never wait for each other.
+        files.sort();
+        files.dedup();
+        let mut locks = Vec::new();
+        for file in files {
+            match Lock::attempt(&file).map_err(io_error("lock", &file))? {
+                Attempt::Taken(lock) => locks.push(lock),
+                Attempt::Held(holder) => return Ok(Locking::Held(holder)),
+            }
+        }
+        let locked = LockedFile { target, backup: backup.to_owned(), locks };
+        locked.tidy().map_err(io_error("restore", path))?;
+        Ok(Locking::Locked(locked))
     }
-    file.as_file().sync_all()?;
-    file.persist(&target).map_err(|error| error.error)?;
-    sync(folder)
+
+    /// Removes the temporary file of a dead process, and completes what it wrote in place.
+    fn tidy(&self) -> io::Result<()> {
+        if self.locks.iter().all(Lock::is_exclusive) {
+            remove_if_there(&self.temporary())?;
+        }
+        in_place::restore(&self.target, &self.backup)
+    }
+
+    fn temporary(&self) -> PathBuf {
+        lock::beside(&self.target, NEW)
+    }
+
+    /// Returns the file that is written: what the symbolic links lead to.
+    pub fn target(&self) -> &Path {
+        &self.target
+    }
+
+    /// Reads the file; `None` when there is none.
+    ///
+    /// # Errors
+    /// As [`read`].
+    pub fn read(&self) -> Result<Option<Content>, KubeconfigError> {
+        read(&self.target)
+    }
+
+    /// Writes the file: whoever reads it sees the old or the new content, also after a power cut, wherever the file can
+    /// be replaced. The mode stays; a new file is for its owner only.
+    ///
+    /// # Errors
+    /// `Io` with the file that could not be written.
+    pub fn write(&self, content: &Content) -> Result<(), KubeconfigError> {
+        let bytes = content.encoding.write(&content.text);
+        self.replace(&bytes).map_err(io_error("write", &self.target))
+    }
+
+    fn replace(&self, bytes: &[u8]) -> io::Result<()> {
+        let known = fs::metadata(&self.target).ok();
+        // A device would be replaced by a file, and a file that may not be written may not be replaced either.
+        if known.as_ref().is_some_and(|known| !known.is_file()) {
+            return Err(io::Error::other("it is not a file"));
+        }
+        if known.as_ref().is_some_and(|known| known.permissions().readonly()) {
+            return Err(io::Error::new(ErrorKind::PermissionDenied, "it is read-only"));
+        }
+        let temporary = self.temporary();
+        match self.renamed(&temporary, bytes, known.as_ref()) {
+            Ok(true) => Ok(()),
+            Ok(false) => in_place::write(&self.target, bytes, &self.backup),
+            Err(error) => {
+                let _ = fs::remove_file(&temporary);
+                Err(error)
+            }
+        }
+    }
+
+    /// Replaces the file by a rename; false when that is impossible or would change more than the content.
+    fn renamed(&self, temporary: &Path, bytes: &[u8], known: Option<&Metadata>) -> io::Result<bool> {
+        remove_if_there(temporary).or_else(|error| if known.is_some() { Ok(()) } else { Err(error) })?;
+        let mut file = match lock::private(OpenOptions::new().create_new(true).write(true)).open(temporary) {
+            Ok(file) => file,
+            Err(error) if known.is_some() && lock::cannot_write(&error) => return Ok(false),
+            Err(error) => return Err(error),
+        };
+        if let Some(known) = known
+            && !is_replaceable(known, &file.metadata()?)
+        {
+            fs::remove_file(temporary)?;
+            return Ok(false);
+        }
+        file.write_all(bytes)?;
+        if let Some(known) = known {
+            file.set_permissions(known.permissions())?;
+        }
+        file.sync_all()?;
+        match fs::rename(temporary, &self.target) {
+            Ok(()) => sync(folder_of(&self.target)).map(|()| true),
+            Err(error) if known.is_some() && cannot_rename(&error) => {
+                fs::remove_file(temporary)?;
+                Ok(false)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Removes the file; where that is impossible, empties it. A symbolic link to it stays.
+    ///
+    /// # Errors
+    /// `Io` with the file that could not be removed.
+    pub fn remove(&self) -> Result<(), KubeconfigError> {
+        let removed = match fs::remove_file(&self.target) {
+            Err(error) if lock::cannot_write(&error) || cannot_rename(&error) => {
+                in_place::write(&self.target, b"", &self.backup)
+            }
+            removed => removed.and_then(|()| sync(folder_of(&self.target))),
+        };
+        removed.map_err(io_error("remove", &self.target))
+    }
+}
+
+/// Returns the function that makes an error of a failed act on a file.
+fn io_error(act: &'static str, path: &Path) -> impl FnOnce(io::Error) -> KubeconfigError {
+    let path = path.to_owned();
+    move |source| KubeconfigError::Io { act, path, source }
+}
+
+fn remove_if_there(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Tells whether a rename is impossible for this file, and writing in place is not: a mount point, another file system.
+fn cannot_rename(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::ResourceBusy | ErrorKind::CrossesDevices | ErrorKind::PermissionDenied)
+}
+
+/// Tells whether a new file in the place of the known one has the same owner, and no other name loses its content.
+#[cfg(unix)]
+fn is_replaceable(known: &Metadata, new: &Metadata) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    known.nlink() == 1 && (known.uid(), known.gid()) == (new.uid(), new.gid())
+}
+
+#[cfg(not(unix))]
+fn is_replaceable(_: &Metadata, _: &Metadata) -> bool {
+    true
 }
 
 /// Finds what a chain of symbolic links leads to, be it there or not.
@@ -66,8 +310,21 @@ fn follow(path: &Path) -> io::Result<PathBuf> {
     Err(io::Error::other("it is a symbolic link that leads nowhere"))
 }
 
+/// Returns the one name of a file, be it there or not; its folder exists, and the last part is not followed.
+fn resolved(file: &Path) -> io::Result<PathBuf> {
+    let name = file.file_name().ok_or_else(|| io::Error::other("it has no name"))?;
+    Ok(fs::canonicalize(folder_of(file))?.join(name))
+}
+
+fn folder_of(file: &Path) -> &Path {
+    match file.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
 /// Makes a folder that only its owner can enter, unless it is there.
-fn make_private(folder: &Path) -> io::Result<()> {
+pub(super) fn make_private(folder: &Path) -> io::Result<()> {
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]
@@ -76,76 +333,11 @@ fn make_private(folder: &Path) -> io::Result<()> {
 }
 
 /// Makes the new name in the folder last.
-fn sync(folder: &Path) -> io::Result<()> {
-    if cfg!(unix) { fs::File::open(folder)?.sync_all() } else { Ok(()) }
+pub(super) fn sync(folder: &Path) -> io::Result<()> {
+    if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
 }
 
 #[cfg(unix)]
 #[cfg(test)]
-mod tests {
-    use std::os::unix::fs::{PermissionsExt as _, symlink};
-
-    use super::*;
-
-    fn mode(path: &Path) -> u32 {
-        fs::metadata(path).unwrap().permissions().mode() & 0o777
-    }
-
-    #[test]
-    fn the_first_file_of_a_list_is_ours_to_write() {
-        let home = Path::new("/home/ada");
-        assert_eq!(path(None, home), Path::new("/home/ada/.kube/config"));
-        assert_eq!(path(Some(OsStr::new("")), home), Path::new("/home/ada/.kube/config"));
-        assert_eq!(path(Some(OsStr::new(":/a:/b")), home), Path::new("/a"));
-    }
-
-    #[test]
-    fn a_new_file_is_private_and_an_old_one_keeps_its_mode() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("kube/config");
-        write(&path, "a").unwrap();
-        assert_eq!((mode(&path), mode(path.parent().unwrap())), (0o600, 0o700));
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
-        write(&path, "b").unwrap();
-        assert_eq!((mode(&path), fs::read_to_string(&path).unwrap().as_str()), (0o640, "b"));
-        assert_eq!(
-            fs::read_dir(path.parent().unwrap()).unwrap().count(),
-            1,
-            "nothing else is left lying there"
-        );
-    }
-
-    #[test]
-    fn what_is_read_only_or_no_file_is_left_as_it_is() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("config");
-        fs::write(&path, "mine").unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o400)).unwrap();
-        let refused = write(&path, "ours").unwrap_err();
-        assert!(refused.to_string().ends_with("config"), "{refused}");
-        assert_eq!((mode(&path), fs::read_to_string(&path).unwrap().as_str()), (0o400, "mine"));
-        let socket = folder.path().join("socket");
-        let _listening = std::os::unix::net::UnixListener::bind(&socket).unwrap();
-        assert!(write(&socket, "ours").is_err());
-        assert!(!fs::metadata(&socket).unwrap().is_file());
-    }
-
-    #[test]
-    fn a_symbolic_link_stays_one_even_when_it_leads_to_nothing_yet() {
-        let folder = tempfile::tempdir().unwrap();
-        let (link, second, target) =
-            (folder.path().join("link"), folder.path().join("second"), folder.path().join("t"));
-        symlink("second", &link).unwrap();
-        symlink(&target, &second).unwrap();
-        write(&link, "a").unwrap();
-        write(&link, "b").unwrap();
-        assert!(
-            fs::symlink_metadata(&link).unwrap().is_symlink()
-                && fs::symlink_metadata(&second).unwrap().is_symlink()
-        );
-        assert_eq!(fs::read_to_string(&target).unwrap(), "b");
-        let circle = folder.path().join("circle");
-        symlink(&circle, &circle).unwrap();
-        assert!(write(&circle, "x").is_err());
-    }
-}
+#[path = "file_tests.rs"]
+mod tests;

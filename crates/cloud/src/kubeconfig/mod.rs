@@ -8,7 +8,11 @@
 
 mod document;
 mod emit;
+mod encoding;
 mod file;
+mod flow;
+mod in_place;
+mod lock;
 mod text;
 
 use std::path::PathBuf;
@@ -16,8 +20,12 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use document::Document;
-pub use file::{path, write};
+use document::{Document, Entries};
+use encoding::split_mark;
+pub use file::{
+    Content, LockedFile, Locking, abandoned_lock, check_writable, has_leftovers, open_to_others, path, read,
+};
+pub use lock::Holder;
 use text::Text;
 
 /// The three lists of a kubeconfig.
@@ -54,6 +62,12 @@ pub struct Added {
     /// Whether there was no file, or nothing in it.
     #[serde(default)]
     pub made: bool,
+    /// Whether there was no file. A file that was there is never removed.
+    #[serde(default)]
+    pub created: bool,
+    /// Whether the context that was current before had no entry already.
+    #[serde(default)]
+    pub dangling: bool,
 }
 
 /// Why a kubeconfig cannot be changed. The message fits after "failed to".
@@ -73,12 +87,22 @@ pub enum KubeconfigError {
         /// What it lacks.
         what: &'static str,
     },
+    /// The kubeconfig that the cluster hands out names a file of this machine, or a program to run.
+    #[error(
+        "use the kubeconfig of the cluster: its {key} leads out of it, to a file or a program of this machine"
+    )]
+    Outside {
+        /// The key.
+        key: &'static str,
+    },
     /// The change cannot be written so that reading it gives the same.
     #[error("write the kubeconfig: it holds text that would not be read back the same")]
     Unwritable,
     /// The file cannot be read or written.
-    #[error("write {}", .path.display())]
+    #[error("{act} {}", .path.display())]
     Io {
+        /// What was done to it: "write".
+        act: &'static str,
         /// The file.
         path: PathBuf,
         /// The cause.
@@ -98,9 +122,9 @@ fn at(line: Option<u64>) -> String {
 /// # Errors
 /// When one of the two texts is no kubeconfig.
 pub fn merge(existing: Option<&str>, from_cluster: &str, context: &str) -> Result<Merged, KubeconfigError> {
-    let before = existing.unwrap_or_default();
+    let (mark, before) = split_mark(existing.unwrap_or_default());
     let mut wanted = Document::parse(before)?;
-    let made = wanted.is_nothing();
+    let made = wanted.is_nothing() && flow::document(before).is_none();
     let entries = wanted.entries_from(&Document::parse(from_cluster)?, context)?;
     let previous = wanted.current_context().filter(|current| !current.is_empty() && *current != context);
     let mut added = Added {
@@ -111,6 +135,8 @@ pub fn merge(existing: Option<&str>, from_cluster: &str, context: &str) -> Resul
         gave_way: Vec::new(),
         line_ended: false,
         made,
+        created: existing.is_none(),
+        dangling: previous.is_some_and(|previous| wanted.place("contexts", previous).is_none()),
     };
     if made {
         wanted.begin();
@@ -122,13 +148,11 @@ pub fn merge(existing: Option<&str>, from_cluster: &str, context: &str) -> Resul
         }
         added.line_ended = text.end_line();
         text.append(&emit::block(wanted.value()));
-        return Ok(Merged { text: checked(text.finish(), &wanted)?, added });
+        return Ok(Merged { text: mark.to_owned() + &checked(text.finish(), &wanted)?, added });
     }
-    let mut text = Text::new(before);
-    added.line_ended = text.end_line();
-    let edited = text.put_in(&entries, &mut added.gave_way);
+    let edited = edited(before, &entries, &mut added);
     wanted.put_in(&entries);
-    let text = match edited.and_then(|()| wanted.is_written_as(&text.finish())) {
+    let text = match edited.and_then(|text| wanted.is_written_as(&text)) {
         Some(text) => text,
         None => {
             added.gave_way.clear();
@@ -136,30 +160,58 @@ pub fn merge(existing: Option<&str>, from_cluster: &str, context: &str) -> Resul
             rewritten(before, &wanted)?
         }
     };
-    Ok(Merged { text, added })
+    Ok(Merged { text: mark.to_owned() + &text, added })
 }
 
-/// Takes out what [`merge`] has put in; `None` when nothing is left of a file that was made for it.
+/// Puts entries into a text by the smallest edit; notes what had to give way.
+fn edited(before: &str, entries: &Entries, added: &mut Added) -> Option<String> {
+    if let Some(open) = flow::document(before) {
+        let mut text = before.to_owned();
+        flow::put_in(&mut text, open, entries, &mut added.gave_way)?;
+        return Some(text);
+    }
+    let mut text = Text::new(before);
+    added.line_ended = text.end_line();
+    text.put_in(entries, &mut added.gave_way)?;
+    Some(text.finish())
+}
+
+/// Takes out what [`merge`] has put in; `None` when nothing is left of a file that was created for it.
 ///
 /// When nobody else has changed the file, it is what it was before, byte for byte. The current context is turned back
-/// only if it is still ours.
+/// only if it is still ours, and to one that still has its entry.
 ///
 /// # Errors
 /// When the text is no kubeconfig any more.
 pub fn remove(existing: &str, added: &Added) -> Result<Option<String>, KubeconfigError> {
+    let (mark, existing) = split_mark(existing);
     let mut wanted = Document::parse(existing)?;
-    let restored = added.gave_way.iter().map(|(key, line)| {
-        let value =
-            line.as_deref().map(Document::parse).transpose()?.and_then(|line| line.value().get(key).cloned());
-        Ok((key.as_str(), value))
+    let current = former_current(&wanted, added);
+    let mut gave_way: Vec<(&str, Option<&str>)> =
+        added.gave_way.iter().map(|(key, line)| (key.as_str(), line.as_deref())).collect();
+    gave_way.retain(|(key, _)| *key != CURRENT);
+    gave_way.push((CURRENT, current.as_deref()));
+    let restored = gave_way.iter().map(|(key, line)| {
+        let value = line.map(Document::parse).transpose()?.and_then(|line| line.value().get(*key).cloned());
+        Ok((*key, value))
     });
     let restored: Vec<(&str, Option<Value>)> = restored.collect::<Result<_, KubeconfigError>>()?;
+    if let Some(open) = flow::document(existing) {
+        let mut text = existing.to_owned();
+        let edited = flow::take_out(&mut text, open, &wanted, added, &gave_way);
+        wanted.take_out(added, &restored);
+        return match edited.and_then(|()| wanted.is_written_as(&text)) {
+            Some(text) => Ok(Some(mark.to_owned() + &text)),
+            None => rewritten(existing, &wanted).map(|text| Some(mark.to_owned() + &text)),
+        };
+    }
     let mut text = Text::new(existing);
-    let edited = text.take_out(&wanted, added);
+    let edited = text.take_out(&wanted, added, &gave_way);
     wanted.take_out(added, &restored);
     if added.made && wanted.is_skeleton() {
         let left = edited.map(|()| text.without_skeleton(added.line_ended)).unwrap_or_default();
-        return Ok(Some(left).filter(|left| !left.is_empty()));
+        let left = mark.to_owned() + &left;
+        return Ok(Some(left).filter(|left| !(left.is_empty() && added.created)));
     }
     let edited = edited.and_then(|()| {
         if added.line_ended {
@@ -168,17 +220,34 @@ pub fn remove(existing: &str, added: &Added) -> Result<Option<String>, Kubeconfi
         wanted.is_written_as(&text.finish())
     });
     match edited {
-        Some(text) => Ok(Some(text)),
-        None => rewritten(existing, &wanted).map(Some),
+        Some(text) => Ok(Some(mark.to_owned() + &text)),
+        None => rewritten(existing, &wanted).map(|text| Some(mark.to_owned() + &text)),
     }
+}
+
+/// Returns the line of the context that was current before, unless its entry was removed since.
+fn former_current(document: &Document, added: &Added) -> Option<String> {
+    let previous = added.previous_current_context.as_deref();
+    let is_there = previous.is_none_or(|previous| {
+        added.dangling || (previous != added.context && document.place("contexts", previous).is_some())
+    });
+    let line = match added.gave_way.iter().find(|(key, _)| key == CURRENT) {
+        Some((_, line)) => line.clone(),
+        None => previous.map(|previous| format!("{CURRENT}: {}", emit::scalar(&Value::from(previous)))),
+    };
+    line.filter(|_| is_there)
 }
 
 /// Tells whether a text is a kubeconfig that something can be added to; nothing at all is one.
 ///
 /// # Errors
-/// `Unreadable`, with what does not fit.
+/// `Unreadable`, with what does not fit; `Unwritable` when adding would change what others have in it.
 pub fn check(existing: &str) -> Result<(), KubeconfigError> {
-    Document::parse(existing).map(|_| ())
+    const PROBE: &str = "current-context: landfall-probe\n\
+        clusters: [{name: landfall-probe, cluster: {server: 'https://probe.invalid'}}]\n\
+        contexts: [{name: landfall-probe, context: {cluster: landfall-probe, user: landfall-probe}}]\n\
+        users: [{name: landfall-probe, user: {}}]\n";
+    merge(Some(existing), PROBE, "landfall-probe").map(|_| ())
 }
 
 /// Tells whether a kubeconfig has a context of this name, wherever that leads.

@@ -73,8 +73,9 @@ fn only_our_lines_are_added_and_they_can_be_taken_out_again() {
 
 #[test]
 fn an_anchor_or_a_tag_on_nothing_is_not_taken_over() {
-    for existing in ["&a \n", "!!map\n", "{}\n", "~"] {
+    for existing in ["&a \n", "!!map\n", "~"] {
         assert!(merge(Some(existing), FROM_CLUSTER, "demo").is_err(), "{existing:?}");
+        assert!(check(existing).is_err(), "{existing:?} is refused before the cluster is there");
     }
 }
 
@@ -122,11 +123,7 @@ fn without_a_file_there_is_one_and_afterwards_none() {
     for existing in [None, Some(""), Some("\n")] {
         let Merged { text, added } = merge(existing, FROM_CLUSTER, "demo").unwrap();
         assert_eq!(read(&text)["current-context"], "demo");
-        assert_eq!(
-            remove(&text, &added).unwrap().as_deref(),
-            existing.filter(|text| !text.is_empty()),
-            "{existing:?}"
-        );
+        assert_eq!(remove(&text, &added).unwrap().as_deref(), existing, "{existing:?}");
     }
     for marked in ["---", "---\n", "%YAML 1.2\n--- # mine\n\n", "---\r\n# mine", "\t\n", "\n \t", "\t# mine"]
     {
@@ -315,5 +312,95 @@ proptest! {
             }
         }
         prop_assert_eq!(remove(&text, &added).unwrap(), Some(existing));
+    }
+}
+
+/// A kubeconfig with one context.
+const ONE: &str = "{\"apiVersion\": \"v1\", \"clusters\": [{\"cluster\": {\"server\": \"https://127.0.0.1:1\"}, \"name\": \"work\"}], \
+     \"contexts\": [{\"context\": {\"cluster\": \"work\", \"user\": \"me, [myself]\"}, \"name\": \"work\"}], \"users\": \
+     [{\"name\": \"me, [myself]\", \"user\": {\"token\": \"a\\\"}b\"}}], \"kind\": \"Config\", \"current-context\": \"work\"}";
+
+#[test]
+fn a_file_in_any_style_is_given_back_byte_for_byte() {
+    let pretty = format!("{:#}", read(ONE));
+    let crlf = pretty.replace('\n', "\r\n") + "\r\n";
+    let marked = format!("\u{feff}{USERS_OWN}");
+    for existing in [
+        "",
+        "\n",
+        "{}\n",
+        "\u{feff}",
+        "# mine\n{}",
+        "---\napiVersion: v1\nkind: Config\nclusters: []\ncontexts: []\nusers: []\ncurrent-context: \"\"\n...\n",
+        "---\nclusters:\n- name: work\n  cluster: {server: a}\n... # the end\n",
+        "---\n...",
+        ONE,
+        &pretty,
+        &crlf,
+        &marked,
+        "{clusters: null, contexts: [], users: [ ], mine: 'it''s }', current-context: }\n",
+        "clusters: [{name: work, cluster: {server: a}}]\nusers: [\n]\ncontexts:\n  []\nmine: {a: 1}\ncurrent-context: work\n",
+        "clusters: [\n  {name: work, cluster: {server: a}}, # the big one\n ]\r\nusers: null\ncurrent-context: gone\n",
+    ] {
+        check(existing).unwrap();
+        let Merged { text, added } = merged(existing);
+        assert!(!differs(Some(&text), FROM_CLUSTER, "demo"));
+        assert_eq!(read(&text)["current-context"], "demo");
+        assert_eq!(merged(&text).text, text, "a second time changes nothing");
+        assert_eq!(remove(&text, &added).unwrap().as_deref(), Some(existing), "in {text}");
+    }
+}
+
+#[test]
+fn entries_that_others_added_since_stay_in_any_style() {
+    for existing in [ONE.to_owned(), format!("{:#}\n", read(ONE)), USERS_OWN.to_owned()] {
+        let ours = merged(&existing);
+        let theirs = FROM_CLUSTER.replace("demo", "other");
+        let both = merge(Some(&ours.text), &theirs, "other").unwrap();
+        let expected = merge(Some(&existing), &theirs, "other").unwrap();
+        let left = remove(&both.text, &ours.added).unwrap().unwrap();
+        assert_eq!(left.trim_end(), expected.text.trim_end(), "in {}", both.text);
+    }
+}
+
+#[test]
+fn the_former_context_becomes_current_only_while_it_has_its_entry() {
+    let other = FROM_CLUSTER.replace("demo", "other");
+    for existing in [None, Some(USERS_OWN), Some(ONE)] {
+        let a = merge(existing, FROM_CLUSTER, "demo").unwrap();
+        let b = merge(Some(&a.text), &other, "other").unwrap();
+        assert_eq!(b.added.previous_current_context.as_deref(), Some("demo"));
+        let without_a = remove(&b.text, &a.added).unwrap().unwrap();
+        assert_eq!(read(&without_a)["current-context"], "other");
+        let left = read(&remove(&without_a, &b.added).unwrap().unwrap());
+        assert_eq!(left["current-context"], Value::Null, "demo is gone");
+        assert_eq!(left["contexts"].as_array().map_or(0, Vec::len), usize::from(existing.is_some()));
+        let without_b = remove(&b.text, &b.added).unwrap().unwrap();
+        assert_eq!(read(&without_b)["current-context"], "demo");
+    }
+}
+
+#[test]
+fn a_record_of_an_earlier_version_never_removes_a_file() {
+    let Merged { text, added } = merge(None, FROM_CLUSTER, "demo").unwrap();
+    assert_eq!(remove(&text, &added).unwrap(), None);
+    let mut stored = serde_json::to_value(&added).unwrap();
+    stored.as_object_mut().unwrap().retain(|key, _| key != "created" && key != "dangling");
+    let old: Added = serde_json::from_value(stored).unwrap();
+    assert_eq!(remove(&text, &old).unwrap().as_deref(), Some(""));
+}
+
+#[test]
+fn a_kubeconfig_of_a_cluster_that_leads_out_of_itself_is_not_merged() {
+    for (was, is) in [
+        ("certificate-authority-data: LS0tLS1CRUdJTg==", "certificate-authority: /etc/hostname"),
+        ("client-certificate-data: LS0tLS1CRUdJTg==", "client-certificate: /home/me/.ssh/id"),
+        ("client-key-data: LS0tLS1CRUdJTg==", "client-key: /home/me/.ssh/id"),
+        ("token: 0123456789abcdef", "tokenFile: /home/me/token"),
+        ("token: 0123456789abcdef", "exec: {command: sh}"),
+        ("token: 0123456789abcdef", "auth-provider: {name: azure}"),
+    ] {
+        let error = merge(None, &FROM_CLUSTER.replace(was, is), "demo").unwrap_err().to_string();
+        assert!(error.contains(is.split(':').next().unwrap()), "{error}");
     }
 }

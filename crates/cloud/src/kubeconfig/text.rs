@@ -7,11 +7,11 @@
 use serde_json::Value;
 
 use super::document::{Document, Entries};
-use super::{Added, CURRENT, emit};
+use super::{Added, CURRENT, emit, flow};
 use crate::yaml;
 
 /// A line that has to give way: its key, and what stood there.
-type GaveWay = (String, Option<String>);
+pub(super) type GaveWay = (String, Option<String>);
 
 /// The lines of a file, each with its end.
 pub(super) struct Text {
@@ -68,10 +68,39 @@ impl Text {
         }
     }
 
-    /// Adds lines at the end.
+    /// Adds lines at the end of the document.
     pub fn append(&mut self, text: &str) {
-        let at = self.lines.len();
+        let at = self.document_end();
         self.insert(at, text);
+    }
+
+    /// Returns the line of the marker that ends the document, `...`, or the line after the last.
+    fn document_end(&self) -> usize {
+        let is_end = |line: &String| line.strip_prefix("...").is_some_and(|rest| !has_content(rest));
+        self.lines.iter().position(is_end).unwrap_or(self.lines.len())
+    }
+
+    /// Returns the place in the whole text of the bracket with which the value of a section begins, if it is a list in
+    /// flow style.
+    fn bracket(&self, section: &Section) -> Option<usize> {
+        let mut offset: usize = self.lines[..section.start].iter().map(String::len).sum();
+        for (number, line) in self.lines[section.start..section.end].iter().enumerate() {
+            let from = if number == 0 { line.find(':')? + 1 } else { 0 };
+            let value = line[from..].trim_start();
+            if has_content(value) {
+                return value.starts_with('[').then(|| offset + line.len() - value.len());
+            }
+            offset += line.len();
+        }
+        None
+    }
+
+    /// Changes the whole text.
+    fn change(&mut self, change: impl FnOnce(&mut String) -> Option<()>) -> Option<()> {
+        let mut text = self.lines.concat();
+        change(&mut text)?;
+        self.lines = text.split_inclusive('\n').map(str::to_owned).collect();
+        Some(())
     }
 
     fn insert(&mut self, at: usize, text: &str) {
@@ -120,7 +149,11 @@ impl Text {
                 self.insert(section.start + 1, &emit::item(item, 0));
                 return Some(());
             }
-            _ => return None,
+            _ if self.bracket(&section).is_none() => return None,
+            _ => {}
+        }
+        if let Some(bracket) = self.bracket(&section) {
+            return self.change(|text| flow::put_in_list(text, bracket, name, item));
         }
         let items = self.items(&section)?;
         let Some(&(_, last)) = items.ranges.last() else {
@@ -140,14 +173,22 @@ impl Text {
     }
 
     /// Takes entries out of the file that `document` was read from, and puts back the lines that had to give way.
-    pub fn take_out(&mut self, document: &Document, added: &Added) -> Option<()> {
-        let gave_way =
-            |key: &str| added.gave_way.iter().find(|(known, _)| known == key).map(|(_, line)| line);
+    pub fn take_out(
+        &mut self,
+        document: &Document,
+        added: &Added,
+        gave_way: &[(&str, Option<&str>)],
+    ) -> Option<()> {
+        let gave_way = |key: &str| gave_way.iter().find(|(known, _)| *known == key).map(|(_, line)| *line);
         for (key, name) in added.names() {
             if document.place(key, name).is_none() {
                 continue;
             }
             let section = self.section(key)??;
+            if let Some(bracket) = self.bracket(&section) {
+                self.change(|text| flow::take_out_of_list(text, bracket, name))?;
+                continue;
+            }
             let items = self.items(&section)?;
             let (start, end) = items.ranges[self.place(&items, name)?];
             self.lines.drain(start..end);
@@ -164,13 +205,9 @@ impl Text {
         }
         if document.current_context() == Some(added.context.as_str()) {
             let start = self.section(CURRENT)??.start;
-            match (gave_way(CURRENT), &added.previous_current_context) {
-                (Some(Some(line)), _) => self.turn(start, line),
-                (None, Some(previous)) => {
-                    let previous = emit::scalar(&Value::from(previous.as_str()));
-                    self.turn(start, &format!("{CURRENT}: {previous}"));
-                }
-                (Some(None), _) | (None, None) => {
+            match gave_way(CURRENT).flatten() {
+                Some(line) => self.turn(start, line),
+                None => {
                     self.lines.remove(start);
                 }
             }
@@ -210,7 +247,8 @@ impl Text {
     /// Finds a top-level key: `Some(None)` when it is not there, `None` when the file is not in block style.
     fn section(&self, key: &str) -> Option<Option<Section>> {
         let mut found: Option<Section> = None;
-        for (number, line) in self.lines.iter().enumerate() {
+        let document_end = self.document_end();
+        for (number, line) in self.lines[..document_end].iter().enumerate() {
             if !has_content(line) {
                 continue;
             }
@@ -225,13 +263,13 @@ impl Text {
             }
             let (name, rest) = line.split_once(':')?;
             if let Some(found) = &mut found
-                && found.end == self.lines.len()
+                && found.end == document_end
             {
                 found.end = number;
             }
             if name.trim().trim_matches(['"', '\'']) == key {
                 let value = without_comment(rest).to_owned();
-                found = Some(Section { start: number, end: self.lines.len(), value });
+                found = Some(Section { start: number, end: document_end, value });
             }
         }
         Some(found)
@@ -270,11 +308,11 @@ impl Text {
 }
 
 /// Tells whether a line is a directive, or begins or ends a document.
-fn is_mark(line: &str) -> bool {
+pub(super) fn is_mark(line: &str) -> bool {
     line.starts_with("---") || line.starts_with("...") || line.starts_with('%')
 }
 
-fn has_content(line: &str) -> bool {
+pub(super) fn has_content(line: &str) -> bool {
     let line = line.trim();
     !line.is_empty() && !line.starts_with('#')
 }

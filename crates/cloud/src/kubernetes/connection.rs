@@ -38,19 +38,12 @@ pub(super) async fn client(
 ) -> Result<Client, ApiError> {
     let parsed = Kubeconfig::from_yaml(kubeconfig.expose())
         .map_err(|cause| failure::unusable("it cannot be read", Some(Box::new(cause))))?;
+    refuse_what_leads_outside(&parsed)?;
     let config = Config::from_custom_kubeconfig(parsed, &KubeConfigOptions::default())
         .await
         .map_err(|cause| failure::unusable("its current context leads nowhere", Some(Box::new(cause))))?;
-    if config.auth_info.exec.is_some() || config.auth_info.auth_provider.is_some() {
-        let why = "it signs in through another program; only certificates and tokens are understood";
-        return Err(failure::unusable(why, None));
-    }
     if config.cluster_url.scheme_str() != Some("https") || config.accept_invalid_certs {
         let why = "it leads to a server that nobody vouches for; only HTTPS with a known authority is used";
-        return Err(failure::unusable(why, None));
-    }
-    if config.auth_info.token_file.is_some() {
-        let why = "it wants a file of this machine, and a cluster's own kubeconfig does not";
         return Err(failure::unusable(why, None));
     }
     let assembled = match carrier {
@@ -58,6 +51,31 @@ pub(super) async fn client(
         None => assemble(&config, meter),
     };
     assembled.map_err(|cause| failure::unusable("its certificates or keys do not fit", Some(Box::new(cause))))
+}
+
+/// Refuses a kubeconfig that names a program to run or a file of this machine, before either is touched.
+///
+/// Every entry counts, not only those of the current context: all of them came from the same place.
+fn refuse_what_leads_outside(kubeconfig: &Kubeconfig) -> Result<(), ApiError> {
+    let clusters = kubeconfig.clusters.iter().filter_map(|named| named.cluster.as_ref());
+    let users = kubeconfig.auth_infos.iter().filter_map(|named| named.auth_info.as_ref());
+    if users.clone().any(|user| user.exec.is_some() || user.auth_provider.is_some()) {
+        let why = "it signs in through another program; only certificates and tokens are understood";
+        return Err(failure::unusable(why, None));
+    }
+    let of_clusters = clusters.map(|cluster| ("certificate-authority", &cluster.certificate_authority));
+    let of_users = users.flat_map(|user| {
+        [
+            ("client-certificate", &user.client_certificate),
+            ("client-key", &user.client_key),
+            ("tokenFile", &user.token_file),
+        ]
+    });
+    let named = of_clusters.chain(of_users).find(|(_, file)| file.is_some());
+    named.map_or(Ok(()), |(key, _)| {
+        let why = format!("its {key} names a file of this machine, and a cluster's own kubeconfig does not");
+        Err(failure::unusable(&why, None))
+    })
 }
 
 fn assemble(config: &Config, meter: &Meter) -> Result<Client, kube::Error> {
@@ -160,6 +178,29 @@ mod tests {
                 Some(crate::ApiErrorKind::SignIn),
                 "{cluster} {user}"
             );
+        }
+    }
+
+    #[tokio::test]
+    async fn a_kubeconfig_that_names_a_file_of_this_machine_is_refused_before_the_file_is_read() {
+        for (cluster, user, key) in [
+            ("certificate-authority: /etc/hostname", "token: t", "certificate-authority"),
+            ("x: 1", "client-certificate: /nowhere", "client-certificate"),
+            ("x: 1", "client-key: /nowhere, client-certificate-data: eA==", "client-key"),
+            ("x: 1", "tokenFile: /nowhere, token: t", "tokenFile"),
+        ] {
+            for (name, other) in [("c", "d"), ("d", "c")] {
+                let text = format!(
+                    "apiVersion: v1\nkind: Config\ncurrent-context: c\n\
+                     clusters: [{{name: {name}, cluster: {{server: 'https://127.0.0.1:1', {cluster}}}}}, \
+                     {{name: {other}, cluster: {{server: 'https://127.0.0.1:1'}}}}]\n\
+                     contexts: [{{name: c, context: {{cluster: c, user: c}}}}]\n\
+                     users: [{{name: {name}, user: {{{user}}}}}, {{name: {other}, user: {{token: t}}}}]\n"
+                );
+                let refused = client(&Secret::new(text), None, &Meter::new()).await.err().unwrap();
+                assert_eq!(refused.kind, crate::ApiErrorKind::SignIn);
+                assert!(refused.message.contains(key), "{}", refused.message);
+            }
         }
     }
 

@@ -1,0 +1,154 @@
+//! Another program that changes the same kubeconfig while landfall runs, as kubectl does: it takes `<file>.lock` and fails
+//! at once when that exists, reads, adds or removes a context of its own, writes in place, and removes the lock.
+
+use crate::environment::Environment;
+use fastrand::Rng;
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex},
+};
+
+/// The context that it adds first and keeps.
+const KEPT: &str = "their-kept";
+/// The context that it adds and removes again.
+const PASSING: &str = "their-passing";
+
+/// The writer; its clones are the same one.
+#[derive(Clone)]
+pub struct OtherWriter(Arc<Mutex<State>>);
+
+struct State {
+    file: PathBuf,
+    rng: Rng,
+    /// Whether it stopped in the middle of a change, with the lock in its hand.
+    holds: bool,
+    /// The contexts that it has in the file.
+    has: BTreeSet<&'static str>,
+}
+
+impl OtherWriter {
+    /// Returns a writer to the kubeconfig of an environment.
+    pub fn new(here: &Environment, seed: u64) -> Self {
+        let (file, rng) = (here.wish.kubeconfig.clone(), Rng::with_seed(seed));
+        Self(Arc::new(Mutex::new(State { file, rng, holds: false, has: BTreeSet::new() })))
+    }
+
+    /// Makes it act between the requests of the next run; with `slowly`, some changes take several requests.
+    pub fn join(&self, here: &Environment, slowly: bool) {
+        let state = self.0.clone();
+        here.carrier.show(Box::new(move |_, _, _| state.lock().unwrap().act(slowly)));
+    }
+
+    /// Ends what it is at, says what of its own was lost or left locked, and takes its contexts out again.
+    pub fn leave(&self) -> Vec<String> {
+        let mut state = self.0.lock().unwrap();
+        state.release();
+        let text = state.read();
+        let mut lost = Vec::new();
+        for name in [KEPT, PASSING] {
+            let there = entries(name).into_iter().filter(|(_, item)| text.contains(item)).count();
+            if there != if state.has.contains(name) { 3 } else { 0 } {
+                lost.push(format!("{there} of 3 entries of another program's {name} are in:\n{text}"));
+            }
+        }
+        let beside: Vec<String> = state.beside();
+        if !beside.is_empty() {
+            lost.push(format!("left beside the kubeconfig: {beside:?}"));
+        }
+        let without = [KEPT, PASSING].into_iter().fold(text, |text, name| without(&text, name));
+        fs::write(&state.file, without).unwrap();
+        state.has.clear();
+        lost
+    }
+}
+
+impl State {
+    fn act(&mut self, slowly: bool) {
+        if self.holds {
+            if self.rng.u8(0..4) == 0 {
+                self.release();
+            }
+        } else if self.rng.u8(0..6) == 0 && self.lock() {
+            self.holds = true;
+            if !(slowly && self.rng.bool()) {
+                self.release();
+            }
+        }
+    }
+
+    fn release(&mut self) {
+        if std::mem::take(&mut self.holds) {
+            self.change();
+            fs::remove_file(lock_of(&self.file)).unwrap();
+        }
+    }
+
+    fn lock(&self) -> bool {
+        fs::OpenOptions::new().write(true).create_new(true).open(lock_of(&self.file)).is_ok()
+    }
+
+    fn read(&self) -> String {
+        fs::read_to_string(&self.file).unwrap()
+    }
+
+    fn change(&mut self) {
+        let text = self.read();
+        let changed = if self.has.insert(KEPT) {
+            with(&text, KEPT)
+        } else if self.has.insert(PASSING) {
+            with(&text, PASSING)
+        } else {
+            self.has.remove(PASSING);
+            without(&text, PASSING)
+        };
+        fs::write(&self.file, changed).unwrap();
+    }
+
+    /// Whatever stands beside the file that belongs to changing it.
+    fn beside(&self) -> Vec<String> {
+        let folder = fs::read_dir(self.file.parent().unwrap()).unwrap();
+        let names = folder.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        names.filter(|name| name.ends_with(".lock") || name.contains(".landfall")).collect()
+    }
+}
+
+fn lock_of(file: &Path) -> PathBuf {
+    let mut name = file.as_os_str().to_owned();
+    name.push(".lock");
+    name.into()
+}
+
+/// The three entries of a context: the list, and the lines in it.
+fn entries(name: &str) -> [(&'static str, String); 3] {
+    [
+        ("clusters", format!("- name: {name}\n  cluster: {{server: https://{name}.example.org}}\n")),
+        ("contexts", format!("- name: {name}\n  context: {{cluster: {name}, user: {name}}}\n")),
+        ("users", format!("- name: {name}\n  user: {{token: of-{name}}}\n")),
+    ]
+}
+
+fn with(text: &str, name: &str) -> String {
+    entries(name).into_iter().fold(text.to_owned(), |text, (list, item)| {
+        let head = format!("{list}:\n");
+        assert!(text.contains(&head), "no {list} in {text}");
+        text.replacen(&head, &format!("{head}{item}"), 1)
+    })
+}
+
+fn without(text: &str, name: &str) -> String {
+    entries(name).into_iter().fold(text.to_owned(), |text, (_, item)| text.replacen(&item, "", 1))
+}
+
+/// Leaves beside a kubeconfig what a process of ours leaves that was killed while it changed it: its lock, its marker and
+/// half a new text.
+pub fn leave_as_killed(file: &Path) {
+    let beside = |end: &str| {
+        let name = format!(".{}.landfall{end}", file.file_name().unwrap().to_str().unwrap());
+        file.with_file_name(name)
+    };
+    fs::write(beside(""), "").unwrap();
+    fs::hard_link(beside(""), lock_of(file)).unwrap();
+    fs::write(beside(".new"), "users:\n- name: half").unwrap();
+}
