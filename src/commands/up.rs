@@ -90,7 +90,7 @@ pub struct Args {
 /// Runs it.
 pub async fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
     let mut wished = session.wished(&args.wishes, Purpose::Make)?;
-    args.extent.apply(&mut wished.settings);
+    args.extent.apply(&mut wished.settings)?;
     let (journal, target) = open(session, &wished, "up", gateways(args)).await?;
     session.say(&heading(session, "up", &target));
     let ended = match same_environment(session, &wished, &journal.memory(), &target) {

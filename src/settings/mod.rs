@@ -138,6 +138,7 @@ fn wishes(
         kubeconfig: kubeconfig?,
         manifests: manifests?,
         skip_preflight: std::collections::BTreeSet::new(),
+        replace_objects: Vec::new(),
     })
 }
 

@@ -47,6 +47,7 @@ pub fn demo(home: &Path) -> Settings {
         kubeconfig: home.join("kubeconfig"),
         manifests: None,
         skip_preflight: std::collections::BTreeSet::new(),
+        replace_objects: Vec::new(),
     }
 }
 

@@ -193,8 +193,11 @@ mod tests {
 
     #[test]
     fn an_answer_that_quotes_a_value_of_a_secret_is_withheld_and_its_field_is_named() {
-        let sent = secret(json!({"stringData": {"password": "s3cret-value", "pin": 12345}, "data": {"k": "aHVudGVyMg=="}}));
-        for quoted in ["s3cret-value", "s3cret-va...", "12345", "hunter2", "aHVudGVyMg==", "czNjcmV0LXZhbHVl"] {
+        let sent = secret(
+            json!({"stringData": {"password": "s3cret-value", "pin": 12345}, "data": {"k": "aHVudGVyMg=="}}),
+        );
+        for quoted in ["s3cret-value", "s3cret-va...", "12345", "hunter2", "aHVudGVyMg==", "czNjcmV0LXZhbHVl"]
+        {
             let text = format!(".stringData: expected string, got &{{Value:{quoted}}}");
             let error = ApiError::new(ApiErrorKind::Invalid, text.clone())
                 .with_detail("FieldValueInvalid", text.clone())
@@ -210,7 +213,8 @@ mod tests {
 
     #[test]
     fn the_values_of_a_secret_leave_the_object_and_come_back_whole() {
-        let whole = secret(json!({"type": "Opaque", "stringData": {"a": "s3cret"}, "stringDat": {"b": "s3cret"}}));
+        let whole =
+            secret(json!({"type": "Opaque", "stringData": {"a": "s3cret"}, "stringDat": {"b": "s3cret"}}));
         let mut object = whole.clone();
         object.metadata.annotations = Some([(LAST_APPLIED.to_owned(), "s3cret".to_owned())].into());
         let before = object.clone();
@@ -218,6 +222,9 @@ mod tests {
         assert!(!format!("{object:?} {confidential:?}").contains("s3cret"));
         assert_eq!(confidential.complete(&object), before);
         let mut map = secret(json!({"kind": "ConfigMap", "data": {"a": "b"}}));
-        assert_eq!((Confidential::take(&mut map), map.data), (Confidential::default(), json!({"data": {"a": "b"}})));
+        assert_eq!(
+            (Confidential::take(&mut map), map.data),
+            (Confidential::default(), json!({"data": {"a": "b"}}))
+        );
     }
 }

@@ -137,8 +137,7 @@ pub(super) fn hide((path, is, wanted): &mut Difference, secret: bool) {
 /// Tells whether the values of a field may be shown. Of a Secret that is a list of fields: a field that nobody thought
 /// of, or a misspelt one, may hold a value that belongs in `data`.
 fn is_shown(path: &str, secret: bool) -> bool {
-    !path.contains(LAST_APPLIED)
-        && (!secret || SHOWN_OF_SECRETS.iter().any(|shown| path.starts_with(shown)))
+    !path.contains(LAST_APPLIED) && (!secret || SHOWN_OF_SECRETS.iter().any(|shown| path.starts_with(shown)))
 }
 
 /// Compares the `data` of a Secret by the bytes that it encodes. A key of `stringData` overrides the same key here.
@@ -165,14 +164,7 @@ fn string_data(wanted: &Value, live: &Value, found: &mut Vec<Difference>) {
     }
 }
 
-fn compare(
-    path: &str,
-    field: &str,
-    wanted: &Value,
-    live: &Value,
-    rules: Rules,
-    found: &mut Vec<Difference>,
-) {
+fn compare(path: &str, field: &str, wanted: &Value, live: &Value, rules: Rules, found: &mut Vec<Difference>) {
     let rules = rules.below(field);
     if rules.atomic && ATOMIC.contains(&field) && wanted.is_object() && live.is_object() {
         if !same_whole(wanted, live) {
@@ -379,7 +371,8 @@ mod tests {
         let wanted = json!({"apiVersion": "v1", "kind": "Secret", "type": "Opaque", "stringDat": {"a": planted},
             "metadata": {"labels": {"app": "a"}, "annotations": {LAST_APPLIED: planted, "note": planted}},
             "data": {"a": planted}, "spec": planted});
-        let live = json!({"apiVersion": "v1", "kind": "Secret", "type": "other", "data": {"a": planted.repeat(2)}});
+        let live =
+            json!({"apiVersion": "v1", "kind": "Secret", "type": "other", "data": {"a": planted.repeat(2)}});
         for (wanted, live) in [(&wanted, &live), (&live, &wanted), (&wanted, &Value::Null)] {
             let found = differences(wanted, live);
             assert!(!found.is_empty() && !format!("{found:?}").contains(planted), "{found:?}");
@@ -393,19 +386,24 @@ mod tests {
         let wanted = json!({"apiVersion": "v1", "kind": "Secret", "stringData": {"a": "one"},
             "data": {"a": "eA==", "b": "dHdv\n", "c": "dGhy\r\nZWU="}});
         let live = json!({"data": {"a": "b25l", "b": "dHdv", "c": "dGhyZWU="}});
-        assert_eq!(differences(&wanted, &json!({"apiVersion": "v1", "kind": "Secret", "data": live["data"]})), []);
+        assert_eq!(
+            differences(&wanted, &json!({"apiVersion": "v1", "kind": "Secret", "data": live["data"]})),
+            []
+        );
     }
 
     #[test]
     fn a_map_that_the_server_replaces_as_a_whole_is_compared_as_a_whole() {
-        let workload = |labels: Value| {
-            json!({"apiVersion": "apps/v1", "kind": "Deployment", "spec": {"selector": {"matchLabels": labels}}})
-        };
+        let workload = |labels: Value| json!({"apiVersion": "apps/v1", "kind": "Deployment", "spec": {"selector": {"matchLabels": labels}}});
         let (wanted, live) = (workload(json!({"app": "a"})), workload(json!({"app": "a", "tier": "web"})));
         assert_eq!(paths(&wanted, &live), [".spec.selector"]);
         assert_eq!(paths(&live, &live), [""; 0]);
-        let service = |selector: Value| json!({"apiVersion": "v1", "kind": "Service", "spec": {"selector": selector}});
-        assert_eq!(paths(&service(json!({"a": "1"})), &service(json!({"a": "1", "b": "2"}))), [".spec.selector"]);
+        let service =
+            |selector: Value| json!({"apiVersion": "v1", "kind": "Service", "spec": {"selector": selector}});
+        assert_eq!(
+            paths(&service(json!({"a": "1"})), &service(json!({"a": "1", "b": "2"}))),
+            [".spec.selector"]
+        );
         // A field of this name in somebody's own kind may be merged key by key.
         let own = |selector: Value| json!({"apiVersion": "example.com/v1", "kind": "Own", "spec": {"selector": selector}});
         assert_eq!(paths(&own(json!({"a": "1"})), &own(json!({"a": "1", "b": "2"}))), [""; 0]);

@@ -81,7 +81,8 @@ impl Exchange {
         let status = response.status().as_u16();
         let body = response.into_body().collect_bytes().await;
         let body = body.map_err(|cause| (failure::unanswered(&asked, cause), true))?;
-        let value = serde_json::from_slice(&body).map_err(|cause| (failure::unreadable(&asked, cause), true))?;
+        let value =
+            serde_json::from_slice(&body).map_err(|cause| (failure::unreadable(&asked, cause), true))?;
         Ok((value, status, in_doubt))
     }
 
@@ -113,7 +114,14 @@ impl Exchange {
             in_doubt |= error.sent == Sent::Unknown || error.kind == ApiErrorKind::Unavailable;
             // The error's text may quote the body of the request, which may be a Secret.
             let (kind, status) = (error.kind, error.status);
-            tracing::debug!(?kind, ?status, ?pause, attempt, path = asked.path, "asking the API server again");
+            tracing::debug!(
+                ?kind,
+                ?status,
+                ?pause,
+                attempt,
+                path = asked.path,
+                "asking the API server again"
+            );
             tokio::time::sleep(pause).await;
         }
         unreachable!("the policy ends the loop after {} attempts", patience::ATTEMPTS_MAX)

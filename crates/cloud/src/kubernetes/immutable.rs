@@ -54,14 +54,14 @@ const RULES: [Rule; 26] = [
         &[".spec"],
         &[".spec.activeDeadlineSeconds", ".spec.tolerations", ".spec.terminationGracePeriodSeconds"],
     ),
-    ("", "Service", &[".spec.clusterIP", ".spec.clusterIPs", ".spec.ipFamilies[0]", ".spec.loadBalancerClass"], &[]),
-    ("", "Secret", &[".type"], &[]),
     (
         "",
-        "PersistentVolumeClaim",
-        &[".spec"],
-        &[".spec.resources", ".spec.volumeAttributesClassName"],
+        "Service",
+        &[".spec.clusterIP", ".spec.clusterIPs", ".spec.ipFamilies[0]", ".spec.loadBalancerClass"],
+        &[],
     ),
+    ("", "Secret", &[".type"], &[]),
+    ("", "PersistentVolumeClaim", &[".spec"], &[".spec.resources", ".spec.volumeAttributesClassName"]),
     (
         "",
         "PersistentVolume",
@@ -79,7 +79,12 @@ const RULES: [Rule; 26] = [
         ],
         &[],
     ),
-    ("storage.k8s.io", "StorageClass", &[".provisioner", ".parameters", ".reclaimPolicy", ".volumeBindingMode"], &[]),
+    (
+        "storage.k8s.io",
+        "StorageClass",
+        &[".provisioner", ".parameters", ".reclaimPolicy", ".volumeBindingMode"],
+        &[],
+    ),
     ("storage.k8s.io", "CSIDriver", &[".spec.attachRequired", ".spec.volumeLifecycleModes"], &[]),
     ("storage.k8s.io", "VolumeAttachment", &[".spec"], &[]),
     ("rbac.authorization.k8s.io", "RoleBinding", &[".roleRef"], &[]),
@@ -130,7 +135,8 @@ fn is_refused((path, is, wish): &Difference, wanted: &Value, live: &Value) -> bo
     let below = |prefix: &str| {
         path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
     };
-    if is_frozen(wanted, live) && [".data", ".binaryData", ".stringData", ".immutable"].into_iter().any(below) {
+    if is_frozen(wanted, live) && [".data", ".binaryData", ".stringData", ".immutable"].into_iter().any(below)
+    {
         return true;
     }
     let (group, kind) = (group_of(wanted), wanted["kind"].as_str().unwrap_or_default());
@@ -145,7 +151,9 @@ fn is_refused((path, is, wish): &Difference, wanted: &Value, live: &Value) -> bo
             path.ends_with(".image") && list.iter().any(|list| path.starts_with(list))
         }
         // An unbound claim is given its volume, and its class when there is a default one.
-        "PersistentVolumeClaim" => is.is_null() && (below(".spec.volumeName") || below(".spec.storageClassName")),
+        "PersistentVolumeClaim" => {
+            is.is_null() && (below(".spec.volumeName") || below(".spec.storageClassName"))
+        }
         // An Indexed Job grows and shrinks with its parallelism.
         "Job" => below(".spec.completions") && spec("completionMode").1 == "Indexed",
         _ => false,
@@ -217,21 +225,83 @@ mod tests {
         let refused = |version, kind, wanted: Value, live: Value| paths(version, kind, wanted, live);
         let spec = |value: Value| json!({"spec": value});
         for (version, kind, wanted, live, expected) in [
-            ("batch/v1", "Job", spec(json!({"template": {"a": 1}, "parallelism": 2})), spec(json!({"template": {"a": 2}, "parallelism": 1})), vec![".spec.template.a"]),
-            ("batch/v1", "Job", spec(json!({"completions": 2})), spec(json!({"completions": 1, "completionMode": "Indexed"})), vec![]),
-            ("v1", "Service", spec(json!({"clusterIP": "10.0.0.1"})), spec(json!({"clusterIP": "10.0.0.2", "type": "ClusterIP"})), vec![".spec.clusterIP"]),
+            (
+                "batch/v1",
+                "Job",
+                spec(json!({"template": {"a": 1}, "parallelism": 2})),
+                spec(json!({"template": {"a": 2}, "parallelism": 1})),
+                vec![".spec.template.a"],
+            ),
+            (
+                "batch/v1",
+                "Job",
+                spec(json!({"completions": 2})),
+                spec(json!({"completions": 1, "completionMode": "Indexed"})),
+                vec![],
+            ),
+            (
+                "v1",
+                "Service",
+                spec(json!({"clusterIP": "10.0.0.1"})),
+                spec(json!({"clusterIP": "10.0.0.2", "type": "ClusterIP"})),
+                vec![".spec.clusterIP"],
+            ),
             ("v1", "Service", spec(json!({"clusterIP": ""})), spec(json!({"clusterIP": "10.0.0.2"})), vec![]),
-            ("v1", "Service", spec(json!({"clusterIP": "10.0.0.1"})), spec(json!({"type": "ExternalName"})), vec![]),
-            ("v1", "Service", spec(json!({"loadBalancerClass": "a"})), spec(json!({"type": "LoadBalancer"})), vec![".spec.loadBalancerClass"]),
+            (
+                "v1",
+                "Service",
+                spec(json!({"clusterIP": "10.0.0.1"})),
+                spec(json!({"type": "ExternalName"})),
+                vec![],
+            ),
+            (
+                "v1",
+                "Service",
+                spec(json!({"loadBalancerClass": "a"})),
+                spec(json!({"type": "LoadBalancer"})),
+                vec![".spec.loadBalancerClass"],
+            ),
             ("v1", "Secret", json!({"type": "a"}), json!({"type": "b"}), vec![".type"]),
-            ("v1", "PersistentVolumeClaim", spec(json!({"accessModes": ["ReadWriteMany"], "resources": {"requests": {"storage": "2Gi"}}})),
-                spec(json!({"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}})), vec![".spec.accessModes[0]"]),
-            ("rbac.authorization.k8s.io/v1", "RoleBinding", json!({"roleRef": {"name": "a"}}), json!({"roleRef": {"name": "b"}}), vec![".roleRef.name"]),
-            ("v1", "Pod", spec(json!({"nodeName": "a", "containers": [{"name": "c", "image": "i:2"}]})),
-                spec(json!({"nodeName": "b", "containers": [{"name": "c", "image": "i:1"}]})), vec![".spec.nodeName"]),
+            (
+                "v1",
+                "PersistentVolumeClaim",
+                spec(
+                    json!({"accessModes": ["ReadWriteMany"], "resources": {"requests": {"storage": "2Gi"}}}),
+                ),
+                spec(
+                    json!({"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}),
+                ),
+                vec![".spec.accessModes[0]"],
+            ),
+            (
+                "rbac.authorization.k8s.io/v1",
+                "RoleBinding",
+                json!({"roleRef": {"name": "a"}}),
+                json!({"roleRef": {"name": "b"}}),
+                vec![".roleRef.name"],
+            ),
+            (
+                "v1",
+                "Pod",
+                spec(json!({"nodeName": "a", "containers": [{"name": "c", "image": "i:2"}]})),
+                spec(json!({"nodeName": "b", "containers": [{"name": "c", "image": "i:1"}]})),
+                vec![".spec.nodeName"],
+            ),
             ("v1", "ConfigMap", json!({"data": {"a": "1"}}), json!({"data": {"a": "2"}}), vec![]),
-            ("v1", "ConfigMap", json!({"data": {"a": "1"}}), json!({"data": {"a": "2"}, "immutable": true}), vec![".data.a"]),
-            ("example.com/v1", "Deployment", spec(json!({"selector": {"a": "1"}})), spec(json!({"selector": {"a": "2"}})), vec![]),
+            (
+                "v1",
+                "ConfigMap",
+                json!({"data": {"a": "1"}}),
+                json!({"data": {"a": "2"}, "immutable": true}),
+                vec![".data.a"],
+            ),
+            (
+                "example.com/v1",
+                "Deployment",
+                spec(json!({"selector": {"a": "1"}})),
+                spec(json!({"selector": {"a": "2"}})),
+                vec![],
+            ),
         ] {
             assert_eq!(refused(version, kind, wanted, live), expected, "{kind}");
         }
@@ -246,7 +316,10 @@ mod tests {
         let found = immutable_differences(&wanted, &object("v1", "Secret", live));
         assert_eq!(
             found,
-            [(".immutable".to_owned(), json!(true), Value::Null), (".data.a".to_owned(), json!("(hidden)"), Value::Null)]
+            [
+                (".immutable".to_owned(), json!(true), Value::Null),
+                (".data.a".to_owned(), json!("(hidden)"), Value::Null)
+            ]
         );
     }
 }

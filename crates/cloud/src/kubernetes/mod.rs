@@ -27,6 +27,7 @@ pub use client::Cluster;
 pub use confidential::Confidential;
 pub use differences::differences;
 pub use immutable::immutable_differences;
+pub use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 pub use kind::Kind;
-pub use kube::core::DynamicObject;
+pub use kube::core::{DynamicObject, TypeMeta};
 pub use watch::Selection;
