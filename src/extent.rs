@@ -1,7 +1,11 @@
 //! How far `up` goes beside its settings, and `plan` with it.
 
+use crate::{exit::Exit, failure::Failure};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use landfall_steps::{preflight::Concern, settings::Settings};
+use landfall_steps::{
+    preflight::Concern,
+    settings::{ObjectName, Settings},
+};
 
 /// What `up` and `plan` both take.
 #[derive(clap::Args, Debug)]
@@ -9,9 +13,18 @@ pub struct Extent {
     /// Leave out a check that is made before anything is; may be given more than once
     #[arg(long, value_name = "NAME", value_parser = concerns(), help_heading = "Before anything is made")]
     skip_preflight: Vec<Concern>,
-    /// Make this anew when it is broken beyond mending: cluster. Only when it is ours and nobody else works in it
-    #[arg(long, value_name = "STEP", value_parser = ["cluster"])]
-    replace: Vec<String>,
+    /// Recreate this: cluster, if it cannot be repaired, is owned and has no foreign objects; or KIND/NAME, an object
+    /// with an immutable field to change. It is deleted, and down until the new one is ready; may be given more than
+    /// once
+    #[arg(long, value_name = "cluster|KIND/NAME", value_parser = replaceable)]
+    replace: Vec<Replace>,
+}
+
+/// What may be deleted and recreated.
+#[derive(Clone, Debug)]
+enum Replace {
+    Cluster,
+    Object(ObjectName),
 }
 
 impl Extent {
@@ -24,9 +37,28 @@ impl Extent {
     }
 
     /// Takes the wishes over into the settings.
-    pub fn apply(&self, settings: &mut Settings) {
+    ///
+    /// # Errors
+    /// When an object to replace is in no manifest.
+    pub fn apply(&self, settings: &mut Settings) -> Result<(), Failure> {
         settings.skip_preflight = self.skip_preflight.iter().copied().collect();
-        settings.cluster.replace = self.replace.iter().any(|step| step == "cluster");
+        settings.cluster.replace = self.replace.iter().any(|one| matches!(one, Replace::Cluster));
+        let objects = self.replace.iter().filter_map(|one| match one {
+            Replace::Cluster => None,
+            Replace::Object(name) => Some(name.clone()),
+        });
+        settings.replace_objects = objects.collect();
+        if settings.replace_objects.is_empty() {
+            return Ok(());
+        }
+        match landfall_steps::unknown_replacements(settings) {
+            unknown if unknown.is_empty() => Ok(()),
+            unknown => Err(Failure::new(Exit::Input, format!("replace {}", unknown.join(", ")))
+                .cause("no manifest holds it")
+                .hint(
+                    "name an object of the manifests: KIND/NAME, or KIND/NAMESPACE/NAME outside of default",
+                )),
+        }
     }
 }
 
@@ -34,4 +66,13 @@ impl Extent {
 fn concerns() -> impl TypedValueParser<Value = Concern> {
     let names = PossibleValuesParser::new(Concern::ALL.map(Concern::name));
     names.map(|name| Concern::named(&name).expect("only the names of checks are possible"))
+}
+
+fn replaceable(text: &str) -> Result<Replace, String> {
+    match text {
+        "cluster" => Ok(Replace::Cluster),
+        text => ObjectName::read(text)
+            .map(Replace::Object)
+            .ok_or_else(|| "give cluster, or an object: KIND/NAME or KIND/NAMESPACE/NAME".to_owned()),
+    }
 }

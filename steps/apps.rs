@@ -36,7 +36,7 @@ impl Apps {
     }
 
     fn earlier(&self, cx: &Context) -> Earlier {
-        Earlier { output: cx.output("apps"), wanted: self.wanted.clone() }
+        Earlier { output: cx.output("apps"), begun: cx.ticket(), wanted: self.wanted.clone() }
     }
 
     async fn open(&self, cluster: &ReadyCluster) -> Result<Opened, StepError> {
@@ -65,8 +65,7 @@ impl Step for Apps {
         let opened = self.open(cluster).await?;
         let found = match objects::look(&opened, &self.manifests, &self.earlier(cx)).await?.check() {
             Ok(found) => found,
-            Err(Check::Differs { changes }) => return Ok(Check::Differs { changes }),
-            Err(_) => return Ok(Check::Missing),
+            Err(verdict) => return Ok(objects::verdict(verdict)),
         };
         if !found.live.iter().filter(|o| is_deployment(o)).all(is_available) {
             return Ok(Check::Underway);

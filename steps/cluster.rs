@@ -201,7 +201,8 @@ impl Cluster {
         let ready = cx.output("cluster-ready").or_else(|| cluster_ready::found(body, self.name()));
         let Some(ready) = ready.filter(|_| !self.teardown.with_strangers) else { return Ok(None) };
         let Reached::Open(opened) = reach(cx, &self.clusters, &ready).await? else { return Ok(None) };
-        let ours = strangers::ours(|step| cx.output(step), cx.adopted());
+        let mut ours = strangers::ours(|step| cx.output(step), cx.adopted());
+        ours.extend(strangers::ours(|step| cx.ticket_of(step), cx.adopted()));
         let what = format!("look into cluster {}", self.name());
         let ask = || strangers::in_cluster(&opened.api, |object| strangers::is_among(&ours, object));
         let looked =

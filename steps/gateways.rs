@@ -58,7 +58,7 @@ impl Gateways {
     }
 
     fn earlier(&self, cx: &Context) -> Earlier {
-        Earlier { output: last(cx), wanted: self.wanted.clone() }
+        Earlier { output: last(cx), begun: cx.ticket(), wanted: self.wanted.clone() }
     }
 
     async fn open(&self, cluster: &ReadyCluster) -> Result<Opened, StepError> {
@@ -213,8 +213,7 @@ impl Step for Gateways {
         let opened = self.open(&input.0).await?;
         let found = match objects::look(&opened, &self.manifests, &self.earlier(cx)).await?.check() {
             Ok(found) => found,
-            Err(Check::Differs { changes }) => return Ok(Check::Differs { changes }),
-            Err(_) => return Ok(Check::Missing),
+            Err(verdict) => return Ok(objects::verdict(verdict)),
         };
         let Ok(gateways) = self.judge(&found.live) else { return Ok(Check::Underway) };
         let applied = objects::references(cx, &opened, last(cx), &found).await?;

@@ -60,3 +60,10 @@ pub use objects::{Applied, FIELD_MANAGER, ObjectRef, strangers::listed};
 pub use recorded::{Renamed, as_made, renamed};
 pub use rotation::{Rotation, rotation, unfinished};
 pub use survey::{Locked, Survey, survey};
+
+/// Returns the objects to replace that no manifest of these settings holds.
+#[must_use]
+pub fn unknown_replacements(settings: &settings::Settings) -> Vec<String> {
+    let manifests = manifests::Manifests::new(settings);
+    manifests.unknown_replacements().into_iter().map(ToString::to_string).collect()
+}

@@ -1,6 +1,10 @@
 //! Which objects there are to apply: the built-in set or the user's folder, the domain filled in.
 
-use crate::{cluster_ready::AddOnIdentity, objects::Wanted, settings::Settings};
+use crate::{
+    cluster_ready::AddOnIdentity,
+    objects::Wanted,
+    settings::{ObjectName, Settings},
+};
 use include_dir::{Dir, include_dir};
 use landfall_cloud::kubernetes::manifest::{self, Manifest};
 use serde_json::{Value, json};
@@ -24,6 +28,7 @@ pub(crate) struct Manifests {
     pub(crate) gateways: Vec<Manifest>,
     /// What the user's folder says of the TLS part; it replaces ours where kind and name agree.
     tls: Vec<Manifest>,
+    replace: Vec<ObjectName>,
 }
 
 impl Manifests {
@@ -37,7 +42,7 @@ impl Manifests {
             set_canary(&mut all, s.canary.stable, s.canary.canary);
         }
         manifest::fill(&mut all, DOMAIN, &s.domain);
-        let mut sorted = Self::default();
+        let mut sorted = Self { replace: s.replace_objects.clone(), ..Self::default() };
         for manifest in all {
             if api_version(&manifest).starts_with(GATEWAY_GROUP) {
                 sorted.gateways.push(manifest);
@@ -54,7 +59,23 @@ impl Manifests {
     pub(crate) fn wanted(&self) -> Wanted {
         let tls = [("tls/secret-provider-class.yaml", CLASS), ("tls/sync.yaml", SYNC)];
         let tls: Vec<Manifest> = tls.iter().flat_map(|(path, text)| own_template(path, text)).collect();
-        Wanted::of(self.apps.iter().chain(&self.gateways).chain(&self.tls).chain(&tls))
+        Wanted::of(self.apps.iter().chain(&self.gateways).chain(&self.tls).chain(&tls), &self.replace)
+    }
+
+    /// Returns the TLS part with its placeholders, for comparing the fields that have none.
+    pub(crate) fn tls_unfilled(&self) -> Vec<Manifest> {
+        let mut all = own_template("tls/sync.yaml", SYNC);
+        all.retain(|one| !self.tls.iter().any(|own| same_object(own, one)));
+        all.extend(self.tls.iter().filter(|own| kind(own) != "SecretProviderClass").cloned());
+        all
+    }
+
+    /// Returns the objects to replace that no manifest holds.
+    pub(crate) fn unknown_replacements(&self) -> Vec<&ObjectName> {
+        let tls = self.tls_unfilled();
+        let names = self.apps.iter().chain(&self.gateways).chain(&tls).map(name_of);
+        let known: Vec<ObjectName> = names.collect();
+        self.replace.iter().filter(|name| !known.contains(name)).collect()
     }
 
     /// Returns the SecretProviderClass and the workload that holds it open.
@@ -125,6 +146,16 @@ fn is_tls(manifest: &Manifest) -> bool {
     let volumes = data.pointer("/spec/template/spec/volumes").or_else(|| data.pointer("/spec/volumes"));
     let csi = |volume: &Value| volume["csi"]["driver"] == json!("secrets-store.csi.k8s.io");
     volumes.and_then(Value::as_array).is_some_and(|volumes| volumes.iter().any(csi))
+}
+
+/// Names an object the way a person names it on the command line.
+pub(crate) fn name_of(manifest: &Manifest) -> ObjectName {
+    let metadata = &manifest.object.metadata;
+    ObjectName::new(
+        kind(manifest),
+        metadata.namespace.as_deref(),
+        metadata.name.as_deref().unwrap_or_default(),
+    )
 }
 
 fn same_object(one: &Manifest, other: &Manifest) -> bool {

@@ -47,6 +47,47 @@ pub struct Settings {
     pub manifests: Option<Arc<Vec<Manifest>>>,
     /// The checks of preflight that are left out.
     pub skip_preflight: BTreeSet<Concern>,
+    /// The objects that are deleted and recreated when a field that must change is immutable.
+    pub replace_objects: Vec<ObjectName>,
+}
+
+/// The name of an object in the cluster, as a person writes it: `deployment/web`, or `deployment/shop/web` with its
+/// namespace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ObjectName {
+    kind: String,
+    namespace: String,
+    name: String,
+}
+
+impl ObjectName {
+    /// Returns the name of an object; what has no namespace counts as one of `default`.
+    #[must_use]
+    pub fn new(kind: &str, namespace: Option<&str>, name: &str) -> Self {
+        let namespace = namespace.unwrap_or("default").to_owned();
+        Self { kind: kind.to_ascii_lowercase(), namespace, name: name.to_owned() }
+    }
+
+    /// Reads `KIND/NAME` or `KIND/NAMESPACE/NAME`; the kind's case does not matter.
+    #[must_use]
+    pub fn read(text: &str) -> Option<Self> {
+        let parts: Vec<&str> = text.split('/').collect();
+        match parts.as_slice() {
+            _ if parts.iter().any(|part| part.is_empty()) => None,
+            [kind, name] => Some(Self::new(kind, None, name)),
+            [kind, namespace, name] => Some(Self::new(kind, Some(namespace), name)),
+            _ => None,
+        }
+    }
+}
+
+impl std::fmt::Display for ObjectName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.namespace.as_str() {
+            "default" => write!(f, "{}/{}", self.kind, self.name),
+            namespace => write!(f, "{}/{namespace}/{}", self.kind, self.name),
+        }
+    }
 }
 
 /// The virtual network and the subnet of the nodes.
@@ -185,6 +226,18 @@ pub(crate) mod tests {
             state_folder: PathBuf::from("state"),
             manifests: None,
             skip_preflight: BTreeSet::new(),
+            replace_objects: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn an_object_is_named_by_kind_namespace_and_name() {
+        let read = |text: &str| ObjectName::read(text).map(|name| name.to_string());
+        assert_eq!(read("Deployment/web").as_deref(), Some("deployment/web"));
+        assert_eq!(read("deployment/default/web").as_deref(), Some("deployment/web"));
+        assert_eq!(read("Job/shop/seed").as_deref(), Some("job/shop/seed"));
+        for wrong in ["web", "/web", "deployment/", "a/b/c/d", ""] {
+            assert_eq!(read(wrong), None, "{wrong}");
         }
     }
 

@@ -171,7 +171,8 @@ impl Here<'_> {
         };
         let output = |step: &str| self.memory.past(step)?.output.clone();
         let adopted = self.memory.past("cluster").is_some_and(|past| past.adopted);
-        let ours = strangers::ours(output, adopted);
+        let mut ours = strangers::ours(output, adopted);
+        ours.extend(strangers::ours(|step| self.memory.past(step)?.ticket.clone(), adopted));
         // A run that died among the objects has not named them: those that bear our mark are ours all the same.
         let found: BTreeSet<String> = if adopted { BTreeSet::new() } else { self.found() };
         let seen = strangers::in_cluster(&opened.api, |object| {

@@ -3,7 +3,7 @@
 use super::up;
 use crate::{
     deployment::Deployment,
-    exit::Exit,
+    exit::{self, Exit},
     extent::Extent,
     failure::Failure,
     render::{plan, stream},
@@ -31,7 +31,7 @@ pub struct Args {
 /// Runs it. The journal is read and neither locked nor written: a run beside this one goes on.
 pub async fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
     let mut wished = session.wished(&args.wishes, Purpose::Make)?;
-    args.extent.apply(&mut wished.settings);
+    args.extent.apply(&mut wished.settings)?;
     let known = Journal::read(&wished.folder).map_err(|error| Failure::of_journal(&error))?;
     if let Some((key, _)) = &known {
         up::same_journal(&wished, key)?;
@@ -71,7 +71,12 @@ pub async fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
         true => stream::out().json(&plan::document(&shown, cloud)),
         false => stream::out().line(&plan::text(&shown, session.terminal.out)),
     }
+    let refused = planned.steps.iter().filter_map(|step| step.error.as_ref());
     Ok(match args.detailed_exitcode && !planned.is_empty() {
+        // As for up: the cloud would refuse, and only a person can change that.
+        _ if refused.map(|error| exit::of_kind(error.kind)).any(|exit| exit == Exit::Refused) => {
+            Exit::Refused
+        }
         true => Exit::Changes,
         false => Exit::Well,
     })

@@ -91,7 +91,7 @@ pub struct Args {
 /// Runs it.
 pub async fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
     let mut wished = session.wished(&args.wishes, Purpose::Make)?;
-    args.extent.apply(&mut wished.settings);
+    args.extent.apply(&mut wished.settings)?;
     let (journal, target) = open(session, &wished, "up", gateways(args)).await?;
     session.say(&heading(session, "up", &target));
     if let Some(warning) = preflight::open_kubeconfig(&wished.settings.kubeconfig) {

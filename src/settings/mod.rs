@@ -139,6 +139,7 @@ fn wishes(
         state_folder: folder.to_owned(),
         manifests: manifests?,
         skip_preflight: std::collections::BTreeSet::new(),
+        replace_objects: Vec::new(),
     })
 }
 

@@ -1,73 +1,148 @@
 //! Applying a set, and remembering which of its objects were there before.
 
 use super::{
-    Applied, Earlier, ObjectRef, is_managed, kind_word,
+    Applied, Earlier, LAST_RANK, ObjectRef, Wanted, fingerprint,
+    immutable::{self, Immutable},
+    kind_word, leftover,
     look::{Found, kind_of, look},
-    place, rank_of, reference, uid_of,
+    namespace,
+    ownership::Ownership,
+    place,
+    progress::{self, Outcome, Progress},
+    rank_of, reference, uid_of,
 };
 use crate::{
     clouds::{Clusters, Opened},
     cluster_ready::ReadyCluster,
     doing::{Doing, Written},
+    manifests::name_of,
     reach::{Reached, reach},
     takeover,
 };
-use landfall_cloud::kubernetes::{Cluster, DynamicObject, Force, manifest::Manifest};
-use landfall_engine::{Context, Kind, StepError};
+use landfall_cloud::{
+    ApiError,
+    kubernetes::{Cluster, Creation, DynamicObject, Force, Kind, manifest::Manifest},
+};
+use landfall_engine::{Context, Kind as ErrorKind, StepError};
 
-/// Applies the set: namespaces and classes first, the rest at once. What an earlier run applied and nobody asks for any more
-/// goes last.
+/// Applies the set, rank by rank. What an earlier run applied and nobody asks for any more goes last.
 ///
-/// What was there before is on disk as this step's ticket before the first object is applied, so
-/// that a run that dies in the middle knows what to spare.
+/// Before each rank the ticket holds the names of what its requests may create, and after it the UIDs: an attempt that
+/// dies in the middle leaves enough to tell owned objects from foreign ones.
+///
+/// # Errors
+/// `Refused`, before anything is written, when an immutable field would have to change.
 pub(crate) async fn apply(
     cx: &Context,
     opened: &Opened,
     earlier: Earlier,
     manifests: &[Manifest],
 ) -> Result<Applied, StepError> {
-    let api = &opened.api;
     let standing = look(opened, manifests, &earlier).await?;
-    let found = found(cx, &opened.uid, earlier.output, &standing.live);
-    let mut applied = Applied { cluster_uid: opened.uid.clone(), objects: Vec::new(), found };
-    cx.keep(&applied)?;
-    for rank in 0..=1 {
+    if let Some(refused) = standing.refusal() {
+        return Err(refused);
+    }
+    let ownership = Ownership::of(cx, &opened.uid, earlier.output);
+    let mut progress = Progress::begin(&opened.uid, &ownership, &standing);
+    let set = Set { cx, api: &opened.api, replaced: &standing.replaced, wanted: &earlier.wanted };
+    for rank in 0..=LAST_RANK {
         let batch: Vec<&Manifest> = manifests.iter().filter(|m| rank_of(kind_word(m)) == rank).collect();
         if batch.is_empty() {
             continue;
         }
-        let ended = futures::future::join_all(batch.iter().map(|m| apply_one(cx, api, m))).await;
+        let kinds = futures::future::try_join_all(batch.iter().map(|m| kind_of(set.api, m))).await?;
+        progress.announce(kinds.iter().zip(&batch).map(|(kind, manifest)| announced(kind, manifest)));
+        cx.keep(progress.ticket())?;
+        let requests = kinds.iter().zip(&batch).map(|(kind, manifest)| set.apply(kind, manifest));
+        let ended = futures::future::join_all(requests).await;
         let mut failed = None;
-        for one in ended {
+        for ((kind, manifest), one) in kinds.iter().zip(&batch).zip(ended) {
             match one {
-                Ok(object) => applied.objects.push(object),
-                Err(error) => failed = failed.or(Some(error)),
+                Ok(applied) => progress.settle(applied),
+                Err(error) => {
+                    progress.fail(&announced(kind, manifest), &error);
+                    failed = failed.or(Some(error));
+                }
             }
         }
-        // What was applied stays on record, also when the rest of it is refused.
-        cx.keep(&applied)?;
         if let Some(error) = failed {
+            // What was applied stays on record, also when the rest of it is refused.
+            cx.keep(progress.ticket())?;
             return Err(error);
         }
     }
-    applied.objects.extend(standing.left.prune(opened).await?);
-    Ok(applied)
+    cx.keep(progress.ticket())?;
+    let stays = standing.left.prune(opened).await?;
+    Ok(progress.finish(stays))
 }
 
-async fn apply_one(cx: &Context, api: &Cluster, manifest: &Manifest) -> Result<ObjectRef, StepError> {
-    let kind = kind_of(api, manifest).await?;
-    let what = format!("apply {}", place(manifest));
-    let applied = api.apply(&kind, &manifest.object, Force::No).await.written(cx);
-    let applied = match applied {
-        // kubectl's apply or a hand's edit wrote these fields: what the person asked for in the manifest wins, and
-        // the object's managed fields say so. Another tool that applies would only write them back.
-        Err(error) if takeover::is_conflict(&error) => {
-            takeover::allowed(api, &kind, manifest, &what, &error).await?;
-            api.apply(&kind, &manifest.object, Force::Yes).await.written(cx)
+/// Names an object that a request may create.
+fn announced(kind: &Kind, manifest: &Manifest) -> ObjectRef {
+    let namespace = namespace(kind, &manifest.object).map(str::to_owned);
+    ObjectRef { namespace, uid: String::new(), ..reference(kind, &manifest.object) }
+}
+
+/// What applying each object of a set needs.
+struct Set<'a> {
+    cx: &'a Context,
+    api: &'a Cluster,
+    replaced: &'a [Immutable],
+    wanted: &'a Wanted,
+}
+
+impl Set<'_> {
+    async fn apply(&self, kind: &Kind, manifest: &Manifest) -> Result<Outcome, StepError> {
+        let what = format!("apply {}", place(manifest));
+        let name = manifest.object.metadata.name.as_deref().unwrap_or_default();
+        let look = || self.api.get(kind, namespace(kind, &manifest.object), name);
+        let mut replaces = None;
+        if self.replaced.iter().any(|one| one.name == name_of(manifest))
+            && let Some(live) = look().await.doing(&what)?
+            && immutable::is_among(self.replaced, manifest, &live)
+        {
+            immutable::delete(self.cx, self.api, kind, &live).await?;
+            replaces = Some(uid_of(&live).to_owned());
         }
-        applied => applied,
-    };
-    Ok(reference(&kind, &applied.doing(&what)?))
+        let applied = match self.write(kind, manifest, &what).await? {
+            Err(error) if immutable::is_refused(&error) => {
+                let live = look().await.doing(&what)?.filter(|_| self.wanted.replaces(&name_of(manifest)));
+                let Some(live) = live else {
+                    let refused = Err(error).doing(&what);
+                    return refused.map_err(|error| immutable::explained(error, &name_of(manifest)));
+                };
+                immutable::delete(self.cx, self.api, kind, &live).await?;
+                replaces = Some(uid_of(&live).to_owned());
+                self.write(kind, manifest, &what).await?
+            }
+            applied => applied,
+        };
+        let (object, creation) = applied.doing(&what)?;
+        Ok(Outcome {
+            object: reference(kind, &object),
+            creation: progress::judged(creation, &object),
+            replaces,
+        })
+    }
+
+    /// Sends the object. kubectl's apply or a hand's edit may have written some of its fields: what the person asked for
+    /// in the manifest wins, and the object's managed fields say so. Another tool that applies would only write them
+    /// back.
+    async fn write(
+        &self,
+        kind: &Kind,
+        manifest: &Manifest,
+        what: &str,
+    ) -> Result<Result<(DynamicObject, Creation), ApiError>, StepError> {
+        let object = manifest.complete();
+        let applied = self.api.create_or_update(kind, &object, Force::No).await.written(self.cx);
+        match applied {
+            Err(error) if takeover::is_conflict(&error) => {
+                takeover::allowed(self.api, kind, manifest, what, &error).await?;
+                Ok(self.api.create_or_update(kind, &object, Force::Yes).await.written(self.cx))
+            }
+            applied => Ok(applied),
+        }
+    }
 }
 
 /// Names what is there of a set, for a run that found it. `output` is what the step gave last.
@@ -86,21 +161,11 @@ pub(crate) async fn references(
     // The order in which they are applied, so that what was found reads as what was made.
     objects.sort_by_key(|object| rank_of(&object.kind));
     objects.extend(standing.stays.iter().cloned());
-    let found = found(cx, &opened.uid, output, &standing.live);
-    Ok(Applied { cluster_uid: opened.uid.clone(), objects, found })
-}
-
-/// The UIDs of the live objects that we have not made, as far as is remembered: by the ticket of an attempt that did
-/// not reach its end, else by the output of the last one that did.
-fn found(cx: &Context, cluster_uid: &str, output: Option<Applied>, live: &[DynamicObject]) -> Vec<String> {
-    let here = |applied: &Applied| applied.cluster_uid == cluster_uid;
-    let (begun, ended) = (cx.ticket::<Applied>().filter(here), output.filter(here));
-    let made = |object: &DynamicObject| match (&begun, &ended) {
-        (Some(begun), _) => is_managed(object) && !begun.found.iter().any(|uid| uid == uid_of(object)),
-        (None, Some(ended)) => ended.made().any(|made| made.uid == uid_of(object)),
-        (None, None) => false,
-    };
-    live.iter().filter(|object| !made(object)).map(|object| uid_of(object).to_owned()).collect()
+    let ownership = Ownership::of(cx, &opened.uid, output);
+    let foreign = standing.live.iter().filter(|object| !ownership.owns(object));
+    let found = foreign.map(|object| uid_of(object).to_owned()).collect();
+    let fingerprint = Some(standing.fingerprint.clone());
+    Ok(Applied { found, fingerprint, ..Applied::of(&opened.uid, objects) })
 }
 
 /// Returns the objects of a set that a run made which was killed in the middle.
@@ -113,14 +178,16 @@ pub(crate) async fn recover(
     cluster: &ReadyCluster,
     manifests: &[Manifest],
 ) -> Result<Option<Applied>, StepError> {
-    let with_the_cluster = || Applied { cluster_uid: String::new(), objects: Vec::new(), found: Vec::new() };
+    let with_the_cluster = || Applied::of("", Vec::new());
     let opened = match reach(cx, clusters, cluster).await? {
         Reached::Open(opened) => opened,
         Reached::Gone => return Ok(None),
         Reached::Closed(_) => return Ok(Some(with_the_cluster())),
     };
     match made_in(cx, &opened, manifests).await {
-        Err(error) if cx.is_ours("cluster") && matches!(error.kind, Kind::Failed | Kind::Refused) => {
+        Err(error)
+            if cx.is_ours("cluster") && matches!(error.kind, ErrorKind::Failed | ErrorKind::Refused) =>
+        {
             cx.note(format!(
                 "left to the cluster: it does not say what is in it: {}",
                 error.causes.join(": ")
@@ -145,7 +212,21 @@ async fn made_in(
         }
     }
     let live = look(opened, &known, &Earlier::default()).await?.live;
-    let applied = references(cx, opened, None, &Found { live, stays: Vec::new() }).await?;
+    let found = Found { live, stays: Vec::new(), fingerprint: fingerprint(manifests) };
+    let mut applied = references(cx, opened, None, &found).await?;
+    // The manifests may have changed since: what the attempt created and they no longer hold goes too.
+    let ownership = Ownership::of(cx, &opened.uid, None);
+    let mut others: Vec<ObjectRef> = ownership.begun().cloned().collect();
+    if let Some(attempt) = ownership.attempt() {
+        for name in attempt.creating.iter().flatten() {
+            others.extend(leftover::created(&opened.api, name, attempt).await?);
+        }
+    }
+    for object in others {
+        if !applied.objects.iter().any(|known| known.uid == object.uid) {
+            applied.objects.push(object);
+        }
+    }
     let any = applied.made().next().is_some();
     Ok(any.then_some(applied))
 }

@@ -1,8 +1,12 @@
 //! What an earlier run applied and no manifest asks for any more.
 
-use super::{Applied, ObjectRef, removal, uid_of};
-use crate::{clouds::Opened, doing::Doing};
-use landfall_cloud::kubernetes::{Cluster, manifest::Manifest};
+use super::{
+    Applied, ObjectRef,
+    ownership::{is_created_by_us, names},
+    reference_of, removal, uid_of,
+};
+use crate::{clouds::Opened, doing::Doing, settings::ObjectName};
+use landfall_cloud::kubernetes::{Cluster, TypeMeta, manifest::Manifest};
 use landfall_engine::{Change, StepError};
 use serde_json::{Value, json};
 use std::{collections::BTreeSet, sync::Arc};
@@ -10,16 +14,21 @@ use std::{collections::BTreeSet, sync::Arc};
 /// The objects that the manifests of all steps ask for, by kind, namespace and name: one that has moved from one step's
 /// set to another's is no leftover.
 #[derive(Clone, Default)]
-pub(crate) struct Wanted(Arc<BTreeSet<(String, String, String)>>);
+pub(crate) struct Wanted(Arc<BTreeSet<(String, String, String)>>, Arc<Vec<ObjectName>>);
 
 impl Wanted {
-    pub(crate) fn of<'a>(manifests: impl Iterator<Item = &'a Manifest>) -> Self {
+    pub(crate) fn of<'a>(manifests: impl Iterator<Item = &'a Manifest>, replace: &[ObjectName]) -> Self {
         let named = |manifest: &Manifest| {
             let kind = manifest.object.types.as_ref().map(|types| types.kind.clone()).unwrap_or_default();
             let name = manifest.object.metadata.name.clone().unwrap_or_default();
             (kind, space(manifest.object.metadata.namespace.as_deref()), name)
         };
-        Self(Arc::new(manifests.map(named).collect()))
+        Self(Arc::new(manifests.map(named).collect()), Arc::new(replace.to_vec()))
+    }
+
+    /// Tells whether an object may be deleted and recreated.
+    pub(super) fn replaces(&self, name: &ObjectName) -> bool {
+        self.1.contains(name)
     }
 
     fn asks_for(&self, object: &ObjectRef) -> bool {
@@ -39,6 +48,8 @@ fn space(namespace: Option<&str>) -> String {
 pub(crate) struct Earlier {
     /// What the step gave last.
     pub(crate) output: Option<Applied>,
+    /// The ticket of an attempt after it that did not finish.
+    pub(crate) begun: Option<Applied>,
     pub(crate) wanted: Wanted,
 }
 
@@ -55,9 +66,17 @@ impl Leftover {
     /// Looks which objects that we made are still the same, and asked for by nobody.
     pub(crate) async fn look(opened: &Opened, earlier: &Earlier) -> Result<Self, StepError> {
         let mut left = Self::default();
-        let Some(output) = earlier.output.as_ref().filter(|output| output.cluster_uid == opened.uid) else {
-            return Ok(left);
-        };
+        let here = |applied: &&Applied| applied.cluster_uid == opened.uid;
+        let mut known = Applied::of(&opened.uid, Vec::new());
+        for applied in [&earlier.output, &earlier.begun].into_iter().flatten().filter(here) {
+            let new = applied.made().filter(|one| !known.objects.iter().any(|known| known.uid == one.uid));
+            let new: Vec<ObjectRef> = new.cloned().collect();
+            known.objects.extend(new);
+            for name in applied.creating.iter().flatten().filter(|name| !earlier.wanted.asks_for(name)) {
+                known.objects.extend(created(&opened.api, name, applied).await?);
+            }
+        }
+        let output = &known;
         for object in output.made().filter(|object| !earlier.wanted.asks_for(object)) {
             if !is_there(&opened.api, object).await? {
                 continue;
@@ -82,7 +101,7 @@ impl Leftover {
 
     /// Deletes what goes.
     pub(crate) async fn prune(self, opened: &Opened) -> Result<Vec<ObjectRef>, StepError> {
-        let applied = Applied { cluster_uid: opened.uid.clone(), objects: self.goes, found: Vec::new() };
+        let applied = Applied::of(&opened.uid, self.goes);
         if !applied.objects.is_empty() {
             let removed = removal::remove(&opened.api, &applied).await;
             removed.or_else(|(what, error)| Err(error).doing(what))?;
@@ -96,6 +115,24 @@ async fn is_in_use(api: &Cluster, output: &Applied, space: &str) -> Result<bool,
     let strangers = removal::strangers(api, output, space).await;
     let strangers = strangers.doing(format!("look into namespace {space}"))?;
     Ok(removal::is_kubernetes_own(space) || !strangers.is_empty())
+}
+
+/// Finds an object that an attempt may have created whose answer was lost.
+pub(super) async fn created(
+    api: &Cluster,
+    name: &ObjectRef,
+    applied: &Applied,
+) -> Result<Option<ObjectRef>, StepError> {
+    let what = format!("look at {} {}", name.kind, name.name);
+    let Some(kind) = api.kind_named(&name.api_version, &name.kind).await.doing(&what)? else {
+        return Ok(None);
+    };
+    let Some(mut live) = api.get(&kind, name.namespace.as_deref(), &name.name).await.doing(&what)? else {
+        return Ok(None);
+    };
+    live.types = Some(TypeMeta { api_version: name.api_version.clone(), kind: name.kind.clone() });
+    let found = applied.found.iter().any(|uid| uid == uid_of(&live));
+    Ok((!found && names(name, &live) && is_created_by_us(&live)).then(|| reference_of(&live)))
 }
 
 async fn is_there(api: &Cluster, object: &ObjectRef) -> Result<bool, StepError> {

@@ -1,8 +1,10 @@
 //! Looking at a set: what is there of it, and what differs.
 
 use super::{
-    FIELD_MANAGER, ObjectRef, is_managed,
-    leftover::{Earlier, Leftover},
+    FIELD_MANAGER, ObjectRef,
+    immutable::{self, Immutable},
+    is_managed,
+    leftover::{Earlier, Leftover, Wanted},
     namespace, place,
 };
 use crate::{clouds::Opened, doing::Doing};
@@ -23,6 +25,11 @@ pub(crate) struct Standing {
     /// What an earlier run applied and nobody asks for any more.
     pub(super) left: Leftover,
     changes: Vec<Change>,
+    /// Objects that cannot be updated in place, and that nobody asked to replace.
+    refused: Vec<Immutable>,
+    /// Objects that are deleted and recreated.
+    pub(super) replaced: Vec<Immutable>,
+    pub(super) fingerprint: String,
 }
 
 /// A set that stands as wanted.
@@ -31,18 +38,65 @@ pub(crate) struct Found {
     pub(crate) live: Vec<DynamicObject>,
     /// What is no part of it any more, and stays ours.
     pub(super) stays: Vec<ObjectRef>,
+    pub(super) fingerprint: String,
 }
 
 impl Standing {
+    /// Refuses the set when the API server would refuse a part of it.
+    pub(super) fn refusal(&self) -> Option<StepError> {
+        immutable::refusal(&self.refused)
+    }
+
     /// Returns the verdict on the set, leaving out whether the objects are ready.
     pub(crate) fn check(self) -> Result<Found, Check<()>> {
+        if let Some(error) = self.refusal() {
+            return Err(Check::Refused { error });
+        }
         match (self.missing, self.changes) {
-            (0, changes) if changes.is_empty() => Ok(Found { live: self.live, stays: self.left.stays }),
+            (0, changes) if changes.is_empty() => {
+                Ok(Found { live: self.live, stays: self.left.stays, fingerprint: self.fingerprint })
+            }
             (0, changes) => Err(Check::Differs { changes }),
             // What comes is ours even when some of it stands already; which that is, is remembered.
             _ => Err(Check::Missing),
         }
     }
+}
+
+/// Returns the verdict on a set that is not in sync as that of its step.
+pub(crate) fn verdict<T>(check: Check<()>) -> Check<T> {
+    match check {
+        Check::Differs { changes } => Check::Differs { changes },
+        Check::Refused { error } => Check::Refused { error },
+        _ => Check::Missing,
+    }
+}
+
+/// Returns a fingerprint of manifests, without the values of Secrets, to tell whether they changed.
+pub(crate) fn fingerprint(manifests: &[Manifest]) -> String {
+    use std::hash::{DefaultHasher, Hash, Hasher};
+    let mut hasher = DefaultHasher::new();
+    for manifest in manifests {
+        serde_json::to_string(&manifest.object).unwrap_or_default().hash(&mut hasher);
+    }
+    format!("{:016x}", hasher.finish())
+}
+
+/// Looks at a set for changes that the API server would refuse, without looking at the rest.
+pub(crate) async fn refused(
+    opened: &Opened,
+    manifests: &[Manifest],
+    wanted: &Wanted,
+) -> Result<Option<StepError>, StepError> {
+    let mut known = Vec::new();
+    for manifest in manifests {
+        // A kind that the cluster does not know has no objects.
+        if opened.api.kind_of(&manifest.object).await.doing("look at the kinds of the manifests")?.is_some() {
+            known.push(manifest.clone());
+        }
+    }
+    let earlier = Earlier { wanted: wanted.clone(), ..Earlier::default() };
+    Ok(look(opened, &known, &earlier).await?.refusal())
 }
 
 pub(super) async fn kind_of(api: &Cluster, manifest: &Manifest) -> Result<Kind, StepError> {
@@ -78,7 +132,15 @@ pub(crate) async fn look(
         futures::future::try_join(futures::future::try_join_all(lists), Leftover::look(opened, earlier))
             .await?;
     let lists: BTreeMap<_, _> = lists.into_iter().collect();
-    let mut standing = Standing { live: Vec::new(), missing: 0, changes: left.changes().collect(), left };
+    let mut standing = Standing {
+        live: Vec::new(),
+        missing: 0,
+        changes: left.changes().collect(),
+        left,
+        refused: Vec::new(),
+        replaced: Vec::new(),
+        fingerprint: fingerprint(manifests),
+    };
     for (kind, manifest) in kinds.iter().zip(manifests) {
         let space = namespace(kind, &manifest.object).map(str::to_owned);
         let listed = lists.get(&(kind.plural.to_string(), space)).map(Vec::as_slice).unwrap_or_default();
@@ -86,6 +148,15 @@ pub(crate) async fn look(
             None => standing.missing += 1,
             Some(live) => {
                 standing.changes.extend(changes(kind, manifest, live));
+                if let Some(immutable) = Immutable::of(kind, manifest, live) {
+                    match earlier.wanted.replaces(&immutable.name) {
+                        true => {
+                            standing.changes.push(immutable.interruption());
+                            standing.replaced.push(immutable);
+                        }
+                        false => standing.refused.push(immutable),
+                    }
+                }
                 standing.live.push(with_types(live, manifest));
             }
         }
@@ -98,19 +169,22 @@ fn with_types(live: &DynamicObject, manifest: &Manifest) -> DynamicObject {
     DynamicObject { types: manifest.object.types.clone(), ..live.clone() }
 }
 
-fn changes(kind: &Kind, manifest: &Manifest, live: &DynamicObject) -> Vec<Change> {
-    let plain = |object: &DynamicObject| {
-        let mut value = object.data.clone();
-        // An absent map is no wish for an empty one.
-        for (key, map) in [("labels", &object.metadata.labels), ("annotations", &object.metadata.annotations)]
-        {
-            if let Some(map) = map {
-                value["metadata"][key] = serde_json::json!(map);
-            }
+/// Returns the fields of an object that are compared, with the types that say how to compare and show them.
+pub(super) fn value_of(kind: &Kind, object: &DynamicObject) -> Value {
+    let mut value = object.data.clone();
+    value["apiVersion"] = json!(kind.api_version());
+    value["kind"] = json!(kind.kind);
+    // An absent map is no wish for an empty one.
+    for (key, map) in [("labels", &object.metadata.labels), ("annotations", &object.metadata.annotations)] {
+        if let Some(map) = map {
+            value["metadata"][key] = json!(map);
         }
-        value
-    };
-    let mut wanted = plain(&manifest.object);
+    }
+    value
+}
+
+fn changes(kind: &Kind, manifest: &Manifest, live: &DynamicObject) -> Vec<Change> {
+    let mut wanted = value_of(kind, &manifest.complete());
     // That we manage it is no property of an object that somebody else made.
     if !is_managed(live)
         && let Some(labels) = wanted.pointer_mut("/metadata/labels").and_then(Value::as_object_mut)
@@ -124,7 +198,8 @@ fn changes(kind: &Kind, manifest: &Manifest, live: &DynamicObject) -> Vec<Change
         is,
         wanted,
     };
-    let mut changes: Vec<Change> = differences(&wanted, &plain(live)).into_iter().map(named).collect();
+    let mut changes: Vec<Change> =
+        differences(&wanted, &value_of(kind, live)).into_iter().map(named).collect();
     if !changes.is_empty() && !is_managed(live) {
         let field = format!("{} {name}: metadata.managedFields", kind.kind);
         changes.push(Change { field, is: json!(managers(live)), wanted: json!([FIELD_MANAGER]) });
@@ -134,7 +209,8 @@ fn changes(kind: &Kind, manifest: &Manifest, live: &DynamicObject) -> Vec<Change
 
 /// An object without labels may have no metadata that could differ.
 fn without_empty_labels(mut object: Value) -> Value {
-    let metadata = object["metadata"].as_object_mut();
+    // Indexing would add a null where there is no metadata, and null is no wish.
+    let metadata = object.get_mut("metadata").and_then(Value::as_object_mut);
     if let Some(metadata) = metadata.filter(|metadata| metadata.get("labels") == Some(&json!({}))) {
         metadata.remove("labels");
         if metadata.is_empty() {

@@ -1,14 +1,17 @@
 //! A set of Kubernetes objects: looked at, applied and taken away together.
 
 mod apply;
+mod immutable;
 mod leftover;
 mod look;
+mod ownership;
+mod progress;
 mod removal;
 pub(crate) mod strangers;
 
 pub(crate) use apply::{apply, recover, references};
 pub(crate) use leftover::{Earlier, Wanted};
-pub(crate) use look::{deployments, look};
+pub(crate) use look::{deployments, fingerprint, look, refused, verdict};
 pub(crate) use removal::undo;
 
 use landfall_cloud::kubernetes::{DynamicObject, Kind, manifest::Manifest};
@@ -42,12 +45,36 @@ pub struct Applied {
     /// UIDs of those among them that were there before us: they are not ours to take away.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub found: Vec<String>,
+    /// In the ticket of an attempt: the objects that a request sent now may create, so far without UIDs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub creating: Option<Vec<ObjectRef>>,
+    /// A fingerprint of the manifests, without the values of Secrets.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fingerprint: Option<String>,
 }
 
 impl Applied {
+    /// Returns a record of these objects, all of them owned.
+    fn of(cluster_uid: &str, objects: Vec<ObjectRef>) -> Self {
+        let cluster_uid = cluster_uid.to_owned();
+        Self { cluster_uid, objects, found: Vec::new(), creating: None, fingerprint: None }
+    }
+
     /// The objects that were not there before.
     pub(crate) fn made(&self) -> impl DoubleEndedIterator<Item = &ObjectRef> {
         self.objects.iter().filter(|object| !self.found.contains(&object.uid))
+    }
+}
+
+/// References an object that bears its types, as every listed one does.
+fn reference_of(object: &DynamicObject) -> ObjectRef {
+    let types = object.types.clone().unwrap_or_default();
+    ObjectRef {
+        api_version: types.api_version,
+        kind: types.kind,
+        namespace: object.metadata.namespace.clone(),
+        name: object.metadata.name.clone().unwrap_or_default(),
+        uid: object.metadata.uid.clone().unwrap_or_default(),
     }
 }
 
@@ -74,18 +101,18 @@ fn is_managed(object: &DynamicObject) -> bool {
     managers.map(|entry| entry.manager.as_deref()).any(|manager| manager == Some(FIELD_MANAGER))
 }
 
-/// What others stand on comes first.
+/// The order of application: what others are in, what others need, workloads, and the Services that select them. A
+/// Service that is updated before the API server has accepted its Deployment selects no Pod.
 fn rank_of(kind: &str) -> u8 {
-    const FIRST: [&str; 6] = [
-        "Namespace",
-        "ServiceAccount",
-        "ConfigMap",
-        "Secret",
-        "SecretProviderClass",
-        "CustomResourceDefinition",
-    ];
-    u8::from(!FIRST.contains(&kind))
+    match kind {
+        "Namespace" | "CustomResourceDefinition" => 0,
+        "ServiceAccount" | "ConfigMap" | "Secret" | "SecretProviderClass" => 1,
+        "Service" => 3,
+        _ => 2,
+    }
 }
+/// The highest rank.
+const LAST_RANK: u8 = 3;
 
 fn kind_word(manifest: &Manifest) -> &str {
     manifest.object.types.as_ref().map_or("", |types| types.kind.as_str())

@@ -123,7 +123,9 @@ pub(super) async fn strangers(
     let theirs = |object: &&DynamicObject| {
         let found = applied.found.iter().any(|uid| uid == uid_of(object));
         let dies = object.metadata.deletion_timestamp.is_some();
-        (found || !is_managed(object)) && !dies
+        // An object whose manifest sets no fields is known by its UID alone.
+        let owned = is_managed(object) || applied.made().any(|made| made.uid == uid_of(object));
+        (found || !owned) && !dies
     };
     let named = |object: &DynamicObject| {
         let kind = object.types.as_ref().map_or("object", |types| types.kind.as_str());

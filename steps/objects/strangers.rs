@@ -15,16 +15,16 @@ const NAMED_MAX: usize = 5;
 /// Marks what the Secrets Store driver has synced, which goes with the workload that mounts it.
 const SYNCED: &str = "secrets-store.csi.k8s.io/managed";
 
-/// The objects of ours, by UID, as the steps' outputs tell; `output` returns that of a step. With `adopted` those
+/// The objects of ours, by UID, as the steps' outputs or tickets tell; `output` returns that of a step. With `adopted` those
 /// count as well that were only found.
 pub(crate) fn ours(output: impl Fn(&str) -> Option<Value>, adopted: bool) -> BTreeSet<String> {
-    let sets = [
-        output("tls-secret").and_then(read::<Applied>),
-        output("apps").and_then(read::<Applied>),
-        output("gateways").and_then(read::<ProgrammedGateways>).map(|made| made.applied),
-    ];
+    // A ticket of the gateways' step is the set alone.
+    let set = |value: Value| match read::<ProgrammedGateways>(value.clone()) {
+        Some(made) => Some(made.applied),
+        None => read::<Applied>(value),
+    };
     let mut uids = BTreeSet::new();
-    for applied in sets.into_iter().flatten() {
+    for applied in ["tls-secret", "apps", "gateways"].into_iter().filter_map(&output).filter_map(set) {
         let counts = |uid: &String| adopted || !applied.found.contains(uid);
         uids.extend(applied.objects.iter().map(|object| object.uid.clone()).filter(counts));
     }

@@ -8,6 +8,7 @@ mod concern;
 mod finding;
 mod location;
 mod node_size;
+mod objects;
 mod policy;
 mod providers;
 mod quota;
@@ -21,7 +22,15 @@ mod version;
 
 pub use concern::Concern;
 
-use crate::{clouds::Clouds, doing::Doing, features, kubeconfig::Merged, names, settings::Settings};
+use crate::{
+    clouds::{Clouds, Clusters},
+    doing::Doing,
+    features,
+    kubeconfig::Merged,
+    manifests::Manifests,
+    names,
+    settings::Settings,
+};
 use finding::{Finding, refusal};
 use landfall_cloud::{
     ApiError, ApiErrorKind, Identity,
@@ -36,6 +45,8 @@ use std::{path::Path, time::Duration};
 /// Looks whether the way is free.
 pub struct Preflight {
     round: Round,
+    clusters: Clusters,
+    manifests: Manifests,
 }
 
 /// What the look decided.
@@ -51,7 +62,7 @@ impl Preflight {
     /// Returns the step for these settings.
     #[must_use]
     pub fn new(c: &Clouds, s: &Settings) -> Self {
-        Self { round: Round::new(c, s) }
+        Self { round: Round::new(c, s), clusters: c.clusters.clone(), manifests: Manifests::new(s) }
     }
 
     /// How many checks are made: those that are not left out, and signing in.
@@ -67,7 +78,10 @@ impl Preflight {
         let asked = Asked { cx, round: &self.round, caller: &caller, made };
         let (version, findings) = asked.findings(answers)?;
         let standing = self.standing(findings).await;
-        match refusal(standing, self.checks()) {
+        if let Some(refused) = refusal(standing, self.checks()) {
+            return Err(refused);
+        }
+        match self.immutable(cx).await {
             Some(refused) => Err(refused),
             None => Ok(Cleared { version, tenant: caller.tenant }),
         }

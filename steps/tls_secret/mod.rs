@@ -70,7 +70,7 @@ impl TlsSecret {
     }
 
     fn earlier(&self, cx: &Context) -> Earlier {
-        Earlier { output: cx.output("tls-secret"), wanted: self.manifests.wanted() }
+        Earlier { output: cx.output("tls-secret"), begun: cx.ticket(), wanted: self.manifests.wanted() }
     }
 
     async fn open(&self, cluster: &ReadyCluster) -> Result<Opened, StepError> {
@@ -115,8 +115,7 @@ impl Step for TlsSecret {
         let secret = secret.doing(format!("look at Secret {SECRET}"))?;
         let found = match standing?.check() {
             Ok(found) => found,
-            Err(Check::Differs { changes }) => return Ok(Check::Differs { changes }),
-            Err(_) => return Ok(Check::Missing),
+            Err(verdict) => return Ok(objects::verdict(verdict)),
         };
         match secret.as_ref().and_then(content::thumbprint) {
             Some(carried) if carried == input.1.thumbprint => {}

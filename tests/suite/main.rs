@@ -32,6 +32,7 @@ mod resume;
 mod rotation;
 mod running;
 mod screens;
+mod secret_values;
 mod secrets;
 mod sim;
 mod teardown;

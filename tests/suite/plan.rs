@@ -113,3 +113,41 @@ fn a_plan_under_other_names_is_refused_as_up_would_be() {
     let said = here.expect(2, &["plan", "--resource-group", "rg-other"]).stderr;
     assert!(said.contains("rg-other"), "{said}");
 }
+
+#[test]
+fn an_object_to_replace_that_no_manifest_holds_is_wrong_input() {
+    let here = TestEnvironment::instant();
+    for (command, name) in [("up", "deployment/nowhere"), ("plan", "job/shop/httpbin")] {
+        let said = here.expect(2, &[command, "--replace", name]).stderr;
+        assert!(said.contains(name) && said.contains("KIND/NAME"), "{said}");
+    }
+    here.expect(2, &["up", "--replace", "nonsense"]);
+    assert!(!here.state().join("journal.jsonl").exists());
+}
+
+#[test]
+fn a_plan_of_a_change_that_the_server_refuses_ends_as_up_does() {
+    let here = TestEnvironment::instant();
+    let config = |value: u8| {
+        format!(
+            "apiVersion: v1\nkind: ConfigMap\nmetadata: {{ name: fixed }}\nimmutable: true\ndata: {{ a: \"{value}\" }}\n"
+        )
+    };
+    here.write("own/fixed.yaml", config(1));
+    here.expect(0, &["up", "--manifests", "own"]);
+    here.expect(0, &["plan", "--detailed-exitcode", "--manifests", "own"]);
+    here.write("own/fixed.yaml", config(2));
+    for command in ["plan", "up"] {
+        let said = here.expect(3, &[command, "--manifests", "own"]);
+        let said = format!("{}{}", said.stdout, said.stderr);
+        for word in ["configmap/fixed", "data.a", "immutable", "--replace configmap/fixed"] {
+            assert!(said.contains(word), "{word}: {said}");
+        }
+    }
+    let replace = ["--manifests", "own", "--replace", "configmap/fixed"];
+    let said = here.expect(0, &[&["plan"], &replace[..]].concat()).stdout;
+    assert!(said.contains("deleted and recreated"), "{said}");
+    here.expect(0, &[&["up"], &replace[..]].concat());
+    here.expect(0, &["plan", "--detailed-exitcode", "--manifests", "own"]);
+    here.expect(0, &["down", "--yes"]);
+}

@@ -79,7 +79,7 @@ fn modes(here: &TestEnvironment) {
 }
 
 /// A person's own settings, beside a cloud of Azure's kind.
-fn environment(sim: &Sim) -> TestEnvironment {
+pub fn environment(sim: &Sim) -> TestEnvironment {
     let here = TestEnvironment::instant();
     let facts = sim.facts();
     here.write("authorities.pem", &facts.ca_pem);

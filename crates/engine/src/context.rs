@@ -195,6 +195,12 @@ impl Context {
         serde_json::from_value(self.remembered.past(step).output?).ok()
     }
 
+    /// Returns the ticket that another step's attempt left, if it left one of this type to make its thing.
+    pub fn ticket_of<T: DeserializeOwned>(&self, step: &str) -> Option<T> {
+        let past = self.remembered.past(step);
+        serde_json::from_value(past.ticket.filter(|_| !past.ticket_undoes)?).ok()
+    }
+
     /// Says that a write of this turn has been accepted ([`Residue::Something`]), or may have been
     /// ([`Residue::Unknown`]): no later failure of the turn can say that nothing was left behind.
     ///

@@ -108,6 +108,7 @@ impl<S: Step, I: Inputs<Values = S::Input>> Node for Wired<S, I> {
                 Check::Underway => Check::Underway,
                 Check::Broken { why } => Check::Broken { why },
                 Check::Foreign { why } => Check::Foreign { why },
+                Check::Refused { error } => Check::Refused { error },
             })
         })
     }

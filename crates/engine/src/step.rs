@@ -224,6 +224,7 @@ pub trait Step: Send + Sync + 'static {
                     Check::Missing | Check::Foreign { .. } => Ok(Look::There(None)),
                     Check::Underway => Ok(Look::not_yet("still being made")),
                     Check::Broken { why } => Err(unfit(&why)),
+                    Check::Refused { error } => Err(unfit(&error.message)),
                     Check::Differs { .. } => Err(unfit("it differs from what is wanted")),
                 }
             })
@@ -255,6 +256,11 @@ pub enum Check<T> {
     Foreign {
         /// How that shows.
         why: String,
+    },
+    /// The change would be refused, whatever becomes of the steps that it comes after: nothing is written.
+    Refused {
+        /// What would be refused, and what to do about it.
+        error: StepError,
     },
 }
 

@@ -112,6 +112,7 @@ impl<S: Step> Again<S> {
             Check::Differs { changes } => Err(wrong(&format!("{changes:?}"))),
             Check::Underway => Err(wrong("underway")),
             Check::Broken { why } | Check::Foreign { why } => Err(wrong(&why)),
+            Check::Refused { error } => Err(error),
         }
     }
 }

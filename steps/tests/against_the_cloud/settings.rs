@@ -48,6 +48,7 @@ pub fn demo(home: &Path) -> Settings {
         state_folder: home.join("state"),
         manifests: None,
         skip_preflight: std::collections::BTreeSet::new(),
+        replace_objects: Vec::new(),
     }
 }
 

@@ -5,6 +5,7 @@ use kube::core::{DynamicObject, Request, TypeMeta};
 use serde_json::Value;
 
 use super::client::Cluster;
+use super::confidential;
 use super::failure;
 use super::kind::Kind;
 use crate::error::{ApiError, ApiErrorKind};
@@ -19,6 +20,17 @@ pub enum Force {
     Yes,
     /// Let the server refuse with a conflict that names manager and fields.
     No,
+}
+
+/// Whether a server-side apply created its object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Creation {
+    /// It did: the server answered 201.
+    Created,
+    /// The object existed before: the server answered 200 to the only request.
+    Existed,
+    /// An earlier attempt got no answer, so the object may be that attempt's.
+    Unknown,
 }
 
 impl Cluster {
@@ -36,6 +48,19 @@ impl Cluster {
         object: &DynamicObject,
         force: Force,
     ) -> Result<DynamicObject, ApiError> {
+        self.create_or_update(kind, object, force).await.map(|(applied, _)| applied)
+    }
+
+    /// Like [`Cluster::apply`], and says whether the request created the object.
+    ///
+    /// # Errors
+    /// Those of [`Cluster::apply`]. Texts that quote a value of a Secret are withheld.
+    pub async fn create_or_update(
+        &self,
+        kind: &Kind,
+        object: &DynamicObject,
+        force: Force,
+    ) -> Result<(DynamicObject, Creation), ApiError> {
         let name = object.metadata.name.as_deref();
         let name = name.ok_or_else(|| failure::incomplete("apply an object that has no metadata.name"))?;
         let namespace = object.metadata.namespace.as_deref().unwrap_or("default");
@@ -51,7 +76,13 @@ impl Cluster {
         let request = Request::new(kind.path(Some(namespace)))
             .patch(name, &params, &Patch::Apply(&wanted))
             .map_err(|cause| failure::unwritable(name, Box::new(cause)))?;
-        self.exchange.json(request).await
+        match self.exchange.written(request).await {
+            Ok((applied, 201, _)) => Ok((applied, Creation::Created)),
+            Ok((applied, _, in_doubt)) => {
+                Ok((applied, if in_doubt { Creation::Unknown } else { Creation::Existed }))
+            }
+            Err(error) => Err(confidential::withhold(error, &wanted)),
+        }
     }
 
     /// Deletes an object, in the background; with `uid` only that very one.

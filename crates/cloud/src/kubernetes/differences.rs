@@ -4,10 +4,12 @@
 //! controller or a person. Lists are compared the way the server merges them: those with a key by their key, all
 //! others as a whole, item by item, where again the items of the wish may leave fields out.
 //! <https://kubernetes.io/docs/reference/using-api/server-side-apply/#merge-strategy>
+//!
+//! Values of a Secret are compared and never returned: see [`is_shown`].
 
 use serde_json::{Map, Value};
 
-use super::quantity;
+use super::{confidential, quantity};
 
 /// Lists whose items have a key, by the name of the field that holds the list. A list that is not named here is
 /// atomic for the server too, or might as well be: two entries that swapped places are then a difference.
@@ -36,42 +38,118 @@ const QUANTITIES: [&str; 8] =
 /// Fields of metadata that belong to the server.
 const SERVERS: [&str; 6] =
     ["managedFields", "resourceVersion", "uid", "creationTimestamp", "generation", "selfLink"];
-/// What is shown in place of the content of a Secret.
+/// Maps that the server replaces as a whole (`x-kubernetes-map-type: atomic`): a key that only the live object has is a
+/// difference too.
+const ATOMIC: [&str; 6] =
+    ["selector", "labelSelector", "podSelector", "namespaceSelector", "objectSelector", "nodeSelector"];
+/// The API groups whose schemas say so. Other groups may have fields of these names that are merged key by key.
+const ATOMIC_GROUPS: [&str; 17] = [
+    "",
+    "admissionregistration.k8s.io",
+    "apiextensions.k8s.io",
+    "apps",
+    "autoscaling",
+    "batch",
+    "certificates.k8s.io",
+    "coordination.k8s.io",
+    "discovery.k8s.io",
+    "gateway.networking.k8s.io",
+    "networking.k8s.io",
+    "node.k8s.io",
+    "policy",
+    "rbac.authorization.k8s.io",
+    "resource.k8s.io",
+    "scheduling.k8s.io",
+    "storage.k8s.io",
+];
+/// The annotation in which `kubectl apply` keeps a whole manifest.
+pub(super) const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+/// What is shown in place of a value of a Secret.
 const HIDDEN: &str = "(hidden)";
+/// The fields of a Secret whose values may be shown.
+const SHOWN_OF_SECRETS: [&str; 4] = [".type", ".immutable", ".metadata.labels", ".metadata.finalizers"];
 
 /// One difference: path, what it is, what is wanted.
-type Difference = (String, Value, Value);
+pub(super) type Difference = (String, Value, Value);
+
+/// How the values below a field are compared.
+#[derive(Clone, Copy)]
+struct Rules {
+    /// They are quantities: `1000m` is `1`.
+    quantities: bool,
+    /// Maps of [`ATOMIC`] are compared as a whole.
+    atomic: bool,
+}
+
+impl Rules {
+    fn below(self, field: &str) -> Self {
+        Self { quantities: self.quantities || QUANTITIES.contains(&field), ..self }
+    }
+}
+
+/// Returns the API group of an object.
+pub(super) fn group_of(object: &Value) -> &str {
+    object["apiVersion"].as_str().and_then(|version| version.rsplit_once('/')).map_or("", |(group, _)| group)
+}
 
 /// Lists what in `live` is not as `wanted`: path (`.spec.listeners[name=https].port`), what is, what is wanted.
 ///
-/// `status` and the server's own metadata do not count. The contents of a `Secret` are compared and not shown.
+/// `status` and the server's own metadata do not count. The values of a `Secret` are compared and not shown. `wanted`
+/// must bear its `apiVersion` and `kind`, which decide how values are compared and shown.
 pub fn differences(wanted: &Value, live: &Value) -> Vec<Difference> {
     let mut found = Vec::new();
-    let secret = wanted["kind"] == "Secret" && wanted["apiVersion"] == "v1";
+    let secret = confidential::is_secret(wanted);
+    let rules = Rules { quantities: false, atomic: ATOMIC_GROUPS.contains(&group_of(wanted)) };
     for (key, wish) in wanted.as_object().into_iter().flatten() {
         let path = format!(".{}", step(key));
         match key.as_str() {
             "status" => {}
+            "data" if secret => data(wish, &wanted["stringData"], &live["data"], &mut found),
             "stringData" if secret => string_data(wish, &live["data"], &mut found),
             "metadata" => {
                 let mut wish = wish.clone();
                 if let Some(fields) = wish.as_object_mut() {
                     fields.retain(|field, _| !SERVERS.contains(&field.as_str()));
                 }
-                compare(&path, "metadata", &wish, &live[key.as_str()], false, &mut found);
+                compare(&path, "metadata", &wish, &live[key.as_str()], rules, &mut found);
             }
-            key => compare(&path, key, wish, &live[key], false, &mut found),
+            key => compare(&path, key, wish, &live[key], rules, &mut found),
         }
     }
-    if secret {
-        for (path, is, wanted) in &mut found {
-            if path.starts_with(".data") || path.starts_with(".stringData") {
-                *is = if is.is_null() { Value::Null } else { HIDDEN.into() };
-                *wanted = HIDDEN.into();
-            }
-        }
+    for difference in &mut found {
+        hide(difference, secret);
     }
     found
+}
+
+/// Replaces values that may not be shown.
+pub(super) fn hide((path, is, wanted): &mut Difference, secret: bool) {
+    if is_shown(path, secret) {
+        return;
+    }
+    for value in [is, wanted] {
+        if !value.is_null() {
+            *value = HIDDEN.into();
+        }
+    }
+}
+
+/// Tells whether the values of a field may be shown. Of a Secret that is a list of fields: a field that nobody thought
+/// of, or a misspelt one, may hold a value that belongs in `data`.
+fn is_shown(path: &str, secret: bool) -> bool {
+    !path.contains(LAST_APPLIED) && (!secret || SHOWN_OF_SECRETS.iter().any(|shown| path.starts_with(shown)))
+}
+
+/// Compares the `data` of a Secret by the bytes that it encodes. A key of `stringData` overrides the same key here.
+fn data(wanted: &Value, overridden: &Value, live: &Value, found: &mut Vec<Difference>) {
+    let decoded = |value: &Value| value.as_str().and_then(confidential::decoded);
+    for (key, wish) in wanted.as_object().into_iter().flatten() {
+        let is = live.get(key).unwrap_or(&Value::Null);
+        let same = is == wish || (decoded(wish).is_some() && decoded(wish) == decoded(is));
+        if overridden.get(key).is_none() && !same {
+            found.push((format!(".data.{}", step(key)), is.clone(), wish.clone()));
+        }
+    }
 }
 
 /// Compares `stringData`, which the server never gives back, with what it has become.
@@ -86,30 +164,44 @@ fn string_data(wanted: &Value, live: &Value, found: &mut Vec<Difference>) {
     }
 }
 
-fn compare(
-    path: &str,
-    field: &str,
-    wanted: &Value,
-    live: &Value,
-    quantities: bool,
-    found: &mut Vec<Difference>,
-) {
-    let quantities = quantities || QUANTITIES.contains(&field);
+fn compare(path: &str, field: &str, wanted: &Value, live: &Value, rules: Rules, found: &mut Vec<Difference>) {
+    let rules = rules.below(field);
+    if rules.atomic && ATOMIC.contains(&field) && wanted.is_object() && live.is_object() {
+        if !same_whole(wanted, live) {
+            found.push((path.to_owned(), live.clone(), wanted.clone()));
+        }
+        return;
+    }
     let same = match (wanted, live) {
         (Value::Object(wish), Value::Object(live)) => {
-            return compare_maps(path, wish, live, quantities, found);
+            return compare_maps(path, wish, live, rules, found);
         }
         (Value::Array(wish), Value::Array(live)) => {
-            return compare_lists(path, field, wish, live, quantities, found);
+            return compare_lists(path, field, wish, live, rules, found);
         }
         // The server leaves out what is empty.
         (wanted, Value::Null) => is_empty(wanted),
         (Value::Number(wanted), Value::Number(live)) => wanted == live || wanted.as_f64() == live.as_f64(),
         (wanted, live) => wanted == live,
     };
-    let same = same || (quantities && quantity::same(wanted, live));
+    let same = same || (rules.quantities && quantity::same(wanted, live));
     if !same {
         found.push((path.to_owned(), live.clone(), wanted.clone()));
+    }
+}
+
+/// Compares values that the server replaces as a whole; what is empty may be left out.
+fn same_whole(wanted: &Value, live: &Value) -> bool {
+    match (wanted, live) {
+        (Value::Object(wish), Value::Object(is)) => {
+            let of = |map: &Map<String, Value>, key: &str| map.get(key).cloned().unwrap_or_default();
+            wish.keys().chain(is.keys()).all(|key| same_whole(&of(wish, key), &of(is, key)))
+        }
+        (Value::Array(wish), Value::Array(is)) => {
+            wish.len() == is.len() && wish.iter().zip(is).all(|(wish, is)| same_whole(wish, is))
+        }
+        (Value::Null, other) | (other, Value::Null) => is_empty(other),
+        (wanted, live) => wanted == live,
     }
 }
 
@@ -126,12 +218,12 @@ fn compare_maps(
     path: &str,
     wanted: &Map<String, Value>,
     live: &Map<String, Value>,
-    quantities: bool,
+    rules: Rules,
     found: &mut Vec<Difference>,
 ) {
     for (key, wish) in wanted {
         let is = live.get(key).unwrap_or(&Value::Null);
-        compare(&format!("{path}.{}", step(key)), key, wish, is, quantities, found);
+        compare(&format!("{path}.{}", step(key)), key, wish, is, rules, found);
     }
 }
 
@@ -140,7 +232,7 @@ fn compare_lists(
     field: &str,
     wanted: &[Value],
     live: &[Value],
-    quantities: bool,
+    rules: Rules,
     found: &mut Vec<Difference>,
 ) {
     if field == "finalizers" {
@@ -154,7 +246,7 @@ fn compare_lists(
             let place = format!("{path}[{}={}]", keys[0], plain(&wish[keys[0]]));
             match is {
                 Value::Null => found.push((place, Value::Null, wish.clone())),
-                is => compare(&place, "", wish, is, quantities, found),
+                is => compare(&place, "", wish, is, rules, found),
             }
         }
         return;
@@ -163,7 +255,7 @@ fn compare_lists(
         return found.push((path.to_owned(), live.into(), wanted.into()));
     }
     for (index, (wish, is)) in wanted.iter().zip(live).enumerate() {
-        compare(&format!("{path}[{index}]"), "", wish, is, quantities, found);
+        compare(&format!("{path}[{index}]"), "", wish, is, rules, found);
     }
 }
 
@@ -186,7 +278,7 @@ fn plain(value: &Value) -> String {
 }
 
 /// Writes a key as a step of a path; one with dots or slashes is quoted.
-fn step(key: &str) -> String {
+pub(super) fn step(key: &str) -> String {
     if key.contains(['.', '/', '[', ']', '"']) { format!("{key:?}") } else { key.to_owned() }
 }
 
@@ -271,6 +363,50 @@ mod tests {
                 (".data.c".to_owned(), json!(HIDDEN), json!(HIDDEN)),
             ]
         );
+    }
+
+    #[test]
+    fn a_value_of_a_secret_is_hidden_wherever_it_was_written() {
+        let planted = "s3cret-value";
+        let wanted = json!({"apiVersion": "v1", "kind": "Secret", "type": "Opaque", "stringDat": {"a": planted},
+            "metadata": {"labels": {"app": "a"}, "annotations": {LAST_APPLIED: planted, "note": planted}},
+            "data": {"a": planted}, "spec": planted});
+        let live =
+            json!({"apiVersion": "v1", "kind": "Secret", "type": "other", "data": {"a": planted.repeat(2)}});
+        for (wanted, live) in [(&wanted, &live), (&live, &wanted), (&wanted, &Value::Null)] {
+            let found = differences(wanted, live);
+            assert!(!found.is_empty() && !format!("{found:?}").contains(planted), "{found:?}");
+        }
+        let typed = differences(&wanted, &live);
+        assert!(typed.contains(&(".type".to_owned(), json!("other"), json!("Opaque"))), "{typed:?}");
+    }
+
+    #[test]
+    fn a_secrets_data_is_compared_as_bytes_and_string_data_wins_over_it() {
+        let wanted = json!({"apiVersion": "v1", "kind": "Secret", "stringData": {"a": "one"},
+            "data": {"a": "eA==", "b": "dHdv\n", "c": "dGhy\r\nZWU="}});
+        let live = json!({"data": {"a": "b25l", "b": "dHdv", "c": "dGhyZWU="}});
+        assert_eq!(
+            differences(&wanted, &json!({"apiVersion": "v1", "kind": "Secret", "data": live["data"]})),
+            []
+        );
+    }
+
+    #[test]
+    fn a_map_that_the_server_replaces_as_a_whole_is_compared_as_a_whole() {
+        let workload = |labels: Value| json!({"apiVersion": "apps/v1", "kind": "Deployment", "spec": {"selector": {"matchLabels": labels}}});
+        let (wanted, live) = (workload(json!({"app": "a"})), workload(json!({"app": "a", "tier": "web"})));
+        assert_eq!(paths(&wanted, &live), [".spec.selector"]);
+        assert_eq!(paths(&live, &live), [""; 0]);
+        let service =
+            |selector: Value| json!({"apiVersion": "v1", "kind": "Service", "spec": {"selector": selector}});
+        assert_eq!(
+            paths(&service(json!({"a": "1"})), &service(json!({"a": "1", "b": "2"}))),
+            [".spec.selector"]
+        );
+        // A field of this name in somebody's own kind may be merged key by key.
+        let own = |selector: Value| json!({"apiVersion": "example.com/v1", "kind": "Own", "spec": {"selector": selector}});
+        assert_eq!(paths(&own(json!({"a": "1"})), &own(json!({"a": "1", "b": "2"}))), [""; 0]);
     }
 
     #[test]

@@ -97,38 +97,67 @@ impl Exchange {
         &self,
         request: Request<Vec<u8>>,
     ) -> Result<T, (ApiError, bool)> {
+        self.success(request).await.map(|(value, ..)| value)
+    }
+
+    /// Like [`Exchange::json`], and returns the status and whether an earlier attempt may have taken effect.
+    pub(super) async fn written<T: DeserializeOwned>(
+        &self,
+        request: Request<Vec<u8>>,
+    ) -> Result<(T, u16, bool), ApiError> {
+        self.success(request).await.map_err(|(error, _)| error)
+    }
+
+    async fn success<T: DeserializeOwned>(
+        &self,
+        request: Request<Vec<u8>>,
+    ) -> Result<(T, u16, bool), (ApiError, bool)> {
         let asked = Asked::of(&request);
-        let response = self.send(&asked, request, Extent::Whole).await?;
+        let (response, in_doubt) = self.send(&asked, request, Extent::Whole).await?;
+        let status = response.status().as_u16();
         let body = read(response.into_body()).await;
         let body = body.map_err(|unread| (unread.into_error(&asked), true))?;
-        serde_json::from_slice(&body).map_err(|cause| (failure::unreadable(&asked, cause), true))
+        let value =
+            serde_json::from_slice(&body).map_err(|cause| (failure::unreadable(&asked, cause), true))?;
+        Ok((value, status, in_doubt))
     }
 
     /// Begins a watch: an answer whose body goes on.
     pub(super) async fn stream(&self, request: Request<Vec<u8>>) -> Result<Response<Body>, ApiError> {
         let asked = Asked::of(&request);
-        self.send(&asked, request, Extent::Stream).await.map_err(|(error, _)| error)
+        let sent = self.send(&asked, request, Extent::Stream).await;
+        sent.map(|(response, _)| response).map_err(|(error, _)| error)
     }
 
-    /// Sends until there is a success, a final refusal, or enough.
+    /// Sends until there is a success, a final refusal, or enough. With the answer it tells whether an earlier attempt may
+    /// have taken effect.
     async fn send(
         &self,
         asked: &Asked,
         request: Request<Vec<u8>>,
         extent: Extent,
-    ) -> Result<Response<Body>, (ApiError, bool)> {
+    ) -> Result<(Response<Body>, bool), (ApiError, bool)> {
         let mut rng = self.rng();
         let mut in_doubt = false;
         for attempt in 1.. {
             let error = match self.once(asked, request.clone(), extent).await {
-                Ok(response) => return Ok(response),
+                Ok(response) => return Ok((response, in_doubt)),
                 Err(failed) => failed,
             };
             let Some(pause) = patience::again_after(attempt, &error, self.pace, &mut rng) else {
                 return Err((error, in_doubt));
             };
             in_doubt |= error.sent == Sent::Unknown || error.kind == ApiErrorKind::Unavailable;
-            tracing::debug!(%error, ?pause, attempt, path = asked.path, "asking the API server again");
+            // The error's text may quote the body of the request, which may be a Secret.
+            let (kind, status) = (error.kind, error.status);
+            tracing::debug!(
+                ?kind,
+                ?status,
+                ?pause,
+                attempt,
+                path = asked.path,
+                "asking the API server again"
+            );
             tokio::time::sleep(pause).await;
         }
         unreachable!("the policy ends the loop after {} attempts", patience::ATTEMPTS_MAX)

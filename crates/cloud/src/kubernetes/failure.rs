@@ -103,7 +103,10 @@ pub(crate) fn too_large(asked: &Asked, bytes_max: usize) -> ApiError {
 /// The answer is a success that cannot be read.
 pub(crate) fn unreadable(asked: &Asked, cause: impl Into<Cause>) -> ApiError {
     let message = "read the answer of the API server".to_owned();
-    error(Some(asked), ApiErrorKind::Protocol, Sent::Answered, message, Some(cause.into()))
+    // A parser quotes what it could not read, which may be a value of a Secret.
+    let secret = asked.path.split('/').any(|part| part == "secrets");
+    let cause = if secret { "it is not the Secret that was expected".into() } else { cause.into() };
+    error(Some(asked), ApiErrorKind::Protocol, Sent::Answered, message, Some(cause))
 }
 
 /// Tells whether the connection was never made, by looking for the connector's word in the chain of causes.

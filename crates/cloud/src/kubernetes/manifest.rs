@@ -10,6 +10,7 @@ use std::path::Path;
 use kube::core::DynamicObject;
 use serde_json::Value;
 
+use super::confidential::{self, Confidential};
 use crate::yaml;
 
 /// One object of a manifest file, and where it stands.
@@ -21,8 +22,23 @@ pub struct Manifest {
     pub document: usize,
     /// The line on which the document begins, from 1.
     pub line: usize,
-    /// The object.
+    /// The object, without the values of a Secret: see [`Manifest::complete`].
     pub object: DynamicObject,
+    /// The values of a Secret.
+    pub confidential: Confidential,
+}
+
+impl Manifest {
+    /// Returns the object with the values of a Secret, for sending and comparing. It must not be printed.
+    #[must_use]
+    pub fn complete(&self) -> DynamicObject {
+        self.confidential.complete(&self.object)
+    }
+
+    fn set(&mut self, mut object: DynamicObject) {
+        self.confidential = Confidential::take(&mut object);
+        self.object = object;
+    }
 }
 
 /// A mistake in a manifest, and where it is.
@@ -127,10 +143,11 @@ pub fn parse(file: &str, text: &str) -> Result<Vec<Manifest>, Vec<ManifestError>
                 number += 1;
                 for object in unlist(value) {
                     match object_of(object) {
-                        Ok(object) => manifests.push(Manifest {
+                        Ok(mut object) => manifests.push(Manifest {
                             file: file.to_owned(),
                             document: number,
                             line: document.content_line,
+                            confidential: Confidential::take(&mut object),
                             object,
                         }),
                         Err(messages) => {
@@ -148,7 +165,11 @@ pub fn parse(file: &str, text: &str) -> Result<Vec<Manifest>, Vec<ManifestError>
                     file,
                     Some(number),
                     Some(document.first_line + line - 1),
-                    mistake.message,
+                    // What cannot be read has no kind yet.
+                    match document.text.contains("Secret") {
+                        true => confidential::without_quotes(&mistake.message),
+                        false => mistake.message,
+                    },
                 ));
             }
         }
@@ -238,8 +259,10 @@ fn object_of(value: Value) -> Result<DynamicObject, Vec<String>> {
     if !messages.is_empty() {
         return Err(messages);
     }
-    let object: DynamicObject =
-        serde_json::from_value(value.clone()).map_err(|cause| vec![format!("metadata is wrong: {cause}")])?;
+    let object: DynamicObject = serde_json::from_value(value.clone()).map_err(|cause| {
+        let message = format!("metadata is wrong: {cause}");
+        vec![if value["kind"] == "Secret" { confidential::without_quotes(&message) } else { message }]
+    })?;
     // The type drops what it does not know, and the server could then not complain about a misspelt field.
     let kept = serde_json::to_value(&object.metadata).unwrap_or_default();
     let written = value["metadata"].as_object().into_iter().flatten();
@@ -256,11 +279,11 @@ fn object_of(value: Value) -> Result<DynamicObject, Vec<String>> {
 pub fn fill(manifests: &mut [Manifest], placeholder: &str, value: &str) -> usize {
     let mut changed = 0;
     for manifest in manifests {
-        let mut whole = serde_json::to_value(&manifest.object).expect("an object read from YAML is JSON");
+        let mut whole = serde_json::to_value(manifest.complete()).expect("an object read from YAML is JSON");
         let before = changed;
         fill_value(&mut whole, placeholder, value, &mut changed);
         if changed != before {
-            manifest.object = serde_json::from_value(whole).expect("replaced text leaves the shape alone");
+            manifest.set(serde_json::from_value(whole).expect("replaced text leaves the shape alone"));
         }
     }
     changed

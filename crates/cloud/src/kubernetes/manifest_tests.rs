@@ -110,3 +110,39 @@ fn a_long_file_that_says_nothing_is_read_line_by_line_once() {
     // Looking at all earlier lines at each line, this would not end while anybody waits.
     assert_eq!(parse("a.yaml", &"#\n".repeat(300_000)), Ok(Vec::new()));
 }
+
+#[test]
+fn a_secret_that_cannot_be_read_is_not_quoted() {
+    let head = "apiVersion: v1\nkind: Secret\nmetadata:\n  name: a\n";
+    for broken in [
+        "stringData:\n  p: *s3cret-value\n",
+        "stringData:\n  p: !s3cret-value x\n",
+        "stringData:\n  p: \"s3cret-value\n",
+        "stringData:\n  p: @s3cret-value\n",
+        "stringData:\n  p: %s3cret-value\n",
+        "stringData:\n  p: s3cret-value: x\n",
+        "stringData:\n  p: [s3cret-value\n",
+        "stringData:\n  p: {s3cret-value\n",
+        "stringData:\n  s3cret-value: 1\n  s3cret-value: 2\n",
+        "stringData:\n  p: | s3cret-value\n",
+        "stringData:\n\tp: s3cret-value\n",
+        "  annotations: s3cret-value\n",
+        "  annotations: {a: {b: s3cret-value}}\n",
+        "  labels: [s3cret-value]\n",
+        "  creationTimestamp: s3cret-value\n",
+        "  ownerReferences: s3cret-value\n",
+    ] {
+        let Err(errors) = parse("a.yaml", &format!("{head}{broken}")) else { continue };
+        let told = messages(errors).join("\n");
+        assert!(!told.contains("s3cret"), "{broken}: {told}");
+    }
+}
+
+#[test]
+fn the_values_of_a_secret_are_filled_in_and_never_printed() {
+    let text = "apiVersion: v1\nkind: Secret\nmetadata: {name: a}\nstringData: {p: s3cret-__X__}\n";
+    let mut read = parse("a.yaml", text).unwrap();
+    assert_eq!(fill(&mut read, "__X__", "value"), 1);
+    assert!(!format!("{read:?}").contains("s3cret"), "{read:?}");
+    assert_eq!(read[0].complete().data["stringData"]["p"], "s3cret-value");
+}

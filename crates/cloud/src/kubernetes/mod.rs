@@ -7,11 +7,13 @@
 
 mod apply;
 mod client;
+mod confidential;
 mod connection;
 mod contents;
 mod differences;
 mod exchange;
 mod failure;
+mod immutable;
 mod kind;
 pub mod manifest;
 mod naming;
@@ -20,9 +22,12 @@ mod quantity;
 pub mod readiness;
 mod watch;
 
-pub use apply::{FIELD_MANAGER, Force};
+pub use apply::{Creation, FIELD_MANAGER, Force};
 pub use client::Cluster;
+pub use confidential::Confidential;
 pub use differences::differences;
+pub use immutable::immutable_differences;
+pub use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 pub use kind::Kind;
-pub use kube::core::DynamicObject;
+pub use kube::core::{DynamicObject, TypeMeta};
 pub use watch::Selection;

@@ -170,6 +170,8 @@ impl Past {
         match undone {
             // Whoever sees to its end asks with the ticket.
             Undone::Underway => {}
+            // What an attempt to make it has recorded is still needed: it stays ours.
+            Undone::Kept { .. } if !self.ticket_undoes => {}
             Undone::Kept { .. } => self.spend_ticket(),
             Undone::Deleted | Undone::AlreadyGone | Undone::GoesWithParent => *self = Self::default(),
         }
@@ -286,6 +288,9 @@ mod tests {
         assert_eq!(after(&[started(true), finished(), undone(Undone::Deleted)]), Past::default());
         let kept = after(&[started(true), finished(), undone(Undone::Kept { why: "changed hands".into() })]);
         assert!(kept.ours && kept.output.is_some());
+        let why = || Undone::Kept { why: "changed hands".into() };
+        let unfinished = after(&[started(true), ticket(json!("half of it")), undone(why())]);
+        assert_eq!((unfinished.ours, unfinished.ticket), (true, Some(json!("half of it"))));
     }
 
     #[test]

@@ -250,6 +250,9 @@ impl<'a> Walk<'a> {
             (Ok(Check::Foreign { why }), _) => {
                 (Action::Refuse, Vec::new(), Some(why), None, Ground::Barred { by: index })
             }
+            (Ok(Check::Refused { error }), _) => {
+                (Action::Refuse, Vec::new(), None, Some(error), Ground::Barred { by: index })
+            }
             // What it stands on is not done: the look may be refused for that alone.
             (Err(_), None) if waits => (Action::Wait, Vec::new(), None, None, Ground::Moving(known)),
             (Err(error), None) => {

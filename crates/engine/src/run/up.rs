@@ -136,6 +136,7 @@ async fn ensure(
             (false, how(How::Changed))
         }
         Check::Foreign { why } => return Err(unless_claimed(cx, foreign(node, why))),
+        Check::Refused { error } => return Err(unless_claimed(cx, error)),
     };
     if cx.stop.level() >= Level::Gently {
         return Err(StepError::new(Kind::Interrupted, format!("begin with {}", node.title()))

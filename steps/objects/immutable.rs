@@ -1,0 +1,124 @@
+//! Changes that the API server refuses: found before anything is written, or made by recreating the object.
+
+use super::{look::value_of, uid_of};
+use crate::{doing::Doing, manifests::name_of, operation, settings::ObjectName};
+use landfall_cloud::{
+    ApiError,
+    kubernetes::{Cluster, DynamicObject, Kind, immutable_differences, manifest::Manifest},
+};
+use landfall_engine::{Change, Context, Kind as ErrorKind, Look, Residue, StepError, Wait};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+/// What the API server says when a field may not change, in the words of each kind's validation.
+const REFUSALS: [&str; 6] = [
+    "immutable",
+    "may not change once set",
+    "cannot change roleRef",
+    "updates to statefulset spec for fields other than",
+    "pod updates may not change fields other than",
+    "spec is forbidden after creation",
+];
+
+/// An object of which an immutable field differs.
+#[derive(Debug, Clone)]
+pub(super) struct Immutable {
+    kind: String,
+    pub(super) name: ObjectName,
+    uid: String,
+    differences: Vec<(String, Value, Value)>,
+}
+
+impl Immutable {
+    /// Compares the immutable fields; `None` when none differs.
+    pub(super) fn of(kind: &Kind, manifest: &Manifest, live: &DynamicObject) -> Option<Self> {
+        let wanted = value_of(kind, &manifest.complete());
+        let mut is = value_of(kind, live);
+        is["metadata"]["managedFields"] = json!(live.metadata.managed_fields);
+        let differences = immutable_differences(&wanted, &is);
+        let (kind, name) = (kind.kind.to_string(), name_of(manifest));
+        (!differences.is_empty()).then(|| Self { kind, name, uid: uid_of(live).to_owned(), differences })
+    }
+
+    /// Says what recreating it means for who uses it.
+    pub(super) fn interruption(&self) -> Change {
+        let short = self.name.to_string();
+        let short = short.rsplit('/').next().unwrap_or_default();
+        Change {
+            field: format!("{} {short}: interruption", self.kind),
+            is: Value::Null,
+            wanted: json!("deleted and recreated, down until it is ready"),
+        }
+    }
+}
+
+/// Returns the refusal of these changes; `None` when there are none.
+pub(super) fn refusal(all: &[Immutable]) -> Option<StepError> {
+    let named = match all {
+        [] => return None,
+        [one] => one.name.to_string(),
+        many => format!("{} objects", many.len()),
+    };
+    let causes = all.iter().flat_map(|one| {
+        one.differences.iter().map(move |(path, is, wanted)| {
+            let field = path.trim_start_matches('.');
+            format!("{}: {field} is immutable: {is} → {wanted}", one.name)
+        })
+    });
+    let error = StepError::new(ErrorKind::Refused, format!("update {named} in place"))
+        .code("ImmutableField")
+        .residue(Residue::Nothing);
+    Some(causes.fold(error, StepError::cause).hint(way_out(all.iter().map(|one| &one.name))))
+}
+
+fn way_out<'a>(names: impl Iterator<Item = &'a ObjectName>) -> String {
+    let flags: Vec<String> = names.map(|name| format!("--replace {name}")).collect();
+    format!(
+        "set the field back in the manifest, or let up delete and recreate the object, which interrupts it: {}",
+        flags.join(" ")
+    )
+}
+
+/// Tells whether the API server refused an apply because a field is immutable: a rule of a custom resource, or one that
+/// appeared since the look.
+pub(super) fn is_refused(error: &ApiError) -> bool {
+    let texts = || error.details.iter().map(|(_, text)| text.as_str()).chain([error.message.as_str()]);
+    error.status == Some(422) && texts().any(|text| REFUSALS.iter().any(|words| text.contains(words)))
+}
+
+/// Gives such a refusal its way out.
+pub(super) fn explained(mut error: StepError, name: &ObjectName) -> StepError {
+    error.kind = ErrorKind::Refused;
+    error.code("ImmutableField").hint(way_out(std::iter::once(name)))
+}
+
+/// Deletes an object so that it can be recreated, and waits until it is gone.
+pub(super) async fn delete(
+    cx: &Context,
+    api: &Cluster,
+    kind: &Kind,
+    live: &DynamicObject,
+) -> Result<(), StepError> {
+    let (name, uid) = (live.metadata.name.as_deref().unwrap_or_default(), uid_of(live));
+    let space = super::namespace(kind, live);
+    let what = format!("delete {} {name} to recreate it", kind.kind);
+    cx.note(format!(
+        "{} {name}: deleting and recreating it, as --replace asks; it is down until it is ready",
+        kind.kind
+    ));
+    api.delete(kind, space, name, Some(uid)).await.doing(&what)?;
+    let wait = Wait::new("the object to be deleted", Duration::from_secs(5), Duration::from_secs(300));
+    cx.wait_until(wait, async || match api.get(kind, space, name).await {
+        Ok(Some(there)) if uid_of(&there) == uid => Ok(Look::not_yet("its finalizers hold it")),
+        Ok(_) => Ok(Look::There(())),
+        Err(error) if operation::passes(&error) => Ok(operation::unanswered(&error, None)),
+        Err(error) => Err(error).doing(&what),
+    })
+    .await
+}
+
+/// Tells whether one of these is the object of a manifest, and still the one that was compared.
+pub(super) fn is_among(all: &[Immutable], manifest: &Manifest, live: &DynamicObject) -> bool {
+    let name = name_of(manifest);
+    all.iter().any(|one| one.name == name && one.uid == uid_of(live))
+}

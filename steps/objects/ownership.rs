@@ -1,0 +1,148 @@
+//! Decides which live objects of a set landfall owns.
+//!
+//! Managed fields do not tell: an object whose manifest sets no fields has none. The journal does: before a request
+//! that may create an object, the ticket holds its name; after the answer, its UID. See decision 0012.
+
+use super::{Applied, FIELD_MANAGER, ObjectRef, is_managed, uid_of};
+use landfall_cloud::kubernetes::{DynamicObject, ManagedFieldsEntry};
+use landfall_engine::Context;
+use std::time::Duration;
+
+/// How far apart two time stamps of one request may be: the API server writes whole seconds.
+const RESOLUTION: Duration = Duration::from_secs(1);
+
+/// What the journal knows about the owners of a set's objects.
+#[derive(Default)]
+pub(super) struct Ownership {
+    /// The ticket of an attempt that did not finish.
+    begun: Option<Applied>,
+    /// The output of the last attempt that did.
+    ended: Option<Applied>,
+}
+
+impl Ownership {
+    /// Reads the step's ticket; what belongs to another cluster does not count.
+    pub(super) fn of(cx: &Context, cluster_uid: &str, output: Option<Applied>) -> Self {
+        let here = |applied: &Applied| applied.cluster_uid == cluster_uid;
+        Self { begun: cx.ticket::<Applied>().filter(here), ended: output.filter(here) }
+    }
+
+    /// Tells whether a request of ours created an object.
+    pub(super) fn owns(&self, object: &DynamicObject) -> bool {
+        let uid = uid_of(object);
+        let made = |applied: &Applied| applied.made().any(|made| made.uid == uid);
+        let ended = self.ended.as_ref().is_some_and(made);
+        let Some(begun) = &self.begun else { return ended };
+        if begun.found.iter().any(|found| found == uid) {
+            return false;
+        }
+        match &begun.creating {
+            // A ticket of version 0.1 names what was found and nothing else.
+            None => is_managed(object) || ended || made(begun),
+            Some(creating) => {
+                ended
+                    || made(begun)
+                    || (creating.iter().any(|one| names(one, object)) && is_created_by_us(object))
+            }
+        }
+    }
+
+    /// Returns the objects of the unfinished attempt that are owned.
+    pub(super) fn begun(&self) -> impl Iterator<Item = &ObjectRef> {
+        self.begun.iter().flat_map(Applied::made)
+    }
+
+    /// Returns the unfinished attempt.
+    pub(super) fn attempt(&self) -> Option<&Applied> {
+        self.begun.as_ref()
+    }
+}
+
+/// Tells whether a reference names an object, whatever its UID.
+pub(super) fn names(one: &ObjectRef, object: &DynamicObject) -> bool {
+    let space = |namespace: Option<&str>| namespace.unwrap_or("default").to_owned();
+    object.types.as_ref().is_some_and(|types| types.kind == one.kind && types.api_version == one.api_version)
+        && object.metadata.name.as_deref() == Some(one.name.as_str())
+        && space(object.metadata.namespace.as_deref()) == space(one.namespace.as_deref())
+}
+
+/// Tells whether our request, whose answer was lost, created an object that did not exist before it.
+///
+/// Whoever creates an object has an entry in its managed fields of the time of creation, unless the request set no
+/// fields. If we have an entry, its time decides. If we have none, nobody else may have one of that time.
+pub(super) fn is_created_by_us(object: &DynamicObject) -> bool {
+    let Some(created) = object.metadata.creation_timestamp.as_ref() else { return false };
+    let at_creation = |entry: &&ManagedFieldsEntry| {
+        entry.time.as_ref().is_some_and(|time| time.0.duration_since(created.0).unsigned_abs() <= RESOLUTION)
+    };
+    let entries =
+        || object.metadata.managed_fields.iter().flatten().filter(|entry| entry.subresource.is_none());
+    let is_ours = |entry: &&ManagedFieldsEntry| {
+        entry.manager.as_deref() == Some(FIELD_MANAGER) && entry.operation.as_deref() == Some("Apply")
+    };
+    match entries().find(is_ours) {
+        Some(ours) => at_creation(&ours),
+        None => !entries().any(|entry| at_creation(&entry)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn object(managed: &[(&str, &str, &str)]) -> DynamicObject {
+        let entry = |(manager, operation, time): &(&str, &str, &str)| json!({ "manager": manager, "operation": operation, "time": time });
+        let entries: Vec<Value> = managed.iter().map(entry).collect();
+        serde_json::from_value(json!({
+            "apiVersion": "v1", "kind": "Namespace",
+            "metadata": { "name": "shop", "uid": "u-1", "creationTimestamp": "2026-11-28T10:00:05Z", "managedFields": entries },
+        }))
+        .unwrap()
+    }
+
+    fn reference(uid: &str) -> ObjectRef {
+        let (api_version, kind, name) = ("v1".to_owned(), "Namespace".to_owned(), "shop".to_owned());
+        ObjectRef { api_version, kind, namespace: None, name, uid: uid.to_owned() }
+    }
+
+    fn begun(objects: &[&str], found: &[&str], creating: bool) -> Ownership {
+        let begun = Applied {
+            cluster_uid: "c".to_owned(),
+            objects: objects.iter().map(|uid| reference(uid)).collect(),
+            found: found.iter().map(|uid| (*uid).to_owned()).collect(),
+            creating: Some(if creating { vec![reference("")] } else { Vec::new() }),
+            fingerprint: None,
+        };
+        Ownership { begun: Some(begun), ended: None }
+    }
+
+    #[test]
+    fn an_object_without_managed_fields_is_owned_when_its_request_was_ours() {
+        let bare = object(&[]);
+        assert!(begun(&["u-1"], &[], false).owns(&bare), "its UID is known");
+        assert!(begun(&[], &[], true).owns(&bare), "the answer was lost");
+        assert!(!begun(&["u-1"], &["u-1"], true).owns(&bare), "it was there before");
+        assert!(!begun(&[], &[], false).owns(&bare), "no request of ours was sent");
+        assert!(!Ownership::default().owns(&bare));
+    }
+
+    #[test]
+    fn an_object_that_another_created_between_our_look_and_our_request_is_foreign() {
+        let (then, later) = ("2026-11-28T10:00:05Z", "2026-11-28T10:00:09Z");
+        let lost = begun(&[], &[], true);
+        assert!(!lost.owns(&object(&[("kubectl", "Apply", then)])));
+        assert!(!lost.owns(&object(&[("kubectl-create", "Update", then), ("landfall", "Apply", later)])));
+        assert!(lost.owns(&object(&[("landfall", "Apply", then), ("kubectl", "Update", later)])));
+        assert!(lost.owns(&object(&[("kubectl", "Apply", later)])), "edited later");
+    }
+
+    #[test]
+    fn a_ticket_of_an_earlier_version_still_goes_by_the_managed_fields() {
+        let old: Applied =
+            serde_json::from_value(json!({ "cluster_uid": "c", "objects": [], "found": ["u-0"] })).unwrap();
+        let old = Ownership { begun: Some(old), ended: None };
+        assert!(old.owns(&object(&[("landfall", "Apply", "2026-11-28T10:00:09Z")])));
+        assert!(!old.owns(&object(&[])));
+    }
+}

@@ -1,0 +1,113 @@
+//! The record of an attempt to apply a set: what it may create, what it created, and what existed before.
+
+use super::{
+    Applied, ObjectRef,
+    look::Standing,
+    ownership::{Ownership, is_created_by_us},
+    reference_of, uid_of,
+};
+use landfall_cloud::kubernetes::{Creation, DynamicObject};
+use landfall_engine::{Residue, StepError};
+
+/// What applying one object came to.
+pub(super) struct Outcome {
+    pub(super) object: ObjectRef,
+    /// The request created the object.
+    pub(super) creation: Created,
+    /// The UID of the object that was deleted for it.
+    pub(super) replaces: Option<String>,
+}
+
+/// Whether a request of ours created an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Created {
+    /// It did.
+    Yes,
+    /// The object existed, and its UID tells whose it is.
+    No,
+}
+
+/// Judges an answer; after a lost one the object itself tells.
+pub(super) fn judged(creation: Creation, object: &DynamicObject) -> Created {
+    match creation {
+        Creation::Created => Created::Yes,
+        Creation::Existed => Created::No,
+        Creation::Unknown if is_created_by_us(object) => Created::Yes,
+        Creation::Unknown => Created::No,
+    }
+}
+
+/// An attempt under way. Its ticket holds what existed before and what was applied, each object once.
+pub(super) struct Progress {
+    ticket: Applied,
+    /// How many objects at the end of the ticket's are applied.
+    applied: usize,
+}
+
+impl Progress {
+    /// Begins with what exists of the set, and with what an earlier attempt left.
+    pub(super) fn begin(cluster_uid: &str, ownership: &Ownership, standing: &Standing) -> Self {
+        let mut objects: Vec<ObjectRef> = standing.live.iter().map(reference_of).collect();
+        objects.extend(standing.left.goes.iter().chain(&standing.left.stays).cloned());
+        let foreign = standing.live.iter().filter(|object| !ownership.owns(object));
+        let found = foreign.map(|object| uid_of(object).to_owned()).collect();
+        let fingerprint = Some(standing.fingerprint.clone());
+        let ticket =
+            Applied { found, creating: Some(Vec::new()), fingerprint, ..Applied::of(cluster_uid, objects) };
+        Self { ticket, applied: 0 }
+    }
+
+    /// Returns what the journal must hold now.
+    pub(super) fn ticket(&self) -> &Applied {
+        &self.ticket
+    }
+
+    /// Takes down what the next requests may create.
+    pub(super) fn announce(&mut self, names: impl Iterator<Item = ObjectRef>) {
+        self.ticket.creating.get_or_insert_default().extend(names);
+    }
+
+    /// Takes down an answer.
+    pub(super) fn settle(&mut self, outcome: Outcome) {
+        let Outcome { object, creation, replaces } = outcome;
+        self.forget(&object);
+        let known = self.ticket.objects.iter().any(|one| one.uid == object.uid);
+        // What takes the place of a foreign object in an environment that we found is kept with it.
+        let for_foreign = replaces.is_some_and(|uid| self.ticket.found.contains(&uid));
+        if for_foreign || (creation == Created::No && !known) {
+            self.ticket.found.push(object.uid.clone());
+        }
+        let before = self.ticket.objects.len();
+        self.ticket.objects.retain(|one| !same_place(one, &object));
+        debug_assert!(before - self.ticket.objects.len() <= 1, "an object stands in a set once");
+        self.ticket.objects.push(object);
+        self.applied += 1;
+    }
+
+    /// Takes down a failure; a request that was certainly refused created nothing.
+    pub(super) fn fail(&mut self, name: &ObjectRef, error: &StepError) {
+        if error.residue == Residue::Nothing {
+            self.forget(name);
+        }
+    }
+
+    fn forget(&mut self, object: &ObjectRef) {
+        self.ticket.creating.get_or_insert_default().retain(|name| !same_place(name, object));
+    }
+
+    /// Returns the output: what was applied, in that order, and what stays of an earlier attempt.
+    pub(super) fn finish(mut self, stays: Vec<ObjectRef>) -> Applied {
+        let others = self.ticket.objects.len() - self.applied;
+        self.ticket.objects.drain(..others);
+        self.ticket.objects.extend(stays);
+        let objects = &self.ticket.objects;
+        self.ticket.found.retain(|uid| objects.iter().any(|object| object.uid == *uid));
+        Applied { creating: None, ..self.ticket }
+    }
+}
+
+fn same_place(one: &ObjectRef, other: &ObjectRef) -> bool {
+    let space = |object: &ObjectRef| object.namespace.clone().unwrap_or_else(|| "default".to_owned());
+    (&one.api_version, &one.kind, &one.name, space(one))
+        == (&other.api_version, &other.kind, &other.name, space(other))
+}

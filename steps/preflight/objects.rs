@@ -1,0 +1,61 @@
+//! Refuses to change immutable fields of objects that exist, before anything is written.
+
+use super::Preflight;
+use crate::{
+    cluster_body, cluster_ready,
+    gateways::ProgrammedGateways,
+    objects::{self, Applied},
+};
+use landfall_cloud::{arm::State, kubernetes::manifest::Manifest};
+use landfall_engine::{Context, StepError};
+use std::time::Duration;
+
+/// How long the cluster may take to answer, in cloud time, and at least in real time.
+const ANSWER_MAX: Duration = Duration::from_secs(30);
+const ANSWER_LEAST: Duration = Duration::from_secs(5);
+
+impl Preflight {
+    /// Looks at the objects of manifests that changed since they were applied, or that this journal knows nothing of.
+    ///
+    /// A cluster that does not exist yet has no objects. One that cannot be asked now is asked again by each step
+    /// before it writes its own objects.
+    pub(super) async fn immutable(&self, cx: &Context) -> Option<StepError> {
+        let unknown = self.unknown(cx);
+        if unknown.is_empty() {
+            return None;
+        }
+        let patience = cx.pace().real(ANSWER_MAX).max(ANSWER_LEAST);
+        tokio::time::timeout(patience, self.compare(&unknown)).await.ok().flatten()
+    }
+
+    fn unknown(&self, cx: &Context) -> Vec<Manifest> {
+        let known = |applied: Option<Applied>, manifests: &[Manifest]| {
+            applied.is_some_and(|applied| applied.fingerprint == Some(objects::fingerprint(manifests)))
+        };
+        let (apps, gateways) = (&self.manifests.apps, &self.manifests.gateways);
+        let programmed = cx.output::<ProgrammedGateways>("gateways").map(|made| made.applied);
+        let mut unknown = Vec::new();
+        if !known(cx.output("apps"), apps) {
+            unknown.extend(apps.iter().cloned());
+        }
+        if !known(programmed, gateways) {
+            unknown.extend(gateways.iter().cloned());
+        }
+        // Placeholders of this set are filled in when the cluster is ready, so it has no fingerprint before.
+        if cx.output::<Applied>("tls-secret").is_none() {
+            unknown.extend(self.manifests.tls_unfilled());
+        }
+        unknown
+    }
+
+    async fn compare(&self, manifests: &[Manifest]) -> Option<StepError> {
+        let s = self.round.settings();
+        let body = self.round.azure().cluster(&s.resource_group, &s.cluster.name).await.ok()??;
+        if State::of(&body) != State::Succeeded || cluster_body::is_stopped(&body) {
+            return None;
+        }
+        let ready = cluster_ready::found(&body, &s.cluster.name)?;
+        let opened = self.clusters.open(&ready).await.ok()?;
+        objects::refused(&opened, manifests, &self.manifests.wanted()).await.ok()?
+    }
+}

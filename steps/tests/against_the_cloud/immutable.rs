@@ -1,0 +1,143 @@
+//! Immutable fields: refused before anything is written, or changed by recreating the object when a person asks for it.
+
+use crate::{
+    bench::{Bench, Told},
+    settings,
+};
+use landfall_engine::{Action, How, Kind};
+use landfall_steps::settings::ObjectName;
+use serde_json::{Value, json};
+
+const HTTPBIN: &str = "/apis/apps/v1/namespaces/default/deployments/httpbin";
+const SERVICE: &str = "/api/v1/namespaces/default/services/httpbin";
+const CONFIG: &str = "/api/v1/namespaces/default/configmaps/fixed";
+
+/// An environment that a script made: no journal, and a Deployment with a selector of its own.
+async fn of_a_script() -> Bench {
+    let bench = Bench::instant().await;
+    bench.up_ready().await;
+    std::fs::remove_dir_all(bench.home.path().join("state")).unwrap();
+    let kubectl = bench.kubectl().await;
+    let mut spec = kubectl.get(HTTPBIN).await["spec"].clone();
+    kubectl.delete(HTTPBIN).await;
+    let labels = json!({ "app": "httpbin", "run-by": "script" });
+    spec["selector"]["matchLabels"] = labels.clone();
+    spec["template"]["metadata"]["labels"] = labels;
+    let theirs = json!({
+        "apiVersion": "apps/v1", "kind": "Deployment", "metadata": { "name": "httpbin", "namespace": "default" }, "spec": spec,
+    });
+    kubectl.apply(HTTPBIN, &theirs).await;
+    kubectl.merge(SERVICE, &json!({ "spec": { "selector": { "run-by": "script" } } })).await;
+    bench
+}
+
+fn is_refused(told: &Told, step: &str, words: &[&str]) {
+    let error = told.error(step);
+    assert_eq!((error.kind, error.code.as_deref()), (Kind::Refused, Some("ImmutableField")), "{error:#?}");
+    let said = format!("{} {}", error.causes.join("; "), error.hint.clone().unwrap_or_default());
+    for word in words {
+        assert!(said.contains(word), "{word}: {said}");
+    }
+}
+
+#[tokio::test]
+async fn a_script_made_selector_is_refused_before_anything_is_written() {
+    let bench = of_a_script().await;
+    let before = bench.kubectl().await.get(SERVICE).await;
+    let plan = bench.plan().await;
+    let refused: Vec<_> = plan.steps.iter().filter(|step| step.action == Action::Refuse).collect();
+    let error = refused[0].error.as_ref().unwrap();
+    assert!(
+        error.causes.iter().any(|cause| cause.contains("deployment/httpbin: spec.selector")),
+        "{error:#?}"
+    );
+    let mark = bench.mark();
+    let told = bench.up().await;
+    is_refused(&told, "preflight", &["run-by", "--replace deployment/httpbin"]);
+    assert_eq!(bench.writes(mark), [""; 0]);
+    assert_eq!(bench.kubectl().await.get(SERVICE).await, before);
+}
+
+#[tokio::test]
+async fn a_script_made_deployment_is_recreated_when_asked_and_stays_foreign() {
+    let mut bench = of_a_script().await;
+    let kubectl = bench.kubectl().await;
+    let before = kubectl.get(HTTPBIN).await["metadata"]["uid"].clone();
+    bench.wish.replace_objects = vec![ObjectName::read("deployment/httpbin").unwrap()];
+    let plan = bench.plan().await;
+    let apps = plan.steps.iter().find(|step| step.step == "apps").unwrap();
+    let told: Vec<String> = apps.changes.iter().map(ToString::to_string).collect();
+    assert_eq!(apps.action, Action::Change, "{told:?}");
+    assert!(
+        told.iter().any(|change| change.contains("interruption") && change.contains("recreated")),
+        "{told:?}"
+    );
+    assert!(told.iter().any(|change| change.contains("Service httpbin: spec.selector")), "{told:?}");
+
+    let mark = bench.mark();
+    let told = bench.up_ready().await;
+    assert_eq!(told.how("apps"), Some(How::Changed));
+    assert!(told.notes("apps").iter().any(|note| note.contains("down until it is ready")));
+    let live = kubectl.get(HTTPBIN).await;
+    assert_eq!(live["spec"]["selector"]["matchLabels"]["run-by"], Value::Null);
+    assert_ne!(live["metadata"]["uid"], before);
+    let writes = bench.writes_at(mark, "/default/");
+    let at = |part: &str| writes.iter().position(|line| line.contains(part));
+    assert!(
+        at("PATCH 201 /").is_some() && at("/deployments/httpbin") < at("/services/httpbin"),
+        "{writes:?}"
+    );
+    bench.wish.replace_objects.clear();
+    assert_eq!(bench.up_ready().await.counts(), (17, 0, 0));
+    bench.down_ready().await;
+    assert_ne!(kubectl.get(HTTPBIN).await, Value::Null, "it took the place of a foreign one");
+}
+
+/// A ConfigMap that never changes, and a workload with a Service.
+fn shop(data: &str, selector: &str, port: u16) -> String {
+    format!(
+        "{{apiVersion: v1, kind: ConfigMap, metadata: {{name: fixed}}, immutable: true, data: {data}}}\n---\n\
+         {{apiVersion: v1, kind: Service, metadata: {{name: shop}}, spec: {{selector: {{app: shop}}, ports: [{{port: {port}}}]}}}}\n---\n\
+         {{apiVersion: apps/v1, kind: Deployment, metadata: {{name: shop}}, spec: {{replicas: 1, \
+         selector: {{matchLabels: {{app: {selector}}}}}, template: {{metadata: {{labels: {{app: {selector}}}}}, \
+         spec: {{containers: [{{name: shop, image: shop}}]}}}}}}}}"
+    )
+}
+
+#[tokio::test]
+async fn an_immutable_change_of_our_own_objects_is_refused_before_anything_is_written() {
+    let mut bench = Bench::instant().await;
+    bench.wish.manifests = settings::manifests(&shop("{a: '1', b: '1'}", "shop", 80));
+    bench.up_ready().await;
+    for (data, selector, words) in [
+        ("{a: '2', b: '1'}", "shop", ["configmap/fixed: data.a", "--replace configmap/fixed"]),
+        ("{a: '1'}", "shop", ["configmap/fixed: data.b", "--replace configmap/fixed"]),
+        ("{a: '1', b: '1'}", "other", ["deployment/shop: spec.selector", "--replace deployment/shop"]),
+    ] {
+        bench.wish.manifests = settings::manifests(&shop(data, selector, 81));
+        let plan = bench.plan().await;
+        assert!(plan.steps.iter().any(|step| step.action == Action::Refuse), "{plan:#?}");
+        let mark = bench.mark();
+        is_refused(&bench.up().await, "preflight", &words);
+        assert_eq!(bench.writes(mark), [""; 0]);
+    }
+    bench.wish.replace_objects = vec![ObjectName::read("ConfigMap/fixed").unwrap()];
+    bench.wish.manifests = settings::manifests(&shop("{a: '2'}", "shop", 80));
+    bench.up_ready().await;
+    assert_eq!(bench.kubectl().await.get(CONFIG).await["data"], json!({ "a": "2" }));
+    bench.down_ready().await;
+    assert_eq!(bench.get(&bench.cluster_id()).await, Value::Null, "what was recreated is owned as before");
+}
+
+#[tokio::test]
+async fn a_service_is_not_updated_when_its_deployment_is_refused() {
+    let mut bench = Bench::instant().await;
+    bench.wish.manifests = settings::manifests(&shop("{a: '1'}", "shop", 80));
+    bench.up_ready().await;
+    let broken =
+        shop("{a: '1'}", "shop", 81).replace("image: shop", "image: shop, ports: [{containerPort: x}]");
+    bench.wish.manifests = settings::manifests(&broken);
+    let mark = bench.mark();
+    bench.up().await.error("apps");
+    assert_eq!(bench.writes_at(mark, "/services/shop"), [""; 0]);
+}

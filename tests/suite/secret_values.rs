@@ -1,0 +1,121 @@
+//! The values of a Secret in the manifests are in no output of the program and in no file of its own, whatever happens.
+
+use crate::{
+    environment::{Said, TestEnvironment},
+    secrets::environment,
+};
+use base64::{Engine, engine::general_purpose::STANDARD};
+use landfall_sim::{Options, Sim, Speed};
+use std::fs;
+use tempfile::TempDir;
+
+const PLANTED: [&str; 5] = ["s3cret-value", "s3cret-token", "s3cret-later", "8675309", "s3cret-applied"];
+const SECRET: &str = "own/05-secret.yaml";
+const REST: &str = r#"
+apiVersion: v1
+kind: Service
+metadata: {name: shop, namespace: default}
+spec: {selector: {app: shop}, ports: [{name: http, port: 80, targetPort: 5678}]}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: shop-gateway, namespace: default}
+spec:
+  gatewayClassName: approuting-istio
+  listeners: [{name: http, port: 80, protocol: HTTP}]
+"#;
+
+/// A Secret with these fields, and with the annotation that kubectl leaves on what it applied.
+fn secret(fields: &str) -> String {
+    let applied = r#"'{"kind":"Secret","stringData":{"p":"s3cret-applied"}}'"#;
+    format!(
+        "apiVersion: v1\nkind: Secret\nmetadata:\n  name: shop-login\n  namespace: default\n  annotations:\n    \
+         kubectl.kubernetes.io/last-applied-configuration: {applied}\n{fields}\n"
+    )
+}
+
+fn is_clean(place: &str, bytes: &[u8]) {
+    for value in PLANTED {
+        for form in [value.to_owned(), STANDARD.encode(value)] {
+            let there = bytes.windows(form.len()).any(|window| window == form.as_bytes());
+            assert!(!there, "{form} is in {place}:\n{}", String::from_utf8_lossy(bytes));
+        }
+    }
+}
+
+/// Runs, and looks through what was said and through every file but the user's own.
+fn run(here: &TestEnvironment, code: i32, arguments: &[&str]) -> Said {
+    let said = here.expect(code, arguments);
+    let name = arguments.join(" ");
+    is_clean(&format!("the output of {name}"), said.stdout.as_bytes());
+    is_clean(&format!("what {name} said"), said.stderr.as_bytes());
+    for file in here.files().into_iter().filter(|file| !file.ends_with(SECRET)) {
+        is_clean(&file.display().to_string(), &fs::read(&file).unwrap());
+    }
+    said
+}
+
+fn every_output(here: &TestEnvironment) {
+    let write = |fields: &str| here.write(SECRET, secret(fields));
+    let token = STANDARD.encode("s3cret-token");
+    here.write("own/10-rest.yaml", REST);
+    write(&format!("stringData: {{user: ada, password: s3cret-value}}\ndata: {{token: {token}}}"));
+    run(here, 10, &["plan", "--detailed-exitcode", "-vv"]);
+    run(here, 0, &["up", "-vv"]);
+    run(here, 0, &["plan", "--detailed-exitcode", "--format", "json"]);
+    for arguments in [&["status"][..], &["status", "--format", "json"], &["status", "--live"], &["graph"]] {
+        run(here, 0, arguments);
+    }
+    // Whatever they come to, nothing of it is printed.
+    for command in ["doctor", "verify"] {
+        for arguments in [&[command, "-vv"][..], &[command, "--format", "json"]] {
+            let said = here.run(arguments);
+            is_clean(command, format!("{}{}", said.stdout, said.stderr).as_bytes());
+        }
+    }
+
+    // A change of every value, then of none.
+    write("stringData: {user: s3cret-later, password: s3cret-later}\ndata: {token: eA==}\nimmutable: true");
+    run(here, 10, &["plan", "--detailed-exitcode"]);
+    run(here, 10, &["plan", "--detailed-exitcode", "--format", "json"]);
+    run(here, 0, &["up", "-vv", "--format", "json"]);
+
+    // A change that the server refuses.
+    write("stringData: {user: s3cret-value, password: s3cret-value}\nimmutable: true");
+    for command in ["plan", "up"] {
+        for arguments in [&[command, "-vv"][..], &[command, "--format", "json"]] {
+            run(here, 3, arguments);
+        }
+    }
+    run(here, 0, &["up", "--replace", "secret/shop-login"]);
+
+    // A value that the server quotes, and a field that it does not know.
+    for (fields, quoted) in [("stringData: {pin: 8675309}", true), ("stringDat: {pin: s3cret-value}", false)]
+    {
+        write(fields);
+        let said = run(here, 1, &["up", "-vv"]);
+        assert_eq!(said.stderr.contains("withheld"), quoted, "{}", said.stderr);
+        run(here, 1, &["up", "--format", "json"]);
+    }
+    // What cannot be read is quoted by no mistake.
+    for broken in [
+        "stringData: {p: *s3cret-value}",
+        "data:\n  p: \"s3cret-value",
+        "data: {s3cret-value: 1, s3cret-value: 2}",
+    ] {
+        write(broken);
+        run(here, 2, &["up"]);
+    }
+    write("stringData: {user: ada}");
+    run(here, 0, &["down", "--yes", "-vv"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_planted_value_of_a_secret_is_in_no_output_and_in_no_file() {
+    let folder = TempDir::new().unwrap();
+    let options = Options { speed: Speed::Instant, seed: Some(6_700), ..Options::default() };
+    let sim = Sim::open(folder.path(), options).await.unwrap();
+    let here = environment(&sim).with("MANIFESTS_DIR", "own");
+    tokio::task::spawn_blocking(move || every_output(&here)).await.unwrap();
+    sim.close().await;
+}
