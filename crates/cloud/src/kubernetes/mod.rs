@@ -18,10 +18,12 @@ mod naming;
 mod patience;
 mod quantity;
 pub mod readiness;
+mod system_objects;
 mod watch;
 
 pub use apply::{FIELD_MANAGER, Force};
 pub use client::Cluster;
+pub use contents::{AggregatedApi, Contents};
 pub use differences::differences;
 pub use kind::Kind;
 pub use kube::core::DynamicObject;
