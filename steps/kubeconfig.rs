@@ -150,6 +150,10 @@ impl Step for Kubeconfig {
         Ok(cx.ticket::<Merged>())
     }
 
+    fn outlives_parent(&self) -> bool {
+        true
+    }
+
     async fn undo(&self, _: &Context, merged: Merged) -> Result<Undone, StepError> {
         self.take_out(&merged)
     }

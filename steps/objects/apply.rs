@@ -131,12 +131,31 @@ pub(crate) async fn recover(
     }
 }
 
+/// Returns the objects of a set that are there, whoever applied them, and as they are.
+pub(crate) async fn existing(
+    cx: &Context,
+    opened: &Opened,
+    manifests: &[Manifest],
+) -> Result<Option<(Applied, Vec<DynamicObject>)>, StepError> {
+    let live = live(opened, manifests).await?;
+    let applied = references(cx, opened, None, &Found { live: live.clone(), stays: Vec::new() }).await?;
+    Ok((!live.is_empty()).then_some((applied, live)))
+}
+
 /// Names what of a set is there and was made by us.
 async fn made_in(
     cx: &Context,
     opened: &Opened,
     manifests: &[Manifest],
 ) -> Result<Option<Applied>, StepError> {
+    let live = live(opened, manifests).await?;
+    let applied = references(cx, opened, None, &Found { live, stays: Vec::new() }).await?;
+    let any = applied.made().next().is_some();
+    Ok(any.then_some(applied))
+}
+
+/// Reads what is there of a set, in the kinds that the cluster knows.
+async fn live(opened: &Opened, manifests: &[Manifest]) -> Result<Vec<DynamicObject>, StepError> {
     let mut known = Vec::new();
     for manifest in manifests {
         let what = format!("find {}", place(manifest));
@@ -144,8 +163,5 @@ async fn made_in(
             known.push(manifest.clone());
         }
     }
-    let live = look(opened, &known, &Earlier::default()).await?.live;
-    let applied = references(cx, opened, None, &Found { live, stays: Vec::new() }).await?;
-    let any = applied.made().next().is_some();
-    Ok(any.then_some(applied))
+    Ok(look(opened, &known, &Earlier::default()).await?.live)
 }

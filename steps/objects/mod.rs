@@ -6,7 +6,7 @@ mod look;
 mod removal;
 pub(crate) mod strangers;
 
-pub(crate) use apply::{apply, recover, references};
+pub(crate) use apply::{apply, existing, recover, references};
 pub(crate) use leftover::{Earlier, Wanted};
 pub(crate) use look::{deployments, look};
 pub(crate) use removal::undo;

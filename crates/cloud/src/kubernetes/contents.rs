@@ -220,7 +220,8 @@ fn aggregated(api_service: &DynamicObject) -> Option<(String, (AggregatedApi, bo
         .flatten()
         .any(|condition| condition["type"] == "Available" && condition["status"] == "False");
     let service = format!("{space}/{name}");
-    let api = AggregatedApi { group_version: group_version.clone(), service, of_system: is_system_name(space) };
+    let api =
+        AggregatedApi { group_version: group_version.clone(), service, of_system: is_system_name(space) };
     Some((group_version, (api, !unavailable)))
 }
 

@@ -85,7 +85,9 @@ pub(super) fn is_system_object(object: &DynamicObject, is_system: impl Fn(&str) 
         || match kind {
             "APIService" => is_local(object) || backend(object).is_some_and(|(space, _)| is_system(space)),
             "CSIDriver" => name.ends_with(".csi.azure.com") || name == "secrets-store.csi.k8s.io",
-            "ClusterRoleBinding" => all(&object.data["subjects"], |subject| is_system_subject(subject, &is_system)),
+            "ClusterRoleBinding" => {
+                all(&object.data["subjects"], |subject| is_system_subject(subject, &is_system))
+            }
             "CustomResourceDefinition" => is_of_add_on(object.data["spec"]["group"].as_str()),
             "FlowSchema" | "PriorityLevelConfiguration" => {
                 annotation(object, "apf.kubernetes.io/autoupdate-spec").is_some()
@@ -127,9 +129,9 @@ fn is_labelled(object: &DynamicObject) -> bool {
 
 fn is_of_add_on(group: Option<&str>) -> bool {
     let group = group.unwrap_or_default();
-    ADD_ON_GROUPS.iter().any(|known| {
-        group.strip_suffix(known).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
-    })
+    ADD_ON_GROUPS
+        .iter()
+        .any(|known| group.strip_suffix(known).is_some_and(|rest| rest.is_empty() || rest.ends_with('.')))
 }
 
 fn is_system_subject(subject: &Value, is_system: impl Fn(&str) -> bool) -> bool {
@@ -185,8 +187,10 @@ mod tests {
         let add_on = labels("addonmanager.kubernetes.io/mode", "EnsureExists");
         let service = |space: &str| json!({ "spec": { "service": { "namespace": space, "name": "m" } } });
         let group = |group: &str| json!({ "spec": { "group": group } });
-        let webhooks = json!({ "webhooks": [{ "clientConfig": { "service": { "namespace": "aks-istio-system" } } }] });
-        let helm = json!({ "metadata": { "annotations": { "meta.helm.sh/release-namespace": "kube-system" } } });
+        let webhooks =
+            json!({ "webhooks": [{ "clientConfig": { "service": { "namespace": "aks-istio-system" } } }] });
+        let helm =
+            json!({ "metadata": { "annotations": { "meta.helm.sh/release-namespace": "kube-system" } } });
         let apf = json!({ "metadata": { "annotations": { "apf.kubernetes.io/autoupdate-spec": "true" } } });
         let subjects =
             json!({ "subjects": [{ "kind": "ServiceAccount", "namespace": "kube-system", "name": "x" }] });
@@ -209,9 +213,17 @@ mod tests {
             ("FlowSchema", "exempt", &apf),
             ("APIService", "v1.apps", &labels("kube-aggregator.kubernetes.io/automanaged", "onstart")),
             ("APIService", "v1beta1.metrics.k8s.io", &service("kube-system")),
-            ("CustomResourceDefinition", "gateways.gateway.networking.k8s.io", &group("gateway.networking.k8s.io")),
+            (
+                "CustomResourceDefinition",
+                "gateways.gateway.networking.k8s.io",
+                &group("gateway.networking.k8s.io"),
+            ),
             ("CustomResourceDefinition", "a.acn.azure.com", &group("acn.azure.com")),
-            ("GatewayClass", "approuting-istio", &json!({ "spec": { "controllerName": "istio.aks.azure.com/gateway-controller" } })),
+            (
+                "GatewayClass",
+                "approuting-istio",
+                &json!({ "spec": { "controllerName": "istio.aks.azure.com/gateway-controller" } }),
+            ),
             ("GatewayClass", "istio-remote", &none),
             ("ValidatingWebhookConfiguration", "istio-validator", &webhooks),
             ("PersistentVolume", "pvc-1", &volume),
@@ -245,7 +257,11 @@ mod tests {
             ("PersistentVolume", "pvc-2", &retained),
             ("APIService", "v1.packages.example.com", &service),
             ("PriorityClass", "shop-first", &none),
-            ("GatewayClass", "envoy", &json!({ "spec": { "controllerName": "gateway.envoyproxy.io/gatewayclass-controller" } })),
+            (
+                "GatewayClass",
+                "envoy",
+                &json!({ "spec": { "controllerName": "gateway.envoyproxy.io/gatewayclass-controller" } }),
+            ),
             ("MutatingWebhookConfiguration", "shop", &webhooks),
             ("FlowSchema", "shop", &none),
         ] {

@@ -9,6 +9,7 @@
 //! from `look`; and, if it must wait, a `Task` that `perform` hands to it.
 
 mod agenda;
+mod aggregation;
 mod balancer;
 mod boot;
 mod condition;
@@ -105,6 +106,7 @@ impl Controllers {
     }
 }
 
+pub(crate) use aggregation::register_metrics;
 pub(crate) use node::lose as lose_nodes;
 
 /// Puts into a cluster what AKS puts there, at the moment the cluster becomes `Succeeded`.
@@ -191,6 +193,8 @@ fn look(turn: &mut Turn<'_>) {
     balancer::look(turn);
     mesh::look(turn);
     gateway::notice(turn);
+    let watched = [crate::kubernetes::aggregation::RESOURCE, "services", "endpoints"];
+    turn.wake("aggregation", &watched, aggregation::look);
 }
 
 fn perform(turn: &mut Turn<'_>, task: Task) {

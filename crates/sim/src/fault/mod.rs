@@ -159,6 +159,8 @@ faults! {
     ApiThrottled,
     /// The Kubernetes API answers 503 for a while.
     ApiDown,
+    /// The backend of an aggregated API is gone.
+    AggregatedApiDown,
     /// kubectl owns a field that is applied.
     KubectlOwns,
     /// Somebody else writes the record set between a look and a write.
