@@ -86,6 +86,11 @@ impl Step for Apps {
         objects::recover(cx, &self.clusters, cluster, &self.manifests).await
     }
 
+    async fn existing(&self, cx: &Context, cluster: &ReadyCluster) -> Result<Option<Applied>, StepError> {
+        let opened = self.open(cluster).await?;
+        Ok(objects::existing(cx, &opened, &self.manifests).await?.map(|(applied, _)| applied))
+    }
+
     async fn undo(&self, cx: &Context, applied: Applied) -> Result<Undone, StepError> {
         objects::undo(cx, &self.clusters, &applied).await
     }

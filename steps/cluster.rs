@@ -2,11 +2,12 @@
 
 use crate::{
     clouds::{Clouds, Clusters},
-    cluster_body, cluster_drift, cluster_ready,
+    cluster_body, cluster_drift,
+    cluster_ready::{self, ReadyCluster},
     doing::{Doing, Written},
     features,
     network::Subnet,
-    objects::strangers,
+    objects::strangers::{self, Foreign},
     operation,
     preflight::Cleared,
     reach::{self, Reached, reach},
@@ -194,28 +195,53 @@ impl Cluster {
         }
     }
 
-    /// What others have put into the cluster, as the reason why it stays; `None` when it is ours alone, when it cannot be
-    /// reached, or when they are to go with it.
-    pub(crate) async fn strangers(&self, cx: &Context, body: &Value) -> Result<Option<String>, StepError> {
-        // Without what a finished cluster has, nobody has been able to put anything into it.
-        let ready = cx.output("cluster-ready").or_else(|| cluster_ready::found(body, self.name()));
-        let Some(ready) = ready.filter(|_| !self.teardown.with_strangers) else { return Ok(None) };
-        let Reached::Open(opened) = reach(cx, &self.clusters, &ready).await? else { return Ok(None) };
-        let mut ours = strangers::ours(|step| cx.output(step), cx.adopted());
-        ours.extend(strangers::ours(|step| cx.ticket_of(step), cx.adopted()));
-        let what = format!("look into cluster {}", self.name());
-        let ask = || strangers::in_cluster(&opened.api, |object| strangers::is_among(&ours, object));
-        let looked =
-            operation::look_until(cx, reach::wait(), &what, ask, |theirs| Ok(Look::There(theirs))).await;
-        let theirs = match looked {
-            // It has fallen silent since: what is in a broken cluster goes with it.
-            Err(error) if error.kind == Kind::TimedOut => {
-                cx.note(error.message);
-                return Ok(None);
+    /// Returns why the cluster stays: it holds foreign objects, or it could not be examined for them. `None` when it may
+    /// be deleted: it holds none, its creation never succeeded, or the person agreed to lose them.
+    ///
+    /// # Errors
+    /// When the run is interrupted.
+    pub(crate) async fn reason_to_keep(
+        &self,
+        cx: &Context,
+        body: &Value,
+    ) -> Result<Option<String>, StepError> {
+        if self.teardown.with_strangers {
+            return Ok(None);
+        }
+        let remembered = cx.output::<ReadyCluster>("cluster-ready");
+        let Some(ready) = cluster_ready::created(body, self.name(), remembered) else { return Ok(None) };
+        match self.foreign(cx, &ready).await {
+            Err(error) if error.kind == Kind::Interrupted => Err(error),
+            Err(error) => {
+                let causes = std::iter::once(&error.message).chain(&error.causes);
+                Ok(Some(unexamined(&causes.cloned().collect::<Vec<_>>().join(": "))))
             }
-            theirs => theirs?,
+            Ok(Examined::Not(why)) => Ok(Some(unexamined(&why))),
+            Ok(Examined::Gone) => Ok(None),
+            Ok(Examined::Completely(foreign)) => {
+                let names = &foreign.names;
+                Ok((!names.is_empty())
+                    .then(|| format!("it holds what is not ours: {}", strangers::listed(names))))
+            }
+        }
+    }
+
+    async fn foreign(&self, cx: &Context, ready: &ReadyCluster) -> Result<Examined, StepError> {
+        let opened = match reach(cx, &self.clusters, ready).await? {
+            Reached::Open(opened) => opened,
+            Reached::Gone => return Ok(Examined::Gone),
+            Reached::Closed(why) => return Ok(Examined::Not(why)),
         };
-        Ok((!theirs.is_empty()).then(|| format!("it holds what is not ours: {}", strangers::listed(&theirs))))
+        let mut ours = strangers::ours(|step| cx.output(step), |step| cx.is_adopted(step));
+        ours.extend(strangers::ours(|step| cx.ticket_of(step), |step| cx.is_adopted(step)));
+        let what = format!("examine cluster {}", self.name());
+        let ask = || strangers::in_cluster(&opened.api, |object| strangers::is_among(&ours, object));
+        let foreign =
+            operation::look_until(cx, reach::wait(), &what, ask, |foreign| Ok(Look::There(foreign))).await?;
+        for api in &foreign.unavailable {
+            cx.note(format!("{api} does not answer and was not examined"));
+        }
+        Ok(Examined::Completely(foreign))
     }
 
     /// The identity's object id is there early, but not always in the first answer.
@@ -328,7 +354,7 @@ impl Step for Cluster {
         let what = format!("delete cluster {}", cluster.name);
         let Some(body) = self.look().await? else { return Ok(Undone::AlreadyGone) };
         if State::of(&body) != State::Deleting {
-            if let Some(why) = self.strangers(cx, &body).await? {
+            if let Some(why) = self.reason_to_keep(cx, &body).await? {
                 return Ok(Undone::Kept { why });
             }
             let begun = self.begin_to_delete(cx, &cluster.name).await?;
@@ -346,6 +372,21 @@ impl Step for Cluster {
         self.until_gone(cx).await?;
         Ok(Undone::Deleted)
     }
+}
+
+/// What an examination of the cluster's contents came to.
+enum Examined {
+    /// Every kind was listed.
+    Completely(Foreign),
+    /// It could not be examined, and why.
+    Not(String),
+    /// There is no such cluster any more.
+    Gone,
+}
+
+/// The reason why a cluster stays that could not be examined.
+pub(crate) fn unexamined(why: &str) -> String {
+    format!("it could not be examined for foreign objects: {why}")
 }
 
 /// What came of mending the cluster.

@@ -1,12 +1,6 @@
 //! Making a cluster anew that is broken beyond mending: only when it is ours, wished for, and nobody else works in it.
 
-use crate::{
-    cluster::Cluster,
-    cluster_body,
-    cluster_ready::ReadyCluster,
-    operation,
-    reach::{Reached, reach},
-};
+use crate::{cluster::Cluster, cluster_body, operation};
 use landfall_cloud::{
     ApiErrorKind,
     arm::{Begun, State},
@@ -26,7 +20,7 @@ impl Cluster {
     /// Deletes a cluster of ours, and waits until it has gone.
     ///
     /// # Errors
-    /// When others have put something into it, or nobody can look whether they have.
+    /// When it holds foreign objects, or could not be examined for them.
     pub(crate) async fn clear_away(&self, cx: &Context, body: &Value) -> Result<(), StepError> {
         let refused = |why: String| {
             StepError::new(Kind::Foreign, format!("make cluster {} anew", self.name()))
@@ -37,13 +31,7 @@ impl Cluster {
                 )
                 .residue(Residue::Nothing)
         };
-        // One that was never ready could never be used.
-        if let Some(ready) = cx.output::<ReadyCluster>("cluster-ready")
-            && let Reached::Closed(why) = reach(cx, &self.clusters, &ready).await?
-        {
-            return Err(refused(format!("nobody can look whether others work in it: {why}")));
-        }
-        if let Some(why) = self.strangers(cx, body).await? {
+        if let Some(why) = self.reason_to_keep(cx, body).await? {
             return Err(refused(why));
         }
         cx.note("deleting it, to make it anew");

@@ -228,9 +228,27 @@ impl Step for ClusterReady {
     }
 }
 
-pub(crate) fn found(body: &Value, name: &str) -> Option<ReadyCluster> {
+/// Names a cluster whose creation has succeeded at least once, for examining what it holds: by what is `remembered` of
+/// this very cluster, else by its state. `None` when it never came up, so that nobody can have put anything into it.
+pub(crate) fn created(body: &Value, name: &str, remembered: Option<ReadyCluster>) -> Option<ReadyCluster> {
+    let uid = body["properties"]["resourceUID"].as_str();
+    let remembered = remembered.filter(|ready| uid.is_none_or(|uid| uid == ready.uid));
+    let came_up = match State::of(body) {
+        State::Succeeded => true,
+        State::Running(state) => !state.eq_ignore_ascii_case("Creating"),
+        // Its add-ons have identities only once it has come up.
+        State::Failed | State::Canceled => {
+            found(body, name).is_some()
+                || body["properties"]["identityProfile"]["kubeletidentity"].is_object()
+        }
+        State::Deleting => false,
+    };
+    remembered.or_else(|| came_up.then(|| named(body, name)).flatten())
+}
+
+/// Names a cluster by what every body says, whatever its add-ons lack.
+fn named(body: &Value, name: &str) -> Option<ReadyCluster> {
     let properties = &body["properties"];
-    let identity = body.pointer(ADD_ON)?;
     let fqdn = properties["fqdn"].as_str().unwrap_or_default().to_owned();
     Some(ReadyCluster {
         id: body["id"].as_str()?.to_owned(),
@@ -238,9 +256,15 @@ pub(crate) fn found(body: &Value, name: &str) -> Option<ReadyCluster> {
         uid: properties["resourceUID"].as_str().map_or_else(|| fqdn.clone(), str::to_owned),
         fqdn,
         version: properties["currentKubernetesVersion"].as_str().unwrap_or_default().to_owned(),
-        secrets: AddOnIdentity {
-            client_id: identity["clientId"].as_str()?.to_owned(),
-            object_id: identity["objectId"].as_str()?.to_owned(),
-        },
+        secrets: AddOnIdentity { client_id: String::new(), object_id: String::new() },
     })
+}
+
+pub(crate) fn found(body: &Value, name: &str) -> Option<ReadyCluster> {
+    let identity = body.pointer(ADD_ON)?;
+    let secrets = AddOnIdentity {
+        client_id: identity["clientId"].as_str()?.to_owned(),
+        object_id: identity["objectId"].as_str()?.to_owned(),
+    };
+    Some(ReadyCluster { secrets, ..named(body, name)? })
 }

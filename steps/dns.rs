@@ -288,6 +288,27 @@ impl Step for Dns {
         Ok((!made.is_empty()).then(|| published(zone, made)))
     }
 
+    /// The records of our hosts that lead to the gateways, whoever entered them.
+    async fn existing(
+        &self,
+        _: &Context,
+        input: &ProgrammedGateways,
+    ) -> Result<Option<Published>, StepError> {
+        let Some(zone) = self.find_zone().await? else { return Ok(None) };
+        let there = self.records(&zone).await?;
+        let leads = |(host, address): &(String, String)| {
+            let name = relative(host, &zone.name);
+            let of_host = |record: &&Record| Some(&record.name) == name.as_ref();
+            there.iter().find(of_host).is_some_and(|record| record.addresses.contains(address))
+        };
+        let found: Vec<_> = wanted(input).into_iter().filter(leads).collect();
+        Ok((!found.is_empty()).then(|| published(zone, found)))
+    }
+
+    fn outlives_parent(&self) -> bool {
+        true
+    }
+
     async fn undo(&self, cx: &Context, published: Published) -> Result<Undone, StepError> {
         // A zone may have come after the output was written, and an attempt to publish in it may not have ended.
         let zone = match published.zone {
@@ -300,15 +321,24 @@ impl Step for Dns {
             listed => listed.doing(format!("list the records of {}", zone.name))?,
         };
         let mut deleted = 0;
-        let mut strangers = Vec::new();
+        let (mut strangers, mut unmarked) = (Vec::new(), Vec::new());
         for (host, address) in &published.records {
             let Some(name) = relative(host, &zone.name) else { continue };
             let found = there.iter().find(|record| record.name == name).cloned();
+            let is_found = found.as_ref().is_some_and(|record| {
+                !self.is_ours(record) && record.addresses.iter().any(|one| one == address)
+            });
             match self.delete(cx, &zone, host, address, found).await? {
                 Some(true) => deleted += 1,
                 Some(false) => {}
+                None if is_found => unmarked.push(host.clone()),
                 None => strangers.push(host.clone()),
             }
+        }
+        if !unmarked.is_empty() {
+            // They stay known: forgotten, no later --adopt could name them.
+            let why = format!("{} were there before, and lead to our addresses", unmarked.join(", "));
+            return Ok(Undone::Kept { why });
         }
         Ok(match (deleted, strangers.is_empty()) {
             (0, false) => {

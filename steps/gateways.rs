@@ -236,6 +236,30 @@ impl Step for Gateways {
         Ok(applied.map(|applied| ProgrammedGateways { applied, gateways: Vec::new() }))
     }
 
+    async fn existing(
+        &self,
+        cx: &Context,
+        input: &Self::Input,
+    ) -> Result<Option<ProgrammedGateways>, StepError> {
+        let opened = self.open(&input.0).await?;
+        let Some((applied, live)) = objects::existing(cx, &opened, &self.manifests).await? else {
+            return Ok(None);
+        };
+        let programmed = |wanted: &DynamicObject| {
+            let name = wanted.metadata.name.clone().unwrap_or_default();
+            match find(&live, "Gateway", &name).map(readiness::gateway) {
+                Some(Readiness::Ready(addresses)) => Some(ProgrammedGateway {
+                    hosts: self.hosts(&name),
+                    address: addresses.first()?.clone(),
+                    name,
+                }),
+                _ => None,
+            }
+        };
+        let gateways = self.of_kind("Gateway").filter_map(programmed).collect();
+        Ok(Some(ProgrammedGateways { applied, gateways }))
+    }
+
     async fn undo(&self, cx: &Context, made: ProgrammedGateways) -> Result<Undone, StepError> {
         objects::undo(cx, &self.clusters, &made.applied).await
     }

@@ -151,7 +151,7 @@ pub(crate) async fn undo(
     granted: &Granted,
     roles: &[Role],
 ) -> Result<Undone, StepError> {
-    let mut kept = 0;
+    let (mut kept, mut kept_here) = (0, 0);
     let here = format!("{}/providers/microsoft.authorization/", granted.scope.to_ascii_lowercase());
     for assignment in &granted.assignments {
         let is = |role: &&Role| {
@@ -164,9 +164,11 @@ pub(crate) async fn undo(
             revoked.doing(format!("take {role} away at {}", short(&granted.scope)))?;
         } else {
             kept += 1;
+            kept_here += usize::from(assignment.to_ascii_lowercase().starts_with(&here));
         }
     }
-    Ok(if kept == granted.assignments.len() {
+    // One that somebody granted here stays known: forgotten, no later --adopt could name it.
+    Ok(if kept == granted.assignments.len() || kept_here > 0 {
         Undone::Kept { why: "somebody else granted it, here or further up".to_owned() }
     } else {
         Undone::Deleted

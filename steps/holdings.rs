@@ -86,6 +86,21 @@ pub fn keep(graph: &mut Graph, step: &str, why: &str) -> bool {
     known
 }
 
+/// Has everything stay with a step's thing: what it stands on, what needs it, and what it serves.
+///
+/// An environment without its cluster's vault, records or gateways serves nobody, so it goes or stays as a whole.
+pub fn keep_whole(graph: &mut Graph, step: &str, why: &str) -> bool {
+    if !graph.keep(step, why) {
+        return false;
+    }
+    for info in graph.steps() {
+        if !graph.kept().contains_key(info.id) {
+            graph.keep(info.id, &format!("it stays with the {step}"));
+        }
+    }
+    true
+}
+
 /// Returns what the steps that are `going` hold; the settings bear the names of what was made.
 #[must_use]
 pub fn holdings(settings: &Settings, memory: &Memory, subscription: &str, going: &[&str]) -> Holdings {

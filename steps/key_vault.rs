@@ -27,6 +27,25 @@ pub struct KeyVault {
     purge: bool,
 }
 
+/// What becomes of a vault that is deleted.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Retention {
+    /// Purge protection is on: nothing ends the retention early.
+    pub protected: bool,
+    /// How many days it is retained, as its body says.
+    pub days: Option<i64>,
+}
+
+impl Retention {
+    pub(crate) fn of(body: &Value) -> Self {
+        let properties = &body["properties"];
+        Self {
+            protected: properties["enablePurgeProtection"].as_bool().unwrap_or_default(),
+            days: properties["softDeleteRetentionInDays"].as_i64(),
+        }
+    }
+}
+
 /// The vault that is there.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Vault {
@@ -325,7 +344,13 @@ impl Step for KeyVault {
         if there {
             self.azure.delete_vault(&self.group, &vault.name).await.doing(&what)?;
         }
-        if self.purge && self.azure.deleted_vault(&self.location, &vault.name).await.doing(&what)?.is_some() {
+        let deleted = match self.purge {
+            true => self.azure.deleted_vault(&self.location, &vault.name).await.doing(&what)?,
+            false => None,
+        };
+        if let Some(until) = deleted.as_ref().and_then(retained_until) {
+            cx.note(format!("purge protection retains it until {until}; nothing purges it earlier"));
+        } else if deleted.is_some() {
             let what = format!("purge key vault {}", vault.name);
             let begun = self.azure.purge_vault(&self.location, &vault.name).await.doing(&what)?;
             let wait = Wait::new("the vault to be purged", Duration::from_secs(20), Duration::from_secs(300));
@@ -341,6 +366,14 @@ impl Step for KeyVault {
         }
         Ok(if there { Undone::Deleted } else { Undone::AlreadyGone })
     }
+}
+
+/// Returns the date until which purge protection retains a deleted vault; `None` without that protection.
+fn retained_until(deleted: &Value) -> Option<String> {
+    let properties = &deleted["properties"];
+    let protected = properties["purgeProtectionEnabled"].as_bool().unwrap_or_default();
+    let until = properties["scheduledPurgeDate"].as_str().unwrap_or("the end of its retention");
+    protected.then(|| until.split('T').next().unwrap_or(until).to_owned())
 }
 
 fn asks_roles(body: &Value) -> bool {

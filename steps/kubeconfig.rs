@@ -243,6 +243,10 @@ impl Step for Kubeconfig {
         Ok(cx.ticket::<Merged>())
     }
 
+    fn outlives_parent(&self) -> bool {
+        true
+    }
+
     async fn undo(&self, cx: &Context, merged: Merged) -> Result<Undone, StepError> {
         self.take_out(cx, &merged).await
     }

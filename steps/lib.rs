@@ -54,12 +54,13 @@ pub use cluster_body::PODS_PER_NODE;
 pub use deployment::{Handles, deployment};
 pub use facts::{CertificateFacts, DnsFacts, Facts, Gateway, facts};
 pub use grant::Granted;
-pub use holdings::{Holdings, adoptable, holdings, is_thing, keep};
+pub use holdings::{Holdings, adoptable, holdings, is_thing, keep, keep_whole};
+pub use key_vault::Retention;
 pub use manifests::DOMAIN;
 pub use objects::{Applied, FIELD_MANAGER, ObjectRef, strangers::listed};
 pub use recorded::{Renamed, as_made, renamed};
 pub use rotation::{Rotation, rotation, unfinished};
-pub use survey::{Locked, Survey, survey};
+pub use survey::{Locked, Survey, Unread, survey};
 
 /// Returns the objects to replace that no manifest of these settings holds.
 #[must_use]

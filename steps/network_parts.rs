@@ -51,6 +51,27 @@ pub(crate) fn others(body: &Value, ours: &str) -> Vec<String> {
     names.filter(|name| !name.eq_ignore_ascii_case(ours)).map(str::to_owned).collect()
 }
 
+/// Returns the ids of the networks that a network is peered with.
+pub(crate) fn peers(body: &Value) -> impl Iterator<Item = &str> {
+    let peerings = body["properties"]["virtualNetworkPeerings"].as_array();
+    let all = peerings.into_iter().flatten();
+    all.filter_map(|peering| peering["properties"]["remoteVirtualNetwork"]["id"].as_str())
+}
+
+/// Names a network by its id: `vnet-hub in rg-hub`.
+pub(crate) fn peer_name(id: &str) -> String {
+    let segments: Vec<&str> = id.split('/').collect();
+    let after = |key: &str| {
+        let at = segments.iter().position(|segment| segment.eq_ignore_ascii_case(key))?;
+        segments.get(at + 1).copied()
+    };
+    let name = segments.last().copied().unwrap_or_default();
+    match after("resourceGroups") {
+        Some(group) => format!("{name} in {group}"),
+        None => name.to_owned(),
+    }
+}
+
 /// Names what uses a subnet, by the last parts of their ids.
 pub(crate) fn users(subnet: &Value) -> Vec<String> {
     let listed = |holder: &str| subnet["properties"][holder].as_array().cloned().unwrap_or_default();

@@ -83,7 +83,8 @@ fn closed(body: &Value) -> Option<String> {
     }
 }
 
-fn why(error: &ApiError) -> String {
+/// Why a cluster cannot be asked, for a person.
+pub(crate) fn why(error: &ApiError) -> String {
     match error.kind {
         ApiErrorKind::Forbidden | ApiErrorKind::Unauthorized => {
             "the signed-in identity may not enter it".to_owned()

@@ -1,19 +1,27 @@
 //! A look around before anything is taken down: locks, and what others have put into what is to go. It changes
-//! nothing, and what it could not see it says; each step looks again when its turn comes.
+//! nothing. What it could not examine it names as such, and whoever decides keeps that; each step looks again when its
+//! turn comes.
 
 use crate::{
     clouds::Clouds,
-    cluster_ready::ReadyCluster,
+    cluster_body,
+    cluster_ready::{self, ReadyCluster},
     dns::Published,
     grant::Granted,
+    key_vault::Retention,
     names,
     network::Subnet,
-    objects::{Applied, strangers},
+    network_parts::{peer_name, peers},
+    objects::{
+        Applied,
+        strangers::{self, Foreign},
+    },
+    reach,
     settings::Settings,
 };
 use landfall_cloud::{
     ApiErrorKind,
-    arm::{Azure, Lock},
+    arm::{Azure, Lock, State},
 };
 use landfall_engine::Memory;
 use serde::de::DeserializeOwned;
@@ -27,10 +35,31 @@ pub struct Survey {
     pub locks: Vec<Locked>,
     /// What others have put into the cluster, when that is to go: `Deployment shop/web`.
     pub in_cluster: Vec<String>,
+    /// Why the cluster could not be examined for foreign objects, when it is to go.
+    pub cluster_unexamined: Option<String>,
     /// The names of what is in the resource group and not ours, when the group is to go.
     pub in_group: Vec<String>,
+    /// Why the contents of the resource group could not be listed, when it is to go.
+    pub group_unexamined: Option<String>,
+    /// Why the locks could not be listed.
+    pub locks_unread: Option<Unread>,
+    /// The networks that are peered with ours in either direction, when ours is to go.
+    pub peered: Vec<String>,
+    /// Why the peerings could not be listed, when the network is to go.
+    pub peerings_unread: Option<String>,
+    /// What becomes of the vault, when it is to go.
+    pub vault: Retention,
     /// What could not be looked at, a sentence each.
     pub unseen: Vec<String>,
+}
+
+/// Why something could not be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unread {
+    /// The cause.
+    pub why: String,
+    /// The identity has no right to read it, so that another try is refused as well.
+    pub forbidden: bool,
 }
 
 /// A lock, and the steps whose things it keeps.
@@ -46,20 +75,40 @@ pub struct Locked {
 pub async fn survey(clouds: &Clouds, settings: &Settings, memory: &Memory, going: &[&str]) -> Survey {
     let here = Here { clouds, settings, memory, going };
     let mut seen = Survey::default();
-    let (locks, group, cluster) =
-        futures::join!(clouds.azure.locks(&settings.resource_group), here.in_group(), here.in_cluster());
+    let (locks, group, cluster, peered, vault) = futures::join!(
+        clouds.azure.locks(&settings.resource_group),
+        here.in_group(),
+        here.in_cluster(),
+        here.peered(),
+        here.vault()
+    );
     match locks {
         Ok(locks) => seen.locks = here.locked(locks),
-        Err(error) => seen.unseen.push(format!("locks could not be looked for: {}", error.message)),
+        Err(error) => {
+            let forbidden = matches!(error.kind, ApiErrorKind::Forbidden | ApiErrorKind::Unauthorized);
+            seen.locks_unread = Some(Unread { why: error.message.clone(), forbidden });
+        }
     }
-    seen.in_group = group.unwrap_or_else(|why| {
-        seen.unseen.push(why);
-        Vec::new()
-    });
-    seen.in_cluster = cluster.unwrap_or_else(|why| {
-        seen.unseen.push(why);
-        Vec::new()
-    });
+    match group {
+        Ok(names) => seen.in_group = names,
+        Err(why) => seen.group_unexamined = Some(why),
+    }
+    match cluster {
+        Ok(Foreign { names, unavailable }) => {
+            seen.in_cluster = names;
+            let silent = |api: String| format!("{api} does not answer: what it serves was not examined");
+            seen.unseen.extend(unavailable.into_iter().map(silent));
+        }
+        Err(why) => seen.cluster_unexamined = Some(why),
+    }
+    match peered {
+        Ok(names) => seen.peered = names,
+        Err(why) => seen.peerings_unread = Some(why),
+    }
+    match vault {
+        Ok(retention) => seen.vault = retention,
+        Err(why) => seen.unseen.push(why),
+    }
     seen
 }
 
@@ -140,7 +189,7 @@ impl Here<'_> {
         let group = &self.settings.resource_group;
         let inside = match self.azure().resources_in(group).await {
             Err(error) if error.kind == ApiErrorKind::NotFound => Vec::new(),
-            Err(error) => return Err(format!("{group} could not be looked into: {}", error.message)),
+            Err(error) => return Err(format!("its contents could not be listed: {}", error.message)),
             Ok(inside) => inside,
         };
         let ours = [
@@ -157,35 +206,80 @@ impl Here<'_> {
         Ok(theirs.filter_map(|one| one["name"].as_str().map(str::to_owned)).collect())
     }
 
-    async fn in_cluster(&self) -> Result<Vec<String>, String> {
-        let Some(ready) = self.output::<ReadyCluster>("cluster-ready").filter(|_| self.goes("cluster"))
-        else {
+    /// The networks that are peered with ours: those that ours is peered with, and those that are peered with ours.
+    async fn peered(&self) -> Result<Vec<String>, String> {
+        let adopted = self.memory.past("network").is_some_and(|past| past.adopted);
+        let stays = self.output::<Subnet>("network").is_some_and(|subnet| subnet.joined) && !adopted;
+        if !self.goes("network") || stays {
             return Ok(Vec::new());
+        }
+        let (group, name) = (&self.settings.resource_group, &self.settings.network.name);
+        let unread =
+            |error: landfall_cloud::ApiError| format!("its peerings could not be listed: {}", error.message);
+        let (ours, all) = futures::join!(self.azure().network(group, name), self.azure().networks());
+        let Some(ours) = ours.map_err(unread)? else { return Ok(Vec::new()) };
+        let id = self.azure().network_id(group, name);
+        let all = all.map_err(unread)?;
+        let leads_here = |network: &&Value| peers(network).any(|peer| peer.eq_ignore_ascii_case(&id));
+        let there = all.iter().filter(leads_here).filter_map(|network| network["id"].as_str());
+        let mut names: Vec<String> = peers(&ours).chain(there).map(peer_name).collect();
+        names.sort();
+        names.dedup();
+        Ok(names)
+    }
+
+    /// Whether the vault may be purged, and how long it is retained otherwise.
+    async fn vault(&self) -> Result<Retention, String> {
+        if !self.goes("key-vault") {
+            return Ok(Retention::default());
+        }
+        let name = names::vault(self.settings, self.azure().id());
+        match self.azure().vault(&self.settings.resource_group, &name).await {
+            Ok(body) => Ok(body.as_ref().map(Retention::of).unwrap_or_default()),
+            Err(error) => Err(format!("key vault {name} could not be read: {}", error.message)),
+        }
+    }
+
+    /// Examines the cluster; an error is the reason why that was not possible.
+    async fn in_cluster(&self) -> Result<Foreign, String> {
+        if !self.goes("cluster") {
+            return Ok(Foreign::default());
+        }
+        let (group, name) = (&self.settings.resource_group, &self.settings.cluster.name);
+        let body = match self.azure().cluster(group, name).await {
+            Ok(None) => return Ok(Foreign::default()),
+            Ok(Some(body)) if State::of(&body) == State::Deleting => return Ok(Foreign::default()),
+            Ok(Some(body)) => body,
+            Err(error) => return Err(format!("Azure does not say how it is: {}", error.message)),
         };
-        let closed = |why: &str| {
-            format!("cluster {} could not be looked into, and what is in it goes with it: {why}", ready.name)
+        let remembered = self.output::<ReadyCluster>("cluster-ready");
+        let Some(ready) = cluster_ready::created(&body, name, remembered) else {
+            return Ok(Foreign::default());
         };
+        if cluster_body::is_stopped(&body) {
+            return Err(format!("it is stopped; to start it: az aks start -g {group} -n {name}"));
+        }
         let opened = match self.clouds.clusters.open(&ready).await {
-            Err(error) if error.kind == ApiErrorKind::NotFound => return Ok(Vec::new()),
-            opened => opened.map_err(|error| closed(&error.message))?,
+            Err(error) if error.kind == ApiErrorKind::NotFound => return Ok(Foreign::default()),
+            opened => opened.map_err(|error| reach::why(&error))?,
         };
         let output = |step: &str| self.memory.past(step)?.output.clone();
-        let adopted = self.memory.past("cluster").is_some_and(|past| past.adopted);
+        let adopted = |step: &str| self.memory.past(step).is_some_and(|past| past.adopted);
         let mut ours = strangers::ours(output, adopted);
         ours.extend(strangers::ours(|step| self.memory.past(step)?.ticket.clone(), adopted));
         // A run that died among the objects has not named them: those that bear our mark are ours all the same.
-        let found: BTreeSet<String> = if adopted { BTreeSet::new() } else { self.found() };
+        let found: BTreeSet<String> = if adopted("cluster") { BTreeSet::new() } else { self.found() };
         let seen = strangers::in_cluster(&opened.api, |object| {
             strangers::is_among(&ours, object)
                 || (strangers::is_marked(object) && !strangers::is_among(&found, object))
         });
-        seen.await.map_err(|error| closed(&error.message))
+        seen.await.map_err(|error| reach::why(&error))
     }
 
     /// The objects that were there before us, as outputs and tickets tell.
     fn found(&self) -> BTreeSet<String> {
         let told = |step: &str| {
-            let past = self.memory.past(step);
+            let past = self.memory.past(step).filter(|past| !past.adopted);
             let values = past.map(|past| [past.output.clone(), past.ticket.clone()]);
             values.into_iter().flatten().flatten()
         };

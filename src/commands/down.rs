@@ -1,17 +1,12 @@
 //! `landfall down`: takes away what this environment made, in the reverse order, and nothing else.
 
-use super::up;
+use super::{teardown_guards as guards, up};
 use crate::{
     deployment::Deployment,
     exit::{self, Exit},
     failure::Failure,
     interrupt,
-    render::{
-        self,
-        board::Board,
-        going::{Going, lock},
-        json, stream, teardown, trouble,
-    },
+    render::{self, board::Board, going::Going, json, stream, teardown, trouble},
     session::Session,
     settings::{Purpose, Wished, flags::Wishes},
     target::{self, Gateways, Target},
@@ -56,20 +51,21 @@ pub async fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
         session.say(&format!("Nothing to take down: {why}."));
         Ok(Exit::Well)
     };
-    let Some((key, memory)) = Journal::read(&wished.folder).map_err(|error| Failure::of_journal(&error))?
-    else {
+    let known_journal = Journal::read(&wished.folder).map_err(|error| Failure::of_journal(&error))?;
+    if known_journal.is_none() && !args.adopt {
         return nothing("this environment has no journal");
-    };
-    up::same_journal(&wished, &key)?;
-    // What was made goes, under the names it was made with, whatever the settings say by now.
-    wished.settings = landfall_steps::as_made(&wished.settings, &memory);
-    let offline = target::offline(&key.subscription)?;
+    }
+    if let Some((key, memory)) = &known_journal {
+        up::same_journal(&wished, key)?;
+        // What was made goes, under the names it was made with, whatever the settings say by now.
+        wished.settings = landfall_steps::as_made(&wished.settings, memory);
+    }
+    let subscription = known_journal.as_ref().map(|(key, _)| key.subscription.as_str()).unwrap_or_default();
+    let offline = target::offline(subscription)?;
     let steps = Deployment::new(&offline, &wished.settings, args.teardown()).graph.steps();
     known(&args.keep, &steps)?;
-    let ours =
-        |memory: &Memory| memory.0.iter().any(|(step, past)| past.ours && landfall_steps::is_thing(step));
-    let to_adopt = args.adopt && !landfall_steps::adoptable(&memory).is_empty();
-    if !ours(&memory) && !to_adopt {
+    let memory = known_journal.map(|(_, memory)| memory).unwrap_or_default();
+    if !is_anything_ours(&memory) && !args.adopt {
         return nothing("nothing here was made by landfall");
     }
     if !session.global.yes && !session.terminal.answers {
@@ -82,6 +78,10 @@ pub async fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
     let ended = after_a_look(session, args, &wished, journal, &target).await;
     target.close().await;
     ended
+}
+
+fn is_anything_ours(memory: &Memory) -> bool {
+    memory.0.iter().any(|(step, past)| past.ours && landfall_steps::is_thing(step))
 }
 
 /// Refuses to keep what there is no step for.
@@ -109,8 +109,16 @@ async fn after_a_look(
     }
     let mut memory = journal.memory();
     let kept = |deployment: &Deployment, step: &str| deployment.graph.kept().contains_key(step);
+    let found = match args.adopt {
+        true => guards::found(&deployment, target, &mut memory, |step| kept(&deployment, step)).await?,
+        false => Vec::new(),
+    };
     let mut to_adopt = if args.adopt { landfall_steps::adoptable(&memory) } else { Vec::new() };
     to_adopt.retain(|step| !kept(&deployment, step));
+    if !is_anything_ours(&memory) && to_adopt.is_empty() {
+        session.say("Nothing to take down: nothing of this environment is there.");
+        return Ok(Exit::Well);
+    }
     let adopted: Vec<String> =
         to_adopt.iter().filter(|step| !memory.past(step).is_some_and(|past| past.ours)).cloned().collect();
     for step in &to_adopt {
@@ -122,20 +130,7 @@ async fn after_a_look(
     let going: Vec<&str> =
         memory.0.keys().map(String::as_str).filter(|step| goes(&deployment, step)).collect();
     let mut survey = landfall_steps::survey(&target.clouds, settings, &memory, &going).await;
-    if !survey.in_cluster.is_empty() && !args.with_strangers {
-        let theirs = landfall_steps::listed(&survey.in_cluster);
-        let why = format!("it holds what is not ours: {theirs} (--with-strangers takes it all the same)");
-        landfall_steps::keep(&mut deployment.graph, "cluster", &why);
-    }
-    if !survey.in_group.is_empty() && goes(&deployment, "resource-group") {
-        // What is said to stay stays, also when the others are quicker in leaving.
-        let why = format!("it holds what is not ours: {}", landfall_steps::listed(&survey.in_group));
-        landfall_steps::keep(&mut deployment.graph, "resource-group", &why);
-    }
-    for locked in &mut survey.locks {
-        locked.steps.retain(|step| goes(&deployment, step));
-    }
-    survey.locks.retain(|locked| !locked.steps.is_empty());
+    guards::keep(&mut deployment, &mut survey, args.with_strangers, goes);
     let steps = deployment.graph.steps();
     let going = Going {
         steps: &steps,
@@ -161,6 +156,9 @@ async fn after_a_look(
         true => session.say(&format!("{}\n", going.text(session.terminal.err))),
         false => confirm(session, &going, &settings.resource_group)?,
     }
+    for entry in found {
+        journal.append(entry).map_err(|error| Failure::of_writing(&error))?;
+    }
     for step in to_adopt {
         journal.append(Entry::Adopted { step }).map_err(|error| Failure::of_writing(&error))?;
     }
@@ -170,9 +168,9 @@ async fn after_a_look(
 /// Shows what will go, refuses what is locked, and asks unless --yes was given.
 fn confirm(session: &Session, going: &Going<'_>, group: &str) -> Result<(), Failure> {
     let plan = going.text(session.terminal.err);
-    if !going.survey.locks.is_empty() {
+    if let Some(refused) = guards::refused(going) {
         session.say(&format!("{plan}\n"));
-        return Err(locked(going));
+        return Err(refused);
     }
     if session.global.yes {
         session.say(&format!("{plan}\n"));
@@ -188,18 +186,6 @@ fn confirm(session: &Session, going: &Going<'_>, group: &str) -> Result<(), Fail
         (_, name) => Err(Failure::new(Exit::Input, "take it down")
             .cause(format!("\"{name}\" is not {group}; nothing was touched"))),
     }
-}
-
-/// The refusal to begin with what cannot be ended.
-fn locked(going: &Going<'_>) -> Failure {
-    let locks = &going.survey.locks;
-    let refused = Failure::new(Exit::Refused, "take down what is locked").cause("nothing was touched");
-    let told = locks.iter().fold(refused, |refused, one| refused.cause(lock(one)));
-    let ids: Vec<String> = locks.iter().map(|locked| format!("\"{}\"", locked.lock.id)).collect();
-    told.hint(format!(
-        "if it is meant all the same: az lock delete --ids {} (or leave what is locked, with --keep STEP)",
-        ids.join(" ")
-    ))
 }
 
 fn ours(memory: &Memory) -> Vec<String> {

@@ -1,8 +1,9 @@
 //! What `down` is about to take away, what stays and why: said before anybody is asked.
 
 use super::{escape, paint::Paint, words};
+use jiff::Timestamp;
 use landfall_engine::{Memory, StepInfo};
-use landfall_steps::{Holdings, Survey, holdings, settings::Settings};
+use landfall_steps::{Holdings, Retention, Survey, holdings, settings::Settings};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -55,7 +56,8 @@ impl Going<'_> {
 
     /// Returns the words; prose of at most eighty columns.
     pub fn text(&self, paint: Paint) -> String {
-        let (ours, adopted) = (going(&self.ours, self.purge), going(&self.theirs, self.purge));
+        let lines = |held: &Holdings| going(held, self.purge, &self.survey.vault);
+        let (ours, adopted) = (lines(&self.ours), lines(&self.theirs));
         let mut parts = Vec::new();
         let unfinished = self.unfinished();
         if ours.is_empty() && adopted.is_empty() && unfinished.is_empty() {
@@ -69,6 +71,7 @@ impl Going<'_> {
         part(paint.strong("Will go"), ours);
         part(paint.warn("Will go too, by --adopt, though landfall only found it"), adopted);
         part(paint.strong("Will go, as far as it was begun"), unfinished);
+        part(paint.warn("Peered with the network that goes; their side is disconnected"), self.peered());
         part(paint.strong("Stays"), self.stays().into_iter().map(|(what, why)| stay(&what, &why)).collect());
         let locks = self.survey.locks.iter().map(|locked| hanging(&self.lock(locked)));
         part(paint.bad("Locked"), locks.collect());
@@ -77,6 +80,14 @@ impl Going<'_> {
         let unseen = self.survey.unseen.iter().map(|one| hanging(one));
         part(paint.warn("Not looked at"), unseen.collect());
         parts.join("\n\n")
+    }
+
+    /// The networks that lose their peering.
+    fn peered(&self) -> Vec<String> {
+        match self.steps().contains(&"network") {
+            true => self.survey.peered.iter().map(|name| hanging(name)).collect(),
+            false => Vec::new(),
+        }
     }
 
     /// What a run was in the middle of: nothing more is known of it than its name.
@@ -156,6 +167,7 @@ impl Going<'_> {
             let adopted = self.adopted.iter().any(|one| one == step);
             json!({ "step": step, "what": self.subject(step), "adopted": adopted })
         });
+        let goes_network = self.steps().contains(&"network");
         let stays = self.stays().into_iter().map(|(what, why)| json!({ "what": what, "why": why }));
         let locks = self.survey.locks.iter().map(|locked| {
             let lock = &locked.lock;
@@ -167,6 +179,7 @@ impl Going<'_> {
         json!({
             "goes": goes.collect::<Vec<_>>(), "stays": stays.collect::<Vec<_>>(), "locks": locks.collect::<Vec<_>>(),
             "unseen": self.survey.unseen,
+            "peered": if goes_network { self.survey.peered.clone() } else { Vec::new() },
         })
     }
 }
@@ -180,8 +193,29 @@ pub fn lock(locked: &landfall_steps::Locked) -> String {
     format!("locked by {} ({}) at {at}{notes}", lock.name, lock.level)
 }
 
+/// Says what becomes of the vault.
+fn vault_line(purge: bool, retention: &Retention) -> String {
+    let days = retention.days.unwrap_or(90);
+    match (purge, retention.protected) {
+        (true, true) => format!(
+            "    (purge protection is on: --purge cannot end the retention of {days} days, until {})",
+            retained_until(days)
+        ),
+        (true, false) => "    (the vault is purged too: nothing in it can be recovered)".to_owned(),
+        (false, true) => format!("    (the vault can be recovered for {days} days; purge protection is on)"),
+        (false, false) => format!("    (the vault can be recovered for {days} days; --purge ends that)"),
+    }
+}
+
+/// The date on which a vault that is deleted now is gone for good.
+fn retained_until(days: i64) -> String {
+    let span = jiff::SignedDuration::from_hours(days.saturating_mul(24));
+    let until = Timestamp::now().saturating_add(span).unwrap_or(Timestamp::MAX);
+    until.strftime("%Y-%m-%d").to_string()
+}
+
 /// The lines of what goes.
-fn going(held: &Holdings, purge: bool) -> Vec<String> {
+fn going(held: &Holdings, purge: bool, retention: &Retention) -> Vec<String> {
     let mut lines = Vec::new();
     let line = |text: String| words::wrap("  ", &text, 80);
     if !held.objects.is_empty() {
@@ -217,10 +251,7 @@ fn going(held: &Holdings, purge: bool) -> Vec<String> {
         None => lines.extend(things.into_iter().map(line)),
     }
     if held.vault.is_some() {
-        lines.push(match purge {
-            true => "    (the vault is purged too: nothing in it can be recovered)".to_owned(),
-            false => "    (the vault can be recovered for 90 days; --purge ends that)".to_owned(),
-        });
+        lines.push(words::wrap("    ", vault_line(purge, retention).trim_start(), 80));
     }
     lines
 }
@@ -341,7 +372,7 @@ mod tests {
             certificate: Some("gateway-tls-cert".into()),
             ..held()
         };
-        insta::assert_snapshot!(going(&held, false).join("\n"), @"
+        insta::assert_snapshot!(going(&held, false, &Retention::default()).join("\n"), @"
         9 objects in cluster aks-demo:
           1 ConfigMap, 2 Gateways, 6 HTTPRoutes
         3 DNS records in demo.example.com:

@@ -108,6 +108,20 @@ impl Certificate {
         }
     }
 
+    /// The certificate as far as its name says it.
+    fn unread(&self) -> HeldCertificate {
+        HeldCertificate {
+            name: self.name.clone(),
+            thumbprint: String::new(),
+            version: String::new(),
+            secret_id: String::new(),
+            not_after: Timestamp::MIN,
+            names: Vec::new(),
+            self_signed: false,
+            replaces: None,
+        }
+    }
+
     /// Looks into the vault. A grant takes minutes to reach it, and the only proof that it has is
     /// the call itself: a refusal by role is not final until the bound has passed.
     async fn look(&self, cx: &Context, vault: &Vault) -> Result<Option<Stored>, StepError> {
@@ -179,6 +193,22 @@ impl Step for Certificate {
         Some("key-vault")
     }
 
+    /// A vault that does not let us in has nothing to say, and the certificate goes with it.
+    async fn existing(
+        &self,
+        cx: &Context,
+        (vault, ()): &Self::Input,
+    ) -> Result<Option<HeldCertificate>, StepError> {
+        match self.look(cx, vault).await {
+            Ok(stored) => Ok(stored.map(|stored| self.held(&stored))),
+            Err(error) if error.kind == Kind::Interrupted => Err(error),
+            Err(error) => {
+                cx.note(format!("the vault does not say what it holds: {}", error.message));
+                Ok(Some(self.unread()))
+            }
+        }
+    }
+
     /// In a vault of ours nothing needs to be asked: it goes with the vault, which may be unreachable by now. In
     /// somebody else's it is ours by its mark.
     async fn recover(
@@ -187,16 +217,7 @@ impl Step for Certificate {
         (vault, ()): &Self::Input,
     ) -> Result<Option<HeldCertificate>, StepError> {
         if cx.is_ours("key-vault") {
-            return Ok(Some(HeldCertificate {
-                name: self.name.clone(),
-                thumbprint: String::new(),
-                version: String::new(),
-                secret_id: String::new(),
-                not_after: Timestamp::MIN,
-                names: Vec::new(),
-                self_signed: false,
-                replaces: None,
-            }));
+            return Ok(Some(self.unread()));
         }
         let what = format!("look at key vault {}", vault.name);
         if self.azure.vault(&self.group, &vault.name).await.doing(what)?.is_none() {

@@ -198,20 +198,25 @@ pub(crate) async fn recover(
     }
 }
 
+/// Returns the objects of a set that are there, whoever applied them, and as they are.
+pub(crate) async fn existing(
+    cx: &Context,
+    opened: &Opened,
+    manifests: &[Manifest],
+) -> Result<Option<(Applied, Vec<DynamicObject>)>, StepError> {
+    let live = live(opened, manifests).await?;
+    let found = Found { live: live.clone(), stays: Vec::new(), fingerprint: fingerprint(manifests) };
+    let applied = references(cx, opened, None, &found).await?;
+    Ok((!live.is_empty()).then_some((applied, live)))
+}
+
 /// Names what of a set is there and was made by us.
 async fn made_in(
     cx: &Context,
     opened: &Opened,
     manifests: &[Manifest],
 ) -> Result<Option<Applied>, StepError> {
-    let mut known = Vec::new();
-    for manifest in manifests {
-        let what = format!("find {}", place(manifest));
-        if opened.api.kind_of(&manifest.object).await.doing(what)?.is_some() {
-            known.push(manifest.clone());
-        }
-    }
-    let live = look(opened, &known, &Earlier::default()).await?.live;
+    let live = live(opened, manifests).await?;
     let found = Found { live, stays: Vec::new(), fingerprint: fingerprint(manifests) };
     let mut applied = references(cx, opened, None, &found).await?;
     // The manifests may have changed since: what the attempt created and they no longer hold goes too.
@@ -229,4 +234,16 @@ async fn made_in(
     }
     let any = applied.made().next().is_some();
     Ok(any.then_some(applied))
+}
+
+/// Reads what is there of a set, in the kinds that the cluster knows.
+async fn live(opened: &Opened, manifests: &[Manifest]) -> Result<Vec<DynamicObject>, StepError> {
+    let mut known = Vec::new();
+    for manifest in manifests {
+        let what = format!("find {}", place(manifest));
+        if opened.api.kind_of(&manifest.object).await.doing(what)?.is_some() {
+            known.push(manifest.clone());
+        }
+    }
+    Ok(look(opened, &known, &Earlier::default()).await?.live)
 }

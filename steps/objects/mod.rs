@@ -9,7 +9,7 @@ mod progress;
 mod removal;
 pub(crate) mod strangers;
 
-pub(crate) use apply::{apply, recover, references};
+pub(crate) use apply::{apply, existing, recover, references};
 pub(crate) use leftover::{Earlier, Wanted};
 pub(crate) use look::{deployments, fingerprint, look, refused, verdict};
 pub(crate) use removal::undo;

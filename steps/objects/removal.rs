@@ -60,6 +60,10 @@ pub(crate) async fn undo(cx: &Context, clusters: &Clusters, applied: &Applied) -
         // What keeps it keeps the cluster, which says so; once that has gone, nothing is left of it.
         (false, _) if ours => with_the_cluster(cx, &removed.kept.join("; ")),
         (false, _) => Undone::Kept { why: removed.kept.join("; ") },
+        // They stay known as long as the cluster stays: forgotten, they would count as foreign after an --adopt.
+        (true, _) if ours && !applied.found.is_empty() => {
+            with_the_cluster(cx, "objects that were there before")
+        }
         (true, 0) => Undone::AlreadyGone,
         (true, _) => Undone::Deleted,
     })
@@ -119,7 +123,7 @@ pub(super) async fn strangers(
     applied: &Applied,
     space: &str,
 ) -> Result<Vec<String>, ApiError> {
-    let inside = api.contents(space).await?;
+    let contents = api.contents(space).await?;
     let theirs = |object: &&DynamicObject| {
         let found = applied.found.iter().any(|uid| uid == uid_of(object));
         let dies = object.metadata.deletion_timestamp.is_some();
@@ -131,7 +135,11 @@ pub(super) async fn strangers(
         let kind = object.types.as_ref().map_or("object", |types| types.kind.as_str());
         format!("{kind} {}", object.metadata.name.as_deref().unwrap_or_default())
     };
-    Ok(inside.iter().filter(theirs).map(named).collect())
+    let mut names: Vec<String> = contents.objects.iter().filter(theirs).map(named).collect();
+    // What an API of people's holds here cannot be seen while nothing answers behind it.
+    let silent = contents.unavailable.iter().filter(|api| !api.of_system);
+    names.extend(silent.map(|api| format!("objects of {api}, which does not answer")));
+    Ok(names)
 }
 
 /// Waits until the Services that were ours, or that were made for Gateways of ours, have gone: the cloud holds them

@@ -15,17 +15,22 @@ const NAMED_MAX: usize = 5;
 /// Marks what the Secrets Store driver has synced, which goes with the workload that mounts it.
 const SYNCED: &str = "secrets-store.csi.k8s.io/managed";
 
-/// The objects of ours, by UID, as the steps' outputs or tickets tell; `output` returns that of a step. With `adopted` those
-/// count as well that were only found.
-pub(crate) fn ours(output: impl Fn(&str) -> Option<Value>, adopted: bool) -> BTreeSet<String> {
+/// The objects of ours, by UID, as the steps' outputs or tickets tell. Of a step that was `adopted`, alone or with the
+/// cluster, those count as well that were only found.
+pub(crate) fn ours(
+    output: impl Fn(&str) -> Option<Value>,
+    adopted: impl Fn(&str) -> bool,
+) -> BTreeSet<String> {
     // A ticket of the gateways' step is the set alone.
     let set = |value: Value| match read::<ProgrammedGateways>(value.clone()) {
         Some(made) => Some(made.applied),
         None => read::<Applied>(value),
     };
     let mut uids = BTreeSet::new();
-    for applied in ["tls-secret", "apps", "gateways"].into_iter().filter_map(&output).filter_map(set) {
-        let counts = |uid: &String| adopted || !applied.found.contains(uid);
+    for step in ["tls-secret", "apps", "gateways"] {
+        let Some(applied) = output(step).and_then(set) else { continue };
+        let all = adopted(step) || adopted("cluster");
+        let counts = |uid: &String| all || !applied.found.contains(uid);
         uids.extend(applied.objects.iter().map(|object| object.uid.clone()).filter(counts));
     }
     uids
@@ -35,19 +40,34 @@ fn read<T: DeserializeOwned>(value: Value) -> Option<T> {
     serde_json::from_value(value).ok()
 }
 
-/// Names what people and other tools have put into the cluster, `Deployment shop/web`, in a stable order.
+/// Foreign objects in a cluster that was examined in every kind that it serves.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Foreign {
+    /// Their names, `Deployment shop/web`, in a stable order.
+    pub(crate) names: Vec<String>,
+    /// The aggregated APIs of the system that do not answer. Their objects were not examined.
+    pub(crate) unavailable: Vec<String>,
+}
+
+/// Examines a cluster for what people and other tools have put into it.
+///
+/// # Errors
+/// When a listing failed: the cluster is then not examined completely.
 pub(crate) async fn in_cluster(
     api: &Cluster,
     is_ours: impl Fn(&DynamicObject) -> bool,
-) -> Result<Vec<String>, ApiError> {
+) -> Result<Foreign, ApiError> {
     let is_theirs = |object: &&DynamicObject| {
         let labels = object.metadata.labels.as_ref();
         let synced = labels.is_some_and(|labels| labels.contains_key(SYNCED));
         !is_ours(object) && object.metadata.deletion_timestamp.is_none() && !synced
     };
-    let mut names: Vec<String> = api.contents_of_all().await?.iter().filter(is_theirs).map(named).collect();
+    let contents = api.contents_of_all().await?;
+    let mut names: Vec<String> = contents.objects.iter().filter(is_theirs).map(named).collect();
     names.sort();
-    Ok(names)
+    // An API that people registered counts by its registration, which is one of the objects.
+    let unavailable = contents.unavailable.iter().map(ToString::to_string).collect();
+    Ok(Foreign { names, unavailable })
 }
 
 /// Tells whether an object is one of those with these UIDs.

@@ -145,6 +145,12 @@ impl Step for TlsSecret {
         Ok(recovered.map(|applied| SyncedSecret { applied, carries: None }))
     }
 
+    async fn existing(&self, cx: &Context, input: &Self::Input) -> Result<Option<SyncedSecret>, StepError> {
+        let opened = self.open(&input.0).await?;
+        let existing = objects::existing(cx, &opened, &self.wanted(input)).await?;
+        Ok(existing.map(|(applied, _)| SyncedSecret { applied, carries: None }))
+    }
+
     fn part_of(&self) -> Option<&'static str> {
         Some("cluster-ready")
     }

@@ -178,3 +178,47 @@ fn what_a_colleague_made_stays_until_it_is_adopted() {
     );
     assert!(here.expect(0, &["down", "--yes"]).stderr.contains("Nothing to take down"));
 }
+
+#[test]
+fn adopting_without_a_journal_deletes_what_the_checks_find() {
+    let here = TestEnvironment::instant();
+    here.expect(0, &["up"]);
+    for file in ["journal.jsonl", "journal.lock"] {
+        std::fs::remove_file(here.state().join(file)).unwrap();
+    }
+    let said = here.expect(0, &["down", "--yes"]).stderr;
+    assert!(said.contains("this environment has no journal"), "{said}");
+    let said = here.expect(0, &["down", "--yes", "--adopt"]).stderr;
+    assert!(said.contains("Will go too, by --adopt, though landfall only found it"), "{said}");
+    assert_eq!(here.count("DELETE", "/managedClusters/"), 1);
+    assert_eq!(here.count("DELETE", "/resourcegroups/rg-aks-istio-gateway-demo"), 4);
+    let said = here.expect(0, &["down", "--yes", "--adopt"]).stderr;
+    assert!(said.contains("Nothing to take down"), "{said}");
+}
+
+#[test]
+fn a_cluster_that_cannot_be_examined_keeps_the_whole_environment() {
+    let here = TestEnvironment::instant();
+    here.expect(0, &["up"]);
+    let here = here.with("LANDFALL_SIM_FAULTS", "cluster-stopped");
+    let said = here.expect(0, &["down", "--yes"]).stderr;
+    let flat = said.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(flat.contains("Nothing will go."), "{said}");
+    assert!(flat.contains("it could not be examined for foreign objects: it is stopped"), "{said}");
+    assert!(flat.contains("--with-strangers deletes it"), "{said}");
+    assert_eq!(here.count("DELETE", "/"), 0, "vault, records and gateways stay with it");
+    let said = here.expect(0, &["down", "--yes", "--with-strangers"]).stderr;
+    let flat = said.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(flat.contains("the cluster, which goes with whatever it holds: it is stopped"), "{said}");
+    assert_eq!(here.count("DELETE", "/managedClusters/"), 1);
+}
+
+#[test]
+fn locks_that_cannot_be_listed_are_a_refusal_and_nothing_goes() {
+    let here = TestEnvironment::instant();
+    here.expect(0, &["up"]);
+    let here = here.with("LANDFALL_SIM_FAULTS", "server-error@GET microsoft.authorization/locks*99");
+    let said = here.expect(1, &["down", "--yes"]).stderr;
+    assert!(said.contains("list the locks") && said.contains("nothing was touched"), "{said}");
+    assert_eq!(here.count("DELETE", "/"), 0);
+}

@@ -190,6 +190,11 @@ impl Context {
         self.past().adopted
     }
 
+    /// Tells the same of another step.
+    pub fn is_adopted(&self, step: &str) -> bool {
+        self.remembered.past(step).adopted
+    }
+
     /// Returns what another step gave, as the journal remembers it; for undoing, when inputs are not at hand.
     pub fn output<T: DeserializeOwned>(&self, step: &str) -> Option<T> {
         serde_json::from_value(self.remembered.past(step).output?).ok()

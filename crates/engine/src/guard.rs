@@ -61,6 +61,10 @@ impl Node for Guarded {
         self.node.part_of()
     }
 
+    fn outlives_parent(&self) -> bool {
+        self.node.outlives_parent()
+    }
+
     fn may_make(&self) -> Result<(), StepError> {
         self.ask(Act::Make)?;
         self.node.may_make()
@@ -93,6 +97,17 @@ impl Node for Guarded {
         Box::pin(async move {
             self.ask(Act::Look)?;
             self.node.recover(cx, outputs).await
+        })
+    }
+
+    fn existing<'a>(
+        &'a self,
+        cx: &'a Context,
+        outputs: &'a Outputs,
+    ) -> Boxed<'a, Result<Option<Made>, StepError>> {
+        Box::pin(async move {
+            self.ask(Act::Look)?;
+            self.node.existing(cx, outputs).await
         })
     }
 

@@ -8,6 +8,7 @@
 //! | bring everything up, or take down what is ours | [`up`], [`down`], [`Run`] |
 //! | know what bringing up would do, and do nothing | [`plan`], [`Looking`] |
 //! | wait for a condition from inside a step | [`Context::wait_until`], [`Context::attend`] |
+//! | know what is there, whoever created it | [`discover`], [`Discovery`] |
 //! | know what is remembered | [`Journal`], [`Memory`], [`Past`] |
 //! | say no before a step is asked, or have all of it made again | [`Graph::guard`], [`Graph::again`] |
 //! | show a run | [`Event`], [`What`], [`Report`] |
@@ -45,7 +46,9 @@ pub use journal::{
     Entry, EnvironmentKey, FORMAT, Holder, How, Journal, JournalError, Memory, OpenError, Past, State,
 };
 pub use pace::Pace;
-pub use run::{Action, LeftBehind, Looking, Outcome, Plan, Planned, Report, Run, down, plan, up};
+pub use run::{
+    Action, Discovery, LeftBehind, Looking, Outcome, Plan, Planned, Report, Run, discover, down, plan, up,
+};
 pub use schedule::Schedule;
 pub use step::{Change, Check, Step, Undone};
 pub use stop::{Level, Stop};

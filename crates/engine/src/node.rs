@@ -34,6 +34,8 @@ pub(crate) trait Node: Send + Sync {
     fn usual(&self) -> Duration;
     fn deadline(&self) -> Duration;
     fn part_of(&self) -> Option<&'static str>;
+    /// Tells whether the thing outlives what it stands on.
+    fn outlives_parent(&self) -> bool;
     /// Says no before anything is begun.
     fn may_make(&self) -> Result<(), StepError>;
     /// Reads an output back from the journal; `None` when it no longer parses, which is a reason
@@ -46,6 +48,11 @@ pub(crate) trait Node: Send + Sync {
     ) -> Boxed<'a, Result<Check<Made>, StepError>>;
     fn apply<'a>(&'a self, cx: &'a Context, outputs: &'a Outputs) -> Boxed<'a, Result<Made, StepError>>;
     fn recover<'a>(
+        &'a self,
+        cx: &'a Context,
+        outputs: &'a Outputs,
+    ) -> Boxed<'a, Result<Option<Made>, StepError>>;
+    fn existing<'a>(
         &'a self,
         cx: &'a Context,
         outputs: &'a Outputs,
@@ -83,6 +90,10 @@ impl<S: Step, I: Inputs<Values = S::Input>> Node for Wired<S, I> {
 
     fn part_of(&self) -> Option<&'static str> {
         self.step.part_of()
+    }
+
+    fn outlives_parent(&self) -> bool {
+        self.step.outlives_parent()
     }
 
     fn may_make(&self) -> Result<(), StepError> {
@@ -128,6 +139,18 @@ impl<S: Step, I: Inputs<Values = S::Input>> Node for Wired<S, I> {
         Box::pin(async move {
             let input = self.inputs.resolve(outputs);
             let output = self.step.recover(cx, &input).await?;
+            output.map(|output| made(self.id, output)).transpose()
+        })
+    }
+
+    fn existing<'a>(
+        &'a self,
+        cx: &'a Context,
+        outputs: &'a Outputs,
+    ) -> Boxed<'a, Result<Option<Made>, StepError>> {
+        Box::pin(async move {
+            let input = self.inputs.resolve(outputs);
+            let output = self.step.existing(cx, &input).await?;
             output.map(|output| made(self.id, output)).transpose()
         })
     }

@@ -199,6 +199,35 @@ pub trait Step: Send + Sync + 'static {
         None
     }
 
+    /// Tells whether the thing outlives what it stands on, as a DNS record outlives the address that it names. What was
+    /// only found and outlives its parent stays in the journal when that is gone.
+    fn outlives_parent(&self) -> bool {
+        false
+    }
+
+    /// Names what is there of this step's thing, whoever created it, for a person who adopts it; `None` when nothing is
+    /// there.
+    ///
+    /// As provided, it takes the output of a [`Check::Ready`], else what [`Step::recover`] names. A step whose thing
+    /// has several parts should override this, so that a part is named too when others are missing or differ.
+    fn existing(
+        &self,
+        cx: &Context,
+        input: &Self::Input,
+    ) -> impl Future<Output = Result<Option<Self::Output>, StepError>> + Send {
+        async move {
+            match self.check(cx, input).await? {
+                Check::Ready(output) => Ok(Some(output)),
+                Check::Foreign { why } => {
+                    Err(StepError::new(Kind::Foreign, format!("adopt {}", self.title()))
+                        .cause(why)
+                        .hint("set the settings to what is there, or leave it out with --keep STEP"))
+                }
+                _ => self.recover(cx, input).await,
+            }
+        }
+    }
+
     /// Learns the output of something whose making was cut short, so that it can be undone; `None`
     /// when nothing of ours is there.
     ///

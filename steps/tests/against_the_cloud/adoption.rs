@@ -61,6 +61,79 @@ async fn what_is_right_is_used_unchanged_and_the_takeover_of_a_route_is_planned_
 }
 
 #[tokio::test]
+async fn without_a_journal_everything_is_discovered_and_goes_when_it_is_adopted() {
+    let bench = somebodys().await;
+    let found = bench.discover().await;
+    for step in [
+        "resource-group",
+        "network",
+        "key-vault",
+        "certificate",
+        "cluster",
+        "cluster-ready",
+        "apps",
+        "gateways",
+    ] {
+        assert!(found.contains(&step), "{step}: {found:?}");
+    }
+    bench.adopt().await;
+    // The route that kubectl applied was found and is adopted.
+    assert_eq!(bench.survey().await.in_cluster, [""; 0]);
+    bench.down_ready().await;
+    assert_eq!(bench.get(&bench.path("/resourceGroups/rg-demo")).await, Value::Null);
+}
+
+#[tokio::test]
+async fn what_was_found_in_a_cluster_of_ours_is_not_foreign_once_its_step_is_adopted() {
+    let bench = Bench::instant().await;
+    bench.up_until(|step| step == "gateways").await;
+    let kubectl = bench.kubectl().await;
+    let route = json!({
+        "apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute",
+        "metadata": { "name": "echo-canary", "namespace": "default" },
+        "spec": {
+            "hostnames": ["echo.demo.example.com"],
+            "parentRefs": [{ "name": "echo-gateway" }],
+            "rules": [{ "backendRefs": [{ "name": "echo-v1", "port": 80 }] }],
+        },
+    });
+    kubectl.delete_if_there(ROUTE).await;
+    kubectl.apply(ROUTE, &route).await;
+    bench.up_ready().await;
+    assert_eq!(bench.survey().await.in_cluster, ["HTTPRoute default/echo-canary"]);
+    bench.adopt().await;
+    assert_eq!(bench.survey().await.in_cluster, [""; 0]);
+    bench.down_ready().await;
+    assert_eq!(bench.get(&bench.path("/resourceGroups/rg-demo")).await, Value::Null);
+}
+
+#[tokio::test]
+async fn records_that_were_found_stay_known_when_the_gateways_are_gone() {
+    let bench = Bench::instant().await;
+    let group = bench.path("/resourceGroups/rg-names");
+    bench.put(&group, json!({ "location": "eastus" })).await;
+    let zone = format!("{group}/providers/Microsoft.Network/dnszones/{}", crate::settings::DOMAIN);
+    bench.put(&zone, json!({ "location": "global" })).await;
+    bench.up_ready().await;
+    // Somebody entered the records by hand, and the journal knows them as found.
+    let mut memory = bench.memory();
+    let published = memory.0.remove("dns").unwrap().output.unwrap();
+    for (host, _) in published["records"].as_array().unwrap().iter().map(|r| (r[0].as_str().unwrap(), ())) {
+        let name = host.strip_suffix(".demo.example.com").unwrap();
+        let mut record = bench.get(&format!("{zone}/A/{name}")).await;
+        record["properties"]["metadata"] = json!({});
+        bench.put(&format!("{zone}/A/{name}"), json!({ "properties": record["properties"] })).await;
+    }
+    bench.forget_and_find("dns", published).await;
+    bench.down_ready().await;
+    assert_ne!(bench.get(&format!("{zone}/A/echo")).await, Value::Null);
+    assert!(bench.memory().past("dns").is_some_and(|past| past.output.is_some()), "it is still known");
+    bench.adopt().await;
+    bench.down_ready().await;
+    assert_eq!(bench.get(&format!("{zone}/A/echo")).await, Value::Null);
+}
+
+#[tokio::test]
 async fn down_takes_nothing_of_it() {
     let bench = somebodys().await;
     bench.up_ready().await;

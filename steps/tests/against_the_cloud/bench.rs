@@ -112,6 +112,30 @@ impl Bench {
         plan(&self.graph(), &Looking { memory: memory.into(), pace, stop: Stop::new() }).await
     }
 
+    /// Writes to the journal what is there and was not remembered, as found; returns the steps.
+    pub async fn discover(&self) -> Vec<&'static str> {
+        let (run, _) = self.run("down").await;
+        let looking = Looking { memory: run.journal.memory().into(), pace: run.pace, stop: Stop::new() };
+        let discovery = landfall_engine::discover(&self.graph(), &looking).await;
+        assert!(discovery.errors.is_empty(), "{:#?}", discovery.errors);
+        let found = discovery.found.into_iter();
+        let record = |(step, output): (&'static str, Value)| {
+            let entry = Entry::Finished { step: step.to_owned(), how: landfall_engine::How::Found, output };
+            run.journal.append(entry).unwrap();
+            step
+        };
+        found.map(record).collect()
+    }
+
+    /// Lets the journal remember a step's output as one that was only found.
+    pub async fn forget_and_find(&self, step: &str, output: Value) {
+        let (run, _) = self.run("up").await;
+        let undone = Undone::GoesWithParent;
+        run.journal.append(Entry::Undone { step: step.to_owned(), undone }).unwrap();
+        let how = landfall_engine::How::Found;
+        run.journal.append(Entry::Finished { step: step.to_owned(), how, output }).unwrap();
+    }
+
     /// Says that what was only found is ours as well.
     pub async fn adopt(&self) {
         let (run, _) = self.run("down").await;

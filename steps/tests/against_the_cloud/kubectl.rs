@@ -61,6 +61,11 @@ impl Kubectl {
         if status == 404 { Value::Null } else { body }
     }
 
+    /// Deletes an object, which need not be there.
+    pub async fn delete_if_there(&self, path: &str) {
+        self.send(Method::DELETE, path, None).await;
+    }
+
     /// Deletes an object.
     pub async fn delete(&self, path: &str) {
         let (status, body) = self.send(Method::DELETE, path, None).await;

@@ -27,6 +27,7 @@ mod settings;
 mod strangers;
 mod teardown;
 mod traffic;
+mod unexamined;
 mod vault;
 mod verify;
 mod waits;

@@ -14,7 +14,7 @@ use crate::{
     weather::{Climate, Weather, speed},
 };
 use fastrand::Rng;
-use landfall_engine::Outcome;
+use landfall_engine::{Outcome, Undone};
 use landfall_sim::{
     Line, Speed,
     fault::{Fault, Kind},
@@ -110,7 +110,11 @@ fn storm(seed: u64, aloud: bool) -> Result<Passed, String> {
                             }
                         }
                         leaks(&here, &format!("{events:?} {:?}", report.errors))?;
-                        if report.outcome == Outcome::Ready {
+                        // A cluster that could not be examined stays, and the next `down` examines it again.
+                        let unexamined = kept.iter().any(|(_, undone)| {
+                            matches!(undone, Undone::Kept { why } if why.contains("could not be examined"))
+                        });
+                        if report.outcome == Outcome::Ready && !unexamined {
                             break;
                         }
                     }
@@ -140,6 +144,10 @@ fn storm(seed: u64, aloud: bool) -> Result<Passed, String> {
                     wrong
                 }
             };
+            if drawn.contains(&Fault::AggregatedApiDown) {
+                // The registration is the system's, and stays as long as the cluster.
+                wrong.retain(|line| !line.starts_with("apiservices.apiregistration.k8s.io "));
+            }
             here.calm();
             wrong.extend(writer.leave());
             wrong.extend(strangers.harmed(&here, command != Command::Down).await);

@@ -184,6 +184,13 @@ fn killed_at_any_instant_of_taking_down() {
 }
 
 #[test]
+fn killed_at_any_instant_of_taking_down_while_an_aggregated_api_is_down() {
+    let wish: Wish = |here| here.arm(&["aggregated-api-down"]);
+    let filmed = film(|_| {}, &[Command::Up], Command::Down, wish);
+    swept("taking down with an aggregated API down", "one", filmed, goes_down);
+}
+
+#[test]
 fn an_environment_among_strangers_comes_and_goes() {
     replayable(1, async {
         let here = Environment::new(fresh(), BEGINNING, Speed::Instant);

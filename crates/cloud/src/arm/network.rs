@@ -22,6 +22,14 @@ impl Azure {
         self.arm().get(&self.network_id(group, name), API).await
     }
 
+    /// Lists the networks of the subscription, as far as the caller may see them.
+    ///
+    /// # Errors
+    /// Whatever the request ran into.
+    pub async fn networks(&self) -> Result<Vec<Value>, ApiError> {
+        self.arm().list(&self.path("/providers/Microsoft.Network/virtualNetworks"), API, &[]).await
+    }
+
     /// Puts a whole network. A list of subnets is taken as *exactly* this list, so what is there
     /// must be read and carried along.
     /// <https://learn.microsoft.com/rest/api/virtualnetwork/virtual-networks/create-or-update>

@@ -1,6 +1,7 @@
-//! What is in a namespace, or in all of them: every kind that the cluster serves is asked for.
+//! What is in a namespace, or in the whole cluster: every kind that the cluster serves is asked for.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use futures::{StreamExt, TryStreamExt, stream};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{APIGroupList, APIResource, APIResourceList};
@@ -10,86 +11,194 @@ use serde::de::DeserializeOwned;
 use super::client::Cluster;
 use super::failure;
 use super::kind::Kind;
+use super::system_objects::{backend, is_system_name, is_system_namespace, is_system_object};
 use crate::error::{ApiError, ApiErrorKind};
 
 /// How many lists are asked for at once.
 const LISTS_AT_ONCE: usize = 8;
 /// What the cluster puts into every namespace, or writes about what is in it.
-const ITS_OWN: [&str; 4] = ["Event", "Endpoints", "EndpointSlice", "PodMetrics"];
+const ITS_OWN: [&str; 5] = ["CiliumEndpoint", "Event", "Endpoints", "EndpointSlice", "PodMetrics"];
+
+/// What people and tools have put into a cluster or a namespace.
+#[derive(Debug, Clone, Default)]
+pub struct Contents {
+    /// The objects.
+    pub objects: Vec<DynamicObject>,
+    /// The aggregated APIs that do not answer: their objects, if any, are not among those above.
+    pub unavailable: Vec<AggregatedApi>,
+}
+
+/// An API that a Service in the cluster serves through the API server, as metrics-server does.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct AggregatedApi {
+    /// Group and version: `metrics.k8s.io/v1beta1`.
+    pub group_version: String,
+    /// Namespace and name of the Service: `kube-system/metrics-server`.
+    pub service: String,
+    /// The Service is in a namespace of the system's, so the API is the system's too.
+    pub of_system: bool,
+}
+
+impl fmt::Display for AggregatedApi {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} (served by {})", self.group_version, self.service)
+    }
+}
+
+/// How far a listing reaches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reach<'a> {
+    /// One namespace.
+    Namespace(&'a str),
+    /// All namespaces and the cluster-scoped kinds.
+    Cluster,
+}
+
+/// The kinds that can be listed, and the aggregated APIs that do not say what they serve.
+struct Listable {
+    kinds: Vec<Kind>,
+    unavailable: Vec<AggregatedApi>,
+}
 
 impl Cluster {
     /// Returns what people and tools have put into a namespace, in every kind that can be listed: without what is
     /// owned by another object, and without what the cluster puts there itself.
     ///
     /// # Errors
-    /// Whatever a request ran into. A kind that is not there any more when its turn comes has no objects.
-    pub async fn contents(&self, namespace: &str) -> Result<Vec<DynamicObject>, ApiError> {
-        self.put_there(Some(namespace)).await
+    /// Whatever a request ran into. A kind that is not there any more when its turn comes has no objects, and an
+    /// aggregated API without a backend is named in the result.
+    pub async fn contents(&self, namespace: &str) -> Result<Contents, ApiError> {
+        self.put_there(Reach::Namespace(namespace)).await
     }
 
-    /// Returns the same for the whole cluster: the namespaces that people and tools have made, and what is in these
-    /// and in `default`. What is in a namespace of the system's is the system's.
+    /// Returns the same for the whole cluster: the namespaces that people and tools have made, what is in these
+    /// and in `default`, and the cluster-scoped objects. What is in a namespace of the system's is the system's.
     ///
     /// # Errors
-    /// Whatever a request ran into.
-    pub async fn contents_of_all(&self) -> Result<Vec<DynamicObject>, ApiError> {
+    /// The same as of [`Cluster::contents`].
+    pub async fn contents_of_all(&self) -> Result<Contents, ApiError> {
         let kind = Kind::NAMESPACE;
-        let (spaces, inside) = futures::try_join!(self.list(&kind, None, None), self.put_there(None))?;
+        let (spaces, inside) =
+            futures::try_join!(self.list(&kind, None, None), self.put_there(Reach::Cluster))?;
         let theirs: BTreeSet<String> = spaces
             .iter()
-            .filter(|space| !is_of_system(space))
+            .filter(|space| !is_system_namespace(space))
             .filter_map(|s| s.metadata.name.clone())
             .collect();
-        let in_theirs = |object: &DynamicObject| {
-            object.metadata.namespace.as_ref().is_some_and(|space| theirs.contains(space))
+        let all: BTreeSet<&str> = spaces.iter().filter_map(|s| s.metadata.name.as_deref()).collect();
+        let is_system = |space: &str| match all.contains(space) {
+            true => !theirs.contains(space),
+            false => is_system_name(space),
         };
-        let made = spaces.into_iter().filter(|space| {
+        let is_theirs = |object: &DynamicObject| match object.metadata.namespace.as_deref() {
+            // A namespace that was created between the two lists is somebody's too.
+            Some(space) => !is_system(space),
+            None => !is_system_object(object, is_system),
+        };
+        let inside_of_theirs: Vec<DynamicObject> = inside.objects.into_iter().filter(is_theirs).collect();
+        let made = spaces.iter().filter(|space| {
             let name = space.metadata.name.as_ref();
             name.is_some_and(|name| name != "default" && theirs.contains(name))
         });
-        Ok(made.chain(inside.into_iter().filter(in_theirs)).collect())
+        let objects = made.cloned().chain(inside_of_theirs).collect();
+        Ok(Contents { objects, unavailable: inside.unavailable })
     }
 
-    async fn put_there(&self, namespace: Option<&str>) -> Result<Vec<DynamicObject>, ApiError> {
-        let kinds = self.listable().await?;
-        let lists = kinds.into_iter().map(|kind| async move {
-            match self.list(&kind, namespace, None).await {
-                Err(error) if matches!(error.kind, ApiErrorKind::NotFound) || error.status == Some(405) => {
-                    Ok(Vec::new())
+    async fn put_there(&self, reach: Reach<'_>) -> Result<Contents, ApiError> {
+        let aggregated = self.aggregated().await?;
+        let Listable { kinds, mut unavailable } = self.listable(reach, &aggregated).await?;
+        let namespace = match reach {
+            Reach::Namespace(space) => Some(space),
+            Reach::Cluster => None,
+        };
+        let lists = kinds.into_iter().map(|kind| {
+            let api = aggregated.get(&kind.api_version());
+            async move {
+                match self.list(&kind, namespace, None).await {
+                    Err(error)
+                        if matches!(error.kind, ApiErrorKind::NotFound) || error.status == Some(405) =>
+                    {
+                        Ok((Vec::new(), None))
+                    }
+                    Err(error) if does_not_answer(&error) && api.is_some() => {
+                        Ok((Vec::new(), api.map(|(api, _)| api.clone())))
+                    }
+                    listed => listed.map(|listed| (listed, None)),
                 }
-                listed => listed,
             }
         });
-        let all: Vec<Vec<DynamicObject>> =
+        let all: Vec<(Vec<DynamicObject>, Option<AggregatedApi>)> =
             stream::iter(lists).buffer_unordered(LISTS_AT_ONCE).try_collect().await?;
         let mut seen = BTreeSet::new();
-        // Some objects are served by two groups; the UID is one.
-        Ok(all
-            .into_iter()
-            .flatten()
-            .filter(is_put_there)
-            .filter(|o| seen.insert(o.metadata.uid.clone()))
-            .collect())
+        let mut objects = Vec::new();
+        for (listed, silent) in all {
+            unavailable.extend(silent);
+            // Some objects are served by two groups; the UID is one.
+            objects.extend(
+                listed.into_iter().filter(is_put_there).filter(|o| seen.insert(o.metadata.uid.clone())),
+            );
+        }
+        unavailable.sort();
+        unavailable.dedup();
+        Ok(Contents { objects, unavailable })
     }
 
-    /// Every namespaced kind that can be listed, in its group's preferred version.
-    async fn listable(&self) -> Result<Vec<Kind>, ApiError> {
+    /// Returns the APIs that Services serve, by group and version, and whether each is said to be available.
+    async fn aggregated(&self) -> Result<BTreeMap<String, (AggregatedApi, bool)>, ApiError> {
+        let listed = match self.list(&Kind::API_SERVICE, None, None).await {
+            // Without the registrations no API is known to be aggregated, so none may be silent.
+            Err(error) if matches!(error.kind, ApiErrorKind::NotFound | ApiErrorKind::Forbidden) => {
+                return Ok(BTreeMap::new());
+            }
+            listed => listed?,
+        };
+        Ok(listed.iter().filter_map(aggregated).collect())
+    }
+
+    /// Every kind that can be listed, once: in its group's preferred version where that serves it.
+    async fn listable(
+        &self,
+        reach: Reach<'_>,
+        aggregated: &BTreeMap<String, (AggregatedApi, bool)>,
+    ) -> Result<Listable, ApiError> {
         let groups: APIGroupList = self.read("/apis").await?;
-        let preferred = groups.groups.into_iter().filter_map(|group| {
-            let preferred = group.preferred_version.or_else(|| group.versions.first().cloned());
-            Some(preferred?.group_version)
+        let versions = groups.groups.into_iter().flat_map(|group| {
+            let preferred = group.preferred_version.clone().into_iter();
+            let mut versions: Vec<String> =
+                preferred.chain(group.versions).map(|version| version.group_version).collect();
+            let mut seen = BTreeSet::new();
+            versions.retain(|version| seen.insert(version.clone()));
+            versions
         });
-        let mut kinds = Vec::new();
-        for version in std::iter::once("v1".to_owned()).chain(preferred) {
+        let asked = std::iter::once("v1".to_owned()).chain(versions).map(|version| async move {
+            let api = aggregated.get(&version);
+            if let Some((api, false)) = api {
+                return Ok((version, Vec::new(), Some(api.clone())));
+            }
             let path = if version == "v1" { "/api/v1".to_owned() } else { format!("/apis/{version}") };
-            let served: APIResourceList = match self.read(&path).await {
-                Ok(served) => served,
-                Err(error) if error.kind == ApiErrorKind::NotFound => continue,
-                Err(error) => return Err(error),
-            };
-            kinds.extend(served.resources.into_iter().filter(may_be_listed).map(|one| kind(&version, one)));
+            match self.read::<APIResourceList>(&path).await {
+                Ok(served) => Ok((version, served.resources, None)),
+                Err(error) if error.kind == ApiErrorKind::NotFound => Ok((version, Vec::new(), None)),
+                Err(error) if does_not_answer(&error) && api.is_some() => {
+                    Ok((version, Vec::new(), api.map(|(api, _)| api.clone())))
+                }
+                Err(error) => Err(error),
+            }
+        });
+        let served: Vec<(String, Vec<APIResource>, Option<AggregatedApi>)> =
+            stream::iter(asked).buffered(LISTS_AT_ONCE).try_collect().await?;
+        let mut listable = Listable { kinds: Vec::new(), unavailable: Vec::new() };
+        let mut seen = BTreeSet::new();
+        for (version, resources, silent) in served {
+            listable.unavailable.extend(silent);
+            for one in resources.into_iter().filter(|one| may_be_listed(one, reach)) {
+                let kind = kind(&version, one);
+                if seen.insert((kind.group.clone(), kind.plural.clone())) {
+                    listable.kinds.push(kind);
+                }
+            }
         }
-        Ok(kinds)
+        Ok(listable)
     }
 
     async fn read<T: DeserializeOwned>(&self, path: &str) -> Result<T, ApiError> {
@@ -100,8 +209,30 @@ impl Cluster {
     }
 }
 
-fn may_be_listed(resource: &APIResource) -> bool {
-    resource.namespaced && !resource.name.contains('/') && resource.verbs.iter().any(|verb| verb == "list")
+/// Reads the registration of an aggregated API: group and version, the API, and whether it is available.
+fn aggregated(api_service: &DynamicObject) -> Option<(String, (AggregatedApi, bool))> {
+    let (space, name) = backend(api_service)?;
+    let spec = &api_service.data["spec"];
+    let group_version = format!("{}/{}", spec["group"].as_str()?, spec["version"].as_str()?);
+    let conditions = api_service.data["status"]["conditions"].as_array();
+    let unavailable = conditions
+        .into_iter()
+        .flatten()
+        .any(|condition| condition["type"] == "Available" && condition["status"] == "False");
+    let service = format!("{space}/{name}");
+    let api =
+        AggregatedApi { group_version: group_version.clone(), service, of_system: is_system_name(space) };
+    Some((group_version, (api, !unavailable)))
+}
+
+/// Tells whether an error says that nobody serves an API, and nothing of what it holds.
+fn does_not_answer(error: &ApiError) -> bool {
+    matches!(error.kind, ApiErrorKind::Unavailable | ApiErrorKind::Transport)
+}
+
+fn may_be_listed(resource: &APIResource, reach: Reach<'_>) -> bool {
+    let fits = resource.namespaced || reach == Reach::Cluster;
+    fits && !resource.name.contains('/') && resource.verbs.iter().any(|verb| verb == "list")
 }
 
 fn kind(api_version: &str, resource: APIResource) -> Kind {
@@ -111,7 +242,7 @@ fn kind(api_version: &str, resource: APIResource) -> Kind {
         version: version.to_owned().into(),
         kind: resource.kind.into(),
         plural: resource.name.into(),
-        namespaced: true,
+        namespaced: resource.namespaced,
     }
 }
 
@@ -128,19 +259,6 @@ fn is_put_there(object: &DynamicObject) -> bool {
     !given && !owned && !ITS_OWN.contains(&kind)
 }
 
-/// Namespaces that Kubernetes and AKS make for themselves: <https://learn.microsoft.com/azure/aks/core-aks-concepts>,
-/// and those of its add-ons and extensions, which AKS labels or names.
-fn is_of_system(space: &DynamicObject) -> bool {
-    const NAMES: [&str; 4] = ["gatekeeper-system", "app-routing-system", "calico-system", "tigera-operator"];
-    let name = space.metadata.name.as_deref().unwrap_or_default();
-    let managed =
-        space.metadata.labels.as_ref().and_then(|labels| labels.get("kubernetes.azure.com/managedby"));
-    name.starts_with("kube-")
-        || name.starts_with("aks-")
-        || NAMES.contains(&name)
-        || managed.is_some_and(|by| by == "aks")
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -152,19 +270,6 @@ mod tests {
             "apiVersion": "v1", "kind": kind, "metadata": { "name": name, "ownerReferences": owners },
         }))
         .unwrap()
-    }
-
-    #[test]
-    fn the_systems_namespaces_are_told_from_peoples() {
-        let none = json!([]);
-        for name in ["kube-system", "aks-istio-system", "gatekeeper-system"] {
-            assert!(is_of_system(&object("Namespace", name, &none)), "{name}");
-        }
-        assert!(!is_of_system(&object("Namespace", "shop", &none)));
-        let mut labelled = object("Namespace", "fleet", &none);
-        labelled.metadata.labels =
-            Some([("kubernetes.azure.com/managedby".to_owned(), "aks".to_owned())].into());
-        assert!(is_of_system(&labelled));
     }
 
     #[test]

@@ -40,6 +40,7 @@ const GATEWAY_API: &str = "gateway.networking.k8s.io";
 
 #[expect(missing_docs, reason = "each constant is the kind it is named after")]
 impl Kind {
+    pub const API_SERVICE: Kind = known("apiregistration.k8s.io", "v1", "APIService", "apiservices", false);
     pub const CONFIG_MAP: Kind = known("", "v1", "ConfigMap", "configmaps", true);
     pub const DAEMON_SET: Kind = known("apps", "v1", "DaemonSet", "daemonsets", true);
     pub const DEPLOYMENT: Kind = known("apps", "v1", "Deployment", "deployments", true);

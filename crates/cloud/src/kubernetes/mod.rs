@@ -20,11 +20,13 @@ mod naming;
 mod patience;
 mod quantity;
 pub mod readiness;
+mod system_objects;
 mod watch;
 
 pub use apply::{Creation, FIELD_MANAGER, Force};
 pub use client::Cluster;
 pub use confidential::Confidential;
+pub use contents::{AggregatedApi, Contents};
 pub use differences::differences;
 pub use immutable::immutable_differences;
 pub use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;

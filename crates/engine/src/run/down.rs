@@ -172,15 +172,17 @@ impl<'a> Down<'a> {
         }
     }
 
-    /// Forgets what was only found and stands on something that is gone: it is gone with it, and nobody has to be told.
+    /// Forgets what was only found and is part of something that is gone: it is gone with it. What outlives its parent,
+    /// as a DNS record does, stays in the journal, so that a later run can still adopt it.
     fn forget_found(&mut self) -> Result<(), JournalError> {
         let graph = self.walk.graph;
+        let wholes = wholes(graph);
         let mut gone: Vec<bool> =
             (0..graph.nodes.len()).map(|index| self.fates.of(index) == Fate::Gone).collect();
         for (index, node) in graph.nodes.iter().enumerate() {
             let found = self.fates.of(index) == Fate::NotOurs
                 && self.known.memory.past(node.id()).is_some_and(|past| past.output.is_some());
-            if found && graph.parents[index].iter().any(|&parent| gone[parent]) {
+            if found && !node.outlives_parent() && wholes[index].iter().any(|&whole| gone[whole]) {
                 gone[index] = true;
                 let entry = Entry::Undone { step: node.id().into(), undone: Undone::GoesWithParent };
                 self.walk.run.journal.append(entry)?;

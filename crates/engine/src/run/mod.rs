@@ -4,12 +4,14 @@
 //! and send back how they ended. A plan looks and does nothing else.
 
 mod ahead;
+mod discover;
 mod down;
 mod fate;
 mod plan;
 mod report;
 mod up;
 
+pub use discover::{Discovery, discover};
 pub use down::down;
 pub use plan::{Action, Looking, Plan, Planned, plan};
 pub use report::{LeftBehind, Outcome, Report};

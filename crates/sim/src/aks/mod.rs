@@ -9,6 +9,7 @@
 //! `look`. If it must wait, add a `Task` that `perform` passes to it.
 
 mod agenda;
+mod aggregation;
 mod balancer;
 mod boot;
 mod condition;
@@ -106,6 +107,7 @@ impl Controllers {
     }
 }
 
+pub(crate) use aggregation::register_metrics;
 pub(crate) use node::lose as lose_nodes;
 
 /// Creates the initial objects of a cluster, at the time at which it becomes `Succeeded`.
@@ -193,6 +195,8 @@ fn look(turn: &mut Turn<'_>) {
     balancer::look(turn);
     mesh::look(turn);
     gateway::notice(turn);
+    let watched = [crate::kubernetes::aggregation::RESOURCE, "services", "endpoints"];
+    turn.wake("aggregation", &watched, aggregation::look);
 }
 
 fn perform(turn: &mut Turn<'_>, task: Task) {

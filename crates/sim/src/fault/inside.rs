@@ -7,6 +7,7 @@ use super::around::{Bite, Scene};
 use super::cluster::uid;
 use super::lag::{self, Held};
 use super::{Fault, Kind, Row};
+use crate::aks;
 use crate::arm::clusters::intervention;
 use crate::clock::Moment;
 use crate::kubernetes::{self, Store};
@@ -77,6 +78,17 @@ pub(super) const ROWS: &[Row] = &[
         Bite::Before(api_down),
     ),
     row(
+        Fault::AggregatedApiDown,
+        "aggregated-api-down",
+        Kind::World,
+        "",
+        (
+            "nothing answers behind the API of metrics-server: it stays listed in `/apis`, and everything below it is 503",
+            "skips the group where it examines a cluster, and says so",
+        ),
+        Bite::Before(aggregated_api_down),
+    ),
+    row(
         Fault::KubectlOwns,
         "kubectl-owns",
         Kind::World,
@@ -109,6 +121,10 @@ fn api_down(world: &mut World, scene: &Scene<'_>) -> bool {
     };
     world.lags.hold(Held::ApiServer(uid), lag::API_SERVER, scene.now, scene.timing);
     true
+}
+
+fn aggregated_api_down(world: &mut World, scene: &Scene<'_>) -> bool {
+    store(world, scene).is_some_and(|store| aks::register_metrics(store, scene.now))
 }
 
 fn kubectl_owns(world: &mut World, scene: &Scene<'_>) -> bool {
@@ -231,6 +247,32 @@ mod tests {
         arm(&mut cloud, "api-down");
         let looks = [503, 503, 503, 200];
         assert_eq!(looks.map(|_| inside.get(&mut cloud, MAPS).status.as_u16()), looks);
+    }
+
+    #[test]
+    fn an_aggregated_api_without_a_backend_stays_listed_and_answers_503() {
+        let (mut cloud, inside) = ready();
+        arm(&mut cloud, "aggregated-api-down");
+        let listed = inside.get(&mut cloud, "/apis").value();
+        let groups: Vec<&str> = listed["groups"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|group| group["name"].as_str().unwrap())
+            .collect();
+        assert!(groups.contains(&"metrics.k8s.io") && groups.contains(&"apps"), "{groups:?}");
+        for path in ["/apis/metrics.k8s.io/v1beta1", "/apis/metrics.k8s.io/v1beta1/nodes"] {
+            let reply = inside.get(&mut cloud, path);
+            assert_eq!(
+                (reply.status.as_u16(), &reply.body[..]),
+                (503, &b"service unavailable\n"[..]),
+                "{path}"
+            );
+        }
+        let at = "/apis/apiregistration.k8s.io/v1/apiservices/v1beta1.metrics.k8s.io";
+        let condition = inside.get(&mut cloud, at).value()["status"]["conditions"][0].clone();
+        assert_eq!((&condition["type"], &condition["status"]), (&json!("Available"), &json!("False")));
+        assert_eq!(inside.get(&mut cloud, MAPS).status, 200);
     }
 
     #[test]

@@ -161,6 +161,8 @@ faults! {
     ApiThrottled,
     /// The Kubernetes API responds with 503 for a while.
     ApiDown,
+    /// The backend of an aggregated API is gone.
+    AggregatedApiDown,
     /// kubectl owns a field that is applied.
     KubectlOwns,
     /// Another client writes the record set between a read and a write.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
+use super::aggregation;
 use super::definition::Definition;
 use super::status::{Refusal, json_reply};
 use super::store::Store;
@@ -116,6 +117,9 @@ fn versions_of_groups(store: &Store) -> BTreeMap<String, Vec<String>> {
             versions.push(kind.version.clone());
         }
     }
+    for (group, version) in aggregation::all(store) {
+        groups.entry(group).or_default().push(version);
+    }
     groups
 }
 
@@ -179,12 +183,20 @@ fn aggregated(store: &Store, core: bool, version: &str) -> Value {
             .or_default()
             .push(aggregated_resource(kind));
     }
+    // Of what nothing serves there is no list of resources, and what is known of it is stale.
+    let silent = if core { Vec::new() } else { aggregation::all(store) };
+    for (group, _) in &silent {
+        groups.entry(group).or_default();
+    }
     let items: Vec<Value> = groups
         .iter()
         .map(|(group, versions)| {
-            let versions = versions.iter().map(|(version, resources)| {
+            let current = versions.iter().map(|(version, resources)| {
                 json!({"version": version, "resources": resources, "freshness": "Current"})
             });
+            let of_group = silent.iter().filter(|(silent, _)| silent == group);
+            let stale = of_group.map(|(_, version)| json!({"version": version, "freshness": "Stale"}));
+            let versions = current.chain(stale);
             let mut metadata = json!({"creationTimestamp": null});
             if !core {
                 metadata["name"] = json!(group);

@@ -11,7 +11,7 @@ use super::store::Store;
 use super::verbs::log::{self, Log};
 use super::verbs::{Call, change, delete, read, scale};
 use super::watch::Watch;
-use super::{discovery, openapi, question};
+use super::{aggregation, discovery, openapi, question};
 use crate::clock::Moment;
 use crate::request::{Reply, Request, Streaming};
 use crate::world::World;
@@ -98,6 +98,9 @@ pub fn serve(store: &mut Store, request: &Request, user: &str, now: Moment) -> A
             Err(refusal) => Answer::plain(refusal.reply()),
         };
     }
+    if target == Target::Unavailable {
+        return Answer::plain(aggregation::unavailable());
+    }
     let is_somewhere = !matches!(target, Target::Unknown | Target::UnknownResource);
     if is_somewhere && !matches!(request.method, Method::GET | Method::HEAD) {
         return Answer::plain(Refusal::method_not_allowed().reply());
@@ -111,6 +114,7 @@ pub fn serve(store: &mut Store, request: &Request, user: &str, now: Moment) -> A
         Target::Health => Reply::text(200, "ok"),
         Target::OpenApi(None) => openapi::index(store),
         Target::OpenApi(Some(place)) => openapi::document(store, &place),
+        Target::Unavailable => aggregation::unavailable(),
         Target::UnknownResource => Refusal::no_such_resource().reply(),
         Target::Unknown | Target::Objects(_) => Reply::text(404, "404 page not found\n"),
     })

@@ -9,6 +9,7 @@
 
 mod address;
 mod admission;
+pub mod aggregation;
 #[cfg(test)]
 mod apply_tests;
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use http::Method;
 
+use super::aggregation;
 use super::definition::Definition;
 use super::store::Store;
 
@@ -39,6 +40,8 @@ pub enum Target {
     Health,
     /// `/openapi/v3`, and the group version below it, `apis/apps/v1`.
     OpenApi(Option<String>),
+    /// Something below an aggregated API, which nothing serves.
+    Unavailable,
     /// An unknown resource within a served group and version.
     UnknownResource,
     /// An unknown path.
@@ -104,13 +107,15 @@ pub fn parse(store: &Store, segments: &[String]) -> Target {
 
 fn serves_group(store: &Store, group: &str) -> bool {
     store.definitions().iter().any(|kind| !kind.group.is_empty() && kind.group == group)
+        || aggregation::has(store, group, None)
 }
 
 fn within(store: &Store, group: &str, version: &str, rest: &[&str]) -> Target {
     let served = store.definitions();
     let mut kinds = served.iter().filter(|kind| kind.group == group && kind.version == version).peekable();
     if kinds.peek().is_none() {
-        return Target::Unknown;
+        let is_aggregated = aggregation::has(store, group, Some(version));
+        return if is_aggregated { Target::Unavailable } else { Target::Unknown };
     }
     // `namespaces` is a resource itself and the prefix of everything inside a namespace.
     let (namespace, rest) = match rest {

@@ -2,12 +2,12 @@
 
 use serde_json::{Value, json};
 
-use super::build::{Constrain, anything, conditions, list, object, set, string};
+use super::build::{Constrain, anything, boolean, conditions, integer, list, object, set, string};
 use crate::kubernetes::definition::{Column, Definition};
 
 const RBAC: &str = "rbac.authorization.k8s.io";
 
-/// Returns the kinds of rbac.authorization.k8s.io/v1 and apiextensions.k8s.io/v1.
+/// Returns the kinds of rbac.authorization.k8s.io/v1, apiextensions.k8s.io/v1 and apiregistration.k8s.io/v1.
 pub fn kinds() -> Vec<Definition> {
     let created = || Column::new("Created At", "date", "=created");
     vec![
@@ -31,6 +31,15 @@ pub fn kinds() -> Vec<Definition> {
         .generation()
         .short(&["crd", "crds"])
         .columns(vec![created()]),
+        Definition::new("apiregistration.k8s.io", "v1", "APIService", "apiservices", api_service())
+            .cluster_wide()
+            .status()
+            .categories(&["api-extensions"])
+            .columns(vec![
+                Column::new("Service", "string", ".spec.service.name"),
+                Column::new("Available", "string", ".status.conditions[?type=Available].status"),
+                Column::new("Age", "date", ".metadata.creationTimestamp"),
+            ]),
     ]
 }
 
@@ -69,6 +78,22 @@ fn binding() -> Value {
             .required(&["kind", "name"])
             .atomic_map();
     object(&[("roleRef", reference), ("subjects", list(subject))]).required(&["roleRef"])
+}
+
+fn api_service() -> Value {
+    let service = object(&[("namespace", string()), ("name", string()), ("port", integer())]);
+    let spec = object(&[
+        ("service", service),
+        ("group", string()),
+        ("version", string()),
+        ("insecureSkipTLSVerify", boolean()),
+        ("caBundle", string()),
+        ("groupPriorityMinimum", integer()),
+        ("versionPriority", integer()),
+    ])
+    .required(&["groupPriorityMinimum", "versionPriority"]);
+    let status = object(&[("conditions", conditions())]);
+    object(&[("spec", spec), ("status", status)])
 }
 
 fn custom_resource_definition() -> Value {

@@ -1,0 +1,40 @@
+//! Aggregated APIs: groups that a Service in the cluster serves, registered with an APIService.
+//!
+//! Containers do not run here, so nothing answers behind such a Service. The API server does what it does in life when
+//! a backend is missing: the group stays in `/apis`, its discovery is stale, and everything below it answers 503.
+//! Contract: <https://kubernetes.io/docs/tasks/extend-kubernetes/configure-aggregation-layer/>.
+
+use serde_json::Value;
+
+use super::store::Store;
+use crate::request::Reply;
+
+/// The registrations, as stores name them.
+pub const RESOURCE: &str = "apiservices.apiregistration.k8s.io";
+
+/// Returns group and version of a registration that leads to a Service.
+fn registered(api_service: &Value) -> Option<(&str, &str)> {
+    let spec = &api_service["spec"];
+    spec["service"].as_object()?;
+    Some((spec["group"].as_str()?, spec["version"].as_str()?))
+}
+
+/// Returns group and version of every aggregated API that the server does not serve itself.
+pub(super) fn all(store: &Store) -> Vec<(String, String)> {
+    let served = store.definitions();
+    let by_itself =
+        |group: &str, version: &str| served.iter().any(|kind| kind.group == group && kind.version == version);
+    let registered = store.list(RESOURCE, None).into_iter().filter_map(registered);
+    let aggregated = registered.filter(|(group, version)| !by_itself(group, version));
+    aggregated.map(|(group, version)| (group.to_owned(), version.to_owned())).collect()
+}
+
+/// Tells whether an aggregated API has this group, and this version where one is given.
+pub(super) fn has(store: &Store, group: &str, version: Option<&str>) -> bool {
+    all(store).iter().any(|(known, its)| known == group && version.is_none_or(|version| its == version))
+}
+
+/// Returns the answer of the aggregator when no backend is available.
+pub(super) fn unavailable() -> Reply {
+    Reply::text(503, "service unavailable\n")
+}
