@@ -103,7 +103,7 @@ impl Leftover {
     pub(crate) async fn prune(self, opened: &Opened) -> Result<Vec<ObjectRef>, StepError> {
         let applied = Applied::of(&opened.uid, self.goes);
         if !applied.objects.is_empty() {
-            let removed = removal::remove(&opened.api, &applied).await;
+            let removed = removal::remove(&opened.api, &applied, &BTreeSet::new()).await;
             removed.or_else(|(what, error)| Err(error).doing(what))?;
         }
         Ok(self.stays)
@@ -112,7 +112,7 @@ impl Leftover {
 
 /// A namespace that every cluster has is in use by the cluster itself.
 async fn is_in_use(api: &Cluster, output: &Applied, space: &str) -> Result<bool, StepError> {
-    let strangers = removal::strangers(api, output, space).await;
+    let strangers = removal::strangers(api, output, &BTreeSet::new(), space).await;
     let strangers = strangers.doing(format!("look into namespace {space}"))?;
     Ok(removal::is_kubernetes_own(space) || !strangers.is_empty())
 }

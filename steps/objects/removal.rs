@@ -1,6 +1,6 @@
 //! Taking a set away: only what we made, and only while it is still the same.
 
-use super::{Applied, ObjectRef, is_managed, uid_of};
+use super::{Applied, ObjectRef, strangers as foreign, uid_of};
 use crate::{
     clouds::{Clusters, Opened},
     cluster_ready::ReadyCluster,
@@ -45,7 +45,10 @@ pub(crate) async fn undo(cx: &Context, clusters: &Clusters, applied: &Applied) -
     }
     let adopted = Applied { found: Vec::new(), ..applied.clone() };
     let applied = if cx.adopted() { &adopted } else { applied };
-    let removed = match remove(&opened.api, applied).await {
+    // Other steps' objects may be in a namespace of this one's.
+    let mut recorded = foreign::ours(|step| cx.output(step), cx.adopted());
+    recorded.extend(foreign::ours(|step| cx.ticket_of(step), cx.adopted()));
+    let removed = match remove(&opened.api, applied, &recorded).await {
         // It answered a moment ago, and the client has asked it again and again.
         Err((_, error)) if ours && operation::passes(&error) => {
             return Ok(with_the_cluster(cx, &format!("its API does not answer: {}", error.message)));
@@ -81,8 +84,13 @@ pub(super) struct Removed {
     kept: Vec<String>,
 }
 
-/// Deletes the objects, last first, each only if it is still the one we made.
-pub(super) async fn remove(api: &Cluster, applied: &Applied) -> Result<Removed, (String, ApiError)> {
+/// Deletes the objects, last first, each only if it is still the one we made. A namespace stays when it holds an object
+/// that is neither in the set nor `recorded`, by UID, as another step's.
+pub(super) async fn remove(
+    api: &Cluster,
+    applied: &Applied,
+    recorded: &BTreeSet<String>,
+) -> Result<Removed, (String, ApiError)> {
     let mut removed = Removed { deleted: 0, kept: Vec::new() };
     for object in applied.made().rev() {
         let what = format!("delete {} {}", object.kind, object.name);
@@ -91,7 +99,7 @@ pub(super) async fn remove(api: &Cluster, applied: &Applied) -> Result<Removed, 
             if is_kubernetes_own(&object.name) {
                 continue;
             }
-            let theirs = strangers(api, applied, &object.name).await.map_err(failed)?;
+            let theirs = strangers(api, applied, recorded, &object.name).await.map_err(failed)?;
             if !theirs.is_empty() {
                 let theirs = theirs.join(", ");
                 removed.kept.push(format!("namespace {} holds what is not ours: {theirs}", object.name));
@@ -121,14 +129,16 @@ pub(super) fn is_kubernetes_own(namespace: &str) -> bool {
 pub(super) async fn strangers(
     api: &Cluster,
     applied: &Applied,
+    recorded: &BTreeSet<String>,
     space: &str,
 ) -> Result<Vec<String>, ApiError> {
     let contents = api.contents(space).await?;
     let theirs = |object: &&DynamicObject| {
         let found = applied.found.iter().any(|uid| uid == uid_of(object));
         let dies = object.metadata.deletion_timestamp.is_some();
-        // An object whose manifest sets no fields is known by its UID alone.
-        let owned = is_managed(object) || applied.made().any(|made| made.uid == uid_of(object));
+        // Managed fields do not tell: a bare object has none, and another environment's objects have the same.
+        let owned =
+            recorded.contains(uid_of(object)) || applied.made().any(|made| made.uid == uid_of(object));
         (found || !owned) && !dies
     };
     let named = |object: &DynamicObject| {

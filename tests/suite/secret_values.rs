@@ -87,6 +87,7 @@ fn every_output(here: &TestEnvironment) {
             run(here, 3, arguments);
         }
     }
+    write("stringData: {user: s3cret-value, password: s3cret-value}");
     run(here, 0, &["up", "--replace", "secret/shop-login"]);
 
     // A value that the server quotes, and a field that it does not know.

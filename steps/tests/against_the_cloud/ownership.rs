@@ -90,3 +90,21 @@ async fn an_object_that_existed_before_a_failed_attempt_stays_foreign() {
     assert_ne!(kubectl.get(NAMESPACE).await, Value::Null, "it was not ours");
     assert_ne!(bench.get(&bench.cluster_id()).await, Value::Null, "what is foreign keeps the cluster");
 }
+
+#[tokio::test]
+async fn an_object_of_another_environment_in_our_namespace_is_foreign() {
+    let mut bench = Bench::instant().await;
+    bench.up_ready().await;
+    // The cluster is somebody else's from now on.
+    std::fs::remove_dir_all(bench.home.path().join("state")).unwrap();
+    bench.wish.manifests = settings::manifests(BARE);
+    bench.up_ready().await;
+    let kubectl = bench.kubectl().await;
+    let theirs = "/api/v1/namespaces/shop/configmaps/theirs";
+    let object = json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": "theirs", "namespace": "shop" }, "data": { "a": "b" } });
+    kubectl.apply_as("landfall", theirs, &object).await;
+    let told = bench.down_ready().await;
+    let Some(Undone::Kept { why }) = told.undone("apps") else { panic!("{:?}", told.report.undone) };
+    assert!(why.contains("theirs"), "{why}");
+    assert_ne!(kubectl.get(theirs).await, Value::Null);
+}
