@@ -102,7 +102,12 @@ pub async fn survey(clouds: &Clouds, settings: &Settings, memory: &Memory, going
         Err(why) => seen.cluster_unexamined = Some(why),
     }
     match peered {
-        Ok(names) => seen.peered = names,
+        Ok((names, partly)) => {
+            seen.peered = names;
+            if partly {
+                seen.unseen.push("networks of others that are peered with ours may not be listed".to_owned());
+            }
+        }
         Err(why) => seen.peerings_unread = Some(why),
     }
     match vault {
@@ -206,26 +211,30 @@ impl Here<'_> {
         Ok(theirs.filter_map(|one| one["name"].as_str().map(str::to_owned)).collect())
     }
 
-    /// The networks that are peered with ours: those that ours is peered with, and those that are peered with ours.
-    async fn peered(&self) -> Result<Vec<String>, String> {
+    /// The networks that are peered with ours: those that ours is peered with, and those that are peered with ours; and
+    /// whether an identity without the right to see the others leaves the latter out.
+    async fn peered(&self) -> Result<(Vec<String>, bool), String> {
         let adopted = self.memory.past("network").is_some_and(|past| past.adopted);
         let stays = self.output::<Subnet>("network").is_some_and(|subnet| subnet.joined) && !adopted;
         if !self.goes("network") || stays {
-            return Ok(Vec::new());
+            return Ok((Vec::new(), false));
         }
         let (group, name) = (&self.settings.resource_group, &self.settings.network.name);
         let unread =
             |error: landfall_cloud::ApiError| format!("its peerings could not be listed: {}", error.message);
         let (ours, all) = futures::join!(self.azure().network(group, name), self.azure().networks());
-        let Some(ours) = ours.map_err(unread)? else { return Ok(Vec::new()) };
+        let Some(ours) = ours.map_err(unread)? else { return Ok((Vec::new(), false)) };
         let id = self.azure().network_id(group, name);
-        let all = all.map_err(unread)?;
+        let (all, partly) = match all {
+            Err(error) if error.kind == ApiErrorKind::Forbidden => (Vec::new(), true),
+            all => (all.map_err(unread)?, false),
+        };
         let leads_here = |network: &&Value| peers(network).any(|peer| peer.eq_ignore_ascii_case(&id));
         let there = all.iter().filter(leads_here).filter_map(|network| network["id"].as_str());
         let mut names: Vec<String> = peers(&ours).chain(there).map(peer_name).collect();
         names.sort();
         names.dedup();
-        Ok(names)
+        Ok((names, partly))
     }
 
     /// Whether the vault may be purged, and how long it is retained otherwise.

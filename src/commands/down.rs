@@ -31,7 +31,7 @@ pub struct Args {
     /// Take away too what landfall only found
     #[arg(long)]
     adopt: bool,
-    /// Take a cluster that landfall made with what others have put into it
+    /// Take a cluster that landfall made with what others have put into it, also when it cannot be examined
     #[arg(long)]
     with_strangers: bool,
     #[command(flatten)]

@@ -461,6 +461,30 @@ mod tests {
     }
 
     #[test]
+    fn purge_protection_and_peered_networks_are_announced() {
+        let memory = memory(&["resource-group", "network", "key-vault"], &[]);
+        let vault = Retention { protected: true, days: Some(30) };
+        let survey = Survey { vault, peered: vec!["vnet-hub in rg-hub".into()], ..Survey::default() };
+        let steps = fixture::steps();
+        let going = Going {
+            steps: &steps,
+            memory: &memory,
+            adopted: &[],
+            kept: BTreeMap::new(),
+            survey: &survey,
+            ours: held(),
+            theirs: Holdings::default(),
+            purge: true,
+        };
+        let text = going.text(Paint::PLAIN);
+        let flat = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(flat.contains("--purge cannot end the retention of 30 days, until 20"), "{text}");
+        assert!(flat.contains("their side is disconnected vnet-hub in rg-hub"), "{text}");
+        assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+        assert_eq!(going.json()["peered"], json!(["vnet-hub in rg-hub"]));
+    }
+
+    #[test]
     fn what_this_version_has_no_step_for_is_told() {
         let mut memory = memory(&["old-thing"], &[]);
         memory.0.get_mut("old-thing").unwrap().output = Some(json!({ "id": "/old/7" }));
