@@ -243,15 +243,17 @@ impl Context {
     }
 
     pub(crate) fn tell(&self, what: What) {
+        if let What::Note { text, progress: None, .. } = &what
+            && self.only_looks()
         {
-            let mut moments = self.moments();
-            moments.spoke = Instant::now();
-            if let What::Note { text, progress: None, .. } = &what
-                && self.only_looks()
-            {
-                moments.notes.push(text.clone());
-            }
+            self.moments().notes.push(text.clone());
         }
+        self.send(what);
+    }
+
+    /// Sends an event that is no part of what a look found.
+    fn send(&self, what: What) {
+        self.moments().spoke = Instant::now();
         if let Some(events) = &self.events {
             // A display that went away is no reason to stop the work.
             let _ = events.send(Event { at: SystemTime::now(), what });
@@ -279,7 +281,7 @@ impl Context {
             true => format!("{doing}, {} s of about {} s", so_far.as_secs(), usual.as_secs().max(1)),
             false => format!("{doing}, {} s", so_far.as_secs()),
         };
-        self.tell(What::Note { step: self.step, text, progress: None });
+        self.send(What::Note { step: self.step, text, progress: None });
     }
 
     /// Writes that the step is about to change something and under which names, then says so.

@@ -107,6 +107,8 @@ async fn whatever_a_step_hangs_in_it_is_shown_and_ended_and_the_error_says_where
         assert!(error.hint.as_ref().is_some_and(|hint| hint.contains("run the same command again")));
         let notes = notes(&told);
         assert!(notes.contains(&shown), "{notes:?}");
+        let of_one_wait = notes.iter().all(|note| note.starts_with("waiting for it to fill"));
+        assert_eq!(of_one_wait, hangs == Hangs::Waiting, "a wait has one text: {notes:?}");
         assert!(notes.len() as u64 >= after / 5 - 1, "{} notes in {after} s", notes.len());
     }
 }
