@@ -40,6 +40,8 @@ pub struct Args {
     #[arg(long)]
     with_strangers: bool,
     #[command(flatten)]
+    journal: up::AcceptJournal,
+    #[command(flatten)]
     wishes: Wishes,
 }
 
@@ -52,12 +54,12 @@ impl Args {
 /// Runs it.
 pub async fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
     let mut wished = session.wished(&args.wishes, Purpose::Remember)?;
+    args.journal.apply(session, &wished)?;
     let nothing = |why: &str| {
         session.say(&format!("Nothing to take down: {why}."));
         Ok(Exit::Well)
     };
-    let Some((key, memory)) = Journal::read(&wished.folder).map_err(|error| Failure::of_journal(&error))?
-    else {
+    let Some((key, memory)) = up::remembered(&wished)? else {
         return nothing("this environment has no journal");
     };
     up::same_journal(&wished, &key)?;
