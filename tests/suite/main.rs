@@ -32,5 +32,6 @@ mod secrets;
 mod sim;
 mod teardown;
 mod tidy;
+mod unreadable;
 mod verify;
 mod words;

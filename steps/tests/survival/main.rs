@@ -18,4 +18,5 @@ mod still;
 mod storms;
 mod strangers;
 mod sweep;
+mod unreadable;
 mod weather;

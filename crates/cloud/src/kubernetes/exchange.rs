@@ -63,9 +63,11 @@ impl Exchange {
     ) -> Result<T, (ApiError, bool)> {
         let asked = Asked::of(&request);
         let response = self.send(&asked, request, Extent::Whole).await?;
+        let status = response.status().as_u16();
         let body = response.into_body().collect_bytes().await;
-        let body = body.map_err(|cause| (failure::unanswered(&asked, cause), true))?;
-        serde_json::from_slice(&body).map_err(|cause| (failure::unreadable(&asked, cause), true))
+        let body = body.map_err(|cause| (failure::unanswered(&asked, cause).answered_with(status), true))?;
+        serde_json::from_slice(&body)
+            .map_err(|cause| (failure::unreadable(&asked, cause).answered_with(status), true))
     }
 
     /// Begins a watch: an answer whose body goes on.
@@ -83,14 +85,18 @@ impl Exchange {
     ) -> Result<Response<Body>, (ApiError, bool)> {
         let mut rng = self.rng();
         let mut in_doubt = false;
+        // What the earlier attempts may have done at the most.
+        let mut earlier = Sent::Never;
         for attempt in 1.. {
             let error = match self.once(asked, request.clone(), extent).await {
                 Ok(response) => return Ok(response),
                 Err(failed) => failed,
             };
             let Some(pause) = patience::again_after(attempt, &error, self.pace, &mut rng) else {
-                return Err((error, in_doubt));
+                let earlier = if earlier >= Sent::Unknown { earlier } else { Sent::Never };
+                return Err((error.at_least(earlier), in_doubt));
             };
+            earlier = earlier.max(error.sent);
             in_doubt |= error.sent == Sent::Unknown || error.kind == ApiErrorKind::Unavailable;
             tracing::debug!(%error, ?pause, attempt, path = asked.path, "asking the API server again");
             tokio::time::sleep(pause).await;
@@ -110,18 +116,20 @@ impl Exchange {
             let (status, took) = (response.status().as_u16(), began.elapsed().as_millis());
             tracing::debug!("{} {} {status} in {took} ms", asked.method, asked.path);
             if extent == Extent::Stream && response.status().is_success() {
-                return Ok(response);
+                return Ok(Ok(response));
             }
             let (parts, body) = response.into_parts();
             let body = match body.collect_bytes().await {
-                Err(cause) if parts.status.is_success() => return Err(cause),
+                Err(cause) if parts.status.is_success() => {
+                    return Ok(Err(failure::unanswered(asked, cause).answered_with(parts.status.as_u16())));
+                }
                 // The status of a refusal alone says enough.
                 read => read.unwrap_or_default(),
             };
-            Ok(Response::from_parts(parts, Body::from(body)))
+            Ok(Ok(Response::from_parts(parts, Body::from(body))))
         };
         let response = match tokio::time::timeout(ANSWER_MAX, sent).await {
-            Ok(Ok(response)) => response,
+            Ok(Ok(response)) => response?,
             Ok(Err(cause)) => return Err(failure::unanswered(asked, cause)),
             Err(_) => return Err(failure::too_late(asked, ANSWER_MAX)),
         };
@@ -130,6 +138,7 @@ impl Exchange {
         }
         let (parts, body) = response.into_parts();
         let body = body.collect_bytes().await.unwrap_or_default();
-        Err(failure::refused(asked, parts.status, &parts.headers, &body))
+        let refused = failure::refused(asked, parts.status, &parts.headers, &body);
+        Err(refused.answered_with(parts.status.as_u16()))
     }
 }

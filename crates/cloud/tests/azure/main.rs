@@ -5,4 +5,5 @@ mod operations;
 mod requests;
 mod sign_in;
 mod strangers;
+mod unreadable;
 mod vault;

@@ -26,6 +26,7 @@ mod providers;
 mod roles;
 mod row;
 mod transport;
+mod unreadable;
 mod vaults;
 
 pub use armed::{Armed, Faults, UnknownFault};
@@ -79,6 +80,14 @@ faults! {
     StalledAfter,
     /// 401 in the middle: the token has run out.
     TokenExpired,
+    /// A write takes effect, and its success is a proxy's page.
+    AnswerPage,
+    /// A write takes effect, and its success is half a document.
+    AnswerHalf,
+    /// A write takes effect, and its operation's address leads to another server.
+    AnswerForeign,
+    /// A write takes effect, and it is answered with a redirect.
+    AnswerMoved,
     /// 400 `NoRegisteredProviderFound` for an api-version that is all right.
     NoRegisteredProvider,
     /// A cluster's write meets another one in the provider's store: 409 `EtagMismatch`, or 412 for `If-Match`.
