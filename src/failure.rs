@@ -34,6 +34,11 @@ struct Told {
     mistakes: Vec<Mistake>,
 }
 
+/// What to do about a journal that is not as it was written.
+const DAMAGED: &str = "restore journal.jsonl and journal.length together from a backup; landfall status shows what can \
+                       be read. If the change is meant, run up, down or rotate once with --accept-journal: it takes \
+                       the lines as they stand and keeps a copy of the file";
+
 impl Failure {
     /// Makes a failure; `message` fits after "failed to".
     pub fn new(exit: Exit, message: impl Into<String>) -> Self {
@@ -141,8 +146,15 @@ impl Failure {
                     .cause(format!("{}: {why}", path.display()))
                     .hint("mend that (chmod go-w for rights), or choose another folder with --state-dir")
             }
+            OpenError::Damaged { path, how } => {
+                Self::new(Exit::Failed, "trust the journal of this environment")
+                    .cause(format!("{}: {how}", path.display()))
+                    .cause("it decides what is landfall's to delete, so nothing is done with it as it is")
+                    .hint(DAMAGED)
+            }
             OpenError::Corrupt { .. } => Self::new(Exit::Failed, error.to_string())
-                .hint("something else wrote into the file; put that line back or take it out"),
+                .cause("something else wrote into the file")
+                .hint(DAMAGED),
             OpenError::Io { source, .. } => Self::new(Exit::Failed, error.to_string())
                 .caused_by(source)
                 .hint("make room or mend the rights, or choose another folder with --state-dir"),
@@ -271,6 +283,18 @@ mod tests {
         hint: wait for it to end; the lock goes with the process, there is nothing to
               delete
         ");
+    }
+
+    #[test]
+    fn a_damaged_journal_is_told_with_the_line_and_the_ways_on() {
+        let path = "/home/ada/.landfall/default/journal.jsonl".into();
+        let how = landfall_engine::Damage::Cut { line: 9, last: 12 };
+        let failure = Failure::of_journal(&OpenError::Damaged { path, how });
+        assert_eq!(failure.exit, Exit::Failed);
+        let text = failure.text(Paint::PLAIN).replace("\n      ", " ");
+        for word in ["lines 9 to 12 were on disk", "from a backup", "landfall status", "--accept-journal"] {
+            assert!(text.contains(word), "{word}: {text}");
+        }
     }
 
     #[test]

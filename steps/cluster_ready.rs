@@ -1,7 +1,12 @@
 //! The cluster, ready to use: attaches to whatever operation is making it, and waits.
 
 use crate::{
-    clouds::Clouds, cluster::AcceptedCluster, cluster_body, doing::Doing, operation, settings::Settings,
+    clouds::Clouds,
+    cluster::AcceptedCluster,
+    cluster_body,
+    doing::{Doing, Written},
+    operation,
+    settings::Settings,
 };
 use landfall_cloud::{
     ApiErrorKind,
@@ -131,7 +136,8 @@ impl ClusterReady {
         let condition = cluster_body::unchanged(&body);
         let body = cluster_body::mended(body);
         let put = || async {
-            match self.azure.put_cluster(&self.group, &self.name, &body, condition.clone()).await {
+            let put = self.azure.put_cluster(&self.group, &self.name, &body, condition.clone()).await;
+            match put.written(cx) {
                 // Somebody has put it since, or a try of ours whose answer was lost has: that does as well.
                 Err(error) if error.kind == ApiErrorKind::Precondition => Ok(Begun::Done(None)),
                 begun => begun,

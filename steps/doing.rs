@@ -95,6 +95,7 @@ fn refuses(code: &str) -> bool {
 fn residue(error: &ApiError) -> Residue {
     match error.sent {
         Sent::Never => Residue::Nothing,
+        Sent::Accepted => Residue::Something,
         Sent::Unknown => Residue::Unknown,
         Sent::Answered if error.status.is_some_and(|status| status >= 500) => Residue::Unknown,
         Sent::Answered => Residue::Nothing,
@@ -165,6 +166,10 @@ fn hint(error: &ApiError) -> &'static str {
     }
     if !by_code.is_empty() {
         return by_code;
+    }
+    if error.sent == Sent::Accepted && error.kind == ApiErrorKind::Protocol {
+        return "the service accepted the request, and its answer cannot be read: run again, which looks at what is \
+                there; if it stays so, look for a proxy in between; -v shows the request";
     }
     match error.kind {
         ApiErrorKind::SignIn => "check who is signed in: auth, tenant and the AZURE_* variables decide it",

@@ -82,8 +82,9 @@ pub(crate) async fn attend(
         Err(error) if error.kind == ApiErrorKind::Protocol && error.sent == Sent::Never => {
             Ok(Look::There(Ended::Expired))
         }
-        // Not being able to ask says nothing of the operation: it goes on without us.
-        Err(error) if passes(&error) => Ok(unanswered(&error, None)),
+        // Not being able to ask says nothing of the operation: it goes on without us. Nor does an answer that cannot be
+        // read, such as a proxy's page.
+        Err(error) if passes(&error) || error.kind == ApiErrorKind::Protocol => Ok(unanswered(&error, None)),
         // It has ended, and not well: asking after it again would only say so again, so the next run goes by what is
         // there.
         Err(error) => {

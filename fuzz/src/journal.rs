@@ -1,10 +1,15 @@
 //! Fuzz target: the journal, with any bytes. Opening never panics, loses no complete entry, and writes
 //! nothing to a file that it rejects. Opening it a second time gives the same state. A crash loses at most
-//! the torn last line.
+//! the torn last line. Any changed byte or missing line of a sealed journal is
+//! refused.
 
 use landfall_engine::{Entry, EnvironmentKey, Journal, Memory, OpenError};
 use serde_json::Value;
-use std::{cell::RefCell, fs, path::Path};
+use std::{
+    cell::RefCell,
+    fs,
+    path::{Path, PathBuf},
+};
 
 thread_local! {
     static FOLDER: RefCell<Option<tempfile::TempDir>> = const { RefCell::new(None) };
@@ -16,6 +21,7 @@ pub fn check(data: &[u8]) {
         let dir = folder.get_or_insert_with(crate::folder).path();
         opening(dir, data);
         tearing(dir, data);
+        damaging(dir, data);
     });
 }
 
@@ -23,9 +29,18 @@ fn key(environment: &str) -> EnvironmentKey {
     EnvironmentKey { cloud: "sim".into(), subscription: "s".into(), environment: environment.into() }
 }
 
-fn opening(dir: &Path, data: &[u8]) {
+/// Puts a journal into a folder that knows nothing of an earlier one.
+fn place(dir: &Path, data: &[u8]) -> PathBuf {
+    for beside in ["journal.lock", "journal.length"] {
+        let _ = fs::remove_file(dir.join(beside));
+    }
     let file = dir.join("journal.jsonl");
     fs::write(&file, data).expect("the folder is ours");
+    file
+}
+
+fn opening(dir: &Path, data: &[u8]) {
+    let file = place(dir, data);
     let read = Journal::read(dir);
     assert_eq!(fs::read(&file).expect("just written"), data, "reading writes nothing");
     let (owner, known) = match &read {
@@ -64,10 +79,37 @@ fn opening(dir: &Path, data: &[u8]) {
     assert!(fs::read(&file).expect("it was open").starts_with(&opened), "nothing of ours is ever rewritten");
 }
 
+/// What was written and then changed, in a byte or by a line, is refused.
+fn damaging(dir: &Path, data: &[u8]) {
+    let file = place(dir, data);
+    let Ok(known) = Journal::read(dir) else { return };
+    let owner = known.map_or_else(|| key("fuzz"), |(owner, _)| owner);
+    // A file that is no journal at all has nothing to be opened by.
+    let Ok(journal) = Journal::open(dir, "up", &owner, "0") else { return };
+    for attempt in 1..4 {
+        let entry = Entry::Started { step: "fuzz".into(), attempt, making: true, named: None };
+        journal.append(entry).expect("it can be appended to");
+    }
+    drop(journal);
+    let whole = fs::read(&file).expect("it was open");
+    let lines: Vec<&[u8]> = whole.split_inclusive(|byte| *byte == b'\n').collect();
+    let drawn = data.iter().fold(7, |sum: usize, byte| sum.wrapping_mul(33).wrapping_add(usize::from(*byte)));
+    let mut changed = whole.clone();
+    changed[drawn % whole.len()] ^= 1;
+    let gone = drawn % lines.len();
+    let without: Vec<u8> = lines.iter().enumerate().filter(|(at, _)| *at != gone).flat_map(|(_, line)| *line).copied().collect();
+    for damaged in [changed, without] {
+        fs::write(&file, &damaged).expect("the folder is ours");
+        assert!(Journal::read(dir).is_err(), "{}", String::from_utf8_lossy(&damaged));
+        let refused = Journal::open(dir, "up", &owner, "0").map(drop);
+        assert!(refused.is_err(), "{refused:?}");
+        assert_eq!(fs::read(&file).expect("still there"), damaged, "a refused journal is not written to");
+    }
+}
+
 /// Checks the journal of a crashed process, whose last line is torn anywhere.
 fn tearing(dir: &Path, data: &[u8]) {
-    let file = dir.join("journal.jsonl");
-    fs::write(&file, data).expect("the folder is ours");
+    let file = place(dir, data);
     if Journal::read(dir).is_err() {
         return;
     }

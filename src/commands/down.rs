@@ -35,6 +35,8 @@ pub struct Args {
     #[arg(long)]
     with_strangers: bool,
     #[command(flatten)]
+    journal: up::AcceptJournal,
+    #[command(flatten)]
     wishes: Wishes,
 }
 
@@ -47,11 +49,12 @@ impl Args {
 /// Runs it.
 pub async fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
     let mut wished = session.wished(&args.wishes, Purpose::Remember)?;
+    args.journal.apply(session, &wished)?;
     let nothing = |why: &str| {
         session.say(&format!("Nothing to take down: {why}."));
         Ok(Exit::Well)
     };
-    let known_journal = Journal::read(&wished.folder).map_err(|error| Failure::of_journal(&error))?;
+    let known_journal = up::remembered(&wished)?;
     if known_journal.is_none() && !args.adopt {
         return nothing("this environment has no journal");
     }

@@ -12,7 +12,7 @@ use crate::{
     target::{self, Gateways, Target},
 };
 use jiff::Timestamp;
-use landfall_engine::{Journal, Looking, Memory, Plan, Stop};
+use landfall_engine::{Looking, Memory, Plan, Stop};
 use landfall_steps::{CertificateFacts, settings::Teardown};
 use std::sync::Arc;
 
@@ -32,7 +32,7 @@ pub struct Args {
 pub async fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
     let mut wished = session.wished(&args.wishes, Purpose::Make)?;
     args.extent.apply(&mut wished.settings)?;
-    let known = Journal::read(&wished.folder).map_err(|error| Failure::of_journal(&error))?;
+    let known = up::remembered(&wished)?;
     if let Some((key, _)) = &known {
         up::same_journal(&wished, key)?;
     }

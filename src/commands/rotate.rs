@@ -11,12 +11,14 @@ use crate::{
     target::Gateways,
 };
 use jiff::Timestamp;
-use landfall_engine::{Journal, Memory};
+use landfall_engine::Memory;
 use landfall_steps::settings::{Renewal, Teardown};
 
 /// What `rotate` takes.
 #[derive(clap::Args, Debug)]
 pub struct Args {
+    #[command(flatten)]
+    journal: up::AcceptJournal,
     #[command(flatten)]
     wishes: Wishes,
 }
@@ -24,7 +26,8 @@ pub struct Args {
 /// Runs it.
 pub async fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
     let mut wished = session.wished(&args.wishes, Purpose::Make)?;
-    let remembered = Journal::read(&wished.folder).map_err(|error| Failure::of_journal(&error))?;
+    args.journal.apply(session, &wished)?;
+    let remembered = up::remembered(&wished)?;
     if !remembered.is_some_and(|(_, memory)| knows_a_certificate(&memory)) {
         return Err(nothing_to_rotate(session));
     }

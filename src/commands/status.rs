@@ -12,7 +12,7 @@ use crate::{
 };
 use jiff::Timestamp;
 use landfall_cloud::Ways;
-use landfall_engine::{EnvironmentKey, Journal, Memory};
+use landfall_engine::{EnvironmentKey, Journal, Memory, OpenError};
 use landfall_steps::{present::Present, settings::Teardown};
 
 /// What `status` takes.
@@ -28,7 +28,7 @@ pub struct Args {
 /// Runs it.
 pub async fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
     let mut wished = session.wished(&args.wishes, Purpose::Remember)?;
-    let remembered = Journal::read(&wished.folder).map_err(|error| Failure::of_journal(&error))?;
+    let (remembered, damage) = remembered(&wished)?;
     let seen = match &remembered {
         Some((key, memory)) if args.live => Some(look(session, &wished, key, memory).await?),
         _ => None,
@@ -62,6 +62,9 @@ pub async fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
             if let Some(live) = live {
                 document["live"] = present::document(live);
             }
+            if let Some(damage) = &damage {
+                document["damage"] = damage.to_string().into();
+            }
             escape::json(&document)
         }
         (false, Some(live)) => {
@@ -75,7 +78,26 @@ pub async fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
         (false, None) => status::text(&shown, &program, session.terminal.out),
     };
     stream::out().line(&text);
-    Ok(Exit::Well)
+    match damage {
+        Some(damage) => Err(Failure::of_journal(&damage)),
+        None => Ok(Exit::Well),
+    }
+}
+
+/// A journal that was read: whose it is, what it says, and what is wrong with it.
+type Remembered = (Option<(EnvironmentKey, Memory)>, Option<OpenError>);
+
+/// Reads the journal; of a damaged one, what can be read.
+fn remembered(wished: &Wished) -> Result<Remembered, Failure> {
+    let refuse = |error: OpenError| Failure::of_journal(&error);
+    let damage = match Journal::read(&wished.folder) {
+        Ok(remembered) => return Ok((remembered, None)),
+        Err(error @ (OpenError::Damaged { .. } | OpenError::Corrupt { .. })) => error,
+        Err(error) => return Err(refuse(error)),
+    };
+    // What cannot be salvaged is told by what is wrong with it, not by how salvaging failed.
+    let Ok(Some(salvaged)) = Journal::salvage(&wished.folder) else { return Err(refuse(damage)) };
+    Ok((Some((salvaged.key, salvaged.memory)), Some(damage)))
 }
 
 /// Asks the cloud what is there, without locking or writing the journal.

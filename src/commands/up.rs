@@ -85,12 +85,44 @@ pub struct Args {
     #[arg(long)]
     verify: bool,
     #[command(flatten)]
+    journal: AcceptJournal,
+    #[command(flatten)]
     wishes: Wishes,
+}
+
+/// The way out of a journal that is not as it was written.
+#[derive(clap::Args, Debug)]
+pub struct AcceptJournal {
+    /// Take a damaged journal as it stands, and keep a copy of the file beside it
+    #[arg(long)]
+    accept_journal: bool,
+}
+
+impl AcceptJournal {
+    /// Takes the journal as it stands, when that was asked for and anything is wrong with it.
+    pub fn apply(&self, session: &Session, wished: &Wished) -> Result<(), Failure> {
+        let refuse = |error: OpenError| Failure::of_journal(&error);
+        if !self.accept_journal {
+            return Ok(());
+        }
+        let Some(salvaged) = Journal::salvage(&wished.folder).map_err(refuse)? else { return Ok(()) };
+        same_journal(wished, &salvaged.key)?;
+        if let Some(taken) = Journal::accept(&wished.folder, env!("CARGO_PKG_VERSION")).map_err(refuse)? {
+            session.say(&format!(
+                "The journal is accepted with {} lines that can be read, because of: {}. The file as it was is {}.",
+                taken.lines,
+                taken.damage,
+                taken.kept.display()
+            ));
+        }
+        Ok(())
+    }
 }
 
 /// Runs it.
 pub async fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
     let mut wished = session.wished(&args.wishes, Purpose::Make)?;
+    args.journal.apply(session, &wished)?;
     args.extent.apply(&mut wished.settings)?;
     let (journal, target) = open(session, &wished, "up", gateways(args)).await?;
     session.say(&heading(session, "up", &target));
@@ -125,7 +157,7 @@ pub async fn open(
     for path in Journal::secure(&wished.folder).map_err(refuse)? {
         session.say(&format!("{} was open to others; from now on it is yours alone.", path.display()));
     }
-    let known = Journal::read(&wished.folder).map_err(refuse)?.map(|(key, _)| key);
+    let known = remembered(wished)?.map(|(key, _)| key);
     if let Some(key) = &known {
         same_journal(wished, key)?;
     }
@@ -159,6 +191,18 @@ pub async fn open(
             }
         },
     }
+}
+
+/// Reads the journal. Whose it is comes first: another environment's is refused by its name, damaged or not.
+pub fn remembered(wished: &Wished) -> Result<Option<(EnvironmentKey, Memory)>, Failure> {
+    Journal::read(&wished.folder).map_err(|error| {
+        let salvaged = match error {
+            OpenError::Damaged { .. } => Journal::salvage(&wished.folder).ok().flatten(),
+            _ => None,
+        };
+        let other = salvaged.and_then(|salvaged| same_journal(wished, &salvaged.key).err());
+        other.unwrap_or_else(|| Failure::of_journal(&error))
+    })
 }
 
 /// Refuses the journal of another environment as early as it shows: before anybody signs in.

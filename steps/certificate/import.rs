@@ -95,7 +95,7 @@ impl Certificate {
                             Ok(None)
                         }
                         Err(error) => {
-                            unsure.fetch_or(error.sent == Sent::Unknown, Ordering::Relaxed);
+                            unsure.fetch_or(error.sent >= Sent::Unknown, Ordering::Relaxed);
                             Err(error)
                         }
                         Ok(stored) => Ok(Some(stored)),
@@ -108,7 +108,7 @@ impl Certificate {
             if !coming_back.load(Ordering::Relaxed) {
                 self.may_bring_back(cx, vault).await?;
                 cx.note("recovering it from soft delete");
-                client.recover_certificate(&self.name).await.doing(&what)?;
+                client.recover_certificate(&self.name).await.written(cx).doing(&what)?;
             }
             recovered = true;
             let back = self.wait_until_recovered(cx, vault).await?;

@@ -84,6 +84,7 @@ fn the_journal_of_another_cloud_is_refused_before_anything_is_touched() {
 fn what_this_version_has_no_step_for_is_named_by_status_and_down() {
     let here = TestEnvironment::instant();
     here.expect(0, &["up"]);
+    here.unseal_journal();
     let path = here.state().join("journal.jsonl");
     let mut text = std::fs::read_to_string(&path).unwrap();
     let at = "2026-11-23T09:00:00.000Z";
@@ -123,4 +124,73 @@ fn a_state_folder_that_others_can_read_is_closed_and_one_they_can_swap_is_refuse
     std::os::unix::fs::symlink("/nowhere/at/all", here.path().join("link")).unwrap();
     let said = here.expect(2, &["up", "--state-dir", "link"]);
     assert!(said.stderr.contains("/nowhere/at/all, which is not there"), "{}", said.stderr);
+}
+
+#[test]
+fn a_journal_that_was_cut_or_edited_is_refused_until_it_is_restored_or_accepted() {
+    let here = TestEnvironment::instant();
+    here.expect(0, &["up"]);
+    let path = here.state().join("journal.jsonl");
+    let whole = std::fs::read_to_string(&path).unwrap();
+    let lines: Vec<&str> = whole.split_inclusive('\n').collect();
+    let half = lines.len() / 2;
+    let swapped = [&lines[..half], &[lines[half + 1], lines[half]], &lines[half + 2..]].concat().concat();
+    let before = here.ledger().len();
+    for (damaged, said) in [
+        (lines[..half].concat(), format!("lines {} to {} were on disk", half + 1, lines.len())),
+        ([&lines[..half], &lines[half + 1..]].concat().concat(), format!("line {} was written as", half + 1)),
+        (swapped, format!("line {} was written as line {}", half + 1, half + 2)),
+        (
+            [&lines[..], &lines[half..=half]].concat().concat(),
+            format!("line {} was written as", lines.len() + 1),
+        ),
+        (
+            whole.replacen("\"how\":\"created\"", "\"how\":\"found\"", 1),
+            "its checksum does not match".to_owned(),
+        ),
+    ] {
+        std::fs::write(&path, &damaged).unwrap();
+        for command in [&["up"][..], &["down", "--yes"], &["rotate"], &["plan"], &["status"]] {
+            let told = here.expect(1, command);
+            let text =
+                told.stderr.replace("\n             ", " ").replace("\n  ", " ").replace("      ", " ");
+            assert!(
+                text.contains("--accept-journal") && text.contains("hint:"),
+                "{command:?}: {}",
+                told.stderr
+            );
+            let words: Vec<&str> = told.stderr.split_whitespace().collect();
+            assert!(words.join(" ").contains(&said), "{said}: {}", told.stderr);
+        }
+        // What can be read is still shown.
+        let shown = here.expect(1, &["status", "--format", "json"]).stdout;
+        let shown: Value = serde_json::from_str(&shown).unwrap();
+        assert!(shown["damage"].as_str().is_some_and(|damage| damage.contains("journal.jsonl")), "{shown}");
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), damaged, "it was not touched");
+    }
+    assert_eq!(here.ledger().len(), before, "no cloud was asked");
+
+    let said = here.expect(0, &["up", "--accept-journal"]).stderr;
+    assert!(said.contains("accepted") && said.contains("damaged"), "{said}");
+    let kept = here.files().into_iter().filter(|file| file.to_string_lossy().contains(".damaged-"));
+    assert_eq!(kept.count(), 1, "a copy of the damaged file is kept");
+    // It is sound from now on, and says nothing of a flag that is not needed.
+    assert!(!here.expect(0, &["up", "--accept-journal"]).stderr.contains("accepted"));
+    here.expect(0, &["down", "--yes"]);
+    let left = here.ledger().iter().rfind(|line| line["method"] == "DELETE").unwrap()["path"].to_string();
+    assert!(left.to_lowercase().contains("resourcegroups"), "{left}");
+}
+
+#[test]
+fn a_journal_of_the_version_before_the_seals_is_gone_on_with() {
+    let here = TestEnvironment::instant();
+    here.expect(0, &["up"]);
+    here.unseal_journal();
+    let plain = std::fs::read_to_string(here.state().join("journal.jsonl")).unwrap();
+    assert_eq!(here.expect(0, &["up", "--format", "json"]).summary()["found"], 17);
+    let sealed = std::fs::read_to_string(here.state().join("journal.jsonl")).unwrap();
+    assert!(sealed.starts_with(&plain), "what was there is not rewritten");
+    assert!(sealed[plain.len()..].lines().all(|line| line.contains("\"sum\":")), "what follows is sealed");
+    here.expect(0, &["down", "--yes"]);
+    assert_eq!(here.count("DELETE", "/managedClusters/"), 1, "it was ours");
 }

@@ -81,6 +81,7 @@ fn a_folder_copied_to_another_name_is_refused() {
 #[test]
 fn a_journal_of_another_subscription_is_refused_before_any_request() {
     let here = with_a_journal();
+    here.unseal_journal();
     let other = "00000000-0000-4000-8000-000000000009";
     tamper(&here, |opened| opened["environment"]["subscription"] = other.into());
     let before = here.ledger().len();

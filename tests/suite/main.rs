@@ -37,5 +37,6 @@ mod secrets;
 mod sim;
 mod teardown;
 mod tidy;
+mod unreadable;
 mod verify;
 mod words;

@@ -40,6 +40,7 @@ impl Stranger {
 
 /// Lets every stored address of an operation lead to the stranger; returns how many there were.
 fn lead_astray(here: &TestEnvironment, stranger: &Stranger) -> usize {
+    here.unseal_journal();
     let path = here.state().join("journal.jsonl");
     let text = fs::read_to_string(&path).unwrap();
     let (from, to) = ("\"path_and_query\":\"/", format!("\"path_and_query\":\"http://{}/", stranger.at));

@@ -6,7 +6,7 @@
 use crate::{
     ApiErrorKind, Credential, Sent,
     endpoint_trust::is_same_authority,
-    error::{find, from_answer},
+    error::{find, from_answer, is_write},
     retry::{self, Failure},
     transport::{UntrustedCertificate, Wire},
 };
@@ -150,21 +150,27 @@ impl Policy for TryAgain {
     async fn send(&self, ctx: &Context, request: &mut Request, next: &[Arc<dyn Policy>]) -> PolicyResult {
         let seed = self.seed.fetch_add(1, Ordering::Relaxed);
         let idempotent = self.posts_too || retry::is_idempotent(request.method());
-        let (mut tries, mut refused, mut lost) = (0, false, false);
+        let (mut tries, mut refused) = (0, false);
+        // What the earlier tries may have done, as far as their answers leave it open.
+        let mut earlier = None;
         loop {
             // The vault client takes the body out of a request that it sends without a token.
             let mut this = request.clone();
             tries += 1;
-            let (failure, outcome) = judge(next[0].send(ctx, &mut this, &next[1..]).await, lost).await;
+            let (failure, outcome) = judge(next[0].send(ctx, &mut this, &next[1..]).await, earlier).await;
             let Some(failure) = failure else { return outcome };
             if failure.status == Some(401) && self.fresh_token && !refused {
                 (refused, tries) = (true, tries - 1);
                 continue;
             }
-            lost |= failure.sent == Sent::Unknown;
+            let effect = Some(possible_effect(request, &failure)).filter(|sent| *sent >= Sent::Unknown);
             let Some(wait) = retry::wait(&failure, idempotent, tries, seed, self.pace) else {
-                return outcome.map_err(|error| if lost { EarlierTryLost::mark(error) } else { error });
+                return outcome.map_err(|error| match earlier.max(effect) {
+                    Some(sent) => EarlierTryLost::mark(error, sent),
+                    None => error,
+                });
             };
+            earlier = earlier.max(effect);
             tracing::debug!(method = %request.method(), path = request.url().path(), kind = ?failure.kind, ?wait, "trying again");
             tokio::time::sleep(wait).await;
         }
@@ -174,18 +180,38 @@ impl Policy for TryAgain {
 /// Marks a refusal whose request may have been carried out by an earlier try. It never leaves this process.
 pub(crate) const EARLIER_TRY_LOST: HeaderName = HeaderName::from_static("x-landfall-earlier-try-lost");
 
-/// Reads how a try went; the answer is passed on whole, marked when an earlier try was `lost`.
-async fn judge(outcome: PolicyResult, lost: bool) -> (Option<Failure>, PolicyResult) {
+/// The value of that mark when an earlier try was accepted for certain.
+pub(crate) const EARLIER_ACCEPTED: &str = "accepted";
+
+/// Returns what a failed try may have done. A 5xx says nothing about a write: a gateway may have given up on a service
+/// that went on. A read does nothing, whatever becomes of its answer.
+fn possible_effect(request: &Request, failure: &Failure) -> Sent {
+    if !is_write(request.method().as_str()) {
+        return failure.sent.min(Sent::Unknown);
+    }
+    failure.status.map_or(failure.sent, |status| failure.sent.max(Sent::of_status(status)))
+}
+
+/// Reads how a try went; the answer is passed on whole, marked when `earlier` tries may have been carried out.
+async fn judge(outcome: PolicyResult, earlier: Option<Sent>) -> (Option<Failure>, PolicyResult) {
     let answer = match outcome {
-        Ok(answer) if u16::from(answer.status()) < 400 => return (None, Ok(answer)),
-        Ok(answer) => answer.try_into_raw_response().await,
+        Ok(answer) => {
+            let status = u16::from(answer.status());
+            answer.try_into_raw_response().await.map_err(|error| AnswerUnread::mark(error, status))
+        }
         Err(error) => Err(error),
     };
     match answer {
         Ok(raw) => {
             let (status, mut headers, body) = raw.deconstruct();
-            if lost {
-                headers.insert(EARLIER_TRY_LOST, "1");
+            if u16::from(status) < 400 {
+                return (None, Ok(AsyncRawResponse::from_bytes(status, headers, Bytes::from(body))));
+            }
+            if let Some(earlier) = earlier {
+                headers.insert(
+                    EARLIER_TRY_LOST,
+                    if earlier == Sent::Accepted { EARLIER_ACCEPTED } else { "unknown" },
+                );
             }
             let error = from_answer(u16::from(status), &headers, &body);
             let failure = Failure {
@@ -200,7 +226,7 @@ async fn judge(outcome: PolicyResult, lost: bool) -> (Option<Failure>, PolicyRes
             let failure = match error.kind() {
                 ErrorKind::Connection if find::<UntrustedCertificate>(&error).is_some() => None,
                 ErrorKind::Connection => Some(Sent::Never),
-                ErrorKind::Io => Some(Sent::Unknown),
+                ErrorKind::Io => Some(find::<AnswerUnread>(&error).map_or(Sent::Unknown, AnswerUnread::sent)),
                 // A token that cannot be had was already tried for; the rest is final by nature.
                 _ => None,
             };
@@ -217,24 +243,63 @@ async fn judge(outcome: PolicyResult, lost: bool) -> (Option<Failure>, PolicyRes
 
 /// An earlier try broke off after it left, so the request may have been carried out whatever the last try says.
 #[derive(Debug)]
-pub(crate) struct EarlierTryLost(Error);
+pub(crate) struct EarlierTryLost {
+    /// What the earlier tries may have done.
+    pub(crate) sent: Sent,
+    error: Error,
+}
 
 impl EarlierTryLost {
-    fn mark(error: Error) -> Error {
+    fn mark(error: Error, sent: Sent) -> Error {
         let message = error.to_string();
-        Error::with_error(error.kind().clone(), Self(error), message)
+        Error::with_error(error.kind().clone(), Self { sent, error }, message)
     }
 }
 
 impl fmt::Display for EarlierTryLost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        self.error.fmt(f)
     }
 }
 
 impl std::error::Error for EarlierTryLost {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.0.source()
+        self.error.source()
+    }
+}
+
+/// An answer whose status was read and whose body was not.
+#[derive(Debug)]
+pub(crate) struct AnswerUnread {
+    /// The status.
+    pub(crate) status: u16,
+    error: Error,
+}
+
+impl AnswerUnread {
+    /// Adds the status to an error about the body, unless it is there already.
+    pub(crate) fn mark(error: Error, status: u16) -> Error {
+        if find::<Self>(&error).is_some() {
+            return error;
+        }
+        let message = error.to_string();
+        Error::with_error(error.kind().clone(), Self { status, error }, message)
+    }
+
+    fn sent(&self) -> Sent {
+        Sent::of_status(self.status).max(Sent::Unknown)
+    }
+}
+
+impl fmt::Display for AnswerUnread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.error.fmt(f)
+    }
+}
+
+impl std::error::Error for AnswerUnread {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.error.source()
     }
 }
 

@@ -4,7 +4,8 @@
 //! request failed and puts the whole URL, signed query included, into its errors.
 
 use crate::{
-    ApiError, ApiErrorKind, Carrier, Endpoints, Lost, Meter, Roots, Sent, endpoints::real, resolve::Resolver,
+    ApiError, ApiErrorKind, Carrier, Endpoints, Lost, Meter, Roots, Sent, endpoints::real,
+    pipeline::AnswerUnread, resolve::Resolver,
 };
 use async_trait::async_trait;
 use azure_core::{
@@ -21,7 +22,7 @@ use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
-use tokio::time::timeout;
+use tokio::time::timeout_at;
 
 /// How long making a connection may take, in real time.
 pub const CONNECT_TIME_MAX: Duration = Duration::from_secs(20);
@@ -143,12 +144,13 @@ async fn over_https(
     let outgoing = outgoing.build().map_err(malformed)?;
     let host = request.url().host_str().unwrap_or_default().to_owned();
     let answer = client.execute(outgoing).await.map_err(|error| broken(error, &host))?;
-    let status = answer.status().as_u16().into();
+    let status = answer.status().as_u16();
     let headers = headers(answer.headers());
     let from = host.clone();
     // reqwest has decoded these bytes already, so the limit holds for what a compressed body grows to.
     let body = answer.bytes_stream().map_err(move |error| broken(error, &host));
-    Ok(AsyncRawResponse::new(status, headers, limited(body.boxed(), from, bytes_max)))
+    let body = limited(body.boxed(), from, bytes_max).map_err(move |error| AnswerUnread::mark(error, status));
+    Ok(AsyncRawResponse::new(status.into(), headers, Box::pin(body)))
 }
 
 /// Has a request carried and waits for the whole answer.
@@ -171,15 +173,26 @@ async fn carried(
         }
     };
     let outgoing = outgoing.body(body).map_err(malformed)?;
-    let answered = async {
-        let (parts, body) = carrier.carry(outgoing).await.map_err(lost)?.into_parts();
-        let body = limited(body.map_err(lost).boxed(), host.to_owned(), bytes_max);
-        let pieces: Vec<Bytes> = body.try_collect().await?;
-        Ok::<_, Error>((parts, Bytes::from(pieces.concat())))
-    };
     let too_late = |_| Error::new(ErrorKind::Io, format!("no answer from {host} in time"));
-    let (parts, body) = timeout(answer_max, answered).await.map_err(too_late)??;
-    Ok(AsyncRawResponse::from_bytes(parts.status.as_u16().into(), headers(&parts.headers), body))
+    let until = tokio::time::Instant::now() + answer_max;
+    let answer = timeout_at(until, carrier.carry(outgoing)).await.map_err(too_late)?.map_err(lost)?;
+    let (parts, body) = answer.into_parts();
+    let body = limited(body.map_err(lost).boxed(), host.to_owned(), bytes_max);
+    let pieces = timeout_at(until, body.try_collect::<Vec<Bytes>>()).await.map_err(too_late);
+    let body = pieces.and_then(|read| read).map(|pieces| Bytes::from(pieces.concat()));
+    let (status, headers) = (parts.status.as_u16(), headers(&parts.headers));
+    // As over the network, an answer may have a status and no end.
+    Ok(match body {
+        Ok(body) => AsyncRawResponse::from_bytes(status.into(), headers, body),
+        Err(error) => {
+            let error = AnswerUnread::mark(error, status);
+            AsyncRawResponse::new(
+                status.into(),
+                headers,
+                Box::pin(futures::stream::once(async { Err(error) })),
+            )
+        }
+    })
 }
 
 /// Ends a body with an error as soon as it exceeds a number of bytes.

@@ -232,8 +232,12 @@ fn absent<T>(error: ApiError) -> Result<Option<T>, ApiError> {
 
 /// Reads a certificate bundle: names and dates come from the certificate itself.
 fn stored(answer: Response<Certificate>, method: &'static str, path: &str) -> Result<Stored, ApiError> {
-    let wrong = |what: &str| ApiError::new(ApiErrorKind::Protocol, what).with_request(method, path);
-    let bundle = answer.into_model().map_err(|error| from_sdk(error, method, path))?;
+    // The status says that it was accepted, whatever else the answer is.
+    let status = u16::from(answer.status());
+    let wrong = |what: &str| {
+        ApiError::new(ApiErrorKind::Protocol, what).with_request(method, path).answered_with(status)
+    };
+    let bundle = answer.into_model().map_err(|error| from_sdk(error, method, path).answered_with(status))?;
     let cer = bundle.cer.ok_or_else(|| wrong("read a certificate without its bytes"))?;
     let (_, leaf) = x509_parser::certificate::X509Certificate::from_der(&cer)
         .map_err(|error| wrong("read the certificate in the vault").with_source(error))?;

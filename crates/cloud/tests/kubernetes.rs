@@ -137,6 +137,20 @@ async fn an_answer_cut_short_is_asked_for_again() {
 }
 
 #[tokio::test]
+async fn a_write_of_the_api_server_with_an_unreadable_success_counts_as_accepted() {
+    let server = ApiServer::start(|seen| match seen.number {
+        0 => Reply::Json(200, json!("no object")),
+        _ => Reply::Events(vec![json!({"metadata": {"name": "a"}})], End::Broken),
+    })
+    .await;
+    let (cluster, _) = connect(&server).await;
+    for kind in [ApiErrorKind::Protocol, ApiErrorKind::Transport] {
+        let error = cluster.apply(&Kind::CONFIG_MAP, &config_map(), Force::No).await.unwrap_err();
+        assert_eq!((error.kind, error.sent, error.status), (kind, Sent::Accepted, Some(200)), "{error}");
+    }
+}
+
+#[tokio::test]
 async fn trouble_that_does_not_pass_is_told_after_a_bounded_number_of_attempts() {
     let server = ApiServer::start(|_| Reply::HangUp).await;
     let (cluster, meter) = connect(&server).await;

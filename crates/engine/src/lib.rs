@@ -43,7 +43,8 @@ pub use event::{Event, Progress, What};
 pub use graph::{Done, Graph, Handle, Inputs, Outputs, Sources, StepInfo};
 pub use guard::Act;
 pub use journal::{
-    Entry, EnvironmentKey, FORMAT, Holder, How, Journal, JournalError, Memory, OpenError, Past, State,
+    Accepted, Damage, Entry, EnvironmentKey, FORMAT, Holder, How, Journal, JournalError, Memory, OpenError,
+    Past, Salvaged, State,
 };
 pub use pace::Pace;
 pub use run::{

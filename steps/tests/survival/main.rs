@@ -19,4 +19,5 @@ mod still;
 mod storms;
 mod strangers;
 mod sweep;
+mod unreadable;
 mod weather;

@@ -17,6 +17,8 @@ type Files = Vec<(String, Vec<u8>)>;
 
 /// The file that only ever grows.
 const JOURNAL: &str = "state/journal.jsonl";
+/// The file that says how long it is.
+const LENGTH: &str = "state/journal.length";
 
 /// What stood at one instant.
 #[derive(Clone)]
@@ -101,8 +103,9 @@ impl Camera {
                 entries(journal(&glance.files)).filter(|end| *end > from && *end < to).collect();
             instants += 1 + 2 * ends.len();
             // What else changed in between may have changed before or after each entry.
+            let grows = |name: &str| name == JOURNAL || name == LENGTH;
             let others =
-                |files: &Files| files.iter().filter(|(name, _)| name != JOURNAL).cloned().collect::<Files>();
+                |files: &Files| files.iter().filter(|(name, _)| !grows(name)).cloned().collect::<Files>();
             let mut around = vec![others(&before), others(&glance.files)];
             around.dedup();
             for (others, length) in
@@ -113,7 +116,9 @@ impl Camera {
                     continue;
                 }
                 let mut files = others.clone();
-                files.push((JOURNAL.to_owned(), journal(&glance.files)[..length].to_vec()));
+                let written = &journal(&glance.files)[..length];
+                files.push((JOURNAL.to_owned(), written.to_vec()));
+                files.push((LENGTH.to_owned(), length_of(written)));
                 let label = format!("{}, {} bytes into the journal", glance.label, length);
                 push(&mut stills, &mut seen, &glance, label, files, &home);
             }
@@ -173,6 +178,19 @@ impl Still {
 
 fn journal(files: &Files) -> &[u8] {
     files.iter().find(|(name, _)| name == JOURNAL).map_or(&[], |(_, content)| content)
+}
+
+/// The length file of a journal whose last line was just written.
+fn length_of(journal: &[u8]) -> Vec<u8> {
+    let last = journal.split_inclusive(|byte| *byte == b'\n').next_back().unwrap_or_default();
+    let last: serde_json::Value = serde_json::from_slice(last).unwrap();
+    let (seq, sum) = (last["seq"].as_u64().unwrap(), last["sum"].as_str().unwrap());
+    let record = format!("{seq} {} {sum}", journal.len());
+    // Two records in turn, each saying the same twice; the other one would say what is older.
+    let record = format!("{:<127}\n", format!("{record} = {record}"));
+    let blank = format!("{:<127}\n", "");
+    let both = if seq % 2 == 0 { record + &blank } else { blank + &record };
+    both.into_bytes()
 }
 
 /// The ends of the entries, each the length of the journal after it.

@@ -13,6 +13,10 @@ const PAUSE_MAX: Duration = Duration::from_secs(2 * 3600);
 /// The same for a cloud in which everything is ready at once.
 const PAUSE_MAX_INSTANT: Duration = Duration::from_secs(60);
 
+/// Writes that take effect and whose success cannot be read.
+pub const UNREADABLE: [Fault; 4] =
+    [Fault::AnswerPage, Fault::AnswerHalf, Fault::AnswerForeign, Fault::AnswerMoved];
+
 /// What a storm is about from its beginning to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Climate {
@@ -54,7 +58,12 @@ pub fn speed(rng: &mut Rng) -> Speed {
 impl Weather {
     /// Draws the weather of a run of about so many requests.
     pub fn draw(rng: &mut Rng, climate: Climate, speed: Speed, requests: usize) -> Self {
-        let faults = (0..rng.usize(0..6)).map(|_| fault(rng, climate)).collect();
+        // Drawn apart, so that a seed's weather beside it is what it always was.
+        let mut apart = Rng::with_seed(rng.clone().u64(..));
+        let mut faults: Vec<Armed> = (0..rng.usize(0..6)).map(|_| fault(rng, climate)).collect();
+        if apart.f64() < 0.5 {
+            faults.push(unreadable(&mut apart));
+        }
         let dies = rng.f64() < 0.6;
         let side = if rng.bool() { Side::Before } else { Side::After };
         let death = dies.then(|| (rng.usize(1..=requests), side));
@@ -76,10 +85,22 @@ impl Weather {
 /// Draws a fault that a run alone gets through in the end, where it bites by itself or at any request.
 fn fault(rng: &mut Rng, climate: Climate) -> Armed {
     // In a group of others, a deleted vault of our name is theirs, and a person has to say what becomes of it.
-    let heals = |fault: &Fault| fault.heals() && !(climate.joined && *fault == Fault::VaultSoftDeleted);
+    let heals = |fault: &Fault| {
+        let apart = UNREADABLE.contains(fault);
+        fault.heals() && !apart && !(climate.joined && *fault == Fault::VaultSoftDeleted)
+    };
     let healing: Vec<Fault> = Fault::ALL.iter().copied().filter(heals).collect();
     let mut armed = Armed::new(healing[rng.usize(0..healing.len())]);
     armed.skip = if rng.bool() { 0 } else { rng.u32(0..12) };
     armed.left = if rng.f64() < 0.8 { 1 } else { rng.u32(2..5) };
     armed
+}
+
+/// Draws a write whose success cannot be read: one of those to any service.
+fn unreadable(rng: &mut Rng) -> Armed {
+    const PLACES: [&str; 5] =
+        ["PUT management.", "PUT management.", "DELETE management.", "PATCH /kubernetes/", "POST /import"];
+    let fault = UNREADABLE[rng.usize(0..UNREADABLE.len())].name();
+    let (place, nth) = (PLACES[rng.usize(0..PLACES.len())], rng.u32(1..9));
+    Armed::read(&format!("{fault}@{place}#{nth}")).expect("a fault by its name")
 }

@@ -155,6 +155,19 @@ impl Arm {
         self.begin(Verb::Post, path, api, body, &Condition::None).await
     }
 
+    /// Asks a question that is a POST and changes nothing; none when the answer is empty.
+    pub async fn ask(&self, path: &str, api: &str, body: Option<&Value>) -> Result<Option<Value>, ApiError> {
+        match self.post(path, api, body).await {
+            Ok(Begun::Done(answer)) => Ok(answer),
+            Ok(Begun::Accepted { .. }) => Ok(None),
+            // What was asked leaves nothing behind, whatever became of the answer.
+            Err(error) => {
+                let sent = error.sent.min(Sent::Answered);
+                Err(error.with_sent(sent))
+            }
+        }
+    }
+
     /// Deletes a resource. What is not there counts as deleted, also when its whole group is gone.
     pub async fn delete(&self, path: &str, api: &str) -> Result<Begun, ApiError> {
         self.delete_if(path, api, Condition::None).await
@@ -208,8 +221,9 @@ impl Arm {
         let url = self.url(path, api, &[])?;
         let answer = self.send(method, &url, body, condition).await?;
         let answer = Answer { status: answer.status, headers: &answer.headers, body: &answer.body };
+        // The status says that it was accepted, whatever else the answer is.
         operation::begun(verb, &url, api, &answer)
-            .map_err(|error| error.with_request(verb.as_str(), url.path()))
+            .map_err(|error| error.with_request(verb.as_str(), url.path()).answered_with(answer.status))
     }
 
     /// Sends a request; every answer that is no success is an error.
@@ -225,7 +239,7 @@ impl Arm {
             return Ok(answer);
         }
         let error = from_answer(answer.status, &answer.headers, &answer.body);
-        Err(error.with_request(method.as_str(), url.path()))
+        Err(error.with_request(method.as_str(), url.path()).answered_with(answer.status))
     }
 
     /// Sends a request and returns whatever is answered.

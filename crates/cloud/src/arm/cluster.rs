@@ -96,11 +96,7 @@ impl Azure {
     /// Whatever the request ran into, and `Protocol` when the answer holds no kubeconfig.
     pub async fn cluster_credential(&self, id: &str) -> Result<Secret<String>, ApiError> {
         let path = format!("{id}/listClusterUserCredential");
-        let begun = self.arm().post(&path, API, None).await?;
-        let kubeconfig = match begun {
-            Begun::Done(Some(answer)) => decode(&answer),
-            _ => None,
-        };
+        let kubeconfig = self.arm().ask(&path, API, None).await?.as_ref().and_then(decode);
         kubeconfig.ok_or_else(|| ApiError::new(ApiErrorKind::Protocol, "the answer holds no kubeconfig"))
     }
 

@@ -1,6 +1,6 @@
 //! Policies, as far as they can be asked what they would say.
 
-use super::{Azure, Begun};
+use super::Azure;
 use crate::{ApiError, ApiErrorKind};
 use serde_json::{Value, json};
 
@@ -66,7 +66,7 @@ impl Azure {
         content["type"] = json!(kind);
         content["name"] = json!(name);
         let asked = json!({ "resourceDetails": { "resourceContent": content } });
-        let Begun::Done(Some(answer)) = self.arm().post(&path, API, Some(&asked)).await? else {
+        let Some(answer) = self.arm().ask(&path, API, Some(&asked)).await? else {
             return Err(ApiError::new(ApiErrorKind::Protocol, "read what policies say"));
         };
         let evaluations = answer["contentEvaluationResult"]["policyEvaluations"].as_array();

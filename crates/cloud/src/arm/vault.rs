@@ -26,7 +26,7 @@ impl Azure {
     pub async fn vault_name_taken(&self, name: &str) -> Result<Option<NameTaken>, ApiError> {
         let path = self.path("/providers/Microsoft.KeyVault/checkNameAvailability");
         let asked = json!({ "name": name, "type": "Microsoft.KeyVault/vaults" });
-        let Begun::Done(Some(answer)) = self.arm().post(&path, API, Some(&asked)).await? else {
+        let Some(answer) = self.arm().ask(&path, API, Some(&asked)).await? else {
             return Err(ApiError::new(ApiErrorKind::Protocol, "read whether the name is free"));
         };
         if answer["nameAvailable"] == true {

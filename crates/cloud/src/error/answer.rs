@@ -9,7 +9,10 @@
 //! | gateways on the way | anything, often HTML |
 
 use super::{ApiError, ApiErrorKind, Sent};
-use crate::{pipeline::EARLIER_TRY_LOST, retry};
+use crate::{
+    pipeline::{EARLIER_ACCEPTED, EARLIER_TRY_LOST},
+    retry,
+};
 use azure_core::http::headers::{HeaderName, Headers};
 use serde_json::Value;
 use std::time::SystemTime;
@@ -53,9 +56,9 @@ pub(crate) fn from_answer(status: u16, headers: &Headers, body: &[u8]) -> ApiErr
     if let Some(tenant) = headers.get_optional_str(&WWW_AUTHENTICATE).and_then(tenant_of) {
         error.details.push(("ExpectedTenant".to_owned(), tenant.to_owned()));
     }
-    if headers.get_optional_str(&EARLIER_TRY_LOST).is_some() {
+    if let Some(earlier) = headers.get_optional_str(&EARLIER_TRY_LOST) {
         // This refusal may be about what the lost try has made.
-        error.sent = Sent::Unknown;
+        error = error.at_least(if earlier == EARLIER_ACCEPTED { Sent::Accepted } else { Sent::Unknown });
     }
     error.retry_after = retry::wait_asked(headers, SystemTime::now());
     error.request_id = headers.get_optional_string(&REQUEST_ID);

@@ -48,15 +48,35 @@ pub enum ApiErrorKind {
     Failed,
 }
 
-/// Could the request have taken effect?
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+/// Could the request have taken effect? A later variant says more about it than an earlier one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Sent {
     /// It never left: nothing has changed.
     Never,
-    /// It left and nothing came back: look before repeating it.
-    Unknown,
     /// The service answered: the answer says what happened.
     Answered,
+    /// It left and nothing came back, or nothing that says what happened: look before repeating it.
+    Unknown,
+    /// The service accepted it, and the rest of its answer is lost or unreadable: the write took effect.
+    Accepted,
+}
+
+impl Sent {
+    /// Returns what a status says about a write of which no more than the status is understood.
+    pub(crate) fn of_status(status: u16) -> Self {
+        match status {
+            // 303 says that the request was carried out and where its result is (RFC 9110 §15.4.4).
+            200..300 | 303 => Self::Accepted,
+            // A proxy in between answers so, too: before the service, or after it.
+            300..400 | 408 | 500 | 502 | 504.. => Self::Unknown,
+            _ => Self::Answered,
+        }
+    }
+}
+
+/// Says whether a request of this method changes something.
+pub(crate) fn is_write(method: &str) -> bool {
+    !matches!(method, "GET" | "HEAD" | "OPTIONS" | "")
 }
 
 /// A failed request.
@@ -138,6 +158,19 @@ impl ApiError {
     pub fn with_sent(mut self, sent: Sent) -> Self {
         self.sent = sent;
         self
+    }
+
+    /// Says that the request can have taken effect at least so far.
+    pub(crate) fn at_least(mut self, sent: Sent) -> Self {
+        self.sent = self.sent.max(sent);
+        self
+    }
+
+    /// Says that the answer had this status. A write with a success took effect, whatever is wrong with the rest of the
+    /// answer.
+    pub(crate) fn answered_with(mut self, status: u16) -> Self {
+        self.status = Some(status);
+        if is_write(self.method) { self.at_least(Sent::of_status(status)) } else { self }
     }
 
     /// Adds a code with its message.

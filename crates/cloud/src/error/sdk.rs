@@ -5,7 +5,7 @@
 
 use super::{ApiError, ApiErrorKind, Sent, from_answer};
 use crate::{
-    pipeline::{EarlierTryLost, ForeignOrigin},
+    pipeline::{AnswerUnread, EarlierTryLost, ForeignOrigin},
     resolve::NameNotResolved,
     sign_in::SignInFailed,
     transport::{AnswerTooLarge, UntrustedCertificate},
@@ -32,14 +32,22 @@ pub(crate) fn from_sdk(error: azure_core::Error, method: &'static str, path: &st
         unanswered(&error)
     };
     // A lost try to get a token, which lies deeper, says nothing of the request that the token was for.
-    let lost = match error.kind() {
-        ErrorKind::Credential => error.source().is_some_and(|inner| inner.is::<EarlierTryLost>()),
-        _ => find::<EarlierTryLost>(&error).is_some(),
+    let (lost, unread) = match error.kind() {
+        ErrorKind::Credential => {
+            (error.source().and_then(|inner| inner.downcast_ref::<EarlierTryLost>()), None)
+        }
+        _ => (find::<EarlierTryLost>(&error), find::<AnswerUnread>(&error)),
     };
-    if lost {
-        told.sent = Sent::Unknown;
+    if let Some(lost) = lost {
+        told = told.at_least(lost.sent);
     }
-    told.with_request(method, path).with_source(error)
+    let status =
+        unread.map(|unread| unread.status).or(told.status.filter(|status| (300..400).contains(status)));
+    told = told.with_request(method, path);
+    if let Some(status) = status {
+        told = told.answered_with(status);
+    }
+    told.with_source(error)
 }
 
 /// Returns in one line why a way of signing in failed.

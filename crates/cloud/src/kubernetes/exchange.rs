@@ -116,9 +116,9 @@ impl Exchange {
         let (response, in_doubt) = self.send(&asked, request, Extent::Whole).await?;
         let status = response.status().as_u16();
         let body = read(response.into_body()).await;
-        let body = body.map_err(|unread| (unread.into_error(&asked), true))?;
-        let value =
-            serde_json::from_slice(&body).map_err(|cause| (failure::unreadable(&asked, cause), true))?;
+        let body = body.map_err(|unread| (unread.into_error(&asked).answered_with(status), true))?;
+        let value = serde_json::from_slice(&body)
+            .map_err(|cause| (failure::unreadable(&asked, cause).answered_with(status), true))?;
         Ok((value, status, in_doubt))
     }
 
@@ -139,14 +139,18 @@ impl Exchange {
     ) -> Result<(Response<Body>, bool), (ApiError, bool)> {
         let mut rng = self.rng();
         let mut in_doubt = false;
+        // What the earlier attempts may have done at the most.
+        let mut earlier = Sent::Never;
         for attempt in 1.. {
             let error = match self.once(asked, request.clone(), extent).await {
                 Ok(response) => return Ok((response, in_doubt)),
                 Err(failed) => failed,
             };
             let Some(pause) = patience::again_after(attempt, &error, self.pace, &mut rng) else {
-                return Err((error, in_doubt));
+                let earlier = if earlier >= Sent::Unknown { earlier } else { Sent::Never };
+                return Err((error.at_least(earlier), in_doubt));
             };
+            earlier = earlier.max(error.sent);
             in_doubt |= error.sent == Sent::Unknown || error.kind == ApiErrorKind::Unavailable;
             // The error's text may quote the body of the request, which may be a Secret.
             let (kind, status) = (error.kind, error.status);
@@ -175,19 +179,21 @@ impl Exchange {
             let (status, took) = (response.status().as_u16(), began.elapsed().as_millis());
             tracing::debug!("{} {} {status} in {took} ms", asked.method, asked.path);
             if extent == Extent::Stream && response.status().is_success() {
-                return Ok(response);
+                return Ok(Ok(response));
             }
             let (parts, body) = response.into_parts();
             let body = match read(body).await {
-                Err(cause) if parts.status.is_success() => return Err(cause),
+                Err(unread) if parts.status.is_success() => {
+                    return Ok(Err(unread.into_error(asked).answered_with(parts.status.as_u16())));
+                }
                 // The status of a refusal alone says enough.
                 read => read.unwrap_or_default(),
             };
-            Ok(Response::from_parts(parts, Body::from(body)))
+            Ok(Ok(Response::from_parts(parts, Body::from(body))))
         };
         let response = match tokio::time::timeout(ANSWER_MAX, sent).await {
-            Ok(Ok(response)) => response,
-            Ok(Err(unread)) => return Err(unread.into_error(asked)),
+            Ok(Ok(response)) => response?,
+            Ok(Err(unread)) => return Err(Unread::into_error(unread, asked)),
             Err(_) => return Err(failure::too_late(asked, ANSWER_MAX)),
         };
         if response.status().is_success() {
@@ -195,6 +201,7 @@ impl Exchange {
         }
         let (parts, body) = response.into_parts();
         let body = read(body).await.unwrap_or_default();
-        Err(failure::refused(asked, parts.status, &parts.headers, &body))
+        let refused = failure::refused(asked, parts.status, &parts.headers, &body);
+        Err(refused.answered_with(parts.status.as_u16()))
     }
 }

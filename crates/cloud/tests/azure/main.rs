@@ -6,4 +6,5 @@ mod operations;
 mod requests;
 mod sign_in;
 mod strangers;
+mod unreadable;
 mod vault;

@@ -171,7 +171,7 @@ async fn an_address_on_a_foreign_server_is_refused_and_gets_no_token() {
         [answer(201).header("azure-asyncoperation", there).json(cluster("Creating"))],
     );
     let error = cloud.arm().put(CLUSTER, API, &json!({}), Condition::None).await.expect_err("refused");
-    assert_eq!((error.kind, error.sent), (ApiErrorKind::Protocol, Sent::Answered));
+    assert_eq!((error.kind, error.sent), (ApiErrorKind::Protocol, Sent::Accepted));
     assert!(foreign.asked().is_empty());
 }
 

@@ -1,12 +1,16 @@
 //! What a line of the journal says.
 
+use super::seal::Chain;
 use crate::{error::ErrorReport, run::Outcome, step::Undone};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::{fmt, io};
 
-/// The format this program writes, and the newest it reads.
-pub const FORMAT: u32 = 1;
+/// The format this program writes, and the newest it reads. Format 2 has sealed lines.
+pub const FORMAT: u32 = 2;
+
+/// The first format whose lines are sealed.
+const SEALED: u32 = 2;
 
 /// One line of the journal. A step is named by its id.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -125,21 +129,20 @@ impl Line {
         Self { at: format!("{:.3}", jiff::Timestamp::now()), entry }
     }
 
-    /// One JSON object and a line feed: the time first, then the entry's own fields.
-    pub(super) fn to_bytes(&self) -> io::Result<Vec<u8>> {
+    /// One JSON object and a line feed: the time first, then the entry's own fields, then the seal. Returns the chain
+    /// after it too.
+    pub(super) fn sealed(&self, chain: Chain) -> io::Result<(Vec<u8>, Chain)> {
         let Value::Object(fields) = serde_json::to_value(&self.entry)? else {
             unreachable!("a tagged enum of structs is an object");
         };
         let mut line = serde_json::Map::new();
         line.insert("at".into(), self.at.clone().into());
         line.extend(fields);
-        let mut bytes = serde_json::to_vec(&line)?;
-        bytes.push(b'\n');
-        Ok(bytes)
+        chain.seal(line)
     }
 
     /// Reads a line; fields that are not known are passed over.
-    pub(super) fn parse(bytes: &[u8]) -> Result<Self, Unreadable> {
+    pub(super) fn parse(bytes: &[u8]) -> Result<Parsed, Unreadable> {
         let mut value: Value = serde_json::from_slice(bytes).map_err(|_| Unreadable::Torn)?;
         if !value.is_object() {
             return Err(Unreadable::Torn);
@@ -158,10 +161,27 @@ impl Line {
             _ => Unreadable::Foreign,
         };
         let at = value.as_object_mut().and_then(|fields| fields.remove("at"));
+        let (seq, has_sum) = (value["seq"].as_u64(), value.get("sum").is_some());
         match (at, serde_json::from_value(value)) {
-            (Some(Value::String(at)), Ok(entry)) => Ok(Self { at, entry }),
+            (Some(Value::String(at)), Ok(entry)) => Ok(Parsed { line: Self { at, entry }, seq, has_sum }),
             _ => Err(strange()),
         }
+    }
+}
+
+/// A line with what its seal says; the seal is not checked yet.
+pub(super) struct Parsed {
+    pub(super) line: Line,
+    /// The number that it was written under.
+    pub(super) seq: Option<u64>,
+    has_sum: bool,
+}
+
+impl Parsed {
+    /// Tells whether lines are sealed from this one on: by its format or by a checksum of its own.
+    pub(super) fn begins_seals(&self) -> bool {
+        let by_format = matches!(&self.line.entry, Entry::Opened { format, .. } if *format >= SEALED);
+        by_format || self.has_sum
     }
 }
 

@@ -40,6 +40,9 @@ struct Note {
     /// There is a journal beside it. A lock file that does not say is of a time when there always was.
     #[serde(default = "yes")]
     journal: bool,
+    /// The length of that journal is in a file beside it. Earlier versions had no such file.
+    #[serde(default)]
+    length: bool,
 }
 
 fn yes() -> bool {
@@ -70,10 +73,10 @@ impl Lock {
             }
             Err(TryLockError::Error(source)) => return Err(OpenError::Io { path, source }),
         }
-        let journal = remembers_a_journal(dir);
+        let (journal, length) = (remembers_a_journal(dir), remembers_a_length(dir));
         let since = format!("{:.3}", jiff::Timestamp::now());
         let holder = Holder { pid: id(), host: host(), since, command: command.into() };
-        let mut lock = Lock { path, file, note: Note { holder, journal } };
+        let mut lock = Lock { path, file, note: Note { holder, journal, length } };
         lock.write()?;
         Ok(lock)
     }
@@ -83,14 +86,32 @@ impl Lock {
         self.note.journal
     }
 
+    /// Tells whether there was a length file beside this lock before it was taken.
+    pub(super) fn knows_a_length(&self) -> bool {
+        self.note.length
+    }
+
     /// Notes that there is a journal now.
     pub(super) fn note_the_journal(&mut self) -> Result<(), OpenError> {
         if self.note.journal {
             return Ok(());
         }
         self.note.journal = true;
+        self.write_synced()
+    }
+
+    /// Notes that the journal's length is in its file now.
+    pub(super) fn note_the_length(&mut self) -> Result<(), OpenError> {
+        if self.note.length {
+            return Ok(());
+        }
+        self.note.length = true;
+        self.write_synced()
+    }
+
+    /// Once in an environment's life: who else holds the lock need not outlive the machine.
+    fn write_synced(&mut self) -> Result<(), OpenError> {
         self.write()?;
-        // Once in an environment's life: who else holds the lock need not outlive the machine.
         self.file.sync_data().map_err(OpenError::io(&self.path))
     }
 
@@ -108,6 +129,11 @@ impl Lock {
 /// Tells whether the lock file in `dir` knows of a journal beside it.
 pub(super) fn remembers_a_journal(dir: &Path) -> bool {
     read(&dir.join(LOCK)).is_some_and(|note| note.journal)
+}
+
+/// Tells whether the lock file in `dir` knows of a length file beside it.
+pub(super) fn remembers_a_length(dir: &Path) -> bool {
+    read(&dir.join(LOCK)).is_some_and(|note| note.length)
 }
 
 /// Reads a lock file; `None` while its holder is still writing, where somebody else wrote into it,

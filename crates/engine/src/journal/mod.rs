@@ -4,17 +4,24 @@
 //! into a [`Memory`]. The cloud is the truth about what exists; this is the memory of *we made
 //! this*, *we are in the middle of this* and *this is what went wrong*.
 
+mod accept;
+mod damage;
 mod entry;
 mod file;
 mod folder;
+mod length;
 mod lock;
 mod memory;
+mod seal;
 
+pub use accept::{Accepted, Salvaged};
+pub use damage::Damage;
 pub use entry::{Entry, EnvironmentKey, FORMAT, How};
 pub use lock::Holder;
 pub use memory::{Memory, Past, State};
 
 use entry::Line;
+use length::{Known, LENGTH, Last, Length};
 use std::{
     io,
     path::{Path, PathBuf},
@@ -36,8 +43,9 @@ pub struct Journal {
 #[derive(Debug)]
 struct Open {
     file: std::fs::File,
-    /// How far the file holds whole lines.
-    good_bytes: u64,
+    /// How far the file holds whole lines, and the end of their chain.
+    last: Last,
+    length: Length,
     memory: Memory,
     /// Set by the first write that fails, and for good: a line may be torn at the end of the file.
     broken: Option<Arc<io::Error>>,
@@ -52,7 +60,7 @@ impl Journal {
     ///
     /// When another user could put another folder in its place, and when the file system refuses.
     pub fn secure(dir: &Path) -> Result<Vec<PathBuf>, OpenError> {
-        folder::secure(dir, &[JOURNAL, lock::LOCK])
+        folder::secure(dir, &[JOURNAL, lock::LOCK, LENGTH])
     }
 
     /// Opens the journal in `dir`, making both if need be, and writes the first line of a new run.
@@ -63,8 +71,9 @@ impl Journal {
     ///
     /// When another process holds it, when it belongs to another environment or to a newer format,
     /// when it lost its beginning or was there and is gone, when a line in its middle does not
-    /// parse, when somebody else could change it, or when the file system refuses. A torn last line
-    /// is no error: it was never acted on, and is cut off.
+    /// parse, when lines were changed, moved or cut off after they were written, when somebody else
+    /// could change it, or when the file system refuses. A torn last line is no error: it was never
+    /// acted on, and is cut off. A journal of an earlier version has no seals; what follows has.
     pub fn open(
         dir: &Path,
         command: &str,
@@ -81,27 +90,37 @@ impl Journal {
             landfall: landfall_version.into(),
         });
         let io = |source| OpenError::Io { path: path.clone(), source };
-        let remembered = file::read(&path)?;
+        let known = Known::read(dir, lock.knows_a_length()).map_err(OpenError::io(dir))?;
+        let remembered = file::read(&path, known)?;
         let new = remembered.is_none();
         match &remembered {
             Some(remembered) => remembered.is_of(key)?,
             None if lock.knows_a_journal() => return Err(OpenError::gone(&path)),
-            None => file::create(&path, &header.to_bytes().map_err(io)?).map_err(io)?,
+            None => Self::create(dir, &header).map_err(io)?,
         }
         lock.note_the_journal()?;
         // What was just made is read back like any other.
-        let Some(remembered) = remembered.map_or_else(|| file::read(&path), |old| Ok(Some(old)))? else {
+        let read_back = || file::read(&path, Known::Nothing);
+        let Some(remembered) = remembered.map_or_else(read_back, |old| Ok(Some(old)))? else {
             return Err(OpenError::gone(&path));
         };
-        let file = file::open_for_append(&path, remembered.good_bytes).map_err(io)?;
-        file::sync_folder(dir).map_err(OpenError::io(dir))?;
-        let file::Remembered { good_bytes, memory, .. } = remembered;
-        let open = Mutex::new(Open { file, good_bytes, memory, broken: None });
-        let journal = Journal { path: path.clone(), key: key.clone(), open, _lock: lock };
+        let last = remembered.last();
+        let file = file::open_for_append(&path, last.bytes).map_err(io)?;
+        let length = Length::open(dir, last).map_err(OpenError::io(&dir.join(LENGTH)))?;
+        lock.note_the_length()?;
+        let open = Open { file, last, length, memory: remembered.memory, broken: None };
+        let journal = Journal { path: path.clone(), key: key.clone(), open: Mutex::new(open), _lock: lock };
         if !new {
             journal.write(header).map_err(|error| io(io::Error::new(error.source.kind(), error.source)))?;
         }
         Ok(journal)
+    }
+
+    /// Makes a journal of one line. The length of an earlier one that is gone is none of its own.
+    fn create(dir: &Path, header: &Line) -> io::Result<()> {
+        length::remove(dir)?;
+        let (bytes, _) = header.sealed(seal::Chain::after_plain(&[], 0))?;
+        file::create(&dir.join(JOURNAL), &bytes)
     }
 
     /// Reads what the journal in `dir` remembers, without the lock, even while a run is writing;
@@ -112,7 +131,9 @@ impl Journal {
     /// As [`Journal::open`], but for the lock and the environment.
     pub fn read(dir: &Path) -> Result<Option<(EnvironmentKey, Memory)>, OpenError> {
         let path = dir.join(JOURNAL);
-        match file::read(&path)? {
+        // The length comes first: a run that is writing may be further with the journal, never behind.
+        let known = Known::read(dir, lock::remembers_a_length(dir)).map_err(OpenError::io(dir))?;
+        match file::read(&path, known)? {
             Some(remembered) => Ok(Some((remembered.key, remembered.memory))),
             None if lock::remembers_a_journal(dir) => Err(OpenError::gone(&path)),
             None => Ok(None),
@@ -133,22 +154,30 @@ impl Journal {
 
     fn write(&self, line: Line) -> Result<(), JournalError> {
         let mut open = self.lock();
-        let broken =
-            |source: &Arc<io::Error>| JournalError { path: self.path.clone(), source: source.clone() };
+        let broken = |path: &Path, source: &Arc<io::Error>| JournalError {
+            path: path.to_owned(),
+            source: source.clone(),
+        };
         if let Some(source) = &open.broken {
-            return Err(broken(source));
+            return Err(broken(&self.path, source));
         }
-        let written = line.to_bytes().and_then(|bytes| {
+        let written = line.sealed(open.last.chain).and_then(|(bytes, chain)| {
             file::append(&mut open.file, &bytes)?;
-            Ok(bytes.len() as u64)
+            Ok(Last { bytes: open.last.bytes + bytes.len() as u64, chain })
         });
         match written {
-            Ok(length) => open.good_bytes += length,
+            Ok(last) => open.last = last,
             Err(error) => {
-                let good_bytes = open.good_bytes;
+                let good_bytes = open.last.bytes;
                 file::cut(&mut open.file, good_bytes);
-                return Err(broken(open.broken.insert(Arc::new(error))));
+                return Err(broken(&self.path, open.broken.insert(Arc::new(error))));
             }
+        }
+        let last = open.last;
+        if let Err(error) = open.length.write(last) {
+            // The line stays: its length may be on disk, and must not lead.
+            let path = open.length.path().to_owned();
+            return Err(broken(&path, open.broken.insert(Arc::new(error))));
         }
         open.memory.learn(&line.at, &line.entry);
         Ok(())
@@ -234,6 +263,14 @@ pub enum OpenError {
         /// Why.
         source: io::Error,
     },
+    /// Its lines can be read and are not those that were written, or not all of them.
+    #[error("trust {}: {how}", .path.display())]
+    Damaged {
+        /// The journal.
+        path: PathBuf,
+        /// What is wrong with it.
+        how: Damage,
+    },
     /// A line that is not the last one does not parse: somebody else wrote to the file.
     #[error("read line {line} of the journal")]
     Corrupt {
@@ -280,5 +317,7 @@ pub struct JournalError {
     pub source: Arc<io::Error>,
 }
 
+#[cfg(test)]
+mod damage_tests;
 #[cfg(test)]
 mod tests;

@@ -74,6 +74,9 @@ fn a_journal_torn_at_any_byte_of_any_entry_remembers_what_was_before_it_and_can_
     let whole = fs::read(&path).unwrap();
     for cut in 0..=whole.len() {
         fs::write(&path, &whole[..cut]).unwrap();
+        // What was on disk then: the length of the last whole line, or of the one before it.
+        let reached = stages.iter().filter(|(length, _)| *length <= cut).count();
+        set_length(dir, &whole[..cut], reached.saturating_sub(1 + cut % 2).max(1));
         if cut < stages[0].0 {
             is_lost(dir, &format!("cut at {cut}"));
             continue;
@@ -90,6 +93,17 @@ fn a_journal_torn_at_any_byte_of_any_entry_remembers_what_was_before_it_and_can_
         let (_, memory) = Journal::read(dir).unwrap().expect("a header was written");
         assert_eq!(memory.past("lake").unwrap().attempts, 9, "cut at {cut}");
     }
+}
+
+/// Writes the length file of a journal as it stood after that many lines.
+fn set_length(dir: &Path, journal: &[u8], lines: usize) {
+    let bytes: usize = journal.split_inclusive(|byte| *byte == b'\n').take(lines).map(<[u8]>::len).sum();
+    let last = journal[..bytes].split_inclusive(|byte| *byte == b'\n').next_back();
+    let Some(line) = last.and_then(|line| serde_json::from_slice::<Value>(line).ok()) else { return };
+    let sum = seal::Sum::parse(line["sum"].as_str().unwrap()).unwrap();
+    let chain = seal::Chain { seq: line["seq"].as_u64().unwrap(), sum };
+    length::remove(dir).unwrap();
+    Length::open(dir, Last { bytes: bytes as u64, chain }).unwrap();
 }
 
 fn opened() -> Entry {
@@ -233,10 +247,10 @@ fn the_journal_of_another_environment_is_refused() {
 fn a_newer_format_is_refused_whatever_else_its_header_says() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join(JOURNAL);
-    let header = "{\"entry\":\"opened\",\"format\":2,\"where\":[],\"landfall\":\"3.1.0\"}";
+    let header = "{\"entry\":\"opened\",\"format\":3,\"where\":[],\"landfall\":\"3.1.0\"}";
     fs::write(&path, format!("{header}\n{{\"what\":1}}\n")).unwrap();
     let Err(error) = open(dir.path()) else { panic!("not refused") };
-    let words = "read a journal of format 2, written by version 3.1.0: this program knows formats up to 1";
+    let words = "read a journal of format 3, written by version 3.1.0: this program knows formats up to 2";
     assert_eq!(error.to_string(), words);
     assert!(fs::read_to_string(&path).unwrap().contains("what"), "it was not touched");
 }
@@ -244,9 +258,12 @@ fn a_newer_format_is_refused_whatever_else_its_header_says() {
 #[test]
 fn fields_that_are_not_known_are_passed_over() {
     let dir = tempfile::tempdir().unwrap();
-    drop(open(dir.path()).unwrap());
     let path = dir.path().join(JOURNAL);
-    let mut text = fs::read_to_string(&path).unwrap();
+    let mut text = format!(
+        "{}\n",
+        json!({ "at": "2026-11-23T09:00:00.000Z", "entry": "opened", "format": 1,
+        "command": "up", "environment": key("default"), "landfall": "0.1.0", "shape": "round" })
+    );
     text.push_str("{\"at\":\"2026-11-23T09:00:00.000Z\",\"entry\":\"started\",\"step\":\"a\",\"attempt\":3,\"making\":true,\"colour\":\"red\"}\n");
     fs::write(&path, text).unwrap();
     assert_eq!(open(dir.path()).unwrap().past("a").attempts, 3);

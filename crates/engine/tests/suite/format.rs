@@ -2,13 +2,15 @@
 //! it.
 
 use crate::world::{Desk, World, root};
-use landfall_engine::{Entry, Graph, Memory, State};
+use landfall_engine::{Damage, Entry, Graph, Journal, Memory, OpenError, State};
 use serde_json::json;
 use std::fs;
 
 /// A journal from before the attempts contained their names.
 const WITHOUT_NAMES: &str = include_str!("../fixtures/format-1.jsonl");
 const WITH_NAMES: &str = include_str!("../fixtures/format-1-named.jsonl");
+/// A whole environment, brought up by the last version that wrote no seals.
+const ENVIRONMENT: &str = include_str!("../fixtures/format-1-environment.jsonl");
 
 fn means_what_it_meant(memory: &Memory) {
     let past = |step: &str| memory.past(step).cloned().unwrap_or_default();
@@ -42,5 +44,34 @@ async fn the_journal_of_an_earlier_version_opens_and_is_gone_on_with() {
         }
         desk.down(&graph).await;
         assert_eq!(world.names(), ["wood"], "what was only found stays");
+    }
+}
+
+#[test]
+fn the_journal_of_a_whole_environment_is_gone_on_with_and_guarded_from_then_on() {
+    let desk = Desk::new();
+    let path = desk.path().join("journal.jsonl");
+    fs::write(&path, ENVIRONMENT).unwrap();
+    let (key, memory) = Journal::read(desk.path()).unwrap().unwrap();
+    let ours = |memory: &Memory| memory.0.values().filter(|past| past.ours).count();
+    assert_eq!((key.cloud.as_str(), ours(&memory)), ("sim", ENVIRONMENT.matches("\"making\":true").count()));
+    for _ in 0..2 {
+        let journal = Journal::open(desk.path(), "up", &key, "0.2.0").unwrap();
+        assert_eq!(ours(&journal.memory()), ours(&memory));
+    }
+    let after = fs::read_to_string(&path).unwrap();
+    assert!(after.starts_with(ENVIRONMENT), "what was there is not rewritten");
+    let lines: Vec<&str> = after.split_inclusive('\n').collect();
+    let plain = ENVIRONMENT.lines().count();
+    for gone in [1, plain - 1, plain, plain + 1] {
+        let mut left = lines.clone();
+        left.remove(gone);
+        fs::write(&path, left.concat()).unwrap();
+        let refused = Journal::read(desk.path());
+        let damaged = |how: &Damage| matches!(how, Damage::Moved { .. } | Damage::Cut { .. });
+        assert!(
+            matches!(&refused, Err(OpenError::Damaged { how, .. }) if damaged(how)),
+            "{gone}: {refused:?}"
+        );
     }
 }

@@ -217,10 +217,10 @@ async fn a_wait_that_attaches_counts_from_when_the_ticket_was_kept() {
     #[derive(Serialize, Deserialize)]
     struct Operation(u32);
     let desk = Desk::new();
-    drop(desk.open());
     let kept = jiff::Timestamp::try_from(SystemTime::now() - seconds(200)).unwrap();
     let path = desk.path().join("journal.jsonl");
-    let mut text = std::fs::read_to_string(&path).unwrap();
+    // A journal of the version before the seals can be written by hand.
+    let mut text = include_str!("../fixtures/format-1.jsonl").lines().next().unwrap().to_owned() + "\n";
     text += &format!("{{\"at\":\"{kept:.3}\",\"entry\":\"ticket\",\"step\":\"lake\",\"ticket\":7}}\n");
     std::fs::write(&path, text).unwrap();
     let graph = doing(|cx| {

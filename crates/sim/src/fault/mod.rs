@@ -28,6 +28,7 @@ mod providers;
 mod roles;
 mod row;
 mod transport;
+mod unreadable;
 mod vaults;
 
 pub use armed::{Armed, Faults, UnknownFault};
@@ -81,6 +82,14 @@ faults! {
     StalledAfter,
     /// 401 during the run: the token has expired.
     TokenExpired,
+    /// A write takes effect, and its success is a proxy's page.
+    AnswerPage,
+    /// A write takes effect, and its success is half a document.
+    AnswerHalf,
+    /// A write takes effect, and its operation's address leads to another server.
+    AnswerForeign,
+    /// A write takes effect, and it is answered with a redirect.
+    AnswerMoved,
     /// 400 `NoRegisteredProviderFound` for a valid api-version.
     NoRegisteredProvider,
     /// A write of a cluster conflicts in the provider's store: 409 `EtagMismatch`, or 412 for `If-Match`.

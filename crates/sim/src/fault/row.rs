@@ -5,7 +5,9 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use super::around::Bite;
-use super::{Fault, busy, cluster, dns, inside, limits, operations, providers, roles, transport, vaults};
+use super::{
+    Fault, busy, cluster, dns, inside, limits, operations, providers, roles, transport, unreadable, vaults,
+};
 
 /// The kind of a fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -59,6 +61,7 @@ pub struct Row {
 /// The rows by topic.
 const TOPICS: &[&[Row]] = &[
     transport::ROWS,
+    unreadable::ROWS,
     busy::ROWS,
     operations::ROWS,
     roles::ROWS,

@@ -1,0 +1,102 @@
+//! Going on with a damaged journal: only when a person says so, and never without a copy of it.
+
+use super::{
+    Entry, EnvironmentKey, FORMAT, JOURNAL, Journal, Line, Memory, OpenError, file,
+    length::{self, Known, Length},
+    lock,
+    seal::Chain,
+};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+/// What can be read of a journal.
+#[derive(Debug)]
+pub struct Salvaged {
+    /// Whose it is.
+    pub key: EnvironmentKey,
+    /// What its lines say.
+    pub memory: Memory,
+    /// The first thing that is wrong with it; none when it is sound.
+    pub damage: Option<OpenError>,
+}
+
+/// A damaged journal that was accepted.
+#[derive(Debug)]
+pub struct Accepted {
+    /// Where the damaged file is now.
+    pub kept: PathBuf,
+    /// How many of its lines were taken over.
+    pub lines: usize,
+    /// The first thing that was wrong with it.
+    pub damage: OpenError,
+}
+
+impl Journal {
+    /// Reads what can be read of the journal in `dir`, however damaged it is; `None` when there is none.
+    ///
+    /// # Errors
+    ///
+    /// When it has no beginning, is of a newer program, or cannot be read at all.
+    pub fn salvage(dir: &Path) -> Result<Option<Salvaged>, OpenError> {
+        let known = Known::read(dir, lock::remembers_a_length(dir)).map_err(OpenError::io(dir))?;
+        let path = dir.join(JOURNAL);
+        match file::read_damaged(&path, known)? {
+            Some(file::Readable { key, memory, damage, .. }) => Ok(Some(Salvaged { key, memory, damage })),
+            None if lock::remembers_a_journal(dir) => Err(OpenError::gone(&path)),
+            None => Ok(None),
+        }
+    }
+
+    /// Takes a damaged journal as it stands: every line that can be read is sealed again, in its order, in a new file.
+    /// The damaged one is kept beside it under another name. Returns `None` when nothing is wrong.
+    ///
+    /// # Errors
+    ///
+    /// As [`Journal::salvage`], when another process holds the journal, and when the file system refuses.
+    pub fn accept(dir: &Path, landfall_version: &str) -> Result<Option<Accepted>, OpenError> {
+        Self::secure(dir)?;
+        let mut lock = lock::Lock::take(dir, "accept-journal")?;
+        let known = Known::read(dir, lock.knows_a_length()).map_err(OpenError::io(dir))?;
+        let path = dir.join(JOURNAL);
+        let Some(file::Readable { key, lines, damage: Some(damage), .. }) = file::read_damaged(&path, known)?
+        else {
+            return Ok(None);
+        };
+        let opened = Line::now(Entry::Opened {
+            format: FORMAT,
+            command: "accept-journal".into(),
+            environment: key,
+            landfall: landfall_version.into(),
+        });
+        let io = OpenError::io(&path);
+        let rewritten = keep_and_rewrite(&path, std::iter::once(&opened).chain(&lines));
+        let (kept, last) = rewritten.map_err(io)?;
+        // Until the length is written too, it does not fit the new file, which is then still refused.
+        let length = length::remove(dir).and_then(|()| Length::open(dir, last));
+        length.map_err(OpenError::io(dir))?;
+        lock.note_the_length()?;
+        Ok(Some(Accepted { kept, lines: lines.len(), damage }))
+    }
+}
+
+/// Copies the journal to another name, then puts these lines in its place.
+fn keep_and_rewrite<'a>(
+    path: &Path,
+    lines: impl Iterator<Item = &'a Line>,
+) -> io::Result<(PathBuf, length::Last)> {
+    let at = format!("{:.3}", jiff::Timestamp::now()).replace(':', "-");
+    let kept = path.with_extension(format!("damaged-{at}.jsonl"));
+    let mut copy = file::private().write(true).create_new(true).open(&kept)?;
+    io::copy(&mut fs::File::open(path)?, &mut copy)?;
+    copy.sync_all()?;
+    let (mut bytes, mut chain) = (Vec::new(), Chain::after_plain(&[], 0));
+    for line in lines {
+        let (sealed, after) = line.sealed(chain)?;
+        bytes.extend_from_slice(&sealed);
+        chain = after;
+    }
+    file::create(path, &bytes)?;
+    Ok((kept, length::Last { bytes: bytes.len() as u64, chain }))
+}

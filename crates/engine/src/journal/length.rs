@@ -1,0 +1,125 @@
+//! How long the journal is, in a file of its own: a journal that lost its end shows by it.
+//!
+//! The file has two records of fixed size, which are written in turn, so that a record that is torn leaves the other
+//! one. Each says the same twice, so that a torn one shows. A line is on disk before its record is written: the file
+//! may lag behind the journal, and never leads.
+
+use super::{
+    file,
+    seal::{Chain, Sum},
+};
+use std::{
+    fs::File,
+    io::{self, Read, Seek, SeekFrom, Write},
+    path::{Path, PathBuf},
+};
+
+pub(super) const LENGTH: &str = "journal.length";
+
+/// The bytes of a record, its line feed among them.
+const RECORD: usize = 128;
+
+/// The last line that is known to be on disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Last {
+    /// How long the journal is with it, in bytes.
+    pub(super) bytes: u64,
+    /// Its number and its checksum.
+    pub(super) chain: Chain,
+}
+
+/// What is known of a journal's length before it is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Known {
+    /// Nothing: it is of an earlier version, or was killed in its first moment, or was copied without the file.
+    Nothing,
+    /// At least this much was on disk.
+    AtLeast(Last),
+    /// It was known, and is not any more.
+    Lost,
+}
+
+impl Known {
+    /// Reads the length of the journal in `dir`; `expected` says that there is one.
+    pub(super) fn read(dir: &Path, expected: bool) -> io::Result<Self> {
+        let mut text = Vec::new();
+        let most = 2 * RECORD as u64;
+        match File::open(dir.join(LENGTH)) {
+            Ok(file) => file.take(most).read_to_end(&mut text).map(drop)?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+        let last = text.chunks(RECORD).filter_map(Last::parse).max_by_key(|last| last.chain.seq);
+        Ok(match last {
+            Some(last) => Self::AtLeast(last),
+            None if expected => Self::Lost,
+            None => Self::Nothing,
+        })
+    }
+}
+
+impl Last {
+    fn parse(record: &[u8]) -> Option<Self> {
+        let text =
+            str::from_utf8(record.strip_suffix(b"\n").filter(|text| text.len() + 1 == RECORD)?).ok()?;
+        let (once, again) = text.trim_end().split_once(" = ")?;
+        let mut words = (once == again).then(|| once.split(' '))?;
+        let mut number = || words.next()?.parse().ok();
+        let (seq, bytes) = (number()?, number()?);
+        let sum = Sum::parse(words.next()?)?;
+        words.next().is_none().then_some(Self { bytes, chain: Chain { seq, sum } })
+    }
+
+    fn to_record(self) -> String {
+        let once = format!("{} {} {}", self.chain.seq, self.bytes, self.chain.sum);
+        let text = format!("{once} = {once}");
+        format!("{text:<width$}\n", width = RECORD - 1)
+    }
+}
+
+/// The length file, open for writing.
+#[derive(Debug)]
+pub(super) struct Length {
+    path: PathBuf,
+    file: File,
+}
+
+impl Length {
+    /// Opens the file, or makes it, and writes what is true now.
+    pub(super) fn open(dir: &Path, last: Last) -> io::Result<Self> {
+        let path = dir.join(LENGTH);
+        let file = file::private().write(true).create(true).truncate(false).open(&path)?;
+        file.set_len(2 * RECORD as u64)?;
+        let mut length = Self { path, file };
+        length.write(last)?;
+        file::sync_folder(dir)?;
+        Ok(length)
+    }
+
+    /// Writes the last line's record. It is on disk when this returns.
+    pub(super) fn write(&mut self, last: Last) -> io::Result<()> {
+        let place = last.chain.seq % 2 * RECORD as u64;
+        self.file.seek(SeekFrom::Start(place))?;
+        self.file.write_all(last.to_record().as_bytes())?;
+        self.file.sync_data()
+    }
+
+    /// Lets another handle stand in for the file.
+    #[cfg(test)]
+    pub(super) fn replace(&mut self, file: File) {
+        self.file = file;
+    }
+
+    /// Returns where the file is.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+/// Removes the length of a journal that is no more.
+pub(super) fn remove(dir: &Path) -> io::Result<()> {
+    match std::fs::remove_file(dir.join(LENGTH)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => file::sync_folder(dir),
+    }
+}

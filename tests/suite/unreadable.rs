@@ -1,0 +1,42 @@
+//! A write that the cloud accepted, and whose answer cannot be read: it left something, and that is ours.
+
+use crate::environment::TestEnvironment;
+use serde_json::Value;
+
+#[test]
+fn an_accepted_write_whose_answer_cannot_be_read_left_something_that_is_ours() {
+    // Every write of every step is swept in the process; these are told as a person hears of them.
+    for (step, fault) in [
+        ("cluster", "answer-foreign@PUT managedClusters"),
+        ("resource-group", "answer-page@PUT management."),
+        ("network", "answer-half@PUT virtualNetworks"),
+        ("certificate", "answer-page@POST /import"),
+        ("apps", "answer-moved@PATCH /deployments/httpbin"),
+    ] {
+        let here = TestEnvironment::instant();
+        let run =
+            here.command(&["up", "--format", "json"]).env("LANDFALL_SIM_FAULTS", fault).output().unwrap();
+        let text = String::from_utf8(run.stdout).unwrap();
+        let events: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let failed = events.iter().find(|event| event["event"] == "failed");
+        let failed = failed.unwrap_or_else(|| panic!("{fault}: {text}"));
+        assert_eq!((&failed["step"], &failed["residue"]), (&step.into(), &"something".into()), "{failed}");
+        assert_eq!(run.status.code(), Some(1));
+        assert_eq!(here.expect(0, &["up", "--format", "json"]).summary()["outcome"], "ready");
+        here.expect(0, &["down", "--yes"]);
+        assert!(here.expect(0, &["down", "--yes"]).stderr.contains("Nothing to take down"), "{fault}");
+    }
+}
+
+#[test]
+fn a_cluster_whose_answer_cannot_be_read_is_deleted_by_down_at_once() {
+    for fault in ["answer-page", "answer-foreign"] {
+        let here = TestEnvironment::instant();
+        let faults = format!("{fault}@PUT managedClusters");
+        here.command(&["up"]).env("LANDFALL_SIM_FAULTS", faults).output().unwrap();
+        here.expect(0, &["down", "--yes"]);
+        assert_eq!(here.count("DELETE", "/managedClusters/aks-istio-gateway-demo"), 1, "{fault}");
+        assert_eq!(here.count("PUT", "/managedClusters/aks-istio-gateway-demo"), 1, "{fault}");
+        assert!(here.count("DELETE", "/resourcegroups/rg-aks-istio-gateway-demo") > 0, "{fault}");
+    }
+}
