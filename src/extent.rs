@@ -6,6 +6,7 @@ use landfall_steps::{
     preflight::Concern,
     settings::{ObjectName, Settings},
 };
+use std::fmt;
 
 /// What `up` and `plan` both take.
 #[derive(clap::Args, Debug)]
@@ -27,12 +28,21 @@ enum Replace {
     Object(ObjectName),
 }
 
+impl fmt::Display for Replace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Cluster => f.write_str("cluster"),
+            Self::Object(name) => name.fmt(f),
+        }
+    }
+}
+
 impl Extent {
     /// Returns the flags as they were given, for a command that repeats them.
     pub fn arguments(&self) -> Vec<String> {
         let skipped =
             self.skip_preflight.iter().map(|check| ["--skip-preflight".to_owned(), check.name().to_owned()]);
-        let replaced = self.replace.iter().map(|step| ["--replace".to_owned(), step.clone()]);
+        let replaced = self.replace.iter().map(|step| ["--replace".to_owned(), step.to_string()]);
         skipped.chain(replaced).flatten().collect()
     }
 

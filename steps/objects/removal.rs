@@ -46,8 +46,8 @@ pub(crate) async fn undo(cx: &Context, clusters: &Clusters, applied: &Applied) -
     let adopted = Applied { found: Vec::new(), ..applied.clone() };
     let applied = if cx.adopted() { &adopted } else { applied };
     // Other steps' objects may be in a namespace of this one's.
-    let mut recorded = foreign::ours(|step| cx.output(step), cx.adopted());
-    recorded.extend(foreign::ours(|step| cx.ticket_of(step), cx.adopted()));
+    let mut recorded = foreign::ours(|step| cx.output(step), |_| cx.adopted());
+    recorded.extend(foreign::ours(|step| cx.ticket_of(step), |_| cx.adopted()));
     let removed = match remove(&opened.api, applied, &recorded).await {
         // It answered a moment ago, and the client has asked it again and again.
         Err((_, error)) if ours && operation::passes(&error) => {
