@@ -24,6 +24,8 @@ struct State {
     rng: Rng,
     /// Whether it stopped in the middle of a change, with the lock in its hand.
     holds: bool,
+    /// Whether it left: later requests do not wake it.
+    left: bool,
     /// The contexts that it has in the file.
     has: BTreeSet<&'static str>,
 }
@@ -32,12 +34,13 @@ impl OtherWriter {
     /// Returns a writer to the kubeconfig of an environment.
     pub fn new(here: &Environment, seed: u64) -> Self {
         let (file, rng) = (here.wish.kubeconfig.clone(), Rng::with_seed(seed));
-        Self(Arc::new(Mutex::new(State { file, rng, holds: false, has: BTreeSet::new() })))
+        Self(Arc::new(Mutex::new(State { file, rng, holds: false, left: false, has: BTreeSet::new() })))
     }
 
     /// Makes it act between the requests of the next run; with `slowly`, some changes take several requests.
     pub fn join(&self, here: &Environment, slowly: bool) {
         let state = self.0.clone();
+        state.lock().unwrap().left = false;
         here.carrier.show(Box::new(move |_, _, _| state.lock().unwrap().act(slowly)));
     }
 
@@ -60,12 +63,16 @@ impl OtherWriter {
         let without = [KEPT, PASSING].into_iter().fold(text, |text, name| without(&text, name));
         fs::write(&state.file, without).unwrap();
         state.has.clear();
+        state.left = true;
         lost
     }
 }
 
 impl State {
     fn act(&mut self, slowly: bool) {
+        if self.left {
+            return;
+        }
         if self.holds {
             if self.rng.u8(0..4) == 0 {
                 self.release();
