@@ -133,3 +133,10 @@ fn a_missing_object_lacks_everything_that_says_something() {
     assert_eq!(paths(&wanted, &Value::Null), [".spec"]);
     assert_eq!(paths(&json!({"spec": {"b": {"c": []}}}), &json!({})), [""; 0]);
 }
+
+#[test]
+fn string_data_that_is_no_text_is_a_difference() {
+    let wanted = json!({"apiVersion": "v1", "kind": "Secret", "stringData": {"pin": 12345, "none": null}});
+    let live = json!({"apiVersion": "v1", "kind": "Secret", "data": {}});
+    assert_eq!(differences(&wanted, &live), [(".stringData.pin".to_owned(), Value::Null, json!(HIDDEN))]);
+}
