@@ -465,7 +465,9 @@ mod tests {
         let memory = memory(&["resource-group", "network", "key-vault"], &[]);
         let vault = Retention { protected: true, days: Some(30) };
         let survey = Survey { vault, peered: vec!["vnet-hub in rg-hub".into()], ..Survey::default() };
-        let steps = fixture::steps();
+        let mut steps = fixture::steps();
+        let network = StepInfo { id: "network", ..steps[0].clone() };
+        steps.push(network);
         let going = Going {
             steps: &steps,
             memory: &memory,
