@@ -116,7 +116,6 @@ mod tests {
     use serde_json::json;
 
     use super::super::bench::{arm, group, network, network_body, put_cluster, there};
-    use super::*;
     use crate::test_cloud::TestCloud;
 
     #[test]
