@@ -34,8 +34,8 @@ pub fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
         }
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
             Err(Failure::new(Exit::Input, format!("write {shown}"))
-                .cause("the file is there already")
-                .hint("--force replaces it"))
+                .cause("the file already exists")
+                .hint("use --force to replace it"))
         }
         Err(error) => Err(Failure::new(Exit::Failed, format!("write {shown}")).caused_by(&error)),
     }
