@@ -8,7 +8,7 @@ const TEMPLATE: &str = include_str!("../../templates/landfall.toml");
 /// Arguments of `init`.
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// Replace the file if it is there
+    /// Replace the file if it exists
     #[arg(long)]
     force: bool,
 }
