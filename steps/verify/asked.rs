@@ -122,7 +122,7 @@ fn judge(scene: &Scene<'_>, ask: &Ask, answer: &Answer, nonce: &str) -> Result<(
     };
     match &ask.expect {
         Expect::Nobody if answer.status == 404 => Ok(()),
-        Expect::Nobody => Err(format!("{} is served by {} instead of 404", asked(), who())),
+        Expect::Nobody => Err(format!("{} got {} instead of 404", asked(), who())),
         Expect::Redirect { status, to } => {
             redirected(answer, *status, to).map_err(|why| format!("{} {why}", asked()))
         }
@@ -134,9 +134,7 @@ fn judge(scene: &Scene<'_>, ask: &Ask, answer: &Answer, nonce: &str) -> Result<(
                 () if known && heard.contains(&Some(true)) => {
                     echoed(workloads, arrives_as, answer, nonce).map_err(|why| format!("{} {why}", asked()))
                 }
-                () if known => {
-                    Err(format!("{} is served by {} instead of {}", asked(), who(), names(workloads)))
-                }
+                () if known => Err(format!("{} got {} instead of {}", asked(), who(), names(workloads))),
                 () if is_from_behind(answer) => Ok(()),
                 () => Err(format!("{} returns {} from the gateway itself", asked(), answer.status)),
             }

@@ -133,7 +133,7 @@ async fn each_route_that_is_broken_is_named_by_what_it_was_for() {
     .await;
     let verdict = fails(&bench, &[CheckId::Canary, CheckId::HeaderRouting]).await;
     let headers = detail(&verdict, CheckId::HeaderRouting);
-    assert!(headers.contains("served by echo-v1 instead of echo-v2 in 10 of 10"), "{headers}");
+    assert!(headers.contains("got echo-v1 instead of echo-v2 in 10 of 10"), "{headers}");
     mended(&bench).await;
 
     edit(&kubectl, "echo-headers", |rules| {
