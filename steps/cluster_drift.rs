@@ -84,8 +84,7 @@ pub(crate) fn refused(body: &Value, s: &Settings) -> Result<(), StepError> {
         .filter(differs)
         .map(|(setting, is, wanted)| {
             format!(
-                "{setting} is {is} and cannot change on an existing cluster, but the settings have \
-                     {wanted}"
+                "{setting} is {is} and cannot change on an existing cluster, but the settings have {wanted}"
             )
         })
         .collect();

@@ -87,7 +87,7 @@ impl Step for Istio {
         let (class, since) = cx.attend(wait, &seen, both).await.map_err(|error| {
             error.hint(
                 "AKS creates the class some time after the cluster: run again; leftover istio.io CRDs \
-                        prevent it",
+                 prevent it",
             )
         })?;
         if let Some(since) = since {

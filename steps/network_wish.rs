@@ -13,8 +13,7 @@ fn refused(wish: &Network, setting: &str, why: String) -> StepError {
     StepError::new(Kind::Input, format!("update virtual network {}", wish.name))
         .cause(why)
         .hint(format!(
-            "set {setting} back, or delete the environment and create it again (landfall down, \
-                       landfall up)"
+            "set {setting} back, or delete the environment and create it again (landfall down, landfall up)"
         ))
         .residue(Residue::Nothing)
 }

@@ -96,6 +96,6 @@ pub fn error() -> StepError {
         .request_id("7a1c0b7e-0000-4000-8000-000000000001")
         .hint(
             "set nodes_max = 2 under [cluster] in landfall.toml, or request a quota increase: \
-               https://aka.ms/quota",
+             https://aka.ms/quota",
         )
 }

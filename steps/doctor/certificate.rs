@@ -48,8 +48,8 @@ pub(super) fn judge(p: &Picture<'_>, walk: &mut Walk) {
         walk.name(finding.evidence(format!("version {} has enabled = false", version.version)));
     }
     let renew = || {
-        "landfall rotate: it replaces a self-signed certificate of landfall; otherwise landfall \
-                    rotate --pfx FILE"
+        "landfall rotate: it replaces a self-signed certificate of landfall; otherwise landfall rotate --pfx \
+         FILE"
     };
     if stored.not_after < p.now {
         let finding = Finding::new(

@@ -118,7 +118,7 @@ fn silent(p: &Picture<'_>, inside: &Inside, own: &str, port: u16) -> Finding {
             "HEALTH_PROBE",
             format!(
                 "the load balancer marks gateway {own} as unhealthy on port {port}: its probe requests / \
-                     there"
+                 there"
             ),
             format!(
                 "landfall up: it sets the annotations port_{port}_health-probe_* on the gateway, which point \
@@ -129,8 +129,8 @@ fn silent(p: &Picture<'_>, inside: &Inside, own: &str, port: u16) -> Finding {
         None => Finding::new(
             "GATEWAY_SILENT",
             format!(
-                "port {port} of gateway {own} does not respond, though its pods are ready and its probe \
-                     is correct"
+                "port {port} of gateway {own} does not respond, though its pods are ready and its probe is \
+                 correct"
             ),
             "check the network security groups of the nodes' subnet, and whether your network allows \
              outbound traffic to this port",

@@ -22,7 +22,7 @@ pub(super) fn judge(location: &str, usages: &[Usage]) -> Option<Finding> {
             ))
             .mend(
                 "delete unused addresses, choose another location, or request a quota increase: \
-                   https://aka.ms/quota",
+                 https://aka.ms/quota",
             )
             .for_a_new_cluster(),
     )

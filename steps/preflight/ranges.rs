@@ -74,8 +74,8 @@ fn services(s: &Settings, body: &Value) -> Option<Finding> {
             .code("ServiceCidrOverlapExistingSubnetsCidr")
             .cause(format!("virtual network {name} is {clash}, which overlaps the service range {wanted}"))
             .mend(
-                "set cluster.service_cidr to a range outside the network's, and cluster.dns_service_ip to \
-                   an address in it",
+                "set cluster.service_cidr to a range outside the network's, and cluster.dns_service_ip to an \
+                 address in it",
             )
             .for_a_new_cluster(),
     )

@@ -35,8 +35,7 @@ pub(super) fn to_make(rights: &Permissions, place: &Place<'_>) -> Option<Finding
             .code("AuthorizationFailed")
             .cause(format!("{} may not {} at {}", place.who, in_words(&lacking), place.scope))
             .mend(
-                "request the role Contributor at this scope; a new role may need some minutes to take \
-                   effect",
+                "request the role Contributor at this scope; a new role may need some minutes to take effect",
             )
     })
 }

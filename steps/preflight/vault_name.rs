@@ -61,8 +61,7 @@ pub(super) fn judge(s: &Settings, name: &str, standing: &Standing) -> Option<Fin
             let (cause, or) = match deleted {
                 None => (
                     format!(
-                        "the name {name} is taken by another vault; vault names are unique in all of \
-                             Azure"
+                        "the name {name} is taken by another vault; vault names are unique in all of Azure"
                     ),
                     String::new(),
                 ),
@@ -75,12 +74,11 @@ pub(super) fn judge(s: &Settings, name: &str, standing: &Standing) -> Option<Fin
                 ),
             };
             let suggested = names::another_vault(name);
-            Some(Finding::refused(Concern::VaultName, doing).code("VaultAlreadyExists").cause(cause).mend(
-                format!(
-                    "set key_vault.name (KEYVAULT_NAME) to another name, such as \
-                                   {suggested}{or}"
+            Some(
+                Finding::refused(Concern::VaultName, doing).code("VaultAlreadyExists").cause(cause).mend(
+                    format!("set key_vault.name (KEYVAULT_NAME) to another name, such as {suggested}{or}"),
                 ),
-            ))
+            )
         }
     }
 }

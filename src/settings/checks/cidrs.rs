@@ -137,8 +137,7 @@ pub fn dns_service_ip(given: &Given<String>, services: &Given<Ipv4Net>) -> Resul
         let why = if address == first {
             "is the address of the service kubernetes"
         } else {
-            "is the first or last address \
-                                                                                of the range"
+            "is the first or last address of the range"
         };
         return Err(given.wrong(format!("{address} {why}, {range}")).hint(mend));
     }

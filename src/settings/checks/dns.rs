@@ -33,10 +33,9 @@ pub fn domain(given: &Given<String>) -> Result<String, Mistake> {
     }
     for label in name.split('.') {
         if let Some(why) = fault(label) {
-            return Err(wrong(why).hint(
-                "a label has 1 to 63 characters of a-z, 0-9 and -, and no - at either \
-                                        end",
-            ));
+            return Err(
+                wrong(why).hint("a label has 1 to 63 characters of a-z, 0-9 and -, and no - at either end")
+            );
         }
     }
     if !name.contains('.') {

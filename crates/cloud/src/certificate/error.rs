@@ -78,15 +78,13 @@ impl CertificateError {
                 "convert it to PFX: `openssl pkcs12 -export -inkey KEY.pem -in CERTIFICATE.pem -out FILE.pfx`"
             }
             Self::NotPfx { .. } => {
-                "use a PKCS#12 file (.pfx or .p12) with the private key, the certificate \
-                                    and its chain"
+                "use a PKCS#12 file (.pfx or .p12) with the private key, the certificate and its chain"
             }
             Self::NoPrivateKey => "export it again, with its private key",
             Self::NoCertificate => "export it again, with its certificate",
             Self::KeyMismatch => "export the key together with the certificate that was issued for it",
             Self::Expired { .. } => {
-                "renew the certificate, or omit it, and landfall creates a self-signed \
-                                     one"
+                "renew the certificate, or omit it, and landfall creates a self-signed one"
             }
             Self::NotYetValid { .. } => "check this machine's clock, or wait until the certificate is valid",
             Self::DoesNotCover { missing, .. } => {
