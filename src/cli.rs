@@ -4,9 +4,10 @@ use crate::{commands, render::stream::Colour};
 use clap::{Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
-/// Brings an Azure subscription to a working HTTPS gateway on AKS, and repairs a half-finished run.
+/// Creates a working HTTPS gateway on AKS in an Azure subscription, and resumes or repairs an unfinished run.
 ///
-/// Without --cloud azure everything happens in a simulated cloud inside this program, and nothing is made in Azure.
+/// Without --cloud azure, everything runs in a simulated cloud inside this program, and nothing is created in
+/// Azure.
 #[derive(Parser, Debug)]
 #[command(name = "landfall", version, max_term_width = 100, after_help = EXIT_CODES)]
 pub struct Cli {
@@ -20,19 +21,19 @@ pub struct Cli {
 
 const EXIT_CODES: &str = "\
 Exit codes:
-    0  all well
-    1  a step failed; running again goes on
-    2  wrong input; nothing was touched
-    3  the cloud refuses: sign-in, rights, policy, quota
+    0  success
+    1  a step failed; run again to resume
+    2  invalid input; nothing was changed
+    3  refused by the cloud: sign-in, rights, policy, quota
     4  another run holds the lock
-   10  plan --detailed-exitcode: there is something to do
-  130  interrupted; running again goes on";
+   10  plan --detailed-exitcode: there are changes
+  130  interrupted; run again to resume";
 
 /// Options of every command.
 #[derive(clap::Args, Clone, Debug)]
 #[command(next_help_heading = "Everywhere")]
 pub struct Global {
-    /// Settings file [default: ./landfall.toml when it is there]
+    /// Settings file [default: ./landfall.toml if it exists]
     #[arg(long, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Name of the environment
@@ -41,22 +42,22 @@ pub struct Global {
     /// Folder of all environments' state
     #[arg(long, global = true, value_name = "DIR", default_value = ".landfall")]
     pub state_dir: PathBuf,
-    /// Where to make things: sim or azure [default: sim] [env: LANDFALL_CLOUD]
+    /// Target cloud: sim or azure [default: sim] [env: LANDFALL_CLOUD]
     #[arg(long, global = true, value_name = "CLOUD")]
     pub cloud: Option<String>,
-    /// How to show a run [default: live on a terminal, line otherwise]
+    /// Output format of a run [default: live on a terminal, line otherwise]
     #[arg(long, global = true, value_name = "FORMAT")]
     pub format: Option<Format>,
-    /// When to use colour; NO_COLOR is honoured
+    /// Use of colour; NO_COLOR is respected
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
     pub color: Colour,
-    /// Say more: -v every request, -vv everything
+    /// Print more: -v every request, -vv everything
     #[arg(short, long, global = true, action = clap::ArgAction::Count, conflicts_with = "quiet")]
     pub verbose: u8,
-    /// Say only what went wrong
+    /// Print errors only
     #[arg(short, long, global = true)]
     pub quiet: bool,
-    /// Answer yes where a question would be asked
+    /// Answer yes to every question
     #[arg(short, long, global = true)]
     pub yes: bool,
 }
@@ -64,7 +65,7 @@ pub struct Global {
 /// The output format of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Format {
-    /// A tree that is drawn anew.
+    /// A tree that is redrawn.
     Live,
     /// A line for every event.
     Line,
@@ -75,38 +76,40 @@ pub enum Format {
 /// The commands.
 #[derive(Subcommand, Debug)]
 pub enum Command {
-    /// Bring the environment to ready; run it again after any failure and it goes on
+    /// Create or repair the environment; run it again after any failure to resume
     Up(Box<commands::up::Args>),
-    /// Show what up would do, field by field, and do nothing
+    /// Show what up would change, field by field, without changes
     Plan(Box<commands::plan::Args>),
-    /// Show what is remembered: steps, gateways, certificate, names
+    /// Show the journal's state: steps, gateways, certificate, DNS records
     Status(Box<commands::status::Args>),
-    /// Prove the promise from outside: redirects, certificate, weights, headers, paths, names
+    /// Verify from outside: redirects, certificate, weights, headers, paths, DNS records
     ///
-    /// Asks the gateways by address, with the right name in TLS and Host, so that it needs no DNS. What is asked is derived
-    /// from the Gateways and HTTPRoutes. Exits with 0 only when everything holds.
+    /// Sends requests to the gateways' addresses, with the right name in TLS and Host, so that it needs no
+    /// DNS. The checks are derived from the Gateways and HTTPRoutes. Exit code 0 only if every check passes.
     Verify(Box<commands::verify::Args>),
-    /// Find the one cause when something does not work, with what shows it and what mends it
+    /// Find the root cause of a problem, with evidence and a fix
     ///
-    /// It looks at everything between the subscription and the answers of the gateways, and changes nothing. Exit 0 when
-    /// nothing is wrong, 1 with a finding.
+    /// Checks everything between the subscription and the responses of the gateways, and changes nothing.
+    /// Exit code 0 without a finding, 1 with one.
     Doctor(Box<commands::doctor::Args>),
-    /// Put a new certificate in the place of the old one, and wait until the cluster carries it
+    /// Replace the certificate, and wait until the cluster has the new one
     ///
-    /// Without a PFX it makes a new self-signed certificate, for the same names, in the place of one that landfall has
-    /// signed itself. With one, from --pfx or the settings, it imports that, unless the vault holds it already.
+    /// Without a PFX file, it creates a new self-signed certificate for the same names; it replaces only a
+    /// certificate that landfall signed. With a PFX file, from --pfx or the settings, it imports that one,
+    /// unless the vault has it already.
     ///
-    /// It goes through every step as `up` does, so what else is out of order is mended on the way, and it waits until the
-    /// cluster's Secret carries the certificate and every listener is programmed. A rotation that died is gone on with:
-    /// it makes no other version.
+    /// It runs every step as `up` does, so it also repairs other drift. It waits until the cluster's Secret
+    /// contains the certificate and every listener is programmed. It resumes an interrupted rotation, and
+    /// creates no second version.
     Rotate(Box<commands::rotate::Args>),
-    /// Take away what this environment made, and nothing else
+    /// Delete what this environment created, and nothing else
     Down(Box<commands::down::Args>),
-    /// Serve the simulated cloud in the foreground: for az, kubectl, curl, a browser, and every other command
+    /// Serve the simulated cloud in the foreground: for az, kubectl, curl, a browser, and all other commands
     ///
-    /// It serves the environment's own world, at the port it had before, until Ctrl-C. While it runs, every other command
-    /// of the environment uses it, its gateways answer, and a page shows what happens in it. The world rests when it
-    /// ends and goes on with the next command; nothing of it is lost, however it ends.
+    /// It serves the environment's own simulated cloud, on the same port as before, until Ctrl-C. While it
+    /// runs, every other command of the environment uses it, its gateways serve requests, and a page shows
+    /// its activity. Its state is saved when it ends, and the next command continues from it; nothing is
+    /// lost, however it ends.
     Sim(Box<commands::sim::Args>),
     /// Write a commented landfall.toml
     Init(commands::init::Args),

@@ -258,14 +258,14 @@ mod tests {
             Mistake {
                 place: Place::Flag("domain"),
                 key: "domain",
-                message: "\"x\" is not a domain: it has one label only".into(),
-                hint: "give a name with a dot".into(),
+                message: "\"x\" is not a domain: it has only one label".into(),
+                hint: "use a name with a dot".into(),
             },
             Mistake::at(file, "unknown key `domian`").hint("did you mean `domain`?"),
         ]);
         insta::assert_snapshot!(told.text(Paint::PLAIN), @r#"
-        error: --domain: "x" is not a domain: it has one label only
-          hint: give a name with a dot
+        error: --domain: "x" is not a domain: it has only one label
+          hint: use a name with a dot
         error: landfall.toml:12: unknown key `domian`
           hint: did you mean `domain`?
 

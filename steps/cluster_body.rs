@@ -99,13 +99,13 @@ pub(crate) fn stranger(body: &Value, subnet: &str) -> Option<String> {
     let in_subnet =
         |pool: &Value| pool["vnetSubnetID"].as_str().is_some_and(|is| is.eq_ignore_ascii_case(subnet));
     if !pools.is_empty() && !pools.iter().any(in_subnet) {
-        let is = pools[0]["vnetSubnetID"].as_str().unwrap_or("a network of AKS's own");
-        return Some(format!("cluster {name} has its nodes in {is}, and {subnet} is wanted"));
+        let is = pools[0]["vnetSubnetID"].as_str().unwrap_or("a network that AKS manages");
+        return Some(format!("cluster {name} has its nodes in {is}, but {subnet} is required"));
     }
     let plugin = body["properties"]["networkProfile"]["networkPlugin"].as_str().unwrap_or("azure");
     if !plugin.eq_ignore_ascii_case("azure") {
         return Some(format!(
-            "cluster {name} has network plugin {plugin}, which stays for as long as it lives, and azure is wanted; set \
+            "cluster {name} has network plugin {plugin}, which cannot change, but azure is required; set \
              cluster.name to another name"
         ));
     }
@@ -133,7 +133,7 @@ pub(crate) fn stopped(group: &str, name: &str) -> StepError {
     StepError::new(Kind::Refused, format!("use cluster {name}"))
         .code("ClusterStopped")
         .cause("the cluster is stopped")
-        .hint(format!("start it, and run again: az aks start -g {group} -n {name}"))
+        .hint(format!("start it, then run again: az aks start -g {group} -n {name}"))
         .residue(Residue::Nothing)
 }
 
@@ -144,8 +144,8 @@ pub(crate) fn way_out(error: StepError, id: &str, group: &str, name: &str) -> St
         return error;
     }
     error.hint(format!(
-        "run the same command again: it goes on waiting. To give up what Azure is at, POST {id}/abort \
-         (az aks operation-abort -g {group} -n {name}); the next run then mends the cluster"
+        "run the same command again to resume the wait. To abort the operation in Azure, POST {id}/abort (az \
+         aks operation-abort -g {group} -n {name}); the next run then repairs the cluster"
     ))
 }
 

@@ -83,12 +83,15 @@ pub(crate) fn refused(body: &Value, s: &Settings) -> Result<(), StepError> {
         .iter()
         .filter(differs)
         .map(|(setting, is, wanted)| {
-            format!("{setting} is {is} for as long as the cluster lives, and {wanted} is wanted")
+            format!(
+                "{setting} is {is} and cannot change on an existing cluster, but the settings have {wanted}"
+            )
         })
         .collect();
-    let mut hint = "set it back, or take the environment down and bring it up again".to_owned();
+    let mut hint =
+        "set it back, or delete the environment and create it again (landfall down, landfall up)".to_owned();
     if let Some(wanted) = cluster.version.as_ref().filter(|wanted| !runs(&version, wanted)) {
-        refused.push(format!("the cluster runs Kubernetes {version}, and {wanted} is wanted"));
+        refused.push(format!("the cluster runs Kubernetes {version}, but the settings have {wanted}"));
         hint = format!(
             "set cluster.version back, or upgrade it yourself, one minor version at a time: az aks upgrade -g {} -n {} \
              --kubernetes-version {wanted}",
@@ -98,7 +101,7 @@ pub(crate) fn refused(body: &Value, s: &Settings) -> Result<(), StepError> {
     if refused.is_empty() {
         return Ok(());
     }
-    let error = StepError::new(Kind::Input, format!("change cluster {}", cluster.name));
+    let error = StepError::new(Kind::Input, format!("update cluster {}", cluster.name));
     Err(refused.into_iter().fold(error, StepError::cause).hint(hint).residue(Residue::Nothing))
 }
 

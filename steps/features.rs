@@ -102,7 +102,7 @@ impl Step for Features {
 
     async fn undo(&self, _: &Context, _: Registered) -> Result<Undone, StepError> {
         // A provider serves the whole subscription, and other resources may need its registration.
-        Ok(Undone::Kept { why: "the subscription's other resources may use them".to_owned() })
+        Ok(Undone::Kept { why: "other resources of the subscription may use them".to_owned() })
     }
 }
 
@@ -117,7 +117,7 @@ pub(crate) async fn enable(cx: &Context, azure: &Azure, flag: &str) -> Result<()
     let what = format!("register the feature {flag}");
     match azure.register_feature(namespace, name).await {
         Err(error) if error.kind == ApiErrorKind::NotFound => {
-            cx.note(format!("{flag} is gone: generally available by now"));
+            cx.note(format!("{flag} no longer exists: generally available"));
             return Ok(());
         }
         asked => drop(asked.doing(&what)?),
@@ -136,6 +136,6 @@ pub(crate) async fn enable(cx: &Context, azure: &Azure, flag: &str) -> Result<()
         },
     )
     .await?;
-    azure.register_provider(namespace).await.doing(format!("spread the feature through {namespace}"))?;
+    azure.register_provider(namespace).await.doing(format!("propagate the feature to {namespace}"))?;
     Ok(())
 }

@@ -62,9 +62,9 @@ impl Step for Istio {
             async { opened.api.get(&Kind::DEPLOYMENT, Some(NAMESPACE), CONTROL_PLANE).await },
             async { opened.api.get(&Kind::GATEWAY_CLASS, None, CLASS).await },
         );
-        let istiod = istiod.doing("look at istiod")?;
+        let istiod = istiod.doing("read istiod")?;
         // Before AKS has installed the CRDs, the API does not know the kind.
-        let class = class.doing(format!("look at GatewayClass {CLASS}"))?;
+        let class = class.doing(format!("read GatewayClass {CLASS}"))?;
         let available =
             istiod.as_ref().is_some_and(|o| matches!(readiness::deployment(o), Readiness::Ready(())));
         Ok(match class.as_ref().and_then(accepted) {
@@ -85,7 +85,10 @@ impl Step for Istio {
             Ok((class.0, since))
         };
         let (class, since) = cx.attend(wait, &seen, both).await.map_err(|error| {
-            error.hint("AKS makes the class some time after the cluster: run again; leftover istio.io definitions stop it")
+            error.hint(
+                "AKS creates the class some time after the cluster: run again; leftover istio.io CRDs \
+                 prevent it",
+            )
         })?;
         if let Some(since) = since {
             cx.ended_at(since);
@@ -104,7 +107,7 @@ async fn await_class(api: &Cluster, seen: &Seen) -> Result<(AcceptedClass, Since
     let look = |all: &[DynamicObject]| {
         let class = all.first();
         seen.set(match class.map(readiness::gateway_class) {
-            None => format!("GatewayClass {CLASS} is not there yet"),
+            None => format!("GatewayClass {CLASS} does not exist yet"),
             Some(Readiness::Ready(())) => "waiting for istiod".to_owned(),
             Some(Readiness::Waiting(why) | Readiness::Broken(why)) => why,
         });

@@ -79,7 +79,7 @@ impl Network {
 
     async fn look(&self) -> Result<Option<Value>, StepError> {
         let found = self.azure.network(&self.group, &self.wanted.name).await;
-        found.doing(format!("look at virtual network {}", self.wanted.name))
+        found.doing(format!("read virtual network {}", self.wanted.name))
     }
 
     fn found(&self, body: &Value, joined: bool) -> Option<Subnet> {
@@ -121,7 +121,7 @@ impl Network {
         let region = body["location"].as_str().unwrap_or_default();
         if !same_region(region, &self.location) {
             return Ok(Check::Foreign {
-                why: format!("virtual network {name} is in {region}, and {} is wanted", self.location),
+                why: format!("virtual network {name} is in {region}, but {} is required", self.location),
             });
         }
         match State::of(body) {
@@ -153,7 +153,7 @@ impl Network {
             Some(prefix) => {
                 let prefix = prefix.unwrap_or("no range");
                 let why =
-                    format!("subnet {} of {name} is {prefix}, and {wanted} is wanted", self.wanted.subnet);
+                    format!("subnet {} of {name} is {prefix}, but {wanted} is required", self.wanted.subnet);
                 return Check::Foreign { why };
             }
             // In a foreign network the new subnet is owned, and teardown deletes it.
@@ -209,9 +209,9 @@ impl Network {
     /// Removes our subnet from a foreign network: reads it, changes it, and writes it only if it is unchanged
     /// since the read.
     async fn leave(&self, cx: &Context, subnet: &Subnet) -> Result<Undone, StepError> {
-        let what = format!("take subnet {} out of {}", self.wanted.subnet, subnet.network);
+        let what = format!("delete subnet {} from {}", self.wanted.subnet, subnet.network);
         let wait = Wait::new(
-            "the virtual network to stay the same",
+            "the virtual network to stay unchanged",
             Duration::from_secs(6),
             Duration::from_secs(600),
         );
@@ -236,23 +236,28 @@ impl Network {
                 Err(error) if error.code.as_deref() == Some("InUseSubnetCannotBeDeleted") => {
                     Ok(Look::There(Err(Undone::Kept { why: error.causes.join("; ") })))
                 }
-                put => Ok(put?
-                    .map_or_else(|| Look::not_yet("it changed meanwhile"), |begun| Look::There(Ok(begun)))),
+                put => Ok(put?.map_or_else(
+                    || Look::not_yet("it was changed concurrently"),
+                    |begun| Look::There(Ok(begun)),
+                )),
             }
         });
         let begun = match left.await? {
             Ok(begun) => begun,
             Err(undone) => return Ok(undone),
         };
-        let wait = Wait::new("the subnet to be taken away", Duration::from_secs(6), Duration::from_secs(300));
+        let wait = Wait::new("the subnet to be deleted", Duration::from_secs(6), Duration::from_secs(300));
         operation::finish(cx, self.azure.arm(), begun, wait, &what).await?;
         Ok(Undone::Deleted)
     }
 
     async fn wait_until_settled(&self, cx: &Context) -> Result<Option<Value>, StepError> {
-        let wait =
-            Wait::new("the virtual network to settle", Duration::from_secs(6), Duration::from_secs(300));
-        let what = format!("look at virtual network {}", self.wanted.name);
+        let wait = Wait::new(
+            "the operation on the virtual network to end",
+            Duration::from_secs(6),
+            Duration::from_secs(300),
+        );
+        let what = format!("read virtual network {}", self.wanted.name);
         let ask = || self.azure.network(&self.group, &self.wanted.name);
         operation::look_until(cx, wait, &what, ask, |body: Option<Value>| {
             Ok(match body.as_ref().map(State::of) {
@@ -271,7 +276,7 @@ impl Network {
     async fn wait_until_gone(&self, cx: &Context) -> Result<(), StepError> {
         let wait =
             Wait::new("the virtual network to be deleted", Duration::from_secs(6), Duration::from_secs(300));
-        let what = format!("look at virtual network {}", self.wanted.name);
+        let what = format!("read virtual network {}", self.wanted.name);
         let ask = || self.azure.network(&self.group, &self.wanted.name);
         let gone = |body: Option<Value>| Ok(body.map_or(Look::There(()), |_| Look::not_yet("Deleting")));
         operation::look_until(cx, wait, &what, ask, gone).await
@@ -308,14 +313,14 @@ impl Step for Network {
     async fn apply(&self, cx: &Context, _: &Group) -> Result<Subnet, StepError> {
         let what = format!("create virtual network {}", self.wanted.name);
         let wait = Wait::new(
-            "the virtual network to stay the same",
+            "the virtual network to stay unchanged",
             Duration::from_secs(1),
             Duration::from_secs(600),
         );
         let put = cx
             .wait_until(wait, async || {
                 let put = self.put(cx, &what).await?;
-                Ok(put.map_or_else(|| Look::not_yet("it changed meanwhile"), Look::There))
+                Ok(put.map_or_else(|| Look::not_yet("it was changed concurrently"), Look::There))
             })
             .await?;
         let begun = match put {
@@ -330,7 +335,7 @@ impl Step for Network {
         };
         self.found(&body, self.joined(cx, &body)).ok_or_else(|| {
             StepError::new(Kind::Failed, what)
-                .cause(format!("the network is there without subnet {}", self.wanted.subnet))
+                .cause(format!("the network exists without subnet {}", self.wanted.subnet))
                 .residue(Residue::Something)
         })
     }
@@ -361,13 +366,11 @@ impl Step for Network {
         let Some(body) = self.look().await? else { return Ok(Undone::AlreadyGone) };
         let others = others(&body, &self.wanted.subnet);
         if subnet.joined && !others.is_empty() {
-            cx.note(format!("the network itself stays: it has other subnets, {}", others.join(", ")));
+            cx.note(format!("the network itself is kept: it has other subnets, {}", others.join(", ")));
             return self.leave(cx, &subnet).await;
         }
         if !others.is_empty() {
-            return Ok(Undone::Kept {
-                why: format!("it has subnets that are not ours: {}", others.join(", ")),
-            });
+            return Ok(Undone::Kept { why: format!("it has foreign subnets: {}", others.join(", ")) });
         }
         let users = subnet_of(&body, &self.wanted.subnet).map(users).unwrap_or_default();
         if !users.is_empty() {

@@ -10,9 +10,11 @@ use serde_json::{Value, json};
 
 /// Returns the error for a setting that the network cannot follow, with the remedy.
 fn refused(wish: &Network, setting: &str, why: String) -> StepError {
-    StepError::new(Kind::Input, format!("change virtual network {}", wish.name))
+    StepError::new(Kind::Input, format!("update virtual network {}", wish.name))
         .cause(why)
-        .hint(format!("set {setting} back, or take the environment down and bring it up again"))
+        .hint(format!(
+            "set {setting} back, or delete the environment and create it again (landfall down, landfall up)"
+        ))
         .residue(Residue::Nothing)
 }
 
@@ -36,7 +38,7 @@ pub(crate) fn differences(body: &Value, wish: &Network) -> Result<Vec<Change>, S
         let (name, prefix) =
             (other["name"].as_str().unwrap_or_default(), prefix_of(other).unwrap_or_default());
         if !name.eq_ignore_ascii_case(&wish.subnet) && !inside(prefix, &becomes) {
-            let why = format!("subnet {name} is {prefix}, which is outside of {wanted}");
+            let why = format!("subnet {name} is {prefix}, which is outside {wanted}");
             return Err(refused(wish, "network.address_space", why));
         }
         if !name.eq_ignore_ascii_case(&wish.subnet) && overlaps(prefix, &wish.subnet_prefix) {

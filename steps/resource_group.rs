@@ -54,7 +54,7 @@ impl ResourceGroup {
     }
 
     async fn look(&self) -> Result<Option<Value>, StepError> {
-        self.azure.group(&self.name).await.doing(format!("look at resource group {}", self.name))
+        self.azure.group(&self.name).await.doing(format!("read resource group {}", self.name))
     }
 
     /// Returns the reason why the group stays: its foreign resources, or owned ones that stay themselves.
@@ -73,8 +73,8 @@ impl ResourceGroup {
         };
         let theirs: Vec<Value> = left.iter().filter(|one| !is_ours(one)).cloned().collect();
         match theirs.is_empty() {
-            true => format!("it holds what stays: {}", names(left)),
-            false => format!("it holds what is not ours: {}", names(&theirs)),
+            true => format!("it contains kept resources: {}", names(left)),
+            false => format!("it contains foreign resources: {}", names(&theirs)),
         }
     }
 
@@ -85,7 +85,7 @@ impl ResourceGroup {
             Duration::from_secs(300),
             Duration::from_secs(3600),
         );
-        let what = format!("look at resource group {}", self.name);
+        let what = format!("read resource group {}", self.name);
         operation::look_until(
             cx,
             wait,
@@ -129,12 +129,13 @@ impl Step for ResourceGroup {
         }
         let is = body["location"].as_str().unwrap_or_default();
         if !same_region(is, &self.location) {
-            let why = format!("resource group {} is in {is}, and {} is wanted", self.name, self.location);
+            let why = format!("resource group {} is in {is}, but {} is required", self.name, self.location);
             if cx.ours() {
                 return Err(StepError::new(Kind::Input, format!("use resource group {}", self.name))
                     .cause(why)
                     .hint(
-                        "set location back: what is there cannot move; another environment can be elsewhere",
+                        "set location back: an existing group cannot move; another environment can use \
+                         another location",
                     )
                     .residue(Residue::Nothing));
             }
@@ -154,7 +155,7 @@ impl Step for ResourceGroup {
         tags.extend(self.tags.clone());
         let what = format!("create resource group {}", self.name);
         let wait =
-            Wait::new("the earlier group to be gone", Duration::from_secs(30), Duration::from_secs(3600));
+            Wait::new("the previous group to be deleted", Duration::from_secs(30), Duration::from_secs(3600));
         let put = cx
             .wait_until(wait, async || {
                 let put = self.azure.put_group(&self.name, &self.location, &tags).await;

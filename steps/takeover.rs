@@ -36,7 +36,7 @@ pub(crate) async fn allowed(
     let refused =
         StepError::new(ErrorKind::Foreign, what).code("FieldManagerConflict").residue(Residue::Nothing);
     Err(causes.fold(refused, StepError::cause).hint(format!(
-        "leave these fields out of the manifest, or let {first} give the object up, and run again"
+        "remove these fields from the manifest, or make {first} stop managing the object, then run again"
     )))
 }
 

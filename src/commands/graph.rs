@@ -14,7 +14,7 @@ use landfall_steps::settings::Teardown;
 /// Arguments of `graph`.
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// The language
+    /// Output language
     #[arg(long = "as", value_name = "LANGUAGE", default_value = "mermaid")]
     language: Language,
     #[command(flatten)]

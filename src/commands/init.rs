@@ -8,7 +8,7 @@ const TEMPLATE: &str = include_str!("../../templates/landfall.toml");
 /// Arguments of `init`.
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// Replace the file if it is there
+    /// Replace the file if it exists
     #[arg(long)]
     force: bool,
 }
@@ -34,8 +34,8 @@ pub fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
         }
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
             Err(Failure::new(Exit::Input, format!("write {shown}"))
-                .cause("the file is there already")
-                .hint("--force replaces it"))
+                .cause("the file already exists")
+                .hint("use --force to replace it"))
         }
         Err(error) => Err(Failure::new(Exit::Failed, format!("write {shown}")).caused_by(&error)),
     }

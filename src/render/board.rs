@@ -123,7 +123,7 @@ impl Board {
             }
             What::Retrying { because, .. } => {
                 // The description of the awaited condition is more informative than the last error code.
-                row.note.get_or_insert_with(|| format!("{because}, trying again"));
+                row.note.get_or_insert_with(|| format!("{because}, retrying"));
                 row.wake(event.at);
             }
             What::Finished { how, elapsed, .. } => row.end(State::Finished(*how, *elapsed)),

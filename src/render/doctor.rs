@@ -36,7 +36,7 @@ pub fn text(shown: &Shown<'_>, paint: Paint) -> String {
         None => parts.push(well(shown.diagnosis, paint)),
     }
     parts.extend(
-        (!unseen.is_empty()).then(|| bullets("Could not look:", unseen.iter().map(|why| stripped(why)))),
+        (!unseen.is_empty()).then(|| bullets("Could not read:", unseen.iter().map(|why| stripped(why)))),
     );
     parts.join("\n\n")
 }
@@ -47,7 +47,7 @@ fn rows(finding: &Finding, program: &str) -> String {
     for (at, told) in finding.evidence.iter().enumerate() {
         rows.push(words::wrap(&label(if at == 0 { "evidence" } else { "" }), told, COLUMNS));
     }
-    rows.push(words::wrap(&label("mend"), &called(&finding.mend, program), COLUMNS));
+    rows.push(words::wrap(&label("fix"), &called(&finding.mend, program), COLUMNS));
     rows.join("\n")
 }
 
@@ -56,7 +56,7 @@ fn beside(others: &[Finding], symptoms: &[String], program: &str) -> Option<Stri
     let other =
         others.iter().map(|one| format!("{} ({}): {}", one.cause, one.code, called(&one.mend, program)));
     let more = symptoms.len().saturating_sub(SYMPTOMS_MAX);
-    let more = (more > 0).then(|| format!("and {} of the kind", words::count(more, "more sign")));
+    let more = (more > 0).then(|| format!("and {} like these", words::count(more, "more sign")));
     let all: Vec<String> = symptoms.iter().take(SYMPTOMS_MAX).cloned().chain(more).chain(other).collect();
     (!all.is_empty()).then(|| bullets("Also seen:", all.into_iter()))
 }
@@ -68,10 +68,10 @@ fn bullets(title: &str, lines: impl Iterator<Item = String>) -> String {
 
 fn well(diagnosis: &Diagnosis, paint: Paint) -> String {
     let looked: Vec<String> = diagnosis.looked.iter().map(|(count, noun)| plural(*count, noun)).collect();
-    let seen = format!("nothing is wrong: {} looked at, all as they should be.", words::list(&looked));
+    let seen = format!("no problem found: {} checked.", words::list(&looked));
     let mut lines = vec![words::wrap(&format!("{} ", paint.good("✓")), &seen, COLUMNS)];
     if !diagnosis.symptoms.is_empty() {
-        lines.push(bullets("Worth knowing:", diagnosis.symptoms.iter().cloned()));
+        lines.push(bullets("Notes:", diagnosis.symptoms.iter().cloned()));
     }
     lines.join("\n\n")
 }
@@ -93,7 +93,7 @@ fn sentence(fragment: &str) -> String {
 
 /// Removes the part of an error that repeats the title.
 fn stripped(why: &str) -> String {
-    why.strip_prefix("could not look at ").unwrap_or(why).to_owned()
+    why.strip_prefix("could not read ").unwrap_or(why).to_owned()
 }
 
 /// Inserts the command line of landfall for this environment.
@@ -132,7 +132,7 @@ pub fn afterword(diagnosis: &Diagnosis, report: &Report, program: &str) -> Optio
         error.code.as_deref() == Some(root.code) || error.causes.iter().any(same)
     });
     (!said).then(|| {
-        let cause = words::wrap("Behind it: ", &format!("{}.", root.cause), COLUMNS);
+        let cause = words::wrap("Root cause: ", &format!("{}.", root.cause), COLUMNS);
         format!("{cause}\n{}", rows(root, program))
     })
 }
@@ -146,7 +146,7 @@ mod tests {
     fn finding(code: &'static str, cause: &str) -> Finding {
         let mut finding = Finding::new(code, cause, "landfall up: it grants Key Vault Secrets User");
         finding.evidence = vec![
-            "event FailedMount of pod tls-secret-sync-7c9d, 6 times: GET https://kv.vault.azure.net/secrets/tls/ answered 403 ForbiddenByRbac".into(),
+            "event FailedMount of pod tls-secret-sync-7c9d, 6 times: GET https://kv.vault.azure.net/secrets/tls/ returned 403 ForbiddenByRbac".into(),
             "role assignments of the add-on's identity at kv: 0".into(),
         ];
         finding
@@ -166,12 +166,12 @@ mod tests {
         let diagnosis = Diagnosis {
             findings: vec![
                 finding("VAULT_ACCESS_MISSING", "the add-on's identity may not read kv"),
-                Finding::new("ROTATION_OFF", "rotation is switched off", "landfall up"),
+                Finding::new("ROTATION_OFF", "rotation is disabled", "landfall up"),
             ],
             symptoms: vec![
                 "gateway echo-gateway serves no HTTPS: Secret gateway-tls-secret is missing".into(),
             ],
-            unseen: vec!["could not look at the region's limits: 503".into()],
+            unseen: vec!["could not read the region's limits: 503".into()],
             ..Diagnosis::default()
         };
         insta::assert_snapshot!(text(&shown(&diagnosis), Paint::PLAIN));
@@ -199,8 +199,7 @@ mod tests {
         };
         let late = report(StepError::new(Kind::TimedOut, "wait for every listener"));
         assert!(afterword(&diagnosis, &late, "landfall").unwrap().contains(cause));
-        let known =
-            report(StepError::new(Kind::Failed, "bring the certificate").code("VAULT_ACCESS_MISSING"));
+        let known = report(StepError::new(Kind::Failed, "sync the certificate").code("VAULT_ACCESS_MISSING"));
         assert_eq!(afterword(&diagnosis, &known, "landfall"), None);
         let unmade = Diagnosis { unmade: true, ..diagnosis };
         assert_eq!(afterword(&unmade, &late, "landfall"), None);

@@ -21,11 +21,11 @@ pub fn warning(
     let day = certificate.not_after.strftime("%Y-%m-%d");
     let ends = match expiry(certificate.not_after, now) {
         Expiry::Far => return None,
-        Expiry::Near(0) => "The certificate ends within a day.".to_owned(),
+        Expiry::Near(0) => "The certificate expires within a day.".to_owned(),
         Expiry::Near(days) => {
-            format!("The certificate ends in {}, on {day}.", words::count(days as usize, "day"))
+            format!("The certificate expires in {}, on {day}.", words::count(days as usize, "day"))
         }
-        Expiry::Past(_) => format!("The certificate has ended on {day}: clients refuse it."),
+        Expiry::Past(_) => format!("The certificate expired on {day}: clients refuse it."),
     };
     let file = if certificate.renewable { "" } else { " --pfx FILE" };
     Some(format!("{}\nReplace it: {program} rotate{file}", paint.bad(&words::wrap("", &ends, COLUMNS))))
@@ -46,15 +46,15 @@ mod tests {
     fn thirty_days_before_the_end_and_after_it_there_is_a_warning() {
         assert_eq!(told("2027-10-01T00:00:00Z", true), "");
         insta::assert_snapshot!(told("2027-11-15T12:00:00Z", true), @r"
-        The certificate ends in 7 days, on 2027-11-23.
+        The certificate expires in 7 days, on 2027-11-23.
         Replace it: landfall rotate
         ");
         insta::assert_snapshot!(told("2027-11-22T12:00:00Z", false), @r"
-        The certificate ends within a day.
+        The certificate expires within a day.
         Replace it: landfall rotate --pfx FILE
         ");
         insta::assert_snapshot!(told("2027-11-24T12:00:00Z", true), @r"
-        The certificate has ended on 2027-11-23: clients refuse it.
+        The certificate expired on 2027-11-23: clients refuse it.
         Replace it: landfall rotate
         ");
     }

@@ -90,9 +90,12 @@ pub fn failure() -> Vec<Event> {
 pub fn error() -> StepError {
     StepError::new(Kind::Refused, "create cluster aks-istio-gateway-demo")
         .code("QuotaExceeded")
-        .cause("the quota for Standard DSv5 Family vCPUs in eastus allows 10, 16 are needed")
-        .cause("PUT /subscriptions/…/managedClusters/aks-istio-gateway-demo answered 409 QuotaExceeded")
+        .cause("quota exceeded for Standard DSv5 Family vCPUs in eastus (need 16, limit 10)")
+        .cause("PUT /subscriptions/…/managedClusters/aks-istio-gateway-demo returned 409 QuotaExceeded")
         .residue(Residue::Nothing)
         .request_id("7a1c0b7e-0000-4000-8000-000000000001")
-        .hint("set nodes_max = 2 under [cluster] in landfall.toml, or ask for quota: https://aka.ms/quota")
+        .hint(
+            "set nodes_max = 2 under [cluster] in landfall.toml, or request a quota increase: \
+             https://aka.ms/quota",
+        )
 }

@@ -197,7 +197,7 @@ mod tests {
         {"event":"started","at":"2026-11-23T09:31:02.420Z","step":"resource-group","title":"resource group rg-aks-istio-gateway-demo","making":true,"attempt":1}
         {"event":"retrying","at":"2026-11-23T09:31:03.000Z","step":"certificate","because":"ForbiddenByRbac","wait_ms":2000}
         {"event":"note","at":"2026-11-23T09:31:04.120Z","step":"cluster-ready","text":"Creating, 83 s of about 280 s"}
-        {"event":"failed","at":"2026-11-23T09:31:04.400Z","step":"cluster-ready","code":"QuotaExceeded","message":"create cluster aks-istio-gateway-demo","causes":["the quota for Standard DSv5 Family vCPUs in eastus allows 10, 16 are needed","PUT /subscriptions/…/managedClusters/aks-istio-gateway-demo answered 409 QuotaExceeded"],"hint":"set nodes_max = 2 under [cluster] in landfall.toml, or ask for quota: https://aka.ms/quota","residue":"nothing","request_id":"7a1c0b7e-0000-4000-8000-000000000001","elapsed_ms":192000}
+        {"event":"failed","at":"2026-11-23T09:31:04.400Z","step":"cluster-ready","code":"QuotaExceeded","message":"create cluster aks-istio-gateway-demo","causes":["quota exceeded for Standard DSv5 Family vCPUs in eastus (need 16, limit 10)","PUT /subscriptions/…/managedClusters/aks-istio-gateway-demo returned 409 QuotaExceeded"],"hint":"set nodes_max = 2 under [cluster] in landfall.toml, or request a quota increase: https://aka.ms/quota","residue":"nothing","request_id":"7a1c0b7e-0000-4000-8000-000000000001","elapsed_ms":192000}
         {"event":"blocked","at":"2026-11-23T09:31:04.401Z","step":"istio","by":"cluster-ready"}
         {"event":"interrupted","at":"2026-11-23T09:31:04.402Z","step":"certificate"}
         "#);

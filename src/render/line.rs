@@ -154,8 +154,8 @@ mod tests {
         09:31:02Z start    certificate     certificate gateway-tls-cert
         09:31:03Z retry    certificate     ForbiddenByRbac; again in 2.0 s
         09:31:04Z wait     cluster-ready   Creating, 83 s of about 280 s
-        09:31:35Z alive                    3 of 9 done; waiting for certificate (ForbiddenByRbac, trying again), cluster-ready (Creating, 83 s of about 280 s)
-        09:31:04Z failed   cluster-ready   after 3 min 12 s, failed to create cluster aks-istio-gateway-demo: the quota for Standard DSv5 Family vCPUs in eastus allows 10, 16 are needed
+        09:31:35Z alive                    3 of 9 done; waiting for certificate (ForbiddenByRbac, retrying), cluster-ready (Creating, 83 s of about 280 s)
+        09:31:04Z failed   cluster-ready   after 3 min 12 s, failed to create cluster aks-istio-gateway-demo: quota exceeded for Standard DSv5 Family vCPUs in eastus (need 16, limit 10)
         09:31:04Z blocked  istio           by cluster-ready
         09:31:04Z stopped  certificate     interrupted in the middle; the next run looks and goes on
         ");

@@ -338,7 +338,7 @@ mod tests {
 
          = preflight, features
 
-        The certificate ends in 7 days, on 2027-11-23.
+        The certificate expires in 7 days, on 2027-11-23.
         Replace it: landfall rotate
 
         Nothing to do: 2 steps, as they should be.

@@ -36,9 +36,9 @@ pub fn text(shown: &Shown<'_>, paint: Paint) -> String {
     parts.extend(section("Certificate", certificate(present, shown.now, paint), paint));
     parts.extend(section("DNS", present.records.iter().map(|one| record(one, paint)), paint));
     let unseen = present.unseen.iter().map(|why| words::wrap("  ", why, COLUMNS));
-    parts.extend(section("Not seen", unseen, paint));
+    parts.extend(section("Could not read", unseen, paint));
     if !present.is_well() {
-        parts.push(format!("Not all is as it should be. Find the cause: {} doctor", shown.program));
+        parts.push(format!("Something is wrong. Find the cause: {} doctor", shown.program));
     }
     parts.retain(|part| !part.is_empty());
     parts.join("\n\n")
@@ -110,7 +110,7 @@ fn gateway(gateway: &Programmed, ways: &Ways, paint: Paint) -> String {
             .map(|(at, listener_of)| detail(if at == 0 { "listeners" } else { "" }, &listener(listener_of))),
     );
     for (port, socket) in detours(gateway, ways) {
-        lines.push(detail("", &format!("port {port} answers at {socket}")));
+        lines.push(detail("", &format!("port {port} is served at {socket}")));
     }
     let made = &gateway.made;
     lines.push(match &made.deployment {
@@ -125,7 +125,7 @@ fn gateway(gateway: &Programmed, ways: &Ways, paint: Paint) -> String {
         lines.push(detail("HPA", &format!("{} to {} replicas, {} now", scale.least, scale.most, scale.now)));
     }
     if let Some(budget) = &made.budget {
-        let said = format!("{} must stay, {} may go now", budget.at_least, budget.may_go);
+        let said = format!("{} must be available, {} may be evicted now", budget.at_least, budget.may_go);
         lines.push(detail("PDB", &said));
     }
     lines.join("\n")
@@ -151,7 +151,7 @@ fn route(route: &Routed, paint: Paint) -> String {
         lines.push(detail("on", &format!("{}{trouble}", parent.name)));
     }
     if route.redirects {
-        lines.push(detail("to", "another address, by redirect"));
+        lines.push(detail("to", "another URL, by redirect"));
     }
     let backends = route.backends.iter().enumerate();
     lines.extend(backends.map(|(at, backend)| detail(if at == 0 { "to" } else { "" }, &leads(backend))));
@@ -191,7 +191,7 @@ fn certificate(present: &Present, now: Timestamp, paint: Paint) -> Vec<String> {
             format!(" {} {}the same", mark(true, paint), words::pad("in the Secret", NAME))
         }
         Some(secret) => format!(
-            " {} {}another one, SHA-1 {}\n{}",
+            " {} {}a different one, SHA-1 {}\n{}",
             mark(false, paint),
             words::pad("in the Secret", NAME),
             secret.thumbprint.to_uppercase(),
@@ -205,9 +205,9 @@ fn certificate(present: &Present, now: Timestamp, paint: Paint) -> Vec<String> {
 fn record(record: &Named, paint: Paint) -> String {
     let well = record.is == [record.wanted.clone()];
     let said = match record.is.as_slice() {
-        [] => format!("no record, should be {}", record.wanted),
+        [] => format!("no record, expected {}", record.wanted),
         _ if well => record.wanted.clone(),
-        other => format!("{}, should be {}", other.join(", "), record.wanted),
+        other => format!("{}, expected {}", other.join(", "), record.wanted),
     };
     format!(" {} {}  A  {said}", mark(well, paint), record.host)
 }

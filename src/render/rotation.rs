@@ -35,13 +35,13 @@ pub fn text(rotation: &Rotation, shown: &Shown<'_>, paint: Paint) -> String {
     let word = if rotation.was.is_some() { "Rotated" } else { "Nothing to rotate, ready" };
     let mut parts = vec![summary::headline(word, shown.report, shown.requests, false, paint)];
     if rotation.was.is_none() && shown.given {
-        let why = "The newest version in the vault is the certificate of this PFX already. Importing it once more would \
-                   make another version of the same.";
+        let why = "The newest version in the vault is already the certificate of this PFX. Another import \
+                   would create a second version of it.";
         parts.push(words::wrap("", why, COLUMNS));
     }
     parts.push(rows(rotation, shown.facts));
     parts.extend(expiry::warning(shown.facts.certificate.as_ref(), shown.program, shown.now, paint));
-    parts.push(format!("Look at it: {} status", shown.program));
+    parts.push(format!("Status: {} status", shown.program));
     parts.join("\n\n")
 }
 
@@ -60,7 +60,7 @@ fn rows(rotation: &Rotation, facts: &Facts) -> String {
     rows.push(format!("{rest}valid until {}", is.not_after.strftime("%Y-%m-%d")));
     rows.push(format!("{rest}version {}", is.version));
     let after = carried_after.map(|after| format!(", {} after the import", words::duration(after)));
-    rows.push(format!("{}{SECRET} carries it{}", label("Secret", true), after.unwrap_or_default()));
+    rows.push(format!("{}{SECRET} has it{}", label("Secret", true), after.unwrap_or_default()));
     let gateways: Vec<String> = facts.gateways.iter().map(|gateway| gateway.name.clone()).collect();
     if !gateways.is_empty() {
         let all = format!("every listener of {} is programmed", words::list(&gateways));

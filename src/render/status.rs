@@ -100,15 +100,15 @@ pub fn text(status: &Status<'_>, program: &str, paint: Paint) -> String {
                 (paint.bad("✗"), why)
             }
             Some(past) if past.state == State::Underway => {
-                (paint.busy("~"), format!("under way, attempt {}", past.attempts))
+                (paint.busy("~"), format!("in progress, attempt {}", past.attempts))
             }
-            _ => (paint.dim("·"), "not begun".to_owned()),
+            _ => (paint.dim("·"), "not started".to_owned()),
         };
         words::cut(&format!(" {glyph} {name:<widest$}  {detail}"), 80).trim_end().to_owned()
     };
     let rows: Vec<String> = status.steps.iter().map(row).collect();
     let mut parts =
-        vec![heading(status, "What the journal remembers; the cloud was not asked.", paint), rows.join("\n")];
+        vec![heading(status, "From the journal; the cloud was not queried.", paint), rows.join("\n")];
     let shown = super::summary::facts(status.facts);
     if !shown.is_empty() {
         parts.push(shown);
@@ -116,11 +116,14 @@ pub fn text(status: &Status<'_>, program: &str, paint: Paint) -> String {
     parts.extend(expiry::warning(status.facts.certificate.as_ref(), program, status.now, paint));
     let strangers = super::going::strangers(status.steps, status.memory);
     if !strangers.is_empty() {
-        parts.push(format!("Made by landfall, and this version has no such step:\n{}", strangers.join("\n")));
+        parts.push(format!(
+            "Created by landfall, but this version has no such step:\n{}",
+            strangers.join("\n")
+        ));
     }
     let ready = status.steps.iter().all(|step| state(status.memory.past(step.id)) == "ready");
     if !ready {
-        parts.push(format!("Go on: {program} up"));
+        parts.push(format!("Resume: {program} up"));
     }
     parts.join("\n\n")
 }
@@ -184,14 +187,14 @@ mod tests {
         insta::assert_snapshot!(shown(|status| text(status, "landfall", Paint::PLAIN)), @"
         landfall status · default · simulated cloud
         Subscription 00000000-0000-0000-0000-000000000001.
-        What the journal remembers; the cloud was not asked.
+        From the journal; the cloud was not queried.
 
          ✓ preflight       found    2026-11-23 09:31Z  14 checks
          ✓ resource group  created  2026-11-23 09:31Z  rg-aks-istio-gateway-demo
-         · key vault       not begun
-         ~ certificate     under way, attempt 2
+         · key vault       not started
+         ~ certificate     in progress, attempt 2
          ✗ cluster ready   failed to create cluster aks-istio-gateway-demo
-         · istio           not begun
+         · istio           not started
 
           httpbin-gateway   127.0.0.11  https://httpbin.demo.example.com
           echo-gateway      127.0.0.12  https://echo.demo.example.com
@@ -200,7 +203,7 @@ mod tests {
           certificate       self-signed, demo.example.com and *.demo.example.com
                             SHA-1 5E3A0123456789ABCDEF0123456789ABCDEF9A10
                             valid until 2027-11-23
-          DNS               no zone demo.example.com in this subscription; enter
+          DNS               no zone demo.example.com in this subscription; create
                               httpbin       A  127.0.0.11
                               echo          A  127.0.0.12
                               echo-headers  A  127.0.0.12
@@ -208,10 +211,10 @@ mod tests {
           kubeconfig        .landfall/default/kubeconfig
                             context aks-istio-gateway-demo
 
-        The certificate ends in 7 days, on 2027-11-23.
+        The certificate expires in 7 days, on 2027-11-23.
         Replace it: landfall rotate
 
-        Go on: landfall up
+        Resume: landfall up
         ");
     }
 
@@ -267,10 +270,10 @@ mod tests {
                 "code": "QuotaExceeded",
                 "message": "create cluster aks-istio-gateway-demo",
                 "causes": [
-                  "the quota for Standard DSv5 Family vCPUs in eastus allows 10, 16 are needed",
-                  "PUT /subscriptions/…/managedClusters/aks-istio-gateway-demo answered 409 QuotaExceeded"
+                  "quota exceeded for Standard DSv5 Family vCPUs in eastus (need 16, limit 10)",
+                  "PUT /subscriptions/…/managedClusters/aks-istio-gateway-demo returned 409 QuotaExceeded"
                 ],
-                "hint": "set nodes_max = 2 under [cluster] in landfall.toml, or ask for quota: https://aka.ms/quota",
+                "hint": "set nodes_max = 2 under [cluster] in landfall.toml, or request a quota increase: https://aka.ms/quota",
                 "residue": "nothing",
                 "request_id": "7a1c0b7e-0000-4000-8000-000000000001"
               }

@@ -36,7 +36,7 @@ pub fn text(facts: &Facts, report: &Report, requests: u64, around: Around<'_>, p
         parts.push(format!("Try it:{caution}\n{tries}"));
     }
     parts.push(format!(
-        "Prove it:     {program} verify\nLook at it:   {program} status --live\nTake it down: {program} down"
+        "Verify:       {program} verify\nLive status:  {program} status --live\nTear down:    {program} down"
     ));
     parts.join("\n\n")
 }
@@ -78,7 +78,7 @@ fn ideal(report: &Report) -> Option<String> {
     }
     let overhead = ((took / ideal - 1.0) * 100.0).max(0.0);
     let ideal = words::duration(report.critical_path);
-    Some(format!("The cloud itself needed {ideal} of it, overhead {overhead:.0} %."))
+    Some(format!("The cloud needed {ideal} of it; overhead {overhead:.0} %."))
 }
 
 /// Returns the first column of a row.
@@ -115,7 +115,7 @@ fn dns(facts: &Facts) -> String {
     let dns = &facts.dns;
     let headline = match (&dns.zone, dns.managed) {
         (Some(zone), true) => format!("{} in zone {zone}", words::count(dns.records.len(), "record")),
-        _ => format!("no zone {} in this subscription; enter", facts.domain),
+        _ => format!("no zone {} in this subscription; create", facts.domain),
     };
     // DNS forms request a record's name relative to the zone.
     let below = format!(".{}", dns.zone.as_ref().unwrap_or(&facts.domain));
@@ -248,7 +248,7 @@ pub mod tests {
         assert!(text.lines().all(|line| words::width(line) <= COLUMNS), "{text}");
         insta::assert_snapshot!(text, @r"
         Ready in 6.9 s · 17 steps: 16 created, 1 found · 71 requests
-        The cloud itself needed 6.7 s of it, overhead 3 %.
+        The cloud needed 6.7 s of it; overhead 3 %.
 
           httpbin-gateway   127.0.0.11  https://httpbin.demo.example.com
           echo-gateway      127.0.0.12  https://echo.demo.example.com
@@ -257,7 +257,7 @@ pub mod tests {
           certificate       self-signed, demo.example.com and *.demo.example.com
                             SHA-1 5E3A0123456789ABCDEF0123456789ABCDEF9A10
                             valid until 2027-11-23
-          DNS               no zone demo.example.com in this subscription; enter
+          DNS               no zone demo.example.com in this subscription; create
                               httpbin       A  127.0.0.11
                               echo          A  127.0.0.12
                               echo-headers  A  127.0.0.12
@@ -277,9 +277,9 @@ pub mod tests {
           curl -I --resolve httpbin.demo.example.com:80:127.0.0.11 \
                http://httpbin.demo.example.com/
 
-        Prove it:     landfall verify
-        Look at it:   landfall status --live
-        Take it down: landfall down
+        Verify:       landfall verify
+        Live status:  landfall status --live
+        Tear down:    landfall down
         ");
     }
 
@@ -331,9 +331,9 @@ pub mod tests {
           curl -I --resolve httpbin.demo.example.com:80:127.0.0.11 \
                http://httpbin.demo.example.com/
 
-        Prove it:     landfall --environment dev verify
-        Look at it:   landfall --environment dev status --live
-        Take it down: landfall --environment dev down
+        Verify:       landfall --environment dev verify
+        Live status:  landfall --environment dev status --live
+        Tear down:    landfall --environment dev down
         ");
     }
 }

@@ -19,24 +19,24 @@ pub fn text(report: &Report, requests: u64, again: &str, paint: Paint) -> String
     let gone = steps(Undone::is_gone);
     let underway = steps(|undone| *undone == Undone::Underway);
     let first = match gone.len() {
-        0 => "Nothing was taken away.".to_owned(),
+        0 => "Nothing was deleted.".to_owned(),
         gone => {
-            let took = paint.good(&format!("Gone in {}", words::duration(report.elapsed)));
-            format!("{took} · {} · {requests} requests", words::count(gone, "thing"))
+            let took = paint.good(&format!("Deleted in {}", words::duration(report.elapsed)));
+            format!("{took} · {} · {requests} requests", words::count(gone, "step"))
         }
     };
     let mut parts = vec![first];
     if !gone.is_empty() {
-        parts.push(words::wrap("Gone: ", &format!("{}.", words::list(&gone)), 80));
+        parts.push(words::wrap("Deleted: ", &format!("{}.", words::list(&gone)), 80));
     }
     if !underway.is_empty() {
-        let mut going = words::wrap("Still going: ", &format!("{}.", words::list(&underway)), 80);
+        let mut going = words::wrap("Being deleted: ", &format!("{}.", words::list(&underway)), 80);
         let waiting: Vec<String> = report.waiting.iter().map(|step| words::name(step)).collect();
         if !waiting.is_empty() {
             going.push('\n');
             going.push_str(&words::wrap("After that: ", &format!("{}.", words::list(&waiting)), 80));
         }
-        parts.push(format!("{}\n{again} sees to the end of it.", paint.warn(&going)));
+        parts.push(format!("{}\nTo wait until it is deleted, run {again} again.", paint.warn(&going)));
     }
     if !kept.is_empty() {
         parts.push(format!("Kept:\n{}", kept.join("\n")));
@@ -46,7 +46,7 @@ pub fn text(report: &Report, requests: u64, again: &str, paint: Paint) -> String
         left.map(|left| stranger(&left.step, left.output.as_ref().or(left.named.as_ref()))).collect();
     if !left.is_empty() {
         let heading = paint.warn("Left behind, because this version of landfall has no such step:");
-        let next = "Take them down with the landfall that made them; the journal keeps them.";
+        let next = "Delete them with the landfall that created them; the journal keeps them.";
         parts.push(format!("{heading}\n{}\n{next}", left.join("\n")));
     }
     parts.join("\n\n")
@@ -67,11 +67,11 @@ mod tests {
         };
         let report = Report { left_behind: vec![left], ..summary::tests::report() };
         insta::assert_snapshot!(text(&report, 3, "landfall down", Paint::PLAIN), @r#"
-        Nothing was taken away.
+        Nothing was deleted.
 
         Left behind, because this version of landfall has no such step:
           old thing: {"id":"/old/7"}
-        Take them down with the landfall that made them; the journal keeps them.
+        Delete them with the landfall that created them; the journal keeps them.
         "#);
     }
 
@@ -83,13 +83,13 @@ mod tests {
             ..summary::tests::report()
         };
         insta::assert_snapshot!(text(&report, 12, "landfall down", Paint::PLAIN), @"
-        Gone in 6.9 s · 1 thing · 12 requests
+        Deleted in 6.9 s · 1 step · 12 requests
 
-        Gone: DNS.
+        Deleted: DNS.
 
-        Still going: cluster.
+        Being deleted: cluster.
         After that: network and resource group.
-        landfall down sees to the end of it.
+        To wait until it is deleted, run landfall down again.
         ");
     }
 
@@ -107,9 +107,9 @@ mod tests {
             ..summary::tests::report()
         };
         insta::assert_snapshot!(text(&report, 12, "landfall down", Paint::PLAIN), @"
-        Gone in 6.9 s · 1 thing · 12 requests
+        Deleted in 6.9 s · 1 step · 12 requests
 
-        Gone: gateways.
+        Deleted: gateways.
 
         Kept:
           resource group: it holds vm-jump, which landfall did not make

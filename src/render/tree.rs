@@ -60,13 +60,11 @@ impl Look {
             State::Undone(Undone::Deleted, elapsed) => {
                 (self.paint.good("✓"), "deleted".to_owned(), Some(*elapsed))
             }
-            State::Undone(Undone::AlreadyGone, _) => {
-                (self.paint.good("✓"), "was gone already".to_owned(), None)
-            }
+            State::Undone(Undone::AlreadyGone, _) => (self.paint.good("✓"), "did not exist".to_owned(), None),
             State::Undone(Undone::GoesWithParent, _) => {
-                (self.paint.good("✓"), "went with what held it".to_owned(), None)
+                (self.paint.good("✓"), "deleted with its parent".to_owned(), None)
             }
-            State::Undone(Undone::Underway, _) => (self.paint.warn("…"), "still going".to_owned(), None),
+            State::Undone(Undone::Underway, _) => (self.paint.warn("…"), "being deleted".to_owned(), None),
             State::Undone(Undone::Kept { why }, _) => (self.paint.warn("!"), format!("kept: {why}"), None),
             State::Blocked | State::Waiting | State::Looking | State::Working => return String::new(),
         };
@@ -106,7 +104,7 @@ impl Look {
         }
         if shown < waiting.len() && room > 0 {
             lines.push(
-                self.paint.dim(&words::cut(&format!("   … {} more wait", waiting.len() - shown), columns)),
+                self.paint.dim(&words::cut(&format!("   … {} more waiting", waiting.len() - shown), columns)),
             );
         }
         lines.push(self.bottom(board, now, columns));
@@ -121,7 +119,7 @@ impl Look {
         let detail = match (&row.note, row.progress, &row.state) {
             (Some(note), Some(progress), _) => self.progress(note, progress, room),
             (Some(note), None, _) => note.clone(),
-            (None, _, State::Looking) => "looking".to_owned(),
+            (None, _, State::Looking) => "checking".to_owned(),
             (None, ..) => words::subject(&row.info.title, &name).to_owned(),
         };
         line(board, &self.paint.busy(SPINNER[frame]), &name, &detail, Some(elapsed), columns)
@@ -154,7 +152,7 @@ impl Look {
         }
         if !left.way.is_empty() {
             let way: Vec<String> = left.way.iter().map(|step| words::name(step)).collect();
-            text.push_str(&format!(" · waiting on: {}", way.join(" → ")));
+            text.push_str(&format!(" · waiting for {}", way.join(" → ")));
         }
         self.paint.strong(&words::cut(&text, columns))
     }
@@ -218,13 +216,13 @@ mod tests {
         ✓ preflight       14 checks                                              0.4 s
         ✓ resource group  rg-aks-istio-gateway-demo, created                     0.3 s
         ✓ key vault       kv-aks-istio-6743 in eastus, changed                   0.2 s
-        ⠸ certificate     ForbiddenByRbac, trying again                          1.4 s
+        ⠸ certificate     ForbiddenByRbac, retrying                              1.4 s
         ⠴ cluster ready   Creating ━━━━━╸────────────── 83 s of about 280 s      1.6 s
         · istio           after cluster ready
         · TLS secret      after cluster ready, certificate
         · gateways        after istio, TLS secret
         · DNS             after gateways
-        3 of 9 · about 5 s left · waiting on: cluster ready → istio → gateways → DNS
+        3 of 9 · about 5 s left · waiting for cluster ready → istio → gateways → DNS
         ");
     }
 
@@ -240,7 +238,7 @@ mod tests {
         · TLS secret      after cluster ready, ce…
         · gateways        after istio, TLS secret
         · DNS             after gateways
-        3 of 9 · about 5 s left · waiting on: clu…
+        3 of 9 · about 5 s left · waiting for clu…
         ");
         insta::assert_snapshot!(drawn(24, 24), @"
         ✓ preflight      0.4 s
@@ -262,11 +260,11 @@ mod tests {
         ✓ preflight       14 checks                                              0.4 s
         ✓ resource group  rg-aks-istio-gateway-demo, created                     0.3 s
         ✓ key vault       kv-aks-istio-6743 in eastus, changed                   0.2 s
-        ⠸ certificate     ForbiddenByRbac, trying again                          1.4 s
+        ⠸ certificate     ForbiddenByRbac, retrying                              1.4 s
         ⠴ cluster ready   Creating ━━━━━╸────────────── 83 s of about 280 s      1.6 s
         · istio           after cluster ready
-          … 3 more wait
-        3 of 9 · about 5 s left · waiting on: cluster ready → istio → gateways → DNS
+          … 3 more waiting
+        3 of 9 · about 5 s left · waiting for cluster ready → istio → gateways → DNS
         ");
     }
 }

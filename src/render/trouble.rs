@@ -37,11 +37,11 @@ pub fn rest(report: &Report, steps: &[StepInfo], again: &str, goes_on: bool) -> 
     let done = report.found + report.created + report.changed;
     let kept = match done {
         0 => String::new(),
-        1 => "1 step is done and stays done. ".to_owned(),
-        _ => format!("{done} steps are done and stay done. "),
+        1 => "1 step is complete and stays complete. ".to_owned(),
+        _ => format!("{done} steps are complete and stay complete. "),
     };
     let goes_on = match report.outcome {
-        Outcome::Interrupted if goes_on => "What the cloud has begun goes on there. ",
+        Outcome::Interrupted if goes_on => "Operations in flight continue in the cloud. ",
         _ => "",
     };
     // A permanent refusal is repeated unless the user changes something first.
@@ -50,8 +50,8 @@ pub fn rest(report: &Report, steps: &[StepInfo], again: &str, goes_on: bool) -> 
         .iter()
         .all(|(_, error)| matches!(error.kind, Kind::Refused | Kind::Input | Kind::Foreign));
     let next = match mend && !report.errors.is_empty() {
-        true => format!("Mend this, then run `{again}` again."),
-        false => format!("Run `{again}` again to go on."),
+        true => format!("Fix this, then run `{again}` again."),
+        false => format!("To resume, run `{again}` again."),
     };
     lines.push(words::wrap("", &format!("{kept}{goes_on}{next}"), COLUMNS));
     lines.join("\n")
@@ -88,16 +88,16 @@ mod tests {
         insta::assert_snapshot!(shown(vec![("cluster-ready".into(), fixture::error())]), @"
         error: failed to create cluster aks-istio-gateway-demo
           in: cluster ready
-          the quota for Standard DSv5 Family vCPUs in eastus allows 10, 16 are needed
+          quota exceeded for Standard DSv5 Family vCPUs in eastus (need 16, limit 10)
           caused by: PUT /subscriptions/…/managedClusters/aks-istio-gateway-demo
-                     answered 409 QuotaExceeded
+                     returned 409 QuotaExceeded
           left behind: nothing
           request id: 7a1c0b7e-0000-4000-8000-000000000001
-        hint: set nodes_max = 2 under [cluster] in landfall.toml, or ask for quota:
-              https://aka.ms/quota
+        hint: set nodes_max = 2 under [cluster] in landfall.toml, or request a quota
+              increase: https://aka.ms/quota
 
         Blocked by it: istio, TLS secret, gateways, DNS.
-        8 steps are done and stay done. Mend this, then run `landfall up` again.
+        8 steps are complete and stay complete. Fix this, then run `landfall up` again.
         ");
     }
 
@@ -113,7 +113,7 @@ mod tests {
         hint: run again: it goes on from here; -v shows every request
 
         Blocked by these: gateways, DNS.
-        8 steps are done and stay done. Run `landfall up` again to go on.
+        8 steps are complete and stay complete. To resume, run `landfall up` again.
         ");
     }
 
@@ -122,9 +122,9 @@ mod tests {
         let report =
             Report { outcome: Outcome::Interrupted, found: 0, created: 1, ..summary::tests::report() };
         insta::assert_snapshot!(rest(&report, &fixture::steps(), "landfall up", true), @"
-        1 step is done and stays done. What the cloud has begun goes on there. Run
-        `landfall up` again to go on.
+        1 step is complete and stays complete. Operations in flight continue in the
+        cloud. To resume, run `landfall up` again.
         ");
-        insta::assert_snapshot!(rest(&report, &fixture::steps(), "landfall up", false), @"1 step is done and stays done. Run `landfall up` again to go on.");
+        insta::assert_snapshot!(rest(&report, &fixture::steps(), "landfall up", false), @"1 step is complete and stays complete. To resume, run `landfall up` again.");
     }
 }

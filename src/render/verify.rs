@@ -181,14 +181,14 @@ mod tests {
                     CheckId::Gateways,
                     State::Failed,
                     "httpbin-gateway (127.0.0.11): nothing answered within 5 s on port 80",
-                    Some("the load balancer's probe finds nobody well"),
+                    Some("the load balancer's probe finds no healthy pod"),
                 ),
-                one(CheckId::CatchAll, State::Blocked { by }, "not asked for itself: gateways fails", None),
+                one(CheckId::CatchAll, State::Blocked { by }, "not checked: gateways fails", None),
                 one(
                     CheckId::Canary,
                     State::Ok,
                     "echo.demo.example.com: 400 requests, 358 echo-v1, 42 echo-v2; 90/10 allows 14 to 73 echo-v2, \
-                     false alarms at most 1 in 1,000,000",
+                     at most 1 false alarm in 1,000,000",
                     None,
                 ),
                 one(CheckId::HeaderRouting, State::Failed, "it says <\"a\" & 'b'>", None),
@@ -203,10 +203,10 @@ mod tests {
         insta::assert_snapshot!(text(&verdict(), "landfall", Paint::PLAIN), @r#"
          ✗ gateways        failed: httpbin-gateway (127.0.0.11): nothing answered within
                            5 s on port 80
-                           hint: the load balancer's probe finds nobody well
+                           hint: the load balancer's probe finds no healthy pod
          · catch-all       skipped: gateways fails
          ✓ canary          echo.demo.example.com: 400 requests, 358 echo-v1, 42 echo-v2;
-                           90/10 allows 14 to 73 echo-v2, false alarms at most 1 in
+                           90/10 allows 14 to 73 echo-v2, at most 1 false alarm in
                            1,000,000
          ✗ header routing  failed: it says <"a" & 'b'>
          · DNS             skipped: no zone is managed

@@ -111,11 +111,11 @@ fn every_mistake_of_every_layer_is_told_at_once() {
     landfall.toml:1: unknown key `domian`
     landfall.toml:3: `cluster.nodes` is the text "two", a whole number from 0 up is wanted
     LANDFALL_SIM_SPEED: "fast" is not a speed
-    --domain: "localhost" is not a domain: it has one label only
+    --domain: "localhost" is not a domain: it has only one label
     KEYVAULT_NAME: "kv--x" is not a vault's name: it contains two hyphens in a row
     NODE_COUNT: "many" is not a whole number
     landfall.toml:4: cluster.service_cidr = 10.0.4.0/22 overlaps network.address_space = 10.0.0.0/16 (the default)
-    landfall.toml:4: 10.0.4.0/22 does not hold cluster.dns_service_ip = 10.1.0.10 (the default)
+    landfall.toml:4: 10.0.4.0/22 does not contain cluster.dns_service_ip = 10.1.0.10 (the default)
     landfall.toml:6: canary.stable = 80 and canary.canary = 10 (the default) add up to 90, not 100
     "#);
 }
@@ -205,7 +205,7 @@ fn a_password_is_taken_from_the_variable_or_asked_for_and_a_wrong_one_is_told_wi
     if !password.is_empty() {
         assert!(opened(None, &ask).is_ok());
         assert_eq!(asked.load(Ordering::Relaxed), 1);
-        assert!(opened(None, &|_| None).err().unwrap().message.contains("none is given"));
+        assert!(opened(None, &|_| None).err().unwrap().message.contains("none is set"));
     }
 }
 

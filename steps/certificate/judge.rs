@@ -27,7 +27,7 @@ impl Certificate {
     /// Returns the message for a foreign certificate under our name: its fault and the remedy.
     fn strange(&self, vault: &Vault, fault: &str) -> String {
         format!(
-            "certificate {} in {} is somebody else's {fault}; set certificate.name to another name",
+            "certificate {} in {} is not owned by landfall {fault}; set certificate.name to another name",
             self.name, vault.name
         )
     }
@@ -49,7 +49,7 @@ impl Certificate {
             return Ok(match made {
                 true => Check::Differs { changes },
                 false => {
-                    let fault = format!("and does not fit ({})", faults.join(", "));
+                    let fault = format!("and does not match ({})", faults.join(", "));
                     Check::Foreign { why: self.strange(vault, &fault) }
                 }
             });
@@ -109,10 +109,11 @@ impl Certificate {
         StepError::new(Kind::Failed, format!("renew certificate {}", self.name))
             .code("NotMadeHere")
             .cause(format!(
-                "the one in {} was given: landfall renews only what it has signed itself",
+                "the one in {} comes from a PFX file: landfall renews only self-signed certificates of its \
+                 own",
                 vault.name
             ))
-            .hint("give the new one: landfall rotate --pfx FILE")
+            .hint("pass the new one: landfall rotate --pfx FILE")
             .residue(Residue::Nothing)
     }
 

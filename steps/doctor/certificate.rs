@@ -14,8 +14,8 @@ pub(super) fn judge(p: &Picture<'_>, walk: &mut Walk) {
             let vault = &p.vault_name;
             let finding = Finding::new(
                 "VAULT_MISSING",
-                format!("the key vault {vault} is not there"),
-                "landfall up: it recovers a vault of its own that was deleted, or makes another",
+                format!("the key vault {vault} does not exist"),
+                "landfall up: it recovers its deleted vault, or creates a new one",
             );
             walk.explain(CERTIFICATE);
             walk.lacks(
@@ -28,8 +28,8 @@ pub(super) fn judge(p: &Picture<'_>, walk: &mut Walk) {
     if matches!(p.stored, Ok(None)) && matches!(p.versions, Some(Ok(_))) {
         let finding = Finding::new(
             "CERTIFICATE_MISSING",
-            format!("the vault {vault} holds no certificate {certificate}"),
-            "landfall up: it recovers the certificate or imports it anew",
+            format!("the vault {vault} contains no certificate {certificate}"),
+            "landfall up: it recovers the certificate or imports it again",
         );
         walk.explain(CERTIFICATE);
         walk.name(finding.evidence(format!("GET {vault}/certificates/{certificate}: 404")));
@@ -39,9 +39,7 @@ pub(super) fn judge(p: &Picture<'_>, walk: &mut Walk) {
     if let Some(version) = newest(p).filter(|version| !version.enabled) {
         let finding = Finding::new(
             "CERTIFICATE_DISABLED",
-            format!(
-                "certificate {certificate} is disabled in {vault}, and what is disabled is not given out"
-            ),
+            format!("certificate {certificate} is disabled in {vault}, so the vault does not return it"),
             format!(
                 "az keyvault certificate set-attributes --vault-name {vault} --name {certificate} --enabled true"
             ),
@@ -49,7 +47,10 @@ pub(super) fn judge(p: &Picture<'_>, walk: &mut Walk) {
         walk.explain(CERTIFICATE);
         walk.name(finding.evidence(format!("version {} has enabled = false", version.version)));
     }
-    let renew = || "landfall rotate: it makes a new one in the place of one that landfall has signed; else landfall rotate --pfx FILE";
+    let renew = || {
+        "landfall rotate: it replaces a self-signed certificate of landfall; otherwise landfall rotate --pfx \
+         FILE"
+    };
     if stored.not_after < p.now {
         let finding = Finding::new(
             "CERTIFICATE_EXPIRED",
@@ -76,7 +77,7 @@ pub(super) fn judge(p: &Picture<'_>, walk: &mut Walk) {
     if !bare.is_empty() {
         let finding = Finding::new(
             "CERTIFICATE_NAMES",
-            format!("the certificate {certificate} in {vault} is not for {}", bare.join(", ")),
+            format!("the certificate {certificate} in {vault} does not cover {}", bare.join(", ")),
             "landfall rotate --pfx FILE, with a certificate for these names",
         );
         walk.name(finding.evidence(format!("its names are {}", leaf.names.join(", "))));

@@ -18,8 +18,8 @@ pub(super) fn judge(p: &Picture<'_>, walk: &mut Walk) -> Way {
         Ok(None) => {
             let finding = Finding::new(
                 "CLUSTER_MISSING",
-                format!("the cluster {cluster} is not there"),
-                "landfall up: it makes the cluster and everything in it",
+                format!("the cluster {cluster} does not exist"),
+                "landfall up: it creates the cluster and everything in it",
             );
             walk.lacks(finding.evidence(format!("GET {cluster} in resource group {group}: 404")));
             return Way::Break(());
@@ -32,7 +32,7 @@ pub(super) fn judge(p: &Picture<'_>, walk: &mut Walk) -> Way {
         let finding = Finding::new(
             "NODE_POOL_FAILED",
             format!("a node pool of cluster {cluster} has failed"),
-            "landfall up: it asks for the cluster once more, which mends the pool",
+            "landfall up: it sends the cluster's request again, which repairs the pool",
         );
         walk.name(finding.evidence(why));
     }
@@ -46,7 +46,7 @@ fn state(p: &Picture<'_>, body: &Value, walk: &mut Walk) -> Way {
         let finding = Finding::new(
             "CLUSTER_STOPPED",
             format!("the cluster {cluster} is stopped"),
-            format!("az aks start -g {group} -n {cluster}; everything in it comes back as it was"),
+            format!("az aks start -g {group} -n {cluster}; its contents are kept"),
         );
         walk.name(finding.evidence("properties.powerState.code is Stopped"));
         return Way::Break(());
@@ -58,7 +58,7 @@ fn state(p: &Picture<'_>, body: &Value, walk: &mut Walk) -> Way {
             let finding = Finding::new(
                 "CLUSTER_DELETING",
                 format!("the cluster {cluster} is being deleted"),
-                "wait until it is gone, then landfall up",
+                "wait until it is deleted, then landfall up",
             );
             walk.name(finding.evidence(format!("properties.provisioningState is {word}")));
             Way::Break(())
@@ -67,7 +67,7 @@ fn state(p: &Picture<'_>, body: &Value, walk: &mut Walk) -> Way {
             let finding = Finding::new(
                 "CLUSTER_FAILED",
                 format!("the last operation on cluster {cluster} ended {word}"),
-                "landfall up: a cluster that failed is mended by asking for it once more",
+                "landfall up: it sends the cluster's request again, which repairs a failed cluster",
             );
             let error = &body["properties"]["status"]["provisioningError"];
             let finding = finding.evidence(format!("properties.provisioningState is {word}"));
@@ -80,15 +80,15 @@ fn state(p: &Picture<'_>, body: &Value, walk: &mut Walk) -> Way {
         State::Running(_) if word == "Creating" => {
             let finding = Finding::new(
                 "CLUSTER_CREATING",
-                format!("the cluster {cluster} is still being made"),
-                "landfall up: it waits for it and goes on; making a cluster takes about five minutes",
+                format!("the cluster {cluster} is still being created"),
+                "landfall up: it waits for the cluster and resumes; creation takes about five minutes",
             );
             walk.lacks(finding.evidence("properties.provisioningState is Creating"));
             Way::Break(())
         }
         // A cluster continues to serve during an update.
         State::Running(word) => {
-            walk.symptom(format!("cluster {cluster} is {word} just now"));
+            walk.symptom(format!("cluster {cluster} is currently {word}"));
             Way::Continue(())
         }
     }
@@ -109,7 +109,10 @@ fn profile(p: &Picture<'_>, body: &Value, walk: &mut Walk) {
         .filter(|(field, on)| !text(body, field).eq_ignore_ascii_case(on))
         .map(|(field, on)| {
             let is = body.pointer(field).unwrap_or(&Value::Null);
-            format!("{} is {is}, {on} is needed", field.trim_start_matches("/properties/").replace('/', "."))
+            format!(
+                "{} is {is}, but {on} is required",
+                field.trim_start_matches("/properties/").replace('/', ".")
+            )
         })
         .collect();
     if off.is_empty() {
@@ -117,8 +120,8 @@ fn profile(p: &Picture<'_>, body: &Value, walk: &mut Walk) {
     }
     let finding = Finding::new(
         "GATEWAY_API_OFF",
-        format!("the managed Gateway API of cluster {cluster} is switched off"),
-        "landfall up: it switches the Gateway API and app routing with Istio on",
+        format!("the managed Gateway API of cluster {cluster} is disabled"),
+        "landfall up: it enables the Gateway API and app routing with Istio",
     );
     walk.name(off.into_iter().fold(finding, Finding::evidence));
 }
@@ -135,7 +138,7 @@ pub(super) fn nodes(p: &Picture<'_>, inside: &Inside, walk: &mut Walk) -> Way {
         .map(|node| {
             let said =
                 list(&node.data, "/status/conditions").iter().find(|one| text(one, "/type") == "Ready");
-            let (status, reason) = said.map_or(("", "no kubelet has said anything"), |said| {
+            let (status, reason) = said.map_or(("", "no kubelet has reported"), |said| {
                 (text(said, "/status"), text(said, "/reason"))
             });
             format!("node {}: Ready={status} {reason}", name(node))
@@ -152,8 +155,8 @@ pub(super) fn nodes(p: &Picture<'_>, inside: &Inside, walk: &mut Walk) -> Way {
         "NODES_NOT_READY",
         format!("no node of cluster {cluster} is ready, so nothing runs in it"),
         format!(
-            "look at the pool, az aks nodepool list -g {group} --cluster-name {cluster} -o table, and restart its machines \
-             or scale it up; a pool whose machines cannot be had says why in its provisioningState"
+            "check the pool (az aks nodepool list -g {group} --cluster-name {cluster} -o table), and restart \
+             its machines or scale it up; its provisioningState says why a pool gets no machines"
         ),
     );
     let told = format!("{} of {} nodes are ready", 0, nodes.len());

@@ -25,8 +25,8 @@ pub(super) fn judge(p: &Picture<'_>, inside: &Inside, walk: &mut Walk) {
         let Some(live) = Inside::find(&inside.gateways, namespace, own) else {
             let finding = Finding::new(
                 "GATEWAY_MISSING",
-                format!("the gateway {own} is not there"),
-                "landfall up: it applies the gateway",
+                format!("the gateway {own} does not exist"),
+                "landfall up: it creates the gateway",
             );
             // Without its CRD a gateway cannot exist, and a finding about the CRD already explains that.
             if !walk.explains(own) {
@@ -56,8 +56,8 @@ fn conditions(live: &DynamicObject, wanted: &DynamicObject, is_explained: bool, 
     if class(live) != class(wanted) {
         let finding = Finding::new(
             "GATEWAY_CLASS_OTHER",
-            format!("the gateway {own} asks for another class than {}", class(wanted)),
-            "landfall up: it sets gatewayClassName back",
+            format!("the gateway {own} has another class than {}", class(wanted)),
+            "landfall up: it resets gatewayClassName",
         );
         walk.name(finding.evidence(format!("spec.gatewayClassName is {}", class(live))));
         walk.explain(own);
@@ -65,7 +65,7 @@ fn conditions(live: &DynamicObject, wanted: &DynamicObject, is_explained: bool, 
         let finding = Finding::new(
             "GATEWAY_NOT_ACCEPTED",
             format!("the controller refuses the gateway {own}"),
-            format!("kubectl describe gateway {own}; landfall up applies it as it was"),
+            format!("kubectl describe gateway {own}; landfall up restores it"),
         );
         walk.name(finding.evidence(said.told()));
         walk.explain(own);
@@ -95,23 +95,25 @@ fn refused(own: &str, listener: &str, said: &Said<'_>) -> Finding {
     let finding = match (said.kind, said.reason) {
         ("Conflicted", _) => Finding::new(
             "LISTENER_CONFLICT",
-            format!("listener {listener} of gateway {own} stands in conflict with another one"),
-            "give each port one protocol, and each listener a hostname of its own; landfall up applies the gateway as it was",
+            format!("listener {listener} of gateway {own} conflicts with another listener"),
+            "use one protocol for each port and a unique hostname for each listener; landfall up restores \
+             the gateway",
         ),
         (_, "RefNotPermitted") => Finding::new(
             "REFERENCE_GRANT_MISSING",
             format!("listener {listener} of gateway {own} may not use a Secret of another namespace"),
-            "make a ReferenceGrant in the Secret's namespace, or name a Secret beside the gateway",
+            "create a ReferenceGrant in the Secret's namespace, or name a Secret in the gateway's namespace",
         ),
         (_, "InvalidCertificateRef") => Finding::new(
             "LISTENER_CERTIFICATE_REF",
-            format!("listener {listener} of gateway {own} names a certificate that cannot be used"),
-            "landfall up: it applies the gateway as it was; the message says what is wrong with the reference or the Secret",
+            format!("listener {listener} of gateway {own} names an unusable certificate"),
+            "landfall up: it restores the gateway; the message says what is wrong with the reference or the \
+             Secret",
         ),
         _ => Finding::new(
             "LISTENER_NOT_PROGRAMMED",
             format!("listener {listener} of gateway {own} is not served"),
-            format!("kubectl describe gateway {own}; landfall up applies it as it was"),
+            format!("kubectl describe gateway {own}; landfall up restores it"),
         ),
     };
     finding.evidence(format!("listener {listener}: {}", said.told()))
@@ -142,10 +144,10 @@ fn address(p: &Picture<'_>, inside: &Inside, live: &DynamicObject, walk: &mut Wa
         if !walk.explains(own) {
             let finding = Finding::new(
                 "GATEWAY_SERVICE_MISSING",
-                format!("the controller has made no Service for the gateway {own}"),
+                format!("the controller has created no Service for the gateway {own}"),
                 format!("kubectl -n aks-istio-system logs deployment/istiod; kubectl describe gateway {own}"),
             );
-            walk.name(finding.evidence(format!("no Service bears the label {GATEWAY_NAME}={own}")));
+            walk.name(finding.evidence(format!("no Service has the label {GATEWAY_NAME}={own}")));
         }
         walk.explain(own);
         return;
@@ -154,7 +156,7 @@ fn address(p: &Picture<'_>, inside: &Inside, live: &DynamicObject, walk: &mut Wa
     if !pods.iter().any(|pod| is_ready(pod)) {
         let finding = Finding::new(
             "GATEWAY_PODS_NOT_READY",
-            format!("no pod of the gateway {own} is ready, so nobody answers for it"),
+            format!("no pod of the gateway {own} is ready, so it serves no requests"),
             format!(
                 "kubectl get pods -l {GATEWAY_NAME}={own}; kubectl rollout restart deployment {}",
                 name(service)
@@ -176,10 +178,10 @@ fn unbalanced(p: &Picture<'_>, inside: &Inside, own: &str, service: &DynamicObje
     let Some(event) = latest(inside.events(), name(service), &FAILED) else {
         return Finding::new(
             "ADDRESS_PENDING",
-            format!("the load balancer has given the gateway {own} no address yet"),
-            "wait, a minute is usual; landfall up waits for it",
+            format!("the load balancer has assigned no address to the gateway {own} yet"),
+            "wait, typically a minute; landfall up waits for it",
         )
-        .evidence(format!("Service {} has no ingress, and no event says why", name(service)));
+        .evidence(format!("Service {} has no ingress, and no event gives a reason", name(service)));
     };
     let message = text(event, "/message");
     let finding = if ["PublicIPCountLimitReached", "PublicIPQuota", "LimitReached"]
@@ -189,16 +191,16 @@ fn unbalanced(p: &Picture<'_>, inside: &Inside, own: &str, service: &DynamicObje
         let used = used(p);
         let finding = Finding::new(
             "PUBLIC_IP_QUOTA",
-            format!("the subscription may have no more public addresses in {}", p.settings.location),
-            "take away addresses that nobody uses (az network public-ip list -o table), or ask for more: https://aka.ms/quota; \
-             the address then comes by itself within five minutes",
+            format!("the quota for public IP addresses in {} is used up", p.settings.location),
+            "delete unused addresses (az network public-ip list -o table), or request a quota increase: \
+             https://aka.ms/quota; the address is then assigned within five minutes",
         );
         used.into_iter().fold(finding, Finding::evidence)
     } else {
         Finding::new(
             "LOAD_BALANCER_FAILED",
-            format!("the cloud could not make the load balancer of the gateway {own}"),
-            "the event says why; when that is settled, the cloud tries again by itself within five minutes",
+            format!("Azure failed to create the load balancer of the gateway {own}"),
+            "the event says why; when that is fixed, Azure retries within five minutes",
         )
     };
     let times = event["count"].as_i64().unwrap_or(1);

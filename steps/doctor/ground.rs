@@ -15,7 +15,7 @@ pub(super) fn judge(p: &Picture<'_>, walk: &mut Walk) -> Way {
         let finding = Finding::new(
             "SUBSCRIPTION_DISABLED",
             format!("subscription {} is not enabled", subscription.name),
-            "settle what the portal says of it under Subscriptions; a disabled one can be read and not changed",
+            "fix what the portal reports under Subscriptions; a disabled subscription is read-only",
         );
         walk.name(finding.evidence(format!("state is {}", subscription.state)));
         return Way::Break(());
@@ -24,12 +24,12 @@ pub(super) fn judge(p: &Picture<'_>, walk: &mut Walk) -> Way {
     if gone && p.memory.0.values().all(|past| past.output.is_none() && past.ticket.is_none()) {
         let finding = Finding::new(
             "ENVIRONMENT_NEVER_MADE",
-            format!("the environment {} was never made", p.settings.environment),
+            format!("the environment {} was never created", p.settings.environment),
             "landfall up",
         );
         let finding = finding
-            .evidence("the journal remembers nothing that was made")
-            .evidence(format!("resource group {} is not there", p.settings.resource_group));
+            .evidence("the journal records no created resource")
+            .evidence(format!("resource group {} does not exist", p.settings.resource_group));
         walk.lacks(finding);
         return Way::Break(());
     }
@@ -42,10 +42,10 @@ pub(super) fn judge(p: &Picture<'_>, walk: &mut Walk) -> Way {
         let group = &p.settings.resource_group;
         let finding = Finding::new(
             "RESOURCE_GROUP_MISSING",
-            format!("the resource group {group} is gone, and everything in it"),
-            "landfall up: it makes everything anew, and recovers the vault",
+            format!("the resource group {group} was deleted, with everything in it"),
+            "landfall up: it recreates everything, and recovers the vault",
         );
-        walk.lacks(finding.evidence(format!("GET resource group {group}: 404; the journal remembers it")));
+        walk.lacks(finding.evidence(format!("GET resource group {group}: 404, but the journal records it")));
         return Way::Break(());
     }
     Way::Continue(())
@@ -62,7 +62,8 @@ fn providers(p: &Picture<'_>, walk: &mut Walk) {
             Some(Registration::Underway(word)) => Finding::new(
                 "PROVIDER_REGISTERING",
                 format!("the resource provider {namespace} is still being registered"),
-                "wait, this takes minutes, then landfall up; when it stays so for an hour, unregister it and register it again",
+                "wait some minutes, then landfall up; if it takes more than an hour, unregister it and \
+                 register it again",
             )
             .evidence(format!("registrationState of {namespace} is {word}")),
             Some(Registration::Absent) | None => Finding::new(
@@ -84,8 +85,9 @@ fn features(p: &Picture<'_>, walk: &mut Walk) {
             "FEATURE_REGISTERING",
             format!("the preview feature {name} is still being registered"),
             format!(
-                "wait, 10 to 15 minutes are usual, then landfall up; az feature show --namespace {namespace} --name {name} \
-                 --query properties.state tells. When it stays so for hours, unregister it and register it again"
+                "wait, typically 10 to 15 minutes, then landfall up; az feature show --namespace {namespace} \
+                 --name {name} --query properties.state shows the state. If it takes hours, unregister it \
+                 and register it again"
             ),
         );
         walk.name(finding.evidence(format!("properties.state of {flag} is {word}")));

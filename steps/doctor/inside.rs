@@ -49,7 +49,7 @@ impl Inside {
         max: Duration,
     ) -> Read<Self> {
         let cluster = ready(body);
-        let opened = read("the inside of the cluster", max, clusters.open(&cluster)).await?;
+        let opened = read("the objects in the cluster", max, clusters.open(&cluster)).await?;
         let istiod = async { opened.api.get(&Kind::DEPLOYMENT, Some(NAMESPACE), CONTROL_PLANE).await };
         let look = Look { opened: &opened, spaces: spaces(manifests), max };
         let (

@@ -32,10 +32,10 @@ fn class(p: &Picture<'_>, inside: &Inside, _: &Walk) -> Option<Finding> {
         let finding = Finding::new(
             "GATEWAY_CLASS_MISSING",
             format!("cluster {cluster} has no GatewayClass {CLASS}"),
-            "landfall up: it waits for the class, which AKS makes a while after the cluster",
+            "landfall up: it waits for the class, which AKS creates some time after the cluster",
         );
         let there: Vec<&str> = classes.iter().map(name).collect();
-        return Some(finding.evidence(format!("GatewayClasses there: {there:?}")));
+        return Some(finding.evidence(format!("existing GatewayClasses: {there:?}")));
     };
     let refused = condition(&class.data["status"], "Accepted", "False");
     let silent = condition(&class.data["status"], "Accepted", "True").is_none();
@@ -55,13 +55,13 @@ fn class(p: &Picture<'_>, inside: &Inside, _: &Walk) -> Option<Finding> {
 fn control_plane(inside: &Inside) -> Option<Finding> {
     let finding = |cause: &str| {
         let mend = format!(
-            "kubectl -n {NAMESPACE} get pods and describe tell more; AKS puts istiod back when the Gateway API is switched off \
-             and on (landfall up); leftover istio.io definitions keep it from starting"
+            "run kubectl -n {NAMESPACE} get pods and describe; AKS redeploys istiod when the Gateway API is \
+             disabled and enabled again (landfall up); leftover istio.io CRDs prevent its start"
         );
         Finding::new("CONTROL_PLANE_DOWN", cause.to_owned(), mend)
     };
     let Some(istiod) = inside.istiod.as_ref().ok()? else {
-        let down = finding("istiod, which answers for all gateways, is not there");
+        let down = finding("istiod, the control plane of all gateways, does not exist");
         return Some(down.evidence(format!("namespace {NAMESPACE} has no Deployment {CONTROL_PLANE}")));
     };
     let status = &istiod.data["status"];
@@ -69,10 +69,10 @@ fn control_plane(inside: &Inside) -> Option<Finding> {
         return None;
     }
     let waits = match readiness::deployment(istiod) {
-        Readiness::Ready(()) => "it is scaled to nought".to_owned(),
+        Readiness::Ready(()) => "it is scaled to zero".to_owned(),
         Readiness::Waiting(why) | Readiness::Broken(why) => why,
     };
-    let down = finding("istiod, which answers for all gateways, is not running");
+    let down = finding("istiod, the control plane of all gateways, is not running");
     let pods = inside.mesh_pods.as_ref().map(Vec::as_slice).unwrap_or_default();
     let pods = selected(pods, NAMESPACE, &istiod.data["spec"]["selector"]["matchLabels"]);
     let told = pods.iter().filter_map(|pod| Some(format!("pod {}: {}", name(pod), why(pod)?)));

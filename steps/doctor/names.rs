@@ -14,8 +14,9 @@ pub(super) fn judge(p: &Picture<'_>, walk: &mut Walk) {
     let Some(records) = records else {
         let finding = Finding::new(
             "DNS_ZONE_MISSING",
-            format!("the zone {} is gone, and its records with it", zone.name),
-            "make the zone and delegate it, then landfall up; or leave dns.zone out and keep the records elsewhere",
+            format!("the zone {} was deleted, with its records", zone.name),
+            "create the zone and delegate it, then landfall up; or omit dns.zone and manage the records \
+             elsewhere",
         );
         walk.name(finding.evidence(format!("GET {}: 404", zone.id)));
         return;
@@ -28,24 +29,26 @@ pub(super) fn judge(p: &Picture<'_>, walk: &mut Walk) {
             let finding = Finding::new(
                 "DNS_RECORD_MISSING",
                 format!("the zone {} has no record for {host}", zone.name),
-                "landfall up: it publishes the record anew",
+                "landfall up: it creates the record again",
             );
-            walk.name(finding.evidence(format!("no A record {relative}; {wanted} is needed")));
+            walk.name(finding.evidence(format!("no A record {relative}; {wanted} is required")));
             continue;
         };
         if record.addresses != [wanted.clone()] {
             let whose = match record.metadata.contains_key(crate::names::OWNER) {
-                true => "landfall up: it writes the record as it should be",
+                true => "landfall up: it updates the record",
                 false => {
-                    "somebody else has made this record, so landfall leaves it: take it away or mend it, then landfall up"
+                    "the record is foreign, so landfall does not change it: delete or correct it, then \
+                     landfall up"
                 }
             };
             let finding = Finding::new(
                 "DNS_RECORD_WRONG",
-                format!("{host} leads to another address than its gateway's"),
+                format!("{host} points to an address other than its gateway's"),
                 whose,
             );
-            let told = format!("A record {relative} is {}, {wanted} is needed", record.addresses.join(", "));
+            let told =
+                format!("A record {relative} is {}, but {wanted} is required", record.addresses.join(", "));
             walk.name(finding.evidence(told));
         }
     }

@@ -43,8 +43,8 @@ impl Answer {
         let scheme = if self.port == 443 { "https" } else { "http" };
         let url = format!("{scheme}://{}/", self.host);
         match &self.came {
-            Came::Status { status, .. } => format!("{url} answers {status}"),
-            Came::Nothing(max) => format!("{url} does not answer within {} s", max.as_secs_f64()),
+            Came::Status { status, .. } => format!("{url} returns {status}"),
+            Came::Nothing(max) => format!("{url} does not respond within {} s", max.as_secs_f64()),
             Came::Refused(why) => format!("{url} cannot be reached: {why}"),
         }
     }
@@ -87,19 +87,20 @@ fn single(answer: &Answer, walk: &mut Walk) {
     let finding = match &answer.came {
         Came::Status { status, .. } if *status >= 500 => Finding::new(
             "ANSWER_SERVER_ERROR",
-            format!("{host} answers {status}, though the way to its pods is sound"),
-            "look at what the pods say: kubectl logs; the gateway's own word is in the log of its pods",
+            format!("{host} returns {status}, though the route to its pods has no fault"),
+            "check the logs of the workload's pods and of the gateway's pods: kubectl logs",
         ),
         Came::Status { .. } => return,
         Came::Nothing(_) => Finding::new(
             "ANSWER_SLOW",
-            format!("{host} does not answer on port {port}, while other hosts of gateway {gateway} do"),
-            "look at what the pods behind this host are at: kubectl logs, kubectl top pods",
+            format!("{host} does not respond on port {port}, but other hosts of gateway {gateway} do"),
+            "check the pods behind this host: kubectl logs, kubectl top pods",
         ),
         Came::Refused(_) => Finding::new(
             "GATEWAY_UNREACHABLE",
             format!("the address of gateway {gateway} cannot be reached from here on port {port}"),
-            "try from another network; then look at network security groups of the nodes' subnet and at the load balancer's rules",
+            "try from another network; then check the network security groups of the nodes' subnet and the \
+             load balancer's rules",
         ),
     };
     walk.name(finding.evidence(answer.told()));
@@ -115,17 +116,24 @@ fn silent(p: &Picture<'_>, inside: &Inside, own: &str, port: u16) -> Finding {
     let finding = match front.and_then(|front| probed(front, port)) {
         Some(probe) => Finding::new(
             "HEALTH_PROBE",
-            format!("the load balancer takes gateway {own} for dead on port {port}: its probe asks for / there"),
             format!(
-                "landfall up: it sets the annotations port_{port}_health-probe_* on the gateway, which point the probe at \
-                 Envoy's own 15021 /healthz/ready"
+                "the load balancer marks gateway {own} as unhealthy on port {port}: its probe requests / \
+                 there"
+            ),
+            format!(
+                "landfall up: it sets the annotations port_{port}_health-probe_* on the gateway, which point \
+                 the probe to Envoy's 15021 /healthz/ready"
             ),
         )
         .evidence(probe),
         None => Finding::new(
             "GATEWAY_SILENT",
-            format!("nobody answers on port {port} of gateway {own}, though its pods are ready and its probe is sound"),
-            "look at network security groups of the nodes' subnet, and whether your own network lets you out to that port",
+            format!(
+                "port {port} of gateway {own} does not respond, though its pods are ready and its probe is \
+                 correct"
+            ),
+            "check the network security groups of the nodes' subnet, and whether your network allows \
+             outbound traffic to this port",
         ),
     };
     told.take(1).fold(finding, Finding::evidence)
@@ -153,7 +161,8 @@ fn probed(front: &DynamicObject, port: u16) -> Option<String> {
     let path = if path.is_empty() { "/" } else { path };
     let at = if probe_port.is_empty() { port.to_string() } else { probe_port.to_owned() };
     Some(format!(
-        "Service {}: port {port} is probed by {protocol} on {at} for {path}, where a redirect or a 404 counts as dead",
+        "Service {}: port {port} is probed by {protocol} on {at} for {path}, where a redirect or a 404 \
+         counts as unhealthy",
         name(front)
     ))
 }
@@ -172,13 +181,14 @@ fn certificates(p: &Picture<'_>, inside: &Inside, walk: &mut Walk) {
         }
         let finding = Finding::new(
             "GATEWAY_SERVES_OTHER_CERTIFICATE",
-            format!("gateway {own} serves another certificate than its Secret carries"),
+            format!("gateway {own} serves another certificate than its Secret contains"),
             format!(
-                "wait a few seconds; when it stays so, kubectl rollout restart deployment {own}-approuting-istio"
+                "wait a few seconds; if it persists, kubectl rollout restart deployment \
+                 {own}-approuting-istio"
             ),
         );
         let told =
-            format!("served SHA-1 {}, the Secret carries {}", leaf.thumbprint_sha1, carried.join(", "));
+            format!("served SHA-1 {}, the Secret contains {}", leaf.thumbprint_sha1, carried.join(", "));
         walk.name(finding.evidence(told));
         walk.explain(format!("{own}:certificate"));
     }

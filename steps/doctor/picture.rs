@@ -62,8 +62,8 @@ pub(super) async fn read<T>(
 ) -> Read<T> {
     match timeout(at_most, asked).await {
         Ok(Ok(read)) => Ok(read),
-        Ok(Err(error)) => Err(format!("could not look at {what}: {error}")),
-        Err(_) => Err(format!("could not look at {what}: no answer within {} s", at_most.as_secs())),
+        Ok(Err(error)) => Err(format!("could not read {what}: {error}")),
+        Err(_) => Err(format!("could not read {what}: no response within {} s", at_most.as_secs())),
     }
 }
 
@@ -133,7 +133,7 @@ impl<'a> Picture<'a> {
         let Ok(Some(body)) = &self.vault else { return (Ok(Vec::new()), None, Ok(None)) };
         let (max, name) = (patient.bounds.cloud, &self.settings.certificate.name);
         let uri = text(body, "/properties/vaultUri");
-        let late = || ApiError::new(ApiErrorKind::Transport, "no answer in time");
+        let late = || ApiError::new(ApiErrorKind::Transport, "no response in time");
         let versions = async {
             let asked = async { patient.clouds.vaults.at(uri)?.versions(name).await };
             timeout(max, asked).await.unwrap_or_else(|_| Err(late()))

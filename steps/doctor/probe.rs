@@ -110,7 +110,7 @@ async fn get(mut stream: impl AsyncRead + AsyncWrite + Unpin, host: &str) -> io:
             break;
         }
     }
-    status(&answer).ok_or_else(|| io::Error::other("the answer is not HTTP"))
+    status(&answer).ok_or_else(|| io::Error::other("the response is not HTTP"))
 }
 
 /// Returns the status of a response: `HTTP/1.1 404 Not Found` (RFC 9112 §4).

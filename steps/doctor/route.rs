@@ -63,8 +63,9 @@ fn parents(inside: &Inside, route: &DynamicObject, walk: &mut Walk) {
             if !walk.explains(parent) && inside.gateways.is_ok() {
                 let finding = Finding::new(
                     "ROUTE_PARENT_MISSING",
-                    format!("the route {own} asks for a gateway that is not there"),
-                    "landfall up: it applies the route as it was; in a manifest of your own, name the gateway in parentRefs",
+                    format!("the route {own} references a gateway that does not exist"),
+                    "landfall up: it restores the route; in your own manifest, name the gateway in \
+                     parentRefs",
                 );
                 walk.name(
                     finding.evidence(format!("parentRefs names Gateway {parent}, which does not exist")),
@@ -79,7 +80,7 @@ fn parents(inside: &Inside, route: &DynamicObject, walk: &mut Walk) {
                 && text(status, "/parentRef/sectionName") == text(reference, "/sectionName")
         };
         let Some(status) = statuses.into_iter().find(same) else {
-            walk.symptom(format!("no controller has claimed the route {own} for gateway {parent}"));
+            walk.symptom(format!("no controller has accepted the route {own} for gateway {parent}"));
             continue;
         };
         let Some(said) = condition(status, "Accepted", "False") else { continue };
@@ -97,24 +98,25 @@ fn refused(inside: &Inside, route: &DynamicObject, reference: &Value, said: &Sai
         "NoMatchingListenerHostname" => Finding::new(
             "ROUTE_HOSTNAME_MISMATCH",
             format!("no listener of gateway {parent} serves the hostnames of route {own}"),
-            "landfall up: it applies the route as it was; in a manifest of your own, name hosts that the listener's hostname takes",
+            "landfall up: it restores the route; in your own manifest, use hostnames that match the \
+             listener's hostname",
         )
         .evidence(format!("route {own} has hostnames {:?}", texts(&route.data, "/spec/hostnames"))),
         "NoMatchingParent" => Finding::new(
             "ROUTE_PARENT_MISSING",
-            format!("the route {own} asks for a listener that gateway {parent} does not have"),
-            "landfall up: it applies the route as it was; in a manifest of your own, mend sectionName or port in parentRefs",
+            format!("the route {own} references a listener that gateway {parent} does not have"),
+            "landfall up: it restores the route; in your own manifest, fix sectionName or port in parentRefs",
         )
         .evidence(format!("gateway {parent} has the listeners {:?}", listeners(inside, route, reference))),
         "NotAllowedByListeners" => Finding::new(
             "ROUTE_NOT_ALLOWED",
             format!("the listeners of gateway {parent} do not allow the route {own}"),
-            "landfall up: it applies gateway and route as they were; in manifests of your own, mend allowedRoutes",
+            "landfall up: it restores the gateway and the route; in your own manifests, fix allowedRoutes",
         ),
         _ => Finding::new(
             "ROUTE_NOT_ACCEPTED",
             format!("gateway {parent} does not accept the route {own}"),
-            format!("kubectl describe httproute {own}; landfall up applies it as it was"),
+            format!("kubectl describe httproute {own}; landfall up restores it"),
         ),
     };
     finding.evidence(format!("route {own}: {}", said.told()))
@@ -147,8 +149,8 @@ fn missing(p: &Picture<'_>, inside: &Inside, walk: &mut Walk) {
                 Some((gateway, listener)) => bare(gateway, listener).evidence(told),
                 None => Finding::new(
                     "ROUTE_MISSING",
-                    format!("the route {own} is not there"),
-                    "landfall up: it applies the route",
+                    format!("the route {own} does not exist"),
+                    "landfall up: it creates the route",
                 )
                 .evidence(told),
             });
@@ -160,9 +162,10 @@ fn missing(p: &Picture<'_>, inside: &Inside, walk: &mut Walk) {
 fn bare(gateway: &str, listener: &str) -> Finding {
     let finding = Finding::new(
         "LISTENER_WITHOUT_ROUTE",
-        format!("no route is attached to listener {listener} of gateway {gateway}, so it answers 404"),
+        format!("no route is attached to listener {listener} of gateway {gateway}, so it returns 404"),
         format!(
-            "landfall up applies the routes; in manifests of your own, add an HTTPRoute with sectionName {listener}"
+            "landfall up: it creates the routes; in your own manifests, add an HTTPRoute with sectionName \
+             {listener}"
         ),
     );
     finding.evidence(format!("listener {listener}: attachedRoutes is 0"))

@@ -106,12 +106,12 @@ impl Secret<'_> {
     /// Returns the cause of the Secret's state.
     fn cause(&self, standing: &Standing) -> Finding {
         let told = match standing {
-            Standing::Missing => format!("Secret {}/{} is not there", self.namespace, self.name),
+            Standing::Missing => format!("Secret {}/{} does not exist", self.namespace, self.name),
             Standing::Malformed => {
-                format!("Secret {}/{} is no TLS Secret with a certificate", self.namespace, self.name)
+                format!("Secret {}/{} is not a TLS Secret with a certificate", self.namespace, self.name)
             }
             Standing::Behind { carries, newest } => {
-                format!("Secret {} carries SHA-1 {carries}, the vault's newest is {newest}", self.name)
+                format!("Secret {} contains SHA-1 {carries}, but the vault's newest is {newest}", self.name)
             }
             Standing::Sound => String::new(),
         };
@@ -217,14 +217,13 @@ impl Secret<'_> {
                     "VAULT_ACCESS_MISSING",
                     format!("the add-on's identity may not read {}", self.p.vault_name),
                     format!(
-                        "landfall up: it grants {}; that takes effect in minutes",
+                        "landfall up: it grants {}, which takes effect within minutes",
                         Role::SECRETS_USER.name
                     ),
                 );
                 (count == 0).then(|| self.with_roles(finding))
             })?;
-        let told =
-            format!("Secret {} is as it should be so far; the next certificate will not reach it", self.name);
+        let told = format!("Secret {} is in sync now, but the next certificate will not reach it", self.name);
         Some(stuck.evidence(told))
     }
 
@@ -233,30 +232,32 @@ impl Secret<'_> {
         match standing {
             Standing::Missing if !self.is_synced() => Finding::new(
                 "TLS_SECRET_MISSING",
-                format!("a listener names Secret {secret}, which nothing makes"),
+                format!("a listener names Secret {secret}, which nothing creates"),
                 format!(
-                    "name {} in the listener's certificateRefs, as landfall up does; or make {secret}",
+                    "name {} in the listener's certificateRefs, as landfall up does; or create {secret}",
                     tls_secret::SECRET
                 ),
             ),
             Standing::Missing => Finding::new(
                 "TLS_SECRET_MISSING",
-                format!("Secret {secret} is missing though every link of its way is sound"),
+                format!("Secret {secret} is missing, though every part of its sync is correct"),
                 format!(
-                    "kubectl -n {namespace} rollout restart deployment tls-secret-sync: a new mount writes it at once"
+                    "kubectl -n {namespace} rollout restart deployment tls-secret-sync: a new mount creates \
+                     it at once"
                 ),
             ),
             Standing::Malformed => Finding::new(
                 "TLS_SECRET_MALFORMED",
-                format!("Secret {secret} carries no certificate"),
+                format!("Secret {secret} contains no certificate"),
                 format!(
-                    "kubectl -n {namespace} delete secret {secret}, then landfall up: the driver writes it anew"
+                    "kubectl -n {namespace} delete secret {secret}, then landfall up: the driver recreates it"
                 ),
             ),
             Standing::Behind { .. } | Standing::Sound => Finding::new(
                 "TLS_SECRET_BEHIND",
-                format!("the driver has not brought the new certificate into Secret {secret} yet"),
-                "wait: the driver looks every two minutes, and from version 1.6 on it may take four; landfall up waits for it",
+                format!("the driver has not synced the new certificate to Secret {secret} yet"),
+                "wait: the driver polls every two minutes, and from version 1.6 on it may take four; \
+                 landfall up waits for it",
             ),
         }
     }

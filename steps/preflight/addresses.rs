@@ -14,12 +14,16 @@ pub(super) fn judge(location: &str, usages: &[Usage]) -> Option<Finding> {
     let short = rows.filter(|usage| usage.left() < NEEDED).min_by_key(|usage| usage.left())?;
     let Usage { label, used, limit, .. } = short;
     Some(
-        Finding::refused(Concern::Addresses, format!("have public addresses in {location}"))
+        Finding::refused(Concern::Addresses, format!("allocate public addresses in {location}"))
             .code("PublicIPCountLimitReached")
             .cause(format!(
-                "{label} in {location} allows {limit} with {used} in use, {NEEDED} are needed (two gateways and outbound)"
+                "{label} in {location} allows {limit} with {used} in use, but {NEEDED} are needed (two \
+                 gateways and outbound)"
             ))
-            .mend("take away addresses that nobody uses, choose another location, or ask for more: https://aka.ms/quota")
+            .mend(
+                "delete unused addresses, choose another location, or request a quota increase: \
+                 https://aka.ms/quota",
+            )
             .for_a_new_cluster(),
     )
 }

@@ -73,9 +73,8 @@ pub(super) fn refusal(mut findings: Vec<Finding>, checks: usize) -> Option<StepE
     let count = findings.len();
     let error = StepError::new(kind, format!("pass {failed} of {checks} checks")).residue(Residue::Nothing);
     let told = findings.into_iter().fold(error, |error, finding| error.cause(line(&finding)));
-    (count > 0).then(|| {
-        told.hint("each line ends with its mend; --skip-preflight NAME leaves out the check of that name")
-    })
+    (count > 0)
+        .then(|| told.hint("each line ends with its fix; --skip-preflight NAME skips the check of that name"))
 }
 
 fn alone(finding: Finding) -> StepError {

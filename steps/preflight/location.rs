@@ -19,7 +19,7 @@ pub(super) fn judge(wanted: &str, listed: &[String]) -> Option<Finding> {
         Finding::input(Concern::Location, format!("use region {wanted}"))
             .code("LocationNotAvailableForResourceType")
             .cause(format!("this subscription has no region {wanted}; it has {}{more}", near.join(", ")))
-            .mend(format!("set location to one of its regions; {} is near in spelling", near[0])),
+            .mend(format!("set location to one of its regions; {} has a similar name", near[0])),
     )
 }
 
@@ -48,7 +48,7 @@ mod tests {
         assert_eq!(judge("East US", &listed), None);
         assert_eq!(judge("anywhere", &[]), None, "a list that says nothing refuses nothing");
         let finding = judge("westeurop", &listed).unwrap();
-        assert!(finding.mend.contains("westeurope is near"), "{}", finding.mend);
+        assert!(finding.mend.contains("westeurope has a similar name"), "{}", finding.mend);
         assert_eq!(finding.kind, landfall_engine::Kind::Input);
     }
 }

@@ -15,18 +15,18 @@ pub(super) fn of<'a>(s: &Settings, sizes: &'a [MachineSize]) -> Option<&'a Machi
 /// Evaluates the size with the list of available ones. An empty list proves nothing.
 pub(super) fn judge(s: &Settings, sizes: &[MachineSize]) -> Option<Finding> {
     let (wanted, location) = (&s.cluster.node_size, &s.location);
-    let doing = format!("make nodes of {wanted} in {location}");
+    let doing = format!("create nodes of {wanted} in {location}");
     let found = of(s, sizes);
     let finding = match found {
         _ if sizes.is_empty() => return None,
         None => Finding::input(Concern::NodeSize, doing).cause(format!("{location} has no size {wanted}")),
         Some(MachineSize { withheld: Some(why), .. }) => Finding::refused(Concern::NodeSize, doing)
-            .cause(format!("this subscription may not have {wanted} in {location}: {why}")),
+            .cause(format!("this subscription may not use {wanted} in {location}: {why}")),
         Some(_) => return None,
     };
     let others = others(found.and_then(|size| size.cores), sizes);
     let such = if others.is_empty() { String::new() } else { format!(", such as {}", others.join(", ")) };
-    let mend = format!("set cluster.node_size (NODE_SIZE) to a size that it may have{such}");
+    let mend = format!("set cluster.node_size (NODE_SIZE) to an available size{such}");
     Some(finding.code("VMSizeNotSupported").mend(mend).for_a_new_cluster())
 }
 

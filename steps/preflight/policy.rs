@@ -120,7 +120,7 @@ fn finding(denial: &Denial, all: &[&Denied]) -> Finding {
         [] => String::new(),
         reasons => format!(": {}", reasons.join(", ")),
     };
-    let finding = Finding::refused(Concern::Policy, format!("make {}", things.join(", ")))
+    let finding = Finding::refused(Concern::Policy, format!("create {}", things.join(", ")))
         .code("RequestDisallowedByPolicy")
         .cause(format!("policy {} denies {}{because}", denial.assignment, things.join(", ")))
         .mend(format!("change what the policy names, or ask its owner at {} for an exemption", denial.scope));

@@ -37,10 +37,11 @@ fn one(concern: Concern, s: &Settings, cores: u64, usage: &Usage) -> Option<Find
         more => more.to_string(),
     };
     Some(
-        Finding::refused(concern, format!("have the cores for {most} nodes in {location}"))
+        Finding::refused(concern, format!("allocate the cores for {most} nodes in {location}"))
             .code("QuotaExceeded")
             .cause(format!(
-                "{label} in {location} allows {}{used}, {needed} are needed (nodes_max {most} plus {plus} for upgrades)",
+                "{label} in {location} allows {}{used}, but {needed} are needed (nodes_max {most} plus \
+                 {plus} for upgrades)",
                 usage.limit
             ))
             .mend(mend(s, cores, usage.left()))
@@ -50,7 +51,8 @@ fn one(concern: Concern, s: &Settings, cores: u64, usage: &Usage) -> Option<Find
 
 /// Returns the remedy: the number of nodes that fit, if any.
 fn mend(s: &Settings, cores: u64, left: u64) -> String {
-    const ELSE: &str = "choose another cluster.node_size or region, or ask for more: https://aka.ms/quota";
+    const ELSE: &str = "choose another cluster.node_size or region, or request a quota increase: \
+                        https://aka.ms/quota";
     let nodes = left / cores;
     let fits = (1..=nodes).rev().find(|most| most + surge(*most) <= nodes);
     match fits {
@@ -84,7 +86,7 @@ mod tests {
         assert_eq!(
             findings[0].causes,
             [
-                "Standard DSv5 Family vCPUs in eastus allows 10, 16 are needed (nodes_max 3 plus one for upgrades)"
+                "Standard DSv5 Family vCPUs in eastus allows 10, but 16 are needed (nodes_max 3 plus one for upgrades)"
             ]
         );
         assert!(findings[0].mend.starts_with("set cluster.nodes and cluster.nodes_max to 1, choose another"));

@@ -32,7 +32,7 @@ fn subnet(s: &Settings, body: &Value) -> Option<Finding> {
     let finding = Finding::input(Concern::Ranges, format!("use {wanted} in virtual network {name}"));
     if let Some(there) = subnet_of(body, &s.network.subnet) {
         let is = prefix_of(there).unwrap_or("no range");
-        let what = format!("subnet {} of {name} is {is}, and {wanted} is wanted", s.network.subnet);
+        let what = format!("subnet {} of {name} is {is}, but {wanted} is required", s.network.subnet);
         let mend = format!("set network.subnet_prefix to {is}, or network.subnet to another name");
         return (is != wanted).then(|| finding.cause(what).mend(mend));
     }
@@ -58,7 +58,7 @@ fn subnet(s: &Settings, body: &Value) -> Option<Finding> {
         finding
             .code("NetcfgSubnetRangesOverlap")
             .cause(format!("subnet {other} of {name} is {range}, which overlaps {wanted}"))
-            .mend("set network.subnet_prefix to a range that none of its subnets has"),
+            .mend("set network.subnet_prefix to a range that overlaps none of its subnets"),
     )
 }
 
@@ -70,10 +70,13 @@ fn services(s: &Settings, body: &Value) -> Option<Finding> {
     let clash = parsed.into_iter().find(|range: &Ipv4Net| overlap(wanted, range))?;
     let name = &s.network.name;
     Some(
-        Finding::input(Concern::Ranges, format!("use {wanted} for services beside network {name}"))
+        Finding::input(Concern::Ranges, format!("use {wanted} for services alongside network {name}"))
             .code("ServiceCidrOverlapExistingSubnetsCidr")
-            .cause(format!("virtual network {name} is {clash}, which overlaps the services' {wanted}"))
-            .mend("set cluster.service_cidr, and cluster.dns_service_ip in it, to a range apart from the network's")
+            .cause(format!("virtual network {name} is {clash}, which overlaps the service range {wanted}"))
+            .mend(
+                "set cluster.service_cidr to a range outside the network's, and cluster.dns_service_ip to an \
+                 address in it",
+            )
             .for_a_new_cluster(),
     )
 }

@@ -8,9 +8,9 @@ const GRANTS: &str = "Microsoft.Authorization/roleAssignments/write";
 
 /// The resources in the group as display text, with the right that each needs.
 const MADE: [(&str, &str); 4] = [
-    ("make virtual networks", "Microsoft.Network/virtualNetworks/write"),
-    ("make key vaults", "Microsoft.KeyVault/vaults/write"),
-    ("make clusters", "Microsoft.ContainerService/managedClusters/write"),
+    ("create virtual networks", "Microsoft.Network/virtualNetworks/write"),
+    ("create key vaults", "Microsoft.KeyVault/vaults/write"),
+    ("create clusters", "Microsoft.ContainerService/managedClusters/write"),
     ("sign in to clusters", "Microsoft.ContainerService/managedClusters/listClusterUserCredential/action"),
 ];
 
@@ -26,7 +26,7 @@ pub(super) struct Place<'a> {
 
 /// Checks the rights to create resources.
 pub(super) fn to_make(rights: &Permissions, place: &Place<'_>) -> Option<Finding> {
-    let group = place.makes_group.then_some(("make resource groups", GROUPS));
+    let group = place.makes_group.then_some(("create resource groups", GROUPS));
     let needed = group.into_iter().chain(MADE);
     let lacking: Vec<&str> =
         needed.filter(|(_, action)| !rights.allow(action)).map(|(words, _)| words).collect();
@@ -34,7 +34,9 @@ pub(super) fn to_make(rights: &Permissions, place: &Place<'_>) -> Option<Finding
         Finding::refused(Concern::Rights, format!("use the rights of {}", place.who))
             .code("AuthorizationFailed")
             .cause(format!("{} may not {} at {}", place.who, in_words(&lacking), place.scope))
-            .mend("ask for the role Contributor at that scope; a new role may need some minutes")
+            .mend(
+                "request the role Contributor at this scope; a new role may need some minutes to take effect",
+            )
     })
 }
 
@@ -43,10 +45,10 @@ pub(super) fn to_grant(rights: &Permissions, place: &Place<'_>) -> Option<Findin
     (!rights.allow(GRANTS)).then(|| {
         Finding::refused(Concern::RoleGrants, format!("grant roles as {}", place.who))
             .code("AuthorizationFailed")
-            .cause(format!("{} may not write role assignments at {}", place.who, place.scope))
+            .cause(format!("{} may not create role assignments at {}", place.who, place.scope))
             .mend(
-                "ask for Owner, User Access Administrator or Role Based Access Control Administrator at that scope; \
-                 Contributor is not enough",
+                "request Owner, User Access Administrator or Role Based Access Control Administrator at this \
+                 scope; Contributor is not enough",
             )
             .for_a_new_cluster()
     })
@@ -69,10 +71,10 @@ mod tests {
     fn without_any_role_everything_that_is_lacking_is_named() {
         let place = Place { who: "ada", scope: "/subscriptions/s", makes_group: true };
         let finding = to_make(&Permissions::default(), &place).unwrap();
-        assert!(finding.causes[0].starts_with("ada may not make resource groups, make virtual networks"));
+        assert!(finding.causes[0].starts_with("ada may not create resource groups, create virtual networks"));
         assert!(finding.causes[0].ends_with("or sign in to clusters at /subscriptions/s"), "{:?}", finding);
         let there = Place { makes_group: false, ..place };
         assert!(!to_make(&Permissions::default(), &there).unwrap().causes[0].contains("resource groups"));
-        assert!(to_grant(&Permissions::default(), &there).unwrap().mend.starts_with("ask for Owner, User"));
+        assert!(to_grant(&Permissions::default(), &there).unwrap().mend.starts_with("request Owner, User"));
     }
 }

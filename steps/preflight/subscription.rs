@@ -15,7 +15,7 @@ pub(super) fn judge(found: Option<&Subscription>, tenant: &str) -> Option<Findin
         return Some(
             refused
                 .code("InvalidAuthenticationTokenTenant")
-                .cause(format!("it trusts tenant {}, and this sign-in is of {tenant}", found.tenant))
+                .cause(format!("it trusts tenant {}, but this sign-in is of {tenant}", found.tenant))
                 .mend(format!("sign in there: --tenant {} or AZURE_TENANT_ID", found.tenant)),
         );
     }
@@ -23,8 +23,8 @@ pub(super) fn judge(found: Option<&Subscription>, tenant: &str) -> Option<Findin
     (!writable).then(|| {
         refused
             .code("ReadOnlyDisabledSubscription")
-            .cause(format!("it is {}, and takes no writes", found.state))
-            .mend("have it enabled by its owner, or set subscription to another one")
+            .cause(format!("it is {}, and accepts no writes", found.state))
+            .mend("ask its owner to enable it, or set subscription to another one")
     })
 }
 

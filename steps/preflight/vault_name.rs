@@ -60,23 +60,24 @@ pub(super) fn judge(s: &Settings, name: &str, standing: &Standing) -> Option<Fin
         Standing::Taken(deleted) => {
             let (cause, or) = match deleted {
                 None => (
-                    format!("somebody else has a vault {name}; names are unique in the world"),
+                    format!(
+                        "the name {name} is taken by another vault; vault names are unique in all of Azure"
+                    ),
                     String::new(),
                 ),
                 Some(_) => (
-                    format!("a vault {name}, which nothing marks as ours, is deleted and recoverable"),
+                    format!("a vault {name}, not owned by landfall, is deleted and recoverable"),
                     format!(
-                        "; or, if nobody needs what it holds: az keyvault purge --name {name} --location {}",
+                        "; or, if its contents are not needed: az keyvault purge --name {name} --location {}",
                         s.location
                     ),
                 ),
             };
             let suggested = names::another_vault(name);
             Some(
-                Finding::refused(Concern::VaultName, doing)
-                    .code("VaultAlreadyExists")
-                    .cause(cause)
-                    .mend(format!("set key_vault.name (KEYVAULT_NAME) to {suggested}, say{or}")),
+                Finding::refused(Concern::VaultName, doing).code("VaultAlreadyExists").cause(cause).mend(
+                    format!("set key_vault.name (KEYVAULT_NAME) to another name, such as {suggested}{or}"),
+                ),
             )
         }
     }

@@ -9,7 +9,7 @@ pub(super) fn choose(wanted: Option<&str>, location: &str, offered: &[Offered]) 
     let refuse = |wanted: &str, why: &str| refuse(wanted, location, offered, why);
     let Some(wanted) = wanted else {
         let newest = offered.iter().find(|version| version.is_community() && !version.is_preview);
-        let none = || refuse("of any version", "no version is offered to clusters of this tier");
+        let none = || refuse("of any version", "no version is available to clusters of this tier");
         return newest.map(|version| version.version.clone()).ok_or_else(none);
     };
     let minor: String = wanted.splitn(3, '.').take(2).collect::<Vec<_>>().join(".");
@@ -17,8 +17,7 @@ pub(super) fn choose(wanted: Option<&str>, location: &str, offered: &[Offered]) 
         return Err(refuse(wanted, &format!("{location} does not offer {wanted}")));
     };
     if !found.is_community() {
-        let why =
-            format!("only clusters with long-term support (Premium tier) may still be made with {wanted}");
+        let why = format!("{wanted} is available only to clusters with long-term support (Premium tier)");
         return Err(refuse(wanted, &why));
     }
     if *wanted != minor && !found.patches.iter().any(|patch| patch == wanted) {
@@ -33,7 +32,7 @@ fn refuse(wanted: &str, location: &str, offered: &[Offered], why: &str) -> Findi
         .code("K8sVersionNotSupported")
         .cause(why)
         .cause(format!("{location} offers {}", list.join(", ")))
-        .mend("set cluster.version (K8S_VERSION) to one of these, or leave it out for the newest")
+        .mend("set cluster.version (K8S_VERSION) to one of these, or omit it for the newest")
         .for_a_new_cluster()
 }
 

@@ -38,10 +38,10 @@ pub(super) fn of_secret<'a>(classes: &'a [DynamicObject], links: &Links<'_>) -> 
     let Some(class) = classes.iter().find(makes) else {
         let stuck = Finding::new(
             "CLASS_MISSING",
-            format!("no SecretProviderClass in {} makes Secret {}", links.namespace, links.secret),
-            "run landfall up: it applies the class anew",
+            format!("no SecretProviderClass in {} creates Secret {}", links.namespace, links.secret),
+            "run landfall up: it recreates the class",
         );
-        return Err(stuck.evidence(format!("SecretProviderClasses there: {}", classes.len())));
+        return Err(stuck.evidence(format!("existing SecretProviderClasses: {}", classes.len())));
     };
     let name = class.metadata.name.as_deref().unwrap_or_default();
     let judged = judge(name, &class.data["spec"]["parameters"], links);
@@ -53,7 +53,7 @@ pub(super) fn of_secret<'a>(classes: &'a [DynamicObject], links: &Links<'_>) -> 
 
 fn edit(class: &str, what: &str, links: &Links<'_>) -> String {
     format!(
-        "run landfall up, which applies the class as it was; in a manifest of your own, {what} (kubectl -n {} edit \
+        "run landfall up: it restores the class; in your own manifest, {what} (kubectl -n {} edit \
          secretproviderclass {class})",
         links.namespace
     )
@@ -75,10 +75,10 @@ fn halves(class: &str, spec: &Value, links: &Links<'_>) -> Option<Finding> {
             let (is, fit) = (&object.object_type, fit.join(" or "));
             let stuck = Finding::new(
                 "CLASS_OBJECT_TYPE",
-                format!("SecretProviderClass {class} makes {key} of an object of the wrong type"),
+                format!("SecretProviderClass {class} takes {key} from an object of the wrong type"),
                 edit(class, &format!("set objectType to {fit}"), links),
             );
-            let told = format!("{key} is made of {file}, whose objectType is {is:?}, and takes {fit}");
+            let told = format!("{key} comes from {file}, whose objectType is {is:?}, but must be {fit}");
             return Some(stuck.evidence(told).outlook(Outlook::Never));
         }
     }
@@ -103,10 +103,10 @@ fn judge(class: &str, parameters: &Value, links: &Links<'_>) -> Option<Finding> 
         let wanted = &links.vault.tenant;
         let stuck = Finding::new(
             "CLASS_OTHER_TENANT",
-            format!("SecretProviderClass {class} signs in at another tenant than that of {vault}"),
+            format!("SecretProviderClass {class} signs in to another tenant than that of {vault}"),
             mend(&format!("set tenantId to {wanted}")),
         );
-        let told = format!("parameters.tenantId is {tenant:?}, the vault trusts {wanted}");
+        let told = format!("parameters.tenantId is {tenant:?}, but the vault trusts {wanted}");
         return Some(stuck.evidence(told).outlook(Outlook::Never));
     }
     let text = parameters["objects"].as_str().unwrap_or_default();
@@ -114,10 +114,10 @@ fn judge(class: &str, parameters: &Value, links: &Links<'_>) -> Option<Finding> 
     if objects.is_empty() && text.contains("objectName") {
         let stuck = Finding::new(
             "CLASS_OBJECTS_MALFORMED",
-            format!("the objects of SecretProviderClass {class} cannot be read by the driver"),
-            mend("write every item of objects as a text of its own, `- |`"),
+            format!("the driver cannot read the objects of SecretProviderClass {class}"),
+            mend("write every item of objects as a separate string, `- |`"),
         );
-        let told = "parameters.objects has items that are no texts of YAML";
+        let told = "parameters.objects has items that are not YAML strings";
         return Some(stuck.evidence(told).outlook(Outlook::Never));
     }
     let ours: Vec<&Wanted> =
@@ -126,7 +126,7 @@ fn judge(class: &str, parameters: &Value, links: &Links<'_>) -> Option<Finding> 
         let names: Vec<&str> = objects.iter().map(|object| object.object_name.as_str()).collect();
         let stuck = Finding::new(
             "CLASS_OTHER_OBJECT",
-            format!("SecretProviderClass {class} does not ask for {certificate}"),
+            format!("SecretProviderClass {class} does not request {certificate}"),
             mend(&format!("set objectName to {certificate}")),
         );
         return Some(stuck.evidence(format!("parameters.objects names {names:?}")).outlook(Outlook::Never));
@@ -138,15 +138,13 @@ fn judge(class: &str, parameters: &Value, links: &Links<'_>) -> Option<Finding> 
     let pinned = ours.iter().find(is_pinned)?;
     let stuck = Finding::new(
         "CLASS_PINS_VERSION",
-        format!(
-            "SecretProviderClass {class} asks for one version of {certificate}, and that is never rotated"
-        ),
-        mend("take objectVersion out"),
+        format!("SecretProviderClass {class} requests one version of {certificate}, which is never rotated"),
+        mend("remove objectVersion"),
     );
     let (is, newest) = (&pinned.object_version, &links.certificate.version);
     Some(
         stuck
-            .evidence(format!("objectVersion is {is}, the vault's newest is {newest}"))
+            .evidence(format!("objectVersion is {is}, but the vault's newest is {newest}"))
             .outlook(Outlook::Never),
     )
 }

@@ -65,32 +65,32 @@ pub(super) fn judge(trouble: &Trouble<'_>, links: &Links<'_>) -> Finding {
         Finding::new(
             "VAULT_ACCESS_MISSING",
             format!("the add-on's identity may not read {vault}"),
-            "run landfall up: it grants the roles anew; a role that was granted just now may take ten minutes",
+            "run landfall up: it grants the roles again; a new role may take ten minutes to take effect",
         )
         .outlook(Outlook::MayPass)
     } else if says("RESPONSE 404") {
         Finding::new(
             "VAULT_OBJECT_MISSING",
-            format!("{vault} has no {certificate} that the driver could read"),
-            "run landfall up: it imports the certificate anew",
+            format!("{vault} has no {certificate} that the driver can read"),
+            "run landfall up: it imports the certificate again",
         )
     } else if says("Identity not found") || says("Multiple user assigned identities") {
         Finding::new(
             "IDENTITY_UNKNOWN",
-            "the nodes do not carry the identity that the SecretProviderClass names",
+            "the nodes do not have the identity that the SecretProviderClass names",
             "run landfall up: it applies the class with the add-on's identity",
         )
     } else if trouble.reason == "FailedToCreateSecret" || trouble.reason == "SecretRotationFailed" {
         Finding::new(
             "SECRET_NOT_WRITTEN",
-            format!("the driver has the certificate and cannot make Secret {} of it", links.secret),
+            format!("the driver has the certificate, but cannot create Secret {} from it", links.secret),
             "the event says what is wrong with secretObjects in the SecretProviderClass; run landfall up",
         )
     } else {
         Finding::new(
             "MOUNT_FAILED",
             "the driver cannot mount the certificate",
-            "the event says why; run landfall up when that is settled",
+            "the event says why; fix that, then run landfall up",
         )
         .outlook(Outlook::MayPass)
     };
@@ -110,7 +110,7 @@ pub(crate) fn gist(message: &str) -> String {
         let inner =
             after("innererror").and_then(|rest| rest.split_once("\"code\": \"")).map(|(_, code)| word(code));
         let code = inner.or_else(|| after("ERROR CODE: ").map(word)).unwrap_or_default();
-        return format!("GET {url} answered {status} {code}").trim_end().to_owned();
+        return format!("GET {url} returned {status} {code}").trim_end().to_owned();
     }
     let last = message.rsplit("err: ").next().unwrap_or(message);
     last.lines().next().unwrap_or_default().chars().take(GIST).collect()
@@ -126,7 +126,7 @@ mod tests {
                        objectType:secret, objectName:tls, objectVersion:: GET https://kv.vault.azure.net/secrets/tls/\n---\n\
                        RESPONSE 403: 403 Forbidden\nERROR CODE: Forbidden\n---\n{\n  \"error\": {\n    \"code\": \"Forbidden\",\n \
                        \"innererror\": {\n      \"code\": \"ForbiddenByRbac\"\n    }\n  }\n}\n---";
-        assert_eq!(gist(message), "GET https://kv.vault.azure.net/secrets/tls/ answered 403 ForbiddenByRbac");
+        assert_eq!(gist(message), "GET https://kv.vault.azure.net/secrets/tls/ returned 403 ForbiddenByRbac");
         assert_eq!(
             gist("a, err: file matching objectName x not found\nmore"),
             "file matching objectName x not found"

@@ -43,15 +43,15 @@ pub(super) fn none_running(holders: &[Holder<'_>], class: &str, links: &Links<'_
     let stuck = Finding::new(
         "SYNC_WORKLOAD_MISSING",
         format!("no running pod in {} mounts SecretProviderClass {class}", links.namespace),
-        "run landfall up: it applies the workload tls-secret-sync anew",
+        "run landfall up: it recreates the workload tls-secret-sync",
     );
     if holders.is_empty() {
-        return Some(stuck.evidence("there is no such pod at all"));
+        return Some(stuck.evidence("there is no such pod"));
     }
     let stuck = Finding::new(
         "SYNC_POD_NOT_RUNNING",
-        format!("the pod that mounts SecretProviderClass {class} does not run"),
-        "what keeps it is in the evidence; when its workload was edited, run landfall up: it applies tls-secret-sync anew",
+        format!("the pod that mounts SecretProviderClass {class} is not running"),
+        "the evidence shows why; if its workload was edited, run landfall up: it restores tls-secret-sync",
     );
     let state = |holder: &Holder<'_>| match &holder.why {
         Some(why) => format!("pod {} is {}: {why}", holder.name, holder.phase),

@@ -13,8 +13,8 @@ pub(crate) fn add_on(cluster: &Value) -> Option<Finding> {
     if add_on["enabled"].as_bool() != Some(true) {
         let stuck = Finding::new(
             "ADD_ON_OFF",
-            format!("the Secrets Store add-on of cluster {name} is switched off"),
-            "run landfall up: it switches the add-on on",
+            format!("the Secrets Store add-on of cluster {name} is disabled"),
+            "run landfall up: it enables the add-on",
         );
         return Some(
             stuck
@@ -35,8 +35,8 @@ pub(crate) fn rotation(cluster: &Value) -> Option<Finding> {
     }
     let stuck = Finding::new(
         "ROTATION_OFF",
-        format!("rotation is switched off in the Secrets Store add-on of cluster {name}"),
-        "run landfall up: it switches rotation on; or az aks addon update --enable-secret-rotation",
+        format!("rotation is disabled in the Secrets Store add-on of cluster {name}"),
+        "run landfall up: it enables rotation; or az aks addon update --enable-secret-rotation",
     );
     Some(
         stuck
@@ -81,7 +81,7 @@ pub(super) fn disabled(links: &Links<'_>) -> Finding {
     let (name, version, vault) = (&links.certificate.name, &links.certificate.version, &links.vault.name);
     Finding::new(
         "CERTIFICATE_DISABLED",
-        format!("certificate {name} is disabled in {vault}, and what is disabled is not given out"),
+        format!("certificate {name} is disabled in {vault}, so the vault does not return it"),
         format!(
             "enable it: az keyvault certificate set-attributes --vault-name {vault} --name {name} --enabled true"
         ),
@@ -95,10 +95,10 @@ pub(super) fn firewall(links: &Links<'_>) -> Finding {
     let vault = &links.vault.name;
     let stuck = Finding::new(
         "VAULT_FIREWALL",
-        format!("the firewall of {vault} does not let the cluster's nodes in"),
+        format!("the firewall of {vault} blocks the cluster's nodes"),
         format!(
-            "allow the nodes' subnet, which needs the service endpoint Microsoft.KeyVault: az keyvault network-rule add \
-             --name {vault} --subnet SUBNET_ID; or give the vault a private endpoint"
+            "allow the nodes' subnet, which needs the service endpoint Microsoft.KeyVault: az keyvault \
+             network-rule add --name {vault} --subnet SUBNET_ID; or create a private endpoint for the vault"
         ),
     );
     let Some(properties) = links.vault_body.map(|body| &body["properties"]) else { return stuck };
@@ -109,5 +109,5 @@ pub(super) fn firewall(links: &Links<'_>) -> Finding {
 
 fn answered(error: &ApiError) -> String {
     let code = error.inner_code.as_deref().unwrap_or_default();
-    format!("{} {} answered {} {code}", error.method, error.url, error.status.unwrap_or_default())
+    format!("{} {} returned {} {code}", error.method, error.url, error.status.unwrap_or_default())
 }

@@ -33,13 +33,13 @@ impl TlsSecret {
         let rotates = before.as_ref().and_then(content::thumbprint).is_some();
         let (usual, at_most) = if rotates { (120, 600) } else { (70, 900) };
         let wait = Wait::new(
-            "the Secret to carry the certificate",
+            "the Secret to contain the certificate",
             Duration::from_secs(usual),
             Duration::from_secs(at_most),
         );
         let seen = Seen::new();
         seen.set(match &before {
-            Some(_) => "waiting for the driver to look at the vault again",
+            Some(_) => "waiting for the driver to poll the vault again",
             None => "waiting for the driver to mount the certificate",
         });
         let space = Some(NAMESPACE);
@@ -73,7 +73,7 @@ impl TlsSecret {
             Err(error) if error.kind == ErrorKind::TimedOut => match self.stuck(opened, input).await {
                 Some(stuck) => Err(told(&stuck).cause(error.message)),
                 None => Err(error.hint(
-                    "every link is sound: look at the events and the log of the driver's pods, \
+                    "every part of the sync is correct: check the events and the log of the driver's pods, \
                      kubectl -n kube-system logs -l app=secrets-store-csi-driver",
                 )),
             },
@@ -125,7 +125,7 @@ impl TlsSecret {
 }
 
 fn told(stuck: &Finding) -> StepError {
-    let what = format!("bring the certificate into Secret {SECRET}");
+    let what = format!("sync the certificate to Secret {SECRET}");
     let error = StepError::new(ErrorKind::Failed, what).code(stuck.code).cause(stuck.cause.clone());
     let error = stuck.evidence.iter().cloned().fold(error, StepError::cause);
     error.hint(stuck.mend.clone()).residue(Residue::Something)

@@ -26,7 +26,7 @@ pub(super) async fn check(scene: &Scene<'_>, id: CheckId, nonce: &str) -> Findin
         let why =
             scene.promises.left_out.get(&id).map(|why| why.iter().cloned().collect::<Vec<_>>().join("; "));
         return Finding::Inapplicable(
-            why.unwrap_or_else(|| "no route in the manifests promises such a thing".into()),
+            why.unwrap_or_else(|| "no route in the manifests has such a rule".into()),
         );
     }
     let hosts = by_way.iter().map(|(way, asks)| host(scene, way, asks, nonce));
@@ -122,7 +122,7 @@ fn judge(scene: &Scene<'_>, ask: &Ask, answer: &Answer, nonce: &str) -> Result<(
     };
     match &ask.expect {
         Expect::Nobody if answer.status == 404 => Ok(()),
-        Expect::Nobody => Err(format!("{} is answered by {} instead of 404", asked(), who())),
+        Expect::Nobody => Err(format!("{} got {} instead of 404", asked(), who())),
         Expect::Redirect { status, to } => {
             redirected(answer, *status, to).map_err(|why| format!("{} {why}", asked()))
         }
@@ -134,11 +134,9 @@ fn judge(scene: &Scene<'_>, ask: &Ask, answer: &Answer, nonce: &str) -> Result<(
                 () if known && heard.contains(&Some(true)) => {
                     echoed(workloads, arrives_as, answer, nonce).map_err(|why| format!("{} {why}", asked()))
                 }
-                () if known => {
-                    Err(format!("{} is answered by {} instead of {}", asked(), who(), names(workloads)))
-                }
+                () if known => Err(format!("{} got {} instead of {}", asked(), who(), names(workloads))),
                 () if is_from_behind(answer) => Ok(()),
-                () => Err(format!("{} is answered {} by the gateway itself", asked(), answer.status)),
+                () => Err(format!("{} returns {} from the gateway itself", asked(), answer.status)),
             }
         }
     }
@@ -160,12 +158,12 @@ fn names(workloads: &[Workload]) -> String {
 fn redirected(answer: &Answer, status: u16, to: &str) -> Result<(), String> {
     let location = answer.header("location");
     if answer.status != status {
-        return Err(format!("is answered {} instead of {status} → {to}", answer.status));
+        return Err(format!("returns {} instead of {status} → {to}", answer.status));
     }
     match location {
         Some(location) if Url::parse(location).is_ok_and(|url| url.as_str() == to) => Ok(()),
-        Some(location) => Err(format!("leads to {location} instead of {to}")),
-        None => Err(format!("leads nowhere instead of {to}")),
+        Some(location) => Err(format!("redirects to {location} instead of {to}")),
+        None => Err(format!("has no Location instead of {to}")),
     }
 }
 
@@ -178,7 +176,7 @@ fn echoed(workloads: &[Workload], arrives_as: &str, answer: &Answer, nonce: &str
         let mark =
             values.filter(|(name, _)| name.eq_ignore_ascii_case(MARK)).map(|(_, value)| value.to_string());
         if !mark.into_iter().any(|value| value.contains(nonce)) {
-            return Err("lost a header on its way".to_owned());
+            return Err("lost a header on the way".to_owned());
         }
     }
     match echo["url"].as_str().and_then(|url| Url::parse(url).ok()) {

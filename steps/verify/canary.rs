@@ -22,7 +22,7 @@ pub(super) async fn check(scene: &Scene<'_>) -> Finding {
     if telling.is_empty() {
         return Finding::Inapplicable(match others.first() {
             Some(split) => {
-                format!("what {} answers does not say which backend it is", split.way.host)
+                format!("the response of {} does not identify its backend", split.way.host)
             }
             None => "no route in the manifests has weights".to_owned(),
         });
@@ -68,7 +68,7 @@ async fn judge(scene: &Scene<'_>, split: &Split, alarm: f64) -> Result<String, F
         _ => String::new(),
     };
     let detail = format!(
-        "{}: {asked} requests, {}; {} allows {bound}, false alarms at most 1 in 1,000,000",
+        "{}: {asked} requests, {}; {} allows {bound}, at most 1 false alarm in 1,000,000",
         split.way.host,
         seen.join(", "),
         weights.join("/"),
@@ -76,8 +76,7 @@ async fn judge(scene: &Scene<'_>, split: &Split, alarm: f64) -> Result<String, F
     match counts.iter().zip(&bounds).all(|(count, bound)| bound.takes(*count)) {
         true => Ok(detail),
         false => {
-            Err(Fault::new(detail)
-                .hint("landfall plan shows the weights that are there; landfall up sets them"))
+            Err(Fault::new(detail).hint("landfall plan shows the actual weights; landfall up sets them"))
         }
     }
 }
@@ -120,7 +119,8 @@ async fn line(scene: &Scene<'_>, split: &Split, share: u32) -> Result<Vec<u32>, 
 fn whose(split: &Split, answer: &Answer) -> Result<usize, Fault> {
     let heard = split.backends.iter().position(|(one, _)| one.voice.is_heard_in(answer) == Some(true));
     heard.ok_or_else(|| {
-        let text = format!("{}: answered {} by none of its backends", split.way.host, answer.status);
+        let text =
+            format!("{}: the response {} comes from none of its backends", split.way.host, answer.status);
         Fault::new(text).root(CheckId::CatchAll)
     })
 }

@@ -157,7 +157,7 @@ fn broken(
     };
     let own: Vec<&Fault> = faults.iter().filter(|fault| cause(fault).is_none()).collect();
     match (own.as_slice(), faults.iter().find_map(cause)) {
-        ([], Some(by)) => (State::Blocked { by }, format!("not asked for itself: {} fails", by.name()), None),
+        ([], Some(by)) => (State::Blocked { by }, format!("not checked: {} fails", by.name()), None),
         (own, _) => {
             let hint = own.iter().find_map(|fault| fault.hint.clone());
             (State::Failed, told(own), hint)

@@ -35,8 +35,7 @@ impl Here<'_> {
         for wanted in matches {
             let check = self.check(wanted);
             let Some(request) = request(wanted) else {
-                let why =
-                    format!("route {} compares by a pattern or takes a method that writes", self.route.name);
+                let why = format!("route {} matches by a pattern or a method that writes", self.route.name);
                 promises.left_out.entry(check).or_default().insert(why);
                 continue;
             };
@@ -133,7 +132,7 @@ impl Here<'_> {
                 promises.asks.extend(ask(check, "/", 1).map(|(ask, _)| ask));
                 let paths = self.any_paths(&heard);
                 if paths.is_empty() {
-                    let why = format!("what {who} answers to a path is its own affair");
+                    let why = format!("the response of {who} to a path is unknown");
                     promises.left_out.entry(CheckId::AnyPath).or_default().insert(why);
                 }
                 let asked = paths.iter().filter_map(|path| ask(CheckId::AnyPath, path, 1));
@@ -207,7 +206,7 @@ impl Here<'_> {
                     let arrives_as = led.rule.arrives_as(&request.path, "/");
                     (Expect::From { workloads, arrives_as }, who)
                 }
-                None => (Expect::Nobody, "nobody".to_owned()),
+                None => (Expect::Nobody, "404".to_owned()),
             };
             let words = format!("{how} → {who}");
             let (check, way) = (self.check(wanted), way.clone());

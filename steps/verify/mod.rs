@@ -238,12 +238,12 @@ impl<'a> Verification<'a> {
     }
 
     async fn stored(&self) -> Result<Stored, StepError> {
-        let what = format!("look at certificate {} in {}", self.held.name, self.vault.name);
+        let what = format!("read certificate {} in {}", self.held.name, self.vault.name);
         let vault = self.clouds.vaults.at(&self.vault.uri).doing(&what)?;
         let stored = vault.certificate(&self.held.name).await.doing(&what)?;
         stored.ok_or_else(|| {
-            let gone = StepError::new(Kind::Failed, what).cause("there is none of this name any more");
-            gone.hint("run landfall up: it brings one into the vault").residue(Residue::Nothing)
+            let gone = StepError::new(Kind::Failed, what).cause("it no longer exists");
+            gone.hint("run landfall up: it imports one into the vault").residue(Residue::Nothing)
         })
     }
 

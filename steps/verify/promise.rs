@@ -88,7 +88,7 @@ impl Set<'_> {
                 match listener.is_secure() {
                     Some(secure) => self.listener(&mut promises, at, listener, secure, &known),
                     None => {
-                        let why = format!("{} of {} speaks {}", listener.name, gate.name, listener.protocol);
+                        let why = format!("{} of {} uses {}", listener.name, gate.name, listener.protocol);
                         promises.left_out.entry(CheckId::Gateways).or_default().insert(why);
                     }
                 }

@@ -10,8 +10,9 @@ use super::{
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The most frequent reason for a gateway without a response.
-const PROBE: &str = "the load balancer's probe finds nobody well: only 200 counts, and `/` of a gateway is a redirect or a 404; \
-                     the annotations port_…_health-probe_* of the Gateway point it at Envoy's own answer, landfall up sets them";
+const PROBE: &str = "the load balancer's probe finds no healthy pod: only 200 counts, and `/` of a gateway \
+                     is a redirect or a 404; the annotations port_…_health-probe_* of the Gateway point it \
+                     to Envoy's health endpoint; landfall up sets them";
 
 /// Sends one request to every port.
 pub(super) async fn check(scene: &Scene<'_>) -> Finding {
@@ -19,7 +20,7 @@ pub(super) async fn check(scene: &Scene<'_>) -> Finding {
     let Some(ports) = ports(scene) else {
         let others = left_out.map(|why| why.iter().cloned().collect::<Vec<_>>().join("; "));
         return Finding::Inapplicable(
-            others.unwrap_or_else(|| "no Gateway in the manifests leads anywhere".into()),
+            others.unwrap_or_else(|| "no Gateway in the manifests has a route".into()),
         );
     };
     let without = scene.addresses.iter().filter_map(|address| address.clone().err());
@@ -32,7 +33,7 @@ pub(super) async fn check(scene: &Scene<'_>) -> Finding {
     let numbers: BTreeSet<u16> = ports.keys().map(|(_, port)| *port).collect();
     let numbers: Vec<String> = numbers.iter().map(u16::to_string).collect();
     let gates: Vec<String> = scene.gates.iter().zip(&scene.addresses).map(told).collect();
-    Finding::Holds(format!("{} answer on port {}", gates.join(" and "), numbers.join(" and ")))
+    Finding::Holds(format!("{} respond on port {}", gates.join(" and "), numbers.join(" and ")))
 }
 
 fn told((gate, address): (&super::route::Gate, &Result<std::net::IpAddr, Fault>)) -> String {

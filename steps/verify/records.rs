@@ -20,12 +20,12 @@ pub(super) async fn check(
 ) -> Finding {
     let Some(zone) = published.and_then(|published| published.zone.as_ref()) else {
         return Finding::Inapplicable(
-            "no zone is managed; the records are for you to enter, landfall status shows them".into(),
+            "no zone is managed; create the records yourself, landfall status shows them".into(),
         );
     };
     let zone = Zone { id: zone.id.clone(), name: zone.name.clone() };
     let cannot = |error: &ApiError| {
-        Finding::Broken(vec![Fault::new(format!("cannot ask for the records of {}: {error}", zone.name))])
+        Finding::Broken(vec![Fault::new(format!("cannot list the records of {}: {error}", zone.name))])
     };
     let (records, body) = futures::join!(azure.records(&zone), azure.arm().get(&zone.id, dns::API));
     let (records, body) = match (records, body) {
@@ -43,14 +43,13 @@ pub(super) async fn check(
                 (Ok(address), Some(record)) => {
                     let is = record.addresses.join(", ");
                     faults.push(
-                        Fault::new(format!("{host} is {is} in zone {}, not {address}", zone.name)).hint(
-                            "landfall up sets records of its own; somebody else's are theirs to change",
-                        ),
+                        Fault::new(format!("{host} is {is} in zone {}, not {address}", zone.name))
+                            .hint("landfall up updates owned records; change a foreign record yourself"),
                     );
                 }
                 (Ok(_), None) => {
                     let text = format!("{host} has no A record in zone {}", zone.name);
-                    faults.push(Fault::new(text).hint("landfall up publishes it"));
+                    faults.push(Fault::new(text).hint("landfall up creates it"));
                 }
                 (Err(fault), _) => faults.push(fault.clone().root(super::CheckId::Gateways)),
             }
@@ -67,5 +66,5 @@ pub(super) async fn check(
         Some((first, [])) => format!("; its name server is {first}"),
         Some((first, others)) => format!("; its name servers are {first} and {} more", others.len()),
     };
-    Finding::Holds(format!("{held} of {held} records in zone {} hold the gateways' addresses{by}", zone.name))
+    Finding::Holds(format!("{held} of {held} records in zone {} have the gateways' addresses{by}", zone.name))
 }

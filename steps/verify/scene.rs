@@ -52,7 +52,7 @@ pub(super) async fn addresses(
     gates: &[Gate],
 ) -> Result<Vec<Result<IpAddr, Fault>>, StepError> {
     let looks = gates.iter().map(|gate| async move {
-        let what = format!("look at Gateway {}", gate.name);
+        let what = format!("read Gateway {}", gate.name);
         let live = opened.api.get(&Kind::GATEWAY, Some(&gate.namespace), &gate.name).await.doing(what)?;
         Ok(address(gate, live.as_ref()))
     });
@@ -61,7 +61,9 @@ pub(super) async fn addresses(
 
 fn address(gate: &Gate, live: Option<&DynamicObject>) -> Result<IpAddr, Fault> {
     let Some(live) = live else {
-        return Err(Fault::new(format!("Gateway {} is not there", gate.name)).hint("landfall up applies it"));
+        return Err(
+            Fault::new(format!("Gateway {} does not exist", gate.name)).hint("landfall up creates it")
+        );
     };
     let given = live.data["status"]["addresses"].as_array();
     let values = given.into_iter().flatten().filter_map(|one| one["value"].as_str());
@@ -69,10 +71,10 @@ fn address(gate: &Gate, live: Option<&DynamicObject>) -> Result<IpAddr, Fault> {
         return Ok(address);
     }
     let why = match (values.into_iter().next(), readiness::gateway(live)) {
-        (Some(other), _) => format!("its address {other} is no IP address"),
+        (Some(other), _) => format!("its address {other} is not an IP address"),
         (None, Readiness::Waiting(why) | Readiness::Broken(why)) => why,
         (None, Readiness::Ready(_)) => "it has no address".to_owned(),
     };
     Err(Fault::new(format!("Gateway {}: {why}", gate.name))
-        .hint(format!("look at the Service of {}: kubectl describe service", gate.name)))
+        .hint(format!("check the Service of {}: kubectl describe service", gate.name)))
 }

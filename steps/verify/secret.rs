@@ -15,7 +15,7 @@ use std::collections::BTreeSet;
 /// The Secret type that listeners require.
 /// <https://kubernetes.io/docs/concepts/configuration/secret/#tls-secrets>
 const TYPE: &str = "kubernetes.io/tls";
-const AGAIN: &str = "landfall up brings it about anew";
+const AGAIN: &str = "landfall up recreates it";
 
 /// Checks every Secret that a listener names.
 pub(super) async fn check(opened: &Opened, gates: &[Gate], fed: &BTreeSet<(String, String)>) -> Finding {
@@ -49,29 +49,29 @@ fn named(gates: &[Gate]) -> BTreeSet<(String, String)> {
 }
 
 async fn look(opened: &Opened, (space, secret): &(String, String), fed: bool) -> Result<String, Fault> {
-    let cannot = |error: &ApiError| Fault::new(format!("cannot look at Secret {secret}: {error}"));
+    let cannot = |error: &ApiError| Fault::new(format!("cannot read Secret {secret}: {error}"));
     let found = opened.api.get(&Kind::SECRET, Some(space), secret).await.map_err(|error| cannot(&error))?;
     let Some(found) = found else {
-        return Err(Fault::new(format!("Secret {secret} is not there")).hint(AGAIN));
+        return Err(Fault::new(format!("Secret {secret} does not exist")).hint(AGAIN));
     };
     match found.data["type"].as_str() {
         Some(TYPE) => {}
         other => {
             let other = other.unwrap_or("no type");
             let text = format!("Secret {secret} is of type {other}, not {TYPE}");
-            let hint = "delete it: a Secret never changes its type; landfall up brings it about anew";
+            let hint = "delete it: the type of a Secret is immutable; landfall up recreates it";
             return Err(Fault::new(text).hint(hint));
         }
     }
     if !fed {
-        return Ok(format!("{secret} is {TYPE}, of the manifests' own"));
+        return Ok(format!("{secret} is {TYPE}, from the manifests"));
     }
     let holder = holder(opened, space, secret).await.map_err(|error| cannot(&error))?;
     match holder {
-        Some(pod) => Ok(format!("{secret} is {TYPE}, kept by {pod}")),
+        Some(pod) => Ok(format!("{secret} is {TYPE}, synced by {pod}")),
         None => {
             let text =
-                format!("Secret {secret} is kept by nobody: no running pod mounts the class that makes it");
+                format!("Secret {secret} is not synced: no running pod mounts the class that creates it");
             Err(Fault::new(text).hint(AGAIN))
         }
     }

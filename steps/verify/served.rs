@@ -15,20 +15,18 @@ pub(super) async fn check(scene: &Scene<'_>) -> Finding {
     let ways: Vec<&DoorWay> = scene.promises.doors.iter().filter(|way| way.secure).collect();
     let (pinned, own): (Vec<&DoorWay>, Vec<&DoorWay>) = ways.into_iter().partition(|way| way.pinned);
     if pinned.is_empty() {
-        return Finding::Inapplicable(
-            "no listener has a Secret that carries the vault's certificate".to_owned(),
-        );
+        return Finding::Inapplicable("no listener has a Secret with the vault's certificate".to_owned());
     }
     let leaf = scene.client.trust().leaf();
     let mut faults: Vec<Fault> = Vec::new();
     let uncovered = pinned.iter().filter(|way| !leaf.covers(&way.host));
     faults.extend(uncovered.map(|way| {
         Fault::new(format!("{} is not among its names: {}", way.host, leaf.names.join(", ")))
-            .hint("bring one that covers every host: landfall rotate --pfx FILE")
+            .hint("use one that covers every host: landfall rotate --pfx FILE")
     }));
     if leaf.not_after <= Timestamp::now() {
-        let ended = format!("it has ended on {}", leaf.not_after.strftime("%Y-%m-%d"));
-        faults.push(Fault::new(ended).hint("landfall rotate brings another"));
+        let ended = format!("it expired on {}", leaf.not_after.strftime("%Y-%m-%d"));
+        faults.push(Fault::new(ended).hint("landfall rotate replaces it"));
     }
     let looks = pinned.iter().map(|way| look(scene, way));
     let shown: Vec<Result<Shown, Fault>> = futures::future::join_all(looks).await;
@@ -50,17 +48,17 @@ async fn look(scene: &Scene<'_>, way: &DoorWay) -> Result<Shown, Fault> {
             let served = shown
                 .leaf
                 .as_ref()
-                .map_or_else(|| "something unreadable".to_owned(), |leaf| short(&leaf.thumbprint_sha1));
+                .map_or_else(|| "an unreadable certificate".to_owned(), |leaf| short(&leaf.thumbprint_sha1));
             let wanted = short(&scene.stored.thumbprint_sha1_hex);
-            let text = format!("{host} is served {served}, the vault's newest version is {wanted}");
+            let text = format!("{host} serves {served}, but the vault's newest version is {wanted}");
             Err(Fault::new(text).hint(
-                "the add-on looks at the vault every two minutes; when it stays so, somebody else writes the Secret: \
-                 landfall up waits for it and names the link that is stuck",
+                "the add-on polls the vault every two minutes; if it persists, another writer changes the \
+                 Secret: landfall up waits for it and names the cause",
             ))
         }
         (Err(Lost::Untrusted(why)), _) => Err(Fault::new(format!("{host}: {why}"))),
         (Err(lost), _) => Err(scene.lost(way, &lost)),
-        (Ok(_), _) => Err(Fault::new(format!("{host} shows no certificate"))),
+        (Ok(_), _) => Err(Fault::new(format!("{host} presents no certificate"))),
     }
 }
 
@@ -69,7 +67,7 @@ fn told(scene: &Scene<'_>, pinned: usize, own: usize, vouched: bool) -> String {
     let by = match (leaf.issuer == leaf.subject, vouched) {
         (_, true) => "trusted by a root of this system and pinned",
         (true, false) => "self-signed, pinned",
-        (false, false) => "pinned, since no root of this system vouches for it",
+        (false, false) => "pinned, since no root of this system trusts it",
     };
     let beside = match own {
         0 => String::new(),

@@ -135,8 +135,8 @@ fn the_words_at_the_end_fit_a_terminal_and_claim_no_more_than_is_so() {
         stopped  certificate     interrupted before it began anything
         stopped  cluster-ready   interrupted in the middle; the next run looks and goes on
         ---
-        <n> steps are done and stay done. What the cloud has begun goes on there. Run
-        `landfall up` again to go on.
+        <n> steps are complete and stay complete. Operations in flight continue in the
+        cloud. To resume, run `landfall up` again.
         ");
     });
 }

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 /// Removes the lines with the overriding sockets, which appear only on machines that reserve the low ports.
 fn without_sockets(text: &str) -> String {
-    let lines = text.lines().filter(|line| !line.contains(" answers at "));
+    let lines = text.lines().filter(|line| !line.contains(" is served at "));
     lines.map(|line| format!("{line}\n")).collect()
 }
 

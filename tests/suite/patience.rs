@@ -26,7 +26,9 @@ fn past_its_bound_a_wait_says_what_was_seen_last_and_how_to_go_on() {
     let said = here.expect(1, &["up", "--fault", "unavailable@GET Microsoft.Network/locations*100000"]);
     // The line breaks do not matter here.
     let error = said.stderr.split("error: ").nth(1).unwrap().split_whitespace().collect::<Vec<_>>().join(" ");
-    for words in ["cannot ask right now", "left behind: ", "hint: run the same command again: it goes on"] {
+    for words in
+        ["cannot ask right now", "left behind: ", "hint: run the same command again to resume the wait"]
+    {
         assert!(error.contains(words), "{words}: {error}");
     }
 }

@@ -170,7 +170,7 @@ fn a_certificate_near_its_end_is_told_of_and_renewed_when_it_may_be() {
     let here = TestEnvironment::instant();
     // Within the first second a certificate has its full days, and one less from then on.
     let days = |here: &TestEnvironment| status(here)["certificate"]["expires_in_days"].as_i64().unwrap();
-    let ends = "The certificate ends in ";
+    let ends = "The certificate expires in ";
     let (file, password) = short(&here, 10);
     let here = here.with("SSL_PFX_PASSWORD", &password);
     let said = here.expect(0, &["up", "--pfx", &file]).stderr;
@@ -186,7 +186,7 @@ fn a_certificate_near_its_end_is_told_of_and_renewed_when_it_may_be() {
     assert_eq!(imports(&here), 1);
     here.write("landfall.toml", "[certificate]\nrenew_before = 30\n");
     let said = here.expect(0, &["up"]).stderr;
-    assert!(!said.contains("The certificate ends"), "{said}");
+    assert!(!said.contains("The certificate expires"), "{said}");
     assert_eq!(imports(&here), 2);
     assert!([364, 365].contains(&days(&here)));
     here.expect(0, &["up"]);

@@ -130,7 +130,7 @@ fn nobody_waits_who_says_so_and_the_next_down_sees_to_the_end() {
     here.expect(0, &["up"]);
     let said = here.expect(0, &["down", "--yes", "--no-wait"]).stderr;
     assert!(
-        said.contains("Still going: cluster") && said.contains("landfall down sees to the end"),
+        said.contains("Being deleted: cluster") && said.contains("until it is deleted, run landfall down"),
         "{said}"
     );
     assert_eq!(here.count("DELETE", "/virtualNetworks/"), 0, "what the cluster is in waits");

@@ -64,7 +64,7 @@ fn a_refusal_says_what_to_mend_and_whom_to_ask_about_which_request() {
     let here = TestEnvironment::instant().with("NODE_SIZE", "Standard_D99_nope");
     let said = here.expect(3, &["up", "--skip-preflight", "node-size"]);
     told("an unknown size", &said);
-    for words in ["left behind: nothing", "request id: ", "cluster.node_size", "Mend this"] {
+    for words in ["left behind: nothing", "request id: ", "cluster.node_size", "Fix this"] {
         assert!(said.stderr.contains(words), "{words}: {}", said.stderr);
     }
 }

@@ -187,7 +187,7 @@ impl Graph {
         let mut sources = Sources::default();
         inputs.sources(&mut sources);
         let index_of = |place: &Place| {
-            assert_eq!(place.graph, self.brand, "step {id} is given a handle of another graph");
+            assert_eq!(place.graph, self.brand, "step {id} has a handle of another graph");
             place.index
         };
         let parents: BTreeSet<usize> = sources.values.iter().map(index_of).collect();
@@ -235,7 +235,7 @@ impl Graph {
         self.kept.insert(index, why.to_owned());
         let mut below: Vec<usize> = self.sources[index].clone();
         while let Some(source) = below.pop() {
-            let stays = format!("{title} stands on it, which stays");
+            let stays = format!("{title} depends on it and is kept");
             if let Entry::Vacant(entry) = self.kept.entry(source) {
                 entry.insert(stays);
             }
@@ -333,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "step c is given a handle of another graph")]
+    #[should_panic(expected = "step c has a handle of another graph")]
     fn a_handle_of_another_graph_is_refused() {
         let (mut one, mut other) = (Graph::new(), Graph::new());
         let a = one.add("a", number::<()>(1), ());

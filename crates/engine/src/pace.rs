@@ -37,7 +37,7 @@ impl Pace {
     ///
     /// Panics if `speed` is not above zero: the settings are validated long before this.
     pub fn new(speed: f64) -> Self {
-        assert!(speed > 0.0, "a pace is above zero, this one is {speed}");
+        assert!(speed > 0.0, "a time scale must be above zero, this one is {speed}");
         Self(speed)
     }
 

@@ -34,8 +34,8 @@ impl Remembered {
         match self {
             Self::Journal(journal) => journal
                 .append(entry)
-                .map_err(|error| StepError::new(Kind::Failed, "keep the journal").caused_by(&error)),
-            Self::Only(_) => Err(StepError::new(Kind::Bug, "look without writing anything")),
+                .map_err(|error| StepError::new(Kind::Failed, "write the journal").caused_by(&error)),
+            Self::Only(_) => Err(StepError::new(Kind::Bug, "write to the journal in a read-only run")),
         }
     }
 }

@@ -44,7 +44,7 @@ impl Stop {
     pub async fn asked(&self, level: Level) {
         let mut watched = self.0.subscribe();
         // The sender is a field of self, so the channel cannot close during the call.
-        watched.wait_for(|asked| *asked >= level).await.expect("the sender is held by self");
+        watched.wait_for(|asked| *asked >= level).await.expect("self owns the sender");
     }
 
     fn raise(&self, level: Level) {

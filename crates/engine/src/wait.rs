@@ -270,9 +270,9 @@ impl<'a> Vigil<'a> {
 
     fn timed_out(&self) -> StepError {
         let after = self.cx.pace().cloud(self.began.elapsed()).as_secs();
-        let seen = if self.state.is_empty() { "nothing seen" } else { &self.state };
+        let seen = if self.state.is_empty() { "no state known" } else { &self.state };
         StepError::new(Kind::TimedOut, format!("wait for {}: {seen} after {after} s", self.wait.what))
-            .hint("run the same command again: it goes on waiting")
+            .hint("run the same command again to resume the wait")
             .residue(Residue::Unknown)
     }
 }

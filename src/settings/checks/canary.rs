@@ -15,7 +15,7 @@ pub fn split(stable: &Given<u32>, canary: &Given<u32>) -> Result<Canary, Mistake
         let message = format!("{} and {} add up to {sum}, not 100", blamed.described(), other.described());
         let mend = match blamed.value {
             share @ 0..=100 => format!("set {} = {}", other.key, 100 - share),
-            _ => "each is a share of 100".to_owned(),
+            _ => "each is a percentage, and their sum is 100".to_owned(),
         };
         return Err(blamed.wrong(message).hint(mend));
     };
@@ -45,7 +45,7 @@ mod tests {
         insta::assert_snapshot!(told.join("\n"), @"
         canary.stable = 80 and canary.canary = 10 (the default) add up to 90, not 100 (set canary.canary = 20)
         canary.canary = 20 and canary.stable = 90 (the default) add up to 110, not 100 (set canary.stable = 80)
-        canary.stable = 300 and canary.canary = 1 add up to 301, not 100 (each is a share of 100)
+        canary.stable = 300 and canary.canary = 1 add up to 301, not 100 (each is a percentage, and their sum is 100)
         ");
     }
 }

@@ -18,7 +18,7 @@ pub fn pfx(
 ) -> Result<Material, Mistake> {
     let bytes = std::fs::read(path).map_err(|error| {
         let wrong = given.wrong(format!("{} cannot be read: {error}", path.display()));
-        wrong.hint("give the path of a PFX file that you may read, or none for a self-signed certificate")
+        wrong.hint("set the path of a readable PFX file, or omit it for a self-signed certificate")
     })?;
     let tried = password.map_or("", |password| password.value.as_str());
     let asked = match Material::from_pfx(&bytes, tried) {
@@ -33,8 +33,8 @@ pub fn pfx(
     match asked {
         Some(typed) => Material::from_pfx(&bytes, &typed).map_err(|error| told(given, path, None, &error)),
         None => Err(given
-            .wrong(format!("{} is protected with a password and none is given", path.display()))
-            .hint("set SSL_PFX_PASSWORD, or run it on a terminal to be asked")),
+            .wrong(format!("{} is protected with a password, and none is set", path.display()))
+            .hint("set SSL_PFX_PASSWORD, or run on a terminal to be asked for it")),
     }
 }
 
@@ -69,9 +69,9 @@ pub fn renew_before(given: &Given<String>) -> Result<i64, Mistake> {
         Ok(days) if (1..least).contains(&days) => Ok(days),
         Ok(days) => Err(given
             .wrong(format!("{days} days is not between 1 and {}", least - 1))
-            .hint(format!("a new one is valid for {least} days; 30d leaves time enough"))),
+            .hint(format!("a new certificate is valid for {least} days; 30d leaves enough time"))),
         Err(_) => {
-            Err(given.wrong(format!("\"{text}\" is no number of days")).hint("give days like 30d, or 30"))
+            Err(given.wrong(format!("\"{text}\" is not a number of days")).hint("write days as 30d, or 30"))
         }
     }
 }
@@ -93,6 +93,6 @@ mod tests {
         assert_eq!((read("30d"), read("30"), read(" 7 d ")), (Ok(30), Ok(30), Ok(7)));
         assert_eq!(read("0").unwrap_err(), "0 days is not between 1 and 364");
         assert_eq!(read("365d").unwrap_err(), "365 days is not between 1 and 364");
-        assert_eq!(read("1 month").unwrap_err(), "\"1 month\" is no number of days");
+        assert_eq!(read("1 month").unwrap_err(), "\"1 month\" is not a number of days");
     }
 }

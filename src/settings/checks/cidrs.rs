@@ -19,12 +19,12 @@ pub fn range(given: &Given<String>) -> Result<Given<Ipv4Net>, Mistake> {
     let net: Ipv4Net = written.parse().map_err(|_| {
         given
             .wrong(format!("\"{written}\" is not an IPv4 range"))
-            .hint("write it as address/prefix, like 10.0.0.0/16")
+            .hint("write it as address/prefix, such as 10.0.0.0/16")
     })?;
     match net.trunc() == net {
         true => Ok(given.with(net)),
         false => Err(given
-            .wrong(format!("{net} has bits set behind its prefix"))
+            .wrong(format!("{net} has host bits set after its prefix"))
             .hint(format!("write {}", net.trunc()))),
     }
 }
@@ -44,9 +44,9 @@ pub fn network(
     if !space.value.contains(&subnet.value) {
         let (blamed, message) = match subnet.chosen() || !space.chosen() {
             true => (subnet, format!("{} is outside {}", subnet.described(), space.described())),
-            false => (space, format!("{} does not hold {}", space.described(), subnet.described())),
+            false => (space, format!("{} does not contain {}", space.described(), subnet.described())),
         };
-        mistakes.push(blamed.wrong(message).hint("the subnet must lie inside the network's address space"));
+        mistakes.push(blamed.wrong(message).hint("the subnet must be inside the network's address space"));
     }
     mistakes.extend(nodes_max.and_then(|nodes_max| too_small(subnet, nodes_max)));
     mistakes
@@ -69,10 +69,11 @@ fn too_small(subnet: &Given<Ipv4Net>, nodes_max: &Given<u32>) -> Option<Mistake>
     Some(
         blamed
             .wrong(format!(
-                "{} has {usable} usable addresses, {wanted} are needed: {} nodes and one more for upgrades, 31 each",
+                "{} has {usable} usable addresses, but {wanted} are needed: {} nodes and one more for \
+                 upgrades, 31 each",
                 subnet.value, nodes_max.value
             ))
-            .hint(format!("make it a /{}{fewer}", 32_u32.saturating_sub(fitting))),
+            .hint(format!("use a /{}{fewer}", 32_u32.saturating_sub(fitting))),
     )
 }
 
@@ -80,8 +81,8 @@ fn too_small(subnet: &Given<Ipv4Net>, nodes_max: &Given<u32>) -> Option<Mistake>
 pub fn services(services: &Given<Ipv4Net>, space: &Given<Ipv4Net>) -> Vec<Mistake> {
     let mut mistakes = Vec::new();
     if services.value.prefix_len() <= 12 {
-        let message = format!("{} is too large, AKS takes ranges smaller than a /12", services.value);
-        mistakes.push(services.wrong(message).hint("a /16 holds 65,000 services"));
+        let message = format!("{} is too large: AKS accepts ranges smaller than a /12", services.value);
+        mistakes.push(services.wrong(message).hint("a /16 is enough for 65,000 services"));
     }
     mistakes.extend(kept_by_aks(services));
     if overlap(services.value, space.value) {
@@ -92,7 +93,7 @@ pub fn services(services: &Given<Ipv4Net>, space: &Given<Ipv4Net>) -> Vec<Mistak
         mistakes.push(
             blamed
                 .wrong(format!("{} overlaps {}", blamed.described(), other.described()))
-                .hint("services must not share addresses with the network"),
+                .hint("the service range must not overlap the network"),
         );
     }
     mistakes
@@ -106,35 +107,38 @@ fn kept_by_aks(given: &Given<Ipv4Net>) -> Option<Mistake> {
     let kept = KEPT_BY_AKS
         .iter()
         .find(|kept| overlap(given.value, kept.parse().expect("the constants above are ranges")))?;
-    let message = format!("{} overlaps {kept}, which AKS uses itself", given.value);
-    Some(given.wrong(message).hint("take a range of 10.0.0.0/8 or 192.168.0.0/16"))
+    let message = format!("{} overlaps {kept}, which AKS reserves", given.value);
+    Some(given.wrong(message).hint("use a range in 10.0.0.0/8 or 192.168.0.0/16"))
 }
 
 /// Checks the cluster DNS's address.
 pub fn dns_service_ip(given: &Given<String>, services: &Given<Ipv4Net>) -> Result<Ipv4Addr, Mistake> {
     let written = given.value.trim();
     let address: Ipv4Addr = written.parse().map_err(|_| {
-        given.wrong(format!("\"{written}\" is not an IPv4 address")).hint("write it like 10.1.0.10")
+        given.wrong(format!("\"{written}\" is not an IPv4 address")).hint("write it as in 10.1.0.10")
     })?;
     let range = services.value;
     let usual = Ipv4Addr::from(u32::from(range.network()).saturating_add(10));
     let mend = match range.contains(&usual) {
-        true => format!("take {usual}"),
-        false => "take an address in the middle of the range".to_owned(),
+        true => format!("use {usual}"),
+        false => "use an address in the middle of the range".to_owned(),
     };
     if !range.contains(&address) {
         let (blamed, message) = match given.chosen() || !services.chosen() {
             true => (given.with(()), format!("{address} is outside {}", services.described())),
-            false => (services.with(()), format!("{range} does not hold {}", given.described())),
+            false => (services.with(()), format!("{range} does not contain {}", given.described())),
         };
         let mend =
-            if given.chosen() { mend } else { format!("set cluster.dns_service_ip = \"{usual}\" too") };
+            if given.chosen() { mend } else { format!("also set cluster.dns_service_ip = \"{usual}\"") };
         return Err(blamed.wrong(message).hint(mend));
     }
     let first = Ipv4Addr::from(u32::from(range.network()).saturating_add(1));
     if address == range.network() || address == first || address == range.broadcast() {
-        let why =
-            if address == first { "belongs to the service kubernetes" } else { "is the edge of the range" };
+        let why = if address == first {
+            "is the address of the service kubernetes"
+        } else {
+            "is the first or last address of the range"
+        };
         return Err(given.wrong(format!("{address} {why}, {range}")).hint(mend));
     }
     Ok(address)
@@ -171,10 +175,10 @@ mod tests {
             told(range(&given("network.address_space", value.to_owned())).err().into_iter().collect())
         });
         insta::assert_snapshot!(all.join("\n"), @r#"
-        "10.0.0.0" is not an IPv4 range (write it as address/prefix, like 10.0.0.0/16)
-        "10.0.0.0/33" is not an IPv4 range (write it as address/prefix, like 10.0.0.0/16)
-        10.0.0.5/16 has bits set behind its prefix (write 10.0.0.0/16)
-        "fd00::/8" is not an IPv4 range (write it as address/prefix, like 10.0.0.0/16)
+        "10.0.0.0" is not an IPv4 range (write it as address/prefix, such as 10.0.0.0/16)
+        "10.0.0.0/33" is not an IPv4 range (write it as address/prefix, such as 10.0.0.0/16)
+        10.0.0.5/16 has host bits set after its prefix (write 10.0.0.0/16)
+        "fd00::/8" is not an IPv4 range (write it as address/prefix, such as 10.0.0.0/16)
         "#);
     }
 
@@ -195,10 +199,10 @@ mod tests {
             tried("172.30.0.0/16", "172.30.0.0/22", 3),
         ];
         insta::assert_snapshot!(all.join("\n"), @"
-        network.subnet_prefix = 10.9.0.0/22 is outside network.address_space = 10.0.0.0/16 (the subnet must lie inside the network's address space)
-        10.0.0.0/26 has 59 usable addresses, 124 are needed: 3 nodes and one more for upgrades, 31 each (make it a /24)
-        10.0.0.0/25 has 123 usable addresses, 124 are needed: 3 nodes and one more for upgrades, 31 each (make it a /24, or set cluster.nodes_max = 2)
-        172.30.0.0/16 overlaps 172.30.0.0/16, which AKS uses itself (take a range of 10.0.0.0/8 or 192.168.0.0/16)
+        network.subnet_prefix = 10.9.0.0/22 is outside network.address_space = 10.0.0.0/16 (the subnet must be inside the network's address space)
+        10.0.0.0/26 has 59 usable addresses, but 124 are needed: 3 nodes and one more for upgrades, 31 each (use a /24)
+        10.0.0.0/25 has 123 usable addresses, but 124 are needed: 3 nodes and one more for upgrades, 31 each (use a /24, or set cluster.nodes_max = 2)
+        172.30.0.0/16 overlaps 172.30.0.0/16, which AKS reserves (use a range in 10.0.0.0/8 or 192.168.0.0/16)
         ");
     }
 
@@ -219,11 +223,11 @@ mod tests {
             tried("10.1.0.0/16", "10.0.0.0/16", "dns"),
         ];
         insta::assert_snapshot!(all.join("\n"), @r#"
-        cluster.service_cidr = 10.0.128.0/17 overlaps network.address_space = 10.0.0.0/16 (services must not share addresses with the network)
-        10.2.0.10 is outside cluster.service_cidr = 10.1.0.0/16 (take 10.1.0.10)
-        10.1.0.1 belongs to the service kubernetes, 10.1.0.0/16 (take 10.1.0.10)
-        10.16.0.0/12 is too large, AKS takes ranges smaller than a /12 (a /16 holds 65,000 services)
-        "dns" is not an IPv4 address (write it like 10.1.0.10)
+        cluster.service_cidr = 10.0.128.0/17 overlaps network.address_space = 10.0.0.0/16 (the service range must not overlap the network)
+        10.2.0.10 is outside cluster.service_cidr = 10.1.0.0/16 (use 10.1.0.10)
+        10.1.0.1 is the address of the service kubernetes, 10.1.0.0/16 (use 10.1.0.10)
+        10.16.0.0/12 is too large: AKS accepts ranges smaller than a /12 (a /16 is enough for 65,000 services)
+        "dns" is not an IPv4 address (write it as in 10.1.0.10)
         "#);
     }
 
@@ -241,7 +245,7 @@ mod tests {
             let subnet = net("network.subnet_prefix", "10.0.0.0/29");
             let mistake = too_small(&subnet, &given("cluster.nodes_max", nodes_max)).unwrap();
             let hint = mistake.hint;
-            let prefix: u8 = hint.trim_start_matches("make it a /").split(',').next().unwrap().parse().unwrap();
+            let prefix: u8 = hint.trim_start_matches("use a /").split(',').next().unwrap().parse().unwrap();
             let fitting = given("network.subnet_prefix", Ipv4Net::new(Ipv4Addr::new(10, 0, 0, 0), prefix).unwrap());
             prop_assert!(too_small(&fitting, &given("cluster.nodes_max", nodes_max)).is_none());
         }

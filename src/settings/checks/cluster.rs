@@ -11,7 +11,7 @@ pub fn nodes(nodes: &Given<u32>, nodes_min: &Given<u32>, nodes_max: &Given<u32>)
     for count in [nodes, nodes_min, nodes_max] {
         if !(1..=NODES_MAX).contains(&count.value) {
             let message = format!("{} = {} is not between 1 and {NODES_MAX}", count.key, count.value);
-            mistakes.push(count.wrong(message).hint("a pool of system nodes needs at least one"));
+            mistakes.push(count.wrong(message).hint("a system node pool needs at least one node"));
         }
     }
     if !mistakes.is_empty() {
@@ -32,8 +32,8 @@ pub fn nodes(nodes: &Given<u32>, nodes_min: &Given<u32>, nodes_max: &Given<u32>)
 fn above(more: &Given<u32>, less: &Given<u32>) -> Mistake {
     let message = format!("{} is above {}", more.described(), less.described());
     let (blamed, mend) = match more.chosen() {
-        true => (more, format!("set {} to at least {}, or less here", less.key, more.value)),
-        false => (less, format!("set {} to at most {}, or more here", more.key, less.value)),
+        true => (more, format!("set {} to at least {}, or use less here", less.key, more.value)),
+        false => (less, format!("set {} to at most {}, or use more here", more.key, less.value)),
     };
     blamed.wrong(message).hint(mend)
 }
@@ -51,7 +51,7 @@ pub fn version(given: &Given<String>) -> Result<String, Mistake> {
         }
         false => Err(given
             .wrong(format!("\"{version}\" is not a Kubernetes version"))
-            .hint("write it like 1.35 or 1.35.2, or leave it out for the newest")),
+            .hint("write it as 1.35 or 1.35.2, or omit it for the newest")),
     }
 }
 
@@ -63,7 +63,7 @@ pub fn node_size(given: &Given<String>) -> Result<String, Mistake> {
         true => Ok(size.to_owned()),
         false => Err(given
             .wrong(format!("\"{size}\" is not a virtual machine size"))
-            .hint("sizes are written like Standard_D4s_v5")),
+            .hint("write it as in Standard_D4s_v5")),
     }
 }
 
@@ -96,10 +96,10 @@ mod tests {
             tried(0, 1, (2000, true)),
         ];
         insta::assert_snapshot!(told.join("\n"), @"
-        cluster.nodes = 5 is above cluster.nodes_max = 3 (the default) (set cluster.nodes_max to at least 5, or less here)
-        cluster.nodes_min = 3 is above cluster.nodes = 2 (set cluster.nodes to at least 3, or less here)
-        cluster.nodes_min = 5 is above cluster.nodes_max = 3 (set cluster.nodes_max to at least 5, or less here)
-        cluster.nodes = 0 is not between 1 and 1000 (a pool of system nodes needs at least one); cluster.nodes_max = 2000 is not between 1 and 1000 (a pool of system nodes needs at least one)
+        cluster.nodes = 5 is above cluster.nodes_max = 3 (the default) (set cluster.nodes_max to at least 5, or use less here)
+        cluster.nodes_min = 3 is above cluster.nodes = 2 (set cluster.nodes to at least 3, or use less here)
+        cluster.nodes_min = 5 is above cluster.nodes_max = 3 (set cluster.nodes_max to at least 5, or use less here)
+        cluster.nodes = 0 is not between 1 and 1000 (a system node pool needs at least one node); cluster.nodes_max = 2000 is not between 1 and 1000 (a system node pool needs at least one node)
         ");
     }
 

@@ -16,7 +16,7 @@ pub fn domain(given: &Given<String>) -> Result<String, Mistake> {
     let wrong = |why: String| given.wrong(format!("\"{}\" is not a domain: {why}", given.value));
     if let Some((scheme, _)) = name.split_once("://") {
         return Err(
-            wrong(format!("it starts with {scheme}://")).hint("give the bare name, like demo.example.com")
+            wrong(format!("it starts with {scheme}://")).hint("use the bare name, such as demo.example.com")
         );
     }
     if let Some(rest) = name.strip_prefix("*.") {
@@ -25,24 +25,26 @@ pub fn domain(given: &Given<String>) -> Result<String, Mistake> {
     }
     if name.len() + LONGEST_HOST > NAME_MAX {
         return Err(wrong(format!(
-            "it has {} characters, {} are the most",
+            "it has {} characters, but at most {} are allowed",
             name.len(),
             NAME_MAX - LONGEST_HOST
         ))
-        .hint("host names with all their labels have at most 253"));
+        .hint("a host name has at most 253 characters"));
     }
     for label in name.split('.') {
         if let Some(why) = fault(label) {
-            return Err(wrong(why).hint("a label has 1 to 63 of a-z, 0-9 and -, and no - at either end"));
+            return Err(
+                wrong(why).hint("a label has 1 to 63 characters of a-z, 0-9 and -, and no - at either end")
+            );
         }
     }
     if !name.contains('.') {
         return Err(
-            wrong("it has one label only".into()).hint("give a name with a dot, like demo.example.com")
+            wrong("it has only one label".into()).hint("use a name with a dot, such as demo.example.com")
         );
     }
     if name.rsplit('.').next().is_some_and(|last| last.bytes().all(|byte| byte.is_ascii_digit())) {
-        return Err(wrong("its last label is a number".into()).hint("give a name, not an address"));
+        return Err(wrong("its last label is a number".into()).hint("use a name, not an address"));
     }
     Ok(name)
 }
@@ -56,7 +58,7 @@ fn fault(label: &str) -> Option<String> {
     }
     if let Some(letter) = label.chars().find(|letter| !(letter.is_ascii_alphanumeric() || *letter == '-')) {
         let international = !letter.is_ascii() && letter.is_alphanumeric();
-        let punycode = if international { ", write it in its xn-- form" } else { "" };
+        let punycode = if international { "; write it in its xn-- form" } else { "" };
         return Some(format!("the label {label} contains {letter:?}{punycode}"));
     }
     (label.starts_with('-') || label.ends_with('-'))
@@ -69,8 +71,8 @@ pub fn zone(given: &Given<String>, domain_name: &str) -> Result<String, Mistake>
     match domain_name == zone || domain_name.ends_with(&format!(".{zone}")) {
         true => Ok(zone),
         false => Err(given
-            .wrong(format!("the zone \"{zone}\" does not hold the domain {domain_name}"))
-            .hint(format!("give {domain_name} or a zone above it"))),
+            .wrong(format!("the zone \"{zone}\" does not contain the domain {domain_name}"))
+            .hint(format!("use {domain_name} or a parent zone"))),
     }
 }
 
@@ -107,14 +109,14 @@ mod tests {
             .collect();
         insta::assert_snapshot!(told.join("\n"), @r#"
         ok demo.example.com
-        "localhost" is not a domain: it has one label only
+        "localhost" is not a domain: it has only one label
         "a_b.example.com" is not a domain: the label a_b contains '_'
         "https://example.com" is not a domain: it starts with https://
         "*.example.com" is not a domain: it starts with *.
         "a..b" is not a domain: a label is empty
         "-a.example.com" is not a domain: the label -a starts or ends with -
         "10.0.0.1" is not a domain: its last label is a number
-        "münchen.example" is not a domain: the label münchen contains 'ü', write it in its xn-- form
+        "münchen.example" is not a domain: the label münchen contains 'ü'; write it in its xn-- form
         "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.example.com" is not a domain: the label aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa has 64 characters
         "#);
         assert!(domain(&given(&"abc.".repeat(61))).is_err());

@@ -7,19 +7,19 @@ use std::{path::Path, sync::Arc};
 /// Parses every document of the folder; each invalid one is an error with file, document and line.
 pub fn folder(given: &Given<String>, path: &Path) -> Result<Arc<Vec<Manifest>>, Vec<Mistake>> {
     if !path.is_dir() {
-        let hint = "give a folder with .yaml files, or leave it out for the built-in set";
+        let hint = "use a folder with .yaml files, or omit it for the built-in manifests";
         return Err(vec![given.wrong(format!("{} is not a folder", path.display())).hint(hint)]);
     }
     let manifests = read_folder(path).map_err(|errors| {
         let told = errors.iter().map(|error| {
-            given.wrong(error.to_string()).hint("mend the document; nothing of the folder is applied before")
+            given.wrong(error.to_string()).hint("fix the document; no manifest is applied until then")
         });
         told.collect::<Vec<Mistake>>()
     })?;
     match manifests.is_empty() {
         true => Err(vec![
             given
-                .wrong(format!("{} holds no manifest", path.display()))
+                .wrong(format!("{} contains no manifest", path.display()))
                 .hint("manifests are files that end with .yaml, .yml or .json"),
         ]),
         false => Ok(Arc::new(manifests)),

@@ -28,7 +28,7 @@ const RESOURCE_GROUP: Rule = Rule {
     characters: "letters, digits and _-.()",
     first: |_| true,
     last: |letter| letter != '.',
-    ends: "must not end with a full stop",
+    ends: "must not end with a dot",
 };
 const NODE_RESOURCE_GROUP: Rule =
     Rule { what: "a node resource group's name", length: 1..=80, ..RESOURCE_GROUP };
@@ -99,7 +99,7 @@ fn follow(given: &Given<String>, rule: &Rule) -> Result<String, Mistake> {
         name.chars().next().is_some_and(rule.first) && name.chars().next_back().is_some_and(rule.last);
     match right {
         true => Ok(name.to_owned()),
-        false => wrong("it starts or ends wrongly".to_owned(), format!("it {}", rule.ends)),
+        false => wrong("its first or last character is not allowed".to_owned(), format!("it {}", rule.ends)),
     }
 }
 
@@ -113,12 +113,12 @@ pub fn node_resource_group(given: &Given<String>, group: &str) -> Result<String,
     if given.value.eq_ignore_ascii_case(group) {
         return Err(given
             .wrong(format!("\"{group}\" is the resource group itself"))
-            .hint("AKS makes a group of its own for the nodes; give it another name or none"));
+            .hint("AKS creates a separate group for the nodes; set another name, or omit it"));
     }
     follow(given, &NODE_RESOURCE_GROUP).map_err(|mistake| match given.chosen() {
         true => mistake,
         false => {
-            let hint = "it is made from resource_group; set a shorter node_resource_group".to_owned();
+            let hint = "it is derived from resource_group; set a shorter node_resource_group".to_owned();
             Mistake { hint, ..mistake }
         }
     })
@@ -166,7 +166,7 @@ pub fn location(given: &Given<String>) -> Result<String, Mistake> {
     if plain.is_empty() || !plain.chars().all(alphanumeric) {
         return Err(given
             .wrong(format!("\"{}\" is not a region", given.value))
-            .hint("give its programmatic name, like eastus or westeurope"));
+            .hint("use its programmatic name, such as eastus or westeurope"));
     }
     match plain == given.value {
         true => Ok(plain),
@@ -182,7 +182,7 @@ pub fn subscription(given: &Given<String>) -> Result<String, Mistake> {
         Ok(id) => Ok(id.to_string()),
         Err(_) => Err(given
             .wrong(format!("\"{}\" is not a subscription id", given.value))
-            .hint("give the id, 8-4-4-4-12 hex digits, not the name: `az account show --query id`")),
+            .hint("use the id (8-4-4-4-12 hex digits), not the name: `az account show --query id`")),
     }
 }
 
@@ -195,7 +195,7 @@ pub fn tenant(given: &Given<String>) -> Result<String, Mistake> {
         true => Ok(tenant.to_owned()),
         false => Err(given
             .wrong(format!("\"{tenant}\" is not a tenant"))
-            .hint("give its id or one of its domains, like contoso.onmicrosoft.com")),
+            .hint("use its id or one of its domains, such as contoso.onmicrosoft.com")),
     }
 }
 
@@ -208,8 +208,8 @@ pub fn tags(given: &Given<BTreeMap<String, String>>) -> Result<BTreeMap<String, 
     if given.value.len() > TAGS_MAX {
         mistakes.push(
             given
-                .wrong(format!("{} tags are given, Azure takes {TAGS_MAX}", given.value.len()))
-                .hint("leave some out"),
+                .wrong(format!("{} tags are set, but Azure allows {TAGS_MAX}", given.value.len()))
+                .hint("remove some"),
         );
     }
     for (name, value) in &given.value {
@@ -280,29 +280,29 @@ mod tests {
         .into();
         insta::assert_snapshot!(table.join("\n").replace(&long, "x…"), @r#"
         ok rg-(a).b
-        "rg." is not a resource group's name: it starts or ends wrongly (it must not end with a full stop)
+        "rg." is not a resource group's name: its first or last character is not allowed (it must not end with a dot)
         "rg/a" is not a resource group's name: it contains '/' (it may contain letters, digits and _-.())
         "x…" is not a resource group's name: it has 91 characters (it must have 1 to 90)
         "v" is not a network's name: it has 1 character (it must have 2 to 64)
         ok vnet_
-        "-vnet" is not a network's name: it starts or ends wrongly (it must start with a letter or digit and end with one or with _)
-        "snet-" is not a subnet's name: it starts or ends wrongly (it must start with a letter or digit and end with one or with _)
+        "-vnet" is not a network's name: its first or last character is not allowed (it must start with a letter or digit and end with one or with _)
+        "snet-" is not a subnet's name: its first or last character is not allowed (it must start with a letter or digit and end with one or with _)
         "kv" is not a vault's name: it has 2 characters (it must have 3 to 24)
         "kv-demo-0123456789abcdefg" is not a vault's name: it has 25 characters (it must have 3 to 24)
-        "1kv" is not a vault's name: it starts or ends wrongly (it must start with a letter and end with a letter or digit)
+        "1kv" is not a vault's name: its first or last character is not allowed (it must start with a letter and end with a letter or digit)
         "kv_demo" is not a vault's name: it contains '_' (it may contain letters, digits and hyphens)
         "kv--demo" is not a vault's name: it contains two hyphens in a row (it is part of a host name; single hyphens are allowed)
-        "kv-demo-" is not a vault's name: it starts or ends wrongly (it must start with a letter and end with a letter or digit)
+        "kv-demo-" is not a vault's name: its first or last character is not allowed (it must start with a letter and end with a letter or digit)
         "gateway.tls" is not a certificate's name: it contains '.' (it may contain letters, digits and hyphens)
         ok aks_1
-        "aks-" is not a cluster's name: it starts or ends wrongly (it must start and end with a letter or digit)
+        "aks-" is not a cluster's name: its first or last character is not allowed (it must start and end with a letter or digit)
         "../default" is not an environment's name: it contains '/' (it may contain letters, digits and _-.)
         ok default
         "East US" is not a region's programmatic name (write eastus)
-        "west-europe" is not a region (give its programmatic name, like eastus or westeurope)
-        "Contoso Dev" is not a subscription id (give the id, 8-4-4-4-12 hex digits, not the name: `az account show --query id`)
+        "west-europe" is not a region (use its programmatic name, such as eastus or westeurope)
+        "Contoso Dev" is not a subscription id (use the id (8-4-4-4-12 hex digits), not the name: `az account show --query id`)
         ok 00000000-0000-0000-0000-00000000000a
-        "contoso" is not a tenant (give its id or one of its domains, like contoso.onmicrosoft.com)
+        "contoso" is not a tenant (use its id or one of its domains, such as contoso.onmicrosoft.com)
         ok contoso.onmicrosoft.com
         "#);
     }

@@ -35,8 +35,8 @@ pub(super) fn judge(inside: &Inside, route: &DynamicObject, walk: &mut Walk) {
         if !backends.is_empty() && backends[0].of.0 == 0 {
             let finding = Finding::new(
                 "ROUTE_WEIGHTS_ZERO",
-                format!("all backends of a rule of route {} have weight 0, so it answers 500", name(route)),
-                "landfall up: it applies the weights of the settings",
+                format!("all backends of a rule of route {} have weight 0, so it returns 500", name(route)),
+                "landfall up: it sets the weights of the settings",
             );
             walk.name(finding.evidence("every backendRefs[].weight is 0"));
             explain(route, walk);
@@ -89,11 +89,12 @@ fn wrong(inside: &Inside, route: &DynamicObject, backend: &Backend<'_>) -> Optio
         let asked = backend.port.unwrap_or_default();
         let finding = Finding::new(
             "BACKEND_PORT_WRONG",
-            format!("the route {own} sends to a port that Service {service} does not have"),
-            "landfall up: it applies route and Service as they were; in manifests of your own, mend the port in backendRefs",
+            format!("the route {own} uses a port that Service {service} does not have"),
+            "landfall up: it restores the route and the Service; in your own manifests, fix the port in \
+             backendRefs",
         );
         return Some(
-            finding.evidence(format!("backendRefs asks for {service}:{asked}, the Service has {there:?}")),
+            finding.evidence(format!("backendRefs names {service}:{asked}, but the Service has {there:?}")),
         );
     };
     if text(&live.data, "/spec/type") == "ExternalName" || inside.pods.is_err() {
@@ -114,16 +115,17 @@ fn gone(route: &DynamicObject, backend: &Backend<'_>) -> Finding {
     let finding = match count {
         1 => Finding::new(
             "BACKEND_MISSING",
-            format!("the route {own} sends to Service {service}, which is not there"),
-            "landfall up: it applies Service and route as they were",
+            format!("the route {own} uses Service {service}, which does not exist"),
+            "landfall up: it restores the Service and the route",
         ),
         _ => Finding::new(
             "BACKEND_WEIGHT_LOST",
             format!(
-                "the route {own} sends {} of {sum} requests to Service {service}, which is not there: those get 500",
+                "the route {own} sends {} of {sum} requests to Service {service}, which does not exist: they \
+                 return 500",
                 backend.weight
             ),
-            "landfall up: it applies Service and route as they were, with the weights of the settings",
+            "landfall up: it restores the Service and the route, with the weights of the settings",
         ),
     };
     let place = format!("namespace {} has no Service {service}", backend.namespace);
@@ -140,8 +142,8 @@ fn idle(route: &DynamicObject, service: &str, selector: &Value, pods: &[&Dynamic
     let own = name(route);
     let finding = Finding::new(
         "BACKEND_NOT_READY",
-        format!("no pod behind Service {service} is ready, so route {own} answers 503"),
-        "landfall up: it applies the Deployments as they were; what keeps a pod is in the evidence",
+        format!("no pod behind Service {service} is ready, so route {own} returns 503"),
+        "landfall up: it restores the Deployments; the evidence shows why a pod is not ready",
     );
     if pods.is_empty() {
         return finding.evidence(format!("no pod has the labels of Service {service}: {selector}"));
@@ -166,10 +168,10 @@ fn closed(route: &DynamicObject, service: &str, port: &Value, pods: &[&DynamicOb
     let finding = Finding::new(
         "BACKEND_TARGET_PORT_WRONG",
         format!(
-            "Service {service} leads to a port that its pods do not have, so route {} answers 503",
+            "Service {service} targets a port that its pods do not have, so route {} returns 503",
             name(route)
         ),
-        "landfall up: it applies the Service as it was; in a manifest of your own, mend targetPort",
+        "landfall up: it restores the Service; in your own manifest, fix targetPort",
     );
     Some(finding.evidence(format!("targetPort is {wanted:?}, the containers' ports are {names:?}")))
 }

@@ -37,8 +37,8 @@ pub(super) fn judge(p: &Picture<'_>, inside: &Inside, walk: &mut Walk) {
         let (own, matched) = (name(of[0]), matched(&rules));
         let finding = Finding::new(
             "PATHS_RESTRICTED",
-            format!("https://{host}/ answers 404: the route {own} matches some paths only, and not /"),
-            "leave matches out, or add a match with PathPrefix /; landfall up applies the route as the manifests say",
+            format!("https://{host}/ returns 404: the route {own} matches only some paths, and not /"),
+            "omit matches, or add a match with PathPrefix /; landfall up restores the route of the manifests",
         );
         let finding = finding.evidence(format!("route {own} matches {}", matched.join(", ")));
         walk.name(match answered {

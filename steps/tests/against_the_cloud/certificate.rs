@@ -160,7 +160,7 @@ async fn a_strangers_certificate_that_fits_is_used_and_never_rotated() {
     let told = bench.up().await;
     let error = told.error("certificate");
     assert_eq!(error.kind, Kind::Foreign, "{error:?}");
-    assert!(error.causes[0].contains("somebody else's and is not replaced"), "{error:?}");
+    assert!(error.causes[0].contains("not owned by landfall and is not replaced"), "{error:?}");
     assert_eq!(bench.writes_at(mark, "/certificates/"), [""; 0]);
 }
 

@@ -25,7 +25,7 @@ async fn another_region() {
     let mut bench = Bench::instant().await;
     bench.up_ready().await;
     bench.wish.location = "westeurope".to_owned();
-    let words = ["is in eastus, and westeurope is wanted", "set location back"];
+    let words = ["is in eastus, but westeurope is required", "set location back"];
     refused(&bench, "resource-group", Kind::Input, &words).await;
 }
 
@@ -49,7 +49,7 @@ async fn another_subnet_of_the_pool() {
     bench.put(&bench.network_id(), network).await;
     bench.wish.network.subnet = "snet-new".to_owned();
     bench.wish.network.subnet_prefix = "10.0.8.0/22".parse().unwrap();
-    let words = ["has its nodes in", "snet-new is wanted"];
+    let words = ["has its nodes in", "snet-new is required"];
     refused(&bench, "cluster", Kind::Foreign, &words).await;
 }
 
@@ -66,7 +66,7 @@ async fn what_is_fixed_when_a_cluster_is_made() {
         "cluster.service_cidr is 10.1.0.0/16",
         "cluster.dns_service_ip is 10.1.0.10",
         "node_resource_group is rg-demo-nodes",
-        "take the environment down and bring it up again",
+        "delete the environment and create it again",
     ];
     refused(&bench, "cluster", Kind::Input, &words).await;
 }
@@ -77,7 +77,7 @@ async fn another_version_of_kubernetes() {
     bench.wish.cluster.version = Some("1.35".to_owned());
     bench.up_ready().await;
     bench.wish.cluster.version = Some("1.36".to_owned());
-    refused(&bench, "cluster", Kind::Input, &["and 1.36 is wanted", "az aks upgrade"]).await;
+    refused(&bench, "cluster", Kind::Input, &["but the settings have 1.36", "az aks upgrade"]).await;
 }
 
 #[tokio::test]

@@ -72,7 +72,12 @@ async fn a_region_that_there_is_not_is_input_and_the_only_finding() {
     let mut bench = Bench::instant().await;
     bench.wish.location = "eastus3".to_owned();
     let error = refused(&bench).await;
-    says(&error, Kind::Input, "LocationNotAvailableForResourceType", &["eastus3", "eastus is near"]);
+    says(
+        &error,
+        Kind::Input,
+        "LocationNotAvailableForResourceType",
+        &["eastus3", "eastus has a similar name"],
+    );
 }
 
 #[tokio::test]
@@ -90,7 +95,7 @@ async fn a_provider_that_is_not_registered_is_a_finding_only_without_the_right_t
 #[tokio::test]
 async fn a_contributor_may_not_grant_roles_and_is_told_who_may() {
     let error = refused_after(|world| demoted(world, CONTRIBUTOR)).await;
-    let roles = "Owner, User Access Administrator or Role Based Access Control Administrator at that scope";
+    let roles = "Owner, User Access Administrator or Role Based Access Control Administrator at this scope";
     says(&error, Kind::Refused, "AuthorizationFailed", &["role assignments at /subscriptions/", roles]);
 }
 
@@ -98,8 +103,8 @@ async fn a_contributor_may_not_grant_roles_and_is_told_who_may() {
 async fn a_reader_is_told_what_is_lacking_and_the_grants_apart() {
     let error = refused_after(|world| demoted(world, READER)).await;
     assert_eq!(error.causes.len(), 2, "{error:#?}");
-    assert!(error.causes[0].starts_with("rights: ") && error.causes[0].contains("make key vaults"));
-    assert!(error.causes[0].contains("Contributor at that scope"));
+    assert!(error.causes[0].starts_with("rights: ") && error.causes[0].contains("create key vaults"));
+    assert!(error.causes[0].contains("Contributor at this scope"));
     assert!(error.causes[1].starts_with("role-grants: "), "{:?}", error.causes);
 }
 
@@ -122,7 +127,12 @@ async fn an_owner_of_the_group_alone_is_cleared() {
 async fn a_vault_of_a_stranger_is_answered_with_another_name() {
     let error = refused_after(|world| world.vaults.occupy(settings::VAULT)).await;
     let another = landfall_steps::names::another_vault(settings::VAULT);
-    says(&error, Kind::Refused, "VaultAlreadyExists", &["somebody else", "key_vault.name", &another]);
+    says(
+        &error,
+        Kind::Refused,
+        "VaultAlreadyExists",
+        &["taken by another vault", "key_vault.name", &another],
+    );
 }
 
 #[tokio::test]
@@ -169,8 +179,7 @@ async fn a_size_that_there_is_not_is_input_and_a_withheld_one_is_refused() {
 #[tokio::test]
 async fn cores_must_be_enough_for_the_most_nodes_and_an_upgrade() {
     let error = refused_after(|world| world.limits.set("eastus", "standardDSv5Family", 10)).await;
-    let words =
-        "Standard DSv5 Family vCPUs in eastus allows 10, 16 are needed (nodes_max 3 plus one for upgrades)";
+    let words = "Standard DSv5 Family vCPUs in eastus allows 10, but 16 are needed (nodes_max 3 plus one for upgrades)";
     says(&error, Kind::Refused, "QuotaExceeded", &[words, "cluster.nodes_max to 1"]);
     let error = refused_after(|world| world.limits.set("eastus", "cores", 15)).await;
     says(&error, Kind::Refused, "QuotaExceeded", &["Total Regional vCPUs in eastus allows 15"]);

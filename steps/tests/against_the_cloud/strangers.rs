@@ -46,7 +46,11 @@ async fn a_cluster_of_ours_with_somebodys_workload_stays_with_all_it_stands_on()
     let told = bench.down_ready().await;
     assert_eq!(why(&told, "cluster"), "it holds what is not ours: Deployment shop/web, Namespace shop");
     assert!(why(&told, "network").contains("in use by"), "{:?}", told.report.undone);
-    assert!(why(&told, "resource-group").starts_with("it holds what stays"), "{:?}", told.report.undone);
+    assert!(
+        why(&told, "resource-group").starts_with("it contains kept resources"),
+        "{:?}",
+        told.report.undone
+    );
     assert_eq!(told.undone("gateways"), Some(&Undone::Deleted));
     assert_ne!(kubectl.get(THEIR_DEPLOYMENT).await, Value::Null);
     assert_eq!(

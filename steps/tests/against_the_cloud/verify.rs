@@ -116,7 +116,7 @@ async fn each_route_that_is_broken_is_named_by_what_it_was_for() {
     let kubectl = bench.kubectl().await;
     kubectl.delete(&format!("{ROUTES}/echo-redirect")).await;
     let verdict = fails(&bench, &[CheckId::Redirect]).await;
-    assert!(detail(&verdict, CheckId::Redirect).contains("answered 404 instead of 301"), "{verdict:#?}");
+    assert!(detail(&verdict, CheckId::Redirect).contains("returns 404 instead of 301"), "{verdict:#?}");
     mended(&bench).await;
 
     for (stable, canary) in [(50, 50), (100, 0)] {
@@ -133,7 +133,7 @@ async fn each_route_that_is_broken_is_named_by_what_it_was_for() {
     .await;
     let verdict = fails(&bench, &[CheckId::Canary, CheckId::HeaderRouting]).await;
     let headers = detail(&verdict, CheckId::HeaderRouting);
-    assert!(headers.contains("answered by echo-v1 instead of echo-v2 in 10 of 10"), "{headers}");
+    assert!(headers.contains("got echo-v1 instead of echo-v2 in 10 of 10"), "{headers}");
     mended(&bench).await;
 
     edit(&kubectl, "echo-headers", |rules| {
@@ -187,7 +187,7 @@ async fn a_certificate_that_is_not_the_vaults_newest_is_named_and_nothing_else()
     let vault = bench.clouds.vaults.at(&vault_uri(&bench)).unwrap();
     vault.import("gateway-tls-cert", other.pfx().expose(), other.password().expose()).await.unwrap();
     let verdict = fails(&bench, &[CheckId::Certificate]).await;
-    assert!(detail(&verdict, CheckId::Certificate).contains("is served SHA-1"), "{verdict:#?}");
+    assert!(detail(&verdict, CheckId::Certificate).contains("serves SHA-1"), "{verdict:#?}");
 }
 
 fn vault_uri(bench: &Bench) -> String {
@@ -202,7 +202,7 @@ async fn a_secret_that_is_gone_or_of_another_type_or_nobodys_is_named_and_nothin
     let secret = kubectl.get(SECRET).await;
     kubectl.delete(HOLDER).await;
     let verdict = fails(&bench, &[CheckId::TlsSecret]).await;
-    assert_eq!(detail(&verdict, CheckId::TlsSecret), "Secret gateway-tls-secret is not there");
+    assert_eq!(detail(&verdict, CheckId::TlsSecret), "Secret gateway-tls-secret does not exist");
 
     let by_hand = |kind: &str| {
         json!({
@@ -211,7 +211,7 @@ async fn a_secret_that_is_gone_or_of_another_type_or_nobodys_is_named_and_nothin
         })
     };
     kubectl.apply(SECRET, &by_hand("kubernetes.io/tls")).await;
-    let verdict = fails_saying(&bench, CheckId::TlsSecret, "is kept by nobody").await;
+    let verdict = fails_saying(&bench, CheckId::TlsSecret, "is not synced").await;
     let others = verdict.checks.iter().filter(|one| one.check != CheckId::TlsSecret);
     assert!(others.clone().all(|one| matches!(one.state, State::Ok | State::Skipped)), "{verdict:#?}");
 
@@ -278,13 +278,13 @@ async fn what_the_users_own_manifests_promise_is_derived_from_them() {
     let skipped = verdict.checks.iter().filter(|one| one.state == State::Skipped);
     let skipped: Vec<&str> = skipped.map(|one| one.check.name()).collect();
     assert_eq!(skipped, ["any-path", "canary", "header-routing", "dns"], "{verdict:#?}");
-    assert!(detail(&verdict, CheckId::AnyPath).contains("its own affair"), "{verdict:#?}");
-    assert!(detail(&verdict, CheckId::Canary).contains("does not say which backend"), "{verdict:#?}");
+    assert!(detail(&verdict, CheckId::AnyPath).contains("to a path is unknown"), "{verdict:#?}");
+    assert!(detail(&verdict, CheckId::Canary).contains("does not identify its backend"), "{verdict:#?}");
     assert!(detail(&verdict, CheckId::HeaderRouting).contains("by a pattern"), "{verdict:#?}");
     let redirect = detail(&verdict, CheckId::Redirect);
     assert!(redirect.starts_with("302 → https://shop.demo.example.com/new"), "{redirect}");
     let certificate = detail(&verdict, CheckId::Certificate);
-    assert!(certificate.contains("pinned, since no root of this system vouches for it"), "{certificate}");
+    assert!(certificate.contains("pinned, since no root of this system trusts it"), "{certificate}");
 }
 
 /// A shop with unknown responses, behind one gateway.

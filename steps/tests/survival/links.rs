@@ -168,7 +168,7 @@ fn an_identity_without_access_is_named() {
             azure.arm().delete(&assignment, arm::role::API).await.unwrap();
         }
         pass(10).await;
-        is_stuck_at(&here, "VAULT_ACCESS_MISSING", "answered 403 ForbiddenByRbac").await;
+        is_stuck_at(&here, "VAULT_ACCESS_MISSING", "returned 403 ForbiddenByRbac").await;
     });
 }
 
@@ -184,7 +184,7 @@ fn a_firewall_that_keeps_the_nodes_out_is_named_whether_it_lets_us_in_or_not() {
             }
         };
         change(&here, &id, arm::vault::API, close(json!([{ "value": "127.0.0.1" }]))).await;
-        is_stuck_at(&here, "VAULT_FIREWALL", "answered 403 ForbiddenByFirewall").await;
+        is_stuck_at(&here, "VAULT_FIREWALL", "returned 403 ForbiddenByFirewall").await;
         let held = output::<HeldCertificate>(&here, "certificate");
         change(&here, &id, arm::vault::API, close(json!([]))).await;
         named(&here, &held, "VAULT_FIREWALL", "defaultAction is Deny").await;

@@ -290,7 +290,7 @@ fn resource_failed(value: Option<&Value>) -> ApiError {
 
 /// Returns path and query of a URL from a service; rejects any origin other than that of `base`.
 pub(super) fn local_address(base: &Url, address: &str) -> Result<String, ApiError> {
-    let refused = || ApiError::new(ApiErrorKind::Protocol, "follow an address to a foreign server");
+    let refused = || ApiError::new(ApiErrorKind::Protocol, "follow a URL to a foreign server");
     let url = base.join(address).map_err(|error| refused().with_source(error))?;
     ForeignOrigin::check(&url, &base.origin()).map_err(|error| refused().with_source(error))?;
     // A path that begins with two slashes would be parsed as a host without the origin.
@@ -303,7 +303,7 @@ pub(super) fn json(body: &[u8]) -> Result<Option<Value>, ApiError> {
         return Ok(None);
     }
     serde_json::from_slice(body).map_err(|error| {
-        ApiError::new(ApiErrorKind::Protocol, "read an answer that is not JSON").with_source(error)
+        ApiError::new(ApiErrorKind::Protocol, "read a response that is not JSON").with_source(error)
     })
 }
 

@@ -33,13 +33,13 @@ pub enum CertificateError {
         not_after: Timestamp,
     },
     /// The certificate is not valid yet.
-    #[error("use the certificate: it is valid from {not_before} only")]
+    #[error("use the certificate: it is not valid before {not_before}")]
     NotYetValid {
         /// The start of its validity.
         not_before: Timestamp,
     },
     /// The certificate does not cover the hosts.
-    #[error("use the certificate for {}: it is for {}", .missing.join(", "), list(.names))]
+    #[error("use the certificate for {}: it covers {}", .missing.join(", "), list(.names))]
     DoesNotCover {
         /// The missing hosts.
         missing: Vec<String>,
@@ -53,7 +53,7 @@ pub enum CertificateError {
         algorithm: String,
     },
     /// The generation of a certificate failed.
-    #[error("make a self-signed certificate: {why}")]
+    #[error("create a self-signed certificate: {why}")]
     Generate {
         /// The reason.
         why: String,
@@ -61,7 +61,7 @@ pub enum CertificateError {
 }
 
 fn list(names: &[String]) -> String {
-    if names.is_empty() { "no host at all".to_owned() } else { names.join(", ") }
+    if names.is_empty() { "no host".to_owned() } else { names.join(", ") }
 }
 
 impl CertificateError {
@@ -73,23 +73,30 @@ impl CertificateError {
     /// Returns the remedy.
     pub fn hint(&self) -> String {
         match self {
-            Self::WrongPassword => "check the password; `openssl pkcs12 -info -noout -in FILE` asks for it and tries it",
+            Self::WrongPassword => "check the password with `openssl pkcs12 -info -noout -in FILE`",
             Self::Pem => {
-                "make a PFX file of it: `openssl pkcs12 -export -inkey KEY.pem -in CERTIFICATE.pem -out FILE.pfx`"
+                "convert it to PFX: `openssl pkcs12 -export -inkey KEY.pem -in CERTIFICATE.pem -out FILE.pfx`"
             }
-            Self::NotPfx { .. } => "give a PKCS#12 file (.pfx or .p12) with the private key, the certificate and its chain",
-            Self::NoPrivateKey => "export it again together with its private key",
-            Self::NoCertificate => "export it again together with its certificate",
-            Self::KeyMismatch => "export the key and the certificate that was issued for it together",
-            Self::Expired { .. } => "renew the certificate, or leave it out to have a self-signed one made",
-            Self::NotYetValid { .. } => "check the clock of this machine, or wait until the certificate is valid",
+            Self::NotPfx { .. } => {
+                "use a PKCS#12 file (.pfx or .p12) with the private key, the certificate and its chain"
+            }
+            Self::NoPrivateKey => "export it again, with its private key",
+            Self::NoCertificate => "export it again, with its certificate",
+            Self::KeyMismatch => "export the key together with the certificate that was issued for it",
+            Self::Expired { .. } => {
+                "renew the certificate, or omit it, and landfall creates a self-signed one"
+            }
+            Self::NotYetValid { .. } => "check this machine's clock, or wait until the certificate is valid",
             Self::DoesNotCover { missing, .. } => {
-                return format!("give a certificate whose subject alternative names have {}", missing.join(" and "));
+                return format!(
+                    "use a certificate whose subject alternative names include {}",
+                    missing.join(" and ")
+                );
             }
             Self::UnsupportedKey { .. } => {
                 "use RSA of 2048, 3072 or 4096 bits, or an elliptic curve key of P-256, P-384 or P-521"
             }
-            Self::Generate { .. } => "give a domain such as demo.example.com and a number of days such as 365",
+            Self::Generate { .. } => "use a domain such as demo.example.com and a number of days such as 365",
         }
         .to_owned()
     }

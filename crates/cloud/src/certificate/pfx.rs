@@ -62,7 +62,7 @@ fn is_pem(bytes: &[u8]) -> bool {
 fn parse(bag: &CertificateBag) -> Result<(&[u8], X509Certificate<'_>), CertificateError> {
     let der = bag.cert.as_der();
     X509Certificate::from_der(der).map(|(_, certificate)| (der, certificate)).map_err(|cause| {
-        CertificateError::NotPfx { why: format!("a certificate in it cannot be read: {cause}") }
+        CertificateError::NotPfx { why: format!("it contains an unreadable certificate: {cause}") }
     })
 }
 
@@ -93,7 +93,7 @@ fn looks_like_pfx(bytes: &[u8]) -> bool {
 fn public_key(key: &PrivateKey) -> Result<Vec<u8>, CertificateError> {
     let unsupported = |algorithm: &str| CertificateError::UnsupportedKey { algorithm: algorithm.to_owned() };
     let pair = KeyPair::try_from(key.as_der()).map_err(|_| match key.oid().to_string().as_str() {
-        RSA => unsupported("RSA of that size"),
+        RSA => unsupported("RSA with this key size"),
         EC => unsupported("its elliptic curve"),
         oid => unsupported(&format!("its algorithm ({oid})")),
     })?;
@@ -107,7 +107,7 @@ fn public_key(key: &PrivateKey) -> Result<Vec<u8>, CertificateError> {
 fn vault_takes(certificate: &X509Certificate<'_>) -> Result<(), CertificateError> {
     match certificate.public_key().parsed() {
         Ok(PublicKey::RSA(key)) if key.key_size() > RSA_BITS_MAX => {
-            Err(CertificateError::UnsupportedKey { algorithm: format!("RSA of {} bits", key.key_size()) })
+            Err(CertificateError::UnsupportedKey { algorithm: format!("RSA with {} bits", key.key_size()) })
         }
         _ => Ok(()),
     }

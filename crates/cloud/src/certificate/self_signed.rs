@@ -50,7 +50,7 @@ fn check_domain(domain: &str) -> Result<(), CertificateError> {
     };
     let is_address = domain.parse::<std::net::IpAddr>().is_ok();
     if domain.len() > 251 || is_address || !domain.split('.').all(is_label) {
-        return Err(generate(format!("\"{domain}\" is no DNS name that a wildcard can stand below")));
+        return Err(generate(format!("\"{domain}\" is not a DNS name that can have a wildcard below it")));
     }
     Ok(())
 }
@@ -72,7 +72,7 @@ fn params(domain: &str, valid_days: u32) -> Result<CertificateParams, Certificat
     let ends =
         i64::try_from((now + valid).as_secs()).ok().filter(|second| Timestamp::from_second(*second).is_ok());
     if valid_days == 0 || ends.is_none() {
-        return Err(generate(format!("{valid_days} days is no validity")));
+        return Err(generate(format!("{valid_days} days is not a valid duration")));
     }
     let epoch = rcgen::date_time_ymd(1970, 1, 1);
     params.not_before = epoch + now.saturating_sub(EARLIER);
@@ -82,6 +82,6 @@ fn params(domain: &str, valid_days: u32) -> Result<CertificateParams, Certificat
 
 fn password() -> Result<String, CertificateError> {
     let mut bytes = [0; PASSWORD_BYTES];
-    aws_lc_rs::rand::fill(&mut bytes).map_err(|_| generate("there is no randomness"))?;
+    aws_lc_rs::rand::fill(&mut bytes).map_err(|_| generate("no random numbers are available"))?;
     Ok(hex(&bytes))
 }

@@ -47,12 +47,12 @@ fn condition<'a>(status: &'a Value, name: &str) -> Option<&'a Value> {
 /// Reads one condition, which must be of `generation` if the object has one.
 fn said<'a>(status: &'a Value, name: &str, generation: Option<i64>) -> Said<'a> {
     let Some(found) = condition(status, name) else {
-        return Said::Nothing(format!("no controller has said whether it is {name}"));
+        return Said::Nothing(format!("no controller has set the condition {name}"));
     };
     if generation.is_some() && found["observedGeneration"].as_i64() != generation {
-        return Said::Nothing(format!("{name} was not judged since the last change"));
+        return Said::Nothing(format!("{name} is outdated: the last change is not reconciled"));
     }
-    let reason = found["reason"].as_str().unwrap_or("no reason given");
+    let reason = found["reason"].as_str().unwrap_or("no reason");
     let message = found["message"].as_str().unwrap_or_default();
     match found["status"].as_str() {
         Some(status) if status.eq_ignore_ascii_case("true") => Said::True,
@@ -134,7 +134,7 @@ fn listeners(gateway: &DynamicObject, generation: Option<i64>) -> Readiness<()> 
         let part = format!("listener {name}");
         let Some(status) = judged.and_then(|judged| judged.iter().find(|listener| listener["name"] == name))
         else {
-            return Waiting(format!("{part}: no controller has judged it"));
+            return Waiting(format!("{part}: no controller has reconciled it"));
         };
         let conflicted = match said(status, "Conflicted", generation) {
             Said::True => {
@@ -162,7 +162,7 @@ fn listeners(gateway: &DynamicObject, generation: Option<i64>) -> Readiness<()> 
 pub fn route(route: &DynamicObject, gateway: &str) -> Readiness<()> {
     let entries = parents(route, gateway);
     if entries.is_empty() {
-        return Waiting(format!("no controller has claimed it for gateway {gateway}"));
+        return Waiting(format!("no controller has accepted it for gateway {gateway}"));
     }
     let generation = route.metadata.generation;
     all(entries.into_iter().map(|entry| {
@@ -193,7 +193,7 @@ pub fn deployment(deployment: &DynamicObject) -> Readiness<()> {
     let status = &deployment.data["status"];
     let count = |name: &str| status[name].as_i64().unwrap_or(0);
     if status["observedGeneration"].as_i64() < deployment.metadata.generation {
-        return Waiting("its controller has not seen the last change".to_owned());
+        return Waiting("its controller has not reconciled the last change".to_owned());
     }
     if let Said::False(reason @ "ProgressDeadlineExceeded", message) = said(status, "Progressing", None) {
         return Broken(explained("Progressing", reason, message));
@@ -205,12 +205,12 @@ pub fn deployment(deployment: &DynamicObject) -> Readiness<()> {
         // Quotas and admission report here why pod creation fails.
         if condition(status, "ReplicaFailure").is_some_and(|failure| failure["status"] == "True") {
             let why = condition(status, "ReplicaFailure").and_then(|failure| failure["message"].as_str());
-            return Waiting(why.unwrap_or("its pods cannot be made").to_owned());
+            return Waiting(why.unwrap_or("its pods cannot be created").to_owned());
         }
         return Waiting(format!("{updated} of {wanted} replicas are up to date"));
     }
     if replicas > updated {
-        return Waiting(format!("{} old replicas are still there", replicas - updated));
+        return Waiting(format!("{} old replicas still exist", replicas - updated));
     }
     if available < updated {
         return Waiting(format!("{available} of {updated} replicas are available"));

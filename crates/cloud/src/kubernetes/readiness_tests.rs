@@ -86,7 +86,7 @@ fn each_state_of_a_gateway_on_its_way_is_told_in_the_controllers_words() {
         (
             None,
             said_so("Programmed", "True", "Programmed", "", 2),
-            "Programmed was not judged since the last change",
+            "Programmed is outdated: the last change is not reconciled",
         ),
         (
             Some(0),
@@ -96,7 +96,7 @@ fn each_state_of_a_gateway_on_its_way_is_told_in_the_controllers_words() {
         (
             Some(1),
             said_so("ResolvedRefs", "True", "ResolvedRefs", "", 2),
-            "listener https: ResolvedRefs was not judged",
+            "listener https: ResolvedRefs is outdated",
         ),
         (
             Some(1),
@@ -131,7 +131,7 @@ fn a_gateway_needs_an_address_and_a_word_on_every_listener() {
     new_listener["spec"]["listeners"].as_array_mut().unwrap().push(json!({"name": "more"}));
     assert_eq!(
         gateway(&object(new_listener)),
-        Waiting("listener more: no controller has judged it".to_owned())
+        Waiting("listener more: no controller has reconciled it".to_owned())
     );
     let mut fresh = ready_gateway();
     fresh.as_object_mut().unwrap().remove("status");
@@ -151,7 +151,7 @@ fn a_route_that_no_controller_claims_is_not_ready() {
         json!([{"parentRef": {"name": "other"}, "conditions": [good("Accepted"), good("ResolvedRefs")]}]),
     ] {
         let judged = route(&a_route(parents), "gw");
-        assert_eq!(judged, Waiting("no controller has claimed it for gateway gw".to_owned()));
+        assert_eq!(judged, Waiting("no controller has accepted it for gateway gw".to_owned()));
     }
 }
 
@@ -175,7 +175,7 @@ fn a_route_is_judged_by_all_its_entries_for_the_gateway() {
         "http",
         json!([said_so("Accepted", "True", "Accepted", "", 2), good("ResolvedRefs")])
     )]));
-    assert!(matches!(route(&stale, "gw"), Waiting(why) if why.contains("was not judged since")));
+    assert!(matches!(route(&stale, "gw"), Waiting(why) if why.contains("is outdated")));
 
     let refused = said_so("Accepted", "False", "NotAllowedByListeners", "", 3);
     let refused = a_route(json!([entry("http", json!([refused, good("ResolvedRefs")]))]));
@@ -212,11 +212,11 @@ fn a_deployment_is_ready_when_every_replica_is_new_and_available() {
     assert_eq!(deployment(&ready), Ready(()));
     assert_eq!(deployment_since(&ready), Some("2026-01-01T00:00:20Z".parse::<Timestamp>().unwrap().into()));
     for (status, why) in [
-        (counts(2, 2, 2, 2), "its controller has not seen the last change"),
+        (counts(2, 2, 2, 2), "its controller has not reconciled the last change"),
         (counts(3, 2, 1, 2), "1 of 2 replicas are up to date"),
-        (counts(3, 3, 2, 3), "1 old replicas are still there"),
+        (counts(3, 3, 2, 3), "1 old replicas still exist"),
         (counts(3, 2, 2, 1), "1 of 2 replicas are available"),
-        (json!({}), "its controller has not seen the last change"),
+        (json!({}), "its controller has not reconciled the last change"),
     ] {
         assert_eq!(deployment(&deployment_of(status)), Waiting(why.to_owned()));
     }

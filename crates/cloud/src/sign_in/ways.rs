@@ -63,13 +63,15 @@ impl Way {
             let reached =
                 tokio::time::timeout(METADATA_TIME_MAX, tokio::net::TcpStream::connect(METADATA)).await;
             if !matches!(reached, Ok(Ok(_))) {
-                return Err(SignInFailed::new("this is not an Azure machine".to_owned()).into());
+                return Err(SignInFailed::new("this is not an Azure virtual machine".to_owned()).into());
             }
         }
         let credential = (self.make)()?;
         match tokio::time::timeout(WAY_TIME_MAX, credential.get_token(&[scope], None)).await {
             Ok(token) => Ok((credential, token?)),
-            Err(_) => Err(SignInFailed::new(format!("no answer within {} s", WAY_TIME_MAX.as_secs())).into()),
+            Err(_) => {
+                Err(SignInFailed::new(format!("no response within {} s", WAY_TIME_MAX.as_secs())).into())
+            }
         }
     }
 }

@@ -196,7 +196,7 @@ async fn what_is_to_be_kept_stays_ours_with_all_that_it_stands_on() {
     assert_eq!(report.outcome, Outcome::Ready);
     let kept = |why: &str| Undone::Kept { why: why.into() };
     let lake = ("lake", kept("asked for"));
-    let hill = ("hill", kept("the lake stands on it, which stays"));
+    let hill = ("hill", kept("the lake depends on it and is kept"));
     let told = undone(&report);
     assert!(told.contains(&lake) && told.contains(&hill), "{told:?}");
     assert!(told.contains(&("boat", Undone::Deleted)) && told.contains(&("mill", Undone::Deleted)));

@@ -88,7 +88,7 @@ async fn whatever_a_step_hangs_in_it_is_shown_and_ended_and_the_error_says_where
         (
             Hangs::Waiting,
             "waiting for it to fill, 1 s of about 5 s",
-            "wait for it to fill: nothing seen",
+            "wait for it to fill: no state known",
             "",
             70,
         ),

@@ -10,7 +10,7 @@ pub const CASES: &[Case] = &[
     case!("the sync workload is gone", "SYNC_WORKLOAD_MISSING", "InvalidCertificateRef", h => {
         h.kubectl.delete(SYNC).await;
     }),
-    case!("a listener names another Secret", "TLS_SECRET_MISSING", "Secret default/other-tls is not there", h => {
+    case!("a listener names another Secret", "TLS_SECRET_MISSING", "Secret default/other-tls does not exist", h => {
         h.edit(&gateway("httpbin-gateway"), |spec| {
             spec["listeners"][1]["tls"]["certificateRefs"][0]["name"] = json!("other-tls");
         }).await;
@@ -19,7 +19,7 @@ pub const CASES: &[Case] = &[
         let objects = "array:\n  - |\n    objectName: gateway-tls-cert\n    objectType: cert\n";
         h.class(json!({ "objects": objects })).await;
     }),
-    case!("the class was copied with mappings", "CLASS_OBJECTS_MALFORMED", "no texts of YAML", h => {
+    case!("the class was copied with mappings", "CLASS_OBJECTS_MALFORMED", "not YAML strings", h => {
         let objects = "array:\n  - objectName: gateway-tls-cert\n    objectType: secret\n";
         h.class(json!({ "objects": objects })).await;
         h.again(SYNC, |_| {}).await;
@@ -37,7 +37,7 @@ pub const CASES: &[Case] = &[
         h.class(json!({ "userAssignedIdentityID": "00000000-0000-4000-8000-00000000000a" })).await;
         h.again(SYNC, |_| {}).await;
     }),
-    case!("the class is gone", "CLASS_MISSING", "SecretProviderClasses there: 0", h => {
+    case!("the class is gone", "CLASS_MISSING", "existing SecretProviderClasses: 0", h => {
         h.kubectl.delete(super::hand::CLASS).await;
     }),
     case!("the identity may not read the vault, and nothing was mounted", "VAULT_ACCESS_MISSING", "403 ForbiddenByRbac", h => {

@@ -35,7 +35,7 @@ pub const CASES: &[Case] = &[
         h.arm("balancer-fails@DELETE /gateways/");
         h.again(&gateway("echo-gateway"), |_| {}).await;
     }),
-    case!("the probe asks for /", "HEALTH_PROBE", "http://httpbin.demo.example.com/ does not answer", h => {
+    case!("the probe asks for /", "HEALTH_PROBE", "http://httpbin.demo.example.com/ does not respond", h => {
         let path = gateway("httpbin-gateway");
         let annotations = h.kubectl.get(&path).await["spec"]["infrastructure"]["annotations"].clone();
         let none: Value = annotations.as_object().unwrap().keys().map(|key| (key.clone(), Value::Null)).collect();

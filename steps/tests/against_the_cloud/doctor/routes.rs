@@ -53,7 +53,7 @@ pub const CASES: &[Case] = &[
     case!("the Service leads to a port that the pods do not have", "BACKEND_TARGET_PORT_WRONG", "\"web\"", h => {
         h.edit(&service("httpbin"), |spec| spec["ports"][0]["targetPort"] = json!("web")).await;
     }),
-    case!("the matches leave / out", "PATHS_RESTRICTED", "https://httpbin.demo.example.com/ answers 404", h => {
+    case!("the matches leave / out", "PATHS_RESTRICTED", "https://httpbin.demo.example.com/ returns 404", h => {
         h.edit(&route("httpbin"), |spec| {
             spec["rules"][0]["matches"] = json!([{ "path": { "type": "PathPrefix", "value": "/get" } }]);
         }).await;

@@ -51,7 +51,7 @@ async fn what_cannot_be_read_is_said_and_is_no_cause() {
     crate::waits::arm(&bench, "server-error@GET /roleassignments*20");
     let found = look(&bench).await;
     assert!(
-        found.unseen.iter().any(|why| why.starts_with("could not look at the role assignments")),
+        found.unseen.iter().any(|why| why.starts_with("could not read the role assignments")),
         "{found:#?}"
     );
 }
