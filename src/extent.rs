@@ -11,8 +11,8 @@ use std::fmt;
 /// What `up` and `plan` both take.
 #[derive(clap::Args, Debug)]
 pub struct Extent {
-    /// Leave out a check that is made before anything is; may be given more than once
-    #[arg(long, value_name = "NAME", value_parser = concerns(), help_heading = "Before anything is made")]
+    /// Skip a preflight check; may be repeated
+    #[arg(long, value_name = "NAME", value_parser = concerns(), help_heading = "Preflight")]
     skip_preflight: Vec<Concern>,
     /// Recreate this: cluster, if it cannot be repaired, is owned and has no foreign objects; or KIND/NAME, an object
     /// with an immutable field to change. It is deleted, and down until the new one is ready; may be given more than
@@ -75,7 +75,7 @@ impl Extent {
 /// Reads the names of checks; an unknown one is answered with all of them.
 fn concerns() -> impl TypedValueParser<Value = Concern> {
     let names = PossibleValuesParser::new(Concern::ALL.map(Concern::name));
-    names.map(|name| Concern::named(&name).expect("only the names of checks are possible"))
+    names.map(|name| Concern::named(&name).expect("only names of checks are allowed"))
 }
 
 fn replaceable(text: &str) -> Result<Replace, String> {

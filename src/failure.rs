@@ -102,11 +102,11 @@ impl Failure {
                 "sign in with `az login`, or set AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET"
             }
             ApiErrorKind::Forbidden => {
-                "ask for the role that the message names; reading needs Reader at least"
+                "request the role that the message names; reading requires at least Reader"
             }
-            ApiErrorKind::Throttled => "the service asks for patience; run again in a minute",
+            ApiErrorKind::Throttled => "rate limited by the service; run again in a minute",
             ApiErrorKind::Unavailable | ApiErrorKind::Transport => {
-                "nothing was touched; run again, and check network and proxy when it stays so"
+                "nothing was changed; run again, and check network and proxy when it stays so"
             }
             _ => "check [endpoints], tenant and subscription; -v shows every request",
         })
@@ -116,7 +116,7 @@ impl Failure {
     pub fn of_journal(error: &OpenError) -> Self {
         match error {
             OpenError::Locked { holder } => {
-                let failure = Self::new(Exit::Locked, "take the lock of this environment");
+                let failure = Self::new(Exit::Locked, "lock this environment");
                 match holder {
                     Some(holder) => {
                         let holder = holder.to_string();
@@ -124,10 +124,10 @@ impl Failure {
                     }
                     None => failure.cause("another run holds it"),
                 }
-                .hint("wait for it to end; the lock goes with the process, there is nothing to delete")
+                .hint("wait for it to end; the lock ends with the process, there is nothing to delete")
             }
             OpenError::OtherEnvironment { .. } => Self::new(Exit::Input, error.to_string())
-                .hint("give the other cloud or subscription an environment of its own: --environment NAME"),
+                .hint("use a separate environment for the other cloud or subscription: --environment NAME"),
             OpenError::Newer { .. } | OpenError::Unknown { .. } => {
                 Self::new(Exit::Input, error.to_string()).hint("use the newer landfall that wrote it")
             }
@@ -135,16 +135,17 @@ impl Failure {
                 let folder = path.parent().unwrap_or(path).display();
                 Self::new(Exit::Failed, "read the journal of this environment")
                     .cause(format!("{}: {how}", path.display()))
-                    .cause("what landfall made for this environment, it cannot tell any more")
+                    .cause("landfall no longer knows what it created for this environment")
                     .hint(format!(
-                        "put the file back from a copy; or take journal.jsonl and journal.lock out of {folder} to \
-                         begin anew: what is there is then found, and no longer landfall's to take down"
+                        "restore the file from a backup; or remove journal.jsonl and journal.lock from \
+                         {folder} to start over: existing resources are then found, not owned, and landfall \
+                         down does not delete them"
                     ))
             }
             OpenError::Unsafe { path, why } => {
-                Self::new(Exit::Input, "keep the state where nobody else can change it")
+                Self::new(Exit::Input, "keep the state in a folder that no other user can change")
                     .cause(format!("{}: {why}", path.display()))
-                    .hint("mend that (chmod go-w for rights), or choose another folder with --state-dir")
+                    .hint("fix that (chmod go-w for permissions), or choose another folder with --state-dir")
             }
             OpenError::Damaged { path, how } => {
                 Self::new(Exit::Failed, "trust the journal of this environment")
@@ -157,7 +158,7 @@ impl Failure {
                 .hint(DAMAGED),
             OpenError::Io { source, .. } => Self::new(Exit::Failed, error.to_string())
                 .caused_by(source)
-                .hint("make room or mend the rights, or choose another folder with --state-dir"),
+                .hint("free disk space or fix the permissions, or choose another folder with --state-dir"),
         }
     }
 
@@ -165,17 +166,17 @@ impl Failure {
     pub fn of_rehearsal(error: &SimError) -> Self {
         let mut failure = match error {
             SimError::Busy { .. } => Self::new(Exit::Locked, error.to_string())
-                .hint("wait for it to end, or take another --environment"),
+                .hint("wait for it to end, or use another --environment"),
             SimError::Newer { .. } => {
-                Self::new(Exit::Input, error.to_string()).hint("use the newer landfall that made it")
+                Self::new(Exit::Input, error.to_string()).hint("use the newer landfall that created it")
             }
             SimError::PortTaken { .. } => {
-                Self::new(Exit::Input, error.to_string()).hint("choose another --port, or leave it out")
+                Self::new(Exit::Input, error.to_string()).hint("choose another --port, or omit it")
             }
             SimError::Fault(_) => Self::new(Exit::Input, error.to_string())
                 .hint("a fault is written name[@METHOD path-part][*times]"),
             _ => Self::new(Exit::Failed, error.to_string())
-                .hint("make room or mend the rights, or rehearse in another folder with --state-dir"),
+                .hint("free disk space or fix the permissions, or choose another folder with --state-dir"),
         };
         if let Some(source) = error.source() {
             failure = failure.caused_by(source);
@@ -185,9 +186,10 @@ impl Failure {
 
     /// Takes a journal that could not be written.
     pub fn of_writing(error: &JournalError) -> Self {
-        Self::new(Exit::Failed, error.to_string())
-            .cause(error.source.to_string())
-            .hint("what is not remembered must not be done; make room or mend the rights, and run it again")
+        Self::new(Exit::Failed, error.to_string()).cause(error.source.to_string()).hint(
+            "landfall does nothing that it cannot record; free disk space or fix the permissions, then \
+                   run again",
+        )
     }
 
     /// Returns the words.
@@ -209,8 +211,8 @@ impl Failure {
         lines.extend(told.left_behind.map(|residue| {
             let left = match residue {
                 Residue::Nothing => "nothing",
-                Residue::Something => "something; the next run looks at it",
-                Residue::Unknown => "unknown; the next run looks",
+                Residue::Something => "something; the next run checks it",
+                Residue::Unknown => "unknown; the next run checks it",
             };
             format!("  left behind: {left}")
         }));
@@ -224,13 +226,13 @@ impl Failure {
 /// Returns what to do about a step's error: what the step says, or what its kind means for whoever reads it.
 pub fn hint(error: &StepError) -> String {
     let by_kind = match error.kind {
-        Kind::Failed => "run again: it goes on from here; -v shows every request",
-        Kind::Refused => "ask whoever grants rights and quota there, then run again",
+        Kind::Failed => "run again to resume; -v shows every request",
+        Kind::Refused => "request the right or quota from an administrator, then run again",
         Kind::Input => "change the setting that the message names",
-        Kind::TimedOut => "run again: it goes on waiting",
-        Kind::Interrupted => "run again: it goes on from here",
-        Kind::Foreign => "choose another name, or take the other thing away yourself",
-        Kind::Bug => "this is a mistake in landfall: report it with what -vv says",
+        Kind::TimedOut => "run again to resume the wait",
+        Kind::Interrupted => "run again to resume",
+        Kind::Foreign => "choose another name, or delete the foreign resource yourself",
+        Kind::Bug => "this is a bug in landfall: report it with the output of -vv",
     };
     error.hint.clone().unwrap_or_else(|| by_kind.to_owned())
 }
@@ -244,7 +246,7 @@ fn mistakes(mistakes: &[Mistake], paint: Paint) -> String {
         format!("{line}\n  {} {}", paint.warn("hint:"), mistake.hint)
     });
     let all = words::count(mistakes.len(), "mistake");
-    format!("{}\n\n{all}; nothing was touched.", told.collect::<Vec<_>>().join("\n"))
+    format!("{}\n\n{all}; nothing was changed.", told.collect::<Vec<_>>().join("\n"))
 }
 
 #[cfg(test)]
@@ -269,7 +271,7 @@ mod tests {
         error: landfall.toml:12: unknown key `domian`
           hint: did you mean `domain`?
 
-        2 mistakes; nothing was touched.
+        2 mistakes; nothing was changed.
         "#);
     }
 
@@ -278,7 +280,7 @@ mod tests {
         let failure = Failure::of_journal(&OpenError::Locked { holder: None });
         assert_eq!(failure.exit, Exit::Locked);
         insta::assert_snapshot!(failure.text(Paint::PLAIN), @"
-        error: failed to take the lock of this environment
+        error: failed to lock this environment
           another run holds it
         hint: wait for it to end; the lock goes with the process, there is nothing to
               delete
@@ -303,7 +305,7 @@ mod tests {
         let failure = Failure::of_journal(&OpenError::Lost { path, how: "it is empty" });
         assert_eq!(failure.exit, Exit::Failed);
         let text = failure.text(Paint::PLAIN);
-        for word in ["journal.jsonl: it is empty", "from a copy", "journal.lock", "begin anew"] {
+        for word in ["journal.jsonl: it is empty", "from a backup", "journal.lock", "start over"] {
             assert!(text.replace("\n      ", " ").contains(word), "{word}: {text}");
         }
     }

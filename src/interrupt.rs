@@ -14,13 +14,13 @@ pub fn listen(stop: Stop, say: UnboundedSender<String>) {
         // A display that is gone has nobody left to tell; the wish itself still counts.
         signals.next().await;
         let _ = say.send(
-            "Stopping: nothing new is started, requests on their way are let end. Press Ctrl-C again to leave \
-             at once."
+            "Stopping: no new request starts, requests in flight complete. Press Ctrl-C again to exit \
+             immediately."
                 .to_owned(),
         );
         stop.gently();
         signals.next().await;
-        let _ = say.send("Leaving at once.".to_owned());
+        let _ = say.send("Exiting immediately.".to_owned());
         stop.now();
         signals.next().await;
         stream::err().raw(SHOW_CURSOR);

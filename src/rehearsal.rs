@@ -89,7 +89,7 @@ pub async fn find(folder: &Path, options: &Options) -> Result<Rehearsed, Failure
         {
             let most = WAIT_MAX.as_secs();
             stream::err()
-                .line(&format!("Waiting for {holder} to leave the simulated cloud, {most} s at most."));
+                .line(&format!("Waiting for {holder} to release the simulated cloud, at most {most} s."));
             said = true;
         }
         sleep(LOOK_EVERY).await;
@@ -113,12 +113,12 @@ impl Rehearsed {
     /// Returns what a person should know before anything is made in it.
     pub fn remark(&self) -> String {
         let Facts { pace, seed, .. } = self.facts();
-        let first = "Nothing is made in Azure. Use --cloud azure for the real thing.";
+        let first = "Nothing is created in Azure. To deploy to Azure, use --cloud azure.";
         let second = format!("Speed {}, seed {seed}", Pace(*pace));
         match self {
             Self::Own(_) => format!("{first}\n{second}."),
             Self::Elsewhere(elsewhere) => {
-                format!("{first}\n{second}; to be seen at {}", elsewhere.serving.page())
+                format!("{first}\n{second}; page {}", elsewhere.serving.page())
             }
         }
     }
@@ -220,9 +220,9 @@ impl Elsewhere {
     }
 
     fn silent(&self, error: &(dyn Error + 'static)) -> Failure {
-        Failure::new(Exit::Failed, format!("ask {}", self.serving.holder)).caused_by(error).hint(
-            "run it again: when nobody serves the simulated cloud any more, each command opens it by itself",
-        )
+        Failure::new(Exit::Failed, format!("query {}", self.serving.holder))
+            .caused_by(error)
+            .hint("run again: if no server runs, each command opens the simulated cloud itself")
     }
 
     /// Refuses what was wished for and cannot be, because the world is served otherwise.
@@ -233,13 +233,14 @@ impl Elsewhere {
         if speed.chosen() && speed.value != facts.pace {
             let (wished, is) = (Pace(speed.value), Pace(facts.pace));
             let wrong = format!("the simulated cloud has speed {is}, not {wished}: {holder} serves it");
-            let hint = format!("take it out, or end that one and start `landfall sim --speed {wished}`");
+            let hint = format!("omit it, or end that one and start `landfall sim --speed {wished}`");
             mistakes.push(speed.wrong(wrong).hint(hint));
         }
         if let Some(seed) = wishes.seed.as_ref().filter(|seed| seed.value != facts.seed) {
             let (wished, is) = (seed.value, facts.seed);
             let wrong = format!("the simulated cloud has seed {is}, not {wished}: {holder} serves it");
-            let hint = "take it out: a world keeps its seed, and another --environment is another world";
+            let hint = "omit it: the seed of a simulated cloud never changes; another --environment has its \
+                        own";
             mistakes.push(seed.wrong(wrong).hint(hint));
         }
         if mistakes.is_empty() { Ok(()) } else { Err(Failure::of_mistakes(mistakes)) }

@@ -146,9 +146,9 @@ fn rehearse(world: Rehearsed) -> Result<Target, Failure> {
         meter,
         words: "simulated cloud".to_owned(),
         remark: Some(world.remark()),
-        caution: world.rests().then_some(
-            "  (on Azure: the simulated cloud rests between commands, and its addresses\n  with it)",
-        ),
+        caution: world
+            .rests()
+            .then_some("  (on Azure: the gateways of the simulated cloud serve only while a command runs)"),
         world: Some(world),
     })
 }
@@ -176,7 +176,7 @@ async fn sign_in(
         pace: Pace::new(endpoints.pace),
         meter,
         words: format!("Azure subscription {} (…{tail})", subscription.name),
-        remark: Some(format!("Signed in as {who}, through {}.", identity.via)),
+        remark: Some(format!("Signed in as {who} with {}.", identity.via)),
         caution: None,
         world: None,
     })
@@ -190,7 +190,10 @@ async fn subscription(arm: &Arm, wanted: Option<&str>) -> Result<Subscription, F
         return found.ok_or_else(|| {
             Failure::new(Exit::Refused, format!("find the subscription {id}"))
                 .cause("it does not exist, or this sign-in may not see it")
-                .hint("`az account list --output table` shows those you may see; AZURE_SUBSCRIPTION_ID chooses one")
+                .hint(
+                    "list your subscriptions with `az account list --output table`; select one with \
+                       AZURE_SUBSCRIPTION_ID",
+                )
         });
     }
     let mut all = arm.subscriptions().await.map_err(|error| Failure::of_api(doing, &error))?;
@@ -199,7 +202,7 @@ async fn subscription(arm: &Arm, wanted: Option<&str>) -> Result<Subscription, F
         1 => Ok(all.remove(0)),
         0 => Err(Failure::new(Exit::Refused, doing)
             .cause("this sign-in sees no enabled subscription")
-            .hint("sign in as somebody who has a role in one")),
+            .hint("sign in with an identity that has a role in one")),
         _ => {
             let list = all.iter().map(|one| format!("{}  {}", one.id, one.name));
             Err(Failure::new(Exit::Input, "choose a subscription")
@@ -250,7 +253,7 @@ fn way(auth: AuthName, facts: &SignInFacts) -> Result<SignIn, Failure> {
         value.clone().ok_or_else(|| {
             Failure::new(Exit::Input, format!("sign in as a {way}"))
                 .cause(format!("{variable} is not set"))
-                .hint(format!("set {variable}, or auth = \"auto\" to try every way"))
+                .hint(format!("set {variable}, or auth = \"auto\" to try every method"))
         })
     };
     Ok(match auth {

@@ -61,7 +61,7 @@ impl Cluster {
 
     async fn look(&self) -> Result<Option<Value>, StepError> {
         let found = self.azure.cluster(&self.settings.resource_group, self.name()).await;
-        found.doing(format!("look at cluster {}", self.name()))
+        found.doing(format!("read cluster {}", self.name()))
     }
 
     fn found(&self, body: &Value, operation: Option<Operation>) -> Option<AcceptedCluster> {
@@ -77,7 +77,7 @@ impl Cluster {
         let region = body["location"].as_str().unwrap_or_default();
         if !same_region(region, &self.settings.location) {
             let why =
-                format!("cluster {} is in {region}, and {} is wanted", self.name(), self.settings.location);
+                format!("cluster {} is in {region}, but {} is required", self.name(), self.settings.location);
             return Check::Foreign { why };
         }
         if let Some(why) = cluster_body::stranger(body, &subnet.id) {
@@ -109,7 +109,11 @@ impl Cluster {
 
     /// Waits until nothing is running on it, and until one that is going away is gone.
     async fn wait_until_settled(&self, cx: &Context) -> Result<Option<Value>, StepError> {
-        let wait = Wait::new("the cluster to settle", Duration::from_secs(300), Duration::from_secs(3600));
+        let wait = Wait::new(
+            "the operation on the cluster to end",
+            Duration::from_secs(300),
+            Duration::from_secs(3600),
+        );
         self.looked_until(cx, wait, |body| match body.as_ref().map(State::of) {
             Some(State::Running(state)) if !cx.ours() => Look::not_yet(operation::in_words(&state)),
             Some(State::Deleting) => Look::not_yet("Deleting"),
@@ -126,7 +130,7 @@ impl Cluster {
         judge: impl Fn(Option<Value>) -> Look<T> + Send + Sync,
     ) -> Result<T, StepError> {
         let group = &self.settings.resource_group;
-        let what = format!("look at cluster {}", self.name());
+        let what = format!("read cluster {}", self.name());
         let ask = || self.azure.cluster(group, self.name());
         let waited = operation::look_until(cx, wait, &what, ask, |body| Ok(judge(body))).await;
         let id = self.azure.cluster_id(group, self.name());
@@ -137,12 +141,12 @@ impl Cluster {
     /// by a try of ours whose answer was lost.
     async fn mend(&self, cx: &Context, subnet: &Subnet) -> Result<Mended, StepError> {
         let wait =
-            Wait::new("the cluster to stay the same", Duration::from_secs(60), Duration::from_secs(3600));
+            Wait::new("the cluster to stay unchanged", Duration::from_secs(60), Duration::from_secs(3600));
         cx.wait_until(wait, async || {
             let Some(body) = self.wait_until_settled(cx).await? else {
                 return Err(StepError::new(Kind::Failed, self.what())
-                    .cause("it is gone")
-                    .hint("run again: it is made anew"));
+                    .cause("it no longer exists")
+                    .hint("run again: it is recreated"));
             };
             if cluster_body::is_stopped(&body) {
                 return Err(cluster_body::stopped(&self.settings.resource_group, self.name()));
@@ -161,7 +165,7 @@ impl Cluster {
                 body = cluster_drift::settle(body, &self.settings);
             }
             match self.put(cx, &body, condition).await {
-                Err(error) if is_there(&error) => Ok(Look::not_yet("it changed meanwhile")),
+                Err(error) if is_there(&error) => Ok(Look::not_yet("it was changed concurrently")),
                 begun => Ok(Look::There(Mended::Begun(begun?))),
             }
         })
@@ -187,7 +191,7 @@ impl Cluster {
             match put {
                 Ok(begun) => return Ok(begun),
                 Err(flag) => {
-                    cx.note(format!("the service asks for the preview feature {flag}"));
+                    cx.note(format!("the service requires the preview feature {flag}"));
                     features::enable(cx, &self.azure, &flag).await?;
                     registered.push(flag);
                 }
@@ -221,7 +225,7 @@ impl Cluster {
             Ok(Examined::Completely(foreign)) => {
                 let names = &foreign.names;
                 Ok((!names.is_empty())
-                    .then(|| format!("it holds what is not ours: {}", strangers::listed(names))))
+                    .then(|| format!("it contains foreign resources: {}", strangers::listed(names))))
             }
         }
     }
@@ -300,7 +304,7 @@ impl Step for Cluster {
                 Err(cluster_body::stopped(&self.settings.resource_group, self.name()))
             }
             Check::Broken { why } if self.is_to_be_replaced(cx, &body) => {
-                Ok(Check::Broken { why: format!("{why}; it is deleted and made anew") })
+                Ok(Check::Broken { why: format!("{why}; it is recreated") })
             }
             judged => Ok(judged),
         }
@@ -325,11 +329,11 @@ impl Step for Cluster {
         match self.put(cx, &body, Condition::IfNoneMatch).await {
             // The answer to our own first try was lost, and that try has made it.
             Err(error) if is_there(&error) && error.residue != Residue::Nothing => {
-                cx.note("an earlier try has made it");
+                cx.note("an earlier attempt created it");
                 self.accepted(cx, Begun::Done(None)).await
             }
             Err(error) if is_there(&error) => {
-                Err(error.hint("somebody else has just made it: run again to look at it"))
+                Err(error.hint("it was created by another client: run again to check it"))
             }
             begun => self.accepted(cx, begun?).await,
         }

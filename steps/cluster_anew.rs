@@ -23,18 +23,18 @@ impl Cluster {
     /// When it holds foreign objects, or could not be examined for them.
     pub(crate) async fn clear_away(&self, cx: &Context, body: &Value) -> Result<(), StepError> {
         let refused = |why: String| {
-            StepError::new(Kind::Foreign, format!("make cluster {} anew", self.name()))
+            StepError::new(Kind::Foreign, format!("recreate cluster {}", self.name()))
                 .cause(why)
                 .hint(
-                    "move what others have in it, or delete the cluster yourself; without --replace cluster it is \
-                     mended in place",
+                    "move the foreign objects elsewhere, or delete the cluster yourself; without --replace \
+                     cluster it is repaired in place",
                 )
                 .residue(Residue::Nothing)
         };
         if let Some(why) = self.reason_to_keep(cx, body).await? {
             return Err(refused(why));
         }
-        cx.note("deleting it, to make it anew");
+        cx.note("deleting it, to recreate it");
         let begun = self.begin_to_delete(cx, self.name()).await?;
         let what = format!("delete cluster {}", self.name());
         operation::finish(cx, self.azure.arm(), begun, Self::deletion(), &what).await?;

@@ -73,7 +73,7 @@ impl ClusterReady {
 
     async fn look(&self) -> Result<Option<Value>, StepError> {
         let found = self.azure.cluster(&self.group, &self.name).await;
-        found.doing(format!("look at cluster {}", self.name))
+        found.doing(format!("read cluster {}", self.name))
     }
 
     fn judge(&self, body: &Value) -> Result<Look<ReadyCluster>, StepError> {
@@ -97,7 +97,7 @@ impl ClusterReady {
         StepError::new(Kind::Failed, self.what())
             .cause(why)
             .residue(Residue::Something)
-            .hint("run again: a cluster that failed is mended by asking for it once more")
+            .hint("run again: landfall repairs a failed cluster by sending its request again")
     }
 
     /// Waits for the cluster; the body of one that has come without the add-on's identity is returned as the error.
@@ -107,12 +107,12 @@ impl ClusterReady {
         cx.wait_until(Self::wait(), async || {
             let body = match self.azure.cluster(&self.group, &self.name).await {
                 Ok(Some(body)) => body,
-                Ok(None) => return Err(self.failed("it is gone".to_owned())),
+                Ok(None) => return Err(self.failed("it no longer exists".to_owned())),
                 // The cloud goes on making it, whether or not it answers us just now.
                 Err(error) if operation::passes(&error) => {
-                    return Ok(Look::not_yet(format!("cannot ask right now: {}", error.message)));
+                    return Ok(Look::not_yet(format!("cannot read the state now: {}", error.message)));
                 }
-                Err(error) => return Err(error).doing(format!("look at cluster {}", self.name)),
+                Err(error) => return Err(error).doing(format!("read cluster {}", self.name)),
             };
             Ok(match self.judge(&body)? {
                 Look::There(cluster) => Look::There(Ok(cluster)),
@@ -131,7 +131,7 @@ impl ClusterReady {
 
     /// Asks for the cluster once more, as it is: that brings the identity of an add-on that came without one.
     async fn ask_again(&self, cx: &Context, body: Value) -> Result<ReadyCluster, StepError> {
-        cx.note("asking once more for the add-on, which came without its identity");
+        cx.note("requesting the add-on again, because it has no identity");
         let what = self.what();
         let condition = cluster_body::unchanged(&body);
         let body = cluster_body::mended(body);
@@ -159,19 +159,19 @@ impl ClusterReady {
             // Another operation has taken this one's place, or somebody has ended it: the cluster itself says what
             // came of that, and is asked next.
             Err(error) if error.code.as_deref().is_some_and(gave_way) => {
-                cx.note("the operation gave way to another one");
+                cx.note("the operation was preempted by another one");
                 cx.drop_ticket()
             }
             // So does it after an operation of an earlier run, which may have been mended since.
             Err(error) if error.kind == Kind::Failed && accepted.operation.is_none() => {
-                cx.note("the operation that an earlier run left has failed");
+                cx.note("the operation of an earlier run has failed");
                 cx.drop_ticket()
             }
             Err(error) if error.kind == Kind::Failed => {
                 cx.drop_ticket()?;
                 Err(error
                     .residue(Residue::Something)
-                    .hint("run again: a cluster that failed is mended by asking for it once more"))
+                    .hint("run again: landfall repairs a failed cluster by sending its request again"))
             }
             Err(error) => Err(self.way_out(error)),
         }
@@ -208,7 +208,7 @@ impl Step for ClusterReady {
 
     async fn check(&self, _: &Context, _: &AcceptedCluster) -> Result<Check<ReadyCluster>, StepError> {
         let Some(body) = self.look().await? else {
-            return Err(self.failed("it is gone".to_owned()));
+            return Err(self.failed("it no longer exists".to_owned()));
         };
         self.judge(&body).map(|look| match look {
             Look::There(cluster) => Check::Ready(cluster),

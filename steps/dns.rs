@@ -79,7 +79,7 @@ impl Dns {
                 None => Ok(None),
                 Some(zone) => Err(StepError::new(Kind::Failed, what)
                     .cause(format!("the subscription has no zone {zone}"))
-                    .hint("create it, or leave dns.zone (DNS_ZONE_NAME) out to get the records as a table")
+                    .hint("create it, or omit dns.zone (DNS_ZONE_NAME) to get the records as a table")
                     .residue(Residue::Nothing)),
             };
         };
@@ -87,7 +87,7 @@ impl Dns {
         if named > 1 {
             return Err(StepError::new(Kind::Failed, what)
                 .cause(format!("{named} zones are called {}", nearest.name))
-                .hint("say which one with dns.resource_group (DNS_ZONE_RG)")
+                .hint("select one with dns.resource_group (DNS_ZONE_RG)")
                 .residue(Residue::Nothing));
         }
         Ok(Some(nearest.clone()))
@@ -106,11 +106,11 @@ impl Dns {
         let what = format!("publish {host}");
         let wrong = || StepError::new(Kind::Failed, what.clone()).residue(Residue::Nothing);
         let parsed: Ipv4Addr =
-            address.parse().map_err(|_| wrong().cause(format!("{address} is no IPv4 address")))?;
+            address.parse().map_err(|_| wrong().cause(format!("{address} is not an IPv4 address")))?;
         let name = relative(host, &zone.name)
             .ok_or_else(|| wrong().cause(format!("{host} is not below {}", zone.name)))?;
         let metadata = BTreeMap::from([(names::OWNER.to_owned(), self.mark.clone())]);
-        let wait = Wait::new("the record to stay the same", Duration::from_secs(1), Duration::from_secs(60));
+        let wait = Wait::new("the record to stay unchanged", Duration::from_secs(1), Duration::from_secs(60));
         cx.wait_until(wait, async || {
             let there = match self.azure.records(zone).await {
                 Err(error) if operation::passes(&error) => return Ok(operation::unanswered(&error, None)),
@@ -131,7 +131,7 @@ impl Dns {
             match put.written(cx) {
                 // Somebody changed it between the look and the act: look again.
                 Err(error) if error.kind == ApiErrorKind::Precondition => {
-                    Ok(Look::not_yet("it changed meanwhile"))
+                    Ok(Look::not_yet("it was changed concurrently"))
                 }
                 Err(error) if operation::passes(&error) => Ok(operation::unanswered(&error, None)),
                 put => put.doing(&what).map(|_| Look::There(())),
@@ -151,7 +151,7 @@ impl Dns {
         found: Option<Record>,
     ) -> Result<Option<bool>, StepError> {
         let what = format!("delete {host}");
-        let wait = Wait::new("the record to stay the same", Duration::from_secs(1), Duration::from_secs(60));
+        let wait = Wait::new("the record to stay unchanged", Duration::from_secs(1), Duration::from_secs(60));
         let found = Mutex::new(Some(found));
         cx.wait_until(wait, async || {
             let first = found.lock().expect("nothing panics while it is held").take();
@@ -171,14 +171,14 @@ impl Dns {
                 // What others added stays theirs; ours would lead to an address that is given away.
                 return match self.hand_over(zone, &record, address, condition).await {
                     Err(error) if error.kind == ApiErrorKind::Precondition => {
-                        Ok(Look::not_yet("it changed meanwhile"))
+                        Ok(Look::not_yet("it was changed concurrently"))
                     }
                     put => put.doing(&what).map(|_| Look::There(None)),
                 };
             }
             match self.azure.delete_record(&zone.id, &record.name, condition).await {
                 Err(error) if error.kind == ApiErrorKind::Precondition => {
-                    Ok(Look::not_yet("it changed meanwhile"))
+                    Ok(Look::not_yet("it was changed concurrently"))
                 }
                 deleted => deleted.doing(&what).map(|_| Look::There(Some(true))),
             }
@@ -232,7 +232,7 @@ impl Step for Dns {
     async fn check(&self, cx: &Context, input: &ProgrammedGateways) -> Result<Check<Published>, StepError> {
         let wanted = wanted(input);
         let Some(zone) = self.find_zone().await? else {
-            cx.note("no zone in this subscription, the records are for you to enter");
+            cx.note("no zone in this subscription; create the records yourself");
             return Ok(Check::Ready(Published { zone: None, records: wanted }));
         };
         let there = self.records(&zone).await?;
@@ -341,9 +341,9 @@ impl Step for Dns {
             return Ok(Undone::Kept { why });
         }
         Ok(match (deleted, strangers.is_empty()) {
-            (0, false) => {
-                Undone::Kept { why: format!("{} no longer hold our addresses", strangers.join(", ")) }
-            }
+            (0, false) => Undone::Kept {
+                why: format!("{} no longer contain the gateways' addresses", strangers.join(", ")),
+            },
             (0, true) => Undone::AlreadyGone,
             _ => Undone::Deleted,
         })
@@ -360,7 +360,7 @@ fn published(zone: Zone, records: Vec<(String, String)>) -> Published {
 }
 
 fn stranger(host: &str, record: &Record) -> String {
-    format!("{host} belongs to someone else ({}, no landfall mark)", record.addresses.join(", "))
+    format!("{host} is not owned by landfall ({}, no owner mark)", record.addresses.join(", "))
 }
 
 /// Returns the name a host has below a zone, `@` for the zone itself, or `None` when it is not below it.

@@ -64,7 +64,7 @@ fn answered(error: &ApiError) -> Option<String> {
     let asked = format!("{} {}", error.method, error.url);
     // A token is asked for by the SDK, which keeps the address to itself.
     let asked = if asked.trim().is_empty() { "the sign-in" } else { &asked };
-    Some(format!("{asked} answered {status}{code}"))
+    Some(format!("{asked} returned {status}{code}"))
 }
 
 fn kind(error: &ApiError) -> Kind {
@@ -106,51 +106,54 @@ fn residue(error: &ApiError) -> Residue {
 fn hint(error: &ApiError) -> &'static str {
     let by_code = match code(error).unwrap_or_default() {
         "AuthorizationFailed" => {
-            "ask for the role that the message names at that scope; granting roles needs Owner, User Access \
-             Administrator or Role Based Access Control Administrator, Contributor is not enough"
+            "request the role that the message names at this scope; granting roles requires Owner, User \
+             Access Administrator or Role Based Access Control Administrator; Contributor is not enough"
         }
         "LinkedAuthorizationFailed" => {
             "the signed-in identity needs Network Contributor on the subnet to join it"
         }
         "RequestDisallowedByPolicy" => {
-            "an Azure Policy forbids this; the message names it, ask its owner for an exemption"
+            "an Azure Policy forbids this; ask the owner of the policy in the message for an exemption"
         }
         "DenyAssignmentAuthorizationFailed" => {
             "a deny assignment protects this scope; another managed application owns it"
         }
         "ScopeLocked" => {
-            "a resource lock forbids it: look for it with az lock list, remove it, and run again, or leave what it protects \
-             with --keep"
+            "a resource lock forbids it: find it with az lock list, remove it, and run again, or keep the \
+             locked resource with --keep"
         }
         "K8sVersionNotSupported" | "AgentPoolK8sVersionNotSupported" => {
-            "set cluster.version to one that the region offers, or leave it out for the newest"
+            "set cluster.version to one that the region offers, or omit it for the newest"
         }
         "VMSizeNotSupported" | "SkuNotAvailable" | "SkuNotAvailableForSubscription" => {
             "set cluster.node_size to a size that this subscription may use in the region"
         }
         "PublicIPCountLimitReached" => {
-            "take away public addresses that nobody uses, choose another location, or ask for more: https://aka.ms/quota"
+            "delete unused public addresses, choose another location, or request a quota increase: \
+             https://aka.ms/quota"
         }
         "LocationNotAvailableForResourceType" | "LocationNotAvailableForResourceGroup" => {
             "set location to one of the regions that the message lists"
         }
         code if code.contains("Quota") || code.contains("CountLimit") => {
-            "lower cluster.nodes_max, choose another cluster.node_size or region, or ask for more quota"
+            "lower cluster.nodes_max, choose another cluster.node_size or region, or request a quota \
+             increase"
         }
         "InsufficientSubnetSize" | "SubnetIsFull" => {
             "choose a larger network.subnet_prefix, or a lower cluster.nodes_max"
         }
         "NodeResourceGroupAlreadyExists" => {
-            "an earlier cluster's nodes may still be going away: run again in some minutes, or set node_resource_group"
+            "the nodes of an earlier cluster may still be being deleted: run again in some minutes, or set \
+             node_resource_group"
         }
         "VaultAlreadyExists" | "ConflictError" => {
-            "vault names are unique in the world: set key_vault.name to another one"
+            "vault names are unique in all of Azure: set key_vault.name to another one"
         }
         "MissingSubscriptionRegistration" => {
             "register the provider that the message names, with rights on the subscription"
         }
         "InvalidResourceGroupLocation" => {
-            "the group is there in another region: set location to that one, or choose another group"
+            "the group exists in another region: set location to that region, or choose another group"
         }
         "SubscriptionNotFound" => {
             "the signed-in identity does not see this subscription; check subscription and tenant"
@@ -162,7 +165,7 @@ fn hint(error: &ApiError) -> &'static str {
         _ => "",
     };
     if error.message.starts_with("failed to create typed patch object") {
-        return "the schema does not know this field, or wants another type: mend it in the manifest";
+        return "the schema has no such field, or another type for it: fix it in the manifest";
     }
     if !by_code.is_empty() {
         return by_code;
@@ -172,32 +175,35 @@ fn hint(error: &ApiError) -> &'static str {
                 there; if it stays so, look for a proxy in between; -v shows the request";
     }
     match error.kind {
-        ApiErrorKind::SignIn => "check who is signed in: auth, tenant and the AZURE_* variables decide it",
-        ApiErrorKind::Throttled => {
-            "the service asks for patience; run again in a minute, it goes on from here"
+        ApiErrorKind::SignIn => {
+            "check the signed-in identity: auth, tenant and the AZURE_* variables select \
+                                 it"
         }
-        ApiErrorKind::Unavailable | ApiErrorKind::Transport => "run again: it goes on from here",
-        ApiErrorKind::Busy => "another operation is running on it; run again, it waits for it",
+        ApiErrorKind::Throttled => "rate limited by the service; run again in a minute to resume",
+        ApiErrorKind::Unavailable | ApiErrorKind::Transport => "run again to resume",
+        ApiErrorKind::Busy => "another operation is running on it; run again to wait for it",
         ApiErrorKind::Forbidden => {
-            "the signed-in identity lacks a right: ask for the role that the message names; a role that was \
-             granted just now may need some minutes"
+            "the signed-in identity lacks a right: request the role that the message names; a new role may \
+             need some minutes to take effect"
         }
         ApiErrorKind::Unauthorized => {
-            "the token was refused, and a fresh one too: sign in again, and look whether this machine's clock is right"
+            "the token was refused, and a fresh one too: sign in again, and check this machine's clock"
         }
-        ApiErrorKind::NotFound => "what it stands on is not there any more: run again, it is looked for anew",
+        ApiErrorKind::NotFound => "a dependency no longer exists: run again, landfall reads it again",
         ApiErrorKind::Conflict => {
-            "what is there stands in the way: the message says what; run again when that is settled"
+            "an existing resource conflicts: the message names it; fix that, then run again"
         }
-        ApiErrorKind::Precondition => "somebody else changed it at the same moment: run again to look at it",
+        ApiErrorKind::Precondition => "it was changed concurrently: run again",
         ApiErrorKind::Invalid => {
-            "the service does not take it so: change the setting that the message names; -v shows the request"
+            "the service rejects the request: change the setting that the message names; -v shows the \
+             request"
         }
         ApiErrorKind::Protocol => {
-            "that is no answer of this service: look for a proxy in between and at [endpoints]; -v shows the request"
+            "the response is not from this service: check for a proxy and check [endpoints]; -v shows the \
+             request"
         }
         ApiErrorKind::Failed => {
-            "the service took the work and gave it up: mend what the message names, then run again"
+            "the service accepted the operation, but it failed: fix what the message names, then run again"
         }
     }
 }

@@ -100,7 +100,7 @@ impl Gateways {
                 Some(Readiness::Waiting(why) | Readiness::Broken(why)) => {
                     outstanding.push(format!("{name}: {}", reason(&why)));
                 }
-                None => outstanding.push(format!("{name}: not there yet")),
+                None => outstanding.push(format!("{name}: does not exist yet")),
             }
         }
         for wanted in self.of_kind("HTTPRoute") {
@@ -111,7 +111,7 @@ impl Gateways {
                     Some(Readiness::Waiting(why) | Readiness::Broken(why)) => {
                         outstanding.push(format!("route {name}: {}", reason(&why)));
                     }
-                    None => outstanding.push(format!("route {name}: not there yet")),
+                    None => outstanding.push(format!("route {name}: does not exist yet")),
                 }
             }
         }
@@ -126,7 +126,7 @@ impl Gateways {
         let watches = spaces.iter().map(|space| self.await_in(opened, space, &seen));
         let all = async { futures::future::try_join_all(watches).await };
         let ended = cx.attend(wait, &seen, all).await.map_err(|error| {
-            error.hint("the conditions of the Gateway and of its Service's events say which link is stuck")
+            error.hint("the conditions of the Gateway and the events of its Service show the cause")
         })?;
         let mut gateways = Vec::new();
         for (programmed, since) in ended {

@@ -74,8 +74,11 @@ async fn grant(
     role: Role,
 ) -> Result<String, StepError> {
     let what = format!("grant {} at {}", role.name, short(scope));
-    let wait =
-        Wait::new("the directory to know the identity", Duration::from_secs(5), Duration::from_secs(180));
+    let wait = Wait::new(
+        "the identity to replicate in the directory",
+        Duration::from_secs(5),
+        Duration::from_secs(180),
+    );
     cx.wait_until(wait, async || {
         match azure.grant(scope, &principal.object_id, principal.kind, role).await.written(cx) {
             Ok(_) => Ok(Look::There(azure.assignment_id(scope, &principal.object_id, role))),
@@ -83,18 +86,20 @@ async fn grant(
             Err(error) if error.code.as_deref() == Some("RoleAssignmentExists") => {
                 let listed = azure.assignments_at(scope).await.doing(&what)?;
                 // The list may be older than the refusal.
-                Ok(find(&listed, principal, role)
-                    .map_or_else(|| Look::not_yet("granted under another name, not listed yet"), Look::There))
+                Ok(find(&listed, principal, role).map_or_else(
+                    || Look::not_yet("assigned under another name, not listed yet"),
+                    Look::There,
+                ))
             }
             Err(error) if error.code.as_deref() == Some("PrincipalNotFound") => {
                 cx.retrying("PrincipalNotFound", Duration::ZERO);
-                Ok(Look::not_yet("the directory does not know the identity yet, mostly within 2 min"))
+                Ok(Look::not_yet("the directory does not list the identity yet, usually within 2 min"))
             }
             // The assignment's name is its own, so that the same grant twice is one.
             Err(error) if operation::passes(&error) => Ok(operation::unanswered(&error, None)),
             Err(error) if error.kind == ApiErrorKind::Forbidden => Err(error).doing(&what).map_err(|error| {
                 error.hint(format!(
-                    "granting roles needs Owner, User Access Administrator or Role Based Access Control \
+                    "granting roles requires Owner, User Access Administrator or Role Based Access Control \
                      Administrator at {}; Contributor is not enough",
                     short(scope)
                 ))
@@ -161,7 +166,7 @@ pub(crate) async fn undo(
         let adopted = cx.adopted() && assignment.to_ascii_lowercase().starts_with(&here);
         if let Some(role) = ours.or(adopted.then_some("a role")) {
             let revoked = azure.revoke(assignment).await;
-            revoked.doing(format!("take {role} away at {}", short(&granted.scope)))?;
+            revoked.doing(format!("delete role assignment {role} at {}", short(&granted.scope)))?;
         } else {
             kept += 1;
             kept_here += usize::from(assignment.to_ascii_lowercase().starts_with(&here));
@@ -169,7 +174,7 @@ pub(crate) async fn undo(
     }
     // One that somebody granted here stays known: forgotten, no later --adopt could name it.
     Ok(if kept == granted.assignments.len() || kept_here > 0 {
-        Undone::Kept { why: "somebody else granted it, here or further up".to_owned() }
+        Undone::Kept { why: "another identity granted it, here or at a higher scope".to_owned() }
     } else {
         Undone::Deleted
     })
@@ -177,10 +182,10 @@ pub(crate) async fn undo(
 
 /// Who is signed in, as a principal to grant to.
 pub(crate) async fn caller(azure: &Azure) -> Result<Principal, StepError> {
-    let identity = azure.arm().identity().await.doing("learn who is signed in")?;
+    let identity = azure.arm().identity().await.doing("identify the signed-in identity")?;
     if identity.object_id.is_empty() {
-        return Err(StepError::new(Kind::Refused, "learn who is signed in")
-            .cause("the access token names no object id")
+        return Err(StepError::new(Kind::Refused, "identify the signed-in identity")
+            .cause("the access token has no object id")
             .residue(Residue::Nothing));
     }
     let kind = identity.kind.as_str();

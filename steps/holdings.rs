@@ -81,7 +81,7 @@ fn has_found(memory: &Memory, step: &str) -> bool {
 pub fn keep(graph: &mut Graph, step: &str, why: &str) -> bool {
     let known = graph.keep(step, why);
     if known && graph.kept().contains_key("cluster") && !graph.kept().contains_key("subnet-role") {
-        graph.keep("subnet-role", "the cluster needs it, which stays");
+        graph.keep("subnet-role", "the cluster depends on it and is kept");
     }
     known
 }

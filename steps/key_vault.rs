@@ -77,7 +77,7 @@ impl KeyVault {
 
     async fn look(&self) -> Result<Option<Value>, StepError> {
         let found = self.azure.vault(&self.group, &self.name).await;
-        found.doing(format!("look at key vault {}", self.name))
+        found.doing(format!("read key vault {}", self.name))
     }
 
     fn found(body: &Value) -> Option<Vault> {
@@ -90,7 +90,7 @@ impl KeyVault {
     }
 
     async fn body(&self) -> Result<Value, StepError> {
-        let caller = self.azure.arm().identity().await.doing("learn who is signed in")?;
+        let caller = self.azure.arm().identity().await.doing("identify the signed-in identity")?;
         Ok(json!({
             "location": self.location,
             "tags": self.tags,
@@ -136,8 +136,9 @@ impl KeyVault {
             let mut hint = format!("set key_vault.name to another name; {suggested} is a candidate");
             if deleted.is_some() {
                 hint += &format!(
-                    ". A vault of that name, which nothing marks as ours, is deleted and recoverable: recover it \
-                     yourself, or, if nobody needs what it holds, purge it: az keyvault purge --name {} --location {}",
+                    ". A deleted vault of this name, not owned by landfall, is recoverable: recover it \
+                     yourself, or, if its contents are not needed, purge it: az keyvault purge --name {} \
+                     --location {}",
                     self.name, self.location
                 );
             }
@@ -165,7 +166,7 @@ impl KeyVault {
     /// Waits until one that is going away has gone, and returns what is there then.
     async fn wait_until_gone(&self, cx: &Context) -> Result<Option<Value>, StepError> {
         let wait = Wait::new("the vault to be deleted", Duration::from_secs(14), Duration::from_secs(300));
-        let what = format!("look at key vault {}", self.name);
+        let what = format!("read key vault {}", self.name);
         operation::look_until(
             cx,
             wait,
@@ -206,13 +207,16 @@ impl KeyVault {
         if let Some(properties) = body["properties"].as_object_mut() {
             properties.remove("provisioningState");
         }
-        self.put(cx, &body).await?.doing(format!("change key vault {}", self.name))?;
+        self.put(cx, &body).await?.doing(format!("update key vault {}", self.name))?;
         Ok(())
     }
 
     async fn wait_until_ready(&self, cx: &Context) -> Result<(Vault, Value), StepError> {
-        let wait =
-            Wait::new("the vault's name to be published", Duration::from_secs(14), Duration::from_secs(300));
+        let wait = Wait::new(
+            "the vault's DNS name to be published",
+            Duration::from_secs(14),
+            Duration::from_secs(300),
+        );
         let what = format!("create key vault {}", self.name);
         operation::look_until(
             cx,
@@ -229,7 +233,7 @@ impl KeyVault {
                     Some(state) => {
                         return Err(StepError::new(Kind::Failed, what.clone())
                             .cause(format!("the vault is {state:?}"))
-                            .hint("run again: a vault that failed is mended by asking for it once more")
+                            .hint("run again: landfall repairs a failed vault by sending its request again")
                             .residue(Residue::Something));
                     }
                     None => Look::not_yet("not visible yet"),
@@ -278,8 +282,8 @@ impl Step for KeyVault {
             // Switching another team's vault to roles would lock its users out at once.
             Some(_) if !by_role && !cx.ours() => Check::Foreign {
                 why: format!(
-                    "key vault {} uses access policies and is not ours; switch it to role-based access, or set \
-                     key_vault.name to another name",
+                    "key vault {} uses access policies and is not owned by landfall; switch it to role-based \
+                     access, or set key_vault.name to another name",
                     self.name
                 ),
             },
@@ -308,7 +312,7 @@ impl Step for KeyVault {
         // A vault comes back as it was deleted, whatever was asked for: without the roles, if it was without.
         if !asks_roles(&body) && !cx.ours() {
             return Err(StepError::new(Kind::Foreign, format!("use key vault {}", self.name))
-                .cause("it uses access policies and is not ours")
+                .cause("it uses access policies and is not owned by landfall")
                 .hint("switch it to role-based access, or set key_vault.name to another name")
                 .residue(Residue::Nothing));
         }
@@ -334,7 +338,7 @@ impl Step for KeyVault {
         }
         // One that is deleted already may still be wanted gone for good.
         let deleted = self.azure.deleted_vault(&self.location, &self.name).await;
-        let deleted = deleted.doing(format!("look for deleted key vault {}", self.name))?;
+        let deleted = deleted.doing(format!("read deleted key vault {}", self.name))?;
         Ok(deleted.filter(|deleted| self.purge && self.was_ours(cx, deleted)).map(named))
     }
 

@@ -117,7 +117,7 @@ where
         }
         // The step beside this one has asked for the registration, or the service still spreads it.
         Err(error) if is_unregistered(&error) && began.elapsed() < unregistered => {
-            Ok(Look::not_yet("waiting for the registration of the service to arrive"))
+            Ok(Look::not_yet("waiting for the registration of the service to propagate"))
         }
         answered => Ok(Look::There(answered.doing(what)?)),
     })
@@ -157,7 +157,7 @@ where
 /// The look of a wait whose question got no answer.
 pub(crate) fn unanswered<T>(error: &ApiError, last: Option<&str>) -> Look<T> {
     let seen = last.map(|state| format!("; last seen {state}")).unwrap_or_default();
-    Look::not_before(format!("cannot ask right now: {}{seen}", error.message), error.retry_after)
+    Look::not_before(format!("cannot read the state now: {}{seen}", error.message), error.retry_after)
 }
 
 /// Says whether the subscription, or a part of the service, does not know of a registration yet.
@@ -169,8 +169,8 @@ fn is_unregistered(error: &ApiError) -> bool {
 pub(crate) fn in_words(state: &str) -> String {
     match state {
         "InProgress" | "Running" => "in progress".to_owned(),
-        "ReconcilingAddons" => "bringing up the add-ons".to_owned(),
-        "RegisteringDns" => "publishing its name".to_owned(),
+        "ReconcilingAddons" => "starting the add-ons".to_owned(),
+        "RegisteringDns" => "publishing its DNS name".to_owned(),
         other => other.to_owned(),
     }
 }

@@ -67,7 +67,7 @@ pub(crate) async fn reach(
 
 /// The wait for the API of a running cluster. When it passes, nobody will answer.
 pub(crate) fn wait() -> Wait {
-    Wait::new("the cluster's API to answer", Duration::from_secs(10), SILENCE_MAX)
+    Wait::new("the cluster's API to respond", Duration::from_secs(10), SILENCE_MAX)
 }
 
 /// Why a cluster that Azure knows answers nobody.
@@ -87,8 +87,8 @@ fn closed(body: &Value) -> Option<String> {
 pub(crate) fn why(error: &ApiError) -> String {
     match error.kind {
         ApiErrorKind::Forbidden | ApiErrorKind::Unauthorized => {
-            "the signed-in identity may not enter it".to_owned()
+            "the signed-in identity may not access it".to_owned()
         }
-        _ => format!("its API does not answer: {}", error.message),
+        _ => format!("its API does not respond: {}", error.message),
     }
 }

@@ -29,7 +29,7 @@ pub(crate) async fn until<T>(
             Err(error) if operation::passes(&error) => {
                 let before = seen.get();
                 let last = before.rsplit("; last seen ").next().unwrap_or_default();
-                seen.set(format!("cannot ask right now: {}; last seen {last}", error.message));
+                seen.set(format!("cannot read the state now: {}; last seen {last}", error.message));
             }
             ended => return ended.doing(what),
         }

@@ -19,19 +19,19 @@ use tokio::sync::mpsc;
 /// What `down` takes.
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// Purge the vault as well, so that nothing in it can be recovered
+    /// Also purge the vault, so that nothing in it can be recovered
     #[arg(long)]
     purge: bool,
-    /// Begin the long deletions and return; the next down sees to their end
+    /// Start the long deletions and return; the next down waits for them
     #[arg(long)]
     no_wait: bool,
-    /// Leave a step's thing and all that it stands on; may be given several times
+    /// Keep the resource of a step and all its dependencies; may be repeated
     #[arg(long, value_name = "STEP")]
     keep: Vec<String>,
-    /// Take away too what landfall only found
+    /// Also delete the resources that landfall only found
     #[arg(long)]
     adopt: bool,
-    /// Take a cluster that landfall made with what others have put into it, also when it cannot be examined
+    /// Delete a cluster that landfall created even if it contains foreign objects, also when it cannot be examined
     #[arg(long)]
     with_strangers: bool,
     #[command(flatten)]
@@ -51,7 +51,7 @@ pub async fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
     let mut wished = session.wished(&args.wishes, Purpose::Remember)?;
     args.journal.apply(session, &wished)?;
     let nothing = |why: &str| {
-        session.say(&format!("Nothing to take down: {why}."));
+        session.say(&format!("Nothing to delete: {why}."));
         Ok(Exit::Well)
     };
     let known_journal = up::remembered(&wished)?;
@@ -69,12 +69,12 @@ pub async fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
     known(&args.keep, &steps)?;
     let memory = known_journal.map(|(_, memory)| memory).unwrap_or_default();
     if !is_anything_ours(&memory) && !args.adopt {
-        return nothing("nothing here was made by landfall");
+        return nothing("landfall created nothing here");
     }
     if !session.global.yes && !session.terminal.answers {
-        return Err(Failure::new(Exit::Input, "ask whether to take it down")
-            .cause("there is no terminal to ask on")
-            .hint("give --yes if it is meant; nothing was touched"));
+        return Err(Failure::new(Exit::Input, "ask for confirmation of the deletion")
+            .cause("there is no terminal")
+            .hint("confirm with --yes; nothing was changed"));
     }
     let (journal, target) = up::open(session, &wished, "down", Gateways::Rest).await?;
     session.say(&up::heading(session, "down", &target));
@@ -93,7 +93,7 @@ fn known(kept: &[String], steps: &[StepInfo]) -> Result<(), Failure> {
     let Some(unknown) = unknown else { return Ok(()) };
     let ids: Vec<&str> = steps.iter().map(|step| step.id).collect();
     Err(Failure::new(Exit::Input, format!("keep {unknown}"))
-        .cause("there is no such step; nothing was touched")
+        .cause("there is no such step; nothing was changed")
         .hint(format!("the steps are {}", ids.join(", "))))
 }
 
@@ -108,7 +108,7 @@ async fn after_a_look(
     let settings = &wished.settings;
     let mut deployment = Deployment::new(&target.clouds, settings, args.teardown());
     for step in &args.keep {
-        landfall_steps::keep(&mut deployment.graph, step, "as --keep says");
+        landfall_steps::keep(&mut deployment.graph, step, "kept by --keep");
     }
     let mut memory = journal.memory();
     let kept = |deployment: &Deployment, step: &str| deployment.graph.kept().contains_key(step);
@@ -180,14 +180,14 @@ fn confirm(session: &Session, going: &Going<'_>, group: &str) -> Result<(), Fail
         return Ok(());
     }
     stream::err().write(&format!(
-        "{plan}\n\nType the name of the resource group to go on ({group}).\nResource group: "
+        "{plan}\n\nType the name of the resource group to continue ({group}).\nResource group: "
     ));
     let mut answer = String::new();
     let read = std::io::stdin().lock().read_line(&mut answer);
     match (read.is_ok(), answer.trim()) {
         (true, name) if name == group => Ok(()),
-        (_, name) => Err(Failure::new(Exit::Input, "take it down")
-            .cause(format!("\"{name}\" is not {group}; nothing was touched"))),
+        (_, name) => Err(Failure::new(Exit::Input, "delete the environment")
+            .cause(format!("\"{name}\" is not {group}; nothing was changed"))),
     }
 }
 

@@ -19,7 +19,7 @@ use std::sync::Arc;
 /// What `plan` takes.
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// Exit with 10 when there is something to do, with 0 when there is not
+    /// Exit with 10 if there are changes, with 0 if there are none
     #[arg(long)]
     detailed_exitcode: bool,
     #[command(flatten)]

@@ -59,7 +59,7 @@ fn nothing_to_rotate(session: &Session) -> Failure {
             "there is nothing to rotate: environment {} has no certificate",
             session.global.environment
         ))
-        .hint(format!("bring it up first: {} up", session.program()))
+        .hint(format!("create the environment first: {} up", session.program()))
 }
 
 /// Returns the wish for this run: none where an earlier rotation is not over, which is gone on with.
@@ -70,7 +70,7 @@ fn may_rotate(
     memory: &Memory,
 ) -> Result<Option<Renewal>, Failure> {
     if deployment.unfinished_rotation(memory).is_some() {
-        session.say("An earlier rotation is not over: it is gone on with.\n");
+        session.say("An earlier rotation is not complete; it is resumed.\n");
         return Ok(None);
     }
     let given = wished.settings.certificate.given.is_some();
@@ -78,8 +78,12 @@ fn may_rotate(
     match held.filter(|_| !given && !is_begun(memory)) {
         None => Ok(Some(Renewal::Now)),
         Some(held) => Err(Failure::new(Exit::Input, "rotate the certificate")
-            .cause(format!("{} was given, and landfall renews only what it has signed itself", held.name))
-            .hint(format!("give the new one: {} rotate --pfx FILE", session.program()))),
+            .cause(format!(
+                "{} comes from a PFX file: landfall renews only self-signed certificates of its \
+                            own",
+                held.name
+            ))
+            .hint(format!("pass the new one: {} rotate --pfx FILE", session.program()))),
     }
 }
 

@@ -24,7 +24,7 @@ use std::{
 pub struct Args {
     #[command(subcommand)]
     what: Option<What>,
-    /// Port of 127.0.0.1 to serve on, and to keep [default: the one it had before]
+    /// Port on 127.0.0.1, kept for later runs [default: the previous port]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     port: Option<u16>,
     #[command(flatten)]
@@ -34,7 +34,7 @@ pub struct Args {
 /// What else there is to do with a world.
 #[derive(clap::Subcommand, Clone, Copy, Debug)]
 enum What {
-    /// Print shell exports that lead kubectl, az and curl to the world that is being served: eval "$(landfall sim env)"
+    /// Print shell exports that point kubectl, az and curl to the served simulated cloud: eval "$(landfall sim env)"
     Env,
 }
 
@@ -44,7 +44,7 @@ pub async fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
     if wished.place.cloud != CloudName::Sim {
         return Err(Failure::new(Exit::Input, "serve a simulated cloud")
             .cause("cloud is azure")
-            .hint("--cloud sim, with an --environment of its own"));
+            .hint("use --cloud sim, with a separate --environment"));
     }
     match args.what {
         Some(What::Env) => env(session, &wished).await,
@@ -55,10 +55,10 @@ pub async fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
 async fn env(session: &Session, wished: &Wished) -> Result<Exit, Failure> {
     let Some(elsewhere) = Elsewhere::find(&wished.folder).await else {
         let environment = &wished.settings.environment;
-        let doing = format!("find who serves the simulated cloud of environment {environment}");
+        let doing = format!("find the server of the simulated cloud of environment {environment}");
         return Err(Failure::new(Exit::Failed, doing)
-            .cause("nobody does")
-            .hint(format!("`{} sim` in another terminal", session.program())));
+            .cause("none is running")
+            .hint(format!("run `{} sim` in another terminal", session.program())));
     };
     stream::out().write(&elsewhere.shell().await?);
     Ok(Exit::Well)
@@ -66,7 +66,10 @@ async fn env(session: &Session, wished: &Wished) -> Result<Exit, Failure> {
 
 async fn serve(session: &Session, wished: &Wished, port: Option<u16>) -> Result<Exit, Failure> {
     for path in Journal::secure(&wished.folder).map_err(|error| Failure::of_journal(&error))? {
-        session.say(&format!("{} was open to others; from now on it is yours alone.", path.display()));
+        session.say(&format!(
+            "{} was accessible to other users; its permissions are now restricted to you.",
+            path.display()
+        ));
     }
     let mut wish = Wish::listen();
     let kubeconfig = &wished.settings.kubeconfig;
@@ -101,8 +104,11 @@ async fn serve(session: &Session, wished: &Wished, port: Option<u16>) -> Result<
 fn served_already(session: &Session, serving: &Serving) -> Failure {
     let environment = &session.global.environment;
     Failure::new(Exit::Locked, format!("serve the simulated cloud of environment {environment}"))
-        .cause(format!("{} does already, at {}", serving.holder, serving.page()))
-        .hint("every command of the environment uses that one; another --environment is another world")
+        .cause(format!("{} already serves it, at {}", serving.holder, serving.page()))
+        .hint(
+            "every command of the environment uses that one; another --environment has its own simulated \
+               cloud",
+        )
 }
 
 /// Tells what happens while a world is served.
@@ -126,13 +132,13 @@ impl Telling<'_> {
         let heading = format!("landfall sim · {} · simulated cloud", self.session.global.environment);
         let program = self.session.program();
         self.session.say(&format!(
-            "{}\nNothing is made in Azure. Speed {}, seed {}.\n\n  \
+            "{}\nNothing is created in Azure. Speed {}, seed {}.\n\n  \
              page         {}\n  \
-             {}its certificate is vouched for by\n  \
+             {}its certificate is signed by\n  \
              {}{}\n  \
              az, kubectl  eval \"$({program} sim env)\"\n  \
-             landfall     every other command uses it, as long as it runs\n\n\
-             Press Ctrl-C to end it: the world stays, and goes on with the next command.\n",
+             landfall     every other command uses it while it runs\n\n\
+             Press Ctrl-C to end it: its state is saved, and the next command continues from it.\n",
             paint.strong(&heading),
             Pace(facts.pace),
             facts.seed,
@@ -176,7 +182,7 @@ impl Telling<'_> {
         self.event("door", json!({ "state": state, "address": address, "port": port, "socket": socket }));
         let behind = match socket == SocketAddr::from((address, port)) {
             true => String::new(),
-            false => format!(", in truth {socket}"),
+            false => format!(", served at {socket}"),
         };
         self.line(&format!("gateway {state}  {address}:{port}{behind}"));
     }
@@ -191,7 +197,7 @@ impl Telling<'_> {
     fn ends(&self, folder: &Path) {
         self.event("ended", json!({}));
         let world = folder.join("sim");
-        self.session.say(&format!("\nEnded. The world is kept in {}.", world.display()));
+        self.session.say(&format!("\nEnded. The state is saved in {}.", world.display()));
     }
 
     fn line(&self, text: &str) {

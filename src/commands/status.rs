@@ -18,7 +18,7 @@ use landfall_steps::{present::Present, settings::Teardown};
 /// What `status` takes.
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// Ask the cloud too: gateways and what was made for them, routes, certificate, names
+    /// Also query the cloud: gateways with their resources, routes, certificate, DNS records
     #[arg(long)]
     live: bool,
     #[command(flatten)]
@@ -71,7 +71,7 @@ pub async fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
             let paint = session.terminal.out;
             format!(
                 "{}\n\n{}",
-                status::heading(&shown, "What the cloud says now.", paint),
+                status::heading(&shown, "Live state from the cloud.", paint),
                 present::text(live, paint)
             )
         }

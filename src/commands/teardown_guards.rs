@@ -29,7 +29,7 @@ pub async fn found(
     let refused = errors.into_iter().find(|(step, _)| is_thing(step) && !kept(step));
     if let Some((step, error)) = refused {
         let refused = Failure::of_steps(vec![step.to_owned()], &error);
-        return Err(refused.cause("--adopt has to know all that is there; nothing was touched"));
+        return Err(refused.cause("--adopt has to know all that is there; nothing was changed"));
     }
     let entry =
         |(step, output): (&str, _)| Entry::Finished { step: step.to_owned(), how: How::Found, output };
@@ -58,7 +58,7 @@ pub fn keep(
         }
         None if !survey.in_cluster.is_empty() && !with_strangers => {
             let theirs = listed(&survey.in_cluster);
-            let why = format!("it holds what is not ours: {theirs} (--with-strangers takes it all the same)");
+            let why = format!("it contains foreign resources: {theirs} (--with-strangers deletes them too)");
             landfall_steps::keep_whole(graph, "cluster", &why);
         }
         None => {}
@@ -72,7 +72,7 @@ pub fn keep(
         // What is said to stay stays, also when the others are quicker in leaving.
         let why = match (&survey.group_unexamined, survey.in_group.is_empty()) {
             (Some(why), _) => Some(why.clone()),
-            (None, false) => Some(format!("it holds what is not ours: {}", listed(&survey.in_group))),
+            (None, false) => Some(format!("it contains foreign resources: {}", listed(&survey.in_group))),
             (None, true) => None,
         };
         if let Some(why) = why {
@@ -91,7 +91,7 @@ pub fn refused(going: &Going<'_>) -> Option<Failure> {
         let exit = if unread.forbidden { Exit::Refused } else { Exit::Failed };
         let failure = Failure::new(exit, "list the locks on what is to go")
             .cause(unread.why.clone())
-            .cause("nothing was touched: a lock in the middle would leave half an environment");
+            .cause("nothing was changed: a lock in the middle would leave half an environment");
         return Some(failure.hint(match unread.forbidden {
             true => "get the right to read them, which Reader has: Microsoft.Authorization/locks/read",
             false => "run it again",
@@ -102,11 +102,11 @@ pub fn refused(going: &Going<'_>) -> Option<Failure> {
 
 fn locked(going: &Going<'_>) -> Failure {
     let locks = &going.survey.locks;
-    let refused = Failure::new(Exit::Refused, "take down what is locked").cause("nothing was touched");
+    let refused = Failure::new(Exit::Refused, "delete locked resources").cause("nothing was changed");
     let told = locks.iter().fold(refused, |refused, one| refused.cause(lock(one)));
     let ids: Vec<String> = locks.iter().map(|locked| format!("\"{}\"", locked.lock.id)).collect();
     told.hint(format!(
-        "if it is meant all the same: az lock delete --ids {} (or leave what is locked, with --keep STEP)",
+        "remove the lock: az lock delete --ids {} (or keep the locked resources with --keep STEP)",
         ids.join(" ")
     ))
 }

@@ -81,7 +81,7 @@ impl<'a> Told<'a> {
 pub struct Args {
     #[command(flatten)]
     extent: Extent,
-    /// Prove the promise from outside once everything is ready, as `verify` does
+    /// Verify from outside when everything is ready, as `verify` does
     #[arg(long)]
     verify: bool,
     #[command(flatten)]
@@ -155,7 +155,10 @@ pub async fn open(
     let allowed = session.allowed(&wished.place)?;
     let refuse = |error: OpenError| Failure::of_journal(&error);
     for path in Journal::secure(&wished.folder).map_err(refuse)? {
-        session.say(&format!("{} was open to others; from now on it is yours alone.", path.display()));
+        session.say(&format!(
+            "{} was accessible to other users; its permissions are now restricted to you.",
+            path.display()
+        ));
     }
     let known = remembered(wished)?.map(|(key, _)| key);
     if let Some(key) = &known {
@@ -215,7 +218,7 @@ pub fn same_journal(wished: &Wished, key: &EnvironmentKey) -> Result<(), Failure
         cloud: cloud.to_owned(),
         subscription: match subscription {
             Some(wanted) if !wanted.eq_ignore_ascii_case(&key.subscription) => wanted.clone(),
-            None if key.cloud != cloud => "of its own".to_owned(),
+            None if key.cloud != cloud => "separate".to_owned(),
             _ => key.subscription.clone(),
         },
         environment: wished.settings.environment.clone(),
@@ -249,13 +252,12 @@ pub fn same_environment(
         return Ok(());
     }
     let name = &session.global.environment;
-    let refused = Failure::new(Exit::Input, format!("use environment {name} under other names"));
+    let refused = Failure::new(Exit::Input, format!("use environment {name} with other names"));
     let told = renamed.iter().fold(refused, |refused, one| {
-        refused.cause(format!("{} is {}, and was made as {}", one.setting, one.wished, one.made))
+        refused.cause(format!("{} is {}, but was created as {}", one.setting, one.wished, one.made))
     });
     Err(told.hint(format!(
-        "set it back, take the environment down first, or give the new one a name of its own: \
-         {} --environment NAME up",
+        "set it back, delete the environment first, or use a separate environment: {} --environment NAME up",
         session.program()
     )))
 }
@@ -326,11 +328,11 @@ async fn prove(
     target: &Target,
     stop: &Stop,
 ) -> Result<Verdict, Failure> {
-    session.say("\nEverything is ready; asking from outside.");
+    session.say("\nEverything is ready; verifying from outside.");
     let interrupted = || {
         Failure::new(Exit::Interrupted, "verify the environment")
-            .cause("interrupted; everything is made and stays")
-            .hint(format!("prove it when you like: {} verify", session.program()))
+            .cause("interrupted; the environment is complete")
+            .hint(format!("verify it later: {} verify", session.program()))
     };
     tokio::select! {
         proved = verify::prove(session, &wished.settings, memory, target, Bounds::default()) => proved,

@@ -25,7 +25,7 @@ pub struct Args {
     /// Write a JUnit report as well
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
-    /// How long to ask again what fails: what was applied reaches the gateways a while later
+    /// How long to retry a failed check: changes reach the gateways with a delay
     #[arg(long, value_name = "SECONDS", default_value_t = Bounds::default().patience.as_secs())]
     patience: u64,
     #[command(flatten)]
@@ -92,8 +92,8 @@ fn unread(error: &StepError) -> Failure {
 fn nothing_made(session: &Session) -> Failure {
     let environment = &session.global.environment;
     Failure::new(Exit::Input, format!("verify environment {environment}"))
-        .cause("nothing is made yet that could answer")
-        .hint(format!("bring it up first: {} up", session.program()))
+        .cause("no gateway is created yet")
+        .hint(format!("create the environment first: {} up", session.program()))
 }
 
 fn report(verdict: &Verdict, environment: &str, path: &Path) -> Result<(), Failure> {
@@ -101,6 +101,6 @@ fn report(verdict: &Verdict, environment: &str, path: &Path) -> Result<(), Failu
     written.map_err(|error| {
         Failure::new(Exit::Failed, format!("write the report {}", path.display()))
             .caused_by(&error)
-            .hint("name a file in a folder that is there and yours")
+            .hint("use a file in an existing, writable folder")
     })
 }

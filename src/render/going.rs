@@ -61,24 +61,30 @@ impl Going<'_> {
         let mut parts = Vec::new();
         let unfinished = self.unfinished();
         if ours.is_empty() && adopted.is_empty() && unfinished.is_empty() {
-            parts.push("Nothing will go.".to_owned());
+            parts.push("Nothing will be deleted.".to_owned());
         }
         let mut part = |heading: String, lines: Vec<String>| {
             if !lines.is_empty() {
                 parts.push(format!("{heading}\n{}", lines.join("\n")));
             }
         };
-        part(paint.strong("Will go"), ours);
-        part(paint.warn("Will go too, by --adopt, though landfall only found it"), adopted);
-        part(paint.strong("Will go, as far as it was begun"), unfinished);
+        part(paint.strong("Will be deleted"), ours);
+        part(paint.warn("Will also be deleted (--adopt), though landfall only found it"), adopted);
+        part(paint.strong("Will be deleted, as far as it was created"), unfinished);
         part(paint.warn("Peered with the network that goes; their side is disconnected"), self.peered());
-        part(paint.strong("Stays"), self.stays().into_iter().map(|(what, why)| stay(&what, &why)).collect());
+        part(
+            paint.strong("Will be kept"),
+            self.stays().into_iter().map(|(what, why)| stay(&what, &why)).collect(),
+        );
         let locks = self.survey.locks.iter().map(|locked| hanging(&self.lock(locked)));
         part(paint.bad("Locked"), locks.collect());
         let strangers = strangers(self.steps, self.memory);
-        part(paint.warn("Stays, though landfall made it: this version has no such step"), strangers);
+        part(
+            paint.warn("Will be kept, though landfall created it: this version has no such step"),
+            strangers,
+        );
         let unseen = self.survey.unseen.iter().map(|one| hanging(one));
-        part(paint.warn("Not looked at"), unseen.collect());
+        part(paint.warn("Not checked"), unseen.collect());
         parts.join("\n\n")
     }
 
@@ -120,7 +126,7 @@ impl Going<'_> {
             && !self.kept.contains_key("resource-group")
             && !self.survey.in_group.is_empty()
         {
-            let why = format!("it holds what is not ours: {}", self.survey.in_group.join(", "));
+            let why = format!("it contains foreign resources: {}", self.survey.in_group.join(", "));
             stays.push((self.subject("resource-group"), why));
         }
         for step in self.found() {
@@ -235,10 +241,10 @@ fn going(held: &Holdings, purge: bool, retention: &Retention) -> Vec<String> {
         lines.push(words::wrap("    ", &format!("context, cluster and user {context}"), 80));
     }
     if held.roles > 0 {
-        lines.push(line(format!("{} on things that stay", words::count(held.roles, "role"))));
+        lines.push(line(format!("{} on resources that are kept", words::count(held.roles, "role"))));
     }
     if let Some(certificate) = &held.certificate {
-        lines.push(line(format!("certificate {certificate}, in a vault that stays")));
+        lines.push(line(format!("certificate {certificate}, in a vault that is kept")));
     }
     let things = things(held);
     match &held.group {
@@ -287,7 +293,7 @@ pub fn strangers(steps: &[StepInfo], memory: &Memory) -> Vec<String> {
 
 /// Returns the step and what is remembered of its thing, as it stands in the journal.
 pub fn stranger(step: &str, told: Option<&Value>) -> String {
-    let told = told.map_or("nothing more is remembered of it".to_owned(), Value::to_string);
+    let told = told.map_or("the journal has no more about it".to_owned(), Value::to_string);
     words::wrap("  ", &format!("{}: {told}", words::name(step)), 80)
 }
 
@@ -343,7 +349,7 @@ mod tests {
     fn what_will_go_is_grouped_as_a_person_thinks_of_it() {
         let memory = memory(&["resource-group", "key-vault", "cluster-ready", "dns"], &["preflight"]);
         insta::assert_snapshot!(shown(&memory, &Survey::default(), &[], &[]), @"
-        Will go
+        Will be deleted
           9 objects in cluster aks-demo:
             1 ConfigMap, 2 Gateways, 6 HTTPRoutes
           3 DNS records in demo.example.com:
@@ -354,9 +360,9 @@ mod tests {
             and in it: cluster aks-demo
                        network vnet-demo
                        key vault kv-demo
-            (the vault can be recovered for 90 days; --purge ends that)
+            (the vault is recoverable for 90 days, unless --purge is set)
 
-        Stays
+        Will be kept
           zone demo.example.com (found)
         ");
     }
@@ -379,8 +385,8 @@ mod tests {
           app.demo.example.com, echo.demo.example.com, httpbin.demo.example.com
         kubeconfig /home/me/.kube/config:
           context, cluster and user aks-demo
-        2 roles on things that stay
-        certificate gateway-tls-cert, in a vault that stays
+        2 roles on resources that are kept
+        certificate gateway-tls-cert, in a vault that is kept
         cluster aks-demo
         subnet snet-aks of vnet-theirs
         ");
@@ -401,17 +407,19 @@ mod tests {
             locks: vec![Locked { lock, steps: vec!["key-vault".into()] }],
             in_group: vec!["vm-jump".into()],
             unseen: vec![
-                "cluster aks-demo could not be looked into, and what is in it goes with it: it is stopped"
+                "the contents of cluster aks-demo could not be listed and will be deleted with it: it is \
+                 stopped"
                     .into(),
             ],
             ..Survey::default()
         };
         let kept = [(
             "cluster-ready",
-            "it holds what is not ours: Deployment shop/web, Namespace shop (--with-strangers takes it all the same)",
+            "it contains foreign resources: Deployment shop/web, Namespace shop (--with-strangers deletes \
+             them too)",
         )];
         insta::assert_snapshot!(shown(&memory, &survey, &kept, &[]), @r#"
-        Will go
+        Will be deleted
           9 objects in cluster aks-demo:
             1 ConfigMap, 2 Gateways, 6 HTTPRoutes
           3 DNS records in demo.example.com:
@@ -422,19 +430,19 @@ mod tests {
             and in it: cluster aks-demo
                        network vnet-demo
                        key vault kv-demo
-            (the vault can be recovered for 90 days; --purge ends that)
+            (the vault is recoverable for 90 days, unless --purge is set)
 
-        Stays
+        Will be kept
           cluster ready cluster aks-istio-gateway-demo: it holds what is not ours:
             Deployment shop/web, Namespace shop (--with-strangers takes it all the same)
-          resource group rg-aks-istio-gateway-demo: it holds what is not ours: vm-jump
+          resource group rg-aks-istio-gateway-demo: it contains foreign resources: vm-jump
           DNS 4 records (found)
 
         Locked
           key vault kv-aks-istio-6743 in eastus: locked by audit (CanNotDelete) at
             kv-demo: "until the audit"
 
-        Not looked at
+        Not checked
           cluster aks-demo could not be looked into, and what is in it goes with it:
             it is stopped
         "#);
@@ -445,7 +453,7 @@ mod tests {
         let memory = memory(&["resource-group", "key-vault"], &[]);
         let adopted = ["resource-group".to_owned(), "key-vault".to_owned()];
         insta::assert_snapshot!(shown(&memory, &Survey::default(), &[], &adopted), @"
-        Will go too, by --adopt, though landfall only found it
+        Will also be deleted (--adopt), though landfall only found it
           9 objects in cluster aks-demo:
             1 ConfigMap, 2 Gateways, 6 HTTPRoutes
           3 DNS records in demo.example.com:
@@ -456,7 +464,7 @@ mod tests {
             and in it: cluster aks-demo
                        network vnet-demo
                        key vault kv-demo
-            (the vault can be recovered for 90 days; --purge ends that)
+            (the vault is recoverable for 90 days, unless --purge is set)
         ");
     }
 

@@ -67,7 +67,7 @@ impl<W: Write + Send> Display for Line<W> {
             What::Note { .. } => return,
             What::Retrying { because, .. } if !self.news(step, because) => return,
             What::Retrying { because, wait, .. } => {
-                ("retry", format!("{because}; again in {}", words::duration(*wait)))
+                ("retry", format!("{because}; retry in {}", words::duration(*wait)))
             }
             What::Finished { how, elapsed, .. } => {
                 ("done", format!("{} in {}", words::how(*how), words::duration(*elapsed)))
@@ -85,7 +85,7 @@ impl<W: Write + Send> Display for Line<W> {
             }
             What::Undone { title, undone, .. } => match undone {
                 Undone::Kept { why } => ("kept", format!("{title}: {why}")),
-                Undone::Underway => ("going", format!("{title}: its deletion is begun")),
+                Undone::Underway => ("going", format!("{title}: its deletion has started")),
                 undone => ("gone", format!("{title}: {}", words::undone(undone).replace('-', " "))),
             },
         };
@@ -152,12 +152,12 @@ mod tests {
         09:31:02Z start    cluster-ready   cluster aks-istio-gateway-demo
         09:31:02Z done     key-vault       changed in 0.2 s
         09:31:02Z start    certificate     certificate gateway-tls-cert
-        09:31:03Z retry    certificate     ForbiddenByRbac; again in 2.0 s
+        09:31:03Z retry    certificate     ForbiddenByRbac; retry in 2.0 s
         09:31:04Z wait     cluster-ready   Creating, 83 s of about 280 s
         09:31:35Z alive                    3 of 9 done; waiting for certificate (ForbiddenByRbac, retrying), cluster-ready (Creating, 83 s of about 280 s)
         09:31:04Z failed   cluster-ready   after 3 min 12 s, failed to create cluster aks-istio-gateway-demo: quota exceeded for Standard DSv5 Family vCPUs in eastus (need 16, limit 10)
         09:31:04Z blocked  istio           by cluster-ready
-        09:31:04Z stopped  certificate     interrupted in the middle; the next run looks and goes on
+        09:31:04Z stopped  certificate     interrupted in progress; the next run resumes
         ");
     }
 }

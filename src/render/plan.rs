@@ -149,9 +149,9 @@ fn said(step: &Planned, name: &str) -> String {
         }
         (Action::Blocked { by }, _) => format!("blocked by {}", words::name(by)),
         (Action::Wait, Some(why)) => format!("{subject}: {why}"),
-        (Action::Wait, None) if step.after.is_empty() => format!("{subject}: under way"),
-        (Action::Wait, None) => format!("looked at after {}", after()),
-        (Action::Change, Some(why)) => format!("{subject}, to mend: {why}"),
+        (Action::Wait, None) if step.after.is_empty() => format!("{subject}: in progress"),
+        (Action::Wait, None) => format!("checked after {}", after()),
+        (Action::Change, Some(why)) => format!("{subject}, to repair: {why}"),
         _ => subject.to_owned(),
     }
 }
@@ -213,14 +213,14 @@ fn footer(shown: &Shown<'_>, paint: Paint) -> String {
     let steps = &shown.plan.steps;
     if shown.plan.is_empty() {
         let all = words::count(steps.len(), "step");
-        return format!("{} {all}, as they should be.", paint.good("Nothing to do:"));
+        return format!("{} {all}, in sync.", paint.good("No changes:"));
     }
     let number = |is: fn(Action) -> bool| steps.iter().filter(|step| is(step.action)).count();
     let counted = [
-        (number(|action| action == Action::Create), "to make"),
-        (number(|action| action == Action::Change), "to change"),
+        (number(|action| action == Action::Create), "to create"),
+        (number(|action| action == Action::Change), "to update"),
         (number(|action| action == Action::Wait), "to wait for"),
-        (number(|action| action == Action::Ok), "as they should be"),
+        (number(|action| action == Action::Ok), "in sync"),
         (number(|action| action == Action::Refuse), "refused"),
         (number(|action| matches!(action, Action::Blocked { .. })), "blocked"),
     ];
@@ -234,7 +234,7 @@ fn footer(shown: &Shown<'_>, paint: Paint) -> String {
         true => String::new(),
         false => format!(" About {}.", words::roughly(time)),
     };
-    format!("{}.{about}\nDo it: {} up{}", counted.join(", "), shown.program, shown.flags)
+    format!("{}.{about}\nApply: {} up{}", counted.join(", "), shown.program, shown.flags)
 }
 
 #[cfg(test)]
@@ -326,7 +326,7 @@ mod tests {
 
          = preflight, features, gateways
 
-        Nothing to do: 3 steps, as they should be.
+        No changes: 3 steps, in sync.
         ");
     }
 
@@ -341,7 +341,7 @@ mod tests {
         The certificate expires in 7 days, on 2027-11-23.
         Replace it: landfall rotate
 
-        Nothing to do: 2 steps, as they should be.
+        No changes: 2 steps, in sync.
         ");
     }
 }

@@ -109,8 +109,8 @@ mod tests {
         error: failed to open the cluster
           in: istio, TLS secret
           connection refused
-          left behind: unknown; the next run looks
-        hint: run again: it goes on from here; -v shows every request
+          left behind: unknown; the next run checks it
+        hint: run again to resume; -v shows every request
 
         Blocked by these: gateways, DNS.
         8 steps are complete and stay complete. To resume, run `landfall up` again.

@@ -57,13 +57,13 @@ fn footer(verdict: &Verdict, program: &str, paint: Paint) -> String {
     let applicable = verdict.checks.len() - number(|state| state == State::Skipped);
     let took = words::duration(verdict.took);
     if verdict.holds() {
-        return paint.good(&format!("All {} hold, proved in {took}.", words::count(holding, "check")));
+        return paint.good(&format!("All {} passed in {took}.", words::count(holding, "check")));
     }
     let failed: Vec<String> = verdict.failed().map(label).collect();
-    let first = format!("{holding} of {} hold after {took}; ", words::count(applicable, "check"));
+    let first = format!("{holding} of {} passed after {took}; ", words::count(applicable, "check"));
     let verb = if failed.len() == 1 { "fails" } else { "fail" };
     let line = words::wrap("", &format!("{first}{} {verb}.", words::list(&failed)), COLUMNS);
-    format!("{}\nMend it: {program} up", paint.bad(&line))
+    format!("{}\nRepair: {program} up", paint.bad(&line))
 }
 
 /// Returns the document. A check is `ok` when nothing speaks against it: it holds, or there is nothing that it is about.
@@ -106,7 +106,7 @@ fn ms(of: Duration) -> u64 {
 /// Returns the line that tells on the way what is still being asked.
 pub fn waiting(pending: &[CheckId], since: Duration) -> String {
     let names: Vec<String> = pending.iter().copied().map(label).collect();
-    let first = format!("Asking for {}: ", words::duration(since));
+    let first = format!("Retrying for {}: ", words::duration(since));
     words::wrap(&first, &words::list(&names), COLUMNS)
 }
 
@@ -201,7 +201,7 @@ mod tests {
     #[test]
     fn the_table_of_a_proof_that_fails() {
         insta::assert_snapshot!(text(&verdict(), "landfall", Paint::PLAIN), @r#"
-         ✗ gateways        failed: httpbin-gateway (127.0.0.11): nothing answered within
+         ✗ gateways        failed: httpbin-gateway (127.0.0.11): nothing returned within
                            5 s on port 80
                            hint: the load balancer's probe finds no healthy pod
          · catch-all       skipped: gateways fails
@@ -212,7 +212,7 @@ mod tests {
          · DNS             skipped: no zone is managed
 
         1 of 4 checks hold after 16 s; gateways and header routing fail.
-        Mend it: landfall up
+        Repair: landfall up
         "#);
     }
 

@@ -177,8 +177,8 @@ pub fn wait_state(text: &str) -> &str {
 /// not, and only the next run can tell.
 pub fn interrupted(begun: bool) -> &'static str {
     match begun {
-        true => "interrupted in the middle; the next run looks and goes on",
-        false => "interrupted before it began anything",
+        true => "interrupted in progress; the next run resumes",
+        false => "interrupted before it started",
     }
 }
 

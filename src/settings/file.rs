@@ -7,37 +7,37 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
-/// Settings of one landfall environment. Every one may be left out.
+/// Settings of one landfall environment. All are optional.
 #[derive(Deserialize, JsonSchema, Default)]
 #[serde(default, deny_unknown_fields)]
 #[schemars(title = "landfall.toml")]
 pub struct File {
-    /// Where things are made: in the simulated cloud or in Azure.
+    /// The target cloud: the simulated cloud or Azure.
     #[schemars(extend("default" = "sim"))]
     pub cloud: Option<CloudName>,
-    /// The subscription's id; without it the one of the sign-in.
+    /// The subscription's id; by default that of the sign-in.
     pub subscription: Option<String>,
-    /// The tenant's id; without it the one of the sign-in.
+    /// The tenant's id; by default that of the sign-in.
     pub tenant: Option<String>,
-    /// How to sign in to Azure.
+    /// The sign-in method for Azure.
     #[schemars(extend("default" = "auto"))]
     pub auth: Option<AuthName>,
-    /// The domain below which the gateways' host names live.
+    /// The parent domain of the gateways' host names.
     #[schemars(extend("default" = defaults::DOMAIN))]
     pub domain: Option<String>,
     /// The Azure region, by its programmatic name.
     #[schemars(extend("default" = defaults::LOCATION))]
     pub location: Option<String>,
-    /// The resource group of everything landfall makes.
+    /// The resource group of everything that landfall creates.
     #[schemars(extend("default" = defaults::RESOURCE_GROUP))]
     pub resource_group: Option<String>,
-    /// The resource group that AKS makes for the nodes; without it the resource group's name and `-nodes`.
+    /// The resource group that AKS creates for the nodes; by default the resource group's name and `-nodes`.
     pub node_resource_group: Option<String>,
-    /// Tags of everything that can carry tags; they replace the default ones.
+    /// Tags of all resources that support tags; they replace the default ones.
     pub tags: Option<BTreeMap<String, String>>,
     /// The kubeconfig to add the cluster to; relative to this file.
     pub kubeconfig: Option<String>,
-    /// A folder of manifests to apply in place of the built-in ones; relative to this file.
+    /// A folder of manifests that replace the built-in ones; relative to this file.
     pub manifests: Option<String>,
     /// The virtual network.
     pub network: Network,
@@ -47,7 +47,7 @@ pub struct File {
     pub certificate: Certificate,
     /// The AKS cluster.
     pub cluster: Cluster,
-    /// Where the names are published.
+    /// The DNS zone of the records.
     pub dns: Dns,
     /// The split between the two versions of echo.
     pub canary: Canary,
@@ -58,7 +58,7 @@ pub struct File {
     pub endpoints: Endpoints,
 }
 
-/// Where things are made.
+/// The target cloud.
 #[derive(Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq)]
 #[serde(rename_all = "kebab-case")]
 #[schemars(inline)]
@@ -67,7 +67,7 @@ pub enum CloudName {
     Azure,
 }
 
-/// How to sign in to Azure.
+/// The sign-in method for Azure.
 #[derive(Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq)]
 #[serde(rename_all = "kebab-case")]
 #[schemars(inline)]
@@ -93,7 +93,7 @@ pub struct Network {
     /// The network's range.
     #[schemars(extend("default" = defaults::ADDRESS_SPACE))]
     pub address_space: Option<String>,
-    /// The subnet's range, inside the network's, with room for 31 addresses a node.
+    /// The subnet's range, inside the network's, with 31 addresses per node.
     #[schemars(extend("default" = defaults::SUBNET_PREFIX))]
     pub subnet_prefix: Option<String>,
 }
@@ -103,7 +103,7 @@ pub struct Network {
 #[serde(default, deny_unknown_fields)]
 #[schemars(inline)]
 pub struct KeyVault {
-    /// Its name, unique in all of Azure; without it one derived from subscription and resource group.
+    /// Its name, unique in all of Azure; by default derived from subscription and resource group.
     pub name: Option<String>,
 }
 
@@ -115,11 +115,11 @@ pub struct Certificate {
     /// Its name in the vault.
     #[schemars(extend("default" = defaults::CERTIFICATE))]
     pub name: Option<String>,
-    /// A PFX file of your own, relative to this file; without it a self-signed certificate is made.
+    /// Your own PFX file, relative to this file; by default a self-signed certificate is created.
     pub pfx: Option<String>,
-    /// The PFX file's password; better left out and given in SSL_PFX_PASSWORD or when asked.
+    /// The PFX file's password; prefer SSL_PFX_PASSWORD or the prompt.
     pub password: Option<String>,
-    /// Days before its end from which on `up` renews a self-signed certificate, "30d" or 30; without it never.
+    /// Days before expiry from which `up` renews a self-signed certificate, "30d" or 30; by default never.
     pub renew_before: Option<Written>,
 }
 
@@ -131,9 +131,9 @@ pub struct Cluster {
     /// Its name.
     #[schemars(extend("default" = defaults::CLUSTER))]
     pub name: Option<String>,
-    /// The Kubernetes version, "1.35" or "1.35.2"; without it the newest that the region offers.
+    /// The Kubernetes version, "1.35" or "1.35.2"; by default the newest that the region offers.
     pub version: Option<String>,
-    /// Nodes to start with.
+    /// The initial number of nodes.
     #[schemars(extend("default" = defaults::NODES))]
     pub nodes: Option<u32>,
     /// The nodes' virtual machine size.
@@ -145,7 +145,7 @@ pub struct Cluster {
     /// The autoscaler's upper bound.
     #[schemars(extend("default" = defaults::NODES_MAX))]
     pub nodes_max: Option<u32>,
-    /// The services' range, apart from the network's.
+    /// The services' range, outside the network's.
     #[schemars(extend("default" = defaults::SERVICE_CIDR))]
     pub service_cidr: Option<String>,
     /// The cluster DNS's address, inside the services' range and not its first.
@@ -153,26 +153,26 @@ pub struct Cluster {
     pub dns_service_ip: Option<String>,
 }
 
-/// Where the names are published.
+/// The DNS zone of the records.
 #[derive(Deserialize, JsonSchema, Default)]
 #[serde(default, deny_unknown_fields)]
 #[schemars(inline)]
 pub struct Dns {
-    /// The zone; without it the domain, found across the subscription.
+    /// The zone; by default the domain's, searched for in the whole subscription.
     pub zone: Option<String>,
-    /// The zone's resource group, needed when several zones bear the name.
+    /// The zone's resource group, required if several zones have this name.
     pub resource_group: Option<String>,
 }
 
-/// The split between the two versions of echo; the two add up to 100.
+/// The split between the two versions of echo; the sum is 100.
 #[derive(Deserialize, JsonSchema, Default)]
 #[serde(default, deny_unknown_fields)]
 #[schemars(inline)]
 pub struct Canary {
-    /// Per cent of requests that stay on the stable version.
+    /// Percentage of requests to the stable version.
     #[schemars(extend("default" = defaults::STABLE))]
     pub stable: Option<u32>,
-    /// Per cent of requests that go to the canary.
+    /// Percentage of requests to the canary.
     #[schemars(extend("default" = defaults::CANARY))]
     pub canary: Option<u32>,
 }
@@ -182,12 +182,12 @@ pub struct Canary {
 #[serde(default, deny_unknown_fields)]
 #[schemars(inline)]
 pub struct Sim {
-    /// How many times faster than life: 1 for the real durations, "instant" for none.
+    /// The time scale: 1 for real time, 60 for sixty times faster, "instant" for no waiting.
     #[schemars(extend("default" = defaults::SPEED))]
     pub speed: Option<Written>,
-    /// The seed of everything that is drawn by chance; without it a random one, which is printed.
+    /// The seed of all randomness; by default a random one, which is printed.
     pub seed: Option<u64>,
-    /// Faults to happen.
+    /// Faults to inject.
     pub faults: Option<Vec<String>>,
 }
 
@@ -200,11 +200,11 @@ pub struct Endpoints {
     pub login: Option<String>,
     /// The resource manager, `https://management.usgovcloudapi.net`.
     pub arm: Option<String>,
-    /// The audience of resource manager tokens; without it the resource manager's address.
+    /// The audience of resource manager tokens; by default the resource manager's address.
     pub arm_audience: Option<String>,
-    /// What vault host names end with, `vault.usgovcloudapi.net`.
+    /// The suffix of vault host names, `vault.usgovcloudapi.net`.
     pub vault_suffix: Option<String>,
-    /// The audience of vault tokens; without it `https://` and the suffix.
+    /// The audience of vault tokens; by default `https://` and the suffix.
     pub vault_audience: Option<String>,
     /// A PEM file with the only authorities to trust; relative to this file.
     pub ca_file: Option<String>,

@@ -12,10 +12,10 @@ pub struct Wishes {
     /// Tenant id or domain [env: AZURE_TENANT_ID]
     #[arg(long, value_name = "ID")]
     tenant: Option<String>,
-    /// How to sign in: auto, cli, service-principal, workload-identity, managed-identity [env: LANDFALL_AUTH]
-    #[arg(long, value_name = "WAY")]
+    /// Sign-in method: auto, cli, service-principal, workload-identity, managed-identity [env: LANDFALL_AUTH]
+    #[arg(long, value_name = "METHOD")]
     auth: Option<String>,
-    /// Domain below which the host names live [env: DOMAIN_NAME]
+    /// Parent domain of the host names [env: DOMAIN_NAME]
     #[arg(long, value_name = "NAME")]
     domain: Option<String>,
     /// Azure region [env: LOCATION]
@@ -45,10 +45,10 @@ pub struct Wishes {
     /// Name of the certificate in the vault [env: CERT_NAME]
     #[arg(long, value_name = "NAME")]
     certificate: Option<String>,
-    /// Your own certificate; its password is asked for or taken from SSL_PFX_PASSWORD [env: SSL_PFX_PATH]
+    /// Your own certificate; its password comes from SSL_PFX_PASSWORD or a prompt [env: SSL_PFX_PATH]
     #[arg(long, value_name = "FILE")]
     pfx: Option<String>,
-    /// Renew a self-signed certificate with less than this left, 30d; a PFX of yours is only warned of
+    /// Renew a self-signed certificate this long before expiry, 30d; for a PFX file, only warn
     #[arg(long, value_name = "DAYS")]
     renew_before: Option<String>,
     /// Cluster [env: CLUSTER_NAME]
@@ -57,13 +57,13 @@ pub struct Wishes {
     /// Kubernetes version [env: K8S_VERSION]
     #[arg(long, value_name = "VERSION")]
     kubernetes_version: Option<String>,
-    /// Nodes to start with [env: NODE_COUNT]
+    /// Initial number of nodes [env: NODE_COUNT]
     #[arg(long, value_name = "N")]
     nodes: Option<String>,
-    /// Fewest nodes the autoscaler leaves
+    /// Minimum number of nodes of the autoscaler
     #[arg(long, value_name = "N")]
     nodes_min: Option<String>,
-    /// Most nodes the autoscaler adds
+    /// Maximum number of nodes of the autoscaler
     #[arg(long, value_name = "N")]
     nodes_max: Option<String>,
     /// Virtual machine size of the nodes [env: NODE_SIZE]
@@ -81,25 +81,25 @@ pub struct Wishes {
     /// Resource group of the DNS zone [env: DNS_ZONE_RG]
     #[arg(long, value_name = "NAME")]
     dns_resource_group: Option<String>,
-    /// Per cent of requests that stay on the stable version
+    /// Percentage of requests to the stable version
     #[arg(long, value_name = "PER CENT")]
     stable: Option<String>,
-    /// Per cent of requests that go to the canary, or both shares: 90/10 is stable/canary
+    /// Percentage of requests to the canary, or both shares: 90/10 is stable/canary
     #[arg(long, value_name = "PER CENT")]
     canary: Option<String>,
     /// Kubeconfig to add the cluster to [env: KUBECONFIG]
     #[arg(long, value_name = "FILE")]
     kubeconfig: Option<String>,
-    /// Folder of manifests of your own [env: MANIFESTS_DIR]
+    /// Folder with your own manifests [env: MANIFESTS_DIR]
     #[arg(long, value_name = "FOLDER")]
     manifests: Option<String>,
-    /// Speed of the simulated cloud: times faster than life, or instant [env: LANDFALL_SIM_SPEED]
+    /// Time scale of the simulated cloud: 1 is real time, or instant [env: LANDFALL_SIM_SPEED]
     #[arg(long, value_name = "SPEED")]
     speed: Option<String>,
     /// Seed of the simulated cloud [env: LANDFALL_SIM_SEED]
     #[arg(long, value_name = "SEED")]
     seed: Option<String>,
-    /// A fault to happen in the simulated cloud; may be given more than once [env: LANDFALL_SIM_FAULTS]
+    /// Fault to inject into the simulated cloud; may be repeated [env: LANDFALL_SIM_FAULTS]
     #[arg(long, visible_alias = "fault", value_name = "NAME[:WHEN]", long_help = faults())]
     sim_fault: Vec<String>,
 }
@@ -172,8 +172,8 @@ impl Wishes {
 /// Returns the long help of `--sim-fault`: the syntax of a fault, and the table of the simulated cloud.
 fn faults() -> String {
     let mut text = String::from(
-        "A fault to happen in the simulated cloud, name[@METHOD path-part][#n][*times]; name:n is short for name#n. May be \
-         given more than once [env: LANDFALL_SIM_FAULTS]\n",
+        "Fault to inject into the simulated cloud, name[@METHOD path-part][#n][*times]; name:n is short for \
+         name#n. May be repeated [env: LANDFALL_SIM_FAULTS]\n",
     );
     for row in landfall_sim::fault::table() {
         text.push_str(&format!("\n  {:<24} {}", row.name, row.what));

@@ -184,7 +184,7 @@ impl<'a> Layers<'a> {
             Ok(value) => Some(given.with(value)),
             Err(_) => {
                 let mistake = given.wrong(format!("\"{}\" is not {wanted}", given.value));
-                self.mistakes.push(mistake.hint(format!("give a number like {example}")));
+                self.mistakes.push(mistake.hint(format!("use a number such as {example}")));
                 None
             }
         }

@@ -41,14 +41,14 @@ pub fn read(path: &Path, asked_for: bool, mistakes: &mut Vec<Mistake>) -> Readin
         Ok(text) => Reading { named: asked_for, ..parse(&name, &text, mistakes) },
         Err(error) if error.kind() == std::io::ErrorKind::NotFound && !asked_for => Reading::default(),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            mistakes.push(Mistake::at(whole(), "there is no such file").hint("`landfall init` writes one"));
+            mistakes.push(
+                Mistake::at(whole(), "the file does not exist").hint("create one with `landfall init`"),
+            );
             Reading::default()
         }
         Err(error) => {
-            mistakes.push(
-                Mistake::at(whole(), format!("cannot be read: {error}"))
-                    .hint("give a file that you may read"),
-            );
+            mistakes
+                .push(Mistake::at(whole(), format!("cannot be read: {error}")).hint("use a readable file"));
             Reading::default()
         }
     }
@@ -62,7 +62,7 @@ pub fn parse(name: &str, text: &str, mistakes: &mut Vec<Mistake>) -> Reading {
         let line = error.span().map(|span| walk.line(span.start));
         let message = format!("is not TOML: {}", error.message().trim().replace('\n', "; "));
         let mistake = Mistake::at(Place::File { file: name.to_owned(), line }, message);
-        walk.mistakes.push(mistake.hint("text stands in quotes: domain = \"demo.example.com\""));
+        walk.mistakes.push(mistake.hint("write text in quotes: domain = \"demo.example.com\""));
     }
     let before = walk.mistakes.len() - errors.len();
     let schema = schema();
@@ -75,7 +75,7 @@ pub fn parse(name: &str, text: &str, mistakes: &mut Vec<Mistake>) -> Reading {
     let file = serde_json::from_value(Value::Object(values)).unwrap_or_else(|error| {
         // The schema lets nothing through that the types refuse, save numbers beyond their width.
         let mistake = Mistake::at(Place::File { file: name.to_owned(), line: None }, error.to_string());
-        mistakes.push(mistake.hint("`landfall schema` tells the type of every setting"));
+        mistakes.push(mistake.hint("`landfall schema` prints the type of every setting"));
         File::default()
     });
     Reading { file, name: name.to_owned(), lines, named: false }
@@ -153,7 +153,7 @@ impl Walk<'_> {
         };
         if !fits(&json, wanted) {
             let hint = example(value, wanted, path);
-            let message = format!("`{path}` is {}, {} is wanted", named(value), expected(wanted));
+            let message = format!("`{path}` is {}, but must be {}", named(value), expected(wanted));
             self.complain(line, message, hint);
             return None;
         }
@@ -161,10 +161,10 @@ impl Walk<'_> {
             wanted["enum"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
         if !choices.is_empty() && !choices.iter().any(|choice| json == *choice) {
             let hint = nearest(json.as_str().unwrap_or_default(), choices.iter().copied());
-            let message = format!("`{path}` is {json}, one of {} is wanted", choices.join(", "));
+            let message = format!("`{path}` is {json}, but must be one of {}", choices.join(", "));
             let hint = match hint {
                 Some(name) => format!("did you mean \"{name}\"?"),
-                None => format!("take {path} out to have the default"),
+                None => format!("remove {path} for the default"),
             };
             self.complain(line, message, hint);
             return None;
@@ -237,11 +237,11 @@ fn example(value: &DeValue<'_>, wanted: &Value, path: &str) -> String {
     match (number, value) {
         (Some(number), _) if accepts(wanted, "string") => format!("put it in quotes: {leaf} = \"{number}\""),
         (None, DeValue::String(text)) if accepts(wanted, "integer") && text.parse::<u64>().is_ok() => {
-            format!("take the quotes away: {leaf} = {text}")
+            format!("remove the quotes: {leaf} = {text}")
         }
         _ => match wanted.get("default") {
-            Some(default) => format!("write it like {leaf} = {default}"),
-            None => "`landfall schema` tells the type of every setting".to_owned(),
+            Some(default) => format!("write it as {leaf} = {default}"),
+            None => "`landfall schema` prints the type of every setting".to_owned(),
         },
     }
 }
@@ -283,20 +283,20 @@ mod tests {
         insta::assert_snapshot!(told(text).join("\n"), @r#"
         landfall.toml:1: unknown key `domian` (did you mean `domain`?)
         landfall.toml:2: unknown key `nodes_max` (it belongs under [cluster])
-        landfall.toml:5: `cluster.version` is the number 1.35, text in quotes is wanted (put it in quotes: version = "1.35")
-        landfall.toml:6: `cluster.nodes` is the text "3", a whole number from 0 up is wanted (take the quotes away: nodes = 3)
-        landfall.toml:7: `cluster.nodes_min` is the number -1, a whole number from 0 up is wanted (write it like nodes_min = 1)
+        landfall.toml:5: `cluster.version` is the number 1.35, but must be text in quotes (put it in quotes: version = "1.35")
+        landfall.toml:6: `cluster.nodes` is the text "3", but must be a whole number from 0 up (remove the quotes: nodes = 3)
+        landfall.toml:7: `cluster.nodes_min` is the number -1, but must be a whole number from 0 up (write it as nodes_min = 1)
         landfall.toml:8: unknown key `cluster.resource_group` (it belongs at the top of the file, before the first [table])
-        landfall.toml:10: `network.name` is a list, text in quotes is wanted (write it like name = "vnet-aks-istio-demo")
-        landfall.toml:12: `canary.stable` is true, a whole number from 0 up is wanted (write it like stable = 90)
+        landfall.toml:10: `network.name` is a list, but must be text in quotes (write it as name = "vnet-aks-istio-demo")
+        landfall.toml:12: `canary.stable` is true, but must be a whole number from 0 up (write it as stable = 90)
         "#);
     }
 
     #[test]
     fn a_wrong_choice_is_told_with_the_choices() {
         insta::assert_snapshot!(told("cloud = \"azur\"\nauth = \"password\"\n").join("\n"), @r#"
-        landfall.toml:1: `cloud` is "azur", one of sim, azure is wanted (did you mean "azure"?)
-        landfall.toml:2: `auth` is "password", one of auto, cli, service-principal, workload-identity, managed-identity is wanted (take auth out to have the default)
+        landfall.toml:1: `cloud` is "azur", but must be one of sim, azure (did you mean "azure"?)
+        landfall.toml:2: `auth` is "password", but must be one of auto, cli, service-principal, workload-identity, managed-identity (remove auth for the default)
         "#);
     }
 

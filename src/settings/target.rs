@@ -81,8 +81,9 @@ pub fn read(layers: &mut Layers<'_>, file: &File) -> Option<Where> {
         consent: consent??,
     };
     if place.cloud == CloudName::Sim && place.endpoints != Endpoints::default() {
-        let mistake = Mistake::at(layers.place("endpoints"), "[endpoints] is for Azure, and cloud is sim");
-        layers.mistakes.push(mistake.hint("set cloud = \"azure\", or take the table out"));
+        let mistake =
+            Mistake::at(layers.place("endpoints"), "[endpoints] is only for Azure, but cloud is sim");
+        layers.mistakes.push(mistake.hint("set cloud = \"azure\", or remove the table"));
         return None;
     }
     Some(place)
@@ -101,8 +102,8 @@ fn choice<T: Copy + serde::de::DeserializeOwned>(
         given.value.trim().into_deserializer();
     let choice = T::deserialize(word);
     layers.take(choice.map_err(|_| {
-        let wrong = given.wrong(format!("\"{}\" is not a choice for {key}", given.value));
-        wrong.hint(format!("give {wanted}"))
+        let wrong = given.wrong(format!("\"{}\" is not a valid {key}", given.value));
+        wrong.hint(format!("use {wanted}"))
     }))
 }
 
@@ -138,7 +139,7 @@ fn speed(given: &Given<String>) -> Result<f64, Mistake> {
         text => text.parse().ok().filter(|speed: &f64| speed.is_finite() && *speed > 0.0).ok_or_else(|| {
             given
                 .wrong(format!("\"{text}\" is not a speed"))
-                .hint("give a number above 0 (1 is life, 60 an hour in a minute) or instant")
+                .hint("use a number above 0 (1 is real time, 60 is an hour in a minute) or instant")
         }),
     }
 }
@@ -163,15 +164,15 @@ fn address(layers: &mut Layers<'_>, key: &'static str, text: &str) -> Option<Url
     let given = Given { value: text.to_owned(), key, place: layers.place(key) };
     let url = Url::parse(text).ok().filter(|url| url.scheme() == "https" && url.host().is_some());
     let url = url.ok_or_else(|| {
-        given.wrong(format!("\"{text}\" is not an https:// address")).hint("tokens go nowhere but over HTTPS")
+        given.wrong(format!("\"{text}\" is not an https:// address")).hint("tokens are sent only over HTTPS")
     });
     layers.take(url.and_then(|url| {
         match is_bare(&url, key) {
             true => Ok(url),
             // The text stays out: what stands before an @ may be a password.
             false => Err(given
-                .wrong("the address has a part that would not be used: a user, a query, a fragment or a path")
-                .hint("give scheme, host and port only: https://management.example.com")),
+                .wrong("the address has an unused part: a user, a query, a fragment or a path")
+                .hint("use only scheme, host and port: https://management.example.com")),
         }
     }))
 }
@@ -198,7 +199,7 @@ fn vault_suffix(layers: &mut Layers<'_>, text: &str) -> Option<String> {
     } else {
         Err(given
             .wrong(format!("\"{text}\" is not a domain"))
-            .hint("give what the host names of the vaults end with: vault.azure.net"))
+            .hint("use the suffix of the vaults' host names: vault.azure.net"))
     })
 }
 
@@ -209,12 +210,12 @@ fn authorities(layers: &mut Layers<'_>, text: &str) -> Option<String> {
     let read = std::fs::read_to_string(&path)
         .map_err(|error| {
             let wrong = given.wrong(format!("{} cannot be read: {error}", path.display()));
-            wrong.hint("give a PEM file that you may read")
+            wrong.hint("use a readable PEM file")
         })
         .and_then(|pem| match pem.contains("-----BEGIN CERTIFICATE-----") {
             true => Ok(pem),
             false => Err(given
-                .wrong(format!("{} holds no PEM certificate", path.display()))
+                .wrong(format!("{} contains no PEM certificate", path.display()))
                 .hint("`openssl x509 -inform der -in FILE` turns a DER file into PEM")),
         });
     layers.take(read)

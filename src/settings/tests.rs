@@ -109,7 +109,7 @@ fn every_mistake_of_every_layer_is_told_at_once() {
     .variable("LANDFALL_SIM_SPEED", "fast");
     insta::assert_snapshot!(call.told(), @r#"
     landfall.toml:1: unknown key `domian`
-    landfall.toml:3: `cluster.nodes` is the text "two", a whole number from 0 up is wanted
+    landfall.toml:3: `cluster.nodes` is the text "two", but must be a whole number from 0 up
     LANDFALL_SIM_SPEED: "fast" is not a speed
     --domain: "localhost" is not a domain: it has only one label
     KEYVAULT_NAME: "kv--x" is not a vault's name: it contains two hyphens in a row

@@ -32,11 +32,15 @@ impl Certificate {
         F: Future<Output = Result<T, ApiError>> + Send,
     {
         // Ten minutes are documented, and a half more is for clocks and caches.
-        let wait = Wait::new("the grant to take effect", Duration::from_secs(60), Duration::from_secs(900));
+        let wait = Wait::new(
+            "the role assignment to take effect",
+            Duration::from_secs(60),
+            Duration::from_secs(900),
+        );
         cx.wait_until(wait, async || match call().await {
             Err(error) if error.inner_code.as_deref() == Some("ForbiddenByRbac") => {
                 cx.retrying("ForbiddenByRbac", Duration::ZERO);
-                Ok(Look::not_yet("waiting for the grant to take effect, mostly within 5 min, at most 10"))
+                Ok(Look::not_yet("waiting for role propagation, usually 5 min, at most 10"))
             }
             // A vault's name may be known to us before our resolver knows it.
             Err(error) if error.kind == ApiErrorKind::Transport && !error.is("UntrustedCertificate") => {
@@ -59,7 +63,7 @@ impl Certificate {
         let domain = self.domain.clone();
         let made =
             tokio::task::spawn_blocking(move || Material::self_signed(&domain, SELF_SIGNED_DAYS)).await;
-        let what = "make a self-signed certificate";
+        let what = "create a self-signed certificate";
         let bug = |cause: String| StepError::new(Kind::Bug, what).cause(cause).residue(Residue::Nothing);
         made.map_err(|error| bug(error.to_string()))?.map(Arc::new).map_err(|error| bug(error.to_string()))
     }
@@ -122,7 +126,7 @@ impl Certificate {
 
     /// The name is held by a certificate that was deleted. It comes back only when it is ours.
     async fn may_bring_back(&self, cx: &Context, vault: &Vault) -> Result<(), StepError> {
-        let what = format!("look for deleted certificate {} in {}", self.name, vault.name);
+        let what = format!("read deleted certificate {} in {}", self.name, vault.name);
         let client = self.vaults.at(&vault.uri).doing(&what)?;
         let deleted =
             self.once_granted(cx, &what, || async { client.deleted_certificate(&self.name).await }).await?;
@@ -134,10 +138,13 @@ impl Certificate {
 
     fn not_ours(&self, vault: &Vault, what: &str) -> StepError {
         StepError::new(Kind::Foreign, what)
-            .cause(format!("{} holds a deleted certificate of that name, which is somebody else's", vault.name))
+            .cause(format!(
+                "{} contains a deleted certificate of this name that landfall does not own",
+                vault.name
+            ))
             .hint(format!(
-                "set certificate.name to another name; or, if nobody needs it, purge it: az keyvault certificate purge \
-                 --vault-name {} --name {}",
+                "set certificate.name to another name; or, if it is not needed, purge it: az keyvault \
+                 certificate purge --vault-name {} --name {}",
                 vault.name, self.name
             ))
             .residue(Residue::Nothing)

@@ -125,7 +125,7 @@ impl Certificate {
     /// Looks into the vault. A grant takes minutes to reach it, and the only proof that it has is
     /// the call itself: a refusal by role is not final until the bound has passed.
     async fn look(&self, cx: &Context, vault: &Vault) -> Result<Option<Stored>, StepError> {
-        let what = format!("look at certificate {} in {}", self.name, vault.name);
+        let what = format!("read certificate {} in {}", self.name, vault.name);
         self.once_granted(cx, &what, || async { self.vaults.at(&vault.uri)?.certificate(&self.name).await })
             .await
     }
@@ -219,7 +219,7 @@ impl Step for Certificate {
         if cx.is_ours("key-vault") {
             return Ok(Some(self.unread()));
         }
-        let what = format!("look at key vault {}", vault.name);
+        let what = format!("read key vault {}", vault.name);
         if self.azure.vault(&self.group, &vault.name).await.doing(what)?.is_none() {
             return Ok(None);
         }
@@ -241,7 +241,7 @@ impl Step for Certificate {
         match self.look(cx, &vault).await? {
             None => return Ok(Undone::AlreadyGone),
             Some(stored) if stored.thumbprint_sha1_hex != held.thumbprint => {
-                cx.note("somebody has imported another one in its place, which stays");
+                cx.note("a foreign certificate has replaced it and is kept");
                 return Ok(Undone::AlreadyGone);
             }
             Some(_) => {}

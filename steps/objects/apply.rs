@@ -154,7 +154,7 @@ pub(crate) async fn references(
 ) -> Result<Applied, StepError> {
     let mut objects = Vec::new();
     for object in &standing.live {
-        if let Some(kind) = opened.api.kind_of(object).await.doing("name what is there")? {
+        if let Some(kind) = opened.api.kind_of(object).await.doing("identify the existing objects")? {
             objects.push(reference(&kind, object));
         }
     }
@@ -189,7 +189,7 @@ pub(crate) async fn recover(
             if cx.is_ours("cluster") && matches!(error.kind, ErrorKind::Failed | ErrorKind::Refused) =>
         {
             cx.note(format!(
-                "left to the cluster: it does not say what is in it: {}",
+                "left to the deletion of the cluster: its contents cannot be listed: {}",
                 error.causes.join(": ")
             ));
             Ok(Some(with_the_cluster()))

@@ -113,7 +113,7 @@ impl Leftover {
 /// A namespace that every cluster has is in use by the cluster itself.
 async fn is_in_use(api: &Cluster, output: &Applied, space: &str) -> Result<bool, StepError> {
     let strangers = removal::strangers(api, output, &BTreeSet::new(), space).await;
-    let strangers = strangers.doing(format!("look into namespace {space}"))?;
+    let strangers = strangers.doing(format!("list the contents of namespace {space}"))?;
     Ok(removal::is_kubernetes_own(space) || !strangers.is_empty())
 }
 
@@ -123,7 +123,7 @@ pub(super) async fn created(
     name: &ObjectRef,
     applied: &Applied,
 ) -> Result<Option<ObjectRef>, StepError> {
-    let what = format!("look at {} {}", name.kind, name.name);
+    let what = format!("read {} {}", name.kind, name.name);
     let Some(kind) = api.kind_named(&name.api_version, &name.kind).await.doing(&what)? else {
         return Ok(None);
     };
@@ -136,7 +136,7 @@ pub(super) async fn created(
 }
 
 async fn is_there(api: &Cluster, object: &ObjectRef) -> Result<bool, StepError> {
-    let what = format!("look at {} {}", object.kind, object.name);
+    let what = format!("read {} {}", object.kind, object.name);
     let Some(kind) = api.kind_named(&object.api_version, &object.kind).await.doing(&what)? else {
         return Ok(false);
     };

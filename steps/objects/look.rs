@@ -105,7 +105,7 @@ pub(super) async fn kind_of(api: &Cluster, manifest: &Manifest) -> Result<Kind, 
         let types = manifest.object.types.clone().unwrap_or_default();
         StepError::new(ErrorKind::Failed, what)
             .code("UnknownKind")
-            .cause(format!("the cluster knows no kind {} in {}", types.kind, types.api_version))
+            .cause(format!("the cluster has no kind {} in {}", types.kind, types.api_version))
             .hint("check apiVersion and kind, or install the custom resource definition first")
             .residue(Residue::Nothing)
     })

@@ -26,7 +26,7 @@ use std::{
 pub(crate) async fn undo(cx: &Context, clusters: &Clusters, applied: &Applied) -> Result<Undone, StepError> {
     let ours = cx.is_ours("cluster");
     let Some(cluster) = cx.output::<ReadyCluster>("cluster-ready") else {
-        let why = "nothing remembers the cluster they are in".to_owned();
+        let why = "the journal does not record their cluster".to_owned();
         return Ok(if ours { Undone::GoesWithParent } else { Undone::Kept { why } });
     };
     let opened = match reach(cx, clusters, &cluster).await? {
@@ -40,7 +40,7 @@ pub(crate) async fn undo(cx: &Context, clusters: &Clusters, applied: &Applied) -
         return Ok(Undone::GoesWithParent);
     }
     if applied.cluster_uid != opened.uid {
-        let why = "the cluster is another one than the objects were made in".to_owned();
+        let why = "the cluster is not the one in which the objects were created".to_owned();
         return Ok(if ours { Undone::GoesWithParent } else { Undone::Kept { why } });
     }
     let adopted = Applied { found: Vec::new(), ..applied.clone() };
@@ -51,7 +51,7 @@ pub(crate) async fn undo(cx: &Context, clusters: &Clusters, applied: &Applied) -
     let removed = match remove(&opened.api, applied, &recorded).await {
         // It answered a moment ago, and the client has asked it again and again.
         Err((_, error)) if ours && operation::passes(&error) => {
-            return Ok(with_the_cluster(cx, &format!("its API does not answer: {}", error.message)));
+            return Ok(with_the_cluster(cx, &format!("its API does not respond: {}", error.message)));
         }
         Err((what, error)) => return Err(error).doing(what),
         Ok(removed) => removed,
@@ -73,7 +73,7 @@ pub(crate) async fn undo(cx: &Context, clusters: &Clusters, applied: &Applied) -
 }
 
 fn with_the_cluster(cx: &Context, why: &str) -> Undone {
-    cx.note(format!("left to the cluster: {why}"));
+    cx.note(format!("left to the deletion of the cluster: {why}"));
     Undone::GoesWithParent
 }
 
@@ -102,7 +102,7 @@ pub(super) async fn remove(
             let theirs = strangers(api, applied, recorded, &object.name).await.map_err(failed)?;
             if !theirs.is_empty() {
                 let theirs = theirs.join(", ");
-                removed.kept.push(format!("namespace {} holds what is not ours: {theirs}", object.name));
+                removed.kept.push(format!("namespace {} contains foreign objects: {theirs}", object.name));
                 continue;
             }
         }
@@ -171,9 +171,10 @@ async fn await_balancers(
             && (holders.contains(uid_of(service))
                 || owners.into_iter().any(|o| holders.contains(o.uid.as_str())))
     };
-    let wait = Wait::new("the load balancers to be gone", Duration::from_secs(30), Duration::from_secs(540));
+    let wait =
+        Wait::new("the load balancers to be deleted", Duration::from_secs(30), Duration::from_secs(540));
     for space in spaces {
-        let what = format!("look at the Services in {space}");
+        let what = format!("list the Services in {space}");
         let kind = Kind::SERVICE;
         let silent = AtomicBool::new(false);
         let looked = cx.wait_until(wait, async || {
@@ -192,7 +193,7 @@ async fn await_balancers(
                 .collect();
             Ok(match left.is_empty() {
                 true => Look::There(()),
-                false => Look::not_yet(format!("still there: {}", left.join(", "))),
+                false => Look::not_yet(format!("not deleted yet: {}", left.join(", "))),
             })
         });
         match looked.await {
@@ -200,7 +201,7 @@ async fn await_balancers(
                 return Ok(Some(error.message));
             }
             looked => looked.map_err(|error| {
-                error.hint("the events of the Service say what holds it: kubectl describe service")
+                error.hint("the events of the Service show what blocks it: kubectl describe service")
             })?,
         }
     }

@@ -135,10 +135,10 @@ impl Asked<'_> {
             None => Ok(None),
             Some(Ok(said)) => Ok(Some(said)),
             Some(Err(error)) if ends_it(&error) => {
-                Err(error).doing(format!("make the check {}", concern.name()))
+                Err(error).doing(format!("run the check {}", concern.name()))
             }
             Some(Err(error)) => {
-                self.cx.note(format!("{} could not be asked: {error}", concern.name()));
+                self.cx.note(format!("{} could not run: {error}", concern.name()));
                 Ok(None)
             }
         }
@@ -160,7 +160,7 @@ impl Asked<'_> {
         if let Some(standing) = self.said(Concern::VaultName, answers.vault_name)? {
             let name = names::vault(s, self.round.azure().id());
             if matches!(standing, vault_name::Standing::Recoverable) {
-                self.cx.note(format!("key vault {name} is deleted, and will be recovered"));
+                self.cx.note(format!("key vault {name} is deleted and will be recovered"));
             }
             findings.extend(vault_name::judge(s, &name, &standing));
         }
@@ -262,7 +262,7 @@ impl Step for Preflight {
     async fn apply(&self, cx: &Context, input: &()) -> Result<Cleared, StepError> {
         match self.check(cx, input).await? {
             Check::Ready(cleared) => Ok(cleared),
-            _ => Err(StepError::new(Kind::Bug, "look before making")),
+            _ => Err(StepError::new(Kind::Bug, "run the preflight checks")),
         }
     }
 

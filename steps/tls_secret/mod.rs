@@ -112,7 +112,7 @@ impl Step for TlsSecret {
         let (standing, secret) = futures::join!(objects::look(&opened, &wanted, &earlier), async {
             opened.api.get(&Kind::SECRET, Some(NAMESPACE), SECRET).await
         },);
-        let secret = secret.doing(format!("look at Secret {SECRET}"))?;
+        let secret = secret.doing(format!("read Secret {SECRET}"))?;
         let found = match standing?.check() {
             Ok(found) => found,
             Err(verdict) => return Ok(objects::verdict(verdict)),

@@ -190,10 +190,10 @@ impl Lost {
     pub(super) fn told(&self, port: u16) -> String {
         match self {
             Self::Silent(bound) => {
-                format!("nothing answered within {} s on port {port}", bound.as_secs_f64())
+                format!("no response within {} s on port {port}", bound.as_secs_f64())
             }
             Self::Broken(why) => format!("port {port}: {why}"),
-            Self::Untrusted(why) => format!("port {port}: the certificate will not do: {why}"),
+            Self::Untrusted(why) => format!("port {port}: the certificate is not trusted: {why}"),
         }
     }
 }

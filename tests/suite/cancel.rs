@@ -132,8 +132,8 @@ fn the_words_at_the_end_fit_a_terminal_and_claim_no_more_than_is_so() {
     assert!(closing.lines().all(|line| line.chars().count() <= 80), "{closing}");
     insta::with_settings!({filters => vec![(r"\d+ steps", "<n> steps")]}, {
         insta::assert_snapshot!(format!("{}\n---\n{closing}", rows.join("\n")), @r"
-        stopped  certificate     interrupted before it began anything
-        stopped  cluster-ready   interrupted in the middle; the next run looks and goes on
+        stopped  certificate     interrupted before it started
+        stopped  cluster-ready   interrupted in progress; the next run resumes
         ---
         <n> steps are complete and stay complete. Operations in flight continue in the
         cloud. To resume, run `landfall up` again.

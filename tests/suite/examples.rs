@@ -41,8 +41,8 @@ fn the_demo_goes_from_nothing_to_nothing() {
     }
     let said = run("demo/run.sh");
     let at = |what: &str| said.find(what).unwrap_or_else(|| panic!("{what} is not in:\n{said}"));
-    assert!(at("checks hold") < at("BACKEND_") && at("BACKEND_") < at("Deleted in"), "{said}");
-    assert_eq!(said.matches("checks hold").count(), 3, "{said}");
+    assert!(at("checks passed") < at("BACKEND_") && at("BACKEND_") < at("Deleted in"), "{said}");
+    assert_eq!(said.matches("checks passed").count(), 3, "{said}");
 }
 
 #[test]

@@ -113,17 +113,17 @@ fn a_state_folder_that_others_can_read_is_closed_and_one_they_can_swap_is_refuse
     rights(&here.state(), 0o755);
     rights(&here.state().join("journal.jsonl"), 0o644);
     let said = here.expect(0, &["up"]);
-    assert!(said.stderr.contains("open to others"), "{}", said.stderr);
+    assert!(said.stderr.contains("accessible to other users"), "{}", said.stderr);
     let mode = |path: &std::path::Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!((mode(&here.state()), mode(&here.state().join("journal.jsonl"))), (0o700, 0o600));
-    assert!(!here.expect(0, &["up"]).stderr.contains("open to others"), "said once");
+    assert!(!here.expect(0, &["up"]).stderr.contains("accessible to other users"), "said once");
 
     rights(&here.path().join(".landfall"), 0o777);
     let said = here.expect(2, &["up"]);
-    assert!(said.stderr.contains("everybody may write to it"), "{}", said.stderr);
+    assert!(said.stderr.contains("every user may write to it"), "{}", said.stderr);
     std::os::unix::fs::symlink("/nowhere/at/all", here.path().join("link")).unwrap();
     let said = here.expect(2, &["up", "--state-dir", "link"]);
-    assert!(said.stderr.contains("/nowhere/at/all, which is not there"), "{}", said.stderr);
+    assert!(said.stderr.contains("/nowhere/at/all, which does not exist"), "{}", said.stderr);
 }
 
 #[test]

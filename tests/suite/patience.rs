@@ -27,7 +27,7 @@ fn past_its_bound_a_wait_says_what_was_seen_last_and_how_to_go_on() {
     // The line breaks do not matter here.
     let error = said.stderr.split("error: ").nth(1).unwrap().split_whitespace().collect::<Vec<_>>().join(" ");
     for words in
-        ["cannot ask right now", "left behind: ", "hint: run the same command again to resume the wait"]
+        ["cannot read the state now", "left behind: ", "hint: run the same command again to resume the wait"]
     {
         assert!(error.contains(words), "{words}: {error}");
     }

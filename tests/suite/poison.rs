@@ -130,9 +130,9 @@ fn a_kubeconfig_that_cannot_be_added_to_is_refused_before_anything_is_made() {
         refused(&here, &["up", "--kubeconfig", name], &[words, &[name]].concat());
         assert_eq!(fs::read_to_string(&path).unwrap(), text);
     };
-    with("not-yaml", "clusters: [\n", &["cannot be added to"]);
-    with("a-list", "- prod\n- test\n", &["cannot be added to", "no mapping"]);
-    with("clusters-are-no-list", "clusters: prod\n", &["cannot be added to", "clusters is no list"]);
+    with("not-yaml", "clusters: [\n", &["cannot be changed"]);
+    with("a-list", "- prod\n- test\n", &["cannot be changed", "not a mapping"]);
+    with("clusters-are-no-list", "clusters: prod\n", &["cannot be changed", "clusters is not a list"]);
 
     let mine = here.write("read-only", "current-context: prod\n");
     fs::set_permissions(&mine, fs::Permissions::from_mode(0o444)).unwrap();
@@ -162,8 +162,8 @@ fn endpoints_that_are_not_plain_https_are_refused_and_nobody_is_asked() {
         (format!("login = \"http://{at}\""), "is not an https:// address"),
         (format!("login = \"//{at}\""), "is not an https:// address"),
         (format!("login = \"file://{at}/token\""), "is not an https:// address"),
-        (format!("arm = \"https://management.azure.com@{at}\""), "a part that would not be used"),
-        (format!("arm = \"https://{at}/?\""), "a part that would not be used"),
+        (format!("arm = \"https://management.azure.com@{at}\""), "an unused part"),
+        (format!("arm = \"https://{at}/?\""), "an unused part"),
         (format!("vault_suffix = \"{at}\""), "is not a domain"),
     ] {
         let here = TestEnvironment::instant().with("AZURE_TENANT_ID", "00000000-0000-4000-8000-000000000001");

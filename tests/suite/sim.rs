@@ -42,7 +42,7 @@ fn every_command_uses_the_world_that_is_served_and_the_gateways_answer_meanwhile
 
     let up = here.expect(0, &["up"]).stderr;
     assert!(up.contains(page), "{up}");
-    assert!(!up.contains("rests between commands"), "{up}");
+    assert!(!up.contains("serve only while a command runs"), "{up}");
     let door = server.until(|event| event["event"] == "door" && event["port"] == 80);
     let answer = ask(door["socket"].as_str().unwrap(), "httpbin.demo.example.com");
     assert!(answer.starts_with("HTTP/1.1 301"), "{answer}");
@@ -57,7 +57,7 @@ fn every_command_uses_the_world_that_is_served_and_the_gateways_answer_meanwhile
             && !here.state().join("sim/principal.secret").exists()
     );
     let alone = here.expect(0, &["up"]).stderr;
-    assert!(!alone.contains(page) && alone.contains("rests between commands"), "{alone}");
+    assert!(!alone.contains(page) && alone.contains("serve only while a command runs"), "{alone}");
     assert_eq!(
         here.count("PUT", "/managedClusters/aks-istio-gateway-demo"),
         2,
@@ -81,7 +81,7 @@ fn a_second_server_and_wishes_that_cannot_be_are_told_who_serves() {
     {
         assert!(wished.contains(word), "{word}: {wished}");
     }
-    assert_eq!(here.ledger().len(), 0, "nothing was touched");
+    assert_eq!(here.ledger().len(), 0, "nothing was changed");
 
     // Another process can arm faults, which replace the previous ones: the second run waits for one.
     for _ in 0..2 {
@@ -185,7 +185,7 @@ async fn a_run_that_holds_the_world_is_waited_for_and_named() {
 fn a_shell_is_led_to_the_world_without_a_secret_in_its_text() {
     let here = TestEnvironment::instant();
     let nobody = here.expect(1, &["sim", "env"]);
-    assert!(nobody.stdout.is_empty() && nobody.stderr.contains("nobody does"), "{}", nobody.stderr);
+    assert!(nobody.stdout.is_empty() && nobody.stderr.contains("none is running"), "{}", nobody.stderr);
     let (server, _) = serve(&here, &[]);
     let shell = here.expect(0, &["sim", "env"]).stdout;
     let secret = here.state().join("sim/principal.secret");

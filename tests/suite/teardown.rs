@@ -115,13 +115,13 @@ fn what_is_kept_stays_ours_and_goes_the_next_time() {
     let here = TestEnvironment::instant();
     here.expect(0, &["up"]);
     let said = here.expect(0, &["down", "--yes", "--keep", "cluster"]).stderr;
-    assert!(said.contains("cluster aks-istio-gateway-demo: as --keep says"), "{said}");
+    assert!(said.contains("cluster aks-istio-gateway-demo: kept by --keep"), "{said}");
     assert_eq!(here.count("DELETE", "/managedClusters/"), 0);
     assert_eq!(here.count("DELETE", "/vaults/"), 1);
     here.expect(0, &["down", "--yes"]);
     assert_eq!(here.count("DELETE", "/managedClusters/"), 1);
     let said = here.expect(0, &["down", "--yes"]).stderr;
-    assert!(said.contains("Nothing to take down"), "{said}");
+    assert!(said.contains("Nothing to delete"), "{said}");
 }
 
 #[test]
@@ -152,7 +152,7 @@ fn a_lock_is_named_before_anything_goes_and_removing_it_is_enough() {
     let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(said.contains("locked by keep (CanNotDelete) at rg-aks-istio-gateway-demo"), "{said}");
     assert!(said.contains("ask the platform team") && said.contains("az lock delete --ids"), "{said}");
-    assert_eq!(here.count("DELETE", "/"), before, "nothing was touched");
+    assert_eq!(here.count("DELETE", "/"), before, "nothing was changed");
     let said = here.expect(3, &["down", "--yes", "--format", "json"]);
     let plan = said.events().into_iter().find(|event| event["event"] == "plan").unwrap();
     assert_eq!(plan["locks"][0]["name"], "keep");
@@ -167,16 +167,16 @@ fn what_a_colleague_made_stays_until_it_is_adopted() {
     std::fs::remove_file(here.state().join("journal.lock")).unwrap();
     here.expect(0, &["up"]);
     let said = here.expect(0, &["down", "--yes"]).stderr;
-    assert!(said.contains("Nothing to take down"), "{said}");
+    assert!(said.contains("Nothing to delete"), "{said}");
     let said = here.expect(0, &["down", "--yes", "--adopt"]).stderr;
-    assert!(said.contains("Will go too, by --adopt, though landfall only found it"), "{said}");
+    assert!(said.contains("Will also be deleted (--adopt), though landfall only found it"), "{said}");
     assert_eq!(here.count("DELETE", "/managedClusters/"), 1);
     assert_eq!(
         here.count("DELETE", "/resourcegroups/rg-aks-istio-gateway-demo"),
         4,
         "each thing, and the group"
     );
-    assert!(here.expect(0, &["down", "--yes"]).stderr.contains("Nothing to take down"));
+    assert!(here.expect(0, &["down", "--yes"]).stderr.contains("Nothing to delete"));
 }
 
 #[test]
@@ -189,11 +189,11 @@ fn adopting_without_a_journal_deletes_what_the_checks_find() {
     let said = here.expect(0, &["down", "--yes"]).stderr;
     assert!(said.contains("this environment has no journal"), "{said}");
     let said = here.expect(0, &["down", "--yes", "--adopt"]).stderr;
-    assert!(said.contains("Will go too, by --adopt, though landfall only found it"), "{said}");
+    assert!(said.contains("Will also be deleted (--adopt), though landfall only found it"), "{said}");
     assert_eq!(here.count("DELETE", "/managedClusters/"), 1);
     assert_eq!(here.count("DELETE", "/resourcegroups/rg-aks-istio-gateway-demo"), 4);
     let said = here.expect(0, &["down", "--yes", "--adopt"]).stderr;
-    assert!(said.contains("Nothing to take down"), "{said}");
+    assert!(said.contains("Nothing to delete"), "{said}");
 }
 
 #[test]
@@ -219,6 +219,6 @@ fn locks_that_cannot_be_listed_are_a_refusal_and_nothing_goes() {
     here.expect(0, &["up"]);
     let here = here.with("LANDFALL_SIM_FAULTS", "server-error@GET microsoft.authorization/locks*99");
     let said = here.expect(1, &["down", "--yes"]).stderr;
-    assert!(said.contains("list the locks") && said.contains("nothing was touched"), "{said}");
+    assert!(said.contains("list the locks") && said.contains("nothing was changed"), "{said}");
     assert_eq!(here.count("DELETE", "/"), 0);
 }

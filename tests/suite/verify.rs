@@ -119,7 +119,7 @@ fn where_nothing_is_made_there_is_nothing_to_prove() {
     let here = TestEnvironment::instant();
     let never = here.expect(2, &["verify"]);
     assert!(
-        never.stderr.contains("nothing is made yet") && never.stderr.contains("landfall up"),
+        never.stderr.contains("no gateway is created yet") && never.stderr.contains("landfall up"),
         "{}",
         never.stderr
     );
@@ -127,7 +127,7 @@ fn where_nothing_is_made_there_is_nothing_to_prove() {
     here.expect(0, &["up"]);
     here.expect(0, &["down", "--yes"]);
     let gone = here.expect(2, &["verify"]);
-    assert!(gone.stderr.contains("nothing is made yet"), "{}", gone.stderr);
+    assert!(gone.stderr.contains("no gateway is created yet"), "{}", gone.stderr);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use crate::environment::{Said, TestEnvironment};
 fn told(fault: &str, said: &Said) {
     let Said { stderr, .. } = said;
     let at = format!("{fault}:\n{stderr}");
-    assert!(!stderr.contains("panicked") && !stderr.contains("a mistake in landfall"), "{at}");
+    assert!(!stderr.contains("panicked") && !stderr.contains("a bug in landfall"), "{at}");
     let mut errors = stderr.split("error: failed to ").skip(1).peekable();
     assert!(errors.peek().is_some(), "no error is told: {at}");
     for error in errors {

@@ -77,11 +77,7 @@ impl ForeignOrigin {
 impl Policy for OnlyTo {
     async fn send(&self, ctx: &Context, request: &mut Request, next: &[Arc<dyn Policy>]) -> PolicyResult {
         if let Err(foreign) = ForeignOrigin::check(request.url(), &self.0) {
-            return Err(Error::with_error(
-                ErrorKind::Other,
-                foreign,
-                "the address leads to a foreign server",
-            ));
+            return Err(Error::with_error(ErrorKind::Other, foreign, "the URL points to a foreign server"));
         }
         next[0].send(ctx, request, &next[1..]).await
     }
@@ -171,7 +167,7 @@ impl Policy for TryAgain {
                 });
             };
             earlier = earlier.max(effect);
-            tracing::debug!(method = %request.method(), path = request.url().path(), kind = ?failure.kind, ?wait, "trying again");
+            tracing::debug!(method = %request.method(), path = request.url().path(), kind = ?failure.kind, ?wait, "retrying");
             tokio::time::sleep(wait).await;
         }
     }

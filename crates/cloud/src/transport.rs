@@ -173,7 +173,7 @@ async fn carried(
         }
     };
     let outgoing = outgoing.body(body).map_err(malformed)?;
-    let too_late = |_| Error::new(ErrorKind::Io, format!("no answer from {host} in time"));
+    let too_late = |_| Error::new(ErrorKind::Io, format!("no response from {host} in time"));
     let until = tokio::time::Instant::now() + answer_max;
     let answer = timeout_at(until, carrier.carry(outgoing)).await.map_err(too_late)?.map_err(lost)?;
     let (parts, body) = answer.into_parts();
@@ -255,16 +255,16 @@ fn broken(error: reqwest::Error, host: &str) -> Error {
     let (kind, message) = if error.is_connect() {
         (ErrorKind::Connection, format!("no connection to {host}"))
     } else if error.is_timeout() {
-        (ErrorKind::Io, format!("no answer from {host} in time"))
+        (ErrorKind::Io, format!("no response from {host} in time"))
     } else {
-        (ErrorKind::Io, format!("the connection to {host} broke"))
+        (ErrorKind::Io, format!("the connection to {host} was interrupted"))
     };
     Error::with_error(kind, error, message)
 }
 
 /// A server whose certificate nobody we trust vouches for. Asking again does not change that.
 #[derive(Debug, thiserror::Error)]
-#[error("{host} shows a certificate that is not trusted")]
+#[error("{host} presents an untrusted certificate")]
 pub(crate) struct UntrustedCertificate {
     host: String,
     #[source]

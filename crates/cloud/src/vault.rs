@@ -103,7 +103,7 @@ impl Vaults {
             let message = format!("use {vault_uri} as a vault: {why}");
             ApiError::new(ApiErrorKind::Invalid, message).with_sent(Sent::Never)
         };
-        let url = Url::parse(vault_uri).map_err(|error| refused("it is no address").with_source(error))?;
+        let url = Url::parse(vault_uri).map_err(|error| refused("it is not a URL").with_source(error))?;
         let host = url.host_str().unwrap_or_default().to_ascii_lowercase();
         let label = host.strip_suffix(&self.suffix).and_then(|rest| rest.strip_suffix('.'));
         if url.scheme() != "https" || !url.username().is_empty() {
@@ -238,12 +238,12 @@ fn stored(answer: Response<Certificate>, method: &'static str, path: &str) -> Re
         ApiError::new(ApiErrorKind::Protocol, what).with_request(method, path).answered_with(status)
     };
     let bundle = answer.into_model().map_err(|error| from_sdk(error, method, path).answered_with(status))?;
-    let cer = bundle.cer.ok_or_else(|| wrong("read a certificate without its bytes"))?;
+    let cer = bundle.cer.ok_or_else(|| wrong("read a certificate that has no content"))?;
     let (_, leaf) = x509_parser::certificate::X509Certificate::from_der(&cer)
         .map_err(|error| wrong("read the certificate in the vault").with_source(error))?;
     let instant = |time: x509_parser::time::ASN1Time| {
         jiff::Timestamp::from_second(time.timestamp())
-            .map_err(|error| wrong("read its dates").with_source(error))
+            .map_err(|error| wrong("read its validity dates").with_source(error))
     };
     let mut names = Vec::new();
     if let Ok(Some(extension)) = leaf.subject_alternative_name() {

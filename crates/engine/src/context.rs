@@ -19,7 +19,7 @@ use std::{
 use tokio::{sync::mpsc, time::Instant};
 
 /// What a step is at from its entry in the journal on.
-const MAKING: &str = "making it";
+const MAKING: &str = "creating it";
 
 /// The step's window on the run: its memory, its voice, and the only ways to wait.
 pub struct Context {
@@ -56,7 +56,7 @@ struct Moments {
 impl Moments {
     fn begin(act: Act) -> Self {
         let now = Instant::now();
-        let doing = if act == Act::Undo { "taking it away" } else { "looking" };
+        let doing = if act == Act::Undo { "deleting it" } else { "checking" };
         Self {
             began: now,
             spoke: now,
@@ -121,7 +121,7 @@ impl Context {
     pub(crate) fn is_on_its_way(&self, what: &str, state: &str) -> StepError {
         let words = if state.is_empty() { format!("waiting for {what}") } else { state.to_owned() };
         self.moments().on_its_way = Some(words);
-        StepError::new(Kind::TimedOut, format!("find {what}")).cause("it is not there yet")
+        StepError::new(Kind::TimedOut, format!("find {what}")).cause("it does not exist yet")
     }
 
     /// Takes what [`Context::is_on_its_way`] took down, and what was noted.
@@ -316,15 +316,15 @@ impl Context {
 
     /// The error for a deadline that passed around the whole turn.
     pub(crate) fn past_deadline(&self, title: &str, deadline: Duration) -> StepError {
-        let what = if self.act == Act::Undo { "take away" } else { "finish" };
+        let what = if self.act == Act::Undo { "delete" } else { "finish" };
         let what = format!("{what} {title} within {} s", deadline.as_secs());
         let error = StepError::new(Kind::TimedOut, what)
-            .hint("run the same command again: it goes on from here")
+            .hint("run the same command again to resume")
             .residue(if self.past().ticket.is_some() { Residue::Something } else { Residue::Unknown });
         let moments = self.moments();
         match &moments.last_seen {
             Some(state) => error.cause(format!("last seen: {state}")),
-            None => error.cause(format!("it was {}, and nothing was seen of it", moments.doing)),
+            None => error.cause(format!("it was {}, and no state was reported", moments.doing)),
         }
     }
 

@@ -241,20 +241,20 @@ pub trait Step: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Option<Self::Output>, StepError>> + Send {
         async move {
             let wait =
-                Wait::new("it to be made, so that it can be taken away", self.usual(), self.deadline());
+                Wait::new("it to be created, so that it can be deleted", self.usual(), self.deadline());
             cx.wait_until(wait, async || {
                 let unfit = |why: &str| {
-                    StepError::new(Kind::Failed, format!("take away {}", self.title()))
-                        .cause(format!("what is there cannot be named: {why}"))
-                        .hint("bring it up first, then take it down")
+                    StepError::new(Kind::Failed, format!("delete {}", self.title()))
+                        .cause(format!("the existing resource cannot be identified: {why}"))
+                        .hint("run landfall up first, then landfall down")
                 };
                 match self.check(cx, input).await? {
                     Check::Ready(output) => Ok(Look::There(Some(output))),
                     Check::Missing | Check::Foreign { .. } => Ok(Look::There(None)),
-                    Check::Underway => Ok(Look::not_yet("still being made")),
+                    Check::Underway => Ok(Look::not_yet("still being created")),
                     Check::Broken { why } => Err(unfit(&why)),
                     Check::Refused { error } => Err(unfit(&error.message)),
-                    Check::Differs { .. } => Err(unfit("it differs from what is wanted")),
+                    Check::Differs { .. } => Err(unfit("it differs from the desired state")),
                 }
             })
             .await

@@ -99,7 +99,7 @@ impl Machinery {
     }
 }
 
-const NOBODY: &str = "this world is not served for others; `landfall sim` does that\n";
+const NOBODY: &str = "this simulated cloud is not served to other processes; run `landfall sim`\n";
 
 fn nothing_there() -> Reply {
     let there = "ledger, doors, ca.pem, serving, env, faults, limits, policies and advance";
@@ -204,7 +204,7 @@ fn advance(world: &mut World, request: &Request, timing: &Timing) -> Reply {
         _ => return Reply::text(400, "the body must be {\"seconds\": n} or {\"real_seconds\": n}\n"),
     };
     if !(0.0..=1e9).contains(&real) {
-        return Reply::text(400, "the clock only goes forward, by at most a thousand million seconds\n");
+        return Reply::text(400, "the clock only moves forward, by at most a thousand million seconds\n");
     }
     world.ahead_ms += (real * 1000.0).ceil() as i64;
     world.settle(world.now(), timing);

@@ -57,7 +57,7 @@ pub enum SimError {
         source: io::Error,
     },
     /// The certificates cannot be generated.
-    #[error("make the simulated cloud's certificates")]
+    #[error("create the simulated cloud's certificates")]
     Certificates(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// Unknown fault.
     #[error(transparent)]

@@ -47,7 +47,7 @@ impl Refusal {
 
     /// Returns the 502 of a gateway that does not respond with HTTP.
     fn unanswered(authority: &Authority, error: &dyn std::error::Error) -> Self {
-        Self::new(StatusCode::BAD_GATEWAY, format!("{authority} does not answer: {error}"))
+        Self::new(StatusCode::BAD_GATEWAY, format!("{authority} does not respond: {error}"))
     }
 
     fn into_response(self) -> Response<Body> {
@@ -90,7 +90,7 @@ pub(crate) async fn serve(tcp: TcpStream, front: Arc<Front>) {
 
 async fn answer(request: Request<Incoming>, front: &Arc<Front>) -> Result<Response<Body>, Refusal> {
     let Some(authority) = request.uri().authority().cloned() else {
-        let why = "this port speaks TLS, or is the proxy of a client that asks for whole URLs";
+        let why = "this port serves TLS, or is the proxy for requests with absolute URLs";
         return Err(Refusal::new(StatusCode::BAD_REQUEST, why));
     };
     let is_tunnel = request.method() == Method::CONNECT;
@@ -100,7 +100,7 @@ async fn answer(request: Request<Incoming>, front: &Arc<Front>) -> Result<Respon
         (None, true) => return Err(Refusal::new(StatusCode::BAD_REQUEST, "CONNECT needs a host and a port")),
     };
     if !is_tunnel && request.uri().scheme() != Some(&Scheme::HTTP) {
-        let why = "what is encrypted is asked for with CONNECT";
+        let why = "use CONNECT for HTTPS";
         return Err(Refusal::new(StatusCode::BAD_REQUEST, why));
     }
     match (way(front, authority.host(), port)?, is_tunnel) {

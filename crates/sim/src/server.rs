@@ -191,7 +191,7 @@ pub async fn answer(
     let reply = match shared.answer(request) {
         Ok(reply) => reply,
         Err(error) => {
-            tracing::error!(%error, "the world cannot be kept");
+            tracing::error!(%error, "the state cannot be saved");
             return Err(Cut);
         }
     };

@@ -144,7 +144,7 @@ export AZURE_CONFIG_DIR={az}
 export AZURE_CORE_INSTANCE_DISCOVERY=false AZURE_CORE_COLLECT_TELEMETRY=false
 # Once in a shell: landfall_az_login; then az as on Azure.
 landfall_az_login() {{
-  # The world may have another port than when it was registered. The rest is asked of {arm}/metadata/endpoints.
+  # The port may have changed since the registration. The rest comes from {arm}/metadata/endpoints.
   az cloud set --name AzureCloud --output none --only-show-errors &&
   {{ az cloud unregister --name landfall --output none 2>/dev/null || true; }} &&
   az cloud register --name landfall --endpoint-resource-manager {arm} --output none &&

@@ -12,21 +12,21 @@ const SIZE_MAX: u64 = 4 * 1024 * 1024;
 pub fn file(given: &Given<String>, path: &Path, state: &Path) -> Result<(), Mistake> {
     let shown = path.display();
     let wrong = |why: String, hint: &str| Err(given.wrong(format!("{shown} {why}")).hint(hint));
-    let another = "set kubeconfig (KUBECONFIG) to another file; one that is not there yet is made";
+    let another = "set kubeconfig (KUBECONFIG) to another file; a missing file is created";
     let known = match fs::metadata(path) {
         Ok(known) => known,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return writable(given, path),
-        Err(error) => return wrong(format!("cannot be looked at: {error}"), another),
+        Err(error) => return wrong(format!("cannot be read: {error}"), another),
     };
     if !known.is_file() {
         // A device or a pipe would be waited on for ever, or replaced by a file.
         return wrong("is not a file".to_owned(), another);
     }
     if known.len() > SIZE_MAX {
-        return wrong(format!("has {} MB and is no kubeconfig", known.len() / 1_000_000), another);
+        return wrong(format!("has {} MB and is not a kubeconfig", known.len() / 1_000_000), another);
     }
     if known.permissions().readonly() {
-        return wrong("is read-only".to_owned(), "allow writing to it, or set kubeconfig to another file");
+        return wrong("is read-only".to_owned(), "make it writable, or set kubeconfig to another file");
     }
     // A killed run may have left half a text there: it is restored when the file is locked.
     if kubeconfig::has_leftovers(path, &state.join(BACKUP)) {
@@ -40,8 +40,8 @@ pub fn file(given: &Given<String>, path: &Path, state: &Path) -> Result<(), Mist
         Err(error) => return wrong(format!("cannot be read: {}", chain(&error)), another),
     };
     if let Err(error) = kubeconfig::check(&content.text) {
-        let hint = "mend the file, or set kubeconfig to another one";
-        return wrong(format!("cannot be added to: failed to {error}"), hint);
+        let hint = "fix the file, or set kubeconfig to another one";
+        return wrong(format!("cannot be changed: failed to {error}"), hint);
     }
     writable(given, path)
 }
@@ -51,7 +51,7 @@ fn writable(given: &Given<String>, path: &Path) -> Result<(), Mistake> {
     let shown = path.display();
     if let Err(error) = kubeconfig::check_writable(path) {
         let mistake = given.wrong(format!("{shown} cannot be written: failed to {}", chain(&error)));
-        return Err(mistake.hint("allow writing to it, or set kubeconfig to another file"));
+        return Err(mistake.hint("make it writable, or set kubeconfig to another file"));
     }
     if let Some(held) = kubeconfig::abandoned_lock(path) {
         let (lock, age) = (held.lock.display(), held.age.unwrap_or_default().as_secs());

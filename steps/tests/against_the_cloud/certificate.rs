@@ -100,7 +100,7 @@ async fn a_certificate_that_somebody_put_in_place_of_ours_is_kept() {
     let mark = bench.mark();
     let told = bench.down_ready().await;
     assert_eq!(told.undone("certificate"), Some(&Undone::AlreadyGone));
-    assert!(told.notes("certificate").iter().any(|note| note.contains("stays")));
+    assert!(told.notes("certificate").iter().any(|note| note.contains("is kept")));
     assert_eq!(bench.writes_at(mark, "/certificates/"), [""; 0]);
 }
 

@@ -186,7 +186,7 @@ async fn a_lost_answer_to_the_put_of_the_cluster_is_no_stranger() {
     let told = bench.up_ready().await;
     assert_eq!(told.how("cluster"), Some(How::Created));
     assert!(
-        told.notes("cluster").iter().any(|note| note.contains("earlier try")),
+        told.notes("cluster").iter().any(|note| note.contains("earlier attempt")),
         "{:?}",
         told.notes("cluster")
     );
@@ -250,7 +250,7 @@ async fn a_broken_cluster_of_ours_is_made_anew_when_wished_and_nobody_else_works
     kubectl.delete(theirs).await;
     let told = bench.up_ready().await;
     assert!(
-        told.notes("cluster").iter().any(|note| note.contains("made anew")),
+        told.notes("cluster").iter().any(|note| note.contains("is recreated")),
         "{:?}",
         told.notes("cluster")
     );

@@ -44,7 +44,7 @@ async fn a_cluster_of_ours_with_somebodys_workload_stays_with_all_it_stands_on()
     assert_eq!(bench.survey().await.in_cluster, ["Deployment shop/web", "Namespace shop"]);
     bench.up_ready().await;
     let told = bench.down_ready().await;
-    assert_eq!(why(&told, "cluster"), "it holds what is not ours: Deployment shop/web, Namespace shop");
+    assert_eq!(why(&told, "cluster"), "it contains foreign resources: Deployment shop/web, Namespace shop");
     assert!(why(&told, "network").contains("in use by"), "{:?}", told.report.undone);
     assert!(
         why(&told, "resource-group").starts_with("it contains kept resources"),
@@ -77,8 +77,8 @@ async fn an_object_in_our_own_namespace_keeps_the_cluster_until_it_is_gone() {
     let object = json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": "theirs", "namespace": "shop" } });
     kubectl.apply(theirs, &object).await;
     let told = bench.down_ready().await;
-    assert_eq!(why(&told, "cluster"), "it holds what is not ours: ConfigMap shop/theirs");
-    assert!(why(&told, "apps").contains("which stays"));
+    assert_eq!(why(&told, "cluster"), "it contains foreign resources: ConfigMap shop/theirs");
+    assert!(why(&told, "apps").contains("which is kept"));
     assert_ne!(kubectl.get(theirs).await, Value::Null);
     assert_eq!(kubectl.get("/api/v1/namespaces/shop/configmaps/ours").await, Value::Null);
     kubectl.delete(theirs).await;
@@ -143,7 +143,7 @@ async fn what_is_to_be_kept_stays_and_stays_ours() {
     let told = bench.down_but(&["cluster"]).await;
     assert_eq!(told.report.outcome, Outcome::Ready);
     assert_eq!(why(&told, "cluster"), "as asked");
-    assert!(why(&told, "subnet-role").contains("needs it"));
+    assert!(why(&told, "subnet-role").contains("depends on it"));
     assert_eq!(told.undone("key-vault"), Some(&Undone::Deleted));
     assert_ne!(bench.get(&bench.cluster_id()).await, Value::Null);
     assert_ne!(bench.get(&bench.network_id()).await, Value::Null);

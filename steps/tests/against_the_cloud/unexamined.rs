@@ -69,7 +69,7 @@ async fn cluster_scoped_objects_and_registrations_of_people_keep_the_cluster() {
     let theirs = ["APIService v1.packages.example.com", "ClusterRole shop-reader"];
     assert_eq!(bench.survey().await.in_cluster, theirs);
     let told = bench.down_ready().await;
-    assert_eq!(kept(&told, "cluster"), format!("it holds what is not ours: {}", theirs.join(", ")));
+    assert_eq!(kept(&told, "cluster"), format!("it contains foreign resources: {}", theirs.join(", ")));
 }
 
 #[tokio::test]

@@ -44,7 +44,7 @@ async fn up_with_failures(bench: &Bench, after: (&str, &str, usize), place: &str
 }
 
 fn says_so(told: &Told, step: &str) {
-    let said = told.notes(step).iter().any(|note| note.contains("cannot ask right now"));
+    let said = told.notes(step).iter().any(|note| note.contains("cannot read the state now"));
     assert!(said, "{:?}", told.notes(step));
 }
 

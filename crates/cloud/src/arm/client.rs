@@ -124,7 +124,7 @@ impl Arm {
                 Value::Object(mut page) => match page.remove("value") {
                     Some(Value::Array(page)) => items.extend(page),
                     _ => {
-                        return Err(ApiError::new(ApiErrorKind::Protocol, "read a list without a value")
+                        return Err(ApiError::new(ApiErrorKind::Protocol, "read a list that has no value")
                             .with_request("GET", url.path()));
                     }
                 },
@@ -287,7 +287,7 @@ impl Arm {
         let local =
             operation::local_address(&self.0.base, path).map_err(|error| error.with_sent(Sent::Never))?;
         self.0.base.join(&local).map_err(|error| {
-            ApiError::new(ApiErrorKind::Invalid, "make an address").with_sent(Sent::Never).with_source(error)
+            ApiError::new(ApiErrorKind::Invalid, "build a URL").with_sent(Sent::Never).with_source(error)
         })
     }
 }

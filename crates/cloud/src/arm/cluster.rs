@@ -97,7 +97,7 @@ impl Azure {
     pub async fn cluster_credential(&self, id: &str) -> Result<Secret<String>, ApiError> {
         let path = format!("{id}/listClusterUserCredential");
         let kubeconfig = self.arm().ask(&path, API, None).await?.as_ref().and_then(decode);
-        kubeconfig.ok_or_else(|| ApiError::new(ApiErrorKind::Protocol, "the answer holds no kubeconfig"))
+        kubeconfig.ok_or_else(|| ApiError::new(ApiErrorKind::Protocol, "the response contains no kubeconfig"))
     }
 
     /// Lists the Kubernetes versions a region offers, newest first.

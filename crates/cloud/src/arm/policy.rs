@@ -67,7 +67,7 @@ impl Azure {
         content["name"] = json!(name);
         let asked = json!({ "resourceDetails": { "resourceContent": content } });
         let Some(answer) = self.arm().ask(&path, API, Some(&asked)).await? else {
-            return Err(ApiError::new(ApiErrorKind::Protocol, "read what policies say"));
+            return Err(ApiError::new(ApiErrorKind::Protocol, "read the policy evaluation"));
         };
         let evaluations = answer["contentEvaluationResult"]["policyEvaluations"].as_array();
         Ok(evaluations.into_iter().flatten().filter_map(Denial::from_body).collect())

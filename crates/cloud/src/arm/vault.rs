@@ -27,7 +27,7 @@ impl Azure {
         let path = self.path("/providers/Microsoft.KeyVault/checkNameAvailability");
         let asked = json!({ "name": name, "type": "Microsoft.KeyVault/vaults" });
         let Some(answer) = self.arm().ask(&path, API, Some(&asked)).await? else {
-            return Err(ApiError::new(ApiErrorKind::Protocol, "read whether the name is free"));
+            return Err(ApiError::new(ApiErrorKind::Protocol, "read the availability of the name"));
         };
         if answer["nameAvailable"] == true {
             return Ok(None);

@@ -226,7 +226,7 @@ fn plain_text(body: &[u8], status: u16) -> String {
     });
     let text = title.unwrap_or(if lower.trim_start().starts_with('<') { "" } else { &text }).trim();
     if text.is_empty() || text.starts_with(['{', '[']) {
-        return format!("the service answered {status} without saying why");
+        return format!("the service returned {status} without a reason");
     }
     text.chars().take(TEXT_MAX).collect()
 }

@@ -150,7 +150,8 @@ mod tests {
     #[test]
     fn a_connection_that_was_never_made_is_told_apart_from_one_that_broke() {
         let refused = azure_core::Error::with_message(ErrorKind::Connection, "no connection to a.localhost");
-        let broken = azure_core::Error::with_message(ErrorKind::Io, "the connection to a.localhost broke");
+        let broken =
+            azure_core::Error::with_message(ErrorKind::Io, "the connection to a.localhost was interrupted");
         assert_eq!(from_sdk(refused, "PUT", "/x").sent, Sent::Never);
         let told = from_sdk(broken, "PUT", "/x");
         assert_eq!((told.kind, told.sent, told.method), (ApiErrorKind::Transport, Sent::Unknown, "PUT"));

@@ -40,15 +40,15 @@ impl Document {
                 };
                 let is_text = |current: &Value| current.is_null() || current.is_string();
                 match SECTIONS.iter().find(|section| !is_list(section)) {
-                    Some(section) => Err(why(&format!("{section} is no list"))),
+                    Some(section) => Err(why(&format!("{section} is not a list"))),
                     // It would be lost when ours takes its place.
                     None if !fields.get(CURRENT).is_none_or(is_text) => {
-                        Err(why(&format!("{CURRENT} is no text")))
+                        Err(why(&format!("{CURRENT} is not a string")))
                     }
                     None => Ok(Document(value)),
                 }
             }
-            _ => Err(why("it is no mapping")),
+            _ => Err(why("it is not a mapping")),
         }
     }
 

@@ -307,7 +307,7 @@ fn follow(path: &Path) -> io::Result<PathBuf> {
             Err(_) => return Ok(target),
         }
     }
-    Err(io::Error::other("it is a symbolic link that leads nowhere"))
+    Err(io::Error::other("it is a dangling symbolic link"))
 }
 
 /// Returns the one name of a file, be it there or not; its folder exists, and the last part is not followed.

@@ -96,7 +96,7 @@ pub enum KubeconfigError {
         key: &'static str,
     },
     /// The change cannot be written so that reading it gives the same.
-    #[error("write the kubeconfig: it holds text that would not be read back the same")]
+    #[error("write the kubeconfig: it contains text that would change when it is read back")]
     Unwritable,
     /// The file cannot be read or written.
     #[error("{act} {}", .path.display())]

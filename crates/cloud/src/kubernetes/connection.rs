@@ -41,16 +41,17 @@ pub(super) async fn client(
     refuse_what_leads_outside(&parsed)?;
     let config = Config::from_custom_kubeconfig(parsed, &KubeConfigOptions::default())
         .await
-        .map_err(|cause| failure::unusable("its current context leads nowhere", Some(Box::new(cause))))?;
+        .map_err(|cause| failure::unusable("its current context does not exist", Some(Box::new(cause))))?;
     if config.cluster_url.scheme_str() != Some("https") || config.accept_invalid_certs {
-        let why = "it leads to a server that nobody vouches for; only HTTPS with a known authority is used";
+        let why = "its server is not trusted; only HTTPS with a known authority is supported";
         return Err(failure::unusable(why, None));
     }
     let assembled = match carrier {
         Some(carrier) => carried(&config, carrier, meter),
         None => assemble(&config, meter),
     };
-    assembled.map_err(|cause| failure::unusable("its certificates or keys do not fit", Some(Box::new(cause))))
+    assembled
+        .map_err(|cause| failure::unusable("its certificates or keys are invalid", Some(Box::new(cause))))
 }
 
 /// Refuses a kubeconfig that names a program to run or a file of this machine, before either is touched.
@@ -60,7 +61,7 @@ fn refuse_what_leads_outside(kubeconfig: &Kubeconfig) -> Result<(), ApiError> {
     let clusters = kubeconfig.clusters.iter().filter_map(|named| named.cluster.as_ref());
     let users = kubeconfig.auth_infos.iter().filter_map(|named| named.auth_info.as_ref());
     if users.clone().any(|user| user.exec.is_some() || user.auth_provider.is_some()) {
-        let why = "it signs in through another program; only certificates and tokens are understood";
+        let why = "it signs in through another program; only certificates and tokens are supported";
         return Err(failure::unusable(why, None));
     }
     let of_clusters = clusters.map(|cluster| ("certificate-authority", &cluster.certificate_authority));

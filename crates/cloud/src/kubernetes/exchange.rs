@@ -160,7 +160,7 @@ impl Exchange {
                 ?pause,
                 attempt,
                 path = asked.path,
-                "asking the API server again"
+                "retrying the request to the API server"
             );
             tokio::time::sleep(pause).await;
         }

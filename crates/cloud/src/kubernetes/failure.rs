@@ -83,14 +83,14 @@ pub(crate) fn unanswered(asked: &Asked, cause: kube::Error) -> ApiError {
     let sent = if never_left(&cause) { Sent::Never } else { Sent::Unknown };
     let message = match sent {
         Sent::Never => "reach the API server of the cluster",
-        _ => "get an answer from the API server of the cluster",
+        _ => "get a response from the API server of the cluster",
     };
     error(Some(asked), ApiErrorKind::Transport, sent, message.to_owned(), Some(Box::new(cause)))
 }
 
 /// The answer did not come in time.
 pub(crate) fn too_late(asked: &Asked, after: Duration) -> ApiError {
-    let message = format!("get an answer from the API server of the cluster within {} s", after.as_secs());
+    let message = format!("get a response from the API server of the cluster within {} s", after.as_secs());
     error(Some(asked), ApiErrorKind::Transport, Sent::Unknown, message, None)
 }
 
@@ -102,7 +102,7 @@ pub(crate) fn too_large(asked: &Asked, bytes_max: usize) -> ApiError {
 
 /// The answer is a success that cannot be read.
 pub(crate) fn unreadable(asked: &Asked, cause: impl Into<Cause>) -> ApiError {
-    let message = "read the answer of the API server".to_owned();
+    let message = "read the response of the API server".to_owned();
     // A parser quotes what it could not read, which may be a value of a Secret.
     let secret = asked.path.split('/').any(|part| part == "secrets");
     let cause = if secret { "it is not the Secret that was expected".into() } else { cause.into() };
@@ -201,7 +201,7 @@ fn owners(causes: &[StatusCause]) -> Option<String> {
     }
     let owners: Vec<String> =
         owned.iter().map(|(manager, fields)| format!("{} of \"{manager}\"", fields.join(", "))).collect();
-    Some(format!("take over fields that others manage: {}", owners.join("; ")))
+    Some(format!("take over fields of other managers: {}", owners.join("; ")))
 }
 
 /// Shows the beginning of a body that is not a `Status`.
@@ -209,8 +209,8 @@ fn foreign(status: StatusCode, body: &[u8]) -> String {
     let text = String::from_utf8_lossy(body);
     let shown: String = text.trim().chars().take(FOREIGN_BODY_MAX).collect();
     match shown.as_str() {
-        "" => format!("the API server answered {status} without a word"),
-        shown => format!("the API server answered {status}: {shown}"),
+        "" => format!("the API server returned {status} without a reason"),
+        shown => format!("the API server returned {status}: {shown}"),
     }
 }
 
@@ -256,7 +256,8 @@ mod tests {
         assert_eq!(error.inner_code.as_deref(), Some("FieldManagerConflict"));
         assert_eq!(
             error.message,
-            "take over fields that others manage: .data.k of \"argocd\"; .spec.replicas, .spec.rules of \"kubectl\""
+            "take over fields of other managers: .data.k of \"argocd\"; .spec.replicas, .spec.rules of \
+             \"kubectl\""
         );
         assert_eq!(error.details.len(), 3);
     }
@@ -291,7 +292,7 @@ mod tests {
         headers.insert("audit-id", http::HeaderValue::from_static("a-1"));
         let error = refused(&asked, StatusCode::NOT_FOUND, &headers, b"404 page not found\n");
         assert_eq!((error.kind, error.status), (ApiErrorKind::NotFound, Some(404)));
-        assert_eq!(error.message, "the API server answered 404 Not Found: 404 page not found");
+        assert_eq!(error.message, "the API server returned 404 Not Found: 404 page not found");
         assert_eq!(error.request_id.as_deref(), Some("a-1"));
     }
 
@@ -308,7 +309,7 @@ mod tests {
     #[test]
     fn a_status_without_a_message_has_a_word_all_the_same() {
         let error = refuse(403, &json!({"kind": "Status", "reason": "Forbidden", "code": 403}));
-        assert_eq!(error.message, "the API server answered 403 Forbidden without a word");
+        assert_eq!(error.message, "the API server returned 403 Forbidden without a reason");
         assert_eq!(error.code.as_deref(), Some("Forbidden"));
     }
 }

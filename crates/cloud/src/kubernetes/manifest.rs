@@ -119,7 +119,8 @@ fn repeated(manifests: &[Manifest]) -> Vec<ManifestError> {
         let name = manifest.object.metadata.name.clone().unwrap_or_default();
         let key = (format!("{}.{group}", types.kind), place.to_owned(), name.clone());
         if let Some(first) = first.get(&key) {
-            let message = format!("{} {name} stands in {}:{} already", types.kind, first.file, first.line);
+            let message =
+                format!("{} {name} is already defined in {}:{}", types.kind, first.file, first.line);
             errors.push(broken(&manifest.file, Some(manifest.document), Some(manifest.line), message));
         } else {
             first.insert(key, manifest);
@@ -253,14 +254,14 @@ fn object_of(value: Value) -> Result<DynamicObject, Vec<String>> {
         match value.pointer(pointer) {
             Some(Value::String(text)) if !text.is_empty() => {}
             Some(Value::String(_)) | None => messages.push(format!("{field} is missing")),
-            Some(_) => messages.push(format!("{field} is not text")),
+            Some(_) => messages.push(format!("{field} is not a string")),
         }
     }
     if !messages.is_empty() {
         return Err(messages);
     }
     let object: DynamicObject = serde_json::from_value(value.clone()).map_err(|cause| {
-        let message = format!("metadata is wrong: {cause}");
+        let message = format!("metadata is invalid: {cause}");
         vec![if value["kind"] == "Secret" { confidential::without_quotes(&message) } else { message }]
     })?;
     // The type drops what it does not know, and the server could then not complain about a misspelt field.

@@ -87,7 +87,7 @@ fn a_folder_is_read_by_name_and_an_object_may_stand_in_it_once() {
     let found = messages(read_folder(folder.path()).unwrap_err());
     assert_eq!(found.len(), 2, "{found:#?}");
     assert!(found[0].starts_with("50-worse.yaml:1"), "{}", found[0]);
-    assert_eq!(found[1], "40-again.yaml:1 (document 1): ConfigMap a stands in 10-a.yaml:1 already");
+    assert_eq!(found[1], "40-again.yaml:1 (document 1): ConfigMap a is already defined in 10-a.yaml:1");
     assert!(read_folder(&folder.path().join("nowhere")).is_err());
 }
 

@@ -144,7 +144,7 @@ impl Cluster {
                 Ok(Ok(None)) => return Ok(Err(Ended::InTurn)),
                 Ok(Err(Broken::Body(unread @ Unread::TooLarge(_)))) => return Err(unread.into_error(&asked)),
                 Ok(Err(broken)) => {
-                    tracing::debug!(%broken, path = asked.path, "the watch broke");
+                    tracing::debug!(%broken, path = asked.path, "the watch was interrupted");
                     return Ok(Err(Ended::Broken));
                 }
                 Err(_) => return Ok(Err(Ended::Broken)),
@@ -153,7 +153,7 @@ impl Cluster {
                 Ok(event) => event,
                 // A line cut short by a dying connection looks like this; the list will tell.
                 Err(cause) => {
-                    tracing::debug!(%cause, path = asked.path, "the watch sent half a line");
+                    tracing::debug!(%cause, path = asked.path, "the watch sent an incomplete line");
                     return Ok(Err(Ended::Broken));
                 }
             };

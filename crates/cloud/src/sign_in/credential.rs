@@ -155,7 +155,7 @@ impl Credential {
                 Err(error) => state.answers.push((way.name.to_owned(), ways::reason(&error))),
             }
         }
-        let mut failed = SignInFailed::new("no way of signing in worked".to_owned());
+        let mut failed = SignInFailed::new("every sign-in method failed".to_owned());
         failed.answers.clone_from(&state.answers);
         Err(failed.into())
     }
@@ -165,7 +165,7 @@ impl Credential {
         match Identity::from_token(token.token.secret(), "") {
             Ok(identity) if !identity.tenant.eq_ignore_ascii_case(wanted) => {
                 let mut failed = SignInFailed::new(format!(
-                    "signed in to tenant {}, but {wanted} was asked for",
+                    "signed in to tenant {}, but {wanted} was requested",
                     identity.tenant
                 ));
                 failed.code = Some("TenantMismatch".to_owned());

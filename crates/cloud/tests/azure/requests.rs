@@ -198,7 +198,7 @@ async fn an_untrusted_server_is_told_by_its_cause() {
     let error = arm.get(GROUP, API).await.expect_err("nobody vouches for it");
     assert_eq!((error.kind, error.sent), (ApiErrorKind::Transport, Sent::Never));
     assert_eq!(error.code.as_deref(), Some("UntrustedCertificate"));
-    assert_eq!(error.message, format!("{ARM} shows a certificate that is not trusted"));
+    assert_eq!(error.message, format!("{ARM} presents an untrusted certificate"));
     // One request for the token, which trusts the right authority, and one without a retry.
     assert_eq!(cloud.meter.requests(), 2);
     assert!(

@@ -214,7 +214,7 @@ impl<'a> Fold<'a> {
 
     /// Returns whose journal it is.
     fn owner(&mut self, bytes: &[u8]) -> Result<EnvironmentKey, OpenError> {
-        let how = if bytes.is_empty() { "it is empty" } else { "its first line is torn" };
+        let how = if bytes.is_empty() { "it is empty" } else { "its first line is incomplete" };
         self.key.take().ok_or_else(|| OpenError::Lost { path: self.path.to_owned(), how })
     }
 }

@@ -110,7 +110,7 @@ mod on_unix {
                 if metadata.is_symlink() {
                     self.follow(prefix, &metadata, ends && prefix == path, links)?;
                 } else if !metadata.is_dir() {
-                    return Err(refuse(prefix, "it is a file, and a folder is needed".into()));
+                    return Err(refuse(prefix, "it is a file, but a folder is required".into()));
                 } else {
                     self.judge(prefix, &metadata, ends && prefix == path)?;
                 }
@@ -123,7 +123,7 @@ mod on_unix {
             let target = fs::read_link(link).map_err(OpenError::io(link))?;
             if links == 0 || !link.exists() {
                 let to = target.display();
-                return Err(refuse(link, format!("it is a link to {to}, which is not there")));
+                return Err(refuse(link, format!("it is a link to {to}, which does not exist")));
             }
             let target = link.parent().unwrap_or(Path::new("/")).join(target);
             self.walk(&target, ends, links - 1)
@@ -136,10 +136,10 @@ mod on_unix {
                 return Ok(());
             }
             let why = if mode & 0o002 != 0 {
-                "everybody may write to it".to_owned()
+                "every user may write to it".to_owned()
             // A group with the number of the owner is the owner's own, with nobody else in it.
             } else if mode & 0o020 != 0 && metadata.gid() != metadata.uid() {
-                format!("its group, number {}, may write to it", metadata.gid())
+                format!("its group, id {}, may write to it", metadata.gid())
             } else {
                 return Ok(());
             };
@@ -150,7 +150,7 @@ mod on_unix {
             let owner = metadata.uid();
             match owner == self.me || owner == ROOT {
                 true => Ok(()),
-                false => Err(refuse(path, format!("it belongs to another user, number {owner}"))),
+                false => Err(refuse(path, format!("it belongs to another user, id {owner}"))),
             }
         }
     }
@@ -202,7 +202,7 @@ mod on_unix {
         fn a_folder_under_one_that_others_may_write_to_is_refused() {
             let ground = ground();
             let open = folder(ground.path().join("open"), 0o777);
-            assert_eq!(why(&open.join("state/default")), "everybody may write to it");
+            assert_eq!(why(&open.join("state/default")), "every user may write to it");
             assert!(!open.join("state").exists(), "nothing was made");
             let sticky = folder(ground.path().join("sticky"), 0o1777);
             super::super::secure(&sticky.join("state"), &[]).expect("there, what is ours stays ours");
@@ -232,9 +232,9 @@ mod on_unix {
             let open = folder(ground.path().join("open"), 0o777);
             folder(open.join("state"), 0o700);
             symlink(open.join("state"), ground.path().join("state")).unwrap();
-            assert_eq!(why(&ground.path().join("state/default")), "everybody may write to it");
+            assert_eq!(why(&ground.path().join("state/default")), "every user may write to it");
             symlink(&open, ground.path().join("here")).unwrap();
-            assert_eq!(why(&ground.path().join("here/default")), "everybody may write to it");
+            assert_eq!(why(&ground.path().join("here/default")), "every user may write to it");
         }
 
         #[test]
@@ -242,17 +242,17 @@ mod on_unix {
             let ground = ground();
             symlink("gone", ground.path().join("state")).unwrap();
             for dir in ["state", "state/default"] {
-                assert_eq!(why(&ground.path().join(dir)), "it is a link to gone, which is not there");
+                assert_eq!(why(&ground.path().join(dir)), "it is a link to gone, which does not exist");
             }
             symlink("round", ground.path().join("round")).unwrap();
-            assert!(why(&ground.path().join("round")).contains("not there"));
+            assert!(why(&ground.path().join("round")).contains("does not exist"));
         }
 
         #[test]
         fn a_file_where_a_folder_should_be_says_so() {
             let ground = ground();
             fs::write(ground.path().join("state"), "").unwrap();
-            assert!(why(&ground.path().join("state/default")).contains("a folder is needed"));
+            assert!(why(&ground.path().join("state/default")).contains("a folder is required"));
         }
 
         #[test]

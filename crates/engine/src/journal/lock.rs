@@ -150,5 +150,5 @@ fn host() -> String {
         .or_else(|| String::from_utf8(Command::new("hostname").output().ok()?.stdout).ok())
         .unwrap_or_default();
     let name = told.trim();
-    if name.is_empty() { "an unnamed machine".into() } else { name.into() }
+    if name.is_empty() { "an unnamed host".into() } else { name.into() }
 }

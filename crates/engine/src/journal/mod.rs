@@ -207,7 +207,7 @@ impl Journal {
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// Another process holds it.
-    #[error("take the journal: {} holds it", .holder.as_ref().map_or("another process".to_owned(), Holder::to_string))]
+    #[error("lock the journal: {} holds it", .holder.as_ref().map_or("another process".to_owned(), Holder::to_string))]
     Locked {
         /// Who; `None` when the holder could not be read.
         holder: Option<Holder>,
@@ -222,7 +222,7 @@ pub enum OpenError {
     },
     /// A newer program wrote it.
     #[error(
-        "read a journal of format {format}{}: this program knows formats up to {FORMAT}",
+        "read a journal of format {format}{}: this version supports formats up to {FORMAT}",
         .landfall.as_ref().map_or(String::new(), |version| format!(", written by version {version}"))
     )]
     Newer {
@@ -232,7 +232,7 @@ pub enum OpenError {
         landfall: Option<String>,
     },
     /// A newer program of the same format wrote a line that this one does not know.
-    #[error("read line {line} of the journal: this program knows no entry \"{kind}\"")]
+    #[error("read line {line} of the journal: unknown entry \"{kind}\"")]
     Unknown {
         /// The line, counted from 1.
         line: usize,
@@ -294,7 +294,7 @@ impl file::Remembered {
 
 impl OpenError {
     fn gone(path: &Path) -> Self {
-        Self::Lost { path: path.to_owned(), how: "a run wrote it, and it is gone" }
+        Self::Lost { path: path.to_owned(), how: "a run wrote it, but it no longer exists" }
     }
 
     fn link(path: &Path) -> OpenError {

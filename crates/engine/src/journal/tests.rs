@@ -157,7 +157,7 @@ fn a_holder_that_has_not_written_its_name_yet_holds_the_journal_all_the_same() {
         fs::write(dir.join(lock::LOCK), written).unwrap();
         let Err(error) = open(dir) else { panic!("not refused") };
         assert!(matches!(error, OpenError::Locked { holder: None }), "{error}");
-        assert_eq!(error.to_string(), "take the journal: another process holds it");
+        assert_eq!(error.to_string(), "lock the journal: another process holds it");
     }
     drop(held);
     drop(open(dir).unwrap());
@@ -174,7 +174,7 @@ fn a_line_of_a_kind_that_is_not_known_is_refused_wherever_it_is_and_never_cut_of
     for text in [format!("{header}{strange}"), format!("{header}{strange}{header}")] {
         fs::write(&path, &text).unwrap();
         let Err(error) = open(dir) else { panic!("not refused") };
-        let words = "read line 2 of the journal: this program knows no entry \"paused\"";
+        let words = "read line 2 of the journal: unknown entry \"paused\"";
         assert_eq!(error.to_string(), words);
         assert_eq!(fs::read_to_string(&path).unwrap(), text, "it was not touched");
     }

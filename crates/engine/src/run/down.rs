@@ -134,7 +134,7 @@ impl<'a> Down<'a> {
             match resolved {
                 Resolved::Went { step } => self.record(step, Undone::GoesWithParent)?,
                 Resolved::Stays { step, with } => {
-                    let why = format!("it is part of {}, which stays", self.walk.graph.nodes[with].title());
+                    let why = format!("it is part of {}, which is kept", self.walk.graph.nodes[with].title());
                     self.record(step, Undone::Kept { why })?;
                 }
                 Resolved::Lost { step, by } => self.walk.blocked(step, by),
@@ -251,9 +251,9 @@ impl Known {
     async fn undo(&self, index: usize, cx: &Context, made: Made) -> Result<Undone, StepError> {
         let node = &self.nodes[index];
         if cx.stop.level() >= Level::Gently {
-            return Err(StepError::new(Kind::Interrupted, format!("begin to take away {}", node.title())));
+            return Err(StepError::new(Kind::Interrupted, format!("start to delete {}", node.title())));
         }
-        cx.note("taking it away");
+        cx.note("deleting it");
         node.undo(cx, made).await
     }
 
@@ -288,8 +288,8 @@ impl Known {
     fn unknown_parent(&self, index: usize, parent: usize) -> StepError {
         let (title, parent) = (self.nodes[index].title(), self.nodes[parent].title());
         StepError::new(Kind::Failed, format!("find {title}"))
-            .cause(format!("{parent} is gone, and nothing remembers what it was"))
-            .hint("bring the environment up first, then take it down")
+            .cause(format!("{parent} no longer exists, and the journal has no record of it"))
+            .hint("run landfall up first, then landfall down")
     }
 }
 

@@ -192,7 +192,7 @@ async fn bounded<T>(
             biased;
             ended = &mut act => return match ended {
                 Ok(result) => result,
-                Err(panic) => Err(StepError::new(Kind::Bug, format!("get through {}", node.title()))
+                Err(panic) => Err(StepError::new(Kind::Bug, format!("complete {}", node.title()))
                     .cause(format!("the step panicked: {}", words_of(panic.as_ref())))),
             },
             () = sleep_until(end) => return Err(cx.past_deadline(&node.title(), deadline)),
@@ -208,5 +208,5 @@ async fn bounded<T>(
 
 fn words_of(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("without a word")
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("without a message")
 }

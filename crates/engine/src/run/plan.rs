@@ -300,7 +300,7 @@ impl<'a> Walk<'a> {
         }
         for index in 0..self.graph.nodes.len() {
             if self.planned[index].is_none() {
-                self.decide(index, Action::Wait, Some("not looked at".into()), Ground::Moving(None));
+                self.decide(index, Action::Wait, Some("not checked".into()), Ground::Moving(None));
             }
         }
         let steps: Vec<Planned> = self.planned.into_iter().flatten().collect();

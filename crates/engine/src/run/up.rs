@@ -121,26 +121,27 @@ async fn ensure(
     let (making, how) = match looked {
         Check::Ready(made) if !again => return Ok((how(How::Found), made)),
         Check::Ready(_) => {
-            cx.note("it is there, and is made again");
+            cx.note("it exists, and is recreated");
             (false, how(How::Changed))
         }
         Check::Missing => (true, How::Created),
         Check::Differs { changes } => {
             let changes: Vec<String> = changes.iter().map(ToString::to_string).collect();
-            cx.note(format!("to change: {}", changes.join(", ")));
+            cx.note(format!("to update: {}", changes.join(", ")));
             (false, how(How::Changed))
         }
         Check::Underway => (false, how(How::Found)),
         Check::Broken { why } => {
-            cx.note(format!("to mend: {why}"));
+            cx.note(format!("to repair: {why}"));
             (false, how(How::Changed))
         }
         Check::Foreign { why } => return Err(unless_claimed(cx, foreign(node, why))),
         Check::Refused { error } => return Err(unless_claimed(cx, error)),
     };
     if cx.stop.level() >= Level::Gently {
-        return Err(StepError::new(Kind::Interrupted, format!("begin with {}", node.title()))
-            .residue(Residue::Nothing));
+        return Err(
+            StepError::new(Kind::Interrupted, format!("start {}", node.title())).residue(Residue::Nothing)
+        );
     }
     node.may_make().map_err(|error| unless_claimed(cx, error))?;
     cx.start(node.title(), making, node.named())?;
@@ -161,6 +162,6 @@ fn unless_claimed(cx: &Context, error: StepError) -> StepError {
 fn foreign(node: &dyn Node, why: String) -> StepError {
     StepError::new(Kind::Foreign, format!("use {}", node.title()))
         .cause(why)
-        .hint("choose another name, or take the other thing away yourself")
+        .hint("choose another name, or delete the foreign resource yourself")
         .residue(Residue::Nothing)
 }

@@ -105,7 +105,7 @@ async fn what_goes_with_its_parent_is_forgotten_only_when_the_parent_is_gone() {
     assert!(desk.memory().past("lake").unwrap().ours, "it still stands there, and is no stranger's");
 
     let report = desk.down(&graph(Unmaking::Keeps)).await.report;
-    let why = || "it is part of the hill, which stays".to_owned();
+    let why = || "it is part of the hill, which is kept".to_owned();
     assert!(report.undone.contains(&("lake".into(), Undone::Kept { why: why() })));
 
     let report = desk.down(&graph(Unmaking::Deletes)).await.report;

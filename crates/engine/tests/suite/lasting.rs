@@ -70,21 +70,15 @@ fn notes(told: &Told) -> Vec<&str> {
 #[tokio::test(start_paused = true)]
 async fn whatever_a_step_hangs_in_it_is_shown_and_ended_and_the_error_says_where() {
     for (hangs, shown, message, cause, after) in [
-        (Hangs::Looking, "looking, 5 s", "finish the lake within 300 s", "it was looking", 300),
+        (Hangs::Looking, "checking, 5 s", "finish the lake within 300 s", "it was checking", 300),
         (
             Hangs::Making,
-            "making it, 5 s of about 30 s",
+            "creating it, 5 s of about 30 s",
             "finish the lake within 300 s",
-            "it was making it",
+            "it was creating it",
             300,
         ),
-        (
-            Hangs::Undoing,
-            "taking it away, 5 s",
-            "take away the lake within 300 s",
-            "it was taking it away",
-            300,
-        ),
+        (Hangs::Undoing, "deleting it, 5 s", "delete the lake within 300 s", "it was deleting it", 300),
         (
             Hangs::Waiting,
             "waiting for it to fill, 1 s of about 5 s",

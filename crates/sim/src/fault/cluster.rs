@@ -41,7 +41,7 @@ pub(super) const ROWS: &[Row] = &[
         ("PUT", CLUSTER),
         (
             "the write succeeds, and the Key Vault add-on has no identity until another write",
-            "looks a short while, then writes the same again",
+            "polls for a short time, then writes the same again",
         ),
         true,
         Bite::After(|world, scene, reply| {
@@ -58,7 +58,7 @@ pub(super) const ROWS: &[Row] = &[
         ("PUT", CLUSTER),
         (
             "the cluster is `Succeeded`, its first node pool `Failed`",
-            "looks at the pools too, and writes the same again",
+            "checks the pools too, and writes the same again",
         ),
         true,
         Bite::After(|world, scene, reply| {
@@ -70,8 +70,9 @@ pub(super) const ROWS: &[Row] = &[
         "cluster-stopped",
         ("GET", CLUSTER),
         (
-            "somebody has stopped the cluster: `powerState` is `Stopped`, its API is gone, writes get 409 `OperationNotAllowed`",
-            "says that it is stopped and how it is started",
+            "another client has stopped the cluster: `powerState` is `Stopped`, its API is unavailable, \
+             writes get 409 `OperationNotAllowed`",
+            "reports that it is stopped and how to start it",
         ),
         false,
         Bite::Before(|world, scene| intervention::stop(world, &scene.id())),
@@ -95,7 +96,7 @@ pub(super) const ROWS: &[Row] = &[
         ("", "/gateways/"),
         (
             "from now on no load balancer of the cluster gets an address: `SyncLoadBalancerFailed` with `SubnetIsFull`",
-            "says what the event of the Service says",
+            "reports the event of the Service",
         ),
         false,
         Bite::Before(|world, scene| {
@@ -107,8 +108,8 @@ pub(super) const ROWS: &[Row] = &[
         "nodes-lost",
         ("GET", "/kubernetes/"),
         (
-            "the machines of all nodes are lost: every node is `NotReady`, its kubelet says nothing any more",
-            "says that no node is ready",
+            "the machines of all nodes are lost: every node is `NotReady`, its kubelet no longer reports",
+            "reports that no node is ready",
         ),
         false,
         Bite::Before(|world, scene| {

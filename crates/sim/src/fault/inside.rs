@@ -37,8 +37,9 @@ pub(super) const ROWS: &[Row] = &[
         Kind::World,
         "",
         (
-            "somebody deletes what owns the pod that holds the synced Secret, and the Secret goes with it",
-            "makes the holder anew",
+            "another client deletes the owner of the pod that holds the synced Secret, and the Secret is \
+             deleted with it",
+            "recreates the workload",
         ),
         Bite::Before(holder_gone),
     ),
@@ -66,7 +67,7 @@ pub(super) const ROWS: &[Row] = &[
         "api-throttled",
         Kind::Refusal,
         "",
-        ("429 of the API server with `Retry-After: 1`", "waits as told, then asks again"),
+        ("429 of the API server with `Retry-After: 1`", "waits for `Retry-After`, then retries"),
         Bite::Instead(|_, _| Some(kubernetes::too_many_requests())),
     ),
     row(
@@ -74,7 +75,7 @@ pub(super) const ROWS: &[Row] = &[
         "api-down",
         Kind::World,
         "",
-        ("the API server answers 503 for 60 s of cloud time", "asks again for a few minutes"),
+        ("the API server returns 503 for 60 s of cloud time", "retries for a few minutes"),
         Bite::Before(api_down),
     ),
     row(

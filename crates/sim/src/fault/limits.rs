@@ -33,7 +33,7 @@ pub(super) const ROWS: &[Row] = &[
         ("", "/microsoft.compute/locations/"),
         (
             "the subscription may use 10 cores of each family in the region: a cluster that needs more gets 400 `ErrCode_InsufficientVCPUQuota`",
-            "asks the usages first, and says how many nodes would fit",
+            "checks the usage first, and reports how many nodes fit",
         ),
         |world, scene| limited(world, scene, clusters::limit_families, FEW_CORES),
     ),
@@ -43,7 +43,7 @@ pub(super) const ROWS: &[Row] = &[
         ("", "/microsoft.network/locations/"),
         (
             "the subscription may have 2 public addresses in the region: the load balancer of the last gateway gets `PublicIPCountLimitReached`",
-            "asks the usages first, and says how many addresses are needed",
+            "checks the usage first, and reports how many addresses are needed",
         ),
         |world, scene| {
             limited(
@@ -60,7 +60,7 @@ pub(super) const ROWS: &[Row] = &[
         ("", "/microsoft.compute/skus"),
         (
             "the subscription may not have machines of `Standard_D4s_v5` anywhere: 400 `VMSizeNotSupported`, and a restriction in the list of SKUs",
-            "asks the SKUs first, and names sizes that are offered",
+            "checks the SKUs first, and names available sizes",
         ),
         withheld,
     ),
@@ -70,7 +70,7 @@ pub(super) const ROWS: &[Row] = &[
         ("", "/checkpolicyrestrictions"),
         (
             "a policy of the subscription denies clusters: 403 `RequestDisallowedByPolicy`",
-            "asks the policies first, and names the one that denies",
+            "checks the policies first, and names the one that denies",
         ),
         policy,
     ),
@@ -80,7 +80,7 @@ pub(super) const ROWS: &[Row] = &[
         ("", "/microsoft.authorization/permissions"),
         (
             "whoever is signed in is Contributor and no longer Owner: 403 `AuthorizationFailed` for role assignments",
-            "asks for its rights first, and says which role may grant",
+            "checks its rights first, and names the roles that may grant",
         ),
         |world, scene| {
             let caller = entra::bearer(world, scene.request, &world.arm_audience(), scene.now);

@@ -25,8 +25,8 @@ pub(super) const ROWS: &[Row] = &[
         Fault::FeatureVanished,
         "feature-vanished",
         ("", FEATURES),
-        "the preview feature is gone, as after general availability: 404 `FeatureNotFound`",
-        "goes on without it",
+        "the preview feature no longer exists, as after general availability: 404 `FeatureNotFound`",
+        "continues without it",
         |world, scene| feature(scene).is_some_and(|name| world.features.take_away(&name)),
     ),
     row(

@@ -71,10 +71,10 @@ function showTime() {
   const instant = world.speed === "instant";
   find("#now").textContent = world.now.replace("T", " ").replace(/\.\d+Z$/, " UTC");
   find("#now").dateTime = world.now;
-  const ahead = world.aheadSeconds > 0 ? `, ${spoken(world.aheadSeconds)} ahead of the clock on the wall` : "";
-  find("#pace").textContent = (instant ? "nothing takes time" : `${world.speed} × the speed of life`) + ahead;
+  const ahead = world.aheadSeconds > 0 ? `, ${spoken(world.aheadSeconds)} ahead of real time` : "";
+  find("#pace").textContent = (instant ? "instant" : `${world.speed} × real time`) + ahead;
   const next = world.nextDue && (Date.parse(world.nextDue) - Date.parse(world.now)) / 1000;
-  find("#due").textContent = next === null || next > 86400 ? "" : `The next thing happens by itself in ${spoken(Math.max(next, 0))}.`;
+  find("#due").textContent = next === null || next > 86400 ? "" : `Next event in ${spoken(Math.max(next, 0))}.`;
 }
 
 /** How much of an operation is over, from 0 to 1. */
@@ -94,7 +94,7 @@ function showOperations() {
       make("div", { className: "head" }, make("span", {}, name), state(operation.state)),
       make("div", { className: "kind" }, `${type} · ${operation.name}`),
       operation.over ? null : make("progress", { id: `p-${operation.id}`, max: 1 }));
-  }, "None yet. They come with the first write that takes time.");
+  }, "None yet. They appear with the first long-running operation.");
   for (const operation of shown.filter((one) => !one.over)) {
     const bar = document.getElementById(`p-${operation.id}`);
     const left = (Date.parse(operation.ends) - Date.parse(world.now)) / 1000;
@@ -127,7 +127,7 @@ function showGateways() {
       make("div", { className: "kind" }, gateway.addresses.join(", ") || "no address yet",
         ...(doors.length ? [" · ", ...doors] : [])),
       gateway.hosts.length ? details : null);
-  }, "None yet. They come when a cluster runs and something applies Gateways to it.");
+  }, "None yet. They appear when Gateways are applied to a running cluster.");
 }
 
 function showGroups() {
@@ -137,11 +137,11 @@ function showGroups() {
   }));
   draw("#groups .list", plain, (group) => make("div", { className: "group" },
     make("h3", {}, group.name, make("span", {}, group.location)),
-    group.resources.length ? null : make("p", { className: "empty" }, "Nothing of its own."),
+    group.resources.length ? null : make("p", { className: "empty" }, "No resources."),
     ...group.resources.map((one) => make("div", { className: "item" },
       make("div", { className: "head" }, make("span", {}, one.name), state(one.state)),
       make("div", { className: "kind" }, one.type)))),
-  "None yet: landfall up makes the first.");
+  "None yet: landfall up creates the first.");
 }
 
 function showFaults() {
@@ -154,7 +154,7 @@ function showFaults() {
     return make("div", { className: "item" },
       make("div", { className: "head" }, make("span", {}, fault.fault), disarm),
       make("div", { className: "kind" }, `${fault.left === 1 ? "once" : `${fault.left} times`} at `, make("code", {}, place), `${after}: `, ...marked(row ? row.what : "")));
-  }, "None armed: all goes well.");
+  }, "None armed.");
 }
 
 /** Where a request went, without what is the same in all of them. */

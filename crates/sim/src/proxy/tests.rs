@@ -137,7 +137,7 @@ async fn nothing_else_is_led_anywhere() {
         ("GET http://example.com/".to_owned(), 403, "leads to the cloud alone"),
         ("GET https://app.demo.example.com/".to_owned(), 400, "CONNECT"),
         (format!("GET http://management.landfall.localhost:{port}/"), 400, "TLS only"),
-        ("GET /".to_owned(), 400, "this port speaks TLS"),
+        ("GET /".to_owned(), 400, "this port serves TLS"),
     ] {
         let answer =
             served.say(&format!("{asked} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"), "").await;

@@ -51,7 +51,7 @@ fn service(host: &str, port: u16, own: u16) -> Result<Way, Refusal> {
     if port == own || port == 443 {
         return Ok(Way::World);
     }
-    let why = format!("{host} answers on the ports {own} and 443, not on {port}");
+    let why = format!("{host} listens on the ports {own} and 443, not on {port}");
     Err(Refusal::new(StatusCode::FORBIDDEN, why))
 }
 

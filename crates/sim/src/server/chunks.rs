@@ -52,7 +52,7 @@ impl Pump {
             let poll = match self.shared.poll(self.stream.as_mut()) {
                 Ok(poll) => poll,
                 Err(error) => {
-                    tracing::error!(%error, "the world cannot be kept");
+                    tracing::error!(%error, "the state cannot be saved");
                     return None;
                 }
             };

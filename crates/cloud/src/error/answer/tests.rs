@@ -106,9 +106,9 @@ fn pages_of_gateways_become_their_title() {
     let error = from_answer(502, &Headers::new(), page);
     assert_eq!((error.kind, error.message.as_str()), (ApiErrorKind::Unavailable, "502 Bad Gateway"));
     let silent = from_answer(503, &Headers::new(), b"");
-    assert_eq!(silent.message, "the service answered 503 without saying why");
+    assert_eq!(silent.message, "the service returned 503 without a reason");
     let odd = from_answer(500, &Headers::new(), b"[1,2]");
-    assert_eq!(odd.message, "the service answered 500 without saying why");
+    assert_eq!(odd.message, "the service returned 500 without a reason");
 }
 
 #[test]
@@ -147,5 +147,5 @@ fn a_text_nested_without_end_is_dug_only_so_deep() {
 fn an_error_that_has_only_a_code_has_a_word_all_the_same() {
     let error = read(409, json!({"error": {"code": "Conflict", "message": " "}}));
     assert_eq!(error.code.as_deref(), Some("Conflict"));
-    assert_eq!(error.message, "the service answered 409 without saying why");
+    assert_eq!(error.message, "the service returned 409 without a reason");
 }

@@ -69,7 +69,7 @@ async fn a_way_set_up_on_purpose_ends_the_search_when_it_fails() {
 async fn when_nothing_works_every_answer_is_told() {
     let credential = credential(vec![failing("a", false), failing("b", false)], None);
     let error = credential.identity(&Endpoints::public().arm_scope()).await.expect_err("nothing works");
-    assert_eq!(error.message, "no way of signing in worked");
+    assert_eq!(error.message, "every sign-in method failed");
     assert_eq!(error.details.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["a", "b"]);
 }
 
