@@ -4,6 +4,7 @@ use crate::{
     carrier::{Inside, Side},
     environment::Environment,
 };
+use landfall_engine::{Damage, Journal, OpenError};
 use landfall_sim::{clock::Moment, world::World};
 use std::{
     fs,
@@ -173,11 +174,24 @@ impl Still {
             };
             fs::write(path, moved).unwrap();
         }
+        if home.join(JOURNAL).exists() {
+            seal_moved(&home.join("state"));
+        }
     }
 }
 
 fn journal(files: &Files) -> &[u8] {
     files.iter().find(|(name, _)| name == JOURNAL).map_or(&[], |(_, content)| content)
+}
+
+/// Seals a journal again in which the home folder's name was changed. Nothing else may be wrong with it.
+fn seal_moved(state: &Path) {
+    if let Some(accepted) = Journal::accept(state, "0.1.0").unwrap() {
+        let damage = accepted.damage;
+        let moved = matches!(&damage, OpenError::Damaged { how: Damage::Altered { .. }, .. });
+        assert!(moved, "{damage}");
+        fs::remove_file(accepted.kept).unwrap();
+    }
 }
 
 /// The length file of a journal whose last line was just written.
