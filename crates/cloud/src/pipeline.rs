@@ -46,7 +46,8 @@ pub(crate) fn options(
 
 /// Refuses every request to another origin before a token is attached to it.
 ///
-/// Addresses come from answers (`Azure-AsyncOperation`, `nextLink`) and from files; this is where they end.
+/// Addresses come from answers (`Azure-AsyncOperation`, `nextLink`) and from files; this policy checks all of
+/// them.
 #[derive(Debug)]
 pub(crate) struct OnlyTo(Origin);
 
@@ -56,7 +57,7 @@ impl OnlyTo {
     }
 }
 
-/// A request that would have gone to another server than the configured one.
+/// The error for a request to another server than the configured one.
 #[derive(Debug, thiserror::Error)]
 #[error("{found} is not {configured}")]
 pub(crate) struct ForeignOrigin {
@@ -83,9 +84,10 @@ impl Policy for OnlyTo {
     }
 }
 
-/// Marks requests to Resource Manager with the run's correlation id and asks for our request id back.
+/// Marks requests to Resource Manager with the run's correlation id and requests landfall's request id back.
 ///
-/// The SDK gives every logical request its own `x-ms-client-request-id`; tries of one request share it.
+/// The SDK gives every logical request its own `x-ms-client-request-id`; the attempts of one request share
+/// it.
 #[derive(Debug)]
 pub(crate) struct Marked {
     correlation_id: String,

@@ -132,7 +132,7 @@ async fn resolve(name: Name) -> io::Result<std::vec::IntoIter<SocketAddr>> {
     Ok(found.into_iter())
 }
 
-/// Tells whether RFC 6761 keeps a name for the loopback interface.
+/// Returns whether RFC 6761 reserves a name for the loopback interface.
 fn is_loopback_name(name: &str) -> bool {
     let name = name.trim_end_matches('.').to_ascii_lowercase();
     name == "localhost" || name.ends_with(".localhost")
