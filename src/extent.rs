@@ -21,7 +21,7 @@ pub struct Extent {
     replace: Vec<Replace>,
 }
 
-/// What may be deleted and recreated.
+/// A resource that may be deleted and recreated.
 #[derive(Clone, Debug)]
 enum Replace {
     Cluster,

@@ -34,7 +34,7 @@ struct Told {
     mistakes: Vec<Mistake>,
 }
 
-/// What to do about a journal that is not as it was written.
+/// The hint for a damaged journal.
 const DAMAGED: &str = "restore journal.jsonl and journal.length together from a backup; landfall status shows what can \
                        be read. If the change is meant, run up, down or rotate once with --accept-journal: it takes \
                        the lines as they stand and keeps a copy of the file";

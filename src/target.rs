@@ -47,7 +47,7 @@ pub fn name(cloud: CloudName) -> &'static str {
     }
 }
 
-/// Whether the gateways of a simulated cloud answer while it is open. Azure's always answer.
+/// The mode of a simulated cloud's gateways while it is open. Azure's always answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Gateways {
     /// They receive no requests.

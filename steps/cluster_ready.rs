@@ -226,7 +226,7 @@ impl Step for ClusterReady {
         }
     }
 
-    /// The recorded cluster is sufficient to delete its contents, whatever its state.
+    /// Returns the cluster in any state: its known fields are sufficient to delete its contents.
     async fn recover(&self, _: &Context, _: &AcceptedCluster) -> Result<Option<ReadyCluster>, StepError> {
         Ok(self.look().await?.and_then(|body| found(&body, &self.name)))
     }

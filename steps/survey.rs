@@ -48,7 +48,7 @@ pub struct Survey {
     pub peerings_unread: Option<String>,
     /// The retention of the vault, if it is to be deleted.
     pub vault: Retention,
-    /// What could not be examined, one sentence each.
+    /// The resources that could not be examined, one sentence each.
     pub unseen: Vec<String>,
 }
 

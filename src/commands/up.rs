@@ -50,7 +50,7 @@ pub struct Ended<'a> {
     pub report: &'a Report,
     /// The cloud.
     pub target: &'a Target,
-    /// The address map of the gateways, if they are reached through other addresses.
+    /// The address map of the gateways.
     pub ways: &'a Ways,
     /// The result of the verification, if there was one.
     pub verdict: Option<&'a Verdict>,

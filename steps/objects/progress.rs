@@ -12,13 +12,13 @@ use landfall_engine::{Residue, StepError};
 /// The result of the apply of one object.
 pub(super) struct Outcome {
     pub(super) object: ObjectRef,
-    /// Whether the request created the object.
+    /// The evidence that the request created the object.
     pub(super) creation: Created,
     /// The UID of the object that was deleted before.
     pub(super) replaces: Option<String>,
 }
 
-/// Whether a request of landfall created an object.
+/// The evidence that a request of landfall created an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Created {
     /// It created the object.

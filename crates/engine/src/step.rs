@@ -22,7 +22,7 @@ use std::{future::Future, time::Duration};
 /// use serde::{Deserialize, Serialize};
 /// use std::{collections::BTreeMap, sync::{Arc, Mutex}, time::Duration};
 ///
-/// /// The world: the plants of each bed.
+/// /// The simulated cloud: the plants of each bed.
 /// type Garden = Arc<Mutex<BTreeMap<String, Vec<String>>>>;
 ///
 /// struct Bed { garden: Garden, name: String }
@@ -38,19 +38,19 @@ use std::{future::Future, time::Duration};
 ///     fn title(&self) -> String { format!("bed {}", self.name) }
 ///     fn deadline(&self) -> Duration { Duration::from_secs(60) }
 ///
-///     // Looks, and changes nothing. Existing is not enough: it says what state the thing is in.
+///     // Read-only. Existence is not enough: it returns the state of the resource.
 ///     async fn check(&self, _: &Context, _: &()) -> Result<Check<BedName>, StepError> {
 ///         let there = self.garden.lock().unwrap().contains_key(&self.name);
 ///         Ok(if there { Check::Ready(BedName(self.name.clone())) } else { Check::Missing })
 ///     }
 ///
-///     // Makes or mends, and is safe to repeat: the process may have died right after this line.
+///     // Creates or updates, idempotently: the process may have died right after this line.
 ///     async fn apply(&self, _: &Context, _: &()) -> Result<BedName, StepError> {
 ///         self.garden.lock().unwrap().entry(self.name.clone()).or_default();
 ///         Ok(BedName(self.name.clone()))
 ///     }
 ///
-///     // Called only when this step made the thing, now or in an earlier run.
+///     // Called only if this step created the resource, now or in an earlier run.
 ///     async fn undo(&self, _: &Context, bed: BedName) -> Result<Undone, StepError> {
 ///         let gone = self.garden.lock().unwrap().remove(&bed.0);
 ///         Ok(if gone.is_some() { Undone::Deleted } else { Undone::AlreadyGone })
@@ -59,7 +59,7 @@ use std::{future::Future, time::Duration};
 ///
 /// struct Plant { garden: Garden, kind: &'static str }
 ///
-/// /// How to ask after something slow. Kept as a ticket, it outlives the process.
+/// /// The data to poll slow work. Saved as a ticket, it outlives the process.
 /// #[derive(Serialize, Deserialize)]
 /// struct Sown { bed: String }
 ///
@@ -81,7 +81,7 @@ use std::{future::Future, time::Duration};
 ///     }
 ///
 ///     async fn apply(&self, cx: &Context, bed: &BedName) -> Result<(), StepError> {
-///         // A ticket of an earlier attempt means the slow work was taken already: attach to it.
+///         // A ticket of an earlier attempt means that the slow work was already accepted: attach to it.
 ///         if cx.ticket::<Sown>().is_none() {
 ///             let mut garden = self.garden.lock().unwrap();
 ///             let plants = garden.get_mut(&bed.0).ok_or_else(|| {
@@ -108,7 +108,7 @@ use std::{future::Future, time::Duration};
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// // Wiring: a handle is the edge and the value in one. No cycle can be written.
+/// // Wiring: a handle is both the edge and the value. Cycles are impossible.
 /// use landfall_engine::{EnvironmentKey, Graph, How, Journal, Outcome, Pace, Run, Stop, down, up};
 /// let garden = Garden::default();
 /// let mut graph = Graph::new();
@@ -123,8 +123,8 @@ use std::{future::Future, time::Duration};
 /// let run = Run { journal: journal.into(), pace: Pace::REAL, stop: Stop::new(), events };
 /// let report = up(&graph, &run).await?;
 /// assert_eq!((report.outcome, report.created), (Outcome::Ready, 2));
-/// assert_eq!(up(&graph, &run).await?.found, 2);           // nothing is made twice
-/// assert_eq!(down(&graph, &run).await?.undone.len(), 2);  // and all of it was ours
+/// assert_eq!(up(&graph, &run).await?.found, 2);           // nothing is created twice
+/// assert_eq!(down(&graph, &run).await?.undone.len(), 2);  // and all of it was owned
 /// assert!(garden.lock().unwrap().is_empty());
 /// # assert!(heard.try_recv().is_ok());
 /// # Ok(())

@@ -61,7 +61,7 @@ impl Azure {
     /// Reads a cluster; `None` if it does not exist.
     ///
     /// # Errors
-    /// Whatever the request ran into.
+    /// Any error of the request.
     pub async fn cluster(&self, group: &str, name: &str) -> Result<Option<Value>, ApiError> {
         self.arm().get(&self.cluster_id(group, name), API).await
     }
@@ -85,7 +85,7 @@ impl Azure {
     /// Starts the deletion of a cluster and of its node resource group.
     ///
     /// # Errors
-    /// Whatever the request ran into.
+    /// Any error of the request.
     pub async fn delete_cluster(&self, group: &str, name: &str) -> Result<Begun, ApiError> {
         self.arm().delete(&self.cluster_id(group, name), API).await
     }
@@ -103,7 +103,7 @@ impl Azure {
     /// Lists the Kubernetes versions a region offers, newest first.
     ///
     /// # Errors
-    /// Whatever the request ran into.
+    /// Any error of the request.
     pub async fn kubernetes_versions(&self, location: &str) -> Result<Vec<Offered>, ApiError> {
         let path = self
             .path(&format!("/providers/Microsoft.ContainerService/locations/{location}/kubernetesVersions"));

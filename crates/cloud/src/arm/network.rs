@@ -17,7 +17,7 @@ impl Azure {
     /// Reads a network with its subnets; `None` if it does not exist.
     ///
     /// # Errors
-    /// Whatever the request ran into.
+    /// Any error of the request.
     pub async fn network(&self, group: &str, name: &str) -> Result<Option<Value>, ApiError> {
         self.arm().get(&self.network_id(group, name), API).await
     }
@@ -25,7 +25,7 @@ impl Azure {
     /// Lists the networks of the subscription that the caller may read.
     ///
     /// # Errors
-    /// Whatever the request ran into.
+    /// Any error of the request.
     pub async fn networks(&self) -> Result<Vec<Value>, ApiError> {
         self.arm().list(&self.path("/providers/Microsoft.Network/virtualNetworks"), API, &[]).await
     }

@@ -23,7 +23,7 @@ impl Azure {
     /// <https://learn.microsoft.com/rest/api/keyvault/keyvault/vaults/check-name-availability>
     ///
     /// # Errors
-    /// Whatever the request ran into.
+    /// Any error of the request.
     pub async fn vault_name_taken(&self, name: &str) -> Result<Option<NameTaken>, ApiError> {
         let path = self.path("/providers/Microsoft.KeyVault/checkNameAvailability");
         let asked = json!({ "name": name, "type": "Microsoft.KeyVault/vaults" });
@@ -47,7 +47,7 @@ impl Azure {
     /// Reads a vault; `None` if it does not exist in this group.
     ///
     /// # Errors
-    /// Whatever the request ran into.
+    /// Any error of the request.
     pub async fn vault(&self, group: &str, name: &str) -> Result<Option<Value>, ApiError> {
         self.arm().get(&self.vault_id(group, name), API).await
     }
@@ -66,7 +66,7 @@ impl Azure {
     /// Soft-deletes a vault.
     ///
     /// # Errors
-    /// Whatever the request ran into.
+    /// Any error of the request.
     pub async fn delete_vault(&self, group: &str, name: &str) -> Result<Begun, ApiError> {
         self.arm().delete(&self.vault_id(group, name), API).await
     }
@@ -74,7 +74,7 @@ impl Azure {
     /// Reads a deleted vault of this subscription; `None` if none has that name.
     ///
     /// # Errors
-    /// Whatever the request ran into.
+    /// Any error of the request.
     pub async fn deleted_vault(&self, location: &str, name: &str) -> Result<Option<Value>, ApiError> {
         self.arm().get(&self.deleted_path(location, name), API).await
     }

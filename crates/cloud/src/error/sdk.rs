@@ -1,4 +1,4 @@
-//! Conversion of Azure SDK errors into [`ApiError`](super::ApiError).
+//! Conversion of Azure SDK errors into [`ApiError`].
 //!
 //! The SDK's own `Display` hides causes ("non-transport error occurred which will not be retried"). The whole
 //! chain is therefore kept as `source`, and the kind comes from the innermost layer that knows it.

@@ -13,7 +13,7 @@ use crate::error::{ApiError, ApiErrorKind};
 /// The name under which landfall owns fields.
 pub const FIELD_MANAGER: &str = "landfall";
 
-/// Whether to take over fields that another manager owns.
+/// The treatment of fields that another manager owns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Force {
     /// Take over these fields.
@@ -22,7 +22,7 @@ pub enum Force {
     No,
 }
 
-/// Whether a server-side apply created its object.
+/// The evidence that a server-side apply created its object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Creation {
     /// It created the object: the server answered 201.

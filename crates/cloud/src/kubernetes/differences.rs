@@ -11,8 +11,8 @@ use serde_json::{Map, Value};
 
 use super::{confidential, quantity};
 
-/// Lists whose items have a key, by the name of the field that holds the list. Every other list is treated as
-/// atomic, as the server does: two swapped entries are a difference.
+/// Lists whose items have a key, by the name of the field that holds the list. Every other list is atomic for
+/// the server too, or can be treated so: two swapped entries are then a difference.
 const KEYED: [(&str, &[&str]); 17] = [
     ("containers", &["name"]),
     ("initContainers", &["name"]),

@@ -70,7 +70,7 @@ pub enum Entry {
         /// The step.
         step: String,
     },
-    /// What the step had created was handled.
+    /// The step's resource was undone.
     Undone {
         /// The step.
         step: String,
