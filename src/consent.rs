@@ -1,4 +1,4 @@
-//! The consent to endpoints that landfall does not know: nothing is sent to them without it.
+//! Consent to unknown endpoints: they receive nothing without it.
 
 use crate::{
     cli::Global,
@@ -9,7 +9,7 @@ use crate::{
 };
 use std::io::BufRead;
 
-/// A cloud that may receive credentials. Only [`ask`] makes one.
+/// A cloud that may receive credentials. Only [`ask`] creates one.
 #[derive(Clone, Copy)]
 pub struct Allowed<'a>(&'a Where);
 
@@ -20,12 +20,13 @@ impl<'a> Allowed<'a> {
     }
 }
 
-/// Asks a person whether the endpoints of a found settings file may receive credentials, when that is needed.
+/// Asks a person whether the endpoints of a found settings file may receive credentials, if that is needed.
 ///
-/// `--yes` does not answer: scripts give it to other questions, and a found file must not profit from that.
+/// `--yes` does not count as consent: scripts pass it for other questions, and a found file must not profit
+/// from that.
 ///
 /// # Errors
-/// Exit 2 without a terminal, and when the answer is not `yes`.
+/// Exit 2 without a terminal, and if the answer is not `yes`.
 pub fn ask<'a>(place: &'a Where, global: &Global, terminal: &Terminal) -> Result<Allowed<'a>, Failure> {
     let (file, endpoints) = match (&place.consent, place.cloud) {
         (Consent::Needed { file, endpoints }, CloudName::Azure) => (file, endpoints),

@@ -1,4 +1,4 @@
-//! How far `up` goes beside its settings, and `plan` with it.
+//! Options of `up` and `plan` in addition to the settings.
 
 use crate::{exit::Exit, failure::Failure};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -21,7 +21,7 @@ pub struct Extent {
     replace: Vec<Replace>,
 }
 
-/// What may be deleted and recreated.
+/// A resource that may be deleted and recreated.
 #[derive(Clone, Debug)]
 enum Replace {
     Cluster,
@@ -38,7 +38,7 @@ impl fmt::Display for Replace {
 }
 
 impl Extent {
-    /// Returns the flags as they were given, for a command that repeats them.
+    /// Returns the flags as given, for a command that repeats them.
     pub fn arguments(&self) -> Vec<String> {
         let skipped =
             self.skip_preflight.iter().map(|check| ["--skip-preflight".to_owned(), check.name().to_owned()]);
@@ -46,10 +46,10 @@ impl Extent {
         skipped.chain(replaced).flatten().collect()
     }
 
-    /// Takes the wishes over into the settings.
+    /// Applies the options to the settings.
     ///
     /// # Errors
-    /// When an object to replace is in no manifest.
+    /// Fails if an object to replace is in no manifest.
     pub fn apply(&self, settings: &mut Settings) -> Result<(), Failure> {
         settings.skip_preflight = self.skip_preflight.iter().copied().collect();
         settings.cluster.replace = self.replace.iter().any(|one| matches!(one, Replace::Cluster));
@@ -72,7 +72,7 @@ impl Extent {
     }
 }
 
-/// Reads the names of checks; an unknown one is answered with all of them.
+/// Parses the names of preflight checks; the error for an unknown one lists all of them.
 fn concerns() -> impl TypedValueParser<Value = Concern> {
     let names = PossibleValuesParser::new(Concern::ALL.map(Concern::name));
     names.map(|name| Concern::named(&name).expect("only names of checks are allowed"))

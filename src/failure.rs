@@ -1,4 +1,4 @@
-//! The one place that turns errors into words and exit codes.
+//! Conversion of errors to messages and exit codes; the only place that does so.
 
 use crate::{
     exit::{self, Exit},
@@ -10,7 +10,7 @@ use landfall_engine::{JournalError, Kind, OpenError, Residue, StepError};
 use landfall_sim::SimError;
 use std::error::Error;
 
-/// Why a command ends early, ready to be told.
+/// The failure of a command, ready to print.
 #[derive(Debug)]
 pub struct Failure {
     /// The exit code.
@@ -19,33 +19,33 @@ pub struct Failure {
     told: Box<Told>,
 }
 
-/// What is told of a failure.
+/// The contents of a failure message.
 #[derive(Debug, Default)]
 struct Told {
-    /// What was being done; fits after "failed to".
+    /// The failed operation; fits after "failed to".
     message: String,
-    /// The steps it happened in.
+    /// The steps in which it happened.
     steps: Vec<String>,
     causes: Vec<String>,
     left_behind: Option<Residue>,
     request_id: Option<String>,
     hint: Option<String>,
-    /// What is wrong with the settings; told instead of all the others.
+    /// The mistakes in the settings; printed in place of everything else.
     mistakes: Vec<Mistake>,
 }
 
-/// What to do about a journal that is not as it was written.
+/// The hint for a damaged journal.
 const DAMAGED: &str = "restore journal.jsonl and journal.length together from a backup; landfall status shows what can \
                        be read. If the change is meant, run up, down or rotate once with --accept-journal: it takes \
                        the lines as they stand and keeps a copy of the file";
 
 impl Failure {
-    /// Makes a failure; `message` fits after "failed to".
+    /// Creates a failure; `message` fits after "failed to".
     pub fn new(exit: Exit, message: impl Into<String>) -> Self {
         Self { exit, told: Box::new(Told { message: message.into(), ..Told::default() }) }
     }
 
-    /// Adds a cause below those already told.
+    /// Adds a cause below the existing ones.
     pub fn cause(mut self, cause: impl Into<String>) -> Self {
         self.told.causes.push(cause.into());
         self
@@ -61,18 +61,18 @@ impl Failure {
         self
     }
 
-    /// Says what to do about it.
+    /// Sets the hint.
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.told.hint = Some(hint.into());
         self
     }
 
-    /// Takes what is wrong with the settings.
+    /// Creates a failure from mistakes in the settings.
     pub fn of_mistakes(mistakes: Vec<Mistake>) -> Self {
         Self { exit: Exit::Input, told: Box::new(Told { mistakes, ..Told::default() }) }
     }
 
-    /// Takes an error that one step met, or several in the same words.
+    /// Creates a failure from the error of one step, or of several with the same text.
     pub fn of_steps(steps: Vec<String>, error: &StepError) -> Self {
         let codes = error.code.iter().filter(|code| !error.causes.iter().any(|cause| cause.contains(*code)));
         let told = Told {
@@ -87,7 +87,7 @@ impl Failure {
         Self { exit: exit::of_kind(error.kind), told: Box::new(told) }
     }
 
-    /// Takes an error of a cloud client met outside of any step.
+    /// Creates a failure from an error of a cloud client outside of any step.
     pub fn of_api(doing: &str, error: &ApiError) -> Self {
         let exit = match error.kind {
             ApiErrorKind::SignIn | ApiErrorKind::Unauthorized | ApiErrorKind::Forbidden => Exit::Refused,
@@ -112,7 +112,7 @@ impl Failure {
         })
     }
 
-    /// Takes the journal's refusal to open.
+    /// Creates a failure from a journal that cannot be opened.
     pub fn of_journal(error: &OpenError) -> Self {
         match error {
             OpenError::Locked { holder } => {
@@ -162,7 +162,7 @@ impl Failure {
         }
     }
 
-    /// Takes the simulated cloud's refusal to open.
+    /// Creates a failure from a simulated cloud that cannot be opened.
     pub fn of_rehearsal(error: &SimError) -> Self {
         let mut failure = match error {
             SimError::Busy { .. } => Self::new(Exit::Locked, error.to_string())
@@ -184,7 +184,7 @@ impl Failure {
         failure
     }
 
-    /// Takes a journal that could not be written.
+    /// Creates a failure from a journal that cannot be written.
     pub fn of_writing(error: &JournalError) -> Self {
         Self::new(Exit::Failed, error.to_string()).cause(error.source.to_string()).hint(
             "landfall does nothing that it cannot record; free disk space or fix the permissions, then \
@@ -192,7 +192,7 @@ impl Failure {
         )
     }
 
-    /// Returns the words.
+    /// Returns the message text.
     pub fn text(&self, paint: Paint) -> String {
         const COLUMNS: usize = 80;
         let told = &*self.told;
@@ -223,7 +223,7 @@ impl Failure {
     }
 }
 
-/// Returns what to do about a step's error: what the step says, or what its kind means for whoever reads it.
+/// Returns the hint for a step's error: the step's own, or the one for its kind.
 pub fn hint(error: &StepError) -> String {
     let by_kind = match error.kind {
         Kind::Failed => "run again to resume; -v shows every request",
@@ -239,7 +239,7 @@ pub fn hint(error: &StepError) -> String {
 
 fn mistakes(mistakes: &[Mistake], paint: Paint) -> String {
     let told = mistakes.iter().map(|mistake| {
-        // A variable or a line does not always bear the setting's name; a flag does.
+        // A variable or a line does not always contain the setting's name; a flag does.
         let named = mistake.key.is_empty() || matches!(mistake.place, Place::Flag(_));
         let setting = if named { String::new() } else { format!(" ({})", mistake.key) };
         let line = format!("{} {}: {}{setting}", paint.bad("error:"), mistake.place, mistake.message);

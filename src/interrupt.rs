@@ -1,17 +1,18 @@
-//! Ctrl-C, SIGTERM and SIGHUP: the first asks the run to end, the second ends it, the third does not ask.
+//! Signal handling of Ctrl-C, SIGTERM and SIGHUP: the first requests a graceful stop, the second stops at
+//! once, the third kills.
 
 use crate::{exit::Exit, render::live::SHOW_CURSOR, render::stream};
 use landfall_engine::Stop;
 use tokio::sync::mpsc::UnboundedSender;
 
-/// Listens until the process ends; from the moment this returns no signal is missed.
+/// Listens until the process ends; no signal is missed after this returns.
 ///
 /// # Panics
-/// Outside of the runtime.
+/// Panics outside of the runtime.
 pub fn listen(stop: Stop, say: UnboundedSender<String>) {
     let mut signals = Signals::new();
     tokio::spawn(async move {
-        // A display that is gone has nobody left to tell; the wish itself still counts.
+        // If the display has ended, the message is lost, but the stop request is valid.
         signals.next().await;
         let _ = say.send(
             "Stopping: no new request starts, requests in flight complete. Press Ctrl-C again to exit \
@@ -28,25 +29,25 @@ pub fn listen(stop: Stop, say: UnboundedSender<String>) {
     });
 }
 
-/// The wish that a command ends which serves until then and leaves nothing half done.
+/// The stop request of a command that serves until then and has nothing to complete.
 pub struct Wish(Signals);
 
 impl Wish {
-    /// Listens; from the moment this returns no signal is missed.
+    /// Listens; no signal is missed after this returns.
     ///
     /// # Panics
-    /// Outside of the runtime.
+    /// Panics outside of the runtime.
     pub fn listen() -> Self {
         Self(Signals::new())
     }
 
-    /// Returns when it comes, and again for each time it is repeated.
+    /// Returns at a stop request, and again at each further one.
     pub async fn comes(&mut self) {
         self.0.next().await;
     }
 }
 
-/// The signals that ask a process to end: made once, so that none is lost between the first and the second.
+/// The signals that request a stop, created once, so that none is lost between the first and the second.
 #[cfg(unix)]
 struct Signals(Vec<tokio::signal::unix::Signal>);
 
@@ -58,11 +59,11 @@ impl Signals {
         if !hangup_is_ignored() {
             kinds.push(SignalKind::hangup());
         }
-        // A signal that cannot be listened to keeps what the system does with it: it ends the process.
+        // A signal without a handler keeps the system's default: it ends the process.
         Self(kinds.into_iter().filter_map(|kind| signal(kind).ok()).collect())
     }
 
-    /// Returns when the process is asked to end.
+    /// Returns at the next stop request.
     async fn next(&mut self) {
         std::future::poll_fn(|cx| match self.0.iter_mut().any(|signal| signal.poll_recv(cx).is_ready()) {
             true => std::task::Poll::Ready(()),
@@ -72,13 +73,13 @@ impl Signals {
     }
 }
 
-/// Whether whoever started us wants a closed terminal to be nothing to us, as `nohup` does.
+/// Returns whether the parent process had SIGHUP ignored, as `nohup` does.
 #[cfg(unix)]
 fn hangup_is_ignored() -> bool {
     std::fs::read_to_string("/proc/self/status").is_ok_and(|status| ignores_hangup(&status))
 }
 
-/// Reads it from `/proc/self/status`: `SigIgn` is a mask in hexadecimal digits whose lowest bit is SIGHUP (proc(5)).
+/// Parses `/proc/self/status`: `SigIgn` is a mask in hexadecimal digits whose lowest bit is SIGHUP (proc(5)).
 #[cfg(unix)]
 fn ignores_hangup(status: &str) -> bool {
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
@@ -86,7 +87,7 @@ fn ignores_hangup(status: &str) -> bool {
     lowest.is_some_and(|digit| digit & 1 == 1)
 }
 
-/// Ctrl-C, where that is all there is.
+/// Ctrl-C only, on systems without the other signals.
 #[cfg(not(unix))]
 struct Signals;
 
@@ -98,7 +99,7 @@ impl Signals {
 
     async fn next(&mut self) {
         if tokio::signal::ctrl_c().await.is_err() {
-            // Without a handler the system ends the process by itself, so there is nothing to wait for.
+            // Without a handler the system itself ends the process, so there is nothing to wait for.
             std::future::pending::<()>().await;
         }
     }

@@ -1,4 +1,4 @@
-//! landfall: arguments in, words and an exit code out.
+//! landfall: parses arguments, prints results and returns an exit code.
 
 mod cli;
 mod commands;
@@ -19,7 +19,7 @@ use render::{escape, stream};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    // One TLS provider for every client and server in the process, chosen before any of them asks.
+    // One TLS provider for every client and server in the process, selected before its first use.
     let installed = rustls::crypto::aws_lc_rs::default_provider().install_default();
     installed.expect("nobody has chosen a provider before the first line of main");
     match cli::Cli::try_parse() {
@@ -28,7 +28,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Prints help, the version, or what is wrong with the arguments; arguments that would act on a terminal are escaped.
+/// Prints help, the version, or the error in the arguments; control characters in arguments are escaped.
 fn misused(error: &clap::Error) -> ExitCode {
     let text = error.render().to_string();
     if !text.contains(|letter| letter != '\n' && letter != '\t' && escape::is_deceptive(letter)) {

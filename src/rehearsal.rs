@@ -1,7 +1,9 @@
-//! The simulated cloud of an environment: opened by this process, or served by another one and used over HTTPS.
+//! The simulated cloud of an environment: opened by this process, or served by another one and used over
+//! HTTPS.
 //!
-//! One process holds a world at a time. `landfall sim` holds it for everybody, and leaves word where it is; any other
-//! holder is a run that will end, so it is waited for, and named when it takes too long.
+//! One process at a time holds its state. `landfall sim` serves it to every command, and records its
+//! endpoint. Any other holder is a run that will end, so this process waits for it, and names it after a
+//! timeout.
 
 use crate::{exit::Exit, failure::Failure, render::stream, settings::target::Rehearsal};
 use landfall_cloud::Ways;
@@ -17,32 +19,32 @@ use std::{
 };
 use tokio::time::{Instant, sleep};
 
-/// How long a world that another run holds is waited for.
+/// The maximum wait for a simulated cloud that another run holds.
 const WAIT_MAX: Duration = Duration::from_secs(10);
-/// After how long it is said that something is waited for.
+/// The time after which a message reports the wait.
 const SILENT_MAX: Duration = Duration::from_secs(1);
-/// Between two looks at a world that is held, or at doors that are yet to open.
+/// The poll interval for a held state, or for endpoints that are not open yet.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
-/// How long the server of a world may take for an answer: it is on this machine.
+/// The timeout of an answer of the server, which is on this machine.
 const ANSWER_MAX: Duration = Duration::from_secs(5);
 /// The size limit of one of its answers, in decoded bytes.
 const ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
 
-/// A world that can be talked to.
+/// An open simulated cloud.
 pub enum Rehearsed {
-    /// This process serves it.
+    /// This process runs it.
     Own(Box<Sim>),
     /// `landfall sim` serves it.
     Elsewhere(Box<Elsewhere>),
 }
 
-/// Opens the world below an environment's folder, or attaches to the process that serves it for everybody.
+/// Opens the simulated cloud below an environment's folder, or attaches to the process that serves it.
 ///
-/// `traffic` says whether the gateways of a world of our own are to answer; those of another one's do anyway.
+/// `traffic` enables the gateways of this process's own simulated cloud; a served one always has them.
 ///
 /// # Errors
-/// When it cannot be opened, when another run holds it for longer than [`WAIT_MAX`], and when the process that serves it
-/// does so otherwise than is wished for here.
+/// Fails if it cannot be opened, if another run holds it for longer than [`WAIT_MAX`], and if the serving
+/// process has other options than these settings.
 pub async fn open(wishes: &Rehearsal, folder: &Path, traffic: bool) -> Result<Rehearsed, Failure> {
     let found = find(folder, &Options { traffic, ..options(wishes) }).await?;
     if let Rehearsed::Elsewhere(elsewhere) = &found {
@@ -52,7 +54,7 @@ pub async fn open(wishes: &Rehearsal, folder: &Path, traffic: bool) -> Result<Re
     Ok(found)
 }
 
-/// Returns how a world is opened that behaves as wished.
+/// Returns the options of a simulated cloud with these settings.
 pub fn options(wishes: &Rehearsal) -> Options {
     let speed = wishes.speed.value;
     Options {
@@ -63,10 +65,10 @@ pub fn options(wishes: &Rehearsal) -> Options {
     }
 }
 
-/// Opens the world, or finds who serves it; waits for a holder that does neither end nor serve.
+/// Opens the simulated cloud, or finds its server; waits for a holder that neither ends nor serves.
 ///
 /// # Errors
-/// As [`open`].
+/// Those of [`open`].
 pub async fn find(folder: &Path, options: &Options) -> Result<Rehearsed, Failure> {
     let world = folder.join("sim");
     let begun = Instant::now();
@@ -97,7 +99,7 @@ pub async fn find(folder: &Path, options: &Options) -> Result<Rehearsed, Failure
 }
 
 impl Rehearsed {
-    /// Returns where it is and how to sign in.
+    /// Returns its endpoints and its sign-in data.
     pub fn facts(&self) -> &Facts {
         match self {
             Self::Own(sim) => sim.facts(),
@@ -105,12 +107,12 @@ impl Rehearsed {
         }
     }
 
-    /// Whether it rests when this process ends.
+    /// Returns whether its time stops when this process ends.
     pub const fn rests(&self) -> bool {
         matches!(self, Self::Own(_))
     }
 
-    /// Returns what a person should know before anything is made in it.
+    /// Returns a remark for a person, before the first creation.
     pub fn remark(&self) -> String {
         let Facts { pace, seed, .. } = self.facts();
         let first = "Nothing is created in Azure. To deploy to Azure, use --cloud azure.";
@@ -123,7 +125,7 @@ impl Rehearsed {
         }
     }
 
-    /// Returns how the gateways' addresses are reached, once those that have an address answer.
+    /// Returns the address map of the gateways, once those with an address answer.
     pub async fn ways(&self) -> Ways {
         match self {
             Self::Own(sim) => {
@@ -134,7 +136,7 @@ impl Rehearsed {
         }
     }
 
-    /// Leaves it.
+    /// Closes it.
     pub async fn close(self) {
         if let Self::Own(sim) = self {
             sim.close().await;
@@ -142,14 +144,14 @@ impl Rehearsed {
     }
 }
 
-/// A world that `landfall sim` serves in another process.
+/// A simulated cloud that `landfall sim` serves in another process.
 pub struct Elsewhere {
-    /// What it says of itself.
+    /// Its own description.
     pub serving: Serving,
     client: reqwest::Client,
 }
 
-/// A door as `/_sim/doors` tells of it.
+/// An endpoint in the answer of `/_sim/doors`.
 #[derive(Deserialize)]
 struct Door {
     address: IpAddr,
@@ -158,8 +160,8 @@ struct Door {
 }
 
 impl Elsewhere {
-    /// Finds who serves the world of an environment; nobody when no server left word, or one that does not answer
-    /// any more.
+    /// Finds the server of an environment's simulated cloud; `None` if no server is recorded, or the recorded
+    /// one no longer answers.
     pub async fn find(folder: &Path) -> Option<Self> {
         #[derive(Deserialize)]
         struct Said {
@@ -176,14 +178,14 @@ impl Elsewhere {
             .ok()?;
         let found = Self { serving, client };
         let said: Said = serde_json::from_slice(&found.read("serving").await.ok()?).ok()?;
-        // The port outlives the server: who answers there now may be a run that will not stay.
+        // The port outlives the server: a short-lived run may answer there now.
         (said.id == found.serving.id).then_some(found)
     }
 
-    /// Returns shell exports that lead `kubectl`, `az` and `curl` there.
+    /// Returns shell exports that point `kubectl`, `az` and `curl` to it.
     ///
     /// # Errors
-    /// When it does not answer.
+    /// Fails if it does not answer.
     pub async fn shell(&self) -> Result<String, Failure> {
         let read = self.read("env").await.map_err(|error| self.silent(&*error))?;
         Ok(String::from_utf8_lossy(&read).into_owned())
@@ -207,7 +209,7 @@ impl Elsewhere {
         Ok(read)
     }
 
-    /// Arms faults in place of those that are armed, as opening a world with them does; none leave it as it is.
+    /// Arms faults in place of the armed ones, as opening with them does; an empty list changes nothing.
     async fn arm(&self, faults: &[String]) -> Result<(), Failure> {
         if faults.is_empty() {
             return Ok(());
@@ -225,7 +227,7 @@ impl Elsewhere {
             .hint("run again: if no server runs, each command opens the simulated cloud itself")
     }
 
-    /// Refuses what was wished for and cannot be, because the world is served otherwise.
+    /// Refuses settings that conflict with the options of the served simulated cloud.
     fn agrees(&self, wishes: &Rehearsal) -> Result<(), Failure> {
         let (facts, holder) = (&self.serving.facts, &self.serving.holder);
         let mut mistakes = Vec::new();
@@ -262,7 +264,7 @@ impl Elsewhere {
     }
 }
 
-/// A pace as it is written in settings: a number, or `instant`.
+/// A time scale in the settings' syntax: a number, or `instant`.
 pub struct Pace(pub f64);
 
 impl fmt::Display for Pace {
@@ -286,7 +288,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_world_that_is_served_is_used_unless_somebody_chose_what_it_is_not() {
-        // Another test may have chosen it already, and then it is the same.
+        // Another test may have installed it already; it is the same provider.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let folder = tempfile::tempdir().unwrap();
         let served = Served { kubeconfig: folder.path().join("kubeconfig") };

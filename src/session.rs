@@ -1,4 +1,4 @@
-//! One call of the program: its flags, its environment, its streams, and what every command does with them.
+//! One invocation of the program: its flags, environment and streams, and the helpers of all commands.
 
 use crate::{
     cli::{Format, Global},
@@ -20,9 +20,9 @@ use jiff::Timestamp;
 use landfall_engine::{Event, Pace};
 use std::time::SystemTime;
 
-/// One call of the program.
+/// One invocation of the program.
 pub struct Session {
-    /// The flags of every command.
+    /// The global flags.
     pub global: Global,
     /// The environment variables.
     pub environment: Environment,
@@ -31,7 +31,7 @@ pub struct Session {
 }
 
 impl Session {
-    /// Begins.
+    /// Creates the session.
     pub fn new(global: Global) -> Self {
         let environment = Environment::of_this_process();
         let no_color = environment.get("NO_COLOR").is_some();
@@ -39,7 +39,7 @@ impl Session {
         Self { global, environment, terminal }
     }
 
-    /// Reads and checks the settings.
+    /// Loads and validates the settings.
     pub fn wished(&self, wishes: &Wishes, purpose: Purpose) -> Result<Wished, Failure> {
         let ask = |prompt: &str| match self.terminal.answers {
             true => rpassword::prompt_password(escape::visible(prompt)).ok(),
@@ -58,23 +58,23 @@ impl Session {
         .map_err(Failure::of_mistakes)
     }
 
-    /// Returns the cloud of the settings once it may receive credentials; see [`consent`].
+    /// Returns the cloud of the settings after its consent to receive credentials; see [`consent`].
     pub fn allowed<'a>(&self, place: &'a Where) -> Result<Allowed<'a>, Failure> {
         consent::ask(place, &self.global, &self.terminal)
     }
 
-    /// Returns how a run is shown.
+    /// Returns the output format of a run.
     pub fn format(&self) -> Format {
         let live = self.terminal.live && self.global.verbose == 0;
         self.global.format.unwrap_or(if live { Format::Live } else { Format::Line })
     }
 
-    /// Returns whether standard output carries JSON and nothing else.
+    /// Returns whether standard output is JSON only.
     pub fn is_json(&self) -> bool {
         self.global.format == Some(Format::Json)
     }
 
-    /// Makes the display of a run.
+    /// Creates the display of a run.
     pub fn display(&self, board: Board, cloud: &'static str, pace: Pace) -> Box<dyn Display> {
         match self.format() {
             Format::Json => Box::new(Json::new(std::io::stdout(), cloud)),
@@ -87,14 +87,14 @@ impl Session {
         }
     }
 
-    /// Says something on standard error that is neither progress nor trouble.
+    /// Prints a text on standard error that is neither progress nor an error.
     pub fn say(&self, text: &str) {
         if !self.global.quiet && !self.is_json() {
             stream::err().line(text);
         }
     }
 
-    /// Returns how to call the program again for the same environment.
+    /// Returns the command line that calls the program again for the same environment.
     pub fn program(&self) -> String {
         let mut words = vec!["landfall".to_owned()];
         let global = &self.global;
@@ -114,12 +114,12 @@ impl Session {
     }
 }
 
-/// Returns words as a shell reads them, each after a space.
+/// Quotes words for a shell, each after a space.
 pub fn command_line(words: &[String]) -> String {
     words.iter().map(|word| format!(" {}", quoted(word))).collect()
 }
 
-/// Quotes a word for a shell when it needs to be.
+/// Quotes a word for a shell if needed.
 fn quoted(word: &str) -> String {
     let plain = |letter: char| letter.is_ascii_alphanumeric() || "_-./=:@".contains(letter);
     match !word.is_empty() && word.chars().all(plain) {
@@ -134,7 +134,7 @@ fn size() -> Size {
     Size { columns: columns.into(), rows: rows.into() }
 }
 
-/// Shows nothing, for --quiet.
+/// A display without output, for --quiet.
 struct Silent;
 
 impl Display for Silent {

@@ -1,4 +1,5 @@
-//! Simulated or Azure: the only place that knows both. What leaves here are clients and a few words.
+//! The connected target, simulated or Azure: the only module that knows both. Its output is clients and some
+//! texts.
 
 use crate::{
     consent::Allowed,
@@ -20,19 +21,19 @@ use landfall_engine::Pace;
 use landfall_steps::{Clouds, Clusters};
 use std::path::{Path, PathBuf};
 
-/// A cloud that can be talked to.
+/// A connected cloud.
 pub struct Target {
     /// The clients.
     pub clouds: Clouds,
     /// `sim` or `azure`.
     pub cloud: &'static str,
-    /// Where things are made, for the first line of a run.
+    /// The target as display text, for the first line of a run.
     pub words: String,
-    /// What else a person should know before anything is made.
+    /// A remark for a person, before the first creation.
     pub remark: Option<String>,
-    /// What a person should know before trying what was made.
+    /// A caution for a person, before the first use.
     pub caution: Option<&'static str>,
-    /// How much faster than life the cloud is.
+    /// The time scale of the cloud.
     pub pace: Pace,
     meter: Meter,
     world: Option<Rehearsed>,
@@ -46,18 +47,18 @@ pub fn name(cloud: CloudName) -> &'static str {
     }
 }
 
-/// Whether the gateways of a simulated cloud are to answer while it is open. Azure's answer anyway.
+/// The mode of a simulated cloud's gateways while it is open. Azure's always answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Gateways {
-    /// Nobody asks them anything.
+    /// They receive no requests.
     Rest,
-    /// They are asked from outside.
+    /// They receive requests from outside.
     Answer,
 }
 
 /// Opens the simulated cloud or signs in to Azure, and finds the subscription.
 ///
-/// `remembered` is the subscription that the journal belongs to: without a wish for another one it is meant.
+/// `remembered` is the journal's subscription, which is the default if no other is configured.
 pub async fn connect(
     allowed: Allowed<'_>,
     environment: &Environment,
@@ -75,7 +76,7 @@ pub async fn connect(
     }
 }
 
-/// Makes clients that are never asked, to look at the graph.
+/// Creates clients that send no requests, to inspect the graph.
 pub fn offline(subscription: &str) -> Result<Clouds, Failure> {
     let (endpoints, meter) = (Endpoints::public(), Meter::new());
     let credential = Credential::new(&SignIn::Cli, &SignInFacts::default(), &endpoints, &meter);
@@ -85,12 +86,12 @@ pub fn offline(subscription: &str) -> Result<Clouds, Failure> {
 }
 
 impl Target {
-    /// Returns how many requests were sent so far.
+    /// Returns the number of requests so far.
     pub fn requests(&self) -> u64 {
         self.meter.requests()
     }
 
-    /// Returns how the gateways' addresses are reached, as they stand now.
+    /// Returns the current address map of the gateways.
     pub async fn ways(&self) -> Ways {
         match &self.world {
             Some(world) => world.ways().await,
@@ -98,7 +99,7 @@ impl Target {
         }
     }
 
-    /// Leaves the cloud.
+    /// Closes the cloud.
     pub async fn close(self) {
         if let Some(world) = self.world {
             world.close().await;
@@ -106,7 +107,7 @@ impl Target {
     }
 }
 
-/// Makes clients of the simulated cloud.
+/// Creates clients of the simulated cloud.
 fn rehearse(world: Rehearsed) -> Result<Target, Failure> {
     let facts = world.facts().clone();
     let url = |text: &str| {
@@ -182,7 +183,7 @@ async fn sign_in(
     })
 }
 
-/// Finds the subscription: the one that is wished for, or the only one there is.
+/// Finds the subscription: the configured one, or the only one.
 async fn subscription(arm: &Arm, wanted: Option<&str>) -> Result<Subscription, Failure> {
     let doing = "find the subscription";
     if let Some(id) = wanted {
@@ -212,7 +213,8 @@ async fn subscription(arm: &Arm, wanted: Option<&str>) -> Result<Subscription, F
     }
 }
 
-/// One correlation id goes with every request of a run, so that Azure's own logs show the run as one.
+/// Returns the client of Resource Manager. Every request of a run has one correlation id, so that Azure's
+/// logs show the run as one.
 fn resource_manager(endpoints: &Endpoints, credential: &Credential, meter: &Meter) -> Result<Arm, Failure> {
     let correlation = uuid::Uuid::new_v4().to_string();
     let arm = Arm::new(endpoints, credential, meter, &correlation);
@@ -235,7 +237,7 @@ fn clouds(
     })
 }
 
-/// Returns what the environment says about signing in, in Azure's own standard variables.
+/// Returns the sign-in facts of the environment, from Azure's own standard variables.
 fn facts(place: &Where, environment: &Environment) -> SignInFacts {
     let get = |name: &str| environment.get(name).map(str::to_owned);
     SignInFacts {

@@ -104,7 +104,8 @@ fn is_available(object: &DynamicObject) -> bool {
     matches!(readiness::deployment(object), Readiness::Ready(()))
 }
 
-/// Watches until every Deployment of the set is available, and says since when the last one is.
+/// Watches until every Deployment of the set is available, and reports the time at which the last one became
+/// available.
 pub(crate) async fn await_deployments(
     cx: &Context,
     opened: &Opened,

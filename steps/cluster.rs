@@ -1,4 +1,4 @@
-//! The cluster, up to the moment Azure has accepted it; waiting for it is the next step's work.
+//! The cluster, until Azure has accepted it; the next step waits for it.
 
 use crate::{
     clouds::{Clouds, Clusters},
@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::time::Duration;
 
-/// Asks Azure for the cluster.
+/// Requests the cluster from Azure.
 pub struct Cluster {
     pub(crate) azure: Azure,
     pub(crate) clusters: Clusters,
@@ -28,17 +28,17 @@ pub struct Cluster {
     pub(crate) teardown: Teardown,
 }
 
-/// A cluster that Azure has accepted.
+/// A cluster that Azure accepted.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AcceptedCluster {
     /// Its resource id.
     pub id: String,
     /// Its name.
     pub name: String,
-    /// The object id of its own identity, which is there long before the cluster is.
+    /// The object id of its own identity, which exists long before the cluster is ready.
     pub principal_id: String,
-    /// How to ask after the operation that makes it, when this run began one. Whoever waits for it keeps it as a
-    /// ticket; as a part of what is remembered, it would make the same cluster look like another one.
+    /// The operation that creates it, if this run started one. The waiting step saves it as a ticket. In the
+    /// output it would make the same cluster look changed.
     #[serde(skip)]
     pub operation: Option<Operation>,
 }
@@ -87,8 +87,8 @@ impl Cluster {
             State::Deleting => return Check::Missing,
             State::Failed => return Check::Broken { why: cluster_body::reason(body, "Failed") },
             State::Canceled => return Check::Broken { why: cluster_body::reason(body, "Canceled") },
-            // While it is being made or changed, the body says what it will be: what that lacks is asked for
-            // once it has settled.
+            // During its creation or update, the body already has the target values: a remaining difference
+            // is corrected once the cluster has settled.
             State::Running(_) if !cluster_body::differences(body).is_empty() => return Check::Underway,
             State::Running(_) => {}
             State::Succeeded => {
@@ -107,7 +107,7 @@ impl Cluster {
         self.found(body, None).map_or(Check::Underway, Check::Ready)
     }
 
-    /// Waits until nothing is running on it, and until one that is going away is gone.
+    /// Waits until no operation runs on it, and until a deletion in progress has ended.
     async fn wait_until_settled(&self, cx: &Context) -> Result<Option<Value>, StepError> {
         let wait = Wait::new(
             "the operation on the cluster to end",
@@ -122,7 +122,7 @@ impl Cluster {
         .await
     }
 
-    /// Looks at the cluster until `judge` finds what is waited for, through every silence of the service.
+    /// Polls the cluster until `judge` returns a result, and tolerates missing answers.
     pub(crate) async fn looked_until<T>(
         &self,
         cx: &Context,
@@ -137,8 +137,8 @@ impl Cluster {
         waited.map_err(|error| cluster_body::way_out(error, &id, group, self.name()))
     }
 
-    /// Puts the cluster as it was read, changed; looked at anew as long as somebody else changes it in between, be it
-    /// by a try of ours whose answer was lost.
+    /// Puts the cluster as read, with the changes. Reads it again as long as another writer changes it in
+    /// between, which may be an earlier attempt whose answer was lost.
     async fn mend(&self, cx: &Context, subnet: &Subnet) -> Result<Mended, StepError> {
         let wait =
             Wait::new("the cluster to stay unchanged", Duration::from_secs(60), Duration::from_secs(3600));
@@ -199,11 +199,12 @@ impl Cluster {
         }
     }
 
-    /// Returns why the cluster stays: it holds foreign objects, or it could not be examined for them. `None` when it may
-    /// be deleted: it holds none, its creation never succeeded, or the person agreed to lose them.
+    /// Returns the reason to keep the cluster: it contains foreign objects, or could not be examined for
+    /// them. `None` if it may be deleted: it contains none, its creation never succeeded, or the person
+    /// consented to lose them.
     ///
     /// # Errors
-    /// When the run is interrupted.
+    /// Fails if the run is interrupted.
     pub(crate) async fn reason_to_keep(
         &self,
         cx: &Context,
@@ -248,7 +249,8 @@ impl Cluster {
         Ok(Examined::Completely(foreign))
     }
 
-    /// The identity's object id is there early, but not always in the first answer.
+    /// Returns the accepted cluster. The identity's object id appears early, but not always in the first
+    /// answer.
     async fn accepted(&self, cx: &Context, begun: Begun) -> Result<AcceptedCluster, StepError> {
         let (operation, body) = match begun {
             Begun::Accepted { operation, value } => (Some(operation), value),
@@ -325,9 +327,9 @@ impl Step for Cluster {
             };
         }
         let body = cluster_body::anew(&self.settings, &cleared.version, &subnet.id, self.azure.id());
-        // Closes the race between the look and the act: only ever one is made.
+        // The precondition closes the race between check and PUT: only one cluster is ever created.
         match self.put(cx, &body, Condition::IfNoneMatch).await {
-            // The answer to our own first try was lost, and that try has made it.
+            // The answer to landfall's first attempt was lost, and that attempt has created it.
             Err(error) if is_there(&error) && error.residue != Residue::Nothing => {
                 cx.note("an earlier attempt created it");
                 self.accepted(cx, Begun::Done(None)).await
@@ -339,7 +341,7 @@ impl Step for Cluster {
         }
     }
 
-    /// A cluster that is still being made has been made by us all the same.
+    /// A cluster whose creation is in progress counts as created by landfall.
     async fn recover(
         &self,
         _: &Context,
@@ -378,30 +380,30 @@ impl Step for Cluster {
     }
 }
 
-/// What an examination of the cluster's contents came to.
+/// The result of an examination of the cluster's contents.
 enum Examined {
     /// Every kind was listed.
     Completely(Foreign),
-    /// It could not be examined, and why.
+    /// It could not be examined, with the reason.
     Not(String),
-    /// There is no such cluster any more.
+    /// The cluster no longer exists.
     Gone,
 }
 
-/// The reason why a cluster stays that could not be examined.
+/// Returns the reason to keep a cluster that could not be examined.
 pub(crate) fn unexamined(why: &str) -> String {
     format!("it could not be examined for foreign objects: {why}")
 }
 
-/// What came of mending the cluster.
+/// The result of repairing the cluster.
 enum Mended {
-    /// It is as wanted already.
+    /// It is in sync already.
     Needless(AcceptedCluster),
-    /// Azure has taken it.
+    /// Azure has accepted the change.
     Begun(Begun),
 }
 
-/// The condition, that there is none yet or that it is the one that was read, did not hold.
+/// Returns whether the precondition (If-None-Match or If-Match) failed.
 fn is_there(error: &StepError) -> bool {
     error.code.as_deref() == Some("PreconditionFailed")
 }

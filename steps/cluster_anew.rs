@@ -1,4 +1,5 @@
-//! Making a cluster anew that is broken beyond mending: only when it is ours, wished for, and nobody else works in it.
+//! Recreation of a cluster that cannot be repaired: only if it is owned, requested, and free of foreign
+//! objects.
 
 use crate::{cluster::Cluster, cluster_body, operation};
 use landfall_cloud::{
@@ -10,17 +11,17 @@ use serde_json::Value;
 use std::time::Duration;
 
 impl Cluster {
-    /// Tells whether this one is to give way to a new one.
+    /// Returns whether the cluster is to be replaced by a new one.
     pub(crate) fn is_to_be_replaced(&self, cx: &Context, body: &Value) -> bool {
         let is_broken = matches!(State::of(body), State::Failed | State::Canceled)
             || cluster_body::failed_pool(body).is_some();
         self.settings.cluster.replace && cx.ours() && is_broken
     }
 
-    /// Deletes a cluster of ours, and waits until it has gone.
+    /// Deletes an owned cluster, and waits until it is gone.
     ///
     /// # Errors
-    /// When it holds foreign objects, or could not be examined for them.
+    /// Fails if it contains foreign objects, or could not be examined for them.
     pub(crate) async fn clear_away(&self, cx: &Context, body: &Value) -> Result<(), StepError> {
         let refused = |why: String| {
             StepError::new(Kind::Foreign, format!("recreate cluster {}", self.name()))
@@ -41,7 +42,7 @@ impl Cluster {
         self.until_gone(cx).await
     }
 
-    /// How long a deletion takes.
+    /// Returns the wait for a deletion.
     pub(crate) fn deletion() -> Wait {
         Wait::new("the cluster to be deleted", Duration::from_secs(300), Duration::from_secs(3600))
     }

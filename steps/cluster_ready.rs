@@ -1,4 +1,4 @@
-//! The cluster, ready to use: attaches to whatever operation is making it, and waits.
+//! The ready cluster: attaches to the operation that creates it, and waits.
 
 use crate::{
     clouds::Clouds,
@@ -18,8 +18,8 @@ use serde_json::Value;
 use std::{sync::OnceLock, time::Duration};
 use tokio::time::Instant;
 
-/// How long the add-on's identity may be outstanding after the cluster has succeeded before the cluster is asked for
-/// once more. It is filled in late now and then, and now and then not at all.
+/// The maximum time that the add-on's identity may be missing after the cluster has succeeded, before the PUT
+/// is repeated. AKS sometimes fills it in late, and sometimes never.
 const IDENTITY_PATIENCE: Duration = Duration::from_secs(60);
 const ADD_ON: &str = "/properties/addonProfiles/azureKeyvaultSecretsProvider/identity";
 
@@ -30,14 +30,14 @@ pub struct ClusterReady {
     name: String,
 }
 
-/// A cluster that can be used.
+/// A usable cluster.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReadyCluster {
     /// Its resource id.
     pub id: String,
     /// Its name.
     pub name: String,
-    /// What Azure tells this cluster apart by from an earlier one of the same name.
+    /// The UID that distinguishes it from an earlier cluster of the same name.
     pub uid: String,
     /// The host name of its API.
     pub fqdn: String,
@@ -47,12 +47,12 @@ pub struct ReadyCluster {
     pub secrets: AddOnIdentity,
 }
 
-/// The managed identity that AKS made for an add-on.
+/// The managed identity that AKS created for an add-on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AddOnIdentity {
-    /// What the CSI driver names it by.
+    /// The id by which the CSI driver refers to it.
     pub client_id: String,
-    /// What roles are granted to.
+    /// The principal of its role assignments.
     pub object_id: String,
 }
 
@@ -100,7 +100,7 @@ impl ClusterReady {
             .hint("run again: landfall repairs a failed cluster by sending its request again")
     }
 
-    /// Waits for the cluster; the body of one that has come without the add-on's identity is returned as the error.
+    /// Waits for the cluster; returns the body as the error if it succeeded without the add-on's identity.
     async fn settled(&self, cx: &Context) -> Result<Result<ReadyCluster, Value>, StepError> {
         let succeeded = OnceLock::new();
         let patience = cx.pace().real(IDENTITY_PATIENCE);
@@ -108,7 +108,7 @@ impl ClusterReady {
             let body = match self.azure.cluster(&self.group, &self.name).await {
                 Ok(Some(body)) => body,
                 Ok(None) => return Err(self.failed("it no longer exists".to_owned())),
-                // The cloud goes on making it, whether or not it answers us just now.
+                // The cloud continues the creation, whether or not it answers now.
                 Err(error) if operation::passes(&error) => {
                     return Ok(Look::not_yet(format!("cannot read the state now: {}", error.message)));
                 }
@@ -129,7 +129,7 @@ impl ClusterReady {
         .map_err(|error| self.way_out(error))
     }
 
-    /// Asks for the cluster once more, as it is: that brings the identity of an add-on that came without one.
+    /// Repeats the PUT of the unchanged cluster, which creates a missing add-on identity.
     async fn ask_again(&self, cx: &Context, body: Value) -> Result<ReadyCluster, StepError> {
         cx.note("requesting the add-on again, because it has no identity");
         let what = self.what();
@@ -138,7 +138,8 @@ impl ClusterReady {
         let put = || async {
             let put = self.azure.put_cluster(&self.group, &self.name, &body, condition.clone()).await;
             match put.written(cx) {
-                // Somebody has put it since, or a try of ours whose answer was lost has: that does as well.
+                // Another writer, or an earlier attempt whose answer was lost, has put it since: that
+                // suffices.
                 Err(error) if error.kind == ApiErrorKind::Precondition => Ok(Begun::Done(None)),
                 begun => begun,
             }
@@ -148,7 +149,7 @@ impl ClusterReady {
         self.settled(cx).await?.map_err(|_| self.failed("the add-on has no identity".to_owned()))
     }
 
-    /// Follows the operation: the one this run began, else the one an earlier run left.
+    /// Polls the operation: the one that this run started, else the one that an earlier run left.
     async fn follow(&self, cx: &Context, accepted: &AcceptedCluster) -> Result<(), StepError> {
         if let Some(operation) = &accepted.operation {
             cx.keep(operation)?;
@@ -156,13 +157,14 @@ impl ClusterReady {
         let ended = operation::resume(cx, self.azure.arm(), Self::wait(), &self.what()).await;
         match ended {
             Ok(_) => Ok(()),
-            // Another operation has taken this one's place, or somebody has ended it: the cluster itself says what
-            // came of that, and is asked next.
+            // Another operation replaced this one, or another party aborted it: the state of the cluster
+            // decides, and is read next.
             Err(error) if error.code.as_deref().is_some_and(gave_way) => {
                 cx.note("the operation was preempted by another one");
                 cx.drop_ticket()
             }
-            // So does it after an operation of an earlier run, which may have been mended since.
+            // The same holds after an operation of an earlier run, whose failure may have been repaired
+            // since.
             Err(error) if error.kind == Kind::Failed && accepted.operation.is_none() => {
                 cx.note("the operation of an earlier run has failed");
                 cx.drop_ticket()
@@ -183,7 +185,7 @@ impl ClusterReady {
     }
 }
 
-/// Codes of an operation that ended and says nothing of how the cluster is.
+/// Returns whether a code means that the operation ended without a conclusion about the cluster.
 fn gave_way(code: &str) -> bool {
     ["AKSOperationPreempted", "AKSOperationPreemptedByDelete", "Canceled", "Cancelled", "OperationCanceled"]
         .iter()
@@ -224,7 +226,7 @@ impl Step for ClusterReady {
         }
     }
 
-    /// Whatever became of the cluster, what is known of it is all that is needed to take away what is in it.
+    /// Returns the cluster in any state: its known fields are sufficient to delete its contents.
     async fn recover(&self, _: &Context, _: &AcceptedCluster) -> Result<Option<ReadyCluster>, StepError> {
         Ok(self.look().await?.and_then(|body| found(&body, &self.name)))
     }
@@ -234,15 +236,16 @@ impl Step for ClusterReady {
     }
 }
 
-/// Names a cluster whose creation has succeeded at least once, for examining what it holds: by what is `remembered` of
-/// this very cluster, else by its state. `None` when it never came up, so that nobody can have put anything into it.
+/// Returns a cluster whose creation succeeded at least once, to examine its contents. It is identified by the
+/// record of this very cluster in `remembered`, else by its state. `None` if it never succeeded, so that it
+/// cannot contain foreign objects.
 pub(crate) fn created(body: &Value, name: &str, remembered: Option<ReadyCluster>) -> Option<ReadyCluster> {
     let uid = body["properties"]["resourceUID"].as_str();
     let remembered = remembered.filter(|ready| uid.is_none_or(|uid| uid == ready.uid));
     let came_up = match State::of(body) {
         State::Succeeded => true,
         State::Running(state) => !state.eq_ignore_ascii_case("Creating"),
-        // Its add-ons have identities only once it has come up.
+        // Its add-ons have identities only after its first success.
         State::Failed | State::Canceled => {
             found(body, name).is_some()
                 || body["properties"]["identityProfile"]["kubeletidentity"].is_object()
@@ -252,7 +255,7 @@ pub(crate) fn created(body: &Value, name: &str, remembered: Option<ReadyCluster>
     remembered.or_else(|| came_up.then(|| named(body, name)).flatten())
 }
 
-/// Names a cluster by what every body says, whatever its add-ons lack.
+/// Returns a cluster from the fields that every body has, without its add-ons.
 fn named(body: &Value, name: &str) -> Option<ReadyCluster> {
     let properties = &body["properties"];
     let fqdn = properties["fqdn"].as_str().unwrap_or_default().to_owned();

@@ -1,4 +1,4 @@
-//! The names: A records in a zone of the subscription, or the table to enter by hand.
+//! DNS records: A records in a zone of the subscription, or the table to enter by hand.
 
 use crate::{
     clouds::Clouds,
@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, net::Ipv4Addr, sync::Mutex, time::Duration};
 
-/// Seconds that resolvers may keep a record.
+/// The time to live of a record, in seconds.
 const TTL: u64 = 300;
 
 /// Publishes the gateways' addresses.
@@ -28,16 +28,16 @@ pub struct Dns {
     group: Option<String>,
 }
 
-/// The names and their addresses.
+/// The host names and their addresses.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Published {
-    /// The zone's resource id and name; none when the subscription has no zone for the domain.
+    /// The zone's resource id and name; `None` if the subscription has no zone for the domain.
     pub zone: Option<PublishedZone>,
     /// Every host with its address.
     pub records: Vec<(String, String)>,
 }
 
-/// The zone that the records are in.
+/// The zone of the records.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PublishedZone {
     /// Its resource id.
@@ -59,7 +59,7 @@ impl Dns {
         }
     }
 
-    /// The zone asked for, or the nearest one above the hosts that the subscription has.
+    /// Returns the configured zone, or the nearest one above the hosts in the subscription.
     async fn find_zone(&self) -> Result<Option<Zone>, StepError> {
         let what = format!("find the DNS zone of {}", self.domain);
         let mut zones = self.azure.zones().await.doing(&what)?;
@@ -97,7 +97,7 @@ impl Dns {
         self.azure.records(zone).await.doing(format!("list the records of {}", zone.name))
     }
 
-    /// A record is ours by its mark.
+    /// Returns whether landfall's mark is on a record, so that it is owned.
     fn is_ours(&self, record: &Record) -> bool {
         record.metadata.get(names::OWNER) == Some(&self.mark)
     }
@@ -117,7 +117,8 @@ impl Dns {
                 listed => listed.doing(&what)?.into_iter().find(|record| record.name == name),
             };
             let condition = match there {
-                // Somebody else's record with our address does what ours would; how long it holds is theirs to say.
+                // A foreign record with the owned address has the same effect; its TTL is the owner's
+                // decision.
                 Some(record)
                     if record.addresses == [address] && (record.ttl == TTL || !self.is_ours(&record)) =>
                 {
@@ -129,7 +130,7 @@ impl Dns {
             };
             let put = self.azure.put_record(&zone.id, &name, &[parsed], TTL, &metadata, condition).await;
             match put.written(cx) {
-                // Somebody changed it between the look and the act: look again.
+                // Another writer changed it between the read and the write: read again.
                 Err(error) if error.kind == ApiErrorKind::Precondition => {
                     Ok(Look::not_yet("it was changed concurrently"))
                 }
@@ -140,8 +141,8 @@ impl Dns {
         .await
     }
 
-    /// Deletes a record as long as it is ours and holds our address, at the version that was looked at. `None` when it
-    /// is not ours, or no longer; otherwise whether there was one.
+    /// Deletes a record if it is owned, contains the owned address, and still has the version that was read.
+    /// `None` if it is not owned, or no longer; otherwise whether it existed.
     async fn delete(
         &self,
         cx: &Context,
@@ -168,7 +169,7 @@ impl Dns {
             }
             let condition = Condition::IfMatch(record.etag.clone());
             if record.addresses.len() > 1 {
-                // What others added stays theirs; ours would lead to an address that is given away.
+                // The addresses that others added stay; the owned one would lead to a released address.
                 return match self.hand_over(zone, &record, address, condition).await {
                     Err(error) if error.kind == ApiErrorKind::Precondition => {
                         Ok(Look::not_yet("it was changed concurrently"))
@@ -186,7 +187,7 @@ impl Dns {
         .await
     }
 
-    /// Takes our address and our mark out of a record that others have added to.
+    /// Removes the owned address and the mark from a record to which others have added addresses.
     async fn hand_over(
         &self,
         zone: &Zone,
@@ -251,7 +252,7 @@ impl Step for Dns {
                 }),
             }
         }
-        // What comes is ours even when some records stand already: each says by its mark whose it is.
+        // The created records are owned even if some exist already: the mark identifies each.
         let missing = changes.iter().any(|change| change.is.is_null());
         Ok(match changes.is_empty() {
             true => Check::Ready(published(zone, wanted)),
@@ -267,12 +268,12 @@ impl Step for Dns {
         };
         let hosts = wanted.iter().filter(|(host, _)| relative(host, &zone.name).is_some());
         let puts = hosts.map(|(host, address)| self.put(cx, &zone, host, address));
-        // Each is heard to its end: one that is cut off in flight could not say what it left.
+        // Each request runs to its end: a cancelled one could not report its leftover.
         futures::future::join_all(puts).await.into_iter().collect::<Result<(), _>>()?;
         Ok(published(zone, wanted))
     }
 
-    /// Of a set that was published in part, the records with our mark are ours, whatever holds the other names.
+    /// In a partly published set, the marked records are owned, whoever owns the other names.
     async fn recover(&self, _: &Context, input: &ProgrammedGateways) -> Result<Option<Published>, StepError> {
         let Some(zone) = self.find_zone().await? else { return Ok(None) };
         let there = match self.azure.records(&zone).await {
@@ -288,7 +289,7 @@ impl Step for Dns {
         Ok((!made.is_empty()).then(|| published(zone, made)))
     }
 
-    /// The records of our hosts that lead to the gateways, whoever entered them.
+    /// Returns the records of the hosts that lead to the gateways, whoever created them.
     async fn existing(
         &self,
         _: &Context,
@@ -310,7 +311,7 @@ impl Step for Dns {
     }
 
     async fn undo(&self, cx: &Context, published: Published) -> Result<Undone, StepError> {
-        // A zone may have come after the output was written, and an attempt to publish in it may not have ended.
+        // A zone may be newer than the output, and a publication in it may not have finished.
         let zone = match published.zone {
             Some(zone) => Some(Zone { id: zone.id, name: zone.name }),
             None => self.find_zone().await?,
@@ -336,7 +337,7 @@ impl Step for Dns {
             }
         }
         if !unmarked.is_empty() {
-            // They stay known: forgotten, no later --adopt could name them.
+            // They stay recorded: otherwise no later `--adopt` could name them.
             let why = format!("{} were there before, and lead to our addresses", unmarked.join(", "));
             return Ok(Undone::Kept { why });
         }
@@ -363,7 +364,7 @@ fn stranger(host: &str, record: &Record) -> String {
     format!("{host} is not owned by landfall ({}, no owner mark)", record.addresses.join(", "))
 }
 
-/// Returns the name a host has below a zone, `@` for the zone itself, or `None` when it is not below it.
+/// Returns a host's name relative to a zone, `@` for the zone itself, or `None` if it is not below the zone.
 pub(crate) fn relative(host: &str, zone: &str) -> Option<String> {
     let (host, zone) = (host.to_ascii_lowercase(), zone.to_ascii_lowercase());
     if host == zone {

@@ -1,12 +1,12 @@
-//! The crossing from cloud to engine: it demands to know what was being done, and holds the one
-//! table *service error code → kind, residue, hint*.
+//! Conversion of cloud errors to step errors. It requires a context, and contains the only table *service
+//! error code → kind, residue, hint*.
 
 use landfall_cloud::{ApiError, ApiErrorKind, Sent};
 use landfall_engine::{Context, Kind, Residue, StepError};
 
-/// Gives a cloud's error the words a person reads.
+/// Adds the context to a cloud error.
 pub(crate) trait Doing<T> {
-    /// Says what was being done, as a fragment that fits after "failed to".
+    /// Adds the failed operation, as a fragment that fits after "failed to".
     fn doing(self, what: impl Into<String>) -> Result<T, StepError>;
 }
 
@@ -16,10 +16,10 @@ impl<T> Doing<T> for Result<T, ApiError> {
     }
 }
 
-/// The answer to a write, told to the engine.
+/// The result of a write, for the engine.
 pub(crate) trait Written {
-    /// Says what the write left behind, be it accepted, unanswered or refused, so that no later failure of the turn
-    /// takes back that its thing is ours.
+    /// Records the leftover of the write, whether it was accepted, unanswered or refused. No later failure of
+    /// the turn can then revoke the ownership of its resource.
     #[must_use]
     fn written(self, cx: &Context) -> Self;
 }
@@ -53,7 +53,7 @@ fn step_error(what: String, error: &ApiError) -> StepError {
     failed
 }
 
-/// The most telling code: the inner one where a service hides it.
+/// Returns the most specific code: the inner one if there is one.
 fn code(error: &ApiError) -> Option<&str> {
     error.inner_code.as_deref().or(error.code.as_deref())
 }
@@ -62,7 +62,7 @@ fn answered(error: &ApiError) -> Option<String> {
     let status = error.status?;
     let code = code(error).map(|code| format!(" {code}")).unwrap_or_default();
     let asked = format!("{} {}", error.method, error.url);
-    // A token is asked for by the SDK, which keeps the address to itself.
+    // The SDK requests tokens itself and does not reveal the address.
     let asked = if asked.trim().is_empty() { "the sign-in" } else { &asked };
     Some(format!("{asked} returned {status}{code}"))
 }
@@ -75,7 +75,7 @@ fn kind(error: &ApiError) -> Kind {
     }
 }
 
-/// Codes with which the cloud says no for good, whatever we try: policy, quota, region.
+/// Returns whether a code is a permanent refusal by the cloud: policy, quota, region.
 fn refuses(code: &str) -> bool {
     const WORDS: [&str; 10] = [
         "ScopeLocked",
@@ -102,7 +102,7 @@ fn residue(error: &ApiError) -> Residue {
     }
 }
 
-/// What to do about it. Kept here and nowhere else, one line a code.
+/// Returns the hint for an error. All hints are in this table, one line per code.
 fn hint(error: &ApiError) -> &'static str {
     let by_code = match code(error).unwrap_or_default() {
         "AuthorizationFailed" => {

@@ -29,12 +29,12 @@ pub struct Gateways {
     wanted: Wanted,
 }
 
-/// The gateways that answer.
+/// The programmed gateways.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProgrammedGateways {
-    /// What was applied.
+    /// The applied objects.
     pub applied: Applied,
-    /// Each gateway with its address and the hosts that its routes name.
+    /// Each gateway with its address and the hosts of its routes.
     pub gateways: Vec<ProgrammedGateway>,
 }
 
@@ -70,7 +70,7 @@ impl Gateways {
         self.manifests.iter().map(|manifest| &manifest.object).filter(is)
     }
 
-    /// The hosts of every route that names the gateway as its parent.
+    /// Returns the hosts of every route whose parent is the gateway.
     fn hosts(&self, gateway: &str) -> Vec<String> {
         let mut hosts = Vec::new();
         for route in self.of_kind("HTTPRoute").filter(|route| parents(route).any(|parent| parent == gateway))
@@ -85,7 +85,7 @@ impl Gateways {
         hosts
     }
 
-    /// Judges the whole set: the addresses of all gateways, or what is still missing.
+    /// Evaluates the whole set: returns the addresses of all gateways, or the missing conditions.
     fn judge(&self, live: &[DynamicObject]) -> Result<Vec<ProgrammedGateway>, Vec<String>> {
         let mut programmed = Vec::new();
         let mut outstanding = Vec::new();
@@ -148,7 +148,7 @@ impl Gateways {
         let here = self.with(in_space(&self.manifests, space));
         let (gateway, route) = (Kind::GATEWAY, Kind::HTTP_ROUTE);
         let what = format!("watch the gateways in {space}");
-        // Two watches tell one story: what the gateways wait for, and what the routes wait for.
+        // Two watches share one status: the missing conditions of the gateways and those of the routes.
         let told = Mutex::new([String::new(), String::new()]);
         let tell = |at: usize, outstanding: Vec<String>| {
             let mut told = told.lock().expect("nothing panics while it is held");
@@ -265,12 +265,12 @@ impl Step for Gateways {
     }
 }
 
-/// What this step applied last.
+/// Returns what this step applied last.
 fn last(cx: &Context) -> Option<Applied> {
     cx.output::<ProgrammedGateways>("gateways").map(|made| made.applied)
 }
 
-/// Fills in what only the whole set knows.
+/// Adds the hosts, which only the whole set contains.
 trait WithHosts {
     fn with_hosts(self, all: &Gateways) -> Self;
 }
@@ -284,7 +284,7 @@ impl WithHosts for (Vec<ProgrammedGateway>, Option<SystemTime>) {
     }
 }
 
-/// The condition and its reason, without the controller's sentence that follows: `Programmed: AddressNotAssigned`,
+/// Returns the condition and its reason, without the controller's message: `Programmed: AddressNotAssigned`,
 /// `listener https: ResolvedRefs: InvalidCertificateRef`.
 fn reason(why: &str) -> &str {
     let before = usize::from(why.starts_with("listener ")) + 1;

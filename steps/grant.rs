@@ -1,4 +1,4 @@
-//! Granting a role: what the three steps that grant have in common.
+//! Role assignments: the common part of the three steps that grant roles.
 
 use crate::{
     doing::{Doing, Written},
@@ -12,7 +12,7 @@ use landfall_engine::{Check, Context, Kind, Look, Residue, StepError, Undone, Wa
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// Whom a role is for.
+/// The principal of a role assignment.
 #[derive(Debug, Clone)]
 pub(crate) struct Principal {
     pub(crate) object_id: String,
@@ -20,18 +20,18 @@ pub(crate) struct Principal {
     pub(crate) kind: &'static str,
 }
 
-/// The assignments that are there.
+/// The existing assignments.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Granted {
     /// Resource ids of the assignments, in the order of the roles.
     pub assignments: Vec<String>,
-    /// Where they apply.
+    /// The scope of the assignments.
     pub scope: String,
-    /// Whom they are for, an object id.
+    /// The principal, an object id.
     pub principal: String,
 }
 
-/// Looks which of the roles are there already, inherited ones included: what matters is the effect.
+/// Checks which of the roles are assigned already, inherited ones included: the effect decides.
 pub(crate) async fn check(
     azure: &Azure,
     scope: &str,
@@ -51,7 +51,7 @@ pub(crate) async fn check(
     })
 }
 
-/// Grants the roles, all at once.
+/// Creates the assignments concurrently.
 pub(crate) async fn apply(
     cx: &Context,
     azure: &Azure,
@@ -60,7 +60,7 @@ pub(crate) async fn apply(
     roles: &[Role],
 ) -> Result<Granted, StepError> {
     let grants = roles.iter().map(|role| grant(cx, azure, scope, principal, *role));
-    // Each is heard to its end: one that is cut off in flight could not say what it left.
+    // Each request runs to its end: a cancelled one could not report its leftover.
     let granted = futures::future::join_all(grants).await;
     let assignments = granted.into_iter().collect::<Result<_, _>>()?;
     Ok(Granted { assignments, scope: scope.to_owned(), principal: principal.object_id.clone() })
@@ -82,7 +82,7 @@ async fn grant(
     cx.wait_until(wait, async || {
         match azure.grant(scope, &principal.object_id, principal.kind, role).await.written(cx) {
             Ok(_) => Ok(Look::There(azure.assignment_id(scope, &principal.object_id, role))),
-            // Somebody granted it under another name: as good as ours, and not ours to take away.
+            // Another party granted it under another name: it has the same effect and is not owned.
             Err(error) if error.code.as_deref() == Some("RoleAssignmentExists") => {
                 let listed = azure.assignments_at(scope).await.doing(&what)?;
                 // The list may be older than the refusal.
@@ -95,7 +95,7 @@ async fn grant(
                 cx.retrying("PrincipalNotFound", Duration::ZERO);
                 Ok(Look::not_yet("the directory does not list the identity yet, usually within 2 min"))
             }
-            // The assignment's name is its own, so that the same grant twice is one.
+            // The assignment's name is deterministic, so that a repeated grant is idempotent.
             Err(error) if operation::passes(&error) => Ok(operation::unanswered(&error, None)),
             Err(error) if error.kind == ApiErrorKind::Forbidden => Err(error).doing(&what).map_err(|error| {
                 error.hint(format!(
@@ -110,7 +110,7 @@ async fn grant(
     .await
 }
 
-/// Returns the assignments that are there under the names only we give, also when they are not all.
+/// Returns the assignments with landfall's names, also if some are missing.
 pub(crate) async fn recover(
     azure: &Azure,
     scope: &str,
@@ -118,7 +118,7 @@ pub(crate) async fn recover(
     roles: &[Role],
 ) -> Result<Option<Granted>, StepError> {
     let listed = match azure.assignments_at(scope).await {
-        // What is granted at a scope goes with it.
+        // Assignments at a scope are deleted with it.
         Err(error) if error.kind == ApiErrorKind::NotFound => return Ok(None),
         listed => listed.doing(format!("list the role assignments at {scope}"))?,
     };
@@ -132,8 +132,8 @@ pub(crate) async fn recover(
     }))
 }
 
-/// Takes away what an earlier run of `step` granted to an identity that is no more: a cluster made anew acts as
-/// somebody else, and the assignment of the old one would stay as "Identity not found".
+/// Deletes the assignments of an earlier run of `step` for an identity that is gone. A recreated cluster has
+/// another identity, and the old assignment would stay as "Identity not found".
 pub(crate) async fn sweep(
     cx: &Context,
     azure: &Azure,
@@ -148,8 +148,8 @@ pub(crate) async fn sweep(
     Ok(())
 }
 
-/// Takes the assignments away that have the names only we give. Of what was adopted those go too that somebody made
-/// at this very scope; what is inherited from above says nothing of us.
+/// Deletes the assignments with landfall's names. After an adoption it also deletes foreign ones at this very
+/// scope, but never inherited ones.
 pub(crate) async fn undo(
     cx: &Context,
     azure: &Azure,
@@ -172,7 +172,7 @@ pub(crate) async fn undo(
             kept_here += usize::from(assignment.to_ascii_lowercase().starts_with(&here));
         }
     }
-    // One that somebody granted here stays known: forgotten, no later --adopt could name it.
+    // A foreign assignment at this scope stays recorded: otherwise no later `--adopt` could name it.
     Ok(if kept == granted.assignments.len() || kept_here > 0 {
         Undone::Kept { why: "another identity granted it, here or at a higher scope".to_owned() }
     } else {
@@ -180,7 +180,7 @@ pub(crate) async fn undo(
     })
 }
 
-/// Who is signed in, as a principal to grant to.
+/// Returns the signed-in identity as a principal of assignments.
 pub(crate) async fn caller(azure: &Azure) -> Result<Principal, StepError> {
     let identity = azure.arm().identity().await.doing("identify the signed-in identity")?;
     if identity.object_id.is_empty() {
@@ -196,7 +196,7 @@ fn find(listed: &[Assignment], principal: &Principal, role: Role) -> Option<Stri
     listed.iter().find(|a| a.gives(&principal.object_id, role)).map(|a| a.id.clone())
 }
 
-/// The last part of a scope, which is what people call it.
+/// Returns the last part of a scope, its short name.
 fn short(scope: &str) -> &str {
     scope.rsplit('/').next().unwrap_or(scope)
 }

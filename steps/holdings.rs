@@ -1,4 +1,4 @@
-//! What an environment has that can be taken away, as the journal tells it: for saying before what will go.
+//! The teardown inventory: the resources of an environment that can be deleted, according to the journal.
 
 use crate::{
     certificate::HeldCertificate,
@@ -15,34 +15,35 @@ use landfall_engine::{Graph, Memory};
 use serde::de::DeserializeOwned;
 use std::{collections::BTreeMap, path::PathBuf};
 
-/// Steps that only look around, or whose thing belongs to the whole subscription: nothing of theirs is ever taken away.
+/// Steps that only read, or whose resource belongs to the whole subscription: nothing of them is ever
+/// deleted.
 const STAYING: [&str; 2] = ["preflight", "features"];
 /// The steps that apply objects.
 const OBJECTS: [&str; 3] = ["tls-secret", "apps", "gateways"];
-/// The steps that grant roles, and the step at whose thing they grant them.
+/// The steps that assign roles, and the step whose resource is the scope.
 const ROLES: [(&str, &str); 3] =
     [("subnet-role", "network"), ("vault-access", "key-vault"), ("vault-officer", "key-vault")];
 
-/// What some steps hold. What no output tells of is not in it.
+/// The resources of some steps. Resources without a recorded output are missing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Holdings {
-    /// How many objects of each kind, in the order of the kinds' names.
+    /// The number of objects of each kind, sorted by kind.
     pub objects: BTreeMap<String, usize>,
     /// The cluster that they are in.
     pub cluster: String,
-    /// Whether it goes itself.
+    /// True if the cluster itself is deleted.
     pub has_cluster: bool,
-    /// The hosts that are published, and their zone.
+    /// The published hosts, and their zone.
     pub hosts: Vec<String>,
-    /// The zone's name; none when the records are entered by hand.
+    /// The zone's name; `None` if the records are entered by hand.
     pub zone: Option<String>,
     /// The kubeconfig file and the context in it.
     pub context: Option<(PathBuf, String)>,
-    /// How many roles are granted on things that stay.
+    /// The number of role assignments on resources that stay.
     pub roles: usize,
     /// The certificate in a vault that stays.
     pub certificate: Option<String>,
-    /// The virtual network, and the subnet alone when the network stays.
+    /// The virtual network, and the subnet alone if the network stays.
     pub network: Option<(String, Option<String>)>,
     /// The vault.
     pub vault: Option<String>,
@@ -50,13 +51,13 @@ pub struct Holdings {
     pub group: Option<String>,
 }
 
-/// Tells whether a step has a thing that could be taken away at all.
+/// Returns whether a step has a resource that can be deleted.
 #[must_use]
 pub fn is_thing(step: &str) -> bool {
     !STAYING.contains(&step)
 }
 
-/// Returns the steps that have found what they gave, and made none of it or only some: what adopting makes ours.
+/// Returns the steps that found some or all of their resources: the ones that an adoption makes owned.
 #[must_use]
 pub fn adoptable(memory: &Memory) -> Vec<String> {
     let found = memory.0.iter().filter(|(step, past)| {
@@ -65,19 +66,19 @@ pub fn adoptable(memory: &Memory) -> Vec<String> {
     found.map(|(step, _)| step.clone()).collect()
 }
 
-/// Tells whether a step that is ours holds something besides that was there before.
+/// Returns whether an owned step also has resources that existed before.
 fn has_found(memory: &Memory, step: &str) -> bool {
     match step {
         "network" => output::<Subnet>(memory, step).is_some_and(|subnet| subnet.joined),
-        // Whose a record, or an assignment, is shows only where it is.
+        // Only the cloud shows the owner of a record or an assignment.
         "dns" | "subnet-role" | "vault-access" | "vault-officer" => true,
         _ => applied(memory, step).is_some_and(|applied| !applied.found.is_empty()),
     }
 }
 
-/// Has a step's thing stay when the rest is taken away, with everything that it stands on and needs.
+/// Keeps a step's resource during a teardown, together with all its dependencies.
 ///
-/// Returns whether there is such a step.
+/// Returns whether the step exists.
 pub fn keep(graph: &mut Graph, step: &str, why: &str) -> bool {
     let known = graph.keep(step, why);
     if known && graph.kept().contains_key("cluster") && !graph.kept().contains_key("subnet-role") {
@@ -86,9 +87,10 @@ pub fn keep(graph: &mut Graph, step: &str, why: &str) -> bool {
     known
 }
 
-/// Has everything stay with a step's thing: what it stands on, what needs it, and what it serves.
+/// Keeps everything connected with a step's resource: its dependencies, its dependents, and what it serves.
 ///
-/// An environment without its cluster's vault, records or gateways serves nobody, so it goes or stays as a whole.
+/// An environment without its cluster's vault, records or gateways is useless, so it is deleted or kept as a
+/// whole.
 pub fn keep_whole(graph: &mut Graph, step: &str, why: &str) -> bool {
     if !graph.keep(step, why) {
         return false;
@@ -101,7 +103,7 @@ pub fn keep_whole(graph: &mut Graph, step: &str, why: &str) -> bool {
     true
 }
 
-/// Returns what the steps that are `going` hold; the settings bear the names of what was made.
+/// Returns the resources of the steps in `going`; the settings contain the names that were created.
 #[must_use]
 pub fn holdings(settings: &Settings, memory: &Memory, subscription: &str, going: &[&str]) -> Holdings {
     let goes = |step: &str| going.contains(&step);

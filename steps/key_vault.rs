@@ -1,4 +1,4 @@
-//! The key vault, with role-based access; our own soft-deleted one is brought back.
+//! The key vault, with role-based access; an owned soft-deleted one is recovered.
 
 use crate::{
     clouds::Clouds,
@@ -16,23 +16,23 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, time::Duration};
 
-/// Brings the vault about.
+/// Ensures that the vault exists.
 pub struct KeyVault {
     azure: Azure,
     group: String,
     location: String,
-    /// The tags of a vault of ours, our mark among them.
+    /// The tags of an owned vault, with landfall's mark.
     tags: BTreeMap<String, String>,
     name: String,
     purge: bool,
 }
 
-/// What becomes of a vault that is deleted.
+/// The retention of a deleted vault.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Retention {
-    /// Purge protection is on: nothing ends the retention early.
+    /// True under purge protection: the retention cannot end early.
     pub protected: bool,
-    /// How many days it is retained, as its body says.
+    /// The retention in days, according to its body.
     pub days: Option<i64>,
 }
 
@@ -46,14 +46,14 @@ impl Retention {
     }
 }
 
-/// The vault that is there.
+/// The existing vault.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Vault {
     /// Its resource id.
     pub id: String,
     /// Its name.
     pub name: String,
-    /// Where its data plane answers.
+    /// The URI of its data plane.
     pub uri: String,
     /// The tenant whose identities it trusts.
     pub tenant: String,
@@ -106,8 +106,8 @@ impl KeyVault {
         }))
     }
 
-    /// Tells whether a deleted vault is one of ours: it was at our place, and the journal remembers it or its tags say
-    /// so. Vaults of earlier versions bear the settings' tags without the mark.
+    /// Returns whether a deleted vault was owned: it had the same id, and the journal or its tags prove it.
+    /// Vaults of earlier versions have the settings' tags without the mark.
     pub(crate) fn was_ours(&self, cx: &Context, deleted: &Value) -> bool {
         let properties = &deleted["properties"];
         let id = properties["vaultId"].as_str().unwrap_or_default();
@@ -126,8 +126,8 @@ impl KeyVault {
         here && (marked || remembered)
     }
 
-    /// The name is taken by a vault that is not in this group. When it is our own, deleted but
-    /// recoverable, it comes back; a stranger's name needs another one from the person.
+    /// Recovers the vault if the name belongs to an owned vault that is deleted but recoverable. If the name
+    /// belongs to a foreign vault, the person must choose another one.
     async fn bring_back(&self, cx: &Context, mut body: Value, refused: ApiError) -> Result<(), StepError> {
         let what = format!("create key vault {}", self.name);
         let deleted = self.azure.deleted_vault(&self.location, &self.name).await.doing(&what)?;
@@ -151,7 +151,7 @@ impl KeyVault {
         Ok(())
     }
 
-    /// Puts the vault. That its name is taken is the caller's to judge.
+    /// Puts the vault. The caller handles a name that is taken.
     async fn put(&self, cx: &Context, body: &Value) -> Result<Result<Begun, ApiError>, StepError> {
         let what = format!("create key vault {}", self.name);
         operation::when_free(cx, &what, || async {
@@ -163,7 +163,7 @@ impl KeyVault {
         .await
     }
 
-    /// Waits until one that is going away has gone, and returns what is there then.
+    /// Waits until a deletion in progress has ended, and returns what exists then.
     async fn wait_until_gone(&self, cx: &Context) -> Result<Option<Value>, StepError> {
         let wait = Wait::new("the vault to be deleted", Duration::from_secs(14), Duration::from_secs(300));
         let what = format!("read key vault {}", self.name);
@@ -182,7 +182,7 @@ impl KeyVault {
         .await
     }
 
-    /// What is not as wanted; the tags of a vault that was only found are its owner's.
+    /// Returns the drift; the tags of a vault that was only found belong to its owner.
     fn changes(&self, cx: &Context, body: &Value) -> Vec<Change> {
         let mut changes = if cx.ours() { missing_tags(body, &self.tags) } else { Vec::new() };
         if !asks_roles(body) {
@@ -195,7 +195,8 @@ impl KeyVault {
         changes
     }
 
-    /// Puts what is there once more, asking the roles: that mends one that failed, and what somebody switched off.
+    /// Repeats the PUT of the existing vault with role-based access: that repairs a failed one, and a
+    /// disabled setting.
     async fn mend(&self, cx: &Context, mut body: Value) -> Result<(), StepError> {
         body["properties"]["enableRbacAuthorization"] = json!(true);
         if cx.ours() {
@@ -203,7 +204,7 @@ impl KeyVault {
             tags.extend(self.tags.clone());
             body["tags"] = json!(tags);
         }
-        // The state is the service's own word, which it does not take back.
+        // The state is read-only for clients.
         if let Some(properties) = body["properties"].as_object_mut() {
             properties.remove("provisioningState");
         }
@@ -279,7 +280,7 @@ impl Step for KeyVault {
         let changes = self.changes(cx, &body);
         Ok(match Self::found(&body) {
             Some(vault) if changes.is_empty() => Check::Ready(vault),
-            // Switching another team's vault to roles would lock its users out at once.
+            // A switch of another team's vault to roles would lock out its users at once.
             Some(_) if !by_role && !cx.ours() => Check::Foreign {
                 why: format!(
                     "key vault {} uses access policies and is not owned by landfall; switch it to role-based \
@@ -309,7 +310,8 @@ impl Step for KeyVault {
         if self.changes(cx, &body).is_empty() {
             return Ok(vault);
         }
-        // A vault comes back as it was deleted, whatever was asked for: without the roles, if it was without.
+        // A vault is recovered as it was deleted, whatever the request: without role-based access, if it had
+        // none.
         if !asks_roles(&body) && !cx.ours() {
             return Err(StepError::new(Kind::Foreign, format!("use key vault {}", self.name))
                 .cause("it uses access policies and is not owned by landfall")
@@ -323,7 +325,7 @@ impl Step for KeyVault {
         Ok(self.wait_until_ready(cx).await?.0)
     }
 
-    /// A vault needs no state of its own to be named.
+    /// A vault can be named in any state.
     async fn recover(&self, cx: &Context, _: &Group) -> Result<Option<Vault>, StepError> {
         let id = self.azure.vault_id(&self.group, &self.name);
         let text = |body: &Value, key: &str| body["properties"][key].as_str().unwrap_or_default().to_owned();
@@ -336,7 +338,7 @@ impl Step for KeyVault {
         if let Some(body) = self.look().await? {
             return Ok(Some(named(body)));
         }
-        // One that is deleted already may still be wanted gone for good.
+        // A deleted vault may still need to be purged.
         let deleted = self.azure.deleted_vault(&self.location, &self.name).await;
         let deleted = deleted.doing(format!("read deleted key vault {}", self.name))?;
         Ok(deleted.filter(|deleted| self.purge && self.was_ours(cx, deleted)).map(named))
@@ -361,7 +363,7 @@ impl Step for KeyVault {
             operation::finish(cx, self.azure.arm(), begun, wait, &what).await?;
             let wait = Wait::new("the vault to be purged", Duration::from_secs(20), Duration::from_secs(300));
             let ask = || self.azure.deleted_vault(&self.location, &vault.name);
-            // An operation that nobody remembers says nothing of its end.
+            // Without a record of the operation its end is unknown.
             operation::look_until(cx, wait, &what, ask, |there| {
                 Ok(there.map_or(Look::There(()), |_| Look::not_yet("Purging")))
             })

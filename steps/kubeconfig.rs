@@ -1,7 +1,7 @@
-//! The user's kubeconfig: our context is merged in, and nothing else in it is touched.
+//! The user's kubeconfig: adds landfall's context and changes nothing else.
 //!
-//! The file is read, changed and written under the lock that kubectl takes. The names of our entries are in the journal
-//! before the file changes, and the file's name is there before anything is created beside it.
+//! The file is read, changed and written under kubectl's lock. The names of the added entries are in the
+//! journal before the file changes. The file's name is there before anything is created beside it.
 
 use crate::{
     clouds::Clouds, clouds::Clusters, cluster_ready::ReadyCluster, doing::Doing, settings::Settings,
@@ -16,7 +16,7 @@ use std::{
     time::Duration,
 };
 
-/// How long another program may hold the kubeconfig's lock. kubectl holds it for milliseconds.
+/// The maximum time that another program may hold the kubeconfig's lock. kubectl holds it for milliseconds.
 const LOCK_WAIT_MAX: Duration = Duration::from_secs(60);
 /// The backup of a kubeconfig that is written in place, in the environment's state folder.
 pub const BACKUP: &str = "kubeconfig.backup";
@@ -29,15 +29,15 @@ pub struct Kubeconfig {
     environment: String,
 }
 
-/// What was merged where.
+/// The merge: the file and the added entries.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Merged {
     /// The file.
     pub file: PathBuf,
-    /// The file that was written: what the symbolic links of `file` led to.
+    /// The written file: the target of the symbolic links of `file`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<PathBuf>,
-    /// The entries we put into it.
+    /// The added entries.
     pub added: Added,
     /// The UID of the cluster's `kube-system`.
     pub cluster_uid: String,
@@ -59,7 +59,7 @@ impl Kubeconfig {
         kubeconfig::read(&self.file).map_err(|error| failed("read", &self.file, &error))
     }
 
-    /// Locks a kubeconfig as kubectl does, and waits for whoever holds the lock.
+    /// Locks a kubeconfig as kubectl does, and waits for the holder of the lock.
     async fn lock(&self, cx: &Context, file: &Path) -> Result<LockedFile, StepError> {
         let holder: Mutex<Option<Holder>> = Mutex::default();
         let wait = Wait::new("the lock of the kubeconfig", Duration::from_secs(1), LOCK_WAIT_MAX);
@@ -82,8 +82,8 @@ impl Kubeconfig {
         }
     }
 
-    /// The context that is ours: the one we put in before, or one named after the cluster. A context of that name
-    /// that leads elsewhere is the user's own and stays; ours then bears the environment's name too.
+    /// Returns the name of landfall's context: the recorded one, or one named after the cluster. If a foreign
+    /// context has that name, it stays, and landfall's name also contains the environment's name.
     fn context(&self, cx: &Context, cluster: &ReadyCluster, existing: Option<&str>, theirs: &str) -> String {
         if let Some(merged) = self.remembered(cx) {
             return merged.added.context;
@@ -96,15 +96,16 @@ impl Kubeconfig {
         named.chain(numbered).find(free).unwrap_or_else(|| cluster.name.clone())
     }
 
-    /// What an earlier run put into this file.
+    /// Returns what an earlier run added to this file.
     fn remembered(&self, cx: &Context) -> Option<Merged> {
         let merged = cx.output::<Merged>("kubeconfig").or_else(|| cx.ticket::<Merged>());
         merged.filter(|merged| merged.file == self.file)
     }
 
-    /// Merges into the text under the lock, and returns the new text with what is to be taken out in the end.
+    /// Merges into the text under the lock; returns the new text and the entries to remove at the teardown.
     ///
-    /// What gave way the first time is what has to come back, as long as our entries of that time are in the file.
+    /// The lines that the first merge replaced are the ones to restore, as long as its entries are in the
+    /// file.
     fn merge(
         &self,
         before: Option<Added>,
@@ -119,12 +120,12 @@ impl Kubeconfig {
         if (&before.cluster, &before.user) == (&merged.added.cluster, &merged.added.user) {
             return Ok(kubeconfig::Merged { added: before, ..merged });
         }
-        // The cluster was created again under other names: the old entries do not stay behind.
+        // The cluster was recreated under other names: the old entries must not remain.
         let without = kubeconfig::remove(text, &before).map_err(refused)?;
         kubeconfig::merge(without.as_deref(), theirs, context).map_err(refused)
     }
 
-    /// Takes our entries out of the file, and out of what its symbolic links led to when they were put in.
+    /// Removes the added entries from the file, and from the target that its symbolic links had at the merge.
     async fn take_out(&self, cx: &Context, merged: &Merged) -> Result<Undone, StepError> {
         let mut undone = self.take_out_of(cx, &merged.file, &merged.added).await?;
         if let Some(target) = &merged.target
@@ -149,7 +150,7 @@ impl Kubeconfig {
             Some(left) => {
                 locked.write(&content.with(left)).map_err(|error| failed("write", file, &error))?;
             }
-            // The file was created for us, and nothing else was put into it since.
+            // The file was created for the merge, and contains nothing else.
             None => locked.remove().map_err(|error| failed("remove", file, &error))?,
         }
         Ok(Undone::Deleted)
@@ -190,7 +191,7 @@ impl Step for Kubeconfig {
 
     async fn check(&self, cx: &Context, cluster: &ReadyCluster) -> Result<Check<Merged>, StepError> {
         let opened = self.clusters.open(cluster).await.doing(format!("open cluster {}", cluster.name))?;
-        // What a killed run left beside the file goes when the file is locked next.
+        // The next lock of the file removes what a killed run left beside it.
         if kubeconfig::has_leftovers(&self.file, &self.backup) {
             return Ok(Check::Missing);
         }
@@ -201,7 +202,7 @@ impl Step for Kubeconfig {
         if kubeconfig::differs(existing, theirs, &context) {
             return Ok(Check::Missing);
         }
-        // What we put in is remembered as it was put in: a second look cannot tell it from the rest.
+        // The recorded entries are the original ones: a later read cannot distinguish them from the rest.
         if let Some(merged) = self.remembered(cx) {
             return Ok(Check::Ready(Merged { cluster_uid: opened.uid, ..merged }));
         }
@@ -211,13 +212,13 @@ impl Step for Kubeconfig {
 
     async fn apply(&self, cx: &Context, cluster: &ReadyCluster) -> Result<Merged, StepError> {
         let opened = self.clusters.open(cluster).await.doing(format!("open cluster {}", cluster.name))?;
-        // Another file was ours to write until now: our credentials do not stay behind in it.
+        // An earlier run wrote to another file: the credentials must not remain in it.
         if let Some(old) = cx.output::<Merged>("kubeconfig").filter(|merged| merged.file != self.file) {
             self.take_out(cx, &old).await?;
         }
         let before = self.remembered(cx);
         let locked = self.lock(cx, &self.file).await?;
-        // Others may have changed it since the look: only what is read under the lock counts.
+        // Others may have changed it since the check: only the contents under the lock count.
         let content = locked.read().map_err(|error| failed("read", &self.file, &error))?;
         let existing = content.as_ref().map(|content| content.text.as_str());
         let theirs = opened.kubeconfig.expose();
@@ -234,8 +235,8 @@ impl Step for Kubeconfig {
         Ok(made)
     }
 
-    /// The file says nothing of who put an entry into it; what an attempt was about to put in does. The cluster, which
-    /// may be gone by now, is not asked.
+    /// The journal's record of the attempt identifies the entries, because the file contains no owner. The
+    /// cluster is not queried: it may be gone.
     async fn recover(&self, cx: &Context, _: &ReadyCluster) -> Result<Option<Merged>, StepError> {
         if kubeconfig::has_leftovers(&self.file, &self.backup) {
             drop(self.lock(cx, &self.file).await?);

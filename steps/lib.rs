@@ -1,8 +1,8 @@
-//! The steps of landfall and how they hang together: the only place where engine and cloud meet.
+//! The steps of landfall and their wiring: the only crate that connects engine and cloud.
 //!
-//! One file a step, [`deployment`] wires them, and `doing.rs` is the one crossing where a cloud's
-//! error becomes words for a person. To add a step, write the file and one line of wiring; the
-//! trait's own page, [`landfall_engine::Step`], says how.
+//! Each step has one file, [`deployment`] wires them, and `doing.rs` is the only place that converts a cloud
+//! error to a message. To add a step, write the file and one line of wiring; the trait's page,
+//! [`landfall_engine::Step`], explains how.
 
 pub mod apps;
 pub mod certificate;
@@ -62,7 +62,7 @@ pub use recorded::{Renamed, as_made, renamed};
 pub use rotation::{Rotation, rotation, unfinished};
 pub use survey::{Locked, Survey, Unread, survey};
 
-/// Returns the objects to replace that no manifest of these settings holds.
+/// Returns the objects to replace that are in no manifest of these settings.
 #[must_use]
 pub fn unknown_replacements(settings: &settings::Settings) -> Vec<String> {
     let manifests = manifests::Manifests::new(settings);

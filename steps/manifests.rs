@@ -1,4 +1,4 @@
-//! Which objects there are to apply: the built-in set or the user's folder, the domain filled in.
+//! The objects to apply: the built-in set or the user's folder, with the domain filled in.
 
 use crate::{
     cluster_ready::AddOnIdentity,
@@ -14,11 +14,11 @@ const CLASS: &str = include_str!("../templates/tls/secret-provider-class.yaml");
 const CLASS_FOR_CHAINS: &str = include_str!("../templates/tls/secret-provider-class-chain.yaml");
 const SYNC: &str = include_str!("../templates/tls/sync.yaml");
 
-/// Where the domain goes in a manifest.
+/// The placeholder of the domain in a manifest.
 pub const DOMAIN: &str = "__DOMAIN_NAME__";
-/// The group whose kinds belong to the gateways' step.
+/// The API group of the gateways step.
 const GATEWAY_GROUP: &str = "gateway.networking.k8s.io/";
-/// The route whose weights the settings decide.
+/// The route whose weights come from the settings.
 const CANARY_ROUTE: &str = "echo-canary";
 
 /// Every object of an environment, by the step that applies it.
@@ -26,13 +26,13 @@ const CANARY_ROUTE: &str = "echo-canary";
 pub(crate) struct Manifests {
     pub(crate) apps: Vec<Manifest>,
     pub(crate) gateways: Vec<Manifest>,
-    /// What the user's folder says of the TLS part; it replaces ours where kind and name agree.
+    /// The TLS part of the user's folder; it replaces built-in objects of the same kind and name.
     tls: Vec<Manifest>,
     replace: Vec<ObjectName>,
 }
 
 impl Manifests {
-    /// Sorts the set that these settings ask for.
+    /// Sorts the configured set by step.
     pub(crate) fn new(s: &Settings) -> Self {
         let mut all = match &s.manifests {
             Some(own) => own.as_ref().clone(),
@@ -55,14 +55,14 @@ impl Manifests {
         sorted
     }
 
-    /// Names the objects of all steps.
+    /// Returns the names of the objects of all steps.
     pub(crate) fn wanted(&self) -> Wanted {
         let tls = [("tls/secret-provider-class.yaml", CLASS), ("tls/sync.yaml", SYNC)];
         let tls: Vec<Manifest> = tls.iter().flat_map(|(path, text)| own_template(path, text)).collect();
         Wanted::of(self.apps.iter().chain(&self.gateways).chain(&self.tls).chain(&tls), &self.replace)
     }
 
-    /// Returns the TLS part with its placeholders, for comparing the fields that have none.
+    /// Returns the TLS part with its placeholders, to compare the fields without any.
     pub(crate) fn tls_unfilled(&self) -> Vec<Manifest> {
         let mut all = own_template("tls/sync.yaml", SYNC);
         all.retain(|one| !self.tls.iter().any(|own| same_object(own, one)));
@@ -70,7 +70,7 @@ impl Manifests {
         all
     }
 
-    /// Returns the objects to replace that no manifest holds.
+    /// Returns the objects to replace that are in no manifest.
     pub(crate) fn unknown_replacements(&self) -> Vec<&ObjectName> {
         let tls = self.tls_unfilled();
         let names = self.apps.iter().chain(&self.gateways).chain(&tls).map(name_of);
@@ -78,13 +78,13 @@ impl Manifests {
         self.replace.iter().filter(|name| !known.contains(name)).collect()
     }
 
-    /// Returns the SecretProviderClass and the workload that holds it open.
+    /// Returns the SecretProviderClass and the sync workload.
     pub(crate) fn tls(&self, names: &TlsNames<'_>) -> Vec<Manifest> {
         let class = if names.with_chain { CLASS_FOR_CHAINS } else { CLASS };
         let mut ours = own_template("tls/secret-provider-class.yaml", class);
         ours.extend(own_template("tls/sync.yaml", SYNC));
         ours.retain(|one| !self.tls.iter().any(|own| same_object(own, one)));
-        // Nobody can write the add-on's identity into a file before there is a cluster.
+        // The add-on's identity is unknown before the cluster exists, so no file can contain it.
         ours.extend(self.tls.clone());
         for (placeholder, value) in [
             ("__IDENTITY_CLIENT_ID__", names.identity.client_id.as_str()),
@@ -98,7 +98,7 @@ impl Manifests {
     }
 }
 
-/// What the TLS part has to know.
+/// The values that the TLS part needs.
 pub(crate) struct TlsNames<'a> {
     pub(crate) identity: &'a AddOnIdentity,
     pub(crate) vault: &'a str,
@@ -118,7 +118,7 @@ fn own_template(path: &str, text: &str) -> Vec<Manifest> {
     manifest::parse(path, text).expect("our own templates are well-formed")
 }
 
-/// The share of each version, by the backend's place: the first is stable, the second the canary.
+/// Sets the weight of each version, by the order of the backends: the first is stable, the second the canary.
 fn set_canary(manifests: &mut [Manifest], stable: u8, canary: u8) {
     let route = manifests.iter_mut().find(|m| m.object.metadata.name.as_deref() == Some(CANARY_ROUTE));
     let rules = route.and_then(|route| route.object.data.pointer_mut("/spec/rules/0/backendRefs"));
@@ -137,7 +137,8 @@ fn kind(manifest: &Manifest) -> &str {
     manifest.object.types.as_ref().map_or("", |types| types.kind.as_str())
 }
 
-/// A class, or a workload that mounts one: it cannot become ready before the vault may be read.
+/// Returns whether a manifest is a class, or a workload that mounts one: it cannot become ready before the
+/// vault is readable.
 fn is_tls(manifest: &Manifest) -> bool {
     if kind(manifest) == "SecretProviderClass" {
         return true;
@@ -148,7 +149,7 @@ fn is_tls(manifest: &Manifest) -> bool {
     volumes.and_then(Value::as_array).is_some_and(|volumes| volumes.iter().any(csi))
 }
 
-/// Names an object the way a person names it on the command line.
+/// Returns the name of an object in the command-line syntax.
 pub(crate) fn name_of(manifest: &Manifest) -> ObjectName {
     let metadata = &manifest.object.metadata;
     ObjectName::new(

@@ -1,11 +1,11 @@
-//! The body of a virtual network, read and changed: what is in it, whose it is, and who uses it.
+//! The body of a virtual network: its parts, their owners and their users.
 
 use crate::resource_group::tags_of;
 use landfall_engine::Change;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
-/// What holds an address of a subnet, or the right to; while one of these is not empty, the subnet is in use.
+/// The properties that show the use of a subnet; while one of these is not empty, the subnet is in use.
 const HOLDERS: [&str; 5] = [
     "ipConfigurations",
     "ipConfigurationProfiles",
@@ -26,7 +26,7 @@ fn is_named(subnet: &Value, name: &str) -> bool {
     subnet["name"].as_str().is_some_and(|is| is.eq_ignore_ascii_case(name))
 }
 
-/// One range stands in `addressPrefix`; newer networks may list it in `addressPrefixes`.
+/// Returns the range. One range is in `addressPrefix`; newer networks may list it in `addressPrefixes`.
 pub(crate) fn prefix_of(subnet: &Value) -> Option<&str> {
     let properties = &subnet["properties"];
     properties["addressPrefix"].as_str().or_else(|| properties["addressPrefixes"][0].as_str())
@@ -45,7 +45,7 @@ pub(crate) fn inside(wanted: &str, ranges: &[String]) -> bool {
         .any(|range| range.contains(&wanted))
 }
 
-/// Names the subnets beside ours.
+/// Returns the names of the subnets other than the owned one.
 pub(crate) fn others(body: &Value, ours: &str) -> Vec<String> {
     let names = subnets(body).filter_map(|subnet| subnet["name"].as_str());
     names.filter(|name| !name.eq_ignore_ascii_case(ours)).map(str::to_owned).collect()
@@ -58,7 +58,7 @@ pub(crate) fn peers(body: &Value) -> impl Iterator<Item = &str> {
     all.filter_map(|peering| peering["properties"]["remoteVirtualNetwork"]["id"].as_str())
 }
 
-/// Names a network by its id: `vnet-hub in rg-hub`.
+/// Returns the name of a network from its id: `vnet-hub in rg-hub`.
 pub(crate) fn peer_name(id: &str) -> String {
     let segments: Vec<&str> = id.split('/').collect();
     let after = |key: &str| {
@@ -72,20 +72,20 @@ pub(crate) fn peer_name(id: &str) -> String {
     }
 }
 
-/// Names what uses a subnet, by the last parts of their ids.
+/// Returns the names of a subnet's users, from the last parts of their ids.
 pub(crate) fn users(subnet: &Value) -> Vec<String> {
     let listed = |holder: &str| subnet["properties"][holder].as_array().cloned().unwrap_or_default();
     let held = HOLDERS.iter().flat_map(|holder| listed(holder));
     held.map(|one| one["id"].as_str().map_or_else(|| "something".to_owned(), nickname)).collect()
 }
 
-/// `…/managedClusters/aks-demo` is `managedClusters/aks-demo` to a person.
+/// Returns a short name: `managedClusters/aks-demo` for `…/managedClusters/aks-demo`.
 fn nickname(id: &str) -> String {
     let segments: Vec<&str> = id.split('/').collect();
     segments[segments.len().saturating_sub(2)..].join("/")
 }
 
-/// Adds a subnet to what is there; everything unknown stays.
+/// Adds a subnet to the body; everything unknown stays.
 pub(crate) fn with_subnet(mut body: Value, subnet: Value) -> Value {
     if subnet_of(&body, subnet["name"].as_str().unwrap_or_default()).is_none() {
         match body["properties"]["subnets"].as_array_mut() {
@@ -96,7 +96,7 @@ pub(crate) fn with_subnet(mut body: Value, subnet: Value) -> Value {
     body
 }
 
-/// Takes a subnet out of what is there; everything else stays as it was read.
+/// Removes a subnet from the body; everything else stays as read.
 pub(crate) fn without_subnet(mut body: Value, name: &str) -> Value {
     if let Some(subnets) = body["properties"]["subnets"].as_array_mut() {
         subnets.retain(|subnet| !is_named(subnet, name));
@@ -104,7 +104,7 @@ pub(crate) fn without_subnet(mut body: Value, name: &str) -> Value {
     body
 }
 
-/// Adds our tags; those that someone else has put there stay.
+/// Adds landfall's tags; foreign tags stay.
 pub(crate) fn with_tags(mut body: Value, ours: &BTreeMap<String, String>) -> Value {
     let mut tags = tags_of(&body);
     tags.extend(ours.clone());
@@ -112,7 +112,7 @@ pub(crate) fn with_tags(mut body: Value, ours: &BTreeMap<String, String>) -> Val
     body
 }
 
-/// The change that adds a subnet.
+/// Returns the change that adds a subnet.
 pub(crate) fn addition(name: &str, range: &str) -> Change {
     Change { field: format!("subnets.{name}"), is: Value::Null, wanted: json!(range) }
 }

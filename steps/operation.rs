@@ -1,4 +1,4 @@
-//! Long operations: begin one, keep how to ask after it before the first sleep, wait for its end.
+//! Long-running operations: start one, save its ticket before the first sleep, wait for its end.
 
 use crate::doing::Doing;
 use landfall_cloud::{
@@ -10,18 +10,18 @@ use serde_json::Value;
 use std::{sync::Mutex, time::Duration};
 use tokio::time::Instant;
 
-/// How long a service's registration may take to reach every part of it, in cloud time.
+/// The maximum time until a registration has reached every part of the service, in cloud time.
 pub(crate) const REGISTRATION_MAX: Duration = Duration::from_secs(600);
 
-/// How an operation that was begun earlier ended.
+/// The end of an operation that was started earlier.
 pub(crate) enum Ended {
-    /// It succeeded; the resource as it is now, where the service sends one.
+    /// It succeeded; with the current resource, if the service sends it.
     Succeeded(Option<Value>),
-    /// Nobody remembers it any more: go by what is there.
+    /// The service no longer knows it: read the resource.
     Expired,
 }
 
-/// Keeps the operation as this step's ticket, then waits for it.
+/// Saves the operation as this step's ticket, then waits for it.
 pub(crate) async fn finish(
     cx: &Context,
     arm: &Arm,
@@ -41,8 +41,8 @@ pub(crate) async fn finish(
     }
 }
 
-/// Goes on waiting for the operation that an earlier attempt left; `None` when it left none, or
-/// one that nobody remembers any more.
+/// Resumes the wait for the operation of an earlier attempt; `None` if that attempt left none, or one that
+/// the service no longer knows.
 pub(crate) async fn resume(
     cx: &Context,
     arm: &Arm,
@@ -78,15 +78,14 @@ pub(crate) async fn attend(
             Ok(Look::There(Ended::Succeeded(value)))
         }
         Ok(Progress::Expired) => Ok(Look::There(Ended::Expired)),
-        // An address that leads elsewhere is no way to ask, and no token goes there: go by what is there.
+        // An address of another server cannot be polled, and gets no token: read the resource.
         Err(error) if error.kind == ApiErrorKind::Protocol && error.sent == Sent::Never => {
             Ok(Look::There(Ended::Expired))
         }
-        // Not being able to ask says nothing of the operation: it goes on without us. Nor does an answer that cannot be
-        // read, such as a proxy's page.
+        // A failed poll is no conclusion about the operation, which continues. The same holds for an
+        // unreadable answer, such as a proxy's page.
         Err(error) if passes(&error) || error.kind == ApiErrorKind::Protocol => Ok(unanswered(&error, None)),
-        // It has ended, and not well: asking after it again would only say so again, so the next run goes by what is
-        // there.
+        // The operation failed: another poll would only repeat that, so the next run reads the resource.
         Err(error) => {
             if error.sent == Sent::Answered {
                 cx.drop_ticket()?;
@@ -97,8 +96,8 @@ pub(crate) async fn attend(
     .await
 }
 
-/// Makes a request that the service may refuse while another operation runs on the same thing:
-/// that refusal is a reason to wait, not a failure.
+/// Sends a request that the service may refuse while another operation runs on the same resource: that
+/// refusal leads to a wait, not to a failure.
 pub(crate) async fn when_free<T, F>(
     cx: &Context,
     what: &str,
@@ -115,7 +114,7 @@ where
             cx.retrying(error.code.as_deref().unwrap_or("busy"), Duration::ZERO);
             Ok(Look::not_yet("another operation is running"))
         }
-        // The step beside this one has asked for the registration, or the service still spreads it.
+        // A concurrent step has requested the registration, or the service is still distributing it.
         Err(error) if is_unregistered(&error) && began.elapsed() < unregistered => {
             Ok(Look::not_yet("waiting for the registration of the service to propagate"))
         }
@@ -124,8 +123,8 @@ where
     .await
 }
 
-/// Looks until `judge` finds what is waited for. An answer that does not come says nothing of the thing, so only the
-/// wait's own bound ends it; the state that was seen last is said beside the trouble.
+/// Polls until `judge` returns a result. A missing answer is no conclusion about the resource, so only the
+/// wait's deadline ends it. The error includes the last known state.
 pub(crate) async fn look_until<V, T, F>(
     cx: &Context,
     wait: Wait,
@@ -154,18 +153,18 @@ where
     .await
 }
 
-/// The look of a wait whose question got no answer.
+/// Returns the poll result for a request without an answer.
 pub(crate) fn unanswered<T>(error: &ApiError, last: Option<&str>) -> Look<T> {
     let seen = last.map(|state| format!("; last seen {state}")).unwrap_or_default();
     Look::not_before(format!("cannot read the state now: {}{seen}", error.message), error.retry_after)
 }
 
-/// Says whether the subscription, or a part of the service, does not know of a registration yet.
+/// Returns whether the subscription, or a part of the service, does not know a registration yet.
 fn is_unregistered(error: &ApiError) -> bool {
     error.is("MissingSubscriptionRegistration") || error.is("NoRegisteredProviderFound")
 }
 
-/// Says a service's state the way a person reads it; a word nobody knows yet is passed on.
+/// Returns the display text of a service's state; an unknown state is passed on.
 pub(crate) fn in_words(state: &str) -> String {
     match state {
         "InProgress" | "Running" => "in progress".to_owned(),
@@ -175,7 +174,7 @@ pub(crate) fn in_words(state: &str) -> String {
     }
 }
 
-/// Says whether not having been answered now says nothing about the thing: asking later may.
+/// Returns whether an error is transient, so that a later attempt may succeed.
 pub(crate) fn passes(error: &ApiError) -> bool {
     matches!(error.kind, ApiErrorKind::Unavailable | ApiErrorKind::Transport | ApiErrorKind::Throttled)
         && !error.is("UntrustedCertificate")

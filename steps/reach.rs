@@ -1,4 +1,4 @@
-//! Whether a cluster can still be talked to, for taking away what is in it.
+//! Access to a cluster for the deletion of its contents.
 
 use crate::{
     clouds::{Clusters, Opened},
@@ -12,21 +12,22 @@ use landfall_engine::{Context, Kind, Look, StepError, Wait};
 use serde_json::Value;
 use std::time::Duration;
 
-/// How long the API of a running cluster may be silent, in cloud time, before what is in it is left to go with it.
+/// The maximum silence of a running cluster's API, in cloud time; after it, the contents are left to the
+/// cluster's deletion.
 const SILENCE_MAX: Duration = Duration::from_secs(300);
 
-/// What came of trying to reach a cluster.
+/// The result of an attempt to reach a cluster.
 pub(crate) enum Reached {
     /// Its API answers.
     Open(Opened),
-    /// There is no such cluster any more.
+    /// The cluster no longer exists.
     Gone,
-    /// Nobody gets in: it is stopped, failed, silent, or not ours to enter; and why.
+    /// The cluster is inaccessible: stopped, failed, silent or forbidden; with the reason.
     Closed(String),
 }
 
-/// Opens a cluster, or says why nobody can. Only of a cluster of ours: somebody else's that cannot be reached is an
-/// error, because what we put into it must not be forgotten.
+/// Opens a cluster, or returns why it is inaccessible. Only for an owned cluster: an unreachable foreign one
+/// is an error, because landfall's objects in it must not be forgotten.
 pub(crate) async fn reach(
     cx: &Context,
     clusters: &Clusters,
@@ -65,12 +66,12 @@ pub(crate) async fn reach(
     }
 }
 
-/// The wait for the API of a running cluster. When it passes, nobody will answer.
+/// Returns the wait for the API of a running cluster. After it, no answer is expected.
 pub(crate) fn wait() -> Wait {
     Wait::new("the cluster's API to respond", Duration::from_secs(10), SILENCE_MAX)
 }
 
-/// Why a cluster that Azure knows answers nobody.
+/// Returns the reason why an existing cluster does not answer.
 fn closed(body: &Value) -> Option<String> {
     if cluster_body::is_stopped(body) {
         return Some("it is stopped".to_owned());
@@ -83,7 +84,7 @@ fn closed(body: &Value) -> Option<String> {
     }
 }
 
-/// Why a cluster cannot be asked, for a person.
+/// Returns the reason why a cluster cannot be queried, for a person.
 pub(crate) fn why(error: &ApiError) -> String {
     match error.kind {
         ApiErrorKind::Forbidden | ApiErrorKind::Unauthorized => {

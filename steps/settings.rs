@@ -1,4 +1,4 @@
-//! What a person asked for, checked: inside, types mean it is valid.
+//! The validated settings: the types guarantee their validity.
 //!
 //! `src/settings` layers flags, environment, file and defaults into this; the steps only read it.
 
@@ -12,47 +12,47 @@ use std::{
     sync::Arc,
 };
 
-/// One environment, as wished for.
+/// The settings of one environment.
 #[derive(Clone)]
 pub struct Settings {
     /// The environment's name: it names the state folder and is part of the journal's key.
     pub environment: String,
-    /// The domain below which every host name lives, lower case, without a trailing dot.
+    /// The parent domain of every host name, lower case, without a trailing dot.
     pub domain: String,
     /// An Azure region in its programmatic name, `eastus`.
     pub location: String,
     /// The resource group, 1–90 characters.
     pub resource_group: String,
-    /// The group AKS makes for the nodes, at most 80 characters and not the resource group.
+    /// The resource group that AKS creates for the nodes, at most 80 characters and not the resource group.
     pub node_resource_group: String,
-    /// Tags of everything that can carry tags.
+    /// The tags of all resources that support tags.
     pub tags: BTreeMap<String, String>,
     /// The network.
     pub network: Network,
-    /// The vault's name; derived from subscription and group when nobody chose one.
+    /// The vault's name; derived from subscription and group if it is not configured.
     pub key_vault: Option<String>,
     /// The certificate.
     pub certificate: Certificate,
     /// The cluster.
     pub cluster: Cluster,
-    /// Where the names are published.
+    /// The DNS zone of the records.
     pub dns: Dns,
     /// The split between the two echo versions.
     pub canary: Canary,
     /// The kubeconfig file to merge into.
     pub kubeconfig: PathBuf,
-    /// The environment's state folder: what a step keeps beside the journal is in it.
+    /// The environment's state folder, which contains the files of steps beside the journal.
     pub state_folder: PathBuf,
-    /// The manifests to apply, `__DOMAIN_NAME__` not yet filled in; none means the built-in set.
+    /// The manifests to apply, `__DOMAIN_NAME__` not yet filled in; `None` means the built-in set.
     pub manifests: Option<Arc<Vec<Manifest>>>,
-    /// The checks of preflight that are left out.
+    /// The skipped preflight checks.
     pub skip_preflight: BTreeSet<Concern>,
-    /// The objects that are deleted and recreated when a field that must change is immutable.
+    /// The objects that are deleted and recreated if an immutable field must change.
     pub replace_objects: Vec<ObjectName>,
 }
 
-/// The name of an object in the cluster, as a person writes it: `deployment/web`, or `deployment/shop/web` with its
-/// namespace.
+/// The name of an object in the cluster, in the command-line syntax: `deployment/web`, or
+/// `deployment/shop/web` with its namespace.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ObjectName {
     kind: String,
@@ -61,14 +61,14 @@ pub struct ObjectName {
 }
 
 impl ObjectName {
-    /// Returns the name of an object; what has no namespace counts as one of `default`.
+    /// Returns the name of an object; one without a namespace counts as one of `default`.
     #[must_use]
     pub fn new(kind: &str, namespace: Option<&str>, name: &str) -> Self {
         let namespace = namespace.unwrap_or("default").to_owned();
         Self { kind: kind.to_ascii_lowercase(), namespace, name: name.to_owned() }
     }
 
-    /// Reads `KIND/NAME` or `KIND/NAMESPACE/NAME`; the kind's case does not matter.
+    /// Parses `KIND/NAME` or `KIND/NAMESPACE/NAME`; the kind's case does not matter.
     #[must_use]
     pub fn read(text: &str) -> Option<Self> {
         let parts: Vec<&str> = text.split('/').collect();
@@ -108,19 +108,20 @@ pub struct Network {
 pub struct Certificate {
     /// Its name in the vault, 1–127 of `[0-9A-Za-z-]`.
     pub name: String,
-    /// The user's PFX, opened and checked; none means self-signed for the domain and `*.domain`.
+    /// The user's PFX, opened and checked; `None` means self-signed for the domain and `*.domain`.
     pub given: Option<Arc<Material>>,
-    /// When one that would still do is replaced; none means never.
+    /// The renewal of a certificate that is still valid; `None` means never.
     pub renewal: Option<Renewal>,
 }
 
-/// When a certificate of ours is replaced although it would still do. A PFX that is given decides by itself: another
-/// one than the vault holds is imported, the same one never is.
+/// The condition under which an owned, still valid certificate is replaced. A given PFX decides by itself: it
+/// is imported if it differs from the vault's certificate, and never if it is the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Renewal {
-    /// At once: a rotation is wished for.
+    /// Immediately: a rotation is requested.
     Now,
-    /// When fewer days than this are left of it. Only one that landfall has signed itself can be renewed so.
+    /// If fewer days than this are left. Only landfall's own self-signed certificates can be renewed like
+    /// this.
     WhenLeft(i64),
 }
 
@@ -129,9 +130,9 @@ pub enum Renewal {
 pub struct Cluster {
     /// 1–63 characters.
     pub name: String,
-    /// `1.35` or `1.35.2`; none means the newest the region offers.
+    /// `1.35` or `1.35.2`; `None` means the newest that the region offers.
     pub version: Option<String>,
-    /// Nodes to start with.
+    /// The initial number of nodes.
     pub nodes: u32,
     /// The virtual machine size.
     pub node_size: String,
@@ -139,52 +140,52 @@ pub struct Cluster {
     pub nodes_min: u32,
     /// The autoscaler's upper bound.
     pub nodes_max: u32,
-    /// The services' range, apart from the network's.
+    /// The services' range, outside the network's.
     pub service_cidr: Ipv4Net,
     /// The cluster DNS's address, inside the services' range and not its first.
     pub dns_service_ip: Ipv4Addr,
-    /// A cluster of ours that is broken beyond mending is deleted and made anew, when nobody else works in it.
+    /// True if an owned cluster that cannot be repaired is recreated, unless it contains foreign objects.
     pub replace: bool,
 }
 
 /// The DNS zone.
 #[derive(Clone, Debug)]
 pub struct Dns {
-    /// The zone; none means the domain, or the nearest zone above it that the subscription has.
+    /// The zone; `None` means the domain, or the nearest zone above it in the subscription.
     pub zone: Option<String>,
-    /// The zone's resource group, when several zones bear the name.
+    /// The zone's resource group, if several zones have the name.
     pub resource_group: Option<String>,
 }
 
 /// The split of `echo.<domain>`; the two add up to 100.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Canary {
-    /// Per cent that stay on the stable version.
+    /// Percentage of requests to the stable version.
     pub stable: u8,
-    /// Per cent that go to the canary.
+    /// Percentage of requests to the canary.
     pub canary: u8,
 }
 
 impl Settings {
-    /// Returns every host name the gateways serve, in the order people see them.
+    /// Returns every host name of the gateways, in display order.
     pub fn hosts(&self) -> Vec<String> {
         Self::hosts_of(&self.domain)
     }
 
-    /// Returns the same for any domain: a certificate is held against them before there are settings.
+    /// Returns the same for any domain, to check a certificate before there are settings.
     pub fn hosts_of(domain: &str) -> Vec<String> {
         ["httpbin", "echo", "echo-headers", "app"].iter().map(|label| format!("{label}.{domain}")).collect()
     }
 }
 
-/// How far `down` goes.
+/// The extent of `down`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Teardown {
-    /// Purges the deleted vault too, so that nothing brings it back.
+    /// Purges the deleted vault too, which is irreversible.
     pub purge: bool,
-    /// Begins the long deletions and leaves their end to a later run.
+    /// Starts the long deletions and leaves their end to a later run.
     pub no_wait: bool,
-    /// Takes a cluster of ours away with whatever others have put into it.
+    /// Deletes an owned cluster together with its foreign objects.
     pub with_strangers: bool,
 }
 
@@ -192,7 +193,7 @@ pub struct Teardown {
 pub(crate) mod tests {
     use super::*;
 
-    /// A whole environment, for tests of what is derived from it.
+    /// A whole environment, for tests of derived values.
     pub(crate) fn settings() -> Settings {
         Settings {
             environment: "default".to_owned(),

@@ -1,6 +1,5 @@
-//! A look around before anything is taken down: locks, and what others have put into what is to go. It changes
-//! nothing. What it could not examine it names as such, and whoever decides keeps that; each step looks again when its
-//! turn comes.
+//! The read-only survey before a teardown: locks, and foreign resources in what is to be deleted. It names
+//! what it could not examine, and the caller keeps that; each step checks again when its turn comes.
 
 use crate::{
     clouds::Clouds,
@@ -28,41 +27,41 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::collections::BTreeSet;
 
-/// What was seen.
+/// The result of the survey.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Survey {
-    /// The locks on what is to go.
+    /// The locks on resources to delete.
     pub locks: Vec<Locked>,
-    /// What others have put into the cluster, when that is to go: `Deployment shop/web`.
+    /// The foreign objects in the cluster, if it is to be deleted: `Deployment shop/web`.
     pub in_cluster: Vec<String>,
-    /// Why the cluster could not be examined for foreign objects, when it is to go.
+    /// The reason why the cluster could not be examined for foreign objects, if it is to be deleted.
     pub cluster_unexamined: Option<String>,
-    /// The names of what is in the resource group and not ours, when the group is to go.
+    /// The names of foreign resources in the resource group, if it is to be deleted.
     pub in_group: Vec<String>,
-    /// Why the contents of the resource group could not be listed, when it is to go.
+    /// The reason why the contents of the resource group could not be listed, if it is to be deleted.
     pub group_unexamined: Option<String>,
-    /// Why the locks could not be listed.
+    /// The reason why the locks could not be listed.
     pub locks_unread: Option<Unread>,
-    /// The networks that are peered with ours in either direction, when ours is to go.
+    /// The networks that are peered with the owned one in either direction, if it is to be deleted.
     pub peered: Vec<String>,
-    /// Why the peerings could not be listed, when the network is to go.
+    /// The reason why the peerings could not be listed, if the network is to be deleted.
     pub peerings_unread: Option<String>,
-    /// What becomes of the vault, when it is to go.
+    /// The retention of the vault, if it is to be deleted.
     pub vault: Retention,
-    /// What could not be looked at, a sentence each.
+    /// The resources that could not be examined, one sentence each.
     pub unseen: Vec<String>,
 }
 
-/// Why something could not be read.
+/// The reason why something could not be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unread {
     /// The cause.
     pub why: String,
-    /// The identity has no right to read it, so that another try is refused as well.
+    /// True if the identity lacks the right to read it, so that a retry is refused as well.
     pub forbidden: bool,
 }
 
-/// A lock, and the steps whose things it keeps.
+/// A lock, and the steps whose resources it protects.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Locked {
     /// The lock.
@@ -71,7 +70,7 @@ pub struct Locked {
     pub steps: Vec<String>,
 }
 
-/// Looks around for the steps that are `going`; the settings bear the names of what was made.
+/// Surveys the resources of the steps in `going`; the settings contain the names that were created.
 pub async fn survey(clouds: &Clouds, settings: &Settings, memory: &Memory, going: &[&str]) -> Survey {
     let here = Here { clouds, settings, memory, going };
     let mut seen = Survey::default();
@@ -150,7 +149,7 @@ impl Here<'_> {
         with_steps.filter(|locked| !locked.steps.is_empty()).collect()
     }
 
-    /// Tells whether a lock keeps a step's thing from being taken away.
+    /// Returns whether a lock prevents the deletion of a step's resource.
     fn keeps(&self, lock: &Lock, step: &str) -> bool {
         let (azure, made) = (self.azure(), self.settings);
         let group = &made.resource_group;
@@ -160,7 +159,7 @@ impl Here<'_> {
                 let id = azure.network_id(group, &made.network.name);
                 let adopted = self.memory.past(step).is_some_and(|past| past.adopted);
                 let joined = self.output::<Subnet>(step).is_some_and(|subnet| subnet.joined);
-                // From a network that stays a subnet is taken by writing the network.
+                // The removal of a subnet from a network that stays is a write of the network.
                 if joined && !adopted { lock.freezes(&id) } else { lock.keeps(&id) }
             }
             "cluster" => {
@@ -177,7 +176,7 @@ impl Here<'_> {
                             .starts_with(&format!("{}/a/", zone.id.to_ascii_lowercase()))
                 })
             }
-            // What is granted at a thing that goes is no hindrance of its own.
+            // Assignments at a deleted resource are deleted with it and need no check of their own.
             "subnet-role" if self.goes("network") => false,
             "vault-access" | "vault-officer" if self.goes("key-vault") => false,
             "subnet-role" | "vault-access" | "vault-officer" => {
@@ -211,8 +210,8 @@ impl Here<'_> {
         Ok(theirs.filter_map(|one| one["name"].as_str().map(str::to_owned)).collect())
     }
 
-    /// The networks that are peered with ours: those that ours is peered with, and those that are peered with ours; and
-    /// whether an identity without the right to see the others leaves the latter out.
+    /// Returns the networks that the owned one is peered with, and those that are peered with it. Also
+    /// returns whether the latter are incomplete because the identity may not read other networks.
     async fn peered(&self) -> Result<(Vec<String>, bool), String> {
         let adopted = self.memory.past("network").is_some_and(|past| past.adopted);
         let stays = self.output::<Subnet>("network").is_some_and(|subnet| subnet.joined) && !adopted;
@@ -237,7 +236,7 @@ impl Here<'_> {
         Ok((names, partly))
     }
 
-    /// Whether the vault may be purged, and how long it is retained otherwise.
+    /// Returns whether the vault may be purged, and its retention otherwise.
     async fn vault(&self) -> Result<Retention, String> {
         if !self.goes("key-vault") {
             return Ok(Retention::default());
@@ -249,7 +248,7 @@ impl Here<'_> {
         }
     }
 
-    /// Examines the cluster; an error is the reason why that was not possible.
+    /// Examines the cluster; the error is the reason why that failed.
     async fn in_cluster(&self) -> Result<Foreign, String> {
         if !self.goes("cluster") {
             return Ok(Foreign::default());
@@ -276,7 +275,7 @@ impl Here<'_> {
         let adopted = |step: &str| self.memory.past(step).is_some_and(|past| past.adopted);
         let mut ours = strangers::ours(output, adopted);
         ours.extend(strangers::ours(|step| self.memory.past(step)?.ticket.clone(), adopted));
-        // A run that died among the objects has not named them: those that bear our mark are ours all the same.
+        // A run that died during the apply has not recorded all names: marked objects are owned nevertheless.
         let found: BTreeSet<String> = if adopted("cluster") { BTreeSet::new() } else { self.found() };
         let seen = strangers::in_cluster(&opened.api, |object| {
             strangers::is_among(&ours, object)
@@ -285,7 +284,7 @@ impl Here<'_> {
         seen.await.map_err(|error| reach::why(&error))
     }
 
-    /// The objects that were there before us, as outputs and tickets tell.
+    /// Returns the objects that existed before, from outputs and tickets.
     fn found(&self) -> BTreeSet<String> {
         let told = |step: &str| {
             let past = self.memory.past(step).filter(|past| !past.adopted);

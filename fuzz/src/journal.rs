@@ -1,7 +1,6 @@
 //! Fuzz target: the journal, with any bytes. Opening never panics, loses no complete entry, and writes
-//! nothing to a file that it rejects. Opening it a second time gives the same state. A crash loses at most
-//! the torn last line. Any changed byte or missing line of a sealed journal is
-//! refused.
+//! nothing to a file that it rejects. A second opening gives the same state. A crash loses at most the torn
+//! last line. Any changed byte or missing line of a sealed journal is refused.
 
 use landfall_engine::{Entry, EnvironmentKey, Journal, Memory, OpenError};
 use serde_json::Value;
@@ -29,7 +28,7 @@ fn key(environment: &str) -> EnvironmentKey {
     EnvironmentKey { cloud: "sim".into(), subscription: "s".into(), environment: environment.into() }
 }
 
-/// Puts a journal into a folder that knows nothing of an earlier one.
+/// Writes a journal to a folder without a record of an earlier one.
 fn place(dir: &Path, data: &[u8]) -> PathBuf {
     for beside in ["journal.lock", "journal.length"] {
         let _ = fs::remove_file(dir.join(beside));
@@ -79,12 +78,12 @@ fn opening(dir: &Path, data: &[u8]) {
     assert!(fs::read(&file).expect("it was open").starts_with(&opened), "nothing of ours is ever rewritten");
 }
 
-/// What was written and then changed, in a byte or by a line, is refused.
+/// Checks that a journal with a changed byte or line is refused.
 fn damaging(dir: &Path, data: &[u8]) {
     let file = place(dir, data);
     let Ok(known) = Journal::read(dir) else { return };
     let owner = known.map_or_else(|| key("fuzz"), |(owner, _)| owner);
-    // A file that is no journal at all has nothing to be opened by.
+    // A file that is not a journal cannot be opened.
     let Ok(journal) = Journal::open(dir, "up", &owner, "0") else { return };
     for attempt in 1..4 {
         let entry = Entry::Started { step: "fuzz".into(), attempt, making: true, named: None };

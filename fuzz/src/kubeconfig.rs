@@ -1,6 +1,6 @@
-//! Fuzz target: the kubeconfig, with any text. A merge is rejected, or preserves the content of others.
-//! Removing our entries restores the file: byte for byte after an edit in place, key for key after a complete
-//! rewrite.
+//! Fuzz target: the kubeconfig, with any text. A merge is rejected, or preserves the contents of others. A
+//! removal of landfall's entries restores the file: byte for byte after an edit in place, key for key after a
+//! complete rewrite.
 
 use landfall_cloud::kubeconfig::{Merged, differs, has_context, merge, remove};
 use serde_json::{Map, Value};
@@ -54,7 +54,7 @@ pub fn check(data: &[u8]) {
     // nothing.
     let in_place = added.made || !added.gave_way.is_empty();
     if in_place {
-        // In flow style an entry may stand on a line of the user's.
+        // In flow style an entry may be on a line of the user.
         if !text.contains(['{', '[']) {
             assert!(keeps_every_line(text, &with_ours), "a line is lost in:\n{with_ours}");
         }
@@ -72,8 +72,8 @@ fn read(text: &str) -> Map<String, Value> {
     }
 }
 
-/// Returns whether the file already has an entry with our names. The merge replaces it, which is a different
-/// guarantee.
+/// Returns whether the file already has an entry with landfall's names. The merge replaces it, which is a
+/// different guarantee.
 fn is_ours_already(fields: &Map<String, Value>, cluster: &str, user: &str) -> bool {
     let names = [("clusters", cluster), ("contexts", CONTEXT), ("users", user)];
     names.iter().any(|(list, name)| items(fields, list).iter().any(|item| item["name"] == *name))

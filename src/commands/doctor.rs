@@ -1,4 +1,4 @@
-//! `landfall doctor`: looks at everything, changes nothing, and names the one cause of what does not work.
+//! `landfall doctor`: diagnoses the environment read-only, and reports the root cause.
 
 use crate::{
     exit::Exit,
@@ -14,7 +14,7 @@ use landfall_steps::doctor::{Bounds, Diagnosis, Patient, diagnose};
 use std::time::Duration;
 use tokio::time::timeout;
 
-/// How long a failed run may look for the cause behind its error, in real time.
+/// The maximum time that a failed run spends on its diagnosis, in real time.
 const AFTERWORD_MAX: Duration = Duration::from_secs(10);
 
 /// What `doctor` takes.
@@ -24,7 +24,7 @@ pub struct Args {
     wishes: Wishes,
 }
 
-/// Runs it. The journal is read and neither locked nor written: a run beside this one goes on.
+/// Runs it. The journal is read without its lock and not written: a concurrent run continues.
 pub async fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
     let wished = session.wished(&args.wishes, Purpose::Remember)?;
     let known = Journal::read(&wished.folder).map_err(|error| Failure::of_journal(&error))?;
@@ -55,7 +55,7 @@ pub async fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
     Ok(if found.findings.is_empty() { Exit::Well } else { Exit::Failed })
 }
 
-/// Looks at what was made, under the names it was made under.
+/// Reads the created resources, under their recorded names.
 async fn look(
     target: &Target,
     wished: &Wished,
@@ -68,7 +68,7 @@ async fn look(
     diagnose(&Patient { clouds, settings: &settings, memory, ways, bounds, now }).await
 }
 
-/// Returns what stands behind the errors of a run that failed. The gateways are not asked: what failed lies before them.
+/// Returns the root cause of a failed run's errors. The gateways are not queried: the failure precedes them.
 pub async fn afterword(target: &Target, wished: &Wished, memory: &Memory) -> Option<Diagnosis> {
     let bounds = Bounds { cloud: AFTERWORD_MAX, outside: AFTERWORD_MAX };
     timeout(AFTERWORD_MAX, look(target, wished, memory, None, bounds)).await.ok()

@@ -1,4 +1,4 @@
-//! `landfall down`: takes away what this environment made, in the reverse order, and nothing else.
+//! `landfall down`: deletes what this environment owns, in reverse order, and nothing else.
 
 use super::{teardown_guards as guards, up};
 use crate::{
@@ -60,7 +60,7 @@ pub async fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
     }
     if let Some((key, memory)) = &known_journal {
         up::same_journal(&wished, key)?;
-        // What was made goes, under the names it was made with, whatever the settings say by now.
+        // The recorded names decide what is deleted, whatever the current settings are.
         wished.settings = landfall_steps::as_made(&wished.settings, memory);
     }
     let subscription = known_journal.as_ref().map(|(key, _)| key.subscription.as_str()).unwrap_or_default();
@@ -87,7 +87,7 @@ fn is_anything_ours(memory: &Memory) -> bool {
     memory.0.iter().any(|(step, past)| past.ours && landfall_steps::is_thing(step))
 }
 
-/// Refuses to keep what there is no step for.
+/// Refuses to keep the resource of an unknown step.
 fn known(kept: &[String], steps: &[StepInfo]) -> Result<(), Failure> {
     let unknown = kept.iter().find(|step| !steps.iter().any(|known| known.id == step.as_str()));
     let Some(unknown) = unknown else { return Ok(()) };
@@ -97,7 +97,7 @@ fn known(kept: &[String], steps: &[StepInfo]) -> Result<(), Failure> {
         .hint(format!("the steps are {}", ids.join(", "))))
 }
 
-/// Looks around, says what will go and what stays, asks, and takes it down.
+/// Surveys the resources, prints the preview, asks for consent, and deletes.
 async fn after_a_look(
     session: &Session,
     args: &Args,
@@ -155,7 +155,7 @@ async fn after_a_look(
         stream::out().json(&json::plan(SystemTime::now(), going.json()));
     }
     match going.steps().is_empty() {
-        // There is nothing to ask about; the run says what is left behind.
+        // Nothing is deleted, so there is no question; the run reports what is left.
         true => session.say(&format!("{}\n", going.text(session.terminal.err))),
         false => confirm(session, &going, &settings.resource_group)?,
     }
@@ -168,7 +168,7 @@ async fn after_a_look(
     take_down(session, deployment, journal, target).await
 }
 
-/// Shows what will go, refuses what is locked, and asks unless --yes was given.
+/// Prints the preview, refuses if something is locked, and asks for consent unless --yes was given.
 fn confirm(session: &Session, going: &Going<'_>, group: &str) -> Result<(), Failure> {
     let plan = going.text(session.terminal.err);
     if let Some(refused) = guards::refused(going) {
@@ -211,13 +211,13 @@ async fn take_down(
     let mut display = session.display(board, target.cloud, pace);
     let running = async {
         let report = landfall_engine::down(&deployment.graph, &run).await;
-        // The display ends when nobody can send any more.
+        // The display ends when the last sender is dropped.
         drop(run);
         report
     };
     let (report, ()) = tokio::join!(running, render::drive(&mut *display, seen, sentences));
     let mut report = report.map_err(|error| Failure::of_writing(&error))?;
-    // As the graph has them, whichever happened to be quicker.
+    // The order is that of the graph, whichever step finished first.
     let steps = deployment.graph.steps();
     let place = |step: &str| Reverse(steps.iter().position(|known| known.id == step));
     report.undone.sort_by_key(|(step, _)| place(step));
@@ -236,7 +236,7 @@ fn tell(session: &Session, report: &Report, requests: u64, goes_on: bool) {
         return;
     }
     let mut trouble = trouble::errors(report, paint);
-    // No steps: what could not be taken away blocks what it stands on, and each of those has been told.
+    // No steps: a failed deletion blocks its dependencies, and each of those has been reported.
     trouble.push(trouble::rest(report, &[], &format!("{} down", session.program()), goes_on));
     stream::err().line(&format!("\n{}", trouble.join("\n\n")));
 }

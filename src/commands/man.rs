@@ -1,4 +1,4 @@
-//! `landfall man`: the man page, with every command in it.
+//! `landfall man`: the man page of all commands.
 
 use crate::{cli::Cli, exit::Exit, failure::Failure, render::stream};
 use clap::CommandFactory;

@@ -1,4 +1,4 @@
-//! The commands, one file each: what it takes, and what it does.
+//! The commands, one file each: arguments and implementation.
 
 pub mod completions;
 pub mod doctor;
@@ -24,7 +24,7 @@ use crate::{
 };
 use std::future::Future;
 
-/// Runs a command and tells what went wrong.
+/// Runs a command and reports its failure.
 pub fn run(cli: Cli) -> Exit {
     let session = Session::new(cli.global);
     trace(session.global.verbose);
@@ -62,12 +62,12 @@ fn wait(command: impl Future<Output = Result<Exit, Failure>>) -> Result<Exit, Fa
     let runtime =
         runtime.map_err(|error| Failure::new(Exit::Failed, "start the runtime").caused_by(&error))?;
     let ended = runtime.block_on(command);
-    // What was left running on purpose, a request nobody waits for any more, must not hold the process back.
+    // Tasks that were left running on purpose, such as an abandoned request, must not delay the exit.
     runtime.shutdown_background();
     ended
 }
 
-/// Sends what happens inside to standard error, as far as it was asked for.
+/// Writes traces to standard error, at the requested verbosity.
 fn trace(verbose: u8) {
     let filter = match verbose {
         0 => return,

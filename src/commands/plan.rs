@@ -1,4 +1,4 @@
-//! `landfall plan`: looks at everything as `up` does, changes nothing, and says what `up` would do.
+//! `landfall plan`: runs the same checks as `up`, read-only, and prints what `up` would do.
 
 use super::up;
 use crate::{
@@ -28,7 +28,7 @@ pub struct Args {
     wishes: Wishes,
 }
 
-/// Runs it. The journal is read and neither locked nor written: a run beside this one goes on.
+/// Runs it. The journal is read without its lock and not written: a concurrent run continues.
 pub async fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
     let mut wished = session.wished(&args.wishes, Purpose::Make)?;
     args.extent.apply(&mut wished.settings)?;
@@ -73,7 +73,7 @@ pub async fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
     }
     let refused = planned.steps.iter().filter_map(|step| step.error.as_ref());
     Ok(match args.detailed_exitcode && !planned.is_empty() {
-        // As for up: the cloud would refuse, and only a person can change that.
+        // As for `up`: the cloud would refuse, and only a person can change that.
         _ if refused.map(|error| exit::of_kind(error.kind)).any(|exit| exit == Exit::Refused) => {
             Exit::Refused
         }

@@ -1,4 +1,4 @@
-//! `landfall rotate`: another certificate in the place of the one that is served.
+//! `landfall rotate`: replaces the served certificate.
 
 use super::up::{self, Ended, Told};
 use crate::{
@@ -62,7 +62,7 @@ fn nothing_to_rotate(session: &Session) -> Failure {
         .hint(format!("create the environment first: {} up", session.program()))
 }
 
-/// Returns the wish for this run: none where an earlier rotation is not over, which is gone on with.
+/// Returns the renewal of this run; `None` if an earlier rotation is unfinished, which this run resumes.
 fn may_rotate(
     session: &Session,
     deployment: &Deployment,
@@ -87,7 +87,7 @@ fn may_rotate(
     }
 }
 
-/// An import that was begun and not seen to its end may have replaced what is remembered.
+/// Returns whether an import started and has no recorded end: it may have replaced the recorded certificate.
 fn is_begun(memory: &Memory) -> bool {
     memory.past("certificate").is_some_and(|past| past.ticket.is_some())
 }

@@ -1,4 +1,5 @@
-//! `landfall sim`: serves the simulated cloud in the foreground, for people, their tools, and every other command.
+//! `landfall sim`: serves the simulated cloud in the foreground, for people, their tools, and every other
+//! command.
 
 use crate::{
     exit::Exit,
@@ -92,7 +93,7 @@ async fn serve(session: &Session, wished: &Wished, port: Option<u16>) -> Result<
     let telling = Telling { session };
     telling.begins(&sim);
     telling.follow(&sim, &mut wish).await;
-    // Who asks a second time does not wait for the last connections.
+    // A second signal ends the wait for the last connections.
     tokio::select! {
         () = sim.close() => {}
         () = wish.comes() => {}
@@ -111,7 +112,7 @@ fn served_already(session: &Session, serving: &Serving) -> Failure {
         )
 }
 
-/// Tells what happens while a world is served.
+/// Output of events while a simulated cloud is served.
 struct Telling<'a> {
     session: &'a Session,
 }
@@ -149,7 +150,7 @@ impl Telling<'_> {
         ));
     }
 
-    /// Tells of doors and requests until somebody wishes the end.
+    /// Prints endpoints and requests until a signal ends the command.
     async fn follow(&self, sim: &Sim, wish: &mut Wish) {
         let (mut doors, mut requests) = (sim.watch_doors(), sim.watch_requests());
         let (mut open, mut last) = (Doors::new(), 0);
@@ -213,14 +214,14 @@ impl Telling<'_> {
         object.insert("event".into(), name.into());
         object.insert("at".into(), words::time(SystemTime::now()).into());
         if let Value::Object(fields) = fields {
-            // A request has a time of its own, which is the world's.
+            // A request has its own timestamp, in simulated time.
             object.extend(fields.into_iter().filter(|(key, _)| key != "at"));
         }
         stream::out().json(&Value::Object(object));
     }
 }
 
-/// Returns where a request went, without what is the same in all of them: the domain, the subscription, the cluster.
+/// Returns the path of a request, without the parts that all of them share: domain, subscription, cluster.
 fn place(line: &Line) -> String {
     if let Some(below) = line.path.strip_prefix("/kubernetes/") {
         return format!("kubernetes /{}", below.split_once('/').map_or("", |(_, below)| below));
@@ -230,7 +231,7 @@ fn place(line: &Line) -> String {
     below.map_or_else(|| format!("{host} {}", line.path), |(_, below)| format!("{host} …/{below}"))
 }
 
-/// Returns a path as it is from here, when it is below.
+/// Returns a path relative to the current folder, if it is below it.
 fn shown(path: &Path) -> String {
     let here = std::env::current_dir().unwrap_or_default();
     path.strip_prefix(&here).unwrap_or(path).display().to_string()

@@ -1,4 +1,5 @@
-//! `landfall status`: what the journal remembers, without asking the cloud; with `--live`, what the cloud says now.
+//! `landfall status`: prints the journal's state without a cloud request; with `--live`, the current state of
+//! the cloud.
 
 use super::up;
 use crate::{
@@ -84,10 +85,10 @@ pub async fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
     }
 }
 
-/// A journal that was read: whose it is, what it says, and what is wrong with it.
+/// A read journal: its owner, its state, and its damage.
 type Remembered = (Option<(EnvironmentKey, Memory)>, Option<OpenError>);
 
-/// Reads the journal; of a damaged one, what can be read.
+/// Reads the journal; of a damaged one, the readable part.
 fn remembered(wished: &Wished) -> Result<Remembered, Failure> {
     let refuse = |error: OpenError| Failure::of_journal(&error);
     let damage = match Journal::read(&wished.folder) {
@@ -95,12 +96,12 @@ fn remembered(wished: &Wished) -> Result<Remembered, Failure> {
         Err(error @ (OpenError::Damaged { .. } | OpenError::Corrupt { .. })) => error,
         Err(error) => return Err(refuse(error)),
     };
-    // What cannot be salvaged is told by what is wrong with it, not by how salvaging failed.
+    // The error of an unreadable journal is its damage, not the failure to salvage it.
     let Ok(Some(salvaged)) = Journal::salvage(&wished.folder) else { return Err(refuse(damage)) };
     Ok((Some((salvaged.key, salvaged.memory)), Some(damage)))
 }
 
-/// Asks the cloud what is there, without locking or writing the journal.
+/// Reads the state of the cloud, without the journal's lock and without writing the journal.
 async fn look(
     session: &Session,
     wished: &Wished,

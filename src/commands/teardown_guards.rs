@@ -1,6 +1,7 @@
-//! What `down` decides before it asks: what is adopted, what stays because of what else is there, and what it refuses.
+//! The decisions of `down` before its question: adoptions, resources to keep because of foreign ones, and
+//! refusals.
 //!
-//! A guard that could not look answers "keep".
+//! A guard that could not complete its check decides "keep".
 
 use crate::{
     deployment::Deployment,
@@ -12,12 +13,12 @@ use crate::{
 use landfall_engine::{Discovery, Entry, How, Looking, Memory, Stop, discover};
 use landfall_steps::{Survey, is_thing, listed};
 
-/// Discovers what is there of the steps that nothing is remembered of, and adds it to the memory as found.
+/// Discovers the resources of steps without a record, and adds them to the state as found.
 ///
-/// Returns the entries that say so in the journal.
+/// Returns the journal entries that record this.
 ///
 /// # Errors
-/// When something could not be examined: adopting a part would delete a part.
+/// Fails if a resource could not be examined: a partial adoption would lead to a partial deletion.
 pub async fn found(
     deployment: &Deployment,
     target: &Target,
@@ -38,7 +39,7 @@ pub async fn found(
     Ok(entries)
 }
 
-/// Has stay what others work in or what could not be examined, each with the reason.
+/// Keeps what others use or what could not be examined, each with the reason.
 pub fn keep(
     deployment: &mut Deployment,
     survey: &mut Survey,
@@ -69,7 +70,7 @@ pub fn keep(
         landfall_steps::keep(&mut deployment.graph, "network", why);
     }
     if goes(deployment, "resource-group") {
-        // What is said to stay stays, also when the others are quicker in leaving.
+        // A resource that is reported as kept stays, even if the foreign resources vanish first.
         let why = match (&survey.group_unexamined, survey.in_group.is_empty()) {
             (Some(why), _) => Some(why.clone()),
             (None, false) => Some(format!("it contains foreign resources: {}", listed(&survey.in_group))),
@@ -85,7 +86,7 @@ pub fn keep(
     survey.locks.retain(|locked| !locked.steps.is_empty());
 }
 
-/// Refuses to begin with what cannot be ended: something is locked, or the locks could not be listed.
+/// Refuses a teardown that cannot complete: a resource is locked, or the locks could not be listed.
 pub fn refused(going: &Going<'_>) -> Option<Failure> {
     if let Some(unread) = &going.survey.locks_unread {
         let exit = if unread.forbidden { Exit::Refused } else { Exit::Failed };

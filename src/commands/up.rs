@@ -1,4 +1,4 @@
-//! `landfall up`: brings the environment to ready, or goes on where the last run ended.
+//! `landfall up`: brings the environment to ready, or resumes after the last run.
 
 use super::verify;
 use crate::{
@@ -28,36 +28,36 @@ use tokio::sync::mpsc;
 /// A field of the last line of JSON, and its value.
 type Field = Option<(&'static str, Value)>;
 
-/// What a walk is told as.
+/// The command-specific output of a walk.
 pub struct Told<'a> {
     /// The command to repeat after a failure.
     pub again: String,
-    /// The text after a walk that made everything ready.
+    /// The text after a walk that brought everything to ready.
     pub text: Box<dyn Fn(&Ended<'_>) -> String + 'a>,
-    /// The field that the last line of JSON has beside those of every walk.
+    /// The additional field in the last line of JSON.
     pub field: Box<dyn Fn(&Ended<'_>) -> Field + 'a>,
 }
 
-/// A walk that has ended.
+/// The result of a walk.
 pub struct Ended<'a> {
     /// The environment.
     pub deployment: &'a Deployment,
-    /// What was remembered before it.
+    /// The recorded state before it.
     pub before: &'a Memory,
-    /// What is remembered now.
+    /// The recorded state now.
     pub memory: &'a Memory,
-    /// What it came to.
+    /// The report.
     pub report: &'a Report,
     /// The cloud.
     pub target: &'a Target,
-    /// How the gateways' addresses are reached, where they are.
+    /// The address map of the gateways.
     pub ways: &'a Ways,
-    /// What a proof came to, when there was one.
+    /// The result of the verification, if there was one.
     pub verdict: Option<&'a Verdict>,
 }
 
 impl<'a> Told<'a> {
-    /// Tells of an environment that is ready.
+    /// Returns the output for an environment that is ready.
     fn of_up(session: &'a Session) -> Self {
         let program = session.program();
         let again = format!("{program} up");
@@ -99,7 +99,7 @@ pub struct AcceptJournal {
 }
 
 impl AcceptJournal {
-    /// Takes the journal as it stands, when that was asked for and anything is wrong with it.
+    /// Accepts the damaged journal, if that was requested and there is damage.
     pub fn apply(&self, session: &Session, wished: &Wished) -> Result<(), Failure> {
         let refuse = |error: OpenError| Failure::of_journal(&error);
         if !self.accept_journal {
@@ -140,12 +140,12 @@ pub async fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
     ended
 }
 
-/// A proof asks the gateways.
+/// A verification sends requests to the gateways.
 fn gateways(args: &Args) -> Gateways {
     if args.verify { Gateways::Answer } else { Gateways::Rest }
 }
 
-/// Opens journal and cloud, in the order in which a second run is refused before it has touched anything.
+/// Opens journal and cloud, in the order that refuses a second run before it changes anything.
 pub async fn open(
     session: &Session,
     wished: &Wished,
@@ -178,7 +178,7 @@ pub async fn open(
     };
     match early {
         Some(journal) if *journal.environment() == key => Ok((journal, target)),
-        // It is another subscription's journal after all; opening it says so in its own words.
+        // The journal belongs to another subscription; opening it reports that.
         Some(journal) => {
             drop(journal);
             let refused = take(&key);
@@ -196,7 +196,8 @@ pub async fn open(
     }
 }
 
-/// Reads the journal. Whose it is comes first: another environment's is refused by its name, damaged or not.
+/// Reads the journal. The owner is checked first: a journal of another environment is refused by its name,
+/// damaged or not.
 pub fn remembered(wished: &Wished) -> Result<Option<(EnvironmentKey, Memory)>, Failure> {
     Journal::read(&wished.folder).map_err(|error| {
         let salvaged = match error {
@@ -208,11 +209,11 @@ pub fn remembered(wished: &Wished) -> Result<Option<(EnvironmentKey, Memory)>, F
     })
 }
 
-/// Refuses the journal of another environment as early as it shows: before anybody signs in.
+/// Refuses the journal of another environment as early as possible: before the sign-in.
 pub fn same_journal(wished: &Wished, key: &EnvironmentKey) -> Result<(), Failure> {
     let place = &wished.place;
     let cloud = target::name(place.cloud);
-    // The simulated cloud has a subscription of its own, whatever is wished for.
+    // The simulated cloud has its own subscription, whatever is configured.
     let subscription = place.subscription.as_ref().filter(|_| place.cloud == CloudName::Azure);
     let wanted = EnvironmentKey {
         cloud: cloud.to_owned(),
@@ -240,7 +241,7 @@ pub fn heading(session: &Session, command: &str, target: &Target) -> String {
     format!("{}{remark}\n", paint.strong(&first))
 }
 
-/// Refuses to make things anew under other names: what was made under the old ones would be forgotten.
+/// Refuses to create resources under other names: the recorded ones would be forgotten.
 pub fn same_environment(
     session: &Session,
     wished: &Wished,
@@ -262,7 +263,7 @@ pub fn same_environment(
     )))
 }
 
-/// Walks through every step, and tells how it ended.
+/// Runs every step, and reports the result.
 pub async fn bring_up(
     session: &Session,
     wished: &Wished,
@@ -273,7 +274,7 @@ pub async fn bring_up(
     walk(session, wished, journal, target, told, false).await
 }
 
-/// The same, with a proof at its end when that is asked for.
+/// Like [`bring_up`], with a verification at the end if it is requested.
 async fn walk(
     session: &Session,
     wished: &Wished,
@@ -294,7 +295,7 @@ async fn walk(
     let mut display = session.display(Board::default(), target.cloud, pace);
     let running = async {
         let report = landfall_engine::up(&deployment.graph, &run).await;
-        // The display ends when nobody can send any more.
+        // The display ends when the last sender is dropped.
         drop(run);
         report
     };
@@ -320,7 +321,7 @@ async fn walk(
     }
 }
 
-/// Proves the promise. It changes nothing, so the first wish to end is heard at once.
+/// Verifies the environment. It is read-only, so the first stop request ends it at once.
 async fn prove(
     session: &Session,
     wished: &Wished,
@@ -340,7 +341,7 @@ async fn prove(
     }
 }
 
-/// The field of a proof in the last line of JSON.
+/// Returns the verification's field in the last line of JSON.
 fn verified(ended: &Ended<'_>) -> Field {
     ended.verdict.map(|verdict| ("verified", verdict.holds().into()))
 }

@@ -1,4 +1,4 @@
-//! `landfall verify`: proves the promise from outside, against the gateways' addresses.
+//! `landfall verify`: checks the served behavior from outside, against the gateways' addresses.
 
 use super::up;
 use crate::{
@@ -32,7 +32,7 @@ pub struct Args {
     wishes: Wishes,
 }
 
-/// Runs it. The journal is read and neither locked nor written.
+/// Runs it. The journal is read without its lock and not written.
 pub async fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
     let mut wished = session.wished(&args.wishes, Purpose::Remember)?;
     let known = Journal::read(&wished.folder).map_err(|error| Failure::of_journal(&error))?;
@@ -63,7 +63,7 @@ pub async fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
     Ok(exit_of(&verdict))
 }
 
-/// Asks everything that the settings promise.
+/// Checks everything that the settings promise.
 pub async fn prove(
     session: &Session,
     settings: &Settings,
@@ -77,12 +77,12 @@ pub async fn prove(
     verification.run(async || target.ways().await, &tell).await.map_err(|error| unread(&error))
 }
 
-/// Returns how a proof ends the program.
+/// Returns the exit code of a verification.
 pub fn exit_of(verdict: &Verdict) -> Exit {
     if verdict.holds() { Exit::Well } else { Exit::Failed }
 }
 
-/// What cannot even be looked at leaves nothing behind.
+/// Converts the error of a read-only query, which leaves nothing behind.
 fn unread(error: &StepError) -> Failure {
     let failure = Failure::new(exit::of_kind(error.kind), error.message.clone());
     let failure = error.causes.iter().fold(failure, |failure, cause| failure.cause(cause));

@@ -1,11 +1,11 @@
-//! Escapes for text that servers, files and people wrote: what reaches a terminal shows, and does not act.
+//! Escapes for text of servers, files and people: a terminal displays it and does not act on it.
 //!
-//! [`stream`](super::stream) applies them to everything that it writes, so a new message cannot forget them.
+//! [`stream`](super::stream) applies them to all output, so a new message cannot omit them.
 
 use serde_json::Value;
 use std::{borrow::Cow, fmt::Write as _, hash::BuildHasher, sync::OnceLock};
 
-/// Says whether a character moves, clears, hides or reorders text instead of showing.
+/// Returns whether a character moves, clears, hides or reorders text instead of being displayed.
 ///
 /// These are the control characters, the bidirectional controls, the line separators and the invisible characters.
 pub fn is_deceptive(character: char) -> bool {
@@ -15,22 +15,23 @@ pub fn is_deceptive(character: char) -> bool {
             | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
-/// Escapes a text of several lines: `\u{1b}` for the escape character; line ends, tabs and our own colours stay.
+/// Escapes a text of several lines: `\u{1b}` for the escape character; line ends, tabs and landfall's own
+/// colours stay.
 pub fn visible(text: &str) -> Cow<'_, str> {
     escaped(text, |character| is_deceptive(character) && character != '\n' && character != '\t')
 }
 
-/// Escapes a text that is shown in one line: like [`visible`], and line ends and tabs are escaped too.
+/// Escapes a text for one line: like [`visible`], and line ends and tabs are escaped too.
 pub fn inline(text: &str) -> Cow<'_, str> {
     escaped(text, is_deceptive)
 }
 
-/// Returns a text as a terminal gets it: [`visible`], with our own colours in force.
+/// Returns a text for a terminal: [`visible`], with landfall's own colours active.
 pub fn terminal(text: &str) -> String {
     visible(text).replace(paint_start(), "\x1b[")
 }
 
-/// Returns a JSON document in which strings carry deceptive characters as JSON escapes.
+/// Returns a JSON document whose strings contain deceptive characters as JSON escapes.
 pub fn json(value: &Value) -> String {
     let written = value.to_string();
     if !written.contains(is_deceptive) {
@@ -41,7 +42,7 @@ pub fn json(value: &Value) -> String {
         match is_deceptive(character) {
             true => {
                 for unit in character.encode_utf16(&mut [0; 2]) {
-                    // Writing into a string cannot fail.
+                    // A write to a string cannot fail.
                     let _ = write!(escaped, "\\u{unit:04x}");
                 }
             }
@@ -51,12 +52,13 @@ pub fn json(value: &Value) -> String {
     escaped
 }
 
-/// Marks an escape sequence as one of ours, so that [`visible`] leaves it alone.
+/// Marks an escape sequence as landfall's own, so that [`visible`] leaves it alone.
 pub fn own_colour(sequence: &str) -> String {
     sequence.replace("\x1b[", paint_start())
 }
 
-/// Returns the beginning of our own colour sequences. A number that no server can know tells them from planted ones.
+/// Returns the prefix of landfall's own colour sequences. A number that no server can know distinguishes them
+/// from planted ones.
 fn paint_start() -> &'static str {
     static START: OnceLock<String> = OnceLock::new();
     START.get_or_init(|| {
@@ -91,14 +93,14 @@ fn escaped(text: &str, is_unwanted: impl Fn(char) -> bool) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
-/// Returns the length of our own colour sequence at the beginning of a text.
+/// Returns the length of an own colour sequence at the beginning of a text.
 fn own_sequence(text: &str) -> Option<usize> {
     let rest = text.strip_prefix(paint_start())?;
     let end = rest.find(|letter: char| !letter.is_ascii_digit() && letter != ';')?;
     rest[end..].starts_with('m').then(|| text.len() - rest.len() + end + 1)
 }
 
-/// A writer that escapes every record before it reaches the one below.
+/// A writer that escapes every record before it writes it to the inner one.
 pub struct Escaping<W>(pub W);
 
 impl<W: std::io::Write> std::io::Write for Escaping<W> {
@@ -118,7 +120,7 @@ mod tests {
     use crate::render::paint::Paint;
     use serde_json::json;
 
-    /// One character of every group that deceives.
+    /// One character of every deceptive group.
     const PLANTED: &str =
         "a\x1b[2J\x07\r\x7f\u{9b}31m\u{61c}\u{200b}\u{200e}\u{202e}\u{2066}\u{2028}\u{feff}z";
 

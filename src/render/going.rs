@@ -1,4 +1,4 @@
-//! What `down` is about to take away, what stays and why: said before anybody is asked.
+//! The preview of `down`: what it deletes and what it keeps, with the reasons, before the question.
 
 use super::{escape, paint::Paint, words};
 use jiff::Timestamp;
@@ -7,23 +7,23 @@ use landfall_steps::{Holdings, Retention, Survey, holdings, settings::Settings};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
-/// Everything that is known before anything is touched.
+/// The data of the preview.
 pub struct Going<'a> {
-    /// The steps, sources before those who need them.
+    /// The steps, dependencies first.
     pub steps: &'a [StepInfo],
-    /// What is remembered, with what is to be adopted counted as ours.
+    /// The recorded state; resources to adopt count as owned.
     pub memory: &'a Memory,
-    /// The steps that are ours by adoption alone.
+    /// The steps that are owned only by adoption.
     pub adopted: &'a [String],
-    /// What is not taken away by decision, with the reason, by step.
+    /// The reason for each step whose resource is kept.
     pub kept: BTreeMap<String, String>,
-    /// What was seen in the cloud.
+    /// The survey of the cloud.
     pub survey: &'a Survey,
-    /// What the steps hold that are ours, as far as it goes; see [`Going::weigh`].
+    /// The owned resources to delete; see [`Going::weigh`].
     pub ours: Holdings,
-    /// What those hold that are to be adopted.
+    /// The resources to adopt and delete.
     pub theirs: Holdings,
-    /// The vault is purged too.
+    /// True if the vault is purged too.
     pub purge: bool,
 }
 
@@ -32,7 +32,8 @@ impl Going<'_> {
         self.memory.past(step).is_some_and(|past| past.ours)
     }
 
-    /// The steps whose things go: ours, not kept, and the group only when nobody else has anything in it.
+    /// Returns the steps whose resources are deleted: owned, not kept, and the group only without foreign
+    /// contents.
     pub fn steps(&self) -> Vec<&str> {
         let goes = |step: &&str| {
             self.is_ours(step)
@@ -43,7 +44,7 @@ impl Going<'_> {
         self.steps.iter().map(|step| step.id).filter(goes).collect()
     }
 
-    /// Fills in what goes; the settings bear the names of what was made.
+    /// Fills in the resources to delete; the settings contain the recorded names.
     pub fn weigh(self, settings: &Settings, subscription: &str) -> Self {
         let held = |adopted: bool| {
             let mut going = self.steps();
@@ -54,7 +55,7 @@ impl Going<'_> {
         Self { ours, theirs, ..self }
     }
 
-    /// Returns the words; prose of at most eighty columns.
+    /// Returns the text, with at most eighty columns.
     pub fn text(&self, paint: Paint) -> String {
         let lines = |held: &Holdings| going(held, self.purge, &self.survey.vault);
         let (ours, adopted) = (lines(&self.ours), lines(&self.theirs));
@@ -88,7 +89,7 @@ impl Going<'_> {
         parts.join("\n\n")
     }
 
-    /// The networks that lose their peering.
+    /// Returns the networks that lose their peering.
     fn peered(&self) -> Vec<String> {
         match self.steps().contains(&"network") {
             true => self.survey.peered.iter().map(|name| hanging(name)).collect(),
@@ -96,7 +97,7 @@ impl Going<'_> {
         }
     }
 
-    /// What a run was in the middle of: nothing more is known of it than its name.
+    /// Returns the resources that a run left unfinished: only their names are known.
     fn unfinished(&self) -> Vec<String> {
         let going = self.steps();
         let begun = |step: &&StepInfo| {
@@ -107,7 +108,7 @@ impl Going<'_> {
         self.steps.iter().rev().filter(begun).map(|step| format!("  {}", self.subject(step.id))).collect()
     }
 
-    /// What stays, each with the reason.
+    /// Returns the kept resources, each with the reason.
     fn stays(&self) -> Vec<(String, String)> {
         let mut stays: Vec<(String, String)> = Vec::new();
         let goes = |step: &str| self.steps().contains(&step);
@@ -135,7 +136,7 @@ impl Going<'_> {
         stays
     }
 
-    /// What was found and stands on nothing of ours: what stands on something of ours goes with it.
+    /// Returns the found resources without an owned parent: those with one are deleted with it.
     fn found(&self) -> Vec<&str> {
         let mut ours: Vec<&str> = Vec::new();
         let mut found = Vec::new();
@@ -145,7 +146,7 @@ impl Going<'_> {
             if landfall_steps::is_thing(step.id) && (past.ours || below) {
                 ours.push(step.id);
             } else if past.output.is_some() && !step.after.is_empty() {
-                // What comes before everything else is a look around and no thing that could stay.
+                // The steps before all others only check and have no resource to keep.
                 found.push(step.id);
             }
         }
@@ -157,7 +158,7 @@ impl Going<'_> {
         format!("{}: {}", words::list(&subjects), lock(locked))
     }
 
-    /// A step's thing as people call it: `key vault kv-demo`.
+    /// Returns a step's resource in display form: `key vault kv-demo`.
     fn subject(&self, step: &str) -> String {
         let Some(info) = self.steps.iter().find(|info| info.id == step) else { return words::name(step) };
         let name = words::name(step);
@@ -167,7 +168,7 @@ impl Going<'_> {
         }
     }
 
-    /// Returns the same for a machine.
+    /// Returns the same as JSON.
     pub fn json(&self) -> Value {
         let goes = self.steps().into_iter().rev().map(|step| {
             let adopted = self.adopted.iter().any(|one| one == step);
@@ -190,7 +191,7 @@ impl Going<'_> {
     }
 }
 
-/// Names a lock: `locked by keep (CanNotDelete) at vnet-demo: "until the audit"`.
+/// Returns the text of a lock: `locked by keep (CanNotDelete) at vnet-demo: "until the audit"`.
 pub fn lock(locked: &landfall_steps::Locked) -> String {
     let lock = &locked.lock;
     let at = lock.scope.rsplit('/').next().unwrap_or_default();
@@ -199,7 +200,7 @@ pub fn lock(locked: &landfall_steps::Locked) -> String {
     format!("locked by {} ({}) at {at}{notes}", lock.name, lock.level)
 }
 
-/// Says what becomes of the vault.
+/// Returns the line about the vault.
 fn vault_line(purge: bool, retention: &Retention) -> String {
     let days = retention.days.unwrap_or(90);
     match (purge, retention.protected) {
@@ -213,14 +214,14 @@ fn vault_line(purge: bool, retention: &Retention) -> String {
     }
 }
 
-/// The date on which a vault that is deleted now is gone for good.
+/// Returns the date on which a vault that is deleted now is purged.
 fn retained_until(days: i64) -> String {
     let span = jiff::SignedDuration::from_hours(days.saturating_mul(24));
     let until = Timestamp::now().saturating_add(span).unwrap_or(Timestamp::MAX);
     until.strftime("%Y-%m-%d").to_string()
 }
 
-/// The lines of what goes.
+/// Returns the lines of the deletions.
 fn going(held: &Holdings, purge: bool, retention: &Retention) -> Vec<String> {
     let mut lines = Vec::new();
     let line = |text: String| words::wrap("  ", &text, 80);
@@ -272,7 +273,7 @@ fn things(held: &Holdings) -> Vec<String> {
     [cluster, network, vault].into_iter().flatten().collect()
 }
 
-/// An entry of a list: what does not fit on its line stands below it, further in.
+/// Returns a list entry; further lines are indented below the first.
 fn hanging(text: &str) -> String {
     words::wrap("  ", text, 78).replace("\n  ", "\n    ")
 }
@@ -284,14 +285,14 @@ fn stay(what: &str, why: &str) -> String {
     }
 }
 
-/// Returns what is ours and no step of this version knows.
+/// Returns the owned resources of steps that this version does not know.
 pub fn strangers(steps: &[StepInfo], memory: &Memory) -> Vec<String> {
     let known = |id: &str| steps.iter().any(|step| step.id == id);
     let ours = memory.0.iter().filter(|(step, past)| past.ours && !known(step));
     ours.map(|(step, past)| stranger(step, past.output.as_ref().or(past.named.as_ref()))).collect()
 }
 
-/// Returns the step and what is remembered of its thing, as it stands in the journal.
+/// Returns the step and its recorded resource, as in the journal.
 pub fn stranger(step: &str, told: Option<&Value>) -> String {
     let told = told.map_or("the journal has no more about it".to_owned(), Value::to_string);
     words::wrap("  ", &format!("{}: {told}", words::name(step)), 80)

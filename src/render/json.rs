@@ -1,4 +1,4 @@
-//! One JSON object a line on stdout. The shape is a contract; readers ignore fields they do not know.
+//! JSON output, one object a line on stdout. The structure is a contract; readers ignore unknown fields.
 
 use super::{Display, stream::Stream, summary::Facts, words};
 use crate::failure;
@@ -10,24 +10,24 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-/// The shortest time between two notes of a step about one state, in real time.
+/// The minimum time between two notes of a step about one state, in real time.
 const SAME_STATE_EVERY: Duration = Duration::from_secs(10);
 
 /// The display.
 pub struct Json<W: Write + Send> {
     to: Stream<W>,
     cloud: &'static str,
-    /// The state that each step's last note named, and its time.
+    /// The state in each step's last note, and its time.
     noted: BTreeMap<&'static str, (String, SystemTime)>,
 }
 
 impl<W: Write + Send> Json<W> {
-    /// Makes a display that writes to `to`.
+    /// Creates a display that writes to `to`.
     pub fn new(to: W, cloud: &'static str) -> Self {
         Self { to: Stream::new(to), cloud, noted: BTreeMap::new() }
     }
 
-    /// Says whether an event is a note that only repeats the state of the one before, too soon after it.
+    /// Returns whether an event is a note that only repeats the previous state, too soon after it.
     fn repeats(&mut self, event: &Event) -> bool {
         let What::Note { step, text, .. } = &event.what else { return false };
         let state = words::wait_state(text);
@@ -61,7 +61,8 @@ impl<W: Write + Send> Display for Json<W> {
     fn close(&mut self) {}
 }
 
-/// Returns an event's object; looking and closing have none, because what follows says it.
+/// Returns an event's object. The events of a check's start and of the close have none, because later ones
+/// contain the result.
 fn object(event: &Event, cloud: &str) -> Option<Value> {
     let (name, fields) = match &event.what {
         What::Opened { environment, steps } => {
@@ -129,12 +130,12 @@ pub fn summary(at: SystemTime, report: &Report, facts: &Facts, requests: u64) ->
     )
 }
 
-/// Returns the line of a proof that `up` has made at its end.
+/// Returns the line of the verification at the end of `up`.
 pub fn verified(at: SystemTime, proof: Value) -> Value {
     stamped("verified", at, proof)
 }
 
-/// Returns the line that says what a `down` is about to take away, and what stays.
+/// Returns the line of the preview of `down`.
 pub fn plan(at: SystemTime, going: Value) -> Value {
     stamped("plan", at, going)
 }
@@ -175,7 +176,7 @@ pub fn gateways(facts: &Facts) -> Value {
     Value::Object(gateways.collect())
 }
 
-/// Returns how a remembered step came to its output.
+/// Returns the way in which a recorded step got its output.
 pub fn how(how: Option<How>) -> Value {
     how.map_or(Value::Null, |how| words::how(how).into())
 }

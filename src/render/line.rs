@@ -1,4 +1,4 @@
-//! One line an event, for a pipe and for CI: time, what, step, and the rest in words.
+//! Line output for pipes and CI, one line per event: time, kind, step, and details.
 
 use super::{
     Display,
@@ -14,24 +14,23 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-/// How long nothing may be said while something is waited for, in cloud time: what watches a pipe takes long silence
-/// for a hang.
+/// The maximum silence during a wait, in cloud time: a supervisor takes a long silence for a hang.
 const SILENCE_MAX: Duration = Duration::from_secs(30);
-/// The least that [`SILENCE_MAX`] shrinks to, in real time: a rehearsal shall not chatter.
+/// The minimum of the scaled [`SILENCE_MAX`], in real time, which limits the output of a simulated run.
 const SILENCE_MIN: Duration = Duration::from_secs(3);
 
 /// The display.
 pub struct Line<W: Write + Send> {
     board: Board,
     to: Stream<W>,
-    /// What was last said of each step's wait, without its figures: only news is worth a line.
+    /// The last text about each step's wait, without its numbers: only changes are printed.
     said: BTreeMap<&'static str, String>,
     last: Option<SystemTime>,
     silence: Duration,
 }
 
 impl<W: Write + Send> Line<W> {
-    /// Makes a display that writes to `to`, for a cloud of this pace.
+    /// Creates a display that writes to `to`, for a cloud of this time scale.
     pub fn new(board: Board, to: W, pace: Pace) -> Self {
         let silence = pace.real(SILENCE_MAX).clamp(SILENCE_MIN, SILENCE_MAX);
         Self { board, to: Stream::new(to), said: BTreeMap::new(), last: None, silence }

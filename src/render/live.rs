@@ -1,6 +1,7 @@
-//! The tree on a terminal: lines that are over scroll away, the region below them is drawn anew a few times a second.
+//! The tree on a terminal: finished lines scroll away, the region below them is redrawn several times a
+//! second.
 //!
-//! What it looks like is in `tree`; the painter here only knows how to replace what it drew before.
+//! The `tree` module formats it; the painter here only replaces its previous output.
 
 use super::{
     Display,
@@ -19,26 +20,26 @@ pub struct Live<W: Write + Send, S: Fn() -> Size + Send> {
     look: Look,
     to: Stream<W>,
     size: S,
-    /// Lines that stay and are not out yet.
+    /// Finished lines that are not printed yet.
     staying: Vec<String>,
-    /// How wide each line of the region on the screen is.
+    /// The width of each line of the region on the screen.
     drawn: Vec<usize>,
     hidden: bool,
 }
 
 impl<W: Write + Send, S: Fn() -> Size + Send> Live<W, S> {
-    /// Makes a display that writes to a terminal of that size.
+    /// Creates a display that writes to a terminal of that size.
     pub fn new(board: Board, to: W, size: S, look: Look) -> Self {
         let (staying, drawn) = (Vec::new(), Vec::new());
         Self { board, look, to: Stream::new(to), size, staying, drawn, hidden: false }
     }
 
-    /// Replaces what is on the screen by the lines that stay and a new region, in one write.
+    /// Replaces the screen region by the finished lines and a new region, in one write.
     fn draw(&mut self, region: &[String]) {
         const HIDE: &str = "\x1b[?25l";
         const CLEAR_BELOW: &str = "\x1b[J";
         let columns = (self.size)().columns.max(1);
-        // A terminal that became narrower has broken the old lines anew, so they now take more rows.
+        // A terminal that became narrower has rewrapped the old lines, so they now take more rows.
         let rows: usize = self.drawn.iter().map(|width| width.div_ceil(columns).max(1)).sum();
         let mut text = String::new();
         if !self.hidden {
@@ -66,14 +67,14 @@ impl<W: Write + Send, S: Fn() -> Size + Send> Live<W, S> {
     }
 }
 
-/// Brings the cursor back; for whoever has to leave in a hurry, too.
+/// Shows the cursor again; also used by an abrupt exit.
 pub const SHOW_CURSOR: &str = "\x1b[?25h";
 
 impl<W: Write + Send, S: Fn() -> Size + Send> Display for Live<W, S> {
     fn show(&mut self, event: &Event) {
         let Some(at) = self.board.take(event) else { return };
         let row = &self.board.rows[at];
-        // What is blocked is told once, below the error that blocks it.
+        // A blocked step is reported once, below the error that blocks it.
         if row.state.is_over() && !matches!(row.state, State::Blocked) {
             let columns = (self.size)().columns.saturating_sub(1);
             self.staying.push(self.look.over(&self.board, row, columns));
@@ -173,7 +174,7 @@ mod tests {
             live.tick(fixture::now());
         }
         let written = String::from_utf8(written).unwrap();
-        // Of the seven lines all but two are wider than 40 columns and take two rows each.
+        // All but two of the seven lines are wider than 40 columns and take two rows each.
         assert!(written.contains("\x1b[12A"), "{written:?}");
     }
 }

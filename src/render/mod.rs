@@ -1,8 +1,8 @@
-//! Events in, text out.
+//! Output: converts events and results to text.
 //!
-//! `board` folds the events of a run into what is known of each step; `live` (which paints the `tree`), `line` and `json` show it while it
-//! happens; `summary`, `trouble`, `status`, `verify`, `teardown` and `graph` are what is said once. All of them are plain
-//! functions from values to text: only `stream` knows that there is a terminal.
+//! `board` folds the events of a run into the state of each step. `live` (which paints the `tree`), `line`
+//! and `json` display it during the run. `summary`, `trouble`, `status`, `verify`, `teardown` and `graph` are
+//! printed once. All of them are plain functions from values to text: only `stream` knows the terminal.
 
 pub mod board;
 pub mod doctor;
@@ -33,18 +33,18 @@ use landfall_engine::Event;
 use std::time::{Duration, SystemTime};
 use tokio::{sync::mpsc::UnboundedReceiver, time::MissedTickBehavior};
 
-/// How often a display may draw itself anew.
+/// The minimum interval between two redraws of a display.
 const TICK: Duration = Duration::from_millis(100);
 
-/// Something that shows a run.
+/// A display of a run.
 pub trait Display: Send {
-    /// Takes an event.
+    /// Handles an event.
     fn show(&mut self, event: &Event);
-    /// Says a sentence of the program's own, about Ctrl-C for instance.
+    /// Prints a sentence of the program itself, for example about Ctrl-C.
     fn say(&mut self, sentence: &str);
-    /// Time has passed.
+    /// Updates the display to this time.
     fn tick(&mut self, now: SystemTime);
-    /// The run is over: leaves the screen as one wants to find it.
+    /// Ends the display and restores the screen.
     fn close(&mut self);
 }
 

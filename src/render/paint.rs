@@ -1,4 +1,4 @@
-//! Colour, which only supports: every screen reads without it.
+//! Colour, which is optional: every output is readable without it.
 
 use super::escape;
 use anstyle::{AnsiColor, Style};
@@ -6,7 +6,7 @@ use anstyle::{AnsiColor, Style};
 /// Colours a text, or leaves it as it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Paint {
-    /// Whether there is colour.
+    /// True if colour is used.
     pub on: bool,
 }
 
@@ -23,32 +23,32 @@ impl Paint {
         format!("{}{text}{}", escape::own_colour(&on), escape::own_colour(&off))
     }
 
-    /// Colours what is done.
+    /// Colours finished items.
     pub fn good(self, text: &str) -> String {
         self.with(AnsiColor::Green.on_default(), text)
     }
 
-    /// Colours what went wrong.
+    /// Colours failures.
     pub fn bad(self, text: &str) -> String {
         self.with(AnsiColor::Red.on_default().bold(), text)
     }
 
-    /// Colours what is under way.
+    /// Colours items in progress.
     pub fn busy(self, text: &str) -> String {
         self.with(AnsiColor::Cyan.on_default(), text)
     }
 
-    /// Colours what needs attention.
+    /// Colours warnings.
     pub fn warn(self, text: &str) -> String {
         self.with(AnsiColor::Yellow.on_default(), text)
     }
 
-    /// Takes colour away from what is less important.
+    /// Dims less important text.
     pub fn dim(self, text: &str) -> String {
         self.with(Style::new().dimmed(), text)
     }
 
-    /// Makes a heading.
+    /// Formats a heading.
     pub fn strong(self, text: &str) -> String {
         self.with(Style::new().bold(), text)
     }

@@ -1,4 +1,5 @@
-//! The two streams: stdout for what one may pipe, stderr for the rest. A reader that went away is no error.
+//! The two streams: stdout for pipeable output, stderr for the rest. A reader that closed its end is not an
+//! error.
 
 use super::{escape, paint::Paint};
 use serde_json::Value;
@@ -16,12 +17,12 @@ pub enum Colour {
     Never,
 }
 
-/// What is known of the terminal, taken once at the start.
+/// The properties of the terminal, read once at the start.
 #[derive(Clone, Copy, Debug)]
 pub struct Terminal {
-    /// Standard input can be asked something.
+    /// True if standard input can answer a question.
     pub answers: bool,
-    /// Standard error is a terminal that understands cursor movement.
+    /// True if standard error is a terminal with cursor movement.
     pub live: bool,
     /// Colour for standard output.
     pub out: Paint,
@@ -30,7 +31,7 @@ pub struct Terminal {
 }
 
 impl Terminal {
-    /// Looks at the streams; `no_color` and `term` are the environment's NO_COLOR and TERM.
+    /// Reads the properties of the streams; `no_color` and `term` are the variables NO_COLOR and TERM.
     pub fn look(colour: Colour, no_color: bool, term: Option<&str>) -> Self {
         let (out, err) = (io::stdout().is_terminal(), io::stderr().is_terminal());
         let dumb = term == Some("dumb");
@@ -46,7 +47,7 @@ impl Terminal {
     }
 }
 
-/// A stream whose reader may go away: what is written after that is dropped.
+/// A stream whose reader may close it: later output is dropped.
 pub struct Stream<W: Write>(Option<W>);
 
 impl<W: Write> Stream<W> {
@@ -55,17 +56,17 @@ impl<W: Write> Stream<W> {
         Self(Some(to))
     }
 
-    /// Writes a text and brings it out; what would act on a terminal is escaped.
+    /// Writes and flushes a text; characters that would act on a terminal are escaped.
     pub fn write(&mut self, text: &str) {
         self.raw(&escape::terminal(text));
     }
 
-    /// Writes a JSON document as one line; its strings carry what would act on a terminal as JSON escapes.
+    /// Writes a JSON document as one line; characters that would act on a terminal become JSON escapes.
     pub fn json(&mut self, document: &Value) {
         self.raw(&format!("{}\n", escape::json(document)));
     }
 
-    /// Writes a text as it is: only for text that no server, file or person has a part in.
+    /// Writes a text unescaped: only for text without parts from servers, files or people.
     pub fn raw(&mut self, text: &str) {
         let Some(to) = &mut self.0 else { return };
         if to.write_all(text.as_bytes()).and_then(|()| to.flush()).is_err() {

@@ -1,4 +1,4 @@
-//! What a proof came to: a table for people, a document for programs, a JUnit report for whoever collects them.
+//! Output of `verify`: a table, a JSON document and a JUnit report.
 
 use super::{paint::Paint, words};
 use landfall_steps::verify::{CheckId, Checked, State, Verdict};
@@ -9,9 +9,9 @@ use quick_xml::{
 use serde_json::{Value, json};
 use std::{io, time::Duration};
 
-/// The widest line.
+/// The maximum width of a line.
 const COLUMNS: usize = 80;
-/// Where what is said of a check begins.
+/// The column of a check's detail.
 const DETAIL: usize = 19;
 
 /// Returns the table.
@@ -43,7 +43,7 @@ fn row(checked: &Checked, paint: Paint) -> String {
     }
 }
 
-/// Returns a check's name as a person reads it.
+/// Returns a check's display name.
 fn label(check: CheckId) -> String {
     match check {
         CheckId::CatchAll => "catch-all".to_owned(),
@@ -66,7 +66,7 @@ fn footer(verdict: &Verdict, program: &str, paint: Paint) -> String {
     format!("{}\nRepair: {program} up", paint.bad(&line))
 }
 
-/// Returns the document. A check is `ok` when nothing speaks against it: it holds, or there is nothing that it is about.
+/// Returns the document. A check is `ok` if it passes or if its subject does not exist.
 pub fn document(verdict: &Verdict, environment: &str, cloud: &str) -> Value {
     let mut document = json!({ "environment": environment, "cloud": cloud });
     if let (Value::Object(document), Value::Object(fields)) = (&mut document, fields(verdict)) {
@@ -75,7 +75,7 @@ pub fn document(verdict: &Verdict, environment: &str, cloud: &str) -> Value {
     document
 }
 
-/// Returns what the document and the event of `up --verify` both say.
+/// Returns the common fields of the document and of `up --verify`'s event.
 pub fn fields(verdict: &Verdict) -> Value {
     let checks: Vec<Value> = verdict.checks.iter().map(object).collect();
     json!({ "ok": verdict.holds(), "checks": checks, "elapsed_ms": ms(verdict.took) })
@@ -103,18 +103,18 @@ fn ms(of: Duration) -> u64 {
     u64::try_from(of.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Returns the line that tells on the way what is still being asked.
+/// Returns the progress line with the pending checks.
 pub fn waiting(pending: &[CheckId], since: Duration) -> String {
     let names: Vec<String> = pending.iter().copied().map(label).collect();
     let first = format!("Retrying for {}: ", words::duration(since));
     words::wrap(&first, &words::list(&names), COLUMNS)
 }
 
-/// Returns the report in the format that test collectors read: one suite, one case for each check.
+/// Returns the report in the format of test collectors: one suite, one case for each check.
 /// <https://github.com/testmoapp/junitxml>
 ///
 /// # Errors
-/// Never in practice: it is written into memory.
+/// Never in practice: the output is in memory.
 pub fn junit(verdict: &Verdict, environment: &str) -> io::Result<String> {
     let number =
         |is: fn(State) -> bool| verdict.checks.iter().filter(|one| is(one.state)).count().to_string();
@@ -136,7 +136,7 @@ pub fn junit(verdict: &Verdict, environment: &str) -> io::Result<String> {
         Ok(())
     })?;
     let text = String::from_utf8(writer.into_inner()).map_err(io::Error::other)?;
-    // XML 1.0 has no form for control characters, and a reader shows the others as they are.
+    // XML 1.0 cannot represent control characters, and a reader displays the others literally.
     Ok(format!("{}\n", super::escape::visible(&text)))
 }
 

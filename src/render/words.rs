@@ -1,4 +1,4 @@
-//! Durations, counts, names and wrapped lines, as people say them.
+//! Text formats of durations, counts, names and wrapped lines.
 
 use super::escape;
 use jiff::Timestamp;
@@ -22,7 +22,7 @@ pub fn duration(of: Duration) -> String {
     }
 }
 
-/// Returns a duration that is only an estimate: `5 s`, `40 s`, `4 min`, `2 h`.
+/// Returns an estimated duration: `5 s`, `40 s`, `4 min`, `2 h`.
 pub fn roughly(of: Duration) -> String {
     let seconds = of.as_secs_f64();
     match seconds {
@@ -33,7 +33,7 @@ pub fn roughly(of: Duration) -> String {
     }
 }
 
-/// Returns a step's id as a person reads it: `cluster ready`, `TLS secret`.
+/// Returns a step's display name: `cluster ready`, `TLS secret`.
 pub fn name(step: &str) -> String {
     const ACRONYMS: [&str; 2] = ["tls", "dns"];
     let word = |word: &str| match ACRONYMS.contains(&word) {
@@ -43,20 +43,20 @@ pub fn name(step: &str) -> String {
     step.split('-').map(word).collect::<Vec<_>>().join(" ")
 }
 
-/// Returns a step's title without the words its name says already: `kv-demo in eastus` for `key vault`.
+/// Returns a step's title without the words of its name: `kv-demo in eastus` for `key vault`.
 pub fn subject<'a>(title: &'a str, name: &str) -> &'a str {
     if title.eq_ignore_ascii_case(name) {
         return "";
     }
     let (Some(start), Some(rest)) = (title.get(..name.len()), title.get(name.len()..)) else { return title };
     match rest.strip_prefix(' ') {
-        // "gateways and routes" is about more than gateways.
+        // "gateways and routes" covers more than gateways.
         Some(rest) if start.eq_ignore_ascii_case(name) && !rest.starts_with("and ") => rest,
         _ => title,
     }
 }
 
-/// Returns the parts that say something, with commas between them.
+/// Joins the non-empty parts with commas.
 pub fn joined(parts: &[&str]) -> String {
     parts.iter().filter(|part| !part.is_empty()).copied().collect::<Vec<_>>().join(", ")
 }
@@ -78,7 +78,7 @@ pub fn list(items: &[String]) -> String {
     }
 }
 
-/// Returns how a step came to its output.
+/// Returns the way in which a step got its output.
 pub fn how(how: How) -> &'static str {
     match how {
         How::Found => "found",
@@ -87,7 +87,7 @@ pub fn how(how: How) -> &'static str {
     }
 }
 
-/// Returns what became of something that was ours.
+/// Returns the outcome of undoing an owned resource.
 pub fn undone(undone: &Undone) -> &'static str {
     match undone {
         Undone::Deleted => "deleted",
@@ -98,7 +98,7 @@ pub fn undone(undone: &Undone) -> &'static str {
     }
 }
 
-/// Returns what a failure left behind.
+/// Returns the leftover of a failure.
 pub fn residue(residue: Residue) -> &'static str {
     match residue {
         Residue::Nothing => "nothing",
@@ -122,7 +122,7 @@ pub fn width(text: &str) -> usize {
     console::measure_text_width(text)
 }
 
-/// Cuts a text to a width, with an ellipsis where something is missing.
+/// Truncates a text to a width, with an ellipsis in place of the rest.
 pub fn cut(text: &str, columns: usize) -> String {
     match columns {
         0 => String::new(),
@@ -130,14 +130,14 @@ pub fn cut(text: &str, columns: usize) -> String {
     }
 }
 
-/// Fills a text up with spaces to a width.
+/// Pads a text with spaces to a width.
 pub fn pad(text: &str, columns: usize) -> String {
     format!("{text}{}", " ".repeat(columns.saturating_sub(width(text))))
 }
 
 /// Breaks a text into lines of at most `columns`, the first after `first`, the others below its end.
 ///
-/// A word that is longer than a line stays whole: people copy it.
+/// A word that is longer than a line stays whole, so that people can copy it.
 pub fn wrap(first: &str, text: &str, columns: usize) -> String {
     let (indent, text) = (" ".repeat(width(first)), escape::visible(text));
     let mut lines: Vec<String> = Vec::new();
@@ -162,7 +162,7 @@ pub fn wrap(first: &str, text: &str, columns: usize) -> String {
     lines.map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
 }
 
-/// Returns the state in a wait's text, without its figures: `Creating` of `Creating, 83 s of about 280 s`.
+/// Returns the state in a wait's text, without its numbers: `Creating` of `Creating, 83 s of about 280 s`.
 pub fn wait_state(text: &str) -> &str {
     let is_figures = |figures: &str| {
         let seconds = |part: &str| {
@@ -173,8 +173,8 @@ pub fn wait_state(text: &str) -> &str {
     text.rsplit_once(", ").filter(|(_, figures)| is_figures(figures)).map_or(text, |(state, _)| state)
 }
 
-/// Returns what became of a step that the end of the run was wished in; what it has begun in the cloud may go on or
-/// not, and only the next run can tell.
+/// Returns the status of a step that a stop request interrupted. Its operation in the cloud may continue;
+/// only the next run can find out.
 pub fn interrupted(begun: bool) -> &'static str {
     match begun {
         true => "interrupted in progress; the next run resumes",

@@ -105,11 +105,11 @@ pub struct Wishes {
 }
 
 impl Wishes {
-    /// Returns the flags as they were given, for a command that repeats them: `--canary`, `50/50`.
+    /// Returns the flags as given, for a command that repeats them: `--canary`, `50/50`.
     pub fn arguments(&self) -> Vec<String> {
         let mut arguments = Vec::new();
         for (key, (flag, value)) in self.flags(None) {
-            // One flag may give both shares; it is repeated once, as it was written.
+            // One flag may contain both shares; it is repeated once, as written.
             let value = match (key, flag) {
                 ("canary.stable", "canary") => continue,
                 ("canary.canary", _) => self.canary.clone().unwrap_or(value),

@@ -1,4 +1,4 @@
-//! Flags > environment > file > defaults, and where each value came from.
+//! The sources of settings: flags > environment > file > defaults. Each value keeps its source.
 
 use super::{
     mistake::{Given, Mistake, Place},
@@ -12,16 +12,16 @@ use std::{
     str::FromStr,
 };
 
-/// The environment variables landfall was started with.
+/// The environment variables of the process.
 ///
-/// Taken once: nothing else reads the process's environment.
+/// Read once: no other code reads the process's environment.
 #[derive(Clone, Default)]
 pub struct Environment {
     values: BTreeMap<String, String>,
     unreadable: Vec<&'static str>,
 }
 
-/// The variables that landfall or one of its libraries reads beside [`ENVIRONMENT`].
+/// The variables that landfall or one of its libraries reads in addition to [`ENVIRONMENT`].
 const OTHERS: &[&str] = &[
     "AZURE_CLIENT_ID",
     "AZURE_CLIENT_SECRET",
@@ -42,13 +42,13 @@ const OTHERS: &[&str] = &[
     "no_proxy",
 ];
 
-/// Returns every variable that is read, by name.
+/// Returns the names of all variables that are read.
 fn known() -> impl Iterator<Item = &'static str> {
     ENVIRONMENT.iter().map(|(_, name)| *name).chain(OTHERS.iter().copied())
 }
 
 impl Environment {
-    /// Takes the process's variables. One that is not UTF-8 is left out, and remembered if landfall reads it.
+    /// Reads the process's variables. One that is not UTF-8 is skipped, and recorded if landfall reads it.
     pub fn of_this_process() -> Self {
         Self::of(std::env::vars_os())
     }
@@ -85,7 +85,7 @@ impl Environment {
         self.values.get(name).map(String::as_str)
     }
 
-    /// Returns a variable that says something: shells write `NAME=` for "not set".
+    /// Returns a non-empty variable: shells write `NAME=` for "not set".
     pub fn get(&self, name: &str) -> Option<&str> {
         self.exact(name).filter(|value| !value.trim().is_empty())
     }
@@ -97,7 +97,7 @@ impl FromIterator<(String, String)> for Environment {
     }
 }
 
-/// What flags say, by setting: the flag's name and its value.
+/// The values of flags, by setting: the flag's name and its value.
 pub type Flags = BTreeMap<&'static str, (&'static str, String)>;
 
 /// Settings that have an environment variable.
@@ -129,17 +129,17 @@ pub const ENVIRONMENT: &[(&str, &str)] = &[
     ("sim.faults", "LANDFALL_SIM_FAULTS"),
 ];
 
-/// The layers on top of each other, and the mistakes found in them so far.
+/// The sources in their precedence, and the mistakes found so far.
 pub struct Layers<'a> {
     flags: &'a Flags,
     environment: &'a Environment,
     reading: &'a Reading,
-    /// Everything wrong that was met.
+    /// All mistakes so far.
     pub mistakes: Vec<Mistake>,
 }
 
 impl<'a> Layers<'a> {
-    /// Lays the layers on each other.
+    /// Combines the sources.
     pub fn new(
         flags: &'a Flags,
         environment: &'a Environment,
@@ -149,7 +149,7 @@ impl<'a> Layers<'a> {
         Self { flags, environment, reading, mistakes }
     }
 
-    /// Returns the highest layer's value; the file's is handed in, because the file has types.
+    /// Returns the value of the highest source; the caller passes the file's, because the file has types.
     pub fn pick(&self, key: &'static str, file: Option<impl fmt::Display>) -> Option<Given<String>> {
         if let Some((flag, value)) = self.flags.get(key) {
             return Some(Given { value: value.clone(), key, place: Place::Flag(flag) });
@@ -161,7 +161,7 @@ impl<'a> Layers<'a> {
         file.map(|value| Given { value: value.to_string(), key, place: self.reading.place(key) })
     }
 
-    /// Returns the highest layer's value, or the default.
+    /// Returns the value of the highest source, or the default.
     pub fn pick_or(
         &self,
         key: &'static str,
@@ -172,8 +172,8 @@ impl<'a> Layers<'a> {
         self.pick(key, file).unwrap_or_else(default)
     }
 
-    /// Reads a value as `wanted`, of which `example` is one; `None` means that it could not be read and that this
-    /// was told.
+    /// Parses a value as `wanted`, with `example` as a valid value; `None` if it is invalid, which is then
+    /// recorded as a mistake.
     pub fn read<T: FromStr>(
         &mut self,
         given: &Given<String>,
@@ -190,12 +190,13 @@ impl<'a> Layers<'a> {
         }
     }
 
-    /// Takes a check's verdict: the value, or nothing and the mistake is told.
+    /// Records the result of a check: returns the value, or records the mistake.
     pub fn take<T>(&mut self, verdict: Result<T, Mistake>) -> Option<T> {
         verdict.map_err(|mistake| self.mistakes.push(mistake)).ok()
     }
 
-    /// Returns a path as it is meant: one in the file is relative to the file, and only there `~` is ours to read.
+    /// Returns a path as intended: one in the file is relative to the file, and only there landfall expands
+    /// `~`.
     pub fn path(&self, given: &Given<String>) -> PathBuf {
         let Place::File { file, .. } = &given.place else { return PathBuf::from(&given.value) };
         match (given.value.strip_prefix("~/"), self.environment.get("HOME")) {
@@ -204,17 +205,17 @@ impl<'a> Layers<'a> {
         }
     }
 
-    /// Returns the place of a key in the file.
+    /// Returns the position of a key in the file.
     pub fn place(&self, key: &str) -> Place {
         self.reading.place(key)
     }
 
-    /// Returns the place of a key in the file, or of the table above it when the key is not given.
+    /// Returns the position of a key in the file, or of its table if the key is missing.
     pub fn nearest_place(&self, key: &str, table: &str) -> Place {
         self.reading.place(if self.reading.lines.contains_key(key) { key } else { table })
     }
 
-    /// Says whether a person named the settings file on the command line.
+    /// Returns whether a person named the settings file on the command line.
     pub fn file_is_named(&self) -> bool {
         self.reading.named
     }

@@ -1,7 +1,7 @@
-//! Flags, environment and `landfall.toml` in; checked wishes, or every mistake at once, out.
+//! Settings: flags, environment and `landfall.toml`, validated; all mistakes are reported at once.
 //!
-//! `file` is the shape of the file, `reading` reads it, `layers` says which value wins and where it came from,
-//! `checks` holds the rules, and this page puts the wishes together. Nothing here touches a network.
+//! `file` is the structure of the file, `reading` parses it, `layers` applies the precedence of sources, and
+//! `checks` contains the rules. This module combines them. Nothing here uses a network.
 
 pub mod checks;
 pub mod defaults;
@@ -26,49 +26,49 @@ use std::{
 };
 use target::Where;
 
-/// What the wishes are read for.
+/// The purpose of the settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
-    /// To make things: a certificate or manifest that cannot be used is a mistake.
+    /// Apply: an unusable certificate or manifest is a mistake.
     Make,
-    /// To look at, or take away, what was made: a certificate that expired since must not stand in the way.
+    /// Inspect or delete: a certificate that has expired since must not prevent it.
     Remember,
 }
 
-/// What the wishes are read from.
+/// The input of [`load`].
 pub struct Asked<'a> {
     /// The flags.
     pub flags: &'a Flags,
     /// The environment variables.
     pub environment: &'a Environment,
-    /// The settings file when one was named.
+    /// The settings file, if one was named.
     pub config: Option<&'a Path>,
     /// The environment's name.
     pub name: &'a str,
     /// The folder of all environments' state.
     pub state_dir: &'a Path,
-    /// What for.
+    /// The purpose.
     pub purpose: Purpose,
-    /// The time that certificates have to be valid at.
+    /// The time at which certificates must be valid.
     pub now: Timestamp,
-    /// Asks for the PFX password.
+    /// Prompts for the PFX password.
     pub ask: certificate::Ask<'a>,
 }
 
-/// Checked wishes.
+/// The validated settings.
 pub struct Wished {
-    /// What to make.
+    /// The environment.
     pub settings: Settings,
-    /// Where.
+    /// The target.
     pub place: Where,
     /// The environment's own state folder.
     pub folder: PathBuf,
 }
 
-/// Reads all layers and checks everything.
+/// Reads all sources and validates everything.
 ///
 /// # Errors
-/// Every mistake that there is, in the order of file, where, what.
+/// Returns all mistakes, ordered by file, target, environment.
 pub fn load(asked: &Asked<'_>) -> Result<Wished, Vec<Mistake>> {
     let mut mistakes = Vec::new();
     let config = asked.config.unwrap_or(Path::new("landfall.toml"));
@@ -106,7 +106,7 @@ fn wishes(
     let node_group = layers.pick_or("node_resource_group", file.node_resource_group.as_ref(), &nodes_default);
     let node_group =
         names::node_resource_group(&node_group, &group.value).map_err(|mistake| match mistake.place {
-            // Nobody gave it: what it was made from is where it can be mended.
+            // The value is derived: the fix is at the setting from which it is derived.
             Place::Default => Mistake { place: group.place.clone(), ..mistake },
             _ => mistake,
         });
@@ -240,7 +240,7 @@ fn certificate(layers: &mut Layers<'_>, file: &File, asked: &Asked<'_>, domain: 
     Some(Certificate { name: name?, given: opened, renewal })
 }
 
-/// Returns the PFX password: one that is set and empty is an empty password, not none.
+/// Returns the PFX password: a variable that is set but empty is an empty password.
 fn password(layers: &Layers<'_>, file: &File) -> Option<Given<String>> {
     let (key, variable) = ("certificate.password", "SSL_PFX_PASSWORD");
     match layers.environment().exact(variable) {
@@ -267,7 +267,7 @@ fn canary(layers: &mut Layers<'_>, file: &File) -> Option<Canary> {
     layers.take(checks::canary::split(&stable, &canary))
 }
 
-/// Returns the kubeconfig to write: of a list the first; with nothing set, a rehearsal has one of its own.
+/// Returns the kubeconfig to write: the first of a list; by default a simulated cloud has its own.
 fn kubeconfig(
     layers: &mut Layers<'_>,
     file: &File,

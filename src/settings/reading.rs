@@ -1,7 +1,7 @@
-//! Reads `landfall.toml`: every syntax error, unknown key and wrong type at once, each with its line.
+//! Parser of `landfall.toml`: every syntax error, unknown key and wrong type at once, each with its line.
 //!
-//! serde stops at the first mistake, so the document is first walked along the schema that the same types give;
-//! what is wrong is told and left out, and the rest is decoded.
+//! serde stops at the first mistake. The document is therefore first validated against the schema of the same
+//! types. Invalid parts are reported and removed, and the rest is decoded.
 
 use super::{
     file::File,
@@ -12,27 +12,27 @@ use serde_json::{Map, Value};
 use std::{collections::BTreeMap, path::Path};
 use toml::de::{DeTable, DeValue};
 
-/// The file's values and where each stands.
+/// The file's values and their positions.
 #[derive(Default)]
 pub struct Reading {
-    /// The values that are of the right type.
+    /// The values of the right type.
     pub file: File,
-    /// The file's name as it was given; empty when there is none.
+    /// The file's name as given; empty if there is none.
     pub name: String,
     /// The 1-based line of every key, `cluster.nodes`.
     pub lines: BTreeMap<String, usize>,
-    /// A person named the file on the command line; it was not merely found.
+    /// True if a person named the file on the command line, rather than landfall finding it.
     pub named: bool,
 }
 
 impl Reading {
-    /// Returns the place of a key in this file.
+    /// Returns the position of a key in this file.
     pub fn place(&self, key: &str) -> Place {
         Place::File { file: self.name.clone(), line: self.lines.get(key).copied() }
     }
 }
 
-/// Reads the file; one that is not there and was not asked for gives nothing.
+/// Reads the file; a missing file that was not named yields no values.
 pub fn read(path: &Path, asked_for: bool, mistakes: &mut Vec<Mistake>) -> Reading {
     let name = path.display().to_string();
     let name = name.strip_prefix("./").unwrap_or(&name).to_owned();
@@ -54,7 +54,7 @@ pub fn read(path: &Path, asked_for: bool, mistakes: &mut Vec<Mistake>) -> Readin
     }
 }
 
-/// Reads a settings file's text.
+/// Parses a settings file's text.
 pub fn parse(name: &str, text: &str, mistakes: &mut Vec<Mistake>) -> Reading {
     let (document, errors) = DeTable::parse_recoverable(text);
     let mut walk = Walk { name, text, lines: BTreeMap::new(), mistakes };
@@ -73,7 +73,7 @@ pub fn parse(name: &str, text: &str, mistakes: &mut Vec<Mistake>) -> Reading {
         _ => None,
     });
     let file = serde_json::from_value(Value::Object(values)).unwrap_or_else(|error| {
-        // The schema lets nothing through that the types refuse, save numbers beyond their width.
+        // The schema accepts nothing that the types refuse, except numbers beyond their width.
         let mistake = Mistake::at(Place::File { file: name.to_owned(), line: None }, error.to_string());
         mistakes.push(mistake.hint("`landfall schema` prints the type of every setting"));
         File::default()
@@ -226,7 +226,7 @@ fn named(value: &DeValue<'_>) -> String {
     }
 }
 
-/// Returns how the value should be written: itself in its right form, or the default for an example.
+/// Returns a valid form of the value: itself in the right type, or the default as an example.
 fn example(value: &DeValue<'_>, wanted: &Value, path: &str) -> String {
     let leaf = path.rsplit('.').next().unwrap_or(path);
     let number = match value {
@@ -246,7 +246,8 @@ fn example(value: &DeValue<'_>, wanted: &Value, path: &str) -> String {
     }
 }
 
-/// Returns what an unknown key was probably meant to be: a near name beside it, or the table it belongs to.
+/// Returns the probable intention of an unknown key: a similar name beside it, or the table that it belongs
+/// to.
 fn meant(name: &str, schema: &Value, root: &Value) -> String {
     near(name, schema, root)
         .unwrap_or_else(|| "`landfall init` writes a file with every setting in it".to_owned())

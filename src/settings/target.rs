@@ -1,4 +1,4 @@
-//! Which cloud, whose subscription, how to sign in.
+//! Settings of the target: cloud, subscription and sign-in.
 
 use super::{
     checks::endpoints::{self, Consent},
@@ -11,37 +11,37 @@ use landfall_sim::fault::Armed;
 use serde::de::IntoDeserializer;
 use url::Url;
 
-/// Where to make things.
+/// The target.
 #[derive(Clone)]
 pub struct Where {
     /// The cloud.
     pub cloud: CloudName,
-    /// The subscription's id; none means the one of the sign-in.
+    /// The subscription's id; `None` means that of the sign-in.
     pub subscription: Option<String>,
-    /// The tenant; none means the one of the sign-in.
+    /// The tenant; `None` means that of the sign-in.
     pub tenant: Option<String>,
-    /// How to sign in.
+    /// The sign-in method.
     pub auth: AuthName,
-    /// How the simulated cloud behaves.
+    /// The options of the simulated cloud.
     pub sim: Rehearsal,
     /// Endpoints that differ from public Azure's.
     pub endpoints: Endpoints,
-    /// The agreement to endpoints that landfall does not know.
+    /// The consent to endpoints that landfall does not know.
     pub consent: Consent,
 }
 
-/// How the simulated cloud behaves.
+/// The options of the simulated cloud.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rehearsal {
-    /// How many times faster than life; infinite for instant.
+    /// The time scale: 1 is real time; infinite for instant.
     pub speed: Given<f64>,
-    /// The seed; none means a random one.
+    /// The seed; `None` means a random one.
     pub seed: Option<Given<u64>>,
-    /// Faults to happen.
+    /// The faults to inject.
     pub faults: Vec<String>,
 }
 
-/// Endpoints that differ from public Azure's; what is none is public Azure's.
+/// Endpoints that differ from public Azure's; `None` means public Azure's.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Endpoints {
     /// The sign-in authority.
@@ -50,7 +50,7 @@ pub struct Endpoints {
     pub arm: Option<Url>,
     /// The audience of resource manager tokens.
     pub arm_audience: Option<String>,
-    /// What vault host names end with.
+    /// The suffix of vault host names.
     pub vault_suffix: Option<String>,
     /// The audience of vault tokens.
     pub vault_audience: Option<String>,
@@ -58,7 +58,7 @@ pub struct Endpoints {
     pub authorities: Option<String>,
 }
 
-/// Reads everything about where.
+/// Reads the target.
 pub fn read(layers: &mut Layers<'_>, file: &File) -> Option<Where> {
     let cloud = choice(layers, "cloud", file.cloud, CloudName::Sim, "sim or azure");
     let ways = "one of auto, cli, service-principal, workload-identity, managed-identity";
@@ -89,7 +89,7 @@ pub fn read(layers: &mut Layers<'_>, file: &File) -> Option<Where> {
     Some(place)
 }
 
-/// Reads one of a few words: the file's is already checked, a flag's or variable's is not.
+/// Parses an enumerated value: the file's is already validated, a flag's or variable's is not.
 fn choice<T: Copy + serde::de::DeserializeOwned>(
     layers: &mut Layers<'_>,
     key: &'static str,
@@ -119,7 +119,7 @@ fn rehearsal(layers: &mut Layers<'_>, file: &File) -> Option<Rehearsal> {
     Some(Rehearsal { speed: speed?, seed: seed?, faults: faults? })
 }
 
-/// Reads a list of faults; which there are only the simulated cloud knows.
+/// Parses a list of faults; only the simulated cloud knows the valid ones.
 fn faults(given: &Given<String>) -> Result<Vec<String>, Mistake> {
     let faults: Vec<&str> = given.value.split(',').map(str::trim).filter(|fault| !fault.is_empty()).collect();
     for fault in &faults {
@@ -132,7 +132,7 @@ fn faults(given: &Given<String>) -> Result<Vec<String>, Mistake> {
     Ok(faults.into_iter().map(str::to_owned).collect())
 }
 
-/// Reads a speed: a positive number or `instant`.
+/// Parses a time scale: a positive number or `instant`.
 fn speed(given: &Given<String>) -> Result<f64, Mistake> {
     match given.value.trim() {
         "instant" => Ok(f64::INFINITY),
@@ -169,7 +169,7 @@ fn address(layers: &mut Layers<'_>, key: &'static str, text: &str) -> Option<Url
     layers.take(url.and_then(|url| {
         match is_bare(&url, key) {
             true => Ok(url),
-            // The text stays out: what stands before an @ may be a password.
+            // The text is omitted: the part before an @ may be a password.
             false => Err(given
                 .wrong("the address has an unused part: a user, a query, a fragment or a path")
                 .hint("use only scheme, host and port: https://management.example.com")),
@@ -177,14 +177,15 @@ fn address(layers: &mut Layers<'_>, key: &'static str, text: &str) -> Option<Url
     }))
 }
 
-/// Whether an address says where and nothing more. Only a sign-in may live below a path, as with a federation service.
+/// Returns whether an address consists of an origin only. Only a sign-in may have a path, as with a
+/// federation service.
 fn is_bare(url: &Url, key: &str) -> bool {
     let plain = url.username().is_empty() && url.password().is_none();
     let path = url.path() == "/" || key == "endpoints.login";
     plain && path && url.query().is_none() && url.fragment().is_none()
 }
 
-/// Reads the domain below which every vault lives.
+/// Parses the parent domain of all vaults.
 fn vault_suffix(layers: &mut Layers<'_>, text: &str) -> Option<String> {
     let key = "endpoints.vault_suffix";
     let given = Given { value: text.to_owned(), key, place: layers.place(key) };

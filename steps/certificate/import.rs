@@ -1,5 +1,5 @@
-//! Importing into the vault, through everything that may stand in between: a grant that comes late, an answer that is
-//! lost, a deleted certificate of the same name.
+//! The import into the vault, despite a role assignment that takes effect late, a lost answer, or a deleted
+//! certificate of the same name.
 
 use super::Certificate;
 use crate::{
@@ -18,7 +18,7 @@ use std::{
     time::Duration,
 };
 
-/// Days that a self-signed certificate is valid.
+/// The validity of a self-signed certificate, in days.
 pub const SELF_SIGNED_DAYS: u32 = 365;
 
 impl Certificate {
@@ -31,7 +31,7 @@ impl Certificate {
     where
         F: Future<Output = Result<T, ApiError>> + Send,
     {
-        // Ten minutes are documented, and a half more is for clocks and caches.
+        // Ten minutes are documented; half as much is added for clocks and caches.
         let wait = Wait::new(
             "the role assignment to take effect",
             Duration::from_secs(60),
@@ -42,7 +42,7 @@ impl Certificate {
                 cx.retrying("ForbiddenByRbac", Duration::ZERO);
                 Ok(Look::not_yet("waiting for role propagation, usually 5 min, at most 10"))
             }
-            // A vault's name may be known to us before our resolver knows it.
+            // landfall may know a vault's name before the resolver does.
             Err(error) if error.kind == ApiErrorKind::Transport && !error.is("UntrustedCertificate") => {
                 Ok(Look::not_yet(format!("cannot reach the vault: {}", error.message)))
             }
@@ -55,7 +55,7 @@ impl Certificate {
         .await
     }
 
-    /// The user's certificate, or one made now. Making an RSA key takes a while of a processor.
+    /// Returns the user's certificate, or generates one. An RSA key takes some processor time.
     pub(super) async fn material(&self) -> Result<Arc<Material>, StepError> {
         if let Some(given) = &self.given {
             return Ok(given.clone());
@@ -77,9 +77,9 @@ impl Certificate {
         let what = format!("import certificate {} into {}", self.name, vault.name);
         let client = self.vaults.at(&vault.uri).doing(&what)?;
         let mut recovered = false;
-        // An import whose answer was lost may have arrived, and a second one would make a second version.
+        // An import whose answer was lost may have arrived; a second one would create a second version.
         let unsure = AtomicBool::new(false);
-        // An earlier try, or somebody else, has asked for it back already.
+        // An earlier attempt, or another party, has already started its recovery.
         let coming_back = AtomicBool::new(false);
         let tags = BTreeMap::from([(names::OWNER.to_owned(), self.mark.clone())]);
         loop {
@@ -119,12 +119,12 @@ impl Certificate {
             if !self.made(cx, &back) {
                 return Err(self.not_ours(vault, &what));
             }
-            // What comes back may be what was to be imported.
+            // The recovered certificate may be the one to import.
             unsure.store(true, Ordering::Relaxed);
         }
     }
 
-    /// The name is held by a certificate that was deleted. It comes back only when it is ours.
+    /// Checks whether a deleted certificate that holds the name may be recovered: only if it is owned.
     async fn may_bring_back(&self, cx: &Context, vault: &Vault) -> Result<(), StepError> {
         let what = format!("read deleted certificate {} in {}", self.name, vault.name);
         let client = self.vaults.at(&vault.uri).doing(&what)?;

@@ -1,4 +1,4 @@
-//! The certificate in the vault: imported when it is new, by thumbprint; replaced when that is wished for.
+//! The certificate in the vault: imported if its thumbprint is new, replaced on request.
 
 mod import;
 mod judge;
@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::{sync::Arc, time::Duration};
 
-/// Brings the certificate into the vault.
+/// Ensures that the certificate is in the vault.
 pub struct Certificate {
     azure: Azure,
     group: String,
@@ -37,29 +37,29 @@ pub struct Certificate {
     renewal: Option<Renewal>,
 }
 
-/// The certificate that the vault holds.
+/// The certificate in the vault.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HeldCertificate {
     /// Its name in the vault.
     pub name: String,
-    /// SHA-1 of the leaf, 40 lower-case hex digits: what Key Vault calls x5t.
+    /// The SHA-1 of the leaf, 40 lower-case hex digits; Key Vault calls it x5t.
     pub thumbprint: String,
     /// The vault's version, 32 hex digits.
     pub version: String,
-    /// Where the private key and the chain are read.
+    /// The id of the secret with the private key and the chain.
     pub secret_id: String,
     /// The end of its validity.
     pub not_after: Timestamp,
     /// Every DNS name it covers.
     pub names: Vec<String>,
-    /// Whether it vouches for itself.
+    /// True if it is self-signed.
     pub self_signed: bool,
-    /// The one it takes the place of, until the cluster is known to carry it.
+    /// The certificate that it replaces, until the cluster is known to serve the new one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replaces: Option<Replaced>,
 }
 
-/// A certificate that another one takes the place of.
+/// A certificate that is being replaced.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Replaced {
     /// SHA-1 of the leaf, 40 lower-case hex digits.
@@ -68,12 +68,12 @@ pub struct Replaced {
     pub not_after: Timestamp,
 }
 
-/// An import that takes another certificate's place: on disk before it is sent, so that a run that dies in the middle
-/// is known to have made this version, and the next one makes none.
+/// A replacing import, saved before it is sent. If a run dies during the import, the next run knows that this
+/// version was created, and creates none.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Replacing {
     replaces: Replaced,
-    /// The thumbprint of what is imported.
+    /// The thumbprint of the imported certificate.
     imports: String,
 }
 
@@ -108,7 +108,7 @@ impl Certificate {
         }
     }
 
-    /// The certificate as far as its name says it.
+    /// Returns the certificate, as far as its name identifies it.
     fn unread(&self) -> HeldCertificate {
         HeldCertificate {
             name: self.name.clone(),
@@ -122,8 +122,8 @@ impl Certificate {
         }
     }
 
-    /// Looks into the vault. A grant takes minutes to reach it, and the only proof that it has is
-    /// the call itself: a refusal by role is not final until the bound has passed.
+    /// Reads the certificate from the vault. A role assignment takes minutes to reach it, and only the call
+    /// itself proves that it has. A refusal by role is not final until the bound has passed.
     async fn look(&self, cx: &Context, vault: &Vault) -> Result<Option<Stored>, StepError> {
         let what = format!("read certificate {} in {}", self.name, vault.name);
         self.once_granted(cx, &what, || async { self.vaults.at(&vault.uri)?.certificate(&self.name).await })
@@ -193,7 +193,7 @@ impl Step for Certificate {
         Some("key-vault")
     }
 
-    /// A vault that does not let us in has nothing to say, and the certificate goes with it.
+    /// A vault without access has no readable contents; its certificate is deleted with it.
     async fn existing(
         &self,
         cx: &Context,
@@ -209,8 +209,8 @@ impl Step for Certificate {
         }
     }
 
-    /// In a vault of ours nothing needs to be asked: it goes with the vault, which may be unreachable by now. In
-    /// somebody else's it is ours by its mark.
+    /// An owned vault needs no query: the certificate is deleted with it, and the vault may be unreachable.
+    /// In a foreign vault a tag marks the certificate as owned.
     async fn recover(
         &self,
         cx: &Context,
@@ -227,8 +227,8 @@ impl Step for Certificate {
         Ok(stored.filter(|stored| self.made(cx, stored)).map(|stored| self.held(&stored)))
     }
 
-    /// In a vault of ours it goes with the vault. In somebody else's it is deleted by itself, as long as the version
-    /// there is the one we imported; that vault keeps what is deleted for a while, as it does for everybody.
+    /// In an owned vault the certificate is deleted with the vault. In a foreign one it is deleted alone, if
+    /// the version there is the one that landfall imported. That vault retains it for its retention period.
     async fn undo(&self, cx: &Context, held: HeldCertificate) -> Result<Undone, StepError> {
         if cx.is_ours("key-vault") {
             return Ok(Undone::GoesWithParent);
@@ -254,14 +254,14 @@ impl Step for Certificate {
 }
 
 impl HeldCertificate {
-    /// Tells whether, at that time, less than `days` of its validity are left.
+    /// Returns whether less than `days` of its validity are left at that time.
     #[must_use]
     pub fn expires_within(&self, days: i64, now: Timestamp) -> bool {
         expiry::days_left(self.not_after, now) < days
     }
 
-    /// Tells whether it is one that landfall makes by itself for this domain, and so one that it can make anew. What
-    /// somebody else has signed, or for other names, only whoever has it can replace.
+    /// Returns whether landfall itself issues this kind of certificate for this domain, and so can renew it.
+    /// Only the owner can replace one that another authority signed, or that covers other names.
     #[must_use]
     pub fn is_made_for(&self, domain: &str) -> bool {
         let wildcard = format!("*.{domain}");

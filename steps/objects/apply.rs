@@ -1,4 +1,4 @@
-//! Applying a set, and remembering which of its objects were there before.
+//! Apply of a set, with a record of the objects that existed before.
 
 use super::{
     Applied, Earlier, LAST_RANK, ObjectRef, Wanted, fingerprint,
@@ -25,13 +25,14 @@ use landfall_cloud::{
 };
 use landfall_engine::{Context, Kind as ErrorKind, StepError};
 
-/// Applies the set, rank by rank. What an earlier run applied and nobody asks for any more goes last.
+/// Applies the set, rank by rank. Prunes last: objects that an earlier run applied and the manifests no
+/// longer contain.
 ///
-/// Before each rank the ticket holds the names of what its requests may create, and after it the UIDs: an attempt that
-/// dies in the middle leaves enough to tell owned objects from foreign ones.
+/// Before each rank the ticket contains the names that its requests may create, and after it the UIDs. An
+/// attempt that dies in the middle thus leaves enough to distinguish owned objects from foreign ones.
 ///
 /// # Errors
-/// `Refused`, before anything is written, when an immutable field would have to change.
+/// `Refused`, before the first write, if an immutable field would have to change.
 pub(crate) async fn apply(
     cx: &Context,
     opened: &Opened,
@@ -66,7 +67,7 @@ pub(crate) async fn apply(
             }
         }
         if let Some(error) = failed {
-            // What was applied stays on record, also when the rest of it is refused.
+            // Applied objects stay on record, also if the rest of the set is refused.
             cx.keep(progress.ticket())?;
             return Err(error);
         }
@@ -76,13 +77,13 @@ pub(crate) async fn apply(
     Ok(progress.finish(stays))
 }
 
-/// Names an object that a request may create.
+/// Returns the name of an object that a request may create.
 fn announced(kind: &Kind, manifest: &Manifest) -> ObjectRef {
     let namespace = namespace(kind, &manifest.object).map(str::to_owned);
     ObjectRef { namespace, uid: String::new(), ..reference(kind, &manifest.object) }
 }
 
-/// What applying each object of a set needs.
+/// The context to apply each object of a set.
 struct Set<'a> {
     cx: &'a Context,
     api: &'a Cluster,
@@ -124,8 +125,8 @@ impl Set<'_> {
         })
     }
 
-    /// Sends the object. kubectl's apply or a hand's edit may have written some of its fields: what the person asked for
-    /// in the manifest wins, and the object's managed fields say so. Another tool that applies would only write them
+    /// Sends the object. kubectl apply or a manual edit may have written some of its fields. The manifest
+    /// wins, and the object's managed fields record it. Another tool that applies would only write its values
     /// back.
     async fn write(
         &self,
@@ -145,7 +146,7 @@ impl Set<'_> {
     }
 }
 
-/// Names what is there of a set, for a run that found it. `output` is what the step gave last.
+/// Returns the existing objects of a set, for a run that found it. `output` is the step's last output.
 pub(crate) async fn references(
     cx: &Context,
     opened: &Opened,
@@ -158,7 +159,7 @@ pub(crate) async fn references(
             objects.push(reference(&kind, object));
         }
     }
-    // The order in which they are applied, so that what was found reads as what was made.
+    // The order is that of an apply, so that a found set has the same output as a created one.
     objects.sort_by_key(|object| rank_of(&object.kind));
     objects.extend(standing.stays.iter().cloned());
     let ownership = Ownership::of(cx, &opened.uid, output);
@@ -168,10 +169,10 @@ pub(crate) async fn references(
     Ok(Applied { found, fingerprint, ..Applied::of(&opened.uid, objects) })
 }
 
-/// Returns the objects of a set that a run made which was killed in the middle.
+/// Returns the objects of a set that an interrupted run created.
 ///
-/// A cluster of ours that cannot be reached need not be asked: they go with it. A kind that the cluster does not know
-/// (any more) has no objects.
+/// An owned cluster that is unreachable needs no query: its objects are deleted with it. A kind that the
+/// cluster does not serve (any more) has no objects.
 pub(crate) async fn recover(
     cx: &Context,
     clusters: &Clusters,
@@ -198,7 +199,7 @@ pub(crate) async fn recover(
     }
 }
 
-/// Returns the objects of a set that are there, whoever applied them, and as they are.
+/// Returns the existing objects of a set, whoever applied them, in their current state.
 pub(crate) async fn existing(
     cx: &Context,
     opened: &Opened,
@@ -210,7 +211,7 @@ pub(crate) async fn existing(
     Ok((!live.is_empty()).then_some((applied, live)))
 }
 
-/// Names what of a set is there and was made by us.
+/// Returns the existing objects of a set that landfall created.
 async fn made_in(
     cx: &Context,
     opened: &Opened,
@@ -219,7 +220,8 @@ async fn made_in(
     let live = live(opened, manifests).await?;
     let found = Found { live, stays: Vec::new(), fingerprint: fingerprint(manifests) };
     let mut applied = references(cx, opened, None, &found).await?;
-    // The manifests may have changed since: what the attempt created and they no longer hold goes too.
+    // The manifests may have changed since: objects of that attempt that they no longer contain are deleted
+    // too.
     let ownership = Ownership::of(cx, &opened.uid, None);
     let mut others: Vec<ObjectRef> = ownership.begun().cloned().collect();
     if let Some(attempt) = ownership.attempt() {
@@ -236,7 +238,7 @@ async fn made_in(
     Ok(any.then_some(applied))
 }
 
-/// Reads what is there of a set, in the kinds that the cluster knows.
+/// Reads the existing objects of a set, in the kinds that the cluster serves.
 async fn live(opened: &Opened, manifests: &[Manifest]) -> Result<Vec<DynamicObject>, StepError> {
     let mut known = Vec::new();
     for manifest in manifests {

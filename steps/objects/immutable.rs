@@ -1,4 +1,5 @@
-//! Changes that the API server refuses: found before anything is written, or made by recreating the object.
+//! Changes that the API server refuses: detected before the first write, or made by a recreation of the
+//! object.
 
 use super::{look::value_of, uid_of};
 use crate::{doing::Doing, manifests::name_of, operation, settings::ObjectName};
@@ -10,7 +11,7 @@ use landfall_engine::{Change, Context, Kind as ErrorKind, Look, Residue, StepErr
 use serde_json::{Value, json};
 use std::time::Duration;
 
-/// What the API server says when a field may not change, in the words of each kind's validation.
+/// The messages with which the API server refuses a change of a field, from the validation of each kind.
 const REFUSALS: [&str; 6] = [
     "immutable",
     "may not change once set",
@@ -20,7 +21,7 @@ const REFUSALS: [&str; 6] = [
     "spec is forbidden after creation",
 ];
 
-/// An object of which an immutable field differs.
+/// An object whose immutable field differs.
 #[derive(Debug, Clone)]
 pub(super) struct Immutable {
     kind: String,
@@ -30,7 +31,7 @@ pub(super) struct Immutable {
 }
 
 impl Immutable {
-    /// Compares the immutable fields; `None` when none differs.
+    /// Compares the immutable fields; `None` if none differs.
     pub(super) fn of(kind: &Kind, manifest: &Manifest, live: &DynamicObject) -> Option<Self> {
         let wanted = value_of(kind, &manifest.complete());
         let mut is = value_of(kind, live);
@@ -40,7 +41,7 @@ impl Immutable {
         (!differences.is_empty()).then(|| Self { kind, name, uid: uid_of(live).to_owned(), differences })
     }
 
-    /// Says what recreating it means for who uses it.
+    /// Describes the interruption that its recreation causes.
     pub(super) fn interruption(&self) -> Change {
         let short = self.name.to_string();
         let short = short.rsplit('/').next().unwrap_or_default();
@@ -52,7 +53,7 @@ impl Immutable {
     }
 }
 
-/// Returns the refusal of these changes; `None` when there are none.
+/// Returns the refusal of these changes; `None` if there are none.
 pub(super) fn refusal(all: &[Immutable]) -> Option<StepError> {
     let named = match all {
         [] => return None,
@@ -79,20 +80,20 @@ fn way_out<'a>(names: impl Iterator<Item = &'a ObjectName>) -> String {
     )
 }
 
-/// Tells whether the API server refused an apply because a field is immutable: a rule of a custom resource, or one that
-/// appeared since the look.
+/// Returns whether the API server refused an apply because a field is immutable: a rule of a custom resource,
+/// or a change since the check.
 pub(super) fn is_refused(error: &ApiError) -> bool {
     let texts = || error.details.iter().map(|(_, text)| text.as_str()).chain([error.message.as_str()]);
     error.status == Some(422) && texts().any(|text| REFUSALS.iter().any(|words| text.contains(words)))
 }
 
-/// Gives such a refusal its way out.
+/// Adds the hint to such a refusal.
 pub(super) fn explained(mut error: StepError, name: &ObjectName) -> StepError {
     error.kind = ErrorKind::Refused;
     error.code("ImmutableField").hint(way_out(std::iter::once(name)))
 }
 
-/// Deletes an object so that it can be recreated, and waits until it is gone.
+/// Deletes an object before its recreation, and waits until it is gone.
 pub(super) async fn delete(
     cx: &Context,
     api: &Cluster,
@@ -117,7 +118,7 @@ pub(super) async fn delete(
     .await
 }
 
-/// Tells whether one of these is the object of a manifest, and still the one that was compared.
+/// Returns whether the list contains the object of a manifest, unchanged since the comparison.
 pub(super) fn is_among(all: &[Immutable], manifest: &Manifest, live: &DynamicObject) -> bool {
     let name = name_of(manifest);
     all.iter().any(|one| one.name == name && one.uid == uid_of(live))

@@ -1,4 +1,4 @@
-//! What an earlier run applied and no manifest asks for any more.
+//! Pruning: objects that an earlier run applied and that the manifests no longer contain.
 
 use super::{
     Applied, ObjectRef,
@@ -11,8 +11,8 @@ use landfall_engine::{Change, StepError};
 use serde_json::{Value, json};
 use std::{collections::BTreeSet, sync::Arc};
 
-/// The objects that the manifests of all steps ask for, by kind, namespace and name: one that has moved from one step's
-/// set to another's is no leftover.
+/// The objects in the manifests of all steps, by kind, namespace and name: an object that moved from one
+/// step's set to another's is not pruned.
 #[derive(Clone, Default)]
 pub(crate) struct Wanted(Arc<BTreeSet<(String, String, String)>>, Arc<Vec<ObjectName>>);
 
@@ -26,7 +26,7 @@ impl Wanted {
         Self(Arc::new(manifests.map(named).collect()), Arc::new(replace.to_vec()))
     }
 
-    /// Tells whether an object may be deleted and recreated.
+    /// Returns whether an object may be deleted and recreated.
     pub(super) fn replaces(&self, name: &ObjectName) -> bool {
         self.1.contains(name)
     }
@@ -38,32 +38,32 @@ impl Wanted {
     }
 }
 
-/// What is cluster-wide has no namespace, and a manifest need not name the default one.
+/// Returns the namespace as text. Cluster-scoped objects have none, and a manifest may omit the default one.
 fn space(namespace: Option<&str>) -> String {
     namespace.unwrap_or("default").to_owned()
 }
 
-/// What was applied before, for telling what is left over.
+/// The objects of earlier applies, to find those to prune.
 #[derive(Default)]
 pub(crate) struct Earlier {
-    /// What the step gave last.
+    /// The step's last output.
     pub(crate) output: Option<Applied>,
-    /// The ticket of an attempt after it that did not finish.
+    /// The ticket of a later, unfinished attempt.
     pub(crate) begun: Option<Applied>,
     pub(crate) wanted: Wanted,
 }
 
-/// What is left over of an earlier run.
+/// The objects that an earlier run left.
 #[derive(Default)]
 pub(crate) struct Leftover {
-    /// These go.
+    /// The objects to prune.
     pub(crate) goes: Vec<ObjectRef>,
-    /// Namespaces that others use by now: they stay, and stay ours.
+    /// Namespaces that others use by now: they stay, and stay owned.
     pub(crate) stays: Vec<ObjectRef>,
 }
 
 impl Leftover {
-    /// Looks which objects that we made are still the same, and asked for by nobody.
+    /// Finds the owned objects that are unchanged and in no manifest.
     pub(crate) async fn look(opened: &Opened, earlier: &Earlier) -> Result<Self, StepError> {
         let mut left = Self::default();
         let here = |applied: &&Applied| applied.cluster_uid == opened.uid;
@@ -90,7 +90,7 @@ impl Leftover {
         Ok(left)
     }
 
-    /// The changes that its going is.
+    /// Returns the changes of the pruning.
     pub(crate) fn changes(&self) -> impl Iterator<Item = Change> {
         self.goes.iter().map(|object| Change {
             field: format!("{} {}", object.kind, object.name),
@@ -99,7 +99,7 @@ impl Leftover {
         })
     }
 
-    /// Deletes what goes.
+    /// Deletes the objects to prune.
     pub(crate) async fn prune(self, opened: &Opened) -> Result<Vec<ObjectRef>, StepError> {
         let applied = Applied::of(&opened.uid, self.goes);
         if !applied.objects.is_empty() {
@@ -110,14 +110,14 @@ impl Leftover {
     }
 }
 
-/// A namespace that every cluster has is in use by the cluster itself.
+/// Returns whether a namespace is in use. The cluster itself uses a namespace that every cluster has.
 async fn is_in_use(api: &Cluster, output: &Applied, space: &str) -> Result<bool, StepError> {
     let strangers = removal::strangers(api, output, &BTreeSet::new(), space).await;
     let strangers = strangers.doing(format!("list the contents of namespace {space}"))?;
     Ok(removal::is_kubernetes_own(space) || !strangers.is_empty())
 }
 
-/// Finds an object that an attempt may have created whose answer was lost.
+/// Finds an object that an attempt without an answer may have created.
 pub(super) async fn created(
     api: &Cluster,
     name: &ObjectRef,

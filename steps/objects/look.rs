@@ -1,4 +1,4 @@
-//! Looking at a set: what is there of it, and what differs.
+//! Comparison of a set with the cluster: existing objects and their differences.
 
 use super::{
     FIELD_MANAGER, ObjectRef,
@@ -13,41 +13,41 @@ use landfall_engine::{Change, Check, Kind as ErrorKind, Residue, StepError};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The label that says who manages an object.
+/// The label that names the manager of an object.
 /// <https://kubernetes.io/docs/concepts/overview/working-with-objects/common-labels/>
 const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 
-/// The set as it stands in the cluster.
+/// The set in the cluster.
 pub(crate) struct Standing {
-    /// What is there of it, in the set's order.
+    /// The existing objects, in the set's order.
     pub(crate) live: Vec<DynamicObject>,
     missing: usize,
-    /// What an earlier run applied and nobody asks for any more.
+    /// The objects to prune.
     pub(super) left: Leftover,
     changes: Vec<Change>,
-    /// Objects that cannot be updated in place, and that nobody asked to replace.
+    /// Objects that cannot be updated in place and may not be replaced.
     refused: Vec<Immutable>,
-    /// Objects that are deleted and recreated.
+    /// Objects to delete and recreate.
     pub(super) replaced: Vec<Immutable>,
     pub(super) fingerprint: String,
 }
 
-/// A set that stands as wanted.
+/// A set that is in sync.
 pub(crate) struct Found {
-    /// What is there of it, in the set's order.
+    /// The existing objects, in the set's order.
     pub(crate) live: Vec<DynamicObject>,
-    /// What is no part of it any more, and stays ours.
+    /// Objects that are no longer in the set and stay owned.
     pub(super) stays: Vec<ObjectRef>,
     pub(super) fingerprint: String,
 }
 
 impl Standing {
-    /// Refuses the set when the API server would refuse a part of it.
+    /// Returns the refusal of the set, if the API server would refuse a part of it.
     pub(super) fn refusal(&self) -> Option<StepError> {
         immutable::refusal(&self.refused)
     }
 
-    /// Returns the verdict on the set, leaving out whether the objects are ready.
+    /// Returns the check result of the set, regardless of the readiness of its objects.
     pub(crate) fn check(self) -> Result<Found, Check<()>> {
         if let Some(error) = self.refusal() {
             return Err(Check::Refused { error });
@@ -57,13 +57,13 @@ impl Standing {
                 Ok(Found { live: self.live, stays: self.left.stays, fingerprint: self.fingerprint })
             }
             (0, changes) => Err(Check::Differs { changes }),
-            // What comes is ours even when some of it stands already; which that is, is remembered.
+            // Created objects are owned even if some exist already; the ticket distinguishes them.
             _ => Err(Check::Missing),
         }
     }
 }
 
-/// Returns the verdict on a set that is not in sync as that of its step.
+/// Converts the check result of a set that is not in sync to that of its step.
 pub(crate) fn verdict<T>(check: Check<()>) -> Check<T> {
     match check {
         Check::Differs { changes } => Check::Differs { changes },
@@ -72,7 +72,7 @@ pub(crate) fn verdict<T>(check: Check<()>) -> Check<T> {
     }
 }
 
-/// Returns a fingerprint of manifests, without the values of Secrets, to tell whether they changed.
+/// Returns a fingerprint of manifests, without the values of Secrets, to detect changes.
 pub(crate) fn fingerprint(manifests: &[Manifest]) -> String {
     use std::hash::{DefaultHasher, Hash, Hasher};
     let mut hasher = DefaultHasher::new();
@@ -82,7 +82,7 @@ pub(crate) fn fingerprint(manifests: &[Manifest]) -> String {
     format!("{:016x}", hasher.finish())
 }
 
-/// Looks at a set for changes that the API server would refuse, without looking at the rest.
+/// Checks a set only for changes that the API server would refuse.
 pub(crate) async fn refused(
     opened: &Opened,
     manifests: &[Manifest],
@@ -90,7 +90,7 @@ pub(crate) async fn refused(
 ) -> Result<Option<StepError>, StepError> {
     let mut known = Vec::new();
     for manifest in manifests {
-        // A kind that the cluster does not know has no objects.
+        // A kind that the cluster does not serve has no objects.
         if opened.api.kind_of(&manifest.object).await.doing("look at the kinds of the manifests")?.is_some() {
             known.push(manifest.clone());
         }
@@ -111,7 +111,7 @@ pub(super) async fn kind_of(api: &Cluster, manifest: &Manifest) -> Result<Kind, 
     })
 }
 
-/// Looks at every object of the set, with one list for each kind and namespace.
+/// Reads every object of the set, with one list for each kind and namespace.
 pub(crate) async fn look(
     opened: &Opened,
     manifests: &[Manifest],
@@ -164,17 +164,17 @@ pub(crate) async fn look(
     Ok(standing)
 }
 
-/// Items of a typed list carry no kind of their own.
+/// Adds the types. Items of a typed list contain no kind of their own.
 fn with_types(live: &DynamicObject, manifest: &Manifest) -> DynamicObject {
     DynamicObject { types: manifest.object.types.clone(), ..live.clone() }
 }
 
-/// Returns the fields of an object that are compared, with the types that say how to compare and show them.
+/// Returns the compared fields of an object, with the types that control comparison and display.
 pub(super) fn value_of(kind: &Kind, object: &DynamicObject) -> Value {
     let mut value = object.data.clone();
     value["apiVersion"] = json!(kind.api_version());
     value["kind"] = json!(kind.kind);
-    // An absent map is no wish for an empty one.
+    // An absent map does not request an empty one.
     for (key, map) in [("labels", &object.metadata.labels), ("annotations", &object.metadata.annotations)] {
         if let Some(map) = map {
             value["metadata"][key] = json!(map);
@@ -185,7 +185,7 @@ pub(super) fn value_of(kind: &Kind, object: &DynamicObject) -> Value {
 
 fn changes(kind: &Kind, manifest: &Manifest, live: &DynamicObject) -> Vec<Change> {
     let mut wanted = value_of(kind, &manifest.complete());
-    // That we manage it is no property of an object that somebody else made.
+    // The label of the manager does not apply to a foreign object.
     if !is_managed(live)
         && let Some(labels) = wanted.pointer_mut("/metadata/labels").and_then(Value::as_object_mut)
     {
@@ -209,7 +209,7 @@ fn changes(kind: &Kind, manifest: &Manifest, live: &DynamicObject) -> Vec<Change
 
 /// An object without labels may have no metadata that could differ.
 fn without_empty_labels(mut object: Value) -> Value {
-    // Indexing would add a null where there is no metadata, and null is no wish.
+    // Indexing would add a null for missing metadata, and null is not a desired value.
     let metadata = object.get_mut("metadata").and_then(Value::as_object_mut);
     if let Some(metadata) = metadata.filter(|metadata| metadata.get("labels") == Some(&json!({}))) {
         metadata.remove("labels");
@@ -220,13 +220,13 @@ fn without_empty_labels(mut object: Value) -> Value {
     object
 }
 
-/// Who has written the object's fields, its status aside.
+/// Returns the managers of the object's fields, without its status.
 fn managers(live: &DynamicObject) -> BTreeSet<&str> {
     let entries = live.metadata.managed_fields.iter().flatten();
     entries.filter(|entry| entry.subresource.is_none()).filter_map(|entry| entry.manager.as_deref()).collect()
 }
 
-/// The namespaces in which the set has Deployments, for waiting on them.
+/// Returns the Deployments of the set by namespace, to wait for them.
 pub(crate) fn deployments(manifests: &[Manifest]) -> BTreeMap<String, BTreeSet<String>> {
     let mut wanted: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for manifest in manifests {

@@ -1,4 +1,4 @@
-//! A set of Kubernetes objects: looked at, applied and taken away together.
+//! A set of Kubernetes objects that is checked, applied and deleted together.
 
 mod apply;
 mod immutable;
@@ -17,35 +17,35 @@ pub(crate) use removal::undo;
 use landfall_cloud::kubernetes::{DynamicObject, Kind, manifest::Manifest};
 use serde::{Deserialize, Serialize};
 
-/// Who we are to the API server: the owner of the fields we apply.
+/// The field manager of all applied fields.
 pub const FIELD_MANAGER: &str = "landfall";
 
-/// An object that is there, by the names that find it again.
+/// An existing object, with the names that identify it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ObjectRef {
     /// `apps/v1`, `v1`.
     pub api_version: String,
     /// `Deployment`.
     pub kind: String,
-    /// Absent for what is cluster-wide.
+    /// `None` for a cluster-scoped object.
     pub namespace: Option<String>,
     /// Its name.
     pub name: String,
-    /// Tells it apart from a later one of the same name.
+    /// The UID, which distinguishes it from a later object of the same name.
     pub uid: String,
 }
 
-/// What a set made, and in which cluster.
+/// The objects of a set, and their cluster.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Applied {
-    /// The UID of the cluster's `kube-system`: nothing is taken away from another cluster.
+    /// The UID of the cluster's `kube-system`: nothing in another cluster is ever deleted.
     pub cluster_uid: String,
     /// The objects.
     pub objects: Vec<ObjectRef>,
-    /// UIDs of those among them that were there before us: they are not ours to take away.
+    /// The UIDs of the objects that existed before: these are not owned.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub found: Vec<String>,
-    /// In the ticket of an attempt: the objects that a request sent now may create, so far without UIDs.
+    /// In the ticket of an attempt: the objects that the current request may create, still without UIDs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub creating: Option<Vec<ObjectRef>>,
     /// A fingerprint of the manifests, without the values of Secrets.
@@ -60,13 +60,13 @@ impl Applied {
         Self { cluster_uid, objects, found: Vec::new(), creating: None, fingerprint: None }
     }
 
-    /// The objects that were not there before.
+    /// Returns the objects that did not exist before.
     pub(crate) fn made(&self) -> impl DoubleEndedIterator<Item = &ObjectRef> {
         self.objects.iter().filter(|object| !self.found.contains(&object.uid))
     }
 }
 
-/// References an object that bears its types, as every listed one does.
+/// Returns the reference of an object that contains its types, as every listed one does.
 fn reference_of(object: &DynamicObject) -> ObjectRef {
     let types = object.types.clone().unwrap_or_default();
     ObjectRef {
@@ -101,8 +101,9 @@ fn is_managed(object: &DynamicObject) -> bool {
     managers.map(|entry| entry.manager.as_deref()).any(|manager| manager == Some(FIELD_MANAGER))
 }
 
-/// The order of application: what others are in, what others need, workloads, and the Services that select them. A
-/// Service that is updated before the API server has accepted its Deployment selects no Pod.
+/// Returns the position in the order of application: namespaces, prerequisites, workloads, and the Services
+/// that select them. A Service that is updated before the API server has accepted its Deployment selects no
+/// Pod.
 fn rank_of(kind: &str) -> u8 {
     match kind {
         "Namespace" | "CustomResourceDefinition" => 0,
@@ -118,7 +119,7 @@ fn kind_word(manifest: &Manifest) -> &str {
     manifest.object.types.as_ref().map_or("", |types| types.kind.as_str())
 }
 
-/// Names a manifest the way its author finds it again.
+/// Returns the position of a manifest, for its author.
 fn place(manifest: &Manifest) -> String {
     let object = &manifest.object;
     let kind = object.types.as_ref().map_or("object", |types| types.kind.as_str());

@@ -1,33 +1,34 @@
-//! Decides which live objects of a set landfall owns.
+//! Ownership of the live objects of a set.
 //!
-//! Managed fields do not tell: an object whose manifest sets no fields has none. The journal does: before a request
-//! that may create an object, the ticket holds its name; after the answer, its UID. See decision 0012.
+//! Managed fields are not sufficient: an object whose manifest sets no fields has none. The journal is:
+//! before a request that may create an object, the ticket contains its name; after the answer, its UID. See
+//! decision 0012.
 
 use super::{Applied, FIELD_MANAGER, ObjectRef, is_managed, uid_of};
 use landfall_cloud::kubernetes::{DynamicObject, ManagedFieldsEntry};
 use landfall_engine::Context;
 use std::time::Duration;
 
-/// How far apart two time stamps of one request may be: the API server writes whole seconds.
+/// The maximum difference of two timestamps of one request: the API server writes whole seconds.
 const RESOLUTION: Duration = Duration::from_secs(1);
 
-/// What the journal knows about the owners of a set's objects.
+/// The journal's record of the owners of a set's objects.
 #[derive(Default)]
 pub(super) struct Ownership {
-    /// The ticket of an attempt that did not finish.
+    /// The ticket of an unfinished attempt.
     begun: Option<Applied>,
-    /// The output of the last attempt that did.
+    /// The output of the last finished attempt.
     ended: Option<Applied>,
 }
 
 impl Ownership {
-    /// Reads the step's ticket; what belongs to another cluster does not count.
+    /// Reads the step's ticket; a ticket for another cluster is ignored.
     pub(super) fn of(cx: &Context, cluster_uid: &str, output: Option<Applied>) -> Self {
         let here = |applied: &Applied| applied.cluster_uid == cluster_uid;
         Self { begun: cx.ticket::<Applied>().filter(here), ended: output.filter(here) }
     }
 
-    /// Tells whether a request of ours created an object.
+    /// Returns whether a request of landfall created an object.
     pub(super) fn owns(&self, object: &DynamicObject) -> bool {
         let uid = uid_of(object);
         let made = |applied: &Applied| applied.made().any(|made| made.uid == uid);
@@ -37,7 +38,7 @@ impl Ownership {
             return false;
         }
         match &begun.creating {
-            // A ticket of version 0.1 names what was found and nothing else.
+            // A ticket of version 0.1 contains only the names of found objects.
             None => is_managed(object) || ended || made(begun),
             Some(creating) => {
                 ended
@@ -47,7 +48,7 @@ impl Ownership {
         }
     }
 
-    /// Returns the objects of the unfinished attempt that are owned.
+    /// Returns the owned objects of the unfinished attempt.
     pub(super) fn begun(&self) -> impl Iterator<Item = &ObjectRef> {
         self.begun.iter().flat_map(Applied::made)
     }
@@ -58,7 +59,7 @@ impl Ownership {
     }
 }
 
-/// Tells whether a reference names an object, whatever its UID.
+/// Returns whether a reference names an object, regardless of its UID.
 pub(super) fn names(one: &ObjectRef, object: &DynamicObject) -> bool {
     let space = |namespace: Option<&str>| namespace.unwrap_or("default").to_owned();
     object.types.as_ref().is_some_and(|types| types.kind == one.kind && types.api_version == one.api_version)
@@ -66,10 +67,11 @@ pub(super) fn names(one: &ObjectRef, object: &DynamicObject) -> bool {
         && space(object.metadata.namespace.as_deref()) == space(one.namespace.as_deref())
 }
 
-/// Tells whether our request, whose answer was lost, created an object that did not exist before it.
+/// Returns whether landfall's request, whose answer was lost, created an object that did not exist before it.
 ///
-/// Whoever creates an object has an entry in its managed fields of the time of creation, unless the request set no
-/// fields. If we have an entry, its time decides. If we have none, nobody else may have one of that time.
+/// The creator of an object has an entry in its managed fields with the time of creation, unless the request
+/// set no fields. If landfall has an entry, its time decides. If it has none, no other manager may have one
+/// of that time.
 pub(super) fn is_created_by_us(object: &DynamicObject) -> bool {
     let Some(created) = object.metadata.creation_timestamp.as_ref() else { return false };
     let at_creation = |entry: &&ManagedFieldsEntry| {

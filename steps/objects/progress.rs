@@ -1,4 +1,4 @@
-//! The record of an attempt to apply a set: what it may create, what it created, and what existed before.
+//! The record of an attempt to apply a set: its announced, created and existing objects.
 
 use super::{
     Applied, ObjectRef,
@@ -9,25 +9,25 @@ use super::{
 use landfall_cloud::kubernetes::{Creation, DynamicObject};
 use landfall_engine::{Residue, StepError};
 
-/// What applying one object came to.
+/// The result of the apply of one object.
 pub(super) struct Outcome {
     pub(super) object: ObjectRef,
-    /// The request created the object.
+    /// The evidence that the request created the object.
     pub(super) creation: Created,
-    /// The UID of the object that was deleted for it.
+    /// The UID of the object that was deleted before.
     pub(super) replaces: Option<String>,
 }
 
-/// Whether a request of ours created an object.
+/// The evidence that a request of landfall created an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Created {
-    /// It did.
+    /// It created the object.
     Yes,
-    /// The object existed, and its UID tells whose it is.
+    /// The object existed, and its UID identifies the owner.
     No,
 }
 
-/// Judges an answer; after a lost one the object itself tells.
+/// Evaluates an answer; after a lost one the object itself decides.
 pub(super) fn judged(creation: Creation, object: &DynamicObject) -> Created {
     match creation {
         Creation::Created => Created::Yes,
@@ -37,15 +37,15 @@ pub(super) fn judged(creation: Creation, object: &DynamicObject) -> Created {
     }
 }
 
-/// An attempt under way. Its ticket holds what existed before and what was applied, each object once.
+/// An attempt in progress. Its ticket contains the existing and the applied objects, each once.
 pub(super) struct Progress {
     ticket: Applied,
-    /// How many objects at the end of the ticket's are applied.
+    /// The number of applied objects at the end of the ticket's list.
     applied: usize,
 }
 
 impl Progress {
-    /// Begins with what exists of the set, and with what an earlier attempt left.
+    /// Starts with the existing objects of the set, and those of an earlier attempt.
     pub(super) fn begin(cluster_uid: &str, ownership: &Ownership, standing: &Standing) -> Self {
         let mut objects: Vec<ObjectRef> = standing.live.iter().map(reference_of).collect();
         objects.extend(standing.left.goes.iter().chain(&standing.left.stays).cloned());
@@ -57,22 +57,22 @@ impl Progress {
         Self { ticket, applied: 0 }
     }
 
-    /// Returns what the journal must hold now.
+    /// Returns the current ticket for the journal.
     pub(super) fn ticket(&self) -> &Applied {
         &self.ticket
     }
 
-    /// Takes down what the next requests may create.
+    /// Records what the next requests may create.
     pub(super) fn announce(&mut self, names: impl Iterator<Item = ObjectRef>) {
         self.ticket.creating.get_or_insert_default().extend(names);
     }
 
-    /// Takes down an answer.
+    /// Records an answer.
     pub(super) fn settle(&mut self, outcome: Outcome) {
         let Outcome { object, creation, replaces } = outcome;
         self.forget(&object);
         let known = self.ticket.objects.iter().any(|one| one.uid == object.uid);
-        // What takes the place of a foreign object in an environment that we found is kept with it.
+        // The replacement of a foreign object in a found environment is kept with that environment.
         let for_foreign = replaces.is_some_and(|uid| self.ticket.found.contains(&uid));
         if for_foreign || (creation == Created::No && !known) {
             self.ticket.found.push(object.uid.clone());
@@ -84,7 +84,7 @@ impl Progress {
         self.applied += 1;
     }
 
-    /// Takes down a failure; a request that was certainly refused created nothing.
+    /// Records a failure; a request that was certainly refused created nothing.
     pub(super) fn fail(&mut self, name: &ObjectRef, error: &StepError) {
         if error.residue == Residue::Nothing {
             self.forget(name);
@@ -95,7 +95,7 @@ impl Progress {
         self.ticket.creating.get_or_insert_default().retain(|name| !same_place(name, object));
     }
 
-    /// Returns the output: what was applied, in that order, and what stays of an earlier attempt.
+    /// Returns the output: the applied objects in their order, and those that stay from an earlier attempt.
     pub(super) fn finish(mut self, stays: Vec<ObjectRef>) -> Applied {
         let others = self.ticket.objects.len() - self.applied;
         self.ticket.objects.drain(..others);

@@ -1,4 +1,4 @@
-//! Taking a set away: only what we made, and only while it is still the same.
+//! Deletion of a set: only owned objects, and only while they have the recorded UID.
 
 use super::{Applied, ObjectRef, strangers as foreign, uid_of};
 use crate::{
@@ -19,10 +19,11 @@ use std::{
     time::Duration,
 };
 
-/// Takes a set away, one by one, and waits for its load balancers: a public address that nobody holds any more costs
-/// money and belongs to nobody's environment.
+/// Deletes a set, one object at a time, and waits for its load balancers: an unused public address costs
+/// money and belongs to no environment.
 ///
-/// In a cluster of ours that cannot be reached they go with it. In somebody else's they stay until it can.
+/// In an owned, unreachable cluster the objects are deleted with it. In a foreign one they stay until it is
+/// reachable.
 pub(crate) async fn undo(cx: &Context, clusters: &Clusters, applied: &Applied) -> Result<Undone, StepError> {
     let ours = cx.is_ours("cluster");
     let Some(cluster) = cx.output::<ReadyCluster>("cluster-ready") else {
@@ -35,7 +36,7 @@ pub(crate) async fn undo(cx: &Context, clusters: &Clusters, applied: &Applied) -
         Reached::Gone => return Ok(Undone::AlreadyGone),
         Reached::Closed(why) => return Ok(with_the_cluster(cx, &why)),
     };
-    // The look for what a run made that was cut off may have come to nothing.
+    // The search for the objects of an interrupted run may have failed.
     if ours && applied.cluster_uid.is_empty() {
         return Ok(Undone::GoesWithParent);
     }
@@ -45,11 +46,11 @@ pub(crate) async fn undo(cx: &Context, clusters: &Clusters, applied: &Applied) -
     }
     let adopted = Applied { found: Vec::new(), ..applied.clone() };
     let applied = if cx.adopted() { &adopted } else { applied };
-    // Other steps' objects may be in a namespace of this one's.
+    // A namespace of this set may contain objects of other steps.
     let mut recorded = foreign::ours(|step| cx.output(step), |_| cx.adopted());
     recorded.extend(foreign::ours(|step| cx.ticket_of(step), |_| cx.adopted()));
     let removed = match remove(&opened.api, applied, &recorded).await {
-        // It answered a moment ago, and the client has asked it again and again.
+        // The cluster answered a moment ago, and the client has retried repeatedly.
         Err((_, error)) if ours && operation::passes(&error) => {
             return Ok(with_the_cluster(cx, &format!("its API does not respond: {}", error.message)));
         }
@@ -60,10 +61,12 @@ pub(crate) async fn undo(cx: &Context, clusters: &Clusters, applied: &Applied) -
         return Ok(with_the_cluster(cx, &why));
     }
     Ok(match (removed.kept.is_empty(), removed.deleted) {
-        // What keeps it keeps the cluster, which says so; once that has gone, nothing is left of it.
+        // Whatever keeps it also keeps the cluster, which reports it. Once the cluster is gone, nothing of
+        // the set is left.
         (false, _) if ours => with_the_cluster(cx, &removed.kept.join("; ")),
         (false, _) => Undone::Kept { why: removed.kept.join("; ") },
-        // They stay known as long as the cluster stays: forgotten, they would count as foreign after an --adopt.
+        // They stay recorded as long as the cluster exists: otherwise they would count as foreign after an
+        // `--adopt`.
         (true, _) if ours && !applied.found.is_empty() => {
             with_the_cluster(cx, "objects that were there before")
         }
@@ -77,15 +80,15 @@ fn with_the_cluster(cx: &Context, why: &str) -> Undone {
     Undone::GoesWithParent
 }
 
-/// What came of deleting a set.
+/// The result of the deletion of a set.
 pub(super) struct Removed {
     deleted: usize,
-    /// Namespaces that are ours and hold what is not.
+    /// Owned namespaces with foreign contents.
     kept: Vec<String>,
 }
 
-/// Deletes the objects, last first, each only if it is still the one we made. A namespace stays when it holds an object
-/// that is neither in the set nor `recorded`, by UID, as another step's.
+/// Deletes the objects, last first, each only if it has the recorded UID. A namespace stays if it contains an
+/// object that is neither in the set nor `recorded`, by UID, for another step.
 pub(super) async fn remove(
     api: &Cluster,
     applied: &Applied,
@@ -112,7 +115,7 @@ pub(super) async fn remove(
         match api.delete(&kind, object.namespace.as_deref(), &object.name, uid).await {
             Ok(true) => removed.deleted += 1,
             Ok(false) => {}
-            // The UID says that somebody made it anew: then it is theirs.
+            // The UID shows that another party recreated it: it is foreign now.
             Err(error) if error.status == Some(409) => {}
             Err(error) => return Err((what, error)),
         }
@@ -120,12 +123,12 @@ pub(super) async fn remove(
     Ok(removed)
 }
 
-/// A manifest may name a namespace that every cluster has; taking it over makes it nobody's to delete.
+/// Returns whether Kubernetes itself owns a namespace. A manifest may name it, but landfall never deletes it.
 pub(super) fn is_kubernetes_own(namespace: &str) -> bool {
     namespace == "default" || namespace.starts_with("kube-")
 }
 
-/// Names what is in a namespace and neither ours nor made by the cluster itself.
+/// Returns the names of foreign objects in a namespace, without those of the cluster itself.
 pub(super) async fn strangers(
     api: &Cluster,
     applied: &Applied,
@@ -136,7 +139,8 @@ pub(super) async fn strangers(
     let theirs = |object: &&DynamicObject| {
         let found = applied.found.iter().any(|uid| uid == uid_of(object));
         let dies = object.metadata.deletion_timestamp.is_some();
-        // Managed fields do not tell: a bare object has none, and another environment's objects have the same.
+        // Managed fields are not sufficient: a bare object has none, and another environment's objects have
+        // the same.
         let owned =
             recorded.contains(uid_of(object)) || applied.made().any(|made| made.uid == uid_of(object));
         (found || !owned) && !dies
@@ -146,15 +150,15 @@ pub(super) async fn strangers(
         format!("{kind} {}", object.metadata.name.as_deref().unwrap_or_default())
     };
     let mut names: Vec<String> = contents.objects.iter().filter(theirs).map(named).collect();
-    // What an API of people's holds here cannot be seen while nothing answers behind it.
+    // The objects of a user's API are invisible while its backend does not answer.
     let silent = contents.unavailable.iter().filter(|api| !api.of_system);
     names.extend(silent.map(|api| format!("objects of {api}, which does not answer")));
     Ok(names)
 }
 
-/// Waits until the Services that were ours, or that were made for Gateways of ours, have gone: the cloud holds them
-/// until their load balancer is gone, and its address with it. Returns why nobody can tell, when a cluster of ours has
-/// fallen silent.
+/// Waits until the Services of the set and of its Gateways are gone. The cloud retains them until their load
+/// balancer and its address are gone. Returns the reason why this is unknown, if an owned cluster no longer
+/// answers.
 async fn await_balancers(
     cx: &Context,
     opened: &Opened,

@@ -1,4 +1,5 @@
-//! What is in a cluster and neither ours nor the system's: whoever put it there is asked before the cluster goes.
+//! Foreign objects in a cluster, without those of the system; a person must consent before the cluster is
+//! deleted.
 
 use super::{Applied, is_managed, uid_of};
 use crate::gateways::ProgrammedGateways;
@@ -10,18 +11,19 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::collections::BTreeSet;
 
-/// How many are named before the rest is only counted.
+/// The maximum number of names; further ones are only counted.
 const NAMED_MAX: usize = 5;
-/// Marks what the Secrets Store driver has synced, which goes with the workload that mounts it.
+/// The label of Secrets that the Secrets Store driver synced; they are deleted with the workload that mounts
+/// them.
 const SYNCED: &str = "secrets-store.csi.k8s.io/managed";
 
-/// The objects of ours, by UID, as the steps' outputs or tickets tell. Of a step that was `adopted`, alone or with the
-/// cluster, those count as well that were only found.
+/// Returns the owned objects by UID, from the steps' outputs or tickets. For a step that was `adopted`, alone
+/// or with the cluster, found objects count as well.
 pub(crate) fn ours(
     output: impl Fn(&str) -> Option<Value>,
     adopted: impl Fn(&str) -> bool,
 ) -> BTreeSet<String> {
-    // A ticket of the gateways' step is the set alone.
+    // A ticket of the gateways step contains only the set.
     let set = |value: Value| match read::<ProgrammedGateways>(value.clone()) {
         Some(made) => Some(made.applied),
         None => read::<Applied>(value),
@@ -45,14 +47,14 @@ fn read<T: DeserializeOwned>(value: Value) -> Option<T> {
 pub(crate) struct Foreign {
     /// Their names, `Deployment shop/web`, in a stable order.
     pub(crate) names: Vec<String>,
-    /// The aggregated APIs of the system that do not answer. Their objects were not examined.
+    /// The system's aggregated APIs that do not answer. Their objects were not examined.
     pub(crate) unavailable: Vec<String>,
 }
 
-/// Examines a cluster for what people and other tools have put into it.
+/// Examines a cluster for objects of users and other tools.
 ///
 /// # Errors
-/// When a listing failed: the cluster is then not examined completely.
+/// Fails if a list failed: the examination is then incomplete.
 pub(crate) async fn in_cluster(
     api: &Cluster,
     is_ours: impl Fn(&DynamicObject) -> bool,
@@ -65,17 +67,17 @@ pub(crate) async fn in_cluster(
     let contents = api.contents_of_all().await?;
     let mut names: Vec<String> = contents.objects.iter().filter(is_theirs).map(named).collect();
     names.sort();
-    // An API that people registered counts by its registration, which is one of the objects.
+    // A user's API counts by its registration, which is one of the objects.
     let unavailable = contents.unavailable.iter().map(ToString::to_string).collect();
     Ok(Foreign { names, unavailable })
 }
 
-/// Tells whether an object is one of those with these UIDs.
+/// Returns whether an object has one of these UIDs.
 pub(crate) fn is_among(uids: &BTreeSet<String>, object: &DynamicObject) -> bool {
     uids.contains(uid_of(object))
 }
 
-/// Tells whether we have ever applied an object, be it ours or not.
+/// Returns whether landfall ever applied an object, owned or foreign.
 pub(crate) fn is_marked(object: &DynamicObject) -> bool {
     is_managed(object)
 }
@@ -89,7 +91,7 @@ fn named(object: &DynamicObject) -> String {
     }
 }
 
-/// Names the first ones and counts the rest.
+/// Lists the first names and counts the rest.
 #[must_use]
 pub fn listed(names: &[String]) -> String {
     let shown = names.iter().take(NAMED_MAX).cloned().collect::<Vec<_>>().join(", ");

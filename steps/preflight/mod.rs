@@ -1,7 +1,7 @@
-//! Refuses in two seconds what would fail in twenty minutes: looks, and touches nothing.
+//! Preflight: refuses in two seconds what would fail in twenty minutes; read-only.
 //!
-//! Everything is asked in one round; what an earlier run has made needs no asking. What is found is told at once, each
-//! finding with its mend. A question that is refused is no finding: then only the act itself may fail.
+//! All queries run in one round; resources of an earlier run need none. All findings are reported at once,
+//! each with its fix. A refused query is not a finding: then only the action itself may fail.
 
 mod addresses;
 mod concern;
@@ -42,19 +42,19 @@ use round::{Answer, Answers, Round};
 use serde::{Deserialize, Serialize};
 use std::{path::Path, time::Duration};
 
-/// Looks whether the way is free.
+/// Runs the preflight checks.
 pub struct Preflight {
     round: Round,
     clusters: Clusters,
     manifests: Manifests,
 }
 
-/// What the look decided.
+/// The decisions of the checks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cleared {
-    /// The Kubernetes version a new cluster gets.
+    /// The Kubernetes version of a new cluster.
     pub version: String,
-    /// The tenant of whoever is signed in.
+    /// The tenant of the signed-in identity.
     pub tenant: String,
 }
 
@@ -65,7 +65,7 @@ impl Preflight {
         Self { round: Round::new(c, s), clusters: c.clusters.clone(), manifests: Manifests::new(s) }
     }
 
-    /// How many checks are made: those that are not left out, and signing in.
+    /// Returns the number of checks: those that are not skipped, and the sign-in.
     fn checks(&self) -> usize {
         1 + Concern::ALL.into_iter().filter(|concern| self.round.wants(*concern)).count()
     }
@@ -87,7 +87,7 @@ impl Preflight {
         }
     }
 
-    /// Notes that the cluster's credentials are about to go into a file that other users may read.
+    /// Emits a note if the cluster's credentials will be in a file that other users may read.
     fn warn_of_open_kubeconfig(&self, cx: &Context) {
         let file = &self.round.settings().kubeconfig;
         let written = cx.output::<Merged>("kubeconfig").is_some_and(|merged| merged.file == *file);
@@ -96,8 +96,8 @@ impl Preflight {
         }
     }
 
-    /// Leaves out what a cluster that is there already makes void: a journal may be lost, and what stands goes on
-    /// standing whatever the region offers to new ones.
+    /// Drops the findings that an existing cluster makes irrelevant. The journal may be lost, and an existing
+    /// cluster does not depend on the region's offers for new ones.
     async fn standing(&self, mut findings: Vec<Finding>) -> Vec<Finding> {
         if findings.iter().any(|finding| finding.for_a_new_cluster) {
             let s = self.round.settings();
@@ -120,7 +120,7 @@ pub fn open_kubeconfig(file: &Path) -> Option<String> {
     ))
 }
 
-/// A round that has been asked, with whom it was asked for.
+/// A finished round of queries, with the signed-in identity.
 struct Asked<'a> {
     cx: &'a Context,
     round: &'a Round,
@@ -129,7 +129,7 @@ struct Asked<'a> {
 }
 
 impl Asked<'_> {
-    /// What an answer says; a question that was refused is noted, and the way counts as free.
+    /// Returns an answer; a refused query is noted and counts as passed.
     fn said<T>(&self, concern: Concern, answer: Answer<T>) -> Result<Option<T>, StepError> {
         match answer {
             None => Ok(None),
@@ -144,12 +144,12 @@ impl Asked<'_> {
         }
     }
 
-    /// Judges all answers.
+    /// Evaluates all answers.
     fn findings(&self, answers: Answers) -> Result<(String, Vec<Finding>), StepError> {
         let s = self.round.settings();
         let location = self.said(Concern::Location, answers.locations)?;
         if let Some(nowhere) = location.and_then(|listed| location::judge(&s.location, &listed)) {
-            // What else was asked about a region that there is not says nothing about any other.
+            // For an unknown region the other answers are meaningless.
             return Ok((String::new(), vec![nowhere]));
         }
         let mut findings = Vec::new();
@@ -180,7 +180,7 @@ impl Asked<'_> {
         Ok((version, findings))
     }
 
-    /// The version that a new cluster gets. One that is made already keeps its own.
+    /// Returns the version of a new cluster. An existing one keeps its own.
     fn version(
         &self,
         offered: Result<Vec<Offered>, ApiError>,
@@ -199,7 +199,7 @@ impl Asked<'_> {
         Ok(wanted.unwrap_or_default().to_owned())
     }
 
-    /// What needs the rights of whoever is signed in.
+    /// Evaluates the rights of the signed-in identity.
     fn rights(
         &self,
         providers: Answer<Vec<(String, landfall_cloud::arm::Registration)>>,
@@ -209,7 +209,7 @@ impl Asked<'_> {
     ) -> Result<(), StepError> {
         let azure = self.round.azure();
         let providers = self.said(Concern::Providers, providers)?;
-        // Who has no role at the subscription is refused the question itself: that is an answer.
+        // An identity without a role at the subscription is refused the query itself: that is an answer.
         let at_subscription = match at_subscription {
             Some(Err(error)) if error.kind == ApiErrorKind::Forbidden => Some(Ok(Permissions::default())),
             answer => answer,
@@ -238,7 +238,7 @@ impl Asked<'_> {
     }
 }
 
-/// Whether an error is about the sign-in, which no later request gets around.
+/// Returns whether an error concerns the sign-in, so that every later request fails too.
 fn ends_it(error: &ApiError) -> bool {
     matches!(error.kind, ApiErrorKind::SignIn | ApiErrorKind::Unauthorized)
 }

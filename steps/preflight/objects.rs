@@ -10,15 +10,15 @@ use landfall_cloud::{arm::State, kubernetes::manifest::Manifest};
 use landfall_engine::{Context, StepError};
 use std::time::Duration;
 
-/// How long the cluster may take to answer, in cloud time, and at least in real time.
+/// The maximum time for the cluster's answer, in cloud time, and at least this in real time.
 const ANSWER_MAX: Duration = Duration::from_secs(30);
 const ANSWER_LEAST: Duration = Duration::from_secs(5);
 
 impl Preflight {
-    /// Looks at the objects of manifests that changed since they were applied, or that this journal knows nothing of.
+    /// Checks the objects of manifests that changed since their apply, or that this journal does not know.
     ///
-    /// A cluster that does not exist yet has no objects. One that cannot be asked now is asked again by each step
-    /// before it writes its own objects.
+    /// A cluster that does not exist yet has no objects. If a cluster does not answer now, each step checks
+    /// again before its own first write.
     pub(super) async fn immutable(&self, cx: &Context) -> Option<StepError> {
         let unknown = self.unknown(cx);
         if unknown.is_empty() {
@@ -41,7 +41,7 @@ impl Preflight {
         if !known(programmed, gateways) {
             unknown.extend(gateways.iter().cloned());
         }
-        // Placeholders of this set are filled in when the cluster is ready, so it has no fingerprint before.
+        // This set's placeholders are filled in when the cluster is ready, so it has no fingerprint before.
         if cx.output::<Applied>("tls-secret").is_none() {
             unknown.extend(self.manifests.tls_unfilled());
         }

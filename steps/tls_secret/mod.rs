@@ -1,5 +1,5 @@
-//! The TLS Secret: a SecretProviderClass and a workload that holds it open, until the Secret in
-//! the cluster carries the vault's certificate.
+//! The TLS Secret: a SecretProviderClass and the sync workload, until the Secret in the cluster contains the
+//! vault's certificate.
 
 mod content;
 mod waiting;
@@ -27,30 +27,30 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::time::Duration;
 
-/// The Secret that the gateways' listeners name.
+/// The name of the Secret in the gateways' listeners.
 pub const SECRET: &str = "gateway-tls-secret";
-/// Where it is.
+/// The namespace of the Secret.
 pub const NAMESPACE: &str = "default";
 
-/// Brings the Secret about.
+/// Ensures that the Secret exists.
 pub struct TlsSecret {
     azure: Azure,
     group: String,
     vaults: Vaults,
     clusters: Clusters,
     manifests: Manifests,
-    /// More than the leaf was handed to us, so the chain must reach the gateway too.
+    /// True if the given PFX contains more than the leaf, so that the gateway must serve the chain.
     chain_given: bool,
 }
 
-/// The Secret that is there.
+/// The existing Secret.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SyncedSecret {
-    /// The class and the workload that bring it about.
+    /// The class and the sync workload.
     #[serde(flatten)]
     pub applied: Applied,
-    /// SHA-1 of the leaf it carries, 40 lower-case hex digits. It makes a new certificate a new value, so that the
-    /// gateways are looked at again.
+    /// The SHA-1 of its leaf, 40 lower-case hex digits. A new certificate changes this value, so that the
+    /// gateways are checked again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub carries: Option<String>,
 }
@@ -83,7 +83,7 @@ impl TlsSecret {
             vault: &vault.name,
             tenant: &vault.tenant,
             certificate: &held.name,
-            // One that somebody else issued may have a chain even when nobody handed it to us.
+            // A certificate from another issuer may have a chain even if no PFX was given.
             with_chain: self.chain_given || !held.self_signed,
         })
     }

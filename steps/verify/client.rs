@@ -1,7 +1,9 @@
-//! Requests to gateways by address, with the right name in TLS and in `Host`: no DNS, no proxy, no redirect followed.
+//! HTTP requests to gateways by address, with the host name in TLS and in `Host`: no DNS, no proxy, no
+//! redirects.
 //!
-//! Every phase has the one bound of [`Client`], in real time however fast the cloud is: a gateway whose load balancer
-//! finds nobody well takes a connection and never answers, and that must become a sentence instead of a hang.
+//! Every phase has the timeout of [`Client`], in real time, whatever the time scale. If a load balancer has
+//! no healthy backend, its gateway accepts a connection and never answers. That must become an error message
+//! instead of a hang.
 
 use super::trust::{Shown, Trust, Witness};
 use bytes::Bytes;
@@ -22,12 +24,12 @@ use tokio::{
 };
 use tokio_rustls::TlsConnector;
 
-/// How many connections are open at once.
+/// The maximum number of open connections.
 const CONNECTIONS_MAX: usize = 16;
-/// The largest answer that is read, in bytes.
+/// The maximum size of an answer, in bytes.
 const BODY_MAX: usize = 1024 * 1024;
 
-/// A way to the gateways.
+/// A client of the gateways.
 pub(super) struct Client {
     ways: Ways,
     trust: Arc<Trust>,
@@ -35,14 +37,14 @@ pub(super) struct Client {
     room: Semaphore,
 }
 
-/// A port of a gateway, and the host that is asked for there.
+/// A port of a gateway, and the requested host.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Door {
     pub(super) address: IpAddr,
     pub(super) port: u16,
-    /// Whether it is encrypted.
+    /// True for HTTPS.
     pub(super) secure: bool,
-    /// Whether it is to show the vault's certificate.
+    /// True if it must present the vault's certificate.
     pub(super) pinned: bool,
     pub(super) host: String,
 }
@@ -55,29 +57,29 @@ pub(super) struct Answer {
     pub(super) body: String,
 }
 
-/// Why there is no answer.
+/// The reason for a missing answer.
 #[derive(Debug)]
 pub(super) enum Lost {
-    /// Nothing came within the bound.
+    /// No answer within the timeout.
     Silent(Duration),
-    /// Nobody listens, or the connection broke; why.
+    /// No listener, or a broken connection; with the reason.
     Broken(String),
-    /// The certificate will not do; why.
+    /// The certificate was rejected; with the reason.
     Untrusted(String),
 }
 
 impl Client {
-    /// Returns a client; `bound` is how long each phase of a request may take.
+    /// Returns a client; `bound` is the timeout of each phase of a request.
     pub(super) fn new(ways: Ways, trust: Arc<Trust>, bound: Duration) -> Self {
         Self { ways, trust, bound, room: Semaphore::new(CONNECTIONS_MAX) }
     }
 
-    /// What the vault's certificate says.
+    /// Returns the trust in the vault's certificate.
     pub(super) fn trust(&self) -> &Trust {
         &self.trust
     }
 
-    /// Opens a connection and says what was shown on it, whether or not that will do.
+    /// Opens a connection and returns the presented certificate, accepted or not.
     pub(super) async fn open(&self, door: &Door) -> (Result<Line<'_>, Lost>, Option<Shown>) {
         let room = self.room.acquire().await.expect("it is never closed");
         let socket = self.ways.socket(door.address, door.port);
@@ -85,7 +87,7 @@ impl Client {
             Ok(tcp) => tcp,
             Err(lost) => return (Err(lost), None),
         };
-        // A split is asked hundreds of times, each a small request that must not wait for the next.
+        // The check of a split sends hundreds of small requests that must not wait for each other.
         let _ = tcp.set_nodelay(true);
         if !door.secure {
             return (self.speak(tcp, door, room).await, None);
@@ -114,7 +116,7 @@ impl Client {
     {
         let (send, connection) = within(self.bound, http1::handshake(TokioIo::new(stream))).await?;
         let driver = tokio::spawn(async move {
-            // Whoever asked hears of a broken connection by the answer that does not come.
+            // The missing answer reports a broken connection to the caller.
             let _ = connection.await;
         });
         Ok(Line {
@@ -127,7 +129,7 @@ impl Client {
     }
 }
 
-/// A connection that is kept from one request to the next.
+/// A connection that is reused for further requests.
 pub(super) struct Line<'a> {
     send: SendRequest<Empty<Bytes>>,
     host: String,
@@ -143,12 +145,12 @@ impl Drop for Line<'_> {
 }
 
 impl Line<'_> {
-    /// Tells whether the other side has ended it, as it may between two requests.
+    /// Returns whether the other side has closed it, as it may between two requests.
     pub(super) fn is_over(&self) -> bool {
         self.send.is_closed()
     }
 
-    /// Asks, and reads the answer to its end.
+    /// Sends a request, and reads the answer to its end.
     pub(super) async fn ask(
         &mut self,
         method: &str,
@@ -174,7 +176,7 @@ impl Line<'_> {
 }
 
 impl Answer {
-    /// Returns the body when it is JSON.
+    /// Returns the body if it is JSON.
     pub(super) fn json(&self) -> Option<Value> {
         serde_json::from_str(&self.body).ok()
     }
@@ -186,7 +188,7 @@ impl Answer {
 }
 
 impl Lost {
-    /// Says it, with the port it happened on.
+    /// Describes the error, with its port.
     pub(super) fn told(&self, port: u16) -> String {
         match self {
             Self::Silent(bound) => {
@@ -198,7 +200,7 @@ impl Lost {
     }
 }
 
-/// Says that an answer exceeded the limit, or keeps the error that ended it.
+/// Returns an error for an answer over the limit, or keeps the error that ended it.
 fn unread(error: Box<dyn std::error::Error + Send + Sync>) -> io::Error {
     match error.is::<http_body_util::LengthLimitError>() {
         true => io::Error::other(format!("the answer is larger than {} KiB", BODY_MAX / 1024)),
@@ -206,7 +208,7 @@ fn unread(error: Box<dyn std::error::Error + Send + Sync>) -> io::Error {
     }
 }
 
-/// Waits, and gives up after the bound.
+/// Waits until the timeout.
 async fn within<T, E: std::error::Error + 'static>(
     bound: Duration,
     future: impl Future<Output = Result<T, E>>,
@@ -217,7 +219,8 @@ async fn within<T, E: std::error::Error + 'static>(
     }
 }
 
-/// The words of the innermost error say most; a refusal by the verifier is one of the certificate.
+/// Classifies an error by its innermost cause, which is the most specific; a refusal by the verifier concerns
+/// the certificate.
 fn broken(error: &(dyn std::error::Error + 'static)) -> Lost {
     let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
     let refused = wrapped.and_then(|inner| inner.downcast_ref::<rustls::Error>());

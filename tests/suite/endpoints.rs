@@ -1,5 +1,5 @@
-//! Endpoints of a settings file: nothing is sent to a server that landfall does not know without consent, and no
-//! token of one cloud goes to another.
+//! Endpoints of a settings file: a server that landfall does not know receives nothing without consent, and
+//! no token of one cloud goes to another.
 
 use crate::environment::{Said, TestEnvironment};
 use std::{

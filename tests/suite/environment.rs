@@ -1,4 +1,4 @@
-//! A private place to run the binary in, and what it left there.
+//! A private environment for the binary, and access to what it left.
 
 use assert_cmd::cargo::CommandCargoExt;
 use serde_json::Value;
@@ -9,35 +9,35 @@ use std::{
 };
 use tempfile::TempDir;
 
-/// A home, a working folder and a state folder of one test's own.
+/// The home, working folder and state folder of one test.
 pub struct TestEnvironment {
     home: TempDir,
     variables: Vec<(String, String)>,
 }
 
-/// A seed of one's own: a new cloud begins to look for its port at the seed, and clouds that come and go beside each
-/// other must not take each other's.
+/// Returns a unique seed: a new cloud starts its search for a port at the seed, and concurrent clouds must
+/// not take each other's port.
 fn seed() -> u64 {
     static NEXT: AtomicU64 = AtomicU64::new(1);
     NEXT.fetch_add(1, Ordering::Relaxed) * 7
 }
 
-/// What a run said and how it ended.
+/// The output of a run, and its exit code.
 pub struct Said {
-    /// What may be piped.
+    /// The standard output.
     pub stdout: String,
-    /// Progress and prose.
+    /// The standard error: progress and messages.
     pub stderr: String,
     pub status: ExitStatus,
 }
 
 impl TestEnvironment {
-    /// Everything is ready at the first look.
+    /// Creates an environment in which everything is ready at the first poll.
     pub fn instant() -> Self {
         Self::at_speed("instant")
     }
 
-    /// The cloud runs this many times faster than life.
+    /// Creates an environment with this time scale.
     pub fn at_speed(speed: &str) -> Self {
         let home = TempDir::new().unwrap();
         Self { home, variables: Vec::new() }
@@ -82,7 +82,7 @@ impl TestEnvironment {
         }
     }
 
-    /// Runs, and shows everything it said when it ends otherwise than expected.
+    /// Runs, and prints all output if the exit code is unexpected.
     pub fn expect(&self, code: i32, arguments: &[&str]) -> Said {
         let said = self.run(arguments);
         assert_eq!(said.status.code(), Some(code), "{arguments:?}\n{}\n{}", said.stdout, said.stderr);
@@ -93,13 +93,13 @@ impl TestEnvironment {
         self.command(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
     }
 
-    /// Every request that the cloud has answered, in order.
+    /// Returns every request that the cloud has answered, in order.
     pub fn ledger(&self) -> Vec<Value> {
         let text = std::fs::read_to_string(self.state().join("sim/ledger.jsonl")).unwrap_or_default();
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
-    /// How many requests of this method went to a path that contains this.
+    /// Returns the number of requests of this method to a path that contains this.
     pub fn count(&self, method: &str, part: &str) -> usize {
         let part = part.to_ascii_lowercase();
         let is = |line: &&Value| {
@@ -109,7 +109,7 @@ impl TestEnvironment {
         self.ledger().iter().filter(is).count()
     }
 
-    /// Rewrites the journal as a version without seals wrote it, for tests that edit it.
+    /// Rewrites the journal in the format without seals, for tests that edit it.
     pub fn unseal_journal(&self) {
         let path = self.state().join("journal.jsonl");
         let text = std::fs::read_to_string(&path).unwrap();
@@ -127,13 +127,13 @@ impl TestEnvironment {
         }
     }
 
-    /// The journal's entries, each a line.
+    /// Returns the journal's entries, one per line.
     pub fn journal(&self) -> Vec<Value> {
         let text = std::fs::read_to_string(self.state().join("journal.jsonl")).unwrap_or_default();
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
-    /// Every file below the home, for looking that something is nowhere.
+    /// Returns every file below the home, to search for text that must not occur.
     pub fn files(&self) -> Vec<PathBuf> {
         let mut files = Vec::new();
         let mut folders = vec![self.path().to_owned()];
@@ -150,18 +150,18 @@ impl TestEnvironment {
 }
 
 impl Said {
-    /// The events of `--format json`.
+    /// Returns the events of `--format json`.
     pub fn events(&self) -> Vec<Value> {
         self.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
-    /// The last event: the summary.
+    /// Returns the last event: the summary.
     pub fn summary(&self) -> Value {
         self.events().pop().expect("a run says at least one line")
     }
 }
 
-/// The PFX files that OpenSSL wrote, which every crate's tests share.
+/// Returns the path of a PFX file from OpenSSL that the tests of every crate share.
 pub fn pfx(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("crates/cloud/tests/fixtures/pfx").join(name)
 }

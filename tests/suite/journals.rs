@@ -1,10 +1,10 @@
-//! What the program makes of a journal that is not as it left it, and of names that changed after a kill.
+//! The program's reaction to a damaged journal, and to names that changed after a kill.
 
 use crate::environment::TestEnvironment;
 use serde_json::Value;
 use std::io::{BufRead, BufReader};
 
-/// Brings up until a step begins to change something, and kills the run there.
+/// Runs `up` until a step starts a change, and kills the run there.
 fn killed_at(here: &TestEnvironment, step: &str, arguments: &[&str]) {
     let mut run = here.spawn(&[&["up", "--format", "json"], arguments].concat());
     let lines = BufReader::new(run.stdout.as_mut().unwrap()).lines().map(Result::unwrap);
@@ -35,7 +35,7 @@ fn names_are_held_to_from_the_first_write_though_the_run_was_killed_before_it_ha
         assert!(here.expect(0, &["status", "--format", "json"]).stdout.contains(given[1]));
         here.expect(0, &["down", "--yes"]);
         assert!(here.journal().iter().any(|line| line["entry"] == "undone" && line["step"] == step));
-        // Nothing is held to any name now.
+        // No recorded name applies now.
         here.expect(0, &["up"]);
     }
 }
@@ -162,7 +162,7 @@ fn a_journal_that_was_cut_or_edited_is_refused_until_it_is_restored_or_accepted(
             let words: Vec<&str> = told.stderr.split_whitespace().collect();
             assert!(words.join(" ").contains(&said), "{said}: {}", told.stderr);
         }
-        // What can be read is still shown.
+        // The readable part is still printed.
         let shown = here.expect(1, &["status", "--format", "json"]).stdout;
         let shown: Value = serde_json::from_str(&shown).unwrap();
         assert!(shown["damage"].as_str().is_some_and(|damage| damage.contains("journal.jsonl")), "{shown}");
@@ -174,7 +174,7 @@ fn a_journal_that_was_cut_or_edited_is_refused_until_it_is_restored_or_accepted(
     assert!(said.contains("accepted") && said.contains("damaged"), "{said}");
     let kept = here.files().into_iter().filter(|file| file.to_string_lossy().contains(".damaged-"));
     assert_eq!(kept.count(), 1, "a copy of the damaged file is kept");
-    // It is sound from now on, and says nothing of a flag that is not needed.
+    // It is sound from now on, so the needless flag is not mentioned.
     assert!(!here.expect(0, &["up", "--accept-journal"]).stderr.contains("accepted"));
     here.expect(0, &["down", "--yes"]);
     let left = here.ledger().iter().rfind(|line| line["method"] == "DELETE").unwrap()["path"].to_string();

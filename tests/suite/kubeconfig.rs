@@ -1,4 +1,5 @@
-//! The user's kubeconfig: given back as it was, shared with other programs, and never put where it cannot be written.
+//! The user's kubeconfig: restored as it was, shared with other programs, and refused if it cannot be
+//! written.
 
 use crate::environment::TestEnvironment;
 use std::{
@@ -132,7 +133,7 @@ fn a_kubeconfig_that_cannot_be_replaced_is_written_in_place() {
     use std::os::unix::fs::MetadataExt as _;
     let before = "# mine\napiVersion: v1\nkind: Config\n";
     let (here, path) = with_kubeconfig("kube/config", before);
-    // As with a mount point, a rename would part the two names.
+    // As with a mount point, a rename would separate the two names.
     let other = here.path().join("other");
     fs::hard_link(&path, &other).unwrap();
     let number = fs::metadata(&path).unwrap().ino();

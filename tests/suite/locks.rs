@@ -49,7 +49,7 @@ fn tamper(here: &TestEnvironment, change: impl FnOnce(&mut Value)) {
     fs::write(&path, format!("{opened}\n{rest}")).unwrap();
 }
 
-/// Checks that both commands refuse with these words, without any request.
+/// Checks that both commands refuse with these texts, without any request.
 fn refused(here: &TestEnvironment, words: &[&str]) {
     let before = here.ledger().len();
     for arguments in [&["up"][..], &["down", "--yes"]] {

@@ -1,7 +1,7 @@
-//! The binary, driven as a person drives it, against the simulated cloud that it carries.
+//! The binary, run as a user runs it, against its own simulated cloud.
 //!
-//! One test binary with a module for each promise. Every test has its own home, its own state
-//! folder and so its own cloud; nothing is shared and nothing is waited for by the clock.
+//! One test binary with a module for each guarantee. Every test has its own home, state folder and cloud; the
+//! tests share nothing and never wait for the clock.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
 

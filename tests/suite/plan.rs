@@ -1,4 +1,4 @@
-//! `landfall plan`: what it says, with which exit code, and that it leaves no trace.
+//! `landfall plan`: its output, its exit codes, and that it changes nothing.
 
 use crate::environment::TestEnvironment;
 use crate::screens::shows;
@@ -29,7 +29,7 @@ fn a_plan_of_everything_of_nothing_and_of_three_changes() {
     assert!(writes.is_empty(), "{writes:#?}");
 }
 
-/// The README's example, and every other way to give a flag.
+/// Checks the README's example, and every other form of a flag.
 #[test]
 fn the_command_that_a_plan_prints_performs_that_plan() {
     let here = TestEnvironment::instant();

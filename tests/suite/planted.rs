@@ -1,4 +1,5 @@
-//! Text that servers, files and people wrote reaches no terminal unescaped: planted names, in every command's output.
+//! Text from servers, files and people never reaches a terminal unescaped: planted names, in every command's
+//! output.
 
 use crate::environment::{Said, TestEnvironment};
 use landfall_sim::{Options, Sim, Speed};
@@ -21,7 +22,7 @@ fn quoted(text: &str) -> String {
     format!("\"{}\"", text.chars().map(escaped).collect::<String>())
 }
 
-/// Looks at everything that a run wrote, on both streams.
+/// Checks all output of a run, on both streams.
 fn clean(said: &Said) {
     for text in [&said.stdout, &said.stderr] {
         assert!(!text.contains(is_deceptive), "{text:?}");

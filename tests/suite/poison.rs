@@ -1,4 +1,4 @@
-//! Files and answers that point elsewhere: no token of ours ever goes there.
+//! Files and answers that name other servers: landfall sends no token there.
 
 use crate::{
     environment::{Said, TestEnvironment},
@@ -14,7 +14,7 @@ use std::{
     },
 };
 
-/// A server that nobody should talk to; it counts who does.
+/// A server that must receive no requests; it counts them.
 struct Stranger {
     at: SocketAddr,
     met: Arc<AtomicUsize>,
@@ -38,7 +38,7 @@ impl Stranger {
     }
 }
 
-/// Lets every stored address of an operation lead to the stranger; returns how many there were.
+/// Redirects every stored address of an operation to the foreign server; returns their number.
 fn lead_astray(here: &TestEnvironment, stranger: &Stranger) -> usize {
     here.unseal_journal();
     let path = here.state().join("journal.jsonl");
@@ -59,7 +59,7 @@ fn a_journal_or_kubeconfig_that_points_elsewhere_is_not_followed() {
     assert_eq!(summary["outcome"], "ready");
     assert_eq!(here.count("PUT", "/managedClusters/aks-istio-gateway-demo"), 1);
 
-    // Our own kubeconfig is written and never read for our work.
+    // The program writes its own kubeconfig and never reads it.
     let kubeconfig = here.state().join("kubeconfig");
     let before = fs::read_to_string(&kubeconfig).unwrap();
     let (head, tail) = before.split_once("server: ").unwrap();
@@ -69,7 +69,7 @@ fn a_journal_or_kubeconfig_that_points_elsewhere_is_not_followed() {
     assert!(fs::read_to_string(&kubeconfig).unwrap().contains(server), "it was not mended");
 
     let mut run = Running::start(&here, &["down", "--yes"]);
-    // So says only the wait for an operation whose address is kept.
+    // Only the wait for an operation with a saved address emits this text.
     run.until(|event| event["step"] == "cluster" && event["text"].to_string().contains("of about 300 s"));
     run.kill();
     assert!(lead_astray(&here, &stranger) > 0);
@@ -110,7 +110,7 @@ fn a_kubeconfig_whose_current_context_is_another_cluster_is_added_to_and_put_bac
     stranger.met_nobody();
 }
 
-/// Refused before anything is touched, with these words.
+/// Checks for a refusal before any change, with these texts.
 fn refused(here: &TestEnvironment, arguments: &[&str], words: &[&str]) {
     let Said { stderr, .. } = here.expect(2, arguments);
     assert!(
@@ -144,10 +144,10 @@ fn a_kubeconfig_that_cannot_be_added_to_is_refused_before_anything_is_made() {
     here.write("not-text", [0xff, 0xfe, 0x00]);
     refused(&here, &["up", "--kubeconfig", "not-text"], &["cannot be read"]);
     refused(&here, &["up", "--kubeconfig", "."], &["is not a file"]);
-    // Replacing a device by a file would break every other program.
+    // The replacement of a device by a file would break every other program.
     refused(&here, &["up", "--kubeconfig", "/dev/null"], &["/dev/null is not a file"]);
     assert!(!fs::metadata(Path::new("/dev/null")).unwrap().is_file());
-    // Whoever opens a pipe waits for a writer, for ever.
+    // Opening a pipe waits for a writer, for ever.
     let made = std::process::Command::new("mkfifo").arg(here.path().join("pipe")).status().unwrap();
     assert!(made.success());
     refused(&here, &["up", "--kubeconfig", "pipe"], &["is not a file"]);

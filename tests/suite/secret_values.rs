@@ -1,4 +1,4 @@
-//! The values of a Secret in the manifests are in no output of the program and in no file of its own, whatever happens.
+//! The values of a Secret in the manifests are never in the program's output or its own files.
 
 use crate::{
     environment::{Said, TestEnvironment},
@@ -25,7 +25,7 @@ spec:
   listeners: [{name: http, port: 80, protocol: HTTP}]
 "#;
 
-/// A Secret with these fields, and with the annotation that kubectl leaves on what it applied.
+/// Returns a Secret with these fields, and with the annotation that kubectl adds to applied objects.
 fn secret(fields: &str) -> String {
     let applied = r#"'{"kind":"Secret","stringData":{"p":"s3cret-applied"}}'"#;
     format!(
@@ -43,7 +43,7 @@ fn is_clean(place: &str, bytes: &[u8]) {
     }
 }
 
-/// Runs, and looks through what was said and through every file but the user's own.
+/// Runs, and searches the output and every file except the user's own.
 fn run(here: &TestEnvironment, code: i32, arguments: &[&str]) -> Said {
     let said = here.expect(code, arguments);
     let name = arguments.join(" ");
@@ -66,7 +66,7 @@ fn every_output(here: &TestEnvironment) {
     for arguments in [&["status"][..], &["status", "--format", "json"], &["status", "--live"], &["graph"]] {
         run(here, 0, arguments);
     }
-    // Whatever they come to, nothing of it is printed.
+    // Whatever their results, nothing of it is printed.
     for command in ["doctor", "verify"] {
         for arguments in [&[command, "-vv"][..], &[command, "--format", "json"]] {
             let said = here.run(arguments);
@@ -74,13 +74,13 @@ fn every_output(here: &TestEnvironment) {
         }
     }
 
-    // A change of every value, then of none.
+    // First every value changes, then none.
     write("stringData: {user: s3cret-later, password: s3cret-later}\ndata: {token: eA==}\nimmutable: true");
     run(here, 10, &["plan", "--detailed-exitcode"]);
     run(here, 10, &["plan", "--detailed-exitcode", "--format", "json"]);
     run(here, 0, &["up", "-vv", "--format", "json"]);
 
-    // A change that the server refuses.
+    // This change is refused by the server.
     write("stringData: {user: s3cret-value, password: s3cret-value}\nimmutable: true");
     for command in ["plan", "up"] {
         for arguments in [&[command, "-vv"][..], &[command, "--format", "json"]] {
@@ -90,7 +90,7 @@ fn every_output(here: &TestEnvironment) {
     write("stringData: {user: s3cret-value, password: s3cret-value}");
     run(here, 0, &["up", "--replace", "secret/shop-login"]);
 
-    // A value that the server quotes, and a field that it does not know.
+    // The server quotes the value, and does not know the field.
     for (fields, quoted) in [("stringData: {pin: 8675309}", true), ("stringDat: {pin: s3cret-value}", false)]
     {
         write(fields);
@@ -98,7 +98,7 @@ fn every_output(here: &TestEnvironment) {
         assert_eq!(said.stderr.contains("withheld"), quoted, "{}", said.stderr);
         run(here, 1, &["up", "--format", "json"]);
     }
-    // What cannot be read is quoted by no mistake.
+    // No mistake quotes unreadable text.
     for broken in [
         "stringData: {p: *s3cret-value}",
         "data:\n  p: \"s3cret-value",

@@ -1,4 +1,4 @@
-//! What was given in confidence is in no file of ours, no event, no line, no argument list.
+//! Secrets are in no file of landfall, no event, no output and no argument list.
 
 use crate::{
     environment::{Said, TestEnvironment, pfx},
@@ -13,7 +13,7 @@ use tempfile::TempDir;
 const PASSWORD: &str = "hunter2";
 const PLANTED: &str = "planted-token-of-another-cluster";
 
-/// Bytes that may be nowhere, each with its name.
+/// Bytes that must not occur, each with its name.
 struct Secrets(Vec<(&'static str, Vec<u8>)>);
 
 impl Secrets {
@@ -52,7 +52,7 @@ impl Secrets {
     }
 }
 
-/// The arguments of a process and of all that it started.
+/// Returns the arguments of a process and of all its children.
 #[cfg(target_os = "linux")]
 fn arguments(id: u32) -> Vec<u8> {
     let mut all = fs::read(format!("/proc/{id}/cmdline")).unwrap_or_default();
@@ -78,7 +78,7 @@ fn modes(here: &TestEnvironment) {
     assert_eq!((mode(&here.state()), mode(&here.path().join(".landfall"))), (0o700, 0o700));
 }
 
-/// A person's own settings, beside a cloud of Azure's kind.
+/// Returns a user's own settings, with a cloud like Azure.
 pub fn environment(sim: &Sim) -> TestEnvironment {
     let here = TestEnvironment::instant();
     let facts = sim.facts();
@@ -121,7 +121,7 @@ fn every_way_a_run_can_go(here: &TestEnvironment, secrets: &Secrets) {
     files_are_clean(here, secrets);
 }
 
-/// Every file of ours; the kubeconfig is the user's, and is a credential by purpose.
+/// Checks every file of landfall; the kubeconfig is the user's, and contains credentials by design.
 fn files_are_clean(here: &TestEnvironment, secrets: &Secrets) {
     let ours = here.files().into_iter().filter(|file| !file.ends_with("kubeconfig"));
     for file in ours {
@@ -133,7 +133,7 @@ fn files_are_clean(here: &TestEnvironment, secrets: &Secrets) {
 #[tokio::test(flavor = "multi_thread")]
 async fn no_secret_leaves_its_place_however_a_run_goes() {
     let folder = TempDir::new().unwrap();
-    // Every request is sent six times at most, so this fails one run and no more than one.
+    // Every request is sent at most six times, so this fails exactly one run.
     let faults = vec!["server-error@PATCH httproutes/echo-canary*6".to_owned()];
     let options = Options { speed: Speed::Instant, seed: Some(6_000), faults, ..Options::default() };
     let sim = Sim::open(folder.path(), options).await.unwrap();

@@ -1,11 +1,11 @@
-//! A write that the cloud accepted, and whose answer cannot be read: it left something, and that is ours.
+//! An accepted write with an unreadable answer: it left something, which is owned.
 
 use crate::environment::TestEnvironment;
 use serde_json::Value;
 
 #[test]
 fn an_accepted_write_whose_answer_cannot_be_read_left_something_that_is_ours() {
-    // Every write of every step is swept in the process; these are told as a person hears of them.
+    // The sweep covers every write of every step; these cases check the messages for people.
     for (step, fault) in [
         ("cluster", "answer-foreign@PUT managedClusters"),
         ("resource-group", "answer-page@PUT management."),

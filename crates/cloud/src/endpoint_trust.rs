@@ -1,7 +1,7 @@
 //! The rules that decide which endpoints may receive credentials and tokens.
 //!
-//! A known Azure cloud and this machine are trusted as they are. Every other endpoint needs the consent of a
-//! person, and some combinations are refused with or without it: a token of one party never goes to another.
+//! A known Azure cloud and this machine are trusted without consent. Every other endpoint needs the consent
+//! of a person. Some combinations are always refused: a token of one party never goes to another.
 
 use crate::{
     Endpoints, Roots,
@@ -9,7 +9,7 @@ use crate::{
 };
 use url::Url;
 
-/// A combination of endpoints that is refused, consent or not.
+/// A combination of endpoints that is refused even with consent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EndpointMismatch {
     /// The setting below `[endpoints]`: `arm_audience`.
@@ -21,10 +21,11 @@ pub struct EndpointMismatch {
 }
 
 impl Endpoints {
-    /// Returns the endpoints that need the consent of a person, each in words; none for a known cloud or loopback.
+    /// Returns a description of each endpoint that needs the consent of a person; none for a known cloud or
+    /// loopback.
     ///
     /// # Errors
-    /// Every combination that is refused: endpoints of two clouds, or an audience that is not its host's.
+    /// Every refused combination: endpoints of two clouds, or an audience that does not belong to its host.
     pub fn consent_needed(&self) -> Result<Vec<String>, Vec<EndpointMismatch>> {
         let owners = [
             ("login", EndpointOwner::of_login(&self.login), self.login.to_string()),
@@ -73,7 +74,7 @@ impl Endpoints {
     }
 }
 
-/// Compares an audience with the host that receives its tokens; returns the audience that fits, too.
+/// Compares an audience with the host that receives its tokens; also returns the audience that fits.
 fn fits_host(audience: &str, owner: EndpointOwner, receiver: &Url) -> (bool, String) {
     let wanted = receiver.as_str().trim_end_matches('/').to_owned();
     let Ok(url) = Url::parse(audience) else { return (false, wanted) };
@@ -93,7 +94,7 @@ fn mismatch(field: &'static str, audience: &str, receiver: &str, wanted: &str) -
 
 /// Returns the refusal of endpoints that belong to two known clouds.
 ///
-/// Loopback mixes with each of them: the audiences see to it that no token of a known cloud goes there.
+/// Loopback may be combined with each of them: the audience checks keep tokens of a known cloud away from it.
 fn mixed(owners: &[(&'static str, EndpointOwner, String)]) -> Option<EndpointMismatch> {
     let mut known = owners.iter().filter_map(|(field, owner, value)| match owner {
         EndpointOwner::Known(cloud) => Some((*field, *cloud, value.trim_end_matches('/'))),
@@ -116,9 +117,10 @@ fn settings_of(cloud: &KnownCloud) -> String {
     )
 }
 
-/// Says whether a URL is a sign-in authority of the same cloud as the configured one.
+/// Returns whether a URL is a sign-in authority of the same cloud as the configured one.
 ///
-/// A known cloud has several names for its authority; every other authority is known by its origin alone.
+/// A known cloud has several names for its authority; every other authority is identified by its origin
+/// alone.
 pub(crate) fn is_same_authority(configured: &Url, named: &Url) -> bool {
     let local = [configured, named].iter().all(|url| crate::resolve::is_loopback_host(url));
     if local || configured.origin() == named.origin() {

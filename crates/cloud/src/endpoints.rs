@@ -1,4 +1,4 @@
-//! Where the cloud is: the only thing in which one cloud differs from another.
+//! Endpoints of a cloud: the only difference between one cloud and another.
 
 use crate::Carrier;
 use std::{sync::Arc, time::Duration};
@@ -17,18 +17,18 @@ pub struct Endpoints {
     pub vault_suffix: String,
     /// The audience of the vaults' tokens, without a trailing slash.
     pub vault_audience: String,
-    /// Who may vouch for these servers.
+    /// The certificate authorities that may sign the certificates of these servers.
     pub roots: Roots,
-    /// How much faster than Azure this cloud is; 1 for Azure, infinite for "at once".
+    /// The time scale: how many times faster than Azure this cloud runs. 1 for Azure, infinite for "at once".
     pub pace: f64,
-    /// What carries requests there in place of HTTPS over the network.
+    /// The transport that replaces HTTPS over the network, if there is one.
     pub carrier: Option<Arc<dyn Carrier>>,
 }
 
 /// The certificate authorities to trust.
 #[derive(Clone, Debug)]
 pub enum Roots {
-    /// What the operating system trusts.
+    /// The trust store of the operating system.
     System,
     /// These PEM certificates and nothing else.
     Only(Vec<String>),
@@ -50,17 +50,17 @@ impl Endpoints {
         }
     }
 
-    /// Returns the scope that tokens for Resource Manager are asked for.
+    /// Returns the scope of Resource Manager tokens.
     pub fn arm_scope(&self) -> String {
         scope(&self.arm_audience)
     }
 
-    /// Returns the scope that tokens for the vaults are asked for.
+    /// Returns the scope of vault tokens.
     pub fn vault_scope(&self) -> String {
         scope(&self.vault_audience)
     }
 
-    /// Says whether every server is on this machine, where no proxy can reach it.
+    /// Returns whether every server is on this machine, where no proxy can reach it.
     pub fn is_loopback(&self) -> bool {
         [&self.login, &self.arm].iter().all(|url| crate::resolve::is_loopback_host(url))
             && crate::resolve::is_localhost(&self.vault_suffix)
@@ -72,12 +72,12 @@ fn scope(audience: &str) -> String {
     format!("{}/.default", audience.trim_end_matches('/'))
 }
 
-/// Converts a span of cloud time to real time; nothing at an infinite pace.
+/// Converts a duration of cloud time to real time; zero at an infinite time scale.
 pub(crate) fn real(cloud: Duration, pace: f64) -> Duration {
     if pace > 0.0 { Duration::try_from_secs_f64(cloud.as_secs_f64() / pace).unwrap_or(cloud) } else { cloud }
 }
 
-/// Returns path and query of a URL: what may be stored of it, since the origin comes from the settings.
+/// Returns path and query of a URL. Only these are stored, since the origin comes from the settings.
 pub(crate) fn path_and_query(url: &Url) -> String {
     match url.query() {
         Some(query) => format!("{}?{query}", url.path()),

@@ -9,7 +9,7 @@ use url::Url;
 /// One Azure cloud: its sign-in, its resource manager, its vaults, and the audiences of their tokens.
 #[derive(Debug, PartialEq, Eq)]
 pub struct KnownCloud {
-    /// The name that people use.
+    /// The common name.
     pub name: &'static str,
     /// The hosts of the sign-in authority; the first one is the current name.
     pub login: &'static [&'static str],

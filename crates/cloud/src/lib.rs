@@ -1,14 +1,14 @@
-//! Clients of Azure Resource Manager, Key Vault and Kubernetes that talk to whatever [`Endpoints`] name.
+//! Clients of Azure Resource Manager, Key Vault and Kubernetes for the servers in [`Endpoints`].
 //!
-//! Everything here is concrete and speaks HTTPS: a simulated cloud differs from the public one in the
-//! values of [`Endpoints`] only. Three things hold for every request that leaves this crate:
+//! Everything here is concrete and uses HTTPS: a simulated cloud differs from the public one only in the
+//! values of [`Endpoints`]. Three rules hold for every request of this crate:
 //!
-//! * it is counted by a [`Meter`], whether it is a retry, a poll or a request for a token;
-//! * it carries a token only to the origin that was configured, see `pipeline::OnlyTo`;
-//! * it is repeated by one policy, [`retry`], which says for how long and never sleeps itself.
+//! * a [`Meter`] counts it, whether it is a retry, a poll or a token request;
+//! * it carries a token only to the configured origin, see `pipeline::OnlyTo`;
+//! * one policy, [`retry`], decides on retries; it returns the wait and never sleeps itself.
 //!
-//! What a caller must wait for (a role to take effect, another operation to end) is not repeated here but
-//! told apart by [`ApiErrorKind`], because only the caller knows how long such a wait may last.
+//! Conditions that a caller must wait for (a role assignment to take effect, another operation to end) are
+//! not retried here. [`ApiErrorKind`] distinguishes them, because only the caller knows the maximum wait.
 
 pub mod arm;
 pub mod carrier;

@@ -1,4 +1,4 @@
-//! What we put into azure_core's pipeline: where requests may go, how they are marked and when they are repeated.
+//! landfall's policies in azure_core's pipeline: allowed origins, request headers and retries.
 //!
 //! The order, from the caller to the wire: [`OnlyTo`], [`Marked`], [`TryAgain`], the SDK's bearer token policy,
 //! [`ForgetRefusedToken`], [`Wire`]. The SDK's own retries are off.
@@ -29,7 +29,7 @@ use std::{
 };
 use url::{Origin, Url};
 
-/// Puts the SDK's client options together: our policies, our wire, no retries but ours.
+/// Builds the SDK's client options: the policies and the HTTP client of this crate, no SDK retries.
 pub(crate) fn options(
     wire: &Wire,
     per_call: Vec<Arc<dyn Policy>>,
@@ -46,7 +46,8 @@ pub(crate) fn options(
 
 /// Refuses every request to another origin before a token is attached to it.
 ///
-/// Addresses come from answers (`Azure-AsyncOperation`, `nextLink`) and from files; this is where they end.
+/// Addresses come from answers (`Azure-AsyncOperation`, `nextLink`) and from files; this policy checks all of
+/// them.
 #[derive(Debug)]
 pub(crate) struct OnlyTo(Origin);
 
@@ -56,7 +57,7 @@ impl OnlyTo {
     }
 }
 
-/// A request that would have gone to another server than the configured one.
+/// The error for a request to another server than the configured one.
 #[derive(Debug, thiserror::Error)]
 #[error("{found} is not {configured}")]
 pub(crate) struct ForeignOrigin {
@@ -83,9 +84,10 @@ impl Policy for OnlyTo {
     }
 }
 
-/// Marks requests to Resource Manager with the run's correlation id and asks for our request id back.
+/// Marks requests to Resource Manager with the run's correlation id and requests landfall's request id back.
 ///
-/// The SDK gives every logical request its own `x-ms-client-request-id`; tries of one request share it.
+/// The SDK gives every logical request its own `x-ms-client-request-id`; the attempts of one request share
+/// it.
 #[derive(Debug)]
 pub(crate) struct Marked {
     correlation_id: String,
@@ -109,32 +111,32 @@ impl Policy for Marked {
     }
 }
 
-/// Repeats a request as [`retry::wait`] says, and once at once when its token was refused.
+/// Retries a request as [`retry::wait`] decides, and once without delay if its token was refused.
 #[derive(Debug)]
 pub(crate) struct TryAgain {
-    /// The cloud's pace.
+    /// The time scale of the cloud.
     pace: f64,
     /// Seed of the next request's waits.
     seed: AtomicU64,
-    /// Posts are safe to repeat: so it is with requests for a token.
+    /// True if POSTs are safe to repeat, as token requests are.
     posts_too: bool,
-    /// A 401 is answered with a fresh token.
+    /// True if a 401 leads to a retry with a fresh token.
     fresh_token: bool,
 }
 
 impl TryAgain {
-    /// Repeats requests that are idempotent by their method.
+    /// Retries requests whose method is idempotent.
     pub(crate) fn new(pace: f64, seed: u64) -> Self {
         Self { pace, seed: AtomicU64::new(seed), posts_too: false, fresh_token: false }
     }
 
-    /// Repeats POST too.
+    /// Retries POST too.
     pub(crate) fn posts_too(mut self) -> Self {
         self.posts_too = true;
         self
     }
 
-    /// Sends a request whose token was refused once more: the service has not looked at it.
+    /// Retries a request once if its token was refused: the service has not processed it.
     pub(crate) fn with_fresh_token(mut self) -> Self {
         self.fresh_token = true;
         self
@@ -147,10 +149,10 @@ impl Policy for TryAgain {
         let seed = self.seed.fetch_add(1, Ordering::Relaxed);
         let idempotent = self.posts_too || retry::is_idempotent(request.method());
         let (mut tries, mut refused) = (0, false);
-        // What the earlier tries may have done, as far as their answers leave it open.
+        // The effect that the earlier attempts may have had, as far as their answers leave it open.
         let mut earlier = None;
         loop {
-            // The vault client takes the body out of a request that it sends without a token.
+            // The vault client removes the body from a request that it sends without a token.
             let mut this = request.clone();
             tries += 1;
             let (failure, outcome) = judge(next[0].send(ctx, &mut this, &next[1..]).await, earlier).await;
@@ -173,14 +175,15 @@ impl Policy for TryAgain {
     }
 }
 
-/// Marks a refusal whose request may have been carried out by an earlier try. It never leaves this process.
+/// Marks a refusal whose request an earlier attempt may have carried out. It never leaves this process.
 pub(crate) const EARLIER_TRY_LOST: HeaderName = HeaderName::from_static("x-landfall-earlier-try-lost");
 
-/// The value of that mark when an earlier try was accepted for certain.
+/// The value of that header if the service certainly accepted an earlier attempt.
 pub(crate) const EARLIER_ACCEPTED: &str = "accepted";
 
-/// Returns what a failed try may have done. A 5xx says nothing about a write: a gateway may have given up on a service
-/// that went on. A read does nothing, whatever becomes of its answer.
+/// Returns the effect that a failed attempt may have had. A 5xx leaves the effect of a write unknown: a
+/// gateway may have timed out while the service continued. A read has no effect, whatever happens to its
+/// answer.
 fn possible_effect(request: &Request, failure: &Failure) -> Sent {
     if !is_write(request.method().as_str()) {
         return failure.sent.min(Sent::Unknown);
@@ -188,7 +191,8 @@ fn possible_effect(request: &Request, failure: &Failure) -> Sent {
     failure.status.map_or(failure.sent, |status| failure.sent.max(Sent::of_status(status)))
 }
 
-/// Reads how a try went; the answer is passed on whole, marked when `earlier` tries may have been carried out.
+/// Classifies the result of an attempt. The answer is passed on whole, with the header if `earlier` attempts
+/// may have taken effect.
 async fn judge(outcome: PolicyResult, earlier: Option<Sent>) -> (Option<Failure>, PolicyResult) {
     let answer = match outcome {
         Ok(answer) => {
@@ -223,7 +227,7 @@ async fn judge(outcome: PolicyResult, earlier: Option<Sent>) -> (Option<Failure>
                 ErrorKind::Connection if find::<UntrustedCertificate>(&error).is_some() => None,
                 ErrorKind::Connection => Some(Sent::Never),
                 ErrorKind::Io => Some(find::<AnswerUnread>(&error).map_or(Sent::Unknown, AnswerUnread::sent)),
-                // A token that cannot be had was already tried for; the rest is final by nature.
+                // The credential has already retried a missing token; the other errors are final.
                 _ => None,
             };
             let failure = failure.map(|sent| Failure {
@@ -237,10 +241,11 @@ async fn judge(outcome: PolicyResult, earlier: Option<Sent>) -> (Option<Failure>
     }
 }
 
-/// An earlier try broke off after it left, so the request may have been carried out whatever the last try says.
+/// An earlier attempt broke off after it left, so the request may have been carried out, whatever the last
+/// attempt returned.
 #[derive(Debug)]
 pub(crate) struct EarlierTryLost {
-    /// What the earlier tries may have done.
+    /// The effect that the earlier attempts may have had.
     pub(crate) sent: Sent,
     error: Error,
 }
@@ -273,7 +278,7 @@ pub(crate) struct AnswerUnread {
 }
 
 impl AnswerUnread {
-    /// Adds the status to an error about the body, unless it is there already.
+    /// Adds the status to an error about the body, unless it has one already.
     pub(crate) fn mark(error: Error, status: u16) -> Error {
         if find::<Self>(&error).is_some() {
             return error;
@@ -299,10 +304,10 @@ impl std::error::Error for AnswerUnread {
     }
 }
 
-/// Refuses a challenge that names the sign-in authority of another cloud, before it is answered with a token.
+/// Refuses a challenge that names the sign-in authority of another cloud, before a token is sent.
 ///
-/// The SDK checks the resource of a challenge against the vault's host, and [`Credential`] against the configured
-/// audience. Neither of them looks at the authority.
+/// The SDK compares the resource of a challenge with the vault's host, and [`Credential`] with the configured
+/// audience. Neither of them checks the authority.
 #[derive(Debug)]
 pub(crate) struct OwnAuthority(Url);
 
@@ -341,9 +346,9 @@ fn authority_of(challenge: &str) -> Option<&str> {
     named.split('"').next()
 }
 
-/// Tells the credential which token a service refused, so that the next one is new.
+/// Reports a refused token to the credential, so that the next one is new.
 ///
-/// The SDK's policy forgets its own copy after a 401 but would get the same token from the credential again.
+/// After a 401 the SDK's policy drops its own copy, but the credential would return the same token again.
 #[derive(Debug)]
 pub(crate) struct ForgetRefusedToken(pub(crate) Credential);
 

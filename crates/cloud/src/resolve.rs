@@ -1,7 +1,7 @@
-//! Names to addresses: everything under `.localhost` is this machine (RFC 6761 §6.3), the rest is the system's.
+//! Name resolution: every name under `.localhost` is this machine (RFC 6761 §6.3), the system resolves the
+//! rest.
 //!
-//! Not every system resolver follows the RFC for names *below* `localhost`, so the rule is kept here and not
-//! left to it.
+//! Not every system resolver follows the RFC for names *below* `localhost`, so this module enforces the rule.
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use std::{
@@ -24,10 +24,10 @@ impl Resolve for Resolver {
     }
 }
 
-/// A name that no address is known for; a new vault's name is like that for a minute.
+/// The error for a name without a known address; a new vault's name has none for a minute.
 #[derive(Debug)]
 pub struct NameNotResolved {
-    /// The name that was asked for.
+    /// The name.
     pub host: String,
     source: std::io::Error,
 }
@@ -50,13 +50,13 @@ impl Error for NameNotResolved {
     }
 }
 
-/// Says whether a host name is `localhost` or below it, with or without the root's dot.
+/// Returns whether a host name is `localhost` or below it, with or without the root's dot.
 pub fn is_localhost(host: &str) -> bool {
     let host = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
     host == "localhost" || host.ends_with(".localhost")
 }
 
-/// Says whether a URL leads to this machine: `127.0.0.0/8`, `::1`, or a name that [`is_localhost`].
+/// Returns whether a URL leads to this machine: `127.0.0.0/8`, `::1`, or a name that [`is_localhost`].
 pub fn is_loopback_host(url: &url::Url) -> bool {
     match url.host() {
         Some(url::Host::Domain(name)) => is_localhost(name),
@@ -66,7 +66,7 @@ pub fn is_loopback_host(url: &url::Url) -> bool {
     }
 }
 
-/// Looks a name up; the port is 0 and is filled in by whoever connects.
+/// Resolves a name; the port is 0, and the connector fills it in.
 pub async fn addresses(host: &str) -> Result<Vec<SocketAddr>, NameNotResolved> {
     if is_localhost(host) {
         return Ok(vec![SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0)]);

@@ -1,7 +1,8 @@
-//! The wire: one HTTP client made from [`Endpoints`], counted by a [`Meter`]; or the carrier that they name.
+//! The HTTP client for [`Endpoints`], with every request counted by a [`Meter`]; or the carrier that they
+//! name.
 //!
-//! It stands below azure_core's pipeline in place of the SDK's own client, because that one hides why a
-//! request failed and puts the whole URL, signed query included, into its errors.
+//! It replaces the SDK's own client below azure_core's pipeline, because that one hides why a request failed.
+//! It also puts the whole URL, signed query included, into its errors.
 
 use crate::{
     ApiError, ApiErrorKind, Carrier, Endpoints, Lost, Meter, Roots, Sent, endpoints::real,
@@ -24,14 +25,14 @@ use std::{
 };
 use tokio::time::timeout_at;
 
-/// How long making a connection may take, in real time.
+/// The connection timeout, in real time.
 pub const CONNECT_TIME_MAX: Duration = Duration::from_secs(20);
 
-/// How long one request may take from its first byte to the last of its answer, in cloud time. Resource Manager
-/// itself gives up on a provider after 60 s and then answers 504.
+/// The timeout of one request from its first byte to the last byte of its answer, in cloud time. Resource
+/// Manager itself times out on a provider after 60 s and then answers 504.
 pub const REQUEST_TIME_MAX: Duration = Duration::from_secs(100);
 
-/// The least that [`REQUEST_TIME_MAX`] shrinks to however fast the cloud is: networks keep real time.
+/// The minimum of the scaled [`REQUEST_TIME_MAX`], however fast the cloud is: networks keep real time.
 pub const REQUEST_TIME_MIN: Duration = Duration::from_secs(15);
 
 /// The size limit of one answer, in decoded bytes. The largest lists of Resource Manager have a few megabytes.
@@ -50,23 +51,23 @@ pub(crate) struct Wire {
 
 #[derive(Clone, Debug)]
 enum Way {
-    /// Over the network.
+    /// HTTPS over the network.
     Https(reqwest::Client),
-    /// By a carrier, whose answers are waited for this long.
+    /// A carrier, with the timeout of its answers.
     Carried(Arc<dyn Carrier>, Duration),
 }
 
 impl Wire {
-    /// Makes the client: the configured roots, no redirects, bounds on everything.
+    /// Creates the client: the configured roots, no redirects, limits on everything.
     ///
-    /// Fails with [`ApiErrorKind::Invalid`] when a root is not a PEM certificate.
+    /// Fails with [`ApiErrorKind::Invalid`] if a root is not a PEM certificate.
     pub(crate) fn new(endpoints: &Endpoints, meter: &Meter) -> Result<Self, ApiError> {
         let answer_max = real(REQUEST_TIME_MAX, endpoints.pace).max(REQUEST_TIME_MIN);
         if let Some(carrier) = &endpoints.carrier {
             return Ok(Self::over(Way::Carried(carrier.clone(), answer_max), meter));
         }
         let mut builder = reqwest::Client::builder()
-            // A redirect would carry a token to wherever it points.
+            // A redirect would send the token to any server that it names.
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(CONNECT_TIME_MAX)
             .timeout(answer_max)
@@ -93,7 +94,7 @@ impl Wire {
         Self { answer_bytes_max, ..self }
     }
 
-    /// Returns this client as the SDK wants it.
+    /// Returns this client as the SDK's transport.
     pub(crate) fn transport(&self) -> Transport {
         Transport::new(Arc::new(self.clone()))
     }
@@ -115,7 +116,7 @@ impl HttpClient for Wire {
                 carried(&**carrier, request, *answer_max, self.answer_bytes_max).await?
             }
         };
-        // The query stays out: it may be signed.
+        // The query is omitted: it may be signed.
         tracing::debug!(
             "{method} {host}{} {} in {} ms",
             request.url().path(),
@@ -147,13 +148,13 @@ async fn over_https(
     let status = answer.status().as_u16();
     let headers = headers(answer.headers());
     let from = host.clone();
-    // reqwest has decoded these bytes already, so the limit holds for what a compressed body grows to.
+    // reqwest has decoded these bytes already, so the limit applies to the decompressed size.
     let body = answer.bytes_stream().map_err(move |error| broken(error, &host));
     let body = limited(body.boxed(), from, bytes_max).map_err(move |error| AnswerUnread::mark(error, status));
     Ok(AsyncRawResponse::new(status.into(), headers, Box::pin(body)))
 }
 
-/// Has a request carried and waits for the whole answer.
+/// Sends a request through a carrier and waits for the whole answer.
 async fn carried(
     carrier: &dyn Carrier,
     request: &Request,
@@ -181,7 +182,7 @@ async fn carried(
     let pieces = timeout_at(until, body.try_collect::<Vec<Bytes>>()).await.map_err(too_late);
     let body = pieces.and_then(|read| read).map(|pieces| Bytes::from(pieces.concat()));
     let (status, headers) = (parts.status.as_u16(), headers(&parts.headers));
-    // As over the network, an answer may have a status and no end.
+    // As over the network, an answer may have a status and break off.
     Ok(match body {
         Ok(body) => AsyncRawResponse::from_bytes(status.into(), headers, body),
         Err(error) => {
@@ -216,7 +217,7 @@ fn limited(
     counted.boxed()
 }
 
-/// An answer that exceeded the size limit; the rest of it was not read. The request may have been carried out.
+/// The error for an answer over the size limit; its rest was not read. The request may have been carried out.
 #[derive(Debug)]
 pub(crate) struct AnswerTooLarge {
     host: String,
@@ -231,7 +232,7 @@ impl fmt::Display for AnswerTooLarge {
 
 impl std::error::Error for AnswerTooLarge {}
 
-/// Returns a size limit in words: `32 MiB`.
+/// Formats a size limit: `32 MiB`.
 pub(crate) fn in_mebibytes(bytes: usize) -> String {
     format!("{} MiB", bytes / (1024 * 1024))
 }
@@ -246,7 +247,7 @@ fn lost(lost: Lost) -> Error {
     Error::with_error(kind, lost, message)
 }
 
-/// Says in words what broke, and by its kind whether the server can have seen the request.
+/// Describes a broken request; the error's kind states whether the server may have received it.
 fn broken(error: reqwest::Error, host: &str) -> Error {
     let error = error.without_url();
     if let Some(reason) = refused_certificate(&error) {
@@ -262,7 +263,7 @@ fn broken(error: reqwest::Error, host: &str) -> Error {
     Error::with_error(kind, error, message)
 }
 
-/// A server whose certificate nobody we trust vouches for. Asking again does not change that.
+/// The error for a server whose certificate no trusted authority signed. A retry does not help.
 #[derive(Debug, thiserror::Error)]
 #[error("{host} presents an untrusted certificate")]
 pub(crate) struct UntrustedCertificate {
@@ -276,7 +277,7 @@ fn refused_certificate(error: &(dyn std::error::Error + 'static)) -> Option<rust
     if let Some(reason @ rustls::Error::InvalidCertificate(_)) = error.downcast_ref() {
         return Some(reason.clone());
     }
-    // An I/O error is transparent: what it wraps is not its source.
+    // An I/O error is transparent: the error that it wraps is not its source.
     let wrapped = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
     match wrapped {
         Some(inner) => refused_certificate(inner),

@@ -1,8 +1,9 @@
 //! The data plane of Key Vault: certificates.
 //!
-//! The requests are the SDK's (`azure_security_keyvault_certificates`), over our wire and with our repeats. Its
-//! challenge stays verified: the vault names the audience of the token it wants, and a token is given only when that
-//! audience is the vault's own domain *and* the one configured for this cloud.
+//! The requests are the SDK's (`azure_security_keyvault_certificates`), over the HTTP client and retries of
+//! this crate. The SDK still verifies the challenge, in which the vault names the audience of the required
+//! token. A token is sent only if that audience is the vault's own domain *and* the one configured for this
+//! cloud.
 
 use crate::{
     ApiError, ApiErrorKind, Credential, Endpoints, Meter, Sent,
@@ -38,24 +39,24 @@ pub struct Vault {
     client: Arc<CertificateClient>,
 }
 
-/// A certificate as the vault holds it.
+/// A certificate as the vault stores it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stored {
-    /// SHA-1 of the leaf, 40 lowercase hex digits: what tells whether the same certificate is there already.
+    /// The SHA-1 of the leaf, 40 lowercase hex digits; it identifies the certificate.
     pub thumbprint_sha1_hex: String,
     /// The version, 32 hex digits.
     pub version: String,
     /// The id of the secret with key and chain, version included.
     pub secret_id: String,
-    /// When the leaf begins to be valid.
+    /// The start of the leaf's validity.
     pub not_before: jiff::Timestamp,
-    /// When the leaf ends to be valid.
+    /// The end of the leaf's validity.
     pub not_after: jiff::Timestamp,
-    /// The DNS names that the leaf is for.
+    /// The DNS names of the leaf.
     pub names: Vec<String>,
     /// The leaf, DER.
     pub cer: Vec<u8>,
-    /// What whoever imported this version wrote beside it.
+    /// The tags that the importer set on this version.
     pub tags: BTreeMap<String, String>,
 }
 
@@ -66,24 +67,24 @@ pub struct StoredVersion {
     pub version: String,
     /// SHA-1 of the leaf, 40 lowercase hex digits.
     pub thumbprint_sha1_hex: String,
-    /// Whether it may be used.
+    /// True if it may be used.
     pub enabled: bool,
-    /// When it was made.
+    /// The time of its creation.
     pub created: Option<jiff::Timestamp>,
 }
 
-/// A certificate that was deleted and can still be had back.
+/// A deleted certificate that can still be recovered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Deleted {
-    /// When the vault forgets it for good.
+    /// The time at which the vault purges it.
     pub purged_at: Option<jiff::Timestamp>,
-    /// What whoever imported its newest version wrote beside it.
+    /// The tags that the importer set on its newest version.
     pub tags: BTreeMap<String, String>,
 }
 
 impl Vaults {
     /// Prepares clients for vaults below `endpoints.vault_suffix`.
-    ///
+    /// Fails if the HTTPS client cannot be set up from `endpoints`.
     /// Fails when the HTTPS client cannot be set up from `endpoints`.
     pub fn new(endpoints: &Endpoints, credential: &Credential, meter: &Meter) -> Result<Self, ApiError> {
         Ok(Self {
@@ -95,9 +96,9 @@ impl Vaults {
         })
     }
 
-    /// Returns the vault at `vault_uri`, as Resource Manager tells it, with or without a slash at the end.
+    /// Returns the vault at `vault_uri`, as Resource Manager reports it, with or without a trailing slash.
     ///
-    /// Fails with [`Invalid`](ApiErrorKind::Invalid) when the address is not HTTPS or not of this cloud.
+    /// Fails with [`Invalid`](ApiErrorKind::Invalid) if the address is not HTTPS or not of this cloud.
     pub fn at(&self, vault_uri: &str) -> Result<Vault, ApiError> {
         let refused = |why: &str| {
             let message = format!("use {vault_uri} as a vault: {why}");
@@ -128,10 +129,10 @@ impl Vaults {
 }
 
 impl Vault {
-    /// Returns the newest version of a certificate; none when there is none of this name.
+    /// Returns the newest version of a certificate; `None` if none has this name.
     ///
-    /// Without a role in the vault this is [`Forbidden`](ApiErrorKind::Forbidden) with the inner code
-    /// `ForbiddenByRbac`, whether the certificate is there or not.
+    /// Without a role in the vault this fails with [`Forbidden`](ApiErrorKind::Forbidden) and the inner code
+    /// `ForbiddenByRbac`, whether or not the certificate exists.
     pub async fn certificate(&self, name: &str) -> Result<Option<Stored>, ApiError> {
         let path = format!("/certificates/{name}/");
         match self.client.get_certificate(name, None).await {
@@ -140,16 +141,16 @@ impl Vault {
         }
     }
 
-    /// Imports a PFX under a name; the vault makes a new version each time, the same bytes or not.
+    /// Imports a PFX under a name; the vault creates a new version each time, even for the same bytes.
     ///
-    /// Repeated by itself only when it cannot have been carried out. `Forbidden` with the inner code
-    /// `ForbiddenByRbac` may pass within minutes of a grant; `Conflict` with `ObjectIsDeletedButRecoverable` means
-    /// that the name must be recovered first.
+    /// Retried only if the service cannot have carried it out. `Forbidden` with the inner code
+    /// `ForbiddenByRbac` may pass within minutes of a role assignment. `Conflict` with
+    /// `ObjectIsDeletedButRecoverable` means that the name must be recovered first.
     pub async fn import(&self, name: &str, pfx: &[u8], password: &str) -> Result<Stored, ApiError> {
         self.import_with(name, pfx, password, &BTreeMap::new()).await
     }
 
-    /// The same, with tags on the new version.
+    /// Like [`import`](Self::import), with tags on the new version.
     pub async fn import_with(
         &self,
         name: &str,
@@ -171,7 +172,7 @@ impl Vault {
         }
     }
 
-    /// Returns all versions of a certificate, as the vault lists them; empty when there is none of this name.
+    /// Returns all versions of a certificate in the vault's order; empty if none has this name.
     pub async fn versions(&self, name: &str) -> Result<Vec<StoredVersion>, ApiError> {
         let path = format!("/certificates/{name}/versions");
         let failed = |error| from_sdk(error, "GET", &path);
@@ -193,7 +194,7 @@ impl Vault {
         }
     }
 
-    /// Returns a certificate that was deleted and waits to be recovered or purged; none when the name is free.
+    /// Returns a deleted certificate that can be recovered or purged; `None` if the name is free.
     pub async fn deleted_certificate(&self, name: &str) -> Result<Option<Deleted>, ApiError> {
         let path = format!("/deletedcertificates/{name}");
         let answer = match self.client.get_deleted_certificate(name, None).await {
@@ -207,8 +208,8 @@ impl Vault {
         }))
     }
 
-    /// Deletes all versions of a certificate; returns whether there was one. Within the vault's retention it can be
-    /// [recovered](Self::recover_certificate).
+    /// Deletes all versions of a certificate; returns whether there was one. Within the vault's retention
+    /// period it can be [recovered](Self::recover_certificate).
     pub async fn delete_certificate(&self, name: &str) -> Result<bool, ApiError> {
         let path = format!("/certificates/{name}");
         match self.client.delete_certificate(name, None).await {
@@ -217,7 +218,8 @@ impl Vault {
         }
     }
 
-    /// Begins to recover a deleted certificate; it is back when [`certificate`](Self::certificate) finds it.
+    /// Starts the recovery of a deleted certificate, which ends when [`certificate`](Self::certificate) finds
+    /// it.
     pub async fn recover_certificate(&self, name: &str) -> Result<(), ApiError> {
         let path = format!("/deletedcertificates/{name}/recover");
         let begun = self.client.recover_deleted_certificate(name, None).await;
@@ -225,14 +227,14 @@ impl Vault {
     }
 }
 
-/// Turns "there is none" into nothing.
+/// Converts "not found" into `None`.
 fn absent<T>(error: ApiError) -> Result<Option<T>, ApiError> {
     if error.kind == ApiErrorKind::NotFound { Ok(None) } else { Err(error) }
 }
 
-/// Reads a certificate bundle: names and dates come from the certificate itself.
+/// Parses a certificate bundle: names and dates come from the certificate itself.
 fn stored(answer: Response<Certificate>, method: &'static str, path: &str) -> Result<Stored, ApiError> {
-    // The status says that it was accepted, whatever else the answer is.
+    // The status means that the import was accepted, whatever the rest of the answer contains.
     let status = u16::from(answer.status());
     let wrong = |what: &str| {
         ApiError::new(ApiErrorKind::Protocol, what).with_request(method, path).answered_with(status)

@@ -1,4 +1,4 @@
-//! The cluster's client against an API server over HTTPS: what goes out on the wire, and what is made of the answers.
+//! The cluster client against an HTTPS API server: its requests on the wire, and its handling of the answers.
 
 mod api_server;
 
@@ -9,7 +9,7 @@ use landfall_cloud::kubernetes::{Cluster, DynamicObject, Force, Kind, Selection}
 use landfall_cloud::{ApiErrorKind, Meter, Sent};
 use serde_json::{Value, json};
 
-/// Connects at a pace at which pauses take no time.
+/// Connects with a time scale at which pauses take no time.
 async fn connect(server: &ApiServer) -> (Cluster, Meter) {
     let meter = Meter::new();
     let cluster = Cluster::connect(&server.kubeconfig(), None, &meter, f64::INFINITY).await;
@@ -245,7 +245,7 @@ async fn a_long_list_is_read_to_its_end_and_its_items_say_what_they_are() {
         assert!(seen.asks("labelSelector=app%3Da") && seen.asks("limit=500"));
         match seen.number {
             0 => page("a", "more"),
-            // The rest has expired: the list begins again.
+            // The continue token has expired: the list starts again.
             1 => failure(410, "Expired", "The provided continue parameter is too old"),
             2 => page("b", "more"),
             _ => page("c", ""),

@@ -1,4 +1,4 @@
-//! What the engine lends a step while it runs.
+//! The interface that the engine gives a running step.
 
 use crate::{
     error::{Kind, Residue, StepError},
@@ -18,37 +18,37 @@ use std::{
 };
 use tokio::{sync::mpsc, time::Instant};
 
-/// What a step is at from its entry in the journal on.
+/// The activity of a step from its journal entry on.
 const MAKING: &str = "creating it";
 
-/// The step's window on the run: its memory, its voice, and the only ways to wait.
+/// The step's access to the run: journal state, events, and the only functions that wait.
 pub struct Context {
     step: &'static str,
-    /// What its turn is for. A ticket left by making is no use to undoing, nor the other way round.
+    /// The purpose of the turn. A ticket of a creation is useless for an undo, and vice versa.
     act: Act,
     remembered: Remembered,
     pace: Pace,
     pub(crate) stop: Stop,
-    /// Silent while a look runs ahead of the step's turn.
+    /// `None` while a speculative check runs before the step's turn.
     events: Option<mpsc::UnboundedSender<Event>>,
     moments: Arc<Mutex<Moments>>,
 }
 
-/// What is remembered of a step's turn, for the report and for a deadline that passes.
+/// The recorded times and facts of a step's turn, for the report and for an exceeded deadline.
 struct Moments {
     began: Instant,
-    /// When it was last heard of.
+    /// The time of the last event.
     spoke: Instant,
-    /// What it is at between its waits, for a person.
+    /// The activity between waits, for a person.
     doing: &'static str,
-    /// When the ticket that was taken up had been kept; consumed by the next wait.
+    /// The time at which the resumed ticket was saved; the next wait consumes it.
     attached: Option<SystemTime>,
     acting: Option<Instant>,
     ended: Option<SystemTime>,
     last_seen: Option<String>,
-    /// What a failure from here on has left behind at the least.
+    /// The minimum leftover of a failure from here on.
     left: Residue,
-    /// In a walk that only looks: what was noted, and what is on its way.
+    /// In a read-only walk: the notes, and the operation in progress.
     notes: Vec<String>,
     on_its_way: Option<String>,
 }
@@ -85,7 +85,7 @@ impl Context {
         }
     }
 
-    /// For looking, within this turn, for what a step has made.
+    /// Creates the context for a search, within this turn, for what a step created.
     pub(crate) fn finding(&self, step: &'static str) -> Self {
         Self {
             step,
@@ -98,8 +98,8 @@ impl Context {
         }
     }
 
-    /// For a walk that only looks: nothing is written, no wait goes beyond its first look, and what
-    /// a step notes is collected.
+    /// Creates the context of a read-only walk: writes nothing, ends every wait after its first poll, and
+    /// collects the notes of a step.
     pub(crate) fn looking(step: &'static str, looking: &Looking) -> Self {
         Self {
             step,
@@ -112,37 +112,37 @@ impl Context {
         }
     }
 
-    /// Tells whether this walk only looks: what is not there yet is then said and not waited for.
+    /// Returns whether this walk is read-only: a missing resource is then reported and not waited for.
     pub(crate) fn only_looks(&self) -> bool {
         self.remembered.is_only_read()
     }
 
-    /// Takes down what a look found to be on its way, in a walk that only looks.
+    /// Records an operation that a check found in progress, in a read-only walk.
     pub(crate) fn is_on_its_way(&self, what: &str, state: &str) -> StepError {
         let words = if state.is_empty() { format!("waiting for {what}") } else { state.to_owned() };
         self.moments().on_its_way = Some(words);
         StepError::new(Kind::TimedOut, format!("find {what}")).cause("it does not exist yet")
     }
 
-    /// Takes what [`Context::is_on_its_way`] took down, and what was noted.
+    /// Returns and clears the records of [`Context::is_on_its_way`], and the notes.
     pub(crate) fn take_told(&self) -> (Option<String>, Vec<String>) {
         let mut moments = self.moments();
         (moments.on_its_way.take(), std::mem::take(&mut moments.notes))
     }
 
-    /// The same without a voice, for a look ahead of the step's turn.
+    /// Like [`Context::new`], but emits no events; for a speculative check before the step's turn.
     pub(crate) fn silent(step: &'static str, run: &Run) -> Self {
         Self { events: None, ..Self::new(step, Act::Make, run) }
     }
 
-    /// Returns the pace of the cloud.
+    /// Returns the time scale of the cloud.
     pub fn pace(&self) -> Pace {
         self.pace
     }
 
-    /// Returns the ticket that an earlier attempt of this step left, if it left one of this type.
+    /// Returns the ticket that an earlier attempt of this step left, if it has this type.
     ///
-    /// The next wait then counts its progress from when the ticket was kept.
+    /// The next wait then counts its progress from the time at which the ticket was saved.
     pub fn ticket<T: DeserializeOwned>(&self) -> Option<T> {
         let past = self.past();
         if past.ticket_undoes != (self.act == Act::Undo) {
@@ -153,11 +153,12 @@ impl Context {
         Some(ticket)
     }
 
-    /// Keeps a ticket: how to ask after work the cloud has taken. It is on disk when this returns.
+    /// Saves a ticket, with which a later run polls work that the cloud accepted. It is on disk when this
+    /// returns.
     ///
     /// # Errors
     ///
-    /// When the journal cannot be written, which also ends the run; pass it on.
+    /// Fails if the journal cannot be written, which also ends the run; pass the error on.
     pub fn keep<T: Serialize>(&self, ticket: &T) -> Result<(), StepError> {
         let ticket = serde_json::to_value(ticket).map_err(|error| {
             StepError::new(Kind::Bug, format!("write the ticket of {} as JSON", self.step)).caused_by(&error)
@@ -165,75 +166,75 @@ impl Context {
         self.write_ticket(ticket)
     }
 
-    /// Forgets the ticket: the cloud no longer knows it.
+    /// Deletes the ticket: the cloud no longer knows it.
     ///
     /// # Errors
     ///
-    /// When the journal cannot be written, which also ends the run; pass it on.
+    /// Fails if the journal cannot be written, which also ends the run; pass the error on.
     pub fn drop_ticket(&self) -> Result<(), StepError> {
         self.moments().attached = None;
         self.write_ticket(Value::Null)
     }
 
-    /// Tells whether this step made its thing, in this run or an earlier one.
+    /// Returns whether this step created its resource, in this run or an earlier one.
     pub fn ours(&self) -> bool {
         self.past().ours
     }
 
-    /// Tells whether another step made its thing.
+    /// Returns whether another step created its resource.
     pub fn is_ours(&self, step: &str) -> bool {
         self.remembered.past(step).ours
     }
 
-    /// Tells whether somebody said that what this step found is ours as well; see [`Past::adopted`].
+    /// Returns whether a person adopted what this step found; see [`Past::adopted`].
     pub fn adopted(&self) -> bool {
         self.past().adopted
     }
 
-    /// Tells the same of another step.
+    /// Returns the same for another step.
     pub fn is_adopted(&self, step: &str) -> bool {
         self.remembered.past(step).adopted
     }
 
-    /// Returns what another step gave, as the journal remembers it; for undoing, when inputs are not at hand.
+    /// Returns the recorded output of another step; for an undo without inputs.
     pub fn output<T: DeserializeOwned>(&self, step: &str) -> Option<T> {
         serde_json::from_value(self.remembered.past(step).output?).ok()
     }
 
-    /// Returns the ticket that another step's attempt left, if it left one of this type to make its thing.
+    /// Returns the ticket that another step's creation attempt left, if it has this type.
     pub fn ticket_of<T: DeserializeOwned>(&self, step: &str) -> Option<T> {
         let past = self.remembered.past(step);
         serde_json::from_value(past.ticket.filter(|_| !past.ticket_undoes)?).ok()
     }
 
-    /// Says that a write of this turn has been accepted ([`Residue::Something`]), or may have been
-    /// ([`Residue::Unknown`]): no later failure of the turn can say that nothing was left behind.
+    /// Records that a write of this turn has been accepted ([`Residue::Something`]), or may have been
+    /// ([`Residue::Unknown`]). No later failure of the turn can then report that nothing was left behind.
     ///
-    /// Without this, a look that is refused after the write would take back that its thing is ours.
+    /// Without this, a refused read after the write would revoke the ownership of its resource.
     pub fn leaves(&self, residue: Residue) {
         let mut moments = self.moments();
         moments.left = moments.left.and(residue);
     }
 
-    /// An error of this turn, with what the turn is known to have left behind.
+    /// Adds the known leftover of the turn to an error.
     pub(crate) fn with_what_is_left(&self, error: StepError) -> StepError {
         let residue = error.residue.and(self.moments().left);
         error.residue(residue)
     }
 
-    /// Says a sentence that displays may drop.
+    /// Emits a note that displays may drop.
     pub fn note(&self, text: impl Into<String>) {
         self.tell(What::Note { step: self.step, text: text.into(), progress: None });
     }
 
-    /// Says that a request was refused for now and goes out again after `wait` of real time.
+    /// Reports that a request was refused for now and is retried after `wait` of real time.
     pub fn retrying(&self, because: &str, wait: Duration) {
         self.tell(What::Retrying { step: self.step, because: because.into(), wait });
     }
 
-    /// Says when, by the cloud's own clock, the awaited thing came to be. The latest call counts.
+    /// Records when the awaited state was reached, by the cloud's own clock. The latest call counts.
     ///
-    /// The report measures the ideal run with it: what lies between this and our noticing is ours.
+    /// The report uses it to measure the ideal run: the time from here to its detection is landfall's.
     pub fn ended_at(&self, at: SystemTime) {
         self.moments().ended = Some(at);
     }
@@ -251,11 +252,11 @@ impl Context {
         self.send(what);
     }
 
-    /// Sends an event that is no part of what a look found.
+    /// Sends an event that is not part of a poll result.
     fn send(&self, what: What) {
         self.moments().spoke = Instant::now();
         if let Some(events) = &self.events {
-            // A display that went away is no reason to stop the work.
+            // A display that has ended does not stop the run.
             let _ = events.send(Event { at: SystemTime::now(), what });
         }
     }
@@ -265,12 +266,12 @@ impl Context {
         self.tell(What::Note { step: self.step, text, progress: Some(progress) });
     }
 
-    /// When the step was last heard of.
+    /// Returns the time of the step's last event.
     pub(crate) fn spoke(&self) -> Instant {
         self.moments().spoke
     }
 
-    /// Says that the step is still at it, when it has not said so itself.
+    /// Emits a heartbeat if the step has been silent.
     pub(crate) fn still_at_it(&self, usual: Duration) {
         let (doing, began, acting) = {
             let moments = self.moments();
@@ -284,7 +285,7 @@ impl Context {
         self.send(What::Note { step: self.step, text, progress: None });
     }
 
-    /// Writes that the step is about to change something and under which names, then says so.
+    /// Records that the step is about to change something and under which names, then emits the event.
     pub(crate) fn start(&self, title: String, making: bool, named: Option<Value>) -> Result<(), StepError> {
         let attempt = self.past().attempts + 1;
         self.write(Entry::Started { step: self.step.into(), attempt, making, named })?;
@@ -298,14 +299,14 @@ impl Context {
         self.moments().acting = Some(Instant::now());
     }
 
-    /// How long the cloud took: from the beginning of the act to the end the step was told of, or
-    /// to now when it was told of none.
+    /// Returns the time that the cloud took: from the start of the change to the reported end, or to now if
+    /// no end was reported.
     pub(crate) fn acted(&self) -> Duration {
         let moments = self.moments();
         let Some(acting) = moments.acting else { return Duration::ZERO };
         let whole = acting.elapsed();
         let Some(ended) = moments.ended else { return whole };
-        // The cloud's clock is compared with ours, so a skew can only be bounded, not removed.
+        // The comparison uses two clocks, so a skew can only be bounded, not removed.
         let since = SystemTime::now().duration_since(ended).unwrap_or_default();
         whole.saturating_sub(since)
     }
@@ -314,7 +315,7 @@ impl Context {
         self.moments().attached.take()
     }
 
-    /// The error for a deadline that passed around the whole turn.
+    /// Returns the error for an exceeded deadline of the whole turn.
     pub(crate) fn past_deadline(&self, title: &str, deadline: Duration) -> StepError {
         let what = if self.act == Act::Undo { "delete" } else { "finish" };
         let what = format!("{what} {title} within {} s", deadline.as_secs());
@@ -333,8 +334,8 @@ impl Context {
     }
 
     fn write(&self, entry: Entry) -> Result<(), StepError> {
-        // The journal stays broken after a failed write, so the run ends at its next entry at the
-        // latest, whatever the step makes of this error.
+        // The journal stays broken after a failed write. So the run ends at its next entry at the latest,
+        // whatever the step does with this error.
         self.remembered.append(entry)
     }
 
@@ -343,7 +344,7 @@ impl Context {
     }
 }
 
-/// Reads a time stamp of the journal.
+/// Parses a timestamp of the journal.
 fn moment(text: &str) -> Option<SystemTime> {
     text.parse::<jiff::Timestamp>().ok().map(SystemTime::from)
 }

@@ -1,4 +1,4 @@
-//! Standing in front of the steps: somebody who may say no before a step is asked for anything.
+//! The policy hook that may refuse before a step is called.
 
 use crate::{
     context::Context,
@@ -10,21 +10,21 @@ use crate::{
 use serde_json::Value;
 use std::{sync::Arc, time::Duration};
 
-/// What a step is about to be asked for.
+/// The action that a step is about to run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Act {
-    /// To look at what is there.
+    /// Check the existing state.
     Look,
-    /// To make or mend it.
+    /// Create or update it.
     Make,
-    /// To take it away.
+    /// Delete it.
     Undo,
 }
 
-/// Who is asked first.
+/// The hook that is called first.
 pub(crate) type Ask = dyn Fn(&'static str, Act) -> Result<(), StepError> + Send + Sync;
 
-/// A step with a guard in front.
+/// A step with the hook before it.
 pub(crate) struct Guarded {
     pub(crate) node: Arc<dyn Node>,
     pub(crate) ask: Arc<Ask>,

@@ -1,25 +1,26 @@
-//! A graph of look-then-make steps, run as concurrently as its edges allow and remembered in a
-//! journal that survives the death of the process at any instant.
+//! A graph of check-then-apply steps. It runs as concurrently as its edges allow, and its journal survives
+//! the death of the process at any instant.
 //!
 //! | I want to | I read |
 //! |---|---|
 //! | write a step | [`Step`], whose page is a tutorial that compiles |
 //! | wire steps together | [`Graph::add`], [`Handle`], [`Inputs`] |
-//! | bring everything up, or take down what is ours | [`up`], [`down`], [`Run`] |
-//! | know what bringing up would do, and do nothing | [`plan`], [`Looking`] |
+//! | create everything, or delete what is owned | [`up`], [`down`], [`Run`] |
+//! | preview `up` without changes | [`plan`], [`Looking`] |
 //! | wait for a condition from inside a step | [`Context::wait_until`], [`Context::attend`] |
-//! | know what is there, whoever created it | [`discover`], [`Discovery`] |
-//! | know what is remembered | [`Journal`], [`Memory`], [`Past`] |
-//! | say no before a step is asked, or have all of it made again | [`Graph::guard`], [`Graph::again`] |
-//! | show a run | [`Event`], [`What`], [`Report`] |
+//! | find existing resources, whoever created them | [`discover`], [`Discovery`] |
+//! | read the recorded state | [`Journal`], [`Memory`], [`Past`] |
+//! | refuse before a step is called, or recreate everything | [`Graph::guard`], [`Graph::again`] |
+//! | display a run | [`Event`], [`What`], [`Report`] |
 //!
-//! The crate knows no cloud: it makes no request, prints nothing and reads no environment. What
-//! must be known to change it is little. *Decisions are pure*: which steps may run is in the
-//! `schedule` module, when to look again in `rhythm`, what the entries mean in [`Memory`]; tasks,
-//! files and clocks are in `run`, [`Journal`] and [`Context`]. *An entry is on disk before it is
-//! acted on*, and an event that reports an entry goes out after that. *The engine never tries a
-//! step again*: a client retries a request, a step waits for a condition, a person runs the
-//! command again.
+//! The crate knows no cloud: it sends no request, prints nothing and reads no environment variable. Three
+//! rules explain it:
+//!
+//! * *Decisions are pure.* The `schedule` module decides which steps may run, `rhythm` when to poll again,
+//!   and [`Memory`] what the entries mean. Tasks, files and clocks are in `run`, [`Journal`] and [`Context`].
+//! * *An entry is on disk before the program acts on it*, and an event that reports an entry follows it.
+//! * *The engine never retries a step.* A client retries a request, a step waits for a condition, a person
+//!   runs the command again.
 
 mod context;
 mod error;

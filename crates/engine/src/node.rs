@@ -1,6 +1,6 @@
-//! A step with its types forgotten, so that steps of all types can stand in one graph.
+//! Type-erased steps, so that steps of all types fit in one graph.
 //!
-//! Outputs are erased to JSON here and decoded here, and nowhere else.
+//! Only this module erases outputs to JSON and decodes them.
 
 use crate::{
     context::Context,
@@ -29,17 +29,17 @@ pub(crate) struct Made {
 pub(crate) trait Node: Send + Sync {
     fn id(&self) -> &'static str;
     fn title(&self) -> String;
-    /// The names it would be made under.
+    /// Returns the names under which it would be created.
     fn named(&self) -> Option<Value>;
     fn usual(&self) -> Duration;
     fn deadline(&self) -> Duration;
     fn part_of(&self) -> Option<&'static str>;
-    /// Tells whether the thing outlives what it stands on.
+    /// Returns whether the resource outlives its parents.
     fn outlives_parent(&self) -> bool;
-    /// Says no before anything is begun.
+    /// Refuses before anything starts.
     fn may_make(&self) -> Result<(), StepError>;
-    /// Reads an output back from the journal; `None` when it no longer parses, which is a reason
-    /// to look again and not an error.
+    /// Decodes an output from the journal; `None` if it no longer parses, which leads to a new check and is
+    /// not an error.
     fn decode(&self, value: &Value) -> Option<Made>;
     fn check<'a>(
         &'a self,

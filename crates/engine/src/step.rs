@@ -1,4 +1,4 @@
-//! What one step is: look, make, take away. The page of [`Step`] is the tutorial.
+//! The step: check, apply, undo. The page of [`Step`] is the tutorial.
 
 use crate::{
     context::Context,
@@ -9,21 +9,20 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use std::{future::Future, time::Duration};
 
-/// One thing that must exist: how to look for it, make it, and take it away.
+/// One resource that must exist: how to check, create and delete it.
 ///
 /// # How to add a step
 ///
-/// A step is a struct holding what it is configured with and whatever client it works through. It
-/// takes the values of earlier steps as [`Input`](Step::Input) and gives an
-/// [`Output`](Step::Output) to later ones. Below, a garden bed and a plant in it; the world they
-/// live in is a list behind a lock.
+/// A step is a struct with its configuration and its client. It takes the values of earlier steps as
+/// [`Input`](Step::Input) and returns an [`Output`](Step::Output) for later ones. The example creates a
+/// garden bed and a plant in it; their simulated cloud is a list behind a lock.
 ///
 /// ```
 /// use landfall_engine::{Change, Check, Context, Kind, Look, Step, StepError, Undone, Wait};
 /// use serde::{Deserialize, Serialize};
 /// use std::{collections::BTreeMap, sync::{Arc, Mutex}, time::Duration};
 ///
-/// /// The world: the plants of each bed.
+/// /// The simulated cloud: the plants of each bed.
 /// type Garden = Arc<Mutex<BTreeMap<String, Vec<String>>>>;
 ///
 /// struct Bed { garden: Garden, name: String }
@@ -39,19 +38,19 @@ use std::{future::Future, time::Duration};
 ///     fn title(&self) -> String { format!("bed {}", self.name) }
 ///     fn deadline(&self) -> Duration { Duration::from_secs(60) }
 ///
-///     // Looks, and changes nothing. Existing is not enough: it says what state the thing is in.
+///     // Read-only. Existence is not enough: it returns the state of the resource.
 ///     async fn check(&self, _: &Context, _: &()) -> Result<Check<BedName>, StepError> {
 ///         let there = self.garden.lock().unwrap().contains_key(&self.name);
 ///         Ok(if there { Check::Ready(BedName(self.name.clone())) } else { Check::Missing })
 ///     }
 ///
-///     // Makes or mends, and is safe to repeat: the process may have died right after this line.
+///     // Creates or updates, idempotently: the process may have died right after this line.
 ///     async fn apply(&self, _: &Context, _: &()) -> Result<BedName, StepError> {
 ///         self.garden.lock().unwrap().entry(self.name.clone()).or_default();
 ///         Ok(BedName(self.name.clone()))
 ///     }
 ///
-///     // Called only when this step made the thing, now or in an earlier run.
+///     // Called only if this step created the resource, now or in an earlier run.
 ///     async fn undo(&self, _: &Context, bed: BedName) -> Result<Undone, StepError> {
 ///         let gone = self.garden.lock().unwrap().remove(&bed.0);
 ///         Ok(if gone.is_some() { Undone::Deleted } else { Undone::AlreadyGone })
@@ -60,7 +59,7 @@ use std::{future::Future, time::Duration};
 ///
 /// struct Plant { garden: Garden, kind: &'static str }
 ///
-/// /// How to ask after something slow. Kept as a ticket, it outlives the process.
+/// /// The data to poll slow work. Saved as a ticket, it outlives the process.
 /// #[derive(Serialize, Deserialize)]
 /// struct Sown { bed: String }
 ///
@@ -82,7 +81,7 @@ use std::{future::Future, time::Duration};
 ///     }
 ///
 ///     async fn apply(&self, cx: &Context, bed: &BedName) -> Result<(), StepError> {
-///         // A ticket of an earlier attempt means the slow work was taken already: attach to it.
+///         // A ticket of an earlier attempt means that the slow work was already accepted: attach to it.
 ///         if cx.ticket::<Sown>().is_none() {
 ///             let mut garden = self.garden.lock().unwrap();
 ///             let plants = garden.get_mut(&bed.0).ok_or_else(|| {
@@ -109,7 +108,7 @@ use std::{future::Future, time::Duration};
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// // Wiring: a handle is the edge and the value in one. No cycle can be written.
+/// // Wiring: a handle is both the edge and the value. Cycles are impossible.
 /// use landfall_engine::{EnvironmentKey, Graph, How, Journal, Outcome, Pace, Run, Stop, down, up};
 /// let garden = Garden::default();
 /// let mut graph = Graph::new();
@@ -124,8 +123,8 @@ use std::{future::Future, time::Duration};
 /// let run = Run { journal: journal.into(), pace: Pace::REAL, stop: Stop::new(), events };
 /// let report = up(&graph, &run).await?;
 /// assert_eq!((report.outcome, report.created), (Outcome::Ready, 2));
-/// assert_eq!(up(&graph, &run).await?.found, 2);           // nothing is made twice
-/// assert_eq!(down(&graph, &run).await?.undone.len(), 2);  // and all of it was ours
+/// assert_eq!(up(&graph, &run).await?.found, 2);           // nothing is created twice
+/// assert_eq!(down(&graph, &run).await?.undone.len(), 2);  // and all of it was owned
 /// assert!(garden.lock().unwrap().is_empty());
 /// # assert!(heard.try_recv().is_ok());
 /// # Ok(())
@@ -134,82 +133,83 @@ use std::{future::Future, time::Duration};
 ///
 /// # What must hold
 ///
-/// * **`check` changes nothing.** It may run ahead of its turn, and several times.
-/// * **Every method may be called again after a crash at any await point.** Names and ids are
-///   deterministic, so that looking again finds what an earlier attempt made.
-/// * **The ticket is kept before the first wait.** What is not kept is found by `check` as
-///   [`Check::Underway`], and `apply` then waits on the thing itself.
-/// * **Waiting goes through [`Context::wait_until`] or [`Context::attend`]**: they bound it, show
-///   it, and end it when the run is asked to end.
-/// * **Neither an output nor [`Step::named`] says anything secret.** They are written to the journal.
+/// * **`check` changes nothing.** It may run speculatively, and several times.
+/// * **Every method may be called again after a crash at any await point.** Names and ids are deterministic,
+///   so that a later check finds what an earlier attempt created.
+/// * **The ticket is saved before the first wait.** Without a ticket, `check` returns [`Check::Underway`],
+///   and `apply` then waits for the resource itself.
+/// * **Every wait uses [`Context::wait_until`] or [`Context::attend`]**: they bound it, display it, and end
+///   it when the run is stopped.
+/// * **Neither an output nor [`Step::named`] contains a secret.** They are written to the journal.
 /// * **The id given to [`Graph::add`](crate::Graph::add) never changes**: it is in people's journals.
 pub trait Step: Send + Sync + 'static {
-    /// What earlier steps must have given: a handle's value, or a tuple of them.
+    /// The required values of earlier steps: a handle's value, or a tuple of them.
     type Input: Send + Sync + 'static;
-    /// What later steps may use. It is written to the journal: names and ids, no secrets.
+    /// The value for later steps. It is written to the journal: names and ids, no secrets.
     type Output: Clone + Serialize + DeserializeOwned + Send + Sync + 'static;
 
     /// Names the thing for a person: "resource group rg-demo in eastus".
     fn title(&self) -> String;
 
-    /// Names what this step is about to make, for the journal to keep with the first claim: should
-    /// the process die before there is an output, this is what the thing is found and held by.
+    /// Returns the names of the resource to create, for the journal's first claim. If the process dies before
+    /// there is an output, these names identify the resource.
     ///
-    /// A small JSON object that whoever reads [`Past::named`](crate::Past::named) understands.
-    /// Nothing secret: it is written to the journal.
+    /// The value is a small JSON object for the readers of [`Past::named`](crate::Past::named). It must not
+    /// contain secrets: it is written to the journal.
     fn named(&self) -> Option<Value> {
         None
     }
 
-    /// Bounds looking and making together, in cloud time.
+    /// Returns the maximum duration of check and apply together, in cloud time.
     fn deadline(&self) -> Duration;
 
-    /// How long making usually takes, in cloud time, for the estimate of what is left.
+    /// Returns the typical duration of the creation, in cloud time, for the estimate.
     fn usual(&self) -> Duration {
         Duration::from_secs(1)
     }
 
-    /// Looks, changing nothing.
+    /// Checks the state, read-only.
     fn check(
         &self,
         cx: &Context,
         input: &Self::Input,
     ) -> impl Future<Output = Result<Check<Self::Output>, StepError>> + Send;
 
-    /// Makes, mends or attaches, and returns when the thing is usable. Safe to repeat.
+    /// Creates, updates or attaches, and returns when the resource is usable. Idempotent.
     fn apply(
         &self,
         cx: &Context,
         input: &Self::Input,
     ) -> impl Future<Output = Result<Self::Output, StepError>> + Send;
 
-    /// Takes away what this step made. Called only for what is ours; safe to repeat.
+    /// Deletes what this step created. Called only for owned resources; idempotent.
     fn undo(
         &self,
         cx: &Context,
         output: Self::Output,
     ) -> impl Future<Output = Result<Undone, StepError>> + Send;
 
-    /// Names the step whose thing this one's is a part of, for [`Undone::GoesWithParent`]: one of those it takes a
-    /// value from.
+    /// Returns the step whose resource contains this one's, for [`Undone::GoesWithParent`]: one of the steps
+    /// that this one takes a value from.
     ///
-    /// As provided, it is a part of all of them, and stays while any of them does. A step that takes values from
-    /// things it is no part of must say which is the one.
+    /// By default, all of these contain it, and it stays while any of them does. A step whose resource is not
+    /// part of all of them must override this.
     fn part_of(&self) -> Option<&'static str> {
         None
     }
 
-    /// Tells whether the thing outlives what it stands on, as a DNS record outlives the address that it names. What was
-    /// only found and outlives its parent stays in the journal when that is gone.
+    /// Returns whether the resource outlives its dependencies, as a DNS record outlives its address. If it
+    /// was only found, its record stays in the journal after their deletion.
     fn outlives_parent(&self) -> bool {
         false
     }
 
-    /// Names what is there of this step's thing, whoever created it, for a person who adopts it; `None` when nothing is
-    /// there.
+    /// Returns the existing resource of this step, whoever created it, for a person who adopts it; `None` if
+    /// nothing exists.
     ///
-    /// As provided, it takes the output of a [`Check::Ready`], else what [`Step::recover`] names. A step whose thing
-    /// has several parts should override this, so that a part is named too when others are missing or differ.
+    /// By default, this is the output of a [`Check::Ready`], else that of [`Step::recover`]. A step whose
+    /// resource has several parts should override this, so that an existing part is found even if others are
+    /// missing or differ.
     fn existing(
         &self,
         cx: &Context,
@@ -228,12 +228,12 @@ pub trait Step: Send + Sync + 'static {
         }
     }
 
-    /// Learns the output of something whose making was cut short, so that it can be undone; `None`
-    /// when nothing of ours is there.
+    /// Returns the output of a resource whose creation was interrupted, so that it can be undone; `None` if
+    /// nothing owned exists.
     ///
-    /// As provided, it looks until the thing is no longer under way and takes the output of a
-    /// [`Check::Ready`]. What is there but unfit has no output to take, which is an error; a step
-    /// that can name its output without a healthy thing should override this.
+    /// By default, this polls until the resource is no longer in progress and returns the output of a
+    /// [`Check::Ready`]. An existing but unhealthy resource has no output, which is an error. A step that can
+    /// name its output without a healthy resource should override this.
     fn recover(
         &self,
         cx: &Context,
@@ -262,45 +262,45 @@ pub trait Step: Send + Sync + 'static {
     }
 }
 
-/// What a look found. Existing is not being healthy: a look says which of these it is.
+/// The result of a check. An existing resource is not always healthy, so a check distinguishes these.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Check<T> {
-    /// It is there and as wanted; this is its output.
+    /// The resource exists and is in sync; this is its output.
     Ready(T),
-    /// Nothing is there.
+    /// The resource does not exist.
     Missing,
-    /// It is there and usable, and not as wanted; it can be changed in place.
+    /// The resource exists, is usable and has drifted; it can be updated in place.
     Differs {
-        /// What is to change.
+        /// The required changes.
         changes: Vec<Change>,
     },
-    /// The cloud is at it already: attach and wait.
+    /// The cloud is already creating or changing it: attach and wait.
     Underway,
-    /// It is there and failed: mend it by putting it again, or make it anew when it is ours.
+    /// The resource exists and failed: repair it by a repeated PUT, or recreate it if it is owned.
     Broken {
-        /// What the cloud says of it.
+        /// The reason that the cloud reports.
         why: String,
     },
-    /// The name is taken by something that is not ours: refuse.
+    /// A foreign resource has the name: refuse.
     Foreign {
-        /// How that shows.
+        /// The evidence.
         why: String,
     },
-    /// The change would be refused, whatever becomes of the steps that it comes after: nothing is written.
+    /// The change would be refused, whatever the result of the preceding steps: nothing is written.
     Refused {
-        /// What would be refused, and what to do about it.
+        /// The refusal, with a hint.
         error: StepError,
     },
 }
 
-/// One field that is not as wanted.
+/// One field that has drifted.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Change {
     /// The path of the field, such as `nodes_max`.
     pub field: String,
-    /// What it is; null when it is absent.
+    /// The actual value; null if it is absent.
     pub is: Value,
-    /// What it should be; null when it should go.
+    /// The desired value; null if the field should be removed.
     pub wanted: Value,
 }
 
@@ -310,28 +310,28 @@ impl std::fmt::Display for Change {
     }
 }
 
-/// What became of something that was ours.
+/// The outcome of undoing an owned resource.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "what", rename_all = "kebab-case")]
 pub enum Undone {
-    /// It was there and is gone.
+    /// It existed and was deleted.
     Deleted,
-    /// It was gone before we came.
+    /// It was gone before the undo.
     AlreadyGone,
-    /// It goes when the thing it is part of goes. Recorded only once that has gone.
+    /// It is deleted together with its parent. Recorded only after the parent's deletion.
     GoesWithParent,
-    /// Its taking away is begun and goes on without us; the next run sees to its end. Until then it stays ours, and
-    /// what it stands on waits. Never recorded: what is remembered is the ticket.
+    /// Its deletion has started and continues after this run; the next run completes it. Until then it stays
+    /// owned, and its dependencies wait. Never recorded: the journal has the ticket.
     Underway,
-    /// It stays, and stays ours.
+    /// It stays, and stays owned.
     Kept {
-        /// Why.
+        /// The reason.
         why: String,
     },
 }
 
 impl Undone {
-    /// Tells whether nothing is left of it.
+    /// Returns whether nothing is left of it.
     pub fn is_gone(&self) -> bool {
         !matches!(self, Undone::Kept { .. } | Undone::Underway)
     }

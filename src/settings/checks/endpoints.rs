@@ -1,23 +1,23 @@
-//! The rules for `[endpoints]`: which tokens may go where, and when a person has to agree first.
+//! The rules for `[endpoints]`: the allowed receivers of tokens, and the endpoints that need consent.
 
 use crate::settings::{layers::Layers, mistake::Mistake, target::Endpoints};
 use landfall_cloud::Roots;
 
-/// The agreement of a person to the endpoints that landfall does not know.
+/// A person's consent to the endpoints that landfall does not know.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Consent {
-    /// None is needed, or a person named the settings file on the command line.
+    /// It is not needed, or a person named the settings file on the command line.
     Given,
-    /// The file was found in the folder: these endpoints receive nothing until a person agrees.
+    /// The file was found in the folder: these endpoints receive nothing without a person's consent.
     Needed {
-        /// The settings file, as it is named in messages.
+        /// The settings file, as named in messages.
         file: String,
-        /// The endpoints, each in words.
+        /// A description of each endpoint.
         endpoints: Vec<String>,
     },
 }
 
-/// Completes the endpoints with those of public Azure.
+/// Fills missing endpoints with those of public Azure.
 pub fn resolve(own: &Endpoints) -> landfall_cloud::Endpoints {
     let public = landfall_cloud::Endpoints::public();
     let bare = |url: &url::Url| url.as_str().trim_end_matches('/').to_owned();

@@ -1,14 +1,15 @@
-//! The user's kubeconfig: what is there can be added to, and this shows before anything is made.
+//! Checks of the user's kubeconfig, before anything is created: the cluster can be added to it.
 
 use crate::settings::mistake::{Given, Mistake};
 use landfall_cloud::kubeconfig::{self, KubeconfigError};
 use landfall_steps::kubeconfig::BACKUP;
 use std::{fs, io, path::Path};
 
-/// The largest kubeconfig that is read. Real ones have some kilobytes; etcd itself takes no object above 1.5 MB.
+/// The maximum size of a kubeconfig. Real ones have some kilobytes; etcd itself accepts no object above 1.5
+/// MB.
 const SIZE_MAX: u64 = 4 * 1024 * 1024;
 
-/// Checks the file at `path`; one that is not there will be created. `state` is the environment's state folder.
+/// Checks the file at `path`; a missing one will be created. `state` is the environment's state folder.
 pub fn file(given: &Given<String>, path: &Path, state: &Path) -> Result<(), Mistake> {
     let shown = path.display();
     let wrong = |why: String, hint: &str| Err(given.wrong(format!("{shown} {why}")).hint(hint));
@@ -19,7 +20,7 @@ pub fn file(given: &Given<String>, path: &Path, state: &Path) -> Result<(), Mist
         Err(error) => return wrong(format!("cannot be read: {error}"), another),
     };
     if !known.is_file() {
-        // A device or a pipe would be waited on for ever, or replaced by a file.
+        // A device or a pipe would block for ever, or be replaced by a file.
         return wrong("is not a file".to_owned(), another);
     }
     if known.len() > SIZE_MAX {
@@ -28,7 +29,7 @@ pub fn file(given: &Given<String>, path: &Path, state: &Path) -> Result<(), Mist
     if known.permissions().readonly() {
         return wrong("is read-only".to_owned(), "make it writable, or set kubeconfig to another file");
     }
-    // A killed run may have left half a text there: it is restored when the file is locked.
+    // A killed run may have left a half-written text: the next lock of the file restores it.
     if kubeconfig::has_leftovers(path, &state.join(BACKUP)) {
         return writable(given, path);
     }
@@ -46,7 +47,7 @@ pub fn file(given: &Given<String>, path: &Path, state: &Path) -> Result<(), Mist
     writable(given, path)
 }
 
-/// Checks that the file can be written later, and that no program seems to have left its lock behind.
+/// Checks that the file can be written later, and that no program seems to have abandoned its lock.
 fn writable(given: &Given<String>, path: &Path) -> Result<(), Mistake> {
     let shown = path.display();
     if let Err(error) = kubeconfig::check_writable(path) {

@@ -1,4 +1,4 @@
-//! What makes a setting right, one family a file. Every check names the value and what to do about it.
+//! Validation of the settings, one file per family. Every check names the value and the fix.
 
 pub mod canary;
 pub mod certificate;

@@ -1,4 +1,4 @@
-//! An environment that a script or a colleague made: used as it is, never ours.
+//! A foreign environment from a script or a colleague: used as it is, never owned.
 
 use crate::bench::Bench;
 use landfall_engine::{Action, How};
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 const ROUTE: &str = "/apis/gateway.networking.k8s.io/v1/namespaces/default/httproutes/echo-canary";
 
-/// Everything is there, and nothing says that we made it: no journal, no mark, a route that kubectl applied.
+/// Creates everything without a sign of landfall: no journal, no mark, a route that kubectl applied.
 async fn somebodys() -> Bench {
     let bench = Bench::instant().await;
     bench.up_ready().await;
@@ -40,7 +40,7 @@ async fn what_is_right_is_used_unchanged_and_the_takeover_of_a_route_is_planned_
     let plan = bench.plan().await;
     let open: Vec<_> = plan.steps.iter().filter(|planned| planned.action != Action::Ok).collect();
     let names: Vec<&str> = open.iter().map(|planned| planned.step).collect();
-    // Without a memory, the names can be looked at only when the gateways are as they should be.
+    // Without a record, the names can be checked only when the gateways are in sync.
     assert_eq!(names, ["kubeconfig", "gateways", "dns"], "{open:#?}");
     let told: Vec<String> = open[1].changes.iter().map(ToString::to_string).collect();
     let takeover = "HTTPRoute echo-canary: metadata.managedFields [\"kubectl\"] → [\"landfall\"]";
@@ -77,7 +77,7 @@ async fn without_a_journal_everything_is_discovered_and_goes_when_it_is_adopted(
         assert!(found.contains(&step), "{step}: {found:?}");
     }
     bench.adopt().await;
-    // The route that kubectl applied was found and is adopted.
+    // The route from kubectl was found and is adopted.
     assert_eq!(bench.survey().await.in_cluster, [""; 0]);
     bench.down_ready().await;
     assert_eq!(bench.get(&bench.path("/resourceGroups/rg-demo")).await, Value::Null);
@@ -115,7 +115,7 @@ async fn records_that_were_found_stay_known_when_the_gateways_are_gone() {
     let zone = format!("{group}/providers/Microsoft.Network/dnszones/{}", crate::settings::DOMAIN);
     bench.put(&zone, json!({ "location": "global" })).await;
     bench.up_ready().await;
-    // Somebody entered the records by hand, and the journal knows them as found.
+    // A person entered the records by hand, and the journal contains them as found.
     let mut memory = bench.memory();
     let published = memory.0.remove("dns").unwrap().output.unwrap();
     for (host, _) in published["records"].as_array().unwrap().iter().map(|r| (r[0].as_str().unwrap(), ())) {

@@ -1,4 +1,4 @@
-//! Everything is there: looking finds it, and making it again changes nothing.
+//! A complete environment: a check finds it, and another apply changes nothing.
 
 use crate::bench::Bench;
 use landfall_engine::{Check, Context, Graph, Kind, Outcome, Step, StepError, Undone};
@@ -60,7 +60,8 @@ async fn every_step_is_ready_before_and_after_it_is_made_again() {
     assert_eq!(world(&bench), before);
 }
 
-/// Everything that lasts in the world, by family; what the clusters' controllers have seen so far goes with the clock.
+/// Returns all lasting state of the simulated cloud, by family; the progress of the clusters' controllers
+/// depends on the clock and is left out.
 fn world(bench: &Bench) -> Vec<(String, Value)> {
     let mut all = bench.sim.read(|world| serde_json::to_value(world).unwrap());
     for cluster in all["clusters"]["all"].as_object_mut().unwrap().values_mut() {
@@ -72,7 +73,7 @@ fn world(bench: &Bench) -> Vec<(String, Value)> {
     families.iter().map(|family| ((*family).to_owned(), all[family].clone())).collect()
 }
 
-/// A step that is made again although it is there.
+/// A step whose apply runs although its resource exists.
 struct Again<S>(S);
 
 impl<S: Step> Step for Again<S> {
@@ -117,7 +118,7 @@ impl<S: Step> Again<S> {
     }
 }
 
-/// The wiring once more, every step made again.
+/// The same wiring, with a forced apply of every step.
 #[rustfmt::skip]
 fn again(bench: &Bench) -> Graph {
     let (c, s, t) = (&bench.clouds, &bench.wish, &bench.teardown);

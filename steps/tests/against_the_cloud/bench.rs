@@ -1,4 +1,5 @@
-//! A world of one test's own, runs over it, a hand in Resource Manager, and questions to the ledger.
+//! A test fixture: a simulated cloud of one test, runs against it, direct Resource Manager access, and
+//! request log queries.
 
 use crate::{kubectl::Kubectl, settings, wiring};
 use landfall_cloud::{
@@ -20,30 +21,30 @@ use std::sync::Once;
 use tempfile::TempDir;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
-/// A simulated cloud, clients of it, and a wish.
+/// A simulated cloud, its clients, and settings.
 pub struct Bench {
     pub sim: Sim,
     pub clouds: Clouds,
     pub wish: Settings,
     pub home: TempDir,
     pub teardown: Teardown,
-    /// Whether the environment has a cluster and what is in it.
+    /// True if the environment has a cluster with contents.
     pub whole: bool,
 }
 
-/// What a run came to, and what it told.
+/// The result of a run, and its events.
 pub struct Told {
     pub report: Report,
     pub events: Vec<What>,
 }
 
 impl Bench {
-    /// A cloud in which everything is ready at the first look.
+    /// Creates a cloud in which everything is ready at the first poll.
     pub async fn instant() -> Self {
         Self::with(Options { speed: Speed::Instant, ..Options::default() }).await
     }
 
-    /// A cloud this many times faster than life, for tests that look at states on the way.
+    /// Creates a cloud with this time scale, for tests of intermediate states.
     pub async fn at_speed(times: f64) -> Self {
         Self::with(Options { speed: Speed::Times(times), ..Options::default() }).await
     }
@@ -52,7 +53,7 @@ impl Bench {
         Self::in_home(TempDir::new().unwrap(), options).await
     }
 
-    /// The cloud and the journal of a folder, as they were left there.
+    /// Opens the cloud and the journal of a folder, as they were left there.
     pub async fn in_home(home: TempDir, options: Options) -> Self {
         static PROVIDER: Once = Once::new();
         PROVIDER.call_once(|| {
@@ -63,7 +64,7 @@ impl Bench {
         Self { sim, clouds, wish, home, teardown: Teardown::default(), whole: true }
     }
 
-    /// The same, for an environment that ends before the cluster.
+    /// Like [`instant`](Self::instant), for an environment that ends before the cluster.
     pub async fn without_cluster() -> Self {
         Self { whole: false, ..Self::instant().await }
     }
@@ -75,24 +76,24 @@ impl Bench {
         }
     }
 
-    /// Brings the environment up as a process of its own would.
+    /// Runs `up` as a separate process would.
     pub async fn up(&self) -> Told {
         self.walk(&self.graph(), |_| false).await
     }
 
-    /// The same, and it must come up.
+    /// Like [`up`](Self::up), and requires that it becomes ready.
     pub async fn up_ready(&self) -> Told {
         let told = self.up().await;
         assert_eq!(told.report.outcome, Outcome::Ready, "{:#?}", told.report.errors);
         told
     }
 
-    /// Brings it up, and cuts the run off at the instant at which such a step begins to change something.
+    /// Runs `up`, and cuts the run off at the start of such a step's change.
     pub async fn up_until(&self, until: impl Fn(&'static str) -> bool) -> Told {
         self.walk(&self.graph(), until).await
     }
 
-    /// Brings up another graph over the same journal.
+    /// Runs `up` of another graph over the same journal.
     pub async fn walk(&self, graph: &Graph, until: impl Fn(&'static str) -> bool) -> Told {
         let (run, events) = self.run("up").await;
         let stop = run.stop.clone();
@@ -105,14 +106,14 @@ impl Bench {
         Told { report, events }
     }
 
-    /// Says what bringing up would do, with what a process of its own remembers.
+    /// Returns the plan, from the journal as a separate process would read it.
     pub async fn plan(&self) -> Plan {
         let memory = Journal::read(&self.state()).unwrap().map(|(_, memory)| memory).unwrap_or_default();
         let pace = Pace::new(self.sim.facts().pace);
         plan(&self.graph(), &Looking { memory: memory.into(), pace, stop: Stop::new() }).await
     }
 
-    /// Writes to the journal what is there and was not remembered, as found; returns the steps.
+    /// Records existing resources without a record in the journal as found; returns the steps.
     pub async fn discover(&self) -> Vec<&'static str> {
         let (run, _) = self.run("down").await;
         let looking = Looking { memory: run.journal.memory().into(), pace: run.pace, stop: Stop::new() };
@@ -127,7 +128,7 @@ impl Bench {
         found.map(record).collect()
     }
 
-    /// Lets the journal remember a step's output as one that was only found.
+    /// Records a step's output in the journal as only found.
     pub async fn forget_and_find(&self, step: &str, output: Value) {
         let (run, _) = self.run("up").await;
         let undone = Undone::GoesWithParent;
@@ -136,7 +137,7 @@ impl Bench {
         run.journal.append(Entry::Finished { step: step.to_owned(), how, output }).unwrap();
     }
 
-    /// Says that what was only found is ours as well.
+    /// Adopts the resources that were only found.
     pub async fn adopt(&self) {
         let (run, _) = self.run("down").await;
         for step in landfall_steps::adoptable(&run.journal.memory()) {
@@ -144,7 +145,7 @@ impl Bench {
         }
     }
 
-    /// What stands in the way of taking down all that is ours.
+    /// Surveys the teardown of all owned resources.
     pub async fn survey(&self) -> Survey {
         let memory = self.memory();
         let ours = memory.0.iter().filter(|(_, past)| past.ours);
@@ -152,7 +153,7 @@ impl Bench {
         survey(&self.clouds, &self.wish, &memory, &going).await
     }
 
-    /// Puts a lock on something.
+    /// Locks a scope.
     pub async fn lock(&self, scope: &str) -> String {
         let id = format!("{scope}/providers/Microsoft.Authorization/locks/keep");
         let body =
@@ -161,12 +162,12 @@ impl Bench {
         id
     }
 
-    /// Takes down what is ours.
+    /// Runs `down`.
     pub async fn down(&self) -> Told {
         self.down_but(&[]).await
     }
 
-    /// Takes down what is ours but for the things of some steps.
+    /// Runs `down`, and keeps the resources of some steps.
     pub async fn down_but(&self, kept: &[&str]) -> Told {
         let (run, events) = self.run("down").await;
         let mut graph = self.graph();
@@ -182,7 +183,7 @@ impl Bench {
         Told { report, events }
     }
 
-    /// The same, and it must end well.
+    /// Like [`down`](Self::down), and requires success.
     pub async fn down_ready(&self) -> Told {
         let told = self.down().await;
         assert_eq!(told.report.outcome, Outcome::Ready, "{:#?}", told.report.errors);
@@ -198,7 +199,7 @@ impl Bench {
         };
         let journal = loop {
             match Journal::open(&self.state(), command, &key, "0.1.0") {
-                // The looks of a run that was cut off let go of the journal when they are next polled.
+                // The checks of a run that was cut off release the journal at their next poll.
                 Err(OpenError::Locked { .. }) => tokio::task::yield_now().await,
                 opened => break opened.unwrap(),
             }
@@ -211,17 +212,17 @@ impl Bench {
         self.home.path().join("state")
     }
 
-    /// What the journal remembers.
+    /// Returns the journal's state.
     pub fn memory(&self) -> Memory {
         Journal::read(&self.state()).unwrap().unwrap().1
     }
 
-    /// A path below the subscription.
+    /// Returns a path below the subscription.
     pub fn path(&self, rest: &str) -> String {
         self.clouds.azure.path(rest)
     }
 
-    /// The id of something in the group: `Microsoft.X/type/name`.
+    /// Returns the id of a resource in the group: `Microsoft.X/type/name`.
     pub fn id(&self, rest: &str) -> String {
         self.path(&format!("/resourceGroups/{}/providers/{rest}", settings::GROUP))
     }
@@ -238,13 +239,13 @@ impl Bench {
         self.id("Microsoft.Network/virtualNetworks/vnet-demo")
     }
 
-    /// Reads a resource by hand; null when it is not there.
+    /// Reads a resource directly; null if it does not exist.
     pub async fn get(&self, id: &str) -> Value {
         let found = self.clouds.azure.arm().get(id, version(id)).await.unwrap();
         found.unwrap_or_default()
     }
 
-    /// Puts a resource by hand and waits for it.
+    /// Puts a resource directly and waits for it.
     pub async fn put(&self, id: &str, body: Value) -> Value {
         self.begin(id, body).await;
         loop {
@@ -256,39 +257,39 @@ impl Bench {
         }
     }
 
-    /// Begins to put a resource by hand.
+    /// Starts a direct PUT of a resource.
     pub async fn begin(&self, id: &str, body: Value) -> Begun {
         self.clouds.azure.arm().put(id, version(id), &body, Condition::None).await.unwrap()
     }
 
-    /// Begins to delete a resource by hand.
+    /// Starts a direct deletion of a resource.
     pub async fn delete(&self, id: &str) -> Begun {
         self.clouds.azure.arm().delete(id, version(id)).await.unwrap()
     }
 
-    /// Makes the group, as somebody else would.
+    /// Creates the group, as another party would.
     pub async fn make_group(&self, location: &str) -> String {
         let id = self.path(&format!("/resourceGroups/{}", settings::GROUP));
         self.put(&id, serde_json::json!({ "location": location, "tags": { "Team": "other" } })).await;
         id
     }
 
-    /// A hand in the cluster that is not ours.
+    /// Returns a foreign client of the cluster.
     pub async fn kubectl(&self) -> Kubectl {
         Kubectl::sign_in(self.clouds.azure.cluster_credential(&self.cluster_id()).await.unwrap().expose())
     }
 
-    /// How many requests the cloud has seen: the place from which to ask the ledger.
+    /// Returns the number of requests so far: the position from which to read the request log.
     pub fn mark(&self) -> usize {
         self.sim.ledger().len()
     }
 
-    /// The requests that changed something, or were to, since a mark: `PUT 201 /path`, signing in and the handing out
-    /// of credentials left out.
+    /// Returns the requests since a mark that changed something, or tried to: `PUT 201 /path`. Omits sign-ins
+    /// and requests for credentials.
     pub fn writes(&self, mark: usize) -> Vec<String> {
-        // A vault first says where its tokens are from; the request is then sent once more.
+        // A vault first answers with its token authority; the client then repeats the request.
         let challenge = |line: &Line| line.status == 401 && line.host.contains(".vault.");
-        // Whether a name is free and what policies would say is asked by POST.
+        // Name availability and policy checks are POSTs that change nothing.
         let checks = |line: &Line| line.path.rsplit('/').next().is_some_and(|last| last.starts_with("check"));
         let asks = |line: &Line| {
             line.method == "GET" || line.host.starts_with("login.") || challenge(line) || checks(line)
@@ -299,7 +300,7 @@ impl Bench {
         lines.map(|line| format!("{} {} {}", line.method, line.status, line.path)).collect()
     }
 
-    /// The writes since a mark whose path contains this, whatever its case.
+    /// Returns the writes since a mark whose path contains this, regardless of case.
     pub fn writes_at(&self, mark: usize, part: &str) -> Vec<String> {
         let part = part.to_ascii_lowercase();
         let at = |line: &String| line.to_ascii_lowercase().contains(&part);
@@ -308,23 +309,23 @@ impl Bench {
 }
 
 impl Told {
-    /// The error of a step, which must have failed.
+    /// Returns the error of a step, which must have failed.
     pub fn error(&self, step: &str) -> &landfall_engine::StepError {
         let found = self.report.errors.iter().find(|(failed, _)| failed == step);
         &found.unwrap_or_else(|| panic!("{step} did not fail: {:#?}", self.report)).1
     }
 
-    /// What became of a step's thing.
+    /// Returns the outcome of undoing a step's resource.
     pub fn undone(&self, step: &str) -> Option<&Undone> {
         self.report.undone.iter().find(|(undone, _)| undone == step).map(|(_, undone)| undone)
     }
 
-    /// Found, created and changed.
+    /// Returns the numbers of found, created and changed steps.
     pub fn counts(&self) -> (u32, u32, u32) {
         (self.report.found, self.report.created, self.report.changed)
     }
 
-    /// The steps that began to change something, in order.
+    /// Returns the steps that started a change, in order.
     pub fn started(&self) -> Vec<&'static str> {
         let started = |what: &What| match what {
             What::Started { step, .. } => Some(*step),
@@ -333,7 +334,7 @@ impl Told {
         self.events.iter().filter_map(started).collect()
     }
 
-    /// How a step came to its output.
+    /// Returns the way in which a step got its output.
     pub fn how(&self, wanted: &str) -> Option<landfall_engine::How> {
         self.events.iter().find_map(|what| match what {
             What::Finished { step, how, .. } if *step == wanted => Some(*how),
@@ -341,7 +342,7 @@ impl Told {
         })
     }
 
-    /// The sentences a step said.
+    /// Returns the notes of a step.
     pub fn notes(&self, wanted: &str) -> Vec<&str> {
         let text = |what| match what {
             &What::Note { step, ref text, .. } if step == wanted => Some(text.as_str()),
@@ -351,7 +352,7 @@ impl Told {
     }
 }
 
-/// Hears a run to its end; asks it to end at once when such a step begins.
+/// Receives the events of a run to its end; stops it immediately when such a step starts.
 async fn heard(
     mut events: UnboundedReceiver<Event>,
     until: impl Fn(&'static str) -> bool,
@@ -367,7 +368,7 @@ async fn heard(
     heard
 }
 
-/// Makes the clients, as the program does.
+/// Creates the clients, as the program does.
 fn clouds(sim: &Sim) -> Clouds {
     let facts = sim.facts().clone();
     let endpoints = Endpoints {
@@ -396,7 +397,7 @@ fn clouds(sim: &Sim) -> Clouds {
     }
 }
 
-/// The api-version to use for an id.
+/// Returns the api-version for an id.
 fn version(id: &str) -> &'static str {
     let kind = |part: &str| id.to_ascii_lowercase().contains(part);
     match () {

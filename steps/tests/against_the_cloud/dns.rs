@@ -78,7 +78,7 @@ async fn a_strangers_record_that_holds_our_address_is_left_as_it_is() {
     assert_eq!(told.how("dns"), Some(How::Created), "the other three are ours");
     assert_eq!(bench.writes_at(mark, "dnszones").len(), 3);
     let told = bench.down_ready().await;
-    // It leads to our address still, so it stays known, for an --adopt.
+    // It still leads to the owned address, so it stays recorded, for an `--adopt`.
     assert!(matches!(told.undone("dns"), Some(Undone::Kept { .. })), "{:?}", told.report.undone);
     assert_eq!(bench.get(&format!("{zone}/A/httpbin")).await["properties"]["TTL"], 3600);
     for host in &HOSTS[1..] {

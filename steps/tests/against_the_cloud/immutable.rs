@@ -1,4 +1,5 @@
-//! Immutable fields: refused before anything is written, or changed by recreating the object when a person asks for it.
+//! Immutable fields: refused before the first write, or changed by recreating the object at a person's
+//! request.
 
 use crate::{
     bench::{Bench, Told},
@@ -12,7 +13,7 @@ const HTTPBIN: &str = "/apis/apps/v1/namespaces/default/deployments/httpbin";
 const SERVICE: &str = "/api/v1/namespaces/default/services/httpbin";
 const CONFIG: &str = "/api/v1/namespaces/default/configmaps/fixed";
 
-/// An environment that a script made: no journal, and a Deployment with a selector of its own.
+/// Creates an environment as a script would: no journal, and a Deployment with another selector.
 async fn of_a_script() -> Bench {
     let bench = Bench::instant().await;
     bench.up_ready().await;
@@ -93,7 +94,7 @@ async fn a_script_made_deployment_is_recreated_when_asked_and_stays_foreign() {
     assert_ne!(kubectl.get(HTTPBIN).await, Value::Null, "it took the place of a foreign one");
 }
 
-/// A ConfigMap that never changes, and a workload with a Service.
+/// Returns the manifests of a ConfigMap that never changes, and of a workload with a Service.
 fn shop(data: &str, selector: &str, port: u16) -> String {
     format!(
         "{{apiVersion: v1, kind: ConfigMap, metadata: {{name: fixed}}, immutable: true, data: {data}}}\n---\n\

@@ -1,9 +1,9 @@
-//! A hand in the cluster under another name than ours: what `kubectl apply --server-side` does.
+//! A client of the cluster with another field manager, as `kubectl apply --server-side` is.
 
 use reqwest::{Certificate, Client, Method};
 use serde_json::Value;
 
-/// Somebody else with the same credential.
+/// Another party with the same credential.
 pub struct Kubectl {
     client: Client,
     server: String,
@@ -34,12 +34,12 @@ impl Kubectl {
         (answer.status().as_u16(), answer.json().await.unwrap_or_default())
     }
 
-    /// Applies an object as `kubectl`, taking over what others own.
+    /// Applies an object as `kubectl`, and takes over fields of others.
     pub async fn apply(&self, path: &str, object: &Value) -> Value {
         self.apply_as("kubectl", path, object).await
     }
 
-    /// Applies an object under a name, taking over what others own.
+    /// Applies an object with a field manager, and takes over fields of others.
     pub async fn apply_as(&self, manager: &str, path: &str, object: &Value) -> Value {
         let path = format!("{path}?fieldManager={manager}&force=true");
         let body = ("application/apply-patch+yaml", object);
@@ -48,20 +48,20 @@ impl Kubectl {
         body
     }
 
-    /// Lays a merge patch (RFC 7386) over an object, as `kubectl patch --type merge` does.
+    /// Applies a merge patch (RFC 7386) to an object, as `kubectl patch --type merge` does.
     pub async fn merge(&self, path: &str, patch: &Value) {
         let body = ("application/merge-patch+json", patch);
         let (status, body) = self.send(Method::PATCH, path, Some(body)).await;
         assert!(status < 300, "{path} answered {status}: {body}");
     }
 
-    /// Reads an object; null when it is not there.
+    /// Reads an object; null if it does not exist.
     pub async fn get(&self, path: &str) -> Value {
         let (status, body) = self.send(Method::GET, path, None).await;
         if status == 404 { Value::Null } else { body }
     }
 
-    /// Deletes an object, which need not be there.
+    /// Deletes an object, if it exists.
     pub async fn delete_if_there(&self, path: &str) {
         self.send(Method::DELETE, path, None).await;
     }

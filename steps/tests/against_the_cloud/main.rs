@@ -1,4 +1,4 @@
-//! The steps against the simulated cloud, over real HTTPS: what they come to, and what the cloud saw of it.
+//! The steps against the simulated cloud, over real HTTPS: their results, and the resulting request log.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
 
 mod adoption;

@@ -1,4 +1,5 @@
-//! Objects that our requests created are owned, through failures and kills, also those without managed fields.
+//! Objects that landfall's requests created are owned, after failures and kills, also those without managed
+//! fields.
 
 use crate::{bench::Bench, settings};
 use landfall_engine::{How, Undone};
@@ -10,7 +11,7 @@ const ACCOUNT: &str = "/api/v1/namespaces/default/serviceaccounts/shop";
 const BARE: &str = "{apiVersion: v1, kind: Namespace, metadata: {name: shop}}\n---\n\
                     {apiVersion: v1, kind: ServiceAccount, metadata: {name: shop, namespace: default}}\n---\n";
 
-/// Objects without a field of their own, and a workload.
+/// Objects without fields of their own, and a workload.
 fn manifests(port: &str) -> String {
     format!(
         "{BARE}{{apiVersion: apps/v1, kind: Deployment, metadata: {{name: shop, namespace: default}}, spec: {{replicas: 1, \
@@ -26,7 +27,7 @@ async fn with(manifests: &str, faults: &[&str]) -> Bench {
     bench
 }
 
-/// Everything goes, the cluster too, and nothing of it counted as foreign.
+/// Checks that everything is deleted, the cluster too, and that nothing counted as foreign.
 async fn goes_down(bench: &Bench) {
     assert_eq!(bench.survey().await.in_cluster, [""; 0]);
     let told = bench.down_ready().await;
@@ -54,7 +55,7 @@ async fn a_bare_object_of_a_failed_attempt_is_owned_by_down() {
 
 #[tokio::test]
 async fn a_bare_object_whose_answers_were_lost_is_owned() {
-    // Each request is sent six times at most: the object is created and no attempt hears of it.
+    // Each request is sent at most six times: the object is created and no attempt gets the answer.
     let bench =
         with(BARE, &["reset-after@PATCH namespaces/shop*6", "reset-after@PATCH serviceaccounts/shop*1"])
             .await;
@@ -95,7 +96,7 @@ async fn an_object_that_existed_before_a_failed_attempt_stays_foreign() {
 async fn an_object_of_another_environment_in_our_namespace_is_foreign() {
     let mut bench = Bench::instant().await;
     bench.up_ready().await;
-    // The cluster is somebody else's from now on.
+    // From now on the cluster is foreign.
     std::fs::remove_dir_all(bench.home.path().join("state")).unwrap();
     bench.wish.manifests = settings::manifests(BARE);
     bench.up_ready().await;

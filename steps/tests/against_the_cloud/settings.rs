@@ -1,4 +1,4 @@
-//! The environment that the tests wish for.
+//! The settings of the test environment.
 
 use landfall_cloud::{certificate::Material, kubernetes::manifest};
 use landfall_steps::settings::{Canary, Certificate, Cluster, Dns, Network, Settings};
@@ -9,7 +9,7 @@ pub const VAULT: &str = "kv-demo-4711";
 pub const CLUSTER: &str = "aks-demo";
 pub const DOMAIN: &str = "demo.example.com";
 
-/// A whole environment below `demo.example.com`, its kubeconfig in `home`.
+/// Returns a whole environment below `demo.example.com`, with its kubeconfig in `home`.
 pub fn demo(home: &Path) -> Settings {
     let tags = [("Environment", "Demo"), ("ManagedBy", "landfall")];
     Settings {
@@ -52,13 +52,13 @@ pub fn demo(home: &Path) -> Settings {
     }
 }
 
-/// A certificate that OpenSSL wrote, which every crate's tests share.
+/// Returns a certificate from OpenSSL that the tests of every crate share.
 pub fn pfx(name: &str) -> Arc<Material> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/cloud/tests/fixtures/pfx").join(name);
     Arc::new(Material::from_pfx(&std::fs::read(path).unwrap(), "hunter2").unwrap())
 }
 
-/// Manifests of the user's own, out of YAML.
+/// Parses the user's own manifests from YAML.
 pub fn manifests(text: &str) -> Option<Arc<Vec<manifest::Manifest>>> {
     Some(Arc::new(manifest::parse("own.yaml", text).unwrap()))
 }

@@ -1,4 +1,4 @@
-//! What others have put beside, into and around what is ours outlives it; and what a person says about that.
+//! Foreign resources beside, in and around owned ones outlive `down`; and the options that change this.
 
 use crate::{bench::Bench, kubectl::Kubectl, settings};
 use landfall_engine::{Outcome, Undone};
@@ -13,7 +13,7 @@ fn why<'a>(told: &'a crate::bench::Told, step: &str) -> &'a str {
     }
 }
 
-/// A namespace of somebody's with a workload in it.
+/// Creates a foreign namespace with a workload in it.
 async fn move_in(kubectl: &Kubectl) {
     let space = json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": "shop" } });
     kubectl.apply("/api/v1/namespaces/shop", &space).await;
@@ -172,7 +172,7 @@ async fn nobody_waits_who_does_not_want_to_and_the_next_run_sees_to_the_end() {
 async fn what_was_only_found_goes_when_it_is_adopted_and_no_strangers_does() {
     let bench = Bench::instant().await;
     bench.up_ready().await;
-    // Nobody remembers who made all this: a colleague did.
+    // No record is left: the environment counts as a colleague's.
     std::fs::remove_dir_all(bench.home.path().join("state")).unwrap();
     bench.up_ready().await;
     let told = bench.down_ready().await;

@@ -1,4 +1,4 @@
-//! Guards of `down` that cannot look: the answer is "keep".
+//! Guards of `down` that cannot complete their check: the decision is "keep".
 
 use crate::{
     bench::{Bench, Told},
@@ -40,7 +40,7 @@ async fn a_foreign_object_keeps_the_cluster_while_an_aggregated_api_is_down() {
     assert_eq!(kept(&told, "cluster"), "it holds what is not ours: ConfigMap default/theirs");
     assert!(told.notes("cluster").iter().any(|note| note.contains("metrics.k8s.io/v1beta1")));
     bench.kubectl().await.delete(FOREIGN).await;
-    // Nothing else is in it, and a broken metrics-server does not keep it for ever.
+    // It contains nothing else, and a broken metrics-server does not keep it for ever.
     let told = bench.down_ready().await;
     assert_eq!(told.undone("cluster"), Some(&Undone::Deleted));
     assert_eq!(bench.get(&bench.path("/resourceGroups/rg-demo")).await, Value::Null);

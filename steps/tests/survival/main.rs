@@ -1,8 +1,8 @@
-//! The promise: killed at any instant, under any weather, the next run converges to the same environment, makes
-//! nothing twice, forgets nothing that is ours, and touches nothing that is not.
+//! The survival tests: after a kill at any instant, under any fault, the next run converges to the same
+//! environment. It creates nothing twice, forgets no owned resource, and touches no foreign one.
 //!
-//! Everything here runs in the process, on one thread, with a paused clock: a world, the clients and the engine as they
-//! are, and between them a carrier that can stand still. What a seed did once it does again.
+//! Everything runs in one process, on one thread, with a paused clock: the simulated cloud, the clients and
+//! the engine are the real ones. Between them is a carrier that can stop. The same seed repeats the same run.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
 
 mod carrier;

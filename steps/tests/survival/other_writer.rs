@@ -1,5 +1,6 @@
-//! Another program that changes the same kubeconfig while landfall runs, as kubectl does: it takes `<file>.lock` and fails
-//! at once when that exists, reads, adds or removes a context of its own, writes in place, and removes the lock.
+//! Another program that changes the same kubeconfig during a run, as kubectl does. It takes `<file>.lock` and
+//! fails at once if that exists, reads, adds or removes its own context, writes in place, and removes the
+//! lock.
 
 use crate::environment::Environment;
 use fastrand::Rng;
@@ -22,11 +23,11 @@ pub struct OtherWriter(Arc<Mutex<State>>);
 struct State {
     file: PathBuf,
     rng: Rng,
-    /// Whether it stopped in the middle of a change, with the lock in its hand.
+    /// True if it stopped in the middle of a change, with the lock held.
     holds: bool,
-    /// Whether it left: later requests do not wake it.
+    /// True if it left: later requests do not wake it.
     left: bool,
-    /// The contexts that it has in the file.
+    /// Its contexts in the file.
     has: BTreeSet<&'static str>,
 }
 
@@ -37,14 +38,16 @@ impl OtherWriter {
         Self(Arc::new(Mutex::new(State { file, rng, holds: false, left: false, has: BTreeSet::new() })))
     }
 
-    /// Makes it act between the requests of the next run; with `slowly`, some changes take several requests.
+    /// Starts its changes between the requests of the next run; with `slowly`, some changes take several
+    /// requests.
     pub fn join(&self, here: &Environment, slowly: bool) {
         let state = self.0.clone();
         state.lock().unwrap().left = false;
         here.carrier.show(Box::new(move |_, _, _| state.lock().unwrap().act(slowly)));
     }
 
-    /// Ends what it is at, says what of its own was lost or left locked, and takes its contexts out again.
+    /// Completes its current change, reports which of its entries were lost or left locked, and removes its
+    /// contexts.
     pub fn leave(&self) -> Vec<String> {
         let mut state = self.0.lock().unwrap();
         state.release();
@@ -113,7 +116,7 @@ impl State {
         fs::write(&self.file, changed).unwrap();
     }
 
-    /// Whatever stands beside the file that belongs to changing it.
+    /// Returns the files beside the kubeconfig that belong to a change.
     fn beside(&self) -> Vec<String> {
         let folder = fs::read_dir(self.file.parent().unwrap()).unwrap();
         let names = folder.map(|entry| entry.unwrap().file_name().into_string().unwrap());
@@ -127,7 +130,7 @@ fn lock_of(file: &Path) -> PathBuf {
     name.into()
 }
 
-/// The three entries of a context: the list, and the lines in it.
+/// Returns the three entries of a context: the list, and the lines in it.
 fn entries(name: &str) -> [(&'static str, String); 3] {
     [
         ("clusters", format!("- name: {name}\n  cluster: {{server: https://{name}.example.org}}\n")),
@@ -148,8 +151,8 @@ fn without(text: &str, name: &str) -> String {
     entries(name).into_iter().fold(text.to_owned(), |text, (_, item)| text.replacen(&item, "", 1))
 }
 
-/// Leaves beside a kubeconfig what a process of ours leaves that was killed while it changed it: its lock, its marker and
-/// half a new text.
+/// Creates what a landfall process leaves beside a kubeconfig if it is killed during a change: its lock, its
+/// marker and half of a new text.
 pub fn leave_as_killed(file: &Path) {
     let beside = |end: &str| {
         let name = format!(".{}.landfall{end}", file.file_name().unwrap().to_str().unwrap());

@@ -1,4 +1,5 @@
-//! What stands at one instant: the world, and every file of ours. A process that is killed leaves exactly this.
+//! A snapshot of one instant: the simulated cloud, and every file of landfall. A killed process leaves
+//! exactly this.
 
 use crate::{
     carrier::{Inside, Side},
@@ -16,33 +17,33 @@ use std::{
 /// The files below a folder: path and content.
 type Files = Vec<(String, Vec<u8>)>;
 
-/// The file that only ever grows.
+/// The journal, which only grows.
 const JOURNAL: &str = "state/journal.jsonl";
-/// The file that says how long it is.
+/// The file with the journal's length.
 const LENGTH: &str = "state/journal.length";
 
-/// What stood at one instant.
+/// A snapshot of one instant.
 #[derive(Clone)]
 pub struct Still {
-    /// Which instant, for people.
+    /// The name of the instant, for people.
     pub label: String,
-    /// How many requests had taken effect.
+    /// The number of requests that had taken effect.
     pub requests: usize,
     pub world: Arc<World>,
     pub at: Moment,
-    /// The folder that paths in the files begin with.
+    /// The home folder in the paths of the files.
     home: Arc<str>,
     files: Files,
 }
 
-/// Every instant of a run that differs from the one before, and how many there were.
+/// The distinct snapshots of a run, and the number of its instants.
 pub struct Film {
     pub stills: Vec<Still>,
-    /// The instants looked at: each request from both sides, each entry of the journal from both sides.
+    /// The number of instants: before and after each request, before and after each journal entry.
     pub instants: usize,
 }
 
-/// What was seen at one side of a request.
+/// The state at one side of a request.
 struct Glance {
     label: String,
     requests: usize,
@@ -52,10 +53,10 @@ struct Glance {
     files: Files,
 }
 
-/// Films whatever goes by a carrier until it is asked for the film.
+/// Records a snapshot at each request through a carrier.
 pub struct Camera {
     glances: Arc<Mutex<Vec<Glance>>>,
-    /// What was there before the first glance.
+    /// The files before the first request.
     before: Files,
 }
 
@@ -81,8 +82,8 @@ impl Camera {
         Self { glances, before: files(here.home.path()) }
     }
 
-    /// Cuts the film: instants at which nothing differs are one still. Between two glances the journal may have grown
-    /// by several entries; each of them is an instant of its own.
+    /// Returns the distinct snapshots: instants without a difference share one. Between two requests the
+    /// journal may have grown by several entries; each of them is an instant.
     pub fn film(self, here: &Environment) -> Film {
         let mut glances = std::mem::take(&mut *self.glances.lock().unwrap());
         let end = glances.last().expect("a run sends requests");
@@ -103,7 +104,7 @@ impl Camera {
             let ends: Vec<usize> =
                 entries(journal(&glance.files)).filter(|end| *end > from && *end < to).collect();
             instants += 1 + 2 * ends.len();
-            // What else changed in between may have changed before or after each entry.
+            // Other changes in between may have happened before or after each entry.
             let grows = |name: &str| name == JOURNAL || name == LENGTH;
             let others =
                 |files: &Files| files.iter().filter(|(name, _)| !grows(name)).cloned().collect::<Files>();
@@ -149,21 +150,21 @@ fn push(
 }
 
 impl Still {
-    /// The last entries of the journal, for people.
+    /// Returns the last entries of the journal, for people.
     pub fn last_entries(&self) -> String {
         let journal = String::from_utf8_lossy(journal(&self.files)).into_owned();
         let entries: Vec<&str> = journal.lines().rev().take(3).collect();
         entries.into_iter().rev().collect::<Vec<_>>().join(" ")
     }
 
-    /// Tells whether the process may have been changing the kubeconfig: it had begun with it, and not taken it back.
+    /// Returns whether the process may have been changing the kubeconfig: it had started, and not undone it.
     pub fn may_hold_kubeconfig(&self) -> bool {
         let journal = String::from_utf8_lossy(journal(&self.files)).into_owned();
         let of_it = |line: &&str| line.contains("\"step\":\"kubeconfig\"");
         journal.lines().rev().find(of_it).is_some_and(|last| !last.contains("\"undone\""))
     }
 
-    /// Puts the files into a folder.
+    /// Writes the files to a folder.
     pub fn lay_out(&self, home: &Path) {
         for (name, content) in &self.files {
             let path = home.join(name);
@@ -184,7 +185,7 @@ fn journal(files: &Files) -> &[u8] {
     files.iter().find(|(name, _)| name == JOURNAL).map_or(&[], |(_, content)| content)
 }
 
-/// Seals a journal again in which the home folder's name was changed. Nothing else may be wrong with it.
+/// Reseals a journal after a change of the home folder's name. It must have no other damage.
 fn seal_moved(state: &Path) {
     if let Some(accepted) = Journal::accept(state, "0.1.0").unwrap() {
         let damage = accepted.damage;
@@ -194,25 +195,25 @@ fn seal_moved(state: &Path) {
     }
 }
 
-/// The length file of a journal whose last line was just written.
+/// Returns the length file of a journal whose last line was just written.
 fn length_of(journal: &[u8]) -> Vec<u8> {
     let last = journal.split_inclusive(|byte| *byte == b'\n').next_back().unwrap_or_default();
     let last: serde_json::Value = serde_json::from_slice(last).unwrap();
     let (seq, sum) = (last["seq"].as_u64().unwrap(), last["sum"].as_str().unwrap());
     let record = format!("{seq} {} {sum}", journal.len());
-    // Two records in turn, each saying the same twice; the other one would say what is older.
+    // The two records alternate, each with its content twice; the other one would contain an older state.
     let record = format!("{:<127}\n", format!("{record} = {record}"));
     let blank = format!("{:<127}\n", "");
     let both = if seq % 2 == 0 { record + &blank } else { blank + &record };
     both.into_bytes()
 }
 
-/// The ends of the entries, each the length of the journal after it.
+/// Returns the ends of the entries, each the length of the journal after it.
 fn entries(journal: &[u8]) -> impl Iterator<Item = usize> {
     journal.iter().enumerate().filter(|(_, byte)| **byte == b'\n').map(|(at, _)| at + 1)
 }
 
-/// Whether these entries hold the ticket that is kept before the kubeconfig is written.
+/// Returns whether these entries contain the ticket that is saved before the kubeconfig is written.
 fn has_ticket(entries: &[u8]) -> bool {
     str::from_utf8(entries)
         .unwrap()
@@ -220,7 +221,7 @@ fn has_ticket(entries: &[u8]) -> bool {
         .any(|line| line.contains("\"ticket\"") && line.contains("\"kubeconfig\""))
 }
 
-/// What a world is but for the time that passed.
+/// Returns a fingerprint of the simulated cloud without its clock.
 fn fingerprint(world: &World) -> u64 {
     let mut hasher = DefaultHasher::new();
     serde_json::to_vec(world).unwrap().hash(&mut hasher);

@@ -39,7 +39,7 @@ const FEW: u64 = 56;
 const FAIR_RUNS_MAX: usize = 12;
 /// The maximum number of requests per run, for the choice of a crash point.
 const REQUESTS: usize = 130;
-/// Secrets that must not occur in our files, events or errors.
+/// Secrets that must not occur in landfall's files, events or errors.
 const SECRETS: [&str; 2] = ["hunter2", "planted-work-token"];
 
 /// The result of a storm.
@@ -55,7 +55,7 @@ fn storm(seed: u64, aloud: bool) -> Result<Passed, String> {
     storm_among(seed, aloud, true)
 }
 
-/// The same; `shared` says whether another program changes the kubeconfig meanwhile.
+/// Like [`storm`]; with `shared`, another program changes the kubeconfig during the runs.
 fn storm_among(seed: u64, aloud: bool, shared: bool) -> Result<Passed, String> {
     replayable(seed, async {
         let mut rng = Rng::with_seed(seed);
@@ -72,7 +72,8 @@ fn storm_among(seed: u64, aloud: bool, shared: bool) -> Result<Passed, String> {
         // A separate generator, so that the other choices of a seed never change.
         let mut other = Rng::with_seed(!seed);
         let rotates = other.bool();
-        // Another program changes the user's kubeconfig meanwhile; drawn apart for the same reason.
+        // Another program changes the user's kubeconfig during the runs; drawn separately for the same
+        // reason.
         let writer = OtherWriter::new(&here, seed.wrapping_mul(31).wrapping_add(7));
         let mut commands = vec![Command::Up, Command::Down];
         if rotates {
@@ -84,7 +85,7 @@ fn storm_among(seed: u64, aloud: bool, shared: bool) -> Result<Passed, String> {
                 here.wish.certificate.given = Some(settings::pfx("ec.pfx"));
             }
             let rough = rng.usize(1..4);
-            // An object that kubectl created first is foreign and keeps our cluster, until the command
+            // An object that kubectl created first is foreign and keeps the owned cluster, until the command
             // includes foreign resources.
             here.teardown.with_strangers = drawn.contains(&Fault::KubectlOwns);
             let mut fair = 0;
@@ -150,7 +151,7 @@ fn storm_among(seed: u64, aloud: bool, shared: bool) -> Result<Passed, String> {
                 }
             };
             if drawn.contains(&Fault::AggregatedApiDown) {
-                // The registration is the system's, and stays as long as the cluster.
+                // The registration belongs to the system, and stays as long as the cluster.
                 wrong.retain(|line| !line.starts_with("apiservices.apiregistration.k8s.io "));
             }
             here.calm();
@@ -194,7 +195,7 @@ async fn run(
 ) -> End {
     tokio::time::sleep(weather.pause).await;
     here.restart();
-    // In fair weather it is quick: a lock that is held for too long is a failure of the run.
+    // Runs without faults are quick: a lock that is held for too long is a failure of the run.
     if let Some(writer) = writer {
         writer.join(here, weather.death.is_some() || !weather.faults.is_empty());
     }
@@ -209,7 +210,7 @@ async fn run(
     end
 }
 
-/// Searches for planted secrets in the output and in our files.
+/// Searches for planted secrets in the output and in landfall's files.
 pub fn leaks(here: &Environment, told: &str) -> Result<(), String> {
     let secret = here.world.facts().client_secret.clone();
     let secrets = || SECRETS.iter().copied().chain([secret.as_str()]);

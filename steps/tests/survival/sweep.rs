@@ -94,8 +94,8 @@ fn go_on(filmed: &Filmed, check: impl Fn(&Filmed, &Still) -> Vec<String> + Sync)
     wrong.into_inner().unwrap()
 }
 
-/// Lets another program change the kubeconfig meanwhile. Where the killed process may have been changing it, what that
-/// leaves is there.
+/// Lets another program change the kubeconfig during the runs. If the killed process may have been changing
+/// it, its leftovers exist.
 fn among_writers(here: &Environment, still: &Still) -> OtherWriter {
     if still.may_hold_kubeconfig() {
         leave_as_killed(&here.wish.kubeconfig);

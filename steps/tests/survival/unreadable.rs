@@ -1,4 +1,5 @@
-//! Every write of a run, answered unreadably once: what it made is ours, the next run converges, and `down` leaves nothing.
+//! Every write of a run gets an unreadable answer once: its resource is owned, the next run converges, and
+//! `down` leaves nothing.
 
 use crate::{
     environment::{BEGINNING, Command, End, Environment, fresh, replayable, told},
@@ -18,7 +19,7 @@ use std::{
     },
 };
 
-/// A run without trouble: what it wrote, and what stands before and after it.
+/// A run without faults: its writes, and the states before and after it.
 struct Calm {
     writes: Vec<String>,
     up: BTreeMap<String, Value>,
@@ -41,7 +42,7 @@ fn calm(command: Command) -> Calm {
     })
 }
 
-/// The places of all writes that were accepted, each once.
+/// Returns the places of all accepted writes, each once.
 fn writes(ledger: &[Line]) -> Vec<String> {
     let asks = |line: &Line| {
         let last = line.path.rsplit('/').next().unwrap_or_default();
@@ -57,7 +58,7 @@ fn writes(ledger: &[Line]) -> Vec<String> {
     places
 }
 
-/// Runs a command in which one write is answered so, and goes on with `then`; says what is wrong.
+/// Runs a command in which one write is answered like this, and continues with `then`; returns the failures.
 fn answered(calm: &Calm, command: Command, fault: &str, then: Command) -> Vec<String> {
     replayable(2, async {
         let here = Environment::new(fresh(), BEGINNING, Speed::Instant);
@@ -71,7 +72,7 @@ fn answered(calm: &Calm, command: Command, fault: &str, then: Command) -> Vec<St
         };
         let bitten = here.world.read(|world| world.faults.armed.is_empty());
         if !bitten {
-            // Without an operation there is no address to lead elsewhere.
+            // Without an operation there is no address that could lead to another server.
             return Vec::new();
         }
         let mut wrong: Vec<String> = report
@@ -106,7 +107,7 @@ fn answered(calm: &Calm, command: Command, fault: &str, then: Command) -> Vec<St
     })
 }
 
-/// Goes through every write with two ways of not being readable, each with one of the commands after it.
+/// Covers every write with two kinds of unreadable answers, each with one of the commands after it.
 fn sweep(command: Command, then: &[Command]) {
     let calm = calm(command);
     let ways = |at: usize| [UNREADABLE[0], UNREADABLE[1 + at % 3]];

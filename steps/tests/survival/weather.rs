@@ -1,4 +1,4 @@
-//! Weather, drawn from a seed: what goes wrong in a run, how fast the cloud is, and where the process dies.
+//! The conditions of a run, drawn from a seed: faults, time scale and crash point.
 
 use crate::carrier::Side;
 use fastrand::Rng;
@@ -8,34 +8,34 @@ use landfall_sim::{
 };
 use std::time::Duration;
 
-/// The longest an environment is left alone between two runs, in cloud time; long enough for a token to expire.
+/// The maximum pause between two runs, in cloud time; long enough for a token to expire.
 const PAUSE_MAX: Duration = Duration::from_secs(2 * 3600);
 /// The same for a cloud in which everything is ready at once.
 const PAUSE_MAX_INSTANT: Duration = Duration::from_secs(60);
 
-/// Writes that take effect and whose success cannot be read.
+/// Writes that take effect and whose success is unreadable.
 pub const UNREADABLE: [Fault; 4] =
     [Fault::AnswerPage, Fault::AnswerHalf, Fault::AnswerForeign, Fault::AnswerMoved];
 
-/// What a storm is about from its beginning to its end.
+/// The conditions of a whole storm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Climate {
-    /// Somebody made the resource group before us, with something of theirs in it.
+    /// True if another party created the resource group before, with a foreign resource in it.
     pub joined: bool,
-    /// There is a zone for the names.
+    /// True if there is a zone for the names.
     pub zone: bool,
 }
 
-/// One run's weather.
+/// The conditions of one run.
 #[derive(Debug, Clone)]
 pub struct Weather {
-    /// What is armed when it begins, beside what earlier weather left.
+    /// The faults that are armed at its start, in addition to those that are still armed.
     pub faults: Vec<Armed>,
-    /// Where the process dies, if it does.
+    /// The crash point, if there is one.
     pub death: Option<(usize, Side)>,
-    /// How many bytes of an entry are torn off at the end of the journal then.
+    /// The number of bytes that are torn off the journal's last entry at the crash.
     pub torn: Option<f64>,
-    /// How long nobody does anything before it.
+    /// The pause before it.
     pub pause: Duration,
 }
 
@@ -45,7 +45,7 @@ impl Climate {
     }
 }
 
-/// Draws how fast the cloud is: as in life, faster, or at once.
+/// Draws the time scale: real time, faster, or instant.
 pub fn speed(rng: &mut Rng) -> Speed {
     match rng.u8(0..8) {
         0 => Speed::Times(1.0),
@@ -56,9 +56,9 @@ pub fn speed(rng: &mut Rng) -> Speed {
 }
 
 impl Weather {
-    /// Draws the weather of a run of about so many requests.
+    /// Draws the conditions of a run of about this number of requests.
     pub fn draw(rng: &mut Rng, climate: Climate, speed: Speed, requests: usize) -> Self {
-        // Drawn apart, so that a seed's weather beside it is what it always was.
+        // Drawn separately, so that the other conditions of a seed never change.
         let mut apart = Rng::with_seed(rng.clone().u64(..));
         let mut faults: Vec<Armed> = (0..rng.usize(0..6)).map(|_| fault(rng, climate)).collect();
         if apart.f64() < 0.5 {
@@ -76,15 +76,15 @@ impl Weather {
         Self { faults, death, torn, pause }
     }
 
-    /// Nothing goes wrong that has not gone wrong yet.
+    /// Returns conditions without new faults.
     pub fn fair() -> Self {
         Self { faults: Vec::new(), death: None, torn: None, pause: Duration::ZERO }
     }
 }
 
-/// Draws a fault that a run alone gets through in the end, where it bites by itself or at any request.
+/// Draws a fault from which runs alone recover, in its default place or at any request.
 fn fault(rng: &mut Rng, climate: Climate) -> Armed {
-    // In a group of others, a deleted vault of our name is theirs, and a person has to say what becomes of it.
+    // In a foreign group, a deleted vault of the same name is foreign, and a person must decide about it.
     let heals = |fault: &Fault| {
         let apart = UNREADABLE.contains(fault);
         fault.heals() && !apart && !(climate.joined && *fault == Fault::VaultSoftDeleted)
@@ -96,7 +96,7 @@ fn fault(rng: &mut Rng, climate: Climate) -> Armed {
     armed
 }
 
-/// Draws a write whose success cannot be read: one of those to any service.
+/// Draws a write with an unreadable success: one that any service may get.
 fn unreadable(rng: &mut Rng) -> Armed {
     const PLACES: [&str; 5] =
         ["PUT management.", "PUT management.", "DELETE management.", "PATCH /kubernetes/", "POST /import"];

@@ -19,7 +19,8 @@ use serde_json::Value;
 use std::{fmt, sync::Arc};
 use url::Url;
 
-/// How many pages of one list are read at most: a server that links in circles must not hold us for ever.
+/// The maximum number of pages that one list reads: a server whose links form a circle must not block the
+/// client for ever.
 const PAGES_MAX: usize = 1_000;
 
 /// A client of Resource Manager. Clones share connections, tokens and the correlation id.
@@ -33,20 +34,21 @@ struct Inner {
     credential: Credential,
 }
 
-/// What must hold for a write to be carried out (RFC 9110 §13.1); otherwise it fails with
+/// The precondition of a write (RFC 9110 §13.1). If it does not hold, the write fails with
 /// [`Precondition`](ApiErrorKind::Precondition).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Condition {
-    /// Nothing.
+    /// No precondition.
     None,
-    /// The resource is still the version with this etag, given as the service wrote it.
+    /// The resource still has this ETag, given as the service wrote it.
     IfMatch(String),
-    /// There is no such resource yet. When a try of this PUT broke off, its own first try may have made it.
+    /// The resource does not exist yet. If an attempt of this PUT got no answer, that attempt may have
+    /// created it.
     IfNoneMatch,
 }
 
 impl Arm {
-    /// Makes a client that marks all its requests with `correlation_id`, a UUID: one per run.
+    /// Creates a client that marks all its requests with `correlation_id`, a UUID: one per run.
     ///
     /// Fails when the HTTPS client cannot be set up from `endpoints`.
     pub fn new(
@@ -85,17 +87,18 @@ impl Arm {
         })))
     }
 
-    /// Returns the principal that requests are made as, from its token; no request but for the token.
+    /// Returns the principal of the requests, read from the access token. Sends no request except the one for
+    /// the token.
     pub async fn identity(&self) -> Result<Identity, ApiError> {
         self.0.credential.identity(&self.0.scope).await
     }
 
-    /// Returns the credential, for what it can tell about the sign-in.
+    /// Returns the credential, which describes the sign-in.
     pub fn credential(&self) -> &Credential {
         &self.0.credential
     }
 
-    /// Reads a resource; none when it, its group or its parent is not there.
+    /// Reads a resource; `None` if the resource, its group or its parent does not exist.
     ///
     /// `path` begins with a slash; `api` is the API version.
     pub async fn get(&self, path: &str, api: &str) -> Result<Option<Value>, ApiError> {
@@ -106,10 +109,11 @@ impl Arm {
         }
     }
 
-    /// Reads a list to its end, following `nextLink`. `query` is added to the first request: `[("$filter", "…")]`.
+    /// Reads all pages of a list by following `nextLink`. Only the first request gets `query`: `[("$filter",
+    /// "…")]`.
     ///
-    /// Fails with [`NotFound`](ApiErrorKind::NotFound) when the thing to list below is not there, and with
-    /// [`Protocol`](ApiErrorKind::Protocol) when a link leads to another server.
+    /// Fails with [`NotFound`](ApiErrorKind::NotFound) if the parent of the list does not exist, and with
+    /// [`Protocol`](ApiErrorKind::Protocol) if a link leads to another server.
     pub async fn list(&self, path: &str, api: &str, query: &[(&str, &str)]) -> Result<Vec<Value>, ApiError> {
         let mut url = self.url(path, api, query)?;
         let mut items = Vec::new();
@@ -139,7 +143,7 @@ impl Arm {
         Err(ApiError::new(ApiErrorKind::Protocol, message).with_request("GET", url.path()))
     }
 
-    /// Writes a resource. Repeated after a broken line, since the same PUT twice is the same as once.
+    /// Writes a resource. Retried after a broken connection, since a PUT is idempotent.
     pub async fn put(
         &self,
         path: &str,
@@ -150,17 +154,17 @@ impl Arm {
         self.begin(Verb::Put, path, api, Some(body), &condition).await
     }
 
-    /// Calls an action. Repeated only when it cannot have been carried out.
+    /// Calls an action. Retried only if the service cannot have carried it out.
     pub async fn post(&self, path: &str, api: &str, body: Option<&Value>) -> Result<Begun, ApiError> {
         self.begin(Verb::Post, path, api, body, &Condition::None).await
     }
 
-    /// Asks a question that is a POST and changes nothing; none when the answer is empty.
+    /// Sends a POST that only queries and changes nothing; `None` if the answer is empty.
     pub async fn ask(&self, path: &str, api: &str, body: Option<&Value>) -> Result<Option<Value>, ApiError> {
         match self.post(path, api, body).await {
             Ok(Begun::Done(answer)) => Ok(answer),
             Ok(Begun::Accepted { .. }) => Ok(None),
-            // What was asked leaves nothing behind, whatever became of the answer.
+            // A query leaves nothing behind, whatever happened to its answer.
             Err(error) => {
                 let sent = error.sent.min(Sent::Answered);
                 Err(error.with_sent(sent))
@@ -168,12 +172,12 @@ impl Arm {
         }
     }
 
-    /// Deletes a resource. What is not there counts as deleted, also when its whole group is gone.
+    /// Deletes a resource. A missing resource counts as deleted, also if its whole group is gone.
     pub async fn delete(&self, path: &str, api: &str) -> Result<Begun, ApiError> {
         self.delete_if(path, api, Condition::None).await
     }
 
-    /// Deletes a resource as long as `condition` holds; otherwise it fails with
+    /// Deletes a resource if `condition` holds; otherwise fails with
     /// [`Precondition`](ApiErrorKind::Precondition).
     pub async fn delete_if(&self, path: &str, api: &str, condition: Condition) -> Result<Begun, ApiError> {
         match self.begin(Verb::Delete, path, api, None, &condition).await {
@@ -182,10 +186,10 @@ impl Arm {
         }
     }
 
-    /// Asks after an operation once, and reads its result when it has ended well.
+    /// Polls an operation once, and reads its result if it succeeded.
     ///
-    /// Fails with the operation's own code when it failed or was cancelled; then the status is that of the document,
-    /// mostly 200. Other failures are about the asking: the operation may go on.
+    /// If the operation failed or was cancelled, fails with the operation's own code; the status is then that
+    /// of the document, mostly 200. Every other failure concerns the poll itself: the operation may continue.
     pub async fn poll(&self, operation: &Operation) -> Result<Progress, ApiError> {
         let url = self.at(&operation.path_and_query)?;
         let named = |error: ApiError| error.with_request("GET", url.path());
@@ -221,12 +225,12 @@ impl Arm {
         let url = self.url(path, api, &[])?;
         let answer = self.send(method, &url, body, condition).await?;
         let answer = Answer { status: answer.status, headers: &answer.headers, body: &answer.body };
-        // The status says that it was accepted, whatever else the answer is.
+        // The status means that the request was accepted, whatever the rest of the answer contains.
         operation::begun(verb, &url, api, &answer)
             .map_err(|error| error.with_request(verb.as_str(), url.path()).answered_with(answer.status))
     }
 
-    /// Sends a request; every answer that is no success is an error.
+    /// Sends a request; every status other than success is an error.
     async fn send(
         &self,
         method: Method,
@@ -242,7 +246,7 @@ impl Arm {
         Err(error.with_request(method.as_str(), url.path()).answered_with(answer.status))
     }
 
-    /// Sends a request and returns whatever is answered.
+    /// Sends a request and returns any answer.
     async fn exchange(
         &self,
         method: Method,
@@ -276,13 +280,14 @@ impl Arm {
     fn url(&self, path: &str, api: &str, query: &[(&str, &str)]) -> Result<Url, ApiError> {
         let mut url = self.at(path)?;
         url.query_pairs_mut().append_pair("api-version", api).extend_pairs(query);
-        // A literal plus is written %2B, so every plus here is a space; OData filters want it as %20.
+        // A literal plus is written %2B, so every plus here is a space; OData filters require %20.
         let spaced = url.query().map(|query| query.replace('+', "%20"));
         url.set_query(spaced.as_deref());
         Ok(url)
     }
 
-    /// Puts path and query below the configured endpoint, and refuses whatever would lead away from it.
+    /// Appends path and query to the configured endpoint, and refuses every path that leads to another
+    /// server.
     fn at(&self, path: &str) -> Result<Url, ApiError> {
         let local =
             operation::local_address(&self.0.base, path).map_err(|error| error.with_sent(Sent::Never))?;
@@ -298,7 +303,7 @@ impl fmt::Debug for Arm {
     }
 }
 
-/// An answer with its body read.
+/// An answer whose body was read.
 struct Received {
     status: u16,
     headers: Headers,

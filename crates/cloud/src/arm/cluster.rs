@@ -1,4 +1,4 @@
-//! AKS clusters, their credentials, and the Kubernetes versions a region offers.
+//! AKS clusters, their credentials, and the Kubernetes versions that a region offers.
 
 use super::{Azure, Begun, Condition};
 use crate::{ApiError, ApiErrorKind, Secret};
@@ -15,22 +15,22 @@ pub struct Offered {
     pub version: String,
     /// Every plan that supports it; `KubernetesOfficial` means any tier may use it.
     pub plans: Vec<String>,
-    /// What the region takes when nobody says.
+    /// The version that the region uses if the request names none.
     pub is_default: bool,
-    /// Not for anything that matters.
+    /// A preview version, not for production.
     pub is_preview: bool,
     /// Its patches, `1.36.2`.
     pub patches: Vec<String>,
 }
 
 impl Offered {
-    /// Tells whether clusters of every tier may run it.
+    /// Returns whether clusters of every tier may run this version.
     #[must_use]
     pub fn is_community(&self) -> bool {
         self.plans.iter().any(|plan| plan == "KubernetesOfficial")
     }
 
-    /// Returns the minor as a number: 36 of `1.36`.
+    /// Returns the minor version as a number: 36 of `1.36`.
     #[must_use]
     pub fn minor(&self) -> u32 {
         self.version.split('.').nth(1).and_then(|minor| minor.parse().ok()).unwrap_or_default()
@@ -58,16 +58,16 @@ impl Azure {
         self.resource(group, "Microsoft.ContainerService/managedClusters", name)
     }
 
-    /// Reads a cluster; `None` when there is none.
+    /// Reads a cluster; `None` if it does not exist.
     ///
     /// # Errors
-    /// Whatever the request ran into.
+    /// Any error of the request.
     pub async fn cluster(&self, group: &str, name: &str) -> Result<Option<Value>, ApiError> {
         self.arm().get(&self.cluster_id(group, name), API).await
     }
 
-    /// Begins to make or change a cluster. An existing one must be read, changed and put whole:
-    /// blocks that are left out can be reset.
+    /// Starts the creation or update of a cluster. An update must read the existing cluster, change it and
+    /// put it whole: omitted blocks can be reset.
     /// <https://learn.microsoft.com/rest/api/aks/managed-clusters/create-or-update>
     ///
     /// # Errors
@@ -82,18 +82,18 @@ impl Azure {
         self.arm().put(&self.cluster_id(group, name), API, body, condition).await
     }
 
-    /// Begins to delete a cluster with its node resource group.
+    /// Starts the deletion of a cluster and of its node resource group.
     ///
     /// # Errors
-    /// Whatever the request ran into.
+    /// Any error of the request.
     pub async fn delete_cluster(&self, group: &str, name: &str) -> Result<Begun, ApiError> {
         self.arm().delete(&self.cluster_id(group, name), API).await
     }
 
-    /// Fetches the user's kubeconfig of a cluster.
+    /// Fetches the user kubeconfig of a cluster.
     ///
     /// # Errors
-    /// Whatever the request ran into, and `Protocol` when the answer holds no kubeconfig.
+    /// Any error of the request, and `Protocol` if the answer contains no kubeconfig.
     pub async fn cluster_credential(&self, id: &str) -> Result<Secret<String>, ApiError> {
         let path = format!("{id}/listClusterUserCredential");
         let kubeconfig = self.arm().ask(&path, API, None).await?.as_ref().and_then(decode);
@@ -103,7 +103,7 @@ impl Azure {
     /// Lists the Kubernetes versions a region offers, newest first.
     ///
     /// # Errors
-    /// Whatever the request ran into.
+    /// Any error of the request.
     pub async fn kubernetes_versions(&self, location: &str) -> Result<Vec<Offered>, ApiError> {
         let path = self
             .path(&format!("/providers/Microsoft.ContainerService/locations/{location}/kubernetesVersions"));

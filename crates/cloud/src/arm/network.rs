@@ -14,24 +14,24 @@ impl Azure {
         self.resource(group, "Microsoft.Network/virtualNetworks", name)
     }
 
-    /// Reads a network with its subnets; `None` when there is none.
+    /// Reads a network with its subnets; `None` if it does not exist.
     ///
     /// # Errors
-    /// Whatever the request ran into.
+    /// Any error of the request.
     pub async fn network(&self, group: &str, name: &str) -> Result<Option<Value>, ApiError> {
         self.arm().get(&self.network_id(group, name), API).await
     }
 
-    /// Lists the networks of the subscription, as far as the caller may see them.
+    /// Lists the networks of the subscription that the caller may read.
     ///
     /// # Errors
-    /// Whatever the request ran into.
+    /// Any error of the request.
     pub async fn networks(&self) -> Result<Vec<Value>, ApiError> {
         self.arm().list(&self.path("/providers/Microsoft.Network/virtualNetworks"), API, &[]).await
     }
 
-    /// Puts a whole network. A list of subnets is taken as *exactly* this list, so what is there
-    /// must be read and carried along.
+    /// Puts a whole network. The service takes a list of subnets as *exactly* this list, so the body must
+    /// include the existing ones.
     /// <https://learn.microsoft.com/rest/api/virtualnetwork/virtual-networks/create-or-update>
     ///
     /// # Errors
@@ -46,10 +46,10 @@ impl Azure {
         self.arm().put(&self.network_id(group, name), API, body, condition).await
     }
 
-    /// Begins to delete a network.
+    /// Starts the deletion of a network.
     ///
     /// # Errors
-    /// 400 `InUseSubnetCannotBeDeleted` while something is connected to it.
+    /// 400 `InUseSubnetCannotBeDeleted` while a device is connected to it.
     pub async fn delete_network(&self, group: &str, name: &str) -> Result<Begun, ApiError> {
         self.arm().delete(&self.network_id(group, name), API).await
     }

@@ -1,4 +1,4 @@
-//! Policies, as far as they can be asked what they would say.
+//! Queries for the Azure policies that would deny a resource.
 
 use super::Azure;
 use crate::{ApiError, ApiErrorKind};
@@ -10,11 +10,11 @@ pub const API: &str = "2024-10-01";
 /// One policy that would deny a resource.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Denial {
-    /// The name of its assignment: what its owner knows it by.
+    /// The name of its assignment, by which its owner knows it.
     pub assignment: String,
-    /// Where it was assigned, a scope.
+    /// The scope of the assignment.
     pub scope: String,
-    /// What it found, `location is eastus`; empty when the service does not say.
+    /// The conditions that matched, `location is eastus`; empty if the service does not report them.
     pub because: Vec<String>,
 }
 
@@ -36,7 +36,7 @@ impl Denial {
     }
 }
 
-/// Words an expression that held.
+/// Returns a condition that held as text.
 fn because(expression: &Value) -> Option<String> {
     let field = expression["expression"].as_str().or_else(|| expression["path"].as_str())?;
     Some(match &expression["expressionValue"] {
@@ -47,12 +47,12 @@ fn because(expression: &Value) -> Option<String> {
 }
 
 impl Azure {
-    /// Asks which policies would deny a resource of that type and body in a group, or anywhere in the subscription when
-    /// no group is named. It changes nothing, although it is a POST.
+    /// Lists the policies that would deny a resource of that type and body in a group. Without a group, in
+    /// the whole subscription. The request is a POST that changes nothing.
     /// <https://learn.microsoft.com/rest/api/policyinsights/policy-restrictions/check-at-resource-group-scope>
     ///
     /// # Errors
-    /// Whatever the request ran into; a subscription that has not registered Microsoft.PolicyInsights answers 409.
+    /// Any error of the request; a subscription that has not registered Microsoft.PolicyInsights answers 409.
     pub async fn policy_denials(
         &self,
         group: Option<&str>,

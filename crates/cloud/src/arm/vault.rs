@@ -1,4 +1,4 @@
-//! Key vaults, control plane: the vault itself, and those that are deleted but recoverable.
+//! Control plane of key vaults: existing vaults, and deleted vaults that are recoverable.
 
 use super::{Azure, Begun, Condition};
 use crate::error::{ApiError, ApiErrorKind};
@@ -7,22 +7,23 @@ use serde_json::{Value, json};
 /// The api-version of vaults: the first in which role-based access is the default.
 pub const API: &str = "2026-02-01";
 
-/// Why a vault's name cannot be had.
+/// The reason why a vault name is not available.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NameTaken {
-    /// It is against the rules; with the service's own sentence.
+    /// The name breaks the naming rules; with the service's message.
     Invalid(String),
-    /// A vault has it, in this tenant or another, there or deleted and recoverable; with the service's own sentence.
+    /// A vault in this tenant or another has the name, existing or deleted and recoverable; with the
+    /// service's message.
     InUse(String),
 }
 
 impl Azure {
-    /// Asks whether a vault's name is free in the whole world; `None` when it is. It changes nothing, although it is a
-    /// POST.
+    /// Checks whether a vault name is free across all of Azure; `None` if it is. The request is a POST that
+    /// changes nothing.
     /// <https://learn.microsoft.com/rest/api/keyvault/keyvault/vaults/check-name-availability>
     ///
     /// # Errors
-    /// Whatever the request ran into.
+    /// Any error of the request.
     pub async fn vault_name_taken(&self, name: &str) -> Result<Option<NameTaken>, ApiError> {
         let path = self.path("/providers/Microsoft.KeyVault/checkNameAvailability");
         let asked = json!({ "name": name, "type": "Microsoft.KeyVault/vaults" });
@@ -43,44 +44,45 @@ impl Azure {
         self.resource(group, "Microsoft.KeyVault/vaults", name)
     }
 
-    /// Reads a vault; `None` when there is none in this group.
+    /// Reads a vault; `None` if it does not exist in this group.
     ///
     /// # Errors
-    /// Whatever the request ran into.
+    /// Any error of the request.
     pub async fn vault(&self, group: &str, name: &str) -> Result<Option<Value>, ApiError> {
         self.arm().get(&self.vault_id(group, name), API).await
     }
 
-    /// Puts a vault; `createMode: "recover"` in the properties brings a soft-deleted one back.
-    /// It is usable when its `provisioningState` leaves `RegisteringDns`.
+    /// Puts a vault; `createMode: "recover"` in the properties recovers a soft-deleted one.
+    /// It is usable after its `provisioningState` has left `RegisteringDns`.
     /// <https://learn.microsoft.com/rest/api/keyvault/keyvault/vaults/create-or-update>
     ///
     /// # Errors
-    /// 409 `ConflictError` over a soft-deleted vault, 409 `VaultAlreadyExists` for a name in use anywhere.
+    /// 409 `ConflictError` if a soft-deleted vault has the name, 409 `VaultAlreadyExists` for a name in use
+    /// anywhere.
     pub async fn put_vault(&self, group: &str, name: &str, body: &Value) -> Result<Begun, ApiError> {
         self.arm().put(&self.vault_id(group, name), API, body, Condition::None).await
     }
 
-    /// Deletes a vault into the recoverable state.
+    /// Soft-deletes a vault.
     ///
     /// # Errors
-    /// Whatever the request ran into.
+    /// Any error of the request.
     pub async fn delete_vault(&self, group: &str, name: &str) -> Result<Begun, ApiError> {
         self.arm().delete(&self.vault_id(group, name), API).await
     }
 
-    /// Reads a deleted vault of this subscription; `None` when there is none of that name.
+    /// Reads a deleted vault of this subscription; `None` if none has that name.
     ///
     /// # Errors
-    /// Whatever the request ran into.
+    /// Any error of the request.
     pub async fn deleted_vault(&self, location: &str, name: &str) -> Result<Option<Value>, ApiError> {
         self.arm().get(&self.deleted_path(location, name), API).await
     }
 
-    /// Begins to purge a deleted vault, which nothing brings back.
+    /// Starts the purge of a deleted vault, which is irreversible.
     ///
     /// # Errors
-    /// Refused with purge protection, and without the right to purge.
+    /// Refused under purge protection, and without the right to purge.
     pub async fn purge_vault(&self, location: &str, name: &str) -> Result<Begun, ApiError> {
         self.arm().post(&format!("{}/purge", self.deleted_path(location, name)), API, None).await
     }

@@ -1,4 +1,4 @@
-//! Reading the errors that services send, in each of their shapes.
+//! Parsing of the error bodies that services send, in each of their shapes.
 //!
 //! | who | shape |
 //! |---|---|
@@ -17,7 +17,7 @@ use azure_core::http::headers::{HeaderName, Headers};
 use serde_json::Value;
 use std::time::SystemTime;
 
-/// Codes that only say "see the details".
+/// Codes that only refer to the details.
 const WRAPPERS: [&str; 6] = [
     "DeploymentFailed",
     "ResourceDeploymentFailure",
@@ -27,10 +27,10 @@ const WRAPPERS: [&str; 6] = [
     "ResourceOperationFailure",
 ];
 
-/// How deep errors nest in errors before we stop digging.
+/// The maximum depth to which nested errors are read.
 const DEPTH_MAX: usize = 6;
 
-/// The longest text of a body without JSON that is kept as a message, in characters.
+/// The maximum length of a non-JSON body that is kept as a message, in characters.
 const TEXT_MAX: usize = 300;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-ms-request-id");
@@ -38,7 +38,7 @@ const CORRELATION_ID: HeaderName = HeaderName::from_static("x-ms-correlation-req
 const ERROR_CODE: HeaderName = HeaderName::from_static("x-ms-error-code");
 const WWW_AUTHENTICATE: HeaderName = HeaderName::from_static("www-authenticate");
 
-/// Reads an answer whose status says that it is an error.
+/// Parses an answer whose status is an error.
 pub(crate) fn from_answer(status: u16, headers: &Headers, body: &[u8]) -> ApiError {
     let said = match serde_json::from_slice::<Value>(body) {
         Ok(value) => Said::of(&value, 0),
@@ -57,7 +57,7 @@ pub(crate) fn from_answer(status: u16, headers: &Headers, body: &[u8]) -> ApiErr
         error.details.push(("ExpectedTenant".to_owned(), tenant.to_owned()));
     }
     if let Some(earlier) = headers.get_optional_str(&EARLIER_TRY_LOST) {
-        // This refusal may be about what the lost try has made.
+        // This refusal may concern what the lost attempt created.
         error = error.at_least(if earlier == EARLIER_ACCEPTED { Sent::Accepted } else { Sent::Unknown });
     }
     error.retry_after = retry::wait_asked(headers, SystemTime::now());
@@ -66,7 +66,7 @@ pub(crate) fn from_answer(status: u16, headers: &Headers, body: &[u8]) -> ApiErr
     error
 }
 
-/// Reads the `error` of an operation or a resource that ended in `state`, `Failed` or `Canceled`.
+/// Parses the `error` of an operation or a resource that ended in `state`, `Failed` or `Canceled`.
 pub(crate) fn from_operation(state: &str, error: Option<&Value>) -> ApiError {
     let mut said = error.and_then(|value| Said::of(value, 0)).unwrap_or_default();
     if said.message.is_empty() {
@@ -78,7 +78,7 @@ pub(crate) fn from_operation(state: &str, error: Option<&Value>) -> ApiError {
     said.into_error(None)
 }
 
-/// What an error object says, dug out of its shape.
+/// The contents of an error object, independent of its shape.
 #[derive(Default)]
 struct Said {
     code: Option<String>,
@@ -88,7 +88,7 @@ struct Said {
 }
 
 impl Said {
-    /// Reads one error object, with or without the envelope, and what is nested in it.
+    /// Parses one error object, with or without the envelope, and its nested errors.
     fn of(value: &Value, depth: usize) -> Option<Self> {
         let error = match value.get("error") {
             Some(inner @ Value::Object(_)) => inner,
@@ -98,7 +98,7 @@ impl Said {
             error.get(name).and_then(Value::as_str).filter(|text| !text.is_empty()).map(str::to_owned)
         };
         let (code, message) = (text("code"), text("message"));
-        // Entra's token endpoint has `error` as a string and `error_description` beside it.
+        // Entra's token endpoint sends `error` as a string, with `error_description` beside it.
         let (code, message) = match (code, message, value.get("error_description").and_then(Value::as_str)) {
             (None, None, Some(told)) => {
                 (value.get("error").and_then(Value::as_str).map(str::to_owned), Some(told.to_owned()))
@@ -116,11 +116,11 @@ impl Said {
         Some(said)
     }
 
-    /// Adds the details, and lets the first of them speak when this error only wraps it.
+    /// Adds the details. If this error only wraps them, the first detail replaces its code and message.
     fn dig(&mut self, error: &Value, depth: usize) {
         let listed = error.get("details").and_then(Value::as_array).into_iter().flatten();
         let mut within: Vec<Self> = listed.filter_map(|detail| Self::of(detail, depth + 1)).collect();
-        // A provider's error arrives as a JSON text where a sentence should be.
+        // A provider's error arrives as a JSON text in place of the message.
         if let Ok(nested @ Value::Object(_)) = serde_json::from_str::<Value>(&self.message)
             && let Some(nested) = Self::of(&nested, depth + 1)
         {
@@ -151,7 +151,7 @@ impl Said {
         error
     }
 
-    /// Names the kind: first by the codes that mean the same under several statuses, then by the status.
+    /// Returns the kind: first by the codes that mean the same under several statuses, then by the status.
     fn kind(&self, status: Option<u16>) -> ApiErrorKind {
         let is = |wanted: &str| {
             [&self.code, &self.inner_code].into_iter().flatten().any(|code| code.eq_ignore_ascii_case(wanted))
@@ -173,7 +173,7 @@ impl Said {
             Some(401) => ApiErrorKind::Unauthorized,
             Some(403) => ApiErrorKind::Forbidden,
             Some(429) => ApiErrorKind::Throttled,
-            // The API server answers 500 for an object that its schema cannot hold; no repetition helps.
+            // The API server answers 500 for an object that its schema cannot hold; a retry does not help.
             Some(500) if self.message.contains("failed to create typed patch object") => {
                 ApiErrorKind::Invalid
             }
@@ -184,7 +184,7 @@ impl Said {
     }
 }
 
-/// Codes of a thing that another operation holds, under whatever status: wait for it and look again.
+/// Codes of a resource that another operation occupies, under any status: wait for it and read again.
 const BUSY: [&str; 9] = [
     "EtagMismatch",
     "AnotherOperationInProgress",
@@ -197,7 +197,7 @@ const BUSY: [&str; 9] = [
     "ObjectIsBeingCreated",
 ];
 
-/// Returns the tenant that a 401 wants a token of: the end of `authorization_uri`, or of a vault's `authorization`.
+/// Returns the tenant that a 401 requires: the end of `authorization_uri`, or of a vault's `authorization`.
 fn tenant_of(challenge: &str) -> Option<&str> {
     let (_, rest) =
         challenge.split_once("authorization_uri=\"").or_else(|| challenge.split_once("authorization=\""))?;
@@ -216,7 +216,7 @@ fn innermost(mut error: Option<&Value>) -> Option<String> {
     code
 }
 
-/// Makes a message of a body that is not JSON: a page's title, a short text, or the status in words.
+/// Returns a message for a body that is not JSON: a page's title, a short text, or the name of the status.
 fn plain_text(body: &[u8], status: u16) -> String {
     let text = String::from_utf8_lossy(body);
     let lower = text.to_ascii_lowercase();

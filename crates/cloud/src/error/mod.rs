@@ -1,8 +1,8 @@
-//! What a cloud answered when it did not do what it was asked.
+//! The error type of failed cloud requests.
 //!
-//! Every client of this crate fails with [`ApiError`]. It keeps what a program needs to go on (kind, codes,
-//! whether the request can have taken effect) apart from what a person needs (message, details, request id),
-//! and the causes stay in `source()`, never in the message.
+//! Every client of this crate fails with [`ApiError`]. It separates what a program needs to continue (kind,
+//! codes, whether the request may have taken effect) from what a person needs (message, details, request id).
+//! Causes stay in `source()`, never in the message.
 
 mod answer;
 mod sdk;
@@ -17,88 +17,92 @@ use std::{
     time::Duration,
 };
 
-/// What kind of failure it is: what the caller can do about it.
+/// The kind of a failure, which decides what the caller can do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ApiErrorKind {
-    /// It is not there.
+    /// The resource does not exist.
     NotFound,
-    /// Something else has this name, or the state of the thing forbids the change.
+    /// Another resource has this name, or the state of the resource forbids the change.
     Conflict,
-    /// Another operation is at it: wait for its end, then look again.
+    /// Another operation occupies the resource: wait for its end, then read again.
     Busy,
-    /// The rights do not suffice; right after a role was granted, they may soon.
+    /// The principal lacks rights; right after a role assignment, it may get them soon.
     Forbidden,
-    /// The token was not accepted, nor was a fresh one.
+    /// The service accepted neither the token nor a fresh one.
     Unauthorized,
-    /// Too many requests, and still so after waiting as told.
+    /// Too many requests, even after the wait that the service demanded.
     Throttled,
-    /// `If-Match` or `If-None-Match` does not hold any more: somebody changed it in between.
+    /// `If-Match` or `If-None-Match` no longer holds: another writer changed the resource in between.
     Precondition,
-    /// The request itself is wrong and stays wrong.
+    /// The request itself is invalid; a retry does not help.
     Invalid,
-    /// The service failed or is down, and still was after some tries.
+    /// The service failed or is down, also after some retries.
     Unavailable,
-    /// No answer came: no connection, an untrusted certificate, a broken or silent line.
+    /// No answer arrived: no connection, an untrusted certificate, a broken or silent connection.
     Transport,
-    /// No token was to be had.
+    /// No credential source returned a token.
     SignIn,
-    /// An answer that is not in the contract, or one that would send a token to a foreign place.
+    /// The answer breaks the contract, or would send a token to a foreign server.
     Protocol,
-    /// The cloud took the work and reported later that it failed.
+    /// The cloud accepted the operation and later reported its failure.
     Failed,
 }
 
-/// Could the request have taken effect? A later variant says more about it than an earlier one.
+/// Whether the request may have taken effect. A later variant is more certain of an effect than an earlier
+/// one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Sent {
-    /// It never left: nothing has changed.
+    /// The request never left: nothing has changed.
     Never,
-    /// The service answered: the answer says what happened.
+    /// The service answered; its answer decides.
     Answered,
-    /// It left and nothing came back, or nothing that says what happened: look before repeating it.
+    /// The request left, and no conclusive answer came back: read the state before a retry.
     Unknown,
-    /// The service accepted it, and the rest of its answer is lost or unreadable: the write took effect.
+    /// The service accepted the request, and the rest of its answer is lost or unreadable: the write took
+    /// effect.
     Accepted,
 }
 
 impl Sent {
-    /// Returns what a status says about a write of which no more than the status is understood.
+    /// Returns the effect of a write of which only the status is known.
     pub(crate) fn of_status(status: u16) -> Self {
         match status {
-            // 303 says that the request was carried out and where its result is (RFC 9110 §15.4.4).
+            // 303 means that the request was carried out, and names the location of the result (RFC 9110
+            // §15.4.4).
             200..300 | 303 => Self::Accepted,
-            // A proxy in between answers so, too: before the service, or after it.
+            // A proxy also answers so: before the service, or after it.
             300..400 | 408 | 500 | 502 | 504.. => Self::Unknown,
             _ => Self::Answered,
         }
     }
 }
 
-/// Says whether a request of this method changes something.
+/// Returns whether a request of this method changes state.
 pub(crate) fn is_write(method: &str) -> bool {
     !matches!(method, "GET" | "HEAD" | "OPTIONS" | "")
 }
 
 /// A failed request.
 ///
-/// The facts are reached through `Deref`: `error.kind`, `error.code`. They are boxed so that a `Result` stays small.
+/// Access the facts through `Deref`: `error.kind`, `error.code`. They are boxed so that a `Result` stays
+/// small.
 #[derive(Debug)]
 pub struct ApiError(Box<ApiErrorFacts>);
 
 /// The facts of an [`ApiError`].
 #[derive(Debug)]
 pub struct ApiErrorFacts {
-    /// What can be done about it.
+    /// The kind, which decides what can be done.
     pub kind: ApiErrorKind,
-    /// The HTTP status, when there was an answer.
+    /// The HTTP status, if there was an answer.
     pub status: Option<u16>,
-    /// The innermost code that says something, `SkuNotAvailable` rather than the `DeploymentFailed` around it.
+    /// The innermost meaningful code: `SkuNotAvailable` rather than the `DeploymentFailed` around it.
     pub code: Option<String>,
-    /// The code of `innererror`, where Key Vault puts the reason: `ForbiddenByRbac`.
+    /// The code of `innererror`, where Key Vault states the reason: `ForbiddenByRbac`.
     pub inner_code: Option<String>,
-    /// The service's own message, or a lowercase fragment of ours when the service said nothing.
+    /// The service's message, or a lowercase fragment of this crate if the service sent none.
     pub message: String,
-    /// `x-ms-request-id`: what the provider's support asks for.
+    /// `x-ms-request-id`, which the provider's support asks for.
     pub request_id: Option<String>,
     /// `x-ms-correlation-request-id`: one per run.
     pub correlation_id: Option<String>,
@@ -106,17 +110,18 @@ pub struct ApiErrorFacts {
     pub method: &'static str,
     /// The path of the request, without origin and query.
     pub url: String,
-    /// Further codes and messages, the outermost first.
+    /// Further codes and messages, outermost first.
     pub details: Vec<(String, String)>,
-    /// Whether the request can have taken effect.
+    /// The effect that the request may have had.
     pub sent: Sent,
-    /// How long the service asked to wait, in real time.
+    /// The wait that the service demanded, in real time.
     pub retry_after: Option<Duration>,
     source: Option<Box<dyn Error + Send + Sync>>,
 }
 
 impl ApiError {
-    /// Makes an error of ours; `message` is a lowercase fragment. `sent` is [`Sent::Answered`] until told otherwise.
+    /// Creates an error of this crate; `message` is a lowercase fragment. `sent` starts as
+    /// [`Sent::Answered`].
     pub fn new(kind: ApiErrorKind, message: impl Into<String>) -> Self {
         Self(Box::new(ApiErrorFacts {
             kind,
@@ -147,27 +152,27 @@ impl ApiError {
         self
     }
 
-    /// Adds what was asked: the method and the path.
+    /// Adds the request: its method and path.
     pub fn with_request(mut self, method: &'static str, path: &str) -> Self {
         self.method = method;
         self.url = path.to_owned();
         self
     }
 
-    /// Says whether the request can have taken effect.
+    /// Sets the effect that the request may have had.
     pub fn with_sent(mut self, sent: Sent) -> Self {
         self.sent = sent;
         self
     }
 
-    /// Says that the request can have taken effect at least so far.
+    /// Raises the effect that the request may have had to at least this one.
     pub(crate) fn at_least(mut self, sent: Sent) -> Self {
         self.sent = self.sent.max(sent);
         self
     }
 
-    /// Says that the answer had this status. A write with a success took effect, whatever is wrong with the rest of the
-    /// answer.
+    /// Sets the status of the answer. A write with a success status took effect, whatever is wrong with the
+    /// rest of the answer.
     pub(crate) fn answered_with(mut self, status: u16) -> Self {
         self.status = Some(status);
         if is_write(self.method) { self.at_least(Sent::of_status(status)) } else { self }
@@ -185,15 +190,15 @@ impl ApiError {
         self
     }
 
-    /// Says whether the code or the inner code is this one; codes compare without regard to case.
+    /// Returns whether the code or the inner code equals this one, without regard to case.
     pub fn is(&self, code: &str) -> bool {
         [&self.code, &self.inner_code].into_iter().flatten().any(|has| has.eq_ignore_ascii_case(code))
     }
 
-    /// Returns the messages of all causes, the nearest first, without those that repeat another or say nothing, and of
-    /// each the first line: what follows is how to troubleshoot somebody else's program.
+    /// Returns the messages of all causes, nearest first, without empty and repeated ones. Of each it returns
+    /// the first line only: the rest is troubleshooting advice for other programs.
     ///
-    /// The reason of a broken connection sits at the far end: "invalid peer certificate: UnknownIssuer".
+    /// The reason of a broken connection is the last one: "invalid peer certificate: UnknownIssuer".
     pub fn causes(&self) -> Vec<String> {
         let mut causes: Vec<String> = Vec::new();
         let mut next = self.source();

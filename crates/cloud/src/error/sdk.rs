@@ -1,7 +1,7 @@
-//! Errors of the Azure SDK, told in our terms.
+//! Conversion of Azure SDK errors into [`ApiError`].
 //!
-//! The SDK's own `Display` hides causes ("non-transport error occurred which will not be retried"), so the whole
-//! chain is kept as `source`, and the kind is taken from the innermost layer that knows it.
+//! The SDK's own `Display` hides causes ("non-transport error occurred which will not be retried"). The whole
+//! chain is therefore kept as `source`, and the kind comes from the innermost layer that knows it.
 
 use super::{ApiError, ApiErrorKind, Sent, from_answer};
 use crate::{
@@ -13,7 +13,7 @@ use crate::{
 use azure_core::{error::ErrorKind, http::RawResponse};
 use std::error::Error;
 
-/// Turns an error of the SDK into ours. `method` and `path` say what was asked.
+/// Converts an error of the SDK. `method` and `path` describe the request.
 pub(crate) fn from_sdk(error: azure_core::Error, method: &'static str, path: &str) -> ApiError {
     let mut told = if find::<ForeignOrigin>(&error).is_some() {
         ApiError::new(ApiErrorKind::Protocol, "send a token to a foreign server").with_sent(Sent::Never)
@@ -31,7 +31,7 @@ pub(crate) fn from_sdk(error: azure_core::Error, method: &'static str, path: &st
     } else {
         unanswered(&error)
     };
-    // A lost try to get a token, which lies deeper, says nothing of the request that the token was for.
+    // A lost attempt to get a token, deeper in the chain, is unrelated to the request that needed the token.
     let (lost, unread) = match error.kind() {
         ErrorKind::Credential => {
             (error.source().and_then(|inner| inner.downcast_ref::<EarlierTryLost>()), None)
@@ -50,7 +50,7 @@ pub(crate) fn from_sdk(error: azure_core::Error, method: &'static str, path: &st
     told.with_source(error)
 }
 
-/// Returns in one line why a way of signing in failed.
+/// Returns the reason why a credential source failed, in one line.
 pub(crate) fn sign_in_reason(error: &azure_core::Error) -> String {
     match find::<SignInFailed>(error) {
         Some(failed) => failed.message.clone(),
@@ -58,12 +58,12 @@ pub(crate) fn sign_in_reason(error: &azure_core::Error) -> String {
     }
 }
 
-/// Reads a refusal by the token endpoint, or the reason why it was not reached.
+/// Parses a refusal by the token endpoint, or the reason why it was not reached.
 fn sign_in(error: &azure_core::Error) -> ApiError {
     let layers = chain(error).filter_map(|layer| layer.downcast_ref::<azure_core::Error>());
     let (mut told, mut innermost) = (None, String::new());
     for layer in layers {
-        // The outer layers only name the credential; "az not found on PATH" is further in.
+        // The outer layers only name the credential; an inner one says "az not found on PATH".
         innermost = layer.to_string();
         match layer.kind() {
             ErrorKind::HttpResponse { raw_response: Some(raw), error_code, .. } => {
@@ -77,7 +77,7 @@ fn sign_in(error: &azure_core::Error) -> ApiError {
     told.with_sent(Sent::Never)
 }
 
-/// Reads the answer of Entra's token endpoint: `AADSTS700016`, and the sentence without its trace ids.
+/// Parses the answer of Entra's token endpoint: `AADSTS700016`, and the message without its trace ids.
 fn refused(raw: &RawResponse, codes: Option<&str>) -> ApiError {
     let mut told = from_answer(u16::from(raw.status()), raw.headers(), raw.body());
     if !matches!(told.kind, ApiErrorKind::Unavailable | ApiErrorKind::Throttled) {
@@ -91,7 +91,7 @@ fn refused(raw: &RawResponse, codes: Option<&str>) -> ApiError {
     told
 }
 
-/// Names what happened to a request that got no answer, or one that is no answer.
+/// Classifies a request that got no answer, or an unusable one.
 fn unanswered(error: &azure_core::Error) -> ApiError {
     let (kind, sent) = match error.kind() {
         ErrorKind::HttpResponse { raw_response: Some(raw), .. } => {
@@ -117,12 +117,13 @@ fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn 
     std::iter::successors(Some(error), |&error| error.source())
 }
 
-/// Finds an error of a type among an error and its causes.
+/// Finds an error of a type in an error and its causes.
 pub(crate) fn find<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a T> {
     chain(error).find_map(|layer| layer.downcast_ref::<T>())
 }
 
-/// Finds the cause in what a tool such as `az` printed: its last exception, its `ERROR:`, or else its first line.
+/// Finds the cause in the output of a tool such as `az`: its last exception, its `ERROR:`, or else its first
+/// line.
 fn cause_in(text: &str) -> String {
     const TRACEBACK: &str = "Traceback (most recent call last):";
     if let Some((_, frames)) = text.rsplit_once(TRACEBACK) {

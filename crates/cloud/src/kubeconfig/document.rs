@@ -1,4 +1,4 @@
-//! A kubeconfig as data: what is in it, and what it shall be after a change.
+//! A parsed kubeconfig: its contents, and the contents after a change.
 
 use serde_json::{Map, Value, json};
 
@@ -10,7 +10,7 @@ use crate::yaml;
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Document(Value);
 
-/// The three entries to put in, each as it stands in its list.
+/// The three entries to add, each as it stands in its list.
 pub(super) struct Entries {
     pub cluster: String,
     pub user: String,
@@ -27,7 +27,7 @@ impl Entries {
 }
 
 impl Document {
-    /// Parses a text; nothing at all is an empty mapping.
+    /// Parses a text; an empty text is an empty mapping.
     pub fn parse(text: &str) -> Result<Document, KubeconfigError> {
         let value = yaml::read(split_mark(text).1)
             .map_err(|mistake| KubeconfigError::Unreadable { line: mistake.line, why: mistake.message })?;
@@ -41,7 +41,7 @@ impl Document {
                 let is_text = |current: &Value| current.is_null() || current.is_string();
                 match SECTIONS.iter().find(|section| !is_list(section)) {
                     Some(section) => Err(why(&format!("{section} is not a list"))),
-                    // It would be lost when ours takes its place.
+                    // It would be lost when landfall's value replaces it.
                     None if !fields.get(CURRENT).is_none_or(is_text) => {
                         Err(why(&format!("{CURRENT} is not a string")))
                     }
@@ -60,12 +60,12 @@ impl Document {
         self.0.as_object_mut().expect("parse lets mappings only through")
     }
 
-    /// Tells whether nothing was in the text.
+    /// Returns whether the text was empty.
     pub fn is_nothing(&self) -> bool {
         self.0.as_object().is_some_and(Map::is_empty)
     }
 
-    /// Tells whether there is nothing but what every kubeconfig has.
+    /// Returns whether the document contains nothing but what every kubeconfig has.
     pub fn is_skeleton(&self) -> bool {
         let empty = |value: &Value| match value {
             Value::Null => true,
@@ -78,7 +78,7 @@ impl Document {
         fields.into_iter().all(|(key, value)| matches!(key.as_str(), "apiVersion" | "kind") || empty(value))
     }
 
-    /// Returns the text when reading it gives this document.
+    /// Returns the text if parsing it yields this document.
     pub fn is_written_as(&self, text: &str) -> Option<String> {
         (Document::parse(text).ok()?.0 == self.0).then(|| text.to_owned())
     }
@@ -92,7 +92,7 @@ impl Document {
         self.0[CURRENT].as_str()
     }
 
-    /// Returns the place of an entry in its list.
+    /// Returns the index of an entry in its list.
     pub fn place(&self, section: &str, name: &str) -> Option<usize> {
         self.0[section].as_array()?.iter().position(|item| item["name"] == name)
     }
@@ -101,7 +101,7 @@ impl Document {
         self.place(section, name).map(|place| &self.0[section][place])
     }
 
-    /// Returns what a context leads to: the cluster and the user, without their names.
+    /// Returns the target of a context: the cluster and the user, without their names.
     pub fn resolve(&self, context: &str) -> Option<(&Value, &Value)> {
         let context = &self.find("contexts", context)?["context"];
         let cluster = self.find("clusters", context["cluster"].as_str()?)?;
@@ -109,7 +109,7 @@ impl Document {
         Some((&cluster["cluster"], &user["user"]))
     }
 
-    /// Prepares the entries of the current context of another kubeconfig for this one.
+    /// Converts the entries of another kubeconfig's current context for this one.
     pub fn entries_from(&self, other: &Document, context: &str) -> Result<Entries, KubeconfigError> {
         let lacks = |what| KubeconfigError::Incomplete { what };
         let current = other.current_context().ok_or_else(|| lacks("current context"))?;
@@ -150,7 +150,7 @@ impl Document {
         names.into_iter().find(|name| !is_used(name)).expect("the names do not end and the contexts do")
     }
 
-    /// Puts entries in, replacing those of the same names, and makes their context current.
+    /// Adds entries, replaces those of the same names, and sets their context as current.
     pub fn put_in(&mut self, entries: &Entries) {
         for (section, name, item) in entries.each() {
             let place = self.place(section, name);
@@ -168,7 +168,8 @@ impl Document {
         self.fields().insert(CURRENT.to_owned(), context.into());
     }
 
-    /// Takes entries out; `restored` says what becomes of keys that had to give way, the current context among them.
+    /// Removes entries. `restored` contains the former values of replaced keys, the current context among
+    /// them.
     pub fn take_out(&mut self, added: &Added, restored: &[(&str, Option<Value>)]) {
         let gave_way =
             |key: &str| restored.iter().find(|(known, _)| *known == key).map(|(_, value)| value.clone());
@@ -184,7 +185,8 @@ impl Document {
         }
     }
 
-    /// Puts back what stood at a key: `None` is not known, so nothing; `Some(None)` was not there.
+    /// Restores the value of a key: `None` is unknown, so it changes nothing; `Some(None)` means the key did
+    /// not exist.
     fn restore(&mut self, key: &str, before: Option<Option<Value>>) {
         match before {
             Some(Some(value)) => {
@@ -198,9 +200,10 @@ impl Document {
     }
 }
 
-/// Returns the key with which a cluster or a user leads out of the kubeconfig: to a file of this machine, or to a program.
+/// Returns the key by which a cluster or a user refers outside the kubeconfig: to a file of this machine, or
+/// to a program.
 ///
-/// What a cluster hands out carries everything in itself. A path in it would make this machine send a file of its own.
+/// A cluster's kubeconfig is self-contained. A path in it would send a file of this machine to the server.
 fn outside(cluster: &Value, user: &Value) -> Option<&'static str> {
     const CLUSTER: [&str; 1] = ["certificate-authority"];
     const USER: [&str; 5] = ["client-certificate", "client-key", "tokenFile", "exec", "auth-provider"];
@@ -211,7 +214,7 @@ fn outside(cluster: &Value, user: &Value) -> Option<&'static str> {
 }
 
 impl Added {
-    /// Returns section and name of what was put in.
+    /// Returns section and name of each added entry.
     pub(super) fn names(&self) -> [(&'static str, &str); 3] {
         [(SECTIONS[0], &self.cluster), (SECTIONS[1], &self.context), (SECTIONS[2], &self.user)]
     }

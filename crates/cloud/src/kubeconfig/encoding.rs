@@ -1,7 +1,7 @@
-//! The bytes of a kubeconfig and its text: UTF-8 or UTF-16, written back in the encoding in which they were read.
+//! Encodings of a kubeconfig: UTF-8 or UTF-16, written back in the encoding in which it was read.
 //!
-//! kubectl reads a file that begins with a UTF-16 byte order mark, as Windows PowerShell 5 writes it. The mark stays in
-//! the text as its first character, so that writing the text gives the same bytes.
+//! kubectl reads a file that begins with a UTF-16 byte order mark, as Windows PowerShell 5 writes it. The
+//! mark stays in the text as its first character, so that a rewrite yields the same bytes.
 
 use super::KubeconfigError;
 

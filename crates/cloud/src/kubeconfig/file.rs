@@ -1,7 +1,7 @@
-//! The kubeconfig file: where it is, reading it, and changing it under its lock so that it is always whole.
+//! The kubeconfig file: its path, reads, and atomic changes under its lock.
 //!
-//! A file is replaced by a rename. Where that is impossible (a bind mount, a folder that cannot be written to), or would
-//! change more than the content (owner, hard links), it is written in place; see [`super::in_place`].
+//! A rename replaces the file. The file is written in place if a rename is impossible (a bind mount, a
+//! read-only folder), or would change more than the content (owner, hard links); see [`super::in_place`].
 
 use std::ffi::OsStr;
 use std::fs::{self, File, Metadata, OpenOptions};
@@ -13,11 +13,12 @@ use super::encoding::Encoding;
 use super::lock::{self, Attempt, Holder, Lock};
 use super::{KubeconfigError, in_place};
 
-/// How many symbolic links in a row are followed.
+/// The maximum number of symbolic links that are followed in a row.
 const LINKS_MAX: usize = 16;
-/// A lock that is older belongs to no kubectl that still runs: kubectl holds it for milliseconds.
+/// The maximum age of a live lock: kubectl holds its lock for milliseconds, so an older one belongs to no
+/// running kubectl.
 const LOCK_AGE_MAX: Duration = Duration::from_secs(60);
-/// The end of the temporary file's name.
+/// The suffix of the temporary file's name.
 pub(super) const NEW: &str = ".new";
 
 /// The text of a kubeconfig, with the encoding to write it back in.
@@ -36,10 +37,10 @@ impl Content {
     }
 }
 
-/// A kubeconfig that no other process changes for as long as this lives, if it takes the lock as kubectl does.
+/// A kubeconfig under kubectl's lock: while this lives, no process that takes the lock changes it.
 #[derive(Debug)]
 pub struct LockedFile {
-    /// What the symbolic links lead to.
+    /// The target of the symbolic links.
     target: PathBuf,
     backup: PathBuf,
     locks: Vec<Lock>,
@@ -54,17 +55,18 @@ pub enum Locking {
     Held(Holder),
 }
 
-/// Returns the file to write: the first that the variable `KUBECONFIG` names, else `.kube/config` below the home.
+/// Returns the file to write: the first that the variable `KUBECONFIG` names, else `.kube/config` below the
+/// home.
 pub fn path(variable: Option<&OsStr>, home: &Path) -> PathBuf {
     let listed = variable.map(std::env::split_paths).into_iter().flatten();
     let mut named = listed.filter(|path| !path.as_os_str().is_empty());
     named.next().unwrap_or_else(|| home.join(".kube").join("config"))
 }
 
-/// Reads a kubeconfig; `None` when there is no file.
+/// Reads a kubeconfig; `None` if there is no file.
 ///
 /// # Errors
-/// `Io` when it cannot be read, `Unreadable` when it is neither UTF-8 nor UTF-16.
+/// `Io` if it cannot be read, `Unreadable` if it is neither UTF-8 nor UTF-16.
 pub fn read(path: &Path) -> Result<Option<Content>, KubeconfigError> {
     let bytes = match fs::read(path) {
         Ok(bytes) => bytes,
@@ -75,13 +77,13 @@ pub fn read(path: &Path) -> Result<Option<Content>, KubeconfigError> {
     Ok(Some(Content { text, encoding }))
 }
 
-/// Tells whether a process that died while it changed this kubeconfig left something: its marker, lock or backup.
+/// Returns whether a process that died during a change of this kubeconfig left its marker, lock or backup.
 pub fn has_leftovers(path: &Path, backup: &Path) -> bool {
     let target = follow(path).unwrap_or_else(|_| path.to_owned());
     in_place::is_left(backup) || [path, &target].into_iter().any(lock::is_left)
 }
 
-/// Returns the lock of a kubeconfig that its owner seems to have left behind: it is older than a minute.
+/// Returns the lock of a kubeconfig that its owner seems to have abandoned: it is older than a minute.
 pub fn abandoned_lock(path: &Path) -> Option<Holder> {
     let target = follow(path).unwrap_or_else(|_| path.to_owned());
     let held = [path, &target].into_iter().find_map(lock::holder);
@@ -95,13 +97,13 @@ pub fn open_to_others(path: &Path) -> Option<u32> {
     fs::metadata(path).ok().map(|known| known.mode() & 0o777).filter(|mode| mode & 0o077 != 0)
 }
 
-/// There a profile's files are private by inheritance.
+/// On other systems a profile's files are private by inheritance.
 #[cfg(not(unix))]
 pub fn open_to_others(_: &Path) -> Option<u32> {
     None
 }
 
-/// Checks, without changing anything, that a kubeconfig can be written later: replaced or in place.
+/// Checks, read-only, that a kubeconfig can be written later: replaced or in place.
 ///
 /// # Errors
 /// `Io` with the path that cannot be written.
@@ -133,10 +135,10 @@ fn check_folder(folder: &Path) -> io::Result<()> {
 }
 
 impl LockedFile {
-    /// Tries once to lock a kubeconfig as kubectl does, and removes what a dead process of ours left: its lock, its
-    /// temporary file, and half a text that it wrote in place (`backup` holds the whole one).
+    /// Tries once to lock a kubeconfig as kubectl does, and removes what a dead landfall process left: its
+    /// lock, its temporary file, and a half-written text (`backup` contains the whole one).
     ///
-    /// Symbolic links stay; the lock of what they lead to is taken too.
+    /// Symbolic links stay; the lock of their target is taken too.
     ///
     /// # Errors
     /// `Io` with the file that cannot be locked or restored.
@@ -154,7 +156,7 @@ impl LockedFile {
             files.push(resolved(file).map_err(io_error("lock", path))?);
         }
         let target = files[1].clone();
-        // Always in the same order, so that two processes never wait for each other.
+        // The order is fixed, so that two processes never wait for each other.
         files.sort();
         files.dedup();
         let mut locks = Vec::new();
@@ -169,7 +171,7 @@ impl LockedFile {
         Ok(Locking::Locked(locked))
     }
 
-    /// Removes the temporary file of a dead process, and completes what it wrote in place.
+    /// Removes the temporary file of a dead process, and completes its write in place.
     fn tidy(&self) -> io::Result<()> {
         if self.locks.iter().all(Lock::is_exclusive) {
             remove_if_there(&self.temporary())?;
@@ -181,12 +183,12 @@ impl LockedFile {
         lock::beside(&self.target, NEW)
     }
 
-    /// Returns the file that is written: what the symbolic links lead to.
+    /// Returns the file that is written: the target of the symbolic links.
     pub fn target(&self) -> &Path {
         &self.target
     }
 
-    /// Reads the file; `None` when there is none.
+    /// Reads the file; `None` if there is none.
     ///
     /// # Errors
     /// As [`read`].
@@ -194,8 +196,8 @@ impl LockedFile {
         read(&self.target)
     }
 
-    /// Writes the file: whoever reads it sees the old or the new content, also after a power cut, wherever the file can
-    /// be replaced. The mode stays; a new file is for its owner only.
+    /// Writes the file. A reader sees the old or the new content, also after a power cut, wherever the file
+    /// can be replaced. The mode stays; a new file is readable by its owner only.
     ///
     /// # Errors
     /// `Io` with the file that could not be written.
@@ -206,7 +208,8 @@ impl LockedFile {
 
     fn replace(&self, bytes: &[u8]) -> io::Result<()> {
         let known = fs::metadata(&self.target).ok();
-        // A device would be replaced by a file, and a file that may not be written may not be replaced either.
+        // A rename would replace a device by a file; and a file without write permission must not be replaced
+        // either.
         if known.as_ref().is_some_and(|known| !known.is_file()) {
             return Err(io::Error::other("it is not a file"));
         }
@@ -224,7 +227,7 @@ impl LockedFile {
         }
     }
 
-    /// Replaces the file by a rename; false when that is impossible or would change more than the content.
+    /// Replaces the file by a rename; false if that is impossible or would change more than the content.
     fn renamed(&self, temporary: &Path, bytes: &[u8], known: Option<&Metadata>) -> io::Result<bool> {
         remove_if_there(temporary).or_else(|error| if known.is_some() { Ok(()) } else { Err(error) })?;
         let mut file = match lock::private(OpenOptions::new().create_new(true).write(true)).open(temporary) {
@@ -253,7 +256,7 @@ impl LockedFile {
         }
     }
 
-    /// Removes the file; where that is impossible, empties it. A symbolic link to it stays.
+    /// Removes the file; empties it if removal is impossible. A symbolic link to it stays.
     ///
     /// # Errors
     /// `Io` with the file that could not be removed.
@@ -268,7 +271,7 @@ impl LockedFile {
     }
 }
 
-/// Returns the function that makes an error of a failed act on a file.
+/// Returns a function that converts the I/O error of a file operation.
 fn io_error(act: &'static str, path: &Path) -> impl FnOnce(io::Error) -> KubeconfigError {
     let path = path.to_owned();
     move |source| KubeconfigError::Io { act, path, source }
@@ -281,12 +284,13 @@ fn remove_if_there(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Tells whether a rename is impossible for this file, and writing in place is not: a mount point, another file system.
+/// Returns whether a rename is impossible for this file but a write in place is not: a mount point, another
+/// file system.
 fn cannot_rename(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::ResourceBusy | ErrorKind::CrossesDevices | ErrorKind::PermissionDenied)
 }
 
-/// Tells whether a new file in the place of the known one has the same owner, and no other name loses its content.
+/// Returns whether a replacement file has the same owner, and no other hard link loses its content.
 #[cfg(unix)]
 fn is_replaceable(known: &Metadata, new: &Metadata) -> bool {
     use std::os::unix::fs::MetadataExt as _;
@@ -298,7 +302,7 @@ fn is_replaceable(_: &Metadata, _: &Metadata) -> bool {
     true
 }
 
-/// Finds what a chain of symbolic links leads to, be it there or not.
+/// Follows a chain of symbolic links to its target, which need not exist.
 fn follow(path: &Path) -> io::Result<PathBuf> {
     let mut target = path.to_owned();
     for _ in 0..LINKS_MAX {
@@ -310,7 +314,8 @@ fn follow(path: &Path) -> io::Result<PathBuf> {
     Err(io::Error::other("it is a dangling symbolic link"))
 }
 
-/// Returns the one name of a file, be it there or not; its folder exists, and the last part is not followed.
+/// Returns the canonical path of a file, which need not exist. Its folder exists, and the last component is
+/// not followed.
 fn resolved(file: &Path) -> io::Result<PathBuf> {
     let name = file.file_name().ok_or_else(|| io::Error::other("it has no name"))?;
     Ok(fs::canonicalize(folder_of(file))?.join(name))
@@ -323,7 +328,7 @@ fn folder_of(file: &Path) -> &Path {
     }
 }
 
-/// Makes a folder that only its owner can enter, unless it is there.
+/// Creates a folder that only its owner can enter, unless it exists.
 pub(super) fn make_private(folder: &Path) -> io::Result<()> {
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);
@@ -332,7 +337,7 @@ pub(super) fn make_private(folder: &Path) -> io::Result<()> {
     builder.create(folder)
 }
 
-/// Makes the new name in the folder last.
+/// Makes a new name in the folder durable.
 pub(super) fn sync(folder: &Path) -> io::Result<()> {
     if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
 }

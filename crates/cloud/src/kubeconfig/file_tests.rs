@@ -8,7 +8,7 @@ fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap().permissions().mode() & 0o777
 }
 
-/// A folder of a user's, and the place of the backup.
+/// A user's home folder, and the path of the backup.
 fn home() -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let backup = folder.path().join("state/kubeconfig.backup");
@@ -139,7 +139,7 @@ fn a_kubeconfig_in_utf_16_stays_one() {
     assert_eq!(fs::read(&path).unwrap(), bytes);
 }
 
-/// What a process leaves that is killed at each point of a change.
+/// The state that a process leaves if it is killed at each point of a change.
 #[test]
 fn what_a_killed_process_left_is_found_and_removed() {
     for killed_after in 0..4 {
@@ -187,7 +187,8 @@ fn whether_a_file_can_be_written_shows_before_and_changes_nothing() {
     assert_eq!(names(folder.path()), ["file"]);
 }
 
-/// What kubectl does with a kubeconfig: lock, read, change, write in place, unlock; it fails at once when it is locked.
+/// Changes a kubeconfig as kubectl does: lock, read, change, write in place, unlock. Fails at once if it is
+/// locked.
 fn kubectl(path: &Path, change: impl Fn(String) -> String) {
     let lock = lock::lock_of(path);
     let mut options = OpenOptions::new();

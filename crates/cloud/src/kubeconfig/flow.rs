@@ -1,8 +1,8 @@
-//! Editing flow style, which JSON is a part of: `{…}` and `[…]`.
+//! Edits of flow style, which includes JSON: `{…}` and `[…]`.
 //!
-//! Entries are put in behind the last one, with its leading space, and taken out with the comma in front of them, so that
-//! every other byte stays. As in [`super::text`], a result is parsed and compared, so a form that is not found here gives
-//! `None` and does no harm.
+//! An entry is added after the last one, with its leading space, and removed with the comma before it, so
+//! that every other byte stays. As in [`super::text`], the result is parsed and compared. An unsupported form
+//! yields `None` and does no harm.
 
 use std::ops::Range;
 
@@ -19,17 +19,17 @@ struct Collection {
     entries: Vec<Entry>,
 }
 
-/// An entry of it, without the space around it.
+/// An entry of it, without the surrounding space.
 struct Entry {
-    /// The comma or the bracket in front of it.
+    /// The position of the comma or bracket before it.
     delimiter: usize,
     span: Range<usize>,
-    /// The colon of a mapping's entry.
+    /// The position of the colon in a mapping's entry.
     colon: Option<usize>,
 }
 
 impl Entry {
-    /// Returns where its value stands.
+    /// Returns the range of its value.
     fn value(&self, text: &str) -> Range<usize> {
         let Some(colon) = self.colon else { return self.span.clone() };
         let value = &text[colon + 1..self.span.end];
@@ -42,7 +42,7 @@ impl Entry {
     }
 }
 
-/// Finds the mapping in flow style that is the whole document: the place of its brace.
+/// Finds the flow mapping that is the whole document, and returns the position of its brace.
 pub(super) fn document(text: &str) -> Option<usize> {
     let mut offset = 0;
     for line in text.split_inclusive('\n') {
@@ -57,7 +57,7 @@ pub(super) fn document(text: &str) -> Option<usize> {
     None
 }
 
-/// Puts entries into the document whose brace is at `open`, and makes their context current.
+/// Adds entries to the document whose brace is at `open`, and sets their context as current.
 pub(super) fn put_in(
     text: &mut String,
     open: usize,
@@ -101,7 +101,8 @@ pub(super) fn put_in(
     Some(())
 }
 
-/// Takes entries out of the document whose brace is at `open`; `gave_way` says what comes back at a key.
+/// Removes entries from the document whose brace is at `open`; `gave_way` contains the values to restore, by
+/// key.
 pub(super) fn take_out(
     text: &mut String,
     open: usize,
@@ -135,7 +136,7 @@ pub(super) fn take_out(
     Some(())
 }
 
-/// Puts an item into the list whose bracket is at `open`, in the place of the one of this name if there is one.
+/// Adds an item to the list whose bracket is at `open`, and replaces the item of this name if there is one.
 pub(super) fn put_in_list(text: &mut String, open: usize, name: &str, item: &Value) -> Option<()> {
     let list = collection(text, open)?;
     match list.entries.iter().find(|entry| is_named(text, entry, name)) {
@@ -147,7 +148,7 @@ pub(super) fn put_in_list(text: &mut String, open: usize, name: &str, item: &Val
     }
 }
 
-/// Takes the item of this name out of the list whose bracket is at `open`.
+/// Removes the item of this name from the list whose bracket is at `open`.
 pub(super) fn take_out_of_list(text: &mut String, open: usize, name: &str) -> Option<()> {
     remove(text, open, |text, entry| is_named(text, entry, name))
 }
@@ -156,13 +157,13 @@ fn is_named(text: &str, entry: &Entry, name: &str) -> bool {
     yaml::read(&text[entry.span.clone()]).is_ok_and(|item| item["name"] == name)
 }
 
-/// Finds the entry of a key: `Some(None)` when it is not there.
+/// Finds the entry of a key: `Some(None)` if it does not exist.
 fn find(text: &str, open: usize, key: &str) -> Option<Option<Entry>> {
     let entries = collection(text, open)?.entries;
     Some(entries.into_iter().find(|entry| entry.key(text).as_deref() == Some(key)))
 }
 
-/// Adds an entry behind the last one.
+/// Adds an entry after the last one.
 fn append(text: &mut String, open: usize, entry: &str) -> Option<()> {
     let found = collection(text, open)?;
     match found.entries.last() {
@@ -189,7 +190,7 @@ fn remove(text: &mut String, open: usize, is_it: impl Fn(&str, &Entry) -> bool) 
     Some(())
 }
 
-/// Reads the sequence or mapping whose bracket is at `open`.
+/// Parses the sequence or mapping whose bracket is at `open`.
 fn collection(text: &str, open: usize) -> Option<Collection> {
     let bytes = text.as_bytes();
     let mut found = Collection { open, entries: Vec::new() };
@@ -245,7 +246,7 @@ fn collection(text: &str, open: usize) -> Option<Collection> {
     }
 }
 
-/// Returns the place behind a quoted text that begins at `at`.
+/// Returns the position after a quoted text that begins at `at`.
 fn quoted(bytes: &[u8], at: usize) -> Option<usize> {
     let quote = bytes[at];
     let mut at = at + 1;

@@ -1,5 +1,5 @@
-//! Writing a kubeconfig in place, where it cannot be replaced: a reader may see half of it, and so may whoever comes after
-//! a kill. The old and the new content stand in a backup from before the first byte is written until after the last.
+//! Writes a kubeconfig in place, if it cannot be replaced. A reader may then see half of it, also after a
+//! kill. A backup contains the old and the new content from before the first byte until after the last.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::file::{NEW, make_private, sync};
 use super::{KubeconfigError, lock};
 
-/// The record of one writing in place. It holds the user's credentials, so the file is for its owner only.
+/// The record of one write in place. It contains the user's credentials, so only its owner may read the file.
 #[derive(Serialize, Deserialize)]
 struct Backup {
     file: PathBuf,
@@ -22,35 +22,35 @@ struct Backup {
     after: String,
 }
 
-/// Returns the file whose writing in place a dead process did not finish, if there is one.
+/// Returns the file whose write in place a dead process did not finish, if there is one.
 pub(super) fn unfinished(backup: &Path) -> Result<Option<PathBuf>, KubeconfigError> {
     let read =
         read(backup).map_err(|source| KubeconfigError::Io { act: "read", path: backup.to_owned(), source });
     Ok(read?.map(|backup| backup.file))
 }
 
-/// Writes a file in place, over a backup of what it holds.
+/// Writes a file in place, after a backup of its content.
 pub(super) fn write(file: &Path, bytes: &[u8], backup: &Path) -> io::Result<()> {
     let before = fs::read(file)?;
     let record =
         Backup { file: file.to_owned(), before: STANDARD.encode(&before), after: STANDARD.encode(bytes) };
     save(&record, backup)?;
     if let Err(error) = overwrite(file, bytes) {
-        // A full disk, say. The backup stays when the content before cannot be written either.
+        // For example, the disk is full. The backup stays if the former content cannot be written either.
         let _ = restore(file, backup);
         return Err(error);
     }
     fs::remove_file(backup)
 }
 
-/// Tells whether a dead process left a backup, or half of one.
+/// Returns whether a dead process left a backup, or half of one.
 pub(super) fn is_left(backup: &Path) -> bool {
     [backup, &lock::beside(backup, NEW)].into_iter().any(|left| fs::symlink_metadata(left).is_ok())
 }
 
-/// Completes the writing in place of a dead process: half a text becomes the one before it again.
+/// Reverts the unfinished write in place of a dead process: a partial text becomes the former one again.
 ///
-/// A file that another program has changed since stays as it is.
+/// A file that another program has changed since stays unchanged.
 pub(super) fn restore(file: &Path, backup: &Path) -> io::Result<()> {
     let _ = fs::remove_file(lock::beside(backup, NEW));
     let Some(record) = read(backup)? else { return Ok(()) };
@@ -73,7 +73,7 @@ fn read(backup: &Path) -> io::Result<Option<Backup>> {
     }
 }
 
-/// Writes the backup at once: it is whole, or not there.
+/// Writes the backup atomically: it is whole, or does not exist.
 fn save(record: &Backup, backup: &Path) -> io::Result<()> {
     let folder = backup.parent().unwrap_or(Path::new("."));
     make_private(folder)?;
@@ -86,7 +86,7 @@ fn save(record: &Backup, backup: &Path) -> io::Result<()> {
     sync(folder)
 }
 
-/// Writes over the old content and cuts the rest: at no moment is the file empty.
+/// Overwrites the old content and truncates the rest: the file is never empty.
 fn overwrite(file: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut file: File = OpenOptions::new().write(true).open(file)?;
     file.write_all(bytes)?;
@@ -94,7 +94,7 @@ fn overwrite(file: &Path, bytes: &[u8]) -> io::Result<()> {
     file.sync_all()
 }
 
-/// Tells whether a content is what stands at some moment of [`overwrite`], but neither its beginning nor its end.
+/// Returns whether a content is an intermediate state of [`overwrite`], neither its beginning nor its end.
 fn is_torn(now: &[u8], before: &[u8], after: &[u8]) -> bool {
     if now == before || now == after {
         return false;
@@ -111,7 +111,7 @@ fn is_torn(now: &[u8], before: &[u8], after: &[u8]) -> bool {
 mod tests {
     use super::*;
 
-    /// Every content that a kill may leave while `before` is overwritten by `after`.
+    /// Returns every content that a kill may leave while `after` overwrites `before`.
     fn moments(before: &[u8], after: &[u8]) -> Vec<Vec<u8>> {
         let half = |written: usize| [&after[..written], before.get(written..).unwrap_or_default()].concat();
         (0..=after.len()).map(half).chain([after.to_vec()]).collect()

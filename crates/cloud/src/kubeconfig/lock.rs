@@ -1,10 +1,12 @@
 //! The lock of a kubeconfig: `<file>.lock`, the file that kubectl creates while it changes a kubeconfig.
 //!
-//! kubectl creates the lock with `O_CREATE|O_EXCL` and removes it afterwards; one that a killed kubectl left blocks every
-//! later kubectl until a person removes it. Ours is recoverable. Beside the kubeconfig stands a *marker*,
-//! `.<file>.landfall`, which its process holds with `flock`; the lock is a hard link to the marker. `link` fails when the
-//! lock exists, like `O_EXCL`. The kernel releases the `flock` of a killed process, so a marker that can be locked belongs
-//! to a dead process, and a lock that is the same file as that marker is one that the dead process left. Any other lock
+//! kubectl creates the lock with `O_CREATE|O_EXCL` and removes it afterwards. A lock that a killed kubectl
+//! left blocks every later kubectl until a person removes it.
+//!
+//! landfall's lock is recoverable. Beside the kubeconfig is a *marker*, `.<file>.landfall`, which its process
+//! holds with `flock`; the lock is a hard link to the marker. `link` fails if the lock exists, like `O_EXCL`.
+//! The kernel releases the `flock` of a killed process, so a marker that can be locked belongs to a dead
+//! process. A lock that is the same file as that marker is one that the dead process left. Any other lock
 //! belongs to another program and is never removed.
 
 use std::ffi::OsString;
@@ -13,13 +15,13 @@ use std::io::{self, ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// How often a marker that its owner removes at the same moment is opened again.
+/// The maximum number of attempts to open a marker that its owner removes at the same moment.
 const MARKER_TRIES: usize = 8;
 
 /// The result of an attempt to take a lock.
 #[derive(Debug)]
 pub(super) enum Attempt {
-    /// The lock is ours until it is dropped.
+    /// This process holds the lock until it is dropped.
     Taken(Lock),
     /// Another process holds it.
     Held(Holder),
@@ -30,27 +32,28 @@ pub(super) enum Attempt {
 pub struct Holder {
     /// The lock file.
     pub lock: PathBuf,
-    /// How long it exists; `None` when that is not known.
+    /// The age of the lock; `None` if it is not known.
     pub age: Option<Duration>,
 }
 
 /// A held lock. Dropping it removes the lock file and the marker.
 #[derive(Debug)]
 pub(super) struct Lock {
-    /// Marker and lock. None where nothing can be created in the folder: there kubectl cannot take a lock either.
+    /// Marker and lock. `None` if nothing can be created in the folder: there kubectl cannot take a lock
+    /// either.
     held: Option<(File, PathBuf, PathBuf)>,
-    /// There the file itself is locked, against other processes of ours.
+    /// The file itself, locked against other landfall processes, if nothing can be created in the folder.
     _only: Option<File>,
 }
 
-/// Returns the name of the lock of a file: kubectl's.
+/// Returns the path of kubectl's lock of a file.
 pub(super) fn lock_of(file: &Path) -> PathBuf {
     let mut name = file.as_os_str().to_owned();
     name.push(".lock");
     PathBuf::from(name)
 }
 
-/// Returns the name of a file of ours beside a kubeconfig: `.<file>.landfall<end>`.
+/// Returns the path of a landfall file beside a kubeconfig: `.<file>.landfall<end>`.
 pub(super) fn beside(file: &Path, end: &str) -> PathBuf {
     let mut name = OsString::from(".");
     name.push(file.file_name().unwrap_or_default());
@@ -59,7 +62,8 @@ pub(super) fn beside(file: &Path, end: &str) -> PathBuf {
     file.with_file_name(name)
 }
 
-/// Tells whether a process of ours died that held the lock of this file: its marker is there, and not locked.
+/// Returns whether a landfall process died while it held the lock of this file: its marker exists and is not
+/// locked.
 pub(super) fn is_left(file: &Path) -> bool {
     File::open(beside(file, "")).is_ok_and(|marker| marker.try_lock_shared().is_ok())
 }
@@ -94,7 +98,7 @@ impl Lock {
                 Err(TryLockError::WouldBlock) => return Ok(Attempt::Held(Holder { age: age(&lock), lock })),
                 Err(TryLockError::Error(error)) => return Err(error),
             }
-            // Its last owner may have removed it between our opening and our locking.
+            // Its last owner may have removed it between the opening and the locking.
             if !is_same(&marker, &marker_path) {
                 continue;
             }
@@ -103,18 +107,19 @@ impl Lock {
         Ok(Attempt::Held(Holder { age: age(&lock), lock }))
     }
 
-    /// Creates the lock of a marker that is ours.
+    /// Creates the lock of a marker that this process holds.
     fn link(mut marker: File, marker_path: PathBuf, lock: PathBuf) -> io::Result<Attempt> {
         let linked = match fs::hard_link(&marker_path, &lock) {
-            // A process of ours that died left it: it is this very marker, and we hold that now.
+            // A dead landfall process left it: it is this very marker, which this process now holds.
             Err(error) if error.kind() == ErrorKind::AlreadyExists && is_same(&marker, &lock) => Ok(()),
-            // A file system without links; after a kill this lock cannot be told from another program's.
+            // A file system without hard links. After a kill this lock cannot be distinguished from another
+            // program's.
             Err(error) if error.kind() != ErrorKind::AlreadyExists && !cannot_write(&error) => create(&lock),
             linked => linked,
         };
         match linked {
             Ok(()) => {
-                // For a person who finds it. The lock holds without it.
+                // For a person who finds it. The lock is valid without it.
                 let _ = marker.set_len(0);
                 let _ = writeln!(marker, "landfall changes this kubeconfig, process {}", std::process::id());
                 Ok(Attempt::Taken(Lock { held: Some((marker, marker_path, lock)), _only: None }))
@@ -129,7 +134,7 @@ impl Lock {
         }
     }
 
-    /// Locks the file itself, where nothing can be created beside it.
+    /// Locks the file itself, if nothing can be created beside it.
     fn of_file_alone(file: &Path, lock: PathBuf) -> io::Result<Attempt> {
         let only = match OpenOptions::new().write(true).open(file) {
             Ok(only) => only,
@@ -145,7 +150,7 @@ impl Lock {
         }
     }
 
-    /// Tells whether the folder allows files of ours, such as the temporary file.
+    /// Returns whether the folder allows landfall's files, such as the temporary file.
     pub fn is_exclusive(&self) -> bool {
         self.held.is_some()
     }
@@ -154,14 +159,14 @@ impl Lock {
 impl Drop for Lock {
     fn drop(&mut self) {
         if let Some((_marker, marker_path, lock)) = self.held.take() {
-            // The lock first: while the marker exists, a dead process's lock can be recognised.
+            // The lock goes first: while the marker exists, a dead process's lock can be recognised.
             let _ = fs::remove_file(lock);
             let _ = fs::remove_file(marker_path);
         }
     }
 }
 
-/// Tells whether an error says that nothing can be created in a folder.
+/// Returns whether an error means that nothing can be created in a folder.
 pub(super) fn cannot_write(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem)
 }
@@ -170,7 +175,7 @@ fn age(lock: &Path) -> Option<Duration> {
     fs::symlink_metadata(lock).ok()?.modified().ok()?.elapsed().ok()
 }
 
-/// Returns the options for a file that only its owner may use, and that is no symbolic link.
+/// Returns the options for a file that only its owner may use, and that is not a symbolic link.
 pub(super) fn private(options: &mut OpenOptions) -> &mut OpenOptions {
     #[cfg(unix)]
     {
@@ -199,7 +204,7 @@ fn create(lock: &Path) -> io::Result<()> {
     options.open(lock).map(drop)
 }
 
-/// Tells whether a path leads to the file that is open.
+/// Returns whether a path leads to the open file.
 #[cfg(unix)]
 fn is_same(file: &File, path: &Path) -> bool {
     use std::os::unix::fs::MetadataExt as _;
@@ -210,7 +215,8 @@ fn is_same(file: &File, path: &Path) -> bool {
     }
 }
 
-/// There a file that is open cannot be removed, so a marker is the one that was opened; a lock is never known as ours.
+/// On other systems an open file cannot be removed, so the marker is the one that was opened. A lock is never
+/// recognised as owned.
 #[cfg(not(unix))]
 fn is_same(_: &File, path: &Path) -> bool {
     path.extension().is_none_or(|end| end != "lock") && path.exists()
@@ -261,7 +267,7 @@ mod tests {
         assert!(is_held(&file));
         assert_eq!(names(folder.path()), ["config.lock"], "nothing of ours stays behind");
         assert!(holder(&file).unwrap().age.is_some());
-        // A process of ours that died before it had the lock: its marker does not make the lock ours.
+        // A landfall process that died before it took the lock: its marker does not transfer the lock.
         fs::write(beside(&file, ""), "").unwrap();
         assert!(is_held(&file));
         assert!(holder(&file).is_some());

@@ -1,9 +1,9 @@
-//! The user's kubeconfig: putting a cluster in, and taking it out again.
+//! Edits of the user's kubeconfig: adding a cluster, and removing it again.
 //!
-//! The file belongs to the user. What is in it is parsed to decide, but changed as text: three list entries are put in
-//! and `current-context` is turned, and every other byte stays, comments and order included. After each change the new
-//! text is parsed and compared with the change made to the parsed file; when a file is written in a way that cannot be
-//! edited so (JSON, say), the parsed file is written out anew, with every key it had.
+//! The file belongs to the user. The contents are parsed to decide, but changed as text. The edit adds three
+//! list entries and sets `current-context`; every other byte stays, comments and order included. After each
+//! change the new text is parsed and compared with the change of the parsed file. If a file cannot be edited
+//! like this, the parsed file is serialized, with every key it had.
 //! <https://kubernetes.io/docs/reference/config-api/kubeconfig.v1/>
 
 mod document;
@@ -30,64 +30,64 @@ use text::Text;
 
 /// The three lists of a kubeconfig.
 const SECTIONS: [&str; 3] = ["clusters", "contexts", "users"];
-/// The key that says which context is used.
+/// The key that names the current context.
 const CURRENT: &str = "current-context";
 
-/// A kubeconfig with the cluster in it.
+/// A kubeconfig that contains the cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Merged {
-    /// The new text of the whole file. It holds credentials.
+    /// The new text of the whole file. It contains credentials.
     pub text: String,
-    /// What is needed to take it out again.
+    /// The data that a later removal needs.
     pub added: Added,
 }
 
-/// What was put into a kubeconfig. It holds names and no credentials.
+/// The additions to a kubeconfig. They contain names and no credentials.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Added {
-    /// Name of the context.
+    /// The name of the context.
     pub context: String,
-    /// Name of the cluster entry.
+    /// The name of the cluster entry.
     pub cluster: String,
-    /// Name of the user entry.
+    /// The name of the user entry.
     pub user: String,
     /// The context that was current before, if there was one.
     pub previous_current_context: Option<String>,
-    /// The lines that had to give way, by key; `None` where there was none: `clusters: []`, `current-context: other`.
+    /// The replaced lines, by key; `None` if there was none: `clusters: []`, `current-context: other`.
     #[serde(default)]
     pub gave_way: Vec<(String, Option<String>)>,
-    /// Whether the last line had no end and was given one.
+    /// True if the last line had no line end and got one.
     #[serde(default)]
     pub line_ended: bool,
-    /// Whether there was no file, or nothing in it.
+    /// True if there was no file, or an empty one.
     #[serde(default)]
     pub made: bool,
-    /// Whether there was no file. A file that was there is never removed.
+    /// True if there was no file. An existing file is never removed.
     #[serde(default)]
     pub created: bool,
-    /// Whether the context that was current before had no entry already.
+    /// True if the context that was current before already had no entry.
     #[serde(default)]
     pub dangling: bool,
 }
 
-/// Why a kubeconfig cannot be changed. The message fits after "failed to".
+/// The reason why a kubeconfig cannot be changed. The message fits after "failed to".
 #[derive(Debug, thiserror::Error)]
 pub enum KubeconfigError {
     /// A file is not YAML, or not a kubeconfig.
     #[error("read the kubeconfig{}: {why}", at(*.line))]
     Unreadable {
-        /// The line, from 1, when it is known.
+        /// The line, from 1, if it is known.
         line: Option<u64>,
-        /// What does not fit.
+        /// The part that does not fit.
         why: String,
     },
-    /// The kubeconfig that the cluster hands out lacks something.
+    /// The cluster's kubeconfig lacks something.
     #[error("use the kubeconfig of the cluster: it has no {what}")]
     Incomplete {
-        /// What it lacks.
+        /// The missing part.
         what: &'static str,
     },
-    /// The kubeconfig that the cluster hands out names a file of this machine, or a program to run.
+    /// The cluster's kubeconfig names a file of this machine, or a program to run.
     #[error(
         "use the kubeconfig of the cluster: its {key} leads out of it, to a file or a program of this machine"
     )]
@@ -95,13 +95,13 @@ pub enum KubeconfigError {
         /// The key.
         key: &'static str,
     },
-    /// The change cannot be written so that reading it gives the same.
+    /// The change cannot be written so that parsing it yields the same.
     #[error("write the kubeconfig: it contains text that would change when it is read back")]
     Unwritable,
     /// The file cannot be read or written.
     #[error("{act} {}", .path.display())]
     Io {
-        /// What was done to it: "write".
+        /// The file operation: "write".
         act: &'static str,
         /// The file.
         path: PathBuf,
@@ -114,13 +114,14 @@ fn at(line: Option<u64>) -> String {
     line.map(|line| format!(" at line {line}")).unwrap_or_default()
 }
 
-/// Puts the current context of `from_cluster` into a kubeconfig under the name `context`, and makes it the current one.
+/// Adds the current context of `from_cluster` to a kubeconfig under the name `context`, and sets it as
+/// current.
 ///
-/// Entries of that context that are there already are replaced; what the user set in the context itself, such as a
-/// namespace, stays. A cluster or user entry that another context uses is left alone: ours gets another name.
+/// Existing entries of that context are replaced; the user's settings in the context itself, such as a
+/// namespace, stay. A cluster or user entry that another context uses stays: the added one gets another name.
 ///
 /// # Errors
-/// When one of the two texts is no kubeconfig.
+/// Fails if one of the two texts is not a kubeconfig.
 pub fn merge(existing: Option<&str>, from_cluster: &str, context: &str) -> Result<Merged, KubeconfigError> {
     let (mark, before) = split_mark(existing.unwrap_or_default());
     let mut wanted = Document::parse(before)?;
@@ -141,7 +142,8 @@ pub fn merge(existing: Option<&str>, from_cluster: &str, context: &str) -> Resul
     if made {
         wanted.begin();
         wanted.put_in(&entries);
-        // What stood there, if anything, are comments: they stay in front. An anchor or a tag would become ours.
+        // The existing text, if any, is comments: they stay in front. An anchor or a tag would apply to the
+        // added text.
         let mut text = Text::new(before);
         if !text.is_preface() {
             return Err(KubeconfigError::Unwritable);
@@ -163,7 +165,7 @@ pub fn merge(existing: Option<&str>, from_cluster: &str, context: &str) -> Resul
     Ok(Merged { text: mark.to_owned() + &text, added })
 }
 
-/// Puts entries into a text by the smallest edit; notes what had to give way.
+/// Adds entries to a text by the smallest edit; records the replaced lines.
 fn edited(before: &str, entries: &Entries, added: &mut Added) -> Option<String> {
     if let Some(open) = flow::document(before) {
         let mut text = before.to_owned();
@@ -176,13 +178,13 @@ fn edited(before: &str, entries: &Entries, added: &mut Added) -> Option<String> 
     Some(text.finish())
 }
 
-/// Takes out what [`merge`] has put in; `None` when nothing is left of a file that was created for it.
+/// Removes what [`merge`] added; `None` if nothing is left of a file that was created for it.
 ///
-/// When nobody else has changed the file, it is what it was before, byte for byte. The current context is turned back
-/// only if it is still ours, and to one that still has its entry.
+/// If no other program changed the file, the result equals the former file byte for byte. The current context
+/// is restored only if it is still the added one, and only to a context that still has its entry.
 ///
 /// # Errors
-/// When the text is no kubeconfig any more.
+/// Fails if the text is no longer a kubeconfig.
 pub fn remove(existing: &str, added: &Added) -> Result<Option<String>, KubeconfigError> {
     let (mark, existing) = split_mark(existing);
     let mut wanted = Document::parse(existing)?;
@@ -225,7 +227,7 @@ pub fn remove(existing: &str, added: &Added) -> Result<Option<String>, Kubeconfi
     }
 }
 
-/// Returns the line of the context that was current before, unless its entry was removed since.
+/// Returns the line of the former current context, unless its entry was removed since.
 fn former_current(document: &Document, added: &Added) -> Option<String> {
     let previous = added.previous_current_context.as_deref();
     let is_there = previous.is_none_or(|previous| {
@@ -238,10 +240,10 @@ fn former_current(document: &Document, added: &Added) -> Option<String> {
     line.filter(|_| is_there)
 }
 
-/// Tells whether a text is a kubeconfig that something can be added to; nothing at all is one.
+/// Checks that a text is a kubeconfig that accepts additions; an empty text is one.
 ///
 /// # Errors
-/// `Unreadable`, with what does not fit; `Unwritable` when adding would change what others have in it.
+/// `Unreadable`, with the part that does not fit; `Unwritable` if the addition would change foreign contents.
 pub fn check(existing: &str) -> Result<(), KubeconfigError> {
     const PROBE: &str = "current-context: landfall-probe\n\
         clusters: [{name: landfall-probe, cluster: {server: 'https://probe.invalid'}}]\n\
@@ -250,14 +252,15 @@ pub fn check(existing: &str) -> Result<(), KubeconfigError> {
     merge(Some(existing), PROBE, "landfall-probe").map(|_| ())
 }
 
-/// Tells whether a kubeconfig has a context of this name, wherever that leads.
+/// Returns whether a kubeconfig has a context of this name, whatever its target.
 pub fn has_context(existing: Option<&str>, context: &str) -> bool {
     let document = existing.and_then(|text| Document::parse(text).ok());
     document.is_some_and(|document| document.place("contexts", context).is_some())
 }
 
-/// Tells whether merging would change what a kubeconfig says about the cluster: the context is missing, or leads to
-/// another server or signs in otherwise. Which context is current does not count, nor does a namespace set in it.
+/// Returns whether a merge would change what a kubeconfig defines for the cluster: the context is missing,
+/// leads to another server or signs in otherwise. The choice of the current context does not count, nor does
+/// a namespace set in it.
 pub fn differs(existing: Option<&str>, from_cluster: &str, context: &str) -> bool {
     let parse = |text: &str| Document::parse(text).ok();
     match (parse(existing.unwrap_or_default()), parse(from_cluster)) {
@@ -269,7 +272,7 @@ pub fn differs(existing: Option<&str>, from_cluster: &str, context: &str) -> boo
     }
 }
 
-/// Writes a document out anew, in the style nearest to what was there.
+/// Serializes a document in the style nearest to the existing one.
 fn rewritten(before: &str, wanted: &Document) -> Result<String, KubeconfigError> {
     let text = if before.trim_start().starts_with('{') {
         format!("{:#}\n", wanted.value())

@@ -239,7 +239,7 @@ fn what_is_no_kubeconfig_is_refused_with_its_place() {
     }
 }
 
-/// One way to write a list with some entries of the user's.
+/// One way to write a list with some entries of the user.
 fn section(key: &'static str, inner: &'static str) -> impl Strategy<Value = String> {
     let entry = (0..100_u32, 0..3_usize, 0..4_usize);
     let entries = (prop::collection::vec(entry, 1..4), prop::bool::ANY, 0..4_usize);

@@ -1,8 +1,8 @@
-//! A kubeconfig as lines: the smallest edit that does it.
+//! A kubeconfig as lines, and its smallest edits.
 //!
-//! Only files in block style, whose keys stand at the left edge, can be edited so; every function that finds something
-//! else gives `None`, and the caller writes the file anew. What is found here need not be judged with a parser's care,
-//! because the result is parsed and compared.
+//! Only files in block style, whose keys stand at the left edge, can be edited so. Every function that finds
+//! another form returns `None`, and the caller serializes the file. The scan need not be as careful as a
+//! parser, because the result is parsed and compared.
 
 use serde_json::Value;
 
@@ -10,23 +10,23 @@ use super::document::{Document, Entries};
 use super::{Added, CURRENT, emit, flow};
 use crate::yaml;
 
-/// A line that has to give way: its key, and what stood there.
+/// A replaced line: its key, and its former text.
 pub(super) type GaveWay = (String, Option<String>);
 
-/// The lines of a file, each with its end.
+/// The lines of a file, each with its line end.
 pub(super) struct Text {
     lines: Vec<String>,
-    /// How lines end in this file.
+    /// The line end of this file.
     end: &'static str,
 }
 
-/// Where a top-level key and what belongs to it stands.
+/// The range of a top-level key and its value.
 struct Section {
     /// The line of the key.
     start: usize,
-    /// The line after the last that belongs to it; comments in front of the next key count to this one.
+    /// The line after the last that belongs to it; comments before the next key count to this one.
     end: usize,
-    /// What stands behind the colon, without a comment.
+    /// The text after the colon, without a comment.
     value: String,
 }
 
@@ -47,7 +47,7 @@ impl Text {
         self.lines.concat()
     }
 
-    /// Ends the last line if it has no end; tells whether that was so.
+    /// Ends the last line if it has no line end; returns whether that was so.
     pub fn end_line(&mut self) -> bool {
         match self.lines.last_mut() {
             Some(last) if !last.ends_with('\n') => {
@@ -58,10 +58,10 @@ impl Text {
         }
     }
 
-    /// Takes the end of the last line away.
+    /// Removes the line end of the last line.
     pub fn unend_line(&mut self) {
         if let Some(last) = self.lines.last_mut() {
-            // No more than was added: what stands before it may be a carriage return of the user's.
+            // Only the added characters: a carriage return before them may be the user's.
             let kept =
                 last.strip_suffix(self.end).unwrap_or_else(|| last.trim_end_matches(['\r', '\n'])).len();
             last.truncate(kept);
@@ -80,8 +80,8 @@ impl Text {
         self.lines.iter().position(is_end).unwrap_or(self.lines.len())
     }
 
-    /// Returns the place in the whole text of the bracket with which the value of a section begins, if it is a list in
-    /// flow style.
+    /// Returns the position in the whole text of the bracket that begins the value of a section, if it is a
+    /// list in flow style.
     fn bracket(&self, section: &Section) -> Option<usize> {
         let mut offset: usize = self.lines[..section.start].iter().map(String::len).sum();
         for (number, line) in self.lines[section.start..section.end].iter().enumerate() {
@@ -108,7 +108,7 @@ impl Text {
         self.lines.splice(at..at, lines);
     }
 
-    /// Puts entries in and makes their context current; notes the lines that had to give way.
+    /// Adds entries and sets their context as current; records the replaced lines.
     pub fn put_in(&mut self, entries: &Entries, gave_way: &mut Vec<GaveWay>) -> Option<()> {
         for (section, name, item) in entries.each() {
             self.put_item(section, name, item, gave_way)?;
@@ -116,8 +116,8 @@ impl Text {
         let line = format!("{CURRENT}: {}", emit::scalar(&Value::from(entries.context.as_str())));
         match self.section(CURRENT)? {
             Some(found) => {
-                // Only a value that stands on the line of its key can be turned by replacing the line.
-                // In a block what looks like a comment is text.
+                // A replacement of the line works only for a value on the line of its key. In a block scalar,
+                // what looks like a comment is text.
                 let block = found.value.starts_with(['|', '>']);
                 if block || self.lines[found.start + 1..found.end].iter().any(|line| has_content(line)) {
                     return None;
@@ -172,7 +172,7 @@ impl Text {
         Some(())
     }
 
-    /// Takes entries out of the file that `document` was read from, and puts back the lines that had to give way.
+    /// Removes entries from the file that `document` was read from, and restores the replaced lines.
     pub fn take_out(
         &mut self,
         document: &Document,
@@ -198,7 +198,7 @@ impl Text {
                     Some(None) => {
                         self.lines.remove(section.start);
                     }
-                    // The list was there with entries that others took out: an empty one is what is left.
+                    // Others removed the entries of a list that existed: an empty list remains.
                     None => self.turn(section.start, &format!("{key}: []")),
                 }
             }
@@ -215,12 +215,13 @@ impl Text {
         Some(())
     }
 
-    /// Tells whether there are comments and markers only, which can stand in front of whatever we write.
+    /// Returns whether there are only comments and markers, which can stand before any text.
     pub fn is_preface(&self) -> bool {
         self.lines.iter().all(|line| !has_content(line) || is_mark(line))
     }
 
-    /// Returns the comments and markers of a file that was made for us, without the keys every kubeconfig has.
+    /// Returns the comments and markers of a file that landfall created, without the keys that every
+    /// kubeconfig has.
     pub fn without_skeleton(mut self, line_ended: bool) -> String {
         self.lines.retain(|line| !has_content(line) || is_mark(line));
         if line_ended {
@@ -229,7 +230,7 @@ impl Text {
         self.finish()
     }
 
-    /// Puts another text in a line, which keeps its own end: a file may have both kinds.
+    /// Replaces the text of a line, which keeps its own line end: a file may have both kinds.
     fn turn(&mut self, at: usize, text: &str) {
         let end = match &self.lines[at] {
             line if line.ends_with("\r\n") => "\r\n",
@@ -239,12 +240,12 @@ impl Text {
         self.lines[at] = format!("{text}{end}");
     }
 
-    /// Returns a line without its end.
+    /// Returns a line without its line end.
     fn bare(&self, line: usize) -> String {
         self.lines[line].trim_end_matches(['\r', '\n']).to_owned()
     }
 
-    /// Finds a top-level key: `Some(None)` when it is not there, `None` when the file is not in block style.
+    /// Finds a top-level key: `Some(None)` if it does not exist, `None` if the file is not in block style.
     fn section(&self, key: &str) -> Option<Option<Section>> {
         let mut found: Option<Section> = None;
         let document_end = self.document_end();
@@ -255,7 +256,7 @@ impl Text {
             if line.starts_with(['{', '[', '\t', '?', '&', '!', '*']) {
                 return None;
             }
-            // A key may begin with a dash; an item has a space behind it.
+            // A key may begin with a dash; an item has a space after it.
             let item =
                 line.strip_prefix('-').is_some_and(|rest| rest.starts_with(['-', ' ', '\t', '\r', '\n']));
             if item || line.starts_with([' ', '.', '%', '}', ']']) {
@@ -275,7 +276,7 @@ impl Text {
         Some(found)
     }
 
-    /// Finds the items of a list in block style; none when it is empty.
+    /// Finds the items of a list in block style; none if it is empty.
     fn items(&self, section: &Section) -> Option<Items> {
         let mut items = Items { indent: 0, ranges: Vec::new() };
         for number in section.start + 1..section.end {
@@ -298,7 +299,7 @@ impl Text {
         Some(items)
     }
 
-    /// Finds the item of a name by reading each by itself.
+    /// Finds the item of a name by parsing each one separately.
     fn place(&self, items: &Items, name: &str) -> Option<usize> {
         items.ranges.iter().position(|(start, end)| {
             let item = yaml::read(&self.lines[*start..*end].concat());
@@ -307,7 +308,7 @@ impl Text {
     }
 }
 
-/// Tells whether a line is a directive, or begins or ends a document.
+/// Returns whether a line is a directive, or begins or ends a document.
 pub(super) fn is_mark(line: &str) -> bool {
     line.starts_with("---") || line.starts_with("...") || line.starts_with('%')
 }
@@ -317,7 +318,7 @@ pub(super) fn has_content(line: &str) -> bool {
     !line.is_empty() && !line.starts_with('#')
 }
 
-/// Returns what stands in front of a comment.
+/// Returns the text before a comment.
 fn without_comment(rest: &str) -> &str {
     let rest = rest.trim();
     if rest.starts_with('#') {

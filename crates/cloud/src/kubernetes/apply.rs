@@ -1,4 +1,4 @@
-//! Server-side apply and deletion: the two ways in which the cluster is changed.
+//! Server-side apply and deletion: the only two changes to the cluster.
 
 use kube::api::{DeleteParams, Patch, PatchParams, Preconditions, ValidationDirective};
 use kube::core::{DynamicObject, Request, TypeMeta};
@@ -13,19 +13,19 @@ use crate::error::{ApiError, ApiErrorKind};
 /// The name under which landfall owns fields.
 pub const FIELD_MANAGER: &str = "landfall";
 
-/// Whether to take over fields that another manager owns.
+/// The treatment of fields that another manager owns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Force {
-    /// Take them over.
+    /// Take over these fields.
     Yes,
-    /// Let the server refuse with a conflict that names manager and fields.
+    /// Let the server refuse with a conflict that names managers and fields.
     No,
 }
 
-/// Whether a server-side apply created its object.
+/// The evidence that a server-side apply created its object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Creation {
-    /// It did: the server answered 201.
+    /// It created the object: the server answered 201.
     Created,
     /// The object existed before: the server answered 200 to the only request.
     Existed,
@@ -34,14 +34,14 @@ pub enum Creation {
 }
 
 impl Cluster {
-    /// Applies an object, creating it when it is missing, and returns what the server made of it.
+    /// Applies an object, creates it if it does not exist, and returns the server's version of it.
     ///
-    /// The request is a server-side apply with strict field validation; `metadata.managedFields`, which the server
-    /// refuses in it, is left out. A namespaced object without a namespace goes to `default`.
+    /// The request is a server-side apply with strict field validation. It omits `metadata.managedFields`,
+    /// which the server refuses. A namespaced object without a namespace goes to `default`.
     /// <https://kubernetes.io/docs/reference/using-api/server-side-apply/>
     ///
     /// # Errors
-    /// `Conflict` names the managers and fields in the way; `Invalid` names the fields that are wrong.
+    /// `Conflict` names the managers and fields that conflict; `Invalid` names the invalid fields.
     pub async fn apply(
         &self,
         kind: &Kind,
@@ -51,7 +51,7 @@ impl Cluster {
         self.create_or_update(kind, object, force).await.map(|(applied, _)| applied)
     }
 
-    /// Like [`Cluster::apply`], and says whether the request created the object.
+    /// Like [`Cluster::apply`], and also returns whether the request created the object.
     ///
     /// # Errors
     /// Those of [`Cluster::apply`]. Texts that quote a value of a Secret are withheld.
@@ -85,10 +85,10 @@ impl Cluster {
         }
     }
 
-    /// Deletes an object, in the background; with `uid` only that very one.
+    /// Deletes an object, in the background; with `uid` only the object of that UID.
     ///
-    /// Returns `false` when it was not there: no object of that name, or one that another took its place with. An
-    /// object that waits for its finalizers counts as deleted.
+    /// Returns `false` if it did not exist: no object has that name, or another one replaced it. An object
+    /// that waits for its finalizers counts as deleted.
     pub async fn delete(
         &self,
         kind: &Kind,
@@ -104,7 +104,7 @@ impl Cluster {
             .map_err(|cause| failure::unwritable(name, Box::new(cause)))?;
         match self.exchange.answer::<Value>(request).await {
             Ok(_) => Ok(true),
-            // When an earlier attempt went unanswered, it may be the one that deleted it.
+            // If an earlier attempt got no answer, that attempt may have deleted it.
             Err((error, in_doubt)) if error.kind == ApiErrorKind::NotFound => Ok(in_doubt),
             Err((error, _)) if uid.is_some() && is_another(&error) => Ok(false),
             Err((error, _)) if is_ending(&error) => Ok(true),
@@ -113,12 +113,12 @@ impl Cluster {
     }
 }
 
-/// Tells whether the server found another object under the name.
+/// Returns whether the server found another object under the name.
 fn is_another(error: &ApiError) -> bool {
     error.kind == ApiErrorKind::Conflict && error.message.contains("UID in precondition")
 }
 
-/// Tells whether the deletion had begun before: namespaces answer a second one with a conflict.
+/// Returns whether the deletion had started before: namespaces answer a second one with a conflict.
 fn is_ending(error: &ApiError) -> bool {
     error.kind == ApiErrorKind::Conflict && error.message.contains("ensuring all content is removed")
 }

@@ -1,4 +1,4 @@
-//! Values of Secrets: kept out of everything that can be printed.
+//! Values of Secrets, which never appear in printed output.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -14,10 +14,10 @@ use crate::secret::Secret;
 
 /// The fields of a Secret that may be printed; every other field may hold a value.
 const PLAIN: [&str; 5] = ["apiVersion", "kind", "metadata", "type", "immutable"];
-/// How many characters of a value in a row count as a quote of it.
+/// The minimum number of consecutive characters of a value that count as a quote of it.
 const QUOTE: usize = 6;
 
-/// Tells whether an object is a Secret.
+/// Returns whether an object is a Secret.
 pub(super) fn is_secret(object: &Value) -> bool {
     object["kind"] == "Secret" && object["apiVersion"] == "v1"
 }
@@ -26,13 +26,13 @@ fn is_typed_secret(object: &DynamicObject) -> bool {
     object.types.as_ref().is_some_and(|types| types.kind == "Secret" && types.api_version == "v1")
 }
 
-/// Decodes base64 as the API server does: line breaks and spaces do not count.
+/// Decodes base64 as the API server does: line breaks and spaces are ignored.
 pub(super) fn decoded(text: &str) -> Option<Vec<u8>> {
     let joined: String = text.chars().filter(|letter| !letter.is_ascii_whitespace()).collect();
     STANDARD.decode(joined).ok()
 }
 
-/// The values of a manifest's Secret, apart from the object that may be printed. Empty for every other kind.
+/// The values of a manifest's Secret, separate from the printable object. Empty for every other kind.
 #[derive(Clone)]
 pub struct Confidential(Secret<Parts>);
 
@@ -78,7 +78,7 @@ impl Confidential {
         Self(Secret::new(parts))
     }
 
-    /// Returns the object with its values, for sending and comparing.
+    /// Returns the object with its values, to send and compare.
     pub(super) fn complete(&self, object: &DynamicObject) -> DynamicObject {
         let parts = self.0.expose();
         let mut whole = object.clone();
@@ -93,9 +93,10 @@ impl Confidential {
     }
 }
 
-/// Withholds the texts of an error that quote a value of the Secret it is about.
+/// Withholds the texts of an error that quote a value of the sent Secret.
 ///
-/// API servers, admission webhooks and proxies quote the object that they refuse. Codes, status and field names stay.
+/// API servers, admission webhooks and proxies quote the object that they refuse. Codes, status and field
+/// names stay.
 pub(super) fn withhold(mut error: ApiError, sent: &DynamicObject) -> ApiError {
     if !is_typed_secret(sent) {
         return error;
@@ -119,7 +120,7 @@ pub(super) fn withhold(mut error: ApiError, sent: &DynamicObject) -> ApiError {
     error
 }
 
-/// Returns every text that a value of a Secret can be recognized by.
+/// Returns every text by which a value of a Secret can be recognized.
 fn values_of(secret: &DynamicObject) -> HashSet<String> {
     let mut values = HashSet::new();
     for (field, value) in secret.data.as_object().into_iter().flatten() {
@@ -157,7 +158,7 @@ fn collect(value: &Value, values: &mut HashSet<String>) {
     }
 }
 
-/// Tells whether a text holds a value, or a part of one that is long enough to give it away.
+/// Returns whether a text contains a value, or a part that is long enough to reveal it.
 fn is_quoted(value: &str, text: &str) -> bool {
     let letters: Vec<char> = value.chars().collect();
     if letters.len() < QUOTE {
@@ -169,7 +170,7 @@ fn is_quoted(value: &str, text: &str) -> bool {
     letters.windows(QUOTE).any(|part| text.contains(&part.iter().collect::<String>()))
 }
 
-/// Leaves out what a message about a document with a Secret quotes of it.
+/// Removes the quotes of a document with a Secret from a message.
 pub(super) fn without_quotes(message: &str) -> String {
     let quote = |letter: char| matches!(letter, '`' | '"' | '\'');
     match message.split_once(quote) {

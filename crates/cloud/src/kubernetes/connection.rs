@@ -1,9 +1,9 @@
-//! The connection to an API server: names, trust, sign-in, counting.
+//! The connection to an API server: name resolution, trust, sign-in and request counting.
 //!
-//! The stack below the client is put together here rather than taken ready-made, for three reasons: names under
-//! `.localhost` must reach the loopback interface whatever the resolver of the machine thinks (RFC 6761 §6.3), each
-//! request on the wire is counted below anything that might repeat it, and the client's own retries stay out, because
-//! there is one policy for that in this crate.
+//! This module assembles the stack below the client, for three reasons. First, names under `.localhost` must
+//! reach the loopback interface, whatever the system's resolver answers (RFC 6761 §6.3). Second, each request
+//! is counted below every layer that might retry it. Third, the client's own retries stay out, because this
+//! crate has one retry policy.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -27,10 +27,10 @@ use crate::error::ApiError;
 use crate::meter::Meter;
 use crate::secret::Secret;
 
-/// Reads a kubeconfig, in memory, into a client of its current context.
+/// Creates a client from the current context of a kubeconfig in memory.
 ///
 /// # Errors
-/// `SignIn` when the text is no kubeconfig, names no usable server or asks for a sign-in program.
+/// `SignIn` if the text is not a kubeconfig, names no usable server or requires a sign-in program.
 pub(super) async fn client(
     kubeconfig: &Secret<String>,
     carrier: Option<Arc<dyn Carrier>>,
@@ -56,7 +56,7 @@ pub(super) async fn client(
 
 /// Refuses a kubeconfig that names a program to run or a file of this machine, before either is touched.
 ///
-/// Every entry counts, not only those of the current context: all of them came from the same place.
+/// Every entry counts, not only those of the current context: all have the same source.
 fn refuse_what_leads_outside(kubeconfig: &Kubeconfig) -> Result<(), ApiError> {
     let clusters = kubeconfig.clusters.iter().filter_map(|named| named.cluster.as_ref());
     let users = kubeconfig.auth_infos.iter().filter_map(|named| named.auth_info.as_ref());
@@ -80,7 +80,7 @@ fn refuse_what_leads_outside(kubeconfig: &Kubeconfig) -> Result<(), ApiError> {
 }
 
 fn assemble(config: &Config, meter: &Meter) -> Result<Client, kube::Error> {
-    // Nothing happens when the program has installed it already.
+    // This has no effect if the program has installed it already.
     rustls::crypto::aws_lc_rs::default_provider().install_default().ok();
     let mut connector = HttpConnector::new_with_resolver(tower::service_fn(resolve));
     connector.enforce_http(false);
@@ -101,7 +101,7 @@ fn assemble(config: &Config, meter: &Meter) -> Result<Client, kube::Error> {
     Ok(Client::new(service, config.default_namespace.clone()))
 }
 
-/// Puts the same stack over a carrier, which needs neither names nor trust.
+/// Builds the same stack over a carrier, which needs neither name resolution nor trust.
 fn carried(config: &Config, carrier: Arc<dyn Carrier>, meter: &Meter) -> Result<Client, kube::Error> {
     let meter = meter.clone();
     let carry = tower::service_fn(move |request: http::Request<Body>| {
@@ -123,7 +123,7 @@ fn carried(config: &Config, carrier: Arc<dyn Carrier>, meter: &Meter) -> Result<
     Ok(Client::new(service, config.default_namespace.clone()))
 }
 
-/// Finds the addresses of a name; the connector puts the port in.
+/// Resolves a name; the connector fills in the port.
 async fn resolve(name: Name) -> io::Result<std::vec::IntoIter<SocketAddr>> {
     if is_loopback_name(name.as_str()) {
         return Ok(vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 0))].into_iter());
@@ -132,7 +132,7 @@ async fn resolve(name: Name) -> io::Result<std::vec::IntoIter<SocketAddr>> {
     Ok(found.into_iter())
 }
 
-/// Tells whether RFC 6761 keeps a name for the loopback interface.
+/// Returns whether RFC 6761 reserves a name for the loopback interface.
 fn is_loopback_name(name: &str) -> bool {
     let name = name.trim_end_matches('.').to_ascii_lowercase();
     name == "localhost" || name.ends_with(".localhost")

@@ -1,4 +1,4 @@
-//! What is in a namespace, or in the whole cluster: every kind that the cluster serves is asked for.
+//! Contents of a namespace or of the whole cluster, listed in every kind that the cluster serves.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -14,28 +14,28 @@ use super::kind::Kind;
 use super::system_objects::{backend, is_system_name, is_system_namespace, is_system_object};
 use crate::error::{ApiError, ApiErrorKind};
 
-/// How many lists are asked for at once.
+/// The maximum number of concurrent lists.
 const LISTS_AT_ONCE: usize = 8;
-/// What the cluster puts into every namespace, or writes about what is in it.
+/// Objects that the cluster creates in every namespace, or derives from its contents.
 const ITS_OWN: [&str; 5] = ["CiliumEndpoint", "Event", "Endpoints", "EndpointSlice", "PodMetrics"];
 
-/// What people and tools have put into a cluster or a namespace.
+/// The objects that users and tools created in a cluster or a namespace.
 #[derive(Debug, Clone, Default)]
 pub struct Contents {
     /// The objects.
     pub objects: Vec<DynamicObject>,
-    /// The aggregated APIs that do not answer: their objects, if any, are not among those above.
+    /// The aggregated APIs that do not answer: `objects` does not contain their objects, if any.
     pub unavailable: Vec<AggregatedApi>,
 }
 
-/// An API that a Service in the cluster serves through the API server, as metrics-server does.
+/// An API that a Service in the cluster serves through the API server, such as metrics-server.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct AggregatedApi {
     /// Group and version: `metrics.k8s.io/v1beta1`.
     pub group_version: String,
     /// Namespace and name of the Service: `kube-system/metrics-server`.
     pub service: String,
-    /// The Service is in a namespace of the system's, so the API is the system's too.
+    /// True if the Service is in a system namespace, so that the API belongs to the system too.
     pub of_system: bool,
 }
 
@@ -45,7 +45,7 @@ impl fmt::Display for AggregatedApi {
     }
 }
 
-/// How far a listing reaches.
+/// The scope of a listing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Reach<'a> {
     /// One namespace.
@@ -54,28 +54,28 @@ enum Reach<'a> {
     Cluster,
 }
 
-/// The kinds that can be listed, and the aggregated APIs that do not say what they serve.
+/// The kinds that can be listed, and the aggregated APIs whose discovery fails.
 struct Listable {
     kinds: Vec<Kind>,
     unavailable: Vec<AggregatedApi>,
 }
 
 impl Cluster {
-    /// Returns what people and tools have put into a namespace, in every kind that can be listed: without what is
-    /// owned by another object, and without what the cluster puts there itself.
+    /// Returns the objects that users and tools created in a namespace, in every kind that can be listed.
+    /// Omits objects with an owner, and those that the cluster itself creates there.
     ///
     /// # Errors
-    /// Whatever a request ran into. A kind that is not there any more when its turn comes has no objects, and an
-    /// aggregated API without a backend is named in the result.
+    /// Any error of a request. A kind that vanishes before its list has no objects. The result names an
+    /// aggregated API without a backend.
     pub async fn contents(&self, namespace: &str) -> Result<Contents, ApiError> {
         self.put_there(Reach::Namespace(namespace)).await
     }
 
-    /// Returns the same for the whole cluster: the namespaces that people and tools have made, what is in these
-    /// and in `default`, and the cluster-scoped objects. What is in a namespace of the system's is the system's.
+    /// Returns the same for the whole cluster: namespaces of users and tools, the contents of these and of
+    /// `default`, and the cluster-scoped objects. The contents of a system namespace belong to the system.
     ///
     /// # Errors
-    /// The same as of [`Cluster::contents`].
+    /// Those of [`Cluster::contents`].
     pub async fn contents_of_all(&self) -> Result<Contents, ApiError> {
         let kind = Kind::NAMESPACE;
         let (spaces, inside) =
@@ -91,7 +91,7 @@ impl Cluster {
             false => is_system_name(space),
         };
         let is_theirs = |object: &DynamicObject| match object.metadata.namespace.as_deref() {
-            // A namespace that was created between the two lists is somebody's too.
+            // A namespace that was created between the two lists is foreign too.
             Some(space) => !is_system(space),
             None => !is_system_object(object, is_system),
         };
@@ -133,7 +133,7 @@ impl Cluster {
         let mut objects = Vec::new();
         for (listed, silent) in all {
             unavailable.extend(silent);
-            // Some objects are served by two groups; the UID is one.
+            // Some objects are served by two groups under the same UID.
             objects.extend(
                 listed.into_iter().filter(is_put_there).filter(|o| seen.insert(o.metadata.uid.clone())),
             );
@@ -143,10 +143,10 @@ impl Cluster {
         Ok(Contents { objects, unavailable })
     }
 
-    /// Returns the APIs that Services serve, by group and version, and whether each is said to be available.
+    /// Returns the APIs that Services serve, by group and version, and whether each reports itself available.
     async fn aggregated(&self) -> Result<BTreeMap<String, (AggregatedApi, bool)>, ApiError> {
         let listed = match self.list(&Kind::API_SERVICE, None, None).await {
-            // Without the registrations no API is known to be aggregated, so none may be silent.
+            // Without the registrations no API is known to be aggregated, so every API must answer.
             Err(error) if matches!(error.kind, ApiErrorKind::NotFound | ApiErrorKind::Forbidden) => {
                 return Ok(BTreeMap::new());
             }
@@ -155,7 +155,7 @@ impl Cluster {
         Ok(listed.iter().filter_map(aggregated).collect())
     }
 
-    /// Every kind that can be listed, once: in its group's preferred version where that serves it.
+    /// Returns every kind that can be listed, once: in its group's preferred version if that serves it.
     async fn listable(
         &self,
         reach: Reach<'_>,
@@ -209,7 +209,7 @@ impl Cluster {
     }
 }
 
-/// Reads the registration of an aggregated API: group and version, the API, and whether it is available.
+/// Parses the registration of an aggregated API: group and version, the API, and whether it is available.
 fn aggregated(api_service: &DynamicObject) -> Option<(String, (AggregatedApi, bool))> {
     let (space, name) = backend(api_service)?;
     let spec = &api_service.data["spec"];
@@ -225,7 +225,7 @@ fn aggregated(api_service: &DynamicObject) -> Option<(String, (AggregatedApi, bo
     Some((group_version, (api, !unavailable)))
 }
 
-/// Tells whether an error says that nobody serves an API, and nothing of what it holds.
+/// Returns whether an error means that no backend serves an API; its contents stay unknown.
 fn does_not_answer(error: &ApiError) -> bool {
     matches!(error.kind, ApiErrorKind::Unavailable | ApiErrorKind::Transport)
 }

@@ -1,8 +1,8 @@
-//! What a live object has otherwise than wished.
+//! Differences between a live object and the desired one.
 //!
-//! The wish is a subset: fields that it does not name are somebody else's, be it the server that fills in defaults, a
-//! controller or a person. Lists are compared the way the server merges them: those with a key by their key, all
-//! others as a whole, item by item, where again the items of the wish may leave fields out.
+//! The desired object is a subset: fields that it omits belong to others, such as server defaults, a
+//! controller or a person. Lists are compared as the server merges them. Lists with a key are compared by
+//! that key, all others as a whole, item by item; desired items may again omit fields.
 //! <https://kubernetes.io/docs/reference/using-api/server-side-apply/#merge-strategy>
 //!
 //! Values of a Secret are compared and never returned: see [`is_shown`].
@@ -11,8 +11,8 @@ use serde_json::{Map, Value};
 
 use super::{confidential, quantity};
 
-/// Lists whose items have a key, by the name of the field that holds the list. A list that is not named here is
-/// atomic for the server too, or might as well be: two entries that swapped places are then a difference.
+/// Lists whose items have a key, by the name of the field that holds the list. Every other list is atomic for
+/// the server too, or can be treated so: two swapped entries are then a difference.
 const KEYED: [(&str, &[&str]); 17] = [
     ("containers", &["name"]),
     ("initContainers", &["name"]),
@@ -35,14 +35,15 @@ const KEYED: [(&str, &[&str]); 17] = [
 /// Fields below which values are quantities.
 const QUANTITIES: [&str; 8] =
     ["limits", "requests", "hard", "capacity", "allocatable", "sizeLimit", "averageValue", "divisor"];
-/// Fields of metadata that belong to the server.
+/// Metadata fields that belong to the server.
 const SERVERS: [&str; 6] =
     ["managedFields", "resourceVersion", "uid", "creationTimestamp", "generation", "selfLink"];
-/// Maps that the server replaces as a whole (`x-kubernetes-map-type: atomic`): a key that only the live object has is a
-/// difference too.
+/// Maps that the server replaces as a whole (`x-kubernetes-map-type: atomic`): a key that exists only in the
+/// live object is a difference too.
 const ATOMIC: [&str; 6] =
     ["selector", "labelSelector", "podSelector", "namespaceSelector", "objectSelector", "nodeSelector"];
-/// The API groups whose schemas say so. Other groups may have fields of these names that are merged key by key.
+/// The API groups whose schemas declare these maps atomic. Other groups may merge fields of these names key
+/// by key.
 const ATOMIC_GROUPS: [&str; 17] = [
     "",
     "admissionregistration.k8s.io",
@@ -62,20 +63,20 @@ const ATOMIC_GROUPS: [&str; 17] = [
     "scheduling.k8s.io",
     "storage.k8s.io",
 ];
-/// The annotation in which `kubectl apply` keeps a whole manifest.
+/// The annotation in which `kubectl apply` stores a whole manifest.
 pub(super) const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
-/// What is shown in place of a value of a Secret.
+/// The replacement for a value of a Secret.
 const HIDDEN: &str = "(hidden)";
 /// The fields of a Secret whose values may be shown.
 const SHOWN_OF_SECRETS: [&str; 4] = [".type", ".immutable", ".metadata.labels", ".metadata.finalizers"];
 
-/// One difference: path, what it is, what is wanted.
+/// One difference: path, actual value, desired value.
 pub(super) type Difference = (String, Value, Value);
 
-/// How the values below a field are compared.
+/// The comparison mode of the values below a field.
 #[derive(Clone, Copy)]
 struct Rules {
-    /// They are quantities: `1000m` is `1`.
+    /// Values are quantities: `1000m` equals `1`.
     quantities: bool,
     /// Maps of [`ATOMIC`] are compared as a whole.
     atomic: bool,
@@ -92,10 +93,11 @@ pub(super) fn group_of(object: &Value) -> &str {
     object["apiVersion"].as_str().and_then(|version| version.rsplit_once('/')).map_or("", |(group, _)| group)
 }
 
-/// Lists what in `live` is not as `wanted`: path (`.spec.listeners[name=https].port`), what is, what is wanted.
+/// Returns the differences of `live` from `wanted`: path (`.spec.listeners[name=https].port`), actual value,
+/// desired value.
 ///
-/// `status` and the server's own metadata do not count. The values of a `Secret` are compared and not shown. `wanted`
-/// must bear its `apiVersion` and `kind`, which decide how values are compared and shown.
+/// `status` and the server's own metadata do not count. The values of a `Secret` are compared and not shown.
+/// `wanted` must contain its `apiVersion` and `kind`, which decide how values are compared and shown.
 pub fn differences(wanted: &Value, live: &Value) -> Vec<Difference> {
     let mut found = Vec::new();
     let secret = confidential::is_secret(wanted);
@@ -122,7 +124,7 @@ pub fn differences(wanted: &Value, live: &Value) -> Vec<Difference> {
     found
 }
 
-/// Replaces values that may not be shown.
+/// Replaces values that must not be shown.
 pub(super) fn hide((path, is, wanted): &mut Difference, secret: bool) {
     if is_shown(path, secret) {
         return;
@@ -134,13 +136,13 @@ pub(super) fn hide((path, is, wanted): &mut Difference, secret: bool) {
     }
 }
 
-/// Tells whether the values of a field may be shown. Of a Secret that is a list of fields: a field that nobody thought
-/// of, or a misspelt one, may hold a value that belongs in `data`.
+/// Returns whether the values of a field may be shown. For a Secret this is an allow-list: an unlisted or
+/// misspelt field may contain a value that belongs in `data`.
 fn is_shown(path: &str, secret: bool) -> bool {
     !path.contains(LAST_APPLIED) && (!secret || SHOWN_OF_SECRETS.iter().any(|shown| path.starts_with(shown)))
 }
 
-/// Compares the `data` of a Secret by the bytes that it encodes. A key of `stringData` overrides the same key here.
+/// Compares the `data` of a Secret by its decoded bytes. A key of `stringData` overrides the same key here.
 fn data(wanted: &Value, overridden: &Value, live: &Value, found: &mut Vec<Difference>) {
     let decoded = |value: &Value| value.as_str().and_then(confidential::decoded);
     for (key, wish) in wanted.as_object().into_iter().flatten() {
@@ -152,12 +154,12 @@ fn data(wanted: &Value, overridden: &Value, live: &Value, found: &mut Vec<Differ
     }
 }
 
-/// Compares `stringData`, which the server never gives back, with what it has become.
+/// Compares `stringData`, which the server never returns, with the resulting `data`.
 fn string_data(wanted: &Value, live: &Value, found: &mut Vec<Difference>) {
     use base64::Engine as _;
     for (key, wish) in wanted.as_object().into_iter().flatten() {
         let encoded = wish.as_str().map(|text| base64::engine::general_purpose::STANDARD.encode(text));
-        // What is no text differs from everything: the server refuses it and says so.
+        // A value that is not a string always differs: the server refuses it with a message.
         let same = encoded.is_some() && live.get(key).and_then(Value::as_str) == encoded.as_deref();
         if !same && !wish.is_null() {
             let is = live.get(key).cloned().unwrap_or_default();
@@ -181,7 +183,7 @@ fn compare(path: &str, field: &str, wanted: &Value, live: &Value, rules: Rules, 
         (Value::Array(wish), Value::Array(live)) => {
             return compare_lists(path, field, wish, live, rules, found);
         }
-        // The server leaves out what is empty.
+        // The server omits empty values.
         (wanted, Value::Null) => is_empty(wanted),
         (Value::Number(wanted), Value::Number(live)) => wanted == live || wanted.as_f64() == live.as_f64(),
         (wanted, live) => wanted == live,
@@ -192,7 +194,7 @@ fn compare(path: &str, field: &str, wanted: &Value, live: &Value, rules: Rules, 
     }
 }
 
-/// Compares values that the server replaces as a whole; what is empty may be left out.
+/// Compares values that the server replaces as a whole; empty values may be omitted.
 fn same_whole(wanted: &Value, live: &Value) -> bool {
     match (wanted, live) {
         (Value::Object(wish), Value::Object(is)) => {
@@ -261,7 +263,7 @@ fn compare_lists(
     }
 }
 
-/// Returns the keys of a list, when it is one that has keys and its items have them.
+/// Returns the keys of a list, if it is a keyed list and its items have these keys.
 fn keys_of(field: &str, items: &[Value]) -> Option<&'static [&'static str]> {
     let fits = |keys: &[&str]| !items.is_empty() && items.iter().all(|item| item.get(keys[0]).is_some());
     KEYED.iter().find(|(name, keys)| *name == field && fits(keys)).map(|(_, keys)| *keys)
@@ -279,7 +281,7 @@ fn plain(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
-/// Writes a key as a step of a path; one with dots or slashes is quoted.
+/// Formats a key as a segment of a path; a key with dots or slashes is quoted.
 pub(super) fn step(key: &str) -> String {
     if key.contains(['.', '/', '[', ']', '"']) { format!("{key:?}") } else { key.to_owned() }
 }

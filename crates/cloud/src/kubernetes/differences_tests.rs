@@ -115,7 +115,7 @@ fn a_map_that_the_server_replaces_as_a_whole_is_compared_as_a_whole() {
     let service =
         |selector: Value| json!({"apiVersion": "v1", "kind": "Service", "spec": {"selector": selector}});
     assert_eq!(paths(&service(json!({"a": "1"})), &service(json!({"a": "1", "b": "2"}))), [".spec.selector"]);
-    // A field of this name in somebody's own kind may be merged key by key.
+    // A field of this name in a custom kind may be merged key by key.
     let own = |selector: Value| json!({"apiVersion": "example.com/v1", "kind": "Own", "spec": {"selector": selector}});
     assert_eq!(paths(&own(json!({"a": "1"})), &own(json!({"a": "1", "b": "2"}))), [""; 0]);
 }

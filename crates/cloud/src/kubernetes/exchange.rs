@@ -1,4 +1,4 @@
-//! One request and its answer, repeated while that makes sense.
+//! One request and its answer, with retries.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,7 +15,7 @@ use super::failure::{self, Asked};
 use super::patience;
 use crate::error::{ApiError, ApiErrorKind, Sent};
 
-/// How long one answer may take, in real time. A watch is not bound by it, only its beginning is.
+/// The timeout of one answer, in real time. For a watch it bounds only the beginning.
 const ANSWER_MAX: Duration = Duration::from_secs(60);
 
 /// The size limit of one whole answer, in bytes. A page of a list has 500 objects, mostly of a few kilobytes.
@@ -30,7 +30,7 @@ pub(super) enum Unread {
 }
 
 impl Unread {
-    /// Returns the error of a request that was answered like this.
+    /// Returns the error of a request with such an answer.
     pub(super) fn into_error(self, asked: &Asked) -> ApiError {
         match self {
             Self::Lost(cause) => failure::unanswered(asked, cause),
@@ -62,22 +62,22 @@ pub(super) struct Exchange {
     turns: Arc<AtomicU64>,
 }
 
-/// How much of an answer is waited for.
+/// The part of an answer to wait for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Extent {
-    /// All of it, in memory.
+    /// The whole answer, in memory.
     Whole,
-    /// Its beginning; the body goes on.
+    /// The beginning; the body continues.
     Stream,
 }
 
 impl Exchange {
-    /// Wraps a client; pauses are bent by `pace`, jitter grows from `seed`.
+    /// Wraps a client; `pace` scales the pauses, and `seed` seeds their jitter.
     pub(super) fn new(client: Client, pace: f64, seed: u64) -> Self {
         Self { client, pace, seed, turns: Arc::default() }
     }
 
-    /// Returns numbers that nobody else has had: steps that fail together must not come back together.
+    /// Returns a new random sequence for each caller: steps that fail together must not retry together.
     fn rng(&self) -> Rng {
         Rng::with_seed(self.seed.wrapping_add(self.turns.fetch_add(1, Ordering::Relaxed)))
     }
@@ -92,7 +92,7 @@ impl Exchange {
         self.answer(request).await.map_err(|(error, _)| error)
     }
 
-    /// Like [`Exchange::json`], and tells with an error whether an earlier attempt may have taken effect.
+    /// Like [`Exchange::json`]; an error also states whether an earlier attempt may have taken effect.
     pub(super) async fn answer<T: DeserializeOwned>(
         &self,
         request: Request<Vec<u8>>,
@@ -100,7 +100,7 @@ impl Exchange {
         self.success(request).await.map(|(value, ..)| value)
     }
 
-    /// Like [`Exchange::json`], and returns the status and whether an earlier attempt may have taken effect.
+    /// Like [`Exchange::json`]; also returns the status and whether an earlier attempt may have taken effect.
     pub(super) async fn written<T: DeserializeOwned>(
         &self,
         request: Request<Vec<u8>>,
@@ -122,14 +122,14 @@ impl Exchange {
         Ok((value, status, in_doubt))
     }
 
-    /// Begins a watch: an answer whose body goes on.
+    /// Starts a watch: an answer whose body continues.
     pub(super) async fn stream(&self, request: Request<Vec<u8>>) -> Result<Response<Body>, ApiError> {
         let asked = Asked::of(&request);
         let sent = self.send(&asked, request, Extent::Stream).await;
         sent.map(|(response, _)| response).map_err(|(error, _)| error)
     }
 
-    /// Sends until there is a success, a final refusal, or enough. With the answer it tells whether an earlier attempt may
+    /// Sends until success, a final refusal, or the retry limit. Also returns whether an earlier attempt may
     /// have taken effect.
     async fn send(
         &self,
@@ -139,7 +139,7 @@ impl Exchange {
     ) -> Result<(Response<Body>, bool), (ApiError, bool)> {
         let mut rng = self.rng();
         let mut in_doubt = false;
-        // What the earlier attempts may have done at the most.
+        // The greatest effect that the earlier attempts may have had.
         let mut earlier = Sent::Never;
         for attempt in 1.. {
             let error = match self.once(asked, request.clone(), extent).await {
@@ -152,7 +152,7 @@ impl Exchange {
             };
             earlier = earlier.max(error.sent);
             in_doubt |= error.sent == Sent::Unknown || error.kind == ApiErrorKind::Unavailable;
-            // The error's text may quote the body of the request, which may be a Secret.
+            // The error's text may quote the request body, which may be a Secret.
             let (kind, status) = (error.kind, error.status);
             tracing::debug!(
                 ?kind,
@@ -186,7 +186,7 @@ impl Exchange {
                 Err(unread) if parts.status.is_success() => {
                     return Ok(Err(unread.into_error(asked).answered_with(parts.status.as_u16())));
                 }
-                // The status of a refusal alone says enough.
+                // For a refusal the status alone suffices.
                 read => read.unwrap_or_default(),
             };
             Ok(Ok(Response::from_parts(parts, Body::from(body))))

@@ -1,8 +1,8 @@
-//! Turns what went wrong with the API server into an [`ApiError`]. The only place here that builds one.
+//! Conversion of API server failures into an [`ApiError`]. No other module here builds one.
 //!
-//! The bodies are described in the Kubernetes API conventions (`Status`), with three exceptions that real servers
-//! have: an unknown group or path is answered in plain text, a field that the schema does not know is a 500 without
-//! a reason, and proxies in between answer with whatever they like.
+//! The Kubernetes API conventions describe the bodies (`Status`). Real servers have three exceptions. An
+//! unknown group or path is answered in plain text. A field outside the schema is a 500 without a reason.
+//! Proxies answer with arbitrary bodies.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -17,15 +17,15 @@ use crate::carrier::Lost;
 use crate::error::{ApiError, ApiErrorKind, Sent};
 use crate::transport::in_mebibytes;
 
-/// How the server begins the message about a manifest that does not fit the schema.
+/// The beginning of the server's message about a manifest that does not fit the schema.
 const TYPED_PATCH: &str = "failed to create typed patch object";
-/// The longest part of a body that is not a `Status` to be shown, in characters.
+/// The maximum length of a body that is not a `Status` in a message, in characters.
 const FOREIGN_BODY_MAX: usize = 200;
 
 /// A boxed cause.
 type Cause = Box<dyn Error + Send + Sync>;
 
-/// What was asked, for the error's reader.
+/// The method and path of a request, for error messages.
 #[derive(Clone)]
 pub(crate) struct Asked {
     pub method: &'static str,
@@ -37,14 +37,14 @@ impl Asked {
         let method = match request.method().as_str() {
             "PATCH" => "PATCH",
             "DELETE" => "DELETE",
-            // The cluster is only read otherwise.
+            // All other requests only read.
             _ => "GET",
         };
         Self { method, path: request.uri().path().to_owned() }
     }
 }
 
-/// Fills what every error has.
+/// Fills the fields that every error has.
 fn error(
     asked: Option<&Asked>,
     kind: ApiErrorKind,
@@ -62,23 +62,23 @@ fn error(
     }
 }
 
-/// The kubeconfig cannot be used.
+/// Returns the error for an unusable kubeconfig.
 pub(crate) fn unusable(why: &str, source: Option<Cause>) -> ApiError {
     let message = format!("use the kubeconfig of the cluster: {why}");
     error(None, ApiErrorKind::SignIn, Sent::Never, message, source)
 }
 
-/// The request could not be written down, for instance because a name is no name.
+/// Returns the error for a request that cannot be built, for example because of an invalid name.
 pub(crate) fn unwritable(what: &str, source: Cause) -> ApiError {
     error(None, ApiErrorKind::Invalid, Sent::Never, format!("write the request for {what}"), Some(source))
 }
 
-/// The object itself lacks what the request needs.
+/// Returns the error for an object that lacks a field that the request needs.
 pub(crate) fn incomplete(why: &str) -> ApiError {
     error(None, ApiErrorKind::Invalid, Sent::Never, why.to_owned(), None)
 }
 
-/// No answer came, or not all of it.
+/// Returns the error for a missing or incomplete answer.
 pub(crate) fn unanswered(asked: &Asked, cause: kube::Error) -> ApiError {
     let sent = if never_left(&cause) { Sent::Never } else { Sent::Unknown };
     let message = match sent {
@@ -88,28 +88,29 @@ pub(crate) fn unanswered(asked: &Asked, cause: kube::Error) -> ApiError {
     error(Some(asked), ApiErrorKind::Transport, sent, message.to_owned(), Some(Box::new(cause)))
 }
 
-/// The answer did not come in time.
+/// Returns the error for an answer that exceeded its timeout.
 pub(crate) fn too_late(asked: &Asked, after: Duration) -> ApiError {
     let message = format!("get a response from the API server of the cluster within {} s", after.as_secs());
     error(Some(asked), ApiErrorKind::Transport, Sent::Unknown, message, None)
 }
 
-/// Reports an answer that exceeded the size limit. The request may have been carried out.
+/// Returns the error for an answer that exceeded the size limit. The request may have been carried out.
 pub(crate) fn too_large(asked: &Asked, bytes_max: usize) -> ApiError {
     let message = format!("the answer of the API server is larger than {}", in_mebibytes(bytes_max));
     error(Some(asked), ApiErrorKind::Protocol, Sent::Unknown, message, None)
 }
 
-/// The answer is a success that cannot be read.
+/// Returns the error for a success that cannot be parsed.
 pub(crate) fn unreadable(asked: &Asked, cause: impl Into<Cause>) -> ApiError {
     let message = "read the response of the API server".to_owned();
-    // A parser quotes what it could not read, which may be a value of a Secret.
+    // A parser quotes the text that it could not read, which may be a value of a Secret.
     let secret = asked.path.split('/').any(|part| part == "secrets");
     let cause = if secret { "it is not the Secret that was expected".into() } else { cause.into() };
     error(Some(asked), ApiErrorKind::Protocol, Sent::Answered, message, Some(cause))
 }
 
-/// Tells whether the connection was never made, by looking for the connector's word in the chain of causes.
+/// Returns whether the connection was never established, according to the connector's message in the chain of
+/// causes.
 fn never_left(cause: &kube::Error) -> bool {
     let mut next: Option<&(dyn Error + 'static)> = match cause {
         kube::Error::Service(cause) => Some(cause.as_ref()),
@@ -127,7 +128,7 @@ fn never_left(cause: &kube::Error) -> bool {
     false
 }
 
-/// The server answered, and not with a success.
+/// Returns the error for an answer other than a success.
 pub(crate) fn refused(asked: &Asked, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> ApiError {
     let parsed: Option<Status> = serde_json::from_slice(body).ok();
     let mut told = parsed.unwrap_or_else(|| Status::failure(&foreign(status, body), ""));
@@ -141,7 +142,7 @@ pub(crate) fn refused(asked: &Asked, status: StatusCode, headers: &HeaderMap, bo
     error
 }
 
-/// An error inside a watch, where it comes as an event.
+/// Returns the error for an error event inside a watch.
 pub(crate) fn in_watch(asked: &Asked, told: &Status) -> ApiError {
     of_status(Some(asked), told.code, told)
 }
@@ -170,10 +171,10 @@ fn detail(cause: &StatusCause) -> (String, String) {
 fn kind_of(code: u16, told: &Status, causes: &[StatusCause]) -> ApiErrorKind {
     let caused_by = |reason: &str| causes.iter().any(|cause| cause.reason == reason);
     match code {
-        // The one error of the server's 500s that says something about the request.
+        // The only 500 of the server that concerns the request itself.
         500 if told.message.starts_with(TYPED_PATCH) => ApiErrorKind::Invalid,
         401 => ApiErrorKind::Unauthorized,
-        // The namespace is on its way out; once it is gone it can be made anew.
+        // The namespace is terminating; it can be recreated once it is gone.
         403 if caused_by("NamespaceTerminating") => ApiErrorKind::Busy,
         403 => ApiErrorKind::Forbidden,
         404 | 410 => ApiErrorKind::NotFound,
@@ -188,11 +189,11 @@ fn kind_of(code: u16, told: &Status, causes: &[StatusCause]) -> ApiErrorKind {
     }
 }
 
-/// Says who owns which fields, when that is what the causes are about.
+/// Returns the owners of the conflicting fields, if the causes describe a conflict.
 fn owners(causes: &[StatusCause]) -> Option<String> {
     let mut owned: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for cause in causes.iter().filter(|cause| cause.reason == "FieldManagerConflict") {
-        // `conflict with "kubectl-client-side-apply" using apps/v1`: the manager is what is quoted.
+        // `conflict with "kubectl-client-side-apply" using apps/v1`: the quoted text is the manager.
         let manager = cause.message.split('"').nth(1).unwrap_or(&cause.message);
         owned.entry(manager).or_default().push(&cause.field);
     }
@@ -204,7 +205,7 @@ fn owners(causes: &[StatusCause]) -> Option<String> {
     Some(format!("take over fields of other managers: {}", owners.join("; ")))
 }
 
-/// Shows the beginning of a body that is not a `Status`.
+/// Returns the beginning of a body that is not a `Status`.
 fn foreign(status: StatusCode, body: &[u8]) -> String {
     let text = String::from_utf8_lossy(body);
     let shown: String = text.trim().chars().take(FOREIGN_BODY_MAX).collect();

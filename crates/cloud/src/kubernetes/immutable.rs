@@ -1,7 +1,8 @@
 //! Fields that the API server refuses to change once an object exists.
 //!
-//! The table follows the validation of `k8s.io/kubernetes/pkg/apis` and covers the kinds that manifests hold. Rules of
-//! custom resources (`self == oldSelf`) are not known here; the server refuses these when they are applied.
+//! The table follows the validation of `k8s.io/kubernetes/pkg/apis` and covers the kinds that manifests
+//! contain. Rules of custom resources (`self == oldSelf`) are unknown here; the server refuses these at the
+//! apply.
 
 use serde_json::{Value, json};
 
@@ -9,7 +10,7 @@ use super::apply::FIELD_MANAGER;
 use super::confidential;
 use super::differences::{Difference, differences, group_of, hide, step};
 
-/// A group, a kind, the paths below which nothing may change, and the exceptions.
+/// A group, a kind, the paths below which no field may change, and the exceptions.
 type Rule = (&'static str, &'static str, &'static [&'static str], &'static [&'static str]);
 
 const RULES: [Rule; 26] = [
@@ -106,11 +107,11 @@ const RULES: [Rule; 26] = [
     ),
 ];
 
-/// Lists the differences that the API server refuses to apply, out of those that [`differences`] finds: path, what is,
-/// what is wanted. The values of a Secret are not shown.
+/// Lists those of the [`differences`] that the API server refuses to apply: path, actual value, desired
+/// value. The values of a Secret are not shown.
 ///
-/// `live` must bear its metadata: the managed fields tell which keys of an immutable ConfigMap or Secret an apply would
-/// remove.
+/// `live` must contain its metadata: the managed fields show which keys of an immutable ConfigMap or Secret
+/// an apply would remove.
 pub fn immutable_differences(wanted: &Value, live: &Value) -> Vec<Difference> {
     let mut found: Vec<Difference> = differences(wanted, live);
     found.retain(|difference| is_refused(difference, wanted, live));
@@ -124,7 +125,7 @@ pub fn immutable_differences(wanted: &Value, live: &Value) -> Vec<Difference> {
     found
 }
 
-/// Tells whether an object is a ConfigMap or a Secret that says of itself that it never changes.
+/// Returns whether an object is a ConfigMap or Secret that is marked as immutable.
 fn is_frozen(wanted: &Value, live: &Value) -> bool {
     group_of(wanted).is_empty()
         && (wanted["kind"] == "ConfigMap" || wanted["kind"] == "Secret")
@@ -150,29 +151,30 @@ fn is_refused((path, is, wish): &Difference, wanted: &Value, live: &Value) -> bo
             let list = [".spec.containers[", ".spec.initContainers["];
             path.ends_with(".image") && list.iter().any(|list| path.starts_with(list))
         }
-        // An unbound claim is given its volume, and its class when there is a default one.
+        // An unbound claim gets its volume, and its class if there is a default one.
         "PersistentVolumeClaim" => {
             is.is_null() && (below(".spec.volumeName") || below(".spec.storageClassName"))
         }
-        // An Indexed Job grows and shrinks with its parallelism.
+        // The completions of an Indexed Job may change together with its parallelism.
         "Job" => below(".spec.completions") && spec("completionMode").1 == "Indexed",
         _ => false,
     };
     !excepted && paths.iter().any(|path| below(path)) && !exceptions.iter().any(|path| below(path))
 }
 
-/// Tells whether the server takes the change of a Service's address or class.
+/// Returns whether the server accepts the change of a Service's address or class.
 fn may_service_change(path: &str, is: &Value, wish: &Value, wanted: &Value, live: &Value) -> bool {
     let empty = |value: &Value| value.is_null() || *value == "" || *value == json!([]);
     let becomes = wanted["spec"]["type"].as_str().or(live["spec"]["type"].as_str()).unwrap_or("ClusterIP");
     if path.starts_with(".spec.loadBalancerClass") {
         return becomes != "LoadBalancer" || live["spec"]["type"] != "LoadBalancer";
     }
-    // Without an address it gets one; an empty wish is filled with the address that it has.
+    // Without an address it gets one; an empty desired value keeps the existing address.
     becomes == "ExternalName" || empty(is) || empty(wish)
 }
 
-/// Returns the keys that landfall applied to a frozen object and that the manifest has no more: an apply removes them.
+/// Returns the keys that landfall applied to a frozen object and that the manifest no longer contains: an
+/// apply removes them.
 fn removed(wanted: &Value, live: &Value) -> Vec<Difference> {
     let entries = live["metadata"]["managedFields"].as_array();
     let own = entries.into_iter().flatten().find(|entry| {

@@ -1,4 +1,4 @@
-//! Kinds of objects: where the API serves them.
+//! Kinds of objects, and the API paths that serve them.
 
 use std::borrow::Cow;
 
@@ -15,7 +15,7 @@ pub struct Kind {
     pub kind: Cow<'static, str>,
     /// Name in paths: `httproutes`.
     pub plural: Cow<'static, str>,
-    /// Whether its objects live in namespaces.
+    /// True if its objects are namespaced.
     pub namespaced: bool,
 }
 
@@ -63,7 +63,7 @@ impl Kind {
     pub const SERVICE: Kind = known("", "v1", "Service", "services", true);
     pub const SERVICE_ACCOUNT: Kind = known("", "v1", "ServiceAccount", "serviceaccounts", true);
 
-    /// The kinds whose place is known without asking the cluster.
+    /// The kinds whose path is known without discovery.
     pub const KNOWN: [Kind; 18] = [
         Kind::CONFIG_MAP,
         Kind::DAEMON_SET,
@@ -96,7 +96,7 @@ impl Kind {
         }
     }
 
-    /// Returns the known kind an object says it is, if it is one of [`Kind::KNOWN`].
+    /// Returns the known kind of an object, if it is one of [`Kind::KNOWN`].
     pub fn known_of(object: &DynamicObject) -> Option<Kind> {
         let types = object.types.as_ref()?;
         Self::KNOWN
@@ -126,7 +126,7 @@ mod tests {
             Kind::GATEWAY.path(Some("demo")),
             "/apis/gateway.networking.k8s.io/v1/namespaces/demo/gateways"
         );
-        // A namespace written on an object that has none is the object's mistake, not a path.
+        // A namespace on a cluster-scoped object is the object's mistake and does not change the path.
         assert_eq!(Kind::NODE.path(Some("demo")), "/api/v1/nodes");
     }
 

@@ -1,7 +1,7 @@
 //! Manifests: YAML files with the objects to apply.
 //!
-//! Reading finds all mistakes at once, each with file, document and line, before anything is sent. Values are filled
-//! in after reading, as data, so that no value can change the shape of a document.
+//! The parser reports all mistakes at once, each with file, document and line, before any request. Values are
+//! filled in after parsing, as data, so that no value can change the structure of a document.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -13,12 +13,12 @@ use serde_json::Value;
 use super::confidential::{self, Confidential};
 use crate::yaml;
 
-/// One object of a manifest file, and where it stands.
+/// One object of a manifest file, with its position.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Manifest {
     /// Name of the file.
     pub file: String,
-    /// Which document of the file, from 1. Empty documents are not counted.
+    /// The number of the document in the file, from 1. Empty documents are not counted.
     pub document: usize,
     /// The line on which the document begins, from 1.
     pub line: usize,
@@ -29,7 +29,7 @@ pub struct Manifest {
 }
 
 impl Manifest {
-    /// Returns the object with the values of a Secret, for sending and comparing. It must not be printed.
+    /// Returns the object with the values of a Secret, to send and compare. It must not be printed.
     #[must_use]
     pub fn complete(&self) -> DynamicObject {
         self.confidential.complete(&self.object)
@@ -41,16 +41,16 @@ impl Manifest {
     }
 }
 
-/// A mistake in a manifest, and where it is.
+/// A mistake in a manifest, with its position.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ManifestError {
-    /// Name of the file, or of the folder when that is what cannot be read.
+    /// The name of the file, or of the folder if the folder cannot be read.
     pub file: String,
-    /// Which document of the file, from 1.
+    /// The number of the document in the file, from 1.
     pub document: Option<usize>,
     /// The line in the file, from 1.
     pub line: Option<usize>,
-    /// What is wrong, as a lowercase fragment.
+    /// The mistake, as a lowercase fragment.
     pub message: String,
 }
 
@@ -69,11 +69,11 @@ impl fmt::Display for ManifestError {
 
 impl std::error::Error for ManifestError {}
 
-/// Reads the `.yaml`, `.yml` and `.json` files of a folder, by name in order; not those of its subfolders, nor hidden
-/// ones.
+/// Reads the `.yaml`, `.yml` and `.json` files of a folder in the order of their names. Subfolders and hidden
+/// files are skipped.
 ///
 /// # Errors
-/// Every mistake of every file, among them an object that stands in two places.
+/// Every mistake of every file, among them an object that occurs twice.
 pub fn read_folder(folder: &Path) -> Result<Vec<Manifest>, Vec<ManifestError>> {
     let mut manifests = Vec::new();
     let mut errors = Vec::new();
@@ -108,7 +108,7 @@ fn file_names(folder: &Path) -> Result<Vec<String>, ManifestError> {
     Ok(names)
 }
 
-/// Finds objects that stand in two places: the second would silently win.
+/// Finds objects that occur twice: the second would silently win.
 fn repeated(manifests: &[Manifest]) -> Vec<ManifestError> {
     let mut first: HashMap<(String, String, String), &Manifest> = HashMap::new();
     let mut errors = Vec::new();
@@ -129,10 +129,10 @@ fn repeated(manifests: &[Manifest]) -> Vec<ManifestError> {
     errors
 }
 
-/// Reads the documents of one file. A document of `kind: List` counts as the objects in it.
+/// Parses the documents of one file. A document of `kind: List` counts as the objects in it.
 ///
 /// # Errors
-/// Every mistake: at most one about the YAML of each document, and all about what its objects lack.
+/// Every mistake: at most one YAML error per document, and all missing fields of its objects.
 pub fn parse(file: &str, text: &str) -> Result<Vec<Manifest>, Vec<ManifestError>> {
     let mut manifests = Vec::new();
     let mut errors = Vec::new();
@@ -166,7 +166,7 @@ pub fn parse(file: &str, text: &str) -> Result<Vec<Manifest>, Vec<ManifestError>
                     file,
                     Some(number),
                     Some(document.first_line + line - 1),
-                    // What cannot be read has no kind yet.
+                    // An unparseable document has no kind yet.
                     match document.text.contains("Secret") {
                         true => confidential::without_quotes(&mistake.message),
                         false => mistake.message,
@@ -188,25 +188,26 @@ struct Document {
     text: String,
     /// The line of the file on which the text begins, from 1.
     first_line: usize,
-    /// The first line that says something.
+    /// The first line with content.
     content_line: usize,
-    /// There is a directive in it.
+    /// True if it contains a directive.
     directives: bool,
-    /// There is a marker in it, or a line that is no directive and says something.
+    /// True if it contains a marker, or a line with content that is not a directive.
     begun: bool,
 }
 
-/// Cuts a file at its document markers.
+/// Splits a file at its document markers.
 ///
-/// YAML forbids a marker at the beginning of a line anywhere but between documents, also inside quotes and blocks
-/// (YAML 1.2.2 §9.1.4), so this needs no parser, and a mistake in one document does not hide the others.
+/// YAML forbids a marker at the beginning of a line anywhere but between documents, also inside quotes and
+/// blocks (YAML 1.2.2 §9.1.4). So this needs no parser, and a mistake in one document does not hide the
+/// others.
 fn documents(text: &str) -> Vec<Document> {
     let mut documents: Vec<Document> = Vec::new();
     for (index, line) in text.split_inclusive('\n').enumerate() {
         let marker = line
             .strip_prefix("---")
             .is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t', '\r', '\n']));
-        // Directives belong to the document that the marker after them opens.
+        // Directives belong to the document that the next marker opens.
         let only_directives = documents.last().is_some_and(|open| open.directives && !open.begun);
         if documents.is_empty() || (marker && !only_directives) {
             documents.push(Document { text: String::new(), first_line: index + 1, ..Document::default() });
@@ -243,7 +244,7 @@ fn unlist(value: Value) -> Vec<Value> {
     }
 }
 
-/// Checks what every object must have.
+/// Checks the fields that every object must have.
 fn object_of(value: Value) -> Result<DynamicObject, Vec<String>> {
     if !value.is_object() {
         return Err(vec!["a manifest is a mapping with apiVersion, kind and metadata".to_owned()]);
@@ -264,7 +265,7 @@ fn object_of(value: Value) -> Result<DynamicObject, Vec<String>> {
         let message = format!("metadata is invalid: {cause}");
         vec![if value["kind"] == "Secret" { confidential::without_quotes(&message) } else { message }]
     })?;
-    // The type drops what it does not know, and the server could then not complain about a misspelt field.
+    // The type drops unknown fields, so the server could not reject a misspelt one.
     let kept = serde_json::to_value(&object.metadata).unwrap_or_default();
     let written = value["metadata"].as_object().into_iter().flatten();
     let lost: Vec<String> = written
@@ -274,9 +275,9 @@ fn object_of(value: Value) -> Result<DynamicObject, Vec<String>> {
     if lost.is_empty() { Ok(object) } else { Err(lost) }
 }
 
-/// Puts a value in the place of a placeholder, inside text only: keys, numbers and the shape stay as they are.
+/// Replaces a placeholder by a value, in strings only: keys, numbers and the structure stay.
 ///
-/// Returns how many texts changed.
+/// Returns the number of changed strings.
 pub fn fill(manifests: &mut [Manifest], placeholder: &str, value: &str) -> usize {
     let mut changed = 0;
     for manifest in manifests {

@@ -50,7 +50,7 @@ fn a_value_is_filled_in_as_data_wherever_text_is() {
     let text = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: a\n  annotations: {host: 'https://__DOMAIN_NAME__/'}\n\
                 data: {host: __DOMAIN_NAME__, __DOMAIN_NAME__: kept, many: [x, a.__DOMAIN_NAME__]}\n";
     let mut read = parse("a.yaml", text).unwrap();
-    // Text that would be structure, had it been pasted into the file.
+    // This text would change the structure if it were pasted into the file.
     let value = "x: y\n# \"{{\"";
     assert_eq!(fill(&mut read, "__DOMAIN_NAME__", value), 3);
     let object = &read[0].object;
@@ -107,7 +107,7 @@ fn a_marker_after_directives_and_a_marker_opens_another_document() {
 
 #[test]
 fn a_long_file_that_says_nothing_is_read_line_by_line_once() {
-    // Looking at all earlier lines at each line, this would not end while anybody waits.
+    // With a scan of all earlier lines at each line, this would take too long.
     assert_eq!(parse("a.yaml", &"#\n".repeat(300_000)), Ok(Vec::new()));
 }
 

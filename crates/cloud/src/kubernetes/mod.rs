@@ -1,8 +1,8 @@
-//! The cluster: server-side apply, reads, watches, and judging what they show.
+//! Kubernetes client: server-side apply, reads, watches, and the evaluation of object states.
 //!
-//! [`Cluster`] speaks to the API server through the transport of the `kube` client, but reads the answers itself:
-//! one place (`exchange`) sends, counts, repeats and turns a refusal into an [`ApiError`](crate::ApiError), so that
-//! `Retry-After`, audit ids and plain-text bodies are not lost on the way. [`manifest`], [`differences`] and
+//! [`Cluster`] sends requests through the transport of the `kube` client, but parses the answers itself. One
+//! module (`exchange`) sends, counts, retries and converts a refusal into an [`ApiError`](crate::ApiError).
+//! So `Retry-After`, audit ids and plain-text bodies are preserved. [`manifest`], [`differences`] and
 //! [`readiness`] are pure.
 
 mod apply;

@@ -1,7 +1,7 @@
-//! Which cluster-scoped objects and namespaces Kubernetes and AKS create by themselves. Pure.
+//! Cluster-scoped objects and namespaces that Kubernetes and AKS create themselves. Pure.
 //!
-//! The rules rest on what AKS marks its objects with: the labels of its add-on manager, the Helm releases of its
-//! managed charts, and Services in its own namespaces. Names decide only where AKS sets no mark.
+//! The rules rely on the marks of AKS: the labels of its add-on manager, the Helm releases of its managed
+//! charts, and Services in its own namespaces. Names decide only where AKS sets no mark.
 //! <https://learn.microsoft.com/azure/aks/core-aks-concepts>
 
 use kube::core::DynamicObject;
@@ -25,7 +25,7 @@ const DERIVED: [&str; 15] = [
     "StorageVersionMigration",
     "VolumeAttachment",
 ];
-/// API groups of the definitions that AKS and its add-ons install. Their objects are examined all the same.
+/// API groups of the definitions that AKS and its add-ons install. Their objects are examined nevertheless.
 const ADD_ON_GROUPS: [&str; 12] = [
     "azure.com",
     "cilium.io",
@@ -61,18 +61,18 @@ const UNLABELLED: [(&str, &str); 5] = [
 const ADD_ON_SPACES: [&str; 4] =
     ["gatekeeper-system", "app-routing-system", "calico-system", "tigera-operator"];
 
-/// Tells whether a namespace is one of those that Kubernetes and AKS create for themselves, by its name alone.
+/// Returns whether Kubernetes or AKS created a namespace, by its name alone.
 pub(super) fn is_system_name(name: &str) -> bool {
     name.starts_with("kube-") || name.starts_with("aks-") || ADD_ON_SPACES.contains(&name)
 }
 
-/// The same by the name or by the label that AKS sets.
+/// Returns the same by the name or by the label that AKS sets.
 pub(super) fn is_system_namespace(space: &DynamicObject) -> bool {
     is_system_name(space.metadata.name.as_deref().unwrap_or_default())
         || label(space, "kubernetes.azure.com/managedby") == Some("aks")
 }
 
-/// Tells whether Kubernetes or AKS created a cluster-scoped object. `is_system` tells of a namespace.
+/// Returns whether Kubernetes or AKS created a cluster-scoped object. `is_system` classifies a namespace.
 pub(super) fn is_system_object(object: &DynamicObject, is_system: impl Fn(&str) -> bool) -> bool {
     let kind = object.types.as_ref().map(|types| types.kind.as_str()).unwrap_or_default();
     let name = object.metadata.name.as_deref().unwrap_or_default();
@@ -107,7 +107,7 @@ pub(super) fn is_system_object(object: &DynamicObject, is_system: impl Fn(&str) 
         }
 }
 
-/// Returns namespace and name of the Service that an APIService leads to; `None` when the API server serves it itself.
+/// Returns namespace and name of an APIService's Service; `None` if the API server itself serves the API.
 pub(super) fn backend(api_service: &DynamicObject) -> Option<(&str, &str)> {
     let service = &api_service.data["spec"]["service"];
     Some((service["namespace"].as_str()?, service["name"].as_str()?))
@@ -141,7 +141,7 @@ fn is_system_subject(subject: &Value, is_system: impl Fn(&str) -> bool) -> bool 
     }
 }
 
-/// A volume that was provisioned for a claim and is deleted with it holds nothing that the claim does not stand for.
+/// Returns whether a volume was provisioned for a claim and is deleted with it: the claim then represents it.
 fn follows_its_claim(volume: &DynamicObject, is_system: impl Fn(&str) -> bool) -> bool {
     let spec = &volume.data["spec"];
     let provisioned = annotation(volume, "pv.kubernetes.io/provisioned-by").is_some()

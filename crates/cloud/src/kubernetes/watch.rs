@@ -1,7 +1,7 @@
-//! Waiting for a state by watching it.
+//! Waits for a state through a watch.
 //!
-//! A watch is a list, then the changes since that list. Whatever breaks it leads back to a list, so what `look` is
-//! shown is always a state and never a change: an event that was missed is not missed for long.
+//! A watch is a list, then the changes since that list. Every interruption leads to a new list, so `look`
+//! always gets a state and never a change. A missed event is therefore corrected soon.
 //! <https://kubernetes.io/docs/reference/using-api/api-concepts/#efficient-detection-of-changes>
 
 use std::fmt;
@@ -18,20 +18,20 @@ use super::failure::{self, Asked};
 use super::kind::Kind;
 use crate::error::{ApiError, ApiErrorKind};
 
-/// How long the server is asked to keep one stream open, in seconds. The API allows less than 300.
+/// The requested lifetime of one stream, in seconds. The API allows less than 300.
 const STREAM_SECONDS: u32 = 290;
-/// How long after that a stream that says nothing is given up: the connection is dead and nobody has told us.
+/// The time after that lifetime at which a silent stream is closed: the connection is dead without notice.
 const STREAM_GRACE: Duration = Duration::from_secs(15);
 
-/// The size limit of one line of a watch, in bytes. An object has 1.5 MiB at most, and JSON may treble that.
+/// The size limit of one line of a watch, in bytes. An object has at most 1.5 MiB, and JSON may treble that.
 const LINE_BYTES_MAX: usize = 16 * 1024 * 1024;
 
-/// Which objects of a kind are meant.
+/// The selection of objects of a kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Selection<'a> {
-    /// The one of this name.
+    /// The object of this name.
     Name(&'a str),
-    /// Those that a label selector fits.
+    /// Those that match a label selector.
     Labels(&'a str),
     /// All.
     All,
@@ -53,22 +53,22 @@ impl Selection<'_> {
     }
 }
 
-/// How a stream ended without an answer.
+/// The end of a stream without a result.
 enum Ended {
-    /// As announced: the next one goes on where it stopped.
+    /// As announced: the next stream resumes at its position.
     InTurn,
-    /// In a way that may have lost something: list again.
+    /// Possibly with lost events: list again.
     Broken,
 }
 
 impl Cluster {
-    /// Watches until `look`, shown all selected objects, returns something.
+    /// Watches until `look`, called with all selected objects, returns a value.
     ///
-    /// It is shown them at once, then after every change. A kind that the cluster does not know yet counts as no
-    /// objects and is asked for again. There is no bound: the caller sets one around it.
+    /// Calls it at once, then after every change. A kind that the cluster does not serve yet counts as no
+    /// objects and is polled. There is no timeout: the caller sets one.
     ///
     /// # Errors
-    /// A refusal that repeating does not help, or the last of a bounded number of failures in a row.
+    /// A refusal that a retry does not cure, or the last of a bounded number of consecutive failures.
     pub async fn watch_until<T>(
         &self,
         kind: &Kind,
@@ -81,7 +81,7 @@ impl Cluster {
             field_selector: selection.fields(),
             ..ListParams::default()
         };
-        // Streams and lists in a row that brought nothing; they are spaced out.
+        // Consecutive streams and lists without progress; a backoff separates them.
         let mut fruitless = 0;
         loop {
             let (mut objects, mut version) = match self.pages(kind, namespace, params.clone()).await {
@@ -117,7 +117,7 @@ impl Cluster {
         }
     }
 
-    /// Follows one stream from the version in `state`, which it keeps up to date.
+    /// Follows one stream from the version in `state`, and updates that version.
     async fn stream<T>(
         &self,
         kind: &Kind,
@@ -151,7 +151,7 @@ impl Cluster {
             };
             let event: WatchEvent<DynamicObject> = match serde_json::from_slice(&line) {
                 Ok(event) => event,
-                // A line cut short by a dying connection looks like this; the list will tell.
+                // A line that a dying connection cut short; the next list clarifies.
                 Err(cause) => {
                     tracing::debug!(%cause, path = asked.path, "the watch sent an incomplete line");
                     return Ok(Err(Ended::Broken));
@@ -174,7 +174,7 @@ impl Cluster {
     }
 }
 
-/// The objects as of a version.
+/// The objects at a version.
 struct State<'a> {
     objects: &'a mut Vec<DynamicObject>,
     version: &'a mut String,
@@ -209,7 +209,7 @@ impl State<'_> {
     }
 }
 
-/// The reason why a stream gave no further line.
+/// The reason why a stream yields no further line.
 enum Broken {
     /// The body broke off, or a line exceeded the limit.
     Body(Unread),
@@ -227,11 +227,11 @@ impl fmt::Display for Broken {
     }
 }
 
-/// Cuts a body into lines.
+/// Splits a body into lines.
 struct Lines {
     body: Body,
     buffered: Vec<u8>,
-    /// Where the search for the end of the line goes on.
+    /// The position at which the search for the line end continues.
     searched: usize,
 }
 
@@ -240,7 +240,7 @@ impl Lines {
         Self { body, buffered: Vec::new(), searched: 0 }
     }
 
-    /// Returns the next line without its end; `None` when the body ended after a whole line.
+    /// Returns the next line without its line end; `None` if the body ended after a whole line.
     async fn next(&mut self) -> Result<Option<Vec<u8>>, Broken> {
         loop {
             if let Some(end) = self.buffered[self.searched..].iter().position(|byte| *byte == b'\n') {
@@ -258,7 +258,7 @@ impl Lines {
                     if let Ok(data) = frame.map_err(|cause| Broken::Body(Unread::Lost(cause)))?.into_data() {
                         self.buffered.extend_from_slice(&data);
                     }
-                    // A frame is small, so what exceeds the limit here is one line and little more.
+                    // A frame is small, so a buffer over the limit is one line and little more.
                     if self.buffered.len() > LINE_BYTES_MAX {
                         return Err(Broken::Body(Unread::TooLarge(LINE_BYTES_MAX)));
                     }

@@ -1,4 +1,4 @@
-//! One credential for all clients: it finds a way once, keeps tokens, and drops one that was refused.
+//! The credential of all clients: it selects a source once, caches tokens, and drops a refused one.
 
 use super::{
     Identity, SignIn, SignInFacts,
@@ -19,18 +19,19 @@ use azure_core::{
 use std::{collections::HashMap, fmt, sync::Arc};
 use tokio::sync::Mutex;
 
-/// A token is renewed this long before it ends, or halfway when its life is shorter than twice that.
+/// The time before its expiry at which a token is renewed; if its lifetime is less than twice that, at half
+/// of it.
 const RENEW_BEFORE_S: i64 = 300;
 
-/// The way to tokens. Clones share the tokens; a token is asked for when it is first needed.
+/// The source of tokens. Clones share the tokens; the first use requests a token.
 #[derive(Clone)]
 pub struct Credential(Arc<Inner>);
 
 struct Inner {
     ways: Vec<Way>,
-    /// The only audiences we ever ask tokens for, whatever a challenge names.
+    /// The only audiences of token requests, whatever a challenge names.
     scopes: [String; 2],
-    /// The tenant that was asked for.
+    /// The requested tenant.
     tenant: Option<String>,
     state: Mutex<State>,
 }
@@ -53,9 +54,9 @@ struct Held {
 }
 
 impl Credential {
-    /// Prepares signing in; nothing is sent yet.
+    /// Prepares the sign-in; sends nothing yet.
     ///
-    /// Fails when the HTTPS client cannot be set up from `endpoints`.
+    /// Fails if the HTTPS client cannot be set up from `endpoints`.
     pub fn new(
         sign_in: &SignIn,
         facts: &SignInFacts,
@@ -79,33 +80,34 @@ impl Credential {
         Self(Arc::new(Inner { ways, scopes, tenant, state: Mutex::default() }))
     }
 
-    /// Returns who we are, from the claims of a token for `scope`.
+    /// Returns the identity of the principal, from the claims of a token for `scope`.
     ///
-    /// Fails with [`SignIn`](crate::ApiErrorKind::SignIn) when no way works or the token is of another tenant.
+    /// Fails with [`SignIn`](crate::ApiErrorKind::SignIn) if no source works or the token is of another
+    /// tenant.
     pub async fn identity(&self, scope: &str) -> Result<Identity, ApiError> {
         let token = self.token(scope).await.map_err(|error| from_sdk(error, "", ""))?;
         let via = self.via().await.unwrap_or_default();
         Identity::from_token(token.token.secret(), &via)
     }
 
-    /// Returns the way that worked, "Azure CLI"; none before the first token.
+    /// Returns the source that worked, "Azure CLI"; `None` before the first token.
     pub async fn via(&self) -> Option<String> {
         let state = self.0.state.lock().await;
         state.chosen.as_ref().map(|chosen| self.0.ways[chosen.way].name.to_owned())
     }
 
-    /// Returns what the ways before the one that worked said: name and reason.
+    /// Returns name and error of each source that was tried before the working one.
     pub async fn answers(&self) -> Vec<(String, String)> {
         self.0.state.lock().await.answers.clone()
     }
 
-    /// Drops a token that a service refused, and with it whatever the SDK remembers of it.
+    /// Drops a token that a service refused, together with the SDK's cached copy.
     pub(crate) async fn forget(&self, refused: &str) {
         let mut state = self.0.state.lock().await;
         let before = state.tokens.len();
         state.tokens.retain(|_, held| held.token.token.secret() != refused);
-        // The SDK's credential cannot drop a token, so a new one takes its place. When the refused token is not
-        // ours any more, another request has seen to that already.
+        // The SDK's credential cannot drop a token, so a new credential replaces it. If the refused token is
+        // no longer cached, another request has done so already.
         if state.tokens.len() < before
             && let Some(chosen) = &mut state.chosen
             && let Ok(fresh) = (self.0.ways[chosen.way].make)()
@@ -125,7 +127,7 @@ impl Credential {
         }
         let token = match self.obtain(&mut state, scope).await {
             Ok(token) => token,
-            // A renewal that fails early is no loss while the old token is good.
+            // A renewal that fails early does no harm while the old token is valid.
             Err(error) => match state.tokens.get(scope).filter(|held| now < held.token.expires_on) {
                 Some(held) => return Ok(held.token.clone()),
                 None => return Err(error),
@@ -138,7 +140,7 @@ impl Credential {
         Ok(token)
     }
 
-    /// Asks the chosen way, or each in turn until one is chosen.
+    /// Requests a token from the selected source, or from each in turn until one is selected.
     async fn obtain(&self, state: &mut State, scope: &str) -> azure_core::Result<AccessToken> {
         if let Some(chosen) = &state.chosen {
             return chosen.credential.get_token(&[scope], None).await;
@@ -196,7 +198,7 @@ impl fmt::Debug for Credential {
     }
 }
 
-/// No token, for a reason of our own.
+/// The error for a missing token, for a reason of this crate.
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]
 pub(crate) struct SignInFailed {

@@ -1,4 +1,4 @@
-//! An API server over HTTPS that says what a test tells it to, and remembers what it was asked.
+//! An HTTPS API server with scripted answers, which records its requests.
 
 use std::convert::Infallible;
 use std::io;
@@ -25,10 +25,10 @@ use tokio_rustls::TlsAcceptor;
 /// The path below which the API is served.
 pub const PREFIX: &str = "/kubernetes/5f1c7c1e-7d0b-4f0e-8a3e-000000000001";
 
-/// A request as it arrived.
+/// A received request.
 #[derive(Clone, Debug)]
 pub struct Seen {
-    /// How many came before it.
+    /// The number of requests before it.
     pub number: usize,
     pub method: String,
     /// Path below the prefix.
@@ -39,7 +39,7 @@ pub struct Seen {
 }
 
 impl Seen {
-    /// Tells whether the query has this pair, written as it goes over the wire.
+    /// Returns whether the query contains this pair, in its wire format.
     pub fn asks(&self, pair: &str) -> bool {
         self.query.split('&').any(|known| known == pair)
     }
@@ -49,26 +49,26 @@ impl Seen {
     }
 }
 
-/// How a stream of events ends.
+/// The end of a stream of events.
 pub enum End {
-    /// As a stream does when its time is up.
+    /// The regular end, at the stream's timeout.
     InTurn,
     /// In the middle of a line, with an orderly end of the body.
     HalfLine,
     /// With a broken connection.
     Broken,
-    /// Not at all.
+    /// No end.
     Never,
 }
 
-/// What to answer.
+/// The answer to a request.
 pub enum Reply {
     Json(u16, Value),
     With(u16, Vec<(&'static str, &'static str)>, String),
-    /// A body of spaces without a line end that goes on until the client leaves.
+    /// A body of spaces without a line end that continues until the client closes the connection.
     Endless(u16),
     Events(Vec<Value>, End),
-    /// Close the connection without a word.
+    /// Closes the connection without an answer.
     HangUp,
 }
 
@@ -83,7 +83,7 @@ pub struct ApiServer {
 }
 
 impl ApiServer {
-    /// Listens on a free port of the loopback interface; each request is answered by the script.
+    /// Listens on a free port of the loopback interface; the script answers each request.
     pub async fn start(script: impl Fn(&Seen) -> Reply + Send + Sync + 'static) -> ApiServer {
         rustls::crypto::aws_lc_rs::default_provider().install_default().ok();
         let mut params = CertificateParams::default();
@@ -102,7 +102,7 @@ impl ApiServer {
 
         let mut roots = RootCertStore::empty();
         roots.add(authority.der().clone()).expect("the authority is a root");
-        // Nobody gets in without a certificate: each test proves that the client shows its own.
+        // Every client needs a certificate: each test proves that the client presents its own.
         let verifier = WebPkiClientVerifier::builder(Arc::new(roots)).build().expect("there is a root");
         let key = PrivatePkcs8KeyDer::from(server_key.serialize_der());
         let config = ServerConfig::builder()
@@ -122,7 +122,7 @@ impl ApiServer {
         ApiServer { port, user, authority: base64(authority.pem()), seen }
     }
 
-    /// A kubeconfig that leads here by this host name.
+    /// Returns a kubeconfig that leads to this server by this host name.
     pub fn kubeconfig_by(&self, host: &str, token: Option<&str>) -> Secret<String> {
         let mut user = self.user.clone();
         if let Some(token) = token {
@@ -142,7 +142,7 @@ impl ApiServer {
         self.kubeconfig_by("127.0.0.1", None)
     }
 
-    /// What was asked so far.
+    /// Returns the requests so far.
     pub fn seen(&self) -> Vec<Seen> {
         self.seen.lock().expect("no test panics while it looks").clone()
     }
@@ -157,7 +157,7 @@ async fn accept(listener: TcpListener, tls: TlsAcceptor, script: Arc<Script>, se
 async fn serve(socket: TcpStream, tls: TlsAcceptor, script: Arc<Script>, seen: Arc<Mutex<Vec<Seen>>>) {
     let Ok(stream) = tls.accept(socket).await else { return };
     let service = service_fn(move |request| answer(request, script.clone(), seen.clone()));
-    // A client that goes away is no failure of the test.
+    // A client that closes the connection is not a test failure.
     hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await.ok();
 }
 
@@ -200,7 +200,7 @@ async fn answer(
     response.map_err(io::Error::other)
 }
 
-/// One line an event, then the end.
+/// Returns a body with one line per event, then the end.
 fn stream(events: Vec<Value>, end: End) -> Body {
     let mut text: String = events.iter().map(|event| format!("{event}\n")).collect();
     if matches!(end, End::HalfLine) {
@@ -211,7 +211,7 @@ fn stream(events: Vec<Value>, end: End) -> Body {
         End::InTurn | End::HalfLine => StreamBody::new(sent).boxed_unsync(),
         End::Never => StreamBody::new(sent.chain(futures::stream::pending())).boxed_unsync(),
         End::Broken => {
-            // The server sends what it has while the body has nothing more to give, so it gives nothing once.
+            // The server flushes while the body has no data, so it yields no data once.
             let broken = async {
                 tokio::task::yield_now().await;
                 Err(io::Error::other("broken"))
@@ -221,7 +221,7 @@ fn stream(events: Vec<Value>, end: End) -> Body {
     }
 }
 
-/// An error as the API server writes it.
+/// Returns an error in the API server's format.
 pub fn failure(code: u16, reason: &str, message: &str) -> Reply {
     Reply::Json(
         code,

@@ -1,4 +1,4 @@
-//! Answers without end: every client stops reading at its limit, counted in decoded bytes, and says so.
+//! Endless answers: every client stops at its size limit, counted in decoded bytes, and reports it.
 
 use crate::cloud::{ARM, Cloud, LOGIN, TENANT, VAULT, answer};
 use landfall_cloud::{ApiError, ApiErrorKind, Sent, arm::Condition};

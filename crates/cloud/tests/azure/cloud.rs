@@ -1,4 +1,4 @@
-//! A server on the loopback interface that answers as it was told and remembers what it was asked.
+//! A server on the loopback interface with scripted answers, which records its requests.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use bytes::Bytes;
@@ -26,7 +26,7 @@ pub const VAULT: &str = "kv.vault.test.localhost";
 pub const TENANT: &str = "11111111-1111-1111-1111-111111111111";
 pub const CORRELATION: &str = "c0ffee00-0000-4000-8000-000000000001";
 
-/// An answer to give.
+/// A scripted answer.
 #[derive(Clone)]
 pub struct Answer {
     status: u16,
@@ -39,7 +39,7 @@ pub fn answer(status: u16) -> Answer {
     Answer { status, headers: Vec::new(), body: Vec::new(), hang_up: false }
 }
 
-/// Takes the request and breaks the connection off.
+/// Accepts the request and breaks the connection.
 pub fn hang_up() -> Answer {
     Answer { hang_up: true, ..answer(500) }
 }
@@ -60,7 +60,7 @@ impl Answer {
         self
     }
 
-    /// A body of 64 KiB that grows to 64 MiB when it is decoded.
+    /// Sets a body of 64 KiB that decodes to 64 MiB.
     pub fn gzip_bomb(mut self) -> Self {
         use std::io::Write as _;
         let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
@@ -72,7 +72,7 @@ impl Answer {
     }
 }
 
-/// A request that came in.
+/// A received request.
 #[derive(Clone, Debug)]
 pub struct Asked {
     pub method: String,
@@ -124,7 +124,7 @@ impl Cloud {
                     let Ok(tls) = acceptor.accept(tcp).await else { return };
                     let service = service_fn(move |request| serve(script.clone(), request));
                     let builder = Builder::new(TokioExecutor::new());
-                    // Whoever breaks a connection off sees it here; the script has what it needs.
+                    // A client that breaks the connection causes an error here; the script needs no more.
                     let _ = builder.serve_connection(TokioIo::new(tls), service).await;
                 });
             }
@@ -132,7 +132,7 @@ impl Cloud {
         Self { port, root, meter: Meter::new(), script }
     }
 
-    /// Plays these answers, one a request; the last one stays.
+    /// Scripts these answers, one per request; the last one repeats.
     pub fn on(&self, method: &str, host: &str, path: &str, answers: impl IntoIterator<Item = Answer>) {
         let key = format!("{method} {host} {path}");
         self.script
@@ -174,23 +174,23 @@ impl Cloud {
         Vaults::new(&self.endpoints(), &self.credential(), &self.meter).expect("valid endpoints")
     }
 
-    /// Forgets what was asked so far.
+    /// Clears the recorded requests.
     pub fn forget(&self) {
         self.script.lock().expect("no test panics while it holds the script").asked.clear();
     }
 
-    /// Returns everything that was asked so far, in order.
+    /// Returns all requests so far, in order.
     pub fn asked(&self) -> Vec<Asked> {
         self.script.lock().expect("no test panics while it holds the script").asked.clone()
     }
 
-    /// Returns what was asked of one host.
+    /// Returns the requests to one host.
     pub fn asked_of(&self, host: &str) -> Vec<Asked> {
         self.asked().into_iter().filter(|asked| asked.host == host).collect()
     }
 }
 
-/// Makes an authority and a server certificate for all host names of the tests.
+/// Creates an authority and a server certificate for all host names of the tests.
 fn authority() -> (String, TlsAcceptor) {
     let authority_key = KeyPair::generate().expect("keys can be made");
     let mut authority = CertificateParams::new(Vec::new()).expect("no names");
@@ -252,7 +252,7 @@ impl Script {
         }
     }
 
-    /// Gives a token for an hour that no earlier request got.
+    /// Returns a token that is valid for an hour and differs from all earlier ones.
     fn token(&mut self) -> Answer {
         self.tokens += 1;
         let claims = json!({"oid": "me", "tid": TENANT, "idtyp": "app", "appid": "app", "jti": self.tokens});
@@ -261,7 +261,7 @@ impl Script {
     }
 }
 
-/// Asks after an operation until it has ended, at most so often that a test cannot hang.
+/// Polls an operation until it has ended, with a maximum number of polls so that a test cannot hang.
 pub async fn finish(
     arm: &Arm,
     operation: &landfall_cloud::arm::Operation,

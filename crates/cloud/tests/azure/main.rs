@@ -1,4 +1,4 @@
-//! The clients against a real HTTPS server that plays scripted answers.
+//! The clients against a real HTTPS server with scripted answers.
 
 mod bounds;
 mod cloud;

@@ -1,4 +1,4 @@
-//! Long operations, from the first answer to the result.
+//! Long-running operations, from the first answer to the result.
 
 use crate::cloud::{ARM, Cloud, answer, finish};
 use landfall_cloud::{
@@ -67,7 +67,7 @@ async fn a_status_document_is_followed_through_unknown_states_to_the_resource() 
     assert_eq!(value, Some(cluster("Succeeded")));
     let span = ended_at.expect("told").duration_since(started_at.expect("told")).expect("in order");
     assert_eq!(span, Duration::from_secs(280));
-    // The address is followed as it was written, signature and all.
+    // The address is polled as it was written, with its signature.
     let polls: Vec<_> = cloud.asked().into_iter().filter(|asked| asked.path == STATUS).collect();
     assert_eq!(polls.len(), 4);
     assert!(polls.iter().all(|poll| poll.query == "api-version=2025-03-01&t=1&s=a%2Fb"));

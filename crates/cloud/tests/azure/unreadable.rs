@@ -1,4 +1,4 @@
-//! Writes that a service accepted, and whose answer is unreadable: none of them says that nothing was done.
+//! Accepted writes with an unreadable answer: no error claims that nothing was done.
 
 use crate::cloud::{ARM, Answer, Cloud, VAULT, answer, hang_up};
 use landfall_cloud::{ApiError, ApiErrorKind, Sent, arm::Condition};
@@ -7,7 +7,7 @@ use serde_json::json;
 const GROUP: &str = "/subscriptions/s/resourceGroups/g";
 const API: &str = "2025-04-01";
 
-/// Successes of which no more than the status can be understood.
+/// Returns successes of which only the status is readable.
 fn unreadable(cloud: &Cloud) -> Vec<(&'static str, Answer)> {
     let page = "<html><head><title>Sign in to the network</title></head></html>";
     let elsewhere = cloud.url(VAULT, GROUP);
@@ -68,7 +68,7 @@ async fn a_redirect_or_a_gateways_word_does_not_say_whether_a_write_was_carried_
         let error = cloud.arm().put(GROUP, API, &json!({}), Condition::None).await.expect_err("moved");
         assert_eq!(error.sent, Sent::Unknown, "{status}: {error}");
     }
-    // The gateway gave up on the first try, which may have been carried out all the same.
+    // The gateway timed out on the first attempt, which may have taken effect nevertheless.
     for status in [500, 502, 504, 408] {
         let denied = json!({"error": {"code": "AuthorizationFailed", "message": "no"}});
         cloud.on("PUT", ARM, GROUP, [answer(status), answer(403).json(denied)]);
@@ -124,7 +124,7 @@ async fn an_import_with_an_unreadable_success_counts_as_accepted() {
         );
         let error = vault.import("web", b"pfx", "pw").await.expect_err("it cannot be read");
         assert_eq!((error.sent, error.status), (Sent::Accepted, Some(200)), "{body}: {error}");
-        // A client keeps the token, so there is no second challenge.
+        // A client caches the token, so there is no second challenge.
         cloud.on("POST", VAULT, import, [answer(200).text(body)]);
         let error = vault.import("web", b"pfx", "pw").await.expect_err("it cannot be read");
         assert_eq!(error.sent, Sent::Accepted, "{body}: {error}");

@@ -1,4 +1,4 @@
-//! Going on with a damaged journal: only when a person says so, and never without a copy of it.
+//! Acceptance of a damaged journal: only at a person's request, and never without a copy of it.
 
 use super::{
     Entry, EnvironmentKey, FORMAT, JOURNAL, Journal, Line, Memory, OpenError, file,
@@ -11,34 +11,34 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// What can be read of a journal.
+/// The readable part of a journal.
 #[derive(Debug)]
 pub struct Salvaged {
-    /// Whose it is.
+    /// The environment that owns it.
     pub key: EnvironmentKey,
-    /// What its lines say.
+    /// The state that its lines yield.
     pub memory: Memory,
-    /// The first thing that is wrong with it; none when it is sound.
+    /// The first damage; `None` if it is sound.
     pub damage: Option<OpenError>,
 }
 
 /// A damaged journal that was accepted.
 #[derive(Debug)]
 pub struct Accepted {
-    /// Where the damaged file is now.
+    /// The new path of the damaged file.
     pub kept: PathBuf,
-    /// How many of its lines were taken over.
+    /// The number of lines that were taken over.
     pub lines: usize,
-    /// The first thing that was wrong with it.
+    /// The first damage that it had.
     pub damage: OpenError,
 }
 
 impl Journal {
-    /// Reads what can be read of the journal in `dir`, however damaged it is; `None` when there is none.
+    /// Reads the readable part of the journal in `dir`, however damaged; `None` if there is no journal.
     ///
     /// # Errors
     ///
-    /// When it has no beginning, is of a newer program, or cannot be read at all.
+    /// Fails if it has no beginning, was written by a newer program, or cannot be read at all.
     pub fn salvage(dir: &Path) -> Result<Option<Salvaged>, OpenError> {
         let known = Known::read(dir, lock::remembers_a_length(dir)).map_err(OpenError::io(dir))?;
         let path = dir.join(JOURNAL);
@@ -49,12 +49,12 @@ impl Journal {
         }
     }
 
-    /// Takes a damaged journal as it stands: every line that can be read is sealed again, in its order, in a new file.
-    /// The damaged one is kept beside it under another name. Returns `None` when nothing is wrong.
+    /// Accepts a damaged journal: every readable line is sealed again, in its order, in a new file. The
+    /// damaged one stays beside it under another name. Returns `None` if there is no damage.
     ///
     /// # Errors
     ///
-    /// As [`Journal::salvage`], when another process holds the journal, and when the file system refuses.
+    /// Those of [`Journal::salvage`]; also if another process holds the journal, or the file system refuses.
     pub fn accept(dir: &Path, landfall_version: &str) -> Result<Option<Accepted>, OpenError> {
         Self::secure(dir)?;
         let mut lock = lock::Lock::take(dir, "accept-journal")?;
@@ -81,7 +81,7 @@ impl Journal {
     }
 }
 
-/// Copies the journal to another name, then puts these lines in its place.
+/// Copies the journal to another name, then replaces it by these lines.
 fn keep_and_rewrite<'a>(
     path: &Path,
     lines: impl Iterator<Item = &'a Line>,

@@ -1,8 +1,8 @@
-//! What can be wrong with a journal whose lines can be read.
+//! Kinds of damage in a journal whose lines can be read.
 
 use std::fmt;
 
-/// Why a journal cannot be trusted. Lines are counted from 1.
+/// The reason why a journal cannot be trusted. Lines are counted from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Damage {
     /// The checksum of a line does not match its content.
@@ -10,9 +10,9 @@ pub enum Damage {
         /// The line.
         line: u64,
     },
-    /// A line stands where it was not written: lines were moved, duplicated or taken out.
+    /// A line is not at its original position: lines were moved, duplicated or removed.
     Moved {
-        /// Where it stands.
+        /// Its position.
         line: u64,
         /// Its own number.
         was: u64,
@@ -22,19 +22,19 @@ pub enum Damage {
         /// The line.
         line: u64,
     },
-    /// The last lines are gone, although they were on disk.
+    /// The last lines are missing, although they were on disk.
     Cut {
         /// The first line that is missing.
         line: u64,
         /// The last line that was on disk.
         last: u64,
     },
-    /// A line is not the one that the length file knows: the file is another one.
+    /// A line differs from the one in the length file: the journal is another file.
     Replaced {
         /// The line.
         line: u64,
     },
-    /// The length file is gone or unreadable, so that a cut end would not show.
+    /// The length file is missing or unreadable, so that a cut end would go undetected.
     LengthLost,
 }
 

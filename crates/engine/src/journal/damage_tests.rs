@@ -1,4 +1,4 @@
-//! Journals that are not as they were written: each is refused, left as it is, and can be accepted by a person.
+//! Modified journals: each is refused, left unchanged, and can be accepted by a person.
 
 use super::*;
 use crate::error::{Kind, Residue, StepError};
@@ -31,7 +31,7 @@ fn lines(bytes: &[u8]) -> Vec<&[u8]> {
     bytes.split_inclusive(|byte| *byte == b'\n').collect()
 }
 
-/// Checks that a changed journal is refused by each way in, with this reason, and that nothing is written.
+/// Checks that each entry point refuses a modified journal with this reason and writes nothing.
 fn refused(dir: &Path, bytes: &[u8], wanted: Damage) {
     let path = dir.join(JOURNAL);
     fs::write(&path, bytes).unwrap();
@@ -54,7 +54,7 @@ fn a_journal_whose_end_was_cut_off_at_a_line_is_refused() {
     for kept in 1..all.len() {
         let cut = Damage::Cut { line: kept as u64 + 1, last: all.len() as u64 };
         refused(dir.path(), &all[..kept].concat(), cut);
-        // A torn line behind the cut does not hide it.
+        // A torn line after the cut does not hide it.
         refused(dir.path(), &[&all[..kept].concat(), &all[kept][..9]].concat(), cut);
     }
     fs::write(dir.path().join(JOURNAL), &whole).unwrap();
@@ -106,7 +106,7 @@ fn an_edited_line_and_an_added_line_are_told_apart() {
     refused(dir.path(), edited.as_bytes(), Damage::Altered { line: 4 });
     let added = "{\"at\":\"2026-11-23T09:00:00.000Z\",\"entry\":\"started\",\"step\":\"x\",\"attempt\":1,\"making\":true}\n";
     refused(dir.path(), &[&whole, added.as_bytes()].concat(), Damage::Unsealed { line: 7 });
-    // Nor does it help to say that it is of the time when there were no seals.
+    // The claim of an unsealed format does not help.
     refused(dir.path(), text.replace("\"format\":2", "\"format\":1").as_bytes(), Damage::Altered { line: 1 });
 }
 
@@ -118,12 +118,12 @@ fn another_journal_with_sound_seals_is_refused_by_its_length() {
     (1..9).for_each(|attempt| journal.append(started("lake", attempt)).unwrap());
     let theirs = fs::read(other.path().join(JOURNAL)).unwrap();
     refused(dir.path(), &theirs, Damage::Replaced { line: 6 });
-    // Without any seal it is none of ours either.
+    // Without any seal it is not landfall's either.
     let plain: Vec<u8> = lines(&theirs).iter().flat_map(|line| unsealed(line)).collect();
     refused(dir.path(), &plain, Damage::Replaced { line: 6 });
 }
 
-/// The line as an earlier version wrote it.
+/// Returns the line as an earlier version wrote it.
 fn unsealed(line: &[u8]) -> Vec<u8> {
     let mut line: serde_json::Value = serde_json::from_slice(line).unwrap();
     let fields = line.as_object_mut().unwrap();
@@ -142,7 +142,7 @@ fn a_length_that_is_gone_or_unreadable_is_refused_once_there_was_one() {
     refused(dir.path(), &whole, Damage::LengthLost);
     fs::remove_file(dir.path().join(LENGTH)).unwrap();
     refused(dir.path(), &whole, Damage::LengthLost);
-    // A journal that was copied by itself has neither lock nor length.
+    // A journal that was copied alone has neither lock nor length.
     fs::remove_file(dir.path().join(lock::LOCK)).unwrap();
     drop(open(dir.path()).unwrap());
     assert!(dir.path().join(LENGTH).exists());
@@ -199,7 +199,7 @@ fn a_journal_of_an_earlier_version_is_sealed_from_its_next_line_on() {
     let after = fs::read(dir.path().join(JOURNAL)).unwrap();
     assert!(after.starts_with(&plain), "what was there is not rewritten");
     assert!(before.is_some() && Journal::read(dir.path()).unwrap().unwrap().1.past("new").is_some());
-    // What had no seals is held by the first one that follows.
+    // The first seal covers the unsealed lines before it.
     let edited = String::from_utf8(after.clone()).unwrap().replacen("\"attempt\":2", "\"attempt\":7", 1);
     refused(dir.path(), edited.as_bytes(), Damage::Altered { line: 7 });
     let all = lines(&after);

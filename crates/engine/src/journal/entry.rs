@@ -1,4 +1,4 @@
-//! What a line of the journal says.
+//! The content of a journal line.
 
 use super::seal::Chain;
 use crate::{error::ErrorReport, run::Outcome, step::Undone};
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::{fmt, io};
 
-/// The format this program writes, and the newest it reads. Format 2 has sealed lines.
+/// The format that this program writes, and the newest that it reads. Format 2 has sealed lines.
 pub const FORMAT: u32 = 2;
 
 /// The first format whose lines are sealed.
@@ -16,13 +16,13 @@ const SEALED: u32 = 2;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "entry", rename_all = "kebab-case")]
 pub enum Entry {
-    /// A run begins. The first line of a journal is one of these.
+    /// A run starts. The first line of a journal is one of these.
     Opened {
         /// The version of the format from here on.
         format: u32,
-        /// What the run does, such as `up`.
+        /// The command of the run, such as `up`.
         command: String,
-        /// Whom the journal belongs to; another environment is refused.
+        /// The owner of the journal; another environment is refused.
         environment: EnvironmentKey,
         /// The version of the program.
         landfall: String,
@@ -31,21 +31,21 @@ pub enum Entry {
     Started {
         /// The step.
         step: String,
-        /// Which attempt this is, over all runs; the first is 1.
+        /// The number of the attempt over all runs, from 1.
         attempt: u32,
-        /// There was nothing there, so what comes is ours, whether or not we live to see it.
+        /// The resource did not exist, so it is owned from here on, even if the process dies.
         making: bool,
-        /// The names it is begun under, where the step has some to tell.
+        /// The names under which it is created, if the step provides them.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         named: Option<Value>,
     },
-    /// The cloud took the work, and this is how to ask after it; null when the ticket expired.
+    /// The cloud accepted the work, and this is how to poll it; null after the ticket expired.
     Ticket {
         /// The step.
         step: String,
-        /// Whatever the step can ask with.
+        /// The data with which the step polls.
         ticket: Value,
-        /// The work takes the thing away, where others make it.
+        /// The work deletes the resource; other tickets create it.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         undoes: bool,
     },
@@ -53,58 +53,58 @@ pub enum Entry {
     Finished {
         /// The step.
         step: String,
-        /// How it came to it.
+        /// The way in which it got its output.
         how: How,
         /// Names and ids for later steps and later runs.
         output: Value,
     },
-    /// The step did not reach its end.
+    /// The step failed.
     Failed {
         /// The step.
         step: String,
-        /// Why, and what was left behind.
+        /// The cause, and the leftover.
         error: ErrorReport,
     },
-    /// What the step found is from now on ours to take away, because somebody said so.
+    /// A person adopted what the step found: from now on it is owned and may be deleted.
     Adopted {
         /// The step.
         step: String,
     },
-    /// What the step had made is dealt with.
+    /// The step's resource was undone.
     Undone {
         /// The step.
         step: String,
-        /// What became of it.
+        /// The outcome.
         undone: Undone,
     },
-    /// A run ended by itself.
+    /// A run ended regularly.
     Closed {
-        /// How.
+        /// Its outcome.
         outcome: Outcome,
     },
 }
 
-/// Every word that `entry` may be in this format.
+/// Every value of `entry` in this format.
 const KINDS: [&str; 8] = ["opened", "started", "ticket", "finished", "failed", "adopted", "undone", "closed"];
 
-/// How a step came to its output.
+/// The way in which a step got its output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum How {
-    /// It was there.
+    /// It existed.
     Found,
-    /// This run made it, or saw to its end what an earlier run had begun to make.
+    /// This run created it, or completed the creation that an earlier run started.
     Created,
-    /// It was there and is now as wanted.
+    /// It existed and was updated to the desired state.
     Changed,
 }
 
-/// Whom a journal belongs to. A journal of one is refused for another.
+/// The owner of a journal. A journal of one owner is refused for another.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EnvironmentKey {
-    /// Which cloud.
+    /// The cloud.
     pub cloud: String,
-    /// Which account in it.
+    /// The account in it.
     pub subscription: String,
     /// The name of the environment.
     pub environment: String,
@@ -116,7 +116,7 @@ impl fmt::Display for EnvironmentKey {
     }
 }
 
-/// An entry and when it was written.
+/// An entry and the time at which it was written.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Line {
     /// RFC 3339 with milliseconds.
@@ -129,8 +129,8 @@ impl Line {
         Self { at: format!("{:.3}", jiff::Timestamp::now()), entry }
     }
 
-    /// One JSON object and a line feed: the time first, then the entry's own fields, then the seal. Returns the chain
-    /// after it too.
+    /// Returns one JSON object and a line feed: first the time, then the entry's own fields, then the seal.
+    /// Also returns the chain after it.
     pub(super) fn sealed(&self, chain: Chain) -> io::Result<(Vec<u8>, Chain)> {
         let Value::Object(fields) = serde_json::to_value(&self.entry)? else {
             unreachable!("a tagged enum of structs is an object");
@@ -141,13 +141,13 @@ impl Line {
         chain.seal(line)
     }
 
-    /// Reads a line; fields that are not known are passed over.
+    /// Parses a line; unknown fields are skipped.
     pub(super) fn parse(bytes: &[u8]) -> Result<Parsed, Unreadable> {
         let mut value: Value = serde_json::from_slice(bytes).map_err(|_| Unreadable::Torn)?;
         if !value.is_object() {
             return Err(Unreadable::Torn);
         }
-        // A newer format may have changed anything but the field that names it.
+        // A newer format may have changed everything except the field that names it.
         if value["entry"] == "opened"
             && let Some(format) = value["format"].as_u64()
             && format > u64::from(FORMAT)
@@ -169,31 +169,31 @@ impl Line {
     }
 }
 
-/// A line with what its seal says; the seal is not checked yet.
+/// A line with the content of its seal, which is not checked yet.
 pub(super) struct Parsed {
     pub(super) line: Line,
-    /// The number that it was written under.
+    /// The line number that was written.
     pub(super) seq: Option<u64>,
     has_sum: bool,
 }
 
 impl Parsed {
-    /// Tells whether lines are sealed from this one on: by its format or by a checksum of its own.
+    /// Returns whether lines are sealed from this one on: by its format or by its own checksum.
     pub(super) fn begins_seals(&self) -> bool {
         let by_format = matches!(&self.line.entry, Entry::Opened { format, .. } if *format >= SEALED);
         by_format || self.has_sum
     }
 }
 
-/// Why a line is no entry.
+/// The reason why a line is not an entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Unreadable {
-    /// It is no whole object: the process, or the machine, died while it was written.
+    /// It is not a complete object: the process, or the machine, died during the write.
     Torn,
-    /// It is a whole object, and none that this program writes.
+    /// It is a complete object that this program does not write.
     Foreign,
-    /// It is an entry of a kind that this program does not know.
+    /// It is an entry of an unknown kind.
     Unknown(String),
-    /// It begins a newer format, written by this version of the program.
+    /// It starts a newer format, written by this version of the program.
     Newer(u32, Option<String>),
 }

@@ -1,4 +1,4 @@
-//! The journal as bytes: read to the last whole line, appended to and synced.
+//! The journal as bytes: reads up to the last whole line, appends and syncs.
 
 use super::{
     Memory, OpenError,
@@ -13,35 +13,35 @@ use std::{
     path::Path,
 };
 
-/// What a journal on disk says.
+/// The content of a journal on disk.
 #[derive(Debug, PartialEq)]
 pub(super) struct Remembered {
     pub(super) key: EnvironmentKey,
     pub(super) memory: Memory,
-    /// How far the file is good; what follows is a torn line.
+    /// The length of the valid part; a torn line may follow.
     pub(super) good_bytes: u64,
     /// The end of the chain of its lines.
     pub(super) chain: Chain,
 }
 
 impl Remembered {
-    /// Returns the last line, as the length file knows it.
+    /// Returns the last line, as the length file stores it.
     pub(super) fn last(&self) -> Last {
         Last { bytes: self.good_bytes, chain: self.chain }
     }
 }
 
-/// What can be read of a journal, whatever is wrong with it.
+/// The readable part of a journal, however damaged.
 #[derive(Debug)]
 pub(super) struct Readable {
     pub(super) key: EnvironmentKey,
     pub(super) memory: Memory,
     pub(super) lines: Vec<Line>,
-    /// The first thing that is wrong.
+    /// The first damage.
     pub(super) damage: Option<OpenError>,
 }
 
-/// Reads a journal; `None` when it is not there.
+/// Reads a journal; `None` if it does not exist.
 pub(super) fn read(path: &Path, known: Known) -> Result<Option<Remembered>, OpenError> {
     let Some(bytes) = bytes(path)? else { return Ok(None) };
     let mut fold = Fold::new(path, known, false);
@@ -50,7 +50,7 @@ pub(super) fn read(path: &Path, known: Known) -> Result<Option<Remembered>, Open
     Ok(Some(Remembered { key, memory, good_bytes, chain }))
 }
 
-/// Reads what can be read of a journal; `None` when it is not there.
+/// Reads the readable part of a journal; `None` if it does not exist.
 pub(super) fn read_damaged(path: &Path, known: Known) -> Result<Option<Readable>, OpenError> {
     let Some(bytes) = bytes(path)? else { return Ok(None) };
     let mut fold = Fold::new(path, known, true);
@@ -75,7 +75,7 @@ pub(super) fn read_bytes(path: &Path) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Says whether a file was not opened because it is a link.
+/// Returns whether a file was not opened because it is a link.
 fn is_link(error: &io::Error) -> bool {
     #[cfg(unix)]
     let link = Some(rustix::io::Errno::LOOP.raw_os_error());
@@ -84,22 +84,22 @@ fn is_link(error: &io::Error) -> bool {
     error.raw_os_error().is_some() && error.raw_os_error() == link
 }
 
-/// Folds the lines of a journal.
+/// Folds the lines of a journal into its state.
 ///
-/// A last line without its line feed, or that is no whole object, is torn: the process died while
-/// writing it, so nothing acted on it. The first line is never torn, because a journal gets its
-/// name when that line is on disk. Any other line that is no entry was written by a stranger.
+/// A last line without its line feed, or that is not a whole object, is torn. The process died while it wrote
+/// the line, so nothing acted on it. The first line is never torn, because a journal gets its name when that
+/// line is on disk. Any other line that is not an entry was written by another program.
 struct Fold<'a> {
     path: &'a Path,
     known: Known,
-    /// Damage is noted and the reading goes on.
+    /// True if damage is recorded and reading continues.
     lenient: bool,
     key: Option<EnvironmentKey>,
     memory: Memory,
-    /// The entries, in a lenient reading.
+    /// The entries, in lenient mode.
     lines: Vec<Line>,
     damage: Option<OpenError>,
-    /// The chain so far, once lines are sealed.
+    /// The chain so far, from the first sealed line on.
     chain: Option<Chain>,
 }
 
@@ -109,7 +109,7 @@ impl<'a> Fold<'a> {
         Self { path, known, lenient, key: None, memory, lines, damage, chain: None }
     }
 
-    /// Reads all lines; returns how far the file is good and the chain there.
+    /// Reads all lines; returns the length of the valid part and the chain there.
     fn all(&mut self, bytes: &[u8]) -> Result<(u64, Chain), OpenError> {
         let (mut good, mut number) = (0, 0);
         let mut lines = bytes.split_inclusive(|&byte| byte == b'\n').peekable();
@@ -128,20 +128,20 @@ impl<'a> Fold<'a> {
             self.compare(number, good as u64)?;
         }
         let chain = self.chain.unwrap_or_else(|| Chain::after_plain(&bytes[..good], number));
-        // A file without a first line is lost, which says more.
+        // A file without a first line is lost, which is the more precise error.
         if self.key.is_some() {
             self.reaches(number)?;
         }
         Ok((good as u64, chain))
     }
 
-    /// Checks a line's seal and learns its entry. `before` is all that stands before it, `number` lines.
+    /// Checks a line's seal and applies its entry. `before` is the text before it, `number` lines.
     fn learn(&mut self, before: &[u8], number: u64, bytes: &[u8], parsed: Parsed) -> Result<(), OpenError> {
         if self.chain.is_none() && parsed.begins_seals() {
             self.chain = Some(Chain::after_plain(before, number));
         }
         let checked = self.chain.map(|chain| chain.check(bytes, parsed.seq).map_err(|why| (chain, why)));
-        // Whose journal it is, is asked first: another environment's is refused by its name.
+        // The owner is checked first: a journal of another environment is refused by its name.
         match (&self.key, &parsed.line.entry) {
             (_, Entry::Opened { environment, .. }) => self.key = Some(environment.clone()),
             (Some(_), _) => {}
@@ -165,7 +165,7 @@ impl<'a> Fold<'a> {
         Ok(())
     }
 
-    /// Refuses a line that is no entry, or notes it and goes on behind it.
+    /// Refuses a line that is not an entry, or records it and continues after it.
     fn strange(&mut self, line: u64, bytes: &[u8], why: Unreadable) -> Result<(), OpenError> {
         self.chain = self.chain.map(|chain| chain.resume(bytes));
         let line = line as usize;
@@ -176,7 +176,7 @@ impl<'a> Fold<'a> {
         }
     }
 
-    /// Compares a line with the one that the length file knows.
+    /// Compares a line with the one in the length file.
     fn compare(&mut self, number: u64, bytes: u64) -> Result<(), OpenError> {
         match self.known {
             Known::AtLeast(last)
@@ -189,7 +189,7 @@ impl<'a> Fold<'a> {
         }
     }
 
-    /// Checks that all lines are there that were on disk.
+    /// Checks that all lines exist that were on disk.
     fn reaches(&mut self, number: u64) -> Result<(), OpenError> {
         match self.known {
             Known::AtLeast(last) if last.chain.seq > number => {
@@ -212,14 +212,14 @@ impl<'a> Fold<'a> {
         Ok(())
     }
 
-    /// Returns whose journal it is.
+    /// Returns the owner of the journal.
     fn owner(&mut self, bytes: &[u8]) -> Result<EnvironmentKey, OpenError> {
         let how = if bytes.is_empty() { "it is empty" } else { "its first line is incomplete" };
         self.key.take().ok_or_else(|| OpenError::Lost { path: self.path.to_owned(), how })
     }
 }
 
-/// Makes a journal of these lines. It is there whole or not at all, whatever dies meanwhile.
+/// Creates a journal of these lines, atomically: it exists whole or not at all.
 pub(super) fn create(path: &Path, lines: &[u8]) -> io::Result<()> {
     let new = path.with_extension("new");
     let mut file = private().write(true).create(true).truncate(true).open(&new)?;
@@ -228,7 +228,7 @@ pub(super) fn create(path: &Path, lines: &[u8]) -> io::Result<()> {
     sync_folder(path.parent().unwrap_or(Path::new(".")))
 }
 
-/// Opens a journal for appending after its first `good_bytes`, cutting off what follows them.
+/// Opens a journal to append after its first `good_bytes`, and truncates the rest.
 pub(super) fn open_for_append(path: &Path, good_bytes: u64) -> io::Result<File> {
     let mut file = private().read(true).write(true).open(path)?;
     file.set_len(good_bytes)?;
@@ -237,8 +237,8 @@ pub(super) fn open_for_append(path: &Path, good_bytes: u64) -> io::Result<File> 
     Ok(file)
 }
 
-/// Cuts off what an append that failed may have written. It is torn in any case, and cut off by
-/// the next opening when this fails too.
+/// Truncates what a failed append may have written. It is torn in any case, and the next opening truncates it
+/// if this fails too.
 pub(super) fn cut(file: &mut File, good_bytes: u64) {
     let _ = file.set_len(good_bytes);
 }
@@ -249,8 +249,8 @@ pub(super) fn append(file: &mut File, line: &[u8]) -> io::Result<()> {
     file.sync_data()
 }
 
-/// Makes a folder that only its owner may read, and those above it that are missing. Their names
-/// are on disk when this returns.
+/// Creates a folder that only its owner may read, with its missing parents. Their names are on disk when this
+/// returns.
 pub(super) fn make_folder(dir: &Path) -> io::Result<()> {
     let missing = |dir: &&Path| !dir.as_os_str().is_empty() && !dir.exists();
     let missing: Vec<&Path> = dir.ancestors().take_while(missing).collect();
@@ -260,13 +260,13 @@ pub(super) fn make_folder(dir: &Path) -> io::Result<()> {
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     builder.create(dir)?;
     for parent in missing.into_iter().filter_map(Path::parent) {
-        // The parent of a bare name is the folder we are in.
+        // The parent of a bare name is the current folder.
         sync_folder(if parent.as_os_str().is_empty() { Path::new(".") } else { parent })?;
     }
     Ok(())
 }
 
-/// Options that make a file only its owner may read, and that follow no link in its place.
+/// Returns options that create a file that only its owner may read, and that follow no link in its place.
 pub(super) fn private() -> OpenOptions {
     let mut options = OpenOptions::new();
     #[cfg(unix)]
@@ -278,8 +278,8 @@ pub(super) fn private() -> OpenOptions {
     options
 }
 
-/// Puts a folder's list of names on disk: a synced file without a name is lost all the same.
+/// Syncs a folder's list of names: without its name, a synced file is lost all the same.
 pub(super) fn sync_folder(dir: &Path) -> io::Result<()> {
-    // Elsewhere a folder cannot be opened as a file, and names are journalled by the system.
+    // Elsewhere a folder cannot be opened as a file, and the system journals the names.
     if cfg!(unix) { File::open(dir)?.sync_all() } else { Ok(()) }
 }

@@ -1,18 +1,18 @@
-//! Who else can get at the folder a journal is in. The journal decides what is deleted, so nobody
-//! but its owner may change it, or put another one in its place.
+//! Access rights of the journal's folder. The journal decides what is deleted, so only its owner may change
+//! it, or replace it by another one.
 
 use super::OpenError;
 use std::path::{Path, PathBuf};
 
-/// The reason why a link in the place of a file of ours is refused.
+/// The reason why a link in the place of a landfall file is refused.
 pub(super) const LINK: &str = "it is a link, and a file is needed";
 
-/// Refuses a folder that another user could swap or write to from above, makes it if it is not
-/// there, and takes away the rights that others have to it and to `files` in it. Returns what
-/// others had rights to.
+/// Refuses a folder that another user could swap or write to from above, and creates it if it is missing.
+/// Revokes the rights that others have to it and to `files` in it. Returns the paths to which others had
+/// rights.
 ///
-/// As with ssh's own files: what is ours alone to mend is mended, and said; what is not is refused.
-/// This holds for root as well: another user's folder decides what root would delete.
+/// The rule is that of ssh for its own files: rights that only the owner can fix are fixed and reported; all
+/// others are refused. This holds for root as well: another user's folder decides what root would delete.
 pub(super) fn secure(dir: &Path, files: &[&str]) -> Result<Vec<PathBuf>, OpenError> {
     let dir = std::path::absolute(dir).map_err(OpenError::io(dir))?;
     check(&dir)?;
@@ -27,7 +27,7 @@ fn check(_: &Path) -> Result<(), OpenError> {
 
 #[cfg(not(unix))]
 fn tighten(_: &Path, _: &[&str]) -> Result<Vec<PathBuf>, OpenError> {
-    // There, a profile's folders are its owner's by inheritance.
+    // On other systems a profile's folders are private by inheritance.
     Ok(Vec::new())
 }
 
@@ -44,7 +44,7 @@ mod on_unix {
     };
 
     const ROOT: u32 = 0;
-    /// As many links as a system follows at most.
+    /// The maximum number of links that a system follows.
     const LINKS_MAX: u32 = 40;
     const STICKY: u32 = 0o1000;
 
@@ -56,7 +56,7 @@ mod on_unix {
         let files = files.iter().map(|file| (dir.join(file), 0o600));
         let mut wide = Vec::new();
         for (path, mode) in [(dir.to_owned(), 0o700)].into_iter().chain(files) {
-            // The folder may be reached by a link, which `check` has judged; a file may not.
+            // The path to the folder may contain a link, which `check` has evaluated; a file must not be one.
             let is_file = path != dir;
             match fs::symlink_metadata(&path) {
                 Ok(metadata) if is_file && metadata.is_symlink() => return Err(refuse(&path, LINK.into())),
@@ -77,7 +77,7 @@ mod on_unix {
         Ok(wide)
     }
 
-    /// Opens a file or folder to look at it and to change its rights; between the two nobody can swap it.
+    /// Opens a file or folder to read and change its rights; no other process can swap it in between.
     fn open(path: &Path, is_file: bool) -> io::Result<File> {
         match is_file {
             true => super::super::file::private().read(true).open(path),
@@ -85,19 +85,19 @@ mod on_unix {
         }
     }
 
-    /// Returns the way for the user that runs us.
+    /// Returns the path check for the user of this process.
     fn way() -> Way {
         Way { me: rustix::process::geteuid().as_raw() }
     }
 
-    /// The way from the root to a folder, for one user.
+    /// The path check from the root to a folder, for one user.
     struct Way {
         me: u32,
     }
 
     impl Way {
-        /// Looks at every name on the way to `path`, and on the ways its links lead. What is not
-        /// there yet is ours to make. What the whole way `ends` at has rights that are ours to mend.
+        /// Checks every name on the path to `path`, and on the paths of its links. Missing names are for
+        /// landfall to create. The target that the whole path `ends` at has rights that landfall may fix.
         fn walk(&self, path: &Path, ends: bool, links: u32) -> Result<(), OpenError> {
             let mut prefixes: Vec<&Path> = path.ancestors().collect();
             prefixes.reverse();
@@ -137,7 +137,7 @@ mod on_unix {
             }
             let why = if mode & 0o002 != 0 {
                 "every user may write to it".to_owned()
-            // A group with the number of the owner is the owner's own, with nobody else in it.
+            // A group with the owner's number is the owner's own, without other members.
             } else if mode & 0o020 != 0 && metadata.gid() != metadata.uid() {
                 format!("its group, id {}, may write to it", metadata.gid())
             } else {
@@ -164,7 +164,7 @@ mod on_unix {
         use super::*;
         use std::os::unix::fs::symlink;
 
-        /// A folder of ours to build ways in.
+        /// Returns a private folder in which tests build paths.
         fn ground() -> tempfile::TempDir {
             tempfile::tempdir().unwrap()
         }

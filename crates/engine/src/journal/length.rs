@@ -1,8 +1,8 @@
-//! How long the journal is, in a file of its own: a journal that lost its end shows by it.
+//! The length of the journal, in a file of its own, which detects a lost end.
 //!
-//! The file has two records of fixed size, which are written in turn, so that a record that is torn leaves the other
-//! one. Each says the same twice, so that a torn one shows. A line is on disk before its record is written: the file
-//! may lag behind the journal, and never leads.
+//! The file has two records of fixed size, which are written alternately, so that a torn record leaves the
+//! other one. Each contains its content twice, so that a tear is detected. A line is on disk before its
+//! record is written: the file may lag behind the journal, and never leads.
 
 use super::{
     file,
@@ -16,31 +16,31 @@ use std::{
 
 pub(super) const LENGTH: &str = "journal.length";
 
-/// The bytes of a record, its line feed among them.
+/// The size of a record in bytes, its line feed included.
 const RECORD: usize = 128;
 
 /// The last line that is known to be on disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Last {
-    /// How long the journal is with it, in bytes.
+    /// The length of the journal up to it, in bytes.
     pub(super) bytes: u64,
     /// Its number and its checksum.
     pub(super) chain: Chain,
 }
 
-/// What is known of a journal's length before it is read.
+/// The knowledge about a journal's length before it is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Known {
-    /// Nothing: it is of an earlier version, or was killed in its first moment, or was copied without the file.
+    /// None: it is of an earlier version, was killed at its start, or was copied without the file.
     Nothing,
     /// At least this much was on disk.
     AtLeast(Last),
-    /// It was known, and is not any more.
+    /// It was known, and is lost.
     Lost,
 }
 
 impl Known {
-    /// Reads the length of the journal in `dir`; `expected` says that there is one.
+    /// Reads the length of the journal in `dir`; `expected` is true if there must be one.
     pub(super) fn read(dir: &Path, expected: bool) -> io::Result<Self> {
         let mut text = Vec::new();
         let most = 2 * RECORD as u64;
@@ -85,7 +85,7 @@ pub(super) struct Length {
 }
 
 impl Length {
-    /// Opens the file, or makes it, and writes what is true now.
+    /// Opens or creates the file, and writes the current length.
     pub(super) fn open(dir: &Path, last: Last) -> io::Result<Self> {
         let path = dir.join(LENGTH);
         let file = file::private().write(true).create(true).truncate(false).open(&path)?;
@@ -104,19 +104,19 @@ impl Length {
         self.file.sync_data()
     }
 
-    /// Lets another handle stand in for the file.
+    /// Replaces the file by another handle.
     #[cfg(test)]
     pub(super) fn replace(&mut self, file: File) {
         self.file = file;
     }
 
-    /// Returns where the file is.
+    /// Returns the path of the file.
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
 }
 
-/// Removes the length of a journal that is no more.
+/// Removes the length of a journal that no longer exists.
 pub(super) fn remove(dir: &Path) -> io::Result<()> {
     match std::fs::remove_file(dir.join(LENGTH)) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),

@@ -1,4 +1,4 @@
-//! One process at a time, and a second one is told who the first is.
+//! The lock of one process at a time; a second process reports the holder.
 
 use super::{OpenError, file};
 use serde::{Deserialize, Serialize};
@@ -12,16 +12,16 @@ use std::{
 
 pub(super) const LOCK: &str = "journal.lock";
 
-/// Who holds a journal.
+/// The holder of a journal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Holder {
-    /// The process.
+    /// The process id.
     pub pid: u32,
-    /// The machine it runs on: the folder may be shared.
+    /// The machine on which it runs: the folder may be shared.
     pub host: String,
-    /// When it took the journal, RFC 3339.
+    /// The time at which it took the journal, RFC 3339.
     pub since: String,
-    /// What it is doing, such as `up`.
+    /// Its command, such as `up`.
     pub command: String,
 }
 
@@ -32,15 +32,16 @@ impl fmt::Display for Holder {
     }
 }
 
-/// What the lock file says.
+/// The content of the lock file.
 #[derive(Debug, Serialize, Deserialize)]
 struct Note {
     #[serde(flatten)]
     holder: Holder,
-    /// There is a journal beside it. A lock file that does not say is of a time when there always was.
+    /// True if a journal exists beside it. A lock file without this field is from a version that always had
+    /// one.
     #[serde(default = "yes")]
     journal: bool,
-    /// The length of that journal is in a file beside it. Earlier versions had no such file.
+    /// True if a file beside it contains the length of that journal. Earlier versions had no such file.
     #[serde(default)]
     length: bool,
 }
@@ -58,10 +59,10 @@ pub(super) struct Lock {
 }
 
 impl Lock {
-    /// Takes the lock and writes who we are into it.
+    /// Takes the lock and writes this process into it.
     ///
-    /// The lock is on a file of its own, which is never removed: the kernel frees the lock when the
-    /// process dies, however it dies, and a name that outlives it means nothing by itself.
+    /// The lock is on a file of its own, which is never removed. The kernel frees the lock when the process
+    /// dies, however it dies. A file that outlives the process has no meaning by itself.
     pub(super) fn take(dir: &Path, command: &str) -> Result<Lock, OpenError> {
         let path = dir.join(LOCK);
         let options = || file::private().read(true).write(true).create(true).truncate(false).open(&path);
@@ -81,17 +82,17 @@ impl Lock {
         Ok(lock)
     }
 
-    /// Tells whether there was a journal beside this lock before it was taken.
+    /// Returns whether a journal existed beside this lock before it was taken.
     pub(super) fn knows_a_journal(&self) -> bool {
         self.note.journal
     }
 
-    /// Tells whether there was a length file beside this lock before it was taken.
+    /// Returns whether a length file existed beside this lock before it was taken.
     pub(super) fn knows_a_length(&self) -> bool {
         self.note.length
     }
 
-    /// Notes that there is a journal now.
+    /// Records that a journal exists now.
     pub(super) fn note_the_journal(&mut self) -> Result<(), OpenError> {
         if self.note.journal {
             return Ok(());
@@ -100,7 +101,7 @@ impl Lock {
         self.write_synced()
     }
 
-    /// Notes that the journal's length is in its file now.
+    /// Records that the length file exists now.
     pub(super) fn note_the_length(&mut self) -> Result<(), OpenError> {
         if self.note.length {
             return Ok(());
@@ -109,7 +110,7 @@ impl Lock {
         self.write_synced()
     }
 
-    /// Once in an environment's life: who else holds the lock need not outlive the machine.
+    /// Runs once in an environment's life: the name of the lock's holder need not outlive the machine.
     fn write_synced(&mut self) -> Result<(), OpenError> {
         self.write()?;
         self.file.sync_data().map_err(OpenError::io(&self.path))
@@ -126,23 +127,23 @@ impl Lock {
     }
 }
 
-/// Tells whether the lock file in `dir` knows of a journal beside it.
+/// Returns whether the lock file in `dir` records a journal beside it.
 pub(super) fn remembers_a_journal(dir: &Path) -> bool {
     read(&dir.join(LOCK)).is_some_and(|note| note.journal)
 }
 
-/// Tells whether the lock file in `dir` knows of a length file beside it.
+/// Returns whether the lock file in `dir` records a length file beside it.
 pub(super) fn remembers_a_length(dir: &Path) -> bool {
     read(&dir.join(LOCK)).is_some_and(|note| note.length)
 }
 
-/// Reads a lock file; `None` while its holder is still writing, where somebody else wrote into it,
-/// and where the system does not let a locked file be read.
+/// Reads a lock file. `None` while its holder is still writing, if another program wrote into it, or if the
+/// system does not allow reads of a locked file.
 fn read(path: &Path) -> Option<Note> {
     serde_json::from_slice(&file::read_bytes(path).ok()?).ok()
 }
 
-/// The name of this machine, as well as it can be learnt without a system call of its own.
+/// Returns the name of this machine, as far as it is known without a system call.
 fn host() -> String {
     let told = ["/proc/sys/kernel/hostname", "/etc/hostname"]
         .iter()

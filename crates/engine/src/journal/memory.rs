@@ -1,4 +1,4 @@
-//! The entries folded: separate facts per step, because they live for different spans.
+//! The folded journal state: separate facts per step, because their lifetimes differ.
 
 use super::entry::{Entry, How};
 use crate::{
@@ -8,55 +8,56 @@ use crate::{
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// What is remembered, by step id.
+/// The recorded state, by step id.
 #[derive(Debug, Default, Clone, PartialEq)]
 pub struct Memory(pub BTreeMap<String, Past>);
 
-/// What is remembered of one step.
+/// The recorded state of one step.
 ///
-/// With one state instead of separate facts, a second run's "started" would wipe the first run's
-/// "created", and taking down would spare our own thing or delete somebody's.
+/// With one state instead of separate facts, a second run's "started" would erase the first run's "created".
+/// A teardown would then keep an owned resource or delete a foreign one.
 #[derive(Debug, Default, Clone, PartialEq)]
 pub struct Past {
-    /// We made it, so it may be taken away. Kept until that is done.
+    /// landfall created it, so it may be deleted. Kept until the deletion.
     pub ours: bool,
-    /// Somebody said that what was only found is ours as well, also where the output tells the two apart.
+    /// A person adopted what was only found, also if the output distinguishes the two.
     pub adopted: bool,
-    /// What it last gave. Outlives every later attempt; see [`Past::output_in_doubt`].
+    /// The last output. Outlives every later attempt; see [`Past::output_in_doubt`].
     pub output: Option<Value>,
-    /// The names it was last begun under, until that attempt has an output to name it better.
+    /// The names of the last attempt, until that attempt has an output.
     pub named: Option<Value>,
-    /// How to ask after work in flight. Spent by finishing; that of a deletion also by a new beginning.
+    /// The ticket of an operation in flight. The step's end consumes it; a new attempt also consumes that of
+    /// a deletion.
     pub ticket: Option<Value>,
-    /// When the ticket was kept, RFC 3339.
+    /// The time at which the ticket was saved, RFC 3339.
     pub ticket_at: Option<String>,
-    /// The ticket is for taking away.
+    /// True if the ticket is for a deletion.
     pub ticket_undoes: bool,
-    /// Why the last attempt failed, until another one begins.
+    /// The failure of the last attempt, until another one starts.
     pub error: Option<ErrorReport>,
-    /// How often it was begun.
+    /// The number of attempts.
     pub attempts: u32,
-    /// How it last came to its output.
+    /// The way in which it last got its output.
     pub how: Option<How>,
-    /// When that was, RFC 3339.
+    /// The time of that output, RFC 3339.
     pub finished_at: Option<String>,
-    /// What the last entry about it was.
+    /// The kind of the last entry.
     pub state: State,
-    /// `ours` rests on the attempt under way alone, so that attempt can take it back.
+    /// True if `ours` rests only on the current attempt, which can revoke it.
     claimed: bool,
-    /// The output is that of something we had made.
+    /// True if the output belongs to an owned resource.
     output_ours: bool,
-    /// An attempt began after the output, and gave none.
+    /// True if an attempt started after the output and gave none.
     doubt: bool,
 }
 
-/// What the last entry about a step was.
+/// The kind of the last entry of a step.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub enum State {
-    /// There was none, or it was undone.
+    /// No entry, or the step was undone.
     #[default]
     Never,
-    /// It began, and no end was written.
+    /// It started, and no end was written.
     Underway,
     /// It failed.
     Failed,
@@ -65,15 +66,15 @@ pub enum State {
 }
 
 impl Memory {
-    /// Returns what is remembered of one step.
+    /// Returns the recorded state of one step.
     pub fn past(&self, step: &str) -> Option<&Past> {
         self.0.get(step)
     }
 
-    /// Learns one entry, written at `at` (RFC 3339).
+    /// Applies one entry, written at `at` (RFC 3339).
     pub fn learn(&mut self, at: &str, entry: &Entry) {
         match entry {
-            // What an earlier process claimed, the failure of a later one says nothing of.
+            // The failure of a later process does not revoke the claim of an earlier one.
             Entry::Opened { .. } => self.0.values_mut().for_each(|past| past.claimed = false),
             Entry::Closed { .. } => {}
             Entry::Started { step, attempt, making, named } => {
@@ -93,25 +94,26 @@ impl Memory {
 }
 
 impl Past {
-    /// Tells whether an attempt that gave no output began after the one that gave this: what it
-    /// made may bear another id.
+    /// Returns whether an attempt without an output started after the one that gave this output: its resource
+    /// may have another id.
     pub fn output_in_doubt(&self) -> bool {
         self.doubt && self.output.is_some()
     }
 
-    /// The output, when it is that of something that we had made ourselves and that may be taken away.
+    /// Returns the output, if it belongs to an owned resource that may be deleted.
     pub(crate) fn output_of_ours(&self) -> Option<&Value> {
         self.output.as_ref().filter(|_| self.ours && self.output_ours)
     }
 
-    /// The output, unless what it names was somebody else's and we have begun to make our own since.
+    /// Returns the output, unless it names a foreign resource and the creation of an owned one has started
+    /// since.
     pub(crate) fn output_to_stand_on(&self) -> Option<&Value> {
         self.output.as_ref().filter(|_| self.output_ours == self.ours)
     }
 
     fn start(&mut self, attempt: u32, making: bool, named: Option<&Value>) {
-        // An earlier claim stands even if this attempt comes to nothing: whether the process that
-        // made it died before or after its request arrived is not known here.
+        // An earlier claim stands even if this attempt leaves nothing. It is unknown whether that process
+        // died before or after its request arrived.
         self.claimed = making && !self.ours;
         self.ours |= making;
         self.attempts = self.attempts.max(attempt);
@@ -119,7 +121,7 @@ impl Past {
         self.state = State::Underway;
         self.doubt = true;
         self.named = named.cloned().or(self.named.take());
-        // Whatever that deletion took away, it is not what is begun now.
+        // That deletion does not concern the resource of this attempt.
         if self.ticket_undoes {
             self.spend_ticket();
         }
@@ -130,7 +132,7 @@ impl Past {
         self.ticket = (!expired).then(|| ticket.clone());
         self.ticket_at = (!expired).then(|| at.to_owned());
         self.ticket_undoes = undoes && !expired;
-        // What the cloud has taken can no longer come to nothing.
+        // Work that the cloud accepted always leaves something.
         self.claimed &= expired;
     }
 
@@ -148,8 +150,8 @@ impl Past {
     }
 
     fn fail(&mut self, error: &ErrorReport) {
-        // An attempt that certainly left nothing made nothing of ours. Without this, a name that
-        // somebody else takes after our refused request would be ours to delete.
+        // An attempt that certainly left nothing owns nothing. Without this, `down` would delete a foreign
+        // resource that takes the name after a refused request.
         if self.claimed && error.residue == Residue::Nothing {
             self.ours = false;
             self.named = None;
@@ -168,9 +170,9 @@ impl Past {
 
     fn undo(&mut self, undone: &Undone) {
         match undone {
-            // Whoever sees to its end asks with the ticket.
+            // The run that completes it polls with the ticket.
             Undone::Underway => {}
-            // What an attempt to make it has recorded is still needed: it stays ours.
+            // The record of a creation attempt is still needed: the resource stays owned.
             Undone::Kept { .. } if !self.ticket_undoes => {}
             Undone::Kept { .. } => self.spend_ticket(),
             Undone::Deleted | Undone::AlreadyGone | Undone::GoesWithParent => *self = Self::default(),

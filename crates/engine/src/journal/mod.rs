@@ -1,8 +1,8 @@
-//! The resume file: what the cloud cannot say.
+//! The resume file, with the facts that the cloud cannot report.
 //!
-//! Each line is on disk before anything acts on it, and what the lines say of each step is folded
-//! into a [`Memory`]. The cloud is the truth about what exists; this is the memory of *we made
-//! this*, *we are in the middle of this* and *this is what went wrong*.
+//! Each line is on disk before the program acts on it. The lines of each step are folded into a [`Memory`].
+//! The cloud is the truth about what exists. The journal records ownership, operations in flight and
+//! failures.
 
 mod accept;
 mod damage;
@@ -36,44 +36,50 @@ pub struct Journal {
     path: PathBuf,
     key: EnvironmentKey,
     open: Mutex<Open>,
-    /// Held for the lock on it.
+    /// Held for its lock.
     _lock: lock::Lock,
 }
 
 #[derive(Debug)]
 struct Open {
     file: std::fs::File,
-    /// How far the file holds whole lines, and the end of their chain.
+    /// The length of the whole lines in the file, and the end of their chain.
     last: Last,
     length: Length,
     memory: Memory,
-    /// Set by the first write that fails, and for good: a line may be torn at the end of the file.
+    /// Set permanently by the first write that fails: a line may be torn at the end of the file.
     broken: Option<Arc<io::Error>>,
 }
 
 impl Journal {
-    /// Makes the folder of a journal if need be, for its owner's eyes only, and returns what in it
-    /// others could read or write until now. [`Journal::open`] does this too; whoever puts other
-    /// things into the folder does it before.
+    /// Creates the folder of a journal if it is missing, private to its owner, and returns the paths in it
+    /// that others could read or write until now. [`Journal::open`] does this too. Call it earlier to write
+    /// other files into the folder.
     ///
     /// # Errors
     ///
-    /// When another user could put another folder in its place, and when the file system refuses.
+    /// Fails if another user could replace the folder, and if the file system refuses.
     pub fn secure(dir: &Path) -> Result<Vec<PathBuf>, OpenError> {
         folder::secure(dir, &[JOURNAL, lock::LOCK, LENGTH])
     }
 
-    /// Opens the journal in `dir`, making both if need be, and writes the first line of a new run.
+    /// Opens the journal in `dir`, creates both if they are missing, and writes the first line of a new run.
     ///
-    /// `command` is what a second process is told that this one is doing.
+    /// `command` is the activity that a second process reports about this one.
     ///
     /// # Errors
     ///
-    /// When another process holds it, when it belongs to another environment or to a newer format,
-    /// when it lost its beginning or was there and is gone, when a line in its middle does not
-    /// parse, when lines were changed, moved or cut off after they were written, when somebody else
-    /// could change it, or when the file system refuses. A torn last line is no error: it was never
-    /// acted on, and is cut off. A journal of an earlier version has no seals; what follows has.
+    /// Fails if the journal
+    /// * is held by another process,
+    /// * belongs to another environment or to a newer format,
+    /// * has lost its beginning, or existed and is gone,
+    /// * has an unparseable line in its middle,
+    /// * has lines that were changed, moved or cut off after they were written,
+    /// * can be changed by another user, or
+    /// * cannot be accessed in the file system.
+    ///
+    /// A torn last line is not an error: nothing has acted on it, and it is truncated. A journal of an
+    /// earlier version has no seals; later lines have them.
     pub fn open(
         dir: &Path,
         command: &str,
@@ -99,7 +105,7 @@ impl Journal {
             None => Self::create(dir, &header).map_err(io)?,
         }
         lock.note_the_journal()?;
-        // What was just made is read back like any other.
+        // A new file is read back like any other.
         let read_back = || file::read(&path, Known::Nothing);
         let Some(remembered) = remembered.map_or_else(read_back, |old| Ok(Some(old)))? else {
             return Err(OpenError::gone(&path));
@@ -116,22 +122,22 @@ impl Journal {
         Ok(journal)
     }
 
-    /// Makes a journal of one line. The length of an earlier one that is gone is none of its own.
+    /// Creates a journal of one line. The length of an earlier, missing journal does not apply to it.
     fn create(dir: &Path, header: &Line) -> io::Result<()> {
         length::remove(dir)?;
         let (bytes, _) = header.sealed(seal::Chain::after_plain(&[], 0))?;
         file::create(&dir.join(JOURNAL), &bytes)
     }
 
-    /// Reads what the journal in `dir` remembers, without the lock, even while a run is writing;
-    /// `None` when there is none.
+    /// Reads the state of the journal in `dir`, without the lock, even during a run; `None` if there is no
+    /// journal.
     ///
     /// # Errors
     ///
-    /// As [`Journal::open`], but for the lock and the environment.
+    /// Those of [`Journal::open`], except for the lock and the environment.
     pub fn read(dir: &Path) -> Result<Option<(EnvironmentKey, Memory)>, OpenError> {
         let path = dir.join(JOURNAL);
-        // The length comes first: a run that is writing may be further with the journal, never behind.
+        // The length is read first: a concurrent run may have a longer journal by now, never a shorter one.
         let known = Known::read(dir, lock::remembers_a_length(dir)).map_err(OpenError::io(dir))?;
         match file::read(&path, known)? {
             Some(remembered) => Ok(Some((remembered.key, remembered.memory))),
@@ -140,14 +146,14 @@ impl Journal {
         }
     }
 
-    /// Writes an entry. It is on disk, and the memory has learnt it, when this returns.
+    /// Writes an entry. It is on disk and in the state when this returns.
     ///
-    /// The write blocks the calling thread for the few milliseconds a disk takes.
+    /// The write blocks the calling thread for the few milliseconds of a disk write.
     ///
     /// # Errors
     ///
-    /// When the write fails. The journal is broken from then on: every later append gives the same
-    /// error, because what follows a torn line could not be read back.
+    /// Fails if the write fails. The journal is broken from then on: every later append returns the same
+    /// error, because lines after a torn one could not be read back.
     pub fn append(&self, entry: Entry) -> Result<(), JournalError> {
         self.write(Line::now(entry))
     }
@@ -183,12 +189,12 @@ impl Journal {
         Ok(())
     }
 
-    /// Returns everything remembered.
+    /// Returns the whole recorded state.
     pub fn memory(&self) -> Memory {
         self.lock().memory.clone()
     }
 
-    /// Returns what is remembered of one step; nothing at all when it was never begun.
+    /// Returns the recorded state of one step; empty if it never started.
     pub fn past(&self, step: &str) -> Past {
         self.lock().memory.past(step).cloned().unwrap_or_default()
     }
@@ -203,21 +209,21 @@ impl Journal {
     }
 }
 
-/// Why a journal cannot be opened. Fits after "failed to".
+/// The reason why a journal cannot be opened. Fits after "failed to".
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// Another process holds it.
     #[error("lock the journal: {} holds it", .holder.as_ref().map_or("another process".to_owned(), Holder::to_string))]
     Locked {
-        /// Who; `None` when the holder could not be read.
+        /// The holder; `None` if it could not be read.
         holder: Option<Holder>,
     },
     /// It belongs to another environment.
     #[error("use the journal of {is} for {wanted}")]
     OtherEnvironment {
-        /// Whose it is.
+        /// The owner.
         is: Box<EnvironmentKey>,
-        /// Whose was wanted.
+        /// The environment of this run.
         wanted: Box<EnvironmentKey>,
     },
     /// A newer program wrote it.
@@ -228,7 +234,7 @@ pub enum OpenError {
     Newer {
         /// The format in its first line.
         format: u32,
-        /// The version of the program that wrote it, where it says so.
+        /// The version of the program that wrote it, if recorded.
         landfall: Option<String>,
     },
     /// A newer program of the same format wrote a line that this one does not know.
@@ -236,42 +242,42 @@ pub enum OpenError {
     Unknown {
         /// The line, counted from 1.
         line: usize,
-        /// What its entry is called.
+        /// The kind of its entry.
         kind: String,
     },
-    /// It was there once and is not any more, or has no beginning: what it remembered is lost.
+    /// It existed and is gone, or has no beginning: its records are lost.
     #[error("read {}: {how}", .path.display())]
     Lost {
         /// The journal.
         path: PathBuf,
-        /// What is wrong with it, as a clause.
+        /// The defect, as a clause.
         how: &'static str,
     },
-    /// Another user could change it, or put another one in its place.
+    /// Another user could change it, or replace it.
     #[error("use {}: {why}", .path.display())]
     Unsafe {
-        /// The folder or the link that is in the way.
+        /// The folder or the link that causes this.
         path: PathBuf,
-        /// How, as a clause.
+        /// The way, as a clause.
         why: String,
     },
     /// The file system refuses.
     #[error("open {}", .path.display())]
     Io {
-        /// What could not be opened.
+        /// The path that could not be opened.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
-    /// Its lines can be read and are not those that were written, or not all of them.
+    /// Its lines can be read but differ from those that were written, or some are missing.
     #[error("trust {}: {how}", .path.display())]
     Damaged {
         /// The journal.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The damage.
         how: Damage,
     },
-    /// A line that is not the last one does not parse: somebody else wrote to the file.
+    /// A line before the last does not parse: another program wrote to the file.
     #[error("read line {line} of the journal")]
     Corrupt {
         /// The line, counted from 1.
@@ -307,13 +313,13 @@ impl OpenError {
     }
 }
 
-/// The journal could not be written, which ends the run: what is not remembered must not be done.
+/// The journal could not be written, which ends the run: an unrecorded action must not happen.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("write {}", .path.display())]
 pub struct JournalError {
     /// The file.
     pub path: PathBuf,
-    /// Why.
+    /// The cause.
     pub source: Arc<io::Error>,
 }
 

@@ -1,17 +1,18 @@
 //! The seal of a line: its number, and a checksum over it and everything before it.
 //!
-//! A sealed line ends in `,"seq":12,"sum":"0123456789abcdef"}`. The checksum is the first 64 bits of the SHA-256 of
-//! the checksum before it and the line's bytes up to `,"sum"`. So a changed, moved, duplicated or missing line breaks
-//! the chain. It finds accidents and edits; it is no signature, because everybody can compute it.
+//! A sealed line ends in `,"seq":12,"sum":"0123456789abcdef"}`. The checksum is the first 64 bits of the
+//! SHA-256 of the previous checksum and the line's bytes up to `,"sum"`. So a changed, moved, duplicated or
+//! missing line breaks the chain. It detects accidents and edits; it is not a signature, because anyone can
+//! compute it.
 
 use super::damage::Damage;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use std::{fmt, io, str};
 
-/// What stands before the checksum.
+/// The text before the checksum.
 const MARK: &[u8] = b",\"sum\":\"";
-/// What stands after it: the ends of text, object and line.
+/// The text after it: the ends of string, object and line.
 const END: &[u8] = b"\"}\n";
 const DIGITS: usize = 16;
 
@@ -36,7 +37,7 @@ impl Sum {
         Self(digest.iter().take(8).fold(0, |sum, byte| sum << 8 | u64::from(*byte)))
     }
 
-    /// Reads the 16 lower-case hexadecimal digits of a checksum.
+    /// Parses the 16 lower-case hexadecimal digits of a checksum.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
         let sound = text.len() == DIGITS && text.bytes().all(hex);
@@ -58,7 +59,7 @@ pub(super) struct Chain {
 }
 
 impl Chain {
-    /// Returns the beginning of a chain after that many lines without a seal.
+    /// Returns the start of a chain after that many unsealed lines.
     pub(super) fn after_plain(bytes: &[u8], lines: u64) -> Self {
         Self { seq: lines, sum: Sum::of_plain(bytes) }
     }
@@ -76,7 +77,7 @@ impl Chain {
         Ok((bytes, Self { seq, sum }))
     }
 
-    /// Checks the seal of the next line. `seq` is the number in it.
+    /// Checks the seal of the next line. `seq` is the line's own number.
     pub(super) fn check(self, bytes: &[u8], seq: Option<u64>) -> Result<Self, Damage> {
         let line = self.seq + 1;
         let (Some((body, sum)), Some(seq)) = (split(bytes), seq) else {
@@ -91,14 +92,14 @@ impl Chain {
         }
     }
 
-    /// Returns the chain after a line that is taken as it stands.
+    /// Returns the chain after a line that is accepted unchecked.
     pub(super) fn resume(self, bytes: &[u8]) -> Self {
         let seq = self.seq + 1;
         Self { seq, sum: split(bytes).map_or_else(|| self.sum.after(bytes), |(_, sum)| sum) }
     }
 }
 
-/// Splits a sealed line into what is sealed and its checksum.
+/// Splits a sealed line into its sealed part and its checksum.
 fn split(bytes: &[u8]) -> Option<(&[u8], Sum)> {
     let rest = bytes.strip_suffix(END)?;
     let (rest, digits) = rest.split_at_checked(rest.len().checked_sub(DIGITS)?)?;

@@ -46,7 +46,7 @@ fn what_was_written_is_remembered_by_the_next_process() {
     assert_eq!(Journal::read(&dir).unwrap(), Some((key("default"), memory)));
 }
 
-/// Checks that a journal is refused as one that lost its beginning, and left as it is.
+/// Checks that a journal is refused because it lost its beginning, and is left unchanged.
 fn is_lost(dir: &Path, when: &str) {
     let path = dir.join(JOURNAL);
     let before = fs::read(&path).ok();
@@ -58,11 +58,11 @@ fn is_lost(dir: &Path, when: &str) {
 
 #[test]
 fn a_journal_torn_at_any_byte_of_any_entry_remembers_what_was_before_it_and_can_be_written_on() {
-    // It is opened a thousand times: in memory, where there is such a folder.
+    // It is opened a thousand times, so it is in memory if such a folder exists.
     let dir = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
     let dir = dir.path();
     let journal = open(dir).unwrap();
-    // The memory after each whole line, by the length of the file.
+    // The state after each whole line, by the length of the file.
     let path = dir.join(JOURNAL);
     let length = || usize::try_from(fs::metadata(&path).unwrap().len()).unwrap();
     let mut stages = vec![(length(), journal.memory())];
@@ -74,7 +74,7 @@ fn a_journal_torn_at_any_byte_of_any_entry_remembers_what_was_before_it_and_can_
     let whole = fs::read(&path).unwrap();
     for cut in 0..=whole.len() {
         fs::write(&path, &whole[..cut]).unwrap();
-        // What was on disk then: the length of the last whole line, or of the one before it.
+        // The length on disk at that time: that of the last whole line, or of the one before it.
         let reached = stages.iter().filter(|(length, _)| *length <= cut).count();
         set_length(dir, &whole[..cut], reached.saturating_sub(1 + cut % 2).max(1));
         if cut < stages[0].0 {
@@ -84,7 +84,7 @@ fn a_journal_torn_at_any_byte_of_any_entry_remembers_what_was_before_it_and_can_
         let (_, mut expected) = stages.iter().rev().find(|(length, _)| *length <= cut).unwrap().clone();
         assert_eq!(Journal::read(dir).unwrap().unwrap().1, expected, "cut at {cut}");
         let journal = open(dir).unwrap_or_else(|error| panic!("cut at {cut}: {error}"));
-        // A new run has begun, and what the one before claimed is no longer its to take back.
+        // A new run has started and cannot revoke the claims of the previous one.
         expected.learn("", &opened());
         assert_eq!(journal.memory(), expected, "cut at {cut}");
         let started = Entry::Started { step: "lake".into(), attempt: 9, making: false, named: None };
@@ -95,7 +95,7 @@ fn a_journal_torn_at_any_byte_of_any_entry_remembers_what_was_before_it_and_can_
     }
 }
 
-/// Writes the length file of a journal as it stood after that many lines.
+/// Writes the length file of a journal with that many lines.
 fn set_length(dir: &Path, journal: &[u8], lines: usize) {
     let bytes: usize = journal.split_inclusive(|byte| *byte == b'\n').take(lines).map(<[u8]>::len).sum();
     let last = journal[..bytes].split_inclusive(|byte| *byte == b'\n').next_back();
@@ -118,7 +118,7 @@ fn a_journal_that_a_run_wrote_and_that_is_gone_is_not_taken_for_a_new_environmen
     drop(open(dir).unwrap());
     fs::remove_file(dir.join(JOURNAL)).unwrap();
     is_lost(dir, "gone");
-    // The lock file goes with it when it is meant.
+    // A deliberate removal includes the lock file.
     fs::remove_file(dir.join(lock::LOCK)).unwrap();
     assert_eq!(Journal::read(dir).unwrap(), None);
     drop(open(dir).unwrap());
@@ -285,7 +285,7 @@ fn a_line_is_one_object_with_its_time_first() {
 fn a_journal_that_failed_once_writes_nothing_more() {
     let dir = tempfile::tempdir().unwrap();
     let journal = open(dir.path()).unwrap();
-    // A handle that cannot be written stands in for a full disk.
+    // An unwritable handle replaces a full disk.
     let path = dir.path().join(JOURNAL);
     let writable = std::mem::replace(&mut journal.lock().file, fs::File::open(&path).unwrap());
     let entry = || Entry::Started { step: "a".into(), attempt: 1, making: true, named: None };
@@ -320,7 +320,7 @@ fn nobody_else_may_read_it() {
     assert_eq!(mode(&dir.join("journal.lock")), 0o600);
 }
 
-/// A step whose making breaks the journal it is written to, and then may or may not notice.
+/// A step whose creation breaks its journal, and which may or may not detect this.
 struct Breaks {
     journal: Arc<Journal>,
     keeps: bool,

@@ -1,4 +1,4 @@
-//! Discovering: what is there of every step's thing, whoever created it. It reads only.
+//! Read-only discovery of every step's resource, whoever created it.
 
 use super::{Looking, bounded};
 use crate::{
@@ -9,19 +9,19 @@ use crate::{
 };
 use serde_json::Value;
 
-/// What a discovery came to.
+/// The result of a discovery.
 #[derive(Debug, Clone, Default)]
 pub struct Discovery {
-    /// The steps whose thing was found and was not remembered, sources before those who need them, with their outputs.
+    /// The steps whose resource was found without a record, dependencies first, with their outputs.
     pub found: Vec<(&'static str, Value)>,
-    /// The steps whose thing could not be examined.
+    /// The steps whose resource could not be examined.
     pub errors: Vec<(&'static str, StepError)>,
 }
 
-/// Discovers what is there of the steps that nothing is remembered of, for a person who adopts it.
+/// Finds the resources of the steps without a record, for a person who adopts them.
 ///
-/// A remembered output is taken as it is. A step whose parents are not there is not asked. When the run is asked to
-/// end, what has not been examined is left out.
+/// Uses a recorded output without a check. Skips a step whose parents do not exist. If the run is stopped,
+/// omits the steps that it has not examined.
 pub async fn discover(graph: &Graph, looking: &Looking) -> Discovery {
     let mut discovery = Discovery::default();
     let mut outputs = Outputs(vec![None; graph.nodes.len()]);
@@ -43,7 +43,7 @@ pub async fn discover(graph: &Graph, looking: &Looking) -> Discovery {
             Ok(None) => {}
             Ok(Some(made)) => {
                 outputs.0[index] = Some(made.produced);
-                // What an attempt of ours was cut short at is found when it is taken away.
+                // The teardown finds what an interrupted creation left.
                 if !past.is_some_and(|past| past.ours) {
                     discovery.found.push((node.id(), made.value));
                 }

@@ -1,4 +1,4 @@
-//! Taking down: what is ours, and only that, each thing after everything that was built on it.
+//! The teardown: deletes only owned resources, each after everything that depends on it.
 
 use super::{
     Run, Turn, Walk, bounded,
@@ -20,15 +20,14 @@ use crate::{
 use std::sync::Arc;
 use tokio::time::Instant;
 
-/// Takes away what the steps of this graph made, in the reverse of its order, as much at once as
-/// the edges allow.
+/// Deletes what the steps of this graph created, in reverse order, as concurrently as the edges allow.
 ///
-/// What was there before is left alone. Where something cannot be taken away, what it stands on
-/// stays too. Run again, it goes on. What was being made when a process died is looked for first.
+/// Leaves existing resources alone. If a resource cannot be deleted, its dependencies stay too. A second call
+/// resumes. It first searches for resources whose creation was interrupted by the death of a process.
 ///
 /// # Errors
 ///
-/// When the journal cannot be written; the run ends on the spot.
+/// Fails if the journal cannot be written; the run ends immediately.
 pub async fn down(graph: &Graph, run: &Run) -> Result<Report, JournalError> {
     let mut down = Down::begin(graph, run);
     loop {
@@ -112,7 +111,7 @@ impl<'a> Down<'a> {
             }
             Err(mut error) => {
                 let interrupted = error.kind == Kind::Interrupted;
-                // A refusal leaves nothing new; what was to be taken away is there all the same.
+                // A refusal leaves nothing new, but the resource to delete still exists.
                 if error.residue == Residue::Nothing {
                     error.residue = Residue::Something;
                 }
@@ -128,7 +127,7 @@ impl<'a> Down<'a> {
         Ok(())
     }
 
-    /// Records what went with its parent, or stays with it, as far as that is decided now.
+    /// Records what was deleted with its parent, or stays with it, as far as it is decided now.
     fn resolve(&mut self) -> Result<(), JournalError> {
         for resolved in self.fates.resolve() {
             match resolved {
@@ -157,7 +156,7 @@ impl<'a> Down<'a> {
         self.walk.report.undone.push((step.to_owned(), undone));
     }
 
-    /// What stands below something that is still going waits for a later run.
+    /// Dependencies of a resource whose deletion is in progress wait for a later run.
     fn put_off(&mut self, index: usize) {
         if self.fates.of(index) != Fate::NotOurs {
             self.walk.report.waiting.push(self.walk.graph.nodes[index].id().to_owned());
@@ -165,15 +164,16 @@ impl<'a> Down<'a> {
     }
 
     fn lose(&mut self, index: usize, by: usize) {
-        // Nobody would have touched what is not ours, so there is nothing to tell of it.
+        // A foreign resource would not be touched anyway, so there is nothing to report.
         if self.fates.of(index) != Fate::NotOurs {
             self.fates.set(index, Fate::Lost { by });
             self.walk.blocked(index, by);
         }
     }
 
-    /// Forgets what was only found and is part of something that is gone: it is gone with it. What outlives its parent,
-    /// as a DNS record does, stays in the journal, so that a later run can still adopt it.
+    /// Removes the record of a found resource that is part of a deleted one: it is gone too. A resource that
+    /// outlives its parent, such as a DNS record, stays in the journal, so that a later run can still adopt
+    /// it.
     fn forget_found(&mut self) -> Result<(), JournalError> {
         let graph = self.walk.graph;
         let wholes = wholes(graph);
@@ -205,7 +205,7 @@ impl<'a> Down<'a> {
     }
 }
 
-/// For each step, the steps whose things its own may be a part of.
+/// Returns, for each step, the steps whose resources may contain its own.
 fn wholes(graph: &Graph) -> Vec<Vec<usize>> {
     let wholes = |(node, parents): (&Arc<dyn Node>, &Vec<usize>)| match node.part_of() {
         None => parents.clone(),
@@ -214,7 +214,7 @@ fn wholes(graph: &Graph) -> Vec<Vec<usize>> {
     graph.nodes.iter().zip(&graph.parents).map(wholes).collect()
 }
 
-/// What taking a step's thing away has to know.
+/// The data that the deletion of a step's resource needs.
 struct Known {
     nodes: Vec<Arc<dyn Node>>,
     parents: Vec<Vec<usize>>,
@@ -223,8 +223,8 @@ struct Known {
 }
 
 impl Known {
-    /// Takes away what the last output names, and what an attempt after it may have made besides:
-    /// that may bear another id. What an output names that was only found is never touched.
+    /// Deletes the resource of the last output, and what a later attempt may have created in addition: it may
+    /// have another id. A resource that was only found is never touched.
     async fn take_away(&self, index: usize, cx: &Context) -> Result<Undone, StepError> {
         let node = &self.nodes[index];
         let past = self.memory.past(node.id()).expect("only what is ours is taken away");
@@ -257,8 +257,8 @@ impl Known {
         node.undo(cx, made).await
     }
 
-    /// Looks for what a step has made, with inputs that are remembered or looked for in turn;
-    /// `None` when nothing of it is there.
+    /// Searches for a step's resource, with inputs that are recorded or found in turn; `None` if nothing of
+    /// it exists.
     async fn find(&self, index: usize, cx: &Context) -> Result<Option<Made>, StepError> {
         let node = &self.nodes[index];
         let mut outputs = Outputs(vec![None; self.nodes.len()]);
@@ -273,7 +273,7 @@ impl Known {
         node.recover(&cx, &outputs).await
     }
 
-    /// The output of a step as an input of another one: remembered, or looked for.
+    /// Returns the output of a step as an input of another one: recorded, or found by a search.
     fn learn<'a>(&'a self, index: usize, cx: &'a Context) -> Boxed<'a, Result<Option<Made>, StepError>> {
         Box::pin(async move {
             let node = &self.nodes[index];
@@ -294,7 +294,7 @@ impl Known {
 }
 
 impl Memory {
-    /// What is ours and no step of this graph can take away.
+    /// Returns the owned resources that no step of this graph can delete.
     fn left_behind(&self, graph: &Graph) -> Vec<LeftBehind> {
         let known = |step: &str| graph.nodes.iter().any(|node| node.id() == step);
         let left = self.0.iter().filter(|(step, past)| past.ours && !known(step));

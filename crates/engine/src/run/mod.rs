@@ -1,7 +1,7 @@
-//! The walk over the graph: bringing up, taking down, and what both share.
+//! The walk over the graph: `up`, `down`, and their common parts.
 //!
-//! One loop owns the schedule and the journal's ends of steps; the steps run in tasks of their own
-//! and send back how they ended. A plan looks and does nothing else.
+//! One loop owns the schedule and records the ends of steps in the journal. The steps run in tasks of their
+//! own and send their results back. A plan only runs checks.
 
 mod ahead;
 mod discover;
@@ -44,29 +44,29 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-/// A step that has not been heard of for so long, in real time, is spoken for.
+/// The silence of a step, in real time, after which the engine emits a heartbeat for it.
 const SILENCE: Duration = Duration::from_secs(5);
 
-/// What a run needs besides the graph.
+/// The context of a run, besides the graph.
 #[derive(Debug, Clone)]
 pub struct Run {
-    /// Where it is remembered.
+    /// The journal of the run.
     pub journal: Arc<Journal>,
-    /// How fast the cloud is.
+    /// The time scale of the cloud.
     pub pace: Pace,
-    /// How it can be asked to end.
+    /// The handle that stops the run.
     pub stop: Stop,
-    /// Where it tells what happens. Unbounded, because nothing recorded may be dropped.
+    /// The receiver of the events. Unbounded, because no recorded event may be dropped.
     pub events: mpsc::UnboundedSender<Event>,
 }
 
 impl Run {
     fn tell(&self, what: What) {
-        // A display that went away is no reason to stop the work.
+        // A display that has ended does not stop the run.
         let _ = self.events.send(Event { at: SystemTime::now(), what });
     }
 
-    /// Writes an entry, and tells of it once it is on disk.
+    /// Writes an entry, and emits its event once it is on disk.
     fn record(&self, entry: Entry, what: What) -> Result<(), JournalError> {
         self.journal.append(entry)?;
         self.tell(what);
@@ -74,7 +74,7 @@ impl Run {
     }
 }
 
-/// How one step's turn ended.
+/// The result of one step's turn.
 struct Turn<T> {
     index: usize,
     result: Result<T, StepError>,
@@ -82,7 +82,7 @@ struct Turn<T> {
     elapsed: Duration,
 }
 
-/// What a walk over the graph holds, whichever way it goes.
+/// The state of a walk over the graph, in either direction.
 struct Walk<'a, T> {
     graph: &'a Graph,
     run: &'a Run,
@@ -91,7 +91,7 @@ struct Walk<'a, T> {
     spans: Vec<Span>,
     report: Report,
     began: Instant,
-    /// What is not done is left to a later run, on purpose.
+    /// True if the remaining steps are deliberately left to a later run.
     put_off: bool,
 }
 
@@ -104,18 +104,17 @@ impl<'a, T: Send + 'static> Walk<'a, T> {
         Self { graph, run, schedule, running, spans, report, began, put_off: false }
     }
 
-    /// The steps whose turn it is; none once the run was asked to end.
+    /// Returns the steps whose turn it is; none after a stop request.
     fn take_ready(&mut self) -> Vec<usize> {
         if self.run.stop.level() >= Level::Gently { Vec::new() } else { self.schedule.take_ready() }
     }
 
-    /// Waits for the next step to end; `None` when none is running, or all were cut off because the
-    /// run is to end at once.
+    /// Waits for the next step to end; `None` if none is running, or an immediate stop cut all of them off.
     async fn next(&mut self) -> Option<Turn<T>> {
         tokio::select! {
             biased;
             () = self.run.stop.asked(Level::Now) => {
-                // Cuts every step off where it awaits; what is being written is written whole.
+                // This cuts every step off at its await point; a write in progress still completes.
                 self.running.shutdown().await;
                 for index in self.schedule.running() {
                     self.interrupted(index);
@@ -124,7 +123,7 @@ impl<'a, T: Send + 'static> Walk<'a, T> {
             }
             ended = self.running.join_next() => match ended? {
                 Ok(turn) => Some(turn),
-                // A step's own panic is caught around the step, so this one is ours.
+                // A step's own panic is caught around the step, so this one is the engine's.
                 Err(error) => std::panic::resume_unwind(error.into_panic()),
             },
         }
@@ -135,7 +134,7 @@ impl<'a, T: Send + 'static> Walk<'a, T> {
         self.run.tell(What::Interrupted { step: self.graph.nodes[index].id() });
     }
 
-    /// Records a step that did not reach its end, and returns the steps this blocks.
+    /// Records a failed step, and returns the steps that this blocks.
     fn failed(
         &mut self,
         index: usize,
@@ -178,7 +177,8 @@ impl<'a, T: Send + 'static> Walk<'a, T> {
     }
 }
 
-/// Keeps one step's turn within its deadline, shows that it lasts, and turns a panic of the step into a failure of it.
+/// Bounds one step's turn by its deadline, emits heartbeats, and converts a panic of the step into its
+/// failure.
 async fn bounded<T>(
     node: &dyn Node,
     cx: &Context,
@@ -197,7 +197,7 @@ async fn bounded<T>(
             },
             () = sleep_until(end) => return Err(cx.past_deadline(&node.title(), deadline)),
             () = sleep_until(cx.spoke() + SILENCE) => {
-                // The step may have spoken since this sleep began: a wait has its own words.
+                // The step may have emitted an event during this sleep: a wait emits its own.
                 if cx.spoke().elapsed() >= SILENCE {
                     cx.still_at_it(node.usual());
                 }

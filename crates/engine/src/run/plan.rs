@@ -1,8 +1,7 @@
-//! Planning: the walk of bringing up, looking only.
+//! The plan: the walk of `up`, read-only.
 //!
-//! What stands below something missing is to be made too, without being asked for. What stands
-//! below something that only differs is looked at with the value that is remembered of it, so that
-//! one drift does not hide another.
+//! A step below a missing resource is planned as a creation without a check. A step below a drifted resource
+//! is checked with the recorded value, so that one drift does not hide another.
 
 use super::{
     bounded,
@@ -26,65 +25,65 @@ use tokio::{
     time::Instant,
 };
 
-/// What looking needs besides the graph.
+/// The context of a plan, besides the graph.
 #[derive(Debug, Clone)]
 pub struct Looking {
-    /// What is remembered. Nothing is added to it.
+    /// The recorded state. The plan adds nothing to it.
     pub memory: Arc<Memory>,
-    /// How fast the cloud is.
+    /// The time scale of the cloud.
     pub pace: Pace,
-    /// How it can be asked to end.
+    /// The handle that stops the plan.
     pub stop: Stop,
 }
 
-/// What bringing up would do now.
+/// The changes that `up` would make now.
 #[derive(Debug, Clone)]
 pub struct Plan {
-    /// Every step, sources before those who need them.
+    /// Every step, dependencies first.
     pub steps: Vec<Planned>,
-    /// How long it would usually take, in cloud time: the longest way through what is to be done.
+    /// The usual duration in cloud time: the critical path through the pending steps.
     pub estimate: Duration,
-    /// How long looking took, in real time.
+    /// The duration of the checks, in real time.
     pub elapsed: Duration,
 }
 
-/// What would become of one step.
+/// The plan of one step.
 #[derive(Debug, Clone)]
 pub struct Planned {
     /// The step.
     pub step: &'static str,
-    /// What it is about, in words.
+    /// The title of its resource.
     pub title: String,
-    /// What would be done.
+    /// The planned action.
     pub action: Action,
-    /// Field by field, what would change.
+    /// The planned changes, field by field.
     pub changes: Vec<Change>,
-    /// Why, where the fields do not say it: what is broken, what is waited for.
+    /// The reason, unless the fields show it: a failure, or an awaited condition.
     pub why: Option<String>,
-    /// Why it would be refused, where it would be.
+    /// The refusal, if the step would be refused.
     pub error: Option<StepError>,
-    /// What the step says besides.
+    /// Further notes of the step.
     pub notes: Vec<String>,
-    /// The steps it comes after that have something to do themselves.
+    /// The preceding steps that have changes themselves.
     pub after: Vec<&'static str>,
-    /// It was made by us, now or in an earlier run.
+    /// True if landfall created it, now or in an earlier run.
     pub ours: bool,
 }
 
-/// What would be done with a step.
+/// The planned action of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
-    /// It is there and as wanted.
+    /// The resource exists and is in sync.
     Ok,
-    /// Nothing is there; it would be made.
+    /// The resource is missing and would be created.
     Create,
-    /// It is there and not as wanted; it would be changed in place.
+    /// The resource has drifted and would be updated in place.
     Change,
-    /// It comes about by itself, or can be looked at only when what it stands on is done.
+    /// It appears by itself, or can be checked only after its dependencies are done.
     Wait,
-    /// It would be refused.
+    /// The step would be refused.
     Refuse,
-    /// It would not be tried, because of the refusal of this step.
+    /// The step would not run, because this step is refused.
     Blocked {
         /// The step that would be refused.
         by: &'static str,
@@ -92,17 +91,16 @@ pub enum Action {
 }
 
 impl Plan {
-    /// Tells whether there is anything to do, or anything in the way of it.
+    /// Returns whether there is nothing to do and nothing that prevents it.
     pub fn is_empty(&self) -> bool {
         self.steps.iter().all(|step| step.action == Action::Ok)
     }
 }
 
-/// Looks at everything, changing nothing and writing nothing.
+/// Checks everything; changes and writes nothing.
 ///
-/// Reads go out concurrently: with everything remembered it is one round of them. No wait goes
-/// beyond its first look. When the run is asked to end, what has not been looked at yet is left
-/// out of the plan as [`Action::Wait`].
+/// Checks run concurrently: with a complete record they take one round trip. Every wait ends after its first
+/// poll. If the plan is stopped, the unchecked steps appear in the plan as [`Action::Wait`].
 pub async fn plan(graph: &Graph, looking: &Looking) -> Plan {
     let mut walk = Walk::begin(graph, looking);
     loop {
@@ -114,34 +112,34 @@ pub async fn plan(graph: &Graph, looking: &Looking) -> Plan {
         };
         match next {
             Some(Ok((index, told))) => walk.settle(index, told),
-            // A step's own panic is caught around the step, so this one is ours.
+            // A step's own panic is caught around the step, so this one is the engine's.
             Some(Err(error)) => std::panic::resume_unwind(error.into_panic()),
             None => return walk.close(),
         }
     }
 }
 
-/// What a look said.
+/// The result of a check.
 struct Told {
     verdict: Result<Check<Made>, StepError>,
     on_its_way: Option<String>,
     notes: Vec<String>,
-    /// The output of something that stands and is not as wanted, when it can be named.
+    /// The output of an existing, drifted resource, if it can be named.
     named: Option<Made>,
 }
 
-/// What later steps may stand on.
+/// The state that later steps depend on.
 #[derive(Clone)]
 enum Ground {
     /// Its turn has not come.
     Ahead,
-    /// It is there, with this output.
+    /// The resource exists, with this output.
     There(Made),
-    /// It is there and will be changed, or is on its way; what is known of its output.
+    /// The resource exists and will be changed, or is in progress; with the known output.
     Moving(Option<Made>),
-    /// It will be made.
+    /// The resource will be created.
     Missing,
-    /// It would be refused, or not be tried because of this step.
+    /// The step would be refused, or not run because of this step.
     Barred { by: usize },
 }
 
@@ -168,7 +166,7 @@ impl<'a> Walk<'a> {
             Outputs(remembered.iter().map(|made| made.as_ref().map(|m| m.produced.clone())).collect());
         let ahead = (0..graph.nodes.len()).map(|index| {
             let parents = &graph.parents[index];
-            // What takes no value has its turn at once, or waits for nothing but an order.
+            // A step without input values runs at once, or waits only for an ordering edge.
             let known = !parents.is_empty() && parents.iter().all(|&parent| remembered[parent].is_some());
             known.then(|| tokio::spawn(look(graph.nodes[index].clone(), looking.clone(), outputs.clone())))
         });
@@ -197,7 +195,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Looks, or says at once what needs no look.
+    /// Starts the check, or records the result of a step that needs none.
     fn start(&mut self, index: usize) {
         let sources = &self.graph.sources[index];
         let barred = sources.iter().find_map(|&source| match self.ground[source] {
@@ -232,7 +230,7 @@ impl<'a> Walk<'a> {
         });
     }
 
-    /// Takes in what a look said.
+    /// Records the result of a check.
     fn settle(&mut self, index: usize, told: Told) {
         let waits = self.graph.sources[index].iter().any(|&source| !self.is_done(source));
         let known = told.named.or_else(|| self.remembered[index].clone());
@@ -253,7 +251,7 @@ impl<'a> Walk<'a> {
             (Ok(Check::Refused { error }), _) => {
                 (Action::Refuse, Vec::new(), None, Some(error), Ground::Barred { by: index })
             }
-            // What it stands on is not done: the look may be refused for that alone.
+            // Its dependencies are not done: the check may be refused for that reason alone.
             (Err(_), None) if waits => (Action::Wait, Vec::new(), None, None, Ground::Moving(known)),
             (Err(error), None) => {
                 (Action::Refuse, Vec::new(), None, Some(error), Ground::Barred { by: index })
@@ -318,7 +316,7 @@ fn value(made: Option<&Made>) -> Option<&Value> {
     made.map(|made| &made.value)
 }
 
-/// Looks at one step, and names what stands there when it is not as wanted.
+/// Checks one step, and names the existing resource if it has drifted.
 async fn look(node: Arc<dyn Node>, looking: Looking, outputs: Outputs) -> Told {
     let cx = Context::looking(node.id(), &looking);
     let verdict = bounded(&*node, &cx, node.check(&cx, &outputs)).await;

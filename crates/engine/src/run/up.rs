@@ -1,4 +1,4 @@
-//! Bringing up: look, then make or mend what is not as wanted.
+//! `up`: checks each step, then creates or updates what is not in sync.
 
 use super::{
     Run, Turn, Walk,
@@ -21,14 +21,14 @@ use crate::{
 use serde_json::Value;
 use tokio::time::Instant;
 
-/// Brings every step to ready, as many at once as the edges allow.
+/// Brings every step to ready, as concurrently as the edges allow.
 ///
-/// A failed step blocks only what depends on it. Run again, it goes on: what is there is found,
-/// what was begun is attached to.
+/// A failed step blocks only its dependents. A second call resumes: it finds existing resources and attaches
+/// to operations in progress.
 ///
 /// # Errors
 ///
-/// When the journal cannot be written; the run ends on the spot.
+/// Fails if the journal cannot be written; the run ends immediately.
 pub async fn up(graph: &Graph, run: &Run) -> Result<Report, JournalError> {
     let mut up = Up::begin(graph, run);
     loop {
@@ -42,7 +42,7 @@ struct Up<'a> {
     walk: Walk<'a, (How, Made)>,
     ahead: LooksAhead,
     outputs: Outputs,
-    /// How each step ended, and the output it gave as JSON.
+    /// The result of each step, and its output as JSON.
     ended: Vec<Option<(How, Value)>>,
 }
 
@@ -95,8 +95,8 @@ impl<'a> Up<'a> {
     }
 }
 
-/// Looks, and makes or mends what is not as wanted; `again` makes also what is. `span` is set when the look that ran ahead
-/// was enough.
+/// Checks, and creates or updates what is not in sync; with `again` also what is. `span` is set if the
+/// speculative check was sufficient.
 async fn ensure(
     node: &dyn Node,
     cx: &Context,
@@ -106,7 +106,7 @@ async fn ensure(
     span: &mut Option<Span>,
 ) -> Result<(How, Made), StepError> {
     cx.tell(What::Looking { step: node.id() });
-    // Begun by us and never finished: whoever sees it to its end has created it.
+    // The creation started in an earlier run and never ended: whoever completes it has created the resource.
     let past = cx.past();
     let unfinished = past.ours && past.output.is_none();
     let how = |otherwise| if unfinished { How::Created } else { otherwise };
@@ -149,7 +149,7 @@ async fn ensure(
     Ok((how, made))
 }
 
-/// A turn that ended before anything was begun left nothing, but an earlier attempt may have.
+/// A turn that ended before any change left nothing, but an earlier attempt may have.
 fn unless_claimed(cx: &Context, error: StepError) -> StepError {
     let past = cx.past();
     let unfinished = past.ours && (past.output.is_none() || past.output_in_doubt());

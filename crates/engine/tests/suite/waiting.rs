@@ -1,4 +1,4 @@
-//! Waiting: when it looks, what it tells meanwhile, and how it ends. The clock is tokio's own.
+//! Waits: poll times, events and ends. The clock is tokio's own.
 
 use crate::world::{Desk, Making, Thing, Told, World};
 use futures::future::BoxFuture;
@@ -19,7 +19,7 @@ const fn seconds(n: u64) -> Duration {
 
 type Act = Box<dyn for<'a> Fn(&'a Context) -> BoxFuture<'a, Result<(), StepError>> + Send + Sync>;
 
-/// A step that is nothing but what it does.
+/// A step with a closure as its apply.
 struct Doing(Act);
 
 impl Step for Doing {
@@ -50,7 +50,7 @@ fn doing(
     graph
 }
 
-/// The moments of the looks of a wait, each of which tells what `look` says at that moment.
+/// Returns the times of the polls of a wait; `look` returns the result of each.
 async fn looks(
     pace: Pace,
     wait: Wait,

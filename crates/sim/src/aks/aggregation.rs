@@ -25,7 +25,7 @@ pub(super) fn look(turn: &mut Turn<'_>) {
     }
 }
 
-/// Says whether an API is available, in the aggregator's own reasons.
+/// Returns the condition of an API's availability, with the aggregator's own reasons.
 fn availability(store: &Store, api_service: &Value) -> Condition {
     let spec = &api_service["spec"];
     if !spec["service"].is_object() {

@@ -1,5 +1,5 @@
-//! Writes that take effect and whose success cannot be understood: a page, half a document, an address that leads
-//! elsewhere, a redirect.
+//! Writes that take effect and whose success is unreadable: a page, half a document, an address of another
+//! server, a redirect.
 
 use http::StatusCode;
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, LOCATION};
@@ -10,12 +10,12 @@ use super::{Fault, Kind, Row};
 use crate::request::Reply;
 use crate::world::World;
 
-/// What a proxy says in the place of the service.
+/// The page of a proxy in place of the service's answer.
 const PAGE: &str =
     "<html>\r\n<head><title>Sign in to the network</title></head>\r\n<body></body>\r\n</html>\r\n";
-/// What is left of an answer without a body.
+/// The rest of an answer whose body broke off.
 const HALF: &str = "{\"id\":\"/subscri";
-/// A server that is not the one that was asked.
+/// A server other than the requested one.
 const ELSEWHERE: &str = "https://management.elsewhere.example";
 const ASYNC_OPERATION: HeaderName = HeaderName::from_static("azure-asyncoperation");
 
@@ -83,7 +83,7 @@ pub(super) const ROWS: &[Row] = &[
     ),
 ];
 
-/// Whether the request was a write, and the answer says that it was accepted.
+/// Returns whether the request was a write, and the answer's status is a success.
 fn accepted(scene: &Scene<'_>, reply: &Reply) -> bool {
     writes(scene.request) && reply.status.is_success() && reply.stream.is_none()
 }

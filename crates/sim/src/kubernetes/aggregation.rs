@@ -1,18 +1,18 @@
 //! Aggregated APIs: groups that a Service in the cluster serves, registered with an APIService.
 //!
-//! Containers do not run here, so nothing answers behind such a Service. The API server does what it does in life when
-//! a backend is missing: the group stays in `/apis`, its discovery is stale, and everything below it answers 503.
-//! Contract: <https://kubernetes.io/docs/tasks/extend-kubernetes/configure-aggregation-layer/>.
+//! Containers do not run here, so such a Service has no backend. The API server behaves like a real one
+//! without the backend: the group stays in `/apis`, its discovery is stale, and every path below it answers
+//! 503. Contract: <https://kubernetes.io/docs/tasks/extend-kubernetes/configure-aggregation-layer/>.
 
 use serde_json::Value;
 
 use super::store::Store;
 use crate::request::Reply;
 
-/// The registrations, as stores name them.
+/// The resource of the registrations, in the format of stores.
 pub const RESOURCE: &str = "apiservices.apiregistration.k8s.io";
 
-/// Returns group and version of a registration that leads to a Service.
+/// Returns group and version of a registration with a Service.
 fn registered(api_service: &Value) -> Option<(&str, &str)> {
     let spec = &api_service["spec"];
     spec["service"].as_object()?;
@@ -29,7 +29,7 @@ pub(super) fn all(store: &Store) -> Vec<(String, String)> {
     aggregated.map(|(group, version)| (group.to_owned(), version.to_owned())).collect()
 }
 
-/// Tells whether an aggregated API has this group, and this version where one is given.
+/// Returns whether an aggregated API has this group, and this version if one is given.
 pub(super) fn has(store: &Store, group: &str, version: Option<&str>) -> bool {
     all(store).iter().any(|(known, its)| known == group && version.is_none_or(|version| its == version))
 }

@@ -183,7 +183,7 @@ fn aggregated(store: &Store, core: bool, version: &str) -> Value {
             .or_default()
             .push(aggregated_resource(kind));
     }
-    // Of what nothing serves there is no list of resources, and what is known of it is stale.
+    // A group without a backend has no list of resources, and its discovery is stale.
     let silent = if core { Vec::new() } else { aggregation::all(store) };
     for (group, _) in &silent {
         groups.entry(group).or_default();

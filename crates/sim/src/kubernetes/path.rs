@@ -40,7 +40,7 @@ pub enum Target {
     Health,
     /// `/openapi/v3`, and the group version below it, `apis/apps/v1`.
     OpenApi(Option<String>),
-    /// Something below an aggregated API, which nothing serves.
+    /// A path below an aggregated API without a backend.
     Unavailable,
     /// An unknown resource within a served group and version.
     UnknownResource,
