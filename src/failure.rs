@@ -282,7 +282,7 @@ mod tests {
         insta::assert_snapshot!(failure.text(Paint::PLAIN), @"
         error: failed to lock this environment
           another run holds it
-        hint: wait for it to end; the lock goes with the process, there is nothing to
+        hint: wait for it to end; the lock ends with the process, there is nothing to
               delete
         ");
     }

@@ -149,7 +149,7 @@ fn rehearse(world: Rehearsed) -> Result<Target, Failure> {
         remark: Some(world.remark()),
         caution: world
             .rests()
-            .then_some("  (on Azure: the gateways of the simulated cloud serve only while a command runs)"),
+            .then_some("  (they answer on Azure, or while `landfall sim` runs in another terminal)"),
         world: Some(world),
     })
 }

@@ -306,8 +306,9 @@ impl Step for Dns {
         Ok((!found.is_empty()).then(|| published(zone, found)))
     }
 
-    fn outlives_parent(&self) -> bool {
-        true
+    /// Records in a zone do; the list of records to enter by hand does not.
+    fn outlives_parent(&self, published: &Published) -> bool {
+        published.zone.is_some()
     }
 
     async fn undo(&self, cx: &Context, published: Published) -> Result<Undone, StepError> {

@@ -244,7 +244,7 @@ impl Step for Kubeconfig {
         Ok(cx.ticket::<Merged>())
     }
 
-    fn outlives_parent(&self) -> bool {
+    fn outlives_parent(&self, _: &Merged) -> bool {
         true
     }
 

@@ -119,7 +119,7 @@ async fn after_a_look(
     let mut to_adopt = if args.adopt { landfall_steps::adoptable(&memory) } else { Vec::new() };
     to_adopt.retain(|step| !kept(&deployment, step));
     if !is_anything_ours(&memory) && to_adopt.is_empty() {
-        session.say("Nothing to take down: nothing of this environment is there.");
+        session.say("Nothing to delete: this environment has no resources.");
         return Ok(Exit::Well);
     }
     let adopted: Vec<String> =

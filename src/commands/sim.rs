@@ -139,7 +139,7 @@ impl Telling<'_> {
              {}{}\n  \
              az, kubectl  eval \"$({program} sim env)\"\n  \
              landfall     every other command uses it while it runs\n\n\
-             Press Ctrl-C to end it: its state is saved, and the next command continues from it.\n",
+             Press Ctrl-C to end it. Its state is saved; the next command resumes from it.\n",
             paint.strong(&heading),
             Pace(facts.pace),
             facts.seed,

@@ -49,11 +49,11 @@ pub fn keep(
     let graph = &mut deployment.graph;
     match &survey.cluster_unexamined {
         Some(why) if with_strangers => {
-            survey.unseen.push(format!("the cluster, which goes with whatever it holds: {why}"));
+            survey.unseen.push(format!("the cluster, which is deleted with its contents: {why}"));
         }
         Some(why) => {
             let why = format!(
-                "it could not be examined for foreign objects: {why} (--with-strangers deletes it with whatever it holds)"
+                "it could not be examined for foreign objects: {why} (--with-strangers deletes it with its contents)"
             );
             landfall_steps::keep_whole(graph, "cluster", &why);
         }

@@ -361,7 +361,7 @@ mod tests {
             and in it: cluster aks-demo
                        network vnet-demo
                        key vault kv-demo
-            (the vault is recoverable for 90 days, unless --purge is set)
+            (the vault can be recovered for 90 days; --purge ends that)
 
         Will be kept
           zone demo.example.com (found)
@@ -431,12 +431,13 @@ mod tests {
             and in it: cluster aks-demo
                        network vnet-demo
                        key vault kv-demo
-            (the vault is recoverable for 90 days, unless --purge is set)
+            (the vault can be recovered for 90 days; --purge ends that)
 
         Will be kept
-          cluster ready cluster aks-istio-gateway-demo: it holds what is not ours:
-            Deployment shop/web, Namespace shop (--with-strangers takes it all the same)
-          resource group rg-aks-istio-gateway-demo: it contains foreign resources: vm-jump
+          cluster ready cluster aks-istio-gateway-demo: it contains foreign resources:
+            Deployment shop/web, Namespace shop (--with-strangers deletes them too)
+          resource group rg-aks-istio-gateway-demo: it contains foreign resources:
+            vm-jump
           DNS 4 records (found)
 
         Locked
@@ -444,8 +445,8 @@ mod tests {
             kv-demo: "until the audit"
 
         Not checked
-          cluster aks-demo could not be looked into, and what is in it goes with it:
-            it is stopped
+          the contents of cluster aks-demo could not be listed and will be deleted
+            with it: it is stopped
         "#);
     }
 
@@ -465,7 +466,7 @@ mod tests {
             and in it: cluster aks-demo
                        network vnet-demo
                        key vault kv-demo
-            (the vault is recoverable for 90 days, unless --purge is set)
+            (the vault can be recovered for 90 days; --purge ends that)
         ");
     }
 

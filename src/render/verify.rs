@@ -201,7 +201,7 @@ mod tests {
     #[test]
     fn the_table_of_a_proof_that_fails() {
         insta::assert_snapshot!(text(&verdict(), "landfall", Paint::PLAIN), @r#"
-         ✗ gateways        failed: httpbin-gateway (127.0.0.11): nothing returned within
+         ✗ gateways        failed: httpbin-gateway (127.0.0.11): nothing answered within
                            5 s on port 80
                            hint: the load balancer's probe finds no healthy pod
          · catch-all       skipped: gateways fails
@@ -211,7 +211,7 @@ mod tests {
          ✗ header routing  failed: it says <"a" & 'b'>
          · DNS             skipped: no zone is managed
 
-        1 of 4 checks hold after 16 s; gateways and header routing fail.
+        1 of 4 checks passed after 16 s; gateways and header routing fail.
         Repair: landfall up
         "#);
     }

@@ -133,7 +133,7 @@ fn in_azure_the_users_own_kubeconfig_is_meant() {
 fn endpoints_are_for_azure_and_https() {
     let file = "[endpoints]\narm = \"https://management.example\"\n";
     let told = Call { file, ..Call::default() }.told();
-    assert_eq!(told, "landfall.toml:1: [endpoints] is for Azure, and cloud is sim");
+    assert_eq!(told, "landfall.toml:1: [endpoints] is only for Azure, but cloud is sim");
     let file = "cloud = \"azure\"\nkubeconfig = \"k\"\n[endpoints]\narm = \"http://management.example\"\n";
     let told = Call { file, ..Call::default() }.told();
     assert_eq!(told, "landfall.toml:4: \"http://management.example\" is not an https:// address");
@@ -148,7 +148,7 @@ fn an_endpoint_says_where_and_nothing_more() {
         "cloud = \"azure\"\nkubeconfig = \"k\"\n[endpoints]\nlogin = \"https://login.example#evil\"\n",
     ] {
         let told = Call { file, ..Call::default() }.told();
-        assert!(told.starts_with("landfall.toml:4: the address has a part"), "{told}");
+        assert!(told.starts_with("landfall.toml:4: the address has an unused part"), "{told}");
     }
     for suffix in
         ["", ".", "net", "vault.example/x", "vault.example:443", "a@vault.example", "vault..example"]

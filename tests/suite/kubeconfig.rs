@@ -88,6 +88,9 @@ fn a_link_that_leads_elsewhere_since_leaves_no_credential_where_it_led() {
     assert!(fs::symlink_metadata(&link).unwrap().is_symlink() && !here.path().join("second").exists());
 }
 
+/// The bytes of a kubeconfig, what is done to the file, and the words of the refusal.
+type Case<'a> = (&'a [u8], &'a dyn Fn(&Path), &'a str);
+
 #[test]
 fn what_cannot_be_merged_later_is_refused_before_anything_is_created() {
     let lock = |path: &Path| {
@@ -96,10 +99,10 @@ fn what_cannot_be_merged_later_is_refused_before_anything_is_created() {
     };
     let nothing = |_: &Path| {};
     let half = &utf16("apiVersion: v1\n")[..15];
-    let cases: [(&[u8], &dyn Fn(&Path), &str); 4] = [
+    let cases: [Case; 4] = [
         (half, &nothing, "UTF-16"),
         (b"a\0p\0i\0", &nothing, "UTF-16"),
-        (b"&anchor\n", &nothing, "cannot be added to"),
+        (b"&anchor\n", &nothing, "cannot be changed"),
         (b"", &lock, "config.lock"),
     ];
     for (bytes, prepare, words) in cases {

@@ -41,12 +41,12 @@ fn the_command_that_a_plan_prints_performs_that_plan() {
     ] {
         let plan = here.expect(0, &[&["plan"], flags].concat()).stdout;
         let command =
-            plan.lines().find_map(|line| line.strip_prefix("Do it: ")).expect("there is work to do");
+            plan.lines().find_map(|line| line.strip_prefix("Apply: ")).expect("there is work to do");
         assert_eq!(command, printed);
     }
     let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
     assert!(readme.contains("    landfall plan --canary 50/50\n"));
-    assert!(readme.contains("    Do it: landfall up --canary 50/50\n"));
+    assert!(readme.contains("    Apply: landfall up --canary 50/50\n"));
     here.expect(0, &["up", "--canary", "50/50"]);
     here.expect(0, &["plan", "--canary", "50/50", "--detailed-exitcode"]);
 }

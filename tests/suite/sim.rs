@@ -42,7 +42,7 @@ fn every_command_uses_the_world_that_is_served_and_the_gateways_answer_meanwhile
 
     let up = here.expect(0, &["up"]).stderr;
     assert!(up.contains(page), "{up}");
-    assert!(!up.contains("serve only while a command runs"), "{up}");
+    assert!(!up.contains("while `landfall sim` runs in another terminal"), "{up}");
     let door = server.until(|event| event["event"] == "door" && event["port"] == 80);
     let answer = ask(door["socket"].as_str().unwrap(), "httpbin.demo.example.com");
     assert!(answer.starts_with("HTTP/1.1 301"), "{answer}");
@@ -57,7 +57,10 @@ fn every_command_uses_the_world_that_is_served_and_the_gateways_answer_meanwhile
             && !here.state().join("sim/principal.secret").exists()
     );
     let alone = here.expect(0, &["up"]).stderr;
-    assert!(!alone.contains(page) && alone.contains("serve only while a command runs"), "{alone}");
+    assert!(
+        !alone.contains(page) && alone.contains("while `landfall sim` runs in another terminal"),
+        "{alone}"
+    );
     assert_eq!(
         here.count("PUT", "/managedClusters/aks-istio-gateway-demo"),
         2,

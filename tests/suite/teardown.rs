@@ -203,13 +203,13 @@ fn a_cluster_that_cannot_be_examined_keeps_the_whole_environment() {
     let here = here.with("LANDFALL_SIM_FAULTS", "cluster-stopped");
     let said = here.expect(0, &["down", "--yes"]).stderr;
     let flat = said.split_whitespace().collect::<Vec<_>>().join(" ");
-    assert!(flat.contains("Nothing will go."), "{said}");
+    assert!(flat.contains("Nothing will be deleted."), "{said}");
     assert!(flat.contains("it could not be examined for foreign objects: it is stopped"), "{said}");
     assert!(flat.contains("--with-strangers deletes it"), "{said}");
     assert_eq!(here.count("DELETE", "/"), 0, "vault, records and gateways stay with it");
     let said = here.expect(0, &["down", "--yes", "--with-strangers"]).stderr;
     let flat = said.split_whitespace().collect::<Vec<_>>().join(" ");
-    assert!(flat.contains("the cluster, which goes with whatever it holds: it is stopped"), "{said}");
+    assert!(flat.contains("the cluster, which is deleted with its contents: it is stopped"), "{said}");
     assert_eq!(here.count("DELETE", "/managedClusters/"), 1);
 }
 

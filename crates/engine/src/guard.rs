@@ -61,8 +61,8 @@ impl Node for Guarded {
         self.node.part_of()
     }
 
-    fn outlives_parent(&self) -> bool {
-        self.node.outlives_parent()
+    fn outlives_parent(&self, value: &Value) -> bool {
+        self.node.outlives_parent(value)
     }
 
     fn may_make(&self) -> Result<(), StepError> {

@@ -35,7 +35,7 @@ pub(crate) trait Node: Send + Sync {
     fn deadline(&self) -> Duration;
     fn part_of(&self) -> Option<&'static str>;
     /// Returns whether the resource outlives its parents.
-    fn outlives_parent(&self) -> bool;
+    fn outlives_parent(&self, value: &Value) -> bool;
     /// Refuses before anything starts.
     fn may_make(&self) -> Result<(), StepError>;
     /// Decodes an output from the journal; `None` if it no longer parses, which leads to a new check and is
@@ -92,8 +92,9 @@ impl<S: Step, I: Inputs<Values = S::Input>> Node for Wired<S, I> {
         self.step.part_of()
     }
 
-    fn outlives_parent(&self) -> bool {
-        self.step.outlives_parent()
+    fn outlives_parent(&self, value: &Value) -> bool {
+        // An output that no longer parses stays known.
+        serde_json::from_value(value.clone()).map_or(true, |output| self.step.outlives_parent(&output))
     }
 
     fn may_make(&self) -> Result<(), StepError> {

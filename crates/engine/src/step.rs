@@ -200,7 +200,7 @@ pub trait Step: Send + Sync + 'static {
 
     /// Returns whether the resource outlives its dependencies, as a DNS record outlives its address. If it
     /// was only found, its record stays in the journal after their deletion.
-    fn outlives_parent(&self) -> bool {
+    fn outlives_parent(&self, _output: &Self::Output) -> bool {
         false
     }
 

@@ -37,7 +37,7 @@ async fn a_foreign_object_keeps_the_cluster_while_an_aggregated_api_is_down() {
     assert_eq!(survey.cluster_unexamined, None);
     assert!(survey.unseen[0].contains("metrics.k8s.io/v1beta1 (served by kube-system/metrics-server)"));
     let told = bench.down_ready().await;
-    assert_eq!(kept(&told, "cluster"), "it holds what is not ours: ConfigMap default/theirs");
+    assert_eq!(kept(&told, "cluster"), "it contains foreign resources: ConfigMap default/theirs");
     assert!(told.notes("cluster").iter().any(|note| note.contains("metrics.k8s.io/v1beta1")));
     bench.kubectl().await.delete(FOREIGN).await;
     // It contains nothing else, and a broken metrics-server does not keep it for ever.
@@ -110,7 +110,7 @@ async fn a_cluster_that_is_stopped_is_kept_unless_the_person_agrees() {
     assert!(bench.survey().await.cluster_unexamined.unwrap().contains("az aks start"));
     let told = bench.down_ready().await;
     assert!(kept(&told, "cluster").starts_with("it could not be examined for foreign objects"));
-    assert!(kept(&told, "apps").contains("which stays"));
+    assert!(kept(&told, "apps").contains("which is kept"));
     bench.teardown.with_strangers = true;
     let told = bench.down_ready().await;
     assert_eq!(told.undone("apps"), Some(&Undone::GoesWithParent));

@@ -49,7 +49,7 @@ pub(super) fn document(text: &str) -> Option<usize> {
         if line.trim_start().starts_with('{') {
             return Some(offset + line.len() - line.trim_start().len());
         }
-        if has_content(line) && !(is_mark(line) && !line.contains('{')) {
+        if has_content(line) && (!is_mark(line) || line.contains('{')) {
             return None;
         }
         offset += line.len();

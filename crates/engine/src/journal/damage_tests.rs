@@ -153,7 +153,7 @@ fn a_record_of_the_length_that_is_torn_leaves_the_one_before_it() {
     let dir = tempfile::tempdir().unwrap();
     let whole = written(dir.path());
     let record = fs::read(dir.path().join(LENGTH)).unwrap();
-    let at = record.len() / 2 * (6 % 2);
+    let at = 0;
     for torn in 1..30 {
         let mut left = record.clone();
         left[at..at + torn].fill(b'9');

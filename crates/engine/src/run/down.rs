@@ -180,9 +180,11 @@ impl<'a> Down<'a> {
         let mut gone: Vec<bool> =
             (0..graph.nodes.len()).map(|index| self.fates.of(index) == Fate::Gone).collect();
         for (index, node) in graph.nodes.iter().enumerate() {
-            let found = self.fates.of(index) == Fate::NotOurs
-                && self.known.memory.past(node.id()).is_some_and(|past| past.output.is_some());
-            if found && !node.outlives_parent() && wholes[index].iter().any(|&whole| gone[whole]) {
+            let past = self.known.memory.past(node.id());
+            let output =
+                past.and_then(|past| past.output.as_ref()).filter(|_| self.fates.of(index) == Fate::NotOurs);
+            let goes = output.is_some_and(|output| !node.outlives_parent(output));
+            if goes && wholes[index].iter().any(|&whole| gone[whole]) {
                 gone[index] = true;
                 let entry = Entry::Undone { step: node.id().into(), undone: Undone::GoesWithParent };
                 self.walk.run.journal.append(entry)?;

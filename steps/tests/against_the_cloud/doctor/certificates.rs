@@ -44,7 +44,7 @@ pub const CASES: &[Case] = &[
         h.revoke().await;
         h.again(SYNC, |_| {}).await;
     }),
-    case!("the identity may not read the vault any more", "VAULT_ACCESS_MISSING", "so far", h => {
+    case!("the identity may not read the vault any more", "VAULT_ACCESS_MISSING", "in sync now", h => {
         h.revoke().await;
     }),
     case!("the vault's firewall keeps the nodes out", "VAULT_FIREWALL", "defaultAction is Deny", h => {
@@ -79,7 +79,7 @@ pub const CASES: &[Case] = &[
             cluster["addonProfiles"]["azureKeyvaultSecretsProvider"] = json!({ "enabled": false });
         }).await;
     }),
-    case!("rotation is off, and nothing is to be rotated", "ROTATION_OFF", "so far", h => {
+    case!("rotation is off, and nothing is to be rotated", "ROTATION_OFF", "in sync now", h => {
         h.cluster(|cluster| {
             cluster["addonProfiles"]["azureKeyvaultSecretsProvider"]["config"]["enableSecretRotation"] = json!("false");
         }).await;
