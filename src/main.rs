@@ -13,6 +13,7 @@ mod render;
 mod session;
 mod settings;
 mod target;
+mod teardown_guards;
 
 use clap::Parser;
 use render::{escape, stream};

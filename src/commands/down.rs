@@ -1,6 +1,6 @@
 //! `landfall down`: deletes what this environment owns, in reverse order, and nothing else.
 
-use super::{teardown_guards as guards, up};
+use super::up;
 use crate::{
     deployment::Deployment,
     exit::{self, Exit},
@@ -10,6 +10,7 @@ use crate::{
     session::Session,
     settings::{Purpose, Wished, flags::Wishes},
     target::{self, Gateways, Target},
+    teardown_guards as guards,
 };
 use landfall_engine::{Entry, Journal, Memory, Outcome, Report, Run, StepInfo, Stop};
 use landfall_steps::{Holdings, settings::Teardown};

@@ -11,7 +11,6 @@ pub mod rotate;
 pub mod schema;
 pub mod sim;
 pub mod status;
-mod teardown_guards;
 pub mod up;
 pub mod verify;
 

@@ -24,7 +24,7 @@ fn an_accepted_write_whose_answer_cannot_be_read_left_something_that_is_ours() {
         assert_eq!(run.status.code(), Some(1));
         assert_eq!(here.expect(0, &["up", "--format", "json"]).summary()["outcome"], "ready");
         here.expect(0, &["down", "--yes"]);
-        assert!(here.expect(0, &["down", "--yes"]).stderr.contains("Nothing to take down"), "{fault}");
+        assert!(here.expect(0, &["down", "--yes"]).stderr.contains("Nothing to delete"), "{fault}");
     }
 }
 

@@ -42,7 +42,14 @@ impl OtherWriter {
     /// requests.
     pub fn join(&self, here: &Environment, slowly: bool) {
         let state = self.0.clone();
-        state.lock().unwrap().left = false;
+        {
+            let mut state = state.lock().unwrap();
+            state.left = false;
+            // It acts only between requests, and a run that waits for its lock may send none.
+            if !slowly {
+                state.release();
+            }
+        }
         here.carrier.show(Box::new(move |_, _, _| state.lock().unwrap().act(slowly)));
     }
 

@@ -1,6 +1,6 @@
 //! Teardown state of each step. Pure.
 //!
-//! A resource that Azure deletes with its parent counts as deleted only after the parent. If it were
+//! A resource that the cloud deletes with its parent counts as deleted only after the parent. If it were
 //! forgotten earlier and the parent then stayed, it would remain there as a foreign resource.
 
 /// The teardown state of one step's resource.

@@ -77,7 +77,7 @@ fn a_gateway_is_ready_when_every_listener_is_and_only_by_what_was_judged_since()
         let route = ROUTE.replace("httpbin-gateway", "nowhere");
         here.wish.manifests = settings::manifests(&format!("{GATEWAY}\n---\n{route}"));
         let error = refuses(&here, "gateways").await;
-        assert!(error.message.contains("route httpbin: no controller has claimed it"), "{error:?}");
+        assert!(error.message.contains("route httpbin: no controller has accepted it"), "{error:?}");
         here.wish.manifests = settings::manifests(&[APP, GATEWAY, ROUTE].join("\n---\n"));
         succeeds(&here, Command::Up).await;
         has_nothing_to_do(&here).await;
