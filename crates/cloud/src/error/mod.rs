@@ -48,7 +48,7 @@ pub enum ApiErrorKind {
     Failed,
 }
 
-/// Whether the request may have taken effect. A later variant is more certain of an effect than an earlier
+/// The possible effect of the request. A later variant is more certain of an effect than an earlier
 /// one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Sent {
