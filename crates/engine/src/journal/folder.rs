@@ -291,7 +291,7 @@ mod on_unix {
             }
             let theirs = folder(ground.path().join("theirs"), 0o755);
             std::os::unix::fs::chown(&theirs, Some(12_345), None).unwrap();
-            assert_eq!(why(&theirs.join("default")), "it belongs to another user, number 12345");
+            assert_eq!(why(&theirs.join("default")), "it belongs to another user, id 12345");
             assert!(!theirs.join("default").exists(), "nothing was made");
             let ours = folder(ground.path().join("ours"), 0o700);
             fs::write(ours.join("journal.jsonl"), "{}\n").unwrap();

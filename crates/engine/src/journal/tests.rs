@@ -250,7 +250,7 @@ fn a_newer_format_is_refused_whatever_else_its_header_says() {
     let header = "{\"entry\":\"opened\",\"format\":3,\"where\":[],\"landfall\":\"3.1.0\"}";
     fs::write(&path, format!("{header}\n{{\"what\":1}}\n")).unwrap();
     let Err(error) = open(dir.path()) else { panic!("not refused") };
-    let words = "read a journal of format 3, written by version 3.1.0: this program knows formats up to 2";
+    let words = "read a journal of format 3, written by version 3.1.0: this version supports formats up to 2";
     assert_eq!(error.to_string(), words);
     assert!(fs::read_to_string(&path).unwrap().contains("what"), "it was not touched");
 }
