@@ -3,11 +3,11 @@
 use crate::{
     error::{Kind, Residue, StepError},
     event::{Event, Progress, What},
-    guard::Act,
     journal::{Entry, Past},
     pace::Pace,
     remembered::Remembered,
-    run::{Looking, Run},
+    run_context::{Looking, Run},
+    step_types::Act,
     stop::Stop,
 };
 use serde::{Serialize, de::DeserializeOwned};

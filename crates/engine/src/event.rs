@@ -1,6 +1,9 @@
 //! Events of a run: the one stream that every display consumes.
 
-use crate::{error::StepError, graph::StepInfo, journal::How, run::Outcome, step::Undone};
+use crate::{
+    error::StepError,
+    step_types::{How, Outcome, StepInfo, Undone},
+};
 use std::time::{Duration, SystemTime};
 
 /// An event.

@@ -3,23 +3,13 @@
 use crate::{
     context::Context,
     error::StepError,
-    graph::Outputs,
+    handle::Outputs,
     node::{Boxed, Made, Node},
-    step::{Check, Undone},
+    step_types::Act,
+    step_types::{Check, Undone},
 };
 use serde_json::Value;
 use std::{sync::Arc, time::Duration};
-
-/// The action that a step is about to run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Act {
-    /// Check the existing state.
-    Look,
-    /// Create or update it.
-    Make,
-    /// Delete it.
-    Undo,
-}
 
 /// The hook that is called first.
 pub(crate) type Ask = dyn Fn(&'static str, Act) -> Result<(), StepError> + Send + Sync;

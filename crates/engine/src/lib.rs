@@ -27,31 +27,34 @@ mod error;
 mod event;
 mod graph;
 mod guard;
+mod handle;
 mod journal;
 mod node;
 mod pace;
 mod remembered;
 mod rhythm;
 mod run;
+mod run_context;
 mod schedule;
 mod step;
+mod step_types;
 mod stop;
 mod wait;
 
 pub use context::Context;
 pub use error::{ErrorReport, Kind, Residue, StepError};
 pub use event::{Event, Progress, What};
-pub use graph::{Done, Graph, Handle, Inputs, Outputs, Sources, StepInfo};
-pub use guard::Act;
+pub use graph::Graph;
+pub use handle::{Done, Handle, Inputs, Outputs, Sources};
 pub use journal::{
-    Accepted, Damage, Entry, EnvironmentKey, FORMAT, Holder, How, Journal, JournalError, Memory, OpenError,
-    Past, Salvaged, State,
+    Accepted, Damage, Entry, EnvironmentKey, FORMAT, Holder, Journal, JournalError, Memory, OpenError, Past,
+    Salvaged, State,
 };
 pub use pace::Pace;
-pub use run::{
-    Action, Discovery, LeftBehind, Looking, Outcome, Plan, Planned, Report, Run, discover, down, plan, up,
-};
+pub use run::{Action, Discovery, LeftBehind, Plan, Planned, Report, discover, down, plan, up};
+pub use run_context::{Looking, Run};
 pub use schedule::Schedule;
-pub use step::{Change, Check, Step, Undone};
+pub use step::Step;
+pub use step_types::{Act, Change, Check, How, Outcome, StepInfo, Undone};
 pub use stop::{Level, Stop};
 pub use wait::{Look, Seen, Wait};

@@ -5,15 +5,13 @@
 use crate::{
     context::Context,
     error::{Kind, StepError},
-    graph::{Inputs, Outputs},
-    step::{Check, Step, Undone},
+    handle::{Inputs, Outputs, Produced},
+    step::Step,
+    step_types::{Check, Undone},
 };
 use serde::Serialize;
 use serde_json::Value;
-use std::{any::Any, future::Future, pin::Pin, sync::Arc, time::Duration};
-
-/// An output in memory, to be downcast by the handle that knows its type.
-pub(crate) type Produced = Arc<dyn Any + Send + Sync>;
+use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
 /// A future that a task can own.
 pub(crate) type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;

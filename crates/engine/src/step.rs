@@ -3,9 +3,10 @@
 use crate::{
     context::Context,
     error::{Kind, StepError},
+    step_types::{Check, Undone},
     wait::{Look, Wait},
 };
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use std::{future::Future, time::Duration};
 
@@ -259,80 +260,5 @@ pub trait Step: Send + Sync + 'static {
             })
             .await
         }
-    }
-}
-
-/// The result of a check. An existing resource is not always healthy, so a check distinguishes these.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Check<T> {
-    /// The resource exists and is in sync; this is its output.
-    Ready(T),
-    /// The resource does not exist.
-    Missing,
-    /// The resource exists, is usable and has drifted; it can be updated in place.
-    Differs {
-        /// The required changes.
-        changes: Vec<Change>,
-    },
-    /// The cloud is already creating or changing it: attach and wait.
-    Underway,
-    /// The resource exists and failed: repair it by a repeated PUT, or recreate it if it is owned.
-    Broken {
-        /// The reason that the cloud reports.
-        why: String,
-    },
-    /// A foreign resource has the name: refuse.
-    Foreign {
-        /// The evidence.
-        why: String,
-    },
-    /// The change would be refused, whatever the result of the preceding steps: nothing is written.
-    Refused {
-        /// The refusal, with a hint.
-        error: StepError,
-    },
-}
-
-/// One field that has drifted.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Change {
-    /// The path of the field, such as `nodes_max`.
-    pub field: String,
-    /// The actual value; null if it is absent.
-    pub is: Value,
-    /// The desired value; null if the field should be removed.
-    pub wanted: Value,
-}
-
-impl std::fmt::Display for Change {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} {} → {}", self.field, self.is, self.wanted)
-    }
-}
-
-/// The outcome of undoing an owned resource.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "what", rename_all = "kebab-case")]
-pub enum Undone {
-    /// It existed and was deleted.
-    Deleted,
-    /// It was gone before the undo.
-    AlreadyGone,
-    /// It is deleted together with its parent. Recorded only after the parent's deletion.
-    GoesWithParent,
-    /// Its deletion has started and continues after this run; the next run completes it. Until then it stays
-    /// owned, and its dependencies wait. Never recorded: the journal has the ticket.
-    Underway,
-    /// It stays, and stays owned.
-    Kept {
-        /// The reason.
-        why: String,
-    },
-}
-
-impl Undone {
-    /// Returns whether nothing is left of it.
-    pub fn is_gone(&self) -> bool {
-        !matches!(self, Undone::Kept { .. } | Undone::Underway)
     }
 }

@@ -1,7 +1,10 @@
 //! Modified journals: each is refused, left unchanged, and can be accepted by a person.
 
 use super::*;
-use crate::error::{Kind, Residue, StepError};
+use crate::{
+    error::{Kind, Residue, StepError},
+    step_types::How,
+};
 use serde_json::json;
 use std::fs;
 

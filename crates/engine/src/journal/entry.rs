@@ -1,7 +1,10 @@
 //! The content of a journal line.
 
 use super::seal::Chain;
-use crate::{error::ErrorReport, run::Outcome, step::Undone};
+use crate::{
+    error::ErrorReport,
+    step_types::{How, Outcome, Undone},
+};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::{fmt, io};
@@ -86,18 +89,6 @@ pub enum Entry {
 
 /// Every value of `entry` in this format.
 const KINDS: [&str; 8] = ["opened", "started", "ticket", "finished", "failed", "adopted", "undone", "closed"];
-
-/// The way in which a step got its output.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum How {
-    /// It existed.
-    Found,
-    /// This run created it, or completed the creation that an earlier run started.
-    Created,
-    /// It existed and was updated to the desired state.
-    Changed,
-}
 
 /// The owner of a journal. A journal of one owner is refused for another.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,9 +1,9 @@
 //! The folded journal state: separate facts per step, because their lifetimes differ.
 
-use super::entry::{Entry, How};
+use super::entry::Entry;
 use crate::{
     error::{ErrorReport, Residue},
-    step::Undone,
+    step_types::{How, Undone},
 };
 use serde_json::Value;
 use std::collections::BTreeMap;

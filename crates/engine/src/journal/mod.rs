@@ -16,7 +16,7 @@ mod seal;
 
 pub use accept::{Accepted, Salvaged};
 pub use damage::Damage;
-pub use entry::{Entry, EnvironmentKey, FORMAT, How};
+pub use entry::{Entry, EnvironmentKey, FORMAT};
 pub use lock::Holder;
 pub use memory::{Memory, Past, State};
 

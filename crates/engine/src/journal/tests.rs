@@ -1,8 +1,7 @@
 use super::*;
 use crate::{
     error::{Kind, Residue, StepError},
-    run::Outcome,
-    step::Undone,
+    step_types::{How, Outcome, Undone},
 };
 use serde_json::{Value, json};
 use std::fs;

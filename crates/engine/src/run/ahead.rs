@@ -4,13 +4,14 @@
 //! recorded values. Its result counts only if those values turn out to be current, and only if it is "ready":
 //! a second check would then return the same.
 
-use super::Run;
 use crate::{
     context::Context,
-    graph::{Graph, Outputs},
-    journal::{How, Memory},
+    graph::Graph,
+    handle::Outputs,
+    journal::Memory,
     node::Made,
-    step::Check,
+    run_context::Run,
+    step_types::{Check, How},
 };
 use futures::FutureExt;
 use serde_json::Value;

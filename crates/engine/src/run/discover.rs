@@ -1,11 +1,8 @@
 //! Read-only discovery of every step's resource, whoever created it.
 
-use super::{Looking, bounded};
+use super::bounded;
 use crate::{
-    context::Context,
-    error::StepError,
-    graph::{Graph, Outputs},
-    stop::Level,
+    context::Context, error::StepError, graph::Graph, handle::Outputs, run_context::Looking, stop::Level,
 };
 use serde_json::Value;
 

@@ -1,7 +1,7 @@
 //! The teardown: deletes only owned resources, each after everything that depends on it.
 
 use super::{
-    Run, Turn, Walk, bounded,
+    Turn, Walk, bounded,
     fate::{Fate, Fates, Resolved},
     report::{LeftBehind, Report, Span},
 };
@@ -9,12 +9,13 @@ use crate::{
     context::Context,
     error::{Kind, Residue, StepError},
     event::What,
-    graph::{Graph, Outputs},
-    guard::Act,
+    graph::Graph,
+    handle::Outputs,
     journal::{Entry, JournalError, Memory},
     node::{Boxed, Made, Node},
+    run_context::Run,
     schedule::Schedule,
-    step::Undone,
+    step_types::{Act, Undone},
     stop::Level,
 };
 use std::sync::Arc;

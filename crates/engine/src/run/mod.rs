@@ -13,66 +13,32 @@ mod up;
 
 pub use discover::{Discovery, discover};
 pub use down::down;
-pub use plan::{Action, Looking, Plan, Planned, plan};
-pub use report::{LeftBehind, Outcome, Report};
+pub use plan::{Action, Plan, Planned, plan};
+pub use report::{LeftBehind, Report};
 pub use up::up;
 
 use crate::{
     context::Context,
     error::{Kind, StepError},
-    event::{Event, What},
+    event::What,
     graph::Graph,
-    journal::{Entry, Journal, JournalError},
+    journal::{Entry, JournalError},
     node::Node,
-    pace::Pace,
+    run_context::Run,
     schedule::Schedule,
-    stop::{Level, Stop},
+    step_types::Outcome,
+    stop::Level,
 };
 use futures::FutureExt;
 use report::{Span, critical_path};
-use std::{
-    any::Any,
-    future::Future,
-    panic::AssertUnwindSafe,
-    pin::pin,
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::{any::Any, future::Future, panic::AssertUnwindSafe, pin::pin, time::Duration};
 use tokio::{
-    sync::mpsc,
     task::JoinSet,
     time::{Instant, sleep_until},
 };
 
 /// The silence of a step, in real time, after which the engine emits a heartbeat for it.
 const SILENCE: Duration = Duration::from_secs(5);
-
-/// The context of a run, besides the graph.
-#[derive(Debug, Clone)]
-pub struct Run {
-    /// The journal of the run.
-    pub journal: Arc<Journal>,
-    /// The time scale of the cloud.
-    pub pace: Pace,
-    /// The handle that stops the run.
-    pub stop: Stop,
-    /// The receiver of the events. Unbounded, because no recorded event may be dropped.
-    pub events: mpsc::UnboundedSender<Event>,
-}
-
-impl Run {
-    fn tell(&self, what: What) {
-        // A display that has ended does not stop the run.
-        let _ = self.events.send(Event { at: SystemTime::now(), what });
-    }
-
-    /// Writes an entry, and emits its event once it is on disk.
-    fn record(&self, entry: Entry, what: What) -> Result<(), JournalError> {
-        self.journal.append(entry)?;
-        self.tell(what);
-        Ok(())
-    }
-}
 
 /// The result of one step's turn.
 struct Turn<T> {

@@ -10,13 +10,13 @@ use super::{
 use crate::{
     context::Context,
     error::StepError,
-    graph::{Graph, Outputs},
-    journal::Memory,
+    graph::Graph,
+    handle::Outputs,
     node::{Made, Node},
-    pace::Pace,
+    run_context::Looking,
     schedule::Schedule,
-    step::{Change, Check},
-    stop::{Level, Stop},
+    step_types::{Change, Check},
+    stop::Level,
 };
 use serde_json::Value;
 use std::{sync::Arc, time::Duration};
@@ -24,17 +24,6 @@ use tokio::{
     task::{JoinHandle, JoinSet},
     time::Instant,
 };
-
-/// The context of a plan, besides the graph.
-#[derive(Debug, Clone)]
-pub struct Looking {
-    /// The recorded state. The plan adds nothing to it.
-    pub memory: Arc<Memory>,
-    /// The time scale of the cloud.
-    pub pace: Pace,
-    /// The handle that stops the plan.
-    pub stop: Stop,
-}
 
 /// The changes that `up` would make now.
 #[derive(Debug, Clone)]

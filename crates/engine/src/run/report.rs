@@ -1,21 +1,11 @@
 //! Result of a run, with the duration of the ideal run.
 
-use crate::{error::StepError, journal::How, step::Undone};
-use serde::{Deserialize, Serialize};
+use crate::{
+    error::StepError,
+    step_types::{How, Outcome, Undone},
+};
 use serde_json::Value;
 use std::time::Duration;
-
-/// The outcome of a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Outcome {
-    /// Every step succeeded.
-    Ready,
-    /// A step failed.
-    Failed,
-    /// The run was stopped before its end.
-    Interrupted,
-}
 
 /// The result of a run.
 #[derive(Debug, Clone)]

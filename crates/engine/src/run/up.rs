@@ -1,7 +1,7 @@
 //! `up`: checks each step, then creates or updates what is not in sync.
 
 use super::{
-    Run, Turn, Walk,
+    Turn, Walk,
     ahead::{LookAhead, LooksAhead},
     bounded,
     report::{Report, Span},
@@ -10,12 +10,13 @@ use crate::{
     context::Context,
     error::{Kind, Residue, StepError},
     event::What,
-    graph::{Graph, Outputs},
-    guard::Act,
-    journal::{Entry, How, JournalError},
+    graph::Graph,
+    handle::Outputs,
+    journal::{Entry, JournalError},
     node::{Made, Node},
+    run_context::Run,
     schedule::Schedule,
-    step::Check,
+    step_types::{Act, Check, How},
     stop::Level,
 };
 use serde_json::Value;

@@ -1,0 +1,123 @@
+//! Typed handles to the outputs of steps, and the inputs that are built from them.
+
+use std::{any::Any, marker::PhantomData, sync::Arc};
+
+/// An output in memory, to be downcast by the handle that knows its type.
+pub(crate) type Produced = Arc<dyn Any + Send + Sync>;
+
+/// A typed reference to the output of a step.
+///
+/// It is the edge and the value in one. Only [`Graph::add`] returns handles, so a handle refers to an earlier
+/// step. A cycle, a missing producer or a wrong type therefore does not compile.
+pub struct Handle<T> {
+    pub(crate) at: Place,
+    pub(crate) _output: PhantomData<fn() -> T>,
+}
+
+impl<T> Clone for Handle<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Handle<T> {}
+
+impl<T> Handle<T> {
+    /// Returns the same step as an ordering dependency, without its output.
+    pub fn done(self) -> Done {
+        Done(self.at)
+    }
+}
+
+/// An ordering edge: the step runs after another and receives no value from it.
+#[derive(Clone, Copy)]
+pub struct Done(Place);
+
+/// A step's index, and the number of its graph.
+#[derive(Clone, Copy)]
+pub(crate) struct Place {
+    pub(crate) graph: u64,
+    pub(crate) index: usize,
+}
+
+/// The indices of the steps that an input refers to; collected by [`Inputs::sources`].
+#[derive(Default)]
+pub struct Sources {
+    pub(crate) values: Vec<Place>,
+    pub(crate) orders: Vec<Place>,
+}
+
+/// The outputs of the completed steps; read by [`Inputs::resolve`].
+#[derive(Clone, Default)]
+pub struct Outputs(pub(crate) Vec<Option<Produced>>);
+
+/// The possible inputs of a step: a [`Handle`], a [`Done`], or a tuple of up to eight of these.
+pub trait Inputs: Send + Sync + 'static {
+    /// The values that the step receives.
+    type Values: Send + Sync + 'static;
+    /// Collects the steps that this input refers to.
+    fn sources(&self, into: &mut Sources);
+    /// Reads the values from the outputs.
+    ///
+    /// # Panics
+    ///
+    /// Panics if a source has no output; the schedule runs a step only after its sources.
+    fn resolve(&self, outputs: &Outputs) -> Self::Values;
+}
+
+impl<T: Clone + Send + Sync + 'static> Inputs for Handle<T> {
+    type Values = T;
+
+    fn sources(&self, into: &mut Sources) {
+        into.values.push(self.at);
+    }
+
+    fn resolve(&self, outputs: &Outputs) -> T {
+        let produced = outputs.0[self.at.index].as_ref().expect("scheduled after its sources");
+        produced.downcast_ref::<T>().expect("typed by Graph::add").clone()
+    }
+}
+
+impl Inputs for Done {
+    type Values = ();
+
+    fn sources(&self, into: &mut Sources) {
+        into.orders.push(self.0);
+    }
+
+    fn resolve(&self, _: &Outputs) {}
+}
+
+impl Inputs for () {
+    type Values = ();
+
+    fn sources(&self, _: &mut Sources) {}
+
+    fn resolve(&self, _: &Outputs) {}
+}
+
+macro_rules! tuple_inputs {
+    ($($kind:ident $name:ident),+) => {
+        impl<$($kind: Inputs),+> Inputs for ($($kind,)+) {
+            type Values = ($($kind::Values,)+);
+
+            fn sources(&self, into: &mut Sources) {
+                let ($($name,)+) = self;
+                $($name.sources(into);)+
+            }
+
+            fn resolve(&self, outputs: &Outputs) -> Self::Values {
+                let ($($name,)+) = self;
+                ($($name.resolve(outputs),)+)
+            }
+        }
+    };
+}
+tuple_inputs!(A a);
+tuple_inputs!(A a, B b);
+tuple_inputs!(A a, B b, C c);
+tuple_inputs!(A a, B b, C c, D d);
+tuple_inputs!(A a, B b, C c, D d, E e);
+tuple_inputs!(A a, B b, C c, D d, E e, F f);
+tuple_inputs!(A a, B b, C c, D d, E e, F f, G g);
+tuple_inputs!(A a, B b, C c, D d, E e, F f, G g, H h);

@@ -1,0 +1,48 @@
+//! What a run needs besides the graph: journal, time scale, stop handle and the receiver of events.
+
+use crate::{
+    event::{Event, What},
+    journal::{Entry, Journal, JournalError, Memory},
+    pace::Pace,
+    stop::Stop,
+};
+use std::{sync::Arc, time::SystemTime};
+use tokio::sync::mpsc;
+
+/// The context of a run, besides the graph.
+#[derive(Debug, Clone)]
+pub struct Run {
+    /// The journal of the run.
+    pub journal: Arc<Journal>,
+    /// The time scale of the cloud.
+    pub pace: Pace,
+    /// The handle that stops the run.
+    pub stop: Stop,
+    /// The receiver of the events. Unbounded, because no recorded event may be dropped.
+    pub events: mpsc::UnboundedSender<Event>,
+}
+
+impl Run {
+    pub(crate) fn tell(&self, what: What) {
+        // A display that has ended does not stop the run.
+        let _ = self.events.send(Event { at: SystemTime::now(), what });
+    }
+
+    /// Writes an entry, and emits its event once it is on disk.
+    pub(crate) fn record(&self, entry: Entry, what: What) -> Result<(), JournalError> {
+        self.journal.append(entry)?;
+        self.tell(what);
+        Ok(())
+    }
+}
+
+/// The context of a plan, besides the graph.
+#[derive(Debug, Clone)]
+pub struct Looking {
+    /// The recorded state. The plan adds nothing to it.
+    pub memory: Arc<Memory>,
+    /// The time scale of the cloud.
+    pub pace: Pace,
+    /// The handle that stops the plan.
+    pub stop: Stop,
+}

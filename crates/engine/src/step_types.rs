@@ -1,0 +1,131 @@
+//! The plain types of a step: results of its methods, its description, and the outcome of a run.
+
+use crate::error::StepError;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::time::Duration;
+
+/// The result of a check. An existing resource is not always healthy, so a check distinguishes these.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Check<T> {
+    /// The resource exists and is in sync; this is its output.
+    Ready(T),
+    /// The resource does not exist.
+    Missing,
+    /// The resource exists, is usable and has drifted; it can be updated in place.
+    Differs {
+        /// The required changes.
+        changes: Vec<Change>,
+    },
+    /// The cloud is already creating or changing it: attach and wait.
+    Underway,
+    /// The resource exists and failed: repair it by a repeated PUT, or recreate it if it is owned.
+    Broken {
+        /// The reason that the cloud reports.
+        why: String,
+    },
+    /// A foreign resource has the name: refuse.
+    Foreign {
+        /// The evidence.
+        why: String,
+    },
+    /// The change would be refused, whatever the result of the preceding steps: nothing is written.
+    Refused {
+        /// The refusal, with a hint.
+        error: StepError,
+    },
+}
+
+/// One field that has drifted.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Change {
+    /// The path of the field, such as `nodes_max`.
+    pub field: String,
+    /// The actual value; null if it is absent.
+    pub is: Value,
+    /// The desired value; null if the field should be removed.
+    pub wanted: Value,
+}
+
+impl std::fmt::Display for Change {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {} → {}", self.field, self.is, self.wanted)
+    }
+}
+
+/// The outcome of undoing an owned resource.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "what", rename_all = "kebab-case")]
+pub enum Undone {
+    /// It existed and was deleted.
+    Deleted,
+    /// It was gone before the undo.
+    AlreadyGone,
+    /// It is deleted together with its parent. Recorded only after the parent's deletion.
+    GoesWithParent,
+    /// Its deletion has started and continues after this run; the next run completes it. Until then it stays
+    /// owned, and its dependencies wait. Never recorded: the journal has the ticket.
+    Underway,
+    /// It stays, and stays owned.
+    Kept {
+        /// The reason.
+        why: String,
+    },
+}
+
+impl Undone {
+    /// Returns whether nothing is left of it.
+    pub fn is_gone(&self) -> bool {
+        !matches!(self, Undone::Kept { .. } | Undone::Underway)
+    }
+}
+
+/// The action that a step is about to run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Act {
+    /// Check the existing state.
+    Look,
+    /// Create or update it.
+    Make,
+    /// Delete it.
+    Undo,
+}
+
+/// The way in which a step got its output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum How {
+    /// It existed.
+    Found,
+    /// This run created it, or completed the creation that an earlier run started.
+    Created,
+    /// It existed and was updated to the desired state.
+    Changed,
+}
+
+/// The outcome of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// Every step succeeded.
+    Ready,
+    /// A step failed.
+    Failed,
+    /// The run was stopped before its end.
+    Interrupted,
+}
+
+/// The description of a step for displays.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StepInfo {
+    /// The kebab-case id.
+    pub id: &'static str,
+    /// The step's title.
+    pub title: String,
+    /// The steps it waits for.
+    pub after: Vec<&'static str>,
+    /// The typical duration, in cloud time.
+    pub usual: Duration,
+    /// The deadline, in cloud time.
+    pub deadline: Duration,
+}
