@@ -5,17 +5,20 @@ use super::{
     finding::{Fault, Finding},
     scene::Scene,
 };
-use crate::dns::{Published, relative};
 use landfall_cloud::{
     ApiError,
-    arm::{Azure, Zone, dns},
+    arm::{
+        Azure,
+        dns::{self, relative},
+    },
+    environment::PublishedRecords,
 };
 
 /// Compares the records with the addresses. `hosts` contains those of each gateway's routes.
 pub(super) async fn check(
     scene: &Scene<'_>,
     azure: &Azure,
-    published: Option<&Published>,
+    published: Option<&PublishedRecords>,
     hosts: &[Vec<String>],
 ) -> Finding {
     let Some(zone) = published.and_then(|published| published.zone.as_ref()) else {
@@ -23,11 +26,10 @@ pub(super) async fn check(
             "no zone is managed; create the records yourself, landfall status shows them".into(),
         );
     };
-    let zone = Zone { id: zone.id.clone(), name: zone.name.clone() };
     let cannot = |error: &ApiError| {
         Finding::Broken(vec![Fault::new(format!("cannot list the records of {}: {error}", zone.name))])
     };
-    let (records, body) = futures::join!(azure.records(&zone), azure.arm().get(&zone.id, dns::API));
+    let (records, body) = futures::join!(azure.records(zone), azure.arm().get(&zone.id, dns::API));
     let (records, body) = match (records, body) {
         (Ok(records), Ok(body)) => (records, body),
         (Err(error), _) | (_, Err(error)) => return cannot(&error),

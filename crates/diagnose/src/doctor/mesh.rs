@@ -7,11 +7,11 @@ use super::{
     picture::Picture,
     walk::Walk,
 };
-use crate::{
+use crate::rotation_links::why;
+use landfall_cloud::kubernetes::{
     istio::{CLASS, CONTROL_PLANE, NAMESPACE},
-    rotation_links::why,
+    readiness::{self, Readiness},
 };
-use landfall_cloud::kubernetes::readiness::{self, Readiness};
 
 pub(super) fn judge(p: &Picture<'_>, inside: &Inside, walk: &mut Walk) {
     if let Some(finding) = class(p, inside, walk) {
@@ -23,7 +23,7 @@ pub(super) fn judge(p: &Picture<'_>, inside: &Inside, walk: &mut Walk) {
 }
 
 fn class(p: &Picture<'_>, inside: &Inside, _: &Walk) -> Option<Finding> {
-    let cluster = &p.settings.cluster.name;
+    let cluster = &p.environment.cluster_name;
     if let Some(down) = control_plane(inside) {
         return Some(down);
     }

@@ -7,11 +7,11 @@ use landfall_cloud::{certificate::Leaf, vault::StoredVersion};
 pub(super) const CERTIFICATE: &str = "certificate";
 
 pub(super) fn judge(p: &Picture<'_>, walk: &mut Walk) {
-    let certificate = &p.settings.certificate.name;
+    let certificate = &p.environment.certificate_name;
     let vault = match &p.vault {
         Ok(Some(body)) => text(body, "/name").to_owned(),
         Ok(None) => {
-            let vault = &p.vault_name;
+            let vault = &p.environment.vault_name;
             let finding = Finding::new(
                 "VAULT_MISSING",
                 format!("the key vault {vault} does not exist"),
@@ -19,7 +19,8 @@ pub(super) fn judge(p: &Picture<'_>, walk: &mut Walk) {
             );
             walk.explain(CERTIFICATE);
             walk.lacks(
-                finding.evidence(format!("GET {vault} in resource group {}: 404", p.settings.resource_group)),
+                finding
+                    .evidence(format!("GET {vault} in resource group {}: 404", p.environment.resource_group)),
             );
             return;
         }

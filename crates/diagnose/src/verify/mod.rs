@@ -19,6 +19,7 @@ mod here;
 mod precedence;
 mod promise;
 mod reachable;
+mod read_error;
 mod records;
 mod route;
 mod scene;
@@ -28,25 +29,19 @@ mod trust;
 mod workload;
 
 pub use finding::{CheckId, Checked, State};
+pub use read_error::{ReadError, ReadFailure};
 
-use crate::{
-    certificate::HeldCertificate,
-    clouds::Clouds,
-    cluster_ready::ReadyCluster,
-    dns::Published,
-    doing::Doing,
-    key_vault::Vault,
-    manifests::{Manifests, TlsNames},
-    settings::Settings,
-};
 use client::Client;
 use finding::Finding;
-use landfall_cloud::{Ways, certificate::Leaf, vault::Stored};
-use landfall_engine::{Kind, Memory, Residue, StepError};
+use landfall_cloud::{
+    Clouds, ReadyCluster, Ways,
+    certificate::Leaf,
+    environment::{CertificateRef, Environment, PublishedRecords, VaultRef},
+    vault::Stored,
+};
 use promise::{Promises, Set};
 use route::{Gate, Route};
 use scene::Scene;
-use serde::de::DeserializeOwned;
 use std::{
     cell::RefCell,
     collections::{BTreeMap, BTreeSet},
@@ -82,9 +77,9 @@ pub struct Verification<'a> {
     clouds: &'a Clouds,
     bounds: Bounds,
     cluster: ReadyCluster,
-    vault: Vault,
-    held: HeldCertificate,
-    published: Option<Published>,
+    vault: VaultRef,
+    held: CertificateRef,
+    published: Option<PublishedRecords>,
     gates: Vec<Gate>,
     workloads: Workloads,
     fed: BTreeSet<(String, String)>,
@@ -118,19 +113,18 @@ impl Verdict {
 impl<'a> Verification<'a> {
     /// Derives the requests; `None` if the environment has no cluster or no certificate yet.
     #[must_use]
-    pub fn new(clouds: &'a Clouds, settings: &Settings, memory: &Memory, bounds: Bounds) -> Option<Self> {
-        let cluster: ReadyCluster = output(memory, "cluster-ready")?;
-        let vault: Vault = output(memory, "key-vault")?;
-        let held: HeldCertificate = output(memory, "certificate")?;
-        let manifests = Manifests::new(settings);
-        let (gates, routes): (Vec<Gate>, Vec<Route>) = route::read(&manifests.gateways);
-        let workloads = Workloads::read(&manifests.apps);
-        let fed = fed(&manifests, &cluster, &vault, &held);
+    pub fn new(clouds: &'a Clouds, environment: &Environment, bounds: Bounds) -> Option<Self> {
+        let cluster = environment.cluster.clone()?;
+        let vault = environment.vault.clone()?;
+        let held = environment.certificate.clone()?;
+        let (gates, routes): (Vec<Gate>, Vec<Route>) = route::read(&environment.gateways);
+        let workloads = Workloads::read(&environment.apps);
+        let fed = fed(environment, &held);
         let nonce = uuid::Uuid::new_v4().simple().to_string()[..12].to_owned();
         let set = Set { gates: &gates, routes: &routes, workloads: &workloads, fed: &fed, nonce: &nonce };
         let promises = set.promises();
         let hosts = gates.iter().map(|gate| set.known_hosts(gate)).collect();
-        let published = output(memory, "dns");
+        let published = environment.published.clone();
         Some(Self {
             clouds,
             bounds,
@@ -157,7 +151,7 @@ impl<'a> Verification<'a> {
         &self,
         ways: impl AsyncFn() -> Ways,
         tell: &dyn Fn(&[CheckId], Duration),
-    ) -> Result<Verdict, StepError> {
+    ) -> Result<Verdict, ReadError> {
         let began = Instant::now();
         let pending = RefCell::new(BTreeSet::from(CheckId::ALL));
         let mut beats = tokio::time::interval_at(began + HEARTBEAT, HEARTBEAT);
@@ -181,15 +175,17 @@ impl<'a> Verification<'a> {
         ways: &impl AsyncFn() -> Ways,
         began: Instant,
         pending: &RefCell<BTreeSet<CheckId>>,
-    ) -> Result<BTreeMap<CheckId, Finding>, StepError> {
+    ) -> Result<BTreeMap<CheckId, Finding>, ReadError> {
         let opened = self.clouds.clusters.open(&self.cluster).await;
-        let opened = opened.doing(format!("open cluster {}", self.cluster.name))?;
+        let opened =
+            opened.map_err(|error| ReadError::api(format!("open cluster {}", self.cluster.name), error))?;
         let mut found = BTreeMap::new();
         let mut trust: Option<Arc<Trust>> = None;
         loop {
             let (stored, addresses) =
                 futures::try_join!(self.stored(), scene::addresses(&opened, &self.gates))?;
-            let leaf = Leaf::from_der(&stored.cer).map_err(|error| self.unreadable().caused_by(&error))?;
+            let leaf =
+                Leaf::from_der(&stored.cer).map_err(|error| self.failed(ReadFailure::Unreadable(error)))?;
             // Loading the system's root certificates is slow, so it happens once per certificate.
             let trusted = trust.take().filter(|trust| trust.is_in(&stored.cer));
             let trusted = trusted.unwrap_or_else(|| Arc::new(Trust::new(&stored.cer, leaf)));
@@ -237,38 +233,21 @@ impl<'a> Verification<'a> {
         }
     }
 
-    async fn stored(&self) -> Result<Stored, StepError> {
-        let what = format!("read certificate {} in {}", self.held.name, self.vault.name);
-        let vault = self.clouds.vaults.at(&self.vault.uri).doing(&what)?;
-        let stored = vault.certificate(&self.held.name).await.doing(&what)?;
-        stored.ok_or_else(|| {
-            let gone = StepError::new(Kind::Failed, what).cause("it no longer exists");
-            gone.hint("run landfall up: it imports one into the vault").residue(Residue::Nothing)
-        })
+    async fn stored(&self) -> Result<Stored, ReadError> {
+        let asked = async { self.clouds.vaults.at(&self.vault.uri)?.certificate(&self.held.name).await };
+        let stored = asked.await.map_err(|error| self.failed(ReadFailure::Api(Box::new(error))))?;
+        stored.ok_or_else(|| self.failed(ReadFailure::CertificateMissing))
     }
 
-    fn unreadable(&self) -> StepError {
+    fn failed(&self, why: ReadFailure) -> ReadError {
         let what = format!("read certificate {} in {}", self.held.name, self.vault.name);
-        StepError::new(Kind::Failed, what).residue(Residue::Nothing)
+        ReadError { what, why }
     }
 }
 
 /// Returns the Secrets that contain the vault's certificate: those of a class that references it.
-fn fed(
-    manifests: &Manifests,
-    cluster: &ReadyCluster,
-    vault: &Vault,
-    held: &HeldCertificate,
-) -> BTreeSet<(String, String)> {
-    let names = TlsNames {
-        identity: &cluster.secrets,
-        vault: &vault.name,
-        tenant: &vault.tenant,
-        certificate: &held.name,
-        with_chain: !held.self_signed,
-    };
-    let applied = manifests.tls(&names);
-    let classes = applied.iter().map(|manifest| &manifest.object).filter(|object| {
+fn fed(environment: &Environment, held: &CertificateRef) -> BTreeSet<(String, String)> {
+    let classes = environment.tls.iter().map(|manifest| &manifest.object).filter(|object| {
         let objects = object.data["spec"]["parameters"]["objects"].as_str().unwrap_or_default();
         objects.contains(&held.name)
     });
@@ -276,9 +255,4 @@ fn fed(
         secret::makes(class).map(|secret| (route::space(class), secret.to_owned())).collect::<Vec<_>>()
     });
     made.collect()
-}
-
-fn output<T: DeserializeOwned>(memory: &Memory, step: &str) -> Option<T> {
-    let output = memory.past(step)?.output.clone()?;
-    serde_json::from_value(output).ok()
 }

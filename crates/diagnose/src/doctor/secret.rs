@@ -9,14 +9,12 @@ use super::{
     picture::Picture,
     walk::Walk,
 };
-use crate::{
-    certificate::HeldCertificate,
-    key_vault::Vault,
-    rotation_links::{self, Links, Reading},
-    tls_secret::{self, thumbprint},
+use crate::rotation_links::{self, Links, Reading};
+use landfall_cloud::{
+    arm::Role,
+    environment::{CertificateRef, VaultRef},
+    kubernetes::{DynamicObject, tls_secret::thumbprint},
 };
-use jiff::Timestamp;
-use landfall_cloud::{arm::Role, kubernetes::DynamicObject};
 use serde_json::Value;
 
 /// The state of a Secret.
@@ -83,7 +81,8 @@ impl Secret<'_> {
         let makes = |class: &DynamicObject| {
             list(&class.data, "/spec/secretObjects").iter().any(|made| text(made, "/secretName") == self.name)
         };
-        let ours = (self.namespace, self.name) == (tls_secret::NAMESPACE, tls_secret::SECRET);
+        let own = &self.p.environment.tls_secret;
+        let ours = (self.namespace, self.name) == (own.namespace.as_str(), own.name.as_str());
         ours || self.inside.secret_classes.as_deref().unwrap_or_default().iter().any(makes)
     }
 
@@ -134,8 +133,7 @@ impl Secret<'_> {
 
     fn judged(&self, cluster: &Value, sound: bool) -> Option<Finding> {
         let body = self.p.vault.as_ref().ok()?.as_ref()?;
-        let vault = Vault {
-            id: text(body, "/id").to_owned(),
+        let vault = VaultRef {
             name: text(body, "/name").to_owned(),
             uri: text(body, "/properties/vaultUri").to_owned(),
             tenant: text(body, "/properties/tenantId").to_owned(),
@@ -170,17 +168,10 @@ impl Secret<'_> {
     }
 
     /// Returns the vault's current certificate, as far as it could be read.
-    fn held(&self) -> HeldCertificate {
-        let stored = self.p.stored.as_ref().ok().and_then(Option::as_ref);
-        HeldCertificate {
-            name: self.p.settings.certificate.name.clone(),
-            thumbprint: stored.map(|stored| stored.thumbprint_sha1_hex.clone()).unwrap_or_default(),
+    fn held(&self) -> CertificateRef {
+        CertificateRef {
+            name: self.p.environment.certificate_name.clone(),
             version: newest(self.p).map(|newest| newest.version.clone()).unwrap_or_default(),
-            secret_id: stored.map(|stored| stored.secret_id.clone()).unwrap_or_default(),
-            not_after: stored.map_or(Timestamp::MAX, |stored| stored.not_after),
-            names: stored.map(|stored| stored.names.clone()).unwrap_or_default(),
-            self_signed: false,
-            replaces: None,
         }
     }
 
@@ -199,7 +190,7 @@ impl Secret<'_> {
 
     fn with_roles(&self, stuck: Finding) -> Finding {
         let Some((identity, count)) = self.roles() else { return stuck };
-        let vault = &self.p.vault_name;
+        let vault = &self.p.environment.vault_name;
         stuck.evidence(format!("role assignments of the add-on's identity {identity} at {vault}: {count}"))
     }
 
@@ -215,7 +206,7 @@ impl Secret<'_> {
                 let (_, count) = self.roles()?;
                 let finding = Finding::new(
                     "VAULT_ACCESS_MISSING",
-                    format!("the add-on's identity may not read {}", self.p.vault_name),
+                    format!("the add-on's identity may not read {}", self.p.environment.vault_name),
                     format!(
                         "landfall up: it grants {}, which takes effect within minutes",
                         Role::SECRETS_USER.name
@@ -235,7 +226,7 @@ impl Secret<'_> {
                 format!("a listener names Secret {secret}, which nothing creates"),
                 format!(
                     "name {} in the listener's certificateRefs, as landfall up does; or create {secret}",
-                    tls_secret::SECRET
+                    self.p.environment.tls_secret.name
                 ),
             ),
             Standing::Missing => Finding::new(

@@ -1,11 +1,13 @@
-//! Content of a TLS Secret.
+//! Content of a TLS Secret. Pure.
 
+use crate::certificate::Leaf;
 use base64::{Engine, engine::general_purpose::STANDARD};
-use landfall_cloud::{certificate::Leaf, kubernetes::DynamicObject};
+use kube::core::DynamicObject;
 
 /// Returns the SHA-1 of the leaf in a TLS Secret, 40 lower-case hex digits; `None` if it is no TLS Secret or
 /// contains no certificate.
-pub(crate) fn thumbprint(secret: &DynamicObject) -> Option<String> {
+#[must_use]
+pub fn thumbprint(secret: &DynamicObject) -> Option<String> {
     if secret.data["type"].as_str() != Some("kubernetes.io/tls") {
         return None;
     }

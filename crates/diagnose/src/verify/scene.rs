@@ -1,19 +1,18 @@
 //! The cloud state at the start of a round: the vault's newest certificate and the gateways' addresses, live.
 
 use super::{
-    CheckId,
+    CheckId, ReadError,
     client::{Client, Door, Lost},
     finding::Fault,
     promise::{DoorWay, Promises},
     route::Gate,
     workload::Workloads,
 };
-use crate::{clouds::Opened, doing::Doing};
 use landfall_cloud::{
+    Opened,
     kubernetes::{DynamicObject, Kind, readiness, readiness::Readiness},
     vault::Stored,
 };
-use landfall_engine::StepError;
 use std::net::IpAddr;
 
 /// The input of one round.
@@ -50,10 +49,11 @@ impl Scene<'_> {
 pub(super) async fn addresses(
     opened: &Opened,
     gates: &[Gate],
-) -> Result<Vec<Result<IpAddr, Fault>>, StepError> {
+) -> Result<Vec<Result<IpAddr, Fault>>, ReadError> {
     let looks = gates.iter().map(|gate| async move {
         let what = format!("read Gateway {}", gate.name);
-        let live = opened.api.get(&Kind::GATEWAY, Some(&gate.namespace), &gate.name).await.doing(what)?;
+        let live = opened.api.get(&Kind::GATEWAY, Some(&gate.namespace), &gate.name).await;
+        let live = live.map_err(|error| ReadError::api(what, error))?;
         Ok(address(gate, live.as_ref()))
     });
     futures::future::try_join_all(looks).await

@@ -1,15 +1,18 @@
-//! The clients of the steps, created once per run.
+//! The clients of one run, and the clusters that it has opened.
 
-use landfall_cloud::{
-    ApiError, Carrier, Endpoints, Meter, Secret, arm::Azure, kubernetes::Cluster, vault::Vaults,
+use crate::{
+    ApiError, Carrier, Endpoints, Meter, Secret,
+    arm::{self, Azure},
+    kubernetes::Cluster,
+    secret_sync::SyncDiagnosis,
+    vault::Vaults,
 };
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::{collections::HashMap, sync::Arc};
 use tokio::sync::Mutex;
 
-use crate::cluster_ready::ReadyCluster;
-
-/// All clients that a step may need.
+/// All clients that a step or a diagnosis may need.
 #[derive(Clone)]
 pub struct Clouds {
     /// Azure Resource Manager, with the selected subscription.
@@ -18,6 +21,34 @@ pub struct Clouds {
     pub vaults: Vaults,
     /// The Kubernetes APIs of the clusters.
     pub clusters: Clusters,
+    /// The diagnosis of a stalled certificate sync.
+    pub sync_diagnosis: Arc<dyn SyncDiagnosis>,
+}
+
+/// A usable cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReadyCluster {
+    /// Its resource id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// The UID that distinguishes it from an earlier cluster of the same name.
+    pub uid: String,
+    /// The host name of its API.
+    pub fqdn: String,
+    /// The patch version it runs.
+    pub version: String,
+    /// The identity of the Secrets Store add-on.
+    pub secrets: AddOnIdentity,
+}
+
+/// The managed identity that AKS created for an add-on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AddOnIdentity {
+    /// The id by which the CSI driver refers to it.
+    pub client_id: String,
+    /// The principal of its role assignments.
+    pub object_id: String,
 }
 
 /// The Kubernetes APIs, opened on first use with the credential that Azure returns.
@@ -54,8 +85,11 @@ impl Clusters {
     }
 
     /// Returns the cluster from Resource Manager; `None` if it does not exist.
-    pub(crate) async fn body(&self, cluster: &ReadyCluster) -> Result<Option<Value>, ApiError> {
-        self.azure.arm().get(&cluster.id, landfall_cloud::arm::cluster::API).await
+    ///
+    /// # Errors
+    /// Returns the error of the request.
+    pub async fn body(&self, cluster: &ReadyCluster) -> Result<Option<Value>, ApiError> {
+        self.azure.arm().get(&cluster.id, arm::cluster::API).await
     }
 
     /// Opens a cluster, or returns the open one. Concurrent callers share one sign-in.

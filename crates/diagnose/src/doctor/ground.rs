@@ -5,7 +5,6 @@ use super::{
     picture::Picture,
     walk::{Walk, Way},
 };
-use crate::features::PROVIDERS;
 use landfall_cloud::arm::Registration;
 
 pub(super) fn judge(p: &Picture<'_>, walk: &mut Walk) -> Way {
@@ -21,15 +20,15 @@ pub(super) fn judge(p: &Picture<'_>, walk: &mut Walk) -> Way {
         return Way::Break(());
     }
     let gone = matches!(p.group, Ok(None));
-    if gone && p.memory.0.values().all(|past| past.output.is_none() && past.ticket.is_none()) {
+    if gone && !p.environment.is_recorded {
         let finding = Finding::new(
             "ENVIRONMENT_NEVER_MADE",
-            format!("the environment {} was never created", p.settings.environment),
+            format!("the environment {} was never created", p.environment.name),
             "landfall up",
         );
         let finding = finding
             .evidence("the journal records no created resource")
-            .evidence(format!("resource group {} does not exist", p.settings.resource_group));
+            .evidence(format!("resource group {} does not exist", p.environment.resource_group));
         walk.lacks(finding);
         return Way::Break(());
     }
@@ -39,7 +38,7 @@ pub(super) fn judge(p: &Picture<'_>, walk: &mut Walk) -> Way {
         features(p, walk);
     }
     if gone {
-        let group = &p.settings.resource_group;
+        let group = &p.environment.resource_group;
         let finding = Finding::new(
             "RESOURCE_GROUP_MISSING",
             format!("the resource group {group} was deleted, with everything in it"),
@@ -56,7 +55,7 @@ fn providers(p: &Picture<'_>, walk: &mut Walk) {
     let state = |namespace: &str| {
         listed.iter().find(|(known, _)| known.eq_ignore_ascii_case(namespace)).map(|(_, state)| state)
     };
-    for namespace in PROVIDERS {
+    for namespace in &p.environment.providers {
         let finding = match state(namespace) {
             Some(Registration::Registered) => continue,
             Some(Registration::Underway(word)) => Finding::new(

@@ -1,6 +1,6 @@
 //! Events of the driver on the pods, and the failed stage that each one indicates.
 
-use super::{Finding, Links, Outlook, holder::Holder, source};
+use super::{Finding, Links, Outlook, gist, holder::Holder, source};
 use jiff::Timestamp;
 use landfall_cloud::kubernetes::DynamicObject;
 
@@ -10,8 +10,6 @@ const FAILURES: [&str; 4] =
     ["FailedMount", "MountRotationFailed", "SecretRotationFailed", "FailedToCreateSecret"];
 /// Event reasons that supersede all earlier failures.
 const SUCCESSES: [&str; 2] = ["MountRotationComplete", "SecretRotationComplete"];
-/// The maximum length of a displayed message, in characters.
-const GIST: usize = 120;
 
 /// A failure without a later success.
 pub(super) struct Trouble<'a> {
@@ -97,39 +95,4 @@ pub(super) fn judge(trouble: &Trouble<'_>, links: &Links<'_>) -> Finding {
     let Trouble { pod, reason, count, .. } = trouble;
     let times = if *count == 1 { "once".to_owned() } else { format!("{count} times") };
     stuck.evidence(format!("event {reason} of pod {pod}, {times}: {}", gist(trouble.message)))
-}
-
-/// Summarizes a message of the driver: the request and its response if it contains them, else its last
-/// clause.
-pub(crate) fn gist(message: &str) -> String {
-    let after = |word: &str| message.split_once(word).map(|(_, rest)| rest);
-    let word = |text: &str| text.split(['"', '\n', ' ', ',']).next().unwrap_or_default().to_owned();
-    if let (Some(url), Some(status)) =
-        (after("GET ").map(word), after("RESPONSE ").map(|rest| rest[..3.min(rest.len())].to_owned()))
-    {
-        let inner =
-            after("innererror").and_then(|rest| rest.split_once("\"code\": \"")).map(|(_, code)| word(code));
-        let code = inner.or_else(|| after("ERROR CODE: ").map(word)).unwrap_or_default();
-        return format!("GET {url} returned {status} {code}").trim_end().to_owned();
-    }
-    let last = message.rsplit("err: ").next().unwrap_or(message);
-    last.lines().next().unwrap_or_default().chars().take(GIST).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_gist_of_a_refused_read_is_the_request_and_the_innermost_code() {
-        let message = "provider mount err: rpc error: code = Unknown desc = failed to mount objects, error: failed to get \
-                       objectType:secret, objectName:tls, objectVersion:: GET https://kv.vault.azure.net/secrets/tls/\n---\n\
-                       RESPONSE 403: 403 Forbidden\nERROR CODE: Forbidden\n---\n{\n  \"error\": {\n    \"code\": \"Forbidden\",\n \
-                       \"innererror\": {\n      \"code\": \"ForbiddenByRbac\"\n    }\n  }\n}\n---";
-        assert_eq!(gist(message), "GET https://kv.vault.azure.net/secrets/tls/ returned 403 ForbiddenByRbac");
-        assert_eq!(
-            gist("a, err: file matching objectName x not found\nmore"),
-            "file matching objectName x not found"
-        );
-    }
 }

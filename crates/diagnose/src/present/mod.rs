@@ -14,16 +14,12 @@ pub use gateway::{Autoscaler, Budget, Made, Programmed};
 pub use route::{Backend, Parent, Routed};
 pub use secret::Carried;
 
-use crate::{
-    certificate::HeldCertificate,
-    clouds::{Clouds, Opened},
-    cluster_ready::ReadyCluster,
-    dns::Published,
-    key_vault::Vault,
+use landfall_cloud::{
+    ApiError, Clouds, Opened,
+    environment::{Environment, ObjectKey},
+    kubernetes::Kind,
+    vault::Stored,
 };
-use landfall_cloud::{ApiError, kubernetes::Kind, vault::Stored};
-use landfall_engine::Memory;
-use serde::de::DeserializeOwned;
 
 /// The live status.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -76,8 +72,8 @@ impl Present {
 }
 
 /// Reads all resources that the journal records as created.
-pub async fn look(clouds: &Clouds, memory: &Memory) -> Present {
-    let here = Here { clouds, memory };
+pub async fn look(clouds: &Clouds, environment: &Environment) -> Present {
+    let here = Here { clouds, environment };
     let (cluster, certificate, records) = futures::join!(here.cluster(), here.certificate(), here.records());
     let mut seen = Present::default();
     let mut note = |what: &str, error: &ApiError| seen.unseen.push(format!("{what}: {}", error.message));
@@ -104,7 +100,7 @@ pub async fn look(clouds: &Clouds, memory: &Memory) -> Present {
 
 struct Here<'a> {
     clouds: &'a Clouds,
-    memory: &'a Memory,
+    environment: &'a Environment,
 }
 
 /// The objects from the cluster's API, each list with the result of its read.
@@ -127,19 +123,15 @@ static LISTED: [Kind; 9] = [
 ];
 
 impl Here<'_> {
-    fn output<T: DeserializeOwned>(&self, step: &str) -> Option<T> {
-        serde_json::from_value(self.memory.past(step)?.output.clone()?).ok()
-    }
-
     async fn cluster(&self) -> Result<Option<(Option<Running>, Option<Inside>)>, ApiError> {
-        let Some(ready) = self.output::<ReadyCluster>("cluster-ready") else { return Ok(None) };
+        let Some(ready) = &self.environment.cluster else { return Ok(None) };
         let (body, opened) =
-            futures::join!(self.clouds.clusters.body(&ready), self.clouds.clusters.open(&ready));
+            futures::join!(self.clouds.clusters.body(ready), self.clouds.clusters.open(ready));
         let running = body?.map(|body| Running::read(&ready.name, &body));
         // A stopped or failed cluster does not respond; its state in Resource Manager is then the status.
         let closed = running.as_ref().is_none_or(|running| !running.is_well());
         let inside = match opened {
-            Ok(opened) => Some(inside(&opened).await),
+            Ok(opened) => Some(inside(&opened, &self.environment.tls_secret).await),
             Err(_) if closed => None,
             Err(error) => return Err(error),
         };
@@ -147,14 +139,14 @@ impl Here<'_> {
     }
 
     async fn certificate(&self) -> Result<Option<Stored>, ApiError> {
-        let (vault, held) =
-            (self.output::<Vault>("key-vault"), self.output::<HeldCertificate>("certificate"));
-        let (Some(vault), Some(held)) = (vault, held) else { return Ok(None) };
+        let (Some(vault), Some(held)) = (&self.environment.vault, &self.environment.certificate) else {
+            return Ok(None);
+        };
         self.clouds.vaults.at(&vault.uri)?.certificate(&held.name).await
     }
 
     async fn records(&self) -> Result<Vec<Named>, ApiError> {
-        let Some(published) = self.output::<Published>("dns") else { return Ok(Vec::new()) };
+        let Some(published) = self.environment.published.clone() else { return Ok(Vec::new()) };
         let Some(published_zone) = published.zone else { return Ok(Vec::new()) };
         let zones = self.clouds.azure.zones().await?;
         let zone = zones.iter().find(|zone| zone.id.eq_ignore_ascii_case(&published_zone.id));
@@ -172,13 +164,13 @@ impl Here<'_> {
     }
 }
 
-async fn inside(opened: &Opened) -> Inside {
+async fn inside(opened: &Opened, secret: &ObjectKey) -> Inside {
     let api = &opened.api;
     let list = |kind: &'static Kind| async move { api.list(kind, None, None).await };
-    let (secret, space) = (&Kind::SECRET, Some(crate::tls_secret::NAMESPACE));
+    let kind = &Kind::SECRET;
     let (lists, secret) = futures::join!(
         futures::future::join_all(LISTED.iter().map(list)),
-        api.get(secret, space, crate::tls_secret::SECRET)
+        api.get(kind, Some(&secret.namespace), &secret.name)
     );
     let lists = lists.try_into().unwrap_or_else(|_| unreachable!("as many answers as questions"));
     Inside { lists, secret }

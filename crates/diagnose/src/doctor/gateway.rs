@@ -191,7 +191,7 @@ fn unbalanced(p: &Picture<'_>, inside: &Inside, own: &str, service: &DynamicObje
         let used = used(p);
         let finding = Finding::new(
             "PUBLIC_IP_QUOTA",
-            format!("the quota for public IP addresses in {} is used up", p.settings.location),
+            format!("the quota for public IP addresses in {} is used up", p.environment.location),
             "delete unused addresses (az network public-ip list -o table), or request a quota increase: \
              https://aka.ms/quota; the address is then assigned within five minutes",
         );
@@ -215,8 +215,10 @@ fn unbalanced(p: &Picture<'_>, inside: &Inside, own: &str, service: &DynamicObje
 fn used(p: &Picture<'_>) -> Vec<String> {
     let rows = p.addresses.as_deref().unwrap_or_default().iter();
     let full = rows.filter(|row| row.name.to_ascii_lowercase().contains("publicip") && row.left() == 0);
-    full.map(|row| format!("{} in {}: {} of {} in use", row.label, p.settings.location, row.used, row.limit))
-        .collect()
+    full.map(|row| {
+        format!("{} in {}: {} of {} in use", row.label, p.environment.location, row.used, row.limit)
+    })
+    .collect()
 }
 
 /// Returns the code and the message that the cloud provider quotes, else the first line.

@@ -7,19 +7,20 @@ use super::{
     outside::Answer,
     probe,
 };
-use crate::{dns::Published, features::PROVIDERS, manifests::Manifests, names, settings::Settings};
 use jiff::Timestamp;
 use landfall_cloud::{
     ApiError, ApiErrorKind,
-    arm::{Assignment, Azure, Record, Registration, State, Subscription, Usage, Zone},
+    arm::{Assignment, Azure, Record, Registration, State, Subscription, Usage, Zone, cluster},
+    environment::{Environment, PublishedRecords},
     kubernetes::DynamicObject,
     vault::{Stored, StoredVersion},
 };
-use landfall_engine::Memory;
 use serde_json::Value;
 use std::{future::Future, time::Duration};
 use tokio::time::timeout;
 
+/// The resource provider of clusters.
+const PROVIDER: &str = "Microsoft.ContainerService";
 /// Preview features that a subscription must register while its region still requires them.
 const FLAGS: [&str; 2] = ["ManagedGatewayAPIPreview", "AppRoutingIstioGatewayAPIPreview"];
 
@@ -28,12 +29,9 @@ pub(super) type Read<T> = Result<T, String>;
 
 /// The data that was read.
 pub(super) struct Picture<'a> {
-    pub(super) settings: &'a Settings,
-    pub(super) memory: &'a Memory,
+    pub(super) environment: &'a Environment,
     pub(super) now: Timestamp,
     pub(super) vaults: &'a landfall_cloud::Vaults,
-    pub(super) vault_name: String,
-    pub(super) manifests: Manifests,
     pub(super) subscription: Read<Option<Subscription>>,
     pub(super) providers: Read<Vec<(String, Registration)>>,
     pub(super) features: Vec<(String, Registration)>,
@@ -79,28 +77,22 @@ fn absent<T>(read: Result<T, ApiError>) -> Result<Option<T>, ApiError> {
 impl<'a> Picture<'a> {
     /// Reads Resource Manager, then the vault and the cluster, then the gateways from outside.
     pub(super) async fn take(patient: &Patient<'a>) -> Self {
-        let Patient { clouds, settings, memory, ways, bounds, now } = *patient;
+        let Patient { clouds, environment, ways, bounds, now } = *patient;
         let (azure, max) = (&clouds.azure, bounds.cloud);
-        let vault_name = names::vault(settings, azure.id());
-        let group = &settings.resource_group;
-        let published: Option<Published> =
-            memory.past("dns").and_then(|past| serde_json::from_value(past.output.clone()?).ok());
+        let group = &environment.resource_group;
         let (subscription, providers, found, cluster, vault, addresses, names) = futures::join!(
             read("the subscription", max, azure.arm().subscription(azure.id())),
             read("the resource providers", max, azure.providers()),
             read("the resource group", max, azure.group(group)),
-            read("the cluster", max, azure.cluster(group, &settings.cluster.name)),
-            read("the vault", max, azure.vault(group, &vault_name)),
-            read("the region's limits", max, azure.network_usages(&settings.location)),
-            zone(azure, published, max),
+            read("the cluster", max, azure.cluster(group, &environment.cluster_name)),
+            read("the vault", max, azure.vault(group, &environment.vault_name)),
+            read("the region's limits", max, azure.network_usages(&environment.location)),
+            zone(azure, environment.published.clone(), max),
         );
         let mut picture = Self {
-            settings,
-            memory,
+            environment,
             now,
             vaults: &clouds.vaults,
-            vault_name,
-            manifests: Manifests::new(settings),
             subscription,
             providers,
             features: Vec::new(),
@@ -131,7 +123,7 @@ impl<'a> Picture<'a> {
         patient: &Patient<'_>,
     ) -> (Read<Vec<Assignment>>, Option<Result<Vec<StoredVersion>, ApiError>>, Read<Option<Stored>>) {
         let Ok(Some(body)) = &self.vault else { return (Ok(Vec::new()), None, Ok(None)) };
-        let (max, name) = (patient.bounds.cloud, &self.settings.certificate.name);
+        let (max, name) = (patient.bounds.cloud, &self.environment.certificate_name);
         let uri = text(body, "/properties/vaultUri");
         let late = || ApiError::new(ApiErrorKind::Transport, "no response in time");
         let versions = async {
@@ -153,13 +145,13 @@ impl<'a> Picture<'a> {
 
     async fn enter(&self, patient: &Patient<'_>) -> Option<Read<Inside>> {
         let Ok(Some(body)) = &self.cluster else { return None };
-        let answers = !crate::cluster_body::is_stopped(body)
+        let answers = !cluster::is_stopped(body)
             && State::of(body) != State::Deleting
             && text(body, "/properties/provisioningState") != "Creating";
         if !answers {
             return None;
         }
-        Some(Inside::read(&patient.clouds.clusters, body, &self.manifests, patient.bounds.cloud).await)
+        Some(Inside::read(&patient.clouds.clusters, body, self.environment, patient.bounds.cloud).await)
     }
 
     /// Reads the preview flags. They matter only until a cluster exists.
@@ -168,9 +160,9 @@ impl<'a> Picture<'a> {
             return Vec::new();
         }
         let ask = |flag: &'static str| async move {
-            let asked = patient.clouds.azure.feature(PROVIDERS[0], flag);
+            let asked = patient.clouds.azure.feature(PROVIDER, flag);
             let state = timeout(patient.bounds.cloud, asked).await.ok()?.ok()??;
-            Some((format!("{}/{flag}", PROVIDERS[0]), state))
+            Some((format!("{}/{flag}", PROVIDER), state))
         };
         futures::future::join_all(FLAGS.map(ask)).await.into_iter().flatten().collect()
     }
@@ -195,7 +187,7 @@ impl<'a> Picture<'a> {
 
     /// Returns the desired objects of a Gateway API kind.
     pub(super) fn wanted(&self, kind: &'static str) -> impl Iterator<Item = &DynamicObject> {
-        let objects = self.manifests.gateways.iter().map(|manifest| &manifest.object);
+        let objects = self.environment.gateways.iter().map(|manifest| &manifest.object);
         objects.filter(move |object| object.types.as_ref().is_some_and(|types| types.kind == kind))
     }
 
@@ -246,11 +238,11 @@ impl<'a> Picture<'a> {
 }
 
 /// The published records, the zone, and its current records.
-pub(super) type Names = Option<(Published, Zone, Read<Option<Vec<Record>>>)>;
+pub(super) type Names = Option<(PublishedRecords, Zone, Read<Option<Vec<Record>>>)>;
 
-async fn zone(azure: &Azure, published: Option<Published>, max: Duration) -> Names {
+async fn zone(azure: &Azure, published: Option<PublishedRecords>, max: Duration) -> Names {
     let published = published?;
-    let zone = published.zone.as_ref().map(|zone| Zone { id: zone.id.clone(), name: zone.name.clone() })?;
+    let zone = published.zone.clone()?;
     let asked = async { absent(azure.records(&zone).await) };
     let records = read(&format!("the zone {}", zone.name), max, asked).await;
     Some((published, zone, records))

@@ -6,7 +6,7 @@ use super::{
     picture::Picture,
     walk::Walk,
 };
-use crate::dns;
+use landfall_cloud::arm::dns;
 
 pub(super) fn judge(p: &Picture<'_>, walk: &mut Walk) {
     let Some((published, zone, records)) = &p.names else { return };
@@ -35,7 +35,7 @@ pub(super) fn judge(p: &Picture<'_>, walk: &mut Walk) {
             continue;
         };
         if record.addresses != [wanted.clone()] {
-            let whose = match record.metadata.contains_key(crate::names::OWNER) {
+            let whose = match record.metadata.contains_key(&p.environment.owner_key) {
                 true => "landfall up: it updates the record",
                 false => {
                     "the record is foreign, so landfall does not change it: delete or correct it, then \

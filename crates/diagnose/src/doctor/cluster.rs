@@ -7,12 +7,11 @@ use super::{
     picture::Picture,
     walk::{Walk, Way},
 };
-use crate::cluster_body;
-use landfall_cloud::arm::State;
+use landfall_cloud::arm::{State, cluster as aks};
 use serde_json::Value;
 
 pub(super) fn judge(p: &Picture<'_>, walk: &mut Walk) -> Way {
-    let (group, cluster) = (&p.settings.resource_group, &p.settings.cluster.name);
+    let (group, cluster) = (&p.environment.resource_group, &p.environment.cluster_name);
     let body = match &p.cluster {
         Ok(Some(body)) => body,
         Ok(None) => {
@@ -28,7 +27,7 @@ pub(super) fn judge(p: &Picture<'_>, walk: &mut Walk) -> Way {
         Err(_) => return Way::Continue(()),
     };
     state(p, body, walk)?;
-    if let Some(why) = cluster_body::failed_pool(body) {
+    if let Some(why) = aks::failed_pool(body) {
         let finding = Finding::new(
             "NODE_POOL_FAILED",
             format!("a node pool of cluster {cluster} has failed"),
@@ -41,8 +40,8 @@ pub(super) fn judge(p: &Picture<'_>, walk: &mut Walk) -> Way {
 }
 
 fn state(p: &Picture<'_>, body: &Value, walk: &mut Walk) -> Way {
-    let (group, cluster) = (&p.settings.resource_group, &p.settings.cluster.name);
-    if cluster_body::is_stopped(body) {
+    let (group, cluster) = (&p.environment.resource_group, &p.environment.cluster_name);
+    if aks::is_stopped(body) {
         let finding = Finding::new(
             "CLUSTER_STOPPED",
             format!("the cluster {cluster} is stopped"),
@@ -96,7 +95,7 @@ fn state(p: &Picture<'_>, body: &Value, walk: &mut Walk) -> Way {
 
 /// Checks the managed Gateway API and its Istio. Without either no controller reconciles gateways.
 fn profile(p: &Picture<'_>, body: &Value, walk: &mut Walk) {
-    let cluster = &p.settings.cluster.name;
+    let cluster = &p.environment.cluster_name;
     let wanted = [
         ("/properties/ingressProfile/gatewayAPI/installation", "Standard"),
         (
@@ -144,7 +143,7 @@ pub(super) fn nodes(p: &Picture<'_>, inside: &Inside, walk: &mut Walk) -> Way {
             format!("node {}: Ready={status} {reason}", name(node))
         })
         .collect();
-    let (group, cluster) = (&p.settings.resource_group, &p.settings.cluster.name);
+    let (group, cluster) = (&p.environment.resource_group, &p.environment.cluster_name);
     if lame.len() < nodes.len() {
         if let Some(first) = lame.first() {
             walk.symptom(format!("{} of {} nodes are not ready: {first}", lame.len(), nodes.len()));

@@ -7,7 +7,7 @@
 //! finding is based on data that was read.
 //!
 //! To add a check, write it in the file of its resource and give its finding a code of its own. Then add a
-//! case to `tests/against_the_cloud/doctor` and a line to `docs/doctor.md`.
+//! case to `steps/tests/against_the_cloud/doctor` and a line to `docs/doctor.md`.
 
 mod certificate;
 mod cluster;
@@ -26,10 +26,8 @@ mod walk;
 
 pub use crate::rotation_links::Finding;
 
-use crate::{clouds::Clouds, settings::Settings};
 use jiff::Timestamp;
-use landfall_cloud::Ways;
-use landfall_engine::Memory;
+use landfall_cloud::{Clouds, Ways, environment::Environment};
 use std::time::Duration;
 
 /// The input of a diagnosis, and its timeouts.
@@ -37,9 +35,7 @@ pub struct Patient<'a> {
     /// The clients.
     pub clouds: &'a Clouds,
     /// The environment, with its names at the time of creation.
-    pub settings: &'a Settings,
-    /// The state from the journal.
-    pub memory: &'a Memory,
+    pub environment: &'a Environment,
     /// The address overrides of the gateways; `None` skips the requests to them.
     pub ways: Option<&'a Ways>,
     /// The bounds.

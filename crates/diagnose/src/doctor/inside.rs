@@ -4,17 +4,14 @@ use super::{
     object::{list, name, space, text},
     picture::{Read, read},
 };
-use crate::{
-    clouds::{Clusters, Opened},
-    cluster_ready::{AddOnIdentity, ReadyCluster},
-    istio::{CONTROL_PLANE, NAMESPACE},
-    manifests::Manifests,
-    tls_secret,
-};
 use futures::future::join_all;
 use landfall_cloud::{
-    ApiErrorKind,
-    kubernetes::{DynamicObject, Kind},
+    AddOnIdentity, ApiErrorKind, Clusters, Opened, ReadyCluster,
+    environment::Environment,
+    kubernetes::{
+        DynamicObject, Kind,
+        istio::{CONTROL_PLANE, NAMESPACE},
+    },
 };
 use serde_json::Value;
 use std::{
@@ -45,13 +42,13 @@ impl Inside {
     pub(super) async fn read(
         clusters: &Clusters,
         body: &Value,
-        manifests: &Manifests,
+        environment: &Environment,
         max: Duration,
     ) -> Read<Self> {
         let cluster = ready(body);
         let opened = read("the objects in the cluster", max, clusters.open(&cluster)).await?;
         let istiod = async { opened.api.get(&Kind::DEPLOYMENT, Some(NAMESPACE), CONTROL_PLANE).await };
-        let look = Look { opened: &opened, spaces: spaces(manifests), max };
+        let look = Look { opened: &opened, spaces: spaces(environment), max };
         let (
             nodes,
             classes,
@@ -75,7 +72,7 @@ impl Inside {
             look.all(Kind::POD),
             look.all(Kind::EVENT),
             look.all(Kind::SECRET_PROVIDER_CLASS),
-            look.secrets(manifests),
+            look.secrets(environment),
         );
         Ok(Self {
             nodes,
@@ -171,14 +168,15 @@ impl Look<'_> {
     /// Reads only the Secrets that listeners name, and no other Secret.
     async fn secrets(
         &self,
-        manifests: &Manifests,
+        environment: &Environment,
     ) -> BTreeMap<(String, String), Read<Option<DynamicObject>>> {
+        let own = &environment.tls_secret;
         let mut places: BTreeSet<(String, String)> =
-            BTreeSet::from([(tls_secret::NAMESPACE.to_owned(), tls_secret::SECRET.to_owned())]);
+            BTreeSet::from([(own.namespace.clone(), own.name.clone())]);
         for gateway in self.all(Kind::GATEWAY).await.unwrap_or_default() {
             places.extend(secrets_of(&gateway));
         }
-        places.extend(manifests.gateways.iter().flat_map(|manifest| secrets_of(&manifest.object)));
+        places.extend(environment.gateways.iter().flat_map(|manifest| secrets_of(&manifest.object)));
         let secrets = places.into_iter().map(|place| async move {
             let what = format!("Secret {}", place.1);
             let asked = async { self.opened.api.get(&Kind::SECRET, Some(&place.0), &place.1).await };
@@ -203,10 +201,10 @@ pub(super) fn secrets_of(gateway: &DynamicObject) -> Vec<(String, String)> {
         .collect()
 }
 
-fn spaces(manifests: &Manifests) -> BTreeSet<String> {
-    let objects = manifests.apps.iter().chain(&manifests.gateways).map(|manifest| &manifest.object);
+fn spaces(environment: &Environment) -> BTreeSet<String> {
+    let objects = environment.apps.iter().chain(&environment.gateways).map(|manifest| &manifest.object);
     let mut spaces: BTreeSet<String> = objects.map(|object| space(object).to_owned()).collect();
-    spaces.insert(tls_secret::NAMESPACE.to_owned());
+    spaces.insert(environment.tls_secret.namespace.clone());
     spaces
 }
 

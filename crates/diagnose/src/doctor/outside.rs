@@ -8,8 +8,10 @@ use super::{
     picture::Picture,
     walk::Walk,
 };
-use crate::tls_secret::thumbprint;
-use landfall_cloud::{certificate::Leaf, kubernetes::DynamicObject};
+use landfall_cloud::{
+    certificate::Leaf,
+    kubernetes::{DynamicObject, tls_secret::thumbprint},
+};
 use std::{collections::BTreeSet, time::Duration};
 
 /// The response to `GET /`, or its absence.

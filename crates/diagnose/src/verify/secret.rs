@@ -4,9 +4,8 @@ use super::{
     finding::{Fault, Finding},
     route::{Gate, name},
 };
-use crate::clouds::Opened;
 use landfall_cloud::{
-    ApiError, ApiErrorKind,
+    ApiError, ApiErrorKind, Opened,
     kubernetes::{DynamicObject, Kind},
 };
 use serde_json::Value;

@@ -11,84 +11,18 @@ mod events;
 mod holder;
 mod source;
 
-pub(crate) use events::gist;
 pub(crate) use holder::why;
 pub(crate) use source::{add_on, answer, rotation};
 
-use crate::{certificate::HeldCertificate, clouds::Opened, key_vault::Vault};
+pub use landfall_cloud::secret_sync::{Finding, Links, Outlook, gist};
+
+use async_trait::async_trait;
 use landfall_cloud::{
-    ApiError,
+    ApiError, Opened,
     kubernetes::{DynamicObject, Kind},
-    vault::{StoredVersion, Vaults},
+    secret_sync::SyncDiagnosis,
+    vault::StoredVersion,
 };
-use serde_json::Value;
-
-/// The input of the diagnosis: both ends of the sync, and the names between them.
-pub struct Links<'a> {
-    /// The cluster as Resource Manager shows it.
-    pub cluster: &'a Value,
-    /// The vault.
-    pub vault: &'a Vault,
-    /// The vault as Resource Manager shows it, if that could be read.
-    pub vault_body: Option<&'a Value>,
-    /// The data planes.
-    pub vaults: &'a Vaults,
-    /// The desired content of the Secret.
-    pub certificate: &'a HeldCertificate,
-    /// The namespace of the Secret.
-    pub namespace: &'a str,
-    /// Its name.
-    pub secret: &'a str,
-}
-
-/// A failed stage.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Finding {
-    /// The machine-readable code, such as `ROTATION_OFF`.
-    pub code: &'static str,
-    /// The cause, in one sentence.
-    pub cause: String,
-    /// The evidence: fields, events.
-    pub evidence: Vec<String>,
-    /// The remedy.
-    pub mend: String,
-    /// The chance that the fault passes.
-    pub outlook: Outlook,
-}
-
-/// The chance that a fault passes without intervention.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Outlook {
-    /// The fault may pass, like a role assignment that is not effective yet.
-    MayPass,
-    /// The fault does not pass by itself, but may be a momentary state, like that between two pods.
-    Unlikely,
-    /// The fault is configured and never passes.
-    Never,
-}
-
-impl Finding {
-    /// Returns a finding without evidence; `cause` is a lowercase fragment, `mend` the remedy.
-    pub fn new(code: &'static str, cause: impl Into<String>, mend: impl Into<String>) -> Self {
-        Self {
-            code,
-            cause: cause.into(),
-            evidence: Vec::new(),
-            mend: mend.into(),
-            outlook: Outlook::Unlikely,
-        }
-    }
-
-    pub(crate) fn evidence(mut self, evidence: impl Into<String>) -> Self {
-        self.evidence.push(evidence.into());
-        self
-    }
-
-    pub(crate) fn outlook(mut self, outlook: Outlook) -> Self {
-        self.outlook = outlook;
-        self
-    }
-}
 
 /// The data that the cluster and the vault return.
 pub(crate) struct Reading<'a> {
@@ -101,6 +35,16 @@ pub(crate) struct Reading<'a> {
     /// The version in the vault; `None` if it could not be read, or the finding that the vault's response
     /// indicates.
     pub(crate) version: Result<Option<StoredVersion>, Finding>,
+}
+
+/// The diagnosis of the sync, for the step that waits for it.
+pub struct RotationDiagnosis;
+
+#[async_trait]
+impl SyncDiagnosis for RotationDiagnosis {
+    async fn find(&self, opened: &Opened, links: &Links<'_>) -> Result<Option<Finding>, ApiError> {
+        find(opened, links).await
+    }
 }
 
 /// Checks all stages in order and returns the first failed one. Returns `None` if all are sound and the
