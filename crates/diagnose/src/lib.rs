@@ -4,6 +4,8 @@
 //! of the steps, with the live state. This crate depends on neither the steps nor the engine.
 
 pub mod doctor;
+mod http_probe;
+mod peer_certificate;
 pub mod present;
 pub mod rotation_links;
 pub mod verify;

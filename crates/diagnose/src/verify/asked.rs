@@ -2,12 +2,12 @@
 
 use super::{
     CheckId,
-    client::{Answer, Line, Lost},
     finding::{Fault, Finding},
     promise::{Ask, DoorWay, Expect, with_query},
     scene::Scene,
     workload::{Voice, Workload},
 };
+use crate::http_probe::{Answer, Line, Lost};
 use std::collections::BTreeMap;
 use url::Url;
 

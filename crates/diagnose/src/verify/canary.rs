@@ -3,12 +3,12 @@
 
 use super::{
     CheckId, binomial,
-    client::{Answer, Lost},
     finding::{Fault, Finding},
     promise::{Split, with_query},
     scene::Scene,
     workload::Voice,
 };
+use crate::http_probe::{Answer, Lost};
 
 /// The number of connections per split, with sequential requests on each: as many as a browser opens.
 const LINES: u32 = 6;
@@ -104,7 +104,7 @@ async fn line(scene: &Scene<'_>, split: &Split, share: u32) -> Result<Vec<u32>, 
                 counts[whose(split, &answer)?] += 1;
                 left -= 1;
             }
-            Err(Lost::Broken(_)) if open.is_over() && reopened < REOPENED_MAX => {
+            Err(Lost::Broken(_) | Lost::NotHttp(_)) if open.is_over() && reopened < REOPENED_MAX => {
                 reopened += 1;
                 // Closes the old connection first, so that its slot is free for the new one.
                 drop(open);

@@ -13,7 +13,6 @@
 mod asked;
 pub mod binomial;
 mod canary;
-mod client;
 mod finding;
 mod here;
 mod precedence;
@@ -25,13 +24,15 @@ mod route;
 mod scene;
 mod secret;
 mod served;
-mod trust;
 mod workload;
 
 pub use finding::{CheckId, Checked, State};
 pub use read_error::{ReadError, ReadFailure};
 
-use client::Client;
+use crate::{
+    http_probe::{Client, Limits},
+    peer_certificate::Trust,
+};
 use finding::Finding;
 use landfall_cloud::{
     Clouds, ReadyCluster, Ways,
@@ -49,11 +50,12 @@ use std::{
     time::Duration,
 };
 use tokio::time::{Instant, MissedTickBehavior};
-use trust::Trust;
 use workload::Workloads;
 
 /// The interval of the progress reports on pending checks.
 const HEARTBEAT: Duration = Duration::from_secs(2);
+/// The maximum number of open connections.
+const CONNECTIONS_MAX: usize = 16;
 /// The pause between two rounds.
 const PAUSE: Duration = Duration::from_millis(500);
 
@@ -179,6 +181,11 @@ impl<'a> Verification<'a> {
         let opened = self.clouds.clusters.open(&self.cluster).await;
         let opened =
             opened.map_err(|error| ReadError::api(format!("open cluster {}", self.cluster.name), error))?;
+        let limits = Limits {
+            timeout: self.bounds.answer,
+            connections: CONNECTIONS_MAX,
+            user_agent: "landfall-verify",
+        };
         let mut found = BTreeMap::new();
         let mut trust: Option<Arc<Trust>> = None;
         loop {
@@ -190,7 +197,8 @@ impl<'a> Verification<'a> {
             let trusted = trust.take().filter(|trust| trust.is_in(&stored.cer));
             let trusted = trusted.unwrap_or_else(|| Arc::new(Trust::new(&stored.cer, leaf)));
             let scene = Scene {
-                client: Client::new(ways().await, trusted.clone(), self.bounds.answer),
+                client: Client::new(ways().await, Some(trusted.clone()), limits),
+                trust: trusted.clone(),
                 opened: &opened,
                 gates: &self.gates,
                 promises: &self.promises,

@@ -2,11 +2,11 @@
 
 use super::{
     CheckId,
-    client::{Door, Lost},
     finding::{Fault, Finding},
     promise::DoorWay,
     scene::Scene,
 };
+use crate::http_probe::{Door, Lost};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The most frequent reason for a gateway without a response.

@@ -2,22 +2,26 @@
 
 use super::{
     CheckId, ReadError,
-    client::{Client, Door, Lost},
     finding::Fault,
     promise::{DoorWay, Promises},
     route::Gate,
     workload::Workloads,
+};
+use crate::{
+    http_probe::{Client, Door, Lost},
+    peer_certificate::Trust,
 };
 use landfall_cloud::{
     Opened,
     kubernetes::{DynamicObject, Kind, readiness, readiness::Readiness},
     vault::Stored,
 };
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 
 /// The input of one round.
 pub(super) struct Scene<'a> {
     pub(super) client: Client,
+    pub(super) trust: Arc<Trust>,
     pub(super) opened: &'a Opened,
     pub(super) gates: &'a [Gate],
     pub(super) promises: &'a Promises,
@@ -39,7 +43,7 @@ impl Scene<'_> {
     pub(super) fn lost(&self, way: &DoorWay, lost: &Lost) -> Fault {
         let root = match lost {
             Lost::Untrusted(_) => CheckId::Certificate,
-            Lost::Silent(_) | Lost::Broken(_) => CheckId::Gateways,
+            Lost::Silent(_) | Lost::Broken(_) | Lost::NotHttp(_) => CheckId::Gateways,
         };
         Fault::new(format!("{}: {}", way.host, lost.told(way.port))).root(root)
     }

@@ -2,12 +2,11 @@
 
 use super::{
     CheckId,
-    client::Lost,
     finding::{Fault, Finding},
     promise::DoorWay,
     scene::Scene,
-    trust::Shown,
 };
+use crate::{http_probe::Lost, peer_certificate::Shown};
 use jiff::Timestamp;
 
 /// Checks the served certificate of every host.
@@ -17,7 +16,7 @@ pub(super) async fn check(scene: &Scene<'_>) -> Finding {
     if pinned.is_empty() {
         return Finding::Inapplicable("no listener has a Secret with the vault's certificate".to_owned());
     }
-    let leaf = scene.client.trust().leaf();
+    let leaf = scene.trust.leaf();
     let mut faults: Vec<Fault> = Vec::new();
     let uncovered = pinned.iter().filter(|way| !leaf.covers(&way.host));
     faults.extend(uncovered.map(|way| {
@@ -63,7 +62,7 @@ async fn look(scene: &Scene<'_>, way: &DoorWay) -> Result<Shown, Fault> {
 }
 
 fn told(scene: &Scene<'_>, pinned: usize, own: usize, vouched: bool) -> String {
-    let leaf = scene.client.trust().leaf();
+    let leaf = scene.trust.leaf();
     let by = match (leaf.issuer == leaf.subject, vouched) {
         (_, true) => "trusted by a root of this system and pinned",
         (true, false) => "self-signed, pinned",

@@ -1,9 +1,7 @@
 //! Identification of the workload behind a Service by its response, based on the container image in the set.
 
-use super::{
-    client::Answer,
-    route::{name, space},
-};
+use super::route::{name, space};
+use crate::http_probe::Answer;
 use landfall_cloud::kubernetes::{DynamicObject, manifest::Manifest};
 use serde_json::Value;
 use std::collections::BTreeMap;
