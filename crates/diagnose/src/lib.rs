@@ -5,7 +5,10 @@
 
 pub mod doctor;
 mod http_probe;
+mod object_fields;
 mod peer_certificate;
 pub mod present;
 pub mod rotation_links;
+mod route_model;
+mod secret_model;
 pub mod verify;

@@ -11,6 +11,13 @@ pub fn thumbprint(secret: &DynamicObject) -> Option<String> {
     if secret.data["type"].as_str() != Some("kubernetes.io/tls") {
         return None;
     }
+    Some(leaf(secret)?.thumbprint_sha1.to_ascii_lowercase())
+}
+
+/// Returns the leaf in a Secret of any type; `None` if it contains no certificate. The private key is never
+/// read.
+#[must_use]
+pub fn leaf(secret: &DynamicObject) -> Option<Leaf> {
     let pem = STANDARD.decode(secret.data["data"]["tls.crt"].as_str()?).ok()?;
-    Some(Leaf::from_pem(&pem).ok()?.thumbprint_sha1.to_ascii_lowercase())
+    Leaf::from_pem(&pem).ok()
 }

@@ -1,6 +1,7 @@
 //! Checks of the vault and of the certificate in it.
 
-use super::{Finding, object::text, picture::Picture, walk::Walk};
+use super::{Finding, picture::Picture, walk::Walk};
+use crate::object_fields::text;
 use landfall_cloud::{certificate::Leaf, vault::StoredVersion};
 
 /// Key of the symptoms that the vault's failure to return a certificate explains.

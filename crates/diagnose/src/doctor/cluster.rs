@@ -3,10 +3,10 @@
 use super::{
     Finding,
     inside::Inside,
-    object::{condition, list, name, text},
     picture::Picture,
     walk::{Walk, Way},
 };
+use crate::object_fields::{condition, list, name, text};
 use landfall_cloud::arm::{State, cluster as aks};
 use serde_json::Value;
 

@@ -1,12 +1,7 @@
 //! Checks of the gateways: their conditions, the objects behind them, and their addresses.
 
-use super::{
-    Finding,
-    inside::Inside,
-    object::{Said, condition, is_ready, latest, list, name, selected, space, text},
-    picture::Picture,
-    walk::Walk,
-};
+use super::{Finding, inside::Inside, picture::Picture, walk::Walk};
+use crate::object_fields::{Said, condition, is_ready, latest, list, name, selected, space, text};
 use crate::rotation_links::why;
 use landfall_cloud::kubernetes::DynamicObject;
 use serde_json::Value;

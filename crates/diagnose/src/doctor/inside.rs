@@ -1,8 +1,9 @@
 //! The objects in the cluster on the paths from a gateway to its certificate, its address and its backends.
 
-use super::{
-    object::{list, name, space, text},
-    picture::{Read, read},
+use super::picture::{Read, read};
+use crate::{
+    object_fields::{name, space, text},
+    route_model::Gate,
 };
 use futures::future::join_all;
 use landfall_cloud::{
@@ -174,9 +175,14 @@ impl Look<'_> {
         let mut places: BTreeSet<(String, String)> =
             BTreeSet::from([(own.namespace.clone(), own.name.clone())]);
         for gateway in self.all(Kind::GATEWAY).await.unwrap_or_default() {
-            places.extend(secrets_of(&gateway));
+            places.extend(Gate::read(&gateway).secrets());
         }
-        places.extend(environment.gateways.iter().flat_map(|manifest| secrets_of(&manifest.object)));
+        places.extend(
+            environment
+                .gateways
+                .iter()
+                .flat_map(|manifest| Gate::read(&manifest.object).secrets().collect::<Vec<_>>()),
+        );
         let secrets = places.into_iter().map(|place| async move {
             let what = format!("Secret {}", place.1);
             let asked = async { self.opened.api.get(&Kind::SECRET, Some(&place.0), &place.1).await };
@@ -185,20 +191,6 @@ impl Look<'_> {
         });
         join_all(secrets).await.into_iter().collect()
     }
-}
-
-/// Returns the Secrets that the listeners of a gateway name.
-pub(super) fn secrets_of(gateway: &DynamicObject) -> Vec<(String, String)> {
-    let listeners = list(&gateway.data, "/spec/listeners").iter();
-    let references = listeners.flat_map(|listener| list(listener, "/tls/certificateRefs"));
-    references
-        .filter(|one| matches!(text(one, "/kind"), "" | "Secret") && !text(one, "/name").is_empty())
-        .map(|one| {
-            let named = text(one, "/namespace");
-            let namespace = if named.is_empty() { space(gateway) } else { named };
-            (namespace.to_owned(), text(one, "/name").to_owned())
-        })
-        .collect()
 }
 
 fn spaces(environment: &Environment) -> BTreeSet<String> {

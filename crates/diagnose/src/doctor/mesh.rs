@@ -1,12 +1,7 @@
 //! Checks of the gateway controller: istiod, and the GatewayClass that it has accepted.
 
-use super::{
-    Finding,
-    inside::Inside,
-    object::{condition, name, selected, text},
-    picture::Picture,
-    walk::Walk,
-};
+use super::{Finding, inside::Inside, picture::Picture, walk::Walk};
+use crate::object_fields::{condition, name, selected, text};
 use crate::rotation_links::why;
 use landfall_cloud::kubernetes::{
     istio::{CLASS, CONTROL_PLANE, NAMESPACE},

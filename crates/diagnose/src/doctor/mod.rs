@@ -16,7 +16,6 @@ mod ground;
 mod inside;
 mod mesh;
 mod names;
-mod object;
 mod outside;
 mod picture;
 mod probe;

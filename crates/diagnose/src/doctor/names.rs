@@ -1,10 +1,9 @@
 //! Checks of the records in a DNS zone that landfall manages.
 
-use super::{
-    Finding,
-    object::{list, name, text},
-    picture::Picture,
-    walk::Walk,
+use super::{Finding, picture::Picture, walk::Walk};
+use crate::{
+    object_fields::{list, name, text},
+    route_model::Route,
 };
 use landfall_cloud::arm::dns;
 
@@ -58,13 +57,11 @@ pub(super) fn judge(p: &Picture<'_>, walk: &mut Walk) {
 fn now(p: &Picture<'_>, host: &str) -> Option<String> {
     let inside = p.inside()?;
     let routes = p.wanted("HTTPRoute");
-    let of = routes.filter(|route| super::object::texts(&route.data, "/spec/hostnames").contains(&host));
-    let parents = of.flat_map(|route| list(&route.data, "/spec/parentRefs"));
+    let of = routes.map(Route::read).filter(|route| route.spec.hostnames.iter().any(|one| one == host));
+    let parents = of.flat_map(|route| route.spec.parent_refs);
     let gateways = inside.gateways.as_ref().ok()?;
-    parents.filter_map(|parent| gateways.iter().find(|one| name(one) == text(parent, "/name"))).find_map(
-        |one| {
-            let address = list(&one.data, "/status/addresses").first()?;
-            Some(text(address, "/value").to_owned()).filter(|address| !address.is_empty())
-        },
-    )
+    parents.filter_map(|parent| gateways.iter().find(|one| name(one) == parent.name)).find_map(|one| {
+        let address = list(&one.data, "/status/addresses").first()?;
+        Some(text(address, "/value").to_owned()).filter(|address| !address.is_empty())
+    })
 }

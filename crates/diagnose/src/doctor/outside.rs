@@ -1,12 +1,9 @@
 //! Checks of the gateways' responses from outside, for failures that no check inside the cluster explains.
 
-use super::{
-    Finding,
-    gateway::service,
-    inside::{Inside, secrets_of},
-    object::{list, name, space, text},
-    picture::Picture,
-    walk::Walk,
+use super::{Finding, gateway::service, inside::Inside, picture::Picture, walk::Walk};
+use crate::{
+    object_fields::{list, name, space, text},
+    route_model::Gate,
 };
 use landfall_cloud::{
     certificate::Leaf,
@@ -199,6 +196,7 @@ fn certificates(p: &Picture<'_>, inside: &Inside, walk: &mut Walk) {
 fn carried(p: &Picture<'_>, inside: &Inside, own: &str) -> Vec<String> {
     let Some(wanted) = p.gateways().find(|gateway| name(gateway) == own) else { return Vec::new() };
     let Some(live) = Inside::find(&inside.gateways, space(wanted), own) else { return Vec::new() };
-    let secrets = secrets_of(live).into_iter().filter_map(|place| inside.secrets.get(&place));
+    let live = Gate::read(live);
+    let secrets = live.secrets().filter_map(|place| inside.secrets.get(&place));
     secrets.filter_map(|read| thumbprint(read.as_ref().ok()?.as_ref()?)).collect()
 }

@@ -1,12 +1,7 @@
 //! The snapshot of the environment, read concurrently and with timeouts.
 
-use super::{
-    Patient,
-    inside::Inside,
-    object::{text, texts},
-    outside::Answer,
-    probe,
-};
+use super::{Patient, inside::Inside, outside::Answer, probe};
+use crate::{object_fields::text, route_model::Route};
 use jiff::Timestamp;
 use landfall_cloud::{
     ApiError, ApiErrorKind,
@@ -179,8 +174,9 @@ impl<'a> Picture<'a> {
 
     /// Returns the hosts of the desired routes.
     pub(super) fn hosts(&self) -> Vec<String> {
-        let names = self.wanted("HTTPRoute").flat_map(|route| texts(&route.data, "/spec/hostnames"));
-        let mut hosts: Vec<String> = names.filter(|host| !host.starts_with('*')).map(str::to_owned).collect();
+        let routes = self.wanted("HTTPRoute").map(Route::read);
+        let mut hosts: Vec<String> =
+            routes.flat_map(|route| route.plain_hosts().cloned().collect::<Vec<_>>()).collect();
         hosts.dedup();
         hosts
     }

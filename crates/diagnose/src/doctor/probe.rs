@@ -3,11 +3,14 @@
 
 use super::{
     inside::Inside,
-    object::{list, name, space, text, texts},
     outside::{Answer, Came},
     picture::Picture,
 };
-use crate::http_probe::{Client, Door, Limits, Lost};
+use crate::{
+    http_probe::{Client, Door, Limits, Lost},
+    object_fields::{list, name, space, text},
+    route_model::{Gate, Route},
+};
 use futures::future::join_all;
 use landfall_cloud::{Ways, kubernetes::DynamicObject};
 use std::{net::IpAddr, time::Duration};
@@ -27,10 +30,9 @@ pub(super) async fn all(p: &Picture<'_>, inside: &Inside, ways: &Ways, at_most: 
             continue;
         };
         for host in hosts(p, wanted) {
-            for listener in list(&live.data, "/spec/listeners") {
-                let port = listener["port"].as_u64().and_then(|port| u16::try_from(port).ok()).unwrap_or(443);
-                let secure = text(listener, "/protocol") == "HTTPS";
-                let door = Door { address, port, secure, pinned: false, host: host.clone() };
+            for listener in Gate::read(live).listeners {
+                let secure = listener.protocol == "HTTPS";
+                let door = Door { address, port: listener.port, secure, pinned: false, host: host.clone() };
                 asked.push(ask(&client, name(wanted), door, at_most));
             }
         }
@@ -40,15 +42,9 @@ pub(super) async fn all(p: &Picture<'_>, inside: &Inside, ways: &Ways, at_most: 
 
 /// Returns the hosts that the routes of a gateway name, without wildcards.
 fn hosts(p: &Picture<'_>, gateway: &DynamicObject) -> Vec<String> {
-    let is_parent = |route: &&DynamicObject| {
-        list(&route.data, "/spec/parentRefs").iter().any(|one| text(one, "/name") == name(gateway))
-    };
-    let routes = p.wanted("HTTPRoute").filter(is_parent);
-    let mut hosts: Vec<String> = routes
-        .flat_map(|route| texts(&route.data, "/spec/hostnames"))
-        .filter(|host| !host.starts_with('*'))
-        .map(str::to_owned)
-        .collect();
+    let routes = p.wanted("HTTPRoute").map(Route::read).filter(|route| route.has_parent(name(gateway)));
+    let mut hosts: Vec<String> =
+        routes.flat_map(|route| route.plain_hosts().cloned().collect::<Vec<_>>()).collect();
     hosts.sort();
     hosts.dedup();
     hosts

@@ -3,12 +3,10 @@
 mod backend;
 mod paths;
 
-use super::{
-    Finding,
-    inside::Inside,
-    object::{Said, condition, list, name, space, text, texts},
-    picture::Picture,
-    walk::Walk,
+use super::{Finding, inside::Inside, picture::Picture, walk::Walk};
+use crate::{
+    object_fields::{Said, condition, list, name, space, text, texts},
+    route_model::{Gate, Reference, Route},
 };
 use landfall_cloud::kubernetes::DynamicObject;
 use serde_json::Value;
@@ -27,21 +25,22 @@ pub(super) fn judge(p: &Picture<'_>, inside: &Inside, walk: &mut Walk) {
 /// Returns whether a route is relevant: it is a desired one, or references one of the gateways.
 fn concerns(p: &Picture<'_>, route: &DynamicObject) -> bool {
     let same = |one: &DynamicObject| name(one) == name(route) && space(one) == space(route);
-    let asks = |gateway: &DynamicObject| {
-        references(route).any(|reference| text(reference, "/name") == name(gateway))
-    };
+    let asks = |gateway: &DynamicObject| Route::read(route).has_parent(name(gateway));
     p.wanted("HTTPRoute").any(same) || p.gateways().any(asks)
 }
 
-fn references(route: &DynamicObject) -> impl Iterator<Item = &Value> {
-    list(&route.data, "/spec/parentRefs").iter()
+fn references(route: &DynamicObject) -> Vec<Reference> {
+    Route::read(route).spec.parent_refs
 }
 
 /// Returns the live gateway that a route's parent reference names.
-fn gateway<'a>(inside: &'a Inside, route: &DynamicObject, reference: &Value) -> Option<&'a DynamicObject> {
-    let named = text(reference, "/namespace");
-    let namespace = if named.is_empty() { space(route) } else { named };
-    Inside::find(&inside.gateways, namespace, text(reference, "/name"))
+fn gateway<'a>(
+    inside: &'a Inside,
+    route: &DynamicObject,
+    reference: &Reference,
+) -> Option<&'a DynamicObject> {
+    let namespace = reference.namespace.as_deref().unwrap_or_else(|| space(route));
+    Inside::find(&inside.gateways, namespace, &reference.name)
 }
 
 /// Marks the hosts of a route as explained, because the route's failure has a cause.
@@ -50,14 +49,14 @@ fn explain(route: &DynamicObject, walk: &mut Walk) {
         walk.explain(host);
     }
     for reference in references(route) {
-        walk.explain(format!("{}/{}", text(reference, "/name"), text(reference, "/sectionName")));
+        walk.explain(format!("{}/{}", reference.name, reference.section()));
     }
 }
 
 fn parents(inside: &Inside, route: &DynamicObject, walk: &mut Walk) {
     let own = name(route);
-    for reference in references(route) {
-        let parent = text(reference, "/name");
+    for reference in &references(route) {
+        let parent = reference.name.as_str();
         if gateway(inside, route, reference).is_none() {
             // A desired gateway that is missing has a finding of its own.
             if !walk.explains(parent) && inside.gateways.is_ok() {
@@ -77,7 +76,7 @@ fn parents(inside: &Inside, route: &DynamicObject, walk: &mut Walk) {
         let statuses = list(&route.data, "/status/parents").iter();
         let same = |status: &&Value| {
             text(status, "/parentRef/name") == parent
-                && text(status, "/parentRef/sectionName") == text(reference, "/sectionName")
+                && text(status, "/parentRef/sectionName") == reference.section()
         };
         let Some(status) = statuses.into_iter().find(same) else {
             walk.symptom(format!("no controller has accepted the route {own} for gateway {parent}"));
@@ -92,8 +91,8 @@ fn parents(inside: &Inside, route: &DynamicObject, walk: &mut Walk) {
     }
 }
 
-fn refused(inside: &Inside, route: &DynamicObject, reference: &Value, said: &Said<'_>) -> Finding {
-    let (own, parent) = (name(route), text(reference, "/name"));
+fn refused(inside: &Inside, route: &DynamicObject, reference: &Reference, said: &Said<'_>) -> Finding {
+    let (own, parent) = (name(route), &reference.name);
     let finding = match said.reason {
         "NoMatchingListenerHostname" => Finding::new(
             "ROUTE_HOSTNAME_MISMATCH",
@@ -122,10 +121,9 @@ fn refused(inside: &Inside, route: &DynamicObject, reference: &Value, said: &Sai
     finding.evidence(format!("route {own}: {}", said.told()))
 }
 
-fn listeners(inside: &Inside, route: &DynamicObject, reference: &Value) -> Vec<String> {
-    let found = gateway(inside, route, reference);
-    let all = found.map(|found| list(&found.data, "/spec/listeners")).unwrap_or_default();
-    all.iter().map(|listener| text(listener, "/name").to_owned()).collect()
+fn listeners(inside: &Inside, route: &DynamicObject, reference: &Reference) -> Vec<String> {
+    let found = gateway(inside, route, reference).map(Gate::read);
+    found.into_iter().flat_map(|found| found.listeners).map(|listener| listener.name).collect()
 }
 
 /// Reports the desired routes that do not exist.
@@ -135,14 +133,14 @@ fn missing(p: &Picture<'_>, inside: &Inside, walk: &mut Walk) {
         if Inside::find(&inside.routes, space(wanted), own).is_some() {
             continue;
         }
-        let idle = references(wanted).find_map(|reference| {
+        let idle = references(wanted).iter().find_map(|reference| {
             let gateway = gateway(inside, wanted, reference)?;
             let statuses = list(&gateway.data, "/status/listeners").iter();
-            let section = text(reference, "/sectionName");
+            let section = reference.section();
             let mut of = statuses.filter(|one| section.is_empty() || text(one, "/name") == section);
             of.all(|one| one["attachedRoutes"] == 0).then(|| (name(gateway).to_owned(), section.to_owned()))
         });
-        let is_explained = references(wanted).all(|reference| walk.explains(text(reference, "/name")));
+        let is_explained = references(wanted).iter().all(|reference| walk.explains(&reference.name));
         if !is_explained {
             let told = format!("namespace {} has no HTTPRoute {own}", space(wanted));
             walk.lacks(match &idle {

@@ -4,12 +4,16 @@
 use super::{
     Finding,
     certificate::{CERTIFICATE, newest},
-    inside::{Inside, secrets_of},
-    object::{list, name, text},
+    inside::Inside,
     picture::Picture,
     walk::Walk,
 };
-use crate::rotation_links::{self, Links, Reading};
+use crate::{
+    object_fields::{name, text},
+    rotation_links::{self, Links, Reading},
+    route_model::Gate,
+    secret_model::synced_secrets,
+};
 use landfall_cloud::{
     arm::Role,
     environment::{CertificateRef, VaultRef},
@@ -36,8 +40,11 @@ pub(super) fn judge(p: &Picture<'_>, inside: &Inside, walk: &mut Walk) {
         let Ok(object) = read else { continue };
         let gateways = inside.gateways.as_deref().unwrap_or_default();
         let place = (namespace.clone(), secret.clone());
-        let users: Vec<&str> =
-            gateways.iter().filter(|gateway| secrets_of(gateway).contains(&place)).map(name).collect();
+        let users: Vec<&str> = gateways
+            .iter()
+            .filter(|gateway| Gate::read(gateway).secrets().any(|secret| secret == place))
+            .map(name)
+            .collect();
         let way = Secret { p, inside, namespace, name: secret };
         let standing = way.standing(object.as_ref());
         if standing == Standing::Sound {
@@ -78,9 +85,7 @@ impl Secret<'_> {
 
     /// Returns whether the driver syncs the Secret: a class names it, or it is landfall's own Secret.
     fn is_synced(&self) -> bool {
-        let makes = |class: &DynamicObject| {
-            list(&class.data, "/spec/secretObjects").iter().any(|made| text(made, "/secretName") == self.name)
-        };
+        let makes = |class: &DynamicObject| synced_secrets(class).any(|secret| secret == self.name);
         let own = &self.p.environment.tls_secret;
         let ours = (self.namespace, self.name) == (own.namespace.as_str(), own.name.as_str());
         ours || self.inside.secret_classes.as_deref().unwrap_or_default().iter().any(makes)
@@ -155,7 +160,7 @@ impl Secret<'_> {
         };
         let in_space = |read: &super::picture::Read<Vec<DynamicObject>>| -> Vec<DynamicObject> {
             let all = read.as_deref().unwrap_or_default().iter();
-            all.filter(|object| super::object::space(object) == self.namespace).cloned().collect()
+            all.filter(|object| crate::object_fields::space(object) == self.namespace).cloned().collect()
         };
         let (classes, pods, events) = (
             in_space(&self.inside.secret_classes),

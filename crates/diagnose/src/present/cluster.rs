@@ -1,7 +1,7 @@
 //! Status of the cluster, and of the control plane of its gateways.
 
-use super::object::{Object, holds, label, name, namespace, text};
-use landfall_cloud::kubernetes::readiness;
+use crate::object_fields::{display_name, holds, label, space, text};
+use landfall_cloud::kubernetes::{DynamicObject, readiness};
 use serde_json::Value;
 
 /// A cluster.
@@ -33,7 +33,7 @@ impl Running {
         }
     }
 
-    pub(super) fn count(&mut self, nodes: &[Object]) {
+    pub(super) fn count(&mut self, nodes: &[DynamicObject]) {
         let ready = nodes.iter().filter(|node| holds(&node.data["status"], "Ready")).count();
         self.nodes = (ready, nodes.len());
     }
@@ -57,14 +57,16 @@ pub struct ControlPlane {
 }
 
 impl ControlPlane {
-    pub(super) fn read(classes: &[Object], pods: &[Object]) -> Self {
-        let accepted = |class: &Object| (name(class), readiness::gateway_class(class).is_ready());
-        let istiod: Vec<&Object> = pods.iter().filter(|pod| label(pod, "app") == Some("istiod")).collect();
+    pub(super) fn read(classes: &[DynamicObject], pods: &[DynamicObject]) -> Self {
+        let accepted =
+            |class: &DynamicObject| (display_name(class), readiness::gateway_class(class).is_ready());
+        let istiod: Vec<&DynamicObject> =
+            pods.iter().filter(|pod| label(pod, "app") == Some("istiod")).collect();
         let ready = istiod.iter().filter(|pod| holds(&pod.data["status"], "Ready")).count();
         Self {
             classes: classes.iter().map(accepted).collect(),
             istiod: (ready, istiod.len()),
-            namespace: istiod.first().map(|pod| namespace(pod).to_owned()).unwrap_or_default(),
+            namespace: istiod.first().map(|pod| space(pod).to_owned()).unwrap_or_default(),
         }
     }
 

@@ -1,7 +1,13 @@
 //! Status of a gateway, and of the objects that the controller created for it.
 
-use super::object::{Object, label, list, name, namespace, number, text};
-use landfall_cloud::kubernetes::readiness::{self, Readiness};
+use crate::{
+    object_fields::{display_name, label, list, name, number, space, text},
+    route_model::Gate,
+};
+use landfall_cloud::kubernetes::{
+    DynamicObject,
+    readiness::{self, Readiness},
+};
 
 /// The label that names the gateway for which an object was created.
 const MADE_FOR: &str = "gateway.networking.k8s.io/gateway-name";
@@ -58,32 +64,31 @@ pub struct Budget {
 
 /// All objects in the cluster that may belong to a gateway.
 pub(super) struct Around {
-    pub deployments: Vec<Object>,
-    pub services: Vec<Object>,
-    pub autoscalers: Vec<Object>,
-    pub budgets: Vec<Object>,
+    pub deployments: Vec<DynamicObject>,
+    pub services: Vec<DynamicObject>,
+    pub autoscalers: Vec<DynamicObject>,
+    pub budgets: Vec<DynamicObject>,
 }
 
 impl Programmed {
-    pub(super) fn read(gateway: &Object, around: &Around) -> Self {
+    pub(super) fn read(gateway: &DynamicObject, around: &Around) -> Self {
         let trouble = match readiness::gateway(gateway) {
             Readiness::Ready(_) => None,
             Readiness::Waiting(why) | Readiness::Broken(why) => Some(why),
         };
         let (spec, status) = (&gateway.data["spec"], &gateway.data["status"]);
         let attached = |name: &str| {
-            let mut judged = list(status, "/listeners");
+            let mut judged = list(status, "/listeners").iter();
             let own = judged.find(|judged| text(judged, "/name") == name);
             own.and_then(|own| own["attachedRoutes"].as_i64()).unwrap_or(0)
         };
-        let listeners = list(spec, "/listeners").map(|listener| {
-            let (name, protocol) = (text(listener, "/name"), text(listener, "/protocol"));
-            let port = listener["port"].as_i64().unwrap_or(0);
-            (name.to_owned(), format!("{protocol} {port}"), attached(name))
+        let listeners = Gate::read(gateway).listeners.into_iter().map(|listener| {
+            let routes = attached(&listener.name);
+            (listener.name, format!("{} {}", listener.protocol, listener.port), routes)
         });
-        let addresses = list(status, "/addresses").map(|address| text(address, "/value").to_owned());
+        let addresses = list(status, "/addresses").iter().map(|address| text(address, "/value").to_owned());
         Self {
-            name: name(gateway),
+            name: display_name(gateway),
             class: text(spec, "/gatewayClassName").to_owned(),
             addresses: addresses.filter(|address| !address.is_empty()).collect(),
             trouble,
@@ -100,20 +105,21 @@ impl Programmed {
 }
 
 impl Made {
-    fn read(gateway: &Object, around: &Around) -> Self {
-        let own = gateway.metadata.name.as_deref();
-        let of = |all: &[Object]| -> Option<Object> {
-            let mut made = all.iter().filter(|made| namespace(made) == namespace(gateway));
+    fn read(gateway: &DynamicObject, around: &Around) -> Self {
+        let own = Some(name(gateway));
+        let of = |all: &[DynamicObject]| -> Option<DynamicObject> {
+            let mut made = all.iter().filter(|made| space(made) == space(gateway));
             made.find(|made| label(made, MADE_FOR) == own).cloned()
         };
         let deployment = of(&around.deployments).map(|deployment| {
             let (ready, wanted) =
                 (number(&deployment, "/status/readyReplicas"), number(&deployment, "/spec/replicas"));
-            (name(&deployment), ready, wanted)
+            (display_name(&deployment), ready, wanted)
         });
         let service = of(&around.services).map(|service| {
-            let ports = list(&service.data, "/spec/ports").filter_map(|port| port["port"].as_i64()).collect();
-            (name(&service), text(&service.data, "/spec/type").to_owned(), ports)
+            let ports =
+                list(&service.data, "/spec/ports").iter().filter_map(|port| port["port"].as_i64()).collect();
+            (display_name(&service), text(&service.data, "/spec/type").to_owned(), ports)
         });
         let autoscaler = of(&around.autoscalers).map(|autoscaler| Autoscaler {
             least: number(&autoscaler, "/spec/minReplicas"),

@@ -5,7 +5,6 @@
 
 mod cluster;
 mod gateway;
-mod object;
 mod route;
 mod secret;
 
@@ -17,7 +16,7 @@ pub use secret::Carried;
 use landfall_cloud::{
     ApiError, Clouds, Opened,
     environment::{Environment, ObjectKey},
-    kubernetes::Kind,
+    kubernetes::{DynamicObject, Kind},
     vault::Stored,
 };
 
@@ -105,8 +104,8 @@ struct Here<'a> {
 
 /// The objects from the cluster's API, each list with the result of its read.
 struct Inside {
-    lists: [Result<Vec<object::Object>, ApiError>; 9],
-    secret: Result<Option<object::Object>, ApiError>,
+    lists: [Result<Vec<DynamicObject>, ApiError>; 9],
+    secret: Result<Option<DynamicObject>, ApiError>,
 }
 
 /// The listed kinds, in the order of [`Inside::lists`].
@@ -178,7 +177,7 @@ async fn inside(opened: &Opened, secret: &ObjectKey) -> Inside {
 
 impl Inside {
     fn into_present(self, seen: &mut Present) {
-        let mut read = |what: &str, answer: Result<Vec<object::Object>, ApiError>| {
+        let mut read = |what: &str, answer: Result<Vec<DynamicObject>, ApiError>| {
             answer.unwrap_or_else(|error| {
                 seen.unseen.push(format!("{what} could not be listed: {}", error.message));
                 Vec::new()

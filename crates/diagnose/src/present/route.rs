@@ -1,9 +1,13 @@
 //! Status of a route: its gateways and its backends.
 
-use super::object::{Object, holds, list, name, namespace, text};
-use landfall_cloud::kubernetes::readiness::{self, Readiness};
-use serde_json::Value;
-use std::collections::BTreeMap;
+use crate::{
+    object_fields::{display_name, holds, name, selected, space},
+    route_model::Route,
+};
+use landfall_cloud::kubernetes::{
+    DynamicObject,
+    readiness::{self, Readiness},
+};
 
 /// A route.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,32 +47,31 @@ pub struct Backend {
 }
 
 impl Routed {
-    pub(super) fn read(route: &Object, services: &[Object], pods: &[Object]) -> Self {
-        let spec = &route.data["spec"];
-        let parents = list(spec, "/parentRefs").map(|parent| {
-            let gateway = text(parent, "/name");
+    pub(super) fn read(route: &DynamicObject, services: &[DynamicObject], pods: &[DynamicObject]) -> Self {
+        let Route { namespace, spec, .. } = Route::read(route);
+        let parents = spec.parent_refs.iter().map(|parent| {
+            let gateway = &parent.name;
             let trouble = match readiness::route(route, gateway) {
                 Readiness::Ready(()) => None,
                 Readiness::Waiting(why) | Readiness::Broken(why) => Some(why),
             };
-            let name = match text(parent, "/sectionName") {
-                "" => gateway.to_owned(),
+            let name = match parent.section() {
+                "" => gateway.clone(),
                 section => format!("{gateway}:{section}"),
             };
             Parent { name, trouble }
         });
         let mut backends: Vec<Backend> = Vec::new();
-        for rule in list(spec, "/rules") {
-            let all: Vec<&Value> = list(rule, "/backendRefs").collect();
-            let weight = |backend: &Value| backend["weight"].as_i64().unwrap_or(1);
-            let sum: i64 = all.iter().map(|backend| weight(backend)).sum();
-            for backend in &all {
-                let space = backend["namespace"].as_str().unwrap_or_else(|| namespace(route));
+        for rule in &spec.rules {
+            let all = &rule.backend_refs;
+            let sum: i64 = all.iter().map(|backend| i64::from(backend.weight())).sum();
+            for backend in all {
+                let space = backend.namespace.as_ref().unwrap_or(&namespace);
                 let read = Backend {
-                    name: text(backend, "/name").to_owned(),
-                    port: backend["port"].as_i64().unwrap_or(0),
-                    share: (all.len() > 1).then(|| (weight(backend), sum)),
-                    ready: ready(space, text(backend, "/name"), services, pods),
+                    name: backend.name.clone(),
+                    port: backend.port.map_or(0, i64::from),
+                    share: (all.len() > 1).then(|| (i64::from(backend.weight()), sum)),
+                    ready: ready(space, &backend.name, services, pods),
                 };
                 if !backends.contains(&read) {
                     backends.push(read);
@@ -76,11 +79,10 @@ impl Routed {
             }
         }
         Self {
-            name: name(route),
-            hosts: list(spec, "/hostnames").filter_map(Value::as_str).map(str::to_owned).collect(),
+            name: display_name(route),
             parents: parents.collect(),
-            redirects: list(spec, "/rules")
-                .any(|rule| list(rule, "/filters").any(|filter| text(filter, "/type") == "RequestRedirect")),
+            redirects: spec.rules.iter().any(|rule| rule.redirect().is_some()),
+            hosts: spec.hostnames,
             backends,
         }
     }
@@ -95,17 +97,13 @@ impl Routed {
 }
 
 /// Counts the ready pods behind a Service.
-fn ready(space: &str, service: &str, services: &[Object], pods: &[Object]) -> Option<usize> {
-    let own = services
-        .iter()
-        .find(|one| namespace(one) == space && one.metadata.name.as_deref() == Some(service))?;
-    let selector: BTreeMap<String, String> =
-        serde_json::from_value(own.data["spec"]["selector"].clone()).unwrap_or_default();
-    let selected = |pod: &&Object| {
-        let labels = pod.metadata.labels.as_ref();
-        namespace(pod) == space
-            && selector.iter().all(|(key, value)| labels.and_then(|labels| labels.get(key)) == Some(value))
-    };
-    let ready = pods.iter().filter(selected).filter(|pod| holds(&pod.data["status"], "Ready")).count();
-    Some(if selector.is_empty() { 0 } else { ready })
+fn ready(
+    namespace: &str,
+    service: &str,
+    services: &[DynamicObject],
+    pods: &[DynamicObject],
+) -> Option<usize> {
+    let own = services.iter().find(|one| space(one) == namespace && name(one) == service)?;
+    let selected = selected(pods, namespace, &own.data["spec"]["selector"]);
+    Some(selected.into_iter().filter(|pod| holds(&pod.data["status"], "Ready")).count())
 }

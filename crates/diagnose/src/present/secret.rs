@@ -1,9 +1,7 @@
 //! Content of the TLS Secret.
 
-use super::object::{Object, text};
-use base64::{Engine, engine::general_purpose::STANDARD};
 use jiff::Timestamp;
-use landfall_cloud::certificate::Leaf;
+use landfall_cloud::kubernetes::{DynamicObject, tls_secret};
 
 /// The certificate in a Secret. Its private key is never read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,9 +15,8 @@ pub struct Carried {
 }
 
 impl Carried {
-    pub(super) fn read(secret: &Object) -> Option<Self> {
-        let pem = STANDARD.decode(text(&secret.data, "/data/tls.crt")).ok()?;
-        let leaf = Leaf::from_pem(&pem).ok()?;
+    pub(super) fn read(secret: &DynamicObject) -> Option<Self> {
+        let leaf = tls_secret::leaf(secret)?;
         Some(Self {
             thumbprint: leaf.thumbprint_sha1.to_ascii_lowercase(),
             not_after: leaf.not_after,

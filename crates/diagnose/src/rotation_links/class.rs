@@ -1,6 +1,7 @@
 //! Checks of the SecretProviderClass: its vault, its object and its version.
 
 use super::{Finding, Links, Outlook};
+use crate::secret_model::synced_secrets;
 use landfall_cloud::kubernetes::DynamicObject;
 use serde::Deserialize;
 use serde_json::Value;
@@ -31,10 +32,7 @@ impl Wanted {
 
 /// Returns the name of the class that syncs the Secret, if it selects the newest version of our certificate.
 pub(super) fn of_secret<'a>(classes: &'a [DynamicObject], links: &Links<'_>) -> Result<&'a str, Finding> {
-    let makes = |class: &&DynamicObject| {
-        let made = class.data["spec"]["secretObjects"].as_array();
-        made.into_iter().flatten().any(|made| made["secretName"].as_str() == Some(links.secret))
-    };
+    let makes = |class: &&DynamicObject| synced_secrets(class).any(|secret| secret == links.secret);
     let Some(class) = classes.iter().find(makes) else {
         let stuck = Finding::new(
             "CLASS_MISSING",

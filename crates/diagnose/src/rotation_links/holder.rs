@@ -1,6 +1,7 @@
 //! The pods that mount the class. The driver works only for them.
 
 use super::{Finding, Links, Outlook};
+use crate::secret_model::{is_running, mounted_classes};
 use landfall_cloud::kubernetes::DynamicObject;
 use serde_json::Value;
 
@@ -16,11 +17,7 @@ pub(super) struct Holder<'a> {
 
 /// Returns the pods that mount a class.
 pub(super) fn of_class<'a>(pods: &'a [DynamicObject], class: &str) -> Vec<Holder<'a>> {
-    let mounts =
-        |volume: &Value| volume["csi"]["volumeAttributes"]["secretProviderClass"].as_str() == Some(class);
-    let holds = |pod: &&DynamicObject| {
-        pod.data["spec"]["volumes"].as_array().is_some_and(|volumes| volumes.iter().any(mounts))
-    };
+    let holds = |pod: &&DynamicObject| mounted_classes(pod).any(|mounted| mounted == class);
     let holder = |pod: &'a DynamicObject| {
         let phase = pod.data["status"]["phase"].as_str().unwrap_or("Pending");
         let leaves = pod.metadata.deletion_timestamp.is_some();
@@ -28,7 +25,7 @@ pub(super) fn of_class<'a>(pods: &'a [DynamicObject], class: &str) -> Vec<Holder
         Holder {
             name,
             why: why(pod),
-            runs: phase == "Running" && !leaves,
+            runs: is_running(pod),
             phase: if leaves { "Terminating" } else { phase },
         }
     };

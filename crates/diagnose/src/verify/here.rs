@@ -4,9 +4,9 @@ use super::{
     CheckId,
     precedence::{Request, Table, takes},
     promise::{Ask, DoorWay, Expect, Promises, Set, Split, with_query},
-    route::{Backend, Compared, Listener, Match, Redirect, Route, Rule},
     workload::{Voice, Workload},
 };
+use crate::route_model::{Backend, Compared, Listener, Match, Redirect, Route, Rule};
 use url::Url;
 
 /// The number of requests per variant of a header rule. One request would miss a rule that only some of the

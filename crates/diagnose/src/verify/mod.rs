@@ -20,7 +20,6 @@ mod promise;
 mod reachable;
 mod read_error;
 mod records;
-mod route;
 mod scene;
 mod secret;
 mod served;
@@ -31,7 +30,10 @@ pub use read_error::{ReadError, ReadFailure};
 
 use crate::{
     http_probe::{Client, Limits},
+    object_fields::space,
     peer_certificate::Trust,
+    route_model::{self, Gate, Route},
+    secret_model::synced_secrets,
 };
 use finding::Finding;
 use landfall_cloud::{
@@ -41,7 +43,6 @@ use landfall_cloud::{
     vault::Stored,
 };
 use promise::{Promises, Set};
-use route::{Gate, Route};
 use scene::Scene;
 use std::{
     cell::RefCell,
@@ -119,7 +120,7 @@ impl<'a> Verification<'a> {
         let cluster = environment.cluster.clone()?;
         let vault = environment.vault.clone()?;
         let held = environment.certificate.clone()?;
-        let (gates, routes): (Vec<Gate>, Vec<Route>) = route::read(&environment.gateways);
+        let (gates, routes): (Vec<Gate>, Vec<Route>) = route_model::read(&environment.gateways);
         let workloads = Workloads::read(&environment.apps);
         let fed = fed(environment, &held);
         let nonce = uuid::Uuid::new_v4().simple().to_string()[..12].to_owned();
@@ -260,7 +261,7 @@ fn fed(environment: &Environment, held: &CertificateRef) -> BTreeSet<(String, St
         objects.contains(&held.name)
     });
     let made = classes.flat_map(|class| {
-        secret::makes(class).map(|secret| (route::space(class), secret.to_owned())).collect::<Vec<_>>()
+        synced_secrets(class).map(|secret| (space(class).to_owned(), secret.to_owned())).collect::<Vec<_>>()
     });
     made.collect()
 }

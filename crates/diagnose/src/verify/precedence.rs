@@ -4,7 +4,7 @@
 //! is: the most specific host, an exact path, the longest prefix, a method, the most headers, the most query
 //! parameters, the name, the index.
 
-use super::route::{Compared, Listener, Match, Route, Rule};
+use crate::route_model::{Compared, Listener, Match, Route, Rule};
 use std::cmp::Reverse;
 
 /// The parts of a request that rules match.

@@ -8,9 +8,9 @@ use super::{
     CheckId,
     here::Here,
     precedence::{Request, Table, hosts},
-    route::{Gate, Listener, Route},
     workload::{Workload, Workloads},
 };
+use crate::route_model::{Gate, Listener, Route};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// All testable requests.
@@ -140,10 +140,7 @@ impl Set<'_> {
     }
 
     pub(super) fn pinned(&self, gate: &Gate, listener: &Listener) -> bool {
-        listener.tls.certificate_refs.first().is_some_and(|secret| {
-            let space = secret.namespace.as_ref().unwrap_or(&gate.namespace);
-            self.fed.contains(&(space.clone(), secret.name.clone()))
-        })
+        listener.secrets(&gate.namespace).next().is_some_and(|secret| self.fed.contains(&secret))
     }
 }
 

@@ -36,7 +36,7 @@ pub(super) async fn check(scene: &Scene<'_>) -> Finding {
     Finding::Holds(format!("{} respond on port {}", gates.join(" and "), numbers.join(" and ")))
 }
 
-fn told((gate, address): (&super::route::Gate, &Result<std::net::IpAddr, Fault>)) -> String {
+fn told((gate, address): (&crate::route_model::Gate, &Result<std::net::IpAddr, Fault>)) -> String {
     let address = address.as_ref().map(ToString::to_string).unwrap_or_default();
     format!("{} ({address})", gate.name)
 }

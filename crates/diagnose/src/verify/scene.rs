@@ -4,9 +4,9 @@ use super::{
     CheckId, ReadError,
     finding::Fault,
     promise::{DoorWay, Promises},
-    route::Gate,
     workload::Workloads,
 };
+use crate::route_model::Gate;
 use crate::{
     http_probe::{Client, Door, Lost},
     peer_certificate::Trust,

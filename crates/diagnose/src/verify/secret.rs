@@ -1,14 +1,15 @@
 //! The check that the TLS Secret exists, has the right type, and is kept in sync by a running workload.
 
-use super::{
-    finding::{Fault, Finding},
-    route::{Gate, name},
+use super::finding::{Fault, Finding};
+use crate::{
+    object_fields::name,
+    route_model::Gate,
+    secret_model::{is_running, mounted_classes, synced_secrets},
 };
 use landfall_cloud::{
     ApiError, ApiErrorKind, Opened,
     kubernetes::{DynamicObject, Kind},
 };
-use serde_json::Value;
 use std::collections::BTreeSet;
 
 /// The Secret type that listeners require.
@@ -38,13 +39,7 @@ pub(super) async fn check(opened: &Opened, gates: &[Gate], fed: &BTreeSet<(Strin
 fn named(gates: &[Gate]) -> BTreeSet<(String, String)> {
     let listeners = gates.iter().flat_map(|gate| gate.listeners.iter().map(move |listener| (gate, listener)));
     let encrypted = listeners.filter(|(_, listener)| listener.is_secure() == Some(true));
-    let references = encrypted.flat_map(|(gate, listener)| {
-        listener.tls.certificate_refs.iter().map(move |secret| {
-            let space = secret.namespace.clone().unwrap_or_else(|| gate.namespace.clone());
-            (space, secret.name.clone())
-        })
-    });
-    references.collect()
+    encrypted.flat_map(|(gate, listener)| listener.secrets(&gate.namespace)).collect()
 }
 
 async fn look(opened: &Opened, (space, secret): &(String, String), fed: bool) -> Result<String, Fault> {
@@ -83,27 +78,9 @@ async fn holder(opened: &Opened, space: &str, secret: &str) -> Result<Option<Str
         Err(error) if error.kind == ApiErrorKind::NotFound => return Ok(None),
         listed => listed?,
     };
-    let makes: BTreeSet<String> =
-        classes.iter().filter(|class| makes(class).any(|made| made == secret)).map(name).collect();
+    let makes: BTreeSet<&str> =
+        classes.iter().filter(|class| synced_secrets(class).any(|made| made == secret)).map(name).collect();
     let pods = opened.api.list(&Kind::POD, Some(space), None).await?;
-    Ok(pods.iter().find(|pod| runs(pod) && mounts(pod, &makes)).map(name))
-}
-
-/// Returns the Secrets that a class syncs.
-pub(super) fn makes(class: &DynamicObject) -> impl Iterator<Item = &str> {
-    let objects = class.data["spec"]["secretObjects"].as_array();
-    objects.into_iter().flatten().filter_map(|object| object["secretName"].as_str())
-}
-
-fn mounts(pod: &DynamicObject, classes: &BTreeSet<String>) -> bool {
-    let volumes = pod.data["spec"]["volumes"].as_array().into_iter().flatten();
-    let class = |volume: &Value| {
-        let named = volume["csi"]["volumeAttributes"]["secretProviderClass"].as_str();
-        named.is_some_and(|named| classes.contains(named))
-    };
-    volumes.into_iter().any(class)
-}
-
-fn runs(pod: &DynamicObject) -> bool {
-    pod.data["status"]["phase"] == "Running" && pod.metadata.deletion_timestamp.is_none()
+    let mounts = |pod: &DynamicObject| mounted_classes(pod).any(|class| makes.contains(class));
+    Ok(pods.iter().find(|pod| is_running(pod) && mounts(pod)).map(|pod| name(pod).to_owned()))
 }

@@ -1,7 +1,9 @@
 //! Identification of the workload behind a Service by its response, based on the container image in the set.
 
-use super::route::{name, space};
-use crate::http_probe::Answer;
+use crate::{
+    http_probe::Answer,
+    object_fields::{name, space},
+};
 use landfall_cloud::kubernetes::{DynamicObject, manifest::Manifest};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -40,7 +42,11 @@ impl Workloads {
             let behind = deployments.iter().find(|one| space(one) == space(service) && selects(service, one));
             behind.map_or(Voice::Unknown, |deployment| voice(deployment))
         };
-        Self(of("Service").map(|service| ((space(service), name(service)), voice(service))).collect())
+        Self(
+            of("Service")
+                .map(|service| ((space(service).to_owned(), name(service).to_owned()), voice(service)))
+                .collect(),
+        )
     }
 
     /// Returns a Service; one outside the set has an unknown signature.

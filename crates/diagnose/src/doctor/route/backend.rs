@@ -1,26 +1,25 @@
 //! Checks of the path Route → Service → port → pods.
 
 use super::{
-    super::{
-        Finding,
-        inside::Inside,
-        object::{condition, is_ready, list, name, selected, space, text},
-        walk::Walk,
-    },
+    super::{Finding, inside::Inside, walk::Walk},
     explain,
 };
-use crate::rotation_links::why;
+use crate::{
+    object_fields::{condition, is_ready, list, name, selected, space, text},
+    rotation_links::why,
+    route_model::{self, Route, Rule},
+};
 use landfall_cloud::kubernetes::DynamicObject;
 use serde_json::Value;
 
 /// A backend of a rule.
-struct Backend<'a> {
-    service: &'a str,
-    namespace: &'a str,
-    port: Option<u64>,
-    weight: u64,
+struct Backend {
+    service: String,
+    namespace: String,
+    port: Option<u16>,
+    weight: u32,
     /// The sum of the weights of all backends of the rule, and their number.
-    of: (u64, usize),
+    of: (u32, usize),
 }
 
 pub(super) fn judge(inside: &Inside, route: &DynamicObject, walk: &mut Walk) {
@@ -30,8 +29,9 @@ pub(super) fn judge(inside: &Inside, route: &DynamicObject, walk: &mut Walk) {
     if let Some(said) = parent_says(route) {
         walk.symptom(format!("route {}: {said}", name(route)));
     }
-    for rule in list(&route.data, "/spec/rules") {
-        let backends = backends(route, rule);
+    let parsed = Route::read(route);
+    for rule in &parsed.spec.rules {
+        let backends = backends(&parsed, rule);
         if !backends.is_empty() && backends[0].of.0 == 0 {
             let finding = Finding::new(
                 "ROUTE_WEIGHTS_ZERO",
@@ -56,35 +56,32 @@ fn parent_says(route: &DynamicObject) -> Option<String> {
     parents.filter_map(|parent| condition(parent, "ResolvedRefs", "False")).map(|said| said.short()).next()
 }
 
-fn backends<'a>(route: &'a DynamicObject, rule: &'a Value) -> Vec<Backend<'a>> {
-    let all = list(rule, "/backendRefs");
-    let weight = |backend: &Value| backend["weight"].as_u64().unwrap_or(1);
-    let of = (all.iter().map(weight).sum(), all.len());
-    let services = all.iter().filter(|one| matches!(text(one, "/kind"), "" | "Service"));
+fn backends(route: &Route, rule: &Rule) -> Vec<Backend> {
+    let all = &rule.backend_refs;
+    let of = (all.iter().map(route_model::Backend::weight).sum(), all.len());
+    let services = all.iter().filter(|one| one.is_service());
     services
         .map(|one| Backend {
-            service: text(one, "/name"),
-            namespace: Some(text(one, "/namespace"))
-                .filter(|named| !named.is_empty())
-                .unwrap_or(space(route)),
-            port: one["port"].as_u64(),
-            weight: weight(one),
+            service: one.name.clone(),
+            namespace: one.namespace.clone().unwrap_or_else(|| route.namespace.clone()),
+            port: one.port,
+            weight: one.weight(),
             of,
         })
         .collect()
 }
 
-fn wrong(inside: &Inside, route: &DynamicObject, backend: &Backend<'_>) -> Option<Finding> {
-    let (own, service) = (name(route), backend.service);
+fn wrong(inside: &Inside, route: &DynamicObject, backend: &Backend) -> Option<Finding> {
+    let (own, service) = (name(route), backend.service.as_str());
     let spaces = inside.services.as_deref().unwrap_or_default();
     // A Service in a namespace that was not read cannot be reported as missing.
     let is_seen =
         backend.namespace == space(route) || spaces.iter().any(|one| space(one) == backend.namespace);
-    let Some(live) = Inside::find(&inside.services, backend.namespace, service) else {
+    let Some(live) = Inside::find(&inside.services, &backend.namespace, service) else {
         return is_seen.then(|| gone(route, backend));
     };
     let ports = list(&live.data, "/spec/ports");
-    let Some(port) = ports.iter().find(|port| port["port"].as_u64() == backend.port) else {
+    let Some(port) = ports.iter().find(|port| port["port"].as_u64() == backend.port.map(u64::from)) else {
         let there: Vec<u64> = ports.iter().filter_map(|port| port["port"].as_u64()).collect();
         let asked = backend.port.unwrap_or_default();
         let finding = Finding::new(
@@ -110,8 +107,8 @@ fn wrong(inside: &Inside, route: &DynamicObject, backend: &Backend<'_>) -> Optio
     }
 }
 
-fn gone(route: &DynamicObject, backend: &Backend<'_>) -> Finding {
-    let (own, service, (sum, count)) = (name(route), backend.service, backend.of);
+fn gone(route: &DynamicObject, backend: &Backend) -> Finding {
+    let (own, service, (sum, count)) = (name(route), &backend.service, backend.of);
     let finding = match count {
         1 => Finding::new(
             "BACKEND_MISSING",
