@@ -11,4 +11,5 @@ pub mod present;
 pub mod rotation_links;
 mod route_model;
 mod secret_model;
+mod snapshot;
 pub mod verify;

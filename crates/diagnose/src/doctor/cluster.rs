@@ -2,11 +2,13 @@
 
 use super::{
     Finding,
-    inside::Inside,
     picture::Picture,
     walk::{Walk, Way},
 };
-use crate::object_fields::{condition, list, name, text};
+use crate::{
+    object_fields::{condition, list, name, text},
+    snapshot::ClusterSnapshot,
+};
 use landfall_cloud::arm::{State, cluster as aks};
 use serde_json::Value;
 
@@ -126,7 +128,7 @@ fn profile(p: &Picture<'_>, body: &Value, walk: &mut Walk) {
 }
 
 /// Checks the nodes. Without a ready node no pod runs.
-pub(super) fn nodes(p: &Picture<'_>, inside: &Inside, walk: &mut Walk) -> Way {
+pub(super) fn nodes(p: &Picture<'_>, inside: &ClusterSnapshot, walk: &mut Walk) -> Way {
     let Ok(nodes) = &inside.nodes else { return Way::Continue(()) };
     let is_ready = |node: &&landfall_cloud::kubernetes::DynamicObject| {
         condition(&node.data["status"], "Ready", "True").is_some()

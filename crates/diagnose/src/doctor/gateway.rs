@@ -1,8 +1,11 @@
 //! Checks of the gateways: their conditions, the objects behind them, and their addresses.
 
-use super::{Finding, inside::Inside, picture::Picture, walk::Walk};
-use crate::object_fields::{Said, condition, is_ready, latest, list, name, selected, space, text};
+use super::{Finding, picture::Picture, walk::Walk};
 use crate::rotation_links::why;
+use crate::{
+    object_fields::{Said, condition, is_ready, latest, list, name, selected, space, text},
+    snapshot::ClusterSnapshot,
+};
 use landfall_cloud::kubernetes::DynamicObject;
 use serde_json::Value;
 
@@ -11,13 +14,13 @@ const GATEWAY_NAME: &str = "gateway.networking.k8s.io/gateway-name";
 /// Event reasons with which the cloud provider reports that it failed to create a load balancer.
 const FAILED: [&str; 2] = ["SyncLoadBalancerFailed", "CreatingLoadBalancerFailed"];
 
-pub(super) fn judge(p: &Picture<'_>, inside: &Inside, walk: &mut Walk) {
+pub(super) fn judge(p: &Picture<'_>, inside: &ClusterSnapshot, walk: &mut Walk) {
     if inside.gateways.is_err() {
         return;
     }
     for wanted in p.gateways() {
         let (own, namespace) = (name(wanted), space(wanted));
-        let Some(live) = Inside::find(&inside.gateways, namespace, own) else {
+        let Some(live) = ClusterSnapshot::find(&inside.gateways, namespace, own) else {
             let finding = Finding::new(
                 "GATEWAY_MISSING",
                 format!("the gateway {own} does not exist"),
@@ -120,7 +123,7 @@ fn port(live: &DynamicObject, listener: &str) -> u64 {
 }
 
 /// Returns the Service in front of a gateway.
-pub(super) fn service<'a>(inside: &'a Inside, gateway: &DynamicObject) -> Option<&'a DynamicObject> {
+pub(super) fn service<'a>(inside: &'a ClusterSnapshot, gateway: &DynamicObject) -> Option<&'a DynamicObject> {
     let is = |service: &&DynamicObject| {
         let labels = service.metadata.labels.as_ref();
         let label = labels.and_then(|labels| labels.get(GATEWAY_NAME)).map(String::as_str);
@@ -130,7 +133,7 @@ pub(super) fn service<'a>(inside: &'a Inside, gateway: &DynamicObject) -> Option
 }
 
 /// Checks Gateway → Service → pods and load balancer → address.
-fn address(p: &Picture<'_>, inside: &Inside, live: &DynamicObject, walk: &mut Walk) {
+fn address(p: &Picture<'_>, inside: &ClusterSnapshot, live: &DynamicObject, walk: &mut Walk) {
     if inside.services.is_err() || inside.pods.is_err() {
         return;
     }
@@ -169,7 +172,7 @@ fn address(p: &Picture<'_>, inside: &Inside, live: &DynamicObject, walk: &mut Wa
     }
 }
 
-fn unbalanced(p: &Picture<'_>, inside: &Inside, own: &str, service: &DynamicObject) -> Finding {
+fn unbalanced(p: &Picture<'_>, inside: &ClusterSnapshot, own: &str, service: &DynamicObject) -> Finding {
     let Some(event) = latest(inside.events(), name(service), &FAILED) else {
         return Finding::new(
             "ADDRESS_PENDING",

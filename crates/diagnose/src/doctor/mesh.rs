@@ -1,14 +1,17 @@
 //! Checks of the gateway controller: istiod, and the GatewayClass that it has accepted.
 
-use super::{Finding, inside::Inside, picture::Picture, walk::Walk};
-use crate::object_fields::{condition, name, selected, text};
+use super::{Finding, picture::Picture, walk::Walk};
 use crate::rotation_links::why;
+use crate::{
+    object_fields::{condition, name, selected, text},
+    snapshot::ClusterSnapshot,
+};
 use landfall_cloud::kubernetes::{
     istio::{CLASS, CONTROL_PLANE, NAMESPACE},
     readiness::{self, Readiness},
 };
 
-pub(super) fn judge(p: &Picture<'_>, inside: &Inside, walk: &mut Walk) {
+pub(super) fn judge(p: &Picture<'_>, inside: &ClusterSnapshot, walk: &mut Walk) {
     if let Some(finding) = class(p, inside, walk) {
         for gateway in p.gateways() {
             walk.explain(name(gateway));
@@ -17,7 +20,7 @@ pub(super) fn judge(p: &Picture<'_>, inside: &Inside, walk: &mut Walk) {
     }
 }
 
-fn class(p: &Picture<'_>, inside: &Inside, _: &Walk) -> Option<Finding> {
+fn class(p: &Picture<'_>, inside: &ClusterSnapshot, _: &Walk) -> Option<Finding> {
     let cluster = &p.environment.cluster_name;
     if let Some(down) = control_plane(inside) {
         return Some(down);
@@ -47,7 +50,7 @@ fn class(p: &Picture<'_>, inside: &Inside, _: &Walk) -> Option<Finding> {
     Some(finding.evidence(told).evidence(format!("controllerName is {controller}")))
 }
 
-fn control_plane(inside: &Inside) -> Option<Finding> {
+fn control_plane(inside: &ClusterSnapshot) -> Option<Finding> {
     let finding = |cause: &str| {
         let mend = format!(
             "run kubectl -n {NAMESPACE} get pods and describe; AKS redeploys istiod when the Gateway API is \

@@ -13,7 +13,6 @@ mod certificate;
 mod cluster;
 mod gateway;
 mod ground;
-mod inside;
 mod mesh;
 mod names;
 mod outside;

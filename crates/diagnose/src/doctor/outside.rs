@@ -1,9 +1,10 @@
 //! Checks of the gateways' responses from outside, for failures that no check inside the cluster explains.
 
-use super::{Finding, gateway::service, inside::Inside, picture::Picture, walk::Walk};
+use super::{Finding, gateway::service, picture::Picture, walk::Walk};
 use crate::{
     object_fields::{list, name, space, text},
     route_model::Gate,
+    snapshot::ClusterSnapshot,
 };
 use landfall_cloud::{
     certificate::Leaf,
@@ -55,7 +56,7 @@ impl Answer {
     }
 }
 
-pub(super) fn judge(p: &Picture<'_>, inside: &Inside, walk: &mut Walk) {
+pub(super) fn judge(p: &Picture<'_>, inside: &ClusterSnapshot, walk: &mut Walk) {
     for answer in p.outside.iter().filter(|answer| answer.is_trouble()) {
         walk.symptom(answer.told());
     }
@@ -107,7 +108,7 @@ fn single(answer: &Answer, walk: &mut Walk) {
 
 /// Returns the finding for a port without a response. Either the load balancer has no healthy backend, or
 /// something in between drops the requests. Missing routes are no cause: without one a listener responds 404.
-fn silent(p: &Picture<'_>, inside: &Inside, own: &str, port: u16) -> Finding {
+fn silent(p: &Picture<'_>, inside: &ClusterSnapshot, own: &str, port: u16) -> Finding {
     let told =
         p.outside.iter().filter(|answer| answer.gateway == own && answer.port == port).map(Answer::told);
     let gateway = p.gateways().find(|gateway| name(gateway) == own);
@@ -167,7 +168,7 @@ fn probed(front: &DynamicObject, port: u16) -> Option<String> {
 }
 
 /// Checks that every served certificate equals the one in the Secret.
-fn certificates(p: &Picture<'_>, inside: &Inside, walk: &mut Walk) {
+fn certificates(p: &Picture<'_>, inside: &ClusterSnapshot, walk: &mut Walk) {
     for answer in &p.outside {
         let Came::Status { leaf: Some(leaf), .. } = &answer.came else { continue };
         let own = &answer.gateway;
@@ -193,9 +194,9 @@ fn certificates(p: &Picture<'_>, inside: &Inside, walk: &mut Walk) {
     }
 }
 
-fn carried(p: &Picture<'_>, inside: &Inside, own: &str) -> Vec<String> {
+fn carried(p: &Picture<'_>, inside: &ClusterSnapshot, own: &str) -> Vec<String> {
     let Some(wanted) = p.gateways().find(|gateway| name(gateway) == own) else { return Vec::new() };
-    let Some(live) = Inside::find(&inside.gateways, space(wanted), own) else { return Vec::new() };
+    let Some(live) = ClusterSnapshot::find(&inside.gateways, space(wanted), own) else { return Vec::new() };
     let live = Gate::read(live);
     let secrets = live.secrets().filter_map(|place| inside.secrets.get(&place));
     secrets.filter_map(|read| thumbprint(read.as_ref().ok()?.as_ref()?)).collect()

@@ -1,10 +1,13 @@
 //! The snapshot of the environment, read concurrently and with timeouts.
 
-use super::{Patient, inside::Inside, outside::Answer, probe};
-use crate::{object_fields::text, route_model::Route};
+use super::{Patient, outside::Answer, probe};
+use crate::{
+    snapshot::{self, ClusterSnapshot, Unread},
+    {object_fields::text, route_model::Route},
+};
 use jiff::Timestamp;
 use landfall_cloud::{
-    ApiError, ApiErrorKind,
+    AddOnIdentity, ApiError, ApiErrorKind, ReadyCluster,
     arm::{Assignment, Azure, Record, Registration, State, Subscription, Usage, Zone, cluster},
     environment::{Environment, PublishedRecords},
     kubernetes::DynamicObject,
@@ -43,21 +46,13 @@ pub(super) struct Picture<'a> {
     pub(super) stored: Read<Option<Stored>>,
     /// The recorded zone and its DNS records; `None` inside if the zone no longer exists.
     pub(super) names: Names,
-    inside: Option<Read<Inside>>,
+    inside: Option<Read<ClusterSnapshot>>,
     pub(super) outside: Vec<Answer>,
 }
 
 /// Reads with a timeout.
-pub(super) async fn read<T>(
-    what: &str,
-    at_most: Duration,
-    asked: impl Future<Output = Result<T, ApiError>>,
-) -> Read<T> {
-    match timeout(at_most, asked).await {
-        Ok(Ok(read)) => Ok(read),
-        Ok(Err(error)) => Err(format!("could not read {what}: {error}")),
-        Err(_) => Err(format!("could not read {what}: no response within {} s", at_most.as_secs())),
-    }
+async fn read<T>(what: &str, at_most: Duration, asked: impl Future<Output = Result<T, ApiError>>) -> Read<T> {
+    snapshot::read(what, Some(at_most), asked).await.map_err(|unread| unread.told())
 }
 
 /// Converts "not found" to `None`.
@@ -138,7 +133,7 @@ impl<'a> Picture<'a> {
         (assignments, Some(versions), stored)
     }
 
-    async fn enter(&self, patient: &Patient<'_>) -> Option<Read<Inside>> {
+    async fn enter(&self, patient: &Patient<'_>) -> Option<Read<ClusterSnapshot>> {
         let Ok(Some(body)) = &self.cluster else { return None };
         let answers = !cluster::is_stopped(body)
             && State::of(body) != State::Deleting
@@ -146,7 +141,12 @@ impl<'a> Picture<'a> {
         if !answers {
             return None;
         }
-        Some(Inside::read(&patient.clouds.clusters, body, self.environment, patient.bounds.cloud).await)
+        let (max, ready) = (patient.bounds.cloud, ready(body));
+        let opened = read("the objects in the cluster", max, patient.clouds.clusters.open(&ready)).await;
+        Some(match opened {
+            Ok(opened) => Ok(ClusterSnapshot::of_environment(&opened, self.environment, max).await),
+            Err(why) => Err(why),
+        })
     }
 
     /// Reads the preview flags. They matter only until a cluster exists.
@@ -163,7 +163,7 @@ impl<'a> Picture<'a> {
     }
 
     /// Returns the objects in the cluster, if it could be opened.
-    pub(super) fn inside(&self) -> Option<&Inside> {
+    pub(super) fn inside(&self) -> Option<&ClusterSnapshot> {
         self.inside.as_ref()?.as_ref().ok()
     }
 
@@ -205,7 +205,7 @@ impl<'a> Picture<'a> {
         .flatten()
         .collect();
         match &self.inside {
-            Some(Ok(inside)) => unseen.extend(inside.unseen()),
+            Some(Ok(inside)) => unseen.extend(inside.unread().map(Unread::told)),
             Some(Err(why)) => unseen.push(why.clone()),
             None => {}
         }
@@ -222,7 +222,7 @@ impl<'a> Picture<'a> {
             "resource",
         )];
         if let Some(inside) = self.inside() {
-            looked.extend(inside.looked());
+            looked.extend(inside.counts());
         }
         looked.push((self.outside.len(), "request from outside"));
         if let Some((published, _, Ok(Some(_)))) = &self.names {
@@ -242,4 +242,22 @@ async fn zone(azure: &Azure, published: Option<PublishedRecords>, max: Duration)
     let asked = async { absent(azure.records(&zone).await) };
     let records = read(&format!("the zone {}", zone.name), max, asked).await;
     Some((published, zone, records))
+}
+
+/// Returns the fields of the cluster that opening it needs, without a check of its health.
+fn ready(body: &Value) -> ReadyCluster {
+    let properties = &body["properties"];
+    let fqdn = text(properties, "/fqdn").to_owned();
+    let identity = &properties["addonProfiles"]["azureKeyvaultSecretsProvider"]["identity"];
+    ReadyCluster {
+        id: text(body, "/id").to_owned(),
+        name: text(body, "/name").to_owned(),
+        uid: properties["resourceUID"].as_str().map_or_else(|| fqdn.clone(), str::to_owned),
+        fqdn,
+        version: text(properties, "/currentKubernetesVersion").to_owned(),
+        secrets: AddOnIdentity {
+            client_id: text(identity, "/clientId").to_owned(),
+            object_id: text(identity, "/objectId").to_owned(),
+        },
+    }
 }

@@ -2,7 +2,6 @@
 //! request each.
 
 use super::{
-    inside::Inside,
     outside::{Answer, Came},
     picture::Picture,
 };
@@ -10,6 +9,7 @@ use crate::{
     http_probe::{Client, Door, Limits, Lost},
     object_fields::{list, name, space, text},
     route_model::{Gate, Route},
+    snapshot::ClusterSnapshot,
 };
 use futures::future::join_all;
 use landfall_cloud::{Ways, kubernetes::DynamicObject};
@@ -17,13 +17,20 @@ use std::{net::IpAddr, time::Duration};
 use tokio::{sync::Semaphore, time::timeout};
 
 /// Requests `/` of every host on both ports of every gateway that has an address.
-pub(super) async fn all(p: &Picture<'_>, inside: &Inside, ways: &Ways, at_most: Duration) -> Vec<Answer> {
+pub(super) async fn all(
+    p: &Picture<'_>,
+    inside: &ClusterSnapshot,
+    ways: &Ways,
+    at_most: Duration,
+) -> Vec<Answer> {
     // All requests run concurrently, so that the timeout of each one bounds them all.
     let limits = Limits { timeout: at_most, connections: Semaphore::MAX_PERMITS, user_agent: "landfall" };
     let client = Client::new(ways.clone(), None, limits);
     let mut asked = Vec::new();
     for wanted in p.gateways() {
-        let Some(live) = Inside::find(&inside.gateways, space(wanted), name(wanted)) else { continue };
+        let Some(live) = ClusterSnapshot::find(&inside.gateways, space(wanted), name(wanted)) else {
+            continue;
+        };
         let addresses = list(&live.data, "/status/addresses").iter();
         let Some(address) = addresses.filter_map(|one| text(one, "/value").parse::<IpAddr>().ok()).next()
         else {

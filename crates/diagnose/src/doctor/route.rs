@@ -3,15 +3,16 @@
 mod backend;
 mod paths;
 
-use super::{Finding, inside::Inside, picture::Picture, walk::Walk};
+use super::{Finding, picture::Picture, walk::Walk};
 use crate::{
     object_fields::{Said, condition, list, name, space, text, texts},
     route_model::{Gate, Reference, Route},
+    snapshot::ClusterSnapshot,
 };
 use landfall_cloud::kubernetes::DynamicObject;
 use serde_json::Value;
 
-pub(super) fn judge(p: &Picture<'_>, inside: &Inside, walk: &mut Walk) {
+pub(super) fn judge(p: &Picture<'_>, inside: &ClusterSnapshot, walk: &mut Walk) {
     let Ok(routes) = &inside.routes else { return };
     for route in routes.iter().filter(|route| concerns(p, route)) {
         parents(inside, route, walk);
@@ -35,12 +36,12 @@ fn references(route: &DynamicObject) -> Vec<Reference> {
 
 /// Returns the live gateway that a route's parent reference names.
 fn gateway<'a>(
-    inside: &'a Inside,
+    inside: &'a ClusterSnapshot,
     route: &DynamicObject,
     reference: &Reference,
 ) -> Option<&'a DynamicObject> {
     let namespace = reference.namespace.as_deref().unwrap_or_else(|| space(route));
-    Inside::find(&inside.gateways, namespace, &reference.name)
+    ClusterSnapshot::find(&inside.gateways, namespace, &reference.name)
 }
 
 /// Marks the hosts of a route as explained, because the route's failure has a cause.
@@ -53,7 +54,7 @@ fn explain(route: &DynamicObject, walk: &mut Walk) {
     }
 }
 
-fn parents(inside: &Inside, route: &DynamicObject, walk: &mut Walk) {
+fn parents(inside: &ClusterSnapshot, route: &DynamicObject, walk: &mut Walk) {
     let own = name(route);
     for reference in &references(route) {
         let parent = reference.name.as_str();
@@ -91,7 +92,12 @@ fn parents(inside: &Inside, route: &DynamicObject, walk: &mut Walk) {
     }
 }
 
-fn refused(inside: &Inside, route: &DynamicObject, reference: &Reference, said: &Said<'_>) -> Finding {
+fn refused(
+    inside: &ClusterSnapshot,
+    route: &DynamicObject,
+    reference: &Reference,
+    said: &Said<'_>,
+) -> Finding {
     let (own, parent) = (name(route), &reference.name);
     let finding = match said.reason {
         "NoMatchingListenerHostname" => Finding::new(
@@ -121,16 +127,16 @@ fn refused(inside: &Inside, route: &DynamicObject, reference: &Reference, said: 
     finding.evidence(format!("route {own}: {}", said.told()))
 }
 
-fn listeners(inside: &Inside, route: &DynamicObject, reference: &Reference) -> Vec<String> {
+fn listeners(inside: &ClusterSnapshot, route: &DynamicObject, reference: &Reference) -> Vec<String> {
     let found = gateway(inside, route, reference).map(Gate::read);
     found.into_iter().flat_map(|found| found.listeners).map(|listener| listener.name).collect()
 }
 
 /// Reports the desired routes that do not exist.
-fn missing(p: &Picture<'_>, inside: &Inside, walk: &mut Walk) {
+fn missing(p: &Picture<'_>, inside: &ClusterSnapshot, walk: &mut Walk) {
     for wanted in p.wanted("HTTPRoute") {
         let own = name(wanted);
-        if Inside::find(&inside.routes, space(wanted), own).is_some() {
+        if ClusterSnapshot::find(&inside.routes, space(wanted), own).is_some() {
             continue;
         }
         let idle = references(wanted).iter().find_map(|reference| {
@@ -170,7 +176,7 @@ fn bare(gateway: &str, listener: &str) -> Finding {
 }
 
 /// Reports listeners without an attached route that no earlier finding explains.
-fn idle(inside: &Inside, walk: &mut Walk) {
+fn idle(inside: &ClusterSnapshot, walk: &mut Walk) {
     for gateway in inside.gateways.as_deref().unwrap_or_default() {
         let own = name(gateway);
         for status in list(&gateway.data, "/status/listeners") {

@@ -4,7 +4,6 @@
 use super::{
     Finding,
     certificate::{CERTIFICATE, newest},
-    inside::Inside,
     picture::Picture,
     walk::Walk,
 };
@@ -13,6 +12,7 @@ use crate::{
     rotation_links::{self, Links, Reading},
     route_model::Gate,
     secret_model::synced_secrets,
+    snapshot::{ClusterSnapshot, Objects},
 };
 use landfall_cloud::{
     arm::Role,
@@ -35,7 +35,7 @@ enum Standing {
     Sound,
 }
 
-pub(super) fn judge(p: &Picture<'_>, inside: &Inside, walk: &mut Walk) {
+pub(super) fn judge(p: &Picture<'_>, inside: &ClusterSnapshot, walk: &mut Walk) {
     for ((namespace, secret), read) in &inside.secrets {
         let Ok(object) = read else { continue };
         let gateways = inside.gateways.as_deref().unwrap_or_default();
@@ -66,7 +66,7 @@ pub(super) fn judge(p: &Picture<'_>, inside: &Inside, walk: &mut Walk) {
 
 struct Secret<'a> {
     p: &'a Picture<'a>,
-    inside: &'a Inside,
+    inside: &'a ClusterSnapshot,
     namespace: &'a str,
     name: &'a str,
 }
@@ -158,7 +158,7 @@ impl Secret<'_> {
             (Some(asked), false) => rotation_links::answer(asked, &links),
             _ => Ok(newest(self.p).cloned()),
         };
-        let in_space = |read: &super::picture::Read<Vec<DynamicObject>>| -> Vec<DynamicObject> {
+        let in_space = |read: &Objects| -> Vec<DynamicObject> {
             let all = read.as_deref().unwrap_or_default().iter();
             all.filter(|object| crate::object_fields::space(object) == self.namespace).cloned().collect()
         };

@@ -13,12 +13,8 @@ pub use gateway::{Autoscaler, Budget, Made, Programmed};
 pub use route::{Backend, Parent, Routed};
 pub use secret::Carried;
 
-use landfall_cloud::{
-    ApiError, Clouds, Opened,
-    environment::{Environment, ObjectKey},
-    kubernetes::{DynamicObject, Kind},
-    vault::Stored,
-};
+use crate::snapshot::{ClusterSnapshot, Objects};
+use landfall_cloud::{ApiError, Clouds, environment::Environment, vault::Stored};
 
 /// The live status.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -88,7 +84,7 @@ pub async fn look(clouds: &Clouds, environment: &Environment) -> Present {
         Ok(Some((running, inside))) => {
             seen.cluster = running;
             if let Some(inside) = inside {
-                inside.into_present(&mut seen);
+                seen.add(inside);
             }
         }
         Ok(None) => {}
@@ -102,27 +98,8 @@ struct Here<'a> {
     environment: &'a Environment,
 }
 
-/// The objects from the cluster's API, each list with the result of its read.
-struct Inside {
-    lists: [Result<Vec<DynamicObject>, ApiError>; 9],
-    secret: Result<Option<DynamicObject>, ApiError>,
-}
-
-/// The listed kinds, in the order of [`Inside::lists`].
-static LISTED: [Kind; 9] = [
-    Kind::GATEWAY_CLASS,
-    Kind::GATEWAY,
-    Kind::HTTP_ROUTE,
-    Kind::DEPLOYMENT,
-    Kind::SERVICE,
-    Kind::HPA,
-    Kind::PDB,
-    Kind::POD,
-    Kind::NODE,
-];
-
 impl Here<'_> {
-    async fn cluster(&self) -> Result<Option<(Option<Running>, Option<Inside>)>, ApiError> {
+    async fn cluster(&self) -> Result<Option<(Option<Running>, Option<ClusterSnapshot>)>, ApiError> {
         let Some(ready) = &self.environment.cluster else { return Ok(None) };
         let (body, opened) =
             futures::join!(self.clouds.clusters.body(ready), self.clouds.clusters.open(ready));
@@ -130,7 +107,7 @@ impl Here<'_> {
         // A stopped or failed cluster does not respond; its state in Resource Manager is then the status.
         let closed = running.as_ref().is_none_or(|running| !running.is_well());
         let inside = match opened {
-            Ok(opened) => Some(inside(&opened, &self.environment.tls_secret).await),
+            Ok(opened) => Some(ClusterSnapshot::of_cluster(&opened, &self.environment.tls_secret).await),
             Err(_) if closed => None,
             Err(error) => return Err(error),
         };
@@ -163,43 +140,38 @@ impl Here<'_> {
     }
 }
 
-async fn inside(opened: &Opened, secret: &ObjectKey) -> Inside {
-    let api = &opened.api;
-    let list = |kind: &'static Kind| async move { api.list(kind, None, None).await };
-    let kind = &Kind::SECRET;
-    let (lists, secret) = futures::join!(
-        futures::future::join_all(LISTED.iter().map(list)),
-        api.get(kind, Some(&secret.namespace), &secret.name)
-    );
-    let lists = lists.try_into().unwrap_or_else(|_| unreachable!("as many answers as questions"));
-    Inside { lists, secret }
-}
-
-impl Inside {
-    fn into_present(self, seen: &mut Present) {
-        let mut read = |what: &str, answer: Result<Vec<DynamicObject>, ApiError>| {
-            answer.unwrap_or_else(|error| {
-                seen.unseen.push(format!("{what} could not be listed: {}", error.message));
+impl Present {
+    /// Adds the objects in the cluster, and the reads that failed.
+    fn add(&mut self, snapshot: ClusterSnapshot) {
+        let mut read = |list: Objects| {
+            list.unwrap_or_else(|unread| {
+                self.unseen.push(format!("{} could not be listed: {}", unread.what, unread.message()));
                 Vec::new()
             })
         };
-        let mut at = 0;
-        let lists = self.lists.map(|answer| {
-            at += 1;
-            read(LISTED[at - 1].plural.as_ref(), answer)
-        });
-        let [classes, gateways, routes, deployments, services, autoscalers, budgets, pods, nodes] = lists;
-        let made = gateway::Around { deployments, services, autoscalers, budgets };
-        seen.control_plane = Some(ControlPlane::read(&classes, &pods));
-        if let Some(cluster) = &mut seen.cluster {
+        let (classes, gateways) = (read(snapshot.classes), read(snapshot.gateways));
+        let routes = read(snapshot.routes);
+        let made = gateway::Around {
+            deployments: read(snapshot.deployments),
+            services: read(snapshot.services),
+            autoscalers: read(snapshot.autoscalers),
+            budgets: read(snapshot.budgets),
+        };
+        let (pods, nodes) = (read(snapshot.pods), read(snapshot.nodes));
+        self.control_plane = Some(ControlPlane::read(&classes, &pods));
+        if let Some(cluster) = &mut self.cluster {
             cluster.count(&nodes);
         }
-        seen.gateways = gateways.iter().map(|gateway| Programmed::read(gateway, &made)).collect();
+        self.gateways = gateways.iter().map(|gateway| Programmed::read(gateway, &made)).collect();
         let services = &made.services;
-        seen.routes = routes.iter().map(|route| Routed::read(route, services, &pods)).collect();
-        match self.secret {
-            Ok(secret) => seen.secret = secret.as_ref().and_then(Carried::read),
-            Err(error) => seen.unseen.push(format!("the TLS Secret could not be read: {}", error.message)),
+        self.routes = routes.iter().map(|route| Routed::read(route, services, &pods)).collect();
+        for secret in snapshot.secrets.into_values() {
+            match secret {
+                Ok(secret) => self.secret = secret.as_ref().and_then(Carried::read),
+                Err(unread) => {
+                    self.unseen.push(format!("the TLS Secret could not be read: {}", unread.message()));
+                }
+            }
         }
     }
 }

@@ -1,13 +1,14 @@
 //! Checks of the path Route → Service → port → pods.
 
 use super::{
-    super::{Finding, inside::Inside, walk::Walk},
+    super::{Finding, walk::Walk},
     explain,
 };
 use crate::{
     object_fields::{condition, is_ready, list, name, selected, space, text},
     rotation_links::why,
     route_model::{self, Route, Rule},
+    snapshot::ClusterSnapshot,
 };
 use landfall_cloud::kubernetes::DynamicObject;
 use serde_json::Value;
@@ -22,7 +23,7 @@ struct Backend {
     of: (u32, usize),
 }
 
-pub(super) fn judge(inside: &Inside, route: &DynamicObject, walk: &mut Walk) {
+pub(super) fn judge(inside: &ClusterSnapshot, route: &DynamicObject, walk: &mut Walk) {
     if inside.services.is_err() {
         return;
     }
@@ -71,13 +72,13 @@ fn backends(route: &Route, rule: &Rule) -> Vec<Backend> {
         .collect()
 }
 
-fn wrong(inside: &Inside, route: &DynamicObject, backend: &Backend) -> Option<Finding> {
+fn wrong(inside: &ClusterSnapshot, route: &DynamicObject, backend: &Backend) -> Option<Finding> {
     let (own, service) = (name(route), backend.service.as_str());
     let spaces = inside.services.as_deref().unwrap_or_default();
     // A Service in a namespace that was not read cannot be reported as missing.
     let is_seen =
         backend.namespace == space(route) || spaces.iter().any(|one| space(one) == backend.namespace);
-    let Some(live) = Inside::find(&inside.services, &backend.namespace, service) else {
+    let Some(live) = ClusterSnapshot::find(&inside.services, &backend.namespace, service) else {
         return is_seen.then(|| gone(route, backend));
     };
     let ports = list(&live.data, "/spec/ports");

@@ -1,13 +1,16 @@
 //! Checks that `/` of a host reaches a backend: the routes of a host may match some paths only.
 
 use super::{
-    super::{Finding, inside::Inside, picture::Picture, walk::Walk},
+    super::{Finding, picture::Picture, walk::Walk},
     concerns,
 };
-use crate::route_model::{Route, Rule};
+use crate::{
+    route_model::{Route, Rule},
+    snapshot::ClusterSnapshot,
+};
 use std::collections::BTreeSet;
 
-pub(super) fn judge(p: &Picture<'_>, inside: &Inside, walk: &mut Walk) {
+pub(super) fn judge(p: &Picture<'_>, inside: &ClusterSnapshot, walk: &mut Walk) {
     let live = inside.routes.as_deref().unwrap_or_default().iter();
     let routes: Vec<Route> = live.filter(|route| concerns(p, route)).map(Route::read).collect();
     let hosts: BTreeSet<&String> = routes.iter().flat_map(|route| &route.spec.hostnames).collect();
