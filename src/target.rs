@@ -14,12 +14,15 @@ use crate::{
     },
 };
 use landfall_cloud::{
-    Arm, Credential, Endpoints, Meter, Roots, Secret, SignIn, SignInFacts, Vaults, Ways,
+    Arm, Clouds, Clusters, Credential, Endpoints, Meter, Roots, Secret, SignIn, SignInFacts, Vaults, Ways,
     arm::{Azure, Subscription},
 };
+use landfall_diagnose::rotation_links::RotationDiagnosis;
 use landfall_engine::Pace;
-use landfall_steps::{Clouds, Clusters};
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 /// A connected cloud.
 pub struct Target {
@@ -233,6 +236,7 @@ fn clouds(
     Ok(Clouds {
         clusters: Clusters::new(azure.clone(), endpoints, meter.clone()),
         vaults: vaults.map_err(|error| Failure::of_api("prepare the clients", &error))?,
+        sync_diagnosis: Arc::new(RotationDiagnosis),
         azure,
     })
 }

@@ -1,7 +1,7 @@
 //! The workloads behind the gateways: httpbin and the two echo versions, or the user's own.
 
 use crate::{
-    clouds::{Clouds, Clusters, Opened},
+    Clouds, Clusters, Opened,
     cluster_ready::ReadyCluster,
     doing::Doing,
     manifests::Manifests,

@@ -1,8 +1,7 @@
 //! The cluster, until Azure has accepted it; the next step waits for it.
 
 use crate::{
-    clouds::{Clouds, Clusters},
-    cluster_body, cluster_drift,
+    Clouds, Clusters, cluster_body, cluster_drift,
     cluster_ready::{self, ReadyCluster},
     doing::{Doing, Written},
     features,

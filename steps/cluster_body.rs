@@ -1,6 +1,7 @@
 //! The ARM body of the cluster: the body for its creation, and the faults of an existing one.
 
 use crate::{cluster_drift, settings::Settings};
+pub(crate) use landfall_cloud::arm::cluster::{failed_pool, is_stopped};
 use landfall_cloud::{ApiError, arm::Condition};
 use landfall_engine::{Change, Kind, Residue, StepError};
 use serde_json::{Value, json};
@@ -110,22 +111,6 @@ pub(crate) fn stranger(body: &Value, subnet: &str) -> Option<String> {
         ));
     }
     None
-}
-
-/// Returns the first failed node pool. A cluster can be `Succeeded` in spite of one.
-pub(crate) fn failed_pool(body: &Value) -> Option<String> {
-    let pools = body["properties"]["agentPoolProfiles"].as_array()?;
-    pools.iter().find_map(|pool| {
-        let state = pool["provisioningState"].as_str()?;
-        let failed = ["Failed", "Canceled"].iter().any(|known| known.eq_ignore_ascii_case(state));
-        failed.then(|| format!("its node pool {} is {state}", pool["name"].as_str().unwrap_or_default()))
-    })
-}
-
-/// Returns whether the cluster is stopped: its API does not respond, and it rejects every change.
-/// <https://learn.microsoft.com/azure/aks/start-stop-cluster>
-pub(crate) fn is_stopped(body: &Value) -> bool {
-    body["properties"]["powerState"]["code"].as_str() == Some("Stopped")
 }
 
 /// Returns the error for a stopped cluster, with the command that starts it.

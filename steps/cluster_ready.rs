@@ -1,19 +1,19 @@
 //! The ready cluster: attaches to the operation that creates it, and waits.
 
 use crate::{
-    clouds::Clouds,
+    Clouds,
     cluster::AcceptedCluster,
     cluster_body,
     doing::{Doing, Written},
     operation,
     settings::Settings,
 };
+pub use landfall_cloud::{AddOnIdentity, ReadyCluster};
 use landfall_cloud::{
     ApiErrorKind,
     arm::{Azure, Begun, State},
 };
 use landfall_engine::{Check, Context, Kind, Look, Residue, Step, StepError, Undone, Wait};
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::{sync::OnceLock, time::Duration};
 use tokio::time::Instant;
@@ -28,32 +28,6 @@ pub struct ClusterReady {
     azure: Azure,
     group: String,
     name: String,
-}
-
-/// A usable cluster.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ReadyCluster {
-    /// Its resource id.
-    pub id: String,
-    /// Its name.
-    pub name: String,
-    /// The UID that distinguishes it from an earlier cluster of the same name.
-    pub uid: String,
-    /// The host name of its API.
-    pub fqdn: String,
-    /// The patch version it runs.
-    pub version: String,
-    /// The identity of the Secrets Store add-on.
-    pub secrets: AddOnIdentity,
-}
-
-/// The managed identity that AKS created for an add-on.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AddOnIdentity {
-    /// The id by which the CSI driver refers to it.
-    pub client_id: String,
-    /// The principal of its role assignments.
-    pub object_id: String,
 }
 
 impl ClusterReady {

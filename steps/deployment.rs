@@ -1,9 +1,9 @@
 //! The wiring: every step and its dependencies. This screen is the program's structure.
 
 use crate::{
+    Clouds,
     apps::Apps,
     certificate::{Certificate, HeldCertificate},
-    clouds::Clouds,
     cluster::Cluster,
     cluster_ready::{ClusterReady, ReadyCluster},
     dns::{Dns, Published},

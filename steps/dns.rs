@@ -1,12 +1,13 @@
 //! DNS records: A records in a zone of the subscription, or the table to enter by hand.
 
 use crate::{
-    clouds::Clouds,
+    Clouds,
     doing::{Doing, Written},
     gateways::ProgrammedGateways,
     names, operation,
     settings::Settings,
 };
+pub(crate) use landfall_cloud::arm::dns::relative;
 use landfall_cloud::{
     ApiError, ApiErrorKind,
     arm::{Azure, Begun, Condition, Record, Zone},
@@ -363,25 +364,4 @@ fn published(zone: Zone, records: Vec<(String, String)>) -> Published {
 
 fn stranger(host: &str, record: &Record) -> String {
     format!("{host} is not owned by landfall ({}, no owner mark)", record.addresses.join(", "))
-}
-
-/// Returns a host's name relative to a zone, `@` for the zone itself, or `None` if it is not below the zone.
-pub(crate) fn relative(host: &str, zone: &str) -> Option<String> {
-    let (host, zone) = (host.to_ascii_lowercase(), zone.to_ascii_lowercase());
-    if host == zone {
-        return Some("@".to_owned());
-    }
-    host.strip_suffix(&zone)?.strip_suffix('.').map(str::to_owned)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_host_is_below_a_zone_only_at_a_dot() {
-        assert_eq!(relative("echo.demo.example.com", "example.com").as_deref(), Some("echo.demo"));
-        assert_eq!(relative("Example.com", "example.com").as_deref(), Some("@"));
-        assert_eq!(relative("notexample.com", "example.com"), None);
-    }
 }

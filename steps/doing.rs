@@ -12,7 +12,7 @@ pub(crate) trait Doing<T> {
 
 impl<T> Doing<T> for Result<T, ApiError> {
     fn doing(self, what: impl Into<String>) -> Result<T, StepError> {
-        self.map_err(|error| step_error(what.into(), &error))
+        self.map_err(|error| step_error(what, &error))
     }
 }
 
@@ -31,7 +31,9 @@ impl<T> Written for Result<T, ApiError> {
     }
 }
 
-fn step_error(what: String, error: &ApiError) -> StepError {
+/// Converts a cloud error; `what` is the failed operation, as a fragment that fits after "failed to".
+#[must_use]
+pub fn step_error(what: impl Into<String>, error: &ApiError) -> StepError {
     let mut failed = StepError::new(kind(error), what).residue(residue(error)).cause(error.message.clone());
     if let Some(answered) = answered(error) {
         failed = failed.cause(answered);

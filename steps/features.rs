@@ -1,6 +1,6 @@
 //! Resource providers, and preview flags that a service may still require.
 
-use crate::{clouds::Clouds, doing::Doing, operation};
+use crate::{Clouds, doing::Doing, operation};
 use landfall_cloud::{
     ApiError, ApiErrorKind,
     arm::{Azure, Registration},

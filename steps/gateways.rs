@@ -1,7 +1,7 @@
 //! The gateways and their routes, until every listener is programmed and every route accepted.
 
 use crate::{
-    clouds::{Clouds, Clusters, Opened},
+    Clouds, Clusters, Opened,
     cluster_ready::ReadyCluster,
     doing::Doing,
     manifests::Manifests,

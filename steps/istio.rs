@@ -1,22 +1,19 @@
 //! The gateway controller that AKS runs: istiod available, and its GatewayClass accepted.
 
 use crate::{
-    clouds::{Clouds, Clusters},
+    Clouds, Clusters,
     cluster_ready::ReadyCluster,
     doing::Doing,
     watching::{self, Watched},
 };
 use landfall_cloud::kubernetes::{
     Cluster, DynamicObject, Kind, Selection,
+    istio::{CLASS, CONTROL_PLANE, NAMESPACE},
     readiness::{self, Readiness},
 };
 use landfall_engine::{Check, Context, Seen, Step, StepError, Undone, Wait};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
-
-pub(crate) const NAMESPACE: &str = "aks-istio-system";
-pub(crate) const CONTROL_PLANE: &str = "istiod";
-pub(crate) const CLASS: &str = "approuting-istio";
 
 /// Waits for the controller. The class must be *Accepted*; its existence alone proves nothing.
 pub struct Istio {

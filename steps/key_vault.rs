@@ -1,7 +1,7 @@
 //! The key vault, with role-based access; an owned soft-deleted one is recovered.
 
 use crate::{
-    clouds::Clouds,
+    Clouds,
     doing::{Doing, Written},
     names, operation,
     resource_group::{Group, missing_tags, tags_of},
@@ -10,6 +10,7 @@ use crate::{
 use landfall_cloud::{
     ApiError,
     arm::{Azure, Begun, State},
+    environment::VaultRef,
 };
 use landfall_engine::{Change, Check, Context, Kind, Look, Residue, Step, StepError, Undone, Wait};
 use serde::{Deserialize, Serialize};
@@ -57,6 +58,14 @@ pub struct Vault {
     pub uri: String,
     /// The tenant whose identities it trusts.
     pub tenant: String,
+}
+
+impl Vault {
+    /// Returns the reference for a diagnosis.
+    #[must_use]
+    pub fn reference(&self) -> VaultRef {
+        VaultRef { name: self.name.clone(), uri: self.uri.clone(), tenant: self.tenant.clone() }
+    }
 }
 
 impl KeyVault {

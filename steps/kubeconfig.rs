@@ -3,9 +3,7 @@
 //! The file is read, changed and written under kubectl's lock. The names of the added entries are in the
 //! journal before the file changes. The file's name is there before anything is created beside it.
 
-use crate::{
-    clouds::Clouds, clouds::Clusters, cluster_ready::ReadyCluster, doing::Doing, settings::Settings,
-};
+use crate::{Clouds, Clusters, cluster_ready::ReadyCluster, doing::Doing, settings::Settings};
 use landfall_cloud::kubeconfig::{self, Added, Content, Holder, KubeconfigError, LockedFile, Locking};
 use landfall_engine::{Check, Context, Kind, Look, Residue, Step, StepError, Undone, Wait};
 use serde::{Deserialize, Serialize};

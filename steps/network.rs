@@ -1,7 +1,7 @@
 //! The nodes' subnet, in an owned or foreign virtual network.
 
 use crate::{
-    clouds::Clouds,
+    Clouds,
     doing::{Doing, Written},
     names,
     network_parts::{

@@ -1,12 +1,6 @@
 //! Access to a cluster for the deletion of its contents.
 
-use crate::{
-    clouds::{Clusters, Opened},
-    cluster_body,
-    cluster_ready::ReadyCluster,
-    doing::Doing,
-    operation,
-};
+use crate::{Clusters, Opened, cluster_body, cluster_ready::ReadyCluster, doing::Doing, operation};
 use landfall_cloud::{ApiError, ApiErrorKind, arm::State};
 use landfall_engine::{Context, Kind, Look, StepError, Wait};
 use serde_json::Value;

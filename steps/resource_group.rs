@@ -1,7 +1,7 @@
 //! The resource group, which contains all other resources.
 
 use crate::{
-    clouds::Clouds,
+    Clouds,
     doing::{Doing, Written},
     operation,
     settings::{Settings, Teardown},

@@ -1,7 +1,7 @@
 //! Network Contributor on the subnet for the cluster's identity, granted while the cluster is being created.
 
 use crate::{
-    clouds::Clouds,
+    Clouds,
     cluster::AcceptedCluster,
     grant::{self, Granted, Principal},
     network::Subnet,

@@ -2,8 +2,7 @@
 //! what it could not examine, and the caller keeps that; each step checks again when its turn comes.
 
 use crate::{
-    clouds::Clouds,
-    cluster_body,
+    Clouds, cluster_body,
     cluster_ready::{self, ReadyCluster},
     dns::Published,
     grant::Granted,

@@ -1,7 +1,7 @@
 //! Key Vault Secrets User and Certificate User for the add-on's identity, so that the CSI driver can read.
 
 use crate::{
-    clouds::Clouds,
+    Clouds,
     cluster_ready::ReadyCluster,
     grant::{self, Granted, Principal},
     key_vault::Vault,

@@ -1,7 +1,7 @@
 //! Key Vault Certificates Officer for the signed-in principal, so that the certificate can be imported.
 
 use crate::{
-    clouds::Clouds,
+    Clouds,
     grant::{self, Granted, Principal},
     key_vault::Vault,
 };

@@ -9,8 +9,8 @@ use crate::{
     target::{self, Gateways, Target},
 };
 use jiff::Timestamp;
+use landfall_diagnose::doctor::{Bounds, Diagnosis, Patient, diagnose};
 use landfall_engine::{Journal, Memory};
-use landfall_steps::doctor::{Bounds, Diagnosis, Patient, diagnose};
 use std::time::Duration;
 use tokio::time::timeout;
 
@@ -65,7 +65,8 @@ async fn look(
 ) -> Diagnosis {
     let settings = landfall_steps::as_made(&wished.settings, memory);
     let (clouds, now) = (&target.clouds, Timestamp::now());
-    diagnose(&Patient { clouds, settings: &settings, memory, ways, bounds, now }).await
+    let environment = &landfall_steps::description(&settings, memory, clouds.azure.id());
+    diagnose(&Patient { clouds, environment, ways, bounds, now }).await
 }
 
 /// Returns the root cause of a failed run's errors. The gateways are not queried: the failure precedes them.

@@ -13,8 +13,9 @@ use crate::{
 };
 use jiff::Timestamp;
 use landfall_cloud::Ways;
+use landfall_diagnose::present::{self as live_status, Present};
 use landfall_engine::{EnvironmentKey, Journal, Memory, OpenError};
-use landfall_steps::{present::Present, settings::Teardown};
+use landfall_steps::settings::Teardown;
 
 /// What `status` takes.
 #[derive(clap::Args, Debug)]
@@ -113,7 +114,9 @@ async fn look(
     let opened =
         target::connect(allowed, &session.environment, &wished.folder, subscription, Gateways::Answer);
     let target = opened.await?;
-    let present = landfall_steps::present::look(&target.clouds, memory).await;
+    let settings = landfall_steps::as_made(&wished.settings, memory);
+    let environment = landfall_steps::description(&settings, memory, target.clouds.azure.id());
+    let present = live_status::look(&target.clouds, &environment).await;
     let ways = target.ways().await;
     target.close().await;
     Ok((present, ways))

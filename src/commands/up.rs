@@ -14,13 +14,12 @@ use crate::{
 };
 use jiff::Timestamp;
 use landfall_cloud::Ways;
-use landfall_engine::{EnvironmentKey, Journal, Level, Memory, OpenError, Outcome, Report, Run, Stop};
-use landfall_steps::{
+use landfall_diagnose::{
     doctor::Diagnosis,
-    preflight,
-    settings::Teardown,
     verify::{Bounds, Verdict},
 };
+use landfall_engine::{EnvironmentKey, Journal, Level, Memory, OpenError, Outcome, Report, Run, Stop};
+use landfall_steps::{preflight, settings::Teardown};
 use serde_json::Value;
 use std::{sync::Arc, time::SystemTime};
 use tokio::sync::mpsc;

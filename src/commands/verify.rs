@@ -9,11 +9,9 @@ use crate::{
     settings::{Purpose, flags::Wishes},
     target::{self, Gateways, Target},
 };
-use landfall_engine::{Journal, Memory, StepError};
-use landfall_steps::{
-    settings::Settings,
-    verify::{Bounds, Verdict, Verification},
-};
+use landfall_diagnose::verify::{Bounds, ReadError, ReadFailure, Verdict, Verification};
+use landfall_engine::{Journal, Kind, Memory, Residue, StepError};
+use landfall_steps::settings::Settings;
 use std::{
     path::{Path, PathBuf},
     time::Duration,
@@ -71,10 +69,12 @@ pub async fn prove(
     target: &Target,
     bounds: Bounds,
 ) -> Result<Verdict, Failure> {
-    let verification = Verification::new(&target.clouds, settings, memory, bounds);
+    let clouds = &target.clouds;
+    let environment = landfall_steps::description(settings, memory, clouds.azure.id());
+    let verification = Verification::new(clouds, &environment, bounds);
     let verification = verification.ok_or_else(|| nothing_made(session))?;
     let tell = |pending: &[_], since| session.say(&verify::waiting(pending, since));
-    verification.run(async || target.ways().await, &tell).await.map_err(|error| unread(&error))
+    verification.run(async || target.ways().await, &tell).await.map_err(unread)
 }
 
 /// Returns the exit code of a verification.
@@ -83,10 +83,18 @@ pub fn exit_of(verdict: &Verdict) -> Exit {
 }
 
 /// Converts the error of a read-only query, which leaves nothing behind.
-fn unread(error: &StepError) -> Failure {
+fn unread(error: ReadError) -> Failure {
+    let failed = |what| StepError::new(Kind::Failed, what).residue(Residue::Nothing);
+    let error = match &error.why {
+        ReadFailure::Api(api) => landfall_steps::step_error(error.what, api),
+        ReadFailure::CertificateMissing => failed(error.what)
+            .cause("it no longer exists")
+            .hint("run landfall up: it imports one into the vault"),
+        ReadFailure::Unreadable(certificate) => failed(error.what).caused_by(certificate),
+    };
     let failure = Failure::new(exit::of_kind(error.kind), error.message.clone());
     let failure = error.causes.iter().fold(failure, |failure, cause| failure.cause(cause));
-    failure.hint(crate::failure::hint(error))
+    failure.hint(crate::failure::hint(&error))
 }
 
 fn nothing_made(session: &Session) -> Failure {

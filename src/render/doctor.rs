@@ -1,8 +1,8 @@
 //! Output of `doctor`: the root cause first, with its evidence and remedy, and then the rest.
 
 use super::{paint::Paint, words};
+use landfall_diagnose::doctor::{Diagnosis, Finding};
 use landfall_engine::Report;
-use landfall_steps::doctor::{Diagnosis, Finding};
 use serde_json::{Value, json};
 
 /// The maximum line width.

@@ -3,10 +3,8 @@
 use super::{paint::Paint, words};
 use jiff::Timestamp;
 use landfall_cloud::Ways;
-use landfall_steps::{
-    expiry::days_left,
-    present::{Backend, Named, Present, Programmed, Routed},
-};
+use landfall_diagnose::present::{Backend, Named, Present, Programmed, Routed};
+use landfall_steps::expiry::days_left;
 use serde_json::{Value, json};
 use std::net::IpAddr;
 

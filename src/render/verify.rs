@@ -1,7 +1,7 @@
 //! Output of `verify`: a table, a JSON document and a JUnit report.
 
 use super::{paint::Paint, words};
-use landfall_steps::verify::{CheckId, Checked, State, Verdict};
+use landfall_diagnose::verify::{CheckId, Checked, State, Verdict};
 use quick_xml::{
     Writer,
     events::{BytesDecl, BytesText, Event},

@@ -6,7 +6,7 @@ mod judge;
 pub use import::SELF_SIGNED_DAYS;
 
 use crate::{
-    clouds::Clouds,
+    Clouds,
     doing::Doing,
     expiry,
     key_vault::Vault,
@@ -17,6 +17,7 @@ use jiff::Timestamp;
 use landfall_cloud::{
     arm::Azure,
     certificate::{Leaf, Material},
+    environment::CertificateRef,
     vault::{Stored, Vaults},
 };
 use landfall_engine::{Check, Context, Kind, Residue, Step, StepError, Undone};
@@ -254,6 +255,12 @@ impl Step for Certificate {
 }
 
 impl HeldCertificate {
+    /// Returns the reference for a diagnosis.
+    #[must_use]
+    pub fn reference(&self) -> CertificateRef {
+        CertificateRef { name: self.name.clone(), version: self.version.clone() }
+    }
+
     /// Returns whether less than `days` of its validity are left at that time.
     #[must_use]
     pub fn expires_within(&self, days: i64, now: Timestamp) -> bool {

@@ -12,7 +12,7 @@ use super::{
     rank_of, reference, uid_of,
 };
 use crate::{
-    clouds::{Clusters, Opened},
+    Clusters, Opened,
     cluster_ready::ReadyCluster,
     doing::{Doing, Written},
     manifests::name_of,

@@ -5,7 +5,7 @@ use super::{
     ownership::{is_created_by_us, names},
     reference_of, removal, uid_of,
 };
-use crate::{clouds::Opened, doing::Doing, settings::ObjectName};
+use crate::{Opened, doing::Doing, settings::ObjectName};
 use landfall_cloud::kubernetes::{Cluster, TypeMeta, manifest::Manifest};
 use landfall_engine::{Change, StepError};
 use serde_json::{Value, json};

@@ -7,7 +7,7 @@ use super::{
     leftover::{Earlier, Leftover, Wanted},
     namespace, place,
 };
-use crate::{clouds::Opened, doing::Doing};
+use crate::{Opened, doing::Doing};
 use landfall_cloud::kubernetes::{Cluster, DynamicObject, Kind, differences, manifest::Manifest};
 use landfall_engine::{Change, Check, Kind as ErrorKind, Residue, StepError};
 use serde_json::{Value, json};

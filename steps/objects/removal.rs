@@ -2,7 +2,7 @@
 
 use super::{Applied, ObjectRef, strangers as foreign, uid_of};
 use crate::{
-    clouds::{Clusters, Opened},
+    Clusters, Opened,
     cluster_ready::ReadyCluster,
     doing::Doing,
     operation,

@@ -23,12 +23,7 @@ mod version;
 pub use concern::Concern;
 
 use crate::{
-    clouds::{Clouds, Clusters},
-    doing::Doing,
-    features,
-    kubeconfig::Merged,
-    manifests::Manifests,
-    names,
+    Clouds, Clusters, doing::Doing, features, kubeconfig::Merged, manifests::Manifests, names,
     settings::Settings,
 };
 use finding::{Finding, refusal};

@@ -1,7 +1,7 @@
 //! The queries of all checks, sent concurrently, and their responses.
 
 use super::{Concern, policy, ranges, remembered::Remembered, vault_name};
-use crate::{clouds::Clouds, key_vault::KeyVault, settings::Settings, settings::Teardown};
+use crate::{Clouds, key_vault::KeyVault, settings::Settings, settings::Teardown};
 use landfall_cloud::{
     ApiError,
     arm::{Azure, MachineSize, Offered, Permissions, Registration, Subscription, Usage},

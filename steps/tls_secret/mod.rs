@@ -1,15 +1,12 @@
 //! The TLS Secret: a SecretProviderClass and the sync workload, until the Secret in the cluster contains the
 //! vault's certificate.
 
-mod content;
 mod waiting;
 
-pub(crate) use content::thumbprint;
-
 use crate::{
+    Clouds, Clusters, Opened,
     apps::await_deployments,
     certificate::HeldCertificate,
-    clouds::{Clouds, Clusters, Opened},
     cluster_ready::ReadyCluster,
     doing::Doing,
     key_vault::Vault,
@@ -19,13 +16,14 @@ use crate::{
 };
 use landfall_cloud::{
     arm::Azure,
-    kubernetes::{Kind, manifest::Manifest},
+    kubernetes::{Kind, manifest::Manifest, tls_secret::thumbprint},
+    secret_sync::SyncDiagnosis,
     vault::Vaults,
 };
 use landfall_engine::{Change, Check, Context, Step, StepError, Undone};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 /// The name of the Secret in the gateways' listeners.
 pub const SECRET: &str = "gateway-tls-secret";
@@ -38,6 +36,7 @@ pub struct TlsSecret {
     group: String,
     vaults: Vaults,
     clusters: Clusters,
+    diagnosis: Arc<dyn SyncDiagnosis>,
     manifests: Manifests,
     /// True if the given PFX contains more than the leaf, so that the gateway must serve the chain.
     chain_given: bool,
@@ -64,6 +63,7 @@ impl TlsSecret {
             group: s.resource_group.clone(),
             vaults: c.vaults.clone(),
             clusters: c.clusters.clone(),
+            diagnosis: c.sync_diagnosis.clone(),
             manifests: Manifests::new(s),
             chain_given: s.certificate.given.as_ref().is_some_and(|given| given.leaf().chain_length > 1),
         }
@@ -117,7 +117,7 @@ impl Step for TlsSecret {
             Ok(found) => found,
             Err(verdict) => return Ok(objects::verdict(verdict)),
         };
-        match secret.as_ref().and_then(content::thumbprint) {
+        match secret.as_ref().and_then(thumbprint) {
             Some(carried) if carried == input.1.thumbprint => {}
             Some(carried) => {
                 let field = format!("Secret {SECRET}: certificate");

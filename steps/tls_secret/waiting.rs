@@ -1,13 +1,15 @@
 //! The wait until the Secret contains the certificate, with a diagnosis of the failed stage.
 
-use super::{NAMESPACE, SECRET, TlsSecret, content};
+use super::{NAMESPACE, SECRET, TlsSecret};
 use crate::{
-    clouds::Opened,
-    rotation_links::{self, Finding, Links, Outlook},
+    Opened,
     watching::{self, Watched},
 };
 use futures::future::{Either, select};
-use landfall_cloud::kubernetes::{DynamicObject, Kind, Selection, readiness};
+use landfall_cloud::{
+    kubernetes::{DynamicObject, Kind, Selection, readiness, tls_secret::thumbprint},
+    secret_sync::{Finding, Links, Outlook, gist},
+};
 use landfall_engine::{Context, Kind as ErrorKind, Residue, Seen, Step, StepError, Wait};
 use std::{
     pin::pin,
@@ -30,7 +32,7 @@ impl TlsSecret {
         let before = opened.api.get(&Kind::SECRET, Some(NAMESPACE), SECRET).await.ok().flatten();
         // The first mount happens at once; a new version arrives only with the driver's next poll of the
         // vault.
-        let rotates = before.as_ref().and_then(content::thumbprint).is_some();
+        let rotates = before.as_ref().and_then(thumbprint).is_some();
         let (usual, at_most) = if rotates { (120, 600) } else { (70, 900) };
         let wait = Wait::new(
             "the Secret to contain the certificate",
@@ -45,10 +47,10 @@ impl TlsSecret {
         let space = Some(NAMESPACE);
         let secrets = Watched { kind: &Kind::SECRET, space, selection: Selection::Name(SECRET) };
         let events = Watched { kind: &Kind::EVENT, space, selection: Selection::All };
-        let thumbprint = &input.1.thumbprint;
+        let desired = &input.1.thumbprint;
         let secret = watching::until(&opened.api, secrets, &seen, what, |all| {
             all.iter()
-                .find(|secret| content::thumbprint(secret).as_ref() == Some(thumbprint))
+                .find(|secret| thumbprint(secret).as_ref() == Some(desired))
                 .map(|secret| readiness::changed_at(secret).unwrap_or_else(SystemTime::now))
         });
         // Events from before the current certificate say nothing about the awaited one.
@@ -113,14 +115,14 @@ impl TlsSecret {
         let vault_body = self.azure.vault(&self.group, &vault.name).await.ok().flatten();
         let links = Links {
             cluster: &cluster,
-            vault,
+            vault: &vault.reference(),
             vault_body: vault_body.as_ref(),
             vaults: &self.vaults,
-            certificate: held,
+            certificate: &held.reference(),
             namespace: NAMESPACE,
             secret: SECRET,
         };
-        rotation_links::find(opened, &links).await.ok().flatten()
+        self.diagnosis.find(opened, &links).await.ok().flatten()
     }
 }
 
@@ -142,7 +144,7 @@ fn mount_failure(event: &DynamicObject) -> Option<(String, String)> {
     let words = if message.contains("ForbiddenByRbac") {
         "the add-on's identity may not read the vault yet".to_owned()
     } else {
-        rotation_links::gist(message)
+        gist(message)
     };
     Some((at, words))
 }

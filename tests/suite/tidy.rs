@@ -32,10 +32,11 @@ fn all_sources() -> Vec<PathBuf> {
 #[test]
 fn the_arrows_between_the_crates_point_one_way() {
     let manifest = |name: &str| fs::read_to_string(root().join(name)).unwrap();
-    let ours = ["landfall-engine", "landfall-cloud", "landfall-sim", "landfall-steps"];
+    let ours = ["landfall-engine", "landfall-cloud", "landfall-diagnose", "landfall-sim", "landfall-steps"];
     for (name, may) in [
         ("crates/engine/Cargo.toml", &[][..]),
         ("crates/cloud/Cargo.toml", &[]),
+        ("crates/diagnose/Cargo.toml", &["landfall-cloud"]),
         ("crates/sim/Cargo.toml", &[]),
         ("steps/Cargo.toml", &["landfall-engine", "landfall-cloud"]),
     ] {
@@ -72,7 +73,10 @@ fn no_file_has_outgrown_its_name() {
 
 #[test]
 fn only_the_program_prints() {
-    for file in ["steps", "crates/engine", "crates/cloud", "crates/sim"].into_iter().flat_map(sources) {
+    for file in ["steps", "crates/engine", "crates/cloud", "crates/diagnose", "crates/sim"]
+        .into_iter()
+        .flat_map(sources)
+    {
         if file.components().any(|part| part.as_os_str() == "tests") {
             continue;
         }

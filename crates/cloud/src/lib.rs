@@ -13,8 +13,10 @@
 pub mod arm;
 pub mod carrier;
 pub mod certificate;
+mod clients;
 mod endpoint_trust;
 mod endpoints;
+pub mod environment;
 pub mod error;
 mod known_clouds;
 pub mod kubeconfig;
@@ -24,6 +26,7 @@ mod pipeline;
 pub mod resolve;
 pub mod retry;
 mod secret;
+pub mod secret_sync;
 pub mod sign_in;
 mod transport;
 pub mod vault;
@@ -32,6 +35,7 @@ mod yaml;
 
 pub use arm::Arm;
 pub use carrier::{AnswerBody, Carrier, Lost};
+pub use clients::{AddOnIdentity, Clouds, Clusters, Opened, ReadyCluster};
 pub use endpoint_trust::EndpointMismatch;
 pub use endpoints::{Endpoints, Roots};
 pub use error::{ApiError, ApiErrorKind, Sent};

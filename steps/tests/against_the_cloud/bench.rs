@@ -5,14 +5,16 @@ use crate::{kubectl::Kubectl, settings, wiring};
 use landfall_cloud::{
     Arm, Credential, Endpoints, Meter, Roots, Secret, SignIn, SignInFacts, Vaults,
     arm::{self, Azure, Begun, Condition},
+    environment::Environment,
 };
+use landfall_diagnose::rotation_links::RotationDiagnosis;
 use landfall_engine::{
     Entry, EnvironmentKey, Event, Graph, Journal, Looking, Memory, OpenError, Outcome, Pace, Plan, Report,
     Run, Stop, Undone, What, down, plan, up,
 };
 use landfall_sim::{Line, Options, Sim, Speed};
 use landfall_steps::{
-    Clouds, Clusters, Survey, deployment,
+    Clouds, Clusters, Survey, deployment, description,
     settings::{Settings, Teardown},
     survey,
 };
@@ -217,6 +219,11 @@ impl Bench {
         Journal::read(&self.state()).unwrap().unwrap().1
     }
 
+    /// Returns the description for a diagnosis.
+    pub fn description(&self, memory: &Memory) -> Environment {
+        description(&self.wish, memory, self.clouds.azure.id())
+    }
+
     /// Returns a path below the subscription.
     pub fn path(&self, rest: &str) -> String {
         self.clouds.azure.path(rest)
@@ -393,6 +400,7 @@ fn clouds(sim: &Sim) -> Clouds {
     Clouds {
         clusters: Clusters::new(azure.clone(), &endpoints, meter.clone()),
         vaults: Vaults::new(&endpoints, &credential, &meter).unwrap(),
+        sync_diagnosis: std::sync::Arc::new(RotationDiagnosis),
         azure,
     }
 }

@@ -1,14 +1,14 @@
 //! Live status: all well after a run, and each out-of-band change is reported correctly.
 
 use crate::bench::Bench;
+use landfall_diagnose::present::{self, Present};
 use landfall_sim::{Options, Speed};
-use landfall_steps::present::{self, Present};
 use serde_json::json;
 
 const SPACE: &str = "/apis/gateway.networking.k8s.io/v1/namespaces/default";
 
 async fn look(bench: &Bench) -> Present {
-    present::look(&bench.clouds, &bench.memory()).await
+    present::look(&bench.clouds, &bench.description(&bench.memory())).await
 }
 
 async fn made() -> Bench {
@@ -40,7 +40,7 @@ async fn what_was_just_made_is_well_and_everything_made_for_a_gateway_is_there()
 #[tokio::test]
 async fn nothing_is_looked_for_that_was_never_made() {
     let bench = Bench::instant().await;
-    let seen = present::look(&bench.clouds, &landfall_engine::Memory::default()).await;
+    let seen = present::look(&bench.clouds, &bench.description(&landfall_engine::Memory::default())).await;
     assert_eq!(seen, Present::default());
     assert!(!seen.is_well());
 }

@@ -4,8 +4,8 @@
 use crate::{bench::Bench, kubectl::Kubectl, settings};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use landfall_cloud::Ways;
+use landfall_diagnose::verify::{Bounds, CheckId, State, Verdict, Verification};
 use landfall_sim::{Options, Speed};
-use landfall_steps::verify::{Bounds, CheckId, State, Verdict, Verification};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -31,8 +31,8 @@ async fn serving() -> Bench {
 /// Runs all checks once.
 async fn prove(bench: &Bench) -> Verdict {
     let bounds = Bounds { patience: Duration::ZERO, ..Bounds::default() };
-    let memory = bench.memory();
-    let verification = Verification::new(&bench.clouds, &bench.wish, &memory, bounds).unwrap();
+    let environment = bench.description(&bench.memory());
+    let verification = Verification::new(&bench.clouds, &environment, bounds).unwrap();
     let ways = async || {
         let doors = bench.sim.doors_open().await;
         Ways::new(doors.into_iter().map(|((address, port), socket)| ((address.into(), port), socket)))

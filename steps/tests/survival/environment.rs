@@ -4,6 +4,7 @@ use crate::{carrier::Inside, settings, still::Still};
 use landfall_cloud::{
     Arm, Credential, Endpoints, Meter, Roots, Secret, SignIn, SignInFacts, Vaults, arm::Azure,
 };
+use landfall_diagnose::rotation_links::RotationDiagnosis;
 use landfall_engine::{
     EnvironmentKey, Event, Graph, Journal, OpenError, Outcome, Pace, Report, Run, StepError, Stop, down, up,
 };
@@ -227,6 +228,7 @@ impl Environment {
         Clouds {
             clusters: Clusters::new(azure.clone(), &endpoints, meter.clone()),
             vaults: Vaults::new(&endpoints, &credential, &meter).unwrap(),
+            sync_diagnosis: std::sync::Arc::new(RotationDiagnosis),
             azure,
         }
     }

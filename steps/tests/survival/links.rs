@@ -9,15 +9,10 @@ use crate::{
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use landfall_cloud::arm::{self, Condition};
+use landfall_diagnose::rotation_links::{Finding, Links, find};
 use landfall_engine::Journal;
 use landfall_sim::Speed;
-use landfall_steps::{
-    Granted,
-    certificate::HeldCertificate,
-    cluster_ready::ReadyCluster,
-    key_vault::Vault,
-    rotation_links::{Finding, Links, find},
-};
+use landfall_steps::{Granted, certificate::HeldCertificate, cluster_ready::ReadyCluster, key_vault::Vault};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -64,10 +59,10 @@ async fn stuck(here: &Environment, held: &HeldCertificate) -> Option<Finding> {
     let vault_body = clouds.azure.vault(settings::GROUP, &vault.name).await.unwrap();
     let links = Links {
         cluster: &body,
-        vault: &vault,
+        vault: &vault.reference(),
         vault_body: vault_body.as_ref(),
         vaults: &clouds.vaults,
-        certificate: held,
+        certificate: &held.reference(),
         namespace: "default",
         secret: "gateway-tls-secret",
     };

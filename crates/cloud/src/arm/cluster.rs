@@ -115,6 +115,24 @@ impl Azure {
     }
 }
 
+/// Returns the first failed node pool. A cluster can be `Succeeded` in spite of one.
+#[must_use]
+pub fn failed_pool(body: &Value) -> Option<String> {
+    let pools = body["properties"]["agentPoolProfiles"].as_array()?;
+    pools.iter().find_map(|pool| {
+        let state = pool["provisioningState"].as_str()?;
+        let failed = ["Failed", "Canceled"].iter().any(|known| known.eq_ignore_ascii_case(state));
+        failed.then(|| format!("its node pool {} is {state}", pool["name"].as_str().unwrap_or_default()))
+    })
+}
+
+/// Returns whether the cluster is stopped: its API does not respond, and it rejects every change.
+/// <https://learn.microsoft.com/azure/aks/start-stop-cluster>
+#[must_use]
+pub fn is_stopped(body: &Value) -> bool {
+    body["properties"]["powerState"]["code"].as_str() == Some("Stopped")
+}
+
 fn decode(answer: &Value) -> Option<Secret<String>> {
     let encoded = answer["kubeconfigs"][0]["value"].as_str()?;
     let bytes = base64::engine::general_purpose::STANDARD.decode(encoded).ok()?;

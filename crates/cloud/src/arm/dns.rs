@@ -118,3 +118,25 @@ impl Azure {
         self.arm().delete_if(&format!("{zone_id}/A/{name}"), API, condition).await
     }
 }
+
+/// Returns a host's name relative to a zone, `@` for the zone itself, or `None` if it is not below the zone.
+#[must_use]
+pub fn relative(host: &str, zone: &str) -> Option<String> {
+    let (host, zone) = (host.to_ascii_lowercase(), zone.to_ascii_lowercase());
+    if host == zone {
+        return Some("@".to_owned());
+    }
+    host.strip_suffix(&zone)?.strip_suffix('.').map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_is_below_a_zone_only_at_a_dot() {
+        assert_eq!(relative("echo.demo.example.com", "example.com").as_deref(), Some("echo.demo"));
+        assert_eq!(relative("Example.com", "example.com").as_deref(), Some("@"));
+        assert_eq!(relative("notexample.com", "example.com"), None);
+    }
+}

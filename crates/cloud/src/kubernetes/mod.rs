@@ -14,6 +14,7 @@ mod differences;
 mod exchange;
 mod failure;
 mod immutable;
+pub mod istio;
 mod kind;
 pub mod manifest;
 mod naming;
@@ -21,6 +22,7 @@ mod patience;
 mod quantity;
 pub mod readiness;
 mod system_objects;
+pub mod tls_secret;
 mod watch;
 
 pub use apply::{Creation, FIELD_MANAGER, Force};

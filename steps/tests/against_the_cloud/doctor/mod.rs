@@ -12,9 +12,9 @@ mod unmade;
 use crate::{bench::Bench, settings};
 use futures::{StreamExt, future::BoxFuture, stream};
 use hand::Hand;
+use landfall_diagnose::doctor::{Bounds, Diagnosis, Patient, diagnose};
 use landfall_engine::{Journal, Memory};
 use landfall_sim::{Options, Speed};
-use landfall_steps::doctor::{Bounds, Diagnosis, Patient, diagnose};
 use serde_json::json;
 use std::{
     path::{Path, PathBuf},
@@ -117,8 +117,7 @@ async fn look_at(bench: &Bench, now: jiff::Timestamp) -> Diagnosis {
     let bounds = Bounds { outside: Duration::from_secs(2), ..Bounds::default() };
     diagnose(&Patient {
         clouds: &bench.clouds,
-        settings: &bench.wish,
-        memory: &memory,
+        environment: &bench.description(&memory),
         ways: Some(&ways),
         bounds,
         now,

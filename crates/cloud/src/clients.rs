@@ -1,0 +1,111 @@
+//! The clients of one run, and the clusters that it has opened.
+
+use crate::{
+    ApiError, Carrier, Endpoints, Meter, Secret,
+    arm::{self, Azure},
+    kubernetes::Cluster,
+    secret_sync::SyncDiagnosis,
+    vault::Vaults,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::{collections::HashMap, sync::Arc};
+use tokio::sync::Mutex;
+
+/// All clients that a step or a diagnosis may need.
+#[derive(Clone)]
+pub struct Clouds {
+    /// Azure Resource Manager, with the selected subscription.
+    pub azure: Azure,
+    /// The data planes of the vaults.
+    pub vaults: Vaults,
+    /// The Kubernetes APIs of the clusters.
+    pub clusters: Clusters,
+    /// The diagnosis of a stalled certificate sync.
+    pub sync_diagnosis: Arc<dyn SyncDiagnosis>,
+}
+
+/// A usable cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReadyCluster {
+    /// Its resource id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// The UID that distinguishes it from an earlier cluster of the same name.
+    pub uid: String,
+    /// The host name of its API.
+    pub fqdn: String,
+    /// The patch version it runs.
+    pub version: String,
+    /// The identity of the Secrets Store add-on.
+    pub secrets: AddOnIdentity,
+}
+
+/// The managed identity that AKS created for an add-on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AddOnIdentity {
+    /// The id by which the CSI driver refers to it.
+    pub client_id: String,
+    /// The principal of its role assignments.
+    pub object_id: String,
+}
+
+/// The Kubernetes APIs, opened on first use with the credential that Azure returns.
+///
+/// The credential stays in memory. Landfall's requests never use the user's kubeconfig, so its current
+/// context has no effect.
+#[derive(Clone)]
+pub struct Clusters {
+    azure: Azure,
+    carrier: Option<Arc<dyn Carrier>>,
+    meter: Meter,
+    pace: f64,
+    /// The open clusters by UID: a recreated cluster with the same name is a different one.
+    open: Arc<Mutex<HashMap<String, Opened>>>,
+}
+
+/// An open cluster.
+#[derive(Clone)]
+pub struct Opened {
+    /// Its API.
+    pub api: Cluster,
+    /// The kubeconfig that Azure returned.
+    pub kubeconfig: Arc<Secret<String>>,
+    /// The UID of `kube-system`, which distinguishes clusters with the same name.
+    pub uid: String,
+}
+
+impl Clusters {
+    /// Returns an empty set; `endpoints` contains the transport to clusters and the time scale.
+    #[must_use]
+    pub fn new(azure: Azure, endpoints: &Endpoints, meter: Meter) -> Self {
+        let carrier = endpoints.carrier.clone();
+        Self { azure, carrier, meter, pace: endpoints.pace, open: Arc::default() }
+    }
+
+    /// Returns the cluster from Resource Manager; `None` if it does not exist.
+    ///
+    /// # Errors
+    /// Returns the error of the request.
+    pub async fn body(&self, cluster: &ReadyCluster) -> Result<Option<Value>, ApiError> {
+        self.azure.arm().get(&cluster.id, arm::cluster::API).await
+    }
+
+    /// Opens a cluster, or returns the open one. Concurrent callers share one sign-in.
+    ///
+    /// # Errors
+    /// Returns the error of the credential request or of the first request to the cluster.
+    pub async fn open(&self, cluster: &ReadyCluster) -> Result<Opened, ApiError> {
+        let mut open = self.open.lock().await;
+        if let Some(opened) = open.get(&cluster.uid) {
+            return Ok(opened.clone());
+        }
+        let kubeconfig = self.azure.cluster_credential(&cluster.id).await?;
+        let api = Cluster::connect(&kubeconfig, self.carrier.clone(), &self.meter, self.pace).await?;
+        let uid = api.uid().await?;
+        let opened = Opened { api, kubeconfig: Arc::new(kubeconfig), uid };
+        open.insert(cluster.uid.clone(), opened.clone());
+        Ok(opened)
+    }
+}

@@ -1,0 +1,87 @@
+//! Diagnosis of an environment that does not work: one root cause, its evidence and its remedy.
+//!
+//! It reads everything concurrently and changes nothing (`picture`). Then `walk` runs the checks in order of
+//! dependency: subscription, cluster, control plane, certificate, gateway, route, responses from outside,
+//! names. Each check passes, reports a cause, or cannot decide. The first cause is the root cause, and the
+//! other findings follow it in the report. A failed read is not a cause: the report lists it, and every
+//! finding is based on data that was read.
+//!
+//! To add a check, write it in the file of its resource and give its finding a code of its own. Then add a
+//! case to `steps/tests/against_the_cloud/doctor` and a line to `docs/doctor.md`.
+
+mod certificate;
+mod cluster;
+mod gateway;
+mod ground;
+mod mesh;
+mod names;
+mod outside;
+mod picture;
+mod probe;
+mod route;
+mod secret;
+mod walk;
+
+pub use crate::rotation_links::Finding;
+
+use jiff::Timestamp;
+use landfall_cloud::{Clouds, Ways, environment::Environment};
+use std::time::Duration;
+
+/// The input of a diagnosis, and its timeouts.
+pub struct Patient<'a> {
+    /// The clients.
+    pub clouds: &'a Clouds,
+    /// The environment, with its names at the time of creation.
+    pub environment: &'a Environment,
+    /// The address overrides of the gateways; `None` skips the requests to them.
+    pub ways: Option<&'a Ways>,
+    /// The bounds.
+    pub bounds: Bounds,
+    /// The time at which certificate validity is evaluated.
+    pub now: Timestamp,
+}
+
+/// Timeouts of one response, in real time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bounds {
+    /// The timeout of an Azure or Kubernetes API, retries included.
+    pub cloud: Duration,
+    /// The timeout of a gateway.
+    pub outside: Duration,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self { cloud: Duration::from_secs(30), outside: Duration::from_secs(5) }
+    }
+}
+
+/// The result of a diagnosis.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Diagnosis {
+    /// The causes, the root cause first; empty if the environment works.
+    pub findings: Vec<Finding>,
+    /// The visible consequences of the causes: conditions, responses.
+    pub symptoms: Vec<String>,
+    /// The reads that failed.
+    pub unseen: Vec<String>,
+    /// The number of objects read, by kind.
+    pub looked: Vec<(usize, &'static str)>,
+    /// True if the root cause is only a resource that `landfall up` has not created yet.
+    pub unmade: bool,
+}
+
+impl Diagnosis {
+    /// Returns the root cause, which explains the other findings.
+    #[must_use]
+    pub fn root(&self) -> Option<&Finding> {
+        self.findings.first()
+    }
+}
+
+/// Reads the environment and returns its diagnosis. Changes nothing; ends within three times the timeouts.
+pub async fn diagnose(patient: &Patient<'_>) -> Diagnosis {
+    let picture = picture::Picture::take(patient).await;
+    walk::walk(&picture)
+}

@@ -1,0 +1,64 @@
+//! Checks that `/` of a host reaches a backend: the routes of a host may match some paths only.
+
+use super::{
+    super::{Finding, picture::Picture, walk::Walk},
+    concerns,
+};
+use crate::{
+    route_model::{Route, Rule},
+    snapshot::ClusterSnapshot,
+};
+use std::collections::BTreeSet;
+
+pub(super) fn judge(p: &Picture<'_>, inside: &ClusterSnapshot, walk: &mut Walk) {
+    let live = inside.routes.as_deref().unwrap_or_default().iter();
+    let routes: Vec<Route> = live.filter(|route| concerns(p, route)).map(Route::read).collect();
+    let hosts: BTreeSet<&String> = routes.iter().flat_map(|route| &route.spec.hostnames).collect();
+    for host in hosts.into_iter().filter(|host| !walk.explains(host)).collect::<Vec<_>>() {
+        let of: Vec<&Route> = routes.iter().filter(|route| route.spec.hostnames.contains(host)).collect();
+        let rules: Vec<&Rule> = of.iter().flat_map(|route| &route.spec.rules).collect();
+        if rules.is_empty() || rules.iter().any(|rule| rule.may_match_root()) || is_meant(p, host, &rules) {
+            continue;
+        }
+        // A response other than 404 comes from a foreign route.
+        let answered = p.outside.iter().find(|answer| answer.host == *host && answer.port == 443);
+        if answered.is_some_and(|answer| answer.status().is_some_and(|status| status != 404)) {
+            continue;
+        }
+        let (own, matched) = (&of[0].name, matched(&rules));
+        let finding = Finding::new(
+            "PATHS_RESTRICTED",
+            format!("https://{host}/ returns 404: the route {own} matches only some paths, and not /"),
+            "omit matches, or add a match with PathPrefix /; landfall up restores the route of the manifests",
+        );
+        let finding = finding.evidence(format!("route {own} matches {}", matched.join(", ")));
+        walk.name(match answered {
+            Some(answer) => finding.evidence(answer.told()),
+            None => finding,
+        });
+        walk.explain(host.as_str());
+    }
+}
+
+/// Returns whether the missing `/` is intended. It is if the paths select several services, and no rule of
+/// the manifests serves `/`.
+fn is_meant(p: &Picture<'_>, host: &String, rules: &[&Rule]) -> bool {
+    let mut wanted = p.wanted("HTTPRoute").map(Route::read);
+    let offers = wanted.any(|route| {
+        route.spec.hostnames.contains(host) && route.spec.rules.iter().any(Rule::may_match_root)
+    });
+    let services: BTreeSet<&str> =
+        rules.iter().flat_map(|rule| &rule.backend_refs).map(|one| one.name.as_str()).collect();
+    !offers && services.len() > 1
+}
+
+fn matched(rules: &[&Rule]) -> Vec<String> {
+    let matches = rules.iter().flat_map(|rule| &rule.matches);
+    matches
+        .map(|one| {
+            let path = one.path.clone().unwrap_or_default();
+            let kind = Some(path.kind.as_str()).filter(|kind| !kind.is_empty()).unwrap_or("PathPrefix");
+            format!("{kind} {}", path.value)
+        })
+        .collect()
+}

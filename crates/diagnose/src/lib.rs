@@ -1,0 +1,15 @@
+//! Diagnosis of an environment, read-only: doctor, verify, live status, and the certificate's sync.
+//!
+//! Every diagnosis compares an [`Environment`](landfall_cloud::environment::Environment), which is plain data
+//! of the steps, with the live state. This crate depends on neither the steps nor the engine.
+
+pub mod doctor;
+mod http_probe;
+mod object_fields;
+mod peer_certificate;
+pub mod present;
+pub mod rotation_links;
+mod route_model;
+mod secret_model;
+mod snapshot;
+pub mod verify;

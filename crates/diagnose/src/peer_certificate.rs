@@ -1,0 +1,222 @@
+//! The certificate that a gateway presents, and its verification.
+//!
+//! `verify` trusts exactly the certificate in the vault, and no other. `doctor` accepts every certificate,
+//! because its checks evaluate the presented one later, and it sends no secret.
+//!
+//! A self-signed certificate has no root. For an issued one the vault's copy is the stricter test, because
+//! another certificate from a trusted root is still the wrong one. So the leaf must equal the vault's, byte
+//! for byte. Its names and dates are checked as usual, and the handshake proves that the gateway has its key.
+//! Trust by a root of this system is evaluated separately, and reported.
+//!
+//! A listener with the user's own Secret is checked against the system's roots only.
+
+use jiff::Timestamp;
+use landfall_cloud::certificate::Leaf;
+use rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, Error, SignatureScheme,
+    client::{
+        danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+        verify_server_name,
+    },
+    crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature},
+    pki_types::{CertificateDer, ServerName, UnixTime},
+    server::ParsedCertificate,
+};
+use std::sync::{Arc, Mutex};
+
+/// The trust anchors.
+#[derive(Debug)]
+pub(crate) struct Trust {
+    /// The certificate in the vault, DER.
+    pin: Vec<u8>,
+    leaf: Leaf,
+    system: Option<Arc<dyn ServerCertVerifier>>,
+}
+
+/// The acceptance of presented certificates.
+#[derive(Debug)]
+pub(crate) enum Acceptance {
+    /// Every certificate. The handshake itself must be valid.
+    Any,
+    /// The vault's certificate if `pinned`, else one that a root of this system trusts.
+    Trusted { trust: Arc<Trust>, pinned: bool },
+}
+
+/// The certificate that a gateway presented.
+#[derive(Debug, Clone)]
+pub(crate) struct Shown {
+    /// The certificate itself; `None` if it cannot be parsed.
+    pub(crate) leaf: Option<Leaf>,
+    /// True if it is the vault's; false without a trust.
+    pub(crate) is_the_vaults: bool,
+    /// True if a root of this system trusts it; false without a trust.
+    pub(crate) is_vouched_for: bool,
+}
+
+impl Trust {
+    /// Returns the trust in the vault's certificate.
+    pub(crate) fn new(pin: &[u8], leaf: Leaf) -> Self {
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        // On a machine without root certificates no certificate has a trusted root, which is a valid result.
+        let system = rustls_platform_verifier::Verifier::new(provider).ok();
+        let system = system.map(|system| Arc::new(system) as Arc<dyn ServerCertVerifier>);
+        Self { pin: pin.to_vec(), leaf, system }
+    }
+
+    /// Returns whether this is the trust in that certificate.
+    pub(crate) fn is_in(&self, der: &[u8]) -> bool {
+        self.pin == der
+    }
+
+    /// Returns the vault's certificate, parsed.
+    pub(crate) fn leaf(&self) -> &Leaf {
+        &self.leaf
+    }
+
+    /// Checks the vault's own certificate: it needs no root, but a matching name and valid dates.
+    fn pinned(&self, leaf: &CertificateDer<'_>, name: &ServerName<'_>, now: UnixTime) -> Result<(), Error> {
+        verify_server_name(&ParsedCertificate::try_from(leaf)?, name)?;
+        let now = i64::try_from(now.as_secs()).ok().and_then(|second| Timestamp::from_second(second).ok());
+        let now = now.ok_or_else(|| Error::General("the clock is beyond the calendar".to_owned()))?;
+        match () {
+            () if now < self.leaf.not_before => Err(CertificateError::NotValidYet.into()),
+            () if now > self.leaf.not_after => Err(CertificateError::Expired.into()),
+            () => Ok(()),
+        }
+    }
+
+    fn vouches(
+        &self,
+        leaf: &CertificateDer<'_>,
+        chain: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        match &self.system {
+            Some(system) => system.verify_server_cert(leaf, chain, name, &[], now),
+            None => Err(CertificateError::UnknownIssuer.into()),
+        }
+    }
+}
+
+/// The verifier of one connection, which records the presented certificate.
+#[derive(Debug)]
+pub(crate) struct Witness {
+    acceptance: Acceptance,
+    provider: Arc<CryptoProvider>,
+    shown: Mutex<Option<Shown>>,
+}
+
+impl Witness {
+    /// Returns the TLS configuration of one connection, and the handle to the certificate that the peer
+    /// presents on it.
+    pub(crate) fn connection(acceptance: Acceptance) -> Result<(ClientConfig, Arc<Self>), Error> {
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let witness = Arc::new(Self { acceptance, provider: provider.clone(), shown: Mutex::default() });
+        let mut config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()?
+            .dangerous()
+            .with_custom_certificate_verifier(witness.clone())
+            .with_no_client_auth();
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok((config, witness))
+    }
+
+    /// Returns the presented certificate, after the handshake got that far.
+    pub(crate) fn shown(&self) -> Option<Shown> {
+        self.shown.lock().expect("nothing panics while it is held").clone()
+    }
+
+    fn record(&self, leaf: &CertificateDer<'_>, is_the_vaults: bool, is_vouched_for: bool) {
+        let shown = Shown { leaf: Leaf::from_der(leaf).ok(), is_the_vaults, is_vouched_for };
+        *self.shown.lock().expect("nothing panics while it is held") = Some(shown);
+    }
+}
+
+impl ServerCertVerifier for Witness {
+    fn verify_server_cert(
+        &self,
+        leaf: &CertificateDer<'_>,
+        chain: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        _: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let (trust, pinned) = match &self.acceptance {
+            Acceptance::Any => {
+                self.record(leaf, false, false);
+                return Ok(ServerCertVerified::assertion());
+            }
+            Acceptance::Trusted { trust, pinned } => (trust, *pinned),
+        };
+        let is_the_vaults = trust.is_in(leaf);
+        let vouched = trust.vouches(leaf, chain, name, now);
+        self.record(leaf, is_the_vaults, vouched.is_ok());
+        match pinned {
+            false => vouched,
+            true if is_the_vaults => trust.pinned(leaf, name, now).map(|()| ServerCertVerified::assertion()),
+            true => Err(Error::General("it is not the vault's newest version".to_owned())),
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        leaf: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls12_signature(message, leaf, signed, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        leaf: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls13_signature(message, leaf, signed, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use landfall_cloud::certificate::Material;
+    use std::time::Duration;
+
+    fn judged(pin: &Material, shown: &Material, name: &str, at: Timestamp) -> Result<(), Error> {
+        let trust = Arc::new(Trust::new(pin.certificate(), pin.leaf().clone()));
+        let (_, witness) = Witness::connection(Acceptance::Trusted { trust, pinned: true }).unwrap();
+        let (leaf, name) = (CertificateDer::from(shown.certificate()), ServerName::try_from(name).unwrap());
+        let now = UnixTime::since_unix_epoch(Duration::from_secs(at.as_second() as u64));
+        let judged = witness.verify_server_cert(&leaf, &[], &name, &[], now).map(drop);
+        let seen = witness.shown().unwrap();
+        assert_eq!(seen.leaf.unwrap().thumbprint_sha1, shown.leaf().thumbprint_sha1);
+        assert!(!seen.is_vouched_for);
+        judged
+    }
+
+    #[test]
+    fn only_the_vaults_own_certificate_is_taken_and_only_for_its_names_and_days() {
+        let (ours, other) = (
+            Material::self_signed("example.com", 30).unwrap(),
+            Material::self_signed("example.com", 30).unwrap(),
+        );
+        let now = Timestamp::now();
+        assert_eq!(judged(&ours, &ours, "www.example.com", now), Ok(()));
+        assert!(judged(&ours, &other, "www.example.com", now).is_err());
+        let wrong = judged(&ours, &ours, "www.example.org", now).unwrap_err();
+        assert!(matches!(wrong, Error::InvalidCertificate(_)), "{wrong}");
+        let late = now + jiff::SignedDuration::from_hours(24 * 40);
+        assert_eq!(
+            judged(&ours, &ours, "www.example.com", late),
+            Err(Error::InvalidCertificate(CertificateError::Expired))
+        );
+    }
+}
