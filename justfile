@@ -43,7 +43,7 @@ sweeps:
 
 # Feed the corpus and INPUTS mutations to each fuzz target. 100 inputs: 4 s on an idle machine, a minute on a busy one.
 fuzz-short INPUTS="100":
-    cd fuzz && LANDFALL_FUZZ={{INPUTS}} cargo test --release --locked --no-default-features --test short
+    LANDFALL_FUZZ={{INPUTS}} cargo test --release --locked --workspace --test short
 
 # Build the API documentation and open it. Minutes.
 docs:

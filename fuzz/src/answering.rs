@@ -78,10 +78,7 @@ fn lock(script: &Mutex<Script>) -> MutexGuard<'_, Script> {
 
 fn answer(message: &Message<'_>, origin: &str) -> Answer {
     let digits: String = message.first.chars().filter(char::is_ascii_digit).take(3).collect();
-    let status = match digits.parse() {
-        Ok(status @ (0 | 200..=599)) => status,
-        _ => 200,
-    };
+    let status = digits.parse().ok().filter(|status| matches!(status, 0 | 200..=599)).unwrap_or(200);
     // The server sets the length itself: with a wrong one the client could not read the response.
     let framing = ["content-length", "transfer-encoding", "connection", "upgrade", "trailer"];
     let headers = message.headers.iter().filter_map(|(name, value)| {

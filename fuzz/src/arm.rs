@@ -158,7 +158,8 @@ fn ids(one: &str, other: &str) {
     let (id, shouted) = (ResourceId::new(one), ResourceId::new(one.to_ascii_uppercase()));
     assert!(id == shouted && id.is_within(one));
     let other = ResourceId::new(other);
-    assert_eq!(id == other, other == id);
+    let (forth, back) = (id == other, other == id);
+    assert_eq!(forth, back);
     assert!(id.join("below").is_within(one) && id.join("below").name() == "below");
     assert!(one.contains(id.name()));
     let _ = (id.subscription(), id.resource_group());

@@ -96,7 +96,8 @@ fn damaging(dir: &Path, data: &[u8]) {
     let mut changed = whole.clone();
     changed[drawn % whole.len()] ^= 1;
     let gone = drawn % lines.len();
-    let without: Vec<u8> = lines.iter().enumerate().filter(|(at, _)| *at != gone).flat_map(|(_, line)| *line).copied().collect();
+    let without: Vec<u8> =
+        lines.iter().enumerate().filter(|(at, _)| *at != gone).flat_map(|(_, line)| *line).copied().collect();
     for damaged in [changed, without] {
         fs::write(&file, &damaged).expect("the folder is ours");
         assert!(Journal::read(dir).is_err(), "{}", String::from_utf8_lossy(&damaged));
