@@ -3,6 +3,7 @@
 use crate::{
     error::{Kind, Residue, StepError},
     event::{Event, Progress, What},
+    graph::RecordOf,
     guard::Act,
     journal::{Entry, Past},
     pace::Pace,
@@ -194,6 +195,31 @@ impl Context {
     /// Returns the same for another step.
     pub fn is_adopted(&self, step: &str) -> bool {
         self.remembered.past(step).adopted
+    }
+
+    /// Returns the last recorded output of this step.
+    pub fn last_output<T: DeserializeOwned>(&self) -> Option<T> {
+        self.output(self.step)
+    }
+
+    /// Returns the recorded output of another step; for an undo without inputs.
+    pub fn output_of<T: DeserializeOwned>(&self, step: RecordOf<T>) -> Option<T> {
+        self.output(step.id())
+    }
+
+    /// Returns whether landfall created the resource of another step.
+    pub fn owns<T>(&self, step: RecordOf<T>) -> bool {
+        self.is_ours(step.id())
+    }
+
+    /// Returns whether a person adopted what another step found; see [`Past::adopted`].
+    pub fn has_adopted<T>(&self, step: RecordOf<T>) -> bool {
+        self.is_adopted(step.id())
+    }
+
+    /// Returns the recorded state of any step, for code that examines all of them.
+    pub fn past_of(&self, step: &str) -> Past {
+        self.remembered.past(step)
     }
 
     /// Returns the recorded output of another step; for an undo without inputs.

@@ -41,7 +41,7 @@ mod wait;
 pub use context::Context;
 pub use error::{ErrorReport, Kind, Residue, StepError};
 pub use event::{Event, Progress, What};
-pub use graph::{Done, Graph, Handle, Inputs, Outputs, Sources, StepInfo};
+pub use graph::{Done, Graph, Handle, Inputs, Outputs, RecordOf, Sources, StepInfo};
 pub use guard::Act;
 pub use journal::{
     Accepted, Damage, Entry, EnvironmentKey, FORMAT, Holder, How, Journal, JournalError, Memory, OpenError,

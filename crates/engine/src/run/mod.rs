@@ -21,7 +21,7 @@ use crate::{
     context::Context,
     error::{Kind, StepError},
     event::{Event, What},
-    graph::Graph,
+    graph::{Graph, StepInfo},
     journal::{Entry, Journal, JournalError},
     node::Node,
     pace::Pace,
@@ -96,9 +96,10 @@ struct Walk<'a, T> {
 }
 
 impl<'a, T: Send + 'static> Walk<'a, T> {
-    fn begin(graph: &'a Graph, run: &'a Run, schedule: Schedule) -> Self {
+    /// Starts a walk over these steps of the graph; `steps` are those that displays show.
+    fn begin(graph: &'a Graph, run: &'a Run, schedule: Schedule, steps: Vec<StepInfo>) -> Self {
         let environment = run.journal.environment().environment.clone();
-        run.tell(What::Opened { environment, steps: graph.steps() });
+        run.tell(What::Opened { environment, steps });
         let spans = vec![Span::None; graph.nodes.len()];
         let (running, report, began) = (JoinSet::new(), Report::new(), Instant::now());
         Self { graph, run, schedule, running, spans, report, began, put_off: false }
