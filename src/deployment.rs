@@ -1,8 +1,9 @@
 //! The graph of an environment, and typed access to its outputs.
 
+use crate::{failure::Failure, target};
 use landfall_engine::{Graph, Memory};
 use landfall_steps::{
-    Clouds, Facts, Handles, Rotation,
+    Clouds, Facts, Handles, Resources, Rotation,
     certificate::{HeldCertificate, Replaced},
     settings::{Settings, Teardown},
 };
@@ -19,6 +20,42 @@ impl Deployment {
     pub fn new(clouds: &Clouds, settings: &Settings, teardown: Teardown) -> Self {
         let (graph, handles) = landfall_steps::deployment(clouds, settings, &teardown);
         Self { graph, handles }
+    }
+
+    /// Wires the steps without a cloud, for commands that only read the journal.
+    ///
+    /// # Errors
+    /// Fails if the clients cannot be created.
+    pub fn offline(subscription: &str, settings: &Settings) -> Result<Self, Failure> {
+        Ok(Self::new(&target::offline(subscription)?, settings, Teardown::default()))
+    }
+
+    /// Returns what the steps own.
+    pub fn resources(&self) -> &Resources {
+        self.handles.resources()
+    }
+
+    /// Keeps a step's resource during a teardown, with all its dependencies; see [`Resources::keep`].
+    pub fn keep(&mut self, step: &str, why: &str) -> bool {
+        self.handles.resources().keep(&mut self.graph, step, why)
+    }
+
+    /// Returns whether the journal records a ready cluster.
+    pub fn has_cluster(&self, memory: &Memory) -> bool {
+        memory.past_of(self.handles.cluster().record()).is_some_and(|past| past.output.is_some())
+    }
+
+    /// Returns whether an import of the certificate started and has no recorded end: it may have replaced the
+    /// recorded certificate.
+    pub fn is_import_begun(&self, memory: &Memory) -> bool {
+        let past = memory.past_of(self.handles.certificate().record());
+        past.is_some_and(|past| past.ticket.is_some())
+    }
+
+    /// Returns whether the journal records a certificate.
+    pub fn has_certificate(&self, memory: &Memory) -> bool {
+        let past = memory.past_of(self.handles.certificate().record());
+        past.is_some_and(|past| past.output.is_some())
     }
 
     /// Returns the summary of the recorded outputs.

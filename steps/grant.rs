@@ -1,4 +1,4 @@
-//! Role assignments: the common part of the three steps that grant roles.
+//! Requests for role assignments, for the steps that assign roles.
 
 use crate::{
     doing::{Doing, Written},
@@ -132,16 +132,15 @@ pub(crate) async fn recover(
     }))
 }
 
-/// Deletes the assignments of an earlier run of `step` for an identity that is gone. A recreated cluster has
+/// Deletes the assignments of an earlier run of this step for an identity that is gone. A recreated cluster has
 /// another identity, and the old assignment would stay as "Identity not found".
 pub(crate) async fn sweep(
     cx: &Context,
     azure: &Azure,
-    step: &str,
     principal: &Principal,
     roles: &[Role],
 ) -> Result<(), StepError> {
-    let before = cx.output::<Granted>(step).filter(|_| cx.is_ours(step));
+    let before = cx.last_output::<Granted>().filter(|_| cx.ours());
     if let Some(before) = before.filter(|before| before.principal != principal.object_id) {
         undo(cx, azure, &before, roles).await?;
     }

@@ -36,31 +36,33 @@ pub mod preflight;
 pub mod present;
 mod reach;
 mod recorded;
+mod resource;
 pub mod resource_group;
+pub mod role_assignment;
 mod rotation;
 pub mod rotation_links;
 pub mod settings;
-pub mod subnet_role;
 mod survey;
 mod takeover;
 pub mod tls_secret;
-pub mod vault_access;
-pub mod vault_officer;
 pub mod verify;
 mod watching;
+mod wiring;
 
 pub use clouds::{Clouds, Clusters, Opened};
 pub use cluster_body::PODS_PER_NODE;
-pub use deployment::{Handles, deployment};
+pub use deployment::{Handles, Records, deployment, deployment_with};
 pub use facts::{CertificateFacts, DnsFacts, Facts, Gateway, facts};
 pub use grant::Granted;
-pub use holdings::{Holdings, adoptable, holdings, is_thing, keep, keep_whole};
+pub use holdings::{Holdings, keep_whole};
 pub use key_vault::Retention;
 pub use manifests::DOMAIN;
 pub use objects::{Applied, FIELD_MANAGER, ObjectRef, strangers::listed};
-pub use recorded::{Renamed, as_made, renamed};
+pub use recorded::Renamed;
+pub use resource::{ListedResource, Resources};
 pub use rotation::{Rotation, rotation, unfinished};
 pub use survey::{Locked, Survey, Unread, survey};
+pub use wiring::{Unwrapped, Wrap};
 
 /// Returns the objects to replace that are in no manifest of these settings.
 #[must_use]

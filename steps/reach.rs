@@ -2,13 +2,14 @@
 
 use crate::{
     clouds::{Clusters, Opened},
+    cluster::AcceptedCluster,
     cluster_body,
     cluster_ready::ReadyCluster,
     doing::Doing,
     operation,
 };
 use landfall_cloud::{ApiError, ApiErrorKind, arm::State};
-use landfall_engine::{Context, Kind, Look, StepError, Wait};
+use landfall_engine::{Context, Kind, Look, RecordOf, StepError, Wait};
 use serde_json::Value;
 use std::time::Duration;
 
@@ -31,6 +32,7 @@ pub(crate) enum Reached {
 pub(crate) async fn reach(
     cx: &Context,
     clusters: &Clusters,
+    accepted: RecordOf<AcceptedCluster>,
     cluster: &ReadyCluster,
 ) -> Result<Reached, StepError> {
     let what = format!("open cluster {}", cluster.name);
@@ -42,7 +44,7 @@ pub(crate) async fn reach(
         if error.kind == ApiErrorKind::NotFound {
             return Ok(Look::There(Reached::Gone));
         }
-        if !cx.is_ours("cluster") || error.kind == ApiErrorKind::SignIn {
+        if !cx.owns(accepted) || error.kind == ApiErrorKind::SignIn {
             return Err(error).doing(&what);
         }
         if !operation::passes(&error) {
@@ -59,9 +61,7 @@ pub(crate) async fn reach(
         })
     });
     match reached.await {
-        Err(error) if error.kind == Kind::TimedOut && cx.is_ours("cluster") => {
-            Ok(Reached::Closed(error.message))
-        }
+        Err(error) if error.kind == Kind::TimedOut && cx.owns(accepted) => Ok(Reached::Closed(error.message)),
         reached => reached,
     }
 }

@@ -43,8 +43,9 @@ pub async fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
         (key, Memory::default())
     };
     let (key, memory) = remembered.unwrap_or_else(nobody);
-    wished.settings = landfall_steps::as_made(&wished.settings, &memory);
     let clouds = target::offline(&key.subscription)?;
+    let as_configured = Deployment::new(&clouds, &wished.settings, Teardown::default());
+    wished.settings = as_configured.resources().as_made(&wished.settings, &memory);
     let deployment = Deployment::new(&clouds, &wished.settings, Teardown::default());
     let steps = deployment.graph.steps();
     let facts = deployment.facts(&memory);
