@@ -248,7 +248,7 @@ impl Cluster {
             Reached::Gone => return Ok(Examined::Gone),
             Reached::Closed(why) => return Ok(Examined::Not(why)),
         };
-        let with_found = |step: &str| cx.is_adopted(step) || cx.adopted();
+        let with_found = |step: &str| cx.past_of(step).adopted || cx.adopted();
         let ours = self.resources.owned_objects(|step| cx.past_of(step), with_found);
         let what = format!("examine cluster {}", self.name());
         let ask = || strangers::in_cluster(&opened.api, |object| strangers::is_among(&ours, object));

@@ -22,7 +22,7 @@ use crate::{
     tls_secret::{SyncedSecret, TlsSecret},
     wiring::{Unwrapped, Wiring, Wrap},
 };
-use landfall_engine::{Graph, Handle, RecordOf};
+use landfall_engine::{Graph, RecordOf};
 
 /// Typed references to the records that other steps and the commands read. They are no dependencies.
 #[derive(Clone, Copy)]
@@ -60,53 +60,36 @@ impl Records {
     }
 }
 
+impl Records {
+    /// Returns the reference to the record of the ready cluster.
+    #[must_use]
+    pub fn cluster(&self) -> RecordOf<ReadyCluster> {
+        self.cluster
+    }
+
+    /// Returns the reference to the record of the certificate in the vault.
+    #[must_use]
+    pub fn certificate(&self) -> RecordOf<HeldCertificate> {
+        self.certificate
+    }
+}
+
 impl Default for Records {
     fn default() -> Self {
         Self::of(&mut Graph::default())
     }
 }
 
-/// The handles to the outputs that the commands read, and what the steps own.
-pub struct Handles {
-    pub(crate) domain: String,
-    pub(crate) cluster: Handle<ReadyCluster>,
-    pub(crate) certificate: Handle<HeldCertificate>,
-    pub(crate) kubeconfig: Handle<Merged>,
-    pub(crate) gateways: Handle<ProgrammedGateways>,
-    pub(crate) dns: Handle<Published>,
-    pub(crate) resources: Resources,
-}
-
-impl Handles {
-    /// Returns the handle to the cluster.
-    #[must_use]
-    pub fn cluster(&self) -> Handle<ReadyCluster> {
-        self.cluster
-    }
-
-    /// Returns the handle to the certificate in the vault.
-    #[must_use]
-    pub fn certificate(&self) -> Handle<HeldCertificate> {
-        self.certificate
-    }
-
-    /// Returns what the steps own.
-    #[must_use]
-    pub fn resources(&self) -> &Resources {
-        &self.resources
-    }
-}
-
-/// Wires the steps of an environment. It sends no request and creates nothing.
+/// Wires the steps of an environment, and returns what they own. It sends no request and creates nothing.
 #[must_use]
-pub fn deployment(c: &Clouds, s: &Settings, teardown: &Teardown) -> (Graph, Handles) {
+pub fn deployment(c: &Clouds, s: &Settings, teardown: &Teardown) -> (Graph, Resources) {
     deployment_with(c, s, teardown, &Unwrapped)
 }
 
 /// Like [`deployment`], with an adapter around every step.
 #[must_use]
 #[rustfmt::skip]
-pub fn deployment_with(c: &Clouds, s: &Settings, teardown: &Teardown, wrap: &impl Wrap) -> (Graph, Handles) {
+pub fn deployment_with(c: &Clouds, s: &Settings, teardown: &Teardown, wrap: &impl Wrap) -> (Graph, Resources) {
     let mut graph = Graph::default();
     let r = Records::of(&mut graph);
     let o = Resources::new(r);
@@ -122,13 +105,12 @@ pub fn deployment_with(c: &Clouds, s: &Settings, teardown: &Teardown, wrap: &imp
     let _grant   = g.add("subnet-role",    RoleAssignment::for_cluster(c, &r), (accepted, subnet));
     let cluster  = g.add("cluster-ready",  ClusterReady::new(c, s),          accepted);
     let access   = g.add("vault-access",   RoleAssignment::for_add_on(c, &r), (cluster, vault));
-    let config   = g.add("kubeconfig",     Kubeconfig::new(c, s),            cluster);
+    let _config  = g.add("kubeconfig",     Kubeconfig::new(c, s),            cluster);
     let istio    = g.add("istio",          Istio::new(c),                    cluster);
     let secret   = g.add("tls-secret",     TlsSecret::new(c, s, &o),         (cluster, cert, vault, access.done()));
     let apps     = g.add("apps",           Apps::new(c, s, &o),              cluster);
     let gateways = g.add("gateways",       Gateways::new(c, s, &o),          (cluster, istio.done(), secret.done(), apps.done()));
-    let dns      = g.add("dns",            Dns::new(c, s),                   gateways);
-    let graph    = g.finish(&o);
-    let handles  = Handles { domain: s.domain.clone(), cluster, certificate: cert, kubeconfig: config, gateways, dns, resources: o };
-    (graph, handles)
+    let _names   = g.add("dns",            Dns::new(c, s),                   gateways);
+    let graph = g.finish(&o);
+    (graph, o)
 }

@@ -299,6 +299,12 @@ impl Resources {
         past.output.is_some() || self.get(step).is_some_and(|one| one.spec.list(&past).is_some())
     }
 
+    /// Returns the references to the records that the commands read.
+    #[must_use]
+    pub fn records(&self) -> &Records {
+        &self.records
+    }
+
     /// Returns the id of the step that creates the resource group.
     #[must_use]
     pub fn group_step(&self) -> &'static str {

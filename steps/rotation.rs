@@ -2,10 +2,10 @@
 
 use crate::{
     certificate::{HeldCertificate, Replaced},
-    deployment::Handles,
+    deployment::Records,
 };
 use jiff::Timestamp;
-use landfall_engine::{Graph, Memory, Past, RecordOf, State};
+use landfall_engine::{Memory, Past, RecordOf, State};
 use std::time::Duration;
 
 /// A completed rotation.
@@ -23,9 +23,8 @@ pub struct Rotation {
 /// Returns the certificate that is being replaced, while the rotation is incomplete. It is incomplete if the
 /// cluster does not have the new certificate, or a later step has not run since the import.
 #[must_use]
-pub fn unfinished(graph: &Graph, handles: &Handles, memory: &Memory) -> Option<Replaced> {
-    let replaced = graph.output(handles.certificate, memory)?.replaces?;
-    let records = &handles.resources.records;
+pub fn unfinished(records: &Records, memory: &Memory) -> Option<Replaced> {
+    let replaced = memory.output_of(records.certificate)?.replaces?;
     let imported = finished_at(memory, records.certificate);
     // A rotation is complete when every step that serves the certificate has run after the import.
     let has_run =
@@ -38,14 +37,13 @@ pub fn unfinished(graph: &Graph, handles: &Handles, memory: &Memory) -> Option<R
 
 /// Compares the state before a successful run with the state after it.
 #[must_use]
-pub fn rotation(graph: &Graph, handles: &Handles, before: &Memory, after: &Memory) -> Option<Rotation> {
-    let is = graph.output(handles.certificate, after)?;
-    let held = graph.output(handles.certificate, before);
+pub fn rotation(records: &Records, before: &Memory, after: &Memory) -> Option<Rotation> {
+    let is = after.output_of(records.certificate)?;
+    let held = before.output_of(records.certificate);
     if held.as_ref().is_some_and(|held| held.thumbprint == is.thumbprint) {
-        return Some(Rotation { was: unfinished(graph, handles, before), is, carried_after: None });
+        return Some(Rotation { was: unfinished(records, before), is, carried_after: None });
     }
     let was = held.map(|held| Replaced { thumbprint: held.thumbprint, not_after: held.not_after });
-    let records = &handles.resources.records;
     let times = (finished_at(after, records.certificate), finished_at(after, records.secret));
     let carried_after = match times {
         (Some(imported), Some(carried)) => Duration::try_from(carried - imported).ok(),

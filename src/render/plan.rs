@@ -335,6 +335,21 @@ mod tests {
     }
 
     #[test]
+    fn a_step_that_was_switched_off_is_left_to_down() {
+        let mut steps: Vec<Planned> = vec![planned("features", "features", Action::Ok)];
+        steps.push(planned("log-workspace", "log workspace law-demo", Action::Disabled));
+        insta::assert_snapshot!(shown(steps), @"
+        landfall plan · default · Azure subscription Contoso Dev (…0f3a)
+
+         = features
+         · log workspace       law-demo: switched off, and created earlier; down deletes
+                               it
+
+        No changes: 1 step, in sync.
+        ");
+    }
+
+    #[test]
     fn a_certificate_that_comes_to_its_end_is_told_beside_the_plan() {
         let steps = ["preflight", "features"].map(|step| planned(step, step, Action::Ok));
         insta::assert_snapshot!(shown_at("2027-11-15T12:00:00Z", steps.into()), @"

@@ -233,6 +233,21 @@ mod tests {
     }
 
     #[test]
+    fn a_disabled_step_is_shown_only_if_its_resource_is_owned() {
+        let disabled = |owned: bool| {
+            shown(|status| {
+                let (mut steps, mut memory) = (status.steps.to_vec(), status.memory.clone());
+                steps[2].enabled = false;
+                memory.0.entry("key-vault".into()).or_default().ours = owned;
+                text(&Status { steps: &steps, memory: &memory, ..*status }, "landfall", Paint::PLAIN)
+            })
+        };
+        let line = "key vault       switched off, and created earlier; down deletes it";
+        assert!(disabled(true).contains(line), "{}", disabled(true));
+        assert!(!disabled(false).contains("key vault"), "{}", disabled(false));
+    }
+
+    #[test]
     fn the_document() {
         let document = shown(|status| {
             let mut document = super::document(status);

@@ -164,7 +164,7 @@ impl Step for TlsSecret {
     }
 
     fn part_of(&self) -> Option<&'static str> {
-        Some("cluster-ready")
+        Some(self.resources.records.cluster.id())
     }
 
     async fn undo(&self, cx: &Context, secret: SyncedSecret) -> Result<Undone, StepError> {

@@ -12,7 +12,7 @@ use landfall_engine::{
 };
 use landfall_sim::{Line, Options, Sim, Speed};
 use landfall_steps::{
-    Clouds, Clusters, Handles, Survey, deployment,
+    Clouds, Clusters, Resources, Survey, deployment,
     settings::{Settings, Teardown},
     survey,
 };
@@ -79,12 +79,12 @@ impl Bench {
         self.deployment().0
     }
 
-    fn deployment(&self) -> (Graph, Handles) {
-        let (mut graph, handles) = deployment(&self.clouds, &self.wish, &self.teardown);
+    fn deployment(&self) -> (Graph, Resources) {
+        let (mut graph, resources) = deployment(&self.clouds, &self.wish, &self.teardown);
         if !self.whole {
             graph.only(&BEFORE_CLUSTER);
         }
-        (graph, handles)
+        (graph, resources)
     }
 
     /// Runs `up` as a separate process would.
@@ -151,7 +151,7 @@ impl Bench {
     /// Adopts the resources that were only found.
     pub async fn adopt(&self) {
         let (run, _) = self.run("down").await;
-        for step in self.deployment().1.resources().adoptable(&run.journal.memory()) {
+        for step in self.deployment().1.adoptable(&run.journal.memory()) {
             run.journal.append(Entry::Adopted { step }).unwrap();
         }
     }
@@ -161,8 +161,8 @@ impl Bench {
         let memory = self.memory();
         let ours = memory.0.iter().filter(|(_, past)| past.ours);
         let going: Vec<&str> = ours.map(|(step, _)| step.as_str()).collect();
-        let (_, handles) = self.deployment();
-        survey(&self.clouds, &self.wish, handles.resources(), &memory, &going).await
+        let (_, resources) = self.deployment();
+        survey(&self.clouds, &self.wish, &resources, &memory, &going).await
     }
 
     /// Locks a scope.
@@ -182,9 +182,9 @@ impl Bench {
     /// Runs `down`, and keeps the resources of some steps.
     pub async fn down_but(&self, kept: &[&str]) -> Told {
         let (run, events) = self.run("down").await;
-        let (mut graph, handles) = self.deployment();
+        let (mut graph, resources) = self.deployment();
         for step in kept {
-            assert!(handles.resources().keep(&mut graph, step, "as asked"), "{step}");
+            assert!(resources.keep(&mut graph, step, "as asked"), "{step}");
         }
         let walk = async {
             let report = down(&graph, &run).await.unwrap();
