@@ -1,8 +1,9 @@
 //! The graph of an environment, and typed access to its outputs.
 
+use crate::{failure::Failure, target};
 use landfall_engine::{Graph, Memory};
 use landfall_steps::{
-    Clouds, Facts, Handles, Rotation,
+    Clouds, Facts, Resources, Rotation,
     certificate::{HeldCertificate, Replaced},
     settings::{Settings, Teardown},
 };
@@ -11,33 +12,70 @@ use landfall_steps::{
 pub struct Deployment {
     /// The graph.
     pub graph: Graph,
-    handles: Handles,
+    resources: Resources,
+    domain: String,
 }
 
 impl Deployment {
     /// Wires the steps of an environment; sends no request.
     pub fn new(clouds: &Clouds, settings: &Settings, teardown: Teardown) -> Self {
-        let (graph, handles) = landfall_steps::deployment(clouds, settings, &teardown);
-        Self { graph, handles }
+        let (graph, resources) = landfall_steps::deployment(clouds, settings, &teardown);
+        Self { graph, resources, domain: settings.domain.clone() }
+    }
+
+    /// Wires the steps without a cloud, for commands that only read the journal.
+    ///
+    /// # Errors
+    /// Fails if the clients cannot be created.
+    pub fn offline(subscription: &str, settings: &Settings) -> Result<Self, Failure> {
+        Ok(Self::new(&target::offline(subscription)?, settings, Teardown::default()))
+    }
+
+    /// Returns what the steps own.
+    pub fn resources(&self) -> &Resources {
+        &self.resources
+    }
+
+    /// Keeps a step's resource during a teardown, with all its dependencies; see [`Resources::keep`].
+    pub fn keep(&mut self, step: &str, why: &str) -> bool {
+        self.resources.keep(&mut self.graph, step, why)
+    }
+
+    /// Returns whether the journal records a ready cluster.
+    pub fn has_cluster(&self, memory: &Memory) -> bool {
+        memory.past_of(self.resources.records().cluster()).is_some_and(|past| past.output.is_some())
+    }
+
+    /// Returns whether an import of the certificate started and has no recorded end: it may have replaced the
+    /// recorded certificate.
+    pub fn is_import_begun(&self, memory: &Memory) -> bool {
+        let past = memory.past_of(self.resources.records().certificate());
+        past.is_some_and(|past| past.ticket.is_some())
+    }
+
+    /// Returns whether the journal records a certificate.
+    pub fn has_certificate(&self, memory: &Memory) -> bool {
+        let past = memory.past_of(self.resources.records().certificate());
+        past.is_some_and(|past| past.output.is_some())
     }
 
     /// Returns the summary of the recorded outputs.
     pub fn facts(&self, memory: &Memory) -> Facts {
-        landfall_steps::facts(&self.graph, &self.handles, memory)
+        landfall_steps::facts(self.resources.records(), &self.domain, memory)
     }
 
     /// Returns the recorded certificate.
     pub fn certificate(&self, memory: &Memory) -> Option<HeldCertificate> {
-        self.graph.output(self.handles.certificate(), memory)
+        memory.output_of(self.resources.records().certificate())
     }
 
     /// Returns the certificate that the recorded one replaces, while the rotation is incomplete.
     pub fn unfinished_rotation(&self, memory: &Memory) -> Option<Replaced> {
-        landfall_steps::unfinished(&self.graph, &self.handles, memory)
+        landfall_steps::unfinished(self.resources.records(), memory)
     }
 
     /// Returns the rotation between two states.
     pub fn rotation(&self, before: &Memory, after: &Memory) -> Option<Rotation> {
-        landfall_steps::rotation(&self.graph, &self.handles, before, after)
+        landfall_steps::rotation(self.resources.records(), before, after)
     }
 }

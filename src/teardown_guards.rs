@@ -11,7 +11,7 @@ use crate::{
     target::Target,
 };
 use landfall_engine::{Discovery, Entry, How, Looking, Memory, Stop, discover};
-use landfall_steps::{Survey, is_thing, listed};
+use landfall_steps::{Survey, listed};
 
 /// Discovers the resources of steps without a record, and adds them to the state as found.
 ///
@@ -27,6 +27,7 @@ pub async fn found(
 ) -> Result<Vec<Entry>, Failure> {
     let looking = Looking { memory: memory.clone().into(), pace: target.pace, stop: Stop::new() };
     let Discovery { found, errors } = discover(&deployment.graph, &looking).await;
+    let is_thing = |step: &str| deployment.resources().is_deletable(step);
     let refused = errors.into_iter().find(|(step, _)| is_thing(step) && !kept(step));
     if let Some((step, error)) = refused {
         let refused = Failure::of_steps(vec![step.to_owned()], &error);
@@ -46,7 +47,9 @@ pub fn keep(
     with_strangers: bool,
     goes: impl Fn(&Deployment, &str) -> bool,
 ) {
-    let graph = &mut deployment.graph;
+    let resources = deployment.resources();
+    let (group, network) = (resources.group_step(), resources.network_step());
+    let cluster = resources.cluster_step();
     match &survey.cluster_unexamined {
         Some(why) if with_strangers => {
             survey.unseen.push(format!("the cluster, which is deleted with its contents: {why}"));
@@ -55,21 +58,21 @@ pub fn keep(
             let why = format!(
                 "it could not be examined for foreign objects: {why} (--with-strangers deletes it with its contents)"
             );
-            landfall_steps::keep_whole(graph, "cluster", &why);
+            landfall_steps::keep_whole(&mut deployment.graph, cluster, &why);
         }
         None if !survey.in_cluster.is_empty() && !with_strangers => {
             let theirs = listed(&survey.in_cluster);
             let why = format!("it contains foreign resources: {theirs} (--with-strangers deletes them too)");
-            landfall_steps::keep_whole(graph, "cluster", &why);
+            landfall_steps::keep_whole(&mut deployment.graph, cluster, &why);
         }
         None => {}
     }
     if let Some(why) = &survey.peerings_unread
-        && goes(deployment, "network")
+        && goes(deployment, network)
     {
-        landfall_steps::keep(&mut deployment.graph, "network", why);
+        deployment.keep(network, why);
     }
-    if goes(deployment, "resource-group") {
+    if goes(deployment, group) {
         // A resource that is reported as kept stays, even if the foreign resources vanish first.
         let why = match (&survey.group_unexamined, survey.in_group.is_empty()) {
             (Some(why), _) => Some(why.clone()),
@@ -77,7 +80,7 @@ pub fn keep(
             (None, true) => None,
         };
         if let Some(why) = why {
-            landfall_steps::keep(&mut deployment.graph, "resource-group", &why);
+            deployment.keep(group, &why);
         }
     }
     for locked in &mut survey.locks {

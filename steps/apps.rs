@@ -6,6 +6,7 @@ use crate::{
     doing::Doing,
     manifests::Manifests,
     objects::{self, Applied, Earlier, Wanted},
+    resource::{Resource, ResourceSpec, Resources},
     settings::Settings,
     watching::{self, Watched},
 };
@@ -22,6 +23,8 @@ use std::{
 
 /// Applies the workloads and waits until they are available.
 pub struct Apps {
+    resources: Resources,
+    cluster_name: String,
     clusters: Clusters,
     manifests: Vec<Manifest>,
     wanted: Wanted,
@@ -30,17 +33,29 @@ pub struct Apps {
 impl Apps {
     /// Returns the step for these settings.
     #[must_use]
-    pub fn new(c: &Clouds, s: &Settings) -> Self {
+    pub fn new(c: &Clouds, s: &Settings, resources: &Resources) -> Self {
         let manifests = Manifests::new(s);
-        Self { clusters: c.clusters.clone(), wanted: manifests.wanted(), manifests: manifests.apps }
+        Self {
+            resources: resources.clone(),
+            cluster_name: s.cluster.name.clone(),
+            clusters: c.clusters.clone(),
+            wanted: manifests.wanted(),
+            manifests: manifests.apps,
+        }
     }
 
     fn earlier(&self, cx: &Context) -> Earlier {
-        Earlier { output: cx.output("apps"), begun: cx.ticket(), wanted: self.wanted.clone() }
+        Earlier { output: cx.last_output(), begun: cx.ticket(), wanted: self.wanted.clone() }
     }
 
     async fn open(&self, cluster: &ReadyCluster) -> Result<Opened, StepError> {
         self.clusters.open(cluster).await.doing(format!("open cluster {}", cluster.name))
+    }
+}
+
+impl Resource for Apps {
+    fn resource(&self) -> ResourceSpec {
+        objects::spec(&self.cluster_name)
     }
 }
 
@@ -70,7 +85,7 @@ impl Step for Apps {
         if !found.live.iter().filter(|o| is_deployment(o)).all(is_available) {
             return Ok(Check::Underway);
         }
-        Ok(Check::Ready(objects::references(cx, &opened, cx.output("apps"), &found).await?))
+        Ok(Check::Ready(objects::references(cx, &opened, cx.last_output(), &found).await?))
     }
 
     async fn apply(&self, cx: &Context, cluster: &ReadyCluster) -> Result<Applied, StepError> {
@@ -83,7 +98,7 @@ impl Step for Apps {
     }
 
     async fn recover(&self, cx: &Context, cluster: &ReadyCluster) -> Result<Option<Applied>, StepError> {
-        objects::recover(cx, &self.clusters, cluster, &self.manifests).await
+        objects::recover(cx, &self.clusters, &self.resources, cluster, &self.manifests).await
     }
 
     async fn existing(&self, cx: &Context, cluster: &ReadyCluster) -> Result<Option<Applied>, StepError> {
@@ -92,7 +107,7 @@ impl Step for Apps {
     }
 
     async fn undo(&self, cx: &Context, applied: Applied) -> Result<Undone, StepError> {
-        objects::undo(cx, &self.clusters, &applied).await
+        objects::undo(cx, &self.clusters, &self.resources, &applied).await
     }
 }
 

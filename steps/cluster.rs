@@ -10,6 +10,7 @@ use crate::{
     operation,
     preflight::Cleared,
     reach::{self, Reached, reach},
+    resource::{LockScope, MANAGED_CLUSTER, NameSetting, Resource, ResourceSpec, Resources, Right},
     resource_group::same_region,
     settings::{Settings, Teardown},
 };
@@ -19,12 +20,21 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::time::Duration;
 
+const RIGHTS: &[Right] = &[
+    Right { act: "create clusters", action: "Microsoft.ContainerService/managedClusters/write" },
+    Right {
+        act: "sign in to clusters",
+        action: "Microsoft.ContainerService/managedClusters/listClusterUserCredential/action",
+    },
+];
+
 /// Requests the cluster from Azure.
 pub struct Cluster {
     pub(crate) azure: Azure,
     pub(crate) clusters: Clusters,
     pub(crate) settings: Settings,
     pub(crate) teardown: Teardown,
+    resources: Resources,
 }
 
 /// A cluster that Azure accepted.
@@ -45,9 +55,10 @@ pub struct AcceptedCluster {
 impl Cluster {
     /// Returns the step for these settings.
     #[must_use]
-    pub fn new(c: &Clouds, s: &Settings, teardown: &Teardown) -> Self {
+    pub fn new(c: &Clouds, s: &Settings, teardown: &Teardown, resources: &Resources) -> Self {
         let (azure, clusters) = (c.azure.clone(), c.clusters.clone());
-        Self { azure, clusters, settings: s.clone(), teardown: *teardown }
+        let (settings, resources) = (s.clone(), resources.clone());
+        Self { azure, clusters, settings, teardown: *teardown, resources }
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -212,7 +223,7 @@ impl Cluster {
         if self.teardown.with_strangers {
             return Ok(None);
         }
-        let remembered = cx.output::<ReadyCluster>("cluster-ready");
+        let remembered = cx.output_of(self.resources.records.cluster);
         let Some(ready) = cluster_ready::created(body, self.name(), remembered) else { return Ok(None) };
         match self.foreign(cx, &ready).await {
             Err(error) if error.kind == Kind::Interrupted => Err(error),
@@ -231,13 +242,13 @@ impl Cluster {
     }
 
     async fn foreign(&self, cx: &Context, ready: &ReadyCluster) -> Result<Examined, StepError> {
-        let opened = match reach(cx, &self.clusters, ready).await? {
+        let opened = match reach(cx, &self.clusters, self.resources.records.accepted, ready).await? {
             Reached::Open(opened) => opened,
             Reached::Gone => return Ok(Examined::Gone),
             Reached::Closed(why) => return Ok(Examined::Not(why)),
         };
-        let mut ours = strangers::ours(|step| cx.output(step), |step| cx.is_adopted(step));
-        ours.extend(strangers::ours(|step| cx.ticket_of(step), |step| cx.is_adopted(step)));
+        let with_found = |step: &str| cx.past_of(step).adopted || cx.adopted();
+        let ours = self.resources.owned_objects(|step| cx.past_of(step), with_found);
         let what = format!("examine cluster {}", self.name());
         let ask = || strangers::in_cluster(&opened.api, |object| strangers::is_among(&ours, object));
         let foreign =
@@ -376,6 +387,35 @@ impl Step for Cluster {
         }
         self.until_gone(cx).await?;
         Ok(Undone::Deleted)
+    }
+}
+
+impl Resource for Cluster {
+    const NAMES: &'static [NameSetting] = &[NameSetting {
+        setting: "cluster.name",
+        key: "name",
+        get: |s, _| s.cluster.name.clone(),
+        set: |s, name| s.cluster.name = name.unwrap_or_default(),
+        recorded: |past| past.read_output::<AcceptedCluster>().map(|cluster| cluster.name),
+        fixed: true,
+        optional: false,
+    }];
+
+    fn resource(&self) -> ResourceSpec {
+        let (azure, s) = (&self.azure, &self.settings);
+        let id = azure.cluster_id(&s.resource_group, self.name());
+        let scopes = [id.clone(), azure.group_id(&s.node_resource_group)].map(LockScope::Deletion);
+        let network = azure.network_id(&s.resource_group, &s.network.name);
+        let subnet = format!("{network}/subnets/{}", s.network.subnet);
+        let version = s.cluster.version.as_deref().unwrap_or_default();
+        ResourceSpec::new("cluster", self.name())
+            .of_type(MANAGED_CLUSTER)
+            .with_id(id)
+            .listed_in_group(false)
+            .locked_at(move |_| scopes.to_vec())
+            .needs(RIGHTS)
+            .judged_by_policy("cluster", cluster_body::anew(s, version, &subnet, azure.id()))
+            .needs_providers(&["Microsoft.Compute", "Microsoft.ManagedIdentity"])
     }
 }
 

@@ -6,6 +6,7 @@ use crate::{
     cluster_body,
     doing::{Doing, Written},
     operation,
+    resource::{MANAGED_CLUSTER, Resource, ResourceSpec},
     settings::Settings,
 };
 pub use landfall_cloud::{AddOnIdentity, ReadyCluster};
@@ -207,6 +208,13 @@ impl Step for ClusterReady {
 
     async fn undo(&self, _: &Context, _: ReadyCluster) -> Result<Undone, StepError> {
         Ok(Undone::GoesWithParent)
+    }
+}
+
+impl Resource for ClusterReady {
+    /// The cluster of the step before, which deletes it.
+    fn resource(&self) -> ResourceSpec {
+        ResourceSpec::new("cluster", &self.name).of_type(MANAGED_CLUSTER)
     }
 }
 

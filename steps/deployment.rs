@@ -4,71 +4,113 @@ use crate::{
     Clouds,
     apps::Apps,
     certificate::{Certificate, HeldCertificate},
-    cluster::Cluster,
+    cluster::{AcceptedCluster, Cluster},
     cluster_ready::{ClusterReady, ReadyCluster},
     dns::{Dns, Published},
     features::Features,
     gateways::{Gateways, ProgrammedGateways},
     istio::Istio,
-    key_vault::KeyVault,
+    key_vault::{KeyVault, Vault},
     kubeconfig::{Kubeconfig, Merged},
-    network::Network,
+    network::{Network, Subnet},
+    objects::Applied,
     preflight::Preflight,
-    resource_group::ResourceGroup,
+    resource::Resources,
+    resource_group::{Group, ResourceGroup},
+    role_assignment::RoleAssignment,
     settings::{Settings, Teardown},
-    subnet_role::SubnetRole,
-    tls_secret::TlsSecret,
-    vault_access::VaultAccess,
-    vault_officer::VaultOfficer,
+    tls_secret::{SyncedSecret, TlsSecret},
+    wiring::{Unwrapped, Wiring, Wrap},
 };
-use landfall_engine::{Graph, Handle};
+use landfall_engine::{Graph, RecordOf};
 
-/// The handles to the outputs that the commands read.
-pub struct Handles {
-    pub(crate) domain: String,
-    pub(crate) cluster: Handle<ReadyCluster>,
-    pub(crate) certificate: Handle<HeldCertificate>,
-    pub(crate) kubeconfig: Handle<Merged>,
-    pub(crate) gateways: Handle<ProgrammedGateways>,
-    pub(crate) dns: Handle<Published>,
+/// Typed references to the records that other steps and the commands read. They are no dependencies.
+#[derive(Clone, Copy)]
+pub struct Records {
+    pub(crate) group: RecordOf<Group>,
+    pub(crate) network: RecordOf<Subnet>,
+    pub(crate) vault: RecordOf<Vault>,
+    pub(crate) certificate: RecordOf<HeldCertificate>,
+    pub(crate) accepted: RecordOf<AcceptedCluster>,
+    pub(crate) cluster: RecordOf<ReadyCluster>,
+    pub(crate) kubeconfig: RecordOf<Merged>,
+    pub(crate) secret: RecordOf<SyncedSecret>,
+    pub(crate) apps: RecordOf<Applied>,
+    pub(crate) gateways: RecordOf<ProgrammedGateways>,
+    pub(crate) dns: RecordOf<Published>,
 }
 
-impl Handles {
-    /// Returns the handle to the cluster.
+impl Records {
+    /// Announces the references to a graph, which checks their types when the steps are added.
+    #[rustfmt::skip]
+    fn of(g: &mut Graph) -> Self {
+        Self {
+            group:       g.record_of("resource-group"),
+            network:     g.record_of("network"),
+            vault:       g.record_of("key-vault"),
+            certificate: g.record_of("certificate"),
+            accepted:    g.record_of("cluster"),
+            cluster:     g.record_of("cluster-ready"),
+            kubeconfig:  g.record_of("kubeconfig"),
+            secret:      g.record_of("tls-secret"),
+            apps:        g.record_of("apps"),
+            gateways:    g.record_of("gateways"),
+            dns:         g.record_of("dns"),
+        }
+    }
+}
+
+impl Records {
+    /// Returns the reference to the record of the ready cluster.
     #[must_use]
-    pub fn cluster(&self) -> Handle<ReadyCluster> {
+    pub fn cluster(&self) -> RecordOf<ReadyCluster> {
         self.cluster
     }
 
-    /// Returns the handle to the certificate in the vault.
+    /// Returns the reference to the record of the certificate in the vault.
     #[must_use]
-    pub fn certificate(&self) -> Handle<HeldCertificate> {
+    pub fn certificate(&self) -> RecordOf<HeldCertificate> {
         self.certificate
     }
 }
 
-/// Wires the steps of an environment. It sends no request and creates nothing.
+impl Default for Records {
+    fn default() -> Self {
+        Self::of(&mut Graph::default())
+    }
+}
+
+/// Wires the steps of an environment, and returns what they own. It sends no request and creates nothing.
+#[must_use]
+pub fn deployment(c: &Clouds, s: &Settings, teardown: &Teardown) -> (Graph, Resources) {
+    deployment_with(c, s, teardown, &Unwrapped)
+}
+
+/// Like [`deployment`], with an adapter around every step.
 #[must_use]
 #[rustfmt::skip]
-pub fn deployment(c: &Clouds, s: &Settings, teardown: &Teardown) -> (Graph, Handles) {
-    let mut g = Graph::default();
-    let clear    = g.add("preflight",      Preflight::new(c, s),             ());
-    let features = g.add("features",       Features::new(c),                 clear.done());
-    let group    = g.add("resource-group", ResourceGroup::new(c, s, teardown),        clear.done());
+pub fn deployment_with(c: &Clouds, s: &Settings, teardown: &Teardown, wrap: &impl Wrap) -> (Graph, Resources) {
+    let mut graph = Graph::default();
+    let r = Records::of(&mut graph);
+    let o = Resources::new(r);
+    let mut g = Wiring::new(graph, wrap);
+    let clear    = g.add("preflight",      Preflight::new(c, s, &o),         ());
+    let features = g.add("features",       Features::new(c, &o),             clear.done());
+    let group    = g.add("resource-group", ResourceGroup::new(c, s, teardown, &o), clear.done());
     let subnet   = g.add("network",        Network::new(c, s),               group);
-    let vault    = g.add("key-vault",      KeyVault::new(c, s, teardown),    group);
-    let officer  = g.add("vault-officer",  VaultOfficer::new(c),             vault);
-    let cert     = g.add("certificate",    Certificate::new(c, s),           (vault, officer.done()));
-    let accepted = g.add("cluster",        Cluster::new(c, s, teardown),             (subnet, clear, features.done()));
-    let _grant   = g.add("subnet-role",    SubnetRole::new(c),               (accepted, subnet));
+    let vault    = g.add("key-vault",      KeyVault::new(c, s, teardown, &r), group);
+    let officer  = g.add("vault-officer",  RoleAssignment::for_caller(c, &r), vault);
+    let cert     = g.add("certificate",    Certificate::new(c, s, &r),       (vault, officer.done()));
+    let accepted = g.add("cluster",        Cluster::new(c, s, teardown, &o), (subnet, clear, features.done()));
+    let _grant   = g.add("subnet-role",    RoleAssignment::for_cluster(c, &r), (accepted, subnet));
     let cluster  = g.add("cluster-ready",  ClusterReady::new(c, s),          accepted);
-    let access   = g.add("vault-access",   VaultAccess::new(c),              (cluster, vault));
-    let config   = g.add("kubeconfig",     Kubeconfig::new(c, s),            cluster);
+    let access   = g.add("vault-access",   RoleAssignment::for_add_on(c, &r), (cluster, vault));
+    let _config  = g.add("kubeconfig",     Kubeconfig::new(c, s),            cluster);
     let istio    = g.add("istio",          Istio::new(c),                    cluster);
-    let secret   = g.add("tls-secret",     TlsSecret::new(c, s),             (cluster, cert, vault, access.done()));
-    let apps     = g.add("apps",           Apps::new(c, s),                  cluster);
-    let gateways = g.add("gateways",       Gateways::new(c, s),              (cluster, istio.done(), secret.done(), apps.done()));
-    let dns      = g.add("dns",            Dns::new(c, s),                   gateways);
-    let handles  = Handles { domain: s.domain.clone(), cluster, certificate: cert, kubeconfig: config, gateways, dns };
-    (g, handles)
+    let secret   = g.add("tls-secret",     TlsSecret::new(c, s, &o),         (cluster, cert, vault, access.done()));
+    let apps     = g.add("apps",           Apps::new(c, s, &o),              cluster);
+    let gateways = g.add("gateways",       Gateways::new(c, s, &o),          (cluster, istio.done(), secret.done(), apps.done()));
+    let _names   = g.add("dns",            Dns::new(c, s),                   gateways);
+    let graph = g.finish(&o);
+    (graph, o)
 }

@@ -5,6 +5,7 @@ use crate::{
     doing::{Doing, Written},
     gateways::ProgrammedGateways,
     names, operation,
+    resource::{Listed, LockScope, NameSetting, Resource, ResourceSpec},
     settings::Settings,
 };
 pub(crate) use landfall_cloud::arm::dns::relative;
@@ -12,7 +13,7 @@ use landfall_cloud::{
     ApiError, ApiErrorKind,
     arm::{Azure, Begun, Condition, Record, Zone},
 };
-use landfall_engine::{Change, Check, Context, Kind, Look, Residue, Step, StepError, Undone, Wait};
+use landfall_engine::{Change, Check, Context, Kind, Look, Past, Residue, Step, StepError, Undone, Wait};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, net::Ipv4Addr, sync::Mutex, time::Duration};
@@ -208,6 +209,50 @@ impl Dns {
             .cause(stranger(host, record))
             .hint("delete the record, or choose another domain")
             .residue(Residue::Nothing)
+    }
+}
+
+impl Resource for Dns {
+    const NAMES: &'static [NameSetting] = &[
+        NameSetting {
+            setting: "domain",
+            key: "domain",
+            get: |s, _| s.domain.clone(),
+            set: |s, domain| s.domain = domain.unwrap_or_default(),
+            recorded: |_| None,
+            fixed: false,
+            optional: false,
+        },
+        NameSetting {
+            setting: "dns.zone",
+            key: "zone",
+            get: |s, _| s.dns.zone.clone().unwrap_or_default(),
+            set: |s, zone| s.dns.zone = zone,
+            recorded: |_| None,
+            fixed: false,
+            optional: true,
+        },
+    ];
+
+    fn resource(&self) -> ResourceSpec {
+        let zone = |past: &Past| past.read_output::<Published>()?.zone;
+        ResourceSpec::new("DNS records", format!("below {}", self.domain))
+            .listed(|past| {
+                let published = past.read_output::<Published>()?;
+                let zone = published.zone?.name;
+                let hosts = published.records.into_iter().map(|(host, _)| host);
+                let hosts = hosts.filter(|host| relative(host, &zone).is_some()).collect();
+                Some(Listed::Records { zone, hosts })
+            })
+            .locked_at(move |past| {
+                let scopes = |zone: PublishedZone| {
+                    let records = format!("{}/a", zone.id);
+                    vec![LockScope::At(zone.id), LockScope::Below(records)]
+                };
+                zone(past).map(scopes).unwrap_or_default()
+            })
+            // Only the cloud shows the owner of a record.
+            .with_found_parts(|_| true)
     }
 }
 

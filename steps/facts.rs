@@ -1,8 +1,8 @@
 //! Summary of an environment, from the state in the journal.
 
-use crate::deployment::Handles;
+use crate::deployment::Records;
 use jiff::Timestamp;
-use landfall_engine::{Graph, Memory};
+use landfall_engine::Memory;
 
 /// The summary.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -60,12 +60,12 @@ pub struct DnsFacts {
     pub records: Vec<(String, String)>,
 }
 
-/// Reads the summary from the state in the journal.
+/// Reads the summary of the environment of this domain from the state in the journal.
 #[must_use]
-pub fn facts(graph: &Graph, handles: &Handles, memory: &Memory) -> Facts {
-    let gateways = graph.output(handles.gateways, memory).map(|made| made.gateways).unwrap_or_default();
-    let certificate = graph.output(handles.certificate, memory).map(|held| CertificateFacts {
-        renewable: held.is_made_for(&handles.domain),
+pub fn facts(records: &Records, domain: &str, memory: &Memory) -> Facts {
+    let gateways = memory.output_of(records.gateways).map(|made| made.gateways).unwrap_or_default();
+    let certificate = memory.output_of(records.certificate).map(|held| CertificateFacts {
+        renewable: held.is_made_for(domain),
         thumbprint_sha1: held.thumbprint,
         not_after: held.not_after,
         names: held.names,
@@ -73,15 +73,14 @@ pub fn facts(graph: &Graph, handles: &Handles, memory: &Memory) -> Facts {
         secret_id: held.secret_id,
         self_signed: held.self_signed,
     });
-    let dns = graph.output(handles.dns, memory).map(|published| DnsFacts {
+    let dns = memory.output_of(records.dns).map(|published| DnsFacts {
         managed: published.zone.is_some(),
         zone: published.zone.map(|zone| zone.name),
         records: published.records,
     });
-    let kubeconfig =
-        graph.output(handles.kubeconfig, memory).map(|merged| (merged.file, merged.added.context));
+    let kubeconfig = memory.output_of(records.kubeconfig).map(|merged| (merged.file, merged.added.context));
     Facts {
-        domain: handles.domain.clone(),
+        domain: domain.to_owned(),
         gateways: gateways
             .into_iter()
             .map(|gateway| Gateway { name: gateway.name, address: gateway.address, hosts: gateway.hosts })

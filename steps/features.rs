@@ -1,6 +1,11 @@
 //! Resource providers, and preview flags that a service may still require.
 
-use crate::{Clouds, doing::Doing, operation};
+use crate::{
+    Clouds,
+    doing::Doing,
+    operation,
+    resource::{PROVIDER, Resource, ResourceSpec, Resources},
+};
 use landfall_cloud::{
     ApiError, ApiErrorKind,
     arm::{Azure, Registration},
@@ -9,7 +14,8 @@ use landfall_engine::{Check, Context, Look, Step, StepError, Undone, Wait};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// The resource providers of the environment's resources.
+/// The resource providers of the environment's resources, for the diagnosis. The step registers those that the
+/// wired steps declare, which are the same.
 pub(crate) const PROVIDERS: [&str; 5] = [
     "Microsoft.ContainerService",
     "Microsoft.KeyVault",
@@ -26,6 +32,7 @@ const LIST: &str = "list the resource providers";
 /// flag. If a region still requires one, the service names it, and the cluster step registers it.
 pub struct Features {
     azure: Azure,
+    resources: Resources,
 }
 
 /// The registered providers.
@@ -38,8 +45,13 @@ pub struct Registered {
 impl Features {
     /// Returns the step.
     #[must_use]
-    pub fn new(c: &Clouds) -> Self {
-        Self { azure: c.azure.clone() }
+    pub fn new(c: &Clouds, resources: &Resources) -> Self {
+        Self { azure: c.azure.clone(), resources: resources.clone() }
+    }
+
+    fn registered(&self) -> Registered {
+        let providers = self.resources.providers();
+        Registered { providers: providers.into_iter().map(str::to_owned).collect() }
     }
 
     /// Returns the required providers that are not registered yet, each with its state.
@@ -49,7 +61,7 @@ impl Features {
             let found = listed.iter().find(|(namespace, _)| namespace.eq_ignore_ascii_case(wanted));
             found.map_or(Registration::Absent, |(_, registration)| registration.clone())
         };
-        let all = PROVIDERS.into_iter().map(|namespace| (namespace, state(namespace)));
+        let all = self.resources.providers().into_iter().map(|namespace| (namespace, state(namespace)));
         Ok(all.filter(|(_, registration)| *registration != Registration::Registered).collect())
     }
 }
@@ -69,7 +81,7 @@ impl Step for Features {
     async fn check(&self, cx: &Context, (): &()) -> Result<Check<Registered>, StepError> {
         if self.outstanding().await.doing(LIST)?.is_empty() {
             cx.note("generally available, nothing to register");
-            return Ok(Check::Ready(registered()));
+            return Ok(Check::Ready(self.registered()));
         }
         // A registration belongs to the subscription: it is shared, and landfall does not own it.
         Ok(Check::Underway)
@@ -91,7 +103,7 @@ impl Step for Features {
             |outstanding| {
                 let names: Vec<&str> = outstanding.iter().map(|(namespace, _)| *namespace).collect();
                 Ok(if names.is_empty() {
-                    Look::There(registered())
+                    Look::There(self.registered())
                 } else {
                     Look::not_yet(format!("registering {}", names.join(", ")))
                 })
@@ -106,8 +118,10 @@ impl Step for Features {
     }
 }
 
-fn registered() -> Registered {
-    Registered { providers: PROVIDERS.iter().map(|&namespace| namespace.to_owned()).collect() }
+impl Resource for Features {
+    fn resource(&self) -> ResourceSpec {
+        ResourceSpec::undeletable("resource provider registrations").of_type(PROVIDER)
+    }
 }
 
 /// Registers a preview flag that the service requires, and waits until it has propagated. A flag that no

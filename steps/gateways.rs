@@ -6,6 +6,7 @@ use crate::{
     doing::Doing,
     manifests::Manifests,
     objects::{self, Applied, Earlier, Wanted},
+    resource::{Resource, ResourceSpec, Resources},
     settings::Settings,
     watching::{self, Watched},
 };
@@ -24,6 +25,8 @@ use std::{
 
 /// Applies Gateways and HTTPRoutes.
 pub struct Gateways {
+    resources: Resources,
+    cluster_name: String,
     clusters: Clusters,
     manifests: Vec<Manifest>,
     wanted: Wanted,
@@ -52,9 +55,15 @@ pub struct ProgrammedGateway {
 impl Gateways {
     /// Returns the step for these settings.
     #[must_use]
-    pub fn new(c: &Clouds, s: &Settings) -> Self {
+    pub fn new(c: &Clouds, s: &Settings, resources: &Resources) -> Self {
         let manifests = Manifests::new(s);
-        Self { clusters: c.clusters.clone(), wanted: manifests.wanted(), manifests: manifests.gateways }
+        Self {
+            resources: resources.clone(),
+            cluster_name: s.cluster.name.clone(),
+            clusters: c.clusters.clone(),
+            wanted: manifests.wanted(),
+            manifests: manifests.gateways,
+        }
     }
 
     fn earlier(&self, cx: &Context) -> Earlier {
@@ -185,7 +194,19 @@ impl Gateways {
     }
 
     fn with(&self, manifests: Vec<Manifest>) -> Self {
-        Self { clusters: self.clusters.clone(), wanted: self.wanted.clone(), manifests }
+        Self {
+            resources: self.resources.clone(),
+            cluster_name: self.cluster_name.clone(),
+            clusters: self.clusters.clone(),
+            wanted: self.wanted.clone(),
+            manifests,
+        }
+    }
+}
+
+impl Resource for Gateways {
+    fn resource(&self) -> ResourceSpec {
+        objects::spec(&self.cluster_name)
     }
 }
 
@@ -232,7 +253,8 @@ impl Step for Gateways {
         cx: &Context,
         input: &Self::Input,
     ) -> Result<Option<ProgrammedGateways>, StepError> {
-        let applied = objects::recover(cx, &self.clusters, &input.0, &self.manifests).await?;
+        let applied =
+            objects::recover(cx, &self.clusters, &self.resources, &input.0, &self.manifests).await?;
         Ok(applied.map(|applied| ProgrammedGateways { applied, gateways: Vec::new() }))
     }
 
@@ -261,13 +283,13 @@ impl Step for Gateways {
     }
 
     async fn undo(&self, cx: &Context, made: ProgrammedGateways) -> Result<Undone, StepError> {
-        objects::undo(cx, &self.clusters, &made.applied).await
+        objects::undo(cx, &self.clusters, &self.resources, &made.applied).await
     }
 }
 
 /// Returns what this step applied last.
 fn last(cx: &Context) -> Option<Applied> {
-    cx.output::<ProgrammedGateways>("gateways").map(|made| made.applied)
+    cx.last_output::<ProgrammedGateways>().map(|made| made.applied)
 }
 
 /// Adds the hosts, which only the whole set contains.

@@ -4,6 +4,7 @@ use crate::{
     Clouds, Clusters,
     cluster_ready::ReadyCluster,
     doing::Doing,
+    resource::{Resource, ResourceSpec},
     watching::{self, Watched},
 };
 use landfall_cloud::kubernetes::{
@@ -34,6 +35,13 @@ impl Istio {
     #[must_use]
     pub fn new(c: &Clouds) -> Self {
         Self { clusters: c.clusters.clone() }
+    }
+}
+
+impl Resource for Istio {
+    /// The controller is part of the cluster.
+    fn resource(&self) -> ResourceSpec {
+        ResourceSpec::new("GatewayClass", CLASS)
     }
 }
 

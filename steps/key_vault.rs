@@ -2,8 +2,10 @@
 
 use crate::{
     Clouds,
+    deployment::Records,
     doing::{Doing, Written},
     names, operation,
+    resource::{KEY_VAULT, NameSetting, Resource, ResourceSpec, Right},
     resource_group::{Group, missing_tags, tags_of},
     settings::{Settings, Teardown},
 };
@@ -12,10 +14,12 @@ use landfall_cloud::{
     arm::{Azure, Begun, State},
     environment::VaultRef,
 };
-use landfall_engine::{Change, Check, Context, Kind, Look, Residue, Step, StepError, Undone, Wait};
+use landfall_engine::{Change, Check, Context, Kind, Look, RecordOf, Residue, Step, StepError, Undone, Wait};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, time::Duration};
+
+const RIGHTS: &[Right] = &[Right { act: "create key vaults", action: "Microsoft.KeyVault/vaults/write" }];
 
 /// Ensures that the vault exists.
 pub struct KeyVault {
@@ -26,6 +30,7 @@ pub struct KeyVault {
     tags: BTreeMap<String, String>,
     name: String,
     purge: bool,
+    record: RecordOf<Vault>,
 }
 
 /// The retention of a deleted vault.
@@ -71,7 +76,7 @@ impl Vault {
 impl KeyVault {
     /// Returns the step for these settings.
     #[must_use]
-    pub fn new(c: &Clouds, s: &Settings, teardown: &Teardown) -> Self {
+    pub fn new(c: &Clouds, s: &Settings, teardown: &Teardown, records: &Records) -> Self {
         let mut tags = s.tags.clone();
         tags.insert(names::OWNER.to_owned(), names::mark(s, c.azure.id()));
         Self {
@@ -81,6 +86,7 @@ impl KeyVault {
             tags,
             name: names::vault(s, c.azure.id()),
             purge: teardown.purge,
+            record: records.vault,
         }
     }
 
@@ -129,9 +135,10 @@ impl KeyVault {
                 settled.peek().is_some() && settled.all(|(key, value)| tags.get(key) == Some(value))
             }
         };
+        // The preflight asks too, so this is not always the step's own context.
         let remembered = cx
-            .output::<Vault>("key-vault")
-            .is_some_and(|vault| vault.id.eq_ignore_ascii_case(id) && cx.is_ours("key-vault"));
+            .output_of(self.record)
+            .is_some_and(|vault| vault.id.eq_ignore_ascii_case(id) && cx.owns(self.record));
         here && (marked || remembered)
     }
 
@@ -251,6 +258,31 @@ impl KeyVault {
             },
         )
         .await
+    }
+}
+
+impl Resource for KeyVault {
+    const NAMES: &'static [NameSetting] = &[NameSetting {
+        setting: "key_vault.name",
+        key: "name",
+        get: names::vault,
+        set: |s, name| s.key_vault = name,
+        recorded: |past| past.read_output::<Vault>().map(|vault| vault.name),
+        fixed: true,
+        optional: false,
+    }];
+
+    fn resource(&self) -> ResourceSpec {
+        let body = json!({ "location": self.location, "tags": self.tags, "properties": {
+            "sku": { "name": "standard", "family": "A" }, "enableRbacAuthorization": true, "enableSoftDelete": true,
+            "networkAcls": { "bypass": "AzureServices", "defaultAction": "Allow" },
+        }});
+        ResourceSpec::new("key vault", &self.name)
+            .of_type(KEY_VAULT)
+            .with_id(self.azure.vault_id(&self.group, &self.name))
+            .listed_in_group(true)
+            .needs(RIGHTS)
+            .judged_by_policy("key vault", body)
     }
 }
 

@@ -3,7 +3,13 @@
 //! The file is read, changed and written under kubectl's lock. The names of the added entries are in the
 //! journal before the file changes. The file's name is there before anything is created beside it.
 
-use crate::{Clouds, Clusters, cluster_ready::ReadyCluster, doing::Doing, settings::Settings};
+use crate::{
+    Clouds, Clusters,
+    cluster_ready::ReadyCluster,
+    doing::Doing,
+    resource::{Listed, NameSetting, Resource, ResourceSpec},
+    settings::Settings,
+};
 use landfall_cloud::kubeconfig::{self, Added, Content, Holder, KubeconfigError, LockedFile, Locking};
 use landfall_engine::{Check, Context, Kind, Look, Residue, Step, StepError, Undone, Wait};
 use serde::{Deserialize, Serialize};
@@ -96,7 +102,7 @@ impl Kubeconfig {
 
     /// Returns what an earlier run added to this file.
     fn remembered(&self, cx: &Context) -> Option<Merged> {
-        let merged = cx.output::<Merged>("kubeconfig").or_else(|| cx.ticket::<Merged>());
+        let merged = cx.last_output::<Merged>().or_else(|| cx.ticket::<Merged>());
         merged.filter(|merged| merged.file == self.file)
     }
 
@@ -171,6 +177,25 @@ fn still_locked(file: &Path, held: &Holder) -> StepError {
         .hint(format!("when no kubectl is running, remove {lock}, then run the same command again"))
 }
 
+impl Resource for Kubeconfig {
+    const NAMES: &'static [NameSetting] = &[NameSetting {
+        setting: "kubeconfig",
+        key: "file",
+        get: |s, _| s.kubeconfig.display().to_string(),
+        set: |s, file| s.kubeconfig = file.unwrap_or_default().into(),
+        recorded: |past| past.read_output::<Merged>()?.file.into_os_string().into_string().ok(),
+        // A later run moves the context to another file.
+        fixed: false,
+        optional: false,
+    }];
+
+    fn resource(&self) -> ResourceSpec {
+        let listed = |merged: Merged| Listed::Context { file: merged.file, context: merged.added.context };
+        ResourceSpec::new("kubeconfig", self.file.display().to_string())
+            .listed(move |past| past.read_output::<Merged>().map(listed))
+    }
+}
+
 impl Step for Kubeconfig {
     type Input = ReadyCluster;
     type Output = Merged;
@@ -211,7 +236,7 @@ impl Step for Kubeconfig {
     async fn apply(&self, cx: &Context, cluster: &ReadyCluster) -> Result<Merged, StepError> {
         let opened = self.clusters.open(cluster).await.doing(format!("open cluster {}", cluster.name))?;
         // An earlier run wrote to another file: the credentials must not remain in it.
-        if let Some(old) = cx.output::<Merged>("kubeconfig").filter(|merged| merged.file != self.file) {
+        if let Some(old) = cx.last_output::<Merged>().filter(|merged| merged.file != self.file) {
             self.take_out(cx, &old).await?;
         }
         let before = self.remembered(cx);

@@ -2,7 +2,8 @@
 //!
 //! Each step has one file, [`deployment`] wires them, and `doing.rs` is the only place that converts a cloud
 //! error to a message. To add a step, write the file and one line of wiring; the trait's page,
-//! [`landfall_engine::Step`], explains how.
+//! [`landfall_engine::Step`], explains how. The file also declares what the step owns (`resource.rs`): checks
+//! before a run, recorded names and teardown follow from that.
 
 pub mod apps;
 pub mod certificate;
@@ -19,7 +20,6 @@ pub mod expiry;
 mod facts;
 pub mod features;
 pub mod gateways;
-mod grant;
 mod holdings;
 pub mod istio;
 pub mod key_vault;
@@ -34,31 +34,33 @@ mod operation;
 pub mod preflight;
 mod reach;
 mod recorded;
+mod resource;
 pub mod resource_group;
+pub mod role_assignment;
 mod rotation;
 pub mod settings;
-pub mod subnet_role;
 mod survey;
 mod takeover;
 pub mod tls_secret;
-pub mod vault_access;
-pub mod vault_officer;
 mod watching;
+mod wiring;
 
 pub use cluster_body::PODS_PER_NODE;
-pub use deployment::{Handles, deployment};
+pub use deployment::{Records, deployment, deployment_with};
 pub use description::description;
 pub use doing::step_error;
 pub use facts::{CertificateFacts, DnsFacts, Facts, Gateway, facts};
-pub use grant::Granted;
-pub use holdings::{Holdings, adoptable, holdings, is_thing, keep, keep_whole};
+pub use holdings::{Holdings, keep_whole};
 pub use key_vault::Retention;
 pub use landfall_cloud::{Clouds, Clusters, Opened};
 pub use manifests::DOMAIN;
 pub use objects::{Applied, FIELD_MANAGER, ObjectRef, strangers::listed};
-pub use recorded::{Renamed, as_made, renamed};
+pub use recorded::Renamed;
+pub use resource::{ListedResource, Resources};
+pub use role_assignment::Granted;
 pub use rotation::{Rotation, rotation, unfinished};
 pub use survey::{Locked, Survey, Unread, survey};
+pub use wiring::{Unwrapped, Wrap};
 
 /// Returns the objects to replace that are in no manifest of these settings.
 #[must_use]

@@ -8,6 +8,9 @@ use crate::{
         addition, inside, others, prefix_of, ranges, subnet_of, users, with_subnet, with_tags, without_subnet,
     },
     network_wish, operation,
+    resource::{
+        Listed, ListedResource, LockScope, NameSetting, Resource, ResourceSpec, Right, VIRTUAL_NETWORK,
+    },
     resource_group::{Group, missing_tags, same_region, tags_of},
     settings::{Network as Wanted, Settings},
 };
@@ -15,7 +18,7 @@ use landfall_cloud::{
     ApiErrorKind,
     arm::{Azure, Begun, Condition, State},
 };
-use landfall_engine::{Check, Context, Kind, Look, Residue, Step, StepError, Undone, Wait};
+use landfall_engine::{Check, Context, Kind, Look, Past, Residue, Step, StepError, Undone, Wait};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::{
@@ -23,6 +26,9 @@ use std::{
     sync::atomic::{AtomicBool, Ordering},
     time::Duration,
 };
+
+const RIGHTS: &[Right] =
+    &[Right { act: "create virtual networks", action: "Microsoft.Network/virtualNetworks/write" }];
 
 /// Creates the network and the subnet, and never removes a foreign subnet.
 pub struct Network {
@@ -73,7 +79,7 @@ impl Network {
     /// Returns whether the network existed before. Owned networks have the ownership tag; otherwise the
     /// journal decides.
     fn joined(&self, cx: &Context, body: &Value) -> bool {
-        let remembered = cx.output::<Subnet>("network").filter(|_| cx.ours());
+        let remembered = cx.last_output::<Subnet>().filter(|_| cx.ours());
         tags_of(body).get(names::OWNER) != Some(&self.mark) && remembered.is_none_or(|subnet| subnet.joined)
     }
 
@@ -386,6 +392,65 @@ impl Step for Network {
         self.wait_until_gone(cx).await?;
         Ok(Undone::Deleted)
     }
+}
+
+impl Resource for Network {
+    const NAMES: &'static [NameSetting] = &[
+        NameSetting {
+            setting: "network.name",
+            key: "name",
+            get: |s, _| s.network.name.clone(),
+            set: |s, name| s.network.name = name.unwrap_or_default(),
+            recorded: |past| past.read_output::<Subnet>().map(|subnet| subnet.network),
+            fixed: true,
+            optional: false,
+        },
+        NameSetting {
+            setting: "network.subnet",
+            key: "subnet",
+            get: |s, _| s.network.subnet.clone(),
+            set: |s, subnet| s.network.subnet = subnet.unwrap_or_default(),
+            recorded: |past| {
+                let id = past.read_output::<Subnet>()?.id;
+                Some(id.rsplit('/').next().unwrap_or_default().to_owned())
+            },
+            fixed: true,
+            optional: false,
+        },
+    ];
+
+    fn resource(&self) -> ResourceSpec {
+        let id = self.azure.network_id(&self.group, &self.wanted.name);
+        let (scope, name, subnet) = (id.clone(), self.wanted.name.clone(), self.wanted.subnet.clone());
+        let body = json!({ "location": self.location, "tags": self.tags, "properties": {
+            "addressSpace": { "addressPrefixes": [self.wanted.address_space.to_string()] },
+        }});
+        ResourceSpec::new("network", &self.wanted.name)
+            .of_type(VIRTUAL_NETWORK)
+            .with_id(id)
+            .listed(move |past| {
+                let text = match is_subnet_alone(past) {
+                    true => format!("subnet {subnet} of {name}"),
+                    false => format!("network {name}"),
+                };
+                Some(Listed::InGroup(ListedResource { text, recoverable: false }))
+            })
+            // The removal of a subnet from a network that stays is a write of the network.
+            .locked_at(move |past| {
+                vec![match is_subnet_alone(past) {
+                    true => LockScope::Write(scope.clone()),
+                    false => LockScope::Deletion(scope.clone()),
+                }]
+            })
+            .with_found_parts(|past| past.read_output::<Subnet>().is_some_and(|subnet| subnet.joined))
+            .needs(RIGHTS)
+            .judged_by_policy("virtual network", body)
+    }
+}
+
+/// Returns whether the network existed before and was not adopted, so that only the subnet is deleted.
+pub(crate) fn is_subnet_alone(past: &Past) -> bool {
+    !past.adopted && past.read_output::<Subnet>().is_some_and(|subnet| subnet.joined)
 }
 
 /// The result of writing the network.

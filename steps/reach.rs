@@ -1,8 +1,11 @@
 //! Access to a cluster for the deletion of its contents.
 
-use crate::{Clusters, Opened, cluster_body, cluster_ready::ReadyCluster, doing::Doing, operation};
+use crate::{
+    Clusters, Opened, cluster::AcceptedCluster, cluster_body, cluster_ready::ReadyCluster, doing::Doing,
+    operation,
+};
 use landfall_cloud::{ApiError, ApiErrorKind, arm::State};
-use landfall_engine::{Context, Kind, Look, StepError, Wait};
+use landfall_engine::{Context, Kind, Look, RecordOf, StepError, Wait};
 use serde_json::Value;
 use std::time::Duration;
 
@@ -25,6 +28,7 @@ pub(crate) enum Reached {
 pub(crate) async fn reach(
     cx: &Context,
     clusters: &Clusters,
+    accepted: RecordOf<AcceptedCluster>,
     cluster: &ReadyCluster,
 ) -> Result<Reached, StepError> {
     let what = format!("open cluster {}", cluster.name);
@@ -36,7 +40,7 @@ pub(crate) async fn reach(
         if error.kind == ApiErrorKind::NotFound {
             return Ok(Look::There(Reached::Gone));
         }
-        if !cx.is_ours("cluster") || error.kind == ApiErrorKind::SignIn {
+        if !cx.owns(accepted) || error.kind == ApiErrorKind::SignIn {
             return Err(error).doing(&what);
         }
         if !operation::passes(&error) {
@@ -53,9 +57,7 @@ pub(crate) async fn reach(
         })
     });
     match reached.await {
-        Err(error) if error.kind == Kind::TimedOut && cx.is_ours("cluster") => {
-            Ok(Reached::Closed(error.message))
-        }
+        Err(error) if error.kind == Kind::TimedOut && cx.owns(accepted) => Ok(Reached::Closed(error.message)),
         reached => reached,
     }
 }

@@ -4,6 +4,7 @@ use crate::{
     Clouds,
     doing::{Doing, Written},
     operation,
+    resource::{Listed, NameSetting, RESOURCE_GROUP, Resource, ResourceSpec, Resources, Right},
     settings::{Settings, Teardown},
 };
 use landfall_cloud::arm::{Azure, Begun, State};
@@ -12,6 +13,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, time::Duration};
 
+const RIGHTS: &[Right] = &[Right {
+    act: "create resource groups",
+    action: "Microsoft.Resources/subscriptions/resourceGroups/write",
+}];
+
 /// Creates the resource group.
 pub struct ResourceGroup {
     azure: Azure,
@@ -19,6 +25,7 @@ pub struct ResourceGroup {
     location: String,
     tags: BTreeMap<String, String>,
     no_wait: bool,
+    resources: Resources,
 }
 
 /// The existing group.
@@ -35,13 +42,14 @@ pub struct Group {
 impl ResourceGroup {
     /// Returns the step for these settings.
     #[must_use]
-    pub fn new(c: &Clouds, s: &Settings, teardown: &Teardown) -> Self {
+    pub fn new(c: &Clouds, s: &Settings, teardown: &Teardown, resources: &Resources) -> Self {
         Self {
             azure: c.azure.clone(),
             name: s.resource_group.clone(),
             location: s.location.clone(),
             tags: s.tags.clone(),
             no_wait: teardown.no_wait,
+            resources: resources.clone(),
         }
     }
 
@@ -59,15 +67,11 @@ impl ResourceGroup {
 
     /// Returns the reason why the group stays: its foreign resources, or owned ones that stay themselves.
     fn holds(&self, cx: &Context, left: &[Value]) -> String {
-        let ours: Vec<String> = ["cluster", "network", "key-vault"]
-            .into_iter()
-            .filter(|step| cx.is_ours(step))
-            .filter_map(|step| {
-                let output = cx.output::<Value>(step)?;
-                let id = output.get("network_id").or_else(|| output.get("id"))?;
-                id.as_str().map(str::to_owned)
-            })
-            .collect();
+        let recorded = self.resources.all().iter().filter(|one| {
+            let past = cx.past_of(one.id);
+            past.ours && past.output.is_some()
+        });
+        let ours: Vec<&String> = recorded.filter_map(|one| one.spec.arm_id.as_ref()).collect();
         let is_ours = |one: &&Value| {
             one["id"].as_str().is_some_and(|id| ours.iter().any(|known| known.eq_ignore_ascii_case(id)))
         };
@@ -206,6 +210,39 @@ impl Step for ResourceGroup {
         }
         self.wait_until_gone(cx).await.map_err(|error| error.residue(Residue::Something))?;
         Ok(Undone::Deleted)
+    }
+}
+
+impl Resource for ResourceGroup {
+    const NAMES: &'static [NameSetting] = &[
+        NameSetting {
+            setting: "resource_group",
+            key: "name",
+            get: |s, _| s.resource_group.clone(),
+            set: |s, name| s.resource_group = name.unwrap_or_default(),
+            recorded: |past| past.read_output::<Group>().map(|group| group.name),
+            fixed: true,
+            optional: false,
+        },
+        NameSetting {
+            setting: "location",
+            key: "location",
+            get: |s, _| s.location.clone(),
+            set: |s, location| s.location = location.unwrap_or_default(),
+            recorded: |past| past.read_output::<Group>().map(|group| group.location),
+            fixed: true,
+            optional: false,
+        },
+    ];
+
+    fn resource(&self) -> ResourceSpec {
+        let name = self.name.clone();
+        ResourceSpec::new("resource group", &self.name)
+            .of_type(RESOURCE_GROUP)
+            .with_id(self.azure.group_id(&self.name))
+            .listed(move |_| Some(Listed::Group(name.clone())))
+            .needs(RIGHTS)
+            .judged_by_policy("resource group", json!({ "location": self.location, "tags": self.tags }))
     }
 }
 

@@ -2,14 +2,11 @@
 
 use crate::{
     certificate::{HeldCertificate, Replaced},
-    deployment::Handles,
+    deployment::Records,
 };
 use jiff::Timestamp;
-use landfall_engine::{Graph, Memory, State};
+use landfall_engine::{Memory, Past, RecordOf, State};
 use std::time::Duration;
-
-/// The steps after the import: a rotation is complete when all of them have run.
-const AFTERWARDS: [&str; 3] = ["tls-secret", "gateways", "dns"];
 
 /// A completed rotation.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,26 +23,28 @@ pub struct Rotation {
 /// Returns the certificate that is being replaced, while the rotation is incomplete. It is incomplete if the
 /// cluster does not have the new certificate, or a later step has not run since the import.
 #[must_use]
-pub fn unfinished(graph: &Graph, handles: &Handles, memory: &Memory) -> Option<Replaced> {
-    let replaced = graph.output(handles.certificate, memory)?.replaces?;
-    let imported = finished_at(memory, "certificate");
-    let seen = |step: &&str| {
-        let ready = memory.past(step).is_some_and(|past| past.state == State::Ready);
-        ready && finished_at(memory, step) >= imported
-    };
-    (!AFTERWARDS.iter().all(seen)).then_some(replaced)
+pub fn unfinished(records: &Records, memory: &Memory) -> Option<Replaced> {
+    let replaced = memory.output_of(records.certificate)?.replaces?;
+    let imported = finished_at(memory, records.certificate);
+    // A rotation is complete when every step that serves the certificate has run after the import.
+    let has_run =
+        |past: Option<&Past>, at| past.is_some_and(|past| past.state == State::Ready) && at >= imported;
+    let complete = has_run(memory.past_of(records.secret), finished_at(memory, records.secret))
+        && has_run(memory.past_of(records.gateways), finished_at(memory, records.gateways))
+        && has_run(memory.past_of(records.dns), finished_at(memory, records.dns));
+    (!complete).then_some(replaced)
 }
 
 /// Compares the state before a successful run with the state after it.
 #[must_use]
-pub fn rotation(graph: &Graph, handles: &Handles, before: &Memory, after: &Memory) -> Option<Rotation> {
-    let is = graph.output(handles.certificate, after)?;
-    let held = graph.output(handles.certificate, before);
+pub fn rotation(records: &Records, before: &Memory, after: &Memory) -> Option<Rotation> {
+    let is = after.output_of(records.certificate)?;
+    let held = before.output_of(records.certificate);
     if held.as_ref().is_some_and(|held| held.thumbprint == is.thumbprint) {
-        return Some(Rotation { was: unfinished(graph, handles, before), is, carried_after: None });
+        return Some(Rotation { was: unfinished(records, before), is, carried_after: None });
     }
     let was = held.map(|held| Replaced { thumbprint: held.thumbprint, not_after: held.not_after });
-    let times = (finished_at(after, "certificate"), finished_at(after, "tls-secret"));
+    let times = (finished_at(after, records.certificate), finished_at(after, records.secret));
     let carried_after = match times {
         (Some(imported), Some(carried)) => Duration::try_from(carried - imported).ok(),
         _ => None,
@@ -53,6 +52,6 @@ pub fn rotation(graph: &Graph, handles: &Handles, before: &Memory, after: &Memor
     Some(Rotation { was, is, carried_after })
 }
 
-fn finished_at(memory: &Memory, step: &str) -> Option<Timestamp> {
-    memory.past(step)?.finished_at.as_deref()?.parse().ok()
+fn finished_at<T>(memory: &Memory, step: RecordOf<T>) -> Option<Timestamp> {
+    memory.past_of(step)?.finished_at.as_deref()?.parse().ok()
 }

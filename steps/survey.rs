@@ -2,27 +2,25 @@
 //! what it could not examine, and the caller keeps that; each step checks again when its turn comes.
 
 use crate::{
-    Clouds, cluster_body,
-    cluster_ready::{self, ReadyCluster},
-    dns::Published,
-    grant::Granted,
+    Clouds, cluster_body, cluster_ready,
+    deployment::Records,
     key_vault::Retention,
     names,
-    network::Subnet,
+    network::is_subnet_alone,
     network_parts::{peer_name, peers},
     objects::{
         Applied,
         strangers::{self, Foreign},
     },
     reach,
+    resource::Resources,
     settings::Settings,
 };
 use landfall_cloud::{
     ApiErrorKind,
     arm::{Azure, Lock, State},
 };
-use landfall_engine::Memory;
-use serde::de::DeserializeOwned;
+use landfall_engine::{Memory, Past, RecordOf};
 use serde_json::Value;
 use std::collections::BTreeSet;
 
@@ -69,9 +67,16 @@ pub struct Locked {
     pub steps: Vec<String>,
 }
 
-/// Surveys the resources of the steps in `going`; the settings contain the names that were created.
-pub async fn survey(clouds: &Clouds, settings: &Settings, memory: &Memory, going: &[&str]) -> Survey {
-    let here = Here { clouds, settings, memory, going };
+/// Surveys the resources of the steps in `going`; the settings contain the names that were created, and the
+/// steps of `resources` were wired with them.
+pub async fn survey(
+    clouds: &Clouds,
+    settings: &Settings,
+    resources: &Resources,
+    memory: &Memory,
+    going: &[&str],
+) -> Survey {
+    let here = Here { clouds, settings, resources, memory, going };
     let mut seen = Survey::default();
     let (locks, group, cluster, peered, vault) = futures::join!(
         clouds.azure.locks(&settings.resource_group),
@@ -118,25 +123,26 @@ pub async fn survey(clouds: &Clouds, settings: &Settings, memory: &Memory, going
 struct Here<'a> {
     clouds: &'a Clouds,
     settings: &'a Settings,
+    resources: &'a Resources,
     memory: &'a Memory,
     going: &'a [&'a str],
 }
 
 impl Here<'_> {
-    fn goes(&self, step: &str) -> bool {
-        self.going.contains(&step)
+    fn goes<T>(&self, step: RecordOf<T>) -> bool {
+        self.going.contains(&step.id())
     }
 
-    fn output<T: DeserializeOwned>(&self, step: &str) -> Option<T> {
-        serde_json::from_value(self.memory.past(step)?.output.clone()?).ok()
+    fn past(&self, step: &str) -> Past {
+        self.memory.past(step).cloned().unwrap_or_default()
+    }
+
+    fn records(&self) -> &Records {
+        &self.resources.records
     }
 
     fn azure(&self) -> &Azure {
         &self.clouds.azure
-    }
-
-    fn vault_id(&self) -> String {
-        self.azure().vault_id(&self.settings.resource_group, &names::vault(self.settings, self.azure().id()))
     }
 
     fn locked(&self, locks: Vec<Lock>) -> Vec<Locked> {
@@ -148,45 +154,17 @@ impl Here<'_> {
         with_steps.filter(|locked| !locked.steps.is_empty()).collect()
     }
 
-    /// Returns whether a lock prevents the deletion of a step's resource.
+    /// Returns whether a lock prevents the deletion of a step's resource. A part of a deleted resource is
+    /// deleted with it, and needs no check of its own.
     fn keeps(&self, lock: &Lock, step: &str) -> bool {
-        let (azure, made) = (self.azure(), self.settings);
-        let group = &made.resource_group;
-        match step {
-            "resource-group" => lock.keeps(&azure.group_id(group)),
-            "network" => {
-                let id = azure.network_id(group, &made.network.name);
-                let adopted = self.memory.past(step).is_some_and(|past| past.adopted);
-                let joined = self.output::<Subnet>(step).is_some_and(|subnet| subnet.joined);
-                // The removal of a subnet from a network that stays is a write of the network.
-                if joined && !adopted { lock.freezes(&id) } else { lock.keeps(&id) }
-            }
-            "cluster" => {
-                let nodes = azure.group_id(&made.node_resource_group);
-                lock.keeps(&azure.cluster_id(group, &made.cluster.name)) || lock.keeps(&nodes)
-            }
-            "key-vault" => lock.keeps(&self.vault_id()),
-            "dns" => {
-                self.output::<Published>(step).and_then(|published| published.zone).is_some_and(|zone| {
-                    lock.covers(&zone.id)
-                        || lock
-                            .scope
-                            .to_ascii_lowercase()
-                            .starts_with(&format!("{}/a/", zone.id.to_ascii_lowercase()))
-                })
-            }
-            // Assignments at a deleted resource are deleted with it and need no check of their own.
-            "subnet-role" if self.goes("network") => false,
-            "vault-access" | "vault-officer" if self.goes("key-vault") => false,
-            "subnet-role" | "vault-access" | "vault-officer" => {
-                self.output::<Granted>(step).is_some_and(|granted| lock.covers(&granted.scope))
-            }
-            _ => false,
-        }
+        let Some(one) = self.resources.get(step) else { return false };
+        let goes_with_parent = one.parent.is_some_and(|parent| self.going.contains(&parent));
+        let scopes = one.spec.lock_scopes(&self.past(step));
+        !goes_with_parent && scopes.iter().any(|scope| scope.is_stopped_by(lock))
     }
 
     async fn in_group(&self) -> Result<Vec<String>, String> {
-        if !self.goes("resource-group") {
+        if !self.goes(self.records().group) {
             return Ok(Vec::new());
         }
         let group = &self.settings.resource_group;
@@ -195,16 +173,9 @@ impl Here<'_> {
             Err(error) => return Err(format!("its contents could not be listed: {}", error.message)),
             Ok(inside) => inside,
         };
-        let ours = [
-            ("network", self.azure().network_id(group, &self.settings.network.name)),
-            ("cluster", self.azure().cluster_id(group, &self.settings.cluster.name)),
-            ("key-vault", self.vault_id()),
-        ];
-        let is_ours = |id: &str| {
-            ours.iter().any(|(step, known)| {
-                known.eq_ignore_ascii_case(id) && self.memory.past(step).is_some_and(|past| past.ours)
-            })
-        };
+        let owned = self.resources.all().iter().filter(|one| self.past(one.id).ours);
+        let owned: Vec<&String> = owned.filter_map(|one| one.spec.arm_id.as_ref()).collect();
+        let is_ours = |id: &str| owned.iter().any(|known| known.eq_ignore_ascii_case(id));
         let theirs = inside.iter().filter(|one| !one["id"].as_str().is_some_and(is_ours));
         Ok(theirs.filter_map(|one| one["name"].as_str().map(str::to_owned)).collect())
     }
@@ -212,9 +183,8 @@ impl Here<'_> {
     /// Returns the networks that the owned one is peered with, and those that are peered with it. Also
     /// returns whether the latter are incomplete because the identity may not read other networks.
     async fn peered(&self) -> Result<(Vec<String>, bool), String> {
-        let adopted = self.memory.past("network").is_some_and(|past| past.adopted);
-        let stays = self.output::<Subnet>("network").is_some_and(|subnet| subnet.joined) && !adopted;
-        if !self.goes("network") || stays {
+        let network = self.records().network;
+        if !self.goes(network) || is_subnet_alone(&self.past(network.id())) {
             return Ok((Vec::new(), false));
         }
         let (group, name) = (&self.settings.resource_group, &self.settings.network.name);
@@ -237,7 +207,7 @@ impl Here<'_> {
 
     /// Returns whether the vault may be purged, and its retention otherwise.
     async fn vault(&self) -> Result<Retention, String> {
-        if !self.goes("key-vault") {
+        if !self.goes(self.records().vault) {
             return Ok(Retention::default());
         }
         let name = names::vault(self.settings, self.azure().id());
@@ -249,7 +219,7 @@ impl Here<'_> {
 
     /// Examines the cluster; the error is the reason why that failed.
     async fn in_cluster(&self) -> Result<Foreign, String> {
-        if !self.goes("cluster") {
+        if !self.goes(self.records().accepted) {
             return Ok(Foreign::default());
         }
         let (group, name) = (&self.settings.resource_group, &self.settings.cluster.name);
@@ -259,7 +229,7 @@ impl Here<'_> {
             Ok(Some(body)) => body,
             Err(error) => return Err(format!("Azure does not say how it is: {}", error.message)),
         };
-        let remembered = self.output::<ReadyCluster>("cluster-ready");
+        let remembered = self.memory.output_of(self.records().cluster);
         let Some(ready) = cluster_ready::created(&body, name, remembered) else {
             return Ok(Foreign::default());
         };
@@ -270,12 +240,11 @@ impl Here<'_> {
             Err(error) if error.kind == ApiErrorKind::NotFound => return Ok(Foreign::default()),
             opened => opened.map_err(|error| reach::why(&error))?,
         };
-        let output = |step: &str| self.memory.past(step)?.output.clone();
-        let adopted = |step: &str| self.memory.past(step).is_some_and(|past| past.adopted);
-        let mut ours = strangers::ours(output, adopted);
-        ours.extend(strangers::ours(|step| self.memory.past(step)?.ticket.clone(), adopted));
+        let cluster_adopted = self.past(self.resources.cluster_step()).adopted;
+        let with_found = |step: &str| self.past(step).adopted || cluster_adopted;
+        let ours = self.resources.owned_objects(|step| self.past(step), with_found);
         // A run that died during the apply has not recorded all names: marked objects are owned nevertheless.
-        let found: BTreeSet<String> = if adopted("cluster") { BTreeSet::new() } else { self.found() };
+        let found = if cluster_adopted { BTreeSet::new() } else { self.found() };
         let seen = strangers::in_cluster(&opened.api, |object| {
             strangers::is_among(&ours, object)
                 || (strangers::is_marked(object) && !strangers::is_among(&found, object))
@@ -285,16 +254,14 @@ impl Here<'_> {
 
     /// Returns the objects that existed before, from outputs and tickets.
     fn found(&self) -> BTreeSet<String> {
-        let told = |step: &str| {
-            let past = self.memory.past(step).filter(|past| !past.adopted);
-            let values = past.map(|past| [past.output.clone(), past.ticket.clone()]);
-            values.into_iter().flatten().flatten()
-        };
-        let set = |mut value: Value| {
-            let applied = if value["applied"].is_object() { value["applied"].take() } else { value };
-            serde_json::from_value::<Applied>(applied).ok()
-        };
-        let sets = ["apps", "gateways", "tls-secret"].into_iter().flat_map(told).filter_map(set);
-        sets.flat_map(|applied| applied.found).collect()
+        let mut found = BTreeSet::new();
+        for one in self.resources.of_objects() {
+            let past = self.past(one.id);
+            let values = [past.output.as_ref(), past.ticket.as_ref()];
+            for applied in values.into_iter().flatten().filter_map(Applied::read).filter(|_| !past.adopted) {
+                found.extend(applied.found);
+            }
+        }
+        found
     }
 }

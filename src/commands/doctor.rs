@@ -1,6 +1,7 @@
 //! `landfall doctor`: diagnoses the environment read-only, and reports the root cause.
 
 use crate::{
+    deployment::Deployment,
     exit::Exit,
     failure::Failure,
     render::{doctor, stream},
@@ -11,6 +12,7 @@ use crate::{
 use jiff::Timestamp;
 use landfall_diagnose::doctor::{Bounds, Diagnosis, Patient, diagnose};
 use landfall_engine::{Journal, Memory};
+use landfall_steps::settings::Teardown;
 use std::time::Duration;
 use tokio::time::timeout;
 
@@ -63,7 +65,8 @@ async fn look(
     ways: Option<&landfall_cloud::Ways>,
     bounds: Bounds,
 ) -> Diagnosis {
-    let settings = landfall_steps::as_made(&wished.settings, memory);
+    let deployment = Deployment::new(&target.clouds, &wished.settings, Teardown::default());
+    let settings = deployment.resources().as_made(&wished.settings, memory);
     let (clouds, now) = (&target.clouds, Timestamp::now());
     let environment = &landfall_steps::description(&settings, memory, clouds.azure.id());
     diagnose(&Patient { clouds, environment, ways, bounds, now }).await

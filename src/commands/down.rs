@@ -9,7 +9,7 @@ use crate::{
     render::{self, board::Board, going::Going, json, stream, teardown, trouble},
     session::Session,
     settings::{Purpose, Wished, flags::Wishes},
-    target::{self, Gateways, Target},
+    target::{Gateways, Target},
     teardown_guards as guards,
 };
 use landfall_engine::{Entry, Journal, Memory, Outcome, Report, Run, StepInfo, Stop};
@@ -59,17 +59,18 @@ pub async fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
     if known_journal.is_none() && !args.adopt {
         return nothing("this environment has no journal");
     }
-    if let Some((key, memory)) = &known_journal {
+    if let Some((key, _)) = &known_journal {
         up::same_journal(&wished, key)?;
-        // The recorded names decide what is deleted, whatever the current settings are.
-        wished.settings = landfall_steps::as_made(&wished.settings, memory);
     }
     let subscription = known_journal.as_ref().map(|(key, _)| key.subscription.as_str()).unwrap_or_default();
-    let offline = target::offline(subscription)?;
-    let steps = Deployment::new(&offline, &wished.settings, args.teardown()).graph.steps();
-    known(&args.keep, &steps)?;
+    let offline = Deployment::offline(subscription, &wished.settings)?;
+    if let Some((_, memory)) = &known_journal {
+        // The recorded names decide what is deleted, whatever the current settings are.
+        wished.settings = offline.resources().as_made(&wished.settings, memory);
+    }
+    known(&args.keep, &offline.graph.steps())?;
     let memory = known_journal.map(|(_, memory)| memory).unwrap_or_default();
-    if !is_anything_ours(&memory) && !args.adopt {
+    if !is_anything_ours(&offline, &memory) && !args.adopt {
         return nothing("landfall created nothing here");
     }
     if !session.global.yes && !session.terminal.answers {
@@ -84,8 +85,8 @@ pub async fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
     ended
 }
 
-fn is_anything_ours(memory: &Memory) -> bool {
-    memory.0.iter().any(|(step, past)| past.ours && landfall_steps::is_thing(step))
+fn is_anything_ours(deployment: &Deployment, memory: &Memory) -> bool {
+    memory.0.iter().any(|(step, past)| past.ours && deployment.resources().is_deletable(step))
 }
 
 /// Refuses to keep the resource of an unknown step.
@@ -109,7 +110,7 @@ async fn after_a_look(
     let settings = &wished.settings;
     let mut deployment = Deployment::new(&target.clouds, settings, args.teardown());
     for step in &args.keep {
-        landfall_steps::keep(&mut deployment.graph, step, "kept by --keep");
+        deployment.keep(step, "kept by --keep");
     }
     let mut memory = journal.memory();
     let kept = |deployment: &Deployment, step: &str| deployment.graph.kept().contains_key(step);
@@ -117,9 +118,9 @@ async fn after_a_look(
         true => guards::found(&deployment, target, &mut memory, |step| kept(&deployment, step)).await?,
         false => Vec::new(),
     };
-    let mut to_adopt = if args.adopt { landfall_steps::adoptable(&memory) } else { Vec::new() };
+    let mut to_adopt = if args.adopt { deployment.resources().adoptable(&memory) } else { Vec::new() };
     to_adopt.retain(|step| !kept(&deployment, step));
-    if !is_anything_ours(&memory) && to_adopt.is_empty() {
+    if !is_anything_ours(&deployment, &memory) && to_adopt.is_empty() {
         session.say("Nothing to delete: this environment has no resources.");
         return Ok(Exit::Well);
     }
@@ -133,10 +134,12 @@ async fn after_a_look(
     };
     let going: Vec<&str> =
         memory.0.keys().map(String::as_str).filter(|step| goes(&deployment, step)).collect();
-    let mut survey = landfall_steps::survey(&target.clouds, settings, &memory, &going).await;
+    let resources = deployment.resources();
+    let mut survey = landfall_steps::survey(&target.clouds, settings, resources, &memory, &going).await;
     guards::keep(&mut deployment, &mut survey, args.with_strangers, goes);
     let steps = deployment.graph.steps();
     let going = Going {
+        resources: deployment.resources(),
         steps: &steps,
         memory: &memory,
         adopted: &adopted,
@@ -151,7 +154,7 @@ async fn after_a_look(
         theirs: Holdings::default(),
         purge: args.purge,
     };
-    let going = going.weigh(settings, target.clouds.azure.id());
+    let going = going.weigh();
     if session.is_json() {
         stream::out().json(&json::plan(SystemTime::now(), going.json()));
     }

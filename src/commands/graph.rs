@@ -32,7 +32,7 @@ enum Language {
 pub fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
     let wished = session.wished(&args.wishes, Purpose::Remember)?;
     let clouds = target::offline(wished.place.subscription.as_deref().unwrap_or_default())?;
-    let steps = Deployment::new(&clouds, &wished.settings, Teardown::default()).graph.steps();
+    let steps = Deployment::new(&clouds, &wished.settings, Teardown::default()).graph.enabled_steps();
     let text = match args.language {
         Language::Mermaid => graph::mermaid(&steps),
         Language::Dot => graph::dot(&steps),

@@ -27,8 +27,8 @@ pub struct Args {
 pub async fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
     let mut wished = session.wished(&args.wishes, Purpose::Make)?;
     args.journal.apply(session, &wished)?;
-    let remembered = up::remembered(&wished)?;
-    if !remembered.is_some_and(|(_, memory)| knows_a_certificate(&memory)) {
+    let Some((key, memory)) = up::remembered(&wished)? else { return Err(nothing_to_rotate(session)) };
+    if !Deployment::offline(&key.subscription, &wished.settings)?.has_certificate(&memory) {
         return Err(nothing_to_rotate(session));
     }
     let (journal, target) = up::open(session, &wished, "rotate", Gateways::Rest).await?;
@@ -47,10 +47,6 @@ pub async fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
     };
     target.close().await;
     ended
-}
-
-fn knows_a_certificate(memory: &Memory) -> bool {
-    memory.past("certificate").is_some_and(|past| past.output.is_some())
 }
 
 fn nothing_to_rotate(session: &Session) -> Failure {
@@ -75,7 +71,7 @@ fn may_rotate(
     }
     let given = wished.settings.certificate.given.is_some();
     let held = deployment.certificate(memory).filter(|held| !held.is_made_for(&wished.settings.domain));
-    match held.filter(|_| !given && !is_begun(memory)) {
+    match held.filter(|_| !given && !deployment.is_import_begun(memory)) {
         None => Ok(Some(Renewal::Now)),
         Some(held) => Err(Failure::new(Exit::Input, "rotate the certificate")
             .cause(format!(
@@ -85,11 +81,6 @@ fn may_rotate(
             ))
             .hint(format!("pass the new one: {} rotate --pfx FILE", session.program()))),
     }
-}
-
-/// Returns whether an import started and has no recorded end: it may have replaced the recorded certificate.
-fn is_begun(memory: &Memory) -> bool {
-    memory.past("certificate").is_some_and(|past| past.ticket.is_some())
 }
 
 fn told<'a>(session: &'a Session, wished: &Wished) -> Told<'a> {

@@ -44,8 +44,9 @@ pub async fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
         (key, Memory::default())
     };
     let (key, memory) = remembered.unwrap_or_else(nobody);
-    wished.settings = landfall_steps::as_made(&wished.settings, &memory);
     let clouds = target::offline(&key.subscription)?;
+    let as_configured = Deployment::new(&clouds, &wished.settings, Teardown::default());
+    wished.settings = as_configured.resources().as_made(&wished.settings, &memory);
     let deployment = Deployment::new(&clouds, &wished.settings, Teardown::default());
     let steps = deployment.graph.steps();
     let facts = deployment.facts(&memory);
@@ -114,7 +115,8 @@ async fn look(
     let opened =
         target::connect(allowed, &session.environment, &wished.folder, subscription, Gateways::Answer);
     let target = opened.await?;
-    let settings = landfall_steps::as_made(&wished.settings, memory);
+    let deployment = Deployment::new(&target.clouds, &wished.settings, Teardown::default());
+    let settings = deployment.resources().as_made(&wished.settings, memory);
     let environment = landfall_steps::description(&settings, memory, target.clouds.azure.id());
     let present = live_status::look(&target.clouds, &environment).await;
     let ways = target.ways().await;

@@ -247,7 +247,9 @@ pub fn same_environment(
     memory: &Memory,
     target: &Target,
 ) -> Result<(), Failure> {
-    let renamed = landfall_steps::renamed(&wished.settings, memory, target.clouds.azure.id());
+    let deployment = Deployment::new(&target.clouds, &wished.settings, Teardown::default());
+    let subscription = target.clouds.azure.id();
+    let renamed = deployment.resources().renamed(&wished.settings, memory, subscription);
     if renamed.is_empty() {
         return Ok(());
     }

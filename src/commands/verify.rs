@@ -2,6 +2,7 @@
 
 use super::up;
 use crate::{
+    deployment::Deployment,
     exit::{self, Exit},
     failure::Failure,
     render::{stream, verify},
@@ -36,10 +37,11 @@ pub async fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
     let known = Journal::read(&wished.folder).map_err(|error| Failure::of_journal(&error))?;
     let Some((key, memory)) = known else { return Err(nothing_made(session)) };
     up::same_journal(&wished, &key)?;
-    if memory.past("cluster-ready").is_none_or(|past| past.output.is_none()) {
+    let deployment = Deployment::offline(&key.subscription, &wished.settings)?;
+    if !deployment.has_cluster(&memory) {
         return Err(nothing_made(session));
     }
-    wished.settings = landfall_steps::as_made(&wished.settings, &memory);
+    wished.settings = deployment.resources().as_made(&wished.settings, &memory);
     let subscription = Some(key.subscription.as_str());
     let allowed = session.allowed(&wished.place)?;
     let target =

@@ -57,8 +57,8 @@ mod tests {
 
     fn row(id: &'static str, after: &[&'static str], usual: u64, state: State) -> Row {
         let seconds = Duration::from_secs(usual);
-        let info =
-            StepInfo { id, title: id.into(), after: after.to_vec(), usual: seconds, deadline: seconds };
+        let (usual, deadline) = (seconds, seconds);
+        let info = StepInfo { id, title: id.into(), after: after.to_vec(), usual, deadline, enabled: true };
         Row { state, ..Row::new(info) }
     }
 

@@ -22,6 +22,7 @@ pub fn steps() -> Vec<StepInfo> {
         after: after.to_vec(),
         usual: Duration::from_secs(usual),
         deadline: Duration::from_secs(usual * 10),
+        enabled: true,
     };
     vec![
         step("preflight", "14 checks", &[], 1),

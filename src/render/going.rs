@@ -3,12 +3,14 @@
 use super::{escape, paint::Paint, words};
 use jiff::Timestamp;
 use landfall_engine::{Memory, StepInfo};
-use landfall_steps::{Holdings, Retention, Survey, holdings, settings::Settings};
+use landfall_steps::{Holdings, Resources, Retention, Survey};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 /// The data of the preview.
 pub struct Going<'a> {
+    /// What the steps own.
+    pub resources: &'a Resources,
     /// The steps, dependencies first.
     pub steps: &'a [StepInfo],
     /// The recorded state; resources to adopt count as owned.
@@ -37,19 +39,19 @@ impl Going<'_> {
     pub fn steps(&self) -> Vec<&str> {
         let goes = |step: &&str| {
             self.is_ours(step)
-                && landfall_steps::is_thing(step)
+                && self.resources.is_deletable(step)
                 && !self.kept.contains_key(*step)
-                && (*step != "resource-group" || self.survey.in_group.is_empty())
+                && (*step != self.resources.group_step() || self.survey.in_group.is_empty())
         };
         self.steps.iter().map(|step| step.id).filter(goes).collect()
     }
 
-    /// Fills in the resources to delete; the settings contain the recorded names.
-    pub fn weigh(self, settings: &Settings, subscription: &str) -> Self {
+    /// Fills in the resources to delete; the steps were wired with the recorded names.
+    pub fn weigh(self) -> Self {
         let held = |adopted: bool| {
             let mut going = self.steps();
             going.retain(|step| self.adopted.iter().any(|one| one == step) == adopted);
-            holdings(settings, self.memory, subscription, &going)
+            self.resources.holdings(self.memory, &going)
         };
         let (ours, theirs) = (held(false), held(true));
         Self { ours, theirs, ..self }
@@ -91,7 +93,7 @@ impl Going<'_> {
 
     /// Returns the networks that lose their peering.
     fn peered(&self) -> Vec<String> {
-        match self.steps().contains(&"network") {
+        match self.steps().contains(&self.resources.network_step()) {
             true => self.survey.peered.iter().map(|name| hanging(name)).collect(),
             false => Vec::new(),
         }
@@ -101,9 +103,7 @@ impl Going<'_> {
     fn unfinished(&self) -> Vec<String> {
         let going = self.steps();
         let begun = |step: &&StepInfo| {
-            let held = ["resource-group", "network", "cluster", "key-vault"].contains(&step.id);
-            let known = held || self.memory.past(step.id).is_some_and(|past| past.output.is_some());
-            !known && going.contains(&step.id)
+            !self.resources.is_identified(step.id, self.memory) && going.contains(&step.id)
         };
         self.steps.iter().rev().filter(begun).map(|step| format!("  {}", self.subject(step.id))).collect()
     }
@@ -111,24 +111,22 @@ impl Going<'_> {
     /// Returns the kept resources, each with the reason.
     fn stays(&self) -> Vec<(String, String)> {
         let mut stays: Vec<(String, String)> = Vec::new();
-        let goes = |step: &str| self.steps().contains(&step);
-        if goes("dns")
+        // The records are deleted, and their zone is not.
+        if self.steps().contains(&self.resources.dns_step())
             && let Some(zone) = self.ours.zone.as_ref().or(self.theirs.zone.as_ref())
         {
             stays.push((format!("zone {zone}"), "found".to_owned()));
         }
         let kept = |step: &&StepInfo| {
-            landfall_steps::is_thing(step.id) && self.kept.contains_key(step.id) && self.is_ours(step.id)
+            self.resources.is_deletable(step.id) && self.kept.contains_key(step.id) && self.is_ours(step.id)
         };
         for step in self.steps.iter().rev().filter(kept) {
             stays.push((self.subject(step.id), self.kept[step.id].clone()));
         }
-        if self.is_ours("resource-group")
-            && !self.kept.contains_key("resource-group")
-            && !self.survey.in_group.is_empty()
-        {
+        let group = self.resources.group_step();
+        if self.is_ours(group) && !self.kept.contains_key(group) && !self.survey.in_group.is_empty() {
             let why = format!("it contains foreign resources: {}", self.survey.in_group.join(", "));
-            stays.push((self.subject("resource-group"), why));
+            stays.push((self.subject(group), why));
         }
         for step in self.found() {
             stays.push((self.subject(step), "found".to_owned()));
@@ -143,7 +141,7 @@ impl Going<'_> {
         for step in self.steps {
             let Some(past) = self.memory.past(step.id) else { continue };
             let below = step.after.iter().any(|source| ours.contains(source));
-            if landfall_steps::is_thing(step.id) && (past.ours || below) {
+            if self.resources.is_deletable(step.id) && (past.ours || below) {
                 ours.push(step.id);
             } else if past.output.is_some() && !step.after.is_empty() {
                 // The steps before all others only check and have no resource to keep.
@@ -174,7 +172,7 @@ impl Going<'_> {
             let adopted = self.adopted.iter().any(|one| one == step);
             json!({ "step": step, "what": self.subject(step), "adopted": adopted })
         });
-        let goes_network = self.steps().contains(&"network");
+        let goes_network = self.steps().contains(&self.resources.network_step());
         let stays = self.stays().into_iter().map(|(what, why)| json!({ "what": what, "why": why }));
         let locks = self.survey.locks.iter().map(|locked| {
             let lock = &locked.lock;
@@ -247,30 +245,20 @@ fn going(held: &Holdings, purge: bool, retention: &Retention) -> Vec<String> {
     if let Some(certificate) = &held.certificate {
         lines.push(line(format!("certificate {certificate}, in a vault that is kept")));
     }
-    let things = things(held);
+    let things = held.in_group.iter().map(|resource| &resource.text);
     match &held.group {
         Some(group) => {
             lines.push(line(format!("resource group {group}")));
-            lines.extend(things.into_iter().enumerate().map(|(at, thing)| {
+            lines.extend(things.enumerate().map(|(at, thing)| {
                 format!("    {} {thing}", if at == 0 { "and in it:" } else { "          " })
             }));
         }
-        None => lines.extend(things.into_iter().map(line)),
+        None => lines.extend(things.map(|thing| line(thing.clone()))),
     }
-    if held.vault.is_some() {
+    if held.in_group.iter().any(|resource| resource.recoverable) {
         lines.push(words::wrap("    ", vault_line(purge, retention).trim_start(), 80));
     }
     lines
-}
-
-fn things(held: &Holdings) -> Vec<String> {
-    let cluster = held.has_cluster.then(|| format!("cluster {}", held.cluster));
-    let network = held.network.as_ref().map(|(network, subnet)| match subnet {
-        Some(subnet) => format!("subnet {subnet} of {network}"),
-        None => format!("network {network}"),
-    });
-    let vault = held.vault.as_ref().map(|vault| format!("key vault {vault}"));
-    [cluster, network, vault].into_iter().flatten().collect()
 }
 
 /// Returns a list entry; further lines are indented below the first.
@@ -304,22 +292,28 @@ mod tests {
     use crate::render::fixture;
     use landfall_cloud::arm::Lock;
     use landfall_engine::Past;
-    use landfall_steps::Locked;
+    use landfall_steps::{ListedResource, Locked};
 
     fn held() -> Holdings {
         let kinds = [("Gateway", 2), ("HTTPRoute", 6), ("ConfigMap", 1)];
         Holdings {
             objects: kinds.map(|(kind, number)| (kind.to_owned(), number)).into(),
             cluster: "aks-demo".into(),
-            has_cluster: true,
             hosts: ["app", "echo", "httpbin"].map(|label| format!("{label}.demo.example.com")).into(),
             zone: Some("demo.example.com".into()),
             context: Some(("/home/me/.kube/config".into(), "aks-demo".into())),
-            network: Some(("vnet-demo".into(), None)),
-            vault: Some("kv-demo".into()),
+            in_group: in_group(&["cluster aks-demo", "network vnet-demo", "key vault kv-demo"]),
             group: Some("rg-demo".into()),
             ..Holdings::default()
         }
+    }
+
+    fn in_group(texts: &[&str]) -> Vec<ListedResource> {
+        let listed = |text: &&str| ListedResource {
+            text: (*text).to_owned(),
+            recoverable: text.starts_with("key vault"),
+        };
+        texts.iter().map(listed).collect()
     }
 
     fn memory(ours: &[&str], found: &[&str]) -> Memory {
@@ -340,7 +334,9 @@ mod tests {
             false => (Holdings::default(), held()),
         };
         let steps = fixture::steps();
-        let going = Going { steps: &steps, memory, adopted, kept, survey, ours, theirs, purge: false };
+        let resources = &Resources::default();
+        let going =
+            Going { resources, steps: &steps, memory, adopted, kept, survey, ours, theirs, purge: false };
         let text = going.text(Paint::PLAIN);
         assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
         text
@@ -370,11 +366,9 @@ mod tests {
 
     #[test]
     fn in_a_group_that_stays_each_thing_is_named_by_itself() {
-        let joined = Some(("vnet-theirs".to_owned(), Some("snet-aks".to_owned())));
         let held = Holdings {
             group: None,
-            network: joined,
-            vault: None,
+            in_group: in_group(&["cluster aks-demo", "subnet snet-aks of vnet-theirs"]),
             roles: 2,
             certificate: Some("gateway-tls-cert".into()),
             ..held()
@@ -479,6 +473,7 @@ mod tests {
         let network = StepInfo { id: "network", ..steps[0].clone() };
         steps.push(network);
         let going = Going {
+            resources: &Resources::default(),
             steps: &steps,
             memory: &memory,
             adopted: &[],

@@ -90,6 +90,7 @@ fn action(action: Action) -> &'static str {
         Action::Wait => "wait",
         Action::Refuse => "refuse",
         Action::Blocked { .. } => "blocked",
+        Action::Disabled => "disabled",
     }
 }
 
@@ -120,7 +121,7 @@ fn row(step: &Planned, paint: Paint) -> String {
         Action::Ok => paint.dim("="),
         Action::Create => paint.good("+"),
         Action::Change => paint.warn("~"),
-        Action::Wait | Action::Blocked { .. } => paint.dim("·"),
+        Action::Wait | Action::Blocked { .. } | Action::Disabled => paint.dim("·"),
         Action::Refuse => paint.bad("!"),
     };
     let first = words::pad(&format!(" {glyph} {name}"), DETAIL);
@@ -151,6 +152,7 @@ fn said(step: &Planned, name: &str) -> String {
         (Action::Wait, Some(why)) => format!("{subject}: {why}"),
         (Action::Wait, None) if step.after.is_empty() => format!("{subject}: in progress"),
         (Action::Wait, None) => format!("checked after {}", after()),
+        (Action::Disabled, _) => format!("{subject}: switched off, and created earlier; down deletes it"),
         (Action::Change, Some(why)) => format!("{subject}, to repair: {why}"),
         _ => subject.to_owned(),
     }
@@ -212,7 +214,8 @@ fn value(value: &Value, absent: &str) -> String {
 fn footer(shown: &Shown<'_>, paint: Paint) -> String {
     let steps = &shown.plan.steps;
     if shown.plan.is_empty() {
-        let all = words::count(steps.len(), "step");
+        let enabled = steps.iter().filter(|step| step.action != Action::Disabled).count();
+        let all = words::count(enabled, "step");
         return format!("{} {all}, in sync.", paint.good("No changes:"));
     }
     let number = |is: fn(Action) -> bool| steps.iter().filter(|step| is(step.action)).count();
@@ -223,6 +226,7 @@ fn footer(shown: &Shown<'_>, paint: Paint) -> String {
         (number(|action| action == Action::Ok), "in sync"),
         (number(|action| action == Action::Refuse), "refused"),
         (number(|action| matches!(action, Action::Blocked { .. })), "blocked"),
+        (number(|action| action == Action::Disabled), "switched off"),
     ];
     let counted: Vec<String> = counted
         .iter()
@@ -327,6 +331,21 @@ mod tests {
          = preflight, features, gateways
 
         No changes: 3 steps, in sync.
+        ");
+    }
+
+    #[test]
+    fn a_step_that_was_switched_off_is_left_to_down() {
+        let mut steps: Vec<Planned> = vec![planned("features", "features", Action::Ok)];
+        steps.push(planned("log-workspace", "log workspace law-demo", Action::Disabled));
+        insta::assert_snapshot!(shown(steps), @"
+        landfall plan · default · Azure subscription Contoso Dev (…0f3a)
+
+         = features
+         · log workspace       law-demo: switched off, and created earlier; down deletes
+                               it
+
+        No changes: 1 step, in sync.
         ");
     }
 

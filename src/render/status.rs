@@ -29,11 +29,17 @@ fn state(past: Option<&Past>) -> &'static str {
     }
 }
 
+/// Returns the steps to show. A disabled one is shown only if its resource is owned, which `down` deletes.
+fn shown<'a>(status: &Status<'a>) -> Vec<&'a StepInfo> {
+    let owned = |step: &StepInfo| status.memory.past(step.id).is_some_and(|past| past.ours);
+    status.steps.iter().filter(|step| step.enabled || owned(step)).collect()
+}
+
 /// Returns the JSON document.
 pub fn document(status: &Status<'_>) -> Value {
-    let steps = status.steps.iter().map(|step| {
+    let steps = shown(status).into_iter().map(|step| {
         let past = status.memory.past(step.id);
-        json!({
+        let mut document = json!({
             "step": step.id,
             "title": step.title,
             "state": state(past),
@@ -44,7 +50,11 @@ pub fn document(status: &Status<'_>) -> Value {
                 "code": error.code, "message": error.message, "causes": error.causes, "hint": error.hint,
                 "residue": words::residue(error.residue), "request_id": error.request_id,
             })),
-        })
+        });
+        if !step.enabled {
+            document["enabled"] = false.into();
+        }
+        document
     });
     let certificate = status.facts.certificate.as_ref().map(|certificate| {
         json!({
@@ -88,6 +98,9 @@ pub fn text(status: &Status<'_>, program: &str, paint: Paint) -> String {
         let past = status.memory.past(step.id);
         let name = words::name(step.id);
         let (glyph, detail) = match past {
+            _ if !step.enabled => {
+                (paint.dim("·"), "switched off, and created earlier; down deletes it".to_owned())
+            }
             Some(past) if past.state == State::Ready => {
                 let how = past.how.map(words::how).unwrap_or_default();
                 let when = past.finished_at.as_deref().map(minutes).unwrap_or_default();
@@ -106,7 +119,7 @@ pub fn text(status: &Status<'_>, program: &str, paint: Paint) -> String {
         };
         words::cut(&format!(" {glyph} {name:<widest$}  {detail}"), 80).trim_end().to_owned()
     };
-    let rows: Vec<String> = status.steps.iter().map(row).collect();
+    let rows: Vec<String> = self::shown(status).into_iter().map(row).collect();
     let mut parts =
         vec![heading(status, "From the journal; the cloud was not queried.", paint), rows.join("\n")];
     let shown = super::summary::facts(status.facts);
@@ -121,7 +134,8 @@ pub fn text(status: &Status<'_>, program: &str, paint: Paint) -> String {
             strangers.join("\n")
         ));
     }
-    let ready = status.steps.iter().all(|step| state(status.memory.past(step.id)) == "ready");
+    let mut enabled = status.steps.iter().filter(|step| step.enabled);
+    let ready = enabled.all(|step| state(status.memory.past(step.id)) == "ready");
     if !ready {
         parts.push(format!("Resume: {program} up"));
     }
@@ -216,6 +230,21 @@ mod tests {
 
         Resume: landfall up
         ");
+    }
+
+    #[test]
+    fn a_disabled_step_is_shown_only_if_its_resource_is_owned() {
+        let disabled = |owned: bool| {
+            shown(|status| {
+                let (mut steps, mut memory) = (status.steps.to_vec(), status.memory.clone());
+                steps[2].enabled = false;
+                memory.0.entry("key-vault".into()).or_default().ours = owned;
+                text(&Status { steps: &steps, memory: &memory, ..*status }, "landfall", Paint::PLAIN)
+            })
+        };
+        let line = "key vault       switched off, and created earlier; down deletes it";
+        assert!(disabled(true).contains(line), "{}", disabled(true));
+        assert!(!disabled(false).contains("key vault"), "{}", disabled(false));
     }
 
     #[test]

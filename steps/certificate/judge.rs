@@ -5,7 +5,6 @@ use crate::{key_vault::Vault, names, settings::Renewal};
 use jiff::Timestamp;
 use landfall_cloud::{certificate::Leaf, vault::Stored};
 use landfall_engine::{Change, Check, Context, Kind, Residue, StepError};
-use serde::Deserialize;
 use serde_json::json;
 use std::collections::BTreeMap;
 
@@ -13,13 +12,13 @@ impl Certificate {
     /// Returns whether the object with these tags may be replaced: it has our ownership tag, or the whole
     /// vault is owned.
     pub(super) fn is_ours(&self, cx: &Context, tags: &BTreeMap<String, String>) -> bool {
-        tags.get(names::OWNER) == Some(&self.mark) || cx.is_ours("key-vault")
+        tags.get(names::OWNER) == Some(&self.mark) || cx.owns(self.records.vault)
     }
 
     /// Returns whether landfall created a stored version. Versions from before the ownership tag are
     /// recognized by the recorded thumbprint.
     pub(super) fn made(&self, cx: &Context, stored: &Stored) -> bool {
-        let remembered = cx.output::<HeldCertificate>("certificate").filter(|_| cx.is_ours("certificate"));
+        let remembered = cx.output_of(self.records.certificate).filter(|_| cx.owns(self.records.certificate));
         self.is_ours(cx, &stored.tags)
             || remembered.is_some_and(|held| held.thumbprint == stored.thumbprint_sha1_hex)
     }
@@ -100,8 +99,8 @@ impl Certificate {
         if let Some(begun) = cx.ticket::<Replacing>().filter(|begun| here(&begun.imports)) {
             return Some(begun.replaces);
         }
-        let held = cx.output::<HeldCertificate>("certificate").filter(|held| here(&held.thumbprint))?;
-        let carried = cx.output::<Carries>("tls-secret").and_then(|secret| secret.carries);
+        let held = cx.output_of(self.records.certificate).filter(|held| here(&held.thumbprint))?;
+        let carried = cx.output_of(self.records.secret).and_then(|secret| secret.carries);
         held.replaces.filter(|_| !carried.is_some_and(|thumbprint| here(&thumbprint)))
     }
 
@@ -137,13 +136,6 @@ impl Certificate {
         }
         Check::Ready(held)
     }
-}
-
-/// The output of the TLS Secret step, with the fields that this step needs.
-#[derive(Deserialize)]
-struct Carries {
-    #[serde(default)]
-    carries: Option<String>,
 }
 
 fn differs(field: &str, is: &str, wanted: &str) -> Check<HeldCertificate> {

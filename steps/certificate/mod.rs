@@ -7,10 +7,12 @@ pub use import::SELF_SIGNED_DAYS;
 
 use crate::{
     Clouds,
+    deployment::Records,
     doing::Doing,
     expiry,
     key_vault::Vault,
     names,
+    resource::{Listed, NameSetting, Resource, ResourceSpec},
     settings::{Renewal, Settings},
 };
 use jiff::Timestamp;
@@ -20,7 +22,7 @@ use landfall_cloud::{
     environment::CertificateRef,
     vault::{Stored, Vaults},
 };
-use landfall_engine::{Check, Context, Kind, Residue, Step, StepError, Undone};
+use landfall_engine::{Check, Context, Kind, Past, Residue, Step, StepError, Undone};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::{sync::Arc, time::Duration};
@@ -36,6 +38,7 @@ pub struct Certificate {
     hosts: Vec<String>,
     given: Option<Arc<Material>>,
     renewal: Option<Renewal>,
+    records: Records,
 }
 
 /// The certificate in the vault.
@@ -81,7 +84,7 @@ struct Replacing {
 impl Certificate {
     /// Returns the step for these settings.
     #[must_use]
-    pub fn new(c: &Clouds, s: &Settings) -> Self {
+    pub fn new(c: &Clouds, s: &Settings, records: &Records) -> Self {
         Self {
             azure: c.azure.clone(),
             group: s.resource_group.clone(),
@@ -92,6 +95,7 @@ impl Certificate {
             hosts: s.hosts(),
             given: s.certificate.given.clone(),
             renewal: s.certificate.renewal,
+            records: *records,
         }
     }
 
@@ -191,7 +195,7 @@ impl Step for Certificate {
     }
 
     fn part_of(&self) -> Option<&'static str> {
-        Some("key-vault")
+        Some(self.records.vault.id())
     }
 
     /// A vault without access has no readable contents; its certificate is deleted with it.
@@ -217,7 +221,7 @@ impl Step for Certificate {
         cx: &Context,
         (vault, ()): &Self::Input,
     ) -> Result<Option<HeldCertificate>, StepError> {
-        if cx.is_ours("key-vault") {
+        if cx.owns(self.records.vault) {
             return Ok(Some(self.unread()));
         }
         let what = format!("read key vault {}", vault.name);
@@ -231,10 +235,10 @@ impl Step for Certificate {
     /// In an owned vault the certificate is deleted with the vault. In a foreign one it is deleted alone, if
     /// the version there is the one that landfall imported. That vault retains it for its retention period.
     async fn undo(&self, cx: &Context, held: HeldCertificate) -> Result<Undone, StepError> {
-        if cx.is_ours("key-vault") {
+        if cx.owns(self.records.vault) {
             return Ok(Undone::GoesWithParent);
         }
-        let Some(vault) = cx.output::<Vault>("key-vault") else { return Ok(Undone::AlreadyGone) };
+        let Some(vault) = cx.output_of(self.records.vault) else { return Ok(Undone::AlreadyGone) };
         let what = format!("delete certificate {} from {}", self.name, vault.name);
         if self.azure.vault(&self.group, &vault.name).await.doing(&what)?.is_none() {
             return Ok(Undone::AlreadyGone);
@@ -251,6 +255,24 @@ impl Step for Certificate {
         let delete = || async { client.delete_certificate(&self.name).await };
         let deleted = self.once_granted(cx, &what, delete).await?;
         Ok(if deleted { Undone::Deleted } else { Undone::AlreadyGone })
+    }
+}
+
+impl Resource for Certificate {
+    const NAMES: &'static [NameSetting] = &[NameSetting {
+        setting: "certificate.name",
+        key: "name",
+        get: |s, _| s.certificate.name.clone(),
+        set: |s, name| s.certificate.name = name.unwrap_or_default(),
+        recorded: |past| past.read_output::<HeldCertificate>().map(|held| held.name),
+        fixed: true,
+        optional: false,
+    }];
+
+    fn resource(&self) -> ResourceSpec {
+        let held = |past: &Past| past.read_output::<HeldCertificate>();
+        ResourceSpec::new("certificate", &self.name)
+            .listed(move |past| held(past).map(|held| Listed::Certificate(held.name)))
     }
 }
 

@@ -17,6 +17,7 @@ use crate::{
     doing::{Doing, Written},
     manifests::name_of,
     reach::{Reached, reach},
+    resource::Resources,
     takeover,
 };
 use landfall_cloud::{
@@ -176,19 +177,19 @@ pub(crate) async fn references(
 pub(crate) async fn recover(
     cx: &Context,
     clusters: &Clusters,
+    resources: &Resources,
     cluster: &ReadyCluster,
     manifests: &[Manifest],
 ) -> Result<Option<Applied>, StepError> {
+    let accepted = resources.records.accepted;
     let with_the_cluster = || Applied::of("", Vec::new());
-    let opened = match reach(cx, clusters, cluster).await? {
+    let opened = match reach(cx, clusters, accepted, cluster).await? {
         Reached::Open(opened) => opened,
         Reached::Gone => return Ok(None),
         Reached::Closed(_) => return Ok(Some(with_the_cluster())),
     };
     match made_in(cx, &opened, manifests).await {
-        Err(error)
-            if cx.is_ours("cluster") && matches!(error.kind, ErrorKind::Failed | ErrorKind::Refused) =>
-        {
+        Err(error) if cx.owns(accepted) && matches!(error.kind, ErrorKind::Failed | ErrorKind::Refused) => {
             cx.note(format!(
                 "left to the deletion of the cluster: its contents cannot be listed: {}",
                 error.causes.join(": ")

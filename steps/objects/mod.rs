@@ -14,8 +14,12 @@ pub(crate) use leftover::{Earlier, Wanted};
 pub(crate) use look::{deployments, fingerprint, look, refused, verdict};
 pub(crate) use removal::undo;
 
+use crate::resource::{Listed, ResourceSpec};
 use landfall_cloud::kubernetes::{DynamicObject, Kind, manifest::Manifest};
+use landfall_engine::Past;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::collections::BTreeMap;
 
 /// The field manager of all applied fields.
 pub const FIELD_MANAGER: &str = "landfall";
@@ -53,7 +57,35 @@ pub struct Applied {
     pub fingerprint: Option<String>,
 }
 
+/// Declares the objects of a step, which are in the cluster of this name.
+pub(crate) fn spec(cluster: &str) -> ResourceSpec {
+    let cluster = cluster.to_owned();
+    ResourceSpec::new("objects", "")
+        .listed(move |past| {
+            let mut kinds = BTreeMap::new();
+            for object in Applied::of_past(past)?.made() {
+                *kinds.entry(object.kind.clone()).or_default() += 1;
+            }
+            Some(Listed::Objects { cluster: cluster.clone(), kinds })
+        })
+        .with_found_parts(|past| Applied::of_past(past).is_some_and(|applied| !applied.found.is_empty()))
+        .applying_objects()
+}
+
 impl Applied {
+    /// Reads the objects from an output or a ticket of a step that applies objects. An output may contain more
+    /// than the objects.
+    pub(crate) fn read(value: &Value) -> Option<Self> {
+        let objects = if value["applied"].is_object() { &value["applied"] } else { value };
+        serde_json::from_value(objects.clone()).ok()
+    }
+
+    /// Returns the recorded objects of a step; after an adoption, all of them are owned.
+    fn of_past(past: &Past) -> Option<Self> {
+        let applied = Self::read(past.output.as_ref()?)?;
+        Some(if past.adopted { Self { found: Vec::new(), ..applied } } else { applied })
+    }
+
     /// Returns a record of these objects, all of them owned.
     fn of(cluster_uid: &str, objects: Vec<ObjectRef>) -> Self {
         let cluster_uid = cluster_uid.to_owned();

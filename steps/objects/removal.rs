@@ -1,12 +1,12 @@
 //! Deletion of a set: only owned objects, and only while they have the recorded UID.
 
-use super::{Applied, ObjectRef, strangers as foreign, uid_of};
+use super::{Applied, ObjectRef, uid_of};
 use crate::{
     Clusters, Opened,
-    cluster_ready::ReadyCluster,
     doing::Doing,
     operation,
     reach::{Reached, reach},
+    resource::Resources,
 };
 use landfall_cloud::{
     ApiError,
@@ -24,13 +24,19 @@ use std::{
 ///
 /// In an owned, unreachable cluster the objects are deleted with it. In a foreign one they stay until it is
 /// reachable.
-pub(crate) async fn undo(cx: &Context, clusters: &Clusters, applied: &Applied) -> Result<Undone, StepError> {
-    let ours = cx.is_ours("cluster");
-    let Some(cluster) = cx.output::<ReadyCluster>("cluster-ready") else {
+pub(crate) async fn undo(
+    cx: &Context,
+    clusters: &Clusters,
+    resources: &Resources,
+    applied: &Applied,
+) -> Result<Undone, StepError> {
+    let records = &resources.records;
+    let ours = cx.owns(records.accepted);
+    let Some(cluster) = cx.output_of(records.cluster) else {
         let why = "the journal does not record their cluster".to_owned();
         return Ok(if ours { Undone::GoesWithParent } else { Undone::Kept { why } });
     };
-    let opened = match reach(cx, clusters, &cluster).await? {
+    let opened = match reach(cx, clusters, records.accepted, &cluster).await? {
         Reached::Open(opened) => opened,
         Reached::Gone if ours => return Ok(Undone::GoesWithParent),
         Reached::Gone => return Ok(Undone::AlreadyGone),
@@ -47,8 +53,7 @@ pub(crate) async fn undo(cx: &Context, clusters: &Clusters, applied: &Applied) -
     let adopted = Applied { found: Vec::new(), ..applied.clone() };
     let applied = if cx.adopted() { &adopted } else { applied };
     // A namespace of this set may contain objects of other steps.
-    let mut recorded = foreign::ours(|step| cx.output(step), |_| cx.adopted());
-    recorded.extend(foreign::ours(|step| cx.ticket_of(step), |_| cx.adopted()));
+    let recorded = resources.owned_objects(|step| cx.past_of(step), |_| cx.adopted());
     let removed = match remove(&opened.api, applied, &recorded).await {
         // The cluster answered a moment ago, and the client has retried repeatedly.
         Err((_, error)) if ours && operation::passes(&error) => {
@@ -57,7 +62,7 @@ pub(crate) async fn undo(cx: &Context, clusters: &Clusters, applied: &Applied) -
         Err((what, error)) => return Err(error).doing(what),
         Ok(removed) => removed,
     };
-    if let Some(why) = await_balancers(cx, &opened, applied).await? {
+    if let Some(why) = await_balancers(cx, &opened, applied, ours).await? {
         return Ok(with_the_cluster(cx, &why));
     }
     Ok(match (removed.kept.is_empty(), removed.deleted) {
@@ -163,8 +168,8 @@ async fn await_balancers(
     cx: &Context,
     opened: &Opened,
     applied: &Applied,
+    ours: bool,
 ) -> Result<Option<String>, StepError> {
-    let ours = cx.is_ours("cluster");
     let balanced = |object: &&ObjectRef| matches!(object.kind.as_str(), "Gateway" | "Service");
     let holders: BTreeSet<&str> = applied.made().filter(balanced).map(|object| object.uid.as_str()).collect();
     let spaces: BTreeSet<&str> =

@@ -1,14 +1,11 @@
 //! Foreign objects in a cluster, without those of the system; a person must consent before the cluster is
 //! deleted.
 
-use super::{Applied, is_managed, uid_of};
-use crate::gateways::ProgrammedGateways;
+use super::{is_managed, uid_of};
 use landfall_cloud::{
     ApiError,
     kubernetes::{Cluster, DynamicObject},
 };
-use serde::de::DeserializeOwned;
-use serde_json::Value;
 use std::collections::BTreeSet;
 
 /// The maximum number of names; further ones are only counted.
@@ -16,31 +13,6 @@ const NAMED_MAX: usize = 5;
 /// The label of Secrets that the Secrets Store driver synced; they are deleted with the workload that mounts
 /// them.
 const SYNCED: &str = "secrets-store.csi.k8s.io/managed";
-
-/// Returns the owned objects by UID, from the steps' outputs or tickets. For a step that was `adopted`, alone
-/// or with the cluster, found objects count as well.
-pub(crate) fn ours(
-    output: impl Fn(&str) -> Option<Value>,
-    adopted: impl Fn(&str) -> bool,
-) -> BTreeSet<String> {
-    // A ticket of the gateways step contains only the set.
-    let set = |value: Value| match read::<ProgrammedGateways>(value.clone()) {
-        Some(made) => Some(made.applied),
-        None => read::<Applied>(value),
-    };
-    let mut uids = BTreeSet::new();
-    for step in ["tls-secret", "apps", "gateways"] {
-        let Some(applied) = output(step).and_then(set) else { continue };
-        let all = adopted(step) || adopted("cluster");
-        let counts = |uid: &String| all || !applied.found.contains(uid);
-        uids.extend(applied.objects.iter().map(|object| object.uid.clone()).filter(counts));
-    }
-    uids
-}
-
-fn read<T: DeserializeOwned>(value: Value) -> Option<T> {
-    serde_json::from_value(value).ok()
-}
 
 /// Foreign objects in a cluster that was examined in every kind that it serves.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

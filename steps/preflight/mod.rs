@@ -23,7 +23,11 @@ mod version;
 pub use concern::Concern;
 
 use crate::{
-    Clouds, Clusters, doing::Doing, features, kubeconfig::Merged, manifests::Manifests, names,
+    Clouds, Clusters,
+    doing::Doing,
+    manifests::Manifests,
+    names,
+    resource::{Resource, ResourceSpec, Resources},
     settings::Settings,
 };
 use finding::{Finding, refusal};
@@ -56,8 +60,9 @@ pub struct Cleared {
 impl Preflight {
     /// Returns the step for these settings.
     #[must_use]
-    pub fn new(c: &Clouds, s: &Settings) -> Self {
-        Self { round: Round::new(c, s), clusters: c.clusters.clone(), manifests: Manifests::new(s) }
+    pub fn new(c: &Clouds, s: &Settings, resources: &Resources) -> Self {
+        let round = Round::new(c, s, resources);
+        Self { round, clusters: c.clusters.clone(), manifests: Manifests::new(s) }
     }
 
     /// Returns the number of checks: those that are not skipped, and the sign-in.
@@ -67,7 +72,7 @@ impl Preflight {
 
     async fn look(&self, cx: &Context) -> Result<Cleared, StepError> {
         let caller = self.round.azure().arm().identity().await.doing("sign in")?;
-        let made = Remembered::of(cx);
+        let made = Remembered::of(cx, self.round.resources());
         let answers = self.round.ask(cx, &made).await;
         self.warn_of_open_kubeconfig(cx);
         let asked = Asked { cx, round: &self.round, caller: &caller, made };
@@ -85,7 +90,8 @@ impl Preflight {
     /// Emits a note if the cluster's credentials will be in a file that other users may read.
     fn warn_of_open_kubeconfig(&self, cx: &Context) {
         let file = &self.round.settings().kubeconfig;
-        let written = cx.output::<Merged>("kubeconfig").is_some_and(|merged| merged.file == *file);
+        let recorded = cx.output_of(self.round.resources().records.kubeconfig);
+        let written = recorded.is_some_and(|merged| merged.file == *file);
         if let Some(warning) = open_kubeconfig(file).filter(|_| !written) {
             cx.note(warning);
         }
@@ -211,7 +217,8 @@ impl Asked<'_> {
         };
         let at_subscription = self.said(Concern::Rights, at_subscription)?;
         if let (Some(listed), Some(rights)) = (providers, &at_subscription) {
-            findings.extend(providers::judge(&features::PROVIDERS, &listed, rights, azure.id()));
+            let wanted = self.round.resources().providers();
+            findings.extend(providers::judge(&wanted, &listed, rights, azure.id()));
         }
         let (scope, rights, makes_group) = match self.said(Concern::Rights, in_group)? {
             Some(Some(rights)) => (azure.group_id(&self.round.settings().resource_group), rights, false),
@@ -222,7 +229,8 @@ impl Asked<'_> {
             None => return Ok(()),
         };
         let who = self.caller.name.as_deref().unwrap_or(&self.caller.object_id);
-        let place = rights::Place { who, scope: &scope, makes_group };
+        let needed = rights::needed(self.round.resources(), makes_group);
+        let place = rights::Place { who, scope: &scope, needed };
         if !self.made.everything() {
             findings.extend(rights::to_make(&rights, &place));
         }
@@ -236,6 +244,12 @@ impl Asked<'_> {
 /// Returns whether an error concerns the sign-in, so that every later request fails too.
 fn ends_it(error: &ApiError) -> bool {
     matches!(error.kind, ApiErrorKind::SignIn | ApiErrorKind::Unauthorized)
+}
+
+impl Resource for Preflight {
+    fn resource(&self) -> ResourceSpec {
+        ResourceSpec::undeletable("checks")
+    }
 }
 
 impl Step for Preflight {

@@ -3,7 +3,6 @@
 use super::Preflight;
 use crate::{
     cluster_body, cluster_ready,
-    gateways::ProgrammedGateways,
     objects::{self, Applied},
 };
 use landfall_cloud::{arm::State, kubernetes::manifest::Manifest};
@@ -33,16 +32,17 @@ impl Preflight {
             applied.is_some_and(|applied| applied.fingerprint == Some(objects::fingerprint(manifests)))
         };
         let (apps, gateways) = (&self.manifests.apps, &self.manifests.gateways);
-        let programmed = cx.output::<ProgrammedGateways>("gateways").map(|made| made.applied);
+        let records = &self.round.resources().records;
+        let programmed = cx.output_of(records.gateways).map(|made| made.applied);
         let mut unknown = Vec::new();
-        if !known(cx.output("apps"), apps) {
+        if !known(cx.output_of(records.apps), apps) {
             unknown.extend(apps.iter().cloned());
         }
         if !known(programmed, gateways) {
             unknown.extend(gateways.iter().cloned());
         }
         // This set's placeholders are filled in when the cluster is ready, so it has no fingerprint before.
-        if cx.output::<Applied>("tls-secret").is_none() {
+        if cx.output_of(records.secret).is_none() {
             unknown.extend(self.manifests.tls_unfilled());
         }
         unknown

@@ -1,23 +1,13 @@
 //! Check that no policy denies the resources, as far as Azure can evaluate policies in advance.
 
-use super::{Concern, finding::Finding, remembered::Remembered};
-use crate::{cluster_body, names, settings::Settings};
+use super::{Concern, finding::Finding};
+use crate::resource::{MANAGED_CLUSTER, RESOURCE_GROUP, Resources};
 use futures::future::try_join_all;
 use landfall_cloud::{
     ApiError,
     arm::{Azure, Denial},
 };
-use serde_json::{Value, json};
-
-/// A desired resource, in the form that policies evaluate.
-struct Subject {
-    /// Its kind as display text.
-    words: &'static str,
-    kind: &'static str,
-    name: String,
-    body: Value,
-    is_cluster: bool,
-}
+use landfall_engine::Context;
 
 /// A policy's denial of a resource.
 #[derive(Debug, PartialEq, Eq)]
@@ -30,71 +20,29 @@ pub(super) struct Denied {
 /// Evaluates the policies for every resource that does not exist yet. The scope is the group if it exists,
 /// else the subscription.
 pub(super) async fn ask(
+    cx: &Context,
     azure: &Azure,
-    s: &Settings,
-    remembered: &Remembered,
+    resources: &Resources,
+    group: &str,
 ) -> Result<Vec<Denied>, ApiError> {
-    let there = remembered.group || azure.group(&s.resource_group).await?.is_some();
-    let group = there.then_some(s.resource_group.as_str());
-    let asked = subjects(azure, s, remembered, there).into_iter().map(|subject| async move {
-        let denials = azure.policy_denials(group, subject.kind, &subject.name, &subject.body).await?;
+    let is_recorded = |resource_type: &str| resources.is_recorded(cx, resource_type);
+    let there = is_recorded(RESOURCE_GROUP) || azure.group(group).await?.is_some();
+    let scope = there.then_some(group);
+    let is_there = |kind: &str| if kind == RESOURCE_GROUP { there } else { is_recorded(kind) };
+    let subjects = resources.all().iter().filter_map(|one| {
+        let (subject, kind) = (one.spec.policy.as_ref()?, one.spec.resource_type?);
+        (!is_there(kind)).then_some((subject, kind, &one.spec.name))
+    });
+    let asked = subjects.map(|(subject, kind, name)| async move {
+        let denials = azure.policy_denials(scope, kind, name, &subject.body).await?;
         let denied = |denial| Denied {
-            what: format!("{} {}", subject.words, subject.name),
+            what: format!("{} {name}", subject.noun),
             denial,
-            is_cluster: subject.is_cluster,
+            is_cluster: kind == MANAGED_CLUSTER,
         };
         Ok::<_, ApiError>(denials.into_iter().map(denied).collect::<Vec<_>>())
     });
     Ok(try_join_all(asked).await?.into_iter().flatten().collect())
-}
-
-fn subjects(azure: &Azure, s: &Settings, remembered: &Remembered, group_is_there: bool) -> Vec<Subject> {
-    let mut marked = s.tags.clone();
-    marked.insert(names::OWNER.to_owned(), names::mark(s, azure.id()));
-    let subject = |words, kind, name: &str, body: Value| Subject {
-        words,
-        kind,
-        name: name.to_owned(),
-        body,
-        is_cluster: words == "cluster",
-    };
-    let subnet =
-        format!("{}/subnets/{}", azure.network_id(&s.resource_group, &s.network.name), s.network.subnet);
-    let group = subject(
-        "resource group",
-        "Microsoft.Resources/subscriptions/resourceGroups",
-        &s.resource_group,
-        json!({ "location": s.location, "tags": s.tags }),
-    );
-    let network = subject(
-        "virtual network",
-        "Microsoft.Network/virtualNetworks",
-        &s.network.name,
-        json!({ "location": s.location, "tags": marked, "properties": {
-            "addressSpace": { "addressPrefixes": [s.network.address_space.to_string()] },
-        }}),
-    );
-    let vault = subject(
-        "key vault",
-        "Microsoft.KeyVault/vaults",
-        &names::vault(s, azure.id()),
-        json!({ "location": s.location, "tags": marked, "properties": {
-            "sku": { "name": "standard", "family": "A" }, "enableRbacAuthorization": true, "enableSoftDelete": true,
-            "networkAcls": { "bypass": "AzureServices", "defaultAction": "Allow" },
-        }}),
-    );
-    let version = s.cluster.version.as_deref().unwrap_or_default();
-    let body = cluster_body::anew(s, version, &subnet, azure.id());
-    let cluster = subject("cluster", "Microsoft.ContainerService/managedClusters", &s.cluster.name, body);
-    [
-        (group_is_there, group),
-        (remembered.network, network),
-        (remembered.vault, vault),
-        (remembered.cluster, cluster),
-    ]
-    .into_iter()
-    .filter_map(|(is_there, subject)| (!is_there).then_some(subject))
-    .collect()
 }
 
 /// Returns one finding for each policy, whatever number of resources it denies.

@@ -1,7 +1,10 @@
 //! Resources that the journal records as created, for which checks are unnecessary.
 
+use crate::resource::{
+    Declared, KEY_VAULT, MANAGED_CLUSTER, PROVIDER, RESOURCE_GROUP, ROLE_ASSIGNMENT, Resources,
+    VIRTUAL_NETWORK,
+};
 use landfall_engine::Context;
-use serde_json::Value;
 
 /// The resources that an earlier run created or found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,24 +21,30 @@ pub(super) struct Remembered {
     pub(super) cluster: bool,
     /// Every role assignment.
     pub(super) grants: bool,
+    /// Every resource whose creation needs a right, except role assignments.
+    everything: bool,
 }
 
 impl Remembered {
     /// Reads the state from the journal.
-    pub(super) fn of(cx: &Context) -> Self {
-        let has = |step: &str| cx.output::<Value>(step).is_some();
+    pub(super) fn of(cx: &Context, resources: &Resources) -> Self {
+        let has = |resource_type: &str| resources.is_recorded(cx, resource_type);
+        let with_rights = || resources.all().iter().filter(|one| !one.spec.rights.is_empty());
+        let grants = |one: &&Declared| one.spec.resource_type == Some(ROLE_ASSIGNMENT);
+        let mut types = with_rights().filter(|one| !grants(one)).filter_map(|one| one.spec.resource_type);
         Self {
-            group: has("resource-group"),
-            providers: has("features"),
-            network: has("network"),
-            vault: has("key-vault"),
-            cluster: has("cluster-ready") || has("cluster"),
-            grants: ["vault-officer", "subnet-role", "vault-access"].into_iter().all(has),
+            group: has(RESOURCE_GROUP),
+            providers: has(PROVIDER),
+            network: has(VIRTUAL_NETWORK),
+            vault: has(KEY_VAULT),
+            cluster: has(MANAGED_CLUSTER),
+            grants: with_rights().filter(grants).all(|one| cx.past_of(one.id).output.is_some()),
+            everything: types.all(has),
         }
     }
 
     /// Returns whether every resource exists whose creation needs a right.
     pub(super) fn everything(&self) -> bool {
-        self.group && self.network && self.vault && self.cluster
+        self.everything
     }
 }

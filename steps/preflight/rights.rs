@@ -1,18 +1,18 @@
 //! Check that the signed-in principal may create the resources and role assignments.
 
 use super::{Concern, finding::Finding};
+use crate::resource::{Declared, RESOURCE_GROUP, ROLE_ASSIGNMENT, Resources, Right};
 use landfall_cloud::arm::Permissions;
 
-const GROUPS: &str = "Microsoft.Resources/subscriptions/resourceGroups/write";
 const GRANTS: &str = "Microsoft.Authorization/roleAssignments/write";
 
-/// The resources in the group as display text, with the right that each needs.
-const MADE: [(&str, &str); 4] = [
-    ("create virtual networks", "Microsoft.Network/virtualNetworks/write"),
-    ("create key vaults", "Microsoft.KeyVault/vaults/write"),
-    ("create clusters", "Microsoft.ContainerService/managedClusters/write"),
-    ("sign in to clusters", "Microsoft.ContainerService/managedClusters/listClusterUserCredential/action"),
-];
+/// Returns the rights that the creation of the resources needs, except those for role assignments.
+pub(super) fn needed(resources: &Resources, makes_group: bool) -> Vec<Right> {
+    let of_type = |one: &&Declared, kind| one.spec.resource_type == Some(kind);
+    let all = resources.all().iter().filter(|one| !of_type(one, ROLE_ASSIGNMENT));
+    let all = all.filter(|one| makes_group || !of_type(one, RESOURCE_GROUP));
+    all.flat_map(|one| one.spec.rights).copied().collect()
+}
 
 /// The principal and scope of the check.
 pub(super) struct Place<'a> {
@@ -20,16 +20,14 @@ pub(super) struct Place<'a> {
     pub(super) who: &'a str,
     /// The group's id if it exists, else the subscription's.
     pub(super) scope: &'a str,
-    /// True if the group does not exist yet.
-    pub(super) makes_group: bool,
+    /// The needed rights.
+    pub(super) needed: Vec<Right>,
 }
 
 /// Checks the rights to create resources.
 pub(super) fn to_make(rights: &Permissions, place: &Place<'_>) -> Option<Finding> {
-    let group = place.makes_group.then_some(("create resource groups", GROUPS));
-    let needed = group.into_iter().chain(MADE);
-    let lacking: Vec<&str> =
-        needed.filter(|(_, action)| !rights.allow(action)).map(|(words, _)| words).collect();
+    let lacking = place.needed.iter().filter(|right| !rights.allow(right.action));
+    let lacking: Vec<&str> = lacking.map(|right| right.act).collect();
     (!lacking.is_empty()).then(|| {
         Finding::refused(Concern::Rights, format!("use the rights of {}", place.who))
             .code("AuthorizationFailed")
@@ -69,12 +67,12 @@ mod tests {
 
     #[test]
     fn without_any_role_everything_that_is_lacking_is_named() {
-        let place = Place { who: "ada", scope: "/subscriptions/s", makes_group: true };
+        let right = |act| Right { act, action: "Microsoft.Network/virtualNetworks/write" };
+        let needed = ["create resource groups", "create virtual networks", "sign in to clusters"].map(right);
+        let place = Place { who: "ada", scope: "/subscriptions/s", needed: needed.to_vec() };
         let finding = to_make(&Permissions::default(), &place).unwrap();
         assert!(finding.causes[0].starts_with("ada may not create resource groups, create virtual networks"));
         assert!(finding.causes[0].ends_with("or sign in to clusters at /subscriptions/s"), "{:?}", finding);
-        let there = Place { makes_group: false, ..place };
-        assert!(!to_make(&Permissions::default(), &there).unwrap().causes[0].contains("resource groups"));
-        assert!(to_grant(&Permissions::default(), &there).unwrap().mend.starts_with("request Owner, User"));
+        assert!(to_grant(&Permissions::default(), &place).unwrap().mend.starts_with("request Owner, User"));
     }
 }

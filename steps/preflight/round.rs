@@ -1,7 +1,12 @@
 //! The queries of all checks, sent concurrently, and their responses.
 
 use super::{Concern, policy, ranges, remembered::Remembered, vault_name};
-use crate::{Clouds, key_vault::KeyVault, settings::Settings, settings::Teardown};
+use crate::{
+    Clouds,
+    key_vault::KeyVault,
+    resource::Resources,
+    settings::{Settings, Teardown},
+};
 use landfall_cloud::{
     ApiError,
     arm::{Azure, MachineSize, Offered, Permissions, Registration, Subscription, Usage},
@@ -35,6 +40,7 @@ pub(super) struct Round {
     azure: Azure,
     settings: Settings,
     vault: KeyVault,
+    resources: Resources,
 }
 
 async fn when<T>(wanted: bool, ask: impl Future<Output = Result<T, ApiError>>) -> Answer<T> {
@@ -42,9 +48,13 @@ async fn when<T>(wanted: bool, ask: impl Future<Output = Result<T, ApiError>>) -
 }
 
 impl Round {
-    pub(super) fn new(c: &Clouds, s: &Settings) -> Self {
-        let vault = KeyVault::new(c, s, &Teardown::default());
-        Self { azure: c.azure.clone(), settings: s.clone(), vault }
+    pub(super) fn new(c: &Clouds, s: &Settings, resources: &Resources) -> Self {
+        let vault = KeyVault::new(c, s, &Teardown::default(), &resources.records);
+        Self { azure: c.azure.clone(), settings: s.clone(), vault, resources: resources.clone() }
+    }
+
+    pub(super) fn resources(&self) -> &Resources {
+        &self.resources
     }
 
     pub(super) fn azure(&self) -> &Azure {
@@ -83,7 +93,7 @@ impl Round {
             when(cores, azure.core_usages(location)),
             when(!made.cluster && wants(Concern::Addresses), azure.network_usages(location)),
             when(!made.network && wants(Concern::Ranges), ranges::ask(azure, s)),
-            when(makes && wants(Concern::Policy), policy::ask(azure, s, made)),
+            when(makes && wants(Concern::Policy), policy::ask(cx, azure, &self.resources, group)),
         );
         let (versions, subscription, locations, providers, group_rights, rights, ..) = answers;
         let (.., vault_name, sizes, cores, addresses, network, policies) = answers;

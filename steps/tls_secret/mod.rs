@@ -12,6 +12,7 @@ use crate::{
     key_vault::Vault,
     manifests::{Manifests, TlsNames},
     objects::{self, Applied, Earlier},
+    resource::{Resource, ResourceSpec, Resources},
     settings::Settings,
 };
 use landfall_cloud::{
@@ -32,6 +33,8 @@ pub const NAMESPACE: &str = "default";
 
 /// Ensures that the Secret exists.
 pub struct TlsSecret {
+    resources: Resources,
+    cluster_name: String,
     azure: Azure,
     group: String,
     vaults: Vaults,
@@ -57,8 +60,10 @@ pub struct SyncedSecret {
 impl TlsSecret {
     /// Returns the step for these settings.
     #[must_use]
-    pub fn new(c: &Clouds, s: &Settings) -> Self {
+    pub fn new(c: &Clouds, s: &Settings, resources: &Resources) -> Self {
         Self {
+            resources: resources.clone(),
+            cluster_name: s.cluster.name.clone(),
             azure: c.azure.clone(),
             group: s.resource_group.clone(),
             vaults: c.vaults.clone(),
@@ -70,7 +75,7 @@ impl TlsSecret {
     }
 
     fn earlier(&self, cx: &Context) -> Earlier {
-        Earlier { output: cx.output("tls-secret"), begun: cx.ticket(), wanted: self.manifests.wanted() }
+        Earlier { output: cx.last_output(), begun: cx.ticket(), wanted: self.manifests.wanted() }
     }
 
     async fn open(&self, cluster: &ReadyCluster) -> Result<Opened, StepError> {
@@ -86,6 +91,12 @@ impl TlsSecret {
             // A certificate from another issuer may have a chain even if no PFX was given.
             with_chain: self.chain_given || !held.self_signed,
         })
+    }
+}
+
+impl Resource for TlsSecret {
+    fn resource(&self) -> ResourceSpec {
+        objects::spec(&self.cluster_name)
     }
 }
 
@@ -126,7 +137,7 @@ impl Step for TlsSecret {
             }
             None => return Ok(Check::Underway),
         }
-        let applied = objects::references(cx, &opened, cx.output("tls-secret"), &found).await?;
+        let applied = objects::references(cx, &opened, cx.last_output(), &found).await?;
         Ok(Check::Ready(SyncedSecret { applied, carries: Some(input.1.thumbprint.clone()) }))
     }
 
@@ -141,7 +152,8 @@ impl Step for TlsSecret {
     }
 
     async fn recover(&self, cx: &Context, input: &Self::Input) -> Result<Option<SyncedSecret>, StepError> {
-        let recovered = objects::recover(cx, &self.clusters, &input.0, &self.wanted(input)).await?;
+        let recovered =
+            objects::recover(cx, &self.clusters, &self.resources, &input.0, &self.wanted(input)).await?;
         Ok(recovered.map(|applied| SyncedSecret { applied, carries: None }))
     }
 
@@ -152,10 +164,10 @@ impl Step for TlsSecret {
     }
 
     fn part_of(&self) -> Option<&'static str> {
-        Some("cluster-ready")
+        Some(self.resources.records.cluster.id())
     }
 
     async fn undo(&self, cx: &Context, secret: SyncedSecret) -> Result<Undone, StepError> {
-        objects::undo(cx, &self.clusters, &secret.applied).await
+        objects::undo(cx, &self.clusters, &self.resources, &secret.applied).await
     }
 }

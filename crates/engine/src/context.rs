@@ -3,6 +3,7 @@
 use crate::{
     error::{Kind, Residue, StepError},
     event::{Event, Progress, What},
+    handle::RecordOf,
     journal::{Entry, Past},
     pace::Pace,
     remembered::Remembered,
@@ -181,30 +182,30 @@ impl Context {
         self.past().ours
     }
 
-    /// Returns whether another step created its resource.
-    pub fn is_ours(&self, step: &str) -> bool {
-        self.remembered.past(step).ours
-    }
-
     /// Returns whether a person adopted what this step found; see [`Past::adopted`].
     pub fn adopted(&self) -> bool {
         self.past().adopted
     }
 
-    /// Returns the same for another step.
-    pub fn is_adopted(&self, step: &str) -> bool {
-        self.remembered.past(step).adopted
+    /// Returns the last recorded output of this step; `None` if there is none, or it no longer parses.
+    pub fn last_output<T: DeserializeOwned>(&self) -> Option<T> {
+        self.past().read_output()
     }
 
     /// Returns the recorded output of another step; for an undo without inputs.
-    pub fn output<T: DeserializeOwned>(&self, step: &str) -> Option<T> {
-        serde_json::from_value(self.remembered.past(step).output?).ok()
+    pub fn output_of<T: DeserializeOwned>(&self, step: RecordOf<T>) -> Option<T> {
+        self.past_of(step.id()).read_output()
     }
 
-    /// Returns the ticket that another step's creation attempt left, if it has this type.
-    pub fn ticket_of<T: DeserializeOwned>(&self, step: &str) -> Option<T> {
-        let past = self.remembered.past(step);
-        serde_json::from_value(past.ticket.filter(|_| !past.ticket_undoes)?).ok()
+    /// Returns whether landfall created the resource of another step.
+    pub fn owns<T>(&self, step: RecordOf<T>) -> bool {
+        self.past_of(step.id()).ours
+    }
+
+    /// Returns the recorded state of any step, for code that examines all of them. To read a particular one,
+    /// use [`Context::output_of`].
+    pub fn past_of(&self, step: &str) -> Past {
+        self.remembered.past(step)
     }
 
     /// Records that a write of this turn has been accepted ([`Residue::Something`]), or may have been

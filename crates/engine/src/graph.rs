@@ -3,13 +3,14 @@
 use crate::{
     error::StepError,
     guard::Guarded,
-    handle::{Handle, Inputs, Place, Sources},
+    handle::{Done, Handle, Inputs, Place, RecordOf, Sources},
     journal::Memory,
     node::{Node, Wired},
     step::Step,
     step_types::{Act, StepInfo},
 };
 use std::{
+    any::TypeId,
     collections::{BTreeMap, BTreeSet, btree_map::Entry},
     marker::PhantomData,
     sync::{
@@ -33,6 +34,10 @@ pub struct Graph {
     pub(crate) again: bool,
     /// The steps that teardown keeps, with the reason.
     pub(crate) kept: BTreeMap<usize, String>,
+    /// The steps that are switched off; see [`Graph::add_optional`].
+    disabled: BTreeSet<usize>,
+    /// The output types of the steps that [`Graph::record_of`] refers to before they are added.
+    announced: BTreeMap<&'static str, TypeId>,
 }
 
 impl Default for Graph {
@@ -52,6 +57,8 @@ impl Graph {
             parents: Vec::new(),
             again: false,
             kept: BTreeMap::new(),
+            disabled: BTreeSet::new(),
+            announced: BTreeMap::new(),
         }
     }
 
@@ -61,13 +68,16 @@ impl Graph {
     ///
     /// # Panics
     ///
-    /// Panics if the id is used twice, or an input belongs to another graph.
+    /// Panics if the id is used twice, if an input belongs to another graph, or if [`Graph::record_of`] gave
+    /// the id another output type.
     pub fn add<S, I>(&mut self, id: &'static str, step: S, inputs: I) -> Handle<S::Output>
     where
         S: Step,
         I: Inputs<Values = S::Input>,
     {
         assert!(self.nodes.iter().all(|node| node.id() != id), "step id {id} is used twice");
+        let announced = self.announced.remove(id);
+        assert!(announced.is_none_or(|is| is == TypeId::of::<S::Output>()), "step {id} has another output");
         let mut sources = Sources::default();
         inputs.sources(&mut sources);
         let index_of = |place: &Place| {
@@ -80,7 +90,71 @@ impl Graph {
         self.parents.push(parents.into_iter().collect());
         let at = Place { graph: self.brand, index: self.nodes.len() };
         self.nodes.push(Arc::new(Wired { id, step, inputs }));
-        Handle { at, _output: PhantomData }
+        Handle { at, id, _output: PhantomData }
+    }
+
+    /// Adds a step that a setting may switch off. Other steps can only be ordered after it, because it may
+    /// have no output.
+    ///
+    /// A disabled step is neither checked nor applied, and a plan or a report contains no line of it, unless
+    /// an earlier run created its resource: a plan then says that `down` deletes it. `down` deletes an owned
+    /// resource of a disabled step like any other, in the same order.
+    ///
+    /// # Panics
+    ///
+    /// Like [`Graph::add`].
+    pub fn add_optional<S, I>(&mut self, id: &'static str, enabled: bool, step: S, inputs: I) -> Done
+    where
+        S: Step,
+        I: Inputs<Values = S::Input>,
+    {
+        let handle = self.add(id, step, inputs);
+        if !enabled {
+            self.disabled.insert(handle.at.index);
+        }
+        handle.done()
+    }
+
+    /// Returns the reference to the record of a step that is added later.
+    ///
+    /// # Panics
+    ///
+    /// Panics if an earlier call gave the id another output type.
+    pub fn record_of<T: 'static>(&mut self, id: &'static str) -> RecordOf<T> {
+        let announced = *self.announced.entry(id).or_insert(TypeId::of::<T>());
+        assert_eq!(announced, TypeId::of::<T>(), "step {id} has another output");
+        RecordOf { id, _output: PhantomData }
+    }
+
+    /// Checks that every step that [`Graph::record_of`] announced was added.
+    ///
+    /// # Panics
+    ///
+    /// Panics if one is missing.
+    pub fn assert_complete(&self) {
+        assert!(self.announced.is_empty(), "no step {:?}", self.announced.keys());
+    }
+
+    /// Disables all steps except these, so that a part of the graph runs alone.
+    ///
+    /// # Panics
+    ///
+    /// Panics if an id is unknown, or a remaining step takes a value from a disabled one.
+    pub fn only(&mut self, ids: &[&str]) {
+        let index_of = |id: &&str| {
+            self.nodes.iter().position(|node| node.id() == *id).unwrap_or_else(|| panic!("no step {id}"))
+        };
+        let enabled: BTreeSet<usize> = ids.iter().map(index_of).collect();
+        for &index in &enabled {
+            let whole = self.parents[index].iter().all(|parent| enabled.contains(parent));
+            assert!(whole, "step {} takes a value from a disabled step", self.nodes[index].id());
+        }
+        self.disabled = (0..self.nodes.len()).filter(|index| !enabled.contains(index)).collect();
+    }
+
+    /// Returns whether the step of this index is switched off.
+    pub(crate) fn is_disabled(&self, index: usize) -> bool {
+        self.disabled.contains(&index)
     }
 
     /// Adds a hook before every action of the steps added so far. `ask` receives the step's id and the
@@ -141,8 +215,14 @@ impl Graph {
             after: self.sources[index].iter().map(|&source| self.nodes[source].id()).collect(),
             usual: node.usual(),
             deadline: node.deadline(),
+            enabled: !self.is_disabled(index),
         };
         self.nodes.iter().enumerate().map(describe).collect()
+    }
+
+    /// Describes the steps that are not switched off, dependencies first.
+    pub fn enabled_steps(&self) -> Vec<StepInfo> {
+        self.steps().into_iter().filter(|step| step.enabled).collect()
     }
 
     /// Returns a step's output from the journal; `None` if there is none, or it no longer parses.
@@ -217,5 +297,22 @@ mod tests {
         let mut graph = Graph::new();
         graph.add("a", number::<()>(1), ());
         graph.add("a", number::<()>(2), ());
+    }
+
+    #[test]
+    #[should_panic(expected = "step a has another output")]
+    fn a_reference_to_a_later_step_has_the_type_of_its_output() {
+        let mut graph = Graph::new();
+        let _ = graph.record_of::<String>("a");
+        graph.add("a", number::<()>(1), ());
+    }
+
+    #[test]
+    #[should_panic(expected = "step b takes a value from a disabled step")]
+    fn a_part_of_a_graph_contains_the_values_that_it_takes() {
+        let mut graph = Graph::new();
+        let a = graph.add("a", number::<()>(1), ());
+        graph.add("b", number::<u32>(2), a);
+        graph.only(&["b"]);
     }
 }

@@ -11,6 +11,7 @@ pub(crate) type Produced = Arc<dyn Any + Send + Sync>;
 /// step. A cycle, a missing producer or a wrong type therefore does not compile.
 pub struct Handle<T> {
     pub(crate) at: Place,
+    pub(crate) id: &'static str,
     pub(crate) _output: PhantomData<fn() -> T>,
 }
 
@@ -26,6 +27,41 @@ impl<T> Handle<T> {
     /// Returns the same step as an ordering dependency, without its output.
     pub fn done(self) -> Done {
         Done(self.at)
+    }
+
+    /// Returns the step's id.
+    pub fn id(self) -> &'static str {
+        self.id
+    }
+
+    /// Returns the typed reference to the step's record, for code that runs outside the step's turn.
+    pub fn record(self) -> RecordOf<T> {
+        RecordOf { id: self.id, _output: PhantomData }
+    }
+}
+
+/// A typed reference to a step's record in the journal. It is no edge: the step may come later, or may have
+/// no record.
+///
+/// [`Handle::record`] and [`Graph::record_of`](crate::Graph::record_of) return it. [`Context`](crate::Context)
+/// and [`Memory`](crate::Memory) read the record.
+pub struct RecordOf<T> {
+    pub(crate) id: &'static str,
+    pub(crate) _output: PhantomData<fn() -> T>,
+}
+
+impl<T> Clone for RecordOf<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for RecordOf<T> {}
+
+impl<T> RecordOf<T> {
+    /// Returns the step's id.
+    pub fn id(self) -> &'static str {
+        self.id
     }
 }
 

@@ -45,7 +45,7 @@ pub use context::Context;
 pub use error::{ErrorReport, Kind, Residue, StepError};
 pub use event::{Event, Progress, What};
 pub use graph::Graph;
-pub use handle::{Done, Handle, Inputs, Outputs, Sources};
+pub use handle::{Done, Handle, Inputs, Outputs, RecordOf, Sources};
 pub use journal::{
     Accepted, Damage, Entry, EnvironmentKey, FORMAT, Holder, Journal, JournalError, Memory, OpenError, Past,
     Salvaged, State,

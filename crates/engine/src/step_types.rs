@@ -128,4 +128,6 @@ pub struct StepInfo {
     pub usual: Duration,
     /// The deadline, in cloud time.
     pub deadline: Duration,
+    /// False if a setting switches the step off; see [`Graph::add_optional`](crate::Graph::add_optional).
+    pub enabled: bool,
 }

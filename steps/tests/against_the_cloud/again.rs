@@ -1,13 +1,8 @@
 //! A complete environment: a check finds it, and another apply changes nothing.
 
 use crate::bench::Bench;
-use landfall_engine::{Check, Context, Graph, Kind, Outcome, Step, StepError, Undone};
-use landfall_steps::{
-    apps::Apps, certificate::Certificate, cluster::Cluster, cluster_ready::ClusterReady, dns::Dns,
-    features::Features, gateways::Gateways, istio::Istio, key_vault::KeyVault, kubeconfig::Kubeconfig,
-    network::Network, preflight::Preflight, resource_group::ResourceGroup, subnet_role::SubnetRole,
-    tls_secret::TlsSecret, vault_access::VaultAccess, vault_officer::VaultOfficer,
-};
+use landfall_engine::{Check, Context, Kind, Outcome, Step, StepError, Undone};
+use landfall_steps::{Wrap, deployment_with};
 use serde_json::Value;
 use std::time::Duration;
 
@@ -46,7 +41,8 @@ async fn every_step_is_ready_before_and_after_it_is_made_again() {
     let bench = Bench::instant().await;
     bench.up_ready().await;
     let (before, mark) = (world(&bench), bench.mark());
-    let told = bench.walk(&again(&bench), |_| false).await;
+    let (again, _) = deployment_with(&bench.clouds, &bench.wish, &bench.teardown, &ForcedApply);
+    let told = bench.walk(&again, |_| false).await;
     assert_eq!(told.report.outcome, Outcome::Ready, "{:#?}", told.report.errors);
     assert_eq!(told.started().len(), 17);
     let made: Vec<String> = bench.writes(mark).into_iter().filter(|line| line.contains(" 201 ")).collect();
@@ -118,27 +114,11 @@ impl<S: Step> Again<S> {
     }
 }
 
-/// The same wiring, with a forced apply of every step.
-#[rustfmt::skip]
-fn again(bench: &Bench) -> Graph {
-    let (c, s, t) = (&bench.clouds, &bench.wish, &bench.teardown);
-    let mut g = Graph::default();
-    let clear    = g.add("preflight",      Again(Preflight::new(c, s)),     ());
-    let features = g.add("features",       Again(Features::new(c)),         clear.done());
-    let group    = g.add("resource-group", Again(ResourceGroup::new(c, s, t)), clear.done());
-    let subnet   = g.add("network",        Again(Network::new(c, s)),       group);
-    let vault    = g.add("key-vault",      Again(KeyVault::new(c, s, t)),   group);
-    let officer  = g.add("vault-officer",  Again(VaultOfficer::new(c)),     vault);
-    let cert     = g.add("certificate",    Again(Certificate::new(c, s)),   (vault, officer.done()));
-    let accepted = g.add("cluster",        Again(Cluster::new(c, s, t)),       (subnet, clear, features.done()));
-    let _grant   = g.add("subnet-role",    Again(SubnetRole::new(c)),       (accepted, subnet));
-    let cluster  = g.add("cluster-ready",  Again(ClusterReady::new(c, s)),  accepted);
-    let access   = g.add("vault-access",   Again(VaultAccess::new(c)),      (cluster, vault));
-    let _config  = g.add("kubeconfig",     Again(Kubeconfig::new(c, s)),    cluster);
-    let istio    = g.add("istio",          Again(Istio::new(c)),            cluster);
-    let secret   = g.add("tls-secret",     Again(TlsSecret::new(c, s)),     (cluster, cert, vault, access.done()));
-    let apps     = g.add("apps",           Again(Apps::new(c, s)),          cluster);
-    let gateways = g.add("gateways",       Again(Gateways::new(c, s)),      (cluster, istio.done(), secret.done(), apps.done()));
-    let _names   = g.add("dns",            Again(Dns::new(c, s)),           gateways);
-    g
+/// The adapter for a forced apply of every step.
+struct ForcedApply;
+
+impl Wrap for ForcedApply {
+    fn wrap<S: Step>(&self, step: S) -> impl Step<Input = S::Input, Output = S::Output> {
+        Again(step)
+    }
 }

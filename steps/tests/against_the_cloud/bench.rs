@@ -1,7 +1,7 @@
 //! A test fixture: a simulated cloud of one test, runs against it, direct Resource Manager access, and
 //! request log queries.
 
-use crate::{kubectl::Kubectl, settings, wiring};
+use crate::{kubectl::Kubectl, settings};
 use landfall_cloud::{
     Arm, Credential, Endpoints, Meter, Roots, Secret, SignIn, SignInFacts, Vaults,
     arm::{self, Azure, Begun, Condition},
@@ -14,7 +14,7 @@ use landfall_engine::{
 };
 use landfall_sim::{Line, Options, Sim, Speed};
 use landfall_steps::{
-    Clouds, Clusters, Survey, deployment, description,
+    Clouds, Clusters, Resources, Survey, deployment, description,
     settings::{Settings, Teardown},
     survey,
 };
@@ -22,6 +22,12 @@ use serde_json::Value;
 use std::sync::Once;
 use tempfile::TempDir;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+
+/// The number of steps before the cluster.
+pub const STEPS: u32 = 7;
+/// The steps before the cluster: their tests need no wait for a cluster.
+const BEFORE_CLUSTER: [&str; STEPS as usize] =
+    ["preflight", "features", "resource-group", "network", "key-vault", "vault-officer", "certificate"];
 
 /// A simulated cloud, its clients, and settings.
 pub struct Bench {
@@ -72,10 +78,15 @@ impl Bench {
     }
 
     fn graph(&self) -> Graph {
-        match self.whole {
-            true => deployment(&self.clouds, &self.wish, &self.teardown).0,
-            false => wiring::without_cluster(self),
+        self.deployment().0
+    }
+
+    fn deployment(&self) -> (Graph, Resources) {
+        let (mut graph, resources) = deployment(&self.clouds, &self.wish, &self.teardown);
+        if !self.whole {
+            graph.only(&BEFORE_CLUSTER);
         }
+        (graph, resources)
     }
 
     /// Runs `up` as a separate process would.
@@ -142,7 +153,7 @@ impl Bench {
     /// Adopts the resources that were only found.
     pub async fn adopt(&self) {
         let (run, _) = self.run("down").await;
-        for step in landfall_steps::adoptable(&run.journal.memory()) {
+        for step in self.deployment().1.adoptable(&run.journal.memory()) {
             run.journal.append(Entry::Adopted { step }).unwrap();
         }
     }
@@ -152,7 +163,8 @@ impl Bench {
         let memory = self.memory();
         let ours = memory.0.iter().filter(|(_, past)| past.ours);
         let going: Vec<&str> = ours.map(|(step, _)| step.as_str()).collect();
-        survey(&self.clouds, &self.wish, &memory, &going).await
+        let (_, resources) = self.deployment();
+        survey(&self.clouds, &self.wish, &resources, &memory, &going).await
     }
 
     /// Locks a scope.
@@ -172,9 +184,9 @@ impl Bench {
     /// Runs `down`, and keeps the resources of some steps.
     pub async fn down_but(&self, kept: &[&str]) -> Told {
         let (run, events) = self.run("down").await;
-        let mut graph = self.graph();
+        let (mut graph, resources) = self.deployment();
         for step in kept {
-            assert!(landfall_steps::keep(&mut graph, step, "as asked"), "{step}");
+            assert!(resources.keep(&mut graph, step, "as asked"), "{step}");
         }
         let walk = async {
             let report = down(&graph, &run).await.unwrap();

@@ -1,6 +1,9 @@
 //! The certificate in the vault.
 
-use crate::{bench::Bench, settings, wiring::STEPS};
+use crate::{
+    bench::{Bench, STEPS},
+    settings,
+};
 use landfall_cloud::vault::Vault;
 use landfall_engine::{How, Kind, Undone};
 use landfall_steps::settings::Renewal;

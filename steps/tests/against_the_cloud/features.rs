@@ -1,6 +1,6 @@
 //! Providers and preview features.
 
-use crate::{bench::Bench, wiring::STEPS};
+use crate::bench::{Bench, STEPS};
 use landfall_engine::How;
 use landfall_sim::{Options, Speed};
 
@@ -13,6 +13,9 @@ async fn a_provider_that_is_not_registered_is_registered_once() {
     // The registration is not owned, although landfall requested it: it serves the whole subscription.
     assert_eq!(told.how("features"), Some(How::Found));
     assert_eq!(bench.writes_at(0, "/register").len(), 2);
+    let output = bench.memory().past("features").unwrap().output.clone().unwrap();
+    let all = ["ContainerService", "KeyVault", "Network", "Compute", "ManagedIdentity"];
+    assert_eq!(output["providers"], serde_json::json!(all.map(|name| format!("Microsoft.{name}"))));
     assert_eq!(bench.up_ready().await.counts(), (STEPS, 0, 0));
 }
 

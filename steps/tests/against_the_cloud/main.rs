@@ -31,4 +31,3 @@ mod unexamined;
 mod vault;
 mod verify;
 mod waits;
-mod wiring;

@@ -1,6 +1,9 @@
 //! The virtual network.
 
-use crate::{bench::Bench, cluster, waits, wiring::STEPS};
+use crate::{
+    bench::{Bench, STEPS},
+    cluster, waits,
+};
 use landfall_engine::{How, Kind, Undone};
 use landfall_sim::{Options, Speed};
 use landfall_steps::preflight::Concern;

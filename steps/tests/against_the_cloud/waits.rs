@@ -1,9 +1,9 @@
 //! Waits during an outage of the cloud: they continue until their own timeout.
 
 use crate::bench::{Bench, Told};
-use landfall_engine::{Graph, How, Outcome};
+use landfall_engine::{How, Outcome};
 use landfall_sim::{Line, Options, Speed, fault::Armed};
-use landfall_steps::{network::Network, preflight::Concern, resource_group::ResourceGroup};
+use landfall_steps::{deployment, preflight::Concern};
 use serde_json::json;
 
 /// More consecutive failures than the retries of one request.
@@ -106,10 +106,8 @@ async fn the_secret_is_waited_for_while_the_cluster_does_not_answer() {
 async fn a_provider_whose_registration_is_late_delays_what_needs_it() {
     let unregistered = vec!["Microsoft.Network".to_owned()];
     let bench = Bench::with(Options { speed: Speed::Times(60.0), unregistered, ..Options::default() }).await;
-    let mut graph = Graph::default();
-    let group =
-        graph.add("resource-group", ResourceGroup::new(&bench.clouds, &bench.wish, &bench.teardown), ());
-    graph.add("network", Network::new(&bench.clouds, &bench.wish), group);
+    let (mut graph, _) = deployment(&bench.clouds, &bench.wish, &bench.teardown);
+    graph.only(&["resource-group", "network"]);
     // The registration arrives only after the service has refused the write without it.
     let register = async {
         let refused = |line: &Line| line.status == 409 && line.path.ends_with("/vnet-demo");

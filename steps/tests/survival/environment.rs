@@ -172,9 +172,9 @@ impl Environment {
     fn graph_of(&self, clouds: &Clouds, command: Command) -> Graph {
         let mut wish = self.wish.clone();
         if command == Command::Rotate {
-            let (graph, handles) = deployment(clouds, &wish, &self.teardown);
+            let (_, resources) = deployment(clouds, &wish, &self.teardown);
             let memory = Journal::read(&self.state()).unwrap().map(|(_, memory)| memory).unwrap_or_default();
-            let unfinished = landfall_steps::unfinished(&graph, &handles, &memory).is_some();
+            let unfinished = landfall_steps::unfinished(resources.records(), &memory).is_some();
             wish.certificate.renewal = (!unfinished).then_some(Renewal::Now);
         }
         deployment(clouds, &wish, &self.teardown).0

@@ -3,8 +3,10 @@
 use super::entry::Entry;
 use crate::{
     error::{ErrorReport, Residue},
+    handle::RecordOf,
     step_types::{How, Undone},
 };
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -71,6 +73,16 @@ impl Memory {
         self.0.get(step)
     }
 
+    /// Returns the recorded state of the step that a handle or a reference names.
+    pub fn past_of<T>(&self, step: RecordOf<T>) -> Option<&Past> {
+        self.past(step.id())
+    }
+
+    /// Returns the recorded output of a step; `None` if there is none, or it no longer parses.
+    pub fn output_of<T: DeserializeOwned>(&self, step: RecordOf<T>) -> Option<T> {
+        self.past_of(step)?.read_output()
+    }
+
     /// Applies one entry, written at `at` (RFC 3339).
     pub fn learn(&mut self, at: &str, entry: &Entry) {
         match entry {
@@ -94,6 +106,11 @@ impl Memory {
 }
 
 impl Past {
+    /// Returns the output in its type; `None` if there is none, or it no longer parses.
+    pub fn read_output<T: DeserializeOwned>(&self) -> Option<T> {
+        serde_json::from_value(self.output.clone()?).ok()
+    }
+
     /// Returns whether an attempt without an output started after the one that gave this output: its resource
     /// may have another id.
     pub fn output_in_doubt(&self) -> bool {

@@ -44,10 +44,12 @@ impl LooksAhead {
         let outputs = Outputs(made.iter().map(|made| made.as_ref().map(|m| m.produced.clone())).collect());
         let looks = (0..graph.nodes.len())
             .map(|index| {
-                let sources = &graph.sources[index];
+                let mut sources =
+                    graph.sources[index].iter().filter(|&&source| !graph.is_disabled(source)).peekable();
                 // A step without sources is scheduled at once, so a speculative check gains nothing.
-                let known = !sources.is_empty() && sources.iter().all(|&source| made[source].is_some());
-                known.then(|| LookAhead::begin(graph, run, index, outputs.clone()))
+                let known = sources.peek().is_some() && sources.all(|&source| made[source].is_some());
+                (known && !graph.is_disabled(index))
+                    .then(|| LookAhead::begin(graph, run, index, outputs.clone()))
             })
             .collect();
         Self { looks, remembered: made.into_iter().map(|made| made.map(|m| m.value)).collect() }
@@ -63,7 +65,8 @@ impl LooksAhead {
     ) -> Option<LookAhead> {
         let look = self.looks[index].take()?;
         let held = |&source: &usize| {
-            let (how, value) = ended[source].as_ref().expect("scheduled after its sources");
+            // A disabled source has no result, and gives no value.
+            let Some((how, value)) = &ended[source] else { return true };
             *how == How::Found && self.remembered[source].as_ref() == Some(value)
         };
         sources.iter().all(held).then_some(look)

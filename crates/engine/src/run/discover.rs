@@ -32,7 +32,8 @@ pub async fn discover(graph: &Graph, looking: &Looking) -> Discovery {
             outputs.0[index] = Some(made.produced);
             continue;
         }
-        if graph.parents[index].iter().any(|&parent| outputs.0[parent].is_none()) {
+        if graph.is_disabled(index) || graph.parents[index].iter().any(|&parent| outputs.0[parent].is_none())
+        {
             continue;
         }
         let cx = Context::looking(node.id(), looking);

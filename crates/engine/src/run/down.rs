@@ -50,7 +50,7 @@ impl<'a> Down<'a> {
         let memory = run.journal.memory();
         let ours = graph.nodes.iter().map(|node| memory.past(node.id()).is_some_and(|past| past.ours));
         let fates = Fates::new(wholes(graph), ours);
-        let walk = Walk::begin(graph, run, Schedule::backward(graph.sources.clone()));
+        let walk = Walk::begin(graph, run, Schedule::backward(graph.sources.clone()), graph.steps());
         let (nodes, parents) = (graph.nodes.clone(), graph.parents.clone());
         Self { walk, known: Arc::new(Known { nodes, parents, memory, run: run.clone() }), fates }
     }

@@ -26,7 +26,7 @@ use crate::{
     node::Node,
     run_context::Run,
     schedule::Schedule,
-    step_types::Outcome,
+    step_types::{Outcome, StepInfo},
     stop::Level,
 };
 use futures::FutureExt;
@@ -62,9 +62,10 @@ struct Walk<'a, T> {
 }
 
 impl<'a, T: Send + 'static> Walk<'a, T> {
-    fn begin(graph: &'a Graph, run: &'a Run, schedule: Schedule) -> Self {
+    /// Starts a walk over these steps of the graph; `steps` are those that displays show.
+    fn begin(graph: &'a Graph, run: &'a Run, schedule: Schedule, steps: Vec<StepInfo>) -> Self {
         let environment = run.journal.environment().environment.clone();
-        run.tell(What::Opened { environment, steps: graph.steps() });
+        run.tell(What::Opened { environment, steps });
         let spans = vec![Span::None; graph.nodes.len()];
         let (running, report, began) = (JoinSet::new(), Report::new(), Instant::now());
         Self { graph, run, schedule, running, spans, report, began, put_off: false }

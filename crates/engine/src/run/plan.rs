@@ -28,7 +28,7 @@ use tokio::{
 /// The changes that `up` would make now.
 #[derive(Debug, Clone)]
 pub struct Plan {
-    /// Every step, dependencies first.
+    /// Every step, dependencies first. A disabled step is listed only if its resource is owned.
     pub steps: Vec<Planned>,
     /// The usual duration in cloud time: the critical path through the pending steps.
     pub estimate: Duration,
@@ -77,12 +77,36 @@ pub enum Action {
         /// The step that would be refused.
         by: &'static str,
     },
+    /// The step is switched off, and an earlier run created its resource: `down` deletes it.
+    Disabled,
+}
+
+impl Planned {
+    fn new(
+        node: &dyn Node,
+        action: Action,
+        why: Option<String>,
+        after: Vec<&'static str>,
+        owned: bool,
+    ) -> Self {
+        Self {
+            step: node.id(),
+            title: node.title(),
+            action,
+            changes: Vec::new(),
+            why,
+            error: None,
+            notes: Vec::new(),
+            after,
+            ours: owned,
+        }
+    }
 }
 
 impl Plan {
     /// Returns whether there is nothing to do and nothing that prevents it.
     pub fn is_empty(&self) -> bool {
-        self.steps.iter().all(|step| step.action == Action::Ok)
+        self.steps.iter().all(|step| matches!(step.action, Action::Ok | Action::Disabled))
     }
 }
 
@@ -157,7 +181,8 @@ impl<'a> Walk<'a> {
             let parents = &graph.parents[index];
             // A step without input values runs at once, or waits only for an ordering edge.
             let known = !parents.is_empty() && parents.iter().all(|&parent| remembered[parent].is_some());
-            known.then(|| tokio::spawn(look(graph.nodes[index].clone(), looking.clone(), outputs.clone())))
+            (known && !graph.is_disabled(index))
+                .then(|| tokio::spawn(look(graph.nodes[index].clone(), looking.clone(), outputs.clone())))
         });
         Self {
             graph,
@@ -186,6 +211,10 @@ impl<'a> Walk<'a> {
 
     /// Starts the check, or records the result of a step that needs none.
     fn start(&mut self, index: usize) {
+        if self.graph.is_disabled(index) {
+            self.skip(index);
+            return self.schedule.finish(index);
+        }
         let sources = &self.graph.sources[index];
         let barred = sources.iter().find_map(|&source| match self.ground[source] {
             Ground::Barred { by } => Some(by),
@@ -217,6 +246,14 @@ impl<'a> Walk<'a> {
                 None => (index, look(node, looking, outputs).await),
             }
         });
+    }
+
+    /// Lists a disabled step if an earlier run created its resource.
+    fn skip(&mut self, index: usize) {
+        let node = &self.graph.nodes[index];
+        if self.looking.memory.past(node.id()).is_some_and(|past| past.ours) {
+            self.planned[index] = Some(Planned::new(&**node, Action::Disabled, None, Vec::new(), true));
+        }
     }
 
     /// Records the result of a check.
@@ -253,7 +290,8 @@ impl<'a> Walk<'a> {
     }
 
     fn is_done(&self, index: usize) -> bool {
-        self.planned[index].as_ref().is_some_and(|planned| planned.action == Action::Ok)
+        self.graph.is_disabled(index)
+            || self.planned[index].as_ref().is_some_and(|planned| planned.action == Action::Ok)
     }
 
     fn decide(&mut self, index: usize, action: Action, why: Option<String>, ground: Ground) {
@@ -266,17 +304,8 @@ impl<'a> Walk<'a> {
                 open.map(|&source| self.graph.nodes[source].id()).collect()
             }
         };
-        self.planned[index] = Some(Planned {
-            step: node.id(),
-            title: node.title(),
-            action,
-            changes: Vec::new(),
-            why,
-            error: None,
-            notes: Vec::new(),
-            after,
-            ours: self.looking.memory.past(node.id()).is_some_and(|past| past.ours),
-        });
+        let owned = self.looking.memory.past(node.id()).is_some_and(|past| past.ours);
+        self.planned[index] = Some(Planned::new(&**node, action, why, after, owned));
         self.ground[index] = ground;
         self.schedule.finish(index);
     }
@@ -286,17 +315,19 @@ impl<'a> Walk<'a> {
             look.abort();
         }
         for index in 0..self.graph.nodes.len() {
-            if self.planned[index].is_none() {
+            if self.graph.is_disabled(index) {
+                self.skip(index);
+            } else if self.planned[index].is_none() {
                 self.decide(index, Action::Wait, Some("not checked".into()), Ground::Moving(None));
             }
         }
-        let steps: Vec<Planned> = self.planned.into_iter().flatten().collect();
-        let span = |(node, step): (&Arc<dyn Node>, &Planned)| match step.action {
-            Action::Create | Action::Change | Action::Wait => Span::After(node.usual()),
-            Action::Ok | Action::Refuse | Action::Blocked { .. } => Span::None,
+        let span = |(node, step): (&Arc<dyn Node>, &Option<Planned>)| match step.as_ref().map(|s| s.action) {
+            Some(Action::Create | Action::Change | Action::Wait) => Span::After(node.usual()),
+            _ => Span::None,
         };
-        let spans: Vec<Span> = self.graph.nodes.iter().zip(&steps).map(span).collect();
-        let estimate = critical_path(&self.graph.sources, 0..steps.len(), &spans);
+        let spans: Vec<Span> = self.graph.nodes.iter().zip(&self.planned).map(span).collect();
+        let estimate = critical_path(&self.graph.sources, 0..spans.len(), &spans);
+        let steps = self.planned.into_iter().flatten().collect();
         Plan { steps, estimate, elapsed: self.began.elapsed() }
     }
 }

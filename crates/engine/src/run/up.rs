@@ -49,7 +49,7 @@ struct Up<'a> {
 
 impl<'a> Up<'a> {
     fn begin(graph: &'a Graph, run: &'a Run) -> Self {
-        let walk = Walk::begin(graph, run, Schedule::forward(graph.sources.clone()));
+        let walk = Walk::begin(graph, run, Schedule::forward(graph.sources.clone()), graph.enabled_steps());
         let ahead = LooksAhead::begin(graph, run, &run.journal.memory());
         let steps = graph.nodes.len();
         Self { walk, ahead, outputs: Outputs(vec![None; steps]), ended: vec![None; steps] }
@@ -57,7 +57,7 @@ impl<'a> Up<'a> {
 
     fn start_what_may(&mut self) {
         let (graph, run) = (self.walk.graph, self.walk.run);
-        for index in self.walk.take_ready() {
+        for index in self.take_enabled() {
             let node = graph.nodes[index].clone();
             let ahead = self.ahead.take(index, &graph.sources[index], &self.ended);
             let cx = Context::new(node.id(), Act::Make, run);
@@ -70,6 +70,23 @@ impl<'a> Up<'a> {
                 let span = span.unwrap_or_else(|| Span::After(cx.acted()));
                 Turn { index, result, span, elapsed: began.elapsed() }
             });
+        }
+    }
+
+    /// Returns the enabled steps whose turn it is. A disabled one counts as done.
+    fn take_enabled(&mut self) -> Vec<usize> {
+        let mut enabled = Vec::new();
+        loop {
+            let ready = self.walk.take_ready();
+            if ready.is_empty() {
+                return enabled;
+            }
+            for index in ready {
+                match self.walk.graph.is_disabled(index) {
+                    true => self.walk.schedule.finish(index),
+                    false => enabled.push(index),
+                }
+            }
         }
     }
 

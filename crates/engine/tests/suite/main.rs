@@ -8,6 +8,7 @@ mod down;
 mod format;
 mod guard;
 mod lasting;
+mod optional;
 mod plan;
 mod recorded;
 mod stop;

@@ -1,0 +1,399 @@
+//! Role assignments: a step for some roles of one principal at the scope of another step's resource.
+
+use crate::{
+    Clouds,
+    cluster::AcceptedCluster,
+    cluster_ready::ReadyCluster,
+    deployment::Records,
+    doing::{Doing, Written},
+    key_vault::Vault,
+    network::Subnet,
+    operation,
+    resource::{Listed, LockScope, ROLE_ASSIGNMENT, Resource, ResourceSpec, Right},
+};
+use landfall_cloud::{
+    ApiErrorKind,
+    arm::{Assignment as Existing, Azure, Role},
+};
+use landfall_engine::{Check, Context, Kind, Look, RecordOf, Residue, Step, StepError, Undone, Wait};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use std::{marker::PhantomData, time::Duration};
+
+const RIGHTS: &[Right] =
+    &[Right { act: "create role assignments", action: "Microsoft.Authorization/roleAssignments/write" }];
+
+/// The roles that a step assigns, and to whom.
+pub trait Assignment: Send + Sync + 'static {
+    /// The values of earlier steps from which scope and principal follow.
+    type Input: Send + Sync + 'static;
+    /// The output of the step whose resource is the scope.
+    type Parent: DeserializeOwned + 'static;
+    /// The roles.
+    const ROLES: &'static [Role];
+    /// The title of the step.
+    const TITLE: &'static str;
+
+    /// Returns the scope.
+    fn scope(input: &Self::Input) -> &str;
+    /// Returns the object id of the managed identity that gets the roles; `None` for the signed-in principal.
+    fn principal(input: &Self::Input) -> Option<&str>;
+    /// Returns whether the resource at the scope existed before, although its step is owned.
+    fn is_joined(_parent: &Self::Parent) -> bool {
+        false
+    }
+}
+
+/// Network Contributor on the subnet for the cluster's identity, granted while the cluster is being created.
+pub struct ClusterOnSubnet;
+
+impl Assignment for ClusterOnSubnet {
+    type Input = (AcceptedCluster, Subnet);
+    type Parent = Subnet;
+    const ROLES: &'static [Role] = &[Role::NETWORK_CONTRIBUTOR];
+    const TITLE: &'static str = "Network Contributor for the cluster";
+
+    fn scope((_, subnet): &Self::Input) -> &str {
+        &subnet.id
+    }
+
+    fn principal((cluster, _): &Self::Input) -> Option<&str> {
+        Some(&cluster.principal_id)
+    }
+
+    fn is_joined(subnet: &Subnet) -> bool {
+        subnet.joined
+    }
+}
+
+/// Key Vault Secrets User and Certificate User for the add-on's identity, so that the CSI driver can read.
+pub struct AddOnInVault;
+
+impl Assignment for AddOnInVault {
+    type Input = (ReadyCluster, Vault);
+    type Parent = Vault;
+    const ROLES: &'static [Role] = &[Role::SECRETS_USER, Role::CERTIFICATE_USER];
+    const TITLE: &'static str = "Secrets and Certificate User for the add-on";
+
+    fn scope((_, vault): &Self::Input) -> &str {
+        &vault.id
+    }
+
+    fn principal((cluster, _): &Self::Input) -> Option<&str> {
+        Some(&cluster.secrets.object_id)
+    }
+}
+
+/// Key Vault Certificates Officer for the signed-in principal, so that the certificate can be imported.
+pub struct CallerInVault;
+
+impl Assignment for CallerInVault {
+    type Input = Vault;
+    type Parent = Vault;
+    const ROLES: &'static [Role] = &[Role::CERTIFICATES_OFFICER];
+    const TITLE: &'static str = "Certificates Officer for the caller";
+
+    fn scope(vault: &Vault) -> &str {
+        &vault.id
+    }
+
+    fn principal(_: &Vault) -> Option<&str> {
+        None
+    }
+}
+
+/// Assigns roles at the scope of another step's resource.
+pub struct RoleAssignment<A: Assignment> {
+    azure: Azure,
+    /// The step whose resource is the scope: Azure deletes the assignments with it.
+    parent: RecordOf<A::Parent>,
+    needed_by: Option<&'static str>,
+    _assignment: PhantomData<fn() -> A>,
+}
+
+impl RoleAssignment<ClusterOnSubnet> {
+    /// Returns the step for the cluster's identity, whose cluster does not work without the role.
+    #[must_use]
+    pub fn for_cluster(c: &Clouds, records: &Records) -> Self {
+        Self { needed_by: Some(records.accepted.id()), ..Self::at(c, records.network) }
+    }
+}
+
+impl RoleAssignment<AddOnInVault> {
+    /// Returns the step for the identity of the Secrets Store add-on.
+    #[must_use]
+    pub fn for_add_on(c: &Clouds, records: &Records) -> Self {
+        Self::at(c, records.vault)
+    }
+}
+
+impl RoleAssignment<CallerInVault> {
+    /// Returns the step for the signed-in principal.
+    #[must_use]
+    pub fn for_caller(c: &Clouds, records: &Records) -> Self {
+        Self::at(c, records.vault)
+    }
+}
+
+impl<A: Assignment> RoleAssignment<A> {
+    fn at(c: &Clouds, parent: RecordOf<A::Parent>) -> Self {
+        Self { azure: c.azure.clone(), parent, needed_by: None, _assignment: PhantomData }
+    }
+
+    async fn principal(&self, input: &A::Input) -> Result<Principal, StepError> {
+        match A::principal(input) {
+            Some(identity) => Ok(Principal { object_id: identity.to_owned(), kind: "ServicePrincipal" }),
+            None => caller(&self.azure).await,
+        }
+    }
+}
+
+impl<A: Assignment> Step for RoleAssignment<A> {
+    type Input = A::Input;
+    type Output = Granted;
+
+    fn title(&self) -> String {
+        A::TITLE.to_owned()
+    }
+
+    fn deadline(&self) -> Duration {
+        Duration::from_secs(300)
+    }
+
+    fn usual(&self) -> Duration {
+        Duration::from_secs(2)
+    }
+
+    async fn check(&self, _: &Context, input: &A::Input) -> Result<Check<Granted>, StepError> {
+        check_roles(&self.azure, A::scope(input), &self.principal(input).await?, A::ROLES).await
+    }
+
+    async fn apply(&self, cx: &Context, input: &A::Input) -> Result<Granted, StepError> {
+        let principal = self.principal(input).await?;
+        // Another caller may still use the roles of an earlier one; an identity is replaced with its cluster.
+        if A::principal(input).is_some() {
+            delete_outdated(cx, &self.azure, &principal, A::ROLES).await?;
+        }
+        assign(cx, &self.azure, A::scope(input), &principal, A::ROLES).await
+    }
+
+    fn part_of(&self) -> Option<&'static str> {
+        Some(self.parent.id())
+    }
+
+    async fn recover(&self, _: &Context, input: &A::Input) -> Result<Option<Granted>, StepError> {
+        recover_roles(&self.azure, A::scope(input), &self.principal(input).await?, A::ROLES).await
+    }
+
+    async fn undo(&self, cx: &Context, granted: Granted) -> Result<Undone, StepError> {
+        // Azure deletes the assignments at a scope together with the resource.
+        let joined = cx.output_of(self.parent).is_some_and(|parent| A::is_joined(&parent));
+        if cx.owns(self.parent) && !joined {
+            return Ok(Undone::GoesWithParent);
+        }
+        delete(cx, &self.azure, &granted, A::ROLES).await
+    }
+}
+
+impl<A: Assignment> Resource for RoleAssignment<A> {
+    fn resource(&self) -> ResourceSpec {
+        ResourceSpec::new("role assignment", "")
+            .of_type(ROLE_ASSIGNMENT)
+            .needs(RIGHTS)
+            .listed(|past| {
+                let granted = past.read_output::<Granted>()?;
+                Some(Listed::RoleAssignments(granted.assignments.len()))
+            })
+            .locked_at(|past| {
+                past.read_output::<Granted>()
+                    .map(|granted| LockScope::At(granted.scope))
+                    .into_iter()
+                    .collect()
+            })
+            // Only the cloud shows the owner of an assignment.
+            .with_found_parts(|_| true)
+            .needed_by(self.needed_by)
+    }
+}
+
+/// The principal of a role assignment.
+#[derive(Debug, Clone)]
+struct Principal {
+    object_id: String,
+    /// `User`, `ServicePrincipal` (managed identities too) or `Group`.
+    kind: &'static str,
+}
+
+/// The existing assignments.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Granted {
+    /// Resource ids of the assignments, in the order of the roles.
+    pub assignments: Vec<String>,
+    /// The scope of the assignments.
+    pub scope: String,
+    /// The principal, an object id.
+    pub principal: String,
+}
+
+/// Checks which of the roles are assigned already, inherited ones included: the effect decides.
+async fn check_roles(
+    azure: &Azure,
+    scope: &str,
+    principal: &Principal,
+    roles: &[Role],
+) -> Result<Check<Granted>, StepError> {
+    let listed = azure.assignments_at(scope).await.doing(format!("list the role assignments at {scope}"))?;
+    let found: Vec<String> = roles.iter().filter_map(|role| find(&listed, principal, *role)).collect();
+    Ok(if found.len() == roles.len() {
+        Check::Ready(Granted {
+            assignments: found,
+            scope: scope.to_owned(),
+            principal: principal.object_id.clone(),
+        })
+    } else {
+        Check::Missing
+    })
+}
+
+/// Creates the assignments concurrently.
+async fn assign(
+    cx: &Context,
+    azure: &Azure,
+    scope: &str,
+    principal: &Principal,
+    roles: &[Role],
+) -> Result<Granted, StepError> {
+    let grants = roles.iter().map(|role| grant(cx, azure, scope, principal, *role));
+    // Each request runs to its end: a cancelled one could not report its leftover.
+    let granted = futures::future::join_all(grants).await;
+    let assignments = granted.into_iter().collect::<Result<_, _>>()?;
+    Ok(Granted { assignments, scope: scope.to_owned(), principal: principal.object_id.clone() })
+}
+
+async fn grant(
+    cx: &Context,
+    azure: &Azure,
+    scope: &str,
+    principal: &Principal,
+    role: Role,
+) -> Result<String, StepError> {
+    let what = format!("grant {} at {}", role.name, short(scope));
+    let wait = Wait::new(
+        "the identity to replicate in the directory",
+        Duration::from_secs(5),
+        Duration::from_secs(180),
+    );
+    cx.wait_until(wait, async || {
+        match azure.grant(scope, &principal.object_id, principal.kind, role).await.written(cx) {
+            Ok(_) => Ok(Look::There(azure.assignment_id(scope, &principal.object_id, role))),
+            // Another party granted it under another name: it has the same effect and is not owned.
+            Err(error) if error.code.as_deref() == Some("RoleAssignmentExists") => {
+                let listed = azure.assignments_at(scope).await.doing(&what)?;
+                // The list may be older than the refusal.
+                Ok(find(&listed, principal, role).map_or_else(
+                    || Look::not_yet("assigned under another name, not listed yet"),
+                    Look::There,
+                ))
+            }
+            Err(error) if error.code.as_deref() == Some("PrincipalNotFound") => {
+                cx.retrying("PrincipalNotFound", Duration::ZERO);
+                Ok(Look::not_yet("the directory does not list the identity yet, usually within 2 min"))
+            }
+            // The assignment's name is deterministic, so that a repeated grant is idempotent.
+            Err(error) if operation::passes(&error) => Ok(operation::unanswered(&error, None)),
+            Err(error) if error.kind == ApiErrorKind::Forbidden => Err(error).doing(&what).map_err(|error| {
+                error.hint(format!(
+                    "granting roles requires Owner, User Access Administrator or Role Based Access Control \
+                     Administrator at {}; Contributor is not enough",
+                    short(scope)
+                ))
+            }),
+            Err(error) => Err(error).doing(&what),
+        }
+    })
+    .await
+}
+
+/// Returns the assignments with landfall's names, also if some are missing.
+async fn recover_roles(
+    azure: &Azure,
+    scope: &str,
+    principal: &Principal,
+    roles: &[Role],
+) -> Result<Option<Granted>, StepError> {
+    let listed = match azure.assignments_at(scope).await {
+        // Assignments at a scope are deleted with it.
+        Err(error) if error.kind == ApiErrorKind::NotFound => return Ok(None),
+        listed => listed.doing(format!("list the role assignments at {scope}"))?,
+    };
+    let ours = roles.iter().map(|role| azure.assignment_id(scope, &principal.object_id, *role));
+    let there = |id: &String| listed.iter().any(|one| one.id.eq_ignore_ascii_case(id));
+    let assignments: Vec<String> = ours.filter(there).collect();
+    Ok((!assignments.is_empty()).then(|| Granted {
+        assignments,
+        scope: scope.to_owned(),
+        principal: principal.object_id.clone(),
+    }))
+}
+
+/// Deletes the assignments of an earlier run of this step for an identity that is gone. A recreated cluster has
+/// another identity, and the old assignment would stay as "Identity not found".
+async fn delete_outdated(
+    cx: &Context,
+    azure: &Azure,
+    principal: &Principal,
+    roles: &[Role],
+) -> Result<(), StepError> {
+    let before = cx.last_output::<Granted>().filter(|_| cx.ours());
+    if let Some(before) = before.filter(|before| before.principal != principal.object_id) {
+        delete(cx, azure, &before, roles).await?;
+    }
+    Ok(())
+}
+
+/// Deletes the assignments with landfall's names. After an adoption it also deletes foreign ones at this very
+/// scope, but never inherited ones.
+async fn delete(cx: &Context, azure: &Azure, granted: &Granted, roles: &[Role]) -> Result<Undone, StepError> {
+    let (mut kept, mut kept_here) = (0, 0);
+    let here = format!("{}/providers/microsoft.authorization/", granted.scope.to_ascii_lowercase());
+    for assignment in &granted.assignments {
+        let is = |role: &&Role| {
+            assignment.eq_ignore_ascii_case(&azure.assignment_id(&granted.scope, &granted.principal, **role))
+        };
+        let ours = roles.iter().find(is).map(|role| role.name);
+        let adopted = cx.adopted() && assignment.to_ascii_lowercase().starts_with(&here);
+        if let Some(role) = ours.or(adopted.then_some("a role")) {
+            let revoked = azure.revoke(assignment).await;
+            revoked.doing(format!("delete role assignment {role} at {}", short(&granted.scope)))?;
+        } else {
+            kept += 1;
+            kept_here += usize::from(assignment.to_ascii_lowercase().starts_with(&here));
+        }
+    }
+    // A foreign assignment at this scope stays recorded: otherwise no later `--adopt` could name it.
+    Ok(if kept == granted.assignments.len() || kept_here > 0 {
+        Undone::Kept { why: "another identity granted it, here or at a higher scope".to_owned() }
+    } else {
+        Undone::Deleted
+    })
+}
+
+/// Returns the signed-in identity as a principal of assignments.
+async fn caller(azure: &Azure) -> Result<Principal, StepError> {
+    let identity = azure.arm().identity().await.doing("identify the signed-in identity")?;
+    if identity.object_id.is_empty() {
+        return Err(StepError::new(Kind::Refused, "identify the signed-in identity")
+            .cause("the access token has no object id")
+            .residue(Residue::Nothing));
+    }
+    let kind = identity.kind.as_str();
+    Ok(Principal { object_id: identity.object_id, kind })
+}
+
+fn find(listed: &[Existing], principal: &Principal, role: Role) -> Option<String> {
+    listed.iter().find(|a| a.gives(&principal.object_id, role)).map(|a| a.id.clone())
+}
+
+/// Returns the last part of a scope, its short name.
+fn short(scope: &str) -> &str {
+    scope.rsplit('/').next().unwrap_or(scope)
+}

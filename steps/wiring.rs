@@ -1,0 +1,194 @@
+//! The builder of the wiring: adds steps to the graph, and collects what they own.
+
+use crate::resource::{Declared, Resource, Resources};
+use landfall_engine::{Done, Graph, Handle, Inputs, Step};
+
+/// An adapter around every step of a deployment, for a test that changes how all steps behave.
+pub trait Wrap {
+    /// Returns the step to wire instead.
+    fn wrap<S: Step>(&self, step: S) -> impl Step<Input = S::Input, Output = S::Output>;
+}
+
+/// The adapter that changes nothing.
+pub struct Unwrapped;
+
+impl Wrap for Unwrapped {
+    fn wrap<S: Step>(&self, step: S) -> impl Step<Input = S::Input, Output = S::Output> {
+        step
+    }
+}
+
+/// A graph in construction, with the declarations of its steps.
+pub(crate) struct Wiring<'w, W> {
+    graph: Graph,
+    wrap: &'w W,
+    declared: Vec<Declared>,
+}
+
+impl<'w, W: Wrap> Wiring<'w, W> {
+    pub(crate) fn new(graph: Graph, wrap: &'w W) -> Self {
+        Self { graph, wrap, declared: Vec::new() }
+    }
+
+    /// Adds a step; see [`Graph::add`].
+    pub(crate) fn add<S, I>(&mut self, id: &'static str, step: S, inputs: I) -> Handle<S::Output>
+    where
+        S: Resource,
+        I: Inputs<Values = S::Input>,
+    {
+        self.declare(id, &step);
+        self.graph.add(id, self.wrap.wrap(step), inputs)
+    }
+
+    /// Adds a step that a setting may switch off; see [`Graph::add_optional`].
+    #[cfg_attr(not(test), expect(dead_code, reason = "no setting switches off a step yet"))]
+    pub(crate) fn add_optional<S, I>(&mut self, id: &'static str, enabled: bool, step: S, inputs: I) -> Done
+    where
+        S: Resource,
+        I: Inputs<Values = S::Input>,
+    {
+        self.declare(id, &step);
+        self.graph.add_optional(id, enabled, self.wrap.wrap(step), inputs)
+    }
+
+    fn declare<S: Resource>(&mut self, id: &'static str, step: &S) {
+        let (parent, names, spec) = (step.part_of(), S::NAMES, step.resource());
+        self.declared.push(Declared { id, parent, depth: 0, names, spec });
+    }
+
+    /// Completes the wiring, and fills `resources` with the declarations.
+    ///
+    /// # Panics
+    ///
+    /// Panics if a record refers to a step that was not added.
+    pub(crate) fn finish(mut self, resources: &Resources) -> Graph {
+        self.graph.assert_complete();
+        let steps = self.graph.steps();
+        for index in 0..steps.len() {
+            let sources = steps[index].after.iter();
+            let depths = sources.filter_map(|id| self.declared.iter().find(|one| one.id == *id));
+            let depth = depths.map(|one| one.depth + 1).max().unwrap_or(0);
+            self.declared[index].depth = depth;
+        }
+        resources.fill(self.declared);
+        self.graph
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        deployment::Records,
+        resource::{KEY_VAULT, Listed, NameSetting, RESOURCE_GROUP, ResourceSpec, VIRTUAL_NETWORK},
+        settings::tests::settings,
+    };
+    use landfall_engine::{Check, Context, Entry, How, Memory, StepError, Undone};
+    use serde_json::json;
+    use std::time::Duration;
+
+    /// A step with any input, and its declaration.
+    struct Declares<I>(fn() -> ResourceSpec, std::marker::PhantomData<fn() -> I>);
+
+    fn declares<I>(spec: fn() -> ResourceSpec) -> Declares<I> {
+        Declares(spec, std::marker::PhantomData)
+    }
+
+    impl<I: Send + Sync + 'static> Step for Declares<I> {
+        type Input = I;
+        type Output = String;
+
+        fn title(&self) -> String {
+            String::new()
+        }
+
+        fn deadline(&self) -> Duration {
+            Duration::from_secs(1)
+        }
+
+        async fn check(&self, _: &Context, _: &I) -> Result<Check<String>, StepError> {
+            Ok(Check::Missing)
+        }
+
+        async fn apply(&self, _: &Context, _: &I) -> Result<String, StepError> {
+            Ok(String::new())
+        }
+
+        async fn undo(&self, _: &Context, _: String) -> Result<Undone, StepError> {
+            Ok(Undone::Deleted)
+        }
+    }
+
+    impl<I: Send + Sync + 'static> Resource for Declares<I> {
+        const NAMES: &'static [NameSetting] = &[NameSetting {
+            setting: "certificate.name",
+            key: "name",
+            get: |s, _| s.certificate.name.clone(),
+            set: |s, name| s.certificate.name = name.unwrap_or_default(),
+            recorded: |past| past.read_output(),
+            fixed: false,
+            optional: false,
+        }];
+
+        fn resource(&self) -> ResourceSpec {
+            (self.0)()
+        }
+    }
+
+    /// A group, a network and an optional vault in it, and a cluster after both.
+    fn wired(vault: bool) -> (Graph, Resources) {
+        let resources = Resources::new(Records::default());
+        let mut wiring = Wiring::new(Graph::new(), &Unwrapped);
+        let group =
+            || ResourceSpec::new("", "").of_type(RESOURCE_GROUP).listed(|_| Some(Listed::Group("rg".into())));
+        let group = wiring.add("group", declares::<()>(group), ());
+        let network = || ResourceSpec::new("network", "vnet").of_type(VIRTUAL_NETWORK).listed_in_group(false);
+        let network = wiring.add("net", declares::<String>(network), group);
+        let spec = || ResourceSpec::new("key vault", "kv").of_type(KEY_VAULT).listed_in_group(true);
+        let vault = wiring.add_optional("vault", vault, declares::<String>(spec), group);
+        let cluster =
+            || ResourceSpec::new("cluster", "aks").listed_in_group(false).needs_providers(&["A.More"]);
+        wiring.add("aks", declares::<(String, ())>(cluster), (network, vault));
+        let check = || ResourceSpec::undeletable("checks");
+        wiring.add("check", declares::<()>(check), ());
+        let role = || {
+            ResourceSpec::new("role", "").listed(|_| Some(Listed::RoleAssignments(1))).needed_by(Some("aks"))
+        };
+        wiring.add("role", declares::<String>(role), network);
+        (wiring.finish(&resources), resources)
+    }
+
+    #[test]
+    fn the_resources_follow_from_the_wiring_dependents_first() {
+        let (_, resources) = wired(true);
+        let memory = Memory::default();
+        let held = resources.holdings(&memory, &["group", "net", "vault", "aks"]);
+        let texts: Vec<&str> = held.in_group.iter().map(|listed| listed.text.as_str()).collect();
+        assert_eq!(texts, ["cluster aks", "network vnet", "key vault kv"]);
+        assert_eq!(held.group.as_deref(), Some("rg"));
+        assert_eq!(resources.providers(), ["Microsoft.KeyVault", "Microsoft.Network", "A.More"]);
+        assert!(resources.is_deletable("net") && resources.is_deletable("unknown"));
+        assert!(!resources.is_deletable("check") && resources.is_identified("vault", &memory));
+    }
+
+    #[test]
+    fn a_switched_off_step_still_has_its_resource_and_its_names() {
+        let (graph, resources) = wired(false);
+        assert!(graph.steps().iter().any(|step| step.id == "vault" && !step.enabled));
+        let mut memory = Memory::default();
+        let (step, output) = ("vault".to_owned(), json!("recorded"));
+        memory.learn("", &Entry::Started { step: step.clone(), attempt: 1, making: true, named: None });
+        memory.learn("", &Entry::Finished { step, how: How::Created, output });
+        assert_eq!(resources.holdings(&memory, &["vault"]).in_group.len(), 1);
+        assert_eq!(resources.as_made(&settings(), &memory).certificate.name, "recorded");
+        assert_eq!(resources.renamed(&settings(), &memory, "s"), [], "its name may change");
+    }
+
+    #[test]
+    fn a_kept_resource_keeps_what_it_needs_without_an_edge() {
+        let (mut graph, resources) = wired(true);
+        assert!(resources.keep(&mut graph, "aks", "as asked"));
+        assert!(["aks", "net", "vault", "group", "role"].iter().all(|id| graph.kept().contains_key(id)));
+        assert!(!resources.keep(&mut graph, "unknown", "as asked"));
+    }
+}
