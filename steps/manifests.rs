@@ -8,6 +8,7 @@ use crate::{
 use include_dir::{Dir, include_dir};
 use landfall_cloud::kubernetes::manifest::{self, Manifest};
 use serde_json::{Value, json};
+use std::sync::LazyLock;
 
 static BUILT_IN: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../templates/manifests");
 const CLASS: &str = include_str!("../templates/tls/secret-provider-class.yaml");
@@ -107,7 +108,13 @@ pub(crate) struct TlsNames<'a> {
     pub(crate) with_chain: bool,
 }
 
+/// Returns the built-in set, which is parsed once: commands wire the steps more than once.
 fn built_in() -> Vec<Manifest> {
+    static PARSED: LazyLock<Vec<Manifest>> = LazyLock::new(parse_built_in);
+    PARSED.clone()
+}
+
+fn parse_built_in() -> Vec<Manifest> {
     let mut files: Vec<_> = BUILT_IN.files().collect();
     files.sort_by_key(|file| file.path());
     let texts = files.into_iter().filter_map(|file| Some((file.path().to_str()?, file.contents_utf8()?)));

@@ -63,12 +63,9 @@ impl<'w, W: Wrap> Wiring<'w, W> {
     /// Panics if a record refers to a step that was not added.
     pub(crate) fn finish(mut self, resources: &Resources) -> Graph {
         self.graph.assert_complete();
-        let steps = self.graph.steps();
-        for index in 0..steps.len() {
-            let sources = steps[index].after.iter();
-            let depths = sources.filter_map(|id| self.declared.iter().find(|one| one.id == *id));
-            let depth = depths.map(|one| one.depth + 1).max().unwrap_or(0);
-            self.declared[index].depth = depth;
+        for (index, step) in self.graph.steps().into_iter().enumerate() {
+            let sources = self.declared.iter().filter(|one| step.after.contains(&one.id));
+            self.declared[index].depth = sources.map(|one| one.depth + 1).max().unwrap_or(0);
         }
         resources.fill(self.declared);
         self.graph

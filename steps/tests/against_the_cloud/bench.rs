@@ -69,6 +69,8 @@ impl Bench {
         });
         let sim = Sim::open(&home.path().join("sim"), Options { seed: Some(7), ..options }).await.unwrap();
         let (clouds, wish) = (clouds(&sim), settings::demo(home.path()));
+        // The first wiring parses the templates, which takes long at the speed of some tests.
+        drop(deployment(&clouds, &wish, &Teardown::default()));
         Self { sim, clouds, wish, home, teardown: Teardown::default(), whole: true }
     }
 
