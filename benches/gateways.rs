@@ -36,10 +36,10 @@ fn main() {
     runtime.block_on(compare(&state.join("default/sim")));
 }
 
-async fn compare(world: &Path) {
+async fn compare(state: &Path) {
     let options = Options { speed: Speed::Instant, traffic: true, ..Options::default() };
-    let sim = Sim::open(world, options).await.unwrap();
-    let doors = sim.doors_open().await;
+    let sim = Sim::open(state, options).await.unwrap();
+    let doors = sim.wait_for_listeners().await;
     let gateway = doors[&(address_of(&sim), 443)];
     let trusted = Trusted::new(certificate_of(&sim));
     let (bare, bare_trusted) = bare().await;
@@ -74,8 +74,8 @@ impl Trusted {
 
 /// Returns the address of the gateway that serves [`HOST`].
 fn address_of(sim: &Sim) -> Ipv4Addr {
-    sim.read(|world| {
-        let store = world.clusters.running().next().unwrap();
+    sim.read(|state| {
+        let store = state.clusters.running().next().unwrap();
         let gateway = store.get("gateways.gateway.networking.k8s.io", "default", "echo-gateway").unwrap();
         gateway["status"]["addresses"][0]["value"].as_str().unwrap().parse().unwrap()
     })
@@ -83,8 +83,8 @@ fn address_of(sim: &Sim) -> Ipv4Addr {
 
 /// Returns the self-signed certificate that the gateways serve, from the Secret that the driver created.
 fn certificate_of(sim: &Sim) -> CertificateDer<'static> {
-    let pem = sim.read(|world| {
-        let store = world.clusters.running().next().unwrap();
+    let pem = sim.read(|state| {
+        let store = state.clusters.running().next().unwrap();
         let secret = store.get("secrets", "default", "gateway-tls-secret").unwrap();
         let encoded = secret["data"]["tls.crt"].as_str().unwrap();
         base64::Engine::decode(&base64::engine::general_purpose::STANDARD, encoded).unwrap()
@@ -94,12 +94,12 @@ fn certificate_of(sim: &Sim) -> CertificateDer<'static> {
 
 /// Returns the throughput in requests per second.
 async fn load(to: SocketAddr, trusted: &Trusted) -> f64 {
-    let begun = Instant::now();
+    let started = Instant::now();
     let clients = (0..CONNECTIONS).map(|_| tokio::spawn(ask(to, trusted.0.clone())));
     for client in clients.collect::<Vec<_>>() {
         client.await.unwrap();
     }
-    (CONNECTIONS * REQUESTS_EACH) as f64 / begun.elapsed().as_secs_f64()
+    (CONNECTIONS * REQUESTS_EACH) as f64 / started.elapsed().as_secs_f64()
 }
 
 async fn ask(to: SocketAddr, connector: TlsConnector) {
@@ -112,8 +112,8 @@ async fn ask(to: SocketAddr, connector: TlsConnector) {
         let request = Request::get("/v1").header(header::HOST, HOST).body(Empty::new()).unwrap();
         let answer = sender.send_request(request).await.unwrap();
         assert_eq!(answer.status(), 200);
-        let said = answer.into_body().collect().await.unwrap().to_bytes();
-        assert!(said.starts_with(b"Hello from Echo v1"));
+        let body = answer.into_body().collect().await.unwrap().to_bytes();
+        assert!(body.starts_with(b"Hello from Echo v1"));
     }
     drop(sender);
     driven.await.unwrap().unwrap();
@@ -121,9 +121,9 @@ async fn ask(to: SocketAddr, connector: TlsConnector) {
 
 /// Starts a TLS server with a constant response.
 async fn bare() -> (SocketAddr, Trusted) {
-    let made = rcgen::generate_simple_self_signed([HOST.to_owned()]).unwrap();
-    let certificate = made.cert.der().clone();
-    let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+    let generated = rcgen::generate_simple_self_signed([HOST.to_owned()]).unwrap();
+    let certificate = generated.cert.der().clone();
+    let key = PrivateKeyDer::try_from(generated.signing_key.serialize_der()).unwrap();
     let config = ServerConfig::builder().with_no_client_auth();
     let config = config.with_single_cert(vec![certificate.clone()], key).unwrap();
     let acceptor = TlsAcceptor::from(Arc::new(config));

@@ -5,17 +5,17 @@ use crate::{
     exit::Exit,
     failure::Failure,
     render::stream::{self, Terminal},
-    settings::{checks::endpoints::Consent, file::CloudName, target::Where},
+    settings::{checks::endpoints::Consent, file::CloudName, target::TargetConfig},
 };
 use std::io::BufRead;
 
 /// A cloud that may receive credentials. Only [`ask`] creates one.
 #[derive(Clone, Copy)]
-pub struct Allowed<'a>(&'a Where);
+pub struct Allowed<'a>(&'a TargetConfig);
 
 impl<'a> Allowed<'a> {
     /// Returns the cloud.
-    pub fn place(self) -> &'a Where {
+    pub fn place(self) -> &'a TargetConfig {
         self.0
     }
 }
@@ -27,7 +27,11 @@ impl<'a> Allowed<'a> {
 ///
 /// # Errors
 /// Exit 2 without a terminal, and if the answer is not `yes`.
-pub fn ask<'a>(place: &'a Where, global: &Global, terminal: &Terminal) -> Result<Allowed<'a>, Failure> {
+pub fn ask<'a>(
+    place: &'a TargetConfig,
+    global: &Global,
+    terminal: &Terminal,
+) -> Result<Allowed<'a>, Failure> {
     let (file, endpoints) = match (&place.consent, place.cloud) {
         (Consent::Needed { file, endpoints }, CloudName::Azure) => (file, endpoints),
         _ => return Ok(Allowed(place)),

@@ -1,10 +1,10 @@
 //! The graph of an environment, and typed access to its outputs.
 
 use crate::{failure::Failure, target};
-use landfall_engine::{Graph, Memory};
+use landfall_engine::{Graph, JournalState};
 use landfall_steps::{
-    Clouds, Facts, Resources, Rotation,
-    certificate::{HeldCertificate, Replaced},
+    Clients, Resources, Rotation, Summary,
+    certificate::{Replaced, VaultCertificate},
     settings::{Settings, Teardown},
 };
 
@@ -18,8 +18,8 @@ pub struct Deployment {
 
 impl Deployment {
     /// Wires the steps of an environment; sends no request.
-    pub fn new(clouds: &Clouds, settings: &Settings, teardown: Teardown) -> Self {
-        let (graph, resources) = landfall_steps::deployment(clouds, settings, &teardown);
+    pub fn new(clients: &Clients, settings: &Settings, teardown: Teardown) -> Self {
+        let (graph, resources) = landfall_steps::deployment(clients, settings, &teardown);
         Self { graph, resources, domain: settings.domain.clone() }
     }
 
@@ -42,40 +42,42 @@ impl Deployment {
     }
 
     /// Returns whether the journal records a ready cluster.
-    pub fn has_cluster(&self, memory: &Memory) -> bool {
-        memory.past_of(self.resources.records().cluster()).is_some_and(|past| past.output.is_some())
+    pub fn has_cluster(&self, journal_state: &JournalState) -> bool {
+        journal_state
+            .past_of(self.resources.records().cluster())
+            .is_some_and(|step_state| step_state.output.is_some())
     }
 
     /// Returns whether an import of the certificate started and has no recorded end: it may have replaced the
     /// recorded certificate.
-    pub fn is_import_begun(&self, memory: &Memory) -> bool {
-        let past = memory.past_of(self.resources.records().certificate());
-        past.is_some_and(|past| past.ticket.is_some())
+    pub fn is_import_begun(&self, journal_state: &JournalState) -> bool {
+        let step_state = journal_state.past_of(self.resources.records().certificate());
+        step_state.is_some_and(|step_state| step_state.ticket.is_some())
     }
 
     /// Returns whether the journal records a certificate.
-    pub fn has_certificate(&self, memory: &Memory) -> bool {
-        let past = memory.past_of(self.resources.records().certificate());
-        past.is_some_and(|past| past.output.is_some())
+    pub fn has_certificate(&self, journal_state: &JournalState) -> bool {
+        let step_state = journal_state.past_of(self.resources.records().certificate());
+        step_state.is_some_and(|step_state| step_state.output.is_some())
     }
 
     /// Returns the summary of the recorded outputs.
-    pub fn facts(&self, memory: &Memory) -> Facts {
-        landfall_steps::facts(self.resources.records(), &self.domain, memory)
+    pub fn facts(&self, journal_state: &JournalState) -> Summary {
+        landfall_steps::summarize(self.resources.records(), &self.domain, journal_state)
     }
 
     /// Returns the recorded certificate.
-    pub fn certificate(&self, memory: &Memory) -> Option<HeldCertificate> {
-        memory.output_of(self.resources.records().certificate())
+    pub fn certificate(&self, journal_state: &JournalState) -> Option<VaultCertificate> {
+        journal_state.output_of(self.resources.records().certificate())
     }
 
     /// Returns the certificate that the recorded one replaces, while the rotation is incomplete.
-    pub fn unfinished_rotation(&self, memory: &Memory) -> Option<Replaced> {
-        landfall_steps::unfinished(self.resources.records(), memory)
+    pub fn unfinished_rotation(&self, journal_state: &JournalState) -> Option<Replaced> {
+        landfall_steps::unfinished_rotation(self.resources.records(), journal_state)
     }
 
     /// Returns the rotation between two states.
-    pub fn rotation(&self, before: &Memory, after: &Memory) -> Option<Rotation> {
+    pub fn rotation(&self, before: &JournalState, after: &JournalState) -> Option<Rotation> {
         landfall_steps::rotation(self.resources.records(), before, after)
     }
 }

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
     /// Success.
-    Well = 0,
+    Success = 0,
     /// A step failed; another run continues.
     Failed = 1,
     /// The input is invalid; nothing was changed.
@@ -42,7 +42,7 @@ pub fn of_kind(kind: Kind) -> Exit {
 pub fn of_report(report: &Report) -> Exit {
     let kinds = || report.errors.iter().map(|(_, error)| of_kind(error.kind));
     match report.outcome {
-        Outcome::Ready => Exit::Well,
+        Outcome::Ready => Exit::Success,
         Outcome::Interrupted => Exit::Interrupted,
         Outcome::Failed if kinds().any(|exit| exit == Exit::Refused) => Exit::Refused,
         Outcome::Failed if !report.errors.is_empty() && kinds().all(|exit| exit == Exit::Input) => {
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn the_exit_code_tells_who_has_to_act() {
+    fn the_exit_code_depends_on_the_error_kinds() {
         assert_eq!(of_report(&report(&[Kind::Failed])), Exit::Failed);
         assert_eq!(of_report(&report(&[Kind::Failed, Kind::Refused])), Exit::Refused);
         assert_eq!(of_report(&report(&[Kind::Input])), Exit::Input);
@@ -85,6 +85,6 @@ mod tests {
             of_report(&Report { outcome: Outcome::Interrupted, ..report(&[Kind::Failed]) }),
             Exit::Interrupted
         );
-        assert_eq!(of_report(&Report { outcome: Outcome::Ready, ..report(&[]) }), Exit::Well);
+        assert_eq!(of_report(&Report { outcome: Outcome::Ready, ..report(&[]) }), Exit::Success);
     }
 }

@@ -2,11 +2,11 @@
 
 use crate::{
     exit::{self, Exit},
-    render::{escape, paint::Paint, words},
-    settings::mistake::{Mistake, Place},
+    render::{escape, style::Styler, text},
+    settings::config_error::{ConfigError, Place},
 };
 use landfall_cloud::{ApiError, ApiErrorKind};
-use landfall_engine::{JournalError, Kind, OpenError, Residue, StepError};
+use landfall_engine::{JournalError, Kind, Leftover, OpenError, StepError};
 use landfall_sim::SimError;
 use std::error::Error;
 
@@ -16,22 +16,22 @@ pub struct Failure {
     /// The exit code.
     pub exit: Exit,
     /// Boxed, so that a `Result` stays small.
-    told: Box<Told>,
+    content: Box<Content>,
 }
 
 /// The contents of a failure message.
 #[derive(Debug, Default)]
-struct Told {
+struct Content {
     /// The failed operation; fits after "failed to".
     message: String,
     /// The steps in which it happened.
     steps: Vec<String>,
     causes: Vec<String>,
-    left_behind: Option<Residue>,
+    left_behind: Option<Leftover>,
     request_id: Option<String>,
     hint: Option<String>,
     /// The mistakes in the settings; printed in place of everything else.
-    mistakes: Vec<Mistake>,
+    config_errors: Vec<ConfigError>,
 }
 
 /// The hint for a damaged journal.
@@ -42,12 +42,12 @@ const DAMAGED: &str = "restore journal.jsonl and journal.length together from a 
 impl Failure {
     /// Creates a failure; `message` fits after "failed to".
     pub fn new(exit: Exit, message: impl Into<String>) -> Self {
-        Self { exit, told: Box::new(Told { message: message.into(), ..Told::default() }) }
+        Self { exit, content: Box::new(Content { message: message.into(), ..Content::default() }) }
     }
 
     /// Adds a cause below the existing ones.
     pub fn cause(mut self, cause: impl Into<String>) -> Self {
-        self.told.causes.push(cause.into());
+        self.content.causes.push(cause.into());
         self
     }
 
@@ -55,7 +55,7 @@ impl Failure {
     pub fn caused_by(mut self, error: &(dyn Error + 'static)) -> Self {
         let mut next = Some(error);
         while let Some(error) = next {
-            self.told.causes.push(error.to_string());
+            self.content.causes.push(error.to_string());
             next = error.source();
         }
         self
@@ -63,28 +63,28 @@ impl Failure {
 
     /// Sets the hint.
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.told.hint = Some(hint.into());
+        self.content.hint = Some(hint.into());
         self
     }
 
     /// Creates a failure from mistakes in the settings.
-    pub fn of_mistakes(mistakes: Vec<Mistake>) -> Self {
-        Self { exit: Exit::Input, told: Box::new(Told { mistakes, ..Told::default() }) }
+    pub fn of_config_errors(config_errors: Vec<ConfigError>) -> Self {
+        Self { exit: Exit::Input, content: Box::new(Content { config_errors, ..Content::default() }) }
     }
 
     /// Creates a failure from the error of one step, or of several with the same text.
     pub fn of_steps(steps: Vec<String>, error: &StepError) -> Self {
         let codes = error.code.iter().filter(|code| !error.causes.iter().any(|cause| cause.contains(*code)));
-        let told = Told {
+        let content = Content {
             message: error.message.clone(),
             steps,
             causes: error.causes.iter().chain(codes).cloned().collect(),
-            left_behind: Some(error.residue),
+            left_behind: Some(error.leftover),
             request_id: error.request_id.as_deref().map(str::to_owned),
             hint: Some(hint(error)),
-            mistakes: Vec::new(),
+            config_errors: Vec::new(),
         };
-        Self { exit: exit::of_kind(error.kind), told: Box::new(told) }
+        Self { exit: exit::of_kind(error.kind), content: Box::new(content) }
     }
 
     /// Creates a failure from an error of a cloud client outside of any step.
@@ -95,8 +95,8 @@ impl Failure {
         };
         let mut failure = Self::new(exit, doing).cause(error.to_string());
         let details = error.details.iter().map(|(code, message)| format!("{code}: {message}"));
-        failure.told.causes.extend(details.chain(error.causes()));
-        failure.told.request_id = error.request_id.as_deref().map(str::to_owned);
+        failure.content.causes.extend(details.chain(error.causes()));
+        failure.content.request_id = error.request_id.as_deref().map(str::to_owned);
         failure.hint(match error.kind {
             ApiErrorKind::SignIn | ApiErrorKind::Unauthorized => {
                 "sign in with `az login`, or set AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET"
@@ -163,7 +163,7 @@ impl Failure {
     }
 
     /// Creates a failure from a simulated cloud that cannot be opened.
-    pub fn of_rehearsal(error: &SimError) -> Self {
+    pub fn of_sim_error(error: &SimError) -> Self {
         let mut failure = match error {
             SimError::Busy { .. } => Self::new(Exit::Locked, error.to_string())
                 .hint("wait for it to end, or use another --environment"),
@@ -185,7 +185,7 @@ impl Failure {
     }
 
     /// Creates a failure from a journal that cannot be written.
-    pub fn of_writing(error: &JournalError) -> Self {
+    pub fn of_journal_write(error: &JournalError) -> Self {
         Self::new(Exit::Failed, error.to_string()).cause(error.source.to_string()).hint(
             "landfall does nothing that it cannot record; free disk space or fix the permissions, then \
                    run again",
@@ -193,32 +193,32 @@ impl Failure {
     }
 
     /// Returns the message text.
-    pub fn text(&self, paint: Paint) -> String {
+    pub fn text(&self, style: Styler) -> String {
         const COLUMNS: usize = 80;
-        let told = &*self.told;
-        let error = paint.bad("error:");
-        if !told.mistakes.is_empty() {
-            return mistakes(&told.mistakes, paint);
+        let content = &*self.content;
+        let error = style.bad("error:");
+        if !content.config_errors.is_empty() {
+            return config_errors(&content.config_errors, style);
         }
         let mut lines =
-            vec![words::wrap(&format!("{error} "), &format!("failed to {}", told.message), COLUMNS)];
-        let mut causes = told.causes.iter();
-        if !told.steps.is_empty() {
-            lines.push(words::wrap("  in: ", &told.steps.join(", "), COLUMNS));
+            vec![text::wrap(&format!("{error} "), &format!("failed to {}", content.message), COLUMNS)];
+        let mut causes = content.causes.iter();
+        if !content.steps.is_empty() {
+            lines.push(text::wrap("  in: ", &content.steps.join(", "), COLUMNS));
         }
-        lines.extend(causes.next().map(|cause| words::wrap("  ", cause, COLUMNS)));
-        lines.extend(causes.map(|cause| words::wrap("  caused by: ", cause, COLUMNS)));
-        lines.extend(told.left_behind.map(|residue| {
-            let left = match residue {
-                Residue::Nothing => "nothing",
-                Residue::Something => "something; the next run checks it",
-                Residue::Unknown => "unknown; the next run checks it",
+        lines.extend(causes.next().map(|cause| text::wrap("  ", cause, COLUMNS)));
+        lines.extend(causes.map(|cause| text::wrap("  caused by: ", cause, COLUMNS)));
+        lines.extend(content.left_behind.map(|leftover| {
+            let left = match leftover {
+                Leftover::Nothing => "nothing",
+                Leftover::Something => "something; the next run checks it",
+                Leftover::Unknown => "unknown; the next run checks it",
             };
             format!("  left behind: {left}")
         }));
-        lines.extend(told.request_id.as_ref().map(|id| format!("  request id: {id}")));
-        let hint = format!("{} ", paint.warn("hint:"));
-        lines.extend(told.hint.as_ref().map(|text| words::wrap(&hint, text, COLUMNS)));
+        lines.extend(content.request_id.as_ref().map(|id| format!("  request id: {id}")));
+        let hint = format!("{} ", style.warn("hint:"));
+        lines.extend(content.hint.as_ref().map(|text| text::wrap(&hint, text, COLUMNS)));
         lines.join("\n")
     }
 }
@@ -237,16 +237,17 @@ pub fn hint(error: &StepError) -> String {
     error.hint.clone().unwrap_or_else(|| by_kind.to_owned())
 }
 
-fn mistakes(mistakes: &[Mistake], paint: Paint) -> String {
-    let told = mistakes.iter().map(|mistake| {
+fn config_errors(config_errors: &[ConfigError], style: Styler) -> String {
+    let content = config_errors.iter().map(|config_error| {
         // A variable or a line does not always contain the setting's name; a flag does.
-        let named = mistake.key.is_empty() || matches!(mistake.place, Place::Flag(_));
-        let setting = if named { String::new() } else { format!(" ({})", mistake.key) };
-        let line = format!("{} {}: {}{setting}", paint.bad("error:"), mistake.place, mistake.message);
-        format!("{line}\n  {} {}", paint.warn("hint:"), mistake.hint)
+        let named = config_error.key.is_empty() || matches!(config_error.place, Place::Flag(_));
+        let setting = if named { String::new() } else { format!(" ({})", config_error.key) };
+        let line =
+            format!("{} {}: {}{setting}", style.bad("error:"), config_error.place, config_error.message);
+        format!("{line}\n  {} {}", style.warn("hint:"), config_error.hint)
     });
-    let all = words::count(mistakes.len(), "mistake");
-    format!("{}\n\n{all}; nothing was changed.", told.collect::<Vec<_>>().join("\n"))
+    let all = text::count(config_errors.len(), "mistake");
+    format!("{}\n\n{all}; nothing was changed.", content.collect::<Vec<_>>().join("\n"))
 }
 
 #[cfg(test)]
@@ -254,18 +255,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn mistakes_are_told_together_with_their_places() {
+    fn config_errors_are_listed_with_their_sources() {
         let file = Place::File { file: "landfall.toml".into(), line: Some(12) };
-        let told = Failure::of_mistakes(vec![
-            Mistake {
+        let content = Failure::of_config_errors(vec![
+            ConfigError {
                 place: Place::Flag("domain"),
                 key: "domain",
                 message: "\"x\" is not a domain: it has only one label".into(),
                 hint: "use a name with a dot".into(),
             },
-            Mistake::at(file, "unknown key `domian`").hint("did you mean `domain`?"),
+            ConfigError::at(file, "unknown key `domian`").hint("did you mean `domain`?"),
         ]);
-        insta::assert_snapshot!(told.text(Paint::PLAIN), @r#"
+        insta::assert_snapshot!(content.text(Styler::PLAIN), @r#"
         error: --domain: "x" is not a domain: it has only one label
           hint: use a name with a dot
         error: landfall.toml:12: unknown key `domian`
@@ -279,7 +280,7 @@ mod tests {
     fn a_held_lock_names_its_holder() {
         let failure = Failure::of_journal(&OpenError::Locked { holder: None });
         assert_eq!(failure.exit, Exit::Locked);
-        insta::assert_snapshot!(failure.text(Paint::PLAIN), @"
+        insta::assert_snapshot!(failure.text(Styler::PLAIN), @"
         error: failed to lock this environment
           another run holds it
         hint: wait for it to end; the lock ends with the process, there is nothing to
@@ -288,23 +289,23 @@ mod tests {
     }
 
     #[test]
-    fn a_damaged_journal_is_told_with_the_line_and_the_ways_on() {
+    fn a_damaged_journal_is_reported_with_line_and_remedies() {
         let path = "/home/ada/.landfall/default/journal.jsonl".into();
         let how = landfall_engine::Damage::Cut { line: 9, last: 12 };
         let failure = Failure::of_journal(&OpenError::Damaged { path, how });
         assert_eq!(failure.exit, Exit::Failed);
-        let text = failure.text(Paint::PLAIN).replace("\n      ", " ");
+        let text = failure.text(Styler::PLAIN).replace("\n      ", " ");
         for word in ["lines 9 to 12 were on disk", "from a backup", "landfall status", "--accept-journal"] {
             assert!(text.contains(word), "{word}: {text}");
         }
     }
 
     #[test]
-    fn a_journal_that_lost_its_beginning_is_told_with_the_ways_on() {
+    fn a_truncated_journal_is_reported_with_remedies() {
         let path = "/home/ada/.landfall/default/journal.jsonl".into();
         let failure = Failure::of_journal(&OpenError::Lost { path, how: "it is empty" });
         assert_eq!(failure.exit, Exit::Failed);
-        let text = failure.text(Paint::PLAIN);
+        let text = failure.text(Styler::PLAIN);
         for word in ["journal.jsonl: it is empty", "from a backup", "journal.lock", "start over"] {
             assert!(text.replace("\n      ", " ").contains(word), "{word}: {text}");
         }

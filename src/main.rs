@@ -1,19 +1,19 @@
 //! landfall: parses arguments, prints results and returns an exit code.
 
 mod cli;
+mod cli_context;
 mod commands;
 mod consent;
 mod deployment;
 mod exit;
-mod extent;
 mod failure;
-mod interrupt;
-mod rehearsal;
 mod render;
-mod session;
 mod settings;
+mod signals;
+mod sim_target;
 mod target;
 mod teardown_guards;
+mod up_options;
 
 use clap::Parser;
 use render::{escape, stream};
@@ -25,12 +25,12 @@ fn main() -> ExitCode {
     installed.expect("nobody has chosen a provider before the first line of main");
     match cli::Cli::try_parse() {
         Ok(cli) => commands::run(cli).into(),
-        Err(error) => misused(&error),
+        Err(error) => print_usage_error(&error),
     }
 }
 
 /// Prints help, the version, or the error in the arguments; control characters in arguments are escaped.
-fn misused(error: &clap::Error) -> ExitCode {
+fn print_usage_error(error: &clap::Error) -> ExitCode {
     let text = error.render().to_string();
     if !text.contains(|letter| letter != '\n' && letter != '\t' && escape::is_deceptive(letter)) {
         error.exit();

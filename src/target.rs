@@ -5,20 +5,21 @@ use crate::{
     consent::Allowed,
     exit::Exit,
     failure::Failure,
-    rehearsal::{self, Rehearsed},
     settings::{
         checks::endpoints,
         file::{AuthName, CloudName},
-        layers::Environment,
-        target::Where,
+        sources::Environment,
+        target::TargetConfig,
     },
+    sim_target::{self, SimHandle},
 };
 use landfall_cloud::{
-    Arm, Clouds, Clusters, Credential, Endpoints, Meter, Roots, Secret, SignIn, SignInFacts, Vaults, Ways,
-    arm::{Azure, Subscription},
+    AddressMap, ArmClient, Clients, Clusters, Credential, Endpoints, RequestCounter, Roots, Secret, SignIn,
+    SignInFacts, Vaults,
+    arm::{Subscription, SubscriptionClient},
 };
-use landfall_diagnose::rotation_links::RotationDiagnosis;
-use landfall_engine::Pace;
+use landfall_diagnose::rotation_diagnosis::RotationDiagnosis;
+use landfall_engine::TimeScale;
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
@@ -27,19 +28,19 @@ use std::{
 /// A connected cloud.
 pub struct Target {
     /// The clients.
-    pub clouds: Clouds,
+    pub clients: Clients,
     /// `sim` or `azure`.
     pub cloud: &'static str,
     /// The target as display text, for the first line of a run.
-    pub words: String,
+    pub text: String,
     /// A remark for a person, before the first creation.
     pub remark: Option<String>,
     /// A caution for a person, before the first use.
     pub caution: Option<&'static str>,
     /// The time scale of the cloud.
-    pub pace: Pace,
-    meter: Meter,
-    world: Option<Rehearsed>,
+    pub time_scale: TimeScale,
+    request_counter: RequestCounter,
+    sim: Option<SimHandle>,
 }
 
 /// Returns the cloud's name in journals and JSON.
@@ -54,9 +55,9 @@ pub fn name(cloud: CloudName) -> &'static str {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Gateways {
     /// They receive no requests.
-    Rest,
+    WithoutTraffic,
     /// They receive requests from outside.
-    Answer,
+    WithTraffic,
 }
 
 /// Opens the simulated cloud or signs in to Azure, and finds the subscription.
@@ -66,53 +67,53 @@ pub async fn connect(
     allowed: Allowed<'_>,
     environment: &Environment,
     folder: &Path,
-    remembered: Option<&str>,
+    recorded_subscription: Option<&str>,
     gateways: Gateways,
 ) -> Result<Target, Failure> {
     let place = allowed.place();
     match place.cloud {
         CloudName::Sim => {
-            let traffic = gateways == Gateways::Answer;
-            rehearse(rehearsal::open(&place.sim, folder, traffic).await?)
+            let traffic = gateways == Gateways::WithTraffic;
+            connect_sim(sim_target::open(&place.sim, folder, traffic).await?)
         }
-        CloudName::Azure => sign_in(place, environment, remembered).await,
+        CloudName::Azure => sign_in(place, environment, recorded_subscription).await,
     }
 }
 
 /// Creates clients that send no requests, to inspect the graph.
-pub fn offline(subscription: &str) -> Result<Clouds, Failure> {
-    let (endpoints, meter) = (Endpoints::public(), Meter::new());
-    let credential = Credential::new(&SignIn::Cli, &SignInFacts::default(), &endpoints, &meter);
+pub fn offline(subscription: &str) -> Result<Clients, Failure> {
+    let (endpoints, request_counter) = (Endpoints::public(), RequestCounter::new());
+    let credential = Credential::new(&SignIn::Cli, &SignInFacts::default(), &endpoints, &request_counter);
     let credential = credential.map_err(|error| Failure::of_api("prepare the clients", &error))?;
-    let arm = resource_manager(&endpoints, &credential, &meter)?;
-    clouds(&endpoints, &credential, &meter, arm, subscription)
+    let arm = resource_manager(&endpoints, &credential, &request_counter)?;
+    clients(&endpoints, &credential, &request_counter, arm, subscription)
 }
 
 impl Target {
     /// Returns the number of requests so far.
     pub fn requests(&self) -> u64 {
-        self.meter.requests()
+        self.request_counter.requests()
     }
 
     /// Returns the current address map of the gateways.
-    pub async fn ways(&self) -> Ways {
-        match &self.world {
-            Some(world) => world.ways().await,
-            None => Ways::default(),
+    pub async fn address_map(&self) -> AddressMap {
+        match &self.sim {
+            Some(sim) => sim.address_map().await,
+            None => AddressMap::default(),
         }
     }
 
     /// Closes the cloud.
     pub async fn close(self) {
-        if let Some(world) = self.world {
-            world.close().await;
+        if let Some(sim) = self.sim {
+            sim.close().await;
         }
     }
 }
 
 /// Creates clients of the simulated cloud.
-fn rehearse(world: Rehearsed) -> Result<Target, Failure> {
-    let facts = world.facts().clone();
+fn connect_sim(sim: SimHandle) -> Result<Target, Failure> {
+    let facts = sim.connection().clone();
     let url = |text: &str| {
         url::Url::parse(text).map_err(|error| {
             Failure::new(Exit::Failed, format!("read the address {text} of the simulated cloud"))
@@ -126,8 +127,8 @@ fn rehearse(world: Rehearsed) -> Result<Target, Failure> {
         vault_suffix: facts.vault_suffix,
         vault_audience: facts.vault_audience,
         roots: Roots::Only(vec![facts.ca_pem]),
-        pace: facts.pace,
-        carrier: None,
+        time_scale: facts.time_scale,
+        transport: None,
     };
     if !endpoints.is_loopback() {
         return Err(Failure::new(Exit::Input, "use the simulated cloud")
@@ -139,55 +140,55 @@ fn rehearse(world: Rehearsed) -> Result<Target, Failure> {
         client_id: facts.client_id,
         secret: Secret::new(facts.client_secret),
     };
-    let meter = Meter::new();
-    let credential = Credential::new(&sign_in, &SignInFacts::default(), &endpoints, &meter);
+    let request_counter = RequestCounter::new();
+    let credential = Credential::new(&sign_in, &SignInFacts::default(), &endpoints, &request_counter);
     let credential = credential.map_err(|error| Failure::of_api("prepare the sign-in", &error))?;
-    let arm = resource_manager(&endpoints, &credential, &meter)?;
+    let arm = resource_manager(&endpoints, &credential, &request_counter)?;
     Ok(Target {
-        clouds: clouds(&endpoints, &credential, &meter, arm, &facts.subscription)?,
+        clients: clients(&endpoints, &credential, &request_counter, arm, &facts.subscription)?,
         cloud: name(CloudName::Sim),
-        pace: Pace::new(facts.pace),
-        meter,
-        words: "simulated cloud".to_owned(),
-        remark: Some(world.remark()),
-        caution: world
-            .rests()
+        time_scale: TimeScale::new(facts.time_scale),
+        request_counter,
+        text: "simulated cloud".to_owned(),
+        remark: Some(sim.remark()),
+        caution: sim
+            .stops_with_process()
             .then_some("  (they answer on Azure, or while `landfall sim` runs in another terminal)"),
-        world: Some(world),
+        sim: Some(sim),
     })
 }
 
 async fn sign_in(
-    place: &Where,
+    place: &TargetConfig,
     environment: &Environment,
-    remembered: Option<&str>,
+    recorded_subscription: Option<&str>,
 ) -> Result<Target, Failure> {
     let endpoints = endpoints::resolve(&place.endpoints);
     let facts = facts(place, environment);
-    let way = way(place.auth, &facts)?;
-    let meter = Meter::new();
-    let credential = Credential::new(&way, &facts, &endpoints, &meter);
+    let sign_in_method = sign_in_method(place.auth, &facts)?;
+    let request_counter = RequestCounter::new();
+    let credential = Credential::new(&sign_in_method, &facts, &endpoints, &request_counter);
     let credential = credential.map_err(|error| Failure::of_api("prepare the sign-in", &error))?;
-    let arm = resource_manager(&endpoints, &credential, &meter)?;
+    let arm = resource_manager(&endpoints, &credential, &request_counter)?;
     let identity = arm.identity().await.map_err(|error| Failure::of_api("sign in to Azure", &error))?;
-    let wanted = place.subscription.as_deref().or(remembered);
+    let wanted = place.subscription.as_deref().or(recorded_subscription);
     let subscription = subscription(&arm, wanted).await?;
     let tail = subscription.id.get(subscription.id.len().saturating_sub(4)..).unwrap_or_default();
-    let who = identity.name.as_deref().unwrap_or(&identity.object_id);
+    let signed_in_as = identity.name.as_deref().unwrap_or(&identity.object_id);
     Ok(Target {
-        clouds: clouds(&endpoints, &credential, &meter, arm, &subscription.id)?,
+        clients: clients(&endpoints, &credential, &request_counter, arm, &subscription.id)?,
         cloud: name(CloudName::Azure),
-        pace: Pace::new(endpoints.pace),
-        meter,
-        words: format!("Azure subscription {} (…{tail})", subscription.name),
-        remark: Some(format!("Signed in as {who} with {}.", identity.via)),
+        time_scale: TimeScale::new(endpoints.time_scale),
+        request_counter,
+        text: format!("Azure subscription {} (…{tail})", subscription.name),
+        remark: Some(format!("Signed in as {signed_in_as} with {}.", identity.via)),
         caution: None,
-        world: None,
+        sim: None,
     })
 }
 
 /// Finds the subscription: the configured one, or the only one.
-async fn subscription(arm: &Arm, wanted: Option<&str>) -> Result<Subscription, Failure> {
+async fn subscription(arm: &ArmClient, wanted: Option<&str>) -> Result<Subscription, Failure> {
     let doing = "find the subscription";
     if let Some(id) = wanted {
         let found = arm.subscription(id).await.map_err(|error| Failure::of_api(doing, &error))?;
@@ -218,23 +219,27 @@ async fn subscription(arm: &Arm, wanted: Option<&str>) -> Result<Subscription, F
 
 /// Returns the client of Resource Manager. Every request of a run has one correlation id, so that Azure's
 /// logs show the run as one.
-fn resource_manager(endpoints: &Endpoints, credential: &Credential, meter: &Meter) -> Result<Arm, Failure> {
+fn resource_manager(
+    endpoints: &Endpoints,
+    credential: &Credential,
+    request_counter: &RequestCounter,
+) -> Result<ArmClient, Failure> {
     let correlation = uuid::Uuid::new_v4().to_string();
-    let arm = Arm::new(endpoints, credential, meter, &correlation);
+    let arm = ArmClient::new(endpoints, credential, request_counter, &correlation);
     arm.map_err(|error| Failure::of_api("prepare the clients", &error))
 }
 
-fn clouds(
+fn clients(
     endpoints: &Endpoints,
     credential: &Credential,
-    meter: &Meter,
-    arm: Arm,
+    request_counter: &RequestCounter,
+    arm: ArmClient,
     subscription: &str,
-) -> Result<Clouds, Failure> {
-    let vaults = Vaults::new(endpoints, credential, meter);
-    let azure = Azure::new(arm, subscription);
-    Ok(Clouds {
-        clusters: Clusters::new(azure.clone(), endpoints, meter.clone()),
+) -> Result<Clients, Failure> {
+    let vaults = Vaults::new(endpoints, credential, request_counter);
+    let azure = SubscriptionClient::new(arm, subscription);
+    Ok(Clients {
+        clusters: Clusters::new(azure.clone(), endpoints, request_counter.clone()),
         vaults: vaults.map_err(|error| Failure::of_api("prepare the clients", &error))?,
         sync_diagnosis: Arc::new(RotationDiagnosis),
         azure,
@@ -242,7 +247,7 @@ fn clouds(
 }
 
 /// Returns the sign-in facts of the environment, from Azure's own standard variables.
-fn facts(place: &Where, environment: &Environment) -> SignInFacts {
+fn facts(place: &TargetConfig, environment: &Environment) -> SignInFacts {
     let get = |name: &str| environment.get(name).map(str::to_owned);
     SignInFacts {
         tenant: place.tenant.clone(),
@@ -254,10 +259,10 @@ fn facts(place: &Where, environment: &Environment) -> SignInFacts {
     }
 }
 
-fn way(auth: AuthName, facts: &SignInFacts) -> Result<SignIn, Failure> {
-    let need = |value: &Option<String>, variable: &str, way: &str| {
+fn sign_in_method(auth: AuthName, facts: &SignInFacts) -> Result<SignIn, Failure> {
+    let need = |value: &Option<String>, variable: &str, sign_in_method: &str| {
         value.clone().ok_or_else(|| {
-            Failure::new(Exit::Input, format!("sign in as a {way}"))
+            Failure::new(Exit::Input, format!("sign in as a {sign_in_method}"))
                 .cause(format!("{variable} is not set"))
                 .hint(format!("set {variable}, or auth = \"auto\" to try every method"))
         })
@@ -290,25 +295,25 @@ mod tests {
     use super::*;
     use crate::settings::{
         checks::endpoints::Consent,
-        mistake::{Given, Place},
-        target::{Endpoints as Own, Rehearsal},
+        config_error::{Place, Sourced},
+        target::{Endpoints as Own, SimConfig},
     };
 
-    fn azure(own: Own) -> Where {
-        let speed = Given { value: 60.0, key: "sim.speed", place: Place::Default };
-        Where {
+    fn azure(own: Own) -> TargetConfig {
+        let speed = Sourced { value: 60.0, key: "sim.speed", place: Place::Default };
+        TargetConfig {
             cloud: CloudName::Azure,
             subscription: None,
             tenant: Some("contoso.com".into()),
             auth: AuthName::Auto,
-            sim: Rehearsal { speed, seed: None, faults: Vec::new() },
+            sim: SimConfig { speed, seed: None, faults: Vec::new() },
             endpoints: own,
-            consent: Consent::Given,
+            consent: Consent::NotNeeded,
         }
     }
 
     #[test]
-    fn a_sovereign_cloud_needs_no_more_than_its_addresses() {
+    fn a_sovereign_cloud_needs_only_its_addresses() {
         let own = Own {
             login: Some("https://login.microsoftonline.us".parse().unwrap()),
             arm: Some("https://management.usgovcloudapi.net".parse().unwrap()),
@@ -322,14 +327,14 @@ mod tests {
     }
 
     #[test]
-    fn a_chosen_way_of_signing_in_names_what_it_lacks() {
+    fn a_sign_in_method_names_its_missing_variables() {
         let environment = [("AZURE_CLIENT_ID".to_owned(), "app".to_owned())].into_iter().collect();
         let facts = facts(&azure(Own::default()), &environment);
-        let failure = way(AuthName::ServicePrincipal, &facts).err().unwrap();
+        let failure = sign_in_method(AuthName::ServicePrincipal, &facts).err().unwrap();
         assert_eq!(failure.exit, Exit::Input);
-        assert!(failure.text(crate::render::paint::Paint::PLAIN).contains("AZURE_CLIENT_SECRET is not set"));
+        assert!(failure.text(crate::render::style::Styler::PLAIN).contains("AZURE_CLIENT_SECRET is not set"));
         assert!(matches!(
-            way(AuthName::ManagedIdentity, &facts),
+            sign_in_method(AuthName::ManagedIdentity, &facts),
             Ok(SignIn::ManagedIdentity { client_id: Some(_) })
         ));
     }

@@ -7,11 +7,11 @@ use crate::{
     deployment::Deployment,
     exit::Exit,
     failure::Failure,
-    render::going::{Going, lock},
+    render::teardown_preview::{TeardownPreview, lock},
     target::Target,
 };
-use landfall_engine::{Discovery, Entry, How, Looking, Memory, Stop, discover};
-use landfall_steps::{Survey, listed};
+use landfall_engine::{Discovery, Entry, How, JournalState, PlanContext, Stop, discover};
+use landfall_steps::{TeardownPreconditions, listed};
 
 /// Discovers the resources of steps without a record, and adds them to the state as found.
 ///
@@ -22,76 +22,82 @@ use landfall_steps::{Survey, listed};
 pub async fn found(
     deployment: &Deployment,
     target: &Target,
-    memory: &mut Memory,
+    journal_state: &mut JournalState,
     kept: impl Fn(&str) -> bool,
 ) -> Result<Vec<Entry>, Failure> {
-    let looking = Looking { memory: memory.clone().into(), pace: target.pace, stop: Stop::new() };
-    let Discovery { found, errors } = discover(&deployment.graph, &looking).await;
-    let is_thing = |step: &str| deployment.resources().is_deletable(step);
-    let refused = errors.into_iter().find(|(step, _)| is_thing(step) && !kept(step));
+    let plan_context = PlanContext {
+        journal_state: journal_state.clone().into(),
+        time_scale: target.time_scale,
+        stop: Stop::new(),
+    };
+    let Discovery { found, errors } = discover(&deployment.graph, &plan_context).await;
+    let has_resource = |step: &str| deployment.resources().is_deletable(step);
+    let refused = errors.into_iter().find(|(step, _)| has_resource(step) && !kept(step));
     if let Some((step, error)) = refused {
         let refused = Failure::of_steps(vec![step.to_owned()], &error);
         return Err(refused.cause("--adopt has to know all that is there; nothing was changed"));
     }
     let entry =
         |(step, output): (&str, _)| Entry::Finished { step: step.to_owned(), how: How::Found, output };
-    let entries: Vec<Entry> = found.into_iter().filter(|(step, _)| is_thing(step)).map(entry).collect();
-    entries.iter().for_each(|entry| memory.learn("", entry));
+    let entries: Vec<Entry> = found.into_iter().filter(|(step, _)| has_resource(step)).map(entry).collect();
+    entries.iter().for_each(|entry| journal_state.apply("", entry));
     Ok(entries)
 }
 
 /// Keeps what others use or what could not be examined, each with the reason.
 pub fn keep(
     deployment: &mut Deployment,
-    survey: &mut Survey,
-    with_strangers: bool,
-    goes: impl Fn(&Deployment, &str) -> bool,
+    preconditions: &mut TeardownPreconditions,
+    with_foreign: bool,
+    is_deleted: impl Fn(&Deployment, &str) -> bool,
 ) {
     let resources = deployment.resources();
     let (group, network) = (resources.group_step(), resources.network_step());
     let cluster = resources.cluster_step();
-    match &survey.cluster_unexamined {
-        Some(why) if with_strangers => {
-            survey.unseen.push(format!("the cluster, which is deleted with its contents: {why}"));
+    match &preconditions.cluster_unexamined {
+        Some(why) if with_foreign => {
+            preconditions.unseen.push(format!("the cluster, which is deleted with its contents: {why}"));
         }
         Some(why) => {
             let why = format!(
                 "it could not be examined for foreign objects: {why} (--with-strangers deletes it with its contents)"
             );
-            landfall_steps::keep_whole(&mut deployment.graph, cluster, &why);
+            landfall_steps::keep_connected(&mut deployment.graph, cluster, &why);
         }
-        None if !survey.in_cluster.is_empty() && !with_strangers => {
-            let theirs = listed(&survey.in_cluster);
-            let why = format!("it contains foreign resources: {theirs} (--with-strangers deletes them too)");
-            landfall_steps::keep_whole(&mut deployment.graph, cluster, &why);
+        None if !preconditions.in_cluster.is_empty() && !with_foreign => {
+            let foreign = listed(&preconditions.in_cluster);
+            let why = format!("it contains foreign resources: {foreign} (--with-strangers deletes them too)");
+            landfall_steps::keep_connected(&mut deployment.graph, cluster, &why);
         }
         None => {}
     }
-    if let Some(why) = &survey.peerings_unread
-        && goes(deployment, network)
+    if let Some(why) = &preconditions.peerings_failure
+        && is_deleted(deployment, network)
     {
         deployment.keep(network, why);
     }
-    if goes(deployment, group) {
+    if is_deleted(deployment, group) {
         // A resource that is reported as kept stays, even if the foreign resources vanish first.
-        let why = match (&survey.group_unexamined, survey.in_group.is_empty()) {
+        let why = match (&preconditions.group_unexamined, preconditions.in_group.is_empty()) {
             (Some(why), _) => Some(why.clone()),
-            (None, false) => Some(format!("it contains foreign resources: {}", listed(&survey.in_group))),
+            (None, false) => {
+                Some(format!("it contains foreign resources: {}", listed(&preconditions.in_group)))
+            }
             (None, true) => None,
         };
         if let Some(why) = why {
             deployment.keep(group, &why);
         }
     }
-    for locked in &mut survey.locks {
-        locked.steps.retain(|step| goes(deployment, step));
+    for locked in &mut preconditions.locks {
+        locked.steps.retain(|step| is_deleted(deployment, step));
     }
-    survey.locks.retain(|locked| !locked.steps.is_empty());
+    preconditions.locks.retain(|locked| !locked.steps.is_empty());
 }
 
 /// Refuses a teardown that cannot complete: a resource is locked, or the locks could not be listed.
-pub fn refused(going: &Going<'_>) -> Option<Failure> {
-    if let Some(unread) = &going.survey.locks_unread {
+pub fn refused(preview: &TeardownPreview<'_>) -> Option<Failure> {
+    if let Some(unread) = &preview.preconditions.locks_failure {
         let exit = if unread.forbidden { Exit::Refused } else { Exit::Failed };
         let failure = Failure::new(exit, "list the locks on what is to go")
             .cause(unread.why.clone())
@@ -101,15 +107,15 @@ pub fn refused(going: &Going<'_>) -> Option<Failure> {
             false => "run it again",
         }));
     }
-    (!going.survey.locks.is_empty()).then(|| locked(going))
+    (!preview.preconditions.locks.is_empty()).then(|| locked(preview))
 }
 
-fn locked(going: &Going<'_>) -> Failure {
-    let locks = &going.survey.locks;
+fn locked(preview: &TeardownPreview<'_>) -> Failure {
+    let locks = &preview.preconditions.locks;
     let refused = Failure::new(Exit::Refused, "delete locked resources").cause("nothing was changed");
-    let told = locks.iter().fold(refused, |refused, one| refused.cause(lock(one)));
+    let refusal = locks.iter().fold(refused, |refused, one| refused.cause(lock(one)));
     let ids: Vec<String> = locks.iter().map(|locked| format!("\"{}\"", locked.lock.id)).collect();
-    told.hint(format!(
+    refusal.hint(format!(
         "remove the lock: az lock delete --ids {} (or keep the locked resources with --keep STEP)",
         ids.join(" ")
     ))

@@ -1,21 +1,21 @@
 //! The workloads behind the gateways: httpbin and the two echo versions, or the user's own.
 
 use crate::{
-    Clouds, Clusters, Opened,
+    Clients, ClusterSession, Clusters,
     cluster_ready::ReadyCluster,
-    doing::Doing,
+    error::ErrorContext,
     manifests::Manifests,
-    objects::{self, Applied, Earlier, Wanted},
+    objects::{self, Applied, DesiredObjects, PreviousApply},
     resource::{Resource, ResourceSpec, Resources},
     settings::Settings,
-    watching::{self, Watched},
+    watch::{self, WatchTarget},
 };
 use landfall_cloud::kubernetes::{
     DynamicObject, Kind, Selection,
     manifest::Manifest,
     readiness::{self, Readiness},
 };
-use landfall_engine::{Check, Context, Seen, Step, StepError, Undone, Wait};
+use landfall_engine::{Check, Context, StatusCell, Step, StepError, UndoOutcome, Wait};
 use std::{
     collections::BTreeSet,
     time::{Duration, SystemTime},
@@ -27,13 +27,13 @@ pub struct Apps {
     cluster_name: String,
     clusters: Clusters,
     manifests: Vec<Manifest>,
-    wanted: Wanted,
+    wanted: DesiredObjects,
 }
 
 impl Apps {
     /// Returns the step for these settings.
     #[must_use]
-    pub fn new(c: &Clouds, s: &Settings, resources: &Resources) -> Self {
+    pub fn new(c: &Clients, s: &Settings, resources: &Resources) -> Self {
         let manifests = Manifests::new(s);
         Self {
             resources: resources.clone(),
@@ -44,12 +44,12 @@ impl Apps {
         }
     }
 
-    fn earlier(&self, cx: &Context) -> Earlier {
-        Earlier { output: cx.last_output(), begun: cx.ticket(), wanted: self.wanted.clone() }
+    fn previous(&self, cx: &Context) -> PreviousApply {
+        PreviousApply { output: cx.last_output(), unfinished: cx.ticket(), wanted: self.wanted.clone() }
     }
 
-    async fn open(&self, cluster: &ReadyCluster) -> Result<Opened, StepError> {
-        self.clusters.open(cluster).await.doing(format!("open cluster {}", cluster.name))
+    async fn open(&self, cluster: &ReadyCluster) -> Result<ClusterSession, StepError> {
+        self.clusters.open(cluster).await.context(format!("open cluster {}", cluster.name))
     }
 }
 
@@ -72,26 +72,26 @@ impl Step for Apps {
         Duration::from_secs(1200)
     }
 
-    fn usual(&self) -> Duration {
+    fn typical_duration(&self) -> Duration {
         Duration::from_secs(12)
     }
 
     async fn check(&self, cx: &Context, cluster: &ReadyCluster) -> Result<Check<Applied>, StepError> {
-        let opened = self.open(cluster).await?;
-        let found = match objects::look(&opened, &self.manifests, &self.earlier(cx)).await?.check() {
+        let session = self.open(cluster).await?;
+        let found = match objects::diff(&session, &self.manifests, &self.previous(cx)).await?.check() {
             Ok(found) => found,
             Err(verdict) => return Ok(objects::verdict(verdict)),
         };
         if !found.live.iter().filter(|o| is_deployment(o)).all(is_available) {
-            return Ok(Check::Underway);
+            return Ok(Check::InProgress);
         }
-        Ok(Check::Ready(objects::references(cx, &opened, cx.last_output(), &found).await?))
+        Ok(Check::InSync(objects::references(cx, &session, cx.last_output(), &found).await?))
     }
 
     async fn apply(&self, cx: &Context, cluster: &ReadyCluster) -> Result<Applied, StepError> {
-        let opened = self.open(cluster).await?;
-        let applied = objects::apply(cx, &opened, self.earlier(cx), &self.manifests).await?;
-        if let Some(since) = await_deployments(cx, &opened, &self.manifests).await? {
+        let session = self.open(cluster).await?;
+        let applied = objects::apply(cx, &session, self.previous(cx), &self.manifests).await?;
+        if let Some(since) = await_deployments(cx, &session, &self.manifests).await? {
             cx.ended_at(since);
         }
         Ok(applied)
@@ -102,11 +102,11 @@ impl Step for Apps {
     }
 
     async fn existing(&self, cx: &Context, cluster: &ReadyCluster) -> Result<Option<Applied>, StepError> {
-        let opened = self.open(cluster).await?;
-        Ok(objects::existing(cx, &opened, &self.manifests).await?.map(|(applied, _)| applied))
+        let session = self.open(cluster).await?;
+        Ok(objects::existing(cx, &session, &self.manifests).await?.map(|(applied, _)| applied))
     }
 
-    async fn undo(&self, cx: &Context, applied: Applied) -> Result<Undone, StepError> {
+    async fn undo(&self, cx: &Context, applied: Applied) -> Result<UndoOutcome, StepError> {
         objects::undo(cx, &self.clusters, &self.resources, &applied).await
     }
 }
@@ -123,26 +123,26 @@ fn is_available(object: &DynamicObject) -> bool {
 /// available.
 pub(crate) async fn await_deployments(
     cx: &Context,
-    opened: &Opened,
+    session: &ClusterSession,
     manifests: &[Manifest],
 ) -> Result<Option<SystemTime>, StepError> {
     let wait =
         Wait::new("the workloads to become available", Duration::from_secs(10), Duration::from_secs(900));
     let mut latest = None;
     for (space, names) in objects::deployments(manifests) {
-        let seen = Seen::new();
-        let look = |all: &[DynamicObject]| {
+        let status = StatusCell::new();
+        let evaluate = |all: &[DynamicObject]| {
             let outstanding = outstanding(all, &names);
-            seen.set(format!("waiting for {}", outstanding.join(", ")));
+            status.set(format!("waiting for {}", outstanding.join(", ")));
             outstanding.is_empty().then(|| all.iter().filter_map(readiness::deployment_since).max())
         };
         let watch = async {
             let deployments =
-                Watched { kind: &Kind::DEPLOYMENT, space: Some(&space), selection: Selection::All };
+                WatchTarget { kind: &Kind::DEPLOYMENT, space: Some(&space), selection: Selection::All };
             let what = format!("watch the Deployments in {space}");
-            watching::until(&opened.api, deployments, &seen, &what, look).await
+            watch::until(&session.api, deployments, &status, &what, evaluate).await
         };
-        latest = latest.max(cx.attend(wait, &seen, watch).await?);
+        latest = latest.max(cx.wait_for(wait, &status, watch).await?);
     }
     Ok(latest)
 }

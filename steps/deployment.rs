@@ -1,9 +1,9 @@
 //! The wiring: every step and its dependencies. This screen is the program's structure.
 
 use crate::{
-    Clouds,
+    Clients,
     apps::Apps,
-    certificate::{Certificate, HeldCertificate},
+    certificate::{Certificate, VaultCertificate},
     cluster::{AcceptedCluster, Cluster},
     cluster_ready::{ClusterReady, ReadyCluster},
     dns::{Dns, Published},
@@ -30,7 +30,7 @@ pub struct Records {
     pub(crate) group: RecordOf<Group>,
     pub(crate) network: RecordOf<Subnet>,
     pub(crate) vault: RecordOf<Vault>,
-    pub(crate) certificate: RecordOf<HeldCertificate>,
+    pub(crate) certificate: RecordOf<VaultCertificate>,
     pub(crate) accepted: RecordOf<AcceptedCluster>,
     pub(crate) cluster: RecordOf<ReadyCluster>,
     pub(crate) kubeconfig: RecordOf<Merged>,
@@ -69,7 +69,7 @@ impl Records {
 
     /// Returns the reference to the record of the certificate in the vault.
     #[must_use]
-    pub fn certificate(&self) -> RecordOf<HeldCertificate> {
+    pub fn certificate(&self) -> RecordOf<VaultCertificate> {
         self.certificate
     }
 }
@@ -82,26 +82,26 @@ impl Default for Records {
 
 /// Wires the steps of an environment, and returns what they own. It sends no request and creates nothing.
 #[must_use]
-pub fn deployment(c: &Clouds, s: &Settings, teardown: &Teardown) -> (Graph, Resources) {
+pub fn deployment(c: &Clients, s: &Settings, teardown: &Teardown) -> (Graph, Resources) {
     deployment_with(c, s, teardown, &Unwrapped)
 }
 
 /// Like [`deployment`], with an adapter around every step.
 #[must_use]
 #[rustfmt::skip]
-pub fn deployment_with(c: &Clouds, s: &Settings, teardown: &Teardown, wrap: &impl Wrap) -> (Graph, Resources) {
+pub fn deployment_with(c: &Clients, s: &Settings, teardown: &Teardown, wrap: &impl Wrap) -> (Graph, Resources) {
     let mut graph = Graph::default();
     let r = Records::of(&mut graph);
     let o = Resources::new(r);
     let mut g = Wiring::new(graph, wrap);
-    let clear    = g.add("preflight",      Preflight::new(c, s, &o),         ());
-    let features = g.add("features",       Features::new(c, &o),             clear.done());
-    let group    = g.add("resource-group", ResourceGroup::new(c, s, teardown, &o), clear.done());
+    let preflight    = g.add("preflight",      Preflight::new(c, s, &o),         ());
+    let features = g.add("features",       Features::new(c, &o),             preflight.done());
+    let group    = g.add("resource-group", ResourceGroup::new(c, s, teardown, &o), preflight.done());
     let subnet   = g.add("network",        Network::new(c, s),               group);
     let vault    = g.add("key-vault",      KeyVault::new(c, s, teardown, &r), group);
-    let officer  = g.add("vault-officer",  RoleAssignment::for_caller(c, &r), vault);
-    let cert     = g.add("certificate",    Certificate::new(c, s, &r),       (vault, officer.done()));
-    let accepted = g.add("cluster",        Cluster::new(c, s, teardown, &o), (subnet, clear, features.done()));
+    let vault_admin  = g.add("vault-officer",  RoleAssignment::for_caller(c, &r), vault);
+    let cert     = g.add("certificate",    Certificate::new(c, s, &r),       (vault, vault_admin.done()));
+    let accepted = g.add("cluster",        Cluster::new(c, s, teardown, &o), (subnet, preflight, features.done()));
     let _grant   = g.add("subnet-role",    RoleAssignment::for_cluster(c, &r), (accepted, subnet));
     let cluster  = g.add("cluster-ready",  ClusterReady::new(c, s),          accepted);
     let access   = g.add("vault-access",   RoleAssignment::for_add_on(c, &r), (cluster, vault));

@@ -1,7 +1,7 @@
 //! The description of an environment for its diagnosis.
 
 use crate::{
-    certificate::HeldCertificate,
+    certificate::VaultCertificate,
     dns::Published,
     features::PROVIDERS,
     key_vault::Vault,
@@ -15,16 +15,16 @@ use landfall_cloud::{
     arm::Zone,
     environment::{Environment, ObjectKey, PublishedRecords},
 };
-use landfall_engine::Memory;
+use landfall_engine::JournalState;
 use serde::de::DeserializeOwned;
 
 /// Returns the names and objects that the settings select, and the resources that the journal records.
 /// `settings` contain the names at the time of creation.
 #[must_use]
-pub fn description(settings: &Settings, memory: &Memory, subscription: &str) -> Environment {
-    let cluster: Option<ReadyCluster> = output(memory, "cluster-ready");
-    let vault: Option<Vault> = output(memory, "key-vault");
-    let held: Option<HeldCertificate> = output(memory, "certificate");
+pub fn description(settings: &Settings, journal_state: &JournalState, subscription: &str) -> Environment {
+    let cluster: Option<ReadyCluster> = output(journal_state, "cluster-ready");
+    let vault: Option<Vault> = output(journal_state, "key-vault");
+    let held: Option<VaultCertificate> = output(journal_state, "certificate");
     let manifests = Manifests::new(settings);
     let tls = match (&cluster, &vault, &held) {
         (Some(cluster), Some(vault), Some(held)) => manifests.tls(&TlsNames {
@@ -49,17 +49,20 @@ pub fn description(settings: &Settings, memory: &Memory, subscription: &str) -> 
         apps: manifests.apps,
         gateways: manifests.gateways,
         tls,
-        is_recorded: memory.0.values().any(|past| past.output.is_some() || past.ticket.is_some()),
+        is_recorded: journal_state
+            .0
+            .values()
+            .any(|step_state| step_state.output.is_some() || step_state.ticket.is_some()),
         cluster,
         vault: vault.as_ref().map(Vault::reference),
-        certificate: held.as_ref().map(HeldCertificate::reference),
-        published: output(memory, "dns").map(|Published { zone, records }| PublishedRecords {
+        certificate: held.as_ref().map(VaultCertificate::reference),
+        published: output(journal_state, "dns").map(|Published { zone, records }| PublishedRecords {
             zone: zone.map(|zone| Zone { id: zone.id, name: zone.name }),
             records,
         }),
     }
 }
 
-fn output<T: DeserializeOwned>(memory: &Memory, step: &str) -> Option<T> {
-    serde_json::from_value(memory.past(step)?.output.clone()?).ok()
+fn output<T: DeserializeOwned>(journal_state: &JournalState, step: &str) -> Option<T> {
+    serde_json::from_value(journal_state.step_state(step)?.output.clone()?).ok()
 }

@@ -1,8 +1,8 @@
 //! DNS records: A records in a zone of the subscription, or the table to enter by hand.
 
 use crate::{
-    Clouds,
-    doing::{Doing, Written},
+    Clients,
+    error::{ErrorContext, TrackWrite},
     gateways::ProgrammedGateways,
     names, operation,
     resource::{Listed, LockScope, NameSetting, Resource, ResourceSpec},
@@ -11,9 +11,11 @@ use crate::{
 pub(crate) use landfall_cloud::arm::dns::relative;
 use landfall_cloud::{
     ApiError, ApiErrorKind,
-    arm::{Azure, Begun, Condition, Record, Zone},
+    arm::{Condition, Record, SubscriptionClient, WriteResult, Zone},
 };
-use landfall_engine::{Change, Check, Context, Kind, Look, Past, Residue, Step, StepError, Undone, Wait};
+use landfall_engine::{
+    Change, Check, Context, Kind, Leftover, Poll, Step, StepError, StepState, UndoOutcome, Wait,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, net::Ipv4Addr, sync::Mutex, time::Duration};
@@ -23,7 +25,7 @@ const TTL: u64 = 300;
 
 /// Publishes the gateways' addresses.
 pub struct Dns {
-    azure: Azure,
+    azure: SubscriptionClient,
     mark: String,
     domain: String,
     zone: Option<String>,
@@ -51,7 +53,7 @@ pub struct PublishedZone {
 impl Dns {
     /// Returns the step for these settings.
     #[must_use]
-    pub fn new(c: &Clouds, s: &Settings) -> Self {
+    pub fn new(c: &Clients, s: &Settings) -> Self {
         Self {
             azure: c.azure.clone(),
             mark: names::mark(s, c.azure.id()),
@@ -64,7 +66,7 @@ impl Dns {
     /// Returns the configured zone, or the nearest one above the hosts in the subscription.
     async fn find_zone(&self) -> Result<Option<Zone>, StepError> {
         let what = format!("find the DNS zone of {}", self.domain);
-        let mut zones = self.azure.zones().await.doing(&what)?;
+        let mut zones = self.azure.zones().await.context(&what)?;
         if let Some(group) = &self.group {
             zones.retain(|zone| zone.resource_group().eq_ignore_ascii_case(group));
         }
@@ -82,7 +84,7 @@ impl Dns {
                 Some(zone) => Err(StepError::new(Kind::Failed, what)
                     .cause(format!("the subscription has no zone {zone}"))
                     .hint("create it, or omit dns.zone (DNS_ZONE_NAME) to get the records as a table")
-                    .residue(Residue::Nothing)),
+                    .leftover(Leftover::Nothing)),
             };
         };
         let named = zones.iter().filter(|zone| zone.name.eq_ignore_ascii_case(&nearest.name)).count();
@@ -90,23 +92,23 @@ impl Dns {
             return Err(StepError::new(Kind::Failed, what)
                 .cause(format!("{named} zones are called {}", nearest.name))
                 .hint("select one with dns.resource_group (DNS_ZONE_RG)")
-                .residue(Residue::Nothing));
+                .leftover(Leftover::Nothing));
         }
         Ok(Some(nearest.clone()))
     }
 
     async fn records(&self, zone: &Zone) -> Result<Vec<Record>, StepError> {
-        self.azure.records(zone).await.doing(format!("list the records of {}", zone.name))
+        self.azure.records(zone).await.context(format!("list the records of {}", zone.name))
     }
 
     /// Returns whether landfall's mark is on a record, so that it is owned.
-    fn is_ours(&self, record: &Record) -> bool {
+    fn is_owned(&self, record: &Record) -> bool {
         record.metadata.get(names::OWNER) == Some(&self.mark)
     }
 
     async fn put(&self, cx: &Context, zone: &Zone, host: &str, address: &str) -> Result<(), StepError> {
         let what = format!("publish {host}");
-        let wrong = || StepError::new(Kind::Failed, what.clone()).residue(Residue::Nothing);
+        let wrong = || StepError::new(Kind::Failed, what.clone()).leftover(Leftover::Nothing);
         let parsed: Ipv4Addr =
             address.parse().map_err(|_| wrong().cause(format!("{address} is not an IPv4 address")))?;
         let name = relative(host, &zone.name)
@@ -114,30 +116,32 @@ impl Dns {
         let metadata = BTreeMap::from([(names::OWNER.to_owned(), self.mark.clone())]);
         let wait = Wait::new("the record to stay unchanged", Duration::from_secs(1), Duration::from_secs(60));
         cx.wait_until(wait, async || {
-            let there = match self.azure.records(zone).await {
-                Err(error) if operation::passes(&error) => return Ok(operation::unanswered(&error, None)),
-                listed => listed.doing(&what)?.into_iter().find(|record| record.name == name),
+            let existing_records = match self.azure.records(zone).await {
+                Err(error) if operation::is_transient(&error) => {
+                    return Ok(operation::no_response(&error, None));
+                }
+                listed => listed.context(&what)?.into_iter().find(|record| record.name == name),
             };
-            let condition = match there {
+            let condition = match existing_records {
                 // A foreign record with the owned address has the same effect; its TTL is the owner's
                 // decision.
                 Some(record)
-                    if record.addresses == [address] && (record.ttl == TTL || !self.is_ours(&record)) =>
+                    if record.addresses == [address] && (record.ttl == TTL || !self.is_owned(&record)) =>
                 {
-                    return Ok(Look::There(()));
+                    return Ok(Poll::Ready(()));
                 }
-                Some(record) if self.is_ours(&record) => Condition::IfMatch(record.etag),
+                Some(record) if self.is_owned(&record) => Condition::IfMatch(record.etag),
                 Some(record) => return Err(self.foreign(host, &record)),
                 None => Condition::IfNoneMatch,
             };
             let put = self.azure.put_record(&zone.id, &name, &[parsed], TTL, &metadata, condition).await;
-            match put.written(cx) {
+            match put.track_write(cx) {
                 // Another writer changed it between the read and the write: read again.
                 Err(error) if error.kind == ApiErrorKind::Precondition => {
-                    Ok(Look::not_yet("it was changed concurrently"))
+                    Ok(Poll::not_yet("it was changed concurrently"))
                 }
-                Err(error) if operation::passes(&error) => Ok(operation::unanswered(&error, None)),
-                put => put.doing(&what).map(|_| Look::There(())),
+                Err(error) if operation::is_transient(&error) => Ok(operation::no_response(&error, None)),
+                put => put.context(&what).map(|_| Poll::Ready(())),
             }
         })
         .await
@@ -164,51 +168,53 @@ impl Dns {
                     self.records(zone).await?.into_iter().find(|record| Some(&record.name) == name.as_ref())
                 }
             };
-            let Some(record) = record else { return Ok(Look::There(Some(false))) };
-            let ours = self.is_ours(&record) || cx.adopted();
-            if !ours || !record.addresses.iter().any(|one| one == address) {
-                return Ok(Look::There(None));
+            let Some(record) = record else { return Ok(Poll::Ready(Some(false))) };
+            let owned = self.is_owned(&record) || cx.adopted();
+            if !owned || !record.addresses.iter().any(|one| one == address) {
+                return Ok(Poll::Ready(None));
             }
             let condition = Condition::IfMatch(record.etag.clone());
             if record.addresses.len() > 1 {
                 // The addresses that others added stay; the owned one would lead to a released address.
-                return match self.hand_over(zone, &record, address, condition).await {
+                return match self.release_record(zone, &record, address, condition).await {
                     Err(error) if error.kind == ApiErrorKind::Precondition => {
-                        Ok(Look::not_yet("it was changed concurrently"))
+                        Ok(Poll::not_yet("it was changed concurrently"))
                     }
-                    put => put.doing(&what).map(|_| Look::There(None)),
+                    put => put.context(&what).map(|_| Poll::Ready(None)),
                 };
             }
             match self.azure.delete_record(&zone.id, &record.name, condition).await {
                 Err(error) if error.kind == ApiErrorKind::Precondition => {
-                    Ok(Look::not_yet("it was changed concurrently"))
+                    Ok(Poll::not_yet("it was changed concurrently"))
                 }
-                deleted => deleted.doing(&what).map(|_| Look::There(Some(true))),
+                deleted => deleted.context(&what).map(|_| Poll::Ready(Some(true))),
             }
         })
         .await
     }
 
     /// Removes the owned address and the mark from a record to which others have added addresses.
-    async fn hand_over(
+    async fn release_record(
         &self,
         zone: &Zone,
         record: &Record,
         address: &str,
         condition: Condition,
-    ) -> Result<Begun, ApiError> {
-        let theirs = record.addresses.iter().filter(|one| *one != address);
-        let theirs: Vec<Ipv4Addr> = theirs.filter_map(|one| one.parse().ok()).collect();
+    ) -> Result<WriteResult, ApiError> {
+        let other_addresses = record.addresses.iter().filter(|one| *one != address);
+        let other_addresses: Vec<Ipv4Addr> = other_addresses.filter_map(|one| one.parse().ok()).collect();
         let mut metadata = record.metadata.clone();
         metadata.remove(names::OWNER);
-        self.azure.put_record(&zone.id, &record.name, &theirs, record.ttl, &metadata, condition).await
+        self.azure
+            .put_record(&zone.id, &record.name, &other_addresses, record.ttl, &metadata, condition)
+            .await
     }
 
     fn foreign(&self, host: &str, record: &Record) -> StepError {
         StepError::new(Kind::Foreign, format!("publish {host}"))
-            .cause(stranger(host, record))
+            .cause(ownership_conflict(host, record))
             .hint("delete the record, or choose another domain")
-            .residue(Residue::Nothing)
+            .leftover(Leftover::Nothing)
     }
 }
 
@@ -235,7 +241,7 @@ impl Resource for Dns {
     ];
 
     fn resource(&self) -> ResourceSpec {
-        let zone = |past: &Past| past.read_output::<Published>()?.zone;
+        let zone = |past: &StepState| past.read_output::<Published>()?.zone;
         ResourceSpec::new("DNS records", format!("below {}", self.domain))
             .listed(|past| {
                 let published = past.read_output::<Published>()?;
@@ -264,7 +270,7 @@ impl Step for Dns {
         format!("names below {}", self.domain)
     }
 
-    fn named(&self) -> Option<Value> {
+    fn planned_name(&self) -> Option<Value> {
         Some(json!({ "domain": self.domain, "zone": self.zone }))
     }
 
@@ -272,7 +278,7 @@ impl Step for Dns {
         Duration::from_secs(300)
     }
 
-    fn usual(&self) -> Duration {
+    fn typical_duration(&self) -> Duration {
         Duration::from_secs(2)
     }
 
@@ -280,16 +286,16 @@ impl Step for Dns {
         let wanted = wanted(input);
         let Some(zone) = self.find_zone().await? else {
             cx.note("no zone in this subscription; create the records yourself");
-            return Ok(Check::Ready(Published { zone: None, records: wanted }));
+            return Ok(Check::InSync(Published { zone: None, records: wanted }));
         };
-        let there = self.records(&zone).await?;
+        let existing_records = self.records(&zone).await?;
         let mut changes = Vec::new();
         for (host, address) in &wanted {
             let Some(name) = relative(host, &zone.name) else { continue };
-            match there.iter().find(|record| record.name == name) {
+            match existing_records.iter().find(|record| record.name == name) {
                 Some(record) if record.addresses == [address.clone()] => {}
-                Some(record) if !self.is_ours(record) => {
-                    return Ok(Check::Foreign { why: stranger(host, record) });
+                Some(record) if !self.is_owned(record) => {
+                    return Ok(Check::NotOwned { why: ownership_conflict(host, record) });
                 }
                 record => changes.push(Change {
                     field: host.clone(),
@@ -301,9 +307,9 @@ impl Step for Dns {
         // The created records are owned even if some exist already: the mark identifies each.
         let missing = changes.iter().any(|change| change.is.is_null());
         Ok(match changes.is_empty() {
-            true => Check::Ready(published(zone, wanted)),
+            true => Check::InSync(published(zone, wanted)),
             false if missing => Check::Missing,
-            false => Check::Differs { changes },
+            false => Check::Drifted { changes },
         })
     }
 
@@ -319,36 +325,38 @@ impl Step for Dns {
         Ok(published(zone, wanted))
     }
 
-    /// In a partly published set, the marked records are owned, whoever owns the other names.
+    /// In a partly published set, the marked records are owned, also if the other names are foreign.
     async fn recover(&self, _: &Context, input: &ProgrammedGateways) -> Result<Option<Published>, StepError> {
         let Some(zone) = self.find_zone().await? else { return Ok(None) };
-        let there = match self.azure.records(&zone).await {
+        let existing_records = match self.azure.records(&zone).await {
             Err(error) if error.kind == ApiErrorKind::NotFound => return Ok(None),
-            listed => listed.doing(format!("list the records of {}", zone.name))?,
+            listed => listed.context(format!("list the records of {}", zone.name))?,
         };
-        let ours = |host: &str| {
+        let owned = |host: &str| {
             let name = relative(host, &zone.name);
-            there.iter().find(|record| Some(&record.name) == name.as_ref() && self.is_ours(record))
+            existing_records
+                .iter()
+                .find(|record| Some(&record.name) == name.as_ref() && self.is_owned(record))
         };
-        let made = wanted(input).into_iter();
-        let made: Vec<_> = made.filter(|(host, _)| ours(host).is_some()).collect();
-        Ok((!made.is_empty()).then(|| published(zone, made)))
+        let created = wanted(input).into_iter();
+        let created: Vec<_> = created.filter(|(host, _)| owned(host).is_some()).collect();
+        Ok((!created.is_empty()).then(|| published(zone, created)))
     }
 
-    /// Returns the records of the hosts that lead to the gateways, whoever created them.
+    /// Returns the records of the hosts that lead to the gateways, owned or foreign.
     async fn existing(
         &self,
         _: &Context,
         input: &ProgrammedGateways,
     ) -> Result<Option<Published>, StepError> {
         let Some(zone) = self.find_zone().await? else { return Ok(None) };
-        let there = self.records(&zone).await?;
-        let leads = |(host, address): &(String, String)| {
+        let existing_records = self.records(&zone).await?;
+        let points_to_gateway = |(host, address): &(String, String)| {
             let name = relative(host, &zone.name);
             let of_host = |record: &&Record| Some(&record.name) == name.as_ref();
-            there.iter().find(of_host).is_some_and(|record| record.addresses.contains(address))
+            existing_records.iter().find(of_host).is_some_and(|record| record.addresses.contains(address))
         };
-        let found: Vec<_> = wanted(input).into_iter().filter(leads).collect();
+        let found: Vec<_> = wanted(input).into_iter().filter(points_to_gateway).collect();
         Ok((!found.is_empty()).then(|| published(zone, found)))
     }
 
@@ -357,43 +365,43 @@ impl Step for Dns {
         published.zone.is_some()
     }
 
-    async fn undo(&self, cx: &Context, published: Published) -> Result<Undone, StepError> {
+    async fn undo(&self, cx: &Context, published: Published) -> Result<UndoOutcome, StepError> {
         // A zone may be newer than the output, and a publication in it may not have finished.
         let zone = match published.zone {
             Some(zone) => Some(Zone { id: zone.id, name: zone.name }),
             None => self.find_zone().await?,
         };
-        let Some(zone) = zone else { return Ok(Undone::AlreadyGone) };
-        let there = match self.azure.records(&zone).await {
-            Err(error) if error.kind == ApiErrorKind::NotFound => return Ok(Undone::AlreadyGone),
-            listed => listed.doing(format!("list the records of {}", zone.name))?,
+        let Some(zone) = zone else { return Ok(UndoOutcome::AlreadyDeleted) };
+        let existing_records = match self.azure.records(&zone).await {
+            Err(error) if error.kind == ApiErrorKind::NotFound => return Ok(UndoOutcome::AlreadyDeleted),
+            listed => listed.context(format!("list the records of {}", zone.name))?,
         };
         let mut deleted = 0;
-        let (mut strangers, mut unmarked) = (Vec::new(), Vec::new());
+        let (mut foreign, mut unmarked) = (Vec::new(), Vec::new());
         for (host, address) in &published.records {
             let Some(name) = relative(host, &zone.name) else { continue };
-            let found = there.iter().find(|record| record.name == name).cloned();
+            let found = existing_records.iter().find(|record| record.name == name).cloned();
             let is_found = found.as_ref().is_some_and(|record| {
-                !self.is_ours(record) && record.addresses.iter().any(|one| one == address)
+                !self.is_owned(record) && record.addresses.iter().any(|one| one == address)
             });
             match self.delete(cx, &zone, host, address, found).await? {
                 Some(true) => deleted += 1,
                 Some(false) => {}
                 None if is_found => unmarked.push(host.clone()),
-                None => strangers.push(host.clone()),
+                None => foreign.push(host.clone()),
             }
         }
         if !unmarked.is_empty() {
             // They stay recorded: otherwise no later `--adopt` could name them.
             let why = format!("{} were there before, and lead to our addresses", unmarked.join(", "));
-            return Ok(Undone::Kept { why });
+            return Ok(UndoOutcome::Kept { why });
         }
-        Ok(match (deleted, strangers.is_empty()) {
-            (0, false) => Undone::Kept {
-                why: format!("{} no longer contain the gateways' addresses", strangers.join(", ")),
+        Ok(match (deleted, foreign.is_empty()) {
+            (0, false) => UndoOutcome::Kept {
+                why: format!("{} no longer contain the gateways' addresses", foreign.join(", ")),
             },
-            (0, true) => Undone::AlreadyGone,
-            _ => Undone::Deleted,
+            (0, true) => UndoOutcome::AlreadyDeleted,
+            _ => UndoOutcome::Deleted,
         })
     }
 }
@@ -407,6 +415,6 @@ fn published(zone: Zone, records: Vec<(String, String)>) -> Published {
     Published { zone: Some(PublishedZone { id: zone.id, name: zone.name }), records }
 }
 
-fn stranger(host: &str, record: &Record) -> String {
+fn ownership_conflict(host: &str, record: &Record) -> String {
     format!("{host} is not owned by landfall ({}, no owner mark)", record.addresses.join(", "))
 }

@@ -9,11 +9,11 @@ pub const WARNING_DAYS: i64 = 30;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Expiry {
     /// Beyond the warning threshold.
-    Far,
+    Valid,
     /// The remaining whole days, zero on the last one.
-    Near(i64),
+    ExpiresSoon(i64),
     /// Expired, with the whole days since then.
-    Past(i64),
+    Expired(i64),
 }
 
 /// Returns the remaining whole days at that time; negative after the expiry.
@@ -26,9 +26,9 @@ pub fn days_left(not_after: Timestamp, now: Timestamp) -> i64 {
 #[must_use]
 pub fn expiry(not_after: Timestamp, now: Timestamp) -> Expiry {
     match days_left(not_after, now) {
-        left if left >= WARNING_DAYS => Expiry::Far,
-        left if left >= 0 => Expiry::Near(left),
-        left => Expiry::Past(-left - 1),
+        left if left >= WARNING_DAYS => Expiry::Valid,
+        left if left >= 0 => Expiry::ExpiresSoon(left),
+        left => Expiry::Expired(-left - 1),
     }
 }
 
@@ -37,13 +37,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_last_thirty_days_are_near_and_the_last_second_is_not_past() {
+    fn a_certificate_expires_soon_for_thirty_days_and_is_valid_to_its_last_second() {
         let now: Timestamp = "2026-11-23T09:00:00Z".parse().unwrap();
         let at = |text: &str| expiry(text.parse().unwrap(), now);
-        assert_eq!(at("2026-12-23T09:00:00Z"), Expiry::Far);
-        assert_eq!(at("2026-12-23T08:59:59Z"), Expiry::Near(29));
-        assert_eq!(at("2026-11-23T09:00:00Z"), Expiry::Near(0));
-        assert_eq!(at("2026-11-23T08:59:59Z"), Expiry::Past(0));
-        assert_eq!(at("2026-11-20T09:00:00Z"), Expiry::Past(2));
+        assert_eq!(at("2026-12-23T09:00:00Z"), Expiry::Valid);
+        assert_eq!(at("2026-12-23T08:59:59Z"), Expiry::ExpiresSoon(29));
+        assert_eq!(at("2026-11-23T09:00:00Z"), Expiry::ExpiresSoon(0));
+        assert_eq!(at("2026-11-23T08:59:59Z"), Expiry::Expired(0));
+        assert_eq!(at("2026-11-20T09:00:00Z"), Expiry::Expired(2));
     }
 }

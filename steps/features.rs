@@ -1,16 +1,16 @@
 //! Resource providers, and preview flags that a service may still require.
 
 use crate::{
-    Clouds,
-    doing::Doing,
+    Clients,
+    error::ErrorContext,
     operation,
     resource::{PROVIDER, Resource, ResourceSpec, Resources},
 };
 use landfall_cloud::{
     ApiError, ApiErrorKind,
-    arm::{Azure, Registration},
+    arm::{Registration, SubscriptionClient},
 };
-use landfall_engine::{Check, Context, Look, Step, StepError, Undone, Wait};
+use landfall_engine::{Check, Context, Poll, Step, StepError, UndoOutcome, Wait};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -31,7 +31,7 @@ const LIST: &str = "list the resource providers";
 /// The Gateway API and its Istio implementation are generally available, so this step requests no preview
 /// flag. If a region still requires one, the service names it, and the cluster step registers it.
 pub struct Features {
-    azure: Azure,
+    azure: SubscriptionClient,
     resources: Resources,
 }
 
@@ -45,7 +45,7 @@ pub struct Registered {
 impl Features {
     /// Returns the step.
     #[must_use]
-    pub fn new(c: &Clouds, resources: &Resources) -> Self {
+    pub fn new(c: &Clients, resources: &Resources) -> Self {
         Self { azure: c.azure.clone(), resources: resources.clone() }
     }
 
@@ -79,23 +79,23 @@ impl Step for Features {
     }
 
     async fn check(&self, cx: &Context, (): &()) -> Result<Check<Registered>, StepError> {
-        if self.outstanding().await.doing(LIST)?.is_empty() {
+        if self.outstanding().await.context(LIST)?.is_empty() {
             cx.note("generally available, nothing to register");
-            return Ok(Check::Ready(self.registered()));
+            return Ok(Check::InSync(self.registered()));
         }
         // A registration belongs to the subscription: it is shared, and landfall does not own it.
-        Ok(Check::Underway)
+        Ok(Check::InProgress)
     }
 
     async fn apply(&self, cx: &Context, (): &()) -> Result<Registered, StepError> {
-        let outstanding = self.outstanding().await.doing(LIST)?;
+        let outstanding = self.outstanding().await.context(LIST)?;
         for (namespace, _) in outstanding.iter().filter(|(_, r)| *r == Registration::Absent) {
-            let asked = self.azure.register_provider(namespace).await;
-            asked.doing(format!("register {namespace}"))?;
+            let response = self.azure.register_provider(namespace).await;
+            response.context(format!("register {namespace}"))?;
         }
         let wait =
             Wait::new("the providers to be registered", Duration::from_secs(60), operation::REGISTRATION_MAX);
-        operation::look_until(
+        operation::poll_until(
             cx,
             wait,
             LIST,
@@ -103,18 +103,18 @@ impl Step for Features {
             |outstanding| {
                 let names: Vec<&str> = outstanding.iter().map(|(namespace, _)| *namespace).collect();
                 Ok(if names.is_empty() {
-                    Look::There(self.registered())
+                    Poll::Ready(self.registered())
                 } else {
-                    Look::not_yet(format!("registering {}", names.join(", ")))
+                    Poll::not_yet(format!("registering {}", names.join(", ")))
                 })
             },
         )
         .await
     }
 
-    async fn undo(&self, _: &Context, _: Registered) -> Result<Undone, StepError> {
+    async fn undo(&self, _: &Context, _: Registered) -> Result<UndoOutcome, StepError> {
         // A provider serves the whole subscription, and other resources may need its registration.
-        Ok(Undone::Kept { why: "other resources of the subscription may use them".to_owned() })
+        Ok(UndoOutcome::Kept { why: "other resources of the subscription may use them".to_owned() })
     }
 }
 
@@ -126,7 +126,7 @@ impl Resource for Features {
 
 /// Registers a preview flag that the service requires, and waits until it has propagated. A flag that no
 /// longer exists is generally available: the caller then repeats the request without it.
-pub(crate) async fn enable(cx: &Context, azure: &Azure, flag: &str) -> Result<(), StepError> {
+pub(crate) async fn enable(cx: &Context, azure: &SubscriptionClient, flag: &str) -> Result<(), StepError> {
     let (namespace, name) = flag.split_once('/').unwrap_or(("Microsoft.ContainerService", flag));
     let what = format!("register the feature {flag}");
     match azure.register_feature(namespace, name).await {
@@ -134,22 +134,22 @@ pub(crate) async fn enable(cx: &Context, azure: &Azure, flag: &str) -> Result<()
             cx.note(format!("{flag} no longer exists: generally available"));
             return Ok(());
         }
-        asked => drop(asked.doing(&what)?),
+        response => drop(response.context(&what)?),
     }
     let wait = Wait::new("the feature to be registered", Duration::from_secs(300), Duration::from_secs(2700));
-    operation::look_until(
+    operation::poll_until(
         cx,
         wait,
         &what,
         || azure.feature(namespace, name),
         |found| match found {
-            Some(Registration::Registered) => Ok(Look::There(())),
-            Some(Registration::Underway(state)) => Ok(Look::not_yet(format!("{flag} is {state}"))),
-            Some(Registration::Absent) => Ok(Look::not_yet(format!("{flag} is not registered yet"))),
-            None => Ok(Look::There(())),
+            Some(Registration::Registered) => Ok(Poll::Ready(())),
+            Some(Registration::InProgress(state)) => Ok(Poll::not_yet(format!("{flag} is {state}"))),
+            Some(Registration::Absent) => Ok(Poll::not_yet(format!("{flag} is not registered yet"))),
+            None => Ok(Poll::Ready(())),
         },
     )
     .await?;
-    azure.register_provider(namespace).await.doing(format!("propagate the feature to {namespace}"))?;
+    azure.register_provider(namespace).await.context(format!("propagate the feature to {namespace}"))?;
     Ok(())
 }

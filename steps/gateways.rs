@@ -1,21 +1,21 @@
 //! The gateways and their routes, until every listener is programmed and every route accepted.
 
 use crate::{
-    Clouds, Clusters, Opened,
+    Clients, ClusterSession, Clusters,
     cluster_ready::ReadyCluster,
-    doing::Doing,
+    error::ErrorContext,
     manifests::Manifests,
-    objects::{self, Applied, Earlier, Wanted},
+    objects::{self, Applied, DesiredObjects, PreviousApply},
     resource::{Resource, ResourceSpec, Resources},
     settings::Settings,
-    watching::{self, Watched},
+    watch::{self, WatchTarget},
 };
 use landfall_cloud::kubernetes::{
     DynamicObject, Kind, Selection,
     manifest::Manifest,
     readiness::{self, Readiness},
 };
-use landfall_engine::{Check, Context, Seen, Step, StepError, Undone, Wait};
+use landfall_engine::{Check, Context, StatusCell, Step, StepError, UndoOutcome, Wait};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeSet,
@@ -29,7 +29,7 @@ pub struct Gateways {
     cluster_name: String,
     clusters: Clusters,
     manifests: Vec<Manifest>,
-    wanted: Wanted,
+    wanted: DesiredObjects,
 }
 
 /// The programmed gateways.
@@ -55,7 +55,7 @@ pub struct ProgrammedGateway {
 impl Gateways {
     /// Returns the step for these settings.
     #[must_use]
-    pub fn new(c: &Clouds, s: &Settings, resources: &Resources) -> Self {
+    pub fn new(c: &Clients, s: &Settings, resources: &Resources) -> Self {
         let manifests = Manifests::new(s);
         Self {
             resources: resources.clone(),
@@ -66,12 +66,12 @@ impl Gateways {
         }
     }
 
-    fn earlier(&self, cx: &Context) -> Earlier {
-        Earlier { output: last(cx), begun: cx.ticket(), wanted: self.wanted.clone() }
+    fn previous(&self, cx: &Context) -> PreviousApply {
+        PreviousApply { output: last(cx), unfinished: cx.ticket(), wanted: self.wanted.clone() }
     }
 
-    async fn open(&self, cluster: &ReadyCluster) -> Result<Opened, StepError> {
-        self.clusters.open(cluster).await.doing(format!("open cluster {}", cluster.name))
+    async fn open(&self, cluster: &ReadyCluster) -> Result<ClusterSession, StepError> {
+        self.clusters.open(cluster).await.context(format!("open cluster {}", cluster.name))
     }
 
     fn of_kind(&self, kind: &str) -> impl Iterator<Item = &DynamicObject> {
@@ -95,7 +95,7 @@ impl Gateways {
     }
 
     /// Evaluates the whole set: returns the addresses of all gateways, or the missing conditions.
-    fn judge(&self, live: &[DynamicObject]) -> Result<Vec<ProgrammedGateway>, Vec<String>> {
+    fn evaluate(&self, live: &[DynamicObject]) -> Result<Vec<ProgrammedGateway>, Vec<String>> {
         let mut programmed = Vec::new();
         let mut outstanding = Vec::new();
         for wanted in self.of_kind("Gateway") {
@@ -127,14 +127,18 @@ impl Gateways {
         if outstanding.is_empty() { Ok(programmed) } else { Err(outstanding) }
     }
 
-    async fn await_all(&self, cx: &Context, opened: &Opened) -> Result<Vec<ProgrammedGateway>, StepError> {
+    async fn await_all(
+        &self,
+        cx: &Context,
+        session: &ClusterSession,
+    ) -> Result<Vec<ProgrammedGateway>, StepError> {
         let wait =
             Wait::new("every listener to be programmed", Duration::from_secs(40), Duration::from_secs(600));
-        let seen = Seen::new();
+        let status = StatusCell::new();
         let spaces: BTreeSet<String> = self.manifests.iter().map(|m| space(&m.object)).collect();
-        let watches = spaces.iter().map(|space| self.await_in(opened, space, &seen));
+        let watches = spaces.iter().map(|space| self.await_in(session, space, &status));
         let all = async { futures::future::try_join_all(watches).await };
-        let ended = cx.attend(wait, &seen, all).await.map_err(|error| {
+        let ended = cx.wait_for(wait, &status, all).await.map_err(|error| {
             error.hint("the conditions of the Gateway and the events of its Service show the cause")
         })?;
         let mut gateways = Vec::new();
@@ -150,42 +154,44 @@ impl Gateways {
     /// Watches Gateways and HTTPRoutes of one namespace together.
     async fn await_in(
         &self,
-        opened: &Opened,
+        session: &ClusterSession,
         space: &str,
-        seen: &Seen,
+        status: &StatusCell,
     ) -> Result<(Vec<ProgrammedGateway>, Option<SystemTime>), StepError> {
-        let here = self.with(in_space(&self.manifests, space));
+        let in_namespace = self.with(in_space(&self.manifests, space));
         let (gateway, route) = (Kind::GATEWAY, Kind::HTTP_ROUTE);
         let what = format!("watch the gateways in {space}");
         // Two watches share one status: the missing conditions of the gateways and those of the routes.
-        let told = Mutex::new([String::new(), String::new()]);
-        let tell = |at: usize, outstanding: Vec<String>| {
-            let mut told = told.lock().expect("nothing panics while it is held");
-            told[at] = outstanding.join("; ");
-            let all: Vec<&str> = told.iter().map(String::as_str).filter(|text| !text.is_empty()).collect();
-            seen.set(all.join("; "));
+        let outstanding_by_kind = Mutex::new([String::new(), String::new()]);
+        let set_status = |at: usize, outstanding: Vec<String>| {
+            let mut outstanding_by_kind =
+                outstanding_by_kind.lock().expect("nothing panics while it is held");
+            outstanding_by_kind[at] = outstanding.join("; ");
+            let all: Vec<&str> =
+                outstanding_by_kind.iter().map(String::as_str).filter(|text| !text.is_empty()).collect();
+            status.set(all.join("; "));
         };
-        let of = |kind| Watched { kind, space: Some(space), selection: Selection::All };
-        let gateways = watching::until(&opened.api, of(&gateway), seen, &what, |live| {
+        let of = |kind| WatchTarget { kind, space: Some(space), selection: Selection::All };
+        let gateways = watch::until(&session.api, of(&gateway), status, &what, |live| {
             let live = typed(live, &gateway);
-            match here.only("Gateway").judge(&live) {
+            match in_namespace.only("Gateway").evaluate(&live) {
                 Ok(programmed) => {
-                    tell(0, Vec::new());
+                    set_status(0, Vec::new());
                     Some((programmed, live.iter().filter_map(readiness::gateway_since).max()))
                 }
                 Err(outstanding) => {
-                    tell(0, outstanding);
+                    set_status(0, outstanding);
                     None
                 }
             }
         });
-        let routes = watching::until(&opened.api, of(&route), seen, &what, |live| {
-            let judged = here.only("HTTPRoute").judge(&typed(live, &route)).map(|_| ());
-            tell(1, judged.clone().err().unwrap_or_default());
-            judged.ok()
+        let routes = watch::until(&session.api, of(&route), status, &what, |live| {
+            let evaluated = in_namespace.only("HTTPRoute").evaluate(&typed(live, &route)).map(|_| ());
+            set_status(1, evaluated.clone().err().unwrap_or_default());
+            evaluated.ok()
         });
         let both = futures::future::try_join(gateways, routes).await?;
-        Ok(both.0.with_hosts(&here))
+        Ok(both.0.with_hosts(&in_namespace))
     }
 
     fn only(&self, kind: &str) -> Self {
@@ -226,25 +232,25 @@ impl Step for Gateways {
         Duration::from_secs(900)
     }
 
-    fn usual(&self) -> Duration {
+    fn typical_duration(&self) -> Duration {
         Duration::from_secs(42)
     }
 
     async fn check(&self, cx: &Context, input: &Self::Input) -> Result<Check<ProgrammedGateways>, StepError> {
-        let opened = self.open(&input.0).await?;
-        let found = match objects::look(&opened, &self.manifests, &self.earlier(cx)).await?.check() {
+        let session = self.open(&input.0).await?;
+        let found = match objects::diff(&session, &self.manifests, &self.previous(cx)).await?.check() {
             Ok(found) => found,
             Err(verdict) => return Ok(objects::verdict(verdict)),
         };
-        let Ok(gateways) = self.judge(&found.live) else { return Ok(Check::Underway) };
-        let applied = objects::references(cx, &opened, last(cx), &found).await?;
-        Ok(Check::Ready(ProgrammedGateways { applied, gateways }))
+        let Ok(gateways) = self.evaluate(&found.live) else { return Ok(Check::InProgress) };
+        let applied = objects::references(cx, &session, last(cx), &found).await?;
+        Ok(Check::InSync(ProgrammedGateways { applied, gateways }))
     }
 
     async fn apply(&self, cx: &Context, input: &Self::Input) -> Result<ProgrammedGateways, StepError> {
-        let opened = self.open(&input.0).await?;
-        let applied = objects::apply(cx, &opened, self.earlier(cx), &self.manifests).await?;
-        let gateways = self.await_all(cx, &opened).await?;
+        let session = self.open(&input.0).await?;
+        let applied = objects::apply(cx, &session, self.previous(cx), &self.manifests).await?;
+        let gateways = self.await_all(cx, &session).await?;
         Ok(ProgrammedGateways { applied, gateways })
     }
 
@@ -263,8 +269,8 @@ impl Step for Gateways {
         cx: &Context,
         input: &Self::Input,
     ) -> Result<Option<ProgrammedGateways>, StepError> {
-        let opened = self.open(&input.0).await?;
-        let Some((applied, live)) = objects::existing(cx, &opened, &self.manifests).await? else {
+        let session = self.open(&input.0).await?;
+        let Some((applied, live)) = objects::existing(cx, &session, &self.manifests).await? else {
             return Ok(None);
         };
         let programmed = |wanted: &DynamicObject| {
@@ -282,14 +288,14 @@ impl Step for Gateways {
         Ok(Some(ProgrammedGateways { applied, gateways }))
     }
 
-    async fn undo(&self, cx: &Context, made: ProgrammedGateways) -> Result<Undone, StepError> {
-        objects::undo(cx, &self.clusters, &self.resources, &made.applied).await
+    async fn undo(&self, cx: &Context, programmed: ProgrammedGateways) -> Result<UndoOutcome, StepError> {
+        objects::undo(cx, &self.clusters, &self.resources, &programmed.applied).await
     }
 }
 
 /// Returns what this step applied last.
 fn last(cx: &Context) -> Option<Applied> {
-    cx.last_output::<ProgrammedGateways>().map(|made| made.applied)
+    cx.last_output::<ProgrammedGateways>().map(|programmed| programmed.applied)
 }
 
 /// Adds the hosts, which only the whole set contains.

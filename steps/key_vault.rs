@@ -1,9 +1,9 @@
 //! The key vault, with role-based access; an owned soft-deleted one is recovered.
 
 use crate::{
-    Clouds,
+    Clients,
     deployment::Records,
-    doing::{Doing, Written},
+    error::{ErrorContext, TrackWrite},
     names, operation,
     resource::{KEY_VAULT, NameSetting, Resource, ResourceSpec, Right},
     resource_group::{Group, missing_tags, tags_of},
@@ -11,10 +11,12 @@ use crate::{
 };
 use landfall_cloud::{
     ApiError,
-    arm::{Azure, Begun, State},
+    arm::{State, SubscriptionClient, WriteResult},
     environment::VaultRef,
 };
-use landfall_engine::{Change, Check, Context, Kind, Look, RecordOf, Residue, Step, StepError, Undone, Wait};
+use landfall_engine::{
+    Change, Check, Context, Kind, Leftover, Poll, RecordOf, Step, StepError, UndoOutcome, Wait,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, time::Duration};
@@ -23,7 +25,7 @@ const RIGHTS: &[Right] = &[Right { act: "create key vaults", action: "Microsoft.
 
 /// Ensures that the vault exists.
 pub struct KeyVault {
-    azure: Azure,
+    azure: SubscriptionClient,
     group: String,
     location: String,
     /// The tags of an owned vault, with landfall's mark.
@@ -76,7 +78,7 @@ impl Vault {
 impl KeyVault {
     /// Returns the step for these settings.
     #[must_use]
-    pub fn new(c: &Clouds, s: &Settings, teardown: &Teardown, records: &Records) -> Self {
+    pub fn new(c: &Clients, s: &Settings, teardown: &Teardown, records: &Records) -> Self {
         let mut tags = s.tags.clone();
         tags.insert(names::OWNER.to_owned(), names::mark(s, c.azure.id()));
         Self {
@@ -90,12 +92,12 @@ impl KeyVault {
         }
     }
 
-    async fn look(&self) -> Result<Option<Value>, StepError> {
+    async fn read(&self) -> Result<Option<Value>, StepError> {
         let found = self.azure.vault(&self.group, &self.name).await;
-        found.doing(format!("read key vault {}", self.name))
+        found.context(format!("read key vault {}", self.name))
     }
 
-    fn found(body: &Value) -> Option<Vault> {
+    fn parse(body: &Value) -> Option<Vault> {
         Some(Vault {
             id: body["id"].as_str()?.to_owned(),
             name: body["name"].as_str()?.to_owned(),
@@ -105,7 +107,7 @@ impl KeyVault {
     }
 
     async fn body(&self) -> Result<Value, StepError> {
-        let caller = self.azure.arm().identity().await.doing("identify the signed-in identity")?;
+        let caller = self.azure.arm().identity().await.context("identify the signed-in identity")?;
         Ok(json!({
             "location": self.location,
             "tags": self.tags,
@@ -123,31 +125,37 @@ impl KeyVault {
 
     /// Returns whether a deleted vault was owned: it had the same id, and the journal or its tags prove it.
     /// Vaults of earlier versions have the settings' tags without the mark.
-    pub(crate) fn was_ours(&self, cx: &Context, deleted: &Value) -> bool {
+    pub(crate) fn was_owned(&self, cx: &Context, deleted: &Value) -> bool {
         let properties = &deleted["properties"];
         let id = properties["vaultId"].as_str().unwrap_or_default();
-        let here = id.eq_ignore_ascii_case(&self.azure.vault_id(&self.group, &self.name));
+        let is_same_id = id.eq_ignore_ascii_case(&self.azure.vault_id(&self.group, &self.name));
         let tags = tags_of(properties);
         let marked = match tags.get(names::OWNER) {
             Some(mark) => self.tags.get(names::OWNER) == Some(mark),
             None => {
-                let mut settled = self.tags.iter().filter(|(key, _)| *key != names::OWNER).peekable();
-                settled.peek().is_some() && settled.all(|(key, value)| tags.get(key) == Some(value))
+                let mut settings_tags = self.tags.iter().filter(|(key, _)| *key != names::OWNER).peekable();
+                settings_tags.peek().is_some()
+                    && settings_tags.all(|(key, value)| tags.get(key) == Some(value))
             }
         };
         // The preflight asks too, so this is not always the step's own context.
-        let remembered = cx
+        let recorded = cx
             .output_of(self.record)
             .is_some_and(|vault| vault.id.eq_ignore_ascii_case(id) && cx.owns(self.record));
-        here && (marked || remembered)
+        is_same_id && (marked || recorded)
     }
 
     /// Recovers the vault if the name belongs to an owned vault that is deleted but recoverable. If the name
     /// belongs to a foreign vault, the person must choose another one.
-    async fn bring_back(&self, cx: &Context, mut body: Value, refused: ApiError) -> Result<(), StepError> {
+    async fn recover_deleted(
+        &self,
+        cx: &Context,
+        mut body: Value,
+        refused: ApiError,
+    ) -> Result<(), StepError> {
         let what = format!("create key vault {}", self.name);
-        let deleted = self.azure.deleted_vault(&self.location, &self.name).await.doing(&what)?;
-        if !deleted.as_ref().is_some_and(|deleted| self.was_ours(cx, deleted)) {
+        let deleted = self.azure.deleted_vault(&self.location, &self.name).await.context(&what)?;
+        if !deleted.as_ref().is_some_and(|deleted| self.was_owned(cx, deleted)) {
             let suggested = names::another_vault(&self.name);
             let mut hint = format!("set key_vault.name to another name; {suggested} is a candidate");
             if deleted.is_some() {
@@ -159,20 +167,22 @@ impl KeyVault {
                 );
             }
             let taken: Result<(), ApiError> = Err(refused);
-            return taken.doing(&what).map_err(|error| StepError { kind: Kind::Foreign, ..error }.hint(hint));
+            return taken
+                .context(&what)
+                .map_err(|error| StepError { kind: Kind::Foreign, ..error }.hint(hint));
         }
         cx.note("recovering it from soft delete");
         body["properties"]["createMode"] = json!("recover");
-        self.put(cx, &body).await?.doing(&what)?;
+        self.put(cx, &body).await?.context(&what)?;
         Ok(())
     }
 
     /// Puts the vault. The caller handles a name that is taken.
-    async fn put(&self, cx: &Context, body: &Value) -> Result<Result<Begun, ApiError>, StepError> {
+    async fn put(&self, cx: &Context, body: &Value) -> Result<Result<WriteResult, ApiError>, StepError> {
         let what = format!("create key vault {}", self.name);
-        operation::when_free(cx, &what, || async {
-            match self.azure.put_vault(&self.group, &self.name, body).await.written(cx) {
-                Err(refused) if name_is_taken(&refused) => Ok(Err(refused)),
+        operation::retry_while_busy(cx, &what, || async {
+            match self.azure.put_vault(&self.group, &self.name, body).await.track_write(cx) {
+                Err(refused) if is_name_taken(&refused) => Ok(Err(refused)),
                 put => put.map(Ok),
             }
         })
@@ -180,18 +190,18 @@ impl KeyVault {
     }
 
     /// Waits until a deletion in progress has ended, and returns what exists then.
-    async fn wait_until_gone(&self, cx: &Context) -> Result<Option<Value>, StepError> {
+    async fn wait_until_deleted(&self, cx: &Context) -> Result<Option<Value>, StepError> {
         let wait = Wait::new("the vault to be deleted", Duration::from_secs(14), Duration::from_secs(300));
         let what = format!("read key vault {}", self.name);
-        operation::look_until(
+        operation::poll_until(
             cx,
             wait,
             &what,
             || self.azure.vault(&self.group, &self.name),
             |body| {
                 Ok(match body {
-                    Some(body) if State::of(&body) == State::Deleting => Look::not_yet("Deleting"),
-                    body => Look::There(body),
+                    Some(body) if State::of(&body) == State::Deleting => Poll::not_yet("Deleting"),
+                    body => Poll::Ready(body),
                 })
             },
         )
@@ -200,8 +210,8 @@ impl KeyVault {
 
     /// Returns the drift; the tags of a vault that was only found belong to its owner.
     fn changes(&self, cx: &Context, body: &Value) -> Vec<Change> {
-        let mut changes = if cx.ours() { missing_tags(body, &self.tags) } else { Vec::new() };
-        if !asks_roles(body) {
+        let mut changes = if cx.owned() { missing_tags(body, &self.tags) } else { Vec::new() };
+        if !uses_rbac(body) {
             changes.push(Change {
                 field: "properties.enableRbacAuthorization".to_owned(),
                 is: json!(false),
@@ -213,9 +223,9 @@ impl KeyVault {
 
     /// Repeats the PUT of the existing vault with role-based access: that repairs a failed one, and a
     /// disabled setting.
-    async fn mend(&self, cx: &Context, mut body: Value) -> Result<(), StepError> {
+    async fn repair(&self, cx: &Context, mut body: Value) -> Result<(), StepError> {
         body["properties"]["enableRbacAuthorization"] = json!(true);
-        if cx.ours() {
+        if cx.owned() {
             let mut tags = tags_of(&body);
             tags.extend(self.tags.clone());
             body["tags"] = json!(tags);
@@ -224,7 +234,7 @@ impl KeyVault {
         if let Some(properties) = body["properties"].as_object_mut() {
             properties.remove("provisioningState");
         }
-        self.put(cx, &body).await?.doing(format!("update key vault {}", self.name))?;
+        self.put(cx, &body).await?.context(format!("update key vault {}", self.name))?;
         Ok(())
     }
 
@@ -235,25 +245,25 @@ impl KeyVault {
             Duration::from_secs(300),
         );
         let what = format!("create key vault {}", self.name);
-        operation::look_until(
+        operation::poll_until(
             cx,
             wait,
             &what,
             || self.azure.vault(&self.group, &self.name),
             |body: Option<Value>| {
                 Ok(match body.as_ref().map(State::of) {
-                    Some(State::Succeeded) => match body.and_then(|body| Some((Self::found(&body)?, body))) {
-                        Some(ready) => Look::There(ready),
-                        None => Look::not_yet("without an address"),
+                    Some(State::Succeeded) => match body.and_then(|body| Some((Self::parse(&body)?, body))) {
+                        Some(ready) => Poll::Ready(ready),
+                        None => Poll::not_yet("without an address"),
                     },
-                    Some(State::Running(state)) => Look::not_yet(operation::in_words(&state)),
+                    Some(State::Running(state)) => Poll::not_yet(operation::display_state(&state)),
                     Some(state) => {
                         return Err(StepError::new(Kind::Failed, what.clone())
                             .cause(format!("the vault is {state:?}"))
                             .hint("run again: landfall repairs a failed vault by sending its request again")
-                            .residue(Residue::Something));
+                            .leftover(Leftover::Something));
                     }
-                    None => Look::not_yet("not visible yet"),
+                    None => Poll::not_yet("not visible yet"),
                 })
             },
         )
@@ -294,7 +304,7 @@ impl Step for KeyVault {
         format!("key vault {} in {}", self.name, self.location)
     }
 
-    fn named(&self) -> Option<Value> {
+    fn planned_name(&self) -> Option<Value> {
         Some(json!({ "name": self.name }))
     }
 
@@ -302,48 +312,48 @@ impl Step for KeyVault {
         Duration::from_secs(900)
     }
 
-    fn usual(&self) -> Duration {
+    fn typical_duration(&self) -> Duration {
         Duration::from_secs(14)
     }
 
     async fn check(&self, cx: &Context, _: &Group) -> Result<Check<Vault>, StepError> {
-        let Some(body) = self.look().await? else { return Ok(Check::Missing) };
+        let Some(body) = self.read().await? else { return Ok(Check::Missing) };
         match State::of(&body) {
-            State::Running(_) => return Ok(Check::Underway),
-            State::Failed => return Ok(Check::Broken { why: format!("key vault {} is Failed", self.name) }),
+            State::Running(_) => return Ok(Check::InProgress),
+            State::Failed => return Ok(Check::Failed { why: format!("key vault {} is Failed", self.name) }),
             State::Canceled => {
-                return Ok(Check::Broken { why: format!("key vault {} is Canceled", self.name) });
+                return Ok(Check::Failed { why: format!("key vault {} is Canceled", self.name) });
             }
             State::Deleting => return Ok(Check::Missing),
             State::Succeeded => {}
         }
-        let by_role = asks_roles(&body);
+        let by_role = uses_rbac(&body);
         let changes = self.changes(cx, &body);
-        Ok(match Self::found(&body) {
-            Some(vault) if changes.is_empty() => Check::Ready(vault),
+        Ok(match Self::parse(&body) {
+            Some(vault) if changes.is_empty() => Check::InSync(vault),
             // A switch of another team's vault to roles would lock out its users at once.
-            Some(_) if !by_role && !cx.ours() => Check::Foreign {
+            Some(_) if !by_role && !cx.owned() => Check::NotOwned {
                 why: format!(
                     "key vault {} uses access policies and is not owned by landfall; switch it to role-based \
                      access, or set key_vault.name to another name",
                     self.name
                 ),
             },
-            Some(_) => Check::Differs { changes },
-            None => Check::Underway,
+            Some(_) => Check::Drifted { changes },
+            None => Check::InProgress,
         })
     }
 
     async fn apply(&self, cx: &Context, _: &Group) -> Result<Vault, StepError> {
-        match self.wait_until_gone(cx).await? {
+        match self.wait_until_deleted(cx).await? {
             Some(body) if matches!(State::of(&body), State::Failed | State::Canceled) => {
-                self.mend(cx, body).await?;
+                self.repair(cx, body).await?;
             }
             Some(_) => {}
             None => {
                 let body = self.body().await?;
                 if let Err(refused) = self.put(cx, &body).await? {
-                    self.bring_back(cx, body, refused).await?;
+                    self.recover_deleted(cx, body, refused).await?;
                 }
             }
         }
@@ -353,16 +363,16 @@ impl Step for KeyVault {
         }
         // A vault is recovered as it was deleted, whatever the request: without role-based access, if it had
         // none.
-        if !asks_roles(&body) && !cx.ours() {
+        if !uses_rbac(&body) && !cx.owned() {
             return Err(StepError::new(Kind::Foreign, format!("use key vault {}", self.name))
                 .cause("it uses access policies and is not owned by landfall")
                 .hint("switch it to role-based access, or set key_vault.name to another name")
-                .residue(Residue::Nothing));
+                .leftover(Leftover::Nothing));
         }
-        if !asks_roles(&body) {
+        if !uses_rbac(&body) {
             cx.note("switching it to role-based access");
         }
-        self.mend(cx, body).await?;
+        self.repair(cx, body).await?;
         Ok(self.wait_until_ready(cx).await?.0)
     }
 
@@ -376,42 +386,42 @@ impl Step for KeyVault {
             uri: text(&body, "vaultUri"),
             tenant: text(&body, "tenantId"),
         };
-        if let Some(body) = self.look().await? {
+        if let Some(body) = self.read().await? {
             return Ok(Some(named(body)));
         }
         // A deleted vault may still need to be purged.
         let deleted = self.azure.deleted_vault(&self.location, &self.name).await;
-        let deleted = deleted.doing(format!("read deleted key vault {}", self.name))?;
-        Ok(deleted.filter(|deleted| self.purge && self.was_ours(cx, deleted)).map(named))
+        let deleted = deleted.context(format!("read deleted key vault {}", self.name))?;
+        Ok(deleted.filter(|deleted| self.purge && self.was_owned(cx, deleted)).map(named))
     }
 
-    async fn undo(&self, cx: &Context, vault: Vault) -> Result<Undone, StepError> {
+    async fn undo(&self, cx: &Context, vault: Vault) -> Result<UndoOutcome, StepError> {
         let what = format!("delete key vault {}", vault.name);
-        let there = self.look().await?.is_some();
-        if there {
-            self.azure.delete_vault(&self.group, &vault.name).await.doing(&what)?;
+        let existing = self.read().await?.is_some();
+        if existing {
+            self.azure.delete_vault(&self.group, &vault.name).await.context(&what)?;
         }
         let deleted = match self.purge {
-            true => self.azure.deleted_vault(&self.location, &vault.name).await.doing(&what)?,
+            true => self.azure.deleted_vault(&self.location, &vault.name).await.context(&what)?,
             false => None,
         };
         if let Some(until) = deleted.as_ref().and_then(retained_until) {
             cx.note(format!("purge protection retains it until {until}; nothing purges it earlier"));
         } else if deleted.is_some() {
             let what = format!("purge key vault {}", vault.name);
-            let begun = self.azure.purge_vault(&self.location, &vault.name).await.doing(&what)?;
+            let write_result = self.azure.purge_vault(&self.location, &vault.name).await.context(&what)?;
             let wait = Wait::new("the vault to be purged", Duration::from_secs(20), Duration::from_secs(300));
-            operation::finish(cx, self.azure.arm(), begun, wait, &what).await?;
+            operation::finish(cx, self.azure.arm(), write_result, wait, &what).await?;
             let wait = Wait::new("the vault to be purged", Duration::from_secs(20), Duration::from_secs(300));
-            let ask = || self.azure.deleted_vault(&self.location, &vault.name);
+            let request = || self.azure.deleted_vault(&self.location, &vault.name);
             // Without a record of the operation its end is unknown.
-            operation::look_until(cx, wait, &what, ask, |there| {
-                Ok(there.map_or(Look::There(()), |_| Look::not_yet("Purging")))
+            operation::poll_until(cx, wait, &what, request, |existing| {
+                Ok(existing.map_or(Poll::Ready(()), |_| Poll::not_yet("Purging")))
             })
             .await?;
-            return Ok(Undone::Deleted);
+            return Ok(UndoOutcome::Deleted);
         }
-        Ok(if there { Undone::Deleted } else { Undone::AlreadyGone })
+        Ok(if existing { UndoOutcome::Deleted } else { UndoOutcome::AlreadyDeleted })
     }
 }
 
@@ -423,10 +433,10 @@ fn retained_until(deleted: &Value) -> Option<String> {
     protected.then(|| until.split('T').next().unwrap_or(until).to_owned())
 }
 
-fn asks_roles(body: &Value) -> bool {
+fn uses_rbac(body: &Value) -> bool {
     body["properties"]["enableRbacAuthorization"].as_bool().unwrap_or_default()
 }
 
-fn name_is_taken(error: &ApiError) -> bool {
+fn is_name_taken(error: &ApiError) -> bool {
     matches!(error.code.as_deref(), Some("ConflictError" | "VaultAlreadyExists"))
 }

@@ -4,14 +4,14 @@
 //! journal before the file changes. The file's name is there before anything is created beside it.
 
 use crate::{
-    Clouds, Clusters,
+    Clients, Clusters,
     cluster_ready::ReadyCluster,
-    doing::Doing,
+    error::ErrorContext,
     resource::{Listed, NameSetting, Resource, ResourceSpec},
     settings::Settings,
 };
 use landfall_cloud::kubeconfig::{self, Added, Content, Holder, KubeconfigError, LockedFile, Locking};
-use landfall_engine::{Check, Context, Kind, Look, Residue, Step, StepError, Undone, Wait};
+use landfall_engine::{Check, Context, Kind, Leftover, Poll, Step, StepError, UndoOutcome, Wait};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::{
@@ -50,7 +50,7 @@ pub struct Merged {
 impl Kubeconfig {
     /// Returns the step for these settings.
     #[must_use]
-    pub fn new(c: &Clouds, s: &Settings) -> Self {
+    pub fn new(c: &Clients, s: &Settings) -> Self {
         Self {
             clusters: c.clusters.clone(),
             file: s.kubeconfig.clone(),
@@ -70,38 +70,45 @@ impl Kubeconfig {
         let locked = cx.wait_until(wait, async || {
             let locking = LockedFile::lock(file, &self.backup);
             match locking.map_err(|error| failed("lock", file, &error))? {
-                Locking::Locked(file) => Ok(Look::There(file)),
+                Locking::Locked(file) => Ok(Poll::Ready(file)),
                 Locking::Held(held) => {
                     let state = format!("{} is there", held.lock.display());
                     *holder.lock().unwrap_or_else(PoisonError::into_inner) = Some(held);
-                    Ok(Look::not_yet(state))
+                    Ok(Poll::not_yet(state))
                 }
             }
         });
         let locked = locked.await;
         let held = holder.into_inner().unwrap_or_else(PoisonError::into_inner);
         match (locked, held) {
-            (Err(error), Some(held)) if error.kind == Kind::TimedOut => Err(still_locked(file, &held)),
+            (Err(error), Some(held)) if error.kind == Kind::TimedOut => Err(lock_timeout(file, &held)),
             (locked, _) => locked,
         }
     }
 
     /// Returns the name of landfall's context: the recorded one, or one named after the cluster. If a foreign
     /// context has that name, it stays, and landfall's name also contains the environment's name.
-    fn context(&self, cx: &Context, cluster: &ReadyCluster, existing: Option<&str>, theirs: &str) -> String {
-        if let Some(merged) = self.remembered(cx) {
+    fn context_name(
+        &self,
+        cx: &Context,
+        cluster: &ReadyCluster,
+        existing: Option<&str>,
+        cluster_kubeconfig: &str,
+    ) -> String {
+        if let Some(merged) = self.recorded(cx) {
             return merged.added.context;
         }
         let named = [cluster.name.clone(), format!("{}-{}", cluster.name, self.environment)].into_iter();
         let numbered = (2..).map(|n| format!("{}-{}-{n}", cluster.name, self.environment));
         let free = |name: &String| {
-            !kubeconfig::has_context(existing, name) || !kubeconfig::differs(existing, theirs, name)
+            !kubeconfig::has_context(existing, name)
+                || !kubeconfig::differs(existing, cluster_kubeconfig, name)
         };
         named.chain(numbered).find(free).unwrap_or_else(|| cluster.name.clone())
     }
 
     /// Returns what an earlier run added to this file.
-    fn remembered(&self, cx: &Context) -> Option<Merged> {
+    fn recorded(&self, cx: &Context) -> Option<Merged> {
         let merged = cx.last_output::<Merged>().or_else(|| cx.ticket::<Merged>());
         merged.filter(|merged| merged.file == self.file)
     }
@@ -114,11 +121,11 @@ impl Kubeconfig {
         &self,
         before: Option<Added>,
         existing: Option<&str>,
-        theirs: &str,
+        cluster_kubeconfig: &str,
         context: &str,
     ) -> Result<kubeconfig::Merged, StepError> {
         let refused = |error| failed("merge into", &self.file, &error);
-        let merged = kubeconfig::merge(existing, theirs, context).map_err(refused)?;
+        let merged = kubeconfig::merge(existing, cluster_kubeconfig, context).map_err(refused)?;
         let before = before.filter(|before| kubeconfig::has_context(existing, &before.context));
         let (Some(before), Some(text)) = (before, existing) else { return Ok(merged) };
         if (&before.cluster, &before.user) == (&merged.added.cluster, &merged.added.user) {
@@ -126,53 +133,58 @@ impl Kubeconfig {
         }
         // The cluster was recreated under other names: the old entries must not remain.
         let without = kubeconfig::remove(text, &before).map_err(refused)?;
-        kubeconfig::merge(without.as_deref(), theirs, context).map_err(refused)
+        kubeconfig::merge(without.as_deref(), cluster_kubeconfig, context).map_err(refused)
     }
 
     /// Removes the added entries from the file, and from the target that its symbolic links had at the merge.
-    async fn take_out(&self, cx: &Context, merged: &Merged) -> Result<Undone, StepError> {
-        let mut undone = self.take_out_of(cx, &merged.file, &merged.added).await?;
+    async fn remove_entries(&self, cx: &Context, merged: &Merged) -> Result<UndoOutcome, StepError> {
+        let mut undone = self.remove_entries_from(cx, &merged.file, &merged.added).await?;
         if let Some(target) = &merged.target
-            && self.take_out_of(cx, target, &merged.added).await? == Undone::Deleted
+            && self.remove_entries_from(cx, target, &merged.added).await? == UndoOutcome::Deleted
         {
-            undone = Undone::Deleted;
+            undone = UndoOutcome::Deleted;
         }
         Ok(undone)
     }
 
-    async fn take_out_of(&self, cx: &Context, file: &Path, added: &Added) -> Result<Undone, StepError> {
+    async fn remove_entries_from(
+        &self,
+        cx: &Context,
+        file: &Path,
+        added: &Added,
+    ) -> Result<UndoOutcome, StepError> {
         if !file.exists() && !kubeconfig::has_leftovers(file, &self.backup) {
-            return Ok(Undone::AlreadyGone);
+            return Ok(UndoOutcome::AlreadyDeleted);
         }
         let locked = self.lock(cx, file).await?;
         let Some(content) = locked.read().map_err(|error| failed("read", file, &error))? else {
-            return Ok(Undone::AlreadyGone);
+            return Ok(UndoOutcome::AlreadyDeleted);
         };
         let left = kubeconfig::remove(&content.text, added);
         match left.map_err(|error| failed("take our context out of", file, &error))? {
-            Some(left) if left == content.text => return Ok(Undone::AlreadyGone),
+            Some(left) if left == content.text => return Ok(UndoOutcome::AlreadyDeleted),
             Some(left) => {
                 locked.write(&content.with(left)).map_err(|error| failed("write", file, &error))?;
             }
             // The file was created for the merge, and contains nothing else.
             None => locked.remove().map_err(|error| failed("remove", file, &error))?,
         }
-        Ok(Undone::Deleted)
+        Ok(UndoOutcome::Deleted)
     }
 }
 
-fn failed(act: &str, file: &Path, error: &KubeconfigError) -> StepError {
-    StepError::new(Kind::Failed, format!("{act} {}", file.display()))
-        .residue(Residue::Nothing)
+fn failed(verb: &str, file: &Path, error: &KubeconfigError) -> StepError {
+    StepError::new(Kind::Failed, format!("{verb} {}", file.display()))
+        .leftover(Leftover::Nothing)
         .caused_by(error)
         .hint("set kubeconfig (KUBECONFIG) to a file that can be written")
 }
 
-fn still_locked(file: &Path, held: &Holder) -> StepError {
+fn lock_timeout(file: &Path, held: &Holder) -> StepError {
     let lock = held.lock.display();
     let since = held.age.map(|age| format!(", {} s old", age.as_secs())).unwrap_or_default();
     StepError::new(Kind::TimedOut, format!("lock {}", file.display()))
-        .residue(Residue::Nothing)
+        .leftover(Leftover::Nothing)
         .cause(format!("another program holds {lock}{since}, or left it behind"))
         .hint(format!("when no kubectl is running, remove {lock}, then run the same command again"))
 }
@@ -204,7 +216,7 @@ impl Step for Kubeconfig {
         format!("kubeconfig {}", self.file.display())
     }
 
-    fn named(&self) -> Option<Value> {
+    fn planned_name(&self) -> Option<Value> {
         self.file.to_str().map(|file| json!({ "file": file }))
     }
 
@@ -213,49 +225,50 @@ impl Step for Kubeconfig {
     }
 
     async fn check(&self, cx: &Context, cluster: &ReadyCluster) -> Result<Check<Merged>, StepError> {
-        let opened = self.clusters.open(cluster).await.doing(format!("open cluster {}", cluster.name))?;
+        let session = self.clusters.open(cluster).await.context(format!("open cluster {}", cluster.name))?;
         // The next lock of the file removes what a killed run left beside it.
         if kubeconfig::has_leftovers(&self.file, &self.backup) {
             return Ok(Check::Missing);
         }
         let content = self.read()?;
         let existing = content.as_ref().map(|content| content.text.as_str());
-        let theirs = opened.kubeconfig.expose();
-        let context = self.context(cx, cluster, existing, theirs);
-        if kubeconfig::differs(existing, theirs, &context) {
+        let cluster_kubeconfig = session.kubeconfig.expose();
+        let context = self.context_name(cx, cluster, existing, cluster_kubeconfig);
+        if kubeconfig::differs(existing, cluster_kubeconfig, &context) {
             return Ok(Check::Missing);
         }
         // The recorded entries are the original ones: a later read cannot distinguish them from the rest.
-        if let Some(merged) = self.remembered(cx) {
-            return Ok(Check::Ready(Merged { cluster_uid: opened.uid, ..merged }));
+        if let Some(merged) = self.recorded(cx) {
+            return Ok(Check::InSync(Merged { cluster_uid: session.uid, ..merged }));
         }
-        let added = self.merge(None, existing, theirs, &context)?.added;
-        Ok(Check::Ready(Merged { file: self.file.clone(), target: None, added, cluster_uid: opened.uid }))
+        let added = self.merge(None, existing, cluster_kubeconfig, &context)?.added;
+        Ok(Check::InSync(Merged { file: self.file.clone(), target: None, added, cluster_uid: session.uid }))
     }
 
     async fn apply(&self, cx: &Context, cluster: &ReadyCluster) -> Result<Merged, StepError> {
-        let opened = self.clusters.open(cluster).await.doing(format!("open cluster {}", cluster.name))?;
+        let session = self.clusters.open(cluster).await.context(format!("open cluster {}", cluster.name))?;
         // An earlier run wrote to another file: the credentials must not remain in it.
         if let Some(old) = cx.last_output::<Merged>().filter(|merged| merged.file != self.file) {
-            self.take_out(cx, &old).await?;
+            self.remove_entries(cx, &old).await?;
         }
-        let before = self.remembered(cx);
+        let before = self.recorded(cx);
         let locked = self.lock(cx, &self.file).await?;
         // Others may have changed it since the check: only the contents under the lock count.
         let content = locked.read().map_err(|error| failed("read", &self.file, &error))?;
         let existing = content.as_ref().map(|content| content.text.as_str());
-        let theirs = opened.kubeconfig.expose();
-        let context = self.context(cx, cluster, existing, theirs);
-        let merged = self.merge(before.map(|before| before.added), existing, theirs, &context)?;
+        let cluster_kubeconfig = session.kubeconfig.expose();
+        let context = self.context_name(cx, cluster, existing, cluster_kubeconfig);
+        let merged = self.merge(before.map(|before| before.added), existing, cluster_kubeconfig, &context)?;
         // The names are on disk before the file changes.
         let target = Some(locked.target().to_owned()).filter(|target| *target != self.file);
-        let made = Merged { file: self.file.clone(), target, added: merged.added, cluster_uid: opened.uid };
-        cx.keep(&made)?;
+        let ticket =
+            Merged { file: self.file.clone(), target, added: merged.added, cluster_uid: session.uid };
+        cx.save_ticket(&ticket)?;
         if existing != Some(merged.text.as_str()) {
             let content = content.clone().unwrap_or_default().with(merged.text);
             locked.write(&content).map_err(|error| failed("write", &self.file, &error))?;
         }
-        Ok(made)
+        Ok(ticket)
     }
 
     /// The journal's record of the attempt identifies the entries, because the file contains no owner. The
@@ -271,7 +284,7 @@ impl Step for Kubeconfig {
         true
     }
 
-    async fn undo(&self, cx: &Context, merged: Merged) -> Result<Undone, StepError> {
-        self.take_out(cx, &merged).await
+    async fn undo(&self, cx: &Context, merged: Merged) -> Result<UndoOutcome, StepError> {
+        self.remove_entries(cx, &merged).await
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     cluster_ready::AddOnIdentity,
-    objects::Wanted,
+    objects::DesiredObjects,
     settings::{ObjectName, Settings},
 };
 use include_dir::{Dir, include_dir};
@@ -57,14 +57,14 @@ impl Manifests {
     }
 
     /// Returns the names of the objects of all steps.
-    pub(crate) fn wanted(&self) -> Wanted {
+    pub(crate) fn wanted(&self) -> DesiredObjects {
         let tls = [("tls/secret-provider-class.yaml", CLASS), ("tls/sync.yaml", SYNC)];
         let tls: Vec<Manifest> = tls.iter().flat_map(|(path, text)| own_template(path, text)).collect();
-        Wanted::of(self.apps.iter().chain(&self.gateways).chain(&self.tls).chain(&tls), &self.replace)
+        DesiredObjects::of(self.apps.iter().chain(&self.gateways).chain(&self.tls).chain(&tls), &self.replace)
     }
 
     /// Returns the TLS part with its placeholders, to compare the fields without any.
-    pub(crate) fn tls_unfilled(&self) -> Vec<Manifest> {
+    pub(crate) fn tls_templates(&self) -> Vec<Manifest> {
         let mut all = own_template("tls/sync.yaml", SYNC);
         all.retain(|one| !self.tls.iter().any(|own| same_object(own, one)));
         all.extend(self.tls.iter().filter(|own| kind(own) != "SecretProviderClass").cloned());
@@ -73,7 +73,7 @@ impl Manifests {
 
     /// Returns the objects to replace that are in no manifest.
     pub(crate) fn unknown_replacements(&self) -> Vec<&ObjectName> {
-        let tls = self.tls_unfilled();
+        let tls = self.tls_templates();
         let names = self.apps.iter().chain(&self.gateways).chain(&tls).map(name_of);
         let known: Vec<ObjectName> = names.collect();
         self.replace.iter().filter(|name| !known.contains(name)).collect()
@@ -82,20 +82,20 @@ impl Manifests {
     /// Returns the SecretProviderClass and the sync workload.
     pub(crate) fn tls(&self, names: &TlsNames<'_>) -> Vec<Manifest> {
         let class = if names.with_chain { CLASS_FOR_CHAINS } else { CLASS };
-        let mut ours = own_template("tls/secret-provider-class.yaml", class);
-        ours.extend(own_template("tls/sync.yaml", SYNC));
-        ours.retain(|one| !self.tls.iter().any(|own| same_object(own, one)));
+        let mut all = own_template("tls/secret-provider-class.yaml", class);
+        all.extend(own_template("tls/sync.yaml", SYNC));
+        all.retain(|one| !self.tls.iter().any(|own| same_object(own, one)));
         // The add-on's identity is unknown before the cluster exists, so no file can contain it.
-        ours.extend(self.tls.clone());
+        all.extend(self.tls.clone());
         for (placeholder, value) in [
             ("__IDENTITY_CLIENT_ID__", names.identity.client_id.as_str()),
             ("__KEY_VAULT_NAME__", names.vault),
             ("__TENANT_ID__", names.tenant),
             ("__CERTIFICATE_NAME__", names.certificate),
         ] {
-            manifest::fill(&mut ours, placeholder, value);
+            manifest::fill(&mut all, placeholder, value);
         }
-        ours
+        all
     }
 }
 

@@ -18,8 +18,8 @@ pub fn vault(settings: &Settings, subscription: &str) -> String {
     if let Some(chosen) = &settings.key_vault {
         return chosen.clone();
     }
-    let words = format!("{subscription}|{}", settings.resource_group).to_ascii_lowercase();
-    with_digits(&stem(&settings.resource_group), &words)
+    let seed = format!("{subscription}|{}", settings.resource_group).to_ascii_lowercase();
+    with_digits(&stem(&settings.resource_group), &seed)
 }
 
 /// Returns another name for an environment whose vault name is taken, always the same one.
@@ -49,8 +49,8 @@ fn clean(text: &str, at_most: usize) -> String {
     name.chars().take(at_most).collect::<String>().trim_matches('-').to_owned()
 }
 
-fn with_digits(stem: &str, words: &str) -> String {
-    let digits = Uuid::new_v5(&Uuid::NAMESPACE_URL, words.as_bytes()).simple().to_string();
+fn with_digits(stem: &str, seed: &str) -> String {
+    let digits = Uuid::new_v5(&Uuid::NAMESPACE_URL, seed.as_bytes()).simple().to_string();
     let stem = if stem.is_empty() { "landfall" } else { stem };
     format!("kv-{stem}-{}", &digits[..6])
 }
@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn a_derived_name_follows_the_rules_of_vaults_whatever_the_group_is_called() {
+    fn a_derived_vault_name_is_valid_for_any_group_name() {
         for group in ["rg-aks-istio-gateway-demo", "x", "(Ünï).__--code", "rg-", &"long".repeat(20)] {
             let name = with_digits(&stem(group), group);
             assert!(is_a_vault_name(&name), "{group} gave {name}");

@@ -1,11 +1,11 @@
 //! Long-running operations: start one, save its ticket before the first sleep, wait for its end.
 
-use crate::doing::Doing;
+use crate::error::ErrorContext;
 use landfall_cloud::{
-    ApiError, ApiErrorKind, Sent,
-    arm::{Arm, Begun, Operation, Progress},
+    ApiError, ApiErrorKind, SendStatus,
+    arm::{ArmClient, Operation, Progress, WriteResult},
 };
-use landfall_engine::{Context, Look, StepError, Wait};
+use landfall_engine::{Context, Poll, StepError, Wait};
 use serde_json::Value;
 use std::{sync::Mutex, time::Duration};
 use tokio::time::Instant;
@@ -14,7 +14,7 @@ use tokio::time::Instant;
 pub(crate) const REGISTRATION_MAX: Duration = Duration::from_secs(600);
 
 /// The end of an operation that was started earlier.
-pub(crate) enum Ended {
+pub(crate) enum OperationEnd {
     /// It succeeded; with the current resource, if the service sends it.
     Succeeded(Option<Value>),
     /// The service no longer knows it: read the resource.
@@ -24,18 +24,18 @@ pub(crate) enum Ended {
 /// Saves the operation as this step's ticket, then waits for it.
 pub(crate) async fn finish(
     cx: &Context,
-    arm: &Arm,
-    begun: Begun,
+    arm: &ArmClient,
+    write_result: WriteResult,
     wait: Wait,
     what: &str,
 ) -> Result<Option<Value>, StepError> {
-    match begun {
-        Begun::Done(value) => Ok(value),
-        Begun::Accepted { operation, .. } => {
-            cx.keep(&operation)?;
-            match attend(cx, arm, &operation, wait, what).await? {
-                Ended::Succeeded(value) => Ok(value),
-                Ended::Expired => Ok(None),
+    match write_result {
+        WriteResult::Done(value) => Ok(value),
+        WriteResult::Accepted { operation, .. } => {
+            cx.save_ticket(&operation)?;
+            match wait_for(cx, arm, &operation, wait, what).await? {
+                OperationEnd::Succeeded(value) => Ok(value),
+                OperationEnd::Expired => Ok(None),
             }
         }
     }
@@ -45,14 +45,14 @@ pub(crate) async fn finish(
 /// the service no longer knows.
 pub(crate) async fn resume(
     cx: &Context,
-    arm: &Arm,
+    arm: &ArmClient,
     wait: Wait,
     what: &str,
 ) -> Result<Option<Option<Value>>, StepError> {
     let Some(operation) = cx.ticket::<Operation>() else { return Ok(None) };
-    match attend(cx, arm, &operation, wait, what).await? {
-        Ended::Succeeded(value) => Ok(Some(value)),
-        Ended::Expired => {
+    match wait_for(cx, arm, &operation, wait, what).await? {
+        OperationEnd::Succeeded(value) => Ok(Some(value)),
+        OperationEnd::Expired => {
             cx.drop_ticket()?;
             Ok(None)
         }
@@ -60,37 +60,39 @@ pub(crate) async fn resume(
 }
 
 /// Polls an operation to its end.
-pub(crate) async fn attend(
+pub(crate) async fn wait_for(
     cx: &Context,
-    arm: &Arm,
+    arm: &ArmClient,
     operation: &Operation,
     wait: Wait,
     what: &str,
-) -> Result<Ended, StepError> {
+) -> Result<OperationEnd, StepError> {
     cx.wait_until(wait, async || match arm.poll(operation).await {
         Ok(Progress::Running { state, not_before, .. }) => {
-            Ok(Look::NotYet { state: in_words(&state), not_before })
+            Ok(Poll::NotYet { state: display_state(&state), not_before })
         }
         Ok(Progress::Succeeded { value, ended_at, .. }) => {
             if let Some(at) = ended_at {
                 cx.ended_at(at);
             }
-            Ok(Look::There(Ended::Succeeded(value)))
+            Ok(Poll::Ready(OperationEnd::Succeeded(value)))
         }
-        Ok(Progress::Expired) => Ok(Look::There(Ended::Expired)),
+        Ok(Progress::Expired) => Ok(Poll::Ready(OperationEnd::Expired)),
         // An address of another server cannot be polled, and gets no token: read the resource.
-        Err(error) if error.kind == ApiErrorKind::Protocol && error.sent == Sent::Never => {
-            Ok(Look::There(Ended::Expired))
+        Err(error) if error.kind == ApiErrorKind::Protocol && error.sent == SendStatus::Never => {
+            Ok(Poll::Ready(OperationEnd::Expired))
         }
         // A failed poll is no conclusion about the operation, which continues. The same holds for an
         // unreadable answer, such as a proxy's page.
-        Err(error) if passes(&error) || error.kind == ApiErrorKind::Protocol => Ok(unanswered(&error, None)),
+        Err(error) if is_transient(&error) || error.kind == ApiErrorKind::Protocol => {
+            Ok(no_response(&error, None))
+        }
         // The operation failed: another poll would only repeat that, so the next run reads the resource.
         Err(error) => {
-            if error.sent == Sent::Answered {
+            if error.sent == SendStatus::Answered {
                 cx.drop_ticket()?;
             }
-            Err(error).doing(what)
+            Err(error).context(what)
         }
     })
     .await
@@ -98,7 +100,7 @@ pub(crate) async fn attend(
 
 /// Sends a request that the service may refuse while another operation runs on the same resource: that
 /// refusal leads to a wait, not to a failure.
-pub(crate) async fn when_free<T, F>(
+pub(crate) async fn retry_while_busy<T, F>(
     cx: &Context,
     what: &str,
     request: impl Fn() -> F + Send + Sync,
@@ -107,46 +109,46 @@ where
     F: Future<Output = Result<T, ApiError>> + Send,
 {
     let wait = Wait::new("another operation to end", Duration::from_secs(60), Duration::from_secs(1800));
-    let unregistered = cx.pace().patience(REGISTRATION_MAX);
+    let unregistered = cx.time_scale().poll_timeout(REGISTRATION_MAX);
     let began = Instant::now();
     cx.wait_until(wait, async || match request().await {
         Err(error) if error.kind == ApiErrorKind::Busy => {
             cx.retrying(error.code.as_deref().unwrap_or("busy"), Duration::ZERO);
-            Ok(Look::not_yet("another operation is running"))
+            Ok(Poll::not_yet("another operation is running"))
         }
         // A concurrent step has requested the registration, or the service is still distributing it.
         Err(error) if is_unregistered(&error) && began.elapsed() < unregistered => {
-            Ok(Look::not_yet("waiting for the registration of the service to propagate"))
+            Ok(Poll::not_yet("waiting for the registration of the service to propagate"))
         }
-        answered => Ok(Look::There(answered.doing(what)?)),
+        response => Ok(Poll::Ready(response.context(what)?)),
     })
     .await
 }
 
 /// Polls until `judge` returns a result. A missing answer is no conclusion about the resource, so only the
 /// wait's deadline ends it. The error includes the last known state.
-pub(crate) async fn look_until<V, T, F>(
+pub(crate) async fn poll_until<V, T, F>(
     cx: &Context,
     wait: Wait,
     what: &str,
-    ask: impl Fn() -> F + Send + Sync,
-    judge: impl Fn(V) -> Result<Look<T>, StepError> + Send + Sync,
+    request: impl Fn() -> F + Send + Sync,
+    evaluate: impl Fn(V) -> Result<Poll<T>, StepError> + Send + Sync,
 ) -> Result<T, StepError>
 where
     F: Future<Output = Result<V, ApiError>> + Send,
 {
     let last = Mutex::new(None::<String>);
     cx.wait_until(wait, async || {
-        let answered = ask().await;
+        let response = request().await;
         let mut last = last.lock().expect("nothing panics while it is held");
-        match answered {
-            Err(error) if passes(&error) => Ok(unanswered(&error, last.as_deref())),
-            answered => {
-                let look = judge(answered.doing(what)?)?;
-                if let Look::NotYet { state, .. } = &look {
+        match response {
+            Err(error) if is_transient(&error) => Ok(no_response(&error, last.as_deref())),
+            response => {
+                let poll = evaluate(response.context(what)?)?;
+                if let Poll::NotYet { state, .. } = &poll {
                     *last = Some(state.clone());
                 }
-                Ok(look)
+                Ok(poll)
             }
         }
     })
@@ -154,9 +156,9 @@ where
 }
 
 /// Returns the poll result for a request without an answer.
-pub(crate) fn unanswered<T>(error: &ApiError, last: Option<&str>) -> Look<T> {
+pub(crate) fn no_response<T>(error: &ApiError, last: Option<&str>) -> Poll<T> {
     let seen = last.map(|state| format!("; last seen {state}")).unwrap_or_default();
-    Look::not_before(format!("cannot read the state now: {}{seen}", error.message), error.retry_after)
+    Poll::not_before(format!("cannot read the state now: {}{seen}", error.message), error.retry_after)
 }
 
 /// Returns whether the subscription, or a part of the service, does not know a registration yet.
@@ -165,7 +167,7 @@ fn is_unregistered(error: &ApiError) -> bool {
 }
 
 /// Returns the display text of a service's state; an unknown state is passed on.
-pub(crate) fn in_words(state: &str) -> String {
+pub(crate) fn display_state(state: &str) -> String {
     match state {
         "InProgress" | "Running" => "in progress".to_owned(),
         "ReconcilingAddons" => "starting the add-ons".to_owned(),
@@ -175,7 +177,7 @@ pub(crate) fn in_words(state: &str) -> String {
 }
 
 /// Returns whether an error is transient, so that a later attempt may succeed.
-pub(crate) fn passes(error: &ApiError) -> bool {
+pub(crate) fn is_transient(error: &ApiError) -> bool {
     matches!(error.kind, ApiErrorKind::Unavailable | ApiErrorKind::Transport | ApiErrorKind::Throttled)
         && !error.is("UntrustedCertificate")
 }

@@ -6,7 +6,7 @@
 
 use crate::{deployment::Records, objects::Applied, settings::Settings};
 use landfall_cloud::arm::Lock;
-use landfall_engine::{Context, Memory, Past, Step};
+use landfall_engine::{Context, JournalState, Step, StepState};
 use serde_json::Value;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -69,7 +69,7 @@ pub(crate) struct ResourceSpec {
     found_parts: Box<OfPast<bool>>,
 }
 
-type OfPast<T> = dyn Fn(&Past) -> T + Send + Sync;
+type OfPast<T> = dyn Fn(&StepState) -> T + Send + Sync;
 
 /// A right that the creation of a resource needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,14 +92,14 @@ pub(crate) struct PolicySubject {
 pub(crate) struct NameSetting {
     /// The setting, as `landfall.toml` spells it.
     pub(crate) setting: &'static str,
-    /// The key of the name in [`Step::named`].
+    /// The key of the name in [`Step::planned_name`].
     pub(crate) key: &'static str,
     /// Reads the name; the second argument is the subscription.
     pub(crate) get: fn(&Settings, &str) -> String,
     /// Replaces the name; with `None` it removes an optional one.
     pub(crate) set: fn(&mut Settings, Option<String>),
     /// Reads the name from the recorded output.
-    pub(crate) recorded: fn(&Past) -> Option<String>,
+    pub(crate) recorded: fn(&StepState) -> Option<String>,
     /// False if the name may be changed once the step is complete. The name of an interrupted step is always
     /// fixed, because its resource can only be found under that name.
     pub(crate) fixed: bool,
@@ -152,8 +152,8 @@ impl LockScope {
     /// Returns whether the lock stops the deletion.
     pub(crate) fn is_stopped_by(&self, lock: &Lock) -> bool {
         match self {
-            Self::Deletion(id) => lock.keeps(id),
-            Self::Write(id) => lock.freezes(id),
+            Self::Deletion(id) => lock.blocks_deletion(id),
+            Self::Write(id) => lock.blocks_writes(id),
             Self::At(id) => lock.covers(id),
             Self::Below(id) => {
                 lock.scope.to_ascii_lowercase().starts_with(&format!("{}/", id.to_ascii_lowercase()))
@@ -206,17 +206,20 @@ impl ResourceSpec {
     }
 
     /// Sets what the preview of `down` lists.
-    pub(crate) fn listed(self, list: impl Fn(&Past) -> Option<Listed> + Send + Sync + 'static) -> Self {
+    pub(crate) fn listed(self, list: impl Fn(&StepState) -> Option<Listed> + Send + Sync + 'static) -> Self {
         Self { inventory: Box::new(list), ..self }
     }
 
     /// Sets the scopes whose locks stop the deletion.
-    pub(crate) fn locked_at(self, scopes: impl Fn(&Past) -> Vec<LockScope> + Send + Sync + 'static) -> Self {
+    pub(crate) fn locked_at(
+        self,
+        scopes: impl Fn(&StepState) -> Vec<LockScope> + Send + Sync + 'static,
+    ) -> Self {
         Self { lock_scopes: Box::new(scopes), ..self }
     }
 
     /// Sets whether an owned resource also has parts that existed before.
-    pub(crate) fn with_found_parts(self, has: impl Fn(&Past) -> bool + Send + Sync + 'static) -> Self {
+    pub(crate) fn with_found_parts(self, has: impl Fn(&StepState) -> bool + Send + Sync + 'static) -> Self {
         Self { found_parts: Box::new(has), ..self }
     }
 
@@ -294,9 +297,9 @@ impl Resources {
 
     /// Returns whether the preview of `down` can name a step's resource, from its output or the settings.
     #[must_use]
-    pub fn is_identified(&self, step: &str, memory: &Memory) -> bool {
-        let past = memory.past(step).cloned().unwrap_or_default();
-        past.output.is_some() || self.get(step).is_some_and(|one| one.spec.list(&past).is_some())
+    pub fn is_identified(&self, step: &str, journal_state: &JournalState) -> bool {
+        let step_state = journal_state.step_state(step).cloned().unwrap_or_default();
+        step_state.output.is_some() || self.get(step).is_some_and(|one| one.spec.list(&step_state).is_some())
     }
 
     /// Returns the references to the records that the commands read.
@@ -349,14 +352,16 @@ impl Resources {
     /// `with_found` holds, the found objects too.
     pub(crate) fn owned_objects(
         &self,
-        past: impl Fn(&str) -> Past,
+        step_state: impl Fn(&str) -> StepState,
         with_found: impl Fn(&str) -> bool,
     ) -> BTreeSet<String> {
         let mut uids = BTreeSet::new();
         for one in self.of_objects() {
-            let (past, with_found) = (past(one.id), with_found(one.id));
-            let ticket = past.ticket.as_ref().filter(|_| !past.ticket_undoes);
-            for applied in [past.output.as_ref(), ticket].into_iter().flatten().filter_map(Applied::read) {
+            let (step_state, with_found) = (step_state(one.id), with_found(one.id));
+            let ticket = step_state.ticket.as_ref().filter(|_| !step_state.ticket_undoes);
+            for applied in
+                [step_state.output.as_ref(), ticket].into_iter().flatten().filter_map(Applied::read)
+            {
                 let counts = |uid: &String| with_found || !applied.found.contains(uid);
                 uids.extend(applied.objects.iter().map(|object| object.uid.clone()).filter(counts));
             }
@@ -373,17 +378,17 @@ impl Resources {
 
 impl ResourceSpec {
     /// Returns what the preview of `down` lists.
-    pub(crate) fn list(&self, past: &Past) -> Option<Listed> {
-        (self.inventory)(past)
+    pub(crate) fn list(&self, step_state: &StepState) -> Option<Listed> {
+        (self.inventory)(step_state)
     }
 
     /// Returns the scopes whose locks stop the deletion.
-    pub(crate) fn lock_scopes(&self, past: &Past) -> Vec<LockScope> {
-        (self.lock_scopes)(past)
+    pub(crate) fn lock_scopes(&self, step_state: &StepState) -> Vec<LockScope> {
+        (self.lock_scopes)(step_state)
     }
 
     /// Returns whether an owned resource also has parts that existed before.
-    pub(crate) fn has_found_parts(&self, past: &Past) -> bool {
-        (self.found_parts)(past)
+    pub(crate) fn has_found_parts(&self, step_state: &StepState) -> bool {
+        (self.found_parts)(step_state)
     }
 }

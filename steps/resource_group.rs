@@ -1,14 +1,14 @@
 //! The resource group, which contains all other resources.
 
 use crate::{
-    Clouds,
-    doing::{Doing, Written},
+    Clients,
+    error::{ErrorContext, TrackWrite},
     operation,
     resource::{Listed, NameSetting, RESOURCE_GROUP, Resource, ResourceSpec, Resources, Right},
     settings::{Settings, Teardown},
 };
-use landfall_cloud::arm::{Azure, Begun, State};
-use landfall_engine::{Change, Check, Context, Kind, Look, Residue, Step, StepError, Undone, Wait};
+use landfall_cloud::arm::{State, SubscriptionClient, WriteResult};
+use landfall_engine::{Change, Check, Context, Kind, Leftover, Poll, Step, StepError, UndoOutcome, Wait};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, time::Duration};
@@ -20,7 +20,7 @@ const RIGHTS: &[Right] = &[Right {
 
 /// Creates the resource group.
 pub struct ResourceGroup {
-    azure: Azure,
+    azure: SubscriptionClient,
     name: String,
     location: String,
     tags: BTreeMap<String, String>,
@@ -42,7 +42,7 @@ pub struct Group {
 impl ResourceGroup {
     /// Returns the step for these settings.
     #[must_use]
-    pub fn new(c: &Clouds, s: &Settings, teardown: &Teardown, resources: &Resources) -> Self {
+    pub fn new(c: &Clients, s: &Settings, teardown: &Teardown, resources: &Resources) -> Self {
         Self {
             azure: c.azure.clone(),
             name: s.resource_group.clone(),
@@ -53,7 +53,7 @@ impl ResourceGroup {
         }
     }
 
-    fn found(&self, body: &Value) -> Group {
+    fn parse(&self, body: &Value) -> Group {
         Group {
             id: body["id"].as_str().map_or_else(|| self.azure.group_id(&self.name), str::to_owned),
             name: self.name.clone(),
@@ -61,44 +61,44 @@ impl ResourceGroup {
         }
     }
 
-    async fn look(&self) -> Result<Option<Value>, StepError> {
-        self.azure.group(&self.name).await.doing(format!("read resource group {}", self.name))
+    async fn read(&self) -> Result<Option<Value>, StepError> {
+        self.azure.group(&self.name).await.context(format!("read resource group {}", self.name))
     }
 
     /// Returns the reason why the group stays: its foreign resources, or owned ones that stay themselves.
-    fn holds(&self, cx: &Context, left: &[Value]) -> String {
+    fn keep_reason(&self, cx: &Context, remaining: &[Value]) -> String {
         let recorded = self.resources.all().iter().filter(|one| {
             let past = cx.past_of(one.id);
-            past.ours && past.output.is_some()
+            past.owned && past.output.is_some()
         });
-        let ours: Vec<&String> = recorded.filter_map(|one| one.spec.arm_id.as_ref()).collect();
-        let is_ours = |one: &&Value| {
-            one["id"].as_str().is_some_and(|id| ours.iter().any(|known| known.eq_ignore_ascii_case(id)))
+        let owned: Vec<&String> = recorded.filter_map(|one| one.spec.arm_id.as_ref()).collect();
+        let is_owned = |one: &&Value| {
+            one["id"].as_str().is_some_and(|id| owned.iter().any(|known| known.eq_ignore_ascii_case(id)))
         };
-        let theirs: Vec<Value> = left.iter().filter(|one| !is_ours(one)).cloned().collect();
-        match theirs.is_empty() {
-            true => format!("it contains kept resources: {}", names(left)),
-            false => format!("it contains foreign resources: {}", names(&theirs)),
+        let foreign: Vec<Value> = remaining.iter().filter(|one| !is_owned(one)).cloned().collect();
+        match foreign.is_empty() {
+            true => format!("it contains kept resources: {}", names(remaining)),
+            false => format!("it contains foreign resources: {}", names(&foreign)),
         }
     }
 
     /// Waits until a group in deletion is gone. It accepts no writes until then, and is recreated afterwards.
-    async fn wait_until_gone(&self, cx: &Context) -> Result<(), StepError> {
+    async fn wait_until_deleted(&self, cx: &Context) -> Result<(), StepError> {
         let wait = Wait::new(
             "the resource group to be deleted",
             Duration::from_secs(300),
             Duration::from_secs(3600),
         );
         let what = format!("read resource group {}", self.name);
-        operation::look_until(
+        operation::poll_until(
             cx,
             wait,
             &what,
             || self.azure.group(&self.name),
             |body| {
                 Ok(match body {
-                    Some(body) if State::of(&body) == State::Deleting => Look::not_yet("Deleting"),
-                    _ => Look::There(()),
+                    Some(body) if State::of(&body) == State::Deleting => Poll::not_yet("Deleting"),
+                    _ => Poll::Ready(()),
                 })
             },
         )
@@ -114,7 +114,7 @@ impl Step for ResourceGroup {
         format!("resource group {}", self.name)
     }
 
-    fn named(&self) -> Option<Value> {
+    fn planned_name(&self) -> Option<Value> {
         Some(json!({ "name": self.name, "location": self.location }))
     }
 
@@ -122,38 +122,38 @@ impl Step for ResourceGroup {
         Duration::from_secs(3700)
     }
 
-    fn usual(&self) -> Duration {
+    fn typical_duration(&self) -> Duration {
         Duration::from_secs(2)
     }
 
     async fn check(&self, cx: &Context, (): &()) -> Result<Check<Group>, StepError> {
-        let Some(body) = self.look().await? else { return Ok(Check::Missing) };
+        let Some(body) = self.read().await? else { return Ok(Check::Missing) };
         if State::of(&body) == State::Deleting {
             return Ok(Check::Missing);
         }
         let is = body["location"].as_str().unwrap_or_default();
         if !same_region(is, &self.location) {
             let why = format!("resource group {} is in {is}, but {} is required", self.name, self.location);
-            if cx.ours() {
+            if cx.owned() {
                 return Err(StepError::new(Kind::Input, format!("use resource group {}", self.name))
                     .cause(why)
                     .hint(
                         "set location back: an existing group cannot move; another environment can use \
                          another location",
                     )
-                    .residue(Residue::Nothing));
+                    .leftover(Leftover::Nothing));
             }
-            return Ok(Check::Foreign { why });
+            return Ok(Check::NotOwned { why });
         }
-        let changes = if cx.ours() { missing_tags(&body, &self.tags) } else { Vec::new() };
-        Ok(if changes.is_empty() { Check::Ready(self.found(&body)) } else { Check::Differs { changes } })
+        let changes = if cx.owned() { missing_tags(&body, &self.tags) } else { Vec::new() };
+        Ok(if changes.is_empty() { Check::InSync(self.parse(&body)) } else { Check::Drifted { changes } })
     }
 
     async fn apply(&self, cx: &Context, (): &()) -> Result<Group, StepError> {
-        self.wait_until_gone(cx).await?;
-        let existing = self.look().await?;
+        self.wait_until_deleted(cx).await?;
+        let existing = self.read().await?;
         if let Some(body) = existing.as_ref().filter(|body| missing_tags(body, &self.tags).is_empty()) {
-            return Ok(self.found(body));
+            return Ok(self.parse(body));
         }
         let mut tags = existing.as_ref().map(tags_of).unwrap_or_default();
         tags.extend(self.tags.clone());
@@ -163,53 +163,54 @@ impl Step for ResourceGroup {
         let put = cx
             .wait_until(wait, async || {
                 let put = self.azure.put_group(&self.name, &self.location, &tags).await;
-                match put.written(cx) {
+                match put.track_write(cx) {
                     // The deletion of the group began between the read and the write.
-                    Err(error) if error.is("ResourceGroupBeingDeleted") => Ok(Look::not_yet("Deleting")),
-                    put => Ok(Look::There(put.doing(&what)?)),
+                    Err(error) if error.is("ResourceGroupBeingDeleted") => Ok(Poll::not_yet("Deleting")),
+                    put => Ok(Poll::Ready(put.context(&what)?)),
                 }
             })
             .await?;
         let wait =
             Wait::new("the resource group to be created", Duration::from_secs(2), Duration::from_secs(60));
         let body = operation::finish(cx, self.azure.arm(), put, wait, &what).await?;
-        Ok(self.found(&body.unwrap_or_default()))
+        Ok(self.parse(&body.unwrap_or_default()))
     }
 
     /// A group needs no state of its own to be identified; one in another region was never owned.
     async fn recover(&self, _: &Context, (): &()) -> Result<Option<Group>, StepError> {
-        let there = self.look().await?;
-        let here = |body: &Value| same_region(body["location"].as_str().unwrap_or_default(), &self.location);
-        Ok(there.filter(here).map(|body| self.found(&body)))
+        let existing = self.read().await?;
+        let in_region =
+            |body: &Value| same_region(body["location"].as_str().unwrap_or_default(), &self.location);
+        Ok(existing.filter(in_region).map(|body| self.parse(&body)))
     }
 
-    async fn undo(&self, cx: &Context, group: Group) -> Result<Undone, StepError> {
+    async fn undo(&self, cx: &Context, group: Group) -> Result<UndoOutcome, StepError> {
         let what = format!("delete resource group {}", group.name);
-        let Some(body) = self.look().await? else { return Ok(Undone::AlreadyGone) };
+        let Some(body) = self.read().await? else { return Ok(UndoOutcome::AlreadyDeleted) };
         if State::of(&body) != State::Deleting {
-            let left = self.azure.resources_in(&group.name).await.doing(&what)?;
-            if !left.is_empty() {
-                return Ok(Undone::Kept { why: self.holds(cx, &left) });
+            let remaining = self.azure.resources_in(&group.name).await.context(&what)?;
+            if !remaining.is_empty() {
+                return Ok(UndoOutcome::Kept { why: self.keep_reason(cx, &remaining) });
             }
-            let begun = self.azure.delete_group(&group.name).await.doing(&what)?;
-            if let Begun::Accepted { operation, .. } = &begun
+            let write_result = self.azure.delete_group(&group.name).await.context(&what)?;
+            if let WriteResult::Accepted { operation, .. } = &write_result
                 && self.no_wait
             {
-                cx.keep(operation)?;
-                return Ok(Undone::Underway);
+                cx.save_ticket(operation)?;
+                return Ok(UndoOutcome::InProgress);
             }
             let wait = Wait::new(
                 "the resource group to be deleted",
                 Duration::from_secs(30),
                 Duration::from_secs(3600),
             );
-            operation::finish(cx, self.azure.arm(), begun, wait, &what).await?;
+            operation::finish(cx, self.azure.arm(), write_result, wait, &what).await?;
         }
-        if self.no_wait && self.look().await?.is_some() {
-            return Ok(Undone::Underway);
+        if self.no_wait && self.read().await?.is_some() {
+            return Ok(UndoOutcome::InProgress);
         }
-        self.wait_until_gone(cx).await.map_err(|error| error.residue(Residue::Something))?;
-        Ok(Undone::Deleted)
+        self.wait_until_deleted(cx).await.map_err(|error| error.leftover(Leftover::Something))?;
+        Ok(UndoOutcome::Deleted)
     }
 }
 
@@ -280,7 +281,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_tag_that_someone_added_is_no_difference() {
+    fn a_foreign_tag_is_no_drift() {
         let body = json!({ "tags": { "Environment": "Demo", "CostCentre": "42" } });
         let wanted = BTreeMap::from([("Environment".to_owned(), "Demo".to_owned())]);
         assert!(missing_tags(&body, &wanted).is_empty());

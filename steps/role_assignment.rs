@@ -1,11 +1,11 @@
 //! Role assignments: a step for some roles of one principal at the scope of another step's resource.
 
 use crate::{
-    Clouds,
+    Clients,
     cluster::AcceptedCluster,
     cluster_ready::ReadyCluster,
     deployment::Records,
-    doing::{Doing, Written},
+    error::{ErrorContext, TrackWrite},
     key_vault::Vault,
     network::Subnet,
     operation,
@@ -13,16 +13,16 @@ use crate::{
 };
 use landfall_cloud::{
     ApiErrorKind,
-    arm::{Assignment as Existing, Azure, Role},
+    arm::{Assignment as Existing, Role, SubscriptionClient},
 };
-use landfall_engine::{Check, Context, Kind, Look, RecordOf, Residue, Step, StepError, Undone, Wait};
+use landfall_engine::{Check, Context, Kind, Leftover, Poll, RecordOf, Step, StepError, UndoOutcome, Wait};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::{marker::PhantomData, time::Duration};
 
 const RIGHTS: &[Right] =
     &[Right { act: "create role assignments", action: "Microsoft.Authorization/roleAssignments/write" }];
 
-/// The roles that a step assigns, and to whom.
+/// The roles that a step assigns, and their principal.
 pub trait Assignment: Send + Sync + 'static {
     /// The values of earlier steps from which scope and principal follow.
     type Input: Send + Sync + 'static;
@@ -103,7 +103,7 @@ impl Assignment for CallerInVault {
 
 /// Assigns roles at the scope of another step's resource.
 pub struct RoleAssignment<A: Assignment> {
-    azure: Azure,
+    azure: SubscriptionClient,
     /// The step whose resource is the scope: Azure deletes the assignments with it.
     parent: RecordOf<A::Parent>,
     needed_by: Option<&'static str>,
@@ -113,7 +113,7 @@ pub struct RoleAssignment<A: Assignment> {
 impl RoleAssignment<ClusterOnSubnet> {
     /// Returns the step for the cluster's identity, whose cluster does not work without the role.
     #[must_use]
-    pub fn for_cluster(c: &Clouds, records: &Records) -> Self {
+    pub fn for_cluster(c: &Clients, records: &Records) -> Self {
         Self { needed_by: Some(records.accepted.id()), ..Self::at(c, records.network) }
     }
 }
@@ -121,7 +121,7 @@ impl RoleAssignment<ClusterOnSubnet> {
 impl RoleAssignment<AddOnInVault> {
     /// Returns the step for the identity of the Secrets Store add-on.
     #[must_use]
-    pub fn for_add_on(c: &Clouds, records: &Records) -> Self {
+    pub fn for_add_on(c: &Clients, records: &Records) -> Self {
         Self::at(c, records.vault)
     }
 }
@@ -129,27 +129,27 @@ impl RoleAssignment<AddOnInVault> {
 impl RoleAssignment<CallerInVault> {
     /// Returns the step for the signed-in principal.
     #[must_use]
-    pub fn for_caller(c: &Clouds, records: &Records) -> Self {
+    pub fn for_caller(c: &Clients, records: &Records) -> Self {
         Self::at(c, records.vault)
     }
 }
 
 impl<A: Assignment> RoleAssignment<A> {
-    fn at(c: &Clouds, parent: RecordOf<A::Parent>) -> Self {
+    fn at(c: &Clients, parent: RecordOf<A::Parent>) -> Self {
         Self { azure: c.azure.clone(), parent, needed_by: None, _assignment: PhantomData }
     }
 
     async fn principal(&self, input: &A::Input) -> Result<Principal, StepError> {
         match A::principal(input) {
             Some(identity) => Ok(Principal { object_id: identity.to_owned(), kind: "ServicePrincipal" }),
-            None => caller(&self.azure).await,
+            None => signed_in_principal(&self.azure).await,
         }
     }
 }
 
 impl<A: Assignment> Step for RoleAssignment<A> {
     type Input = A::Input;
-    type Output = Granted;
+    type Output = RoleAssignments;
 
     fn title(&self) -> String {
         A::TITLE.to_owned()
@@ -159,15 +159,15 @@ impl<A: Assignment> Step for RoleAssignment<A> {
         Duration::from_secs(300)
     }
 
-    fn usual(&self) -> Duration {
+    fn typical_duration(&self) -> Duration {
         Duration::from_secs(2)
     }
 
-    async fn check(&self, _: &Context, input: &A::Input) -> Result<Check<Granted>, StepError> {
+    async fn check(&self, _: &Context, input: &A::Input) -> Result<Check<RoleAssignments>, StepError> {
         check_roles(&self.azure, A::scope(input), &self.principal(input).await?, A::ROLES).await
     }
 
-    async fn apply(&self, cx: &Context, input: &A::Input) -> Result<Granted, StepError> {
+    async fn apply(&self, cx: &Context, input: &A::Input) -> Result<RoleAssignments, StepError> {
         let principal = self.principal(input).await?;
         // Another caller may still use the roles of an earlier one; an identity is replaced with its cluster.
         if A::principal(input).is_some() {
@@ -176,19 +176,19 @@ impl<A: Assignment> Step for RoleAssignment<A> {
         assign(cx, &self.azure, A::scope(input), &principal, A::ROLES).await
     }
 
-    fn part_of(&self) -> Option<&'static str> {
+    fn parent(&self) -> Option<&'static str> {
         Some(self.parent.id())
     }
 
-    async fn recover(&self, _: &Context, input: &A::Input) -> Result<Option<Granted>, StepError> {
+    async fn recover(&self, _: &Context, input: &A::Input) -> Result<Option<RoleAssignments>, StepError> {
         recover_roles(&self.azure, A::scope(input), &self.principal(input).await?, A::ROLES).await
     }
 
-    async fn undo(&self, cx: &Context, granted: Granted) -> Result<Undone, StepError> {
+    async fn undo(&self, cx: &Context, granted: RoleAssignments) -> Result<UndoOutcome, StepError> {
         // Azure deletes the assignments at a scope together with the resource.
         let joined = cx.output_of(self.parent).is_some_and(|parent| A::is_joined(&parent));
         if cx.owns(self.parent) && !joined {
-            return Ok(Undone::GoesWithParent);
+            return Ok(UndoOutcome::DeletedWithParent);
         }
         delete(cx, &self.azure, &granted, A::ROLES).await
     }
@@ -200,11 +200,11 @@ impl<A: Assignment> Resource for RoleAssignment<A> {
             .of_type(ROLE_ASSIGNMENT)
             .needs(RIGHTS)
             .listed(|past| {
-                let granted = past.read_output::<Granted>()?;
+                let granted = past.read_output::<RoleAssignments>()?;
                 Some(Listed::RoleAssignments(granted.assignments.len()))
             })
             .locked_at(|past| {
-                past.read_output::<Granted>()
+                past.read_output::<RoleAssignments>()
                     .map(|granted| LockScope::At(granted.scope))
                     .into_iter()
                     .collect()
@@ -225,7 +225,7 @@ struct Principal {
 
 /// The existing assignments.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Granted {
+pub struct RoleAssignments {
     /// Resource ids of the assignments, in the order of the roles.
     pub assignments: Vec<String>,
     /// The scope of the assignments.
@@ -236,15 +236,16 @@ pub struct Granted {
 
 /// Checks which of the roles are assigned already, inherited ones included: the effect decides.
 async fn check_roles(
-    azure: &Azure,
+    azure: &SubscriptionClient,
     scope: &str,
     principal: &Principal,
     roles: &[Role],
-) -> Result<Check<Granted>, StepError> {
-    let listed = azure.assignments_at(scope).await.doing(format!("list the role assignments at {scope}"))?;
+) -> Result<Check<RoleAssignments>, StepError> {
+    let listed =
+        azure.assignments_at(scope).await.context(format!("list the role assignments at {scope}"))?;
     let found: Vec<String> = roles.iter().filter_map(|role| find(&listed, principal, *role)).collect();
     Ok(if found.len() == roles.len() {
-        Check::Ready(Granted {
+        Check::InSync(RoleAssignments {
             assignments: found,
             scope: scope.to_owned(),
             principal: principal.object_id.clone(),
@@ -257,21 +258,21 @@ async fn check_roles(
 /// Creates the assignments concurrently.
 async fn assign(
     cx: &Context,
-    azure: &Azure,
+    azure: &SubscriptionClient,
     scope: &str,
     principal: &Principal,
     roles: &[Role],
-) -> Result<Granted, StepError> {
+) -> Result<RoleAssignments, StepError> {
     let grants = roles.iter().map(|role| grant(cx, azure, scope, principal, *role));
     // Each request runs to its end: a cancelled one could not report its leftover.
     let granted = futures::future::join_all(grants).await;
     let assignments = granted.into_iter().collect::<Result<_, _>>()?;
-    Ok(Granted { assignments, scope: scope.to_owned(), principal: principal.object_id.clone() })
+    Ok(RoleAssignments { assignments, scope: scope.to_owned(), principal: principal.object_id.clone() })
 }
 
 async fn grant(
     cx: &Context,
-    azure: &Azure,
+    azure: &SubscriptionClient,
     scope: &str,
     principal: &Principal,
     role: Role,
@@ -283,31 +284,33 @@ async fn grant(
         Duration::from_secs(180),
     );
     cx.wait_until(wait, async || {
-        match azure.grant(scope, &principal.object_id, principal.kind, role).await.written(cx) {
-            Ok(_) => Ok(Look::There(azure.assignment_id(scope, &principal.object_id, role))),
+        match azure.grant(scope, &principal.object_id, principal.kind, role).await.track_write(cx) {
+            Ok(_) => Ok(Poll::Ready(azure.assignment_id(scope, &principal.object_id, role))),
             // Another party granted it under another name: it has the same effect and is not owned.
             Err(error) if error.code.as_deref() == Some("RoleAssignmentExists") => {
-                let listed = azure.assignments_at(scope).await.doing(&what)?;
+                let listed = azure.assignments_at(scope).await.context(&what)?;
                 // The list may be older than the refusal.
                 Ok(find(&listed, principal, role).map_or_else(
-                    || Look::not_yet("assigned under another name, not listed yet"),
-                    Look::There,
+                    || Poll::not_yet("assigned under another name, not listed yet"),
+                    Poll::Ready,
                 ))
             }
             Err(error) if error.code.as_deref() == Some("PrincipalNotFound") => {
                 cx.retrying("PrincipalNotFound", Duration::ZERO);
-                Ok(Look::not_yet("the directory does not list the identity yet, usually within 2 min"))
+                Ok(Poll::not_yet("the directory does not list the identity yet, usually within 2 min"))
             }
             // The assignment's name is deterministic, so that a repeated grant is idempotent.
-            Err(error) if operation::passes(&error) => Ok(operation::unanswered(&error, None)),
-            Err(error) if error.kind == ApiErrorKind::Forbidden => Err(error).doing(&what).map_err(|error| {
-                error.hint(format!(
+            Err(error) if operation::is_transient(&error) => Ok(operation::no_response(&error, None)),
+            Err(error) if error.kind == ApiErrorKind::Forbidden => {
+                Err(error).context(&what).map_err(|error| {
+                    error.hint(format!(
                     "granting roles requires Owner, User Access Administrator or Role Based Access Control \
                      Administrator at {}; Contributor is not enough",
                     short(scope)
                 ))
-            }),
-            Err(error) => Err(error).doing(&what),
+                })
+            }
+            Err(error) => Err(error).context(&what),
         }
     })
     .await
@@ -315,20 +318,20 @@ async fn grant(
 
 /// Returns the assignments with landfall's names, also if some are missing.
 async fn recover_roles(
-    azure: &Azure,
+    azure: &SubscriptionClient,
     scope: &str,
     principal: &Principal,
     roles: &[Role],
-) -> Result<Option<Granted>, StepError> {
+) -> Result<Option<RoleAssignments>, StepError> {
     let listed = match azure.assignments_at(scope).await {
         // Assignments at a scope are deleted with it.
         Err(error) if error.kind == ApiErrorKind::NotFound => return Ok(None),
-        listed => listed.doing(format!("list the role assignments at {scope}"))?,
+        listed => listed.context(format!("list the role assignments at {scope}"))?,
     };
-    let ours = roles.iter().map(|role| azure.assignment_id(scope, &principal.object_id, *role));
-    let there = |id: &String| listed.iter().any(|one| one.id.eq_ignore_ascii_case(id));
-    let assignments: Vec<String> = ours.filter(there).collect();
-    Ok((!assignments.is_empty()).then(|| Granted {
+    let owned = roles.iter().map(|role| azure.assignment_id(scope, &principal.object_id, *role));
+    let exists = |id: &String| listed.iter().any(|one| one.id.eq_ignore_ascii_case(id));
+    let assignments: Vec<String> = owned.filter(exists).collect();
+    Ok((!assignments.is_empty()).then(|| RoleAssignments {
         assignments,
         scope: scope.to_owned(),
         principal: principal.object_id.clone(),
@@ -339,11 +342,11 @@ async fn recover_roles(
 /// another identity, and the old assignment would stay as "Identity not found".
 async fn delete_outdated(
     cx: &Context,
-    azure: &Azure,
+    azure: &SubscriptionClient,
     principal: &Principal,
     roles: &[Role],
 ) -> Result<(), StepError> {
-    let before = cx.last_output::<Granted>().filter(|_| cx.ours());
+    let before = cx.last_output::<RoleAssignments>().filter(|_| cx.owned());
     if let Some(before) = before.filter(|before| before.principal != principal.object_id) {
         delete(cx, azure, &before, roles).await?;
     }
@@ -352,45 +355,50 @@ async fn delete_outdated(
 
 /// Deletes the assignments with landfall's names. After an adoption it also deletes foreign ones at this very
 /// scope, but never inherited ones.
-async fn delete(cx: &Context, azure: &Azure, granted: &Granted, roles: &[Role]) -> Result<Undone, StepError> {
-    let (mut kept, mut kept_here) = (0, 0);
-    let here = format!("{}/providers/microsoft.authorization/", granted.scope.to_ascii_lowercase());
+async fn delete(
+    cx: &Context,
+    azure: &SubscriptionClient,
+    granted: &RoleAssignments,
+    roles: &[Role],
+) -> Result<UndoOutcome, StepError> {
+    let (mut kept, mut kept_at_scope) = (0, 0);
+    let scope_prefix = format!("{}/providers/microsoft.authorization/", granted.scope.to_ascii_lowercase());
     for assignment in &granted.assignments {
         let is = |role: &&Role| {
             assignment.eq_ignore_ascii_case(&azure.assignment_id(&granted.scope, &granted.principal, **role))
         };
-        let ours = roles.iter().find(is).map(|role| role.name);
-        let adopted = cx.adopted() && assignment.to_ascii_lowercase().starts_with(&here);
-        if let Some(role) = ours.or(adopted.then_some("a role")) {
+        let owned = roles.iter().find(is).map(|role| role.name);
+        let adopted = cx.adopted() && assignment.to_ascii_lowercase().starts_with(&scope_prefix);
+        if let Some(role) = owned.or(adopted.then_some("a role")) {
             let revoked = azure.revoke(assignment).await;
-            revoked.doing(format!("delete role assignment {role} at {}", short(&granted.scope)))?;
+            revoked.context(format!("delete role assignment {role} at {}", short(&granted.scope)))?;
         } else {
             kept += 1;
-            kept_here += usize::from(assignment.to_ascii_lowercase().starts_with(&here));
+            kept_at_scope += usize::from(assignment.to_ascii_lowercase().starts_with(&scope_prefix));
         }
     }
     // A foreign assignment at this scope stays recorded: otherwise no later `--adopt` could name it.
-    Ok(if kept == granted.assignments.len() || kept_here > 0 {
-        Undone::Kept { why: "another identity granted it, here or at a higher scope".to_owned() }
+    Ok(if kept == granted.assignments.len() || kept_at_scope > 0 {
+        UndoOutcome::Kept { why: "another identity granted it, here or at a higher scope".to_owned() }
     } else {
-        Undone::Deleted
+        UndoOutcome::Deleted
     })
 }
 
 /// Returns the signed-in identity as a principal of assignments.
-async fn caller(azure: &Azure) -> Result<Principal, StepError> {
-    let identity = azure.arm().identity().await.doing("identify the signed-in identity")?;
+async fn signed_in_principal(azure: &SubscriptionClient) -> Result<Principal, StepError> {
+    let identity = azure.arm().identity().await.context("identify the signed-in identity")?;
     if identity.object_id.is_empty() {
         return Err(StepError::new(Kind::Refused, "identify the signed-in identity")
             .cause("the access token has no object id")
-            .residue(Residue::Nothing));
+            .leftover(Leftover::Nothing));
     }
     let kind = identity.kind.as_str();
     Ok(Principal { object_id: identity.object_id, kind })
 }
 
 fn find(listed: &[Existing], principal: &Principal, role: Role) -> Option<String> {
-    listed.iter().find(|a| a.gives(&principal.object_id, role)).map(|a| a.id.clone())
+    listed.iter().find(|a| a.grants(&principal.object_id, role)).map(|a| a.id.clone())
 }
 
 /// Returns the last part of a scope, its short name.

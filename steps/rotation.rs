@@ -1,11 +1,11 @@
 //! Result of a rotation, from the journal's state before and after it.
 
 use crate::{
-    certificate::{HeldCertificate, Replaced},
+    certificate::{Replaced, VaultCertificate},
     deployment::Records,
 };
 use jiff::Timestamp;
-use landfall_engine::{Memory, Past, RecordOf, State};
+use landfall_engine::{JournalState, RecordOf, StepState, StepStatus};
 use std::time::Duration;
 
 /// A completed rotation.
@@ -14,44 +14,45 @@ pub struct Rotation {
     /// The replaced certificate; `None` if nothing was replaced.
     pub was: Option<Replaced>,
     /// The new certificate.
-    pub is: HeldCertificate,
+    pub is: VaultCertificate,
     /// Real time from the end of the import until the Secret contained the certificate, if both happened in
     /// this run.
-    pub carried_after: Option<Duration>,
+    pub synced_after: Option<Duration>,
 }
 
 /// Returns the certificate that is being replaced, while the rotation is incomplete. It is incomplete if the
 /// cluster does not have the new certificate, or a later step has not run since the import.
 #[must_use]
-pub fn unfinished(records: &Records, memory: &Memory) -> Option<Replaced> {
-    let replaced = memory.output_of(records.certificate)?.replaces?;
-    let imported = finished_at(memory, records.certificate);
+pub fn unfinished_rotation(records: &Records, journal_state: &JournalState) -> Option<Replaced> {
+    let replaced = journal_state.output_of(records.certificate)?.replaces?;
+    let imported = finished_at(journal_state, records.certificate);
     // A rotation is complete when every step that serves the certificate has run after the import.
-    let has_run =
-        |past: Option<&Past>, at| past.is_some_and(|past| past.state == State::Ready) && at >= imported;
-    let complete = has_run(memory.past_of(records.secret), finished_at(memory, records.secret))
-        && has_run(memory.past_of(records.gateways), finished_at(memory, records.gateways))
-        && has_run(memory.past_of(records.dns), finished_at(memory, records.dns));
+    let has_run = |step_state: Option<&StepState>, at| {
+        step_state.is_some_and(|step_state| step_state.state == StepStatus::Ready) && at >= imported
+    };
+    let complete = has_run(journal_state.past_of(records.secret), finished_at(journal_state, records.secret))
+        && has_run(journal_state.past_of(records.gateways), finished_at(journal_state, records.gateways))
+        && has_run(journal_state.past_of(records.dns), finished_at(journal_state, records.dns));
     (!complete).then_some(replaced)
 }
 
 /// Compares the state before a successful run with the state after it.
 #[must_use]
-pub fn rotation(records: &Records, before: &Memory, after: &Memory) -> Option<Rotation> {
+pub fn rotation(records: &Records, before: &JournalState, after: &JournalState) -> Option<Rotation> {
     let is = after.output_of(records.certificate)?;
     let held = before.output_of(records.certificate);
     if held.as_ref().is_some_and(|held| held.thumbprint == is.thumbprint) {
-        return Some(Rotation { was: unfinished(records, before), is, carried_after: None });
+        return Some(Rotation { was: unfinished_rotation(records, before), is, synced_after: None });
     }
     let was = held.map(|held| Replaced { thumbprint: held.thumbprint, not_after: held.not_after });
     let times = (finished_at(after, records.certificate), finished_at(after, records.secret));
-    let carried_after = match times {
-        (Some(imported), Some(carried)) => Duration::try_from(carried - imported).ok(),
+    let synced_after = match times {
+        (Some(imported), Some(synced)) => Duration::try_from(synced - imported).ok(),
         _ => None,
     };
-    Some(Rotation { was, is, carried_after })
+    Some(Rotation { was, is, synced_after })
 }
 
-fn finished_at<T>(memory: &Memory, step: RecordOf<T>) -> Option<Timestamp> {
-    memory.past_of(step)?.finished_at.as_deref()?.parse().ok()
+fn finished_at<T>(journal_state: &JournalState, step: RecordOf<T>) -> Option<Timestamp> {
+    journal_state.past_of(step)?.finished_at.as_deref()?.parse().ok()
 }

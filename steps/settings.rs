@@ -2,7 +2,7 @@
 //!
 //! `src/settings` layers flags, environment, file and defaults into this; the steps only read it.
 
-use crate::preflight::Concern;
+use crate::preflight::PreflightCheckId;
 use ipnet::Ipv4Net;
 use landfall_cloud::{certificate::Material, kubernetes::manifest::Manifest};
 use std::{
@@ -46,7 +46,7 @@ pub struct Settings {
     /// The manifests to apply, `__DOMAIN_NAME__` not yet filled in; `None` means the built-in set.
     pub manifests: Option<Arc<Vec<Manifest>>>,
     /// The skipped preflight checks.
-    pub skip_preflight: BTreeSet<Concern>,
+    pub skip_preflight: BTreeSet<PreflightCheckId>,
     /// The objects that are deleted and recreated if an immutable field must change.
     pub replace_objects: Vec<ObjectName>,
 }
@@ -70,7 +70,7 @@ impl ObjectName {
 
     /// Parses `KIND/NAME` or `KIND/NAMESPACE/NAME`; the kind's case does not matter.
     #[must_use]
-    pub fn read(text: &str) -> Option<Self> {
+    pub fn parse(text: &str) -> Option<Self> {
         let parts: Vec<&str> = text.split('/').collect();
         match parts.as_slice() {
             _ if parts.iter().any(|part| part.is_empty()) => None,
@@ -186,7 +186,7 @@ pub struct Teardown {
     /// Starts the long deletions and leaves their end to a later run.
     pub no_wait: bool,
     /// Deletes an owned cluster together with its foreign objects.
-    pub with_strangers: bool,
+    pub with_foreign: bool,
 }
 
 #[cfg(test)]
@@ -233,12 +233,12 @@ pub(crate) mod tests {
 
     #[test]
     fn an_object_is_named_by_kind_namespace_and_name() {
-        let read = |text: &str| ObjectName::read(text).map(|name| name.to_string());
-        assert_eq!(read("Deployment/web").as_deref(), Some("deployment/web"));
-        assert_eq!(read("deployment/default/web").as_deref(), Some("deployment/web"));
-        assert_eq!(read("Job/shop/seed").as_deref(), Some("job/shop/seed"));
+        let parse = |text: &str| ObjectName::parse(text).map(|name| name.to_string());
+        assert_eq!(parse("Deployment/web").as_deref(), Some("deployment/web"));
+        assert_eq!(parse("deployment/default/web").as_deref(), Some("deployment/web"));
+        assert_eq!(parse("Job/shop/seed").as_deref(), Some("job/shop/seed"));
         for wrong in ["web", "/web", "deployment/", "a/b/c/d", ""] {
-            assert_eq!(read(wrong), None, "{wrong}");
+            assert_eq!(parse(wrong), None, "{wrong}");
         }
     }
 

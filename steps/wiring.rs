@@ -52,7 +52,7 @@ impl<'w, W: Wrap> Wiring<'w, W> {
     }
 
     fn declare<S: Resource>(&mut self, id: &'static str, step: &S) {
-        let (parent, names, spec) = (step.part_of(), S::NAMES, step.resource());
+        let (parent, names, spec) = (step.parent(), S::NAMES, step.resource());
         self.declared.push(Declared { id, parent, depth: 0, names, spec });
     }
 
@@ -80,7 +80,7 @@ mod tests {
         resource::{KEY_VAULT, Listed, NameSetting, RESOURCE_GROUP, ResourceSpec, VIRTUAL_NETWORK},
         settings::tests::settings,
     };
-    use landfall_engine::{Check, Context, Entry, How, Memory, StepError, Undone};
+    use landfall_engine::{Check, Context, Entry, How, JournalState, StepError, UndoOutcome};
     use serde_json::json;
     use std::time::Duration;
 
@@ -111,8 +111,8 @@ mod tests {
             Ok(String::new())
         }
 
-        async fn undo(&self, _: &Context, _: String) -> Result<Undone, StepError> {
-            Ok(Undone::Deleted)
+        async fn undo(&self, _: &Context, _: String) -> Result<UndoOutcome, StepError> {
+            Ok(UndoOutcome::Deleted)
         }
     }
 
@@ -122,7 +122,7 @@ mod tests {
             key: "name",
             get: |s, _| s.certificate.name.clone(),
             set: |s, name| s.certificate.name = name.unwrap_or_default(),
-            recorded: |past| past.read_output(),
+            recorded: |step_state| step_state.read_output(),
             fixed: false,
             optional: false,
         }];
@@ -158,27 +158,30 @@ mod tests {
     #[test]
     fn the_resources_follow_from_the_wiring_dependents_first() {
         let (_, resources) = wired(true);
-        let memory = Memory::default();
-        let held = resources.holdings(&memory, &["group", "net", "vault", "aks"]);
+        let journal_state = JournalState::default();
+        let held = resources.inventory(&journal_state, &["group", "net", "vault", "aks"]);
         let texts: Vec<&str> = held.in_group.iter().map(|listed| listed.text.as_str()).collect();
         assert_eq!(texts, ["cluster aks", "network vnet", "key vault kv"]);
         assert_eq!(held.group.as_deref(), Some("rg"));
         assert_eq!(resources.providers(), ["Microsoft.KeyVault", "Microsoft.Network", "A.More"]);
         assert!(resources.is_deletable("net") && resources.is_deletable("unknown"));
-        assert!(!resources.is_deletable("check") && resources.is_identified("vault", &memory));
+        assert!(!resources.is_deletable("check") && resources.is_identified("vault", &journal_state));
     }
 
     #[test]
     fn a_switched_off_step_still_has_its_resource_and_its_names() {
         let (graph, resources) = wired(false);
         assert!(graph.steps().iter().any(|step| step.id == "vault" && !step.enabled));
-        let mut memory = Memory::default();
+        let mut journal_state = JournalState::default();
         let (step, output) = ("vault".to_owned(), json!("recorded"));
-        memory.learn("", &Entry::Started { step: step.clone(), attempt: 1, making: true, named: None });
-        memory.learn("", &Entry::Finished { step, how: How::Created, output });
-        assert_eq!(resources.holdings(&memory, &["vault"]).in_group.len(), 1);
-        assert_eq!(resources.as_made(&settings(), &memory).certificate.name, "recorded");
-        assert_eq!(resources.renamed(&settings(), &memory, "s"), [], "its name may change");
+        journal_state.apply(
+            "",
+            &Entry::Started { step: step.clone(), attempt: 1, creating: true, planned_name: None },
+        );
+        journal_state.apply("", &Entry::Finished { step, how: How::Created, output });
+        assert_eq!(resources.inventory(&journal_state, &["vault"]).in_group.len(), 1);
+        assert_eq!(resources.with_recorded_names(&settings(), &journal_state).certificate.name, "recorded");
+        assert_eq!(resources.renamed_settings(&settings(), &journal_state, "s"), [], "its name may change");
     }
 
     #[test]

@@ -5,12 +5,12 @@
 //! are the responses. `ORIGIN` in them is the server's own address.
 
 use crate::{
-    answering::{DOMAIN, Server},
+    fake_server::{DOMAIN, Server},
     script::{message, parts},
 };
 use landfall_cloud::{
-    ApiError, Arm, Credential, Endpoints, Meter, Roots, SignIn, SignInFacts, Vaults,
-    arm::{Begun, Condition, Operation, Progress, ResourceId},
+    ApiError, ArmClient, Credential, Endpoints, RequestCounter, Roots, SignIn, SignInFacts, Vaults,
+    arm::{Condition, Operation, Progress, ResourceId, WriteResult},
 };
 use serde_json::json;
 use std::{
@@ -26,12 +26,12 @@ const API: &str = "2025-07-01";
 const POLLS_MAX: u32 = 8;
 /// The timeout, far above the duration of any script with shortened delays.
 const TIME_MAX: Duration = Duration::from_secs(30);
-/// The longest accepted delay: `landfall_cloud::retry::WAIT_ASKED_MAX`.
-const WAIT_MAX: Duration = landfall_cloud::retry::WAIT_ASKED_MAX;
+/// The longest accepted delay: `landfall_cloud::retry::RETRY_AFTER_MAX`.
+const WAIT_MAX: Duration = landfall_cloud::retry::RETRY_AFTER_MAX;
 
 struct Clients {
     runtime: Runtime,
-    arm: Arm,
+    arm: ArmClient,
     vaults: Vaults,
 }
 
@@ -39,13 +39,13 @@ fn clients() -> &'static Clients {
     static CLIENTS: OnceLock<Clients> = OnceLock::new();
     CLIENTS.get_or_init(|| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let (arm, vaults) = made();
+        let (arm, vaults) = create_clients();
         Clients { runtime: runtime.expect("a runtime can be made"), arm, vaults }
     })
 }
 
 /// Creates clients that have no token yet.
-fn made() -> (Arm, Vaults) {
+fn create_clients() -> (ArmClient, Vaults) {
     let server = Server::get();
     let at = |host| server.origin(host).parse().expect("a valid address");
     let endpoints = Endpoints {
@@ -55,33 +55,34 @@ fn made() -> (Arm, Vaults) {
         vault_suffix: format!("vault.{DOMAIN}"),
         vault_audience: format!("https://vault.{DOMAIN}"),
         roots: Roots::Only(vec![server.authority.clone()]),
-        pace: f64::INFINITY,
-        carrier: None,
+        time_scale: f64::INFINITY,
+        transport: None,
     };
-    let meter = Meter::new();
+    let request_counter = RequestCounter::new();
     let sign_in = SignIn::ServicePrincipal {
         tenant: "11111111-1111-1111-1111-111111111111".to_owned(),
         client_id: "app".to_owned(),
         secret: "s3cret".to_owned().into(),
     };
-    let credential =
-        Credential::new(&sign_in, &SignInFacts::default(), &endpoints, &meter).expect("valid endpoints");
+    let credential = Credential::new(&sign_in, &SignInFacts::default(), &endpoints, &request_counter)
+        .expect("valid endpoints");
     let correlation = "c0ffee00-0000-4000-8000-000000000001";
-    let arm = Arm::new(&endpoints, &credential, &meter, correlation).expect("valid endpoints");
-    (arm, Vaults::new(&endpoints, &credential, &meter).expect("valid endpoints"))
+    let arm =
+        ArmClient::new(&endpoints, &credential, &request_counter, correlation).expect("valid endpoints");
+    (arm, Vaults::new(&endpoints, &credential, &request_counter).expect("valid endpoints"))
 }
 
 /// Checks one request and its responses.
 pub fn check(data: &[u8]) {
     let parts = parts(data);
-    let asked = message(parts[0]);
+    let input = message(parts[0]);
     let answers: Vec<_> = parts[1..].iter().map(|part| message(part)).collect();
     for one in &answers {
         let text = String::from_utf8_lossy(one.body);
-        ids(text.lines().next().unwrap_or_default(), &asked.first);
+        ids(text.lines().next().unwrap_or_default(), &input.first);
     }
     let clients = clients();
-    let word = asked.first.trim();
+    let word = input.first.trim();
     let server = Server::get();
     let host = if word.starts_with("vault") { "kv.vault" } else { "management" };
     server.play(&answers, &server.origin(host), word == "identity");
@@ -90,36 +91,36 @@ pub fn check(data: &[u8]) {
         timeout(TIME_MAX, async {
             match word.strip_prefix("vault-") {
                 Some(word) => vault(&clients.vaults, word).await,
-                None => request(&clients.arm, word, asked.body).await,
+                None => request(&clients.arm, word, input.body).await,
             }
         })
         .await
     });
     let ended = ended.unwrap_or_else(|_| panic!("no end after {:?}", began.elapsed()));
     if let Err(error) = ended {
-        told(&error);
+        check_error(&error);
     }
 }
 
-async fn request(arm: &Arm, word: &str, body: &[u8]) -> Result<(), ApiError> {
-    let wish = json!({"location": "eastus"});
+async fn request(arm: &ArmClient, word: &str, body: &[u8]) -> Result<(), ApiError> {
+    let desired = json!({"location": "eastus"});
     match word {
         "list" => arm.list(PATH, API, &[("$filter", "a eq 'b'")]).await.map(drop),
-        "put" => follow(arm, arm.put(PATH, API, &wish, Condition::None).await?).await,
-        "post" => follow(arm, arm.post(PATH, API, Some(&wish)).await?).await,
+        "put" => follow(arm, arm.put(PATH, API, &desired, Condition::None).await?).await,
+        "post" => follow(arm, arm.post(PATH, API, Some(&desired)).await?).await,
         "delete" => follow(arm, arm.delete(PATH, API).await?).await,
         "poll" => match serde_json::from_slice::<Operation>(body) {
             Ok(operation) => arm.poll(&operation).await.map(drop),
             Err(_) => Ok(()),
         },
-        "identity" => made().0.identity().await.map(drop),
+        "identity" => create_clients().0.identity().await.map(drop),
         _ => arm.get(PATH, API).await.map(drop),
     }
 }
 
 /// Polls an operation as a later process would: from its stored form.
-async fn follow(arm: &Arm, begun: Begun) -> Result<(), ApiError> {
-    let Begun::Accepted { operation, .. } = begun else { return Ok(()) };
+async fn follow(arm: &ArmClient, write_result: WriteResult) -> Result<(), ApiError> {
+    let WriteResult::Accepted { operation, .. } = write_result else { return Ok(()) };
     let stored = serde_json::to_value(&operation).expect("an operation can be stored");
     let operation: Operation = serde_json::from_value(stored).expect("a stored operation is read back");
     assert!(operation.path_and_query.starts_with('/') && !operation.path_and_query.starts_with("//"));
@@ -144,7 +145,7 @@ async fn vault(vaults: &Vaults, word: &str) -> Result<(), ApiError> {
     }
 }
 
-fn told(error: &ApiError) {
+fn check_error(error: &ApiError) {
     assert!(!error.message.is_empty() && !error.to_string().is_empty(), "{error:?}");
     assert!(error.retry_after.is_none_or(|wait| wait <= WAIT_MAX), "{error:?}");
     let mut cause = std::error::Error::source(error);
@@ -155,8 +156,8 @@ fn told(error: &ApiError) {
 }
 
 fn ids(one: &str, other: &str) {
-    let (id, shouted) = (ResourceId::new(one), ResourceId::new(one.to_ascii_uppercase()));
-    assert!(id == shouted && id.is_within(one));
+    let (id, uppercase) = (ResourceId::new(one), ResourceId::new(one.to_ascii_uppercase()));
+    assert!(id == uppercase && id.is_within(one));
     let other = ResourceId::new(other);
     let (forth, back) = (id == other, other == id);
     assert_eq!(forth, back);

@@ -6,12 +6,12 @@
 //! bodies of two parts; `connect` reads its body as a kubeconfig.
 
 use crate::{
-    answering::Server,
+    fake_server::Server,
     script::{Message, message, parts},
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use landfall_cloud::{
-    ApiError, Meter, Secret,
+    ApiError, RequestCounter, Secret,
     kubernetes::{Cluster, DynamicObject, Force, Kind, Selection, differences, readiness},
 };
 use serde_json::{Value, json};
@@ -38,7 +38,7 @@ fn client() -> &'static (Runtime, Cluster) {
             "users": [{"name": "u", "user": {"token": "t"}}],
         });
         let kubeconfig = Secret::new(kubeconfig.to_string());
-        let cluster = runtime.block_on(Cluster::connect(&kubeconfig, None, &Meter::new(), f64::INFINITY));
+        let cluster = runtime.block_on(Cluster::connect(&kubeconfig, None, &RequestCounter::new(), f64::INFINITY));
         (runtime, cluster.expect("our own kubeconfig is right"))
     })
 }
@@ -46,9 +46,9 @@ fn client() -> &'static (Runtime, Cluster) {
 /// Checks one request and its responses.
 pub fn check(data: &[u8]) {
     let parts = parts(data);
-    let asked = message(parts[0]);
+    let input = message(parts[0]);
     let answers: Vec<_> = parts[1..].iter().map(|part| message(part)).collect();
-    let word = asked.first.trim();
+    let word = input.first.trim();
     if word == "differences" {
         return compared(&answers);
     }
@@ -58,8 +58,8 @@ pub fn check(data: &[u8]) {
     let ended = runtime.block_on(async {
         timeout(TIME_MAX, async {
             match word {
-                "connect" => connect(asked.body).await,
-                word => request(cluster, word, asked.body).await,
+                "connect" => connect(input.body).await,
+                word => request(cluster, word, input.body).await,
             }
         })
         .await
@@ -72,17 +72,19 @@ pub fn check(data: &[u8]) {
 async fn connect(kubeconfig: &[u8]) -> Result<(), ApiError> {
     // A kubeconfig may name files, and reads from a device may never end.
     let text = String::from_utf8_lossy(kubeconfig).replace('/', "_");
-    Cluster::connect(&Secret::new(text), None, &Meter::new(), f64::INFINITY).await.map(drop)
+    Cluster::connect(&Secret::new(text), None, &RequestCounter::new(), f64::INFINITY).await.map(drop)
 }
 
 async fn request(cluster: &Cluster, word: &str, body: &[u8]) -> Result<(), ApiError> {
     let kind = &Kind::GATEWAY;
     match word {
-        "list" => cluster.list(kind, None, Some("app=demo")).await.map(|all| all.iter().for_each(judged)),
+        "list" => {
+            cluster.list(kind, None, Some("app=demo")).await.map(|all| all.iter().for_each(check_fields))
+        }
         "uid" => cluster.uid().await.map(drop),
         "delete" => cluster.delete(kind, Some("demo"), "web", Some("u-1")).await.map(drop),
         "apply" => match serde_json::from_slice::<DynamicObject>(body) {
-            Ok(object) => cluster.apply(kind, &object, Force::No).await.map(|made| judged(&made)),
+            Ok(object) => cluster.apply(kind, &object, Force::No).await.map(|created| check_fields(&created)),
             Err(_) => Ok(()),
         },
         "kind" => match serde_json::from_slice::<DynamicObject>(body) {
@@ -91,18 +93,18 @@ async fn request(cluster: &Cluster, word: &str, body: &[u8]) -> Result<(), ApiEr
         },
         "watch" => {
             let mut states = 0;
-            let look = |objects: &[DynamicObject]| {
-                objects.iter().for_each(judged);
+            let condition = |objects: &[DynamicObject]| {
+                objects.iter().for_each(check_fields);
                 states += 1;
                 (states >= STATES_MAX).then_some(())
             };
-            cluster.watch_until(kind, Some("demo"), Selection::Name("web"), look).await
+            cluster.watch_until(kind, Some("demo"), Selection::Name("web"), condition).await
         }
-        _ => cluster.get(kind, Some("demo"), "web").await.map(|object| object.iter().for_each(judged)),
+        _ => cluster.get(kind, Some("demo"), "web").await.map(|object| object.iter().for_each(check_fields)),
     }
 }
 
-fn judged(object: &DynamicObject) {
+fn check_fields(object: &DynamicObject) {
     let _ = (readiness::gateway(object), readiness::deployment(object), readiness::gateway_class(object));
     let _ = (readiness::route(object, "web"), readiness::route_since(object, "web"));
     let _ = (
@@ -120,7 +122,7 @@ fn compared(answers: &[Message<'_>]) {
     }
     for body in &bodies {
         if let Ok(object) = serde_json::from_value::<DynamicObject>(body.clone()) {
-            judged(&object);
+            check_fields(&object);
         }
     }
 }

@@ -10,12 +10,12 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method};
 use landfall_sim::{
-    Options, Speed,
-    clock::{Moment, Timing},
-    control, entra,
-    ledger::{Ledger, Line},
+    Options, Speed, admin_api,
+    clock::{SimTime, Timing},
+    entra,
     request::{Reply, Request},
-    world::{DOMAIN, World},
+    request_log::{RequestLog, RequestRecord},
+    state::{CloudState, DOMAIN},
 };
 use serde_json::{Value, json};
 use std::sync::OnceLock;
@@ -27,58 +27,59 @@ const CHANGES_MAX: usize = 64;
 
 /// An initial state with resources, and the token of its cluster.
 struct Start {
-    world: World,
-    now: Moment,
+    state: CloudState,
+    now: SimTime,
     uid: String,
     token: String,
 }
 
 /// A simulated cloud under test.
 struct Cloud {
-    world: World,
-    now: Moment,
+    state: CloudState,
+    now: SimTime,
     timing: Timing,
-    ledger: Ledger,
-    machinery: control::Machinery,
+    request_log: RequestLog,
+    admin_api: admin_api::AdminApi,
     _folder: tempfile::TempDir,
 }
 
 impl Cloud {
-    fn new(world: World, now: Moment) -> Self {
+    fn new(state: CloudState, now: SimTime) -> Self {
         let folder = crate::folder();
-        let ledger = Ledger::open(&folder.path().join("ledger.jsonl")).expect("the folder is ours");
-        let (timing, machinery) = (Timing::new(Speed::Times(1.0)), control::Machinery::alone(String::new()));
-        Self { world, now, timing, ledger, machinery, _folder: folder }
+        let request_log = RequestLog::open(&folder.path().join("ledger.jsonl")).expect("the folder is ours");
+        let (timing, admin_api) =
+            (Timing::new(Speed::Times(1.0)), admin_api::AdminApi::in_process(String::new()));
+        Self { state, now, timing, request_log, admin_api, _folder: folder }
     }
 
     fn pass(&mut self, seconds: f64) {
         self.now = self.timing.after(self.now, seconds);
-        self.world.settle(self.now, &self.timing);
+        self.state.advance_to(self.now, &self.timing);
     }
 
     fn send(&mut self, request: Request) -> Reply {
-        self.world.settle(self.now, &self.timing);
-        if control::is_control(&request) {
-            let asked = control::Asked { request: &request, now: self.now, timing: &self.timing };
-            return self.machinery.serve(&mut self.world, &self.ledger, &asked);
+        self.state.advance_to(self.now, &self.timing);
+        if admin_api::is_admin(&request) {
+            let input = admin_api::AdminCall { request: &request, now: self.now, timing: &self.timing };
+            return self.admin_api.serve(&mut self.state, &self.request_log, &input);
         }
-        let request = Request { number: self.ledger.next_number(), ..request };
-        let reply = self.world.handle(&request, self.now, &self.timing);
-        self.world.settle(self.now, &self.timing);
-        let by = entra::signer(&self.world, &request).unwrap_or_default();
-        let line = Line::of(&request, &reply, by, self.now);
-        self.ledger.append(line).expect("the folder is ours");
+        let request = Request { number: self.request_log.next_number(), ..request };
+        let reply = self.state.handle(&request, self.now, &self.timing);
+        self.state.advance_to(self.now, &self.timing);
+        let by = entra::signer(&self.state, &request).unwrap_or_default();
+        let line = RequestRecord::of(&request, &reply, by, self.now);
+        self.request_log.append(line).expect("the folder is ours");
         reply
     }
 
-    fn owners_token(&self, audience: &str) -> String {
-        let owner = self.world.directory.owner().object_id.clone();
-        format!("Bearer {}", entra::token_for(&self.world, &owner, audience, self.now))
+    fn owner_token(&self, audience: &str) -> String {
+        let owner = self.state.directory.owner().object_id.clone();
+        format!("Bearer {}", entra::token_for(&self.state, &owner, audience, self.now))
     }
 
     fn arm(&mut self, method: Method, path: &str, body: &Value) -> Value {
-        let target = format!("/subscriptions/{}{path}", self.world.subscription);
-        let token = self.owners_token(&self.world.arm_audience());
+        let target = format!("/subscriptions/{}{path}", self.state.subscription);
+        let token = self.owner_token(&self.state.arm_audience());
         let request = Request::new(method, &format!("management.{DOMAIN}"), &target)
             .with_header("authorization", &token)
             .with_json(body);
@@ -91,78 +92,78 @@ impl Cloud {
 /// Checks some requests.
 pub fn check(data: &[u8]) {
     static START: OnceLock<Start> = OnceLock::new();
-    let start = START.get_or_init(begin);
-    let mut cloud = Cloud::new(start.world.clone(), start.now);
+    let start = START.get_or_init(create_start);
+    let mut cloud = Cloud::new(start.state.clone(), start.now);
     let mut streams = Vec::new();
     for part in parts(data).into_iter().take(REQUESTS_MAX) {
-        let asked = message(part);
-        if let Some(seconds) = asked.first.strip_prefix("advance ") {
+        let input = message(part);
+        if let Some(seconds) = input.first.strip_prefix("advance ") {
             cloud.pass(seconds.trim().parse::<u32>().map_or(1.0, f64::from));
-        } else if let Some(request) = request(&cloud, start, &asked) {
+        } else if let Some(request) = request(&cloud, start, &input) {
             let reply = cloud.send(request);
             streams.extend(reply.stream);
         }
         for stream in &mut streams {
-            let _ = (stream.poll(&cloud.world, cloud.now), stream.deadline());
+            let _ = (stream.poll(&cloud.state, cloud.now), stream.deadline());
         }
     }
-    kept(&cloud.world);
+    check_round_trip(&cloud.state);
     for _ in 0..CHANGES_MAX {
-        let Some(due) = cloud.world.next_due() else { break };
+        let Some(due) = cloud.state.next_due() else { break };
         cloud.now = cloud.now.max(due);
-        cloud.world.settle(cloud.now, &cloud.timing);
+        cloud.state.advance_to(cloud.now, &cloud.timing);
         for stream in &mut streams {
-            let _ = stream.poll(&cloud.world, cloud.now);
+            let _ = stream.poll(&cloud.state, cloud.now);
         }
     }
-    kept(&cloud.world);
+    check_round_trip(&cloud.state);
 }
 
-fn request(cloud: &Cloud, start: &Start, asked: &Message<'_>) -> Option<Request> {
+fn request(cloud: &Cloud, start: &Start, input: &Message<'_>) -> Option<Request> {
     let filled = |text: &str| {
-        text.replace("{sub}", &cloud.world.subscription)
-            .replace("{tenant}", &cloud.world.directory.tenant)
+        text.replace("{sub}", &cloud.state.subscription)
+            .replace("{tenant}", &cloud.state.directory.tenant)
             .replace("{uid}", &start.uid)
     };
-    let mut words = asked.first.splitn(3, ' ');
-    let method: Method = words.next()?.parse().ok()?;
-    let host = format!("{}.{DOMAIN}", words.next()?);
-    let target = filled(words.next()?);
+    let mut parts = input.first.splitn(3, ' ');
+    let method: Method = parts.next()?.parse().ok()?;
+    let host = format!("{}.{DOMAIN}", parts.next()?);
+    let target = filled(parts.next()?);
     // A server accepts no other targets either.
     target.parse::<http::Uri>().ok()?;
     let mut request = Request::new(method, &host, &target);
     let audience =
-        if host.contains("vault") { cloud.world.vault_audience() } else { cloud.world.arm_audience() };
+        if host.contains("vault") { cloud.state.vault_audience() } else { cloud.state.arm_audience() };
     let kubernetes = target.starts_with("/kubernetes/");
-    let token = if kubernetes { format!("Bearer {}", start.token) } else { cloud.owners_token(&audience) };
+    let token = if kubernetes { format!("Bearer {}", start.token) } else { cloud.owner_token(&audience) };
     request = request.with_header("authorization", &token);
-    for (name, value) in &asked.headers {
+    for (name, value) in &input.headers {
         if let (Ok(name), Ok(value)) = (name.parse::<HeaderName>(), HeaderValue::from_str(&filled(value))) {
             request.headers.insert(name, value);
         }
     }
-    request.body = match std::str::from_utf8(asked.body) {
+    request.body = match std::str::from_utf8(input.body) {
         Ok(text) => Bytes::from(filled(text)),
-        Err(_) => Bytes::copy_from_slice(asked.body),
+        Err(_) => Bytes::copy_from_slice(input.body),
     };
     Some(request)
 }
 
 /// Checks that the state on disk equals the state in memory.
-fn kept(world: &World) {
-    let written = serde_json::to_vec(world).expect("a world can be written");
-    let read: World = serde_json::from_slice(&written).expect("a written world can be read");
+fn check_round_trip(state: &CloudState) {
+    let written = serde_json::to_vec(state).expect("a world can be written");
+    let read: CloudState = serde_json::from_slice(&written).expect("a written world can be read");
     let again = serde_json::to_vec(&read).expect("a world can be written");
     assert!(written == again, "a world is read back otherwise than it was written");
 }
 
 /// Creates a group with a network, a vault, a zone and a cluster.
-fn begin() -> Start {
-    let now = Moment(1_795_421_700_000);
-    let mut world = World::new(&Options::default(), 7, now);
-    world.port = 20_000;
-    world.add_group("rg", "eastus", &Value::Null, None, now);
-    let mut cloud = Cloud::new(world, now);
+fn create_start() -> Start {
+    let now = SimTime(1_795_421_700_000);
+    let mut state = CloudState::new(&Options::default(), 7, now);
+    state.port = 20_000;
+    state.add_group("rg", "eastus", &Value::Null, None, now);
+    let mut cloud = Cloud::new(state, now);
     let group = "/resourceGroups/rg/providers";
     let network = json!({"location": "eastus", "properties": {
         "addressSpace": {"addressPrefixes": ["10.0.0.0/16"]},
@@ -180,7 +181,7 @@ fn begin() -> Start {
         &zone,
     );
     let vault = json!({"location": "eastus", "properties": {
-        "tenantId": cloud.world.directory.tenant, "sku": {"family": "A", "name": "standard"},
+        "tenantId": cloud.state.directory.tenant, "sku": {"family": "A", "name": "standard"},
         "accessPolicies": [], "enableRbacAuthorization": true,
     }});
     cloud.arm(
@@ -189,16 +190,20 @@ fn begin() -> Start {
         &vault,
     );
     cloud.pass(15.0);
-    let officer = json!({"properties": {
+    let role_assignment = json!({"properties": {
         "roleDefinitionId": "/providers/Microsoft.Authorization/roleDefinitions/a4417e6f-fecd-4de8-b567-7b0420556985",
-        "principalId": cloud.world.directory.owner().object_id, "principalType": "ServicePrincipal",
+        "principalId": cloud.state.directory.owner().object_id, "principalType": "ServicePrincipal",
     }});
     let role = "0b1f6471-1bf0-4dda-aec3-cb9272f09590?api-version=2022-04-01";
-    cloud.arm(Method::PUT, &format!("{group}/Microsoft.Authorization/roleAssignments/{role}"), &officer);
+    cloud.arm(
+        Method::PUT,
+        &format!("{group}/Microsoft.Authorization/roleAssignments/{role}"),
+        &role_assignment,
+    );
     let at = |rest: &str| {
         format!("{group}/Microsoft.ContainerService/managedClusters/aks{rest}?api-version=2026-06-01")
     };
-    let made = cloud.arm(Method::PUT, &at(""), &cluster());
+    let created = cloud.arm(Method::PUT, &at(""), &cluster());
     cloud.pass(400.0);
     let credential = cloud.arm(Method::POST, &at("/listClusterUserCredential"), &Value::Null);
     let kubeconfig = credential["kubeconfigs"][0]["value"].as_str().unwrap_or_default();
@@ -208,8 +213,8 @@ fn begin() -> Start {
     let server = after("server:").expect("it names a server").trim_matches('"').to_owned();
     let uid = server.rsplit('/').find(|part| !part.is_empty()).expect("it ends with the cluster").to_owned();
     let token = after("token:").expect("it has a token").trim_matches('"').to_owned();
-    assert!(made["id"].is_string());
-    Start { world: cloud.world, now: cloud.now, uid, token }
+    assert!(created["id"].is_string());
+    Start { state: cloud.state, now: cloud.now, uid, token }
 }
 
 fn cluster() -> Value {

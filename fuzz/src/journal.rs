@@ -2,7 +2,7 @@
 //! nothing to a file that it rejects. A second opening gives the same state. A crash loses at most the torn
 //! last line. Any changed byte or missing line of a sealed journal is refused.
 
-use landfall_engine::{Entry, EnvironmentKey, Journal, Memory, OpenError};
+use landfall_engine::{Entry, EnvironmentKey, Journal, JournalState, OpenError};
 use serde_json::Value;
 use std::{
     cell::RefCell,
@@ -30,8 +30,8 @@ fn key(environment: &str) -> EnvironmentKey {
 
 /// Writes a journal to a folder without a record of an earlier one.
 fn place(dir: &Path, data: &[u8]) -> PathBuf {
-    for beside in ["journal.lock", "journal.length"] {
-        let _ = fs::remove_file(dir.join(beside));
+    for side_file in ["journal.lock", "journal.length"] {
+        let _ = fs::remove_file(dir.join(side_file));
     }
     let file = dir.join("journal.jsonl");
     fs::write(&file, data).expect("the folder is ours");
@@ -43,8 +43,8 @@ fn opening(dir: &Path, data: &[u8]) {
     let read = Journal::read(dir);
     assert_eq!(fs::read(&file).expect("just written"), data, "reading writes nothing");
     let (owner, known) = match &read {
-        Ok(Some((owner, memory))) => (owner.clone(), memory.clone()),
-        _ => (key("fuzz"), Memory::default()),
+        Ok(Some((owner, journal_state))) => (owner.clone(), journal_state.clone()),
+        _ => (key("fuzz"), JournalState::default()),
     };
     if let Ok(Some((owner, _))) = &read {
         let other = EnvironmentKey { environment: format!("{}x", owner.environment), ..owner.clone() };
@@ -62,18 +62,18 @@ fn opening(dir: &Path, data: &[u8]) {
         }
     };
     assert!(read.is_ok(), "what can be opened can be read");
-    assert_eq!(told(&journal.memory()), told(&known));
+    assert_eq!(as_text(&journal.journal_state()), as_text(&known));
     let opened = fs::read(&file).expect("it is open");
     let kept = opened.iter().zip(data).take_while(|(is, was)| is == was).count();
     for line in data[line_start(data, kept)..].split_inclusive(|byte| *byte == b'\n') {
         assert!(!is_entry(line), "a whole entry was cut off: {}", String::from_utf8_lossy(line));
     }
-    let entry = Entry::Started { step: "fuzz".into(), attempt: 1, making: true, named: None };
+    let entry = Entry::Started { step: "fuzz".into(), attempt: 1, creating: true, planned_name: None };
     journal.append(entry).expect("it can be appended to");
-    let now = journal.memory();
+    let now = journal.journal_state();
     drop(journal);
     let again = Journal::open(dir, "up", &owner, "0").expect("what we wrote we can open");
-    assert_eq!(told(&again.memory()), told(&now), "opening again remembers the same");
+    assert_eq!(as_text(&again.journal_state()), as_text(&now), "opening again remembers the same");
     drop(again);
     assert!(fs::read(&file).expect("it was open").starts_with(&opened), "nothing of ours is ever rewritten");
 }
@@ -86,7 +86,7 @@ fn damaging(dir: &Path, data: &[u8]) {
     // A file that is not a journal cannot be opened.
     let Ok(journal) = Journal::open(dir, "up", &owner, "0") else { return };
     for attempt in 1..4 {
-        let entry = Entry::Started { step: "fuzz".into(), attempt, making: true, named: None };
+        let entry = Entry::Started { step: "fuzz".into(), attempt, creating: true, planned_name: None };
         journal.append(entry).expect("it can be appended to");
     }
     drop(journal);
@@ -95,9 +95,14 @@ fn damaging(dir: &Path, data: &[u8]) {
     let drawn = data.iter().fold(7, |sum: usize, byte| sum.wrapping_mul(33).wrapping_add(usize::from(*byte)));
     let mut changed = whole.clone();
     changed[drawn % whole.len()] ^= 1;
-    let gone = drawn % lines.len();
-    let without: Vec<u8> =
-        lines.iter().enumerate().filter(|(at, _)| *at != gone).flat_map(|(_, line)| *line).copied().collect();
+    let removed = drawn % lines.len();
+    let without: Vec<u8> = lines
+        .iter()
+        .enumerate()
+        .filter(|(at, _)| *at != removed)
+        .flat_map(|(_, line)| *line)
+        .copied()
+        .collect();
     for damaged in [changed, without] {
         fs::write(&file, &damaged).expect("the folder is ours");
         assert!(Journal::read(dir).is_err(), "{}", String::from_utf8_lossy(&damaged));
@@ -126,8 +131,8 @@ fn tearing(dir: &Path, data: &[u8]) {
 }
 
 /// Formats a journal state without the claims of its process: a new process has none.
-fn told(memory: &Memory) -> String {
-    format!("{memory:?}").replace("claimed: true", "claimed: false")
+fn as_text(journal_state: &JournalState) -> String {
+    format!("{journal_state:?}").replace("claimed: true", "claimed: false")
 }
 
 /// Returns the start of the line that contains byte `at`.

@@ -38,29 +38,29 @@ pub fn check(data: &[u8]) {
     if text.replace("\r\n", "").contains('\r') {
         return;
     }
-    let Ok(Merged { text: with_ours, added }) = merge(Some(text), FROM_CLUSTER, CONTEXT) else { return };
-    assert!(has_context(Some(&with_ours), CONTEXT) && !differs(Some(&with_ours), FROM_CLUSTER, CONTEXT));
-    let again = merge(Some(&with_ours), FROM_CLUSTER, CONTEXT).expect("what we wrote we can read");
+    let Ok(Merged { text: merged_text, added }) = merge(Some(text), FROM_CLUSTER, CONTEXT) else { return };
+    assert!(has_context(Some(&merged_text), CONTEXT) && !differs(Some(&merged_text), FROM_CLUSTER, CONTEXT));
+    let again = merge(Some(&merged_text), FROM_CLUSTER, CONTEXT).expect("what we wrote we can read");
     let lines = |text: &str| text.lines().map(str::to_owned).collect::<Vec<_>>();
-    assert_eq!(lines(&again.text), lines(&with_ours), "a second time changes nothing");
-    let (before, during) = (read(text), read(&with_ours));
-    if is_ours_already(&before, &added.cluster, &added.user) {
+    assert_eq!(lines(&again.text), lines(&merged_text), "a second time changes nothing");
+    let (before, during) = (read(text), read(&merged_text));
+    if has_landfall_entries(&before, &added.cluster, &added.user) {
         return;
     }
-    theirs_is_kept(&before, &during);
-    let left = remove(&with_ours, &added).expect("what we wrote we can take out");
+    check_user_entries_kept(&before, &during);
+    let left = remove(&merged_text, &added).expect("what we wrote we can take out");
     let left = left.unwrap_or_default();
     // An edit in place changes at least the current context, and records it; a complete rewrite records
     // nothing.
-    let in_place = added.made || !added.gave_way.is_empty();
+    let in_place = added.made || !added.replaced_lines.is_empty();
     if in_place {
         // In flow style an entry may be on a line of the user.
         if !text.contains(['{', '[']) {
-            assert!(keeps_every_line(text, &with_ours), "a line is lost in:\n{with_ours}");
+            assert!(keeps_every_line(text, &merged_text), "a line is lost in:\n{merged_text}");
         }
-        assert_eq!(left, text, "with ours it was:\n{with_ours}\n{added:?}");
+        assert_eq!(left, text, "with ours it was:\n{merged_text}\n{added:?}");
     } else {
-        assert_eq!(bare(read(&left)), bare(before), "with ours it was:\n{with_ours}");
+        assert_eq!(bare(read(&left)), bare(before), "with ours it was:\n{merged_text}");
     }
 }
 
@@ -74,7 +74,7 @@ fn read(text: &str) -> Map<String, Value> {
 
 /// Returns whether the file already has an entry with landfall's names. The merge replaces it, which is a
 /// different guarantee.
-fn is_ours_already(fields: &Map<String, Value>, cluster: &str, user: &str) -> bool {
+fn has_landfall_entries(fields: &Map<String, Value>, cluster: &str, user: &str) -> bool {
     let names = [("clusters", cluster), ("contexts", CONTEXT), ("users", user)];
     names.iter().any(|(list, name)| items(fields, list).iter().any(|item| item["name"] == *name))
 }
@@ -83,7 +83,7 @@ fn items<'a>(fields: &'a Map<String, Value>, list: &str) -> &'a [Value] {
     fields.get(list).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
 }
 
-fn theirs_is_kept(before: &Map<String, Value>, during: &Map<String, Value>) {
+fn check_user_entries_kept(before: &Map<String, Value>, during: &Map<String, Value>) {
     for list in LISTS {
         let (before, during) = (items(before, list), items(during, list));
         assert_eq!(during.len(), before.len() + 1, "{list}");
@@ -96,7 +96,7 @@ fn theirs_is_kept(before: &Map<String, Value>, during: &Map<String, Value>) {
 
 /// Returns whether the new text contains every line of the user in order, except those of replaced keys.
 fn keeps_every_line(old: &str, new: &str) -> bool {
-    let gives_way = |line: &str| {
+    let is_replaced = |line: &str| {
         let Some((key, value)) = line.split_once(':') else { return false };
         let key = key.trim();
         let quoted = |quote: char| key.strip_prefix(quote).and_then(|key| key.strip_suffix(quote));
@@ -105,7 +105,7 @@ fn keeps_every_line(old: &str, new: &str) -> bool {
         is_value && (key == "current-context" || LISTS.contains(&key))
     };
     let mut new = new.lines();
-    old.lines().filter(|line| !gives_way(line)).all(|line| new.any(|other| other == line))
+    old.lines().filter(|line| !is_replaced(line)).all(|line| new.any(|other| other == line))
 }
 
 /// Removes empty lists, which are equivalent to missing ones.

@@ -2,11 +2,10 @@
 //! message and a remedy.
 
 use crate::settings::{
-    Asked, Purpose,
-    layers::{Environment, Flags},
-    load,
-    mistake::{Mistake, Place},
-    reading,
+    LoadInput, Mode,
+    config_error::{ConfigError, Place},
+    load, parse,
+    sources::{Environment, Flags},
 };
 use std::{cell::RefCell, fs, path::Path};
 
@@ -22,43 +21,43 @@ pub fn check(data: &[u8]) {
         return;
     }
     if let Ok(text) = std::str::from_utf8(data) {
-        let mut mistakes = Vec::new();
-        let reading = reading::parse("landfall.toml", text, &mut mistakes);
+        let mut config_errors = Vec::new();
+        let parse = parse::parse("landfall.toml", text, &mut config_errors);
         let lines = text.lines().count().max(1) + 1;
-        mistakes.iter().for_each(|mistake| complete(mistake, lines, true));
-        assert!(reading.lines.values().all(|line| (1..=lines).contains(line)), "{:?}", reading.lines);
+        config_errors.iter().for_each(|config_error| complete(config_error, lines, true));
+        assert!(parse.lines.values().all(|line| (1..=lines).contains(line)), "{:?}", parse.lines);
     }
     FOLDER.with_borrow_mut(|folder| {
         let dir = folder.get_or_insert_with(crate::folder).path();
         let config = dir.join("landfall.toml");
         fs::write(&config, data).expect("the folder is ours");
         let lines = data.split(|byte| *byte == b'\n').count() + 1;
-        for purpose in [Purpose::Make, Purpose::Remember] {
-            match loaded(&config, purpose) {
+        for mode in [Mode::Apply, Mode::Inspect] {
+            match loaded(&config, mode) {
                 Ok(()) => {}
-                Err(mistakes) => {
-                    assert!(!mistakes.is_empty(), "refused without a reason");
-                    mistakes.iter().for_each(|mistake| complete(mistake, lines, false));
+                Err(config_errors) => {
+                    assert!(!config_errors.is_empty(), "refused without a reason");
+                    config_errors.iter().for_each(|config_error| complete(config_error, lines, false));
                 }
             }
         }
     });
 }
 
-fn loaded(config: &Path, purpose: Purpose) -> Result<(), Vec<Mistake>> {
+fn loaded(config: &Path, mode: Mode) -> Result<(), Vec<ConfigError>> {
     let (flags, environment) = (Flags::new(), Environment::default());
-    let asked = Asked {
+    let input = LoadInput {
         flags: &flags,
         environment: &environment,
         config: Some(config),
         name: "fuzz",
         state_dir: Path::new("state"),
-        purpose,
+        mode,
         now: "2027-01-01T00:00:00Z".parse().expect("a constant"),
         ask: &|_| None,
     };
-    let wished = load(&asked)?;
-    let settings = &wished.settings;
+    let loaded_config = load(&input)?;
+    let settings = &loaded_config.settings;
     assert!(
         !settings.domain.is_empty() && !settings.location.is_empty() && !settings.resource_group.is_empty()
     );
@@ -66,13 +65,13 @@ fn loaded(config: &Path, purpose: Purpose) -> Result<(), Vec<Mistake>> {
     Ok(())
 }
 
-fn complete(mistake: &Mistake, lines: usize, in_text: bool) {
-    assert!(!mistake.message.is_empty() && !mistake.hint.is_empty(), "{mistake:?}");
-    assert!(!mistake.place.to_string().is_empty());
-    match &mistake.place {
-        Place::File { line: Some(line), .. } => assert!((1..=lines).contains(line), "{mistake:?}"),
-        Place::File { line: None, .. } => assert!(!in_text, "no line: {mistake:?}"),
-        Place::Default => panic!("a default is nobody's mistake: {mistake:?}"),
-        Place::Flag(_) | Place::Environment(_) => assert!(!in_text, "{mistake:?}"),
+fn complete(config_error: &ConfigError, lines: usize, in_text: bool) {
+    assert!(!config_error.message.is_empty() && !config_error.hint.is_empty(), "{config_error:?}");
+    assert!(!config_error.place.to_string().is_empty());
+    match &config_error.place {
+        Place::File { line: Some(line), .. } => assert!((1..=lines).contains(line), "{config_error:?}"),
+        Place::File { line: None, .. } => assert!(!in_text, "no line: {config_error:?}"),
+        Place::Default => panic!("a default is nobody's mistake: {config_error:?}"),
+        Place::Flag(_) | Place::Environment(_) => assert!(!in_text, "{config_error:?}"),
     }
 }

@@ -4,9 +4,9 @@
 //! that each replays the findings of the other. [`TARGETS`] lists them by name; `corpus/<name>/` contains
 //! their initial inputs.
 
-pub mod answering;
 pub mod arm;
 pub mod cluster;
+pub mod fake_server;
 pub mod front_door;
 pub mod journal;
 pub mod kubeconfig;
@@ -39,7 +39,8 @@ pub const TARGETS: [Target; 8] = [
 /// Creates a folder for a target's files, in memory if the system has such a place: the checks write and sync
 /// a lot.
 fn folder() -> tempfile::TempDir {
-    let memory = std::path::Path::new("/dev/shm");
-    let made = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
-    made.expect("a temporary folder can be made")
+    let journal_state = std::path::Path::new("/dev/shm");
+    let created =
+        if journal_state.is_dir() { tempfile::tempdir_in(journal_state) } else { tempfile::tempdir() };
+    created.expect("a temporary folder can be made")
 }

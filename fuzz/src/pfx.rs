@@ -19,7 +19,7 @@ pub fn check(data: &[u8]) {
     let began = Instant::now();
     match Material::from_pfx(file, PASSWORDS[usize::from(*first) % PASSWORDS.len()]) {
         Ok(material) => {
-            judged(material.leaf());
+            check_fields(material.leaf());
             assert_eq!(material.pfx().expose(), file, "it is kept byte for byte");
             let _ = check_for(&material, &["demo.example.com".to_owned()], Timestamp::UNIX_EPOCH);
             let _ = check_for(&material, &["*.demo.example.com".to_owned()], Timestamp::MAX);
@@ -27,13 +27,13 @@ pub fn check(data: &[u8]) {
         Err(error) => assert!(!error.to_string().is_empty() && !error.hint().is_empty()),
     }
     for leaf in [Leaf::from_der(file), Leaf::from_pem(file)].into_iter().flatten() {
-        judged(&leaf);
+        check_fields(&leaf);
     }
     let took = began.elapsed();
     assert!(took < TIME_MAX, "opening it took {took:?}");
 }
 
-fn judged(leaf: &Leaf) {
+fn check_fields(leaf: &Leaf) {
     assert_eq!((leaf.thumbprint_sha1.len(), leaf.thumbprint_sha256.len()), (40, 64));
     assert!(leaf.chain_length >= 1);
     for name in &leaf.names {

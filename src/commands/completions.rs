@@ -15,5 +15,5 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
     let mut text = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "landfall", &mut text);
     stream::out().raw(&String::from_utf8_lossy(&text));
-    Ok(Exit::Well)
+    Ok(Exit::Success)
 }

@@ -1,79 +1,84 @@
 //! `landfall doctor`: diagnoses the environment read-only, and reports the root cause.
 
 use crate::{
+    cli_context::CliContext,
     deployment::Deployment,
     exit::Exit,
     failure::Failure,
     render::{doctor, stream},
-    session::Session,
-    settings::{Purpose, Wished, flags::Wishes},
+    settings::{LoadedConfig, Mode, flags::SettingFlags},
     target::{self, Gateways, Target},
 };
 use jiff::Timestamp;
-use landfall_diagnose::doctor::{Bounds, Diagnosis, Patient, diagnose};
-use landfall_engine::{Journal, Memory};
+use landfall_diagnose::doctor::{Diagnosis, DoctorContext, DoctorTimeouts, diagnose};
+use landfall_engine::{Journal, JournalState};
 use landfall_steps::settings::Teardown;
 use std::time::Duration;
 use tokio::time::timeout;
 
 /// The maximum time that a failed run spends on its diagnosis, in real time.
-const AFTERWORD_MAX: Duration = Duration::from_secs(10);
+const DIAGNOSIS_MAX: Duration = Duration::from_secs(10);
 
 /// What `doctor` takes.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     #[command(flatten)]
-    wishes: Wishes,
+    setting_flags: SettingFlags,
 }
 
 /// Runs it. The journal is read without its lock and not written: a concurrent run continues.
-pub async fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
-    let wished = session.wished(&args.wishes, Purpose::Remember)?;
-    let known = Journal::read(&wished.folder).map_err(|error| Failure::of_journal(&error))?;
+pub async fn run(cli_context: &CliContext, args: &Args) -> Result<Exit, Failure> {
+    let config = cli_context.load_config(&args.setting_flags, Mode::Inspect)?;
+    let known = Journal::read(&config.folder).map_err(|error| Failure::of_journal(&error))?;
     if let Some((key, _)) = &known {
-        super::up::same_journal(&wished, key)?;
+        super::up::same_journal(&config, key)?;
     }
     let subscription = known.as_ref().map(|(key, _)| key.subscription.clone());
-    let memory = known.map(|(_, memory)| memory).unwrap_or_default();
-    let (allowed, environment) = (session.allowed(&wished.place)?, &session.environment);
+    let journal_state = known.map(|(_, journal_state)| journal_state).unwrap_or_default();
+    let (allowed, environment) = (cli_context.allowed(&config.place)?, &cli_context.environment);
     let target =
-        target::connect(allowed, environment, &wished.folder, subscription.as_deref(), Gateways::Answer)
+        target::connect(allowed, environment, &config.folder, subscription.as_deref(), Gateways::WithTraffic)
             .await?;
-    let ways = target.ways().await;
-    let found = look(&target, &wished, &memory, Some(&ways), Bounds::default()).await;
-    let (cloud, words) = (target.cloud, target.words.clone());
+    let address_map = target.address_map().await;
+    let found =
+        run_diagnosis(&target, &config, &journal_state, Some(&address_map), DoctorTimeouts::default()).await;
+    let (cloud, text) = (target.cloud, target.text.clone());
     target.close().await;
-    let program = session.program();
-    let shown = doctor::Shown {
+    let program = cli_context.program();
+    let shown = doctor::DiagnosisView {
         diagnosis: &found,
-        environment: &session.global.environment,
-        words: &words,
+        environment: &cli_context.global.environment,
+        text: &text,
         program: &program,
     };
-    match session.is_json() {
+    match cli_context.is_json() {
         true => stream::out().json(&doctor::document(&shown, cloud)),
-        false => stream::out().line(&doctor::text(&shown, session.terminal.out)),
+        false => stream::out().line(&doctor::text(&shown, cli_context.terminal.out)),
     }
-    Ok(if found.findings.is_empty() { Exit::Well } else { Exit::Failed })
+    Ok(if found.findings.is_empty() { Exit::Success } else { Exit::Failed })
 }
 
 /// Reads the created resources, under their recorded names.
-async fn look(
+async fn run_diagnosis(
     target: &Target,
-    wished: &Wished,
-    memory: &Memory,
-    ways: Option<&landfall_cloud::Ways>,
-    bounds: Bounds,
+    config: &LoadedConfig,
+    journal_state: &JournalState,
+    address_map: Option<&landfall_cloud::AddressMap>,
+    timeouts: DoctorTimeouts,
 ) -> Diagnosis {
-    let deployment = Deployment::new(&target.clouds, &wished.settings, Teardown::default());
-    let settings = deployment.resources().as_made(&wished.settings, memory);
-    let (clouds, now) = (&target.clouds, Timestamp::now());
-    let environment = &landfall_steps::description(&settings, memory, clouds.azure.id());
-    diagnose(&Patient { clouds, environment, ways, bounds, now }).await
+    let deployment = Deployment::new(&target.clients, &config.settings, Teardown::default());
+    let settings = deployment.resources().with_recorded_names(&config.settings, journal_state);
+    let (clients, now) = (&target.clients, Timestamp::now());
+    let environment = &landfall_steps::description(&settings, journal_state, clients.azure.id());
+    diagnose(&DoctorContext { clients, environment, address_map, timeouts, now }).await
 }
 
 /// Returns the root cause of a failed run's errors. The gateways are not queried: the failure precedes them.
-pub async fn afterword(target: &Target, wished: &Wished, memory: &Memory) -> Option<Diagnosis> {
-    let bounds = Bounds { cloud: AFTERWORD_MAX, outside: AFTERWORD_MAX };
-    timeout(AFTERWORD_MAX, look(target, wished, memory, None, bounds)).await.ok()
+pub async fn root_cause_note(
+    target: &Target,
+    config: &LoadedConfig,
+    journal_state: &JournalState,
+) -> Option<Diagnosis> {
+    let timeouts = DoctorTimeouts { cloud: DIAGNOSIS_MAX, external: DIAGNOSIS_MAX };
+    timeout(DIAGNOSIS_MAX, run_diagnosis(target, config, journal_state, None, timeouts)).await.ok()
 }

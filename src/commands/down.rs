@@ -2,18 +2,21 @@
 
 use super::up;
 use crate::{
+    cli_context::CliContext,
     deployment::Deployment,
     exit::{self, Exit},
     failure::Failure,
-    interrupt,
-    render::{self, board::Board, going::Going, json, stream, teardown, trouble},
-    session::Session,
-    settings::{Purpose, Wished, flags::Wishes},
+    render::{
+        self, failure, json, progress_state::ProgressState, stream, teardown,
+        teardown_preview::TeardownPreview,
+    },
+    settings::{LoadedConfig, Mode, flags::SettingFlags},
+    signals,
     target::{Gateways, Target},
     teardown_guards as guards,
 };
-use landfall_engine::{Entry, Journal, Memory, Outcome, Report, Run, StepInfo, Stop};
-use landfall_steps::{Holdings, settings::Teardown};
+use landfall_engine::{Entry, Journal, JournalState, Outcome, Report, Run, StepInfo, Stop};
+use landfall_steps::{TeardownInventory, settings::Teardown};
 use std::{cmp::Reverse, io::BufRead, sync::Arc, time::SystemTime};
 use tokio::sync::mpsc;
 
@@ -33,60 +36,63 @@ pub struct Args {
     #[arg(long)]
     adopt: bool,
     /// Delete a cluster that landfall created even if it contains foreign objects, also when it cannot be examined
-    #[arg(long)]
-    with_strangers: bool,
+    #[arg(long = "with-strangers")]
+    with_foreign: bool,
     #[command(flatten)]
     journal: up::AcceptJournal,
     #[command(flatten)]
-    wishes: Wishes,
+    setting_flags: SettingFlags,
 }
 
 impl Args {
     fn teardown(&self) -> Teardown {
-        Teardown { purge: self.purge, no_wait: self.no_wait, with_strangers: self.with_strangers }
+        Teardown { purge: self.purge, no_wait: self.no_wait, with_foreign: self.with_foreign }
     }
 }
 
 /// Runs it.
-pub async fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
-    let mut wished = session.wished(&args.wishes, Purpose::Remember)?;
-    args.journal.apply(session, &wished)?;
+pub async fn run(cli_context: &CliContext, args: &Args) -> Result<Exit, Failure> {
+    let mut config = cli_context.load_config(&args.setting_flags, Mode::Inspect)?;
+    args.journal.apply(cli_context, &config)?;
     let nothing = |why: &str| {
-        session.say(&format!("Nothing to delete: {why}."));
-        Ok(Exit::Well)
+        cli_context.say(&format!("Nothing to delete: {why}."));
+        Ok(Exit::Success)
     };
-    let known_journal = up::remembered(&wished)?;
+    let known_journal = up::recorded_state(&config)?;
     if known_journal.is_none() && !args.adopt {
         return nothing("this environment has no journal");
     }
     if let Some((key, _)) = &known_journal {
-        up::same_journal(&wished, key)?;
+        up::same_journal(&config, key)?;
     }
     let subscription = known_journal.as_ref().map(|(key, _)| key.subscription.as_str()).unwrap_or_default();
-    let offline = Deployment::offline(subscription, &wished.settings)?;
-    if let Some((_, memory)) = &known_journal {
+    let offline = Deployment::offline(subscription, &config.settings)?;
+    if let Some((_, journal_state)) = &known_journal {
         // The recorded names decide what is deleted, whatever the current settings are.
-        wished.settings = offline.resources().as_made(&wished.settings, memory);
+        config.settings = offline.resources().with_recorded_names(&config.settings, journal_state);
     }
     known(&args.keep, &offline.graph.steps())?;
-    let memory = known_journal.map(|(_, memory)| memory).unwrap_or_default();
-    if !is_anything_ours(&offline, &memory) && !args.adopt {
+    let journal_state = known_journal.map(|(_, journal_state)| journal_state).unwrap_or_default();
+    if !owns_anything(&offline, &journal_state) && !args.adopt {
         return nothing("landfall created nothing here");
     }
-    if !session.global.yes && !session.terminal.answers {
+    if !cli_context.global.yes && !cli_context.terminal.answers {
         return Err(Failure::new(Exit::Input, "ask for confirmation of the deletion")
             .cause("there is no terminal")
             .hint("confirm with --yes; nothing was changed"));
     }
-    let (journal, target) = up::open(session, &wished, "down", Gateways::Rest).await?;
-    session.say(&up::heading(session, "down", &target));
-    let ended = after_a_look(session, args, &wished, journal, &target).await;
+    let (journal, target) = up::open(cli_context, &config, "down", Gateways::WithoutTraffic).await?;
+    cli_context.say(&up::heading(cli_context, "down", &target));
+    let result = preview_and_delete(cli_context, args, &config, journal, &target).await;
     target.close().await;
-    ended
+    result
 }
 
-fn is_anything_ours(deployment: &Deployment, memory: &Memory) -> bool {
-    memory.0.iter().any(|(step, past)| past.ours && deployment.resources().is_deletable(step))
+fn owns_anything(deployment: &Deployment, journal_state: &JournalState) -> bool {
+    journal_state
+        .0
+        .iter()
+        .any(|(step, step_state)| step_state.owned && deployment.resources().is_deletable(step))
 }
 
 /// Refuses to keep the resource of an unknown step.
@@ -100,48 +106,54 @@ fn known(kept: &[String], steps: &[StepInfo]) -> Result<(), Failure> {
 }
 
 /// Surveys the resources, prints the preview, asks for consent, and deletes.
-async fn after_a_look(
-    session: &Session,
+async fn preview_and_delete(
+    cli_context: &CliContext,
     args: &Args,
-    wished: &Wished,
+    config: &LoadedConfig,
     journal: Journal,
     target: &Target,
 ) -> Result<Exit, Failure> {
-    let settings = &wished.settings;
-    let mut deployment = Deployment::new(&target.clouds, settings, args.teardown());
+    let settings = &config.settings;
+    let mut deployment = Deployment::new(&target.clients, settings, args.teardown());
     for step in &args.keep {
         deployment.keep(step, "kept by --keep");
     }
-    let mut memory = journal.memory();
+    let mut journal_state = journal.journal_state();
     let kept = |deployment: &Deployment, step: &str| deployment.graph.kept().contains_key(step);
     let found = match args.adopt {
-        true => guards::found(&deployment, target, &mut memory, |step| kept(&deployment, step)).await?,
+        true => {
+            guards::found(&deployment, target, &mut journal_state, |step| kept(&deployment, step)).await?
+        }
         false => Vec::new(),
     };
-    let mut to_adopt = if args.adopt { deployment.resources().adoptable(&memory) } else { Vec::new() };
+    let mut to_adopt = if args.adopt { deployment.resources().adoptable(&journal_state) } else { Vec::new() };
     to_adopt.retain(|step| !kept(&deployment, step));
-    if !is_anything_ours(&deployment, &memory) && to_adopt.is_empty() {
-        session.say("Nothing to delete: this environment has no resources.");
-        return Ok(Exit::Well);
+    if !owns_anything(&deployment, &journal_state) && to_adopt.is_empty() {
+        cli_context.say("Nothing to delete: this environment has no resources.");
+        return Ok(Exit::Success);
     }
-    let adopted: Vec<String> =
-        to_adopt.iter().filter(|step| !memory.past(step).is_some_and(|past| past.ours)).cloned().collect();
+    let adopted: Vec<String> = to_adopt
+        .iter()
+        .filter(|step| !journal_state.step_state(step).is_some_and(|step_state| step_state.owned))
+        .cloned()
+        .collect();
     for step in &to_adopt {
-        memory.learn("", &Entry::Adopted { step: step.clone() });
+        journal_state.apply("", &Entry::Adopted { step: step.clone() });
     }
-    let goes = |deployment: &Deployment, step: &str| {
-        memory.past(step).is_some_and(|past| past.ours) && !kept(deployment, step)
+    let is_deleted = |deployment: &Deployment, step: &str| {
+        journal_state.step_state(step).is_some_and(|step_state| step_state.owned) && !kept(deployment, step)
     };
-    let going: Vec<&str> =
-        memory.0.keys().map(String::as_str).filter(|step| goes(&deployment, step)).collect();
+    let preview: Vec<&str> =
+        journal_state.0.keys().map(String::as_str).filter(|step| is_deleted(&deployment, step)).collect();
     let resources = deployment.resources();
-    let mut survey = landfall_steps::survey(&target.clouds, settings, resources, &memory, &going).await;
-    guards::keep(&mut deployment, &mut survey, args.with_strangers, goes);
+    let mut preconditions =
+        landfall_steps::preconditions(&target.clients, settings, resources, &journal_state, &preview).await;
+    guards::keep(&mut deployment, &mut preconditions, args.with_foreign, is_deleted);
     let steps = deployment.graph.steps();
-    let going = Going {
+    let preview = TeardownPreview {
         resources: deployment.resources(),
         steps: &steps,
-        memory: &memory,
+        journal_state: &journal_state,
         adopted: &adopted,
         kept: deployment
             .graph
@@ -149,38 +161,38 @@ async fn after_a_look(
             .iter()
             .map(|(step, why)| ((*step).to_owned(), (*why).to_owned()))
             .collect(),
-        survey: &survey,
-        ours: Holdings::default(),
-        theirs: Holdings::default(),
+        preconditions: &preconditions,
+        owned: TeardownInventory::default(),
+        adopted_resources: TeardownInventory::default(),
         purge: args.purge,
     };
-    let going = going.weigh();
-    if session.is_json() {
-        stream::out().json(&json::plan(SystemTime::now(), going.json()));
+    let preview = preview.with_inventories();
+    if cli_context.is_json() {
+        stream::out().json(&json::plan(SystemTime::now(), preview.json()));
     }
-    match going.steps().is_empty() {
+    match preview.steps().is_empty() {
         // Nothing is deleted, so there is no question; the run reports what is left.
-        true => session.say(&format!("{}\n", going.text(session.terminal.err))),
-        false => confirm(session, &going, &settings.resource_group)?,
+        true => cli_context.say(&format!("{}\n", preview.text(cli_context.terminal.err))),
+        false => confirm(cli_context, &preview, &settings.resource_group)?,
     }
     for entry in found {
-        journal.append(entry).map_err(|error| Failure::of_writing(&error))?;
+        journal.append(entry).map_err(|error| Failure::of_journal_write(&error))?;
     }
     for step in to_adopt {
-        journal.append(Entry::Adopted { step }).map_err(|error| Failure::of_writing(&error))?;
+        journal.append(Entry::Adopted { step }).map_err(|error| Failure::of_journal_write(&error))?;
     }
-    take_down(session, deployment, journal, target).await
+    tear_down(cli_context, deployment, journal, target).await
 }
 
 /// Prints the preview, refuses if something is locked, and asks for consent unless --yes was given.
-fn confirm(session: &Session, going: &Going<'_>, group: &str) -> Result<(), Failure> {
-    let plan = going.text(session.terminal.err);
-    if let Some(refused) = guards::refused(going) {
-        session.say(&format!("{plan}\n"));
+fn confirm(cli_context: &CliContext, preview: &TeardownPreview<'_>, group: &str) -> Result<(), Failure> {
+    let plan = preview.text(cli_context.terminal.err);
+    if let Some(refused) = guards::refused(preview) {
+        cli_context.say(&format!("{plan}\n"));
         return Err(refused);
     }
-    if session.global.yes {
-        session.say(&format!("{plan}\n"));
+    if cli_context.global.yes {
+        cli_context.say(&format!("{plan}\n"));
         return Ok(());
     }
     stream::err().write(&format!(
@@ -195,24 +207,24 @@ fn confirm(session: &Session, going: &Going<'_>, group: &str) -> Result<(), Fail
     }
 }
 
-fn ours(memory: &Memory) -> Vec<String> {
-    memory.0.iter().filter(|(_, past)| past.ours).map(|(step, _)| step.clone()).collect()
+fn owned(journal_state: &JournalState) -> Vec<String> {
+    journal_state.0.iter().filter(|(_, step_state)| step_state.owned).map(|(step, _)| step.clone()).collect()
 }
 
-async fn take_down(
-    session: &Session,
+async fn tear_down(
+    cli_context: &CliContext,
     deployment: Deployment,
     journal: Journal,
     target: &Target,
 ) -> Result<Exit, Failure> {
-    let board = Board::backwards(ours(&journal.memory()));
-    let pace = target.pace;
+    let progress_state = ProgressState::reversed(owned(&journal.journal_state()));
+    let time_scale = target.time_scale;
     let (events, seen) = mpsc::unbounded_channel();
     let (say, sentences) = mpsc::unbounded_channel();
     let journal = Arc::new(journal);
-    let run = Run { journal: journal.clone(), pace, stop: Stop::new(), events };
-    interrupt::listen(run.stop.clone(), say);
-    let mut display = session.display(board, target.cloud, pace);
+    let run = Run { journal: journal.clone(), time_scale, stop: Stop::new(), events };
+    signals::listen(run.stop.clone(), say);
+    let mut display = cli_context.display(progress_state, target.cloud, time_scale);
     let running = async {
         let report = landfall_engine::down(&deployment.graph, &run).await;
         // The display ends when the last sender is dropped.
@@ -220,27 +232,37 @@ async fn take_down(
         report
     };
     let (report, ()) = tokio::join!(running, render::drive(&mut *display, seen, sentences));
-    let mut report = report.map_err(|error| Failure::of_writing(&error))?;
+    let mut report = report.map_err(|error| Failure::of_journal_write(&error))?;
     // The order is that of the graph, whichever step finished first.
     let steps = deployment.graph.steps();
     let place = |step: &str| Reverse(steps.iter().position(|known| known.id == step));
     report.undone.sort_by_key(|(step, _)| place(step));
-    tell(session, &report, target.requests(), trouble::goes_on(&journal.memory()));
+    print_report(
+        cli_context,
+        &report,
+        target.requests(),
+        failure::has_operations_in_flight(&journal.journal_state()),
+    );
     Ok(exit::of_report(&report))
 }
 
-fn tell(session: &Session, report: &Report, requests: u64, goes_on: bool) {
-    if session.is_json() {
+fn print_report(cli_context: &CliContext, report: &Report, requests: u64, has_operations_in_flight: bool) {
+    if cli_context.is_json() {
         stream::out().json(&json::farewell(SystemTime::now(), report, requests));
     }
-    let paint = session.terminal.err;
+    let style = cli_context.terminal.err;
     if report.outcome == Outcome::Ready {
-        let again = format!("{} down", session.program());
-        session.say(&format!("\n{}", teardown::text(report, requests, &again, paint)));
+        let again = format!("{} down", cli_context.program());
+        cli_context.say(&format!("\n{}", teardown::text(report, requests, &again, style)));
         return;
     }
-    let mut trouble = trouble::errors(report, paint);
+    let mut failure = failure::errors(report, style);
     // No steps: a failed deletion blocks its dependencies, and each of those has been reported.
-    trouble.push(trouble::rest(report, &[], &format!("{} down", session.program()), goes_on));
-    stream::err().line(&format!("\n{}", trouble.join("\n\n")));
+    failure.push(failure::next_steps(
+        report,
+        &[],
+        &format!("{} down", cli_context.program()),
+        has_operations_in_flight,
+    ));
+    stream::err().line(&format!("\n{}", failure.join("\n\n")));
 }

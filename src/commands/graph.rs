@@ -1,12 +1,12 @@
 //! `landfall graph`: the steps and their edges.
 
 use crate::{
+    cli_context::CliContext,
     deployment::Deployment,
     exit::Exit,
     failure::Failure,
     render::{graph, stream},
-    session::Session,
-    settings::{Purpose, flags::Wishes},
+    settings::{Mode, flags::SettingFlags},
     target,
 };
 use landfall_steps::settings::Teardown;
@@ -18,7 +18,7 @@ pub struct Args {
     #[arg(long = "as", value_name = "LANGUAGE", default_value = "mermaid")]
     language: Language,
     #[command(flatten)]
-    wishes: Wishes,
+    setting_flags: SettingFlags,
 }
 
 /// The output language.
@@ -29,14 +29,14 @@ enum Language {
 }
 
 /// Runs the command.
-pub fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
-    let wished = session.wished(&args.wishes, Purpose::Remember)?;
-    let clouds = target::offline(wished.place.subscription.as_deref().unwrap_or_default())?;
-    let steps = Deployment::new(&clouds, &wished.settings, Teardown::default()).graph.enabled_steps();
+pub fn run(cli_context: &CliContext, args: &Args) -> Result<Exit, Failure> {
+    let config = cli_context.load_config(&args.setting_flags, Mode::Inspect)?;
+    let clients = target::offline(config.place.subscription.as_deref().unwrap_or_default())?;
+    let steps = Deployment::new(&clients, &config.settings, Teardown::default()).graph.enabled_steps();
     let text = match args.language {
         Language::Mermaid => graph::mermaid(&steps),
         Language::Dot => graph::dot(&steps),
     };
     stream::out().write(&text);
-    Ok(Exit::Well)
+    Ok(Exit::Success)
 }

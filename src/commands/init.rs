@@ -1,6 +1,6 @@
 //! `landfall init`: writes a settings file with every setting, commented out.
 
-use crate::{exit::Exit, failure::Failure, session::Session};
+use crate::{cli_context::CliContext, exit::Exit, failure::Failure};
 use std::{fs::OpenOptions, io::Write, path::Path};
 
 const TEMPLATE: &str = include_str!("../../templates/landfall.toml");
@@ -14,8 +14,8 @@ pub struct Args {
 }
 
 /// Runs the command.
-pub fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
-    let path = session.global.config.as_deref().unwrap_or(Path::new("landfall.toml"));
+pub fn run(cli_context: &CliContext, args: &Args) -> Result<Exit, Failure> {
+    let path = cli_context.global.config.as_deref().unwrap_or(Path::new("landfall.toml"));
     let shown = path.display();
     let mut options = OpenOptions::new();
     options.write(true);
@@ -26,11 +26,11 @@ pub fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
     let written = options.open(path).and_then(|mut file| file.write_all(TEMPLATE.as_bytes()));
     match written {
         Ok(()) => {
-            session.say(&format!(
+            cli_context.say(&format!(
                 "Wrote {shown}. Every setting in it is optional.\nNext: {} up",
-                session.program()
+                cli_context.program()
             ));
-            Ok(Exit::Well)
+            Ok(Exit::Success)
         }
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
             Err(Failure::new(Exit::Input, format!("write {shown}"))
@@ -44,7 +44,7 @@ pub fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::settings::{mistake::Place, reading, schema};
+    use crate::settings::{config_error::Place, parse, schema};
     use serde_json::Value;
 
     /// Returns the template with every setting enabled: `#key = …` and `#[table]`, unlike `# prose`.
@@ -57,18 +57,18 @@ mod tests {
     }
 
     #[test]
-    fn the_template_alone_changes_nothing() {
-        let mut mistakes = Vec::new();
-        assert!(reading::parse("landfall.toml", TEMPLATE, &mut mistakes).lines.is_empty());
-        assert_eq!(mistakes, []);
+    fn the_template_contains_only_defaults() {
+        let mut config_errors = Vec::new();
+        assert!(parse::parse("landfall.toml", TEMPLATE, &mut config_errors).lines.is_empty());
+        assert_eq!(config_errors, []);
     }
 
     #[test]
     fn the_template_names_every_setting_and_its_default() {
-        let mut mistakes = Vec::new();
+        let mut config_errors = Vec::new();
         let text = switched_on();
-        let reading = reading::parse("landfall.toml", &text, &mut mistakes);
-        assert_eq!(mistakes, []);
+        let parsed = parse::parse("landfall.toml", &text, &mut config_errors);
+        assert_eq!(config_errors, []);
         let written: toml::Table = toml::from_str(&text).unwrap();
         let schema = schema::schema();
         for (key, field) in schema["properties"].as_object().unwrap() {
@@ -77,7 +77,7 @@ mod tests {
             let leaves: Vec<(String, Value)> =
                 if table.is_empty() { vec![(key.clone(), field.clone())] } else { leaves.collect() };
             for (path, field) in leaves {
-                assert!(reading.lines.contains_key(&path), "{path} is not in the template");
+                assert!(parsed.lines.contains_key(&path), "{path} is not in the template");
                 let shown = path
                     .split('.')
                     .try_fold(toml::Value::Table(written.clone()), |at, part| at.get(part).cloned());
@@ -90,8 +90,8 @@ mod tests {
             }
         }
         assert_eq!(
-            reading.place("domain"),
-            Place::File { file: "landfall.toml".into(), line: reading.lines.get("domain").copied() }
+            parsed.place("domain"),
+            Place::File { file: "landfall.toml".into(), line: parsed.lines.get("domain").copied() }
         );
     }
 }

@@ -15,5 +15,5 @@ pub fn run(_: &Args) -> Result<Exit, Failure> {
     let rendered = clap_mangen::Man::new(command).render(&mut text);
     rendered.map_err(|error| Failure::new(Exit::Failed, "render the man page").caused_by(&error))?;
     stream::out().raw(&String::from_utf8_lossy(&text));
-    Ok(Exit::Well)
+    Ok(Exit::Success)
 }

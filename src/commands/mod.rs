@@ -16,39 +16,39 @@ pub mod verify;
 
 use crate::{
     cli::{Cli, Command},
+    cli_context::CliContext,
     exit::Exit,
     failure::Failure,
     render::{escape::Escaping, stream},
-    session::Session,
 };
 use std::future::Future;
 
 /// Runs a command and reports its failure.
 pub fn run(cli: Cli) -> Exit {
-    let session = Session::new(cli.global);
-    trace(session.global.verbose);
-    let checked = session.environment.check().map_err(Failure::of_mistakes);
-    match checked.and_then(|()| dispatch(&session, cli.command)) {
+    let cli_context = CliContext::new(cli.global);
+    trace(cli_context.global.verbose);
+    let checked = cli_context.environment.check().map_err(Failure::of_config_errors);
+    match checked.and_then(|()| dispatch(&cli_context, cli.command)) {
         Ok(exit) => exit,
         Err(failure) => {
-            stream::err().line(&failure.text(session.terminal.err));
+            stream::err().line(&failure.text(cli_context.terminal.err));
             failure.exit
         }
     }
 }
 
-fn dispatch(session: &Session, command: Command) -> Result<Exit, Failure> {
+fn dispatch(cli_context: &CliContext, command: Command) -> Result<Exit, Failure> {
     match command {
-        Command::Up(args) => wait(up::run(session, &args)),
-        Command::Plan(args) => wait(plan::run(session, &args)),
-        Command::Status(args) => wait(status::run(session, &args)),
-        Command::Verify(args) => wait(verify::run(session, &args)),
-        Command::Doctor(args) => wait(doctor::run(session, &args)),
-        Command::Rotate(args) => wait(rotate::run(session, &args)),
-        Command::Down(args) => wait(down::run(session, &args)),
-        Command::Sim(args) => wait(sim::run(session, &args)),
-        Command::Init(args) => init::run(session, &args),
-        Command::Graph(args) => graph::run(session, &args),
+        Command::Up(args) => wait(up::run(cli_context, &args)),
+        Command::Plan(args) => wait(plan::run(cli_context, &args)),
+        Command::Status(args) => wait(status::run(cli_context, &args)),
+        Command::Verify(args) => wait(verify::run(cli_context, &args)),
+        Command::Doctor(args) => wait(doctor::run(cli_context, &args)),
+        Command::Rotate(args) => wait(rotate::run(cli_context, &args)),
+        Command::Down(args) => wait(down::run(cli_context, &args)),
+        Command::Sim(args) => wait(sim::run(cli_context, &args)),
+        Command::Init(args) => init::run(cli_context, &args),
+        Command::Graph(args) => graph::run(cli_context, &args),
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(&args),
         Command::Schema(args) => schema::run(&args),

@@ -2,18 +2,18 @@
 
 use super::up;
 use crate::{
+    cli_context::{CliContext, command_line},
     deployment::Deployment,
     exit::{self, Exit},
-    extent::Extent,
     failure::Failure,
     render::{plan, stream},
-    session::{Session, command_line},
-    settings::{Purpose, Wished, flags::Wishes},
+    settings::{LoadedConfig, Mode, flags::SettingFlags},
     target::{self, Gateways, Target},
+    up_options::UpOptions,
 };
 use jiff::Timestamp;
-use landfall_engine::{Looking, Memory, Plan, Stop};
-use landfall_steps::{CertificateFacts, settings::Teardown};
+use landfall_engine::{JournalState, Plan, PlanContext, Stop};
+use landfall_steps::{CertificateSummary, settings::Teardown};
 use std::sync::Arc;
 
 /// What `plan` takes.
@@ -23,53 +23,53 @@ pub struct Args {
     #[arg(long)]
     detailed_exitcode: bool,
     #[command(flatten)]
-    extent: Extent,
+    up_options: UpOptions,
     #[command(flatten)]
-    wishes: Wishes,
+    setting_flags: SettingFlags,
 }
 
 /// Runs it. The journal is read without its lock and not written: a concurrent run continues.
-pub async fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
-    let mut wished = session.wished(&args.wishes, Purpose::Make)?;
-    args.extent.apply(&mut wished.settings)?;
-    let known = up::remembered(&wished)?;
+pub async fn run(cli_context: &CliContext, args: &Args) -> Result<Exit, Failure> {
+    let mut config = cli_context.load_config(&args.setting_flags, Mode::Apply)?;
+    args.up_options.apply(&mut config.settings)?;
+    let known = up::recorded_state(&config)?;
     if let Some((key, _)) = &known {
-        up::same_journal(&wished, key)?;
+        up::same_journal(&config, key)?;
     }
     let subscription = known.as_ref().map(|(key, _)| key.subscription.clone());
-    let memory = known.map(|(_, memory)| memory).unwrap_or_default();
+    let journal_state = known.map(|(_, journal_state)| journal_state).unwrap_or_default();
     let target = target::connect(
-        session.allowed(&wished.place)?,
-        &session.environment,
-        &wished.folder,
+        cli_context.allowed(&config.place)?,
+        &cli_context.environment,
+        &config.folder,
         subscription.as_deref(),
-        Gateways::Rest,
+        Gateways::WithoutTraffic,
     )
     .await?;
-    let planned = look(session, &wished, memory, &target).await;
-    let words = target.words.clone();
-    let (cloud, pace, requests) = (target.cloud, target.pace, target.requests());
+    let planned = compute_plan(cli_context, &config, journal_state, &target).await;
+    let text = target.text.clone();
+    let (cloud, time_scale, requests) = (target.cloud, target.time_scale, target.requests());
     target.close().await;
     let (planned, certificate) = planned?;
-    let (environment, program) = (session.global.environment.as_str(), session.program());
-    let flags = [args.extent.arguments(), args.wishes.arguments()].concat();
+    let (environment, program) = (cli_context.global.environment.as_str(), cli_context.program());
+    let flags = [args.up_options.arguments(), args.setting_flags.arguments()].concat();
     let flags = command_line(&flags);
     let certificate = certificate.as_ref();
     let now = Timestamp::now();
-    let shown = plan::Shown {
+    let shown = plan::PlanView {
         plan: &planned,
         environment,
-        words: &words,
+        text: &text,
         program: &program,
         flags: &flags,
-        pace,
+        time_scale,
         requests,
         certificate,
         now,
     };
-    match session.is_json() {
+    match cli_context.is_json() {
         true => stream::out().json(&plan::document(&shown, cloud)),
-        false => stream::out().line(&plan::text(&shown, session.terminal.out)),
+        false => stream::out().line(&plan::text(&shown, cli_context.terminal.out)),
     }
     let refused = planned.steps.iter().filter_map(|step| step.error.as_ref());
     Ok(match args.detailed_exitcode && !planned.is_empty() {
@@ -78,19 +78,23 @@ pub async fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
             Exit::Refused
         }
         true => Exit::Changes,
-        false => Exit::Well,
+        false => Exit::Success,
     })
 }
 
-async fn look(
-    session: &Session,
-    wished: &Wished,
-    memory: Memory,
+async fn compute_plan(
+    cli_context: &CliContext,
+    config: &LoadedConfig,
+    journal_state: JournalState,
     target: &Target,
-) -> Result<(Plan, Option<CertificateFacts>), Failure> {
-    up::same_environment(session, wished, &memory, target)?;
-    let deployment = Deployment::new(&target.clouds, &wished.settings, Teardown::default());
-    let certificate = deployment.facts(&memory).certificate;
-    let looking = Looking { memory: Arc::new(memory), pace: target.pace, stop: Stop::new() };
-    Ok((landfall_engine::plan(&deployment.graph, &looking).await, certificate))
+) -> Result<(Plan, Option<CertificateSummary>), Failure> {
+    up::same_environment(cli_context, config, &journal_state, target)?;
+    let deployment = Deployment::new(&target.clients, &config.settings, Teardown::default());
+    let certificate = deployment.facts(&journal_state).certificate;
+    let plan_context = PlanContext {
+        journal_state: Arc::new(journal_state),
+        time_scale: target.time_scale,
+        stop: Stop::new(),
+    };
+    Ok((landfall_engine::plan(&deployment.graph, &plan_context).await, certificate))
 }

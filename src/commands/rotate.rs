@@ -1,17 +1,17 @@
 //! `landfall rotate`: replaces the served certificate.
 
-use super::up::{self, Ended, Told};
+use super::up::{self, RunOutput, RunResult};
 use crate::{
+    cli_context::CliContext,
     deployment::Deployment,
     exit::Exit,
     failure::Failure,
     render::rotation,
-    session::Session,
-    settings::{Purpose, Wished, flags::Wishes},
+    settings::{LoadedConfig, Mode, flags::SettingFlags},
     target::Gateways,
 };
 use jiff::Timestamp;
-use landfall_engine::Memory;
+use landfall_engine::JournalState;
 use landfall_steps::settings::{Renewal, Teardown};
 
 /// What `rotate` takes.
@@ -20,58 +20,61 @@ pub struct Args {
     #[command(flatten)]
     journal: up::AcceptJournal,
     #[command(flatten)]
-    wishes: Wishes,
+    setting_flags: SettingFlags,
 }
 
 /// Runs it.
-pub async fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
-    let mut wished = session.wished(&args.wishes, Purpose::Make)?;
-    args.journal.apply(session, &wished)?;
-    let Some((key, memory)) = up::remembered(&wished)? else { return Err(nothing_to_rotate(session)) };
-    if !Deployment::offline(&key.subscription, &wished.settings)?.has_certificate(&memory) {
-        return Err(nothing_to_rotate(session));
+pub async fn run(cli_context: &CliContext, args: &Args) -> Result<Exit, Failure> {
+    let mut config = cli_context.load_config(&args.setting_flags, Mode::Apply)?;
+    args.journal.apply(cli_context, &config)?;
+    let Some((key, journal_state)) = up::recorded_state(&config)? else {
+        return Err(nothing_to_rotate(cli_context));
+    };
+    if !Deployment::offline(&key.subscription, &config.settings)?.has_certificate(&journal_state) {
+        return Err(nothing_to_rotate(cli_context));
     }
-    let (journal, target) = up::open(session, &wished, "rotate", Gateways::Rest).await?;
-    session.say(&up::heading(session, "rotate", &target));
-    let deployment = Deployment::new(&target.clouds, &wished.settings, Teardown::default());
-    let ended = match may_rotate(session, &deployment, &wished, &journal.memory()) {
+    let (journal, target) = up::open(cli_context, &config, "rotate", Gateways::WithoutTraffic).await?;
+    cli_context.say(&up::heading(cli_context, "rotate", &target));
+    let deployment = Deployment::new(&target.clients, &config.settings, Teardown::default());
+    let result = match may_rotate(cli_context, &deployment, &config, &journal.journal_state()) {
         Ok(renewal) => {
-            wished.settings.certificate.renewal = renewal;
-            let told = told(session, &wished);
-            match up::same_environment(session, &wished, &journal.memory(), &target) {
-                Ok(()) => up::bring_up(session, &wished, journal, &target, &told).await,
+            config.settings.certificate.renewal = renewal;
+            let run_output = run_output(cli_context, &config);
+            match up::same_environment(cli_context, &config, &journal.journal_state(), &target) {
+                Ok(()) => up::bring_up(cli_context, &config, journal, &target, &run_output).await,
                 Err(refused) => Err(refused),
             }
         }
         Err(refused) => Err(refused),
     };
     target.close().await;
-    ended
+    result
 }
 
-fn nothing_to_rotate(session: &Session) -> Failure {
+fn nothing_to_rotate(cli_context: &CliContext) -> Failure {
     Failure::new(Exit::Input, "rotate the certificate")
         .cause(format!(
             "there is nothing to rotate: environment {} has no certificate",
-            session.global.environment
+            cli_context.global.environment
         ))
-        .hint(format!("create the environment first: {} up", session.program()))
+        .hint(format!("create the environment first: {} up", cli_context.program()))
 }
 
 /// Returns the renewal of this run; `None` if an earlier rotation is unfinished, which this run resumes.
 fn may_rotate(
-    session: &Session,
+    cli_context: &CliContext,
     deployment: &Deployment,
-    wished: &Wished,
-    memory: &Memory,
+    config: &LoadedConfig,
+    journal_state: &JournalState,
 ) -> Result<Option<Renewal>, Failure> {
-    if deployment.unfinished_rotation(memory).is_some() {
-        session.say("An earlier rotation is not complete; it is resumed.\n");
+    if deployment.unfinished_rotation(journal_state).is_some() {
+        cli_context.say("An earlier rotation is not complete; it is resumed.\n");
         return Ok(None);
     }
-    let given = wished.settings.certificate.given.is_some();
-    let held = deployment.certificate(memory).filter(|held| !held.is_made_for(&wished.settings.domain));
-    match held.filter(|_| !given && !deployment.is_import_begun(memory)) {
+    let given = config.settings.certificate.given.is_some();
+    let held =
+        deployment.certificate(journal_state).filter(|held| !held.is_renewable_for(&config.settings.domain));
+    match held.filter(|_| !given && !deployment.is_import_begun(journal_state)) {
         None => Ok(Some(Renewal::Now)),
         Some(held) => Err(Failure::new(Exit::Input, "rotate the certificate")
             .cause(format!(
@@ -79,29 +82,31 @@ fn may_rotate(
                             own",
                 held.name
             ))
-            .hint(format!("pass the new one: {} rotate --pfx FILE", session.program()))),
+            .hint(format!("pass the new one: {} rotate --pfx FILE", cli_context.program()))),
     }
 }
 
-fn told<'a>(session: &'a Session, wished: &Wished) -> Told<'a> {
-    let given = wished.settings.certificate.given.is_some();
-    let program = session.program();
-    let text = move |ended: &Ended<'_>| {
-        let rotation = ended.deployment.rotation(ended.before, ended.memory);
-        let shown = rotation::Shown {
-            facts: &ended.deployment.facts(ended.memory),
-            report: ended.report,
-            requests: ended.target.requests(),
+fn run_output<'a>(cli_context: &'a CliContext, config: &LoadedConfig) -> RunOutput<'a> {
+    let given = config.settings.certificate.given.is_some();
+    let program = cli_context.program();
+    let text = move |result: &RunResult<'_>| {
+        let rotation = result.deployment.rotation(result.before, result.journal_state);
+        let shown = rotation::RotationView {
+            facts: &result.deployment.facts(result.journal_state),
+            report: result.report,
+            requests: result.target.requests(),
             given,
             program: &program,
             now: Timestamp::now(),
         };
-        rotation.map(|rotation| rotation::text(&rotation, &shown, session.terminal.err)).unwrap_or_default()
+        rotation
+            .map(|rotation| rotation::text(&rotation, &shown, cli_context.terminal.err))
+            .unwrap_or_default()
     };
-    let field = |ended: &Ended<'_>| {
-        let rotation = ended.deployment.rotation(ended.before, ended.memory)?;
+    let field = |result: &RunResult<'_>| {
+        let rotation = result.deployment.rotation(result.before, result.journal_state)?;
         Some(("rotation", rotation::document(&rotation)))
     };
-    let again = format!("{} rotate", session.program());
-    Told { again, text: Box::new(text), field: Box::new(field) }
+    let again = format!("{} rotate", cli_context.program());
+    RunOutput { again, text: Box::new(text), field: Box::new(field) }
 }

@@ -9,5 +9,5 @@ pub struct Args {}
 /// Runs the command.
 pub fn run(_: &Args) -> Result<Exit, Failure> {
     stream::out().line(&format!("{:#}", schema::schema()));
-    Ok(Exit::Well)
+    Ok(Exit::Success)
 }

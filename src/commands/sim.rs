@@ -2,16 +2,16 @@
 //! command.
 
 use crate::{
+    cli_context::CliContext,
     exit::Exit,
     failure::Failure,
-    interrupt::Wish,
-    rehearsal::{self, Elsewhere, Pace, Rehearsed},
-    render::{escape, stream, words},
-    session::Session,
-    settings::{Purpose, Wished, file::CloudName, flags::Wishes},
+    render::{escape, stream, text},
+    settings::{LoadedConfig, Mode, file::CloudName, flags::SettingFlags},
+    signals::StopRequest,
+    sim_target::{self, RemoteSim, SimHandle, SpeedText},
 };
 use landfall_engine::Journal;
-use landfall_sim::{Doors, Line, Options, Served, Serving, Sim};
+use landfall_sim::{Listeners, Options, RegistrationOptions, RequestRecord, ServerRegistration, Sim};
 use serde_json::{Map, Value, json};
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -24,88 +24,88 @@ use std::{
 #[command(args_conflicts_with_subcommands = true)]
 pub struct Args {
     #[command(subcommand)]
-    what: Option<What>,
+    what: Option<SimAction>,
     /// Port on 127.0.0.1, kept for later runs [default: the previous port]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     port: Option<u16>,
     #[command(flatten)]
-    wishes: Wishes,
+    setting_flags: SettingFlags,
 }
 
 /// What else there is to do with a world.
 #[derive(clap::Subcommand, Clone, Copy, Debug)]
-enum What {
+enum SimAction {
     /// Print shell exports that point kubectl, az and curl to the served simulated cloud: eval "$(landfall sim env)"
     Env,
 }
 
 /// Runs it.
-pub async fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
-    let wished = session.wished(&args.wishes, Purpose::Remember)?;
-    if wished.place.cloud != CloudName::Sim {
+pub async fn run(cli_context: &CliContext, args: &Args) -> Result<Exit, Failure> {
+    let config = cli_context.load_config(&args.setting_flags, Mode::Inspect)?;
+    if config.place.cloud != CloudName::Sim {
         return Err(Failure::new(Exit::Input, "serve a simulated cloud")
             .cause("cloud is azure")
             .hint("use --cloud sim, with a separate --environment"));
     }
     match args.what {
-        Some(What::Env) => env(session, &wished).await,
-        None => serve(session, &wished, args.port).await,
+        Some(SimAction::Env) => env(cli_context, &config).await,
+        None => serve(cli_context, &config, args.port).await,
     }
 }
 
-async fn env(session: &Session, wished: &Wished) -> Result<Exit, Failure> {
-    let Some(elsewhere) = Elsewhere::find(&wished.folder).await else {
-        let environment = &wished.settings.environment;
+async fn env(cli_context: &CliContext, config: &LoadedConfig) -> Result<Exit, Failure> {
+    let Some(remote) = RemoteSim::find(&config.folder).await else {
+        let environment = &config.settings.environment;
         let doing = format!("find the server of the simulated cloud of environment {environment}");
         return Err(Failure::new(Exit::Failed, doing)
             .cause("none is running")
-            .hint(format!("run `{} sim` in another terminal", session.program())));
+            .hint(format!("run `{} sim` in another terminal", cli_context.program())));
     };
-    stream::out().write(&elsewhere.shell().await?);
-    Ok(Exit::Well)
+    stream::out().write(&remote.shell_exports().await?);
+    Ok(Exit::Success)
 }
 
-async fn serve(session: &Session, wished: &Wished, port: Option<u16>) -> Result<Exit, Failure> {
-    for path in Journal::secure(&wished.folder).map_err(|error| Failure::of_journal(&error))? {
-        session.say(&format!(
+async fn serve(cli_context: &CliContext, config: &LoadedConfig, port: Option<u16>) -> Result<Exit, Failure> {
+    for path in Journal::secure(&config.folder).map_err(|error| Failure::of_journal(&error))? {
+        cli_context.say(&format!(
             "{} was accessible to other users; its permissions are now restricted to you.",
             path.display()
         ));
     }
-    let mut wish = Wish::listen();
-    let kubeconfig = &wished.settings.kubeconfig;
+    let mut stop_request = StopRequest::listen();
+    let kubeconfig = &config.settings.kubeconfig;
     let kubeconfig = std::path::absolute(kubeconfig).unwrap_or_else(|_| kubeconfig.clone());
     let options = Options {
         traffic: true,
         port,
         by: "landfall sim".to_owned(),
-        served: Some(Served { kubeconfig }),
-        ..rehearsal::options(&wished.place.sim)
+        registration: Some(RegistrationOptions { kubeconfig }),
+        ..sim_target::options(&config.place.sim)
     };
     let found = tokio::select! {
-        found = rehearsal::find(&wished.folder, &options) => found?,
-        () = wish.comes() => return Ok(Exit::Well),
+        found = sim_target::find(&config.folder, &options) => found?,
+        () = stop_request.received() => return Ok(Exit::Success),
     };
     let sim = match found {
-        Rehearsed::Own(sim) => sim,
-        Rehearsed::Elsewhere(other) => return Err(served_already(session, &other.serving)),
+        SimHandle::LocalSim(sim) => sim,
+        SimHandle::RemoteSim(other) => return Err(already_served(cli_context, &other.registration)),
     };
-    let telling = Telling { session };
-    telling.begins(&sim);
-    telling.follow(&sim, &mut wish).await;
+    let event_output = EventOutput { cli_context };
+    event_output.print_start(&sim);
+    event_output.follow(&sim, &mut stop_request).await;
     // A second signal ends the wait for the last connections.
     tokio::select! {
         () = sim.close() => {}
-        () = wish.comes() => {}
+        () = stop_request.received() => {}
     }
-    telling.ends(&wished.folder);
-    Ok(Exit::Well)
+    event_output.print_end(&config.folder);
+    Ok(Exit::Success)
 }
 
-fn served_already(session: &Session, serving: &Serving) -> Failure {
-    let environment = &session.global.environment;
+fn already_served(cli_context: &CliContext, registration: &ServerRegistration) -> Failure {
+    let environment = &cli_context.global.environment;
     Failure::new(Exit::Locked, format!("serve the simulated cloud of environment {environment}"))
-        .cause(format!("{} already serves it, at {}", serving.holder, serving.page()))
+        .cause(format!("{} already serves it, at {}", registration.holder, registration.page()))
         .hint(
             "every command of the environment uses that one; another --environment has its own simulated \
                cloud",
@@ -113,26 +113,26 @@ fn served_already(session: &Session, serving: &Serving) -> Failure {
 }
 
 /// Output of events while a simulated cloud is served.
-struct Telling<'a> {
-    session: &'a Session,
+struct EventOutput<'a> {
+    cli_context: &'a CliContext,
 }
 
-impl Telling<'_> {
-    fn begins(&self, sim: &Sim) {
-        let Some(serving) = sim.serving() else { return };
-        let facts = &serving.facts;
+impl EventOutput<'_> {
+    fn print_start(&self, sim: &Sim) {
+        let Some(registration) = sim.registration() else { return };
+        let connection = &registration.connection;
         self.event(
             "serving",
             json!({
-                "environment": self.session.global.environment, "page": serving.page(), "port": facts.port,
-                "pid": serving.holder.pid, "speed": Pace(facts.pace).to_string(), "seed": facts.seed,
-                "folder": serving.folder, "kubeconfig": serving.kubeconfig,
+                "environment": self.cli_context.global.environment, "page": registration.page(), "port": connection.port,
+                "pid": registration.holder.pid, "speed": SpeedText(connection.time_scale).to_string(), "seed": connection.seed,
+                "folder": registration.folder, "kubeconfig": registration.kubeconfig,
             }),
         );
-        let paint = self.session.terminal.err;
-        let heading = format!("landfall sim · {} · simulated cloud", self.session.global.environment);
-        let program = self.session.program();
-        self.session.say(&format!(
+        let style = self.cli_context.terminal.err;
+        let heading = format!("landfall sim · {} · simulated cloud", self.cli_context.global.environment);
+        let program = self.cli_context.program();
+        self.cli_context.say(&format!(
             "{}\nNothing is created in Azure. Speed {}, seed {}.\n\n  \
              page         {}\n  \
              {}its certificate is signed by\n  \
@@ -140,45 +140,45 @@ impl Telling<'_> {
              az, kubectl  eval \"$({program} sim env)\"\n  \
              landfall     every other command uses it while it runs\n\n\
              Press Ctrl-C to end it. Its state is saved; the next command resumes from it.\n",
-            paint.strong(&heading),
-            Pace(facts.pace),
-            facts.seed,
-            serving.page(),
+            style.strong(&heading),
+            SpeedText(connection.time_scale),
+            connection.seed,
+            registration.page(),
             " ".repeat(13),
             " ".repeat(13),
-            shown(&serving.authority()),
+            shown(&registration.authority()),
         ));
     }
 
     /// Prints endpoints and requests until a signal ends the command.
-    async fn follow(&self, sim: &Sim, wish: &mut Wish) {
-        let (mut doors, mut requests) = (sim.watch_doors(), sim.watch_requests());
-        let (mut open, mut last) = (Doors::new(), 0);
+    async fn follow(&self, sim: &Sim, stop_request: &mut StopRequest) {
+        let (mut listeners, mut requests) = (sim.watch_listeners(), sim.watch_requests());
+        let (mut open, mut last) = (Listeners::new(), 0);
         loop {
-            let now = doors.borrow_and_update().clone();
+            let now = listeners.borrow_and_update().clone();
             for (place, socket) in now.iter().filter(|(place, _)| !open.contains_key(place)) {
-                self.door(*place, *socket, true);
+                self.listener(*place, *socket, true);
             }
             for (place, socket) in open.iter().filter(|(place, _)| !now.contains_key(place)) {
-                self.door(*place, *socket, false);
+                self.listener(*place, *socket, false);
             }
             open = now;
             requests.borrow_and_update();
-            if self.session.global.verbose > 0 {
-                for line in sim.ledger_after(last) {
+            if self.cli_context.global.verbose > 0 {
+                for line in sim.request_log_after(last) {
                     last = line.n;
                     self.request(&line);
                 }
             }
             tokio::select! {
-                () = wish.comes() => return,
-                Ok(()) = doors.changed() => {}
+                () = stop_request.received() => return,
+                Ok(()) = listeners.changed() => {}
                 Ok(()) = requests.changed() => {}
             }
         }
     }
 
-    fn door(&self, (address, port): (Ipv4Addr, u16), socket: SocketAddr, opens: bool) {
+    fn listener(&self, (address, port): (Ipv4Addr, u16), socket: SocketAddr, opens: bool) {
         let state = if opens { "open" } else { "shut" };
         self.event("door", json!({ "state": state, "address": address, "port": port, "socket": socket }));
         let behind = match socket == SocketAddr::from((address, port)) {
@@ -188,31 +188,31 @@ impl Telling<'_> {
         self.line(&format!("gateway {state}  {address}:{port}{behind}"));
     }
 
-    fn request(&self, line: &Line) {
+    fn request(&self, line: &RequestRecord) {
         self.event("request", serde_json::to_value(line).unwrap_or_default());
         let status = if line.status == 0 { "cut".to_owned() } else { line.status.to_string() };
         let fault = if line.fault.is_empty() { String::new() } else { format!("  ({})", line.fault) };
         self.line(&format!("{status} {:<6} {}{fault}", line.method, place(line)));
     }
 
-    fn ends(&self, folder: &Path) {
+    fn print_end(&self, folder: &Path) {
         self.event("ended", json!({}));
-        let world = folder.join("sim");
-        self.session.say(&format!("\nEnded. The state is saved in {}.", world.display()));
+        let state = folder.join("sim");
+        self.cli_context.say(&format!("\nEnded. The state is saved in {}.", state.display()));
     }
 
     fn line(&self, text: &str) {
         let text = escape::inline(text);
-        self.session.say(&format!("{} {text}", words::time_of_day(SystemTime::now())));
+        self.cli_context.say(&format!("{} {text}", text::time_of_day(SystemTime::now())));
     }
 
     fn event(&self, name: &str, fields: Value) {
-        if !self.session.is_json() {
+        if !self.cli_context.is_json() {
             return;
         }
         let mut object = Map::new();
         object.insert("event".into(), name.into());
-        object.insert("at".into(), words::time(SystemTime::now()).into());
+        object.insert("at".into(), text::time(SystemTime::now()).into());
         if let Value::Object(fields) = fields {
             // A request has its own timestamp, in simulated time.
             object.extend(fields.into_iter().filter(|(key, _)| key != "at"));
@@ -222,7 +222,7 @@ impl Telling<'_> {
 }
 
 /// Returns the path of a request, without the parts that all of them share: domain, subscription, cluster.
-fn place(line: &Line) -> String {
+fn place(line: &RequestRecord) -> String {
     if let Some(below) = line.path.strip_prefix("/kubernetes/") {
         return format!("kubernetes /{}", below.split_once('/').map_or("", |(_, below)| below));
     }
@@ -233,6 +233,6 @@ fn place(line: &Line) -> String {
 
 /// Returns a path relative to the current folder, if it is below it.
 fn shown(path: &Path) -> String {
-    let here = std::env::current_dir().unwrap_or_default();
-    path.strip_prefix(&here).unwrap_or(path).display().to_string()
+    let current_dir = std::env::current_dir().unwrap_or_default();
+    path.strip_prefix(&current_dir).unwrap_or(path).display().to_string()
 }

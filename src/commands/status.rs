@@ -3,18 +3,18 @@
 
 use super::up;
 use crate::{
+    cli_context::CliContext,
     deployment::Deployment,
     exit::Exit,
     failure::Failure,
-    render::{escape, present, status, stream},
-    session::Session,
-    settings::{Purpose, Wished, flags::Wishes},
+    render::{escape, live_status as live_view, status, stream},
+    settings::{LoadedConfig, Mode, flags::SettingFlags},
     target::{self, Gateways},
 };
 use jiff::Timestamp;
-use landfall_cloud::Ways;
-use landfall_diagnose::present::{self as live_status, Present};
-use landfall_engine::{EnvironmentKey, Journal, Memory, OpenError};
+use landfall_cloud::AddressMap;
+use landfall_diagnose::live_status::{self, LiveStatus};
+use landfall_engine::{EnvironmentKey, Journal, JournalState, OpenError};
 use landfall_steps::settings::Teardown;
 
 /// What `status` takes.
@@ -24,46 +24,53 @@ pub struct Args {
     #[arg(long)]
     live: bool,
     #[command(flatten)]
-    wishes: Wishes,
+    setting_flags: SettingFlags,
 }
 
 /// Runs it.
-pub async fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
-    let mut wished = session.wished(&args.wishes, Purpose::Remember)?;
-    let (remembered, damage) = remembered(&wished)?;
-    let seen = match &remembered {
-        Some((key, memory)) if args.live => Some(look(session, &wished, key, memory).await?),
+pub async fn run(cli_context: &CliContext, args: &Args) -> Result<Exit, Failure> {
+    let mut config = cli_context.load_config(&args.setting_flags, Mode::Inspect)?;
+    let (recorded_state, damage) = recorded_state(&config)?;
+    let seen = match &recorded_state {
+        Some((key, journal_state)) if args.live => {
+            Some(read_live_status(cli_context, &config, key, journal_state).await?)
+        }
         _ => None,
     };
-    let nobody = || {
+    let empty = || {
         let key = EnvironmentKey {
-            cloud: target::name(wished.place.cloud).to_owned(),
-            subscription: wished.place.subscription.clone().unwrap_or_default(),
-            environment: wished.settings.environment.clone(),
+            cloud: target::name(config.place.cloud).to_owned(),
+            subscription: config.place.subscription.clone().unwrap_or_default(),
+            environment: config.settings.environment.clone(),
         };
-        (key, Memory::default())
+        (key, JournalState::default())
     };
-    let (key, memory) = remembered.unwrap_or_else(nobody);
-    let clouds = target::offline(&key.subscription)?;
-    let as_configured = Deployment::new(&clouds, &wished.settings, Teardown::default());
-    wished.settings = as_configured.resources().as_made(&wished.settings, &memory);
-    let deployment = Deployment::new(&clouds, &wished.settings, Teardown::default());
+    let (key, journal_state) = recorded_state.unwrap_or_else(empty);
+    let clients = target::offline(&key.subscription)?;
+    let as_configured = Deployment::new(&clients, &config.settings, Teardown::default());
+    config.settings = as_configured.resources().with_recorded_names(&config.settings, &journal_state);
+    let deployment = Deployment::new(&clients, &config.settings, Teardown::default());
     let steps = deployment.graph.steps();
-    let facts = deployment.facts(&memory);
-    let shown =
-        status::Status { key: &key, steps: &steps, memory: &memory, facts: &facts, now: Timestamp::now() };
-    let program = session.program();
-    let live = seen.as_ref().map(|(present, ways)| present::Shown {
-        present,
-        ways,
+    let facts = deployment.facts(&journal_state);
+    let shown = status::Status {
+        key: &key,
+        steps: &steps,
+        journal_state: &journal_state,
+        facts: &facts,
+        now: Timestamp::now(),
+    };
+    let program = cli_context.program();
+    let live = seen.as_ref().map(|(live_status, address_map)| live_view::LiveStatusView {
+        live_status,
+        address_map,
         program: &program,
         now: shown.now,
     });
-    let text = match (session.is_json(), &live) {
+    let text = match (cli_context.is_json(), &live) {
         (true, live) => {
             let mut document = status::document(&shown);
             if let Some(live) = live {
-                document["live"] = present::document(live);
+                document["live"] = live_view::document(live);
             }
             if let Some(damage) = &damage {
                 document["damage"] = damage.to_string().into();
@@ -71,55 +78,60 @@ pub async fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
             escape::json(&document)
         }
         (false, Some(live)) => {
-            let paint = session.terminal.out;
+            let style = cli_context.terminal.out;
             format!(
                 "{}\n\n{}",
-                status::heading(&shown, "Live state from the cloud.", paint),
-                present::text(live, paint)
+                status::heading(&shown, "Live state from the cloud.", style),
+                live_view::text(live, style)
             )
         }
-        (false, None) => status::text(&shown, &program, session.terminal.out),
+        (false, None) => status::text(&shown, &program, cli_context.terminal.out),
     };
     stream::out().line(&text);
     match damage {
         Some(damage) => Err(Failure::of_journal(&damage)),
-        None => Ok(Exit::Well),
+        None => Ok(Exit::Success),
     }
 }
 
 /// A read journal: its owner, its state, and its damage.
-type Remembered = (Option<(EnvironmentKey, Memory)>, Option<OpenError>);
+type RecordedState = (Option<(EnvironmentKey, JournalState)>, Option<OpenError>);
 
 /// Reads the journal; of a damaged one, the readable part.
-fn remembered(wished: &Wished) -> Result<Remembered, Failure> {
+fn recorded_state(config: &LoadedConfig) -> Result<RecordedState, Failure> {
     let refuse = |error: OpenError| Failure::of_journal(&error);
-    let damage = match Journal::read(&wished.folder) {
-        Ok(remembered) => return Ok((remembered, None)),
+    let damage = match Journal::read(&config.folder) {
+        Ok(recorded_state) => return Ok((recorded_state, None)),
         Err(error @ (OpenError::Damaged { .. } | OpenError::Corrupt { .. })) => error,
         Err(error) => return Err(refuse(error)),
     };
     // The error of an unreadable journal is its damage, not the failure to salvage it.
-    let Ok(Some(salvaged)) = Journal::salvage(&wished.folder) else { return Err(refuse(damage)) };
-    Ok((Some((salvaged.key, salvaged.memory)), Some(damage)))
+    let Ok(Some(salvaged)) = Journal::salvage(&config.folder) else { return Err(refuse(damage)) };
+    Ok((Some((salvaged.key, salvaged.journal_state)), Some(damage)))
 }
 
 /// Reads the state of the cloud, without the journal's lock and without writing the journal.
-async fn look(
-    session: &Session,
-    wished: &Wished,
+async fn read_live_status(
+    cli_context: &CliContext,
+    config: &LoadedConfig,
     key: &EnvironmentKey,
-    memory: &Memory,
-) -> Result<(Present, Ways), Failure> {
-    up::same_journal(wished, key)?;
-    let (allowed, subscription) = (session.allowed(&wished.place)?, Some(key.subscription.as_str()));
-    let opened =
-        target::connect(allowed, &session.environment, &wished.folder, subscription, Gateways::Answer);
+    journal_state: &JournalState,
+) -> Result<(LiveStatus, AddressMap), Failure> {
+    up::same_journal(config, key)?;
+    let (allowed, subscription) = (cli_context.allowed(&config.place)?, Some(key.subscription.as_str()));
+    let opened = target::connect(
+        allowed,
+        &cli_context.environment,
+        &config.folder,
+        subscription,
+        Gateways::WithTraffic,
+    );
     let target = opened.await?;
-    let deployment = Deployment::new(&target.clouds, &wished.settings, Teardown::default());
-    let settings = deployment.resources().as_made(&wished.settings, memory);
-    let environment = landfall_steps::description(&settings, memory, target.clouds.azure.id());
-    let present = live_status::look(&target.clouds, &environment).await;
-    let ways = target.ways().await;
+    let deployment = Deployment::new(&target.clients, &config.settings, Teardown::default());
+    let settings = deployment.resources().with_recorded_names(&config.settings, journal_state);
+    let environment = landfall_steps::description(&settings, journal_state, target.clients.azure.id());
+    let live_status = live_status::read(&target.clients, &environment).await;
+    let address_map = target.address_map().await;
     target.close().await;
-    Ok((present, ways))
+    Ok((live_status, address_map))
 }

@@ -2,16 +2,16 @@
 
 use super::up;
 use crate::{
+    cli_context::CliContext,
     deployment::Deployment,
     exit::{self, Exit},
     failure::Failure,
     render::{stream, verify},
-    session::Session,
-    settings::{Purpose, flags::Wishes},
+    settings::{Mode, flags::SettingFlags},
     target::{self, Gateways, Target},
 };
-use landfall_diagnose::verify::{Bounds, ReadError, ReadFailure, Verdict, Verification};
-use landfall_engine::{Journal, Kind, Memory, Residue, StepError};
+use landfall_diagnose::verify::{ReadError, ReadFailure, Verdict, Verification, VerifyTimeouts};
+use landfall_engine::{Journal, JournalState, Kind, Leftover, StepError};
 use landfall_steps::settings::Settings;
 use std::{
     path::{Path, PathBuf},
@@ -25,68 +25,79 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
     /// How long to retry a failed check: changes reach the gateways with a delay
-    #[arg(long, value_name = "SECONDS", default_value_t = Bounds::default().patience.as_secs())]
-    patience: u64,
+    #[arg(long, value_name = "SECONDS", default_value_t = VerifyTimeouts::default().retry_timeout.as_secs())]
+    retry_timeout: u64,
     #[command(flatten)]
-    wishes: Wishes,
+    setting_flags: SettingFlags,
 }
 
 /// Runs it. The journal is read without its lock and not written.
-pub async fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
-    let mut wished = session.wished(&args.wishes, Purpose::Remember)?;
-    let known = Journal::read(&wished.folder).map_err(|error| Failure::of_journal(&error))?;
-    let Some((key, memory)) = known else { return Err(nothing_made(session)) };
-    up::same_journal(&wished, &key)?;
-    let deployment = Deployment::offline(&key.subscription, &wished.settings)?;
-    if !deployment.has_cluster(&memory) {
-        return Err(nothing_made(session));
+pub async fn run(cli_context: &CliContext, args: &Args) -> Result<Exit, Failure> {
+    let mut config = cli_context.load_config(&args.setting_flags, Mode::Inspect)?;
+    let known = Journal::read(&config.folder).map_err(|error| Failure::of_journal(&error))?;
+    let Some((key, journal_state)) = known else { return Err(nothing_created(cli_context)) };
+    up::same_journal(&config, &key)?;
+    let deployment = Deployment::offline(&key.subscription, &config.settings)?;
+    if !deployment.has_cluster(&journal_state) {
+        return Err(nothing_created(cli_context));
     }
-    wished.settings = deployment.resources().as_made(&wished.settings, &memory);
+    config.settings = deployment.resources().with_recorded_names(&config.settings, &journal_state);
     let subscription = Some(key.subscription.as_str());
-    let allowed = session.allowed(&wished.place)?;
-    let target =
-        target::connect(allowed, &session.environment, &wished.folder, subscription, Gateways::Answer)
-            .await?;
-    session.say(&up::heading(session, "verify", &target));
-    let bounds = Bounds { patience: Duration::from_secs(args.patience), ..Bounds::default() };
-    let proved = prove(session, &wished.settings, &memory, &target, bounds).await;
+    let allowed = cli_context.allowed(&config.place)?;
+    let target = target::connect(
+        allowed,
+        &cli_context.environment,
+        &config.folder,
+        subscription,
+        Gateways::WithTraffic,
+    )
+    .await?;
+    cli_context.say(&up::heading(cli_context, "verify", &target));
+    let timeouts = VerifyTimeouts {
+        retry_timeout: Duration::from_secs(args.retry_timeout),
+        ..VerifyTimeouts::default()
+    };
+    let verification =
+        run_verification(cli_context, &config.settings, &journal_state, &target, timeouts).await;
     let cloud = target.cloud;
     target.close().await;
-    let verdict = proved?;
-    match session.is_json() {
-        true => stream::out().json(&verify::document(&verdict, &session.global.environment, cloud)),
-        false => stream::out().line(&verify::text(&verdict, &session.program(), session.terminal.out)),
+    let verdict = verification?;
+    match cli_context.is_json() {
+        true => stream::out().json(&verify::document(&verdict, &cli_context.global.environment, cloud)),
+        false => {
+            stream::out().line(&verify::text(&verdict, &cli_context.program(), cli_context.terminal.out))
+        }
     }
     if let Some(path) = &args.junit {
-        report(&verdict, &session.global.environment, path)?;
+        report(&verdict, &cli_context.global.environment, path)?;
     }
     Ok(exit_of(&verdict))
 }
 
-/// Checks everything that the settings promise.
-pub async fn prove(
-    session: &Session,
+/// Checks everything that the settings configure.
+pub async fn run_verification(
+    cli_context: &CliContext,
     settings: &Settings,
-    memory: &Memory,
+    journal_state: &JournalState,
     target: &Target,
-    bounds: Bounds,
+    timeouts: VerifyTimeouts,
 ) -> Result<Verdict, Failure> {
-    let clouds = &target.clouds;
-    let environment = landfall_steps::description(settings, memory, clouds.azure.id());
-    let verification = Verification::new(clouds, &environment, bounds);
-    let verification = verification.ok_or_else(|| nothing_made(session))?;
-    let tell = |pending: &[_], since| session.say(&verify::waiting(pending, since));
-    verification.run(async || target.ways().await, &tell).await.map_err(unread)
+    let clients = &target.clients;
+    let environment = landfall_steps::description(settings, journal_state, clients.azure.id());
+    let verification = Verification::new(clients, &environment, timeouts);
+    let verification = verification.ok_or_else(|| nothing_created(cli_context))?;
+    let print_pending = |pending: &[_], since| cli_context.say(&verify::waiting(pending, since));
+    verification.run(async || target.address_map().await, &print_pending).await.map_err(read_failure)
 }
 
 /// Returns the exit code of a verification.
 pub fn exit_of(verdict: &Verdict) -> Exit {
-    if verdict.holds() { Exit::Well } else { Exit::Failed }
+    if verdict.passes() { Exit::Success } else { Exit::Failed }
 }
 
 /// Converts the error of a read-only query, which leaves nothing behind.
-fn unread(error: ReadError) -> Failure {
-    let failed = |what| StepError::new(Kind::Failed, what).residue(Residue::Nothing);
+fn read_failure(error: ReadError) -> Failure {
+    let failed = |what| StepError::new(Kind::Failed, what).leftover(Leftover::Nothing);
     let error = match &error.why {
         ReadFailure::Api(api) => landfall_steps::step_error(error.what, api),
         ReadFailure::CertificateMissing => failed(error.what)
@@ -99,11 +110,11 @@ fn unread(error: ReadError) -> Failure {
     failure.hint(crate::failure::hint(&error))
 }
 
-fn nothing_made(session: &Session) -> Failure {
-    let environment = &session.global.environment;
+fn nothing_created(cli_context: &CliContext) -> Failure {
+    let environment = &cli_context.global.environment;
     Failure::new(Exit::Input, format!("verify environment {environment}"))
         .cause("no gateway is created yet")
-        .hint(format!("create the environment first: {} up", session.program()))
+        .hint(format!("create the environment first: {} up", cli_context.program()))
 }
 
 fn report(verdict: &Verdict, environment: &str, path: &Path) -> Result<(), Failure> {

@@ -1,6 +1,6 @@
 //! Output of `doctor`: the root cause first, with its evidence and remedy, and then the rest.
 
-use super::{paint::Paint, words};
+use super::{style::Styler, text};
 use landfall_diagnose::doctor::{Diagnosis, Finding};
 use landfall_engine::Report;
 use serde_json::{Value, json};
@@ -11,32 +11,33 @@ const COLUMNS: usize = 80;
 const SYMPTOMS_MAX: usize = 6;
 
 /// A diagnosis, and the context for its output.
-pub struct Shown<'a> {
+pub struct DiagnosisView<'a> {
     /// The diagnosis.
     pub diagnosis: &'a Diagnosis,
     /// The environment's name.
     pub environment: &'a str,
     /// The target, as display text.
-    pub words: &'a str,
+    pub text: &'a str,
     /// The command line of landfall.
     pub program: &'a str,
 }
 
 /// Returns the text.
-pub fn text(shown: &Shown<'_>, paint: Paint) -> String {
-    let Diagnosis { findings, symptoms, unseen, .. } = shown.diagnosis;
-    let heading = paint.strong(&format!("landfall doctor · {} · {}", shown.environment, shown.words));
+pub fn text(shown: &DiagnosisView<'_>, style: Styler) -> String {
+    let Diagnosis { findings, symptoms, failed_reads, .. } = shown.diagnosis;
+    let heading = style.strong(&format!("landfall doctor · {} · {}", shown.environment, shown.text));
     let mut parts = vec![heading];
     match findings.split_first() {
         Some((root, others)) => {
-            parts.push(words::wrap(&format!("{} ", paint.bad("✗")), &sentence(&root.cause), COLUMNS));
+            parts.push(text::wrap(&format!("{} ", style.bad("✗")), &sentence(&root.cause), COLUMNS));
             parts.push(rows(root, shown.program));
-            parts.extend(beside(others, symptoms, shown.program));
+            parts.extend(further_findings(others, symptoms, shown.program));
         }
-        None => parts.push(well(shown.diagnosis, paint)),
+        None => parts.push(no_findings(shown.diagnosis, style)),
     }
     parts.extend(
-        (!unseen.is_empty()).then(|| bullets("Could not read:", unseen.iter().map(|why| stripped(why)))),
+        (!failed_reads.is_empty())
+            .then(|| bullets("Could not read:", failed_reads.iter().map(|why| stripped(why)))),
     );
     parts.join("\n\n")
 }
@@ -44,32 +45,34 @@ pub fn text(shown: &Shown<'_>, paint: Paint) -> String {
 fn rows(finding: &Finding, program: &str) -> String {
     let label = |word: &str| format!("  {word:<10}");
     let mut rows = vec![format!("{}{}", label("code"), finding.code)];
-    for (at, told) in finding.evidence.iter().enumerate() {
-        rows.push(words::wrap(&label(if at == 0 { "evidence" } else { "" }), told, COLUMNS));
+    for (at, item) in finding.evidence.iter().enumerate() {
+        rows.push(text::wrap(&label(if at == 0 { "evidence" } else { "" }), item, COLUMNS));
     }
-    rows.push(words::wrap(&label("fix"), &called(&finding.mend, program), COLUMNS));
+    rows.push(text::wrap(&label("fix"), &with_program(&finding.remedy, program), COLUMNS));
     rows.join("\n")
 }
 
 /// Formats the other findings, and the consequences of all of them.
-fn beside(others: &[Finding], symptoms: &[String], program: &str) -> Option<String> {
-    let other =
-        others.iter().map(|one| format!("{} ({}): {}", one.cause, one.code, called(&one.mend, program)));
+fn further_findings(others: &[Finding], symptoms: &[String], program: &str) -> Option<String> {
+    let other = others
+        .iter()
+        .map(|one| format!("{} ({}): {}", one.cause, one.code, with_program(&one.remedy, program)));
     let more = symptoms.len().saturating_sub(SYMPTOMS_MAX);
-    let more = (more > 0).then(|| format!("and {} like these", words::count(more, "more sign")));
+    let more = (more > 0).then(|| format!("and {} like these", text::count(more, "more sign")));
     let all: Vec<String> = symptoms.iter().take(SYMPTOMS_MAX).cloned().chain(more).chain(other).collect();
     (!all.is_empty()).then(|| bullets("Also seen:", all.into_iter()))
 }
 
 fn bullets(title: &str, lines: impl Iterator<Item = String>) -> String {
-    let lines = lines.map(|line| words::wrap("  · ", &line, COLUMNS));
+    let lines = lines.map(|line| text::wrap("  · ", &line, COLUMNS));
     std::iter::once(title.to_owned()).chain(lines).collect::<Vec<_>>().join("\n")
 }
 
-fn well(diagnosis: &Diagnosis, paint: Paint) -> String {
-    let looked: Vec<String> = diagnosis.looked.iter().map(|(count, noun)| plural(*count, noun)).collect();
-    let seen = format!("no problem found: {} checked.", words::list(&looked));
-    let mut lines = vec![words::wrap(&format!("{} ", paint.good("✓")), &seen, COLUMNS)];
+fn no_findings(diagnosis: &Diagnosis, style: Styler) -> String {
+    let read_counts: Vec<String> =
+        diagnosis.read_counts.iter().map(|(count, noun)| plural(*count, noun)).collect();
+    let seen = format!("no problem found: {} checked.", text::list(&read_counts));
+    let mut lines = vec![text::wrap(&format!("{} ", style.good("✓")), &seen, COLUMNS)];
     if !diagnosis.symptoms.is_empty() {
         lines.push(bullets("Notes:", diagnosis.symptoms.iter().cloned()));
     }
@@ -78,10 +81,10 @@ fn well(diagnosis: &Diagnosis, paint: Paint) -> String {
 
 fn plural(count: usize, noun: &str) -> String {
     match (count, noun.split_once(' ')) {
-        (1, _) | (_, None) => words::count(count, noun),
+        (1, _) | (_, None) => text::count(count, noun),
         // Only the first word has a plural: "8 requests from outside".
-        (_, Some(("request", rest))) => format!("{} {rest}", words::count(count, "request")),
-        (_, Some(_)) => words::count(count, noun),
+        (_, Some(("request", rest))) => format!("{} {rest}", text::count(count, "request")),
+        (_, Some(_)) => text::count(count, noun),
     }
 }
 
@@ -97,42 +100,42 @@ fn stripped(why: &str) -> String {
 }
 
 /// Inserts the command line of landfall for this environment.
-fn called(mend: &str, program: &str) -> String {
-    ["up", "rotate"].iter().fold(mend.to_owned(), |mend, command| {
-        mend.replace(&format!("landfall {command}"), &format!("{program} {command}"))
+fn with_program(remedy: &str, program: &str) -> String {
+    ["up", "rotate"].iter().fold(remedy.to_owned(), |remedy, command| {
+        remedy.replace(&format!("landfall {command}"), &format!("{program} {command}"))
     })
 }
 
 /// Returns the JSON document; the root cause is first, and marked.
-pub fn document(shown: &Shown<'_>, cloud: &str) -> Value {
-    let Diagnosis { findings, symptoms, unseen, looked, .. } = shown.diagnosis;
+pub fn document(shown: &DiagnosisView<'_>, cloud: &str) -> Value {
+    let Diagnosis { findings, symptoms, failed_reads, read_counts, .. } = shown.diagnosis;
     let findings: Vec<Value> = findings
         .iter()
         .enumerate()
         .map(|(at, one)| {
             json!({
                 "code": one.code, "root": at == 0, "cause": one.cause, "evidence": one.evidence,
-                "mend": called(&one.mend, shown.program),
+                "mend": with_program(&one.remedy, shown.program),
             })
         })
         .collect();
-    let looked: Vec<Value> =
-        looked.iter().map(|(count, noun)| json!({ "what": noun, "count": count })).collect();
+    let read_counts: Vec<Value> =
+        read_counts.iter().map(|(count, noun)| json!({ "what": noun, "count": count })).collect();
     json!({
         "environment": shown.environment, "cloud": cloud, "findings": findings, "symptoms": symptoms,
-        "unseen": unseen, "looked": looked,
+        "unseen": failed_reads, "looked": read_counts,
     })
 }
 
 /// Returns the text after a failed run, if the diagnosis adds information to its errors.
-pub fn afterword(diagnosis: &Diagnosis, report: &Report, program: &str) -> Option<String> {
-    let root = diagnosis.root().filter(|_| !diagnosis.unmade)?;
-    let said = report.errors.iter().any(|(_, error)| {
+pub fn root_cause_note(diagnosis: &Diagnosis, report: &Report, program: &str) -> Option<String> {
+    let root = diagnosis.root().filter(|_| !diagnosis.not_created)?;
+    let is_known = report.errors.iter().any(|(_, error)| {
         let same = |text: &String| text.contains(&root.cause) || root.evidence.contains(text);
         error.code.as_deref() == Some(root.code) || error.causes.iter().any(same)
     });
-    (!said).then(|| {
-        let cause = words::wrap("Root cause: ", &format!("{}.", root.cause), COLUMNS);
+    (!is_known).then(|| {
+        let cause = text::wrap("Root cause: ", &format!("{}.", root.cause), COLUMNS);
         format!("{cause}\n{}", rows(root, program))
     })
 }
@@ -152,17 +155,17 @@ mod tests {
         finding
     }
 
-    fn shown(diagnosis: &Diagnosis) -> Shown<'_> {
-        Shown {
+    fn shown(diagnosis: &Diagnosis) -> DiagnosisView<'_> {
+        DiagnosisView {
             diagnosis,
             environment: "default",
-            words: "simulated cloud",
+            text: "simulated cloud",
             program: "landfall --state-dir x",
         }
     }
 
     #[test]
-    fn the_root_comes_first_with_its_evidence_and_its_mend() {
+    fn the_root_cause_is_first_with_evidence_and_fix() {
         let diagnosis = Diagnosis {
             findings: vec![
                 finding("VAULT_ACCESS_MISSING", "the add-on's identity may not read kv"),
@@ -171,24 +174,24 @@ mod tests {
             symptoms: vec![
                 "gateway echo-gateway serves no HTTPS: Secret gateway-tls-secret is missing".into(),
             ],
-            unseen: vec!["could not read the region's limits: 503".into()],
+            failed_reads: vec!["could not read the region's limits: 503".into()],
             ..Diagnosis::default()
         };
-        insta::assert_snapshot!(text(&shown(&diagnosis), Paint::PLAIN));
+        insta::assert_snapshot!(text(&shown(&diagnosis), Styler::PLAIN));
         let document = document(&shown(&diagnosis), "sim");
         assert_eq!(document["findings"][0]["root"], true);
         assert_eq!(document["findings"][1]["mend"], "landfall --state-dir x up");
     }
 
     #[test]
-    fn when_all_is_well_it_says_what_was_looked_at() {
-        let looked = vec![(2, "gateway"), (6, "route"), (8, "request from outside")];
-        let diagnosis = Diagnosis { looked, ..Diagnosis::default() };
-        insta::assert_snapshot!(text(&shown(&diagnosis), Paint::PLAIN));
+    fn without_findings_it_lists_what_was_checked() {
+        let read_counts = vec![(2, "gateway"), (6, "route"), (8, "request from outside")];
+        let diagnosis = Diagnosis { read_counts, ..Diagnosis::default() };
+        insta::assert_snapshot!(text(&shown(&diagnosis), Styler::PLAIN));
     }
 
     #[test]
-    fn a_failed_run_is_told_what_is_behind_it_unless_its_error_says_so_already() {
+    fn a_failed_run_reports_the_root_cause_unless_its_error_contains_it() {
         let cause = "the add-on's identity may not read kv";
         let diagnosis =
             Diagnosis { findings: vec![finding("VAULT_ACCESS_MISSING", cause)], ..Diagnosis::default() };
@@ -198,10 +201,10 @@ mod tests {
             ..summary::tests::report()
         };
         let late = report(StepError::new(Kind::TimedOut, "wait for every listener"));
-        assert!(afterword(&diagnosis, &late, "landfall").unwrap().contains(cause));
+        assert!(root_cause_note(&diagnosis, &late, "landfall").unwrap().contains(cause));
         let known = report(StepError::new(Kind::Failed, "sync the certificate").code("VAULT_ACCESS_MISSING"));
-        assert_eq!(afterword(&diagnosis, &known, "landfall"), None);
-        let unmade = Diagnosis { unmade: true, ..diagnosis };
-        assert_eq!(afterword(&unmade, &late, "landfall"), None);
+        assert_eq!(root_cause_note(&diagnosis, &known, "landfall"), None);
+        let not_created = Diagnosis { not_created: true, ..diagnosis };
+        assert_eq!(root_cause_note(&not_created, &late, "landfall"), None);
     }
 }

@@ -28,7 +28,7 @@ pub fn inline(text: &str) -> Cow<'_, str> {
 
 /// Returns a text for a terminal: [`visible`], with landfall's own colours active.
 pub fn terminal(text: &str) -> String {
-    visible(text).replace(paint_start(), "\x1b[")
+    visible(text).replace(style_start(), "\x1b[")
 }
 
 /// Returns a JSON document whose strings contain deceptive characters as JSON escapes.
@@ -54,12 +54,12 @@ pub fn json(value: &Value) -> String {
 
 /// Marks an escape sequence as landfall's own, so that [`visible`] leaves it alone.
 pub fn own_colour(sequence: &str) -> String {
-    sequence.replace("\x1b[", paint_start())
+    sequence.replace("\x1b[", style_start())
 }
 
 /// Returns the prefix of landfall's own colour sequences. A number that no server can know distinguishes them
 /// from planted ones.
-fn paint_start() -> &'static str {
+fn style_start() -> &'static str {
     static START: OnceLock<String> = OnceLock::new();
     START.get_or_init(|| {
         let random = std::collections::hash_map::RandomState::new().hash_one(std::process::id());
@@ -95,7 +95,7 @@ fn escaped(text: &str, is_unwanted: impl Fn(char) -> bool) -> Cow<'_, str> {
 
 /// Returns the length of an own colour sequence at the beginning of a text.
 fn own_sequence(text: &str) -> Option<usize> {
-    let rest = text.strip_prefix(paint_start())?;
+    let rest = text.strip_prefix(style_start())?;
     let end = rest.find(|letter: char| !letter.is_ascii_digit() && letter != ';')?;
     rest[end..].starts_with('m').then(|| text.len() - rest.len() + end + 1)
 }
@@ -117,7 +117,7 @@ impl<W: std::io::Write> std::io::Write for Escaping<W> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::render::paint::Paint;
+    use crate::render::style::Styler;
     use serde_json::json;
 
     /// One character of every deceptive group.
@@ -125,7 +125,7 @@ mod tests {
         "a\x1b[2J\x07\r\x7f\u{9b}31m\u{61c}\u{200b}\u{200e}\u{202e}\u{2066}\u{2028}\u{feff}z";
 
     #[test]
-    fn no_deceptive_character_of_a_foreign_text_is_left() {
+    fn no_deceptive_character_of_a_foreign_text_remains() {
         for shown in [visible(PLANTED), inline(PLANTED), Cow::Owned(terminal(PLANTED))] {
             assert!(!shown.contains(is_deceptive), "{shown:?}");
             assert!(shown.starts_with("a\\u{1b}[2J") && shown.ends_with("\\u{feff}z"), "{shown}");
@@ -140,8 +140,8 @@ mod tests {
     }
 
     #[test]
-    fn only_our_own_colours_are_in_force() {
-        let painted = Paint { on: true }.bad("x\x1b[32my");
+    fn only_landfalls_own_colours_reach_the_terminal() {
+        let painted = Styler { on: true }.bad("x\x1b[32my");
         assert_eq!(terminal(&painted), "\x1b[1m\x1b[31mx\\u{1b}[32my\x1b[0m");
         assert_eq!(terminal(&visible(&painted)), terminal(&painted), "escaping twice changes nothing");
     }

@@ -1,9 +1,9 @@
 //! The warning about an expiring certificate.
 
-use super::{paint::Paint, words};
+use super::{style::Styler, text};
 use jiff::Timestamp;
 use landfall_steps::{
-    CertificateFacts,
+    CertificateSummary,
     expiry::{Expiry, expiry},
 };
 
@@ -12,23 +12,23 @@ const COLUMNS: usize = 80;
 
 /// Returns the warning if less than thirty days are left; `program` is the command line of landfall.
 pub fn warning(
-    certificate: Option<&CertificateFacts>,
+    certificate: Option<&CertificateSummary>,
     program: &str,
     now: Timestamp,
-    paint: Paint,
+    style: Styler,
 ) -> Option<String> {
     let certificate = certificate?;
     let day = certificate.not_after.strftime("%Y-%m-%d");
     let ends = match expiry(certificate.not_after, now) {
-        Expiry::Far => return None,
-        Expiry::Near(0) => "The certificate expires within a day.".to_owned(),
-        Expiry::Near(days) => {
-            format!("The certificate expires in {}, on {day}.", words::count(days as usize, "day"))
+        Expiry::Valid => return None,
+        Expiry::ExpiresSoon(0) => "The certificate expires within a day.".to_owned(),
+        Expiry::ExpiresSoon(days) => {
+            format!("The certificate expires in {}, on {day}.", text::count(days as usize, "day"))
         }
-        Expiry::Past(_) => format!("The certificate expired on {day}: clients refuse it."),
+        Expiry::Expired(_) => format!("The certificate expired on {day}: clients refuse it."),
     };
     let file = if certificate.renewable { "" } else { " --pfx FILE" };
-    Some(format!("{}\nReplace it: {program} rotate{file}", paint.bad(&words::wrap("", &ends, COLUMNS))))
+    Some(format!("{}\nReplace it: {program} rotate{file}", style.bad(&text::wrap("", &ends, COLUMNS))))
 }
 
 #[cfg(test)]
@@ -36,24 +36,24 @@ mod tests {
     use super::*;
     use crate::render::summary::tests::facts;
 
-    fn told(now: &str, renewable: bool) -> String {
+    fn warning_text(now: &str, renewable: bool) -> String {
         let mut facts = facts().certificate.unwrap();
         facts.renewable = renewable;
-        warning(Some(&facts), "landfall", now.parse().unwrap(), Paint::PLAIN).unwrap_or_default()
+        warning(Some(&facts), "landfall", now.parse().unwrap(), Styler::PLAIN).unwrap_or_default()
     }
 
     #[test]
-    fn thirty_days_before_the_end_and_after_it_there_is_a_warning() {
-        assert_eq!(told("2027-10-01T00:00:00Z", true), "");
-        insta::assert_snapshot!(told("2027-11-15T12:00:00Z", true), @r"
+    fn a_warning_starts_thirty_days_before_expiry() {
+        assert_eq!(warning_text("2027-10-01T00:00:00Z", true), "");
+        insta::assert_snapshot!(warning_text("2027-11-15T12:00:00Z", true), @r"
         The certificate expires in 7 days, on 2027-11-23.
         Replace it: landfall rotate
         ");
-        insta::assert_snapshot!(told("2027-11-22T12:00:00Z", false), @r"
+        insta::assert_snapshot!(warning_text("2027-11-22T12:00:00Z", false), @r"
         The certificate expires within a day.
         Replace it: landfall rotate --pfx FILE
         ");
-        insta::assert_snapshot!(told("2027-11-24T12:00:00Z", true), @r"
+        insta::assert_snapshot!(warning_text("2027-11-24T12:00:00Z", true), @r"
         The certificate expired on 2027-11-23: clients refuse it.
         Replace it: landfall rotate
         ");

@@ -1,13 +1,13 @@
 //! The steps and their edges in graph languages.
 
-use super::words;
+use super::text;
 use landfall_engine::StepInfo;
 
 /// Returns the graph in Mermaid's language.
 pub fn mermaid(steps: &[StepInfo]) -> String {
     let mut text = String::from("flowchart TD\n");
     for step in steps {
-        let name = words::name(step.id);
+        let name = text::name(step.id);
         text.push_str(&format!("    {}[\"{}\"]\n", step.id, name.replace('"', "&quot;")));
     }
     for (source, step) in edges(steps) {
@@ -21,7 +21,7 @@ pub fn dot(steps: &[StepInfo]) -> String {
     let mut text = String::from("digraph landfall {\n    rankdir=TB;\n    node [shape=box];\n");
     for step in steps {
         let tooltip = step.title.replace('\\', "\\\\").replace('"', "\\\"");
-        let name = words::name(step.id);
+        let name = text::name(step.id);
         text.push_str(&format!("    \"{}\" [label=\"{name}\", tooltip=\"{tooltip}\"];\n", step.id));
     }
     for (source, step) in edges(steps) {

@@ -1,8 +1,8 @@
 //! JSON output, one object a line on stdout. The structure is a contract; readers ignore unknown fields.
 
-use super::{Display, stream::Stream, summary::Facts, words};
+use super::{Display, stream::Stream, summary::Summary, text};
 use crate::failure;
-use landfall_engine::{Event, How, Outcome, Report, Undone, What};
+use landfall_engine::{Event, EventKind, How, Outcome, Report, UndoOutcome};
 use serde_json::{Map, Value, json};
 use std::{
     collections::BTreeMap,
@@ -29,8 +29,8 @@ impl<W: Write + Send> Json<W> {
 
     /// Returns whether an event is a note that only repeats the previous state, too soon after it.
     fn repeats(&mut self, event: &Event) -> bool {
-        let What::Note { step, text, .. } = &event.what else { return false };
-        let state = words::wait_state(text);
+        let EventKind::Note { step, text, .. } = &event.what else { return false };
+        let state = text::wait_state(text);
         if let Some((last, at)) = self.noted.get(step)
             && last == state
             && event.at.duration_since(*at).unwrap_or_default() < SAME_STATE_EVERY
@@ -53,7 +53,7 @@ impl<W: Write + Send> Display for Json<W> {
     }
 
     fn say(&mut self, sentence: &str) {
-        self.to.json(&json!({ "event": "message", "at": words::time(SystemTime::now()), "text": sentence }));
+        self.to.json(&json!({ "event": "message", "at": text::time(SystemTime::now()), "text": sentence }));
     }
 
     fn tick(&mut self, _: SystemTime) {}
@@ -65,34 +65,34 @@ impl<W: Write + Send> Display for Json<W> {
 /// contain the result.
 fn object(event: &Event, cloud: &str) -> Option<Value> {
     let (name, fields) = match &event.what {
-        What::Opened { environment, steps } => {
+        EventKind::Opened { environment, steps } => {
             let steps: Vec<&str> = steps.iter().map(|step| step.id).collect();
             ("opened", json!({ "environment": environment, "cloud": cloud, "steps": steps }))
         }
-        What::Looking { .. } | What::Closed { .. } => return None,
-        What::Started { step, title, making, attempt } => {
-            ("started", json!({ "step": step, "title": title, "making": making, "attempt": attempt }))
+        EventKind::Checking { .. } | EventKind::Closed { .. } => return None,
+        EventKind::Started { step, title, creating, attempt } => {
+            ("started", json!({ "step": step, "title": title, "making": creating, "attempt": attempt }))
         }
-        What::Note { step, text, .. } => ("note", json!({ "step": step, "text": text })),
-        What::Retrying { step, because, wait } => {
+        EventKind::Note { step, text, .. } => ("note", json!({ "step": step, "text": text })),
+        EventKind::Retrying { step, because, wait } => {
             ("retrying", json!({ "step": step, "because": because, "wait_ms": ms(*wait) }))
         }
-        What::Finished { step, how, elapsed } => {
-            ("finished", json!({ "step": step, "how": words::how(*how), "elapsed_ms": ms(*elapsed) }))
+        EventKind::Finished { step, how, elapsed } => {
+            ("finished", json!({ "step": step, "how": text::how(*how), "elapsed_ms": ms(*elapsed) }))
         }
-        What::Failed { step, error, elapsed } => (
+        EventKind::Failed { step, error, elapsed } => (
             "failed",
             json!({
                 "step": step, "code": error.code, "message": error.message, "causes": error.causes,
-                "hint": failure::hint(error), "residue": words::residue(error.residue), "request_id": error.request_id,
+                "hint": failure::hint(error), "residue": text::leftover(error.leftover), "request_id": error.request_id,
                 "elapsed_ms": ms(*elapsed),
             }),
         ),
-        What::Blocked { step, by } => ("blocked", json!({ "step": step, "by": by })),
-        What::Interrupted { step } => ("interrupted", json!({ "step": step })),
-        What::Undone { step, title, undone } => {
-            let why = if let Undone::Kept { why } = undone { Some(why) } else { None };
-            ("undone", json!({ "step": step, "title": title, "how": words::undone(undone), "why": why }))
+        EventKind::Blocked { step, by } => ("blocked", json!({ "step": step, "by": by })),
+        EventKind::Interrupted { step } => ("interrupted", json!({ "step": step })),
+        EventKind::Undone { step, title, undone } => {
+            let why = if let UndoOutcome::Kept { why } = undone { Some(why) } else { None };
+            ("undone", json!({ "step": step, "title": title, "how": text::undone(undone), "why": why }))
         }
     };
     Some(stamped(name, event.at, fields))
@@ -101,7 +101,7 @@ fn object(event: &Event, cloud: &str) -> Option<Value> {
 fn stamped(name: &str, at: SystemTime, fields: Value) -> Value {
     let mut object = Map::new();
     object.insert("event".into(), name.into());
-    object.insert("at".into(), words::time(at).into());
+    object.insert("at".into(), text::time(at).into());
     if let Value::Object(fields) = fields {
         object.extend(fields);
     }
@@ -113,7 +113,7 @@ fn ms(of: Duration) -> u64 {
 }
 
 /// Returns the last line of an `up`.
-pub fn summary(at: SystemTime, report: &Report, facts: &Facts, requests: u64) -> Value {
+pub fn summary(at: SystemTime, report: &Report, facts: &Summary, requests: u64) -> Value {
     let outcome = match report.outcome {
         Outcome::Ready => "ready",
         Outcome::Failed => "failed",
@@ -131,30 +131,30 @@ pub fn summary(at: SystemTime, report: &Report, facts: &Facts, requests: u64) ->
 }
 
 /// Returns the line of the verification at the end of `up`.
-pub fn verified(at: SystemTime, proof: Value) -> Value {
-    stamped("verified", at, proof)
+pub fn verified(at: SystemTime, verification: Value) -> Value {
+    stamped("verified", at, verification)
 }
 
 /// Returns the line of the preview of `down`.
-pub fn plan(at: SystemTime, going: Value) -> Value {
-    stamped("plan", at, going)
+pub fn plan(at: SystemTime, preview: Value) -> Value {
+    stamped("plan", at, preview)
 }
 
 /// Returns the last line of a `down`.
 pub fn farewell(at: SystemTime, report: &Report, requests: u64) -> Value {
-    let underway = report.undone.iter().any(|(_, undone)| *undone == Undone::Underway);
+    let in_progress = report.undone.iter().any(|(_, undone)| *undone == UndoOutcome::InProgress);
     let outcome = match report.outcome {
-        Outcome::Ready if underway => "going",
+        Outcome::Ready if in_progress => "going",
         Outcome::Ready => "gone",
         Outcome::Failed => "failed",
         Outcome::Interrupted => "interrupted",
     };
     let number =
-        |wanted: &str| report.undone.iter().filter(|(_, undone)| words::undone(undone) == wanted).count();
+        |wanted: &str| report.undone.iter().filter(|(_, undone)| text::undone(undone) == wanted).count();
     let left_behind = report
         .left_behind
         .iter()
-        .map(|left| json!({ "step": left.step, "output": left.output, "named": left.named }));
+        .map(|left| json!({ "step": left.step, "output": left.output, "named": left.planned_name }));
     stamped(
         "summary",
         at,
@@ -170,7 +170,7 @@ pub fn farewell(at: SystemTime, report: &Report, requests: u64) -> Value {
 }
 
 /// Returns the gateways by name.
-pub fn gateways(facts: &Facts) -> Value {
+pub fn gateways(facts: &Summary) -> Value {
     let gateways =
         facts.gateways.iter().map(|gateway| (gateway.name.clone(), gateway.address.clone().into()));
     Value::Object(gateways.collect())
@@ -178,7 +178,7 @@ pub fn gateways(facts: &Facts) -> Value {
 
 /// Returns the way in which a recorded step got its output.
 pub fn how(how: Option<How>) -> Value {
-    how.map_or(Value::Null, |how| words::how(how).into())
+    how.map_or(Value::Null, |how| text::how(how).into())
 }
 
 #[cfg(test)]
@@ -210,7 +210,7 @@ mod tests {
         let mut json = Json::new(&mut written, "sim");
         let note = |seconds: u64, text: String| Event {
             at: fixture::now() + Duration::from_secs(seconds),
-            what: What::Note { step: "cluster-ready", text, progress: None },
+            what: EventKind::Note { step: "cluster-ready", text, progress: None },
         };
         (0..=25).for_each(|at| json.show(&note(at, format!("Creating, {at} s of about 280 s"))));
         json.show(&note(26, "Updating, 1 s".into()));

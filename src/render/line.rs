@@ -1,13 +1,12 @@
 //! Line output for pipes and CI, one line per event: time, kind, step, and details.
 
 use super::{
-    Display,
-    board::{Board, State, step_of},
-    escape,
+    Display, escape,
+    progress_state::{ProgressState, State, step_of},
     stream::Stream,
-    words,
+    text,
 };
-use landfall_engine::{Event, Pace, Undone, What};
+use landfall_engine::{Event, EventKind, TimeScale, UndoOutcome};
 use std::{
     collections::BTreeMap,
     io::Write,
@@ -21,71 +20,71 @@ const SILENCE_MIN: Duration = Duration::from_secs(3);
 
 /// The display.
 pub struct Line<W: Write + Send> {
-    board: Board,
+    progress_state: ProgressState,
     to: Stream<W>,
     /// The last text about each step's wait, without its numbers: only changes are printed.
-    said: BTreeMap<&'static str, String>,
+    last_states: BTreeMap<&'static str, String>,
     last: Option<SystemTime>,
     silence: Duration,
 }
 
 impl<W: Write + Send> Line<W> {
     /// Creates a display that writes to `to`, for a cloud of this time scale.
-    pub fn new(board: Board, to: W, pace: Pace) -> Self {
-        let silence = pace.real(SILENCE_MAX).clamp(SILENCE_MIN, SILENCE_MAX);
-        Self { board, to: Stream::new(to), said: BTreeMap::new(), last: None, silence }
+    pub fn new(progress_state: ProgressState, to: W, time_scale: TimeScale) -> Self {
+        let silence = time_scale.real(SILENCE_MAX).clamp(SILENCE_MIN, SILENCE_MAX);
+        Self { progress_state, to: Stream::new(to), last_states: BTreeMap::new(), last: None, silence }
     }
 
     fn put(&mut self, at: SystemTime, what: &str, step: &str, rest: &str) {
         self.last = Some(at);
         let rest = escape::inline(rest);
-        let line = format!("{} {what:<8} {step:<15} {rest}", words::time_of_day(at));
+        let line = format!("{} {what:<8} {step:<15} {rest}", text::time_of_day(at));
         self.to.line(line.trim_end());
     }
 
-    fn news(&mut self, step: &'static str, text: &str) -> bool {
-        let state = words::wait_state(text);
-        self.said.insert(step, state.to_owned()).as_deref() != Some(state)
+    fn is_new_state(&mut self, step: &'static str, text: &str) -> bool {
+        let state = text::wait_state(text);
+        self.last_states.insert(step, state.to_owned()).as_deref() != Some(state)
     }
 }
 
 impl<W: Write + Send> Display for Line<W> {
     fn show(&mut self, event: &Event) {
-        self.board.take(event);
+        self.progress_state.take(event);
         let step = step_of(&event.what).unwrap_or_default();
         let (what, rest) = match &event.what {
-            What::Opened { environment, .. } => {
-                let steps = words::count(self.board.rows.len(), "step");
+            EventKind::Opened { environment, .. } => {
+                let steps = text::count(self.progress_state.rows.len(), "step");
                 self.put(event.at, "open", "", &format!("environment {environment}, {steps}"));
                 return;
             }
-            What::Looking { .. } | What::Closed { .. } => return,
-            What::Started { title, attempt: 1, .. } => ("start", title.clone()),
-            What::Started { title, attempt, .. } => ("start", format!("{title}, attempt {attempt}")),
-            What::Note { text, .. } if self.news(step, text) => ("wait", text.clone()),
-            What::Note { .. } => return,
-            What::Retrying { because, .. } if !self.news(step, because) => return,
-            What::Retrying { because, wait, .. } => {
-                ("retry", format!("{because}; retry in {}", words::duration(*wait)))
+            EventKind::Checking { .. } | EventKind::Closed { .. } => return,
+            EventKind::Started { title, attempt: 1, .. } => ("start", title.clone()),
+            EventKind::Started { title, attempt, .. } => ("start", format!("{title}, attempt {attempt}")),
+            EventKind::Note { text, .. } if self.is_new_state(step, text) => ("wait", text.clone()),
+            EventKind::Note { .. } => return,
+            EventKind::Retrying { because, .. } if !self.is_new_state(step, because) => return,
+            EventKind::Retrying { because, wait, .. } => {
+                ("retry", format!("{because}; retry in {}", text::duration(*wait)))
             }
-            What::Finished { how, elapsed, .. } => {
-                ("done", format!("{} in {}", words::how(*how), words::duration(*elapsed)))
+            EventKind::Finished { how, elapsed, .. } => {
+                ("done", format!("{} in {}", text::how(*how), text::duration(*elapsed)))
             }
-            What::Failed { error, elapsed, .. } => {
+            EventKind::Failed { error, elapsed, .. } => {
                 let cause = error.causes.first().map(|cause| format!(": {cause}")).unwrap_or_default();
-                let took = words::duration(*elapsed);
+                let took = text::duration(*elapsed);
                 ("failed", format!("after {took}, failed to {}{cause}", error.message))
             }
-            What::Blocked { by, .. } => ("blocked", format!("by {by}")),
-            What::Interrupted { step } => {
-                let row = self.board.row(step).map(|at| &self.board.rows[at].state);
-                let begun = matches!(row, Some(State::Interrupted { begun: true }));
-                ("stopped", words::interrupted(begun).into())
+            EventKind::Blocked { by, .. } => ("blocked", format!("by {by}")),
+            EventKind::Interrupted { step } => {
+                let row = self.progress_state.row(step).map(|at| &self.progress_state.rows[at].state);
+                let started = matches!(row, Some(State::Interrupted { started: true }));
+                ("stopped", text::interrupted(started).into())
             }
-            What::Undone { title, undone, .. } => match undone {
-                Undone::Kept { why } => ("kept", format!("{title}: {why}")),
-                Undone::Underway => ("going", format!("{title}: its deletion has started")),
-                undone => ("gone", format!("{title}: {}", words::undone(undone).replace('-', " "))),
+            EventKind::Undone { title, undone, .. } => match undone {
+                UndoOutcome::Kept { why } => ("kept", format!("{title}: {why}")),
+                UndoOutcome::InProgress => ("going", format!("{title}: its deletion has started")),
+                undone => ("gone", format!("{title}: {}", text::undone(undone).replace('-', " "))),
             },
         };
         self.put(event.at, what, step, &rest);
@@ -100,15 +99,18 @@ impl<W: Write + Send> Display for Line<W> {
         if silent < self.silence {
             return;
         }
-        let running =
-            self.board.rows.iter().filter(|row| matches!(row.state, State::Working | State::Looking));
+        let running = self
+            .progress_state
+            .rows
+            .iter()
+            .filter(|row| matches!(row.state, State::Working | State::Checking));
         let waits: Vec<String> = running
             .map(|row| match &row.note {
                 Some(note) => format!("{} ({note})", row.info.id),
                 None => row.info.id.to_owned(),
             })
             .collect();
-        let (done, all) = (self.board.done(), self.board.rows.len());
+        let (done, all) = (self.progress_state.done(), self.progress_state.rows.len());
         self.put(now, "alive", "", &format!("{done} of {all} done; waiting for {}", waits.join(", ")));
     }
 
@@ -120,13 +122,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_planted_note_stays_in_its_line() {
+    fn an_injected_note_stays_in_its_line() {
         let mut written = Vec::new();
-        let mut line = Line::new(Board::default(), &mut written, Pace::REAL);
+        let mut line = Line::new(ProgressState::default(), &mut written, TimeScale::REAL);
         let text = "a\x1b[2J\n09:31:02Z done     cluster".to_owned();
         line.show(&Event {
             at: SystemTime::UNIX_EPOCH,
-            what: What::Note { step: "cluster", text, progress: None },
+            what: EventKind::Note { step: "cluster", text, progress: None },
         });
         let written = String::from_utf8(written).unwrap();
         assert!(written.contains("a\\u{1b}[2J\\u{a}09:31:02Z done"), "{written}");
@@ -137,7 +139,7 @@ mod tests {
     #[test]
     fn every_event_is_a_line() {
         let mut written = Vec::new();
-        let mut line = Line::new(Board::default(), &mut written, Pace::REAL);
+        let mut line = Line::new(ProgressState::default(), &mut written, TimeScale::REAL);
         fixture::events().iter().chain(&fixture::events()[13..]).for_each(|event| line.show(event));
         line.tick(fixture::now() + Duration::from_secs(29));
         line.tick(fixture::now() + Duration::from_secs(31));

@@ -4,20 +4,19 @@
 //! The `tree` module formats it; the painter here only replaces its previous output.
 
 use super::{
-    Display,
-    board::{Board, State},
-    escape,
+    Display, escape,
+    progress_state::{ProgressState, State},
     stream::Stream,
-    tree::{Look, Size},
-    words,
+    text,
+    tree::{Size, TreeStyle},
 };
 use landfall_engine::Event;
 use std::{io::Write, time::SystemTime};
 
 /// The painter: replaces the region on a terminal.
 pub struct Live<W: Write + Send, S: Fn() -> Size + Send> {
-    board: Board,
-    look: Look,
+    progress_state: ProgressState,
+    tree_style: TreeStyle,
     to: Stream<W>,
     size: S,
     /// Finished lines that are not printed yet.
@@ -29,9 +28,9 @@ pub struct Live<W: Write + Send, S: Fn() -> Size + Send> {
 
 impl<W: Write + Send, S: Fn() -> Size + Send> Live<W, S> {
     /// Creates a display that writes to a terminal of that size.
-    pub fn new(board: Board, to: W, size: S, look: Look) -> Self {
+    pub fn new(progress_state: ProgressState, to: W, size: S, tree_style: TreeStyle) -> Self {
         let (staying, drawn) = (Vec::new(), Vec::new());
-        Self { board, look, to: Stream::new(to), size, staying, drawn, hidden: false }
+        Self { progress_state, tree_style, to: Stream::new(to), size, staying, drawn, hidden: false }
     }
 
     /// Replaces the screen region by the finished lines and a new region, in one write.
@@ -56,7 +55,7 @@ impl<W: Write + Send, S: Fn() -> Size + Send> Live<W, S> {
             lines.push_str(&line);
             lines.push('\n');
         }
-        self.drawn = region.iter().map(|line| words::width(line)).collect();
+        self.drawn = region.iter().map(|line| text::width(line)).collect();
         self.to.raw(&format!("{text}{}", escape::terminal(&lines)));
     }
 
@@ -72,27 +71,27 @@ pub const SHOW_CURSOR: &str = "\x1b[?25h";
 
 impl<W: Write + Send, S: Fn() -> Size + Send> Display for Live<W, S> {
     fn show(&mut self, event: &Event) {
-        let Some(at) = self.board.take(event) else { return };
-        let row = &self.board.rows[at];
+        let Some(at) = self.progress_state.take(event) else { return };
+        let row = &self.progress_state.rows[at];
         // A blocked step is reported once, below the error that blocks it.
         if row.state.is_over() && !matches!(row.state, State::Blocked) {
             let columns = (self.size)().columns.saturating_sub(1);
-            self.staying.push(self.look.over(&self.board, row, columns));
+            self.staying.push(self.tree_style.completed_line(&self.progress_state, row, columns));
         }
     }
 
     fn say(&mut self, sentence: &str) {
         let columns = (self.size)().columns.saturating_sub(1);
-        self.staying.push(self.look.paint.warn(&words::wrap(" ! ", sentence, columns)));
+        self.staying.push(self.tree_style.style.warn(&text::wrap(" ! ", sentence, columns)));
     }
 
     fn tick(&mut self, now: SystemTime) {
-        if self.board.rows.is_empty() && self.staying.is_empty() {
+        if self.progress_state.rows.is_empty() && self.staying.is_empty() {
             return;
         }
-        let region = match self.board.rows.is_empty() {
+        let region = match self.progress_state.rows.is_empty() {
             true => Vec::new(),
-            false => self.look.region(&self.board, now, (self.size)()),
+            false => self.tree_style.region(&self.progress_state, now, (self.size)()),
         };
         self.draw(&region);
     }
@@ -112,19 +111,19 @@ impl<W: Write + Send, S: Fn() -> Size + Send> Drop for Live<W, S> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::render::{fixture, paint::Paint};
-    use landfall_engine::Pace;
+    use crate::render::{fixture, style::Styler};
+    use landfall_engine::TimeScale;
 
     fn wide(columns: usize, rows: usize) -> impl Fn() -> Size + Send {
         move || Size { columns, rows }
     }
 
     #[test]
-    fn the_region_is_replaced_and_the_cursor_comes_back() {
+    fn the_region_is_replaced_and_the_cursor_restored() {
         let mut written = Vec::new();
         {
-            let look = Look { paint: Paint::PLAIN, pace: Pace::new(60.0) };
-            let mut live = Live::new(Board::default(), &mut written, wide(80, 24), look);
+            let tree_style = TreeStyle { style: Styler::PLAIN, time_scale: TimeScale::new(60.0) };
+            let mut live = Live::new(ProgressState::default(), &mut written, wide(80, 24), tree_style);
             fixture::events().iter().for_each(|event| live.show(event));
             live.tick(fixture::now());
             live.say("Stopping.");
@@ -140,14 +139,14 @@ mod tests {
     }
 
     #[test]
-    fn a_planted_note_does_not_act_on_the_terminal() {
+    fn an_injected_note_does_not_control_the_terminal() {
         let mut written = Vec::new();
         {
-            let look = Look { paint: Paint::PLAIN, pace: Pace::new(60.0) };
-            let mut live = Live::new(Board::default(), &mut written, wide(80, 24), look);
+            let tree_style = TreeStyle { style: Styler::PLAIN, time_scale: TimeScale::new(60.0) };
+            let mut live = Live::new(ProgressState::default(), &mut written, wide(80, 24), tree_style);
             fixture::events().iter().for_each(|event| live.show(event));
             let text = "a\x1b[2J\r\u{9b}2J\u{202e}\nb".to_owned();
-            let what = landfall_engine::What::Note { step: "cluster-ready", text, progress: None };
+            let what = landfall_engine::EventKind::Note { step: "cluster-ready", text, progress: None };
             live.show(&Event { at: fixture::now(), what });
             live.tick(fixture::now());
             live.say("\x1b[2J");
@@ -155,19 +154,19 @@ mod tests {
         }
         let written = String::from_utf8(written).unwrap();
         assert!(written.contains("a\\u{1b}[2J\\u{d}\\u{9b}2J\\u{202e}\\u{a}b"), "{written:?}");
-        let ours = ["\x1b[?25l", "\x1b[?25h", "\x1b[J", "\x1b[7A", "\r", "\n"];
-        let rest = ours.iter().fold(written, |rest, sequence| rest.replace(sequence, ""));
+        let sequences = ["\x1b[?25l", "\x1b[?25h", "\x1b[J", "\x1b[7A", "\r", "\n"];
+        let rest = sequences.iter().fold(written, |rest, sequence| rest.replace(sequence, ""));
         assert!(!rest.contains(escape::is_deceptive), "{rest:?}");
     }
 
     #[test]
-    fn a_terminal_that_became_narrower_is_cleared_as_far_as_its_lines_now_reach() {
+    fn a_narrower_terminal_is_cleared_including_rewrapped_lines() {
         let columns = std::sync::atomic::AtomicUsize::new(80);
         let mut written = Vec::new();
         {
             let size = || Size { columns: columns.load(std::sync::atomic::Ordering::Relaxed), rows: 24 };
-            let look = Look { paint: Paint::PLAIN, pace: Pace::new(60.0) };
-            let mut live = Live::new(Board::default(), &mut written, size, look);
+            let tree_style = TreeStyle { style: Styler::PLAIN, time_scale: TimeScale::new(60.0) };
+            let mut live = Live::new(ProgressState::default(), &mut written, size, tree_style);
             fixture::events().iter().for_each(|event| live.show(event));
             live.tick(fixture::now());
             columns.store(40, std::sync::atomic::Ordering::Relaxed);

@@ -4,30 +4,30 @@
 //! and `json` display it during the run. `summary`, `trouble`, `status`, `verify`, `teardown` and `graph` are
 //! printed once. All of them are plain functions from values to text: only `stream` knows the terminal.
 
-pub mod board;
 pub mod doctor;
 pub mod escape;
 pub mod estimate;
 pub mod expiry;
+pub mod failure;
 #[cfg(test)]
 mod fixture;
-pub mod going;
 pub mod graph;
 pub mod json;
 pub mod line;
 pub mod live;
-pub mod paint;
+pub mod live_status;
 pub mod plan;
-pub mod present;
+pub mod progress_state;
 pub mod rotation;
 pub mod status;
 pub mod stream;
+pub mod style;
 pub mod summary;
 pub mod teardown;
+pub mod teardown_preview;
+pub mod text;
 pub mod tree;
-pub mod trouble;
 pub mod verify;
-pub mod words;
 
 use landfall_engine::Event;
 use std::time::{Duration, SystemTime};

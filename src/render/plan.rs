@@ -1,10 +1,10 @@
 //! Output of `plan`: a text page and a JSON document.
 
-use super::{expiry, paint::Paint, words};
+use super::{expiry, style::Styler, text};
 use crate::failure;
 use jiff::Timestamp;
-use landfall_engine::{Action, Change, Pace, Plan, Planned};
-use landfall_steps::{CertificateFacts, expiry::days_left};
+use landfall_engine::{Action, Change, Plan, Planned, TimeScale};
+use landfall_steps::{CertificateSummary, expiry::days_left};
 use serde_json::{Value, json};
 
 const COLUMNS: usize = 80;
@@ -14,29 +14,29 @@ const DETAIL: usize = 20;
 const FIELD: usize = 22;
 
 /// The content of a plan's output.
-pub struct Shown<'a> {
+pub struct PlanView<'a> {
     /// The plan.
     pub plan: &'a Plan,
     /// The environment's name.
     pub environment: &'a str,
     /// The target, as display text.
-    pub words: &'a str,
+    pub text: &'a str,
     /// The command line of landfall.
     pub program: &'a str,
     /// The flags of `up` that perform this plan, each after a space.
     pub flags: &'a str,
     /// The time scale of the cloud.
-    pub pace: Pace,
+    pub time_scale: TimeScale,
     /// The number of requests for the plan.
     pub requests: u64,
     /// The certificate from the journal.
-    pub certificate: Option<&'a CertificateFacts>,
+    pub certificate: Option<&'a CertificateSummary>,
     /// The time at which its expiry is evaluated.
     pub now: Timestamp,
 }
 
 /// Returns the JSON document.
-pub fn document(shown: &Shown<'_>, cloud: &str) -> Value {
+pub fn document(shown: &PlanView<'_>, cloud: &str) -> Value {
     let step = |step: &Planned| {
         let mut object = json!({
             "step": step.step,
@@ -44,7 +44,7 @@ pub fn document(shown: &Shown<'_>, cloud: &str) -> Value {
             "action": action(step.action),
             "changes": step.changes,
             "after": step.after,
-            "ours": step.ours,
+            "ours": step.owned,
         });
         let mut add = |key: &str, value: Value| {
             if !value.is_null() {
@@ -73,7 +73,7 @@ pub fn document(shown: &Shown<'_>, cloud: &str) -> Value {
         "environment": shown.environment,
         "cloud": cloud,
         "steps": shown.plan.steps.iter().map(step).collect::<Vec<_>>(),
-        "estimate_ms": u64::try_from(shown.pace.real(shown.plan.estimate).as_millis()).unwrap_or(u64::MAX),
+        "estimate_ms": u64::try_from(shown.time_scale.real(shown.plan.estimate).as_millis()).unwrap_or(u64::MAX),
         "requests": shown.requests,
         "certificate": shown.certificate.map(|certificate| json!({
             "not_after": certificate.not_after.to_string(),
@@ -95,60 +95,60 @@ fn action(action: Action) -> &'static str {
 }
 
 /// Returns the text page.
-pub fn text(shown: &Shown<'_>, paint: Paint) -> String {
-    let heading = format!("landfall plan · {} · {}", shown.environment, shown.words);
+pub fn text(shown: &PlanView<'_>, style: Styler) -> String {
+    let heading = format!("landfall plan · {} · {}", shown.environment, shown.text);
     let mut rows = Vec::new();
     let (done, open): (Vec<&Planned>, Vec<&Planned>) =
         shown.plan.steps.iter().partition(|step| step.action == Action::Ok);
     if !done.is_empty() {
-        let names: Vec<String> = done.iter().map(|step| words::name(step.step)).collect();
-        rows.push(words::wrap(&format!(" {} ", paint.dim("=")), &names.join(", "), COLUMNS));
+        let names: Vec<String> = done.iter().map(|step| text::name(step.step)).collect();
+        rows.push(text::wrap(&format!(" {} ", style.dim("=")), &names.join(", "), COLUMNS));
     }
     let notes = |step: &&Planned| {
-        let (name, notes) = (words::name(step.step), step.notes.iter());
-        notes.map(move |note| words::wrap("   ", &format!("{name}: {note}"), COLUMNS)).collect::<Vec<_>>()
+        let (name, notes) = (text::name(step.step), step.notes.iter());
+        notes.map(move |note| text::wrap("   ", &format!("{name}: {note}"), COLUMNS)).collect::<Vec<_>>()
     };
     rows.extend(done.iter().flat_map(notes));
-    rows.extend(open.iter().map(|step| row(step, paint)));
-    let warning = expiry::warning(shown.certificate, shown.program, shown.now, paint);
+    rows.extend(open.iter().map(|step| row(step, style)));
+    let warning = expiry::warning(shown.certificate, shown.program, shown.now, style);
     let warning = warning.map(|warning| format!("{warning}\n\n")).unwrap_or_default();
-    format!("{}\n\n{}\n\n{warning}{}", paint.strong(&heading), rows.join("\n"), footer(shown, paint))
+    format!("{}\n\n{}\n\n{warning}{}", style.strong(&heading), rows.join("\n"), footer(shown, style))
 }
 
-fn row(step: &Planned, paint: Paint) -> String {
-    let name = words::name(step.step);
+fn row(step: &Planned, style: Styler) -> String {
+    let name = text::name(step.step);
     let glyph = match step.action {
-        Action::Ok => paint.dim("="),
-        Action::Create => paint.good("+"),
-        Action::Change => paint.warn("~"),
-        Action::Wait | Action::Blocked { .. } | Action::Disabled => paint.dim("·"),
-        Action::Refuse => paint.bad("!"),
+        Action::Ok => style.dim("="),
+        Action::Create => style.good("+"),
+        Action::Change => style.warn("~"),
+        Action::Wait | Action::Blocked { .. } | Action::Disabled => style.dim("·"),
+        Action::Refuse => style.bad("!"),
     };
-    let first = words::pad(&format!(" {glyph} {name}"), DETAIL);
-    let mut lines = vec![words::wrap(&first, &said(step, &name), COLUMNS)];
+    let first = text::pad(&format!(" {glyph} {name}"), DETAIL);
+    let mut lines = vec![text::wrap(&first, &description(step, &name), COLUMNS)];
     let indent = " ".repeat(DETAIL);
     if let Some(error) = &step.error {
-        lines.extend(error.causes.iter().map(|cause| words::wrap(&indent, cause, COLUMNS)));
-        lines.push(words::wrap(&format!("{indent}hint: "), &failure::hint(error), COLUMNS));
+        lines.extend(error.causes.iter().map(|cause| text::wrap(&indent, cause, COLUMNS)));
+        lines.push(text::wrap(&format!("{indent}hint: "), &failure::hint(error), COLUMNS));
     }
     lines.extend(changes(&step.changes));
-    lines.extend(step.notes.iter().map(|note| words::wrap(&indent, note, COLUMNS)));
+    lines.extend(step.notes.iter().map(|note| text::wrap(&indent, note, COLUMNS)));
     lines.join("\n")
 }
 
 /// Returns the text beside a step's name.
-fn said(step: &Planned, name: &str) -> String {
-    let subject = words::subject(&step.title, name);
+fn description(step: &Planned, name: &str) -> String {
+    let subject = text::subject(&step.title, name);
     let after = || {
-        let names: Vec<String> = step.after.iter().map(|step| words::name(step)).collect();
-        words::list(&names)
+        let names: Vec<String> = step.after.iter().map(|step| text::name(step)).collect();
+        text::list(&names)
     };
     match (step.action, &step.why) {
         (Action::Refuse, Some(why)) => why.clone(),
         (Action::Refuse, None) => {
             step.error.as_ref().map_or_else(String::new, |error| format!("failed to {}", error.message))
         }
-        (Action::Blocked { by }, _) => format!("blocked by {}", words::name(by)),
+        (Action::Blocked { by }, _) => format!("blocked by {}", text::name(by)),
         (Action::Wait, Some(why)) => format!("{subject}: {why}"),
         (Action::Wait, None) if step.after.is_empty() => format!("{subject}: in progress"),
         (Action::Wait, None) => format!("checked after {}", after()),
@@ -165,19 +165,19 @@ fn changes(changes: &[Change]) -> Vec<String> {
     for change in changes {
         let (object, field) = change.field.split_once(": ").unwrap_or(("", &change.field));
         if object != under && !object.is_empty() {
-            lines.push(words::cut(&format!("{}{object}", " ".repeat(DETAIL)), COLUMNS));
+            lines.push(text::cut(&format!("{}{object}", " ".repeat(DETAIL)), COLUMNS));
         }
         under = object;
         let (is, wanted) = (value(&change.is, "none"), value(&change.wanted, "gone"));
         let indent = " ".repeat(FIELD);
-        let whole = format!("{indent}{}  {is} → {wanted}", words::pad(field, 12));
-        if words::width(&whole) <= COLUMNS {
+        let whole = format!("{indent}{}  {is} → {wanted}", text::pad(field, 12));
+        if text::width(&whole) <= COLUMNS {
             lines.push(whole);
             continue;
         }
         lines.push(format!("{indent}{field}"));
         let both = format!("{indent}  {is} → {wanted}");
-        match words::width(&both) <= COLUMNS {
+        match text::width(&both) <= COLUMNS {
             true => lines.push(both),
             false => {
                 lines.push(format!("{indent}    {}", shortened(&is)));
@@ -211,12 +211,12 @@ fn value(value: &Value, absent: &str) -> String {
     }
 }
 
-fn footer(shown: &Shown<'_>, paint: Paint) -> String {
+fn footer(shown: &PlanView<'_>, style: Styler) -> String {
     let steps = &shown.plan.steps;
     if shown.plan.is_empty() {
         let enabled = steps.iter().filter(|step| step.action != Action::Disabled).count();
-        let all = words::count(enabled, "step");
-        return format!("{} {all}, in sync.", paint.good("No changes:"));
+        let all = text::count(enabled, "step");
+        return format!("{} {all}, in sync.", style.good("No changes:"));
     }
     let number = |is: fn(Action) -> bool| steps.iter().filter(|step| is(step.action)).count();
     let counted = [
@@ -233,10 +233,10 @@ fn footer(shown: &Shown<'_>, paint: Paint) -> String {
         .filter(|(number, _)| *number > 0)
         .map(|(number, what)| format!("{number} {what}"))
         .collect();
-    let time = shown.pace.real(shown.plan.estimate);
+    let time = shown.time_scale.real(shown.plan.estimate);
     let about = match time.is_zero() {
         true => String::new(),
-        false => format!(" About {}.", words::roughly(time)),
+        false => format!(" About {}.", text::roughly(time)),
     };
     format!("{}.{about}\nApply: {} up{}", counted.join(", "), shown.program, shown.flags)
 }
@@ -258,7 +258,7 @@ mod tests {
             error: None,
             notes: Vec::new(),
             after: Vec::new(),
-            ours: true,
+            owned: true,
         }
     }
 
@@ -270,19 +270,19 @@ mod tests {
         let certificate = summary::tests::facts().certificate.unwrap();
         let estimate = Duration::from_secs(160);
         let plan = Plan { steps, estimate, elapsed: Duration::ZERO };
-        let words = "Azure subscription Contoso Dev (…0f3a)";
-        let around = Shown {
+        let text = "Azure subscription Contoso Dev (…0f3a)";
+        let page = PlanView {
             plan: &plan,
             environment: "default",
-            words,
+            text,
             program: "landfall",
             flags: "",
-            pace: Pace::REAL,
+            time_scale: TimeScale::REAL,
             requests: 26,
             certificate: Some(&certificate),
             now: now.parse().unwrap(),
         };
-        text(&around, Paint::PLAIN)
+        super::text(&page, Styler::PLAIN)
     }
 
     fn change(field: &str, is: Value, wanted: Value) -> Change {
@@ -290,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn a_plan_with_something_of_everything() {
+    fn a_plan_with_every_kind_of_action() {
         let ok = ["preflight", "features", "resource-group", "network", "key-vault", "vault-officer"];
         let mut steps: Vec<Planned> = ok.map(|step| planned(step, step, Action::Ok)).into();
         steps.push(Planned {
@@ -342,15 +342,14 @@ mod tests {
         landfall plan · default · Azure subscription Contoso Dev (…0f3a)
 
          = features
-         · log workspace       law-demo: switched off, and created earlier; down deletes
-                               it
+         · log workspace    law-demo: switched off, and created earlier; down deletes it
 
         No changes: 1 step, in sync.
         ");
     }
 
     #[test]
-    fn a_certificate_that_comes_to_its_end_is_told_beside_the_plan() {
+    fn an_expiring_certificate_is_reported_with_the_plan() {
         let steps = ["preflight", "features"].map(|step| planned(step, step, Action::Ok));
         insta::assert_snapshot!(shown_at("2027-11-15T12:00:00Z", steps.into()), @"
         landfall plan · default · Azure subscription Contoso Dev (…0f3a)

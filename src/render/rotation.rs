@@ -2,9 +2,9 @@
 
 use super::{
     expiry,
-    paint::Paint,
-    summary::{self, Facts, label},
-    words,
+    style::Styler,
+    summary::{self, Summary, label},
+    text,
 };
 use jiff::Timestamp;
 use landfall_engine::Report;
@@ -15,9 +15,9 @@ use serde_json::{Value, json};
 const COLUMNS: usize = 80;
 
 /// The context for the output of a rotation.
-pub struct Shown<'a> {
+pub struct RotationView<'a> {
     /// The environment.
-    pub facts: &'a Facts,
+    pub facts: &'a Summary,
     /// The report of the run.
     pub report: &'a Report,
     /// The number of requests.
@@ -31,26 +31,26 @@ pub struct Shown<'a> {
 }
 
 /// Returns the text after a rotation.
-pub fn text(rotation: &Rotation, shown: &Shown<'_>, paint: Paint) -> String {
+pub fn text(rotation: &Rotation, shown: &RotationView<'_>, style: Styler) -> String {
     let word = if rotation.was.is_some() { "Rotated" } else { "Nothing to rotate, ready" };
-    let mut parts = vec![summary::headline(word, shown.report, shown.requests, false, paint)];
+    let mut parts = vec![summary::headline(word, shown.report, shown.requests, false, style)];
     if rotation.was.is_none() && shown.given {
         let why = "The newest version in the vault is already the certificate of this PFX. Another import \
                    would create a second version of it.";
-        parts.push(words::wrap("", why, COLUMNS));
+        parts.push(text::wrap("", why, COLUMNS));
     }
     parts.push(rows(rotation, shown.facts));
-    parts.extend(expiry::warning(shown.facts.certificate.as_ref(), shown.program, shown.now, paint));
+    parts.extend(expiry::warning(shown.facts.certificate.as_ref(), shown.program, shown.now, style));
     parts.push(format!("Status: {} status", shown.program));
     parts.join("\n\n")
 }
 
-fn rows(rotation: &Rotation, facts: &Facts) -> String {
-    let Rotation { was, is, carried_after } = rotation;
+fn rows(rotation: &Rotation, facts: &Summary) -> String {
+    let Rotation { was, is, synced_after } = rotation;
     let rest = label("", false);
     let kind = if is.self_signed { "self-signed, " } else { "" };
-    let names = format!("{kind}{}", words::list(&is.names));
-    let mut rows = vec![words::wrap(&label("certificate", true), &names, COLUMNS)];
+    let names = format!("{kind}{}", text::list(&is.names));
+    let mut rows = vec![text::wrap(&label("certificate", true), &names, COLUMNS)];
     if let Some(was) = was {
         rows.push(format!("{}SHA-1 {}", label("was", true), was.thumbprint.to_uppercase()));
         rows.push(format!("{rest}valid until {}", was.not_after.strftime("%Y-%m-%d")));
@@ -59,19 +59,19 @@ fn rows(rotation: &Rotation, facts: &Facts) -> String {
     rows.push(format!("{first}SHA-1 {}", is.thumbprint.to_uppercase()));
     rows.push(format!("{rest}valid until {}", is.not_after.strftime("%Y-%m-%d")));
     rows.push(format!("{rest}version {}", is.version));
-    let after = carried_after.map(|after| format!(", {} after the import", words::duration(after)));
+    let after = synced_after.map(|after| format!(", {} after the import", text::duration(after)));
     rows.push(format!("{}{SECRET} has it{}", label("Secret", true), after.unwrap_or_default()));
     let gateways: Vec<String> = facts.gateways.iter().map(|gateway| gateway.name.clone()).collect();
     if !gateways.is_empty() {
-        let all = format!("every listener of {} is programmed", words::list(&gateways));
-        rows.push(words::wrap(&label("gateways", true), &all, COLUMNS));
+        let all = format!("every listener of {} is programmed", text::list(&gateways));
+        rows.push(text::wrap(&label("gateways", true), &all, COLUMNS));
     }
     rows.join("\n")
 }
 
 /// Returns the value of `rotation` in the last JSON line; `replaced` is null if there was nothing to rotate.
 pub fn document(rotation: &Rotation) -> Value {
-    let Rotation { was, is, carried_after } = rotation;
+    let Rotation { was, is, synced_after } = rotation;
     json!({
         "replaced": was.as_ref().map(|was| json!({
             "thumbprint": was.thumbprint, "not_after": was.not_after.to_string(),
@@ -80,6 +80,6 @@ pub fn document(rotation: &Rotation) -> Value {
         "not_after": is.not_after.to_string(),
         "version": is.version,
         "secret_id": is.secret_id,
-        "carried_after_ms": carried_after.map(|after| u64::try_from(after.as_millis()).unwrap_or(u64::MAX)),
+        "carried_after_ms": synced_after.map(|after| u64::try_from(after.as_millis()).unwrap_or(u64::MAX)),
     })
 }

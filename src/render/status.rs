@@ -1,8 +1,8 @@
 //! Output of the recorded state of an environment: a text page and a JSON document.
 
-use super::{expiry, json, paint::Paint, summary::Facts, words};
+use super::{expiry, json, style::Styler, summary::Summary, text};
 use jiff::Timestamp;
-use landfall_engine::{EnvironmentKey, Memory, Past, State, StepInfo};
+use landfall_engine::{EnvironmentKey, JournalState, StepInfo, StepState, StepStatus};
 use landfall_steps::expiry::days_left;
 use serde_json::{Value, json};
 
@@ -13,42 +13,43 @@ pub struct Status<'a> {
     /// The steps, in order.
     pub steps: &'a [StepInfo],
     /// Their recorded state.
-    pub memory: &'a Memory,
+    pub journal_state: &'a JournalState,
     /// The summary of their outputs.
-    pub facts: &'a Facts,
+    pub facts: &'a Summary,
     /// The time.
     pub now: Timestamp,
 }
 
-fn state(past: Option<&Past>) -> &'static str {
-    match past.map(|past| past.state) {
-        None | Some(State::Never) => "never",
-        Some(State::Underway) => "underway",
-        Some(State::Failed) => "failed",
-        Some(State::Ready) => "ready",
+fn state(step_state: Option<&StepState>) -> &'static str {
+    match step_state.map(|step_state| step_state.state) {
+        None | Some(StepStatus::NotStarted) => "never",
+        Some(StepStatus::InProgress) => "underway",
+        Some(StepStatus::Failed) => "failed",
+        Some(StepStatus::Ready) => "ready",
     }
 }
 
 /// Returns the steps to show. A disabled one is shown only if its resource is owned, which `down` deletes.
 fn shown<'a>(status: &Status<'a>) -> Vec<&'a StepInfo> {
-    let owned = |step: &StepInfo| status.memory.past(step.id).is_some_and(|past| past.ours);
+    let owned =
+        |step: &StepInfo| status.journal_state.step_state(step.id).is_some_and(|step_state| step_state.owned);
     status.steps.iter().filter(|step| step.enabled || owned(step)).collect()
 }
 
 /// Returns the JSON document.
 pub fn document(status: &Status<'_>) -> Value {
     let steps = shown(status).into_iter().map(|step| {
-        let past = status.memory.past(step.id);
+        let step_state = status.journal_state.step_state(step.id);
         let mut document = json!({
             "step": step.id,
             "title": step.title,
-            "state": state(past),
-            "ours": past.is_some_and(|past| past.ours),
-            "how": json::how(past.and_then(|past| past.how)),
-            "finished_at": past.and_then(|past| past.finished_at.clone()),
-            "error": past.and_then(|past| past.error.as_ref()).map(|error| json!({
+            "state": state(step_state),
+            "ours": step_state.is_some_and(|step_state| step_state.owned),
+            "how": json::how(step_state.and_then(|step_state| step_state.how)),
+            "finished_at": step_state.and_then(|step_state| step_state.finished_at.clone()),
+            "error": step_state.and_then(|step_state| step_state.error.as_ref()).map(|error| json!({
                 "code": error.code, "message": error.message, "causes": error.causes, "hint": error.hint,
-                "residue": words::residue(error.residue), "request_id": error.request_id,
+                "residue": text::leftover(error.leftover), "request_id": error.request_id,
             })),
         });
         if !step.enabled {
@@ -68,9 +69,10 @@ pub fn document(status: &Status<'_>) -> Value {
         })
     });
     let known = |id: &str| status.steps.iter().any(|step| step.id == id);
-    let left_behind = status.memory.0.iter().filter(|(step, past)| past.ours && !known(step));
     let left_behind =
-        left_behind.map(|(step, past)| json!({ "step": step, "output": past.output, "named": past.named }));
+        status.journal_state.0.iter().filter(|(step, step_state)| step_state.owned && !known(step));
+    let left_behind =
+        left_behind.map(|(step, step_state)| json!({ "step": step, "output": step_state.output, "named": step_state.planned_name }));
     let domain = &status.facts.domain;
     let records = status.facts.dns.records.iter();
     let records = records.map(|(host, address)| json!({ "name": host, "address": address }));
@@ -92,50 +94,50 @@ pub fn document(status: &Status<'_>) -> Value {
 }
 
 /// Returns the text page; `program` is the command line of landfall.
-pub fn text(status: &Status<'_>, program: &str, paint: Paint) -> String {
+pub fn text(status: &Status<'_>, program: &str, style: Styler) -> String {
     let widest = status.steps.iter().map(|step| step.id.len()).max().unwrap_or(0);
     let row = |step: &StepInfo| {
-        let past = status.memory.past(step.id);
-        let name = words::name(step.id);
-        let (glyph, detail) = match past {
+        let step_state = status.journal_state.step_state(step.id);
+        let name = text::name(step.id);
+        let (glyph, detail) = match step_state {
             _ if !step.enabled => {
-                (paint.dim("·"), "switched off, and created earlier; down deletes it".to_owned())
+                (style.dim("·"), "switched off, and created earlier; down deletes it".to_owned())
             }
-            Some(past) if past.state == State::Ready => {
-                let how = past.how.map(words::how).unwrap_or_default();
-                let when = past.finished_at.as_deref().map(minutes).unwrap_or_default();
-                (paint.good("✓"), format!("{how:<8} {when}  {}", words::subject(&step.title, &name)))
+            Some(step_state) if step_state.state == StepStatus::Ready => {
+                let how = step_state.how.map(text::how).unwrap_or_default();
+                let when = step_state.finished_at.as_deref().map(minutes).unwrap_or_default();
+                (style.good("✓"), format!("{how:<8} {when}  {}", text::subject(&step.title, &name)))
             }
-            Some(past) if past.state == State::Failed => {
-                let error = past.error.as_ref();
+            Some(step_state) if step_state.state == StepStatus::Failed => {
+                let error = step_state.error.as_ref();
                 let why =
                     error.map(|error| format!("failed to {}", error.message)).unwrap_or("failed".into());
-                (paint.bad("✗"), why)
+                (style.bad("✗"), why)
             }
-            Some(past) if past.state == State::Underway => {
-                (paint.busy("~"), format!("in progress, attempt {}", past.attempts))
+            Some(step_state) if step_state.state == StepStatus::InProgress => {
+                (style.busy("~"), format!("in progress, attempt {}", step_state.attempts))
             }
-            _ => (paint.dim("·"), "not started".to_owned()),
+            _ => (style.dim("·"), "not started".to_owned()),
         };
-        words::cut(&format!(" {glyph} {name:<widest$}  {detail}"), 80).trim_end().to_owned()
+        text::cut(&format!(" {glyph} {name:<widest$}  {detail}"), 80).trim_end().to_owned()
     };
     let rows: Vec<String> = self::shown(status).into_iter().map(row).collect();
     let mut parts =
-        vec![heading(status, "From the journal; the cloud was not queried.", paint), rows.join("\n")];
+        vec![heading(status, "From the journal; the cloud was not queried.", style), rows.join("\n")];
     let shown = super::summary::facts(status.facts);
     if !shown.is_empty() {
         parts.push(shown);
     }
-    parts.extend(expiry::warning(status.facts.certificate.as_ref(), program, status.now, paint));
-    let strangers = super::going::strangers(status.steps, status.memory);
-    if !strangers.is_empty() {
+    parts.extend(expiry::warning(status.facts.certificate.as_ref(), program, status.now, style));
+    let unknown_steps = super::teardown_preview::unknown_steps(status.steps, status.journal_state);
+    if !unknown_steps.is_empty() {
         parts.push(format!(
             "Created by landfall, but this version has no such step:\n{}",
-            strangers.join("\n")
+            unknown_steps.join("\n")
         ));
     }
     let mut enabled = status.steps.iter().filter(|step| step.enabled);
-    let ready = enabled.all(|step| state(status.memory.past(step.id)) == "ready");
+    let ready = enabled.all(|step| state(status.journal_state.step_state(step.id)) == "ready");
     if !ready {
         parts.push(format!("Resume: {program} up"));
     }
@@ -143,10 +145,10 @@ pub fn text(status: &Status<'_>, program: &str, paint: Paint) -> String {
 }
 
 /// Returns the first lines: the environment and the source of the data.
-pub fn heading(status: &Status<'_>, source: &str, paint: Paint) -> String {
+pub fn heading(status: &Status<'_>, source: &str, style: Styler) -> String {
     let EnvironmentKey { cloud, subscription, environment } = status.key;
     let cloud = if cloud == "sim" { "simulated cloud" } else { "Azure" };
-    let first = paint.strong(&format!("landfall status · {environment} · {cloud}"));
+    let first = style.strong(&format!("landfall status · {environment} · {cloud}"));
     let where_from =
         if subscription.is_empty() { String::new() } else { format!("Subscription {subscription}.\n") };
     format!("{first}\n{where_from}{source}")
@@ -166,23 +168,23 @@ mod tests {
     use crate::render::{fixture, summary};
     use landfall_engine::How;
 
-    fn memory() -> Memory {
-        let mut memory = Memory::default();
-        let mut remember = |step: &str, state, how, ours| {
-            let mut past = Past::default();
-            past.state = state;
-            past.how = how;
-            past.ours = ours;
-            past.attempts = 2;
-            past.finished_at = how.map(|_| "2026-11-23T09:31:02.114Z".to_owned());
-            past.error = (state == State::Failed).then(fixture::error);
-            memory.0.insert(step.to_owned(), past);
+    fn journal_state() -> JournalState {
+        let mut journal_state = JournalState::default();
+        let mut record = |step: &str, state, how, owned| {
+            let mut step_state = StepState::default();
+            step_state.state = state;
+            step_state.how = how;
+            step_state.owned = owned;
+            step_state.attempts = 2;
+            step_state.finished_at = how.map(|_| "2026-11-23T09:31:02.114Z".to_owned());
+            step_state.error = (state == StepStatus::Failed).then(fixture::error);
+            journal_state.0.insert(step.to_owned(), step_state);
         };
-        remember("preflight", State::Ready, Some(How::Found), false);
-        remember("resource-group", State::Ready, Some(How::Created), true);
-        remember("certificate", State::Underway, None, true);
-        remember("cluster-ready", State::Failed, None, false);
-        memory
+        record("preflight", StepStatus::Ready, Some(How::Found), false);
+        record("resource-group", StepStatus::Ready, Some(How::Created), true);
+        record("certificate", StepStatus::InProgress, None, true);
+        record("cluster-ready", StepStatus::Failed, None, false);
+        journal_state
     }
 
     fn shown(show: impl Fn(&Status<'_>) -> String) -> String {
@@ -191,14 +193,14 @@ mod tests {
             subscription: "00000000-0000-0000-0000-000000000001".into(),
             environment: "default".into(),
         };
-        let (steps, memory, facts) = (fixture::steps(), memory(), summary::tests::facts());
+        let (steps, journal_state, facts) = (fixture::steps(), journal_state(), summary::tests::facts());
         let now = "2027-11-15T12:00:00Z".parse().unwrap();
-        show(&Status { key: &key, steps: &steps[..6], memory: &memory, facts: &facts, now })
+        show(&Status { key: &key, steps: &steps[..6], journal_state: &journal_state, facts: &facts, now })
     }
 
     #[test]
     fn the_page() {
-        insta::assert_snapshot!(shown(|status| text(status, "landfall", Paint::PLAIN)), @"
+        insta::assert_snapshot!(shown(|status| text(status, "landfall", Styler::PLAIN)), @"
         landfall status · default · simulated cloud
         Subscription 00000000-0000-0000-0000-000000000001.
         From the journal; the cloud was not queried.
@@ -236,10 +238,14 @@ mod tests {
     fn a_disabled_step_is_shown_only_if_its_resource_is_owned() {
         let disabled = |owned: bool| {
             shown(|status| {
-                let (mut steps, mut memory) = (status.steps.to_vec(), status.memory.clone());
+                let (mut steps, mut journal_state) = (status.steps.to_vec(), status.journal_state.clone());
                 steps[2].enabled = false;
-                memory.0.entry("key-vault".into()).or_default().ours = owned;
-                text(&Status { steps: &steps, memory: &memory, ..*status }, "landfall", Paint::PLAIN)
+                journal_state.0.entry("key-vault".into()).or_default().owned = owned;
+                text(
+                    &Status { steps: &steps, journal_state: &journal_state, ..*status },
+                    "landfall",
+                    Styler::PLAIN,
+                )
             })
         };
         let line = "key vault       switched off, and created earlier; down deletes it";

@@ -1,7 +1,7 @@
 //! The two streams: stdout for pipeable output, stderr for the rest. A reader that closed its end is not an
 //! error.
 
-use super::{escape, paint::Paint};
+use super::{escape, style::Styler};
 use serde_json::Value;
 use std::io::{self, IsTerminal, Write};
 
@@ -25,17 +25,17 @@ pub struct Terminal {
     /// True if standard error is a terminal with cursor movement.
     pub live: bool,
     /// Colour for standard output.
-    pub out: Paint,
+    pub out: Styler,
     /// Colour for standard error.
-    pub err: Paint,
+    pub err: Styler,
 }
 
 impl Terminal {
     /// Reads the properties of the streams; `no_color` and `term` are the variables NO_COLOR and TERM.
-    pub fn look(colour: Colour, no_color: bool, term: Option<&str>) -> Self {
+    pub fn detect(colour: Colour, no_color: bool, term: Option<&str>) -> Self {
         let (out, err) = (io::stdout().is_terminal(), io::stderr().is_terminal());
         let dumb = term == Some("dumb");
-        let paint = |terminal: bool| Paint {
+        let style = |terminal: bool| Styler {
             on: match colour {
                 Colour::Always => true,
                 Colour::Never => false,
@@ -43,7 +43,7 @@ impl Terminal {
             },
         };
         let answers = io::stdin().is_terminal() && err;
-        Self { answers, live: err && !dumb, out: paint(out), err: paint(err) }
+        Self { answers, live: err && !dumb, out: style(out), err: style(err) }
     }
 }
 
@@ -94,8 +94,8 @@ pub fn err() -> Stream<io::Stderr> {
 mod tests {
     use super::*;
 
-    struct Gone;
-    impl Write for Gone {
+    struct ClosedPipe;
+    impl Write for ClosedPipe {
         fn write(&mut self, _: &[u8]) -> io::Result<usize> {
             Err(io::ErrorKind::BrokenPipe.into())
         }
@@ -105,8 +105,8 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_that_went_away_is_no_error() {
-        let mut stream = Stream::new(Gone);
+    fn a_closed_reader_is_not_an_error() {
+        let mut stream = Stream::new(ClosedPipe);
         stream.line("first");
         stream.line("second");
         assert!(stream.0.is_none());

@@ -1,18 +1,18 @@
 //! Output of a successful run: the gateways, the DNS records to enter, and the next commands.
 
-use super::{expiry, paint::Paint, words};
+use super::{expiry, style::Styler, text};
 use jiff::Timestamp;
-use landfall_cloud::Ways;
+use landfall_cloud::AddressMap;
 use landfall_engine::{Outcome, Report};
-pub use landfall_steps::Facts;
-use landfall_steps::{CertificateFacts, Gateway};
+pub use landfall_steps::Summary;
+use landfall_steps::{CertificateSummary, GatewaySummary};
 
 /// The maximum line width.
 const COLUMNS: usize = 80;
 
 /// The context for the output.
 #[derive(Clone, Copy)]
-pub struct Around<'a> {
+pub struct OutputContext<'a> {
     /// The command line of landfall.
     pub program: &'a str,
     /// A caution before the suggested requests, if necessary.
@@ -20,20 +20,26 @@ pub struct Around<'a> {
     /// True if the cloud takes time at all, so that the overhead can be compared with it.
     pub takes_time: bool,
     /// The address overrides of the gateways.
-    pub ways: &'a Ways,
+    pub address_map: &'a AddressMap,
     /// The time at which expiries are evaluated.
     pub now: Timestamp,
 }
 
 /// Returns the text after a successful run.
-pub fn text(facts: &Facts, report: &Report, requests: u64, around: Around<'_>, paint: Paint) -> String {
-    let program = around.program;
-    let mut parts = vec![headline("Ready", report, requests, around.takes_time, paint)];
+pub fn text(
+    facts: &Summary,
+    report: &Report,
+    requests: u64,
+    output_context: OutputContext<'_>,
+    style: Styler,
+) -> String {
+    let program = output_context.program;
+    let mut parts = vec![headline("Ready", report, requests, output_context.takes_time, style)];
     parts.push(self::facts(facts));
-    parts.extend(expiry::warning(facts.certificate.as_ref(), program, around.now, paint));
-    if let Some(tries) = tries(facts, around.ways) {
-        let caution = around.caution.map(|caution| format!("\n{caution}")).unwrap_or_default();
-        parts.push(format!("Try it:{caution}\n{tries}"));
+    parts.extend(expiry::warning(facts.certificate.as_ref(), program, output_context.now, style));
+    if let Some(example_requests) = example_requests(facts, output_context.address_map) {
+        let caution = output_context.caution.map(|caution| format!("\n{caution}")).unwrap_or_default();
+        parts.push(format!("Try it:{caution}\n{example_requests}"));
     }
     parts.push(format!(
         "Verify:       {program} verify\nLive status:  {program} status --live\nTear down:    {program} down"
@@ -42,7 +48,7 @@ pub fn text(facts: &Facts, report: &Report, requests: u64, around: Around<'_>, p
 }
 
 /// Returns gateways, certificate and DNS names; empty if there are none yet.
-pub fn facts(facts: &Facts) -> String {
+pub fn facts(facts: &Summary) -> String {
     let mut rows = gateways(facts);
     rows.extend(facts.certificate.as_ref().map(certificate));
     if !facts.dns.records.is_empty() {
@@ -56,13 +62,13 @@ pub fn facts(facts: &Facts) -> String {
 }
 
 /// Returns the first line: the result, the duration, and the number of requests.
-pub fn headline(word: &str, report: &Report, requests: u64, takes_time: bool, paint: Paint) -> String {
+pub fn headline(word: &str, report: &Report, requests: u64, takes_time: bool, style: Styler) -> String {
     let all = report.found + report.created + report.changed;
     let counted = [(report.created, "created"), (report.changed, "changed"), (report.found, "found")];
     let counted = counted.iter().filter(|(number, _)| *number > 0);
     let counted: Vec<String> = counted.map(|(number, how)| format!("{number} {how}")).collect();
-    let ready = paint.good(&format!("{word} in {}", words::duration(report.elapsed)));
-    let steps = words::count(all as usize, "step");
+    let ready = style.good(&format!("{word} in {}", text::duration(report.elapsed)));
+    let steps = text::count(all as usize, "step");
     let first = format!("{ready} · {steps}: {} · {requests} requests", counted.join(", "));
     match ideal(report).filter(|_| takes_time) {
         Some(ideal) => format!("{first}\n{ideal}"),
@@ -77,44 +83,44 @@ fn ideal(report: &Report) -> Option<String> {
         return None;
     }
     let overhead = ((took / ideal - 1.0) * 100.0).max(0.0);
-    let ideal = words::duration(report.critical_path);
+    let ideal = text::duration(report.critical_path);
     Some(format!("The cloud needed {ideal} of it; overhead {overhead:.0} %."))
 }
 
 /// Returns the first column of a row.
 pub fn label(name: &str, first: bool) -> String {
-    words::pad(&format!("  {}", if first { name } else { "" }), 20)
+    text::pad(&format!("  {}", if first { name } else { "" }), 20)
 }
 
-fn gateways(facts: &Facts) -> Vec<String> {
+fn gateways(facts: &Summary) -> Vec<String> {
     let address = facts.gateways.iter().map(|gateway| gateway.address.len()).max().unwrap_or(0);
-    let row = |gateway: &Gateway| {
+    let row = |gateway: &GatewaySummary| {
         let hosts = gateway.hosts.iter().enumerate().map(|(at, host)| {
             let shown = if at == 0 { gateway.address.as_str() } else { "" };
-            format!("{}{}  https://{host}", label(&gateway.name, at == 0), words::pad(shown, address))
+            format!("{}{}  https://{host}", label(&gateway.name, at == 0), text::pad(shown, address))
         });
         hosts.collect::<Vec<_>>().join("\n")
     };
     facts.gateways.iter().map(row).collect()
 }
 
-fn certificate(certificate: &CertificateFacts) -> String {
+fn certificate(certificate: &CertificateSummary) -> String {
     let kind = if certificate.self_signed { "self-signed, " } else { "" };
-    let names = format!("{kind}{}", words::list(&certificate.names));
+    let names = format!("{kind}{}", text::list(&certificate.names));
     let until = certificate.not_after.strftime("%Y-%m-%d");
     format!(
         "{}\n{}SHA-1 {}\n{}valid until {until}",
-        words::wrap(&label("certificate", true), &names, COLUMNS),
+        text::wrap(&label("certificate", true), &names, COLUMNS),
         label("", false),
         certificate.thumbprint_sha1.to_uppercase(),
         label("", false),
     )
 }
 
-fn dns(facts: &Facts) -> String {
+fn dns(facts: &Summary) -> String {
     let dns = &facts.dns;
     let headline = match (&dns.zone, dns.managed) {
-        (Some(zone), true) => format!("{} in zone {zone}", words::count(dns.records.len(), "record")),
+        (Some(zone), true) => format!("{} in zone {zone}", text::count(dns.records.len(), "record")),
         _ => format!("no zone {} in this subscription; create", facts.domain),
     };
     // DNS forms request a record's name relative to the zone.
@@ -132,7 +138,7 @@ fn dns(facts: &Facts) -> String {
 }
 
 /// Returns test commands that use addresses, so that they work before the DNS names do.
-fn tries(facts: &Facts, ways: &Ways) -> Option<String> {
+fn example_requests(facts: &Summary, address_map: &AddressMap) -> Option<String> {
     let trust = match &facts.certificate {
         Some(certificate) if certificate.self_signed => "-k ",
         _ => "",
@@ -144,21 +150,21 @@ fn tries(facts: &Facts, ways: &Ways) -> Option<String> {
             let (extra, path) = shown_best_by(host);
             commands.push(format!(
                 "  curl {trust}{} \\\n       {extra}https://{host}{path}",
-                way(ways, host, address, 443)
+                way(address_map, host, address, 443)
             ));
         }
     }
     let first = facts.gateways.first().and_then(|gateway| Some((gateway.hosts.first()?, &gateway.address)));
     if let Some((host, address)) = first {
-        let way = way(ways, host, address, 80);
+        let way = way(address_map, host, address, 80);
         commands.push(format!("  curl -I {way} \\\n       http://{host}/"));
     }
     (!commands.is_empty()).then(|| commands.join("\n"))
 }
 
 /// Returns the curl flag with a host's address, or with the socket that overrides a port of it.
-fn way(ways: &Ways, host: &str, address: &str, port: u16) -> String {
-    match address.parse().ok().and_then(|address| ways.detour(address, port)) {
+fn way(address_map: &AddressMap, host: &str, address: &str, port: u16) -> String {
+    match address.parse().ok().and_then(|address| address_map.override_for(address, port)) {
         Some(socket) => format!("--connect-to {host}:{port}:{}:{}", socket.ip(), socket.port()),
         None => format!("--resolve {host}:{port}:{address}"),
     }
@@ -177,31 +183,31 @@ fn shown_best_by(host: &str) -> (&'static str, &'static str) {
 #[cfg(test)]
 pub mod tests {
     use super::*;
-    use landfall_steps::DnsFacts;
+    use landfall_steps::DnsSummary;
     use std::{sync::LazyLock, time::Duration};
 
-    fn around(program: &str) -> Around<'_> {
+    fn output_context(program: &str) -> OutputContext<'_> {
         let now = "2026-11-23T09:31:02Z".parse().unwrap();
-        static WAYS: LazyLock<Ways> = LazyLock::new(Ways::default);
-        Around { program, caution: None, takes_time: true, ways: &WAYS, now }
+        static WAYS: LazyLock<AddressMap> = LazyLock::new(AddressMap::default);
+        OutputContext { program, caution: None, takes_time: true, address_map: &WAYS, now }
     }
 
     /// Returns the summary of a run with the built-in manifests.
-    pub fn facts() -> Facts {
+    pub fn facts() -> Summary {
         let host = |label: &str| format!("{label}.demo.example.com");
-        let gateway = |name: &str, address: &str, hosts: &[&str]| Gateway {
+        let gateway = |name: &str, address: &str, hosts: &[&str]| GatewaySummary {
             name: name.into(),
             address: address.into(),
             hosts: hosts.iter().map(|label| host(label)).collect(),
         };
         let record = |name: &str, address: &str| (name.to_owned(), address.to_owned());
-        Facts {
+        Summary {
             domain: "demo.example.com".into(),
             gateways: vec![
                 gateway("httpbin-gateway", "127.0.0.11", &["httpbin"]),
                 gateway("echo-gateway", "127.0.0.12", &["echo", "echo-headers", "app"]),
             ],
-            certificate: Some(CertificateFacts {
+            certificate: Some(CertificateSummary {
                 thumbprint_sha1: "5e3a0123456789abcdef0123456789abcdef9a10".into(),
                 not_after: "2027-11-23T00:00:00Z".parse().unwrap(),
                 names: vec!["demo.example.com".into(), "*.demo.example.com".into()],
@@ -211,7 +217,7 @@ pub mod tests {
                 renewable: true,
             }),
             kubeconfig: Some((".landfall/default/kubeconfig".into(), "aks-istio-gateway-demo".into())),
-            dns: DnsFacts {
+            dns: DnsSummary {
                 managed: false,
                 zone: None,
                 records: vec![
@@ -243,9 +249,9 @@ pub mod tests {
     }
 
     #[test]
-    fn the_end_of_an_up() {
-        let text = text(&facts(), &report(), 71, around("landfall"), Paint::PLAIN);
-        assert!(text.lines().all(|line| words::width(line) <= COLUMNS), "{text}");
+    fn output_of_a_successful_up() {
+        let text = text(&facts(), &report(), 71, output_context("landfall"), Styler::PLAIN);
+        assert!(text.lines().all(|line| text::width(line) <= COLUMNS), "{text}");
         insta::assert_snapshot!(text, @r"
         Ready in 6.9 s · 17 steps: 16 created, 1 found · 71 requests
         The cloud needed 6.7 s of it; overhead 3 %.
@@ -284,23 +290,26 @@ pub mod tests {
     }
 
     #[test]
-    fn a_gateway_behind_other_ports_is_tried_there() {
+    fn example_requests_use_overridden_ports() {
         let high = "127.0.0.11:30421".parse().unwrap();
-        let ways = Ways::new([(("127.0.0.11".parse().unwrap(), 443), high)]);
-        let tries = tries(&facts(), &ways).unwrap();
+        let address_map = AddressMap::new([(("127.0.0.11".parse().unwrap(), 443), high)]);
+        let example_requests = example_requests(&facts(), &address_map).unwrap();
         let first = "  curl -k --connect-to httpbin.demo.example.com:443:127.0.0.11:30421 \\\n";
-        assert!(tries.starts_with(first), "{tries}");
-        assert!(tries.contains("--resolve echo.demo.example.com:443:127.0.0.12"), "{tries}");
+        assert!(example_requests.starts_with(first), "{example_requests}");
+        assert!(
+            example_requests.contains("--resolve echo.demo.example.com:443:127.0.0.12"),
+            "{example_requests}"
+        );
     }
 
     #[test]
-    fn a_managed_zone_and_a_certificate_of_ones_own() {
+    fn output_with_a_managed_zone_and_a_user_certificate() {
         let mut facts = facts();
         facts.dns.managed = true;
         facts.dns.zone = Some("demo.example.com".into());
         facts.certificate.as_mut().unwrap().self_signed = false;
         let found = Report { found: 17, created: 0, ..report() };
-        let text = text(&facts, &found, 24, around("landfall --environment dev"), Paint::PLAIN);
+        let text = text(&facts, &found, 24, output_context("landfall --environment dev"), Styler::PLAIN);
         insta::assert_snapshot!(text, @r"
         Ready in 6.9 s · 17 steps: 17 found · 24 requests
 

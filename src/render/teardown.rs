@@ -1,51 +1,52 @@
 //! Output of `down`.
 
-use super::{going::stranger, paint::Paint, words};
-use landfall_engine::{Report, Undone};
+use super::{style::Styler, teardown_preview::unknown_step, text};
+use landfall_engine::{Report, UndoOutcome};
 
 /// Returns the results; `again` is the command line for another run.
-pub fn text(report: &Report, requests: u64, again: &str, paint: Paint) -> String {
+pub fn text(report: &Report, requests: u64, again: &str, style: Styler) -> String {
     let kept: Vec<String> = report
         .undone
         .iter()
         .filter_map(|(step, undone)| match undone {
-            Undone::Kept { why } => Some(words::wrap("  ", &format!("{}: {why}", words::name(step)), 80)),
+            UndoOutcome::Kept { why } => Some(text::wrap("  ", &format!("{}: {why}", text::name(step)), 80)),
             _ => None,
         })
         .collect();
-    let steps = |wanted: fn(&Undone) -> bool| -> Vec<String> {
-        report.undone.iter().filter(|(_, undone)| wanted(undone)).map(|(step, _)| words::name(step)).collect()
+    let steps = |wanted: fn(&UndoOutcome) -> bool| -> Vec<String> {
+        report.undone.iter().filter(|(_, undone)| wanted(undone)).map(|(step, _)| text::name(step)).collect()
     };
-    let gone = steps(Undone::is_gone);
-    let underway = steps(|undone| *undone == Undone::Underway);
-    let first = match gone.len() {
+    let deleted = steps(UndoOutcome::is_deleted);
+    let in_progress = steps(|undone| *undone == UndoOutcome::InProgress);
+    let first = match deleted.len() {
         0 => "Nothing was deleted.".to_owned(),
-        gone => {
-            let took = paint.good(&format!("Deleted in {}", words::duration(report.elapsed)));
-            format!("{took} · {} · {requests} requests", words::count(gone, "step"))
+        deleted => {
+            let took = style.good(&format!("Deleted in {}", text::duration(report.elapsed)));
+            format!("{took} · {} · {requests} requests", text::count(deleted, "step"))
         }
     };
     let mut parts = vec![first];
-    if !gone.is_empty() {
-        parts.push(words::wrap("Deleted: ", &format!("{}.", words::list(&gone)), 80));
+    if !deleted.is_empty() {
+        parts.push(text::wrap("Deleted: ", &format!("{}.", text::list(&deleted)), 80));
     }
-    if !underway.is_empty() {
-        let mut going = words::wrap("Being deleted: ", &format!("{}.", words::list(&underway)), 80);
-        let waiting: Vec<String> = report.waiting.iter().map(|step| words::name(step)).collect();
+    if !in_progress.is_empty() {
+        let mut deleting = text::wrap("Being deleted: ", &format!("{}.", text::list(&in_progress)), 80);
+        let waiting: Vec<String> = report.waiting.iter().map(|step| text::name(step)).collect();
         if !waiting.is_empty() {
-            going.push('\n');
-            going.push_str(&words::wrap("After that: ", &format!("{}.", words::list(&waiting)), 80));
+            deleting.push('\n');
+            deleting.push_str(&text::wrap("After that: ", &format!("{}.", text::list(&waiting)), 80));
         }
-        parts.push(format!("{}\nTo wait until it is deleted, run {again} again.", paint.warn(&going)));
+        parts.push(format!("{}\nTo wait until it is deleted, run {again} again.", style.warn(&deleting)));
     }
     if !kept.is_empty() {
         parts.push(format!("Kept:\n{}", kept.join("\n")));
     }
     let left = report.left_behind.iter();
-    let left: Vec<String> =
-        left.map(|left| stranger(&left.step, left.output.as_ref().or(left.named.as_ref()))).collect();
+    let left: Vec<String> = left
+        .map(|left| unknown_step(&left.step, left.output.as_ref().or(left.planned_name.as_ref())))
+        .collect();
     if !left.is_empty() {
-        let heading = paint.warn("Left behind, because this version of landfall has no such step:");
+        let heading = style.warn("Left behind, because this version of landfall has no such step:");
         let next = "Delete them with the landfall that created them; the journal keeps them.";
         parts.push(format!("{heading}\n{}\n{next}", left.join("\n")));
     }
@@ -59,14 +60,14 @@ mod tests {
     use landfall_engine::Outcome;
 
     #[test]
-    fn what_this_version_has_no_step_for_is_told() {
+    fn resources_of_unknown_steps_are_listed() {
         let left = landfall_engine::LeftBehind {
             step: "old-thing".into(),
             output: Some(serde_json::json!({ "id": "/old/7" })),
-            named: None,
+            planned_name: None,
         };
         let report = Report { left_behind: vec![left], ..summary::tests::report() };
-        insta::assert_snapshot!(text(&report, 3, "landfall down", Paint::PLAIN), @r#"
+        insta::assert_snapshot!(text(&report, 3, "landfall down", Styler::PLAIN), @r#"
         Nothing was deleted.
 
         Left behind, because this version of landfall has no such step:
@@ -76,13 +77,13 @@ mod tests {
     }
 
     #[test]
-    fn what_still_goes_is_told_with_what_waits_for_it() {
+    fn pending_deletions_are_listed_with_their_dependents() {
         let report = Report {
-            undone: vec![("dns".into(), Undone::Deleted), ("cluster".into(), Undone::Underway)],
+            undone: vec![("dns".into(), UndoOutcome::Deleted), ("cluster".into(), UndoOutcome::InProgress)],
             waiting: vec!["network".into(), "resource-group".into()],
             ..summary::tests::report()
         };
-        insta::assert_snapshot!(text(&report, 12, "landfall down", Paint::PLAIN), @"
+        insta::assert_snapshot!(text(&report, 12, "landfall down", Styler::PLAIN), @"
         Deleted in 6.9 s · 1 step · 12 requests
 
         Deleted: DNS.
@@ -94,19 +95,19 @@ mod tests {
     }
 
     #[test]
-    fn what_was_done() {
+    fn output_of_a_completed_down() {
         let report = Report {
             outcome: Outcome::Ready,
             undone: vec![
-                ("gateways".into(), Undone::GoesWithParent),
+                ("gateways".into(), UndoOutcome::DeletedWithParent),
                 (
                     "resource-group".into(),
-                    Undone::Kept { why: "it holds vm-jump, which landfall did not make".into() },
+                    UndoOutcome::Kept { why: "it holds vm-jump, which landfall did not make".into() },
                 ),
             ],
             ..summary::tests::report()
         };
-        insta::assert_snapshot!(text(&report, 12, "landfall down", Paint::PLAIN), @"
+        insta::assert_snapshot!(text(&report, 12, "landfall down", Styler::PLAIN), @"
         Deleted in 6.9 s · 1 step · 12 requests
 
         Deleted: gateways.

@@ -4,12 +4,12 @@
 //! the remaining time.
 
 use super::{
-    board::{Board, Row, State},
     estimate,
-    paint::Paint,
-    words,
+    progress_state::{ProgressState, Row, State},
+    style::Styler,
+    text,
 };
-use landfall_engine::{How, Pace, Progress, Undone};
+use landfall_engine::{How, Progress, TimeScale, UndoOutcome};
 use std::time::{Duration, SystemTime};
 
 /// The maximum width of a step's name.
@@ -33,96 +33,111 @@ pub struct Size {
 
 /// The style of a drawn board.
 #[derive(Clone, Copy)]
-pub struct Look {
+pub struct TreeStyle {
     /// The colours.
-    pub paint: Paint,
+    pub style: Styler,
     /// The time scale of the cloud.
-    pub pace: Pace,
+    pub time_scale: TimeScale,
 }
 
-impl Look {
+impl TreeStyle {
     /// Returns the permanent line of a completed step.
-    pub fn over(self, board: &Board, row: &Row, columns: usize) -> String {
-        let name = words::name(row.info.id);
-        let subject = words::subject(&row.info.title, &name);
+    pub fn completed_line(self, progress_state: &ProgressState, row: &Row, columns: usize) -> String {
+        let name = text::name(row.info.id);
+        let subject = text::subject(&row.info.title, &name);
         let (glyph, became, elapsed) = match &row.state {
-            State::Finished(How::Found, elapsed) => (self.paint.good("✓"), String::new(), Some(*elapsed)),
+            State::Finished(How::Found, elapsed) => (self.style.good("✓"), String::new(), Some(*elapsed)),
             State::Finished(how, elapsed) => {
-                (self.paint.good("✓"), words::how(*how).to_owned(), Some(*elapsed))
+                (self.style.good("✓"), text::how(*how).to_owned(), Some(*elapsed))
             }
             State::Failed(elapsed) => {
-                let after = format!("failed after {}", words::duration(*elapsed));
-                return line(board, &self.paint.bad("✗"), &name, &after, None, columns);
+                let after = format!("failed after {}", text::duration(*elapsed));
+                return line(progress_state, &self.style.bad("✗"), &name, &after, None, columns);
             }
-            State::Interrupted { begun } => {
-                return line(board, &self.paint.warn("!"), &name, words::interrupted(*begun), None, columns);
+            State::Interrupted { started } => {
+                return line(
+                    progress_state,
+                    &self.style.warn("!"),
+                    &name,
+                    text::interrupted(*started),
+                    None,
+                    columns,
+                );
             }
-            State::Undone(Undone::Deleted, elapsed) => {
-                (self.paint.good("✓"), "deleted".to_owned(), Some(*elapsed))
+            State::Undone(UndoOutcome::Deleted, elapsed) => {
+                (self.style.good("✓"), "deleted".to_owned(), Some(*elapsed))
             }
-            State::Undone(Undone::AlreadyGone, _) => (self.paint.good("✓"), "did not exist".to_owned(), None),
-            State::Undone(Undone::GoesWithParent, _) => {
-                (self.paint.good("✓"), "deleted with its parent".to_owned(), None)
+            State::Undone(UndoOutcome::AlreadyDeleted, _) => {
+                (self.style.good("✓"), "did not exist".to_owned(), None)
             }
-            State::Undone(Undone::Underway, _) => (self.paint.warn("…"), "being deleted".to_owned(), None),
-            State::Undone(Undone::Kept { why }, _) => (self.paint.warn("!"), format!("kept: {why}"), None),
-            State::Blocked | State::Waiting | State::Looking | State::Working => return String::new(),
+            State::Undone(UndoOutcome::DeletedWithParent, _) => {
+                (self.style.good("✓"), "deleted with its parent".to_owned(), None)
+            }
+            State::Undone(UndoOutcome::InProgress, _) => {
+                (self.style.warn("…"), "being deleted".to_owned(), None)
+            }
+            State::Undone(UndoOutcome::Kept { why }, _) => {
+                (self.style.warn("!"), format!("kept: {why}"), None)
+            }
+            State::Blocked | State::Waiting | State::Checking | State::Working => return String::new(),
         };
         // If the space is short, the result matters more than the title.
-        let room = detail_width(board, columns) + if elapsed.is_none() { 1 + TIME_WIDTH } else { 0 };
-        let kept = room.saturating_sub(words::width(&became) + 2);
+        let room = detail_width(progress_state, columns) + if elapsed.is_none() { 1 + TIME_WIDTH } else { 0 };
+        let kept = room.saturating_sub(text::width(&became) + 2);
         let subject = if kept < DETAIL_MIN && !became.is_empty() {
             String::new()
         } else {
-            words::cut(subject, kept.max(1))
+            text::cut(subject, kept.max(1))
         };
-        let subject = if became.is_empty() { words::subject(&row.info.title, &name) } else { &subject };
-        line(board, &glyph, &name, &words::joined(&[subject, &became]), elapsed, columns)
+        let subject = if became.is_empty() { text::subject(&row.info.title, &name) } else { &subject };
+        line(progress_state, &glyph, &name, &text::joined(&[subject, &became]), elapsed, columns)
     }
 
     /// Returns the region below the permanent lines.
-    pub fn region(self, board: &Board, now: SystemTime, size: Size) -> Vec<String> {
+    pub fn region(self, progress_state: &ProgressState, now: SystemTime, size: Size) -> Vec<String> {
         // One column stays free, and so many rows that the cursor never starts at the top. An erase from the
         // top fills the history of some terminals with a full screen per frame.
         let (columns, rows) = (size.columns.saturating_sub(1), size.rows.saturating_sub(4).max(1));
-        let running = board.rows.iter().filter(|row| row.state.is_running());
-        let mut lines: Vec<String> = running.map(|row| self.running(board, row, now, columns)).collect();
+        let running = progress_state.rows.iter().filter(|row| row.state.is_running());
+        let mut lines: Vec<String> =
+            running.map(|row| self.running(progress_state, row, now, columns)).collect();
         let waiting: Vec<&Row> =
-            board.rows.iter().filter(|row| matches!(row.state, State::Waiting)).collect();
+            progress_state.rows.iter().filter(|row| matches!(row.state, State::Waiting)).collect();
         lines.truncate(rows);
         let room = rows - lines.len();
         let shown = if waiting.len() <= room { waiting.len() } else { room.saturating_sub(1) };
         for row in &waiting[..shown] {
-            let awaited: Vec<String> = board.awaited(row).into_iter().map(words::name).collect();
+            let awaited: Vec<String> = progress_state.awaited(row).into_iter().map(text::name).collect();
             let detail = match awaited.is_empty() {
                 true => String::new(),
                 false => format!("after {}", awaited.join(", ")),
             };
-            let name = words::name(row.info.id);
-            let text = line(board, "·", &name, &detail, None, columns);
-            lines.push(self.paint.dim(&text));
+            let name = text::name(row.info.id);
+            let text = line(progress_state, "·", &name, &detail, None, columns);
+            lines.push(self.style.dim(&text));
         }
         if shown < waiting.len() && room > 0 {
             lines.push(
-                self.paint.dim(&words::cut(&format!("   … {} more waiting", waiting.len() - shown), columns)),
+                self.style.dim(&text::cut(&format!("   … {} more waiting", waiting.len() - shown), columns)),
             );
         }
-        lines.push(self.bottom(board, now, columns));
+        lines.push(self.bottom(progress_state, now, columns));
         lines
     }
 
-    fn running(self, board: &Board, row: &Row, now: SystemTime, columns: usize) -> String {
-        let name = words::name(row.info.id);
-        let elapsed = row.began.and_then(|began| now.duration_since(began).ok()).unwrap_or_default();
+    fn running(self, progress_state: &ProgressState, row: &Row, now: SystemTime, columns: usize) -> String {
+        let name = text::name(row.info.id);
+        let elapsed =
+            row.started_at.and_then(|started_at| now.duration_since(started_at).ok()).unwrap_or_default();
         let frame = usize::try_from(elapsed.as_millis() / 100).unwrap_or(0) % SPINNER.len();
-        let room = detail_width(board, columns);
+        let room = detail_width(progress_state, columns);
         let detail = match (&row.note, row.progress, &row.state) {
             (Some(note), Some(progress), _) => self.progress(note, progress, room),
             (Some(note), None, _) => note.clone(),
-            (None, _, State::Looking) => "checking".to_owned(),
-            (None, ..) => words::subject(&row.info.title, &name).to_owned(),
+            (None, _, State::Checking) => "checking".to_owned(),
+            (None, ..) => text::subject(&row.info.title, &name).to_owned(),
         };
-        line(board, &self.paint.busy(SPINNER[frame]), &name, &detail, Some(elapsed), columns)
+        line(progress_state, &self.style.busy(SPINNER[frame]), &name, &detail, Some(elapsed), columns)
     }
 
     /// Returns `Creating ━━━━╸──── 83 s of about 280 s`, with a bar as wide as the space allows.
@@ -131,60 +146,64 @@ impl Look {
         else {
             return note.to_owned();
         };
-        let width = room.saturating_sub(words::width(state) + words::width(figures) + 2).min(*BAR.end());
+        let width = room.saturating_sub(text::width(state) + text::width(figures) + 2).min(*BAR.end());
         if !BAR.contains(&width) {
             return note.to_owned();
         }
-        let usual = progress.usual.as_secs_f64();
-        let share = if usual > 0.0 { (progress.so_far.as_secs_f64() / usual).min(1.0) } else { 1.0 };
+        let typical_duration = progress.typical_duration.as_secs_f64();
+        let share = if typical_duration > 0.0 {
+            (progress.so_far.as_secs_f64() / typical_duration).min(1.0)
+        } else {
+            1.0
+        };
         let full = (share * width as f64) as usize;
         let tip = usize::from(full < width);
         let bar = format!("{}{}", "━".repeat(full), "╸".repeat(tip));
         let rest = "─".repeat(width - full - tip);
-        format!("{state} {}{} {figures}", self.paint.busy(&bar), self.paint.dim(&rest))
+        format!("{state} {}{} {figures}", self.style.busy(&bar), self.style.dim(&rest))
     }
 
-    fn bottom(self, board: &Board, now: SystemTime, columns: usize) -> String {
-        let left = estimate::left(board, self.pace, now);
-        let mut text = format!(" {} of {}", board.done(), board.rows.len());
+    fn bottom(self, progress_state: &ProgressState, now: SystemTime, columns: usize) -> String {
+        let left = estimate::remaining(progress_state, self.time_scale, now);
+        let mut text = format!(" {} of {}", progress_state.done(), progress_state.rows.len());
         if left.time >= Duration::from_secs(1) {
-            text.push_str(&format!(" · about {} left", words::roughly(left.time)));
+            text.push_str(&format!(" · about {} left", text::roughly(left.time)));
         }
-        if !left.way.is_empty() {
-            let way: Vec<String> = left.way.iter().map(|step| words::name(step)).collect();
-            text.push_str(&format!(" · waiting for {}", way.join(" → ")));
+        if !left.path.is_empty() {
+            let path: Vec<String> = left.path.iter().map(|step| text::name(step)).collect();
+            text.push_str(&format!(" · waiting for {}", path.join(" → ")));
         }
-        self.paint.strong(&words::cut(&text, columns))
+        self.style.strong(&text::cut(&text, columns))
     }
 }
 
-fn name_width(board: &Board) -> usize {
-    let widest = board.rows.iter().map(|row| words::width(&words::name(row.info.id))).max();
+fn name_width(progress_state: &ProgressState) -> usize {
+    let widest = progress_state.rows.iter().map(|row| text::width(&text::name(row.info.id))).max();
     widest.unwrap_or(0).min(NAME_MAX)
 }
 
-fn detail_width(board: &Board, columns: usize) -> usize {
-    columns.saturating_sub(3 + name_width(board) + 2 + TIME_WIDTH + 1)
+fn detail_width(progress_state: &ProgressState, columns: usize) -> usize {
+    columns.saturating_sub(3 + name_width(progress_state) + 2 + TIME_WIDTH + 1)
 }
 
 fn line(
-    board: &Board,
+    progress_state: &ProgressState,
     glyph: &str,
     name: &str,
     detail: &str,
     elapsed: Option<Duration>,
     columns: usize,
 ) -> String {
-    let head = format!(" {glyph} {}", words::pad(&words::cut(name, NAME_MAX), name_width(board)));
-    let room = detail_width(board, columns);
-    let time = elapsed.map(words::duration);
+    let head = format!(" {glyph} {}", text::pad(&text::cut(name, NAME_MAX), name_width(progress_state)));
+    let room = detail_width(progress_state, columns);
+    let time = elapsed.map(text::duration);
     if room < DETAIL_MIN {
-        return words::cut(&format!("{head} {}", time.unwrap_or_default()), columns).trim_end().to_owned();
+        return text::cut(&format!("{head} {}", time.unwrap_or_default()), columns).trim_end().to_owned();
     }
     match time {
-        Some(time) => format!("{head}  {} {time:>TIME_WIDTH$}", words::pad(&words::cut(detail, room), room)),
+        Some(time) => format!("{head}  {} {time:>TIME_WIDTH$}", text::pad(&text::cut(detail, room), room)),
         // Without a duration, the detail uses its space.
-        None => format!("{head}  {}", words::cut(detail, room + 1 + TIME_WIDTH)).trim_end().to_owned(),
+        None => format!("{head}  {}", text::cut(detail, room + 1 + TIME_WIDTH)).trim_end().to_owned(),
     }
 }
 
@@ -194,18 +213,18 @@ mod tests {
     use crate::render::fixture;
 
     fn drawn(columns: usize, rows: usize) -> String {
-        let look = Look { paint: Paint::PLAIN, pace: Pace::new(60.0) };
-        let mut board = Board::default();
+        let tree_style = TreeStyle { style: Styler::PLAIN, time_scale: TimeScale::new(60.0) };
+        let mut progress_state = ProgressState::default();
         let mut lines = Vec::new();
         for event in fixture::events() {
-            if let Some(at) = board.take(&event)
-                && board.rows[at].state.is_over()
+            if let Some(at) = progress_state.take(&event)
+                && progress_state.rows[at].state.is_over()
             {
-                lines.push(look.over(&board, &board.rows[at], columns - 1));
+                lines.push(tree_style.completed_line(&progress_state, &progress_state.rows[at], columns - 1));
             }
         }
-        lines.extend(look.region(&board, fixture::now(), Size { columns, rows }));
-        let too_wide: Vec<&String> = lines.iter().filter(|line| words::width(line) >= columns).collect();
+        lines.extend(tree_style.region(&progress_state, fixture::now(), Size { columns, rows }));
+        let too_wide: Vec<&String> = lines.iter().filter(|line| text::width(line) >= columns).collect();
         assert!(too_wide.is_empty(), "{too_wide:?}");
         lines.join("\n")
     }

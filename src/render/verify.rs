@@ -1,7 +1,7 @@
 //! Output of `verify`: a table, a JSON document and a JUnit report.
 
-use super::{paint::Paint, words};
-use landfall_diagnose::verify::{CheckId, Checked, State, Verdict};
+use super::{style::Styler, text};
+use landfall_diagnose::verify::{CheckId, CheckReport, State, Verdict};
 use quick_xml::{
     Writer,
     events::{BytesDecl, BytesText, Event},
@@ -15,29 +15,29 @@ const COLUMNS: usize = 80;
 const DETAIL: usize = 19;
 
 /// Returns the table.
-pub fn text(verdict: &Verdict, program: &str, paint: Paint) -> String {
-    let rows: Vec<String> = verdict.checks.iter().map(|checked| row(checked, paint)).collect();
-    format!("{}\n\n{}", rows.join("\n"), footer(verdict, program, paint))
+pub fn text(verdict: &Verdict, program: &str, style: Styler) -> String {
+    let rows: Vec<String> = verdict.checks.iter().map(|checked| row(checked, style)).collect();
+    format!("{}\n\n{}", rows.join("\n"), footer(verdict, program, style))
 }
 
-fn row(checked: &Checked, paint: Paint) -> String {
+fn row(checked: &CheckReport, style: Styler) -> String {
     let glyph = match checked.state {
-        State::Ok => paint.good("✓"),
-        State::Failed => paint.bad("✗"),
-        State::Skipped | State::Blocked { .. } => paint.dim("·"),
+        State::Ok => style.good("✓"),
+        State::Failed => style.bad("✗"),
+        State::Skipped | State::Blocked { .. } => style.dim("·"),
     };
-    let first = words::pad(&format!(" {glyph} {}", label(checked.check)), DETAIL);
+    let first = text::pad(&format!(" {glyph} {}", label(checked.check)), DETAIL);
     let detail = match checked.state {
         State::Ok => checked.detail.clone(),
         State::Failed => format!("failed: {}", checked.detail),
         State::Skipped => format!("skipped: {}", checked.detail),
         State::Blocked { by } => format!("skipped: {} fails", label(by)),
     };
-    let line = words::wrap(&first, &detail, COLUMNS);
+    let line = text::wrap(&first, &detail, COLUMNS);
     match &checked.hint {
         Some(hint) => {
-            let first = format!("{}{} ", " ".repeat(DETAIL), paint.warn("hint:"));
-            format!("{line}\n{}", words::wrap(&first, hint, COLUMNS))
+            let first = format!("{}{} ", " ".repeat(DETAIL), style.warn("hint:"));
+            format!("{line}\n{}", text::wrap(&first, hint, COLUMNS))
         }
         None => line,
     }
@@ -47,23 +47,23 @@ fn row(checked: &Checked, paint: Paint) -> String {
 fn label(check: CheckId) -> String {
     match check {
         CheckId::CatchAll => "catch-all".to_owned(),
-        other => words::name(other.name()),
+        other => text::name(other.name()),
     }
 }
 
-fn footer(verdict: &Verdict, program: &str, paint: Paint) -> String {
+fn footer(verdict: &Verdict, program: &str, style: Styler) -> String {
     let number = |is: fn(State) -> bool| verdict.checks.iter().filter(|one| is(one.state)).count();
     let holding = number(|state| state == State::Ok);
     let applicable = verdict.checks.len() - number(|state| state == State::Skipped);
-    let took = words::duration(verdict.took);
-    if verdict.holds() {
-        return paint.good(&format!("All {} passed in {took}.", words::count(holding, "check")));
+    let took = text::duration(verdict.took);
+    if verdict.passes() {
+        return style.good(&format!("All {} passed in {took}.", text::count(holding, "check")));
     }
     let failed: Vec<String> = verdict.failed().map(label).collect();
-    let first = format!("{holding} of {} passed after {took}; ", words::count(applicable, "check"));
+    let first = format!("{holding} of {} passed after {took}; ", text::count(applicable, "check"));
     let verb = if failed.len() == 1 { "fails" } else { "fail" };
-    let line = words::wrap("", &format!("{first}{} {verb}.", words::list(&failed)), COLUMNS);
-    format!("{}\nRepair: {program} up", paint.bad(&line))
+    let line = text::wrap("", &format!("{first}{} {verb}.", text::list(&failed)), COLUMNS);
+    format!("{}\nRepair: {program} up", style.bad(&line))
 }
 
 /// Returns the document. A check is `ok` if it passes or if its subject does not exist.
@@ -78,10 +78,10 @@ pub fn document(verdict: &Verdict, environment: &str, cloud: &str) -> Value {
 /// Returns the common fields of the document and of `up --verify`'s event.
 pub fn fields(verdict: &Verdict) -> Value {
     let checks: Vec<Value> = verdict.checks.iter().map(object).collect();
-    json!({ "ok": verdict.holds(), "checks": checks, "elapsed_ms": ms(verdict.took) })
+    json!({ "ok": verdict.passes(), "checks": checks, "elapsed_ms": ms(verdict.took) })
 }
 
-fn object(checked: &Checked) -> Value {
+fn object(checked: &CheckReport) -> Value {
     let (ok, state, by) = match checked.state {
         State::Ok => (true, "ok", None),
         State::Failed => (false, "failed", None),
@@ -106,8 +106,8 @@ fn ms(of: Duration) -> u64 {
 /// Returns the progress line with the pending checks.
 pub fn waiting(pending: &[CheckId], since: Duration) -> String {
     let names: Vec<String> = pending.iter().copied().map(label).collect();
-    let first = format!("Retrying for {}: ", words::duration(since));
-    words::wrap(&first, &words::list(&names), COLUMNS)
+    let first = format!("Retrying for {}: ", text::duration(since));
+    text::wrap(&first, &text::list(&names), COLUMNS)
 }
 
 /// Returns the report in the format of test collectors: one suite, one case for each check.
@@ -140,7 +140,7 @@ pub fn junit(verdict: &Verdict, environment: &str) -> io::Result<String> {
     Ok(format!("{}\n", super::escape::visible(&text)))
 }
 
-fn case(writer: &mut Writer<Vec<u8>>, checked: &Checked) -> io::Result<()> {
+fn case(writer: &mut Writer<Vec<u8>>, checked: &CheckReport) -> io::Result<()> {
     let attributes = [("classname", "landfall.verify"), ("name", checked.check.name())];
     let detail = checked.detail.as_str();
     let element = writer.create_element("testcase").with_attributes(attributes);
@@ -168,7 +168,7 @@ mod tests {
     use super::*;
 
     fn verdict() -> Verdict {
-        let one = |check, state, detail: &str, hint: Option<&str>| Checked {
+        let one = |check, state, detail: &str, hint: Option<&str>| CheckReport {
             check,
             state,
             detail: detail.to_owned(),
@@ -199,8 +199,8 @@ mod tests {
     }
 
     #[test]
-    fn the_table_of_a_proof_that_fails() {
-        insta::assert_snapshot!(text(&verdict(), "landfall", Paint::PLAIN), @r#"
+    fn output_of_a_failed_verification() {
+        insta::assert_snapshot!(text(&verdict(), "landfall", Styler::PLAIN), @r#"
          ✗ gateways        failed: httpbin-gateway (127.0.0.11): nothing answered within
                            5 s on port 80
                            hint: the load balancer's probe finds no healthy pod
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn the_document_says_ok_where_nothing_speaks_against_it() {
+    fn the_document_marks_skipped_checks_as_ok() {
         let document = document(&verdict(), "default", "sim");
         let ok: Vec<&Value> = document["checks"].as_array().unwrap().iter().map(|one| &one["ok"]).collect();
         assert_eq!(ok, [&json!(false), &json!(false), &json!(true), &json!(false), &json!(true)]);
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn the_report_escapes_what_servers_say() {
+    fn the_report_escapes_server_text() {
         let report = junit(&verdict(), "default").unwrap();
         assert!(report.contains("it says &lt;&quot;a&quot; &amp; &apos;b&apos;&gt;"), "{report}");
         assert!(

@@ -1,11 +1,11 @@
 //! Settings that can be given as flags. A password cannot: other users of the machine can read flags.
 
-use super::layers::Flags;
+use super::sources::Flags;
 
 /// Settings of this run; they win over the environment and landfall.toml.
 #[derive(clap::Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Settings (flag > environment > landfall.toml > default)")]
-pub struct Wishes {
+pub struct SettingFlags {
     /// Azure subscription id [env: AZURE_SUBSCRIPTION_ID]
     #[arg(long, value_name = "ID")]
     subscription: Option<String>,
@@ -104,7 +104,7 @@ pub struct Wishes {
     sim_fault: Vec<String>,
 }
 
-impl Wishes {
+impl SettingFlags {
     /// Returns the flags as given, for a command that repeats them: `--canary`, `50/50`.
     pub fn arguments(&self) -> Vec<String> {
         let mut arguments = Vec::new();

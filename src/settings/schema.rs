@@ -50,7 +50,7 @@ mod tests {
 
     #[test]
     fn every_leaf_has_a_plain_type_and_a_description() {
-        fn walk(path: &str, schema: &Value) {
+        fn check_leaves(path: &str, schema: &Value) {
             for (key, property) in schema["properties"].as_object().into_iter().flatten() {
                 let path = format!("{path}{key}");
                 assert!(property["description"].is_string(), "{path} has no description");
@@ -59,13 +59,13 @@ mod tests {
                     property.get("anyOf").is_none() && property.get("$ref").is_none(),
                     "{path}: {property}"
                 );
-                walk(&format!("{path}."), property);
+                check_leaves(&format!("{path}."), property);
             }
         }
         let schema = schema();
         assert_eq!(schema["additionalProperties"], false);
         assert_eq!(schema["properties"]["cluster"]["additionalProperties"], false);
         assert_eq!(schema["properties"]["cloud"]["enum"], serde_json::json!(["sim", "azure"]));
-        walk("", &schema);
+        check_leaves("", &schema);
     }
 }

@@ -2,10 +2,10 @@
 
 use super::{
     checks::endpoints::{self, Consent},
+    config_error::{ConfigError, Sourced},
     defaults,
     file::{AuthName, CloudName, File},
-    layers::Layers,
-    mistake::{Given, Mistake},
+    sources::Sources,
 };
 use landfall_sim::fault::Armed;
 use serde::de::IntoDeserializer;
@@ -13,7 +13,7 @@ use url::Url;
 
 /// The target.
 #[derive(Clone)]
-pub struct Where {
+pub struct TargetConfig {
     /// The cloud.
     pub cloud: CloudName,
     /// The subscription's id; `None` means that of the sign-in.
@@ -23,7 +23,7 @@ pub struct Where {
     /// The sign-in method.
     pub auth: AuthName,
     /// The options of the simulated cloud.
-    pub sim: Rehearsal,
+    pub sim: SimConfig,
     /// Endpoints that differ from public Azure's.
     pub endpoints: Endpoints,
     /// The consent to endpoints that landfall does not know.
@@ -32,11 +32,11 @@ pub struct Where {
 
 /// The options of the simulated cloud.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Rehearsal {
+pub struct SimConfig {
     /// The time scale: 1 is real time; infinite for instant.
-    pub speed: Given<f64>,
+    pub speed: Sourced<f64>,
     /// The seed; `None` means a random one.
-    pub seed: Option<Given<u64>>,
+    pub seed: Option<Sourced<u64>>,
     /// The faults to inject.
     pub faults: Vec<String>,
 }
@@ -59,19 +59,19 @@ pub struct Endpoints {
 }
 
 /// Reads the target.
-pub fn read(layers: &mut Layers<'_>, file: &File) -> Option<Where> {
-    let cloud = choice(layers, "cloud", file.cloud, CloudName::Sim, "sim or azure");
+pub fn read(sources: &mut Sources<'_>, file: &File) -> Option<TargetConfig> {
+    let cloud = choice(sources, "cloud", file.cloud, CloudName::Sim, "sim or azure");
     let ways = "one of auto, cli, service-principal, workload-identity, managed-identity";
-    let auth = choice(layers, "auth", file.auth, AuthName::Auto, ways);
-    let subscription = layers.pick("subscription", file.subscription.as_ref());
+    let auth = choice(sources, "auth", file.auth, AuthName::Auto, ways);
+    let subscription = sources.pick("subscription", file.subscription.as_ref());
     let subscription =
-        subscription.map_or(Some(None), |given| layers.take(super::names::subscription(&given)).map(Some));
-    let tenant = layers.pick("tenant", file.tenant.as_ref());
-    let tenant = tenant.map_or(Some(None), |given| layers.take(super::names::tenant(&given)).map(Some));
-    let sim = rehearsal(layers, file);
-    let own = self::endpoints(layers, file);
-    let consent = own.as_ref().map(|own| endpoints::consent(layers, own));
-    let place = Where {
+        subscription.map_or(Some(None), |given| sources.take(super::names::subscription(&given)).map(Some));
+    let tenant = sources.pick("tenant", file.tenant.as_ref());
+    let tenant = tenant.map_or(Some(None), |given| sources.take(super::names::tenant(&given)).map(Some));
+    let sim = sim_config(sources, file);
+    let own = self::endpoints(sources, file);
+    let consent = own.as_ref().map(|own| endpoints::consent(sources, own));
+    let place = TargetConfig {
         cloud: cloud?,
         subscription: subscription?,
         tenant: tenant?,
@@ -81,9 +81,9 @@ pub fn read(layers: &mut Layers<'_>, file: &File) -> Option<Where> {
         consent: consent??,
     };
     if place.cloud == CloudName::Sim && place.endpoints != Endpoints::default() {
-        let mistake =
-            Mistake::at(layers.place("endpoints"), "[endpoints] is only for Azure, but cloud is sim");
-        layers.mistakes.push(mistake.hint("set cloud = \"azure\", or remove the table"));
+        let config_error =
+            ConfigError::at(sources.place("endpoints"), "[endpoints] is only for Azure, but cloud is sim");
+        sources.config_errors.push(config_error.hint("set cloud = \"azure\", or remove the table"));
         return None;
     }
     Some(place)
@@ -91,36 +91,36 @@ pub fn read(layers: &mut Layers<'_>, file: &File) -> Option<Where> {
 
 /// Parses an enumerated value: the file's is already validated, a flag's or variable's is not.
 fn choice<T: Copy + serde::de::DeserializeOwned>(
-    layers: &mut Layers<'_>,
+    sources: &mut Sources<'_>,
     key: &'static str,
     file: Option<T>,
     default: T,
     wanted: &str,
 ) -> Option<T> {
-    let Some(given) = layers.pick(key, None::<&str>) else { return Some(file.unwrap_or(default)) };
+    let Some(given) = sources.pick(key, None::<&str>) else { return Some(file.unwrap_or(default)) };
     let word: serde::de::value::StrDeserializer<'_, serde::de::value::Error> =
         given.value.trim().into_deserializer();
     let choice = T::deserialize(word);
-    layers.take(choice.map_err(|_| {
+    sources.take(choice.map_err(|_| {
         let wrong = given.wrong(format!("\"{}\" is not a valid {key}", given.value));
         wrong.hint(format!("use {wanted}"))
     }))
 }
 
-fn rehearsal(layers: &mut Layers<'_>, file: &File) -> Option<Rehearsal> {
+fn sim_config(sources: &mut Sources<'_>, file: &File) -> Option<SimConfig> {
     let speed = file.sim.speed.as_ref().map(|speed| speed.0.as_str());
-    let speed = layers.pick_or("sim.speed", speed, &defaults::SPEED.to_string());
-    let speed = layers.take(self::speed(&speed).map(|value| speed.with(value)));
-    let seed = layers.pick("sim.seed", file.sim.seed);
-    let seed = seed.map_or(Some(None), |given| layers.read::<u64>(&given, "a seed", "7").map(Some));
+    let speed = sources.pick_or("sim.speed", speed, &defaults::SPEED.to_string());
+    let speed = sources.take(self::speed(&speed).map(|value| speed.with(value)));
+    let seed = sources.pick("sim.seed", file.sim.seed);
+    let seed = seed.map_or(Some(None), |given| sources.read::<u64>(&given, "a seed", "7").map(Some));
     let listed = file.sim.faults.as_ref().map(|faults| faults.join(","));
-    let faults = layers.pick("sim.faults", listed);
-    let faults = faults.map_or(Some(Vec::new()), |given| layers.take(self::faults(&given)));
-    Some(Rehearsal { speed: speed?, seed: seed?, faults: faults? })
+    let faults = sources.pick("sim.faults", listed);
+    let faults = faults.map_or(Some(Vec::new()), |given| sources.take(self::faults(&given)));
+    Some(SimConfig { speed: speed?, seed: seed?, faults: faults? })
 }
 
 /// Parses a list of faults; only the simulated cloud knows the valid ones.
-fn faults(given: &Given<String>) -> Result<Vec<String>, Mistake> {
+fn faults(given: &Sourced<String>) -> Result<Vec<String>, ConfigError> {
     let faults: Vec<&str> = given.value.split(',').map(str::trim).filter(|fault| !fault.is_empty()).collect();
     for fault in &faults {
         Armed::read(fault).map_err(|error| {
@@ -133,7 +133,7 @@ fn faults(given: &Given<String>) -> Result<Vec<String>, Mistake> {
 }
 
 /// Parses a time scale: a positive number or `instant`.
-fn speed(given: &Given<String>) -> Result<f64, Mistake> {
+fn speed(given: &Sourced<String>) -> Result<f64, ConfigError> {
     match given.value.trim() {
         "instant" => Ok(f64::INFINITY),
         text => text.parse().ok().filter(|speed: &f64| speed.is_finite() && *speed > 0.0).ok_or_else(|| {
@@ -144,12 +144,12 @@ fn speed(given: &Given<String>) -> Result<f64, Mistake> {
     }
 }
 
-fn endpoints(layers: &mut Layers<'_>, file: &File) -> Option<Endpoints> {
+fn endpoints(sources: &mut Sources<'_>, file: &File) -> Option<Endpoints> {
     let table = &file.endpoints;
-    let login = table.login.as_ref().map(|text| address(layers, "endpoints.login", text));
-    let arm = table.arm.as_ref().map(|text| address(layers, "endpoints.arm", text));
-    let suffix = table.vault_suffix.as_ref().map(|text| vault_suffix(layers, text));
-    let authorities = table.ca_file.as_ref().map(|text| authorities(layers, text));
+    let login = table.login.as_ref().map(|text| address(sources, "endpoints.login", text));
+    let arm = table.arm.as_ref().map(|text| address(sources, "endpoints.arm", text));
+    let suffix = table.vault_suffix.as_ref().map(|text| vault_suffix(sources, text));
+    let authorities = table.ca_file.as_ref().map(|text| authorities(sources, text));
     Some(Endpoints {
         login: login.map_or(Some(None), |url| url.map(Some))?,
         arm: arm.map_or(Some(None), |url| url.map(Some))?,
@@ -160,13 +160,13 @@ fn endpoints(layers: &mut Layers<'_>, file: &File) -> Option<Endpoints> {
     })
 }
 
-fn address(layers: &mut Layers<'_>, key: &'static str, text: &str) -> Option<Url> {
-    let given = Given { value: text.to_owned(), key, place: layers.place(key) };
+fn address(sources: &mut Sources<'_>, key: &'static str, text: &str) -> Option<Url> {
+    let given = Sourced { value: text.to_owned(), key, place: sources.place(key) };
     let url = Url::parse(text).ok().filter(|url| url.scheme() == "https" && url.host().is_some());
     let url = url.ok_or_else(|| {
         given.wrong(format!("\"{text}\" is not an https:// address")).hint("tokens are sent only over HTTPS")
     });
-    layers.take(url.and_then(|url| {
+    sources.take(url.and_then(|url| {
         match is_bare(&url, key) {
             true => Ok(url),
             // The text is omitted: the part before an @ may be a password.
@@ -186,16 +186,16 @@ fn is_bare(url: &Url, key: &str) -> bool {
 }
 
 /// Parses the parent domain of all vaults.
-fn vault_suffix(layers: &mut Layers<'_>, text: &str) -> Option<String> {
+fn vault_suffix(sources: &mut Sources<'_>, text: &str) -> Option<String> {
     let key = "endpoints.vault_suffix";
-    let given = Given { value: text.to_owned(), key, place: layers.place(key) };
+    let given = Sourced { value: text.to_owned(), key, place: sources.place(key) };
     let domain = text.trim_start_matches('.').to_ascii_lowercase();
     let is_label = |label: &str| {
         let plain = |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '-';
         !label.is_empty() && label.chars().all(plain)
     };
     let holds = domain.contains('.') && domain.split('.').all(is_label);
-    layers.take(if holds {
+    sources.take(if holds {
         Ok(domain)
     } else {
         Err(given
@@ -204,10 +204,10 @@ fn vault_suffix(layers: &mut Layers<'_>, text: &str) -> Option<String> {
     })
 }
 
-fn authorities(layers: &mut Layers<'_>, text: &str) -> Option<String> {
+fn authorities(sources: &mut Sources<'_>, text: &str) -> Option<String> {
     let key = "endpoints.ca_file";
-    let given = Given { value: text.to_owned(), key, place: layers.place(key) };
-    let path = layers.path(&given);
+    let given = Sourced { value: text.to_owned(), key, place: sources.place(key) };
+    let path = sources.path(&given);
     let read = std::fs::read_to_string(&path)
         .map_err(|error| {
             let wrong = given.wrong(format!("{} cannot be read: {error}", path.display()));
@@ -219,5 +219,5 @@ fn authorities(layers: &mut Layers<'_>, text: &str) -> Option<String> {
                 .wrong(format!("{} contains no PEM certificate", path.display()))
                 .hint("`openssl x509 -inform der -in FILE` turns a DER file into PEM")),
         });
-    layers.take(read)
+    sources.take(read)
 }

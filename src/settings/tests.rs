@@ -9,7 +9,7 @@ struct Call {
     flags: Flags,
     variables: Vec<(&'static str, &'static str)>,
     file: &'static str,
-    purpose: Option<Purpose>,
+    mode: Option<Mode>,
 }
 
 impl Call {
@@ -23,51 +23,51 @@ impl Call {
         self
     }
 
-    fn load(&self) -> Result<Wished, Vec<Mistake>> {
+    fn load(&self) -> Result<LoadedConfig, Vec<ConfigError>> {
         let folder = tempfile::tempdir().unwrap();
         let config = folder.path().join("landfall.toml");
         std::fs::write(&config, self.file).unwrap();
         let variables = self.variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-        load(&Asked {
+        load(&LoadInput {
             flags: &self.flags,
             environment: &variables.collect(),
             config: Some(&config),
             name: "default",
             state_dir: Path::new(".landfall"),
-            purpose: self.purpose.unwrap_or(Purpose::Make),
+            mode: self.mode.unwrap_or(Mode::Apply),
             now: "2026-11-23T09:00:00Z".parse().unwrap(),
             ask: &|_| None,
         })
     }
 
     /// Returns the errors, one per line, without the file's folder.
-    fn told(&self) -> String {
-        let line = |mistake: &Mistake| {
-            let place = match &mistake.place {
+    fn messages(&self) -> String {
+        let line = |config_error: &ConfigError| {
+            let place = match &config_error.place {
                 Place::File { line, .. } => format!("landfall.toml:{}", line.unwrap_or_default()),
                 other => other.to_string(),
             };
-            format!("{place}: {}", mistake.message)
+            format!("{place}: {}", config_error.message)
         };
         self.load().err().unwrap().iter().map(line).collect::<Vec<_>>().join("\n")
     }
 }
 
 #[test]
-fn with_nothing_given_the_defaults_hold() {
-    let wished = Call::default().load().ok().unwrap();
-    let settings = wished.settings;
+fn without_input_the_defaults_apply() {
+    let config = Call::default().load().ok().unwrap();
+    let settings = config.settings;
     assert_eq!(settings.domain, "demo.example.com");
     assert_eq!(settings.node_resource_group, "rg-aks-istio-gateway-demo-nodes");
     assert_eq!(settings.tags["ManagedBy"], "landfall");
     assert_eq!(settings.canary, Canary { stable: 90, canary: 10 });
     assert_eq!(settings.kubeconfig, Path::new(".landfall/default/kubeconfig"));
     assert!(settings.certificate.given.is_none() && settings.manifests.is_none());
-    assert_eq!((wished.place.cloud, wished.place.sim.speed.value), (CloudName::Sim, 60.0));
+    assert_eq!((config.place.cloud, config.place.sim.speed.value), (CloudName::Sim, 60.0));
 }
 
 #[test]
-fn the_variables_of_deploy_sh_are_understood() {
+fn the_variables_of_deploy_sh_are_read() {
     let settings = Call::default()
         .variable("DOMAIN_NAME", "Shop.Example.com")
         .variable("RESOURCE_GROUP", "rg-shop")
@@ -90,15 +90,15 @@ fn the_variables_of_deploy_sh_are_understood() {
 }
 
 #[test]
-fn a_name_made_from_a_wrong_one_is_mended_where_that_one_stands() {
+fn an_invalid_derived_name_is_reported_at_its_source() {
     let call = Call { file: "# mine\nresource_group = \"a|b\"\n", ..Call::default() };
-    let told = call.told();
-    assert_eq!(told.lines().count(), 2, "{told}");
-    assert!(told.lines().all(|line| line.starts_with("landfall.toml:2: ")), "{told}");
+    let messages = call.messages();
+    assert_eq!(messages.lines().count(), 2, "{messages}");
+    assert!(messages.lines().all(|line| line.starts_with("landfall.toml:2: ")), "{messages}");
 }
 
 #[test]
-fn every_mistake_of_every_layer_is_told_at_once() {
+fn every_error_of_every_source_is_reported_at_once() {
     let call = Call {
         file: "domian = \"x\"\n[cluster]\nnodes = \"two\"\nservice_cidr = \"10.0.4.0/22\"\n[canary]\nstable = 80\n",
         ..Call::default()
@@ -107,7 +107,7 @@ fn every_mistake_of_every_layer_is_told_at_once() {
     .variable("KEYVAULT_NAME", "kv--x")
     .variable("NODE_COUNT", "many")
     .variable("LANDFALL_SIM_SPEED", "fast");
-    insta::assert_snapshot!(call.told(), @r#"
+    insta::assert_snapshot!(call.messages(), @r#"
     landfall.toml:1: unknown key `domian`
     landfall.toml:3: `cluster.nodes` is the text "two", but must be a whole number from 0 up
     LANDFALL_SIM_SPEED: "fast" is not a speed
@@ -121,58 +121,58 @@ fn every_mistake_of_every_layer_is_told_at_once() {
 }
 
 #[test]
-fn in_azure_the_users_own_kubeconfig_is_meant() {
+fn on_azure_the_default_is_the_users_kubeconfig() {
     let call = Call { file: "cloud = \"azure\"\n", ..Call::default() };
-    let wished = call.variable("HOME", "/home/me").load().ok().unwrap();
-    assert_eq!(wished.settings.kubeconfig, Path::new("/home/me/.kube/config"));
-    let told = Call { file: "cloud = \"azure\"\n", ..Call::default() }.told();
-    assert_eq!(told, "HOME: is not set, so there is no ~/.kube/config");
+    let config = call.variable("HOME", "/home/me").load().ok().unwrap();
+    assert_eq!(config.settings.kubeconfig, Path::new("/home/me/.kube/config"));
+    let messages = Call { file: "cloud = \"azure\"\n", ..Call::default() }.messages();
+    assert_eq!(messages, "HOME: is not set, so there is no ~/.kube/config");
 }
 
 #[test]
 fn endpoints_are_for_azure_and_https() {
     let file = "[endpoints]\narm = \"https://management.example\"\n";
-    let told = Call { file, ..Call::default() }.told();
-    assert_eq!(told, "landfall.toml:1: [endpoints] is only for Azure, but cloud is sim");
+    let messages = Call { file, ..Call::default() }.messages();
+    assert_eq!(messages, "landfall.toml:1: [endpoints] is only for Azure, but cloud is sim");
     let file = "cloud = \"azure\"\nkubeconfig = \"k\"\n[endpoints]\narm = \"http://management.example\"\n";
-    let told = Call { file, ..Call::default() }.told();
-    assert_eq!(told, "landfall.toml:4: \"http://management.example\" is not an https:// address");
+    let messages = Call { file, ..Call::default() }.messages();
+    assert_eq!(messages, "landfall.toml:4: \"http://management.example\" is not an https:// address");
 }
 
 #[test]
-fn an_endpoint_says_where_and_nothing_more() {
+fn an_endpoint_consists_of_an_origin_only() {
     for file in [
         "cloud = \"azure\"\nkubeconfig = \"k\"\n[endpoints]\narm = \"https://management.azure.com@evil.example\"\n",
         "cloud = \"azure\"\nkubeconfig = \"k\"\n[endpoints]\narm = \"https://evil.example/https://management.azure.com\"\n",
         "cloud = \"azure\"\nkubeconfig = \"k\"\n[endpoints]\nlogin = \"https://login.example?to=evil\"\n",
         "cloud = \"azure\"\nkubeconfig = \"k\"\n[endpoints]\nlogin = \"https://login.example#evil\"\n",
     ] {
-        let told = Call { file, ..Call::default() }.told();
-        assert!(told.starts_with("landfall.toml:4: the address has an unused part"), "{told}");
+        let messages = Call { file, ..Call::default() }.messages();
+        assert!(messages.starts_with("landfall.toml:4: the address has an unused part"), "{messages}");
     }
     for suffix in
         ["", ".", "net", "vault.example/x", "vault.example:443", "a@vault.example", "vault..example"]
     {
         let file =
             format!("cloud = \"azure\"\nkubeconfig = \"k\"\n[endpoints]\nvault_suffix = \"{suffix}\"\n");
-        let told = Call { file: file.leak(), ..Call::default() }.told();
-        assert_eq!(told, format!("landfall.toml:4: \"{suffix}\" is not a domain"));
+        let messages = Call { file: file.leak(), ..Call::default() }.messages();
+        assert_eq!(messages, format!("landfall.toml:4: \"{suffix}\" is not a domain"));
     }
 }
 
 #[test]
-fn a_certificate_that_cannot_be_used_stands_in_the_way_of_making_only() {
+fn an_unusable_certificate_prevents_only_apply() {
     let pem = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n";
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("site.pem");
     std::fs::write(&path, pem).unwrap();
     let path = path.display().to_string();
     let make = Call::default().flag("certificate.pfx", "pfx", &path);
-    let told = make.load().err().unwrap();
-    assert_eq!((told.len(), &told[0].place), (1, &Place::Flag("pfx")));
-    assert!(told[0].message.contains("PEM") && told[0].hint.contains("openssl"), "{told:?}");
-    let look = Call { purpose: Some(Purpose::Remember), ..make };
-    assert!(look.load().is_ok());
+    let messages = make.load().err().unwrap();
+    assert_eq!((messages.len(), &messages[0].place), (1, &Place::Flag("pfx")));
+    assert!(messages[0].message.contains("PEM") && messages[0].hint.contains("openssl"), "{messages:?}");
+    let inspect = Call { mode: Some(Mode::Inspect), ..make };
+    assert!(inspect.load().is_ok());
 }
 
 fn written(material: &landfall_cloud::certificate::Material) -> tempfile::NamedTempFile {
@@ -182,29 +182,29 @@ fn written(material: &landfall_cloud::certificate::Material) -> tempfile::NamedT
 }
 
 #[test]
-fn a_password_is_taken_from_the_variable_or_asked_for_and_a_wrong_one_is_told_with_its_place() {
+fn a_password_comes_from_the_variable_or_a_prompt_and_a_wrong_one_is_reported_with_its_source() {
     let material = landfall_cloud::certificate::Material::self_signed("demo.example.com", 30).unwrap();
     let file = written(&material);
     let path = file.path().display().to_string();
     let password = material.password().expose().clone();
-    let given = Given { value: path, key: "certificate.pfx", place: Place::Flag("pfx") };
-    let asked = AtomicUsize::new(0);
+    let given = Sourced { value: path, key: "certificate.pfx", place: Place::Flag("pfx") };
+    let prompts = AtomicUsize::new(0);
     let ask = |_: &str| {
-        asked.fetch_add(1, Ordering::Relaxed);
+        prompts.fetch_add(1, Ordering::Relaxed);
         Some(password.clone())
     };
     let opened = |set: Option<&str>, ask: certificate::Ask<'_>| {
         let place = Place::Environment("SSL_PFX_PASSWORD");
-        let set = set.map(|set| Given { value: set.to_owned(), key: "certificate.password", place });
+        let set = set.map(|set| Sourced { value: set.to_owned(), key: "certificate.password", place });
         certificate::pfx(&given, file.path(), set.as_ref(), ask)
     };
     assert!(opened(Some(&password), &|_| None).is_ok());
     let wrong = opened(Some("wrong"), &ask).err().unwrap();
     assert_eq!(wrong.place, Place::Environment("SSL_PFX_PASSWORD"));
-    assert_eq!(asked.load(Ordering::Relaxed), 0);
+    assert_eq!(prompts.load(Ordering::Relaxed), 0);
     if !password.is_empty() {
         assert!(opened(None, &ask).is_ok());
-        assert_eq!(asked.load(Ordering::Relaxed), 1);
+        assert_eq!(prompts.load(Ordering::Relaxed), 1);
         assert!(opened(None, &|_| None).err().unwrap().message.contains("none is set"));
     }
 }
@@ -214,7 +214,7 @@ fn a_certificate_has_to_cover_the_hosts_and_be_valid_now() {
     let material = || landfall_cloud::certificate::Material::self_signed("other.example.com", 30).unwrap();
     let file = written(&material());
     let place = Place::Environment("SSL_PFX_PATH");
-    let given = Given { value: "site.pfx".to_owned(), key: "certificate.pfx", place };
+    let given = Sourced { value: "site.pfx".to_owned(), key: "certificate.pfx", place };
     let now = Timestamp::now();
     let suits = |domain: &str, now| {
         certificate::suits(&given, file.path(), material(), &Settings::hosts_of(domain), now)
@@ -225,14 +225,14 @@ fn a_certificate_has_to_cover_the_hosts_and_be_valid_now() {
 }
 
 #[test]
-fn a_broken_manifest_is_named_by_file_document_and_line() {
+fn an_invalid_manifest_is_reported_with_file_document_and_line() {
     let folder = tempfile::tempdir().unwrap();
     let text =
         "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: a\n---\nkind: Service\nmetadata:\n  name: b\n";
     std::fs::write(folder.path().join("10-shop.yaml"), text).unwrap();
     let path = folder.path().display().to_string();
-    let told = Call::default().flag("manifests", "manifests", &path).load().err().unwrap();
-    let message = &told[0].message;
+    let messages = Call::default().flag("manifests", "manifests", &path).load().err().unwrap();
+    let message = &messages[0].message;
     assert!(message.contains("10-shop.yaml") && message.contains("document 2"), "{message}");
 }
 
@@ -243,5 +243,5 @@ fn every_setting_with_a_flag_or_variable_is_one_of_the_file() {
         let leaf = key.split('.').try_fold(&schema, |at, part| at["properties"].get(part));
         assert!(leaf.is_some(), "{key} is not in the schema");
     };
-    layers::ENVIRONMENT.iter().for_each(|(key, _)| known(key));
+    sources::ENVIRONMENT.iter().for_each(|(key, _)| known(key));
 }

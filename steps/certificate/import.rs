@@ -3,12 +3,12 @@
 
 use super::Certificate;
 use crate::{
-    doing::{Doing, Written},
+    error::{ErrorContext, TrackWrite},
     key_vault::Vault,
     names, operation,
 };
-use landfall_cloud::{ApiError, ApiErrorKind, Sent, certificate::Material, vault::Stored};
-use landfall_engine::{Context, Kind, Look, Residue, StepError, Wait};
+use landfall_cloud::{ApiError, ApiErrorKind, SendStatus, certificate::Material, vault::StoredCertificate};
+use landfall_engine::{Context, Kind, Leftover, Poll, StepError, Wait};
 use std::{
     collections::BTreeMap,
     sync::{
@@ -22,7 +22,7 @@ use std::{
 pub const SELF_SIGNED_DAYS: u32 = 365;
 
 impl Certificate {
-    pub(super) async fn once_granted<T, F>(
+    pub(super) async fn retry_until_granted<T, F>(
         &self,
         cx: &Context,
         what: &str,
@@ -40,17 +40,17 @@ impl Certificate {
         cx.wait_until(wait, async || match call().await {
             Err(error) if error.inner_code.as_deref() == Some("ForbiddenByRbac") => {
                 cx.retrying("ForbiddenByRbac", Duration::ZERO);
-                Ok(Look::not_yet("waiting for role propagation, usually 5 min, at most 10"))
+                Ok(Poll::not_yet("waiting for role propagation, usually 5 min, at most 10"))
             }
             // landfall may know a vault's name before the resolver does.
             Err(error) if error.kind == ApiErrorKind::Transport && !error.is("UntrustedCertificate") => {
-                Ok(Look::not_yet(format!("cannot reach the vault: {}", error.message)))
+                Ok(Poll::not_yet(format!("cannot reach the vault: {}", error.message)))
             }
             Err(error) if error.inner_code.as_deref() == Some("ObjectIsBeingDeleted") => {
-                Ok(Look::not_yet("the certificate of that name is being deleted"))
+                Ok(Poll::not_yet("the certificate of that name is being deleted"))
             }
-            Err(error) if operation::passes(&error) => Ok(operation::unanswered(&error, None)),
-            answered => Ok(Look::There(answered.doing(what)?)),
+            Err(error) if operation::is_transient(&error) => Ok(operation::no_response(&error, None)),
+            answered => Ok(Poll::Ready(answered.context(what)?)),
         })
         .await
     }
@@ -61,11 +61,14 @@ impl Certificate {
             return Ok(given.clone());
         }
         let domain = self.domain.clone();
-        let made =
+        let generated =
             tokio::task::spawn_blocking(move || Material::self_signed(&domain, SELF_SIGNED_DAYS)).await;
         let what = "create a self-signed certificate";
-        let bug = |cause: String| StepError::new(Kind::Bug, what).cause(cause).residue(Residue::Nothing);
-        made.map_err(|error| bug(error.to_string()))?.map(Arc::new).map_err(|error| bug(error.to_string()))
+        let bug = |cause: String| StepError::new(Kind::Bug, what).cause(cause).leftover(Leftover::Nothing);
+        generated
+            .map_err(|error| bug(error.to_string()))?
+            .map(Arc::new)
+            .map_err(|error| bug(error.to_string()))
     }
 
     pub(super) async fn import(
@@ -73,33 +76,33 @@ impl Certificate {
         cx: &Context,
         vault: &Vault,
         material: &Material,
-    ) -> Result<Stored, StepError> {
+    ) -> Result<StoredCertificate, StepError> {
         let what = format!("import certificate {} into {}", self.name, vault.name);
-        let client = self.vaults.at(&vault.uri).doing(&what)?;
+        let client = self.vaults.at(&vault.uri).context(&what)?;
         let mut recovered = false;
         // An import whose answer was lost may have arrived; a second one would create a second version.
-        let unsure = AtomicBool::new(false);
+        let may_be_imported = AtomicBool::new(false);
         // An earlier attempt, or another party, has already started its recovery.
-        let coming_back = AtomicBool::new(false);
+        let is_being_recovered_already = AtomicBool::new(false);
         let tags = BTreeMap::from([(names::OWNER.to_owned(), self.mark.clone())]);
         loop {
             let imported = self
-                .once_granted(cx, &what, || async {
-                    if unsure.load(Ordering::Relaxed)
+                .retry_until_granted(cx, &what, || async {
+                    if may_be_imported.load(Ordering::Relaxed)
                         && let Some(stored) = client.certificate(&self.name).await?
                         && stored.thumbprint_sha1_hex.eq_ignore_ascii_case(&material.leaf().thumbprint_sha1)
                     {
                         return Ok(Some(stored));
                     }
                     let (pfx, password) = (material.pfx().expose(), material.password().expose());
-                    match client.import_with(&self.name, pfx, password, &tags).await.written(cx) {
+                    match client.import_with(&self.name, pfx, password, &tags).await.track_write(cx) {
                         Err(error) if is_soft_deleted(&error) && !recovered => Ok(None),
                         Err(error) if is_being_recovered(&error) && !recovered => {
-                            coming_back.store(true, Ordering::Relaxed);
+                            is_being_recovered_already.store(true, Ordering::Relaxed);
                             Ok(None)
                         }
                         Err(error) => {
-                            unsure.fetch_or(error.sent >= Sent::Unknown, Ordering::Relaxed);
+                            may_be_imported.fetch_or(error.sent >= SendStatus::Unknown, Ordering::Relaxed);
                             Err(error)
                         }
                         Ok(stored) => Ok(Some(stored)),
@@ -109,34 +112,35 @@ impl Certificate {
             if let Some(stored) = imported {
                 return Ok(stored);
             }
-            if !coming_back.load(Ordering::Relaxed) {
-                self.may_bring_back(cx, vault).await?;
+            if !is_being_recovered_already.load(Ordering::Relaxed) {
+                self.check_recoverable(cx, vault).await?;
                 cx.note("recovering it from soft delete");
-                client.recover_certificate(&self.name).await.written(cx).doing(&what)?;
+                client.recover_certificate(&self.name).await.track_write(cx).context(&what)?;
             }
             recovered = true;
-            let back = self.wait_until_recovered(cx, vault).await?;
-            if !self.made(cx, &back) {
-                return Err(self.not_ours(vault, &what));
+            let recovered_version = self.wait_until_recovered(cx, vault).await?;
+            if !self.was_created(cx, &recovered_version) {
+                return Err(self.not_owned(vault, &what));
             }
             // The recovered certificate may be the one to import.
-            unsure.store(true, Ordering::Relaxed);
+            may_be_imported.store(true, Ordering::Relaxed);
         }
     }
 
     /// Checks whether a deleted certificate that holds the name may be recovered: only if it is owned.
-    async fn may_bring_back(&self, cx: &Context, vault: &Vault) -> Result<(), StepError> {
+    async fn check_recoverable(&self, cx: &Context, vault: &Vault) -> Result<(), StepError> {
         let what = format!("read deleted certificate {} in {}", self.name, vault.name);
-        let client = self.vaults.at(&vault.uri).doing(&what)?;
-        let deleted =
-            self.once_granted(cx, &what, || async { client.deleted_certificate(&self.name).await }).await?;
+        let client = self.vaults.at(&vault.uri).context(&what)?;
+        let deleted = self
+            .retry_until_granted(cx, &what, || async { client.deleted_certificate(&self.name).await })
+            .await?;
         match deleted {
-            Some(deleted) if !self.is_ours(cx, &deleted.tags) => Err(self.not_ours(vault, &what)),
+            Some(deleted) if !self.is_owned(cx, &deleted.tags) => Err(self.not_owned(vault, &what)),
             _ => Ok(()),
         }
     }
 
-    fn not_ours(&self, vault: &Vault, what: &str) -> StepError {
+    fn not_owned(&self, vault: &Vault, what: &str) -> StepError {
         StepError::new(Kind::Foreign, what)
             .cause(format!(
                 "{} contains a deleted certificate of this name that landfall does not own",
@@ -147,16 +151,20 @@ impl Certificate {
                  certificate purge --vault-name {} --name {}",
                 vault.name, self.name
             ))
-            .residue(Residue::Nothing)
+            .leftover(Leftover::Nothing)
     }
 
-    async fn wait_until_recovered(&self, cx: &Context, vault: &Vault) -> Result<Stored, StepError> {
+    async fn wait_until_recovered(
+        &self,
+        cx: &Context,
+        vault: &Vault,
+    ) -> Result<StoredCertificate, StepError> {
         let wait =
             Wait::new("the certificate to be recovered", Duration::from_secs(5), Duration::from_secs(300));
         cx.wait_until(wait, async || {
-            Ok(match self.look(cx, vault).await? {
-                Some(stored) => Look::There(stored),
-                None => Look::not_yet("being recovered"),
+            Ok(match self.read(cx, vault).await? {
+                Some(stored) => Poll::Ready(stored),
+                None => Poll::not_yet("being recovered"),
             })
         })
         .await

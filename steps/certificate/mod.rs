@@ -1,14 +1,14 @@
 //! The certificate in the vault: imported if its thumbprint is new, replaced on request.
 
+mod evaluate;
 mod import;
-mod judge;
 
 pub use import::SELF_SIGNED_DAYS;
 
 use crate::{
-    Clouds,
+    Clients,
     deployment::Records,
-    doing::Doing,
+    error::ErrorContext,
     expiry,
     key_vault::Vault,
     names,
@@ -17,19 +17,19 @@ use crate::{
 };
 use jiff::Timestamp;
 use landfall_cloud::{
-    arm::Azure,
+    arm::SubscriptionClient,
     certificate::{Leaf, Material},
     environment::CertificateRef,
-    vault::{Stored, Vaults},
+    vault::{StoredCertificate, Vaults},
 };
-use landfall_engine::{Check, Context, Kind, Past, Residue, Step, StepError, Undone};
+use landfall_engine::{Check, Context, Kind, Leftover, Step, StepError, StepState, UndoOutcome};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::{sync::Arc, time::Duration};
 
 /// Ensures that the certificate is in the vault.
 pub struct Certificate {
-    azure: Azure,
+    azure: SubscriptionClient,
     group: String,
     vaults: Vaults,
     name: String,
@@ -43,7 +43,7 @@ pub struct Certificate {
 
 /// The certificate in the vault.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct HeldCertificate {
+pub struct VaultCertificate {
     /// Its name in the vault.
     pub name: String,
     /// The SHA-1 of the leaf, 40 lower-case hex digits; Key Vault calls it x5t.
@@ -75,7 +75,7 @@ pub struct Replaced {
 /// A replacing import, saved before it is sent. If a run dies during the import, the next run knows that this
 /// version was created, and creates none.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Replacing {
+struct ReplacementTicket {
     replaces: Replaced,
     /// The thumbprint of the imported certificate.
     imports: String,
@@ -84,7 +84,7 @@ struct Replacing {
 impl Certificate {
     /// Returns the step for these settings.
     #[must_use]
-    pub fn new(c: &Clouds, s: &Settings, records: &Records) -> Self {
+    pub fn new(c: &Clients, s: &Settings, records: &Records) -> Self {
         Self {
             azure: c.azure.clone(),
             group: s.resource_group.clone(),
@@ -99,9 +99,9 @@ impl Certificate {
         }
     }
 
-    fn held(&self, stored: &Stored) -> HeldCertificate {
+    fn held(&self, stored: &StoredCertificate) -> VaultCertificate {
         let leaf = Leaf::from_der(&stored.cer).ok();
-        HeldCertificate {
+        VaultCertificate {
             name: self.name.clone(),
             thumbprint: stored.thumbprint_sha1_hex.clone(),
             version: stored.version.clone(),
@@ -114,8 +114,8 @@ impl Certificate {
     }
 
     /// Returns the certificate, as far as its name identifies it.
-    fn unread(&self) -> HeldCertificate {
-        HeldCertificate {
+    fn placeholder(&self) -> VaultCertificate {
+        VaultCertificate {
             name: self.name.clone(),
             thumbprint: String::new(),
             version: String::new(),
@@ -129,16 +129,18 @@ impl Certificate {
 
     /// Reads the certificate from the vault. A role assignment takes minutes to reach it, and only the call
     /// itself proves that it has. A refusal by role is not final until the bound has passed.
-    async fn look(&self, cx: &Context, vault: &Vault) -> Result<Option<Stored>, StepError> {
+    async fn read(&self, cx: &Context, vault: &Vault) -> Result<Option<StoredCertificate>, StepError> {
         let what = format!("read certificate {} in {}", self.name, vault.name);
-        self.once_granted(cx, &what, || async { self.vaults.at(&vault.uri)?.certificate(&self.name).await })
-            .await
+        self.retry_until_granted(cx, &what, || async {
+            self.vaults.at(&vault.uri)?.certificate(&self.name).await
+        })
+        .await
     }
 }
 
 impl Step for Certificate {
     type Input = (Vault, ());
-    type Output = HeldCertificate;
+    type Output = VaultCertificate;
 
     fn title(&self) -> String {
         match &self.given {
@@ -147,7 +149,7 @@ impl Step for Certificate {
         }
     }
 
-    fn named(&self) -> Option<Value> {
+    fn planned_name(&self) -> Option<Value> {
         Some(json!({ "name": self.name }))
     }
 
@@ -155,7 +157,7 @@ impl Step for Certificate {
         Duration::from_secs(1800)
     }
 
-    fn usual(&self) -> Duration {
+    fn typical_duration(&self) -> Duration {
         Duration::from_secs(62)
     }
 
@@ -163,22 +165,22 @@ impl Step for Certificate {
         &self,
         cx: &Context,
         (vault, ()): &Self::Input,
-    ) -> Result<Check<HeldCertificate>, StepError> {
-        match self.look(cx, vault).await? {
-            Some(stored) => self.judge(cx, vault, &stored),
+    ) -> Result<Check<VaultCertificate>, StepError> {
+        match self.read(cx, vault).await? {
+            Some(stored) => self.evaluate(cx, vault, &stored),
             None => Ok(Check::Missing),
         }
     }
 
-    async fn apply(&self, cx: &Context, (vault, ()): &Self::Input) -> Result<HeldCertificate, StepError> {
-        let stored = self.look(cx, vault).await?;
+    async fn apply(&self, cx: &Context, (vault, ()): &Self::Input) -> Result<VaultCertificate, StepError> {
+        let stored = self.read(cx, vault).await?;
         if let Some(stored) = &stored {
-            match self.judge(cx, vault, stored)? {
-                Check::Ready(held) => return Ok(held),
-                Check::Foreign { why } => {
+            match self.evaluate(cx, vault, stored)? {
+                Check::InSync(held) => return Ok(held),
+                Check::NotOwned { why } => {
                     return Err(StepError::new(Kind::Foreign, format!("import certificate {}", self.name))
                         .cause(why)
-                        .residue(Residue::Nothing));
+                        .leftover(Leftover::Nothing));
                 }
                 _ => {}
             }
@@ -188,13 +190,13 @@ impl Step for Certificate {
             .map(|stored| Replaced { thumbprint: stored.thumbprint_sha1_hex, not_after: stored.not_after });
         if let Some(replaces) = &replaces {
             let imports = material.leaf().thumbprint_sha1.clone();
-            cx.keep(&Replacing { replaces: replaces.clone(), imports })?;
+            cx.save_ticket(&ReplacementTicket { replaces: replaces.clone(), imports })?;
         }
         let stored = self.import(cx, vault, &material).await?;
-        Ok(HeldCertificate { replaces, ..self.held(&stored) })
+        Ok(VaultCertificate { replaces, ..self.held(&stored) })
     }
 
-    fn part_of(&self) -> Option<&'static str> {
+    fn parent(&self) -> Option<&'static str> {
         Some(self.records.vault.id())
     }
 
@@ -203,13 +205,13 @@ impl Step for Certificate {
         &self,
         cx: &Context,
         (vault, ()): &Self::Input,
-    ) -> Result<Option<HeldCertificate>, StepError> {
-        match self.look(cx, vault).await {
+    ) -> Result<Option<VaultCertificate>, StepError> {
+        match self.read(cx, vault).await {
             Ok(stored) => Ok(stored.map(|stored| self.held(&stored))),
             Err(error) if error.kind == Kind::Interrupted => Err(error),
             Err(error) => {
                 cx.note(format!("the vault does not say what it holds: {}", error.message));
-                Ok(Some(self.unread()))
+                Ok(Some(self.placeholder()))
             }
         }
     }
@@ -220,41 +222,41 @@ impl Step for Certificate {
         &self,
         cx: &Context,
         (vault, ()): &Self::Input,
-    ) -> Result<Option<HeldCertificate>, StepError> {
+    ) -> Result<Option<VaultCertificate>, StepError> {
         if cx.owns(self.records.vault) {
-            return Ok(Some(self.unread()));
+            return Ok(Some(self.placeholder()));
         }
         let what = format!("read key vault {}", vault.name);
-        if self.azure.vault(&self.group, &vault.name).await.doing(what)?.is_none() {
+        if self.azure.vault(&self.group, &vault.name).await.context(what)?.is_none() {
             return Ok(None);
         }
-        let stored = self.look(cx, vault).await?;
-        Ok(stored.filter(|stored| self.made(cx, stored)).map(|stored| self.held(&stored)))
+        let stored = self.read(cx, vault).await?;
+        Ok(stored.filter(|stored| self.was_created(cx, stored)).map(|stored| self.held(&stored)))
     }
 
     /// In an owned vault the certificate is deleted with the vault. In a foreign one it is deleted alone, if
     /// the version there is the one that landfall imported. That vault retains it for its retention period.
-    async fn undo(&self, cx: &Context, held: HeldCertificate) -> Result<Undone, StepError> {
+    async fn undo(&self, cx: &Context, held: VaultCertificate) -> Result<UndoOutcome, StepError> {
         if cx.owns(self.records.vault) {
-            return Ok(Undone::GoesWithParent);
+            return Ok(UndoOutcome::DeletedWithParent);
         }
-        let Some(vault) = cx.output_of(self.records.vault) else { return Ok(Undone::AlreadyGone) };
+        let Some(vault) = cx.output_of(self.records.vault) else { return Ok(UndoOutcome::AlreadyDeleted) };
         let what = format!("delete certificate {} from {}", self.name, vault.name);
-        if self.azure.vault(&self.group, &vault.name).await.doing(&what)?.is_none() {
-            return Ok(Undone::AlreadyGone);
+        if self.azure.vault(&self.group, &vault.name).await.context(&what)?.is_none() {
+            return Ok(UndoOutcome::AlreadyDeleted);
         }
-        match self.look(cx, &vault).await? {
-            None => return Ok(Undone::AlreadyGone),
+        match self.read(cx, &vault).await? {
+            None => return Ok(UndoOutcome::AlreadyDeleted),
             Some(stored) if stored.thumbprint_sha1_hex != held.thumbprint => {
                 cx.note("a foreign certificate has replaced it and is kept");
-                return Ok(Undone::AlreadyGone);
+                return Ok(UndoOutcome::AlreadyDeleted);
             }
             Some(_) => {}
         }
-        let client = self.vaults.at(&vault.uri).doing(&what)?;
+        let client = self.vaults.at(&vault.uri).context(&what)?;
         let delete = || async { client.delete_certificate(&self.name).await };
-        let deleted = self.once_granted(cx, &what, delete).await?;
-        Ok(if deleted { Undone::Deleted } else { Undone::AlreadyGone })
+        let deleted = self.retry_until_granted(cx, &what, delete).await?;
+        Ok(if deleted { UndoOutcome::Deleted } else { UndoOutcome::AlreadyDeleted })
     }
 }
 
@@ -264,19 +266,19 @@ impl Resource for Certificate {
         key: "name",
         get: |s, _| s.certificate.name.clone(),
         set: |s, name| s.certificate.name = name.unwrap_or_default(),
-        recorded: |past| past.read_output::<HeldCertificate>().map(|held| held.name),
+        recorded: |past| past.read_output::<VaultCertificate>().map(|held| held.name),
         fixed: true,
         optional: false,
     }];
 
     fn resource(&self) -> ResourceSpec {
-        let held = |past: &Past| past.read_output::<HeldCertificate>();
+        let held = |past: &StepState| past.read_output::<VaultCertificate>();
         ResourceSpec::new("certificate", &self.name)
             .listed(move |past| held(past).map(|held| Listed::Certificate(held.name)))
     }
 }
 
-impl HeldCertificate {
+impl VaultCertificate {
     /// Returns the reference for a diagnosis.
     #[must_use]
     pub fn reference(&self) -> CertificateRef {
@@ -292,7 +294,7 @@ impl HeldCertificate {
     /// Returns whether landfall itself issues this kind of certificate for this domain, and so can renew it.
     /// Only the owner can replace one that another authority signed, or that covers other names.
     #[must_use]
-    pub fn is_made_for(&self, domain: &str) -> bool {
+    pub fn is_renewable_for(&self, domain: &str) -> bool {
         let wildcard = format!("*.{domain}");
         let known = |name: &String| name.eq_ignore_ascii_case(domain) || name.eq_ignore_ascii_case(&wildcard);
         self.self_signed && self.names.len() == 2 && self.names.iter().all(known)

@@ -1,24 +1,24 @@
 //! Apply of a set, with a record of the objects that existed before.
 
 use super::{
-    Applied, Earlier, LAST_RANK, ObjectRef, Wanted, fingerprint,
-    immutable::{self, Immutable},
-    kind_word, leftover,
-    look::{Found, kind_of, look},
-    namespace,
+    Applied, DesiredObjects, LAST_RANK, ObjectRef, PreviousApply,
+    diff::{InSyncSet, diff, kind_of},
+    fingerprint,
+    immutable::{self, ImmutableChange},
+    kind_name, namespace,
     ownership::Ownership,
     place,
-    progress::{self, Outcome, Progress},
-    rank_of, reference, uid_of,
+    progress::{self, ApplyResult, Progress},
+    prune, rank_of, reference, uid_of,
 };
 use crate::{
-    Clusters, Opened,
+    ClusterSession, Clusters,
+    cluster_access::{ClusterAccess, access_cluster},
     cluster_ready::ReadyCluster,
-    doing::{Doing, Written},
+    error::{ErrorContext, TrackWrite},
+    field_conflicts,
     manifests::name_of,
-    reach::{Reached, reach},
     resource::Resources,
-    takeover,
 };
 use landfall_cloud::{
     ApiError,
@@ -36,50 +36,50 @@ use landfall_engine::{Context, Kind as ErrorKind, StepError};
 /// `Refused`, before the first write, if an immutable field would have to change.
 pub(crate) async fn apply(
     cx: &Context,
-    opened: &Opened,
-    earlier: Earlier,
+    session: &ClusterSession,
+    previous: PreviousApply,
     manifests: &[Manifest],
 ) -> Result<Applied, StepError> {
-    let standing = look(opened, manifests, &earlier).await?;
-    if let Some(refused) = standing.refusal() {
+    let diff = diff(session, manifests, &previous).await?;
+    if let Some(refused) = diff.refusal() {
         return Err(refused);
     }
-    let ownership = Ownership::of(cx, &opened.uid, earlier.output);
-    let mut progress = Progress::begin(&opened.uid, &ownership, &standing);
-    let set = Set { cx, api: &opened.api, replaced: &standing.replaced, wanted: &earlier.wanted };
+    let ownership = Ownership::of(cx, &session.uid, previous.output);
+    let mut progress = Progress::start(&session.uid, &ownership, &diff);
+    let set = Set { cx, api: &session.api, replaced: &diff.replaced, wanted: &previous.wanted };
     for rank in 0..=LAST_RANK {
-        let batch: Vec<&Manifest> = manifests.iter().filter(|m| rank_of(kind_word(m)) == rank).collect();
+        let batch: Vec<&Manifest> = manifests.iter().filter(|m| rank_of(kind_name(m)) == rank).collect();
         if batch.is_empty() {
             continue;
         }
         let kinds = futures::future::try_join_all(batch.iter().map(|m| kind_of(set.api, m))).await?;
-        progress.announce(kinds.iter().zip(&batch).map(|(kind, manifest)| announced(kind, manifest)));
-        cx.keep(progress.ticket())?;
+        progress.record_planned(kinds.iter().zip(&batch).map(|(kind, manifest)| planned_ref(kind, manifest)));
+        cx.save_ticket(progress.ticket())?;
         let requests = kinds.iter().zip(&batch).map(|(kind, manifest)| set.apply(kind, manifest));
-        let ended = futures::future::join_all(requests).await;
+        let results = futures::future::join_all(requests).await;
         let mut failed = None;
-        for ((kind, manifest), one) in kinds.iter().zip(&batch).zip(ended) {
+        for ((kind, manifest), one) in kinds.iter().zip(&batch).zip(results) {
             match one {
-                Ok(applied) => progress.settle(applied),
+                Ok(applied) => progress.record_result(applied),
                 Err(error) => {
-                    progress.fail(&announced(kind, manifest), &error);
+                    progress.record_failure(&planned_ref(kind, manifest), &error);
                     failed = failed.or(Some(error));
                 }
             }
         }
         if let Some(error) = failed {
             // Applied objects stay on record, also if the rest of the set is refused.
-            cx.keep(progress.ticket())?;
+            cx.save_ticket(progress.ticket())?;
             return Err(error);
         }
     }
-    cx.keep(progress.ticket())?;
-    let stays = standing.left.prune(opened).await?;
-    Ok(progress.finish(stays))
+    cx.save_ticket(progress.ticket())?;
+    let kept = diff.left.prune(session).await?;
+    Ok(progress.finish(kept))
 }
 
 /// Returns the name of an object that a request may create.
-fn announced(kind: &Kind, manifest: &Manifest) -> ObjectRef {
+fn planned_ref(kind: &Kind, manifest: &Manifest) -> ObjectRef {
     let namespace = namespace(kind, &manifest.object).map(str::to_owned);
     ObjectRef { namespace, uid: String::new(), ..reference(kind, &manifest.object) }
 }
@@ -88,18 +88,18 @@ fn announced(kind: &Kind, manifest: &Manifest) -> ObjectRef {
 struct Set<'a> {
     cx: &'a Context,
     api: &'a Cluster,
-    replaced: &'a [Immutable],
-    wanted: &'a Wanted,
+    replaced: &'a [ImmutableChange],
+    wanted: &'a DesiredObjects,
 }
 
 impl Set<'_> {
-    async fn apply(&self, kind: &Kind, manifest: &Manifest) -> Result<Outcome, StepError> {
+    async fn apply(&self, kind: &Kind, manifest: &Manifest) -> Result<ApplyResult, StepError> {
         let what = format!("apply {}", place(manifest));
         let name = manifest.object.metadata.name.as_deref().unwrap_or_default();
-        let look = || self.api.get(kind, namespace(kind, &manifest.object), name);
+        let read = || self.api.get(kind, namespace(kind, &manifest.object), name);
         let mut replaces = None;
         if self.replaced.iter().any(|one| one.name == name_of(manifest))
-            && let Some(live) = look().await.doing(&what)?
+            && let Some(live) = read().await.context(&what)?
             && immutable::is_among(self.replaced, manifest, &live)
         {
             immutable::delete(self.cx, self.api, kind, &live).await?;
@@ -107,10 +107,10 @@ impl Set<'_> {
         }
         let applied = match self.write(kind, manifest, &what).await? {
             Err(error) if immutable::is_refused(&error) => {
-                let live = look().await.doing(&what)?.filter(|_| self.wanted.replaces(&name_of(manifest)));
+                let live = read().await.context(&what)?.filter(|_| self.wanted.replaces(&name_of(manifest)));
                 let Some(live) = live else {
-                    let refused = Err(error).doing(&what);
-                    return refused.map_err(|error| immutable::explained(error, &name_of(manifest)));
+                    let refused = Err(error).context(&what);
+                    return refused.map_err(|error| immutable::with_replace_hint(error, &name_of(manifest)));
                 };
                 immutable::delete(self.cx, self.api, kind, &live).await?;
                 replaces = Some(uid_of(&live).to_owned());
@@ -118,10 +118,10 @@ impl Set<'_> {
             }
             applied => applied,
         };
-        let (object, creation) = applied.doing(&what)?;
-        Ok(Outcome {
+        let (object, creation) = applied.context(&what)?;
+        Ok(ApplyResult {
             object: reference(kind, &object),
-            creation: progress::judged(creation, &object),
+            creation: progress::evaluate_creation(creation, &object),
             replaces,
         })
     }
@@ -136,11 +136,11 @@ impl Set<'_> {
         what: &str,
     ) -> Result<Result<(DynamicObject, Creation), ApiError>, StepError> {
         let object = manifest.complete();
-        let applied = self.api.create_or_update(kind, &object, Force::No).await.written(self.cx);
+        let applied = self.api.create_or_update(kind, &object, Force::No).await.track_write(self.cx);
         match applied {
-            Err(error) if takeover::is_conflict(&error) => {
-                takeover::allowed(self.api, kind, manifest, what, &error).await?;
-                Ok(self.api.create_or_update(kind, &object, Force::Yes).await.written(self.cx))
+            Err(error) if field_conflicts::is_conflict(&error) => {
+                field_conflicts::check_takeover(self.api, kind, manifest, what, &error).await?;
+                Ok(self.api.create_or_update(kind, &object, Force::Yes).await.track_write(self.cx))
             }
             applied => Ok(applied),
         }
@@ -150,24 +150,24 @@ impl Set<'_> {
 /// Returns the existing objects of a set, for a run that found it. `output` is the step's last output.
 pub(crate) async fn references(
     cx: &Context,
-    opened: &Opened,
+    session: &ClusterSession,
     output: Option<Applied>,
-    standing: &Found,
+    diff: &InSyncSet,
 ) -> Result<Applied, StepError> {
     let mut objects = Vec::new();
-    for object in &standing.live {
-        if let Some(kind) = opened.api.kind_of(object).await.doing("identify the existing objects")? {
+    for object in &diff.live {
+        if let Some(kind) = session.api.kind_of(object).await.context("identify the existing objects")? {
             objects.push(reference(&kind, object));
         }
     }
     // The order is that of an apply, so that a found set has the same output as a created one.
     objects.sort_by_key(|object| rank_of(&object.kind));
-    objects.extend(standing.stays.iter().cloned());
-    let ownership = Ownership::of(cx, &opened.uid, output);
-    let foreign = standing.live.iter().filter(|object| !ownership.owns(object));
+    objects.extend(diff.kept.iter().cloned());
+    let ownership = Ownership::of(cx, &session.uid, output);
+    let foreign = diff.live.iter().filter(|object| !ownership.owns(object));
     let found = foreign.map(|object| uid_of(object).to_owned()).collect();
-    let fingerprint = Some(standing.fingerprint.clone());
-    Ok(Applied { found, fingerprint, ..Applied::of(&opened.uid, objects) })
+    let fingerprint = Some(diff.fingerprint.clone());
+    Ok(Applied { found, fingerprint, ..Applied::of(&session.uid, objects) })
 }
 
 /// Returns the objects of a set that an interrupted run created.
@@ -183,12 +183,12 @@ pub(crate) async fn recover(
 ) -> Result<Option<Applied>, StepError> {
     let accepted = resources.records.accepted;
     let with_the_cluster = || Applied::of("", Vec::new());
-    let opened = match reach(cx, clusters, accepted, cluster).await? {
-        Reached::Open(opened) => opened,
-        Reached::Gone => return Ok(None),
-        Reached::Closed(_) => return Ok(Some(with_the_cluster())),
+    let session = match access_cluster(cx, clusters, accepted, cluster).await? {
+        ClusterAccess::Open(session) => session,
+        ClusterAccess::NotFound => return Ok(None),
+        ClusterAccess::Inaccessible(_) => return Ok(Some(with_the_cluster())),
     };
-    match made_in(cx, &opened, manifests).await {
+    match created_in(cx, &session, manifests).await {
         Err(error) if cx.owns(accepted) && matches!(error.kind, ErrorKind::Failed | ErrorKind::Refused) => {
             cx.note(format!(
                 "left to the deletion of the cluster: its contents cannot be listed: {}",
@@ -196,38 +196,38 @@ pub(crate) async fn recover(
             ));
             Ok(Some(with_the_cluster()))
         }
-        made => made,
+        created => created,
     }
 }
 
-/// Returns the existing objects of a set, whoever applied them, in their current state.
+/// Returns the existing objects of a set, owned or foreign, in their current state.
 pub(crate) async fn existing(
     cx: &Context,
-    opened: &Opened,
+    session: &ClusterSession,
     manifests: &[Manifest],
 ) -> Result<Option<(Applied, Vec<DynamicObject>)>, StepError> {
-    let live = live(opened, manifests).await?;
-    let found = Found { live: live.clone(), stays: Vec::new(), fingerprint: fingerprint(manifests) };
-    let applied = references(cx, opened, None, &found).await?;
+    let live = live(session, manifests).await?;
+    let found = InSyncSet { live: live.clone(), kept: Vec::new(), fingerprint: fingerprint(manifests) };
+    let applied = references(cx, session, None, &found).await?;
     Ok((!live.is_empty()).then_some((applied, live)))
 }
 
 /// Returns the existing objects of a set that landfall created.
-async fn made_in(
+async fn created_in(
     cx: &Context,
-    opened: &Opened,
+    session: &ClusterSession,
     manifests: &[Manifest],
 ) -> Result<Option<Applied>, StepError> {
-    let live = live(opened, manifests).await?;
-    let found = Found { live, stays: Vec::new(), fingerprint: fingerprint(manifests) };
-    let mut applied = references(cx, opened, None, &found).await?;
+    let live = live(session, manifests).await?;
+    let found = InSyncSet { live, kept: Vec::new(), fingerprint: fingerprint(manifests) };
+    let mut applied = references(cx, session, None, &found).await?;
     // The manifests may have changed since: objects of that attempt that they no longer contain are deleted
     // too.
-    let ownership = Ownership::of(cx, &opened.uid, None);
-    let mut others: Vec<ObjectRef> = ownership.begun().cloned().collect();
+    let ownership = Ownership::of(cx, &session.uid, None);
+    let mut others: Vec<ObjectRef> = ownership.unfinished().cloned().collect();
     if let Some(attempt) = ownership.attempt() {
         for name in attempt.creating.iter().flatten() {
-            others.extend(leftover::created(&opened.api, name, attempt).await?);
+            others.extend(prune::created(&session.api, name, attempt).await?);
         }
     }
     for object in others {
@@ -235,18 +235,18 @@ async fn made_in(
             applied.objects.push(object);
         }
     }
-    let any = applied.made().next().is_some();
+    let any = applied.created().next().is_some();
     Ok(any.then_some(applied))
 }
 
 /// Reads the existing objects of a set, in the kinds that the cluster serves.
-async fn live(opened: &Opened, manifests: &[Manifest]) -> Result<Vec<DynamicObject>, StepError> {
+async fn live(session: &ClusterSession, manifests: &[Manifest]) -> Result<Vec<DynamicObject>, StepError> {
     let mut known = Vec::new();
     for manifest in manifests {
         let what = format!("find {}", place(manifest));
-        if opened.api.kind_of(&manifest.object).await.doing(what)?.is_some() {
+        if session.api.kind_of(&manifest.object).await.context(what)?.is_some() {
             known.push(manifest.clone());
         }
     }
-    Ok(look(opened, &known, &Earlier::default()).await?.live)
+    Ok(diff(session, &known, &PreviousApply::default()).await?.live)
 }

@@ -1,13 +1,13 @@
 //! Changes that the API server refuses: detected before the first write, or made by a recreation of the
 //! object.
 
-use super::{look::value_of, uid_of};
-use crate::{doing::Doing, manifests::name_of, operation, settings::ObjectName};
+use super::{diff::value_of, uid_of};
+use crate::{error::ErrorContext, manifests::name_of, operation, settings::ObjectName};
 use landfall_cloud::{
     ApiError,
     kubernetes::{Cluster, DynamicObject, Kind, immutable_differences, manifest::Manifest},
 };
-use landfall_engine::{Change, Context, Kind as ErrorKind, Look, Residue, StepError, Wait};
+use landfall_engine::{Change, Context, Kind as ErrorKind, Leftover, Poll, StepError, Wait};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -23,14 +23,14 @@ const REFUSALS: [&str; 6] = [
 
 /// An object whose immutable field differs.
 #[derive(Debug, Clone)]
-pub(super) struct Immutable {
+pub(super) struct ImmutableChange {
     kind: String,
     pub(super) name: ObjectName,
     uid: String,
     differences: Vec<(String, Value, Value)>,
 }
 
-impl Immutable {
+impl ImmutableChange {
     /// Compares the immutable fields; `None` if none differs.
     pub(super) fn of(kind: &Kind, manifest: &Manifest, live: &DynamicObject) -> Option<Self> {
         let wanted = value_of(kind, &manifest.complete());
@@ -54,7 +54,7 @@ impl Immutable {
 }
 
 /// Returns the refusal of these changes; `None` if there are none.
-pub(super) fn refusal(all: &[Immutable]) -> Option<StepError> {
+pub(super) fn refusal(all: &[ImmutableChange]) -> Option<StepError> {
     let named = match all {
         [] => return None,
         [one] => one.name.to_string(),
@@ -68,11 +68,11 @@ pub(super) fn refusal(all: &[Immutable]) -> Option<StepError> {
     });
     let error = StepError::new(ErrorKind::Refused, format!("update {named} in place"))
         .code("ImmutableField")
-        .residue(Residue::Nothing);
-    Some(causes.fold(error, StepError::cause).hint(way_out(all.iter().map(|one| &one.name))))
+        .leftover(Leftover::Nothing);
+    Some(causes.fold(error, StepError::cause).hint(replace_hint(all.iter().map(|one| &one.name))))
 }
 
-fn way_out<'a>(names: impl Iterator<Item = &'a ObjectName>) -> String {
+fn replace_hint<'a>(names: impl Iterator<Item = &'a ObjectName>) -> String {
     let flags: Vec<String> = names.map(|name| format!("--replace {name}")).collect();
     format!(
         "set the field back in the manifest, or let up delete and recreate the object, which interrupts it: {}",
@@ -84,13 +84,13 @@ fn way_out<'a>(names: impl Iterator<Item = &'a ObjectName>) -> String {
 /// or a change since the check.
 pub(super) fn is_refused(error: &ApiError) -> bool {
     let texts = || error.details.iter().map(|(_, text)| text.as_str()).chain([error.message.as_str()]);
-    error.status == Some(422) && texts().any(|text| REFUSALS.iter().any(|words| text.contains(words)))
+    error.status == Some(422) && texts().any(|text| REFUSALS.iter().any(|phrase| text.contains(phrase)))
 }
 
 /// Adds the hint to such a refusal.
-pub(super) fn explained(mut error: StepError, name: &ObjectName) -> StepError {
+pub(super) fn with_replace_hint(mut error: StepError, name: &ObjectName) -> StepError {
     error.kind = ErrorKind::Refused;
-    error.code("ImmutableField").hint(way_out(std::iter::once(name)))
+    error.code("ImmutableField").hint(replace_hint(std::iter::once(name)))
 }
 
 /// Deletes an object before its recreation, and waits until it is gone.
@@ -107,19 +107,19 @@ pub(super) async fn delete(
         "{} {name}: deleting and recreating it, as --replace asks; it is down until it is ready",
         kind.kind
     ));
-    api.delete(kind, space, name, Some(uid)).await.doing(&what)?;
+    api.delete(kind, space, name, Some(uid)).await.context(&what)?;
     let wait = Wait::new("the object to be deleted", Duration::from_secs(5), Duration::from_secs(300));
     cx.wait_until(wait, async || match api.get(kind, space, name).await {
-        Ok(Some(there)) if uid_of(&there) == uid => Ok(Look::not_yet("its finalizers hold it")),
-        Ok(_) => Ok(Look::There(())),
-        Err(error) if operation::passes(&error) => Ok(operation::unanswered(&error, None)),
-        Err(error) => Err(error).doing(&what),
+        Ok(Some(current)) if uid_of(&current) == uid => Ok(Poll::not_yet("its finalizers hold it")),
+        Ok(_) => Ok(Poll::Ready(())),
+        Err(error) if operation::is_transient(&error) => Ok(operation::no_response(&error, None)),
+        Err(error) => Err(error).context(&what),
     })
     .await
 }
 
 /// Returns whether the list contains the object of a manifest, unchanged since the comparison.
-pub(super) fn is_among(all: &[Immutable], manifest: &Manifest, live: &DynamicObject) -> bool {
+pub(super) fn is_among(all: &[ImmutableChange], manifest: &Manifest, live: &DynamicObject) -> bool {
     let name = name_of(manifest);
     all.iter().any(|one| one.name == name && one.uid == uid_of(live))
 }

@@ -1,22 +1,22 @@
 //! A set of Kubernetes objects that is checked, applied and deleted together.
 
 mod apply;
+mod delete;
+mod diff;
+pub(crate) mod foreign;
 mod immutable;
-mod leftover;
-mod look;
 mod ownership;
 mod progress;
-mod removal;
-pub(crate) mod strangers;
+mod prune;
 
 pub(crate) use apply::{apply, existing, recover, references};
-pub(crate) use leftover::{Earlier, Wanted};
-pub(crate) use look::{deployments, fingerprint, look, refused, verdict};
-pub(crate) use removal::undo;
+pub(crate) use delete::undo;
+pub(crate) use diff::{deployments, diff, fingerprint, refused, verdict};
+pub(crate) use prune::{DesiredObjects, PreviousApply};
 
 use crate::resource::{Listed, ResourceSpec};
 use landfall_cloud::kubernetes::{DynamicObject, Kind, manifest::Manifest};
-use landfall_engine::Past;
+use landfall_engine::StepState;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -63,7 +63,7 @@ pub(crate) fn spec(cluster: &str) -> ResourceSpec {
     ResourceSpec::new("objects", "")
         .listed(move |past| {
             let mut kinds = BTreeMap::new();
-            for object in Applied::of_past(past)?.made() {
+            for object in Applied::of_past(past)?.created() {
                 *kinds.entry(object.kind.clone()).or_default() += 1;
             }
             Some(Listed::Objects { cluster: cluster.clone(), kinds })
@@ -81,7 +81,7 @@ impl Applied {
     }
 
     /// Returns the recorded objects of a step; after an adoption, all of them are owned.
-    fn of_past(past: &Past) -> Option<Self> {
+    fn of_past(past: &StepState) -> Option<Self> {
         let applied = Self::read(past.output.as_ref()?)?;
         Some(if past.adopted { Self { found: Vec::new(), ..applied } } else { applied })
     }
@@ -93,7 +93,7 @@ impl Applied {
     }
 
     /// Returns the objects that did not exist before.
-    pub(crate) fn made(&self) -> impl DoubleEndedIterator<Item = &ObjectRef> {
+    pub(crate) fn created(&self) -> impl DoubleEndedIterator<Item = &ObjectRef> {
         self.objects.iter().filter(|object| !self.found.contains(&object.uid))
     }
 }
@@ -147,7 +147,7 @@ fn rank_of(kind: &str) -> u8 {
 /// The highest rank.
 const LAST_RANK: u8 = 3;
 
-fn kind_word(manifest: &Manifest) -> &str {
+fn kind_name(manifest: &Manifest) -> &str {
     manifest.object.types.as_ref().map_or("", |types| types.kind.as_str())
 }
 

@@ -16,51 +16,54 @@ const RESOLUTION: Duration = Duration::from_secs(1);
 #[derive(Default)]
 pub(super) struct Ownership {
     /// The ticket of an unfinished attempt.
-    begun: Option<Applied>,
+    unfinished: Option<Applied>,
     /// The output of the last finished attempt.
-    ended: Option<Applied>,
+    finished: Option<Applied>,
 }
 
 impl Ownership {
     /// Reads the step's ticket; a ticket for another cluster is ignored.
     pub(super) fn of(cx: &Context, cluster_uid: &str, output: Option<Applied>) -> Self {
-        let here = |applied: &Applied| applied.cluster_uid == cluster_uid;
-        Self { begun: cx.ticket::<Applied>().filter(here), ended: output.filter(here) }
+        let in_this_cluster = |applied: &Applied| applied.cluster_uid == cluster_uid;
+        Self {
+            unfinished: cx.ticket::<Applied>().filter(in_this_cluster),
+            finished: output.filter(in_this_cluster),
+        }
     }
 
     /// Returns whether a request of landfall created an object.
     pub(super) fn owns(&self, object: &DynamicObject) -> bool {
         let uid = uid_of(object);
-        let made = |applied: &Applied| applied.made().any(|made| made.uid == uid);
-        let ended = self.ended.as_ref().is_some_and(made);
-        let Some(begun) = &self.begun else { return ended };
-        if begun.found.iter().any(|found| found == uid) {
+        let created = |applied: &Applied| applied.created().any(|created| created.uid == uid);
+        let finished = self.finished.as_ref().is_some_and(created);
+        let Some(unfinished) = &self.unfinished else { return finished };
+        if unfinished.found.iter().any(|found| found == uid) {
             return false;
         }
-        match &begun.creating {
+        match &unfinished.creating {
             // A ticket of version 0.1 contains only the names of found objects.
-            None => is_managed(object) || ended || made(begun),
+            None => is_managed(object) || finished || created(unfinished),
             Some(creating) => {
-                ended
-                    || made(begun)
-                    || (creating.iter().any(|one| names(one, object)) && is_created_by_us(object))
+                finished
+                    || created(unfinished)
+                    || (creating.iter().any(|one| refers_to(one, object)) && is_created_by_landfall(object))
             }
         }
     }
 
     /// Returns the owned objects of the unfinished attempt.
-    pub(super) fn begun(&self) -> impl Iterator<Item = &ObjectRef> {
-        self.begun.iter().flat_map(Applied::made)
+    pub(super) fn unfinished(&self) -> impl Iterator<Item = &ObjectRef> {
+        self.unfinished.iter().flat_map(Applied::created)
     }
 
     /// Returns the unfinished attempt.
     pub(super) fn attempt(&self) -> Option<&Applied> {
-        self.begun.as_ref()
+        self.unfinished.as_ref()
     }
 }
 
 /// Returns whether a reference names an object, regardless of its UID.
-pub(super) fn names(one: &ObjectRef, object: &DynamicObject) -> bool {
+pub(super) fn refers_to(one: &ObjectRef, object: &DynamicObject) -> bool {
     let space = |namespace: Option<&str>| namespace.unwrap_or("default").to_owned();
     object.types.as_ref().is_some_and(|types| types.kind == one.kind && types.api_version == one.api_version)
         && object.metadata.name.as_deref() == Some(one.name.as_str())
@@ -72,18 +75,18 @@ pub(super) fn names(one: &ObjectRef, object: &DynamicObject) -> bool {
 /// The creator of an object has an entry in its managed fields with the time of creation, unless the request
 /// set no fields. If landfall has an entry, its time decides. If it has none, no other manager may have one
 /// of that time.
-pub(super) fn is_created_by_us(object: &DynamicObject) -> bool {
+pub(super) fn is_created_by_landfall(object: &DynamicObject) -> bool {
     let Some(created) = object.metadata.creation_timestamp.as_ref() else { return false };
     let at_creation = |entry: &&ManagedFieldsEntry| {
         entry.time.as_ref().is_some_and(|time| time.0.duration_since(created.0).unsigned_abs() <= RESOLUTION)
     };
     let entries =
         || object.metadata.managed_fields.iter().flatten().filter(|entry| entry.subresource.is_none());
-    let is_ours = |entry: &&ManagedFieldsEntry| {
+    let is_owned = |entry: &&ManagedFieldsEntry| {
         entry.manager.as_deref() == Some(FIELD_MANAGER) && entry.operation.as_deref() == Some("Apply")
     };
-    match entries().find(is_ours) {
-        Some(ours) => at_creation(&ours),
+    match entries().find(is_owned) {
+        Some(owned) => at_creation(&owned),
         None => !entries().any(|entry| at_creation(&entry)),
     }
 }
@@ -108,31 +111,31 @@ mod tests {
         ObjectRef { api_version, kind, namespace: None, name, uid: uid.to_owned() }
     }
 
-    fn begun(objects: &[&str], found: &[&str], creating: bool) -> Ownership {
-        let begun = Applied {
+    fn unfinished(objects: &[&str], found: &[&str], creating: bool) -> Ownership {
+        let unfinished = Applied {
             cluster_uid: "c".to_owned(),
             objects: objects.iter().map(|uid| reference(uid)).collect(),
             found: found.iter().map(|uid| (*uid).to_owned()).collect(),
             creating: Some(if creating { vec![reference("")] } else { Vec::new() }),
             fingerprint: None,
         };
-        Ownership { begun: Some(begun), ended: None }
+        Ownership { unfinished: Some(unfinished), finished: None }
     }
 
     #[test]
-    fn an_object_without_managed_fields_is_owned_when_its_request_was_ours() {
+    fn an_object_without_managed_fields_is_owned_if_landfall_requested_it() {
         let bare = object(&[]);
-        assert!(begun(&["u-1"], &[], false).owns(&bare), "its UID is known");
-        assert!(begun(&[], &[], true).owns(&bare), "the answer was lost");
-        assert!(!begun(&["u-1"], &["u-1"], true).owns(&bare), "it was there before");
-        assert!(!begun(&[], &[], false).owns(&bare), "no request of ours was sent");
+        assert!(unfinished(&["u-1"], &[], false).owns(&bare), "its UID is known");
+        assert!(unfinished(&[], &[], true).owns(&bare), "the answer was lost");
+        assert!(!unfinished(&["u-1"], &["u-1"], true).owns(&bare), "it was there before");
+        assert!(!unfinished(&[], &[], false).owns(&bare), "no request of ours was sent");
         assert!(!Ownership::default().owns(&bare));
     }
 
     #[test]
-    fn an_object_that_another_created_between_our_look_and_our_request_is_foreign() {
+    fn an_object_that_another_client_created_between_read_and_request_is_foreign() {
         let (then, later) = ("2026-11-28T10:00:05Z", "2026-11-28T10:00:09Z");
-        let lost = begun(&[], &[], true);
+        let lost = unfinished(&[], &[], true);
         assert!(!lost.owns(&object(&[("kubectl", "Apply", then)])));
         assert!(!lost.owns(&object(&[("kubectl-create", "Update", then), ("landfall", "Apply", later)])));
         assert!(lost.owns(&object(&[("landfall", "Apply", then), ("kubectl", "Update", later)])));
@@ -140,10 +143,10 @@ mod tests {
     }
 
     #[test]
-    fn a_ticket_of_an_earlier_version_still_goes_by_the_managed_fields() {
+    fn a_ticket_of_an_earlier_version_uses_the_managed_fields() {
         let old: Applied =
             serde_json::from_value(json!({ "cluster_uid": "c", "objects": [], "found": ["u-0"] })).unwrap();
-        let old = Ownership { begun: Some(old), ended: None };
+        let old = Ownership { unfinished: Some(old), finished: None };
         assert!(old.owns(&object(&[("landfall", "Apply", "2026-11-28T10:00:09Z")])));
         assert!(!old.owns(&object(&[])));
     }

@@ -2,15 +2,15 @@
 
 use super::{
     Applied, ObjectRef,
-    look::Standing,
-    ownership::{Ownership, is_created_by_us},
+    diff::SetDiff,
+    ownership::{Ownership, is_created_by_landfall},
     reference_of, uid_of,
 };
 use landfall_cloud::kubernetes::{Creation, DynamicObject};
-use landfall_engine::{Residue, StepError};
+use landfall_engine::{Leftover, StepError};
 
 /// The result of the apply of one object.
-pub(super) struct Outcome {
+pub(super) struct ApplyResult {
     pub(super) object: ObjectRef,
     /// The evidence that the request created the object.
     pub(super) creation: Created,
@@ -28,11 +28,11 @@ pub(super) enum Created {
 }
 
 /// Evaluates an answer; after a lost one the object itself decides.
-pub(super) fn judged(creation: Creation, object: &DynamicObject) -> Created {
+pub(super) fn evaluate_creation(creation: Creation, object: &DynamicObject) -> Created {
     match creation {
         Creation::Created => Created::Yes,
         Creation::Existed => Created::No,
-        Creation::Unknown if is_created_by_us(object) => Created::Yes,
+        Creation::Unknown if is_created_by_landfall(object) => Created::Yes,
         Creation::Unknown => Created::No,
     }
 }
@@ -46,12 +46,12 @@ pub(super) struct Progress {
 
 impl Progress {
     /// Starts with the existing objects of the set, and those of an earlier attempt.
-    pub(super) fn begin(cluster_uid: &str, ownership: &Ownership, standing: &Standing) -> Self {
-        let mut objects: Vec<ObjectRef> = standing.live.iter().map(reference_of).collect();
-        objects.extend(standing.left.goes.iter().chain(&standing.left.stays).cloned());
-        let foreign = standing.live.iter().filter(|object| !ownership.owns(object));
+    pub(super) fn start(cluster_uid: &str, ownership: &Ownership, diff: &SetDiff) -> Self {
+        let mut objects: Vec<ObjectRef> = diff.live.iter().map(reference_of).collect();
+        objects.extend(diff.left.to_prune.iter().chain(&diff.left.kept).cloned());
+        let foreign = diff.live.iter().filter(|object| !ownership.owns(object));
         let found = foreign.map(|object| uid_of(object).to_owned()).collect();
-        let fingerprint = Some(standing.fingerprint.clone());
+        let fingerprint = Some(diff.fingerprint.clone());
         let ticket =
             Applied { found, creating: Some(Vec::new()), fingerprint, ..Applied::of(cluster_uid, objects) };
         Self { ticket, applied: 0 }
@@ -63,13 +63,13 @@ impl Progress {
     }
 
     /// Records what the next requests may create.
-    pub(super) fn announce(&mut self, names: impl Iterator<Item = ObjectRef>) {
+    pub(super) fn record_planned(&mut self, names: impl Iterator<Item = ObjectRef>) {
         self.ticket.creating.get_or_insert_default().extend(names);
     }
 
     /// Records an answer.
-    pub(super) fn settle(&mut self, outcome: Outcome) {
-        let Outcome { object, creation, replaces } = outcome;
+    pub(super) fn record_result(&mut self, outcome: ApplyResult) {
+        let ApplyResult { object, creation, replaces } = outcome;
         self.forget(&object);
         let known = self.ticket.objects.iter().any(|one| one.uid == object.uid);
         // The replacement of a foreign object in a found environment is kept with that environment.
@@ -85,8 +85,8 @@ impl Progress {
     }
 
     /// Records a failure; a request that was certainly refused created nothing.
-    pub(super) fn fail(&mut self, name: &ObjectRef, error: &StepError) {
-        if error.residue == Residue::Nothing {
+    pub(super) fn record_failure(&mut self, name: &ObjectRef, error: &StepError) {
+        if error.leftover == Leftover::Nothing {
             self.forget(name);
         }
     }
@@ -96,10 +96,10 @@ impl Progress {
     }
 
     /// Returns the output: the applied objects in their order, and those that stay from an earlier attempt.
-    pub(super) fn finish(mut self, stays: Vec<ObjectRef>) -> Applied {
+    pub(super) fn finish(mut self, kept: Vec<ObjectRef>) -> Applied {
         let others = self.ticket.objects.len() - self.applied;
         self.ticket.objects.drain(..others);
-        self.ticket.objects.extend(stays);
+        self.ticket.objects.extend(kept);
         let objects = &self.ticket.objects;
         self.ticket.found.retain(|uid| objects.iter().any(|object| object.uid == *uid));
         Applied { creating: None, ..self.ticket }

@@ -1,6 +1,6 @@
 //! Check of the public IP address quota, for the gateways and outbound traffic.
 
-use super::{Concern, finding::Finding};
+use super::{PreflightCheckId, finding::Finding};
 use landfall_cloud::arm::Usage;
 
 /// The required addresses: one per gateway, and one for the cluster's outbound traffic.
@@ -9,18 +9,18 @@ const NEEDED: u64 = 3;
 const ROWS: [&str; 2] = ["PublicIPAddresses", "StandardSkuPublicIpAddresses"];
 
 /// Evaluates the region's limits of public addresses.
-pub(super) fn judge(location: &str, usages: &[Usage]) -> Option<Finding> {
+pub(super) fn evaluate(location: &str, usages: &[Usage]) -> Option<Finding> {
     let rows = usages.iter().filter(|usage| ROWS.iter().any(|row| row.eq_ignore_ascii_case(&usage.name)));
-    let short = rows.filter(|usage| usage.left() < NEEDED).min_by_key(|usage| usage.left())?;
+    let short = rows.filter(|usage| usage.remaining() < NEEDED).min_by_key(|usage| usage.remaining())?;
     let Usage { label, used, limit, .. } = short;
     Some(
-        Finding::refused(Concern::Addresses, format!("allocate public addresses in {location}"))
+        Finding::refused(PreflightCheckId::Addresses, format!("allocate public addresses in {location}"))
             .code("PublicIPCountLimitReached")
             .cause(format!(
                 "{label} in {location} allows {limit} with {used} in use, but {NEEDED} are needed (two \
                  gateways and outbound)"
             ))
-            .mend(
+            .fix(
                 "delete unused addresses, choose another location, or request a quota increase: \
                  https://aka.ms/quota",
             )
@@ -39,8 +39,8 @@ mod tests {
     #[test]
     fn the_row_with_the_least_left_decides() {
         let wide = usage("PublicIPAddresses", 5, 1000);
-        assert_eq!(judge("eastus", &[wide.clone(), usage("VirtualNetworks", 9, 9)]), None);
-        let finding = judge("eastus", &[wide, usage("StandardSkuPublicIpAddresses", 8, 10)]).unwrap();
+        assert_eq!(evaluate("eastus", &[wide.clone(), usage("VirtualNetworks", 9, 9)]), None);
+        let finding = evaluate("eastus", &[wide, usage("StandardSkuPublicIpAddresses", 8, 10)]).unwrap();
         assert!(
             finding.causes[0].starts_with("StandardSkuPublicIpAddresses in eastus allows 10 with 8 in use")
         );

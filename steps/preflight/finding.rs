@@ -1,44 +1,44 @@
 //! Findings of the checks, and the combined error of several.
 
-use super::Concern;
-use landfall_engine::{Kind, Residue, StepError};
+use super::PreflightCheckId;
+use landfall_engine::{Kind, Leftover, StepError};
 
 /// A fault that would fail the run later, with its remedy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Finding {
     /// The check that found it.
-    pub(super) concern: Concern,
+    pub(super) check_id: PreflightCheckId,
     /// [`Kind::Input`] if only a setting is wrong, else [`Kind::Refused`].
     pub(super) kind: Kind,
     /// The action that would fail; fits after "failed to".
-    pub(super) doing: String,
+    pub(super) action: String,
     /// The service's error code for it.
     pub(super) code: Option<&'static str>,
     /// The causes.
     pub(super) causes: Vec<String>,
     /// The remedy.
-    pub(super) mend: String,
+    pub(super) fix: String,
     /// True if the finding applies only while no cluster exists.
     pub(super) for_a_new_cluster: bool,
 }
 
 impl Finding {
     /// Returns a finding for a refusal by the cloud.
-    pub(super) fn refused(concern: Concern, doing: impl Into<String>) -> Self {
+    pub(super) fn refused(check_id: PreflightCheckId, action: impl Into<String>) -> Self {
         Self {
-            concern,
+            check_id,
             kind: Kind::Refused,
-            doing: doing.into(),
+            action: action.into(),
             code: None,
             causes: Vec::new(),
-            mend: String::new(),
+            fix: String::new(),
             for_a_new_cluster: false,
         }
     }
 
     /// Returns a finding for a wrong setting.
-    pub(super) fn input(concern: Concern, doing: impl Into<String>) -> Self {
-        Self { kind: Kind::Input, ..Self::refused(concern, doing) }
+    pub(super) fn input(check_id: PreflightCheckId, action: impl Into<String>) -> Self {
+        Self { kind: Kind::Input, ..Self::refused(check_id, action) }
     }
 
     pub(super) fn code(self, code: &'static str) -> Self {
@@ -50,8 +50,8 @@ impl Finding {
         self
     }
 
-    pub(super) fn mend(self, mend: impl Into<String>) -> Self {
-        Self { mend: mend.into(), ..self }
+    pub(super) fn fix(self, fix: impl Into<String>) -> Self {
+        Self { fix: fix.into(), ..self }
     }
 
     /// Marks the finding as relevant only for the creation of the cluster.
@@ -62,30 +62,31 @@ impl Finding {
 
 /// Combines all findings into one error; `None` if there are none. `checks` is the number of executed checks.
 pub(super) fn refusal(mut findings: Vec<Finding>, checks: usize) -> Option<StepError> {
-    findings.sort_by_key(|finding| finding.concern);
+    findings.sort_by_key(|finding| finding.check_id);
     if findings.len() == 1 {
-        return findings.pop().map(alone);
+        return findings.pop().map(single_error);
     }
     let all_input = findings.iter().all(|finding| finding.kind == Kind::Input);
     let kind = if all_input { Kind::Input } else { Kind::Refused };
-    let failed = findings.iter().map(|finding| finding.concern);
+    let failed = findings.iter().map(|finding| finding.check_id);
     let failed = failed.collect::<std::collections::BTreeSet<_>>().len();
     let count = findings.len();
-    let error = StepError::new(kind, format!("pass {failed} of {checks} checks")).residue(Residue::Nothing);
-    let told = findings.into_iter().fold(error, |error, finding| error.cause(line(&finding)));
-    (count > 0)
-        .then(|| told.hint("each line ends with its fix; --skip-preflight NAME skips the check of that name"))
+    let error = StepError::new(kind, format!("pass {failed} of {checks} checks")).leftover(Leftover::Nothing);
+    let combined = findings.into_iter().fold(error, |error, finding| error.cause(format_line(&finding)));
+    (count > 0).then(|| {
+        combined.hint("each line ends with its fix; --skip-preflight NAME skips the check of that name")
+    })
 }
 
-fn alone(finding: Finding) -> StepError {
-    let error = StepError::new(finding.kind, finding.doing).hint(finding.mend).residue(Residue::Nothing);
+fn single_error(finding: Finding) -> StepError {
+    let error = StepError::new(finding.kind, finding.action).hint(finding.fix).leftover(Leftover::Nothing);
     let error = finding.code.into_iter().fold(error, StepError::code);
     finding.causes.into_iter().fold(error, StepError::cause)
 }
 
 /// Formats a finding: `quota: Standard DSv5 Family vCPUs in eastus …; set cluster.nodes_max to 1`.
-fn line(finding: &Finding) -> String {
-    format!("{}: {}; {}", finding.concern.name(), finding.causes.join("; "), finding.mend)
+fn format_line(finding: &Finding) -> String {
+    format!("{}: {}; {}", finding.check_id.name(), finding.causes.join("; "), finding.fix)
 }
 
 #[cfg(test)]
@@ -93,23 +94,24 @@ mod tests {
     use super::*;
 
     fn size() -> Finding {
-        Finding::input(Concern::NodeSize, "make nodes of Standard_Z1 in eastus")
+        Finding::input(PreflightCheckId::NodeSize, "make nodes of Standard_Z1 in eastus")
             .code("VMSizeNotSupported")
             .cause("eastus has no such size")
-            .mend("set cluster.node_size to another one")
+            .fix("set cluster.node_size to another one")
     }
 
     #[test]
-    fn one_finding_is_told_as_its_own_error() {
+    fn one_finding_becomes_its_own_error() {
         let error = refusal(vec![size()], 14).unwrap();
         assert_eq!(error.kind, Kind::Input);
         assert_eq!((error.code.as_deref(), error.causes.len()), (Some("VMSizeNotSupported"), 1));
-        assert_eq!(error.residue, Residue::Nothing);
+        assert_eq!(error.leftover, Leftover::Nothing);
     }
 
     #[test]
-    fn several_are_told_a_line_each_in_the_order_of_the_checks() {
-        let rights = Finding::refused(Concern::Rights, "make it").cause("you may not").mend("ask for a role");
+    fn several_findings_are_listed_in_the_order_of_the_checks() {
+        let rights =
+            Finding::refused(PreflightCheckId::Rights, "make it").cause("you may not").fix("ask for a role");
         let error = refusal(vec![size(), rights], 14).unwrap();
         assert_eq!(error.kind, Kind::Refused, "one that is not input alone decides");
         assert_eq!(error.message, "pass 2 of 14 checks");
@@ -118,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_found_is_no_refusal() {
+    fn no_findings_are_no_error() {
         assert_eq!(refusal(Vec::new(), 14), None);
     }
 }

@@ -1,13 +1,13 @@
 //! Check that the region is available in the subscription.
 
-use super::{Concern, finding::Finding};
+use super::{PreflightCheckId, finding::Finding};
 use crate::resource_group::same_region;
 
 /// The maximum number of suggested regions.
 const NAMED: usize = 8;
 
 /// Evaluates the region with the list of available ones.
-pub(super) fn judge(wanted: &str, listed: &[String]) -> Option<Finding> {
+pub(super) fn evaluate(wanted: &str, listed: &[String]) -> Option<Finding> {
     if listed.is_empty() || listed.iter().any(|name| same_region(name, wanted)) {
         return None;
     }
@@ -16,10 +16,10 @@ pub(super) fn judge(wanted: &str, listed: &[String]) -> Option<Finding> {
     let more = if listed.len() > NAMED { ", …" } else { "" };
     near.truncate(NAMED);
     Some(
-        Finding::input(Concern::Location, format!("use region {wanted}"))
+        Finding::input(PreflightCheckId::Location, format!("use region {wanted}"))
             .code("LocationNotAvailableForResourceType")
             .cause(format!("this subscription has no region {wanted}; it has {}{more}", near.join(", ")))
-            .mend(format!("set location to one of its regions; {} has a similar name", near[0])),
+            .fix(format!("set location to one of its regions; {} has a similar name", near[0])),
     )
 }
 
@@ -43,12 +43,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_region_that_is_misspelled_is_told_the_near_one() {
+    fn a_misspelled_region_gets_a_similar_name_suggested() {
         let listed = ["eastus", "westeurope", "northeurope"].map(str::to_owned);
-        assert_eq!(judge("East US", &listed), None);
-        assert_eq!(judge("anywhere", &[]), None, "a list that says nothing refuses nothing");
-        let finding = judge("westeurop", &listed).unwrap();
-        assert!(finding.mend.contains("westeurope has a similar name"), "{}", finding.mend);
+        assert_eq!(evaluate("East US", &listed), None);
+        assert_eq!(evaluate("anywhere", &[]), None, "a list that says nothing refuses nothing");
+        let finding = evaluate("westeurop", &listed).unwrap();
+        assert!(finding.fix.contains("westeurope has a similar name"), "{}", finding.fix);
         assert_eq!(finding.kind, landfall_engine::Kind::Input);
     }
 }

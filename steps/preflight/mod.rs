@@ -4,53 +4,53 @@
 //! each with its fix. A refused query is not a finding: then only the action itself may fail.
 
 mod addresses;
-mod concern;
+mod already_created;
+mod check_id;
 mod finding;
 mod location;
 mod node_size;
 mod objects;
 mod policy;
 mod providers;
+mod queries;
 mod quota;
 mod ranges;
-mod remembered;
 mod rights;
-mod round;
 mod subscription;
 mod vault_name;
 mod version;
 
-pub use concern::Concern;
+pub use check_id::PreflightCheckId;
 
 use crate::{
-    Clouds, Clusters,
-    doing::Doing,
+    Clients, Clusters,
+    error::ErrorContext,
     manifests::Manifests,
     names,
     resource::{Resource, ResourceSpec, Resources},
     settings::Settings,
 };
+use already_created::AlreadyCreated;
 use finding::{Finding, refusal};
 use landfall_cloud::{
     ApiError, ApiErrorKind, Identity,
-    arm::{Offered, Permissions},
+    arm::{KubernetesVersion, Permissions},
 };
-use landfall_engine::{Check, Context, Kind, Step, StepError, Undone};
-use remembered::Remembered;
-use round::{Answer, Answers, Round};
+use landfall_engine::{Check, Context, Kind, Step, StepError, UndoOutcome};
+use queries::{Queries, QueryResult, QueryResults};
 use serde::{Deserialize, Serialize};
 use std::{path::Path, time::Duration};
 
 /// Runs the preflight checks.
 pub struct Preflight {
-    round: Round,
+    queries: Queries,
     clusters: Clusters,
     manifests: Manifests,
 }
 
 /// The decisions of the checks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Cleared {
+pub struct PreflightOutput {
     /// The Kubernetes version of a new cluster.
     pub version: String,
     /// The tenant of the signed-in identity.
@@ -60,50 +60,50 @@ pub struct Cleared {
 impl Preflight {
     /// Returns the step for these settings.
     #[must_use]
-    pub fn new(c: &Clouds, s: &Settings, resources: &Resources) -> Self {
-        let round = Round::new(c, s, resources);
-        Self { round, clusters: c.clusters.clone(), manifests: Manifests::new(s) }
+    pub fn new(c: &Clients, s: &Settings, resources: &Resources) -> Self {
+        let queries = Queries::new(c, s, resources);
+        Self { queries, clusters: c.clusters.clone(), manifests: Manifests::new(s) }
     }
 
     /// Returns the number of checks: those that are not skipped, and the sign-in.
     fn checks(&self) -> usize {
-        1 + Concern::ALL.into_iter().filter(|concern| self.round.wants(*concern)).count()
+        1 + PreflightCheckId::ALL.into_iter().filter(|check_id| self.queries.is_enabled(*check_id)).count()
     }
 
-    async fn look(&self, cx: &Context) -> Result<Cleared, StepError> {
-        let caller = self.round.azure().arm().identity().await.doing("sign in")?;
-        let made = Remembered::of(cx, self.round.resources());
-        let answers = self.round.ask(cx, &made).await;
-        self.warn_of_open_kubeconfig(cx);
-        let asked = Asked { cx, round: &self.round, caller: &caller, made };
-        let (version, findings) = asked.findings(answers)?;
-        let standing = self.standing(findings).await;
-        if let Some(refused) = refusal(standing, self.checks()) {
+    async fn run_checks(&self, cx: &Context) -> Result<PreflightOutput, StepError> {
+        let caller = self.queries.azure().arm().identity().await.context("sign in")?;
+        let existing = AlreadyCreated::of(cx, self.queries.resources());
+        let results = self.queries.query(cx, &existing).await;
+        self.warn_readable_kubeconfig(cx);
+        let evaluation = Evaluation { cx, queries: &self.queries, caller: &caller, existing };
+        let (version, findings) = evaluation.findings(results)?;
+        let findings = self.relevant_findings(findings).await;
+        if let Some(refused) = refusal(findings, self.checks()) {
             return Err(refused);
         }
         match self.immutable(cx).await {
             Some(refused) => Err(refused),
-            None => Ok(Cleared { version, tenant: caller.tenant }),
+            None => Ok(PreflightOutput { version, tenant: caller.tenant }),
         }
     }
 
     /// Emits a note if the cluster's credentials will be in a file that other users may read.
-    fn warn_of_open_kubeconfig(&self, cx: &Context) {
-        let file = &self.round.settings().kubeconfig;
-        let recorded = cx.output_of(self.round.resources().records.kubeconfig);
+    fn warn_readable_kubeconfig(&self, cx: &Context) {
+        let file = &self.queries.settings().kubeconfig;
+        let recorded = cx.output_of(self.queries.resources().records.kubeconfig);
         let written = recorded.is_some_and(|merged| merged.file == *file);
-        if let Some(warning) = open_kubeconfig(file).filter(|_| !written) {
+        if let Some(warning) = readable_kubeconfig_warning(file).filter(|_| !written) {
             cx.note(warning);
         }
     }
 
     /// Drops the findings that an existing cluster makes irrelevant. The journal may be lost, and an existing
     /// cluster does not depend on the region's offers for new ones.
-    async fn standing(&self, mut findings: Vec<Finding>) -> Vec<Finding> {
+    async fn relevant_findings(&self, mut findings: Vec<Finding>) -> Vec<Finding> {
         if findings.iter().any(|finding| finding.for_a_new_cluster) {
-            let s = self.round.settings();
-            let there = self.round.azure().cluster(&s.resource_group, &s.cluster.name).await;
-            if matches!(there, Ok(Some(_))) {
+            let s = self.queries.settings();
+            let existing_cluster = self.queries.azure().cluster(&s.resource_group, &s.cluster.name).await;
+            if matches!(existing_cluster, Ok(Some(_))) {
                 findings.retain(|finding| !finding.for_a_new_cluster);
             }
         }
@@ -113,7 +113,7 @@ impl Preflight {
 
 /// Returns the warning that other users may read a kubeconfig.
 #[must_use]
-pub fn open_kubeconfig(file: &Path) -> Option<String> {
+pub fn readable_kubeconfig_warning(file: &Path) -> Option<String> {
     let mode = landfall_cloud::kubeconfig::open_to_others(file)?;
     let shown = file.display();
     Some(format!(
@@ -122,79 +122,83 @@ pub fn open_kubeconfig(file: &Path) -> Option<String> {
 }
 
 /// A finished round of queries, with the signed-in identity.
-struct Asked<'a> {
+struct Evaluation<'a> {
     cx: &'a Context,
-    round: &'a Round,
+    queries: &'a Queries,
     caller: &'a Identity,
-    made: Remembered,
+    existing: AlreadyCreated,
 }
 
-impl Asked<'_> {
+impl Evaluation<'_> {
     /// Returns an answer; a refused query is noted and counts as passed.
-    fn said<T>(&self, concern: Concern, answer: Answer<T>) -> Result<Option<T>, StepError> {
-        match answer {
+    fn result_of<T>(
+        &self,
+        check_id: PreflightCheckId,
+        result: QueryResult<T>,
+    ) -> Result<Option<T>, StepError> {
+        match result {
             None => Ok(None),
-            Some(Ok(said)) => Ok(Some(said)),
-            Some(Err(error)) if ends_it(&error) => {
-                Err(error).doing(format!("run the check {}", concern.name()))
+            Some(Ok(value)) => Ok(Some(value)),
+            Some(Err(error)) if is_sign_in_error(&error) => {
+                Err(error).context(format!("run the check {}", check_id.name()))
             }
             Some(Err(error)) => {
-                self.cx.note(format!("{} could not run: {error}", concern.name()));
+                self.cx.note(format!("{} could not run: {error}", check_id.name()));
                 Ok(None)
             }
         }
     }
 
     /// Evaluates all answers.
-    fn findings(&self, answers: Answers) -> Result<(String, Vec<Finding>), StepError> {
-        let s = self.round.settings();
-        let location = self.said(Concern::Location, answers.locations)?;
-        if let Some(nowhere) = location.and_then(|listed| location::judge(&s.location, &listed)) {
+    fn findings(&self, results: QueryResults) -> Result<(String, Vec<Finding>), StepError> {
+        let s = self.queries.settings();
+        let location = self.result_of(PreflightCheckId::Location, results.locations)?;
+        if let Some(unknown_region) = location.and_then(|listed| location::evaluate(&s.location, &listed)) {
             // For an unknown region the other answers are meaningless.
-            return Ok((String::new(), vec![nowhere]));
+            return Ok((String::new(), vec![unknown_region]));
         }
         let mut findings = Vec::new();
-        let version = self.version(answers.versions, &mut findings)?;
-        let subscription = self.said(Concern::Subscription, answers.subscription)?;
-        findings.extend(subscription::judge(subscription.flatten().as_ref(), &self.caller.tenant));
-        self.rights(answers.providers, answers.group_rights, answers.rights, &mut findings)?;
-        if let Some(standing) = self.said(Concern::VaultName, answers.vault_name)? {
-            let name = names::vault(s, self.round.azure().id());
-            if matches!(standing, vault_name::Standing::Recoverable) {
+        let version = self.version(results.versions, &mut findings)?;
+        let subscription = self.result_of(PreflightCheckId::Subscription, results.subscription)?;
+        findings.extend(subscription::evaluate(subscription.flatten().as_ref(), &self.caller.tenant));
+        self.rights(results.providers, results.group_rights, results.rights, &mut findings)?;
+        if let Some(name_state) = self.result_of(PreflightCheckId::VaultName, results.vault_name)? {
+            let name = names::vault(s, self.queries.azure().id());
+            if matches!(name_state, vault_name::NameState::Recoverable) {
                 self.cx.note(format!("key vault {name} is deleted and will be recovered"));
             }
-            findings.extend(vault_name::judge(s, &name, &standing));
+            findings.extend(vault_name::evaluate(s, &name, &name_state));
         }
-        let sizes = self.said(Concern::NodeSize, answers.sizes)?.unwrap_or_default();
-        findings.extend(node_size::judge(s, &sizes));
-        let cores = self.said(Concern::Quota, answers.cores)?;
+        let sizes = self.result_of(PreflightCheckId::NodeSize, results.sizes)?.unwrap_or_default();
+        findings.extend(node_size::evaluate(s, &sizes));
+        let cores = self.result_of(PreflightCheckId::Quota, results.cores)?;
         if let (Some(size), Some(cores)) = (node_size::of(s, &sizes), cores) {
-            findings.extend(quota::judge(s, size, &cores));
+            findings.extend(quota::evaluate(s, size, &cores));
         }
-        let addresses = self.said(Concern::Addresses, answers.addresses)?.unwrap_or_default();
-        findings.extend(addresses::judge(&s.location, &addresses));
-        let network = self.said(Concern::Ranges, answers.network)?;
-        findings.extend(ranges::judge(s, network.flatten().as_ref()));
-        let denied = self.said(Concern::Policy, answers.policies)?.unwrap_or_default();
-        findings.extend(policy::judge(&denied));
-        findings.retain(|finding| self.round.wants(finding.concern));
+        let addresses = self.result_of(PreflightCheckId::Addresses, results.addresses)?.unwrap_or_default();
+        findings.extend(addresses::evaluate(&s.location, &addresses));
+        let network = self.result_of(PreflightCheckId::Ranges, results.network)?;
+        findings.extend(ranges::evaluate(s, network.flatten().as_ref()));
+        let denied = self.result_of(PreflightCheckId::Policy, results.policies)?.unwrap_or_default();
+        findings.extend(policy::evaluate(&denied));
+        findings.retain(|finding| self.queries.is_enabled(finding.check_id));
         Ok((version, findings))
     }
 
     /// Returns the version of a new cluster. An existing one keeps its own.
     fn version(
         &self,
-        offered: Result<Vec<Offered>, ApiError>,
+        offered: Result<Vec<KubernetesVersion>, ApiError>,
         findings: &mut Vec<Finding>,
     ) -> Result<String, StepError> {
-        let s = self.round.settings();
+        let s = self.queries.settings();
         let wanted = s.cluster.version.as_deref();
-        let offered = offered.doing(format!("list the Kubernetes versions of {}", s.location))?;
+        let offered = offered.context(format!("list the Kubernetes versions of {}", s.location))?;
         let refused = match version::choose(wanted, &s.location, &offered) {
             Ok(version) => return Ok(version),
             Err(refused) => refused,
         };
-        if !self.made.cluster {
+        if !self.existing.cluster {
             findings.push(refused);
         }
         Ok(wanted.unwrap_or_default().to_owned())
@@ -203,25 +207,25 @@ impl Asked<'_> {
     /// Evaluates the rights of the signed-in identity.
     fn rights(
         &self,
-        providers: Answer<Vec<(String, landfall_cloud::arm::Registration)>>,
-        in_group: Answer<Option<Permissions>>,
-        at_subscription: Answer<Permissions>,
+        providers: QueryResult<Vec<(String, landfall_cloud::arm::Registration)>>,
+        in_group: QueryResult<Option<Permissions>>,
+        at_subscription: QueryResult<Permissions>,
         findings: &mut Vec<Finding>,
     ) -> Result<(), StepError> {
-        let azure = self.round.azure();
-        let providers = self.said(Concern::Providers, providers)?;
+        let azure = self.queries.azure();
+        let providers = self.result_of(PreflightCheckId::Providers, providers)?;
         // An identity without a role at the subscription is refused the query itself: that is an answer.
         let at_subscription = match at_subscription {
             Some(Err(error)) if error.kind == ApiErrorKind::Forbidden => Some(Ok(Permissions::default())),
-            answer => answer,
+            result => result,
         };
-        let at_subscription = self.said(Concern::Rights, at_subscription)?;
+        let at_subscription = self.result_of(PreflightCheckId::Rights, at_subscription)?;
         if let (Some(listed), Some(rights)) = (providers, &at_subscription) {
-            let wanted = self.round.resources().providers();
-            findings.extend(providers::judge(&wanted, &listed, rights, azure.id()));
+            let wanted = self.queries.resources().providers();
+            findings.extend(providers::evaluate(&wanted, &listed, rights, azure.id()));
         }
-        let (scope, rights, makes_group) = match self.said(Concern::Rights, in_group)? {
-            Some(Some(rights)) => (azure.group_id(&self.round.settings().resource_group), rights, false),
+        let (scope, rights, creates_group) = match self.result_of(PreflightCheckId::Rights, in_group)? {
+            Some(Some(rights)) => (azure.group_id(&self.queries.settings().resource_group), rights, false),
             Some(None) => match at_subscription {
                 Some(rights) => (azure.path(""), rights, true),
                 None => return Ok(()),
@@ -229,20 +233,20 @@ impl Asked<'_> {
             None => return Ok(()),
         };
         let who = self.caller.name.as_deref().unwrap_or(&self.caller.object_id);
-        let needed = rights::needed(self.round.resources(), makes_group);
-        let place = rights::Place { who, scope: &scope, needed };
-        if !self.made.everything() {
-            findings.extend(rights::to_make(&rights, &place));
+        let needed = rights::needed(self.queries.resources(), creates_group);
+        let rights_scope = rights::RightsScope { who, scope: &scope, needed };
+        if !self.existing.has_all_resources() {
+            findings.extend(rights::check_create(&rights, &rights_scope));
         }
-        if !self.made.grants {
-            findings.extend(rights::to_grant(&rights, &place));
+        if !self.existing.grants {
+            findings.extend(rights::check_role_grants(&rights, &rights_scope));
         }
         Ok(())
     }
 }
 
 /// Returns whether an error concerns the sign-in, so that every later request fails too.
-fn ends_it(error: &ApiError) -> bool {
+fn is_sign_in_error(error: &ApiError) -> bool {
     matches!(error.kind, ApiErrorKind::SignIn | ApiErrorKind::Unauthorized)
 }
 
@@ -254,7 +258,7 @@ impl Resource for Preflight {
 
 impl Step for Preflight {
     type Input = ();
-    type Output = Cleared;
+    type Output = PreflightOutput;
 
     fn title(&self) -> String {
         format!("{} checks", self.checks())
@@ -264,18 +268,18 @@ impl Step for Preflight {
         Duration::from_secs(120)
     }
 
-    async fn check(&self, cx: &Context, (): &()) -> Result<Check<Cleared>, StepError> {
-        Ok(Check::Ready(self.look(cx).await?))
+    async fn check(&self, cx: &Context, (): &()) -> Result<Check<PreflightOutput>, StepError> {
+        Ok(Check::InSync(self.run_checks(cx).await?))
     }
 
-    async fn apply(&self, cx: &Context, input: &()) -> Result<Cleared, StepError> {
+    async fn apply(&self, cx: &Context, input: &()) -> Result<PreflightOutput, StepError> {
         match self.check(cx, input).await? {
-            Check::Ready(cleared) => Ok(cleared),
+            Check::InSync(output) => Ok(output),
             _ => Err(StepError::new(Kind::Bug, "run the preflight checks")),
         }
     }
 
-    async fn undo(&self, _: &Context, _: Cleared) -> Result<Undone, StepError> {
-        Ok(Undone::AlreadyGone)
+    async fn undo(&self, _: &Context, _: PreflightOutput) -> Result<UndoOutcome, StepError> {
+        Ok(UndoOutcome::AlreadyDeleted)
     }
 }

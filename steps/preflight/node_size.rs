@@ -1,6 +1,6 @@
 //! Check that the node size is available to the subscription in the region.
 
-use super::{Concern, finding::Finding};
+use super::{PreflightCheckId, finding::Finding};
 use crate::settings::Settings;
 use landfall_cloud::arm::MachineSize;
 
@@ -13,27 +13,30 @@ pub(super) fn of<'a>(s: &Settings, sizes: &'a [MachineSize]) -> Option<&'a Machi
 }
 
 /// Evaluates the size with the list of available ones. An empty list proves nothing.
-pub(super) fn judge(s: &Settings, sizes: &[MachineSize]) -> Option<Finding> {
+pub(super) fn evaluate(s: &Settings, sizes: &[MachineSize]) -> Option<Finding> {
     let (wanted, location) = (&s.cluster.node_size, &s.location);
-    let doing = format!("create nodes of {wanted} in {location}");
+    let action = format!("create nodes of {wanted} in {location}");
     let found = of(s, sizes);
     let finding = match found {
         _ if sizes.is_empty() => return None,
-        None => Finding::input(Concern::NodeSize, doing).cause(format!("{location} has no size {wanted}")),
-        Some(MachineSize { withheld: Some(why), .. }) => Finding::refused(Concern::NodeSize, doing)
-            .cause(format!("this subscription may not use {wanted} in {location}: {why}")),
+        None => Finding::input(PreflightCheckId::NodeSize, action)
+            .cause(format!("{location} has no size {wanted}")),
+        Some(MachineSize { restriction: Some(why), .. }) => {
+            Finding::refused(PreflightCheckId::NodeSize, action)
+                .cause(format!("this subscription may not use {wanted} in {location}: {why}"))
+        }
         Some(_) => return None,
     };
     let others = others(found.and_then(|size| size.cores), sizes);
     let such = if others.is_empty() { String::new() } else { format!(", such as {}", others.join(", ")) };
-    let mend = format!("set cluster.node_size (NODE_SIZE) to an available size{such}");
-    Some(finding.code("VMSizeNotSupported").mend(mend).for_a_new_cluster())
+    let fix = format!("set cluster.node_size (NODE_SIZE) to an available size{such}");
+    Some(finding.code("VMSizeNotSupported").fix(fix).for_a_new_cluster())
 }
 
 /// Returns available sizes with the same number of cores, if that is known. The system pods need four.
 fn others(cores: Option<u64>, sizes: &[MachineSize]) -> Vec<&str> {
     let cores = cores.unwrap_or(4);
-    let fits = |size: &&MachineSize| size.withheld.is_none() && size.cores == Some(cores);
+    let fits = |size: &&MachineSize| size.restriction.is_none() && size.cores == Some(cores);
     let mut names: Vec<&str> = sizes.iter().filter(fits).map(|size| size.name.as_str()).collect();
     // A newer generation has the higher number, and general-purpose sizes begin with D.
     names.sort_by_key(|name| (!name.starts_with("Standard_D"), std::cmp::Reverse(generation(name)), *name));
@@ -52,12 +55,12 @@ pub(super) mod tests {
     use landfall_engine::Kind;
 
     /// Returns a size for the tests.
-    pub(in super::super) fn size(name: &str, cores: u64, withheld: Option<&str>) -> MachineSize {
+    pub(in super::super) fn size(name: &str, cores: u64, restriction: Option<&str>) -> MachineSize {
         MachineSize {
             name: name.to_owned(),
             family: "standardDSv5Family".to_owned(),
             cores: Some(cores),
-            withheld: withheld.map(str::to_owned),
+            restriction: restriction.map(str::to_owned),
         }
     }
 
@@ -65,14 +68,14 @@ pub(super) mod tests {
     fn a_size_that_does_not_exist_is_input_and_a_withheld_one_is_refused() {
         let s = crate::settings::tests::settings();
         let others = [size("Standard_D4s_v4", 4, None), size("Standard_D4as_v5", 4, None)];
-        let none = judge(&s, &others).unwrap();
+        let none = evaluate(&s, &others).unwrap();
         assert_eq!(none.kind, Kind::Input);
-        assert!(none.mend.ends_with("such as Standard_D4as_v5, Standard_D4s_v4"), "{}", none.mend);
-        let withheld = [size("STANDARD_D4S_V5", 4, Some("NotAvailableForSubscription"))];
-        let refused = judge(&s, &withheld).unwrap();
+        assert!(none.fix.ends_with("such as Standard_D4as_v5, Standard_D4s_v4"), "{}", none.fix);
+        let restriction = [size("STANDARD_D4S_V5", 4, Some("NotAvailableForSubscription"))];
+        let refused = evaluate(&s, &restriction).unwrap();
         assert_eq!(refused.kind, Kind::Refused);
         assert!(refused.causes[0].ends_with("NotAvailableForSubscription"));
-        assert_eq!(judge(&s, &[size("standard_d4s_v5", 4, None)]), None);
-        assert_eq!(judge(&s, &[]), None);
+        assert_eq!(evaluate(&s, &[size("standard_d4s_v5", 4, None)]), None);
+        assert_eq!(evaluate(&s, &[]), None);
     }
 }

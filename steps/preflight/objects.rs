@@ -2,7 +2,8 @@
 
 use super::Preflight;
 use crate::{
-    cluster_body, cluster_ready,
+    cluster::body as cluster_body,
+    cluster_ready,
     objects::{self, Applied},
 };
 use landfall_cloud::{arm::State, kubernetes::manifest::Manifest};
@@ -10,8 +11,8 @@ use landfall_engine::{Context, StepError};
 use std::time::Duration;
 
 /// The maximum time for the cluster's answer, in cloud time, and at least this in real time.
-const ANSWER_MAX: Duration = Duration::from_secs(30);
-const ANSWER_LEAST: Duration = Duration::from_secs(5);
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(30);
+const MIN_RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl Preflight {
     /// Checks the objects of manifests that changed since their apply, or that this journal does not know.
@@ -23,8 +24,8 @@ impl Preflight {
         if unknown.is_empty() {
             return None;
         }
-        let patience = cx.pace().real(ANSWER_MAX).max(ANSWER_LEAST);
-        tokio::time::timeout(patience, self.compare(&unknown)).await.ok().flatten()
+        let timeout = cx.time_scale().real(RESPONSE_TIMEOUT).max(MIN_RESPONSE_TIMEOUT);
+        tokio::time::timeout(timeout, self.compare(&unknown)).await.ok().flatten()
     }
 
     fn unknown(&self, cx: &Context) -> Vec<Manifest> {
@@ -32,8 +33,8 @@ impl Preflight {
             applied.is_some_and(|applied| applied.fingerprint == Some(objects::fingerprint(manifests)))
         };
         let (apps, gateways) = (&self.manifests.apps, &self.manifests.gateways);
-        let records = &self.round.resources().records;
-        let programmed = cx.output_of(records.gateways).map(|made| made.applied);
+        let records = &self.queries.resources().records;
+        let programmed = cx.output_of(records.gateways).map(|programmed| programmed.applied);
         let mut unknown = Vec::new();
         if !known(cx.output_of(records.apps), apps) {
             unknown.extend(apps.iter().cloned());
@@ -43,19 +44,19 @@ impl Preflight {
         }
         // This set's placeholders are filled in when the cluster is ready, so it has no fingerprint before.
         if cx.output_of(records.secret).is_none() {
-            unknown.extend(self.manifests.tls_unfilled());
+            unknown.extend(self.manifests.tls_templates());
         }
         unknown
     }
 
     async fn compare(&self, manifests: &[Manifest]) -> Option<StepError> {
-        let s = self.round.settings();
-        let body = self.round.azure().cluster(&s.resource_group, &s.cluster.name).await.ok()??;
+        let s = self.queries.settings();
+        let body = self.queries.azure().cluster(&s.resource_group, &s.cluster.name).await.ok()??;
         if State::of(&body) != State::Succeeded || cluster_body::is_stopped(&body) {
             return None;
         }
         let ready = cluster_ready::found(&body, &s.cluster.name)?;
-        let opened = self.clusters.open(&ready).await.ok()?;
-        objects::refused(&opened, manifests, &self.manifests.wanted()).await.ok()?
+        let session = self.clusters.open(&ready).await.ok()?;
+        objects::refused(&session, manifests, &self.manifests.wanted()).await.ok()?
     }
 }

@@ -1,11 +1,11 @@
 //! Check that no policy denies the resources, as far as Azure can evaluate policies in advance.
 
-use super::{Concern, finding::Finding};
+use super::{PreflightCheckId, finding::Finding};
 use crate::resource::{MANAGED_CLUSTER, RESOURCE_GROUP, Resources};
 use futures::future::try_join_all;
 use landfall_cloud::{
     ApiError,
-    arm::{Azure, Denial},
+    arm::{Denial, SubscriptionClient},
 };
 use landfall_engine::Context;
 
@@ -19,21 +19,21 @@ pub(super) struct Denied {
 
 /// Evaluates the policies for every resource that does not exist yet. The scope is the group if it exists,
 /// else the subscription.
-pub(super) async fn ask(
+pub(super) async fn query(
     cx: &Context,
-    azure: &Azure,
+    azure: &SubscriptionClient,
     resources: &Resources,
     group: &str,
 ) -> Result<Vec<Denied>, ApiError> {
     let is_recorded = |resource_type: &str| resources.is_recorded(cx, resource_type);
-    let there = is_recorded(RESOURCE_GROUP) || azure.group(group).await?.is_some();
-    let scope = there.then_some(group);
-    let is_there = |kind: &str| if kind == RESOURCE_GROUP { there } else { is_recorded(kind) };
+    let group_exists = is_recorded(RESOURCE_GROUP) || azure.group(group).await?.is_some();
+    let scope = group_exists.then_some(group);
+    let exists = |kind: &str| if kind == RESOURCE_GROUP { group_exists } else { is_recorded(kind) };
     let subjects = resources.all().iter().filter_map(|one| {
         let (subject, kind) = (one.spec.policy.as_ref()?, one.spec.resource_type?);
-        (!is_there(kind)).then_some((subject, kind, &one.spec.name))
+        (!exists(kind)).then_some((subject, kind, &one.spec.name))
     });
-    let asked = subjects.map(|(subject, kind, name)| async move {
+    let requests = subjects.map(|(subject, kind, name)| async move {
         let denials = azure.policy_denials(scope, kind, name, &subject.body).await?;
         let denied = |denial| Denied {
             what: format!("{} {name}", subject.noun),
@@ -42,20 +42,20 @@ pub(super) async fn ask(
         };
         Ok::<_, ApiError>(denials.into_iter().map(denied).collect::<Vec<_>>())
     });
-    Ok(try_join_all(asked).await?.into_iter().flatten().collect())
+    Ok(try_join_all(requests).await?.into_iter().flatten().collect())
 }
 
 /// Returns one finding for each policy, whatever number of resources it denies.
-pub(super) fn judge(denied: &[Denied]) -> Vec<Finding> {
+pub(super) fn evaluate(denied: &[Denied]) -> Vec<Finding> {
     let mut findings: Vec<Finding> = Vec::new();
-    let mut told: Vec<&Denial> = Vec::new();
+    let mut reported: Vec<&Denial> = Vec::new();
     for one in denied {
         let same =
             |other: &Denial| (&other.assignment, &other.scope) == (&one.denial.assignment, &one.denial.scope);
-        if told.iter().any(|other| same(other)) {
+        if reported.iter().any(|other| same(other)) {
             continue;
         }
-        told.push(&one.denial);
+        reported.push(&one.denial);
         let all: Vec<&Denied> = denied.iter().filter(|other| same(&other.denial)).collect();
         findings.push(finding(&one.denial, &all));
     }
@@ -63,15 +63,15 @@ pub(super) fn judge(denied: &[Denied]) -> Vec<Finding> {
 }
 
 fn finding(denial: &Denial, all: &[&Denied]) -> Finding {
-    let things: Vec<&str> = all.iter().map(|one| one.what.as_str()).collect();
+    let resources: Vec<&str> = all.iter().map(|one| one.what.as_str()).collect();
     let because = match denial.because.as_slice() {
         [] => String::new(),
         reasons => format!(": {}", reasons.join(", ")),
     };
-    let finding = Finding::refused(Concern::Policy, format!("create {}", things.join(", ")))
+    let finding = Finding::refused(PreflightCheckId::Policy, format!("create {}", resources.join(", ")))
         .code("RequestDisallowedByPolicy")
-        .cause(format!("policy {} denies {}{because}", denial.assignment, things.join(", ")))
-        .mend(format!("change what the policy names, or ask its owner at {} for an exemption", denial.scope));
+        .cause(format!("policy {} denies {}{because}", denial.assignment, resources.join(", ")))
+        .fix(format!("change what the policy names, or ask its owner at {} for an exemption", denial.scope));
     match all.iter().all(|one| one.is_cluster) {
         true => finding.for_a_new_cluster(),
         false => finding,
@@ -92,8 +92,8 @@ mod tests {
     }
 
     #[test]
-    fn a_policy_is_told_once_with_everything_that_it_denies() {
-        let findings = judge(&[
+    fn a_policy_is_reported_once_with_every_resource_that_it_denies() {
+        let findings = evaluate(&[
             denied("key vault kv", "where"),
             denied("cluster aks", "where"),
             denied("cluster aks", "no-clusters"),

@@ -1,11 +1,11 @@
 //! Check that the resource providers are registered, or that landfall may register them.
 
-use super::{Concern, finding::Finding};
+use super::{PreflightCheckId, finding::Finding};
 use landfall_cloud::arm::{Permissions, Registration};
 
 /// Checks the right to register the missing providers; `rights` are those at the subscription, `None` if
 /// there are none. A registration in progress needs no right.
-pub(super) fn judge(
+pub(super) fn evaluate(
     wanted: &[&str],
     listed: &[(String, Registration)],
     rights: &Permissions,
@@ -16,14 +16,14 @@ pub(super) fn judge(
         found.is_none_or(|(_, registration)| *registration == Registration::Absent)
     };
     let may = |namespace: &str| rights.allow(&format!("{namespace}/register/action"));
-    let stuck: Vec<&str> =
+    let blocked: Vec<&str> =
         wanted.iter().copied().filter(|namespace| is_absent(namespace) && !may(namespace)).collect();
-    let commands = stuck.iter().map(|namespace| format!("az provider register -n {namespace}"));
-    (!stuck.is_empty()).then(|| {
-        Finding::refused(Concern::Providers, format!("register {}", stuck.join(", ")))
+    let commands = blocked.iter().map(|namespace| format!("az provider register -n {namespace}"));
+    (!blocked.is_empty()).then(|| {
+        Finding::refused(PreflightCheckId::Providers, format!("register {}", blocked.join(", ")))
             .code("MissingSubscriptionRegistration")
-            .cause(format!("{} not registered, and this sign-in may not register", are(&stuck)))
-            .mend(format!(
+            .cause(format!("{} not registered, and this sign-in may not register", are(&blocked)))
+            .fix(format!(
                 "ask a Contributor of subscription {subscription} to run: {}",
                 commands.collect::<Vec<_>>().join("; ")
             ))
@@ -39,19 +39,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_registered_or_on_its_way_needs_no_right() {
+    fn a_registered_or_registering_provider_needs_no_right() {
         let listed = [
             ("microsoft.network".to_owned(), Registration::Registered),
-            ("Microsoft.Compute".to_owned(), Registration::Underway("Registering".to_owned())),
+            ("Microsoft.Compute".to_owned(), Registration::InProgress("Registering".to_owned())),
             ("Microsoft.KeyVault".to_owned(), Registration::Absent),
         ];
         let none = Permissions::default();
-        assert_eq!(judge(&["Microsoft.Network", "Microsoft.Compute"], &listed, &none, "s"), None);
-        let finding = judge(&["Microsoft.Network", "Microsoft.KeyVault"], &listed, &none, "s").unwrap();
+        assert_eq!(evaluate(&["Microsoft.Network", "Microsoft.Compute"], &listed, &none, "s"), None);
+        let finding = evaluate(&["Microsoft.Network", "Microsoft.KeyVault"], &listed, &none, "s").unwrap();
         assert_eq!(
             finding.causes,
             ["Microsoft.KeyVault is not registered, and this sign-in may not register"]
         );
-        assert!(finding.mend.ends_with("az provider register -n Microsoft.KeyVault"), "{}", finding.mend);
+        assert!(finding.fix.ends_with("az provider register -n Microsoft.KeyVault"), "{}", finding.fix);
     }
 }

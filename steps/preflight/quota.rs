@@ -1,6 +1,6 @@
 //! Check of the core quota, for the autoscaler's maximum and an upgrade's surge nodes.
 
-use super::{Concern, finding::Finding};
+use super::{PreflightCheckId, finding::Finding};
 use crate::settings::Settings;
 use landfall_cloud::arm::{MachineSize, Usage};
 
@@ -14,53 +14,53 @@ const fn surge(nodes: u64) -> u64 {
 }
 
 /// Evaluates both limits: that of the family and that of all families together.
-pub(super) fn judge(s: &Settings, size: &MachineSize, usages: &[Usage]) -> Vec<Finding> {
+pub(super) fn evaluate(s: &Settings, size: &MachineSize, usages: &[Usage]) -> Vec<Finding> {
     let Some(cores) = size.cores.filter(|cores| *cores > 0) else { return Vec::new() };
-    let rows = [(Concern::Quota, size.family.as_str()), (Concern::RegionalQuota, ALL)];
-    let judged = rows.into_iter().filter_map(|(concern, row)| {
+    let rows = [(PreflightCheckId::Quota, size.family.as_str()), (PreflightCheckId::RegionalQuota, ALL)];
+    let findings = rows.into_iter().filter_map(|(check_id, row)| {
         let usage = usages.iter().find(|usage| usage.name.eq_ignore_ascii_case(row))?;
-        one(concern, s, cores, usage)
+        evaluate_row(check_id, s, cores, usage)
     });
-    judged.collect()
+    findings.collect()
 }
 
-fn one(concern: Concern, s: &Settings, cores: u64, usage: &Usage) -> Option<Finding> {
-    let most = u64::from(s.cluster.nodes_max);
-    let needed = cores * (most + surge(most));
-    if needed <= usage.left() {
+fn evaluate_row(check_id: PreflightCheckId, s: &Settings, cores: u64, usage: &Usage) -> Option<Finding> {
+    let max_nodes = u64::from(s.cluster.nodes_max);
+    let needed = cores * (max_nodes + surge(max_nodes));
+    if needed <= usage.remaining() {
         return None;
     }
     let (label, location) = (&usage.label, &s.location);
     let used = if usage.used > 0 { format!(" with {} in use", usage.used) } else { String::new() };
-    let plus = match surge(most) {
+    let plus = match surge(max_nodes) {
         1 => "one".to_owned(),
         more => more.to_string(),
     };
     Some(
-        Finding::refused(concern, format!("allocate the cores for {most} nodes in {location}"))
+        Finding::refused(check_id, format!("allocate the cores for {max_nodes} nodes in {location}"))
             .code("QuotaExceeded")
             .cause(format!(
-                "{label} in {location} allows {}{used}, but {needed} are needed (nodes_max {most} plus \
+                "{label} in {location} allows {}{used}, but {needed} are needed (nodes_max {max_nodes} plus \
                  {plus} for upgrades)",
                 usage.limit
             ))
-            .mend(mend(s, cores, usage.left()))
+            .fix(fix(s, cores, usage.remaining()))
             .for_a_new_cluster(),
     )
 }
 
 /// Returns the remedy: the number of nodes that fit, if any.
-fn mend(s: &Settings, cores: u64, left: u64) -> String {
-    const ELSE: &str = "choose another cluster.node_size or region, or request a quota increase: \
+fn fix(s: &Settings, cores: u64, left: u64) -> String {
+    const ALTERNATIVES: &str = "choose another cluster.node_size or region, or request a quota increase: \
                         https://aka.ms/quota";
     let nodes = left / cores;
-    let fits = (1..=nodes).rev().find(|most| most + surge(*most) <= nodes);
+    let fits = (1..=nodes).rev().find(|max_nodes| max_nodes + surge(*max_nodes) <= nodes);
     match fits {
-        None => ELSE.to_owned(),
+        None => ALTERNATIVES.to_owned(),
         Some(fits) if fits < u64::from(s.cluster.nodes) => {
-            format!("set cluster.nodes and cluster.nodes_max to {fits}, {ELSE}")
+            format!("set cluster.nodes and cluster.nodes_max to {fits}, {ALTERNATIVES}")
         }
-        Some(fits) => format!("set cluster.nodes_max to {fits}, {ELSE}"),
+        Some(fits) => format!("set cluster.nodes_max to {fits}, {ALTERNATIVES}"),
     }
 }
 
@@ -76,7 +76,7 @@ mod tests {
     fn family(used: u64, limit: u64) -> Vec<Finding> {
         let s = crate::settings::tests::settings();
         let usages = [usage("standardDSv5Family", "Standard DSv5 Family vCPUs", used, limit)];
-        judge(&s, &size("Standard_D4s_v5", 4, None), &usages)
+        evaluate(&s, &size("Standard_D4s_v5", 4, None), &usages)
     }
 
     #[test]
@@ -89,10 +89,10 @@ mod tests {
                 "Standard DSv5 Family vCPUs in eastus allows 10, but 16 are needed (nodes_max 3 plus one for upgrades)"
             ]
         );
-        assert!(findings[0].mend.starts_with("set cluster.nodes and cluster.nodes_max to 1, choose another"));
+        assert!(findings[0].fix.starts_with("set cluster.nodes and cluster.nodes_max to 1, choose another"));
         assert!(family(4, 16)[0].causes[0].contains("allows 16 with 4 in use"));
-        assert!(family(4, 16)[0].mend.starts_with("set cluster.nodes_max to 2"));
-        assert!(family(10, 10)[0].mend.starts_with("choose another"), "no node fits");
+        assert!(family(4, 16)[0].fix.starts_with("set cluster.nodes_max to 2"));
+        assert!(family(10, 10)[0].fix.starts_with("choose another"), "no node fits");
     }
 
     #[test]
@@ -102,9 +102,9 @@ mod tests {
             usage("cores", "Total Regional vCPUs", 90, 100),
             usage("standardDSv5Family", "Standard DSv5 Family vCPUs", 0, 100),
         ];
-        let findings = judge(&s, &size("Standard_D4s_v5", 4, None), &usages);
+        let findings = evaluate(&s, &size("Standard_D4s_v5", 4, None), &usages);
         assert_eq!(findings.len(), 1);
-        assert_eq!(findings[0].concern, Concern::RegionalQuota);
+        assert_eq!(findings[0].check_id, PreflightCheckId::RegionalQuota);
     }
 
     #[test]

@@ -1,20 +1,20 @@
 //! Check that the address ranges fit the existing network. The settings are compared with each other before
 //! the first request.
 
-use super::{Concern, finding::Finding};
+use super::{PreflightCheckId, finding::Finding};
 use crate::{
-    network_parts::{inside, prefix_of, ranges, subnet_of, subnets},
+    network::body::{is_contained, prefix_of, ranges, subnet_of, subnets},
     settings::Settings,
 };
 use ipnet::Ipv4Net;
 use landfall_cloud::{
     ApiError,
-    arm::{Azure, State},
+    arm::{State, SubscriptionClient},
 };
 use serde_json::Value;
 
 /// Reads the existing network. A network in a group that is being deleted does not count.
-pub(super) async fn ask(azure: &Azure, s: &Settings) -> Result<Option<Value>, ApiError> {
+pub(super) async fn query(azure: &SubscriptionClient, s: &Settings) -> Result<Option<Value>, ApiError> {
     let Some(body) = azure.network(&s.resource_group, &s.network.name).await? else { return Ok(None) };
     let group = azure.group(&s.resource_group).await?;
     let stays = group.is_some_and(|group| State::of(&group) != State::Deleting);
@@ -22,22 +22,22 @@ pub(super) async fn ask(azure: &Azure, s: &Settings) -> Result<Option<Value>, Ap
 }
 
 /// Compares the ranges with the network; a network that does not exist accepts all.
-pub(super) fn judge(s: &Settings, body: Option<&Value>) -> Vec<Finding> {
+pub(super) fn evaluate(s: &Settings, body: Option<&Value>) -> Vec<Finding> {
     let Some(body) = body else { return Vec::new() };
     subnet(s, body).into_iter().chain(services(s, body)).collect()
 }
 
 fn subnet(s: &Settings, body: &Value) -> Option<Finding> {
     let (name, wanted) = (&s.network.name, s.network.subnet_prefix.to_string());
-    let finding = Finding::input(Concern::Ranges, format!("use {wanted} in virtual network {name}"));
-    if let Some(there) = subnet_of(body, &s.network.subnet) {
-        let is = prefix_of(there).unwrap_or("no range");
+    let finding = Finding::input(PreflightCheckId::Ranges, format!("use {wanted} in virtual network {name}"));
+    if let Some(existing) = subnet_of(body, &s.network.subnet) {
+        let is = prefix_of(existing).unwrap_or("no range");
         let what = format!("subnet {} of {name} is {is}, but {wanted} is required", s.network.subnet);
-        let mend = format!("set network.subnet_prefix to {is}, or network.subnet to another name");
-        return (is != wanted).then(|| finding.cause(what).mend(mend));
+        let fix = format!("set network.subnet_prefix to {is}, or network.subnet to another name");
+        return (is != wanted).then(|| finding.cause(what).fix(fix));
     }
     let all = ranges(body);
-    if !inside(&wanted, &all) {
+    if !is_contained(&wanted, &all) {
         return Some(
             finding
                 .code("NetcfgSubnetRangeOutsideVnet")
@@ -45,7 +45,7 @@ fn subnet(s: &Settings, body: &Value) -> Option<Finding> {
                     "virtual network {name} is {}, which has no room for {wanted}",
                     all.join(", ")
                 ))
-                .mend("set network.subnet_prefix to a range inside it, or network.name to another network"),
+                .fix("set network.subnet_prefix to a range inside it, or network.name to another network"),
         );
     }
     let taken = subnets(body).find(|other| {
@@ -58,7 +58,7 @@ fn subnet(s: &Settings, body: &Value) -> Option<Finding> {
         finding
             .code("NetcfgSubnetRangesOverlap")
             .cause(format!("subnet {other} of {name} is {range}, which overlaps {wanted}"))
-            .mend("set network.subnet_prefix to a range that overlaps none of its subnets"),
+            .fix("set network.subnet_prefix to a range that overlaps none of its subnets"),
     )
 }
 
@@ -70,14 +70,17 @@ fn services(s: &Settings, body: &Value) -> Option<Finding> {
     let clash = parsed.into_iter().find(|range: &Ipv4Net| overlap(wanted, range))?;
     let name = &s.network.name;
     Some(
-        Finding::input(Concern::Ranges, format!("use {wanted} for services alongside network {name}"))
-            .code("ServiceCidrOverlapExistingSubnetsCidr")
-            .cause(format!("virtual network {name} is {clash}, which overlaps the service range {wanted}"))
-            .mend(
-                "set cluster.service_cidr to a range outside the network's, and cluster.dns_service_ip to an \
+        Finding::input(
+            PreflightCheckId::Ranges,
+            format!("use {wanted} for services alongside network {name}"),
+        )
+        .code("ServiceCidrOverlapExistingSubnetsCidr")
+        .cause(format!("virtual network {name} is {clash}, which overlaps the service range {wanted}"))
+        .fix(
+            "set cluster.service_cidr to a range outside the network's, and cluster.dns_service_ip to an \
                  address in it",
-            )
-            .for_a_new_cluster(),
+        )
+        .for_a_new_cluster(),
     )
 }
 
@@ -95,21 +98,21 @@ mod tests {
             "addressSpace": { "addressPrefixes": [space] },
             "subnets": [{ "name": subnet, "properties": { "addressPrefix": range } }],
         }});
-        judge(&crate::settings::tests::settings(), Some(&body))
+        evaluate(&crate::settings::tests::settings(), Some(&body))
     }
 
     #[test]
-    fn each_way_of_not_fitting_has_its_own_words() {
+    fn each_mismatch_has_its_own_message() {
         assert_eq!(found("10.0.0.0/16", "theirs", "10.0.64.0/24"), []);
         assert_eq!(found("10.0.0.0/16", "SNET-AKS", "10.0.0.0/22"), []);
         let other = found("10.0.0.0/16", "snet-aks", "10.0.4.0/22");
-        assert!(other[0].mend.starts_with("set network.subnet_prefix to 10.0.4.0/22"), "{other:?}");
+        assert!(other[0].fix.starts_with("set network.subnet_prefix to 10.0.4.0/22"), "{other:?}");
         let outside = found("10.9.0.0/16", "theirs", "10.9.0.0/24");
         assert_eq!(outside[0].code, Some("NetcfgSubnetRangeOutsideVnet"));
         let overlap = found("10.0.0.0/16", "theirs", "10.0.3.0/24");
         assert!(overlap[0].causes[0].contains("theirs of vnet-demo is 10.0.3.0/24"), "{overlap:?}");
         let services = found("10.0.0.0/15", "theirs", "10.0.64.0/24");
         assert_eq!(services[0].code, Some("ServiceCidrOverlapExistingSubnetsCidr"));
-        assert_eq!(judge(&crate::settings::tests::settings(), None), []);
+        assert_eq!(evaluate(&crate::settings::tests::settings(), None), []);
     }
 }

@@ -1,6 +1,6 @@
 //! Check that the subscription accepts writes, and trusts the tenant of the signed-in principal.
 
-use super::{Concern, finding::Finding};
+use super::{PreflightCheckId, finding::Finding};
 use landfall_cloud::arm::Subscription;
 
 /// The subscription states that accept writes.
@@ -8,15 +8,16 @@ use landfall_cloud::arm::Subscription;
 const WRITABLE: [&str; 4] = ["Enabled", "Active", "Warned", "PastDue"];
 
 /// Evaluates the subscription; `tenant` is the tenant of our token.
-pub(super) fn judge(found: Option<&Subscription>, tenant: &str) -> Option<Finding> {
+pub(super) fn evaluate(found: Option<&Subscription>, tenant: &str) -> Option<Finding> {
     let found = found?;
-    let refused = Finding::refused(Concern::Subscription, format!("use subscription {}", found.name));
+    let refused =
+        Finding::refused(PreflightCheckId::Subscription, format!("use subscription {}", found.name));
     if !found.tenant.is_empty() && !found.tenant.eq_ignore_ascii_case(tenant) {
         return Some(
             refused
                 .code("InvalidAuthenticationTokenTenant")
                 .cause(format!("it trusts tenant {}, but this sign-in is of {tenant}", found.tenant))
-                .mend(format!("sign in there: --tenant {} or AZURE_TENANT_ID", found.tenant)),
+                .fix(format!("sign in there: --tenant {} or AZURE_TENANT_ID", found.tenant)),
         );
     }
     let writable = found.state.is_empty() || WRITABLE.iter().any(|s| s.eq_ignore_ascii_case(&found.state));
@@ -24,7 +25,7 @@ pub(super) fn judge(found: Option<&Subscription>, tenant: &str) -> Option<Findin
         refused
             .code("ReadOnlyDisabledSubscription")
             .cause(format!("it is {}, and accepts no writes", found.state))
-            .mend("ask its owner to enable it, or set subscription to another one")
+            .fix("ask its owner to enable it, or set subscription to another one")
     })
 }
 
@@ -38,11 +39,11 @@ mod tests {
 
     #[test]
     fn another_tenant_or_a_disabled_subscription_is_a_finding() {
-        assert_eq!(judge(Some(&subscription("T", "Enabled")), "t"), None);
-        let other = judge(Some(&subscription("u", "Enabled")), "t").unwrap();
-        assert!(other.mend.contains("--tenant u"), "{}", other.mend);
-        let disabled = judge(Some(&subscription("t", "Disabled")), "t").unwrap();
+        assert_eq!(evaluate(Some(&subscription("T", "Enabled")), "t"), None);
+        let other = evaluate(Some(&subscription("u", "Enabled")), "t").unwrap();
+        assert!(other.fix.contains("--tenant u"), "{}", other.fix);
+        let disabled = evaluate(Some(&subscription("t", "Disabled")), "t").unwrap();
         assert_eq!(disabled.code, Some("ReadOnlyDisabledSubscription"));
-        assert_eq!(judge(None, "t"), None);
+        assert_eq!(evaluate(None, "t"), None);
     }
 }

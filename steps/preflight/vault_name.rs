@@ -1,18 +1,18 @@
 //! Check that the vault's name is valid and free, or that the vault is owned.
 
-use super::{Concern, finding::Finding};
+use super::{PreflightCheckId, finding::Finding};
 use crate::{key_vault::KeyVault, names, settings::Settings};
 use landfall_cloud::{
     ApiError,
-    arm::{Azure, NameTaken},
+    arm::{NameTaken, SubscriptionClient},
 };
 use landfall_engine::Context;
 use serde_json::Value;
 
 /// The state of a vault name.
-pub(super) enum Standing {
+pub(super) enum NameState {
     /// The name is free or owned.
-    Ours,
+    Available,
     /// An owned vault of that name is soft-deleted, and will be recovered.
     Recoverable,
     /// The name violates the rules.
@@ -22,42 +22,42 @@ pub(super) enum Standing {
 }
 
 /// Reads the state of the vault's name. Only a taken name needs more than one request.
-pub(super) async fn ask(
+pub(super) async fn query(
     cx: &Context,
-    azure: &Azure,
+    azure: &SubscriptionClient,
     s: &Settings,
     vault: &KeyVault,
-) -> Result<Standing, ApiError> {
+) -> Result<NameState, ApiError> {
     let name = names::vault(s, azure.id());
     match azure.vault_name_taken(&name).await? {
-        None => return Ok(Standing::Ours),
-        Some(NameTaken::Invalid(why)) => return Ok(Standing::Invalid(why)),
+        None => return Ok(NameState::Available),
+        Some(NameTaken::Invalid(why)) => return Ok(NameState::Invalid(why)),
         Some(NameTaken::InUse(_)) => {}
     }
-    let (there, deleted) =
+    let (existing, deleted) =
         tokio::join!(azure.vault(&s.resource_group, &name), azure.deleted_vault(&s.location, &name));
-    if there?.is_some() {
-        return Ok(Standing::Ours);
+    if existing?.is_some() {
+        return Ok(NameState::Available);
     }
     let deleted = deleted?;
-    Ok(match deleted.as_ref().is_some_and(|deleted| vault.was_ours(cx, deleted)) {
-        true => Standing::Recoverable,
-        false => Standing::Taken(deleted),
+    Ok(match deleted.as_ref().is_some_and(|deleted| vault.was_owned(cx, deleted)) {
+        true => NameState::Recoverable,
+        false => NameState::Taken(deleted),
     })
 }
 
 /// Evaluates the state of the name.
-pub(super) fn judge(s: &Settings, name: &str, standing: &Standing) -> Option<Finding> {
-    let doing = format!("create key vault {name}");
-    match standing {
-        Standing::Ours | Standing::Recoverable => None,
-        Standing::Invalid(why) => Some(
-            Finding::input(Concern::VaultName, doing)
+pub(super) fn evaluate(s: &Settings, name: &str, name_state: &NameState) -> Option<Finding> {
+    let action = format!("create key vault {name}");
+    match name_state {
+        NameState::Available | NameState::Recoverable => None,
+        NameState::Invalid(why) => Some(
+            Finding::input(PreflightCheckId::VaultName, action)
                 .code("VaultNameNotValid")
                 .cause(why.clone())
-                .mend("set key_vault.name to 3–24 letters, digits and single hyphens, a letter first"),
+                .fix("set key_vault.name to 3–24 letters, digits and single hyphens, a letter first"),
         ),
-        Standing::Taken(deleted) => {
+        NameState::Taken(deleted) => {
             let (cause, or) = match deleted {
                 None => (
                     format!(
@@ -75,9 +75,12 @@ pub(super) fn judge(s: &Settings, name: &str, standing: &Standing) -> Option<Fin
             };
             let suggested = names::another_vault(name);
             Some(
-                Finding::refused(Concern::VaultName, doing).code("VaultAlreadyExists").cause(cause).mend(
-                    format!("set key_vault.name (KEYVAULT_NAME) to another name, such as {suggested}{or}"),
-                ),
+                Finding::refused(PreflightCheckId::VaultName, action)
+                    .code("VaultAlreadyExists")
+                    .cause(cause)
+                    .fix(format!(
+                        "set key_vault.name (KEYVAULT_NAME) to another name, such as {suggested}{or}"
+                    )),
             )
         }
     }
@@ -89,13 +92,13 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn a_name_that_is_taken_is_answered_with_another_that_is_always_the_same() {
+    fn a_taken_name_always_gets_the_same_suggestion() {
         let s = crate::settings::tests::settings();
-        let one = judge(&s, "kv-demo-4711", &Standing::Taken(None)).unwrap();
-        assert_eq!(one, judge(&s, "kv-demo-4711", &Standing::Taken(None)).unwrap());
-        assert!(one.mend.contains(&names::another_vault("kv-demo-4711")), "{}", one.mend);
-        let deleted = judge(&s, "kv-demo-4711", &Standing::Taken(Some(json!({})))).unwrap();
-        assert!(deleted.mend.contains("az keyvault purge --name kv-demo-4711 --location eastus"));
-        assert_eq!(judge(&s, "kv-demo-4711", &Standing::Recoverable), None);
+        let one = evaluate(&s, "kv-demo-4711", &NameState::Taken(None)).unwrap();
+        assert_eq!(one, evaluate(&s, "kv-demo-4711", &NameState::Taken(None)).unwrap());
+        assert!(one.fix.contains(&names::another_vault("kv-demo-4711")), "{}", one.fix);
+        let deleted = evaluate(&s, "kv-demo-4711", &NameState::Taken(Some(json!({})))).unwrap();
+        assert!(deleted.fix.contains("az keyvault purge --name kv-demo-4711 --location eastus"));
+        assert_eq!(evaluate(&s, "kv-demo-4711", &NameState::Recoverable), None);
     }
 }

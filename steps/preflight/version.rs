@@ -1,11 +1,15 @@
 //! Check that the region offers the Kubernetes version to clusters of this tier.
 
-use super::{Concern, finding::Finding};
-use landfall_cloud::arm::Offered;
+use super::{PreflightCheckId, finding::Finding};
+use landfall_cloud::arm::KubernetesVersion;
 
 /// Returns the requested version if the region offers it to every tier; without a request, the newest one
 /// that it does.
-pub(super) fn choose(wanted: Option<&str>, location: &str, offered: &[Offered]) -> Result<String, Finding> {
+pub(super) fn choose(
+    wanted: Option<&str>,
+    location: &str,
+    offered: &[KubernetesVersion],
+) -> Result<String, Finding> {
     let refuse = |wanted: &str, why: &str| refuse(wanted, location, offered, why);
     let Some(wanted) = wanted else {
         let newest = offered.iter().find(|version| version.is_community() && !version.is_preview);
@@ -26,17 +30,17 @@ pub(super) fn choose(wanted: Option<&str>, location: &str, offered: &[Offered]) 
     Ok(wanted.to_owned())
 }
 
-fn refuse(wanted: &str, location: &str, offered: &[Offered], why: &str) -> Finding {
+fn refuse(wanted: &str, location: &str, offered: &[KubernetesVersion], why: &str) -> Finding {
     let list: Vec<String> = offered.iter().map(describe).collect();
-    Finding::refused(Concern::Version, format!("use Kubernetes {wanted} in {location}"))
+    Finding::refused(PreflightCheckId::Version, format!("use Kubernetes {wanted} in {location}"))
         .code("K8sVersionNotSupported")
         .cause(why)
         .cause(format!("{location} offers {}", list.join(", ")))
-        .mend("set cluster.version (K8S_VERSION) to one of these, or omit it for the newest")
+        .fix("set cluster.version (K8S_VERSION) to one of these, or omit it for the newest")
         .for_a_new_cluster()
 }
 
-fn describe(version: &Offered) -> String {
+fn describe(version: &KubernetesVersion) -> String {
     let mark = if !version.is_community() {
         " (long-term support only)"
     } else if version.is_preview {
@@ -53,8 +57,8 @@ fn describe(version: &Offered) -> String {
 mod tests {
     use super::*;
 
-    fn offered(version: &str, plan: &str) -> Offered {
-        Offered {
+    fn offered(version: &str, plan: &str) -> KubernetesVersion {
+        KubernetesVersion {
             version: version.to_owned(),
             plans: vec![plan.to_owned()],
             is_default: false,
@@ -64,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn a_version_left_to_long_term_support_is_told_apart() {
+    fn a_version_with_only_long_term_support_is_distinguished() {
         let all = [offered("1.36", "KubernetesOfficial"), offered("1.33", "AKSLongTermSupport")];
         assert_eq!(choose(None, "eastus", &all).unwrap(), "1.36");
         assert_eq!(choose(Some("1.36.1"), "eastus", &all).unwrap(), "1.36.1");

@@ -1,27 +1,27 @@
 //! The TLS Secret: a SecretProviderClass and the sync workload, until the Secret in the cluster contains the
 //! vault's certificate.
 
-mod waiting;
+mod wait;
 
 use crate::{
-    Clouds, Clusters, Opened,
+    Clients, ClusterSession, Clusters,
     apps::await_deployments,
-    certificate::HeldCertificate,
+    certificate::VaultCertificate,
     cluster_ready::ReadyCluster,
-    doing::Doing,
+    error::ErrorContext,
     key_vault::Vault,
     manifests::{Manifests, TlsNames},
-    objects::{self, Applied, Earlier},
+    objects::{self, Applied, PreviousApply},
     resource::{Resource, ResourceSpec, Resources},
     settings::Settings,
 };
 use landfall_cloud::{
-    arm::Azure,
+    arm::SubscriptionClient,
     kubernetes::{Kind, manifest::Manifest, tls_secret::thumbprint},
     secret_sync::SyncDiagnosis,
     vault::Vaults,
 };
-use landfall_engine::{Change, Check, Context, Step, StepError, Undone};
+use landfall_engine::{Change, Check, Context, Step, StepError, UndoOutcome};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::{sync::Arc, time::Duration};
@@ -35,7 +35,7 @@ pub const NAMESPACE: &str = "default";
 pub struct TlsSecret {
     resources: Resources,
     cluster_name: String,
-    azure: Azure,
+    azure: SubscriptionClient,
     group: String,
     vaults: Vaults,
     clusters: Clusters,
@@ -54,13 +54,14 @@ pub struct SyncedSecret {
     /// The SHA-1 of its leaf, 40 lower-case hex digits. A new certificate changes this value, so that the
     /// gateways are checked again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub carries: Option<String>,
+    #[serde(rename = "carries")]
+    pub thumbprint: Option<String>,
 }
 
 impl TlsSecret {
     /// Returns the step for these settings.
     #[must_use]
-    pub fn new(c: &Clouds, s: &Settings, resources: &Resources) -> Self {
+    pub fn new(c: &Clients, s: &Settings, resources: &Resources) -> Self {
         Self {
             resources: resources.clone(),
             cluster_name: s.cluster.name.clone(),
@@ -74,12 +75,12 @@ impl TlsSecret {
         }
     }
 
-    fn earlier(&self, cx: &Context) -> Earlier {
-        Earlier { output: cx.last_output(), begun: cx.ticket(), wanted: self.manifests.wanted() }
+    fn previous(&self, cx: &Context) -> PreviousApply {
+        PreviousApply { output: cx.last_output(), unfinished: cx.ticket(), wanted: self.manifests.wanted() }
     }
 
-    async fn open(&self, cluster: &ReadyCluster) -> Result<Opened, StepError> {
-        self.clusters.open(cluster).await.doing(format!("open cluster {}", cluster.name))
+    async fn open(&self, cluster: &ReadyCluster) -> Result<ClusterSession, StepError> {
+        self.clusters.open(cluster).await.context(format!("open cluster {}", cluster.name))
     }
 
     fn wanted(&self, (cluster, held, vault, ()): &<Self as Step>::Input) -> Vec<Manifest> {
@@ -101,7 +102,7 @@ impl Resource for TlsSecret {
 }
 
 impl Step for TlsSecret {
-    type Input = (ReadyCluster, HeldCertificate, Vault, ());
+    type Input = (ReadyCluster, VaultCertificate, Vault, ());
     type Output = SyncedSecret;
 
     fn title(&self) -> String {
@@ -112,62 +113,62 @@ impl Step for TlsSecret {
         Duration::from_secs(1200)
     }
 
-    fn usual(&self) -> Duration {
+    fn typical_duration(&self) -> Duration {
         Duration::from_secs(75)
     }
 
     async fn check(&self, cx: &Context, input: &Self::Input) -> Result<Check<SyncedSecret>, StepError> {
-        let opened = self.open(&input.0).await?;
+        let session = self.open(&input.0).await?;
         let wanted = self.wanted(input);
-        let earlier = self.earlier(cx);
-        let (standing, secret) = futures::join!(objects::look(&opened, &wanted, &earlier), async {
-            opened.api.get(&Kind::SECRET, Some(NAMESPACE), SECRET).await
+        let previous = self.previous(cx);
+        let (diff, secret) = futures::join!(objects::diff(&session, &wanted, &previous), async {
+            session.api.get(&Kind::SECRET, Some(NAMESPACE), SECRET).await
         },);
-        let secret = secret.doing(format!("read Secret {SECRET}"))?;
-        let found = match standing?.check() {
+        let secret = secret.context(format!("read Secret {SECRET}"))?;
+        let found = match diff?.check() {
             Ok(found) => found,
             Err(verdict) => return Ok(objects::verdict(verdict)),
         };
         match secret.as_ref().and_then(thumbprint) {
-            Some(carried) if carried == input.1.thumbprint => {}
-            Some(carried) => {
+            Some(synced) if synced == input.1.thumbprint => {}
+            Some(synced) => {
                 let field = format!("Secret {SECRET}: certificate");
-                let change = Change { field, is: json!(carried), wanted: json!(input.1.thumbprint) };
-                return Ok(Check::Differs { changes: vec![change] });
+                let change = Change { field, is: json!(synced), wanted: json!(input.1.thumbprint) };
+                return Ok(Check::Drifted { changes: vec![change] });
             }
-            None => return Ok(Check::Underway),
+            None => return Ok(Check::InProgress),
         }
-        let applied = objects::references(cx, &opened, cx.last_output(), &found).await?;
-        Ok(Check::Ready(SyncedSecret { applied, carries: Some(input.1.thumbprint.clone()) }))
+        let applied = objects::references(cx, &session, cx.last_output(), &found).await?;
+        Ok(Check::InSync(SyncedSecret { applied, thumbprint: Some(input.1.thumbprint.clone()) }))
     }
 
     async fn apply(&self, cx: &Context, input: &Self::Input) -> Result<SyncedSecret, StepError> {
-        let opened = self.open(&input.0).await?;
+        let session = self.open(&input.0).await?;
         let wanted = self.wanted(input);
-        let applied = objects::apply(cx, &opened, self.earlier(cx), &wanted).await?;
-        let secret = self.await_secret(cx, &opened, input).await?;
-        let workload = await_deployments(cx, &opened, &wanted).await?;
+        let applied = objects::apply(cx, &session, self.previous(cx), &wanted).await?;
+        let secret = self.await_secret(cx, &session, input).await?;
+        let workload = await_deployments(cx, &session, &wanted).await?;
         cx.ended_at(workload.map_or(secret, |workload| workload.max(secret)));
-        Ok(SyncedSecret { applied, carries: Some(input.1.thumbprint.clone()) })
+        Ok(SyncedSecret { applied, thumbprint: Some(input.1.thumbprint.clone()) })
     }
 
     async fn recover(&self, cx: &Context, input: &Self::Input) -> Result<Option<SyncedSecret>, StepError> {
         let recovered =
             objects::recover(cx, &self.clusters, &self.resources, &input.0, &self.wanted(input)).await?;
-        Ok(recovered.map(|applied| SyncedSecret { applied, carries: None }))
+        Ok(recovered.map(|applied| SyncedSecret { applied, thumbprint: None }))
     }
 
     async fn existing(&self, cx: &Context, input: &Self::Input) -> Result<Option<SyncedSecret>, StepError> {
-        let opened = self.open(&input.0).await?;
-        let existing = objects::existing(cx, &opened, &self.wanted(input)).await?;
-        Ok(existing.map(|(applied, _)| SyncedSecret { applied, carries: None }))
+        let session = self.open(&input.0).await?;
+        let existing = objects::existing(cx, &session, &self.wanted(input)).await?;
+        Ok(existing.map(|(applied, _)| SyncedSecret { applied, thumbprint: None }))
     }
 
-    fn part_of(&self) -> Option<&'static str> {
+    fn parent(&self) -> Option<&'static str> {
         Some(self.resources.records.cluster.id())
     }
 
-    async fn undo(&self, cx: &Context, secret: SyncedSecret) -> Result<Undone, StepError> {
+    async fn undo(&self, cx: &Context, secret: SyncedSecret) -> Result<UndoOutcome, StepError> {
         objects::undo(cx, &self.clusters, &self.resources, &secret.applied).await
     }
 }

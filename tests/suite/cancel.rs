@@ -2,21 +2,32 @@
 //! at once. After a stop at any point, `up` continues to ready and `down` to nothing.
 
 use crate::{
-    environment::{Said, TestEnvironment},
-    running::{Running, signal},
+    environment::{CommandOutput, TestEnvironment},
+    running_process::{RunningProcess, signal},
 };
 use std::io::{BufRead, BufReader, Read};
 
 /// Stops a run at a given event and returns its output.
-fn stopped(here: &TestEnvironment, arguments: &[&str], moment: (&str, &str), name: &str) -> Said {
-    let mut run = Running::start(here, arguments);
-    run.until_step(moment.0, moment.1);
+fn stopped(
+    env: &TestEnvironment,
+    arguments: &[&str],
+    interrupt_at: (&str, &str),
+    name: &str,
+) -> CommandOutput {
+    let mut run = RunningProcess::start(env, arguments);
+    run.until_step(interrupt_at.0, interrupt_at.1);
     run.signal(name);
-    let said = run.end();
-    assert_eq!(said.status.code(), Some(130), "{name} at {moment:?}\n{}\n{}", said.stdout, said.stderr);
-    assert!(said.stderr.contains(&format!("landfall {}", arguments[0])), "{}", said.stderr);
-    assert_eq!(said.summary()["outcome"], "interrupted");
-    said
+    let output = run.end();
+    assert_eq!(
+        output.status.code(),
+        Some(130),
+        "{name} at {interrupt_at:?}\n{}\n{}",
+        output.stdout,
+        output.stderr
+    );
+    assert!(output.stderr.contains(&format!("landfall {}", arguments[0])), "{}", output.stderr);
+    assert_eq!(output.summary()["outcome"], "interrupted");
+    output
 }
 
 /// Returns the signal of a closing terminal. If the test runner ignores it, as `nohup` does, the program does
@@ -30,31 +41,31 @@ fn hangup() -> &'static str {
 }
 
 /// Checks that no path was created twice.
-fn nothing_was_made_twice(here: &TestEnvironment) {
+fn assert_created_once(env: &TestEnvironment) {
     let created = |line: &serde_json::Value| {
         matches!(line["method"].as_str(), Some("PUT" | "PATCH")) && line["status"] == 201
     };
-    let ledger = here.ledger();
-    let mut made: Vec<String> = ledger
+    let request_log = env.request_log();
+    let mut paths: Vec<String> = request_log
         .iter()
         .filter(|line| created(line))
         .map(|line| line["path"].to_string().to_lowercase())
         .collect();
-    let all = made.len();
-    made.sort_unstable();
-    made.dedup();
-    assert_eq!(made.len(), all, "{ledger:#?}");
-    assert!(here.count("POST", "/import") <= 2, "the challenge and one import");
+    let all = paths.len();
+    paths.sort_unstable();
+    paths.dedup();
+    assert_eq!(paths.len(), all, "{request_log:#?}");
+    assert!(env.count("POST", "/import") <= 2, "the challenge and one import");
 }
 
 /// Checks that the journal records no owned resource, and that the cloud contains no owned group.
-fn nothing_is_left(here: &TestEnvironment) {
-    let status = here.expect(0, &["status", "--format", "json"]);
+fn assert_nothing_left(env: &TestEnvironment) {
+    let status = env.expect(0, &["status", "--format", "json"]);
     let status: serde_json::Value = serde_json::from_str(&status.stdout).unwrap();
-    let ours: Vec<_> =
+    let owned: Vec<_> =
         status["steps"].as_array().unwrap().iter().filter(|step| step["ours"] == true).collect();
-    assert!(ours.is_empty(), "{ours:#?}");
-    let last = here.ledger().into_iter().rfind(|line| {
+    assert!(owned.is_empty(), "{owned:#?}");
+    let last = env.request_log().into_iter().rfind(|line| {
         let path = line["path"].as_str().unwrap().to_lowercase();
         line["method"] == "GET" && path.ends_with("/resourcegroups/rg-aks-istio-gateway-demo")
     });
@@ -63,68 +74,68 @@ fn nothing_is_left(here: &TestEnvironment) {
 
 #[cfg(unix)]
 #[test]
-fn stopped_again_and_again_a_run_comes_to_ready_and_then_to_nothing() {
-    let here = TestEnvironment::at_speed("400");
-    stopped(&here, &["up"], ("started", "network"), "TERM");
-    stopped(&here, &["up"], ("started", "cluster-ready"), hangup());
-    stopped(&here, &["up"], ("started", "gateways"), "INT");
-    let summary = here.expect(0, &["up", "--format", "json"]).summary();
+fn repeatedly_interrupted_runs_complete_up_and_down() {
+    let env = TestEnvironment::at_speed("400");
+    stopped(&env, &["up"], ("started", "network"), "TERM");
+    stopped(&env, &["up"], ("started", "cluster-ready"), hangup());
+    stopped(&env, &["up"], ("started", "gateways"), "INT");
+    let summary = env.expect(0, &["up", "--format", "json"]).summary();
     assert_eq!(summary["outcome"], "ready");
-    nothing_was_made_twice(&here);
+    assert_created_once(&env);
 
-    stopped(&here, &["down", "--yes"], ("note", "cluster"), "INT");
-    stopped(&here, &["down", "--yes"], ("undone", "cluster"), "TERM");
-    assert_eq!(here.expect(0, &["down", "--yes", "--format", "json"]).summary()["outcome"], "gone");
-    assert_eq!(here.count("DELETE", "/managedClusters/aks-istio-gateway-demo"), 1);
-    nothing_is_left(&here);
+    stopped(&env, &["down", "--yes"], ("note", "cluster"), "INT");
+    stopped(&env, &["down", "--yes"], ("undone", "cluster"), "TERM");
+    assert_eq!(env.expect(0, &["down", "--yes", "--format", "json"]).summary()["outcome"], "gone");
+    assert_eq!(env.count("DELETE", "/managedClusters/aks-istio-gateway-demo"), 1);
+    assert_nothing_left(&env);
 }
 
 #[cfg(unix)]
 #[test]
-fn what_was_stopped_on_its_way_up_can_be_taken_down() {
-    let here = TestEnvironment::at_speed("400");
-    stopped(&here, &["up"], ("started", "cluster-ready"), "INT");
-    here.expect(0, &["down", "--yes"]);
-    assert_eq!(here.count("DELETE", "/managedClusters/aks-istio-gateway-demo"), 1);
-    nothing_is_left(&here);
+fn an_interrupted_up_can_be_deleted() {
+    let env = TestEnvironment::at_speed("400");
+    stopped(&env, &["up"], ("started", "cluster-ready"), "INT");
+    env.expect(0, &["down", "--yes"]);
+    assert_eq!(env.count("DELETE", "/managedClusters/aks-istio-gateway-demo"), 1);
+    assert_nothing_left(&env);
 }
 
 #[cfg(unix)]
 #[test]
 fn the_second_signal_does_not_wait_for_an_answer() {
-    let here = TestEnvironment::at_speed("1");
+    let env = TestEnvironment::at_speed("1");
     // The response takes half a minute; a program that waits for it fails this test by the duration alone.
     let began = std::time::Instant::now();
-    let mut run = Running::start(&here, &["up", "--fault", "slow@PUT resourcegroups"]);
+    let mut run = RunningProcess::start(&env, &["up", "--fault", "slow@PUT resourcegroups"]);
     run.until_step("started", "resource-group");
     run.signal("INT");
     run.until(|event| event["event"] == "message");
     run.signal("INT");
-    let said = run.end();
-    assert_eq!(said.status.code(), Some(130), "{}", said.stderr);
+    let output = run.end();
+    assert_eq!(output.status.code(), Some(130), "{}", output.stderr);
     assert!(began.elapsed().as_secs() < 20, "it waited for the answer");
-    assert!(said.stderr.contains("landfall up"), "{}", said.stderr);
+    assert!(output.stderr.contains("landfall up"), "{}", output.stderr);
 
-    let up = here.command(&["up"]).env("LANDFALL_SIM_SPEED", "instant").output().unwrap();
+    let up = env.command(&["up"]).env("LANDFALL_SIM_SPEED", "instant").output().unwrap();
     assert!(up.status.success(), "{}", String::from_utf8_lossy(&up.stderr));
-    nothing_was_made_twice(&here);
+    assert_created_once(&env);
 }
 
 #[cfg(unix)]
 #[test]
-fn the_words_at_the_end_fit_a_terminal_and_claim_no_more_than_is_so() {
-    let here = TestEnvironment::at_speed("20");
-    let mut run = here.spawn(&["up"]);
+fn the_final_messages_fit_a_terminal_and_are_accurate() {
+    let env = TestEnvironment::at_speed("20");
+    let mut run = env.spawn(&["up"]);
     let mut stderr = BufReader::new(run.stderr.take().unwrap());
-    let mut said = String::new();
+    let mut output = String::new();
     // The cluster is in progress and the certificate waits for its role, and no run continues them.
-    while !said.contains("start    cluster-ready") || !said.contains("retry    certificate") {
-        assert!(stderr.read_line(&mut said).unwrap() > 0, "{said}");
+    while !output.contains("start    cluster-ready") || !output.contains("retry    certificate") {
+        assert!(stderr.read_line(&mut output).unwrap() > 0, "{output}");
     }
     signal(&run, "INT");
-    stderr.read_to_string(&mut said).unwrap();
-    assert_eq!(run.wait().unwrap().code(), Some(130), "{said}");
-    let (_, stopping) = said.split_once("note ").unwrap();
+    stderr.read_to_string(&mut output).unwrap();
+    assert_eq!(run.wait().unwrap().code(), Some(130), "{output}");
+    let (_, stopping) = output.split_once("note ").unwrap();
     let (rows, closing) = stopping.split_once("\n\n").unwrap();
     let mut rows: Vec<&str> = rows.lines().filter_map(|line| line.get(10..)).collect();
     rows.retain(|row| row.starts_with("stopped  cluster-ready") || row.starts_with("stopped  certificate"));

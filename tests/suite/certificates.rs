@@ -3,7 +3,7 @@
 use crate::environment::{TestEnvironment, pfx};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use landfall_cloud::{
-    Meter, Secret,
+    RequestCounter, Secret,
     certificate::{Leaf, Material},
     kubernetes::{Cluster, Kind},
 };
@@ -12,10 +12,11 @@ use p12_keystore::Pkcs12Archive;
 use x509_parser::{certificate::X509Certificate, prelude::FromDer};
 
 /// Returns the Secret's two values, read through the cluster's API after the end of the run.
-pub async fn secret(here: &TestEnvironment) -> (String, String) {
-    let sim = Sim::open(&here.state().join("sim"), Options::default()).await.unwrap();
-    let kubeconfig = std::fs::read_to_string(here.state().join("kubeconfig")).unwrap();
-    let cluster = Cluster::connect(&Secret::new(kubeconfig), None, &Meter::default(), 60.0).await.unwrap();
+pub async fn secret(env: &TestEnvironment) -> (String, String) {
+    let sim = Sim::open(&env.state().join("sim"), Options::default()).await.unwrap();
+    let kubeconfig = std::fs::read_to_string(env.state().join("kubeconfig")).unwrap();
+    let cluster =
+        Cluster::connect(&Secret::new(kubeconfig), None, &RequestCounter::default(), 60.0).await.unwrap();
     let secret = cluster.get(&Kind::SECRET, Some("default"), "gateway-tls-secret").await.unwrap().unwrap();
     let half = |key: &str| {
         let encoded = secret.data["data"][key].as_str().unwrap();
@@ -42,11 +43,11 @@ async fn every_pfx_that_openssl_writes_comes_out_of_the_secret() {
         ("rsa-chain.pfx", "hunter2", 3),
         ("ec-chain.pfx", "hunter2", 3),
     ] {
-        let here = TestEnvironment::instant()
+        let env = TestEnvironment::instant()
             .with("SSL_PFX_PATH", pfx(file).to_str().unwrap())
             .with("SSL_PFX_PASSWORD", password);
-        here.expect(0, &["up"]);
-        let (crt, key) = secret(&here).await;
+        env.expect(0, &["up"]);
+        let (crt, key) = secret(&env).await;
         let bytes = std::fs::read(pfx(file)).unwrap();
         let given = Pkcs12Archive::from_pkcs12(&bytes, password).unwrap();
         let out = blocks(&crt, "CERTIFICATE");
@@ -70,16 +71,16 @@ async fn every_pfx_that_openssl_writes_comes_out_of_the_secret() {
 
 #[test]
 fn a_new_pfx_replaces_the_certificate_and_the_same_one_does_not() {
-    let here = TestEnvironment::instant().with("SSL_PFX_PASSWORD", "hunter2");
+    let env = TestEnvironment::instant().with("SSL_PFX_PASSWORD", "hunter2");
     let first = pfx("rsa.pfx");
     let second = pfx("ec.pfx");
     let up = |file: &std::path::Path| {
-        let said = here.command(&["up", "--format", "json"]).env("SSL_PFX_PATH", file).output().unwrap();
-        assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
+        let output = env.command(&["up", "--format", "json"]).env("SSL_PFX_PATH", file).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     };
     up(&first);
     up(&first);
-    assert_eq!(here.count("POST", "/import"), 2, "the challenge and the import");
+    assert_eq!(env.count("POST", "/import"), 2, "the challenge and the import");
     up(&second);
-    assert!(here.count("POST", "/import") > 2);
+    assert!(env.count("POST", "/import") > 2);
 }

@@ -1,7 +1,7 @@
 //! Endpoints of a settings file: a server that landfall does not know receives nothing without consent, and
 //! no token of one cloud goes to another.
 
-use crate::environment::{Said, TestEnvironment};
+use crate::environment::{CommandOutput, TestEnvironment};
 use std::{
     io::{BufRead, BufReader, Write},
     net::TcpListener,
@@ -39,30 +39,30 @@ impl Recorder {
 }
 
 /// Runs commands beside a settings file with this `[endpoints]` table.
-struct Scene {
+struct EndpointTest {
     recorder: Recorder,
-    here: TestEnvironment,
+    env: TestEnvironment,
 }
 
-impl Scene {
+impl EndpointTest {
     fn new(endpoints: &str) -> Self {
         let recorder = Recorder::start();
-        let here = TestEnvironment::instant()
+        let env = TestEnvironment::instant()
             .with("AZURE_TENANT_ID", "11111111-1111-1111-1111-111111111111")
             .with("AZURE_CLIENT_ID", "22222222-2222-2222-2222-222222222222")
             .with("AZURE_CLIENT_SECRET", SECRET)
             .with("HTTPS_PROXY", &recorder.address);
-        here.write("landfall.toml", format!("cloud = \"azure\"\n\n[endpoints]\n{endpoints}"));
-        Self { recorder, here }
+        env.write("landfall.toml", format!("cloud = \"azure\"\n\n[endpoints]\n{endpoints}"));
+        Self { recorder, env }
     }
 
     /// Runs a command that must end with exit 2 before anything is sent or written.
-    fn refused(&self, arguments: &[&str]) -> Said {
-        let said = self.here.expect(2, arguments);
+    fn refused(&self, arguments: &[&str]) -> CommandOutput {
+        let output = self.env.expect(2, arguments);
         assert_eq!(self.recorder.lines(), Vec::<String>::new(), "{arguments:?} sent something");
-        assert!(!said.stderr.contains(SECRET) && said.stderr.contains("hint"), "{}", said.stderr);
-        assert!(!self.here.state().exists(), "{arguments:?} made a state folder");
-        said
+        assert!(!output.stderr.contains(SECRET) && output.stderr.contains("hint"), "{}", output.stderr);
+        assert!(!self.env.state().exists(), "{arguments:?} made a state folder");
+        output
     }
 }
 
@@ -71,11 +71,11 @@ const FOREIGN: &str = "login = \"https://login.private.example\"\narm = \"https:
 
 #[test]
 fn a_found_file_sends_no_credentials_to_unknown_endpoints() {
-    let scene = Scene::new(FOREIGN);
+    let endpoint_test = EndpointTest::new(FOREIGN);
     for command in [&["up"][..], &["plan"], &["up", "--yes"], &["doctor"]] {
-        let said = scene.refused(command);
+        let output = endpoint_test.refused(command);
         for word in ["login.private.example", "landfall.toml:3", "--config landfall.toml"] {
-            assert!(said.stderr.contains(word), "{word}: {}", said.stderr);
+            assert!(output.stderr.contains(word), "{word}: {}", output.stderr);
         }
     }
 }
@@ -88,25 +88,25 @@ fn every_single_unknown_endpoint_needs_consent() {
         "vault_suffix = \"vault.private.example\"\n",
         "login = \"https://login.microsoftonline.com:8443\"\n",
     ] {
-        Scene::new(line).refused(&["plan"]);
+        EndpointTest::new(line).refused(&["plan"]);
     }
 }
 
 #[test]
 fn other_authorities_for_public_azure_need_consent() {
-    let scene = Scene::new("ca_file = \"ca.pem\"\n");
-    scene.here.write("ca.pem", "-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n");
-    let said = scene.refused(&["plan"]);
-    assert!(said.stderr.contains("ca_file"), "{}", said.stderr);
+    let endpoint_test = EndpointTest::new("ca_file = \"ca.pem\"\n");
+    endpoint_test.env.write("ca.pem", "-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n");
+    let output = endpoint_test.refused(&["plan"]);
+    assert!(output.stderr.contains("ca_file"), "{}", output.stderr);
 }
 
 #[test]
-fn a_file_that_a_person_names_may_lead_to_unknown_endpoints() {
-    let scene = Scene::new(FOREIGN);
-    let said = scene.here.run(&["plan", "--config", "landfall.toml"]);
-    assert_ne!(said.status.code(), Some(2), "{}", said.stderr);
-    let lines = scene.recorder.lines();
-    assert!(!lines.is_empty(), "{}", said.stderr);
+fn a_file_named_by_flag_may_contain_unknown_endpoints() {
+    let endpoint_test = EndpointTest::new(FOREIGN);
+    let output = endpoint_test.env.run(&["plan", "--config", "landfall.toml"]);
+    assert_ne!(output.status.code(), Some(2), "{}", output.stderr);
+    let lines = endpoint_test.recorder.lines();
+    assert!(!lines.is_empty(), "{}", output.stderr);
     assert!(lines.iter().all(|line| line.contains("login.private.example")), "{lines:?}");
 }
 
@@ -117,8 +117,8 @@ fn endpoints_of_two_clouds_are_refused_even_with_consent() {
         "vault_suffix = \"vault.usgovcloudapi.net\"\n",
         "login = \"https://login.microsoftonline.us\"\n",
     ] {
-        let said = Scene::new(endpoints).refused(&["plan", "--config", "landfall.toml"]);
-        assert!(said.stderr.contains("public Azure"), "{}", said.stderr);
+        let output = EndpointTest::new(endpoints).refused(&["plan", "--config", "landfall.toml"]);
+        assert!(output.stderr.contains("public Azure"), "{}", output.stderr);
     }
 }
 
@@ -129,8 +129,11 @@ fn a_token_of_another_audience_is_refused_even_with_consent() {
         "vault_audience = \"https://vault.azure.net\"\n",
         "arm_audience = \"https://graph.microsoft.com/\"\n",
     ] {
-        let said =
-            Scene::new(&format!("{FOREIGN}{audience}")).refused(&["plan", "--config", "landfall.toml"]);
-        assert!(said.stderr.contains("must not go to"), "{}", said.stderr);
+        let output = EndpointTest::new(&format!("{FOREIGN}{audience}")).refused(&[
+            "plan",
+            "--config",
+            "landfall.toml",
+        ]);
+        assert!(output.stderr.contains("must not go to"), "{}", output.stderr);
     }
 }

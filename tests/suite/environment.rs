@@ -23,7 +23,7 @@ fn seed() -> u64 {
 }
 
 /// The output of a run, and its exit code.
-pub struct Said {
+pub struct CommandOutput {
     /// The standard output.
     pub stdout: String,
     /// The standard error: progress and messages.
@@ -73,9 +73,9 @@ impl TestEnvironment {
         command
     }
 
-    pub fn run(&self, arguments: &[&str]) -> Said {
+    pub fn run(&self, arguments: &[&str]) -> CommandOutput {
         let output = self.command(arguments).output().unwrap();
-        Said {
+        CommandOutput {
             stdout: String::from_utf8(output.stdout).unwrap(),
             stderr: String::from_utf8(output.stderr).unwrap(),
             status: output.status,
@@ -83,10 +83,10 @@ impl TestEnvironment {
     }
 
     /// Runs, and prints all output if the exit code is unexpected.
-    pub fn expect(&self, code: i32, arguments: &[&str]) -> Said {
-        let said = self.run(arguments);
-        assert_eq!(said.status.code(), Some(code), "{arguments:?}\n{}\n{}", said.stdout, said.stderr);
-        said
+    pub fn expect(&self, code: i32, arguments: &[&str]) -> CommandOutput {
+        let output = self.run(arguments);
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}\n{}\n{}", output.stdout, output.stderr);
+        output
     }
 
     pub fn spawn(&self, arguments: &[&str]) -> Child {
@@ -94,7 +94,7 @@ impl TestEnvironment {
     }
 
     /// Returns every request that the cloud has answered, in order.
-    pub fn ledger(&self) -> Vec<Value> {
+    pub fn request_log(&self) -> Vec<Value> {
         let text = std::fs::read_to_string(self.state().join("sim/ledger.jsonl")).unwrap_or_default();
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
@@ -106,7 +106,7 @@ impl TestEnvironment {
             let path = line["path"].as_str().unwrap().to_ascii_lowercase();
             line["method"] == method && path.contains(&part)
         };
-        self.ledger().iter().filter(is).count()
+        self.request_log().iter().filter(is).count()
     }
 
     /// Rewrites the journal in the format without seals, for tests that edit it.
@@ -149,7 +149,7 @@ impl TestEnvironment {
     }
 }
 
-impl Said {
+impl CommandOutput {
     /// Returns the events of `--format json`.
     pub fn events(&self) -> Vec<Value> {
         self.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect()

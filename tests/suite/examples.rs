@@ -20,10 +20,10 @@ fn run(script: &str) -> String {
     }
     shell.env("LANDFALL_SIM_SPEED", "instant").env("DEMO_PAUSE", "0");
     let output = shell.output().unwrap();
-    let said =
+    let text =
         format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "{said}");
-    said
+    assert!(output.status.success(), "{text}");
+    text
 }
 
 fn has(tool: &str) -> bool {
@@ -35,24 +35,24 @@ fn has(tool: &str) -> bool {
 }
 
 #[test]
-fn the_demo_goes_from_nothing_to_nothing() {
+fn the_demo_creates_and_deletes_everything() {
     if !has("bash") || !has("curl") {
         return;
     }
-    let said = run("demo/run.sh");
-    let at = |what: &str| said.find(what).unwrap_or_else(|| panic!("{what} is not in:\n{said}"));
-    assert!(at("checks passed") < at("BACKEND_") && at("BACKEND_") < at("Deleted in"), "{said}");
-    assert_eq!(said.matches("checks passed").count(), 3, "{said}");
+    let output = run("demo/run.sh");
+    let at = |what: &str| output.find(what).unwrap_or_else(|| panic!("{what} is not in:\n{output}"));
+    assert!(at("checks passed") < at("BACKEND_") && at("BACKEND_") < at("Deleted in"), "{output}");
+    assert_eq!(output.matches("checks passed").count(), 3, "{output}");
 }
 
 #[test]
-fn everything_that_is_typed_to_test_an_environment_says_what_it_should() {
+fn every_documented_test_command_has_the_expected_output() {
     if !has("bash") {
         return;
     }
-    let said = run("testing-it-all/run.sh");
-    match said.contains("skipped:") {
-        true => println!("{said}"),
-        false => assert!(said.contains("28 of 28 as expected"), "{said}"),
+    let output = run("testing-it-all/run.sh");
+    match output.contains("skipped:") {
+        true => println!("{output}"),
+        false => assert!(output.contains("28 of 28 as expected"), "{output}"),
     }
 }

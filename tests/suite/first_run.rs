@@ -4,23 +4,23 @@ use crate::environment::TestEnvironment;
 use serde_json::Value;
 
 #[test]
-fn the_first_run_makes_the_environment_and_the_second_changes_nothing() {
-    let here = TestEnvironment::instant();
-    let first = here.expect(0, &["up", "--format", "json"]).summary();
+fn the_first_run_creates_the_environment_and_the_second_changes_nothing() {
+    let env = TestEnvironment::instant();
+    let first = env.expect(0, &["up", "--format", "json"]).summary();
     assert_eq!(first["outcome"], "ready");
     assert_eq!((&first["failed"], &first["blocked"]), (&0.into(), &0.into()));
     let addresses: Vec<&str> =
         ["httpbin-gateway", "echo-gateway"].map(|name| first["gateways"][name].as_str().unwrap()).into();
     assert!(addresses.iter().all(|address| address.starts_with("127.0.0.")) && addresses[0] != addresses[1]);
-    let after_first = here.ledger().len();
+    let after_first = env.request_log().len();
 
-    let second = here.expect(0, &["up", "--format", "json"]);
+    let second = env.expect(0, &["up", "--format", "json"]);
     let summary = second.summary();
     assert_eq!((&summary["created"], &summary["changed"]), (&0.into(), &0.into()), "{summary}");
     assert_eq!(summary["found"], 17);
     assert!(summary["requests"].as_u64().unwrap() <= 30, "{} requests", summary["requests"]);
 
-    let writes: Vec<Value> = here.ledger().split_off(after_first).into_iter().filter(is_write).collect();
+    let writes: Vec<Value> = env.request_log().split_off(after_first).into_iter().filter(is_write).collect();
     assert!(writes.is_empty(), "{writes:#?}");
 }
 
@@ -41,8 +41,8 @@ fn is_write(line: &Value) -> bool {
 
 #[test]
 fn every_step_is_started_and_finished_in_the_order_of_the_graph() {
-    let here = TestEnvironment::instant();
-    let events = here.expect(0, &["up", "--format", "json"]).events();
+    let env = TestEnvironment::instant();
+    let events = env.expect(0, &["up", "--format", "json"]).events();
     let opened = events.iter().find(|event| event["event"] == "opened").unwrap();
     assert_eq!((&opened["environment"], &opened["cloud"]), (&"default".into(), &"sim".into()));
     let steps = opened["steps"].as_array().unwrap();
@@ -58,10 +58,10 @@ fn every_step_is_started_and_finished_in_the_order_of_the_graph() {
 }
 
 #[test]
-fn no_secret_is_in_any_file_of_ours() {
-    let here = TestEnvironment::instant();
-    here.expect(0, &["up"]);
-    for file in here.files() {
+fn no_secret_is_in_any_state_file() {
+    let env = TestEnvironment::instant();
+    env.expect(0, &["up"]);
+    for file in env.files() {
         // The simulated cloud stores its own secrets, and a kubeconfig is a credential by purpose.
         if file.components().any(|part| part.as_os_str() == "sim") || file.ends_with("kubeconfig") {
             continue;
@@ -74,10 +74,10 @@ fn no_secret_is_in_any_file_of_ours() {
 }
 
 #[test]
-fn status_tells_the_records_to_enter_when_there_is_no_zone() {
-    let here = TestEnvironment::instant();
-    here.expect(0, &["up"]);
-    let status = here.expect(0, &["status", "--format", "json"]);
+fn without_a_zone_status_lists_the_dns_records_to_create() {
+    let env = TestEnvironment::instant();
+    env.expect(0, &["up"]);
+    let status = env.expect(0, &["status", "--format", "json"]);
     let status: Value = serde_json::from_str(&status.stdout).unwrap();
     assert_eq!(status["dns"]["managed"], false);
     let names: Vec<&str> =

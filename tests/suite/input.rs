@@ -3,24 +3,24 @@
 use crate::environment::{TestEnvironment, pfx};
 
 /// Runs `up`, which must fail with all these words, and leave no trace.
-fn refused(here: &TestEnvironment, words: &[&str]) {
-    let said = here.expect(2, &["up"]);
+fn refused(env: &TestEnvironment, words: &[&str]) {
+    let output = env.expect(2, &["up"]);
     for word in words {
-        assert!(said.stderr.contains(word), "{word:?} is not said:\n{}", said.stderr);
+        assert!(output.stderr.contains(word), "{word:?} is not said:\n{}", output.stderr);
     }
-    assert!(said.stderr.contains("hint"), "no hint:\n{}", said.stderr);
-    assert!(said.stdout.is_empty());
-    assert!(!here.state().exists(), "a state folder was made");
+    assert!(output.stderr.contains("hint"), "no hint:\n{}", output.stderr);
+    assert!(output.stdout.is_empty());
+    assert!(!env.state().exists(), "a state folder was made");
 }
 
 fn file(text: &str) -> TestEnvironment {
-    let here = TestEnvironment::instant();
-    here.write("landfall.toml", text);
-    here
+    let env = TestEnvironment::instant();
+    env.write("landfall.toml", text);
+    env
 }
 
 #[test]
-fn an_unknown_key_is_named_with_its_line_and_the_near_one() {
+fn an_unknown_key_is_reported_with_its_line_and_the_nearest_key() {
     refused(
         &file("domain = \"a.example.com\"\n\n[cluster]\nnode_sise = \"x\"\n"),
         &["landfall.toml:4", "node_sise", "node_size"],
@@ -33,11 +33,11 @@ fn a_wrong_type_is_named_with_its_line() {
 }
 
 #[test]
-fn every_mistake_is_said_at_once_with_where_it_came_from() {
-    let here = file("[network]\nsubnet_prefix = \"10.9.0.0/22\"\n\n[canary]\nstable = 90\ncanary = 20\n")
+fn every_config_error_is_reported_at_once_with_its_source() {
+    let env = file("[network]\nsubnet_prefix = \"10.9.0.0/22\"\n\n[canary]\nstable = 90\ncanary = 20\n")
         .with("DOMAIN_NAME", "not a domain")
         .with("KEYVAULT_NAME", "kv--bad");
-    refused(&here, &["DOMAIN_NAME", "KEYVAULT_NAME", "10.9.0.0/22", "90", "20", "100"]);
+    refused(&env, &["DOMAIN_NAME", "KEYVAULT_NAME", "10.9.0.0/22", "90", "20", "100"]);
 }
 
 #[test]
@@ -65,12 +65,14 @@ fn a_vault_name_against_the_rules_is_refused() {
 
 #[test]
 fn a_kubernetes_version_that_the_region_does_not_offer_is_refused_with_the_list() {
-    let here = TestEnvironment::instant().with("K8S_VERSION", "1.12");
-    let said = here.expect(3, &["up"]);
+    let env = TestEnvironment::instant().with("K8S_VERSION", "1.12");
+    let output = env.expect(3, &["up"]);
     for word in ["1.12", "eastus", "1.36"] {
-        assert!(said.stderr.contains(word), "{word}: {}", said.stderr);
+        assert!(output.stderr.contains(word), "{word}: {}", output.stderr);
     }
-    assert!(here.ledger().iter().all(|line| line["method"] == "GET" || asks(line["path"].as_str().unwrap())));
+    assert!(
+        env.request_log().iter().all(|line| line["method"] == "GET" || asks(line["path"].as_str().unwrap()))
+    );
 }
 
 /// Returns whether a POST changes nothing: the sign-in, and checks of names and policies.
@@ -79,22 +81,22 @@ fn asks(path: &str) -> bool {
 }
 
 #[test]
-fn every_certificate_that_cannot_work_has_its_own_words() {
+fn every_unusable_certificate_has_its_own_message() {
     for (name, password, words) in [
         ("rsa.pfx", "wrong", &["password"][..]),
         ("pem-by-mistake.pfx", "hunter2", &["PEM", "openssl pkcs12 -export"]),
         ("expired.pfx", "hunter2", &["expired"]),
         ("wrong-domain.pfx", "hunter2", &["demo.example.com"]),
     ] {
-        let here = TestEnvironment::instant()
+        let env = TestEnvironment::instant()
             .with("SSL_PFX_PATH", pfx(name).to_str().unwrap())
             .with("SSL_PFX_PASSWORD", password);
-        refused(&here, words);
+        refused(&env, words);
     }
 }
 
 #[test]
 fn a_password_is_never_an_argument() {
-    let here = TestEnvironment::instant();
-    here.expect(2, &["up", "--certificate-password", "x"]);
+    let env = TestEnvironment::instant();
+    env.expect(2, &["up", "--certificate-password", "x"]);
 }

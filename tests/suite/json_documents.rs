@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 /// Keys whose string values are a closed set that scripts compare with.
 const CLOSED: [&str; 9] = ["event", "how", "outcome", "residue", "state", "action", "check", "entry", "kind"];
 
-/// Collects the paths of a document with their types: `steps[].ours: bool`.
+/// Collects the paths of a document with their types: `steps[].owned: bool`.
 fn paths(value: &Value, path: &str, into: &mut BTreeSet<String>) {
     let name = |kind: &str| format!("{path}: {kind}");
     match value {
@@ -40,14 +40,14 @@ fn shape<'a>(title: &str, name: &str, documents: impl IntoIterator<Item = &'a Va
 }
 
 #[test]
-fn every_document_and_every_event_has_the_keys_that_scripts_know() {
-    let here = TestEnvironment::instant();
+fn every_document_and_every_event_has_the_documented_keys() {
+    let env = TestEnvironment::instant();
     let mut blocks = Vec::new();
     let mut run = |title: &str, code: i32, arguments: &[&str]| {
-        let said = here.expect(code, arguments);
-        let lines: Vec<Value> = match serde_json::from_str(&said.stdout) {
+        let output = env.expect(code, arguments);
+        let lines: Vec<Value> = match serde_json::from_str(&output.stdout) {
             Ok(document) => vec![document],
-            Err(_) => said.events(),
+            Err(_) => output.events(),
         };
         blocks.push(shape(title, "event", &lines));
     };
@@ -68,6 +68,6 @@ fn every_document_and_every_event_has_the_keys_that_scripts_know() {
     run("rotate", 0, &["rotate", "--format", "json"]);
     run("down", 0, &["down", "--yes", "--format", "json"]);
     run("status afterwards", 0, &["status", "--format", "json"]);
-    blocks.push(shape("the journal", "entry", &here.journal()));
+    blocks.push(shape("the journal", "entry", &env.journal()));
     settings().bind(|| insta::assert_snapshot!("json_documents", blocks.join("\n")));
 }

@@ -14,11 +14,11 @@ const JSON: &str = "{\"apiVersion\": \"v1\", \"kind\": \"Config\", \"clusters\":
 const CONTEXT: &str = "aks-istio-gateway-demo";
 
 fn with_kubeconfig(file: &str, bytes: impl AsRef<[u8]>) -> (TestEnvironment, PathBuf) {
-    let here = TestEnvironment::instant();
-    let path = here.write(file, bytes);
+    let env = TestEnvironment::instant();
+    let path = env.write(file, bytes);
     private(&path);
-    let here = here.with("KUBECONFIG", path.to_str().unwrap());
-    (here, path)
+    let env = env.with("KUBECONFIG", path.to_str().unwrap());
+    (env, path)
 }
 
 fn private(path: &Path) {
@@ -38,14 +38,14 @@ fn utf16(text: &str) -> Vec<u8> {
 }
 
 #[test]
-fn a_kubeconfig_of_any_form_is_given_back_byte_for_byte() {
+fn a_kubeconfig_of_any_form_is_restored_byte_for_byte() {
     let ended = "---\napiVersion: v1\nkind: Config\nclusters: []\ncontexts: []\nusers: []\ncurrent-context: \"\"\n...\n";
     for before in [Vec::new(), ended.into(), JSON.into(), utf16("apiVersion: v1\r\nkind: Config\r\n")] {
-        let (here, path) = with_kubeconfig("kube/config", &before);
-        here.expect(0, &["up"]);
+        let (env, path) = with_kubeconfig("kube/config", &before);
+        env.expect(0, &["up"]);
         assert_ne!(fs::read(&path).unwrap(), before);
         assert_eq!(names(path.parent().unwrap()), ["config"], "nothing else is beside it");
-        here.expect(0, &["down", "--yes"]);
+        env.expect(0, &["down", "--yes"]);
         assert_eq!(fs::read(&path).unwrap(), before);
         assert_eq!(names(path.parent().unwrap()), ["config"]);
     }
@@ -55,18 +55,18 @@ fn a_kubeconfig_of_any_form_is_given_back_byte_for_byte() {
 #[test]
 fn a_symbolic_link_stays_and_no_credential_stays_in_its_target() {
     for there in [true, false] {
-        let here = TestEnvironment::instant();
-        let (link, target) = (here.path().join("link"), here.path().join("real/config"));
+        let env = TestEnvironment::instant();
+        let (link, target) = (env.path().join("link"), env.path().join("real/config"));
         fs::create_dir(target.parent().unwrap()).unwrap();
         if there {
             fs::write(&target, "").unwrap();
             private(&target);
         }
         std::os::unix::fs::symlink("real/config", &link).unwrap();
-        let here = here.with("KUBECONFIG", link.to_str().unwrap());
-        here.expect(0, &["up"]);
+        let env = env.with("KUBECONFIG", link.to_str().unwrap());
+        env.expect(0, &["up"]);
         assert!(fs::read_to_string(&target).unwrap().contains(CONTEXT));
-        here.expect(0, &["down", "--yes"]);
+        env.expect(0, &["down", "--yes"]);
         assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
         let left = fs::read_to_string(&target).ok();
         assert_eq!(left.as_deref(), there.then_some(""));
@@ -75,24 +75,24 @@ fn a_symbolic_link_stays_and_no_credential_stays_in_its_target() {
 
 #[cfg(unix)]
 #[test]
-fn a_link_that_leads_elsewhere_since_leaves_no_credential_where_it_led() {
-    let here = TestEnvironment::instant();
-    let link = here.path().join("link");
+fn a_changed_symbolic_link_leaves_no_credential_in_its_old_target() {
+    let env = TestEnvironment::instant();
+    let link = env.path().join("link");
     std::os::unix::fs::symlink("first", &link).unwrap();
-    let here = here.with("KUBECONFIG", link.to_str().unwrap());
-    here.expect(0, &["up"]);
+    let env = env.with("KUBECONFIG", link.to_str().unwrap());
+    env.expect(0, &["up"]);
     fs::remove_file(&link).unwrap();
     std::os::unix::fs::symlink("second", &link).unwrap();
-    here.expect(0, &["down", "--yes"]);
-    assert!(!here.path().join("first").exists());
-    assert!(fs::symlink_metadata(&link).unwrap().is_symlink() && !here.path().join("second").exists());
+    env.expect(0, &["down", "--yes"]);
+    assert!(!env.path().join("first").exists());
+    assert!(fs::symlink_metadata(&link).unwrap().is_symlink() && !env.path().join("second").exists());
 }
 
 /// The bytes of a kubeconfig, what is done to the file, and the words of the refusal.
 type Case<'a> = (&'a [u8], &'a dyn Fn(&Path), &'a str);
 
 #[test]
-fn what_cannot_be_merged_later_is_refused_before_anything_is_created() {
+fn an_unmergeable_kubeconfig_is_refused_before_any_creation() {
     let lock = |path: &Path| {
         let lock = fs::File::create(format!("{}.lock", path.display())).unwrap();
         lock.set_modified(std::time::SystemTime::now() - std::time::Duration::from_secs(600)).unwrap();
@@ -105,29 +105,29 @@ fn what_cannot_be_merged_later_is_refused_before_anything_is_created() {
         (b"&anchor\n", &nothing, "cannot be changed"),
         (b"", &lock, "config.lock"),
     ];
-    for (bytes, prepare, words) in cases {
-        let (here, path) = with_kubeconfig("kube/config", bytes);
+    for (bytes, prepare, fragment) in cases {
+        let (env, path) = with_kubeconfig("kube/config", bytes);
         prepare(&path);
         let beside = names(path.parent().unwrap());
-        let said = here.expect(2, &["up"]).stderr;
-        assert!(said.contains(words) && said.contains("hint:"), "{words}: {said}");
+        let output = env.expect(2, &["up"]).stderr;
+        assert!(output.contains(fragment) && output.contains("hint:"), "{fragment}: {output}");
         assert_eq!((fs::read(&path).unwrap().as_slice(), names(path.parent().unwrap())), (bytes, beside));
-        assert!(!here.state().exists(), "a state folder was made");
+        assert!(!env.state().exists(), "a state folder was made");
     }
 }
 
 #[cfg(unix)]
 #[test]
-fn a_kubeconfig_that_other_users_may_read_is_warned_of_before_it_holds_credentials() {
-    let (here, path) = with_kubeconfig("config", "");
+fn a_kubeconfig_readable_by_others_causes_a_warning() {
+    let (env, path) = with_kubeconfig("config", "");
     fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
-    let plan = here.expect(0, &["plan"]);
+    let plan = env.expect(0, &["plan"]);
     let shown = format!("{}{}", plan.stdout, plan.stderr).split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(shown.contains("mode 0644") && shown.contains("chmod 600"), "{shown}");
-    let said = here.expect(0, &["up"]).stderr;
-    assert!(said.contains("mode 0644"), "{said}");
+    let output = env.expect(0, &["up"]).stderr;
+    assert!(output.contains("mode 0644"), "{output}");
     private(&path);
-    assert!(!here.expect(0, &["up"]).stderr.contains("chmod"));
+    assert!(!env.expect(0, &["up"]).stderr.contains("chmod"));
 }
 
 #[cfg(unix)]
@@ -135,26 +135,26 @@ fn a_kubeconfig_that_other_users_may_read_is_warned_of_before_it_holds_credentia
 fn a_kubeconfig_that_cannot_be_replaced_is_written_in_place() {
     use std::os::unix::fs::MetadataExt as _;
     let before = "# mine\napiVersion: v1\nkind: Config\n";
-    let (here, path) = with_kubeconfig("kube/config", before);
+    let (env, path) = with_kubeconfig("kube/config", before);
     // As with a mount point, a rename would separate the two names.
-    let other = here.path().join("other");
+    let other = env.path().join("other");
     fs::hard_link(&path, &other).unwrap();
     let number = fs::metadata(&path).unwrap().ino();
-    here.expect(0, &["up"]);
+    env.expect(0, &["up"]);
     assert!(fs::read_to_string(&other).unwrap().contains(CONTEXT));
-    here.expect(0, &["down", "--yes"]);
+    env.expect(0, &["down", "--yes"]);
     assert_eq!(
         (fs::read_to_string(&path).unwrap().as_str(), fs::metadata(&path).unwrap().ino()),
         (before, number)
     );
-    assert!(!here.state().join("kubeconfig.backup").exists());
+    assert!(!env.state().join("kubeconfig.backup").exists());
 }
 
 #[cfg(unix)]
 #[test]
-fn half_a_text_that_a_killed_run_wrote_in_place_becomes_whole_again() {
-    let (here, path) = with_kubeconfig("kube/config", "# mine\napiVersion: v1\nkind: Config\n");
-    here.expect(0, &["up"]);
+fn a_partial_in_place_write_of_a_killed_run_is_completed() {
+    let (env, path) = with_kubeconfig("kube/config", "# mine\napiVersion: v1\nkind: Config\n");
+    env.expect(0, &["up"]);
     let whole = fs::read(&path).unwrap();
     let new = b"clusters: [ {a";
     let torn = [&new[..], &whole[new.len()..]].concat();
@@ -171,9 +171,9 @@ fn half_a_text_that_a_killed_run_wrote_in_place_becomes_whole_again() {
     };
     let target = fs::canonicalize(&path).unwrap();
     let record = serde_json::json!({"file": target, "before": base64(&whole), "after": base64(&[new, &whole[..]].concat())});
-    fs::write(here.state().join("kubeconfig.backup"), record.to_string()).unwrap();
+    fs::write(env.state().join("kubeconfig.backup"), record.to_string()).unwrap();
     fs::write(&path, torn).unwrap();
-    here.expect(0, &["up"]);
+    env.expect(0, &["up"]);
     assert_eq!(fs::read(&path).unwrap(), whole);
-    assert!(!here.state().join("kubeconfig.backup").exists());
+    assert!(!env.state().join("kubeconfig.backup").exists());
 }

@@ -11,8 +11,8 @@ use std::{
 fn await_event(run: &mut Child, event: &str, step: &str) {
     let lines = BufReader::new(run.stdout.as_mut().unwrap()).lines();
     for line in lines.map(Result::unwrap) {
-        let said: Value = serde_json::from_str(&line).unwrap();
-        if said["event"] == event && said["step"] == step {
+        let output: Value = serde_json::from_str(&line).unwrap();
+        if output["event"] == event && output["step"] == step {
             return;
         }
     }
@@ -20,33 +20,33 @@ fn await_event(run: &mut Child, event: &str, step: &str) {
 }
 
 #[test]
-fn killed_while_the_cluster_is_being_made_the_next_run_attaches_to_it() {
-    let here = TestEnvironment::at_speed("200");
-    let mut run = here.spawn(&["up", "--format", "json"]);
+fn after_a_kill_during_cluster_creation_the_next_run_attaches() {
+    let env = TestEnvironment::at_speed("200");
+    let mut run = env.spawn(&["up", "--format", "json"]);
     await_event(&mut run, "started", "cluster-ready");
     run.kill().unwrap();
     run.wait().unwrap();
 
-    let summary = here.expect(0, &["up", "--format", "json"]).summary();
+    let summary = env.expect(0, &["up", "--format", "json"]).summary();
     assert_eq!(summary["outcome"], "ready");
-    assert_eq!(here.count("PUT", "/managedClusters/aks-istio-gateway-demo"), 1);
+    assert_eq!(env.count("PUT", "/managedClusters/aks-istio-gateway-demo"), 1);
 }
 
 #[test]
-fn killed_before_the_answer_is_read_nothing_is_made_twice() {
+fn a_run_killed_before_the_response_creates_nothing_twice() {
     for step in ["resource-group", "network", "key-vault", "cluster", "certificate", "tls-secret", "gateways"]
     {
-        let here = TestEnvironment::at_speed("400");
-        let mut run = here.spawn(&["up", "--format", "json"]);
+        let env = TestEnvironment::at_speed("400");
+        let mut run = env.spawn(&["up", "--format", "json"]);
         await_event(&mut run, "started", step);
         run.kill().unwrap();
         run.wait().unwrap();
 
-        let summary = here.expect(0, &["up", "--format", "json"]).summary();
+        let summary = env.expect(0, &["up", "--format", "json"]).summary();
         assert_eq!(summary["outcome"], "ready", "killed in {step}");
         let created = |line: &Value| line["method"] == "PUT" && line["status"] == 201;
-        let paths: Vec<String> = here
-            .ledger()
+        let paths: Vec<String> = env
+            .request_log()
             .iter()
             .filter(|l| created(l))
             .map(|l| l["path"].to_string().to_lowercase())
@@ -59,11 +59,11 @@ fn killed_before_the_answer_is_read_nothing_is_made_twice() {
 }
 
 #[test]
-fn a_second_run_beside_the_first_is_refused_and_told_who_holds_the_lock() {
-    let here = TestEnvironment::at_speed("60");
-    let mut run = here.spawn(&["up", "--format", "json"]);
+fn a_concurrent_run_is_refused_with_the_lock_holder() {
+    let env = TestEnvironment::at_speed("60");
+    let mut run = env.spawn(&["up", "--format", "json"]);
     await_event(&mut run, "started", "cluster-ready");
-    let refused = here.expect(4, &["up"]);
+    let refused = env.expect(4, &["up"]);
     assert!(refused.stderr.contains(&run.id().to_string()), "{}", refused.stderr);
     run.kill().unwrap();
     run.wait().unwrap();
@@ -71,9 +71,9 @@ fn a_second_run_beside_the_first_is_refused_and_told_who_holds_the_lock() {
 
 #[cfg(unix)]
 #[test]
-fn the_first_interrupt_ends_in_order_and_says_how_to_go_on() {
-    let here = TestEnvironment::at_speed("60");
-    let mut run = here.spawn(&["up", "--format", "json"]);
+fn the_first_interrupt_is_graceful_and_reports_how_to_resume() {
+    let env = TestEnvironment::at_speed("60");
+    let mut run = env.spawn(&["up", "--format", "json"]);
     await_event(&mut run, "started", "cluster-ready");
     let sent = std::process::Command::new("kill").args(["-INT", &run.id().to_string()]).status().unwrap();
     assert!(sent.success());
@@ -82,17 +82,17 @@ fn the_first_interrupt_ends_in_order_and_says_how_to_go_on() {
     assert_eq!(output.status.code(), Some(130), "{stderr}");
     assert!(stderr.contains("landfall up"), "{stderr}");
 
-    let summary = here.expect(0, &["up", "--format", "json"]).summary();
+    let summary = env.expect(0, &["up", "--format", "json"]).summary();
     assert_eq!(summary["outcome"], "ready");
-    assert_eq!(here.count("PUT", "/managedClusters/aks-istio-gateway-demo"), 1);
+    assert_eq!(env.count("PUT", "/managedClusters/aks-istio-gateway-demo"), 1);
 }
 
 #[test]
-fn a_cluster_whose_answer_was_lost_is_met_again_and_is_ours() {
-    let here = TestEnvironment::at_speed("400");
-    here.expect(0, &["up", "--fault", "reset-after@PUT managedClusters"]);
-    let answers: Vec<_> = here
-        .ledger()
+fn a_cluster_with_a_lost_response_is_found_and_owned() {
+    let env = TestEnvironment::at_speed("400");
+    env.expect(0, &["up", "--fault", "reset-after@PUT managedClusters"]);
+    let answers: Vec<_> = env
+        .request_log()
         .into_iter()
         .filter(|line| {
             line["method"] == "PUT" && line["path"].as_str().unwrap().contains("/managedClusters/")
@@ -100,14 +100,14 @@ fn a_cluster_whose_answer_was_lost_is_met_again_and_is_ours() {
         .map(|line| line["status"].as_u64().unwrap())
         .collect();
     assert_eq!(answers, [0, 412], "the second is refused, because the first has made it");
-    here.expect(0, &["down", "--yes"]);
-    assert_eq!(here.count("DELETE", "/managedClusters/aks-istio-gateway-demo"), 1);
+    env.expect(0, &["down", "--yes"]);
+    assert_eq!(env.count("DELETE", "/managedClusters/aks-istio-gateway-demo"), 1);
 }
 
 #[test]
-fn an_import_whose_answer_was_lost_is_looked_for_before_it_is_repeated() {
-    let here = TestEnvironment::at_speed("400");
+fn an_import_with_a_lost_response_is_searched_before_a_retry() {
+    let env = TestEnvironment::at_speed("400");
     // The first request of an import only gets the challenge, so the second is the import itself.
-    here.expect(0, &["up", "--fault", "reset-after@POST import*2"]);
-    assert_eq!(here.count("POST", "/import"), 2, "a third one would make a second version");
+    env.expect(0, &["up", "--fault", "reset-after@POST import*2"]);
+    assert_eq!(env.count("POST", "/import"), 2, "a third one would make a second version");
 }

@@ -1,6 +1,6 @@
 //! Snapshots of the exact output: eighty columns, no colour, a pipe.
 
-use crate::environment::{Said, TestEnvironment};
+use crate::environment::{CommandOutput, TestEnvironment};
 
 /// Returns filters that replace values which differ between runs by placeholders.
 pub fn settings() -> insta::Settings {
@@ -28,8 +28,8 @@ pub fn settings() -> insta::Settings {
 }
 
 /// Returns the lines of a run, sorted where concurrent steps may end in either order.
-pub fn calm(said: &Said) -> String {
-    let (lines, rest): (Vec<&str>, Vec<&str>) = said
+pub fn normalized(output: &CommandOutput) -> String {
+    let (lines, rest): (Vec<&str>, Vec<&str>) = output
         .stderr
         .lines()
         .partition(|line| line.len() > 10 && line.as_bytes()[2] == b':' && line.as_bytes()[8] == b'Z');
@@ -52,52 +52,52 @@ pub fn shows(name: &str, text: &str) {
 
 #[test]
 fn up_status_and_down() {
-    let here = TestEnvironment::instant();
-    shows("up", &calm(&here.expect(0, &["up"])));
-    shows("up_again", &calm(&here.expect(0, &["up"])));
-    shows("status", &here.expect(0, &["status"]).stdout);
-    shows("down", &calm(&here.expect(0, &["down", "--yes"])));
-    shows("down_again", &calm(&here.expect(0, &["down", "--yes"])));
+    let env = TestEnvironment::instant();
+    shows("up", &normalized(&env.expect(0, &["up"])));
+    shows("up_again", &normalized(&env.expect(0, &["up"])));
+    shows("status", &env.expect(0, &["status"]).stdout);
+    shows("down", &normalized(&env.expect(0, &["down", "--yes"])));
+    shows("down_again", &normalized(&env.expect(0, &["down", "--yes"])));
 }
 
 #[test]
-fn down_with_something_kept_and_with_something_locked() {
-    let here = TestEnvironment::instant();
-    here.expect(0, &["up"]);
-    shows("down_keep", &calm(&here.expect(0, &["down", "--yes", "--keep", "cluster"])));
-    let here = here.with("LANDFALL_SIM_FAULTS", "group-locked");
-    here.expect(3, &["down", "--yes"]);
-    let said = here.expect(3, &["down", "--yes"]).stderr;
+fn down_with_a_kept_and_a_locked_resource() {
+    let env = TestEnvironment::instant();
+    env.expect(0, &["up"]);
+    shows("down_keep", &normalized(&env.expect(0, &["down", "--yes", "--keep", "cluster"])));
+    let env = env.with("LANDFALL_SIM_FAULTS", "group-locked");
+    env.expect(3, &["down", "--yes"]);
+    let output = env.expect(3, &["down", "--yes"]).stderr;
     // The user copies the command that removes the lock, so it is not wrapped.
-    settings().bind(|| insta::assert_snapshot!("down_locked", said));
+    settings().bind(|| insta::assert_snapshot!("down_locked", output));
 }
 
 #[test]
-fn down_of_what_was_only_found() {
-    let here = TestEnvironment::instant();
-    here.expect(0, &["up"]);
+fn down_of_found_resources() {
+    let env = TestEnvironment::instant();
+    env.expect(0, &["up"]);
     for file in ["journal.jsonl", "journal.lock"] {
-        std::fs::remove_file(here.state().join(file)).unwrap();
+        std::fs::remove_file(env.state().join(file)).unwrap();
     }
-    here.expect(0, &["up"]);
-    shows("down_adopt", &calm(&here.expect(0, &["down", "--yes", "--adopt"])));
+    env.expect(0, &["up"]);
+    shows("down_adopt", &normalized(&env.expect(0, &["down", "--yes", "--adopt"])));
 }
 
 #[test]
 fn mistakes() {
-    let here = TestEnvironment::instant().with("KEYVAULT_NAME", "1--kv").with("DOMAIN_NAME", "nope");
-    here.write(
+    let env = TestEnvironment::instant().with("KEYVAULT_NAME", "1--kv").with("DOMAIN_NAME", "nope");
+    env.write(
         "landfall.toml",
         "[cluster]\nnode_sise = \"x\"\nnodes = \"two\"\n\n[canary]\nstable = 90\ncanary = 20\n",
     );
-    let said = here.expect(2, &["up"]).stderr;
-    settings().bind(|| insta::assert_snapshot!("mistakes", said));
+    let output = env.expect(2, &["up"]).stderr;
+    settings().bind(|| insta::assert_snapshot!("mistakes", output));
 }
 
 #[test]
 fn a_failure() {
-    let here = TestEnvironment::instant().with("K8S_VERSION", "1.12");
-    shows("a_failure", &calm(&here.expect(3, &["up"])));
+    let env = TestEnvironment::instant().with("K8S_VERSION", "1.12");
+    shows("a_failure", &normalized(&env.expect(3, &["up"])));
 }
 
 #[test]
@@ -112,20 +112,20 @@ fn help() {
 
 #[test]
 fn init_writes_a_file_that_up_takes() {
-    let here = TestEnvironment::instant();
-    here.expect(0, &["init"]);
-    assert!(here.path().join("landfall.toml").exists());
-    here.expect(2, &["init"]);
-    here.expect(0, &["up"]);
+    let env = TestEnvironment::instant();
+    env.expect(0, &["init"]);
+    assert!(env.path().join("landfall.toml").exists());
+    env.expect(2, &["init"]);
+    env.expect(0, &["up"]);
 }
 
 #[test]
-fn the_small_commands_print_what_they_promise() {
-    let here = TestEnvironment::instant();
+fn the_small_commands_print_the_expected_output() {
+    let env = TestEnvironment::instant();
     for shell in ["bash", "zsh", "fish"] {
-        assert!(here.expect(0, &["completions", shell]).stdout.contains("landfall"));
+        assert!(env.expect(0, &["completions", shell]).stdout.contains("landfall"));
     }
-    assert!(here.expect(0, &["man"]).stdout.contains(".TH landfall"));
-    let schema: serde_json::Value = serde_json::from_str(&here.expect(0, &["schema"]).stdout).unwrap();
+    assert!(env.expect(0, &["man"]).stdout.contains(".TH landfall"));
+    let schema: serde_json::Value = serde_json::from_str(&env.expect(0, &["schema"]).stdout).unwrap();
     assert_eq!(schema["additionalProperties"], false);
 }

@@ -1,7 +1,7 @@
 //! The values of a Secret in the manifests are never in the program's output or its own files.
 
 use crate::{
-    environment::{Said, TestEnvironment},
+    environment::{CommandOutput, TestEnvironment},
     secrets::environment,
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -9,7 +9,7 @@ use landfall_sim::{Options, Sim, Speed};
 use std::fs;
 use tempfile::TempDir;
 
-const PLANTED: [&str; 5] = ["s3cret-value", "s3cret-token", "s3cret-later", "8675309", "s3cret-applied"];
+const INJECTED: [&str; 5] = ["s3cret-value", "s3cret-token", "s3cret-later", "8675309", "s3cret-applied"];
 const SECRET: &str = "own/05-secret.yaml";
 const REST: &str = r#"
 apiVersion: v1
@@ -35,7 +35,7 @@ fn secret(fields: &str) -> String {
 }
 
 fn is_clean(place: &str, bytes: &[u8]) {
-    for value in PLANTED {
+    for value in INJECTED {
         for form in [value.to_owned(), STANDARD.encode(value)] {
             let there = bytes.windows(form.len()).any(|window| window == form.as_bytes());
             assert!(!there, "{form} is in {place}:\n{}", String::from_utf8_lossy(bytes));
@@ -44,59 +44,59 @@ fn is_clean(place: &str, bytes: &[u8]) {
 }
 
 /// Runs, and searches the output and every file except the user's own.
-fn run(here: &TestEnvironment, code: i32, arguments: &[&str]) -> Said {
-    let said = here.expect(code, arguments);
+fn run(env: &TestEnvironment, code: i32, arguments: &[&str]) -> CommandOutput {
+    let output = env.expect(code, arguments);
     let name = arguments.join(" ");
-    is_clean(&format!("the output of {name}"), said.stdout.as_bytes());
-    is_clean(&format!("what {name} said"), said.stderr.as_bytes());
-    for file in here.files().into_iter().filter(|file| !file.ends_with(SECRET)) {
+    is_clean(&format!("the output of {name}"), output.stdout.as_bytes());
+    is_clean(&format!("what {name} said"), output.stderr.as_bytes());
+    for file in env.files().into_iter().filter(|file| !file.ends_with(SECRET)) {
         is_clean(&file.display().to_string(), &fs::read(&file).unwrap());
     }
-    said
+    output
 }
 
-fn every_output(here: &TestEnvironment) {
-    let write = |fields: &str| here.write(SECRET, secret(fields));
+fn every_output(env: &TestEnvironment) {
+    let write = |fields: &str| env.write(SECRET, secret(fields));
     let token = STANDARD.encode("s3cret-token");
-    here.write("own/10-rest.yaml", REST);
+    env.write("own/10-rest.yaml", REST);
     write(&format!("stringData: {{user: ada, password: s3cret-value}}\ndata: {{token: {token}}}"));
-    run(here, 10, &["plan", "--detailed-exitcode", "-vv"]);
-    run(here, 0, &["up", "-vv"]);
-    run(here, 0, &["plan", "--detailed-exitcode", "--format", "json"]);
+    run(env, 10, &["plan", "--detailed-exitcode", "-vv"]);
+    run(env, 0, &["up", "-vv"]);
+    run(env, 0, &["plan", "--detailed-exitcode", "--format", "json"]);
     for arguments in [&["status"][..], &["status", "--format", "json"], &["status", "--live"], &["graph"]] {
-        run(here, 0, arguments);
+        run(env, 0, arguments);
     }
     // Whatever their results, nothing of it is printed.
     for command in ["doctor", "verify"] {
         for arguments in [&[command, "-vv"][..], &[command, "--format", "json"]] {
-            let said = here.run(arguments);
-            is_clean(command, format!("{}{}", said.stdout, said.stderr).as_bytes());
+            let output = env.run(arguments);
+            is_clean(command, format!("{}{}", output.stdout, output.stderr).as_bytes());
         }
     }
 
     // First every value changes, then none.
     write("stringData: {user: s3cret-later, password: s3cret-later}\ndata: {token: eA==}\nimmutable: true");
-    run(here, 10, &["plan", "--detailed-exitcode"]);
-    run(here, 10, &["plan", "--detailed-exitcode", "--format", "json"]);
-    run(here, 0, &["up", "-vv", "--format", "json"]);
+    run(env, 10, &["plan", "--detailed-exitcode"]);
+    run(env, 10, &["plan", "--detailed-exitcode", "--format", "json"]);
+    run(env, 0, &["up", "-vv", "--format", "json"]);
 
     // This change is refused by the server.
     write("stringData: {user: s3cret-value, password: s3cret-value}\nimmutable: true");
     for command in ["plan", "up"] {
         for arguments in [&[command, "-vv"][..], &[command, "--format", "json"]] {
-            run(here, 3, arguments);
+            run(env, 3, arguments);
         }
     }
     write("stringData: {user: s3cret-value, password: s3cret-value}");
-    run(here, 0, &["up", "--replace", "secret/shop-login"]);
+    run(env, 0, &["up", "--replace", "secret/shop-login"]);
 
     // The server quotes the value, and does not know the field.
     for (fields, quoted) in [("stringData: {pin: 8675309}", true), ("stringDat: {pin: s3cret-value}", false)]
     {
         write(fields);
-        let said = run(here, 1, &["up", "-vv"]);
-        assert_eq!(said.stderr.contains("withheld"), quoted, "{}", said.stderr);
-        run(here, 1, &["up", "--format", "json"]);
+        let output = run(env, 1, &["up", "-vv"]);
+        assert_eq!(output.stderr.contains("withheld"), quoted, "{}", output.stderr);
+        run(env, 1, &["up", "--format", "json"]);
     }
     // No mistake quotes unreadable text.
     for broken in [
@@ -105,18 +105,18 @@ fn every_output(here: &TestEnvironment) {
         "data: {s3cret-value: 1, s3cret-value: 2}",
     ] {
         write(broken);
-        run(here, 2, &["up"]);
+        run(env, 2, &["up"]);
     }
     write("stringData: {user: ada}");
-    run(here, 0, &["down", "--yes", "-vv"]);
+    run(env, 0, &["down", "--yes", "-vv"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_planted_value_of_a_secret_is_in_no_output_and_in_no_file() {
+async fn an_injected_secret_value_is_in_no_output_and_no_file() {
     let folder = TempDir::new().unwrap();
     let options = Options { speed: Speed::Instant, seed: Some(6_700), ..Options::default() };
     let sim = Sim::open(folder.path(), options).await.unwrap();
-    let here = environment(&sim).with("MANIFESTS_DIR", "own");
-    tokio::task::spawn_blocking(move || every_output(&here)).await.unwrap();
+    let env = environment(&sim).with("MANIFESTS_DIR", "own");
+    tokio::task::spawn_blocking(move || every_output(&env)).await.unwrap();
     sim.close().await;
 }

@@ -1,23 +1,23 @@
 //! Secrets are in no file of landfall, no event, no output and no argument list.
 
 use crate::{
-    environment::{Said, TestEnvironment, pfx},
-    running::Running,
+    environment::{CommandOutput, TestEnvironment, pfx},
+    running_process::RunningProcess,
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
-use landfall_sim::{Facts, Options, Sim, Speed};
+use landfall_sim::{ConnectionInfo, Options, Sim, Speed};
 use p12_keystore::Pkcs12Archive;
 use std::{fs, path::Path};
 use tempfile::TempDir;
 
 const PASSWORD: &str = "hunter2";
-const PLANTED: &str = "planted-token-of-another-cluster";
+const INJECTED: &str = "planted-token-of-another-cluster";
 
 /// Bytes that must not occur, each with its name.
 struct Secrets(Vec<(&'static str, Vec<u8>)>);
 
 impl Secrets {
-    fn of(facts: &Facts, file: &Path) -> Self {
+    fn of(facts: &ConnectionInfo, file: &Path) -> Self {
         let archive = Pkcs12Archive::from_pkcs12(&fs::read(file).unwrap(), PASSWORD).unwrap();
         let key = archive.keys[0].key.as_der().to_vec();
         // The middle of the key, at each of the three places where base64 may begin.
@@ -32,23 +32,23 @@ impl Secrets {
             ("the key in base64", written(1)),
             ("the key in base64", written(2)),
             ("the key in hexadecimal digits", hex.into_bytes()),
-            ("the user's token", PLANTED.into()),
+            ("the user's token", INJECTED.into()),
             ("a token of Entra", b"eyJ".to_vec()),
             ("a token", b"Bearer ".to_vec()),
             ("a private key", b"PRIVATE KEY".to_vec()),
         ])
     }
 
-    fn are_not_in(&self, place: &str, bytes: &[u8]) {
+    fn assert_not_in(&self, place: &str, bytes: &[u8]) {
         for (name, secret) in &self.0 {
             let there = bytes.windows(secret.len()).any(|window| window == secret);
             assert!(!there, "{name} is in {place}:\n{}", String::from_utf8_lossy(bytes));
         }
     }
 
-    fn are_not_said(&self, said: &Said) {
-        self.are_not_in("what was said", said.stdout.as_bytes());
-        self.are_not_in("what was said beside", said.stderr.as_bytes());
+    fn assert_not_printed(&self, output: &CommandOutput) {
+        self.assert_not_in("what was said", output.stdout.as_bytes());
+        self.assert_not_in("what was said beside", output.stderr.as_bytes());
     }
 }
 
@@ -68,22 +68,22 @@ fn arguments(id: u32) -> Vec<u8> {
 }
 
 #[cfg(target_os = "linux")]
-fn modes(here: &TestEnvironment) {
+fn modes(env: &TestEnvironment) {
     use std::os::unix::fs::PermissionsExt;
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     for file in ["journal.jsonl", "journal.lock"] {
-        assert_eq!(mode(&here.state().join(file)), 0o600, "{file}");
+        assert_eq!(mode(&env.state().join(file)), 0o600, "{file}");
     }
-    assert_eq!(mode(&here.path().join("kubeconfig")), 0o600);
-    assert_eq!((mode(&here.state()), mode(&here.path().join(".landfall"))), (0o700, 0o700));
+    assert_eq!(mode(&env.path().join("kubeconfig")), 0o600);
+    assert_eq!((mode(&env.state()), mode(&env.path().join(".landfall"))), (0o700, 0o700));
 }
 
 /// Returns a user's own settings, with a cloud like Azure.
 pub fn environment(sim: &Sim) -> TestEnvironment {
-    let here = TestEnvironment::instant();
-    let facts = sim.facts();
-    here.write("authorities.pem", &facts.ca_pem);
-    here.write(
+    let env = TestEnvironment::instant();
+    let facts = sim.connection();
+    env.write("authorities.pem", &facts.ca_pem);
+    env.write(
         "landfall.toml",
         format!(
             "cloud = \"azure\"\nkubeconfig = \"kubeconfig\"\n\n[endpoints]\nlogin = \"{}\"\narm = \"{}\"\narm_audience = \"{}\"\n\
@@ -91,7 +91,7 @@ pub fn environment(sim: &Sim) -> TestEnvironment {
             facts.login, facts.arm, facts.arm_audience, facts.vault_suffix, facts.vault_audience
         ),
     );
-    here.with("AZURE_TENANT_ID", &facts.tenant)
+    env.with("AZURE_TENANT_ID", &facts.tenant)
         .with("AZURE_CLIENT_ID", &facts.client_id)
         .with("AZURE_CLIENT_SECRET", &facts.client_secret)
         .with("SSL_PFX_PATH", pfx("rsa.pfx").to_str().unwrap())
@@ -99,58 +99,58 @@ pub fn environment(sim: &Sim) -> TestEnvironment {
 }
 
 #[cfg(target_os = "linux")]
-fn every_way_a_run_can_go(here: &TestEnvironment, secrets: &Secrets) {
-    let mut run = Running::start(here, &["up", "-vv"]);
+fn every_kind_of_run(env: &TestEnvironment, secrets: &Secrets) {
+    let mut run = RunningProcess::start(env, &["up", "-vv"]);
     run.until_step("started", "certificate");
-    secrets.are_not_in("an argument list", &arguments(run.id()));
+    secrets.assert_not_in("an argument list", &arguments(run.id()));
     run.until_step("finished", "certificate");
-    secrets.are_not_said(&run.kill());
+    secrets.assert_not_printed(&run.kill());
 
-    let failed = here.expect(1, &["up", "-vv"]);
+    let failed = env.expect(1, &["up", "-vv"]);
     assert!(failed.stderr.contains("hint:"), "{}", failed.stderr);
-    secrets.are_not_said(&failed);
-    let json = here.run(&["up", "-vv", "--format", "json"]);
-    secrets.are_not_said(&json);
-    secrets.are_not_said(&here.expect(0, &["up", "-vv"]));
-    modes(here);
+    secrets.assert_not_printed(&failed);
+    let json = env.run(&["up", "-vv", "--format", "json"]);
+    secrets.assert_not_printed(&json);
+    secrets.assert_not_printed(&env.expect(0, &["up", "-vv"]));
+    modes(env);
     for arguments in [&["status"][..], &["status", "--format", "json"], &["graph"]] {
-        secrets.are_not_said(&here.expect(0, arguments));
+        secrets.assert_not_printed(&env.expect(0, arguments));
     }
-    files_are_clean(here, secrets);
-    secrets.are_not_said(&here.expect(0, &["down", "--yes", "-vv"]));
-    files_are_clean(here, secrets);
+    assert_files_clean(env, secrets);
+    secrets.assert_not_printed(&env.expect(0, &["down", "--yes", "-vv"]));
+    assert_files_clean(env, secrets);
 }
 
 /// Checks every file of landfall; the kubeconfig is the user's, and contains credentials by design.
-fn files_are_clean(here: &TestEnvironment, secrets: &Secrets) {
-    let ours = here.files().into_iter().filter(|file| !file.ends_with("kubeconfig"));
-    for file in ours {
-        secrets.are_not_in(&file.display().to_string(), &fs::read(&file).unwrap());
+fn assert_files_clean(env: &TestEnvironment, secrets: &Secrets) {
+    let state_files = env.files().into_iter().filter(|file| !file.ends_with("kubeconfig"));
+    for file in state_files {
+        secrets.assert_not_in(&file.display().to_string(), &fs::read(&file).unwrap());
     }
 }
 
 #[cfg(target_os = "linux")]
 #[tokio::test(flavor = "multi_thread")]
-async fn no_secret_leaves_its_place_however_a_run_goes() {
+async fn no_run_leaks_a_secret() {
     let folder = TempDir::new().unwrap();
     // Every request is sent at most six times, so this fails exactly one run.
     let faults = vec!["server-error@PATCH httproutes/echo-canary*6".to_owned()];
     let options = Options { speed: Speed::Instant, seed: Some(6_000), faults, ..Options::default() };
     let sim = Sim::open(folder.path(), options).await.unwrap();
-    let here = environment(&sim);
-    let secrets = Secrets::of(sim.facts(), &pfx("rsa.pfx"));
-    here.write(
+    let env = environment(&sim);
+    let secrets = Secrets::of(sim.connection(), &pfx("rsa.pfx"));
+    env.write(
         "kubeconfig",
         format!(
             "apiVersion: v1\nkind: Config\nclusters:\n- cluster: {{server: 'https://prod.example.com'}}\n  name: prod\ncontexts:\n\
-             - context: {{cluster: prod, user: me}}\n  name: prod\nusers:\n- name: me\n  user: {{token: {PLANTED}}}\ncurrent-context: prod\n"
+             - context: {{cluster: prod, user: me}}\n  name: prod\nusers:\n- name: me\n  user: {{token: {INJECTED}}}\ncurrent-context: prod\n"
         ),
     );
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
-        fs::set_permissions(here.path().join("kubeconfig"), fs::Permissions::from_mode(0o600)).unwrap();
+        fs::set_permissions(env.path().join("kubeconfig"), fs::Permissions::from_mode(0o600)).unwrap();
     }
-    tokio::task::spawn_blocking(move || every_way_a_run_can_go(&here, &secrets)).await.unwrap();
+    tokio::task::spawn_blocking(move || every_kind_of_run(&env, &secrets)).await.unwrap();
     sim.close().await;
 }

@@ -1,6 +1,6 @@
 //! `landfall verify`: its display, its JSON, its exit codes.
 
-use crate::environment::{Said, TestEnvironment};
+use crate::environment::{CommandOutput, TestEnvironment};
 use quick_xml::{Reader, events::Event};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -41,8 +41,8 @@ fn shows(name: &str, text: &str) {
     settings.bind(|| insta::assert_snapshot!(name, text));
 }
 
-fn document(said: &Said) -> Value {
-    serde_json::from_str(&said.stdout).unwrap_or_else(|error| panic!("{error}: {}", said.stdout))
+fn document(output: &CommandOutput) -> Value {
+    serde_json::from_str(&output.stdout).unwrap_or_else(|error| panic!("{error}: {}", output.stdout))
 }
 
 fn names(checks: &Value) -> Vec<&str> {
@@ -55,41 +55,41 @@ fn failing(checks: &Value) -> Vec<&str> {
 }
 
 #[test]
-fn a_proof_of_what_was_made() {
-    let here = TestEnvironment::instant();
-    here.expect(0, &["up"]);
-    let journal = here.journal();
-    shows("verify", &here.expect(0, &["verify"]).stdout);
+fn verification_of_a_created_environment() {
+    let env = TestEnvironment::instant();
+    env.expect(0, &["up"]);
+    let journal = env.journal();
+    shows("verify", &env.expect(0, &["verify"]).stdout);
 
-    let said = here.expect(0, &["verify", "--format", "json"]);
-    assert_eq!(said.stderr, "");
-    let proof = document(&said);
+    let output = env.expect(0, &["verify", "--format", "json"]);
+    assert_eq!(output.stderr, "");
+    let proof = document(&output);
     assert_eq!(names(&proof["checks"]), CHECKS);
     assert_eq!((failing(&proof["checks"]).len(), &proof["ok"]), (0, &true.into()));
     assert_eq!(proof["checks"][9]["state"], "skipped", "no zone is managed here");
     assert_eq!((&proof["environment"], &proof["cloud"]), (&"default".into(), &"sim".into()));
-    assert_eq!(here.journal(), journal, "a proof writes nothing down");
+    assert_eq!(env.journal(), journal, "a proof writes nothing down");
 }
 
 #[test]
-fn a_promise_that_is_not_kept_ends_with_1_and_is_named() {
-    let here = TestEnvironment::instant();
-    here.expect(0, &["up"]);
+fn a_failed_check_ends_with_1_and_is_reported() {
+    let env = TestEnvironment::instant();
+    env.expect(0, &["up"]);
     // These settings require another split than the applied one.
-    let wished = ["verify", "--canary", "50/50", "--patience", "0"];
-    shows("verify_fails", &here.expect(1, &wished).stdout);
-    let report = here.path().join("report.xml");
-    let arguments = [&wished[..], &["--format", "json", "--junit", report.to_str().unwrap()]].concat();
-    let proof = document(&here.expect(1, &arguments));
+    let base = ["verify", "--canary", "50/50", "--patience", "0"];
+    shows("verify_fails", &env.expect(1, &base).stdout);
+    let report = env.path().join("report.xml");
+    let arguments = [&base[..], &["--format", "json", "--junit", report.to_str().unwrap()]].concat();
+    let proof = document(&env.expect(1, &arguments));
     assert_eq!((failing(&proof["checks"]), &proof["ok"]), (vec!["canary"], &false.into()));
 
     let cases = cases(&std::fs::read_to_string(&report).unwrap());
     assert_eq!(cases.len(), CHECKS.len());
     assert_eq!((cases["canary"].as_str(), cases["dns"].as_str()), ("failure", "skipped"));
-    assert!(cases.values().filter(|inside| *inside == "system-out").count() == 8, "{cases:?}");
-    let nowhere = here.path().join("nowhere/report.xml");
-    let said = here.expect(1, &["verify", "--junit", nowhere.to_str().unwrap()]);
-    assert!(said.stderr.contains("failed to write the report"), "{}", said.stderr);
+    assert!(cases.values().filter(|element| *element == "system-out").count() == 8, "{cases:?}");
+    let missing = env.path().join("nowhere/report.xml");
+    let output = env.expect(1, &["verify", "--junit", missing.to_str().unwrap()]);
+    assert!(output.stderr.contains("failed to write the report"), "{}", output.stderr);
 }
 
 /// Returns the cases of a JUnit report by their names, with the content of each.
@@ -105,8 +105,8 @@ fn cases(report: &str) -> BTreeMap<String, String> {
             }
             Event::Start(tag) | Event::Empty(tag) => {
                 if let Some(case) = case.take() {
-                    let inside = tag.name().as_ref().to_owned();
-                    cases.insert(case, inside);
+                    let element = tag.name().as_ref().to_owned();
+                    cases.insert(case, element);
                 }
             }
             _ => {}
@@ -115,34 +115,35 @@ fn cases(report: &str) -> BTreeMap<String, String> {
 }
 
 #[test]
-fn where_nothing_is_made_there_is_nothing_to_prove() {
-    let here = TestEnvironment::instant();
-    let never = here.expect(2, &["verify"]);
+fn without_an_environment_there_is_nothing_to_verify() {
+    let env = TestEnvironment::instant();
+    let never_created = env.expect(2, &["verify"]);
     assert!(
-        never.stderr.contains("no gateway is created yet") && never.stderr.contains("landfall up"),
+        never_created.stderr.contains("no gateway is created yet")
+            && never_created.stderr.contains("landfall up"),
         "{}",
-        never.stderr
+        never_created.stderr
     );
-    assert!(!here.state().join("sim").exists(), "nothing was opened");
-    here.expect(0, &["up"]);
-    here.expect(0, &["down", "--yes"]);
-    let gone = here.expect(2, &["verify"]);
-    assert!(gone.stderr.contains("no gateway is created yet"), "{}", gone.stderr);
+    assert!(!env.state().join("sim").exists(), "nothing was opened");
+    env.expect(0, &["up"]);
+    env.expect(0, &["down", "--yes"]);
+    let deleted = env.expect(2, &["verify"]);
+    assert!(deleted.stderr.contains("no gateway is created yet"), "{}", deleted.stderr);
 }
 
 #[test]
-fn up_proves_at_its_end_what_it_has_made() {
-    let here = TestEnvironment::instant();
-    let said = here.expect(0, &["up", "--verify", "--format", "json"]);
-    let events = said.events();
+fn up_verifies_the_created_environment() {
+    let env = TestEnvironment::instant();
+    let output = env.expect(0, &["up", "--verify", "--format", "json"]);
+    let events = output.events();
     let [.., verified, summary] = &events[..] else { panic!("{events:?}") };
     assert_eq!((&verified["event"], &verified["ok"]), (&"verified".into(), &true.into()));
     assert_eq!(names(&verified["checks"]), CHECKS);
     assert_eq!((&summary["event"], &summary["verified"]), (&"summary".into(), &true.into()));
 
-    let said = here.expect(0, &["up", "--verify"]);
-    shows("up_verify", &said.stdout);
-    assert!(said.stderr.contains("Ready in"), "{}", said.stderr);
-    let plain = here.expect(0, &["up", "--format", "json"]).summary();
+    let output = env.expect(0, &["up", "--verify"]);
+    shows("up_verify", &output.stdout);
+    assert!(output.stderr.contains("Ready in"), "{}", output.stderr);
+    let plain = env.expect(0, &["up", "--format", "json"]).summary();
     assert_eq!(plain["verified"], Value::Null);
 }

@@ -1,8 +1,8 @@
 //! The clients of one run, and the clusters that it has opened.
 
 use crate::{
-    ApiError, Carrier, Endpoints, Meter, Secret,
-    arm::{self, Azure},
+    ApiError, Endpoints, RequestCounter, Secret, Transport,
+    arm::{self, SubscriptionClient},
     kubernetes::Cluster,
     secret_sync::SyncDiagnosis,
     vault::Vaults,
@@ -14,9 +14,9 @@ use tokio::sync::Mutex;
 
 /// All clients that a step or a diagnosis may need.
 #[derive(Clone)]
-pub struct Clouds {
+pub struct Clients {
     /// Azure Resource Manager, with the selected subscription.
-    pub azure: Azure,
+    pub azure: SubscriptionClient,
     /// The data planes of the vaults.
     pub vaults: Vaults,
     /// The Kubernetes APIs of the clusters.
@@ -57,17 +57,17 @@ pub struct AddOnIdentity {
 /// context has no effect.
 #[derive(Clone)]
 pub struct Clusters {
-    azure: Azure,
-    carrier: Option<Arc<dyn Carrier>>,
-    meter: Meter,
-    pace: f64,
+    azure: SubscriptionClient,
+    transport: Option<Arc<dyn Transport>>,
+    request_counter: RequestCounter,
+    time_scale: f64,
     /// The open clusters by UID: a recreated cluster with the same name is a different one.
-    open: Arc<Mutex<HashMap<String, Opened>>>,
+    open: Arc<Mutex<HashMap<String, ClusterSession>>>,
 }
 
 /// An open cluster.
 #[derive(Clone)]
-pub struct Opened {
+pub struct ClusterSession {
     /// Its API.
     pub api: Cluster,
     /// The kubeconfig that Azure returned.
@@ -79,9 +79,9 @@ pub struct Opened {
 impl Clusters {
     /// Returns an empty set; `endpoints` contains the transport to clusters and the time scale.
     #[must_use]
-    pub fn new(azure: Azure, endpoints: &Endpoints, meter: Meter) -> Self {
-        let carrier = endpoints.carrier.clone();
-        Self { azure, carrier, meter, pace: endpoints.pace, open: Arc::default() }
+    pub fn new(azure: SubscriptionClient, endpoints: &Endpoints, request_counter: RequestCounter) -> Self {
+        let transport = endpoints.transport.clone();
+        Self { azure, transport, request_counter, time_scale: endpoints.time_scale, open: Arc::default() }
     }
 
     /// Returns the cluster from Resource Manager; `None` if it does not exist.
@@ -96,16 +96,18 @@ impl Clusters {
     ///
     /// # Errors
     /// Returns the error of the credential request or of the first request to the cluster.
-    pub async fn open(&self, cluster: &ReadyCluster) -> Result<Opened, ApiError> {
+    pub async fn open(&self, cluster: &ReadyCluster) -> Result<ClusterSession, ApiError> {
         let mut open = self.open.lock().await;
-        if let Some(opened) = open.get(&cluster.uid) {
-            return Ok(opened.clone());
+        if let Some(session) = open.get(&cluster.uid) {
+            return Ok(session.clone());
         }
         let kubeconfig = self.azure.cluster_credential(&cluster.id).await?;
-        let api = Cluster::connect(&kubeconfig, self.carrier.clone(), &self.meter, self.pace).await?;
+        let api =
+            Cluster::connect(&kubeconfig, self.transport.clone(), &self.request_counter, self.time_scale)
+                .await?;
         let uid = api.uid().await?;
-        let opened = Opened { api, kubeconfig: Arc::new(kubeconfig), uid };
-        open.insert(cluster.uid.clone(), opened.clone());
-        Ok(opened)
+        let session = ClusterSession { api, kubeconfig: Arc::new(kubeconfig), uid };
+        open.insert(cluster.uid.clone(), session.clone());
+        Ok(session)
     }
 }

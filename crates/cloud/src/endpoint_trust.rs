@@ -101,9 +101,9 @@ fn mixed(owners: &[(&'static str, EndpointOwner, String)]) -> Option<EndpointMis
         _ => None,
     });
     let (first, cloud, value) = known.next()?;
-    let (field, other, theirs) = known.find(|(_, other, _)| *other != cloud)?;
+    let (field, other, second_value) = known.find(|(_, other, _)| *other != cloud)?;
     let message = format!(
-        "{first} = {value} belongs to {}, and {field} = {theirs} belongs to {}",
+        "{first} = {value} belongs to {}, and {field} = {second_value} belongs to {}",
         cloud.name, other.name
     );
     let hint = format!("give all endpoints of one cloud; {} has {}", other.name, settings_of(other));

@@ -1,6 +1,6 @@
 //! Endpoints of a cloud: the only difference between one cloud and another.
 
-use crate::Carrier;
+use crate::Transport;
 use std::{sync::Arc, time::Duration};
 use url::Url;
 
@@ -20,9 +20,9 @@ pub struct Endpoints {
     /// The certificate authorities that may sign the certificates of these servers.
     pub roots: Roots,
     /// The time scale: how many times faster than Azure this cloud runs. 1 for Azure, infinite for "at once".
-    pub pace: f64,
+    pub time_scale: f64,
     /// The transport that replaces HTTPS over the network, if there is one.
-    pub carrier: Option<Arc<dyn Carrier>>,
+    pub transport: Option<Arc<dyn Transport>>,
 }
 
 /// The certificate authorities to trust.
@@ -45,8 +45,8 @@ impl Endpoints {
             vault_suffix: "vault.azure.net".to_owned(),
             vault_audience: "https://vault.azure.net".to_owned(),
             roots: Roots::System,
-            pace: 1.0,
-            carrier: None,
+            time_scale: 1.0,
+            transport: None,
         }
     }
 
@@ -73,8 +73,12 @@ fn scope(audience: &str) -> String {
 }
 
 /// Converts a duration of cloud time to real time; zero at an infinite time scale.
-pub(crate) fn real(cloud: Duration, pace: f64) -> Duration {
-    if pace > 0.0 { Duration::try_from_secs_f64(cloud.as_secs_f64() / pace).unwrap_or(cloud) } else { cloud }
+pub(crate) fn real(cloud: Duration, time_scale: f64) -> Duration {
+    if time_scale > 0.0 {
+        Duration::try_from_secs_f64(cloud.as_secs_f64() / time_scale).unwrap_or(cloud)
+    } else {
+        cloud
+    }
 }
 
 /// Returns path and query of a URL. Only these are stored, since the origin comes from the settings.
@@ -98,13 +102,13 @@ mod tests {
     }
 
     #[test]
-    fn cloud_time_shrinks_with_the_pace_and_vanishes_at_an_infinite_one() {
+    fn cloud_time_is_scaled_and_zero_at_an_infinite_scale() {
         assert_eq!(real(Duration::from_secs(60), 60.0), Duration::from_secs(1));
         assert_eq!(real(Duration::from_secs(60), f64::INFINITY), Duration::ZERO);
     }
 
     #[test]
-    fn the_public_cloud_is_not_on_this_machine() {
+    fn the_public_cloud_is_not_loopback() {
         assert!(!Endpoints::public().is_loopback());
     }
 }

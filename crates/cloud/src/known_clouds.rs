@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn a_host_that_only_looks_known_is_custom() {
+    fn a_host_similar_to_a_known_one_is_custom() {
         for text in [
             "https://login.microsoftonline.com.evil.example",
             "https://login.microsoftonline.com:8443",

@@ -3,45 +3,45 @@
 //! Everything here is concrete and uses HTTPS: a simulated cloud differs from the public one only in the
 //! values of [`Endpoints`]. Three rules hold for every request of this crate:
 //!
-//! * a [`Meter`] counts it, whether it is a retry, a poll or a token request;
-//! * it carries a token only to the configured origin, see `pipeline::OnlyTo`;
+//! * a [`RequestCounter`] counts it, whether it is a retry, a poll or a token request;
+//! * it carries a token only to the configured origin, see `pipeline::OriginPolicy`;
 //! * one policy, [`retry`], decides on retries; it returns the wait and never sleeps itself.
 //!
 //! Conditions that a caller must wait for (a role assignment to take effect, another operation to end) are
 //! not retried here. [`ApiErrorKind`] distinguishes them, because only the caller knows the maximum wait.
 
+mod address_map;
 pub mod arm;
-pub mod carrier;
+pub mod auth;
 pub mod certificate;
 mod clients;
 mod endpoint_trust;
 mod endpoints;
 pub mod environment;
 pub mod error;
+mod http_client;
 mod known_clouds;
 pub mod kubeconfig;
 pub mod kubernetes;
-mod meter;
 mod pipeline;
+mod request_counter;
 pub mod resolve;
 pub mod retry;
 mod secret;
 pub mod secret_sync;
-pub mod sign_in;
-mod transport;
+pub mod transport;
 pub mod vault;
-mod ways;
 mod yaml;
 
-pub use arm::Arm;
-pub use carrier::{AnswerBody, Carrier, Lost};
-pub use clients::{AddOnIdentity, Clouds, Clusters, Opened, ReadyCluster};
+pub use address_map::AddressMap;
+pub use arm::ArmClient;
+pub use auth::{Credential, Identity, PrincipalKind, SignIn, SignInFacts};
+pub use clients::{AddOnIdentity, Clients, ClusterSession, Clusters, ReadyCluster};
 pub use endpoint_trust::EndpointMismatch;
 pub use endpoints::{Endpoints, Roots};
-pub use error::{ApiError, ApiErrorKind, Sent};
+pub use error::{ApiError, ApiErrorKind, SendStatus};
 pub use known_clouds::{EndpointOwner, KNOWN_CLOUDS, KnownCloud};
-pub use meter::Meter;
+pub use request_counter::RequestCounter;
 pub use secret::Secret;
-pub use sign_in::{Credential, Identity, PrincipalKind, SignIn, SignInFacts};
+pub use transport::{ResponseBody, Transport, TransportError};
 pub use vault::Vaults;
-pub use ways::Ways;

@@ -1,14 +1,14 @@
 //! landfall's policies in azure_core's pipeline: allowed origins, request headers and retries.
 //!
-//! The order, from the caller to the wire: [`OnlyTo`], [`Marked`], [`TryAgain`], the SDK's bearer token policy,
-//! [`ForgetRefusedToken`], [`Wire`]. The SDK's own retries are off.
+//! The order, from the caller to the wire: [`OriginPolicy`], [`CorrelationPolicy`], [`RetryPolicy`], the SDK's bearer token policy,
+//! [`TokenInvalidation`], [`HttpClient`]. The SDK's own retries are off.
 
 use crate::{
-    ApiErrorKind, Credential, Sent,
+    ApiErrorKind, Credential, SendStatus,
     endpoint_trust::is_same_authority,
-    error::{find, from_answer, is_write},
+    error::{find, from_response, is_write},
+    http_client::{HttpClient, UntrustedCertificate},
     retry::{self, Failure},
-    transport::{UntrustedCertificate, Wire},
 };
 use async_trait::async_trait;
 use azure_core::{
@@ -31,7 +31,7 @@ use url::{Origin, Url};
 
 /// Builds the SDK's client options: the policies and the HTTP client of this crate, no SDK retries.
 pub(crate) fn options(
-    wire: &Wire,
+    http_client: &HttpClient,
     per_call: Vec<Arc<dyn Policy>>,
     per_try: Vec<Arc<dyn Policy>>,
 ) -> ClientOptions {
@@ -39,7 +39,7 @@ pub(crate) fn options(
         per_call_policies: per_call,
         per_try_policies: per_try,
         retry: RetryOptions::none(),
-        transport: Some(wire.transport()),
+        transport: Some(http_client.transport()),
         ..ClientOptions::default()
     }
 }
@@ -49,9 +49,9 @@ pub(crate) fn options(
 /// Addresses come from answers (`Azure-AsyncOperation`, `nextLink`) and from files; this policy checks all of
 /// them.
 #[derive(Debug)]
-pub(crate) struct OnlyTo(Origin);
+pub(crate) struct OriginPolicy(Origin);
 
-impl OnlyTo {
+impl OriginPolicy {
     pub(crate) fn new(url: &Url) -> Arc<Self> {
         Arc::new(Self(url.origin()))
     }
@@ -75,7 +75,7 @@ impl ForeignOrigin {
 }
 
 #[async_trait]
-impl Policy for OnlyTo {
+impl Policy for OriginPolicy {
     async fn send(&self, ctx: &Context, request: &mut Request, next: &[Arc<dyn Policy>]) -> PolicyResult {
         if let Err(foreign) = ForeignOrigin::check(request.url(), &self.0) {
             return Err(Error::with_error(ErrorKind::Other, foreign, "the URL points to a foreign server"));
@@ -89,18 +89,18 @@ impl Policy for OnlyTo {
 /// The SDK gives every logical request its own `x-ms-client-request-id`; the attempts of one request share
 /// it.
 #[derive(Debug)]
-pub(crate) struct Marked {
+pub(crate) struct CorrelationPolicy {
     correlation_id: String,
 }
 
-impl Marked {
+impl CorrelationPolicy {
     pub(crate) fn new(correlation_id: &str) -> Arc<Self> {
         Arc::new(Self { correlation_id: correlation_id.to_owned() })
     }
 }
 
 #[async_trait]
-impl Policy for Marked {
+impl Policy for CorrelationPolicy {
     async fn send(&self, ctx: &Context, request: &mut Request, next: &[Arc<dyn Policy>]) -> PolicyResult {
         request.insert_header(
             HeaderName::from_static("x-ms-correlation-request-id"),
@@ -113,41 +113,41 @@ impl Policy for Marked {
 
 /// Retries a request as [`retry::wait`] decides, and once without delay if its token was refused.
 #[derive(Debug)]
-pub(crate) struct TryAgain {
+pub(crate) struct RetryPolicy {
     /// The time scale of the cloud.
-    pace: f64,
+    time_scale: f64,
     /// Seed of the next request's waits.
     seed: AtomicU64,
     /// True if POSTs are safe to repeat, as token requests are.
-    posts_too: bool,
+    retry_posts: bool,
     /// True if a 401 leads to a retry with a fresh token.
-    fresh_token: bool,
+    replace_token: bool,
 }
 
-impl TryAgain {
+impl RetryPolicy {
     /// Retries requests whose method is idempotent.
-    pub(crate) fn new(pace: f64, seed: u64) -> Self {
-        Self { pace, seed: AtomicU64::new(seed), posts_too: false, fresh_token: false }
+    pub(crate) fn new(time_scale: f64, seed: u64) -> Self {
+        Self { time_scale, seed: AtomicU64::new(seed), retry_posts: false, replace_token: false }
     }
 
     /// Retries POST too.
-    pub(crate) fn posts_too(mut self) -> Self {
-        self.posts_too = true;
+    pub(crate) fn retry_posts(mut self) -> Self {
+        self.retry_posts = true;
         self
     }
 
     /// Retries a request once if its token was refused: the service has not processed it.
-    pub(crate) fn with_fresh_token(mut self) -> Self {
-        self.fresh_token = true;
+    pub(crate) fn with_token_replacement(mut self) -> Self {
+        self.replace_token = true;
         self
     }
 }
 
 #[async_trait]
-impl Policy for TryAgain {
+impl Policy for RetryPolicy {
     async fn send(&self, ctx: &Context, request: &mut Request, next: &[Arc<dyn Policy>]) -> PolicyResult {
         let seed = self.seed.fetch_add(1, Ordering::Relaxed);
-        let idempotent = self.posts_too || retry::is_idempotent(request.method());
+        let idempotent = self.retry_posts || retry::is_idempotent(request.method());
         let (mut tries, mut refused) = (0, false);
         // The effect that the earlier attempts may have had, as far as their answers leave it open.
         let mut earlier = None;
@@ -155,16 +155,16 @@ impl Policy for TryAgain {
             // The vault client removes the body from a request that it sends without a token.
             let mut this = request.clone();
             tries += 1;
-            let (failure, outcome) = judge(next[0].send(ctx, &mut this, &next[1..]).await, earlier).await;
+            let (failure, outcome) = classify(next[0].send(ctx, &mut this, &next[1..]).await, earlier).await;
             let Some(failure) = failure else { return outcome };
-            if failure.status == Some(401) && self.fresh_token && !refused {
+            if failure.status == Some(401) && self.replace_token && !refused {
                 (refused, tries) = (true, tries - 1);
                 continue;
             }
-            let effect = Some(possible_effect(request, &failure)).filter(|sent| *sent >= Sent::Unknown);
-            let Some(wait) = retry::wait(&failure, idempotent, tries, seed, self.pace) else {
+            let effect = Some(possible_effect(request, &failure)).filter(|sent| *sent >= SendStatus::Unknown);
+            let Some(wait) = retry::wait(&failure, idempotent, tries, seed, self.time_scale) else {
                 return outcome.map_err(|error| match earlier.max(effect) {
-                    Some(sent) => EarlierTryLost::mark(error, sent),
+                    Some(sent) => EarlierAttemptLost::mark(error, sent),
                     None => error,
                 });
             };
@@ -176,7 +176,7 @@ impl Policy for TryAgain {
 }
 
 /// Marks a refusal whose request an earlier attempt may have carried out. It never leaves this process.
-pub(crate) const EARLIER_TRY_LOST: HeaderName = HeaderName::from_static("x-landfall-earlier-try-lost");
+pub(crate) const EARLIER_ATTEMPT_LOST: HeaderName = HeaderName::from_static("x-landfall-earlier-try-lost");
 
 /// The value of that header if the service certainly accepted an earlier attempt.
 pub(crate) const EARLIER_ACCEPTED: &str = "accepted";
@@ -184,24 +184,24 @@ pub(crate) const EARLIER_ACCEPTED: &str = "accepted";
 /// Returns the effect that a failed attempt may have had. A 5xx leaves the effect of a write unknown: a
 /// gateway may have timed out while the service continued. A read has no effect, whatever happens to its
 /// answer.
-fn possible_effect(request: &Request, failure: &Failure) -> Sent {
+fn possible_effect(request: &Request, failure: &Failure) -> SendStatus {
     if !is_write(request.method().as_str()) {
-        return failure.sent.min(Sent::Unknown);
+        return failure.sent.min(SendStatus::Unknown);
     }
-    failure.status.map_or(failure.sent, |status| failure.sent.max(Sent::of_status(status)))
+    failure.status.map_or(failure.sent, |status| failure.sent.max(SendStatus::of_status(status)))
 }
 
 /// Classifies the result of an attempt. The answer is passed on whole, with the header if `earlier` attempts
 /// may have taken effect.
-async fn judge(outcome: PolicyResult, earlier: Option<Sent>) -> (Option<Failure>, PolicyResult) {
-    let answer = match outcome {
-        Ok(answer) => {
-            let status = u16::from(answer.status());
-            answer.try_into_raw_response().await.map_err(|error| AnswerUnread::mark(error, status))
+async fn classify(outcome: PolicyResult, earlier: Option<SendStatus>) -> (Option<Failure>, PolicyResult) {
+    let response = match outcome {
+        Ok(response) => {
+            let status = u16::from(response.status());
+            response.try_into_raw_response().await.map_err(|error| UnreadResponse::mark(error, status))
         }
         Err(error) => Err(error),
     };
-    match answer {
+    match response {
         Ok(raw) => {
             let (status, mut headers, body) = raw.deconstruct();
             if u16::from(status) < 400 {
@@ -209,24 +209,26 @@ async fn judge(outcome: PolicyResult, earlier: Option<Sent>) -> (Option<Failure>
             }
             if let Some(earlier) = earlier {
                 headers.insert(
-                    EARLIER_TRY_LOST,
-                    if earlier == Sent::Accepted { EARLIER_ACCEPTED } else { "unknown" },
+                    EARLIER_ATTEMPT_LOST,
+                    if earlier == SendStatus::Accepted { EARLIER_ACCEPTED } else { "unknown" },
                 );
             }
-            let error = from_answer(u16::from(status), &headers, &body);
+            let error = from_response(u16::from(status), &headers, &body);
             let failure = Failure {
                 kind: error.kind,
                 status: error.status,
-                sent: Sent::Answered,
-                asked: error.retry_after,
+                sent: SendStatus::Answered,
+                retry_after: error.retry_after,
             };
             (Some(failure), Ok(AsyncRawResponse::from_bytes(status, headers, Bytes::from(body))))
         }
         Err(error) => {
             let failure = match error.kind() {
                 ErrorKind::Connection if find::<UntrustedCertificate>(&error).is_some() => None,
-                ErrorKind::Connection => Some(Sent::Never),
-                ErrorKind::Io => Some(find::<AnswerUnread>(&error).map_or(Sent::Unknown, AnswerUnread::sent)),
+                ErrorKind::Connection => Some(SendStatus::Never),
+                ErrorKind::Io => {
+                    Some(find::<UnreadResponse>(&error).map_or(SendStatus::Unknown, UnreadResponse::sent))
+                }
                 // The credential has already retried a missing token; the other errors are final.
                 _ => None,
             };
@@ -234,7 +236,7 @@ async fn judge(outcome: PolicyResult, earlier: Option<Sent>) -> (Option<Failure>
                 kind: ApiErrorKind::Transport,
                 status: None,
                 sent,
-                asked: None,
+                retry_after: None,
             });
             (failure, Err(error))
         }
@@ -244,26 +246,26 @@ async fn judge(outcome: PolicyResult, earlier: Option<Sent>) -> (Option<Failure>
 /// An earlier attempt broke off after it left, so the request may have been carried out, whatever the last
 /// attempt returned.
 #[derive(Debug)]
-pub(crate) struct EarlierTryLost {
+pub(crate) struct EarlierAttemptLost {
     /// The effect that the earlier attempts may have had.
-    pub(crate) sent: Sent,
+    pub(crate) sent: SendStatus,
     error: Error,
 }
 
-impl EarlierTryLost {
-    fn mark(error: Error, sent: Sent) -> Error {
+impl EarlierAttemptLost {
+    fn mark(error: Error, sent: SendStatus) -> Error {
         let message = error.to_string();
         Error::with_error(error.kind().clone(), Self { sent, error }, message)
     }
 }
 
-impl fmt::Display for EarlierTryLost {
+impl fmt::Display for EarlierAttemptLost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.error.fmt(f)
     }
 }
 
-impl std::error::Error for EarlierTryLost {
+impl std::error::Error for EarlierAttemptLost {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         self.error.source()
     }
@@ -271,13 +273,13 @@ impl std::error::Error for EarlierTryLost {
 
 /// An answer whose status was read and whose body was not.
 #[derive(Debug)]
-pub(crate) struct AnswerUnread {
+pub(crate) struct UnreadResponse {
     /// The status.
     pub(crate) status: u16,
     error: Error,
 }
 
-impl AnswerUnread {
+impl UnreadResponse {
     /// Adds the status to an error about the body, unless it has one already.
     pub(crate) fn mark(error: Error, status: u16) -> Error {
         if find::<Self>(&error).is_some() {
@@ -287,18 +289,18 @@ impl AnswerUnread {
         Error::with_error(error.kind().clone(), Self { status, error }, message)
     }
 
-    fn sent(&self) -> Sent {
-        Sent::of_status(self.status).max(Sent::Unknown)
+    fn sent(&self) -> SendStatus {
+        SendStatus::of_status(self.status).max(SendStatus::Unknown)
     }
 }
 
-impl fmt::Display for AnswerUnread {
+impl fmt::Display for UnreadResponse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.error.fmt(f)
     }
 }
 
-impl std::error::Error for AnswerUnread {
+impl std::error::Error for UnreadResponse {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         self.error.source()
     }
@@ -309,9 +311,9 @@ impl std::error::Error for AnswerUnread {
 /// The SDK compares the resource of a challenge with the vault's host, and [`Credential`] with the configured
 /// audience. Neither of them checks the authority.
 #[derive(Debug)]
-pub(crate) struct OwnAuthority(Url);
+pub(crate) struct AuthorityPolicy(Url);
 
-impl OwnAuthority {
+impl AuthorityPolicy {
     pub(crate) fn new(login: &Url) -> Arc<Self> {
         Arc::new(Self(login.clone()))
     }
@@ -323,45 +325,45 @@ impl OwnAuthority {
 pub(crate) struct ForeignAuthority(String);
 
 #[async_trait]
-impl Policy for OwnAuthority {
+impl Policy for AuthorityPolicy {
     async fn send(&self, ctx: &Context, request: &mut Request, next: &[Arc<dyn Policy>]) -> PolicyResult {
-        let answer = next[0].send(ctx, request, &next[1..]).await?;
-        if answer.status() == StatusCode::Unauthorized
-            && let Some(challenge) = answer.headers().get_optional_str(&WWW_AUTHENTICATE)
-            && let Some(named) = authority_of(challenge)
-            && !Url::parse(named).is_ok_and(|named| is_same_authority(&self.0, &named))
+        let response = next[0].send(ctx, request, &next[1..]).await?;
+        if response.status() == StatusCode::Unauthorized
+            && let Some(challenge) = response.headers().get_optional_str(&WWW_AUTHENTICATE)
+            && let Some(authority) = authority_of(challenge)
+            && !Url::parse(authority).is_ok_and(|authority| is_same_authority(&self.0, &authority))
         {
             let message = "the challenge names a foreign sign-in authority";
-            return Err(Error::with_error(ErrorKind::Other, ForeignAuthority(named.to_owned()), message));
+            return Err(Error::with_error(ErrorKind::Other, ForeignAuthority(authority.to_owned()), message));
         }
-        Ok(answer)
+        Ok(response)
     }
 }
 
 /// Returns the authority of a challenge: `Bearer authorization="https://login.microsoftonline.com/tenant", …`.
 fn authority_of(challenge: &str) -> Option<&str> {
-    let named = ["authorization=\"", "authorization_uri=\""]
+    let authority = ["authorization=\"", "authorization_uri=\""]
         .iter()
         .find_map(|key| challenge.find(key).map(|at| &challenge[at + key.len()..]))?;
-    named.split('"').next()
+    authority.split('"').next()
 }
 
 /// Reports a refused token to the credential, so that the next one is new.
 ///
 /// After a 401 the SDK's policy drops its own copy, but the credential would return the same token again.
 #[derive(Debug)]
-pub(crate) struct ForgetRefusedToken(pub(crate) Credential);
+pub(crate) struct TokenInvalidation(pub(crate) Credential);
 
 #[async_trait]
-impl Policy for ForgetRefusedToken {
+impl Policy for TokenInvalidation {
     async fn send(&self, ctx: &Context, request: &mut Request, next: &[Arc<dyn Policy>]) -> PolicyResult {
-        let answer = next[0].send(ctx, request, &next[1..]).await?;
-        if answer.status() == StatusCode::Unauthorized
+        let response = next[0].send(ctx, request, &next[1..]).await?;
+        if response.status() == StatusCode::Unauthorized
             && let Some(token) = request.headers().get_optional_str(&AUTHORIZATION)
             && let Some(token) = token.strip_prefix("Bearer ")
         {
-            self.0.forget(token).await;
+            self.0.invalidate(token).await;
         }
-        Ok(answer)
+        Ok(response)
     }
 }

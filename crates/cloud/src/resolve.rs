@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_only_look_like_localhost_are_left_to_the_system() {
+    fn names_similar_to_localhost_use_the_system_resolver() {
         for host in ["notlocalhost", "localhost.example.com", "localhosts"] {
             assert!(!is_localhost(host), "{host}");
         }

@@ -3,7 +3,7 @@
 //! The step that waits for the sync depends only on [`SyncDiagnosis`], so that it needs no diagnosis crate.
 
 use crate::{
-    ApiError, Opened, Vaults,
+    ApiError, ClusterSession, Vaults,
     environment::{CertificateRef, VaultRef},
 };
 use async_trait::async_trait;
@@ -20,11 +20,15 @@ pub trait SyncDiagnosis: Send + Sync {
     ///
     /// # Errors
     /// Returns the error of reading the class, the pods or their events.
-    async fn find(&self, opened: &Opened, links: &Links<'_>) -> Result<Option<Finding>, ApiError>;
+    async fn diagnose(
+        &self,
+        session: &ClusterSession,
+        context: &RotationContext<'_>,
+    ) -> Result<Option<Finding>, ApiError>;
 }
 
 /// The input of the diagnosis: both ends of the sync, and the names between them.
-pub struct Links<'a> {
+pub struct RotationContext<'a> {
     /// The cluster as Resource Manager shows it.
     pub cluster: &'a Value,
     /// The vault.
@@ -51,16 +55,16 @@ pub struct Finding {
     /// The evidence: fields, events.
     pub evidence: Vec<String>,
     /// The remedy.
-    pub mend: String,
+    pub remedy: String,
     /// The chance that the fault passes.
-    pub outlook: Outlook,
+    pub self_recovery: SelfRecovery,
 }
 
 /// The chance that a fault passes without intervention.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Outlook {
+pub enum SelfRecovery {
     /// The fault may pass, like a role assignment that is not effective yet.
-    MayPass,
+    Possible,
     /// The fault does not pass by itself, but may be a momentary state, like that between two pods.
     Unlikely,
     /// The fault is configured and never passes.
@@ -68,15 +72,15 @@ pub enum Outlook {
 }
 
 impl Finding {
-    /// Returns a finding without evidence; `cause` is a lowercase fragment, `mend` the remedy.
+    /// Returns a finding without evidence; `cause` is a lowercase fragment, `remedy` what to do.
     #[must_use]
-    pub fn new(code: &'static str, cause: impl Into<String>, mend: impl Into<String>) -> Self {
+    pub fn new(code: &'static str, cause: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self {
             code,
             cause: cause.into(),
             evidence: Vec::new(),
-            mend: mend.into(),
-            outlook: Outlook::Unlikely,
+            remedy: remedy.into(),
+            self_recovery: SelfRecovery::Unlikely,
         }
     }
 
@@ -89,8 +93,8 @@ impl Finding {
 
     /// Sets the chance that the fault passes.
     #[must_use]
-    pub fn outlook(mut self, outlook: Outlook) -> Self {
-        self.outlook = outlook;
+    pub fn self_recovery(mut self, self_recovery: SelfRecovery) -> Self {
+        self.self_recovery = self_recovery;
         self
     }
 }
@@ -98,7 +102,7 @@ impl Finding {
 /// Summarizes a message of the driver: the request and its response if it contains them, else its last
 /// clause.
 #[must_use]
-pub fn gist(message: &str) -> String {
+pub fn message_summary(message: &str) -> String {
     let after = |word: &str| message.split_once(word).map(|(_, rest)| rest);
     let word = |text: &str| text.split(['"', '\n', ' ', ',']).next().unwrap_or_default().to_owned();
     if let (Some(url), Some(status)) =
@@ -123,9 +127,12 @@ mod tests {
                        objectType:secret, objectName:tls, objectVersion:: GET https://kv.vault.azure.net/secrets/tls/\n---\n\
                        RESPONSE 403: 403 Forbidden\nERROR CODE: Forbidden\n---\n{\n  \"error\": {\n    \"code\": \"Forbidden\",\n \
                        \"innererror\": {\n      \"code\": \"ForbiddenByRbac\"\n    }\n  }\n}\n---";
-        assert_eq!(gist(message), "GET https://kv.vault.azure.net/secrets/tls/ returned 403 ForbiddenByRbac");
         assert_eq!(
-            gist("a, err: file matching objectName x not found\nmore"),
+            message_summary(message),
+            "GET https://kv.vault.azure.net/secrets/tls/ returned 403 ForbiddenByRbac"
+        );
+        assert_eq!(
+            message_summary("a, err: file matching objectName x not found\nmore"),
             "file matching objectName x not found"
         );
     }

@@ -6,10 +6,10 @@
 //! cloud.
 
 use crate::{
-    ApiError, ApiErrorKind, Credential, Endpoints, Meter, Sent,
+    ApiError, ApiErrorKind, Credential, Endpoints, RequestCounter, SendStatus,
     error::from_sdk,
-    pipeline::{self, ForgetRefusedToken, OnlyTo, OwnAuthority, TryAgain},
-    transport::Wire,
+    http_client::HttpClient,
+    pipeline::{self, AuthorityPolicy, OriginPolicy, RetryPolicy, TokenInvalidation},
 };
 use aws_lc_rs::digest;
 use azure_core::http::Response;
@@ -28,8 +28,8 @@ use x509_parser::{extensions::GeneralName, prelude::FromDer};
 pub struct Vaults {
     login: Url,
     suffix: String,
-    pace: f64,
-    wire: Wire,
+    time_scale: f64,
+    http_client: HttpClient,
     credential: Credential,
 }
 
@@ -41,7 +41,7 @@ pub struct Vault {
 
 /// A certificate as the vault stores it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Stored {
+pub struct StoredCertificate {
     /// The SHA-1 of the leaf, 40 lowercase hex digits; it identifies the certificate.
     pub thumbprint_sha1_hex: String,
     /// The version, 32 hex digits.
@@ -62,7 +62,7 @@ pub struct Stored {
 
 /// One version in the list of a certificate's versions.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StoredVersion {
+pub struct CertificateVersion {
     /// The version, 32 hex digits.
     pub version: String,
     /// SHA-1 of the leaf, 40 lowercase hex digits.
@@ -75,7 +75,7 @@ pub struct StoredVersion {
 
 /// A deleted certificate that can still be recovered.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Deleted {
+pub struct DeletedCertificate {
     /// The time at which the vault purges it.
     pub purged_at: Option<jiff::Timestamp>,
     /// The tags that the importer set on its newest version.
@@ -86,12 +86,16 @@ impl Vaults {
     /// Prepares clients for vaults below `endpoints.vault_suffix`.
     /// Fails if the HTTPS client cannot be set up from `endpoints`.
     /// Fails when the HTTPS client cannot be set up from `endpoints`.
-    pub fn new(endpoints: &Endpoints, credential: &Credential, meter: &Meter) -> Result<Self, ApiError> {
+    pub fn new(
+        endpoints: &Endpoints,
+        credential: &Credential,
+        request_counter: &RequestCounter,
+    ) -> Result<Self, ApiError> {
         Ok(Self {
             login: endpoints.login.clone(),
             suffix: endpoints.vault_suffix.to_ascii_lowercase(),
-            pace: endpoints.pace,
-            wire: Wire::new(endpoints, meter)?,
+            time_scale: endpoints.time_scale,
+            http_client: HttpClient::new(endpoints, request_counter)?,
             credential: credential.clone(),
         })
     }
@@ -102,7 +106,7 @@ impl Vaults {
     pub fn at(&self, vault_uri: &str) -> Result<Vault, ApiError> {
         let refused = |why: &str| {
             let message = format!("use {vault_uri} as a vault: {why}");
-            ApiError::new(ApiErrorKind::Invalid, message).with_sent(Sent::Never)
+            ApiError::new(ApiErrorKind::Invalid, message).with_sent(SendStatus::Never)
         };
         let url = Url::parse(vault_uri).map_err(|error| refused("it is not a URL").with_source(error))?;
         let host = url.host_str().unwrap_or_default().to_ascii_lowercase();
@@ -115,9 +119,9 @@ impl Vaults {
         }
         let options = CertificateClientOptions {
             client_options: pipeline::options(
-                &self.wire,
-                vec![OnlyTo::new(&url), Arc::new(TryAgain::new(self.pace, host.len() as u64))],
-                vec![Arc::new(ForgetRefusedToken(self.credential.clone())), OwnAuthority::new(&self.login)],
+                &self.http_client,
+                vec![OriginPolicy::new(&url), Arc::new(RetryPolicy::new(self.time_scale, host.len() as u64))],
+                vec![Arc::new(TokenInvalidation(self.credential.clone())), AuthorityPolicy::new(&self.login)],
             ),
             ..CertificateClientOptions::default()
         };
@@ -133,10 +137,10 @@ impl Vault {
     ///
     /// Without a role in the vault this fails with [`Forbidden`](ApiErrorKind::Forbidden) and the inner code
     /// `ForbiddenByRbac`, whether or not the certificate exists.
-    pub async fn certificate(&self, name: &str) -> Result<Option<Stored>, ApiError> {
+    pub async fn certificate(&self, name: &str) -> Result<Option<StoredCertificate>, ApiError> {
         let path = format!("/certificates/{name}/");
         match self.client.get_certificate(name, None).await {
-            Ok(answer) => stored(answer, "GET", &path).map(Some),
+            Ok(response) => stored(response, "GET", &path).map(Some),
             Err(error) => absent(from_sdk(error, "GET", &path)),
         }
     }
@@ -146,7 +150,12 @@ impl Vault {
     /// Retried only if the service cannot have carried it out. `Forbidden` with the inner code
     /// `ForbiddenByRbac` may pass within minutes of a role assignment. `Conflict` with
     /// `ObjectIsDeletedButRecoverable` means that the name must be recovered first.
-    pub async fn import(&self, name: &str, pfx: &[u8], password: &str) -> Result<Stored, ApiError> {
+    pub async fn import(
+        &self,
+        name: &str,
+        pfx: &[u8],
+        password: &str,
+    ) -> Result<StoredCertificate, ApiError> {
         self.import_with(name, pfx, password, &BTreeMap::new()).await
     }
 
@@ -157,7 +166,7 @@ impl Vault {
         pfx: &[u8],
         password: &str,
         tags: &BTreeMap<String, String>,
-    ) -> Result<Stored, ApiError> {
+    ) -> Result<StoredCertificate, ApiError> {
         let path = format!("/certificates/{name}/import");
         let body = ImportCertificateParameters {
             base64_encoded_certificate: Some(STANDARD.encode(pfx)),
@@ -165,15 +174,16 @@ impl Vault {
             tags: (!tags.is_empty()).then(|| tags.clone().into_iter().collect()),
             ..ImportCertificateParameters::default()
         };
-        let body = body.try_into().map_err(|error| from_sdk(error, "POST", &path).with_sent(Sent::Never))?;
+        let body =
+            body.try_into().map_err(|error| from_sdk(error, "POST", &path).with_sent(SendStatus::Never))?;
         match self.client.import_certificate(name, body, None).await {
-            Ok(answer) => stored(answer, "POST", &path),
+            Ok(response) => stored(response, "POST", &path),
             Err(error) => Err(from_sdk(error, "POST", &path)),
         }
     }
 
     /// Returns all versions of a certificate in the vault's order; empty if none has this name.
-    pub async fn versions(&self, name: &str) -> Result<Vec<StoredVersion>, ApiError> {
+    pub async fn versions(&self, name: &str) -> Result<Vec<CertificateVersion>, ApiError> {
         let path = format!("/certificates/{name}/versions");
         let failed = |error| from_sdk(error, "GET", &path);
         let mut pages = self.client.list_certificate_properties_versions(name, None).map_err(failed)?;
@@ -185,7 +195,7 @@ impl Vault {
                 Err(error) => return absent(failed(error)).map(|none: Option<_>| none.unwrap_or_default()),
             };
             let attributes = item.attributes.unwrap_or_default();
-            versions.push(StoredVersion {
+            versions.push(CertificateVersion {
                 version: last_segment(item.id.as_deref().unwrap_or_default()),
                 thumbprint_sha1_hex: hex(&item.x509_thumbprint.unwrap_or_default()),
                 enabled: attributes.enabled.unwrap_or(true),
@@ -195,14 +205,14 @@ impl Vault {
     }
 
     /// Returns a deleted certificate that can be recovered or purged; `None` if the name is free.
-    pub async fn deleted_certificate(&self, name: &str) -> Result<Option<Deleted>, ApiError> {
+    pub async fn deleted_certificate(&self, name: &str) -> Result<Option<DeletedCertificate>, ApiError> {
         let path = format!("/deletedcertificates/{name}");
-        let answer = match self.client.get_deleted_certificate(name, None).await {
-            Ok(answer) => answer,
+        let response = match self.client.get_deleted_certificate(name, None).await {
+            Ok(response) => response,
             Err(error) => return absent(from_sdk(error, "GET", &path)),
         };
-        let deleted = answer.into_model().map_err(|error| from_sdk(error, "GET", &path))?;
-        Ok(Some(Deleted {
+        let deleted = response.into_model().map_err(|error| from_sdk(error, "GET", &path))?;
+        Ok(Some(DeletedCertificate {
             purged_at: deleted.scheduled_purge_date.and_then(timestamp),
             tags: deleted.tags.unwrap_or_default().into_iter().collect(),
         }))
@@ -222,8 +232,8 @@ impl Vault {
     /// it.
     pub async fn recover_certificate(&self, name: &str) -> Result<(), ApiError> {
         let path = format!("/deletedcertificates/{name}/recover");
-        let begun = self.client.recover_deleted_certificate(name, None).await;
-        begun.map(drop).map_err(|error| from_sdk(error, "POST", &path))
+        let response = self.client.recover_deleted_certificate(name, None).await;
+        response.map(drop).map_err(|error| from_sdk(error, "POST", &path))
     }
 }
 
@@ -233,19 +243,24 @@ fn absent<T>(error: ApiError) -> Result<Option<T>, ApiError> {
 }
 
 /// Parses a certificate bundle: names and dates come from the certificate itself.
-fn stored(answer: Response<Certificate>, method: &'static str, path: &str) -> Result<Stored, ApiError> {
+fn stored(
+    response: Response<Certificate>,
+    method: &'static str,
+    path: &str,
+) -> Result<StoredCertificate, ApiError> {
     // The status means that the import was accepted, whatever the rest of the answer contains.
-    let status = u16::from(answer.status());
-    let wrong = |what: &str| {
-        ApiError::new(ApiErrorKind::Protocol, what).with_request(method, path).answered_with(status)
+    let status = u16::from(response.status());
+    let protocol_error = |what: &str| {
+        ApiError::new(ApiErrorKind::Protocol, what).with_request(method, path).with_response_status(status)
     };
-    let bundle = answer.into_model().map_err(|error| from_sdk(error, method, path).answered_with(status))?;
-    let cer = bundle.cer.ok_or_else(|| wrong("read a certificate that has no content"))?;
+    let bundle =
+        response.into_model().map_err(|error| from_sdk(error, method, path).with_response_status(status))?;
+    let cer = bundle.cer.ok_or_else(|| protocol_error("read a certificate that has no content"))?;
     let (_, leaf) = x509_parser::certificate::X509Certificate::from_der(&cer)
-        .map_err(|error| wrong("read the certificate in the vault").with_source(error))?;
+        .map_err(|error| protocol_error("read the certificate in the vault").with_source(error))?;
     let instant = |time: x509_parser::time::ASN1Time| {
         jiff::Timestamp::from_second(time.timestamp())
-            .map_err(|error| wrong("read its validity dates").with_source(error))
+            .map_err(|error| protocol_error("read its validity dates").with_source(error))
     };
     let mut names = Vec::new();
     if let Ok(Some(extension)) = leaf.subject_alternative_name() {
@@ -257,7 +272,7 @@ fn stored(answer: Response<Certificate>, method: &'static str, path: &str) -> Re
     let sha1 = bundle.x509_thumbprint.filter(|thumbprint| thumbprint.len() == digest::SHA1_OUTPUT_LEN);
     let sha1 =
         sha1.unwrap_or_else(|| digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, &cer).as_ref().to_vec());
-    Ok(Stored {
+    Ok(StoredCertificate {
         thumbprint_sha1_hex: hex(&sha1),
         version: last_segment(bundle.id.as_deref().unwrap_or_default()),
         secret_id: bundle.sid.unwrap_or_default(),

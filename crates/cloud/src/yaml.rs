@@ -7,19 +7,19 @@ use serde_saphyr::UserMessageFormatter;
 
 /// An error, with its line number from 1.
 #[derive(Debug)]
-pub(crate) struct Mistake {
+pub(crate) struct ParseError {
     pub line: Option<u64>,
     pub message: String,
 }
 
 /// Parses one document; empty input is `Null`.
-pub(crate) fn read(text: &str) -> Result<Value, Mistake> {
+pub(crate) fn read(text: &str) -> Result<Value, ParseError> {
     let options = serde_saphyr::options! { strict_booleans: true, legacy_octal_numbers: true };
     serde_saphyr::from_str_with_options(text, options).map_err(|cause| {
         let shown = cause.without_snippet().render_with_formatter(&UserMessageFormatter);
         // The message contains no position, because the caller has the line and the text.
         let message = shown.split(" at line ").next().unwrap_or(&shown).trim_end_matches([':', ',', '.']);
-        Mistake { line: cause.location().map(|at| at.line()), message: message.to_owned() }
+        ParseError { line: cause.location().map(|at| at.line()), message: message.to_owned() }
     })
 }
 
@@ -30,7 +30,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn scalars_are_what_kubectl_takes_them_for_or_text() {
+    fn scalars_are_parsed_like_kubectl_or_as_text() {
         let text = "a: no\nb: 0644\nc: true\nd: 1.5\ne: '1'\nf:\ng: 0x1f\nh: 2026-01-01\ni: 12:30\nj: .inf.\nk: 1_000\n";
         let value = json!({"a": "no", "b": 420, "c": true, "d": 1.5, "e": "1", "f": null, "g": 31,
             "h": "2026-01-01", "i": "12:30", "j": ".inf.", "k": 1000});
@@ -38,14 +38,14 @@ mod tests {
     }
 
     #[test]
-    fn a_mistake_has_a_line_and_a_word_for_people() {
+    fn a_parse_error_has_a_line_and_a_message() {
         for (text, line, message) in [
             ("a: 1\na: 2\n", 2, "duplicate mapping key `a` is not allowed here"),
             ("a: [1\n", 1, "unclosed bracket '['"),
             ("a: 1\nb: c: d\n", 2, "mapping values are not allowed in this context"),
         ] {
-            let mistake = read(text).unwrap_err();
-            assert_eq!((mistake.line, mistake.message.as_str()), (Some(line), message));
+            let parse_error = read(text).unwrap_err();
+            assert_eq!((parse_error.line, parse_error.message.as_str()), (Some(line), message));
         }
     }
 }

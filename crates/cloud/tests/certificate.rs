@@ -30,7 +30,7 @@ fn now() -> Timestamp {
 }
 
 #[test]
-fn every_variant_that_openssl_writes_opens_and_will_do() {
+fn every_variant_that_openssl_writes_is_accepted() {
     let good = [
         ("rsa.pfx", PASSWORD, 1),
         ("rsa-legacy.pfx", PASSWORD, 1),
@@ -73,7 +73,7 @@ fn the_leaf_is_the_same_however_the_file_was_written() {
 }
 
 #[test]
-fn a_wrong_password_is_told_apart_from_a_wrong_file() {
+fn a_wrong_password_is_distinguished_from_an_invalid_file() {
     let encrypted = [
         "rsa.pfx",
         "rsa-legacy.pfx",
@@ -103,13 +103,13 @@ fn a_wrong_password_is_told_apart_from_a_wrong_file() {
 }
 
 #[test]
-fn a_file_without_key_or_certificate_says_which() {
+fn a_file_without_key_or_certificate_names_the_missing_part() {
     assert_eq!(open("no-key.pfx", PASSWORD).unwrap_err(), CertificateError::NoPrivateKey);
     assert_eq!(open("no-certificate.pfx", PASSWORD).unwrap_err(), CertificateError::NoCertificate);
 }
 
 #[test]
-fn keys_that_the_vault_would_refuse_are_refused_here() {
+fn keys_that_the_vault_refuses_are_refused_locally() {
     for name in ["weak.pfx", "ed25519.pfx"] {
         let refused = open(name, PASSWORD).unwrap_err();
         assert!(matches!(refused, CertificateError::UnsupportedKey { .. }), "{name}: {refused}");
@@ -128,7 +128,7 @@ fn a_key_with_the_certificate_of_another_does_not_match() {
 }
 
 #[test]
-fn dates_and_names_are_judged_each_by_itself() {
+fn dates_and_names_are_checked_independently() {
     let expired = open("expired.pfx", PASSWORD).unwrap();
     let not_after = "2021-01-01T00:00:00Z".parse().unwrap();
     assert_eq!(check_for(&expired, &hosts(), now()), Err(CertificateError::Expired { not_after }));
@@ -148,7 +148,7 @@ fn dates_and_names_are_judged_each_by_itself() {
 }
 
 #[test]
-fn every_error_has_a_message_for_the_reader_and_a_hint_for_the_hands() {
+fn every_error_has_a_message_and_a_hint() {
     let errors = [
         CertificateError::WrongPassword,
         CertificateError::Pem,
@@ -171,7 +171,7 @@ fn every_error_has_a_message_for_the_reader_and_a_hint_for_the_hands() {
 }
 
 #[test]
-fn a_self_signed_one_is_for_servers_of_its_domain_only() {
+fn a_self_signed_certificate_is_valid_only_for_servers_of_its_domain() {
     let material = Material::self_signed("Demo.Example.com.", 30).unwrap();
     assert_eq!(material.leaf().names, hosts());
     assert_eq!(material.leaf().subject, "CN=demo.example.com");
@@ -193,7 +193,7 @@ fn a_self_signed_one_is_for_servers_of_its_domain_only() {
 }
 
 #[test]
-fn a_self_signed_one_opens_in_openssl_too() {
+fn a_self_signed_certificate_opens_in_openssl() {
     let material = Material::self_signed("demo.example.com", 1).unwrap();
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), material.pfx().expose()).unwrap();
@@ -206,7 +206,7 @@ fn a_self_signed_one_opens_in_openssl_too() {
 }
 
 #[test]
-fn a_domain_that_is_none_makes_no_certificate() {
+fn an_invalid_domain_creates_no_certificate() {
     for domain in ["", "a b", "-a.example.com", "*.example.com", "10.0.0.1", "::1", "a..b", "bücher.example"]
     {
         let refused = Material::self_signed(domain, 1).unwrap_err();
@@ -219,7 +219,7 @@ fn a_domain_that_is_none_makes_no_certificate() {
 }
 
 #[test]
-fn nothing_secret_is_in_the_debug_output() {
+fn debug_output_contains_no_secret() {
     let material = open("utf8-password.pfx", UTF8_PASSWORD).unwrap();
     assert!(!format!("{material:?}").contains(UTF8_PASSWORD));
 }

@@ -5,10 +5,10 @@
 
 pub mod doctor;
 mod http_probe;
+pub mod live_status;
 mod object_fields;
 mod peer_certificate;
-pub mod present;
-pub mod rotation_links;
+pub mod rotation_diagnosis;
 mod route_model;
 mod secret_model;
 mod snapshot;

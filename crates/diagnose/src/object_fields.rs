@@ -48,18 +48,18 @@ pub(crate) fn number(object: &DynamicObject, pointer: &str) -> i64 {
 
 /// A condition of a status.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Said<'a> {
+pub(crate) struct StatusCondition<'a> {
     pub(crate) kind: &'a str,
     pub(crate) status: &'a str,
     pub(crate) reason: &'a str,
     pub(crate) message: &'a str,
 }
 
-impl Said<'_> {
+impl StatusCondition<'_> {
     /// Returns the condition as evidence:
     /// `ResolvedRefs=False InvalidCertificateRef: secret default/tls not found`.
-    pub(crate) fn told(&self) -> String {
-        let Said { kind, status, reason, message } = self;
+    pub(crate) fn description(&self) -> String {
+        let StatusCondition { kind, status, reason, message } = self;
         format!("{kind}={status} {reason}: {message}").trim_end_matches([':', ' ']).to_owned()
     }
 
@@ -70,25 +70,25 @@ impl Said<'_> {
 }
 
 /// Returns a condition of a status if it has that value.
-pub(crate) fn condition<'a>(status: &'a Value, kind: &str, value: &str) -> Option<Said<'a>> {
+pub(crate) fn condition<'a>(status: &'a Value, kind: &str, value: &str) -> Option<StatusCondition<'a>> {
     let found = list(status, "/conditions").iter().find(|one| text(one, "/type") == kind)?;
-    let said = Said {
+    let status_condition = StatusCondition {
         kind: text(found, "/type"),
         status: text(found, "/status"),
         reason: text(found, "/reason"),
         message: text(found, "/message"),
     };
-    said.status.eq_ignore_ascii_case(value).then_some(said)
+    status_condition.status.eq_ignore_ascii_case(value).then_some(status_condition)
 }
 
 /// Returns whether a condition is true.
-pub(crate) fn holds(status: &Value, kind: &str) -> bool {
+pub(crate) fn is_condition_true(status: &Value, kind: &str) -> bool {
     condition(status, kind, "True").is_some()
 }
 
 /// Returns whether a pod is ready for requests.
 pub(crate) fn is_ready(pod: &DynamicObject) -> bool {
-    pod.metadata.deletion_timestamp.is_none() && holds(&pod.data["status"], "Ready")
+    pod.metadata.deletion_timestamp.is_none() && is_condition_true(&pod.data["status"], "Ready")
 }
 
 /// Returns the pods of a namespace that match a selector of plain labels; an empty selector matches none.

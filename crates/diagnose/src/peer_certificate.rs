@@ -44,13 +44,13 @@ pub(crate) enum Acceptance {
 
 /// The certificate that a gateway presented.
 #[derive(Debug, Clone)]
-pub(crate) struct Shown {
+pub(crate) struct PeerCertificate {
     /// The certificate itself; `None` if it cannot be parsed.
     pub(crate) leaf: Option<Leaf>,
     /// True if it is the vault's; false without a trust.
-    pub(crate) is_the_vaults: bool,
+    pub(crate) is_vault_certificate: bool,
     /// True if a root of this system trusts it; false without a trust.
-    pub(crate) is_vouched_for: bool,
+    pub(crate) is_trusted_by_system: bool,
 }
 
 impl Trust {
@@ -64,7 +64,7 @@ impl Trust {
     }
 
     /// Returns whether this is the trust in that certificate.
-    pub(crate) fn is_in(&self, der: &[u8]) -> bool {
+    pub(crate) fn is_pinned_to(&self, der: &[u8]) -> bool {
         self.pin == der
     }
 
@@ -85,7 +85,7 @@ impl Trust {
         }
     }
 
-    fn vouches(
+    fn verify_with_system_roots(
         &self,
         leaf: &CertificateDer<'_>,
         chain: &[CertificateDer<'_>],
@@ -101,39 +101,41 @@ impl Trust {
 
 /// The verifier of one connection, which records the presented certificate.
 #[derive(Debug)]
-pub(crate) struct Witness {
+pub(crate) struct RecordingVerifier {
     acceptance: Acceptance,
     provider: Arc<CryptoProvider>,
-    shown: Mutex<Option<Shown>>,
+    peer_certificate: Mutex<Option<PeerCertificate>>,
 }
 
-impl Witness {
+impl RecordingVerifier {
     /// Returns the TLS configuration of one connection, and the handle to the certificate that the peer
     /// presents on it.
     pub(crate) fn connection(acceptance: Acceptance) -> Result<(ClientConfig, Arc<Self>), Error> {
         let provider = Arc::new(aws_lc_rs::default_provider());
-        let witness = Arc::new(Self { acceptance, provider: provider.clone(), shown: Mutex::default() });
+        let verifier =
+            Arc::new(Self { acceptance, provider: provider.clone(), peer_certificate: Mutex::default() });
         let mut config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()?
             .dangerous()
-            .with_custom_certificate_verifier(witness.clone())
+            .with_custom_certificate_verifier(verifier.clone())
             .with_no_client_auth();
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok((config, witness))
+        Ok((config, verifier))
     }
 
     /// Returns the presented certificate, after the handshake got that far.
-    pub(crate) fn shown(&self) -> Option<Shown> {
-        self.shown.lock().expect("nothing panics while it is held").clone()
+    pub(crate) fn peer_certificate(&self) -> Option<PeerCertificate> {
+        self.peer_certificate.lock().expect("nothing panics while it is held").clone()
     }
 
-    fn record(&self, leaf: &CertificateDer<'_>, is_the_vaults: bool, is_vouched_for: bool) {
-        let shown = Shown { leaf: Leaf::from_der(leaf).ok(), is_the_vaults, is_vouched_for };
-        *self.shown.lock().expect("nothing panics while it is held") = Some(shown);
+    fn record(&self, leaf: &CertificateDer<'_>, is_vault_certificate: bool, is_trusted_by_system: bool) {
+        let peer_certificate =
+            PeerCertificate { leaf: Leaf::from_der(leaf).ok(), is_vault_certificate, is_trusted_by_system };
+        *self.peer_certificate.lock().expect("nothing panics while it is held") = Some(peer_certificate);
     }
 }
 
-impl ServerCertVerifier for Witness {
+impl ServerCertVerifier for RecordingVerifier {
     fn verify_server_cert(
         &self,
         leaf: &CertificateDer<'_>,
@@ -149,12 +151,14 @@ impl ServerCertVerifier for Witness {
             }
             Acceptance::Trusted { trust, pinned } => (trust, *pinned),
         };
-        let is_the_vaults = trust.is_in(leaf);
-        let vouched = trust.vouches(leaf, chain, name, now);
-        self.record(leaf, is_the_vaults, vouched.is_ok());
+        let is_vault_certificate = trust.is_pinned_to(leaf);
+        let system_result = trust.verify_with_system_roots(leaf, chain, name, now);
+        self.record(leaf, is_vault_certificate, system_result.is_ok());
         match pinned {
-            false => vouched,
-            true if is_the_vaults => trust.pinned(leaf, name, now).map(|()| ServerCertVerified::assertion()),
+            false => system_result,
+            true if is_vault_certificate => {
+                trust.pinned(leaf, name, now).map(|()| ServerCertVerified::assertion())
+            }
             true => Err(Error::General("it is not the vault's newest version".to_owned())),
         }
     }
@@ -190,32 +194,34 @@ mod tests {
     use landfall_cloud::certificate::Material;
     use std::time::Duration;
 
-    fn judged(pin: &Material, shown: &Material, name: &str, at: Timestamp) -> Result<(), Error> {
+    fn verified(pin: &Material, peer_certificate: &Material, name: &str, at: Timestamp) -> Result<(), Error> {
         let trust = Arc::new(Trust::new(pin.certificate(), pin.leaf().clone()));
-        let (_, witness) = Witness::connection(Acceptance::Trusted { trust, pinned: true }).unwrap();
-        let (leaf, name) = (CertificateDer::from(shown.certificate()), ServerName::try_from(name).unwrap());
+        let (_, verifier) =
+            RecordingVerifier::connection(Acceptance::Trusted { trust, pinned: true }).unwrap();
+        let (leaf, name) =
+            (CertificateDer::from(peer_certificate.certificate()), ServerName::try_from(name).unwrap());
         let now = UnixTime::since_unix_epoch(Duration::from_secs(at.as_second() as u64));
-        let judged = witness.verify_server_cert(&leaf, &[], &name, &[], now).map(drop);
-        let seen = witness.shown().unwrap();
-        assert_eq!(seen.leaf.unwrap().thumbprint_sha1, shown.leaf().thumbprint_sha1);
-        assert!(!seen.is_vouched_for);
-        judged
+        let verified = verifier.verify_server_cert(&leaf, &[], &name, &[], now).map(drop);
+        let recorded = verifier.peer_certificate().unwrap();
+        assert_eq!(recorded.leaf.unwrap().thumbprint_sha1, peer_certificate.leaf().thumbprint_sha1);
+        assert!(!recorded.is_trusted_by_system);
+        verified
     }
 
     #[test]
-    fn only_the_vaults_own_certificate_is_taken_and_only_for_its_names_and_days() {
-        let (ours, other) = (
+    fn only_the_vault_certificate_is_accepted_for_its_names_and_validity_period() {
+        let (vault_certificate, other) = (
             Material::self_signed("example.com", 30).unwrap(),
             Material::self_signed("example.com", 30).unwrap(),
         );
         let now = Timestamp::now();
-        assert_eq!(judged(&ours, &ours, "www.example.com", now), Ok(()));
-        assert!(judged(&ours, &other, "www.example.com", now).is_err());
-        let wrong = judged(&ours, &ours, "www.example.org", now).unwrap_err();
+        assert_eq!(verified(&vault_certificate, &vault_certificate, "www.example.com", now), Ok(()));
+        assert!(verified(&vault_certificate, &other, "www.example.com", now).is_err());
+        let wrong = verified(&vault_certificate, &vault_certificate, "www.example.org", now).unwrap_err();
         assert!(matches!(wrong, Error::InvalidCertificate(_)), "{wrong}");
         let late = now + jiff::SignedDuration::from_hours(24 * 40);
         assert_eq!(
-            judged(&ours, &ours, "www.example.com", late),
+            verified(&vault_certificate, &vault_certificate, "www.example.com", late),
             Err(Error::InvalidCertificate(CertificateError::Expired))
         );
     }

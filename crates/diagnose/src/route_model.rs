@@ -9,7 +9,7 @@ use serde::{Deserialize, de::DeserializeOwned};
 
 /// A Gateway.
 #[derive(Debug, Clone)]
-pub(crate) struct Gate {
+pub(crate) struct Gateway {
     pub(crate) namespace: String,
     pub(crate) name: String,
     pub(crate) listeners: Vec<Listener>,
@@ -79,16 +79,16 @@ pub(crate) struct Rule {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct Match {
-    pub(crate) path: Option<Compared>,
+    pub(crate) path: Option<ValueMatch>,
     pub(crate) method: Option<String>,
-    pub(crate) headers: Vec<Compared>,
-    pub(crate) query_params: Vec<Compared>,
+    pub(crate) headers: Vec<ValueMatch>,
+    pub(crate) query_params: Vec<ValueMatch>,
 }
 
 /// A value and its comparison.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
-pub(crate) struct Compared {
+pub(crate) struct ValueMatch {
     /// `Exact`, `PathPrefix` or `RegularExpression`; empty means the default of the field.
     #[serde(rename = "type")]
     pub(crate) kind: String,
@@ -136,7 +136,7 @@ pub(crate) struct Backend {
     pub(crate) weight: Option<u32>,
 }
 
-impl Gate {
+impl Gateway {
     /// Parses a Gateway.
     pub(crate) fn read(object: &DynamicObject) -> Self {
         Self {
@@ -230,8 +230,8 @@ impl Rule {
 
     /// Returns the path under which a request arrives at the workload; `prefix` is the part that the rule
     /// matched.
-    pub(crate) fn arrives_as(&self, path: &str, prefix: &str) -> String {
-        self.rewrite().map_or_else(|| path.to_owned(), |wish| wish.applied(path, prefix))
+    pub(crate) fn upstream_path(&self, path: &str, prefix: &str) -> String {
+        self.rewrite().map_or_else(|| path.to_owned(), |replacement| replacement.applied(path, prefix))
     }
 }
 
@@ -251,12 +251,12 @@ impl Replacement {
 }
 
 /// Parses the Gateways and HTTPRoutes of a set.
-pub(crate) fn read(manifests: &[Manifest]) -> (Vec<Gate>, Vec<Route>) {
+pub(crate) fn read(manifests: &[Manifest]) -> (Vec<Gateway>, Vec<Route>) {
     let of = |kind: &'static str| {
         let objects = manifests.iter().map(|manifest| &manifest.object);
         objects.filter(move |object| object.types.as_ref().is_some_and(|types| types.kind == kind))
     };
-    (of("Gateway").map(Gate::read).collect(), of("HTTPRoute").map(Route::read).collect())
+    (of("Gateway").map(Gateway::read).collect(), of("HTTPRoute").map(Route::read).collect())
 }
 
 /// Parses a spec. Applied objects are valid; the step that applies the object reports an invalid one.
@@ -270,12 +270,12 @@ mod tests {
     use serde_json::{Value, json};
 
     fn rewritten(start: &str, path: &str, prefix: &str) -> String {
-        let wish = Replacement { replace_prefix_match: Some(start.into()), replace_full_path: None };
-        wish.applied(path, prefix)
+        let replacement = Replacement { replace_prefix_match: Some(start.into()), replace_full_path: None };
+        replacement.applied(path, prefix)
     }
 
     #[test]
-    fn a_prefix_is_replaced_up_to_a_slash() {
+    fn a_prefix_is_replaced_up_to_a_segment_boundary() {
         assert_eq!(rewritten("/", "/httpbin/anything/x", "/httpbin"), "/anything/x");
         assert_eq!(rewritten("/", "/httpbin", "/httpbin"), "/");
         assert_eq!(rewritten("/new/", "/old/x", "/old/"), "/new/x");

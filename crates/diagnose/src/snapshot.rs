@@ -4,11 +4,11 @@
 
 use crate::{
     object_fields::{name, space},
-    route_model::Gate,
+    route_model::Gateway,
 };
 use futures::future::join_all;
 use landfall_cloud::{
-    ApiError, ApiErrorKind, Opened,
+    ApiError, ApiErrorKind, ClusterSession,
     environment::{Environment, ObjectKey},
     kubernetes::{
         DynamicObject, Kind,
@@ -41,7 +41,7 @@ enum Cause {
 
 impl Unread {
     /// Returns the failed read and its cause, as a sentence.
-    pub(crate) fn told(&self) -> String {
+    pub(crate) fn description(&self) -> String {
         match &self.cause {
             Cause::Api(error) => format!("could not read {}: {error}", self.what),
             Cause::Timeout(max) => {
@@ -84,7 +84,7 @@ pub(crate) struct ClusterSnapshot {
     pub(crate) classes: Objects,
     pub(crate) istiod: Object,
     /// The pods in the namespace of the control plane.
-    pub(crate) mesh_pods: Objects,
+    pub(crate) istio_pods: Objects,
     pub(crate) gateways: Objects,
     pub(crate) routes: Objects,
     pub(crate) deployments: Objects,
@@ -101,12 +101,16 @@ pub(crate) struct ClusterSnapshot {
 impl ClusterSnapshot {
     /// Reads the namespaces that contain a part of the environment, and the Secrets that listeners name. A
     /// kind unknown to the API has no objects.
-    pub(crate) async fn of_environment(opened: &Opened, environment: &Environment, max: Duration) -> Self {
-        let reader = Reader { opened, timeout: Some(max) };
-        let spaces = &spaces(environment);
-        let istiod = async { opened.api.get(&Kind::DEPLOYMENT, Some(NAMESPACE), CONTROL_PLANE).await };
+    pub(crate) async fn of_environment(
+        session: &ClusterSession,
+        environment: &Environment,
+        max: Duration,
+    ) -> Self {
+        let reader = Reader { session, timeout: Some(max) };
+        let namespaces = &namespaces(environment);
+        let istiod = async { session.api.get(&Kind::DEPLOYMENT, Some(NAMESPACE), CONTROL_PLANE).await };
         let with_secrets = async {
-            let gateways = reader.known(Kind::GATEWAY, spaces).await;
+            let gateways = reader.known(Kind::GATEWAY, namespaces).await;
             let secrets = reader.secrets(named_secrets(environment, &gateways)).await;
             (gateways, secrets)
         };
@@ -114,7 +118,7 @@ impl ClusterSnapshot {
             nodes,
             classes,
             istiod,
-            mesh_pods,
+            istio_pods,
             routes,
             services,
             pods,
@@ -126,18 +130,18 @@ impl ClusterSnapshot {
             reader.known(Kind::GATEWAY_CLASS, &[None]),
             read("istiod", Some(max), istiod),
             reader.known(Kind::POD, &[Some(NAMESPACE)]),
-            reader.known(Kind::HTTP_ROUTE, spaces),
-            reader.known(Kind::SERVICE, spaces),
-            reader.known(Kind::POD, spaces),
-            reader.known(Kind::EVENT, spaces),
-            reader.known(Kind::SECRET_PROVIDER_CLASS, spaces),
+            reader.known(Kind::HTTP_ROUTE, namespaces),
+            reader.known(Kind::SERVICE, namespaces),
+            reader.known(Kind::POD, namespaces),
+            reader.known(Kind::EVENT, namespaces),
+            reader.known(Kind::SECRET_PROVIDER_CLASS, namespaces),
             with_secrets,
         );
         Self {
             nodes,
             classes,
             istiod,
-            mesh_pods,
+            istio_pods,
             gateways,
             routes,
             services,
@@ -150,8 +154,8 @@ impl ClusterSnapshot {
     }
 
     /// Reads all namespaces, and one Secret.
-    pub(crate) async fn of_cluster(opened: &Opened, secret: &ObjectKey) -> Self {
-        let reader = Reader { opened, timeout: None };
+    pub(crate) async fn of_cluster(session: &ClusterSession, secret: &ObjectKey) -> Self {
+        let reader = Reader { session, timeout: None };
         let key = (secret.namespace.clone(), secret.name.clone());
         let (nodes, classes, gateways, routes, deployments, services, autoscalers, budgets, pods, secrets) = futures::join!(
             reader.list(Kind::NODE, None),
@@ -186,7 +190,7 @@ impl ClusterSnapshot {
             nodes: none(),
             classes: none(),
             istiod: Ok(None),
-            mesh_pods: none(),
+            istio_pods: none(),
             gateways: none(),
             routes: none(),
             deployments: none(),
@@ -205,7 +209,7 @@ impl ClusterSnapshot {
         let lists = [
             &self.nodes,
             &self.classes,
-            &self.mesh_pods,
+            &self.istio_pods,
             &self.gateways,
             &self.routes,
             &self.deployments,
@@ -252,14 +256,14 @@ impl ClusterSnapshot {
 }
 
 struct Reader<'a> {
-    opened: &'a Opened,
+    session: &'a ClusterSession,
     timeout: Option<Duration>,
 }
 
 impl Reader<'_> {
     /// Lists the objects of a kind in one namespace, or in all.
     async fn list(&self, kind: Kind, namespace: Option<&str>) -> Objects {
-        read(&kind.plural, self.timeout, self.opened.api.list(&kind, namespace, None)).await
+        read(&kind.plural, self.timeout, self.session.api.list(&kind, namespace, None)).await
     }
 
     /// Lists the objects of a kind in some namespaces; a kind unknown to the API has none.
@@ -275,7 +279,7 @@ impl Reader<'_> {
     /// Reads these Secrets, and no other Secret.
     async fn secrets(&self, keys: BTreeSet<(String, String)>) -> BTreeMap<(String, String), Object> {
         let secrets = keys.into_iter().map(|key| async move {
-            let request = async { self.opened.api.get(&Kind::SECRET, Some(&key.0), &key.1).await };
+            let request = async { self.session.api.get(&Kind::SECRET, Some(&key.0), &key.1).await };
             let secret = read(&format!("Secret {}", key.1), self.timeout, request).await;
             (key, secret)
         });
@@ -287,14 +291,14 @@ impl Reader<'_> {
 fn named_secrets(environment: &Environment, live: &Objects) -> BTreeSet<(String, String)> {
     let own = &environment.tls_secret;
     let desired = environment.gateways.iter().map(|manifest| &manifest.object);
-    let gateways = live.iter().flatten().chain(desired).map(Gate::read);
+    let gateways = live.iter().flatten().chain(desired).map(Gateway::read);
     let named = gateways.flat_map(|gateway| gateway.secrets().collect::<Vec<_>>());
     named.chain([(own.namespace.clone(), own.name.clone())]).collect()
 }
 
 /// Returns the namespaces that contain a part of the environment.
-fn spaces(environment: &Environment) -> Vec<Option<&str>> {
+fn namespaces(environment: &Environment) -> Vec<Option<&str>> {
     let objects = environment.apps.iter().chain(&environment.gateways).map(|manifest| &manifest.object);
-    let spaces = objects.map(space).chain([environment.tls_secret.namespace.as_str()]);
-    spaces.collect::<BTreeSet<&str>>().into_iter().map(Some).collect()
+    let namespaces = objects.map(space).chain([environment.tls_secret.namespace.as_str()]);
+    namespaces.collect::<BTreeSet<&str>>().into_iter().map(Some).collect()
 }

@@ -1,15 +1,15 @@
 //! The interface that the engine gives a running step.
 
 use crate::{
-    error::{Kind, Residue, StepError},
-    event::{Event, Progress, What},
+    error::{Kind, Leftover, StepError},
+    event::{Event, EventKind, Progress},
     handle::RecordOf,
-    journal::{Entry, Past},
-    pace::Pace,
-    remembered::Remembered,
-    run_context::{Looking, Run},
-    step_types::Act,
+    history::History,
+    journal::{Entry, StepState},
+    run_context::{PlanContext, Run},
+    step_types::StepAction,
     stop::Stop,
+    time_scale::TimeScale,
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -20,137 +20,137 @@ use std::{
 use tokio::{sync::mpsc, time::Instant};
 
 /// The activity of a step from its journal entry on.
-const MAKING: &str = "creating it";
+const CREATING: &str = "creating it";
 
 /// The step's access to the run: journal state, events, and the only functions that wait.
 pub struct Context {
     step: &'static str,
     /// The purpose of the turn. A ticket of a creation is useless for an undo, and vice versa.
-    act: Act,
-    remembered: Remembered,
-    pace: Pace,
+    action: StepAction,
+    history: History,
+    time_scale: TimeScale,
     pub(crate) stop: Stop,
     /// `None` while a speculative check runs before the step's turn.
     events: Option<mpsc::UnboundedSender<Event>>,
-    moments: Arc<Mutex<Moments>>,
+    timings: Arc<Mutex<StepTimings>>,
 }
 
 /// The recorded times and facts of a step's turn, for the report and for an exceeded deadline.
-struct Moments {
+struct StepTimings {
     began: Instant,
     /// The time of the last event.
-    spoke: Instant,
+    last_event: Instant,
     /// The activity between waits, for a person.
-    doing: &'static str,
+    activity: &'static str,
     /// The time at which the resumed ticket was saved; the next wait consumes it.
     attached: Option<SystemTime>,
     acting: Option<Instant>,
     ended: Option<SystemTime>,
-    last_seen: Option<String>,
+    last_state: Option<String>,
     /// The minimum leftover of a failure from here on.
-    left: Residue,
+    leftover: Leftover,
     /// In a read-only walk: the notes, and the operation in progress.
     notes: Vec<String>,
-    on_its_way: Option<String>,
+    in_progress: Option<String>,
 }
 
-impl Moments {
-    fn begin(act: Act) -> Self {
+impl StepTimings {
+    fn begin(action: StepAction) -> Self {
         let now = Instant::now();
-        let doing = if act == Act::Undo { "deleting it" } else { "checking" };
+        let activity = if action == StepAction::Undo { "deleting it" } else { "checking" };
         Self {
             began: now,
-            spoke: now,
-            doing,
+            last_event: now,
+            activity,
             attached: None,
             acting: None,
             ended: None,
-            last_seen: None,
-            left: Residue::Nothing,
+            last_state: None,
+            leftover: Leftover::Nothing,
             notes: Vec::new(),
-            on_its_way: None,
+            in_progress: None,
         }
     }
 }
 
 impl Context {
-    pub(crate) fn new(step: &'static str, act: Act, run: &Run) -> Self {
+    pub(crate) fn new(step: &'static str, action: StepAction, run: &Run) -> Self {
         Self {
             step,
-            act,
-            remembered: Remembered::Journal(run.journal.clone()),
-            pace: run.pace,
+            action,
+            history: History::Journal(run.journal.clone()),
+            time_scale: run.time_scale,
             stop: run.stop.clone(),
             events: Some(run.events.clone()),
-            moments: Arc::new(Mutex::new(Moments::begin(act))),
+            timings: Arc::new(Mutex::new(StepTimings::begin(action))),
         }
     }
 
     /// Creates the context for a search, within this turn, for what a step created.
-    pub(crate) fn finding(&self, step: &'static str) -> Self {
+    pub(crate) fn for_search(&self, step: &'static str) -> Self {
         Self {
             step,
-            act: Act::Make,
-            remembered: self.remembered.clone(),
-            pace: self.pace,
+            action: StepAction::Apply,
+            history: self.history.clone(),
+            time_scale: self.time_scale,
             stop: self.stop.clone(),
             events: self.events.clone(),
-            moments: self.moments.clone(),
+            timings: self.timings.clone(),
         }
     }
 
     /// Creates the context of a read-only walk: writes nothing, ends every wait after its first poll, and
     /// collects the notes of a step.
-    pub(crate) fn looking(step: &'static str, looking: &Looking) -> Self {
+    pub(crate) fn read_only(step: &'static str, plan_context: &PlanContext) -> Self {
         Self {
             step,
-            act: Act::Look,
-            remembered: Remembered::Only(looking.memory.clone()),
-            pace: looking.pace,
-            stop: looking.stop.clone(),
+            action: StepAction::Check,
+            history: History::ReadOnly(plan_context.journal_state.clone()),
+            time_scale: plan_context.time_scale,
+            stop: plan_context.stop.clone(),
             events: None,
-            moments: Arc::new(Mutex::new(Moments::begin(Act::Look))),
+            timings: Arc::new(Mutex::new(StepTimings::begin(StepAction::Check))),
         }
     }
 
     /// Returns whether this walk is read-only: a missing resource is then reported and not waited for.
-    pub(crate) fn only_looks(&self) -> bool {
-        self.remembered.is_only_read()
+    pub(crate) fn is_read_only(&self) -> bool {
+        self.history.is_read_only()
     }
 
     /// Records an operation that a check found in progress, in a read-only walk.
-    pub(crate) fn is_on_its_way(&self, what: &str, state: &str) -> StepError {
-        let words = if state.is_empty() { format!("waiting for {what}") } else { state.to_owned() };
-        self.moments().on_its_way = Some(words);
+    pub(crate) fn record_in_progress(&self, what: &str, state: &str) -> StepError {
+        let description = if state.is_empty() { format!("waiting for {what}") } else { state.to_owned() };
+        self.timings().in_progress = Some(description);
         StepError::new(Kind::TimedOut, format!("find {what}")).cause("it does not exist yet")
     }
 
-    /// Returns and clears the records of [`Context::is_on_its_way`], and the notes.
-    pub(crate) fn take_told(&self) -> (Option<String>, Vec<String>) {
-        let mut moments = self.moments();
-        (moments.on_its_way.take(), std::mem::take(&mut moments.notes))
+    /// Returns and clears the records of [`Context::record_in_progress`], and the notes.
+    pub(crate) fn take_notes(&self) -> (Option<String>, Vec<String>) {
+        let mut timings = self.timings();
+        (timings.in_progress.take(), std::mem::take(&mut timings.notes))
     }
 
     /// Like [`Context::new`], but emits no events; for a speculative check before the step's turn.
     pub(crate) fn silent(step: &'static str, run: &Run) -> Self {
-        Self { events: None, ..Self::new(step, Act::Make, run) }
+        Self { events: None, ..Self::new(step, StepAction::Apply, run) }
     }
 
     /// Returns the time scale of the cloud.
-    pub fn pace(&self) -> Pace {
-        self.pace
+    pub fn time_scale(&self) -> TimeScale {
+        self.time_scale
     }
 
     /// Returns the ticket that an earlier attempt of this step left, if it has this type.
     ///
     /// The next wait then counts its progress from the time at which the ticket was saved.
     pub fn ticket<T: DeserializeOwned>(&self) -> Option<T> {
-        let past = self.past();
-        if past.ticket_undoes != (self.act == Act::Undo) {
+        let step_state = self.step_state();
+        if step_state.ticket_undoes != (self.action == StepAction::Undo) {
             return None;
         }
-        let ticket = serde_json::from_value(past.ticket?).ok()?;
-        self.moments().attached = past.ticket_at.as_deref().and_then(moment);
+        let ticket = serde_json::from_value(step_state.ticket?).ok()?;
+        self.timings().attached = step_state.ticket_at.as_deref().and_then(parse_timestamp);
         Some(ticket)
     }
 
@@ -160,7 +160,7 @@ impl Context {
     /// # Errors
     ///
     /// Fails if the journal cannot be written, which also ends the run; pass the error on.
-    pub fn keep<T: Serialize>(&self, ticket: &T) -> Result<(), StepError> {
+    pub fn save_ticket<T: Serialize>(&self, ticket: &T) -> Result<(), StepError> {
         let ticket = serde_json::to_value(ticket).map_err(|error| {
             StepError::new(Kind::Bug, format!("write the ticket of {} as JSON", self.step)).caused_by(&error)
         })?;
@@ -173,23 +173,23 @@ impl Context {
     ///
     /// Fails if the journal cannot be written, which also ends the run; pass the error on.
     pub fn drop_ticket(&self) -> Result<(), StepError> {
-        self.moments().attached = None;
+        self.timings().attached = None;
         self.write_ticket(Value::Null)
     }
 
     /// Returns whether this step created its resource, in this run or an earlier one.
-    pub fn ours(&self) -> bool {
-        self.past().ours
+    pub fn owned(&self) -> bool {
+        self.step_state().owned
     }
 
-    /// Returns whether a person adopted what this step found; see [`Past::adopted`].
+    /// Returns whether a person adopted what this step found; see [`StepState::adopted`].
     pub fn adopted(&self) -> bool {
-        self.past().adopted
+        self.step_state().adopted
     }
 
     /// Returns the last recorded output of this step; `None` if there is none, or it no longer parses.
     pub fn last_output<T: DeserializeOwned>(&self) -> Option<T> {
-        self.past().read_output()
+        self.step_state().read_output()
     }
 
     /// Returns the recorded output of another step; for an undo without inputs.
@@ -199,153 +199,161 @@ impl Context {
 
     /// Returns whether landfall created the resource of another step.
     pub fn owns<T>(&self, step: RecordOf<T>) -> bool {
-        self.past_of(step.id()).ours
+        self.past_of(step.id()).owned
     }
 
     /// Returns the recorded state of any step, for code that examines all of them. To read a particular one,
     /// use [`Context::output_of`].
-    pub fn past_of(&self, step: &str) -> Past {
-        self.remembered.past(step)
+    pub fn past_of(&self, step: &str) -> StepState {
+        self.history.step_state(step)
     }
 
-    /// Records that a write of this turn has been accepted ([`Residue::Something`]), or may have been
-    /// ([`Residue::Unknown`]). No later failure of the turn can then report that nothing was left behind.
+    /// Records that a write of this turn has been accepted ([`Leftover::Something`]), or may have been
+    /// ([`Leftover::Unknown`]). No later failure of the turn can then report that nothing was left behind.
     ///
     /// Without this, a refused read after the write would revoke the ownership of its resource.
-    pub fn leaves(&self, residue: Residue) {
-        let mut moments = self.moments();
-        moments.left = moments.left.and(residue);
+    pub fn record_leftover(&self, leftover: Leftover) {
+        let mut timings = self.timings();
+        timings.leftover = timings.leftover.and(leftover);
     }
 
     /// Adds the known leftover of the turn to an error.
-    pub(crate) fn with_what_is_left(&self, error: StepError) -> StepError {
-        let residue = error.residue.and(self.moments().left);
-        error.residue(residue)
+    pub(crate) fn with_leftover(&self, error: StepError) -> StepError {
+        let leftover = error.leftover.and(self.timings().leftover);
+        error.leftover(leftover)
     }
 
     /// Emits a note that displays may drop.
     pub fn note(&self, text: impl Into<String>) {
-        self.tell(What::Note { step: self.step, text: text.into(), progress: None });
+        self.emit(EventKind::Note { step: self.step, text: text.into(), progress: None });
     }
 
     /// Reports that a request was refused for now and is retried after `wait` of real time.
     pub fn retrying(&self, because: &str, wait: Duration) {
-        self.tell(What::Retrying { step: self.step, because: because.into(), wait });
+        self.emit(EventKind::Retrying { step: self.step, because: because.into(), wait });
     }
 
     /// Records when the awaited state was reached, by the cloud's own clock. The latest call counts.
     ///
     /// The report uses it to measure the ideal run: the time from here to its detection is landfall's.
     pub fn ended_at(&self, at: SystemTime) {
-        self.moments().ended = Some(at);
+        self.timings().ended = Some(at);
     }
 
-    pub(crate) fn past(&self) -> Past {
-        self.remembered.past(self.step)
+    pub(crate) fn step_state(&self) -> StepState {
+        self.history.step_state(self.step)
     }
 
-    pub(crate) fn tell(&self, what: What) {
-        if let What::Note { text, progress: None, .. } = &what
-            && self.only_looks()
+    pub(crate) fn emit(&self, what: EventKind) {
+        if let EventKind::Note { text, progress: None, .. } = &what
+            && self.is_read_only()
         {
-            self.moments().notes.push(text.clone());
+            self.timings().notes.push(text.clone());
         }
         self.send(what);
     }
 
     /// Sends an event that is not part of a poll result.
-    fn send(&self, what: What) {
-        self.moments().spoke = Instant::now();
+    fn send(&self, what: EventKind) {
+        self.timings().last_event = Instant::now();
         if let Some(events) = &self.events {
             // A display that has ended does not stop the run.
             let _ = events.send(Event { at: SystemTime::now(), what });
         }
     }
 
-    pub(crate) fn beat(&self, state: &str, text: String, progress: Progress) {
-        self.moments().last_seen = Some(state.to_owned());
-        self.tell(What::Note { step: self.step, text, progress: Some(progress) });
+    pub(crate) fn heartbeat(&self, state: &str, text: String, progress: Progress) {
+        self.timings().last_state = Some(state.to_owned());
+        self.emit(EventKind::Note { step: self.step, text, progress: Some(progress) });
     }
 
     /// Returns the time of the step's last event.
-    pub(crate) fn spoke(&self) -> Instant {
-        self.moments().spoke
+    pub(crate) fn last_event(&self) -> Instant {
+        self.timings().last_event
     }
 
     /// Emits a heartbeat if the step has been silent.
-    pub(crate) fn still_at_it(&self, usual: Duration) {
-        let (doing, began, acting) = {
-            let moments = self.moments();
-            (moments.doing, moments.began, moments.acting)
+    pub(crate) fn idle_heartbeat(&self, typical_duration: Duration) {
+        let (activity, began, acting) = {
+            let timings = self.timings();
+            (timings.activity, timings.began, timings.acting)
         };
-        let so_far = self.pace.cloud(acting.unwrap_or(began).elapsed());
-        let text = match doing == MAKING && !usual.is_zero() {
-            true => format!("{doing}, {} s of about {} s", so_far.as_secs(), usual.as_secs().max(1)),
-            false => format!("{doing}, {} s", so_far.as_secs()),
+        let so_far = self.time_scale.cloud(acting.unwrap_or(began).elapsed());
+        let text = match activity == CREATING && !typical_duration.is_zero() {
+            true => {
+                format!("{activity}, {} s of about {} s", so_far.as_secs(), typical_duration.as_secs().max(1))
+            }
+            false => format!("{activity}, {} s", so_far.as_secs()),
         };
-        self.send(What::Note { step: self.step, text, progress: None });
+        self.send(EventKind::Note { step: self.step, text, progress: None });
     }
 
     /// Records that the step is about to change something and under which names, then emits the event.
-    pub(crate) fn start(&self, title: String, making: bool, named: Option<Value>) -> Result<(), StepError> {
-        let attempt = self.past().attempts + 1;
-        self.write(Entry::Started { step: self.step.into(), attempt, making, named })?;
+    pub(crate) fn start(
+        &self,
+        title: String,
+        creating: bool,
+        planned_name: Option<Value>,
+    ) -> Result<(), StepError> {
+        let attempt = self.step_state().attempts + 1;
+        self.write(Entry::Started { step: self.step.into(), attempt, creating, planned_name })?;
         self.begin_acting();
-        self.moments().doing = MAKING;
-        self.tell(What::Started { step: self.step, title, making, attempt });
+        self.timings().activity = CREATING;
+        self.emit(EventKind::Started { step: self.step, title, creating, attempt });
         Ok(())
     }
 
     pub(crate) fn begin_acting(&self) {
-        self.moments().acting = Some(Instant::now());
+        self.timings().acting = Some(Instant::now());
     }
 
     /// Returns the time that the cloud took: from the start of the change to the reported end, or to now if
     /// no end was reported.
-    pub(crate) fn acted(&self) -> Duration {
-        let moments = self.moments();
-        let Some(acting) = moments.acting else { return Duration::ZERO };
+    pub(crate) fn cloud_duration(&self) -> Duration {
+        let timings = self.timings();
+        let Some(acting) = timings.acting else { return Duration::ZERO };
         let whole = acting.elapsed();
-        let Some(ended) = moments.ended else { return whole };
+        let Some(ended) = timings.ended else { return whole };
         // The comparison uses two clocks, so a skew can only be bounded, not removed.
         let since = SystemTime::now().duration_since(ended).unwrap_or_default();
         whole.saturating_sub(since)
     }
 
     pub(crate) fn take_attached(&self) -> Option<SystemTime> {
-        self.moments().attached.take()
+        self.timings().attached.take()
     }
 
     /// Returns the error for an exceeded deadline of the whole turn.
-    pub(crate) fn past_deadline(&self, title: &str, deadline: Duration) -> StepError {
-        let what = if self.act == Act::Undo { "delete" } else { "finish" };
+    pub(crate) fn deadline_exceeded(&self, title: &str, deadline: Duration) -> StepError {
+        let what = if self.action == StepAction::Undo { "delete" } else { "finish" };
         let what = format!("{what} {title} within {} s", deadline.as_secs());
-        let error = StepError::new(Kind::TimedOut, what)
-            .hint("run the same command again to resume")
-            .residue(if self.past().ticket.is_some() { Residue::Something } else { Residue::Unknown });
-        let moments = self.moments();
-        match &moments.last_seen {
+        let error =
+            StepError::new(Kind::TimedOut, what).hint("run the same command again to resume").leftover(
+                if self.step_state().ticket.is_some() { Leftover::Something } else { Leftover::Unknown },
+            );
+        let timings = self.timings();
+        match &timings.last_state {
             Some(state) => error.cause(format!("last seen: {state}")),
-            None => error.cause(format!("it was {}, and no state was reported", moments.doing)),
+            None => error.cause(format!("it was {}, and no state was reported", timings.activity)),
         }
     }
 
     fn write_ticket(&self, ticket: Value) -> Result<(), StepError> {
-        self.write(Entry::Ticket { step: self.step.into(), ticket, undoes: self.act == Act::Undo })
+        self.write(Entry::Ticket { step: self.step.into(), ticket, undoes: self.action == StepAction::Undo })
     }
 
     fn write(&self, entry: Entry) -> Result<(), StepError> {
         // The journal stays broken after a failed write. So the run ends at its next entry at the latest,
         // whatever the step does with this error.
-        self.remembered.append(entry)
+        self.history.append(entry)
     }
 
-    fn moments(&self) -> MutexGuard<'_, Moments> {
-        self.moments.lock().expect("nothing panics while it is held")
+    fn timings(&self) -> MutexGuard<'_, StepTimings> {
+        self.timings.lock().expect("nothing panics while it is held")
     }
 }
 
 /// Parses a timestamp of the journal.
-fn moment(text: &str) -> Option<SystemTime> {
+fn parse_timestamp(text: &str) -> Option<SystemTime> {
     text.parse::<jiff::Timestamp>().ok().map(SystemTime::from)
 }

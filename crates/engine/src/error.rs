@@ -26,7 +26,7 @@ pub enum Kind {
 /// The leftover of a failure in the cloud.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Residue {
+pub enum Leftover {
     /// Nothing for certain: the request was refused, or never sent.
     Nothing,
     /// Something exists now.
@@ -35,7 +35,7 @@ pub enum Residue {
     Unknown,
 }
 
-impl Residue {
+impl Leftover {
     /// Combines the leftovers of two actions.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
@@ -69,7 +69,8 @@ pub struct StepError {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
     /// The leftover.
-    pub residue: Residue,
+    #[serde(rename = "residue")]
+    pub leftover: Leftover,
     /// The id by which the service's operators find the request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_id: Option<Box<str>>,
@@ -88,7 +89,7 @@ impl StepError {
             code: None,
             causes: Vec::new(),
             hint: None,
-            residue: Residue::Unknown,
+            leftover: Leftover::Unknown,
             request_id: None,
         }
     }
@@ -127,8 +128,8 @@ impl StepError {
 
     /// Sets the leftover.
     #[must_use]
-    pub fn residue(mut self, residue: Residue) -> Self {
-        self.residue = residue;
+    pub fn leftover(mut self, leftover: Leftover) -> Self {
+        self.leftover = leftover;
         self
     }
 
@@ -145,19 +146,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_error_read_back_is_the_error_that_was_written() {
+    fn error_survives_a_json_round_trip() {
         let error = StepError::new(Kind::Refused, "create the cluster")
             .code("QuotaExceeded")
             .cause("16 are needed, 10 allowed")
             .hint("ask for more")
-            .residue(Residue::Nothing)
+            .leftover(Leftover::Nothing)
             .request_id("7a1c");
         let line = serde_json::to_string(&error).unwrap();
         assert_eq!(serde_json::from_str::<StepError>(&line).unwrap(), error);
     }
 
     #[test]
-    fn a_chain_of_sources_is_told_nearest_first() {
+    fn error_sources_become_causes_nearest_first() {
         let torn = std::io::Error::new(std::io::ErrorKind::ConnectionReset, "connection reset");
         let error = StepError::new(Kind::Failed, "read it").caused_by(&torn);
         assert_eq!(error.causes, ["connection reset"]);

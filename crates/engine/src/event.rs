@@ -2,7 +2,7 @@
 
 use crate::{
     error::StepError,
-    step_types::{How, Outcome, StepInfo, Undone},
+    step_types::{How, Outcome, StepInfo, UndoOutcome},
 };
 use std::time::{Duration, SystemTime};
 
@@ -12,7 +12,7 @@ pub struct Event {
     /// The time, by the system clock of this machine.
     pub at: SystemTime,
     /// The kind of the event, with its data.
-    pub what: What,
+    pub what: EventKind,
 }
 
 /// The kind of an event.
@@ -20,7 +20,7 @@ pub struct Event {
 /// `Started`, `Finished`, `Failed`, `Undone` and `Closed` are *recorded*: their journal entry is on disk
 /// before they are sent, and a display must not drop them. A display may drop any `Note` or `Retrying`.
 #[derive(Debug, Clone)]
-pub enum What {
+pub enum EventKind {
     /// The run starts; contains the steps in order, with their edges.
     Opened {
         /// The name of the environment.
@@ -29,7 +29,7 @@ pub enum What {
         steps: Vec<StepInfo>,
     },
     /// The step is scheduled and checks the actual state.
-    Looking {
+    Checking {
         /// The step.
         step: &'static str,
     },
@@ -40,7 +40,7 @@ pub enum What {
         /// The step's title.
         title: String,
         /// True if nothing exists yet, so that the created resource is owned.
-        making: bool,
+        creating: bool,
         /// The number of this attempt, over all runs; the first is 1.
         attempt: u32,
     },
@@ -99,7 +99,7 @@ pub enum What {
         /// The step's title.
         title: String,
         /// The result of the undo.
-        undone: Undone,
+        undone: UndoOutcome,
     },
     /// The run has ended.
     Closed {
@@ -114,5 +114,5 @@ pub struct Progress {
     /// The time since the awaited operation began, as far as is known.
     pub so_far: Duration,
     /// The typical duration.
-    pub usual: Duration,
+    pub typical_duration: Duration,
 }

@@ -1,13 +1,13 @@
 //! The graph: steps, and typed handles to their outputs.
 
 use crate::{
+    action_policy::GuardedNode,
     error::StepError,
-    guard::Guarded,
-    handle::{Done, Handle, Inputs, Place, RecordOf, Sources},
-    journal::Memory,
+    handle::{Done, Handle, Inputs, RecordOf, Sources, StepRef},
+    journal::JournalState,
     node::{Node, Wired},
     step::Step,
-    step_types::{Act, StepInfo},
+    step_types::{StepAction, StepInfo},
 };
 use std::{
     any::TypeId,
@@ -20,18 +20,18 @@ use std::{
 };
 
 /// The counter that gives each graph of this process a number, so that a handle identifies its graph.
-static GRAPHS: AtomicU64 = AtomicU64::new(0);
+static NEXT_GRAPH_ID: AtomicU64 = AtomicU64::new(0);
 
 /// Steps in the order of their addition, each with edges to earlier ones.
 pub struct Graph {
-    brand: u64,
+    graph_id: u64,
     pub(crate) nodes: Vec<Arc<dyn Node>>,
     /// For each step, the earlier steps it needs, in order and without duplicates.
     pub(crate) sources: Vec<Vec<usize>>,
     /// For each step, those of its sources whose value it receives.
     pub(crate) parents: Vec<Vec<usize>>,
     /// True if steps are applied even if their check reports them as ready.
-    pub(crate) again: bool,
+    pub(crate) always_apply: bool,
     /// The steps that teardown keeps, with the reason.
     pub(crate) kept: BTreeMap<usize, String>,
     /// The steps that are switched off; see [`Graph::add_optional`].
@@ -49,13 +49,13 @@ impl Default for Graph {
 impl Graph {
     /// Returns a graph without steps.
     pub fn new() -> Self {
-        let brand = GRAPHS.fetch_add(1, Ordering::Relaxed);
+        let graph_id = NEXT_GRAPH_ID.fetch_add(1, Ordering::Relaxed);
         Self {
-            brand,
+            graph_id,
             nodes: Vec::new(),
             sources: Vec::new(),
             parents: Vec::new(),
-            again: false,
+            always_apply: false,
             kept: BTreeMap::new(),
             disabled: BTreeSet::new(),
             announced: BTreeMap::new(),
@@ -80,15 +80,15 @@ impl Graph {
         assert!(announced.is_none_or(|is| is == TypeId::of::<S::Output>()), "step {id} has another output");
         let mut sources = Sources::default();
         inputs.sources(&mut sources);
-        let index_of = |place: &Place| {
-            assert_eq!(place.graph, self.brand, "step {id} has a handle of another graph");
-            place.index
+        let index_of = |step_ref: &StepRef| {
+            assert_eq!(step_ref.graph, self.graph_id, "step {id} has a handle of another graph");
+            step_ref.index
         };
         let parents: BTreeSet<usize> = sources.values.iter().map(index_of).collect();
         let orders: BTreeSet<usize> = sources.orders.iter().map(index_of).collect();
         self.sources.push(parents.union(&orders).copied().collect());
         self.parents.push(parents.into_iter().collect());
-        let at = Place { graph: self.brand, index: self.nodes.len() };
+        let at = StepRef { graph: self.graph_id, index: self.nodes.len() };
         self.nodes.push(Arc::new(Wired { id, step, inputs }));
         Handle { at, id, _output: PhantomData }
     }
@@ -161,17 +161,17 @@ impl Graph {
     /// action, and its error becomes the step's failure.
     ///
     /// For code that must be able to refuse an action: a policy, a limit on new resources, a test that
-    /// injects a failure. The hook runs for [`Act::Look`] before every check (a step may be checked several
-    /// times). For [`Act::Make`] it runs before any journal entry or request of the step, so a refusal
-    /// records no ownership. For [`Act::Undo`] it runs before the deletion of an owned resource. Of several
+    /// injects a failure. The hook runs for [`StepAction::Check`] before every check (a step may be checked several
+    /// times). For [`StepAction::Apply`] it runs before any journal entry or request of the step, so a refusal
+    /// records no ownership. For [`StepAction::Undo`] it runs before the deletion of an owned resource. Of several
     /// hooks the last one added runs first.
-    pub fn guard(
+    pub fn add_policy(
         &mut self,
-        ask: impl Fn(&'static str, Act) -> Result<(), StepError> + Send + Sync + 'static,
+        policy: impl Fn(&'static str, StepAction) -> Result<(), StepError> + Send + Sync + 'static,
     ) {
-        let ask = Arc::new(ask);
+        let policy = Arc::new(policy);
         for node in &mut self.nodes {
-            *node = Arc::new(Guarded { node: node.clone(), ask: ask.clone() });
+            *node = Arc::new(GuardedNode { node: node.clone(), policy: policy.clone() });
         }
     }
 
@@ -180,8 +180,8 @@ impl Graph {
     ///
     /// A ready step is treated as drifted: its ownership is unchanged, and its result is
     /// [`How::Changed`](crate::How::Changed).
-    pub fn again(&mut self) {
-        self.again = true;
+    pub fn always_apply(&mut self) {
+        self.always_apply = true;
     }
 
     /// Excludes a step's resource and all its dependencies from teardown; they stay owned.
@@ -213,7 +213,7 @@ impl Graph {
             id: node.id(),
             title: node.title(),
             after: self.sources[index].iter().map(|&source| self.nodes[source].id()).collect(),
-            usual: node.usual(),
+            typical_duration: node.typical_duration(),
             deadline: node.deadline(),
             enabled: !self.is_disabled(index),
         };
@@ -230,18 +230,18 @@ impl Graph {
     /// # Panics
     ///
     /// Panics if the handle belongs to another graph.
-    pub fn output<T: Clone + 'static>(&self, handle: Handle<T>, memory: &Memory) -> Option<T> {
-        assert_eq!(handle.at.graph, self.brand, "the handle belongs to another graph");
+    pub fn output<T: Clone + 'static>(&self, handle: Handle<T>, journal_state: &JournalState) -> Option<T> {
+        assert_eq!(handle.at.graph, self.graph_id, "the handle belongs to another graph");
         let node = &self.nodes[handle.at.index];
-        let made = node.decode(memory.past(node.id())?.output.as_ref()?)?;
-        Some(made.produced.downcast_ref::<T>().expect("typed by Graph::add").clone())
+        let node_output = node.decode(journal_state.step_state(node.id())?.output.as_ref()?)?;
+        Some(node_output.produced.downcast_ref::<T>().expect("typed by Graph::add").clone())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Check, Context, StepError, Undone};
+    use crate::{Check, Context, StepError, UndoOutcome};
     use std::time::Duration;
 
     /// A step with any input whose output is a number.
@@ -261,18 +261,18 @@ mod tests {
             Duration::from_secs(1)
         }
         async fn check(&self, _: &Context, _: &I) -> Result<Check<u32>, StepError> {
-            Ok(Check::Ready(self.0))
+            Ok(Check::InSync(self.0))
         }
         async fn apply(&self, _: &Context, _: &I) -> Result<u32, StepError> {
             Ok(self.0)
         }
-        async fn undo(&self, _: &Context, _: u32) -> Result<Undone, StepError> {
-            Ok(Undone::Deleted)
+        async fn undo(&self, _: &Context, _: u32) -> Result<UndoOutcome, StepError> {
+            Ok(UndoOutcome::Deleted)
         }
     }
 
     #[test]
-    fn a_step_knows_what_it_comes_after_and_whose_value_it_takes() {
+    fn a_step_records_its_dependencies_and_its_value_sources() {
         let mut graph = Graph::new();
         let a = graph.add("a", number::<()>(1), ());
         let b = graph.add("b", number::<()>(2), a.done());
@@ -284,7 +284,7 @@ mod tests {
 
     #[test]
     #[should_panic(expected = "step c has a handle of another graph")]
-    fn a_handle_of_another_graph_is_refused() {
+    fn a_handle_of_another_graph_panics() {
         let (mut one, mut other) = (Graph::new(), Graph::new());
         let a = one.add("a", number::<()>(1), ());
         other.add("b", number::<()>(1), ());
@@ -293,7 +293,7 @@ mod tests {
 
     #[test]
     #[should_panic(expected = "step id a is used twice")]
-    fn an_id_is_used_once() {
+    fn a_duplicate_id_panics() {
         let mut graph = Graph::new();
         graph.add("a", number::<()>(1), ());
         graph.add("a", number::<()>(2), ());

@@ -7,10 +7,10 @@ pub(crate) type Produced = Arc<dyn Any + Send + Sync>;
 
 /// A typed reference to the output of a step.
 ///
-/// It is the edge and the value in one. Only [`Graph::add`] returns handles, so a handle refers to an earlier
+/// It is the edge and the value in one. Only [`Graph::add`](crate::Graph::add) returns handles, so a handle refers to an earlier
 /// step. A cycle, a missing producer or a wrong type therefore does not compile.
 pub struct Handle<T> {
-    pub(crate) at: Place,
+    pub(crate) at: StepRef,
     pub(crate) id: &'static str,
     pub(crate) _output: PhantomData<fn() -> T>,
 }
@@ -44,7 +44,7 @@ impl<T> Handle<T> {
 /// no record.
 ///
 /// [`Handle::record`] and [`Graph::record_of`](crate::Graph::record_of) return it. [`Context`](crate::Context)
-/// and [`Memory`](crate::Memory) read the record.
+/// and [`JournalState`](crate::JournalState) read the record.
 pub struct RecordOf<T> {
     pub(crate) id: &'static str,
     pub(crate) _output: PhantomData<fn() -> T>,
@@ -67,11 +67,11 @@ impl<T> RecordOf<T> {
 
 /// An ordering edge: the step runs after another and receives no value from it.
 #[derive(Clone, Copy)]
-pub struct Done(Place);
+pub struct Done(StepRef);
 
 /// A step's index, and the number of its graph.
 #[derive(Clone, Copy)]
-pub(crate) struct Place {
+pub(crate) struct StepRef {
     pub(crate) graph: u64,
     pub(crate) index: usize,
 }
@@ -79,8 +79,8 @@ pub(crate) struct Place {
 /// The indices of the steps that an input refers to; collected by [`Inputs::sources`].
 #[derive(Default)]
 pub struct Sources {
-    pub(crate) values: Vec<Place>,
-    pub(crate) orders: Vec<Place>,
+    pub(crate) values: Vec<StepRef>,
+    pub(crate) orders: Vec<StepRef>,
 }
 
 /// The outputs of the completed steps; read by [`Inputs::resolve`].

@@ -7,7 +7,7 @@ use crate::{
     error::{Kind, StepError},
     handle::{Inputs, Outputs, Produced},
     step::Step,
-    step_types::{Check, Undone},
+    step_types::{Check, UndoOutcome},
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -18,7 +18,7 @@ pub(crate) type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// An output, both as the value later steps take and as the journal's JSON.
 #[derive(Clone)]
-pub(crate) struct Made {
+pub(crate) struct NodeOutput {
     pub(crate) produced: Produced,
     pub(crate) value: Value,
 }
@@ -28,34 +28,39 @@ pub(crate) trait Node: Send + Sync {
     fn id(&self) -> &'static str;
     fn title(&self) -> String;
     /// Returns the names under which it would be created.
-    fn named(&self) -> Option<Value>;
-    fn usual(&self) -> Duration;
+    fn planned_name(&self) -> Option<Value>;
+    fn typical_duration(&self) -> Duration;
     fn deadline(&self) -> Duration;
-    fn part_of(&self) -> Option<&'static str>;
+    fn parent(&self) -> Option<&'static str>;
     /// Returns whether the resource outlives its parents.
     fn outlives_parent(&self, value: &Value) -> bool;
     /// Refuses before anything starts.
-    fn may_make(&self) -> Result<(), StepError>;
+    fn may_apply(&self) -> Result<(), StepError>;
     /// Decodes an output from the journal; `None` if it no longer parses, which leads to a new check and is
     /// not an error.
-    fn decode(&self, value: &Value) -> Option<Made>;
+    fn decode(&self, value: &Value) -> Option<NodeOutput>;
     fn check<'a>(
         &'a self,
         cx: &'a Context,
         outputs: &'a Outputs,
-    ) -> Boxed<'a, Result<Check<Made>, StepError>>;
-    fn apply<'a>(&'a self, cx: &'a Context, outputs: &'a Outputs) -> Boxed<'a, Result<Made, StepError>>;
+    ) -> Boxed<'a, Result<Check<NodeOutput>, StepError>>;
+    fn apply<'a>(&'a self, cx: &'a Context, outputs: &'a Outputs)
+    -> Boxed<'a, Result<NodeOutput, StepError>>;
     fn recover<'a>(
         &'a self,
         cx: &'a Context,
         outputs: &'a Outputs,
-    ) -> Boxed<'a, Result<Option<Made>, StepError>>;
+    ) -> Boxed<'a, Result<Option<NodeOutput>, StepError>>;
     fn existing<'a>(
         &'a self,
         cx: &'a Context,
         outputs: &'a Outputs,
-    ) -> Boxed<'a, Result<Option<Made>, StepError>>;
-    fn undo<'a>(&'a self, cx: &'a Context, made: Made) -> Boxed<'a, Result<Undone, StepError>>;
+    ) -> Boxed<'a, Result<Option<NodeOutput>, StepError>>;
+    fn undo<'a>(
+        &'a self,
+        cx: &'a Context,
+        node_output: NodeOutput,
+    ) -> Boxed<'a, Result<UndoOutcome, StepError>>;
 }
 
 /// A step with the inputs it was added with.
@@ -74,20 +79,20 @@ impl<S: Step, I: Inputs<Values = S::Input>> Node for Wired<S, I> {
         self.step.title()
     }
 
-    fn named(&self) -> Option<Value> {
-        self.step.named()
+    fn planned_name(&self) -> Option<Value> {
+        self.step.planned_name()
     }
 
-    fn usual(&self) -> Duration {
-        self.step.usual()
+    fn typical_duration(&self) -> Duration {
+        self.step.typical_duration()
     }
 
     fn deadline(&self) -> Duration {
         self.step.deadline()
     }
 
-    fn part_of(&self) -> Option<&'static str> {
-        self.step.part_of()
+    fn parent(&self) -> Option<&'static str> {
+        self.step.parent()
     }
 
     fn outlives_parent(&self, value: &Value) -> bool {
@@ -95,38 +100,42 @@ impl<S: Step, I: Inputs<Values = S::Input>> Node for Wired<S, I> {
         serde_json::from_value(value.clone()).map_or(true, |output| self.step.outlives_parent(&output))
     }
 
-    fn may_make(&self) -> Result<(), StepError> {
+    fn may_apply(&self) -> Result<(), StepError> {
         Ok(())
     }
 
-    fn decode(&self, value: &Value) -> Option<Made> {
+    fn decode(&self, value: &Value) -> Option<NodeOutput> {
         let output: S::Output = serde_json::from_value(value.clone()).ok()?;
-        Some(Made { produced: Arc::new(output), value: value.clone() })
+        Some(NodeOutput { produced: Arc::new(output), value: value.clone() })
     }
 
     fn check<'a>(
         &'a self,
         cx: &'a Context,
         outputs: &'a Outputs,
-    ) -> Boxed<'a, Result<Check<Made>, StepError>> {
+    ) -> Boxed<'a, Result<Check<NodeOutput>, StepError>> {
         Box::pin(async move {
             let input = self.inputs.resolve(outputs);
             Ok(match self.step.check(cx, &input).await? {
-                Check::Ready(output) => Check::Ready(made(self.id, output)?),
+                Check::InSync(output) => Check::InSync(node_output(self.id, output)?),
                 Check::Missing => Check::Missing,
-                Check::Differs { changes } => Check::Differs { changes },
-                Check::Underway => Check::Underway,
-                Check::Broken { why } => Check::Broken { why },
-                Check::Foreign { why } => Check::Foreign { why },
+                Check::Drifted { changes } => Check::Drifted { changes },
+                Check::InProgress => Check::InProgress,
+                Check::Failed { why } => Check::Failed { why },
+                Check::NotOwned { why } => Check::NotOwned { why },
                 Check::Refused { error } => Check::Refused { error },
             })
         })
     }
 
-    fn apply<'a>(&'a self, cx: &'a Context, outputs: &'a Outputs) -> Boxed<'a, Result<Made, StepError>> {
+    fn apply<'a>(
+        &'a self,
+        cx: &'a Context,
+        outputs: &'a Outputs,
+    ) -> Boxed<'a, Result<NodeOutput, StepError>> {
         Box::pin(async move {
             let input = self.inputs.resolve(outputs);
-            made(self.id, self.step.apply(cx, &input).await?)
+            node_output(self.id, self.step.apply(cx, &input).await?)
         })
     }
 
@@ -134,11 +143,11 @@ impl<S: Step, I: Inputs<Values = S::Input>> Node for Wired<S, I> {
         &'a self,
         cx: &'a Context,
         outputs: &'a Outputs,
-    ) -> Boxed<'a, Result<Option<Made>, StepError>> {
+    ) -> Boxed<'a, Result<Option<NodeOutput>, StepError>> {
         Box::pin(async move {
             let input = self.inputs.resolve(outputs);
             let output = self.step.recover(cx, &input).await?;
-            output.map(|output| made(self.id, output)).transpose()
+            output.map(|output| node_output(self.id, output)).transpose()
         })
     }
 
@@ -146,24 +155,29 @@ impl<S: Step, I: Inputs<Values = S::Input>> Node for Wired<S, I> {
         &'a self,
         cx: &'a Context,
         outputs: &'a Outputs,
-    ) -> Boxed<'a, Result<Option<Made>, StepError>> {
+    ) -> Boxed<'a, Result<Option<NodeOutput>, StepError>> {
         Box::pin(async move {
             let input = self.inputs.resolve(outputs);
             let output = self.step.existing(cx, &input).await?;
-            output.map(|output| made(self.id, output)).transpose()
+            output.map(|output| node_output(self.id, output)).transpose()
         })
     }
 
-    fn undo<'a>(&'a self, cx: &'a Context, made: Made) -> Boxed<'a, Result<Undone, StepError>> {
-        let output = made.produced.downcast_ref::<S::Output>().expect("decoded or made by this very node");
+    fn undo<'a>(
+        &'a self,
+        cx: &'a Context,
+        node_output: NodeOutput,
+    ) -> Boxed<'a, Result<UndoOutcome, StepError>> {
+        let output =
+            node_output.produced.downcast_ref::<S::Output>().expect("decoded or made by this very node");
         let output = output.clone();
         Box::pin(self.step.undo(cx, output))
     }
 }
 
-fn made<T: Serialize + Send + Sync + 'static>(step: &str, output: T) -> Result<Made, StepError> {
+fn node_output<T: Serialize + Send + Sync + 'static>(step: &str, output: T) -> Result<NodeOutput, StepError> {
     let value = serde_json::to_value(&output).map_err(|error| {
         StepError::new(Kind::Bug, format!("write the output of {step} as JSON")).caused_by(&error)
     })?;
-    Ok(Made { produced: Arc::new(output), value })
+    Ok(NodeOutput { produced: Arc::new(output), value })
 }

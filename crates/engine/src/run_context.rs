@@ -1,10 +1,10 @@
 //! What a run needs besides the graph: journal, time scale, stop handle and the receiver of events.
 
 use crate::{
-    event::{Event, What},
-    journal::{Entry, Journal, JournalError, Memory},
-    pace::Pace,
+    event::{Event, EventKind},
+    journal::{Entry, Journal, JournalError, JournalState},
     stop::Stop,
+    time_scale::TimeScale,
 };
 use std::{sync::Arc, time::SystemTime};
 use tokio::sync::mpsc;
@@ -15,7 +15,7 @@ pub struct Run {
     /// The journal of the run.
     pub journal: Arc<Journal>,
     /// The time scale of the cloud.
-    pub pace: Pace,
+    pub time_scale: TimeScale,
     /// The handle that stops the run.
     pub stop: Stop,
     /// The receiver of the events. Unbounded, because no recorded event may be dropped.
@@ -23,26 +23,26 @@ pub struct Run {
 }
 
 impl Run {
-    pub(crate) fn tell(&self, what: What) {
+    pub(crate) fn emit(&self, what: EventKind) {
         // A display that has ended does not stop the run.
         let _ = self.events.send(Event { at: SystemTime::now(), what });
     }
 
     /// Writes an entry, and emits its event once it is on disk.
-    pub(crate) fn record(&self, entry: Entry, what: What) -> Result<(), JournalError> {
+    pub(crate) fn record(&self, entry: Entry, what: EventKind) -> Result<(), JournalError> {
         self.journal.append(entry)?;
-        self.tell(what);
+        self.emit(what);
         Ok(())
     }
 }
 
 /// The context of a plan, besides the graph.
 #[derive(Debug, Clone)]
-pub struct Looking {
+pub struct PlanContext {
     /// The recorded state. The plan adds nothing to it.
-    pub memory: Arc<Memory>,
+    pub journal_state: Arc<JournalState>,
     /// The time scale of the cloud.
-    pub pace: Pace,
+    pub time_scale: TimeScale,
     /// The handle that stops the plan.
     pub stop: Stop,
 }

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 /// The state of one step in a schedule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stand {
+enum NodeStatus {
     Waiting,
     Running,
     Done,
@@ -20,7 +20,7 @@ enum Stand {
 pub struct Schedule {
     /// For each step, those that must be done before it.
     needs: Vec<Vec<usize>>,
-    stand: Vec<Stand>,
+    status: Vec<NodeStatus>,
     backward: bool,
 }
 
@@ -34,31 +34,32 @@ impl Schedule {
         for (index, sources) in sources.iter().enumerate() {
             assert!(sources.iter().all(|&s| s < index), "an edge of step {index} points forwards");
         }
-        let stand = vec![Stand::Waiting; sources.len()];
-        Self { needs: sources, stand, backward: false }
+        let status = vec![NodeStatus::Waiting; sources.len()];
+        Self { needs: sources, status, backward: false }
     }
 
     /// Returns the reverse schedule: a step runs after everything that depends on it.
     pub fn backward(sources: Vec<Vec<usize>>) -> Self {
-        let Self { needs: sources, stand, .. } = Self::forward(sources);
+        let Self { needs: sources, status, .. } = Self::forward(sources);
         let mut needs = vec![Vec::new(); sources.len()];
         for (dependant, sources) in sources.iter().enumerate() {
             for &source in sources {
                 needs[source].push(dependant);
             }
         }
-        Self { needs, stand, backward: true }
+        Self { needs, status, backward: true }
     }
 
     /// Marks every step that may start as running, and returns them in schedule order.
     pub fn take_ready(&mut self) -> Vec<usize> {
-        let done = |stand: &[Stand], needs: &[usize]| needs.iter().all(|&n| stand[n] == Stand::Done);
+        let done =
+            |status: &[NodeStatus], needs: &[usize]| needs.iter().all(|&n| status[n] == NodeStatus::Done);
         let ready: Vec<usize> = self
             .order()
-            .filter(|&i| self.stand[i] == Stand::Waiting && done(&self.stand, &self.needs[i]))
+            .filter(|&i| self.status[i] == NodeStatus::Waiting && done(&self.status, &self.needs[i]))
             .collect();
         for &i in &ready {
-            self.stand[i] = Stand::Running;
+            self.status[i] = NodeStatus::Running;
         }
         ready
     }
@@ -69,7 +70,7 @@ impl Schedule {
     ///
     /// Panics if the step is not running.
     pub fn finish(&mut self, index: usize) {
-        self.leave(index, Stand::Done);
+        self.end(index, NodeStatus::Done);
     }
 
     /// Records that a running step failed, and returns the newly blocked steps in schedule order. Steps
@@ -79,13 +80,13 @@ impl Schedule {
     ///
     /// Panics if the step is not running.
     pub fn fail(&mut self, index: usize) -> Vec<usize> {
-        self.leave(index, Stand::Failed);
+        self.end(index, NodeStatus::Failed);
         let mut blocked = Vec::new();
         // Schedule order lists every step after its dependencies, so one pass reaches them all.
         for i in self.order() {
-            let lost = |&n: &usize| matches!(self.stand[n], Stand::Failed | Stand::Blocked);
-            if self.stand[i] == Stand::Waiting && self.needs[i].iter().any(lost) {
-                self.stand[i] = Stand::Blocked;
+            let lost = |&n: &usize| matches!(self.status[n], NodeStatus::Failed | NodeStatus::Blocked);
+            if self.status[i] == NodeStatus::Waiting && self.needs[i].iter().any(lost) {
+                self.status[i] = NodeStatus::Blocked;
                 blocked.push(i);
             }
         }
@@ -98,17 +99,17 @@ impl Schedule {
     ///
     /// Panics if the step is not running.
     pub fn stop(&mut self, index: usize) {
-        self.leave(index, Stand::Stopped);
+        self.end(index, NodeStatus::Stopped);
     }
 
     /// Returns the running steps, in schedule order.
     pub fn running(&self) -> Vec<usize> {
-        self.order().filter(|&i| self.stand[i] == Stand::Running).collect()
+        self.order().filter(|&i| self.status[i] == NodeStatus::Running).collect()
     }
 
     /// Returns whether every step succeeded.
     pub fn complete(&self) -> bool {
-        self.stand.iter().all(|&stand| stand == Stand::Done)
+        self.status.iter().all(|&status| status == NodeStatus::Done)
     }
 
     /// Returns for each step the steps that must be done before it in this schedule.
@@ -121,9 +122,9 @@ impl Schedule {
         Order { rest: 0..self.needs.len(), backward: self.backward }
     }
 
-    fn leave(&mut self, index: usize, stand: Stand) {
-        assert_eq!(self.stand[index], Stand::Running, "step {index} ends without running");
-        self.stand[index] = stand;
+    fn end(&mut self, index: usize, status: NodeStatus) {
+        assert_eq!(self.status[index], NodeStatus::Running, "step {index} ends without running");
+        self.status[index] = status;
     }
 }
 
@@ -153,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_blocks_only_what_depends_on_it() {
+    fn a_failure_blocks_only_its_dependents() {
         let mut s = Schedule::forward(vec![vec![], vec![0], vec![0], vec![1], vec![3]]);
         assert_eq!(s.take_ready(), [0]);
         s.finish(0);
@@ -165,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn what_two_failures_block_is_named_once() {
+    fn a_step_blocked_by_two_failures_is_reported_once() {
         let mut s = Schedule::forward(vec![vec![], vec![], vec![0, 1]]);
         assert_eq!(s.take_ready(), [0, 1]);
         assert_eq!(s.fail(0), [2]);
@@ -173,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn the_way_back_runs_a_step_after_everything_that_needed_it() {
+    fn a_backward_schedule_runs_a_step_after_its_dependents() {
         let mut s = Schedule::backward(diamond());
         assert_eq!(s.take_ready(), [3]);
         s.finish(3);
@@ -211,10 +212,10 @@ mod tests {
             if running.is_empty() {
                 return (ended, failed, blocked);
             }
-            let &(pick, well) = choices.next().expect("cycled");
+            let &(pick, succeeds) = choices.next().expect("cycled");
             let index = running[pick % running.len()];
             ended.push(index);
-            if well {
+            if succeeds {
                 s.finish(index);
             } else {
                 failed.insert(index);

@@ -3,8 +3,8 @@
 use crate::{
     context::Context,
     error::{Kind, StepError},
-    step_types::{Check, Undone},
-    wait::{Look, Wait},
+    step_types::{Check, UndoOutcome},
+    wait::{Poll, Wait},
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -19,7 +19,7 @@ use std::{future::Future, time::Duration};
 /// garden bed and a plant in it; their simulated cloud is a list behind a lock.
 ///
 /// ```
-/// use landfall_engine::{Change, Check, Context, Kind, Look, Step, StepError, Undone, Wait};
+/// use landfall_engine::{Change, Check, Context, Kind, Poll, Step, StepError, UndoOutcome, Wait};
 /// use serde::{Deserialize, Serialize};
 /// use std::{collections::BTreeMap, sync::{Arc, Mutex}, time::Duration};
 ///
@@ -42,7 +42,7 @@ use std::{future::Future, time::Duration};
 ///     // Read-only. Existence is not enough: it returns the state of the resource.
 ///     async fn check(&self, _: &Context, _: &()) -> Result<Check<BedName>, StepError> {
 ///         let there = self.garden.lock().unwrap().contains_key(&self.name);
-///         Ok(if there { Check::Ready(BedName(self.name.clone())) } else { Check::Missing })
+///         Ok(if there { Check::InSync(BedName(self.name.clone())) } else { Check::Missing })
 ///     }
 ///
 ///     // Creates or updates, idempotently: the process may have died right after this line.
@@ -52,9 +52,9 @@ use std::{future::Future, time::Duration};
 ///     }
 ///
 ///     // Called only if this step created the resource, now or in an earlier run.
-///     async fn undo(&self, _: &Context, bed: BedName) -> Result<Undone, StepError> {
+///     async fn undo(&self, _: &Context, bed: BedName) -> Result<UndoOutcome, StepError> {
 ///         let gone = self.garden.lock().unwrap().remove(&bed.0);
-///         Ok(if gone.is_some() { Undone::Deleted } else { Undone::AlreadyGone })
+///         Ok(if gone.is_some() { UndoOutcome::Deleted } else { UndoOutcome::AlreadyDeleted })
 ///     }
 /// }
 ///
@@ -70,14 +70,14 @@ use std::{future::Future, time::Duration};
 ///
 ///     fn title(&self) -> String { format!("a {}", self.kind) }
 ///     fn deadline(&self) -> Duration { Duration::from_secs(600) }
-///     fn usual(&self) -> Duration { Duration::from_secs(90) }
+///     fn typical_duration(&self) -> Duration { Duration::from_secs(90) }
 ///
 ///     async fn check(&self, _: &Context, bed: &BedName) -> Result<Check<()>, StepError> {
 ///         let garden = self.garden.lock().unwrap();
 ///         Ok(match garden.get(&bed.0) {
-///             Some(plants) if plants.iter().any(|p| p == self.kind) => Check::Ready(()),
+///             Some(plants) if plants.iter().any(|p| p == self.kind) => Check::InSync(()),
 ///             Some(_) => Check::Missing,
-///             None => Check::Foreign { why: format!("bed {} is somebody else's", bed.0) },
+///             None => Check::NotOwned { why: format!("bed {} belongs to another gardener", bed.0) },
 ///         })
 ///     }
 ///
@@ -92,25 +92,25 @@ use std::{future::Future, time::Duration};
 ///             })?;
 ///             plants.push(self.kind.into());
 ///             drop(garden);
-///             cx.keep(&Sown { bed: bed.0.clone() })?;     // on disk before the first wait
+///             cx.save_ticket(&Sown { bed: bed.0.clone() })?;     // on disk before the first wait
 ///         }
-///         let wait = Wait::new("the plant to come up", self.usual(), self.deadline());
+///         let wait = Wait::new("the plant to come up", self.typical_duration(), self.deadline());
 ///         cx.wait_until(wait, async || {
 ///             let up = self.garden.lock().unwrap()[&bed.0].iter().any(|p| p == self.kind);
-///             Ok(if up { Look::There(()) } else { Look::not_yet("Sprouting") })
+///             Ok(if up { Poll::Ready(()) } else { Poll::not_yet("Sprouting") })
 ///         })
 ///         .await
 ///     }
 ///
-///     async fn undo(&self, _: &Context, _: ()) -> Result<Undone, StepError> {
-///         Ok(Undone::GoesWithParent)
+///     async fn undo(&self, _: &Context, _: ()) -> Result<UndoOutcome, StepError> {
+///         Ok(UndoOutcome::DeletedWithParent)
 ///     }
 /// }
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// // Wiring: a handle is both the edge and the value. Cycles are impossible.
-/// use landfall_engine::{EnvironmentKey, Graph, How, Journal, Outcome, Pace, Run, Stop, down, up};
+/// use landfall_engine::{EnvironmentKey, Graph, How, Journal, Outcome, TimeScale, Run, Stop, down, up};
 /// let garden = Garden::default();
 /// let mut graph = Graph::new();
 /// let bed = graph.add("bed", Bed { garden: garden.clone(), name: "south".into() }, ());
@@ -121,7 +121,7 @@ use std::{future::Future, time::Duration};
 /// let key = EnvironmentKey { cloud: "garden".into(), subscription: "mine".into(), environment: "summer".into() };
 /// let (events, mut heard) = tokio::sync::mpsc::unbounded_channel();
 /// let journal = Journal::open(folder.path(), "up", &key, "0.1.0")?;
-/// let run = Run { journal: journal.into(), pace: Pace::REAL, stop: Stop::new(), events };
+/// let run = Run { journal: journal.into(), time_scale: TimeScale::REAL, stop: Stop::new(), events };
 /// let report = up(&graph, &run).await?;
 /// assert_eq!((report.outcome, report.created), (Outcome::Ready, 2));
 /// assert_eq!(up(&graph, &run).await?.found, 2);           // nothing is created twice
@@ -137,11 +137,11 @@ use std::{future::Future, time::Duration};
 /// * **`check` changes nothing.** It may run speculatively, and several times.
 /// * **Every method may be called again after a crash at any await point.** Names and ids are deterministic,
 ///   so that a later check finds what an earlier attempt created.
-/// * **The ticket is saved before the first wait.** Without a ticket, `check` returns [`Check::Underway`],
+/// * **The ticket is saved before the first wait.** Without a ticket, `check` returns [`Check::InProgress`],
 ///   and `apply` then waits for the resource itself.
-/// * **Every wait uses [`Context::wait_until`] or [`Context::attend`]**: they bound it, display it, and end
+/// * **Every wait uses [`Context::wait_until`] or [`Context::wait_for`]**: they bound it, display it, and end
 ///   it when the run is stopped.
-/// * **Neither an output nor [`Step::named`] contains a secret.** They are written to the journal.
+/// * **Neither an output nor [`Step::planned_name`] contains a secret.** They are written to the journal.
 /// * **The id given to [`Graph::add`](crate::Graph::add) never changes**: it is in people's journals.
 pub trait Step: Send + Sync + 'static {
     /// The required values of earlier steps: a handle's value, or a tuple of them.
@@ -155,9 +155,9 @@ pub trait Step: Send + Sync + 'static {
     /// Returns the names of the resource to create, for the journal's first claim. If the process dies before
     /// there is an output, these names identify the resource.
     ///
-    /// The value is a small JSON object for the readers of [`Past::named`](crate::Past::named). It must not
+    /// The value is a small JSON object for the readers of [`StepState::planned_name`](crate::StepState::planned_name). It must not
     /// contain secrets: it is written to the journal.
-    fn named(&self) -> Option<Value> {
+    fn planned_name(&self) -> Option<Value> {
         None
     }
 
@@ -165,7 +165,7 @@ pub trait Step: Send + Sync + 'static {
     fn deadline(&self) -> Duration;
 
     /// Returns the typical duration of the creation, in cloud time, for the estimate.
-    fn usual(&self) -> Duration {
+    fn typical_duration(&self) -> Duration {
         Duration::from_secs(1)
     }
 
@@ -188,14 +188,14 @@ pub trait Step: Send + Sync + 'static {
         &self,
         cx: &Context,
         output: Self::Output,
-    ) -> impl Future<Output = Result<Undone, StepError>> + Send;
+    ) -> impl Future<Output = Result<UndoOutcome, StepError>> + Send;
 
-    /// Returns the step whose resource contains this one's, for [`Undone::GoesWithParent`]: one of the steps
+    /// Returns the step whose resource contains this one's, for [`UndoOutcome::DeletedWithParent`]: one of the steps
     /// that this one takes a value from.
     ///
     /// By default, all of these contain it, and it stays while any of them does. A step whose resource is not
     /// part of all of them must override this.
-    fn part_of(&self) -> Option<&'static str> {
+    fn parent(&self) -> Option<&'static str> {
         None
     }
 
@@ -205,10 +205,10 @@ pub trait Step: Send + Sync + 'static {
         false
     }
 
-    /// Returns the existing resource of this step, whoever created it, for a person who adopts it; `None` if
+    /// Returns the existing resource of this step, owned or foreign, for a person who adopts it; `None` if
     /// nothing exists.
     ///
-    /// By default, this is the output of a [`Check::Ready`], else that of [`Step::recover`]. A step whose
+    /// By default, this is the output of a [`Check::InSync`], else that of [`Step::recover`]. A step whose
     /// resource has several parts should override this, so that an existing part is found even if others are
     /// missing or differ.
     fn existing(
@@ -218,8 +218,8 @@ pub trait Step: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Option<Self::Output>, StepError>> + Send {
         async move {
             match self.check(cx, input).await? {
-                Check::Ready(output) => Ok(Some(output)),
-                Check::Foreign { why } => {
+                Check::InSync(output) => Ok(Some(output)),
+                Check::NotOwned { why } => {
                     Err(StepError::new(Kind::Foreign, format!("adopt {}", self.title()))
                         .cause(why)
                         .hint("set the settings to what is there, or leave it out with --keep STEP"))
@@ -233,7 +233,7 @@ pub trait Step: Send + Sync + 'static {
     /// nothing owned exists.
     ///
     /// By default, this polls until the resource is no longer in progress and returns the output of a
-    /// [`Check::Ready`]. An existing but unhealthy resource has no output, which is an error. A step that can
+    /// [`Check::InSync`]. An existing but unhealthy resource has no output, which is an error. A step that can
     /// name its output without a healthy resource should override this.
     fn recover(
         &self,
@@ -241,8 +241,11 @@ pub trait Step: Send + Sync + 'static {
         input: &Self::Input,
     ) -> impl Future<Output = Result<Option<Self::Output>, StepError>> + Send {
         async move {
-            let wait =
-                Wait::new("it to be created, so that it can be deleted", self.usual(), self.deadline());
+            let wait = Wait::new(
+                "it to be created, so that it can be deleted",
+                self.typical_duration(),
+                self.deadline(),
+            );
             cx.wait_until(wait, async || {
                 let unfit = |why: &str| {
                     StepError::new(Kind::Failed, format!("delete {}", self.title()))
@@ -250,12 +253,12 @@ pub trait Step: Send + Sync + 'static {
                         .hint("run landfall up first, then landfall down")
                 };
                 match self.check(cx, input).await? {
-                    Check::Ready(output) => Ok(Look::There(Some(output))),
-                    Check::Missing | Check::Foreign { .. } => Ok(Look::There(None)),
-                    Check::Underway => Ok(Look::not_yet("still being created")),
-                    Check::Broken { why } => Err(unfit(&why)),
+                    Check::InSync(output) => Ok(Poll::Ready(Some(output))),
+                    Check::Missing | Check::NotOwned { .. } => Ok(Poll::Ready(None)),
+                    Check::InProgress => Ok(Poll::not_yet("still being created")),
+                    Check::Failed { why } => Err(unfit(&why)),
                     Check::Refused { error } => Err(unfit(&error.message)),
-                    Check::Differs { .. } => Err(unfit("it differs from the desired state")),
+                    Check::Drifted { .. } => Err(unfit("it differs from the desired state")),
                 }
             })
             .await

@@ -9,23 +9,23 @@ use std::time::Duration;
 #[derive(Debug, Clone, PartialEq)]
 pub enum Check<T> {
     /// The resource exists and is in sync; this is its output.
-    Ready(T),
+    InSync(T),
     /// The resource does not exist.
     Missing,
     /// The resource exists, is usable and has drifted; it can be updated in place.
-    Differs {
+    Drifted {
         /// The required changes.
         changes: Vec<Change>,
     },
     /// The cloud is already creating or changing it: attach and wait.
-    Underway,
+    InProgress,
     /// The resource exists and failed: repair it by a repeated PUT, or recreate it if it is owned.
-    Broken {
+    Failed {
         /// The reason that the cloud reports.
         why: String,
     },
     /// A foreign resource has the name: refuse.
-    Foreign {
+    NotOwned {
         /// The evidence.
         why: String,
     },
@@ -56,16 +56,19 @@ impl std::fmt::Display for Change {
 /// The outcome of undoing an owned resource.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "what", rename_all = "kebab-case")]
-pub enum Undone {
+pub enum UndoOutcome {
     /// It existed and was deleted.
     Deleted,
     /// It was gone before the undo.
-    AlreadyGone,
+    #[serde(rename = "already-gone")]
+    AlreadyDeleted,
     /// It is deleted together with its parent. Recorded only after the parent's deletion.
-    GoesWithParent,
+    #[serde(rename = "goes-with-parent")]
+    DeletedWithParent,
     /// Its deletion has started and continues after this run; the next run completes it. Until then it stays
     /// owned, and its dependencies wait. Never recorded: the journal has the ticket.
-    Underway,
+    #[serde(rename = "underway")]
+    InProgress,
     /// It stays, and stays owned.
     Kept {
         /// The reason.
@@ -73,20 +76,20 @@ pub enum Undone {
     },
 }
 
-impl Undone {
+impl UndoOutcome {
     /// Returns whether nothing is left of it.
-    pub fn is_gone(&self) -> bool {
-        !matches!(self, Undone::Kept { .. } | Undone::Underway)
+    pub fn is_deleted(&self) -> bool {
+        !matches!(self, UndoOutcome::Kept { .. } | UndoOutcome::InProgress)
     }
 }
 
 /// The action that a step is about to run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Act {
+pub enum StepAction {
     /// Check the existing state.
-    Look,
+    Check,
     /// Create or update it.
-    Make,
+    Apply,
     /// Delete it.
     Undo,
 }
@@ -125,7 +128,7 @@ pub struct StepInfo {
     /// The steps it waits for.
     pub after: Vec<&'static str>,
     /// The typical duration, in cloud time.
-    pub usual: Duration,
+    pub typical_duration: Duration,
     /// The deadline, in cloud time.
     pub deadline: Duration,
     /// False if a setting switches the step off; see [`Graph::add_optional`](crate::Graph::add_optional).

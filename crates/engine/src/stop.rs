@@ -5,19 +5,19 @@ use tokio::sync::watch;
 
 /// The urgency of a stop request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
-pub enum Level {
+pub enum StopLevel {
     /// No stop requested.
     #[default]
-    Go,
+    NotRequested,
     /// The first Ctrl-C: no new steps, requests in flight complete, waits are interrupted.
-    Gently,
+    Graceful,
     /// The second Ctrl-C: immediate end.
     Now,
 }
 
 /// A stop request, shared by senders and receivers. Its level only rises.
 #[derive(Debug, Clone, Default)]
-pub struct Stop(Arc<watch::Sender<Level>>);
+pub struct Stop(Arc<watch::Sender<StopLevel>>);
 
 impl Stop {
     /// Returns one without a stop request.
@@ -26,31 +26,31 @@ impl Stop {
     }
 
     /// Requests a graceful stop, without new steps and with interrupted waits: the first Ctrl-C.
-    pub fn gently(&self) {
-        self.raise(Level::Gently);
+    pub fn graceful(&self) {
+        self.raise(StopLevel::Graceful);
     }
 
     /// Requests an immediate stop: the second Ctrl-C.
     pub fn now(&self) {
-        self.raise(Level::Now);
+        self.raise(StopLevel::Now);
     }
 
     /// Returns the requested level.
-    pub fn level(&self) -> Level {
+    pub fn level(&self) -> StopLevel {
         *self.0.borrow()
     }
 
     /// Waits until at least `level` is requested. Cancel-safe.
-    pub async fn asked(&self, level: Level) {
+    pub async fn requested(&self, level: StopLevel) {
         let mut watched = self.0.subscribe();
         // The sender is a field of self, so the channel cannot close during the call.
-        watched.wait_for(|asked| *asked >= level).await.expect("self owns the sender");
+        watched.wait_for(|requested| *requested >= level).await.expect("self owns the sender");
     }
 
-    fn raise(&self, level: Level) {
-        self.0.send_if_modified(|asked| {
-            let rises = *asked < level;
-            *asked = level.max(*asked);
+    fn raise(&self, level: StopLevel) {
+        self.0.send_if_modified(|requested| {
+            let rises = *requested < level;
+            *requested = level.max(*requested);
             rises
         });
     }
@@ -61,12 +61,12 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_stop_only_rises() {
+    async fn the_stop_level_only_rises() {
         let stop = Stop::new();
-        assert_eq!(stop.level(), Level::Go);
+        assert_eq!(stop.level(), StopLevel::NotRequested);
         stop.now();
-        stop.gently();
-        assert_eq!(stop.level(), Level::Now);
-        stop.asked(Level::Gently).await;
+        stop.graceful();
+        assert_eq!(stop.level(), StopLevel::Now);
+        stop.requested(StopLevel::Graceful).await;
     }
 }

@@ -2,10 +2,10 @@
 
 use crate::{
     context::Context,
-    error::{Kind, Residue, StepError},
+    error::{Kind, Leftover, StepError},
     event::Progress,
-    rhythm,
-    stop::Level,
+    poll_interval,
+    stop::StopLevel,
 };
 use std::{
     future::Future,
@@ -20,9 +20,9 @@ use tokio::{
 /// The interval of heartbeats, in real time.
 const HEARTBEAT: Duration = Duration::from_secs(1);
 /// The time that a poll in flight may take after the timeout, in cloud time.
-const LAST_LOOK: Duration = Duration::from_secs(60);
+const LAST_POLL: Duration = Duration::from_secs(60);
 /// The minimum poll interval in real time, at any speed of the cloud.
-const LOOK_FLOOR: Duration = Duration::from_millis(5);
+const POLL_INTERVAL_MIN: Duration = Duration::from_millis(5);
 
 /// The awaited condition and its durations, in cloud time.
 #[derive(Debug, Clone, Copy)]
@@ -30,23 +30,23 @@ pub struct Wait {
     /// The condition; fits after "wait for": "the grant to take effect".
     pub what: &'static str,
     /// The typical duration.
-    pub usual: Duration,
+    pub typical_duration: Duration,
     /// The timeout.
-    pub at_most: Duration,
+    pub timeout: Duration,
 }
 
 impl Wait {
-    /// Returns the wait for `what`, with the typical duration `usual` and the timeout `at_most`.
-    pub fn new(what: &'static str, usual: Duration, at_most: Duration) -> Self {
-        Self { what, usual, at_most }
+    /// Returns the wait for `what`, with the typical duration `usual` and the timeout `timeout`.
+    pub fn new(what: &'static str, typical_duration: Duration, timeout: Duration) -> Self {
+        Self { what, typical_duration, timeout }
     }
 }
 
 /// The result of one poll.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Look<T> {
+pub enum Poll<T> {
     /// The condition holds.
-    There(T),
+    Ready(T),
     /// The condition does not hold yet.
     NotYet {
         /// The current state, in the cloud's word: "Creating".
@@ -56,7 +56,7 @@ pub enum Look<T> {
     },
 }
 
-impl<T> Look<T> {
+impl<T> Poll<T> {
     /// Returns "not yet", with the next poll after the regular interval.
     pub fn not_yet(state: impl Into<String>) -> Self {
         Self::NotYet { state: state.into(), not_before: None }
@@ -70,15 +70,15 @@ impl<T> Look<T> {
 
 /// The last state that a self-paced future has observed, for the display of its wait.
 #[derive(Debug)]
-pub struct Seen(watch::Sender<String>);
+pub struct StatusCell(watch::Sender<String>);
 
-impl Default for Seen {
+impl Default for StatusCell {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl Seen {
+impl StatusCell {
     /// Returns an empty state.
     pub fn new() -> Self {
         Self(watch::Sender::new(String::new()))
@@ -87,9 +87,9 @@ impl Seen {
     /// Sets the current state. Observers are notified if it changed.
     pub fn set(&self, state: impl Into<String>) {
         let state = state.into();
-        self.0.send_if_modified(|seen| {
-            let changed = *seen != state;
-            *seen = state;
+        self.0.send_if_modified(|status| {
+            let changed = *status != state;
+            *status = state;
             changed
         });
     }
@@ -115,23 +115,23 @@ impl Context {
     /// # Errors
     ///
     /// Returns the error of `look`. Returns [`Kind::TimedOut`] with the condition and the last state when
-    /// `at_most` passes; a last poll at that time gets a minute to end. Returns [`Kind::Interrupted`] after
+    /// `timeout` passes; a last poll at that time gets a minute to end. Returns [`Kind::Interrupted`] after
     /// the poll in flight if a stop is requested.
-    pub async fn wait_until<T, F>(&self, wait: Wait, mut look: impl FnMut() -> F) -> Result<T, StepError>
+    pub async fn wait_until<T, F>(&self, wait: Wait, mut poll: impl FnMut() -> F) -> Result<T, StepError>
     where
-        F: Future<Output = Result<Look<T>, StepError>>,
+        F: Future<Output = Result<Poll<T>, StepError>>,
     {
-        let mut vigil = Vigil::begin(self, wait, self.pace().patience(wait.at_most));
+        let mut poll_loop = PollLoop::begin(self, wait, self.time_scale().poll_timeout(wait.timeout));
         loop {
-            vigil.unless_stopped()?;
-            match vigil.beating(look()).await?? {
-                Look::There(found) => return Ok(found),
-                Look::NotYet { state, .. } if self.only_looks() => {
-                    return Err(self.is_on_its_way(wait.what, &state));
+            poll_loop.check_not_stopped()?;
+            match poll_loop.with_heartbeats(poll()).await?? {
+                Poll::Ready(found) => return Ok(found),
+                Poll::NotYet { state, .. } if self.is_read_only() => {
+                    return Err(self.record_in_progress(wait.what, &state));
                 }
-                Look::NotYet { state, not_before } => {
-                    vigil.see(state);
-                    vigil.pause(not_before).await?;
+                Poll::NotYet { state, not_before } => {
+                    poll_loop.set_state(state);
+                    poll_loop.pause(not_before).await?;
                 }
             }
         }
@@ -143,98 +143,107 @@ impl Context {
     /// # Errors
     ///
     /// Like [`Context::wait_until`]; the future is dropped at once.
-    pub async fn attend<T>(
+    pub async fn wait_for<T>(
         &self,
         wait: Wait,
-        seen: &Seen,
+        status: &StatusCell,
         future: impl Future<Output = Result<T, StepError>>,
     ) -> Result<T, StepError> {
-        if self.only_looks() {
-            return Err(self.is_on_its_way(wait.what, &seen.get()));
+        if self.is_read_only() {
+            return Err(self.record_in_progress(wait.what, &status.get()));
         }
-        let mut vigil = Vigil::begin(self, wait, self.pace().bound(wait.at_most));
-        let mut states = seen.0.subscribe();
+        let mut poll_loop = PollLoop::begin(self, wait, self.time_scale().deadline(wait.timeout));
+        let mut states = status.0.subscribe();
         states.mark_changed();
         let mut future = pin!(future);
         loop {
             tokio::select! {
                 biased;
                 ended = &mut future => return ended,
-                () = self.stop.asked(Level::Gently) => return Err(vigil.interrupted()),
+                () = self.stop.requested(StopLevel::Graceful) => return Err(poll_loop.interrupted()),
                 changed = states.changed() => {
                     changed.expect("the sender is borrowed for as long as we wait");
                     let state = states.borrow_and_update().clone();
-                    vigil.see(state);
+                    poll_loop.set_state(state);
                 }
-                () = sleep_until(vigil.bound) => return Err(vigil.timed_out()),
-                () = sleep_until(vigil.next_beat) => vigil.beat(),
+                () = sleep_until(poll_loop.deadline) => return Err(poll_loop.timed_out()),
+                () = sleep_until(poll_loop.next_heartbeat) => poll_loop.heartbeat(),
             }
         }
     }
 }
 
 /// One running wait.
-struct Vigil<'a> {
+struct PollLoop<'a> {
     cx: &'a Context,
     wait: Wait,
     began: Instant,
     /// The time that the operation had run before this wait began, in cloud time.
     head_start: Duration,
-    bound: Instant,
+    deadline: Instant,
     state: String,
-    next_beat: Instant,
+    next_heartbeat: Instant,
 }
 
-impl<'a> Vigil<'a> {
-    fn begin(cx: &'a Context, wait: Wait, at_most: Duration) -> Self {
+impl<'a> PollLoop<'a> {
+    fn begin(cx: &'a Context, wait: Wait, timeout: Duration) -> Self {
         let began = Instant::now();
         // Only the wall clock measures time between two processes. It is rounded to whole seconds, so that
         // two identical runs poll at the same times.
-        let since = |kept: SystemTime| {
-            let since = SystemTime::now().duration_since(kept).unwrap_or_default();
+        let since = |saved_at: SystemTime| {
+            let since = SystemTime::now().duration_since(saved_at).unwrap_or_default();
             Duration::from_secs(since.as_secs())
         };
-        let head_start = cx.take_attached().map_or(Duration::ZERO, |kept| cx.pace().cloud(since(kept)));
-        let bound = began + at_most;
-        Self { cx, wait, began, head_start, bound, state: String::new(), next_beat: began + HEARTBEAT }
-    }
-
-    fn so_far(&self) -> Duration {
-        self.head_start + self.cx.pace().cloud(self.began.elapsed())
-    }
-
-    /// Records the state of the last poll, and reports it if it is new.
-    fn see(&mut self, state: String) {
-        if state != self.state {
-            self.state = state;
-            self.beat();
+        let head_start =
+            cx.take_attached().map_or(Duration::ZERO, |saved_at| cx.time_scale().cloud(since(saved_at)));
+        let deadline = began + timeout;
+        Self {
+            cx,
+            wait,
+            began,
+            head_start,
+            deadline,
+            state: String::new(),
+            next_heartbeat: began + HEARTBEAT,
         }
     }
 
-    fn beat(&mut self) {
-        self.next_beat = Instant::now() + HEARTBEAT;
-        let Wait { what, usual, .. } = self.wait;
+    fn so_far(&self) -> Duration {
+        self.head_start + self.cx.time_scale().cloud(self.began.elapsed())
+    }
+
+    /// Records the state of the last poll, and reports it if it is new.
+    fn set_state(&mut self, state: String) {
+        if state != self.state {
+            self.state = state;
+            self.heartbeat();
+        }
+    }
+
+    fn heartbeat(&mut self) {
+        self.next_heartbeat = Instant::now() + HEARTBEAT;
+        let Wait { what, typical_duration, .. } = self.wait;
         let so_far = self.so_far();
         let state = if self.state.is_empty() { format!("waiting for {what}") } else { self.state.clone() };
-        let text = if usual.is_zero() {
+        let text = if typical_duration.is_zero() {
             format!("{state}, {} s", so_far.as_secs())
         } else {
-            format!("{state}, {} s of about {} s", so_far.as_secs(), usual.as_secs().max(1))
+            format!("{state}, {} s of about {} s", so_far.as_secs(), typical_duration.as_secs().max(1))
         };
-        self.cx.beat(&state, text, Progress { so_far, usual });
+        self.cx.heartbeat(&state, text, Progress { so_far, typical_duration });
     }
 
     /// Waits for a poll to end, with heartbeats meanwhile. A poll in flight at the timeout is not cancelled
     /// at once: its response may be the only information about the request.
-    async fn beating<T>(&mut self, look: impl Future<Output = T>) -> Result<T, StepError> {
-        let mut look = pin!(look);
-        let end = self.bound + self.cx.pace().bound(LAST_LOOK);
+    async fn with_heartbeats<T>(&mut self, poll: impl Future<Output = T>) -> Result<T, StepError> {
+        let mut poll = pin!(poll);
+        let end = self.deadline + self.cx.time_scale().deadline(LAST_POLL);
         loop {
             tokio::select! {
                 biased;
-                found = &mut look => return Ok(found),
+                found = &mut poll => return Ok(found),
                 () = sleep_until(end) => return Err(self.timed_out()),
-                () = sleep_until(self.next_beat) => self.beat(),
+                () = sleep_until(self.next_heartbeat) => self.heartbeat(),
             }
         }
     }
@@ -242,26 +251,30 @@ impl<'a> Vigil<'a> {
     /// Waits until the next poll is due.
     async fn pause(&mut self, not_before: Option<Duration>) -> Result<(), StepError> {
         let now = Instant::now();
-        if now >= self.bound {
+        if now >= self.deadline {
             return Err(self.timed_out());
         }
-        let pause = self.cx.pace().real(rhythm::pause(self.so_far(), self.wait.usual)).max(LOOK_FLOOR);
+        let pause = self
+            .cx
+            .time_scale()
+            .real(poll_interval::pause(self.so_far(), self.wait.typical_duration))
+            .max(POLL_INTERVAL_MIN);
         let earliest = not_before.and_then(|wait| now.checked_add(wait)).unwrap_or(now);
-        let next = earliest.max(now + pause).min(self.bound);
+        let next = earliest.max(now + pause).min(self.deadline);
         loop {
             tokio::select! {
                 biased;
-                () = self.cx.stop.asked(Level::Gently) => return Err(self.interrupted()),
+                () = self.cx.stop.requested(StopLevel::Graceful) => return Err(self.interrupted()),
                 () = sleep_until(next) => break,
-                () = sleep_until(self.next_beat) => self.beat(),
+                () = sleep_until(self.next_heartbeat) => self.heartbeat(),
             }
         }
         // The timeout precedes the cloud's minimum delay, so there is no last poll.
         if earliest > next { Err(self.timed_out()) } else { Ok(()) }
     }
 
-    fn unless_stopped(&self) -> Result<(), StepError> {
-        if self.cx.stop.level() >= Level::Gently { Err(self.interrupted()) } else { Ok(()) }
+    fn check_not_stopped(&self) -> Result<(), StepError> {
+        if self.cx.stop.level() >= StopLevel::Graceful { Err(self.interrupted()) } else { Ok(()) }
     }
 
     fn interrupted(&self) -> StepError {
@@ -269,10 +282,10 @@ impl<'a> Vigil<'a> {
     }
 
     fn timed_out(&self) -> StepError {
-        let after = self.cx.pace().cloud(self.began.elapsed()).as_secs();
-        let seen = if self.state.is_empty() { "no state known" } else { &self.state };
-        StepError::new(Kind::TimedOut, format!("wait for {}: {seen} after {after} s", self.wait.what))
+        let after = self.cx.time_scale().cloud(self.began.elapsed()).as_secs();
+        let status = if self.state.is_empty() { "no state known" } else { &self.state };
+        StepError::new(Kind::TimedOut, format!("wait for {}: {status} after {after} s", self.wait.what))
             .hint("run the same command again to resume the wait")
-            .residue(Residue::Unknown)
+            .leftover(Leftover::Unknown)
     }
 }

@@ -12,9 +12,9 @@ use serde::{Deserialize, Serialize};
 /// A point in time, in milliseconds since the Unix epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Moment(pub i64);
+pub struct SimTime(pub i64);
 
-impl Moment {
+impl SimTime {
     /// Reads the wall clock.
     pub fn now() -> Self {
         Self(Timestamp::now().as_millisecond())
@@ -60,7 +60,7 @@ pub enum Clock {
     /// The clock of the async runtime. It can be paused, and then advances only while all tasks wait.
     Runtime {
         /// The simulated time at `since`.
-        base: Moment,
+        base: SimTime,
         /// The runtime's time at `base`.
         since: tokio::time::Instant,
     },
@@ -68,14 +68,14 @@ pub enum Clock {
 
 impl Clock {
     /// Returns a clock that starts at `base` and advances with the runtime.
-    pub fn of_runtime(base: Moment) -> Self {
+    pub fn of_runtime(base: SimTime) -> Self {
         Self::Runtime { base, since: tokio::time::Instant::now() }
     }
 
     /// Returns the current time.
-    pub fn now(&self) -> Moment {
+    pub fn now(&self) -> SimTime {
         match *self {
-            Self::Wall => Moment::now(),
+            Self::Wall => SimTime::now(),
             Self::Runtime { base, since } => {
                 base.plus_ms(i64::try_from(since.elapsed().as_millis()).unwrap_or(i64::MAX))
             }
@@ -117,7 +117,7 @@ impl Timing {
     }
 
     /// Returns the time `cloud_seconds` of cloud time after `now`; `now` itself at [`Speed::Instant`].
-    pub fn after(&self, now: Moment, cloud_seconds: f64) -> Moment {
+    pub fn after(&self, now: SimTime, cloud_seconds: f64) -> SimTime {
         now.plus_ms(self.real_ms(cloud_seconds))
     }
 
@@ -145,22 +145,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_moment_prints_milliseconds_even_when_they_are_zero() {
-        assert_eq!(Moment(1_795_421_700_000).rfc3339(), "2026-11-23T08:15:00.000Z");
-        assert_eq!(Moment(1_795_421_700_123).rfc3339(), "2026-11-23T08:15:00.123Z");
-        assert_eq!(Moment(1_795_421_700_123).http_date(), "Mon, 23 Nov 2026 08:15:00 GMT");
+    fn a_time_prints_milliseconds_even_when_they_are_zero() {
+        assert_eq!(SimTime(1_795_421_700_000).rfc3339(), "2026-11-23T08:15:00.000Z");
+        assert_eq!(SimTime(1_795_421_700_123).rfc3339(), "2026-11-23T08:15:00.123Z");
+        assert_eq!(SimTime(1_795_421_700_123).http_date(), "Mon, 23 Nov 2026 08:15:00 GMT");
     }
 
     #[test]
     fn durations_shrink_with_the_speed_and_vanish_at_instant() {
-        let now = Moment(1_000);
-        assert_eq!(Timing::new(Speed::Times(60.0)).after(now, 280.0), Moment(5_667));
+        let now = SimTime(1_000);
+        assert_eq!(Timing::new(Speed::Times(60.0)).after(now, 280.0), SimTime(5_667));
         assert_eq!(Timing::new(Speed::Instant).after(now, 280.0), now);
         assert_eq!(Timing::new(Speed::Times(1.0)).real(2.5), Duration::from_millis(2_500));
     }
 
     #[test]
-    fn retry_after_is_whole_seconds_rounded_up_beside_exact_milliseconds() {
+    fn retry_after_has_rounded_seconds_and_exact_milliseconds() {
         assert_eq!(Timing::new(Speed::Times(60.0)).retry_after(10.0), (1, 167));
         assert_eq!(Timing::new(Speed::Times(4.0)).retry_after(10.0), (3, 2_500));
         assert_eq!(Timing::new(Speed::Instant).retry_after(10.0), (1, 0));

@@ -65,7 +65,7 @@ pub const ROTATION: f64 = 120.0;
 /// The lifetime of an access token in real seconds at any speed (documented 60–90 min).
 pub const TOKEN_LIFETIME_REAL: f64 = 3600.0;
 /// The retention of an operation's status after its end (RPC: at least 24 h).
-pub const OPERATION_KEPT: f64 = 24.0 * 3600.0;
+pub const OPERATION_RETENTION: f64 = 24.0 * 3600.0;
 /// Deletion of a vault with its group (inferred; the request itself completes at once).
 pub const VAULT_DELETE: f64 = 5.0;
 /// Creation of a self-signed certificate (observed, 5–20 s).

@@ -11,15 +11,15 @@ use http::{Request, Response};
 use tokio_util::sync::CancellationToken;
 
 use crate::Speed;
-use crate::clock::{Clock, Moment, Timing};
-use crate::disk::SimError;
+use crate::clock::{Clock, SimTime, Timing};
 use crate::fault::Faults;
-use crate::ledger::{Ledger, Line};
-use crate::options::{Facts, Options};
+use crate::options::{ConnectionInfo, Options};
+use crate::persistence::SimError;
+use crate::request_log::{RequestLog, RequestRecord};
 use crate::server::{self, Body, Cut};
-use crate::shared::Shared;
+use crate::server_state::ServerState;
+use crate::state::CloudState;
 use crate::tls;
-use crate::world::World;
 
 /// The port in the URLs, as there is no listener.
 const PORT: u16 = 443;
@@ -27,14 +27,14 @@ const PORT: u16 = 443;
 /// A simulated cloud without a network. Clones share the state.
 #[derive(Clone)]
 pub struct InProcess {
-    facts: Facts,
-    shared: Arc<Shared>,
+    connection: ConnectionInfo,
+    server_state: Arc<ServerState>,
     stop: CancellationToken,
 }
 
 impl std::fmt::Debug for InProcess {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("InProcess").field("facts", &self.facts).finish_non_exhaustive()
+        f.debug_struct("InProcess").field("facts", &self.connection).finish_non_exhaustive()
     }
 }
 
@@ -43,57 +43,58 @@ impl InProcess {
     ///
     /// # Errors
     /// [`SimError::Certificates`], [`SimError::Fault`].
-    pub fn world(options: &Options, begins: Moment) -> Result<World, SimError> {
-        let mut world = World::new(options, options.seed.unwrap_or_else(|| fastrand::u64(..)), begins);
-        world.port = PORT;
+    pub fn state(options: &Options, begins: SimTime) -> Result<CloudState, SimError> {
+        let mut state = CloudState::new(options, options.seed.unwrap_or_else(|| fastrand::u64(..)), begins);
+        state.port = PORT;
         let (authority, _) = tls::make().map_err(SimError::certificates)?;
-        world.clusters.trust(&authority);
-        world.arm(Faults::read(&options.faults)?);
-        Ok(world)
+        state.clusters.trust(&authority);
+        state.arm(Faults::read(&options.faults)?);
+        Ok(state)
     }
 
     /// Resumes a state at the time `at`. Must run within a runtime, which advances the clock.
     ///
     /// # Errors
     /// None so far: without a folder no write can fail.
-    pub fn resume(mut world: World, at: Moment, speed: Speed) -> Result<Self, SimError> {
-        world.clock = Clock::of_runtime(at.plus_ms(-world.ahead_ms));
+    pub fn resume(mut state: CloudState, at: SimTime, speed: Speed) -> Result<Self, SimError> {
+        state.clock = Clock::of_runtime(at.plus_ms(-state.clock_offset_ms));
         let timing = Timing::new(speed);
-        let authority = world.clusters.trusted().to_owned();
-        let facts = Facts::of(&world, &timing, &authority);
-        let shared = Shared::new(world, None, Ledger::unkept(), timing, authority)?;
-        Ok(Self { facts, shared: Arc::new(shared), stop: CancellationToken::new() })
+        let authority = state.clusters.trusted().to_owned();
+        let connection = ConnectionInfo::of(&state, &timing, &authority);
+        let server_state = ServerState::new(state, None, RequestLog::in_memory(), timing, authority)?;
+        Ok(Self { connection, server_state: Arc::new(server_state), stop: CancellationToken::new() })
     }
 
     /// Returns the addresses and the sign-in data.
-    pub const fn facts(&self) -> &Facts {
-        &self.facts
+    pub const fn connection(&self) -> &ConnectionInfo {
+        &self.connection
     }
 
     /// Sends a request. A slow service responds late, and a withheld response never arrives.
     ///
     /// # Errors
     /// [`Cut`] if the connection breaks instead of a response.
-    pub async fn ask(&self, request: Request<Bytes>) -> Result<Response<Body>, Cut> {
+    pub async fn send(&self, request: Request<Bytes>) -> Result<Response<Body>, Cut> {
         let (parts, body) = request.into_parts();
-        server::answer(server::request_of(parts, body), Arc::clone(&self.shared), self.stop.clone()).await
+        server::answer(server::request_of(parts, body), Arc::clone(&self.server_state), self.stop.clone())
+            .await
     }
 
     /// Returns the request log since the resume, in order.
-    pub fn ledger(&self) -> Vec<Line> {
-        self.shared.ledger()
+    pub fn request_log(&self) -> Vec<RequestRecord> {
+        self.server_state.request_log()
     }
 
     /// Calls a function with the state.
-    pub fn read<T>(&self, look: impl FnOnce(&World) -> T) -> T {
-        self.shared.read(look)
+    pub fn read<T>(&self, reader: impl FnOnce(&CloudState) -> T) -> T {
+        self.server_state.read(reader)
     }
 
     /// Changes the state at its current time, like a user of the Azure portal.
     ///
     /// # Errors
     /// None so far, as for [`InProcess::resume`].
-    pub fn change<T>(&self, change: impl FnOnce(&mut World, Moment) -> T) -> Result<T, SimError> {
-        self.shared.change(change)
+    pub fn change<T>(&self, change: impl FnOnce(&mut CloudState, SimTime) -> T) -> Result<T, SimError> {
+        self.server_state.change(change)
     }
 }

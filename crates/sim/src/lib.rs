@@ -4,40 +4,40 @@
 //! must refuse what the client misunderstands. [`Sim::open`] serves a simulated cloud from a folder; `curl`,
 //! `az` and `kubectl` can use it as well.
 //!
-//! * [`world`]: the whole state as one value; nothing runs in the background.
-//! * [`arm`]: Resource Manager, its route table and the resource families ([`arm::family`] explains how to
+//! * [`state`]: the whole state as one value; nothing runs in the background.
+//! * [`arm`]: Resource Manager, its route table and the resource providers ([`arm::provider`] explains how to
 //!   add one). [`entra`]: sign-in; [`graph`]: the directory. [`vault`]: the data plane of vaults.
 //!   [`kubernetes`] and [`aks`]: clusters.
 //! * [`clock`] and [`durations`]: durations and time scaling.
 //! * `traffic`: the data plane of the gateways. `proxy`: a forward proxy for all hostnames.
-//! * [`fault`]: fault injection. [`control`]: the admin API. `page`: the web page for it.
-//! * [`serving`]: discovery of a running simulated cloud by other processes.
+//! * [`fault`]: fault injection. [`admin_api`]: the admin API. `page`: the web page for it.
+//! * [`registration`]: discovery of a running simulated cloud by other processes.
 
+pub mod admin_api;
 pub mod aks;
 pub mod arm;
 pub mod clock;
-pub mod control;
-pub mod disk;
 pub mod durations;
 pub mod entra;
 pub mod fault;
 pub mod graph;
 mod in_process;
 pub mod kubernetes;
-pub mod ledger;
 pub mod options;
 mod page;
+pub mod persistence;
 mod proxy;
+pub mod registration;
 pub mod request;
+pub mod request_log;
 mod server;
-pub mod serving;
-mod shared;
+mod server_state;
+pub mod state;
 #[cfg(test)]
 mod test_cloud;
 pub mod tls;
 mod traffic;
 pub mod vault;
-pub mod world;
 
 use std::io;
 use std::net::Ipv4Addr;
@@ -50,42 +50,42 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 pub use clock::Speed;
-pub use disk::SimError;
 pub use in_process::InProcess;
-pub use ledger::Line;
-pub use options::{Facts, Options};
+pub use options::{ConnectionInfo, Options};
+pub use persistence::SimError;
+pub use registration::{Holder, RegistrationOptions, ServerRegistration};
+pub use request_log::RequestRecord;
 pub use server::{Body, Cut};
-pub use serving::{Holder, Served, Serving};
-pub use traffic::serve::Doors;
+pub use traffic::serve::Listeners;
 
-use clock::{Moment, Timing};
-use disk::Disk;
+use clock::{SimTime, Timing};
 use fault::Faults;
-use ledger::Ledger;
-use shared::Shared;
+use persistence::Persistence;
+use request_log::RequestLog;
+use server_state::ServerState;
+use state::CloudState;
 use tls::Authority;
-use world::World;
 
 /// The port range of the server, below the usual range of ephemeral ports.
 const PORTS: std::ops::Range<u16> = 20_000..30_000;
 
 /// The maximum time for the gateways' sockets to open.
-pub const DOORS_MAX: Duration = Duration::from_secs(5);
+pub const LISTENERS_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A running simulated cloud. Dropping it stops the server at once; [`Sim::close`] completes the current
 /// responses.
 pub struct Sim {
-    facts: Facts,
-    shared: Arc<Shared>,
+    connection: ConnectionInfo,
+    server_state: Arc<ServerState>,
     stop: CancellationToken,
     server: Option<JoinHandle<()>>,
-    doors: tokio::sync::watch::Receiver<Doors>,
-    serving: Option<Serving>,
+    listeners: tokio::sync::watch::Receiver<Listeners>,
+    registration: Option<ServerRegistration>,
 }
 
 impl std::fmt::Debug for Sim {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Sim").field("facts", &self.facts).finish_non_exhaustive()
+        f.debug_struct("Sim").field("facts", &self.connection).finish_non_exhaustive()
     }
 }
 
@@ -96,120 +96,125 @@ impl Sim {
     /// [`SimError::Busy`] if another process serves it; other variants if folder, port or certificates fail.
     pub async fn open(dir: &Path, options: Options) -> Result<Self, SimError> {
         let faults = Faults::read(&options.faults)?;
-        let mut disk = Disk::open(dir)?;
+        let mut persistence = Persistence::open(dir)?;
         let holder = Holder::this(&options.by);
-        disk.sign(&holder)?;
-        let authority = Arc::new(Authority::open(&disk)?);
-        let path = disk.path("ledger.jsonl");
-        let ledger = Ledger::open(&path).map_err(SimError::io(&path))?;
-        let mut world = match disk.read()? {
-            Some(world) => world,
-            None => World::new(&options, options.seed.unwrap_or_else(|| fastrand::u64(..)), Moment::now()),
+        persistence.write_holder(&holder)?;
+        let authority = Arc::new(Authority::open(&persistence)?);
+        let path = persistence.path("ledger.jsonl");
+        let request_log = RequestLog::open(&path).map_err(SimError::io(&path))?;
+        let mut state = match persistence.read()? {
+            Some(state) => state,
+            None => {
+                CloudState::new(&options, options.seed.unwrap_or_else(|| fastrand::u64(..)), SimTime::now())
+            }
         };
-        world.arm(faults);
+        state.arm(faults);
         let listener = match options.port {
             Some(port) => TcpListener::bind((Ipv4Addr::LOCALHOST, port))
                 .await
                 .map_err(|source| SimError::PortTaken { port, source })?,
-            None => bind(world.port, world.seed).await.map_err(SimError::Port)?,
+            None => bind(state.port, state.seed).await.map_err(SimError::Port)?,
         };
-        world.port = listener.local_addr().map_err(SimError::Port)?.port();
-        world.clusters.trust(authority.pem());
-        world.clusters.lead_to(options.kubeconfig);
+        state.port = listener.local_addr().map_err(SimError::Port)?.port();
+        state.clusters.trust(authority.pem());
+        state.clusters.set_external_kubeconfig(options.kubeconfig);
         let timing = Timing::new(options.speed);
-        let facts = Facts::of(&world, &timing, authority.pem());
-        let (opened, doors) = tokio::sync::watch::channel(Doors::new());
-        let serving = options.served.map(|served| Serving::new(dir, holder, &facts, &served));
-        if let Some(serving) = &serving {
-            disk.replace(serving::SECRET, facts.client_secret.as_bytes())?;
-            let text = serde_json::to_vec(serving).expect("plain values serialise");
-            disk.replace(serving::FILE, &text)?;
+        let connection = ConnectionInfo::of(&state, &timing, authority.pem());
+        let (opened, listeners) = tokio::sync::watch::channel(Listeners::new());
+        let registration = options
+            .registration
+            .map(|registration| ServerRegistration::new(dir, holder, &connection, &registration));
+        if let Some(registration) = &registration {
+            persistence.replace(registration::SECRET, connection.client_secret.as_bytes())?;
+            let text = serde_json::to_vec(registration).expect("plain values serialise");
+            persistence.replace(registration::FILE, &text)?;
         }
-        let shared = Shared::new(world, Some(disk), ledger, timing, authority.pem().to_owned())?;
-        let shared = Arc::new(shared.known_as(doors.clone(), serving.clone()));
+        let server_state =
+            ServerState::new(state, Some(persistence), request_log, timing, authority.pem().to_owned())?;
+        let server_state = Arc::new(server_state.with_registration(listeners.clone(), registration.clone()));
         let stop = CancellationToken::new();
-        let front = server::Front::new(
+        let context = server::ServerContext::new(
             authority.server_config()?,
-            facts.port,
-            Arc::clone(&shared),
-            doors.clone(),
+            connection.port,
+            Arc::clone(&server_state),
+            listeners.clone(),
             stop.clone(),
         );
-        let server = Some(tokio::spawn(server::serve(listener, front)));
+        let server = Some(tokio::spawn(server::serve(listener, context)));
         if options.traffic {
-            tokio::spawn(traffic::serve::serve(Arc::clone(&shared), opened, stop.clone()));
+            tokio::spawn(traffic::serve::serve(Arc::clone(&server_state), opened, stop.clone()));
         }
-        Ok(Self { facts, shared, stop, server, doors, serving })
+        Ok(Self { connection, server_state, stop, server, listeners, registration })
     }
 
     /// Returns the addresses and the sign-in data.
-    pub const fn facts(&self) -> &Facts {
-        &self.facts
+    pub const fn connection(&self) -> &ConnectionInfo {
+        &self.connection
     }
 
     /// Returns the registration for other processes, if there is one.
-    pub const fn serving(&self) -> Option<&Serving> {
-        self.serving.as_ref()
+    pub const fn registration(&self) -> Option<&ServerRegistration> {
+        self.registration.as_ref()
     }
 
     /// Returns a receiver that is notified when gateway sockets open or close.
-    pub fn watch_doors(&self) -> tokio::sync::watch::Receiver<Doors> {
-        self.doors.clone()
+    pub fn watch_listeners(&self) -> tokio::sync::watch::Receiver<Listeners> {
+        self.listeners.clone()
     }
 
     /// Returns a receiver that is notified of every answered request, by its number.
     pub fn watch_requests(&self) -> tokio::sync::watch::Receiver<u64> {
-        self.shared.requests()
+        self.server_state.requests()
     }
 
     /// Returns the open sockets of the gateways, by their address and port.
-    pub fn doors(&self) -> Doors {
-        self.doors.borrow().clone()
+    pub fn listeners(&self) -> Listeners {
+        self.listeners.borrow().clone()
     }
 
-    /// Waits until every gateway with an address has an open socket, at most for [`DOORS_MAX`]; sockets that
+    /// Waits until every gateway with an address has an open socket, at most for [`LISTENERS_TIMEOUT`]; sockets that
     /// cannot be opened are missing. Without [`Options::traffic`] there are no sockets, and this returns at
     /// once.
-    pub async fn doors_open(&self) -> Doors {
-        let wanted = self.shared.read(traffic::places);
-        let mut doors = self.doors.clone();
-        let all = doors.wait_for(|open| wanted.iter().all(|place| open.contains_key(place)));
-        let _ = tokio::time::timeout(DOORS_MAX, all).await;
-        self.doors()
+    pub async fn wait_for_listeners(&self) -> Listeners {
+        let wanted = self.server_state.read(traffic::listen_addresses);
+        let mut listeners = self.listeners.clone();
+        let all = listeners.wait_for(|open| wanted.iter().all(|place| open.contains_key(place)));
+        let _ = tokio::time::timeout(LISTENERS_TIMEOUT, all).await;
+        self.listeners()
     }
 
     /// Waits until the sockets match a condition.
     ///
     /// # Errors
     /// The gateways are not served at all.
-    pub async fn doors_until(
+    pub async fn wait_for_listeners_until(
         &mut self,
-        are: impl FnMut(&Doors) -> bool,
-    ) -> Result<Doors, tokio::sync::watch::error::RecvError> {
-        self.doors.wait_for(are).await.map(|doors| doors.clone())
+        are: impl FnMut(&Listeners) -> bool,
+    ) -> Result<Listeners, tokio::sync::watch::error::RecvError> {
+        self.listeners.wait_for(are).await.map(|listeners| listeners.clone())
     }
 
     /// Returns the request log since the start, in order.
-    pub fn ledger(&self) -> Vec<Line> {
-        self.shared.ledger()
+    pub fn request_log(&self) -> Vec<RequestRecord> {
+        self.server_state.request_log()
     }
 
     /// Returns the lines of the request log since the start with a higher number, in order.
-    pub fn ledger_after(&self, number: u64) -> Vec<Line> {
-        self.shared.ledger_after(number)
+    pub fn request_log_after(&self, number: u64) -> Vec<RequestRecord> {
+        self.server_state.request_log_after(number)
     }
 
     /// Calls a function with the state.
-    pub fn read<T>(&self, look: impl FnOnce(&World) -> T) -> T {
-        self.shared.read(look)
+    pub fn read<T>(&self, reader: impl FnOnce(&CloudState) -> T) -> T {
+        self.server_state.read(reader)
     }
 
     /// Changes the state at its current time, like a user of the Azure portal.
     ///
     /// # Errors
     /// The state cannot be written.
-    pub fn change<T>(&self, change: impl FnOnce(&mut World, Moment) -> T) -> Result<T, SimError> {
-        self.shared.change(change)
+    pub fn change<T>(&self, change: impl FnOnce(&mut CloudState, SimTime) -> T) -> Result<T, SimError> {
+        self.server_state.change(change)
     }
 
     /// Stops the server: current responses complete, streams are closed. The next open continues from the
@@ -226,8 +231,8 @@ impl Sim {
 
 impl Sim {
     fn withdraw(&mut self) {
-        if let Some(serving) = self.serving.take() {
-            serving::withdraw(&serving.folder);
+        if let Some(registration) = self.registration.take() {
+            registration::withdraw(&registration.folder);
         }
     }
 }

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::clock::{Speed, Timing};
-use crate::serving::Served;
-use crate::world::{DOMAIN, World};
+use crate::registration::RegistrationOptions;
+use crate::state::{CloudState, DOMAIN};
 
 /// The options for opening a simulated cloud. Seed, features and providers apply only to a new one.
 #[derive(Debug, Clone)]
@@ -34,7 +34,7 @@ pub struct Options {
     /// The name of the program, for error messages of other processes that find the lock held.
     pub by: String,
     /// The registration for other processes; `None` if only this process uses the cloud.
-    pub served: Option<Served>,
+    pub registration: Option<RegistrationOptions>,
 }
 
 impl Default for Options {
@@ -61,7 +61,7 @@ impl Default for Options {
             traffic: false,
             port: None,
             by: "landfall".to_owned(),
-            served: None,
+            registration: None,
         }
     }
 }
@@ -69,7 +69,7 @@ impl Default for Options {
 /// The addresses and credentials of the simulated cloud. It contains secrets: a file with it must be readable
 /// only by its owner.
 #[derive(Clone, Serialize, Deserialize)]
-pub struct Facts {
+pub struct ConnectionInfo {
     /// The port of all services, on 127.0.0.1.
     pub port: u16,
     /// The sign-in authority, `https://login.landfall.localhost:{port}`.
@@ -101,16 +101,17 @@ pub struct Facts {
     /// The seed of all ids.
     pub seed: u64,
     /// The speed factor; infinite at instant speed, which is null in JSON.
-    #[serde(with = "pace")]
-    pub pace: f64,
+    #[serde(with = "time_scale")]
+    #[serde(rename = "pace")]
+    pub time_scale: f64,
 }
 
 /// The speed factor in JSON, which has no infinity.
-mod pace {
+mod time_scale {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-    pub fn serialize<S: Serializer>(pace: &f64, to: S) -> Result<S::Ok, S::Error> {
-        pace.is_finite().then_some(*pace).serialize(to)
+    pub fn serialize<S: Serializer>(time_scale: &f64, to: S) -> Result<S::Ok, S::Error> {
+        time_scale.is_finite().then_some(*time_scale).serialize(to)
     }
 
     pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
@@ -118,31 +119,31 @@ mod pace {
     }
 }
 
-impl Facts {
+impl ConnectionInfo {
     /// Derives the addresses and credentials from the state; `ca_pem` is the CA certificate.
-    pub(crate) fn of(world: &World, timing: &Timing, ca_pem: &str) -> Self {
+    pub(crate) fn of(state: &CloudState, timing: &Timing, ca_pem: &str) -> Self {
         Self {
-            port: world.port,
-            login: world.origin("login"),
-            arm: world.arm_origin(),
-            arm_audience: world.arm_audience(),
+            port: state.port,
+            login: state.origin("login"),
+            arm: state.arm_origin(),
+            arm_audience: state.arm_audience(),
             vault_suffix: format!("vault.{DOMAIN}"),
-            vault_audience: world.vault_audience(),
+            vault_audience: state.vault_audience(),
             ca_pem: ca_pem.to_owned(),
-            tenant: world.directory.tenant.clone(),
-            subscription: world.subscription.clone(),
-            client_id: world.directory.owner().client_id.clone(),
-            client_secret: world.directory.owner_secret().to_owned(),
-            object_id: world.directory.owner().object_id.clone(),
-            user_name: world.directory.user().sign_in_name.clone().unwrap_or_default(),
-            user_password: world.directory.user_password().to_owned(),
-            seed: world.seed,
-            pace: timing.speed.factor(),
+            tenant: state.directory.tenant.clone(),
+            subscription: state.subscription.clone(),
+            client_id: state.directory.owner().client_id.clone(),
+            client_secret: state.directory.owner_secret().to_owned(),
+            object_id: state.directory.owner().object_id.clone(),
+            user_name: state.directory.user().sign_in_name.clone().unwrap_or_default(),
+            user_password: state.directory.user_password().to_owned(),
+            seed: state.seed,
+            time_scale: timing.speed.factor(),
         }
     }
 }
 
-impl std::fmt::Debug for Facts {
+impl std::fmt::Debug for ConnectionInfo {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Facts")
             .field("arm", &self.arm)
@@ -150,7 +151,7 @@ impl std::fmt::Debug for Facts {
             .field("subscription", &self.subscription)
             .field("client_id", &self.client_id)
             .field("seed", &self.seed)
-            .field("pace", &self.pace)
+            .field("pace", &self.time_scale)
             .finish_non_exhaustive()
     }
 }

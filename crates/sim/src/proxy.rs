@@ -5,10 +5,10 @@
 //! Programs use it with `HTTPS_PROXY=http://127.0.0.1:{port}`. The names of the cloud's services lead to the
 //! simulated cloud itself. The names in its DNS zones lead to the gateway with the address of the record.
 
-mod pass;
+mod forward;
+mod targets;
 #[cfg(test)]
 mod tests;
-mod way;
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -27,26 +27,26 @@ use tokio::io::copy_bidirectional;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::server::{FAREWELL_MAX, Front};
-use way::{Way, way};
+use crate::server::{SHUTDOWN_TIMEOUT, ServerContext};
+use targets::{ProxyTarget, target};
 
 /// The body of a response: from the proxy or from a gateway.
 type Body = UnsyncBoxBody<Bytes, hyper::Error>;
 
 /// The reason why the proxy refuses a request.
 #[derive(Debug, PartialEq, Eq)]
-struct Refusal {
+struct ProxyError {
     status: StatusCode,
     why: String,
 }
 
-impl Refusal {
+impl ProxyError {
     fn new(status: StatusCode, why: impl Into<String>) -> Self {
         Self { status, why: why.into() }
     }
 
     /// Returns the 502 of a gateway that does not respond with HTTP.
-    fn unanswered(authority: &Authority, error: &dyn std::error::Error) -> Self {
+    fn no_response(authority: &Authority, error: &dyn std::error::Error) -> Self {
         Self::new(StatusCode::BAD_GATEWAY, format!("{authority} does not respond: {error}"))
     }
 
@@ -62,13 +62,13 @@ impl Refusal {
 }
 
 /// Serves a connection of a proxy client.
-pub(crate) async fn serve(tcp: TcpStream, front: Arc<Front>) {
-    let serving = Arc::clone(&front);
+pub(crate) async fn serve(tcp: TcpStream, context: Arc<ServerContext>) {
+    let shared_context = Arc::clone(&context);
     let service = service_fn(move |request| {
-        let front = Arc::clone(&serving);
+        let context = Arc::clone(&shared_context);
         async move {
-            let answered = answer(request, &front).await;
-            Ok::<_, Infallible>(answered.unwrap_or_else(Refusal::into_response))
+            let answered = answer(request, &context).await;
+            Ok::<_, Infallible>(answered.unwrap_or_else(ProxyError::into_response))
         }
     });
     let mut builder = http1::Builder::new();
@@ -81,56 +81,65 @@ pub(crate) async fn serve(tcp: TcpStream, front: Arc<Front>) {
                 tracing::debug!(%error, "connection to the proxy ended");
             }
         }
-        () = front.stopped() => {
+        () = context.stopped() => {
             connection.as_mut().graceful_shutdown();
-            let _ = timeout(FAREWELL_MAX, connection).await;
+            let _ = timeout(SHUTDOWN_TIMEOUT, connection).await;
         }
     }
 }
 
-async fn answer(request: Request<Incoming>, front: &Arc<Front>) -> Result<Response<Body>, Refusal> {
+async fn answer(
+    request: Request<Incoming>,
+    context: &Arc<ServerContext>,
+) -> Result<Response<Body>, ProxyError> {
     let Some(authority) = request.uri().authority().cloned() else {
         let why = "this port serves TLS, or is the proxy for requests with absolute URLs";
-        return Err(Refusal::new(StatusCode::BAD_REQUEST, why));
+        return Err(ProxyError::new(StatusCode::BAD_REQUEST, why));
     };
     let is_tunnel = request.method() == Method::CONNECT;
     let port = match (authority.port_u16(), is_tunnel) {
         (Some(port), _) => port,
         (None, false) => 80,
-        (None, true) => return Err(Refusal::new(StatusCode::BAD_REQUEST, "CONNECT needs a host and a port")),
+        (None, true) => {
+            return Err(ProxyError::new(StatusCode::BAD_REQUEST, "CONNECT needs a host and a port"));
+        }
     };
     if !is_tunnel && request.uri().scheme() != Some(&Scheme::HTTP) {
         let why = "use CONNECT for HTTPS";
-        return Err(Refusal::new(StatusCode::BAD_REQUEST, why));
+        return Err(ProxyError::new(StatusCode::BAD_REQUEST, why));
     }
-    match (way(front, authority.host(), port)?, is_tunnel) {
-        (Way::World, true) => tunnel(request, Arc::clone(front)),
-        (Way::World, false) => {
+    match (target(context, authority.host(), port)?, is_tunnel) {
+        (ProxyTarget::Cloud, true) => serve_tunnel(request, Arc::clone(context)),
+        (ProxyTarget::Cloud, false) => {
             let why = format!("{authority} speaks TLS only: https://{authority}");
-            Err(Refusal::new(StatusCode::BAD_REQUEST, why))
+            Err(ProxyError::new(StatusCode::BAD_REQUEST, why))
         }
-        (Way::Gateway(socket), true) => {
-            let gateway = reach(socket, &authority).await?;
-            lead(request, gateway, front)
+        (ProxyTarget::Gateway(socket), true) => {
+            let gateway = connect(socket, &authority).await?;
+            forward_tunnel(request, gateway, context)
         }
-        (Way::Gateway(socket), false) => {
-            let gateway = reach(socket, &authority).await?;
-            pass::on(request, gateway, &authority, front).await
+        (ProxyTarget::Gateway(socket), false) => {
+            let gateway = connect(socket, &authority).await?;
+            forward::send(request, gateway, &authority, context).await
         }
     }
 }
 
-async fn reach(socket: SocketAddr, authority: &Authority) -> Result<TcpStream, Refusal> {
-    let gateway = TcpStream::connect(socket).await.map_err(|error| Refusal::unanswered(authority, &error))?;
+async fn connect(socket: SocketAddr, authority: &Authority) -> Result<TcpStream, ProxyError> {
+    let gateway =
+        TcpStream::connect(socket).await.map_err(|error| ProxyError::no_response(authority, &error))?;
     let _ = gateway.set_nodelay(true);
     Ok(gateway)
 }
 
 /// Connects a tunnel to the simulated cloud itself: the client's TLS handshake follows on the same
 /// connection.
-fn tunnel(request: Request<Incoming>, front: Arc<Front>) -> Result<Response<Body>, Refusal> {
-    let through = Arc::clone(&front);
-    front.follow(async move {
+fn serve_tunnel(
+    request: Request<Incoming>,
+    context: Arc<ServerContext>,
+) -> Result<Response<Body>, ProxyError> {
+    let through = Arc::clone(&context);
+    context.spawn_graceful(async move {
         match hyper::upgrade::on(request).await {
             Ok(upgraded) => through.encrypted(TokioIo::new(upgraded)).await,
             Err(error) => tracing::debug!(%error, "no tunnel"),
@@ -140,12 +149,12 @@ fn tunnel(request: Request<Incoming>, front: Arc<Front>) -> Result<Response<Body
 }
 
 /// Connects a tunnel to a gateway, byte by byte.
-fn lead(
+fn forward_tunnel(
     request: Request<Incoming>,
     mut gateway: TcpStream,
-    front: &Arc<Front>,
-) -> Result<Response<Body>, Refusal> {
-    front.spawn(async move {
+    context: &Arc<ServerContext>,
+) -> Result<Response<Body>, ProxyError> {
+    context.spawn(async move {
         match hyper::upgrade::on(request).await {
             Ok(upgraded) => {
                 // Either side can close the tunnel at any time; that is not an error.

@@ -6,9 +6,9 @@ use http::{HeaderMap, Method, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::clock::Moment;
+use crate::clock::SimTime;
 use crate::fault::Fault;
-use crate::world::World;
+use crate::state::CloudState;
 
 /// A complete request.
 #[derive(Debug, Clone)]
@@ -131,10 +131,10 @@ fn percent_decoded(text: &str) -> String {
 /// and at the stream's deadline. Between polls it holds no lock.
 pub trait Streaming: Send {
     /// Returns the new chunks since the last poll, each flushed separately, and whether the stream has ended.
-    fn poll(&mut self, world: &World, now: Moment) -> (Vec<Bytes>, bool);
+    fn poll(&mut self, state: &CloudState, now: SimTime) -> (Vec<Bytes>, bool);
 
     /// Returns the latest time of the next poll, even without a change.
-    fn deadline(&self) -> Moment;
+    fn deadline(&self) -> SimTime;
 }
 
 /// The delivery of a reply to the client.
@@ -245,7 +245,7 @@ impl Reply {
 
     /// Returns the reply, marked with an injected fault.
     #[must_use]
-    pub fn bitten_by(mut self, fault: Fault) -> Self {
+    pub fn with_fault(mut self, fault: Fault) -> Self {
         self.fault = Some(fault);
         self
     }

@@ -29,14 +29,14 @@ use tokio_util::task::TaskTracker;
 
 use crate::proxy;
 use crate::request::{Delivery, Reply, Request};
-use crate::shared::Shared;
-use crate::traffic::serve::Doors;
-use crate::world::World;
+use crate::server_state::ServerState;
+use crate::state::CloudState;
+use crate::traffic::serve::Listeners;
 
 /// The timeout of a client's TLS handshake.
 const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
 /// The timeout for open connections when the server stops.
-pub(crate) const FAREWELL_MAX: Duration = Duration::from_secs(2);
+pub(crate) const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
 /// The first byte of every TLS handshake (RFC 8446 §5.1, content type `handshake`); no HTTP method begins
 /// with it.
 const HANDSHAKE: u8 = 0x16;
@@ -52,11 +52,11 @@ pub type Body = UnsyncBoxBody<Bytes, Cut>;
 pub struct Cut;
 
 /// The shared context of all connections.
-pub(crate) struct Front {
+pub(crate) struct ServerContext {
     acceptor: TlsAcceptor,
-    shared: Arc<Shared>,
+    server_state: Arc<ServerState>,
     /// The sockets of the gateways.
-    doors: watch::Receiver<Doors>,
+    listeners: watch::Receiver<Listeners>,
     /// The port of the server.
     port: u16,
     stop: CancellationToken,
@@ -64,27 +64,27 @@ pub(crate) struct Front {
     connections: TaskTracker,
 }
 
-impl Front {
+impl ServerContext {
     /// Creates the context for that port; `doors` contains the sockets of the gateways.
     pub(crate) fn new(
         config: Arc<ServerConfig>,
         port: u16,
-        shared: Arc<Shared>,
-        doors: watch::Receiver<Doors>,
+        server_state: Arc<ServerState>,
+        listeners: watch::Receiver<Listeners>,
         stop: CancellationToken,
     ) -> Self {
         let (acceptor, connections) = (TlsAcceptor::from(config), TaskTracker::new());
-        Self { acceptor, shared, doors, port, stop, connections }
+        Self { acceptor, server_state, listeners, port, stop, connections }
     }
 
     /// Calls a function with the state.
-    pub(crate) fn read<T>(&self, look: impl FnOnce(&World) -> T) -> T {
-        self.shared.read(look)
+    pub(crate) fn read<T>(&self, reader: impl FnOnce(&CloudState) -> T) -> T {
+        self.server_state.read(reader)
     }
 
     /// Returns the socket behind a port of a gateway's address.
-    pub(crate) fn door(&self, address: Ipv4Addr, port: u16) -> Option<SocketAddr> {
-        self.doors.borrow().get(&(address, port)).copied()
+    pub(crate) fn listener(&self, address: Ipv4Addr, port: u16) -> Option<SocketAddr> {
+        self.listeners.borrow().get(&(address, port)).copied()
     }
 
     /// Returns the port of the server.
@@ -93,7 +93,7 @@ impl Front {
     }
 
     /// Spawns a task that handles the shutdown itself.
-    pub(crate) fn follow(&self, task: impl Future<Output = ()> + Send + 'static) {
+    pub(crate) fn spawn_graceful(&self, task: impl Future<Output = ()> + Send + 'static) {
         self.connections.spawn(task);
     }
 
@@ -108,7 +108,7 @@ impl Front {
         self.stop.cancelled().await;
     }
 
-    async fn greet(self: Arc<Self>, tcp: TcpStream) {
+    async fn dispatch(self: Arc<Self>, tcp: TcpStream) {
         let _ = tcp.set_nodelay(true);
         let mut first = [0];
         let peeked = tokio::select! {
@@ -136,8 +136,8 @@ impl Front {
             Ok(Err(error)) => return tracing::debug!(%error, "handshake failed"),
             Err(_) => return,
         };
-        let (shared, stop) = (Arc::clone(&self.shared), self.stop.clone());
-        let service = service_fn(move |request| respond(request, Arc::clone(&shared), stop.clone()));
+        let (server_state, stop) = (Arc::clone(&self.server_state), self.stop.clone());
+        let service = service_fn(move |request| respond(request, Arc::clone(&server_state), stop.clone()));
         let builder = auto::Builder::new(TokioExecutor::new());
         let connection = builder.serve_connection(TokioIo::new(tls), service);
         tokio::pin!(connection);
@@ -149,53 +149,53 @@ impl Front {
             }
             () = self.stop.cancelled() => {
                 connection.as_mut().graceful_shutdown();
-                let _ = timeout(FAREWELL_MAX, connection).await;
+                let _ = timeout(SHUTDOWN_TIMEOUT, connection).await;
             }
         }
     }
 }
 
 /// Serves connections until the shutdown, then waits for them to end.
-pub(crate) async fn serve(listener: TcpListener, front: Front) {
-    let front = Arc::new(front);
+pub(crate) async fn serve(listener: TcpListener, context: ServerContext) {
+    let context = Arc::new(context);
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
-            () = front.stop.cancelled() => break,
+            () = context.stop.cancelled() => break,
         };
         let Ok((tcp, _)) = accepted else { continue };
-        front.connections.spawn(Arc::clone(&front).greet(tcp));
+        context.connections.spawn(Arc::clone(&context).dispatch(tcp));
     }
-    front.connections.close();
-    front.connections.wait().await;
+    context.connections.close();
+    context.connections.wait().await;
 }
 
 async fn respond(
     request: http::Request<Incoming>,
-    shared: Arc<Shared>,
+    server_state: Arc<ServerState>,
     stop: CancellationToken,
 ) -> Result<Response<Body>, Cut> {
     let Some(request) = read(request).await else {
         return Ok(plain(StatusCode::PAYLOAD_TOO_LARGE));
     };
-    answer(request, shared, stop).await
+    answer(request, server_state, stop).await
 }
 
 /// Responds to a request with the latency of the service, or cuts the connection.
 pub async fn answer(
     request: Request,
-    shared: Arc<Shared>,
+    server_state: Arc<ServerState>,
     stop: CancellationToken,
 ) -> Result<Response<Body>, Cut> {
     let head = request.method == http::Method::HEAD;
-    let reply = match shared.answer(request) {
+    let reply = match server_state.answer(request) {
         Ok(reply) => reply,
         Err(error) => {
             tracing::error!(%error, "the state cannot be saved");
             return Err(Cut);
         }
     };
-    let latency = shared.timing().real(reply.latency);
+    let latency = server_state.timing().real(reply.latency);
     if !latency.is_zero() {
         // At a shutdown, a completed response is sent without its latency.
         tokio::select! {
@@ -205,7 +205,7 @@ pub async fn answer(
         }
     }
     match reply.delivery {
-        Delivery::Whole => Ok(response(reply, head, shared, stop)),
+        Delivery::Whole => Ok(response(reply, head, server_state, stop)),
         Delivery::Cut => Err(Cut),
         Delivery::Truncated => Ok(truncated(reply)),
         Delivery::Withheld => {
@@ -260,12 +260,17 @@ fn whole(body: Bytes) -> Body {
     Full::new(body).map_err(|never| match never {}).boxed_unsync()
 }
 
-fn response(reply: Reply, head: bool, shared: Arc<Shared>, stop: CancellationToken) -> Response<Body> {
+fn response(
+    reply: Reply,
+    head: bool,
+    server_state: Arc<ServerState>,
+    stop: CancellationToken,
+) -> Response<Body> {
     let body = match reply.stream {
         _ if head => whole(Bytes::new()),
         None => whole(reply.body),
         Some(stream) => {
-            let frames = chunks::of(reply.body, stream, shared, stop);
+            let frames = chunks::of(reply.body, stream, server_state, stop);
             StreamBody::new(frames).boxed_unsync()
         }
     };

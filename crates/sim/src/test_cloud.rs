@@ -3,18 +3,18 @@
 use http::Method;
 use serde_json::Value;
 
-use crate::clock::{Moment, Speed, Timing};
+use crate::clock::{SimTime, Speed, Timing};
 use crate::entra;
 use crate::options::Options;
 use crate::request::{Reply, Request};
-use crate::world::{DOMAIN, World};
+use crate::state::{CloudState, DOMAIN};
 
 /// A simulated cloud with a manual clock.
 pub struct TestCloud {
     /// The state.
-    pub world: World,
+    pub state: CloudState,
     /// The current time.
-    pub now: Moment,
+    pub now: SimTime,
     /// The time scale, which is real time.
     pub timing: Timing,
 }
@@ -22,12 +22,12 @@ pub struct TestCloud {
 impl TestCloud {
     /// Creates a simulated cloud in which everything is registered, with a group `rg` in eastus.
     pub fn new() -> Self {
-        let now = Moment(1_795_421_700_000);
+        let now = SimTime(1_795_421_700_000);
         let options = Options { unregistered: Vec::new(), ..Options::default() };
-        let mut world = World::new(&options, 7, now);
-        world.port = 20_000;
-        world.add_group("rg", "eastus", &Value::Null, None, now);
-        Self { world, now, timing: Timing::new(Speed::Times(1.0)) }
+        let mut state = CloudState::new(&options, 7, now);
+        state.port = 20_000;
+        state.add_group("rg", "eastus", &Value::Null, None, now);
+        Self { state, now, timing: Timing::new(Speed::Times(1.0)) }
     }
 
     /// Returns the path of a resource in the group `rg`, such as `Microsoft.Network/virtualNetworks/v`.
@@ -37,33 +37,33 @@ impl TestCloud {
 
     /// Returns a path below the subscription.
     pub fn path(&self, rest: &str) -> String {
-        format!("/subscriptions/{}{rest}", self.world.subscription)
+        format!("/subscriptions/{}{rest}", self.state.subscription)
     }
 
     /// Advances the clock by that many seconds.
-    pub fn pass(&mut self, seconds: f64) {
+    pub fn advance(&mut self, seconds: f64) {
         self.now = self.timing.after(self.now, seconds);
-        self.world.settle(self.now, &self.timing);
+        self.state.advance_to(self.now, &self.timing);
     }
 
     /// Creates a request to Resource Manager, authenticated as a principal.
     pub fn request_as(&self, object_id: &str, method: Method, target: &str) -> Request {
-        let token = entra::token_for(&self.world, object_id, &self.world.arm_audience(), self.now);
+        let token = entra::token_for(&self.state, object_id, &self.state.arm_audience(), self.now);
         Request::new(method, &format!("management.{DOMAIN}"), target)
             .with_header("authorization", &format!("Bearer {token}"))
     }
 
     /// Creates a request as the subscription's owner.
     pub fn request(&self, method: Method, target: &str) -> Request {
-        let owner = self.world.directory.owner().object_id.clone();
+        let owner = self.state.directory.owner().object_id.clone();
         self.request_as(&owner, method, target)
     }
 
     /// Sends a request.
     pub fn send(&mut self, request: &Request) -> Reply {
-        self.world.settle(self.now, &self.timing);
-        let reply = self.world.handle(request, self.now, &self.timing);
-        self.world.settle(self.now, &self.timing);
+        self.state.advance_to(self.now, &self.timing);
+        let reply = self.state.handle(request, self.now, &self.timing);
+        self.state.advance_to(self.now, &self.timing);
         reply
     }
 

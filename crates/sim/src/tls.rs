@@ -17,8 +17,8 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
-use crate::disk::{Disk, SimError};
-use crate::world::DOMAIN;
+use crate::persistence::{Persistence, SimError};
+use crate::state::DOMAIN;
 
 /// The certificate authority (CA), with one key for all certificates it issues in this process.
 pub struct Authority {
@@ -40,15 +40,15 @@ impl Authority {
     ///
     /// # Errors
     /// [`SimError::Io`], [`SimError::Certificates`].
-    pub fn open(disk: &Disk) -> Result<Self, SimError> {
-        let (certificate_path, key_path) = (disk.path("ca.pem"), disk.path("ca.key"));
+    pub fn open(persistence: &Persistence) -> Result<Self, SimError> {
+        let (certificate_path, key_path) = (persistence.path("ca.pem"), persistence.path("ca.key"));
         let pem = match fs::read_to_string(&certificate_path) {
             Ok(pem) => pem,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let (pem, key) = make().map_err(SimError::certificates)?;
                 // The key is written first: a certificate without its key would stay unusable.
-                disk.replace("ca.key", key.serialize_pem().as_bytes())?;
-                disk.replace("ca.pem", pem.as_bytes())?;
+                persistence.replace("ca.key", key.serialize_pem().as_bytes())?;
+                persistence.replace("ca.pem", pem.as_bytes())?;
                 pem
             }
             Err(source) => return Err(SimError::Io { path: certificate_path, source }),
@@ -106,20 +106,20 @@ impl ResolvesServerCert for Authority {
     /// one of `localhost`.
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         let host = hello.server_name().unwrap_or("localhost").to_ascii_lowercase();
-        let ours = host == "localhost"
+        let is_own_host = host == "localhost"
             || host == DOMAIN
             || host.strip_suffix(DOMAIN).is_some_and(|rest| rest.ends_with('.'));
-        if !ours {
+        if !is_own_host {
             return None;
         }
         let mut issued = self.issued.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = issued.get(&host) {
             return Some(Arc::clone(known));
         }
-        let made =
+        let created =
             self.issue(&host).inspect_err(|error| tracing::error!(host, %error, "no certificate")).ok()?;
-        issued.insert(host, Arc::clone(&made));
-        Some(made)
+        issued.insert(host, Arc::clone(&created));
+        Some(created)
     }
 }
 

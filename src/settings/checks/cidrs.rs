@@ -1,7 +1,7 @@
 //! Checks of address ranges: valid syntax, the containment and separation that AKS requires, and sufficient
 //! size.
 
-use crate::settings::mistake::{Given, Mistake};
+use crate::settings::config_error::{ConfigError, Sourced};
 use ipnet::Ipv4Net;
 use landfall_steps::settings::Network;
 use std::net::Ipv4Addr;
@@ -9,12 +9,12 @@ use std::net::Ipv4Addr;
 /// The addresses per node with Azure CNI: its own and 30 for its pods.
 const ADDRESSES_PER_NODE: u64 = 31;
 /// The addresses that Azure reserves in every subnet.
-const KEPT_BY_AZURE: u64 = 5;
+const RESERVED_BY_AZURE: u64 = 5;
 /// The ranges that AKS reserves, which must overlap neither the network nor the services.
-const KEPT_BY_AKS: [&str; 4] = ["169.254.0.0/16", "172.30.0.0/16", "172.31.0.0/16", "192.0.2.0/24"];
+const RESERVED_BY_AKS: [&str; 4] = ["169.254.0.0/16", "172.30.0.0/16", "172.31.0.0/16", "192.0.2.0/24"];
 
 /// Parses a range; one with bits set behind its prefix is an error, because it is ambiguous.
-pub fn range(given: &Given<String>) -> Result<Given<Ipv4Net>, Mistake> {
+pub fn range(given: &Sourced<String>) -> Result<Sourced<Ipv4Net>, ConfigError> {
     let written = given.value.trim();
     let net: Ipv4Net = written.parse().map_err(|_| {
         given
@@ -31,36 +31,41 @@ pub fn range(given: &Given<String>) -> Result<Given<Ipv4Net>, Mistake> {
 
 /// Checks the network's own range, and that it contains the subnet.
 pub fn network(
-    space: &Given<Ipv4Net>,
-    subnet: &Given<Ipv4Net>,
-    nodes_max: Option<&Given<u32>>,
-) -> Vec<Mistake> {
-    let mut mistakes = Vec::new();
+    space: &Sourced<Ipv4Net>,
+    subnet: &Sourced<Ipv4Net>,
+    nodes_max: Option<&Sourced<u32>>,
+) -> Vec<ConfigError> {
+    let mut config_errors = Vec::new();
     if !(2..=29).contains(&space.value.prefix_len()) {
-        mistakes
+        config_errors
             .push(space.wrong(format!("{} is not between /2 and /29", space.value)).hint("a /16 is usual"));
     }
-    mistakes.extend(kept_by_aks(space));
+    config_errors.extend(reserved_by_aks(space));
     if !space.value.contains(&subnet.value) {
-        let (blamed, message) = match subnet.chosen() || !space.chosen() {
+        let (blamed, message) = match subnet.is_set_by_user() || !space.is_set_by_user() {
             true => (subnet, format!("{} is outside {}", subnet.described(), space.described())),
             false => (space, format!("{} does not contain {}", space.described(), subnet.described())),
         };
-        mistakes.push(blamed.wrong(message).hint("the subnet must be inside the network's address space"));
+        config_errors
+            .push(blamed.wrong(message).hint("the subnet must be inside the network's address space"));
     }
-    mistakes.extend(nodes_max.and_then(|nodes_max| too_small(subnet, nodes_max)));
-    mistakes
+    config_errors.extend(nodes_max.and_then(|nodes_max| too_small(subnet, nodes_max)));
+    config_errors
 }
 
 /// Checks that the subnet has room for the maximum number of nodes and one surge node, with 30 pods each.
-fn too_small(subnet: &Given<Ipv4Net>, nodes_max: &Given<u32>) -> Option<Mistake> {
+fn too_small(subnet: &Sourced<Ipv4Net>, nodes_max: &Sourced<u32>) -> Option<ConfigError> {
     let wanted = (u64::from(nodes_max.value) + 1) * ADDRESSES_PER_NODE;
-    let usable = (1_u64 << (32 - subnet.value.prefix_len())).saturating_sub(KEPT_BY_AZURE);
+    let usable = (1_u64 << (32 - subnet.value.prefix_len())).saturating_sub(RESERVED_BY_AZURE);
     if wanted <= usable {
         return None;
     }
-    let blamed = if subnet.chosen() || !nodes_max.chosen() { subnet.with(()) } else { nodes_max.with(()) };
-    let fitting = (wanted + KEPT_BY_AZURE).next_power_of_two().trailing_zeros();
+    let blamed = if subnet.is_set_by_user() || !nodes_max.is_set_by_user() {
+        subnet.with(())
+    } else {
+        nodes_max.with(())
+    };
+    let fitting = (wanted + RESERVED_BY_AZURE).next_power_of_two().trailing_zeros();
     let nodes_that_fit = (usable / ADDRESSES_PER_NODE).saturating_sub(1);
     let fewer = match nodes_that_fit {
         0 => String::new(),
@@ -78,33 +83,33 @@ fn too_small(subnet: &Given<Ipv4Net>, nodes_max: &Given<u32>) -> Option<Mistake>
 }
 
 /// Checks the services' range against the network's, and the DNS address against the services' range.
-pub fn services(services: &Given<Ipv4Net>, space: &Given<Ipv4Net>) -> Vec<Mistake> {
-    let mut mistakes = Vec::new();
+pub fn services(services: &Sourced<Ipv4Net>, space: &Sourced<Ipv4Net>) -> Vec<ConfigError> {
+    let mut config_errors = Vec::new();
     if services.value.prefix_len() <= 12 {
         let message = format!("{} is too large: AKS accepts ranges smaller than a /12", services.value);
-        mistakes.push(services.wrong(message).hint("a /16 is enough for 65,000 services"));
+        config_errors.push(services.wrong(message).hint("a /16 is enough for 65,000 services"));
     }
-    mistakes.extend(kept_by_aks(services));
+    config_errors.extend(reserved_by_aks(services));
     if overlap(services.value, space.value) {
-        let (blamed, other) = match services.chosen() || !space.chosen() {
+        let (blamed, other) = match services.is_set_by_user() || !space.is_set_by_user() {
             true => (services, space),
             false => (space, services),
         };
-        mistakes.push(
+        config_errors.push(
             blamed
                 .wrong(format!("{} overlaps {}", blamed.described(), other.described()))
                 .hint("the service range must not overlap the network"),
         );
     }
-    mistakes
+    config_errors
 }
 
 fn overlap(one: Ipv4Net, other: Ipv4Net) -> bool {
     one.contains(&other.network()) || other.contains(&one.network())
 }
 
-fn kept_by_aks(given: &Given<Ipv4Net>) -> Option<Mistake> {
-    let kept = KEPT_BY_AKS
+fn reserved_by_aks(given: &Sourced<Ipv4Net>) -> Option<ConfigError> {
+    let kept = RESERVED_BY_AKS
         .iter()
         .find(|kept| overlap(given.value, kept.parse().expect("the constants above are ranges")))?;
     let message = format!("{} overlaps {kept}, which AKS reserves", given.value);
@@ -112,25 +117,28 @@ fn kept_by_aks(given: &Given<Ipv4Net>) -> Option<Mistake> {
 }
 
 /// Checks the cluster DNS's address.
-pub fn dns_service_ip(given: &Given<String>, services: &Given<Ipv4Net>) -> Result<Ipv4Addr, Mistake> {
+pub fn dns_service_ip(given: &Sourced<String>, services: &Sourced<Ipv4Net>) -> Result<Ipv4Addr, ConfigError> {
     let written = given.value.trim();
     let address: Ipv4Addr = written.parse().map_err(|_| {
         given.wrong(format!("\"{written}\" is not an IPv4 address")).hint("write it as in 10.1.0.10")
     })?;
     let range = services.value;
     let usual = Ipv4Addr::from(u32::from(range.network()).saturating_add(10));
-    let mend = match range.contains(&usual) {
+    let fix = match range.contains(&usual) {
         true => format!("use {usual}"),
         false => "use an address in the middle of the range".to_owned(),
     };
     if !range.contains(&address) {
-        let (blamed, message) = match given.chosen() || !services.chosen() {
+        let (blamed, message) = match given.is_set_by_user() || !services.is_set_by_user() {
             true => (given.with(()), format!("{address} is outside {}", services.described())),
             false => (services.with(()), format!("{range} does not contain {}", given.described())),
         };
-        let mend =
-            if given.chosen() { mend } else { format!("also set cluster.dns_service_ip = \"{usual}\"") };
-        return Err(blamed.wrong(message).hint(mend));
+        let fix = if given.is_set_by_user() {
+            fix
+        } else {
+            format!("also set cluster.dns_service_ip = \"{usual}\"")
+        };
+        return Err(blamed.wrong(message).hint(fix));
     }
     let first = Ipv4Addr::from(u32::from(range.network()).saturating_add(1));
     if address == range.network() || address == first || address == range.broadcast() {
@@ -139,40 +147,47 @@ pub fn dns_service_ip(given: &Given<String>, services: &Given<Ipv4Net>) -> Resul
         } else {
             "is the first or last address of the range"
         };
-        return Err(given.wrong(format!("{address} {why}, {range}")).hint(mend));
+        return Err(given.wrong(format!("{address} {why}, {range}")).hint(fix));
     }
     Ok(address)
 }
 
 /// Returns the checked network.
-pub fn assembled(name: String, subnet: String, space: &Given<Ipv4Net>, prefix: &Given<Ipv4Net>) -> Network {
+pub fn assembled(
+    name: String,
+    subnet: String,
+    space: &Sourced<Ipv4Net>,
+    prefix: &Sourced<Ipv4Net>,
+) -> Network {
     Network { name, subnet, address_space: space.value, subnet_prefix: prefix.value }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::settings::mistake::Place;
+    use crate::settings::config_error::Place;
     use proptest::prelude::*;
 
-    fn given<T>(key: &'static str, value: T) -> Given<T> {
-        Given { value, key, place: Place::Flag("x") }
+    fn given<T>(key: &'static str, value: T) -> Sourced<T> {
+        Sourced { value, key, place: Place::Flag("x") }
     }
 
-    fn net(key: &'static str, value: &str) -> Given<Ipv4Net> {
+    fn net(key: &'static str, value: &str) -> Sourced<Ipv4Net> {
         range(&given(key, value.to_owned())).unwrap()
     }
 
-    fn told(mistakes: Vec<Mistake>) -> String {
-        let told = mistakes.into_iter().map(|mistake| format!("{} ({})", mistake.message, mistake.hint));
-        told.collect::<Vec<_>>().join("; ")
+    fn messages(config_errors: Vec<ConfigError>) -> String {
+        let messages = config_errors
+            .into_iter()
+            .map(|config_error| format!("{} ({})", config_error.message, config_error.hint));
+        messages.collect::<Vec<_>>().join("; ")
     }
 
     #[test]
-    fn ranges_are_written_right() {
+    fn ranges_must_be_valid() {
         let tried = ["10.0.0.0", "10.0.0.0/33", "10.0.0.5/16", "fd00::/8"];
         let all = tried.map(|value| {
-            told(range(&given("network.address_space", value.to_owned())).err().into_iter().collect())
+            messages(range(&given("network.address_space", value.to_owned())).err().into_iter().collect())
         });
         insta::assert_snapshot!(all.join("\n"), @r#"
         "10.0.0.0" is not an IPv4 range (write it as address/prefix, such as 10.0.0.0/16)
@@ -185,7 +200,7 @@ mod tests {
     #[test]
     fn the_subnet_lies_inside_and_is_large_enough() {
         let tried = |space: &str, subnet: &str, nodes_max: u32| {
-            told(network(
+            messages(network(
                 &net("network.address_space", space),
                 &net("network.subnet_prefix", subnet),
                 Some(&given("cluster.nodes_max", nodes_max)),
@@ -210,9 +225,10 @@ mod tests {
     fn services_are_apart_and_hold_the_dns_address() {
         let tried = |range: &str, space: &str, dns: &str| {
             let range = net("cluster.service_cidr", range);
-            let mut mistakes = services(&range, &net("network.address_space", space));
-            mistakes.extend(dns_service_ip(&given("cluster.dns_service_ip", dns.to_owned()), &range).err());
-            told(mistakes)
+            let mut config_errors = services(&range, &net("network.address_space", space));
+            config_errors
+                .extend(dns_service_ip(&given("cluster.dns_service_ip", dns.to_owned()), &range).err());
+            messages(config_errors)
         };
         assert_eq!(tried("10.1.0.0/16", "10.0.0.0/16", "10.1.0.10"), "");
         let all = [
@@ -241,10 +257,10 @@ mod tests {
         }
 
         #[test]
-        fn the_hint_for_a_small_subnet_is_one_that_fits(nodes_max in 1_u32..1000) {
+        fn the_hint_for_a_small_subnet_is_a_subnet_that_fits(nodes_max in 1_u32..1000) {
             let subnet = net("network.subnet_prefix", "10.0.0.0/29");
-            let mistake = too_small(&subnet, &given("cluster.nodes_max", nodes_max)).unwrap();
-            let hint = mistake.hint;
+            let config_error = too_small(&subnet, &given("cluster.nodes_max", nodes_max)).unwrap();
+            let hint = config_error.hint;
             let prefix: u8 = hint.trim_start_matches("use a /").split(',').next().unwrap().parse().unwrap();
             let fitting = given("network.subnet_prefix", Ipv4Net::new(Ipv4Addr::new(10, 0, 0, 0), prefix).unwrap());
             prop_assert!(too_small(&fitting, &given("cluster.nodes_max", nodes_max)).is_none());

@@ -1,45 +1,45 @@
 //! Checks of nodes, sizes and versions.
 
-use crate::settings::mistake::{Given, Mistake};
+use crate::settings::config_error::{ConfigError, Sourced};
 
 /// The maximum number of nodes per pool.
 const NODES_MAX: u32 = 1000;
 
 /// Checks that the node counts are in order: 1 ≤ nodes_min ≤ nodes ≤ nodes_max ≤ 1000.
-pub fn nodes(nodes: &Given<u32>, nodes_min: &Given<u32>, nodes_max: &Given<u32>) -> Vec<Mistake> {
-    let mut mistakes = Vec::new();
+pub fn nodes(nodes: &Sourced<u32>, nodes_min: &Sourced<u32>, nodes_max: &Sourced<u32>) -> Vec<ConfigError> {
+    let mut config_errors = Vec::new();
     for count in [nodes, nodes_min, nodes_max] {
         if !(1..=NODES_MAX).contains(&count.value) {
             let message = format!("{} = {} is not between 1 and {NODES_MAX}", count.key, count.value);
-            mistakes.push(count.wrong(message).hint("a system node pool needs at least one node"));
+            config_errors.push(count.wrong(message).hint("a system node pool needs at least one node"));
         }
     }
-    if !mistakes.is_empty() {
-        return mistakes;
+    if !config_errors.is_empty() {
+        return config_errors;
     }
     if nodes_min.value > nodes_max.value {
         return vec![above(nodes_min, nodes_max)];
     }
     if nodes.value > nodes_max.value {
-        mistakes.push(above(nodes, nodes_max));
+        config_errors.push(above(nodes, nodes_max));
     }
     if nodes.value < nodes_min.value {
-        mistakes.push(above(nodes_min, nodes));
+        config_errors.push(above(nodes_min, nodes));
     }
-    mistakes
+    config_errors
 }
 
-fn above(more: &Given<u32>, less: &Given<u32>) -> Mistake {
+fn above(more: &Sourced<u32>, less: &Sourced<u32>) -> ConfigError {
     let message = format!("{} is above {}", more.described(), less.described());
-    let (blamed, mend) = match more.chosen() {
+    let (blamed, fix) = match more.is_set_by_user() {
         true => (more, format!("set {} to at least {}, or use less here", less.key, more.value)),
         false => (less, format!("set {} to at most {}, or use more here", more.key, less.value)),
     };
-    blamed.wrong(message).hint(mend)
+    blamed.wrong(message).hint(fix)
 }
 
 /// Checks a Kubernetes version's syntax, `1.35` or `1.35.2`; preflight checks that the region offers it.
-pub fn version(given: &Given<String>) -> Result<String, Mistake> {
+pub fn version(given: &Sourced<String>) -> Result<String, ConfigError> {
     let version = given.value.trim();
     let plain = version.strip_prefix('v').unwrap_or(version);
     let parts: Vec<&str> = plain.split('.').collect();
@@ -56,7 +56,7 @@ pub fn version(given: &Given<String>) -> Result<String, Mistake> {
 }
 
 /// Checks the syntax of a VM size.
-pub fn node_size(given: &Given<String>) -> Result<String, Mistake> {
+pub fn node_size(given: &Sourced<String>) -> Result<String, ConfigError> {
     let size = given.value.trim();
     let plain = size.chars().all(|letter| letter.is_ascii_alphanumeric() || "_-".contains(letter));
     match plain && size.len() > "Standard_".len() && size.starts_with("Standard_") {
@@ -70,32 +70,34 @@ pub fn node_size(given: &Given<String>) -> Result<String, Mistake> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::settings::mistake::Place;
+    use crate::settings::config_error::Place;
 
-    fn count(key: &'static str, value: u32, chosen: bool) -> Given<u32> {
-        Given { value, key, place: if chosen { Place::Flag("x") } else { Place::Default } }
+    fn count(key: &'static str, value: u32, chosen: bool) -> Sourced<u32> {
+        Sourced { value, key, place: if chosen { Place::Flag("x") } else { Place::Default } }
     }
 
     fn tried(start: u32, least: u32, most: (u32, bool)) -> String {
-        let mistakes = nodes(
+        let config_errors = nodes(
             &count("cluster.nodes", start, true),
             &count("cluster.nodes_min", least, true),
             &count("cluster.nodes_max", most.0, most.1),
         );
-        let told = mistakes.into_iter().map(|mistake| format!("{} ({})", mistake.message, mistake.hint));
-        told.collect::<Vec<_>>().join("; ")
+        let messages = config_errors
+            .into_iter()
+            .map(|config_error| format!("{} ({})", config_error.message, config_error.hint));
+        messages.collect::<Vec<_>>().join("; ")
     }
 
     #[test]
     fn node_counts_are_in_order() {
         assert_eq!(tried(2, 1, (3, true)), "");
-        let told = [
+        let messages = [
             tried(5, 1, (3, false)),
             tried(2, 3, (4, true)),
             tried(2, 5, (3, true)),
             tried(0, 1, (2000, true)),
         ];
-        insta::assert_snapshot!(told.join("\n"), @"
+        insta::assert_snapshot!(messages.join("\n"), @"
         cluster.nodes = 5 is above cluster.nodes_max = 3 (the default) (set cluster.nodes_max to at least 5, or use less here)
         cluster.nodes_min = 3 is above cluster.nodes = 2 (set cluster.nodes to at least 3, or use less here)
         cluster.nodes_min = 5 is above cluster.nodes_max = 3 (set cluster.nodes_max to at least 5, or use less here)
@@ -106,7 +108,7 @@ mod tests {
     #[test]
     fn versions_and_sizes_have_a_form() {
         let given =
-            |value: &str| Given { value: value.to_owned(), key: "cluster.version", place: Place::Default };
+            |value: &str| Sourced { value: value.to_owned(), key: "cluster.version", place: Place::Default };
         for right in ["1.35", "1.35.2"] {
             assert_eq!(version(&given(right)).as_deref(), Ok(right));
         }

@@ -1,6 +1,6 @@
 //! Checks of domains and zones.
 
-use crate::settings::mistake::{Given, Mistake};
+use crate::settings::config_error::{ConfigError, Sourced};
 
 /// The longest label before the domain: `echo-headers.`.
 const LONGEST_HOST: usize = "echo-headers.".len();
@@ -11,7 +11,7 @@ const NAME_MAX: usize = 253;
 ///
 /// # Errors
 /// Returns an error if it is no host name with at least two labels, or too long for the host names below it.
-pub fn domain(given: &Given<String>) -> Result<String, Mistake> {
+pub fn domain(given: &Sourced<String>) -> Result<String, ConfigError> {
     let name = given.value.trim().trim_end_matches('.').to_ascii_lowercase();
     let wrong = |why: String| given.wrong(format!("\"{}\" is not a domain: {why}", given.value));
     if let Some((scheme, _)) = name.split_once("://") {
@@ -66,7 +66,7 @@ fn fault(label: &str) -> Option<String> {
 }
 
 /// Checks that the zone is the domain or above it.
-pub fn zone(given: &Given<String>, domain_name: &str) -> Result<String, Mistake> {
+pub fn zone(given: &Sourced<String>, domain_name: &str) -> Result<String, ConfigError> {
     let zone = domain(given)?;
     match domain_name == zone || domain_name.ends_with(&format!(".{zone}")) {
         true => Ok(zone),
@@ -79,10 +79,10 @@ pub fn zone(given: &Given<String>, domain_name: &str) -> Result<String, Mistake>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::settings::mistake::Place;
+    use crate::settings::config_error::Place;
 
-    fn given(value: &str) -> Given<String> {
-        Given { value: value.to_owned(), key: "domain", place: Place::Flag("domain") }
+    fn given(value: &str) -> Sourced<String> {
+        Sourced { value: value.to_owned(), key: "domain", place: Place::Flag("domain") }
     }
 
     #[test]
@@ -100,14 +100,14 @@ mod tests {
             "münchen.example",
             long.as_str(),
         ];
-        let told: Vec<String> = tried
+        let messages: Vec<String> = tried
             .iter()
             .map(|value| match domain(&given(value)) {
                 Ok(name) => format!("ok {name}"),
-                Err(mistake) => mistake.message,
+                Err(config_error) => config_error.message,
             })
             .collect();
-        insta::assert_snapshot!(told.join("\n"), @r#"
+        insta::assert_snapshot!(messages.join("\n"), @r#"
         ok demo.example.com
         "localhost" is not a domain: it has only one label
         "a_b.example.com" is not a domain: the label a_b contains '_'

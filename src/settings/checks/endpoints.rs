@@ -1,13 +1,13 @@
 //! The rules for `[endpoints]`: the allowed receivers of tokens, and the endpoints that need consent.
 
-use crate::settings::{layers::Layers, mistake::Mistake, target::Endpoints};
+use crate::settings::{config_error::ConfigError, sources::Sources, target::Endpoints};
 use landfall_cloud::Roots;
 
 /// A person's consent to the endpoints that landfall does not know.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Consent {
     /// It is not needed, or a person named the settings file on the command line.
-    Given,
+    NotNeeded,
     /// The file was found in the folder: these endpoints receive nothing without a person's consent.
     Needed {
         /// The settings file, as named in messages.
@@ -32,21 +32,21 @@ pub fn resolve(own: &Endpoints) -> landfall_cloud::Endpoints {
         vault_suffix: suffix.unwrap_or(public.vault_suffix),
         vault_audience: vault_audience.unwrap_or(public.vault_audience),
         roots: own.authorities.clone().map_or(Roots::System, |pem| Roots::Only(vec![pem])),
-        pace: 1.0,
-        carrier: None,
+        time_scale: 1.0,
+        transport: None,
     }
 }
 
 /// Returns the consent that the endpoints need; combinations that are always refused become mistakes.
-pub fn consent(layers: &mut Layers<'_>, own: &Endpoints) -> Option<Consent> {
+pub fn consent(sources: &mut Sources<'_>, own: &Endpoints) -> Option<Consent> {
     match resolve(own).consent_needed() {
-        Ok(needed) if needed.is_empty() || layers.file_is_named() => Some(Consent::Given),
-        Ok(endpoints) => Some(Consent::Needed { file: layers.place("endpoints").to_string(), endpoints }),
+        Ok(needed) if needed.is_empty() || sources.file_is_named() => Some(Consent::NotNeeded),
+        Ok(endpoints) => Some(Consent::Needed { file: sources.place("endpoints").to_string(), endpoints }),
         Err(mismatches) => {
             for mismatch in mismatches {
                 let key = format!("endpoints.{}", mismatch.field);
-                let place = layers.nearest_place(&key, "endpoints");
-                layers.mistakes.push(Mistake::at(place, mismatch.message).hint(mismatch.hint));
+                let place = sources.nearest_place(&key, "endpoints");
+                sources.config_errors.push(ConfigError::at(place, mismatch.message).hint(mismatch.hint));
             }
             None
         }

@@ -1,6 +1,6 @@
 //! Checks of the user's kubeconfig, before anything is created: the cluster can be added to it.
 
-use crate::settings::mistake::{Given, Mistake};
+use crate::settings::config_error::{ConfigError, Sourced};
 use landfall_cloud::kubeconfig::{self, KubeconfigError};
 use landfall_steps::kubeconfig::BACKUP;
 use std::{fs, io, path::Path};
@@ -10,7 +10,7 @@ use std::{fs, io, path::Path};
 const SIZE_MAX: u64 = 4 * 1024 * 1024;
 
 /// Checks the file at `path`; a missing one will be created. `state` is the environment's state folder.
-pub fn file(given: &Given<String>, path: &Path, state: &Path) -> Result<(), Mistake> {
+pub fn file(given: &Sourced<String>, path: &Path, state: &Path) -> Result<(), ConfigError> {
     let shown = path.display();
     let wrong = |why: String, hint: &str| Err(given.wrong(format!("{shown} {why}")).hint(hint));
     let another = "set kubeconfig (KUBECONFIG) to another file; a missing file is created";
@@ -48,16 +48,19 @@ pub fn file(given: &Given<String>, path: &Path, state: &Path) -> Result<(), Mist
 }
 
 /// Checks that the file can be written later, and that no program seems to have abandoned its lock.
-fn writable(given: &Given<String>, path: &Path) -> Result<(), Mistake> {
+fn writable(given: &Sourced<String>, path: &Path) -> Result<(), ConfigError> {
     let shown = path.display();
     if let Err(error) = kubeconfig::check_writable(path) {
-        let mistake = given.wrong(format!("{shown} cannot be written: failed to {}", chain(&error)));
-        return Err(mistake.hint("make it writable, or set kubeconfig to another file"));
+        let config_error = given.wrong(format!("{shown} cannot be written: failed to {}", chain(&error)));
+        return Err(config_error.hint("make it writable, or set kubeconfig to another file"));
     }
     if let Some(held) = kubeconfig::abandoned_lock(path) {
         let (lock, age) = (held.lock.display(), held.age.unwrap_or_default().as_secs());
-        let mistake = given.wrong(format!("{shown} is locked by another program: {lock} is {age} s old"));
-        return Err(mistake.hint(format!("remove {lock} when no kubectl is running; kubectl needs that too")));
+        let config_error =
+            given.wrong(format!("{shown} is locked by another program: {lock} is {age} s old"));
+        return Err(
+            config_error.hint(format!("remove {lock} when no kubectl is running; kubectl needs that too"))
+        );
     }
     Ok(())
 }

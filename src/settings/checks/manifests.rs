@@ -1,20 +1,20 @@
 //! Checks of a folder of the user's own manifests, read before the first request.
 
-use crate::settings::mistake::{Given, Mistake};
+use crate::settings::config_error::{ConfigError, Sourced};
 use landfall_cloud::kubernetes::manifest::{Manifest, read_folder};
 use std::{path::Path, sync::Arc};
 
 /// Parses every document of the folder; each invalid one is an error with file, document and line.
-pub fn folder(given: &Given<String>, path: &Path) -> Result<Arc<Vec<Manifest>>, Vec<Mistake>> {
+pub fn folder(given: &Sourced<String>, path: &Path) -> Result<Arc<Vec<Manifest>>, Vec<ConfigError>> {
     if !path.is_dir() {
         let hint = "use a folder with .yaml files, or omit it for the built-in manifests";
         return Err(vec![given.wrong(format!("{} is not a folder", path.display())).hint(hint)]);
     }
     let manifests = read_folder(path).map_err(|errors| {
-        let told = errors.iter().map(|error| {
+        let messages = errors.iter().map(|error| {
             given.wrong(error.to_string()).hint("fix the document; no manifest is applied until then")
         });
-        told.collect::<Vec<Mistake>>()
+        messages.collect::<Vec<ConfigError>>()
     })?;
     match manifests.is_empty() {
         true => Err(vec![

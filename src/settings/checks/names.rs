@@ -3,7 +3,7 @@
 //! Lengths and characters are those of "Naming rules and restrictions for Azure resources":
 //! <https://learn.microsoft.com/azure/azure-resource-manager/management/resource-name-rules>.
 
-use crate::settings::mistake::{Given, Mistake};
+use crate::settings::config_error::{ConfigError, Sourced};
 use std::collections::BTreeMap;
 
 /// The rule of a name.
@@ -79,7 +79,7 @@ const ENVIRONMENT: Rule = Rule {
     ends: "must start and end with a letter or digit",
 };
 
-fn follow(given: &Given<String>, rule: &Rule) -> Result<String, Mistake> {
+fn follow(given: &Sourced<String>, rule: &Rule) -> Result<String, ConfigError> {
     let name = given.value.as_str();
     let wrong = |why: String, hint: String| {
         Err(given.wrong(format!("\"{name}\" is not {}: {why}", rule.what)).hint(hint))
@@ -104,38 +104,38 @@ fn follow(given: &Given<String>, rule: &Rule) -> Result<String, Mistake> {
 }
 
 /// Checks a resource group's name.
-pub fn resource_group(given: &Given<String>) -> Result<String, Mistake> {
+pub fn resource_group(given: &Sourced<String>) -> Result<String, ConfigError> {
     follow(given, &RESOURCE_GROUP)
 }
 
 /// Checks the node resource group's name, which must not be the resource group's.
-pub fn node_resource_group(given: &Given<String>, group: &str) -> Result<String, Mistake> {
+pub fn node_resource_group(given: &Sourced<String>, group: &str) -> Result<String, ConfigError> {
     if given.value.eq_ignore_ascii_case(group) {
         return Err(given
             .wrong(format!("\"{group}\" is the resource group itself"))
             .hint("AKS creates a separate group for the nodes; set another name, or omit it"));
     }
-    follow(given, &NODE_RESOURCE_GROUP).map_err(|mistake| match given.chosen() {
-        true => mistake,
+    follow(given, &NODE_RESOURCE_GROUP).map_err(|config_error| match given.is_set_by_user() {
+        true => config_error,
         false => {
             let hint = "it is derived from resource_group; set a shorter node_resource_group".to_owned();
-            Mistake { hint, ..mistake }
+            ConfigError { hint, ..config_error }
         }
     })
 }
 
 /// Checks the network's name.
-pub fn network(given: &Given<String>) -> Result<String, Mistake> {
+pub fn network(given: &Sourced<String>) -> Result<String, ConfigError> {
     follow(given, &NETWORK)
 }
 
 /// Checks the subnet's name.
-pub fn subnet(given: &Given<String>) -> Result<String, Mistake> {
+pub fn subnet(given: &Sourced<String>) -> Result<String, ConfigError> {
     follow(given, &SUBNET)
 }
 
 /// Checks the vault's name.
-pub fn vault(given: &Given<String>) -> Result<String, Mistake> {
+pub fn vault(given: &Sourced<String>) -> Result<String, ConfigError> {
     let name = follow(given, &VAULT)?;
     match name.contains("--") {
         true => Err(given
@@ -146,22 +146,22 @@ pub fn vault(given: &Given<String>) -> Result<String, Mistake> {
 }
 
 /// Checks the certificate's name.
-pub fn certificate(given: &Given<String>) -> Result<String, Mistake> {
+pub fn certificate(given: &Sourced<String>) -> Result<String, ConfigError> {
     follow(given, &CERTIFICATE)
 }
 
 /// Checks the cluster's name.
-pub fn cluster(given: &Given<String>) -> Result<String, Mistake> {
+pub fn cluster(given: &Sourced<String>) -> Result<String, ConfigError> {
     follow(given, &CLUSTER)
 }
 
 /// Checks the environment's name, which names a folder.
-pub fn environment(given: &Given<String>) -> Result<String, Mistake> {
+pub fn environment(given: &Sourced<String>) -> Result<String, ConfigError> {
     follow(given, &ENVIRONMENT)
 }
 
 /// Checks a region's name: the programmatic one, not the display name.
-pub fn location(given: &Given<String>) -> Result<String, Mistake> {
+pub fn location(given: &Sourced<String>) -> Result<String, ConfigError> {
     let plain: String = given.value.to_lowercase().split_whitespace().collect();
     if plain.is_empty() || !plain.chars().all(alphanumeric) {
         return Err(given
@@ -177,7 +177,7 @@ pub fn location(given: &Given<String>) -> Result<String, Mistake> {
 }
 
 /// Checks a subscription's id.
-pub fn subscription(given: &Given<String>) -> Result<String, Mistake> {
+pub fn subscription(given: &Sourced<String>) -> Result<String, ConfigError> {
     match uuid::Uuid::try_parse(given.value.trim()) {
         Ok(id) => Ok(id.to_string()),
         Err(_) => Err(given
@@ -187,7 +187,7 @@ pub fn subscription(given: &Given<String>) -> Result<String, Mistake> {
 }
 
 /// Checks a tenant: an id or one of its domains.
-pub fn tenant(given: &Given<String>) -> Result<String, Mistake> {
+pub fn tenant(given: &Sourced<String>) -> Result<String, ConfigError> {
     let tenant = given.value.trim();
     let domain =
         tenant.contains('.') && tenant.chars().all(|letter| alphanumeric(letter) || ".-".contains(letter));
@@ -200,13 +200,13 @@ pub fn tenant(given: &Given<String>) -> Result<String, Mistake> {
 }
 
 /// Checks tags: at most 50, names up to 512 characters without `<>%&\?/`, values up to 256.
-pub fn tags(given: &Given<BTreeMap<String, String>>) -> Result<BTreeMap<String, String>, Vec<Mistake>> {
+pub fn tags(given: &Sourced<BTreeMap<String, String>>) -> Result<BTreeMap<String, String>, Vec<ConfigError>> {
     const TAGS_MAX: usize = 50;
     const NAME_MAX: usize = 512;
     const VALUE_MAX: usize = 256;
-    let mut mistakes = Vec::new();
+    let mut config_errors = Vec::new();
     if given.value.len() > TAGS_MAX {
-        mistakes.push(
+        config_errors.push(
             given
                 .wrong(format!("{} tags are set, but Azure allows {TAGS_MAX}", given.value.len()))
                 .hint("remove some"),
@@ -218,31 +218,31 @@ pub fn tags(given: &Given<BTreeMap<String, String>>) -> Result<BTreeMap<String, 
             || name.contains(['<', '>', '%', '&', '\\', '?', '/'])
         {
             let hint = format!("a tag's name has 1 to {NAME_MAX} characters and none of <>%&\\?/");
-            mistakes.push(given.wrong(format!("\"{name}\" is not a tag's name")).hint(hint));
+            config_errors.push(given.wrong(format!("\"{name}\" is not a tag's name")).hint(hint));
         }
         if value.chars().count() > VALUE_MAX {
-            mistakes.push(
+            config_errors.push(
                 given
                     .wrong(format!("the value of tag {name} has more than {VALUE_MAX} characters"))
                     .hint("shorten it"),
             );
         }
     }
-    if mistakes.is_empty() { Ok(given.value.clone()) } else { Err(mistakes) }
+    if config_errors.is_empty() { Ok(given.value.clone()) } else { Err(config_errors) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::settings::mistake::Place;
+    use crate::settings::config_error::Place;
 
-    type Check = fn(&Given<String>) -> Result<String, Mistake>;
+    type Check = fn(&Sourced<String>) -> Result<String, ConfigError>;
 
     fn verdict(check: Check, value: &str) -> String {
-        let given = Given { value: value.to_owned(), key: "x", place: Place::Flag("x") };
+        let given = Sourced { value: value.to_owned(), key: "x", place: Place::Flag("x") };
         match check(&given) {
             Ok(value) => format!("ok {value}"),
-            Err(mistake) => format!("{} ({})", mistake.message, mistake.hint),
+            Err(config_error) => format!("{} ({})", config_error.message, config_error.hint),
         }
     }
 
@@ -309,7 +309,7 @@ mod tests {
 
     #[test]
     fn the_node_group_is_not_the_group_itself() {
-        let given = Given { value: "RG".to_owned(), key: "node_resource_group", place: Place::Flag("x") };
+        let given = Sourced { value: "RG".to_owned(), key: "node_resource_group", place: Place::Flag("x") };
         assert!(node_resource_group(&given, "rg").is_err());
         assert!(node_resource_group(&given, "rg2").is_ok());
     }

@@ -1,26 +1,26 @@
 //! A foreign environment from a script or a colleague: used as it is, never owned.
 
-use crate::bench::Bench;
+use crate::fixture::Fixture;
 use landfall_engine::{Action, How};
 use serde_json::{Value, json};
 
 const ROUTE: &str = "/apis/gateway.networking.k8s.io/v1/namespaces/default/httproutes/echo-canary";
 
 /// Creates everything without a sign of landfall: no journal, no mark, a route that kubectl applied.
-async fn somebodys() -> Bench {
-    let bench = Bench::instant().await;
-    bench.up_ready().await;
-    std::fs::remove_dir_all(bench.home.path().join("state")).unwrap();
-    std::fs::remove_file(&bench.wish.kubeconfig).unwrap();
-    for id in [bench.network_id(), bench.vault_id(), bench.cluster_id()] {
-        let mut body = bench.get(&id).await;
+async fn foreign_environment() -> Fixture {
+    let fixture = Fixture::instant().await;
+    fixture.up_ready().await;
+    std::fs::remove_dir_all(fixture.home.path().join("state")).unwrap();
+    std::fs::remove_file(&fixture.settings.kubeconfig).unwrap();
+    for id in [fixture.network_id(), fixture.vault_id(), fixture.cluster_id()] {
+        let mut body = fixture.get(&id).await;
         for read_only in ["provisioningState", "powerState"] {
             body["properties"].as_object_mut().unwrap().remove(read_only);
         }
         body["tags"] = json!({ "Environment": "Script" });
-        bench.put(&id, body).await;
+        fixture.put(&id, body).await;
     }
-    let kubectl = bench.kubectl().await;
+    let kubectl = fixture.kubectl().await;
     let mut spec = kubectl.get(ROUTE).await["spec"].clone();
     for (backend, weight) in [(0, 80), (1, 20)] {
         spec["rules"][0]["backendRefs"][backend]["weight"] = json!(weight);
@@ -31,39 +31,40 @@ async fn somebodys() -> Bench {
         "metadata": { "name": "echo-canary", "namespace": "default" }, "spec": spec,
     });
     kubectl.apply(ROUTE, &route).await;
-    bench
+    fixture
 }
 
 #[tokio::test]
-async fn what_is_right_is_used_unchanged_and_the_takeover_of_a_route_is_planned_by_name() {
-    let bench = somebodys().await;
-    let plan = bench.plan().await;
+async fn in_sync_resources_are_unchanged_and_a_field_takeover_is_in_the_plan() {
+    let fixture = foreign_environment().await;
+    let plan = fixture.plan().await;
     let open: Vec<_> = plan.steps.iter().filter(|planned| planned.action != Action::Ok).collect();
     let names: Vec<&str> = open.iter().map(|planned| planned.step).collect();
     // Without a record, the names can be checked only when the gateways are in sync.
     assert_eq!(names, ["kubeconfig", "gateways", "dns"], "{open:#?}");
-    let told: Vec<String> = open[1].changes.iter().map(ToString::to_string).collect();
+    let result: Vec<String> = open[1].changes.iter().map(ToString::to_string).collect();
     let takeover = "HTTPRoute echo-canary: metadata.managedFields [\"kubectl\"] → [\"landfall\"]";
-    assert!(told.contains(&takeover.to_owned()), "{told:#?}");
-    assert_eq!(told.len(), 3, "two weights, and who owns them: {told:#?}");
+    assert!(result.contains(&takeover.to_owned()), "{result:#?}");
+    assert_eq!(result.len(), 3, "two weights, and who owns them: {result:#?}");
 
-    let mark = bench.mark();
-    let told = bench.up_ready().await;
-    assert_eq!(told.counts(), (15, 1, 1));
-    assert_eq!(told.how("gateways"), Some(How::Changed));
-    let written = bench.writes(mark).into_iter();
-    let stray: Vec<String> = written.filter(|line| !line.contains("gateway.networking")).collect();
-    assert_eq!(stray, [""; 0]);
-    assert_eq!(bench.get(&bench.cluster_id()).await["tags"], json!({ "Environment": "Script" }));
-    let memory = bench.memory();
-    let ours: Vec<&String> = memory.0.iter().filter(|(_, past)| past.ours).map(|(step, _)| step).collect();
-    assert_eq!(ours, ["kubeconfig"], "only the context is ours");
+    let mark = fixture.mark();
+    let result = fixture.up_ready().await;
+    assert_eq!(result.counts(), (15, 1, 1));
+    assert_eq!(result.how("gateways"), Some(How::Changed));
+    let written = fixture.writes(mark).into_iter();
+    let unexpected: Vec<String> = written.filter(|line| !line.contains("gateway.networking")).collect();
+    assert_eq!(unexpected, [""; 0]);
+    assert_eq!(fixture.get(&fixture.cluster_id()).await["tags"], json!({ "Environment": "Script" }));
+    let journal_state = fixture.journal_state();
+    let owned: Vec<&String> =
+        journal_state.0.iter().filter(|(_, step_state)| step_state.owned).map(|(step, _)| step).collect();
+    assert_eq!(owned, ["kubeconfig"], "only the context is ours");
 }
 
 #[tokio::test]
-async fn without_a_journal_everything_is_discovered_and_goes_when_it_is_adopted() {
-    let bench = somebodys().await;
-    let found = bench.discover().await;
+async fn without_a_journal_everything_is_discovered_and_deleted_once_adopted() {
+    let fixture = foreign_environment().await;
+    let found = fixture.discover().await;
     for step in [
         "resource-group",
         "network",
@@ -76,18 +77,18 @@ async fn without_a_journal_everything_is_discovered_and_goes_when_it_is_adopted(
     ] {
         assert!(found.contains(&step), "{step}: {found:?}");
     }
-    bench.adopt().await;
+    fixture.adopt().await;
     // The route from kubectl was found and is adopted.
-    assert_eq!(bench.survey().await.in_cluster, [""; 0]);
-    bench.down_ready().await;
-    assert_eq!(bench.get(&bench.path("/resourceGroups/rg-demo")).await, Value::Null);
+    assert_eq!(fixture.preconditions().await.in_cluster, [""; 0]);
+    fixture.down_ready().await;
+    assert_eq!(fixture.get(&fixture.path("/resourceGroups/rg-demo")).await, Value::Null);
 }
 
 #[tokio::test]
-async fn what_was_found_in_a_cluster_of_ours_is_not_foreign_once_its_step_is_adopted() {
-    let bench = Bench::instant().await;
-    bench.up_until(|step| step == "gateways").await;
-    let kubectl = bench.kubectl().await;
+async fn a_found_object_in_an_owned_cluster_is_not_foreign_once_adopted() {
+    let fixture = Fixture::instant().await;
+    fixture.up_until(|step| step == "gateways").await;
+    let kubectl = fixture.kubectl().await;
     let route = json!({
         "apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute",
         "metadata": { "name": "echo-canary", "namespace": "default" },
@@ -97,49 +98,52 @@ async fn what_was_found_in_a_cluster_of_ours_is_not_foreign_once_its_step_is_ado
             "rules": [{ "backendRefs": [{ "name": "echo-v1", "port": 80 }] }],
         },
     });
-    kubectl.delete_if_there(ROUTE).await;
+    kubectl.delete_if_exists(ROUTE).await;
     kubectl.apply(ROUTE, &route).await;
-    bench.up_ready().await;
-    assert_eq!(bench.survey().await.in_cluster, ["HTTPRoute default/echo-canary"]);
-    bench.adopt().await;
-    assert_eq!(bench.survey().await.in_cluster, [""; 0]);
-    bench.down_ready().await;
-    assert_eq!(bench.get(&bench.path("/resourceGroups/rg-demo")).await, Value::Null);
+    fixture.up_ready().await;
+    assert_eq!(fixture.preconditions().await.in_cluster, ["HTTPRoute default/echo-canary"]);
+    fixture.adopt().await;
+    assert_eq!(fixture.preconditions().await.in_cluster, [""; 0]);
+    fixture.down_ready().await;
+    assert_eq!(fixture.get(&fixture.path("/resourceGroups/rg-demo")).await, Value::Null);
 }
 
 #[tokio::test]
-async fn records_that_were_found_stay_known_when_the_gateways_are_gone() {
-    let bench = Bench::instant().await;
-    let group = bench.path("/resourceGroups/rg-names");
-    bench.put(&group, json!({ "location": "eastus" })).await;
+async fn found_records_stay_recorded_after_the_gateways_are_deleted() {
+    let fixture = Fixture::instant().await;
+    let group = fixture.path("/resourceGroups/rg-names");
+    fixture.put(&group, json!({ "location": "eastus" })).await;
     let zone = format!("{group}/providers/Microsoft.Network/dnszones/{}", crate::settings::DOMAIN);
-    bench.put(&zone, json!({ "location": "global" })).await;
-    bench.up_ready().await;
+    fixture.put(&zone, json!({ "location": "global" })).await;
+    fixture.up_ready().await;
     // A person entered the records by hand, and the journal contains them as found.
-    let mut memory = bench.memory();
-    let published = memory.0.remove("dns").unwrap().output.unwrap();
+    let mut journal_state = fixture.journal_state();
+    let published = journal_state.0.remove("dns").unwrap().output.unwrap();
     for (host, _) in published["records"].as_array().unwrap().iter().map(|r| (r[0].as_str().unwrap(), ())) {
         let name = host.strip_suffix(".demo.example.com").unwrap();
-        let mut record = bench.get(&format!("{zone}/A/{name}")).await;
+        let mut record = fixture.get(&format!("{zone}/A/{name}")).await;
         record["properties"]["metadata"] = json!({});
-        bench.put(&format!("{zone}/A/{name}"), json!({ "properties": record["properties"] })).await;
+        fixture.put(&format!("{zone}/A/{name}"), json!({ "properties": record["properties"] })).await;
     }
-    bench.forget_and_find("dns", published).await;
-    bench.down_ready().await;
-    assert_ne!(bench.get(&format!("{zone}/A/echo")).await, Value::Null);
-    assert!(bench.memory().past("dns").is_some_and(|past| past.output.is_some()), "it is still known");
-    bench.adopt().await;
-    bench.down_ready().await;
-    assert_eq!(bench.get(&format!("{zone}/A/echo")).await, Value::Null);
+    fixture.record_as_found("dns", published).await;
+    fixture.down_ready().await;
+    assert_ne!(fixture.get(&format!("{zone}/A/echo")).await, Value::Null);
+    assert!(
+        fixture.journal_state().step_state("dns").is_some_and(|step_state| step_state.output.is_some()),
+        "it is still known"
+    );
+    fixture.adopt().await;
+    fixture.down_ready().await;
+    assert_eq!(fixture.get(&format!("{zone}/A/echo")).await, Value::Null);
 }
 
 #[tokio::test]
-async fn down_takes_nothing_of_it() {
-    let bench = somebodys().await;
-    bench.up_ready().await;
-    let mark = bench.mark();
-    let told = bench.down_ready().await;
-    assert_eq!(told.report.undone.len(), 1, "the context alone: {:?}", told.report.undone);
-    assert_eq!(bench.writes(mark), [""; 0]);
-    assert_ne!(bench.get(&bench.cluster_id()).await, Value::Null);
+async fn down_deletes_nothing_of_a_foreign_environment() {
+    let fixture = foreign_environment().await;
+    fixture.up_ready().await;
+    let mark = fixture.mark();
+    let result = fixture.down_ready().await;
+    assert_eq!(result.report.undone.len(), 1, "the context alone: {:?}", result.report.undone);
+    assert_eq!(fixture.writes(mark), [""; 0]);
+    assert_ne!(fixture.get(&fixture.cluster_id()).await, Value::Null);
 }

@@ -2,7 +2,7 @@
 //! request.
 
 use crate::{
-    bench::{Bench, Told},
+    fixture::{Fixture, RunResult},
     settings,
 };
 use landfall_engine::{Action, How, Kind};
@@ -14,83 +14,83 @@ const SERVICE: &str = "/api/v1/namespaces/default/services/httpbin";
 const CONFIG: &str = "/api/v1/namespaces/default/configmaps/fixed";
 
 /// Creates an environment as a script would: no journal, and a Deployment with another selector.
-async fn of_a_script() -> Bench {
-    let bench = Bench::instant().await;
-    bench.up_ready().await;
-    std::fs::remove_dir_all(bench.home.path().join("state")).unwrap();
-    let kubectl = bench.kubectl().await;
+async fn environment_of_a_script() -> Fixture {
+    let fixture = Fixture::instant().await;
+    fixture.up_ready().await;
+    std::fs::remove_dir_all(fixture.home.path().join("state")).unwrap();
+    let kubectl = fixture.kubectl().await;
     let mut spec = kubectl.get(HTTPBIN).await["spec"].clone();
     kubectl.delete(HTTPBIN).await;
     let labels = json!({ "app": "httpbin", "run-by": "script" });
     spec["selector"]["matchLabels"] = labels.clone();
     spec["template"]["metadata"]["labels"] = labels;
-    let theirs = json!({
+    let foreign = json!({
         "apiVersion": "apps/v1", "kind": "Deployment", "metadata": { "name": "httpbin", "namespace": "default" }, "spec": spec,
     });
-    kubectl.apply(HTTPBIN, &theirs).await;
+    kubectl.apply(HTTPBIN, &foreign).await;
     kubectl.merge(SERVICE, &json!({ "spec": { "selector": { "run-by": "script" } } })).await;
-    bench
+    fixture
 }
 
-fn is_refused(told: &Told, step: &str, words: &[&str]) {
-    let error = told.error(step);
+fn assert_refused(result: &RunResult, step: &str, words: &[&str]) {
+    let error = result.error(step);
     assert_eq!((error.kind, error.code.as_deref()), (Kind::Refused, Some("ImmutableField")), "{error:#?}");
-    let said = format!("{} {}", error.causes.join("; "), error.hint.clone().unwrap_or_default());
+    let text = format!("{} {}", error.causes.join("; "), error.hint.clone().unwrap_or_default());
     for word in words {
-        assert!(said.contains(word), "{word}: {said}");
+        assert!(text.contains(word), "{word}: {text}");
     }
 }
 
 #[tokio::test]
-async fn a_script_made_selector_is_refused_before_anything_is_written() {
-    let bench = of_a_script().await;
-    let before = bench.kubectl().await.get(SERVICE).await;
-    let plan = bench.plan().await;
+async fn a_foreign_selector_is_refused_before_the_first_write() {
+    let fixture = environment_of_a_script().await;
+    let before = fixture.kubectl().await.get(SERVICE).await;
+    let plan = fixture.plan().await;
     let refused: Vec<_> = plan.steps.iter().filter(|step| step.action == Action::Refuse).collect();
     let error = refused[0].error.as_ref().unwrap();
     assert!(
         error.causes.iter().any(|cause| cause.contains("deployment/httpbin: spec.selector")),
         "{error:#?}"
     );
-    let mark = bench.mark();
-    let told = bench.up().await;
-    is_refused(&told, "preflight", &["run-by", "--replace deployment/httpbin"]);
-    assert_eq!(bench.writes(mark), [""; 0]);
-    assert_eq!(bench.kubectl().await.get(SERVICE).await, before);
+    let mark = fixture.mark();
+    let result = fixture.up().await;
+    assert_refused(&result, "preflight", &["run-by", "--replace deployment/httpbin"]);
+    assert_eq!(fixture.writes(mark), [""; 0]);
+    assert_eq!(fixture.kubectl().await.get(SERVICE).await, before);
 }
 
 #[tokio::test]
-async fn a_script_made_deployment_is_recreated_when_asked_and_stays_foreign() {
-    let mut bench = of_a_script().await;
-    let kubectl = bench.kubectl().await;
+async fn a_foreign_deployment_is_recreated_on_request_and_stays_foreign() {
+    let mut fixture = environment_of_a_script().await;
+    let kubectl = fixture.kubectl().await;
     let before = kubectl.get(HTTPBIN).await["metadata"]["uid"].clone();
-    bench.wish.replace_objects = vec![ObjectName::read("deployment/httpbin").unwrap()];
-    let plan = bench.plan().await;
+    fixture.settings.replace_objects = vec![ObjectName::parse("deployment/httpbin").unwrap()];
+    let plan = fixture.plan().await;
     let apps = plan.steps.iter().find(|step| step.step == "apps").unwrap();
-    let told: Vec<String> = apps.changes.iter().map(ToString::to_string).collect();
-    assert_eq!(apps.action, Action::Change, "{told:?}");
+    let result: Vec<String> = apps.changes.iter().map(ToString::to_string).collect();
+    assert_eq!(apps.action, Action::Change, "{result:?}");
     assert!(
-        told.iter().any(|change| change.contains("interruption") && change.contains("recreated")),
-        "{told:?}"
+        result.iter().any(|change| change.contains("interruption") && change.contains("recreated")),
+        "{result:?}"
     );
-    assert!(told.iter().any(|change| change.contains("Service httpbin: spec.selector")), "{told:?}");
+    assert!(result.iter().any(|change| change.contains("Service httpbin: spec.selector")), "{result:?}");
 
-    let mark = bench.mark();
-    let told = bench.up_ready().await;
-    assert_eq!(told.how("apps"), Some(How::Changed));
-    assert!(told.notes("apps").iter().any(|note| note.contains("down until it is ready")));
+    let mark = fixture.mark();
+    let result = fixture.up_ready().await;
+    assert_eq!(result.how("apps"), Some(How::Changed));
+    assert!(result.notes("apps").iter().any(|note| note.contains("down until it is ready")));
     let live = kubectl.get(HTTPBIN).await;
     assert_eq!(live["spec"]["selector"]["matchLabels"]["run-by"], Value::Null);
     assert_ne!(live["metadata"]["uid"], before);
-    let writes = bench.writes_at(mark, "/default/");
+    let writes = fixture.writes_at(mark, "/default/");
     let at = |part: &str| writes.iter().position(|line| line.contains(part));
     assert!(
         at("PATCH 201 /").is_some() && at("/deployments/httpbin") < at("/services/httpbin"),
         "{writes:?}"
     );
-    bench.wish.replace_objects.clear();
-    assert_eq!(bench.up_ready().await.counts(), (17, 0, 0));
-    bench.down_ready().await;
+    fixture.settings.replace_objects.clear();
+    assert_eq!(fixture.up_ready().await.counts(), (17, 0, 0));
+    fixture.down_ready().await;
     assert_ne!(kubectl.get(HTTPBIN).await, Value::Null, "it took the place of a foreign one");
 }
 
@@ -106,39 +106,43 @@ fn shop(data: &str, selector: &str, port: u16) -> String {
 }
 
 #[tokio::test]
-async fn an_immutable_change_of_our_own_objects_is_refused_before_anything_is_written() {
-    let mut bench = Bench::instant().await;
-    bench.wish.manifests = settings::manifests(&shop("{a: '1', b: '1'}", "shop", 80));
-    bench.up_ready().await;
+async fn an_immutable_change_of_owned_objects_is_refused_before_the_first_write() {
+    let mut fixture = Fixture::instant().await;
+    fixture.settings.manifests = settings::manifests(&shop("{a: '1', b: '1'}", "shop", 80));
+    fixture.up_ready().await;
     for (data, selector, words) in [
         ("{a: '2', b: '1'}", "shop", ["configmap/fixed: data.a", "--replace configmap/fixed"]),
         ("{a: '1'}", "shop", ["configmap/fixed: data.b", "--replace configmap/fixed"]),
         ("{a: '1', b: '1'}", "other", ["deployment/shop: spec.selector", "--replace deployment/shop"]),
     ] {
-        bench.wish.manifests = settings::manifests(&shop(data, selector, 81));
-        let plan = bench.plan().await;
+        fixture.settings.manifests = settings::manifests(&shop(data, selector, 81));
+        let plan = fixture.plan().await;
         assert!(plan.steps.iter().any(|step| step.action == Action::Refuse), "{plan:#?}");
-        let mark = bench.mark();
-        is_refused(&bench.up().await, "preflight", &words);
-        assert_eq!(bench.writes(mark), [""; 0]);
+        let mark = fixture.mark();
+        assert_refused(&fixture.up().await, "preflight", &words);
+        assert_eq!(fixture.writes(mark), [""; 0]);
     }
-    bench.wish.replace_objects = vec![ObjectName::read("ConfigMap/fixed").unwrap()];
-    bench.wish.manifests = settings::manifests(&shop("{a: '2'}", "shop", 80));
-    bench.up_ready().await;
-    assert_eq!(bench.kubectl().await.get(CONFIG).await["data"], json!({ "a": "2" }));
-    bench.down_ready().await;
-    assert_eq!(bench.get(&bench.cluster_id()).await, Value::Null, "what was recreated is owned as before");
+    fixture.settings.replace_objects = vec![ObjectName::parse("ConfigMap/fixed").unwrap()];
+    fixture.settings.manifests = settings::manifests(&shop("{a: '2'}", "shop", 80));
+    fixture.up_ready().await;
+    assert_eq!(fixture.kubectl().await.get(CONFIG).await["data"], json!({ "a": "2" }));
+    fixture.down_ready().await;
+    assert_eq!(
+        fixture.get(&fixture.cluster_id()).await,
+        Value::Null,
+        "what was recreated is owned as before"
+    );
 }
 
 #[tokio::test]
 async fn a_service_is_not_updated_when_its_deployment_is_refused() {
-    let mut bench = Bench::instant().await;
-    bench.wish.manifests = settings::manifests(&shop("{a: '1'}", "shop", 80));
-    bench.up_ready().await;
+    let mut fixture = Fixture::instant().await;
+    fixture.settings.manifests = settings::manifests(&shop("{a: '1'}", "shop", 80));
+    fixture.up_ready().await;
     let broken =
         shop("{a: '1'}", "shop", 81).replace("image: shop", "image: shop, ports: [{containerPort: x}]");
-    bench.wish.manifests = settings::manifests(&broken);
-    let mark = bench.mark();
-    bench.up().await.error("apps");
-    assert_eq!(bench.writes_at(mark, "/services/shop"), [""; 0]);
+    fixture.settings.manifests = settings::manifests(&broken);
+    let mark = fixture.mark();
+    fixture.up().await.error("apps");
+    assert_eq!(fixture.writes_at(mark, "/services/shop"), [""; 0]);
 }

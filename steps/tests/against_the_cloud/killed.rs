@@ -1,80 +1,82 @@
 //! Runs that crash before their end.
 
-use crate::bench::Bench;
+use crate::fixture::Fixture;
 use landfall_engine::Outcome;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 /// Returns every created path, with the number of creations.
-fn made(bench: &Bench) -> BTreeMap<String, usize> {
-    let mut made = BTreeMap::new();
-    for line in bench.writes(0).iter().filter_map(|line| line.strip_prefix("PUT 201 ")) {
-        *made.entry(line.to_owned()).or_default() += 1;
+fn created_paths(fixture: &Fixture) -> BTreeMap<String, usize> {
+    let mut created_paths = BTreeMap::new();
+    for line in fixture.writes(0).iter().filter_map(|line| line.strip_prefix("PUT 201 ")) {
+        *created_paths.entry(line.to_owned()).or_default() += 1;
     }
-    made
+    created_paths
 }
 
 /// Returns the final state, without the parts that differ between simulated clouds.
-async fn standing(bench: &Bench) -> (usize, Value, Value) {
-    let cluster = bench.get(&bench.cluster_id()).await;
-    let network = bench.get(&bench.network_id()).await;
+async fn final_state(fixture: &Fixture) -> (usize, Value, Value) {
+    let cluster = fixture.get(&fixture.cluster_id()).await;
+    let network = fixture.get(&fixture.network_id()).await;
     let state = |body: &Value| body["properties"]["provisioningState"].clone();
-    let assignments = bench.sim.read(|world| world.roles.assignments.len());
+    let assignments = fixture.sim.read(|state| state.roles.assignments.len());
     (assignments, state(&cluster), state(&network))
 }
 
 #[tokio::test]
-async fn runs_that_die_wherever_a_step_begins_are_finished_and_make_nothing_twice() {
-    let (whole, bench) = (Bench::instant().await, Bench::instant().await);
+async fn runs_that_crash_at_the_start_of_any_step_converge_and_create_nothing_twice() {
+    let (whole, fixture) = (Fixture::instant().await, Fixture::instant().await);
     whole.up_ready().await;
     // Each run crashes at the first step at which no earlier one crashed, until one succeeds.
-    let mut died_at: Vec<&'static str> = Vec::new();
+    let mut crashed_at: Vec<&'static str> = Vec::new();
     loop {
-        let told = bench.up_until(|step| !died_at.contains(&step)).await;
-        if told.report.outcome == Outcome::Ready {
+        let result = fixture.up_until(|step| !crashed_at.contains(&step)).await;
+        if result.report.outcome == Outcome::Ready {
             break;
         }
-        assert_eq!(told.report.outcome, Outcome::Interrupted, "{:#?}", told.report.errors);
-        died_at.extend(told.started().into_iter().filter(|step| !died_at.contains(step)).collect::<Vec<_>>());
+        assert_eq!(result.report.outcome, Outcome::Interrupted, "{:#?}", result.report.errors);
+        crashed_at.extend(
+            result.started().into_iter().filter(|step| !crashed_at.contains(step)).collect::<Vec<_>>(),
+        );
     }
-    assert!(died_at.len() >= 12, "{died_at:?}");
-    let made = made(&bench);
-    assert_eq!(made.len(), self::made(&whole).len());
-    assert!(made.values().all(|times| *times == 1), "{made:#?}");
-    assert_eq!(standing(&bench).await, standing(&whole).await);
-    assert_eq!(bench.up_ready().await.counts(), (17, 0, 0));
-    bench.down_ready().await;
-    assert_eq!(bench.sim.read(|world| world.groups.len()), 0);
+    assert!(crashed_at.len() >= 12, "{crashed_at:?}");
+    let created_paths = created_paths(&fixture);
+    assert_eq!(created_paths.len(), self::created_paths(&whole).len());
+    assert!(created_paths.values().all(|times| *times == 1), "{created_paths:#?}");
+    assert_eq!(final_state(&fixture).await, final_state(&whole).await);
+    assert_eq!(fixture.up_ready().await.counts(), (17, 0, 0));
+    fixture.down_ready().await;
+    assert_eq!(fixture.sim.read(|state| state.groups.len()), 0);
 }
 
 #[tokio::test]
-async fn down_after_a_run_that_died_leaves_nothing_of_ours() {
+async fn down_after_a_crashed_run_leaves_nothing_owned() {
     let places =
         ["resource-group", "network", "key-vault", "vault-officer", "certificate", "cluster", "apps", "dns"];
     for place in places {
-        let bench = Bench::instant().await;
-        bench.up_until(|step| step == place).await;
-        bench.down_ready().await;
-        let groups = bench.sim.read(|world| world.groups.keys().cloned().collect::<Vec<_>>());
+        let fixture = Fixture::instant().await;
+        fixture.up_until(|step| step == place).await;
+        fixture.down_ready().await;
+        let groups = fixture.sim.read(|state| state.groups.keys().cloned().collect::<Vec<_>>());
         assert_eq!(groups, [""; 0], "cut off at {place}");
-        let assignments = bench.sim.read(|world| serde_json::to_string(&world.roles).unwrap());
+        let assignments = fixture.sim.read(|state| serde_json::to_string(&state.roles).unwrap());
         assert!(!assignments.contains("rg-demo"), "cut off at {place}: {assignments}");
-        assert!(!bench.wish.kubeconfig.exists(), "cut off at {place}");
-        let mark = bench.mark();
-        bench.down_ready().await;
-        assert_eq!(bench.writes(mark), [""; 0], "cut off at {place}");
+        assert!(!fixture.settings.kubeconfig.exists(), "cut off at {place}");
+        let mark = fixture.mark();
+        fixture.down_ready().await;
+        assert_eq!(fixture.writes(mark), [""; 0], "cut off at {place}");
     }
 }
 
 #[tokio::test]
-async fn a_run_that_died_while_the_cluster_was_made_attaches_to_the_operation() {
-    let bench = Bench::at_speed(100.0).await;
-    bench.up_until(|step| step == "cluster-ready").await;
-    assert_eq!(bench.get(&bench.cluster_id()).await["properties"]["provisioningState"], "Creating");
-    let mark = bench.mark();
-    bench.up_ready().await;
-    let puts = bench.writes_at(mark, "managedClusters/aks-demo");
+async fn a_run_that_crashed_during_the_cluster_creation_resumes_polling() {
+    let fixture = Fixture::at_speed(100.0).await;
+    fixture.up_until(|step| step == "cluster-ready").await;
+    assert_eq!(fixture.get(&fixture.cluster_id()).await["properties"]["provisioningState"], "Creating");
+    let mark = fixture.mark();
+    fixture.up_ready().await;
+    let puts = fixture.writes_at(mark, "managedClusters/aks-demo");
     assert_eq!(puts.iter().filter(|line| line.ends_with("/aks-demo")).count(), 0, "{puts:?}");
-    bench.down_ready().await;
-    assert_eq!(bench.get(&bench.cluster_id()).await, json!(null));
+    fixture.down_ready().await;
+    assert_eq!(fixture.get(&fixture.cluster_id()).await, json!(null));
 }

@@ -30,8 +30,8 @@ impl Kubectl {
         if let Some((kind, body)) = body {
             request = request.header("content-type", kind).body(body.to_string());
         }
-        let answer = request.send().await.unwrap();
-        (answer.status().as_u16(), answer.json().await.unwrap_or_default())
+        let response = request.send().await.unwrap();
+        (response.status().as_u16(), response.json().await.unwrap_or_default())
     }
 
     /// Applies an object as `kubectl`, and takes over fields of others.
@@ -62,7 +62,7 @@ impl Kubectl {
     }
 
     /// Deletes an object, if it exists.
-    pub async fn delete_if_there(&self, path: &str) {
+    pub async fn delete_if_exists(&self, path: &str) {
         self.send(Method::DELETE, path, None).await;
     }
 

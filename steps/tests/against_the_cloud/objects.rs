@@ -1,7 +1,7 @@
 //! Kubernetes objects: built in, the user's own, and those that others change.
 
-use crate::{bench::Bench, settings};
-use landfall_engine::{How, Kind, Undone};
+use crate::{fixture::Fixture, settings};
+use landfall_engine::{How, Kind, UndoOutcome};
 use serde_json::{Value, json};
 
 const DEPLOYMENTS: &str = "/apis/apps/v1/namespaces/default/deployments";
@@ -10,50 +10,50 @@ const SECRET: &str = "/api/v1/namespaces/default/secrets/gateway-tls-secret";
 const CONFIG: &str = "/api/v1/namespaces/default/configmaps";
 
 #[tokio::test]
-async fn a_deployment_edited_out_of_band_is_changed_back() {
-    let bench = Bench::instant().await;
-    bench.up_ready().await;
-    let kubectl = bench.kubectl().await;
+async fn a_deployment_edited_out_of_band_is_corrected() {
+    let fixture = Fixture::instant().await;
+    fixture.up_ready().await;
+    let kubectl = fixture.kubectl().await;
     let edited = json!({
         "apiVersion": "apps/v1", "kind": "Deployment", "metadata": { "name": "httpbin", "namespace": "default" },
         "spec": { "replicas": 3 },
     });
     kubectl.apply(&format!("{DEPLOYMENTS}/httpbin"), &edited).await;
-    let told = bench.up_ready().await;
-    assert_eq!(told.how("apps"), Some(How::Changed));
-    assert!(told.notes("apps").iter().any(|note| note.contains("replicas")), "{:?}", told.notes("apps"));
+    let result = fixture.up_ready().await;
+    assert_eq!(result.how("apps"), Some(How::Changed));
+    assert!(result.notes("apps").iter().any(|note| note.contains("replicas")), "{:?}", result.notes("apps"));
     assert_eq!(kubectl.get(&format!("{DEPLOYMENTS}/httpbin")).await["spec"]["replicas"], 1);
-    assert_eq!(told.report.changed, 1);
+    assert_eq!(result.report.changed, 1);
 }
 
 #[tokio::test]
-async fn a_deleted_deployment_is_made_again() {
-    let bench = Bench::instant().await;
-    bench.up_ready().await;
-    let kubectl = bench.kubectl().await;
+async fn a_deleted_deployment_is_recreated() {
+    let fixture = Fixture::instant().await;
+    fixture.up_ready().await;
+    let kubectl = fixture.kubectl().await;
     kubectl.delete(&format!("{DEPLOYMENTS}/echo-v2")).await;
-    let told = bench.up_ready().await;
-    assert_eq!(told.how("apps"), Some(How::Created));
+    let result = fixture.up_ready().await;
+    assert_eq!(result.how("apps"), Some(How::Created));
     assert_ne!(kubectl.get(&format!("{DEPLOYMENTS}/echo-v2")).await, Value::Null);
 }
 
 #[tokio::test]
 async fn the_weights_follow_the_settings() {
-    let mut bench = Bench::instant().await;
-    bench.up_ready().await;
-    bench.wish.canary.stable = 50;
-    bench.wish.canary.canary = 50;
-    let told = bench.up_ready().await;
-    assert_eq!(told.how("gateways"), Some(How::Changed));
-    assert_eq!((told.report.created, told.report.changed), (0, 1));
+    let mut fixture = Fixture::instant().await;
+    fixture.up_ready().await;
+    fixture.settings.canary.stable = 50;
+    fixture.settings.canary.canary = 50;
+    let result = fixture.up_ready().await;
+    assert_eq!(result.how("gateways"), Some(How::Changed));
+    assert_eq!((result.report.created, result.report.changed), (0, 1));
 }
 
 #[tokio::test]
-async fn a_class_of_the_users_own_replaces_ours() {
-    let mut bench = Bench::instant().await;
-    bench.wish.manifests = settings::manifests(OWN);
-    bench.up_ready().await;
-    let kubectl = bench.kubectl().await;
+async fn a_user_class_replaces_the_built_in_one() {
+    let mut fixture = Fixture::instant().await;
+    fixture.settings.manifests = settings::manifests(OWN);
+    fixture.up_ready().await;
+    let kubectl = fixture.kubectl().await;
     let class = kubectl.get(&format!("{CLASSES}/gateway-tls-cert-spc")).await;
     assert_eq!(class["metadata"]["labels"], json!({ "theirs": "yes" }));
     // Only the class is replaced: the workload that mounts it is still the built-in one.
@@ -61,41 +61,41 @@ async fn a_class_of_the_users_own_replaces_ours() {
     assert_eq!(kubectl.get(&format!("{DEPLOYMENTS}/httpbin")).await, Value::Null);
     let shop = kubectl.get(&format!("{CONFIG}/shop")).await;
     assert_eq!(shop["data"]["host"], "shop.demo.example.com");
-    assert_eq!(bench.up_ready().await.counts(), (17, 0, 0));
+    assert_eq!(fixture.up_ready().await.counts(), (17, 0, 0));
 }
 
 #[tokio::test]
-async fn what_kubectl_has_applied_before_is_taken_over() {
-    let bench = Bench::instant().await;
-    bench.up_ready().await;
-    let kubectl = bench.kubectl().await;
-    let theirs = json!({
+async fn a_field_that_kubectl_applied_is_taken_over() {
+    let fixture = Fixture::instant().await;
+    fixture.up_ready().await;
+    let kubectl = fixture.kubectl().await;
+    let foreign = json!({
         "apiVersion": "v1", "kind": "Service", "metadata": { "name": "httpbin", "namespace": "default" },
         "spec": { "ports": [{ "name": "http", "port": 8000, "targetPort": 9999, "protocol": "TCP" }] },
     });
     let service = "/api/v1/namespaces/default/services/httpbin";
-    kubectl.apply(service, &theirs).await;
-    let told = bench.up_ready().await;
-    assert_eq!(told.how("apps"), Some(How::Changed));
+    kubectl.apply(service, &foreign).await;
+    let result = fixture.up_ready().await;
+    assert_eq!(result.how("apps"), Some(How::Changed));
     let back = kubectl.get(service).await;
     assert_eq!(back["spec"]["ports"][0]["targetPort"], "http");
     let fields = back["metadata"]["managedFields"].as_array().unwrap();
-    let ours = fields.iter().find(|entry| entry["manager"] == "landfall").unwrap();
-    assert!(ours["fieldsV1"].to_string().contains("targetPort"), "{ours}");
+    let owned = fields.iter().find(|entry| entry["manager"] == "landfall").unwrap();
+    assert!(owned["fieldsV1"].to_string().contains("targetPort"), "{owned}");
 }
 
 #[tokio::test]
-async fn a_field_that_another_tool_applies_is_not_taken_from_it() {
-    let bench = Bench::instant().await;
-    bench.up_ready().await;
-    let kubectl = bench.kubectl().await;
-    let theirs = json!({
+async fn a_field_of_another_manager_is_a_conflict() {
+    let fixture = Fixture::instant().await;
+    fixture.up_ready().await;
+    let kubectl = fixture.kubectl().await;
+    let foreign = json!({
         "apiVersion": "apps/v1", "kind": "Deployment", "metadata": { "name": "httpbin", "namespace": "default" },
         "spec": { "replicas": 3 },
     });
-    kubectl.apply_as("argocd-controller", &format!("{DEPLOYMENTS}/httpbin"), &theirs).await;
-    let told = bench.up().await;
-    let error = told.error("apps");
+    kubectl.apply_as("argocd-controller", &format!("{DEPLOYMENTS}/httpbin"), &foreign).await;
+    let result = fixture.up().await;
+    let error = result.error("apps");
     assert_eq!(error.kind, Kind::Foreign);
     let causes = error.causes.join("; ");
     assert!(causes.contains("argocd-controller") && causes.contains(".spec.replicas"), "{causes}");
@@ -104,42 +104,42 @@ async fn a_field_that_another_tool_applies_is_not_taken_from_it() {
 }
 
 #[tokio::test]
-async fn a_secret_that_vanished_with_its_holder_comes_back() {
-    let bench = Bench::instant().await;
-    bench.up_ready().await;
-    let kubectl = bench.kubectl().await;
+async fn a_secret_deleted_with_its_pod_is_recreated() {
+    let fixture = Fixture::instant().await;
+    fixture.up_ready().await;
+    let kubectl = fixture.kubectl().await;
     kubectl.delete(&format!("{DEPLOYMENTS}/tls-secret-sync")).await;
-    bench.up_ready().await;
+    fixture.up_ready().await;
     assert_ne!(kubectl.get(SECRET).await, Value::Null);
     // Another user deletes only the Secret, and the pod that mounts the class keeps running.
     kubectl.delete(SECRET).await;
-    bench.up_ready().await;
+    fixture.up_ready().await;
     assert_ne!(kubectl.get(SECRET).await, Value::Null);
-    assert_eq!(bench.up_ready().await.counts(), (17, 0, 0));
+    assert_eq!(fixture.up_ready().await.counts(), (17, 0, 0));
 }
 
 #[tokio::test]
-async fn a_namespace_of_ours_with_somebody_elses_object_in_it_is_kept() {
-    let mut bench = Bench::instant().await;
-    bench.up_ready().await;
+async fn an_owned_namespace_with_a_foreign_object_is_kept() {
+    let mut fixture = Fixture::instant().await;
+    fixture.up_ready().await;
     // The cluster is foreign from now on.
-    std::fs::remove_dir_all(bench.home.path().join("state")).unwrap();
-    bench.wish.manifests = settings::manifests(
+    std::fs::remove_dir_all(fixture.home.path().join("state")).unwrap();
+    fixture.settings.manifests = settings::manifests(
         "{apiVersion: v1, kind: Namespace, metadata: {name: shop}}\n---\n\
          {apiVersion: v1, kind: ConfigMap, metadata: {name: ours, namespace: shop}}",
     );
-    bench.up_ready().await;
-    let kubectl = bench.kubectl().await;
-    let theirs = "/api/v1/namespaces/shop/configmaps/theirs";
+    fixture.up_ready().await;
+    let kubectl = fixture.kubectl().await;
+    let foreign = "/api/v1/namespaces/shop/configmaps/theirs";
     let object = json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": "theirs", "namespace": "shop" } });
-    kubectl.apply(theirs, &object).await;
-    let told = bench.down_ready().await;
-    let Some(Undone::Kept { why }) = told.undone("apps") else { panic!("{:?}", told.report.undone) };
+    kubectl.apply(foreign, &object).await;
+    let result = fixture.down_ready().await;
+    let Some(UndoOutcome::Kept { why }) = result.undone("apps") else { panic!("{:?}", result.report.undone) };
     assert!(why.contains("shop") && why.contains("theirs"), "{why}");
-    assert_ne!(kubectl.get(theirs).await, Value::Null);
+    assert_ne!(kubectl.get(foreign).await, Value::Null);
     assert_eq!(kubectl.get("/api/v1/namespaces/shop/configmaps/ours").await, Value::Null);
-    kubectl.delete(theirs).await;
-    assert_eq!(bench.down_ready().await.undone("apps"), Some(&Undone::Deleted));
+    kubectl.delete(foreign).await;
+    assert_eq!(fixture.down_ready().await.undone("apps"), Some(&UndoOutcome::Deleted));
 }
 
 /// A configuration and a class of the user's own, and a gateway so that there is a DNS record to publish.

@@ -1,7 +1,7 @@
 //! Responses of the gateways: redirects, certificates, weights, headers, paths, and missing parts.
 
-use crate::bench::Bench;
-use landfall_sim::{Doors, Options, Speed};
+use crate::fixture::Fixture;
+use landfall_sim::{Listeners, Options, Speed};
 use reqwest::{Client, Response, redirect};
 use serde_json::{Value, json};
 use std::net::Ipv4Addr;
@@ -13,17 +13,17 @@ const ROUTES: &str = "/apis/gateway.networking.k8s.io/v1/namespaces/default/http
 const PROBE: &str = "service.beta.kubernetes.io/port_80_health-probe_port";
 const DOMAIN: &str = crate::settings::DOMAIN;
 
-async fn serving() -> Bench {
+async fn serving() -> Fixture {
     let options = Options { speed: Speed::Instant, traffic: true, ..Options::default() };
-    let mut bench = Bench::with(options).await;
-    bench.up_ready().await;
-    bench.sim.doors_until(|doors| doors.len() == 4).await.unwrap();
-    bench
+    let mut fixture = Fixture::with(options).await;
+    fixture.up_ready().await;
+    fixture.sim.wait_for_listeners_until(|listeners| listeners.len() == 4).await.unwrap();
+    fixture
 }
 
 /// Returns a client that connects to the gateways' addresses and accepts every certificate.
-fn client(doors: &Doors) -> Client {
-    let addresses: Vec<Ipv4Addr> = doors.keys().map(|(address, _)| *address).collect();
+fn client(listeners: &Listeners) -> Client {
+    let addresses: Vec<Ipv4Addr> = listeners.keys().map(|(address, _)| *address).collect();
     let (first, last) = (*addresses.first().unwrap(), *addresses.last().unwrap());
     let mut builder = Client::builder()
         .tls_danger_accept_invalid_certs(true)
@@ -36,85 +36,92 @@ fn client(doors: &Doors) -> Client {
 }
 
 /// Returns the URL of a host with its own port, because the machine may reserve 80 and 443.
-fn url(doors: &Doors, scheme: &str, host: &str, path: &str) -> String {
-    let addresses: Vec<Ipv4Addr> = doors.keys().map(|(address, _)| *address).collect();
+fn url(listeners: &Listeners, scheme: &str, host: &str, path: &str) -> String {
+    let addresses: Vec<Ipv4Addr> = listeners.keys().map(|(address, _)| *address).collect();
     let address = if host == "httpbin" { *addresses.first().unwrap() } else { *addresses.last().unwrap() };
-    let port = doors[&(address, if scheme == "https" { 443 } else { 80 })].port();
+    let port = listeners[&(address, if scheme == "https" { 443 } else { 80 })].port();
     format!("{scheme}://{host}.{DOMAIN}:{port}{path}")
 }
 
-async fn get(doors: &Doors, scheme: &str, host: &str, path: &str, headers: &[(&str, &str)]) -> Response {
-    let mut request = client(doors).get(url(doors, scheme, host, path));
+async fn get(
+    listeners: &Listeners,
+    scheme: &str,
+    host: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+) -> Response {
+    let mut request = client(listeners).get(url(listeners, scheme, host, path));
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
     request.send().await.unwrap()
 }
 
-async fn says(doors: &Doors, host: &str, path: &str, headers: &[(&str, &str)]) -> String {
-    get(doors, "https", host, path, headers).await.text().await.unwrap().trim().to_owned()
+async fn body_text(listeners: &Listeners, host: &str, path: &str, headers: &[(&str, &str)]) -> String {
+    get(listeners, "https", host, path, headers).await.text().await.unwrap().trim().to_owned()
 }
 
 #[tokio::test]
-async fn everything_that_the_routes_promise_is_answered() {
-    let bench = serving().await;
-    let doors = bench.sim.doors();
-    let root = get(&doors, "https", "httpbin", "/", &[]).await;
+async fn every_route_responds_as_configured() {
+    let fixture = serving().await;
+    let listeners = fixture.sim.listeners();
+    let root = get(&listeners, "https", "httpbin", "/", &[]).await;
     assert_eq!((root.status().as_u16(), root.headers()["server"].to_str().unwrap()), (200, "istio-envoy"));
-    let redirect = get(&doors, "http", "httpbin", "/some/path?a=1", &[]).await;
+    let redirect = get(&listeners, "http", "httpbin", "/some/path?a=1", &[]).await;
     assert_eq!(redirect.status(), 301);
     assert_eq!(redirect.headers()["location"], format!("https://httpbin.{DOMAIN}/some/path?a=1"));
-    assert_eq!(says(&doors, "echo-headers", "/", &[("version", "v2")]).await, "Hello from Echo v2");
-    assert_eq!(says(&doors, "echo-headers", "/", &[("version", "v3")]).await, "Hello from Echo v1");
-    assert_eq!(says(&doors, "app", "/v1/x", &[]).await, "Hello from Echo v1");
-    assert_eq!(says(&doors, "app", "/v2", &[]).await, "Hello from Echo v2");
-    let seen: Value = get(&doors, "https", "app", "/httpbin/anything/x", &[]).await.json().await.unwrap();
+    assert_eq!(body_text(&listeners, "echo-headers", "/", &[("version", "v2")]).await, "Hello from Echo v2");
+    assert_eq!(body_text(&listeners, "echo-headers", "/", &[("version", "v3")]).await, "Hello from Echo v1");
+    assert_eq!(body_text(&listeners, "app", "/v1/x", &[]).await, "Hello from Echo v1");
+    assert_eq!(body_text(&listeners, "app", "/v2", &[]).await, "Hello from Echo v2");
+    let seen: Value = get(&listeners, "https", "app", "/httpbin/anything/x", &[]).await.json().await.unwrap();
     assert!(seen["url"].as_str().unwrap().ends_with("/anything/x"), "{seen}");
-    assert_eq!(get(&doors, "https", "app", "/nowhere", &[]).await.status(), 404);
+    assert_eq!(get(&listeners, "https", "app", "/nowhere", &[]).await.status(), 404);
     let mut canaries = 0;
-    let client = client(&doors);
+    let client = client(&listeners);
     for _ in 0..300 {
-        let said = client.get(url(&doors, "https", "echo", "/")).send().await.unwrap().text().await.unwrap();
-        canaries += usize::from(said.trim() == "Hello from Echo v2");
+        let body =
+            client.get(url(&listeners, "https", "echo", "/")).send().await.unwrap().text().await.unwrap();
+        canaries += usize::from(body.trim() == "Hello from Echo v2");
     }
     // 10 of 100, with six standard deviations on either side.
     assert!((0..=62).contains(&canaries) && canaries > 0, "{canaries} of 300");
 }
 
 #[tokio::test]
-async fn what_changes_in_the_cluster_changes_what_is_answered() {
-    let bench = serving().await;
-    let doors = bench.sim.doors();
-    let kubectl = bench.kubectl().await;
+async fn changes_in_the_cluster_change_the_responses() {
+    let fixture = serving().await;
+    let listeners = fixture.sim.listeners();
+    let kubectl = fixture.kubectl().await;
     let mut route = kubectl.get(&format!("{ROUTES}/echo-canary")).await;
     route["spec"]["rules"][0]["backendRefs"][1] = json!({ "name": "nobody", "port": 80, "weight": 100 });
     route["spec"]["rules"][0]["backendRefs"][0]["weight"] = json!(0);
     let metadata = json!({ "name": "echo-canary", "namespace": "default" });
     let edited = json!({ "apiVersion": route["apiVersion"], "kind": "HTTPRoute", "metadata": metadata, "spec": route["spec"] });
     kubectl.apply(&format!("{ROUTES}/echo-canary"), &edited).await;
-    until(async || get(&doors, "https", "echo", "/", &[]).await.status() == 500).await;
+    until(async || get(&listeners, "https", "echo", "/", &[]).await.status() == 500).await;
     kubectl.delete(&format!("{ROUTES}/echo-canary")).await;
-    until(async || get(&doors, "https", "echo", "/", &[]).await.status() == 404).await;
+    until(async || get(&listeners, "https", "echo", "/", &[]).await.status() == 404).await;
 }
 
 #[tokio::test]
-async fn a_rule_whose_backend_takes_too_long_is_answered_by_the_gateway() {
-    let bench = serving().await;
-    let doors = bench.sim.doors();
-    let kubectl = bench.kubectl().await;
+async fn the_gateway_responds_if_a_backend_exceeds_the_rule_timeout() {
+    let fixture = serving().await;
+    let listeners = fixture.sim.listeners();
+    let kubectl = fixture.kubectl().await;
     let route = format!("{ROUTES}/httpbin");
     let mut rules = kubectl.get(&route).await["spec"]["rules"].clone();
     rules[0]["timeouts"] = json!({ "request": "100ms" });
     kubectl.merge(&route, &json!({ "spec": { "rules": rules } })).await;
-    until(async || get(&doors, "https", "httpbin", "/delay/2", &[]).await.status() == 504).await;
-    assert_eq!(get(&doors, "https", "httpbin", "/get", &[]).await.status(), 200);
+    until(async || get(&listeners, "https", "httpbin", "/delay/2", &[]).await.status() == 504).await;
+    assert_eq!(get(&listeners, "https", "httpbin", "/get", &[]).await.status(), 200);
 }
 
 #[tokio::test]
-async fn without_the_probe_annotations_a_gateway_hangs_and_with_them_it_answers_again() {
-    let bench = serving().await;
-    let doors = bench.sim.doors();
-    let kubectl = bench.kubectl().await;
+async fn without_probe_annotations_a_gateway_hangs_and_with_them_it_responds() {
+    let fixture = serving().await;
+    let listeners = fixture.sim.listeners();
+    let kubectl = fixture.kubectl().await;
     let preset = "/api/v1/namespaces/aks-istio-system/configmaps/istio-gateway-class-defaults";
     let defaults = kubectl.get(preset).await["data"]["service"].clone();
     assert!(defaults.as_str().unwrap().contains("port_80_health-probe"), "{defaults}");
@@ -127,35 +134,36 @@ async fn without_the_probe_annotations_a_gateway_hangs_and_with_them_it_answers_
     let probed = async || kubectl.get(service).await["metadata"]["annotations"][PROBE].is_string();
     until(async || !probed().await).await;
     // Azure's probe then requests `/`, and a redirect is not a healthy response either.
-    let patience = Duration::from_millis(300);
-    until(async || timeout(patience, get(&doors, "http", "httpbin", "/", &[])).await.is_err()).await;
-    let asked = tokio::spawn(async move { get(&doors, "http", "httpbin", "/", &[]).await.status().as_u16() });
+    let limit = Duration::from_millis(300);
+    until(async || timeout(limit, get(&listeners, "http", "httpbin", "/", &[])).await.is_err()).await;
+    let pending =
+        tokio::spawn(async move { get(&listeners, "http", "httpbin", "/", &[]).await.status().as_u16() });
     kubectl.merge(&gateway, &json!({ "spec": { "infrastructure": { "annotations": annotations } } })).await;
-    assert_eq!(asked.await.unwrap(), 301);
+    assert_eq!(pending.await.unwrap(), 301);
 }
 
 #[tokio::test]
-async fn a_new_certificate_is_served_to_new_connections_and_the_open_ones_go_on() {
-    let mut bench = serving().await;
-    let doors = bench.sim.doors();
-    let address = url(&doors, "https", "httpbin", "/get");
-    let open = client(&doors);
+async fn a_new_certificate_is_served_on_new_connections_and_open_ones_continue() {
+    let mut fixture = serving().await;
+    let listeners = fixture.sim.listeners();
+    let address = url(&listeners, "https", "httpbin", "/get");
+    let open = client(&listeners);
     let before = served(&open, &address).await;
-    bench.wish.certificate.given = Some(crate::settings::pfx("ec.pfx"));
-    bench.up_ready().await;
-    until(async || served(&client(&doors), &address).await != before).await;
+    fixture.settings.certificate.given = Some(crate::settings::pfx("ec.pfx"));
+    fixture.up_ready().await;
+    until(async || served(&client(&listeners), &address).await != before).await;
     assert_eq!(served(&open, &address).await, before, "the connection that was open is still the same one");
 }
 
 /// Returns the leaf of the connection on which a response arrived.
 async fn served(client: &Client, address: &str) -> Vec<u8> {
-    let answer = client.get(address).send().await.unwrap();
-    assert_eq!(answer.status(), 200);
-    let told =
-        answer.extensions().get::<reqwest::tls::TlsInfo>().unwrap().peer_certificate().unwrap().to_vec();
+    let response = client.get(address).send().await.unwrap();
+    assert_eq!(response.status(), 200);
+    let leaf =
+        response.extensions().get::<reqwest::tls::TlsInfo>().unwrap().peer_certificate().unwrap().to_vec();
     // Only a connection whose response was read completely is reused.
-    answer.bytes().await.unwrap();
-    told
+    response.bytes().await.unwrap();
+    leaf
 }
 
 /// Repeats the request until the condition holds.

@@ -1,10 +1,10 @@
 //! Verification from outside: it passes for a sound environment, and for each single fault exactly the right
 //! check fails.
 
-use crate::{bench::Bench, kubectl::Kubectl, settings};
+use crate::{fixture::Fixture, kubectl::Kubectl, settings};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use landfall_cloud::Ways;
-use landfall_diagnose::verify::{Bounds, CheckId, State, Verdict, Verification};
+use landfall_cloud::AddressMap;
+use landfall_diagnose::verify::{CheckId, State, Verdict, Verification, VerifyTimeouts};
 use landfall_sim::{Options, Speed};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -14,30 +14,32 @@ const ROUTES: &str = "/apis/gateway.networking.k8s.io/v1/namespaces/default/http
 const SECRET: &str = "/api/v1/namespaces/default/secrets/gateway-tls-secret";
 const CLASS: &str =
     "/apis/secrets-store.csi.x-k8s.io/v1/namespaces/default/secretproviderclasses/gateway-tls-cert-spc";
-const HOLDER: &str = "/apis/apps/v1/namespaces/default/deployments/tls-secret-sync";
+const SYNC_WORKLOAD: &str = "/apis/apps/v1/namespaces/default/deployments/tls-secret-sync";
 /// The timeout of a test that waits for a state.
-const WATCHDOG: Duration = Duration::from_secs(180);
+const TEST_TIMEOUT: Duration = Duration::from_secs(180);
 
-async fn traffic() -> Bench {
-    Bench::with(Options { speed: Speed::Instant, traffic: true, ..Options::default() }).await
+async fn traffic() -> Fixture {
+    Fixture::with(Options { speed: Speed::Instant, traffic: true, ..Options::default() }).await
 }
 
-async fn serving() -> Bench {
-    let bench = traffic().await;
-    bench.up_ready().await;
-    bench
+async fn serving() -> Fixture {
+    let fixture = traffic().await;
+    fixture.up_ready().await;
+    fixture
 }
 
 /// Runs all checks once.
-async fn prove(bench: &Bench) -> Verdict {
-    let bounds = Bounds { patience: Duration::ZERO, ..Bounds::default() };
-    let environment = bench.description(&bench.memory());
-    let verification = Verification::new(&bench.clouds, &environment, bounds).unwrap();
-    let ways = async || {
-        let doors = bench.sim.doors_open().await;
-        Ways::new(doors.into_iter().map(|((address, port), socket)| ((address.into(), port), socket)))
+async fn run_checks(fixture: &Fixture) -> Verdict {
+    let timeouts = VerifyTimeouts { retry_timeout: Duration::ZERO, ..VerifyTimeouts::default() };
+    let environment = fixture.description(&fixture.journal_state());
+    let verification = Verification::new(&fixture.clients, &environment, timeouts).unwrap();
+    let address_map = async || {
+        let listeners = fixture.sim.wait_for_listeners().await;
+        AddressMap::new(
+            listeners.into_iter().map(|((address, port), socket)| ((address.into(), port), socket)),
+        )
     };
-    verification.run(ways, &|_, _| {}).await.unwrap()
+    verification.run(address_map, &|_, _| {}).await.unwrap()
 }
 
 fn failed(verdict: &Verdict) -> Vec<&'static str> {
@@ -49,26 +51,26 @@ fn detail(verdict: &Verdict, check: CheckId) -> &str {
 }
 
 /// Repeats the checks until exactly these fail: an out-of-band change reaches the gateways with a delay.
-async fn fails(bench: &Bench, wanted: &[CheckId]) -> Verdict {
+async fn wait_for_failures(fixture: &Fixture, wanted: &[CheckId]) -> Verdict {
     let wanted: Vec<&str> = wanted.iter().map(|check| check.name()).collect();
     let mut last = None;
     let until = async {
         loop {
-            let verdict = prove(bench).await;
+            let verdict = run_checks(fixture).await;
             if failed(&verdict) == wanted {
                 return verdict;
             }
             last = Some(verdict);
         }
     };
-    let found = tokio::time::timeout(WATCHDOG, until).await;
+    let found = tokio::time::timeout(TEST_TIMEOUT, until).await;
     found.unwrap_or_else(|_| panic!("{wanted:?} did not fail by themselves: {last:#?}"))
 }
 
 /// Restores the environment with `up`.
-async fn mended(bench: &Bench) {
-    bench.up_ready().await;
-    assert!(fails(bench, &[]).await.holds());
+async fn restore(fixture: &Fixture) {
+    fixture.up_ready().await;
+    assert!(wait_for_failures(fixture, &[]).await.passes());
 }
 
 /// Changes the rules of a route by hand.
@@ -79,20 +81,20 @@ async fn edit(kubectl: &Kubectl, route: &str, change: impl FnOnce(&mut Value)) {
     kubectl.merge(&path, &json!({ "spec": { "rules": rules } })).await;
 }
 
-async fn zone(bench: &Bench) -> String {
-    let group = bench.path("/resourceGroups/rg-names");
-    bench.put(&group, json!({ "location": "eastus" })).await;
+async fn zone(fixture: &Fixture) -> String {
+    let group = fixture.path("/resourceGroups/rg-names");
+    fixture.put(&group, json!({ "location": "eastus" })).await;
     let id = format!("{group}/providers/Microsoft.Network/dnszones/{}", settings::DOMAIN);
-    bench.put(&id, json!({ "location": "global" })).await;
+    fixture.put(&id, json!({ "location": "global" })).await;
     id
 }
 
 #[tokio::test]
-async fn everything_that_is_promised_holds() {
-    let bench = traffic().await;
-    zone(&bench).await;
-    bench.up_ready().await;
-    let verdict = fails(&bench, &[]).await;
+async fn every_check_passes_in_a_healthy_environment() {
+    let fixture = traffic().await;
+    zone(&fixture).await;
+    fixture.up_ready().await;
+    let verdict = wait_for_failures(&fixture, &[]).await;
     assert!(verdict.checks.iter().all(|one| one.state == State::Ok), "{verdict:#?}");
     let names: Vec<CheckId> = verdict.checks.iter().map(|one| one.check).collect();
     assert_eq!(names, CheckId::ALL);
@@ -111,13 +113,13 @@ async fn everything_that_is_promised_holds() {
 }
 
 #[tokio::test]
-async fn each_route_that_is_broken_is_named_by_what_it_was_for() {
-    let bench = serving().await;
-    let kubectl = bench.kubectl().await;
+async fn each_broken_route_fails_its_check() {
+    let fixture = serving().await;
+    let kubectl = fixture.kubectl().await;
     kubectl.delete(&format!("{ROUTES}/echo-redirect")).await;
-    let verdict = fails(&bench, &[CheckId::Redirect]).await;
+    let verdict = wait_for_failures(&fixture, &[CheckId::Redirect]).await;
     assert!(detail(&verdict, CheckId::Redirect).contains("returns 404 instead of 301"), "{verdict:#?}");
-    mended(&bench).await;
+    restore(&fixture).await;
 
     for (stable, canary) in [(50, 50), (100, 0)] {
         edit(&kubectl, "echo-canary", |rules| {
@@ -125,36 +127,36 @@ async fn each_route_that_is_broken_is_named_by_what_it_was_for() {
             rules[0]["backendRefs"][1]["weight"] = json!(canary);
         })
         .await;
-        fails(&bench, &[CheckId::Canary]).await;
+        wait_for_failures(&fixture, &[CheckId::Canary]).await;
     }
     edit(&kubectl, "echo-headers", |rules| {
         rules.as_array_mut().unwrap().remove(0);
     })
     .await;
-    let verdict = fails(&bench, &[CheckId::Canary, CheckId::HeaderRouting]).await;
+    let verdict = wait_for_failures(&fixture, &[CheckId::Canary, CheckId::HeaderRouting]).await;
     let headers = detail(&verdict, CheckId::HeaderRouting);
     assert!(headers.contains("got echo-v1 instead of echo-v2 in 10 of 10"), "{headers}");
-    mended(&bench).await;
+    restore(&fixture).await;
 
     edit(&kubectl, "echo-headers", |rules| {
         rules.as_array_mut().unwrap().remove(0);
     })
     .await;
-    fails(&bench, &[CheckId::HeaderRouting]).await;
-    mended(&bench).await;
+    wait_for_failures(&fixture, &[CheckId::HeaderRouting]).await;
+    restore(&fixture).await;
 
     edit(&kubectl, "app-paths", |rules| {
         rules.as_array_mut().unwrap().remove(1);
     })
     .await;
-    let verdict = fails(&bench, &[CheckId::PathRouting]).await;
+    let verdict = wait_for_failures(&fixture, &[CheckId::PathRouting]).await;
     assert!(detail(&verdict, CheckId::PathRouting).contains("/v2"), "{verdict:#?}");
-    mended(&bench).await;
+    restore(&fixture).await;
     edit(&kubectl, "app-paths", |rules| {
         rules[2]["filters"][0]["urlRewrite"]["path"]["replacePrefixMatch"] = json!("/anything");
     })
     .await;
-    let verdict = fails(&bench, &[CheckId::PathRouting]).await;
+    let verdict = wait_for_failures(&fixture, &[CheckId::PathRouting]).await;
     assert!(
         detail(&verdict, CheckId::PathRouting).contains("arrived as /anything/anything/"),
         "{verdict:#?}"
@@ -162,119 +164,120 @@ async fn each_route_that_is_broken_is_named_by_what_it_was_for() {
 }
 
 #[tokio::test]
-async fn a_certificate_that_is_not_the_vaults_newest_is_named_and_nothing_else() {
-    let bench = serving().await;
-    let kubectl = bench.kubectl().await;
+async fn a_certificate_other_than_the_newest_fails_only_its_check() {
+    let fixture = serving().await;
+    let kubectl = fixture.kubectl().await;
     // A class with file names that do not exist in the mount keeps the driver from writing the Secret.
     let mut objects = kubectl.get(CLASS).await["spec"]["secretObjects"].clone();
     for one in objects[0]["data"].as_array_mut().unwrap() {
         one["objectName"] = json!("nobodys");
     }
     kubectl.merge(CLASS, &json!({ "spec": { "secretObjects": objects } })).await;
-    let made = rcgen::generate_simple_self_signed([format!("*.{}", settings::DOMAIN)]).unwrap();
-    let (crt, key) = (STANDARD.encode(made.cert.pem()), STANDARD.encode(made.signing_key.serialize_pem()));
+    let generated = rcgen::generate_simple_self_signed([format!("*.{}", settings::DOMAIN)]).unwrap();
+    let (crt, key) =
+        (STANDARD.encode(generated.cert.pem()), STANDARD.encode(generated.signing_key.serialize_pem()));
     kubectl.merge(SECRET, &json!({ "data": { "tls.crt": crt, "tls.key": key } })).await;
-    let verdict = fails(&bench, &[CheckId::Certificate]).await;
+    let verdict = wait_for_failures(&fixture, &[CheckId::Certificate]).await;
     let certificate = detail(&verdict, CheckId::Certificate);
     assert!(certificate.contains("the vault's newest version is SHA-1"), "{certificate}");
     let blocked =
         verdict.checks.iter().filter(|one| one.state == State::Blocked { by: CheckId::Certificate });
     assert_eq!(blocked.count(), 5, "what needs a trusted connection is not asked: {verdict:#?}");
-    mended(&bench).await;
+    restore(&fixture).await;
 
     kubectl.merge(CLASS, &json!({ "spec": { "secretObjects": objects } })).await;
     let other = settings::pfx("ec.pfx");
-    let vault = bench.clouds.vaults.at(&vault_uri(&bench)).unwrap();
+    let vault = fixture.clients.vaults.at(&vault_uri(&fixture)).unwrap();
     vault.import("gateway-tls-cert", other.pfx().expose(), other.password().expose()).await.unwrap();
-    let verdict = fails(&bench, &[CheckId::Certificate]).await;
+    let verdict = wait_for_failures(&fixture, &[CheckId::Certificate]).await;
     assert!(detail(&verdict, CheckId::Certificate).contains("serves SHA-1"), "{verdict:#?}");
 }
 
-fn vault_uri(bench: &Bench) -> String {
-    let output = bench.memory().past("key-vault").unwrap().output.clone().unwrap();
+fn vault_uri(fixture: &Fixture) -> String {
+    let output = fixture.journal_state().step_state("key-vault").unwrap().output.clone().unwrap();
     output["uri"].as_str().unwrap().to_owned()
 }
 
 #[tokio::test]
-async fn a_secret_that_is_gone_or_of_another_type_or_nobodys_is_named_and_nothing_else() {
-    let bench = serving().await;
-    let kubectl = bench.kubectl().await;
+async fn a_missing_mistyped_or_unmanaged_secret_fails_only_its_check() {
+    let fixture = serving().await;
+    let kubectl = fixture.kubectl().await;
     let secret = kubectl.get(SECRET).await;
-    kubectl.delete(HOLDER).await;
-    let verdict = fails(&bench, &[CheckId::TlsSecret]).await;
+    kubectl.delete(SYNC_WORKLOAD).await;
+    let verdict = wait_for_failures(&fixture, &[CheckId::TlsSecret]).await;
     assert_eq!(detail(&verdict, CheckId::TlsSecret), "Secret gateway-tls-secret does not exist");
 
-    let by_hand = |kind: &str| {
+    let unmanaged_secret = |kind: &str| {
         json!({
             "apiVersion": "v1", "kind": "Secret", "type": kind, "data": secret["data"],
             "metadata": { "name": "gateway-tls-secret", "namespace": "default" },
         })
     };
-    kubectl.apply(SECRET, &by_hand("kubernetes.io/tls")).await;
-    let verdict = fails_saying(&bench, CheckId::TlsSecret, "is not synced").await;
+    kubectl.apply(SECRET, &unmanaged_secret("kubernetes.io/tls")).await;
+    let verdict = wait_for_failure_detail(&fixture, CheckId::TlsSecret, "is not synced").await;
     let others = verdict.checks.iter().filter(|one| one.check != CheckId::TlsSecret);
     assert!(others.clone().all(|one| matches!(one.state, State::Ok | State::Skipped)), "{verdict:#?}");
 
     kubectl.delete(SECRET).await;
-    kubectl.apply(SECRET, &by_hand("Opaque")).await;
-    fails_saying(&bench, CheckId::TlsSecret, "is of type Opaque").await;
+    kubectl.apply(SECRET, &unmanaged_secret("Opaque")).await;
+    wait_for_failure_detail(&fixture, CheckId::TlsSecret, "is of type Opaque").await;
 }
 
 /// Like `fails`, until the check contains these words.
-async fn fails_saying(bench: &Bench, check: CheckId, words: &str) -> Verdict {
+async fn wait_for_failure_detail(fixture: &Fixture, check: CheckId, words: &str) -> Verdict {
     let mut last = None;
     let until = async {
         loop {
-            let verdict = fails(bench, &[check]).await;
+            let verdict = wait_for_failures(fixture, &[check]).await;
             if detail(&verdict, check).contains(words) {
                 return verdict;
             }
             last = Some(verdict);
         }
     };
-    let found = tokio::time::timeout(WATCHDOG, until).await;
+    let found = tokio::time::timeout(TEST_TIMEOUT, until).await;
     found.unwrap_or_else(|_| panic!("{} does not say {words}: {last:#?}", check.name()))
 }
 
 #[tokio::test]
-async fn a_gateway_whose_probe_finds_nobody_is_said_to_be_silent() {
-    let bench = serving().await;
-    let kubectl = bench.kubectl().await;
+async fn a_gateway_with_a_failing_probe_is_reported_as_unreachable() {
+    let fixture = serving().await;
+    let kubectl = fixture.kubectl().await;
     let gateway = format!("{GATEWAYS}/httpbin-gateway");
     let annotations = kubectl.get(&gateway).await["spec"]["infrastructure"]["annotations"].clone();
     let none: Value = annotations.as_object().unwrap().keys().map(|key| (key.clone(), Value::Null)).collect();
     let preset = "/api/v1/namespaces/aks-istio-system/configmaps/istio-gateway-class-defaults";
     kubectl.merge(preset, &json!({ "data": { "service": null } })).await;
     kubectl.merge(&gateway, &json!({ "spec": { "infrastructure": { "annotations": none } } })).await;
-    let verdict = fails(&bench, &[CheckId::Gateways]).await;
-    let said = verdict.checks.iter().find(|one| one.check == CheckId::Gateways).unwrap();
-    assert!(said.detail.contains("no response within 5 s on port 80"), "{said:#?}");
-    assert!(said.hint.as_ref().unwrap().contains("probe"), "{said:#?}");
+    let verdict = wait_for_failures(&fixture, &[CheckId::Gateways]).await;
+    let gateways = verdict.checks.iter().find(|one| one.check == CheckId::Gateways).unwrap();
+    assert!(gateways.detail.contains("no response within 5 s on port 80"), "{gateways:#?}");
+    assert!(gateways.hint.as_ref().unwrap().contains("probe"), "{gateways:#?}");
 }
 
 #[tokio::test]
-async fn a_record_that_leads_elsewhere_or_is_missing_is_named_and_nothing_else() {
-    let bench = traffic().await;
-    let zone = zone(&bench).await;
-    bench.up_ready().await;
+async fn a_wrong_or_missing_record_fails_only_its_check() {
+    let fixture = traffic().await;
+    let zone = zone(&fixture).await;
+    fixture.up_ready().await;
     let record = format!("{zone}/A/echo");
     let elsewhere = json!({ "TTL": 300, "ARecords": [{ "ipv4Address": "203.0.113.9" }] });
-    bench.put(&record, json!({ "properties": elsewhere })).await;
-    let verdict = fails(&bench, &[CheckId::Dns]).await;
+    fixture.put(&record, json!({ "properties": elsewhere })).await;
+    let verdict = wait_for_failures(&fixture, &[CheckId::Dns]).await;
     assert!(detail(&verdict, CheckId::Dns).contains("is 203.0.113.9 in zone"), "{verdict:#?}");
-    bench.delete(&record).await;
-    let verdict = fails_saying(&bench, CheckId::Dns, "has no A record").await;
-    assert!(!verdict.holds());
+    fixture.delete(&record).await;
+    let verdict = wait_for_failure_detail(&fixture, CheckId::Dns, "has no A record").await;
+    assert!(!verdict.passes());
 }
 
 #[tokio::test]
-async fn what_the_users_own_manifests_promise_is_derived_from_them() {
-    let mut bench = traffic().await;
-    bench.wish.certificate.given = Some(settings::pfx("rsa-chain.pfx"));
-    bench.wish.manifests = settings::manifests(OWN);
-    bench.up_ready().await;
-    let verdict = fails(&bench, &[]).await;
-    assert!(verdict.holds(), "{verdict:#?}");
+async fn checks_are_derived_from_the_users_own_manifests() {
+    let mut fixture = traffic().await;
+    fixture.settings.certificate.given = Some(settings::pfx("rsa-chain.pfx"));
+    fixture.settings.manifests = settings::manifests(OWN);
+    fixture.up_ready().await;
+    let verdict = wait_for_failures(&fixture, &[]).await;
+    assert!(verdict.passes(), "{verdict:#?}");
     let skipped = verdict.checks.iter().filter(|one| one.state == State::Skipped);
     let skipped: Vec<&str> = skipped.map(|one| one.check.name()).collect();
     assert_eq!(skipped, ["any-path", "canary", "header-routing", "dns"], "{verdict:#?}");

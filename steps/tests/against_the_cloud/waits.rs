@@ -1,127 +1,134 @@
 //! Waits during an outage of the cloud: they continue until their own timeout.
 
-use crate::bench::{Bench, Told};
+use crate::fixture::{Fixture, RunResult};
 use landfall_engine::{How, Outcome};
-use landfall_sim::{Line, Options, Speed, fault::Armed};
-use landfall_steps::{deployment, preflight::Concern};
+use landfall_sim::{Options, RequestRecord, Speed, fault::Armed};
+use landfall_steps::{deployment, preflight::PreflightCheckId};
 use serde_json::json;
 
 /// More consecutive failures than the retries of one request.
-const SILENCE: u32 = 9;
+const OUTAGE: u32 = 9;
 /// So many that several consecutive polls fail, with heartbeats between them.
-const LONG_SILENCE: u32 = 24;
+const LONG_OUTAGE: u32 = 24;
 
 /// Arms a fault.
-pub fn arm(bench: &Bench, text: &str) {
-    bench.sim.change(|world, _| world.faults.armed.push(Armed::read(text).unwrap())).unwrap();
+pub fn arm(fixture: &Fixture, text: &str) {
+    fixture.sim.change(|state, _| state.faults.armed.push(Armed::read(text).unwrap())).unwrap();
 }
 
 /// Waits until the cloud has received this number of requests with this verb and a path that contains this,
 /// without case.
-async fn seen(bench: &Bench, mark: usize, method: &str, part: &str, times: usize) {
+async fn wait_for_requests(fixture: &Fixture, mark: usize, method: &str, part: &str, times: usize) {
     let part = part.to_ascii_lowercase();
-    let fits = |line: &Line| {
+    let fits = |line: &RequestRecord| {
         line.method == method && line.status < 400 && line.path.to_ascii_lowercase().contains(&part)
     };
-    while bench.sim.ledger().into_iter().skip(mark).filter(|line| fits(line)).count() < times {
+    while fixture.sim.request_log().into_iter().skip(mark).filter(|line| fits(line)).count() < times {
         tokio::task::yield_now().await;
     }
 }
 
 /// Runs `up`, and lets the polls of a resource fail after this number of requests for it.
-async fn up_with_silence(bench: &Bench, after: (&str, &str, usize), place: &str) -> Told {
-    up_with_failures(bench, after, place, SILENCE).await
+async fn up_with_outage(fixture: &Fixture, after: (&str, &str, usize), place: &str) -> RunResult {
+    up_with_failures(fixture, after, place, OUTAGE).await
 }
 
-async fn up_with_failures(bench: &Bench, after: (&str, &str, usize), place: &str, failures: u32) -> Told {
-    let mark = bench.mark();
-    let silence = async {
-        seen(bench, mark, after.0, after.1, after.2).await;
-        arm(bench, &format!("server-error@GET {place}*{failures}"));
+async fn up_with_failures(
+    fixture: &Fixture,
+    after: (&str, &str, usize),
+    place: &str,
+    failures: u32,
+) -> RunResult {
+    let mark = fixture.mark();
+    let outage = async {
+        wait_for_requests(fixture, mark, after.0, after.1, after.2).await;
+        arm(fixture, &format!("server-error@GET {place}*{failures}"));
     };
-    let (told, ()) = tokio::join!(bench.up_ready(), silence);
-    told
+    let (result, ()) = tokio::join!(fixture.up_ready(), outage);
+    result
 }
 
-fn says_so(told: &Told, step: &str) {
-    let said = told.notes(step).iter().any(|note| note.contains("cannot read the state now"));
-    assert!(said, "{:?}", told.notes(step));
+fn assert_outage_noted(result: &RunResult, step: &str) {
+    let noted = result.notes(step).iter().any(|note| note.contains("cannot read the state now"));
+    assert!(noted, "{:?}", result.notes(step));
 }
 
 #[tokio::test]
-async fn a_vault_is_waited_for_through_a_silence() {
-    let bench = Bench { whole: false, ..Bench::at_speed(60.0).await };
+async fn waiting_for_a_vault_survives_an_outage() {
+    let fixture = Fixture { whole: false, ..Fixture::at_speed(60.0).await };
     let vault = "vaults/kv-demo-4711";
-    let told = up_with_silence(&bench, ("PUT", vault, 1), vault).await;
-    assert_eq!(told.how("key-vault"), Some(How::Created));
-    says_so(&told, "key-vault");
+    let result = up_with_outage(&fixture, ("PUT", vault, 1), vault).await;
+    assert_eq!(result.how("key-vault"), Some(How::Created));
+    assert_outage_noted(&result, "key-vault");
 }
 
 #[tokio::test]
-async fn a_group_that_is_going_away_is_waited_for_through_a_silence() {
-    let mut bench = Bench { whole: false, ..Bench::at_speed(60.0).await };
+async fn waiting_for_a_group_deletion_survives_an_outage() {
+    let mut fixture = Fixture { whole: false, ..Fixture::at_speed(60.0).await };
     // Without preflight, the counted polls are the step's own.
-    bench.wish.skip_preflight = Concern::ALL.into();
-    let id = bench.make_group("westeurope").await;
+    fixture.settings.skip_preflight = PreflightCheckId::ALL.into();
+    let id = fixture.create_group("westeurope").await;
     let space = json!({ "addressSpace": { "addressPrefixes": ["10.9.0.0/16"] } });
-    bench.put(&bench.network_id(), json!({ "location": "westeurope", "properties": space })).await;
-    bench.delete(&id).await;
-    let told = up_with_silence(&bench, ("GET", "resourcegroups/rg-demo", 2), "resourcegroups/rg-demo").await;
-    assert_eq!(told.how("resource-group"), Some(How::Created));
-    says_so(&told, "resource-group");
+    fixture.put(&fixture.network_id(), json!({ "location": "westeurope", "properties": space })).await;
+    fixture.delete(&id).await;
+    let result =
+        up_with_outage(&fixture, ("GET", "resourcegroups/rg-demo", 2), "resourcegroups/rg-demo").await;
+    assert_eq!(result.how("resource-group"), Some(How::Created));
+    assert_outage_noted(&result, "resource-group");
 }
 
 #[tokio::test]
-async fn providers_are_waited_for_through_a_silence() {
+async fn waiting_for_providers_survives_an_outage() {
     let unregistered = vec!["Microsoft.ContainerService".to_owned(), "Microsoft.KeyVault".to_owned()];
     let options = Options { speed: Speed::Times(15.0), unregistered, ..Options::default() };
-    let bench = Bench { whole: false, ..Bench::with(options).await };
-    let listed = format!("{}/providers", bench.clouds.azure.id());
-    let told = up_with_failures(&bench, ("POST", "/register", 2), &listed, LONG_SILENCE).await;
-    says_so(&told, "features");
+    let fixture = Fixture { whole: false, ..Fixture::with(options).await };
+    let listed = format!("{}/providers", fixture.clients.azure.id());
+    let result = up_with_failures(&fixture, ("POST", "/register", 2), &listed, LONG_OUTAGE).await;
+    assert_outage_noted(&result, "features");
 }
 
 #[tokio::test]
-async fn a_cluster_that_is_deleted_is_waited_for_through_a_silence() {
-    let bench = Bench::at_speed(300.0).await;
-    bench.up_ready().await;
-    let mark = bench.mark();
-    let silence = async {
-        seen(&bench, mark, "DELETE", "managedClusters/aks-demo", 1).await;
-        arm(&bench, &format!("server-error@GET managedclusters/aks-demo*{SILENCE}"));
+async fn waiting_for_a_cluster_deletion_survives_an_outage() {
+    let fixture = Fixture::at_speed(300.0).await;
+    fixture.up_ready().await;
+    let mark = fixture.mark();
+    let outage = async {
+        wait_for_requests(&fixture, mark, "DELETE", "managedClusters/aks-demo", 1).await;
+        arm(&fixture, &format!("server-error@GET managedclusters/aks-demo*{OUTAGE}"));
     };
-    tokio::join!(bench.down_ready(), silence);
-    assert_eq!(bench.get(&bench.cluster_id()).await, json!(null));
+    tokio::join!(fixture.down_ready(), outage);
+    assert_eq!(fixture.get(&fixture.cluster_id()).await, json!(null));
 }
 
 #[tokio::test]
-async fn the_secret_is_waited_for_while_the_cluster_does_not_answer() {
-    let bench = Bench::at_speed(120.0).await;
-    let told =
-        up_with_silence(&bench, ("PATCH", "secretproviderclasses", 1), "namespaces/default/secrets").await;
-    assert_eq!(told.how("tls-secret"), Some(How::Created));
+async fn waiting_for_the_secret_survives_an_unreachable_cluster() {
+    let fixture = Fixture::at_speed(120.0).await;
+    let result =
+        up_with_outage(&fixture, ("PATCH", "secretproviderclasses", 1), "namespaces/default/secrets").await;
+    assert_eq!(result.how("tls-secret"), Some(How::Created));
 }
 
 #[tokio::test]
-async fn a_provider_whose_registration_is_late_delays_what_needs_it() {
+async fn a_late_provider_registration_delays_its_dependants() {
     let unregistered = vec!["Microsoft.Network".to_owned()];
-    let bench = Bench::with(Options { speed: Speed::Times(60.0), unregistered, ..Options::default() }).await;
-    let (mut graph, _) = deployment(&bench.clouds, &bench.wish, &bench.teardown);
+    let fixture =
+        Fixture::with(Options { speed: Speed::Times(60.0), unregistered, ..Options::default() }).await;
+    let (mut graph, _) = deployment(&fixture.clients, &fixture.settings, &fixture.teardown);
     graph.only(&["resource-group", "network"]);
     // The registration arrives only after the service has refused the write without it.
     let register = async {
-        let refused = |line: &Line| line.status == 409 && line.path.ends_with("/vnet-demo");
-        while !bench.sim.ledger().iter().any(refused) {
+        let refused = |line: &RequestRecord| line.status == 409 && line.path.ends_with("/vnet-demo");
+        while !fixture.sim.request_log().iter().any(refused) {
             tokio::task::yield_now().await;
         }
-        bench.clouds.azure.register_provider("Microsoft.Network").await.unwrap();
+        fixture.clients.azure.register_provider("Microsoft.Network").await.unwrap();
     };
-    let (told, _) = tokio::join!(bench.walk(&graph, |_| false), register);
-    assert_eq!(told.report.outcome, Outcome::Ready, "{:#?}", told.report.errors);
-    assert_eq!(told.how("network"), Some(How::Created));
+    let (result, _) = tokio::join!(fixture.run_graph(&graph, |_| false), register);
+    assert_eq!(result.report.outcome, Outcome::Ready, "{:#?}", result.report.errors);
+    assert_eq!(result.how("network"), Some(How::Created));
     assert!(
-        told.notes("network").iter().any(|note| note.contains("registration")),
+        result.notes("network").iter().any(|note| note.contains("registration")),
         "{:?}",
-        told.notes("network")
+        result.notes("network")
     );
 }

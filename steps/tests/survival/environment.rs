@@ -1,16 +1,18 @@
 //! One environment in one simulated cloud: its folder, its clients, and its runs, which may be cut short.
 
-use crate::{carrier::Inside, settings, still::Still};
+use crate::{settings, snapshot::Snapshot, transport::ObservedTransport};
 use landfall_cloud::{
-    Arm, Credential, Endpoints, Meter, Roots, Secret, SignIn, SignInFacts, Vaults, arm::Azure,
+    ArmClient, Credential, Endpoints, RequestCounter, Roots, Secret, SignIn, SignInFacts, Vaults,
+    arm::SubscriptionClient,
 };
-use landfall_diagnose::rotation_links::RotationDiagnosis;
+use landfall_diagnose::rotation_diagnosis::RotationDiagnosis;
 use landfall_engine::{
-    EnvironmentKey, Event, Graph, Journal, OpenError, Outcome, Pace, Report, Run, StepError, Stop, down, up,
+    EnvironmentKey, Event, Graph, Journal, OpenError, Outcome, Report, Run, StepError, Stop, TimeScale, down,
+    up,
 };
-use landfall_sim::{InProcess, Options, Speed, clock::Moment, fault::Armed, world::World};
+use landfall_sim::{InProcess, Options, Speed, clock::SimTime, fault::Armed, state::CloudState};
 use landfall_steps::{
-    Clouds, Clusters, deployment,
+    Clients, Clusters, deployment,
     settings::{Renewal, Settings, Teardown},
 };
 use std::{
@@ -22,7 +24,7 @@ use tempfile::TempDir;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 /// The initial time of every simulated cloud: 23 November 2026, nine o'clock.
-pub const BEGINNING: Moment = Moment(1_795_424_400_000);
+pub const START_TIME: SimTime = SimTime(1_795_424_400_000);
 
 /// The command of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,9 +37,9 @@ pub enum Command {
 
 /// An environment and its simulated cloud.
 pub struct Environment {
-    pub world: InProcess,
-    pub carrier: Arc<Inside>,
-    pub wish: Settings,
+    pub sim: InProcess,
+    pub transport: Arc<ObservedTransport>,
+    pub settings: Settings,
     pub home: TempDir,
     pub teardown: Teardown,
 }
@@ -66,42 +68,42 @@ fn home() -> TempDir {
 }
 
 /// Returns a fresh simulated cloud, created once: all differences between clouds come later.
-pub fn fresh() -> World {
-    static FRESH: OnceLock<World> = OnceLock::new();
-    let make = || InProcess::world(&Options { seed: Some(7), ..Options::default() }, BEGINNING).unwrap();
+pub fn fresh() -> CloudState {
+    static FRESH: OnceLock<CloudState> = OnceLock::new();
+    let make = || InProcess::state(&Options { seed: Some(7), ..Options::default() }, START_TIME).unwrap();
     FRESH.get_or_init(make).clone()
 }
 
 impl Environment {
     /// Creates an unused environment in this simulated cloud.
-    pub fn new(world: World, at: Moment, speed: Speed) -> Self {
-        let world = InProcess::resume(world, at, speed).unwrap();
+    pub fn new(sim: CloudState, at: SimTime, speed: Speed) -> Self {
+        let sim = InProcess::resume(sim, at, speed).unwrap();
         let home = home();
         Self {
-            carrier: Inside::new(world.clone()),
-            wish: settings::demo(home.path()),
-            world,
+            transport: ObservedTransport::new(sim.clone()),
+            settings: settings::demo(home.path()),
+            sim,
             home,
             teardown: Teardown::default(),
         }
     }
 
     /// Restores an environment from a snapshot.
-    pub fn at(still: &Still, speed: Speed) -> Self {
-        let here = Self::new(still.world.as_ref().clone(), still.at, speed);
-        still.lay_out(here.home.path());
-        here
+    pub fn from_snapshot(snapshot: &Snapshot, speed: Speed) -> Self {
+        let env = Self::new(snapshot.sim.as_ref().clone(), snapshot.at, speed);
+        snapshot.write_files(env.home.path());
+        env
     }
 
     /// Resets to the state of a new process: no connection, and no state except its files.
     pub fn restart(&mut self) {
-        self.carrier = Inside::new(self.world.clone());
+        self.transport = ObservedTransport::new(self.sim.clone());
     }
 
     /// Disarms all faults, and lets the traffic continue.
-    pub fn calm(&mut self) {
+    pub fn clear_faults(&mut self) {
         self.restart();
-        self.world.change(|world, _| world.faults.armed.clear()).unwrap();
+        self.sim.change(|sim, _| sim.faults.armed.clear()).unwrap();
     }
 
     /// Appends a part of an entry to the journal, like a process that crashes during a write.
@@ -118,7 +120,7 @@ impl Environment {
     /// Arms faults, each by its text.
     pub fn arm(&self, faults: &[&str]) {
         let read: Vec<Armed> = faults.iter().map(|text| Armed::read(text).unwrap()).collect();
-        self.world.change(|world, _| world.faults.armed.extend(read)).unwrap();
+        self.sim.change(|sim, _| sim.faults.armed.extend(read)).unwrap();
     }
 
     pub fn state(&self) -> PathBuf {
@@ -132,10 +134,10 @@ impl Environment {
 
     /// Like `run`, with a changed graph.
     pub async fn run_with(&self, command: Command, change: impl FnOnce(&mut Graph)) -> End {
-        let clouds = self.clouds();
-        let mut graph = self.graph_of(&clouds, command);
+        let clients = self.clients();
+        let mut graph = self.graph_of(&clients, command);
         change(&mut graph);
-        let (run, events) = self.open(command, &clouds).await;
+        let (run, events) = self.open(command, &clients).await;
         let walk = async {
             let report = match command {
                 Command::Up | Command::Rotate => up(&graph, &run).await,
@@ -145,67 +147,67 @@ impl Environment {
         };
         tokio::select! {
             biased;
-            () = self.carrier.stopped() => End::Cut,
+            () = self.transport.stopped() => End::Cut,
             report = walk => {
                 drop(run);
-                End::Reported(report, heard(events).await)
+                End::Reported(report, received_events(events).await)
             }
         }
     }
 
     /// Runs to a successful end, or returns the reason why not.
-    pub async fn ready(&self, command: Command) -> Result<Report, String> {
+    pub async fn run_to_success(&self, command: Command) -> Result<Report, String> {
         match self.run(command).await {
             End::Reported(report, _) if report.outcome == Outcome::Ready => Ok(report),
-            End::Reported(report, _) => Err(format!("{command:?} failed: {}", told(&report))),
+            End::Reported(report, _) => Err(format!("{command:?} failed: {}", report_text(&report))),
             End::Cut => Err(format!("{command:?} was cut off")),
         }
     }
 
     /// Returns the whole deployment.
-    pub fn graph(&self, clouds: &Clouds) -> Graph {
-        deployment(clouds, &self.wish, &self.teardown).0
+    pub fn graph(&self, clients: &Clients) -> Graph {
+        deployment(clients, &self.settings, &self.teardown).0
     }
 
     /// Returns the deployment for a command. As in the program, an incomplete rotation continues instead of a
     /// new one.
-    fn graph_of(&self, clouds: &Clouds, command: Command) -> Graph {
-        let mut wish = self.wish.clone();
+    fn graph_of(&self, clients: &Clients, command: Command) -> Graph {
+        let mut settings = self.settings.clone();
         if command == Command::Rotate {
-            let (_, resources) = deployment(clouds, &wish, &self.teardown);
+            let (_, resources) = deployment(clients, &settings, &self.teardown);
             let memory = Journal::read(&self.state()).unwrap().map(|(_, memory)| memory).unwrap_or_default();
-            let unfinished = landfall_steps::unfinished(resources.records(), &memory).is_some();
-            wish.certificate.renewal = (!unfinished).then_some(Renewal::Now);
+            let unfinished = landfall_steps::unfinished_rotation(resources.records(), &memory).is_some();
+            settings.certificate.renewal = (!unfinished).then_some(Renewal::Now);
         }
-        deployment(clouds, &wish, &self.teardown).0
+        deployment(clients, &settings, &self.teardown).0
     }
 
-    async fn open(&self, command: Command, clouds: &Clouds) -> (Run, UnboundedReceiver<Event>) {
+    async fn open(&self, command: Command, clients: &Clients) -> (Run, UnboundedReceiver<Event>) {
         let (send, receive) = unbounded_channel();
         let key = EnvironmentKey {
             cloud: "sim".to_owned(),
-            subscription: clouds.azure.id().to_owned(),
-            environment: self.wish.environment.clone(),
+            subscription: clients.azure.id().to_owned(),
+            environment: self.settings.environment.clone(),
         };
-        let word = match command {
+        let command_name = match command {
             Command::Up => "up",
             Command::Down => "down",
             Command::Rotate => "rotate",
         };
         let journal = loop {
-            match Journal::open(&self.state(), word, &key, "0.1.0") {
+            match Journal::open(&self.state(), command_name, &key, "0.1.0") {
                 // The tasks of a cut-off run release the journal at their next poll.
                 Err(OpenError::Locked { .. }) => tokio::task::yield_now().await,
                 opened => break opened.unwrap(),
             }
         };
-        let pace = Pace::new(self.world.facts().pace);
-        (Run { journal: journal.into(), pace, stop: Stop::new(), events: send }, receive)
+        let time_scale = TimeScale::new(self.sim.connection().time_scale);
+        (Run { journal: journal.into(), time_scale, stop: Stop::new(), events: send }, receive)
     }
 
     /// Creates the clients again, as a new process does.
-    pub fn clouds(&self) -> Clouds {
-        let facts = self.world.facts().clone();
+    pub fn clients(&self) -> Clients {
+        let facts = self.sim.connection().clone();
         let endpoints = Endpoints {
             login: facts.login.parse().unwrap(),
             arm: facts.arm.parse().unwrap(),
@@ -213,40 +215,43 @@ impl Environment {
             vault_suffix: facts.vault_suffix,
             vault_audience: facts.vault_audience,
             roots: Roots::System,
-            pace: facts.pace,
-            carrier: Some(self.carrier.clone()),
+            time_scale: facts.time_scale,
+            transport: Some(self.transport.clone()),
         };
         let sign_in = SignIn::ServicePrincipal {
             tenant: facts.tenant,
             client_id: facts.client_id,
             secret: Secret::new(facts.client_secret),
         };
-        let meter = Meter::new();
-        let credential = Credential::new(&sign_in, &SignInFacts::default(), &endpoints, &meter).unwrap();
-        let arm = Arm::new(&endpoints, &credential, &meter, "11111111-2222-4333-8444-555555555555").unwrap();
-        let azure = Azure::new(arm, facts.subscription);
-        Clouds {
-            clusters: Clusters::new(azure.clone(), &endpoints, meter.clone()),
-            vaults: Vaults::new(&endpoints, &credential, &meter).unwrap(),
+        let request_counter = RequestCounter::new();
+        let credential =
+            Credential::new(&sign_in, &SignInFacts::default(), &endpoints, &request_counter).unwrap();
+        let arm =
+            ArmClient::new(&endpoints, &credential, &request_counter, "11111111-2222-4333-8444-555555555555")
+                .unwrap();
+        let azure = SubscriptionClient::new(arm, facts.subscription);
+        Clients {
+            clusters: Clusters::new(azure.clone(), &endpoints, request_counter.clone()),
+            vaults: Vaults::new(&endpoints, &credential, &request_counter).unwrap(),
             sync_diagnosis: std::sync::Arc::new(RotationDiagnosis),
             azure,
         }
     }
 }
 
-async fn heard(mut events: UnboundedReceiver<Event>) -> Vec<Event> {
-    let mut heard = Vec::new();
+async fn received_events(mut events: UnboundedReceiver<Event>) -> Vec<Event> {
+    let mut received_events = Vec::new();
     while let Some(event) = events.recv().await {
-        heard.push(event);
+        received_events.push(event);
     }
-    heard
+    received_events
 }
 
 /// Formats the failures of a run, one per line.
-pub fn told(report: &Report) -> String {
+pub fn report_text(report: &Report) -> String {
     let line = |(step, error): &(String, StepError)| {
         let causes = error.causes.join(": ");
-        format!("{step}: {:?}: failed to {}: {causes} ({:?})", error.kind, error.message, error.residue)
+        format!("{step}: {:?}: failed to {}: {causes} ({:?})", error.kind, error.message, error.leftover)
     };
     report.errors.iter().map(line).collect::<Vec<_>>().join("\n  ")
 }

@@ -1,7 +1,7 @@
 //! The lasting state of a simulated cloud, without the differences between two equivalent clouds: ids, ETags,
 //! times, random names.
 
-use landfall_sim::{Line, world::World};
+use landfall_sim::{RequestRecord, state::CloudState};
 use regex_lite::Regex;
 use serde_json::{Map, Value, json};
 use std::{
@@ -10,7 +10,7 @@ use std::{
 };
 
 /// Kinds whose objects have random names, or come and go during a cluster's lifetime.
-const PASSING: [&str; 9] = [
+const TRANSIENT_KINDS: [&str; 9] = [
     "pods",
     "replicasets.apps",
     "events",
@@ -23,7 +23,7 @@ const PASSING: [&str; 9] = [
 ];
 
 /// Fields with counters or times of writes.
-const VOLATILE: [&str; 23] = [
+const VOLATILE_FIELDS: [&str; 23] = [
     "etag",
     "eTag",
     "uid",
@@ -52,20 +52,20 @@ const VOLATILE: [&str; 23] = [
 ];
 
 /// Returns the lasting state by name.
-pub fn of(world: &World) -> BTreeMap<String, Value> {
-    let all = serde_json::to_value(world).unwrap();
+pub fn collect(sim: &CloudState) -> BTreeMap<String, Value> {
+    let all = serde_json::to_value(sim).unwrap();
     let mut found = BTreeMap::new();
     for family in ["groups", "networks", "dns", "vaults"] {
         flatten(&mut found, family, &all[family], 3);
     }
     for (id, cluster) in all["clusters"]["all"].as_object().into_iter().flatten() {
-        found.insert(format!("cluster {id}"), plain(&cluster["resource"]));
+        found.insert(format!("cluster {id}"), normalize(&cluster["resource"]));
         for (kind, objects) in cluster["store"]["objects"].as_object().into_iter().flatten() {
-            if PASSING.contains(&kind.as_str()) {
+            if TRANSIENT_KINDS.contains(&kind.as_str()) {
                 continue;
             }
             for (name, object) in objects.as_object().into_iter().flatten() {
-                found.insert(format!("{kind} {name}"), plain(object));
+                found.insert(format!("{kind} {name}"), normalize(object));
             }
         }
     }
@@ -81,42 +81,44 @@ pub fn of(world: &World) -> BTreeMap<String, Value> {
 }
 
 /// Flattens the upper levels of a value into names, so that a difference is one line and not a page.
-fn flatten(found: &mut BTreeMap<String, Value>, name: &str, value: &Value, floors: u8) {
+fn flatten(found: &mut BTreeMap<String, Value>, name: &str, value: &Value, levels: u8) {
     match value {
-        Value::Object(fields) if floors > 0 => {
+        Value::Object(fields) if levels > 0 => {
             for (key, value) in fields {
-                flatten(found, &format!("{name}/{}", words(key)), value, floors - 1);
+                flatten(found, &format!("{name}/{}", normalize_text(key)), value, levels - 1);
             }
         }
         // A counter's value is not part of the state.
         Value::Number(_) | Value::Null => {}
-        other => drop(found.insert(name.to_owned(), plain(other))),
+        other => drop(found.insert(name.to_owned(), normalize(other))),
     }
 }
 
 /// Returns the value without the differences between equivalent clouds.
-fn plain(value: &Value) -> Value {
+fn normalize(value: &Value) -> Value {
     match value {
         Value::Object(fields) => {
-            let kept = fields.iter().filter(|(key, _)| !VOLATILE.contains(&key.as_str()));
+            let kept = fields.iter().filter(|(key, _)| !VOLATILE_FIELDS.contains(&key.as_str()));
             // Only the newest of several versions counts.
             let newest = |key: &str, value: &Value| match value.as_array().and_then(|all| all.last()) {
-                Some(newest) if key == "versions" => plain(newest),
-                _ => plain(value),
+                Some(newest) if key == "versions" => normalize(newest),
+                _ => normalize(value),
             };
-            Value::Object(kept.map(|(key, value)| (words(key), newest(key, value))).collect::<Map<_, _>>())
+            Value::Object(
+                kept.map(|(key, value)| (normalize_text(key), newest(key, value))).collect::<Map<_, _>>(),
+            )
         }
-        Value::Array(items) => items.iter().map(plain).collect(),
-        Value::String(text) => Value::String(words(text)),
+        Value::Array(items) => items.iter().map(normalize).collect(),
+        Value::String(text) => Value::String(normalize_text(text)),
         // Times are counted in seconds or milliseconds.
         Value::Number(number) if number.as_f64().is_some_and(|number| number > 1e9) => json!("<moment>"),
         other => other.clone(),
     }
 }
 
-fn words(text: &str) -> String {
-    static DRAWN: OnceLock<[(Regex, &str); 5]> = OnceLock::new();
-    let drawn = DRAWN.get_or_init(|| {
+fn normalize_text(text: &str) -> String {
+    static RANDOM_PARTS: OnceLock<[(Regex, &str); 5]> = OnceLock::new();
+    let random_parts = RANDOM_PARTS.get_or_init(|| {
         let regex = |pattern: &str| Regex::new(pattern).unwrap();
         [
             (regex("[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}"), "<uuid>"),
@@ -126,7 +128,9 @@ fn words(text: &str) -> String {
             (regex(r"-[0-9a-z]{8,10}\b"), "-<drawn>"),
         ]
     });
-    drawn.iter().fold(text.to_owned(), |text, (regex, word)| regex.replace_all(&text, *word).into_owned())
+    random_parts
+        .iter()
+        .fold(text.to_owned(), |text, (regex, word)| regex.replace_all(&text, *word).into_owned())
 }
 
 /// Returns the differences between two inventories, one per line; empty if they are equivalent.
@@ -137,25 +141,25 @@ pub fn differences(wanted: &BTreeMap<String, Value>, found: &BTreeMap<String, Va
         match (wanted.get(name), found.get(name)) {
             (Some(_), None) => lines.push(format!("{name} is missing")),
             (None, Some(_)) => lines.push(format!("{name} is too much")),
-            (Some(wanted), Some(found)) => differ(&mut lines, name, wanted, found),
+            (Some(wanted), Some(found)) => collect_differences(&mut lines, name, wanted, found),
             (None, None) => {}
         }
     }
     lines
 }
 
-fn differ(lines: &mut Vec<String>, name: &str, wanted: &Value, found: &Value) {
+fn collect_differences(lines: &mut Vec<String>, name: &str, wanted: &Value, found: &Value) {
     match (wanted, found) {
         _ if wanted == found => {}
         (Value::Object(one), Value::Object(other)) => {
             for key in one.keys().chain(other.keys().filter(|key| !one.contains_key(*key))) {
                 let field = |of: &Map<String, Value>| of.get(key).cloned().unwrap_or_default();
-                differ(lines, &format!("{name}/{key}"), &field(one), &field(other));
+                collect_differences(lines, &format!("{name}/{key}"), &field(one), &field(other));
             }
         }
         (Value::Array(one), Value::Array(other)) if one.len() == other.len() => {
             for (at, (one, other)) in one.iter().zip(other).enumerate() {
-                differ(lines, &format!("{name}/{at}"), one, other);
+                collect_differences(lines, &format!("{name}/{at}"), one, other);
             }
         }
         (Value::Array(one), Value::Array(other)) => {
@@ -170,19 +174,20 @@ fn differ(lines: &mut Vec<String>, name: &str, wanted: &Value, found: &Value) {
 
 /// Returns the paths that were created more than once: created (201) or imported into twice, without a
 /// deletion in between.
-pub fn made_twice<'a>(lines: impl Iterator<Item = &'a Line>) -> Vec<String> {
-    let mut made: BTreeMap<String, u32> = BTreeMap::new();
+pub fn created_twice<'a>(lines: impl Iterator<Item = &'a RequestRecord>) -> Vec<String> {
+    let mut created: BTreeMap<String, u32> = BTreeMap::new();
     for line in lines {
         let path = line.path.to_ascii_lowercase();
         let import = path.ends_with("/import") && line.method == "POST" && line.status == 200;
         if line.status == 201 || import {
-            *made.entry(path).or_default() += 1;
+            *created.entry(path).or_default() += 1;
         } else if line.method == "DELETE" && matches!(line.status, 200 | 202) {
             // The deletion includes everything below.
-            made.retain(|made, _| !made.starts_with(&path));
+            created.retain(|created, _| !created.starts_with(&path));
         }
     }
-    made.into_iter()
+    created
+        .into_iter()
         .filter(|(_, times)| *times > 1)
         .map(|(path, times)| format!("{path}: {times} times"))
         .collect()

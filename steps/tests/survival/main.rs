@@ -2,22 +2,22 @@
 //! environment. It creates nothing twice, forgets no owned resource, and touches no foreign one.
 //!
 //! Everything runs in one process, on one thread, with a paused clock: the simulated cloud, the clients and
-//! the engine are the real ones. Between them is a carrier that can stop. The same seed repeats the same run.
+//! the engine are the real ones. Between them is a transport that can stop. The same seed repeats the same run.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
 
-mod carrier;
-mod each;
+mod conditions;
 mod environment;
+mod every_step;
+mod foreign_resources;
 mod inventory;
-mod links;
 mod other_writer;
 mod points;
+mod rotation_diagnosis;
 mod rotations;
 #[path = "../against_the_cloud/settings.rs"]
 mod settings;
-mod still;
+mod snapshot;
 mod storms;
-mod strangers;
 mod sweep;
-mod unreadable;
-mod weather;
+mod transport;
+mod unreadable_responses;

@@ -14,7 +14,7 @@ use std::{
 /// The context that it adds first and keeps.
 const KEPT: &str = "their-kept";
 /// The context that it adds and removes again.
-const PASSING: &str = "their-passing";
+const TEMPORARY: &str = "their-passing";
 
 /// The writer; its clones are the same one.
 #[derive(Clone)]
@@ -24,23 +24,29 @@ struct State {
     file: PathBuf,
     rng: Rng,
     /// True if it stopped in the middle of a change, with the lock held.
-    holds: bool,
+    holds_lock: bool,
     /// True if it left: later requests do not wake it.
     left: bool,
     /// Its contexts in the file.
-    has: BTreeSet<&'static str>,
+    contexts: BTreeSet<&'static str>,
 }
 
 impl OtherWriter {
     /// Returns a writer to the kubeconfig of an environment.
-    pub fn new(here: &Environment, seed: u64) -> Self {
-        let (file, rng) = (here.wish.kubeconfig.clone(), Rng::with_seed(seed));
-        Self(Arc::new(Mutex::new(State { file, rng, holds: false, left: false, has: BTreeSet::new() })))
+    pub fn new(env: &Environment, seed: u64) -> Self {
+        let (file, rng) = (env.settings.kubeconfig.clone(), Rng::with_seed(seed));
+        Self(Arc::new(Mutex::new(State {
+            file,
+            rng,
+            holds_lock: false,
+            left: false,
+            contexts: BTreeSet::new(),
+        })))
     }
 
     /// Starts its changes between the requests of the next run; with `slowly`, some changes take several
     /// requests.
-    pub fn join(&self, here: &Environment, slowly: bool) {
+    pub fn join(&self, env: &Environment, slowly: bool) {
         let state = self.0.clone();
         {
             let mut state = state.lock().unwrap();
@@ -50,7 +56,7 @@ impl OtherWriter {
                 state.release();
             }
         }
-        here.carrier.show(Box::new(move |_, _, _| state.lock().unwrap().act(slowly)));
+        env.transport.observe(Box::new(move |_, _, _| state.lock().unwrap().act(slowly)));
     }
 
     /// Completes its current change, reports which of its entries were lost or left locked, and removes its
@@ -60,19 +66,19 @@ impl OtherWriter {
         state.release();
         let text = state.read();
         let mut lost = Vec::new();
-        for name in [KEPT, PASSING] {
+        for name in [KEPT, TEMPORARY] {
             let there = entries(name).into_iter().filter(|(_, item)| text.contains(item)).count();
-            if there != if state.has.contains(name) { 3 } else { 0 } {
+            if there != if state.contexts.contains(name) { 3 } else { 0 } {
                 lost.push(format!("{there} of 3 entries of another program's {name} are in:\n{text}"));
             }
         }
-        let beside: Vec<String> = state.beside();
-        if !beside.is_empty() {
-            lost.push(format!("left beside the kubeconfig: {beside:?}"));
+        let adjacent_files: Vec<String> = state.adjacent_files();
+        if !adjacent_files.is_empty() {
+            lost.push(format!("left beside the kubeconfig: {adjacent_files:?}"));
         }
-        let without = [KEPT, PASSING].into_iter().fold(text, |text, name| without(&text, name));
+        let without = [KEPT, TEMPORARY].into_iter().fold(text, |text, name| without(&text, name));
         fs::write(&state.file, without).unwrap();
-        state.has.clear();
+        state.contexts.clear();
         state.left = true;
         lost
     }
@@ -83,12 +89,12 @@ impl State {
         if self.left {
             return;
         }
-        if self.holds {
+        if self.holds_lock {
             if self.rng.u8(0..4) == 0 {
                 self.release();
             }
         } else if self.rng.u8(0..6) == 0 && self.lock() {
-            self.holds = true;
+            self.holds_lock = true;
             if !(slowly && self.rng.bool()) {
                 self.release();
             }
@@ -96,7 +102,7 @@ impl State {
     }
 
     fn release(&mut self) {
-        if std::mem::take(&mut self.holds) {
+        if std::mem::take(&mut self.holds_lock) {
             self.change();
             fs::remove_file(lock_of(&self.file)).unwrap();
         }
@@ -112,19 +118,19 @@ impl State {
 
     fn change(&mut self) {
         let text = self.read();
-        let changed = if self.has.insert(KEPT) {
+        let changed = if self.contexts.insert(KEPT) {
             with(&text, KEPT)
-        } else if self.has.insert(PASSING) {
-            with(&text, PASSING)
+        } else if self.contexts.insert(TEMPORARY) {
+            with(&text, TEMPORARY)
         } else {
-            self.has.remove(PASSING);
-            without(&text, PASSING)
+            self.contexts.remove(TEMPORARY);
+            without(&text, TEMPORARY)
         };
         fs::write(&self.file, changed).unwrap();
     }
 
     /// Returns the files beside the kubeconfig that belong to a change.
-    fn beside(&self) -> Vec<String> {
+    fn adjacent_files(&self) -> Vec<String> {
         let folder = fs::read_dir(self.file.parent().unwrap()).unwrap();
         let names = folder.map(|entry| entry.unwrap().file_name().into_string().unwrap());
         names.filter(|name| name.ends_with(".lock") || name.contains(".landfall")).collect()
@@ -160,12 +166,12 @@ fn without(text: &str, name: &str) -> String {
 
 /// Creates what a landfall process leaves beside a kubeconfig if it is killed during a change: its lock, its
 /// marker and half of a new text.
-pub fn leave_as_killed(file: &Path) {
-    let beside = |end: &str| {
+pub fn write_killed_leftovers(file: &Path) {
+    let adjacent_files = |end: &str| {
         let name = format!(".{}.landfall{end}", file.file_name().unwrap().to_str().unwrap());
         file.with_file_name(name)
     };
-    fs::write(beside(""), "").unwrap();
-    fs::hard_link(beside(""), lock_of(file)).unwrap();
-    fs::write(beside(".new"), "users:\n- name: half").unwrap();
+    fs::write(adjacent_files(""), "").unwrap();
+    fs::hard_link(adjacent_files(""), lock_of(file)).unwrap();
+    fs::write(adjacent_files(".new"), "users:\n- name: half").unwrap();
 }

@@ -6,19 +6,19 @@
 //! `LANDFALL_STORM=4711` runs one verbosely.
 
 use crate::{
-    environment::{BEGINNING, Command, End, Environment, fresh, replayable, told},
+    conditions::{Conditions, Scenario, speed},
+    environment::{Command, End, Environment, START_TIME, fresh, replayable, report_text},
+    foreign_resources::ForeignResources,
     inventory,
     other_writer::OtherWriter,
     settings,
-    strangers::Strangers,
-    weather::{Climate, Weather, speed},
 };
 use fastrand::Rng;
-use landfall_engine::{Outcome, Undone};
+use landfall_engine::{Outcome, UndoOutcome};
 use landfall_sim::{
-    Line, Speed,
+    RequestRecord, Speed,
     fault::{Fault, Kind},
-    world::World,
+    state::CloudState,
 };
 use serde_json::Value;
 use std::{
@@ -32,49 +32,49 @@ use std::{
 };
 
 /// The number of storms in a plain `cargo test`.
-const FEW: u64 = 56;
+const DEFAULT_STORMS: u64 = 56;
 /// The maximum number of runs after the stormy ones until the environment is complete, or deleted. An armed
 /// fault may cost each of them: a node pool that fails four times and a sync pod that is deleted five times
 /// need ten.
-const FAIR_RUNS_MAX: usize = 12;
+const FAULT_FREE_RUNS_MAX: usize = 12;
 /// The maximum number of requests per run, for the choice of a crash point.
 const REQUESTS: usize = 130;
 /// Secrets that must not occur in landfall's files, events or errors.
 const SECRETS: [&str; 2] = ["hunter2", "planted-work-token"];
 
 /// The result of a storm.
-struct Passed {
+struct StormResult {
     /// The number of runs until the environment was complete.
     runs: usize,
     /// A fingerprint of the request log.
-    ledger: u64,
+    request_log: u64,
 }
 
 /// Runs one storm; the error describes the violated guarantee.
-fn storm(seed: u64, aloud: bool) -> Result<Passed, String> {
-    storm_among(seed, aloud, true)
+fn run_storm(seed: u64, verbose: bool) -> Result<StormResult, String> {
+    run_storm_with(seed, verbose, true)
 }
 
 /// Like [`storm`]; with `shared`, another program changes the kubeconfig during the runs.
-fn storm_among(seed: u64, aloud: bool, shared: bool) -> Result<Passed, String> {
+fn run_storm_with(seed: u64, verbose: bool, shared: bool) -> Result<StormResult, String> {
     replayable(seed, async {
         let mut rng = Rng::with_seed(seed);
-        let (climate, speed) = (Climate::draw(&mut rng), speed(&mut rng));
-        let say = |text: String| {
-            if aloud {
+        let (scenario, speed) = (Scenario::draw(&mut rng), speed(&mut rng));
+        let log = |text: String| {
+            if verbose {
                 println!("{text}")
             }
         };
-        say(format!("storm {seed}: {climate:?}, {speed:?}"));
-        let mut here = Environment::new(fresh(), BEGINNING, speed);
-        let strangers = Strangers::plant_in(&here, climate).await;
-        let (mut runs, mut drawn) = (0, HashSet::new());
+        log(format!("storm {seed}: {scenario:?}, {speed:?}"));
+        let mut env = Environment::new(fresh(), START_TIME, speed);
+        let foreign_resources = ForeignResources::create_in(&env, scenario).await;
+        let (mut runs, mut drawn_faults) = (0, HashSet::new());
         // A separate generator, so that the other choices of a seed never change.
         let mut other = Rng::with_seed(!seed);
         let rotates = other.bool();
         // Another program changes the user's kubeconfig during the runs; drawn separately for the same
         // reason.
-        let writer = OtherWriter::new(&here, seed.wrapping_mul(31).wrapping_add(7));
+        let writer = OtherWriter::new(&env, seed.wrapping_mul(31).wrapping_add(7));
         let mut commands = vec![Command::Up, Command::Down];
         if rotates {
             commands.insert(1, Command::Rotate);
@@ -82,43 +82,43 @@ fn storm_among(seed: u64, aloud: bool, shared: bool) -> Result<Passed, String> {
         for command in commands {
             let rng = if command == Command::Rotate { &mut other } else { &mut rng };
             if command == Command::Rotate {
-                here.wish.certificate.given = Some(settings::pfx("ec.pfx"));
+                env.settings.certificate.given = Some(settings::pfx("ec.pfx"));
             }
-            let rough = rng.usize(1..4);
+            let stormy_runs = rng.usize(1..4);
             // An object that kubectl created first is foreign and keeps the owned cluster, until the command
             // includes foreign resources.
-            here.teardown.with_strangers = drawn.contains(&Fault::KubectlOwns);
-            let mut fair = 0;
+            env.teardown.with_foreign = drawn_faults.contains(&Fault::KubectlOwns);
+            let mut runs_of_command = 0;
             loop {
-                let weather = if runs_left(&mut fair, rough) {
-                    Weather::draw(rng, climate, speed, REQUESTS)
+                let conditions = if count_stormy_run(&mut runs_of_command, stormy_runs) {
+                    Conditions::draw(rng, scenario, speed, REQUESTS)
                 } else {
-                    Weather::fair()
+                    Conditions::without_faults()
                 };
-                if fair > rough + FAIR_RUNS_MAX {
+                if runs_of_command > stormy_runs + FAULT_FREE_RUNS_MAX {
                     return Err(format!(
-                        "{command:?} does not come to its end in {FAIR_RUNS_MAX} runs in fair weather"
+                        "{command:?} does not come to its end in {FAULT_FREE_RUNS_MAX} runs in fair weather"
                     ));
                 }
-                say(format!("{command:?} in {weather:?}"));
-                drawn.extend(weather.faults.iter().map(|armed| armed.fault));
-                let end = run(&mut here, command, &weather, shared.then_some(&writer)).await;
+                log(format!("{command:?} in {conditions:?}"));
+                drawn_faults.extend(conditions.faults.iter().map(|armed| armed.fault));
+                let end = run(&mut env, command, &conditions, shared.then_some(&writer)).await;
                 runs += usize::from(command == Command::Up);
                 match end {
-                    End::Cut => say("  died".to_owned()),
+                    End::Cut => log("  died".to_owned()),
                     End::Reported(report, events) => {
-                        let kept = report.undone.iter().filter(|(_, undone)| !undone.is_gone());
+                        let kept = report.undone.iter().filter(|(_, undone)| !undone.is_deleted());
                         let kept: Vec<_> = kept.collect();
-                        say(format!("  {:?} {} {kept:?}", report.outcome, told(&report)));
+                        log(format!("  {:?} {} {kept:?}", report.outcome, report_text(&report)));
                         for (step, error) in &report.errors {
                             if error.hint.is_none() {
                                 return Err(format!("{step} failed without a hint: {error:?}"));
                             }
                         }
-                        leaks(&here, &format!("{events:?} {:?}", report.errors))?;
+                        leaks(&env, &format!("{events:?} {:?}", report.errors))?;
                         // A cluster that could not be examined stays, and the next `down` examines it again.
                         let unexamined = kept.iter().any(|(_, undone)| {
-                            matches!(undone, Undone::Kept { why } if why.contains("could not be examined"))
+                            matches!(undone, UndoOutcome::Kept { why } if why.contains("could not be examined"))
                         });
                         if report.outcome == Outcome::Ready && !unexamined {
                             break;
@@ -126,49 +126,56 @@ fn storm_among(seed: u64, aloud: bool, shared: bool) -> Result<Passed, String> {
                     }
                 }
             }
-            let meddles =
-                |fault: &Fault| fault.row().kind == Kind::World || *fault == Fault::AnotherOperation;
-            if command != Command::Down && drawn.iter().any(meddles) {
+            let changes_the_cloud =
+                |fault: &Fault| fault.row().kind == Kind::StateChange || *fault == Fault::AnotherOperation;
+            if command != Command::Down && drawn_faults.iter().any(changes_the_cloud) {
                 // The certificate or the sync pod may have been deleted after the last check of that run. So
                 // one more run without faults decides.
-                here.calm();
-                here.ready(Command::Up).await?;
+                env.clear_faults();
+                env.run_to_success(Command::Up).await?;
             }
             let mut wrong = match command {
                 // A fault that is still armed may have acted after the last check.
                 Command::Up | Command::Rotate => {
-                    let expected = expected(climate);
-                    let stands = if command == Command::Up { &expected.up } else { &expected.rotated };
-                    inventory::differences(stands, &inventory::of(&here.world.read(World::clone)))
+                    let expected = expected(scenario);
+                    let expected_state =
+                        if command == Command::Up { &expected.up } else { &expected.rotated };
+                    inventory::differences(
+                        expected_state,
+                        &inventory::collect(&env.sim.read(CloudState::clone)),
+                    )
                 }
                 Command::Down => {
-                    let found = inventory::of(&here.world.read(World::clone));
-                    let mut wrong = inventory::differences(&expected(climate).down, &found);
+                    let found = inventory::collect(&env.sim.read(CloudState::clone));
+                    let mut wrong = inventory::differences(&expected(scenario).down, &found);
                     wrong.retain(|line| !line.starts_with("vaults/deleted/"));
                     // A record to which others added an address stays foreign.
-                    wrong.retain(|line| !(drawn.contains(&Fault::DnsStale) && line.contains("/records/")));
+                    wrong.retain(|line| {
+                        !(drawn_faults.contains(&Fault::DnsStale) && line.contains("/records/"))
+                    });
                     wrong
                 }
             };
-            if drawn.contains(&Fault::AggregatedApiDown) {
+            if drawn_faults.contains(&Fault::AggregatedApiDown) {
                 // The registration belongs to the system, and stays as long as the cluster.
                 wrong.retain(|line| !line.starts_with("apiservices.apiregistration.k8s.io "));
             }
-            here.calm();
+            env.clear_faults();
             wrong.extend(writer.leave());
-            wrong.extend(strangers.harmed(&here, command != Command::Down).await);
-            let mut twice = inventory::made_twice(here.world.ledger().iter());
+            wrong.extend(foreign_resources.changed(&env, command != Command::Down).await);
+            let mut created_twice = inventory::created_twice(env.sim.request_log().iter());
             // Others deleted the sync pod, or the empty group, so it had to be recreated.
-            twice.retain(|made| {
-                !(drawn.contains(&Fault::HolderGone) && made.contains("/deployments/tls-secret-sync:")
-                    || drawn.contains(&Fault::GroupDeprovisioned)
-                        && made.contains("/resourcegroups/rg-demo:"))
+            created_twice.retain(|created| {
+                !(drawn_faults.contains(&Fault::HolderGone)
+                    && created.contains("/deployments/tls-secret-sync:")
+                    || drawn_faults.contains(&Fault::GroupDeprovisioned)
+                        && created.contains("/resourcegroups/rg-demo:"))
             });
             if rotates && command != Command::Up {
                 // One for `up`, one for `rotate`.
-                twice.retain(|made| !made.ends_with("/import: 2 times"));
+                created_twice.retain(|created| !created.ends_with("/import: 2 times"));
             }
-            wrong.extend(twice);
+            wrong.extend(created_twice);
             if !wrong.is_empty() {
                 return Err(format!(
                     "after {command:?}:\n  {}",
@@ -176,48 +183,48 @@ fn storm_among(seed: u64, aloud: bool, shared: bool) -> Result<Passed, String> {
                 ));
             }
         }
-        Ok(Passed { runs, ledger: fingerprint(&here.world.ledger()) })
+        Ok(StormResult { runs, request_log: fingerprint(&env.sim.request_log()) })
     })
 }
 
 /// Counts a run; returns whether it is a stormy one.
-fn runs_left(runs: &mut usize, rough: usize) -> bool {
+fn count_stormy_run(runs: &mut usize, stormy_runs: usize) -> bool {
     *runs += 1;
-    *runs <= rough
+    *runs <= stormy_runs
 }
 
 /// Runs a command in a process of its own.
 async fn run(
-    here: &mut Environment,
+    env: &mut Environment,
     command: Command,
-    weather: &Weather,
+    conditions: &Conditions,
     writer: Option<&OtherWriter>,
 ) -> End {
-    tokio::time::sleep(weather.pause).await;
-    here.restart();
+    tokio::time::sleep(conditions.pause).await;
+    env.restart();
     // Runs without faults are quick: a lock that is held for too long is a failure of the run.
     if let Some(writer) = writer {
-        writer.join(here, weather.death.is_some() || !weather.faults.is_empty());
+        writer.join(env, conditions.crash_point.is_some() || !conditions.faults.is_empty());
     }
-    here.world.change(|world, _| world.faults.armed.extend(weather.faults.iter().cloned())).unwrap();
-    if let Some((request, side)) = weather.death {
-        here.carrier.stop_at(request, side);
+    env.sim.change(|sim, _| sim.faults.armed.extend(conditions.faults.iter().cloned())).unwrap();
+    if let Some((request, side)) = conditions.crash_point {
+        env.transport.stop_at(request, side);
     }
-    let end = here.run(command).await;
-    if let (End::Cut, Some(part)) = (&end, weather.torn) {
-        here.tear_journal(part).await;
+    let end = env.run(command).await;
+    if let (End::Cut, Some(part)) = (&end, conditions.torn) {
+        env.tear_journal(part).await;
     }
     end
 }
 
 /// Searches for planted secrets in the output and in landfall's files.
-pub fn leaks(here: &Environment, told: &str) -> Result<(), String> {
-    let secret = here.world.facts().client_secret.clone();
+pub fn leaks(env: &Environment, report_text: &str) -> Result<(), String> {
+    let secret = env.sim.connection().client_secret.clone();
     let secrets = || SECRETS.iter().copied().chain([secret.as_str()]);
-    if let Some(secret) = secrets().find(|secret| told.contains(secret)) {
+    if let Some(secret) = secrets().find(|secret| report_text.contains(secret)) {
         return Err(format!("{secret} is in an event or an error"));
     }
-    for entry in fs::read_dir(here.state()).unwrap().map(Result::unwrap) {
+    for entry in fs::read_dir(env.state()).unwrap().map(Result::unwrap) {
         let text = String::from_utf8_lossy(&fs::read(entry.path()).unwrap()).into_owned();
         if let Some(secret) = secrets().find(|secret| text.contains(secret)) {
             return Err(format!("{secret} is in {}", entry.path().display()));
@@ -226,53 +233,53 @@ pub fn leaks(here: &Environment, told: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// The expected states of a climate without faults.
+/// The expected states of a scenario without faults.
 struct Expected {
     up: BTreeMap<String, Value>,
     rotated: BTreeMap<String, Value>,
     down: BTreeMap<String, Value>,
 }
 
-fn expected(climate: Climate) -> &'static Expected {
-    static KNOWN: OnceLock<BTreeMap<Climate, Expected>> = OnceLock::new();
+fn expected(scenario: Scenario) -> &'static Expected {
+    static KNOWN: OnceLock<BTreeMap<Scenario, Expected>> = OnceLock::new();
     let all = || {
-        let climates = [(false, false), (false, true), (true, false), (true, true)];
+        let scenarios = [(false, false), (false, true), (true, false), (true, true)];
         // A separate thread, so that the storm that needs the result first is not affected.
-        let each = |(joined, zone)| {
+        let each = |(shared_group, zone)| {
             std::thread::spawn(move || {
-                let climate = Climate { joined, zone };
-                (climate, replayable(1, foretell(climate)))
+                let scenario = Scenario { shared_group, zone };
+                (scenario, replayable(1, run_without_faults(scenario)))
             })
         };
-        climates.map(each).into_iter().map(|thread| thread.join().unwrap()).collect()
+        scenarios.map(each).into_iter().map(|thread| thread.join().unwrap()).collect()
     };
-    &KNOWN.get_or_init(all)[&climate]
+    &KNOWN.get_or_init(all)[&scenario]
 }
 
-async fn foretell(climate: Climate) -> Expected {
-    let mut here = Environment::new(fresh(), BEGINNING, Speed::Instant);
-    let strangers = Strangers::plant_in(&here, climate).await;
-    let down = inventory::of(&here.world.read(World::clone));
-    here.ready(Command::Up).await.unwrap();
-    assert_eq!(strangers.harmed(&here, true).await, [""; 0]);
-    let up = inventory::of(&here.world.read(World::clone));
-    here.wish.certificate.given = Some(settings::pfx("ec.pfx"));
-    here.ready(Command::Rotate).await.unwrap();
-    Expected { up, rotated: inventory::of(&here.world.read(World::clone)), down }
+async fn run_without_faults(scenario: Scenario) -> Expected {
+    let mut env = Environment::new(fresh(), START_TIME, Speed::Instant);
+    let foreign_resources = ForeignResources::create_in(&env, scenario).await;
+    let down = inventory::collect(&env.sim.read(CloudState::clone));
+    env.run_to_success(Command::Up).await.unwrap();
+    assert_eq!(foreign_resources.changed(&env, true).await, [""; 0]);
+    let up = inventory::collect(&env.sim.read(CloudState::clone));
+    env.settings.certificate.given = Some(settings::pfx("ec.pfx"));
+    env.run_to_success(Command::Rotate).await.unwrap();
+    Expected { up, rotated: inventory::collect(&env.sim.read(CloudState::clone)), down }
 }
 
 /// Returns a fingerprint of the requests, their times and the responses; request ids are random.
-fn fingerprint(ledger: &[Line]) -> u64 {
+fn fingerprint(request_log: &[RequestRecord]) -> u64 {
     let mut hasher = DefaultHasher::new();
-    for line in ledger {
+    for line in request_log {
         (&line.at, &line.method, &line.host, &line.path, &line.query, line.status).hash(&mut hasher);
     }
     hasher.finish()
 }
 
 /// Runs storms on every processor; returns the failures, and the storm with the most runs.
-fn go_through(seeds: std::ops::Range<u64>) -> (Vec<String>, (usize, u64)) {
-    let (next, broken, worst) = (AtomicU64::new(seeds.start), Mutex::new(Vec::new()), Mutex::new((0, 0)));
+fn run_storms(seeds: std::ops::Range<u64>) -> (Vec<String>, (usize, u64)) {
+    let (next, failures, worst) = (AtomicU64::new(seeds.start), Mutex::new(Vec::new()), Mutex::new((0, 0)));
     let workers = std::thread::available_parallelism().map_or(2, usize::from);
     std::thread::scope(|scope| {
         for _ in 0..workers {
@@ -282,56 +289,57 @@ fn go_through(seeds: std::ops::Range<u64>) -> (Vec<String>, (usize, u64)) {
                     if seed >= seeds.end {
                         return;
                     }
-                    match std::panic::catch_unwind(|| storm(seed, false)) {
-                        Ok(Ok(passed)) => {
+                    match std::panic::catch_unwind(|| run_storm(seed, false)) {
+                        Ok(Ok(result)) => {
                             let mut worst = worst.lock().unwrap();
-                            *worst = (*worst).max((passed.runs, seed));
+                            *worst = (*worst).max((result.runs, seed));
                         }
-                        Ok(Err(why)) => broken.lock().unwrap().push(format!("storm {seed}: {why}")),
-                        Err(_) => broken.lock().unwrap().push(format!("storm {seed}: panicked, see above")),
+                        Ok(Err(why)) => failures.lock().unwrap().push(format!("storm {seed}: {why}")),
+                        Err(_) => failures.lock().unwrap().push(format!("storm {seed}: panicked, see above")),
                     }
                 }
             });
         }
     });
-    (broken.into_inner().unwrap(), worst.into_inner().unwrap())
+    (failures.into_inner().unwrap(), worst.into_inner().unwrap())
 }
 
-fn number(variable: &str) -> Option<u64> {
+fn env_number(variable: &str) -> Option<u64> {
     env::var(variable).ok().map(|text| text.parse().expect("a number"))
 }
 
 #[test]
-fn storms_pass_and_leave_what_they_should() {
-    if let Some(seed) = number("LANDFALL_STORM") {
-        storm(seed, true).unwrap();
+fn storms_pass_and_converge() {
+    if let Some(seed) = env_number("LANDFALL_STORM") {
+        run_storm(seed, true).unwrap();
         return;
     }
-    let first = number("LANDFALL_STORMS_FROM").unwrap_or(1);
-    let count = number("LANDFALL_STORMS").unwrap_or(FEW);
+    let first = env_number("LANDFALL_STORMS_FROM").unwrap_or(1);
+    let count = env_number("LANDFALL_STORMS").unwrap_or(DEFAULT_STORMS);
     let began = std::time::Instant::now();
-    let (broken, (runs, seed)) = go_through(first..first + count);
+    let (failures, (runs, seed)) = run_storms(first..first + count);
     let seconds = began.elapsed().as_secs_f64();
     println!(
         "{count} storms from seed {first}: {} broke the promise; {:.1} a second; the worst, seed {seed}, took {runs} runs",
-        broken.len(),
+        failures.len(),
         count as f64 / seconds,
     );
-    assert!(broken.is_empty(), "{}", broken.join("\n"));
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
 
 /// Storms that found a bug: a write counted as never sent, because a read after it was refused.
 #[test]
-fn storms_that_found_something_pass() {
+fn storms_that_found_a_bug_pass() {
     for seed in [181, 1265, 2064, 2124, 5071] {
-        storm(seed, false).unwrap_or_else(|why| panic!("storm {seed}: {why}"));
+        run_storm(seed, false).unwrap_or_else(|why| panic!("storm {seed}: {why}"));
     }
 }
 
 #[test]
-fn storms_of_one_seed_give_one_ledger() {
+fn storms_of_one_seed_give_one_request_log() {
     for seed in 1..=4 {
-        let ledgers = [0, 1].map(|_| storm_among(seed, false, false).map(|passed| passed.ledger));
-        assert_eq!(ledgers[0], ledgers[1], "seed {seed}");
+        let request_logs =
+            [0, 1].map(|_| run_storm_with(seed, false, false).map(|result| result.request_log));
+        assert_eq!(request_logs[0], request_logs[1], "seed {seed}");
     }
 }

@@ -5,13 +5,13 @@
 //! a crash, and a new run continues from it.
 
 use crate::{
-    environment::{BEGINNING, Command, Environment, fresh, replayable},
+    environment::{Command, Environment, START_TIME, fresh, replayable},
+    foreign_resources::ForeignResources,
     inventory,
-    other_writer::{OtherWriter, leave_as_killed},
-    still::{Camera, Film, Still},
-    strangers::Strangers,
+    other_writer::{OtherWriter, write_killed_leftovers},
+    snapshot::{Recorder, Recording, Snapshot},
 };
-use landfall_sim::{Line, Speed, world::World};
+use landfall_sim::{RequestRecord, Speed, state::CloudState};
 use serde_json::Value;
 use std::{
     collections::BTreeMap,
@@ -23,14 +23,14 @@ use std::{
 };
 
 /// Changes the settings, from the recorded run on.
-type Wish = fn(&mut Environment);
+type SettingsChange = fn(&mut Environment);
 
 /// A recorded run, and its expected results.
-pub struct Filmed {
-    wish: Wish,
-    film: Film,
-    pub strangers: Strangers,
-    pub ledger: Vec<Line>,
+pub struct RecordedRun {
+    settings: SettingsChange,
+    record: Recording,
+    pub foreign_resources: ForeignResources,
+    pub request_log: Vec<RequestRecord>,
     /// The inventories after `up` and after `down`.
     pub up: BTreeMap<String, Value>,
     down: BTreeMap<String, Value>,
@@ -38,53 +38,62 @@ pub struct Filmed {
 
 /// Creates an environment among foreign resources and runs `before` with the first settings, then records
 /// `filmed` with the second.
-pub fn film(first: Wish, before: &[Command], filmed: Command, wish: Wish) -> Filmed {
+pub fn record(
+    first: SettingsChange,
+    before: &[Command],
+    recorded: Command,
+    settings: SettingsChange,
+) -> RecordedRun {
     replayable(1, async {
-        let mut here = Environment::new(fresh(), BEGINNING, Speed::Instant);
-        first(&mut here);
-        let strangers = Strangers::plant(&here).await;
-        let down = inventory::of(&here.world.read(World::clone));
+        let mut env = Environment::new(fresh(), START_TIME, Speed::Instant);
+        first(&mut env);
+        let foreign_resources = ForeignResources::create(&env).await;
+        let down = inventory::collect(&env.sim.read(CloudState::clone));
         for command in before {
-            here.ready(*command).await.unwrap();
+            env.run_to_success(*command).await.unwrap();
         }
-        wish(&mut here);
-        let camera = Camera::on(&here, &here.carrier);
-        here.ready(filmed).await.unwrap();
-        let film = camera.film(&here);
-        let ledger = here.world.ledger();
-        if filmed == Command::Down {
-            here.ready(Command::Up).await.unwrap();
+        settings(&mut env);
+        let recorder = Recorder::on(&env, &env.transport);
+        env.run_to_success(recorded).await.unwrap();
+        let record = recorder.record(&env);
+        let request_log = env.sim.request_log();
+        if recorded == Command::Down {
+            env.run_to_success(Command::Up).await.unwrap();
         }
-        let up = inventory::of(&here.world.read(World::clone));
-        Filmed { wish, film, strangers, ledger, up, down }
+        let up = inventory::collect(&env.sim.read(CloudState::clone));
+        RecordedRun { settings, record, foreign_resources, request_log, up, down }
     })
 }
 
-impl Filmed {
+impl RecordedRun {
     /// Returns the environment in the state of the crash.
-    pub fn taken_up(&self, still: &Still) -> Environment {
-        let mut here = Environment::at(still, Speed::Instant);
-        (self.wish)(&mut here);
-        here
+    pub fn restore(&self, snapshot: &Snapshot) -> Environment {
+        let mut env = Environment::from_snapshot(snapshot, Speed::Instant);
+        (self.settings)(&mut env);
+        env
     }
 }
 
 /// Continues from every snapshot, one per processor concurrently, and returns the failures with their places.
-fn go_on(filmed: &Filmed, check: impl Fn(&Filmed, &Still) -> Vec<String> + Sync) -> Vec<String> {
+fn continue_all(
+    recorded: &RecordedRun,
+    check: impl Fn(&RecordedRun, &Snapshot) -> Vec<String> + Sync,
+) -> Vec<String> {
     let (next, wrong) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
     let workers = std::thread::available_parallelism().map_or(2, usize::from);
     std::thread::scope(|scope| {
         for _ in 0..workers {
             scope.spawn(|| {
-                while let Some(still) = filmed.film.stills.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let found = std::panic::catch_unwind(AssertUnwindSafe(|| check(filmed, still)))
+                while let Some(snapshot) = recorded.record.snapshots.get(next.fetch_add(1, Ordering::Relaxed))
+                {
+                    let found = std::panic::catch_unwind(AssertUnwindSafe(|| check(recorded, snapshot)))
                         .unwrap_or_else(|_| vec!["panicked, see above".to_owned()]);
                     if !found.is_empty() {
                         let shown: Vec<String> =
                             found.iter().take(4).map(|one| one.chars().take(2400).collect()).collect();
                         let more = found.len() - shown.len();
                         let shown =
-                            format!("killed {}, and {more} more:\n  {}", still.label, shown.join("\n  "));
+                            format!("killed {}, and {more} more:\n  {}", snapshot.label, shown.join("\n  "));
                         wrong.lock().unwrap().push(shown);
                     }
                 }
@@ -96,72 +105,83 @@ fn go_on(filmed: &Filmed, check: impl Fn(&Filmed, &Still) -> Vec<String> + Sync)
 
 /// Lets another program change the kubeconfig during the runs. If the killed process may have been changing
 /// it, its leftovers exist.
-fn among_writers(here: &Environment, still: &Still) -> OtherWriter {
-    if still.may_hold_kubeconfig() {
-        leave_as_killed(&here.wish.kubeconfig);
+fn start_other_writer(env: &Environment, snapshot: &Snapshot) -> OtherWriter {
+    if snapshot.may_hold_kubeconfig() {
+        write_killed_leftovers(&env.settings.kubeconfig);
     }
-    let writer = OtherWriter::new(here, still.requests as u64);
-    writer.join(here, false);
+    let writer = OtherWriter::new(env, snapshot.requests as u64);
+    writer.join(env, false);
     writer
 }
 
 /// Runs `up` from a snapshot to the end: the environment is complete, with nothing created twice and no
 /// foreign resource changed.
-fn comes_up(filmed: &Filmed, still: &Still) -> Vec<String> {
+fn check_up(recorded: &RecordedRun, snapshot: &Snapshot) -> Vec<String> {
     replayable(2, async {
-        let here = filmed.taken_up(still);
-        let writer = among_writers(&here, still);
-        if let Err(why) = here.ready(Command::Up).await {
+        let env = recorded.restore(snapshot);
+        let writer = start_other_writer(&env, snapshot);
+        if let Err(why) = env.run_to_success(Command::Up).await {
             return vec![why];
         }
-        let mut wrong = inventory::differences(&filmed.up, &inventory::of(&here.world.read(World::clone)));
-        let ledger = here.world.ledger();
-        let lines = filmed.ledger.iter().filter(|line| line.n as usize <= still.requests).chain(&ledger);
-        wrong.extend(inventory::made_twice(lines));
+        let mut wrong =
+            inventory::differences(&recorded.up, &inventory::collect(&env.sim.read(CloudState::clone)));
+        let request_log = env.sim.request_log();
+        let lines = recorded
+            .request_log
+            .iter()
+            .filter(|line| line.n as usize <= snapshot.requests)
+            .chain(&request_log);
+        wrong.extend(inventory::created_twice(lines));
         wrong.extend(writer.leave());
-        wrong.extend(filmed.strangers.harmed(&here, true).await);
+        wrong.extend(recorded.foreign_resources.changed(&env, true).await);
         wrong
     })
 }
 
 /// Runs `down` from a snapshot to the end: nothing owned is left, and no foreign resource is changed.
-pub fn goes_down(filmed: &Filmed, still: &Still) -> Vec<String> {
+pub fn check_down(recorded: &RecordedRun, snapshot: &Snapshot) -> Vec<String> {
     replayable(3, async {
-        let here = filmed.taken_up(still);
-        let writer = among_writers(&here, still);
-        let report = match here.ready(Command::Down).await {
+        let env = recorded.restore(snapshot);
+        let writer = start_other_writer(&env, snapshot);
+        let report = match env.run_to_success(Command::Down).await {
             Ok(report) => report,
             Err(why) => return vec![why],
         };
-        let mut wrong = inventory::differences(&filmed.down, &inventory::of(&here.world.read(World::clone)));
+        let mut wrong =
+            inventory::differences(&recorded.down, &inventory::collect(&env.sim.read(CloudState::clone)));
         wrong.retain(|line| !line.starts_with("vaults/deleted/"));
         wrong.extend(writer.leave());
-        wrong.extend(filmed.strangers.harmed(&here, false).await);
+        wrong.extend(recorded.foreign_resources.changed(&env, false).await);
         if !wrong.is_empty() {
-            wrong.insert(0, format!("{:?} after {}", report.undone, still.last_entries()));
+            wrong.insert(0, format!("{:?} after {}", report.undone, snapshot.last_entries()));
         }
         wrong
     })
 }
 
-fn both(filmed: &Filmed, still: &Still) -> Vec<String> {
-    let mut wrong = comes_up(filmed, still);
-    wrong.extend(goes_down(filmed, still).into_iter().map(|wrong| format!("then down: {wrong}")));
+fn check_up_and_down(recorded: &RecordedRun, snapshot: &Snapshot) -> Vec<String> {
+    let mut wrong = check_up(recorded, snapshot);
+    wrong.extend(check_down(recorded, snapshot).into_iter().map(|wrong| format!("then down: {wrong}")));
     wrong
 }
 
-fn sweep(name: &str, before: &[Command], filmed: Command) {
-    swept(name, "two", film(|_| {}, before, filmed, |_| {}), both);
+fn sweep(name: &str, before: &[Command], recorded: Command) {
+    sweep_recorded(name, "two", record(|_| {}, before, recorded, |_| {}), check_up_and_down);
 }
 
 /// Continues from every snapshot, and prints the result.
-pub fn swept(name: &str, runs: &str, filmed: Filmed, check: impl Fn(&Filmed, &Still) -> Vec<String> + Sync) {
+pub fn sweep_recorded(
+    name: &str,
+    runs: &str,
+    recorded: RecordedRun,
+    check: impl Fn(&RecordedRun, &Snapshot) -> Vec<String> + Sync,
+) {
     let began = std::time::Instant::now();
-    let wrong = go_on(&filmed, check);
+    let wrong = continue_all(&recorded, check);
     println!(
         "{name}: {} instants, {} of them different, {runs} runs from each, {} wrong, {:.1} s",
-        filmed.film.instants,
-        filmed.film.stills.len(),
+        recorded.record.instants,
+        recorded.record.snapshots.len(),
         wrong.len(),
         began.elapsed().as_secs_f64()
     );
@@ -169,35 +189,35 @@ pub fn swept(name: &str, runs: &str, filmed: Filmed, check: impl Fn(&Filmed, &St
 }
 
 #[test]
-fn killed_at_any_instant_of_the_first_run() {
+fn up_converges_after_a_crash_at_any_instant_of_the_first_run() {
     sweep("the first run", &[], Command::Up);
 }
 
 #[test]
-fn killed_at_any_instant_of_a_run_with_nothing_to_do() {
+fn up_converges_after_a_crash_at_any_instant_of_a_run_without_changes() {
     sweep("a run with nothing to do", &[Command::Up], Command::Up);
 }
 
 #[test]
-fn killed_at_any_instant_of_taking_down() {
+fn both_commands_converge_after_a_crash_at_any_instant_of_down() {
     sweep("taking down", &[Command::Up], Command::Down);
 }
 
 #[test]
-fn killed_at_any_instant_of_taking_down_while_an_aggregated_api_is_down() {
-    let wish: Wish = |here| here.arm(&["aggregated-api-down"]);
-    let filmed = film(|_| {}, &[Command::Up], Command::Down, wish);
-    swept("taking down with an aggregated API down", "one", filmed, goes_down);
+fn down_converges_after_a_crash_at_any_instant_while_an_aggregated_api_is_down() {
+    let settings: SettingsChange = |env| env.arm(&["aggregated-api-down"]);
+    let recorded = record(|_| {}, &[Command::Up], Command::Down, settings);
+    sweep_recorded("taking down with an aggregated API down", "one", recorded, check_down);
 }
 
 #[test]
-fn an_environment_among_strangers_comes_and_goes() {
+fn up_and_down_leave_foreign_resources_unchanged() {
     replayable(1, async {
-        let here = Environment::new(fresh(), BEGINNING, Speed::Instant);
-        let strangers = Strangers::plant(&here).await;
+        let env = Environment::new(fresh(), START_TIME, Speed::Instant);
+        let foreign_resources = ForeignResources::create(&env).await;
         for command in [Command::Up, Command::Up, Command::Down] {
-            here.ready(command).await.unwrap();
+            env.run_to_success(command).await.unwrap();
         }
-        assert_eq!(strangers.harmed(&here, false).await, [""; 0]);
+        assert_eq!(foreign_resources.changed(&env, false).await, [""; 0]);
     });
 }

@@ -59,8 +59,12 @@ impl Browser {
 
     /// Opens a page.
     pub fn open(&self, url: &str) -> Page {
-        let mut page =
-            Page { socket: Socket::open(&self.address), session: None, asked: 0, complaints: Vec::new() };
+        let mut page = Page {
+            socket: Socket::open(&self.address),
+            session: None,
+            last_id: 0,
+            console_errors: Vec::new(),
+        };
         let target = page.ask("Target.createTarget", json!({ "url": "about:blank" }))["targetId"].clone();
         let attached = page.ask("Target.attachToTarget", json!({ "targetId": target, "flatten": true }));
         page.session = Some(attached["sessionId"].clone());
@@ -83,27 +87,27 @@ impl Drop for Browser {
 pub struct Page {
     socket: Socket,
     session: Option<Value>,
-    asked: u64,
-    complaints: Vec<String>,
+    last_id: u64,
+    console_errors: Vec<String>,
 }
 
 impl Page {
     /// Sends a command and returns its result.
     fn ask(&mut self, method: &str, params: Value) -> Value {
-        self.asked += 1;
-        let mut message = json!({ "id": self.asked, "method": method, "params": params });
+        self.last_id += 1;
+        let mut message = json!({ "id": self.last_id, "method": method, "params": params });
         if let Some(session) = &self.session {
             message["sessionId"] = session.clone();
         }
         self.socket.send(&message.to_string());
         loop {
-            let said: Value = serde_json::from_str(&self.socket.receive()).unwrap();
-            if said["id"] == self.asked {
-                assert!(said["error"].is_null(), "{method}: {said}");
-                return said["result"].clone();
+            let output: Value = serde_json::from_str(&self.socket.receive()).unwrap();
+            if output["id"] == self.last_id {
+                assert!(output["error"].is_null(), "{method}: {output}");
+                return output["result"].clone();
             }
-            if said["method"] == "Runtime.exceptionThrown" {
-                self.complaints.push(said["params"]["exceptionDetails"].to_string());
+            if output["method"] == "Runtime.exceptionThrown" {
+                self.console_errors.push(output["params"]["exceptionDetails"].to_string());
             }
         }
     }
@@ -111,9 +115,9 @@ impl Page {
     /// Returns the value of an expression; awaits a promise.
     pub fn value(&mut self, expression: &str) -> Value {
         let params = json!({ "expression": expression, "awaitPromise": true, "returnByValue": true });
-        let said = self.ask("Runtime.evaluate", params);
-        assert!(said["exceptionDetails"].is_null(), "{expression}: {said}");
-        said["result"]["value"].clone()
+        let output = self.ask("Runtime.evaluate", params);
+        assert!(output["exceptionDetails"].is_null(), "{expression}: {output}");
+        output["result"]["value"].clone()
     }
 
     /// Waits until an expression is true.
@@ -139,7 +143,7 @@ impl Page {
     }
 
     /// Sets the page's window size, in pixels, and its colour scheme.
-    pub fn look_like(&mut self, width: u32, height: u32, dark: bool) {
+    pub fn set_appearance(&mut self, width: u32, height: u32, dark: bool) {
         let size = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false });
         self.ask("Emulation.setDeviceMetricsOverride", size);
         let scheme = json!({ "name": "prefers-color-scheme", "value": if dark { "dark" } else { "light" } });
@@ -147,15 +151,15 @@ impl Page {
     }
 
     /// Returns a screenshot of the whole page, PNG.
-    pub fn picture(&mut self) -> Vec<u8> {
+    pub fn screenshot(&mut self) -> Vec<u8> {
         let taken = self.ask("Page.captureScreenshot", json!({ "captureBeyondViewport": true }));
         STANDARD.decode(taken["data"].as_str().unwrap()).unwrap()
     }
 
     /// Returns the uncaught errors of its script.
-    pub fn complaints(&mut self) -> Vec<String> {
+    pub fn console_errors(&mut self) -> Vec<String> {
         self.value("0");
-        std::mem::take(&mut self.complaints)
+        std::mem::take(&mut self.console_errors)
     }
 }
 

@@ -11,13 +11,13 @@ use std::{fs, path::Path};
 const ADVANCE: &str = "[data-advance=\"600\"]";
 
 /// Takes a screenshot, and checks that nothing is wider than the window.
-fn picture(page: &mut Page, name: &str, width: u32, dark: bool) {
-    page.look_like(width, 1000, dark);
+fn screenshot(page: &mut Page, name: &str, width: u32, dark: bool) {
+    page.set_appearance(width, 1000, dark);
     page.until("document.readyState === 'complete'");
     let wide = page.value("document.documentElement.scrollWidth").as_u64().unwrap();
     assert!(wide <= u64::from(width), "{name}: {wide} pixels in a window of {width}");
     let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("sim-page-{name}.png"));
-    fs::write(file, page.picture()).unwrap();
+    fs::write(file, page.screenshot()).unwrap();
 }
 
 fn text(page: &mut Page, place: &str) -> String {
@@ -25,21 +25,21 @@ fn text(page: &mut Page, place: &str) -> String {
 }
 
 #[test]
-fn the_page_shows_the_world_moves_its_clock_and_arms_its_faults() {
+fn the_page_shows_the_state_moves_the_clock_and_arms_faults() {
     let Some(browser) = Browser::start() else {
         return eprintln!("skipped: chromium is not on this machine");
     };
-    let here = TestEnvironment::at_speed("60");
-    let (server, serving) = sim::serve(&here, &[]);
+    let env = TestEnvironment::at_speed("60");
+    let (server, serving) = sim::serve(&env, &[]);
     let mut page = browser.open(serving["page"].as_str().unwrap());
     page.until("document.querySelector('#state').innerText.includes('0 resources')");
     assert!(text(&mut page, "#groups").contains("None yet"));
-    picture(&mut page, "empty", 1280, false);
+    screenshot(&mut page, "empty", 1280, false);
 
-    let mut up = crate::running::Running::start(&here, &["up"]);
+    let mut up = crate::running_process::RunningProcess::start(&env, &["up"]);
     up.until_step("started", "cluster-ready");
     page.until("document.querySelector('#operations progress')?.value > 0");
-    picture(&mut page, "busy", 1280, false);
+    screenshot(&mut page, "busy", 1280, false);
     let before = page.value("document.querySelector('#operations progress').value").as_f64().unwrap();
     page.until(&format!(
         "!document.querySelector('#operations progress') || document.querySelector('#operations progress').value > {before}"
@@ -58,7 +58,7 @@ fn the_page_shows_the_world_moves_its_clock_and_arms_its_faults() {
     assert!(text(&mut page, "#about").contains("500"));
     page.click("#arm button");
     page.until("document.querySelector('#faults .list').innerText.includes('server-error')");
-    here.expect(0, &["plan"]);
+    env.expect(0, &["plan"]);
     page.until("document.querySelector('#requests .fault')?.innerText.includes('server-error')");
     page.until("document.querySelector('#faults .list').innerText.includes('None armed')");
     page.click("#arm button");
@@ -66,15 +66,15 @@ fn the_page_shows_the_world_moves_its_clock_and_arms_its_faults() {
     page.click("#gateways summary");
     page.until("document.querySelector('#gateways details').open");
     assert!(text(&mut page, "#gateways details").contains("--connect-to"));
-    picture(&mut page, "ready", 1280, false);
-    picture(&mut page, "dark", 1280, true);
-    picture(&mut page, "narrow", 360, false);
-    page.look_like(1280, 1000, false);
+    screenshot(&mut page, "ready", 1280, false);
+    screenshot(&mut page, "dark", 1280, true);
+    screenshot(&mut page, "narrow", 360, false);
+    page.set_appearance(1280, 1000, false);
     page.click("#faults .list button");
     page.until("document.querySelector('#faults .list').innerText.includes('None armed')");
 
     sim::end(server);
     page.until("document.querySelector('#state').className === 'lost'");
-    let complaints = page.complaints();
-    assert!(complaints.is_empty(), "{complaints:#?}");
+    let console_errors = page.console_errors();
+    assert!(console_errors.is_empty(), "{console_errors:#?}");
 }

@@ -1,11 +1,11 @@
 //! Requests to Resource Manager.
 
-use super::operation::{self, Answer, Begun, Operation, Progress, Seen, Verb};
+use super::operation::{self, Operation, PollResult, Progress, Response, Verb, WriteResult};
 use crate::{
-    ApiError, ApiErrorKind, Credential, Endpoints, Identity, Meter, Sent,
-    error::{from_answer, from_sdk},
-    pipeline::{self, ForgetRefusedToken, Marked, OnlyTo, TryAgain},
-    transport::Wire,
+    ApiError, ApiErrorKind, Credential, Endpoints, Identity, RequestCounter, SendStatus,
+    error::{from_response, from_sdk},
+    http_client::HttpClient,
+    pipeline::{self, CorrelationPolicy, OriginPolicy, RetryPolicy, TokenInvalidation},
 };
 use azure_core::{
     Bytes,
@@ -25,7 +25,7 @@ const PAGES_MAX: usize = 1_000;
 
 /// A client of Resource Manager. Clones share connections, tokens and the correlation id.
 #[derive(Clone)]
-pub struct Arm(Arc<Inner>);
+pub struct ArmClient(Arc<Inner>);
 
 struct Inner {
     pipeline: Pipeline,
@@ -47,28 +47,28 @@ pub enum Condition {
     IfNoneMatch,
 }
 
-impl Arm {
+impl ArmClient {
     /// Creates a client that marks all its requests with `correlation_id`, a UUID: one per run.
     ///
     /// Fails when the HTTPS client cannot be set up from `endpoints`.
     pub fn new(
         endpoints: &Endpoints,
         credential: &Credential,
-        meter: &Meter,
+        request_counter: &RequestCounter,
         correlation_id: &str,
     ) -> Result<Self, ApiError> {
-        let wire = Wire::new(endpoints, meter)?;
+        let http_client = HttpClient::new(endpoints, request_counter)?;
         let seed =
             correlation_id.bytes().fold(0, |sum: u64, byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
         let scope = endpoints.arm_scope();
         let options = pipeline::options(
-            &wire,
+            &http_client,
             vec![
-                OnlyTo::new(&endpoints.arm),
-                Marked::new(correlation_id),
-                Arc::new(TryAgain::new(endpoints.pace, seed).with_fresh_token()),
+                OriginPolicy::new(&endpoints.arm),
+                CorrelationPolicy::new(correlation_id),
+                Arc::new(RetryPolicy::new(endpoints.time_scale, seed).with_token_replacement()),
             ],
-            vec![Arc::new(ForgetRefusedToken(credential.clone()))],
+            vec![Arc::new(TokenInvalidation(credential.clone()))],
         );
         let token = BearerTokenAuthorizationPolicy::new(Arc::new(credential.clone()), [scope.clone()]);
         let pipeline = Pipeline::new(
@@ -103,7 +103,7 @@ impl Arm {
     /// `path` begins with a slash; `api` is the API version.
     pub async fn get(&self, path: &str, api: &str) -> Result<Option<Value>, ApiError> {
         match self.send(Method::Get, &self.url(path, api, &[])?, None, &Condition::None).await {
-            Ok(answer) => answer.json(),
+            Ok(response) => response.json(),
             Err(error) if error.kind == ApiErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }
@@ -150,39 +150,49 @@ impl Arm {
         api: &str,
         body: &Value,
         condition: Condition,
-    ) -> Result<Begun, ApiError> {
+    ) -> Result<WriteResult, ApiError> {
         self.begin(Verb::Put, path, api, Some(body), &condition).await
     }
 
     /// Calls an action. Retried only if the service cannot have carried it out.
-    pub async fn post(&self, path: &str, api: &str, body: Option<&Value>) -> Result<Begun, ApiError> {
+    pub async fn post(&self, path: &str, api: &str, body: Option<&Value>) -> Result<WriteResult, ApiError> {
         self.begin(Verb::Post, path, api, body, &Condition::None).await
     }
 
     /// Sends a POST that only queries and changes nothing; `None` if the answer is empty.
-    pub async fn ask(&self, path: &str, api: &str, body: Option<&Value>) -> Result<Option<Value>, ApiError> {
+    pub async fn query(
+        &self,
+        path: &str,
+        api: &str,
+        body: Option<&Value>,
+    ) -> Result<Option<Value>, ApiError> {
         match self.post(path, api, body).await {
-            Ok(Begun::Done(answer)) => Ok(answer),
-            Ok(Begun::Accepted { .. }) => Ok(None),
+            Ok(WriteResult::Done(response)) => Ok(response),
+            Ok(WriteResult::Accepted { .. }) => Ok(None),
             // A query leaves nothing behind, whatever happened to its answer.
             Err(error) => {
-                let sent = error.sent.min(Sent::Answered);
+                let sent = error.sent.min(SendStatus::Answered);
                 Err(error.with_sent(sent))
             }
         }
     }
 
     /// Deletes a resource. A missing resource counts as deleted, also if its whole group is gone.
-    pub async fn delete(&self, path: &str, api: &str) -> Result<Begun, ApiError> {
+    pub async fn delete(&self, path: &str, api: &str) -> Result<WriteResult, ApiError> {
         self.delete_if(path, api, Condition::None).await
     }
 
     /// Deletes a resource if `condition` holds; otherwise fails with
     /// [`Precondition`](ApiErrorKind::Precondition).
-    pub async fn delete_if(&self, path: &str, api: &str, condition: Condition) -> Result<Begun, ApiError> {
+    pub async fn delete_if(
+        &self,
+        path: &str,
+        api: &str,
+        condition: Condition,
+    ) -> Result<WriteResult, ApiError> {
         match self.begin(Verb::Delete, path, api, None, &condition).await {
-            Err(error) if error.kind == ApiErrorKind::NotFound => Ok(Begun::Done(None)),
-            begun => begun,
+            Err(error) if error.kind == ApiErrorKind::NotFound => Ok(WriteResult::Done(None)),
+            result => result,
         }
     }
 
@@ -193,11 +203,11 @@ impl Arm {
     pub async fn poll(&self, operation: &Operation) -> Result<Progress, ApiError> {
         let url = self.at(&operation.path_and_query)?;
         let named = |error: ApiError| error.with_request("GET", url.path());
-        let answer = self.exchange(Method::Get, &url, None, &Condition::None).await?;
-        let answer = Answer { status: answer.status, headers: &answer.headers, body: &answer.body };
-        match operation::seen(operation, &answer).map_err(named)? {
-            Seen::Plain(progress) => Ok(progress),
-            Seen::ResultAt { path_and_query, started_at, ended_at } => {
+        let response = self.exchange(Method::Get, &url, None, &Condition::None).await?;
+        let response = Response { status: response.status, headers: &response.headers, body: &response.body };
+        match operation::parse_poll(operation, &response).map_err(named)? {
+            PollResult::Plain(progress) => Ok(progress),
+            PollResult::ResultAt { path_and_query, started_at, ended_at } => {
                 let value = match path_and_query {
                     Some(path) => {
                         self.send(Method::Get, &self.at(&path)?, None, &Condition::None).await?.json()?
@@ -216,18 +226,19 @@ impl Arm {
         api: &str,
         body: Option<&Value>,
         condition: &Condition,
-    ) -> Result<Begun, ApiError> {
+    ) -> Result<WriteResult, ApiError> {
         let method = match verb {
             Verb::Put => Method::Put,
             Verb::Post => Method::Post,
             Verb::Delete => Method::Delete,
         };
         let url = self.url(path, api, &[])?;
-        let answer = self.send(method, &url, body, condition).await?;
-        let answer = Answer { status: answer.status, headers: &answer.headers, body: &answer.body };
+        let response = self.send(method, &url, body, condition).await?;
+        let response = Response { status: response.status, headers: &response.headers, body: &response.body };
         // The status means that the request was accepted, whatever the rest of the answer contains.
-        operation::begun(verb, &url, api, &answer)
-            .map_err(|error| error.with_request(verb.as_str(), url.path()).answered_with(answer.status))
+        operation::parse_write(verb, &url, api, &response).map_err(|error| {
+            error.with_request(verb.as_str(), url.path()).with_response_status(response.status)
+        })
     }
 
     /// Sends a request; every status other than success is an error.
@@ -237,13 +248,13 @@ impl Arm {
         url: &Url,
         body: Option<&Value>,
         condition: &Condition,
-    ) -> Result<Received, ApiError> {
-        let answer = self.exchange(method, url, body, condition).await?;
-        if (200..300).contains(&answer.status) {
-            return Ok(answer);
+    ) -> Result<RawResponse, ApiError> {
+        let response = self.exchange(method, url, body, condition).await?;
+        if (200..300).contains(&response.status) {
+            return Ok(response);
         }
-        let error = from_answer(answer.status, &answer.headers, &answer.body);
-        Err(error.with_request(method.as_str(), url.path()).answered_with(answer.status))
+        let error = from_response(response.status, &response.headers, &response.body);
+        Err(error.with_request(method.as_str(), url.path()).with_response_status(response.status))
     }
 
     /// Sends a request and returns any answer.
@@ -253,7 +264,7 @@ impl Arm {
         url: &Url,
         body: Option<&Value>,
         condition: &Condition,
-    ) -> Result<Received, ApiError> {
+    ) -> Result<RawResponse, ApiError> {
         let mut request = Request::new(url.clone(), method);
         request.insert_header(ACCEPT, "application/json");
         if let Some(body) = body {
@@ -269,9 +280,9 @@ impl Arm {
         }
         let options = PipelineSendOptions { skip_checks: true, ..PipelineSendOptions::default() };
         match self.0.pipeline.send(&Context::new(), &mut request, Some(options)).await {
-            Ok(answer) => {
-                let (status, headers, body) = answer.deconstruct();
-                Ok(Received { status: status.into(), headers, body: body.into() })
+            Ok(response) => {
+                let (status, headers, body) = response.deconstruct();
+                Ok(RawResponse { status: status.into(), headers, body: body.into() })
             }
             Err(error) => Err(from_sdk(error, method.as_str(), url.path())),
         }
@@ -289,28 +300,30 @@ impl Arm {
     /// Appends path and query to the configured endpoint, and refuses every path that leads to another
     /// server.
     fn at(&self, path: &str) -> Result<Url, ApiError> {
-        let local =
-            operation::local_address(&self.0.base, path).map_err(|error| error.with_sent(Sent::Never))?;
+        let local = operation::local_address(&self.0.base, path)
+            .map_err(|error| error.with_sent(SendStatus::Never))?;
         self.0.base.join(&local).map_err(|error| {
-            ApiError::new(ApiErrorKind::Invalid, "build a URL").with_sent(Sent::Never).with_source(error)
+            ApiError::new(ApiErrorKind::Invalid, "build a URL")
+                .with_sent(SendStatus::Never)
+                .with_source(error)
         })
     }
 }
 
-impl fmt::Debug for Arm {
+impl fmt::Debug for ArmClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Arm").field(&self.0.base.as_str()).finish()
     }
 }
 
 /// An answer whose body was read.
-struct Received {
+struct RawResponse {
     status: u16,
     headers: Headers,
     body: Bytes,
 }
 
-impl Received {
+impl RawResponse {
     fn json(&self) -> Result<Option<Value>, ApiError> {
         operation::json(&self.body)
     }

@@ -1,6 +1,6 @@
 //! AKS clusters, their credentials, and the Kubernetes versions that a region offers.
 
-use super::{Azure, Begun, Condition};
+use super::{Condition, SubscriptionClient, WriteResult};
 use crate::{ApiError, ApiErrorKind, Secret};
 use base64::Engine;
 use serde_json::Value;
@@ -10,7 +10,7 @@ pub const API: &str = "2026-06-01";
 
 /// A minor version that a region offers.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Offered {
+pub struct KubernetesVersion {
     /// `1.36`.
     pub version: String,
     /// Every plan that supports it; `KubernetesOfficial` means any tier may use it.
@@ -23,7 +23,7 @@ pub struct Offered {
     pub patches: Vec<String>,
 }
 
-impl Offered {
+impl KubernetesVersion {
     /// Returns whether clusters of every tier may run this version.
     #[must_use]
     pub fn is_community(&self) -> bool {
@@ -51,7 +51,7 @@ impl Offered {
     }
 }
 
-impl Azure {
+impl SubscriptionClient {
     /// Returns a cluster's id.
     #[must_use]
     pub fn cluster_id(&self, group: &str, name: &str) -> String {
@@ -78,7 +78,7 @@ impl Azure {
         name: &str,
         body: &Value,
         condition: Condition,
-    ) -> Result<Begun, ApiError> {
+    ) -> Result<WriteResult, ApiError> {
         self.arm().put(&self.cluster_id(group, name), API, body, condition).await
     }
 
@@ -86,7 +86,7 @@ impl Azure {
     ///
     /// # Errors
     /// Any error of the request.
-    pub async fn delete_cluster(&self, group: &str, name: &str) -> Result<Begun, ApiError> {
+    pub async fn delete_cluster(&self, group: &str, name: &str) -> Result<WriteResult, ApiError> {
         self.arm().delete(&self.cluster_id(group, name), API).await
     }
 
@@ -96,7 +96,7 @@ impl Azure {
     /// Any error of the request, and `Protocol` if the answer contains no kubeconfig.
     pub async fn cluster_credential(&self, id: &str) -> Result<Secret<String>, ApiError> {
         let path = format!("{id}/listClusterUserCredential");
-        let kubeconfig = self.arm().ask(&path, API, None).await?.as_ref().and_then(decode);
+        let kubeconfig = self.arm().query(&path, API, None).await?.as_ref().and_then(decode);
         kubeconfig.ok_or_else(|| ApiError::new(ApiErrorKind::Protocol, "the response contains no kubeconfig"))
     }
 
@@ -104,12 +104,16 @@ impl Azure {
     ///
     /// # Errors
     /// Any error of the request.
-    pub async fn kubernetes_versions(&self, location: &str) -> Result<Vec<Offered>, ApiError> {
+    pub async fn kubernetes_versions(&self, location: &str) -> Result<Vec<KubernetesVersion>, ApiError> {
         let path = self
             .path(&format!("/providers/Microsoft.ContainerService/locations/{location}/kubernetesVersions"));
-        let answer = self.arm().get(&path, API).await?.unwrap_or_default();
-        let mut offered: Vec<Offered> =
-            answer["values"].as_array().into_iter().flatten().filter_map(Offered::from_body).collect();
+        let response = self.arm().get(&path, API).await?.unwrap_or_default();
+        let mut offered: Vec<KubernetesVersion> = response["values"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(KubernetesVersion::from_body)
+            .collect();
         offered.sort_by_key(|version| std::cmp::Reverse(version.minor()));
         Ok(offered)
     }
@@ -133,8 +137,8 @@ pub fn is_stopped(body: &Value) -> bool {
     body["properties"]["powerState"]["code"].as_str() == Some("Stopped")
 }
 
-fn decode(answer: &Value) -> Option<Secret<String>> {
-    let encoded = answer["kubeconfigs"][0]["value"].as_str()?;
+fn decode(response: &Value) -> Option<Secret<String>> {
+    let encoded = response["kubeconfigs"][0]["value"].as_str()?;
     let bytes = base64::engine::general_purpose::STANDARD.decode(encoded).ok()?;
     String::from_utf8(bytes).ok().map(Secret::new)
 }

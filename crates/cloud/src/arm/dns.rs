@@ -1,6 +1,6 @@
 //! DNS zones and their A record sets.
 
-use super::{Azure, Begun, Condition};
+use super::{Condition, SubscriptionClient, WriteResult};
 use crate::error::ApiError;
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, net::Ipv4Addr};
@@ -60,7 +60,7 @@ impl Record {
     }
 }
 
-impl Azure {
+impl SubscriptionClient {
     /// Lists the zones of the whole subscription. Several may have the same name, in different groups.
     ///
     /// # Errors
@@ -95,7 +95,7 @@ impl Azure {
         ttl: u64,
         metadata: &BTreeMap<String, String>,
         condition: Condition,
-    ) -> Result<Begun, ApiError> {
+    ) -> Result<WriteResult, ApiError> {
         let body = json!({ "properties": {
             "TTL": ttl,
             "ARecords": addresses.iter().map(|one| json!({ "ipv4Address": one.to_string() })).collect::<Vec<_>>(),
@@ -114,7 +114,7 @@ impl Azure {
         zone_id: &str,
         name: &str,
         condition: Condition,
-    ) -> Result<Begun, ApiError> {
+    ) -> Result<WriteResult, ApiError> {
         self.arm().delete_if(&format!("{zone_id}/A/{name}"), API, condition).await
     }
 }

@@ -1,6 +1,6 @@
 //! Resource groups.
 
-use super::{Azure, Begun, Condition};
+use super::{Condition, SubscriptionClient, WriteResult};
 use crate::error::ApiError;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 /// The api-version of resource groups and of the list of their resources.
 pub const API: &str = "2024-11-01";
 
-impl Azure {
+impl SubscriptionClient {
     /// Returns a group's id.
     #[must_use]
     pub fn group_id(&self, name: &str) -> String {
@@ -34,7 +34,7 @@ impl Azure {
         name: &str,
         location: &str,
         tags: &BTreeMap<String, String>,
-    ) -> Result<Begun, ApiError> {
+    ) -> Result<WriteResult, ApiError> {
         let body = json!({ "location": location, "tags": tags });
         self.arm().put(&self.group_id(name), API, &body, Condition::None).await
     }
@@ -43,7 +43,7 @@ impl Azure {
     ///
     /// # Errors
     /// 409 `ScopeLocked` if it is locked, otherwise the error of the request.
-    pub async fn delete_group(&self, name: &str) -> Result<Begun, ApiError> {
+    pub async fn delete_group(&self, name: &str) -> Result<WriteResult, ApiError> {
         self.arm().delete(&self.group_id(name), API).await
     }
 

@@ -103,7 +103,7 @@ mod tests {
     const VAULT: &str = "/subscriptions/S1/resourceGroups/rg-Demo/providers/Microsoft.KeyVault/vaults/kv";
 
     #[test]
-    fn ids_are_the_same_whatever_their_case_and_slashes() {
+    fn ids_ignore_case_and_trailing_slashes() {
         let shouted = format!("{}/", VAULT.to_uppercase());
         assert!(same(VAULT, &shouted));
         let both: HashSet<_> = [ResourceId::new(VAULT), ResourceId::new(shouted)].into_iter().collect();
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn parts_are_found_under_either_spelling() {
+    fn segments_are_found_in_either_spelling() {
         let id = ResourceId::new(
             "/subscriptions/S1/resourcegroups/rg-Demo/providers/microsoft.keyvault/vaults/kv",
         );

@@ -1,6 +1,6 @@
 //! Management locks: protection of resources against deletion, or against every write.
 
-use super::Azure;
+use super::SubscriptionClient;
 use crate::error::{ApiError, ApiErrorKind};
 use serde_json::Value;
 
@@ -48,13 +48,13 @@ impl Lock {
 
     /// Returns whether it blocks the deletion of the resource with this id, with everything below it.
     #[must_use]
-    pub fn keeps(&self, id: &str) -> bool {
+    pub fn blocks_deletion(&self, id: &str) -> bool {
         within(id, &self.scope) || within(&self.scope, id)
     }
 
     /// Returns whether it blocks writes to the resource with this id.
     #[must_use]
-    pub fn freezes(&self, id: &str) -> bool {
+    pub fn blocks_writes(&self, id: &str) -> bool {
         self.level.eq_ignore_ascii_case("ReadOnly") && within(id, &self.scope)
     }
 }
@@ -66,7 +66,7 @@ fn within(id: &str, scope: &str) -> bool {
     id.strip_prefix(&scope).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-impl Azure {
+impl SubscriptionClient {
     /// Lists every lock of the subscription. If the caller may not read all, lists those of one group, with
     /// those above and below it.
     /// <https://learn.microsoft.com/rest/api/resources/management-locks/list-at-subscription-level>
@@ -102,14 +102,14 @@ mod tests {
     }
 
     #[test]
-    fn a_lock_keeps_what_is_below_it_and_what_it_is_in() {
+    fn a_lock_blocks_its_children_and_its_parents() {
         let group = "/subscriptions/s/resourceGroups/rg";
         let network = format!("{group}/providers/Microsoft.Network/virtualNetworks/vn");
         let on_network = lock(&network, "CanNotDelete");
         assert_eq!((on_network.scope.as_str(), on_network.notes.as_deref()), (network.as_str(), None));
-        assert!(on_network.keeps(&network.to_uppercase()) && on_network.keeps(group));
-        assert!(!on_network.keeps(&format!("{network}2")) && !on_network.freezes(&network));
-        assert!(lock("/subscriptions/s", "ReadOnly").freezes(&network));
-        assert!(!lock(&network, "ReadOnly").freezes(group), "the group itself may be written");
+        assert!(on_network.blocks_deletion(&network.to_uppercase()) && on_network.blocks_deletion(group));
+        assert!(!on_network.blocks_deletion(&format!("{network}2")) && !on_network.blocks_writes(&network));
+        assert!(lock("/subscriptions/s", "ReadOnly").blocks_writes(&network));
+        assert!(!lock(&network, "ReadOnly").blocks_writes(group), "the group itself may be written");
     }
 }

@@ -1,6 +1,6 @@
 //! The VM sizes of a region.
 
-use super::Azure;
+use super::SubscriptionClient;
 use crate::error::ApiError;
 use serde_json::Value;
 
@@ -18,7 +18,7 @@ pub struct MachineSize {
     pub cores: Option<u64>,
     /// The reason why the subscription may not use it in this region: `NotAvailableForSubscription`,
     /// `QuotaId`.
-    pub withheld: Option<String>,
+    pub restriction: Option<String>,
 }
 
 impl MachineSize {
@@ -32,17 +32,19 @@ impl MachineSize {
         };
         // A zone restriction does not restrict the region itself.
         let restrictions = body["restrictions"].as_array().into_iter().flatten();
-        let mut whole = restrictions.filter(|one| one["type"] == "Location");
+        let mut regional = restrictions.filter(|one| one["type"] == "Location");
         Some(Self {
             name: body["name"].as_str()?.to_owned(),
             family: body["family"].as_str().unwrap_or_default().to_owned(),
             cores: capability("vCPUs"),
-            withheld: whole.next().map(|one| one["reasonCode"].as_str().unwrap_or("restricted").to_owned()),
+            restriction: regional
+                .next()
+                .map(|one| one["reasonCode"].as_str().unwrap_or("restricted").to_owned()),
         })
     }
 }
 
-impl Azure {
+impl SubscriptionClient {
     /// Lists the VM sizes of a region, including restricted ones.
     /// <https://learn.microsoft.com/rest/api/compute/resource-skus/list>
     ///
@@ -72,12 +74,12 @@ mod tests {
     }
 
     #[test]
-    fn a_size_that_is_withheld_in_some_zones_only_is_offered() {
+    fn a_zone_restriction_does_not_restrict_the_region() {
         assert_eq!(size(&json!([])).cores, Some(4));
         let zones = json!([{ "type": "Zone", "reasonCode": "NotAvailableForSubscription" }]);
-        assert_eq!(size(&zones).withheld, None);
+        assert_eq!(size(&zones).restriction, None);
         let region = json!([{ "type": "Location", "reasonCode": "QuotaId" }]);
-        assert_eq!(size(&region).withheld.as_deref(), Some("QuotaId"));
+        assert_eq!(size(&region).restriction.as_deref(), Some("QuotaId"));
         assert_eq!(MachineSize::from_body(&json!({ "resourceType": "disks", "name": "P10" })), None);
     }
 }

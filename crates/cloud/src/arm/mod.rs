@@ -1,11 +1,10 @@
 //! Azure Resource Manager.
 //!
-//! [`Arm`] implements the protocol that all resources share: reads, writes, paging, long-running operations.
+//! [`ArmClient`] implements the protocol that all resources share: reads, writes, paging, long-running operations.
 //! A resource type gets its own file here, with its request, response and API version, when a caller needs it
 //! typed. To change a resource, read it, change the JSON and write all of it back: a PUT replaces the
 //! resource, and a typed copy would drop unknown fields.
 
-mod azure;
 mod client;
 pub mod cluster;
 pub mod dns;
@@ -21,22 +20,23 @@ pub mod provider;
 pub mod role;
 mod state;
 mod subscription;
+mod subscription_client;
 pub mod usage;
 pub mod vault;
 
-pub use azure::Azure;
-pub use client::{Arm, Condition};
-pub use cluster::Offered;
+pub use client::{ArmClient, Condition};
+pub use cluster::KubernetesVersion;
 pub use dns::{Record, Zone};
 pub use id::ResourceId;
 pub use lock::Lock;
 pub use machine::MachineSize;
-pub use operation::{Begun, Operation, Progress, Style, Verb};
+pub use operation::{Operation, Progress, Style, Verb, WriteResult};
 pub use permission::Permissions;
 pub use policy::Denial;
 pub use provider::Registration;
 pub use role::{Assignment, Role};
 pub use state::State;
 pub use subscription::Subscription;
+pub use subscription_client::SubscriptionClient;
 pub use usage::Usage;
 pub use vault::NameTaken;

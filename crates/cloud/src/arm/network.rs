@@ -1,13 +1,13 @@
 //! Virtual networks and their subnets.
 
-use super::{Azure, Begun, Condition};
+use super::{Condition, SubscriptionClient, WriteResult};
 use crate::error::ApiError;
 use serde_json::Value;
 
 /// The api-version of virtual networks. From 2023-09-01 on an omitted `subnets` keeps them.
 pub const API: &str = "2025-07-01";
 
-impl Azure {
+impl SubscriptionClient {
     /// Returns a network's id.
     #[must_use]
     pub fn network_id(&self, group: &str, name: &str) -> String {
@@ -42,7 +42,7 @@ impl Azure {
         name: &str,
         body: &Value,
         condition: Condition,
-    ) -> Result<Begun, ApiError> {
+    ) -> Result<WriteResult, ApiError> {
         self.arm().put(&self.network_id(group, name), API, body, condition).await
     }
 
@@ -50,7 +50,7 @@ impl Azure {
     ///
     /// # Errors
     /// 400 `InUseSubnetCannotBeDeleted` while a device is connected to it.
-    pub async fn delete_network(&self, group: &str, name: &str) -> Result<Begun, ApiError> {
+    pub async fn delete_network(&self, group: &str, name: &str) -> Result<WriteResult, ApiError> {
         self.arm().delete(&self.network_id(group, name), API).await
     }
 }

@@ -1,4 +1,4 @@
-//! Long-running operations: parsing of their start and their progress. Pure; [`Arm`](super::Arm) sends the
+//! Long-running operations: parsing of their start and their progress. Pure; [`ArmClient`](super::Arm) sends the
 //! requests.
 //!
 //! The contract: <https://learn.microsoft.com/azure/azure-resource-manager/management/async-operations>. The
@@ -12,7 +12,7 @@
 use crate::{
     ApiError, ApiErrorKind,
     endpoints::path_and_query,
-    error::{from_answer, from_operation},
+    error::{from_operation, from_response},
     pipeline::ForeignOrigin,
     retry,
 };
@@ -80,7 +80,7 @@ pub struct Operation {
 
 /// The result of a write.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Begun {
+pub enum WriteResult {
     /// Completed; `None` if the response had no body.
     Done(Option<Value>),
     /// Accepted, and completed later.
@@ -118,7 +118,7 @@ pub enum Progress {
 }
 
 /// A response, unparsed.
-pub(super) struct Answer<'a> {
+pub(super) struct Response<'a> {
     pub(super) status: u16,
     pub(super) headers: &'a Headers,
     pub(super) body: &'a [u8],
@@ -126,7 +126,7 @@ pub(super) struct Answer<'a> {
 
 /// The result of one poll.
 #[derive(Debug, PartialEq)]
-pub(super) enum Seen {
+pub(super) enum PollResult {
     /// No further request is necessary.
     Plain(Progress),
     /// Completed, and the result is at this path; `None` means the resource itself.
@@ -134,27 +134,27 @@ pub(super) enum Seen {
 }
 
 /// Parses the first response to a write on `url`, which is below the configured endpoint.
-pub(super) fn begun(
+pub(super) fn parse_write(
     verb: Verb,
     url: &Url,
     api_version: &str,
-    answer: &Answer<'_>,
-) -> Result<Begun, ApiError> {
-    let value = json(answer.body)?;
+    response: &Response<'_>,
+) -> Result<WriteResult, ApiError> {
+    let value = json(response.body)?;
     let local = |header: &HeaderName| -> Result<Option<String>, ApiError> {
-        answer.headers.get_optional_str(header).map(|address| local_address(url, address)).transpose()
+        response.headers.get_optional_str(header).map(|address| local_address(url, address)).transpose()
     };
-    let followed = local(&ASYNC_OPERATION)?;
-    let location = if answer.status == 202 { local(&LOCATION)? } else { None };
+    let async_operation = local(&ASYNC_OPERATION)?;
+    let location = if response.status == 202 { local(&LOCATION)? } else { None };
     let state = provisioning_state(value.as_ref());
-    let (style, path) = match (followed, &location) {
+    let (style, path) = match (async_operation, &location) {
         (Some(path), _) => (Style::AsyncOperation, path),
         (None, Some(path)) => (Style::Location, path.clone()),
-        (None, None) if answer.status == 202 => (Style::ProvisioningState, path_and_query(url)),
-        (None, None) => match (verb, state.map(Ending::of)) {
-            (Verb::Put, Some(Ending::None)) => (Style::ProvisioningState, path_and_query(url)),
-            (Verb::Put, Some(Ending::Failed)) => return Err(resource_failed(value.as_ref())),
-            _ => return Ok(Begun::Done(value)),
+        (None, None) if response.status == 202 => (Style::ProvisioningState, path_and_query(url)),
+        (None, None) => match (verb, state.map(FinalState::of)) {
+            (Verb::Put, Some(FinalState::None)) => (Style::ProvisioningState, path_and_query(url)),
+            (Verb::Put, Some(FinalState::Failed)) => return Err(resource_failed(value.as_ref())),
+            _ => return Ok(WriteResult::Done(value)),
         },
     };
     // A POST's result is at its `Location`, even if a status document reports the progress.
@@ -168,82 +168,84 @@ pub(super) fn begun(
         api_version: api_version.to_owned(),
         result,
     };
-    Ok(Begun::Accepted { operation, value })
+    Ok(WriteResult::Accepted { operation, value })
 }
 
 /// Parses a response from the polled URL. Responses such as 5xx are errors of the poll; the operation itself
 /// may continue.
-pub(super) fn seen(operation: &Operation, answer: &Answer<'_>) -> Result<Seen, ApiError> {
-    match (operation.style, answer.status) {
-        (Style::ProvisioningState, 404) if operation.verb == Verb::Delete => Ok(Seen::Plain(succeeded(None))),
-        (_, 404 | 410) => Ok(Seen::Plain(Progress::Expired)),
-        (_, 300..) => Err(from_answer(answer.status, answer.headers, answer.body)),
-        (Style::AsyncOperation, _) => status_document(operation, answer),
-        (Style::Location, 202) => {
-            let value = json(answer.body).unwrap_or_default();
-            let state = state_in(value.as_ref()).unwrap_or("InProgress").to_owned();
-            Ok(Seen::Plain(running(state, value.as_ref(), answer)))
+pub(super) fn parse_poll(operation: &Operation, response: &Response<'_>) -> Result<PollResult, ApiError> {
+    match (operation.style, response.status) {
+        (Style::ProvisioningState, 404) if operation.verb == Verb::Delete => {
+            Ok(PollResult::Plain(succeeded(None)))
         }
-        (Style::Location, _) => match (operation.verb, json(answer.body)?) {
+        (_, 404 | 410) => Ok(PollResult::Plain(Progress::Expired)),
+        (_, 300..) => Err(from_response(response.status, response.headers, response.body)),
+        (Style::AsyncOperation, _) => status_document(operation, response),
+        (Style::Location, 202) => {
+            let value = json(response.body).unwrap_or_default();
+            let state = state_in(value.as_ref()).unwrap_or("InProgress").to_owned();
+            Ok(PollResult::Plain(running(state, value.as_ref(), response)))
+        }
+        (Style::Location, _) => match (operation.verb, json(response.body)?) {
             (Verb::Put, None) => {
-                Ok(Seen::ResultAt { path_and_query: None, started_at: None, ended_at: None })
+                Ok(PollResult::ResultAt { path_and_query: None, started_at: None, ended_at: None })
             }
-            (_, value) => Ok(Seen::Plain(succeeded(value))),
+            (_, value) => Ok(PollResult::Plain(succeeded(value))),
         },
-        (Style::ProvisioningState, _) => resource(operation, answer),
+        (Style::ProvisioningState, _) => resource(operation, response),
     }
 }
 
 /// Parses `{status, percentComplete, startTime, endTime, error}`.
-fn status_document(operation: &Operation, answer: &Answer<'_>) -> Result<Seen, ApiError> {
-    let Some(value) = json(answer.body)? else {
+fn status_document(operation: &Operation, response: &Response<'_>) -> Result<PollResult, ApiError> {
+    let Some(value) = json(response.body)? else {
         // Without a document the response status determines whether the operation has ended.
-        return Ok(match answer.status {
+        return Ok(match response.status {
             204 => after_success(operation, None),
-            _ => Seen::Plain(running("InProgress".to_owned(), None, answer)),
+            _ => PollResult::Plain(running("InProgress".to_owned(), None, response)),
         });
     };
     let Some(state) = state_in(Some(&value)) else {
-        return Ok(Seen::Plain(running("InProgress".to_owned(), Some(&value), answer)));
+        return Ok(PollResult::Plain(running("InProgress".to_owned(), Some(&value), response)));
     };
-    match Ending::of(state) {
-        Ending::None => Ok(Seen::Plain(running(state.to_owned(), Some(&value), answer))),
-        Ending::Failed => Err(from_operation(state, value.get("error")).with_status(answer.status)),
-        Ending::Succeeded => Ok(after_success(operation, Some(&value))),
+    match FinalState::of(state) {
+        FinalState::None => Ok(PollResult::Plain(running(state.to_owned(), Some(&value), response))),
+        FinalState::Failed => Err(from_operation(state, value.get("error")).with_status(response.status)),
+        FinalState::Succeeded => Ok(after_success(operation, Some(&value))),
     }
 }
 
 /// Returns the location of the result of a succeeded operation.
-fn after_success(operation: &Operation, document: Option<&Value>) -> Seen {
+fn after_success(operation: &Operation, document: Option<&Value>) -> PollResult {
     let time = |name: &str| document.and_then(|value| instant(value.get(name)?.as_str()?));
     let (started_at, ended_at) = (time("startTime"), time("endTime"));
-    let result_at = |path_and_query| Seen::ResultAt { path_and_query, started_at, ended_at };
+    let result_at = |path_and_query| PollResult::ResultAt { path_and_query, started_at, ended_at };
     match (operation.verb, &operation.result) {
         (Verb::Put, _) => result_at(None),
         (Verb::Post, Some(path)) => result_at(Some(path.clone())),
         (Verb::Post, None) => {
             let value = document.and_then(|document| document.get("properties")).cloned();
-            Seen::Plain(Progress::Succeeded { value, started_at, ended_at })
+            PollResult::Plain(Progress::Succeeded { value, started_at, ended_at })
         }
-        (Verb::Delete, _) => Seen::Plain(Progress::Succeeded { value: None, started_at, ended_at }),
+        (Verb::Delete, _) => PollResult::Plain(Progress::Succeeded { value: None, started_at, ended_at }),
     }
 }
 
 /// Parses the resource itself.
-fn resource(operation: &Operation, answer: &Answer<'_>) -> Result<Seen, ApiError> {
-    let value = json(answer.body)?;
+fn resource(operation: &Operation, response: &Response<'_>) -> Result<PollResult, ApiError> {
+    let value = json(response.body)?;
     let state = provisioning_state(value.as_ref()).unwrap_or("Succeeded").to_owned();
-    match Ending::of(&state) {
-        Ending::Failed => Err(resource_failed(value.as_ref()).with_status(answer.status)),
+    match FinalState::of(&state) {
+        FinalState::Failed => Err(resource_failed(value.as_ref()).with_status(response.status)),
         // A resource that still exists is not deleted, whatever the state of its last operation.
-        Ending::Succeeded if operation.verb != Verb::Delete => Ok(Seen::Plain(succeeded(value))),
-        _ => Ok(Seen::Plain(running(state, value.as_ref(), answer))),
+        FinalState::Succeeded if operation.verb != Verb::Delete => Ok(PollResult::Plain(succeeded(value))),
+        _ => Ok(PollResult::Plain(running(state, value.as_ref(), response))),
     }
 }
 
-fn running(state: String, value: Option<&Value>, answer: &Answer<'_>) -> Progress {
+fn running(state: String, value: Option<&Value>, response: &Response<'_>) -> Progress {
     let percent = value.and_then(|value| value.get("percentComplete")).and_then(Value::as_f64);
-    Progress::Running { state, percent, not_before: retry::wait_asked(answer.headers, SystemTime::now()) }
+    Progress::Running { state, percent, not_before: retry::retry_after(response.headers, SystemTime::now()) }
 }
 
 fn succeeded(value: Option<Value>) -> Progress {
@@ -252,13 +254,13 @@ fn succeeded(value: Option<Value>) -> Progress {
 
 /// The kind of a state: final or in progress.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Ending {
+enum FinalState {
     None,
     Succeeded,
     Failed,
 }
 
-impl Ending {
+impl FinalState {
     fn of(state: &str) -> Self {
         match state.to_ascii_lowercase().as_str() {
             "succeeded" => Self::Succeeded,

@@ -1,6 +1,6 @@
 //! Permissions of the signed-in principal at a scope.
 
-use super::Azure;
+use super::SubscriptionClient;
 use crate::error::{ApiError, ApiErrorKind};
 use serde_json::Value;
 
@@ -35,14 +35,14 @@ impl Permissions {
     /// include an action that one role excludes.
     #[must_use]
     pub fn allow(&self, action: &str) -> bool {
-        let any = |patterns: &[String]| patterns.iter().any(|pattern| fits(pattern, action));
+        let any = |patterns: &[String]| patterns.iter().any(|pattern| matches_pattern(pattern, action));
         self.0.iter().any(|role| any(&role.actions) && !any(&role.not_actions))
     }
 }
 
 /// Returns whether an action matches a pattern in which `*` matches any text, without case.
 /// <https://learn.microsoft.com/azure/role-based-access-control/role-definitions>
-fn fits(pattern: &str, action: &str) -> bool {
+fn matches_pattern(pattern: &str, action: &str) -> bool {
     let (pattern, action) = (pattern.to_ascii_lowercase(), action.to_ascii_lowercase());
     let Some((first, rest)) = pattern.split_once('*') else { return pattern == action };
     let Some(mut left) = action.strip_prefix(first) else { return false };
@@ -54,7 +54,7 @@ fn fits(pattern: &str, action: &str) -> bool {
     left.ends_with(last)
 }
 
-impl Azure {
+impl SubscriptionClient {
     /// Lists the caller's permissions in a group; `None` if the group does not exist.
     /// <https://learn.microsoft.com/rest/api/authorization/permissions/list-for-resource-group>
     ///
@@ -87,7 +87,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn a_pattern_holds_any_text_where_it_has_a_star() {
+    fn a_star_matches_any_text() {
         let write = "Microsoft.Authorization/roleAssignments/write";
         for (pattern, wanted) in [
             ("*", true),
@@ -99,12 +99,12 @@ mod tests {
             ("Microsoft.Authorization/*", true),
             ("Microsoft.Authorization/roleAssignments", false),
         ] {
-            assert_eq!(fits(pattern, write), wanted, "{pattern}");
+            assert_eq!(matches_pattern(pattern, write), wanted, "{pattern}");
         }
     }
 
     #[test]
-    fn what_one_role_takes_back_another_one_gives() {
+    fn a_not_action_of_one_role_does_not_affect_another_role() {
         let contributor = json!({ "actions": ["*"], "notActions": ["Microsoft.Authorization/*/Write"] });
         let administrator = json!({ "actions": ["Microsoft.Authorization/*"] });
         let write = "Microsoft.Authorization/roleAssignments/write";

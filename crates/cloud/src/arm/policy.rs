@@ -1,6 +1,6 @@
 //! Queries for the Azure policies that would deny a resource.
 
-use super::Azure;
+use super::SubscriptionClient;
 use crate::{ApiError, ApiErrorKind};
 use serde_json::{Value, json};
 
@@ -46,7 +46,7 @@ fn because(expression: &Value) -> Option<String> {
     })
 }
 
-impl Azure {
+impl SubscriptionClient {
     /// Lists the policies that would deny a resource of that type and body in a group. Without a group, in
     /// the whole subscription. The request is a POST that changes nothing.
     /// <https://learn.microsoft.com/rest/api/policyinsights/policy-restrictions/check-at-resource-group-scope>
@@ -65,11 +65,11 @@ impl Azure {
         let mut content = body.clone();
         content["type"] = json!(kind);
         content["name"] = json!(name);
-        let asked = json!({ "resourceDetails": { "resourceContent": content } });
-        let Some(answer) = self.arm().ask(&path, API, Some(&asked)).await? else {
+        let query = json!({ "resourceDetails": { "resourceContent": content } });
+        let Some(response) = self.arm().query(&path, API, Some(&query)).await? else {
             return Err(ApiError::new(ApiErrorKind::Protocol, "read the policy evaluation"));
         };
-        let evaluations = answer["contentEvaluationResult"]["policyEvaluations"].as_array();
+        let evaluations = response["contentEvaluationResult"]["policyEvaluations"].as_array();
         Ok(evaluations.into_iter().flatten().filter_map(Denial::from_body).collect())
     }
 }

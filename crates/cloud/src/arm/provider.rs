@@ -1,6 +1,6 @@
 //! Resource providers and preview features of a subscription.
 
-use super::{Azure, Begun};
+use super::{SubscriptionClient, WriteResult};
 use crate::error::ApiError;
 use serde_json::Value;
 
@@ -15,22 +15,22 @@ pub enum Registration {
     /// Usable.
     Registered,
     /// In progress, with the service's state: `Registering`, `Pending`.
-    Underway(String),
+    InProgress(String),
     /// Not requested, or removed.
     Absent,
 }
 
 impl Registration {
-    fn from_word(word: &str) -> Self {
+    fn parse(word: &str) -> Self {
         match word {
             "Registered" => Self::Registered,
-            "Registering" | "Pending" => Self::Underway(word.to_owned()),
+            "Registering" | "Pending" => Self::InProgress(word.to_owned()),
             _ => Self::Absent,
         }
     }
 }
 
-impl Azure {
+impl SubscriptionClient {
     /// Lists every provider with its registration, in one request.
     ///
     /// # Errors
@@ -39,7 +39,7 @@ impl Azure {
         let listed = self.arm().list(&self.path("/providers"), API, &[]).await?;
         let provider = |body: &Value| {
             let state = body["registrationState"].as_str().unwrap_or_default();
-            Some((body["namespace"].as_str()?.to_owned(), Registration::from_word(state)))
+            Some((body["namespace"].as_str()?.to_owned(), Registration::parse(state)))
         };
         Ok(listed.iter().filter_map(provider).collect())
     }
@@ -48,7 +48,7 @@ impl Azure {
     ///
     /// # Errors
     /// 403 without the right to register.
-    pub async fn register_provider(&self, namespace: &str) -> Result<Begun, ApiError> {
+    pub async fn register_provider(&self, namespace: &str) -> Result<WriteResult, ApiError> {
         self.arm().post(&self.path(&format!("/providers/{namespace}/register")), API, None).await
     }
 
@@ -58,15 +58,15 @@ impl Azure {
     /// # Errors
     /// Returns the error of the request.
     pub async fn feature(&self, namespace: &str, name: &str) -> Result<Option<Registration>, ApiError> {
-        let answer = self.arm().get(&self.feature_path(namespace, name), FEATURES_API).await?;
-        Ok(answer.map(|f| Registration::from_word(f["properties"]["state"].as_str().unwrap_or_default())))
+        let response = self.arm().get(&self.feature_path(namespace, name), FEATURES_API).await?;
+        Ok(response.map(|f| Registration::parse(f["properties"]["state"].as_str().unwrap_or_default())))
     }
 
     /// Requests a preview feature.
     ///
     /// # Errors
     /// 404 if the service does not know the flag.
-    pub async fn register_feature(&self, namespace: &str, name: &str) -> Result<Begun, ApiError> {
+    pub async fn register_feature(&self, namespace: &str, name: &str) -> Result<WriteResult, ApiError> {
         let path = format!("{}/register", self.feature_path(namespace, name));
         self.arm().post(&path, FEATURES_API, None).await
     }

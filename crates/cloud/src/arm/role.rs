@@ -1,6 +1,6 @@
 //! Role assignments: principal, role and scope.
 
-use super::{Azure, Begun, Condition};
+use super::{Condition, SubscriptionClient, WriteResult};
 use crate::error::ApiError;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -59,18 +59,18 @@ impl Assignment {
 
     /// Returns whether this assigns the role to `principal`. Ids compare without case.
     #[must_use]
-    pub fn gives(&self, principal: &str, role: Role) -> bool {
+    pub fn grants(&self, principal: &str, role: Role) -> bool {
         self.principal.eq_ignore_ascii_case(principal) && self.role.eq_ignore_ascii_case(role.id)
     }
 }
 
-impl Azure {
+impl SubscriptionClient {
     /// Returns the id of our assignment: a UUIDv5 of scope, principal and role, so that the request is
     /// idempotent.
     #[must_use]
     pub fn assignment_id(&self, scope: &str, principal: &str, role: Role) -> String {
-        let words = format!("{scope}|{principal}|{}", role.id).to_ascii_lowercase();
-        let name = Uuid::new_v5(&Uuid::NAMESPACE_URL, words.as_bytes());
+        let key = format!("{scope}|{principal}|{}", role.id).to_ascii_lowercase();
+        let name = Uuid::new_v5(&Uuid::NAMESPACE_URL, key.as_bytes());
         format!("{scope}/providers/Microsoft.Authorization/roleAssignments/{name}")
     }
 
@@ -97,7 +97,7 @@ impl Azure {
         principal: &str,
         principal_type: &str,
         role: Role,
-    ) -> Result<Begun, ApiError> {
+    ) -> Result<WriteResult, ApiError> {
         let definition =
             self.path(&format!("/providers/Microsoft.Authorization/roleDefinitions/{}", role.id));
         let body = json!({ "properties": {
@@ -113,7 +113,7 @@ impl Azure {
     ///
     /// # Errors
     /// Returns the error of the request; a missing assignment is no error.
-    pub async fn revoke(&self, assignment: &str) -> Result<Begun, ApiError> {
+    pub async fn revoke(&self, assignment: &str) -> Result<WriteResult, ApiError> {
         self.arm().delete(assignment, API).await
     }
 }

@@ -26,11 +26,11 @@ impl State {
     pub fn of(resource: &Value) -> Self {
         match resource["properties"]["provisioningState"].as_str() {
             None => Self::Succeeded,
-            Some(word) => Self::from_word(word),
+            Some(word) => Self::parse(word),
         }
     }
 
-    fn from_word(word: &str) -> Self {
+    fn parse(word: &str) -> Self {
         match word.to_ascii_lowercase().as_str() {
             "succeeded" => Self::Succeeded,
             "failed" => Self::Failed,
@@ -47,7 +47,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn an_unknown_word_means_that_the_service_is_at_it() {
+    fn an_unknown_provisioning_state_is_running() {
         let of = |word: &str| State::of(&json!({"properties": {"provisioningState": word}}));
         assert_eq!(of("succeeded"), State::Succeeded);
         assert_eq!(of("Cancelled"), State::Canceled);

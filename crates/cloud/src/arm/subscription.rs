@@ -1,6 +1,6 @@
 //! The subscriptions visible to the signed-in principal.
 
-use super::{Arm, Azure};
+use super::{ArmClient, SubscriptionClient};
 use crate::{ApiError, ApiErrorKind};
 use serde_json::Value;
 
@@ -20,7 +20,7 @@ pub struct Subscription {
     pub state: String,
 }
 
-impl Arm {
+impl ArmClient {
     /// Returns the subscriptions that the principal can read.
     pub async fn subscriptions(&self) -> Result<Vec<Subscription>, ApiError> {
         self.list("/subscriptions", API, &[]).await?.iter().map(read).collect()
@@ -32,7 +32,7 @@ impl Arm {
     }
 }
 
-impl Azure {
+impl SubscriptionClient {
     /// Lists the regions that the subscription may use, by their programmatic names, `eastus`.
     /// <https://learn.microsoft.com/rest/api/resources/subscriptions/list-locations>
     ///

@@ -1,6 +1,6 @@
 //! Usage and limits of a subscription in a region.
 
-use super::Azure;
+use super::SubscriptionClient;
 use crate::error::ApiError;
 use serde_json::Value;
 
@@ -34,12 +34,12 @@ impl Usage {
 
     /// Returns the unused part of the limit.
     #[must_use]
-    pub fn left(&self) -> u64 {
+    pub fn remaining(&self) -> u64 {
         self.limit.saturating_sub(self.used)
     }
 }
 
-impl Azure {
+impl SubscriptionClient {
     /// Lists the usage of cores in a region: the total as `cores`, and one row per VM family.
     /// <https://learn.microsoft.com/rest/api/compute/usage/list>
     ///
@@ -70,11 +70,11 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn a_limit_below_nought_is_none() {
+    fn a_negative_limit_means_no_limit() {
         let body = json!({ "name": { "value": "cores" }, "currentValue": 8, "limit": -1 });
         let usage = Usage::from_body(&body).unwrap();
         assert_eq!((usage.label.as_str(), usage.limit), ("cores", u64::MAX));
         let full = Usage { used: 12, limit: 10, ..usage };
-        assert_eq!(full.left(), 0);
+        assert_eq!(full.remaining(), 0);
     }
 }

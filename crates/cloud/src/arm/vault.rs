@@ -1,6 +1,6 @@
 //! Control plane of key vaults: existing vaults, and deleted vaults that are recoverable.
 
-use super::{Azure, Begun, Condition};
+use super::{Condition, SubscriptionClient, WriteResult};
 use crate::error::{ApiError, ApiErrorKind};
 use serde_json::{Value, json};
 
@@ -17,7 +17,7 @@ pub enum NameTaken {
     InUse(String),
 }
 
-impl Azure {
+impl SubscriptionClient {
     /// Checks whether a vault name is free across all of Azure; `None` if it is. The request is a POST that
     /// changes nothing.
     /// <https://learn.microsoft.com/rest/api/keyvault/keyvault/vaults/check-name-availability>
@@ -26,15 +26,15 @@ impl Azure {
     /// Any error of the request.
     pub async fn vault_name_taken(&self, name: &str) -> Result<Option<NameTaken>, ApiError> {
         let path = self.path("/providers/Microsoft.KeyVault/checkNameAvailability");
-        let asked = json!({ "name": name, "type": "Microsoft.KeyVault/vaults" });
-        let Some(answer) = self.arm().ask(&path, API, Some(&asked)).await? else {
+        let query = json!({ "name": name, "type": "Microsoft.KeyVault/vaults" });
+        let Some(response) = self.arm().query(&path, API, Some(&query)).await? else {
             return Err(ApiError::new(ApiErrorKind::Protocol, "read the availability of the name"));
         };
-        if answer["nameAvailable"] == true {
+        if response["nameAvailable"] == true {
             return Ok(None);
         }
-        let why = answer["message"].as_str().unwrap_or_default().to_owned();
-        let is_invalid = answer["reason"] == "AccountNameInvalid";
+        let why = response["message"].as_str().unwrap_or_default().to_owned();
+        let is_invalid = response["reason"] == "AccountNameInvalid";
         Ok(Some(if is_invalid { NameTaken::Invalid(why) } else { NameTaken::InUse(why) }))
     }
 
@@ -59,7 +59,7 @@ impl Azure {
     /// # Errors
     /// 409 `ConflictError` if a soft-deleted vault has the name, 409 `VaultAlreadyExists` for a name in use
     /// anywhere.
-    pub async fn put_vault(&self, group: &str, name: &str, body: &Value) -> Result<Begun, ApiError> {
+    pub async fn put_vault(&self, group: &str, name: &str, body: &Value) -> Result<WriteResult, ApiError> {
         self.arm().put(&self.vault_id(group, name), API, body, Condition::None).await
     }
 
@@ -67,7 +67,7 @@ impl Azure {
     ///
     /// # Errors
     /// Any error of the request.
-    pub async fn delete_vault(&self, group: &str, name: &str) -> Result<Begun, ApiError> {
+    pub async fn delete_vault(&self, group: &str, name: &str) -> Result<WriteResult, ApiError> {
         self.arm().delete(&self.vault_id(group, name), API).await
     }
 
@@ -83,7 +83,7 @@ impl Azure {
     ///
     /// # Errors
     /// Refused under purge protection, and without the right to purge.
-    pub async fn purge_vault(&self, location: &str, name: &str) -> Result<Begun, ApiError> {
+    pub async fn purge_vault(&self, location: &str, name: &str) -> Result<WriteResult, ApiError> {
         self.arm().post(&format!("{}/purge", self.deleted_path(location, name)), API, None).await
     }
 

@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wildcard_stands_for_exactly_one_label() {
+    fn a_wildcard_matches_exactly_one_label() {
         let leaf = leaf(&["*.example.com", "10.0.0.1"]);
         for host in ["www.example.com", "WWW.Example.com.", "*.example.com", "10.0.0.1"] {
             assert!(leaf.covers(host), "{host}");
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_without_wildcard_is_only_itself() {
+    fn a_name_without_wildcard_matches_only_itself() {
         let leaf = leaf(&["demo.example.com"]);
         assert!(leaf.covers("demo.example.com"));
         assert!(!leaf.covers("*.demo.example.com"));

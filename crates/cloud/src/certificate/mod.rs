@@ -8,7 +8,7 @@
 mod error;
 mod leaf;
 mod pfx;
-mod reading;
+mod remote;
 mod self_signed;
 
 use std::fmt;

@@ -4,10 +4,10 @@
 //! codes, whether the request may have taken effect) from what a person needs (message, details, request id).
 //! Causes stay in `source()`, never in the message.
 
-mod answer;
+mod response;
 mod sdk;
 
-pub(crate) use answer::{from_answer, from_operation};
+pub(crate) use response::{from_operation, from_response};
 pub(crate) use sdk::{find, from_sdk, sign_in_reason};
 
 use std::{
@@ -51,7 +51,7 @@ pub enum ApiErrorKind {
 /// The possible effect of the request. A later variant is more certain of an effect than an earlier
 /// one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Sent {
+pub enum SendStatus {
     /// The request never left: nothing has changed.
     Never,
     /// The service answered; its answer decides.
@@ -63,7 +63,7 @@ pub enum Sent {
     Accepted,
 }
 
-impl Sent {
+impl SendStatus {
     /// Returns the effect of a write of which only the status is known.
     pub(crate) fn of_status(status: u16) -> Self {
         match status {
@@ -113,7 +113,7 @@ pub struct ApiErrorFacts {
     /// Further codes and messages, outermost first.
     pub details: Vec<(String, String)>,
     /// The effect that the request may have had.
-    pub sent: Sent,
+    pub sent: SendStatus,
     /// The wait that the service demanded, in real time.
     pub retry_after: Option<Duration>,
     source: Option<Box<dyn Error + Send + Sync>>,
@@ -121,7 +121,7 @@ pub struct ApiErrorFacts {
 
 impl ApiError {
     /// Creates an error of this crate; `message` is a lowercase fragment. `sent` starts as
-    /// [`Sent::Answered`].
+    /// [`SendStatus::Answered`].
     pub fn new(kind: ApiErrorKind, message: impl Into<String>) -> Self {
         Self(Box::new(ApiErrorFacts {
             kind,
@@ -134,7 +134,7 @@ impl ApiError {
             method: "",
             url: String::new(),
             details: Vec::new(),
-            sent: Sent::Answered,
+            sent: SendStatus::Answered,
             retry_after: None,
             source: None,
         }))
@@ -160,22 +160,22 @@ impl ApiError {
     }
 
     /// Sets the effect that the request may have had.
-    pub fn with_sent(mut self, sent: Sent) -> Self {
+    pub fn with_sent(mut self, sent: SendStatus) -> Self {
         self.sent = sent;
         self
     }
 
     /// Raises the effect that the request may have had to at least this one.
-    pub(crate) fn at_least(mut self, sent: Sent) -> Self {
+    pub(crate) fn at_least(mut self, sent: SendStatus) -> Self {
         self.sent = self.sent.max(sent);
         self
     }
 
     /// Sets the status of the answer. A write with a success status took effect, whatever is wrong with the
     /// rest of the answer.
-    pub(crate) fn answered_with(mut self, status: u16) -> Self {
+    pub(crate) fn with_response_status(mut self, status: u16) -> Self {
         self.status = Some(status);
-        if is_write(self.method) { self.at_least(Sent::of_status(status)) } else { self }
+        if is_write(self.method) { self.at_least(SendStatus::of_status(status)) } else { self }
     }
 
     /// Adds a code with its message.
@@ -255,7 +255,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_error_names_the_request_the_status_and_both_codes() {
+    fn an_error_displays_the_request_the_status_and_both_codes() {
         let mut error = ApiError::new(ApiErrorKind::Forbidden, "Caller is not authorized.")
             .with_status(403)
             .with_code("Forbidden")
@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn causes_are_told_once_each_and_never_inside_the_message() {
+    fn causes_are_listed_once_and_not_in_the_message() {
         let deep = std::io::Error::other("invalid peer certificate: UnknownIssuer");
         let middle =
             azure_core::Error::with_error(azure_core::error::ErrorKind::Connection, deep, "no connection");

@@ -151,7 +151,7 @@ impl Document {
     }
 
     /// Adds entries, replaces those of the same names, and sets their context as current.
-    pub fn put_in(&mut self, entries: &Entries) {
+    pub fn insert_entries(&mut self, entries: &Entries) {
         for (section, name, item) in entries.each() {
             let place = self.place(section, name);
             let list = self.fields().entry(section).or_insert(Value::Null);
@@ -170,18 +170,18 @@ impl Document {
 
     /// Removes entries. `restored` contains the former values of replaced keys, the current context among
     /// them.
-    pub fn take_out(&mut self, added: &Added, restored: &[(&str, Option<Value>)]) {
-        let gave_way =
+    pub fn remove_entries(&mut self, added: &Added, restored: &[(&str, Option<Value>)]) {
+        let replaced_lines =
             |key: &str| restored.iter().find(|(known, _)| *known == key).map(|(_, value)| value.clone());
         for (section, name) in added.names() {
             let Some(list) = self.fields().get_mut(section).and_then(Value::as_array_mut) else { continue };
             list.retain(|item| item["name"] != name);
             if list.is_empty() {
-                self.restore(section, gave_way(section));
+                self.restore(section, replaced_lines(section));
             }
         }
         if self.current_context() == Some(added.context.as_str()) {
-            self.restore(CURRENT, Some(gave_way(CURRENT).flatten()));
+            self.restore(CURRENT, Some(replaced_lines(CURRENT).flatten()));
         }
     }
 

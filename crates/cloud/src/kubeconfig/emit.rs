@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn it_looks_like_what_kubectl_writes() {
+    fn output_matches_the_style_of_kubectl() {
         let value = json!({"clusters": [{"cluster": {"server": "https://a.b:443"}, "name": "c"}], "preferences": {},
             "odd": ["yes", "1e3", "", "a: b", "- x", null, 1, true], "users": [], "deep": [[1, 2], [{"a": [3]}]]});
         let text = block(&value);
@@ -92,7 +92,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_text_is_read_back_the_same(text in "\\PC*", key in "\\PC{1,8}") {
+        fn every_text_survives_a_round_trip(text in "\\PC*", key in "\\PC{1,8}") {
             let value = json!({key: [text.clone(), {"a": text}]});
             prop_assert_eq!(read(&block(&value)), value);
         }

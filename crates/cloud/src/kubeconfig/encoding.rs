@@ -73,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_text_is_written_in_the_encoding_in_which_it_was_read() {
+    fn a_text_keeps_its_encoding() {
         let utf16 = |bytes: fn(u16) -> [u8; 2]| {
             "\u{feff}a: \"ä𝄞\"\r\n".encode_utf16().flat_map(bytes).collect::<Vec<u8>>()
         };
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn an_encoding_that_is_not_understood_is_named() {
+    fn an_unsupported_encoding_is_named() {
         for bytes in [&[0xff, 0xfe, 0x00][..], &[0xff, 0xfe, 0x00, 0xd8], b"a\0:\0", &[0xe4]] {
             let error = Encoding::read(bytes).unwrap_err().to_string();
             assert!(error.contains("UTF-16"), "{error}");

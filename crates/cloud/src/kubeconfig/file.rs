@@ -80,7 +80,7 @@ pub fn read(path: &Path) -> Result<Option<Content>, KubeconfigError> {
 /// Returns whether a process that died during a change of this kubeconfig left its marker, lock or backup.
 pub fn has_leftovers(path: &Path, backup: &Path) -> bool {
     let target = follow(path).unwrap_or_else(|_| path.to_owned());
-    in_place::is_left(backup) || [path, &target].into_iter().any(lock::is_left)
+    in_place::has_leftover(backup) || [path, &target].into_iter().any(lock::has_leftover)
 }
 
 /// Returns the lock of a kubeconfig that its owner seems to have abandoned: it is older than a minute.
@@ -180,7 +180,7 @@ impl LockedFile {
     }
 
     fn temporary(&self) -> PathBuf {
-        lock::beside(&self.target, NEW)
+        lock::sibling_path(&self.target, NEW)
     }
 
     /// Returns the file that is written: the target of the symbolic links.

@@ -47,7 +47,7 @@ fn from_cluster(name: &str) -> String {
 }
 
 #[test]
-fn the_first_file_of_a_list_is_ours_to_write() {
+fn the_first_file_of_a_list_is_written() {
     let home = Path::new("/home/ada");
     assert_eq!(path(None, home), Path::new("/home/ada/.kube/config"));
     assert_eq!(path(Some(OsStr::new("")), home), Path::new("/home/ada/.kube/config"));
@@ -69,7 +69,7 @@ fn a_new_file_is_private_and_an_old_one_keeps_its_mode() {
 }
 
 #[test]
-fn what_is_read_only_or_no_file_is_left_as_it_is() {
+fn a_read_only_or_non_regular_file_is_unchanged() {
     let (folder, backup) = home();
     let path = folder.path().join("config");
     fs::write(&path, "mine").unwrap();
@@ -133,25 +133,25 @@ fn a_kubeconfig_in_utf_16_stays_one() {
     let merged = merge(Some(&before.text), &from_cluster("demo"), "demo").unwrap();
     let file = locked(&path, &backup);
     file.write(&before.with(merged.text)).unwrap();
-    let with_ours = file.read().unwrap().unwrap();
-    assert!(with_ours.text.contains("demo.example"));
-    file.write(&with_ours.with(remove(&with_ours.text, &merged.added).unwrap().unwrap())).unwrap();
+    let merged_content = file.read().unwrap().unwrap();
+    assert!(merged_content.text.contains("demo.example"));
+    file.write(&merged_content.with(remove(&merged_content.text, &merged.added).unwrap().unwrap())).unwrap();
     assert_eq!(fs::read(&path).unwrap(), bytes);
 }
 
 /// The state that a process leaves if it is killed at each point of a change.
 #[test]
-fn what_a_killed_process_left_is_found_and_removed() {
+fn leftovers_of_a_killed_process_are_found_and_removed() {
     for killed_after in 0..4 {
         let (folder, backup) = home();
         let path = folder.path().join("config");
         fs::write(&path, "whole").unwrap();
-        fs::write(lock::beside(&path, ""), "").unwrap();
+        fs::write(lock::sibling_path(&path, ""), "").unwrap();
         if killed_after > 0 {
-            fs::hard_link(lock::beside(&path, ""), lock::lock_of(&path)).unwrap();
+            fs::hard_link(lock::sibling_path(&path, ""), lock::lock_of(&path)).unwrap();
         }
         if killed_after > 1 {
-            fs::write(lock::beside(&path, NEW), "half of it, with a token").unwrap();
+            fs::write(lock::sibling_path(&path, NEW), "half of it, with a token").unwrap();
         }
         if killed_after > 2 {
             fs::remove_file(lock::lock_of(&path)).unwrap();
@@ -166,7 +166,7 @@ fn what_a_killed_process_left_is_found_and_removed() {
 }
 
 #[test]
-fn a_lock_that_another_program_left_is_named_and_stays() {
+fn a_lock_of_another_program_is_reported_and_stays() {
     let (folder, backup) = home();
     let path = folder.path().join("config");
     let lock = File::create(lock::lock_of(&path)).unwrap();
@@ -178,7 +178,7 @@ fn a_lock_that_another_program_left_is_named_and_stays() {
 }
 
 #[test]
-fn whether_a_file_can_be_written_shows_before_and_changes_nothing() {
+fn check_writable_changes_nothing() {
     let folder = tempfile::tempdir().unwrap();
     check_writable(&folder.path().join("config")).unwrap();
     check_writable(&folder.path().join("not/yet/there")).unwrap();
@@ -210,15 +210,16 @@ fn of_24_concurrent_writers_none_loses_an_entry() {
             let (path, backup) = (&path, &backup);
             scope.spawn(move || {
                 let name = format!("c{number}");
-                let put_in = |text: &str| merge(Some(text), &from_cluster(&name), &name).unwrap().text;
+                let insert_entries =
+                    |text: &str| merge(Some(text), &from_cluster(&name), &name).unwrap().text;
                 if number % 2 == 0 {
-                    return kubectl(path, |text| put_in(&text));
+                    return kubectl(path, |text| insert_entries(&text));
                 }
                 loop {
                     match LockedFile::lock(path, backup).unwrap() {
                         Locking::Locked(file) => {
                             let before = file.read().unwrap().unwrap_or_default();
-                            return file.write(&before.with(put_in(&before.text))).unwrap();
+                            return file.write(&before.with(insert_entries(&before.text))).unwrap();
                         }
                         Locking::Held(_) => thread::sleep(Duration::from_millis(1)),
                     }

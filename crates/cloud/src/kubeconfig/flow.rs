@@ -9,7 +9,7 @@ use std::ops::Range;
 use serde_json::Value;
 
 use super::document::{Document, Entries};
-use super::text::{GaveWay, has_content, is_mark};
+use super::text::{ReplacedLine, has_content, is_mark};
 use super::{Added, CURRENT};
 use crate::yaml;
 
@@ -58,25 +58,25 @@ pub(super) fn document(text: &str) -> Option<usize> {
 }
 
 /// Adds entries to the document whose brace is at `open`, and sets their context as current.
-pub(super) fn put_in(
+pub(super) fn insert_entries(
     text: &mut String,
     open: usize,
     entries: &Entries,
-    gave_way: &mut Vec<GaveWay>,
+    replaced_lines: &mut Vec<ReplacedLine>,
 ) -> Option<()> {
     for (section, name, item) in entries.each() {
         let entry = format!("\"{section}\": [{item}]");
         match find(text, open, section)? {
             None => {
-                gave_way.push((section.to_owned(), None));
+                replaced_lines.push((section.to_owned(), None));
                 append(text, open, &entry)?;
             }
             Some(found) => {
                 let value = found.value(text);
                 match &text[value.clone()] {
-                    list if list.starts_with('[') => put_in_list(text, value.start, name, item)?,
+                    list if list.starts_with('[') => insert_into_list(text, value.start, name, item)?,
                     "" | "null" | "~" => {
-                        gave_way.push((section.to_owned(), Some(text[found.span.clone()].to_owned())));
+                        replaced_lines.push((section.to_owned(), Some(text[found.span.clone()].to_owned())));
                         text.replace_range(found.span, &entry);
                     }
                     _ => return None,
@@ -87,13 +87,13 @@ pub(super) fn put_in(
     let entry = format!("\"{CURRENT}\": {}", Value::from(entries.context.as_str()));
     match find(text, open, CURRENT)? {
         None => {
-            gave_way.push((CURRENT.to_owned(), None));
+            replaced_lines.push((CURRENT.to_owned(), None));
             append(text, open, &entry)?;
         }
         Some(found) => {
             let current = yaml::read(&text[found.value(text)]).ok()?;
             if current != entries.context.as_str() {
-                gave_way.push((CURRENT.to_owned(), Some(text[found.span.clone()].to_owned())));
+                replaced_lines.push((CURRENT.to_owned(), Some(text[found.span.clone()].to_owned())));
                 text.replace_range(found.span, &entry);
             }
         }
@@ -101,17 +101,18 @@ pub(super) fn put_in(
     Some(())
 }
 
-/// Removes entries from the document whose brace is at `open`; `gave_way` contains the values to restore, by
+/// Removes entries from the document whose brace is at `open`; `replaced_lines` contains the values to restore, by
 /// key.
-pub(super) fn take_out(
+pub(super) fn remove_entries(
     text: &mut String,
     open: usize,
     document: &Document,
     added: &Added,
-    gave_way: &[(&str, Option<&str>)],
+    replaced_lines: &[(&str, Option<&str>)],
 ) -> Option<()> {
-    let gave_way = |key: &str| gave_way.iter().find(|(known, _)| *known == key).map(|(_, line)| *line);
-    let restore = |text: &mut String, key: &str| match gave_way(key) {
+    let replaced_lines =
+        |key: &str| replaced_lines.iter().find(|(known, _)| *known == key).map(|(_, line)| *line);
+    let restore = |text: &mut String, key: &str| match replaced_lines(key) {
         Some(Some(before)) => {
             let found = find(text, open, key)??;
             text.replace_range(found.span, before);
@@ -125,7 +126,7 @@ pub(super) fn take_out(
             continue;
         }
         let list = find(text, open, section)??.value(text).start;
-        take_out_of_list(text, list, name)?;
+        remove_from_list(text, list, name)?;
         if collection(text, list)?.entries.is_empty() {
             restore(text, section)?;
         }
@@ -137,7 +138,7 @@ pub(super) fn take_out(
 }
 
 /// Adds an item to the list whose bracket is at `open`, and replaces the item of this name if there is one.
-pub(super) fn put_in_list(text: &mut String, open: usize, name: &str, item: &Value) -> Option<()> {
+pub(super) fn insert_into_list(text: &mut String, open: usize, name: &str, item: &Value) -> Option<()> {
     let list = collection(text, open)?;
     match list.entries.iter().find(|entry| is_named(text, entry, name)) {
         Some(entry) => {
@@ -149,7 +150,7 @@ pub(super) fn put_in_list(text: &mut String, open: usize, name: &str, item: &Val
 }
 
 /// Removes the item of this name from the list whose bracket is at `open`.
-pub(super) fn take_out_of_list(text: &mut String, open: usize, name: &str) -> Option<()> {
+pub(super) fn remove_from_list(text: &mut String, open: usize, name: &str) -> Option<()> {
     remove(text, open, |text, entry| is_named(text, entry, name))
 }
 
@@ -270,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn entries_end_at_commas_of_their_own_level() {
+    fn entries_end_at_commas_of_their_nesting_level() {
         assert_eq!(
             spans(r#"[ {"a": "x,]"}, 'it''s, ]' , [1,2] ]"#),
             [r#"{"a": "x,]"}"#, "'it''s, ]'", "[1,2]"]
@@ -281,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_stands_behind_its_colon() {
+    fn a_value_follows_its_colon() {
         let text = r#"{"a":{"b":1}, url: http://x:1, "c" : }"#;
         let found = collection(text, 0).unwrap();
         let values: Vec<&str> = found.entries.iter().map(|entry| &text[entry.value(text)]).collect();

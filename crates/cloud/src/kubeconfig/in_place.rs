@@ -44,15 +44,15 @@ pub(super) fn write(file: &Path, bytes: &[u8], backup: &Path) -> io::Result<()> 
 }
 
 /// Returns whether a dead process left a backup, or half of one.
-pub(super) fn is_left(backup: &Path) -> bool {
-    [backup, &lock::beside(backup, NEW)].into_iter().any(|left| fs::symlink_metadata(left).is_ok())
+pub(super) fn has_leftover(backup: &Path) -> bool {
+    [backup, &lock::sibling_path(backup, NEW)].into_iter().any(|left| fs::symlink_metadata(left).is_ok())
 }
 
 /// Reverts the unfinished write in place of a dead process: a partial text becomes the former one again.
 ///
 /// A file that another program has changed since stays unchanged.
 pub(super) fn restore(file: &Path, backup: &Path) -> io::Result<()> {
-    let _ = fs::remove_file(lock::beside(backup, NEW));
+    let _ = fs::remove_file(lock::sibling_path(backup, NEW));
     let Some(record) = read(backup)? else { return Ok(()) };
     if record.file != file {
         return Ok(());
@@ -77,7 +77,7 @@ fn read(backup: &Path) -> io::Result<Option<Backup>> {
 fn save(record: &Backup, backup: &Path) -> io::Result<()> {
     let folder = backup.parent().unwrap_or(Path::new("."));
     make_private(folder)?;
-    let new = lock::beside(backup, NEW);
+    let new = lock::sibling_path(backup, NEW);
     let _ = fs::remove_file(&new);
     let mut file = lock::private(OpenOptions::new().create_new(true).write(true)).open(&new)?;
     file.write_all(&serde_json::to_vec(record)?)?;
@@ -112,20 +112,20 @@ mod tests {
     use super::*;
 
     /// Returns every content that a kill may leave while `after` overwrites `before`.
-    fn moments(before: &[u8], after: &[u8]) -> Vec<Vec<u8>> {
+    fn crash_contents(before: &[u8], after: &[u8]) -> Vec<Vec<u8>> {
         let half = |written: usize| [&after[..written], before.get(written..).unwrap_or_default()].concat();
         (0..=after.len()).map(half).chain([after.to_vec()]).collect()
     }
 
     #[test]
-    fn killed_at_any_byte_the_file_is_the_one_before_or_the_one_after() {
+    fn a_kill_at_any_byte_leaves_the_old_or_the_new_file() {
         let folder = tempfile::tempdir().unwrap();
         let (file, backup) = (folder.path().join("config"), folder.path().join("state/backup"));
         for (before, after) in
             [("aaaa", "aabbcc"), ("aaaaaa", "ab"), ("", "x"), ("abab", ""), ("abc", "abcd")]
         {
             let (before, after) = (before.as_bytes(), after.as_bytes());
-            for moment in moments(before, after) {
+            for moment in crash_contents(before, after) {
                 let record = Backup {
                     file: file.clone(),
                     before: STANDARD.encode(before),
@@ -156,7 +156,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn a_backup_is_for_its_owner_only_and_goes_when_the_file_is_written() {
+    fn a_backup_is_private_and_removed_after_the_write() {
         use std::os::unix::fs::PermissionsExt as _;
         let folder = tempfile::tempdir().unwrap();
         let (file, backup) = (folder.path().join("config"), folder.path().join("state/backup"));

@@ -54,7 +54,7 @@ pub(super) fn lock_of(file: &Path) -> PathBuf {
 }
 
 /// Returns the path of a landfall file beside a kubeconfig: `.<file>.landfall<end>`.
-pub(super) fn beside(file: &Path, end: &str) -> PathBuf {
+pub(super) fn sibling_path(file: &Path, end: &str) -> PathBuf {
     let mut name = OsString::from(".");
     name.push(file.file_name().unwrap_or_default());
     name.push(".landfall");
@@ -64,27 +64,27 @@ pub(super) fn beside(file: &Path, end: &str) -> PathBuf {
 
 /// Returns whether a landfall process died while it held the lock of this file: its marker exists and is not
 /// locked.
-pub(super) fn is_left(file: &Path) -> bool {
-    File::open(beside(file, "")).is_ok_and(|marker| marker.try_lock_shared().is_ok())
+pub(super) fn has_leftover(file: &Path) -> bool {
+    File::open(sibling_path(file, "")).is_ok_and(|marker| marker.try_lock_shared().is_ok())
 }
 
 fn is_marked(file: &Path) -> bool {
-    fs::symlink_metadata(beside(file, "")).is_ok()
+    fs::symlink_metadata(sibling_path(file, "")).is_ok()
 }
 
 /// Returns the lock that another program holds on a file, if there is one.
 pub(super) fn holder(file: &Path) -> Option<Holder> {
     let lock = lock_of(file);
     let known = fs::symlink_metadata(&lock).ok()?;
-    let ours = File::open(beside(file, "")).is_ok_and(|marker| is_same(&marker, &lock));
+    let own = File::open(sibling_path(file, "")).is_ok_and(|marker| is_same(&marker, &lock));
     let age = known.modified().ok().and_then(|since| since.elapsed().ok());
-    (!ours).then_some(Holder { lock, age })
+    (!own).then_some(Holder { lock, age })
 }
 
 impl Lock {
     /// Tries once to take the lock of a file, whose folder exists.
     pub fn attempt(file: &Path) -> io::Result<Attempt> {
-        let (marker_path, lock) = (beside(file, ""), lock_of(file));
+        let (marker_path, lock) = (sibling_path(file, ""), lock_of(file));
         for _ in 0..MARKER_TRIES {
             let marker = match open_marker(&marker_path) {
                 Ok(marker) => marker,
@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lock_excludes_kubectl_and_other_processes_and_goes_with_its_owner() {
+    fn a_lock_excludes_kubectl_and_is_released_with_its_owner() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("config");
         let lock = taken(&file);
@@ -268,7 +268,7 @@ mod tests {
         assert_eq!(names(folder.path()), ["config.lock"], "nothing of ours stays behind");
         assert!(holder(&file).unwrap().age.is_some());
         // A landfall process that died before it took the lock: its marker does not transfer the lock.
-        fs::write(beside(&file, ""), "").unwrap();
+        fs::write(sibling_path(&file, ""), "").unwrap();
         assert!(is_held(&file));
         assert!(holder(&file).is_some());
         assert!(lock_of(&file).exists());
@@ -278,11 +278,11 @@ mod tests {
     }
 
     #[test]
-    fn a_lock_that_a_killed_process_left_is_taken_over() {
+    fn a_lock_of_a_killed_process_is_taken_over() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("config");
-        fs::write(beside(&file, ""), "landfall changes this kubeconfig, process 1\n").unwrap();
-        fs::hard_link(beside(&file, ""), lock_of(&file)).unwrap();
+        fs::write(sibling_path(&file, ""), "landfall changes this kubeconfig, process 1\n").unwrap();
+        fs::hard_link(sibling_path(&file, ""), lock_of(&file)).unwrap();
         drop(taken(&file));
         assert_eq!(names(folder.path()), [""; 0]);
     }
@@ -292,7 +292,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("config");
         fs::write(folder.path().join("victim"), "theirs").unwrap();
-        std::os::unix::fs::symlink("victim", beside(&file, "")).unwrap();
+        std::os::unix::fs::symlink("victim", sibling_path(&file, "")).unwrap();
         assert!(Lock::attempt(&file).is_err());
         assert_eq!(fs::read_to_string(folder.path().join("victim")).unwrap(), "theirs");
     }

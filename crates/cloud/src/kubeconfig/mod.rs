@@ -55,7 +55,8 @@ pub struct Added {
     pub previous_current_context: Option<String>,
     /// The replaced lines, by key; `None` if there was none: `clusters: []`, `current-context: other`.
     #[serde(default)]
-    pub gave_way: Vec<(String, Option<String>)>,
+    #[serde(rename = "gave_way")]
+    pub replaced_lines: Vec<(String, Option<String>)>,
     /// True if the last line had no line end and got one.
     #[serde(default)]
     pub line_ended: bool,
@@ -133,7 +134,7 @@ pub fn merge(existing: Option<&str>, from_cluster: &str, context: &str) -> Resul
         cluster: entries.cluster.clone(),
         user: entries.user.clone(),
         previous_current_context: previous.map(str::to_owned),
-        gave_way: Vec::new(),
+        replaced_lines: Vec::new(),
         line_ended: false,
         made,
         created: existing.is_none(),
@@ -141,7 +142,7 @@ pub fn merge(existing: Option<&str>, from_cluster: &str, context: &str) -> Resul
     };
     if made {
         wanted.begin();
-        wanted.put_in(&entries);
+        wanted.insert_entries(&entries);
         // The existing text, if any, is comments: they stay in front. An anchor or a tag would apply to the
         // added text.
         let mut text = Text::new(before);
@@ -153,11 +154,11 @@ pub fn merge(existing: Option<&str>, from_cluster: &str, context: &str) -> Resul
         return Ok(Merged { text: mark.to_owned() + &checked(text.finish(), &wanted)?, added });
     }
     let edited = edited(before, &entries, &mut added);
-    wanted.put_in(&entries);
+    wanted.insert_entries(&entries);
     let text = match edited.and_then(|text| wanted.is_written_as(&text)) {
         Some(text) => text,
         None => {
-            added.gave_way.clear();
+            added.replaced_lines.clear();
             added.line_ended = false;
             rewritten(before, &wanted)?
         }
@@ -169,12 +170,12 @@ pub fn merge(existing: Option<&str>, from_cluster: &str, context: &str) -> Resul
 fn edited(before: &str, entries: &Entries, added: &mut Added) -> Option<String> {
     if let Some(open) = flow::document(before) {
         let mut text = before.to_owned();
-        flow::put_in(&mut text, open, entries, &mut added.gave_way)?;
+        flow::insert_entries(&mut text, open, entries, &mut added.replaced_lines)?;
         return Some(text);
     }
     let mut text = Text::new(before);
     added.line_ended = text.end_line();
-    text.put_in(entries, &mut added.gave_way)?;
+    text.insert_entries(entries, &mut added.replaced_lines)?;
     Some(text.finish())
 }
 
@@ -189,27 +190,27 @@ pub fn remove(existing: &str, added: &Added) -> Result<Option<String>, Kubeconfi
     let (mark, existing) = split_mark(existing);
     let mut wanted = Document::parse(existing)?;
     let current = former_current(&wanted, added);
-    let mut gave_way: Vec<(&str, Option<&str>)> =
-        added.gave_way.iter().map(|(key, line)| (key.as_str(), line.as_deref())).collect();
-    gave_way.retain(|(key, _)| *key != CURRENT);
-    gave_way.push((CURRENT, current.as_deref()));
-    let restored = gave_way.iter().map(|(key, line)| {
+    let mut replaced_lines: Vec<(&str, Option<&str>)> =
+        added.replaced_lines.iter().map(|(key, line)| (key.as_str(), line.as_deref())).collect();
+    replaced_lines.retain(|(key, _)| *key != CURRENT);
+    replaced_lines.push((CURRENT, current.as_deref()));
+    let restored = replaced_lines.iter().map(|(key, line)| {
         let value = line.map(Document::parse).transpose()?.and_then(|line| line.value().get(*key).cloned());
         Ok((*key, value))
     });
     let restored: Vec<(&str, Option<Value>)> = restored.collect::<Result<_, KubeconfigError>>()?;
     if let Some(open) = flow::document(existing) {
         let mut text = existing.to_owned();
-        let edited = flow::take_out(&mut text, open, &wanted, added, &gave_way);
-        wanted.take_out(added, &restored);
+        let edited = flow::remove_entries(&mut text, open, &wanted, added, &replaced_lines);
+        wanted.remove_entries(added, &restored);
         return match edited.and_then(|()| wanted.is_written_as(&text)) {
             Some(text) => Ok(Some(mark.to_owned() + &text)),
             None => rewritten(existing, &wanted).map(|text| Some(mark.to_owned() + &text)),
         };
     }
     let mut text = Text::new(existing);
-    let edited = text.take_out(&wanted, added, &gave_way);
-    wanted.take_out(added, &restored);
+    let edited = text.remove_entries(&wanted, added, &replaced_lines);
+    wanted.remove_entries(added, &restored);
     if added.made && wanted.is_skeleton() {
         let left = edited.map(|()| text.without_skeleton(added.line_ended)).unwrap_or_default();
         let left = mark.to_owned() + &left;
@@ -217,7 +218,7 @@ pub fn remove(existing: &str, added: &Added) -> Result<Option<String>, Kubeconfi
     }
     let edited = edited.and_then(|()| {
         if added.line_ended {
-            text.unend_line();
+            text.remove_line_end();
         }
         wanted.is_written_as(&text.finish())
     });
@@ -233,7 +234,7 @@ fn former_current(document: &Document, added: &Added) -> Option<String> {
     let is_there = previous.is_none_or(|previous| {
         added.dangling || (previous != added.context && document.place("contexts", previous).is_some())
     });
-    let line = match added.gave_way.iter().find(|(key, _)| key == CURRENT) {
+    let line = match added.replaced_lines.iter().find(|(key, _)| key == CURRENT) {
         Some((_, line)) => line.clone(),
         None => previous.map(|previous| format!("{CURRENT}: {}", emit::scalar(&Value::from(previous)))),
     };

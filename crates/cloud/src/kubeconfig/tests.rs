@@ -54,7 +54,7 @@ fn read(text: &str) -> Value {
 }
 
 #[test]
-fn only_our_lines_are_added_and_they_can_be_taken_out_again() {
+fn only_landfalls_lines_are_added_and_can_be_removed() {
     let Merged { text, added } = merged(USERS_OWN);
     let new: Vec<&str> = text.lines().collect();
     for line in USERS_OWN.lines().filter(|line| !line.starts_with("current-context")) {
@@ -72,7 +72,7 @@ fn only_our_lines_are_added_and_they_can_be_taken_out_again() {
 }
 
 #[test]
-fn an_anchor_or_a_tag_on_nothing_is_not_taken_over() {
+fn an_anchor_or_tag_on_an_empty_value_is_refused() {
     for existing in ["&a \n", "!!map\n", "~"] {
         assert!(merge(Some(existing), FROM_CLUSTER, "demo").is_err(), "{existing:?}");
         assert!(check(existing).is_err(), "{existing:?} is refused before the cluster is there");
@@ -80,14 +80,14 @@ fn an_anchor_or_a_tag_on_nothing_is_not_taken_over() {
 }
 
 #[test]
-fn a_line_that_gave_way_comes_back_with_its_own_end() {
+fn a_replaced_line_is_restored_with_its_line_end() {
     let existing = "clusters: []\ncontexts:\nmine: 1\r\ncurrent-context: a\nusers: null\r\n";
     let Merged { text, added } = merged(existing);
     assert_eq!(remove(&text, &added).unwrap().as_deref(), Some(existing), "in {text:?}");
 }
 
 #[test]
-fn a_current_context_in_a_block_is_put_back_although_it_looks_like_a_comment() {
+fn a_current_context_in_a_block_scalar_is_restored() {
     let Merged { text, added } = merged("mine: 1\ncurrent-context: |\n  # x\n");
     let left = read(&remove(&text, &added).unwrap().unwrap());
     assert_eq!(left["current-context"], "# x\n", "in {text}");
@@ -110,7 +110,7 @@ fn a_carriage_return_without_its_line_feed_at_the_end_stays() {
 }
 
 #[test]
-fn what_is_remembered_holds_no_credentials_and_survives_the_journal() {
+fn the_recorded_data_has_no_credentials_and_survives_a_round_trip() {
     let Merged { text, added } = merged(USERS_OWN);
     let stored = serde_json::to_string(&added).unwrap();
     assert!(!stored.contains("LS0tLS1") && !stored.contains("0123456789abcdef"), "{stored}");
@@ -119,7 +119,7 @@ fn what_is_remembered_holds_no_credentials_and_survives_the_journal() {
 }
 
 #[test]
-fn without_a_file_there_is_one_and_afterwards_none() {
+fn a_created_file_is_removed_afterwards() {
     for existing in [None, Some(""), Some("\n")] {
         let Merged { text, added } = merge(existing, FROM_CLUSTER, "demo").unwrap();
         assert_eq!(read(&text)["current-context"], "demo");
@@ -136,10 +136,10 @@ fn without_a_file_there_is_one_and_afterwards_none() {
 }
 
 #[test]
-fn a_file_made_for_us_stays_when_others_have_moved_in() {
-    let ours = merge(None, FROM_CLUSTER, "demo").unwrap();
-    let both = merge(Some(&ours.text), &FROM_CLUSTER.replace("demo", "other"), "other").unwrap();
-    let left = remove(&both.text, &ours.added).unwrap().unwrap();
+fn a_created_file_stays_if_others_added_entries() {
+    let owned = merge(None, FROM_CLUSTER, "demo").unwrap();
+    let both = merge(Some(&owned.text), &FROM_CLUSTER.replace("demo", "other"), "other").unwrap();
+    let left = remove(&both.text, &owned.added).unwrap().unwrap();
     let value = read(&left);
     assert_eq!(
         (value["contexts"].as_array().unwrap().len(), value["current-context"].as_str()),
@@ -148,7 +148,7 @@ fn a_file_made_for_us_stays_when_others_have_moved_in() {
 }
 
 #[test]
-fn merging_again_replaces_and_keeps_what_the_user_set_in_the_context() {
+fn a_second_merge_replaces_entries_and_keeps_user_settings_of_the_context() {
     let first = merged(USERS_OWN).text;
     let with_namespace =
         first.replace("      cluster: aks-demo\n", "      cluster: aks-demo\n      namespace: mine\n");
@@ -170,21 +170,21 @@ fn merging_again_replaces_and_keeps_what_the_user_set_in_the_context() {
 }
 
 #[test]
-fn an_entry_that_another_context_uses_is_left_alone() {
-    let theirs = FROM_CLUSTER.replace("eastus", "westus").replace("token: 0123456789abcdef", "token: theirs");
-    let Merged { text, added } = merged(&theirs);
+fn an_entry_used_by_another_context_stays() {
+    let other = FROM_CLUSTER.replace("eastus", "westus").replace("token: 0123456789abcdef", "token: theirs");
+    let Merged { text, added } = merged(&other);
     assert_eq!(
         (added.cluster.as_str(), added.user.as_str()),
         ("aks-demo-demo", "clusterUser_rg-demo_aks-demo-demo")
     );
     let value = read(&text);
-    assert_eq!(value["clusters"][0], read(&theirs)["clusters"][0]);
+    assert_eq!(value["clusters"][0], read(&other)["clusters"][0]);
     assert!(!differs(Some(&text), FROM_CLUSTER, "demo"));
-    assert_eq!(remove(&text, &added).unwrap().as_deref(), Some(theirs.as_str()));
+    assert_eq!(remove(&text, &added).unwrap().as_deref(), Some(other.as_str()));
 }
 
 #[test]
-fn the_current_context_is_turned_back_only_while_it_is_ours() {
+fn the_current_context_is_restored_only_while_it_is_landfalls() {
     let Merged { text, added } = merged(USERS_OWN);
     let turned = text.replace("current-context: demo", "current-context: else");
     let left = remove(&turned, &added).unwrap().unwrap();
@@ -192,14 +192,14 @@ fn the_current_context_is_turned_back_only_while_it_is_ours() {
 }
 
 #[test]
-fn entries_that_others_took_out_already_are_not_missed() {
+fn entries_removed_by_others_are_no_error() {
     let Merged { text, added } = merged(USERS_OWN);
     let once = remove(&text, &added).unwrap().unwrap();
     assert_eq!(remove(&once, &added).unwrap().as_deref(), Some(USERS_OWN.trim_end_matches('\n')));
 }
 
 #[test]
-fn a_file_in_another_style_is_written_anew_with_every_key() {
+fn a_file_in_another_style_is_rewritten_with_every_key() {
     let json = format!("{:#}\n", read(USERS_OWN));
     let folded = "clusters: [{name: work, cluster: {server: a}}]\nusers: [\n]\ncontexts:\n  []\nmine: {a: 1}\ncurrent-context:\n  work\n";
     for existing in [json.as_str(), folded] {
@@ -224,7 +224,7 @@ fn a_file_in_another_style_is_written_anew_with_every_key() {
 }
 
 #[test]
-fn what_is_no_kubeconfig_is_refused_with_its_place() {
+fn an_invalid_kubeconfig_is_refused_with_its_line() {
     let error = merge(Some("a: 1\nb: [\n"), FROM_CLUSTER, "demo").unwrap_err();
     assert!(matches!(error, KubeconfigError::Unreadable { line: Some(_), .. }), "{error}");
     for existing in ["- 1\n", "clusters: {}\n", "a: 1\na: 2\n", "current-context:\n  a: b\n"] {
@@ -298,7 +298,7 @@ fn kubeconfig() -> impl Strategy<Value = String> {
 
 proptest! {
     #[test]
-    fn taking_out_what_was_put_in_gives_the_very_bytes_back(existing in kubeconfig()) {
+    fn remove_after_merge_restores_the_exact_bytes(existing in kubeconfig()) {
         let before = read(&existing);
         let Merged { text, added } = merged(&existing);
         let after = read(&text);
@@ -321,7 +321,7 @@ const ONE: &str = "{\"apiVersion\": \"v1\", \"clusters\": [{\"cluster\": {\"serv
      [{\"name\": \"me, [myself]\", \"user\": {\"token\": \"a\\\"}b\"}}], \"kind\": \"Config\", \"current-context\": \"work\"}";
 
 #[test]
-fn a_file_in_any_style_is_given_back_byte_for_byte() {
+fn a_file_in_any_style_is_restored_byte_for_byte() {
     let pretty = format!("{:#}", read(ONE));
     let crlf = pretty.replace('\n', "\r\n") + "\r\n";
     let marked = format!("\u{feff}{USERS_OWN}");
@@ -354,11 +354,11 @@ fn a_file_in_any_style_is_given_back_byte_for_byte() {
 #[test]
 fn entries_that_others_added_since_stay_in_any_style() {
     for existing in [ONE.to_owned(), format!("{:#}\n", read(ONE)), USERS_OWN.to_owned()] {
-        let ours = merged(&existing);
-        let theirs = FROM_CLUSTER.replace("demo", "other");
-        let both = merge(Some(&ours.text), &theirs, "other").unwrap();
-        let expected = merge(Some(&existing), &theirs, "other").unwrap();
-        let left = remove(&both.text, &ours.added).unwrap().unwrap();
+        let owned = merged(&existing);
+        let other = FROM_CLUSTER.replace("demo", "other");
+        let both = merge(Some(&owned.text), &other, "other").unwrap();
+        let expected = merge(Some(&existing), &other, "other").unwrap();
+        let left = remove(&both.text, &owned.added).unwrap().unwrap();
         assert_eq!(left.trim_end(), expected.text.trim_end(), "in {}", both.text);
     }
 }
@@ -391,7 +391,7 @@ fn a_record_of_an_earlier_version_never_removes_a_file() {
 }
 
 #[test]
-fn a_kubeconfig_of_a_cluster_that_leads_out_of_itself_is_not_merged() {
+fn a_cluster_kubeconfig_with_external_references_is_not_merged() {
     for (was, is) in [
         ("certificate-authority-data: LS0tLS1CRUdJTg==", "certificate-authority: /etc/hostname"),
         ("client-certificate-data: LS0tLS1CRUdJTg==", "client-certificate: /home/me/.ssh/id"),

@@ -11,7 +11,7 @@ use super::{Added, CURRENT, emit, flow};
 use crate::yaml;
 
 /// A replaced line: its key, and its former text.
-pub(super) type GaveWay = (String, Option<String>);
+pub(super) type ReplacedLine = (String, Option<String>);
 
 /// The lines of a file, each with its line end.
 pub(super) struct Text {
@@ -59,7 +59,7 @@ impl Text {
     }
 
     /// Removes the line end of the last line.
-    pub fn unend_line(&mut self) {
+    pub fn remove_line_end(&mut self) {
         if let Some(last) = self.lines.last_mut() {
             // Only the added characters: a carriage return before them may be the user's.
             let kept =
@@ -109,9 +109,13 @@ impl Text {
     }
 
     /// Adds entries and sets their context as current; records the replaced lines.
-    pub fn put_in(&mut self, entries: &Entries, gave_way: &mut Vec<GaveWay>) -> Option<()> {
+    pub fn insert_entries(
+        &mut self,
+        entries: &Entries,
+        replaced_lines: &mut Vec<ReplacedLine>,
+    ) -> Option<()> {
         for (section, name, item) in entries.each() {
-            self.put_item(section, name, item, gave_way)?;
+            self.insert_item(section, name, item, replaced_lines)?;
         }
         let line = format!("{CURRENT}: {}", emit::scalar(&Value::from(entries.context.as_str())));
         match self.section(CURRENT)? {
@@ -123,28 +127,34 @@ impl Text {
                     return None;
                 }
                 if found.value.trim_matches(['"', '\'']) != entries.context {
-                    gave_way.push((CURRENT.to_owned(), Some(self.bare(found.start))));
+                    replaced_lines.push((CURRENT.to_owned(), Some(self.bare(found.start))));
                     self.turn(found.start, &line);
                 }
             }
             None => {
-                gave_way.push((CURRENT.to_owned(), None));
+                replaced_lines.push((CURRENT.to_owned(), None));
                 self.append(&line);
             }
         }
         Some(())
     }
 
-    fn put_item(&mut self, key: &str, name: &str, item: &Value, gave_way: &mut Vec<GaveWay>) -> Option<()> {
+    fn insert_item(
+        &mut self,
+        key: &str,
+        name: &str,
+        item: &Value,
+        replaced_lines: &mut Vec<ReplacedLine>,
+    ) -> Option<()> {
         let Some(section) = self.section(key)? else {
-            gave_way.push((key.to_owned(), None));
+            replaced_lines.push((key.to_owned(), None));
             self.append(&format!("{key}:\n{}", emit::item(item, 0)));
             return Some(());
         };
         match section.value.as_str() {
             "" => {}
             "[]" | "null" | "~" | "[ ]" => {
-                gave_way.push((key.to_owned(), Some(self.bare(section.start))));
+                replaced_lines.push((key.to_owned(), Some(self.bare(section.start))));
                 self.turn(section.start, &format!("{key}:"));
                 self.insert(section.start + 1, &emit::item(item, 0));
                 return Some(());
@@ -153,11 +163,11 @@ impl Text {
             _ => {}
         }
         if let Some(bracket) = self.bracket(&section) {
-            return self.change(|text| flow::put_in_list(text, bracket, name, item));
+            return self.change(|text| flow::insert_into_list(text, bracket, name, item));
         }
         let items = self.items(&section)?;
         let Some(&(_, last)) = items.ranges.last() else {
-            gave_way.push((key.to_owned(), Some(self.bare(section.start))));
+            replaced_lines.push((key.to_owned(), Some(self.bare(section.start))));
             self.insert(section.start + 1, &emit::item(item, 0));
             return Some(());
         };
@@ -173,27 +183,28 @@ impl Text {
     }
 
     /// Removes entries from the file that `document` was read from, and restores the replaced lines.
-    pub fn take_out(
+    pub fn remove_entries(
         &mut self,
         document: &Document,
         added: &Added,
-        gave_way: &[(&str, Option<&str>)],
+        replaced_lines: &[(&str, Option<&str>)],
     ) -> Option<()> {
-        let gave_way = |key: &str| gave_way.iter().find(|(known, _)| *known == key).map(|(_, line)| *line);
+        let replaced_lines =
+            |key: &str| replaced_lines.iter().find(|(known, _)| *known == key).map(|(_, line)| *line);
         for (key, name) in added.names() {
             if document.place(key, name).is_none() {
                 continue;
             }
             let section = self.section(key)??;
             if let Some(bracket) = self.bracket(&section) {
-                self.change(|text| flow::take_out_of_list(text, bracket, name))?;
+                self.change(|text| flow::remove_from_list(text, bracket, name))?;
                 continue;
             }
             let items = self.items(&section)?;
             let (start, end) = items.ranges[self.place(&items, name)?];
             self.lines.drain(start..end);
             if items.ranges.len() == 1 {
-                match gave_way(key) {
+                match replaced_lines(key) {
                     Some(Some(line)) => self.turn(section.start, line),
                     Some(None) => {
                         self.lines.remove(section.start);
@@ -205,7 +216,7 @@ impl Text {
         }
         if document.current_context() == Some(added.context.as_str()) {
             let start = self.section(CURRENT)??.start;
-            match gave_way(CURRENT).flatten() {
+            match replaced_lines(CURRENT).flatten() {
                 Some(line) => self.turn(start, line),
                 None => {
                     self.lines.remove(start);
@@ -225,7 +236,7 @@ impl Text {
     pub fn without_skeleton(mut self, line_ended: bool) -> String {
         self.lines.retain(|line| !has_content(line) || is_mark(line));
         if line_ended {
-            self.unend_line();
+            self.remove_line_end();
         }
         self.finish()
     }

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::client::Cluster;
 use super::confidential;
-use super::failure;
+use super::error;
 use super::kind::Kind;
 use crate::error::{ApiError, ApiErrorKind};
 
@@ -62,7 +62,7 @@ impl Cluster {
         force: Force,
     ) -> Result<(DynamicObject, Creation), ApiError> {
         let name = object.metadata.name.as_deref();
-        let name = name.ok_or_else(|| failure::incomplete("apply an object that has no metadata.name"))?;
+        let name = name.ok_or_else(|| error::incomplete("apply an object that has no metadata.name"))?;
         let namespace = object.metadata.namespace.as_deref().unwrap_or("default");
         let mut wanted = object.clone();
         wanted.metadata.managed_fields = None;
@@ -75,13 +75,13 @@ impl Cluster {
         };
         let request = Request::new(kind.path(Some(namespace)))
             .patch(name, &params, &Patch::Apply(&wanted))
-            .map_err(|cause| failure::unwritable(name, Box::new(cause)))?;
-        match self.exchange.written(request).await {
+            .map_err(|cause| error::invalid_request(name, Box::new(cause)))?;
+        match self.request_sender.send_write(request).await {
             Ok((applied, 201, _)) => Ok((applied, Creation::Created)),
             Ok((applied, _, in_doubt)) => {
                 Ok((applied, if in_doubt { Creation::Unknown } else { Creation::Existed }))
             }
-            Err(error) => Err(confidential::withhold(error, &wanted)),
+            Err(error) => Err(confidential::redact(error, &wanted)),
         }
     }
 
@@ -101,8 +101,8 @@ impl Cluster {
         let params = DeleteParams { preconditions, ..DeleteParams::background() };
         let request = Request::new(kind.path(namespace))
             .delete(name, &params)
-            .map_err(|cause| failure::unwritable(name, Box::new(cause)))?;
-        match self.exchange.answer::<Value>(request).await {
+            .map_err(|cause| error::invalid_request(name, Box::new(cause)))?;
+        match self.request_sender.send_read::<Value>(request).await {
             Ok(_) => Ok(true),
             // If an earlier attempt got no answer, that attempt may have deleted it.
             Err((error, in_doubt)) if error.kind == ApiErrorKind::NotFound => Ok(in_doubt),

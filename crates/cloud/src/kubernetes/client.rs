@@ -8,13 +8,13 @@ use kube::api::{GetParams, ListParams};
 use kube::core::{DynamicObject, ObjectList, Request, TypeMeta};
 
 use super::connection;
-use super::exchange::Exchange;
-use super::failure;
+use super::error;
 use super::kind::Kind;
-use crate::carrier::Carrier;
+use super::request::RequestSender;
 use crate::error::{ApiError, ApiErrorKind};
-use crate::meter::Meter;
+use crate::request_counter::RequestCounter;
 use crate::secret::Secret;
+use crate::transport::Transport;
 
 /// The number of objects per page of a list.
 const PAGE: u32 = 500;
@@ -22,7 +22,7 @@ const PAGE: u32 = 500;
 /// A connection to one cluster. Cheap to clone; clones share connections and discovered kinds.
 #[derive(Clone)]
 pub struct Cluster {
-    pub(super) exchange: Exchange,
+    pub(super) request_sender: RequestSender,
     discovered: Arc<Mutex<HashMap<(String, String), Kind>>>,
 }
 
@@ -30,18 +30,21 @@ impl Cluster {
     /// Connects to the current context of a kubeconfig, which stays in memory. Sends no request yet.
     ///
     /// `meter` counts the requests. Pauses between retries are cloud time, `pace` times faster than real
-    /// time. `carrier` replaces HTTPS over the network, as in [`Endpoints`](crate::Endpoints).
+    /// time. `transport` replaces HTTPS over the network, as in [`Endpoints`](crate::Endpoints).
     ///
     /// # Errors
     /// `SignIn` if the text is no kubeconfig, or requires a sign-in program.
     pub async fn connect(
         kubeconfig: &Secret<String>,
-        carrier: Option<Arc<dyn Carrier>>,
-        meter: &Meter,
-        pace: f64,
+        transport: Option<Arc<dyn Transport>>,
+        request_counter: &RequestCounter,
+        time_scale: f64,
     ) -> Result<Cluster, ApiError> {
-        let client = connection::client(kubeconfig, carrier, meter).await?;
-        Ok(Self { exchange: Exchange::new(client, pace, fastrand::u64(..)), discovered: Arc::default() })
+        let client = connection::client(kubeconfig, transport, request_counter).await?;
+        Ok(Self {
+            request_sender: RequestSender::new(client, time_scale, fastrand::u64(..)),
+            discovered: Arc::default(),
+        })
     }
 
     /// Returns the UID of the `kube-system` namespace, which identifies a cluster for its lifetime.
@@ -49,7 +52,7 @@ impl Cluster {
         let system = self.get(&Kind::NAMESPACE, None, "kube-system").await?;
         system
             .and_then(|system| system.metadata.uid)
-            .ok_or_else(|| failure::incomplete("read the UID of the kube-system namespace"))
+            .ok_or_else(|| error::incomplete("read the UID of the kube-system namespace"))
     }
 
     /// Returns the API path and scope of an object's kind; `None` if the cluster does not know the kind
@@ -86,8 +89,8 @@ impl Cluster {
             if group.is_empty() { format!("/api/{version}") } else { format!("/apis/{group}/{version}") };
         let request = http::Request::get(&path)
             .body(Vec::new())
-            .map_err(|cause| failure::unwritable(api_version, Box::new(cause)))?;
-        let list: APIResourceList = match self.exchange.json(request).await {
+            .map_err(|cause| error::invalid_request(api_version, Box::new(cause)))?;
+        let list: APIResourceList = match self.request_sender.json(request).await {
             Ok(list) => list,
             Err(error) if error.kind == ApiErrorKind::NotFound => return Ok(Vec::new()),
             Err(error) => return Err(error),
@@ -113,8 +116,8 @@ impl Cluster {
     ) -> Result<Option<DynamicObject>, ApiError> {
         let request = Request::new(kind.path(namespace))
             .get(name, &GetParams::default())
-            .map_err(|cause| failure::unwritable(name, Box::new(cause)))?;
-        match self.exchange.json(request).await {
+            .map_err(|cause| error::invalid_request(name, Box::new(cause)))?;
+        match self.request_sender.json(request).await {
             Ok(object) => Ok(Some(object)),
             Err(error) if error.kind == ApiErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
@@ -147,8 +150,8 @@ impl Cluster {
         let mut objects = Vec::new();
         loop {
             let request =
-                path.list(&params).map_err(|cause| failure::unwritable(&kind.plural, Box::new(cause)))?;
-            let page: ObjectList<DynamicObject> = match self.exchange.json(request).await {
+                path.list(&params).map_err(|cause| error::invalid_request(&kind.plural, Box::new(cause)))?;
+            let page: ObjectList<DynamicObject> = match self.request_sender.json(request).await {
                 // The continue token has expired: the list starts again, as the API specifies.
                 Err(error) if error.status == Some(410) && params.continue_token.is_some() => {
                     params.continue_token = None;

@@ -97,7 +97,7 @@ impl Confidential {
 ///
 /// API servers, admission webhooks and proxies quote the object that they refuse. Codes, status and field
 /// names stay.
-pub(super) fn withhold(mut error: ApiError, sent: &DynamicObject) -> ApiError {
+pub(super) fn redact(mut error: ApiError, sent: &DynamicObject) -> ApiError {
     if !is_typed_secret(sent) {
         return error;
     }
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_that_quotes_a_value_of_a_secret_is_withheld_and_its_field_is_named() {
+    fn an_error_that_quotes_a_secret_value_is_redacted_and_names_the_field() {
         let sent = secret(
             json!({"stringData": {"password": "s3cret-value", "pin": 12345}, "data": {"k": "aHVudGVyMg=="}}),
         );
@@ -203,17 +203,17 @@ mod tests {
             let error = ApiError::new(ApiErrorKind::Invalid, text.clone())
                 .with_detail("FieldValueInvalid", text.clone())
                 .with_source(text);
-            let error = withhold(error, &sent);
-            let told = format!("{error} {:?} {:?}", error.details, error.causes());
-            assert!(!told.contains(quoted.trim_end_matches('.')), "{told}");
-            assert!(error.details[0].1.starts_with(".stringData: (withheld"), "{told}");
+            let error = redact(error, &sent);
+            let displayed = format!("{error} {:?} {:?}", error.details, error.causes());
+            assert!(!displayed.contains(quoted.trim_end_matches('.')), "{displayed}");
+            assert!(error.details[0].1.starts_with(".stringData: (withheld"), "{displayed}");
         }
         let other = ApiError::new(ApiErrorKind::Invalid, "type: field is immutable");
-        assert_eq!(withhold(other, &sent).message, "type: field is immutable");
+        assert_eq!(redact(other, &sent).message, "type: field is immutable");
     }
 
     #[test]
-    fn the_values_of_a_secret_leave_the_object_and_come_back_whole() {
+    fn secret_values_are_removed_and_restored() {
         let whole =
             secret(json!({"type": "Opaque", "stringData": {"a": "s3cret"}, "stringDat": {"b": "s3cret"}}));
         let mut object = whole.clone();

@@ -21,11 +21,11 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use tower::{BoxError, ServiceBuilder};
 
-use super::failure;
-use crate::carrier::Carrier;
+use super::error;
 use crate::error::ApiError;
-use crate::meter::Meter;
+use crate::request_counter::RequestCounter;
 use crate::secret::Secret;
+use crate::transport::Transport;
 
 /// Creates a client from the current context of a kubeconfig in memory.
 ///
@@ -33,36 +33,38 @@ use crate::secret::Secret;
 /// `SignIn` if the text is not a kubeconfig, names no usable server or requires a sign-in program.
 pub(super) async fn client(
     kubeconfig: &Secret<String>,
-    carrier: Option<Arc<dyn Carrier>>,
-    meter: &Meter,
+    transport: Option<Arc<dyn Transport>>,
+    request_counter: &RequestCounter,
 ) -> Result<Client, ApiError> {
     let parsed = Kubeconfig::from_yaml(kubeconfig.expose())
-        .map_err(|cause| failure::unusable("it cannot be read", Some(Box::new(cause))))?;
-    refuse_what_leads_outside(&parsed)?;
-    let config = Config::from_custom_kubeconfig(parsed, &KubeConfigOptions::default())
-        .await
-        .map_err(|cause| failure::unusable("its current context does not exist", Some(Box::new(cause))))?;
+        .map_err(|cause| error::invalid_kubeconfig("it cannot be read", Some(Box::new(cause))))?;
+    check_self_contained(&parsed)?;
+    let config =
+        Config::from_custom_kubeconfig(parsed, &KubeConfigOptions::default()).await.map_err(|cause| {
+            error::invalid_kubeconfig("its current context does not exist", Some(Box::new(cause)))
+        })?;
     if config.cluster_url.scheme_str() != Some("https") || config.accept_invalid_certs {
         let why = "its server is not trusted; only HTTPS with a known authority is supported";
-        return Err(failure::unusable(why, None));
+        return Err(error::invalid_kubeconfig(why, None));
     }
-    let assembled = match carrier {
-        Some(carrier) => carried(&config, carrier, meter),
-        None => assemble(&config, meter),
+    let assembled = match transport {
+        Some(transport) => over_transport(&config, transport, request_counter),
+        None => assemble(&config, request_counter),
     };
-    assembled
-        .map_err(|cause| failure::unusable("its certificates or keys are invalid", Some(Box::new(cause))))
+    assembled.map_err(|cause| {
+        error::invalid_kubeconfig("its certificates or keys are invalid", Some(Box::new(cause)))
+    })
 }
 
 /// Refuses a kubeconfig that names a program to run or a file of this machine, before either is touched.
 ///
 /// Every entry counts, not only those of the current context: all have the same source.
-fn refuse_what_leads_outside(kubeconfig: &Kubeconfig) -> Result<(), ApiError> {
+fn check_self_contained(kubeconfig: &Kubeconfig) -> Result<(), ApiError> {
     let clusters = kubeconfig.clusters.iter().filter_map(|named| named.cluster.as_ref());
     let users = kubeconfig.auth_infos.iter().filter_map(|named| named.auth_info.as_ref());
     if users.clone().any(|user| user.exec.is_some() || user.auth_provider.is_some()) {
         let why = "it signs in through another program; only certificates and tokens are supported";
-        return Err(failure::unusable(why, None));
+        return Err(error::invalid_kubeconfig(why, None));
     }
     let of_clusters = clusters.map(|cluster| ("certificate-authority", &cluster.certificate_authority));
     let of_users = users.flat_map(|user| {
@@ -75,11 +77,11 @@ fn refuse_what_leads_outside(kubeconfig: &Kubeconfig) -> Result<(), ApiError> {
     let named = of_clusters.chain(of_users).find(|(_, file)| file.is_some());
     named.map_or(Ok(()), |(key, _)| {
         let why = format!("its {key} names a file of this machine, and a cluster's own kubeconfig does not");
-        Err(failure::unusable(&why, None))
+        Err(error::invalid_kubeconfig(&why, None))
     })
 }
 
-fn assemble(config: &Config, meter: &Meter) -> Result<Client, kube::Error> {
+fn assemble(config: &Config, request_counter: &RequestCounter) -> Result<Client, kube::Error> {
     // This has no effect if the program has installed it already.
     rustls::crypto::aws_lc_rs::default_provider().install_default().ok();
     let mut connector = HttpConnector::new_with_resolver(tower::service_fn(resolve));
@@ -87,30 +89,34 @@ fn assemble(config: &Config, meter: &Meter) -> Result<Client, kube::Error> {
     connector.set_nodelay(true);
     connector.set_connect_timeout(config.connect_timeout);
     let connector = config.rustls_https_connector_with_connector(connector)?;
-    let meter = meter.clone();
+    let request_counter = request_counter.clone();
     let service = ServiceBuilder::new()
         .layer(config.base_uri_layer())
         .option_layer(config.auth_layer()?)
         .layer(config.extra_headers_layer()?)
         .map_err(BoxError::from)
         .map_request(move |request: http::Request<Body>| {
-            meter.count();
+            request_counter.count();
             request
         })
         .service(WireClient::builder(TokioExecutor::new()).build::<_, Body>(connector));
     Ok(Client::new(service, config.default_namespace.clone()))
 }
 
-/// Builds the same stack over a carrier, which needs neither name resolution nor trust.
-fn carried(config: &Config, carrier: Arc<dyn Carrier>, meter: &Meter) -> Result<Client, kube::Error> {
-    let meter = meter.clone();
-    let carry = tower::service_fn(move |request: http::Request<Body>| {
-        let carrier = Arc::clone(&carrier);
-        meter.count();
+/// Builds the same stack over a transport, which needs neither name resolution nor trust.
+fn over_transport(
+    config: &Config,
+    transport: Arc<dyn Transport>,
+    request_counter: &RequestCounter,
+) -> Result<Client, kube::Error> {
+    let request_counter = request_counter.clone();
+    let send = tower::service_fn(move |request: http::Request<Body>| {
+        let transport = Arc::clone(&transport);
+        request_counter.count();
         async move {
             let (parts, body) = request.into_parts();
             let body = body.collect_bytes().await.map_err(BoxError::from)?;
-            let answer = carrier.carry(http::Request::from_parts(parts, body)).await?;
+            let answer = transport.send(http::Request::from_parts(parts, body)).await?;
             Ok::<_, BoxError>(answer.map(|body| StreamBody::new(body.map_ok(Frame::data))))
         }
     });
@@ -119,7 +125,7 @@ fn carried(config: &Config, carrier: Arc<dyn Carrier>, meter: &Meter) -> Result<
         .option_layer(config.auth_layer()?)
         .layer(config.extra_headers_layer()?)
         .map_err(BoxError::from)
-        .service(carry);
+        .service(send);
     Ok(Client::new(service, config.default_namespace.clone()))
 }
 
@@ -143,7 +149,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_under_localhost_stay_on_this_machine() {
+    fn names_below_localhost_resolve_to_loopback() {
         assert!(is_loopback_name("localhost"));
         assert!(is_loopback_name("k8s.landfall.LocalHost."));
         assert!(!is_loopback_name("localhost.example.com"));
@@ -151,19 +157,20 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_kubeconfig_that_wants_another_program_is_refused_and_says_so() {
+    async fn a_kubeconfig_with_an_exec_plugin_is_refused() {
         let text = "apiVersion: v1\nkind: Config\ncurrent-context: c\n\
                     clusters: [{name: c, cluster: {server: 'https://127.0.0.1:1'}}]\n\
                     contexts: [{name: c, context: {cluster: c, user: u}}]\n\
                     users: [{name: u, user: {exec: {apiVersion: client.authentication.k8s.io/v1beta1, \
                     command: kubelogin, interactiveMode: Never}}}]\n";
-        let refused = client(&Secret::new(text.to_owned()), None, &Meter::new()).await.err().unwrap();
+        let refused =
+            client(&Secret::new(text.to_owned()), None, &RequestCounter::new()).await.err().unwrap();
         assert_eq!(refused.kind, crate::ApiErrorKind::SignIn);
         assert!(refused.message.contains("another program"), "{}", refused.message);
     }
 
     #[tokio::test]
-    async fn a_kubeconfig_that_would_show_a_token_to_anybody_is_refused() {
+    async fn a_kubeconfig_that_would_expose_a_token_is_refused() {
         for (cluster, user) in [
             ("server: 'http://127.0.0.1:1'", "token: t"),
             ("server: 'https://127.0.0.1:1', insecure-skip-tls-verify: true", "token: t"),
@@ -173,7 +180,7 @@ mod tests {
                 "apiVersion: v1\nkind: Config\ncurrent-context: c\nclusters: [{{name: c, cluster: {{{cluster}}}}}]\n\
                  contexts: [{{name: c, context: {{cluster: c, user: u}}}}]\nusers: [{{name: u, user: {{{user}}}}}]\n"
             );
-            let refused = client(&Secret::new(text), None, &Meter::new()).await.err();
+            let refused = client(&Secret::new(text), None, &RequestCounter::new()).await.err();
             assert_eq!(
                 refused.map(|error| error.kind),
                 Some(crate::ApiErrorKind::SignIn),
@@ -183,7 +190,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_kubeconfig_that_names_a_file_of_this_machine_is_refused_before_the_file_is_read() {
+    async fn a_kubeconfig_with_a_local_file_is_refused_before_the_read() {
         for (cluster, user, key) in [
             ("certificate-authority: /etc/hostname", "token: t", "certificate-authority"),
             ("x: 1", "client-certificate: /nowhere", "client-certificate"),
@@ -198,7 +205,7 @@ mod tests {
                      contexts: [{{name: c, context: {{cluster: c, user: c}}}}]\n\
                      users: [{{name: {name}, user: {{{user}}}}}, {{name: {other}, user: {{token: t}}}}]\n"
                 );
-                let refused = client(&Secret::new(text), None, &Meter::new()).await.err().unwrap();
+                let refused = client(&Secret::new(text), None, &RequestCounter::new()).await.err().unwrap();
                 assert_eq!(refused.kind, crate::ApiErrorKind::SignIn);
                 assert!(refused.message.contains(key), "{}", refused.message);
             }
@@ -206,9 +213,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn something_that_is_no_kubeconfig_is_refused() {
+    async fn an_invalid_kubeconfig_is_refused() {
         for text in ["", "]", "current-context: nowhere\n"] {
-            assert!(client(&Secret::new(text.to_owned()), None, &Meter::new()).await.is_err(), "{text:?}");
+            assert!(
+                client(&Secret::new(text.to_owned()), None, &RequestCounter::new()).await.is_err(),
+                "{text:?}"
+            );
         }
     }
 }

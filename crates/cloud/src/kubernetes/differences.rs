@@ -102,20 +102,20 @@ pub fn differences(wanted: &Value, live: &Value) -> Vec<Difference> {
     let mut found = Vec::new();
     let secret = confidential::is_secret(wanted);
     let rules = Rules { quantities: false, atomic: ATOMIC_GROUPS.contains(&group_of(wanted)) };
-    for (key, wish) in wanted.as_object().into_iter().flatten() {
+    for (key, desired) in wanted.as_object().into_iter().flatten() {
         let path = format!(".{}", step(key));
         match key.as_str() {
             "status" => {}
-            "data" if secret => data(wish, &wanted["stringData"], &live["data"], &mut found),
-            "stringData" if secret => string_data(wish, &live["data"], &mut found),
+            "data" if secret => data(desired, &wanted["stringData"], &live["data"], &mut found),
+            "stringData" if secret => string_data(desired, &live["data"], &mut found),
             "metadata" => {
-                let mut wish = wish.clone();
-                if let Some(fields) = wish.as_object_mut() {
+                let mut desired = desired.clone();
+                if let Some(fields) = desired.as_object_mut() {
                     fields.retain(|field, _| !SERVERS.contains(&field.as_str()));
                 }
-                compare(&path, "metadata", &wish, &live[key.as_str()], rules, &mut found);
+                compare(&path, "metadata", &desired, &live[key.as_str()], rules, &mut found);
             }
-            key => compare(&path, key, wish, &live[key], rules, &mut found),
+            key => compare(&path, key, desired, &live[key], rules, &mut found),
         }
     }
     for difference in &mut found {
@@ -145,11 +145,11 @@ fn is_shown(path: &str, secret: bool) -> bool {
 /// Compares the `data` of a Secret by its decoded bytes. A key of `stringData` overrides the same key here.
 fn data(wanted: &Value, overridden: &Value, live: &Value, found: &mut Vec<Difference>) {
     let decoded = |value: &Value| value.as_str().and_then(confidential::decoded);
-    for (key, wish) in wanted.as_object().into_iter().flatten() {
+    for (key, desired) in wanted.as_object().into_iter().flatten() {
         let is = live.get(key).unwrap_or(&Value::Null);
-        let same = is == wish || (decoded(wish).is_some() && decoded(wish) == decoded(is));
+        let same = is == desired || (decoded(desired).is_some() && decoded(desired) == decoded(is));
         if overridden.get(key).is_none() && !same {
-            found.push((format!(".data.{}", step(key)), is.clone(), wish.clone()));
+            found.push((format!(".data.{}", step(key)), is.clone(), desired.clone()));
         }
     }
 }
@@ -157,13 +157,13 @@ fn data(wanted: &Value, overridden: &Value, live: &Value, found: &mut Vec<Differ
 /// Compares `stringData`, which the server never returns, with the resulting `data`.
 fn string_data(wanted: &Value, live: &Value, found: &mut Vec<Difference>) {
     use base64::Engine as _;
-    for (key, wish) in wanted.as_object().into_iter().flatten() {
-        let encoded = wish.as_str().map(|text| base64::engine::general_purpose::STANDARD.encode(text));
+    for (key, desired) in wanted.as_object().into_iter().flatten() {
+        let encoded = desired.as_str().map(|text| base64::engine::general_purpose::STANDARD.encode(text));
         // A value that is not a string always differs: the server refuses it with a message.
         let same = encoded.is_some() && live.get(key).and_then(Value::as_str) == encoded.as_deref();
-        if !same && !wish.is_null() {
+        if !same && !desired.is_null() {
             let is = live.get(key).cloned().unwrap_or_default();
-            found.push((format!(".stringData.{}", step(key)), is, wish.clone()));
+            found.push((format!(".stringData.{}", step(key)), is, desired.clone()));
         }
     }
 }
@@ -177,11 +177,11 @@ fn compare(path: &str, field: &str, wanted: &Value, live: &Value, rules: Rules, 
         return;
     }
     let same = match (wanted, live) {
-        (Value::Object(wish), Value::Object(live)) => {
-            return compare_maps(path, wish, live, rules, found);
+        (Value::Object(desired), Value::Object(live)) => {
+            return compare_maps(path, desired, live, rules, found);
         }
-        (Value::Array(wish), Value::Array(live)) => {
-            return compare_lists(path, field, wish, live, rules, found);
+        (Value::Array(desired), Value::Array(live)) => {
+            return compare_lists(path, field, desired, live, rules, found);
         }
         // The server omits empty values.
         (wanted, Value::Null) => is_empty(wanted),
@@ -197,12 +197,12 @@ fn compare(path: &str, field: &str, wanted: &Value, live: &Value, rules: Rules, 
 /// Compares values that the server replaces as a whole; empty values may be omitted.
 fn same_whole(wanted: &Value, live: &Value) -> bool {
     match (wanted, live) {
-        (Value::Object(wish), Value::Object(is)) => {
+        (Value::Object(desired), Value::Object(is)) => {
             let of = |map: &Map<String, Value>, key: &str| map.get(key).cloned().unwrap_or_default();
-            wish.keys().chain(is.keys()).all(|key| same_whole(&of(wish, key), &of(is, key)))
+            desired.keys().chain(is.keys()).all(|key| same_whole(&of(desired, key), &of(is, key)))
         }
-        (Value::Array(wish), Value::Array(is)) => {
-            wish.len() == is.len() && wish.iter().zip(is).all(|(wish, is)| same_whole(wish, is))
+        (Value::Array(desired), Value::Array(is)) => {
+            desired.len() == is.len() && desired.iter().zip(is).all(|(desired, is)| same_whole(desired, is))
         }
         (Value::Null, other) | (other, Value::Null) => is_empty(other),
         (wanted, live) => wanted == live,
@@ -225,9 +225,9 @@ fn compare_maps(
     rules: Rules,
     found: &mut Vec<Difference>,
 ) {
-    for (key, wish) in wanted {
+    for (key, desired) in wanted {
         let is = live.get(key).unwrap_or(&Value::Null);
-        compare(&format!("{path}.{}", step(key)), key, wish, is, rules, found);
+        compare(&format!("{path}.{}", step(key)), key, desired, is, rules, found);
     }
 }
 
@@ -240,17 +240,17 @@ fn compare_lists(
     found: &mut Vec<Difference>,
 ) {
     if field == "finalizers" {
-        let missing = wanted.iter().filter(|wish| !live.contains(wish));
-        return found.extend(missing.map(|wish| (path.to_owned(), Value::from(live), wish.clone())));
+        let missing = wanted.iter().filter(|desired| !live.contains(desired));
+        return found.extend(missing.map(|desired| (path.to_owned(), Value::from(live), desired.clone())));
     }
     if let Some(keys) = keys_of(field, wanted) {
-        for wish in wanted {
-            let key = key_of(wish, keys);
+        for desired in wanted {
+            let key = key_of(desired, keys);
             let is = live.iter().find(|is| key_of(is, keys) == key).unwrap_or(&Value::Null);
-            let place = format!("{path}[{}={}]", keys[0], plain(&wish[keys[0]]));
+            let place = format!("{path}[{}={}]", keys[0], plain(&desired[keys[0]]));
             match is {
-                Value::Null => found.push((place, Value::Null, wish.clone())),
-                is => compare(&place, "", wish, is, rules, found),
+                Value::Null => found.push((place, Value::Null, desired.clone())),
+                is => compare(&place, "", desired, is, rules, found),
             }
         }
         return;
@@ -258,8 +258,8 @@ fn compare_lists(
     if wanted.len() != live.len() {
         return found.push((path.to_owned(), live.into(), wanted.into()));
     }
-    for (index, (wish, is)) in wanted.iter().zip(live).enumerate() {
-        compare(&format!("{path}[{index}]"), "", wish, is, rules, found);
+    for (index, (desired, is)) in wanted.iter().zip(live).enumerate() {
+        compare(&format!("{path}[{index}]"), "", desired, is, rules, found);
     }
 }
 

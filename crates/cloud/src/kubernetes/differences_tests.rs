@@ -7,7 +7,7 @@ fn paths(wanted: &Value, live: &Value) -> Vec<String> {
 }
 
 #[test]
-fn what_the_server_filled_in_is_no_difference() {
+fn server_defaults_are_no_difference() {
     let wanted = json!({"apiVersion": "apps/v1", "kind": "Deployment",
         "metadata": {"name": "a", "labels": {"app": "a"}, "creationTimestamp": null},
         "spec": {"replicas": 2, "template": {"spec": {"nodeSelector": {}, "containers": [
@@ -40,7 +40,7 @@ fn lists_with_a_key_are_matched_by_it() {
 }
 
 #[test]
-fn lists_without_a_key_are_one_thing_with_an_order() {
+fn lists_without_a_key_are_compared_as_a_whole() {
     let wanted = json!({"spec": {"parentRefs": [{"name": "gw"}]}});
     let filled = json!({"spec": {"parentRefs": [{"name": "gw", "kind": "Gateway", "group": "g"}]}});
     assert_eq!(paths(&wanted, &filled), [""; 0]);
@@ -128,7 +128,7 @@ fn a_key_with_dots_can_be_read_in_the_path() {
 }
 
 #[test]
-fn a_missing_object_lacks_everything_that_says_something() {
+fn a_missing_object_differs_in_every_non_empty_field() {
     let wanted = json!({"spec": {"a": 1, "b": {}}});
     assert_eq!(paths(&wanted, &Value::Null), [".spec"]);
     assert_eq!(paths(&json!({"spec": {"b": {"c": []}}}), &json!({})), [""; 0]);

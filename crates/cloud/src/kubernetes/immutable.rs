@@ -115,7 +115,7 @@ const RULES: [Rule; 26] = [
 pub fn immutable_differences(wanted: &Value, live: &Value) -> Vec<Difference> {
     let mut found: Vec<Difference> = differences(wanted, live);
     found.retain(|difference| is_refused(difference, wanted, live));
-    if is_frozen(wanted, live) {
+    if is_immutable(wanted, live) {
         let secret = confidential::is_secret(wanted);
         for mut removed in removed(wanted, live) {
             hide(&mut removed, secret);
@@ -126,17 +126,18 @@ pub fn immutable_differences(wanted: &Value, live: &Value) -> Vec<Difference> {
 }
 
 /// Returns whether an object is a ConfigMap or Secret that is marked as immutable.
-fn is_frozen(wanted: &Value, live: &Value) -> bool {
+fn is_immutable(wanted: &Value, live: &Value) -> bool {
     group_of(wanted).is_empty()
         && (wanted["kind"] == "ConfigMap" || wanted["kind"] == "Secret")
         && live["immutable"] == json!(true)
 }
 
-fn is_refused((path, is, wish): &Difference, wanted: &Value, live: &Value) -> bool {
+fn is_refused((path, is, desired): &Difference, wanted: &Value, live: &Value) -> bool {
     let below = |prefix: &str| {
         path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
     };
-    if is_frozen(wanted, live) && [".data", ".binaryData", ".stringData", ".immutable"].into_iter().any(below)
+    if is_immutable(wanted, live)
+        && [".data", ".binaryData", ".stringData", ".immutable"].into_iter().any(below)
     {
         return true;
     }
@@ -146,7 +147,7 @@ fn is_refused((path, is, wish): &Difference, wanted: &Value, live: &Value) -> bo
     };
     let spec = |field: &str| (&wanted["spec"][field], &live["spec"][field]);
     let excepted = match kind {
-        "Service" => may_service_change(path, is, wish, wanted, live),
+        "Service" => may_service_change(path, is, desired, wanted, live),
         "Pod" => {
             let list = [".spec.containers[", ".spec.initContainers["];
             path.ends_with(".image") && list.iter().any(|list| path.starts_with(list))
@@ -163,14 +164,14 @@ fn is_refused((path, is, wish): &Difference, wanted: &Value, live: &Value) -> bo
 }
 
 /// Returns whether the server accepts the change of a Service's address or class.
-fn may_service_change(path: &str, is: &Value, wish: &Value, wanted: &Value, live: &Value) -> bool {
+fn may_service_change(path: &str, is: &Value, desired: &Value, wanted: &Value, live: &Value) -> bool {
     let empty = |value: &Value| value.is_null() || *value == "" || *value == json!([]);
     let becomes = wanted["spec"]["type"].as_str().or(live["spec"]["type"].as_str()).unwrap_or("ClusterIP");
     if path.starts_with(".spec.loadBalancerClass") {
         return becomes != "LoadBalancer" || live["spec"]["type"] != "LoadBalancer";
     }
     // Without an address it gets one; an empty desired value keeps the existing address.
-    becomes == "ExternalName" || empty(is) || empty(wish)
+    becomes == "ExternalName" || empty(is) || empty(desired)
 }
 
 /// Returns the keys that landfall applied to a frozen object and that the manifest no longer contains: an
@@ -309,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_an_apply_would_remove_from_an_immutable_object_is_a_refused_change() {
+    fn a_key_removal_from_an_immutable_object_is_a_refused_change() {
         let live = json!({"immutable": true, "data": {"a": "czNjcmV0", "b": "eA==", "theirs": "eA=="}, "metadata": {"managedFields": [
             {"manager": "landfall", "operation": "Apply",
              "fieldsV1": {"f:immutable": {}, "f:data": {"f:a": {}, "f:b": {}}}}]}});

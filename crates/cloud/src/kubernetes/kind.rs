@@ -119,7 +119,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_collection_is_where_its_group_and_scope_put_it() {
+    fn the_path_of_a_collection_follows_group_and_scope() {
         assert_eq!(Kind::POD.path(Some("demo")), "/api/v1/namespaces/demo/pods");
         assert_eq!(Kind::POD.path(None), "/api/v1/pods");
         assert_eq!(

@@ -193,7 +193,7 @@ struct Document {
     /// True if it contains a directive.
     directives: bool,
     /// True if it contains a marker, or a line with content that is not a directive.
-    begun: bool,
+    has_content: bool,
 }
 
 /// Splits a file at its document markers.
@@ -208,7 +208,7 @@ fn documents(text: &str) -> Vec<Document> {
             .strip_prefix("---")
             .is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t', '\r', '\n']));
         // Directives belong to the document that the next marker opens.
-        let only_directives = documents.last().is_some_and(|open| open.directives && !open.begun);
+        let only_directives = documents.last().is_some_and(|open| open.directives && !open.has_content);
         if documents.is_empty() || (marker && !only_directives) {
             documents.push(Document { text: String::new(), first_line: index + 1, ..Document::default() });
         }
@@ -216,7 +216,7 @@ fn documents(text: &str) -> Vec<Document> {
         open.text.push_str(line);
         let content = if marker { line[3..].trim() } else { line };
         open.directives |= line.starts_with('%');
-        open.begun |= says_something(line) && !line.starts_with('%');
+        open.has_content |= says_something(line) && !line.starts_with('%');
         if open.content_line == 0 && says_something(content) && !content.starts_with('%') {
             open.content_line = index + 1;
         }

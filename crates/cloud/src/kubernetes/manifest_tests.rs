@@ -19,7 +19,7 @@ fn documents_keep_their_numbers_and_lines() {
 }
 
 #[test]
-fn words_that_yaml_1_1_took_for_booleans_are_text_and_modes_are_octal() {
+fn yaml_1_1_booleans_are_text_and_modes_are_octal() {
     let text = format!("{CONFIG_MAP}data: {{answer: no, switch: on, yes: y}}\nmode: 0644\nflag: true\n");
     let object = &parse("a.yaml", &text).unwrap()[0].object;
     assert_eq!(object.data["data"], serde_json::json!({"answer": "no", "switch": "on", "yes": "y"}));
@@ -28,7 +28,7 @@ fn words_that_yaml_1_1_took_for_booleans_are_text_and_modes_are_octal() {
 }
 
 #[test]
-fn all_mistakes_come_at_once_each_with_its_place() {
+fn all_errors_are_reported_at_once_with_their_lines() {
     let text = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, nam: b}\n\
                 ---\n- 1\n\
                 ---\nkind: Service\nmetadata: {}\n\
@@ -46,7 +46,7 @@ fn all_mistakes_come_at_once_each_with_its_place() {
 }
 
 #[test]
-fn a_value_is_filled_in_as_data_wherever_text_is() {
+fn placeholders_are_filled_in_as_data() {
     let text = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: a\n  annotations: {host: 'https://__DOMAIN_NAME__/'}\n\
                 data: {host: __DOMAIN_NAME__, __DOMAIN_NAME__: kept, many: [x, a.__DOMAIN_NAME__]}\n";
     let mut read = parse("a.yaml", text).unwrap();
@@ -62,7 +62,7 @@ fn a_value_is_filled_in_as_data_wherever_text_is() {
 }
 
 #[test]
-fn a_list_counts_as_its_items_and_a_marker_inside_text_does_not_cut() {
+fn a_list_is_its_items_and_a_marker_in_text_does_not_split() {
     let text = "apiVersion: v1\nkind: List\nitems:\n- apiVersion: v1\n  kind: ConfigMap\n  metadata: {name: a}\n\
                 \x20 data:\n    pem: |\n      ---\n      ----BEGIN\n- apiVersion: v1\n  kind: Secret\n  metadata: {name: b}\n";
     let read = parse("list.yaml", text).unwrap();
@@ -71,7 +71,7 @@ fn a_list_counts_as_its_items_and_a_marker_inside_text_does_not_cut() {
 }
 
 #[test]
-fn a_folder_is_read_by_name_and_an_object_may_stand_in_it_once() {
+fn a_folder_is_read_by_name_and_rejects_duplicates() {
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
     write("20-b.yml", &CONFIG_MAP.replace(": a", ": b"));
@@ -106,13 +106,13 @@ fn a_marker_after_directives_and_a_marker_opens_another_document() {
 }
 
 #[test]
-fn a_long_file_that_says_nothing_is_read_line_by_line_once() {
+fn a_long_empty_file_is_read_once() {
     // With a scan of all earlier lines at each line, this would take too long.
     assert_eq!(parse("a.yaml", &"#\n".repeat(300_000)), Ok(Vec::new()));
 }
 
 #[test]
-fn a_secret_that_cannot_be_read_is_not_quoted() {
+fn an_invalid_secret_is_not_quoted() {
     let head = "apiVersion: v1\nkind: Secret\nmetadata:\n  name: a\n";
     for broken in [
         "stringData:\n  p: *s3cret-value\n",
@@ -133,8 +133,8 @@ fn a_secret_that_cannot_be_read_is_not_quoted() {
         "  ownerReferences: s3cret-value\n",
     ] {
         let Err(errors) = parse("a.yaml", &format!("{head}{broken}")) else { continue };
-        let told = messages(errors).join("\n");
-        assert!(!told.contains("s3cret"), "{broken}: {told}");
+        let displayed = messages(errors).join("\n");
+        assert!(!displayed.contains("s3cret"), "{broken}: {displayed}");
     }
 }
 

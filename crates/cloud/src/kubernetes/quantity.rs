@@ -79,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_same_size_may_be_written_in_many_ways() {
+    fn equal_quantities_may_have_different_spellings() {
         for (a, b) in [
             (json!("500m"), json!("0.5")),
             (json!("1Gi"), json!("1024Mi")),
@@ -95,14 +95,14 @@ mod tests {
     }
 
     #[test]
-    fn an_exponent_at_the_edge_of_its_range_is_no_size() {
+    fn an_out_of_range_exponent_is_no_quantity() {
         for text in ["1.5e-2147483648", "1e2147483647", "0.1e-2147483639", "1e-2147483648"] {
             assert!(!same(&json!(text), &json!("1")), "{text}");
         }
     }
 
     #[test]
-    fn other_sizes_and_other_texts_differ() {
+    fn different_quantities_and_texts_differ() {
         for (a, b) in
             [("1", "2"), ("1G", "1Gi"), ("", ""), ("a", "a"), ("1.2.3", "1.2.3"), ("-", "-"), ("1mm", "1mm")]
         {

@@ -32,7 +32,7 @@ impl<T> Readiness<T> {
 use Readiness::{Broken, Ready, Waiting};
 
 /// The state of one condition type in a list of conditions.
-enum Said<'a> {
+enum ConditionStatus<'a> {
     True,
     /// `False`, with reason and message.
     False(&'a str, &'a str),
@@ -45,43 +45,43 @@ fn condition<'a>(status: &'a Value, name: &str) -> Option<&'a Value> {
 }
 
 /// Reads one condition, which must be of `generation` if the object has one.
-fn said<'a>(status: &'a Value, name: &str, generation: Option<i64>) -> Said<'a> {
+fn condition_status<'a>(status: &'a Value, name: &str, generation: Option<i64>) -> ConditionStatus<'a> {
     let Some(found) = condition(status, name) else {
-        return Said::Nothing(format!("no controller has set the condition {name}"));
+        return ConditionStatus::Nothing(format!("no controller has set the condition {name}"));
     };
     if generation.is_some() && found["observedGeneration"].as_i64() != generation {
-        return Said::Nothing(format!("{name} is outdated: the last change is not reconciled"));
+        return ConditionStatus::Nothing(format!("{name} is outdated: the last change is not reconciled"));
     }
     let reason = found["reason"].as_str().unwrap_or("no reason");
     let message = found["message"].as_str().unwrap_or_default();
     match found["status"].as_str() {
-        Some(status) if status.eq_ignore_ascii_case("true") => Said::True,
-        Some(status) if status.eq_ignore_ascii_case("false") => Said::False(reason, message),
-        _ => Said::Nothing(explained(name, reason, message)),
+        Some(status) if status.eq_ignore_ascii_case("true") => ConditionStatus::True,
+        Some(status) if status.eq_ignore_ascii_case("false") => ConditionStatus::False(reason, message),
+        _ => ConditionStatus::Nothing(describe(name, reason, message)),
     }
 }
 
-fn explained(name: &str, reason: &str, message: &str) -> String {
+fn describe(name: &str, reason: &str, message: &str) -> String {
     if message.is_empty() { format!("{name}: {reason}") } else { format!("{name}: {reason}: {message}") }
 }
 
 /// Requires one condition to be true; `hopeless` contains the reasons that only a changed spec can fix.
-fn required(status: &Value, name: &str, generation: Option<i64>, hopeless: &[&str]) -> Readiness<()> {
-    match said(status, name, generation) {
-        Said::True => Ready(()),
-        Said::False(reason, message) if hopeless.contains(&reason) => {
-            Broken(explained(name, reason, message))
+fn required(status: &Value, name: &str, generation: Option<i64>, permanent: &[&str]) -> Readiness<()> {
+    match condition_status(status, name, generation) {
+        ConditionStatus::True => Ready(()),
+        ConditionStatus::False(reason, message) if permanent.contains(&reason) => {
+            Broken(describe(name, reason, message))
         }
-        Said::False(reason, message) => Waiting(explained(name, reason, message)),
-        Said::Nothing(why) => Waiting(why),
+        ConditionStatus::False(reason, message) => Waiting(describe(name, reason, message)),
+        ConditionStatus::Nothing(why) => Waiting(why),
     }
 }
 
 /// Combines results: the first broken one, else the first waiting one.
-fn all(judged: impl IntoIterator<Item = Readiness<()>>) -> Readiness<()> {
+fn all(results: impl IntoIterator<Item = Readiness<()>>) -> Readiness<()> {
     let mut waiting = None;
-    for judgement in judged {
-        match judgement {
+    for result in results {
+        match result {
             Ready(()) => {}
             Waiting(why) => waiting = waiting.or(Some(why)),
             Broken(why) => return Broken(why),
@@ -91,8 +91,8 @@ fn all(judged: impl IntoIterator<Item = Readiness<()>>) -> Readiness<()> {
 }
 
 /// Prefixes the message of a result with the name of the part.
-fn about(part: &str, judgement: Readiness<()>) -> Readiness<()> {
-    match judgement {
+fn with_part(part: &str, result: Readiness<()>) -> Readiness<()> {
+    match result {
         Ready(()) => Ready(()),
         Waiting(why) => Waiting(format!("{part}: {why}")),
         Broken(why) => Broken(format!("{part}: {why}")),
@@ -129,20 +129,21 @@ pub fn gateway(gateway: &DynamicObject) -> Readiness<Vec<String>> {
 
 fn listeners(gateway: &DynamicObject, generation: Option<i64>) -> Readiness<()> {
     let wanted = gateway.data["spec"]["listeners"].as_array().into_iter().flatten();
-    let judged = gateway.data["status"]["listeners"].as_array();
+    let results = gateway.data["status"]["listeners"].as_array();
     all(wanted.filter_map(|listener| listener["name"].as_str()).map(|name| {
         let part = format!("listener {name}");
-        let Some(status) = judged.and_then(|judged| judged.iter().find(|listener| listener["name"] == name))
+        let Some(status) =
+            results.and_then(|results| results.iter().find(|listener| listener["name"] == name))
         else {
             return Waiting(format!("{part}: no controller has reconciled it"));
         };
-        let conflicted = match said(status, "Conflicted", generation) {
-            Said::True => {
+        let conflicted = match condition_status(status, "Conflicted", generation) {
+            ConditionStatus::True => {
                 let found = condition(status, "Conflicted").unwrap_or(&Value::Null);
                 let text = |key: &str| found[key].as_str().unwrap_or_default();
-                Broken(explained("Conflicted", text("reason"), text("message")))
+                Broken(describe("Conflicted", text("reason"), text("message")))
             }
-            Said::False(..) | Said::Nothing(_) => Ready(()),
+            ConditionStatus::False(..) | ConditionStatus::Nothing(_) => Ready(()),
         };
         let accepted = match condition(status, "Accepted") {
             Some(_) => required(status, "Accepted", generation, &["UnsupportedProtocol", "PortUnavailable"]),
@@ -151,7 +152,7 @@ fn listeners(gateway: &DynamicObject, generation: Option<i64>) -> Readiness<()> 
         let resolved = required(status, "ResolvedRefs", generation, &["InvalidRouteKinds"]);
         // Reference errors are the usual cause of an unprogrammed listener, so they come first.
         let programmed = required(status, "Programmed", generation, &[]);
-        about(&part, all([conflicted, accepted, resolved, programmed]))
+        with_part(&part, all([conflicted, accepted, resolved, programmed]))
     }))
 }
 
@@ -169,7 +170,7 @@ pub fn route(route: &DynamicObject, gateway: &str) -> Readiness<()> {
         let accepted = required(entry, "Accepted", generation, &["UnsupportedValue", "IncompatibleFilters"]);
         let resolved = required(entry, "ResolvedRefs", generation, &["InvalidKind", "UnsupportedProtocol"]);
         match entry["parentRef"]["sectionName"].as_str() {
-            Some(section) => about(&format!("listener {section}"), all([accepted, resolved])),
+            Some(section) => with_part(&format!("listener {section}"), all([accepted, resolved])),
             None => all([accepted, resolved]),
         }
     }))
@@ -183,8 +184,8 @@ fn parents<'a>(route: &'a DynamicObject, gateway: &str) -> Vec<&'a Value> {
 
 /// Evaluates a `GatewayClass`: accepted by its controller at the current generation.
 pub fn gateway_class(class: &DynamicObject) -> Readiness<()> {
-    let hopeless = ["InvalidParameters", "UnsupportedVersion", "Unsupported"];
-    required(&class.data["status"], "Accepted", class.metadata.generation, &hopeless)
+    let permanent = ["InvalidParameters", "UnsupportedVersion", "Unsupported"];
+    required(&class.data["status"], "Accepted", class.metadata.generation, &permanent)
 }
 
 /// Evaluates a `Deployment` like `kubectl rollout status`: all replicas are of the current template and
@@ -195,8 +196,10 @@ pub fn deployment(deployment: &DynamicObject) -> Readiness<()> {
     if status["observedGeneration"].as_i64() < deployment.metadata.generation {
         return Waiting("its controller has not reconciled the last change".to_owned());
     }
-    if let Said::False(reason @ "ProgressDeadlineExceeded", message) = said(status, "Progressing", None) {
-        return Broken(explained("Progressing", reason, message));
+    if let ConditionStatus::False(reason @ "ProgressDeadlineExceeded", message) =
+        condition_status(status, "Progressing", None)
+    {
+        return Broken(describe("Progressing", reason, message));
     }
     let wanted = deployment.data["spec"]["replicas"].as_i64().unwrap_or(1);
     let (replicas, updated, available) =

@@ -6,13 +6,13 @@ fn object(value: Value) -> DynamicObject {
     serde_json::from_value(value).unwrap()
 }
 
-fn said_so(name: &str, status: &str, reason: &str, message: &str, generation: i64) -> Value {
+fn status_condition(name: &str, status: &str, reason: &str, message: &str, generation: i64) -> Value {
     json!({"type": name, "status": status, "reason": reason, "message": message, "observedGeneration": generation,
         "lastTransitionTime": "2026-01-01T00:00:10Z"})
 }
 
 fn good(name: &str) -> Value {
-    said_so(name, "True", name, "", 3)
+    status_condition(name, "True", name, "", 3)
 }
 
 /// Returns a ready gateway at generation 3.
@@ -25,8 +25,8 @@ fn ready_gateway() -> Value {
             "addresses": [{"type": "IPAddress", "value": "20.1.2.3"}],
             "conditions": [good("Accepted"), good("Programmed")],
             "listeners": [
-                {"name": "http", "conditions": [good("Accepted"), said_so("Conflicted", "False", "NoConflicts", "", 3), good("Programmed"), good("ResolvedRefs")]},
-                {"name": "https", "conditions": [good("Accepted"), said_so("Conflicted", "False", "NoConflicts", "", 3), good("Programmed"), good("ResolvedRefs")]},
+                {"name": "http", "conditions": [good("Accepted"), status_condition("Conflicted", "False", "NoConflicts", "", 3), good("Programmed"), good("ResolvedRefs")]},
+                {"name": "https", "conditions": [good("Accepted"), status_condition("Conflicted", "False", "NoConflicts", "", 3), good("Programmed"), good("ResolvedRefs")]},
             ],
         },
     })
@@ -54,53 +54,60 @@ fn a_gateway_is_ready_with_its_address() {
 
 #[test]
 fn a_programmed_gateway_waits_while_a_listener_has_no_certificate() {
-    let told = "invalid certificate reference /Secret/tls, secret demo/tls not found";
-    let found =
-        with(ready_gateway(), Some(1), said_so("ResolvedRefs", "False", "InvalidCertificateRef", told, 3));
+    let detail = "invalid certificate reference /Secret/tls, secret demo/tls not found";
+    let found = with(
+        ready_gateway(),
+        Some(1),
+        status_condition("ResolvedRefs", "False", "InvalidCertificateRef", detail, 3),
+    );
     assert_eq!(
         gateway(&found),
-        Waiting(format!("listener https: ResolvedRefs: InvalidCertificateRef: {told}"))
+        Waiting(format!("listener https: ResolvedRefs: InvalidCertificateRef: {detail}"))
     );
     assert_eq!(gateway_since(&found), None);
 }
 
 #[test]
-fn each_state_of_a_gateway_on_its_way_is_told_in_the_controllers_words() {
+fn each_state_of_a_pending_gateway_is_reported_with_the_controllers_message() {
     let cases: [(Option<usize>, Value, &str); 8] = [
         (
             None,
-            said_so("Accepted", "Unknown", "Pending", "Waiting for controller", 3),
+            status_condition("Accepted", "Unknown", "Pending", "Waiting for controller", 3),
             "Accepted: Pending: Waiting",
         ),
         (
             None,
-            said_so("Programmed", "False", "AddressNotAssigned", "address pending for hostname", 3),
+            status_condition("Programmed", "False", "AddressNotAssigned", "address pending for hostname", 3),
             "Programmed: AddressNotAssigned: address pending",
         ),
         (
             None,
-            said_so("Programmed", "False", "AddressNotUsable", "hostname not found", 3),
+            status_condition("Programmed", "False", "AddressNotUsable", "hostname not found", 3),
             "Programmed: AddressNotUsable",
         ),
-        (None, said_so("Accepted", "False", "ListenersNotValid", "", 3), "Accepted: ListenersNotValid"),
         (
             None,
-            said_so("Programmed", "True", "Programmed", "", 2),
+            status_condition("Accepted", "False", "ListenersNotValid", "", 3),
+            "Accepted: ListenersNotValid",
+        ),
+        (
+            None,
+            status_condition("Programmed", "True", "Programmed", "", 2),
             "Programmed is outdated: the last change is not reconciled",
         ),
         (
             Some(0),
-            said_so("Programmed", "False", "Invalid", "Bad TLS configuration", 3),
+            status_condition("Programmed", "False", "Invalid", "Bad TLS configuration", 3),
             "listener http: Programmed: Invalid: Bad TLS",
         ),
         (
             Some(1),
-            said_so("ResolvedRefs", "True", "ResolvedRefs", "", 2),
+            status_condition("ResolvedRefs", "True", "ResolvedRefs", "", 2),
             "listener https: ResolvedRefs is outdated",
         ),
         (
             Some(1),
-            said_so("ResolvedRefs", "False", "RefNotPermitted", "missing a ReferenceGrant?", 3),
+            status_condition("ResolvedRefs", "False", "RefNotPermitted", "missing a ReferenceGrant?", 3),
             "listener https: ResolvedRefs: RefNotPermitted",
         ),
     ];
@@ -112,18 +119,22 @@ fn each_state_of_a_gateway_on_its_way_is_told_in_the_controllers_words() {
 }
 
 #[test]
-fn what_only_another_spec_can_mend_is_broken_even_when_something_else_is_still_coming() {
+fn a_permanent_error_is_broken_even_while_other_parts_are_pending() {
     let mut pending = ready_gateway();
     pending["status"]["addresses"] = json!([]);
-    let conflicted =
-        with(pending.clone(), Some(0), said_so("Conflicted", "True", "HostnameConflict", "twice", 3));
+    let conflicted = with(
+        pending.clone(),
+        Some(0),
+        status_condition("Conflicted", "True", "HostnameConflict", "twice", 3),
+    );
     assert_eq!(gateway(&conflicted), Broken("listener http: Conflicted: HostnameConflict: twice".to_owned()));
-    let refused = with(pending, None, said_so("Accepted", "False", "InvalidParameters", "no such", 3));
+    let refused =
+        with(pending, None, status_condition("Accepted", "False", "InvalidParameters", "no such", 3));
     assert_eq!(gateway(&refused), Broken("Accepted: InvalidParameters: no such".to_owned()));
 }
 
 #[test]
-fn a_gateway_needs_an_address_and_a_word_on_every_listener() {
+fn a_gateway_needs_an_address_and_a_status_of_every_listener() {
     let mut no_address = ready_gateway();
     no_address["status"]["addresses"] = json!([]);
     assert_eq!(gateway(&object(no_address)), Waiting("it has no address".to_owned()));
@@ -156,15 +167,20 @@ fn a_route_that_no_controller_claims_is_not_ready() {
 }
 
 #[test]
-fn a_route_is_judged_by_all_its_entries_for_the_gateway() {
+fn a_route_is_evaluated_by_all_its_parents_for_the_gateway() {
     let entry = |section: &str, conditions: Value| json!({"parentRef": {"name": "gw", "sectionName": section}, "conditions": conditions});
     let fine = json!([good("Accepted"), good("ResolvedRefs")]);
     let both = a_route(json!([entry("http", fine.clone()), entry("https", fine.clone())]));
     assert_eq!(route(&both, "gw"), Ready(()));
     assert!(route_since(&both, "gw").is_some());
 
-    let missing =
-        said_so("ResolvedRefs", "False", "BackendNotFound", "backend(x.ns.svc.cluster.local) not found", 3);
+    let missing = status_condition(
+        "ResolvedRefs",
+        "False",
+        "BackendNotFound",
+        "backend(x.ns.svc.cluster.local) not found",
+        3,
+    );
     let one =
         a_route(json!([entry("http", fine.clone()), entry("https", json!([good("Accepted"), missing]))]));
     assert!(
@@ -173,11 +189,11 @@ fn a_route_is_judged_by_all_its_entries_for_the_gateway() {
 
     let stale = a_route(json!([entry(
         "http",
-        json!([said_so("Accepted", "True", "Accepted", "", 2), good("ResolvedRefs")])
+        json!([status_condition("Accepted", "True", "Accepted", "", 2), good("ResolvedRefs")])
     )]));
     assert!(matches!(route(&stale, "gw"), Waiting(why) if why.contains("is outdated")));
 
-    let refused = said_so("Accepted", "False", "NotAllowedByListeners", "", 3);
+    let refused = status_condition("Accepted", "False", "NotAllowedByListeners", "", 3);
     let refused = a_route(json!([entry("http", json!([refused, good("ResolvedRefs")]))]));
     assert!(matches!(route(&refused, "gw"), Waiting(why) if why.contains("NotAllowedByListeners")));
 }
@@ -190,9 +206,9 @@ fn a_class_is_ready_when_its_controller_accepts_the_current_generation() {
     assert_eq!(gateway_class(&class(json!([good("Accepted")]))), Ready(()));
     assert!(gateway_class_since(&class(json!([good("Accepted")]))).is_some());
     assert!(matches!(gateway_class(&class(json!([]))), Waiting(_)));
-    let unknown = said_so("Accepted", "Unknown", "Pending", "Waiting for controller", 3);
+    let unknown = status_condition("Accepted", "Unknown", "Pending", "Waiting for controller", 3);
     assert!(matches!(gateway_class(&class(json!([unknown]))), Waiting(_)));
-    let refused = said_so("Accepted", "False", "InvalidParameters", "", 3);
+    let refused = status_condition("Accepted", "False", "InvalidParameters", "", 3);
     assert!(matches!(gateway_class(&class(json!([refused]))), Broken(_)));
 }
 

@@ -88,7 +88,7 @@ pub(super) fn is_system_object(object: &DynamicObject, is_system: impl Fn(&str) 
             "ClusterRoleBinding" => {
                 all(&object.data["subjects"], |subject| is_system_subject(subject, &is_system))
             }
-            "CustomResourceDefinition" => is_of_add_on(object.data["spec"]["group"].as_str()),
+            "CustomResourceDefinition" => is_add_on_group(object.data["spec"]["group"].as_str()),
             "FlowSchema" | "PriorityLevelConfiguration" => {
                 annotation(object, "apf.kubernetes.io/autoupdate-spec").is_some()
             }
@@ -101,7 +101,7 @@ pub(super) fn is_system_object(object: &DynamicObject, is_system: impl Fn(&str) 
                     webhook["clientConfig"]["service"]["namespace"].as_str().is_some_and(&is_system)
                 })
             }
-            "PersistentVolume" => follows_its_claim(object, is_system),
+            "PersistentVolume" => is_of_system_claim(object, is_system),
             "PriorityClass" => name.starts_with("system-"),
             _ => false,
         }
@@ -127,7 +127,7 @@ fn is_labelled(object: &DynamicObject) -> bool {
         || label(object, "managed-by") == Some("azure-policy-addon")
 }
 
-fn is_of_add_on(group: Option<&str>) -> bool {
+fn is_add_on_group(group: Option<&str>) -> bool {
     let group = group.unwrap_or_default();
     ADD_ON_GROUPS
         .iter()
@@ -142,7 +142,7 @@ fn is_system_subject(subject: &Value, is_system: impl Fn(&str) -> bool) -> bool 
 }
 
 /// Returns whether a volume was provisioned for a claim and is deleted with it: the claim then represents it.
-fn follows_its_claim(volume: &DynamicObject, is_system: impl Fn(&str) -> bool) -> bool {
+fn is_of_system_claim(volume: &DynamicObject, is_system: impl Fn(&str) -> bool) -> bool {
     let spec = &volume.data["spec"];
     let provisioned = annotation(volume, "pv.kubernetes.io/provisioned-by").is_some()
         && spec["persistentVolumeReclaimPolicy"] == "Delete";
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn cluster_scoped_objects_of_people_are_foreign() {
+    fn cluster_scoped_objects_of_users_are_foreign() {
         let retained = json!({
             "metadata": { "annotations": { "pv.kubernetes.io/provisioned-by": "disk.csi.azure.com" } },
             "spec": { "persistentVolumeReclaimPolicy": "Retain", "claimRef": { "namespace": "shop" } },
@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn the_systems_namespaces_are_told_from_peoples() {
+    fn system_namespaces_are_distinguished_from_user_namespaces() {
         for name in ["kube-system", "aks-istio-system", "gatekeeper-system"] {
             assert!(is_system_namespace(&object("Namespace", name, &json!({}))), "{name}");
         }

@@ -13,9 +13,9 @@ use kube::client::Body;
 use kube::core::{DynamicObject, Request, WatchEvent};
 
 use super::client::Cluster;
-use super::exchange::Unread;
-use super::failure::{self, Asked};
+use super::error::{self, RequestInfo};
 use super::kind::Kind;
+use super::request::UnreadBody;
 use crate::error::{ApiError, ApiErrorKind};
 
 /// The requested lifetime of one stream, in seconds. The API allows less than 300.
@@ -54,7 +54,7 @@ impl Selection<'_> {
 }
 
 /// The end of a stream without a result.
-enum Ended {
+enum StreamEnd {
     /// As announced: the next stream resumes at its position.
     InTurn,
     /// Possibly with lost events: list again.
@@ -74,7 +74,7 @@ impl Cluster {
         kind: &Kind,
         namespace: Option<&str>,
         selection: Selection<'_>,
-        mut look: impl FnMut(&[DynamicObject]) -> Option<T> + Send,
+        mut evaluate: impl FnMut(&[DynamicObject]) -> Option<T> + Send,
     ) -> Result<T, ApiError> {
         let params = ListParams {
             label_selector: selection.labels(),
@@ -89,31 +89,31 @@ impl Cluster {
                 Err(error) if error.kind == ApiErrorKind::NotFound => (Vec::new(), String::new()),
                 Err(error) => return Err(error),
             };
-            if let Some(seen) = look(&objects) {
-                return Ok(seen);
+            if let Some(found) = evaluate(&objects) {
+                return Ok(found);
             }
             while !version.is_empty() {
                 let before = version.clone();
                 let mut state = State { objects: &mut objects, version: &mut version };
-                let ended = self.stream(kind, namespace, selection, &mut state, &mut look).await;
+                let ended = self.stream(kind, namespace, selection, &mut state, &mut evaluate).await;
                 let ended = match ended {
-                    Ok(Ok(seen)) => return Ok(seen),
+                    Ok(Ok(found)) => return Ok(found),
                     Ok(Err(ended)) => ended,
                     // The server answered the watch itself with 410: the version is too old.
-                    Err(error) if error.status == Some(410) => Ended::Broken,
+                    Err(error) if error.status == Some(410) => StreamEnd::Broken,
                     Err(error) => return Err(error),
                 };
                 if before != version {
                     fruitless = 0;
                 }
-                if matches!(ended, Ended::Broken) {
+                if matches!(ended, StreamEnd::Broken) {
                     break;
                 }
                 fruitless += 1;
-                self.exchange.rest(fruitless).await;
+                self.request_sender.back_off(fruitless).await;
             }
             fruitless += 1;
-            self.exchange.rest(fruitless).await;
+            self.request_sender.back_off(fruitless).await;
         }
     }
 
@@ -124,8 +124,8 @@ impl Cluster {
         namespace: Option<&str>,
         selection: Selection<'_>,
         state: &mut State<'_>,
-        look: &mut (impl FnMut(&[DynamicObject]) -> Option<T> + Send),
-    ) -> Result<Result<T, Ended>, ApiError> {
+        evaluate: &mut (impl FnMut(&[DynamicObject]) -> Option<T> + Send),
+    ) -> Result<Result<T, StreamEnd>, ApiError> {
         let params = WatchParams {
             label_selector: selection.labels(),
             field_selector: selection.fields(),
@@ -134,41 +134,43 @@ impl Cluster {
         };
         let request = Request::new(kind.path(namespace))
             .watch(&params, state.version)
-            .map_err(|cause| failure::unwritable(&kind.plural, Box::new(cause)))?;
-        let asked = Asked::of(&request);
-        let mut lines = Lines::new(self.exchange.stream(request).await?.into_body());
+            .map_err(|cause| error::invalid_request(&kind.plural, Box::new(cause)))?;
+        let request_info = RequestInfo::of(&request);
+        let mut lines = Lines::new(self.request_sender.stream(request).await?.into_body());
         let silence_max = Duration::from_secs(u64::from(STREAM_SECONDS)) + STREAM_GRACE;
         loop {
             let line = match tokio::time::timeout(silence_max, lines.next()).await {
                 Ok(Ok(Some(line))) => line,
-                Ok(Ok(None)) => return Ok(Err(Ended::InTurn)),
-                Ok(Err(Broken::Body(unread @ Unread::TooLarge(_)))) => return Err(unread.into_error(&asked)),
-                Ok(Err(broken)) => {
-                    tracing::debug!(%broken, path = asked.path, "the watch was interrupted");
-                    return Ok(Err(Ended::Broken));
+                Ok(Ok(None)) => return Ok(Err(StreamEnd::InTurn)),
+                Ok(Err(Broken::Body(unread @ UnreadBody::TooLarge(_)))) => {
+                    return Err(unread.into_error(&request_info));
                 }
-                Err(_) => return Ok(Err(Ended::Broken)),
+                Ok(Err(broken)) => {
+                    tracing::debug!(%broken, path = request_info.path, "the watch was interrupted");
+                    return Ok(Err(StreamEnd::Broken));
+                }
+                Err(_) => return Ok(Err(StreamEnd::Broken)),
             };
             let event: WatchEvent<DynamicObject> = match serde_json::from_slice(&line) {
                 Ok(event) => event,
                 // A line that a dying connection cut short; the next list clarifies.
                 Err(cause) => {
-                    tracing::debug!(%cause, path = asked.path, "the watch sent an incomplete line");
-                    return Ok(Err(Ended::Broken));
+                    tracing::debug!(%cause, path = request_info.path, "the watch sent an incomplete line");
+                    return Ok(Err(StreamEnd::Broken));
                 }
             };
             match event {
-                WatchEvent::Error(told) => {
-                    let error = failure::in_watch(&asked, &told);
-                    tracing::debug!(%error, path = asked.path, "the watch ended with an error");
-                    return Ok(Err(Ended::Broken));
+                WatchEvent::Error(kube_status) => {
+                    let error = error::from_watch_event(&request_info, &kube_status);
+                    tracing::debug!(%error, path = request_info.path, "the watch ended with an error");
+                    return Ok(Err(StreamEnd::Broken));
                 }
                 WatchEvent::Bookmark(bookmark) => *state.version = bookmark.metadata.resource_version,
                 WatchEvent::Added(object) | WatchEvent::Modified(object) => state.set(object),
                 WatchEvent::Deleted(object) => state.unset(&object),
             }
-            if let Some(seen) = look(state.objects) {
-                return Ok(Ok(seen));
+            if let Some(found) = evaluate(state.objects) {
+                return Ok(Ok(found));
             }
         }
     }
@@ -212,7 +214,7 @@ impl State<'_> {
 /// The reason why a stream yields no further line.
 enum Broken {
     /// The body broke off, or a line exceeded the limit.
-    Body(Unread),
+    Body(UnreadBody),
     /// The body ended in the middle of a line.
     HalfLine,
 }
@@ -220,8 +222,10 @@ enum Broken {
 impl fmt::Display for Broken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Body(Unread::Lost(cause)) => cause.fmt(f),
-            Self::Body(Unread::TooLarge(bytes_max)) => write!(f, "a line is larger than {bytes_max} bytes"),
+            Self::Body(UnreadBody::Interrupted(cause)) => cause.fmt(f),
+            Self::Body(UnreadBody::TooLarge(bytes_max)) => {
+                write!(f, "a line is larger than {bytes_max} bytes")
+            }
             Self::HalfLine => f.write_str("the stream ended in the middle of a line"),
         }
     }
@@ -255,12 +259,14 @@ impl Lines {
             self.searched = self.buffered.len();
             match self.body.frame().await {
                 Some(frame) => {
-                    if let Ok(data) = frame.map_err(|cause| Broken::Body(Unread::Lost(cause)))?.into_data() {
+                    if let Ok(data) =
+                        frame.map_err(|cause| Broken::Body(UnreadBody::Interrupted(cause)))?.into_data()
+                    {
                         self.buffered.extend_from_slice(&data);
                     }
                     // A frame is small, so a buffer over the limit is one line and little more.
                     if self.buffered.len() > LINE_BYTES_MAX {
-                        return Err(Broken::Body(Unread::TooLarge(LINE_BYTES_MAX)));
+                        return Err(Broken::Body(UnreadBody::TooLarge(LINE_BYTES_MAX)));
                     }
                 }
                 None if self.buffered.is_empty() => return Ok(None),

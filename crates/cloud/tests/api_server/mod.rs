@@ -27,7 +27,7 @@ pub const PREFIX: &str = "/kubernetes/5f1c7c1e-7d0b-4f0e-8a3e-000000000001";
 
 /// A received request.
 #[derive(Clone, Debug)]
-pub struct Seen {
+pub struct ReceivedRequest {
     /// The number of requests before it.
     pub number: usize,
     pub method: String,
@@ -38,14 +38,14 @@ pub struct Seen {
     pub body: Value,
 }
 
-impl Seen {
+impl ReceivedRequest {
     /// Returns whether the query contains this pair, in its wire format.
-    pub fn asks(&self, pair: &str) -> bool {
+    pub fn has_query(&self, pair: &str) -> bool {
         self.query.split('&').any(|known| known == pair)
     }
 
     pub fn is_watch(&self) -> bool {
-        self.asks("watch=true")
+        self.has_query("watch=true")
     }
 }
 
@@ -72,19 +72,19 @@ pub enum Reply {
     HangUp,
 }
 
-type Script = dyn Fn(&Seen) -> Reply + Send + Sync;
+type Script = dyn Fn(&ReceivedRequest) -> Reply + Send + Sync;
 type Body = UnsyncBoxBody<Bytes, io::Error>;
 
 pub struct ApiServer {
     port: u16,
     user: Value,
     authority: String,
-    seen: Arc<Mutex<Vec<Seen>>>,
+    received: Arc<Mutex<Vec<ReceivedRequest>>>,
 }
 
 impl ApiServer {
     /// Listens on a free port of the loopback interface; the script answers each request.
-    pub async fn start(script: impl Fn(&Seen) -> Reply + Send + Sync + 'static) -> ApiServer {
+    pub async fn start(script: impl Fn(&ReceivedRequest) -> Reply + Send + Sync + 'static) -> ApiServer {
         rustls::crypto::aws_lc_rs::default_provider().install_default().ok();
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -112,14 +112,19 @@ impl ApiServer {
 
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("there is a free port");
         let port = listener.local_addr().expect("a bound socket has an address").port();
-        let seen: Arc<Mutex<Vec<Seen>>> = Arc::default();
-        tokio::spawn(accept(listener, TlsAcceptor::from(Arc::new(config)), Arc::new(script), seen.clone()));
+        let received: Arc<Mutex<Vec<ReceivedRequest>>> = Arc::default();
+        tokio::spawn(accept(
+            listener,
+            TlsAcceptor::from(Arc::new(config)),
+            Arc::new(script),
+            received.clone(),
+        ));
         let base64 = |text: String| base64::engine::general_purpose::STANDARD.encode(text);
         let user = json!({
             "client-certificate-data": base64(client.pem()),
             "client-key-data": base64(client_key.serialize_pem()),
         });
-        ApiServer { port, user, authority: base64(authority.pem()), seen }
+        ApiServer { port, user, authority: base64(authority.pem()), received }
     }
 
     /// Returns a kubeconfig that leads to this server by this host name.
@@ -143,20 +148,30 @@ impl ApiServer {
     }
 
     /// Returns the requests so far.
-    pub fn seen(&self) -> Vec<Seen> {
-        self.seen.lock().expect("no test panics while it looks").clone()
+    pub fn received(&self) -> Vec<ReceivedRequest> {
+        self.received.lock().expect("no test panics while it looks").clone()
     }
 }
 
-async fn accept(listener: TcpListener, tls: TlsAcceptor, script: Arc<Script>, seen: Arc<Mutex<Vec<Seen>>>) {
+async fn accept(
+    listener: TcpListener,
+    tls: TlsAcceptor,
+    script: Arc<Script>,
+    received: Arc<Mutex<Vec<ReceivedRequest>>>,
+) {
     while let Ok((socket, _)) = listener.accept().await {
-        tokio::spawn(serve(socket, tls.clone(), script.clone(), seen.clone()));
+        tokio::spawn(serve(socket, tls.clone(), script.clone(), received.clone()));
     }
 }
 
-async fn serve(socket: TcpStream, tls: TlsAcceptor, script: Arc<Script>, seen: Arc<Mutex<Vec<Seen>>>) {
+async fn serve(
+    socket: TcpStream,
+    tls: TlsAcceptor,
+    script: Arc<Script>,
+    received: Arc<Mutex<Vec<ReceivedRequest>>>,
+) {
     let Ok(stream) = tls.accept(socket).await else { return };
-    let service = service_fn(move |request| answer(request, script.clone(), seen.clone()));
+    let service = service_fn(move |request| answer(request, script.clone(), received.clone()));
     // A client that closes the connection is not a test failure.
     hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await.ok();
 }
@@ -164,15 +179,15 @@ async fn serve(socket: TcpStream, tls: TlsAcceptor, script: Arc<Script>, seen: A
 async fn answer(
     request: Request<Incoming>,
     script: Arc<Script>,
-    seen: Arc<Mutex<Vec<Seen>>>,
+    received: Arc<Mutex<Vec<ReceivedRequest>>>,
 ) -> Result<Response<Body>, io::Error> {
     let (parts, body) = request.into_parts();
     let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
     let reply = {
-        let mut seen = seen.lock().expect("no script panics");
+        let mut received = received.lock().expect("no script panics");
         let path = parts.uri.path();
-        let number = seen.len();
-        seen.push(Seen {
+        let number = received.len();
+        received.push(ReceivedRequest {
             number,
             method: parts.method.to_string(),
             path: path.strip_prefix(PREFIX).unwrap_or("outside of the prefix").to_owned(),
@@ -180,7 +195,7 @@ async fn answer(
             headers: parts.headers,
             body: serde_json::from_slice(&body).unwrap_or_default(),
         });
-        script(seen.last().expect("it was just put there"))
+        script(received.last().expect("it was just put there"))
     };
     let builder = |status: u16| Response::builder().status(status).header("content-type", "application/json");
     let whole = |text: String| Full::from(text).map_err(|never: Infallible| match never {}).boxed_unsync();

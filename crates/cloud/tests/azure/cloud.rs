@@ -8,7 +8,7 @@ use hyper_util::{
     rt::{TokioExecutor, TokioIo},
     server::conn::auto::Builder,
 };
-use landfall_cloud::{Arm, Credential, Endpoints, Meter, Roots, SignIn, SignInFacts, Vaults};
+use landfall_cloud::{ArmClient, Credential, Endpoints, RequestCounter, Roots, SignIn, SignInFacts, Vaults};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 use serde_json::{Value, json};
@@ -28,23 +28,23 @@ pub const CORRELATION: &str = "c0ffee00-0000-4000-8000-000000000001";
 
 /// A scripted answer.
 #[derive(Clone)]
-pub struct Answer {
+pub struct Reply {
     status: u16,
     headers: Vec<(&'static str, String)>,
     body: Vec<u8>,
-    hang_up: bool,
+    close_connection: bool,
 }
 
-pub fn answer(status: u16) -> Answer {
-    Answer { status, headers: Vec::new(), body: Vec::new(), hang_up: false }
+pub fn reply(status: u16) -> Reply {
+    Reply { status, headers: Vec::new(), body: Vec::new(), close_connection: false }
 }
 
 /// Accepts the request and breaks the connection.
-pub fn hang_up() -> Answer {
-    Answer { hang_up: true, ..answer(500) }
+pub fn close_connection() -> Reply {
+    Reply { close_connection: true, ..reply(500) }
 }
 
-impl Answer {
+impl Reply {
     pub fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.headers.push((name, value.into()));
         self
@@ -74,7 +74,7 @@ impl Answer {
 
 /// A received request.
 #[derive(Clone, Debug)]
-pub struct Asked {
+pub struct ReceivedRequest {
     pub method: String,
     pub host: String,
     pub path: String,
@@ -83,7 +83,7 @@ pub struct Asked {
     pub body: String,
 }
 
-impl Asked {
+impl ReceivedRequest {
     pub fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", String::as_str)
     }
@@ -91,8 +91,8 @@ impl Asked {
 
 #[derive(Default)]
 struct Script {
-    answers: HashMap<String, VecDeque<Answer>>,
-    asked: Vec<Asked>,
+    replies: HashMap<String, VecDeque<Reply>>,
+    received: Vec<ReceivedRequest>,
     tokens: u32,
 }
 
@@ -100,7 +100,7 @@ struct Script {
 pub struct Cloud {
     pub port: u16,
     pub root: String,
-    pub meter: Meter,
+    pub request_counter: RequestCounter,
     script: Arc<Mutex<Script>>,
 }
 
@@ -129,17 +129,17 @@ impl Cloud {
                 });
             }
         });
-        Self { port, root, meter: Meter::new(), script }
+        Self { port, root, request_counter: RequestCounter::new(), script }
     }
 
     /// Scripts these answers, one per request; the last one repeats.
-    pub fn on(&self, method: &str, host: &str, path: &str, answers: impl IntoIterator<Item = Answer>) {
+    pub fn on(&self, method: &str, host: &str, path: &str, replies: impl IntoIterator<Item = Reply>) {
         let key = format!("{method} {host} {path}");
         self.script
             .lock()
             .expect("no test panics while it holds the script")
-            .answers
-            .insert(key, answers.into_iter().collect());
+            .replies
+            .insert(key, replies.into_iter().collect());
     }
 
     pub fn url(&self, host: &str, path: &str) -> String {
@@ -155,38 +155,39 @@ impl Cloud {
         endpoints.vault_suffix = "vault.test.localhost".to_owned();
         endpoints.vault_audience = "https://vault.test.localhost".to_owned();
         endpoints.roots = Roots::Only(vec![self.root.clone()]);
-        endpoints.pace = f64::INFINITY;
+        endpoints.time_scale = f64::INFINITY;
         endpoints
     }
 
     pub fn credential(&self) -> Credential {
         let (client_id, secret) = ("app".to_owned(), "s3cret".to_owned().into());
         let sign_in = SignIn::ServicePrincipal { tenant: TENANT.to_owned(), client_id, secret };
-        Credential::new(&sign_in, &SignInFacts::default(), &self.endpoints(), &self.meter)
+        Credential::new(&sign_in, &SignInFacts::default(), &self.endpoints(), &self.request_counter)
             .expect("valid endpoints")
     }
 
-    pub fn arm(&self) -> Arm {
-        Arm::new(&self.endpoints(), &self.credential(), &self.meter, CORRELATION).expect("valid endpoints")
+    pub fn arm(&self) -> ArmClient {
+        ArmClient::new(&self.endpoints(), &self.credential(), &self.request_counter, CORRELATION)
+            .expect("valid endpoints")
     }
 
     pub fn vaults(&self) -> Vaults {
-        Vaults::new(&self.endpoints(), &self.credential(), &self.meter).expect("valid endpoints")
+        Vaults::new(&self.endpoints(), &self.credential(), &self.request_counter).expect("valid endpoints")
     }
 
     /// Clears the recorded requests.
     pub fn forget(&self) {
-        self.script.lock().expect("no test panics while it holds the script").asked.clear();
+        self.script.lock().expect("no test panics while it holds the script").received.clear();
     }
 
     /// Returns all requests so far, in order.
-    pub fn asked(&self) -> Vec<Asked> {
-        self.script.lock().expect("no test panics while it holds the script").asked.clone()
+    pub fn requests(&self) -> Vec<ReceivedRequest> {
+        self.script.lock().expect("no test panics while it holds the script").received.clone()
     }
 
     /// Returns the requests to one host.
-    pub fn asked_of(&self, host: &str) -> Vec<Asked> {
-        self.asked().into_iter().filter(|asked| asked.host == host).collect()
+    pub fn requests_to(&self, host: &str) -> Vec<ReceivedRequest> {
+        self.requests().into_iter().filter(|received| received.host == host).collect()
     }
 }
 
@@ -219,7 +220,7 @@ async fn serve(
     let authority = head.uri.authority().map_or_else(|| header("host").to_owned(), ToString::to_string);
     let headers =
         head.headers.iter().map(|(name, value)| (name.to_string(), value.to_str().unwrap_or("").to_owned()));
-    let asked = Asked {
+    let received = ReceivedRequest {
         method: head.method.to_string(),
         host: authority.split(':').next().unwrap_or_default().to_owned(),
         path: head.uri.path().to_owned(),
@@ -228,42 +229,42 @@ async fn serve(
         body: String::from_utf8_lossy(&body.collect().await.map_err(std::io::Error::other)?.to_bytes())
             .into_owned(),
     };
-    let answer = script.lock().expect("no test panics while it holds the script").answer(asked);
-    if answer.hang_up {
+    let reply = script.lock().expect("no test panics while it holds the script").reply(received);
+    if reply.close_connection {
         return Err(std::io::Error::other("told to hang up"));
     }
-    let mut response = Response::builder().status(answer.status);
-    for (name, value) in answer.headers {
+    let mut response = Response::builder().status(reply.status);
+    for (name, value) in reply.headers {
         response = response.header(name, value);
     }
-    Ok(response.body(Full::new(Bytes::from(answer.body))).expect("valid headers"))
+    Ok(response.body(Full::new(Bytes::from(reply.body))).expect("valid headers"))
 }
 
 impl Script {
-    fn answer(&mut self, asked: Asked) -> Answer {
-        let key = format!("{} {} {}", asked.method, asked.host, asked.path);
-        let is_token = asked.path.ends_with("/oauth2/v2.0/token");
-        self.asked.push(asked);
-        match self.answers.get_mut(&key) {
-            Some(answers) if answers.len() > 1 => answers.pop_front().expect("more than one"),
-            Some(answers) if answers.len() == 1 => answers[0].clone(),
+    fn reply(&mut self, received: ReceivedRequest) -> Reply {
+        let key = format!("{} {} {}", received.method, received.host, received.path);
+        let is_token = received.path.ends_with("/oauth2/v2.0/token");
+        self.received.push(received);
+        match self.replies.get_mut(&key) {
+            Some(replies) if replies.len() > 1 => replies.pop_front().expect("more than one"),
+            Some(replies) if replies.len() == 1 => replies[0].clone(),
             _ if is_token => self.token(),
-            _ => answer(418).text(&format!("nothing scripted for {key}")),
+            _ => reply(418).text(&format!("nothing scripted for {key}")),
         }
     }
 
     /// Returns a token that is valid for an hour and differs from all earlier ones.
-    fn token(&mut self) -> Answer {
+    fn token(&mut self) -> Reply {
         self.tokens += 1;
         let claims = json!({"oid": "me", "tid": TENANT, "idtyp": "app", "appid": "app", "jti": self.tokens});
         let token = format!("e30.{}.c2ln", URL_SAFE_NO_PAD.encode(claims.to_string()));
-        answer(200).json(json!({"token_type": "Bearer", "expires_in": 3600, "access_token": token}))
+        reply(200).json(json!({"token_type": "Bearer", "expires_in": 3600, "access_token": token}))
     }
 }
 
 /// Polls an operation until it has ended, with a maximum number of polls so that a test cannot hang.
 pub async fn finish(
-    arm: &Arm,
+    arm: &ArmClient,
     operation: &landfall_cloud::arm::Operation,
 ) -> Result<landfall_cloud::arm::Progress, landfall_cloud::ApiError> {
     for _ in 0..50 {

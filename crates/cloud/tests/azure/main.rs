@@ -1,10 +1,10 @@
 //! The clients against a real HTTPS server with scripted answers.
 
-mod bounds;
 mod cloud;
+mod foreign_servers;
 mod operations;
 mod requests;
+mod response_limits;
 mod sign_in;
-mod strangers;
 mod unreadable;
 mod vault;

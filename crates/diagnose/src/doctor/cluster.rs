@@ -2,8 +2,8 @@
 
 use super::{
     Finding,
-    picture::Picture,
-    walk::{Walk, Way},
+    rules::{Findings, Flow},
+    snapshot::Snapshot,
 };
 use crate::{
     object_fields::{condition, list, name, text},
@@ -12,9 +12,9 @@ use crate::{
 use landfall_cloud::arm::{State, cluster as aks};
 use serde_json::Value;
 
-pub(super) fn judge(p: &Picture<'_>, walk: &mut Walk) -> Way {
-    let (group, cluster) = (&p.environment.resource_group, &p.environment.cluster_name);
-    let body = match &p.cluster {
+pub(super) fn evaluate(snapshot: &Snapshot<'_>, findings: &mut Findings) -> Flow {
+    let (group, cluster) = (&snapshot.environment.resource_group, &snapshot.environment.cluster_name);
+    let body = match &snapshot.cluster {
         Ok(Some(body)) => body,
         Ok(None) => {
             let finding = Finding::new(
@@ -22,47 +22,48 @@ pub(super) fn judge(p: &Picture<'_>, walk: &mut Walk) -> Way {
                 format!("the cluster {cluster} does not exist"),
                 "landfall up: it creates the cluster and everything in it",
             );
-            walk.lacks(finding.evidence(format!("GET {cluster} in resource group {group}: 404")));
-            return Way::Break(());
+            findings
+                .report_missing(finding.evidence(format!("GET {cluster} in resource group {group}: 404")));
+            return Flow::Break(());
         }
         // The list of unread items already contains a cluster that could not be read.
-        Err(_) => return Way::Continue(()),
+        Err(_) => return Flow::Continue(()),
     };
-    state(p, body, walk)?;
+    state(snapshot, body, findings)?;
     if let Some(why) = aks::failed_pool(body) {
         let finding = Finding::new(
             "NODE_POOL_FAILED",
             format!("a node pool of cluster {cluster} has failed"),
             "landfall up: it sends the cluster's request again, which repairs the pool",
         );
-        walk.name(finding.evidence(why));
+        findings.report(finding.evidence(why));
     }
-    profile(p, body, walk);
-    Way::Continue(())
+    profile(snapshot, body, findings);
+    Flow::Continue(())
 }
 
-fn state(p: &Picture<'_>, body: &Value, walk: &mut Walk) -> Way {
-    let (group, cluster) = (&p.environment.resource_group, &p.environment.cluster_name);
+fn state(snapshot: &Snapshot<'_>, body: &Value, findings: &mut Findings) -> Flow {
+    let (group, cluster) = (&snapshot.environment.resource_group, &snapshot.environment.cluster_name);
     if aks::is_stopped(body) {
         let finding = Finding::new(
             "CLUSTER_STOPPED",
             format!("the cluster {cluster} is stopped"),
             format!("az aks start -g {group} -n {cluster}; its contents are kept"),
         );
-        walk.name(finding.evidence("properties.powerState.code is Stopped"));
-        return Way::Break(());
+        findings.report(finding.evidence("properties.powerState.code is Stopped"));
+        return Flow::Break(());
     }
     let word = text(body, "/properties/provisioningState");
     match State::of(body) {
-        State::Succeeded => Way::Continue(()),
+        State::Succeeded => Flow::Continue(()),
         State::Deleting => {
             let finding = Finding::new(
                 "CLUSTER_DELETING",
                 format!("the cluster {cluster} is being deleted"),
                 "wait until it is deleted, then landfall up",
             );
-            walk.name(finding.evidence(format!("properties.provisioningState is {word}")));
-            Way::Break(())
+            findings.report(finding.evidence(format!("properties.provisioningState is {word}")));
+            Flow::Break(())
         }
         State::Failed | State::Canceled => {
             let finding = Finding::new(
@@ -72,11 +73,11 @@ fn state(p: &Picture<'_>, body: &Value, walk: &mut Walk) -> Way {
             );
             let error = &body["properties"]["status"]["provisioningError"];
             let finding = finding.evidence(format!("properties.provisioningState is {word}"));
-            walk.name(match (text(error, "/code"), text(error, "/message")) {
+            findings.report(match (text(error, "/code"), text(error, "/message")) {
                 ("", "") => finding,
                 (code, message) => finding.evidence(format!("provisioningError: {code}: {message}")),
             });
-            Way::Continue(())
+            Flow::Continue(())
         }
         State::Running(_) if word == "Creating" => {
             let finding = Finding::new(
@@ -84,20 +85,20 @@ fn state(p: &Picture<'_>, body: &Value, walk: &mut Walk) -> Way {
                 format!("the cluster {cluster} is still being created"),
                 "landfall up: it waits for the cluster and resumes; creation takes about five minutes",
             );
-            walk.lacks(finding.evidence("properties.provisioningState is Creating"));
-            Way::Break(())
+            findings.report_missing(finding.evidence("properties.provisioningState is Creating"));
+            Flow::Break(())
         }
         // A cluster continues to serve during an update.
         State::Running(word) => {
-            walk.symptom(format!("cluster {cluster} is currently {word}"));
-            Way::Continue(())
+            findings.add_symptom(format!("cluster {cluster} is currently {word}"));
+            Flow::Continue(())
         }
     }
 }
 
 /// Checks the managed Gateway API and its Istio. Without either no controller reconciles gateways.
-fn profile(p: &Picture<'_>, body: &Value, walk: &mut Walk) {
-    let cluster = &p.environment.cluster_name;
+fn profile(snapshot: &Snapshot<'_>, body: &Value, findings: &mut Findings) {
+    let cluster = &snapshot.environment.cluster_name;
     let wanted = [
         ("/properties/ingressProfile/gatewayAPI/installation", "Standard"),
         (
@@ -124,33 +125,42 @@ fn profile(p: &Picture<'_>, body: &Value, walk: &mut Walk) {
         format!("the managed Gateway API of cluster {cluster} is disabled"),
         "landfall up: it enables the Gateway API and app routing with Istio",
     );
-    walk.name(off.into_iter().fold(finding, Finding::evidence));
+    findings.report(off.into_iter().fold(finding, Finding::evidence));
 }
 
 /// Checks the nodes. Without a ready node no pod runs.
-pub(super) fn nodes(p: &Picture<'_>, inside: &ClusterSnapshot, walk: &mut Walk) -> Way {
-    let Ok(nodes) = &inside.nodes else { return Way::Continue(()) };
+pub(super) fn nodes(
+    snapshot: &Snapshot<'_>,
+    cluster_objects: &ClusterSnapshot,
+    findings: &mut Findings,
+) -> Flow {
+    let Ok(nodes) = &cluster_objects.nodes else { return Flow::Continue(()) };
     let is_ready = |node: &&landfall_cloud::kubernetes::DynamicObject| {
         condition(&node.data["status"], "Ready", "True").is_some()
     };
-    let lame: Vec<String> = nodes
+    let not_ready: Vec<String> = nodes
         .iter()
         .filter(|node| !is_ready(node))
         .map(|node| {
-            let said =
+            let status_condition =
                 list(&node.data, "/status/conditions").iter().find(|one| text(one, "/type") == "Ready");
-            let (status, reason) = said.map_or(("", "no kubelet has reported"), |said| {
-                (text(said, "/status"), text(said, "/reason"))
-            });
+            let (status, reason) = status_condition
+                .map_or(("", "no kubelet has reported"), |status_condition| {
+                    (text(status_condition, "/status"), text(status_condition, "/reason"))
+                });
             format!("node {}: Ready={status} {reason}", name(node))
         })
         .collect();
-    let (group, cluster) = (&p.environment.resource_group, &p.environment.cluster_name);
-    if lame.len() < nodes.len() {
-        if let Some(first) = lame.first() {
-            walk.symptom(format!("{} of {} nodes are not ready: {first}", lame.len(), nodes.len()));
+    let (group, cluster) = (&snapshot.environment.resource_group, &snapshot.environment.cluster_name);
+    if not_ready.len() < nodes.len() {
+        if let Some(first) = not_ready.first() {
+            findings.add_symptom(format!(
+                "{} of {} nodes are not ready: {first}",
+                not_ready.len(),
+                nodes.len()
+            ));
         }
-        return Way::Continue(());
+        return Flow::Continue(());
     }
     let finding = Finding::new(
         "NODES_NOT_READY",
@@ -160,7 +170,7 @@ pub(super) fn nodes(p: &Picture<'_>, inside: &ClusterSnapshot, walk: &mut Walk) 
              its machines or scale it up; its provisioningState says why a pool gets no machines"
         ),
     );
-    let told = format!("{} of {} nodes are ready", 0, nodes.len());
-    walk.name(lame.into_iter().take(3).fold(finding.evidence(told), Finding::evidence));
-    Way::Break(())
+    let description = format!("{} of {} nodes are ready", 0, nodes.len());
+    findings.report(not_ready.into_iter().take(3).fold(finding.evidence(description), Finding::evidence));
+    Flow::Break(())
 }

@@ -1,9 +1,9 @@
 //! Checks of the gateways: their conditions, the objects behind them, and their addresses.
 
-use super::{Finding, picture::Picture, walk::Walk};
-use crate::rotation_links::why;
+use super::{Finding, rules::Findings, snapshot::Snapshot};
+use crate::rotation_diagnosis::not_ready_reason;
 use crate::{
-    object_fields::{Said, condition, is_ready, latest, list, name, selected, space, text},
+    object_fields::{StatusCondition, condition, is_ready, latest, list, name, selected, space, text},
     snapshot::ClusterSnapshot,
 };
 use landfall_cloud::kubernetes::DynamicObject;
@@ -14,37 +14,38 @@ const GATEWAY_NAME: &str = "gateway.networking.k8s.io/gateway-name";
 /// Event reasons with which the cloud provider reports that it failed to create a load balancer.
 const FAILED: [&str; 2] = ["SyncLoadBalancerFailed", "CreatingLoadBalancerFailed"];
 
-pub(super) fn judge(p: &Picture<'_>, inside: &ClusterSnapshot, walk: &mut Walk) {
-    if inside.gateways.is_err() {
+pub(super) fn evaluate(snapshot: &Snapshot<'_>, cluster_objects: &ClusterSnapshot, findings: &mut Findings) {
+    if cluster_objects.gateways.is_err() {
         return;
     }
-    for wanted in p.gateways() {
+    for wanted in snapshot.gateways() {
         let (own, namespace) = (name(wanted), space(wanted));
-        let Some(live) = ClusterSnapshot::find(&inside.gateways, namespace, own) else {
+        let Some(live) = ClusterSnapshot::find(&cluster_objects.gateways, namespace, own) else {
             let finding = Finding::new(
                 "GATEWAY_MISSING",
                 format!("the gateway {own} does not exist"),
                 "landfall up: it creates the gateway",
             );
             // Without its CRD a gateway cannot exist, and a finding about the CRD already explains that.
-            if !walk.explains(own) {
-                walk.lacks(finding.evidence(format!("namespace {namespace} has no Gateway {own}")));
+            if !findings.is_explained(own) {
+                findings
+                    .report_missing(finding.evidence(format!("namespace {namespace} has no Gateway {own}")));
             }
-            walk.explain(own);
+            findings.mark_explained(own);
             continue;
         };
-        let is_explained = walk.explains(own);
-        conditions(live, wanted, is_explained, walk);
-        listeners(live, is_explained, walk);
-        address(p, inside, live, walk);
+        let is_explained = findings.is_explained(own);
+        conditions(live, wanted, is_explained, findings);
+        listeners(live, is_explained, findings);
+        address(snapshot, cluster_objects, live, findings);
     }
 }
 
-fn conditions(live: &DynamicObject, wanted: &DynamicObject, is_explained: bool, walk: &mut Walk) {
+fn conditions(live: &DynamicObject, wanted: &DynamicObject, is_explained: bool, findings: &mut Findings) {
     let own = name(live);
     for kind in ["Accepted", "Programmed"] {
-        if let Some(said) = condition(&live.data["status"], kind, "False") {
-            walk.symptom(format!("gateway {own}: {}", said.short()));
+        if let Some(status_condition) = condition(&live.data["status"], kind, "False") {
+            findings.add_symptom(format!("gateway {own}: {}", status_condition.short()));
         }
     }
     if is_explained {
@@ -57,20 +58,20 @@ fn conditions(live: &DynamicObject, wanted: &DynamicObject, is_explained: bool, 
             format!("the gateway {own} has another class than {}", class(wanted)),
             "landfall up: it resets gatewayClassName",
         );
-        walk.name(finding.evidence(format!("spec.gatewayClassName is {}", class(live))));
-        walk.explain(own);
-    } else if let Some(said) = condition(&live.data["status"], "Accepted", "False") {
+        findings.report(finding.evidence(format!("spec.gatewayClassName is {}", class(live))));
+        findings.mark_explained(own);
+    } else if let Some(status_condition) = condition(&live.data["status"], "Accepted", "False") {
         let finding = Finding::new(
             "GATEWAY_NOT_ACCEPTED",
             format!("the controller refuses the gateway {own}"),
             format!("kubectl describe gateway {own}; landfall up restores it"),
         );
-        walk.name(finding.evidence(said.told()));
-        walk.explain(own);
+        findings.report(finding.evidence(status_condition.description()));
+        findings.mark_explained(own);
     }
 }
 
-fn listeners(live: &DynamicObject, is_explained: bool, walk: &mut Walk) {
+fn listeners(live: &DynamicObject, is_explained: bool, findings: &mut Findings) {
     let own = name(live);
     for status in list(&live.data, "/status/listeners") {
         let listener = text(status, "/name");
@@ -78,19 +79,20 @@ fn listeners(live: &DynamicObject, is_explained: bool, walk: &mut Walk) {
             .or_else(|| condition(status, "Accepted", "False"))
             .or_else(|| condition(status, "ResolvedRefs", "False"))
             .or_else(|| condition(status, "Programmed", "False"));
-        let Some(said) = wrong else { continue };
-        walk.symptom(format!("listener {listener} of gateway {own}: {}", said.short()));
-        let of_secret = said.reason == "InvalidCertificateRef" && walk.explains(&format!("{own}:443"));
-        if is_explained || of_secret || walk.explains(own) {
+        let Some(status_condition) = wrong else { continue };
+        findings.add_symptom(format!("listener {listener} of gateway {own}: {}", status_condition.short()));
+        let of_secret = status_condition.reason == "InvalidCertificateRef"
+            && findings.is_explained(&format!("{own}:443"));
+        if is_explained || of_secret || findings.is_explained(own) {
             continue;
         }
-        walk.name(refused(own, listener, &said));
-        walk.explain(format!("{own}:{}", port(live, listener)));
+        findings.report(refused(own, listener, &status_condition));
+        findings.mark_explained(format!("{own}:{}", port(live, listener)));
     }
 }
 
-fn refused(own: &str, listener: &str, said: &Said<'_>) -> Finding {
-    let finding = match (said.kind, said.reason) {
+fn refused(own: &str, listener: &str, status_condition: &StatusCondition<'_>) -> Finding {
+    let finding = match (status_condition.kind, status_condition.reason) {
         ("Conflicted", _) => Finding::new(
             "LISTENER_CONFLICT",
             format!("listener {listener} of gateway {own} conflicts with another listener"),
@@ -114,7 +116,7 @@ fn refused(own: &str, listener: &str, said: &Said<'_>) -> Finding {
             format!("kubectl describe gateway {own}; landfall up restores it"),
         ),
     };
-    finding.evidence(format!("listener {listener}: {}", said.told()))
+    finding.evidence(format!("listener {listener}: {}", status_condition.description()))
 }
 
 fn port(live: &DynamicObject, listener: &str) -> u64 {
@@ -123,34 +125,42 @@ fn port(live: &DynamicObject, listener: &str) -> u64 {
 }
 
 /// Returns the Service in front of a gateway.
-pub(super) fn service<'a>(inside: &'a ClusterSnapshot, gateway: &DynamicObject) -> Option<&'a DynamicObject> {
+pub(super) fn service<'a>(
+    cluster_objects: &'a ClusterSnapshot,
+    gateway: &DynamicObject,
+) -> Option<&'a DynamicObject> {
     let is = |service: &&DynamicObject| {
         let labels = service.metadata.labels.as_ref();
         let label = labels.and_then(|labels| labels.get(GATEWAY_NAME)).map(String::as_str);
         space(service) == space(gateway) && label == Some(name(gateway))
     };
-    inside.services.as_ref().ok()?.iter().find(is)
+    cluster_objects.services.as_ref().ok()?.iter().find(is)
 }
 
 /// Checks Gateway → Service → pods and load balancer → address.
-fn address(p: &Picture<'_>, inside: &ClusterSnapshot, live: &DynamicObject, walk: &mut Walk) {
-    if inside.services.is_err() || inside.pods.is_err() {
+fn address(
+    snapshot: &Snapshot<'_>,
+    cluster_objects: &ClusterSnapshot,
+    live: &DynamicObject,
+    findings: &mut Findings,
+) {
+    if cluster_objects.services.is_err() || cluster_objects.pods.is_err() {
         return;
     }
     let own = name(live);
-    let Some(service) = service(inside, live) else {
-        if !walk.explains(own) {
+    let Some(service) = service(cluster_objects, live) else {
+        if !findings.is_explained(own) {
             let finding = Finding::new(
                 "GATEWAY_SERVICE_MISSING",
                 format!("the controller has created no Service for the gateway {own}"),
                 format!("kubectl -n aks-istio-system logs deployment/istiod; kubectl describe gateway {own}"),
             );
-            walk.name(finding.evidence(format!("no Service has the label {GATEWAY_NAME}={own}")));
+            findings.report(finding.evidence(format!("no Service has the label {GATEWAY_NAME}={own}")));
         }
-        walk.explain(own);
+        findings.mark_explained(own);
         return;
     };
-    let pods = selected(inside.pods(), space(live), &service.data["spec"]["selector"]);
+    let pods = selected(cluster_objects.pods(), space(live), &service.data["spec"]["selector"]);
     if !pods.iter().any(|pod| is_ready(pod)) {
         let finding = Finding::new(
             "GATEWAY_PODS_NOT_READY",
@@ -160,20 +170,28 @@ fn address(p: &Picture<'_>, inside: &ClusterSnapshot, live: &DynamicObject, walk
                 name(service)
             ),
         );
-        let told = pods.iter().filter_map(|pod| Some(format!("pod {}: {}", name(pod), why(pod)?))).take(2);
+        let description = pods
+            .iter()
+            .filter_map(|pod| Some(format!("pod {}: {}", name(pod), not_ready_reason(pod)?)))
+            .take(2);
         let count = format!("{} pods, none of them ready", pods.len());
-        walk.name(told.fold(finding.evidence(count), Finding::evidence));
-        walk.explain(own);
+        findings.report(description.fold(finding.evidence(count), Finding::evidence));
+        findings.mark_explained(own);
     }
     if list(&service.data, "/status/loadBalancer/ingress").is_empty() {
-        walk.symptom(format!("gateway {own} has no address"));
-        walk.name(unbalanced(p, inside, own, service));
-        walk.explain(own);
+        findings.add_symptom(format!("gateway {own} has no address"));
+        findings.report(pending_address(snapshot, cluster_objects, own, service));
+        findings.mark_explained(own);
     }
 }
 
-fn unbalanced(p: &Picture<'_>, inside: &ClusterSnapshot, own: &str, service: &DynamicObject) -> Finding {
-    let Some(event) = latest(inside.events(), name(service), &FAILED) else {
+fn pending_address(
+    snapshot: &Snapshot<'_>,
+    cluster_objects: &ClusterSnapshot,
+    own: &str,
+    service: &DynamicObject,
+) -> Finding {
+    let Some(event) = latest(cluster_objects.events(), name(service), &FAILED) else {
         return Finding::new(
             "ADDRESS_PENDING",
             format!("the load balancer has assigned no address to the gateway {own} yet"),
@@ -186,10 +204,10 @@ fn unbalanced(p: &Picture<'_>, inside: &ClusterSnapshot, own: &str, service: &Dy
         .iter()
         .any(|code| message.contains(code))
     {
-        let used = used(p);
+        let used = used(snapshot);
         let finding = Finding::new(
             "PUBLIC_IP_QUOTA",
-            format!("the quota for public IP addresses in {} is used up", p.environment.location),
+            format!("the quota for public IP addresses in {} is used up", snapshot.environment.location),
             "delete unused addresses (az network public-ip list -o table), or request a quota increase: \
              https://aka.ms/quota; the address is then assigned within five minutes",
         );
@@ -206,21 +224,21 @@ fn unbalanced(p: &Picture<'_>, inside: &ClusterSnapshot, own: &str, service: &Dy
         "event {} of Service {}, {times} times: {}",
         text(event, "/reason"),
         name(service),
-        gist(message)
+        message_summary(message)
     ))
 }
 
-fn used(p: &Picture<'_>) -> Vec<String> {
-    let rows = p.addresses.as_deref().unwrap_or_default().iter();
-    let full = rows.filter(|row| row.name.to_ascii_lowercase().contains("publicip") && row.left() == 0);
+fn used(snapshot: &Snapshot<'_>) -> Vec<String> {
+    let rows = snapshot.addresses.as_deref().unwrap_or_default().iter();
+    let full = rows.filter(|row| row.name.to_ascii_lowercase().contains("publicip") && row.remaining() == 0);
     full.map(|row| {
-        format!("{} in {}: {} of {} in use", row.label, p.environment.location, row.used, row.limit)
+        format!("{} in {}: {} of {} in use", row.label, snapshot.environment.location, row.used, row.limit)
     })
     .collect()
 }
 
 /// Returns the code and the message that the cloud provider quotes, else the first line.
-fn gist(message: &str) -> String {
+fn message_summary(message: &str) -> String {
     let body = message.find('{').and_then(|at| serde_json::from_str::<Value>(message.get(at..)?).ok());
     let quoted =
         body.map(|body| format!("{}: {}", text(&body, "/error/code"), text(&body, "/error/message")));
@@ -233,11 +251,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_gist_of_a_failed_balancer_is_the_clouds_own_sentence() {
+    fn the_summary_of_a_load_balancer_failure_quotes_the_cloud_error() {
         let message = "Error syncing load balancer: PUT https://x: RESPONSE 400 {\"error\":{\"code\":\"LimitReached\",\"message\":\"No more.\"}}";
-        assert_eq!(gist(message), "LimitReached: No more.");
+        assert_eq!(message_summary(message), "LimitReached: No more.");
         assert_eq!(
-            gist("Error syncing load balancer: subnet is full\nmore"),
+            message_summary("Error syncing load balancer: subnet is full\nmore"),
             "Error syncing load balancer: subnet is full"
         );
     }

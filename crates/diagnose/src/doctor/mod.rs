@@ -1,6 +1,6 @@
 //! Diagnosis of an environment that does not work: one root cause, its evidence and its remedy.
 //!
-//! It reads everything concurrently and changes nothing (`picture`). Then `walk` runs the checks in order of
+//! It reads everything concurrently and changes nothing (`snapshot`). Then `rules` runs the checks in order of
 //! dependency: subscription, cluster, control plane, certificate, gateway, route, responses from outside,
 //! names. Each check passes, reports a cause, or cannot decide. The first cause is the root cause, and the
 //! other findings follow it in the report. A failed read is not a cause: the report lists it, and every
@@ -11,49 +11,49 @@
 
 mod certificate;
 mod cluster;
+mod external;
 mod gateway;
-mod ground;
-mod mesh;
+mod http_probe;
+mod istio;
 mod names;
-mod outside;
-mod picture;
-mod probe;
 mod route;
+mod rules;
 mod secret;
-mod walk;
+mod snapshot;
+mod subscription;
 
-pub use crate::rotation_links::Finding;
+pub use crate::rotation_diagnosis::Finding;
 
 use jiff::Timestamp;
-use landfall_cloud::{Clouds, Ways, environment::Environment};
+use landfall_cloud::{AddressMap, Clients, environment::Environment};
 use std::time::Duration;
 
 /// The input of a diagnosis, and its timeouts.
-pub struct Patient<'a> {
+pub struct DoctorContext<'a> {
     /// The clients.
-    pub clouds: &'a Clouds,
+    pub clients: &'a Clients,
     /// The environment, with its names at the time of creation.
     pub environment: &'a Environment,
     /// The address overrides of the gateways; `None` skips the requests to them.
-    pub ways: Option<&'a Ways>,
+    pub address_map: Option<&'a AddressMap>,
     /// The bounds.
-    pub bounds: Bounds,
+    pub timeouts: DoctorTimeouts,
     /// The time at which certificate validity is evaluated.
     pub now: Timestamp,
 }
 
 /// Timeouts of one response, in real time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Bounds {
+pub struct DoctorTimeouts {
     /// The timeout of an Azure or Kubernetes API, retries included.
     pub cloud: Duration,
     /// The timeout of a gateway.
-    pub outside: Duration,
+    pub external: Duration,
 }
 
-impl Default for Bounds {
+impl Default for DoctorTimeouts {
     fn default() -> Self {
-        Self { cloud: Duration::from_secs(30), outside: Duration::from_secs(5) }
+        Self { cloud: Duration::from_secs(30), external: Duration::from_secs(5) }
     }
 }
 
@@ -65,11 +65,11 @@ pub struct Diagnosis {
     /// The visible consequences of the causes: conditions, responses.
     pub symptoms: Vec<String>,
     /// The reads that failed.
-    pub unseen: Vec<String>,
+    pub failed_reads: Vec<String>,
     /// The number of objects read, by kind.
-    pub looked: Vec<(usize, &'static str)>,
+    pub read_counts: Vec<(usize, &'static str)>,
     /// True if the root cause is only a resource that `landfall up` has not created yet.
-    pub unmade: bool,
+    pub not_created: bool,
 }
 
 impl Diagnosis {
@@ -81,7 +81,7 @@ impl Diagnosis {
 }
 
 /// Reads the environment and returns its diagnosis. Changes nothing; ends within three times the timeouts.
-pub async fn diagnose(patient: &Patient<'_>) -> Diagnosis {
-    let picture = picture::Picture::take(patient).await;
-    walk::walk(&picture)
+pub async fn diagnose(context: &DoctorContext<'_>) -> Diagnosis {
+    let snapshot = snapshot::Snapshot::take(context).await;
+    rules::evaluate(&snapshot)
 }

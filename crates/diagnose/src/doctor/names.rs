@@ -1,14 +1,14 @@
 //! Checks of the records in a DNS zone that landfall manages.
 
-use super::{Finding, picture::Picture, walk::Walk};
+use super::{Finding, rules::Findings, snapshot::Snapshot};
 use crate::{
     object_fields::{list, name, text},
     route_model::Route,
 };
 use landfall_cloud::arm::dns;
 
-pub(super) fn judge(p: &Picture<'_>, walk: &mut Walk) {
-    let Some((published, zone, records)) = &p.names else { return };
+pub(super) fn evaluate(snapshot: &Snapshot<'_>, findings: &mut Findings) {
+    let Some((published, zone, records)) = &snapshot.names else { return };
     let Ok(records) = records else { return };
     let Some(records) = records else {
         let finding = Finding::new(
@@ -17,24 +17,24 @@ pub(super) fn judge(p: &Picture<'_>, walk: &mut Walk) {
             "create the zone and delegate it, then landfall up; or omit dns.zone and manage the records \
              elsewhere",
         );
-        walk.name(finding.evidence(format!("GET {}: 404", zone.id)));
+        findings.report(finding.evidence(format!("GET {}: 404", zone.id)));
         return;
     };
     for (host, address) in &published.records {
         let Some(relative) = dns::relative(host, &zone.name) else { continue };
         // The current address of the gateway, or the recorded one if no gateway has an address.
-        let wanted = now(p, host).unwrap_or_else(|| address.clone());
+        let wanted = gateway_address(snapshot, host).unwrap_or_else(|| address.clone());
         let Some(record) = records.iter().find(|record| record.name.eq_ignore_ascii_case(&relative)) else {
             let finding = Finding::new(
                 "DNS_RECORD_MISSING",
                 format!("the zone {} has no record for {host}", zone.name),
                 "landfall up: it creates the record again",
             );
-            walk.name(finding.evidence(format!("no A record {relative}; {wanted} is required")));
+            findings.report(finding.evidence(format!("no A record {relative}; {wanted} is required")));
             continue;
         };
         if record.addresses != [wanted.clone()] {
-            let whose = match record.metadata.contains_key(&p.environment.owner_key) {
+            let remedy = match record.metadata.contains_key(&snapshot.environment.owner_key) {
                 true => "landfall up: it updates the record",
                 false => {
                     "the record is foreign, so landfall does not change it: delete or correct it, then \
@@ -44,22 +44,22 @@ pub(super) fn judge(p: &Picture<'_>, walk: &mut Walk) {
             let finding = Finding::new(
                 "DNS_RECORD_WRONG",
                 format!("{host} points to an address other than its gateway's"),
-                whose,
+                remedy,
             );
-            let told =
+            let description =
                 format!("A record {relative} is {}, but {wanted} is required", record.addresses.join(", "));
-            walk.name(finding.evidence(told));
+            findings.report(finding.evidence(description));
         }
     }
 }
 
 /// Returns the address of the gateway that serves a host.
-fn now(p: &Picture<'_>, host: &str) -> Option<String> {
-    let inside = p.inside()?;
-    let routes = p.wanted("HTTPRoute");
+fn gateway_address(snapshot: &Snapshot<'_>, host: &str) -> Option<String> {
+    let cluster_objects = snapshot.cluster_objects()?;
+    let routes = snapshot.wanted("HTTPRoute");
     let of = routes.map(Route::read).filter(|route| route.spec.hostnames.iter().any(|one| one == host));
     let parents = of.flat_map(|route| route.spec.parent_refs);
-    let gateways = inside.gateways.as_ref().ok()?;
+    let gateways = cluster_objects.gateways.as_ref().ok()?;
     parents.filter_map(|parent| gateways.iter().find(|one| name(one) == parent.name)).find_map(|one| {
         let address = list(&one.data, "/status/addresses").first()?;
         Some(text(address, "/value").to_owned()).filter(|address| !address.is_empty())

@@ -3,31 +3,31 @@
 mod backend;
 mod paths;
 
-use super::{Finding, picture::Picture, walk::Walk};
+use super::{Finding, rules::Findings, snapshot::Snapshot};
 use crate::{
-    object_fields::{Said, condition, list, name, space, text, texts},
-    route_model::{Gate, Reference, Route},
+    object_fields::{StatusCondition, condition, list, name, space, text, texts},
+    route_model::{Gateway, Reference, Route},
     snapshot::ClusterSnapshot,
 };
 use landfall_cloud::kubernetes::DynamicObject;
 use serde_json::Value;
 
-pub(super) fn judge(p: &Picture<'_>, inside: &ClusterSnapshot, walk: &mut Walk) {
-    let Ok(routes) = &inside.routes else { return };
-    for route in routes.iter().filter(|route| concerns(p, route)) {
-        parents(inside, route, walk);
-        backend::judge(inside, route, walk);
+pub(super) fn evaluate(snapshot: &Snapshot<'_>, cluster_objects: &ClusterSnapshot, findings: &mut Findings) {
+    let Ok(routes) = &cluster_objects.routes else { return };
+    for route in routes.iter().filter(|route| concerns(snapshot, route)) {
+        parents(cluster_objects, route, findings);
+        backend::evaluate(cluster_objects, route, findings);
     }
-    missing(p, inside, walk);
-    idle(inside, walk);
-    paths::judge(p, inside, walk);
+    missing(snapshot, cluster_objects, findings);
+    unattached(cluster_objects, findings);
+    paths::evaluate(snapshot, cluster_objects, findings);
 }
 
 /// Returns whether a route is relevant: it is a desired one, or references one of the gateways.
-fn concerns(p: &Picture<'_>, route: &DynamicObject) -> bool {
+fn concerns(snapshot: &Snapshot<'_>, route: &DynamicObject) -> bool {
     let same = |one: &DynamicObject| name(one) == name(route) && space(one) == space(route);
-    let asks = |gateway: &DynamicObject| Route::read(route).has_parent(name(gateway));
-    p.wanted("HTTPRoute").any(same) || p.gateways().any(asks)
+    let references_gateway = |gateway: &DynamicObject| Route::read(route).has_parent(name(gateway));
+    snapshot.wanted("HTTPRoute").any(same) || snapshot.gateways().any(references_gateway)
 }
 
 fn references(route: &DynamicObject) -> Vec<Reference> {
@@ -36,42 +36,42 @@ fn references(route: &DynamicObject) -> Vec<Reference> {
 
 /// Returns the live gateway that a route's parent reference names.
 fn gateway<'a>(
-    inside: &'a ClusterSnapshot,
+    cluster_objects: &'a ClusterSnapshot,
     route: &DynamicObject,
     reference: &Reference,
 ) -> Option<&'a DynamicObject> {
     let namespace = reference.namespace.as_deref().unwrap_or_else(|| space(route));
-    ClusterSnapshot::find(&inside.gateways, namespace, &reference.name)
+    ClusterSnapshot::find(&cluster_objects.gateways, namespace, &reference.name)
 }
 
 /// Marks the hosts of a route as explained, because the route's failure has a cause.
-fn explain(route: &DynamicObject, walk: &mut Walk) {
+fn mark_explained(route: &DynamicObject, findings: &mut Findings) {
     for host in texts(&route.data, "/spec/hostnames") {
-        walk.explain(host);
+        findings.mark_explained(host);
     }
     for reference in references(route) {
-        walk.explain(format!("{}/{}", reference.name, reference.section()));
+        findings.mark_explained(format!("{}/{}", reference.name, reference.section()));
     }
 }
 
-fn parents(inside: &ClusterSnapshot, route: &DynamicObject, walk: &mut Walk) {
+fn parents(cluster_objects: &ClusterSnapshot, route: &DynamicObject, findings: &mut Findings) {
     let own = name(route);
     for reference in &references(route) {
         let parent = reference.name.as_str();
-        if gateway(inside, route, reference).is_none() {
+        if gateway(cluster_objects, route, reference).is_none() {
             // A desired gateway that is missing has a finding of its own.
-            if !walk.explains(parent) && inside.gateways.is_ok() {
+            if !findings.is_explained(parent) && cluster_objects.gateways.is_ok() {
                 let finding = Finding::new(
                     "ROUTE_PARENT_MISSING",
                     format!("the route {own} references a gateway that does not exist"),
                     "landfall up: it restores the route; in your own manifest, name the gateway in \
                      parentRefs",
                 );
-                walk.name(
+                findings.report(
                     finding.evidence(format!("parentRefs names Gateway {parent}, which does not exist")),
                 );
             }
-            explain(route, walk);
+            mark_explained(route, findings);
             continue;
         }
         let statuses = list(&route.data, "/status/parents").iter();
@@ -80,26 +80,26 @@ fn parents(inside: &ClusterSnapshot, route: &DynamicObject, walk: &mut Walk) {
                 && text(status, "/parentRef/sectionName") == reference.section()
         };
         let Some(status) = statuses.into_iter().find(same) else {
-            walk.symptom(format!("no controller has accepted the route {own} for gateway {parent}"));
+            findings.add_symptom(format!("no controller has accepted the route {own} for gateway {parent}"));
             continue;
         };
-        let Some(said) = condition(status, "Accepted", "False") else { continue };
-        walk.symptom(format!("route {own}: {}", said.short()));
-        if !walk.explains(parent) {
-            walk.name(refused(inside, route, reference, &said));
+        let Some(status_condition) = condition(status, "Accepted", "False") else { continue };
+        findings.add_symptom(format!("route {own}: {}", status_condition.short()));
+        if !findings.is_explained(parent) {
+            findings.report(refused(cluster_objects, route, reference, &status_condition));
         }
-        explain(route, walk);
+        mark_explained(route, findings);
     }
 }
 
 fn refused(
-    inside: &ClusterSnapshot,
+    cluster_objects: &ClusterSnapshot,
     route: &DynamicObject,
     reference: &Reference,
-    said: &Said<'_>,
+    status_condition: &StatusCondition<'_>,
 ) -> Finding {
     let (own, parent) = (name(route), &reference.name);
-    let finding = match said.reason {
+    let finding = match status_condition.reason {
         "NoMatchingListenerHostname" => Finding::new(
             "ROUTE_HOSTNAME_MISMATCH",
             format!("no listener of gateway {parent} serves the hostnames of route {own}"),
@@ -112,7 +112,10 @@ fn refused(
             format!("the route {own} references a listener that gateway {parent} does not have"),
             "landfall up: it restores the route; in your own manifest, fix sectionName or port in parentRefs",
         )
-        .evidence(format!("gateway {parent} has the listeners {:?}", listeners(inside, route, reference))),
+        .evidence(format!(
+            "gateway {parent} has the listeners {:?}",
+            listeners(cluster_objects, route, reference)
+        )),
         "NotAllowedByListeners" => Finding::new(
             "ROUTE_NOT_ALLOWED",
             format!("the listeners of gateway {parent} do not allow the route {own}"),
@@ -124,46 +127,46 @@ fn refused(
             format!("kubectl describe httproute {own}; landfall up restores it"),
         ),
     };
-    finding.evidence(format!("route {own}: {}", said.told()))
+    finding.evidence(format!("route {own}: {}", status_condition.description()))
 }
 
-fn listeners(inside: &ClusterSnapshot, route: &DynamicObject, reference: &Reference) -> Vec<String> {
-    let found = gateway(inside, route, reference).map(Gate::read);
+fn listeners(cluster_objects: &ClusterSnapshot, route: &DynamicObject, reference: &Reference) -> Vec<String> {
+    let found = gateway(cluster_objects, route, reference).map(Gateway::read);
     found.into_iter().flat_map(|found| found.listeners).map(|listener| listener.name).collect()
 }
 
 /// Reports the desired routes that do not exist.
-fn missing(p: &Picture<'_>, inside: &ClusterSnapshot, walk: &mut Walk) {
-    for wanted in p.wanted("HTTPRoute") {
+fn missing(snapshot: &Snapshot<'_>, cluster_objects: &ClusterSnapshot, findings: &mut Findings) {
+    for wanted in snapshot.wanted("HTTPRoute") {
         let own = name(wanted);
-        if ClusterSnapshot::find(&inside.routes, space(wanted), own).is_some() {
+        if ClusterSnapshot::find(&cluster_objects.routes, space(wanted), own).is_some() {
             continue;
         }
-        let idle = references(wanted).iter().find_map(|reference| {
-            let gateway = gateway(inside, wanted, reference)?;
+        let unattached = references(wanted).iter().find_map(|reference| {
+            let gateway = gateway(cluster_objects, wanted, reference)?;
             let statuses = list(&gateway.data, "/status/listeners").iter();
             let section = reference.section();
             let mut of = statuses.filter(|one| section.is_empty() || text(one, "/name") == section);
             of.all(|one| one["attachedRoutes"] == 0).then(|| (name(gateway).to_owned(), section.to_owned()))
         });
-        let is_explained = references(wanted).iter().all(|reference| walk.explains(&reference.name));
+        let is_explained = references(wanted).iter().all(|reference| findings.is_explained(&reference.name));
         if !is_explained {
-            let told = format!("namespace {} has no HTTPRoute {own}", space(wanted));
-            walk.lacks(match &idle {
-                Some((gateway, listener)) => bare(gateway, listener).evidence(told),
+            let description = format!("namespace {} has no HTTPRoute {own}", space(wanted));
+            findings.report_missing(match &unattached {
+                Some((gateway, listener)) => listener_without_route(gateway, listener).evidence(description),
                 None => Finding::new(
                     "ROUTE_MISSING",
                     format!("the route {own} does not exist"),
                     "landfall up: it creates the route",
                 )
-                .evidence(told),
+                .evidence(description),
             });
         }
-        explain(wanted, walk);
+        mark_explained(wanted, findings);
     }
 }
 
-fn bare(gateway: &str, listener: &str) -> Finding {
+fn listener_without_route(gateway: &str, listener: &str) -> Finding {
     let finding = Finding::new(
         "LISTENER_WITHOUT_ROUTE",
         format!("no route is attached to listener {listener} of gateway {gateway}, so it returns 404"),
@@ -176,16 +179,16 @@ fn bare(gateway: &str, listener: &str) -> Finding {
 }
 
 /// Reports listeners without an attached route that no earlier finding explains.
-fn idle(inside: &ClusterSnapshot, walk: &mut Walk) {
-    for gateway in inside.gateways.as_deref().unwrap_or_default() {
+fn unattached(cluster_objects: &ClusterSnapshot, findings: &mut Findings) {
+    for gateway in cluster_objects.gateways.as_deref().unwrap_or_default() {
         let own = name(gateway);
         for status in list(&gateway.data, "/status/listeners") {
             let listener = text(status, "/name");
             let is_explained = [own.to_owned(), format!("{own}/{listener}"), format!("{own}/")]
                 .iter()
-                .any(|known| walk.explains(known));
+                .any(|known| findings.is_explained(known));
             if status["attachedRoutes"] == 0 && !is_explained {
-                walk.lacks(bare(own, listener));
+                findings.report_missing(listener_without_route(own, listener));
             }
         }
     }

@@ -25,16 +25,16 @@ pub struct Interval {
 impl Interval {
     /// Returns whether a count is inside.
     #[must_use]
-    pub fn takes(self, seen: u32) -> bool {
-        (self.least..=self.most).contains(&seen)
+    pub fn contains(self, hits: u32) -> bool {
+        (self.least..=self.most).contains(&hits)
     }
 }
 
-/// Returns the expected counts if each of `asked` requests arrives with probability `share`. A count outside
+/// Returns the expected counts if each of `request_count` requests arrives with probability `share`. A count outside
 /// has a probability of at most `alarm`.
 #[must_use]
-pub fn interval(asked: u32, share: f64, alarm: f64) -> Interval {
-    let chances = chances(asked, share);
+pub fn interval(request_count: u32, share: f64, alarm: f64) -> Interval {
+    let chances = chances(request_count, share);
     let outside = |chances: &mut dyn Iterator<Item = &f64>| {
         let mut sum = 0.0;
         let before = chances.take_while(|chance| {
@@ -43,7 +43,7 @@ pub fn interval(asked: u32, share: f64, alarm: f64) -> Interval {
         });
         u32::try_from(before.count()).expect("there are no more counts than requests")
     };
-    Interval { least: outside(&mut chances.iter()), most: asked - outside(&mut chances.iter().rev()) }
+    Interval { least: outside(&mut chances.iter()), most: request_count - outside(&mut chances.iter().rev()) }
 }
 
 /// Returns the number of requests that distinguishes a backend without traffic from one with the smallest of
@@ -57,23 +57,23 @@ pub fn requests(shares: &[f64], alarm: f64) -> u32 {
     needed.clamp(f64::from(REQUESTS_MIN), f64::from(REQUESTS_MAX)) as u32
 }
 
-/// Returns the probability of every count from 0 to `asked`.
-fn chances(asked: u32, share: f64) -> Vec<f64> {
-    let (of, asked) = (f64::from(asked), asked as usize);
+/// Returns the probability of every count from 0 to `request_count`.
+fn chances(request_count: u32, share: f64) -> Vec<f64> {
+    let (of, request_count) = (f64::from(request_count), request_count as usize);
     if share <= 0.0 || share >= 1.0 {
-        let certain = if share <= 0.0 { 0 } else { asked };
-        return (0..=asked).map(|count| f64::from(u8::from(count == certain))).collect();
+        let certain = if share <= 0.0 { 0 } else { request_count };
+        return (0..=request_count).map(|count| f64::from(u8::from(count == certain))).collect();
     }
     let mut factorials = vec![0.0_f64];
-    for number in 1..=asked {
+    for number in 1..=request_count {
         factorials.push(factorials[number - 1] + (number as f64).ln());
     }
     let (hit, missed) = (share.ln(), (-share).ln_1p());
     let chance = |count: usize| {
-        let ways = factorials[asked] - factorials[count] - factorials[asked - count];
-        (ways + count as f64 * hit + (of - count as f64) * missed).exp()
+        let combinations = factorials[request_count] - factorials[count] - factorials[request_count - count];
+        (combinations + count as f64 * hit + (of - count as f64) * missed).exp()
     };
-    (0..=asked).map(chance).collect()
+    (0..=request_count).map(chance).collect()
 }
 
 #[cfg(test)]
@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_tails_are_those_of_the_tables() {
+    fn interval_matches_binomial_tables() {
         // P(X ≤ 1) = 11/1024 and P(X ≤ 2) = 56/1024 for ten tosses of a coin.
         assert_eq!(interval(10, 0.5, 0.05), Interval { least: 2, most: 8 });
         let coin = chances(10, 0.5);
@@ -92,19 +92,19 @@ mod tests {
     }
 
     #[test]
-    fn a_share_of_nothing_or_all_leaves_nothing_to_chance() {
+    fn a_share_of_zero_or_one_has_a_single_valid_count() {
         assert_eq!(interval(400, 0.0, 1e-6), Interval { least: 0, most: 0 });
         assert_eq!(interval(400, 1.0, 1e-6), Interval { least: 400, most: 400 });
     }
 
     #[test]
-    fn nothing_half_and_a_tenth_are_told_apart() {
+    fn wrong_shares_are_detected() {
         let shares = [0.0, 0.1, 0.5, 0.9, 1.0];
         for configured in shares {
-            let asked = requests(&[configured, 1.0 - configured], FALSE_ALARM_MAX);
-            let bound = interval(asked, configured, FALSE_ALARM_MAX);
+            let request_count = requests(&[configured, 1.0 - configured], FALSE_ALARM_MAX);
+            let bound = interval(request_count, configured, FALSE_ALARM_MAX);
             for real in shares.into_iter().filter(|real| *real != configured) {
-                let chances = chances(asked, real);
+                let chances = chances(request_count, real);
                 let missed: f64 = (bound.least..=bound.most).map(|count| chances[count as usize]).sum();
                 assert!(missed < 1e-5, "{configured} for {real}: missed with {missed}");
             }
@@ -112,16 +112,16 @@ mod tests {
     }
 
     #[test]
-    fn a_small_share_takes_more_requests() {
+    fn a_small_share_needs_more_requests() {
         assert_eq!(requests(&[0.9, 0.1], 1e-6), 400);
         let hundredth = requests(&[0.99, 0.01], 1e-6);
         assert!((1400..=2000).contains(&hundredth), "{hundredth}");
-        assert!(!interval(hundredth, 0.01, 1e-6).takes(0));
+        assert!(!interval(hundredth, 0.01, 1e-6).contains(0));
         assert_eq!(requests(&[0.9999, 0.0001], 1e-6), 2000);
     }
 
     #[test]
-    fn no_more_false_alarms_than_allowed_in_forty_thousand_drawn_runs() {
+    fn simulated_false_alarm_rate_is_within_the_limit() {
         let seed = 4711;
         let mut chance = fastrand::Rng::with_seed(seed);
         let (alarm, runs) = (0.01, 20_000);
@@ -129,7 +129,7 @@ mod tests {
             let bound = interval(100, share, alarm);
             let alarms = (0..runs).filter(|_| {
                 let hits = (0..100).filter(|_| chance.f64() < share).count();
-                !bound.takes(hits as u32)
+                !bound.contains(hits as u32)
             });
             let (alarms, allowed) = (alarms.count() as f64, f64::from(runs) * alarm);
             // Five standard deviations above the allowed rate; the seed keeps the result reproducible.

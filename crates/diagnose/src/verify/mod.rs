@@ -1,49 +1,49 @@
 //! Verification from outside: requests as a client sends them, by address, with the right name in TLS and
 //! `Host`.
 //!
-//! The requests are derived from the Gateways and HTTPRoutes that the settings select (`promise`), not from
+//! The requests are derived from the Gateways and HTTPRoutes that the settings select (`expectations`), not from
 //! those in the cluster. A deleted rule therefore fails its check. The gateways' addresses, the vault's
 //! certificate, the Secret and the records are read live. To add a check: a [`CheckId`], a file with its
 //! `check`, and a line in `Verification::one`.
 //!
-//! A failed check is repeated until [`Bounds::patience`] has passed, because a change reaches the gateways
-//! with a delay. Every request has the timeout [`Bounds::answer`]. Both are real time, because the network is
+//! A failed check is repeated until [`VerifyTimeouts::retry_timeout`] has passed, because a change reaches the gateways
+//! with a delay. Every request has the timeout [`VerifyTimeouts::request_phase`]. Both are real time, because the network is
 //! not time-scaled.
 
-mod asked;
 pub mod binomial;
 mod canary;
-mod finding;
-mod here;
+mod context;
+mod expectations;
+mod outcome;
 mod precedence;
-mod promise;
-mod reachable;
+mod reachability;
 mod read_error;
 mod records;
-mod scene;
+mod request_checks;
+mod rule_requests;
 mod secret;
-mod served;
+mod served_certificate;
 mod workload;
 
-pub use finding::{CheckId, Checked, State};
+pub use outcome::{CheckId, CheckReport, State};
 pub use read_error::{ReadError, ReadFailure};
 
 use crate::{
     http_probe::{Client, Limits},
     object_fields::space,
     peer_certificate::Trust,
-    route_model::{self, Gate, Route},
+    route_model::{self, Gateway, Route},
     secret_model::synced_secrets,
 };
-use finding::Finding;
+use context::CheckContext;
+use expectations::{Expectations, Set};
 use landfall_cloud::{
-    Clouds, ReadyCluster, Ways,
+    AddressMap, Clients, ReadyCluster,
     certificate::Leaf,
     environment::{CertificateRef, Environment, PublishedRecords, VaultRef},
-    vault::Stored,
+    vault::StoredCertificate,
 };
-use promise::{Promises, Set};
-use scene::Scene;
+use outcome::CheckOutcome;
 use std::{
     cell::RefCell,
     collections::{BTreeMap, BTreeSet},
@@ -62,31 +62,31 @@ const PAUSE: Duration = Duration::from_millis(500);
 
 /// Timeouts, in real time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Bounds {
+pub struct VerifyTimeouts {
     /// The timeout of each phase of a request: connection, handshake, response.
-    pub answer: Duration,
+    pub request_phase: Duration,
     /// The time after the start during which a failed check is repeated.
-    pub patience: Duration,
+    pub retry_timeout: Duration,
 }
 
-impl Default for Bounds {
+impl Default for VerifyTimeouts {
     fn default() -> Self {
-        Self { answer: Duration::from_secs(5), patience: Duration::from_secs(15) }
+        Self { request_phase: Duration::from_secs(5), retry_timeout: Duration::from_secs(15) }
     }
 }
 
 /// The checks of one environment, and their input.
 pub struct Verification<'a> {
-    clouds: &'a Clouds,
-    bounds: Bounds,
+    clients: &'a Clients,
+    timeouts: VerifyTimeouts,
     cluster: ReadyCluster,
     vault: VaultRef,
     held: CertificateRef,
     published: Option<PublishedRecords>,
-    gates: Vec<Gate>,
+    gateways: Vec<Gateway>,
     workloads: Workloads,
-    fed: BTreeSet<(String, String)>,
-    promises: Promises,
+    synced_secrets: BTreeSet<(String, String)>,
+    expectations: Expectations,
     hosts: Vec<Vec<String>>,
     nonce: String,
 }
@@ -95,7 +95,7 @@ pub struct Verification<'a> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verdict {
     /// Every check, in the order of [`CheckId::ALL`].
-    pub checks: Vec<Checked>,
+    pub checks: Vec<CheckReport>,
     /// The duration, in real time.
     pub took: Duration,
 }
@@ -103,7 +103,7 @@ pub struct Verdict {
 impl Verdict {
     /// Returns whether every applicable check passes.
     #[must_use]
-    pub fn holds(&self) -> bool {
+    pub fn passes(&self) -> bool {
         self.checks.iter().all(|one| matches!(one.state, State::Ok | State::Skipped))
     }
 
@@ -116,35 +116,41 @@ impl Verdict {
 impl<'a> Verification<'a> {
     /// Derives the requests; `None` if the environment has no cluster or no certificate yet.
     #[must_use]
-    pub fn new(clouds: &'a Clouds, environment: &Environment, bounds: Bounds) -> Option<Self> {
+    pub fn new(clients: &'a Clients, environment: &Environment, timeouts: VerifyTimeouts) -> Option<Self> {
         let cluster = environment.cluster.clone()?;
         let vault = environment.vault.clone()?;
         let held = environment.certificate.clone()?;
-        let (gates, routes): (Vec<Gate>, Vec<Route>) = route_model::read(&environment.gateways);
+        let (gateways, routes): (Vec<Gateway>, Vec<Route>) = route_model::read(&environment.gateways);
         let workloads = Workloads::read(&environment.apps);
-        let fed = fed(environment, &held);
+        let synced_secrets = secrets_with_certificate(environment, &held);
         let nonce = uuid::Uuid::new_v4().simple().to_string()[..12].to_owned();
-        let set = Set { gates: &gates, routes: &routes, workloads: &workloads, fed: &fed, nonce: &nonce };
-        let promises = set.promises();
-        let hosts = gates.iter().map(|gate| set.known_hosts(gate)).collect();
+        let set = Set {
+            gateways: &gateways,
+            routes: &routes,
+            workloads: &workloads,
+            synced_secrets: &synced_secrets,
+            nonce: &nonce,
+        };
+        let expectations = set.expectations();
+        let hosts = gateways.iter().map(|gateway| set.known_hosts(gateway)).collect();
         let published = environment.published.clone();
         Some(Self {
-            clouds,
-            bounds,
+            clients,
+            timeouts,
             cluster,
             vault,
             held,
             published,
-            gates,
+            gateways,
             workloads,
-            fed,
-            promises,
+            synced_secrets,
+            expectations,
             hosts,
             nonce,
         })
     }
 
-    /// Runs all checks, and repeats the failed ones until they pass or [`Bounds::patience`] has passed.
+    /// Runs all checks, and repeats the failed ones until they pass or [`VerifyTimeouts::retry_timeout`] has passed.
     /// `ways` returns the address overrides; `tell` regularly receives the pending checks and the elapsed
     /// time.
     ///
@@ -152,38 +158,38 @@ impl<'a> Verification<'a> {
     /// Returns an error if the cluster, the vault or the gateways' addresses cannot be read at all.
     pub async fn run(
         &self,
-        ways: impl AsyncFn() -> Ways,
-        tell: &dyn Fn(&[CheckId], Duration),
+        address_map: impl AsyncFn() -> AddressMap,
+        report_progress: &dyn Fn(&[CheckId], Duration),
     ) -> Result<Verdict, ReadError> {
         let began = Instant::now();
         let pending = RefCell::new(BTreeSet::from(CheckId::ALL));
-        let mut beats = tokio::time::interval_at(began + HEARTBEAT, HEARTBEAT);
-        beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut rounds = std::pin::pin!(self.rounds(&ways, began, &pending));
+        let mut heartbeats = tokio::time::interval_at(began + HEARTBEAT, HEARTBEAT);
+        heartbeats.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut rounds = std::pin::pin!(self.rounds(&address_map, began, &pending));
         let found = loop {
             tokio::select! {
                 biased;
                 found = &mut rounds => break found?,
-                _ = beats.tick() => {
+                _ = heartbeats.tick() => {
                     let pending: Vec<CheckId> = pending.borrow().iter().copied().collect();
-                    tell(&pending, began.elapsed());
+                    report_progress(&pending, began.elapsed());
                 }
             }
         };
-        Ok(Verdict { checks: finding::judge(found), took: began.elapsed() })
+        Ok(Verdict { checks: outcome::evaluate(found), took: began.elapsed() })
     }
 
     async fn rounds(
         &self,
-        ways: &impl AsyncFn() -> Ways,
+        address_map: &impl AsyncFn() -> AddressMap,
         began: Instant,
         pending: &RefCell<BTreeSet<CheckId>>,
-    ) -> Result<BTreeMap<CheckId, Finding>, ReadError> {
-        let opened = self.clouds.clusters.open(&self.cluster).await;
-        let opened =
-            opened.map_err(|error| ReadError::api(format!("open cluster {}", self.cluster.name), error))?;
+    ) -> Result<BTreeMap<CheckId, CheckOutcome>, ReadError> {
+        let session = self.clients.clusters.open(&self.cluster).await;
+        let session =
+            session.map_err(|error| ReadError::api(format!("open cluster {}", self.cluster.name), error))?;
         let limits = Limits {
-            timeout: self.bounds.answer,
+            timeout: self.timeouts.request_phase,
             connections: CONNECTIONS_MAX,
             user_agent: "landfall-verify",
         };
@@ -191,33 +197,33 @@ impl<'a> Verification<'a> {
         let mut trust: Option<Arc<Trust>> = None;
         loop {
             let (stored, addresses) =
-                futures::try_join!(self.stored(), scene::addresses(&opened, &self.gates))?;
+                futures::try_join!(self.stored(), context::addresses(&session, &self.gateways))?;
             let leaf =
                 Leaf::from_der(&stored.cer).map_err(|error| self.failed(ReadFailure::Unreadable(error)))?;
             // Loading the system's root certificates is slow, so it happens once per certificate.
-            let trusted = trust.take().filter(|trust| trust.is_in(&stored.cer));
+            let trusted = trust.take().filter(|trust| trust.is_pinned_to(&stored.cer));
             let trusted = trusted.unwrap_or_else(|| Arc::new(Trust::new(&stored.cer, leaf)));
-            let scene = Scene {
-                client: Client::new(ways().await, Some(trusted.clone()), limits),
+            let context = CheckContext {
+                client: Client::new(address_map().await, Some(trusted.clone()), limits),
                 trust: trusted.clone(),
-                opened: &opened,
-                gates: &self.gates,
-                promises: &self.promises,
+                session: &session,
+                gateways: &self.gateways,
+                expectations: &self.expectations,
                 workloads: &self.workloads,
                 stored: &stored,
                 addresses,
             };
-            let asked: Vec<CheckId> = pending.borrow().iter().copied().collect();
-            let scene = &scene;
-            let looks = asked.into_iter().map(|check| async move {
-                let one = self.one(scene, check).await;
-                if !matches!(one, Finding::Broken(_)) {
+            let request_checks: Vec<CheckId> = pending.borrow().iter().copied().collect();
+            let context = &context;
+            let runs = request_checks.into_iter().map(|check| async move {
+                let one = self.run_check(context, check).await;
+                if !matches!(one, CheckOutcome::Failed(_)) {
                     pending.borrow_mut().remove(&check);
                 }
                 (check, one)
             });
-            found.extend(futures::future::join_all(looks).await);
-            if pending.borrow().is_empty() || began.elapsed() + PAUSE >= self.bounds.patience {
+            found.extend(futures::future::join_all(runs).await);
+            if pending.borrow().is_empty() || began.elapsed() + PAUSE >= self.timeouts.retry_timeout {
                 return Ok(found);
             }
             trust = Some(trusted);
@@ -225,26 +231,27 @@ impl<'a> Verification<'a> {
         }
     }
 
-    async fn one(&self, scene: &Scene<'_>, check: CheckId) -> Finding {
+    async fn run_check(&self, context: &CheckContext<'_>, check: CheckId) -> CheckOutcome {
         match check {
-            CheckId::Gateways => reachable::check(scene).await,
-            CheckId::TlsSecret => secret::check(scene.opened, &self.gates, &self.fed).await,
-            CheckId::Certificate => served::check(scene).await,
-            CheckId::Canary => canary::check(scene).await,
+            CheckId::Gateways => reachability::check(context).await,
+            CheckId::TlsSecret => secret::check(context.session, &self.gateways, &self.synced_secrets).await,
+            CheckId::Certificate => served_certificate::check(context).await,
+            CheckId::Canary => canary::check(context).await,
             CheckId::Dns => {
-                records::check(scene, &self.clouds.azure, self.published.as_ref(), &self.hosts).await
+                records::check(context, &self.clients.azure, self.published.as_ref(), &self.hosts).await
             }
             CheckId::CatchAll
             | CheckId::AnyPath
             | CheckId::Redirect
             | CheckId::HeaderRouting
-            | CheckId::PathRouting => asked::check(scene, check, &self.nonce).await,
+            | CheckId::PathRouting => request_checks::check(context, check, &self.nonce).await,
         }
     }
 
-    async fn stored(&self) -> Result<Stored, ReadError> {
-        let asked = async { self.clouds.vaults.at(&self.vault.uri)?.certificate(&self.held.name).await };
-        let stored = asked.await.map_err(|error| self.failed(ReadFailure::Api(Box::new(error))))?;
+    async fn stored(&self) -> Result<StoredCertificate, ReadError> {
+        let request_checks =
+            async { self.clients.vaults.at(&self.vault.uri)?.certificate(&self.held.name).await };
+        let stored = request_checks.await.map_err(|error| self.failed(ReadFailure::Api(Box::new(error))))?;
         stored.ok_or_else(|| self.failed(ReadFailure::CertificateMissing))
     }
 
@@ -255,13 +262,13 @@ impl<'a> Verification<'a> {
 }
 
 /// Returns the Secrets that contain the vault's certificate: those of a class that references it.
-fn fed(environment: &Environment, held: &CertificateRef) -> BTreeSet<(String, String)> {
+fn secrets_with_certificate(environment: &Environment, held: &CertificateRef) -> BTreeSet<(String, String)> {
     let classes = environment.tls.iter().map(|manifest| &manifest.object).filter(|object| {
         let objects = object.data["spec"]["parameters"]["objects"].as_str().unwrap_or_default();
         objects.contains(&held.name)
     });
-    let made = classes.flat_map(|class| {
+    let secrets = classes.flat_map(|class| {
         synced_secrets(class).map(|secret| (space(class).to_owned(), secret.to_owned())).collect::<Vec<_>>()
     });
-    made.collect()
+    secrets.collect()
 }

@@ -4,7 +4,7 @@
 //! is: the most specific host, an exact path, the longest prefix, a method, the most headers, the most query
 //! parameters, the name, the index.
 
-use crate::route_model::{Compared, Listener, Match, Route, Rule};
+use crate::route_model::{Listener, Match, Route, Rule, ValueMatch};
 use std::cmp::Reverse;
 
 /// The parts of a request that rules match.
@@ -35,14 +35,14 @@ struct Entry<'a> {
 
 /// The rule that a request matches.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Led<'a> {
+pub(super) struct RouteMatch<'a> {
     pub(super) route: &'a Route,
     /// The rule's index in its route.
     pub(super) at: usize,
     pub(super) rule: &'a Rule,
 }
 
-impl Led<'_> {
+impl RouteMatch<'_> {
     /// Returns whether this is the given rule of the route.
     pub(super) fn is(&self, route: &Route, at: usize) -> bool {
         self.at == at && self.route.name == route.name && self.route.namespace == route.namespace
@@ -51,7 +51,7 @@ impl Led<'_> {
 
 impl<'a> Table<'a> {
     /// Adds the rules of a route under each host that it shares with the listener.
-    pub(super) fn enter(&mut self, listener: &Listener, route: &'a Route) {
+    pub(super) fn add(&mut self, listener: &Listener, route: &'a Route) {
         for host in hosts(listener, route) {
             for (at, rule) in route.spec.rules.iter().enumerate() {
                 let every = [Match::default()];
@@ -69,10 +69,10 @@ impl<'a> Table<'a> {
 
     /// Returns the rule that a request to a host matches; `None` if there is none. A regular expression never
     /// matches here, because its result is not certain.
-    pub(super) fn lead(&self, host: &str, request: &Request) -> Option<Led<'a>> {
-        let here = || self.entries.iter().filter(|entry| takes(&entry.host, host));
-        let most = here().map(|entry| rank(&entry.host)).max()?;
-        let fitting = here().filter(|entry| rank(&entry.host) == most && fits(&entry.wanted, request));
+    pub(super) fn find_rule(&self, host: &str, request: &Request) -> Option<RouteMatch<'a>> {
+        let candidates = || self.entries.iter().filter(|entry| matches_host(&entry.host, host));
+        let most = candidates().map(|entry| rank(&entry.host)).max()?;
+        let fitting = candidates().filter(|entry| rank(&entry.host) == most && fits(&entry.wanted, request));
         let best = fitting.min_by_key(|entry| {
             let Match { path, method, headers, query_params } = &entry.wanted;
             let exact = path.as_ref().is_some_and(|path| path.kind == "Exact");
@@ -80,7 +80,7 @@ impl<'a> Table<'a> {
             let narrow = Reverse((exact, length, method.is_some(), headers.len(), query_params.len()));
             (narrow, &entry.route.namespace, &entry.route.name, entry.at)
         })?;
-        Some(Led { route: best.route, at: best.at, rule: &best.route.spec.rules[best.at] })
+        Some(RouteMatch { route: best.route, at: best.at, rule: &best.route.spec.rules[best.at] })
     }
 }
 
@@ -90,9 +90,9 @@ fn fits(wanted: &Match, request: &Request) -> bool {
         "RegularExpression" => false,
         _ => is_below(&request.path, &path.value),
     });
-    let among = |one: &Compared, all: &[(String, String)], alike: fn(&str, &str) -> bool| {
+    let among = |one: &ValueMatch, all: &[(String, String)], same_name: fn(&str, &str) -> bool| {
         one.kind != "RegularExpression"
-            && all.iter().any(|(name, value)| alike(name, &one.name) && *value == one.value)
+            && all.iter().any(|(name, value)| same_name(name, &one.name) && *value == one.value)
     };
     path && wanted.method.as_ref().is_none_or(|method| *method == request.method)
         && wanted.headers.iter().all(|one| among(one, &request.headers, str::eq_ignore_ascii_case))
@@ -127,7 +127,7 @@ fn shared(one: &str, other: &str) -> Option<String> {
 }
 
 /// Returns whether a host of a listener or route includes a name. The host may begin with `*.` or be empty.
-pub(super) fn takes(host: &str, name: &str) -> bool {
+pub(super) fn matches_host(host: &str, name: &str) -> bool {
     match host.strip_prefix('*') {
         _ if host.is_empty() => true,
         Some(suffix) => name.len() > suffix.len() && name.ends_with(suffix),
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn the_narrowest_rule_wins() {
+    fn the_most_specific_rule_wins() {
         let wide = route("wide", json!({ "rules": [{}] }));
         let own = route(
             "own",
@@ -172,23 +172,23 @@ mod tests {
         );
         let listener = Listener { hostname: "*.example.com".into(), ..Listener::default() };
         let mut table = Table::default();
-        table.enter(&listener, &wide);
-        table.enter(&listener, &own);
-        let lead = |host: &str, request: &Request| {
-            table.lead(host, request).map(|led| (led.route.name.clone(), led.at))
+        table.add(&listener, &wide);
+        table.add(&listener, &own);
+        let find_rule = |host: &str, request: &Request| {
+            table.find_rule(host, request).map(|matched| (matched.route.name.clone(), matched.at))
         };
         let at = |at: usize| Some(("own".to_owned(), at));
-        assert_eq!(lead("app.example.com", &get("/", &[])), at(0));
-        assert_eq!(lead("app.example.com", &get("/v10", &[])), at(0));
-        assert_eq!(lead("app.example.com", &get("/v1/y", &[("version", "v2")])), at(1));
-        assert_eq!(lead("app.example.com", &get("/", &[("Version", "v2")])), at(2));
-        assert_eq!(lead("app.example.com", &get("/v1/x", &[])), at(3));
-        assert_eq!(lead("other.example.com", &get("/v1", &[])), Some(("wide".to_owned(), 0)));
-        assert_eq!(lead("example.com", &get("/", &[])), None);
+        assert_eq!(find_rule("app.example.com", &get("/", &[])), at(0));
+        assert_eq!(find_rule("app.example.com", &get("/v10", &[])), at(0));
+        assert_eq!(find_rule("app.example.com", &get("/v1/y", &[("version", "v2")])), at(1));
+        assert_eq!(find_rule("app.example.com", &get("/", &[("Version", "v2")])), at(2));
+        assert_eq!(find_rule("app.example.com", &get("/v1/x", &[])), at(3));
+        assert_eq!(find_rule("other.example.com", &get("/v1", &[])), Some(("wide".to_owned(), 0)));
+        assert_eq!(find_rule("example.com", &get("/", &[])), None);
     }
 
     #[test]
-    fn what_a_listener_and_a_route_share_is_the_narrower_host() {
+    fn a_shared_host_is_the_narrower_one() {
         for (one, other, common) in [
             ("", "a.example.com", Some("a.example.com")),
             ("*.example.com", "a.example.com", Some("a.example.com")),

@@ -2,13 +2,13 @@
 //! resolver: a public resolver may return cached answers, and does not know a zone that is not delegated yet.
 
 use super::{
-    finding::{Fault, Finding},
-    scene::Scene,
+    context::CheckContext,
+    outcome::{CheckOutcome, Fault},
 };
 use landfall_cloud::{
     ApiError,
     arm::{
-        Azure,
+        SubscriptionClient,
         dns::{self, relative},
     },
     environment::PublishedRecords,
@@ -16,18 +16,18 @@ use landfall_cloud::{
 
 /// Compares the records with the addresses. `hosts` contains those of each gateway's routes.
 pub(super) async fn check(
-    scene: &Scene<'_>,
-    azure: &Azure,
+    context: &CheckContext<'_>,
+    azure: &SubscriptionClient,
     published: Option<&PublishedRecords>,
     hosts: &[Vec<String>],
-) -> Finding {
+) -> CheckOutcome {
     let Some(zone) = published.and_then(|published| published.zone.as_ref()) else {
-        return Finding::Inapplicable(
+        return CheckOutcome::NotApplicable(
             "no zone is managed; create the records yourself, landfall status shows them".into(),
         );
     };
     let cannot = |error: &ApiError| {
-        Finding::Broken(vec![Fault::new(format!("cannot list the records of {}: {error}", zone.name))])
+        CheckOutcome::Failed(vec![Fault::new(format!("cannot list the records of {}: {error}", zone.name))])
     };
     let (records, body) = futures::join!(azure.records(zone), azure.arm().get(&zone.id, dns::API));
     let (records, body) = match (records, body) {
@@ -36,7 +36,7 @@ pub(super) async fn check(
     };
     let mut faults = Vec::new();
     let mut held = 0;
-    for (address, hosts) in scene.addresses.iter().zip(hosts) {
+    for (address, hosts) in context.addresses.iter().zip(hosts) {
         for host in hosts {
             let Some(name) = relative(host, &zone.name) else { continue };
             let is = records.iter().find(|record| record.name == name);
@@ -58,7 +58,7 @@ pub(super) async fn check(
         }
     }
     if !faults.is_empty() {
-        return Finding::Broken(faults);
+        return CheckOutcome::Failed(faults);
     }
     let servers = body.as_ref().and_then(|body| body["properties"]["nameServers"].as_array());
     let servers = servers.into_iter().flatten().filter_map(|one| one.as_str());
@@ -68,5 +68,8 @@ pub(super) async fn check(
         Some((first, [])) => format!("; its name server is {first}"),
         Some((first, others)) => format!("; its name servers are {first} and {} more", others.len()),
     };
-    Finding::Holds(format!("{held} of {held} records in zone {} have the gateways' addresses{by}", zone.name))
+    CheckOutcome::Passed(format!(
+        "{held} of {held} records in zone {} have the gateways' addresses{by}",
+        zone.name
+    ))
 }

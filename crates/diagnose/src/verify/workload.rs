@@ -1,7 +1,7 @@
 //! Identification of the workload behind a Service by its response, based on the container image in the set.
 
 use crate::{
-    http_probe::Answer,
+    http_probe::HttpResponse,
     object_fields::{name, space},
 };
 use landfall_cloud::kubernetes::{DynamicObject, manifest::Manifest};
@@ -10,11 +10,11 @@ use std::collections::BTreeMap;
 
 /// The signature of a workload's responses.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Voice {
+pub(super) enum BackendSignature {
     /// httpbin: returns the received request as JSON.
     Httpbin,
     /// http-echo: returns a fixed text for every request.
-    Says(String),
+    FixedText(String),
     /// An unknown workload, whose responses cannot be identified.
     Unknown,
 }
@@ -23,12 +23,12 @@ pub(super) enum Voice {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Workload {
     pub(super) name: String,
-    pub(super) voice: Voice,
+    pub(super) signature: BackendSignature,
 }
 
 /// The Services of a set, by namespace and name.
 #[derive(Debug, Default)]
-pub(super) struct Workloads(BTreeMap<(String, String), Voice>);
+pub(super) struct Workloads(BTreeMap<(String, String), BackendSignature>);
 
 impl Workloads {
     /// Reads the Services and the Deployments behind them.
@@ -38,13 +38,13 @@ impl Workloads {
             objects.filter(move |object| object.types.as_ref().is_some_and(|types| types.kind == kind))
         };
         let deployments: Vec<&DynamicObject> = of("Deployment").collect();
-        let voice = |service: &DynamicObject| {
+        let signature = |service: &DynamicObject| {
             let behind = deployments.iter().find(|one| space(one) == space(service) && selects(service, one));
-            behind.map_or(Voice::Unknown, |deployment| voice(deployment))
+            behind.map_or(BackendSignature::Unknown, |deployment| signature(deployment))
         };
         Self(
             of("Service")
-                .map(|service| ((space(service).to_owned(), name(service).to_owned()), voice(service)))
+                .map(|service| ((space(service).to_owned(), name(service).to_owned()), signature(service)))
                 .collect(),
         )
     }
@@ -52,35 +52,36 @@ impl Workloads {
     /// Returns a Service; one outside the set has an unknown signature.
     pub(super) fn get(&self, space: &str, name: &str) -> Workload {
         let known = self.0.get(&(space.to_owned(), name.to_owned()));
-        Workload { name: name.to_owned(), voice: known.cloned().unwrap_or(Voice::Unknown) }
+        Workload { name: name.to_owned(), signature: known.cloned().unwrap_or(BackendSignature::Unknown) }
     }
 
     /// Returns the Service that sent this response, if exactly one matches.
-    pub(super) fn who(&self, answer: &Answer) -> Option<&str> {
-        let mut speaking = self.0.iter().filter(|(_, voice)| voice.is_heard_in(answer) == Some(true));
-        let first = speaking.next();
-        first.filter(|_| speaking.next().is_none()).map(|((_, name), _)| name.as_str())
+    pub(super) fn identify(&self, response: &HttpResponse) -> Option<&str> {
+        let mut matching =
+            self.0.iter().filter(|(_, signature)| signature.matches_response(response) == Some(true));
+        let first = matching.next();
+        first.filter(|_| matching.next().is_none()).map(|((_, name), _)| name.as_str())
     }
 }
 
-impl Voice {
+impl BackendSignature {
     /// Returns whether a response has this signature; `None` if that cannot be decided.
-    pub(super) fn is_heard_in(&self, answer: &Answer) -> Option<bool> {
+    pub(super) fn matches_response(&self, response: &HttpResponse) -> Option<bool> {
         match self {
-            Self::Says(text) => Some(answer.status == 200 && answer.body.trim() == text.trim()),
+            Self::FixedText(text) => Some(response.status == 200 && response.body.trim() == text.trim()),
             Self::Httpbin => {
-                let echoes = answer.json().is_some_and(|seen| seen["headers"].is_object());
-                let page = answer.body.to_ascii_lowercase().contains("httpbin");
-                Some(answer.status == 200 && (echoes || page))
+                let echoes = response.json().is_some_and(|echoed| echoed["headers"].is_object());
+                let page = response.body.to_ascii_lowercase().contains("httpbin");
+                Some(response.status == 200 && (echoes || page))
             }
             Self::Unknown => None,
         }
     }
 
     /// Returns whether the response to a path identifies the workload.
-    pub(super) fn is_known_at(&self, path: &str) -> bool {
+    pub(super) fn is_identifiable_at(&self, path: &str) -> bool {
         match self {
-            Self::Says(_) => true,
+            Self::FixedText(_) => true,
             Self::Httpbin => {
                 matches!(path, "/" | "/get" | "/headers" | "/anything") || path.starts_with("/anything/")
             }
@@ -96,14 +97,14 @@ fn selects(service: &DynamicObject, deployment: &DynamicObject) -> bool {
     selector.is_some_and(|pairs| !pairs.is_empty() && pairs.iter().all(|(key, value)| labels[key] == *value))
 }
 
-fn voice(deployment: &DynamicObject) -> Voice {
+fn signature(deployment: &DynamicObject) -> BackendSignature {
     let container = &deployment.data["spec"]["template"]["spec"]["containers"][0];
     let image = container["image"].as_str().unwrap_or_default();
     let arguments = container["args"].as_array().into_iter().flatten();
-    let said = arguments.filter_map(Value::as_str).find_map(|one| one.strip_prefix("-text="));
-    match said {
-        Some(said) if image.contains("http-echo") => Voice::Says(said.to_owned()),
-        _ if image.contains("httpbin") => Voice::Httpbin,
-        _ => Voice::Unknown,
+    let fixed_text = arguments.filter_map(Value::as_str).find_map(|one| one.strip_prefix("-text="));
+    match fixed_text {
+        Some(fixed_text) if image.contains("http-echo") => BackendSignature::FixedText(fixed_text.to_owned()),
+        _ if image.contains("httpbin") => BackendSignature::Httpbin,
+        _ => BackendSignature::Unknown,
     }
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    error::{Kind, Residue, StepError},
+    error::{Kind, Leftover, StepError},
     step_types::How,
 };
 use serde_json::json;
@@ -17,7 +17,7 @@ fn open(dir: &Path) -> Result<Journal, OpenError> {
 }
 
 fn started(step: &str, attempt: u32) -> Entry {
-    Entry::Started { step: step.into(), attempt, making: true, named: None }
+    Entry::Started { step: step.into(), attempt, creating: true, planned_name: None }
 }
 
 /// A journal of six lines, closed.
@@ -35,7 +35,7 @@ fn lines(bytes: &[u8]) -> Vec<&[u8]> {
 }
 
 /// Checks that each entry point refuses a modified journal with this reason and writes nothing.
-fn refused(dir: &Path, bytes: &[u8], wanted: Damage) {
+fn assert_refused(dir: &Path, bytes: &[u8], wanted: Damage) {
     let path = dir.join(JOURNAL);
     fs::write(&path, bytes).unwrap();
     let before = fs::read(dir.join(LENGTH)).ok();
@@ -50,22 +50,22 @@ fn refused(dir: &Path, bytes: &[u8], wanted: Damage) {
 }
 
 #[test]
-fn a_journal_whose_end_was_cut_off_at_a_line_is_refused() {
+fn a_journal_truncated_at_a_line_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let whole = written(dir.path());
     let all = lines(&whole);
     for kept in 1..all.len() {
         let cut = Damage::Cut { line: kept as u64 + 1, last: all.len() as u64 };
-        refused(dir.path(), &all[..kept].concat(), cut);
+        assert_refused(dir.path(), &all[..kept].concat(), cut);
         // A torn line after the cut does not hide it.
-        refused(dir.path(), &[&all[..kept].concat(), &all[kept][..9]].concat(), cut);
+        assert_refused(dir.path(), &[&all[..kept].concat(), &all[kept][..9]].concat(), cut);
     }
     fs::write(dir.path().join(JOURNAL), &whole).unwrap();
     open(dir.path()).expect("the whole one is sound");
 }
 
 #[test]
-fn a_journal_with_a_line_taken_out_moved_or_duplicated_is_refused() {
+fn a_journal_with_a_removed_moved_or_duplicated_line_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let whole = written(dir.path());
     let all = lines(&whole);
@@ -78,12 +78,12 @@ fn a_journal_with_a_line_taken_out_moved_or_duplicated_is_refused() {
         (&[0, 1, 2, 3, 4, 5, 5], 7, 6),
         (&[0, 1, 2, 3, 4, 5, 0, 1, 2, 3, 4, 5], 7, 1),
     ] {
-        refused(dir.path(), &of(order), Damage::Moved { line, was });
+        assert_refused(dir.path(), &of(order), Damage::Moved { line, was });
     }
 }
 
 #[test]
-fn a_journal_with_any_changed_byte_is_refused_or_says_the_same() {
+fn a_journal_with_any_changed_byte_is_refused() {
     let dir = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
     let whole = written(dir.path());
     let sound = Journal::read(dir.path()).unwrap();
@@ -101,16 +101,20 @@ fn a_journal_with_any_changed_byte_is_refused_or_says_the_same() {
 }
 
 #[test]
-fn an_edited_line_and_an_added_line_are_told_apart() {
+fn an_edited_line_and_an_added_line_are_distinguished() {
     let dir = tempfile::tempdir().unwrap();
     let whole = written(dir.path());
     let text = String::from_utf8(whole.clone()).unwrap();
     let edited = text.replacen("\"attempt\":2", "\"attempt\":7", 1);
-    refused(dir.path(), edited.as_bytes(), Damage::Altered { line: 4 });
+    assert_refused(dir.path(), edited.as_bytes(), Damage::Altered { line: 4 });
     let added = "{\"at\":\"2026-11-23T09:00:00.000Z\",\"entry\":\"started\",\"step\":\"x\",\"attempt\":1,\"making\":true}\n";
-    refused(dir.path(), &[&whole, added.as_bytes()].concat(), Damage::Unsealed { line: 7 });
+    assert_refused(dir.path(), &[&whole, added.as_bytes()].concat(), Damage::Unsealed { line: 7 });
     // The claim of an unsealed format does not help.
-    refused(dir.path(), text.replace("\"format\":2", "\"format\":1").as_bytes(), Damage::Altered { line: 1 });
+    assert_refused(
+        dir.path(),
+        text.replace("\"format\":2", "\"format\":1").as_bytes(),
+        Damage::Altered { line: 1 },
+    );
 }
 
 #[test]
@@ -119,11 +123,11 @@ fn another_journal_with_sound_seals_is_refused_by_its_length() {
     written(dir.path());
     let journal = open(other.path()).unwrap();
     (1..9).for_each(|attempt| journal.append(started("lake", attempt)).unwrap());
-    let theirs = fs::read(other.path().join(JOURNAL)).unwrap();
-    refused(dir.path(), &theirs, Damage::Replaced { line: 6 });
+    let other_journal = fs::read(other.path().join(JOURNAL)).unwrap();
+    assert_refused(dir.path(), &other_journal, Damage::Replaced { line: 6 });
     // Without any seal it is not landfall's either.
-    let plain: Vec<u8> = lines(&theirs).iter().flat_map(|line| unsealed(line)).collect();
-    refused(dir.path(), &plain, Damage::Replaced { line: 6 });
+    let plain: Vec<u8> = lines(&other_journal).iter().flat_map(|line| unsealed(line)).collect();
+    assert_refused(dir.path(), &plain, Damage::Replaced { line: 6 });
 }
 
 /// Returns the line as an earlier version wrote it.
@@ -138,13 +142,13 @@ fn unsealed(line: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn a_length_that_is_gone_or_unreadable_is_refused_once_there_was_one() {
+fn a_missing_or_unreadable_length_is_refused_if_there_was_one() {
     let dir = tempfile::tempdir().unwrap();
     let whole = written(dir.path());
     fs::write(dir.path().join(LENGTH), "not a record\n").unwrap();
-    refused(dir.path(), &whole, Damage::LengthLost);
+    assert_refused(dir.path(), &whole, Damage::LengthLost);
     fs::remove_file(dir.path().join(LENGTH)).unwrap();
-    refused(dir.path(), &whole, Damage::LengthLost);
+    assert_refused(dir.path(), &whole, Damage::LengthLost);
     // A journal that was copied alone has neither lock nor length.
     fs::remove_file(dir.path().join(lock::LOCK)).unwrap();
     drop(open(dir.path()).unwrap());
@@ -152,7 +156,7 @@ fn a_length_that_is_gone_or_unreadable_is_refused_once_there_was_one() {
 }
 
 #[test]
-fn a_record_of_the_length_that_is_torn_leaves_the_one_before_it() {
+fn a_torn_length_record_leaves_the_previous_one() {
     let dir = tempfile::tempdir().unwrap();
     let whole = written(dir.path());
     let record = fs::read(dir.path().join(LENGTH)).unwrap();
@@ -165,13 +169,13 @@ fn a_record_of_the_length_that_is_torn_leaves_the_one_before_it() {
         fs::write(dir.path().join(JOURNAL), &whole).unwrap();
         let five = lines(&whole)[..4].concat();
         fs::write(dir.path().join(LENGTH), &left).unwrap();
-        refused(dir.path(), &five, Damage::Cut { line: 5, last: 5 });
+        assert_refused(dir.path(), &five, Damage::Cut { line: 5, last: 5 });
         fs::write(dir.path().join(JOURNAL), &whole).unwrap();
     }
 }
 
 #[test]
-fn a_length_that_lags_by_a_line_is_the_trace_of_a_kill_and_is_caught_up() {
+fn a_length_that_lags_by_a_line_is_updated() {
     let dir = tempfile::tempdir().unwrap();
     let journal = open(dir.path()).unwrap();
     journal.append(started("hill", 1)).unwrap();
@@ -180,10 +184,10 @@ fn a_length_that_lags_by_a_line_is_the_trace_of_a_kill_and_is_caught_up() {
     drop(journal);
     fs::write(dir.path().join(LENGTH), lagging).unwrap();
     let journal = open(dir.path()).unwrap();
-    assert!(journal.past("lake").ours && journal.past("hill").ours);
+    assert!(journal.step_state("lake").owned && journal.step_state("hill").owned);
     drop(journal);
     let whole = fs::read(dir.path().join(JOURNAL)).unwrap();
-    refused(dir.path(), &lines(&whole)[..3].concat(), Damage::Cut { line: 4, last: 4 });
+    assert_refused(dir.path(), &lines(&whole)[..3].concat(), Damage::Cut { line: 4, last: 4 });
 }
 
 #[test]
@@ -201,18 +205,18 @@ fn a_journal_of_an_earlier_version_is_sealed_from_its_next_line_on() {
     drop(journal);
     let after = fs::read(dir.path().join(JOURNAL)).unwrap();
     assert!(after.starts_with(&plain), "what was there is not rewritten");
-    assert!(before.is_some() && Journal::read(dir.path()).unwrap().unwrap().1.past("new").is_some());
+    assert!(before.is_some() && Journal::read(dir.path()).unwrap().unwrap().1.step_state("new").is_some());
     // The first seal covers the unsealed lines before it.
     let edited = String::from_utf8(after.clone()).unwrap().replacen("\"attempt\":2", "\"attempt\":7", 1);
-    refused(dir.path(), edited.as_bytes(), Damage::Altered { line: 7 });
+    assert_refused(dir.path(), edited.as_bytes(), Damage::Altered { line: 7 });
     let all = lines(&after);
     let taken_out = [&all[..1], &all[2..]].concat().concat();
-    refused(dir.path(), &taken_out, Damage::Moved { line: 6, was: 7 });
-    refused(dir.path(), &all[..6].concat(), Damage::Cut { line: 7, last: 8 });
+    assert_refused(dir.path(), &taken_out, Damage::Moved { line: 6, was: 7 });
+    assert_refused(dir.path(), &all[..6].concat(), Damage::Cut { line: 7, last: 8 });
 }
 
 #[test]
-fn a_damaged_journal_can_be_read_and_is_accepted_only_when_asked_for() {
+fn a_damaged_journal_is_readable_and_accepted_only_on_request() {
     let dir = tempfile::tempdir().unwrap();
     let whole = written(dir.path());
     let all = lines(&whole);
@@ -222,8 +226,8 @@ fn a_damaged_journal_can_be_read_and_is_accepted_only_when_asked_for() {
     open(dir.path()).unwrap_err();
     let salvaged = Journal::salvage(dir.path()).unwrap().unwrap();
     assert_eq!(salvaged.key, key());
-    let known = |memory: &Memory| memory.0.keys().cloned().collect::<Vec<_>>();
-    assert_eq!(known(&salvaged.memory), ["lake", "wood"]);
+    let known = |journal_state: &JournalState| journal_state.0.keys().cloned().collect::<Vec<_>>();
+    assert_eq!(known(&salvaged.journal_state), ["lake", "wood"]);
     assert!(matches!(
         salvaged.damage,
         Some(OpenError::Damaged { how: Damage::Moved { line: 2, was: 3 }, .. })
@@ -233,14 +237,14 @@ fn a_damaged_journal_can_be_read_and_is_accepted_only_when_asked_for() {
     let accepted = Journal::accept(dir.path(), "0.1.0").unwrap().unwrap();
     assert_eq!((fs::read(&accepted.kept).unwrap(), accepted.lines), (damaged, 3));
     let journal = open(dir.path()).unwrap();
-    assert_eq!(known(&journal.memory()), ["lake", "wood"]);
+    assert_eq!(known(&journal.journal_state()), ["lake", "wood"]);
     drop(journal);
     assert!(Journal::accept(dir.path(), "0.1.0").unwrap().is_none(), "nothing is wrong with it now");
     assert!(Journal::salvage(dir.path()).unwrap().unwrap().damage.is_none());
 }
 
 #[test]
-fn a_length_that_cannot_be_written_ends_the_run_and_does_not_lead() {
+fn a_failed_length_write_ends_the_run_and_never_leads() {
     let dir = tempfile::tempdir().unwrap();
     let journal = open(dir.path()).unwrap();
     journal.append(started("hill", 1)).unwrap();
@@ -249,21 +253,24 @@ fn a_length_that_cannot_be_written_ends_the_run_and_does_not_lead() {
     let error = journal.append(started("lake", 1)).unwrap_err();
     assert!(error.path.ends_with(LENGTH), "{error}");
     journal.append(started("wood", 1)).expect_err("broken for good");
-    assert!(!journal.past("lake").ours, "it was not told as remembered");
+    assert!(!journal.step_state("lake").owned, "it was not told as remembered");
     drop(journal);
-    assert!(open(dir.path()).unwrap().past("lake").ours, "its line was on disk, so it is not forgotten");
+    assert!(
+        open(dir.path()).unwrap().step_state("lake").owned,
+        "its line was on disk, so it is not forgotten"
+    );
 }
 
 #[test]
-fn a_failure_of_a_step_is_remembered_with_its_seal() {
+fn a_step_failure_is_recorded_with_its_seal() {
     let dir = tempfile::tempdir().unwrap();
     let journal = open(dir.path()).unwrap();
     let error =
-        StepError::new(Kind::Failed, "fill \"it\"").residue(Residue::Something).cause("a } and a \u{202e}");
+        StepError::new(Kind::Failed, "fill \"it\"").leftover(Leftover::Something).cause("a } and a \u{202e}");
     journal
         .append(Entry::Finished { step: "a".into(), how: How::Found, output: json!({"sum": "x", "seq": 9}) })
         .unwrap();
     journal.append(Entry::Failed { step: "a".into(), error: error.clone() }).unwrap();
     drop(journal);
-    assert_eq!(open(dir.path()).unwrap().past("a").error, Some(error));
+    assert_eq!(open(dir.path()).unwrap().step_state("a").error, Some(error));
 }

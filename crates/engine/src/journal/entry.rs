@@ -3,7 +3,7 @@
 use super::seal::Chain;
 use crate::{
     error::ErrorReport,
-    step_types::{How, Outcome, Undone},
+    step_types::{How, Outcome, UndoOutcome},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -37,10 +37,11 @@ pub enum Entry {
         /// The number of the attempt over all runs, from 1.
         attempt: u32,
         /// The resource did not exist, so it is owned from here on, even if the process dies.
-        making: bool,
+        #[serde(rename = "making")]
+        creating: bool,
         /// The names under which it is created, if the step provides them.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        named: Option<Value>,
+        #[serde(rename = "named", default, skip_serializing_if = "Option::is_none")]
+        planned_name: Option<Value>,
     },
     /// The cloud accepted the work, and this is how to poll it; null after the ticket expired.
     Ticket {
@@ -74,11 +75,12 @@ pub enum Entry {
         step: String,
     },
     /// The step's resource was undone.
+    #[serde(rename = "undone")]
     Undone {
         /// The step.
         step: String,
         /// The outcome.
-        undone: Undone,
+        undone: UndoOutcome,
     },
     /// A run ended regularly.
     Closed {
@@ -147,15 +149,15 @@ impl Line {
             return Err(Unreadable::Newer(u32::try_from(format).unwrap_or(u32::MAX), landfall));
         }
         let kind = value["entry"].as_str().map(str::to_owned);
-        let strange = || match kind {
+        let unreadable = || match kind {
             Some(kind) if !KINDS.contains(&kind.as_str()) => Unreadable::Unknown(kind),
-            _ => Unreadable::Foreign,
+            _ => Unreadable::NotAnEntry,
         };
         let at = value.as_object_mut().and_then(|fields| fields.remove("at"));
         let (seq, has_sum) = (value["seq"].as_u64(), value.get("sum").is_some());
         match (at, serde_json::from_value(value)) {
             (Some(Value::String(at)), Ok(entry)) => Ok(Parsed { line: Self { at, entry }, seq, has_sum }),
-            _ => Err(strange()),
+            _ => Err(unreadable()),
         }
     }
 }
@@ -182,7 +184,7 @@ pub(super) enum Unreadable {
     /// It is not a complete object: the process, or the machine, died during the write.
     Torn,
     /// It is a complete object that this program does not write.
-    Foreign,
+    NotAnEntry,
     /// It is an entry of an unknown kind.
     Unknown(String),
     /// It starts a newer format, written by this version of the program.

@@ -1,10 +1,10 @@
 //! The journal as bytes: reads up to the last whole line, appends and syncs.
 
 use super::{
-    Memory, OpenError,
+    JournalState, OpenError,
     damage::Damage,
     entry::{Entry, EnvironmentKey, Line, Parsed, Unreadable},
-    length::{Known, Last},
+    length::{KnownLength, Last},
     seal::Chain,
 };
 use std::{
@@ -15,16 +15,16 @@ use std::{
 
 /// The content of a journal on disk.
 #[derive(Debug, PartialEq)]
-pub(super) struct Remembered {
+pub(super) struct LoadedJournal {
     pub(super) key: EnvironmentKey,
-    pub(super) memory: Memory,
+    pub(super) journal_state: JournalState,
     /// The length of the valid part; a torn line may follow.
     pub(super) good_bytes: u64,
     /// The end of the chain of its lines.
     pub(super) chain: Chain,
 }
 
-impl Remembered {
+impl LoadedJournal {
     /// Returns the last line, as the length file stores it.
     pub(super) fn last(&self) -> Last {
         Last { bytes: self.good_bytes, chain: self.chain }
@@ -35,28 +35,28 @@ impl Remembered {
 #[derive(Debug)]
 pub(super) struct Readable {
     pub(super) key: EnvironmentKey,
-    pub(super) memory: Memory,
+    pub(super) journal_state: JournalState,
     pub(super) lines: Vec<Line>,
     /// The first damage.
     pub(super) damage: Option<OpenError>,
 }
 
 /// Reads a journal; `None` if it does not exist.
-pub(super) fn read(path: &Path, known: Known) -> Result<Option<Remembered>, OpenError> {
+pub(super) fn read(path: &Path, known: KnownLength) -> Result<Option<LoadedJournal>, OpenError> {
     let Some(bytes) = bytes(path)? else { return Ok(None) };
     let mut fold = Fold::new(path, known, false);
     let (good_bytes, chain) = fold.all(&bytes)?;
-    let (key, memory) = (fold.owner(&bytes)?, fold.memory);
-    Ok(Some(Remembered { key, memory, good_bytes, chain }))
+    let (key, journal_state) = (fold.owner(&bytes)?, fold.journal_state);
+    Ok(Some(LoadedJournal { key, journal_state, good_bytes, chain }))
 }
 
 /// Reads the readable part of a journal; `None` if it does not exist.
-pub(super) fn read_damaged(path: &Path, known: Known) -> Result<Option<Readable>, OpenError> {
+pub(super) fn read_damaged(path: &Path, known: KnownLength) -> Result<Option<Readable>, OpenError> {
     let Some(bytes) = bytes(path)? else { return Ok(None) };
     let mut fold = Fold::new(path, known, true);
     fold.all(&bytes)?;
     let key = fold.owner(&bytes)?;
-    Ok(Some(Readable { key, memory: fold.memory, lines: fold.lines, damage: fold.damage }))
+    Ok(Some(Readable { key, journal_state: fold.journal_state, lines: fold.lines, damage: fold.damage }))
 }
 
 fn bytes(path: &Path) -> Result<Option<Vec<u8>>, OpenError> {
@@ -91,11 +91,11 @@ fn is_link(error: &io::Error) -> bool {
 /// line is on disk. Any other line that is not an entry was written by another program.
 struct Fold<'a> {
     path: &'a Path,
-    known: Known,
+    known: KnownLength,
     /// True if damage is recorded and reading continues.
     lenient: bool,
     key: Option<EnvironmentKey>,
-    memory: Memory,
+    journal_state: JournalState,
     /// The entries, in lenient mode.
     lines: Vec<Line>,
     damage: Option<OpenError>,
@@ -104,9 +104,9 @@ struct Fold<'a> {
 }
 
 impl<'a> Fold<'a> {
-    fn new(path: &'a Path, known: Known, lenient: bool) -> Self {
-        let (memory, lines, damage) = (Memory::default(), Vec::new(), None);
-        Self { path, known, lenient, key: None, memory, lines, damage, chain: None }
+    fn new(path: &'a Path, known: KnownLength, lenient: bool) -> Self {
+        let (journal_state, lines, damage) = (JournalState::default(), Vec::new(), None);
+        Self { path, known, lenient, key: None, journal_state, lines, damage, chain: None }
     }
 
     /// Reads all lines; returns the length of the valid part and the chain there.
@@ -119,9 +119,9 @@ impl<'a> Fold<'a> {
                 break;
             }
             match Line::parse(line) {
-                Ok(parsed) => self.learn(&bytes[..good], number, line, parsed)?,
+                Ok(parsed) => self.apply(&bytes[..good], number, line, parsed)?,
                 Err(Unreadable::Torn) if last => break,
-                Err(unreadable) => self.strange(number + 1, line, unreadable)?,
+                Err(unreadable) => self.reject(number + 1, line, unreadable)?,
             }
             good += line.len();
             number += 1;
@@ -136,7 +136,7 @@ impl<'a> Fold<'a> {
     }
 
     /// Checks a line's seal and applies its entry. `before` is the text before it, `number` lines.
-    fn learn(&mut self, before: &[u8], number: u64, bytes: &[u8], parsed: Parsed) -> Result<(), OpenError> {
+    fn apply(&mut self, before: &[u8], number: u64, bytes: &[u8], parsed: Parsed) -> Result<(), OpenError> {
         if self.chain.is_none() && parsed.begins_seals() {
             self.chain = Some(Chain::after_plain(before, number));
         }
@@ -146,7 +146,7 @@ impl<'a> Fold<'a> {
             (_, Entry::Opened { environment, .. }) => self.key = Some(environment.clone()),
             (Some(_), _) => {}
             (None, _) if checked.as_ref().is_none_or(Result::is_ok) => {
-                self.note(OpenError::Corrupt { line: number as usize + 1 })?;
+                self.record_damage(OpenError::Corrupt { line: number as usize + 1 })?;
             }
             (None, _) => {}
         }
@@ -158,7 +158,7 @@ impl<'a> Fold<'a> {
                 self.chain = Some(chain.resume(bytes));
             }
         }
-        self.memory.learn(&parsed.line.at, &parsed.line.entry);
+        self.journal_state.apply(&parsed.line.at, &parsed.line.entry);
         if self.lenient {
             self.lines.push(parsed.line);
         }
@@ -166,11 +166,11 @@ impl<'a> Fold<'a> {
     }
 
     /// Refuses a line that is not an entry, or records it and continues after it.
-    fn strange(&mut self, line: u64, bytes: &[u8], why: Unreadable) -> Result<(), OpenError> {
+    fn reject(&mut self, line: u64, bytes: &[u8], why: Unreadable) -> Result<(), OpenError> {
         self.chain = self.chain.map(|chain| chain.resume(bytes));
         let line = line as usize;
         match why {
-            Unreadable::Torn | Unreadable::Foreign => self.note(OpenError::Corrupt { line }),
+            Unreadable::Torn | Unreadable::NotAnEntry => self.record_damage(OpenError::Corrupt { line }),
             Unreadable::Unknown(kind) => Err(OpenError::Unknown { line, kind }),
             Unreadable::Newer(format, landfall) => Err(OpenError::Newer { format, landfall }),
         }
@@ -179,7 +179,7 @@ impl<'a> Fold<'a> {
     /// Compares a line with the one in the length file.
     fn compare(&mut self, number: u64, bytes: u64) -> Result<(), OpenError> {
         match self.known {
-            Known::AtLeast(last)
+            KnownLength::AtLeast(last)
                 if last.chain.seq == number
                     && (last.bytes != bytes || self.chain.is_none_or(|chain| chain != last.chain)) =>
             {
@@ -192,19 +192,19 @@ impl<'a> Fold<'a> {
     /// Checks that all lines exist that were on disk.
     fn reaches(&mut self, number: u64) -> Result<(), OpenError> {
         match self.known {
-            Known::AtLeast(last) if last.chain.seq > number => {
+            KnownLength::AtLeast(last) if last.chain.seq > number => {
                 self.damaged(Damage::Cut { line: number + 1, last: last.chain.seq })
             }
-            Known::Lost => self.damaged(Damage::LengthLost),
+            KnownLength::Lost => self.damaged(Damage::LengthLost),
             _ => Ok(()),
         }
     }
 
     fn damaged(&mut self, how: Damage) -> Result<(), OpenError> {
-        self.note(OpenError::Damaged { path: self.path.to_owned(), how })
+        self.record_damage(OpenError::Damaged { path: self.path.to_owned(), how })
     }
 
-    fn note(&mut self, error: OpenError) -> Result<(), OpenError> {
+    fn record_damage(&mut self, error: OpenError) -> Result<(), OpenError> {
         if !self.lenient {
             return Err(error);
         }

@@ -17,7 +17,7 @@ pub(super) fn secure(dir: &Path, files: &[&str]) -> Result<Vec<PathBuf>, OpenErr
     let dir = std::path::absolute(dir).map_err(OpenError::io(dir))?;
     check(&dir)?;
     super::file::make_folder(&dir).map_err(OpenError::io(&dir))?;
-    tighten(&dir, files)
+    restrict(&dir, files)
 }
 
 #[cfg(not(unix))]
@@ -26,13 +26,13 @@ fn check(_: &Path) -> Result<(), OpenError> {
 }
 
 #[cfg(not(unix))]
-fn tighten(_: &Path, _: &[&str]) -> Result<Vec<PathBuf>, OpenError> {
+fn restrict(_: &Path, _: &[&str]) -> Result<Vec<PathBuf>, OpenError> {
     // On other systems a profile's folders are private by inheritance.
     Ok(Vec::new())
 }
 
 #[cfg(unix)]
-use on_unix::{check, tighten};
+use on_unix::{check, restrict};
 
 #[cfg(unix)]
 mod on_unix {
@@ -49,10 +49,10 @@ mod on_unix {
     const STICKY: u32 = 0o1000;
 
     pub(super) fn check(dir: &Path) -> Result<(), OpenError> {
-        way().walk(dir, true, LINKS_MAX)
+        path_check().walk(dir, true, LINKS_MAX)
     }
 
-    pub(super) fn tighten(dir: &Path, files: &[&str]) -> Result<Vec<PathBuf>, OpenError> {
+    pub(super) fn restrict(dir: &Path, files: &[&str]) -> Result<Vec<PathBuf>, OpenError> {
         let files = files.iter().map(|file| (dir.join(file), 0o600));
         let mut wide = Vec::new();
         for (path, mode) in [(dir.to_owned(), 0o700)].into_iter().chain(files) {
@@ -67,7 +67,7 @@ mod on_unix {
             let opened = open(&path, is_file).map_err(OpenError::io(&path))?;
             let metadata = opened.metadata().map_err(OpenError::io(&path))?;
             if is_file {
-                way().owned(&path, &metadata)?;
+                path_check().check_owner(&path, &metadata)?;
             }
             if metadata.mode() & 0o077 != 0 {
                 opened.set_permissions(Permissions::from_mode(mode)).map_err(OpenError::io(&path))?;
@@ -86,16 +86,16 @@ mod on_unix {
     }
 
     /// Returns the path check for the user of this process.
-    fn way() -> Way {
-        Way { me: rustix::process::geteuid().as_raw() }
+    fn path_check() -> PathCheck {
+        PathCheck { uid: rustix::process::geteuid().as_raw() }
     }
 
     /// The path check from the root to a folder, for one user.
-    struct Way {
-        me: u32,
+    struct PathCheck {
+        uid: u32,
     }
 
-    impl Way {
+    impl PathCheck {
         /// Checks every name on the path to `path`, and on the paths of its links. Missing names are for
         /// landfall to create. The target that the whole path `ends` at has rights that landfall may fix.
         fn walk(&self, path: &Path, ends: bool, links: u32) -> Result<(), OpenError> {
@@ -112,14 +112,14 @@ mod on_unix {
                 } else if !metadata.is_dir() {
                     return Err(refuse(prefix, "it is a file, but a folder is required".into()));
                 } else {
-                    self.judge(prefix, &metadata, ends && prefix == path)?;
+                    self.check_folder(prefix, &metadata, ends && prefix == path)?;
                 }
             }
             Ok(())
         }
 
         fn follow(&self, link: &Path, metadata: &Metadata, ends: bool, links: u32) -> Result<(), OpenError> {
-            self.owned(link, metadata)?;
+            self.check_owner(link, metadata)?;
             let target = fs::read_link(link).map_err(OpenError::io(link))?;
             if links == 0 || !link.exists() {
                 let to = target.display();
@@ -129,10 +129,10 @@ mod on_unix {
             self.walk(&target, ends, links - 1)
         }
 
-        fn judge(&self, folder: &Path, metadata: &Metadata, is_the_end: bool) -> Result<(), OpenError> {
-            self.owned(folder, metadata)?;
+        fn check_folder(&self, folder: &Path, metadata: &Metadata, is_last: bool) -> Result<(), OpenError> {
+            self.check_owner(folder, metadata)?;
             let mode = metadata.mode();
-            if is_the_end || mode & STICKY != 0 {
+            if is_last || mode & STICKY != 0 {
                 return Ok(());
             }
             let why = if mode & 0o002 != 0 {
@@ -146,9 +146,9 @@ mod on_unix {
             Err(refuse(folder, why))
         }
 
-        fn owned(&self, path: &Path, metadata: &Metadata) -> Result<(), OpenError> {
+        fn check_owner(&self, path: &Path, metadata: &Metadata) -> Result<(), OpenError> {
             let owner = metadata.uid();
-            match owner == self.me || owner == ROOT {
+            match owner == self.uid || owner == ROOT {
                 true => Ok(()),
                 false => Err(refuse(path, format!("it belongs to another user, id {owner}"))),
             }
@@ -165,7 +165,7 @@ mod on_unix {
         use std::os::unix::fs::symlink;
 
         /// Returns a private folder in which tests build paths.
-        fn ground() -> tempfile::TempDir {
+        fn temp_folder() -> tempfile::TempDir {
             tempfile::tempdir().unwrap()
         }
 
@@ -187,9 +187,9 @@ mod on_unix {
         }
 
         #[test]
-        fn what_others_could_look_into_is_tightened_and_told() {
-            let ground = ground();
-            let dir = folder(ground.path().join("state"), 0o755);
+        fn permissions_of_others_are_revoked_and_reported() {
+            let temp_folder = temp_folder();
+            let dir = folder(temp_folder.path().join("state"), 0o755);
             fs::write(dir.join("journal.jsonl"), "x").unwrap();
             fs::set_permissions(dir.join("journal.jsonl"), Permissions::from_mode(0o644)).unwrap();
             let wide = super::super::secure(&dir, &["journal.jsonl", "journal.lock"]).unwrap();
@@ -199,68 +199,68 @@ mod on_unix {
         }
 
         #[test]
-        fn a_folder_under_one_that_others_may_write_to_is_refused() {
-            let ground = ground();
-            let open = folder(ground.path().join("open"), 0o777);
+        fn a_folder_below_a_world_writable_one_is_refused() {
+            let temp_folder = temp_folder();
+            let open = folder(temp_folder.path().join("open"), 0o777);
             assert_eq!(why(&open.join("state/default")), "every user may write to it");
             assert!(!open.join("state").exists(), "nothing was made");
-            let sticky = folder(ground.path().join("sticky"), 0o1777);
+            let sticky = folder(temp_folder.path().join("sticky"), 0o1777);
             super::super::secure(&sticky.join("state"), &[]).expect("there, what is ours stays ours");
         }
 
         #[test]
-        fn a_group_of_others_is_others_and_a_private_group_is_not() {
-            let ground = ground();
-            let shared = folder(ground.path().join("shared"), 0o775);
+        fn a_shared_group_is_refused_and_a_private_group_is_not() {
+            let temp_folder = temp_folder();
+            let shared = folder(temp_folder.path().join("shared"), 0o775);
             let metadata = fs::metadata(&shared).unwrap();
             let refused = super::super::secure(&shared.join("state"), &[]).is_err();
             assert_eq!(refused, metadata.uid() != metadata.gid());
         }
 
         #[test]
-        fn a_link_of_ours_to_a_folder_of_ours_is_fine() {
-            let ground = ground();
-            let disk = folder(ground.path().join("other-disk"), 0o700);
-            symlink(&disk, ground.path().join("state")).unwrap();
-            super::super::secure(&ground.path().join("state/default"), &[]).unwrap();
+        fn an_own_link_to_an_own_folder_is_accepted() {
+            let temp_folder = temp_folder();
+            let disk = folder(temp_folder.path().join("other-disk"), 0o700);
+            symlink(&disk, temp_folder.path().join("state")).unwrap();
+            super::super::secure(&temp_folder.path().join("state/default"), &[]).unwrap();
             assert_eq!(mode(&disk.join("default")), 0o700);
         }
 
         #[test]
-        fn a_link_into_a_folder_that_others_may_write_to_is_refused() {
-            let ground = ground();
-            let open = folder(ground.path().join("open"), 0o777);
+        fn a_link_into_a_world_writable_folder_is_refused() {
+            let temp_folder = temp_folder();
+            let open = folder(temp_folder.path().join("open"), 0o777);
             folder(open.join("state"), 0o700);
-            symlink(open.join("state"), ground.path().join("state")).unwrap();
-            assert_eq!(why(&ground.path().join("state/default")), "every user may write to it");
-            symlink(&open, ground.path().join("here")).unwrap();
-            assert_eq!(why(&ground.path().join("here/default")), "every user may write to it");
+            symlink(open.join("state"), temp_folder.path().join("state")).unwrap();
+            assert_eq!(why(&temp_folder.path().join("state/default")), "every user may write to it");
+            symlink(&open, temp_folder.path().join("here")).unwrap();
+            assert_eq!(why(&temp_folder.path().join("here/default")), "every user may write to it");
         }
 
         #[test]
-        fn a_link_that_leads_nowhere_says_so() {
-            let ground = ground();
-            symlink("gone", ground.path().join("state")).unwrap();
+        fn a_dangling_link_is_reported() {
+            let temp_folder = temp_folder();
+            symlink("gone", temp_folder.path().join("state")).unwrap();
             for dir in ["state", "state/default"] {
-                assert_eq!(why(&ground.path().join(dir)), "it is a link to gone, which does not exist");
+                assert_eq!(why(&temp_folder.path().join(dir)), "it is a link to gone, which does not exist");
             }
-            symlink("round", ground.path().join("round")).unwrap();
-            assert!(why(&ground.path().join("round")).contains("does not exist"));
+            symlink("round", temp_folder.path().join("round")).unwrap();
+            assert!(why(&temp_folder.path().join("round")).contains("does not exist"));
         }
 
         #[test]
-        fn a_file_where_a_folder_should_be_says_so() {
-            let ground = ground();
-            fs::write(ground.path().join("state"), "").unwrap();
-            assert!(why(&ground.path().join("state/default")).contains("a folder is required"));
+        fn a_file_in_place_of_a_folder_is_reported() {
+            let temp_folder = temp_folder();
+            fs::write(temp_folder.path().join("state"), "").unwrap();
+            assert!(why(&temp_folder.path().join("state/default")).contains("a folder is required"));
         }
 
         #[test]
-        fn a_link_in_the_place_of_a_file_is_refused() {
+        fn a_link_in_place_of_a_file_is_refused() {
             for file in ["journal.jsonl", "journal.lock"] {
-                let ground = ground();
-                let dir = folder(ground.path().join("state"), 0o700);
-                let other = ground.path().join("other");
+                let temp_folder = temp_folder();
+                let dir = folder(temp_folder.path().join("state"), 0o700);
+                let other = temp_folder.path().join("other");
                 fs::write(&other, "precious").unwrap();
                 fs::set_permissions(&other, Permissions::from_mode(0o644)).unwrap();
                 symlink(&other, dir.join(file)).unwrap();
@@ -276,38 +276,38 @@ mod on_unix {
 
         #[test]
         fn a_journal_behind_a_link_is_not_read() {
-            let ground = ground();
-            fs::write(ground.path().join("other"), "{}\n").unwrap();
-            symlink(ground.path().join("other"), ground.path().join("journal.jsonl")).unwrap();
-            let read = super::super::super::Journal::read(ground.path());
+            let temp_folder = temp_folder();
+            fs::write(temp_folder.path().join("other"), "{}\n").unwrap();
+            symlink(temp_folder.path().join("other"), temp_folder.path().join("journal.jsonl")).unwrap();
+            let read = super::super::super::Journal::read(temp_folder.path());
             assert!(matches!(read, Err(OpenError::Unsafe { .. })), "{read:?}");
         }
 
         #[test]
-        fn a_folder_of_another_user_is_refused_to_root_too() {
-            let ground = ground();
-            if fs::metadata(ground.path()).unwrap().uid() != ROOT {
+        fn a_folder_of_another_user_is_refused_for_root_too() {
+            let temp_folder = temp_folder();
+            if fs::metadata(temp_folder.path()).unwrap().uid() != ROOT {
                 return;
             }
-            let theirs = folder(ground.path().join("theirs"), 0o755);
-            std::os::unix::fs::chown(&theirs, Some(12_345), None).unwrap();
-            assert_eq!(why(&theirs.join("default")), "it belongs to another user, id 12345");
-            assert!(!theirs.join("default").exists(), "nothing was made");
-            let ours = folder(ground.path().join("ours"), 0o700);
-            fs::write(ours.join("journal.jsonl"), "{}\n").unwrap();
-            std::os::unix::fs::chown(ours.join("journal.jsonl"), Some(12_345), None).unwrap();
-            assert!(super::super::secure(&ours, &["journal.jsonl"]).is_err(), "a file of theirs neither");
+            let foreign = folder(temp_folder.path().join("theirs"), 0o755);
+            std::os::unix::fs::chown(&foreign, Some(12_345), None).unwrap();
+            assert_eq!(why(&foreign.join("default")), "it belongs to another user, id 12345");
+            assert!(!foreign.join("default").exists(), "nothing was made");
+            let owned = folder(temp_folder.path().join("ours"), 0o700);
+            fs::write(owned.join("journal.jsonl"), "{}\n").unwrap();
+            std::os::unix::fs::chown(owned.join("journal.jsonl"), Some(12_345), None).unwrap();
+            assert!(super::super::secure(&owned, &["journal.jsonl"]).is_err(), "a file of theirs neither");
         }
 
         #[test]
-        fn what_belongs_to_another_user_is_refused_to_everybody() {
-            let ground = ground();
-            let owner = fs::metadata(ground.path()).unwrap().uid();
-            let somebody = Way { me: owner + 1 };
-            let metadata = fs::metadata(ground.path()).unwrap();
-            let refused = somebody.owned(ground.path(), &metadata).is_err();
+        fn a_path_of_another_user_is_refused_unless_root_owns_it() {
+            let temp_folder = temp_folder();
+            let owner = fs::metadata(temp_folder.path()).unwrap().uid();
+            let other_user = PathCheck { uid: owner + 1 };
+            let metadata = fs::metadata(temp_folder.path()).unwrap();
+            let refused = other_user.check_owner(temp_folder.path(), &metadata).is_err();
             assert_eq!(refused, owner != ROOT, "what is root's is safe from everybody else");
-            let refused = Way { me: ROOT }.owned(ground.path(), &metadata).is_err();
+            let refused = PathCheck { uid: ROOT }.check_owner(temp_folder.path(), &metadata).is_err();
             assert_eq!(refused, owner != ROOT);
         }
     }

@@ -30,7 +30,7 @@ pub(super) struct Last {
 
 /// The knowledge about a journal's length before it is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Known {
+pub(super) enum KnownLength {
     /// None: it is of an earlier version, was killed at its start, or was copied without the file.
     Nothing,
     /// At least this much was on disk.
@@ -39,7 +39,7 @@ pub(super) enum Known {
     Lost,
 }
 
-impl Known {
+impl KnownLength {
     /// Reads the length of the journal in `dir`; `expected` is true if there must be one.
     pub(super) fn read(dir: &Path, expected: bool) -> io::Result<Self> {
         let mut text = Vec::new();
@@ -63,11 +63,11 @@ impl Last {
         let text =
             str::from_utf8(record.strip_suffix(b"\n").filter(|text| text.len() + 1 == RECORD)?).ok()?;
         let (once, again) = text.trim_end().split_once(" = ")?;
-        let mut words = (once == again).then(|| once.split(' '))?;
-        let mut number = || words.next()?.parse().ok();
+        let mut parts = (once == again).then(|| once.split(' '))?;
+        let mut number = || parts.next()?.parse().ok();
         let (seq, bytes) = (number()?, number()?);
-        let sum = Sum::parse(words.next()?)?;
-        words.next().is_none().then_some(Self { bytes, chain: Chain { seq, sum } })
+        let sum = Sum::parse(parts.next()?)?;
+        parts.next().is_none().then_some(Self { bytes, chain: Chain { seq, sum } })
     }
 
     fn to_record(self) -> String {

@@ -34,7 +34,7 @@ impl fmt::Display for Holder {
 
 /// The content of the lock file.
 #[derive(Debug, Serialize, Deserialize)]
-struct Note {
+struct LockContent {
     #[serde(flatten)]
     holder: Holder,
     /// True if a journal exists beside it. A lock file without this field is from a version that always had
@@ -55,7 +55,7 @@ fn yes() -> bool {
 pub(super) struct Lock {
     path: PathBuf,
     file: File,
-    note: Note,
+    content: LockContent,
 }
 
 impl Lock {
@@ -70,43 +70,43 @@ impl Lock {
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                return Err(OpenError::Locked { holder: read(&path).map(|note| note.holder) });
+                return Err(OpenError::Locked { holder: read(&path).map(|content| content.holder) });
             }
             Err(TryLockError::Error(source)) => return Err(OpenError::Io { path, source }),
         }
-        let (journal, length) = (remembers_a_journal(dir), remembers_a_length(dir));
+        let (journal, length) = (journal_recorded(dir), length_recorded(dir));
         let since = format!("{:.3}", jiff::Timestamp::now());
         let holder = Holder { pid: id(), host: host(), since, command: command.into() };
-        let mut lock = Lock { path, file, note: Note { holder, journal, length } };
+        let mut lock = Lock { path, file, content: LockContent { holder, journal, length } };
         lock.write()?;
         Ok(lock)
     }
 
     /// Returns whether a journal existed beside this lock before it was taken.
-    pub(super) fn knows_a_journal(&self) -> bool {
-        self.note.journal
+    pub(super) fn has_journal(&self) -> bool {
+        self.content.journal
     }
 
     /// Returns whether a length file existed beside this lock before it was taken.
-    pub(super) fn knows_a_length(&self) -> bool {
-        self.note.length
+    pub(super) fn has_length(&self) -> bool {
+        self.content.length
     }
 
     /// Records that a journal exists now.
-    pub(super) fn note_the_journal(&mut self) -> Result<(), OpenError> {
-        if self.note.journal {
+    pub(super) fn record_journal(&mut self) -> Result<(), OpenError> {
+        if self.content.journal {
             return Ok(());
         }
-        self.note.journal = true;
+        self.content.journal = true;
         self.write_synced()
     }
 
     /// Records that the length file exists now.
-    pub(super) fn note_the_length(&mut self) -> Result<(), OpenError> {
-        if self.note.length {
+    pub(super) fn record_length(&mut self) -> Result<(), OpenError> {
+        if self.content.length {
             return Ok(());
         }
-        self.note.length = true;
+        self.content.length = true;
         self.write_synced()
     }
 
@@ -117,39 +117,39 @@ impl Lock {
     }
 
     fn write(&mut self) -> Result<(), OpenError> {
-        let note = serde_json::to_vec(&self.note).expect("plain fields");
+        let content = serde_json::to_vec(&self.content).expect("plain fields");
         let write = |file: &mut File| -> io::Result<()> {
             file.set_len(0)?;
             file.rewind()?;
-            file.write_all(&note)
+            file.write_all(&content)
         };
         write(&mut self.file).map_err(OpenError::io(&self.path))
     }
 }
 
 /// Returns whether the lock file in `dir` records a journal beside it.
-pub(super) fn remembers_a_journal(dir: &Path) -> bool {
-    read(&dir.join(LOCK)).is_some_and(|note| note.journal)
+pub(super) fn journal_recorded(dir: &Path) -> bool {
+    read(&dir.join(LOCK)).is_some_and(|content| content.journal)
 }
 
 /// Returns whether the lock file in `dir` records a length file beside it.
-pub(super) fn remembers_a_length(dir: &Path) -> bool {
-    read(&dir.join(LOCK)).is_some_and(|note| note.length)
+pub(super) fn length_recorded(dir: &Path) -> bool {
+    read(&dir.join(LOCK)).is_some_and(|content| content.length)
 }
 
 /// Reads a lock file. `None` while its holder is still writing, if another program wrote into it, or if the
 /// system does not allow reads of a locked file.
-fn read(path: &Path) -> Option<Note> {
+fn read(path: &Path) -> Option<LockContent> {
     serde_json::from_slice(&file::read_bytes(path).ok()?).ok()
 }
 
 /// Returns the name of this machine, as far as it is known without a system call.
 fn host() -> String {
-    let told = ["/proc/sys/kernel/hostname", "/etc/hostname"]
+    let output = ["/proc/sys/kernel/hostname", "/etc/hostname"]
         .iter()
         .find_map(|path| std::fs::read_to_string(path).ok())
         .or_else(|| String::from_utf8(Command::new("hostname").output().ok()?.stdout).ok())
         .unwrap_or_default();
-    let name = told.trim();
+    let name = output.trim();
     if name.is_empty() { "an unnamed host".into() } else { name.into() }
 }

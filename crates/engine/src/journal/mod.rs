@@ -1,27 +1,27 @@
 //! The resume file, with the facts that the cloud cannot report.
 //!
-//! Each line is on disk before the program acts on it. The lines of each step are folded into a [`Memory`].
+//! Each line is on disk before the program acts on it. The lines of each step are folded into a [`JournalState`].
 //! The cloud is the truth about what exists. The journal records ownership, operations in flight and
 //! failures.
 
-mod accept;
+mod acceptance;
 mod damage;
 mod entry;
 mod file;
 mod folder;
+mod journal_state;
 mod length;
 mod lock;
-mod memory;
 mod seal;
 
-pub use accept::{Accepted, Salvaged};
+pub use acceptance::{Accepted, Salvaged};
 pub use damage::Damage;
 pub use entry::{Entry, EnvironmentKey, FORMAT};
+pub use journal_state::{JournalState, StepState, StepStatus};
 pub use lock::Holder;
-pub use memory::{Memory, Past, State};
 
 use entry::Line;
-use length::{Known, LENGTH, Last, Length};
+use length::{KnownLength, LENGTH, Last, Length};
 use std::{
     io,
     path::{Path, PathBuf},
@@ -46,7 +46,7 @@ struct Open {
     /// The length of the whole lines in the file, and the end of their chain.
     last: Last,
     length: Length,
-    memory: Memory,
+    journal_state: JournalState,
     /// Set permanently by the first write that fails: a line may be torn at the end of the file.
     broken: Option<Arc<io::Error>>,
 }
@@ -96,25 +96,25 @@ impl Journal {
             landfall: landfall_version.into(),
         });
         let io = |source| OpenError::Io { path: path.clone(), source };
-        let known = Known::read(dir, lock.knows_a_length()).map_err(OpenError::io(dir))?;
-        let remembered = file::read(&path, known)?;
-        let new = remembered.is_none();
-        match &remembered {
-            Some(remembered) => remembered.is_of(key)?,
-            None if lock.knows_a_journal() => return Err(OpenError::gone(&path)),
+        let known = KnownLength::read(dir, lock.has_length()).map_err(OpenError::io(dir))?;
+        let loaded = file::read(&path, known)?;
+        let new = loaded.is_none();
+        match &loaded {
+            Some(loaded) => loaded.check_environment(key)?,
+            None if lock.has_journal() => return Err(OpenError::missing(&path)),
             None => Self::create(dir, &header).map_err(io)?,
         }
-        lock.note_the_journal()?;
+        lock.record_journal()?;
         // A new file is read back like any other.
-        let read_back = || file::read(&path, Known::Nothing);
-        let Some(remembered) = remembered.map_or_else(read_back, |old| Ok(Some(old)))? else {
-            return Err(OpenError::gone(&path));
+        let read_back = || file::read(&path, KnownLength::Nothing);
+        let Some(loaded) = loaded.map_or_else(read_back, |old| Ok(Some(old)))? else {
+            return Err(OpenError::missing(&path));
         };
-        let last = remembered.last();
+        let last = loaded.last();
         let file = file::open_for_append(&path, last.bytes).map_err(io)?;
         let length = Length::open(dir, last).map_err(OpenError::io(&dir.join(LENGTH)))?;
-        lock.note_the_length()?;
-        let open = Open { file, last, length, memory: remembered.memory, broken: None };
+        lock.record_length()?;
+        let open = Open { file, last, length, journal_state: loaded.journal_state, broken: None };
         let journal = Journal { path: path.clone(), key: key.clone(), open: Mutex::new(open), _lock: lock };
         if !new {
             journal.write(header).map_err(|error| io(io::Error::new(error.source.kind(), error.source)))?;
@@ -135,13 +135,13 @@ impl Journal {
     /// # Errors
     ///
     /// Those of [`Journal::open`], except for the lock and the environment.
-    pub fn read(dir: &Path) -> Result<Option<(EnvironmentKey, Memory)>, OpenError> {
+    pub fn read(dir: &Path) -> Result<Option<(EnvironmentKey, JournalState)>, OpenError> {
         let path = dir.join(JOURNAL);
         // The length is read first: a concurrent run may have a longer journal by now, never a shorter one.
-        let known = Known::read(dir, lock::remembers_a_length(dir)).map_err(OpenError::io(dir))?;
+        let known = KnownLength::read(dir, lock::length_recorded(dir)).map_err(OpenError::io(dir))?;
         match file::read(&path, known)? {
-            Some(remembered) => Ok(Some((remembered.key, remembered.memory))),
-            None if lock::remembers_a_journal(dir) => Err(OpenError::gone(&path)),
+            Some(loaded) => Ok(Some((loaded.key, loaded.journal_state))),
+            None if lock::journal_recorded(dir) => Err(OpenError::missing(&path)),
             None => Ok(None),
         }
     }
@@ -185,18 +185,18 @@ impl Journal {
             let path = open.length.path().to_owned();
             return Err(broken(&path, open.broken.insert(Arc::new(error))));
         }
-        open.memory.learn(&line.at, &line.entry);
+        open.journal_state.apply(&line.at, &line.entry);
         Ok(())
     }
 
     /// Returns the whole recorded state.
-    pub fn memory(&self) -> Memory {
-        self.lock().memory.clone()
+    pub fn journal_state(&self) -> JournalState {
+        self.lock().journal_state.clone()
     }
 
     /// Returns the recorded state of one step; empty if it never started.
-    pub fn past(&self, step: &str) -> Past {
-        self.lock().memory.past(step).cloned().unwrap_or_default()
+    pub fn step_state(&self, step: &str) -> StepState {
+        self.lock().journal_state.step_state(step).cloned().unwrap_or_default()
     }
 
     /// Returns the environment this journal belongs to.
@@ -285,9 +285,9 @@ pub enum OpenError {
     },
 }
 
-impl file::Remembered {
+impl file::LoadedJournal {
     /// Refuses the journal of another environment.
-    fn is_of(&self, key: &EnvironmentKey) -> Result<(), OpenError> {
+    fn check_environment(&self, key: &EnvironmentKey) -> Result<(), OpenError> {
         match self.key == *key {
             true => Ok(()),
             false => Err(OpenError::OtherEnvironment {
@@ -299,7 +299,7 @@ impl file::Remembered {
 }
 
 impl OpenError {
-    fn gone(path: &Path) -> Self {
+    fn missing(path: &Path) -> Self {
         Self::Lost { path: path.to_owned(), how: "a run wrote it, but it no longer exists" }
     }
 

@@ -1,7 +1,7 @@
 use super::*;
 use crate::{
-    error::{Kind, Residue, StepError},
-    step_types::{How, Outcome, Undone},
+    error::{Kind, Leftover, StepError},
+    step_types::{How, Outcome, UndoOutcome},
 };
 use serde_json::{Value, json};
 use std::fs;
@@ -15,38 +15,43 @@ fn open(dir: &Path) -> Result<Journal, OpenError> {
 }
 
 /// One of each entry.
-fn story() -> Vec<Entry> {
+fn entries() -> Vec<Entry> {
     let step = || "lake".to_owned();
     vec![
-        Entry::Started { step: step(), attempt: 1, making: true, named: Some(json!({"name": "lake-ä"})) },
+        Entry::Started {
+            step: step(),
+            attempt: 1,
+            creating: true,
+            planned_name: Some(json!({"name": "lake-ä"})),
+        },
         Entry::Ticket { step: step(), ticket: json!({"operation": "ä/1"}), undoes: false },
         Entry::Failed {
             step: step(),
-            error: StepError::new(Kind::Failed, "fill it").residue(Residue::Something),
+            error: StepError::new(Kind::Failed, "fill it").leftover(Leftover::Something),
         },
-        Entry::Started { step: step(), attempt: 2, making: false, named: None },
+        Entry::Started { step: step(), attempt: 2, creating: false, planned_name: None },
         Entry::Ticket { step: step(), ticket: Value::Null, undoes: false },
         Entry::Finished { step: step(), how: How::Created, output: json!("lake-7") },
         Entry::Ticket { step: step(), ticket: json!(2), undoes: true },
-        Entry::Undone { step: step(), undone: Undone::Kept { why: "it has fish".into() } },
+        Entry::Undone { step: step(), undone: UndoOutcome::Kept { why: "it has fish".into() } },
         Entry::Closed { outcome: Outcome::Ready },
     ]
 }
 
 #[test]
-fn what_was_written_is_remembered_by_the_next_process() {
+fn the_next_process_reads_the_written_state() {
     let dir = tempfile::tempdir().unwrap();
     let dir = dir.path().join("deep/default");
     let journal = open(&dir).unwrap();
-    story().into_iter().for_each(|entry| journal.append(entry).unwrap());
-    let memory = journal.memory();
+    entries().into_iter().for_each(|entry| journal.append(entry).unwrap());
+    let journal_state = journal.journal_state();
     drop(journal);
-    assert_eq!(open(&dir).unwrap().memory(), memory);
-    assert_eq!(Journal::read(&dir).unwrap(), Some((key("default"), memory)));
+    assert_eq!(open(&dir).unwrap().journal_state(), journal_state);
+    assert_eq!(Journal::read(&dir).unwrap(), Some((key("default"), journal_state)));
 }
 
 /// Checks that a journal is refused because it lost its beginning, and is left unchanged.
-fn is_lost(dir: &Path, when: &str) {
+fn assert_lost(dir: &Path, when: &str) {
     let path = dir.join(JOURNAL);
     let before = fs::read(&path).ok();
     for refused in [open(dir).map(drop), Journal::read(dir).map(drop)] {
@@ -56,7 +61,7 @@ fn is_lost(dir: &Path, when: &str) {
 }
 
 #[test]
-fn a_journal_torn_at_any_byte_of_any_entry_remembers_what_was_before_it_and_can_be_written_on() {
+fn a_journal_torn_at_any_byte_keeps_the_lines_before_it_and_accepts_appends() {
     // It is opened a thousand times, so it is in memory if such a folder exists.
     let dir = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
     let dir = dir.path();
@@ -64,10 +69,10 @@ fn a_journal_torn_at_any_byte_of_any_entry_remembers_what_was_before_it_and_can_
     // The state after each whole line, by the length of the file.
     let path = dir.join(JOURNAL);
     let length = || usize::try_from(fs::metadata(&path).unwrap().len()).unwrap();
-    let mut stages = vec![(length(), journal.memory())];
-    for entry in story() {
+    let mut stages = vec![(length(), journal.journal_state())];
+    for entry in entries() {
         journal.append(entry).unwrap();
-        stages.push((length(), journal.memory()));
+        stages.push((length(), journal.journal_state()));
     }
     drop(journal);
     let whole = fs::read(&path).unwrap();
@@ -77,20 +82,20 @@ fn a_journal_torn_at_any_byte_of_any_entry_remembers_what_was_before_it_and_can_
         let reached = stages.iter().filter(|(length, _)| *length <= cut).count();
         set_length(dir, &whole[..cut], reached.saturating_sub(1 + cut % 2).max(1));
         if cut < stages[0].0 {
-            is_lost(dir, &format!("cut at {cut}"));
+            assert_lost(dir, &format!("cut at {cut}"));
             continue;
         }
         let (_, mut expected) = stages.iter().rev().find(|(length, _)| *length <= cut).unwrap().clone();
         assert_eq!(Journal::read(dir).unwrap().unwrap().1, expected, "cut at {cut}");
         let journal = open(dir).unwrap_or_else(|error| panic!("cut at {cut}: {error}"));
         // A new run has started and cannot revoke the claims of the previous one.
-        expected.learn("", &opened());
-        assert_eq!(journal.memory(), expected, "cut at {cut}");
-        let started = Entry::Started { step: "lake".into(), attempt: 9, making: false, named: None };
+        expected.apply("", &opened());
+        assert_eq!(journal.journal_state(), expected, "cut at {cut}");
+        let started = Entry::Started { step: "lake".into(), attempt: 9, creating: false, planned_name: None };
         journal.append(started).unwrap();
         drop(journal);
-        let (_, memory) = Journal::read(dir).unwrap().expect("a header was written");
-        assert_eq!(memory.past("lake").unwrap().attempts, 9, "cut at {cut}");
+        let (_, journal_state) = Journal::read(dir).unwrap().expect("a header was written");
+        assert_eq!(journal_state.step_state("lake").unwrap().attempts, 9, "cut at {cut}");
     }
 }
 
@@ -111,12 +116,12 @@ fn opened() -> Entry {
 }
 
 #[test]
-fn a_journal_that_a_run_wrote_and_that_is_gone_is_not_taken_for_a_new_environment() {
+fn a_missing_journal_is_not_mistaken_for_a_new_environment() {
     let dir = tempfile::tempdir().unwrap();
     let dir = dir.path();
     drop(open(dir).unwrap());
     fs::remove_file(dir.join(JOURNAL)).unwrap();
-    is_lost(dir, "gone");
+    assert_lost(dir, "gone");
     // A deliberate removal includes the lock file.
     fs::remove_file(dir.join(lock::LOCK)).unwrap();
     assert_eq!(Journal::read(dir).unwrap(), None);
@@ -124,7 +129,7 @@ fn a_journal_that_a_run_wrote_and_that_is_gone_is_not_taken_for_a_new_environmen
 }
 
 #[test]
-fn a_first_run_that_died_before_its_journal_had_a_name_left_nothing_to_lose() {
+fn a_first_run_that_crashed_before_its_journal_existed_lost_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let dir = dir.path();
     drop(lock::Lock::take(dir, "up").unwrap());
@@ -135,7 +140,7 @@ fn a_first_run_that_died_before_its_journal_had_a_name_left_nothing_to_lose() {
 }
 
 #[test]
-fn whatever_is_in_a_lock_file_that_nobody_holds_it_can_be_taken() {
+fn an_unlocked_lock_file_can_be_taken_whatever_its_content() {
     let dir = tempfile::tempdir().unwrap();
     let dir = dir.path();
     drop(open(dir).unwrap());
@@ -148,7 +153,7 @@ fn whatever_is_in_a_lock_file_that_nobody_holds_it_can_be_taken() {
 }
 
 #[test]
-fn a_holder_that_has_not_written_its_name_yet_holds_the_journal_all_the_same() {
+fn a_holder_without_a_written_name_still_holds_the_lock() {
     let dir = tempfile::tempdir().unwrap();
     let dir = dir.path();
     let held = open(dir).unwrap();
@@ -163,37 +168,37 @@ fn a_holder_that_has_not_written_its_name_yet_holds_the_journal_all_the_same() {
 }
 
 #[test]
-fn a_line_of_a_kind_that_is_not_known_is_refused_wherever_it_is_and_never_cut_off() {
+fn an_unknown_entry_kind_is_refused_and_never_truncated() {
     let dir = tempfile::tempdir().unwrap();
     let dir = dir.path();
     drop(open(dir).unwrap());
     let path = dir.join(JOURNAL);
     let header = fs::read_to_string(&path).unwrap();
-    let strange = "{\"at\":\"2026-11-23T09:00:00.000Z\",\"entry\":\"paused\",\"step\":\"lake\"}\n";
-    for text in [format!("{header}{strange}"), format!("{header}{strange}{header}")] {
+    let unknown = "{\"at\":\"2026-11-23T09:00:00.000Z\",\"entry\":\"paused\",\"step\":\"lake\"}\n";
+    for text in [format!("{header}{unknown}"), format!("{header}{unknown}{header}")] {
         fs::write(&path, &text).unwrap();
         let Err(error) = open(dir) else { panic!("not refused") };
-        let words = "read line 2 of the journal: unknown entry \"paused\"";
-        assert_eq!(error.to_string(), words);
+        let message = "read line 2 of the journal: unknown entry \"paused\"";
+        assert_eq!(error.to_string(), message);
         assert_eq!(fs::read_to_string(&path).unwrap(), text, "it was not touched");
     }
 }
 
 #[test]
-fn a_whole_last_line_that_is_no_entry_was_not_torn() {
+fn a_complete_last_line_that_is_no_entry_is_corrupt() {
     let dir = tempfile::tempdir().unwrap();
     let dir = dir.path();
     drop(open(dir).unwrap());
     let path = dir.join(JOURNAL);
     let header = fs::read_to_string(&path).unwrap();
-    for strange in ["{}", "{\"at\":\"x\",\"entry\":\"started\"}", "{\"entry\":\"closed\"}"] {
-        fs::write(&path, format!("{header}{strange}\n")).unwrap();
-        assert!(matches!(open(dir), Err(OpenError::Corrupt { line: 2 })), "{strange}");
+    for unknown in ["{}", "{\"at\":\"x\",\"entry\":\"started\"}", "{\"entry\":\"closed\"}"] {
+        fs::write(&path, format!("{header}{unknown}\n")).unwrap();
+        assert!(matches!(open(dir), Err(OpenError::Corrupt { line: 2 })), "{unknown}");
     }
 }
 
 #[test]
-fn garbage_at_the_end_is_torn_and_in_the_middle_is_an_error() {
+fn garbage_is_torn_at_the_end_and_corrupt_in_the_middle() {
     let dir = tempfile::tempdir().unwrap();
     let dir = dir.path();
     drop(open(dir).unwrap());
@@ -214,7 +219,7 @@ fn garbage_at_the_end_is_torn_and_in_the_middle_is_an_error() {
 }
 
 #[test]
-fn a_second_opening_is_refused_and_told_who_holds_it() {
+fn a_second_open_is_refused_and_reports_the_holder() {
     let dir = tempfile::tempdir().unwrap();
     let held = open(dir.path()).unwrap();
     let Err(OpenError::Locked { holder: Some(holder) }) = open(dir.path()) else { panic!("not refused") };
@@ -243,19 +248,20 @@ fn the_journal_of_another_environment_is_refused() {
 }
 
 #[test]
-fn a_newer_format_is_refused_whatever_else_its_header_says() {
+fn a_newer_format_is_refused_whatever_its_header_contains() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join(JOURNAL);
     let header = "{\"entry\":\"opened\",\"format\":3,\"where\":[],\"landfall\":\"3.1.0\"}";
     fs::write(&path, format!("{header}\n{{\"what\":1}}\n")).unwrap();
     let Err(error) = open(dir.path()) else { panic!("not refused") };
-    let words = "read a journal of format 3, written by version 3.1.0: this version supports formats up to 2";
-    assert_eq!(error.to_string(), words);
+    let message =
+        "read a journal of format 3, written by version 3.1.0: this version supports formats up to 2";
+    assert_eq!(error.to_string(), message);
     assert!(fs::read_to_string(&path).unwrap().contains("what"), "it was not touched");
 }
 
 #[test]
-fn fields_that_are_not_known_are_passed_over() {
+fn unknown_fields_are_ignored() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join(JOURNAL);
     let mut text = format!(
@@ -265,11 +271,11 @@ fn fields_that_are_not_known_are_passed_over() {
     );
     text.push_str("{\"at\":\"2026-11-23T09:00:00.000Z\",\"entry\":\"started\",\"step\":\"a\",\"attempt\":3,\"making\":true,\"colour\":\"red\"}\n");
     fs::write(&path, text).unwrap();
-    assert_eq!(open(dir.path()).unwrap().past("a").attempts, 3);
+    assert_eq!(open(dir.path()).unwrap().step_state("a").attempts, 3);
 }
 
 #[test]
-fn a_line_is_one_object_with_its_time_first() {
+fn a_line_is_one_json_object_that_starts_with_its_time() {
     let dir = tempfile::tempdir().unwrap();
     drop(open(dir.path()).unwrap());
     let text = fs::read_to_string(dir.path().join(JOURNAL)).unwrap();
@@ -281,23 +287,23 @@ fn a_line_is_one_object_with_its_time_first() {
 }
 
 #[test]
-fn a_journal_that_failed_once_writes_nothing_more() {
+fn a_journal_writes_nothing_after_a_failed_write() {
     let dir = tempfile::tempdir().unwrap();
     let journal = open(dir.path()).unwrap();
     // An unwritable handle replaces a full disk.
     let path = dir.path().join(JOURNAL);
     let writable = std::mem::replace(&mut journal.lock().file, fs::File::open(&path).unwrap());
-    let entry = || Entry::Started { step: "a".into(), attempt: 1, making: true, named: None };
+    let entry = || Entry::Started { step: "a".into(), attempt: 1, creating: true, planned_name: None };
     let error = journal.append(entry()).unwrap_err();
     assert_eq!(error.path, path);
     journal.lock().file = writable;
     journal.append(entry()).expect_err("broken for good");
-    assert_eq!(journal.memory(), Memory::default());
+    assert_eq!(journal.journal_state(), JournalState::default());
 }
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_full_disk_is_an_error_that_says_so() {
+fn a_full_disk_is_reported() {
     let dir = tempfile::tempdir().unwrap();
     let journal = open(dir.path()).unwrap();
     journal.lock().file = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
@@ -308,7 +314,7 @@ fn a_full_disk_is_an_error_that_says_so() {
 
 #[cfg(unix)]
 #[test]
-fn nobody_else_may_read_it() {
+fn the_folder_and_its_files_are_private() {
     use std::os::unix::fs::PermissionsExt;
     let dir = tempfile::tempdir().unwrap();
     let dir = dir.path().join(".state/default");
@@ -322,7 +328,7 @@ fn nobody_else_may_read_it() {
 /// A step whose creation breaks its journal, and which may or may not detect this.
 struct Breaks {
     journal: Arc<Journal>,
-    keeps: bool,
+    saves_ticket: bool,
 }
 
 impl crate::Step for Breaks {
@@ -340,26 +346,27 @@ impl crate::Step for Breaks {
     async fn apply(&self, cx: &crate::Context, _: &()) -> Result<(), StepError> {
         let read_only = fs::File::open(&self.journal.path).unwrap();
         self.journal.lock().file = read_only;
-        if self.keeps { cx.keep(&1) } else { Ok(()) }
+        if self.saves_ticket { cx.save_ticket(&1) } else { Ok(()) }
     }
-    async fn undo(&self, _: &crate::Context, _: ()) -> Result<Undone, StepError> {
-        Ok(Undone::Deleted)
+    async fn undo(&self, _: &crate::Context, _: ()) -> Result<UndoOutcome, StepError> {
+        Ok(UndoOutcome::Deleted)
     }
 }
 
 #[tokio::test]
 async fn a_run_ends_when_its_journal_cannot_be_written() {
-    for keeps in [false, true] {
+    for saves_ticket in [false, true] {
         let dir = tempfile::tempdir().unwrap();
         let journal = Arc::new(open(dir.path()).unwrap());
         let mut graph = crate::Graph::new();
-        graph.add("disk", Breaks { journal: journal.clone(), keeps }, ());
-        let (events, mut heard) = tokio::sync::mpsc::unbounded_channel();
-        let run = crate::Run { journal, pace: crate::Pace::REAL, stop: crate::Stop::new(), events };
+        graph.add("disk", Breaks { journal: journal.clone(), saves_ticket }, ());
+        let (events, mut receiver) = tokio::sync::mpsc::unbounded_channel();
+        let run =
+            crate::Run { journal, time_scale: crate::TimeScale::REAL, stop: crate::Stop::new(), events };
         let error = crate::up(&graph, &run).await.unwrap_err();
         assert_eq!(error.path, dir.path().join(JOURNAL));
-        while let Ok(event) = heard.try_recv() {
-            use crate::What::{Closed, Failed, Finished};
+        while let Ok(event) = receiver.try_recv() {
+            use crate::EventKind::{Closed, Failed, Finished};
             assert!(
                 !matches!(event.what, Finished { .. } | Failed { .. } | Closed { .. }),
                 "told, but not on disk"

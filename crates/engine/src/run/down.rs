@@ -1,22 +1,23 @@
 //! The teardown: deletes only owned resources, each after everything that depends on it.
 
 use super::{
-    Turn, Walk, bounded,
-    fate::{Fate, Fates, Resolved},
+    Turn, Walk,
     report::{LeftBehind, Report, Span},
+    teardown_state::{Resolved, TeardownState, TeardownStates},
+    with_deadline,
 };
 use crate::{
     context::Context,
-    error::{Kind, Residue, StepError},
-    event::What,
+    error::{Kind, Leftover, StepError},
+    event::EventKind,
     graph::Graph,
     handle::Outputs,
-    journal::{Entry, JournalError, Memory},
-    node::{Boxed, Made, Node},
+    journal::{Entry, JournalError, JournalState},
+    node::{Boxed, Node, NodeOutput},
     run_context::Run,
     schedule::Schedule,
-    step_types::{Act, Undone},
-    stop::Level,
+    step_types::{StepAction, UndoOutcome},
+    stop::StopLevel,
 };
 use std::sync::Arc;
 use tokio::time::Instant;
@@ -32,7 +33,7 @@ use tokio::time::Instant;
 pub async fn down(graph: &Graph, run: &Run) -> Result<Report, JournalError> {
     let mut down = Down::begin(graph, run);
     loop {
-        down.start_what_may()?;
+        down.start_ready()?;
         let Some(turn) = down.walk.next().await else { return down.close() };
         down.end(turn)?;
         down.resolve()?;
@@ -40,22 +41,29 @@ pub async fn down(graph: &Graph, run: &Run) -> Result<Report, JournalError> {
 }
 
 struct Down<'a> {
-    walk: Walk<'a, Undone>,
-    known: Arc<Known>,
-    fates: Fates,
+    walk: Walk<'a, UndoOutcome>,
+    known: Arc<DeletionContext>,
+    teardown_states: TeardownStates,
 }
 
 impl<'a> Down<'a> {
     fn begin(graph: &'a Graph, run: &'a Run) -> Self {
-        let memory = run.journal.memory();
-        let ours = graph.nodes.iter().map(|node| memory.past(node.id()).is_some_and(|past| past.ours));
-        let fates = Fates::new(wholes(graph), ours);
+        let journal_state = run.journal.journal_state();
+        let owned = graph
+            .nodes
+            .iter()
+            .map(|node| journal_state.step_state(node.id()).is_some_and(|step_state| step_state.owned));
+        let teardown_states = TeardownStates::new(containers(graph), owned);
         let walk = Walk::begin(graph, run, Schedule::backward(graph.sources.clone()), graph.steps());
         let (nodes, parents) = (graph.nodes.clone(), graph.parents.clone());
-        Self { walk, known: Arc::new(Known { nodes, parents, memory, run: run.clone() }), fates }
+        Self {
+            walk,
+            known: Arc::new(DeletionContext { nodes, parents, journal_state, run: run.clone() }),
+            teardown_states,
+        }
     }
 
-    fn start_what_may(&mut self) -> Result<(), JournalError> {
+    fn start_ready(&mut self) -> Result<(), JournalError> {
         loop {
             let ready = self.walk.take_ready();
             if ready.is_empty() {
@@ -63,11 +71,13 @@ impl<'a> Down<'a> {
             }
             for index in ready {
                 match self.walk.graph.kept.get(&index) {
-                    _ if self.fates.of(index) == Fate::NotOurs => self.walk.schedule.finish(index),
+                    _ if self.teardown_states.of(index) == TeardownState::NotOwned => {
+                        self.walk.schedule.finish(index)
+                    }
                     Some(why) => {
                         self.walk.schedule.finish(index);
-                        self.fates.set(index, Fate::Kept);
-                        self.record(index, Undone::Kept { why: why.clone() })?;
+                        self.teardown_states.set(index, TeardownState::Kept);
+                        self.record(index, UndoOutcome::Kept { why: why.clone() })?;
                     }
                     None => self.start(index),
                 }
@@ -79,33 +89,36 @@ impl<'a> Down<'a> {
         let known = self.known.clone();
         self.walk.running.spawn(async move {
             let node = &*known.nodes[index];
-            let cx = Context::new(node.id(), Act::Undo, &known.run);
+            let cx = Context::new(node.id(), StepAction::Undo, &known.run);
             let began = Instant::now();
             cx.begin_acting();
-            let result = bounded(node, &cx, known.take_away(index, &cx)).await;
-            Turn { index, result, span: Span::After(cx.acted()), elapsed: began.elapsed() }
+            let result = with_deadline(node, &cx, known.delete(index, &cx)).await;
+            Turn { index, result, span: Span::After(cx.cloud_duration()), elapsed: began.elapsed() }
         });
     }
 
-    fn end(&mut self, turn: Turn<Undone>) -> Result<(), JournalError> {
+    fn end(&mut self, turn: Turn<UndoOutcome>) -> Result<(), JournalError> {
         let Turn { index, result, span, elapsed } = turn;
         self.walk.spans[index] = span;
         match result {
-            Ok(Undone::Underway) => {
-                self.walk.put_off = true;
-                self.fates.set(index, Fate::Going);
-                self.tell(index, Undone::Underway);
+            Ok(UndoOutcome::InProgress) => {
+                self.walk.deferred = true;
+                self.teardown_states.set(index, TeardownState::Deleting);
+                self.emit(index, UndoOutcome::InProgress);
                 for waiting in self.walk.schedule.fail(index) {
-                    self.put_off(waiting);
+                    self.defer(waiting);
                 }
             }
             Ok(undone) => {
                 self.walk.schedule.finish(index);
                 match undone {
-                    Undone::GoesWithParent => self.fates.set(index, Fate::Held),
+                    UndoOutcome::DeletedWithParent => {
+                        self.teardown_states.set(index, TeardownState::AwaitsParent)
+                    }
                     undone => {
-                        let fate = if undone.is_gone() { Fate::Gone } else { Fate::Kept };
-                        self.fates.set(index, fate);
+                        let teardown_state =
+                            if undone.is_deleted() { TeardownState::Deleted } else { TeardownState::Kept };
+                        self.teardown_states.set(index, teardown_state);
                         self.record(index, undone)?;
                     }
                 }
@@ -113,15 +126,15 @@ impl<'a> Down<'a> {
             Err(mut error) => {
                 let interrupted = error.kind == Kind::Interrupted;
                 // A refusal leaves nothing new, but the resource to delete still exists.
-                if error.residue == Residue::Nothing {
-                    error.residue = Residue::Something;
+                if error.leftover == Leftover::Nothing {
+                    error.leftover = Leftover::Something;
                 }
                 let blocked = self.walk.failed(index, error, elapsed)?;
                 if !interrupted {
-                    self.fates.set(index, Fate::Lost { by: index });
+                    self.teardown_states.set(index, TeardownState::Failed { by: index });
                 }
                 for blocked in blocked {
-                    self.lose(blocked, index);
+                    self.mark_failed(blocked, index);
                 }
             }
         }
@@ -130,44 +143,44 @@ impl<'a> Down<'a> {
 
     /// Records what was deleted with its parent, or stays with it, as far as it is decided now.
     fn resolve(&mut self) -> Result<(), JournalError> {
-        for resolved in self.fates.resolve() {
+        for resolved in self.teardown_states.resolve() {
             match resolved {
-                Resolved::Went { step } => self.record(step, Undone::GoesWithParent)?,
-                Resolved::Stays { step, with } => {
+                Resolved::Deleted { step } => self.record(step, UndoOutcome::DeletedWithParent)?,
+                Resolved::Kept { step, with } => {
                     let why = format!("it is part of {}, which is kept", self.walk.graph.nodes[with].title());
-                    self.record(step, Undone::Kept { why })?;
+                    self.record(step, UndoOutcome::Kept { why })?;
                 }
-                Resolved::Lost { step, by } => self.walk.blocked(step, by),
+                Resolved::Failed { step, by } => self.walk.blocked(step, by),
             }
         }
         Ok(())
     }
 
-    fn record(&mut self, index: usize, undone: Undone) -> Result<(), JournalError> {
+    fn record(&mut self, index: usize, undone: UndoOutcome) -> Result<(), JournalError> {
         let step = self.walk.graph.nodes[index].id().to_owned();
         self.walk.run.journal.append(Entry::Undone { step, undone: undone.clone() })?;
-        self.tell(index, undone);
+        self.emit(index, undone);
         Ok(())
     }
 
-    fn tell(&mut self, index: usize, undone: Undone) {
+    fn emit(&mut self, index: usize, undone: UndoOutcome) {
         let node = &self.walk.graph.nodes[index];
         let (step, title) = (node.id(), node.title());
-        self.walk.run.tell(What::Undone { step, title, undone: undone.clone() });
+        self.walk.run.emit(EventKind::Undone { step, title, undone: undone.clone() });
         self.walk.report.undone.push((step.to_owned(), undone));
     }
 
     /// Dependencies of a resource whose deletion is in progress wait for a later run.
-    fn put_off(&mut self, index: usize) {
-        if self.fates.of(index) != Fate::NotOurs {
+    fn defer(&mut self, index: usize) {
+        if self.teardown_states.of(index) != TeardownState::NotOwned {
             self.walk.report.waiting.push(self.walk.graph.nodes[index].id().to_owned());
         }
     }
 
-    fn lose(&mut self, index: usize, by: usize) {
+    fn mark_failed(&mut self, index: usize, by: usize) {
         // A foreign resource would not be touched anyway, so there is nothing to report.
-        if self.fates.of(index) != Fate::NotOurs {
-            self.fates.set(index, Fate::Lost { by });
+        if self.teardown_states.of(index) != TeardownState::NotOwned {
+            self.teardown_states.set(index, TeardownState::Failed { by });
             self.walk.blocked(index, by);
         }
     }
@@ -177,17 +190,19 @@ impl<'a> Down<'a> {
     /// it.
     fn forget_found(&mut self) -> Result<(), JournalError> {
         let graph = self.walk.graph;
-        let wholes = wholes(graph);
-        let mut gone: Vec<bool> =
-            (0..graph.nodes.len()).map(|index| self.fates.of(index) == Fate::Gone).collect();
+        let containers = containers(graph);
+        let mut deleted: Vec<bool> = (0..graph.nodes.len())
+            .map(|index| self.teardown_states.of(index) == TeardownState::Deleted)
+            .collect();
         for (index, node) in graph.nodes.iter().enumerate() {
-            let past = self.known.memory.past(node.id());
-            let output =
-                past.and_then(|past| past.output.as_ref()).filter(|_| self.fates.of(index) == Fate::NotOurs);
-            let goes = output.is_some_and(|output| !node.outlives_parent(output));
-            if goes && wholes[index].iter().any(|&whole| gone[whole]) {
-                gone[index] = true;
-                let entry = Entry::Undone { step: node.id().into(), undone: Undone::GoesWithParent };
+            let step_state = self.known.journal_state.step_state(node.id());
+            let output = step_state
+                .and_then(|step_state| step_state.output.as_ref())
+                .filter(|_| self.teardown_states.of(index) == TeardownState::NotOwned);
+            let is_deleted = output.is_some_and(|output| !node.outlives_parent(output));
+            if is_deleted && containers[index].iter().any(|&container| deleted[container]) {
+                deleted[index] = true;
+                let entry = Entry::Undone { step: node.id().into(), undone: UndoOutcome::DeletedWithParent };
                 self.walk.run.journal.append(entry)?;
             }
         }
@@ -196,93 +211,105 @@ impl<'a> Down<'a> {
 
     fn close(mut self) -> Result<Report, JournalError> {
         self.forget_found()?;
-        self.walk.report.left_behind = self.known.memory.left_behind(self.walk.graph);
-        for index in self.fates.held() {
-            if self.walk.put_off {
-                self.put_off(index);
+        self.walk.report.left_behind = self.known.journal_state.left_behind(self.walk.graph);
+        for index in self.teardown_states.awaiting_parent() {
+            if self.walk.deferred {
+                self.defer(index);
                 continue;
             }
-            self.walk.run.tell(What::Interrupted { step: self.walk.graph.nodes[index].id() });
+            self.walk.run.emit(EventKind::Interrupted { step: self.walk.graph.nodes[index].id() });
         }
         self.walk.close()
     }
 }
 
 /// Returns, for each step, the steps whose resources may contain its own.
-fn wholes(graph: &Graph) -> Vec<Vec<usize>> {
-    let wholes = |(node, parents): (&Arc<dyn Node>, &Vec<usize>)| match node.part_of() {
+fn containers(graph: &Graph) -> Vec<Vec<usize>> {
+    let containers = |(node, parents): (&Arc<dyn Node>, &Vec<usize>)| match node.parent() {
         None => parents.clone(),
-        Some(whole) => parents.iter().copied().filter(|&parent| graph.nodes[parent].id() == whole).collect(),
+        Some(container) => {
+            parents.iter().copied().filter(|&parent| graph.nodes[parent].id() == container).collect()
+        }
     };
-    graph.nodes.iter().zip(&graph.parents).map(wholes).collect()
+    graph.nodes.iter().zip(&graph.parents).map(containers).collect()
 }
 
 /// The data that the deletion of a step's resource needs.
-struct Known {
+struct DeletionContext {
     nodes: Vec<Arc<dyn Node>>,
     parents: Vec<Vec<usize>>,
-    memory: Memory,
+    journal_state: JournalState,
     run: Run,
 }
 
-impl Known {
+impl DeletionContext {
     /// Deletes the resource of the last output, and what a later attempt may have created in addition: it may
     /// have another id. A resource that was only found is never touched.
-    async fn take_away(&self, index: usize, cx: &Context) -> Result<Undone, StepError> {
+    async fn delete(&self, index: usize, cx: &Context) -> Result<UndoOutcome, StepError> {
         let node = &self.nodes[index];
-        let past = self.memory.past(node.id()).expect("only what is ours is taken away");
-        let Some(made) = past.output_of_ours().and_then(|value| node.decode(value)) else {
+        let step_state = self.journal_state.step_state(node.id()).expect("only what is ours is taken away");
+        let Some(node_output) = step_state.owned_output().and_then(|value| node.decode(value)) else {
             return match self.find(index, cx).await? {
-                None => Ok(Undone::AlreadyGone),
-                Some(made) => self.undo(index, cx, made).await,
+                None => Ok(UndoOutcome::AlreadyDeleted),
+                Some(node_output) => self.undo(index, cx, node_output).await,
             };
         };
-        let undone = self.undo(index, cx, made).await?;
-        let alone = matches!(undone, Undone::Deleted | Undone::AlreadyGone);
-        if !(alone && past.output_in_doubt()) {
+        let undone = self.undo(index, cx, node_output).await?;
+        let is_deleted_itself = matches!(undone, UndoOutcome::Deleted | UndoOutcome::AlreadyDeleted);
+        if !(is_deleted_itself && step_state.output_may_be_stale()) {
             return Ok(undone);
         }
         match self.find(index, cx).await? {
             None => Ok(undone),
             Some(newer) => match self.undo(index, cx, newer).await? {
-                Undone::AlreadyGone => Ok(undone),
+                UndoOutcome::AlreadyDeleted => Ok(undone),
                 newer => Ok(newer),
             },
         }
     }
 
-    async fn undo(&self, index: usize, cx: &Context, made: Made) -> Result<Undone, StepError> {
+    async fn undo(
+        &self,
+        index: usize,
+        cx: &Context,
+        node_output: NodeOutput,
+    ) -> Result<UndoOutcome, StepError> {
         let node = &self.nodes[index];
-        if cx.stop.level() >= Level::Gently {
+        if cx.stop.level() >= StopLevel::Graceful {
             return Err(StepError::new(Kind::Interrupted, format!("start to delete {}", node.title())));
         }
         cx.note("deleting it");
-        node.undo(cx, made).await
+        node.undo(cx, node_output).await
     }
 
     /// Searches for a step's resource, with inputs that are recorded or found in turn; `None` if nothing of
     /// it exists.
-    async fn find(&self, index: usize, cx: &Context) -> Result<Option<Made>, StepError> {
+    async fn find(&self, index: usize, cx: &Context) -> Result<Option<NodeOutput>, StepError> {
         let node = &self.nodes[index];
         let mut outputs = Outputs(vec![None; self.nodes.len()]);
         for &parent in &self.parents[index] {
-            let Some(made) = self.learn(parent, cx).await? else {
+            let Some(node_output) = self.resolve_output(parent, cx).await? else {
                 return Err(self.unknown_parent(index, parent));
             };
-            outputs.0[parent] = Some(made.produced);
+            outputs.0[parent] = Some(node_output.produced);
         }
-        let cx = cx.finding(node.id());
-        cx.tell(What::Looking { step: node.id() });
+        let cx = cx.for_search(node.id());
+        cx.emit(EventKind::Checking { step: node.id() });
         node.recover(&cx, &outputs).await
     }
 
     /// Returns the output of a step as an input of another one: recorded, or found by a search.
-    fn learn<'a>(&'a self, index: usize, cx: &'a Context) -> Boxed<'a, Result<Option<Made>, StepError>> {
+    fn resolve_output<'a>(
+        &'a self,
+        index: usize,
+        cx: &'a Context,
+    ) -> Boxed<'a, Result<Option<NodeOutput>, StepError>> {
         Box::pin(async move {
             let node = &self.nodes[index];
-            let remembered = self.memory.past(node.id()).and_then(|past| past.output_to_stand_on());
-            match remembered.and_then(|value| node.decode(value)) {
-                Some(made) => Ok(Some(made)),
+            let recorded =
+                self.journal_state.step_state(node.id()).and_then(|step_state| step_state.usable_output());
+            match recorded.and_then(|value| node.decode(value)) {
+                Some(node_output) => Ok(Some(node_output)),
                 None => self.find(index, cx).await,
             }
         })
@@ -296,16 +323,16 @@ impl Known {
     }
 }
 
-impl Memory {
+impl JournalState {
     /// Returns the owned resources that no step of this graph can delete.
     fn left_behind(&self, graph: &Graph) -> Vec<LeftBehind> {
         let known = |step: &str| graph.nodes.iter().any(|node| node.id() == step);
-        let left = self.0.iter().filter(|(step, past)| past.ours && !known(step));
-        let tell = |(step, past): (&String, &crate::Past)| LeftBehind {
+        let left = self.0.iter().filter(|(step, step_state)| step_state.owned && !known(step));
+        let emit = |(step, step_state): (&String, &crate::StepState)| LeftBehind {
             step: step.clone(),
-            output: past.output.clone(),
-            named: past.named.clone(),
+            output: step_state.output.clone(),
+            planned_name: step_state.planned_name.clone(),
         };
-        left.map(tell).collect()
+        left.map(emit).collect()
     }
 }

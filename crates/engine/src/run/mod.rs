@@ -3,12 +3,12 @@
 //! One loop owns the schedule and records the ends of steps in the journal. The steps run in tasks of their
 //! own and send their results back. A plan only runs checks.
 
-mod ahead;
 mod discover;
 mod down;
-mod fate;
 mod plan;
 mod report;
+mod speculative;
+mod teardown_state;
 mod up;
 
 pub use discover::{Discovery, discover};
@@ -20,14 +20,14 @@ pub use up::up;
 use crate::{
     context::Context,
     error::{Kind, StepError},
-    event::What,
+    event::EventKind,
     graph::Graph,
     journal::{Entry, JournalError},
     node::Node,
     run_context::Run,
     schedule::Schedule,
     step_types::{Outcome, StepInfo},
-    stop::Level,
+    stop::StopLevel,
 };
 use futures::FutureExt;
 use report::{Span, critical_path};
@@ -58,29 +58,29 @@ struct Walk<'a, T> {
     report: Report,
     began: Instant,
     /// True if the remaining steps are deliberately left to a later run.
-    put_off: bool,
+    deferred: bool,
 }
 
 impl<'a, T: Send + 'static> Walk<'a, T> {
     /// Starts a walk over these steps of the graph; `steps` are those that displays show.
     fn begin(graph: &'a Graph, run: &'a Run, schedule: Schedule, steps: Vec<StepInfo>) -> Self {
         let environment = run.journal.environment().environment.clone();
-        run.tell(What::Opened { environment, steps });
+        run.emit(EventKind::Opened { environment, steps });
         let spans = vec![Span::None; graph.nodes.len()];
         let (running, report, began) = (JoinSet::new(), Report::new(), Instant::now());
-        Self { graph, run, schedule, running, spans, report, began, put_off: false }
+        Self { graph, run, schedule, running, spans, report, began, deferred: false }
     }
 
     /// Returns the steps whose turn it is; none after a stop request.
     fn take_ready(&mut self) -> Vec<usize> {
-        if self.run.stop.level() >= Level::Gently { Vec::new() } else { self.schedule.take_ready() }
+        if self.run.stop.level() >= StopLevel::Graceful { Vec::new() } else { self.schedule.take_ready() }
     }
 
     /// Waits for the next step to end; `None` if none is running, or an immediate stop cut all of them off.
     async fn next(&mut self) -> Option<Turn<T>> {
         tokio::select! {
             biased;
-            () = self.run.stop.asked(Level::Now) => {
+            () = self.run.stop.requested(StopLevel::Now) => {
                 // This cuts every step off at its await point; a write in progress still completes.
                 self.running.shutdown().await;
                 for index in self.schedule.running() {
@@ -98,7 +98,7 @@ impl<'a, T: Send + 'static> Walk<'a, T> {
 
     fn interrupted(&mut self, index: usize) {
         self.schedule.stop(index);
-        self.run.tell(What::Interrupted { step: self.graph.nodes[index].id() });
+        self.run.emit(EventKind::Interrupted { step: self.graph.nodes[index].id() });
     }
 
     /// Records a failed step, and returns the steps that this blocks.
@@ -114,7 +114,7 @@ impl<'a, T: Send + 'static> Walk<'a, T> {
         }
         let step = self.graph.nodes[index].id();
         let entry = Entry::Failed { step: step.into(), error: error.clone() };
-        self.run.record(entry, What::Failed { step, error: error.clone(), elapsed })?;
+        self.run.record(entry, EventKind::Failed { step, error: error.clone(), elapsed })?;
         self.report.failed(step, error);
         Ok(self.schedule.fail(index))
     }
@@ -122,21 +122,21 @@ impl<'a, T: Send + 'static> Walk<'a, T> {
     fn blocked(&mut self, index: usize, by: usize) {
         let (step, by) = (self.graph.nodes[index].id(), self.graph.nodes[by].id().to_owned());
         self.report.blocked += 1;
-        self.run.tell(What::Blocked { step, by });
+        self.run.emit(EventKind::Blocked { step, by });
     }
 
     /// Records the end of the run.
     fn close(mut self) -> Result<Report, JournalError> {
-        let stopped = self.run.stop.level() >= Level::Gently;
-        let as_meant = self.put_off && self.report.failed == 0 && !stopped;
-        let outcome = if self.schedule.complete() || as_meant {
+        let stopped = self.run.stop.level() >= StopLevel::Graceful;
+        let completed_as_planned = self.deferred && self.report.failed == 0 && !stopped;
+        let outcome = if self.schedule.complete() || completed_as_planned {
             Outcome::Ready
         } else if self.report.failed == 0 || stopped {
             Outcome::Interrupted
         } else {
             Outcome::Failed
         };
-        self.run.record(Entry::Closed { outcome }, What::Closed { outcome })?;
+        self.run.record(Entry::Closed { outcome }, EventKind::Closed { outcome })?;
         self.report.outcome = outcome;
         self.report.elapsed = self.began.elapsed();
         self.report.critical_path = critical_path(self.schedule.needs(), self.schedule.order(), &self.spans);
@@ -146,34 +146,34 @@ impl<'a, T: Send + 'static> Walk<'a, T> {
 
 /// Bounds one step's turn by its deadline, emits heartbeats, and converts a panic of the step into its
 /// failure.
-async fn bounded<T>(
+async fn with_deadline<T>(
     node: &dyn Node,
     cx: &Context,
-    act: impl Future<Output = Result<T, StepError>>,
+    action: impl Future<Output = Result<T, StepError>>,
 ) -> Result<T, StepError> {
     let deadline = node.deadline();
-    let end = Instant::now() + cx.pace().bound(deadline);
-    let mut act = pin!(AssertUnwindSafe(act).catch_unwind());
+    let end = Instant::now() + cx.time_scale().deadline(deadline);
+    let mut action = pin!(AssertUnwindSafe(action).catch_unwind());
     loop {
         tokio::select! {
             biased;
-            ended = &mut act => return match ended {
+            ended = &mut action => return match ended {
                 Ok(result) => result,
                 Err(panic) => Err(StepError::new(Kind::Bug, format!("complete {}", node.title()))
-                    .cause(format!("the step panicked: {}", words_of(panic.as_ref())))),
+                    .cause(format!("the step panicked: {}", panic_message(panic.as_ref())))),
             },
-            () = sleep_until(end) => return Err(cx.past_deadline(&node.title(), deadline)),
-            () = sleep_until(cx.spoke() + SILENCE) => {
+            () = sleep_until(end) => return Err(cx.deadline_exceeded(&node.title(), deadline)),
+            () = sleep_until(cx.last_event() + SILENCE) => {
                 // The step may have emitted an event during this sleep: a wait emits its own.
-                if cx.spoke().elapsed() >= SILENCE {
-                    cx.still_at_it(node.usual());
+                if cx.last_event().elapsed() >= SILENCE {
+                    cx.idle_heartbeat(node.typical_duration());
                 }
             }
         }
     }
 }
 
-fn words_of(panic: &(dyn Any + Send)) -> &str {
+fn panic_message(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("without a message")
 }

@@ -4,19 +4,19 @@
 //! is checked with the recorded value, so that one drift does not hide another.
 
 use super::{
-    bounded,
     report::{Span, critical_path},
+    with_deadline,
 };
 use crate::{
     context::Context,
     error::StepError,
     graph::Graph,
     handle::Outputs,
-    node::{Made, Node},
-    run_context::Looking,
+    node::{Node, NodeOutput},
+    run_context::PlanContext,
     schedule::Schedule,
     step_types::{Change, Check},
-    stop::Level,
+    stop::StopLevel,
 };
 use serde_json::Value;
 use std::{sync::Arc, time::Duration};
@@ -56,7 +56,7 @@ pub struct Planned {
     /// The preceding steps that have changes themselves.
     pub after: Vec<&'static str>,
     /// True if landfall created it, now or in an earlier run.
-    pub ours: bool,
+    pub owned: bool,
 }
 
 /// The planned action of a step.
@@ -98,7 +98,7 @@ impl Planned {
             error: None,
             notes: Vec::new(),
             after,
-            ours: owned,
+            owned,
         }
     }
 }
@@ -114,17 +114,17 @@ impl Plan {
 ///
 /// Checks run concurrently: with a complete record they take one round trip. Every wait ends after its first
 /// poll. If the plan is stopped, the unchecked steps appear in the plan as [`Action::Wait`].
-pub async fn plan(graph: &Graph, looking: &Looking) -> Plan {
-    let mut walk = Walk::begin(graph, looking);
+pub async fn plan(graph: &Graph, plan_context: &PlanContext) -> Plan {
+    let mut walk = Walk::begin(graph, plan_context);
     loop {
-        walk.start_what_may();
+        walk.start_ready();
         let next = tokio::select! {
             biased;
-            () = looking.stop.asked(Level::Gently) => None,
+            () = plan_context.stop.requested(StopLevel::Graceful) => None,
             next = walk.running.join_next() => next,
         };
         match next {
-            Some(Ok((index, told))) => walk.settle(index, told),
+            Some(Ok((index, result))) => walk.record_result(index, result),
             // A step's own panic is caught around the step, so this one is the engine's.
             Some(Err(error)) => std::panic::resume_unwind(error.into_panic()),
             None => return walk.close(),
@@ -133,71 +133,73 @@ pub async fn plan(graph: &Graph, looking: &Looking) -> Plan {
 }
 
 /// The result of a check.
-struct Told {
-    verdict: Result<Check<Made>, StepError>,
-    on_its_way: Option<String>,
+struct CheckResult {
+    verdict: Result<Check<NodeOutput>, StepError>,
+    in_progress: Option<String>,
     notes: Vec<String>,
     /// The output of an existing, drifted resource, if it can be named.
-    named: Option<Made>,
+    identified: Option<NodeOutput>,
 }
 
 /// The state that later steps depend on.
 #[derive(Clone)]
-enum Ground {
+enum Upstream {
     /// Its turn has not come.
-    Ahead,
+    Pending,
     /// The resource exists, with this output.
-    There(Made),
+    Present(NodeOutput),
     /// The resource exists and will be changed, or is in progress; with the known output.
-    Moving(Option<Made>),
+    Changing(Option<NodeOutput>),
     /// The resource will be created.
     Missing,
     /// The step would be refused, or not run because of this step.
-    Barred { by: usize },
+    Blocked { by: usize },
 }
 
 struct Walk<'a> {
     graph: &'a Graph,
-    looking: &'a Looking,
+    plan_context: &'a PlanContext,
     began: Instant,
     schedule: Schedule,
-    remembered: Vec<Option<Made>>,
-    ahead: Vec<Option<JoinHandle<Told>>>,
-    running: JoinSet<(usize, Told)>,
-    ground: Vec<Ground>,
+    recorded: Vec<Option<NodeOutput>>,
+    speculative: Vec<Option<JoinHandle<CheckResult>>>,
+    running: JoinSet<(usize, CheckResult)>,
+    upstream: Vec<Upstream>,
     planned: Vec<Option<Planned>>,
 }
 
 impl<'a> Walk<'a> {
-    fn begin(graph: &'a Graph, looking: &'a Looking) -> Self {
+    fn begin(graph: &'a Graph, plan_context: &'a PlanContext) -> Self {
         let decoded = |node: &Arc<dyn Node>| {
-            let past = looking.memory.past(node.id())?;
-            node.decode(past.output.as_ref()?)
+            let step_state = plan_context.journal_state.step_state(node.id())?;
+            node.decode(step_state.output.as_ref()?)
         };
-        let remembered: Vec<Option<Made>> = graph.nodes.iter().map(decoded).collect();
-        let outputs =
-            Outputs(remembered.iter().map(|made| made.as_ref().map(|m| m.produced.clone())).collect());
-        let ahead = (0..graph.nodes.len()).map(|index| {
+        let recorded: Vec<Option<NodeOutput>> = graph.nodes.iter().map(decoded).collect();
+        let outputs = Outputs(
+            recorded.iter().map(|node_output| node_output.as_ref().map(|m| m.produced.clone())).collect(),
+        );
+        let speculative = (0..graph.nodes.len()).map(|index| {
             let parents = &graph.parents[index];
             // A step without input values runs at once, or waits only for an ordering edge.
-            let known = !parents.is_empty() && parents.iter().all(|&parent| remembered[parent].is_some());
-            (known && !graph.is_disabled(index))
-                .then(|| tokio::spawn(look(graph.nodes[index].clone(), looking.clone(), outputs.clone())))
+            let known = !parents.is_empty() && parents.iter().all(|&parent| recorded[parent].is_some());
+            (known && !graph.is_disabled(index)).then(|| {
+                tokio::spawn(check(graph.nodes[index].clone(), plan_context.clone(), outputs.clone()))
+            })
         });
         Self {
             graph,
-            looking,
+            plan_context,
             began: Instant::now(),
             schedule: Schedule::forward(graph.sources.clone()),
-            ahead: ahead.collect(),
-            remembered,
+            speculative: speculative.collect(),
+            recorded,
             running: JoinSet::new(),
-            ground: vec![Ground::Ahead; graph.nodes.len()],
+            upstream: vec![Upstream::Pending; graph.nodes.len()],
             planned: vec![None; graph.nodes.len()],
         }
     }
 
-    fn start_what_may(&mut self) {
+    fn start_ready(&mut self) {
         loop {
             let ready = self.schedule.take_ready();
             if ready.is_empty() {
@@ -216,34 +218,34 @@ impl<'a> Walk<'a> {
             return self.schedule.finish(index);
         }
         let sources = &self.graph.sources[index];
-        let barred = sources.iter().find_map(|&source| match self.ground[source] {
-            Ground::Barred { by } => Some(by),
+        let blocked_by = sources.iter().find_map(|&source| match self.upstream[source] {
+            Upstream::Blocked { by } => Some(by),
             _ => None,
         });
-        if let Some(by) = barred {
+        if let Some(by) = blocked_by {
             let action = Action::Blocked { by: self.graph.nodes[by].id() };
-            return self.decide(index, action, None, Ground::Barred { by });
+            return self.record_plan(index, action, None, Upstream::Blocked { by });
         }
         let mut outputs = Outputs(vec![None; self.graph.nodes.len()]);
-        let mut as_remembered = true;
+        let mut as_recorded = true;
         for &parent in &self.graph.parents[index] {
-            let made = match &self.ground[parent] {
-                Ground::There(made) | Ground::Moving(Some(made)) => made,
-                Ground::Missing => return self.decide(index, Action::Create, None, Ground::Missing),
-                _ => return self.decide(index, Action::Wait, None, Ground::Moving(None)),
+            let node_output = match &self.upstream[parent] {
+                Upstream::Present(node_output) | Upstream::Changing(Some(node_output)) => node_output,
+                Upstream::Missing => return self.record_plan(index, Action::Create, None, Upstream::Missing),
+                _ => return self.record_plan(index, Action::Wait, None, Upstream::Changing(None)),
             };
-            as_remembered &= value(self.remembered[parent].as_ref()) == Some(&made.value);
-            outputs.0[parent] = Some(made.produced.clone());
+            as_recorded &= value(self.recorded[parent].as_ref()) == Some(&node_output.value);
+            outputs.0[parent] = Some(node_output.produced.clone());
         }
-        let (node, looking) = (self.graph.nodes[index].clone(), self.looking.clone());
-        let ahead = self.ahead[index].take().filter(|_| as_remembered);
+        let (node, plan_context) = (self.graph.nodes[index].clone(), self.plan_context.clone());
+        let speculative = self.speculative[index].take().filter(|_| as_recorded);
         self.running.spawn(async move {
-            match ahead {
-                Some(ahead) => match ahead.await {
-                    Ok(told) => (index, told),
+            match speculative {
+                Some(speculative) => match speculative.await {
+                    Ok(result) => (index, result),
                     Err(error) => std::panic::resume_unwind(error.into_panic()),
                 },
-                None => (index, look(node, looking, outputs).await),
+                None => (index, check(node, plan_context, outputs).await),
             }
         });
     }
@@ -251,41 +253,43 @@ impl<'a> Walk<'a> {
     /// Lists a disabled step if an earlier run created its resource.
     fn skip(&mut self, index: usize) {
         let node = &self.graph.nodes[index];
-        if self.looking.memory.past(node.id()).is_some_and(|past| past.ours) {
+        if self.plan_context.journal_state.step_state(node.id()).is_some_and(|step_state| step_state.owned) {
             self.planned[index] = Some(Planned::new(&**node, Action::Disabled, None, Vec::new(), true));
         }
     }
 
     /// Records the result of a check.
-    fn settle(&mut self, index: usize, told: Told) {
+    fn record_result(&mut self, index: usize, result: CheckResult) {
         let waits = self.graph.sources[index].iter().any(|&source| !self.is_done(source));
-        let known = told.named.or_else(|| self.remembered[index].clone());
-        let (action, changes, why, error, ground) = match (told.verdict, told.on_its_way) {
-            (Ok(Check::Ready(made)), _) => (Action::Ok, Vec::new(), None, None, Ground::There(made)),
-            (Ok(Check::Missing), _) => (Action::Create, Vec::new(), None, None, Ground::Missing),
-            (Ok(Check::Differs { changes }), _) => {
-                (Action::Change, changes, None, None, Ground::Moving(known))
+        let known = result.identified.or_else(|| self.recorded[index].clone());
+        let (action, changes, why, error, upstream) = match (result.verdict, result.in_progress) {
+            (Ok(Check::InSync(node_output)), _) => {
+                (Action::Ok, Vec::new(), None, None, Upstream::Present(node_output))
             }
-            (Ok(Check::Broken { why }), _) => {
-                (Action::Change, Vec::new(), Some(why), None, Ground::Moving(known))
+            (Ok(Check::Missing), _) => (Action::Create, Vec::new(), None, None, Upstream::Missing),
+            (Ok(Check::Drifted { changes }), _) => {
+                (Action::Change, changes, None, None, Upstream::Changing(known))
             }
-            (Ok(Check::Underway), why) => (Action::Wait, Vec::new(), why, None, Ground::Moving(known)),
-            (Err(_), Some(state)) => (Action::Wait, Vec::new(), Some(state), None, Ground::Moving(known)),
-            (Ok(Check::Foreign { why }), _) => {
-                (Action::Refuse, Vec::new(), Some(why), None, Ground::Barred { by: index })
+            (Ok(Check::Failed { why }), _) => {
+                (Action::Change, Vec::new(), Some(why), None, Upstream::Changing(known))
+            }
+            (Ok(Check::InProgress), why) => (Action::Wait, Vec::new(), why, None, Upstream::Changing(known)),
+            (Err(_), Some(state)) => (Action::Wait, Vec::new(), Some(state), None, Upstream::Changing(known)),
+            (Ok(Check::NotOwned { why }), _) => {
+                (Action::Refuse, Vec::new(), Some(why), None, Upstream::Blocked { by: index })
             }
             (Ok(Check::Refused { error }), _) => {
-                (Action::Refuse, Vec::new(), None, Some(error), Ground::Barred { by: index })
+                (Action::Refuse, Vec::new(), None, Some(error), Upstream::Blocked { by: index })
             }
             // Its dependencies are not done: the check may be refused for that reason alone.
-            (Err(_), None) if waits => (Action::Wait, Vec::new(), None, None, Ground::Moving(known)),
+            (Err(_), None) if waits => (Action::Wait, Vec::new(), None, None, Upstream::Changing(known)),
             (Err(error), None) => {
-                (Action::Refuse, Vec::new(), None, Some(error), Ground::Barred { by: index })
+                (Action::Refuse, Vec::new(), None, Some(error), Upstream::Blocked { by: index })
             }
         };
-        self.decide(index, action, why, ground);
+        self.record_plan(index, action, why, upstream);
         if let Some(planned) = &mut self.planned[index] {
-            (planned.changes, planned.error, planned.notes) = (changes, error, told.notes);
+            (planned.changes, planned.error, planned.notes) = (changes, error, result.notes);
         }
     }
 
@@ -294,7 +298,7 @@ impl<'a> Walk<'a> {
             || self.planned[index].as_ref().is_some_and(|planned| planned.action == Action::Ok)
     }
 
-    fn decide(&mut self, index: usize, action: Action, why: Option<String>, ground: Ground) {
+    fn record_plan(&mut self, index: usize, action: Action, why: Option<String>, upstream: Upstream) {
         let node = &self.graph.nodes[index];
         let open = |&&source: &&usize| !self.is_done(source);
         let after = match action {
@@ -304,25 +308,26 @@ impl<'a> Walk<'a> {
                 open.map(|&source| self.graph.nodes[source].id()).collect()
             }
         };
-        let owned = self.looking.memory.past(node.id()).is_some_and(|past| past.ours);
+        let owned =
+            self.plan_context.journal_state.step_state(node.id()).is_some_and(|step_state| step_state.owned);
         self.planned[index] = Some(Planned::new(&**node, action, why, after, owned));
-        self.ground[index] = ground;
+        self.upstream[index] = upstream;
         self.schedule.finish(index);
     }
 
     fn close(mut self) -> Plan {
-        for look in self.ahead.iter().flatten() {
-            look.abort();
+        for check in self.speculative.iter().flatten() {
+            check.abort();
         }
         for index in 0..self.graph.nodes.len() {
             if self.graph.is_disabled(index) {
                 self.skip(index);
             } else if self.planned[index].is_none() {
-                self.decide(index, Action::Wait, Some("not checked".into()), Ground::Moving(None));
+                self.record_plan(index, Action::Wait, Some("not checked".into()), Upstream::Changing(None));
             }
         }
         let span = |(node, step): (&Arc<dyn Node>, &Option<Planned>)| match step.as_ref().map(|s| s.action) {
-            Some(Action::Create | Action::Change | Action::Wait) => Span::After(node.usual()),
+            Some(Action::Create | Action::Change | Action::Wait) => Span::After(node.typical_duration()),
             _ => Span::None,
         };
         let spans: Vec<Span> = self.graph.nodes.iter().zip(&self.planned).map(span).collect();
@@ -332,20 +337,23 @@ impl<'a> Walk<'a> {
     }
 }
 
-fn value(made: Option<&Made>) -> Option<&Value> {
-    made.map(|made| &made.value)
+fn value(node_output: Option<&NodeOutput>) -> Option<&Value> {
+    node_output.map(|node_output| &node_output.value)
 }
 
 /// Checks one step, and names the existing resource if it has drifted.
-async fn look(node: Arc<dyn Node>, looking: Looking, outputs: Outputs) -> Told {
-    let cx = Context::looking(node.id(), &looking);
-    let verdict = bounded(&*node, &cx, node.check(&cx, &outputs)).await;
-    let (on_its_way, notes) = cx.take_told();
-    let stands = matches!(verdict, Ok(Check::Differs { .. } | Check::Broken { .. }));
-    let remembered = looking.memory.past(node.id()).is_some_and(|past| past.output.is_some());
-    let named = match stands && !remembered {
+async fn check(node: Arc<dyn Node>, plan_context: PlanContext, outputs: Outputs) -> CheckResult {
+    let cx = Context::read_only(node.id(), &plan_context);
+    let verdict = with_deadline(&*node, &cx, node.check(&cx, &outputs)).await;
+    let (in_progress, notes) = cx.take_notes();
+    let exists = matches!(verdict, Ok(Check::Drifted { .. } | Check::Failed { .. }));
+    let recorded = plan_context
+        .journal_state
+        .step_state(node.id())
+        .is_some_and(|step_state| step_state.output.is_some());
+    let identified = match exists && !recorded {
         true => node.recover(&cx, &outputs).await.ok().flatten(),
         false => None,
     };
-    Told { verdict, on_its_way, notes, named }
+    CheckResult { verdict, in_progress, notes, identified }
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     error::StepError,
-    step_types::{How, Outcome, Undone},
+    step_types::{How, Outcome, UndoOutcome},
 };
 use serde_json::Value;
 use std::time::Duration;
@@ -23,8 +23,8 @@ pub struct Report {
     /// The number of steps that did not run because of a failure.
     pub blocked: u32,
     /// The undo results of owned resources, in chronological order.
-    pub undone: Vec<(String, Undone)>,
-    /// The owned resources that wait for a deletion in progress; see [`Undone::Underway`].
+    pub undone: Vec<(String, UndoOutcome)>,
+    /// The owned resources that wait for a deletion in progress; see [`UndoOutcome::InProgress`].
     pub waiting: Vec<String>,
     /// The owned resources without a step in this graph, so that this program cannot delete them. Only a
     /// teardown lists them; they stay in the journal.
@@ -45,7 +45,7 @@ pub struct LeftBehind {
     /// The output of that step; `None` if the run died before it.
     pub output: Option<Value>,
     /// The names with which it began, if the run died before a newer output.
-    pub named: Option<Value>,
+    pub planned_name: Option<Value>,
 }
 
 impl Report {
@@ -127,14 +127,14 @@ mod tests {
     }
 
     #[test]
-    fn the_longest_path_counts_and_what_runs_beside_it_does_not() {
+    fn only_the_longest_path_counts() {
         let diamond = [vec![], vec![0], vec![0], vec![1, 2]];
         assert_eq!(longest(&diamond, &[after(1), after(280), after(14), after(2)]), 283);
         assert_eq!(longest(&diamond, &[after(1), after(9), Span::None, Span::None]), 10);
     }
 
     #[test]
-    fn looks_that_ran_ahead_together_count_once() {
+    fn concurrent_speculative_checks_count_once() {
         let chain = [vec![], vec![0], vec![1]];
         assert_eq!(longest(&chain, &[after(1), from_start(3), from_start(2)]), 3);
         assert_eq!(longest(&chain, &[after(1), from_start(3), after(2)]), 5);

@@ -2,22 +2,22 @@
 
 use super::{
     Turn, Walk,
-    ahead::{LookAhead, LooksAhead},
-    bounded,
     report::{Report, Span},
+    speculative::{SpeculativeCheck, SpeculativeChecks},
+    with_deadline,
 };
 use crate::{
     context::Context,
-    error::{Kind, Residue, StepError},
-    event::What,
+    error::{Kind, Leftover, StepError},
+    event::EventKind,
     graph::Graph,
     handle::Outputs,
     journal::{Entry, JournalError},
-    node::{Made, Node},
+    node::{Node, NodeOutput},
     run_context::Run,
     schedule::Schedule,
-    step_types::{Act, Check, How},
-    stop::Level,
+    step_types::{Check, How, StepAction},
+    stop::StopLevel,
 };
 use serde_json::Value;
 use tokio::time::Instant;
@@ -33,15 +33,15 @@ use tokio::time::Instant;
 pub async fn up(graph: &Graph, run: &Run) -> Result<Report, JournalError> {
     let mut up = Up::begin(graph, run);
     loop {
-        up.start_what_may();
+        up.start_ready();
         let Some(turn) = up.walk.next().await else { return up.walk.close() };
         up.end(turn)?;
     }
 }
 
 struct Up<'a> {
-    walk: Walk<'a, (How, Made)>,
-    ahead: LooksAhead,
+    walk: Walk<'a, (How, NodeOutput)>,
+    speculative: SpeculativeChecks,
     outputs: Outputs,
     /// The result of each step, and its output as JSON.
     ended: Vec<Option<(How, Value)>>,
@@ -50,24 +50,24 @@ struct Up<'a> {
 impl<'a> Up<'a> {
     fn begin(graph: &'a Graph, run: &'a Run) -> Self {
         let walk = Walk::begin(graph, run, Schedule::forward(graph.sources.clone()), graph.enabled_steps());
-        let ahead = LooksAhead::begin(graph, run, &run.journal.memory());
+        let speculative = SpeculativeChecks::begin(graph, run, &run.journal.journal_state());
         let steps = graph.nodes.len();
-        Self { walk, ahead, outputs: Outputs(vec![None; steps]), ended: vec![None; steps] }
+        Self { walk, speculative, outputs: Outputs(vec![None; steps]), ended: vec![None; steps] }
     }
 
-    fn start_what_may(&mut self) {
+    fn start_ready(&mut self) {
         let (graph, run) = (self.walk.graph, self.walk.run);
         for index in self.take_enabled() {
             let node = graph.nodes[index].clone();
-            let ahead = self.ahead.take(index, &graph.sources[index], &self.ended);
-            let cx = Context::new(node.id(), Act::Make, run);
-            let (outputs, again) = (self.outputs.clone(), graph.again);
+            let speculative = self.speculative.take(index, &graph.sources[index], &self.ended);
+            let cx = Context::new(node.id(), StepAction::Apply, run);
+            let (outputs, always_apply) = (self.outputs.clone(), graph.always_apply);
             self.walk.running.spawn(async move {
                 let began = Instant::now();
                 let mut span = None;
-                let ensured = ensure(&*node, &cx, &outputs, ahead, again, &mut span);
-                let result = bounded(&*node, &cx, ensured).await;
-                let span = span.unwrap_or_else(|| Span::After(cx.acted()));
+                let ensured = ensure(&*node, &cx, &outputs, speculative, always_apply, &mut span);
+                let result = with_deadline(&*node, &cx, ensured).await;
+                let span = span.unwrap_or_else(|| Span::After(cx.cloud_duration()));
                 Turn { index, result, span, elapsed: began.elapsed() }
             });
         }
@@ -90,18 +90,18 @@ impl<'a> Up<'a> {
         }
     }
 
-    fn end(&mut self, turn: Turn<(How, Made)>) -> Result<(), JournalError> {
+    fn end(&mut self, turn: Turn<(How, NodeOutput)>) -> Result<(), JournalError> {
         let Turn { index, result, span, elapsed } = turn;
         self.walk.spans[index] = span;
         match result {
-            Ok((how, made)) => {
+            Ok((how, node_output)) => {
                 let step = self.walk.graph.nodes[index].id();
-                let entry = Entry::Finished { step: step.into(), how, output: made.value.clone() };
-                self.walk.run.record(entry, What::Finished { step, how, elapsed })?;
+                let entry = Entry::Finished { step: step.into(), how, output: node_output.value.clone() };
+                self.walk.run.record(entry, EventKind::Finished { step, how, elapsed })?;
                 self.walk.report.count(how);
                 self.walk.schedule.finish(index);
-                self.outputs.0[index] = Some(made.produced);
-                self.ended[index] = Some((how, made.value));
+                self.outputs.0[index] = Some(node_output.produced);
+                self.ended[index] = Some((how, node_output.value));
             }
             Err(error) => {
                 for blocked in self.walk.failed(index, error, elapsed)? {
@@ -119,60 +119,60 @@ async fn ensure(
     node: &dyn Node,
     cx: &Context,
     outputs: &Outputs,
-    ahead: Option<LookAhead>,
-    again: bool,
+    speculative: Option<SpeculativeCheck>,
+    always_apply: bool,
     span: &mut Option<Span>,
-) -> Result<(How, Made), StepError> {
-    cx.tell(What::Looking { step: node.id() });
-    // The creation started in an earlier run and never ended: whoever completes it has created the resource.
-    let past = cx.past();
-    let unfinished = past.ours && past.output.is_none();
+) -> Result<(How, NodeOutput), StepError> {
+    cx.emit(EventKind::Checking { step: node.id() });
+    // The creation started in an earlier run and never ended: the run that completes it has created the resource.
+    let step_state = cx.step_state();
+    let unfinished = step_state.owned && step_state.output.is_none();
     let how = |otherwise| if unfinished { How::Created } else { otherwise };
-    if let Some(ahead) = ahead
-        && let Some((made, took)) = ahead.ready().await
+    if let Some(speculative) = speculative
+        && let Some((node_output, elapsed)) = speculative.ready().await
     {
-        *span = Some(Span::FromStart(took));
-        return Ok((how(How::Found), made));
+        *span = Some(Span::FromStart(elapsed));
+        return Ok((how(How::Found), node_output));
     }
     cx.begin_acting();
-    let looked = node.check(cx, outputs).await.map_err(|error| unless_claimed(cx, error))?;
-    let (making, how) = match looked {
-        Check::Ready(made) if !again => return Ok((how(How::Found), made)),
-        Check::Ready(_) => {
+    let checked = node.check(cx, outputs).await.map_err(|error| with_claimed_leftover(cx, error))?;
+    let (creating, how) = match checked {
+        Check::InSync(node_output) if !always_apply => return Ok((how(How::Found), node_output)),
+        Check::InSync(_) => {
             cx.note("it exists, and is recreated");
             (false, how(How::Changed))
         }
         Check::Missing => (true, How::Created),
-        Check::Differs { changes } => {
+        Check::Drifted { changes } => {
             let changes: Vec<String> = changes.iter().map(ToString::to_string).collect();
             cx.note(format!("to update: {}", changes.join(", ")));
             (false, how(How::Changed))
         }
-        Check::Underway => (false, how(How::Found)),
-        Check::Broken { why } => {
+        Check::InProgress => (false, how(How::Found)),
+        Check::Failed { why } => {
             cx.note(format!("to repair: {why}"));
             (false, how(How::Changed))
         }
-        Check::Foreign { why } => return Err(unless_claimed(cx, foreign(node, why))),
-        Check::Refused { error } => return Err(unless_claimed(cx, error)),
+        Check::NotOwned { why } => return Err(with_claimed_leftover(cx, foreign(node, why))),
+        Check::Refused { error } => return Err(with_claimed_leftover(cx, error)),
     };
-    if cx.stop.level() >= Level::Gently {
+    if cx.stop.level() >= StopLevel::Graceful {
         return Err(
-            StepError::new(Kind::Interrupted, format!("start {}", node.title())).residue(Residue::Nothing)
+            StepError::new(Kind::Interrupted, format!("start {}", node.title())).leftover(Leftover::Nothing)
         );
     }
-    node.may_make().map_err(|error| unless_claimed(cx, error))?;
-    cx.start(node.title(), making, node.named())?;
-    let made = node.apply(cx, outputs).await.map_err(|error| cx.with_what_is_left(error))?;
-    Ok((how, made))
+    node.may_apply().map_err(|error| with_claimed_leftover(cx, error))?;
+    cx.start(node.title(), creating, node.planned_name())?;
+    let node_output = node.apply(cx, outputs).await.map_err(|error| cx.with_leftover(error))?;
+    Ok((how, node_output))
 }
 
 /// A turn that ended before any change left nothing, but an earlier attempt may have.
-fn unless_claimed(cx: &Context, error: StepError) -> StepError {
-    let past = cx.past();
-    let unfinished = past.ours && (past.output.is_none() || past.output_in_doubt());
-    match unfinished && error.residue == Residue::Nothing {
-        true => error.residue(Residue::Unknown),
+fn with_claimed_leftover(cx: &Context, error: StepError) -> StepError {
+    let step_state = cx.step_state();
+    let unfinished = step_state.owned && (step_state.output.is_none() || step_state.output_may_be_stale());
+    match unfinished && error.leftover == Leftover::Nothing {
+        true => error.leftover(Leftover::Unknown),
         false => error,
     }
 }
@@ -181,5 +181,5 @@ fn foreign(node: &dyn Node, why: String) -> StepError {
     StepError::new(Kind::Foreign, format!("use {}", node.title()))
         .cause(why)
         .hint("choose another name, or delete the foreign resource yourself")
-        .residue(Residue::Nothing)
+        .leftover(Leftover::Nothing)
 }

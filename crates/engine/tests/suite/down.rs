@@ -1,217 +1,237 @@
 //! Teardown: owned resources only, in reverse order, and after a crash or a failure.
 
-use crate::world::{Desk, Making, Standing, Thing, Unmaking, World, on, root, steps};
-use landfall_engine::{Entry, Graph, Outcome, State, Undone, What};
+use crate::cloud::{Cloud, Creating, Deleting, ResourceState, Runner, TestStep, on, root, steps};
+use landfall_engine::{Entry, EventKind, Graph, Outcome, StepStatus, UndoOutcome};
 
-fn undone(report: &landfall_engine::Report) -> Vec<(&str, Undone)> {
+fn undone(report: &landfall_engine::Report) -> Vec<(&str, UndoOutcome)> {
     report.undone.iter().map(|(step, undone)| (step.as_str(), undone.clone())).collect()
 }
 
 /// A valley with a lake and a mill in it, and a boat on the lake.
-fn valley(world: &World, lake: Unmaking) -> Graph {
+fn valley(cloud: &Cloud, lake: Deleting) -> Graph {
     let mut graph = Graph::new();
-    let hill = root(&mut graph, world, "hill");
-    let lake = graph.add("lake", Thing::<String>::new(world, "lake").unmaking(lake), hill);
-    on(&mut graph, world, "boat", lake);
-    on(&mut graph, world, "mill", hill);
+    let hill = root(&mut graph, cloud, "hill");
+    let lake = graph.add("lake", TestStep::<String>::new(cloud, "lake").deleting(lake), hill);
+    on(&mut graph, cloud, "boat", lake);
+    on(&mut graph, cloud, "mill", hill);
     graph
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_ours_goes_in_reverse_and_what_was_there_stays() {
-    let (desk, world) = (Desk::new(), World::default());
-    let graph = valley(&world, Unmaking::Deletes);
-    world.put("mill");
-    desk.up(&graph).await;
-    let told = desk.down(&graph).await;
-    assert_eq!(told.report.outcome, Outcome::Ready);
-    let gone = ["boat", "lake", "hill"].map(|step| (step, Undone::Deleted));
-    assert_eq!(undone(&told.report), gone);
-    assert_eq!(world.get("mill"), Some(Standing::Ready("mill".into())));
-    assert_eq!(desk.memory().past("lake").unwrap().state, State::Never);
-    assert!(desk.down(&graph).await.report.undone.is_empty(), "a second time there is nothing to do");
+async fn owned_resources_are_deleted_in_reverse_and_found_ones_stay() {
+    let (runner, cloud) = (Runner::new(), Cloud::default());
+    let graph = valley(&cloud, Deleting::Deletes);
+    cloud.put("mill");
+    runner.up(&graph).await;
+    let result = runner.down(&graph).await;
+    assert_eq!(result.report.outcome, Outcome::Ready);
+    let deleted = ["boat", "lake", "hill"].map(|step| (step, UndoOutcome::Deleted));
+    assert_eq!(undone(&result.report), deleted);
+    assert_eq!(cloud.get("mill"), Some(ResourceState::InSync("mill".into())));
+    assert_eq!(runner.journal_state().step_state("lake").unwrap().state, StepStatus::NotStarted);
+    assert!(runner.down(&graph).await.report.undone.is_empty(), "a second time there is nothing to do");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_failure_leaves_alone_what_the_thing_stands_on() {
-    let (desk, world) = (Desk::new(), World::default());
-    let graph = valley(&world, Unmaking::Fails);
-    desk.up(&graph).await;
-    let told = desk.down(&graph).await;
-    let report = &told.report;
+async fn a_failed_deletion_keeps_the_dependencies() {
+    let (runner, cloud) = (Runner::new(), Cloud::default());
+    let graph = valley(&cloud, Deleting::Fails);
+    runner.up(&graph).await;
+    let result = runner.down(&graph).await;
+    let report = &result.report;
     assert_eq!((report.outcome, report.failed, report.blocked), (Outcome::Failed, 1, 1));
     assert_eq!(report.errors[0].0, "lake");
-    let blocked = |what: &What| match what {
-        What::Blocked { step, by } if by == "lake" => Some(*step),
+    let blocked = |what: &EventKind| match what {
+        EventKind::Blocked { step, by } if by == "lake" => Some(*step),
         _ => None,
     };
-    assert_eq!(steps(&told.events, blocked), ["hill"]);
-    let memory = desk.memory();
-    assert!(memory.past("hill").unwrap().ours && memory.past("lake").unwrap().ours);
-    assert!(!memory.past("mill").unwrap().ours && !memory.past("boat").unwrap().ours);
+    assert_eq!(steps(&result.events, blocked), ["hill"]);
+    let journal_state = runner.journal_state();
+    assert!(
+        journal_state.step_state("hill").unwrap().owned && journal_state.step_state("lake").unwrap().owned
+    );
+    assert!(
+        !journal_state.step_state("mill").unwrap().owned && !journal_state.step_state("boat").unwrap().owned
+    );
 
     // The obstacle is gone: the same command continues.
-    let report = desk.down(&valley(&world, Unmaking::Deletes)).await.report;
-    assert_eq!(undone(&report), ["lake", "hill"].map(|step| (step, Undone::Deleted)));
-    assert!(world.is_empty());
+    let report = runner.down(&valley(&cloud, Deleting::Deletes)).await.report;
+    assert_eq!(undone(&report), ["lake", "hill"].map(|step| (step, UndoOutcome::Deleted)));
+    assert!(cloud.is_empty());
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_part_of_one_thing_goes_with_it_whatever_becomes_of_the_others_it_took_from() {
-    let (desk, world) = (Desk::new(), World::default());
+async fn a_resource_with_one_parent_is_deleted_with_it_whatever_its_other_inputs_do() {
+    let (runner, cloud) = (Runner::new(), Cloud::default());
     let mut graph = Graph::new();
-    let lake = root(&mut graph, &world, "lake");
-    let wood = graph.add("wood", Thing::<()>::new(&world, "wood").unmaking(Unmaking::Keeps), ());
-    graph.add("boat", Thing::<(String, String)>::new(&world, "boat").part_of("lake"), (lake, wood));
+    let lake = root(&mut graph, &cloud, "lake");
+    let wood = graph.add("wood", TestStep::<()>::new(&cloud, "wood").deleting(Deleting::Keeps), ());
+    graph.add("boat", TestStep::<(String, String)>::new(&cloud, "boat").parent("lake"), (lake, wood));
     graph.add(
         "raft",
-        Thing::<(String, String)>::new(&world, "raft").unmaking(Unmaking::WithParent),
+        TestStep::<(String, String)>::new(&cloud, "raft").deleting(Deleting::WithParent),
         (lake, wood),
     );
-    desk.up(&graph).await;
-    let report = desk.down(&graph).await.report;
-    let became =
+    runner.up(&graph).await;
+    let report = runner.down(&graph).await.report;
+    let outcome_of =
         |step: &str| undone(&report).into_iter().find(|(one, _)| *one == step).map(|(_, undone)| undone);
-    assert_eq!(became("boat"), Some(Undone::GoesWithParent));
-    assert!(matches!(became("raft"), Some(Undone::Kept { .. })), "{:?}", report.undone);
+    assert_eq!(outcome_of("boat"), Some(UndoOutcome::DeletedWithParent));
+    assert!(matches!(outcome_of("raft"), Some(UndoOutcome::Kept { .. })), "{:?}", report.undone);
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_kept_stays_ours_and_hinders_nothing() {
-    let (desk, world) = (Desk::new(), World::default());
-    let graph = valley(&world, Unmaking::Keeps);
-    desk.up(&graph).await;
-    let report = desk.down(&graph).await.report;
+async fn a_kept_resource_stays_owned_and_blocks_nothing() {
+    let (runner, cloud) = (Runner::new(), Cloud::default());
+    let graph = valley(&cloud, Deleting::Keeps);
+    runner.up(&graph).await;
+    let report = runner.down(&graph).await.report;
     assert_eq!(report.outcome, Outcome::Ready);
     assert_eq!(report.undone.len(), 4);
-    assert!(report.undone.contains(&("lake".into(), Undone::Kept { why: "somebody uses it".into() })));
-    let memory = desk.memory();
-    assert!(memory.past("lake").unwrap().ours && !memory.past("hill").unwrap().ours);
+    assert!(report.undone.contains(&("lake".into(), UndoOutcome::Kept { why: "somebody uses it".into() })));
+    let journal_state = runner.journal_state();
+    assert!(
+        journal_state.step_state("lake").unwrap().owned && !journal_state.step_state("hill").unwrap().owned
+    );
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_goes_with_its_parent_is_forgotten_only_when_the_parent_is_gone() {
-    let (desk, world) = (Desk::new(), World::default());
-    let graph = |hill: Unmaking| {
+async fn a_contained_resource_is_forgotten_only_after_its_parent_is_deleted() {
+    let (runner, cloud) = (Runner::new(), Cloud::default());
+    let graph = |hill: Deleting| {
         let mut graph = Graph::new();
-        let hill = graph.add("hill", Thing::<()>::new(&world, "hill").unmaking(hill), ());
-        graph.add("lake", Thing::<String>::new(&world, "lake").unmaking(Unmaking::WithParent), hill);
+        let hill = graph.add("hill", TestStep::<()>::new(&cloud, "hill").deleting(hill), ());
+        graph.add("lake", TestStep::<String>::new(&cloud, "lake").deleting(Deleting::WithParent), hill);
         graph
     };
-    desk.up(&graph(Unmaking::Deletes)).await;
+    runner.up(&graph(Deleting::Deletes)).await;
 
-    let report = desk.down(&graph(Unmaking::Fails)).await.report;
+    let report = runner.down(&graph(Deleting::Fails)).await.report;
     assert_eq!((report.failed, report.blocked, report.undone.len()), (1, 1, 0));
-    assert!(desk.memory().past("lake").unwrap().ours, "it still stands there, and is no stranger's");
+    assert!(
+        runner.journal_state().step_state("lake").unwrap().owned,
+        "it still stands there, and is no stranger's"
+    );
 
-    let report = desk.down(&graph(Unmaking::Keeps)).await.report;
+    let report = runner.down(&graph(Deleting::Keeps)).await.report;
     let why = || "it is part of the hill, which is kept".to_owned();
-    assert!(report.undone.contains(&("lake".into(), Undone::Kept { why: why() })));
+    assert!(report.undone.contains(&("lake".into(), UndoOutcome::Kept { why: why() })));
 
-    let report = desk.down(&graph(Unmaking::Deletes)).await.report;
-    assert_eq!(undone(&report), [("hill", Undone::Deleted), ("lake", Undone::GoesWithParent)]);
+    let report = runner.down(&graph(Deleting::Deletes)).await.report;
+    assert_eq!(undone(&report), [("hill", UndoOutcome::Deleted), ("lake", UndoOutcome::DeletedWithParent)]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_being_made_when_the_process_died_is_found_and_taken_away() {
-    let (desk, world, mut graph) = (Desk::new(), World::default(), Graph::new());
-    let hill = root(&mut graph, &world, "hill");
-    let slow = Thing::<String>::new(&world, "lake").making(Making::SlowUnanswered);
+async fn a_creation_interrupted_by_a_crash_is_found_and_deleted() {
+    let (runner, cloud, mut graph) = (Runner::new(), Cloud::default(), Graph::new());
+    let hill = root(&mut graph, &cloud, "hill");
+    let slow = TestStep::<String>::new(&cloud, "lake").creating(Creating::SlowNoResponse);
     graph.add("lake", slow, hill);
-    desk.up_killed_at(&graph, &world, "make lake with \"hill\"").await;
-    let looks = world.count("look lake");
+    runner.up_killed_at(&graph, &cloud, "make lake with \"hill\"").await;
+    let checks = cloud.count("look lake");
 
-    let (run, mut heard) = desk.run();
+    let (run, mut receiver) = runner.run();
     let ready_when_waited_for = async {
-        let waiting = |what: &What| matches!(what, What::Note { step: "lake", progress: Some(_), .. });
-        while !waiting(&heard.recv().await.unwrap().what) {}
-        world.put("lake");
+        let waiting =
+            |what: &EventKind| matches!(what, EventKind::Note { step: "lake", progress: Some(_), .. });
+        while !waiting(&receiver.recv().await.unwrap().what) {}
+        cloud.put("lake");
     };
     let (report, ()) = tokio::join!(landfall_engine::down(&graph, &run), ready_when_waited_for);
-    assert_eq!(undone(&report.unwrap()), ["lake", "hill"].map(|step| (step, Undone::Deleted)));
-    assert!(world.is_empty() && world.count("look lake") > looks + 1);
+    assert_eq!(undone(&report.unwrap()), ["lake", "hill"].map(|step| (step, UndoOutcome::Deleted)));
+    assert!(cloud.is_empty() && cloud.count("look lake") > checks + 1);
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_never_made_after_all_is_already_gone() {
-    let (desk, world, mut graph) = (Desk::new(), World::default(), Graph::new());
-    graph.add("lake", Thing::<()>::new(&world, "lake").making(Making::Unanswered), ());
-    desk.up_killed_at(&graph, &world, "make lake with ()").await;
-    world.remove("lake");
-    let report = desk.down(&graph).await.report;
-    assert_eq!(undone(&report), [("lake", Undone::AlreadyGone)]);
-    assert!(!desk.memory().past("lake").unwrap().ours);
+async fn a_resource_that_was_never_created_counts_as_deleted() {
+    let (runner, cloud, mut graph) = (Runner::new(), Cloud::default(), Graph::new());
+    graph.add("lake", TestStep::<()>::new(&cloud, "lake").creating(Creating::NoResponse), ());
+    runner.up_killed_at(&graph, &cloud, "make lake with ()").await;
+    cloud.remove("lake");
+    let report = runner.down(&graph).await.report;
+    assert_eq!(undone(&report), [("lake", UndoOutcome::AlreadyDeleted)]);
+    assert!(!runner.journal_state().step_state("lake").unwrap().owned);
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_there_but_cannot_be_named_stays_ours_and_is_told() {
-    let (desk, world, mut graph) = (Desk::new(), World::default(), Graph::new());
-    graph.add("lake", Thing::<()>::new(&world, "lake").making(Making::Unanswered), ());
-    desk.up_killed_at(&graph, &world, "make lake with ()").await;
-    world.set("lake", Standing::Broken);
-    let report = desk.down(&graph).await.report;
+async fn an_unidentifiable_resource_stays_owned_and_is_reported() {
+    let (runner, cloud, mut graph) = (Runner::new(), Cloud::default(), Graph::new());
+    graph.add("lake", TestStep::<()>::new(&cloud, "lake").creating(Creating::NoResponse), ());
+    runner.up_killed_at(&graph, &cloud, "make lake with ()").await;
+    cloud.set("lake", ResourceState::Failed);
+    let report = runner.down(&graph).await.report;
     assert_eq!((report.outcome, report.failed), (Outcome::Failed, 1));
     assert!(report.errors[0].1.causes[0].ends_with("it leaks"));
-    assert!(desk.memory().past("lake").unwrap().ours);
+    assert!(runner.journal_state().step_state("lake").unwrap().owned);
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_ticket_of_a_deletion_is_not_taken_for_that_of_a_making() {
-    let (desk, world, mut graph) = (Desk::new(), World::default(), Graph::new());
-    graph.add("lake", Thing::<()>::new(&world, "lake").unmaking(Unmaking::Slow), ());
-    desk.up(&graph).await;
-    desk.down_killed_at(&graph, &world, "delete lake").await;
-    assert!(desk.memory().past("lake").unwrap().ticket_undoes);
-    world.remove("lake");
-    assert_eq!(desk.up(&graph).await.report.created, 1);
-    assert_eq!(world.count("make lake with ()"), 2);
-    assert_eq!(world.count("attach to deletion of lake"), 0);
+async fn the_ticket_of_a_deletion_is_not_used_for_a_creation() {
+    let (runner, cloud, mut graph) = (Runner::new(), Cloud::default(), Graph::new());
+    graph.add("lake", TestStep::<()>::new(&cloud, "lake").deleting(Deleting::Slow), ());
+    runner.up(&graph).await;
+    runner.down_killed_at(&graph, &cloud, "delete lake").await;
+    assert!(runner.journal_state().step_state("lake").unwrap().ticket_undoes);
+    cloud.remove("lake");
+    assert_eq!(runner.up(&graph).await.report.created, 1);
+    assert_eq!(cloud.count("make lake with ()"), 2);
+    assert_eq!(cloud.count("attach to deletion of lake"), 0);
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_only_begun_is_seen_to_its_end_by_the_next_run_and_what_it_stands_on_waits() {
-    let (desk, world) = (Desk::new(), World::default());
-    desk.up(&valley(&world, Unmaking::Deletes)).await;
-    let report = desk.down(&valley(&world, Unmaking::Begins)).await.report;
+async fn a_deletion_in_progress_is_completed_by_the_next_run_and_its_dependencies_wait() {
+    let (runner, cloud) = (Runner::new(), Cloud::default());
+    runner.up(&valley(&cloud, Deleting::Deletes)).await;
+    let report = runner.down(&valley(&cloud, Deleting::Begins)).await.report;
     assert_eq!((report.outcome, report.failed, report.blocked), (Outcome::Ready, 0, 0));
-    assert!(undone(&report).contains(&("lake", Undone::Underway)), "{:?}", report.undone);
+    assert!(undone(&report).contains(&("lake", UndoOutcome::InProgress)), "{:?}", report.undone);
     assert_eq!(report.waiting, ["hill"]);
-    let memory = desk.memory();
-    let lake = memory.past("lake").unwrap();
-    assert!(lake.ours && lake.ticket_undoes && lake.ticket.is_some() && memory.past("hill").unwrap().ours);
-    assert!(!memory.past("mill").unwrap().ours, "its neighbour is gone");
-    let report = desk.down(&valley(&world, Unmaking::Deletes)).await.report;
-    assert_eq!(undone(&report), ["lake", "hill"].map(|step| (step, Undone::Deleted)));
+    let journal_state = runner.journal_state();
+    let lake = journal_state.step_state("lake").unwrap();
+    assert!(
+        lake.owned
+            && lake.ticket_undoes
+            && lake.ticket.is_some()
+            && journal_state.step_state("hill").unwrap().owned
+    );
+    assert!(!journal_state.step_state("mill").unwrap().owned, "its neighbour is gone");
+    let report = runner.down(&valley(&cloud, Deleting::Deletes)).await.report;
+    assert_eq!(undone(&report), ["lake", "hill"].map(|step| (step, UndoOutcome::Deleted)));
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_to_be_kept_stays_ours_with_all_that_it_stands_on() {
-    let (desk, world) = (Desk::new(), World::default());
-    let mut graph = valley(&world, Unmaking::Deletes);
-    desk.up(&graph).await;
+async fn an_excluded_step_stays_owned_with_its_dependencies() {
+    let (runner, cloud) = (Runner::new(), Cloud::default());
+    let mut graph = valley(&cloud, Deleting::Deletes);
+    runner.up(&graph).await;
     assert!(!graph.keep("swamp", "asked for"));
     assert!(graph.keep("lake", "asked for"));
     assert_eq!(graph.kept().into_keys().collect::<Vec<_>>(), ["hill", "lake"]);
-    let report = desk.down(&graph).await.report;
+    let report = runner.down(&graph).await.report;
     assert_eq!(report.outcome, Outcome::Ready);
-    let kept = |why: &str| Undone::Kept { why: why.into() };
+    let kept = |why: &str| UndoOutcome::Kept { why: why.into() };
     let lake = ("lake", kept("asked for"));
     let hill = ("hill", kept("the lake depends on it and is kept"));
-    let told = undone(&report);
-    assert!(told.contains(&lake) && told.contains(&hill), "{told:?}");
-    assert!(told.contains(&("boat", Undone::Deleted)) && told.contains(&("mill", Undone::Deleted)));
-    assert!(desk.memory().past("lake").unwrap().ours && desk.memory().past("hill").unwrap().ours);
-    let report = desk.down(&valley(&world, Unmaking::Deletes)).await.report;
-    assert_eq!(undone(&report), ["lake", "hill"].map(|step| (step, Undone::Deleted)));
+    let result = undone(&report);
+    assert!(result.contains(&lake) && result.contains(&hill), "{result:?}");
+    assert!(
+        result.contains(&("boat", UndoOutcome::Deleted)) && result.contains(&("mill", UndoOutcome::Deleted))
+    );
+    assert!(
+        runner.journal_state().step_state("lake").unwrap().owned
+            && runner.journal_state().step_state("hill").unwrap().owned
+    );
+    let report = runner.down(&valley(&cloud, Deleting::Deletes)).await.report;
+    assert_eq!(undone(&report), ["lake", "hill"].map(|step| (step, UndoOutcome::Deleted)));
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_found_goes_when_it_is_adopted() {
-    let (desk, world) = (Desk::new(), World::default());
-    let graph = valley(&world, Unmaking::Deletes);
-    world.put("mill");
-    desk.up(&graph).await;
-    desk.open().append(Entry::Adopted { step: "mill".into() }).unwrap();
-    assert!(undone(&desk.down(&graph).await.report).contains(&("mill", Undone::Deleted)));
-    assert!(world.is_empty());
+async fn an_adopted_resource_is_deleted() {
+    let (runner, cloud) = (Runner::new(), Cloud::default());
+    let graph = valley(&cloud, Deleting::Deletes);
+    cloud.put("mill");
+    runner.up(&graph).await;
+    runner.open().append(Entry::Adopted { step: "mill".into() }).unwrap();
+    assert!(undone(&runner.down(&graph).await.report).contains(&("mill", UndoOutcome::Deleted)));
+    assert!(cloud.is_empty());
 }

@@ -1,15 +1,15 @@
 //! Plans: the changes that `up` would apply, without any of them.
 
-use crate::world::{Desk, Making, Standing, Thing, World, on, root};
+use crate::cloud::{Cloud, Creating, ResourceState, Runner, TestStep, on, root};
 use landfall_engine::{
-    Action, Check, Context, Graph, Kind, Look, Looking, Memory, Pace, Plan, Step, StepError, Stop, Undone,
-    Wait, plan,
+    Action, Check, Context, Graph, JournalState, Kind, Plan, PlanContext, Poll, Step, StepError, Stop,
+    TimeScale, UndoOutcome, Wait, plan,
 };
 use std::{sync::Arc, time::Duration};
 use tokio::sync::Barrier;
 
-fn looking(memory: Memory) -> Looking {
-    Looking { memory: Arc::new(memory), pace: Pace::REAL, stop: Stop::new() }
+fn plan_context(journal_state: JournalState) -> PlanContext {
+    PlanContext { journal_state: Arc::new(journal_state), time_scale: TimeScale::REAL, stop: Stop::new() }
 }
 
 fn actions(plan: &Plan) -> Vec<(&'static str, Action)> {
@@ -17,51 +17,51 @@ fn actions(plan: &Plan) -> Vec<(&'static str, Action)> {
 }
 
 /// A hill, a lake on it, a boat on the lake, and a mill beside.
-fn valley(world: &World) -> Graph {
+fn valley(cloud: &Cloud) -> Graph {
     let mut graph = Graph::new();
-    let hill = root(&mut graph, world, "hill");
-    let lake = on(&mut graph, world, "lake", hill);
-    on(&mut graph, world, "boat", lake);
-    on(&mut graph, world, "mill", hill);
+    let hill = root(&mut graph, cloud, "hill");
+    let lake = on(&mut graph, cloud, "lake", hill);
+    on(&mut graph, cloud, "boat", lake);
+    on(&mut graph, cloud, "mill", hill);
     graph
 }
 
 #[tokio::test(start_paused = true)]
-async fn below_what_is_missing_everything_is_to_be_made_without_a_look() {
-    let world = World::default();
-    let plan = plan(&valley(&world), &looking(Memory::default())).await;
+async fn dependents_of_a_missing_resource_are_planned_without_a_check() {
+    let cloud = Cloud::default();
+    let plan = plan(&valley(&cloud), &plan_context(JournalState::default())).await;
     let create = Action::Create;
     assert_eq!(actions(&plan), [("hill", create), ("lake", create), ("boat", create), ("mill", create)]);
     assert_eq!(plan.steps[2].after, ["lake"]);
-    assert_eq!(world.count("look lake"), 0);
-    assert!(world.changes().is_empty() && !plan.is_empty());
-    assert_eq!(plan.estimate, 3 * Thing::<()>::new(&world, "hill").usual());
+    assert_eq!(cloud.count("look lake"), 0);
+    assert!(cloud.changes().is_empty() && !plan.is_empty());
+    assert_eq!(plan.estimate, 3 * TestStep::<()>::new(&cloud, "hill").typical_duration());
 }
 
 #[tokio::test(start_paused = true)]
-async fn with_everything_remembered_the_looks_go_out_together_and_nothing_is_written() {
-    let (desk, world) = (Desk::new(), World::default());
-    desk.up(&valley(&world)).await;
-    let journal = std::fs::read(desk.path().join("journal.jsonl")).unwrap();
+async fn with_a_complete_record_checks_run_concurrently_and_write_nothing() {
+    let (runner, cloud) = (Runner::new(), Cloud::default());
+    runner.up(&valley(&cloud)).await;
+    let journal = std::fs::read(runner.path().join("journal.jsonl")).unwrap();
 
     let all = Arc::new(Barrier::new(2));
     let mut graph = Graph::new();
-    let hill = graph.add("hill", Thing::<()>::new(&world, "hill").meet_looking(&all), ());
-    graph.add("lake", Thing::<String>::new(&world, "lake").meet_looking(&all), hill);
-    let plan = plan(&graph, &looking(desk.memory())).await;
+    let hill = graph.add("hill", TestStep::<()>::new(&cloud, "hill").meet_in_check(&all), ());
+    graph.add("lake", TestStep::<String>::new(&cloud, "lake").meet_in_check(&all), hill);
+    let plan = plan(&graph, &plan_context(runner.journal_state())).await;
     assert!(plan.is_empty(), "{plan:?}");
     assert_eq!(plan.estimate, Duration::ZERO);
-    assert_eq!(std::fs::read(desk.path().join("journal.jsonl")).unwrap(), journal);
+    assert_eq!(std::fs::read(runner.path().join("journal.jsonl")).unwrap(), journal);
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_drift_does_not_hide_another_below_it() {
-    let (desk, world) = (Desk::new(), World::default());
-    desk.up(&valley(&world)).await;
-    world.set("hill", Standing::Differs);
-    world.set("lake", Standing::Broken);
-    world.set("mill", Standing::Making);
-    let plan = plan(&valley(&world), &looking(desk.memory())).await;
+async fn one_drift_does_not_hide_that_of_a_dependent() {
+    let (runner, cloud) = (Runner::new(), Cloud::default());
+    runner.up(&valley(&cloud)).await;
+    cloud.set("hill", ResourceState::Drifted);
+    cloud.set("lake", ResourceState::Failed);
+    cloud.set("mill", ResourceState::Creating);
+    let plan = plan(&valley(&cloud), &plan_context(runner.journal_state())).await;
     assert_eq!(
         actions(&plan),
         [("hill", Action::Change), ("lake", Action::Change), ("boat", Action::Ok), ("mill", Action::Wait)]
@@ -70,11 +70,11 @@ async fn one_drift_does_not_hide_another_below_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_refused_bars_what_stands_on_it() {
-    let (desk, world) = (Desk::new(), World::default());
-    desk.up(&valley(&world)).await;
-    world.set("lake", Standing::Foreign);
-    let plan = plan(&valley(&world), &looking(desk.memory())).await;
+async fn a_refused_step_blocks_its_dependents() {
+    let (runner, cloud) = (Runner::new(), Cloud::default());
+    runner.up(&valley(&cloud)).await;
+    cloud.set("lake", ResourceState::NotOwned);
+    let plan = plan(&valley(&cloud), &plan_context(runner.journal_state())).await;
     let blocked = Action::Blocked { by: "lake" };
     assert_eq!(
         actions(&plan),
@@ -83,13 +83,13 @@ async fn what_is_refused_bars_what_stands_on_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_another_hill_changes_is_looked_at_anew() {
-    let (desk, world) = (Desk::new(), World::default());
-    desk.up(&valley(&world)).await;
-    world.set("hill", Standing::Ready("another hill".into()));
-    let plan = plan(&valley(&world), &looking(desk.memory())).await;
+async fn a_changed_source_is_checked_again_with_its_new_value() {
+    let (runner, cloud) = (Runner::new(), Cloud::default());
+    runner.up(&valley(&cloud)).await;
+    cloud.set("hill", ResourceState::InSync("another hill".into()));
+    let plan = plan(&valley(&cloud), &plan_context(runner.journal_state())).await;
     assert!(plan.is_empty());
-    assert_eq!(world.count("look lake"), 3, "by the run, ahead with the old hill, then with the new one");
+    assert_eq!(cloud.count("look lake"), 3, "by the run, ahead with the old hill, then with the new one");
 }
 
 /// A resource whose check succeeds only after a wait.
@@ -107,23 +107,23 @@ impl Step for Mist {
     async fn check(&self, cx: &Context, (): &()) -> Result<Check<()>, StepError> {
         let wait = Wait::new("the mist to lift", Duration::from_secs(20), Duration::from_secs(40));
         cx.note("it is early");
-        cx.wait_until(wait, async || Ok(Look::<()>::not_yet("dense"))).await?;
+        cx.wait_until(wait, async || Ok(Poll::<()>::not_yet("dense"))).await?;
         Ok(Check::Missing)
     }
     async fn apply(&self, cx: &Context, (): &()) -> Result<(), StepError> {
-        cx.keep(&"a ticket")
+        cx.save_ticket(&"a ticket")
     }
-    async fn undo(&self, _: &Context, (): ()) -> Result<Undone, StepError> {
-        Ok(Undone::AlreadyGone)
+    async fn undo(&self, _: &Context, (): ()) -> Result<UndoOutcome, StepError> {
+        Ok(UndoOutcome::AlreadyDeleted)
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_wait_goes_beyond_its_first_look() {
+async fn every_wait_ends_after_its_first_poll() {
     let mut graph = Graph::new();
     graph.add("mist", Mist, ());
     let began = tokio::time::Instant::now();
-    let plan = plan(&graph, &looking(Memory::default())).await;
+    let plan = plan(&graph, &plan_context(JournalState::default())).await;
     assert_eq!(actions(&plan), [("mist", Action::Wait)]);
     assert_eq!(plan.steps[0].why.as_deref(), Some("dense"));
     assert_eq!(plan.steps[0].notes, ["it is early"]);
@@ -131,7 +131,7 @@ async fn no_wait_goes_beyond_its_first_look() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_look_that_fails_is_told_as_it_would_fail() {
+async fn a_failed_check_is_planned_as_a_refusal() {
     struct Fog;
     impl Step for Fog {
         type Input = ();
@@ -148,14 +148,14 @@ async fn a_look_that_fails_is_told_as_it_would_fail() {
         async fn apply(&self, _: &Context, (): &()) -> Result<(), StepError> {
             Ok(())
         }
-        async fn undo(&self, _: &Context, (): ()) -> Result<Undone, StepError> {
-            Ok(Undone::AlreadyGone)
+        async fn undo(&self, _: &Context, (): ()) -> Result<UndoOutcome, StepError> {
+            Ok(UndoOutcome::AlreadyDeleted)
         }
     }
-    let (mut graph, world) = (Graph::new(), World::default());
+    let (mut graph, cloud) = (Graph::new(), Cloud::default());
     let fog = graph.add("fog", Fog, ());
-    graph.add("boat", Thing::<()>::new(&world, "boat").making(Making::Panics), fog.done());
-    let plan = plan(&graph, &looking(Memory::default())).await;
+    graph.add("boat", TestStep::<()>::new(&cloud, "boat").creating(Creating::Panics), fog.done());
+    let plan = plan(&graph, &plan_context(JournalState::default())).await;
     assert_eq!(actions(&plan), [("fog", Action::Refuse), ("boat", Action::Blocked { by: "fog" })]);
     assert_eq!(plan.steps[0].error.as_ref().unwrap().kind, Kind::Refused);
 }

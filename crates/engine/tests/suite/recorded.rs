@@ -1,7 +1,9 @@
 //! Recorded events are on disk, and only one process at a time writes there, until it exits.
 
-use crate::world::{Desk, Making, Thing, World, on, root};
-use landfall_engine::{EnvironmentKey, Graph, Journal, OpenError, Outcome, State, Undone, What, down, up};
+use crate::cloud::{Cloud, Creating, Runner, TestStep, on, root};
+use landfall_engine::{
+    EnvironmentKey, EventKind, Graph, Journal, OpenError, Outcome, StepStatus, UndoOutcome, down, up,
+};
 use std::{
     env,
     io::{BufRead, BufReader},
@@ -10,17 +12,17 @@ use std::{
 };
 
 /// Checks that the content of an event is on disk when the event is received.
-fn must_be_on_disk(desk: &Desk, what: &What) {
-    let past = |step: &str| desk.memory().past(step).cloned().unwrap_or_default();
+fn assert_on_disk(runner: &Runner, what: &EventKind) {
+    let step_state = |step: &str| runner.journal_state().step_state(step).cloned().unwrap_or_default();
     match what {
-        What::Started { step, attempt, making, .. } => {
-            assert!(past(step).attempts >= *attempt && past(step).ours >= *making);
+        EventKind::Started { step, attempt, creating, .. } => {
+            assert!(step_state(step).attempts >= *attempt && step_state(step).owned >= *creating);
         }
-        What::Finished { step, .. } => assert!(past(step).output.is_some()),
-        What::Failed { step, .. } => assert_eq!(past(step).state, State::Failed),
-        What::Undone { step, undone: Undone::Deleted, .. } => assert!(!past(step).ours),
-        What::Closed { .. } => {
-            let text = std::fs::read_to_string(desk.path().join("journal.jsonl")).unwrap();
+        EventKind::Finished { step, .. } => assert!(step_state(step).output.is_some()),
+        EventKind::Failed { step, .. } => assert_eq!(step_state(step).state, StepStatus::Failed),
+        EventKind::Undone { step, undone: UndoOutcome::Deleted, .. } => assert!(!step_state(step).owned),
+        EventKind::Closed { .. } => {
+            let text = std::fs::read_to_string(runner.path().join("journal.jsonl")).unwrap();
             assert!(text.lines().last().unwrap().contains("\"closed\""));
         }
         _ => {}
@@ -28,18 +30,18 @@ fn must_be_on_disk(desk: &Desk, what: &What) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_recorded_event_goes_out_after_its_entry_is_on_disk() {
-    let (desk, world, mut graph) = (Desk::new(), World::default(), Graph::new());
-    let hill = root(&mut graph, &world, "hill");
-    let lake = on(&mut graph, &world, "lake", hill);
-    graph.add("boat", Thing::<String>::new(&world, "boat").making(Making::Panics), lake);
+async fn a_recorded_event_is_sent_after_its_entry_is_on_disk() {
+    let (runner, cloud, mut graph) = (Runner::new(), Cloud::default(), Graph::new());
+    let hill = root(&mut graph, &cloud, "hill");
+    let lake = on(&mut graph, &cloud, "lake", hill);
+    graph.add("boat", TestStep::<String>::new(&cloud, "boat").creating(Creating::Panics), lake);
     for (bring_up, outcome) in [(true, Outcome::Failed), (false, Outcome::Ready)] {
-        let (run, mut heard) = desk.run();
+        let (run, mut receiver) = runner.run();
         let listen = async {
             loop {
-                let what = heard.recv().await.unwrap().what;
-                must_be_on_disk(&desk, &what);
-                if matches!(what, What::Closed { .. }) {
+                let what = receiver.recv().await.unwrap().what;
+                assert_on_disk(&runner, &what);
+                if matches!(what, EventKind::Closed { .. }) {
                     return;
                 }
             }
@@ -71,22 +73,22 @@ fn holding_process(folder: &Path) -> Child {
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    let told = BufReader::new(child.stdout.take().unwrap());
-    let holding = told.lines().map_while(Result::ok).any(|line| line.contains("holding"));
+    let stdout = BufReader::new(child.stdout.take().unwrap());
+    let holding = stdout.lines().map_while(Result::ok).any(|line| line.contains("holding"));
     assert!(holding, "the process ended without holding the journal");
     child
 }
 
 #[test]
-fn a_second_process_is_told_who_holds_the_journal_and_gets_it_when_that_one_is_killed() {
+fn a_second_process_reports_the_holder_and_gets_the_journal_after_its_death() {
     let folder = tempfile::tempdir().unwrap();
     let mut child = holding_process(folder.path());
     let open = || Journal::open(folder.path(), "up", &key(), "0.1.0");
     let Err(error) = open() else { panic!("not refused") };
-    let words = error.to_string();
-    let OpenError::Locked { holder: Some(holder) } = error else { panic!("refused otherwise: {words}") };
+    let message = error.to_string();
+    let OpenError::Locked { holder: Some(holder) } = error else { panic!("refused otherwise: {message}") };
     assert_eq!((holder.pid, holder.command.as_str()), (child.id(), "hold"));
-    assert!(words.contains(&format!("`hold` (process {} on ", holder.pid)), "{words}");
+    assert!(message.contains(&format!("`hold` (process {} on ", holder.pid)), "{message}");
     assert!(Journal::read(folder.path()).unwrap().is_some(), "reading needs no lock");
 
     child.kill().unwrap();

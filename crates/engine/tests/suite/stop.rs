@@ -1,55 +1,55 @@
 //! The first and the second Ctrl-C.
 
-use crate::world::{Desk, Making, Thing, World, on, root, steps};
-use landfall_engine::{Graph, Outcome, State, What};
+use crate::cloud::{Cloud, Creating, Runner, TestStep, on, root, steps};
+use landfall_engine::{EventKind, Graph, Outcome, StepStatus};
 
-fn interrupted(what: &What) -> Option<&'static str> {
+fn interrupted(what: &EventKind) -> Option<&'static str> {
     match what {
-        What::Interrupted { step } => Some(*step),
+        EventKind::Interrupted { step } => Some(*step),
         _ => None,
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_first_ctrl_c_interrupts_a_wait_and_keeps_the_ticket() {
-    let (desk, world, mut graph) = (Desk::new(), World::default(), Graph::new());
-    let lake = graph.add("lake", Thing::<()>::new(&world, "lake").making(Making::Slow), ());
-    on(&mut graph, &world, "boat", lake);
+    let (runner, cloud, mut graph) = (Runner::new(), Cloud::default(), Graph::new());
+    let lake = graph.add("lake", TestStep::<()>::new(&cloud, "lake").creating(Creating::Slow), ());
+    on(&mut graph, &cloud, "boat", lake);
     let press = async {
-        world.reached("make lake with ()").await;
-        desk.stop.gently();
+        cloud.reached("make lake with ()").await;
+        runner.stop.graceful();
     };
-    let (told, ()) = tokio::join!(desk.up(&graph), press);
-    assert_eq!(told.report.outcome, Outcome::Interrupted);
-    assert_eq!((told.report.failed, told.report.blocked), (0, 0), "being asked to end is no failure");
-    assert_eq!(steps(&told.events, interrupted), ["lake"]);
-    let past = desk.memory().past("lake").unwrap().clone();
-    assert!(past.ours && past.ticket.is_some() && past.state == State::Underway);
-    assert_eq!(world.count("look boat"), 0);
+    let (result, ()) = tokio::join!(runner.up(&graph), press);
+    assert_eq!(result.report.outcome, Outcome::Interrupted);
+    assert_eq!((result.report.failed, result.report.blocked), (0, 0), "being asked to end is no failure");
+    assert_eq!(steps(&result.events, interrupted), ["lake"]);
+    let step_state = runner.journal_state().step_state("lake").unwrap().clone();
+    assert!(step_state.owned && step_state.ticket.is_some() && step_state.state == StepStatus::InProgress);
+    assert_eq!(cloud.count("look boat"), 0);
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_first_ctrl_c_starts_nothing_more() {
-    let (desk, world, mut graph) = (Desk::new(), World::default(), Graph::new());
-    root(&mut graph, &world, "lake");
-    desk.stop.gently();
-    let report = desk.up(&graph).await.report;
+async fn the_first_ctrl_c_starts_no_further_step() {
+    let (runner, cloud, mut graph) = (Runner::new(), Cloud::default(), Graph::new());
+    root(&mut graph, &cloud, "lake");
+    runner.stop.graceful();
+    let report = runner.up(&graph).await.report;
     assert_eq!(report.outcome, Outcome::Interrupted);
-    assert_eq!(world.count("look lake"), 0);
+    assert_eq!(cloud.count("look lake"), 0);
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_second_ctrl_c_ends_at_once_whatever_is_in_flight() {
-    let (desk, world, mut graph) = (Desk::new(), World::default(), Graph::new());
-    graph.add("lake", Thing::<()>::new(&world, "lake").making(Making::Unanswered), ());
+async fn the_second_ctrl_c_ends_the_run_immediately() {
+    let (runner, cloud, mut graph) = (Runner::new(), Cloud::default(), Graph::new());
+    graph.add("lake", TestStep::<()>::new(&cloud, "lake").creating(Creating::NoResponse), ());
     let press = async {
-        world.reached("make lake with ()").await;
-        desk.stop.gently();
-        desk.stop.now();
+        cloud.reached("make lake with ()").await;
+        runner.stop.graceful();
+        runner.stop.now();
     };
-    let (told, ()) = tokio::join!(desk.up(&graph), press);
-    assert_eq!(told.report.outcome, Outcome::Interrupted);
-    assert_eq!(steps(&told.events, interrupted), ["lake"]);
-    assert!(matches!(told.events.last(), Some(What::Closed { outcome: Outcome::Interrupted })));
-    assert!(desk.memory().past("lake").unwrap().ours);
+    let (result, ()) = tokio::join!(runner.up(&graph), press);
+    assert_eq!(result.report.outcome, Outcome::Interrupted);
+    assert_eq!(steps(&result.events, interrupted), ["lake"]);
+    assert!(matches!(result.events.last(), Some(EventKind::Closed { outcome: Outcome::Interrupted })));
+    assert!(runner.journal_state().step_state("lake").unwrap().owned);
 }

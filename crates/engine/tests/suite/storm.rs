@@ -1,6 +1,6 @@
 //! Storms: a seed determines the steps' behaviour and the times of the crashes, and nothing is lost.
 
-use crate::world::{Desk, Making, Standing, Thing, Unmaking, World, die};
+use crate::cloud::{Cloud, Creating, Deleting, ResourceState, Runner, TestStep, drop_run};
 use fastrand::Rng;
 use landfall_engine::{Graph, JournalError, Outcome, Report, down, up};
 use std::future::Future;
@@ -13,21 +13,21 @@ const LIFE_MAX: usize = 30;
 const NAMES: [&str; 6] = ["hill", "lake", "boat", "sail", "mill", "road"];
 
 /// A hill; on it a lake with a boat with a sail, and a mill; and a road to boat and mill.
-fn graph(world: &World, rng: &mut Rng) -> Graph {
+fn graph(cloud: &Cloud, rng: &mut Rng) -> Graph {
     let mut graph = Graph::new();
-    let mut making = || [Making::AtOnce, Making::Brief][rng.usize(..2)].clone();
-    let hill = graph.add("hill", Thing::<()>::new(world, "hill").making(making()), ());
-    let lake = graph.add("lake", Thing::<String>::new(world, "lake").making(making()), hill);
-    let boat = graph.add("boat", Thing::<String>::new(world, "boat").making(making()), lake);
-    let sail = Thing::<String>::new(world, "sail").making(making()).unmaking(Unmaking::WithParent);
+    let mut creating = || [Creating::AtOnce, Creating::Brief][rng.usize(..2)].clone();
+    let hill = graph.add("hill", TestStep::<()>::new(cloud, "hill").creating(creating()), ());
+    let lake = graph.add("lake", TestStep::<String>::new(cloud, "lake").creating(creating()), hill);
+    let boat = graph.add("boat", TestStep::<String>::new(cloud, "boat").creating(creating()), lake);
+    let sail = TestStep::<String>::new(cloud, "sail").creating(creating()).deleting(Deleting::WithParent);
     graph.add("sail", sail, boat);
-    let mill = graph.add("mill", Thing::<String>::new(world, "mill").making(making()), hill);
-    graph.add("road", Thing::<((), String)>::new(world, "road").making(making()), (boat.done(), mill));
+    let mill = graph.add("mill", TestStep::<String>::new(cloud, "mill").creating(creating()), hill);
+    graph.add("road", TestStep::<((), String)>::new(cloud, "road").creating(creating()), (boat.done(), mill));
     graph
 }
 
 /// Runs for this number of turns of the runtime, then crashes.
-async fn live(run: impl Future<Output = Result<Report, JournalError>>, turns: usize) -> Option<Report> {
+async fn run_for(run: impl Future<Output = Result<Report, JournalError>>, turns: usize) -> Option<Report> {
     let death = async {
         for _ in 0..turns {
             yield_now().await;
@@ -42,46 +42,46 @@ async fn live(run: impl Future<Output = Result<Report, JournalError>>, turns: us
 
 async fn storm(seed: u64) {
     let mut rng = Rng::with_seed(seed);
-    let (desk, world) = (Desk::new(), World::default());
-    let graph = graph(&world, &mut rng);
+    let (runner, cloud) = (Runner::new(), Cloud::default());
+    let graph = graph(&cloud, &mut rng);
     // A foreign resource that existed before.
-    let strange = NAMES[rng.usize(..NAMES.len())];
-    world.put(strange);
+    let foreign = NAMES[rng.usize(..NAMES.len())];
+    cloud.put(foreign);
 
     let finish_before_down = rng.bool();
     for death in 0..DEATHS {
-        let (run, _heard) = desk.run();
+        let (run, _receiver) = runner.run();
         let last = finish_before_down && death + 1 == DEATHS;
         if last {
             assert_eq!(up(&graph, &run).await.unwrap().outcome, Outcome::Ready, "seed {seed}");
         } else {
-            live(up(&graph, &run), rng.usize(..LIFE_MAX)).await;
+            run_for(up(&graph, &run), rng.usize(..LIFE_MAX)).await;
         }
-        die(run).await;
+        drop_run(run).await;
     }
     for name in NAMES {
-        let made = world.made(name);
-        assert!(made <= usize::from(name != strange), "seed {seed}: {name} was made {made} times");
+        let creations = cloud.creations(name);
+        assert!(creations <= usize::from(name != foreign), "seed {seed}: {name} was made {creations} times");
     }
 
     for _ in 0..DEATHS {
-        let (run, _heard) = desk.run();
-        live(down(&graph, &run), rng.usize(..LIFE_MAX)).await;
-        die(run).await;
+        let (run, _receiver) = runner.run();
+        run_for(down(&graph, &run), rng.usize(..LIFE_MAX)).await;
+        drop_run(run).await;
     }
-    let report = desk.down(&graph).await.report;
+    let report = runner.down(&graph).await.report;
     assert_eq!(report.outcome, Outcome::Ready, "seed {seed}: {:?}", report.errors);
     // A sail is deleted with its boat; the test cloud does not model that.
-    if strange != "sail" {
-        world.remove("sail");
+    if foreign != "sail" {
+        cloud.remove("sail");
     }
-    assert_eq!(world.names(), [strange], "seed {seed}");
-    assert_eq!(world.get(strange), Some(Standing::Ready(strange.into())));
-    assert!(desk.memory().0.values().all(|past| !past.ours), "seed {seed}");
+    assert_eq!(cloud.names(), [foreign], "seed {seed}");
+    assert_eq!(cloud.get(foreign), Some(ResourceState::InSync(foreign.into())));
+    assert!(runner.journal_state().0.values().all(|step_state| !step_state.owned), "seed {seed}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn whenever_it_dies_nothing_is_made_twice_and_nothing_of_ours_stays() {
+async fn crashes_create_nothing_twice_and_leave_no_owned_resource() {
     for seed in 0..SEEDS {
         storm(seed).await;
     }

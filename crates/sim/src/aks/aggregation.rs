@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::condition::{self, Condition};
 use super::object::{list, text};
-use super::turn::Turn;
+use super::reconcile::ReconcileContext;
 use crate::kubernetes::aggregation::RESOURCE;
 use crate::kubernetes::store::Store;
 
@@ -14,14 +14,14 @@ const AKS: &str = "aks-addon-manager";
 const METRICS: &str = "v1beta1.metrics.k8s.io";
 
 /// Writes the availability of every registered API.
-pub(super) fn look(turn: &mut Turn<'_>) {
-    for api_service in turn.all(RESOURCE) {
-        let said = availability(turn.store, &api_service);
+pub(super) fn reconcile_all(cx: &mut ReconcileContext<'_>) {
+    for api_service in cx.all(RESOURCE) {
+        let condition = availability(cx.store, &api_service);
         let mut status = api_service.get("status").cloned().unwrap_or_else(|| json!({}));
         let mut conditions = list(&status, "/conditions").to_vec();
-        condition::set(&mut conditions, &said, "", turn.at);
+        condition::set(&mut conditions, &condition, "", cx.at);
         status["conditions"] = json!(conditions);
-        turn.status(RESOURCE, &api_service, status, MANAGER);
+        cx.status(RESOURCE, &api_service, status, MANAGER);
     }
 }
 
@@ -51,7 +51,7 @@ fn availability(store: &Store, api_service: &Value) -> Condition {
 }
 
 /// Registers the API of metrics-server, which does not answer; returns whether it was not registered before.
-pub(crate) fn register_metrics(store: &mut Store, at: crate::clock::Moment) -> bool {
+pub(crate) fn register_metrics(store: &mut Store, at: crate::clock::SimTime) -> bool {
     if store.get(RESOURCE, "", METRICS).is_some() {
         return false;
     }

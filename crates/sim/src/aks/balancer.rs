@@ -6,11 +6,11 @@ use std::net::Ipv4Addr;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::agenda::{Named, Task};
-use super::object::{is_ending, list, named, text, uid};
-use super::turn::{Happening, Turn};
+use super::object::{is_ending, list, object_ref, text, uid};
+use super::reconcile::{EventSpec, ReconcileContext};
+use super::timers::{ObjectRef, Task};
 use crate::durations;
-use crate::fault::lag;
+use crate::fault::delay;
 
 const MANAGER: &str = "cloud-controller-manager";
 const SOURCE: &str = "service-controller";
@@ -32,7 +32,8 @@ pub(super) struct Balancer {
     /// The addresses by the Service's uid.
     held: BTreeMap<String, String>,
     /// The number of addresses assigned so far: a released address is not reused at once.
-    given: u32,
+    #[serde(rename = "given")]
+    assigned: u32,
 }
 
 impl Balancer {
@@ -43,109 +44,109 @@ impl Balancer {
 }
 
 /// Starts the assignment for new Services, and releases the addresses of deleted ones.
-pub(super) fn look(turn: &mut Turn<'_>) {
-    let services = turn.all("services");
+pub(super) fn reconcile_all(cx: &mut ReconcileContext<'_>) {
+    let services = cx.all("services");
     let is_balanced = |service: &Value| text(service, "/spec/type") == "LoadBalancer";
-    let held = |service: &Value| is_balanced(service) && (!is_ending(service) || is_cleaned(service));
-    turn.memory
+    let held = |service: &Value| is_balanced(service) && (!is_ending(service) || has_finalizer(service));
+    cx.state
         .balancer
         .held
         .retain(|holder, _| services.iter().any(|service| uid(service) == holder && held(service)));
-    for service in services.iter().filter(|service| is_ending(service) && is_cleaned(service)) {
-        turn.later_once(durations::LOAD_BALANCER_RELEASE, Task::Release { service: named(service) });
+    for service in services.iter().filter(|service| is_ending(service) && has_finalizer(service)) {
+        cx.schedule_once(durations::LOAD_BALANCER_RELEASE, Task::Release { service: object_ref(service) });
     }
     for service in services.iter().filter(|service| is_balanced(service) && !is_ending(service)) {
-        hold(turn, service);
+        add_finalizer(cx, service);
         if !list(service, "/status/loadBalancer/ingress").is_empty() {
             continue;
         }
-        let waiting = turn
-            .memory
-            .agenda
+        let waiting = cx
+            .state
+            .timers
             .holds(|task| matches!(task, Task::Balance { service: of, .. } if of.uid == uid(service)));
         if !waiting {
-            turn.event(service, &Happening::normal(SOURCE, "EnsuringLoadBalancer", "Ensuring load balancer"));
-            turn.later(
+            cx.event(service, &EventSpec::normal(SOURCE, "EnsuringLoadBalancer", "Ensuring load balancer"));
+            cx.schedule(
                 durations::LOAD_BALANCER_ADDRESS,
-                Task::Balance { service: named(service), attempt: 0 },
+                Task::Balance { service: object_ref(service), attempt: 0 },
             );
         }
     }
     for service in services.iter().filter(|service| text(service, "/spec/type") != "LoadBalancer") {
         if !list(service, "/status/loadBalancer/ingress").is_empty() {
-            turn.status("services", service, json!({"loadBalancer": {}}), MANAGER);
+            cx.status("services", service, json!({"loadBalancer": {}}), MANAGER);
         }
     }
 }
 
-fn is_cleaned(service: &Value) -> bool {
+fn has_finalizer(service: &Value) -> bool {
     list(service, "/metadata/finalizers").iter().any(|finalizer| finalizer == CLEANUP)
 }
 
 /// Adds the finalizer that keeps a Service until its load balancer is deleted.
-fn hold(turn: &mut Turn<'_>, service: &Value) {
-    if is_cleaned(service) {
+fn add_finalizer(cx: &mut ReconcileContext<'_>, service: &Value) {
+    if has_finalizer(service) {
         return;
     }
     let mut finalizers = list(service, "/metadata/finalizers").to_vec();
     finalizers.push(json!(CLEANUP));
     let mut service = service.clone();
     service["metadata"]["finalizers"] = Value::Array(finalizers);
-    turn.put("services", service, MANAGER);
+    cx.put("services", service, MANAGER);
 }
 
 /// Deletes the load balancer of a Service and removes the finalizer.
-pub(super) fn release(turn: &mut Turn<'_>, tag: &Named) {
-    let Some(mut service) = turn.find("services", tag) else { return };
-    turn.event(&service, &Happening::normal(SOURCE, "DeletedLoadBalancer", "Deleted load balancer"));
+pub(super) fn release(cx: &mut ReconcileContext<'_>, target: &ObjectRef) {
+    let Some(mut service) = cx.find("services", target) else { return };
+    cx.event(&service, &EventSpec::normal(SOURCE, "DeletedLoadBalancer", "Deleted load balancer"));
     if let Some(finalizers) = service["metadata"]["finalizers"].as_array_mut() {
         finalizers.retain(|finalizer| finalizer != CLEANUP);
     }
-    turn.put("services", service, MANAGER);
+    cx.put("services", service, MANAGER);
 }
 
 /// Assigns an address to a Service. On failure writes an event and schedules the next attempt.
-pub(super) fn assign(turn: &mut Turn<'_>, tag: &Named, attempt: u32) {
-    let Some(service) = turn.find("services", tag) else { return };
+pub(super) fn assign(cx: &mut ReconcileContext<'_>, target: &ObjectRef, attempt: u32) {
+    let Some(service) = cx.find("services", target) else { return };
     if text(&service, "/spec/type") != "LoadBalancer" || is_ending(&service) {
         return;
     }
-    if turn.memory.addresses_late > 0 {
-        turn.memory.addresses_late -= 1;
-        let due = lag::late(turn.timing, turn.at, lag::ADDRESS);
-        turn.memory.agenda.enter(due, Task::Balance { service: tag.clone(), attempt });
+    if cx.state.addresses_late > 0 {
+        cx.state.addresses_late -= 1;
+        let due = delay::delayed_until(cx.timing, cx.at, delay::ADDRESS);
+        cx.state.timers.insert(due, Task::Balance { service: target.clone(), attempt });
         return;
     }
     let internal = text(&service, INTERNAL) == "true";
-    if let Some(message) = refusal(turn, tag, internal) {
-        turn.event(&service, &Happening::warning(SOURCE, "SyncLoadBalancerFailed", message));
+    if let Some(message) = creation_error(cx, target, internal) {
+        cx.event(&service, &EventSpec::warning(SOURCE, "SyncLoadBalancerFailed", message));
         let wait = (RETRY.0 * 2f64.powi(attempt.min(30) as i32)).min(RETRY.1);
-        let due = turn.again_after(wait);
-        turn.memory.agenda.enter(due, Task::Balance { service: tag.clone(), attempt: attempt + 1 });
+        let due = cx.retry_after(wait);
+        cx.state.timers.insert(due, Task::Balance { service: target.clone(), attempt: attempt + 1 });
         return;
     }
-    let address = next_address(turn, internal);
-    turn.memory.balancer.held.insert(tag.uid.clone(), address.clone());
+    let address = next_address(cx, internal);
+    cx.state.balancer.held.insert(target.uid.clone(), address.clone());
     let status = json!({"loadBalancer": {"ingress": [{"ip": address, "ipMode": "VIP"}]}});
-    turn.status("services", &service, status, MANAGER);
-    turn.event(&service, &Happening::normal(SOURCE, "EnsuredLoadBalancer", "Ensured load balancer"));
+    cx.status("services", &service, status, MANAGER);
+    cx.event(&service, &EventSpec::normal(SOURCE, "EnsuredLoadBalancer", "Ensured load balancer"));
 }
 
 /// Returns the cloud provider's error message if the cloud cannot create a load balancer.
-fn refusal(turn: &Turn<'_>, tag: &Named, internal: bool) -> Option<String> {
-    let (subscription, group) = (&turn.facts.subscription, &turn.facts.node_resource_group);
+fn creation_error(cx: &ReconcileContext<'_>, target: &ObjectRef, internal: bool) -> Option<String> {
+    let (subscription, group) = (&cx.cluster_info.subscription, &cx.cluster_info.node_resource_group);
     let refused = |place: &str, code: &str, why: &str| {
         format!(
             "Error syncing load balancer: failed to ensure load balancer: PUT https://management.azure.com/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.Network/{place}: RESPONSE 400: 400 Bad Request ERROR CODE: {code} {{\"error\":{{\"code\":\"{code}\",\"message\":\"{why}\",\"details\":[]}}}}"
         )
     };
-    if turn.memory.balancers_fail {
+    if cx.state.balancers_fail {
         let why = "Subnet snet-aks does not have enough capacity for 1 IP addresses.";
         return Some(refused("loadBalancers/kubernetes", "SubnetIsFull", why));
     }
-    let quota = turn.facts.public_ip_quota.filter(|_| !internal)?;
-    (turn.memory.balancer.public_addresses() >= quota as usize).then(|| {
-        let place = format!("publicIPAddresses/kubernetes-a{}", tag.uid.replace('-', ""));
+    let quota = cx.cluster_info.public_ip_quota.filter(|_| !internal)?;
+    (cx.state.balancer.public_addresses() >= quota as usize).then(|| {
+        let place = format!("publicIPAddresses/kubernetes-a{}", target.uid.replace('-', ""));
         let why = format!(
             "Cannot create more than {quota} public IP addresses for this subscription in this region."
         );
@@ -153,17 +154,17 @@ fn refusal(turn: &Turn<'_>, tag: &Named, internal: bool) -> Option<String> {
     })
 }
 
-fn next_address(turn: &mut Turn<'_>, internal: bool) -> String {
-    let balancer = &mut turn.memory.balancer;
-    balancer.given += 1;
+fn next_address(cx: &mut ReconcileContext<'_>, internal: bool) -> String {
+    let balancer = &mut cx.state.balancer;
+    balancer.assigned += 1;
     if internal {
-        let network = turn
-            .facts
+        let network = cx
+            .cluster_info
             .subnet
             .parse::<ipnet::Ipv4Net>()
             .map_or(u32::from(Ipv4Addr::new(10, 224, 0, 0)), |net| u32::from(net.network()));
-        return Ipv4Addr::from(network.saturating_add(INTERNAL_FIRST + balancer.given)).to_string();
+        return Ipv4Addr::from(network.saturating_add(INTERNAL_FIRST + balancer.assigned)).to_string();
     }
-    let place = FIRST + (balancer.given - 1) % (LAST - FIRST);
+    let place = FIRST + (balancer.assigned - 1) % (LAST - FIRST);
     Ipv4Addr::from(place).to_string()
 }

@@ -2,12 +2,12 @@
 
 use serde_json::{Value, json};
 
-use super::agenda::Task;
-use super::turn::Turn;
+use super::reconcile::ReconcileContext;
+use super::timers::Task;
 use super::{condition, mesh, object};
-use crate::clock::Moment;
+use crate::clock::SimTime;
 use crate::durations;
-use crate::fault::lag;
+use crate::fault::delay;
 use crate::kubernetes::definition::Definition;
 use crate::kubernetes::schema;
 
@@ -47,45 +47,45 @@ fn is_in_bundle(plural: &str, minor: u32) -> bool {
 }
 
 /// Serves the kinds of the release for the cluster's version.
-pub(super) fn install(turn: &mut Turn<'_>) {
-    if !turn.facts.gateway_api {
+pub(super) fn install(cx: &mut ReconcileContext<'_>) {
+    if !cx.cluster_info.gateway_api {
         return;
     }
-    let minor = turn.facts.minor();
+    let minor = cx.cluster_info.minor();
     for definition in schema::gateway_api() {
         if is_in_bundle(&definition.plural, minor) {
-            serve(turn, &definition, Some(bundle(minor)));
+            serve(cx, &definition, Some(bundle(minor)));
         }
     }
-    turn.memory.gateway_api_since = Some(turn.at);
-    plan_classes(turn);
+    cx.state.gateway_api_since = Some(cx.at);
+    schedule_classes(cx);
 }
 
 /// Serves one custom kind, and annotates its definition with the release.
-pub(super) fn serve(turn: &mut Turn<'_>, definition: &Definition, bundle: Option<&str>) {
-    turn.store.serve_kind_at(definition, turn.at);
-    let Some(mut listed) = turn.get(DEFINITIONS, "", &definition.resource()) else { return };
+pub(super) fn serve(cx: &mut ReconcileContext<'_>, definition: &Definition, bundle: Option<&str>) {
+    cx.store.serve_kind_at(definition, cx.at);
+    let Some(mut listed) = cx.get(DEFINITIONS, "", &definition.resource()) else { return };
     listed["metadata"]["labels"]["app.kubernetes.io/managed-by"] = json!("aks");
     if let Some(bundle) = bundle {
         listed["metadata"]["annotations"]["gateway.networking.k8s.io/bundle-version"] = json!(bundle);
         listed["metadata"]["annotations"]["gateway.networking.k8s.io/channel"] = json!("standard");
     }
-    turn.put(DEFINITIONS, listed, MANAGER);
+    cx.put(DEFINITIONS, listed, MANAGER);
 }
 
 /// Schedules the creation of the classes once both the mesh and the kinds exist.
-pub(super) fn plan_classes(turn: &mut Turn<'_>) {
-    let (Some(mesh), Some(_)) = (turn.memory.mesh_since, turn.memory.gateway_api_since) else { return };
-    let due = |takes: f64| turn.timing.after(mesh, takes).max(turn.at);
+pub(super) fn schedule_classes(cx: &mut ReconcileContext<'_>) {
+    let (Some(mesh), Some(_)) = (cx.state.mesh_since, cx.state.gateway_api_since) else { return };
+    let due = |takes: f64| cx.timing.after(mesh, takes).max(cx.at);
     let (written, accepted) = (due(CLASSES_WRITTEN), due(durations::CLASS_ACCEPTED));
-    turn.memory.agenda.enter_once(written, Task::WriteClasses);
-    turn.memory.agenda.enter_once(accepted, Task::AcceptClasses);
+    cx.state.timers.insert_once(written, Task::WriteClasses);
+    cx.state.timers.insert_once(accepted, Task::AcceptClasses);
 }
 
 /// Writes the missing classes with the condition `Accepted` still unknown.
-pub(super) fn write_classes(turn: &mut Turn<'_>) {
+pub(super) fn write_classes(cx: &mut ReconcileContext<'_>) {
     for (name, controller) in [(CLASS, CONTROLLER), REMOTE] {
-        if turn.store.get(CLASSES, "", name).is_some() {
+        if cx.store.get(CLASSES, "", name).is_some() {
             continue;
         }
         let class = json!({
@@ -97,59 +97,58 @@ pub(super) fn write_classes(turn: &mut Turn<'_>) {
                 "lastTransitionTime": "1970-01-01T00:00:00Z",
             }]},
         });
-        turn.put(CLASSES, class, MANAGER);
+        cx.put(CLASSES, class, MANAGER);
     }
 }
 
 /// Accepts the classes as the control plane, or retries later if it is not ready.
-pub(super) fn accept_classes(turn: &mut Turn<'_>) {
-    if turn.memory.mesh_since.is_none() {
+pub(super) fn accept_classes(cx: &mut ReconcileContext<'_>) {
+    if cx.state.mesh_since.is_none() {
         return;
     }
-    if !mesh::is_ready(turn) {
-        let due = turn.again_after(CONTROL_PLANE_RETRY);
-        turn.memory.agenda.enter_once(due, Task::AcceptClasses);
+    if !mesh::is_ready(cx) {
+        let due = cx.retry_after(CONTROL_PLANE_RETRY);
+        cx.state.timers.insert_once(due, Task::AcceptClasses);
         return;
     }
-    if std::mem::take(&mut turn.memory.class_late) {
-        turn.memory.class_from = Some(lag::late(turn.timing, turn.at, lag::CLASS));
+    if std::mem::take(&mut cx.state.class_late) {
+        cx.state.class_from = Some(delay::delayed_until(cx.timing, cx.at, delay::CLASS));
     }
-    if let Some(from) = turn.memory.class_from.filter(|from| *from > turn.at) {
-        turn.memory.agenda.enter_once(from, Task::AcceptClasses);
+    if let Some(from) = cx.state.class_from.filter(|from| *from > cx.at) {
+        cx.state.timers.insert_once(from, Task::AcceptClasses);
         return;
     }
     for (name, controller) in [(CLASS, CONTROLLER), REMOTE] {
-        let Some(class) = turn.get(CLASSES, "", name) else { continue };
+        let Some(class) = cx.get(CLASSES, "", name) else { continue };
         if object::text(&class, "/spec/controllerName") == controller {
-            accept(turn, &class);
+            accept(cx, &class);
         }
     }
 }
 
-fn accept(turn: &mut Turn<'_>, class: &Value) {
+fn accept(cx: &mut ReconcileContext<'_>, class: &Value) {
     let mut status = class.get("status").cloned().unwrap_or_else(|| json!({}));
     let mut conditions = object::list(class, "/status/conditions").to_vec();
-    let said = condition::Condition::yes("Accepted", "Accepted", "Handled by Istio controller");
-    condition::observe(&mut conditions, &[said], object::generation(class), turn.at);
+    let condition = condition::Condition::yes("Accepted", "Accepted", "Handled by Istio controller");
+    condition::observe(&mut conditions, &[condition], object::generation(class), cx.at);
     status["conditions"] = Value::Array(conditions);
-    turn.status(CLASSES, class, status, mesh::MANAGER);
+    cx.status(CLASSES, class, status, mesh::MANAGER);
 }
 
 /// Returns whether a class of that name belongs to this controller and is accepted.
-pub(super) fn is_ours(turn: &Turn<'_>, class: &str) -> bool {
-    turn.store.get(CLASSES, "", class).is_some_and(|class| {
+pub(super) fn is_managed(cx: &ReconcileContext<'_>, class: &str) -> bool {
+    cx.store.get(CLASSES, "", class).is_some_and(|class| {
         object::text(class, "/spec/controllerName") == CONTROLLER && condition::is_true(class, "Accepted")
     })
 }
 
 /// Returns whether the classes are overdue and one is missing or not accepted.
-pub(super) fn classes_are_missing(turn: &Turn<'_>) -> bool {
-    let overdue = |since: Option<Moment>| {
-        since.is_some_and(|s| turn.timing.after(s, durations::CLASS_ACCEPTED) < turn.at)
-    };
-    overdue(turn.memory.mesh_since)
-        && turn.memory.gateway_api_since.is_some()
+pub(super) fn classes_are_missing(cx: &ReconcileContext<'_>) -> bool {
+    let overdue =
+        |since: Option<SimTime>| since.is_some_and(|s| cx.timing.after(s, durations::CLASS_ACCEPTED) < cx.at);
+    overdue(cx.state.mesh_since)
+        && cx.state.gateway_api_since.is_some()
         && [CLASS, REMOTE.0].iter().any(|name| {
-            turn.store.get(CLASSES, "", name).is_none_or(|class| !condition::is_true(class, "Accepted"))
+            cx.store.get(CLASSES, "", name).is_none_or(|class| !condition::is_true(class, "Accepted"))
         })
 }

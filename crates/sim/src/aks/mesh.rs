@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::agenda::Task;
 use super::gateway_api;
 use super::object::{self, name, namespace};
-use super::turn::Turn;
+use super::reconcile::ReconcileContext;
+use super::timers::Task;
 
 /// The namespace of the control plane.
 pub(super) const NAMESPACE: &str = "aks-istio-system";
@@ -28,58 +28,57 @@ pub(super) fn release(minor: u32) -> &'static str {
 }
 
 /// Writes the control plane.
-pub(super) fn install(turn: &mut Turn<'_>) {
-    for (resource, wanted) in members(turn.facts.minor()) {
-        turn.ensure(resource, wanted, ADDON_MANAGER);
+pub(super) fn install(cx: &mut ReconcileContext<'_>) {
+    for (resource, wanted) in members(cx.cluster_info.minor()) {
+        cx.ensure(resource, wanted, ADDON_MANAGER);
     }
-    if turn.store.get("configmaps", NAMESPACE, CLASS_DEFAULTS).is_none() {
-        turn.put("configmaps", class_defaults(), ADDON_MANAGER);
+    if cx.store.get("configmaps", NAMESPACE, CLASS_DEFAULTS).is_none() {
+        cx.put("configmaps", class_defaults(), ADDON_MANAGER);
     }
 }
 
 /// Removes the control plane; the infrastructure of its gateways stays without a controller.
-pub(super) fn remove(turn: &mut Turn<'_>) {
-    for (resource, wanted) in members(turn.facts.minor()) {
+pub(super) fn remove(cx: &mut ReconcileContext<'_>) {
+    for (resource, wanted) in members(cx.cluster_info.minor()) {
         if resource != "namespaces" {
-            turn.remove(resource, &wanted);
+            cx.remove(resource, &wanted);
         }
     }
 }
 
 /// Returns whether a replica of the control plane is ready.
-pub(super) fn is_ready(turn: &Turn<'_>) -> bool {
-    turn.store
+pub(super) fn is_ready(cx: &ReconcileContext<'_>) -> bool {
+    cx.store
         .get("deployments.apps", NAMESPACE, NAME)
         .and_then(|istiod| object::number(istiod, "/status/availableReplicas"))
         .is_some_and(|available| available > 0)
 }
 
 /// Detects changes in the control plane and schedules their revert.
-pub(super) fn look(turn: &mut Turn<'_>) {
-    if turn.memory.mesh_since.is_none() {
+pub(super) fn reconcile_all(cx: &mut ReconcileContext<'_>) {
+    if cx.state.mesh_since.is_none() {
         return;
     }
-    let drifted = members(turn.facts.minor()).iter().any(|(resource, wanted)| {
-        !turn
-            .store
+    let drifted = members(cx.cluster_info.minor()).iter().any(|(resource, wanted)| {
+        !cx.store
             .get(resource, namespace(wanted), name(wanted))
             .is_some_and(|live| object::holds(live, wanted))
     });
-    let no_defaults = turn.store.get("configmaps", NAMESPACE, CLASS_DEFAULTS).is_none();
-    if drifted || no_defaults || gateway_api::classes_are_missing(turn) {
-        turn.later_once(REPAIR, Task::RepairMesh);
+    let no_defaults = cx.store.get("configmaps", NAMESPACE, CLASS_DEFAULTS).is_none();
+    if drifted || no_defaults || gateway_api::classes_are_missing(cx) {
+        cx.schedule_once(REPAIR, Task::RepairMesh);
     }
 }
 
 /// Reverts changes in the control plane.
-pub(super) fn repair(turn: &mut Turn<'_>) {
-    if turn.memory.mesh_since.is_none() {
+pub(super) fn repair(cx: &mut ReconcileContext<'_>) {
+    if cx.state.mesh_since.is_none() {
         return;
     }
-    install(turn);
-    if turn.memory.gateway_api_since.is_some() && gateway_api::classes_are_missing(turn) {
-        gateway_api::write_classes(turn);
-        gateway_api::accept_classes(turn);
+    install(cx);
+    if cx.state.gateway_api_since.is_some() && gateway_api::classes_are_missing(cx) {
+        gateway_api::write_classes(cx);
+        gateway_api::accept_classes(cx);
     }
 }
 
@@ -128,7 +127,7 @@ fn members(minor: u32) -> Vec<(&'static str, Value)> {
         },
     });
     vec![
-        ("namespaces", super::boot::namespace(NAMESPACE)),
+        ("namespaces", super::bootstrap::namespace(NAMESPACE)),
         ("serviceaccounts", json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata})),
         ("deployments.apps", deployment),
         ("services", service),

@@ -1,43 +1,43 @@
 //! The contents of an AKS cluster, and its controllers.
 //!
-//! There are no background tasks. [`boot`] writes the objects of a new cluster. [`settle`] lets the
+//! There are no background tasks. [`bootstrap`] writes the objects of a new cluster. [`advance_to`] lets the
 //! controllers do everything that is due up to a given time, in order; each change gets its due time as
 //! timestamp. A controller is level-triggered: it reads the stored objects and creates what is missing.
-//! Delayed work is in a timer queue that is stored with the state; see `agenda.rs`.
+//! Delayed work is in a timer queue that is stored with the state; see `timers.rs`.
 //!
-//! To add a controller: a function over a `Turn` that changes nothing if the state is in sync, called from
+//! To add a controller: a function over a `ReconcileContext` that changes nothing if the state is in sync, called from
 //! `look`. If it must wait, add a `Task` that `perform` passes to it.
 
-mod agenda;
 mod aggregation;
 mod balancer;
-mod boot;
+mod bootstrap;
+mod cluster_info;
 mod condition;
 mod csi;
-mod facts;
 mod gateway;
 mod gateway_api;
 pub(crate) mod log;
 mod mesh;
 mod node;
 pub(crate) mod object;
+mod reconcile;
 mod system;
-mod turn;
+mod timers;
 mod workload;
 
 #[cfg(test)]
-mod bench;
+mod fixture;
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-pub use facts::{Csi, Facts, VaultObject, VaultRefusal, Vaults};
+pub use cluster_info::{ClusterInfo, Csi, VaultObject, VaultReadError, VaultReader};
 
-use crate::clock::{Moment, Timing};
+use crate::clock::{SimTime, Timing};
 use crate::kubernetes::store::Store;
-use agenda::{Agenda, Task};
-use turn::Turn;
+use reconcile::ReconcileContext;
+use timers::{Task, TimerQueue};
 
 /// The maximum number of rounds in which controllers react to each other at one time. The rest waits for the
 /// next time.
@@ -49,24 +49,28 @@ const TASKS_MAX: u32 = 1_000_000;
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Controllers {
     /// The facts the controllers last acted on; `None` before the bootstrap.
-    facts: Option<Facts>,
+    #[serde(rename = "facts")]
+    cluster_info: Option<ClusterInfo>,
     /// The revision of the store after the last reconciliation.
-    seen: u64,
+    #[serde(rename = "seen")]
+    reconciled_revision: u64,
     /// The last write that each controller has processed, since the state was read from disk.
     #[serde(skip)]
-    looked: BTreeMap<&'static str, u64>,
+    last_runs: BTreeMap<&'static str, u64>,
     /// The time up to which the cluster is reconciled. Changes by requests since then happened at that time.
-    settled: Moment,
-    agenda: Agenda,
+    #[serde(rename = "settled")]
+    advanced_to: SimTime,
+    #[serde(rename = "agenda")]
+    timers: TimerQueue,
     /// The mounts from vaults, by the pod's uid.
     mounts: BTreeMap<String, csi::Mounts>,
     /// The inputs of the synced Secrets, by pod, class and Secret.
     synced: BTreeMap<String, String>,
     balancer: balancer::Balancer,
     /// The time at which the mesh was enabled.
-    mesh_since: Option<Moment>,
+    mesh_since: Option<SimTime>,
     /// The time at which the Gateway API kinds were served.
-    gateway_api_since: Option<Moment>,
+    gateway_api_since: Option<SimTime>,
     /// The number of pods created so far, from which their names derive.
     pods: u64,
     /// The number of pod addresses assigned so far.
@@ -76,7 +80,7 @@ pub struct Controllers {
     class_late: bool,
     /// The earliest time at which it accepts them, once delayed.
     #[serde(default)]
-    class_from: Option<Moment>,
+    class_from: Option<SimTime>,
     /// The number of load balancers that are to get their address late.
     #[serde(default)]
     addresses_late: u32,
@@ -108,114 +112,128 @@ impl Controllers {
 }
 
 pub(crate) use aggregation::register_metrics;
-pub(crate) use node::lose as lose_nodes;
+pub(crate) use node::mark_unready as mark_nodes_unready;
 
 /// Creates the initial objects of a cluster, at the time at which it becomes `Succeeded`.
 ///
 /// Does nothing if the cluster was bootstrapped before.
-pub fn boot(store: &mut Store, controllers: &mut Controllers, facts: &Facts, at: Moment, timing: &Timing) {
-    if controllers.facts.is_some() {
+pub fn bootstrap(
+    store: &mut Store,
+    controllers: &mut Controllers,
+    cluster_info: &ClusterInfo,
+    at: SimTime,
+    timing: &Timing,
+) {
+    if controllers.cluster_info.is_some() {
         return;
     }
-    controllers.settled = at;
-    let mut turn = Turn { store, memory: controllers, facts, vaults: &boot::NoVaults, timing, at, upto: at };
-    boot::begin(&mut turn);
-    turn.memory.facts = Some(facts.clone());
-    quieten(&mut turn);
-    workload::start_everything(&mut turn);
-    quieten(&mut turn);
+    controllers.advanced_to = at;
+    let mut cx = ReconcileContext {
+        store,
+        state: controllers,
+        cluster_info,
+        vaults: &bootstrap::NoVaults,
+        timing,
+        at,
+        until: at,
+    };
+    bootstrap::create_objects(&mut cx);
+    cx.state.cluster_info = Some(cluster_info.clone());
+    run_until_stable(&mut cx);
+    workload::start_all(&mut cx);
+    run_until_stable(&mut cx);
 }
 
 /// Lets the controllers do everything that is due up to `upto`, in order of due time.
 ///
 /// Call it before a request is served, so that the request sees the current state. If watches are open, also
 /// call it after the request. It is cheap if nothing changed and nothing is due. It does nothing before
-/// [`boot`].
-pub fn settle(
+/// [`bootstrap`].
+pub fn advance_to(
     store: &mut Store,
     controllers: &mut Controllers,
-    facts: &Facts,
-    vaults: &dyn Vaults,
+    cluster_info: &ClusterInfo,
+    vaults: &dyn VaultReader,
     timing: &Timing,
-    upto: Moment,
+    until: SimTime,
 ) {
-    let Some(known) = &controllers.facts else { return };
-    let facts_changed = known != facts;
-    let at = controllers.settled;
-    let mut turn = Turn { store, memory: controllers, facts, vaults, timing, at, upto };
-    if facts_changed {
-        boot::adapt(&mut turn);
-        turn.memory.facts = Some(facts.clone());
+    let Some(known) = &controllers.cluster_info else { return };
+    let info_changed = known != cluster_info;
+    let at = controllers.advanced_to;
+    let mut cx = ReconcileContext { store, state: controllers, cluster_info, vaults, timing, at, until };
+    if info_changed {
+        bootstrap::adapt(&mut cx);
+        cx.state.cluster_info = Some(cluster_info.clone());
     }
-    if turn.memory.seen != turn.store.revision() {
-        quieten(&mut turn);
+    if cx.state.reconciled_revision != cx.store.revision() {
+        run_until_stable(&mut cx);
     }
-    if turn.store.next_due(at).is_some_and(|due| due <= upto) {
-        turn.store.settle(upto);
-        quieten(&mut turn);
+    if cx.store.next_due(at).is_some_and(|due| due <= until) {
+        cx.store.advance_to(until);
+        run_until_stable(&mut cx);
     }
     for _ in 0..TASKS_MAX {
-        let Some((due, task)) = turn.memory.agenda.take(upto) else { break };
-        turn.at = turn.at.max(due);
-        perform(&mut turn, task);
-        if turn.memory.seen != turn.store.revision() {
-            quieten(&mut turn);
+        let Some((due, task)) = cx.state.timers.pop_due(until) else { break };
+        cx.at = cx.at.max(due);
+        perform(&mut cx, task);
+        if cx.state.reconciled_revision != cx.store.revision() {
+            run_until_stable(&mut cx);
         }
     }
-    controllers.settled = controllers.settled.max(upto);
+    controllers.advanced_to = controllers.advanced_to.max(until);
 }
 
 /// Returns the earliest time of a change without a request; `None` if the cluster is idle.
 ///
 /// A time in the past means that work is due now.
-pub fn next_due(store: &Store, controllers: &Controllers) -> Option<Moment> {
-    controllers.facts.as_ref()?;
-    if controllers.seen != store.revision() {
-        return Some(controllers.settled);
+pub fn next_due(store: &Store, controllers: &Controllers) -> Option<SimTime> {
+    controllers.cluster_info.as_ref()?;
+    if controllers.reconciled_revision != store.revision() {
+        return Some(controllers.advanced_to);
     }
-    [controllers.agenda.next(), store.next_due(controllers.settled)].into_iter().flatten().min()
+    [controllers.timers.next(), store.next_due(controllers.advanced_to)].into_iter().flatten().min()
 }
 
 /// Runs the controllers until none of them changes anything.
-fn quieten(turn: &mut Turn<'_>) {
+fn run_until_stable(cx: &mut ReconcileContext<'_>) {
     for _ in 0..ROUNDS_MAX {
-        let before = turn.store.revision();
-        look(turn);
-        if turn.store.revision() == before {
+        let before = cx.store.revision();
+        reconcile_all(cx);
+        if cx.store.revision() == before {
             break;
         }
     }
-    turn.memory.seen = turn.store.revision();
+    cx.state.reconciled_revision = cx.store.revision();
 }
 
 /// Runs every controller once.
-fn look(turn: &mut Turn<'_>) {
-    workload::look(turn);
-    csi::look(turn);
-    balancer::look(turn);
-    mesh::look(turn);
-    gateway::notice(turn);
+fn reconcile_all(cx: &mut ReconcileContext<'_>) {
+    workload::reconcile_all(cx);
+    csi::reconcile_all(cx);
+    balancer::reconcile_all(cx);
+    mesh::reconcile_all(cx);
+    gateway::schedule_reconcile(cx);
     let watched = [crate::kubernetes::aggregation::RESOURCE, "services", "endpoints"];
-    turn.wake("aggregation", &watched, aggregation::look);
+    cx.run_if_changed("aggregation", &watched, aggregation::reconcile_all);
 }
 
-fn perform(turn: &mut Turn<'_>, task: Task) {
+fn perform(cx: &mut ReconcileContext<'_>, task: Task) {
     match task {
-        Task::InstallGatewayApi => gateway_api::install(turn),
-        Task::WriteClasses => gateway_api::write_classes(turn),
-        Task::AcceptClasses => gateway_api::accept_classes(turn),
-        Task::RepairMesh => mesh::repair(turn),
-        Task::Mount { pod, volume, attempt } => csi::mount(turn, &pod, &volume, attempt),
-        Task::StartPod { pod } => workload::start_pod(turn, &pod),
-        Task::EndPod { pod } => workload::end_pod(turn, &pod),
-        Task::GiveUpProgress { deployment, replica_set } => {
-            workload::give_up_progress(turn, &deployment, &replica_set);
+        Task::InstallGatewayApi => gateway_api::install(cx),
+        Task::WriteClasses => gateway_api::write_classes(cx),
+        Task::AcceptClasses => gateway_api::accept_classes(cx),
+        Task::RepairMesh => mesh::repair(cx),
+        Task::Mount { pod, volume, attempt } => csi::mount(cx, &pod, &volume, attempt),
+        Task::StartPod { pod } => workload::start_pod(cx, &pod),
+        Task::EndPod { pod } => workload::end_pod(cx, &pod),
+        Task::FailRollout { deployment, replica_set } => {
+            workload::fail_rollout(cx, &deployment, &replica_set);
         }
-        Task::Rotate { pod } => csi::rotate(turn, &pod),
-        Task::SyncSecrets => csi::sync_secrets(turn),
-        Task::Balance { service, attempt } => balancer::assign(turn, &service, attempt),
-        Task::Release { service } => balancer::release(turn, &service),
-        Task::LookAtGateways => gateway::reconcile(turn),
+        Task::Rotate { pod } => csi::rotate(cx, &pod),
+        Task::SyncSecrets => csi::sync_secrets(cx),
+        Task::Balance { service, attempt } => balancer::assign(cx, &service, attempt),
+        Task::Release { service } => balancer::release(cx, &service),
+        Task::ReconcileGateways => gateway::reconcile(cx),
     }
 }
 
@@ -223,7 +241,7 @@ fn perform(turn: &mut Turn<'_>, task: Task) {
 mod tests {
     use serde_json::json;
 
-    use super::bench::{Bench, OBJECTS, START, class, gateway, holder, http, https};
+    use super::fixture::{ClusterFixture, OBJECTS, START, class, gateway, holder, http, https};
     use super::object::text;
     use super::*;
     use crate::clock::Speed;
@@ -231,143 +249,147 @@ mod tests {
     const GATEWAYS: &str = "gateways.gateway.networking.k8s.io";
 
     #[test]
-    fn a_new_cluster_has_its_nodes_and_system_pods_and_the_mesh_comes_up_later() {
-        let mut bench = Bench::new();
-        assert_eq!(bench.store.list("nodes", None).len(), 2);
+    fn a_new_cluster_has_nodes_and_system_pods_and_the_mesh_starts_later() {
+        let mut fixture = ClusterFixture::new();
+        assert_eq!(fixture.store.list("nodes", None).len(), 2);
         for app in ["coredns", "metrics-server", "aks-secrets-store-csi-driver", "konnectivity-agent"] {
-            assert!(bench.is_ready(app), "{app}");
+            assert!(fixture.is_ready(app), "{app}");
         }
-        assert!(bench.get("namespaces", "", "gatekeeper-system").is_none());
-        assert!(bench.get("serviceaccounts", "kube-public", "default").is_some());
-        assert!(!bench.is_ready("istiod"));
-        assert!(bench.store.definition(GATEWAYS).is_none(), "the kinds come after the cluster");
-        let uid = bench.get("namespaces", "", "kube-system").map(|n| text(n, "/metadata/uid").to_owned());
+        assert!(fixture.get("namespaces", "", "gatekeeper-system").is_none());
+        assert!(fixture.get("serviceaccounts", "kube-public", "default").is_some());
+        assert!(!fixture.is_ready("istiod"));
+        assert!(fixture.store.definition(GATEWAYS).is_none(), "the kinds come after the cluster");
+        let uid = fixture.get("namespaces", "", "kube-system").map(|n| text(n, "/metadata/uid").to_owned());
 
-        bench.pass(9.9);
-        assert!(bench.store.definition(GATEWAYS).is_none());
-        bench.pass(0.1);
+        fixture.advance(9.9);
+        assert!(fixture.store.definition(GATEWAYS).is_none());
+        fixture.advance(0.1);
         let definitions = "customresourcedefinitions.apiextensions.k8s.io";
-        let definition = bench.get(definitions, "", GATEWAYS).expect("it is listed");
+        let definition = fixture.get(definitions, "", GATEWAYS).expect("it is listed");
         assert_eq!(
             text(definition, "/metadata/annotations/gateway.networking.k8s.io~1bundle-version"),
             "v1.3.0"
         );
-        assert_eq!(Bench::condition(definition, "/status/conditions", "Established").0, "True");
+        assert_eq!(ClusterFixture::condition(definition, "/status/conditions", "Established").0, "True");
 
-        bench.pass(35.0);
-        assert!(bench.is_ready("istiod"));
+        fixture.advance(35.0);
+        assert!(fixture.is_ready("istiod"));
         let classes = "gatewayclasses.gateway.networking.k8s.io";
-        let pending = bench.get(classes, "", "approuting-istio").expect("it is there").clone();
+        let pending = fixture.get(classes, "", "approuting-istio").expect("it is there").clone();
         assert_eq!(
-            Bench::condition(&pending, "/status/conditions", "Accepted"),
+            ClusterFixture::condition(&pending, "/status/conditions", "Accepted"),
             ("Unknown".into(), "Pending".into(), "Waiting for controller".into())
         );
-        bench.pass(5.0);
-        let accepted = bench.get(classes, "", "approuting-istio").expect("it is there");
+        fixture.advance(5.0);
+        let accepted = fixture.get(classes, "", "approuting-istio").expect("it is there");
         assert_eq!(
-            Bench::condition(accepted, "/status/conditions", "Accepted").2,
+            ClusterFixture::condition(accepted, "/status/conditions", "Accepted").2,
             "Handled by Istio controller"
         );
         assert_eq!(
-            bench.get("deployments.apps", "aks-istio-system", "istiod").expect("it is there")["status"]["readyReplicas"],
+            fixture.get("deployments.apps", "aks-istio-system", "istiod").expect("it is there")["status"]["readyReplicas"],
             2
         );
         assert_eq!(
             uid.as_deref(),
-            bench.get("namespaces", "", "kube-system").map(|n| text(n, "/metadata/uid"))
+            fixture.get("namespaces", "", "kube-system").map(|n| text(n, "/metadata/uid"))
         );
     }
 
     #[test]
-    fn a_cluster_at_rest_stays_as_it_is() {
-        let mut bench = Bench::grown();
-        let revision = bench.store.revision();
-        assert_eq!(bench.due(), None, "nothing is due");
-        bench.pass(36_000.0);
-        assert_eq!(bench.store.revision(), revision);
-        bench.request(
+    fn an_idle_cluster_does_not_change() {
+        let mut fixture = ClusterFixture::running();
+        let revision = fixture.store.revision();
+        assert_eq!(fixture.due(), None, "nothing is due");
+        fixture.advance(36_000.0);
+        assert_eq!(fixture.store.revision(), revision);
+        fixture.request(
             "configmaps",
             json!({"apiVersion": "v1", "kind": "ConfigMap",
             "metadata": {"name": "x", "namespace": "default"}, "data": {"a": "b"}}),
         );
-        bench.pass(60.0);
-        assert_eq!(bench.store.revision(), revision + 1, "the controllers had nothing to add");
+        fixture.advance(60.0);
+        assert_eq!(fixture.store.revision(), revision + 1, "the controllers had nothing to add");
     }
 
     #[test]
-    fn at_infinite_speed_everything_is_there_at_the_next_look() {
-        let mut bench = Bench::at_speed(Speed::Instant);
-        bench.pass(0.0);
-        bench.request("secretproviderclasses.secrets-store.csi.x-k8s.io", class(OBJECTS));
-        bench.request("deployments.apps", holder());
-        bench.request(GATEWAYS, gateway(json!([http(), https("gateway-tls")])));
-        bench.pass(0.0);
-        let object = bench.get(GATEWAYS, "default", "web").expect("it is there");
-        assert_eq!(Bench::condition(object, "/status/conditions", "Programmed").0, "True");
-        assert_eq!(Bench::condition(object, "/status/listeners/1/conditions", "Programmed").0, "True");
+    fn at_infinite_speed_everything_is_ready_at_the_next_reconcile() {
+        let mut fixture = ClusterFixture::at_speed(Speed::Instant);
+        fixture.advance(0.0);
+        fixture.request("secretproviderclasses.secrets-store.csi.x-k8s.io", class(OBJECTS));
+        fixture.request("deployments.apps", holder());
+        fixture.request(GATEWAYS, gateway(json!([http(), https("gateway-tls")])));
+        fixture.advance(0.0);
+        let object = fixture.get(GATEWAYS, "default", "web").expect("it is there");
+        assert_eq!(ClusterFixture::condition(object, "/status/conditions", "Programmed").0, "True");
+        assert_eq!(
+            ClusterFixture::condition(object, "/status/listeners/1/conditions", "Programmed").0,
+            "True"
+        );
     }
 
     #[test]
-    fn a_refused_mount_at_infinite_speed_is_tried_again_but_not_for_ever() {
-        let mut bench = Bench::at_speed(Speed::Instant);
-        bench.vault.readable_from = None;
-        bench.request("secretproviderclasses.secrets-store.csi.x-k8s.io", class(OBJECTS));
-        bench.request("deployments.apps", holder());
-        bench.pass(0.0);
-        assert!(bench.due().is_some_and(|due| due > bench.now));
-        bench.vault.readable_from = Some(START);
-        bench.pass(0.2);
-        assert!(bench.is_ready("holder"));
+    fn a_failed_mount_at_infinite_speed_is_retried_with_bounds() {
+        let mut fixture = ClusterFixture::at_speed(Speed::Instant);
+        fixture.vault.readable_from = None;
+        fixture.request("secretproviderclasses.secrets-store.csi.x-k8s.io", class(OBJECTS));
+        fixture.request("deployments.apps", holder());
+        fixture.advance(0.0);
+        assert!(fixture.due().is_some_and(|due| due > fixture.now));
+        fixture.vault.readable_from = Some(START);
+        fixture.advance(0.2);
+        assert!(fixture.is_ready("holder"));
     }
 
     #[test]
-    fn everything_goes_on_where_it_was_after_the_world_was_on_disk() {
-        let (mut whole, mut cut) = (Bench::grown(), Bench::grown());
-        for bench in [&mut whole, &mut cut] {
-            bench.vault.certificates.insert("tls".into(), bench::certificate("demo.test", 1));
-            bench.request("secretproviderclasses.secrets-store.csi.x-k8s.io", class(OBJECTS));
-            bench.request("deployments.apps", holder());
-            bench.request(GATEWAYS, gateway(json!([http(), https("gateway-tls")])));
+    fn controllers_resume_after_the_state_was_reloaded() {
+        let (mut whole, mut cut) = (ClusterFixture::running(), ClusterFixture::running());
+        for fixture in [&mut whole, &mut cut] {
+            fixture.vault.certificates.insert("tls".into(), fixture::certificate("demo.test", 1));
+            fixture.request("secretproviderclasses.secrets-store.csi.x-k8s.io", class(OBJECTS));
+            fixture.request("deployments.apps", holder());
+            fixture.request(GATEWAYS, gateway(json!([http(), https("gateway-tls")])));
         }
         for _ in 0..60 {
-            whole.pass(1.0);
+            whole.advance(1.0);
         }
-        cut.pass(2.0);
-        cut.through_disk();
-        cut.pass(6.0);
-        cut.through_disk();
-        cut.pass(52.0);
-        let status =
-            |bench: &Bench| bench.get(GATEWAYS, "default", "web").expect("it is there")["status"].clone();
+        cut.advance(2.0);
+        cut.reload();
+        cut.advance(6.0);
+        cut.reload();
+        cut.advance(52.0);
+        let status = |fixture: &ClusterFixture| {
+            fixture.get(GATEWAYS, "default", "web").expect("it is there")["status"].clone()
+        };
         assert_eq!(
-            Bench::condition(&json!({"status": status(&cut)}), "/status/conditions", "Programmed").0,
+            ClusterFixture::condition(&json!({"status": status(&cut)}), "/status/conditions", "Programmed").0,
             "True"
         );
         assert_eq!(status(&whole), status(&cut));
     }
 
     #[test]
-    fn an_add_on_that_is_switched_on_later_comes_up_as_well() {
-        let mut bench = Bench::new();
-        bench.facts.nodes = 3;
-        bench.pass(60.0);
-        assert_eq!(bench.store.list("nodes", None).len(), 3);
-        bench.facts.istio = false;
-        bench.pass(1.0);
-        assert!(bench.get("deployments.apps", "aks-istio-system", "istiod").is_none());
-        assert!(bench.get("gatewayclasses.gateway.networking.k8s.io", "", "approuting-istio").is_some());
-        bench.facts.istio = true;
-        bench.pass(60.0);
-        assert!(bench.is_ready("istiod"));
+    fn an_add_on_that_is_enabled_later_starts_as_well() {
+        let mut fixture = ClusterFixture::new();
+        fixture.cluster_info.nodes = 3;
+        fixture.advance(60.0);
+        assert_eq!(fixture.store.list("nodes", None).len(), 3);
+        fixture.cluster_info.istio = false;
+        fixture.advance(1.0);
+        assert!(fixture.get("deployments.apps", "aks-istio-system", "istiod").is_none());
+        assert!(fixture.get("gatewayclasses.gateway.networking.k8s.io", "", "approuting-istio").is_some());
+        fixture.cluster_info.istio = true;
+        fixture.advance(60.0);
+        assert!(fixture.is_ready("istiod"));
     }
 
     #[test]
-    fn what_someone_changes_in_the_mesh_is_put_back() {
-        let mut bench = Bench::grown();
-        bench.delete("deployments.apps", "aks-istio-system", "istiod");
-        bench.pass(90.0);
-        assert!(bench.get("deployments.apps", "aks-istio-system", "istiod").is_none());
-        bench.pass(20.0);
-        assert!(bench.is_ready("istiod"));
+    fn drift_in_the_mesh_is_reverted() {
+        let mut fixture = ClusterFixture::running();
+        fixture.delete("deployments.apps", "aks-istio-system", "istiod");
+        fixture.advance(90.0);
+        assert!(fixture.get("deployments.apps", "aks-istio-system", "istiod").is_none());
+        fixture.advance(20.0);
+        assert!(fixture.is_ready("istiod"));
     }
 }

@@ -6,8 +6,8 @@ use ipnet::Ipv4Net;
 use serde_json::{Value, json};
 
 use super::object::{self, name};
-use super::turn::Turn;
-use crate::clock::Moment;
+use super::reconcile::ReconcileContext;
+use crate::clock::SimTime;
 use crate::kubernetes::Store;
 
 const MANAGER: &str = "cloud-controller-manager";
@@ -18,41 +18,41 @@ const NODE_CONTROLLER: &str = "kube-controller-manager";
 const FIRST_HOST: u32 = 4;
 
 /// Adds or removes nodes until their number matches the facts.
-pub(super) fn match_count(turn: &mut Turn<'_>) {
-    let wanted: Vec<String> = (0..turn.facts.nodes).map(|index| node_name(turn, index)).collect();
-    for known in turn.all("nodes") {
+pub(super) fn match_count(cx: &mut ReconcileContext<'_>) {
+    let wanted: Vec<String> = (0..cx.cluster_info.nodes).map(|index| node_name(cx, index)).collect();
+    for known in cx.all("nodes") {
         if !wanted.iter().any(|wanted| wanted == name(&known)) {
-            turn.remove("nodes", &known);
-            turn.store.remove(LEASES, LEASE_NAMESPACE, name(&known), turn.at);
+            cx.remove("nodes", &known);
+            cx.store.remove(LEASES, LEASE_NAMESPACE, name(&known), cx.at);
         }
     }
-    for (index, node_name) in (0..turn.facts.nodes).zip(&wanted) {
-        if turn.store.get("nodes", "", node_name).is_none() {
-            let node = node(turn, index, node_name);
-            turn.put("nodes", node, MANAGER);
+    for (index, node_name) in (0..cx.cluster_info.nodes).zip(&wanted) {
+        if cx.store.get("nodes", "", node_name).is_none() {
+            let node = node(cx, index, node_name);
+            cx.put("nodes", node, MANAGER);
         }
-        if turn.store.get(LEASES, LEASE_NAMESPACE, node_name).is_none() {
-            lease(turn, node_name);
+        if cx.store.get(LEASES, LEASE_NAMESPACE, node_name).is_none() {
+            lease(cx, node_name);
         }
     }
 }
 
 /// Writes the lease of a node, its heartbeat. It is not renewed, because no periodic work runs here.
-fn lease(turn: &mut Turn<'_>, node_name: &str) {
-    let Some(node) = turn.get("nodes", "", node_name) else { return };
+fn lease(cx: &mut ReconcileContext<'_>, node_name: &str) {
+    let Some(node) = cx.get("nodes", "", node_name) else { return };
     // The renewal time has microseconds, and clients require all six digits.
-    let renewed = turn.at.timestamp().strftime("%Y-%m-%dT%H:%M:%S%.6fZ").to_string();
+    let renewed = cx.at.timestamp().strftime("%Y-%m-%dT%H:%M:%S%.6fZ").to_string();
     let lease = json!({
         "apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
         "metadata": {"name": node_name, "namespace": LEASE_NAMESPACE, "ownerReferences": [object::owned_by(&node)]},
         "spec": {"holderIdentity": node_name, "leaseDurationSeconds": 40, "renewTime": renewed},
     });
-    turn.put(LEASES, lease, "kubelet");
+    cx.put(LEASES, lease, "kubelet");
 }
 
 /// Simulates the loss of all node VMs: their kubelets stop, and the node controller reports that. Returns
 /// whether there was a node.
-pub(crate) fn lose(store: &mut Store, at: Moment) -> bool {
+pub(crate) fn mark_unready(store: &mut Store, at: SimTime) -> bool {
     let nodes: Vec<Value> = store.list("nodes", None).into_iter().cloned().collect();
     for node in &nodes {
         let mut status = node["status"].clone();
@@ -68,11 +68,11 @@ pub(crate) fn lose(store: &mut Store, at: Moment) -> bool {
 }
 
 /// Returns the node with the fewest pods, as the scheduler selects it; `None` without nodes.
-pub(super) fn emptiest(turn: &Turn<'_>) -> Option<Value> {
-    let pods = turn.store.list("pods", None);
+pub(super) fn least_loaded(cx: &ReconcileContext<'_>) -> Option<Value> {
+    let pods = cx.store.list("pods", None);
     let load =
         |node: &Value| pods.iter().filter(|pod| object::text(pod, "/spec/nodeName") == name(node)).count();
-    turn.store.list("nodes", None).into_iter().min_by_key(|node| load(node)).cloned()
+    cx.store.list("nodes", None).into_iter().min_by_key(|node| load(node)).cloned()
 }
 
 /// Returns the address of a node.
@@ -80,9 +80,9 @@ pub(super) fn address(node: &Value) -> &str {
     object::list(node, "/status/addresses").first().map_or("", |address| object::text(address, "/address"))
 }
 
-fn node_name(turn: &Turn<'_>, index: u32) -> String {
-    let pool = &turn.facts.node_pool;
-    let number = object::hash(&format!("{}/{pool}", turn.facts.node_resource_group)) % 100_000_000;
+fn node_name(cx: &ReconcileContext<'_>, index: u32) -> String {
+    let pool = &cx.cluster_info.node_pool;
+    let number = object::hash(&format!("{}/{pool}", cx.cluster_info.node_resource_group)) % 100_000_000;
     format!("aks-{pool}-{number:08}-vmss{index:06}")
 }
 
@@ -92,41 +92,41 @@ fn subnet_address(subnet: &str, index: u32) -> String {
     Ipv4Addr::from(u32::from(network.network()).saturating_add(FIRST_HOST + index)).to_string()
 }
 
-fn node(turn: &Turn<'_>, index: u32, node_name: &str) -> Value {
-    let facts = turn.facts;
+fn node(cx: &ReconcileContext<'_>, index: u32, node_name: &str) -> Value {
+    let cluster_info = cx.cluster_info;
     let scale_set = node_name.rsplit_once("vmss").map_or(node_name, |(set, _)| set);
     let machine = format!(
         "azure:///subscriptions/{}/resourceGroups/{}/providers/Microsoft.Compute/virtualMachineScaleSets/{scale_set}vmss/virtualMachines/{index}",
-        facts.subscription,
-        facts.node_resource_group.to_lowercase(),
+        cluster_info.subscription,
+        cluster_info.node_resource_group.to_lowercase(),
     );
     json!({
         "apiVersion": "v1", "kind": "Node",
         "metadata": {
             "name": node_name,
             "labels": {
-                "agentpool": facts.node_pool,
+                "agentpool": cluster_info.node_pool,
                 "beta.kubernetes.io/arch": "amd64",
                 "beta.kubernetes.io/os": "linux",
-                "kubernetes.azure.com/agentpool": facts.node_pool,
-                "kubernetes.azure.com/cluster": facts.node_resource_group,
+                "kubernetes.azure.com/agentpool": cluster_info.node_pool,
+                "kubernetes.azure.com/cluster": cluster_info.node_resource_group,
                 "kubernetes.azure.com/mode": "system",
                 "kubernetes.azure.com/role": "agent",
                 "kubernetes.io/arch": "amd64",
                 "kubernetes.io/hostname": node_name,
                 "kubernetes.io/os": "linux",
-                "node.kubernetes.io/instance-type": facts.vm_size,
-                "topology.kubernetes.io/region": facts.location,
+                "node.kubernetes.io/instance-type": cluster_info.vm_size,
+                "topology.kubernetes.io/region": cluster_info.location,
                 "topology.kubernetes.io/zone": "0",
             },
         },
         "spec": {"providerID": machine, "podCIDR": format!("10.244.{index}.0/24"),
             "podCIDRs": [format!("10.244.{index}.0/24")]},
-        "status": status(turn.at, node_name, &subnet_address(&facts.subnet, index), &facts.kubernetes_version),
+        "status": status(cx.at, node_name, &subnet_address(&cluster_info.subnet, index), &cluster_info.kubernetes_version),
     })
 }
 
-fn status(at: Moment, node_name: &str, address: &str, version: &str) -> Value {
+fn status(at: SimTime, node_name: &str, address: &str, version: &str) -> Value {
     let now = at.rfc3339();
     let condition = |kind: &str, status: &str, reason: &str, message: &str| {
         json!({"type": kind, "status": status, "reason": reason, "message": message,

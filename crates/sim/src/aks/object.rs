@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::agenda::Named;
+use super::timers::ObjectRef;
 
 /// Returns the string at a JSON pointer; empty if there is none.
 pub(crate) fn text<'a>(object: &'a Value, pointer: &str) -> &'a str {
@@ -51,8 +51,8 @@ pub(super) fn is_ending(object: &Value) -> bool {
 }
 
 /// Returns the name and uid of an object.
-pub(super) fn named(object: &Value) -> Named {
-    Named { namespace: namespace(object).into(), name: name(object).into(), uid: uid(object).into() }
+pub(super) fn object_ref(object: &Value) -> ObjectRef {
+    ObjectRef { namespace: namespace(object).into(), name: name(object).into(), uid: uid(object).into() }
 }
 
 /// Returns an owner reference to `owner` as the controller.
@@ -118,12 +118,12 @@ pub(super) fn holds(live: &Value, wanted: &Value) -> bool {
 }
 
 /// Merges `wanted` into `live`: its fields win, other fields stay.
-pub(super) fn lay_over(live: &mut Value, wanted: &Value) {
+pub(super) fn merge_into(live: &mut Value, wanted: &Value) {
     match (live, wanted) {
         (Value::Object(live), Value::Object(wanted)) => {
             for (key, value) in wanted {
                 match live.get_mut(key) {
-                    Some(field) => lay_over(field, value),
+                    Some(field) => merge_into(field, value),
                     None => {
                         live.insert(key.clone(), value.clone());
                     }
@@ -131,7 +131,7 @@ pub(super) fn lay_over(live: &mut Value, wanted: &Value) {
             }
         }
         (Value::Array(live), Value::Array(wanted)) if live.len() == wanted.len() => {
-            live.iter_mut().zip(wanted).for_each(|(live, wanted)| lay_over(live, wanted));
+            live.iter_mut().zip(wanted).for_each(|(live, wanted)| merge_into(live, wanted));
         }
         (live, wanted) => *live = wanted.clone(),
     }
@@ -167,7 +167,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_others_added_is_no_difference_but_a_longer_list_is() {
+    fn additional_fields_are_no_difference_but_a_longer_list_is() {
         let live = json!({"spec": {"a": 1, "b": 2, "ports": [{"port": 80, "nodePort": 30001}]}});
         assert!(holds(&live, &json!({"spec": {"a": 1, "ports": [{"port": 80}]}})));
         assert!(!holds(&live, &json!({"spec": {"ports": [{"port": 80}, {"port": 443}]}})));
@@ -175,19 +175,18 @@ mod tests {
     }
 
     #[test]
-    fn laying_over_keeps_what_is_not_named() {
+    fn merge_keeps_fields_that_are_not_named() {
         let mut live = json!({"spec": {"a": 1, "ports": [{"port": 80, "nodePort": 30001}]}});
-        lay_over(&mut live, &json!({"spec": {"a": 2, "ports": [{"port": 81}]}}));
+        merge_into(&mut live, &json!({"spec": {"a": 2, "ports": [{"port": 81}]}}));
         assert_eq!(live, json!({"spec": {"a": 2, "ports": [{"port": 81, "nodePort": 30001}]}}));
     }
 
     #[test]
-    fn selectors_know_labels_and_expressions() {
+    fn selectors_match_labels_and_expressions() {
         let object = json!({"metadata": {"labels": {"app": "web", "tier": "front"}}});
         assert!(selects(&json!({"matchLabels": {"app": "web"}}), &object));
-        let outside =
-            json!({"matchExpressions": [{"key": "tier", "operator": "NotIn", "values": ["front"]}]});
-        assert!(!selects(&outside, &object));
+        let not_in = json!({"matchExpressions": [{"key": "tier", "operator": "NotIn", "values": ["front"]}]});
+        assert!(!selects(&not_in, &object));
         assert!(selects(&json!({}), &object));
         assert!(!selects_plain(&json!({"app": "api"}), &object));
     }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::turn::Turn;
+use super::reconcile::ReconcileContext;
 
 const MANAGER: &str = "aks-addon-manager";
 const NAMESPACE: &str = "kube-system";
@@ -21,12 +21,12 @@ const SECRETS_STORE: [(&str, &str, &str); 2] = [
 ];
 
 /// Writes the objects of every cluster.
-pub(super) fn install(turn: &mut Turn<'_>) {
+pub(super) fn install(cx: &mut ReconcileContext<'_>) {
     let dns = json!({"k8s-app": "kube-dns"});
-    deployment(turn, "coredns", 2, &dns, "mcr.microsoft.com/oss/v2/kubernetes/coredns:v1.12.1-9");
+    deployment(cx, "coredns", 2, &dns, "mcr.microsoft.com/oss/v2/kubernetes/coredns:v1.12.1-9");
     let metrics = json!({"k8s-app": "metrics-server"});
     deployment(
-        turn,
+        cx,
         "metrics-server",
         2,
         &metrics,
@@ -34,7 +34,7 @@ pub(super) fn install(turn: &mut Turn<'_>) {
     );
     let konnectivity = json!({"app": "konnectivity-agent"});
     deployment(
-        turn,
+        cx,
         "konnectivity-agent",
         2,
         &konnectivity,
@@ -67,12 +67,12 @@ pub(super) fn install(turn: &mut Turn<'_>) {
             "mcr.microsoft.com/oss/v2/kubernetes/kube-proxy:v1.34.2",
         ),
     ] {
-        daemon_set(turn, name, &labels, image);
+        daemon_set(cx, name, &labels, image);
     }
-    services(turn, &dns, &metrics);
+    services(cx, &dns, &metrics);
 }
 
-fn services(turn: &mut Turn<'_>, dns: &Value, metrics: &Value) {
+fn services(cx: &mut ReconcileContext<'_>, dns: &Value, metrics: &Value) {
     // Tools find the cluster's services by these labels.
     let offered = |labels: &Value, name: &str| {
         let mut labels = labels.clone();
@@ -80,7 +80,7 @@ fn services(turn: &mut Turn<'_>, dns: &Value, metrics: &Value) {
         labels["kubernetes.io/name"] = json!(name);
         labels
     };
-    turn.put(
+    cx.put(
         "services",
         json!({
             "apiVersion": "v1", "kind": "Service",
@@ -97,7 +97,7 @@ fn services(turn: &mut Turn<'_>, dns: &Value, metrics: &Value) {
         }),
         MANAGER,
     );
-    turn.put(
+    cx.put(
         "services",
         json!({
             "apiVersion": "v1", "kind": "Service",
@@ -113,16 +113,16 @@ fn services(turn: &mut Turn<'_>, dns: &Value, metrics: &Value) {
 }
 
 /// Writes the pods of the Key Vault secrets provider add-on.
-pub(super) fn install_secrets_store(turn: &mut Turn<'_>) {
+pub(super) fn install_secrets_store(cx: &mut ReconcileContext<'_>) {
     for (name, app, image) in SECRETS_STORE {
-        daemon_set(turn, name, &json!({"app": app}), image);
+        daemon_set(cx, name, &json!({"app": app}), image);
     }
 }
 
 /// Removes the pods of the add-on; its kinds and their objects stay.
-pub(super) fn remove_secrets_store(turn: &mut Turn<'_>) {
+pub(super) fn remove_secrets_store(cx: &mut ReconcileContext<'_>) {
     for (name, _, _) in SECRETS_STORE {
-        turn.store.remove("daemonsets.apps", NAMESPACE, name, turn.at);
+        cx.store.remove("daemonsets.apps", NAMESPACE, name, cx.at);
     }
 }
 
@@ -144,30 +144,30 @@ fn labels_of(labels: &Value) -> Value {
     all
 }
 
-fn deployment(turn: &mut Turn<'_>, name: &str, replicas: u32, labels: &Value, image: &str) {
-    service_account(turn, name);
+fn deployment(cx: &mut ReconcileContext<'_>, name: &str, replicas: u32, labels: &Value, image: &str) {
+    service_account(cx, name);
     let wanted = json!({
         "apiVersion": "apps/v1", "kind": "Deployment",
         "metadata": {"name": name, "namespace": NAMESPACE, "labels": labels_of(labels)},
         "spec": {"replicas": replicas, "selector": {"matchLabels": labels}, "template": template(name, labels, image)},
     });
-    turn.ensure("deployments.apps", wanted, MANAGER);
+    cx.ensure("deployments.apps", wanted, MANAGER);
 }
 
-fn daemon_set(turn: &mut Turn<'_>, name: &str, labels: &Value, image: &str) {
-    service_account(turn, name);
+fn daemon_set(cx: &mut ReconcileContext<'_>, name: &str, labels: &Value, image: &str) {
+    service_account(cx, name);
     let wanted = json!({
         "apiVersion": "apps/v1", "kind": "DaemonSet",
         "metadata": {"name": name, "namespace": NAMESPACE, "labels": labels_of(labels)},
         "spec": {"selector": {"matchLabels": labels}, "template": template(name, labels, image)},
     });
-    turn.ensure("daemonsets.apps", wanted, MANAGER);
+    cx.ensure("daemonsets.apps", wanted, MANAGER);
 }
 
-fn service_account(turn: &mut Turn<'_>, name: &str) {
+fn service_account(cx: &mut ReconcileContext<'_>, name: &str) {
     let wanted = json!({
         "apiVersion": "v1", "kind": "ServiceAccount",
         "metadata": {"name": name, "namespace": NAMESPACE},
     });
-    turn.ensure("serviceaccounts", wanted, MANAGER);
+    cx.ensure("serviceaccounts", wanted, MANAGER);
 }

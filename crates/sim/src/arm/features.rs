@@ -7,12 +7,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::arm::error::ArmError;
-use crate::arm::family::Family;
+use crate::arm::provider::Provider;
 use crate::arm::{Call, Route, versions};
-use crate::clock::{Moment, Timing};
+use crate::clock::{SimTime, Timing};
 use crate::durations;
 use crate::request::Reply;
-use crate::world::World;
+use crate::state::CloudState;
 
 const KIND: &str = "Microsoft.Features/providers/features";
 const ALL: &str = "/subscriptions/{subscription}/providers/Microsoft.Features/features";
@@ -30,7 +30,7 @@ struct Feature {
     name: String,
     state: String,
     /// The end of `Registering` or `Unregistering`.
-    done: Option<Moment>,
+    done: Option<SimTime>,
 }
 
 /// The features that still exist, by lower-case name.
@@ -48,16 +48,16 @@ impl Features {
     }
 
     /// Restores a removed feature as not registered; returns whether it was missing.
-    pub(crate) fn bring_back(&mut self, name: &str) -> bool {
-        let gone = !self.features.contains_key(&name.to_ascii_lowercase());
-        if gone {
+    pub(crate) fn restore(&mut self, name: &str) -> bool {
+        let is_missing = !self.features.contains_key(&name.to_ascii_lowercase());
+        if is_missing {
             self.features.extend(Self::new(&[name.to_owned()]).features);
         }
-        gone
+        is_missing
     }
 
     /// Removes a feature, as general availability does; returns whether it existed.
-    pub(crate) fn take_away(&mut self, name: &str) -> bool {
+    pub(crate) fn remove(&mut self, name: &str) -> bool {
         self.features.remove(&name.to_ascii_lowercase()).is_some()
     }
 
@@ -69,7 +69,7 @@ impl Features {
 }
 
 /// The resource family of features.
-pub const FAMILY: Family = Family { next_due, settle, ..Family::still("features", routes) };
+pub const PROVIDER: Provider = Provider { next_due, advance_to, ..Provider::stateless("features", routes) };
 
 fn routes() -> Vec<Route> {
     vec![
@@ -81,10 +81,10 @@ fn routes() -> Vec<Route> {
     ]
 }
 
-fn body(world: &World, feature: &Feature) -> Value {
+fn body(state: &CloudState, feature: &Feature) -> Value {
     let (namespace, name) = feature.name.split_once('/').unwrap_or(("", &feature.name));
     json!({
-        "id": format!("/subscriptions/{}/providers/Microsoft.Features/providers/{namespace}/features/{name}", world.subscription),
+        "id": format!("/subscriptions/{}/providers/Microsoft.Features/providers/{namespace}/features/{name}", state.subscription),
         "name": feature.name,
         "type": KIND,
         "properties": { "state": feature.state },
@@ -103,47 +103,47 @@ fn not_found(call: &Call<'_>) -> ArmError {
     )
 }
 
-fn list(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
+fn list(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmError> {
     let prefix = match call.param("namespace") {
         "" => String::new(),
         namespace => format!("{}/", namespace.to_ascii_lowercase()),
     };
-    let found = world.features.features.iter().filter(|(key, _)| key.starts_with(&prefix));
-    let value: Vec<Value> = found.map(|(_, feature)| body(world, feature)).collect();
+    let found = state.features.features.iter().filter(|(key, _)| key.starts_with(&prefix));
+    let value: Vec<Value> = found.map(|(_, feature)| body(state, feature)).collect();
     Ok(Reply::json(200, &json!({ "value": value })))
 }
 
-fn get(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
-    let feature = world.features.features.get(&key(call)).ok_or_else(|| not_found(call))?;
-    Ok(Reply::json(200, &body(world, feature)))
+fn get(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmError> {
+    let feature = state.features.features.get(&key(call)).ok_or_else(|| not_found(call))?;
+    Ok(Reply::json(200, &body(state, feature)))
 }
 
-fn register(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
-    change(world, call, "Registered", "Registering")
+fn register(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmError> {
+    change(state, call, "Registered", "Registering")
 }
 
-fn unregister(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
-    change(world, call, "Unregistered", "Unregistering")
+fn unregister(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmError> {
+    change(state, call, "Unregistered", "Unregistering")
 }
 
-fn change(world: &mut World, call: &Call<'_>, end: &str, way: &str) -> Result<Reply, ArmError> {
-    let feature = world.features.features.get_mut(&key(call)).ok_or_else(|| not_found(call))?;
+fn change(state: &mut CloudState, call: &Call<'_>, end: &str, transition: &str) -> Result<Reply, ArmError> {
+    let feature = state.features.features.get_mut(&key(call)).ok_or_else(|| not_found(call))?;
     let resting = end == "Unregistered" && feature.state == "NotRegistered";
-    if feature.state != end && feature.state != way && !resting {
-        way.clone_into(&mut feature.state);
+    if feature.state != end && feature.state != transition && !resting {
+        transition.clone_into(&mut feature.state);
         feature.done = Some(call.timing.after(call.now, durations::FEATURE_REGISTER));
     }
     let feature = feature.clone();
-    Ok(Reply::json(200, &body(world, &feature)))
+    Ok(Reply::json(200, &body(state, &feature)))
 }
 
-fn next_due(world: &World) -> Option<Moment> {
-    world.features.features.values().filter_map(|feature| feature.done).min()
+fn next_due(state: &CloudState) -> Option<SimTime> {
+    state.features.features.values().filter_map(|feature| feature.done).min()
 }
 
-fn settle(world: &mut World, due: Moment, _timing: &Timing) {
+fn advance_to(state: &mut CloudState, due: SimTime, _timing: &Timing) {
     for feature in
-        world.features.features.values_mut().filter(|feature| feature.done.is_some_and(|done| done <= due))
+        state.features.features.values_mut().filter(|feature| feature.done.is_some_and(|done| done <= due))
     {
         feature.done = None;
         feature.state = if feature.state == "Registering" { "Registered" } else { "Unregistered" }.to_owned();
@@ -157,7 +157,7 @@ mod tests {
     use http::Method;
 
     #[test]
-    fn a_feature_is_gone_after_general_availability_unless_it_was_asked_for() {
+    fn a_feature_does_not_exist_after_general_availability_unless_configured() {
         let mut cloud = TestCloud::new();
         let at = cloud.path("/providers/Microsoft.Features/providers/Microsoft.ContainerService/features/ManagedGatewayAPIPreview");
         let (show, register) =
@@ -171,12 +171,12 @@ mod tests {
             );
         }
         let name = "Microsoft.ContainerService/ManagedGatewayAPIPreview".to_owned();
-        assert!(cloud.world.features.allows(&name));
-        cloud.world.features = Features::new(std::slice::from_ref(&name));
-        assert!(!cloud.world.features.allows(&name));
+        assert!(cloud.state.features.allows(&name));
+        cloud.state.features = Features::new(std::slice::from_ref(&name));
+        assert!(!cloud.state.features.allows(&name));
         assert_eq!(cloud.send(&register).value()["properties"]["state"], "Registering");
-        cloud.pass(300.0);
+        cloud.advance(300.0);
         assert_eq!(cloud.get(&show).value()["properties"]["state"], "Registered");
-        assert!(cloud.world.features.allows(&name));
+        assert!(cloud.state.features.allows(&name));
     }
 }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::arm::Call;
 use crate::arm::error::ArmError;
 use crate::request::{Reply, Request};
-use crate::world::World;
+use crate::state::CloudState;
 
 /// A filter in disjunctive form: any of the inner lists, of which all terms must match.
 #[derive(Debug)]
@@ -53,10 +53,10 @@ impl Filter {
     }
 
     /// Returns whether the filter matches the body of a resource or group.
-    pub(super) fn takes(&self, body: &Value) -> bool {
+    pub(super) fn matches(&self, body: &Value) -> bool {
         self.0.iter().any(|terms| {
             let tag = terms.iter().find(|term| term.field == "tagname" && term.how == How::Equal);
-            terms.iter().all(|term| term.takes(body, tag.map(|tag| tag.value.as_str())))
+            terms.iter().all(|term| term.matches(body, tag.map(|tag| tag.value.as_str())))
         })
     }
 }
@@ -86,7 +86,7 @@ impl Term {
 
     /// Returns whether the comparison matches. `tag` is the tag name to which the value belongs, if the
     /// filter has both.
-    fn takes(&self, body: &Value, tag: Option<&str>) -> bool {
+    fn matches(&self, body: &Value, tag: Option<&str>) -> bool {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let own: Vec<String> = match self.field.as_str() {
             "resourcetype" => vec![text(&body["type"])],
@@ -120,13 +120,13 @@ impl Term {
 /// # Errors
 /// 400 for an invalid filter or page size.
 pub(super) fn reply(
-    world: &World,
+    state: &CloudState,
     call: &Call<'_>,
     all: Vec<Value>,
     fields: &[&str],
 ) -> Result<Reply, ArmError> {
     let filter = Filter::read(call.request.query("$filter").unwrap_or_default(), fields)?;
-    let found: Vec<Value> = all.into_iter().filter(|body| filter.takes(body)).collect();
+    let found: Vec<Value> = all.into_iter().filter(|body| filter.matches(body)).collect();
     let number = |name: &str| -> Result<Option<usize>, ArmError> {
         call.request.query(name).map(str::parse).transpose().map_err(|_| {
             let why = format!("The value of the query parameter {name} is invalid.");
@@ -141,7 +141,7 @@ pub(super) fn reply(
             call.request.query.iter().filter(|(name, _)| name != "$skiptoken").cloned().collect();
         query.push(("$skiptoken".to_owned(), until.to_string()));
         let next = Request { query, ..call.request.clone() };
-        body["nextLink"] = json!(format!("{}{}", world.arm_origin(), next.target()));
+        body["nextLink"] = json!(format!("{}{}", state.arm_origin(), next.target()));
     }
     Ok(Reply::json(200, &body))
 }
@@ -151,8 +151,8 @@ mod tests {
     use super::*;
     use crate::test_cloud::{TestCloud, code};
 
-    fn takes(filter: &str, body: &Value) -> Option<bool> {
-        Some(Filter::read(filter, OF_RESOURCES).ok()?.takes(body))
+    fn matches(filter: &str, body: &Value) -> Option<bool> {
+        Some(Filter::read(filter, OF_RESOURCES).ok()?.matches(body))
     }
 
     #[test]
@@ -175,15 +175,15 @@ mod tests {
             ("colour eq 'red'", None),
             ("name", None),
         ] {
-            assert_eq!(takes(filter, &body), wanted, "{filter}");
+            assert_eq!(matches(filter, &body), wanted, "{filter}");
         }
     }
 
     #[test]
-    fn a_list_of_groups_goes_on_at_its_link_and_refuses_what_groups_have_not() {
+    fn a_list_of_groups_is_paged_and_refuses_unsupported_filters() {
         let mut cloud = TestCloud::new();
         for name in ["a", "b"] {
-            cloud.world.add_group(name, "eastus", &json!({ "team": "one" }), None, cloud.now);
+            cloud.state.add_group(name, "eastus", &json!({ "team": "one" }), None, cloud.now);
         }
         let list = cloud.path("/resourcegroups?api-version=2024-11-01");
         let tagged = cloud.get(&format!("{list}&$filter=tagName eq 'team' and tagValue eq 'one'")).value();

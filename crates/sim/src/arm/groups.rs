@@ -6,13 +6,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::arm::error::ArmError;
-use crate::arm::family::{DELETION_ORDER, FAMILIES, Family};
 use crate::arm::operation::{self, Plan, Style};
+use crate::arm::provider::{DELETION_ORDER, PROVIDERS, Provider};
 use crate::arm::{Call, Route, filter, roles, versions};
-use crate::clock::{Moment, Timing};
+use crate::clock::{SimTime, Timing};
 use crate::durations;
 use crate::request::Reply;
-use crate::world::World;
+use crate::state::CloudState;
 
 /// The resource type of a group, as in rights.
 pub const KIND: &str = "Microsoft.Resources/subscriptions/resourceGroups";
@@ -34,14 +34,16 @@ pub struct Group {
     /// The resource that owns the group, as a cluster owns its node group.
     pub managed_by: Option<String>,
     /// The time of creation.
-    pub created: Moment,
+    pub created: SimTime,
     /// The time at which it will be gone, once its deletion has started.
-    pub gone: Option<Moment>,
+    #[serde(rename = "gone")]
+    pub deleted_at: Option<SimTime>,
     /// The id of its deletion operation.
     pub deletion: Option<String>,
     /// True if its deletion fails: its members go, and the group stays.
     #[serde(default)]
-    pub doomed: bool,
+    #[serde(rename = "doomed")]
+    pub fails_on_completion: bool,
 }
 
 impl Group {
@@ -50,7 +52,7 @@ impl Group {
     /// # Errors
     /// 409 `ResourceGroupBeingDeleted`.
     pub fn check_writable(&self) -> Result<(), ArmError> {
-        if self.gone.is_none() {
+        if self.deleted_at.is_none() {
             return Ok(());
         }
         let why = format!(
@@ -61,7 +63,7 @@ impl Group {
     }
 
     fn body(&self, subscription: &str) -> Value {
-        let state = if self.gone.is_some() { "Deleting" } else { "Succeeded" };
+        let state = if self.deleted_at.is_some() { "Deleting" } else { "Succeeded" };
         let mut body = json!({
             "id": format!("/subscriptions/{subscription}/resourceGroups/{}", self.name),
             "name": self.name,
@@ -78,7 +80,7 @@ impl Group {
 }
 
 /// The resource family of groups; last in the table, because a group goes after all its members.
-pub const FAMILY: Family = Family { next_due, settle, ..Family::still("groups", routes) };
+pub const PROVIDER: Provider = Provider { next_due, advance_to, ..Provider::stateless("groups", routes) };
 
 fn routes() -> Vec<Route> {
     vec![
@@ -105,7 +107,7 @@ fn routes() -> Vec<Route> {
     ]
 }
 
-impl World {
+impl CloudState {
     /// Adds a group without checks, as a cluster adds its node resource group. Replaces an existing one.
     pub fn add_group(
         &mut self,
@@ -113,7 +115,7 @@ impl World {
         location: &str,
         tags: &Value,
         managed_by: Option<String>,
-        now: Moment,
+        now: SimTime,
     ) {
         let group = Group {
             name: name.to_owned(),
@@ -121,9 +123,9 @@ impl World {
             tags: texts(tags),
             managed_by,
             created: now,
-            gone: None,
+            deleted_at: None,
             deletion: None,
-            doomed: false,
+            fails_on_completion: false,
         };
         self.groups.insert(name.to_lowercase(), group);
     }
@@ -137,24 +139,30 @@ impl World {
 }
 
 /// Lets the deletion of a group fail; returns whether one was in progress.
-pub(crate) fn doom(world: &mut World, id: &str) -> bool {
-    let Some(group) = world.groups.get_mut(&super::id::name(id).to_lowercase()) else { return false };
-    group.doomed = group.gone.is_some();
-    group.doomed
+pub(crate) fn fail_operation(state: &mut CloudState, id: &str) -> bool {
+    let Some(group) = state.groups.get_mut(&super::id::name(id).to_lowercase()) else { return false };
+    group.fails_on_completion = group.deleted_at.is_some();
+    group.fails_on_completion
 }
 
 /// Starts the deletion of an empty group of that name, and creates the group if it does not exist. Returns
 /// whether it started; a group with members stays.
-pub(crate) fn expire(world: &mut World, name: &str, location: &str, now: Moment, timing: &Timing) -> bool {
-    if !in_group(world, name).is_empty() {
+pub(crate) fn expire(
+    state: &mut CloudState,
+    name: &str,
+    location: &str,
+    now: SimTime,
+    timing: &Timing,
+) -> bool {
+    if !in_group(state, name).is_empty() {
         return false;
     }
-    if !world.groups.contains_key(&name.to_lowercase()) {
-        world.add_group(name, location, &Value::Null, None, now);
+    if !state.groups.contains_key(&name.to_lowercase()) {
+        state.add_group(name, location, &Value::Null, None, now);
     }
-    let group = world.groups.get_mut(&name.to_lowercase()).filter(|group| group.gone.is_none());
+    let group = state.groups.get_mut(&name.to_lowercase()).filter(|group| group.deleted_at.is_none());
     let Some(group) = group else { return false };
-    group.gone = Some(timing.after(now, durations::GROUP_DELETE));
+    group.deleted_at = Some(timing.after(now, durations::GROUP_DELETE));
     true
 }
 
@@ -163,9 +171,9 @@ fn texts(tags: &Value) -> BTreeMap<String, String> {
     tags.as_object().into_iter().flatten().map(|(name, value)| (name.clone(), text(value))).collect()
 }
 
-fn find<'a>(world: &'a World, call: &Call<'_>) -> Result<&'a Group, ArmError> {
+fn find<'a>(state: &'a CloudState, call: &Call<'_>) -> Result<&'a Group, ArmError> {
     let name = call.param("group");
-    world.groups.get(&name.to_lowercase()).ok_or_else(|| ArmError::group_not_found(name))
+    state.groups.get(&name.to_lowercase()).ok_or_else(|| ArmError::group_not_found(name))
 }
 
 fn check_name(name: &str) -> Result<(), ArmError> {
@@ -180,9 +188,9 @@ fn check_name(name: &str) -> Result<(), ArmError> {
     Err(ArmError::gateway(400, "InvalidResourceGroupName", why))
 }
 
-fn check_location(world: &World, location: &str) -> Result<String, ArmError> {
+fn check_location(state: &CloudState, location: &str) -> Result<String, ArmError> {
     let folded = location.replace(' ', "").to_ascii_lowercase();
-    if world.locations.contains(&folded) {
+    if state.locations.contains(&folded) {
         return Ok(folded);
     }
     if folded.is_empty() {
@@ -191,30 +199,30 @@ fn check_location(world: &World, location: &str) -> Result<String, ArmError> {
     }
     let why = format!(
         "The provided location '{location}' is not available for resource group. List of available regions is '{}'.",
-        world.locations.join(",")
+        state.locations.join(",")
     );
     Err(ArmError::gateway(400, "LocationNotAvailableForResourceGroup", why))
 }
 
-fn get(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
-    Ok(Reply::json(200, &find(world, call)?.body(&world.subscription)))
+fn get(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmError> {
+    Ok(Reply::json(200, &find(state, call)?.body(&state.subscription)))
 }
 
-fn head(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
-    Ok(Reply::empty(if find(world, call).is_ok() { 204 } else { 404 }))
+fn head(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmError> {
+    Ok(Reply::empty(if find(state, call).is_ok() { 204 } else { 404 }))
 }
 
-fn list(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
-    let all = world.groups.values().map(|group| group.body(&world.subscription)).collect();
-    filter::reply(world, call, all, filter::OF_GROUPS)
+fn list(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmError> {
+    let all = state.groups.values().map(|group| group.body(&state.subscription)).collect();
+    filter::reply(state, call, all, filter::OF_GROUPS)
 }
 
-fn put(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
+fn put(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmError> {
     let name = call.param("group").to_owned();
     check_name(&name)?;
     let body = call.body()?;
-    let location = check_location(world, body["location"].as_str().unwrap_or_default())?;
-    if let Some(group) = world.groups.get_mut(&name.to_lowercase()) {
+    let location = check_location(state, body["location"].as_str().unwrap_or_default())?;
+    if let Some(group) = state.groups.get_mut(&name.to_lowercase()) {
         group.check_writable()?;
         if group.location != location {
             let why = format!(
@@ -224,36 +232,36 @@ fn put(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
             return Err(ArmError::gateway(409, "InvalidResourceGroupLocation", why));
         }
         group.tags = texts(&body["tags"]);
-        return Ok(Reply::json(200, &find(world, call)?.body(&world.subscription)));
+        return Ok(Reply::json(200, &find(state, call)?.body(&state.subscription)));
     }
     let managed_by = body["managedBy"].as_str().map(str::to_owned);
-    world.add_group(&name, &location, &body["tags"], managed_by, call.now);
-    Ok(Reply::json(201, &find(world, call)?.body(&world.subscription)).with_latency(durations::GROUP_PUT))
+    state.add_group(&name, &location, &body["tags"], managed_by, call.now);
+    Ok(Reply::json(201, &find(state, call)?.body(&state.subscription)).with_latency(durations::GROUP_PUT))
 }
 
-fn patch(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
-    find(world, call)?.check_writable()?;
+fn patch(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmError> {
+    find(state, call)?.check_writable()?;
     let body = call.body()?;
-    if let Some(group) = world.groups.get_mut(&call.param("group").to_lowercase())
+    if let Some(group) = state.groups.get_mut(&call.param("group").to_lowercase())
         && body["tags"].is_object()
     {
         group.tags = texts(&body["tags"]);
     }
-    Ok(Reply::json(200, &find(world, call)?.body(&world.subscription)))
+    Ok(Reply::json(200, &find(state, call)?.body(&state.subscription)))
 }
 
-fn delete(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
-    let group = find(world, call)?.clone();
-    let under_way = group.deletion.as_ref().and_then(|id| world.operations.get(id)).cloned();
-    if let Some(operation) = under_way {
-        return Ok(operation.announce(world, &call.timing, Reply::empty(202)));
+fn delete(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmError> {
+    let group = find(state, call)?.clone();
+    let in_progress = group.deletion.as_ref().and_then(|id| state.operations.get(id)).cloned();
+    if let Some(operation) = in_progress {
+        return Ok(operation.announce(state, &call.timing, Reply::empty(202)));
     }
-    let mut gone = call.now;
-    for family in DELETION_ORDER {
-        gone = gone.max((family.delete_members)(world, &group.name, gone, &call.timing));
+    let mut deleted_at = call.now;
+    for provider in DELETION_ORDER {
+        deleted_at = deleted_at.max((provider.delete_members)(state, &group.name, deleted_at, &call.timing));
     }
-    let gone = call.timing.after(gone, durations::GROUP_DELETE);
-    let resource = format!("/subscriptions/{}/resourceGroups/{}", world.subscription, group.name);
+    let deleted_at = call.timing.after(deleted_at, durations::GROUP_DELETE);
+    let resource = format!("/subscriptions/{}/resourceGroups/{}", state.subscription, group.name);
     let plan = Plan {
         resource: &resource,
         provider: "Microsoft.Resources",
@@ -264,16 +272,20 @@ fn delete(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
         retry_after: Some(durations::GROUP_RETRY_AFTER),
         signed: false,
     };
-    let operation = operation::begin(world, &plan, call.now, gone);
-    if let Some(group) = world.groups.get_mut(&group.name.to_lowercase()) {
-        group.gone = Some(gone);
+    let operation = operation::begin(state, &plan, call.now, deleted_at);
+    if let Some(group) = state.groups.get_mut(&group.name.to_lowercase()) {
+        group.deleted_at = Some(deleted_at);
         group.deletion = Some(operation.id.clone());
     }
-    Ok(operation.announce(world, &call.timing, Reply::empty(202)))
+    Ok(operation.announce(state, &call.timing, Reply::empty(202)))
 }
 
-pub(super) fn in_group(world: &World, group: &str) -> Vec<Value> {
-    FAMILIES.iter().flat_map(|family| (family.members)(world, group)).map(|member| summary(&member)).collect()
+pub(super) fn in_group(state: &CloudState, group: &str) -> Vec<Value> {
+    PROVIDERS
+        .iter()
+        .flat_map(|provider| (provider.members)(state, group))
+        .map(|member| summary(&member))
+        .collect()
 }
 
 /// Returns the common properties of a resource, as lists show them.
@@ -283,42 +295,42 @@ fn summary(member: &Value) -> Value {
     kept.map(|field| ((*field).to_owned(), member[*field].clone())).collect::<serde_json::Map<_, _>>().into()
 }
 
-fn members(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
-    filter::reply(world, call, in_group(world, call.param("group")), filter::OF_RESOURCES)
+fn members(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmError> {
+    filter::reply(state, call, in_group(state, call.param("group")), filter::OF_RESOURCES)
 }
 
-fn everything(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
-    let all = world.groups.values().flat_map(|group| in_group(world, &group.name)).collect();
-    filter::reply(world, call, all, filter::OF_RESOURCES)
+fn everything(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmError> {
+    let all = state.groups.values().flat_map(|group| in_group(state, &group.name)).collect();
+    filter::reply(state, call, all, filter::OF_RESOURCES)
 }
 
-fn next_due(world: &World) -> Option<Moment> {
-    world.groups.values().filter_map(|group| group.gone).min()
+fn next_due(state: &CloudState) -> Option<SimTime> {
+    state.groups.values().filter_map(|group| group.deleted_at).min()
 }
 
 /// Deletes the groups that are due. A group that still has members waits for them, as Resource Manager keeps
 /// polling the providers.
-fn settle(world: &mut World, due: Moment, timing: &Timing) {
-    let dying: Vec<String> = world
+fn advance_to(state: &mut CloudState, due: SimTime, timing: &Timing) {
+    let deleting: Vec<String> = state
         .groups
         .values()
-        .filter(|group| group.gone.is_some_and(|gone| gone <= due))
+        .filter(|group| group.deleted_at.is_some_and(|deleted_at| deleted_at <= due))
         .map(|group| group.name.clone())
         .collect();
-    for name in dying {
-        let group = world.groups.get_mut(&name.to_lowercase()).filter(|group| group.doomed);
+    for name in deleting {
+        let group = state.groups.get_mut(&name.to_lowercase()).filter(|group| group.fails_on_completion);
         if let Some(group) = group {
-            (group.gone, group.deletion, group.doomed) = (None, None, false);
+            (group.deleted_at, group.deletion, group.fails_on_completion) = (None, None, false);
             continue;
         }
-        if in_group(world, &name).is_empty() {
-            world.drop_group(&name);
+        if in_group(state, &name).is_empty() {
+            state.drop_group(&name);
             continue;
         }
         let later = timing.after(due, durations::GROUP_RETRY_AFTER).max(due.plus_ms(1));
-        let Some(group) = world.groups.get_mut(&name.to_lowercase()) else { continue };
-        group.gone = Some(later);
-        if let Some(operation) = group.deletion.as_ref().and_then(|id| world.operations.get_mut(id)) {
+        let Some(group) = state.groups.get_mut(&name.to_lowercase()) else { continue };
+        group.deleted_at = Some(later);
+        if let Some(operation) = group.deletion.as_ref().and_then(|id| state.operations.get_mut(id)) {
             operation.ends = later;
         }
     }
@@ -331,7 +343,7 @@ mod tests {
     use http::Method;
 
     #[test]
-    fn a_group_is_made_once_and_stays_in_its_region() {
+    fn a_group_is_created_once_and_stays_in_its_region() {
         let mut cloud = TestCloud::new();
         let at = cloud.path("/resourcegroups/web?api-version=2024-11-01");
         let reply = cloud.put(&at, &json!({ "location": "East US", "tags": { "a": "1" } }));
@@ -345,12 +357,12 @@ mod tests {
     }
 
     #[test]
-    fn a_dying_group_takes_no_writes_and_goes_after_its_members() {
+    fn a_group_being_deleted_refuses_writes_and_is_deleted_after_its_members() {
         let mut cloud = TestCloud::new();
         let vnet = cloud.in_group("Microsoft.Network/virtualNetworks/vn?api-version=2025-07-01");
         let body = json!({ "location": "eastus", "properties": { "addressSpace": { "addressPrefixes": ["10.0.0.0/16"] } } });
         assert_eq!(cloud.put(&vnet, &body).status, 201);
-        cloud.pass(10.0);
+        cloud.advance(10.0);
         let group = cloud.path("/resourceGroups/rg?api-version=2024-11-01");
         let listed = cloud.path("/resourceGroups/rg/resources?api-version=2024-11-01");
         assert_eq!(cloud.get(&listed).value()["value"][0]["name"], "vn");
@@ -364,10 +376,10 @@ mod tests {
         assert_eq!((refused.status.as_u16(), code(&refused).as_str()), (409, "ResourceGroupBeingDeleted"));
         assert_eq!(cloud.get(&location).status, 202);
 
-        cloud.pass(11.0);
+        cloud.advance(11.0);
         assert_eq!(code(&cloud.get(&vnet)), "ResourceNotFound", "the network goes first");
         assert_eq!(cloud.get(&group).status, 200);
-        cloud.pass(10.0);
+        cloud.advance(10.0);
         assert_eq!(code(&cloud.get(&group)), "ResourceGroupNotFound");
         assert_eq!(cloud.get(&location).status, 200);
         let head = cloud.request(Method::HEAD, &group);

@@ -59,13 +59,13 @@ impl Limits {
     ///
     /// # Errors
     /// A message about the invalid property.
-    pub fn change(&mut self, wished: &Value) -> Result<(), String> {
-        let location = wished["location"].as_str().ok_or("location must name a region")?;
-        for (row, limit) in wished["limits"].as_object().into_iter().flatten() {
+    pub fn change(&mut self, desired: &Value) -> Result<(), String> {
+        let location = desired["location"].as_str().ok_or("location must name a region")?;
+        for (row, limit) in desired["limits"].as_object().into_iter().flatten() {
             let limit = limit.as_u64().ok_or_else(|| format!("the limit of {row} must be a whole number"))?;
             self.set(location, row, limit);
         }
-        for size in wished["withheld"].as_array().into_iter().flatten() {
+        for size in desired["withheld"].as_array().into_iter().flatten() {
             self.withhold(location, size.as_str().ok_or("withheld must list names of sizes")?);
         }
         Ok(())

@@ -10,10 +10,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::arm::error::ArmError;
-use crate::arm::family::Family;
-use crate::arm::{Call, Route, front_door, id, versions};
+use crate::arm::provider::Provider;
+use crate::arm::{Call, Route, id, middleware, versions};
 use crate::request::Reply;
-use crate::world::World;
+use crate::state::CloudState;
 
 const KIND: &str = "Microsoft.Authorization/locks";
 const ALL: &str = "/{scope*}/providers/Microsoft.Authorization/locks";
@@ -83,7 +83,7 @@ impl Locks {
 }
 
 /// The resource family of locks.
-pub const FAMILY: Family = Family::still("locks", routes);
+pub const PROVIDER: Provider = Provider::stateless("locks", routes);
 
 fn routes() -> Vec<Route> {
     vec![
@@ -99,20 +99,20 @@ fn routes() -> Vec<Route> {
 ///
 /// # Errors
 /// 409 `ScopeLocked` with the locked scopes.
-pub(super) fn check(world: &World, call: &Call<'_>, scope: &str) -> Result<(), ArmError> {
+pub(super) fn check(state: &CloudState, call: &Call<'_>, scope: &str) -> Result<(), ArmError> {
     if call.route.kind == KIND {
         return Ok(());
     }
     let method = &call.request.method;
     // The deletion of a role assignment at a scope deletes nothing below the scope.
     let whole = !call.route.pattern.starts_with("/{scope*}");
-    let nodes = (*method == Method::DELETE && whole).then(|| nodes_of(world, scope)).flatten();
+    let nodes = (*method == Method::DELETE && whole).then(|| nodes_of(state, scope)).flatten();
     let refuses = |lock: &&Lock| {
         lock.refuses(method, scope, whole)
             || nodes.as_ref().is_some_and(|nodes| id::within(&lock.scope, nodes))
     };
     let locked: Vec<String> =
-        world.locks.0.values().filter(refuses).map(|lock| format!("'{}'", lock.scope)).collect();
+        state.locks.0.values().filter(refuses).map(|lock| format!("'{}'", lock.scope)).collect();
     if locked.is_empty() {
         return Ok(());
     }
@@ -126,12 +126,12 @@ pub(super) fn check(world: &World, call: &Call<'_>, scope: &str) -> Result<(), A
 }
 
 /// Returns the node resource group of a cluster.
-fn nodes_of(world: &World, cluster: &str) -> Option<String> {
+fn nodes_of(state: &CloudState, cluster: &str) -> Option<String> {
     let owned = |group: &&crate::arm::groups::Group| {
         group.managed_by.as_ref().is_some_and(|owner| id::same(owner, cluster))
     };
-    let group = world.groups.values().find(owned)?;
-    Some(format!("/subscriptions/{}/resourceGroups/{}", world.subscription, group.name))
+    let group = state.groups.values().find(owned)?;
+    Some(format!("/subscriptions/{}/resourceGroups/{}", state.subscription, group.name))
 }
 
 fn key(call: &Call<'_>) -> String {
@@ -139,19 +139,19 @@ fn key(call: &Call<'_>) -> String {
 }
 
 /// Lists the locks above, at and below a scope; with `$filter=atScope()` without those below.
-fn list(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
+fn list(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmError> {
     let scope = format!("/{}", call.param("scope"));
-    front_door::scope_exists(world, &scope)?;
+    middleware::scope_exists(state, &scope)?;
     let at_scope =
         call.request.query("$filter").is_some_and(|filter| filter.eq_ignore_ascii_case("atScope()"));
     let fits =
         |lock: &&Lock| id::within(&scope, &lock.scope) || (!at_scope && id::within(&lock.scope, &scope));
-    let value: Vec<Value> = world.locks.0.values().filter(fits).map(Lock::body).collect();
+    let value: Vec<Value> = state.locks.0.values().filter(fits).map(Lock::body).collect();
     Ok(Reply::json(200, &json!({ "value": value })))
 }
 
-fn get(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
-    let found = world.locks.0.get(&key(call)).ok_or_else(|| not_found(call))?;
+fn get(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmError> {
+    let found = state.locks.0.get(&key(call)).ok_or_else(|| not_found(call))?;
     Ok(Reply::json(200, &found.body()))
 }
 
@@ -159,9 +159,9 @@ fn not_found(call: &Call<'_>) -> ArmError {
     ArmError::gateway(404, "LockNotFound", format!("The lock '{}' could not be found.", call.param("lock")))
 }
 
-fn put(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
+fn put(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmError> {
     let scope = format!("/{}", call.param("scope"));
-    front_door::scope_exists(world, &scope)?;
+    middleware::scope_exists(state, &scope)?;
     let properties = call.body()?["properties"].clone();
     let level = serde_json::from_value(properties["level"].clone()).map_err(|_| {
         let why = "The lock level is missing or invalid; it must be 'CanNotDelete' or 'ReadOnly'.";
@@ -169,14 +169,14 @@ fn put(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
     })?;
     let notes = properties["notes"].as_str().map(str::to_owned);
     let lock = Lock { name: call.param("lock").to_owned(), scope, level, notes };
-    let status = if world.locks.0.contains_key(&key(call)) { 200 } else { 201 };
+    let status = if state.locks.0.contains_key(&key(call)) { 200 } else { 201 };
     let reply = Reply::json(status, &lock.body());
-    world.locks.set(lock);
+    state.locks.set(lock);
     Ok(reply)
 }
 
-fn delete(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
-    Ok(Reply::empty(if world.locks.0.remove(&key(call)).is_some() { 200 } else { 204 }))
+fn delete(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmError> {
+    Ok(Reply::empty(if state.locks.0.remove(&key(call)).is_some() { 200 } else { 204 }))
 }
 
 #[cfg(test)]
@@ -192,7 +192,7 @@ mod tests {
         let vnet = cloud.in_group(&format!("{NETWORK}?api-version=2025-07-01"));
         let body = json!({ "location": "eastus", "properties": { "addressSpace": { "addressPrefixes": ["10.0.0.0/16"] } } });
         assert_eq!(cloud.put(&vnet, &body).status, 201);
-        cloud.pass(10.0);
+        cloud.advance(10.0);
         cloud
     }
 
@@ -221,7 +221,7 @@ mod tests {
             }
             let body = cloud.get(&vnet).value();
             assert_eq!(cloud.put(&vnet, &body).status, 200, "it may be written");
-            cloud.pass(10.0);
+            cloud.advance(10.0);
             assert_eq!(cloud.delete(&lock).status, 200);
             assert_eq!(cloud.delete(&lock).status, 204);
             assert_eq!(cloud.delete(&vnet).status, 202);
@@ -240,7 +240,7 @@ mod tests {
         let other = vnet.replace("/vn?", "/vn2?");
         let body = json!({ "location": "eastus", "properties": { "addressSpace": { "addressPrefixes": ["10.0.0.0/16"] } } });
         assert_eq!(cloud.put(&other, &body).status, 201);
-        cloud.pass(10.0);
+        cloud.advance(10.0);
         assert_eq!(cloud.delete(&other).status, 202);
     }
 

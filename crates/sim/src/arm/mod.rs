@@ -3,17 +3,17 @@
 pub mod clusters;
 pub mod dns;
 pub mod error;
-pub mod family;
 pub mod features;
 mod filter;
-mod front_door;
 pub mod groups;
 pub mod id;
 pub mod limits;
 pub mod locks;
+mod middleware;
 pub mod networks;
 pub mod operation;
 pub mod policies;
+pub mod provider;
 pub mod providers;
 pub mod roles;
 mod routing;
@@ -24,16 +24,16 @@ pub mod versions;
 use serde_json::Value;
 
 use crate::arm::error::ArmError;
-use crate::clock::{Moment, Timing};
+use crate::clock::{SimTime, Timing};
 use crate::entra::Caller;
 use crate::request::{Reply, Request};
-use crate::world::World;
+use crate::state::CloudState;
 
-pub(crate) use front_door::with_common_headers;
-pub use front_door::{expired, serve};
+pub(crate) use middleware::with_common_headers;
+pub use middleware::{expired, serve};
 
 /// Handles a call that has passed the checks of Resource Manager.
-pub type Handler = fn(&mut World, &Call<'_>) -> Result<Reply, ArmError>;
+pub type Handler = fn(&mut CloudState, &Call<'_>) -> Result<Reply, ArmError>;
 
 /// One row of the route table.
 #[derive(Clone)]
@@ -92,7 +92,7 @@ pub struct Call<'a> {
     /// The authenticated caller.
     pub caller: Caller,
     /// The current time.
-    pub now: Moment,
+    pub now: SimTime,
     /// The scaling of durations.
     pub timing: Timing,
 }

@@ -9,10 +9,10 @@ use serde_json::{Value, json};
 
 use crate::arm::error::ArmError;
 use crate::arm::{Call, Route, id};
-use crate::clock::{Moment, Timing};
+use crate::clock::{SimTime, Timing};
 use crate::durations;
 use crate::request::Reply;
-use crate::world::World;
+use crate::state::CloudState;
 
 /// The headers by which a client polls an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -86,28 +86,29 @@ pub struct Operation {
     /// The signed parameters of its URL, or an empty string.
     pub signature: String,
     /// The start time.
-    pub started: Moment,
+    pub started: SimTime,
     /// The end time.
-    pub ends: Moment,
+    pub ends: SimTime,
     /// The intermediate states by name, each from its instant on; before the first it is `InProgress`.
-    pub stages: Vec<(Moment, String)>,
+    pub stages: Vec<(SimTime, String)>,
     /// The outcome at its end.
     pub outcome: Outcome,
     /// The `Location` response after success: status and body.
     pub result: (u16, Option<Value>),
     /// Undocumented states for its next polls, one each, independent of its real state.
     #[serde(default)]
-    pub odd: Vec<String>,
+    #[serde(rename = "odd")]
+    pub undocumented_states: Vec<String>,
 }
 
 impl Operation {
     /// Returns whether it has ended.
-    pub fn is_over(&self, now: Moment) -> bool {
+    pub fn is_over(&self, now: SimTime) -> bool {
         now >= self.ends
     }
 
     /// Returns the state that a caller sees: an intermediate one, `Succeeded`, `Failed` or `Canceled`.
-    pub fn state(&self, now: Moment) -> &str {
+    pub fn state(&self, now: SimTime) -> &str {
         if self.is_over(now) {
             return match self.outcome {
                 Outcome::Succeeded => "Succeeded",
@@ -120,14 +121,14 @@ impl Operation {
     }
 
     /// Sets the outcome, and moves the end to `at` if that is earlier.
-    pub fn end(&mut self, at: Moment, outcome: Outcome) {
+    pub fn end(&mut self, at: SimTime, outcome: Outcome) {
         self.ends = self.ends.min(at);
         self.outcome = outcome;
     }
 
     /// Adds the headers by which the caller polls it.
-    pub fn announce(&self, world: &World, timing: &Timing, mut reply: Reply) -> Reply {
-        let origin = world.arm_origin();
+    pub fn announce(&self, state: &CloudState, timing: &Timing, mut reply: Reply) -> Reply {
+        let origin = state.arm_origin();
         if self.style != Style::Location {
             reply =
                 reply.with_header("azure-asyncoperation", &format!("{origin}{}", self.target("operations")));
@@ -165,10 +166,10 @@ pub fn with_retry_after(reply: Reply, timing: &Timing, cloud_seconds: Option<f64
 }
 
 /// Starts an operation that lasts until `ends` and succeeds, unless its family changes that before then.
-pub fn begin(world: &mut World, plan: &Plan<'_>, now: Moment, ends: Moment) -> Operation {
-    world.operations.retain(|_, old| now.since(old.ends).as_secs_f64() < durations::OPERATION_KEPT);
-    let id = world.uuid("operation");
-    let signature = if plan.signed { signature(world, now) } else { String::new() };
+pub fn begin(state: &mut CloudState, plan: &Plan<'_>, now: SimTime, ends: SimTime) -> Operation {
+    state.operations.retain(|_, old| now.since(old.ends).as_secs_f64() < durations::OPERATION_RETENTION);
+    let id = state.uuid("operation");
+    let signature = if plan.signed { signature(state, now) } else { String::new() };
     let operation = Operation {
         id: id.clone(),
         resource: plan.resource.to_owned(),
@@ -184,23 +185,23 @@ pub fn begin(world: &mut World, plan: &Plan<'_>, now: Moment, ends: Moment) -> O
         stages: Vec::new(),
         outcome: Outcome::Succeeded,
         result: (200, None),
-        odd: Vec::new(),
+        undocumented_states: Vec::new(),
     };
-    world.operations.insert(id, operation.clone());
+    state.operations.insert(id, operation.clone());
     operation
 }
 
 /// Draws the parameters `t`, `c`, `s`, `h` that some providers add to the URL. They are long, because clients
 /// must handle long URLs.
-fn signature(world: &mut World, now: Moment) -> String {
-    let mut random = |what: &str, words: usize| -> String { (0..words).map(|_| world.hex(what)).collect() };
+fn signature(state: &mut CloudState, now: SimTime) -> String {
+    let mut random = |what: &str, states: usize| -> String { (0..states).map(|_| state.hex(what)).collect() };
     let (c, s, h) = (random("signature-c", 40), random("signature-s", 16), random("signature-h", 1));
     format!("t={}&c={c}&s={s}&h={h}", now.0 * 10_000 + 621_355_968_000_000_000)
 }
 
 /// Returns the operation in progress on that resource.
-pub fn running<'a>(world: &'a World, resource: &str, now: Moment) -> Option<&'a Operation> {
-    world
+pub fn running<'a>(state: &'a CloudState, resource: &str, now: SimTime) -> Option<&'a Operation> {
+    state
         .operations
         .values()
         .find(|operation| id::same(&operation.resource, resource) && !operation.is_over(now))
@@ -241,11 +242,12 @@ pub fn routes() -> Vec<Route> {
     ]
 }
 
-fn find(world: &World, call: &Call<'_>) -> Result<Operation, ArmError> {
-    let asked = call.param("operation");
-    let gone =
-        || ArmError::new(404, "OperationNotFound", format!("The operation '{asked}' could not be found."));
-    let operation = world.operations.get(&asked.to_ascii_lowercase()).cloned().ok_or_else(gone)?;
+fn find(state: &CloudState, call: &Call<'_>) -> Result<Operation, ArmError> {
+    let requested = call.param("operation");
+    let not_found = || {
+        ArmError::new(404, "OperationNotFound", format!("The operation '{requested}' could not be found."))
+    };
+    let operation = state.operations.get(&requested.to_ascii_lowercase()).cloned().ok_or_else(not_found)?;
     let signed = url::form_urlencoded::parse(operation.signature.as_bytes()).into_owned();
     for (name, value) in signed {
         if call.request.query(&name) != Some(&value) {
@@ -257,20 +259,20 @@ fn find(world: &World, call: &Call<'_>) -> Result<Operation, ArmError> {
 }
 
 /// Handles the `Azure-AsyncOperation` URL: always 200, also if the operation failed.
-fn status(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
-    let operation = find(world, call)?;
-    let odd = odd_word(world, &operation.id);
+fn status(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmError> {
+    let operation = find(state, call)?;
+    let undocumented_states = next_undocumented_state(state, &operation.id);
     let mut body = json!({
         "id": operation.target("operations").split('?').next(),
         "name": operation.id,
         "status": operation.state(call.now),
         "startTime": operation.started.rfc3339(),
     });
-    let is_odd = odd.is_some();
-    if let Some(word) = odd {
+    let is_undocumented = undocumented_states.is_some();
+    if let Some(word) = undocumented_states {
         body["status"] = json!(word);
     }
-    if is_odd || !operation.is_over(call.now) {
+    if is_undocumented || !operation.is_over(call.now) {
         return Ok(with_retry_after(Reply::json(200, &body), &call.timing, operation.retry_after));
     }
     body["endTime"] = json!(operation.ends.rfc3339());
@@ -286,27 +288,27 @@ fn status(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
 }
 
 /// Removes and returns the next undocumented state.
-fn odd_word(world: &mut World, id: &str) -> Option<String> {
-    let words = &mut world.operations.get_mut(id)?.odd;
-    let word = (!words.is_empty()).then(|| words.remove(0));
+fn next_undocumented_state(state: &mut CloudState, id: &str) -> Option<String> {
+    let states = &mut state.operations.get_mut(id)?.undocumented_states;
+    let word = (!states.is_empty()).then(|| states.remove(0));
     if word.is_some() {
-        world.touch();
+        state.touch();
     }
     word
 }
 
 /// Returns the operation that the headers of a reply announce.
-pub fn announced<'a>(world: &'a World, reply: &Reply) -> Option<&'a Operation> {
+pub fn announced<'a>(state: &'a CloudState, reply: &Reply) -> Option<&'a Operation> {
     let header = reply.headers.get("azure-asyncoperation").or_else(|| reply.headers.get("location"))?;
     let path = header.to_str().ok()?.split('?').next()?;
-    world.operations.get(&id::name(path).to_ascii_lowercase())
+    state.operations.get(&id::name(path).to_ascii_lowercase())
 }
 
 /// Handles the `Location` URL: 202 with no body while running, then the response of the original request.
-fn result(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
-    let operation = find(world, call)?;
+fn result(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmError> {
+    let operation = find(state, call)?;
     if !operation.is_over(call.now) {
-        return Ok(operation.announce(world, &call.timing, Reply::empty(202)));
+        return Ok(operation.announce(state, &call.timing, Reply::empty(202)));
     }
     match operation.outcome {
         Outcome::Succeeded => Ok(match operation.result {

@@ -6,12 +6,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::arm::error::ArmError;
-use crate::arm::family::Family;
+use crate::arm::provider::Provider;
 use crate::arm::{Call, Route, versions};
-use crate::clock::{Moment, Timing};
+use crate::clock::{SimTime, Timing};
 use crate::durations;
 use crate::request::Reply;
-use crate::world::World;
+use crate::state::CloudState;
 
 /// The resource type, as in rights.
 pub const KIND: &str = "Microsoft.Resources/subscriptions/providers";
@@ -53,14 +53,14 @@ const NAMESPACES: &[(&str, &[&str], bool)] = &[
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 enum Registration {
     NotRegistered,
-    Registering { done: Moment },
+    Registering { done: SimTime },
     Registered,
-    Unregistering { done: Moment },
+    Unregistering { done: SimTime },
     Unregistered,
 }
 
 impl Registration {
-    const fn word(self) -> &'static str {
+    const fn as_str(self) -> &'static str {
         match self {
             Self::NotRegistered => "NotRegistered",
             Self::Registering { .. } => "Registering",
@@ -70,7 +70,7 @@ impl Registration {
         }
     }
 
-    const fn due(self) -> Option<Moment> {
+    const fn due(self) -> Option<SimTime> {
         match self {
             Self::Registering { done } | Self::Unregistering { done } => Some(done),
             _ => None,
@@ -90,22 +90,22 @@ impl Providers {
         let missing =
             |namespace: &str| unregistered.iter().any(|other| other.eq_ignore_ascii_case(namespace));
         let registrations = NAMESPACES.iter().map(|(namespace, _, always)| {
-            let state = if missing(namespace) && !always {
+            let registration = if missing(namespace) && !always {
                 Registration::NotRegistered
             } else {
                 Registration::Registered
             };
-            ((*namespace).to_owned(), state)
+            ((*namespace).to_owned(), registration)
         });
         Self { registrations: registrations.collect() }
     }
 
     /// Returns whether the provider exists.
     pub fn knows(&self, namespace: &str) -> bool {
-        self.spelled(namespace).is_some()
+        self.canonical_name(namespace).is_some()
     }
 
-    fn spelled(&self, namespace: &str) -> Option<String> {
+    fn canonical_name(&self, namespace: &str) -> Option<String> {
         self.registrations.keys().find(|known| known.eq_ignore_ascii_case(namespace)).cloned()
     }
 
@@ -114,10 +114,10 @@ impl Providers {
     /// # Errors
     /// 409 `MissingSubscriptionRegistration`.
     pub fn check_registered(&self, namespace: &str) -> Result<(), ArmError> {
-        let found = self.spelled(namespace);
-        let state = found.as_ref().and_then(|namespace| self.registrations.get(namespace));
-        let (Some(namespace), Some(state)) = (found.as_deref(), state) else { return Ok(()) };
-        let why = match state {
+        let found = self.canonical_name(namespace);
+        let registration = found.as_ref().and_then(|namespace| self.registrations.get(namespace));
+        let (Some(namespace), Some(registration)) = (found.as_deref(), registration) else { return Ok(()) };
+        let why = match registration {
             Registration::Registered | Registration::Registering { .. } => return Ok(()),
             Registration::NotRegistered => format!(
                 "The subscription is not registered to use namespace '{namespace}'. See https://aka.ms/rps-not-found \
@@ -126,7 +126,7 @@ impl Providers {
             Registration::Unregistering { .. } | Registration::Unregistered => format!(
                 "The subscription registration is in '{}' state. The subscription must be registered to use namespace \
                  '{namespace}'. See https://aka.ms/rps-not-found for how to register subscriptions.",
-                state.word()
+                registration.as_str()
             ),
         };
         let mut error = ArmError::gateway(409, "MissingSubscriptionRegistration", &why);
@@ -139,31 +139,34 @@ impl Providers {
 
 /// Unregisters a namespace at once, if it is registered, not always registered, and without resources.
 /// Returns whether it was unregistered.
-pub(crate) fn lapse(world: &mut World, namespace: &str) -> bool {
-    let Some(namespace) = world.providers.spelled(namespace) else { return false };
+pub(crate) fn unregister_now(state: &mut CloudState, namespace: &str) -> bool {
+    let Some(namespace) = state.providers.canonical_name(namespace) else { return false };
     let always = NAMESPACES.iter().any(|(known, _, always)| *known == namespace && *always);
-    if always || in_use(world, &namespace) {
+    if always || in_use(state, &namespace) {
         return false;
     }
-    let state = world.providers.registrations.get_mut(&namespace);
-    let Some(state) = state.filter(|state| **state == Registration::Registered) else { return false };
-    *state = Registration::Unregistered;
+    let registration = state.providers.registrations.get_mut(&namespace);
+    let Some(registration) = registration.filter(|registration| **registration == Registration::Registered)
+    else {
+        return false;
+    };
+    *registration = Registration::Unregistered;
     true
 }
 
 /// Returns whether the subscription has resources of a namespace.
-fn in_use(world: &World, namespace: &str) -> bool {
+fn in_use(state: &CloudState, namespace: &str) -> bool {
     let prefix = format!("{}/", namespace.to_ascii_lowercase());
-    let mut groups = world.groups.values();
+    let mut groups = state.groups.values();
     groups.any(|group| {
-        super::groups::in_group(world, &group.name).iter().any(|member| {
+        super::groups::in_group(state, &group.name).iter().any(|member| {
             member["type"].as_str().is_some_and(|kind| kind.to_ascii_lowercase().starts_with(&prefix))
         })
     })
 }
 
 /// The resource family of registrations.
-pub const FAMILY: Family = Family { next_due, settle, ..Family::still("providers", routes) };
+pub const PROVIDER: Provider = Provider { next_due, advance_to, ..Provider::stateless("providers", routes) };
 
 fn routes() -> Vec<Route> {
     vec![
@@ -174,8 +177,9 @@ fn routes() -> Vec<Route> {
     ]
 }
 
-fn body(world: &World, namespace: &str) -> Value {
-    let state = world.providers.registrations.get(namespace).copied().unwrap_or(Registration::NotRegistered);
+fn body(state: &CloudState, namespace: &str) -> Value {
+    let registration =
+        state.providers.registrations.get(namespace).copied().unwrap_or(Registration::NotRegistered);
     let (_, kinds, always) = NAMESPACES
         .iter()
         .find(|(known, _, _)| *known == namespace)
@@ -185,81 +189,83 @@ fn body(world: &World, namespace: &str) -> Value {
         .iter()
         .map(|kind| {
             let known = supported(&format!("{namespace}/{kind}"));
-            json!({ "resourceType": kind, "locations": world.locations, "apiVersions": known, "capabilities": "None" })
+            json!({ "resourceType": kind, "locations": state.locations, "apiVersions": known, "capabilities": "None" })
         })
         .collect();
     json!({
-        "id": format!("/subscriptions/{}/providers/{namespace}", world.subscription),
+        "id": format!("/subscriptions/{}/providers/{namespace}", state.subscription),
         "namespace": namespace,
         "resourceTypes": kinds,
-        "registrationState": state.word(),
+        "registrationState": registration.as_str(),
         "registrationPolicy": if always { "RegistrationFree" } else { "RegistrationRequired" },
     })
 }
 
 /// Returns the api-versions of a type from the route table, newest first.
 fn supported(kind: &str) -> Vec<&'static str> {
-    let families = crate::arm::family::FAMILIES.iter();
-    let mut routes = families.flat_map(|family| (family.routes)());
+    let providers = crate::arm::provider::PROVIDERS.iter();
+    let mut routes = providers.flat_map(|provider| (provider.routes)());
     let found = routes.find(|route| route.kind.eq_ignore_ascii_case(kind));
     found.map(|route| route.versions.iter().rev().copied().collect()).unwrap_or_default()
 }
 
-fn find(world: &World, call: &Call<'_>) -> Result<String, ArmError> {
-    let asked = call.param("namespace");
-    world.providers.spelled(asked).ok_or_else(|| {
+fn find(state: &CloudState, call: &Call<'_>) -> Result<String, ArmError> {
+    let requested = call.param("namespace");
+    state.providers.canonical_name(requested).ok_or_else(|| {
         ArmError::gateway(
             404,
             "InvalidResourceNamespace",
-            format!("The resource namespace '{asked}' is invalid."),
+            format!("The resource namespace '{requested}' is invalid."),
         )
     })
 }
 
-fn list(world: &mut World, _call: &Call<'_>) -> Result<Reply, ArmError> {
+fn list(state: &mut CloudState, _call: &Call<'_>) -> Result<Reply, ArmError> {
     let value: Vec<Value> =
-        world.providers.registrations.keys().map(|namespace| body(world, namespace)).collect();
+        state.providers.registrations.keys().map(|namespace| body(state, namespace)).collect();
     Ok(Reply::json(200, &json!({ "value": value })))
 }
 
-fn get(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
-    let namespace = find(world, call)?;
-    Ok(Reply::json(200, &body(world, &namespace)))
+fn get(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmError> {
+    let namespace = find(state, call)?;
+    Ok(Reply::json(200, &body(state, &namespace)))
 }
 
-fn register(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
-    let namespace = find(world, call)?;
+fn register(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmError> {
+    let namespace = find(state, call)?;
     let done = call.timing.after(call.now, durations::PROVIDER_REGISTER);
-    let state = world.providers.registrations.entry(namespace.clone()).or_insert(Registration::NotRegistered);
-    if !matches!(state, Registration::Registered | Registration::Registering { .. }) {
-        *state = Registration::Registering { done };
+    let registration =
+        state.providers.registrations.entry(namespace.clone()).or_insert(Registration::NotRegistered);
+    if !matches!(registration, Registration::Registered | Registration::Registering { .. }) {
+        *registration = Registration::Registering { done };
     }
-    Ok(Reply::json(200, &body(world, &namespace)))
+    Ok(Reply::json(200, &body(state, &namespace)))
 }
 
-fn unregister(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
-    let namespace = find(world, call)?;
-    if in_use(world, &namespace) {
+fn unregister(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmError> {
+    let namespace = find(state, call)?;
+    if in_use(state, &namespace) {
         let why = format!(
             "The resource provider '{namespace}' cannot be unregistered: the subscription still has resources of its types."
         );
         return Err(ArmError::gateway(409, "CannotUnregisterRP", why));
     }
     let done = call.timing.after(call.now, durations::PROVIDER_REGISTER);
-    let state = world.providers.registrations.entry(namespace.clone()).or_insert(Registration::Unregistered);
-    if matches!(state, Registration::Registered | Registration::Registering { .. }) {
-        *state = Registration::Unregistering { done };
+    let registration =
+        state.providers.registrations.entry(namespace.clone()).or_insert(Registration::Unregistered);
+    if matches!(registration, Registration::Registered | Registration::Registering { .. }) {
+        *registration = Registration::Unregistering { done };
     }
-    Ok(Reply::json(200, &body(world, &namespace)))
+    Ok(Reply::json(200, &body(state, &namespace)))
 }
 
-fn next_due(world: &World) -> Option<Moment> {
-    world.providers.registrations.values().filter_map(|state| state.due()).min()
+fn next_due(state: &CloudState) -> Option<SimTime> {
+    state.providers.registrations.values().filter_map(|registration| registration.due()).min()
 }
 
-fn settle(world: &mut World, due: Moment, _timing: &Timing) {
-    for state in world.providers.registrations.values_mut() {
-        *state = match *state {
+fn advance_to(state: &mut CloudState, due: SimTime, _timing: &Timing) {
+    for registration in state.providers.registrations.values_mut() {
+        *registration = match *registration {
             Registration::Registering { done } if done <= due => Registration::Registered,
             Registration::Unregistering { done } if done <= due => Registration::Unregistered,
             other => other,
@@ -276,7 +282,7 @@ mod tests {
     #[test]
     fn a_provider_must_be_registered_before_its_resources_are_written() {
         let mut cloud = TestCloud::new();
-        cloud.world.providers = Providers::new(&["Microsoft.Network".to_owned()]);
+        cloud.state.providers = Providers::new(&["Microsoft.Network".to_owned()]);
         let vnet = cloud.in_group("Microsoft.Network/virtualNetworks/vn?api-version=2025-07-01");
         let body = json!({ "location": "eastus", "properties": { "addressSpace": { "addressPrefixes": ["10.0.0.0/16"] } } });
         let reply = cloud.put(&vnet, &body);
@@ -287,10 +293,10 @@ mod tests {
         let register = cloud.request(Method::POST, &register);
         assert_eq!(cloud.send(&register).value()["registrationState"], "Registering");
         let at = cloud.path("/providers/Microsoft.Network?api-version=2024-11-01");
-        cloud.pass(59.0);
+        cloud.advance(59.0);
         assert_eq!(cloud.get(&at).value()["registrationState"], "Registering");
         assert_eq!(cloud.put(&vnet, &body).status, 201, "what is being registered passes");
-        cloud.pass(1.0);
+        cloud.advance(1.0);
         assert_eq!(cloud.get(&at).value()["registrationState"], "Registered");
     }
 }

@@ -3,14 +3,14 @@
 use std::sync::LazyLock;
 
 use crate::arm::error::ArmError;
-use crate::arm::family::FAMILIES;
-use crate::arm::{Route, front_door, id};
+use crate::arm::provider::PROVIDERS;
+use crate::arm::{Route, id, middleware};
 use crate::request::Request;
-use crate::world::World;
+use crate::state::CloudState;
 
 /// Every route of every family.
 pub(super) static ROUTES: LazyLock<Vec<Route>> =
-    LazyLock::new(|| FAMILIES.iter().flat_map(|family| (family.routes)()).collect());
+    LazyLock::new(|| PROVIDERS.iter().flat_map(|provider| (provider.routes)()).collect());
 
 /// Finds the route of a path: equal method, literals equal case-insensitively; the first row wins.
 pub(super) fn find<'a>(
@@ -49,28 +49,28 @@ fn matched<'a>(pattern: &'a str, path: &[String]) -> Option<Vec<(&'a str, String
 
 /// Returns the error for a path without a route. Azure distinguishes an unknown provider, an unknown type and
 /// an invalid path.
-pub(super) fn no_route(world: &World, request: &Request, path: &[String]) -> ArmError {
+pub(super) fn no_route(state: &CloudState, request: &Request, path: &[String]) -> ArmError {
     tracing::warn!(method = %request.method, path = request.path, "no route");
     if let Some(other) = ROUTES.iter().find(|route| matched(route.pattern, path).is_some()) {
         let why = format!("The requested resource does not support http method '{}'.", request.method);
         return ArmError::gateway(405, "UnsupportedHttpMethod", why).with_target(other.kind);
     }
     if let Some(subscription) = id::part(&request.path, "subscriptions")
-        && !subscription.eq_ignore_ascii_case(&world.subscription)
+        && !subscription.eq_ignore_ascii_case(&state.subscription)
     {
-        return front_door::subscription_not_found(subscription);
+        return middleware::subscription_not_found(subscription);
     }
     let Some(namespace) =
         path.iter().rposition(|part| part.eq_ignore_ascii_case("providers")).and_then(|at| path.get(at + 1))
     else {
         let why = format!(
             "No HTTP resource was found that matches the request URI '{}{}'.",
-            world.arm_origin(),
+            state.arm_origin(),
             request.path
         );
         return ArmError::gateway(404, "NotFound", why);
     };
-    if !world.providers.knows(namespace) {
+    if !state.providers.knows(namespace) {
         let why = format!("The resource namespace '{namespace}' is invalid.");
         return ArmError::gateway(404, "InvalidResourceNamespace", why);
     }

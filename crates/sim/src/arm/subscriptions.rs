@@ -7,7 +7,7 @@ use crate::arm::error::ArmError;
 use crate::arm::roles::Right;
 use crate::arm::{Call, Route, versions};
 use crate::request::Reply;
-use crate::world::{DOMAIN, World};
+use crate::state::{CloudState, DOMAIN};
 
 const KIND: &str = "Microsoft.Resources/subscriptions";
 
@@ -27,15 +27,15 @@ pub(super) fn routes() -> Vec<Route> {
     ]
 }
 
-fn body(world: &World) -> Value {
+fn body(state: &CloudState) -> Value {
     json!({
-        "id": format!("/subscriptions/{}", world.subscription),
+        "id": format!("/subscriptions/{}", state.subscription),
         "authorizationSource": "RoleBased",
         "managedByTenants": [],
-        "subscriptionId": world.subscription,
-        "tenantId": world.directory.tenant,
+        "subscriptionId": state.subscription,
+        "tenantId": state.directory.tenant,
         "displayName": "Landfall Simulation",
-        "state": if world.disabled { "Disabled" } else { "Enabled" },
+        "state": if state.disabled { "Disabled" } else { "Enabled" },
         "subscriptionPolicies": {
             "locationPlacementId": "Public_2014-09-01",
             "quotaId": "PayAsYouGo_2014-09-01",
@@ -45,23 +45,23 @@ fn body(world: &World) -> Value {
 }
 
 /// Lists the subscription if a role at or above it allows the caller to read it.
-fn list(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
-    let scope = format!("/subscriptions/{}", world.subscription);
+fn list(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmError> {
+    let scope = format!("/subscriptions/{}", state.subscription);
     let right = Right::Action("Microsoft.Resources/subscriptions/read");
-    let seen = world.allows(&call.caller.object_id, right, &scope, call.now);
-    let value = if seen { vec![body(world)] } else { Vec::new() };
+    let is_visible = state.allows(&call.caller.object_id, right, &scope, call.now);
+    let value = if is_visible { vec![body(state)] } else { Vec::new() };
     let count = value.len();
     Ok(Reply::json(200, &json!({ "value": value, "count": { "type": "Total", "value": count } })))
 }
 
-fn get(world: &mut World, _call: &Call<'_>) -> Result<Reply, ArmError> {
-    Ok(Reply::json(200, &body(world)))
+fn get(state: &mut CloudState, _call: &Call<'_>) -> Result<Reply, ArmError> {
+    Ok(Reply::json(200, &body(state)))
 }
 
-fn locations(world: &mut World, _call: &Call<'_>) -> Result<Reply, ArmError> {
+fn locations(state: &mut CloudState, _call: &Call<'_>) -> Result<Reply, ArmError> {
     let location = |name: &String| {
         json!({
-            "id": format!("/subscriptions/{}/locations/{name}", world.subscription),
+            "id": format!("/subscriptions/{}/locations/{name}", state.subscription),
             "name": name,
             "type": "Region",
             "displayName": name,
@@ -69,7 +69,7 @@ fn locations(world: &mut World, _call: &Call<'_>) -> Result<Reply, ArmError> {
             "metadata": { "regionType": "Physical", "regionCategory": "Recommended" },
         })
     };
-    let value: Vec<Value> = world.locations.iter().map(location).collect();
+    let value: Vec<Value> = state.locations.iter().map(location).collect();
     Ok(Reply::json(200, &json!({ "value": value })))
 }
 
@@ -77,21 +77,21 @@ fn locations(world: &mut World, _call: &Call<'_>) -> Result<Reply, ArmError> {
 ///
 /// # Errors
 /// 400 `LocationNotAvailableForResourceType`; `kind` is the requested resource type.
-pub(super) fn region(world: &World, given: &str, kind: &str) -> Result<String, ArmError> {
+pub(super) fn region(state: &CloudState, given: &str, kind: &str) -> Result<String, ArmError> {
     let short = given.replace(' ', "").to_ascii_lowercase();
-    if world.locations.contains(&short) {
+    if state.locations.contains(&short) {
         return Ok(short);
     }
     let message = format!(
         "The provided location '{given}' is not available for resource type '{kind}'. List of available regions for the \
          resource type is '{}'.",
-        world.locations.join(",")
+        state.locations.join(",")
     );
     Err(ArmError::gateway(400, "LocationNotAvailableForResourceType", message))
 }
 
-fn tenants(world: &mut World, _call: &Call<'_>) -> Result<Reply, ArmError> {
-    let tenant = &world.directory.tenant;
+fn tenants(state: &mut CloudState, _call: &Call<'_>) -> Result<Reply, ArmError> {
+    let tenant = &state.directory.tenant;
     let body = json!({
         "id": format!("/tenants/{tenant}"),
         "tenantId": tenant,
@@ -104,20 +104,20 @@ fn tenants(world: &mut World, _call: &Call<'_>) -> Result<Reply, ArmError> {
 }
 
 /// Returns the body of `GET /metadata/endpoints`, which needs no authentication: the endpoints of this cloud.
-pub(super) fn endpoints(world: &World) -> Value {
+pub(super) fn endpoints(state: &CloudState) -> Value {
     json!({
         "name": "LandfallCloud",
-        "portal": world.origin("portal"),
+        "portal": state.origin("portal"),
         "authentication": {
-            "loginEndpoint": world.origin("login"),
-            "audiences": [world.arm_audience(), format!("{}/", world.arm_audience())],
+            "loginEndpoint": state.origin("login"),
+            "audiences": [state.arm_audience(), format!("{}/", state.arm_audience())],
             "tenant": "common",
             "identityProvider": "AAD",
         },
         "graphAudience": format!("https://graph.{DOMAIN}/"),
-        "graph": format!("{}/", world.origin("graph")),
-        "microsoftGraphResourceId": format!("{}/", world.origin("graph")),
-        "resourceManager": format!("{}/", world.arm_origin()),
+        "graph": format!("{}/", state.origin("graph")),
+        "microsoftGraphResourceId": format!("{}/", state.origin("graph")),
+        "resourceManager": format!("{}/", state.arm_origin()),
         "suffixes": { "keyVaultDns": format!("vault.{DOMAIN}") },
     })
 }

@@ -5,28 +5,28 @@
 use http::Method;
 use serde_json::{Value, json};
 
-use crate::clock::Moment;
+use crate::clock::SimTime;
 use crate::entra::grant;
 use crate::request::{Reply, Request};
-use crate::world::{DOMAIN, World};
+use crate::state::{CloudState, DOMAIN};
 
 /// Answers a request to the sign-in authority.
-pub fn serve(world: &mut World, request: &Request, now: Moment) -> Reply {
+pub fn serve(state: &mut CloudState, request: &Request, now: SimTime) -> Reply {
     let segments = request.segments();
     let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
     match (&request.method, segments.as_slice()) {
-        (&Method::GET, [_, "discovery", "instance"]) => instance(world),
+        (&Method::GET, [_, "discovery", "instance"]) => instance(state),
         (&Method::GET, [_, "userrealm", user]) => user_realm(user),
         (
             &Method::GET,
             [tenant, "v2.0", ".well-known", "openid-configuration"]
             | [tenant, ".well-known", "openid-configuration"],
-        ) => match Tenant::read(world, tenant) {
-            Some(_) => Reply::json(200, &metadata(world, tenant)),
-            None => grant::unknown_tenant(tenant).into_reply(world, request, now),
+        ) => match Tenant::read(state, tenant) {
+            Some(_) => Reply::json(200, &metadata(state, tenant)),
+            None => grant::unknown_tenant(tenant).into_reply(state, request, now),
         },
         (&Method::GET, [_, "discovery", "v2.0", "keys"]) => Reply::json(200, &json!({ "keys": [] })),
-        (&Method::POST, [tenant, "oauth2", "v2.0", "token"]) => token(world, tenant, request, now),
+        (&Method::POST, [tenant, "oauth2", "v2.0", "token"]) => token(state, tenant, request, now),
         _ => {
             tracing::warn!(method = %request.method, path = request.path, "the authority knows no such path");
             Reply::text(404, "")
@@ -34,12 +34,12 @@ pub fn serve(world: &mut World, request: &Request, now: Moment) -> Reply {
     }
 }
 
-fn token(world: &mut World, tenant: &str, request: &Request, now: Moment) -> Reply {
-    let known = Tenant::read(world, tenant).ok_or_else(|| grant::unknown_tenant(tenant));
-    let granted = known.and_then(|known| grant::answer(world, known, request, now));
+fn token(state: &mut CloudState, tenant: &str, request: &Request, now: SimTime) -> Reply {
+    let known = Tenant::read(state, tenant).ok_or_else(|| grant::unknown_tenant(tenant));
+    let granted = known.and_then(|known| grant::answer(state, known, request, now));
     match granted {
         Ok(body) => Reply::json(200, &body),
-        Err(refusal) => refusal.into_reply(world, request, now),
+        Err(error) => error.into_reply(state, request, now),
     }
     .with_header("cache-control", "no-store, no-cache")
     .with_header("pragma", "no-cache")
@@ -55,16 +55,16 @@ pub(super) enum Tenant {
 }
 
 impl Tenant {
-    fn read(world: &World, text: &str) -> Option<Self> {
-        if text.eq_ignore_ascii_case(&world.directory.tenant) || text.eq_ignore_ascii_case(DOMAIN) {
+    fn read(state: &CloudState, text: &str) -> Option<Self> {
+        if text.eq_ignore_ascii_case(&state.directory.tenant) || text.eq_ignore_ascii_case(DOMAIN) {
             return Some(Self::Named);
         }
         matches!(text, "common" | "organizations").then_some(Self::Any)
     }
 }
 
-fn metadata(world: &World, tenant: &str) -> Value {
-    let login = world.origin("login");
+fn metadata(state: &CloudState, tenant: &str) -> Value {
+    let login = state.origin("login");
     json!({
         "token_endpoint": format!("{login}/{tenant}/oauth2/v2.0/token"),
         "token_endpoint_auth_methods_supported": ["client_secret_post"],
@@ -74,7 +74,7 @@ fn metadata(world: &World, tenant: &str) -> Value {
         "id_token_signing_alg_values_supported": ["HS256"],
         "response_types_supported": ["code", "id_token", "code id_token"],
         "scopes_supported": ["openid", "profile", "email", "offline_access"],
-        "issuer": format!("{login}/{}/v2.0", world.directory.tenant),
+        "issuer": format!("{login}/{}/v2.0", state.directory.tenant),
         "authorization_endpoint": format!("{login}/{tenant}/oauth2/v2.0/authorize"),
         "device_authorization_endpoint": format!("{login}/{tenant}/oauth2/v2.0/devicecode"),
         "tenant_region_scope": "NA",
@@ -82,10 +82,10 @@ fn metadata(world: &World, tenant: &str) -> Value {
     })
 }
 
-fn instance(world: &World) -> Reply {
-    let host = format!("login.{DOMAIN}:{}", world.port);
+fn instance(state: &CloudState) -> Reply {
+    let host = format!("login.{DOMAIN}:{}", state.port);
     let discovery =
-        format!("{}/{}/v2.0/.well-known/openid-configuration", world.origin("login"), world.directory.tenant);
+        format!("{}/{}/v2.0/.well-known/openid-configuration", state.origin("login"), state.directory.tenant);
     Reply::json(
         200,
         &json!({

@@ -5,8 +5,8 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 
-use crate::clock::Moment;
-use crate::world::{DOMAIN, World};
+use crate::clock::SimTime;
+use crate::state::{CloudState, DOMAIN};
 
 /// The application id of the Azure CLI, the same in every tenant.
 pub const AZURE_CLI: &str = "04b07795-8ddb-461a-bbee-02f9e1bf7b46";
@@ -48,7 +48,7 @@ pub struct Principal {
     /// The Azure resource behind a managed identity.
     pub resource_id: Option<String>,
     /// The time from which the directory returns it.
-    pub visible_from: Moment,
+    pub visible_from: SimTime,
 }
 
 impl std::fmt::Debug for Principal {
@@ -86,29 +86,29 @@ impl std::fmt::Debug for Directory {
 
 impl Directory {
     /// Creates a tenant with an application and a user, each with its own secret.
-    pub fn new(world: &mut World, token_lifetime_real: f64) -> Self {
+    pub fn new(state: &mut CloudState, token_lifetime_real: f64) -> Self {
         let application = Principal {
-            object_id: world.uuid("application-object"),
-            client_id: world.uuid("application"),
+            object_id: state.uuid("application-object"),
+            client_id: state.uuid("application"),
             name: "landfall".to_owned(),
             sign_in_name: None,
             kind: PrincipalKind::ServicePrincipal,
             secret: Some(random_text(30)),
             resource_id: None,
-            visible_from: Moment(0),
+            visible_from: SimTime(0),
         };
         let person = Principal {
-            object_id: world.uuid("user-object"),
+            object_id: state.uuid("user-object"),
             client_id: String::new(),
             name: "Demo".to_owned(),
             sign_in_name: Some(format!("demo@{DOMAIN}")),
             kind: PrincipalKind::User,
             secret: Some(random_text(18)),
             resource_id: None,
-            visible_from: Moment(0),
+            visible_from: SimTime(0),
         };
         Self {
-            tenant: world.uuid("tenant"),
+            tenant: state.uuid("tenant"),
             principals: vec![application, person],
             signing_key: random_text(32),
             token_lifetime_real,
@@ -142,7 +142,7 @@ impl Directory {
         client_id: String,
         name: &str,
         resource_id: &str,
-        visible_from: Moment,
+        visible_from: SimTime,
     ) {
         self.principals.push(Principal {
             object_id,

@@ -5,22 +5,22 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use crate::clock::Moment;
+use crate::clock::SimTime;
 use crate::entra::authority::Tenant;
 use crate::entra::{AZURE_CLI, Principal, token};
 use crate::request::{Reply, Request};
-use crate::world::{World, uuid_from};
+use crate::state::{CloudState, uuid_from};
 
 /// An error of the token endpoint (RFC 6749 §5.2, with Entra's numbers).
 #[derive(Debug)]
-pub(super) struct Refusal {
+pub(super) struct OAuthError {
     status: StatusCode,
     error: &'static str,
     number: u32,
     description: String,
 }
 
-impl Refusal {
+impl OAuthError {
     fn new(status: StatusCode, error: &'static str, number: u32, description: impl Into<String>) -> Self {
         Self { status, error, number, description: description.into() }
     }
@@ -29,8 +29,8 @@ impl Refusal {
         Self::new(StatusCode::BAD_REQUEST, error, number, description)
     }
 
-    pub(super) fn into_reply(self, world: &World, request: &Request, now: Moment) -> Reply {
-        let trace = uuid_from(world.seed, "trace", request.number);
+    pub(super) fn into_reply(self, state: &CloudState, request: &Request, now: SimTime) -> Reply {
+        let trace = uuid_from(state.seed, "trace", request.number);
         let correlation = request.header("client-request-id").unwrap_or(&trace).to_owned();
         let stamp = now.timestamp().strftime("%Y-%m-%d %H:%M:%SZ").to_string();
         let number = self.number;
@@ -44,83 +44,83 @@ impl Refusal {
             "timestamp": stamp,
             "trace_id": trace,
             "correlation_id": correlation,
-            "error_uri": format!("{}/error?code={number}", world.origin("login")),
+            "error_uri": format!("{}/error?code={number}", state.origin("login")),
         });
         Reply::json(self.status.as_u16(), &body).with_header("x-ms-request-id", &trace)
     }
 }
 
 /// Returns the 400 of an unknown tenant.
-pub(super) fn unknown_tenant(tenant: &str) -> Refusal {
+pub(super) fn unknown_tenant(tenant: &str) -> OAuthError {
     let why = format!(
         "Tenant '{tenant}' not found. Check to make sure you have the correct tenant ID and are signing into the correct \
          cloud. Check with your subscription administrator, this may happen if there are no active subscriptions for the \
          tenant."
     );
-    Refusal::bad("invalid_request", 90002, why)
+    OAuthError::bad("invalid_request", 90002, why)
 }
 
 /// Answers a token request.
 pub(super) fn answer(
-    world: &World,
+    state: &CloudState,
     tenant: Tenant,
     request: &Request,
-    now: Moment,
-) -> Result<Value, Refusal> {
+    now: SimTime,
+) -> Result<Value, OAuthError> {
     let form = request.form();
     let field = |name: &str| form.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
     let needed = |name: &str| {
         let why = || format!("The request body must contain the following parameter: '{name}'.");
         field(name)
             .filter(|value| !value.is_empty())
-            .ok_or_else(|| Refusal::bad("invalid_request", 900_144, why()))
+            .ok_or_else(|| OAuthError::bad("invalid_request", 900_144, why()))
     };
     let client = needed("client_id")?;
     match needed("grant_type")? {
         "client_credentials" => {
-            let principal = application(world, tenant, client, field("client_secret"))?;
-            let scope = Scope::read(world, needed("scope")?)?;
+            let principal = application(state, tenant, client, field("client_secret"))?;
+            let scope = Scope::read(state, needed("scope")?)?;
             if !scope.default {
                 let why = format!(
                     "The provided value for scope {} is not valid. Client credential flows must have a scope value with /.default suffixed to the resource identifier (application ID URI).",
                     scope.text
                 );
-                return Err(Refusal::bad("invalid_scope", 1_002_012, why));
+                return Err(OAuthError::bad("invalid_scope", 1_002_012, why));
             }
-            Ok(body(world, principal, &scope, now))
+            Ok(body(state, principal, &scope, now))
         }
         "password" => {
-            known_client(world, client)?;
-            let scope = Scope::read(world, needed("scope")?)?;
-            let principal = person(world, needed("username")?, needed("password")?)?;
-            Ok(with_user_tokens(world, principal, client, &scope, &form, now))
+            known_client(state, client)?;
+            let scope = Scope::read(state, needed("scope")?)?;
+            let principal = person(state, needed("username")?, needed("password")?)?;
+            Ok(with_user_tokens(state, principal, client, &scope, &form, now))
         }
         "refresh_token" => {
-            known_client(world, client)?;
-            let scope = Scope::read(world, needed("scope")?)?;
-            let principal = refreshed(world, needed("refresh_token")?)?;
-            Ok(with_user_tokens(world, principal, client, &scope, &form, now))
+            known_client(state, client)?;
+            let scope = Scope::read(state, needed("scope")?)?;
+            let principal = refreshed(state, needed("refresh_token")?)?;
+            Ok(with_user_tokens(state, principal, client, &scope, &form, now))
         }
         other => {
             let why = format!("The app requested an unsupported grant type '{other}'.");
-            Err(Refusal::bad("unsupported_grant_type", 70003, why))
+            Err(OAuthError::bad("unsupported_grant_type", 70003, why))
         }
     }
 }
 
 fn application<'a>(
-    world: &'a World,
+    state: &'a CloudState,
     tenant: Tenant,
     client: &str,
     secret: Option<&str>,
-) -> Result<&'a Principal, Refusal> {
-    let unknown = || unknown_application(world, client);
+) -> Result<&'a Principal, OAuthError> {
+    let unknown = || unknown_application(state, client);
     let principal =
-        world.directory.by_client_id(client).filter(|_| tenant == Tenant::Named).ok_or_else(unknown)?;
+        state.directory.by_client_id(client).filter(|_| tenant == Tenant::Named).ok_or_else(unknown)?;
     let Some(secret) = secret else {
         let why =
             "The request body must contain the following parameter: 'client_assertion' or 'client_secret'.";
-        return Err(Refusal::new(StatusCode::UNAUTHORIZED, "invalid_client", 7_000_218, why));
+        return Err(OAuthError::new(StatusCode::UNAUTHORIZED, "invalid_client", 7_000_218, why));
     };
     if principal.has_secret(secret) {
         return Ok(principal);
@@ -129,40 +129,40 @@ fn application<'a>(
         "Invalid client secret provided. Ensure the secret being sent in the request is the client secret value, not the \
          client secret ID, for a secret added to app '{client}'."
     );
-    Err(Refusal::new(StatusCode::UNAUTHORIZED, "invalid_client", 7_000_215, why))
+    Err(OAuthError::new(StatusCode::UNAUTHORIZED, "invalid_client", 7_000_215, why))
 }
 
-fn unknown_application(world: &World, client: &str) -> Refusal {
+fn unknown_application(state: &CloudState, client: &str) -> OAuthError {
     let why = format!(
         "Application with identifier '{client}' was not found in the directory '{}'. This can happen if the application \
          has not been installed by the administrator of the tenant or consented to by any user in the tenant. You may have \
          sent your authentication request to the wrong tenant.",
-        world.directory.tenant
+        state.directory.tenant
     );
-    Refusal::bad("unauthorized_client", 700_016, why)
+    OAuthError::bad("unauthorized_client", 700_016, why)
 }
 
-fn known_client(world: &World, client: &str) -> Result<(), Refusal> {
-    if client.eq_ignore_ascii_case(AZURE_CLI) || world.directory.by_client_id(client).is_some() {
+fn known_client(state: &CloudState, client: &str) -> Result<(), OAuthError> {
+    if client.eq_ignore_ascii_case(AZURE_CLI) || state.directory.by_client_id(client).is_some() {
         return Ok(());
     }
-    Err(unknown_application(world, client))
+    Err(unknown_application(state, client))
 }
 
-fn person<'a>(world: &'a World, name: &str, password: &str) -> Result<&'a Principal, Refusal> {
-    let found = world.directory.by_sign_in_name(name).filter(|person| person.has_secret(password));
+fn person<'a>(state: &'a CloudState, name: &str, password: &str) -> Result<&'a Principal, OAuthError> {
+    let found = state.directory.by_sign_in_name(name).filter(|person| person.has_secret(password));
     let why = "Error validating credentials due to invalid username or password.";
-    found.ok_or_else(|| Refusal::bad("invalid_grant", 50126, why))
+    found.ok_or_else(|| OAuthError::bad("invalid_grant", 50126, why))
 }
 
-fn refreshed<'a>(world: &'a World, refresh_token: &str) -> Result<&'a Principal, Refusal> {
+fn refreshed<'a>(state: &'a CloudState, refresh_token: &str) -> Result<&'a Principal, OAuthError> {
     let refused =
-        || Refusal::bad("invalid_grant", 9_002_313, "Invalid request. Request is malformed or invalid.");
-    let claims = token::verified(world, refresh_token).map_err(|_| refused())?;
+        || OAuthError::bad("invalid_grant", 9_002_313, "Invalid request. Request is malformed or invalid.");
+    let claims = token::verified(state, refresh_token).map_err(|_| refused())?;
     if claims["use"] != "refresh" {
         return Err(refused());
     }
-    world.directory.by_object_id(claims["oid"].as_str().unwrap_or_default()).ok_or_else(refused)
+    state.directory.by_object_id(claims["oid"].as_str().unwrap_or_default()).ok_or_else(refused)
 }
 
 /// The requested scope.
@@ -181,66 +181,66 @@ struct Scope {
 impl Scope {
     /// Parses a scope list. A resource with its own trailing slash has a double slash before `.default`. Both
     /// forms name the same resource, with or without the simulated cloud's port.
-    fn read(world: &World, text: &str) -> Result<Self, Refusal> {
-        let words: Vec<&str> = text.split_whitespace().collect();
+    fn read(state: &CloudState, text: &str) -> Result<Self, OAuthError> {
+        let scopes: Vec<&str> = text.split_whitespace().collect();
         let standard = ["openid", "profile", "email", "offline_access"];
-        let wanted = words.iter().find(|word| !standard.contains(word)).copied().unwrap_or_default();
+        let wanted = scopes.iter().find(|word| !standard.contains(word)).copied().unwrap_or_default();
         let (resource, name) = wanted.rsplit_once('/').unwrap_or((wanted, ""));
         let resource = resource.trim_end_matches('/');
         let bare =
-            resource.strip_suffix(&format!(":{}", world.port)).unwrap_or(resource).to_ascii_lowercase();
-        let known = [world.arm_audience(), world.vault_audience(), world.graph_audience()];
+            resource.strip_suffix(&format!(":{}", state.port)).unwrap_or(resource).to_ascii_lowercase();
+        let known = [state.arm_audience(), state.vault_audience(), state.graph_audience()];
         if !known.contains(&bare) {
             let why = format!(
                 "The resource principal named {resource} was not found in the tenant named {}. This can happen if the \
                  application has not been installed by the administrator of the tenant or consented to by any user in the \
                  tenant. You might have sent your authentication request to the wrong tenant.",
-                world.directory.tenant
+                state.directory.tenant
             );
-            return Err(Refusal::bad("invalid_resource", 500_011, why));
+            return Err(OAuthError::bad("invalid_resource", 500_011, why));
         }
         Ok(Self {
             text: text.to_owned(),
             resource: bare,
             default: name == ".default",
-            openid: words.contains(&"openid"),
-            offline: words.contains(&"offline_access"),
+            openid: scopes.contains(&"openid"),
+            offline: scopes.contains(&"offline_access"),
         })
     }
 }
 
-fn body(world: &World, principal: &Principal, scope: &Scope, now: Moment) -> Value {
-    let lasts = world.directory.token_lifetime_real as i64;
+fn body(state: &CloudState, principal: &Principal, scope: &Scope, now: SimTime) -> Value {
+    let lasts = state.directory.token_lifetime_real as i64;
     json!({
         "token_type": "Bearer",
         "scope": scope.text,
         "expires_in": lasts,
         "ext_expires_in": lasts,
-        "access_token": token::token_for(world, &principal.object_id, &scope.resource, now),
+        "access_token": token::token_for(state, &principal.object_id, &scope.resource, now),
     })
 }
 
 fn with_user_tokens(
-    world: &World,
+    state: &CloudState,
     principal: &Principal,
     client: &str,
     scope: &Scope,
     form: &[(String, String)],
-    now: Moment,
+    now: SimTime,
 ) -> Value {
-    let mut body = body(world, principal, scope, now);
-    let tenant = &world.directory.tenant;
+    let mut body = body(state, principal, scope, now);
+    let tenant = &state.directory.tenant;
     if scope.offline {
         let claims = json!({ "use": "refresh", "oid": principal.object_id, "iat": now.unix_seconds() });
-        body["refresh_token"] = json!(token::sign(world, &claims));
+        body["refresh_token"] = json!(token::sign(state, &claims));
     }
     if scope.openid {
         let claims = json!({
             "aud": client,
-            "iss": format!("{}/{tenant}/v2.0", world.origin("login")),
+            "iss": format!("{}/{tenant}/v2.0", state.origin("login")),
             "iat": now.unix_seconds(),
             "nbf": now.unix_seconds(),
-            "exp": now.unix_seconds() + world.directory.token_lifetime_real as i64,
+            "exp": now.unix_seconds() + state.directory.token_lifetime_real as i64,
             "name": principal.name,
             "preferred_username": principal.sign_in_name,
             "oid": principal.object_id,
@@ -248,7 +248,7 @@ fn with_user_tokens(
             "tid": tenant,
             "ver": "2.0",
         });
-        body["id_token"] = json!(token::sign(world, &claims));
+        body["id_token"] = json!(token::sign(state, &claims));
     }
     if form.iter().any(|(name, value)| name == "client_info" && value == "1") {
         let info = json!({ "uid": principal.object_id, "utid": tenant }).to_string();

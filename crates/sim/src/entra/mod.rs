@@ -7,4 +7,4 @@ mod token;
 
 pub use authority::serve;
 pub use directory::{AZURE_CLI, Directory, Principal, PrincipalKind};
-pub use token::{Caller, Refused, bearer, challenge, signer, token_for};
+pub use token::{Caller, TokenError, bearer, challenge, signer, token_for};

@@ -5,10 +5,10 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
-use crate::clock::Moment;
+use crate::clock::SimTime;
 use crate::entra::{AZURE_CLI, Principal, PrincipalKind};
 use crate::request::Request;
-use crate::world::World;
+use crate::state::CloudState;
 
 /// The authenticated caller of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,7 +27,7 @@ pub struct Caller {
 
 /// The reason for the rejection of a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Refused {
+pub enum TokenError {
     /// There is no `Authorization: Bearer` header.
     Missing,
     /// It is not a token of this directory: not three parts, not JSON, or an unknown principal.
@@ -37,20 +37,26 @@ pub enum Refused {
     /// It is for another audience.
     WrongAudience,
     /// It expired at that instant.
-    Expired(Moment),
+    Expired(SimTime),
 }
 
 /// Creates a token for a principal and an audience, as the token endpoint issues it.
-pub fn token_for(world: &World, object_id: &str, audience: &str, now: Moment) -> String {
-    let lasts_ms = (world.directory.token_lifetime_real * 1000.0) as i64;
-    let principal = world.directory.by_object_id(object_id);
+pub fn token_for(state: &CloudState, object_id: &str, audience: &str, now: SimTime) -> String {
+    let lasts_ms = (state.directory.token_lifetime_real * 1000.0) as i64;
+    let principal = state.directory.by_object_id(object_id);
     let claims = principal
-        .map_or(Value::Null, |principal| claims(world, principal, audience, now, now.plus_ms(lasts_ms)));
-    sign(world, &claims)
+        .map_or(Value::Null, |principal| claims(state, principal, audience, now, now.plus_ms(lasts_ms)));
+    sign(state, &claims)
 }
 
-fn claims(world: &World, principal: &Principal, audience: &str, now: Moment, expires: Moment) -> Value {
-    let tenant = &world.directory.tenant;
+fn claims(
+    state: &CloudState,
+    principal: &Principal,
+    audience: &str,
+    now: SimTime,
+    expires: SimTime,
+) -> Value {
+    let tenant = &state.directory.tenant;
     let is_user = principal.kind == PrincipalKind::User;
     let mut claims = json!({
         "aud": audience,
@@ -75,47 +81,53 @@ fn claims(world: &World, principal: &Principal, audience: &str, now: Moment, exp
 }
 
 /// Signs claims as a compact token (RFC 7515, HS256).
-pub(super) fn sign(world: &World, claims: &Value) -> String {
+pub(super) fn sign(state: &CloudState, claims: &Value) -> String {
     let header = URL_SAFE_NO_PAD.encode(r#"{"typ":"JWT","alg":"HS256","kid":"landfall"}"#);
     let payload = URL_SAFE_NO_PAD.encode(claims.to_string());
     let signed = format!("{header}.{payload}");
-    let signature = hmac::sign(&key(world), signed.as_bytes());
+    let signature = hmac::sign(&key(state), signed.as_bytes());
     format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature.as_ref()))
 }
 
 /// Returns the claims of a token with a valid signature of this directory.
-pub(super) fn verified(world: &World, token: &str) -> Result<Value, Refused> {
-    let (signed, signature) = token.rsplit_once('.').ok_or(Refused::Malformed)?;
-    let (_, payload) = signed.split_once('.').ok_or(Refused::Malformed)?;
-    let decode = |part: &str| URL_SAFE_NO_PAD.decode(part).map_err(|_| Refused::Malformed);
-    hmac::verify(&key(world), signed.as_bytes(), &decode(signature)?).map_err(|_| Refused::BadSignature)?;
-    serde_json::from_slice(&decode(payload)?).map_err(|_| Refused::Malformed)
+pub(super) fn verified(state: &CloudState, token: &str) -> Result<Value, TokenError> {
+    let (signed, signature) = token.rsplit_once('.').ok_or(TokenError::Malformed)?;
+    let (_, payload) = signed.split_once('.').ok_or(TokenError::Malformed)?;
+    let decode = |part: &str| URL_SAFE_NO_PAD.decode(part).map_err(|_| TokenError::Malformed);
+    hmac::verify(&key(state), signed.as_bytes(), &decode(signature)?)
+        .map_err(|_| TokenError::BadSignature)?;
+    serde_json::from_slice(&decode(payload)?).map_err(|_| TokenError::Malformed)
 }
 
-fn key(world: &World) -> hmac::Key {
-    hmac::Key::new(hmac::HMAC_SHA256, world.directory.signing_key())
+fn key(state: &CloudState) -> hmac::Key {
+    hmac::Key::new(hmac::HMAC_SHA256, state.directory.signing_key())
 }
 
 /// Checks the token of a request to a service.
 ///
 /// # Errors
 /// The reason for the rejection; each service has its own response format.
-pub fn bearer(world: &World, request: &Request, audience: &str, now: Moment) -> Result<Caller, Refused> {
-    let header = request.header("authorization").ok_or(Refused::Missing)?;
-    let (scheme, token) = header.split_once(' ').ok_or(Refused::Malformed)?;
+pub fn bearer(
+    state: &CloudState,
+    request: &Request,
+    audience: &str,
+    now: SimTime,
+) -> Result<Caller, TokenError> {
+    let header = request.header("authorization").ok_or(TokenError::Missing)?;
+    let (scheme, token) = header.split_once(' ').ok_or(TokenError::Malformed)?;
     if !scheme.eq_ignore_ascii_case("bearer") {
-        return Err(Refused::Missing);
+        return Err(TokenError::Missing);
     }
-    let claims = verified(world, token.trim())?;
+    let claims = verified(state, token.trim())?;
     let text = |name: &str| claims[name].as_str().unwrap_or_default().to_owned();
     if text("aud").trim_end_matches('/') != audience.trim_end_matches('/') {
-        return Err(Refused::WrongAudience);
+        return Err(TokenError::WrongAudience);
     }
-    let expires = Moment(claims["exp"].as_i64().unwrap_or(0).saturating_mul(1000));
+    let expires = SimTime(claims["exp"].as_i64().unwrap_or(0).saturating_mul(1000));
     if now >= expires {
-        return Err(Refused::Expired(expires));
+        return Err(TokenError::Expired(expires));
     }
-    let principal = world.directory.by_object_id(&text("oid")).ok_or(Refused::Malformed)?;
+    let principal = state.directory.by_object_id(&text("oid")).ok_or(TokenError::Malformed)?;
     Ok(Caller {
         object_id: principal.object_id.clone(),
         tenant: text("tid"),
@@ -127,20 +139,20 @@ pub fn bearer(world: &World, request: &Request, audience: &str, now: Moment) -> 
 
 /// Returns the object id in a request's token if its signature is valid, whatever its audience and age; for
 /// logs.
-pub fn signer(world: &World, request: &Request) -> Option<String> {
+pub fn signer(state: &CloudState, request: &Request) -> Option<String> {
     let (_, token) = request.header("authorization")?.split_once(' ')?;
-    verified(world, token.trim()).ok()?["oid"].as_str().map(str::to_owned)
+    verified(state, token.trim()).ok()?["oid"].as_str().map(str::to_owned)
 }
 
 /// Returns the `WWW-Authenticate` value of Resource Manager for a rejected token.
-pub fn challenge(world: &World, refused: Refused) -> String {
-    let authority = format!("{}/{}", world.origin("login"), world.directory.tenant);
+pub fn challenge(state: &CloudState, refused: TokenError) -> String {
+    let authority = format!("{}/{}", state.origin("login"), state.directory.tenant);
     let why = match refused {
-        Refused::Missing => "The authentication failed because of missing 'Authorization' header.",
-        Refused::Malformed => "The access token is invalid.",
-        Refused::BadSignature => "The access token signature could not be validated.",
-        Refused::WrongAudience => "The access token has been obtained for wrong audience or resource.",
-        Refused::Expired(_) => "The access token has expired.",
+        TokenError::Missing => "The authentication failed because of missing 'Authorization' header.",
+        TokenError::Malformed => "The access token is invalid.",
+        TokenError::BadSignature => "The access token signature could not be validated.",
+        TokenError::WrongAudience => "The access token has been obtained for wrong audience or resource.",
+        TokenError::Expired(_) => "The access token has expired.",
     };
     format!(r#"Bearer authorization_uri="{authority}", error="invalid_token", error_description="{why}""#)
 }

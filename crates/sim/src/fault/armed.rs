@@ -4,7 +4,7 @@ use http::Method;
 use serde::{Deserialize, Serialize};
 
 use super::{Fault, names, table, transport};
-use crate::clock::{Moment, Timing};
+use crate::clock::{SimTime, Timing};
 use crate::request::Request;
 
 /// An armed fault.
@@ -22,7 +22,7 @@ pub struct Armed {
     /// The remaining number of injections.
     pub left: u32,
     /// The time until which a throttled request is refused again.
-    until: Option<Moment>,
+    until: Option<SimTime>,
 }
 
 /// The error of a text without a known fault.
@@ -52,7 +52,7 @@ impl Armed {
     pub fn read(text: &str) -> Result<Self, UnknownFault> {
         let (mut rest, mut times, mut nth) = (text.trim(), 1, 1);
         // The path of a wildcard record contains a star, so only a mark before a number counts.
-        while let Some((head, mark, number)) = numbered(rest) {
+        while let Some((head, mark, number)) = split_number(rest) {
             match mark {
                 '*' => times = number,
                 _ => nth = number,
@@ -66,28 +66,28 @@ impl Armed {
         let row = table().find(|row| row.name == name);
         let row = row.ok_or_else(|| UnknownFault { text: text.to_owned(), name: name.to_owned() })?;
         let mut armed = Self { skip: nth.saturating_sub(1), left: times, ..Self::new(row.fault) };
-        if let Some((method, path)) = place.map(|place| placed(place.trim())) {
+        if let Some((method, path)) = place.map(|place| parse_place(place.trim())) {
             armed.method = method.to_ascii_uppercase();
             armed.path = path.to_ascii_lowercase();
         }
         Ok(armed)
     }
 
-    fn is_at(&self, request: &Request) -> bool {
+    fn matches(&self, request: &Request) -> bool {
         let place = format!("{}{}", request.host, request.path).to_ascii_lowercase();
         (self.method.is_empty() || request.method.as_str() == self.method) && place.contains(&self.path)
     }
 
-    fn is_early(&self, now: Moment) -> bool {
+    fn is_throttling(&self, now: SimTime) -> bool {
         self.until.is_some_and(|until| now < until)
     }
 
     /// Returns whether the fault can be injected into this request. Counts a matching request that must pass.
-    fn is_ripe(&mut self, request: &Request, now: Moment) -> bool {
-        if !self.is_at(request) {
+    fn is_due(&mut self, request: &Request, now: SimTime) -> bool {
+        if !self.matches(request) {
             return false;
         }
-        if self.is_early(now) {
+        if self.is_throttling(now) {
             return true;
         }
         if self.left == 0 || self.skip > 0 {
@@ -97,13 +97,13 @@ impl Armed {
         true
     }
 
-    fn is_spent(&self, now: Moment) -> bool {
-        self.left == 0 && !self.is_early(now)
+    fn is_exhausted(&self, now: SimTime) -> bool {
+        self.left == 0 && !self.is_throttling(now)
     }
 }
 
 /// Splits `…*3` or `…#3` at the mark.
-fn numbered(text: &str) -> Option<(&str, char, u32)> {
+fn split_number(text: &str) -> Option<(&str, char, u32)> {
     let at = text.rfind(['*', '#'])?;
     let (head, tail) = text.split_at(at);
     let mark = tail.chars().next()?;
@@ -112,7 +112,7 @@ fn numbered(text: &str) -> Option<(&str, char, u32)> {
 }
 
 /// Splits a place into method and path; each is empty if any matches.
-fn placed(place: &str) -> (&str, &str) {
+fn parse_place(place: &str) -> (&str, &str) {
     let is_verb =
         |word: &str| word.parse::<Method>().is_ok() && word.chars().all(|letter| letter.is_ascii_uppercase());
     match place.split_once(' ') {
@@ -140,20 +140,20 @@ impl Faults {
     }
 
     /// Returns the faults that can be injected into this request, with their index in the list.
-    pub(super) fn ripe(&mut self, request: &Request, now: Moment) -> Vec<(usize, Fault)> {
-        self.armed.retain(|armed| !armed.is_spent(now));
+    pub(super) fn matching(&mut self, request: &Request, now: SimTime) -> Vec<(usize, Fault)> {
+        self.armed.retain(|armed| !armed.is_exhausted(now));
         let each = self.armed.iter_mut().enumerate();
-        each.filter_map(|(at, armed)| armed.is_ripe(request, now).then_some((at, armed.fault))).collect()
+        each.filter_map(|(at, armed)| armed.is_due(request, now).then_some((at, armed.fault))).collect()
     }
 
     /// Records the injection of the fault at that index.
-    pub(super) fn spend(&mut self, at: usize, now: Moment, timing: &Timing) {
+    pub(super) fn record_injection(&mut self, at: usize, now: SimTime, timing: &Timing) {
         let Some(armed) = self.armed.get_mut(at) else { return };
-        if !armed.is_early(now) {
+        if !armed.is_throttling(now) {
             armed.left = armed.left.saturating_sub(1);
         }
         armed.until = (armed.fault == Fault::Throttled).then(|| timing.after(now, transport::RETRY_AFTER));
-        self.armed.retain(|armed| !armed.is_spent(now));
+        self.armed.retain(|armed| !armed.is_exhausted(now));
     }
 }
 
@@ -167,9 +167,9 @@ mod tests {
     }
 
     /// Injects the first matching fault.
-    fn bite(faults: &mut Faults, path: &str, now: Moment, timing: &Timing) -> Option<Fault> {
-        let (at, fault) = faults.ripe(&put(path), now).first().copied()?;
-        faults.spend(at, now, timing);
+    fn injection(faults: &mut Faults, path: &str, now: SimTime, timing: &Timing) -> Option<Fault> {
+        let (at, fault) = faults.matching(&put(path), now).first().copied()?;
+        faults.record_injection(at, now, timing);
         Some(fault)
     }
 
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_may_say_at_which_fitting_request_it_begins() {
+    fn a_text_can_skip_matching_requests() {
         for text in ["slow@PUT /a/*.demo#3*2", "slow@PUT /a/*.demo*2#3", "slow:3@PUT /a/*.demo*2"] {
             let armed = Armed::read(text).unwrap();
             assert_eq!((armed.path.as_str(), armed.skip, armed.left), ("/a/*.demo", 2, 2), "{text}");
@@ -202,27 +202,28 @@ mod tests {
     fn an_empty_place_is_every_request_to_every_host() {
         let mut faults = armed("stalled-after@#3");
         let hosts = ["login.landfall.localhost", "kv.vault.landfall.localhost", "127.0.0.1"];
-        let ripe = hosts.map(|host| faults.ripe(&Request::new(Method::GET, host, "/x"), Moment(0)).len());
-        assert_eq!(ripe, [0, 0, 1]);
+        let matching =
+            hosts.map(|host| faults.matching(&Request::new(Method::GET, host, "/x"), SimTime(0)).len());
+        assert_eq!(matching, [0, 0, 1]);
         assert_eq!(Armed::read("stalled-after").unwrap().method, "PUT", "without a place the table says");
     }
 
     #[test]
-    fn a_fault_bites_its_place_as_often_as_it_was_told() {
+    fn a_fault_is_injected_at_its_place_the_given_number_of_times() {
         let timing = Timing::new(Speed::Times(60.0));
         let mut faults = armed("server-error@PUT vaults#2*2");
         let places = ["/x/virtualNetworks/v", "/x/Vaults/v", "/x/vaults/v", "/x/vaults/v", "/x/vaults/v"];
-        let bitten = places.map(|path| bite(&mut faults, path, Moment(0), &timing).is_some());
-        assert_eq!(bitten, [false, false, true, true, false]);
+        let injected = places.map(|path| injection(&mut faults, path, SimTime(0), &timing).is_some());
+        assert_eq!(injected, [false, false, true, true, false]);
         assert!(faults.armed.is_empty());
     }
 
     #[test]
-    fn asking_a_throttled_place_too_early_renews_the_wait() {
+    fn an_early_request_to_a_throttled_place_restarts_the_wait() {
         let timing = Timing::new(Speed::Times(1.0));
         let mut faults = armed("throttled");
-        let bitten =
-            [0, 4_000, 8_000, 13_000].map(|at| bite(&mut faults, "/x", Moment(at), &timing).is_some());
-        assert_eq!(bitten, [true, true, true, false]);
+        let injected =
+            [0, 4_000, 8_000, 13_000].map(|at| injection(&mut faults, "/x", SimTime(at), &timing).is_some());
+        assert_eq!(injected, [true, true, true, false]);
     }
 }

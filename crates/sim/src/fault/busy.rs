@@ -2,15 +2,15 @@
 
 use serde_json::Value;
 
-use super::around::{Bite, Scene};
+use super::inject::{Injection, RequestContext};
 use super::transport::writes;
 use super::{Fault, Kind, Row};
-use crate::arm::clusters::intervention;
+use crate::arm::clusters::test_hooks;
 use crate::arm::error::ArmError;
 use crate::arm::locks::{Level, Lock};
 use crate::arm::{groups, networks};
 use crate::request::Reply;
-use crate::world::World;
+use crate::state::CloudState;
 
 /// The `Retry-After` of AKS for a throttled write in seconds of cloud time: one PUT a minute.
 const CLUSTER_REFILL: f64 = 60.0;
@@ -26,7 +26,7 @@ pub(super) const ROWS: &[Row] = &[
         what: "400 `NoRegisteredProviderFound` for a valid api-version",
         client: "retries",
         heals: true,
-        bite: Bite::Instead(no_registered_provider),
+        injection: Injection::Respond(no_registered_provider),
     },
     Row {
         fault: Fault::EtagMismatch,
@@ -38,7 +38,7 @@ pub(super) const ROWS: &[Row] = &[
                409 `EtagMismatch` without, no envelope",
         client: "waits for running operations, reads the cluster again and decides again",
         heals: true,
-        bite: Bite::Instead(etag_mismatch),
+        injection: Injection::Respond(etag_mismatch),
     },
     Row {
         fault: Fault::OperationNotAllowed,
@@ -50,7 +50,7 @@ pub(super) const ROWS: &[Row] = &[
                envelope",
         client: "waits for that operation, reads the cluster again and decides again",
         heals: true,
-        bite: Bite::Instead(operation_not_allowed),
+        injection: Injection::Respond(operation_not_allowed),
     },
     Row {
         fault: Fault::ClusterThrottled,
@@ -61,7 +61,7 @@ pub(super) const ROWS: &[Row] = &[
         what: "429 `Throttled` of AKS itself with `Retry-After`, no envelope",
         client: "waits for `Retry-After`, then retries",
         heals: true,
-        bite: Bite::Instead(cluster_throttled),
+        injection: Injection::Respond(cluster_throttled),
     },
     Row {
         fault: Fault::AnotherOperation,
@@ -73,90 +73,90 @@ pub(super) const ROWS: &[Row] = &[
                `RetryableErrorDueToAnotherOperation` in its details",
         client: "waits for `Retry-After`, then writes again",
         heals: true,
-        bite: Bite::Instead(another_operation),
+        injection: Injection::Respond(another_operation),
     },
     Row {
         fault: Fault::GroupDeprovisioned,
         name: "group-deprovisioned",
-        kind: Kind::World,
+        kind: Kind::StateChange,
         method: "PUT",
         path: "/resourcegroups/",
         what: "an earlier group of that name, without members, is still being deleted: 409 `ResourceGroupBeingDeleted`",
         client: "waits until the group is deleted, then creates it",
         heals: true,
-        bite: Bite::Before(group_deprovisioned),
+        injection: Injection::Before(group_deprovisioned),
     },
     Row {
         fault: Fault::GroupLocked,
         name: "group-locked",
-        kind: Kind::World,
+        kind: Kind::StateChange,
         method: "DELETE",
         path: "/resourcegroups/",
         what: "another client has locked the resource group with `CanNotDelete`: 409 `ScopeLocked` for it \
                and for its resources",
         client: "reports the lock and how to remove it; resumes when it is removed",
         heals: false,
-        bite: Bite::Before(group_locked),
+        injection: Injection::Before(group_locked),
     },
 ];
 
-fn no_registered_provider(world: &mut World, scene: &Scene<'_>) -> Option<Reply> {
-    let segments = scene.request.segments();
+fn no_registered_provider(state: &mut CloudState, context: &RequestContext<'_>) -> Option<Reply> {
+    let segments = context.request.segments();
     let at = segments.iter().rposition(|segment| segment.eq_ignore_ascii_case("providers"))?;
-    let (version, kind) = (scene.request.query("api-version")?, segments.get(at + 2)?);
-    let body = scene.request.json::<Value>().unwrap_or_default();
+    let (version, kind) = (context.request.query("api-version")?, segments.get(at + 2)?);
+    let body = context.request.json::<Value>().unwrap_or_default();
     let why = format!(
         "No registered resource provider found for location '{}' and API version '{version}' for type '{kind}'. The \
          supported api-versions are '{version}'. The supported locations are '{}'.",
         body["location"].as_str().unwrap_or_default(),
-        world.locations.join(", ")
+        state.locations.join(", ")
     );
     Some(ArmError::gateway(400, "NoRegisteredProviderFound", why).into_reply())
 }
 
 /// Returns the id of the cluster in a write.
-fn cluster(scene: &Scene<'_>) -> Option<String> {
-    let id = scene.id();
+fn cluster(context: &RequestContext<'_>) -> Option<String> {
+    let id = context.id();
     let at = id.to_ascii_lowercase().find("/managedclusters/")?;
     let name = id[at..].split('/').nth(2)?;
     Some(format!("{}/managedClusters/{name}", &id[..at]))
 }
 
-fn etag_mismatch(world: &mut World, scene: &Scene<'_>) -> Option<Reply> {
-    let id = cluster(scene).filter(|_| writes(scene.request))?;
-    let is_there = intervention::touch(world, &id);
-    if is_there && scene.request.header("if-match").is_some() {
-        return Some(world.serve(scene.request, scene.now, scene.timing));
+fn etag_mismatch(state: &mut CloudState, context: &RequestContext<'_>) -> Option<Reply> {
+    let id = cluster(context).filter(|_| writes(context.request))?;
+    let is_there = test_hooks::touch(state, &id);
+    if is_there && context.request.header("if-match").is_some() {
+        return Some(state.serve(context.request, context.now, context.timing));
     }
-    Some(intervention::etag_mismatch().into_reply())
+    Some(test_hooks::etag_mismatch().into_reply())
 }
 
-fn operation_not_allowed(world: &mut World, scene: &Scene<'_>) -> Option<Reply> {
-    let id = cluster(scene).filter(|_| writes(scene.request))?;
-    if intervention::occupy(world, &id, scene.now, scene.timing) {
-        return Some(world.serve(scene.request, scene.now, scene.timing));
+fn operation_not_allowed(state: &mut CloudState, context: &RequestContext<'_>) -> Option<Reply> {
+    let id = cluster(context).filter(|_| writes(context.request))?;
+    if test_hooks::start_noop_write(state, &id, context.now, context.timing) {
+        return Some(state.serve(context.request, context.now, context.timing));
     }
-    Some(intervention::busy().into_reply())
+    Some(test_hooks::busy().into_reply())
 }
 
-fn cluster_throttled(world: &mut World, scene: &Scene<'_>) -> Option<Reply> {
-    let (seconds, ms) = scene.timing.retry_after(CLUSTER_REFILL);
+fn cluster_throttled(state: &mut CloudState, context: &RequestContext<'_>) -> Option<Reply> {
+    let (seconds, ms) = context.timing.retry_after(CLUSTER_REFILL);
     let why = format!(
         "The PutManagedClusterHandler.PUT request limit has been exceeded for SubID='{}', please retry again in {seconds} \
          seconds. For more information, please visit aka.ms/aks/throttling",
-        world.subscription
+        state.subscription
     );
     let refused = ArmError::aks(429, "Throttled", why);
     let refused = refused.with_header("retry-after", &seconds.to_string());
     Some(refused.with_header("retry-after-ms", &ms.to_string()).into_reply())
 }
 
-fn another_operation(world: &mut World, scene: &Scene<'_>) -> Option<Reply> {
-    let id = scene.id();
-    if networks::occupy(world, &id, scene.now, scene.timing) {
-        return Some(world.serve(scene.request, scene.now, scene.timing));
+fn another_operation(state: &mut CloudState, context: &RequestContext<'_>) -> Option<Reply> {
+    let id = context.id();
+    if networks::start_noop_write(state, &id, context.now, context.timing) {
+        return Some(state.serve(context.request, context.now, context.timing));
     }
-    let operation = world.uuid("another-operation");
+    let operation = state.uuid("another-operation");
     let why = format!(
         "Operation PutVirtualNetworkOperation ({operation}) is updating resource {id}. The call can be retried in 1 seconds."
     );
@@ -165,41 +165,41 @@ fn another_operation(world: &mut World, scene: &Scene<'_>) -> Option<Reply> {
     Some(refused.with_header("retry-after", "1").into_reply())
 }
 
-fn group_deprovisioned(world: &mut World, scene: &Scene<'_>) -> bool {
-    let Some(name) = scene.after("resourceGroups") else { return false };
-    let body = scene.request.json::<Value>().unwrap_or_default();
-    let known = world.groups.get(&name.to_lowercase()).map(|group| group.location.clone());
+fn group_deprovisioned(state: &mut CloudState, context: &RequestContext<'_>) -> bool {
+    let Some(name) = context.after("resourceGroups") else { return false };
+    let body = context.request.json::<Value>().unwrap_or_default();
+    let known = state.groups.get(&name.to_lowercase()).map(|group| group.location.clone());
     let location =
         known.or_else(|| body["location"].as_str().map(|text| text.replace(' ', "").to_lowercase()));
     let Some(location) = location else { return false };
-    groups::expire(world, &name, &location, scene.now, scene.timing)
+    groups::expire(state, &name, &location, context.now, context.timing)
 }
 
-fn group_locked(world: &mut World, scene: &Scene<'_>) -> bool {
-    let named = scene.after("resourceGroups").unwrap_or_default();
-    let Some(group) = world.groups.get(&named.to_lowercase()) else { return false };
-    let scope = format!("/subscriptions/{}/resourceGroups/{}", world.subscription, group.name);
+fn group_locked(state: &mut CloudState, context: &RequestContext<'_>) -> bool {
+    let named = context.after("resourceGroups").unwrap_or_default();
+    let Some(group) = state.groups.get(&named.to_lowercase()) else { return false };
+    let scope = format!("/subscriptions/{}/resourceGroups/{}", state.subscription, group.name);
     let name = "keep".to_owned();
-    if world.locks.holds(&scope, &name) {
+    if state.locks.holds(&scope, &name) {
         return false;
     }
     let notes = Some("ask the platform team".to_owned());
-    world.locks.set(Lock { name, scope, level: Level::CanNotDelete, notes });
+    state.locks.set(Lock { name, scope, level: Level::CanNotDelete, notes });
     true
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::bench::{
-        arm, cluster, cluster_body, group, make_cluster, network, network_body, properties, put_cluster,
-        there,
+    use super::super::fixture::{
+        arm, cluster, cluster_body, exists, group, make_cluster, network, network_body, properties,
+        put_cluster,
     };
     use super::*;
     use crate::test_cloud::{TestCloud, code};
     use http::Method;
     use serde_json::json;
 
-    fn told(reply: &Reply) -> (u16, String, bool) {
+    fn error_of(reply: &Reply) -> (u16, String, bool) {
         (reply.status.as_u16(), code(reply), reply.value()["error"].is_object())
     }
 
@@ -209,43 +209,43 @@ mod tests {
         arm(&mut cloud, "no-registered-provider");
         let (at, body) = (network(&cloud), network_body());
         let reply = cloud.put(&at, &body);
-        assert_eq!(told(&reply), (400, "NoRegisteredProviderFound".to_owned(), true));
+        assert_eq!(error_of(&reply), (400, "NoRegisteredProviderFound".to_owned(), true));
         assert_eq!(cloud.put(&at, &body).status, 201);
     }
 
     #[test]
-    fn who_writes_a_cluster_after_somebody_else_is_told_in_the_form_of_his_condition() {
+    fn a_conflicting_cluster_write_fails_by_its_precondition() {
         let mut cloud = TestCloud::new();
         make_cluster(&mut cloud);
         arm(&mut cloud, "etag-mismatch*2");
         let at = cluster(&cloud, "");
         let before = cloud.get(&at).value()["eTag"].as_str().unwrap().to_owned();
         let plain = put_cluster(&mut cloud);
-        assert_eq!(told(&plain), (409, "EtagMismatch".to_owned(), false));
+        assert_eq!(error_of(&plain), (409, "EtagMismatch".to_owned(), false));
         assert_eq!(plain.value()["subcode"], "PutManagedClusterAndComponents_FailedPrecondition");
         assert_ne!(cloud.get(&at).value()["eTag"], before.as_str(), "somebody wrote");
         let current = cloud.get(&at).value()["eTag"].as_str().unwrap().to_owned();
         let request =
             cloud.request(Method::PUT, &at).with_json(&cluster_body()).with_header("if-match", &current);
         let conditional = cloud.send(&request);
-        assert_eq!(told(&conditional), (412, "PreconditionFailed".to_owned(), false));
+        assert_eq!(error_of(&conditional), (412, "PreconditionFailed".to_owned(), false));
         assert_eq!(put_cluster(&mut cloud).status, 200);
     }
 
     #[test]
-    fn somebody_elses_write_on_a_cluster_lasts_a_while() {
+    fn a_competing_write_on_a_cluster_takes_time() {
         let mut cloud = TestCloud::new();
         arm(&mut cloud, "operation-not-allowed");
-        assert_eq!(told(&put_cluster(&mut cloud)), (409, "OperationNotAllowed".to_owned(), false));
+        assert_eq!(error_of(&put_cluster(&mut cloud)), (409, "OperationNotAllowed".to_owned(), false));
         make_cluster(&mut cloud);
         arm(&mut cloud, "operation-not-allowed");
         for _ in 0..2 {
             let reply = put_cluster(&mut cloud);
-            assert_eq!(told(&reply), (409, "OperationNotAllowed".to_owned(), false));
+            assert_eq!(error_of(&reply), (409, "OperationNotAllowed".to_owned(), false));
             assert!(reply.value()["message"].as_str().unwrap().contains("(Updating) is in progress"));
         }
         assert_eq!(properties(&mut cloud)["provisioningState"], "Updating");
-        cloud.pass(91.0);
+        cloud.advance(91.0);
         assert_eq!(put_cluster(&mut cloud).status, 200);
     }
 
@@ -254,42 +254,42 @@ mod tests {
         let mut cloud = TestCloud::new();
         arm(&mut cloud, "cluster-throttled");
         let reply = put_cluster(&mut cloud);
-        assert_eq!(told(&reply), (429, "Throttled".to_owned(), false));
+        assert_eq!(error_of(&reply), (429, "Throttled".to_owned(), false));
         assert_eq!(reply.headers["retry-after"], "60");
         assert_eq!(put_cluster(&mut cloud).status, 201);
     }
 
     #[test]
-    fn a_network_that_somebody_else_writes_is_to_be_tried_again() {
+    fn a_competing_network_write_is_retryable() {
         let mut cloud = TestCloud::new();
         let (at, body) = (network(&cloud), network_body());
-        for there in [false, true] {
+        for exists in [false, true] {
             arm(&mut cloud, "another-operation");
             let reply = cloud.put(&at, &body);
-            assert_eq!(told(&reply), (429, "RetryableError".to_owned(), true), "{there}");
+            assert_eq!(error_of(&reply), (429, "RetryableError".to_owned(), true), "{exists}");
             assert_eq!(reply.value()["error"]["details"][0]["code"], "RetryableErrorDueToAnotherOperation");
             assert!(reply.headers.contains_key("retry-after"));
-            cloud.pass(6.0);
+            cloud.advance(6.0);
             assert!(cloud.put(&at, &body).status.is_success());
-            cloud.pass(6.0);
+            cloud.advance(6.0);
         }
     }
 
     #[test]
-    fn a_group_that_is_still_going_takes_no_write_and_can_be_made_when_it_is_gone() {
+    fn a_group_being_deleted_refuses_writes_and_can_be_created_afterwards() {
         let mut cloud = TestCloud::new();
         arm(&mut cloud, "group-deprovisioned");
         let (at, body) = (group(&cloud, "web"), json!({ "location": "eastus" }));
-        assert_eq!(told(&cloud.put(&at, &body)), (409, "ResourceGroupBeingDeleted".to_owned(), true));
+        assert_eq!(error_of(&cloud.put(&at, &body)), (409, "ResourceGroupBeingDeleted".to_owned(), true));
         assert_eq!(cloud.get(&at).value()["properties"]["provisioningState"], "Deleting");
-        cloud.pass(11.0);
-        assert!(!there(&cloud, "web"));
+        cloud.advance(11.0);
+        assert!(!exists(&cloud, "web"));
         assert_eq!(cloud.put(&at, &body).status, 201);
         let (vnet, space) = (network(&cloud), network_body());
         assert_eq!(cloud.put(&vnet, &space).status, 201);
         arm(&mut cloud, "group-deprovisioned");
         let at = group(&cloud, "rg");
         assert_eq!(cloud.put(&at, &body).status, 200, "a group with members is left alone");
-        assert_eq!(cloud.world.faults.armed.len(), 1);
+        assert_eq!(cloud.state.faults.armed.len(), 1);
     }
 }

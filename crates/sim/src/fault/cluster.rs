@@ -1,9 +1,9 @@
 //! Faults of clusters whose state differs from their `provisioningState`.
 
-use super::around::{Bite, Scene};
+use super::inject::{Injection, RequestContext};
 use super::{Fault, Kind, Row};
-use crate::aks::{Controllers, lose_nodes};
-use crate::arm::clusters::{Fate, intervention};
+use crate::aks::{Controllers, mark_nodes_unready};
+use crate::arm::clusters::{WriteOutcome, test_hooks};
 use crate::request::Reply;
 
 const CLUSTER: &str = "/managedclusters/";
@@ -14,10 +14,10 @@ const fn row(
     place: (&'static str, &'static str),
     texts: (&'static str, &'static str),
     heals: bool,
-    bite: Bite,
+    injection: Injection,
 ) -> Row {
     let ((method, path), (what, client)) = (place, texts);
-    Row { fault, name, kind: Kind::World, method, path, what, client, heals, bite }
+    Row { fault, name, kind: Kind::StateChange, method, path, what, client, heals, injection }
 }
 
 /// The rows of this topic.
@@ -31,8 +31,9 @@ pub(super) const ROWS: &[Row] = &[
             "waits for the class, not for the cluster alone",
         ),
         true,
-        Bite::After(|world, scene, reply| {
-            accepted(scene, reply) && intervention::steer(world, &scene.id(), Controllers::delay_classes)
+        Injection::After(|state, context, reply| {
+            accepted(context, reply)
+                && test_hooks::with_controllers(state, &context.id(), Controllers::delay_classes)
         }),
     ),
     row(
@@ -44,12 +45,12 @@ pub(super) const ROWS: &[Row] = &[
             "polls for a short time, then writes the same again",
         ),
         true,
-        Bite::After(|world, scene, reply| {
-            let bites = accepted(scene, reply);
-            if bites {
-                world.clusters.withhold_identity();
+        Injection::After(|state, context, reply| {
+            let injections = accepted(context, reply);
+            if injections {
+                state.clusters.withhold_identity();
             }
-            bites
+            injections
         }),
     ),
     row(
@@ -61,8 +62,8 @@ pub(super) const ROWS: &[Row] = &[
             "checks the pools too, and writes the same again",
         ),
         true,
-        Bite::After(|world, scene, reply| {
-            accepted(scene, reply) && intervention::decide(world, &scene.id(), Fate::LosesPool)
+        Injection::After(|state, context, reply| {
+            accepted(context, reply) && test_hooks::set_outcome(state, &context.id(), WriteOutcome::LosesPool)
         }),
     ),
     row(
@@ -75,7 +76,7 @@ pub(super) const ROWS: &[Row] = &[
             "reports that it is stopped and how to start it",
         ),
         false,
-        Bite::Before(|world, scene| intervention::stop(world, &scene.id())),
+        Injection::Before(|state, context| test_hooks::stop(state, &context.id())),
     ),
     row(
         Fault::AddressLate,
@@ -86,8 +87,10 @@ pub(super) const ROWS: &[Row] = &[
             "waits for the address of the gateway",
         ),
         true,
-        Bite::Before(|world, scene| {
-            uid(scene).is_some_and(|uid| intervention::steer_inside(world, &uid, Controllers::delay_address))
+        Injection::Before(|state, context| {
+            uid(context).is_some_and(|uid| {
+                test_hooks::with_controllers_by_uid(state, &uid, Controllers::delay_address)
+            })
         }),
     ),
     row(
@@ -99,8 +102,10 @@ pub(super) const ROWS: &[Row] = &[
             "reports the event of the Service",
         ),
         false,
-        Bite::Before(|world, scene| {
-            uid(scene).is_some_and(|uid| intervention::steer_inside(world, &uid, Controllers::fail_balancers))
+        Injection::Before(|state, context| {
+            uid(context).is_some_and(|uid| {
+                test_hooks::with_controllers_by_uid(state, &uid, Controllers::fail_balancers)
+            })
         }),
     ),
     row(
@@ -112,27 +117,27 @@ pub(super) const ROWS: &[Row] = &[
             "reports that no node is ready",
         ),
         false,
-        Bite::Before(|world, scene| {
-            let store = uid(scene).and_then(|uid| intervention::store_mut(world, &uid));
-            store.is_some_and(|store| lose_nodes(store, scene.now))
+        Injection::Before(|state, context| {
+            let store = uid(context).and_then(|uid| test_hooks::store_mut(state, &uid));
+            store.is_some_and(|store| mark_nodes_unready(store, context.now))
         }),
     ),
 ];
 
 /// Returns whether the write of a cluster was accepted.
-fn accepted(scene: &Scene<'_>, reply: &Reply) -> bool {
-    reply.status.is_success() && scene.request.segments().len() == 8
+fn accepted(context: &RequestContext<'_>, reply: &Reply) -> bool {
+    reply.status.is_success() && context.request.segments().len() == 8
 }
 
 /// Returns the resource UID in the URL of a cluster's API.
-pub(super) fn uid(scene: &Scene<'_>) -> Option<String> {
-    let rest = scene.request.path.strip_prefix("/kubernetes/")?;
+pub(super) fn uid(context: &RequestContext<'_>) -> Option<String> {
+    let rest = context.request.path.strip_prefix("/kubernetes/")?;
     rest.split('/').next().map(str::to_owned)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::bench::{Inside, arm, cluster, make_cluster, properties, put_cluster};
+    use super::super::fixture::{TestCluster, arm, cluster, make_cluster, properties, put_cluster};
     use crate::clock::{Speed, Timing};
     use crate::request::Delivery;
     use crate::test_cloud::{TestCloud, code};
@@ -141,8 +146,8 @@ mod tests {
 
     const CLASS: &str = "/apis/gateway.networking.k8s.io/v1/gatewayclasses/approuting-istio";
 
-    fn is_accepted(cloud: &mut TestCloud, inside: &Inside) -> bool {
-        let class = inside.get(cloud, CLASS).value();
+    fn is_accepted(cloud: &mut TestCloud, test_cluster: &TestCluster) -> bool {
+        let class = test_cluster.get(cloud, CLASS).value();
         let conditions = class["status"]["conditions"].as_array().cloned().unwrap_or_default();
         conditions.iter().any(|one| one["type"] == "Accepted" && one["status"] == "True")
     }
@@ -152,20 +157,20 @@ mod tests {
         let mut cloud = TestCloud::new();
         arm(&mut cloud, "class-late");
         make_cluster(&mut cloud);
-        let inside = Inside::of(&mut cloud);
-        cloud.pass(120.0);
-        assert!(!is_accepted(&mut cloud, &inside));
-        cloud.pass(120.0);
-        assert!(is_accepted(&mut cloud, &inside));
+        let test_cluster = TestCluster::of(&mut cloud);
+        cloud.advance(120.0);
+        assert!(!is_accepted(&mut cloud, &test_cluster));
+        cloud.advance(120.0);
+        assert!(is_accepted(&mut cloud, &test_cluster));
 
         let mut cloud = TestCloud::new();
         cloud.timing = Timing::new(Speed::Instant);
         arm(&mut cloud, "class-late");
         make_cluster(&mut cloud);
-        let inside = Inside::of(&mut cloud);
-        assert!(!is_accepted(&mut cloud, &inside));
+        let test_cluster = TestCluster::of(&mut cloud);
+        assert!(!is_accepted(&mut cloud, &test_cluster));
         cloud.now = cloud.now.plus_ms(1_000);
-        assert!(is_accepted(&mut cloud, &inside));
+        assert!(is_accepted(&mut cloud, &test_cluster));
     }
 
     #[test]
@@ -180,13 +185,13 @@ mod tests {
         assert_eq!((&first["provisioningState"], identity(&first)), (&json!("Succeeded"), Value::Null));
         arm(&mut cloud, "pool-failed");
         assert_eq!(put_cluster(&mut cloud).status, 200);
-        cloud.pass(91.0);
+        cloud.advance(91.0);
         let second = properties(&mut cloud);
         assert!(identity(&second)["objectId"].is_string());
         let states = (&second["provisioningState"], &second["agentPoolProfiles"][0]["provisioningState"]);
         assert_eq!(states, (&json!("Succeeded"), &json!("Failed")));
         put_cluster(&mut cloud);
-        cloud.pass(91.0);
+        cloud.advance(91.0);
         assert_eq!(properties(&mut cloud)["agentPoolProfiles"][0]["provisioningState"], "Succeeded");
     }
 
@@ -194,12 +199,12 @@ mod tests {
     fn a_stopped_cluster_answers_nothing_until_it_is_started() {
         let mut cloud = TestCloud::new();
         make_cluster(&mut cloud);
-        let inside = Inside::of(&mut cloud);
+        let test_cluster = TestCluster::of(&mut cloud);
         arm(&mut cloud, "cluster-stopped");
         let stopped = properties(&mut cloud);
         assert_eq!(stopped["powerState"]["code"], "Stopped");
         assert_eq!(stopped["provisioningState"], "Succeeded");
-        assert_eq!(inside.get(&mut cloud, "/version").delivery, Delivery::Cut);
+        assert_eq!(test_cluster.get(&mut cloud, "/version").delivery, Delivery::Cut);
         let refused = put_cluster(&mut cloud);
         assert_eq!((refused.status.as_u16(), code(&refused).as_str()), (409, "OperationNotAllowed"));
         assert!(refused.value()["error"].is_null());
@@ -207,9 +212,9 @@ mod tests {
         let start = cloud.request(Method::POST, &start);
         assert_eq!(cloud.send(&start).status, 202);
         assert_eq!(properties(&mut cloud)["provisioningState"], "Starting");
-        cloud.pass(91.0);
+        cloud.advance(91.0);
         assert_eq!(properties(&mut cloud)["powerState"]["code"], "Running");
-        assert_eq!(inside.get(&mut cloud, "/version").status, 200);
+        assert_eq!(test_cluster.get(&mut cloud, "/version").status, 200);
         assert_eq!(cloud.send(&start).status, 204);
     }
 
@@ -217,8 +222,8 @@ mod tests {
     fn an_address_may_be_minutes_late() {
         let mut cloud = TestCloud::new();
         make_cluster(&mut cloud);
-        cloud.pass(60.0);
-        let inside = Inside::of(&mut cloud);
+        cloud.advance(60.0);
+        let test_cluster = TestCluster::of(&mut cloud);
         arm(&mut cloud, "address-late");
         let gateway = json!({
             "apiVersion": "gateway.networking.k8s.io/v1", "kind": "Gateway", "metadata": { "name": "web" },
@@ -228,14 +233,16 @@ mod tests {
             },
         });
         let at = "/apis/gateway.networking.k8s.io/v1/namespaces/default/gateways/web";
-        let made = inside.apply(&mut cloud, &format!("{at}?fieldManager=landfall"), &gateway);
-        assert_eq!(made.status, 201, "{made:?}");
-        cloud.pass(120.0);
+        let created = test_cluster.apply(&mut cloud, &format!("{at}?fieldManager=landfall"), &gateway);
+        assert_eq!(created.status, 201, "{created:?}");
+        cloud.advance(120.0);
         assert!(
-            inside.get(&mut cloud, at).value()["status"]["addresses"].as_array().is_none_or(Vec::is_empty)
+            test_cluster.get(&mut cloud, at).value()["status"]["addresses"]
+                .as_array()
+                .is_none_or(Vec::is_empty)
         );
-        cloud.pass(60.0);
-        let there = inside.get(&mut cloud, at).value();
-        assert_eq!(there["status"]["addresses"].as_array().map(Vec::len), Some(1), "{there}");
+        cloud.advance(60.0);
+        let exists = test_cluster.get(&mut cloud, at).value();
+        assert_eq!(exists["status"]["addresses"].as_array().map(Vec::len), Some(1), "{exists}");
     }
 }

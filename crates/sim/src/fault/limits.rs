@@ -1,12 +1,12 @@
 //! Limits on the subscription and on the rights of the caller.
 
-use super::around::{Bite, Scene};
+use super::inject::{Injection, RequestContext};
 use super::{Fault, Kind, Row};
 use crate::arm::limits::PUBLIC_ADDRESSES;
 use crate::arm::policies::{Operator, Policy};
 use crate::arm::{clusters, roles};
 use crate::entra;
-use crate::world::World;
+use crate::state::CloudState;
 
 /// The limits that the faults set.
 const FEW_CORES: u64 = 10;
@@ -19,10 +19,20 @@ const fn row(
     name: &'static str,
     place: (&'static str, &'static str),
     texts: (&'static str, &'static str),
-    bite: fn(&mut World, &Scene<'_>) -> bool,
+    injection: fn(&mut CloudState, &RequestContext<'_>) -> bool,
 ) -> Row {
     let ((method, path), (what, client)) = (place, texts);
-    Row { fault, name, kind: Kind::World, method, path, what, client, heals: false, bite: Bite::Before(bite) }
+    Row {
+        fault,
+        name,
+        kind: Kind::StateChange,
+        method,
+        path,
+        what,
+        client,
+        heals: false,
+        injection: Injection::Before(injection),
+    }
 }
 
 /// The rows of this topic.
@@ -35,7 +45,7 @@ pub(super) const ROWS: &[Row] = &[
             "the subscription may use 10 cores of each family in the region: a cluster that needs more gets 400 `ErrCode_InsufficientVCPUQuota`",
             "checks the usage first, and reports how many nodes fit",
         ),
-        |world, scene| limited(world, scene, clusters::limit_families, FEW_CORES),
+        |state, context| limited(state, context, clusters::limit_families, FEW_CORES),
     ),
     row(
         Fault::AddressesFew,
@@ -45,11 +55,11 @@ pub(super) const ROWS: &[Row] = &[
             "the subscription may have 2 public addresses in the region: the load balancer of the last gateway gets `PublicIPCountLimitReached`",
             "checks the usage first, and reports how many addresses are needed",
         ),
-        |world, scene| {
+        |state, context| {
             limited(
-                world,
-                scene,
-                |world, at, most| world.limits.set(at, PUBLIC_ADDRESSES, most),
+                state,
+                context,
+                |state, at, most| state.limits.set(at, PUBLIC_ADDRESSES, most),
                 FEW_ADDRESSES,
             )
         },
@@ -82,29 +92,34 @@ pub(super) const ROWS: &[Row] = &[
             "whoever is signed in is Contributor and no longer Owner: 403 `AuthorizationFailed` for role assignments",
             "checks its rights first, and names the roles that may grant",
         ),
-        |world, scene| {
-            let caller = entra::bearer(world, scene.request, &world.arm_audience(), scene.now);
-            caller.is_ok_and(|caller| roles::demote(world, &caller.object_id))
+        |state, context| {
+            let caller = entra::bearer(state, context.request, &state.arm_audience(), context.now);
+            caller.is_ok_and(|caller| roles::demote(state, &caller.object_id))
         },
     ),
 ];
 
-fn limited(world: &mut World, scene: &Scene<'_>, set: impl FnOnce(&mut World, &str, u64), most: u64) -> bool {
-    scene.after("locations").map(|location| set(world, &location, most)).is_some()
+fn limited(
+    state: &mut CloudState,
+    context: &RequestContext<'_>,
+    set: impl FnOnce(&mut CloudState, &str, u64),
+    most: u64,
+) -> bool {
+    context.after("locations").map(|location| set(state, &location, most)).is_some()
 }
 
-fn withheld(world: &mut World, _: &Scene<'_>) -> bool {
-    for location in world.locations.clone() {
-        world.limits.withhold(&location, "Standard_D4s_v5");
+fn withheld(state: &mut CloudState, _: &RequestContext<'_>) -> bool {
+    for location in state.locations.clone() {
+        state.limits.withhold(&location, "Standard_D4s_v5");
     }
     true
 }
 
-fn policy(world: &mut World, _: &Scene<'_>) -> bool {
-    if world.policies.0.iter().any(|policy| policy.name == POLICY) {
+fn policy(state: &mut CloudState, _: &RequestContext<'_>) -> bool {
+    if state.policies.0.iter().any(|policy| policy.name == POLICY) {
         return false;
     }
-    world.policies.0.push(Policy {
+    state.policies.0.push(Policy {
         name: POLICY.to_owned(),
         group: String::new(),
         field: "type".to_owned(),
@@ -116,21 +131,21 @@ fn policy(world: &mut World, _: &Scene<'_>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::bench::{arm, put_cluster};
+    use super::super::fixture::{arm, put_cluster};
     use crate::test_cloud::{TestCloud, code};
     use http::Method;
     use serde_json::json;
 
-    fn asked(cloud: &mut TestCloud, path: &str) -> serde_json::Value {
+    fn list_answer(cloud: &mut TestCloud, path: &str) -> serde_json::Value {
         let path = cloud.path(&format!("/providers/{path}"));
         cloud.get(&path).value()
     }
 
     #[test]
-    fn what_the_lists_say_is_what_the_write_gets() {
+    fn limits_in_lists_match_those_of_writes() {
         let mut cloud = TestCloud::new();
         arm(&mut cloud, "size-withheld");
-        let skus = asked(&mut cloud, "Microsoft.Compute/skus?api-version=2021-07-01");
+        let skus = list_answer(&mut cloud, "Microsoft.Compute/skus?api-version=2021-07-01");
         let restricted = |sku: &&serde_json::Value| sku["restrictions"][0]["reasonCode"].is_string();
         let withheld = skus["value"].as_array().unwrap().iter().filter(restricted);
         assert!(withheld.clone().count() > 0 && withheld.clone().all(|sku| sku["name"] == "Standard_D4s_v5"));
@@ -156,7 +171,7 @@ mod tests {
     fn an_owner_who_is_a_contributor_now_grants_nothing_any_more() {
         let mut cloud = TestCloud::new();
         arm(&mut cloud, "role-lost");
-        let mine = asked(&mut cloud, "Microsoft.Authorization/permissions?api-version=2022-04-01");
+        let mine = list_answer(&mut cloud, "Microsoft.Authorization/permissions?api-version=2022-04-01");
         assert!(mine["value"][0]["notActions"].to_string().contains("Microsoft.Authorization/*/Write"));
         let grant = cloud.path(
             "/providers/Microsoft.Authorization/roleAssignments/5b0a1c1e-7f0e-4c7b-8a4f-3c5d0e7d9a01?api-version=2022-04-01",

@@ -14,28 +14,28 @@
 //! To add one: a variant here, and a row with its injection in the file of its topic.
 
 mod armed;
-mod around;
-#[cfg(test)]
-mod bench;
 mod busy;
+mod catalog;
 mod cluster;
+pub(crate) mod delay;
 mod dns;
-mod inside;
-pub(crate) mod lag;
+#[cfg(test)]
+mod fixture;
+mod inject;
+mod kubernetes;
 mod limits;
 mod operations;
 mod providers;
 mod roles;
-mod row;
 mod transport;
 mod unreadable;
 mod vaults;
 
 pub use armed::{Armed, Faults, UnknownFault};
-pub use lag::{Held, Lag, Lags};
-pub use row::{Kind, Row, markdown, names, table};
+pub use catalog::{Kind, Row, markdown, names, table};
+pub use delay::{Delay, DelaySubject, Delays};
 
-pub(crate) use around::{Scene, around};
+pub(crate) use inject::{RequestContext, inject};
 
 use serde::{Deserialize, Serialize};
 

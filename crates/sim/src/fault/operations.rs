@@ -2,14 +2,14 @@
 
 use serde_json::json;
 
-use super::around::{Bite, Scene};
+use super::inject::{Injection, RequestContext};
 use super::transport::writes;
 use super::{Fault, Kind, Row};
-use crate::arm::clusters::{Fate, intervention};
+use crate::arm::clusters::{WriteOutcome, test_hooks};
 use crate::arm::operation::{self, Operation, Outcome, Style};
 use crate::arm::{groups, networks};
 use crate::request::Reply;
-use crate::world::World;
+use crate::state::CloudState;
 
 const fn row(
     fault: Fault,
@@ -17,10 +17,10 @@ const fn row(
     path: &'static str,
     what: &'static str,
     client: &'static str,
-    bite: fn(&mut World, &Scene<'_>, &mut Reply) -> bool,
+    injection: fn(&mut CloudState, &RequestContext<'_>, &mut Reply) -> bool,
 ) -> Row {
-    let bite = Bite::After(bite);
-    Row { fault, name, kind: Kind::Operation, method: "", path, what, client, heals: true, bite }
+    let injection = Injection::After(injection);
+    Row { fault, name, kind: Kind::Operation, method: "", path, what, client, heals: true, injection }
 }
 
 /// The rows of this topic.
@@ -31,7 +31,7 @@ pub(super) const ROWS: &[Row] = &[
         "management.",
         "the operation ends `Failed`: of a cluster with `AllocationFailed`, of a network with `AnotherOperationInProgress`, of a group's deletion with `ResourceGroupDeletionBlocked`; the resource shows it",
         "reports the reason; the same write again repairs it",
-        |world, scene, reply| end(world, scene, reply, failed),
+        |state, context, reply| end(state, context, reply, failed),
     ),
     row(
         Fault::OperationCanceled,
@@ -39,7 +39,7 @@ pub(super) const ROWS: &[Row] = &[
         "/managedclusters/",
         "the operation ends `Canceled`, and so does the resource",
         "writes again, which reconciles what is there",
-        |world, scene, reply| end(world, scene, reply, |_| Outcome::Canceled),
+        |state, context, reply| end(state, context, reply, |_| Outcome::Canceled),
     ),
     row(
         Fault::OperationPreempted,
@@ -56,7 +56,7 @@ pub(super) const ROWS: &[Row] = &[
         "management.",
         "the next three polls of the operation return undocumented states",
         "takes every state but `Succeeded`, `Failed` and `Canceled` for running",
-        strange,
+        undocumented_states,
     ),
     row(
         Fault::OperationForgotten,
@@ -64,17 +64,18 @@ pub(super) const ROWS: &[Row] = &[
         "management.",
         "the operation's URL returns 404; the operation continues",
         "falls back on the state of the resource",
-        forgotten,
+        unknown_operation,
     ),
 ];
 
 /// The undocumented states for the next polls of an operation.
-const STRANGE: [&str; 3] = ["Accepted", "ReconcilingClusterETCDProxy", "PendingApprovalOfTheMoon"];
+const UNDOCUMENTED_STATES: [&str; 3] =
+    ["Accepted", "ReconcilingClusterETCDProxy", "PendingApprovalOfTheMoon"];
 
 /// Returns the operation that the request has just started.
-fn begun(world: &World, scene: &Scene<'_>, reply: &Reply) -> Option<Operation> {
-    let found = operation::announced(world, reply).cloned()?;
-    (writes(scene.request) && found.started == scene.now).then_some(found)
+fn started_operation(state: &CloudState, context: &RequestContext<'_>, reply: &Reply) -> Option<Operation> {
+    let found = operation::announced(state, reply).cloned()?;
+    (writes(context.request) && found.started == context.now).then_some(found)
 }
 
 /// Returns the failed outcome of an operation, with an error code of its provider.
@@ -97,57 +98,62 @@ fn failed(operation: &Operation) -> Outcome {
     Outcome::Failed { status: 409, error: json!({ "code": code, "message": message }) }
 }
 
-fn end(world: &mut World, scene: &Scene<'_>, reply: &Reply, end: fn(&Operation) -> Outcome) -> bool {
-    let Some(operation) = begun(world, scene, reply) else { return false };
+fn end(
+    state: &mut CloudState,
+    context: &RequestContext<'_>,
+    reply: &Reply,
+    end: fn(&Operation) -> Outcome,
+) -> bool {
+    let Some(operation) = started_operation(state, context, reply) else { return false };
     let outcome = end(&operation);
     let (id, resource) = (&operation.id, &operation.resource);
     let took = match operation.provider.as_str() {
-        "Microsoft.ContainerService" => intervention::decide(world, resource, fate(&outcome)),
-        "Microsoft.Network" => networks::doom(world, resource),
-        "Microsoft.Resources" => groups::doom(world, resource),
-        "Microsoft.KeyVault" => world.vaults.keep_deleted(&operation),
+        "Microsoft.ContainerService" => test_hooks::set_outcome(state, resource, outcome_of(&outcome)),
+        "Microsoft.Network" => networks::fail_operation(state, resource),
+        "Microsoft.Resources" => groups::fail_operation(state, resource),
+        "Microsoft.KeyVault" => state.vaults.fail_purge(&operation),
         _ => false,
     };
-    if took && let Some(operation) = world.operations.get_mut(id) {
+    if took && let Some(operation) = state.operations.get_mut(id) {
         operation.outcome = outcome;
     }
     took
 }
 
-fn fate(outcome: &Outcome) -> Fate {
+fn outcome_of(outcome: &Outcome) -> WriteOutcome {
     match outcome {
         Outcome::Failed { error, .. } => {
             let text = |name: &str| error[name].as_str().unwrap_or_default().to_owned();
-            Fate::Fails(text("code"), text("message"))
+            WriteOutcome::Fails(text("code"), text("message"))
         }
-        Outcome::Canceled => Fate::IsCanceled,
-        Outcome::Succeeded => Fate::Succeeds,
+        Outcome::Canceled => WriteOutcome::IsCanceled,
+        Outcome::Succeeded => WriteOutcome::Succeeds,
     }
 }
 
-fn preempted(world: &mut World, scene: &Scene<'_>, reply: &mut Reply) -> bool {
-    let Some(operation) = begun(world, scene, reply) else { return false };
-    intervention::preempt(world, &operation.resource, scene.now)
+fn preempted(state: &mut CloudState, context: &RequestContext<'_>, reply: &mut Reply) -> bool {
+    let Some(operation) = started_operation(state, context, reply) else { return false };
+    test_hooks::preempt(state, &operation.resource, context.now)
 }
 
-fn strange(world: &mut World, scene: &Scene<'_>, reply: &mut Reply) -> bool {
-    let Some(operation) = begun(world, scene, reply) else { return false };
-    let found = world.operations.get_mut(&operation.id);
+fn undocumented_states(state: &mut CloudState, context: &RequestContext<'_>, reply: &mut Reply) -> bool {
+    let Some(operation) = started_operation(state, context, reply) else { return false };
+    let found = state.operations.get_mut(&operation.id);
     // A `Location` response alone contains no state.
     let Some(found) = found.filter(|operation| operation.style != Style::Location) else { return false };
-    found.odd = STRANGE.map(str::to_owned).to_vec();
+    found.undocumented_states = UNDOCUMENTED_STATES.map(str::to_owned).to_vec();
     true
 }
 
-fn forgotten(world: &mut World, scene: &Scene<'_>, reply: &mut Reply) -> bool {
-    let Some(operation) = begun(world, scene, reply) else { return false };
-    world.operations.remove(&operation.id).is_some()
+fn unknown_operation(state: &mut CloudState, context: &RequestContext<'_>, reply: &mut Reply) -> bool {
+    let Some(operation) = started_operation(state, context, reply) else { return false };
+    state.operations.remove(&operation.id).is_some()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::bench::{
-        arm, cluster, follow, group, make_cluster, network, network_body, properties, put_cluster, there,
+    use super::super::fixture::{
+        arm, cluster, exists, follow, group, make_cluster, network, network_body, properties, put_cluster,
     };
     use super::*;
     use crate::clock::{Speed, Timing};
@@ -157,15 +163,15 @@ mod tests {
         arm(cloud, fault);
         let reply = put_cluster(cloud);
         assert!(reply.status.is_success(), "{reply:?}");
-        cloud.pass(281.0);
-        let looked = follow(cloud, &reply);
-        assert_eq!(looked.status, 200, "the state is in the body");
+        cloud.advance(281.0);
+        let status_reply = follow(cloud, &reply);
+        assert_eq!(status_reply.status, 200, "the state is in the body");
         let word = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
         let state = word(&properties(cloud)["provisioningState"]);
-        (word(&looked.value()["status"]), word(&looked.value()["error"]["code"]), state)
+        (word(&status_reply.value()["status"]), word(&status_reply.value()["error"]["code"]), state)
     }
 
-    fn told(status: &str, code: &str, state: &str) -> (String, String, String) {
+    fn expected(status: &str, code: &str, state: &str) -> (String, String, String) {
         (status.to_owned(), code.to_owned(), state.to_owned())
     }
 
@@ -175,11 +181,11 @@ mod tests {
             let mut cloud = TestCloud::new();
             cloud.timing = Timing::new(speed);
             let failed = ends(&mut cloud, "operation-failed");
-            assert_eq!(failed, told("Failed", "AllocationFailed", "Failed"));
+            assert_eq!(failed, expected("Failed", "AllocationFailed", "Failed"));
             let error = &properties(&mut cloud)["status"]["provisioningError"]["code"];
             assert_eq!(*error, "AllocationFailed");
             assert_eq!(put_cluster(&mut cloud).status, 200);
-            cloud.pass(281.0);
+            cloud.advance(281.0);
             assert_eq!(properties(&mut cloud)["provisioningState"], "Succeeded");
         }
     }
@@ -189,19 +195,23 @@ mod tests {
         let mut cloud = TestCloud::new();
         arm(&mut cloud, "operation-failed");
         let reply = put_cluster(&mut cloud);
-        cloud.pass(100.0);
+        cloud.advance(100.0);
         assert_eq!(follow(&mut cloud, &reply).value()["status"], "InProgress");
         assert_eq!(properties(&mut cloud)["provisioningState"], "Creating");
     }
 
     #[test]
-    fn canceled_and_preempted_writes_say_so() {
+    fn canceled_and_preempted_writes_report_it() {
         for speed in [Speed::Times(1.0), Speed::Instant] {
             let mut cloud = TestCloud::new();
             cloud.timing = Timing::new(speed);
-            assert_eq!(ends(&mut cloud, "operation-canceled"), told("Canceled", "Canceled", "Canceled"));
+            assert_eq!(ends(&mut cloud, "operation-canceled"), expected("Canceled", "Canceled", "Canceled"));
             let preempted = ends(&mut cloud, "operation-preempted");
-            assert_eq!(preempted, told("Failed", "AKSOperationPreempted", "Succeeded"), "theirs got there");
+            assert_eq!(
+                preempted,
+                expected("Failed", "AKSOperationPreempted", "Succeeded"),
+                "theirs got there"
+            );
         }
     }
 
@@ -211,47 +221,47 @@ mod tests {
         arm(&mut cloud, "operation-failed");
         let (at, body) = (network(&cloud), network_body());
         let reply = cloud.put(&at, &body);
-        cloud.pass(6.0);
+        cloud.advance(6.0);
         assert_eq!(follow(&mut cloud, &reply).value()["error"]["code"], "AnotherOperationInProgress");
         assert_eq!(cloud.get(&at).value()["properties"]["provisioningState"], "Failed");
         cloud.put(&at, &body);
-        cloud.pass(6.0);
+        cloud.advance(6.0);
         assert_eq!(cloud.get(&at).value()["properties"]["provisioningState"], "Succeeded");
 
         arm(&mut cloud, "operation-failed@DELETE");
-        let gone = group(&cloud, "rg");
-        let reply = cloud.delete(&gone);
-        cloud.pass(60.0);
+        let group_path = group(&cloud, "rg");
+        let reply = cloud.delete(&group_path);
+        cloud.advance(60.0);
         let at = target(&reply, "location");
         let ended = cloud.get(&at);
         assert_eq!((ended.status.as_u16(), code(&ended).as_str()), (409, "ResourceGroupDeletionBlocked"));
-        assert!(there(&cloud, "rg"));
-        cloud.delete(&gone);
-        cloud.pass(60.0);
-        assert!(!there(&cloud, "rg"));
+        assert!(exists(&cloud, "rg"));
+        cloud.delete(&group_path);
+        cloud.advance(60.0);
+        assert!(!exists(&cloud, "rg"));
     }
 
     #[test]
-    fn odd_states_are_shown_for_three_looks_even_when_it_is_over() {
+    fn undocumented_states_last_three_polls() {
         let mut cloud = TestCloud::new();
         cloud.timing = Timing::new(Speed::Instant);
         arm(&mut cloud, "operation-strange");
         let reply = put_cluster(&mut cloud);
-        let mut look = || follow(&mut cloud, &reply).value()["status"].as_str().unwrap().to_owned();
-        assert_eq!([look(), look(), look()], STRANGE);
-        assert_eq!(look(), "Succeeded");
+        let mut poll = || follow(&mut cloud, &reply).value()["status"].as_str().unwrap().to_owned();
+        assert_eq!([poll(), poll(), poll()], UNDOCUMENTED_STATES);
+        assert_eq!(poll(), "Succeeded");
     }
 
     #[test]
-    fn a_forgotten_operation_is_404_and_the_work_goes_on() {
+    fn an_unknown_operation_is_404_and_the_write_completes() {
         let mut cloud = TestCloud::new();
         arm(&mut cloud, "operation-forgotten");
         let reply = put_cluster(&mut cloud);
-        let looked = follow(&mut cloud, &reply);
-        assert_eq!((looked.status.as_u16(), code(&looked).as_str()), (404, "OperationNotFound"));
-        cloud.pass(281.0);
+        let status_reply = follow(&mut cloud, &reply);
+        assert_eq!((status_reply.status.as_u16(), code(&status_reply).as_str()), (404, "OperationNotFound"));
+        cloud.advance(281.0);
         assert_eq!(properties(&mut cloud)["provisioningState"], "Succeeded");
-        assert!(cloud.world.faults.armed.is_empty());
+        assert!(cloud.state.faults.armed.is_empty());
     }
 
     #[test]
@@ -263,6 +273,6 @@ mod tests {
         assert_eq!(cloud.get(&at).status, 200);
         let at = group(&cloud, "web");
         assert_eq!(cloud.put(&at, &json!({ "location": "eastus" })).status, 201);
-        assert_eq!(cloud.world.faults.armed.len(), 1);
+        assert_eq!(cloud.state.faults.armed.len(), 1);
     }
 }

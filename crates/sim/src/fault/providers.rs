@@ -1,9 +1,9 @@
 //! Changes of resource providers and preview features.
 
-use super::around::{Bite, Scene};
+use super::inject::{Injection, RequestContext};
 use super::{Fault, Kind, Row};
 use crate::arm::providers;
-use crate::world::World;
+use crate::state::CloudState;
 
 const FEATURES: &str = "/microsoft.features/providers/";
 
@@ -13,10 +13,20 @@ const fn row(
     place: (&'static str, &'static str),
     what: &'static str,
     client: &'static str,
-    bite: fn(&mut World, &Scene<'_>) -> bool,
+    injection: fn(&mut CloudState, &RequestContext<'_>) -> bool,
 ) -> Row {
     let (method, path) = place;
-    Row { fault, name, kind: Kind::World, method, path, what, client, heals: true, bite: Bite::Before(bite) }
+    Row {
+        fault,
+        name,
+        kind: Kind::StateChange,
+        method,
+        path,
+        what,
+        client,
+        heals: true,
+        injection: Injection::Before(injection),
+    }
 }
 
 /// The rows of this topic.
@@ -27,7 +37,7 @@ pub(super) const ROWS: &[Row] = &[
         ("", FEATURES),
         "the preview feature no longer exists, as after general availability: 404 `FeatureNotFound`",
         "continues without it",
-        |world, scene| feature(scene).is_some_and(|name| world.features.take_away(&name)),
+        |state, context| feature(context).is_some_and(|name| state.features.remove(&name)),
     ),
     row(
         Fault::FeatureThere,
@@ -35,7 +45,7 @@ pub(super) const ROWS: &[Row] = &[
         ("", FEATURES),
         "the preview feature exists, not registered: a cluster that uses it is refused until it is",
         "registers it, waits, and registers the provider again",
-        |world, scene| feature(scene).is_some_and(|name| world.features.bring_back(&name)),
+        |state, context| feature(context).is_some_and(|name| state.features.restore(&name)),
     ),
     row(
         Fault::ProviderUnregistered,
@@ -48,24 +58,24 @@ pub(super) const ROWS: &[Row] = &[
 ];
 
 /// Returns the full name of the feature in a request.
-fn feature(scene: &Scene<'_>) -> Option<String> {
-    Some(format!("{}/{}", scene.after("providers")?, scene.after("features")?))
+fn feature(context: &RequestContext<'_>) -> Option<String> {
+    Some(format!("{}/{}", context.after("providers")?, context.after("features")?))
 }
 
-fn unregistered(world: &mut World, scene: &Scene<'_>) -> bool {
-    scene.after("providers").is_some_and(|namespace| providers::lapse(world, &namespace))
+fn unregistered(state: &mut CloudState, context: &RequestContext<'_>) -> bool {
+    context.after("providers").is_some_and(|namespace| providers::unregister_now(state, &namespace))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::bench::{arm, network, network_body, put_cluster};
+    use super::super::fixture::{arm, network, network_body, put_cluster};
     use crate::test_cloud::{TestCloud, code};
     use http::Method;
 
     const FEATURE: &str = "/providers/Microsoft.Features/providers/Microsoft.ContainerService/features/ManagedGatewayAPIPreview";
 
     #[test]
-    fn a_feature_comes_back_and_goes_again() {
+    fn a_feature_is_restored_and_removed() {
         let mut cloud = TestCloud::new();
         let show = cloud.path(&format!("{FEATURE}?api-version=2021-07-01"));
         arm(&mut cloud, "feature-there");
@@ -75,15 +85,15 @@ mod tests {
         let register = cloud.path(&format!("{FEATURE}/register?api-version=2021-07-01"));
         let register = cloud.request(Method::POST, &register);
         assert_eq!(cloud.send(&register).status, 200);
-        cloud.pass(301.0);
+        cloud.advance(301.0);
         assert_eq!(put_cluster(&mut cloud).status, 201);
         arm(&mut cloud, "feature-vanished");
-        let gone = cloud.get(&show);
-        assert_eq!((gone.status.as_u16(), code(&gone).as_str()), (404, "FeatureNotFound"));
+        let deleted = cloud.get(&show);
+        assert_eq!((deleted.status.as_u16(), code(&deleted).as_str()), (404, "FeatureNotFound"));
     }
 
     #[test]
-    fn a_provider_of_which_nothing_is_there_may_be_unregistered() {
+    fn a_provider_without_resources_can_be_unregistered() {
         let mut cloud = TestCloud::new();
         arm(&mut cloud, "provider-unregistered");
         let (at, body) = (network(&cloud), network_body());
@@ -98,7 +108,7 @@ mod tests {
         assert_eq!(cloud.send(&register).status, 200);
         assert_eq!(cloud.put(&at, &body).status, 201);
         arm(&mut cloud, "provider-unregistered");
-        cloud.pass(61.0);
+        cloud.advance(61.0);
         assert_eq!(cloud.put(&at, &body).status, 200, "it is in use");
     }
 }

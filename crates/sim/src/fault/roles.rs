@@ -2,12 +2,12 @@
 
 use serde_json::Value;
 
-use super::around::{Bite, Scene};
-use super::lag::{self, Held};
+use super::delay::{self, DelaySubject};
+use super::inject::{Injection, RequestContext};
 use super::{Fault, Kind, Row};
 use crate::arm::roles;
 use crate::request::Reply;
-use crate::world::World;
+use crate::state::CloudState;
 
 const fn row(
     fault: Fault,
@@ -15,9 +15,9 @@ const fn row(
     kind: Kind,
     what: &'static str,
     client: &'static str,
-    bite: Bite,
+    injection: Injection,
 ) -> Row {
-    Row { fault, name, kind, method: "PUT", path: "/roleassignments/", what, client, heals: true, bite }
+    Row { fault, name, kind, method: "PUT", path: "/roleassignments/", what, client, heals: true, injection }
 }
 
 /// The rows of this topic.
@@ -25,11 +25,11 @@ pub(super) const ROWS: &[Row] = &[
     row(
         Fault::GrantsLate,
         "grants-late",
-        Kind::World,
+        Kind::StateChange,
         "the assignment takes effect 300 s of cloud time later than usual; until then the data plane returns \
          403 `ForbiddenByRbac`",
         "repeats what was refused for as long as propagation may take",
-        Bite::After(grants_late),
+        Injection::After(grants_late),
     ),
     row(
         Fault::PrincipalNotFound,
@@ -37,48 +37,49 @@ pub(super) const ROWS: &[Row] = &[
         Kind::Refusal,
         "400 `PrincipalNotFound`, for every `principalType`",
         "retries while the directory replicates, and sends `principalType`",
-        Bite::Instead(principal_not_found),
+        Injection::Respond(principal_not_found),
     ),
     row(
         Fault::RoleExists,
         "role-exists",
-        Kind::World,
+        Kind::StateChange,
         "another client has created the same assignment under another name: 409 `RoleAssignmentExists`",
         "finds the triple in the list, and takes it for granted but not for its own",
-        Bite::Before(role_exists),
+        Injection::Before(role_exists),
     ),
 ];
 
-fn grants_late(world: &mut World, scene: &Scene<'_>, reply: &mut Reply) -> bool {
-    let Some(name) = scene.after("roleAssignments").filter(|_| reply.status == 201) else { return false };
+fn grants_late(state: &mut CloudState, context: &RequestContext<'_>, reply: &mut Reply) -> bool {
+    let Some(name) = context.after("roleAssignments").filter(|_| reply.status == 201) else { return false };
     let key = name.to_ascii_lowercase();
-    let Some(usual) = world.roles.assignments.get(&key).map(|assignment| assignment.effective) else {
+    let Some(regular_time) = state.roles.assignments.get(&key).map(|assignment| assignment.effective) else {
         return false;
     };
-    let from = world.lags.hold(Held::Grant(key.clone()), lag::GRANT, usual, scene.timing);
-    if let Some(assignment) = world.roles.assignments.get_mut(&key) {
+    let from =
+        state.delays.hold(DelaySubject::Grant(key.clone()), delay::GRANT, regular_time, context.timing);
+    if let Some(assignment) = state.roles.assignments.get_mut(&key) {
         assignment.effective = from;
     }
     true
 }
 
-fn principal_not_found(world: &mut World, scene: &Scene<'_>) -> Option<Reply> {
-    let body = scene.request.json::<Value>().ok()?;
+fn principal_not_found(state: &mut CloudState, context: &RequestContext<'_>) -> Option<Reply> {
+    let body = context.request.json::<Value>().ok()?;
     let principal = body["properties"]["principalId"].as_str()?;
-    Some(roles::principal_not_found(principal, &world.directory.tenant).into_reply())
+    Some(roles::principal_not_found(principal, &state.directory.tenant).into_reply())
 }
 
-fn role_exists(world: &mut World, scene: &Scene<'_>) -> bool {
-    let id = scene.id();
+fn role_exists(state: &mut CloudState, context: &RequestContext<'_>) -> bool {
+    let id = context.id();
     let at = id.to_ascii_lowercase().find("/providers/microsoft.authorization/roleassignments/");
-    let (Some(at), Ok(body)) = (at, scene.request.json::<Value>()) else { return false };
+    let (Some(at), Ok(body)) = (at, context.request.json::<Value>()) else { return false };
     let scope = if at == 0 { "/" } else { &id[..at] };
-    roles::forestall(world, scope, &body, scene.now, scene.timing)
+    roles::create_competing(state, scope, &body, context.now, context.timing)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::bench::arm;
+    use super::super::fixture::arm;
     use super::*;
     use crate::clock::{Speed, Timing};
     use crate::test_cloud::{TestCloud, code};
@@ -91,7 +92,7 @@ mod tests {
     fn grant(cloud: &mut TestCloud) -> Reply {
         let scope = "Microsoft.KeyVault/vaults/kv-demo/providers/Microsoft.Authorization/roleAssignments";
         let at = cloud.in_group(&format!("{scope}/{ONE}?api-version=2022-04-01"));
-        let principal = cloud.world.directory.owner().object_id.clone();
+        let principal = cloud.state.directory.owner().object_id.clone();
         let body = json!({ "properties": {
             "roleDefinitionId": format!("/providers/Microsoft.Authorization/roleDefinitions/{OFFICER}"),
             "principalId": principal, "principalType": "ServicePrincipal",
@@ -109,11 +110,11 @@ mod tests {
         cloud.make_vault("kv-demo");
         arm(&mut cloud, "grants-late");
         assert_eq!(grant(&mut cloud).status, 201);
-        cloud.pass(359.0);
+        cloud.advance(359.0);
         let refused = cloud.vault("kv-demo", Method::GET, "/certificates/c?api-version=7.4", None);
         assert_eq!((refused.status.as_u16(), code(&refused).as_str()), (403, "Forbidden"));
         assert_eq!(refused.value()["error"]["innererror"]["code"], "ForbiddenByRbac");
-        cloud.pass(1.0);
+        cloud.advance(1.0);
         assert_eq!(read(&mut cloud), 404);
     }
 
@@ -147,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn somebody_may_have_made_the_assignment_under_another_name() {
+    fn the_assignment_can_exist_under_another_name() {
         let mut cloud = TestCloud::new();
         cloud.make_vault("kv-demo");
         arm(&mut cloud, "role-exists");
@@ -156,13 +157,13 @@ mod tests {
         let at = cloud.in_group("Microsoft.KeyVault/vaults/kv-demo/providers/Microsoft.Authorization/roleAssignments?api-version=2022-04-01&$filter=atScope()");
         let listed = cloud.get(&at).value();
         let listed = listed["value"].as_array().unwrap();
-        let theirs: Vec<_> = listed
+        let competing: Vec<_> = listed
             .iter()
             .filter(|one| one["properties"]["roleDefinitionId"].as_str().unwrap().ends_with(OFFICER))
             .collect();
-        assert_eq!(theirs.len(), 1);
-        assert_ne!(theirs[0]["name"], ONE);
-        cloud.pass(61.0);
+        assert_eq!(competing.len(), 1);
+        assert_ne!(competing[0]["name"], ONE);
+        cloud.advance(61.0);
         assert_eq!(read(&mut cloud), 404, "theirs counts as ours would");
     }
 }

@@ -2,14 +2,14 @@
 
 use http::Method;
 
-use super::around::{Bite, Scene};
+use super::inject::{Injection, RequestContext};
 use super::{Fault, Kind, Row};
 use crate::arm::{self, error::ArmError, operation::with_retry_after};
-use crate::entra::Refused;
-use crate::kubernetes::{self, status::Refusal as StatusRefusal};
+use crate::entra::TokenError;
+use crate::kubernetes::{self, status::StatusError as StatusRefusal};
 use crate::request::{Delivery, Reply, Request};
-use crate::vault::refusal::Refusal as VaultRefusal;
-use crate::world::World;
+use crate::state::CloudState;
+use crate::vault::error::VaultError as VaultRefusal;
 
 /// The `Retry-After` of a throttled request in seconds of cloud time.
 pub(super) const RETRY_AFTER: f64 = 5.0;
@@ -24,9 +24,19 @@ const fn row(
     method: &'static str,
     what: &'static str,
     client: &'static str,
-    bite: Bite,
+    injection: Injection,
 ) -> Row {
-    Row { fault, name, kind: Kind::Transport, method, path: "management.", what, client, heals: true, bite }
+    Row {
+        fault,
+        name,
+        kind: Kind::Transport,
+        method,
+        path: "management.",
+        what,
+        client,
+        heals: true,
+        injection,
+    }
 }
 
 /// The rows of this topic.
@@ -37,8 +47,8 @@ pub(super) const ROWS: &[Row] = &[
         "",
         "429 with `Retry-After`; asking again too early renews the wait",
         "waits for `Retry-After`, then retries",
-        Bite::Instead(|_, scene| {
-            Some(with_retry_after(throttled(scene.request), scene.timing, Some(RETRY_AFTER)))
+        Injection::Respond(|_, context| {
+            Some(with_retry_after(throttled(context.request), context.timing, Some(RETRY_AFTER)))
         }),
     ),
     row(
@@ -47,7 +57,7 @@ pub(super) const ROWS: &[Row] = &[
         "",
         "429 without `Retry-After`",
         "backs off, then retries",
-        Bite::Instead(|_, scene| Some(throttled(scene.request))),
+        Injection::Respond(|_, context| Some(throttled(context.request))),
     ),
     row(
         Fault::ServerError,
@@ -55,9 +65,9 @@ pub(super) const ROWS: &[Row] = &[
         "",
         "500 before the request had any effect",
         "retries idempotent requests",
-        Bite::Instead(|_, scene| {
+        Injection::Respond(|_, context| {
             let why = "Encountered internal server error.";
-            Some(refused(scene.request, 500, "InternalServerError", why))
+            Some(refused(context.request, 500, "InternalServerError", why))
         }),
     ),
     row(
@@ -66,7 +76,7 @@ pub(super) const ROWS: &[Row] = &[
         "",
         "503 with an HTML body before the request had any effect",
         "retries, and tolerates the body",
-        Bite::Instead(|_, _| Some(page(503, "503 Service Unavailable"))),
+        Injection::Respond(|_, _| Some(page(503, "503 Service Unavailable"))),
     ),
     row(
         Fault::BadGateway,
@@ -74,7 +84,7 @@ pub(super) const ROWS: &[Row] = &[
         "",
         "502 with an HTML body before the request had any effect",
         "retries, and tolerates the body",
-        Bite::Instead(|_, _| Some(page(502, "502 Bad Gateway"))),
+        Injection::Respond(|_, _| Some(page(502, "502 Bad Gateway"))),
     ),
     row(
         Fault::GatewayTimeout,
@@ -83,7 +93,7 @@ pub(super) const ROWS: &[Row] = &[
         "504 `GatewayTimeout` after 60 s of cloud time, as when a provider does not respond to Resource \
          Manager",
         "reads the resource before it writes again",
-        Bite::Instead(gateway_timeout),
+        Injection::Respond(gateway_timeout),
     ),
     row(
         Fault::ResetBefore,
@@ -91,7 +101,7 @@ pub(super) const ROWS: &[Row] = &[
         "",
         "the connection breaks before the request had any effect",
         "retries; reads the resource before it repeats a write that is not idempotent",
-        Bite::Instead(|_, _| Some(undelivered(Delivery::Cut))),
+        Injection::Respond(|_, _| Some(undelivered(Delivery::Cut))),
     ),
     row(
         Fault::ResetAfter,
@@ -99,7 +109,7 @@ pub(super) const ROWS: &[Row] = &[
         "PUT",
         "the request takes effect, but the connection breaks before the response",
         "reads the resource, and continues the operation of the lost write",
-        Bite::Spoil(|reply| reply.delivery = Delivery::Cut),
+        Injection::Disrupt(|reply| reply.delivery = Delivery::Cut),
     ),
     row(
         Fault::Truncated,
@@ -107,7 +117,7 @@ pub(super) const ROWS: &[Row] = &[
         "PUT",
         "the request takes effect, but the response is truncated",
         "treats the truncated response as none: reads the resource",
-        Bite::Spoil(|reply| reply.delivery = Delivery::Truncated),
+        Injection::Disrupt(|reply| reply.delivery = Delivery::Truncated),
     ),
     row(
         Fault::Slow,
@@ -115,7 +125,7 @@ pub(super) const ROWS: &[Row] = &[
         "",
         "the response takes 30 s of cloud time",
         "waits that long",
-        Bite::Spoil(|reply| reply.latency += SLOW),
+        Injection::Disrupt(|reply| reply.latency += SLOW),
     ),
     row(
         Fault::StalledBefore,
@@ -123,7 +133,7 @@ pub(super) const ROWS: &[Row] = &[
         "",
         "the request has no effect, and no response arrives",
         "cancels the request after its timeout, then retries",
-        Bite::Instead(|_, _| Some(undelivered(Delivery::Withheld))),
+        Injection::Respond(|_, _| Some(undelivered(Delivery::Withheld))),
     ),
     row(
         Fault::StalledAfter,
@@ -131,7 +141,7 @@ pub(super) const ROWS: &[Row] = &[
         "PUT",
         "the request takes effect, but no response arrives",
         "cancels the request after its timeout, then reads the resource",
-        Bite::Spoil(|reply| reply.delivery = Delivery::Withheld),
+        Injection::Disrupt(|reply| reply.delivery = Delivery::Withheld),
     ),
     row(
         Fault::TokenExpired,
@@ -139,7 +149,7 @@ pub(super) const ROWS: &[Row] = &[
         "GET",
         "401 `ExpiredAuthenticationToken` during an operation, or the other hosts' response to an old token",
         "signs in again and repeats the request; the operation continues",
-        Bite::Instead(|world, scene| Some(expired(world, scene))),
+        Injection::Respond(|state, context| Some(expired(state, context))),
     ),
 ];
 
@@ -205,21 +215,23 @@ fn page(status: u16, title: &str) -> Reply {
     Reply::bytes(status, "text/html", text)
 }
 
-fn gateway_timeout(_: &mut World, scene: &Scene<'_>) -> Option<Reply> {
-    let provider = scene.after("providers").unwrap_or_else(|| "Microsoft.Resources".to_owned());
+fn gateway_timeout(_: &mut CloudState, context: &RequestContext<'_>) -> Option<Reply> {
+    let provider = context.after("providers").unwrap_or_else(|| "Microsoft.Resources".to_owned());
     let why =
         format!("The gateway did not receive a response from '{provider}' within the specified time period.");
-    Some(refused(scene.request, 504, "GatewayTimeout", &why).with_latency(PROVIDER_MAX))
+    Some(refused(context.request, 504, "GatewayTimeout", &why).with_latency(PROVIDER_MAX))
 }
 
 fn undelivered(delivery: Delivery) -> Reply {
     Reply { delivery, ..Reply::empty(503) }
 }
 
-fn expired(world: &World, scene: &Scene<'_>) -> Reply {
-    match Service::of(scene.request) {
-        Service::Arm => arm::expired(world, scene.request, scene.now),
-        Service::Vault => VaultRefusal::unauthorized(world, Refused::Expired(scene.now.plus_ms(-1))).reply(),
+fn expired(state: &CloudState, context: &RequestContext<'_>) -> Reply {
+    match Service::of(context.request) {
+        Service::Arm => arm::expired(state, context.request, context.now),
+        Service::Vault => {
+            VaultRefusal::unauthorized(state, TokenError::Expired(context.now.plus_ms(-1))).reply()
+        }
         Service::Kubernetes => kubernetes::unauthorized(),
     }
 }
@@ -233,7 +245,7 @@ pub(super) fn writes(request: &Request) -> bool {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::super::bench::{arm, group, there};
+    use super::super::fixture::{arm, exists, group};
     use super::*;
     use crate::test_cloud::{TestCloud, code};
 
@@ -242,9 +254,9 @@ mod tests {
         let mut cloud = TestCloud::new();
         arm(&mut cloud, fault);
         let reply = cloud.put(&group(&cloud, "web"), &json!({ "location": "eastus" }));
-        assert!(cloud.world.faults.armed.is_empty(), "{fault} is spent");
-        let made = there(&cloud, "web");
-        (reply, made)
+        assert!(cloud.state.faults.armed.is_empty(), "{fault} is spent");
+        let created = exists(&cloud, "web");
+        (reply, created)
     }
 
     #[test]
@@ -254,9 +266,9 @@ mod tests {
             ("server-error", 500, "InternalServerError"),
             ("gateway-timeout", 504, "GatewayTimeout"),
         ] {
-            let (reply, made) = put(fault);
+            let (reply, created) = put(fault);
             assert_eq!(
-                (reply.status.as_u16(), code(&reply).as_str(), made),
+                (reply.status.as_u16(), code(&reply).as_str(), created),
                 (status, wanted, false),
                 "{fault}"
             );
@@ -264,24 +276,24 @@ mod tests {
             assert_eq!(reply.headers["x-ms-failure-cause"], "gateway");
         }
         for (fault, status) in [("unavailable", 503), ("bad-gateway", 502)] {
-            let (reply, made) = put(fault);
-            assert_eq!((reply.status.as_u16(), reply.value(), made), (status, Value::Null, false));
+            let (reply, created) = put(fault);
+            assert_eq!((reply.status.as_u16(), reply.value(), created), (status, Value::Null, false));
             assert_eq!(reply.headers["content-type"], "text/html");
         }
         assert_eq!(put("gateway-timeout").0.latency, PROVIDER_MAX);
     }
 
     #[test]
-    fn a_throttled_caller_that_comes_too_early_waits_anew() {
+    fn an_early_throttled_request_restarts_the_wait() {
         let mut cloud = TestCloud::new();
         arm(&mut cloud, "throttled");
         let at = group(&cloud, "rg");
         let reply = cloud.get(&at);
         assert_eq!((reply.status.as_u16(), reply.headers["retry-after"].to_str().unwrap()), (429, "5"));
         assert_eq!(reply.headers["retry-after-ms"], "5000");
-        cloud.pass(4.0);
+        cloud.advance(4.0);
         assert_eq!(cloud.get(&at).status, 429);
-        cloud.pass(5.0);
+        cloud.advance(5.0);
         assert_eq!(cloud.get(&at).status, 200);
     }
 
@@ -294,16 +306,16 @@ mod tests {
             ("stalled-after", Delivery::Withheld, true),
             ("truncated", Delivery::Truncated, true),
         ] {
-            let (reply, made) = put(fault);
-            assert_eq!((reply.delivery, made), (delivery, effect), "{fault}");
+            let (reply, created) = put(fault);
+            assert_eq!((reply.delivery, created), (delivery, effect), "{fault}");
         }
-        let (reply, made) = put("slow");
-        assert_eq!((reply.status.as_u16(), made), (201, true));
+        let (reply, created) = put("slow");
+        assert_eq!((reply.status.as_u16(), created), (201, true));
         assert!(reply.latency >= SLOW);
     }
 
     #[test]
-    fn an_old_token_is_refused_in_the_words_of_the_host() {
+    fn an_expired_token_is_refused_with_the_hosts_message() {
         let mut cloud = TestCloud::new();
         cloud.make_vault("kv-demo");
         arm(&mut cloud, "token-expired");

@@ -4,11 +4,11 @@
 use http::StatusCode;
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, LOCATION};
 
-use super::around::{Bite, Scene};
+use super::inject::{Injection, RequestContext};
 use super::transport::writes;
 use super::{Fault, Kind, Row};
 use crate::request::Reply;
-use crate::world::World;
+use crate::state::CloudState;
 
 /// The page of a proxy in place of the service's answer.
 const PAGE: &str =
@@ -16,14 +16,14 @@ const PAGE: &str =
 /// The rest of an answer whose body broke off.
 const HALF: &str = "{\"id\":\"/subscri";
 /// A server other than the requested one.
-const ELSEWHERE: &str = "https://management.elsewhere.example";
+const FOREIGN_ORIGIN: &str = "https://management.elsewhere.example";
 const ASYNC_OPERATION: HeaderName = HeaderName::from_static("azure-asyncoperation");
 
 const fn row(
     fault: Fault,
     name: &'static str,
     what: &'static str,
-    bite: fn(&mut World, &Scene<'_>, &mut Reply) -> bool,
+    injection: fn(&mut CloudState, &RequestContext<'_>, &mut Reply) -> bool,
 ) -> Row {
     Row {
         fault,
@@ -34,7 +34,7 @@ const fn row(
         what,
         client: "counts the write as accepted and its resource as its own; looks at what there is on the next run",
         heals: true,
-        bite: Bite::After(bite),
+        injection: Injection::After(injection),
     }
 }
 
@@ -44,8 +44,8 @@ pub(super) const ROWS: &[Row] = &[
         Fault::AnswerPage,
         "answer-page",
         "the write takes effect; its success has the HTML page of a proxy as its body",
-        |_, scene, reply| {
-            body(scene, reply, |reply| {
+        |_, context, reply| {
+            body(context, reply, |reply| {
                 reply.headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html"));
                 reply.body = PAGE.into();
             })
@@ -55,8 +55,8 @@ pub(super) const ROWS: &[Row] = &[
         Fault::AnswerHalf,
         "answer-half",
         "the write takes effect; its success has half a JSON document as its body, delivered whole",
-        |_, scene, reply| {
-            body(scene, reply, |reply| {
+        |_, context, reply| {
+            body(context, reply, |reply| {
                 let half = reply.body.slice(..reply.body.len() / 2);
                 reply.body = if half.is_empty() { HALF.into() } else { half };
             })
@@ -66,14 +66,14 @@ pub(super) const ROWS: &[Row] = &[
         Fault::AnswerForeign,
         "answer-foreign",
         "the write takes effect; the address of its operation leads to another server",
-        |_, scene, reply| accepted(scene, reply) && lead_elsewhere(reply),
+        |_, context, reply| accepted(context, reply) && redirect_operation_url(reply),
     ),
     row(
         Fault::AnswerMoved,
         "answer-moved",
         "the write takes effect; the answer is 303 with an address and without a body",
-        |_, scene, reply| {
-            body(scene, reply, |reply| {
+        |_, context, reply| {
+            body(context, reply, |reply| {
                 reply.status = StatusCode::SEE_OTHER;
                 reply.headers.remove(&ASYNC_OPERATION);
                 reply.headers.insert(LOCATION, HeaderValue::from_static("/moved"));
@@ -84,26 +84,26 @@ pub(super) const ROWS: &[Row] = &[
 ];
 
 /// Returns whether the request was a write, and the answer's status is a success.
-fn accepted(scene: &Scene<'_>, reply: &Reply) -> bool {
-    writes(scene.request) && reply.status.is_success() && reply.stream.is_none()
+fn accepted(context: &RequestContext<'_>, reply: &Reply) -> bool {
+    writes(context.request) && reply.status.is_success() && reply.stream.is_none()
 }
 
 /// Changes an answer that may have a body.
-fn body(scene: &Scene<'_>, reply: &mut Reply, change: fn(&mut Reply)) -> bool {
-    let may = accepted(scene, reply) && reply.status != StatusCode::NO_CONTENT;
+fn body(context: &RequestContext<'_>, reply: &mut Reply, change: fn(&mut Reply)) -> bool {
+    let may = accepted(context, reply) && reply.status != StatusCode::NO_CONTENT;
     if may {
         change(reply);
     }
     may
 }
 
-fn lead_elsewhere(reply: &mut Reply) -> bool {
+fn redirect_operation_url(reply: &mut Reply) -> bool {
     let mut led = false;
     for name in [ASYNC_OPERATION, LOCATION] {
         let Some(address) = reply.headers.get(&name).and_then(|value| value.to_str().ok()) else { continue };
         let path = address.split_once("://").map_or(address, |(_, rest)| rest);
         let path = path.find('/').map_or("/", |at| &path[at..]);
-        if let Ok(value) = HeaderValue::from_str(&format!("{ELSEWHERE}{path}")) {
+        if let Ok(value) = HeaderValue::from_str(&format!("{FOREIGN_ORIGIN}{path}")) {
             reply.headers.insert(name, value);
             led = true;
         }
@@ -115,7 +115,7 @@ fn lead_elsewhere(reply: &mut Reply) -> bool {
 mod tests {
     use serde_json::json;
 
-    use super::super::bench::{arm, group, network, network_body, put_cluster, there};
+    use super::super::fixture::{arm, exists, group, network, network_body, put_cluster};
     use crate::test_cloud::TestCloud;
 
     #[test]
@@ -126,17 +126,20 @@ mod tests {
             let at = group(&cloud, "web");
             let reply = cloud.put(&at, &json!({ "location": "eastus" }));
             assert_eq!((reply.status.as_u16(), reply.value()), (status, serde_json::Value::Null), "{fault}");
-            assert!(there(&cloud, "web") && cloud.world.faults.armed.is_empty(), "{fault}");
+            assert!(exists(&cloud, "web") && cloud.state.faults.armed.is_empty(), "{fault}");
         }
     }
 
     #[test]
-    fn an_operation_is_announced_on_another_server_and_is_there_on_its_own() {
+    fn an_operation_url_on_another_server_is_valid_on_its_own_server() {
         let mut cloud = TestCloud::new();
         arm(&mut cloud, "answer-foreign");
         let reply = put_cluster(&mut cloud);
-        let told = reply.headers["azure-asyncoperation"].to_str().unwrap();
-        assert!(told.starts_with("https://management.elsewhere.example/subscriptions/"), "{told}");
+        let operation_url = reply.headers["azure-asyncoperation"].to_str().unwrap();
+        assert!(
+            operation_url.starts_with("https://management.elsewhere.example/subscriptions/"),
+            "{operation_url}"
+        );
         assert_eq!(reply.status, 201);
     }
 
@@ -149,9 +152,9 @@ mod tests {
             assert_eq!(cloud.get(&at).status, 404, "{fault}");
             let nowhere = group(&cloud, "web");
             assert!(!cloud.put(&nowhere, &json!({ "location": "nowhere" })).status.is_success(), "{fault}");
-            assert_eq!(cloud.world.faults.armed.len(), 1, "{fault}");
+            assert_eq!(cloud.state.faults.armed.len(), 1, "{fault}");
             assert!(cloud.put(&at, &body).status.as_u16() < 400, "{fault}");
-            assert!(cloud.world.faults.armed.is_empty(), "{fault}");
+            assert!(cloud.state.faults.armed.is_empty(), "{fault}");
         }
     }
 }

@@ -3,14 +3,14 @@
 
 use serde_json::{Value, json};
 
-use super::around::{Bite, Scene};
-use super::lag::{self, Held};
+use super::delay::{self, DelaySubject};
+use super::inject::{Injection, RequestContext};
 use super::{Fault, Kind, Row};
 use crate::arm::roles;
-use crate::arm::vaults::intervention;
+use crate::arm::vaults::test_hooks;
 use crate::entra;
+use crate::state::CloudState;
 use crate::vault;
-use crate::world::World;
 
 const fn row(
     fault: Fault,
@@ -19,10 +19,20 @@ const fn row(
     what: &'static str,
     client: &'static str,
     heals: bool,
-    bite: fn(&mut World, &Scene<'_>) -> bool,
+    injection: fn(&mut CloudState, &RequestContext<'_>) -> bool,
 ) -> Row {
     let (method, path) = place;
-    Row { fault, name, kind: Kind::World, method, path, what, client, heals, bite: Bite::Before(bite) }
+    Row {
+        fault,
+        name,
+        kind: Kind::StateChange,
+        method,
+        path,
+        what,
+        client,
+        heals,
+        injection: Injection::Before(injection),
+    }
 }
 
 /// The rows of this topic.
@@ -61,7 +71,7 @@ pub(super) const ROWS: &[Row] = &[
         "the vault does not know of the caller's role for 300 s of cloud time: 403 `ForbiddenByRbac`",
         "repeats what was refused for as long as propagation may take",
         true,
-        forbidden_yet,
+        not_effective_yet,
     ),
     row(
         Fault::CertificateSoftDeleted,
@@ -75,63 +85,64 @@ pub(super) const ROWS: &[Row] = &[
     ),
 ];
 
-fn soft_deleted(world: &mut World, scene: &Scene<'_>) -> bool {
-    let (Some(name), Some(group)) = (scene.after("vaults"), scene.after("resourceGroups")) else {
+fn soft_deleted(state: &mut CloudState, context: &RequestContext<'_>) -> bool {
+    let (Some(name), Some(group)) = (context.after("vaults"), context.after("resourceGroups")) else {
         return false;
     };
-    let Some(known) = world.groups.get(&group.to_lowercase()).filter(|group| group.gone.is_none()) else {
+    let Some(known) = state.groups.get(&group.to_lowercase()).filter(|group| group.deleted_at.is_none())
+    else {
         return false;
     };
     // The vault counts as owned: it has the tags of the request, or those of its group.
-    let body = scene.request.json::<Value>().unwrap_or_default();
+    let body = context.request.json::<Value>().unwrap_or_default();
     let tags = if body["tags"].is_object() { body["tags"].clone() } else { json!(known.tags) };
-    let asked = body["location"].as_str().map(|text| text.replace(' ', "").to_lowercase());
-    let location = asked.unwrap_or_else(|| known.location.clone());
+    let requested_location = body["location"].as_str().map(|text| text.replace(' ', "").to_lowercase());
+    let location = requested_location.unwrap_or_else(|| known.location.clone());
     let group = known.name.clone();
-    intervention::plant_deleted(world, &name, &group, &location, &tags, scene.now)
+    test_hooks::create_soft_deleted(state, &name, &group, &location, &tags, context.now)
 }
 
-fn taken(world: &mut World, scene: &Scene<'_>) -> bool {
-    let Some(name) = scene.after("vaults").filter(|name| world.vaults.is_free(name)) else { return false };
-    world.vaults.occupy(&name);
+fn taken(state: &mut CloudState, context: &RequestContext<'_>) -> bool {
+    let Some(name) = context.after("vaults").filter(|name| state.vaults.is_free(name)) else { return false };
+    state.vaults.reserve_name(&name);
     true
 }
 
 /// Returns the lower-case name of the vault in a data plane request.
-fn vault_of(scene: &Scene<'_>) -> Option<String> {
-    let (name, rest) = scene.request.host.split_once('.')?;
+fn vault_of(context: &RequestContext<'_>) -> Option<String> {
+    let (name, rest) = context.request.host.split_once('.')?;
     rest.starts_with("vault.").then(|| name.to_ascii_lowercase())
 }
 
-fn unresolved(world: &mut World, scene: &Scene<'_>) -> bool {
-    let Some(name) = vault_of(scene).filter(|name| world.vaults.id_of(name, scene.now).is_some()) else {
+fn unresolved(state: &mut CloudState, context: &RequestContext<'_>) -> bool {
+    let Some(name) = vault_of(context).filter(|name| state.vaults.id_of(name, context.now).is_some()) else {
         return false;
     };
-    world.lags.hold(Held::VaultName(name), lag::VAULT_NAME, scene.now, scene.timing);
+    state.delays.hold(DelaySubject::VaultName(name), delay::VAULT_NAME, context.now, context.timing);
     true
 }
 
-fn forbidden_yet(world: &mut World, scene: &Scene<'_>) -> bool {
-    let id = vault_of(scene).and_then(|name| world.vaults.id_of(&name, scene.now));
-    let caller = entra::bearer(world, scene.request, &world.vault_audience(), scene.now);
+fn not_effective_yet(state: &mut CloudState, context: &RequestContext<'_>) -> bool {
+    let id = vault_of(context).and_then(|name| state.vaults.id_of(&name, context.now));
+    let caller = entra::bearer(state, context.request, &state.vault_audience(), context.now);
     let (Some(id), Ok(caller)) = (id, caller) else { return false };
-    let from = lag::late(scene.timing, scene.now, lag::GRANT);
-    let postponed = roles::postpone(world, &caller.object_id, &id, scene.now, from);
+    let from = delay::delayed_until(context.timing, context.now, delay::GRANT);
+    let postponed = roles::delay_grants(state, &caller.object_id, &id, context.now, from);
     for name in &postponed {
-        let held = Held::Grant(name.to_ascii_lowercase());
-        world.lags.hold(held, lag::GRANT, scene.now, scene.timing);
+        let subject = DelaySubject::Grant(name.to_ascii_lowercase());
+        state.delays.hold(subject, delay::GRANT, context.now, context.timing);
     }
     !postponed.is_empty()
 }
 
-fn certificate(world: &mut World, scene: &Scene<'_>) -> bool {
-    let (Some(vault), Some(name)) = (vault_of(scene), scene.after("certificates")) else { return false };
-    vault::lose_certificate(world, &vault, &name, scene.now)
+fn certificate(state: &mut CloudState, context: &RequestContext<'_>) -> bool {
+    let (Some(vault), Some(name)) = (vault_of(context), context.after("certificates")) else { return false };
+    vault::soft_delete_certificate(state, &vault, &name, context.now)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::bench::arm;
+    use super::super::fixture::arm;
     use super::*;
     use crate::clock::{Speed, Timing};
     use crate::request::{Delivery, Reply};
@@ -154,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn a_vault_that_was_deleted_before_the_first_look_can_be_recovered() {
+    fn a_vault_deleted_before_the_first_check_can_be_recovered() {
         let mut cloud = TestCloud::new();
         arm(&mut cloud, "vault-soft-deleted");
         assert_eq!(cloud.arm(Method::GET, &TestCloud::vault_path("kv-demo"), None).status, 404);
@@ -164,14 +175,14 @@ mod tests {
             "/providers/Microsoft.KeyVault/locations/eastus/deletedVaults/kv-demo?api-version=2026-02-01";
         assert_eq!(cloud.arm(Method::GET, deleted, None).status, 200);
         assert_eq!(put(&mut cloud, Some("recover")).status, 200);
-        cloud.pass(21.0);
-        let there = cloud.arm(Method::GET, &TestCloud::vault_path("kv-demo"), None).value();
-        assert_eq!(there["properties"]["provisioningState"], "Succeeded");
-        assert_eq!(there["properties"]["enableRbacAuthorization"], true);
+        cloud.advance(21.0);
+        let exists = cloud.arm(Method::GET, &TestCloud::vault_path("kv-demo"), None).value();
+        assert_eq!(exists["properties"]["provisioningState"], "Succeeded");
+        assert_eq!(exists["properties"]["enableRbacAuthorization"], true);
     }
 
     #[test]
-    fn a_stranger_may_have_the_name() {
+    fn a_foreign_vault_can_have_the_name() {
         let mut cloud = TestCloud::new();
         arm(&mut cloud, "vault-taken");
         let reply = put(&mut cloud, None);
@@ -190,41 +201,41 @@ mod tests {
         cloud.make_vault("kv-demo");
         arm(&mut cloud, "vault-unresolved");
         assert_eq!(read(&mut cloud).delivery, Delivery::Cut);
-        cloud.pass(119.0);
+        cloud.advance(119.0);
         assert_eq!(read(&mut cloud).delivery, Delivery::Cut);
-        cloud.pass(1.0);
+        cloud.advance(1.0);
         assert_eq!(read(&mut cloud).status, 403);
     }
 
     #[test]
-    fn a_vault_may_forget_a_role_for_a_while() {
+    fn a_vault_can_ignore_a_role_for_some_time() {
         let mut cloud = TestCloud::new();
         cloud.make_vault("kv-demo");
         arm(&mut cloud, "forbidden-yet");
         assert_eq!(read(&mut cloud).status, 403);
-        assert_eq!(cloud.world.faults.armed.len(), 1, "who has no role has none to lose");
+        assert_eq!(cloud.state.faults.armed.len(), 1, "who has no role has none to lose");
         cloud.make_officer("kv-demo");
         let refused = read(&mut cloud);
         assert_eq!(refused.value()["error"]["innererror"]["code"], "ForbiddenByRbac");
-        cloud.pass(299.0);
+        cloud.advance(299.0);
         assert_eq!(read(&mut cloud).status, 403);
-        cloud.pass(1.0);
+        cloud.advance(1.0);
         assert_eq!(read(&mut cloud).status, 404);
         cloud.timing = Timing::new(Speed::Instant);
         arm(&mut cloud, "forbidden-yet");
-        let looks = [403, 403, 403, 404];
-        assert_eq!(looks.map(|_| read(&mut cloud).status.as_u16()), looks);
+        let uses_polls = [403, 403, 403, 404];
+        assert_eq!(uses_polls.map(|_| read(&mut cloud).status.as_u16()), uses_polls);
     }
 
     #[test]
-    fn a_deleted_certificate_holds_its_name_whether_it_was_ours_or_a_former_one() {
-        for ours in [true, false] {
+    fn a_deleted_certificate_reserves_its_name() {
+        for was_imported in [true, false] {
             let mut cloud = TestCloud::new();
             cloud.make_vault("kv-demo");
             cloud.make_officer("kv-demo");
             let body = json!({ "value": fixture("ec.pfx"), "pwd": "correct-horse" });
             let import = "/certificates/c/import?api-version=7.4";
-            if ours {
+            if was_imported {
                 assert_eq!(cloud.vault("kv-demo", Method::POST, import, Some(&body)).status, 200);
             }
             arm(&mut cloud, "certificate-soft-deleted");
@@ -234,8 +245,12 @@ mod tests {
             assert_eq!(refused.value()["error"]["innererror"]["code"], "ObjectIsDeletedButRecoverable");
             let recover = "/deletedcertificates/c/recover?api-version=7.4";
             assert_eq!(cloud.vault("kv-demo", Method::POST, recover, None).status, 200);
-            cloud.pass(6.0);
-            assert_eq!(cloud.vault("kv-demo", Method::POST, import, Some(&body)).status, 200, "{ours}");
+            cloud.advance(6.0);
+            assert_eq!(
+                cloud.vault("kv-demo", Method::POST, import, Some(&body)).status,
+                200,
+                "{was_imported}"
+            );
         }
     }
 }

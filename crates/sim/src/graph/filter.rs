@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use super::refusal::Refusal;
+use super::error::GraphError;
 
 /// A filter in disjunctive form: any of the inner lists, of which all terms must match.
 #[derive(Debug, PartialEq, Eq)]
@@ -23,7 +23,7 @@ impl Filter {
     ///
     /// # Errors
     /// 400 if it is invalid or not supported here.
-    pub(super) fn read(text: &str) -> Result<Self, Refusal> {
+    pub(super) fn read(text: &str) -> Result<Self, GraphError> {
         if text.trim().is_empty() {
             return Ok(Self(vec![Vec::new()]));
         }
@@ -35,12 +35,12 @@ impl Filter {
     ///
     /// # Errors
     /// 400 for a property that the object type does not have.
-    pub(super) fn takes(&self, object: &Value) -> Result<bool, Refusal> {
+    pub(super) fn matches(&self, object: &Value) -> Result<bool, GraphError> {
         let mut taken = false;
         for terms in &self.0 {
             let mut fits = true;
             for term in terms {
-                fits &= term.takes(object)?;
+                fits &= term.matches(object)?;
             }
             taken |= fits;
         }
@@ -49,8 +49,8 @@ impl Filter {
 }
 
 impl Term {
-    fn read(text: &str) -> Result<Self, Refusal> {
-        let invalid = || Refusal::bad(format!("Invalid filter clause: '{text}'."));
+    fn read(text: &str) -> Result<Self, GraphError> {
+        let invalid = || GraphError::bad(format!("Invalid filter clause: '{text}'."));
         let text = text.trim();
         if let Some(inside) = text.strip_prefix("startswith(").and_then(|rest| rest.strip_suffix(')')) {
             let (field, value) = inside.split_once(',').ok_or_else(invalid)?;
@@ -65,13 +65,13 @@ impl Term {
         if name.trim() == compared.trim() { Ok(Self::Any(field.to_owned(), value)) } else { Err(invalid()) }
     }
 
-    fn takes(&self, object: &Value) -> Result<bool, Refusal> {
+    fn matches(&self, object: &Value) -> Result<bool, GraphError> {
         let (Self::Equal(field, value) | Self::StartsWith(field, value) | Self::Any(field, value)) = self;
         let Some(own) = object.get(field) else {
             let why = format!(
                 "Unsupported or invalid query filter clause specified for property '{field}' of the resource."
             );
-            return Err(Refusal::unsupported(why));
+            return Err(GraphError::unsupported(why));
         };
         let text = |own: &Value| own.as_str().unwrap_or_default().to_lowercase();
         let value = value.to_lowercase();
@@ -111,8 +111,8 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn takes(filter: &str, object: &Value) -> Option<bool> {
-        Filter::read(filter).ok()?.takes(object).ok()
+    fn matches(filter: &str, object: &Value) -> Option<bool> {
+        Filter::read(filter).ok()?.matches(object).ok()
     }
 
     #[test]
@@ -130,7 +130,7 @@ mod tests {
             ("displayName eq 'it's'", None),
             ("displayName", None),
         ] {
-            assert_eq!(takes(filter, &object), wanted, "{filter}");
+            assert_eq!(matches(filter, &object), wanted, "{filter}");
         }
     }
 }

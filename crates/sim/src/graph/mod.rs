@@ -4,20 +4,20 @@
 //! parameters `$filter`, `$select` and `$top`. This directory has no groups, so every membership list is
 //! empty.
 
+mod error;
 mod filter;
 mod object;
-mod refusal;
 
 use http::Method;
 use serde_json::{Value, json};
 
-use crate::clock::Moment;
+use crate::clock::SimTime;
 use crate::entra::{self, Caller, Principal, PrincipalKind};
 use crate::request::{Reply, Request};
-use crate::world::World;
+use crate::state::CloudState;
+use error::GraphError;
 use filter::Filter;
 use object::{body, typed};
-use refusal::Refusal;
 
 /// The default and maximum page size.
 const PAGE: (usize, usize) = (100, 999);
@@ -25,27 +25,27 @@ const PAGE: (usize, usize) = (100, 999);
 const IDS_MAX: usize = 1000;
 
 /// Answers a request to Graph.
-pub fn serve(world: &World, request: &Request, now: Moment) -> Reply {
-    let answered = entra::bearer(world, request, &world.graph_audience(), now)
-        .map_err(Refusal::unauthenticated)
-        .and_then(|caller| Asked { world, request, now }.answer(&caller));
-    let reply = answered.unwrap_or_else(|refusal| refusal.into_reply(world, request, now));
+pub fn serve(state: &CloudState, request: &Request, now: SimTime) -> Reply {
+    let answered = entra::bearer(state, request, &state.graph_audience(), now)
+        .map_err(GraphError::unauthenticated)
+        .and_then(|caller| GraphCall { state, request, now }.answer(&caller));
+    let reply = answered.unwrap_or_else(|error| error.into_reply(state, request, now));
     reply.with_header("odata-version", "4.0").with_header("cache-control", "no-cache")
 }
 
 /// A request of an authenticated caller.
-struct Asked<'a> {
-    world: &'a World,
+struct GraphCall<'a> {
+    state: &'a CloudState,
     request: &'a Request,
-    now: Moment,
+    now: SimTime,
 }
 
-impl<'a> Asked<'a> {
-    fn answer(&self, caller: &Caller) -> Result<Reply, Refusal> {
+impl<'a> GraphCall<'a> {
+    fn answer(&self, caller: &Caller) -> Result<Reply, GraphError> {
         let segments = self.request.segments();
         let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
         let ["v1.0" | "beta", path @ ..] = segments.as_slice() else {
-            return Err(Refusal::bad("Invalid version."));
+            return Err(GraphError::bad("Invalid version."));
         };
         match (&self.request.method, path) {
             (&Method::GET, ["me"]) => self.me(caller),
@@ -68,7 +68,7 @@ impl<'a> Asked<'a> {
                     "getMemberGroups" | "getMemberObjects",
                 ],
             ) => {
-                self.find(id).ok_or_else(|| Refusal::not_found(id))?;
+                self.find(id).ok_or_else(|| GraphError::not_found(id))?;
                 Ok(Reply::json(
                     200,
                     &json!({ "@odata.context": self.context("Collection(Edm.String)"), "value": [] }),
@@ -77,17 +77,17 @@ impl<'a> Asked<'a> {
             (
                 method,
                 ["users" | "servicePrincipals" | "directoryObjects" | "groups" | "applications", ..],
-            ) if method != Method::GET => Err(Refusal::denied()),
+            ) if method != Method::GET => Err(GraphError::denied()),
             (_, path) => {
                 tracing::warn!(method = %self.request.method, path = self.request.path, "Graph knows no such path");
-                Err(Refusal::segment(path.first().copied().unwrap_or_default()))
+                Err(GraphError::segment(path.first().copied().unwrap_or_default()))
             }
         }
     }
 
-    fn me(&self, caller: &Caller) -> Result<Reply, Refusal> {
+    fn me(&self, caller: &Caller) -> Result<Reply, GraphError> {
         if !caller.is_user {
-            return Err(Refusal::bad("/me request is only valid with delegated authentication flow."));
+            return Err(GraphError::bad("/me request is only valid with delegated authentication flow."));
         }
         self.one("users", &caller.object_id, |_| true)
     }
@@ -95,7 +95,7 @@ impl<'a> Asked<'a> {
     /// Returns the principals that the directory shows by now.
     fn visible(&self) -> impl Iterator<Item = &'a Principal> {
         let now = self.now;
-        self.world.directory.principals.iter().filter(move |one| one.visible_from <= now)
+        self.state.directory.principals.iter().filter(move |one| one.visible_from <= now)
     }
 
     /// Finds a principal by object id or sign-in name.
@@ -106,9 +106,9 @@ impl<'a> Asked<'a> {
         })
     }
 
-    fn one(&self, set: &str, id: &str, fits: impl Fn(&Principal) -> bool) -> Result<Reply, Refusal> {
-        let found = self.find(id).filter(|one| fits(one)).ok_or_else(|| Refusal::not_found(id))?;
-        let mut value = body(found, &self.world.directory.tenant);
+    fn one(&self, set: &str, id: &str, fits: impl Fn(&Principal) -> bool) -> Result<Reply, GraphError> {
+        let found = self.find(id).filter(|one| fits(one)).ok_or_else(|| GraphError::not_found(id))?;
+        let mut value = body(found, &self.state.directory.tenant);
         if set == "directoryObjects" {
             value = typed(found, value);
         }
@@ -117,22 +117,22 @@ impl<'a> Asked<'a> {
         Ok(Reply::json(200, &value))
     }
 
-    fn list(&self, set: &str, kind: Option<PrincipalKind>) -> Result<Reply, Refusal> {
+    fn list(&self, set: &str, kind: Option<PrincipalKind>) -> Result<Reply, GraphError> {
         let filter = Filter::read(self.request.query("$filter").unwrap_or_default())?;
         let mut found = Vec::new();
         for one in self.visible().filter(|one| kind.is_none_or(|kind| one.kind == kind)) {
-            let value = body(one, &self.world.directory.tenant);
-            if filter.takes(&value)? {
+            let value = body(one, &self.state.directory.tenant);
+            if filter.matches(&value)? {
                 found.push(self.selected(value));
             }
         }
         let number = |name: &str| self.request.query(name).map(str::parse::<usize>).transpose();
-        let invalid = |_| Refusal::bad("Invalid page size or token specified.");
+        let invalid = |_| GraphError::bad("Invalid page size or token specified.");
         let size = number("$top").map_err(invalid)?.unwrap_or(PAGE.0);
         if !(1..=PAGE.1).contains(&size) {
             let why =
                 format!("Invalid page size specified: '{size}'. Must be between 1 and {} inclusive.", PAGE.1);
-            return Err(Refusal::unsupported(why));
+            return Err(GraphError::unsupported(why));
         }
         let from = number("$skiptoken").map_err(invalid)?.unwrap_or(0).min(found.len());
         let until = found.len().min(from + size);
@@ -140,19 +140,19 @@ impl<'a> Asked<'a> {
         Ok(Reply::json(200, &self.page(set, &found[from..until], next)))
     }
 
-    fn by_ids(&self) -> Result<Reply, Refusal> {
-        let body_of = |name: &str| -> Result<Option<Vec<String>>, Refusal> {
+    fn by_ids(&self) -> Result<Reply, GraphError> {
+        let body_of = |name: &str| -> Result<Option<Vec<String>>, GraphError> {
             let body: Value =
-                self.request.json().map_err(|_| Refusal::bad("Unable to read JSON request payload."))?;
+                self.request.json().map_err(|_| GraphError::bad("Unable to read JSON request payload."))?;
             let Some(list) = body.get(name).filter(|list| !list.is_null()) else { return Ok(None) };
             serde_json::from_value(list.clone())
                 .map(Some)
-                .map_err(|_| Refusal::bad("Invalid value for a collection."))
+                .map_err(|_| GraphError::bad("Invalid value for a collection."))
         };
-        let ids =
-            body_of("ids")?.ok_or_else(|| Refusal::bad("The request must contain the parameter 'ids'."))?;
+        let ids = body_of("ids")?
+            .ok_or_else(|| GraphError::bad("The request must contain the parameter 'ids'."))?;
         if ids.len() > IDS_MAX {
-            return Err(Refusal::bad(format!("The number of ids is limited to {IDS_MAX}.")));
+            return Err(GraphError::bad(format!("The number of ids is limited to {IDS_MAX}.")));
         }
         let kinds = body_of("types")?;
         let fits = |one: &Principal| {
@@ -165,13 +165,13 @@ impl<'a> Asked<'a> {
         let found: Vec<Value> = self
             .visible()
             .filter(|one| ids.iter().any(|id| id.eq_ignore_ascii_case(&one.object_id)) && fits(one))
-            .map(|one| typed(one, body(one, &self.world.directory.tenant)))
+            .map(|one| typed(one, body(one, &self.state.directory.tenant)))
             .collect();
         Ok(Reply::json(200, &self.page("directoryObjects", &found, None)))
     }
 
     fn context(&self, of: &str) -> String {
-        format!("{}/v1.0/$metadata#{of}", self.world.origin("graph"))
+        format!("{}/v1.0/$metadata#{of}", self.state.origin("graph"))
     }
 
     fn page(&self, set: &str, found: &[Value], next: Option<String>) -> Value {
@@ -187,7 +187,7 @@ impl<'a> Asked<'a> {
             self.request.query.iter().filter(|(name, _)| name != "$skiptoken").cloned().collect();
         query.push(("$skiptoken".to_owned(), from.to_string()));
         let next = Request { query, ..self.request.clone() };
-        format!("{}{}", self.world.origin("graph"), next.target())
+        format!("{}{}", self.state.origin("graph"), next.target())
     }
 
     /// Keeps only the properties in `$select`.
@@ -205,37 +205,37 @@ mod tests {
     use super::*;
     use crate::test_cloud::{TestCloud, code};
 
-    fn ask_as(
+    fn send_as(
         cloud: &mut TestCloud,
         object_id: &str,
         method: Method,
         target: &str,
         body: Option<&Value>,
     ) -> Reply {
-        let audience = cloud.world.graph_audience();
-        let token = entra::token_for(&cloud.world, object_id, &audience, cloud.now);
+        let audience = cloud.state.graph_audience();
+        let token = entra::token_for(&cloud.state, object_id, &audience, cloud.now);
         let request = Request::new(method, "graph.landfall.localhost", target)
             .with_header("authorization", &format!("Bearer {token}"));
         cloud.send(&body.map_or(request.clone(), |body| request.with_json(body)))
     }
 
     fn get(cloud: &mut TestCloud, target: &str) -> Reply {
-        let user = cloud.world.directory.user().object_id.clone();
-        ask_as(cloud, &user, Method::GET, target, None)
+        let user = cloud.state.directory.user().object_id.clone();
+        send_as(cloud, &user, Method::GET, target, None)
     }
 
     #[test]
     fn an_application_is_found_by_its_id_and_a_person_by_name() {
         let mut cloud = TestCloud::new();
-        let owner = cloud.world.directory.owner().clone();
+        let owner = cloud.state.directory.owner().clone();
         let filter = format!("servicePrincipalNames/any(c:c eq '{}')", owner.client_id);
         let found = get(&mut cloud, &format!("/v1.0/servicePrincipals?$filter={filter}")).value();
         assert_eq!(found["value"][0]["id"], owner.object_id);
         let people =
             get(&mut cloud, "/v1.0/users?$filter=userPrincipalName%20eq%20'DEMO@landfall.localhost'").value();
-        assert_eq!(people["value"][0]["id"], cloud.world.directory.user().object_id);
-        let nobody = get(&mut cloud, "/v1.0/servicePrincipals?$filter=displayName eq 'nobody'").value();
-        assert_eq!(nobody["value"], json!([]));
+        assert_eq!(people["value"][0]["id"], cloud.state.directory.user().object_id);
+        let unknown_id = get(&mut cloud, "/v1.0/servicePrincipals?$filter=displayName eq 'nobody'").value();
+        assert_eq!(unknown_id["value"], json!([]));
         let unknown = get(&mut cloud, "/v1.0/users?$filter=shoeSize eq '44'");
         assert_eq!((unknown.status.as_u16(), code(&unknown).as_str()), (400, "Request_UnsupportedQuery"));
     }
@@ -244,19 +244,19 @@ mod tests {
     fn me_is_for_people() {
         let mut cloud = TestCloud::new();
         assert_eq!(get(&mut cloud, "/v1.0/me").value()["userPrincipalName"], "demo@landfall.localhost");
-        let owner = cloud.world.directory.owner().object_id.clone();
-        let refused = ask_as(&mut cloud, &owner, Method::GET, "/v1.0/me", None);
+        let owner = cloud.state.directory.owner().object_id.clone();
+        let refused = send_as(&mut cloud, &owner, Method::GET, "/v1.0/me", None);
         assert_eq!((refused.status.as_u16(), code(&refused).as_str()), (400, "BadRequest"));
     }
 
     #[test]
-    fn ids_are_told_by_their_kind_and_those_nobody_has_are_left_out() {
+    fn ids_are_resolved_by_kind_and_unknown_ones_are_omitted() {
         let mut cloud = TestCloud::new();
         let (owner, user) =
-            (cloud.world.directory.owner().object_id.clone(), cloud.world.directory.user().object_id.clone());
+            (cloud.state.directory.owner().object_id.clone(), cloud.state.directory.user().object_id.clone());
         let ids = json!({ "ids": [user, owner, "0f3a8c80-27f3-4b59-8b67-0f5b2a0f0a55"], "types": ["user"] });
         let found =
-            ask_as(&mut cloud, &owner, Method::POST, "/v1.0/directoryObjects/getByIds", Some(&ids)).value();
+            send_as(&mut cloud, &owner, Method::POST, "/v1.0/directoryObjects/getByIds", Some(&ids)).value();
         assert_eq!(found["value"].as_array().map(Vec::len), Some(1));
         assert_eq!(found["value"][0]["@odata.type"], "#microsoft.graph.user");
     }
@@ -266,32 +266,32 @@ mod tests {
         let mut cloud = TestCloud::new();
         let fresh = "0f3a8c80-27f3-4b59-8b67-0f5b2a0f0a55";
         let visible = cloud.now.plus_ms(30_000);
-        cloud.world.directory.add_managed_identity(fresh.to_owned(), "c".to_owned(), "m", "/x", visible);
+        cloud.state.directory.add_managed_identity(fresh.to_owned(), "c".to_owned(), "m", "/x", visible);
         let target = format!("/v1.0/servicePrincipals/{fresh}");
         assert_eq!(code(&get(&mut cloud, &target)), "Request_ResourceNotFound");
-        cloud.pass(30.0);
+        cloud.advance(30.0);
         assert_eq!(get(&mut cloud, &target).value()["servicePrincipalType"], "ManagedIdentity");
     }
 
     #[test]
     fn a_token_for_another_service_and_a_write_are_refused() {
         let mut cloud = TestCloud::new();
-        let owner = cloud.world.directory.owner().object_id.clone();
-        let arm = entra::token_for(&cloud.world, &owner, &cloud.world.arm_audience(), cloud.now);
+        let owner = cloud.state.directory.owner().object_id.clone();
+        let arm = entra::token_for(&cloud.state, &owner, &cloud.state.arm_audience(), cloud.now);
         let request = Request::new(Method::GET, "graph.landfall.localhost", "/v1.0/users")
             .with_header("authorization", &format!("Bearer {arm}"));
         let refused = cloud.send(&request);
         assert_eq!((refused.status.as_u16(), code(&refused).as_str()), (401, "InvalidAuthenticationToken"));
-        let refused = ask_as(&mut cloud, &owner, Method::POST, "/v1.0/users", Some(&json!({})));
+        let refused = send_as(&mut cloud, &owner, Method::POST, "/v1.0/users", Some(&json!({})));
         assert_eq!((refused.status.as_u16(), code(&refused).as_str()), (403, "Authorization_RequestDenied"));
     }
 
     #[test]
-    fn a_long_list_goes_on_at_its_link() {
+    fn a_long_list_is_paged() {
         let mut cloud = TestCloud::new();
         for id in 0..3 {
             let object = format!("0f3a8c80-27f3-4b59-8b67-0f5b2a0f0a5{id}");
-            cloud.world.directory.add_managed_identity(object, format!("c{id}"), "m", "/x", Moment(0));
+            cloud.state.directory.add_managed_identity(object, format!("c{id}"), "m", "/x", SimTime(0));
         }
         let first = get(&mut cloud, "/v1.0/servicePrincipals?$top=3&$select=id").value();
         assert_eq!(first["value"].as_array().map(Vec::len), Some(3));

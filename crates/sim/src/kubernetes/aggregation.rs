@@ -31,7 +31,9 @@ pub(super) fn all(store: &Store) -> Vec<(String, String)> {
 
 /// Returns whether an aggregated API has this group, and this version if one is given.
 pub(super) fn has(store: &Store, group: &str, version: Option<&str>) -> bool {
-    all(store).iter().any(|(known, its)| known == group && version.is_none_or(|version| its == version))
+    all(store).iter().any(|(known, known_version)| {
+        known == group && version.is_none_or(|version| known_version == version)
+    })
 }
 
 /// Returns the answer of the aggregator when no backend is available.

@@ -117,12 +117,12 @@ fn the_same_value_from_two_managers_belongs_to_both() {
     assert_eq!(owned_by(&both.value(), "a"), owned_by(&both.value(), "b"));
     let kept = cluster.apply(&target, "a", &config_map("c", json!({}))).value();
     assert_eq!(kept["data"], json!({"k": "1"}), "another still owns it");
-    let gone = cluster.apply(&target, "b", &config_map("c", json!({}))).value();
-    assert_eq!(gone["data"].get("k"), None, "nobody owns it any more");
+    let disowned = cluster.apply(&target, "b", &config_map("c", json!({}))).value();
+    assert_eq!(disowned["data"].get("k"), None, "nobody owns it any more");
 }
 
 #[test]
-fn giving_up_a_structure_removes_it_with_its_defaults() {
+fn disowning_a_structure_removes_it_with_its_defaults() {
     let mut cluster = Cluster::new();
     let target = format!("{DEPLOYMENTS}/web");
     cluster.apply(&target, "a", &deployment());
@@ -175,7 +175,7 @@ fn a_second_manager_conflicts_over_lists_owned_whole_because_of_their_defaults()
 }
 
 #[test]
-fn what_is_no_apply_owns_by_update_and_conflicts_name_its_version() {
+fn other_writes_own_by_update_and_conflicts_name_their_version() {
     let mut cluster = Cluster::new();
     let target = format!("{DEPLOYMENTS}/web");
     cluster.post(&format!("{DEPLOYMENTS}?fieldManager=kubectl-create"), &deployment());
@@ -191,7 +191,7 @@ fn what_is_no_apply_owns_by_update_and_conflicts_name_its_version() {
 }
 
 #[test]
-fn a_typo_is_a_five_hundred_without_a_reason() {
+fn an_unknown_field_in_an_apply_is_a_500_without_a_reason() {
     let mut cluster = Cluster::new();
     let wrong = |field: &str, value: Value| {
         let mut body = deployment();
@@ -281,7 +281,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
     #[test]
-    fn whatever_is_applied_ownership_is_what_the_rules_make_it(
+    fn ownership_after_random_applies_equals_the_model(
         steps in vec((0_u8..3, btree_map(0_u8..4, 0_u8..3, 0..4), any::<bool>()), 1..12),
     ) {
         let mut cluster = Cluster::new();
@@ -290,14 +290,14 @@ proptest! {
         for (manager, config, force) in steps {
             let data: BTreeMap<String, String> =
                 config.iter().map(|(key, value)| (format!("k{key}"), format!("v{value}"))).collect();
-            let who = format!("m{manager}{}", if force { "&force=true" } else { "" });
+            let field_manager = format!("m{manager}{}", if force { "&force=true" } else { "" });
             let body = config_map("m", json!(data));
-            let reply = cluster.apply(&target, &who, &body);
+            let reply = cluster.apply(&target, &field_manager, &body);
             let allowed = apply_to_model(&mut model, manager, &config, force);
             assert_eq!(reply.status.as_u16() == 409, !allowed, "{reply:?}");
             if allowed {
                 let revision = cluster.store.revision();
-                cluster.apply(&target, &who, &body);
+                cluster.apply(&target, &field_manager, &body);
                 assert_eq!(cluster.store.revision(), revision, "applying again changed something");
             }
             let live = cluster.get(&target).value();

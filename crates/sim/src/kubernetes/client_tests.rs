@@ -16,8 +16,8 @@ use kube::runtime::wait::await_condition;
 use serde_json::json;
 use tokio::sync::Notify;
 
+use super::dispatch::serve;
 use super::fixture::{Cluster, deployment, gateway, route};
-use super::front::serve;
 use crate::request::Request;
 
 /// A cluster that a client in this process uses.
@@ -36,7 +36,7 @@ impl Served {
         let served = self.clone();
         let service = tower::service_fn(move |request: http::Request<Body>| {
             let served = served.clone();
-            async move { Ok::<_, Infallible>(served.answer(request).await) }
+            async move { Ok::<_, Infallible>(served.api_reply(request).await) }
         });
         Client::new(service, "demo")
     }
@@ -47,23 +47,26 @@ impl Served {
         self.changed.notify_waiters();
     }
 
-    async fn answer(&self, request: http::Request<Body>) -> http::Response<UnsyncBoxBody<Bytes, Infallible>> {
+    async fn api_reply(
+        &self,
+        request: http::Request<Body>,
+    ) -> http::Response<UnsyncBoxBody<Bytes, Infallible>> {
         let (parts, body) = request.into_parts();
         let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
-        let mut asked = Request::new(parts.method, "c", target);
-        asked.headers = parts.headers;
-        asked.body = body.collect().await.expect("the body is in memory").to_bytes();
-        let answer = {
+        let mut sim_request = Request::new(parts.method, "c", target);
+        sim_request.headers = parts.headers;
+        sim_request.body = body.collect().await.expect("the body is in memory").to_bytes();
+        let api_reply = {
             let mut cluster = self.cluster.lock().expect("no test panics while it holds the cluster");
             cluster.now = cluster.now.plus_ms(10);
             let now = cluster.now;
-            serve(&mut cluster.store, &asked, "dev", now)
+            serve(&mut cluster.store, &sim_request, "dev", now)
         };
         self.changed.notify_waiters();
-        let mut response = http::Response::builder().status(answer.reply.status);
-        *response.headers_mut().expect("the status is good") = answer.reply.headers;
-        let body = match answer.watch {
-            None => Full::new(answer.reply.body).boxed_unsync(),
+        let mut response = http::Response::builder().status(api_reply.reply.status);
+        *response.headers_mut().expect("the status is good") = api_reply.reply.headers;
+        let body = match api_reply.watch {
+            None => Full::new(api_reply.reply.body).boxed_unsync(),
             Some(watch) => {
                 let events = stream::unfold(Some((watch, self.clone())), |state| async move {
                     let (mut watch, served) = state?;
@@ -160,8 +163,8 @@ async fn typed_objects_fit() {
     let served = Served::new();
     let deployments: Api<Deployment> = Api::namespaced(served.client(), "demo");
     let params = PatchParams::apply("landfall");
-    let made = deployments.patch("web", &params, &Patch::Apply(&deployment())).await.expect("it is good");
-    assert_eq!(made.metadata.generation, Some(1));
+    let created = deployments.patch("web", &params, &Patch::Apply(&deployment())).await.expect("it is good");
+    assert_eq!(created.metadata.generation, Some(1));
     let waiting = tokio::spawn(await_condition(deployments, "web", is_deployment_completed()));
     served.change(|cluster| {
         let at = cluster.now;

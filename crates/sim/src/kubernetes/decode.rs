@@ -4,12 +4,12 @@
 use serde_json::{Map, Value};
 
 use super::definition::Definition;
-use super::path::{Place, Subresource};
+use super::path::{ResourcePath, Subresource};
 use super::protobuf;
 use super::query::FieldValidation;
 use super::schema::prune;
 use super::schema::validate::{self, Wording};
-use super::status::Refusal;
+use super::status::StatusError;
 use super::store::names;
 use crate::request::Request;
 
@@ -19,7 +19,7 @@ const ACCEPTED: &str = "application/json, application/yaml, application/vnd.kube
 ///
 /// # Errors
 /// 415 for unknown types and for unsupported protobuf, 400 for text that is not an object.
-pub fn object(request: &Request) -> Result<Value, Refusal> {
+pub fn object(request: &Request) -> Result<Value, StatusError> {
     let media_type = media_type(request);
     match media_type.as_str() {
         "" | "application/json" => json(&request.body),
@@ -38,22 +38,22 @@ pub fn media_type(request: &Request) -> String {
 }
 
 /// Returns the error of an unsupported media type.
-pub fn unsupported(message: &str) -> Refusal {
-    Refusal::new(415, "UnsupportedMediaType", message)
+pub fn unsupported(message: &str) -> StatusError {
+    StatusError::new(415, "UnsupportedMediaType", message)
 }
 
 /// Parses JSON that must be an object.
 ///
 /// # Errors
 /// 400 if it is not.
-pub fn json(body: &[u8]) -> Result<Value, Refusal> {
+pub fn json(body: &[u8]) -> Result<Value, StatusError> {
     match serde_json::from_slice(body) {
         Ok(value @ Value::Object(_)) => Ok(value),
-        Ok(_) => {
-            Err(Refusal::bad_request("couldn't get version/kind; json parse error: the body is no object"))
-        }
+        Ok(_) => Err(StatusError::bad_request(
+            "couldn't get version/kind; json parse error: the body is no object",
+        )),
         Err(error) => {
-            Err(Refusal::bad_request(format!("couldn't get version/kind; json parse error: {error}")))
+            Err(StatusError::bad_request(format!("couldn't get version/kind; json parse error: {error}")))
         }
     }
 }
@@ -62,11 +62,11 @@ pub fn json(body: &[u8]) -> Result<Value, Refusal> {
 ///
 /// # Errors
 /// 400 if it is not.
-pub fn yaml(body: &[u8]) -> Result<Value, Refusal> {
+pub fn yaml(body: &[u8]) -> Result<Value, StatusError> {
     if let Ok(value @ Value::Object(_)) = serde_json::from_slice(body) {
         return Ok(value);
     }
-    let bad = |why: String| Refusal::bad_request(format!("error decoding YAML: {why}"));
+    let bad = |why: String| StatusError::bad_request(format!("error decoding YAML: {why}"));
     let text = std::str::from_utf8(body).map_err(|error| bad(error.to_string()))?;
     match serde_saphyr::from_str::<Value>(text) {
         Ok(value @ Value::Object(_)) => Ok(value),
@@ -79,14 +79,14 @@ pub fn yaml(body: &[u8]) -> Result<Value, Refusal> {
 ///
 /// # Errors
 /// 400 if they differ.
-pub fn belongs(place: &Place, object: &mut Value) -> Result<(), Refusal> {
-    let definition = &place.definition;
+pub fn check_identity(resource_path: &ResourcePath, object: &mut Value) -> Result<(), StatusError> {
+    let definition = &resource_path.definition;
     let (is_version, is_kind) = (text(object, "apiVersion"), text(object, "kind"));
-    if place.subresource != Subresource::Scale
+    if resource_path.subresource != Subresource::Scale
         && ((!is_kind.is_empty() && is_kind != definition.kind)
             || (!is_version.is_empty() && is_version != definition.api_version()))
     {
-        return Err(Refusal::bad_request(format!(
+        return Err(StatusError::bad_request(format!(
             "the API version in the data ({is_version}) does not match the expected API version ({}), or its kind ({is_kind}) is not {}",
             definition.api_version(),
             definition.kind,
@@ -96,22 +96,22 @@ pub fn belongs(place: &Place, object: &mut Value) -> Result<(), Refusal> {
         return Err(cannot_be_handled(definition, "metadata must be an object"));
     }
     let (namespace, name) = names(object);
-    if definition.namespaced && !namespace.is_empty() && namespace != place.namespace() {
-        return Err(Refusal::bad_request(format!(
+    if definition.namespaced && !namespace.is_empty() && namespace != resource_path.namespace() {
+        return Err(StatusError::bad_request(format!(
             "the namespace of the provided object does not match the namespace sent on the request ({namespace} != {})",
-            place.namespace(),
+            resource_path.namespace(),
         )));
     }
-    if let Some(wanted) = &place.name {
+    if let Some(wanted) = &resource_path.name {
         if !name.is_empty() && name != *wanted {
-            return Err(Refusal::bad_request(format!(
+            return Err(StatusError::bad_request(format!(
                 "the name of the object ({name}) does not match the name on the URL ({wanted})"
             )));
         }
         object["metadata"]["name"] = Value::from(wanted.as_str());
     }
     if definition.namespaced {
-        object["metadata"]["namespace"] = Value::from(place.namespace());
+        object["metadata"]["namespace"] = Value::from(resource_path.namespace());
     } else if let Some(metadata) = object["metadata"].as_object_mut() {
         metadata.shift_remove("namespace");
     }
@@ -125,9 +125,9 @@ fn text(object: &Value, field: &str) -> String {
 }
 
 /// Returns the error of a body that cannot be decoded as its kind.
-pub fn cannot_be_handled(definition: &Definition, why: &str) -> Refusal {
+pub fn cannot_be_handled(definition: &Definition, why: &str) -> StatusError {
     let kind = &definition.kind;
-    Refusal::bad_request(format!(
+    StatusError::bad_request(format!(
         "{kind} in version {:?} cannot be handled as a {kind}: {why}",
         definition.version
     ))
@@ -137,11 +137,11 @@ pub fn cannot_be_handled(definition: &Definition, why: &str) -> Refusal {
 ///
 /// # Errors
 /// 400 for unknown fields under strict validation, and for values of a wrong type in built-in kinds.
-pub fn tidy(
+pub fn drop_unknown_fields(
     definition: &Definition,
     object: &mut Value,
     validation: FieldValidation,
-) -> Result<Vec<String>, Refusal> {
+) -> Result<Vec<String>, StatusError> {
     drop_nulls(&definition.schema, object);
     let unknown = prune::drop_unknown(&definition.schema, object);
     let texts: Vec<String> = unknown.iter().map(|field| format!("unknown field {field:?}")).collect();
@@ -150,7 +150,7 @@ pub fn tidy(
         return Err(cannot_be_handled(definition, &why));
     }
     if !definition.custom {
-        let errors = validate::objections(&definition.schema, object, Wording::BuiltIn);
+        let errors = validate::field_errors(&definition.schema, object, Wording::BuiltIn);
         if let Some(error) = errors.iter().find(|error| error.is_about_type()) {
             let why = format!("json: cannot unmarshal into Go struct field {}.{error}", definition.kind);
             return Err(cannot_be_handled(definition, &why));

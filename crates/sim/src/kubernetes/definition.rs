@@ -39,7 +39,8 @@ pub struct Definition {
     pub columns: Vec<Column>,
     /// True for review kinds: the server answers their objects and never stores them.
     #[serde(default)]
-    pub is_question: bool,
+    #[serde(rename = "is_question")]
+    pub is_review: bool,
 }
 
 /// One column of the table of a kind.
@@ -87,7 +88,7 @@ impl Definition {
             scale: None,
             custom: false,
             columns: Vec::new(),
-            is_question: false,
+            is_review: false,
         }
     }
 
@@ -100,8 +101,8 @@ impl Definition {
 
     /// Returns the kind as a review kind, whose objects are never stored.
     #[must_use]
-    pub fn question(mut self) -> Self {
-        self.is_question = true;
+    pub fn as_review(mut self) -> Self {
+        self.is_review = true;
         self.namespaced = false;
         self
     }
@@ -223,7 +224,7 @@ pub fn built_in() -> &'static BTreeMap<String, Arc<Definition>> {
 
 /// Returns the custom kinds with an embedded schema, by resource. A stored cluster contains only their names,
 /// not their schemas.
-pub fn carried() -> &'static BTreeMap<String, Arc<Definition>> {
+pub fn embedded() -> &'static BTreeMap<String, Arc<Definition>> {
     static KINDS: LazyLock<BTreeMap<String, Arc<Definition>>> = LazyLock::new(|| {
         by_resource(schema::gateway_api().into_iter().chain(schema::secrets_store()).collect())
     });
@@ -236,12 +237,13 @@ fn by_resource(kinds: Vec<Definition>) -> BTreeMap<String, Arc<Definition>> {
 
 /// Serialization of a store's installed kinds: embedded ones by name, others whole.
 pub(super) mod installed {
-    use super::{Arc, BTreeMap, Definition, Deserialize, Serialize, carried};
+    use super::{Arc, BTreeMap, Definition, Deserialize, Serialize, embedded};
     use serde::{Deserializer, Serializer};
 
     #[derive(Serialize, Deserialize)]
     enum Stored {
-        Carried(String),
+        #[serde(rename = "Carried")]
+        Embedded(String),
         Whole(Box<Definition>),
     }
 
@@ -249,8 +251,8 @@ pub(super) mod installed {
         kinds: &BTreeMap<String, Arc<Definition>>,
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
-        let stored = kinds.iter().map(|(name, kind)| match carried().get(name) {
-            Some(known) if known == kind => Stored::Carried(name.clone()),
+        let stored = kinds.iter().map(|(name, kind)| match embedded().get(name) {
+            Some(known) if known == kind => Stored::Embedded(name.clone()),
             _ => Stored::Whole(Box::new(Definition::clone(kind))),
         });
         serializer.collect_seq(stored)
@@ -262,7 +264,7 @@ pub(super) mod installed {
         let stored = Vec::<Stored>::deserialize(deserializer)?;
         let kinds = stored.into_iter().filter_map(|kind| match kind {
             // A kind that this build no longer embeds is dropped.
-            Stored::Carried(name) => carried().get(&name).map(|kind| (name, Arc::clone(kind))),
+            Stored::Embedded(name) => embedded().get(&name).map(|kind| (name, Arc::clone(kind))),
             Stored::Whole(kind) => Some((kind.resource(), Arc::new(*kind))),
         });
         Ok(kinds.collect())

@@ -6,15 +6,15 @@ use serde_json::{Value, json};
 
 use super::aggregation;
 use super::definition::Definition;
-use super::status::{Refusal, json_reply};
+use super::status::{StatusError, json_reply};
 use super::store::Store;
 use crate::request::{Reply, Request};
 
 const VERBS: [&str; 8] = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
-const PART_VERBS: &[&str] = &["get", "patch", "update"];
+const SUBRESOURCE_VERBS: &[&str] = &["get", "patch", "update"];
 
 /// A subresource of a kind.
-struct Part<'k> {
+struct Subresource<'k> {
     name: &'static str,
     group: &'k str,
     version: &'k str,
@@ -53,7 +53,7 @@ pub fn group(store: &Store, name: &str) -> Reply {
             }
             json_reply(200, &object)
         }
-        None => Refusal::no_such_resource().reply(),
+        None => StatusError::no_such_resource().reply(),
     }
 }
 
@@ -147,12 +147,12 @@ fn resource(kind: &Definition) -> Value {
 
 /// Returns the verbs of a kind.
 fn verbs(kind: &Definition) -> &'static [&'static str] {
-    if kind.is_question { &["create"] } else { &VERBS }
+    if kind.is_review { &["create"] } else { &VERBS }
 }
 
 /// Returns the subresources of a kind, with the group, version and kind of their objects.
-fn parts(kind: &Definition) -> Vec<Part<'_>> {
-    let own = |name: &'static str, verbs: &'static [&'static str]| Part {
+fn parts(kind: &Definition) -> Vec<Subresource<'_>> {
+    let own = |name: &'static str, verbs: &'static [&'static str]| Subresource {
         name,
         group: &kind.group,
         version: &kind.version,
@@ -164,10 +164,15 @@ fn parts(kind: &Definition) -> Vec<Part<'_>> {
         parts.push(own("log", &["get"]));
     }
     if kind.scale.is_some() {
-        parts.push(Part { group: "autoscaling", version: "v1", kind: "Scale", ..own("scale", PART_VERBS) });
+        parts.push(Subresource {
+            group: "autoscaling",
+            version: "v1",
+            kind: "Scale",
+            ..own("scale", SUBRESOURCE_VERBS)
+        });
     }
     if kind.has_status {
-        parts.push(own("status", PART_VERBS));
+        parts.push(own("status", SUBRESOURCE_VERBS));
     }
     parts
 }

@@ -119,13 +119,13 @@ impl FieldSet {
     /// Returns the members of both.
     #[must_use]
     pub fn intersection(&self, other: &Self) -> Self {
-        self.combine(other, |mine, theirs| mine && theirs, false)
+        self.combine(other, |left, right| left && right, false)
     }
 
     /// Returns the members of this one that are not in the other.
     #[must_use]
     pub fn difference(&self, other: &Self) -> Self {
-        self.combine(other, |mine, theirs| mine && !theirs, true)
+        self.combine(other, |left, right| left && !right, true)
     }
 
     fn combine(&self, other: &Self, member: fn(bool, bool) -> bool, keep_unmatched: bool) -> Self {
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn taking_a_set_from_itself_leaves_nothing() {
+    fn the_difference_of_a_set_with_itself_is_empty() {
         let set = FieldSet::from_fields_v1(&json!({"f:a": {".": {}, "f:b": {}}, "f:c": {}}));
         assert!(set.difference(&set).is_empty());
         assert_eq!(set.intersection(&set), set);
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn a_parent_can_be_taken_without_what_lies_below() {
+    fn a_parent_can_be_removed_without_its_children() {
         let set = FieldSet::from_fields_v1(&json!({"f:a": {".": {}, "f:b": {}}}));
         let parent = FieldSet::from_fields_v1(&json!({"f:a": {}}));
         assert_eq!(set.difference(&parent).to_fields_v1(), json!({"f:a": {"f:b": {}}}));

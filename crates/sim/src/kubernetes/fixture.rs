@@ -4,19 +4,19 @@ use bytes::Bytes;
 use http::Method;
 use serde_json::{Value, json};
 
-use super::front::{Answer, serve};
+use super::dispatch::{ApiResponse, serve};
 use super::schema::{gateway_api, secrets_store};
 use super::store::Store;
-use crate::clock::Moment;
+use crate::clock::SimTime;
 use crate::request::{Reply, Request};
 
 /// The start time of tests.
-pub const T0: Moment = Moment(1_795_421_700_000);
+pub const T0: SimTime = SimTime(1_795_421_700_000);
 
 /// A store with the namespace `demo` and all custom kinds, and a clock that advances with each request.
 pub struct Cluster {
     pub store: Store,
-    pub now: Moment,
+    pub now: SimTime,
 }
 
 impl Cluster {
@@ -27,7 +27,7 @@ impl Cluster {
         Self { store, now: T0 }
     }
 
-    pub fn ask(&mut self, request: &Request) -> Answer {
+    pub fn send_request(&mut self, request: &Request) -> ApiResponse {
         self.now = self.now.plus_ms(10);
         serve(&mut self.store, request, "dev", self.now)
     }
@@ -37,11 +37,11 @@ impl Cluster {
         if !body.is_null() {
             request.body = Bytes::from(body.to_string());
         }
-        self.ask(&request).reply
+        self.send_request(&request).reply
     }
 
     pub fn get(&mut self, target: &str) -> Reply {
-        self.ask(&Request::new(Method::GET, "c", target)).reply
+        self.send_request(&Request::new(Method::GET, "c", target)).reply
     }
 
     pub fn post(&mut self, target: &str, body: &Value) -> Reply {
@@ -49,8 +49,8 @@ impl Cluster {
     }
 
     /// Applies a configuration; `who` is the field manager, optionally followed by more query parameters.
-    pub fn apply(&mut self, target: &str, who: &str, body: &Value) -> Reply {
-        let target = format!("{target}?&fieldManager={who}");
+    pub fn apply(&mut self, target: &str, field_manager: &str, body: &Value) -> Reply {
+        let target = format!("{target}?&fieldManager={field_manager}");
         self.send(Method::PATCH, &target, "application/apply-patch+yaml", body)
     }
 

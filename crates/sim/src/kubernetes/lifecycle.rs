@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::definition::Definition;
 use super::store::{Store, metadata_mut, names};
 use super::write::Draft;
-use crate::clock::Moment;
+use crate::clock::SimTime;
 
 /// The finalizer that keeps an owner until its dependents are deleted.
 const FOREGROUND: &str = "foregroundDeletion";
@@ -26,9 +26,9 @@ pub enum Propagation {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Deletion {
     /// The object is deleted; contains its last version.
-    Gone(Value),
+    Deleted(Value),
     /// The object is being deleted and still exists.
-    Going(Value),
+    Terminating(Value),
 }
 
 /// Fills in apiVersion, kind and, for namespaced kinds, the namespace `default`.
@@ -44,7 +44,7 @@ pub(super) fn complete_identity(object: &mut Value, definition: &Definition) {
 }
 
 /// Sets the server-managed metadata of an object, and ignores those in the request.
-pub(super) fn carry(store: &Store, draft: &Draft, object: &mut Value) {
+pub(super) fn copy_server_fields(store: &Store, draft: &Draft, object: &mut Value) {
     const KEPT: [&str; 6] = [
         "uid",
         "creationTimestamp",
@@ -73,14 +73,14 @@ pub(super) fn carry(store: &Store, draft: &Draft, object: &mut Value) {
 }
 
 /// Derives a uid from the object's identity and the time, so that a repeated run produces the same ids.
-fn new_uid(store: &Store, resource: &str, namespace: &str, name: &str, at: Moment) -> Uuid {
+fn new_uid(store: &Store, resource: &str, namespace: &str, name: &str, at: SimTime) -> Uuid {
     let seed = format!("{}|{resource}|{namespace}|{name}|{}|{}", store.identity(), store.revision(), at.0);
     let hash = Uuid::new_v5(&Uuid::NAMESPACE_OID, seed.as_bytes());
     uuid::Builder::from_random_bytes(*hash.as_bytes()).into_uuid()
 }
 
 /// Returns the five letters and digits that complete a generated name.
-pub(super) fn name_suffix(store: &Store, prefix: &str, at: Moment) -> String {
+pub(super) fn name_suffix(store: &Store, prefix: &str, at: SimTime) -> String {
     const LETTERS: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
     let bytes = *new_uid(store, "", "", prefix, at).as_bytes();
     bytes.iter().take(5).map(|byte| char::from(LETTERS[usize::from(*byte) % LETTERS.len()])).collect()
@@ -103,31 +103,31 @@ pub(super) fn delete(
     namespace: &str,
     name: &str,
     propagation: Propagation,
-    at: Moment,
+    at: SimTime,
 ) -> Option<Deletion> {
     let object = store.get(resource, namespace, name)?.clone();
     let is_held = object["metadata"]["finalizers"].as_array().is_some_and(|list| !list.is_empty());
     let dependents = dependents_of(store, &object);
     let foreground = propagation == Propagation::Foreground;
     if propagation == Propagation::Orphan {
-        dependents.iter().for_each(|dependent| disown(store, dependent, &object, at));
+        dependents.iter().for_each(|dependent| remove_owner(store, dependent, &object, at));
     }
     if !foreground && !is_held && resource != "namespaces" {
-        return store.remove(resource, namespace, name, at).map(Deletion::Gone);
+        return store.remove(resource, namespace, name, at).map(Deletion::Deleted);
     }
-    let going = mark(&object, foreground, at);
-    let going =
-        if going == object { going } else { store.commit(resource, namespace, name, Some(going), at)? };
+    let marked = mark_terminating(&object, foreground, at);
+    let marked =
+        if marked == object { marked } else { store.commit(resource, namespace, name, Some(marked), at)? };
     if foreground {
         for (resource, namespace, name) in &dependents {
             delete(store, resource, namespace, name, Propagation::Background, at);
         }
         release_foreground(store, resource, namespace, name, at);
     }
-    Some(Deletion::Going(going))
+    Some(Deletion::Terminating(marked))
 }
 
-fn mark(object: &Value, foreground: bool, at: Moment) -> Value {
+fn mark_terminating(object: &Value, foreground: bool, at: SimTime) -> Value {
     let mut object = object.clone();
     if !object["metadata"]["deletionTimestamp"].is_string() {
         object["metadata"]["deletionTimestamp"] = json!(at.rfc3339());
@@ -154,7 +154,7 @@ fn mark(object: &Value, foreground: bool, at: Moment) -> Value {
 }
 
 /// Removes the foreground finalizer once no dependent is left.
-fn release_foreground(store: &mut Store, resource: &str, namespace: &str, name: &str, at: Moment) {
+fn release_foreground(store: &mut Store, resource: &str, namespace: &str, name: &str, at: SimTime) {
     let Some(object) = store.get(resource, namespace, name).cloned() else { return };
     if !dependents_of(store, &object).is_empty() {
         return;
@@ -173,11 +173,11 @@ fn release_foreground(store: &mut Store, resource: &str, namespace: &str, name: 
     }
 }
 
-type Place = (String, String, String);
+type ObjectKey = (String, String, String);
 
-fn dependents_of(store: &Store, owner: &Value) -> Vec<Place> {
+fn dependents_of(store: &Store, owner: &Value) -> Vec<ObjectKey> {
     let Some(uid) = owner["metadata"]["uid"].as_str() else { return Vec::new() };
-    let owned = store.everything().filter(|(_, object)| owners(object).any(|owner| owner["uid"] == uid));
+    let owned = store.all_objects().filter(|(_, object)| owners(object).any(|owner| owner["uid"] == uid));
     owned
         .map(|(resource, object)| {
             let (namespace, name) = names(object);
@@ -190,7 +190,7 @@ fn owners(object: &Value) -> impl Iterator<Item = &Value> {
     object["metadata"]["ownerReferences"].as_array().into_iter().flatten()
 }
 
-fn disown(store: &mut Store, (resource, namespace, name): &Place, owner: &Value, at: Moment) {
+fn remove_owner(store: &mut Store, (resource, namespace, name): &ObjectKey, owner: &Value, at: SimTime) {
     let Some(mut object) = store.get(resource, namespace, name).cloned() else { return };
     if let Some(list) = object["metadata"]["ownerReferences"].as_array_mut() {
         list.retain(|reference| reference["uid"] != owner["metadata"]["uid"]);
@@ -203,22 +203,22 @@ fn disown(store: &mut Store, (resource, namespace, name): &Place, owner: &Value,
 
 /// Deletes the dependents of a removed object, or removes the owner reference if they have other owners. Also
 /// releases owners that wait in the foreground for this object.
-pub(super) fn collect_dependents(store: &mut Store, removed: &Value, at: Moment) {
-    for place in dependents_of(store, removed) {
-        let (resource, namespace, name) = &place;
+pub(super) fn collect_dependents(store: &mut Store, removed: &Value, at: SimTime) {
+    for object_key in dependents_of(store, removed) {
+        let (resource, namespace, name) = &object_key;
         let Some(object) = store.get(resource, namespace, name) else { continue };
         let has_another = owners(object).any(|reference| {
             reference["uid"] != removed["metadata"]["uid"]
-                && store.everything().any(|(_, object)| object["metadata"]["uid"] == reference["uid"])
+                && store.all_objects().any(|(_, object)| object["metadata"]["uid"] == reference["uid"])
         });
         if has_another {
-            disown(store, &place, removed, at);
+            remove_owner(store, &object_key, removed, at);
         } else {
             delete(store, resource, namespace, name, Propagation::Background, at);
         }
     }
-    let waiting: Vec<Place> = store
-        .everything()
+    let waiting: Vec<ObjectKey> = store
+        .all_objects()
         .filter(|(_, object)| {
             owners(removed).any(|reference| reference["uid"] == object["metadata"]["uid"])
                 && object["metadata"]["deletionTimestamp"].is_string()
@@ -241,34 +241,34 @@ pub(super) fn terminating(store: &Store) -> impl Iterator<Item = &Value> {
 
 /// Returns the due times of the namespaces being deleted. A namespace is not due if it only waits for
 /// finalizers of its objects.
-pub(super) fn namespaces_due(store: &Store) -> impl Iterator<Item = Moment> {
+pub(super) fn namespaces_due(store: &Store) -> impl Iterator<Item = SimTime> {
     terminating(store).filter_map(|namespace| {
         let name = names(namespace).1;
-        let mut inside = store.everything().filter(|(_, object)| names(object).0 == name).peekable();
-        let nothing_inside = inside.peek().is_none();
-        let has_work = nothing_inside || inside.any(|(_, o)| !o["metadata"]["deletionTimestamp"].is_string());
+        let mut contents = store.all_objects().filter(|(_, object)| names(object).0 == name).peekable();
+        let is_empty = contents.peek().is_none();
+        let has_work = is_empty || contents.any(|(_, o)| !o["metadata"]["deletionTimestamp"].is_string());
         let since = namespace["metadata"]["deletionTimestamp"].as_str()?.parse::<jiff::Timestamp>().ok()?;
-        has_work.then(|| Moment(since.as_millisecond()).plus_ms(1))
+        has_work.then(|| SimTime(since.as_millisecond()).plus_ms(1))
     })
 }
 
 /// Deletes the objects in namespaces being deleted, and removes the empty namespaces.
-pub(super) fn settle_namespaces(store: &mut Store, now: Moment) {
+pub(super) fn finish_terminating_namespaces(store: &mut Store, now: SimTime) {
     if !namespaces_due(store).any(|due| due <= now) {
         return;
     }
     let leaving: Vec<String> = terminating(store).map(|namespace| names(namespace).1).collect();
     for namespace in leaving {
-        let inside = |store: &Store| -> Vec<(String, String)> {
-            let objects = store.everything().filter(|(_, object)| names(object).0 == namespace);
+        let contents = |store: &Store| -> Vec<(String, String)> {
+            let objects = store.all_objects().filter(|(_, object)| names(object).0 == namespace);
             objects.map(|(resource, object)| (resource.to_owned(), names(object).1)).collect()
         };
-        for (resource, name) in inside(store) {
+        for (resource, name) in contents(store) {
             delete(store, &resource, &namespace, &name, Propagation::Background, now);
         }
         let Some(own) = store.get("namespaces", "", &namespace) else { continue };
         let is_held = own["metadata"]["finalizers"].as_array().is_some_and(|list| !list.is_empty());
-        if inside(store).is_empty() && !is_held {
+        if contents(store).is_empty() && !is_held {
             store.remove("namespaces", "", &namespace, now);
         }
     }

@@ -7,6 +7,7 @@
 //!
 //! Contract: <https://kubernetes.io/docs/reference/using-api/api-concepts/>.
 
+mod access_review;
 mod address;
 mod admission;
 pub mod aggregation;
@@ -14,14 +15,16 @@ pub mod aggregation;
 mod apply_tests;
 #[cfg(test)]
 mod client_tests;
+mod competing_writer;
 mod decode;
 pub mod definition;
 mod discovery;
+mod dispatch;
+#[cfg(test)]
+mod error_tests;
 pub mod fields;
 #[cfg(test)]
 mod fixture;
-mod form;
-mod front;
 mod lifecycle;
 mod openapi;
 pub mod ownership;
@@ -29,10 +32,7 @@ mod patch;
 mod path;
 mod protobuf;
 mod query;
-mod question;
-#[cfg(test)]
-mod refusal_tests;
-mod rival;
+mod response_format;
 pub mod schema;
 pub mod selector;
 pub mod status;
@@ -46,9 +46,9 @@ pub mod watch;
 mod watch_tests;
 mod write;
 
+pub(crate) use competing_writer::{compact_store, overwrite_as_other_client};
 pub use definition::Definition;
-pub use front::{ANONYMOUS, Answer, serve};
+pub use dispatch::{ANONYMOUS, ApiResponse, serve};
 pub use lifecycle::Propagation;
-pub(crate) use rival::{overwrite, write_elsewhere};
 pub use status::{too_many_requests, unauthorized, unavailable};
 pub use store::Store;

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::status::{Refusal, json_reply};
+use super::status::{StatusError, json_reply};
 use super::store::Store;
 use crate::request::Reply;
 
@@ -50,7 +50,7 @@ pub fn document(store: &Store, wanted: &str) -> Reply {
         schemas.insert(format!("{group}.{}.{}", kind.version, kind.kind), schema);
     }
     if paths.is_empty() {
-        return Refusal::no_such_resource().reply();
+        return StatusError::no_such_resource().reply();
     }
     json_reply(
         200,

@@ -4,12 +4,12 @@ use serde_json::{Map, Value, json};
 
 use super::definition::Definition;
 use super::fields::{FieldPath, FieldSet};
-use super::schema::shape::{Seen, descend, names_field, parts, see};
+use super::schema::shape::{NodeKind, classify, descend, names_field, parts};
 use super::store::metadata_mut;
-use crate::clock::Moment;
+use crate::clock::SimTime;
 
 /// Server-managed fields, which have no owner.
-const NOBODYS: [&[&str]; 12] = [
+const UNOWNED_FIELDS: [&[&str]; 12] = [
     &["f:apiVersion"],
     &["f:kind"],
     &["f:metadata", "f:name"],
@@ -26,7 +26,7 @@ const NOBODYS: [&[&str]; 12] = [
 
 /// The operation by which a manager owns fields.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Operation {
+pub enum ManagerOperation {
     /// Server-side apply.
     Apply,
     /// Any other write.
@@ -39,7 +39,7 @@ pub struct Owner {
     /// The name of the field manager.
     pub manager: String,
     /// The operation.
-    pub operation: Operation,
+    pub operation: ManagerOperation,
     /// The API version of its last write; part of the identity only for updates.
     pub api_version: String,
     /// The subresource of its writes; empty for the main resource.
@@ -51,7 +51,7 @@ impl Owner {
         self.manager == other.manager
             && self.operation == other.operation
             && self.subresource == other.subresource
-            && (self.operation == Operation::Apply || self.api_version == other.api_version)
+            && (self.operation == ManagerOperation::Apply || self.api_version == other.api_version)
     }
 
     /// Returns the owner in the format of conflict messages.
@@ -60,7 +60,7 @@ impl Owner {
         if !self.subresource.is_empty() {
             text += &format!(" with subresource {:?}", self.subresource);
         }
-        if self.operation == Operation::Update {
+        if self.operation == ManagerOperation::Update {
             text += &format!(" using {}", self.api_version);
         }
         text
@@ -119,7 +119,7 @@ impl Owners {
     }
 
     /// Sets the fields of an owner; its time changes only if the fields change.
-    pub fn set(&mut self, owner: &Owner, fields: FieldSet, at: Moment) {
+    pub fn set(&mut self, owner: &Owner, fields: FieldSet, at: SimTime) {
         match self.0.iter_mut().find(|entry| entry.owner.is(owner)) {
             Some(entry) if entry.fields == fields && entry.owner == *owner => {}
             Some(entry) => *entry = Entry { owner: owner.clone(), time: at.rfc3339(), fields },
@@ -128,7 +128,7 @@ impl Owners {
     }
 
     /// Removes the changed or removed fields from all owners except `owner`.
-    pub fn take_from_others(&mut self, owner: &Owner, difference: &Difference) {
+    pub fn remove_from_others(&mut self, owner: &Owner, difference: &Difference) {
         let written = difference.written().union(&difference.removed);
         for entry in self.0.iter_mut().filter(|entry| !entry.owner.is(owner)) {
             entry.fields = entry.fields.difference(&written);
@@ -146,8 +146,8 @@ impl Entry {
     fn read(value: &Value) -> Option<Self> {
         let text = |field: &str| value[field].as_str().unwrap_or_default().to_owned();
         let operation = match value["operation"].as_str()? {
-            "Apply" => Operation::Apply,
-            _ => Operation::Update,
+            "Apply" => ManagerOperation::Apply,
+            _ => ManagerOperation::Update,
         };
         Some(Self {
             owner: Owner {
@@ -186,11 +186,11 @@ pub fn claimed(definition: &Definition, value: &Value) -> FieldSet {
 }
 
 fn claim(schema: &Value, value: &Value, path: &mut FieldPath, set: &mut FieldSet) {
-    let keyed = match see(schema, value) {
-        Seen::Whole => return set.insert(path),
-        Seen::Map(map) if map.is_empty() => return set.insert(path),
-        Seen::Map(_) => false,
-        Seen::List(_) => true,
+    let keyed = match classify(schema, value) {
+        NodeKind::Whole => return set.insert(path),
+        NodeKind::Map(map) if map.is_empty() => return set.insert(path),
+        NodeKind::Map(_) => false,
+        NodeKind::List(_) => true,
     };
     for (edge, part_schema, part) in parts(schema, value) {
         let named = edge.strip_prefix("f:").is_some_and(|name| names_field(schema, name));
@@ -257,8 +257,8 @@ fn walk(
         (None, None) => {}
         (None, Some(value)) => gather(schema, value, path, &mut difference.added),
         (Some(value), None) => gather(schema, value, path, &mut difference.removed),
-        (Some(old), Some(new)) => match (see(schema, old), see(schema, new)) {
-            (Seen::Map(_), Seen::Map(_)) | (Seen::List(_), Seen::List(_)) => {
+        (Some(old), Some(new)) => match (classify(schema, old), classify(schema, new)) {
+            (NodeKind::Map(_), NodeKind::Map(_)) | (NodeKind::List(_), NodeKind::List(_)) => {
                 for (edge, part_schema, part) in parts(schema, old) {
                     let counterpart = descend(schema, new, &edge).map(|(_, value)| value);
                     path.push(edge);
@@ -273,7 +273,7 @@ fn walk(
                     }
                 }
             }
-            (Seen::Whole, Seen::Whole) if old == new => {}
+            (NodeKind::Whole, NodeKind::Whole) if old == new => {}
             _ => difference.modified.insert(path),
         },
     }
@@ -290,7 +290,7 @@ fn gather(schema: &Value, value: &Value, path: &mut FieldPath, set: &mut FieldSe
 }
 
 fn strip(set: &mut FieldSet) {
-    NOBODYS.iter().for_each(|path| set.remove_below(path));
+    UNOWNED_FIELDS.iter().for_each(|path| set.remove_below(path));
     set.remove(&["f:metadata"]);
     set.remove(&[]);
 }
@@ -301,7 +301,7 @@ pub fn record_update(
     live: Option<&Value>,
     object: &mut Value,
     owner: &Owner,
-    at: Moment,
+    at: SimTime,
 ) {
     let nothing = Value::Object(Map::new());
     let difference = compare(definition, live.unwrap_or(&nothing), object)
@@ -312,7 +312,7 @@ pub fn record_update(
         Some(_) => Owners::of(object),
         None => live.map(Owners::of).unwrap_or_default(),
     };
-    owners.take_from_others(owner, &difference);
+    owners.remove_from_others(owner, &difference);
     let own = owners.fields_of(owner).cloned().unwrap_or_default();
     let own = own.difference(&difference.removed).union(&difference.written());
     owners.set(owner, own, at);

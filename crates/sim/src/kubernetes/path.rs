@@ -23,9 +23,9 @@ pub enum Subresource {
 
 /// The target of a path.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Target {
+pub enum RequestTarget {
     /// Objects of a kind, or one of them.
-    Objects(Place),
+    Objects(ResourcePath),
     /// `/api`.
     CoreVersions,
     /// `/apis`.
@@ -50,7 +50,7 @@ pub enum Target {
 
 /// The location of objects.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Place {
+pub struct ResourcePath {
     /// The kind of the objects.
     pub definition: Arc<Definition>,
     /// The namespace; `None` for cluster-scoped kinds and for all namespaces.
@@ -61,7 +61,7 @@ pub struct Place {
     pub subresource: Subresource,
 }
 
-impl Place {
+impl ResourcePath {
     /// Returns the namespace in the format of stores.
     pub fn namespace(&self) -> &str {
         self.namespace.as_deref().unwrap_or_default()
@@ -89,19 +89,19 @@ impl Place {
 }
 
 /// Parses a path from its decoded segments.
-pub fn parse(store: &Store, segments: &[String]) -> Target {
+pub fn parse(store: &Store, segments: &[String]) -> RequestTarget {
     let parts: Vec<&str> = segments.iter().map(String::as_str).collect();
     match parts.as_slice() {
-        ["version"] => Target::Version,
-        ["readyz" | "livez" | "healthz", ..] => Target::Health,
-        ["openapi", "v3"] => Target::OpenApi(None),
-        ["openapi", "v3", rest @ ..] => Target::OpenApi(Some(rest.join("/"))),
-        ["api"] => Target::CoreVersions,
-        ["apis"] => Target::Groups,
-        ["api", version, rest @ ..] => within(store, "", version, rest),
-        ["apis", group] if serves_group(store, group) => Target::Group((*group).to_owned()),
-        ["apis", group, version, rest @ ..] => within(store, group, version, rest),
-        _ => Target::Unknown,
+        ["version"] => RequestTarget::Version,
+        ["readyz" | "livez" | "healthz", ..] => RequestTarget::Health,
+        ["openapi", "v3"] => RequestTarget::OpenApi(None),
+        ["openapi", "v3", rest @ ..] => RequestTarget::OpenApi(Some(rest.join("/"))),
+        ["api"] => RequestTarget::CoreVersions,
+        ["apis"] => RequestTarget::Groups,
+        ["api", version, rest @ ..] => parse_resource(store, "", version, rest),
+        ["apis", group] if serves_group(store, group) => RequestTarget::Group((*group).to_owned()),
+        ["apis", group, version, rest @ ..] => parse_resource(store, group, version, rest),
+        _ => RequestTarget::Unknown,
     }
 }
 
@@ -110,16 +110,16 @@ fn serves_group(store: &Store, group: &str) -> bool {
         || aggregation::has(store, group, None)
 }
 
-fn within(store: &Store, group: &str, version: &str, rest: &[&str]) -> Target {
+fn parse_resource(store: &Store, group: &str, version: &str, rest: &[&str]) -> RequestTarget {
     let served = store.definitions();
     let mut kinds = served.iter().filter(|kind| kind.group == group && kind.version == version).peekable();
     if kinds.peek().is_none() {
         let is_aggregated = aggregation::has(store, group, Some(version));
-        return if is_aggregated { Target::Unavailable } else { Target::Unknown };
+        return if is_aggregated { RequestTarget::Unavailable } else { RequestTarget::Unknown };
     }
     // `namespaces` is a resource itself and the prefix of everything inside a namespace.
     let (namespace, rest) = match rest {
-        [] => return Target::GroupVersion(group.to_owned(), version.to_owned()),
+        [] => return RequestTarget::GroupVersion(group.to_owned(), version.to_owned()),
         ["namespaces", namespace, inner @ ..]
             if !matches!(inner, []) && (!group.is_empty() || !matches!(inner, ["status" | "finalize"])) =>
         {
@@ -133,10 +133,10 @@ fn within(store: &Store, group: &str, version: &str, rest: &[&str]) -> Target {
         [plural, name, "status"] => (plural, Some((*name).to_owned()), Subresource::Status),
         [plural, name, "scale"] => (plural, Some((*name).to_owned()), Subresource::Scale),
         [plural, name, "log"] => (plural, Some((*name).to_owned()), Subresource::Log),
-        _ => return Target::UnknownResource,
+        _ => return RequestTarget::UnknownResource,
     };
     let Some(definition) = kinds.find(|kind| kind.plural == *plural).map(Arc::clone) else {
-        return Target::UnknownResource;
+        return RequestTarget::UnknownResource;
     };
     let scope_fits =
         if definition.namespaced { namespace.is_some() || name.is_none() } else { namespace.is_none() };
@@ -147,41 +147,41 @@ fn within(store: &Store, group: &str, version: &str, rest: &[&str]) -> Target {
         Subresource::Log => definition.resource() == "pods",
     };
     if !scope_fits || !has_part {
-        return Target::UnknownResource;
+        return RequestTarget::UnknownResource;
     }
-    Target::Objects(Place { definition, namespace, name, subresource })
+    RequestTarget::Objects(ResourcePath { definition, namespace, name, subresource })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn read(path: &str) -> Target {
+    fn read(path: &str) -> RequestTarget {
         parse(&Store::new("c"), &crate::request::segments(path))
     }
 
     #[test]
     fn paths_name_objects_lists_and_parts() {
-        let place = |path: &str| match read(path) {
-            Target::Objects(place) => place,
+        let resource_path = |path: &str| match read(path) {
+            RequestTarget::Objects(resource_path) => resource_path,
             other => panic!("{path} named {other:?}"),
         };
-        let all = place("/apis/apps/v1/deployments");
+        let all = resource_path("/apis/apps/v1/deployments");
         assert_eq!((all.namespace.as_deref(), all.name.as_deref()), (None, None));
-        let one = place("/apis/apps/v1/namespaces/demo/deployments/web/status");
+        let one = resource_path("/apis/apps/v1/namespaces/demo/deployments/web/status");
         assert_eq!((one.namespace(), one.name(), one.subresource), ("demo", "web", Subresource::Status));
-        let namespace = place("/api/v1/namespaces/demo");
+        let namespace = resource_path("/api/v1/namespaces/demo");
         assert_eq!((namespace.definition.kind.as_str(), namespace.name()), ("Namespace", "demo"));
-        assert_eq!(place("/api/v1/namespaces/demo/status").subresource, Subresource::Status);
-        assert_eq!(place("/api/v1/namespaces/demo/pods").definition.kind, "Pod");
+        assert_eq!(resource_path("/api/v1/namespaces/demo/status").subresource, Subresource::Status);
+        assert_eq!(resource_path("/api/v1/namespaces/demo/pods").definition.kind, "Pod");
     }
 
     #[test]
-    fn what_is_not_served_is_told_from_what_is_no_path() {
-        assert_eq!(read("/apis/nope.io/v1/things"), Target::Unknown);
-        assert_eq!(read("/apis/apps/v1/things"), Target::UnknownResource);
-        assert_eq!(read("/apis/apps/v1/deployments/web"), Target::UnknownResource);
-        assert_eq!(read("/api/v1/namespaces/demo/nodes"), Target::UnknownResource);
-        assert_eq!(read("/api/v1/namespaces/demo/configmaps/a/status"), Target::UnknownResource);
+    fn unserved_resources_and_unknown_paths_are_distinguished() {
+        assert_eq!(read("/apis/nope.io/v1/things"), RequestTarget::Unknown);
+        assert_eq!(read("/apis/apps/v1/things"), RequestTarget::UnknownResource);
+        assert_eq!(read("/apis/apps/v1/deployments/web"), RequestTarget::UnknownResource);
+        assert_eq!(read("/api/v1/namespaces/demo/nodes"), RequestTarget::UnknownResource);
+        assert_eq!(read("/api/v1/namespaces/demo/configmaps/a/status"), RequestTarget::UnknownResource);
     }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::status::{FieldError, Refusal};
+use super::status::{FieldError, StatusError};
 use crate::request::Request;
 
 /// The treatment of unknown fields.
@@ -54,24 +54,24 @@ pub struct ListOptions {
     pub timeout_seconds: Option<u64>,
 }
 
-pub(super) fn flag(request: &Request, name: &str) -> Result<Option<bool>, Refusal> {
+pub(super) fn flag(request: &Request, name: &str) -> Result<Option<bool>, StatusError> {
     match text(request, name) {
         "" => Ok(None),
         "true" | "1" | "True" | "t" => Ok(Some(true)),
         "false" | "0" | "False" | "f" => Ok(Some(false)),
-        other => Err(Refusal::bad_request(format!(
+        other => Err(StatusError::bad_request(format!(
             "strconv.ParseBool: parsing {other:?}: invalid syntax (parameter {name})"
         ))),
     }
 }
 
-pub(super) fn number(request: &Request, name: &str) -> Result<Option<u64>, Refusal> {
+pub(super) fn number(request: &Request, name: &str) -> Result<Option<u64>, StatusError> {
     let text = text(request, name);
     if text.is_empty() {
         return Ok(None);
     }
     text.parse().map(Some).map_err(|_| {
-        Refusal::bad_request(format!(
+        StatusError::bad_request(format!(
             "strconv.ParseUint: parsing {text:?}: invalid syntax (parameter {name})"
         ))
     })
@@ -87,9 +87,9 @@ impl WriteOptions {
     /// # Errors
     /// 400 for malformed values, 422 for values that are not allowed. `operation` (`Create`, `Update`,
     /// `Patch`) selects the name of the options in messages.
-    pub fn read(request: &Request, operation: &str) -> Result<Self, Refusal> {
+    pub fn read(request: &Request, operation: &str) -> Result<Self, StatusError> {
         let kind = format!("{operation}Options");
-        let refuse = |error: FieldError| Refusal::invalid(&kind, "meta.k8s.io", "", &[error]);
+        let refuse = |error: FieldError| StatusError::invalid(&kind, "meta.k8s.io", "", &[error]);
         let dry_run = match text(request, "dryRun") {
             "" => false,
             "All" => true,
@@ -133,10 +133,10 @@ impl ListOptions {
     ///
     /// # Errors
     /// 400 for malformed values, 422 for invalid combinations.
-    pub fn read(request: &Request) -> Result<Self, Refusal> {
+    pub fn read(request: &Request) -> Result<Self, StatusError> {
         let revision = number(request, "resourceVersion").map_err(|_| {
             let value = Value::from(text(request, "resourceVersion"));
-            Refusal::bad_request(format!(
+            StatusError::bad_request(format!(
                 "resourceVersion: Invalid value: {value}: strconv.ParseUint: parsing {value}: invalid syntax"
             ))
         })?;
@@ -152,15 +152,15 @@ impl ListOptions {
             initial_events: flag(request, "sendInitialEvents")?,
             timeout_seconds: number(request, "timeoutSeconds")?,
         };
-        let errors = options.objections();
+        let errors = options.field_errors();
         if errors.is_empty() {
             Ok(options)
         } else {
-            Err(Refusal::invalid("ListOptions", "meta.k8s.io", "", &errors))
+            Err(StatusError::invalid("ListOptions", "meta.k8s.io", "", &errors))
         }
     }
 
-    fn objections(&self) -> Vec<FieldError> {
+    fn field_errors(&self) -> Vec<FieldError> {
         let forbidden = |field: &str, why: &str| vec![FieldError::forbidden(field, why)];
         let matching = self.matching.as_str();
         if !matches!(matching, "" | "Exact" | "NotOlderThan") {

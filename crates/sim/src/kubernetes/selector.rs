@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::status::Refusal;
+use super::status::StatusError;
 
 /// The selectors of a list or watch.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -30,7 +30,7 @@ impl Selection {
     ///
     /// # Errors
     /// 400 for an invalid selector and for unsupported fields.
-    pub fn parse(labels: &str, fields: &str, kind: &str) -> Result<Self, Refusal> {
+    pub fn parse(labels: &str, fields: &str, kind: &str) -> Result<Self, StatusError> {
         Ok(Self { labels: parse_labels(labels)?, fields: parse_fields(fields, kind)? })
     }
 
@@ -40,7 +40,7 @@ impl Selection {
     }
 
     /// Returns whether the selection matches an object.
-    pub fn chooses(&self, object: &Value) -> bool {
+    pub fn matches(&self, object: &Value) -> bool {
         let labels = &object["metadata"]["labels"];
         let by_field = |(path, equal, wanted): &(String, bool, String)| {
             let value = object.pointer(&format!("/{}", path.replace('.', "/")));
@@ -51,12 +51,12 @@ impl Selection {
             };
             (text == *wanted) == *equal
         };
-        self.labels.iter().all(|requirement| requirement.holds(labels)) && self.fields.iter().all(by_field)
+        self.labels.iter().all(|requirement| requirement.matches(labels)) && self.fields.iter().all(by_field)
     }
 }
 
 impl Requirement {
-    fn holds(&self, labels: &Value) -> bool {
+    fn matches(&self, labels: &Value) -> bool {
         let value = labels[self.key.as_str()].as_str();
         match &self.rule {
             Rule::In(values) => value.is_some_and(|value| values.iter().any(|wanted| wanted == value)),
@@ -82,17 +82,17 @@ pub fn object_selector_matches(selector: &Value, labels: &Value) -> bool {
                 _ => Rule::Absent,
             };
             let key = expression["key"].as_str().unwrap_or_default().to_owned();
-            Requirement { key, rule }.holds(labels)
+            Requirement { key, rule }.matches(labels)
         })
 }
 
-fn parse_labels(text: &str) -> Result<Vec<Requirement>, Refusal> {
+fn parse_labels(text: &str) -> Result<Vec<Requirement>, StatusError> {
     split_outside_parentheses(text).into_iter().map(|part| parse_requirement(&part)).collect()
 }
 
-fn parse_requirement(part: &str) -> Result<Requirement, Refusal> {
+fn parse_requirement(part: &str) -> Result<Requirement, StatusError> {
     let bad = || {
-        Refusal::bad_request(format!(
+        StatusError::bad_request(format!(
             "unable to parse requirement: found {part:?}, expected: a label requirement"
         ))
     };
@@ -170,7 +170,7 @@ fn selectable(kind: &str) -> &'static [&'static str] {
     }
 }
 
-fn parse_fields(text: &str, kind: &str) -> Result<Vec<(String, bool, String)>, Refusal> {
+fn parse_fields(text: &str, kind: &str) -> Result<Vec<(String, bool, String)>, StatusError> {
     let mut fields = Vec::new();
     for part in text.split(',').filter(|part| !part.is_empty()) {
         let (field, equal, value) = if let Some((field, value)) = part.split_once("!=") {
@@ -178,14 +178,14 @@ fn parse_fields(text: &str, kind: &str) -> Result<Vec<(String, bool, String)>, R
         } else if let Some((field, value)) = part.split_once("==").or_else(|| part.split_once('=')) {
             (field, true, value)
         } else {
-            return Err(Refusal::bad_request(format!(
+            return Err(StatusError::bad_request(format!(
                 "Unable to find \"\" that match label selector \"\", field selector {text:?}: invalid selector: '{part}'; can't understand '{part}'"
             )));
         };
         let known =
             field == "metadata.name" || field == "metadata.namespace" || selectable(kind).contains(&field);
         if !known {
-            return Err(Refusal::bad_request(format!("field label not supported: {field}")));
+            return Err(StatusError::bad_request(format!("field label not supported: {field}")));
         }
         fields.push((field.to_owned(), equal, value.to_owned()));
     }
@@ -202,11 +202,11 @@ mod tests {
             "metadata": {"name": "web", "namespace": "demo", "labels": {"app": "web", "tier": "front"}},
             "involvedObject": {"kind": "Pod"},
         });
-        Selection::parse(labels, fields, "Event").expect("the selector is good").chooses(&object)
+        Selection::parse(labels, fields, "Event").expect("the selector is good").matches(&object)
     }
 
     #[test]
-    fn label_selectors_choose_as_kubectl_writes_them() {
+    fn label_selectors_match_as_kubectl_writes_them() {
         assert!(chosen("app=web,tier in (front, back),!gone,app", ""));
         assert!(chosen("app==web,tier notin (back),other!=x", ""));
         assert!(!chosen("app!=web", "") && !chosen("gone", "") && !chosen("tier in (back)", ""));
@@ -218,9 +218,10 @@ mod tests {
     fn only_known_fields_can_be_selected_by() {
         assert!(chosen("", "metadata.name=web,involvedObject.kind=Pod"));
         assert!(!chosen("", "metadata.name!=web"));
-        let refusal = Selection::parse("", "spec.nodeName=a", "ConfigMap").expect_err("it is no such field");
+        let status_error =
+            Selection::parse("", "spec.nodeName=a", "ConfigMap").expect_err("it is no such field");
         assert_eq!(
-            (refusal.code, refusal.message.as_str()),
+            (status_error.code, status_error.message.as_str()),
             (400, "field label not supported: spec.nodeName")
         );
     }

@@ -12,7 +12,7 @@ pub(super) const JSON: &str = "application/json";
 
 /// An error response of the API server.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Refusal {
+pub struct StatusError {
     /// The HTTP status.
     pub code: u16,
     /// The reason; empty for errors without one.
@@ -25,7 +25,7 @@ pub struct Refusal {
     pub retry_after: Option<u64>,
 }
 
-impl Refusal {
+impl StatusError {
     /// Creates an error without details.
     pub fn new(code: u16, reason: &'static str, message: impl Into<String>) -> Self {
         Self { code, reason, message: message.into(), details: Box::default(), retry_after: None }
@@ -38,52 +38,53 @@ impl Refusal {
 
     /// Creates the 404 of an object.
     pub fn not_found(definition: &Definition, name: &str) -> Self {
-        let mut refusal = Self::new(404, "NotFound", format!("{} {name:?} not found", definition.resource()));
-        refusal.details = Box::new(about(definition, name));
-        refusal
+        let mut status_error =
+            Self::new(404, "NotFound", format!("{} {name:?} not found", definition.resource()));
+        status_error.details = Box::new(about(definition, name));
+        status_error
     }
 
     /// Creates the 409 of an existing object.
     pub fn already_exists(definition: &Definition, name: &str) -> Self {
         let message = format!("{} {name:?} already exists", definition.resource());
-        let mut refusal = Self::new(409, "AlreadyExists", message);
-        refusal.details = Box::new(about(definition, name));
-        refusal
+        let mut status_error = Self::new(409, "AlreadyExists", message);
+        status_error.details = Box::new(about(definition, name));
+        status_error
     }
 
     /// Creates the 409 of a write that conflicts with the object's current state.
     pub fn conflict(definition: &Definition, name: &str, why: &str) -> Self {
         let message = format!("Operation cannot be fulfilled on {} {name:?}: {why}", definition.resource());
-        let mut refusal = Self::new(409, "Conflict", message);
-        refusal.details = Box::new(about(definition, name));
-        refusal
+        let mut status_error = Self::new(409, "Conflict", message);
+        status_error.details = Box::new(about(definition, name));
+        status_error
     }
 
     /// Creates the 403 of a user without the right.
     pub fn forbidden(definition: &Definition, name: &str, why: &str) -> Self {
         let named = if name.is_empty() { String::new() } else { format!(" {name:?}") };
-        let mut refusal =
+        let mut status_error =
             Self::new(403, "Forbidden", format!("{}{named} is forbidden: {why}", definition.resource()));
-        refusal.details = Box::new(about(definition, name));
-        refusal
+        status_error.details = Box::new(about(definition, name));
+        status_error
     }
 
     /// Creates the 405 of a method that the path does not support.
     pub fn method_not_allowed() -> Self {
-        let mut refusal = Self::new(
+        let mut status_error = Self::new(
             405,
             "MethodNotAllowed",
             "the server does not allow this method on the requested resource",
         );
-        refusal.details = Box::new(json!({}));
-        refusal
+        status_error.details = Box::new(json!({}));
+        status_error
     }
 
     /// Creates the 404 of an unknown resource.
     pub fn no_such_resource() -> Self {
-        let mut refusal = Self::new(404, "NotFound", "the server could not find the requested resource");
-        refusal.details = Box::new(json!({}));
-        refusal
+        let mut status_error = Self::new(404, "NotFound", "the server could not find the requested resource");
+        status_error.details = Box::new(json!({}));
+        status_error
     }
 
     /// Creates the 410 of a resource version that is too old.
@@ -99,7 +100,8 @@ impl Refusal {
             [one] => one.clone(),
             many => format!("[{}]", many.join(", ")),
         };
-        let mut refusal = Self::new(422, "Invalid", format!("{qualified} {name:?} is invalid: {joined}"));
+        let mut status_error =
+            Self::new(422, "Invalid", format!("{qualified} {name:?} is invalid: {joined}"));
         let causes: Vec<Value> = errors.iter().map(FieldError::cause).collect();
         let mut details = Map::new();
         for (field, value) in [("name", name), ("group", group), ("kind", kind)] {
@@ -108,8 +110,8 @@ impl Refusal {
             }
         }
         details.insert("causes".into(), Value::Array(causes));
-        refusal.details = Box::new(Value::Object(details));
-        refusal
+        status_error.details = Box::new(Value::Object(details));
+        status_error
     }
 
     /// Returns the error with more details.
@@ -166,20 +168,20 @@ pub(super) fn about(definition: &Definition, name: &str) -> Value {
 /// Returns the 503 of an unavailable server.
 pub fn unavailable() -> Reply {
     let why = "the server is currently unable to handle the request";
-    Refusal::new(503, "ServiceUnavailable", why).reply()
+    StatusError::new(503, "ServiceUnavailable", why).reply()
 }
 
 /// Returns the 429 of a server with full queues, with a `Retry-After` of one second.
 pub fn too_many_requests() -> Reply {
     let why = "the server has received too many requests and has asked us to try again later";
-    let mut refusal = Refusal::new(429, "TooManyRequests", why).with_details(json!({}));
-    refusal.retry_after = Some(1);
-    refusal.reply()
+    let mut status_error = StatusError::new(429, "TooManyRequests", why).with_details(json!({}));
+    status_error.retry_after = Some(1);
+    status_error.reply()
 }
 
 /// Returns the 401 of an unknown token.
 pub fn unauthorized() -> Reply {
-    Refusal::new(401, "Unauthorized", "Unauthorized").reply()
+    StatusError::new(401, "Unauthorized", "Unauthorized").reply()
 }
 
 /// A validation error of one field.

@@ -14,7 +14,7 @@ use super::address::Addresses;
 use super::definition::{self, Definition};
 use super::lifecycle;
 use super::write::{self, Draft};
-use crate::clock::Moment;
+use crate::clock::SimTime;
 
 /// The maximum number of writes that a watch can lag behind.
 const LOG_MAX: usize = 2_000;
@@ -38,12 +38,13 @@ pub struct Store {
     identity: String,
     version: String,
     revision: u64,
-    latest: Moment,
+    latest: SimTime,
     #[serde(with = "definition::installed")]
     installed: BTreeMap<String, Arc<Definition>>,
     objects: BTreeMap<String, BTreeMap<String, Value>>,
     /// Objects whose defaulted status is stored by the next write only; that write counts as a change.
-    unsettled: BTreeSet<String>,
+    #[serde(rename = "unsettled")]
+    changed_by_next_write: BTreeSet<String>,
     pub(super) addresses: Addresses,
     #[serde(skip)]
     log: VecDeque<Change>,
@@ -59,7 +60,7 @@ impl Store {
     }
 
     /// Sets the version for `/version`, `1.33.5`.
-    pub fn introduce(&mut self, version: &str) {
+    pub fn set_version(&mut self, version: &str) {
         self.version = version.trim_start_matches('v').to_owned();
     }
 
@@ -89,7 +90,7 @@ impl Store {
     ///
     /// # Panics
     /// The resource is not served or the object has no name.
-    pub fn put(&mut self, resource: &str, object: Value, manager: &str, at: Moment) -> bool {
+    pub fn put(&mut self, resource: &str, object: Value, manager: &str, at: SimTime) -> bool {
         let definition = self.definition(resource).expect("controllers write kinds that are served");
         let mut object = object;
         lifecycle::complete_identity(&mut object, &definition);
@@ -114,7 +115,7 @@ impl Store {
         name: &str,
         status: Value,
         manager: &str,
-        at: Moment,
+        at: SimTime,
     ) -> bool {
         let (Some(definition), Some(live)) = (self.definition(resource), self.get(resource, namespace, name))
         else {
@@ -129,7 +130,7 @@ impl Store {
 
     /// Removes an object at once, despite its finalizers, with everything that only it owns. Returns its last
     /// version.
-    pub fn remove(&mut self, resource: &str, namespace: &str, name: &str, at: Moment) -> Option<Value> {
+    pub fn remove(&mut self, resource: &str, namespace: &str, name: &str, at: SimTime) -> Option<Value> {
         let removed = self.commit(resource, namespace, name, None, at)?;
         lifecycle::collect_dependents(self, &removed, at);
         Some(removed)
@@ -157,7 +158,7 @@ impl Store {
     }
 
     /// Starts to serve a kind at that time; its CustomResourceDefinition object exists from then on.
-    pub fn serve_kind_at(&mut self, definition: &Definition, at: Moment) {
+    pub fn serve_kind_at(&mut self, definition: &Definition, at: SimTime) {
         let resource = definition.resource();
         let mut definition = definition.clone();
         definition.schema = super::schema::with_metadata(definition.schema);
@@ -167,12 +168,12 @@ impl Store {
     }
 
     /// Applies the timed changes that are due: the removal of namespaces being deleted.
-    pub fn settle(&mut self, now: Moment) {
-        lifecycle::settle_namespaces(self, now);
+    pub fn advance_to(&mut self, now: SimTime) {
+        lifecycle::finish_terminating_namespaces(self, now);
     }
 
-    /// Returns the next time at which [`Store::settle`] changes something.
-    pub fn next_due(&self, after: Moment) -> Option<Moment> {
+    /// Returns the next time at which [`Store::advance_to`] changes something.
+    pub fn next_due(&self, after: SimTime) -> Option<SimTime> {
         lifecycle::namespaces_due(self).map(|due| due.max(after)).min()
     }
 
@@ -194,20 +195,20 @@ impl Store {
     }
 
     /// Returns all objects of all kinds, with their resource.
-    pub(super) fn everything(&self) -> impl Iterator<Item = (&str, &Value)> {
+    pub(super) fn all_objects(&self) -> impl Iterator<Item = (&str, &Value)> {
         self.objects
             .iter()
             .flat_map(|(resource, objects)| objects.values().map(move |o| (resource.as_str(), o)))
     }
 
     /// Returns the resource version before the oldest write in the log: watches from before it are too old.
-    pub(super) fn floor(&self) -> u64 {
+    pub(super) fn oldest_revision(&self) -> u64 {
         self.log.front().map_or(self.revision(), |change| change.revision - 1)
     }
 
     /// Returns the writes after a resource version at or above the floor.
     pub(super) fn changes_after(&self, revision: u64) -> impl Iterator<Item = &Change> {
-        let skip = usize::try_from(revision.saturating_sub(self.floor())).unwrap_or(usize::MAX);
+        let skip = usize::try_from(revision.saturating_sub(self.oldest_revision())).unwrap_or(usize::MAX);
         self.log.iter().skip(skip)
     }
 
@@ -237,7 +238,7 @@ impl Store {
         namespace: &str,
         name: &str,
         object: Option<Value>,
-        at: Moment,
+        at: SimTime,
     ) -> Option<Value> {
         let slot = key(namespace, name);
         let objects = self.objects.entry(resource.to_owned()).or_default();
@@ -260,7 +261,7 @@ impl Store {
             Some(object) => objects.insert(slot.clone(), object.clone()),
             None => objects.remove(&slot),
         };
-        self.unsettled.remove(&format!("{resource}/{slot}"));
+        self.changed_by_next_write.remove(&format!("{resource}/{slot}"));
         let last = object.clone().or_else(|| before.clone());
         self.log.push_back(Change {
             revision: self.revision,
@@ -275,12 +276,12 @@ impl Store {
     }
 
     /// Records that the next write of this object counts even if it changes nothing.
-    pub(super) fn leave_unsettled(&mut self, resource: &str, namespace: &str, name: &str) {
-        self.unsettled.insert(format!("{resource}/{}", key(namespace, name)));
+    pub(super) fn force_next_write(&mut self, resource: &str, namespace: &str, name: &str) {
+        self.changed_by_next_write.insert(format!("{resource}/{}", key(namespace, name)));
     }
 
-    pub(super) fn is_unsettled(&self, resource: &str, namespace: &str, name: &str) -> bool {
-        self.unsettled.contains(&format!("{resource}/{}", key(namespace, name)))
+    pub(super) fn is_next_write_forced(&self, resource: &str, namespace: &str, name: &str) -> bool {
+        self.changed_by_next_write.contains(&format!("{resource}/{}", key(namespace, name)))
     }
 }
 

@@ -4,9 +4,9 @@ use serde_json::{Value, json};
 
 use super::schema::gateway_api;
 use super::store::Store;
-use crate::clock::Moment;
+use crate::clock::SimTime;
 
-const T0: Moment = Moment(1_795_421_700_000);
+const T0: SimTime = SimTime(1_795_421_700_000);
 
 fn store() -> Store {
     let mut store = Store::new("cluster-1");
@@ -28,7 +28,7 @@ fn deployment(image: &str) -> Value {
 }
 
 #[test]
-fn a_put_fills_in_what_a_server_fills_in_and_repeating_it_changes_nothing() {
+fn a_put_sets_server_fields_and_is_idempotent() {
     let mut store = store();
     assert!(store.put("deployments.apps", deployment("nginx"), "c", T0));
     let first = store.get("deployments.apps", "demo", "web").expect("it was put").clone();
@@ -69,7 +69,7 @@ fn a_status_written_leaves_the_generation_and_survives_the_next_put() {
 }
 
 #[test]
-fn removing_an_owner_removes_what_only_it_owned() {
+fn removing_an_owner_removes_its_exclusive_dependents() {
     let mut store = store();
     store.put("deployments.apps", deployment("nginx"), "c", T0);
     let uid = store.get("deployments.apps", "demo", "web").expect("it is there")["metadata"]["uid"].clone();
@@ -103,13 +103,13 @@ fn a_store_read_back_serves_the_same_kinds_without_writing_their_schemas_out() {
 }
 
 #[test]
-fn a_namespace_being_deleted_is_emptied_before_it_goes() {
+fn a_terminating_namespace_is_emptied_before_it_is_removed() {
     let mut store = store();
     store.put("deployments.apps", deployment("nginx"), "c", T0);
     super::lifecycle::delete(&mut store, "namespaces", "", "demo", super::Propagation::Background, T0);
     assert_eq!(store.get("namespaces", "", "demo").expect("it waits")["status"]["phase"], "Terminating");
     let due = store.next_due(T0).expect("something is left to do");
-    store.settle(due);
+    store.advance_to(due);
     assert!(store.get("namespaces", "", "demo").is_none() && store.list("deployments.apps", None).is_empty());
     assert_eq!(store.next_due(due), None);
 }

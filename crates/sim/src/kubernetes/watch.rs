@@ -6,15 +6,15 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 
 use super::definition::Definition;
-use super::form::Form;
 use super::query::ListOptions;
+use super::response_format::ResponseFormat;
 use super::selector::Selection;
-use super::status::Refusal;
+use super::status::StatusError;
 use super::store::{Change, Store};
-use crate::clock::Moment;
+use crate::clock::SimTime;
 
 /// The default timeout of a watch in seconds; a real server picks between this and twice it.
-const USUAL_SECONDS: u64 = 1_800;
+const DEFAULT_TIMEOUT_SECONDS: u64 = 1_800;
 /// The time between the last bookmark and the end of a watch, in milliseconds.
 const LAST_BOOKMARK_MS: i64 = 500;
 
@@ -24,13 +24,13 @@ pub struct Watch {
     definition: Arc<Definition>,
     namespace: Option<String>,
     selection: Selection,
-    form: Form,
+    form: ResponseFormat,
     bookmarks: bool,
     bookmarked: bool,
     position: u64,
-    waiting: Vec<Bytes>,
-    last_bookmark: Moment,
-    until: Moment,
+    pending: Vec<Bytes>,
+    last_bookmark: SimTime,
+    until: SimTime,
 }
 
 impl Watch {
@@ -40,11 +40,12 @@ impl Watch {
         definition: Arc<Definition>,
         namespace: Option<String>,
         selection: Selection,
-        form: Form,
+        form: ResponseFormat,
         options: &ListOptions,
-        now: Moment,
+        now: SimTime,
     ) -> Self {
-        let seconds = options.timeout_seconds.filter(|seconds| *seconds > 0).unwrap_or(USUAL_SECONDS);
+        let seconds =
+            options.timeout_seconds.filter(|seconds| *seconds > 0).unwrap_or(DEFAULT_TIMEOUT_SECONDS);
         let length = i64::try_from(seconds.saturating_mul(1_000)).unwrap_or(i64::MAX / 4).min(i64::MAX / 4);
         let until = now.plus_ms(length);
         let mut watch = Self {
@@ -55,40 +56,41 @@ impl Watch {
             bookmarks: options.bookmarks,
             bookmarked: false,
             position: options.revision.filter(|revision| *revision > 0).unwrap_or(store.revision()),
-            waiting: Vec::new(),
+            pending: Vec::new(),
             last_bookmark: until.plus_ms(-LAST_BOOKMARK_MS.min(length / 2)),
             until,
         };
         let from_the_start = options.revision.is_none_or(|revision| revision == 0);
         if options.initial_events.unwrap_or(from_the_start) {
-            watch.begin_with_what_is_there(store, options.initial_events == Some(true), now);
+            watch.queue_initial_events(store, options.initial_events == Some(true), now);
         }
         watch
     }
 
-    fn begin_with_what_is_there(&mut self, store: &Store, mark_the_end: bool, now: Moment) {
+    fn queue_initial_events(&mut self, store: &Store, send_end_bookmark: bool, now: SimTime) {
         self.position = store.revision();
         for object in store.list(&self.definition.resource(), self.namespace.as_deref()) {
-            if self.selection.chooses(object) {
-                self.waiting.push(self.event("ADDED", object, now));
+            if self.selection.matches(object) {
+                self.pending.push(self.event("ADDED", object, now));
             }
         }
-        if mark_the_end && self.bookmarks {
+        if send_end_bookmark && self.bookmarks {
             let marks = json!({"k8s.io/initial-events-end": "true"});
-            self.waiting.push(self.bookmark(Some(marks)));
+            self.pending.push(self.bookmark(Some(marks)));
         }
     }
 
     /// Returns the events since the last poll, and whether the watch has ended.
-    pub fn poll(&mut self, store: &Store, now: Moment) -> (Vec<Bytes>, bool) {
-        let mut events = std::mem::take(&mut self.waiting);
-        if self.position < store.floor() {
-            let message = format!("too old resource version: {} ({})", self.position, store.floor());
-            events.push(line("ERROR", &Refusal::expired(message).object()));
+    pub fn poll(&mut self, store: &Store, now: SimTime) -> (Vec<Bytes>, bool) {
+        let mut events = std::mem::take(&mut self.pending);
+        if self.position < store.oldest_revision() {
+            let message =
+                format!("too old resource version: {} ({})", self.position, store.oldest_revision());
+            events.push(line("ERROR", &StatusError::expired(message).object()));
             return (events, true);
         }
         for change in store.changes_after(self.position).filter(|change| change.revision > self.position) {
-            events.extend(self.seen(change, now));
+            events.extend(self.change_event(change, now));
         }
         self.position = self.position.max(store.revision());
         if self.bookmarks && !self.bookmarked && now >= self.last_bookmark {
@@ -99,20 +101,20 @@ impl Watch {
     }
 
     /// Returns the latest time of the next poll.
-    pub fn deadline(&self) -> Moment {
+    pub fn deadline(&self) -> SimTime {
         if self.bookmarks && !self.bookmarked { self.last_bookmark } else { self.until }
     }
 
     /// Returns the event of a change in this watch. An object that enters the selection is added, one that
     /// leaves it is deleted.
-    fn seen(&self, change: &Change, now: Moment) -> Option<Bytes> {
+    fn change_event(&self, change: &Change, now: SimTime) -> Option<Bytes> {
         if change.resource != self.definition.resource() {
             return None;
         }
         let chosen = |object: &&Arc<Value>| {
             let namespace = object["metadata"]["namespace"].as_str().unwrap_or_default();
             self.namespace.as_deref().is_none_or(|wanted| wanted == namespace)
-                && self.selection.chooses(object)
+                && self.selection.matches(object)
         };
         let before = change.before.as_ref().filter(chosen);
         let after = change.after.as_ref().filter(chosen);
@@ -129,21 +131,21 @@ impl Watch {
         }
     }
 
-    fn event(&self, kind: &str, object: &Value, now: Moment) -> Bytes {
+    fn event(&self, kind: &str, object: &Value, now: SimTime) -> Bytes {
         line(kind, &self.form.one(&self.definition, object, now))
     }
 
     fn bookmark(&self, annotations: Option<Value>) -> Bytes {
         let (kind, version) = match self.form {
-            Form::Object => (self.definition.kind.as_str(), self.definition.api_version()),
-            Form::Metadata => ("PartialObjectMetadata", "meta.k8s.io/v1".to_owned()),
-            Form::Table => ("Table", "meta.k8s.io/v1".to_owned()),
+            ResponseFormat::Object => (self.definition.kind.as_str(), self.definition.api_version()),
+            ResponseFormat::Metadata => ("PartialObjectMetadata", "meta.k8s.io/v1".to_owned()),
+            ResponseFormat::Table => ("Table", "meta.k8s.io/v1".to_owned()),
         };
         let mut metadata = json!({"resourceVersion": self.position.to_string()});
         if let Some(annotations) = annotations {
             metadata["annotations"] = annotations;
         }
-        if self.form == Form::Object || self.form == Form::Metadata {
+        if self.form == ResponseFormat::Object || self.form == ResponseFormat::Metadata {
             metadata["creationTimestamp"] = Value::Null;
         }
         line("BOOKMARK", &json!({"kind": kind, "apiVersion": version, "metadata": metadata}))

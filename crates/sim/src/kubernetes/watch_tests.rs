@@ -6,16 +6,16 @@ use serde_json::{Value, json};
 use super::fixture::{CONFIG_MAPS, Cluster, T0, config_map};
 use super::store::Store;
 use super::watch::Watch;
-use crate::clock::Moment;
+use crate::clock::SimTime;
 use crate::request::Request;
 
 impl Cluster {
     fn watch(&mut self, query: &str) -> Watch {
         let request = Request::new(Method::GET, "c", &format!("{CONFIG_MAPS}?watch=true&{query}"));
-        self.ask(&request).watch.expect("a watch begins")
+        self.send_request(&request).watch.expect("a watch begins")
     }
 
-    fn seen(&self, watch: &mut Watch, now: Moment) -> (Vec<(String, Value)>, bool) {
+    fn seen(&self, watch: &mut Watch, now: SimTime) -> (Vec<(String, Value)>, bool) {
         let (lines, done) = watch.poll(&self.store, now);
         let events = lines.iter().map(|line| {
             assert!(line.ends_with(b"\n"));
@@ -35,7 +35,7 @@ impl Cluster {
 }
 
 #[test]
-fn a_watch_from_a_number_replays_everything_after_it_and_nothing_else() {
+fn a_watch_from_a_revision_replays_exactly_the_later_changes() {
     let mut cluster = Cluster::new();
     cluster.post(CONFIG_MAPS, &config_map("old", json!({})));
     let start = cluster.store.revision();
@@ -51,7 +51,7 @@ fn a_watch_from_a_number_replays_everything_after_it_and_nothing_else() {
 }
 
 #[test]
-fn a_watch_from_nothing_begins_with_what_is_there() {
+fn a_watch_without_a_revision_starts_with_existing_objects() {
     let mut cluster = Cluster::new();
     cluster.post(CONFIG_MAPS, &config_map("a", json!({})));
     assert_eq!(cluster.watch("resourceVersion=0").poll(&cluster.store, cluster.now).0.len(), 1);
@@ -88,7 +88,7 @@ fn a_watch_ends_in_time_with_a_bookmark_before() {
 }
 
 #[test]
-fn a_watch_from_before_a_restart_is_told_to_list_again() {
+fn a_watch_from_before_a_restart_expires() {
     let mut cluster = Cluster::new();
     cluster.post(CONFIG_MAPS, &config_map("a", json!({})));
     let text = serde_json::to_string(&cluster.store).expect("a store can be written");
@@ -106,7 +106,7 @@ fn a_watch_from_before_a_restart_is_told_to_list_again() {
 }
 
 #[test]
-fn portions_of_a_list_show_one_moment() {
+fn pages_of_a_list_show_one_revision() {
     let mut cluster = Cluster::new();
     for name in ["a", "b", "c"] {
         cluster.post(CONFIG_MAPS, &config_map(name, json!({})));
@@ -124,7 +124,7 @@ fn portions_of_a_list_show_one_moment() {
 }
 
 #[test]
-fn discovery_is_plain_or_aggregated_as_asked() {
+fn discovery_is_plain_or_aggregated_on_request() {
     let mut cluster = Cluster::new();
     let plain = cluster.get("/apis/gateway.networking.k8s.io/v1").value();
     assert_eq!(plain["kind"], "APIResourceList");
@@ -133,7 +133,7 @@ fn discovery_is_plain_or_aggregated_as_asked() {
     assert!(names.contains(&&json!("gateways")) && names.contains(&&json!("gateways/status")));
     let media_type = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
     let request = Request::new(Method::GET, "c", "/apis").with_header("accept", media_type);
-    let aggregated = cluster.ask(&request).reply;
+    let aggregated = cluster.send_request(&request).reply;
     assert_eq!(aggregated.headers.get("content-type").and_then(|it| it.to_str().ok()), Some(media_type));
     assert_eq!(aggregated.value()["kind"], "APIGroupDiscoveryList");
     assert_eq!(cluster.get("/api").value()["versions"], json!(["v1"]));
@@ -148,7 +148,7 @@ fn a_table_has_a_row_for_each_object() {
     let mut cluster = Cluster::new();
     let request = Request::new(Method::GET, "c", "/api/v1/namespaces")
         .with_header("accept", "application/json;as=Table;v=v1;g=meta.k8s.io,application/json");
-    let table = cluster.ask(&request).reply.value();
+    let table = cluster.send_request(&request).reply.value();
     assert_eq!(table["kind"], "Table");
     assert_eq!(table["columnDefinitions"].as_array().map(Vec::len), Some(3));
     assert_eq!(table["rows"][0]["cells"], json!(["demo", "Active", "0s"]));

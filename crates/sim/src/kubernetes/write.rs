@@ -8,14 +8,14 @@ use super::address::Addresses;
 use super::admission;
 use super::definition::Definition;
 use super::lifecycle;
-use super::ownership::{self, Operation, Owner, Owners};
+use super::ownership::{self, ManagerOperation, Owner, Owners};
 use super::schema::defaults;
 use super::store::{Store, names};
-use crate::clock::Moment;
+use crate::clock::SimTime;
 
 /// The part of an object that a write can change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Part {
+pub(super) enum WriteScope {
     /// The whole object, for controllers.
     Whole,
     /// Everything except the status.
@@ -34,11 +34,11 @@ pub(super) struct Draft {
     /// The field manager.
     pub manager: String,
     /// The part that the write can change.
-    pub part: Part,
+    pub part: WriteScope,
     /// True for an apply, which has already updated the ownership.
     pub applied: bool,
     /// The time of the write.
-    pub at: Moment,
+    pub at: SimTime,
 }
 
 impl Draft {
@@ -47,14 +47,14 @@ impl Draft {
         definition: Arc<Definition>,
         live: Option<Value>,
         manager: &str,
-        at: Moment,
+        at: SimTime,
     ) -> Self {
-        Self { definition, live, manager: manager.to_owned(), part: Part::Whole, applied: false, at }
+        Self { definition, live, manager: manager.to_owned(), part: WriteScope::Whole, applied: false, at }
     }
 
     /// Returns the draft limited to the status.
     pub fn on_status(mut self) -> Self {
-        self.part = Part::Status;
+        self.part = WriteScope::Status;
         self
     }
 
@@ -62,9 +62,9 @@ impl Draft {
     pub fn owner(&self) -> Owner {
         Owner {
             manager: self.manager.clone(),
-            operation: if self.applied { Operation::Apply } else { Operation::Update },
+            operation: if self.applied { ManagerOperation::Apply } else { ManagerOperation::Update },
             api_version: self.definition.api_version(),
-            subresource: if self.part == Part::Status { "status".into() } else { String::new() },
+            subresource: if self.part == WriteScope::Status { "status".into() } else { String::new() },
         }
     }
 }
@@ -74,18 +74,18 @@ pub(super) fn finish(store: &mut Store, draft: Draft, object: Value) -> bool {
     let mut addresses = store.addresses;
     let prepared = prepare(store, &mut addresses, &draft, object);
     store.addresses = addresses;
-    let sealed = seal(&draft, prepared);
-    keep(store, &draft, sealed).1
+    let recorded = record_changes(&draft, prepared);
+    persist(store, &draft, recorded).1
 }
 
 /// Restores server-managed fields and the parts this write cannot change, and fills in defaults.
 pub(super) fn prepare(store: &Store, addresses: &mut Addresses, draft: &Draft, object: Value) -> Value {
     let mut object = match (&draft.live, draft.part) {
-        (Some(live), Part::Status) => with_status_of(live.clone(), &object, draft.applied),
+        (Some(live), WriteScope::Status) => with_status_of(live.clone(), &object, draft.applied),
         _ => object,
     };
-    lifecycle::carry(store, draft, &mut object);
-    if draft.part == Part::Main && draft.definition.has_status {
+    lifecycle::copy_server_fields(store, draft, &mut object);
+    if draft.part == WriteScope::Main && draft.definition.has_status {
         let status = draft.live.as_ref().and_then(|live| live.get("status")).cloned();
         replace(&mut object, "status", status);
     }
@@ -114,7 +114,7 @@ fn replace(object: &mut Value, field: &str, value: Option<Value>) {
 }
 
 /// Updates ownership and generation of an object before it is stored.
-pub(super) fn seal(draft: &Draft, mut object: Value) -> Value {
+pub(super) fn record_changes(draft: &Draft, mut object: Value) -> Value {
     if !draft.applied {
         ownership::record_update(
             &draft.definition,
@@ -126,7 +126,7 @@ pub(super) fn seal(draft: &Draft, mut object: Value) -> Value {
     }
     if let Some(live) = &draft.live
         && draft.definition.has_generation
-        && wish(&draft.definition, live) != wish(&draft.definition, &object)
+        && desired_part(&draft.definition, live) != desired_part(&draft.definition, &object)
     {
         let generation = live["metadata"]["generation"].as_i64().unwrap_or(0) + 1;
         object["metadata"]["generation"] = json!(generation);
@@ -135,7 +135,7 @@ pub(super) fn seal(draft: &Draft, mut object: Value) -> Value {
 }
 
 /// Returns the part of an object whose changes increase the generation.
-fn wish(definition: &Definition, object: &Value) -> Value {
+fn desired_part(definition: &Definition, object: &Value) -> Value {
     let mut object = object.clone();
     replace(&mut object, "metadata", None);
     if definition.has_status {
@@ -146,12 +146,12 @@ fn wish(definition: &Definition, object: &Value) -> Value {
 
 /// Stores an object unless nothing changed. Returns the current object, and whether anything changed. Removes
 /// an object being deleted if this write removed its last finalizer.
-pub(super) fn keep(store: &mut Store, draft: &Draft, object: Value) -> (Value, bool) {
+pub(super) fn persist(store: &mut Store, draft: &Draft, object: Value) -> (Value, bool) {
     let resource = draft.definition.resource();
     let (namespace, name) = names(&object);
     if let Some(live) = &draft.live
         && is_same(live, &object)
-        && !(draft.part != Part::Whole && store.is_unsettled(&resource, &namespace, &name))
+        && !(draft.part != WriteScope::Whole && store.is_next_write_forced(&resource, &namespace, &name))
     {
         return (live.clone(), false);
     }
@@ -163,8 +163,9 @@ pub(super) fn keep(store: &mut Store, draft: &Draft, object: Value) -> (Value, b
         return (stored, true);
     }
     let status_is_default = draft.definition.schema["properties"]["status"].get("default").is_some();
-    if draft.live.is_none() && draft.part == Part::Main && draft.definition.custom && status_is_default {
-        store.leave_unsettled(&resource, &namespace, &name);
+    if draft.live.is_none() && draft.part == WriteScope::Main && draft.definition.custom && status_is_default
+    {
+        store.force_next_write(&resource, &namespace, &name);
     }
     (stored, true)
 }

@@ -28,7 +28,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_page_loads_nothing_from_elsewhere() {
+    fn the_page_loads_no_external_resources() {
         for path in ["/_sim", "/_sim/page.css", "/_sim/page.js"] {
             let reply = asset(path).unwrap();
             let text = String::from_utf8(reply.body.to_vec()).unwrap();

@@ -4,52 +4,52 @@ use std::net::Ipv4Addr;
 
 use serde_json::{Value, json};
 
+use crate::admin_api::AdminCall;
 use crate::aks::object::{list, name, namespace, text};
-use crate::arm::family::FAMILIES;
 use crate::arm::operation::Operation;
-use crate::clock::{Moment, Timing};
-use crate::control::Asked;
+use crate::arm::provider::PROVIDERS;
+use crate::clock::{SimTime, Timing};
 use crate::kubernetes::store::Store;
-use crate::traffic::{self, names::hosts, serve::Doors};
-use crate::world::World;
+use crate::state::CloudState;
+use crate::traffic::{self, names::hosts, serve::Listeners};
 
 const GATEWAYS: &str = "gateways.gateway.networking.k8s.io";
 const ROUTES: &str = "httproutes.gateway.networking.k8s.io";
 
 /// Returns the body of `/_sim/world`.
-pub(crate) fn of(world: &World, doors: &Doors, asked: &Asked<'_>) -> Value {
-    let now = asked.now;
+pub(crate) fn of(state: &CloudState, sockets: &Listeners, call: &AdminCall<'_>) -> Value {
+    let now = call.now;
     let groups: Vec<Value> =
-        world.groups.values().map(|one| group(world, &one.name, &one.location)).collect();
-    let operations: Vec<Value> = world.operations.values().map(|one| operation(one, now)).collect();
-    let principals: Vec<Value> = world
+        state.groups.values().map(|one| group(state, &one.name, &one.location)).collect();
+    let operations: Vec<Value> = state.operations.values().map(|one| operation(one, now)).collect();
+    let principals: Vec<Value> = state
         .directory
         .principals
         .iter()
         .map(|principal| json!({ "name": principal.name, "objectId": principal.object_id, "clientId": principal.client_id }))
         .collect();
-    let gateways: Vec<Value> = world.clusters.running().flat_map(|store| gateways(store, doors)).collect();
+    let gateways: Vec<Value> = state.clusters.running().flat_map(|store| gateways(store, sockets)).collect();
     json!({
         "now": now.rfc3339(),
-        "aheadSeconds": world.ahead_ms as f64 / 1000.0,
-        "speed": speed(asked.timing),
-        "nextDue": world.next_due().map(Moment::rfc3339),
-        "seed": world.seed,
-        "tenant": world.directory.tenant,
-        "subscription": world.subscription,
+        "aheadSeconds": state.clock_offset_ms as f64 / 1000.0,
+        "speed": speed(call.timing),
+        "nextDue": state.next_due().map(SimTime::rfc3339),
+        "seed": state.seed,
+        "tenant": state.directory.tenant,
+        "subscription": state.subscription,
         "principals": principals,
         "groups": groups,
         "gateways": gateways,
-        "roleAssignments": world.roles.assignments.values().collect::<Vec<_>>(),
+        "roleAssignments": state.roles.assignments.values().collect::<Vec<_>>(),
         "operations": operations,
-        "faults": world.faults.armed,
+        "faults": state.faults.armed,
     })
 }
 
 /// Returns all addresses of the gateways, with their sockets once they are open.
-pub(crate) fn doors(world: &World, open: &Doors) -> Value {
-    let door = |(address, port): (Ipv4Addr, u16)| json!({ "address": address, "port": port, "socket": open.get(&(address, port)) });
-    traffic::places(world).into_iter().map(door).collect()
+pub(crate) fn sockets(state: &CloudState, open: &Listeners) -> Value {
+    let socket = |(address, port): (Ipv4Addr, u16)| json!({ "address": address, "port": port, "socket": open.get(&(address, port)) });
+    traffic::listen_addresses(state).into_iter().map(socket).collect()
 }
 
 /// Returns the speed: a number, or `instant`.
@@ -58,12 +58,13 @@ fn speed(timing: &Timing) -> Value {
     if factor.is_finite() { json!(factor) } else { json!("instant") }
 }
 
-fn group(world: &World, name: &str, location: &str) -> Value {
-    let resources: Vec<Value> = FAMILIES.iter().flat_map(|family| (family.members)(world, name)).collect();
+fn group(state: &CloudState, name: &str, location: &str) -> Value {
+    let resources: Vec<Value> =
+        PROVIDERS.iter().flat_map(|provider| (provider.members)(state, name)).collect();
     json!({ "name": name, "location": location, "resources": resources })
 }
 
-fn operation(operation: &Operation, now: Moment) -> Value {
+fn operation(operation: &Operation, now: SimTime) -> Value {
     json!({
         "id": operation.id, "name": operation.name, "resource": operation.resource,
         "state": operation.state(now), "started": operation.started.rfc3339(),
@@ -72,7 +73,7 @@ fn operation(operation: &Operation, now: Moment) -> Value {
 }
 
 /// Returns the gateways of a cluster, each with its addresses, listeners, hostnames and open sockets.
-fn gateways<'a>(store: &'a Store, doors: &'a Doors) -> impl Iterator<Item = Value> + 'a {
+fn gateways<'a>(store: &'a Store, sockets: &'a Listeners) -> impl Iterator<Item = Value> + 'a {
     let routes = store.list(ROUTES, None);
     store.list(GATEWAYS, None).into_iter().map(move |gateway| {
         let addresses: Vec<&str> =
@@ -84,7 +85,7 @@ fn gateways<'a>(store: &'a Store, doors: &'a Doors) -> impl Iterator<Item = Valu
         let programmed = list(gateway, "/status/conditions")
             .iter()
             .any(|one| text(one, "/type") == "Programmed" && text(one, "/status") == "True");
-        let open: Vec<Value> = doors
+        let open: Vec<Value> = sockets
             .iter()
             .filter(|((address, _), _)| addresses.contains(&address.to_string().as_str()))
             .map(|((address, port), socket)| json!({ "address": address, "port": port, "socket": socket }))

@@ -10,12 +10,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::Cut;
 use crate::request::Streaming;
-use crate::shared::Shared;
+use crate::server_state::ServerState;
 
 /// The state of a streaming reply.
 struct Pump {
     stream: Box<dyn Streaming>,
-    shared: Arc<Shared>,
+    server_state: Arc<ServerState>,
     stop: CancellationToken,
     changes: tokio::sync::watch::Receiver<()>,
     waiting: std::collections::VecDeque<Bytes>,
@@ -27,12 +27,12 @@ struct Pump {
 pub(super) fn of(
     first: Bytes,
     stream: Box<dyn Streaming>,
-    shared: Arc<Shared>,
+    server_state: Arc<ServerState>,
     stop: CancellationToken,
 ) -> impl Stream<Item = Result<Frame<Bytes>, Cut>> + Send {
-    let changes = shared.changes();
+    let changes = server_state.changes();
     let waiting = if first.is_empty() { [].into() } else { [first].into() };
-    let pump = Pump { stream, shared, stop, changes, waiting, done: false };
+    let pump = Pump { stream, server_state, stop, changes, waiting, done: false };
     stream::unfold(pump, |mut pump| async move {
         let chunk = pump.next().await?;
         Some((Ok(Frame::data(chunk)), pump))
@@ -49,7 +49,7 @@ impl Pump {
                 return None;
             }
             self.changes.borrow_and_update();
-            let poll = match self.shared.poll(self.stream.as_mut()) {
+            let poll = match self.server_state.poll(self.stream.as_mut()) {
                 Ok(poll) => poll,
                 Err(error) => {
                     tracing::error!(%error, "the state cannot be saved");
@@ -61,7 +61,7 @@ impl Pump {
             if !self.waiting.is_empty() || self.done {
                 continue;
             }
-            let wait = poll.again.since(poll.now).max(Duration::from_millis(1));
+            let wait = poll.next_poll.since(poll.now).max(Duration::from_millis(1));
             tokio::select! {
                 biased;
                 changed = self.changes.changed() => changed.ok()?,
@@ -75,12 +75,12 @@ impl Pump {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::{Moment, Speed, Timing};
-    use crate::disk::Disk;
-    use crate::ledger::Ledger;
+    use crate::clock::{SimTime, Speed, Timing};
     use crate::options::Options;
+    use crate::persistence::Persistence;
     use crate::request::Request;
-    use crate::world::World;
+    use crate::request_log::RequestLog;
+    use crate::state::CloudState;
     use futures::StreamExt;
     use futures::future::FutureExt;
     use http::Method;
@@ -89,55 +89,58 @@ mod tests {
     struct Watching(Vec<String>);
 
     impl Streaming for Watching {
-        fn poll(&mut self, world: &World, _now: Moment) -> (Vec<Bytes>, bool) {
+        fn poll(&mut self, state: &CloudState, _now: SimTime) -> (Vec<Bytes>, bool) {
             let new: Vec<String> =
-                world.groups.keys().filter(|name| !self.0.contains(name)).cloned().collect();
+                state.groups.keys().filter(|name| !self.0.contains(name)).cloned().collect();
             self.0.extend(new.clone());
-            let done = world.providers.check_registered("Microsoft.ContainerService").is_ok()
-                && world.next_due().is_none();
+            let done = state.providers.check_registered("Microsoft.ContainerService").is_ok()
+                && state.next_due().is_none();
             (new.into_iter().map(Bytes::from).collect(), done)
         }
 
-        fn deadline(&self) -> Moment {
-            Moment(i64::MAX)
+        fn deadline(&self) -> SimTime {
+            SimTime(i64::MAX)
         }
     }
 
-    fn shared(folder: &std::path::Path, speed: Speed) -> Arc<Shared> {
-        let disk = Disk::open(folder).unwrap();
-        let ledger = Ledger::open(&disk.path("ledger.jsonl")).unwrap();
+    fn server_state(folder: &std::path::Path, speed: Speed) -> Arc<ServerState> {
+        let persistence = Persistence::open(folder).unwrap();
+        let request_log = RequestLog::open(&persistence.path("ledger.jsonl")).unwrap();
         let options =
             Options { unregistered: vec!["Microsoft.ContainerService".to_owned()], ..Options::default() };
-        let world = World::new(&options, 3, Moment::now());
-        Arc::new(Shared::new(world, Some(disk), ledger, Timing::new(speed), String::new()).unwrap())
+        let state = CloudState::new(&options, 3, SimTime::now());
+        Arc::new(
+            ServerState::new(state, Some(persistence), request_log, Timing::new(speed), String::new())
+                .unwrap(),
+        )
     }
 
-    fn send(shared: &Shared, method: Method, path: &str, body: &serde_json::Value) {
-        let request = shared.read(|world| {
-            let owner = world.directory.owner().object_id.clone();
-            let token = crate::entra::token_for(world, &owner, &world.arm_audience(), world.now());
-            let target = format!("/subscriptions/{}{path}", world.subscription);
+    fn send(server_state: &ServerState, method: Method, path: &str, body: &serde_json::Value) {
+        let request = server_state.read(|state| {
+            let owner = state.directory.owner().object_id.clone();
+            let token = crate::entra::token_for(state, &owner, &state.arm_audience(), state.now());
+            let target = format!("/subscriptions/{}{path}", state.subscription);
             Request::new(method, "management.landfall.localhost", &target)
                 .with_json(body)
                 .with_header("authorization", &format!("Bearer {token}"))
         });
-        assert!(shared.answer(request).unwrap().status.is_success());
+        assert!(server_state.answer(request).unwrap().status.is_success());
     }
 
     #[tokio::test]
-    async fn a_stream_wakes_when_the_world_changes_and_when_a_change_is_due() {
+    async fn a_stream_wakes_when_the_state_changes_and_when_a_change_is_due() {
         let folder = tempfile::tempdir().unwrap();
-        let shared = shared(folder.path(), Speed::Times(1_000.0));
+        let server_state = server_state(folder.path(), Speed::Times(1_000.0));
         let stop = CancellationToken::new();
-        let frames = of(Bytes::new(), Box::new(Watching(Vec::new())), Arc::clone(&shared), stop);
+        let frames = of(Bytes::new(), Box::new(Watching(Vec::new())), Arc::clone(&server_state), stop);
         let mut frames = Box::pin(frames);
         assert!(frames.next().now_or_never().is_none(), "nothing to say yet");
         let location = serde_json::json!({ "location": "eastus" });
-        send(&shared, Method::PUT, "/resourcegroups/web?api-version=2024-11-01", &location);
+        send(&server_state, Method::PUT, "/resourcegroups/web?api-version=2024-11-01", &location);
         let first = frames.next().await.unwrap().unwrap().into_data().unwrap();
         assert_eq!(first, "web");
         send(
-            &shared,
+            &server_state,
             Method::POST,
             "/providers/Microsoft.ContainerService/register?api-version=2024-11-01",
             &location,
@@ -148,9 +151,9 @@ mod tests {
     #[tokio::test]
     async fn a_stream_ends_when_the_server_stops() {
         let folder = tempfile::tempdir().unwrap();
-        let shared = shared(folder.path(), Speed::Instant);
+        let server_state = server_state(folder.path(), Speed::Instant);
         let stop = CancellationToken::new();
-        let frames = of(Bytes::from("head"), Box::new(Watching(Vec::new())), shared, stop.clone());
+        let frames = of(Bytes::from("head"), Box::new(Watching(Vec::new())), server_state, stop.clone());
         let mut frames = Box::pin(frames);
         assert_eq!(frames.next().await.unwrap().unwrap().into_data().unwrap(), "head");
         stop.cancel();

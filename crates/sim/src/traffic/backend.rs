@@ -8,13 +8,13 @@ use http::{HeaderMap, StatusCode};
 use serde_json::{Map, Value, json};
 use std::time::Duration;
 
-use super::view::Answering;
+use super::view::BackendKind;
 
 /// The maximum duration of `/delay`, the limit of go-httpbin.
 const DELAY_MAX: f64 = 10.0;
 
 /// A request, as a workload receives it.
-pub(crate) struct Arrived<'a> {
+pub(crate) struct BackendRequest<'a> {
     pub scheme: &'a str,
     pub host: &'a str,
     pub method: &'a str,
@@ -25,7 +25,7 @@ pub(crate) struct Arrived<'a> {
 }
 
 /// The response of a workload.
-pub(crate) struct Answer {
+pub(crate) struct BackendResponse {
     pub status: StatusCode,
     pub kind: &'static str,
     pub body: Bytes,
@@ -33,7 +33,7 @@ pub(crate) struct Answer {
     pub after: Duration,
 }
 
-impl Answer {
+impl BackendResponse {
     fn text(status: StatusCode, text: impl Into<String>) -> Self {
         Self { status, kind: "text/plain; charset=utf-8", body: text.into().into(), after: Duration::ZERO }
     }
@@ -45,62 +45,67 @@ impl Answer {
 }
 
 /// Returns the response of a workload.
-pub(crate) fn answer(workload: &Answering, arrived: &Arrived<'_>) -> Answer {
+pub(crate) fn respond(workload: &BackendKind, backend_request: &BackendRequest<'_>) -> BackendResponse {
     match workload {
-        Answering::Httpbin => httpbin(arrived),
-        Answering::Echo(says) => Answer::text(StatusCode::OK, format!("{says}\n")),
-        Answering::Named(name) => Answer::text(StatusCode::OK, format!("{name}\n")),
-        Answering::Nobody => Answer::text(StatusCode::SERVICE_UNAVAILABLE, "no healthy upstream"),
+        BackendKind::Httpbin => httpbin(backend_request),
+        BackendKind::Echo(echo_text) => BackendResponse::text(StatusCode::OK, format!("{echo_text}\n")),
+        BackendKind::Named(name) => BackendResponse::text(StatusCode::OK, format!("{name}\n")),
+        BackendKind::Unavailable => {
+            BackendResponse::text(StatusCode::SERVICE_UNAVAILABLE, "no healthy upstream")
+        }
     }
 }
 
-fn httpbin(arrived: &Arrived<'_>) -> Answer {
-    let first = arrived.path.trim_start_matches('/').split('/').next().unwrap_or_default();
-    let rest = arrived.path.trim_start_matches('/').strip_prefix(first).unwrap_or_default();
+fn httpbin(backend_request: &BackendRequest<'_>) -> BackendResponse {
+    let first = backend_request.path.trim_start_matches('/').split('/').next().unwrap_or_default();
+    let rest = backend_request.path.trim_start_matches('/').strip_prefix(first).unwrap_or_default();
     let rest = rest.trim_start_matches('/');
     match first {
         // Browsers get a page; other clients get the request, as on the other paths.
-        "" if !wants_page(arrived) => Answer::json(&seen(arrived)),
-        "" => Answer {
+        "" if !wants_page(backend_request) => BackendResponse::json(&seen(backend_request)),
+        "" => BackendResponse {
             kind: "text/html; charset=utf-8",
-            ..Answer::text(
+            ..BackendResponse::text(
                 StatusCode::OK,
                 "<!DOCTYPE html>\n<title>go-httpbin</title>\n<h1>go-httpbin</h1>\n",
             )
         },
-        "get" if matches!(arrived.method, "GET" | "HEAD") => Answer::json(&seen(arrived)),
-        "get" => Answer::text(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed\n"),
-        "headers" => Answer::json(&json!({ "headers": headers(arrived) })),
-        "anything" => Answer::json(&seen(arrived)),
+        "get" if matches!(backend_request.method, "GET" | "HEAD") => {
+            BackendResponse::json(&seen(backend_request))
+        }
+        "get" => BackendResponse::text(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed\n"),
+        "headers" => BackendResponse::json(&json!({ "headers": headers(backend_request) })),
+        "anything" => BackendResponse::json(&seen(backend_request)),
         "status" => match rest.parse::<u16>().ok().and_then(|code| StatusCode::from_u16(code).ok()) {
-            Some(status) => Answer::text(status, ""),
-            None => Answer::text(StatusCode::BAD_REQUEST, "invalid status\n"),
+            Some(status) => BackendResponse::text(status, ""),
+            None => BackendResponse::text(StatusCode::BAD_REQUEST, "invalid status\n"),
         },
         "delay" => {
             let seconds: f64 = rest.trim_end_matches('s').parse().unwrap_or(0.0);
-            Answer {
+            BackendResponse {
                 after: Duration::from_secs_f64(seconds.clamp(0.0, DELAY_MAX)),
-                ..Answer::json(&seen(arrived))
+                ..BackendResponse::json(&seen(backend_request))
             }
         }
-        _ => Answer::text(StatusCode::NOT_FOUND, "404 page not found\n"),
+        _ => BackendResponse::text(StatusCode::NOT_FOUND, "404 page not found\n"),
     }
 }
 
-fn wants_page(arrived: &Arrived<'_>) -> bool {
-    let accepted = arrived.headers.get(http::header::ACCEPT).and_then(|accepted| accepted.to_str().ok());
+fn wants_page(backend_request: &BackendRequest<'_>) -> bool {
+    let accepted =
+        backend_request.headers.get(http::header::ACCEPT).and_then(|accepted| accepted.to_str().ok());
     accepted.is_some_and(|accepted| accepted.contains("text/html"))
 }
 
-fn headers(arrived: &Arrived<'_>) -> Value {
+fn headers(backend_request: &BackendRequest<'_>) -> Value {
     let mut seen = Map::new();
-    for name in arrived.headers.keys() {
-        let values = arrived.headers.get_all(name).iter();
+    for name in backend_request.headers.keys() {
+        let values = backend_request.headers.get_all(name).iter();
         let values: Vec<String> =
             values.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()).collect();
         seen.insert(canonical(name.as_str()), json!(values));
     }
-    seen.insert("Host".to_owned(), json!([arrived.host]));
+    seen.insert("Host".to_owned(), json!([backend_request.host]));
     Value::Object(seen)
 }
 
@@ -116,24 +121,24 @@ fn canonical(name: &str) -> String {
     name.split('-').map(word).collect::<Vec<_>>().join("-")
 }
 
-fn seen(arrived: &Arrived<'_>) -> Value {
+fn seen(backend_request: &BackendRequest<'_>) -> Value {
     let mut args = Map::new();
-    for (name, value) in arrived.query {
+    for (name, value) in backend_request.query {
         match args.entry(name.clone()).or_insert_with(|| json!([])) {
             Value::Array(values) => values.push(json!(value)),
             _ => unreachable!("only lists are entered"),
         }
     }
     let query: String =
-        url::form_urlencoded::Serializer::new(String::new()).extend_pairs(arrived.query).finish();
+        url::form_urlencoded::Serializer::new(String::new()).extend_pairs(backend_request.query).finish();
     let query = if query.is_empty() { query } else { format!("?{query}") };
     json!({
         "args": args,
-        "headers": headers(arrived),
-        "method": arrived.method,
+        "headers": headers(backend_request),
+        "method": backend_request.method,
         "origin": "127.0.0.1",
-        "url": format!("{}://{}{}{query}", arrived.scheme, arrived.host, arrived.path),
-        "data": String::from_utf8_lossy(arrived.body),
+        "url": format!("{}://{}{}{query}", backend_request.scheme, backend_request.host, backend_request.path),
+        "data": String::from_utf8_lossy(backend_request.body),
     })
 }
 
@@ -141,33 +146,34 @@ fn seen(arrived: &Arrived<'_>) -> Value {
 mod tests {
     use super::*;
 
-    fn ask(workload: &Answering, method: &str, path: &str) -> (u16, String) {
+    fn respond_to(workload: &BackendKind, method: &str, path: &str) -> (u16, String) {
         let mut headers = HeaderMap::new();
         headers.insert("x-request-id", "7".parse().unwrap());
         let query = [("a".to_owned(), "1".to_owned()), ("a".to_owned(), "2".to_owned())];
         let (scheme, host, body) = ("https", "httpbin.demo.test", &b""[..]);
-        let arrived = Arrived { scheme, host, method, path, query: &query, headers: &headers, body };
-        let answer = answer(workload, &arrived);
-        (answer.status.as_u16(), String::from_utf8(answer.body.to_vec()).unwrap())
+        let backend_request =
+            BackendRequest { scheme, host, method, path, query: &query, headers: &headers, body };
+        let respond = respond(workload, &backend_request);
+        (respond.status.as_u16(), String::from_utf8(respond.body.to_vec()).unwrap())
     }
 
     #[test]
-    fn httpbin_tells_what_it_saw() {
-        let (status, body) = ask(&Answering::Httpbin, "GET", "/anything/at/all");
+    fn httpbin_returns_the_request() {
+        let (status, body) = respond_to(&BackendKind::Httpbin, "GET", "/anything/at/all");
         let body: Value = serde_json::from_str(&body).unwrap();
         assert_eq!((status, &body["method"]), (200, &json!("GET")));
         assert_eq!(body["url"], "https://httpbin.demo.test/anything/at/all?a=1&a=2");
         assert_eq!(body["args"]["a"], json!(["1", "2"]));
         assert_eq!(body["headers"]["X-Request-Id"], json!(["7"]));
-        assert_eq!(ask(&Answering::Httpbin, "GET", "/status/418").0, 418);
-        assert_eq!(ask(&Answering::Httpbin, "POST", "/get").0, 405);
-        assert_eq!(ask(&Answering::Httpbin, "GET", "/nowhere").0, 404);
-        assert_eq!(ask(&Answering::Httpbin, "GET", "/").0, 200);
+        assert_eq!(respond_to(&BackendKind::Httpbin, "GET", "/status/418").0, 418);
+        assert_eq!(respond_to(&BackendKind::Httpbin, "POST", "/get").0, 405);
+        assert_eq!(respond_to(&BackendKind::Httpbin, "GET", "/nowhere").0, 404);
+        assert_eq!(respond_to(&BackendKind::Httpbin, "GET", "/").0, 200);
     }
 
     #[test]
-    fn echo_says_one_thing_and_nobody_is_unavailable() {
-        assert_eq!(ask(&Answering::Echo("Echo v1".into()), "GET", "/x"), (200, "Echo v1\n".into()));
-        assert_eq!(ask(&Answering::Nobody, "GET", "/").0, 503);
+    fn echo_returns_its_text_and_no_pod_is_unavailable() {
+        assert_eq!(respond_to(&BackendKind::Echo("Echo v1".into()), "GET", "/x"), (200, "Echo v1\n".into()));
+        assert_eq!(respond_to(&BackendKind::Unavailable, "GET", "/").0, 503);
     }
 }

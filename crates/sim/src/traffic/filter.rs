@@ -9,7 +9,7 @@ use super::spec::{Headers, Path, Redirect};
 
 /// The entry point of a request.
 #[derive(Debug, Clone, Copy)]
-pub struct Door<'a> {
+pub struct RequestOrigin<'a> {
     /// `http` or `https`.
     pub scheme: &'a str,
     /// The port of the listener.
@@ -20,47 +20,48 @@ pub struct Door<'a> {
 
 /// Returns the status and the location of a redirect. The query stays unchanged.
 pub fn redirect(
-    wish: &Redirect,
-    door: Door<'_>,
+    config: &Redirect,
+    origin: RequestOrigin<'_>,
     path: &str,
     prefix: &str,
     query: Option<&str>,
 ) -> (u16, String) {
-    let scheme = wish.scheme.as_deref().unwrap_or(door.scheme);
-    let host = wish.hostname.as_deref().unwrap_or(door.host);
+    let scheme = config.scheme.as_deref().unwrap_or(origin.scheme);
+    let host = config.hostname.as_deref().unwrap_or(origin.host);
     let usual = |scheme: &str| if scheme == "https" { 443 } else { 80 };
     // A scheme without a port implies the default port of the scheme. With neither, the port is the
     // listener's.
-    let port = wish.port.unwrap_or_else(|| if wish.scheme.is_some() { usual(scheme) } else { door.port });
+    let port =
+        config.port.unwrap_or_else(|| if config.scheme.is_some() { usual(scheme) } else { origin.port });
     let port = if port == usual(scheme) { String::new() } else { format!(":{port}") };
-    let path = wish.path.as_ref().map_or_else(|| path.to_owned(), |wish| replaced(wish, path, prefix));
+    let path = config.path.as_ref().map_or_else(|| path.to_owned(), |config| replaced(config, path, prefix));
     let query = query.map(|query| format!("?{query}")).unwrap_or_default();
-    (wish.status_code.unwrap_or(302), format!("{scheme}://{host}{port}{path}{query}"))
+    (config.status_code.unwrap_or(302), format!("{scheme}://{host}{port}{path}{query}"))
 }
 
 /// Returns the replacement of the requested path.
-pub fn replaced(wish: &Path, path: &str, prefix: &str) -> String {
-    if let Some(whole) = &wish.replace_full_path {
+pub fn replaced(config: &Path, path: &str, prefix: &str) -> String {
+    if let Some(whole) = &config.replace_full_path {
         return if whole.is_empty() { "/".to_owned() } else { whole.clone() };
     }
-    let Some(replacement) = &wish.replace_prefix_match else { return path.to_owned() };
+    let Some(replacement) = &config.replace_prefix_match else { return path.to_owned() };
     let rest = path.strip_prefix(prefix.trim_end_matches('/')).unwrap_or(path);
     let replaced = format!("{}{rest}", replacement.trim_end_matches('/'));
     if replaced.is_empty() { "/".to_owned() } else { replaced }
 }
 
 /// Changes headers: set, then add, then remove. Invalid headers are skipped.
-pub fn change(headers: &mut HeaderMap, wish: &Headers) {
+pub fn change(headers: &mut HeaderMap, config: &Headers) {
     let read = |name: &str, value: &str| {
         Some((HeaderName::try_from(name).ok()?, HeaderValue::try_from(value).ok()?))
     };
-    for (name, value) in wish.set.iter().filter_map(|one| read(&one.name, &one.value)) {
+    for (name, value) in config.set.iter().filter_map(|one| read(&one.name, &one.value)) {
         headers.insert(name, value);
     }
-    for (name, value) in wish.add.iter().filter_map(|one| read(&one.name, &one.value)) {
+    for (name, value) in config.add.iter().filter_map(|one| read(&one.name, &one.value)) {
         headers.append(name, value);
     }
-    for name in &wish.remove {
+    for name in &config.remove {
         headers.remove(name.as_str());
     }
 }
@@ -70,31 +71,40 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    const DOOR: Door<'_> = Door { scheme: "http", port: 80, host: "example.org" };
+    const ORIGIN: RequestOrigin<'_> = RequestOrigin { scheme: "http", port: 80, host: "example.org" };
 
-    fn leads(wish: serde_json::Value, door: Door<'_>, path: &str, prefix: &str) -> (u16, String) {
-        redirect(&serde_json::from_value(wish).unwrap(), door, path, prefix, None)
+    fn redirect_of(
+        config: serde_json::Value,
+        origin: RequestOrigin<'_>,
+        path: &str,
+        prefix: &str,
+    ) -> (u16, String) {
+        redirect(&serde_json::from_value(config).unwrap(), origin, path, prefix, None)
     }
 
     #[test]
     fn http_route_redirect_host_status_scheme_and_port() {
-        let odd = Door { port: 8080, ..DOOR };
-        let secure = Door { scheme: "https", port: 443, ..DOOR };
-        for (wish, door, status, wanted) in [
-            (json!({ "hostname": "example.com" }), DOOR, 302, "http://example.com/a"),
-            (json!({ "hostname": "example.com", "statusCode": 301 }), DOOR, 301, "http://example.com/a"),
-            (json!({ "scheme": "https" }), DOOR, 302, "https://example.org/a"),
-            (json!({ "scheme": "https", "port": 443 }), DOOR, 302, "https://example.org/a"),
-            (json!({ "scheme": "https", "port": 8443 }), DOOR, 302, "https://example.org:8443/a"),
-            (json!({ "port": 8083 }), DOOR, 302, "http://example.org:8083/a"),
+        let odd = RequestOrigin { port: 8080, ..ORIGIN };
+        let secure = RequestOrigin { scheme: "https", port: 443, ..ORIGIN };
+        for (config, origin, status, wanted) in [
+            (json!({ "hostname": "example.com" }), ORIGIN, 302, "http://example.com/a"),
+            (json!({ "hostname": "example.com", "statusCode": 301 }), ORIGIN, 301, "http://example.com/a"),
+            (json!({ "scheme": "https" }), ORIGIN, 302, "https://example.org/a"),
+            (json!({ "scheme": "https", "port": 443 }), ORIGIN, 302, "https://example.org/a"),
+            (json!({ "scheme": "https", "port": 8443 }), ORIGIN, 302, "https://example.org:8443/a"),
+            (json!({ "port": 8083 }), ORIGIN, 302, "http://example.org:8083/a"),
             (json!({}), odd, 302, "http://example.org:8080/a"),
             (json!({ "scheme": "http" }), odd, 302, "http://example.org/a"),
             (json!({ "scheme": "http", "port": 80 }), secure, 302, "http://example.org/a"),
             (json!({ "port": 8083 }), secure, 302, "https://example.org:8083/a"),
         ] {
-            assert_eq!(leads(wish.clone(), door, "/a", "/"), (status, wanted.to_owned()), "{wish}");
+            assert_eq!(
+                redirect_of(config.clone(), origin, "/a", "/"),
+                (status, wanted.to_owned()),
+                "{config}"
+            );
         }
-        let query = redirect(&Redirect::default(), DOOR, "/a", "/", Some("b=1"));
+        let query = redirect(&Redirect::default(), ORIGIN, "/a", "/", Some("b=1"));
         assert_eq!(query.1, "http://example.org/a?b=1");
     }
 
@@ -131,12 +141,12 @@ mod tests {
         headers.insert("x-header-set", "some-other-value".parse().unwrap());
         headers.insert("x-header-add", "add-appends".parse().unwrap());
         headers.insert("x-header-remove", "gone".parse().unwrap());
-        let wish = json!({
+        let config = json!({
             "set": [{ "name": "X-Header-Set", "value": "set-overwrites" }],
             "add": [{ "name": "X-Header-Add", "value": "header-val" }],
             "remove": ["X-Header-Remove"],
         });
-        change(&mut headers, &serde_json::from_value(wish).unwrap());
+        change(&mut headers, &serde_json::from_value(config).unwrap());
         assert_eq!(headers["x-header-set"], "set-overwrites");
         let added: Vec<_> = headers.get_all("x-header-add").iter().collect();
         assert_eq!(added, ["add-appends", "header-val"]);

@@ -29,7 +29,7 @@ impl Host {
     }
 
     /// Returns whether it matches a name, which is in lower case and without a port.
-    pub fn takes(&self, name: &str) -> bool {
+    pub fn matches(&self, name: &str) -> bool {
         match self {
             Self::Exact(own) => own == name,
             Self::Wildcard(suffix) => name.len() > suffix.len() && name.ends_with(suffix.as_str()),
@@ -43,7 +43,7 @@ impl Host {
             if self.specificity(other) == Ordering::Greater { (other, self) } else { (self, other) };
         let common = match (wide, narrow) {
             (Self::Any, _) => true,
-            (wide, Self::Exact(name)) => wide.takes(name),
+            (wide, Self::Exact(name)) => wide.matches(name),
             (Self::Wildcard(wide), Self::Wildcard(narrow)) => narrow.ends_with(wide.as_str()),
             _ => false,
         };
@@ -69,15 +69,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_wildcard_stands_for_one_label_or_more_and_never_for_none() {
+    fn a_wildcard_matches_one_or_more_labels() {
         let wildcard = Host::read("*.Example.com");
-        assert!(wildcard.takes("a.example.com") && wildcard.takes("a.b.example.com"));
-        assert!(!wildcard.takes("example.com") && !wildcard.takes("aexample.com"));
-        assert!(Host::read("").takes("anything") && Host::read("*").takes("anything"));
+        assert!(wildcard.matches("a.example.com") && wildcard.matches("a.b.example.com"));
+        assert!(!wildcard.matches("example.com") && !wildcard.matches("aexample.com"));
+        assert!(Host::read("").matches("anything") && Host::read("*").matches("anything"));
     }
 
     #[test]
-    fn what_a_listener_and_a_route_share_is_the_narrower_name() {
+    fn the_intersection_of_a_listener_and_a_route_is_the_narrower_name() {
         let shared = |one: &str, other: &str| Host::read(one).intersection(&Host::read(other));
         for (listener, route, common) in [
             ("", "a.example.com", Some("a.example.com")),

@@ -17,6 +17,6 @@ pub(crate) mod table;
 pub(crate) mod view;
 
 /// Returns the addresses and ports on which the gateways must listen.
-pub(crate) fn places(world: &crate::world::World) -> Vec<(std::net::Ipv4Addr, u16)> {
-    view::View::of(world).doors.into_keys().collect()
+pub(crate) fn listen_addresses(state: &crate::state::CloudState) -> Vec<(std::net::Ipv4Addr, u16)> {
+    view::View::of(state).gateway_ports.into_keys().collect()
 }

@@ -7,73 +7,85 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use std::sync::Arc;
 
-use super::backend::{self, Answer, Arrived};
-use super::filter::{self, Door as Way};
-use super::serve::Entrance;
-use super::spec::{Backend, Filter};
+use super::backend::{self, BackendRequest, BackendResponse};
+use super::filter::{self, RequestOrigin};
+use super::serve::GatewayConnection;
+use super::spec::{Backend, RouteFilter};
 use super::split;
-use super::table::{Asked, Met};
-use super::view::{Answering, Backends, Door, Listener};
+use super::table::{RequestHead, RouteMatch};
+use super::view::{BackendKind, Backends, GatewayPort, Listener};
 
 /// The maximum size of a request body in bytes.
 const BODY_MAX: usize = 1024 * 1024;
 
 /// Returns the listener for a name: the most specific match. A client without a name, for example one that
 /// connects by address, gets the first one.
-pub(super) fn listener<'a>(door: &'a Door, name: Option<&str>) -> Option<&'a Arc<Listener>> {
-    let Some(name) = name else { return door.listeners.first() };
-    let taking = door.listeners.iter().filter(|listener| listener.host.takes(name));
+pub(super) fn listener<'a>(gateway_port: &'a GatewayPort, name: Option<&str>) -> Option<&'a Arc<Listener>> {
+    let Some(name) = name else { return gateway_port.listeners.first() };
+    let taking = gateway_port.listeners.iter().filter(|listener| listener.host.matches(name));
     taking.max_by(|one, other| one.host.specificity(&other.host))
 }
 
 /// Handles a request with the current state of the gateway.
-pub(super) async fn pass(request: http::Request<Incoming>, entrance: &Entrance) -> Response<Full<Bytes>> {
+pub(super) async fn handle(
+    request: http::Request<Incoming>,
+    context: &GatewayConnection,
+) -> Response<Full<Bytes>> {
     let (parts, body) = request.into_parts();
-    let view = entrance.views.borrow().clone();
-    let Some(door) = view.doors.get(&entrance.place) else { return bare(StatusCode::NOT_FOUND) };
+    let view = context.views.borrow().clone();
+    let Some(gateway_port) = view.gateway_ports.get(&context.place) else {
+        return empty_response(StatusCode::NOT_FOUND);
+    };
     let header = parts.headers.get(header::HOST).and_then(|host| host.to_str().ok());
     let authority = parts.uri.authority().map(http::uri::Authority::as_str).or(header).unwrap_or_default();
     let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host).to_ascii_lowercase();
-    let by_name = entrance.server_name.as_deref().unwrap_or(&host);
-    let Some(listener) = listener(door, Some(by_name)).filter(|listener| listener.host.takes(&host)) else {
-        return bare(StatusCode::NOT_FOUND);
+    let by_name = context.server_name.as_deref().unwrap_or(&host);
+    let Some(listener) =
+        listener(gateway_port, Some(by_name)).filter(|listener| listener.host.matches(&host))
+    else {
+        return empty_response(StatusCode::NOT_FOUND);
     };
     let query: Vec<(String, String)> =
         url::form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes()).into_owned().collect();
     let (path, method) = (parts.uri.path(), parts.method.as_str());
-    let asked = Asked { host: &host, path, query: &query, method, headers: &parts.headers };
-    let Some(met) = listener.table.meet(&asked) else { return bare(StatusCode::NOT_FOUND) };
-    let filters = &met.rule.filters;
-    if let Some(wish) = filters.iter().find_map(|filter| filter.request_redirect.as_ref()) {
-        let way = Way { scheme: entrance.scheme, port: listener.port, host: &host };
-        let (status, to) = filter::redirect(wish, way, path, &met.prefix, parts.uri.query());
+    let request_head = RequestHead { host: &host, path, query: &query, method, headers: &parts.headers };
+    let Some(route_match) = listener.table.find(&request_head) else {
+        return empty_response(StatusCode::NOT_FOUND);
+    };
+    let filters = &route_match.rule.filters;
+    if let Some(config) = filters.iter().find_map(|filter| filter.request_redirect.as_ref()) {
+        let origin = RequestOrigin { scheme: context.scheme, port: listener.port, host: &host };
+        let (status, to) = filter::redirect(config, origin, path, &route_match.prefix, parts.uri.query());
         return redirected(status, &to);
     }
     let Ok(body) = Limited::new(body, BODY_MAX).collect().await else {
-        return bare(StatusCode::PAYLOAD_TOO_LARGE);
+        return empty_response(StatusCode::PAYLOAD_TOO_LARGE);
     };
     let body = body.to_bytes();
     let mut headers = parts.headers.clone();
-    announce(&mut headers, entrance.scheme);
-    let Some(backend) = split::choose(&met.rule.backend_refs, |sum| fastrand::u64(..sum)) else {
-        return bare(StatusCode::INTERNAL_SERVER_ERROR);
+    set_forwarded_headers(&mut headers, context.scheme);
+    let Some(backend) = split::choose(&route_match.rule.backend_refs, |sum| fastrand::u64(..sum)) else {
+        return empty_response(StatusCode::INTERNAL_SERVER_ERROR);
     };
-    let Some(workload) = find(&door.backends, met, backend) else {
-        return bare(StatusCode::INTERNAL_SERVER_ERROR);
+    let Some(workload) = find(&gateway_port.backends, route_match, backend) else {
+        return empty_response(StatusCode::INTERNAL_SERVER_ERROR);
     };
-    let all: Vec<&Filter> = filters.iter().chain(&backend.filters).collect();
+    let all: Vec<&RouteFilter> = filters.iter().chain(&backend.filters).collect();
     let (mut host, mut path) = (host.clone(), path.to_owned());
     for one in &all {
-        if let Some(wish) = &one.request_header_modifier {
-            filter::change(&mut headers, wish);
+        if let Some(config) = &one.request_header_modifier {
+            filter::change(&mut headers, config);
         }
-        if let Some(wish) = &one.url_rewrite {
-            host = wish.hostname.clone().unwrap_or(host);
-            path = wish.path.as_ref().map_or(path.clone(), |wish| filter::replaced(wish, &path, &met.prefix));
+        if let Some(config) = &one.url_rewrite {
+            host = config.hostname.clone().unwrap_or(host);
+            path = config
+                .path
+                .as_ref()
+                .map_or(path.clone(), |config| filter::replaced(config, &path, &route_match.prefix));
         }
     }
-    let arrived = Arrived {
-        scheme: entrance.scheme,
+    let backend_request = BackendRequest {
+        scheme: context.scheme,
         host: &host,
         method,
         path: &path,
@@ -81,32 +93,32 @@ pub(super) async fn pass(request: http::Request<Incoming>, entrance: &Entrance) 
         headers: &headers,
         body: &body,
     };
-    let answer = backend::answer(workload, &arrived);
-    if let Some(bound) = met.rule.timeouts.bound().filter(|bound| answer.after > *bound) {
+    let backend_response = backend::respond(workload, &backend_request);
+    if let Some(bound) = route_match.rule.timeouts.bound().filter(|bound| backend_response.after > *bound) {
         tokio::time::sleep(bound).await;
-        return bare(StatusCode::GATEWAY_TIMEOUT);
+        return empty_response(StatusCode::GATEWAY_TIMEOUT);
     }
-    if !answer.after.is_zero() {
-        tokio::time::sleep(answer.after).await;
+    if !backend_response.after.is_zero() {
+        tokio::time::sleep(backend_response.after).await;
     }
-    let mut response = answered(answer, method == "HEAD");
-    for wish in all.iter().filter_map(|filter| filter.response_header_modifier.as_ref()) {
-        filter::change(response.headers_mut(), wish);
+    let mut response = response_from(backend_response, method == "HEAD");
+    for config in all.iter().filter_map(|filter| filter.response_header_modifier.as_ref()) {
+        filter::change(response.headers_mut(), config);
     }
     response
 }
 
 /// Returns the backend that a route references; `None` if the reference is invalid.
-fn find<'a>(backends: &'a Backends, met: &Met, backend: &Backend) -> Option<&'a Answering> {
+fn find<'a>(backends: &'a Backends, route_match: &RouteMatch, backend: &Backend) -> Option<&'a BackendKind> {
     if backend.kind != "Service" || !backend.group.is_empty() {
         return None;
     }
-    let place = backend.namespace.clone().unwrap_or_else(|| met.route.0.clone());
+    let place = backend.namespace.clone().unwrap_or_else(|| route_match.route.0.clone());
     backends.get(&(place, backend.name.clone(), backend.port?))
 }
 
 /// Adds the headers that Envoy adds for its backends.
-fn announce(headers: &mut HeaderMap, scheme: &'static str) {
+fn set_forwarded_headers(headers: &mut HeaderMap, scheme: &'static str) {
     headers.remove(header::HOST);
     headers.insert("x-forwarded-proto", HeaderValue::from_static(scheme));
     headers.insert("x-forwarded-for", HeaderValue::from_static("127.0.0.1"));
@@ -118,28 +130,28 @@ fn announce(headers: &mut HeaderMap, scheme: &'static str) {
     }
 }
 
-fn answered(answer: Answer, head: bool) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(if head { Bytes::new() } else { answer.body }));
-    *response.status_mut() = answer.status;
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(answer.kind));
-    signed(response)
+fn response_from(backend_response: BackendResponse, head: bool) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(if head { Bytes::new() } else { backend_response.body }));
+    *response.status_mut() = backend_response.status;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(backend_response.kind));
+    with_server_header(response)
 }
 
-fn bare(status: StatusCode) -> Response<Full<Bytes>> {
+fn empty_response(status: StatusCode) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(Bytes::new()));
     *response.status_mut() = status;
-    signed(response)
+    with_server_header(response)
 }
 
 fn redirected(status: u16, to: &str) -> Response<Full<Bytes>> {
-    let mut response = bare(StatusCode::from_u16(status).unwrap_or(StatusCode::FOUND));
+    let mut response = empty_response(StatusCode::from_u16(status).unwrap_or(StatusCode::FOUND));
     if let Ok(to) = HeaderValue::from_str(to) {
         response.headers_mut().insert(header::LOCATION, to);
     }
     response
 }
 
-fn signed(mut response: Response<Full<Bytes>>) -> Response<Full<Bytes>> {
+fn with_server_header(mut response: Response<Full<Bytes>>) -> Response<Full<Bytes>> {
     response.headers_mut().insert(header::SERVER, HeaderValue::from_static("istio-envoy"));
     response
 }

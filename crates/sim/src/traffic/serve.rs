@@ -22,34 +22,38 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use super::proxy;
-use super::view::{Door, View};
-use crate::shared::Shared;
+use super::view::{GatewayPort, View};
+use crate::server_state::ServerState;
 
 /// The timeout of a client's TLS handshake.
 const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
 /// The timeout for open connections after the listeners close.
-const FAREWELL_MAX: Duration = Duration::from_secs(2);
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
 /// The debounce of state changes; they come in bursts.
-const SETTLE: Duration = Duration::from_millis(5);
+const DEBOUNCE: Duration = Duration::from_millis(5);
 /// The fallback port range on a machine that does not allow ports 80 and 443.
-const HIGH: std::ops::Range<u16> = 30_000..32_000;
+const FALLBACK_PORTS: std::ops::Range<u16> = 30_000..32_000;
 
 /// The real socket of each listener, by address and port of the gateway.
-pub type Doors = BTreeMap<(Ipv4Addr, u16), SocketAddr>;
+pub type Listeners = BTreeMap<(Ipv4Addr, u16), SocketAddr>;
 
 /// Serves the gateways until `stop` is cancelled.
-pub(crate) async fn serve(shared: Arc<Shared>, doors: watch::Sender<Doors>, stop: CancellationToken) {
-    let mut changes = shared.changes();
-    let (tell, view) = watch::channel(Arc::new(shared.read(View::of)));
+pub(crate) async fn serve(
+    server_state: Arc<ServerState>,
+    listeners: watch::Sender<Listeners>,
+    stop: CancellationToken,
+) {
+    let mut changes = server_state.changes();
+    let (view_sender, view) = watch::channel(Arc::new(server_state.read(View::of)));
     let mut open: BTreeMap<(Ipv4Addr, u16), CancellationToken> = BTreeMap::new();
     loop {
-        let wanted: Vec<(Ipv4Addr, u16)> = view.borrow().doors.keys().copied().collect();
-        open.retain(|place, shut| {
+        let wanted: Vec<(Ipv4Addr, u16)> = view.borrow().gateway_ports.keys().copied().collect();
+        open.retain(|place, close| {
             let keep = wanted.contains(place);
             if !keep {
-                shut.cancel();
-                doors.send_modify(|doors| {
-                    doors.remove(place);
+                close.cancel();
+                listeners.send_modify(|listeners| {
+                    listeners.remove(place);
                 });
             }
             keep
@@ -60,14 +64,14 @@ pub(crate) async fn serve(shared: Arc<Shared>, doors: watch::Sender<Doors>, stop
             }
             match bind(place).await {
                 Ok(listener) => {
-                    let shut = stop.child_token();
+                    let close = stop.child_token();
                     if let Ok(address) = listener.local_addr() {
-                        doors.send_modify(|doors| {
-                            doors.insert(place, address);
+                        listeners.send_modify(|listeners| {
+                            listeners.insert(place, address);
                         });
                     }
-                    tokio::spawn(attend(listener, place, view.clone(), shut.clone()));
-                    open.insert(place, shut);
+                    tokio::spawn(accept_connections(listener, place, view.clone(), close.clone()));
+                    open.insert(place, close);
                 }
                 Err(error) => {
                     tracing::warn!(address = %place.0, port = place.1, %error, "a gateway cannot be served")
@@ -78,9 +82,9 @@ pub(crate) async fn serve(shared: Arc<Shared>, doors: watch::Sender<Doors>, stop
             () = stop.cancelled() => return,
             changed = changes.changed() => if changed.is_err() { return },
         }
-        tokio::time::sleep(SETTLE).await;
+        tokio::time::sleep(DEBOUNCE).await;
         changes.borrow_and_update();
-        tell.send_replace(Arc::new(shared.read(View::of)));
+        view_sender.send_replace(Arc::new(server_state.read(View::of)));
     }
 }
 
@@ -91,10 +95,10 @@ async fn bind((address, port): (Ipv4Addr, u16)) -> io::Result<TcpListener> {
         Err(error) => error,
     };
     // The same address and port map to the same high port while it is free.
-    let count = HIGH.end - HIGH.start;
+    let count = FALLBACK_PORTS.end - FALLBACK_PORTS.start;
     let first = (u16::from(address.octets()[3]) * 31).wrapping_add(port) % count;
     for step in 0..count {
-        match TcpListener::bind((address, HIGH.start + (first + step) % count)).await {
+        match TcpListener::bind((address, FALLBACK_PORTS.start + (first + step) % count)).await {
             Ok(listener) => return Ok(listener),
             Err(error) => last = error,
         }
@@ -104,7 +108,12 @@ async fn bind((address, port): (Ipv4Addr, u16)) -> io::Result<TcpListener> {
 
 type Views = watch::Receiver<Arc<View>>;
 
-async fn attend(listener: TcpListener, place: (Ipv4Addr, u16), views: Views, shut: CancellationToken) {
+async fn accept_connections(
+    listener: TcpListener,
+    place: (Ipv4Addr, u16),
+    views: Views,
+    close: CancellationToken,
+) {
     let certificates = Certificates { place, views: views.clone() };
     let provider = Arc::new(aws_lc_rs::default_provider());
     let Ok(builder) = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions()
@@ -117,10 +126,10 @@ async fn attend(listener: TcpListener, place: (Ipv4Addr, u16), views: Views, shu
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
-            () = shut.cancelled() => return,
+            () = close.cancelled() => return,
         };
         let Ok((tcp, _)) = accepted else { continue };
-        tokio::spawn(connection(tcp, place, views.clone(), acceptor.clone(), shut.clone()));
+        tokio::spawn(connection(tcp, place, views.clone(), acceptor.clone(), close.clone()));
     }
 }
 
@@ -129,22 +138,25 @@ async fn connection(
     place: (Ipv4Addr, u16),
     mut views: Views,
     acceptor: TlsAcceptor,
-    shut: CancellationToken,
+    close: CancellationToken,
 ) {
     let _ = tcp.set_nodelay(true);
-    let door = |view: &View, is: fn(&Door) -> bool| view.doors.get(&place).is_some_and(is);
+    let gateway_port =
+        |view: &View, is: fn(&GatewayPort) -> bool| view.gateway_ports.get(&place).is_some_and(is);
     // A load balancer without a healthy backend accepts no connection: the client's SYN gets no response. A
     // loopback socket has already accepted, so the closest behaviour is silence until the gateway is healthy.
-    if !door(&views.borrow().clone(), |door| door.is_well) {
+    if !gateway_port(&views.borrow().clone(), |gateway_port| gateway_port.is_healthy) {
         tokio::select! {
-            () = shut.cancelled() => return,
-            well = views.wait_for(|view| door(view, |door| door.is_well)) => if well.is_err() { return },
+            () = close.cancelled() => return,
+            healthy = views.wait_for(|view| gateway_port(view, |gateway_port| gateway_port.is_healthy)) => if healthy.is_err() { return },
         }
     }
-    let encrypted =
-        door(&views.borrow().clone(), |door| door.listeners.iter().any(|l| l.certificate.is_some()));
+    let encrypted = gateway_port(&views.borrow().clone(), |gateway_port| {
+        gateway_port.listeners.iter().any(|l| l.certificate.is_some())
+    });
     if !encrypted {
-        return speak(tcp, Entrance { place, views, server_name: None, scheme: "http" }, shut).await;
+        return serve_http(tcp, GatewayConnection { place, views, server_name: None, scheme: "http" }, close)
+            .await;
     }
     let tls = match timeout(HANDSHAKE_MAX, acceptor.accept(tcp)).await {
         Ok(Ok(tls)) => tls,
@@ -152,25 +164,25 @@ async fn connection(
         Err(_) => return,
     };
     let server_name = tls.get_ref().1.server_name().map(str::to_ascii_lowercase);
-    speak(tls, Entrance { place, views, server_name, scheme: "https" }, shut).await;
+    serve_http(tls, GatewayConnection { place, views, server_name, scheme: "https" }, close).await;
 }
 
 /// The entry point of a connection.
 #[derive(Clone)]
-pub(super) struct Entrance {
+pub(super) struct GatewayConnection {
     pub place: (Ipv4Addr, u16),
     pub views: Views,
     pub server_name: Option<String>,
     pub scheme: &'static str,
 }
 
-async fn speak<S>(stream: S, entrance: Entrance, shut: CancellationToken)
+async fn serve_http<S>(stream: S, context: GatewayConnection, close: CancellationToken)
 where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
 {
     let service = service_fn(move |request: http::Request<Incoming>| {
-        let entrance = entrance.clone();
-        async move { Ok::<_, Infallible>(proxy::pass(request, &entrance).await) }
+        let context = context.clone();
+        async move { Ok::<_, Infallible>(proxy::handle(request, &context).await) }
     });
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new());
@@ -182,9 +194,9 @@ where
                 tracing::debug!(%error, "connection ended");
             }
         }
-        () = shut.cancelled() => {
+        () = close.cancelled() => {
             connection.as_mut().graceful_shutdown();
-            let _ = timeout(FAREWELL_MAX, connection).await;
+            let _ = timeout(SHUTDOWN_TIMEOUT, connection).await;
         }
     }
 }
@@ -205,8 +217,8 @@ impl std::fmt::Debug for Certificates {
 impl ResolvesServerCert for Certificates {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         let view = self.views.borrow().clone();
-        let door = view.doors.get(&self.place)?;
+        let gateway_port = view.gateway_ports.get(&self.place)?;
         let name = hello.server_name().map(str::to_ascii_lowercase);
-        proxy::listener(door, name.as_deref())?.certificate.clone()
+        proxy::listener(gateway_port, name.as_deref())?.certificate.clone()
     }
 }

@@ -17,7 +17,7 @@ pub struct Spec {
 #[serde(rename_all = "camelCase", default)]
 pub struct Rule {
     pub matches: Vec<Match>,
-    pub filters: Vec<Filter>,
+    pub filters: Vec<RouteFilter>,
     pub backend_refs: Vec<Backend>,
     pub timeouts: Timeouts,
 }
@@ -46,7 +46,7 @@ pub struct Value {
 /// A filter of a request or its response.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-pub struct Filter {
+pub struct RouteFilter {
     pub request_header_modifier: Option<Headers>,
     pub response_header_modifier: Option<Headers>,
     pub request_redirect: Option<Redirect>,
@@ -99,7 +99,7 @@ pub struct Backend {
     pub namespace: Option<String>,
     pub port: Option<u16>,
     pub weight: u32,
-    pub filters: Vec<Filter>,
+    pub filters: Vec<RouteFilter>,
 }
 
 impl Default for Backend {
@@ -162,7 +162,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations_are_those_of_the_gateway_api() {
+    fn durations_follow_the_gateway_api() {
         let ms = |text: &str| duration(text).map(|d| d.as_millis());
         assert_eq!((ms("1h30m"), ms("10s500ms"), ms("0s")), (Some(5_400_000), Some(10_500), Some(0)));
         assert_eq!((ms("1.5s"), ms("s"), ms("5")), (None, None, None));

@@ -46,7 +46,7 @@ mod tests {
     }
 
     #[test]
-    fn without_any_weight_there_is_nowhere_to_go() {
+    fn without_any_weight_no_backend_is_selected() {
         assert!(choose(&backends(&[0, 0]), |_| 0).is_none());
         assert!(choose(&[], |_| 0).is_none());
     }

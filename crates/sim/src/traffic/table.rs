@@ -16,7 +16,7 @@ use super::spec::{Match, Rule, Spec, Value};
 
 /// A route that is attached to a listener.
 #[derive(Debug)]
-pub struct Source<'a> {
+pub struct RouteSource<'a> {
     /// The creation time, RFC 3339 in UTC, which sorts as text.
     pub created: &'a str,
     pub namespace: &'a str,
@@ -26,7 +26,7 @@ pub struct Source<'a> {
 
 /// The matched parts of a request.
 #[derive(Debug)]
-pub struct Asked<'a> {
+pub struct RequestHead<'a> {
     /// The host in lower case, without a port.
     pub host: &'a str,
     pub path: &'a str,
@@ -37,7 +37,7 @@ pub struct Asked<'a> {
 
 /// The matched rule of a request.
 #[derive(Debug, Clone)]
-pub struct Met {
+pub struct RouteMatch {
     /// The namespace and name of the route.
     pub route: Arc<(String, String)>,
     pub rule: Arc<Rule>,
@@ -56,9 +56,9 @@ struct Entry {
     host: Host,
     path: PathMatch,
     method: Option<String>,
-    headers: Vec<(String, Text)>,
-    query: Vec<(String, Text)>,
-    met: Met,
+    headers: Vec<(String, ValueMatch)>,
+    query: Vec<(String, ValueMatch)>,
+    route_match: RouteMatch,
 }
 
 #[derive(Debug)]
@@ -66,17 +66,17 @@ enum PathMatch {
     Exact(String),
     /// A prefix without a trailing slash; empty for all paths.
     Prefix(String),
-    Pattern(Text),
+    Pattern(ValueMatch),
 }
 
 /// An exact value, or a regular expression that must match the whole value.
 #[derive(Debug)]
-enum Text {
+enum ValueMatch {
     Exact(String),
     Pattern(Option<Regex>),
 }
 
-impl Text {
+impl ValueMatch {
     fn read(value: &Value) -> Self {
         match value.kind.as_str() {
             // An invalid pattern matches nothing.
@@ -85,7 +85,7 @@ impl Text {
         }
     }
 
-    fn takes(&self, text: &str) -> bool {
+    fn matches(&self, text: &str) -> bool {
         match self {
             Self::Exact(own) => own == text,
             Self::Pattern(pattern) => pattern.as_ref().is_some_and(|pattern| pattern.is_match(text)),
@@ -95,7 +95,7 @@ impl Text {
 
 impl Table {
     /// Builds the table from the routes of a listener with this hostname.
-    pub fn of(listener: &Host, mut sources: Vec<Source<'_>>) -> Self {
+    pub fn of(listener: &Host, mut sources: Vec<RouteSource<'_>>) -> Self {
         sources.sort_by(|one, other| {
             (one.created, one.namespace, one.name).cmp(&(other.created, other.namespace, other.name))
         });
@@ -118,8 +118,8 @@ impl Table {
     }
 
     /// Returns the matching rule of a request.
-    pub fn meet(&self, asked: &Asked<'_>) -> Option<&Met> {
-        self.entries.iter().find(|entry| entry.takes(asked)).map(|entry| &entry.met)
+    pub fn find(&self, head: &RequestHead<'_>) -> Option<&RouteMatch> {
+        self.entries.iter().find(|entry| entry.matches(head)).map(|entry| &entry.route_match)
     }
 }
 
@@ -137,20 +137,20 @@ impl Entry {
         let value = if path.value.is_empty() { "/" } else { &path.value };
         let path = match path.kind.as_str() {
             "Exact" => PathMatch::Exact(value.to_owned()),
-            "RegularExpression" => PathMatch::Pattern(Text::read(&path)),
+            "RegularExpression" => PathMatch::Pattern(ValueMatch::read(&path)),
             _ => PathMatch::Prefix(value.trim_end_matches('/').to_owned()),
         };
         let prefix = match &path {
             PathMatch::Prefix(prefix) if !prefix.is_empty() => prefix.clone(),
             _ => "/".to_owned(),
         };
-        let named = |values: &[Value], fold: bool| -> Vec<(String, Text)> {
-            let mut named: Vec<(String, Text)> = Vec::new();
+        let named = |values: &[Value], fold: bool| -> Vec<(String, ValueMatch)> {
+            let mut named: Vec<(String, ValueMatch)> = Vec::new();
             for value in values {
                 let name = if fold { value.name.to_ascii_lowercase() } else { value.name.clone() };
                 // Of several entries with one name only the first counts.
                 if !named.iter().any(|(known, _)| *known == name) {
-                    named.push((name, Text::read(value)));
+                    named.push((name, ValueMatch::read(value)));
                 }
             }
             named
@@ -161,7 +161,7 @@ impl Entry {
             method: one.method.clone(),
             headers: named(&one.headers, true),
             query: named(&one.query_params, false),
-            met: Met { route: Arc::clone(route), rule: Arc::clone(rule), prefix },
+            route_match: RouteMatch { route: Arc::clone(route), rule: Arc::clone(rule), prefix },
         }
     }
 
@@ -177,18 +177,18 @@ impl Entry {
         other.host.specificity(&self.host).then_with(|| rank(self).cmp(&rank(other)))
     }
 
-    fn takes(&self, asked: &Asked<'_>) -> bool {
-        let header = |(name, wanted): &(String, Text)| {
+    fn matches(&self, head: &RequestHead<'_>) -> bool {
+        let header = |(name, wanted): &(String, ValueMatch)| {
             let values: Vec<&str> =
-                asked.headers.get_all(name.as_str()).iter().filter_map(|value| value.to_str().ok()).collect();
-            !values.is_empty() && wanted.takes(&values.join(","))
+                head.headers.get_all(name.as_str()).iter().filter_map(|value| value.to_str().ok()).collect();
+            !values.is_empty() && wanted.matches(&values.join(","))
         };
-        let query = |(name, wanted): &(String, Text)| {
-            asked.query.iter().find(|(known, _)| known == name).is_some_and(|(_, value)| wanted.takes(value))
+        let query = |(name, wanted): &(String, ValueMatch)| {
+            head.query.iter().find(|(known, _)| known == name).is_some_and(|(_, value)| wanted.matches(value))
         };
-        self.host.takes(asked.host)
-            && self.path.takes(asked.path)
-            && self.method.as_deref().is_none_or(|method| method == asked.method)
+        self.host.matches(head.host)
+            && self.path.matches(head.path)
+            && self.method.as_deref().is_none_or(|method| method == head.method)
             && self.headers.iter().all(header)
             && self.query.iter().all(query)
     }
@@ -197,13 +197,13 @@ impl Entry {
 impl PathMatch {
     /// Returns whether the path matches. A prefix matches whole elements: `/abc` matches `/abc`, `/abc/` and
     /// `/abc/def`, but not `/abcd`.
-    fn takes(&self, path: &str) -> bool {
+    fn matches(&self, path: &str) -> bool {
         match self {
             Self::Exact(own) => own == path,
             Self::Prefix(prefix) => path
                 .strip_prefix(prefix.as_str())
                 .is_some_and(|rest| rest.is_empty() || rest.starts_with('/')),
-            Self::Pattern(pattern) => pattern.takes(path),
+            Self::Pattern(pattern) => pattern.matches(path),
         }
     }
 }

@@ -6,7 +6,7 @@ use serde_json::{Value as Json, json};
 struct Route(&'static str, &'static str, Json);
 
 fn table(listener: &str, routes: &[Route]) -> Table {
-    let source = |route: &'_ Route| Source {
+    let source = |route: &'_ Route| RouteSource {
         created: route.1,
         namespace: "infra",
         name: route.0,
@@ -19,7 +19,7 @@ fn table(listener: &str, routes: &[Route]) -> Table {
 }
 
 /// Sends `METHOD host/path?query` with headers; returns the backend, or `404`.
-fn ask(table: &Table, line: &str, headers: &[(&str, &str)]) -> String {
+fn backend_for(table: &Table, line: &str, headers: &[(&str, &str)]) -> String {
     let (method, rest) = line.split_once(' ').unwrap();
     let (host, rest) = rest.split_once('/').unwrap();
     let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
@@ -29,9 +29,9 @@ fn ask(table: &Table, line: &str, headers: &[(&str, &str)]) -> String {
         map.append(http::HeaderName::try_from(*name).unwrap(), value.parse().unwrap());
     }
     let path = format!("/{path}");
-    let asked = Asked { host, path: &path, query: &query, method, headers: &map };
-    let met = table.meet(&asked);
-    met.map_or_else(|| "404".to_owned(), |met| met.rule.backend_refs[0].name.clone())
+    let head = RequestHead { host, path: &path, query: &query, method, headers: &map };
+    let route_match = table.find(&head);
+    route_match.map_or_else(|| "404".to_owned(), |route_match| route_match.rule.backend_refs[0].name.clone())
 }
 
 fn to(backend: &str, matches: Json) -> Json {
@@ -71,7 +71,7 @@ fn http_route_matching() {
         ("GET x.test/v2/", None, "v2"),
     ] {
         let headers: Vec<(&str, &str)> = version.map(|version| ("Version", version)).into_iter().collect();
-        assert_eq!(ask(&table, line, &headers), wanted, "{line} {version:?}");
+        assert_eq!(backend_for(&table, line, &headers), wanted, "{line} {version:?}");
     }
 }
 
@@ -97,7 +97,7 @@ fn http_route_matching_across_routes() {
         ("GET other.org/", None, "404"),
     ] {
         let headers: Vec<(&str, &str)> = version.map(|version| ("version", version)).into_iter().collect();
-        assert_eq!(ask(&table, line, &headers), wanted, "{line} {version:?}");
+        assert_eq!(backend_for(&table, line, &headers), wanted, "{line} {version:?}");
     }
 }
 
@@ -113,7 +113,7 @@ fn http_route_exact_path_matching() {
         ("GET x.test/Two", "404"),
         ("GET x.test/two/", "404"),
     ] {
-        assert_eq!(ask(&table, line, &[]), wanted, "{line}");
+        assert_eq!(backend_for(&table, line, &[]), wanted, "{line}");
     }
 }
 
@@ -136,7 +136,7 @@ fn http_route_path_match_order() {
         ("GET x.test/match/prefix/any", "v2"),
         ("GET x.test/match/any", "v3"),
     ] {
-        assert_eq!(ask(&table, line, &[]), wanted, "{line}");
+        assert_eq!(backend_for(&table, line, &[]), wanted, "{line}");
     }
 }
 
@@ -163,7 +163,7 @@ fn http_route_header_matching() {
         (vec![("Color", "purple")], "404"),
         (vec![("Color", "blue"), ("Color", "green")], "404"),
     ] {
-        assert_eq!(ask(&table, "GET x.test/", &headers), wanted, "{headers:?}");
+        assert_eq!(backend_for(&table, "GET x.test/", &headers), wanted, "{headers:?}");
     }
 }
 
@@ -178,13 +178,13 @@ fn http_route_method_matching() {
         to("v2", json!([{ "headers": [header("version", "one")], "method": "PUT" }])),
     ] });
     let table = table("", &[Route("methods", OLD, spec)]);
-    assert_eq!(ask(&table, "POST x.test/", &[]), "v1");
-    assert_eq!(ask(&table, "GET x.test/", &[]), "v2");
-    assert_eq!(ask(&table, "HEAD x.test/", &[]), "404");
-    assert_eq!(ask(&table, "GET x.test/path1", &[]), "v1");
-    assert_eq!(ask(&table, "PUT x.test/", &[("version", "one")]), "v2");
+    assert_eq!(backend_for(&table, "POST x.test/", &[]), "v1");
+    assert_eq!(backend_for(&table, "GET x.test/", &[]), "v2");
+    assert_eq!(backend_for(&table, "HEAD x.test/", &[]), "404");
+    assert_eq!(backend_for(&table, "GET x.test/path1", &[]), "v1");
+    assert_eq!(backend_for(&table, "PUT x.test/", &[("version", "one")]), "v2");
     // The longer path has precedence over the method.
-    assert_eq!(ask(&table, "GET x.test/path5", &[]), "v3");
+    assert_eq!(backend_for(&table, "GET x.test/path5", &[]), "v3");
 }
 
 #[test]
@@ -205,7 +205,7 @@ fn http_route_query_param_matching() {
         ("GET x.test/?animal=whale&otherparam=irrelevant", "v1"),
         ("GET x.test/", "404"),
     ] {
-        assert_eq!(ask(&table, line, &[]), wanted, "{line}");
+        assert_eq!(backend_for(&table, line, &[]), wanted, "{line}");
     }
 }
 
@@ -226,15 +226,15 @@ fn http_route_hostname_intersection() {
         ("GET bar.wildcard.io/s1", "404"),
         ("GET non.matching.com/s1", "404"),
     ] {
-        assert_eq!(ask(&wildcard, line, &[]), wanted, "{line}");
+        assert_eq!(backend_for(&wildcard, line, &[]), wanted, "{line}");
     }
     let exact = table("very.specific.com", &[route("r", json!(["*.specific.com"]))]);
-    assert_eq!(ask(&exact, "GET very.specific.com/s1", &[]), "v1");
-    assert_eq!(ask(&exact, "GET less.specific.com/s1", &[]), "404");
+    assert_eq!(backend_for(&exact, "GET very.specific.com/s1", &[]), "v1");
+    assert_eq!(backend_for(&exact, "GET less.specific.com/s1", &[]), "404");
 }
 
 #[test]
-fn the_narrower_name_wins_over_the_better_path_and_the_older_route_over_the_younger() {
+fn hostname_specificity_precedes_path_and_older_routes_precede_newer() {
     let spec = |host: &str, backend: &str, path: &str| json!({ "hostnames": [host], "rules": [to(backend, json!([prefix(path)]))] });
     let names = table(
         "",
@@ -243,18 +243,18 @@ fn the_narrower_name_wins_over_the_better_path_and_the_older_route_over_the_youn
             Route("narrow", NEW, spec("a.test", "narrow", "/")),
         ],
     );
-    assert_eq!(ask(&names, "GET a.test/deep/path", &[]), "narrow");
-    assert_eq!(ask(&names, "GET b.test/deep/path", &[]), "wide");
+    assert_eq!(backend_for(&names, "GET a.test/deep/path", &[]), "narrow");
+    assert_eq!(backend_for(&names, "GET b.test/deep/path", &[]), "wide");
     let ages = table(
         "",
         &[Route("a", NEW, spec("a.test", "young", "/")), Route("z", OLD, spec("a.test", "old", "/"))],
     );
-    assert_eq!(ask(&ages, "GET a.test/", &[]), "old");
+    assert_eq!(backend_for(&ages, "GET a.test/", &[]), "old");
     let ties = table(
         "",
         &[Route("z", OLD, spec("a.test", "last", "/")), Route("a", OLD, spec("a.test", "first", "/"))],
     );
-    assert_eq!(ask(&ties, "GET a.test/", &[]), "first");
+    assert_eq!(backend_for(&ties, "GET a.test/", &[]), "first");
 }
 
 #[test]
@@ -264,8 +264,8 @@ fn a_pattern_matches_to_its_ends_and_comes_after_every_prefix() {
         to("header", json!([{ "headers": [{ "type": "RegularExpression", "name": "x", "value": "a|b" }] }])),
     ] });
     let table = table("", &[Route("r", OLD, spec)]);
-    assert_eq!(ask(&table, "GET x.test/v12", &[]), "pattern");
-    assert_eq!(ask(&table, "GET x.test/v12x", &[]), "404");
-    assert_eq!(ask(&table, "GET x.test/v12", &[("x", "b")]), "header");
-    assert_eq!(ask(&table, "GET x.test/", &[("x", "ab")]), "404");
+    assert_eq!(backend_for(&table, "GET x.test/v12", &[]), "pattern");
+    assert_eq!(backend_for(&table, "GET x.test/v12x", &[]), "404");
+    assert_eq!(backend_for(&table, "GET x.test/v12", &[("x", "b")]), "header");
+    assert_eq!(backend_for(&table, "GET x.test/", &[("x", "ab")]), "404");
 }

@@ -14,10 +14,10 @@ use serde_json::Value;
 
 use super::host::Host;
 use super::spec::Spec;
-use super::table::{Source, Table};
+use super::table::{RouteSource, Table};
 use crate::aks::object::{list, name, namespace, number, selects_plain, text};
 use crate::kubernetes::store::Store;
-use crate::world::World;
+use crate::state::CloudState;
 
 pub(super) const GATEWAYS: &str = "gateways.gateway.networking.k8s.io";
 pub(super) const ROUTES: &str = "httproutes.gateway.networking.k8s.io";
@@ -29,14 +29,14 @@ const READY: (&str, &str) = ("15021", "/healthz/ready");
 #[derive(Debug, Default)]
 pub(crate) struct View {
     /// The sockets by address and port.
-    pub doors: BTreeMap<(Ipv4Addr, u16), Door>,
+    pub gateway_ports: BTreeMap<(Ipv4Addr, u16), GatewayPort>,
 }
 
 /// One port of a gateway's address.
 #[derive(Debug)]
-pub(crate) struct Door {
+pub(crate) struct GatewayPort {
     /// True if the load balancer's health probe succeeds; if not, connections hang.
-    pub is_well: bool,
+    pub is_healthy: bool,
     pub listeners: Vec<Arc<Listener>>,
     /// The backends of the routes.
     pub backends: Arc<Backends>,
@@ -53,11 +53,11 @@ pub(crate) struct Listener {
 }
 
 /// The workloads of a cluster, by namespace, name and port of their Service.
-pub(crate) type Backends = BTreeMap<(String, String, u16), Answering>;
+pub(crate) type Backends = BTreeMap<(String, String, u16), BackendKind>;
 
 /// The workload behind a Service port.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Answering {
+pub(crate) enum BackendKind {
     /// go-httpbin.
     Httpbin,
     /// http-echo with its fixed text.
@@ -65,37 +65,35 @@ pub(crate) enum Answering {
     /// Another workload, which responds with its name.
     Named(String),
     /// No pod is ready.
-    Nobody,
+    Unavailable,
 }
 
 impl View {
     /// Takes a snapshot of the state.
-    pub fn of(world: &World) -> Self {
+    pub fn of(state: &CloudState) -> Self {
         let mut view = Self::default();
-        for store in world.clusters.running() {
+        for store in state.clusters.running() {
             let backends = Arc::new(backends(store));
             let routes = store.list(ROUTES, None);
             for gateway in store.list(GATEWAYS, None) {
-                view.enter(store, gateway, &routes, &backends);
+                view.add_gateway(store, gateway, &routes, &backends);
             }
         }
         view
     }
 
-    fn enter(&mut self, store: &Store, gateway: &Value, routes: &[&Value], backends: &Arc<Backends>) {
+    fn add_gateway(&mut self, store: &Store, gateway: &Value, routes: &[&Value], backends: &Arc<Backends>) {
         let Some(service) = serving(store, gateway) else { return };
         let ingress = list(service, "/status/loadBalancer/ingress");
         let addresses = ingress.iter().filter_map(|one| text(one, "/ip").parse::<Ipv4Addr>().ok());
         for address in addresses.filter(Ipv4Addr::is_loopback) {
             for listener in list(gateway, "/spec/listeners") {
                 let Some(read) = listener_of(store, gateway, listener, routes) else { continue };
-                let is_well = is_well(service, read.port);
-                let door = self.doors.entry((address, read.port)).or_insert_with(|| Door {
-                    is_well,
-                    listeners: Vec::new(),
-                    backends: Arc::clone(backends),
+                let is_healthy = is_healthy(service, read.port);
+                let gateway_port = self.gateway_ports.entry((address, read.port)).or_insert_with(|| {
+                    GatewayPort { is_healthy, listeners: Vec::new(), backends: Arc::clone(backends) }
                 });
-                door.listeners.push(Arc::new(read));
+                gateway_port.listeners.push(Arc::new(read));
             }
         }
     }
@@ -126,19 +124,19 @@ fn ready_pods<'a>(store: &'a Store, space: &str, selector: &'a Value) -> impl It
 /// Without annotations the port's `appProtocol` selects the probe: http and https request `/`, all others
 /// only connect.
 /// <https://cloud-provider-azure.sigs.k8s.io/topics/loadbalancer/#custom-load-balancer-health-probe>
-fn is_well(service: &Value, port: u16) -> bool {
-    let said = |what: &str| {
+fn is_healthy(service: &Value, port: u16) -> bool {
+    let annotation = |what: &str| {
         let key = format!("service.beta.kubernetes.io/port_{port}_health-probe_{what}");
         service["metadata"]["annotations"][key].as_str().unwrap_or_default().to_ascii_lowercase()
     };
     let own = list(service, "/spec/ports").iter().find(|known| number(known, "/port") == Some(port.into()));
-    let protocol = match said("protocol").as_str() {
+    let protocol = match annotation("protocol").as_str() {
         "" => own.map_or("", |own| text(own, "/appProtocol")).to_ascii_lowercase(),
         chosen => chosen.to_owned(),
     };
     match protocol.as_str() {
         "http" | "https" => {
-            let (probed, path) = (said("port"), said("request-path"));
+            let (probed, path) = (annotation("port"), annotation("request-path"));
             probed == READY.0 && path == READY.1 && protocol == "http"
         }
         _ => true,
@@ -163,19 +161,20 @@ fn listener_of(store: &Store, gateway: &Value, listener: &Value, routes: &[&Valu
         "HTTPS" => Some(certificate(store, gateway, listener)?),
         _ => return None,
     };
-    let sources = routes.iter().filter(|route| takes(gateway, listener, route)).map(|route| Source {
-        created: text(route, "/metadata/creationTimestamp"),
-        namespace: namespace(route),
-        name: name(route),
-        spec: serde_json::from_value::<Spec>(route["spec"].clone()).unwrap_or_default(),
-    });
+    let sources =
+        routes.iter().filter(|route| accepts_route(gateway, listener, route)).map(|route| RouteSource {
+            created: text(route, "/metadata/creationTimestamp"),
+            namespace: namespace(route),
+            name: name(route),
+            spec: serde_json::from_value::<Spec>(route["spec"].clone()).unwrap_or_default(),
+        });
     let table = Table::of(&host, sources.collect());
     Some(Listener { host, port, certificate, table })
 }
 
 /// Returns whether the controller has accepted the route for this gateway, through a reference to this
 /// listener or to all. The table checks the hostnames.
-fn takes(gateway: &Value, listener: &Value, route: &Value) -> bool {
+fn accepts_route(gateway: &Value, listener: &Value, route: &Value) -> bool {
     list(route, "/status/parents").iter().any(|parent| {
         let reference = &parent["parentRef"];
         let place = reference["namespace"].as_str().unwrap_or_else(|| namespace(route));
@@ -183,12 +182,12 @@ fn takes(gateway: &Value, listener: &Value, route: &Value) -> bool {
             .iter()
             .any(|one| text(one, "/type") == "Accepted" && text(one, "/status") == "True");
         let (section, port) = (text(reference, "/sectionName"), number(reference, "/port"));
-        let may = match text(listener, "/allowedRoutes/namespaces/from") {
+        let is_namespace_allowed = match text(listener, "/allowedRoutes/namespaces/from") {
             "All" | "Selector" => true,
             _ => namespace(route) == namespace(gateway),
         };
         accepted
-            && may
+            && is_namespace_allowed
             && text(reference, "/name") == name(gateway)
             && place == namespace(gateway)
             && (section.is_empty() || section == text(listener, "/name"))
@@ -211,11 +210,11 @@ fn certificate(store: &Store, gateway: &Value, listener: &Value) -> Option<Arc<C
 fn backends(store: &Store) -> Backends {
     let mut backends = Backends::new();
     for service in store.list("services", None) {
-        let answering = answering(store, service);
+        let backend_kind = backend_kind(store, service);
         for port in list(service, "/spec/ports") {
             if let Some(port) = number(port, "/port").and_then(|port| u16::try_from(port).ok()) {
                 let key = (namespace(service).to_owned(), name(service).to_owned(), port);
-                backends.insert(key, answering.clone());
+                backends.insert(key, backend_kind.clone());
             }
         }
     }
@@ -223,20 +222,20 @@ fn backends(store: &Store) -> Backends {
 }
 
 /// Returns the workload of a Service, derived from its pods.
-fn answering(store: &Store, service: &Value) -> Answering {
+fn backend_kind(store: &Store, service: &Value) -> BackendKind {
     let selector = &service["spec"]["selector"];
     let pod = match selector.as_object() {
         Some(pairs) if !pairs.is_empty() => ready_pods(store, namespace(service), selector).next(),
         _ => None,
     };
     let Some(container) = pod.and_then(|pod| list(pod, "/spec/containers").first()) else {
-        return Answering::Nobody;
+        return BackendKind::Unavailable;
     };
     let image = text(container, "/image");
-    let says = list(container, "/args").iter().find_map(|one| one.as_str()?.strip_prefix("-text="));
-    match (image, says) {
-        (image, _) if image.contains("httpbin") => Answering::Httpbin,
-        (image, Some(says)) if image.contains("http-echo") => Answering::Echo(says.to_owned()),
-        _ => Answering::Named(name(service).to_owned()),
+    let echo_text = list(container, "/args").iter().find_map(|one| one.as_str()?.strip_prefix("-text="));
+    match (image, echo_text) {
+        (image, _) if image.contains("httpbin") => BackendKind::Httpbin,
+        (image, Some(echo_text)) if image.contains("http-echo") => BackendKind::Echo(echo_text.to_owned()),
+        _ => BackendKind::Named(name(service).to_owned()),
     }
 }

@@ -1,16 +1,16 @@
 //! Authorization on the data plane: role assignments if the vault uses Azure RBAC, otherwise its access
 //! policies.
 
-use super::refusal::Refusal;
+use super::error::VaultError;
 use crate::arm::roles::Right;
 use crate::arm::vaults::Vault;
-use crate::clock::Moment;
+use crate::clock::SimTime;
 use crate::entra::Caller;
-use crate::world::World;
+use crate::state::CloudState;
 
 /// The access to an object: an action of role definitions and a permission of access policies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Wish {
+pub(crate) enum DataOperation {
     /// Reads one object.
     Get,
     /// Lists all names or versions.
@@ -29,7 +29,7 @@ pub(crate) enum Wish {
     Purge,
 }
 
-impl Wish {
+impl DataOperation {
     fn permission(self) -> &'static str {
         match self {
             Self::Get => "get",
@@ -64,28 +64,28 @@ impl Wish {
 /// # Errors
 /// 403 in the form of Azure RBAC or of access policies, whichever the vault uses.
 pub(crate) fn decide(
-    world: &World,
+    state: &CloudState,
     vault: &Vault,
     caller: &Caller,
-    wish: Wish,
+    operation: DataOperation,
     collection: &str,
     name: Option<&str>,
-    at: Moment,
-) -> Result<(), Refusal> {
+    at: SimTime,
+) -> Result<(), VaultError> {
     let (id, label, location) = (vault.id(), vault.name(), vault.location());
-    if !vault.asks_roles() {
-        return match vault.policy_grants(&caller.object_id, collection, wish.permission()) {
+    if !vault.uses_rbac() {
+        return match vault.policy_grants(&caller.object_id, collection, operation.permission()) {
             true => Ok(()),
-            false => Err(Refusal::by_policy(caller, collection, wish.permission(), label, location)),
+            false => Err(VaultError::by_policy(caller, collection, operation.permission(), label, location)),
         };
     }
-    let action = format!("Microsoft.KeyVault/vaults/{collection}/{}", wish.action(collection));
+    let action = format!("Microsoft.KeyVault/vaults/{collection}/{}", operation.action(collection));
     let resource = match name {
         Some(name) => format!("{id}/{collection}/{name}"),
         None => id.to_owned(),
     };
-    if world.allows(&caller.object_id, Right::Data(&action), &resource, at) {
+    if state.allows(&caller.object_id, Right::Data(&action), &resource, at) {
         return Ok(());
     }
-    Err(Refusal::by_roles(caller, &action, &resource.to_ascii_lowercase(), label, location))
+    Err(VaultError::by_roles(caller, &action, &resource.to_ascii_lowercase(), label, location))
 }

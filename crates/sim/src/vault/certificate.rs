@@ -10,10 +10,10 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::create::{self, Pending};
+use super::create::{self, PendingCertificate};
 use super::material::Material;
-use super::policy::Reading;
-use crate::clock::Moment;
+use super::policy::CertificateInfo;
+use crate::clock::SimTime;
 
 /// The certificates of one vault by lower-case name.
 #[derive(Clone, Default, Serialize, Deserialize)]
@@ -21,10 +21,10 @@ pub(crate) struct Certificates {
     /// Certificates that can be read.
     pub(crate) live: BTreeMap<String, Certificate>,
     /// Certificates that are deleted, being deleted or being recovered.
-    pub(crate) deleted: BTreeMap<String, Deleted>,
+    pub(crate) deleted: BTreeMap<String, DeletedCertificate>,
     /// Certificate operations, running or completed.
     #[serde(default)]
-    pub(crate) pending: BTreeMap<String, Pending>,
+    pub(crate) pending: BTreeMap<String, PendingCertificate>,
 }
 
 /// One certificate with all its versions.
@@ -58,21 +58,21 @@ pub(crate) struct Version {
 
 /// A soft-deleted certificate.
 #[derive(Clone, Serialize, Deserialize)]
-pub(crate) struct Deleted {
+pub(crate) struct DeletedCertificate {
     /// The recoverable certificate.
     pub(crate) certificate: Certificate,
     /// The time of the delete request.
-    pub(crate) at: Moment,
+    pub(crate) at: SimTime,
     /// The time from which it is listed as deleted.
-    pub(crate) done: Moment,
+    pub(crate) done: SimTime,
     /// The time of its final deletion.
-    pub(crate) purge: Moment,
+    pub(crate) purge: SimTime,
     /// The time at which a requested recovery completes.
-    pub(crate) recovered: Option<Moment>,
+    pub(crate) recovered: Option<SimTime>,
 }
 
 /// The settings of a vault that its certificates show.
-pub(crate) struct Shelf<'a> {
+pub(crate) struct VaultInfo<'a> {
     /// The vault's URI with a trailing slash.
     pub(crate) uri: &'a str,
     /// The retention of deleted objects in days.
@@ -89,11 +89,11 @@ impl Version {
         material: Material,
         enabled: bool,
         tags: Option<Value>,
-        at: Moment,
+        at: SimTime,
     ) -> Option<Self> {
-        let reading = Reading::of(material.leaf())?;
+        let certificate_info = CertificateInfo::of(material.leaf())?;
         let created = at.unix_seconds();
-        let Reading { not_before, not_after, .. } = reading;
+        let CertificateInfo { not_before, not_after, .. } = certificate_info;
         let version = Self {
             id,
             material,
@@ -108,20 +108,20 @@ impl Version {
         Some(version)
     }
 
-    fn attributes(&self, shelf: &Shelf<'_>) -> Value {
+    fn attributes(&self, vault_info: &VaultInfo<'_>) -> Value {
         json!({
             "enabled": self.enabled,
             "nbf": self.not_before,
             "exp": self.not_after,
             "created": self.created,
             "updated": self.updated,
-            "recoveryLevel": shelf.level(),
-            "recoverableDays": shelf.days,
+            "recoveryLevel": vault_info.level(),
+            "recoverableDays": vault_info.days,
         })
     }
 }
 
-impl Shelf<'_> {
+impl VaultInfo<'_> {
     /// Returns the `DeletionRecoveryLevel`: customized if the retention is shorter than the default of 90
     /// days.
     fn level(&self) -> &'static str {
@@ -153,14 +153,14 @@ impl Certificate {
     }
 
     /// Returns the `CertificateBundle` of a version.
-    pub(crate) fn bundle(&self, version: &Version, shelf: &Shelf<'_>) -> Value {
+    pub(crate) fn bundle(&self, version: &Version, vault_info: &VaultInfo<'_>) -> Value {
         let mut bundle = json!({
-            "id": shelf.at("certificates", &self.name, &version.id),
-            "kid": shelf.at("keys", &self.name, &version.id),
-            "sid": shelf.at("secrets", &self.name, &version.id),
+            "id": vault_info.at("certificates", &self.name, &version.id),
+            "kid": vault_info.at("keys", &self.name, &version.id),
+            "sid": vault_info.at("secrets", &self.name, &version.id),
             "x5t": version.material.x5t(),
             "cer": STANDARD.encode(version.material.leaf()),
-            "attributes": version.attributes(shelf),
+            "attributes": version.attributes(vault_info),
         });
         if let Some(tags) = &version.tags {
             bundle["tags"] = tags.clone();
@@ -173,12 +173,12 @@ impl Certificate {
     }
 
     /// Returns the `CertificateItem` of a version; without its id in the list of certificates.
-    pub(crate) fn item(&self, version: &Version, shelf: &Shelf<'_>, versioned: bool) -> Value {
+    pub(crate) fn item(&self, version: &Version, vault_info: &VaultInfo<'_>, versioned: bool) -> Value {
         let id = if versioned { format!("/{}", version.id) } else { String::new() };
         let mut item = json!({
-            "id": format!("{}certificates/{}{id}", shelf.uri, self.name),
+            "id": format!("{}certificates/{}{id}", vault_info.uri, self.name),
             "x5t": version.material.x5t(),
-            "attributes": version.attributes(shelf),
+            "attributes": version.attributes(vault_info),
             "subject": self.policy["x509_props"]["subject"],
         });
         if let Some(tags) = &version.tags {
@@ -188,22 +188,24 @@ impl Certificate {
     }
 
     /// Returns the `SecretBundle` behind a version.
-    pub(crate) fn secret(&self, version: &Version, shelf: &Shelf<'_>) -> Value {
+    pub(crate) fn secret(&self, version: &Version, vault_info: &VaultInfo<'_>) -> Value {
         json!({
             "value": version.material.secret,
             "contentType": version.material.content_type,
-            "id": shelf.at("secrets", &self.name, &version.id),
+            "id": vault_info.at("secrets", &self.name, &version.id),
             "managed": true,
-            "attributes": version.attributes(shelf),
-            "kid": shelf.at("keys", &self.name, &version.id),
+            "attributes": version.attributes(vault_info),
+            "kid": vault_info.at("keys", &self.name, &version.id),
         })
     }
 
     /// Returns the `KeyBundle` behind a version: only the public key.
-    pub(crate) fn key(&self, version: &Version, shelf: &Shelf<'_>) -> Value {
+    pub(crate) fn key(&self, version: &Version, vault_info: &VaultInfo<'_>) -> Value {
         let mut jwk = Map::new();
-        jwk.insert("kid".into(), json!(shelf.at("keys", &self.name, &version.id)));
-        let public = Reading::of(version.material.leaf()).map(|reading| reading.jwk).unwrap_or_default();
+        jwk.insert("kid".into(), json!(vault_info.at("keys", &self.name, &version.id)));
+        let public = CertificateInfo::of(version.material.leaf())
+            .map(|certificate_info| certificate_info.jwk)
+            .unwrap_or_default();
         let operations: &[&str] = if public.get("kty") == Some(&json!("RSA")) {
             &["sign", "verify", "wrapKey", "unwrapKey", "encrypt", "decrypt"]
         } else {
@@ -211,27 +213,28 @@ impl Certificate {
         };
         jwk.extend(public);
         jwk.insert("key_ops".into(), json!(operations));
-        json!({"key": jwk, "attributes": version.attributes(shelf), "managed": true})
+        json!({"key": jwk, "attributes": version.attributes(vault_info), "managed": true})
     }
 }
 
-impl Deleted {
+impl DeletedCertificate {
     /// Returns the `DeletedCertificateBundle`.
-    pub(crate) fn bundle(&self, shelf: &Shelf<'_>) -> Value {
-        let mut bundle = self.certificate.bundle(self.certificate.newest(), shelf);
-        self.mark(&mut bundle, shelf);
+    pub(crate) fn bundle(&self, vault_info: &VaultInfo<'_>) -> Value {
+        let mut bundle = self.certificate.bundle(self.certificate.newest(), vault_info);
+        self.mark(&mut bundle, vault_info);
         bundle
     }
 
     /// Returns the `DeletedCertificateItem`.
-    pub(crate) fn item(&self, shelf: &Shelf<'_>) -> Value {
-        let mut item = self.certificate.item(self.certificate.newest(), shelf, false);
-        self.mark(&mut item, shelf);
+    pub(crate) fn item(&self, vault_info: &VaultInfo<'_>) -> Value {
+        let mut item = self.certificate.item(self.certificate.newest(), vault_info, false);
+        self.mark(&mut item, vault_info);
         item
     }
 
-    fn mark(&self, value: &mut Value, shelf: &Shelf<'_>) {
-        value["recoveryId"] = json!(format!("{}deletedcertificates/{}", shelf.uri, self.certificate.name));
+    fn mark(&self, value: &mut Value, vault_info: &VaultInfo<'_>) {
+        value["recoveryId"] =
+            json!(format!("{}deletedcertificates/{}", vault_info.uri, self.certificate.name));
         value["deletedDate"] = json!(self.at.unix_seconds());
         value["scheduledPurgeDate"] = json!(self.purge.unix_seconds());
     }
@@ -239,18 +242,23 @@ impl Deleted {
 
 impl Certificates {
     /// Returns the time of the earliest timed change.
-    pub(crate) fn next_due(&self) -> Option<Moment> {
-        let gone = self.deleted.values().map(|deleted| deleted.recovered.unwrap_or(deleted.purge));
-        let made = self.pending.values().filter(|pending| pending.is_running()).map(|pending| pending.done);
-        gone.chain(made).min()
+    pub(crate) fn next_due(&self) -> Option<SimTime> {
+        let deletions = self.deleted.values().map(|deleted| deleted.recovered.unwrap_or(deleted.purge));
+        let completions =
+            self.pending.values().filter(|pending| pending.is_running()).map(|pending| pending.done);
+        deletions.chain(completions).min()
     }
 
     /// Applies the changes due by `due`: recoveries, purges and created versions.
-    pub(crate) fn settle(&mut self, due: Moment) {
-        create::settle(self, due);
-        let ripe = |deleted: &Deleted| deleted.recovered.unwrap_or(deleted.purge) <= due;
-        let names: Vec<_> =
-            self.deleted.iter().filter(|(_, deleted)| ripe(deleted)).map(|(name, _)| name.clone()).collect();
+    pub(crate) fn advance_to(&mut self, due: SimTime) {
+        create::advance_to(self, due);
+        let is_due = |deleted: &DeletedCertificate| deleted.recovered.unwrap_or(deleted.purge) <= due;
+        let names: Vec<_> = self
+            .deleted
+            .iter()
+            .filter(|(_, deleted)| is_due(deleted))
+            .map(|(name, _)| name.clone())
+            .collect();
         for name in names {
             let Some(deleted) = self.deleted.remove(&name) else { continue };
             if deleted.recovered.is_some() {

@@ -10,22 +10,22 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::certificate::{Certificate, Version};
-use super::own_signed::{self, OwnSigned};
-use super::policy::Reading;
-use super::refusal::Refusal;
-use super::{Asked, deleted, shelf};
-use crate::clock::Moment;
+use super::error::VaultError;
+use super::policy::CertificateInfo;
+use super::self_signed::{self, SelfSigned};
+use super::{VaultCall, certificate_store, deleted};
+use crate::clock::SimTime;
 use crate::durations;
 use crate::request::Reply;
-use crate::world::World;
+use crate::state::CloudState;
 
 /// A certificate operation; it stays readable after its end.
 #[derive(Clone, Serialize, Deserialize)]
-pub(crate) struct Pending {
+pub(crate) struct PendingCertificate {
     /// The certificate name in its original case.
     name: String,
     /// The completion time.
-    pub(crate) done: Moment,
+    pub(crate) done: SimTime,
     request_id: String,
     /// The certificate signing request, DER in base64.
     csr: String,
@@ -34,7 +34,7 @@ pub(crate) struct Pending {
     policy: Value,
 }
 
-impl Pending {
+impl PendingCertificate {
     /// Returns whether the operation is in progress.
     pub(crate) const fn is_running(&self) -> bool {
         self.version.is_some()
@@ -72,34 +72,36 @@ impl Pending {
 ///
 /// # Errors
 /// 400 for an unsupported policy, 409 while the name is reserved.
-pub(super) fn create(world: &mut World, asked: &Asked<'_>, name: &str) -> Result<Reply, Refusal> {
-    let body: Value = asked.request.json().map_err(|error| Refusal::parameter(error.to_string()))?;
-    free(world, asked, name)?;
-    let wished = &body["policy"];
-    issuer(wished)?;
-    let OwnSigned { material, csr } = own_signed::make(wished, asked.now)?;
-    let reading = Reading::of(material.leaf()).expect("the vault makes keys of the kinds it keeps");
-    let uri = world.vault_uri(asked.vault);
+pub(super) fn create(state: &mut CloudState, call: &VaultCall<'_>, name: &str) -> Result<Reply, VaultError> {
+    let body: Value = call.request.json().map_err(|error| VaultError::parameter(error.to_string()))?;
+    free(state, call, name)?;
+    let desired = &body["policy"];
+    issuer(desired)?;
+    let SelfSigned { material, csr } = self_signed::make(desired, call.now)?;
+    let certificate_info =
+        CertificateInfo::of(material.leaf()).expect("the vault makes keys of the kinds it keeps");
+    let uri = state.vault_uri(call.vault);
     let id = format!("{uri}certificates/{name}/policy");
-    let mut policy = reading.policy(&id, &material.content_type, Some(wished), asked.now.unix_seconds());
+    let mut policy =
+        certificate_info.policy(&id, &material.content_type, Some(desired), call.now.unix_seconds());
     policy["issuer"] = json!({"name": "Self"});
     let enabled = body["attributes"]["enabled"].as_bool().unwrap_or(true);
     let tags = body.get("tags").filter(|tags| tags.is_object()).cloned();
-    let done = asked.timing.after(asked.now, durations::CERTIFICATE_CREATE);
-    let version = Version::new(world.hex("certificate-version"), material, enabled, tags, done);
-    let pending = Pending {
+    let done = call.timing.after(call.now, durations::CERTIFICATE_CREATE);
+    let version = Version::new(state.hex("certificate-version"), material, enabled, tags, done);
+    let pending = PendingCertificate {
         name: name.to_owned(),
         done,
-        request_id: world.hex("certificate-request"),
+        request_id: state.hex("certificate-request"),
         csr: STANDARD.encode(csr),
         version,
         policy,
     };
     let answer = pending.body(&uri);
     let vault =
-        world.vaults.reachable_mut(asked.vault, asked.now).expect("the request is for a vault that is there");
+        state.vaults.reachable_mut(call.vault, call.now).expect("the request is for a vault that is there");
     vault.certificates.pending.insert(name.to_ascii_lowercase(), pending);
-    let version = asked.request.query("api-version").unwrap_or_default();
+    let version = call.request.query("api-version").unwrap_or_default();
     let location = format!("{uri}certificates/{name}/pending?api-version={version}");
     Ok(Reply::json(202, &answer).with_header("location", &location).with_header("retry-after", "10"))
 }
@@ -108,51 +110,52 @@ pub(super) fn create(world: &mut World, asked: &Asked<'_>, name: &str) -> Result
 ///
 /// # Errors
 /// 409 while a deleted certificate reserves the name, or another creation is in progress.
-pub(super) fn free(world: &World, asked: &Asked<'_>, name: &str) -> Result<(), Refusal> {
-    let vault = shelf::vault(world, asked);
-    deleted::free(vault, name, asked.now)?;
-    if !vault.certificates.pending.get(&name.to_ascii_lowercase()).is_some_and(Pending::is_running) {
+pub(super) fn free(state: &CloudState, call: &VaultCall<'_>, name: &str) -> Result<(), VaultError> {
+    let vault = certificate_store::vault(state, call);
+    deleted::free(vault, name, call.now)?;
+    if !vault.certificates.pending.get(&name.to_ascii_lowercase()).is_some_and(PendingCertificate::is_running)
+    {
         return Ok(());
     }
     let message = "A new key vault certificate can not be created or imported while a pending key vault certificate's status \
                    is inProgress.";
-    Err(Refusal::new(409, "Conflict", message))
+    Err(VaultError::new(409, "Conflict", message))
 }
 
-fn issuer(policy: &Value) -> Result<(), Refusal> {
+fn issuer(policy: &Value) -> Result<(), VaultError> {
     match policy["issuer"]["name"].as_str() {
         Some("Self") => Ok(()),
-        None => Err(Refusal::parameter("Property policy.issuer.name has invalid value.")),
+        None => Err(VaultError::parameter("Property policy.issuer.name has invalid value.")),
         Some(other) => {
             let message =
                 format!("Issuer {other}: in this cloud certificates sign themselves (issuer Self).");
-            Err(Refusal::new(501, "NotImplemented", message))
+            Err(VaultError::new(501, "NotImplemented", message))
         }
     }
 }
 
 /// Returns the operation.
-pub(super) fn get(world: &World, asked: &Asked<'_>, name: &str) -> Result<Reply, Refusal> {
-    let found = shelf::vault(world, asked).certificates.pending.get(&name.to_ascii_lowercase());
+pub(super) fn get(state: &CloudState, call: &VaultCall<'_>, name: &str) -> Result<Reply, VaultError> {
+    let found = certificate_store::vault(state, call).certificates.pending.get(&name.to_ascii_lowercase());
     let found = found.ok_or_else(|| not_found(name))?;
-    Ok(Reply::json(200, &found.body(&world.vault_uri(asked.vault))))
+    Ok(Reply::json(200, &found.body(&state.vault_uri(call.vault))))
 }
 
 /// Deletes the operation, which cancels a creation in progress.
-pub(super) fn forget(world: &mut World, asked: &Asked<'_>, name: &str) -> Result<Reply, Refusal> {
-    let uri = world.vault_uri(asked.vault);
+pub(super) fn forget(state: &mut CloudState, call: &VaultCall<'_>, name: &str) -> Result<Reply, VaultError> {
+    let uri = state.vault_uri(call.vault);
     let vault =
-        world.vaults.reachable_mut(asked.vault, asked.now).expect("the request is for a vault that is there");
+        state.vaults.reachable_mut(call.vault, call.now).expect("the request is for a vault that is there");
     let removed = vault.certificates.pending.remove(&name.to_ascii_lowercase());
     Ok(Reply::json(200, &removed.ok_or_else(|| not_found(name))?.body(&uri)))
 }
 
-fn not_found(name: &str) -> Refusal {
-    Refusal::new(404, "PendingCertificateNotFound", format!("Pending certificate not found: {name}"))
+fn not_found(name: &str) -> VaultError {
+    VaultError::new(404, "PendingCertificateNotFound", format!("Pending certificate not found: {name}"))
 }
 
 /// Adds the versions that are complete by `due`.
-pub(super) fn settle(certificates: &mut super::certificate::Certificates, due: Moment) {
+pub(super) fn advance_to(certificates: &mut super::certificate::Certificates, due: SimTime) {
     for (key, pending) in &mut certificates.pending {
         if pending.done > due {
             continue;

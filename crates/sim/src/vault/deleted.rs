@@ -2,14 +2,14 @@
 
 use serde_json::Value;
 
-use super::certificate::{Deleted, Shelf};
-use super::refusal::Refusal;
-use super::{Asked, page, shelf};
+use super::certificate::{DeletedCertificate, VaultInfo};
+use super::error::VaultError;
+use super::{VaultCall, certificate_store, page};
 use crate::arm::vaults::Vault;
-use crate::clock::Moment;
+use crate::clock::SimTime;
 use crate::durations;
 use crate::request::Reply;
-use crate::world::World;
+use crate::state::CloudState;
 
 const DAY_MS: i64 = 24 * 3600 * 1000;
 
@@ -17,7 +17,7 @@ const DAY_MS: i64 = 24 * 3600 * 1000;
 ///
 /// # Errors
 /// 409 while a deleted certificate reserves it.
-pub(super) fn free(vault: &Vault, name: &str, now: Moment) -> Result<(), Refusal> {
+pub(super) fn free(vault: &Vault, name: &str, now: SimTime) -> Result<(), VaultError> {
     let Some(deleted) = vault.certificates.deleted.get(&name.to_ascii_lowercase()) else { return Ok(()) };
     let (inner, what) = if deleted.recovered.is_some() {
         ("ObjectIsBeingRecovered", "currently being recovered, and its name cannot be reused; retry later.")
@@ -30,89 +30,89 @@ pub(super) fn free(vault: &Vault, name: &str, now: Moment) -> Result<(), Refusal
              can only be recovered or purged.",
         )
     };
-    Err(Refusal::inner(409, "Conflict", inner, format!("Certificate {name} is {what}")))
+    Err(VaultError::inner(409, "Conflict", inner, format!("Certificate {name} is {what}")))
 }
 
 /// Soft-deletes a certificate.
-pub(super) fn delete(world: &mut World, asked: &Asked<'_>, name: &str) -> Result<Reply, Refusal> {
-    let uri = world.vault_uri(asked.vault);
-    free(shelf::vault(world, asked), name, asked.now)?;
+pub(super) fn delete(state: &mut CloudState, call: &VaultCall<'_>, name: &str) -> Result<Reply, VaultError> {
+    let uri = state.vault_uri(call.vault);
+    free(certificate_store::vault(state, call), name, call.now)?;
     let vault =
-        world.vaults.reachable_mut(asked.vault, asked.now).expect("the request is for a vault that is there");
+        state.vaults.reachable_mut(call.vault, call.now).expect("the request is for a vault that is there");
     let key = name.to_ascii_lowercase();
     let certificate =
-        vault.certificates.live.remove(&key).ok_or_else(|| Refusal::not_found("certificate", name))?;
+        vault.certificates.live.remove(&key).ok_or_else(|| VaultError::not_found("certificate", name))?;
     vault.certificates.pending.remove(&key);
-    let deleted = Deleted {
+    let deleted = DeletedCertificate {
         certificate,
-        at: asked.now,
-        done: asked.timing.after(asked.now, durations::CERTIFICATE_DELETE),
-        purge: asked.now.plus_ms(vault.retention_days() * DAY_MS),
+        at: call.now,
+        done: call.timing.after(call.now, durations::CERTIFICATE_DELETE),
+        purge: call.now.plus_ms(vault.retention_days() * DAY_MS),
         recovered: None,
     };
-    let body = deleted.bundle(&vault.shelf(&uri));
+    let body = deleted.bundle(&vault.vault_info(&uri));
     vault.certificates.deleted.insert(key, deleted);
     Ok(Reply::json(200, &body))
 }
 
 /// Lists the deleted certificates.
-pub(super) fn list(world: &World, asked: &Asked<'_>) -> Result<Reply, Refusal> {
-    let uri = world.vault_uri(asked.vault);
-    let vault = shelf::vault(world, asked);
-    let shelf = vault.shelf(&uri);
-    let all = vault.certificates.deleted.values().filter(|deleted| listed(deleted, asked.now));
-    let items: Vec<Value> = all.map(|deleted| deleted.item(&shelf)).collect();
-    page::reply(world, asked, &items)
+pub(super) fn list(state: &CloudState, call: &VaultCall<'_>) -> Result<Reply, VaultError> {
+    let uri = state.vault_uri(call.vault);
+    let vault = certificate_store::vault(state, call);
+    let vault_info = vault.vault_info(&uri);
+    let all = vault.certificates.deleted.values().filter(|deleted| listed(deleted, call.now));
+    let items: Vec<Value> = all.map(|deleted| deleted.item(&vault_info)).collect();
+    page::reply(state, call, &items)
 }
 
-fn listed(deleted: &Deleted, now: Moment) -> bool {
+fn listed(deleted: &DeletedCertificate, now: SimTime) -> bool {
     deleted.done <= now && deleted.recovered.is_none()
 }
 
-fn find<'a>(vault: &'a Vault, name: &str, now: Moment) -> Result<&'a Deleted, Refusal> {
+fn find<'a>(vault: &'a Vault, name: &str, now: SimTime) -> Result<&'a DeletedCertificate, VaultError> {
     let found = vault.certificates.deleted.get(&name.to_ascii_lowercase());
     found.filter(|deleted| listed(deleted, now)).ok_or_else(|| {
         let message = format!(
             "Deleted Certificate not found: {name}. For help resolving this issue, please see \
              https://go.microsoft.com/fwlink/?linkid=2125182"
         );
-        Refusal::new(404, "CertificateNotFound", message)
+        VaultError::new(404, "CertificateNotFound", message)
     })
 }
 
 /// Returns a deleted certificate.
-pub(super) fn get(world: &World, asked: &Asked<'_>, name: &str) -> Result<Reply, Refusal> {
-    let uri = world.vault_uri(asked.vault);
-    let vault = shelf::vault(world, asked);
-    let shelf: Shelf<'_> = vault.shelf(&uri);
-    Ok(Reply::json(200, &find(vault, name, asked.now)?.bundle(&shelf)))
+pub(super) fn get(state: &CloudState, call: &VaultCall<'_>, name: &str) -> Result<Reply, VaultError> {
+    let uri = state.vault_uri(call.vault);
+    let vault = certificate_store::vault(state, call);
+    let vault_info: VaultInfo<'_> = vault.vault_info(&uri);
+    Ok(Reply::json(200, &find(vault, name, call.now)?.bundle(&vault_info)))
 }
 
 /// Starts a recovery; it responds at once, and the certificate exists shortly after.
-pub(super) fn recover(world: &mut World, asked: &Asked<'_>, name: &str) -> Result<Reply, Refusal> {
-    let uri = world.vault_uri(asked.vault);
-    find(shelf::vault(world, asked), name, asked.now)?;
+pub(super) fn recover(state: &mut CloudState, call: &VaultCall<'_>, name: &str) -> Result<Reply, VaultError> {
+    let uri = state.vault_uri(call.vault);
+    find(certificate_store::vault(state, call), name, call.now)?;
     let vault =
-        world.vaults.reachable_mut(asked.vault, asked.now).expect("its certificate has just been found");
+        state.vaults.reachable_mut(call.vault, call.now).expect("its certificate has just been found");
     let deleted =
         vault.certificates.deleted.get_mut(&name.to_ascii_lowercase()).expect("it has just been found");
-    deleted.recovered = Some(asked.timing.after(asked.now, durations::CERTIFICATE_RECOVER));
+    deleted.recovered = Some(call.timing.after(call.now, durations::CERTIFICATE_RECOVER));
     let certificate = deleted.certificate.clone();
-    let body = certificate.bundle(certificate.newest(), &vault.shelf(&uri));
+    let body = certificate.bundle(certificate.newest(), &vault.vault_info(&uri));
     Ok(Reply::json(200, &body))
 }
 
 /// Purges a deleted certificate.
-pub(super) fn purge(world: &mut World, asked: &Asked<'_>, name: &str) -> Result<Reply, Refusal> {
-    let vault = shelf::vault(world, asked);
-    find(vault, name, asked.now)?;
+pub(super) fn purge(state: &mut CloudState, call: &VaultCall<'_>, name: &str) -> Result<Reply, VaultError> {
+    let vault = certificate_store::vault(state, call);
+    find(vault, name, call.now)?;
     if vault.purge_protected() {
         let message = "Operation \"purge\" is not allowed because purge protection is enabled for this vault. Key Vault \
                        service will automatically purge it after the retention period has passed.";
-        return Err(Refusal::inner(403, "Forbidden", "ForbiddenByPolicy", message));
+        return Err(VaultError::inner(403, "Forbidden", "ForbiddenByPolicy", message));
     }
     let vault =
-        world.vaults.reachable_mut(asked.vault, asked.now).expect("its certificate has just been found");
+        state.vaults.reachable_mut(call.vault, call.now).expect("its certificate has just been found");
     vault.certificates.deleted.remove(&name.to_ascii_lowercase());
     Ok(Reply::empty(204))
 }

@@ -6,49 +6,49 @@
 use crate::arm::vaults::Vault;
 use crate::entra::Caller;
 
-use super::refusal::Refusal;
+use super::error::VaultError;
 
 /// The origin of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum From {
+pub(super) enum ClientLocation {
     /// A client on this machine.
-    Here,
+    Local,
     /// A node of a cluster, which any subnet rule admits. The simulated cloud does not distinguish subnets.
     Node,
 }
 
-const HERE: &str = "127.0.0.1";
-const NODE: &str = "20.0.0.10";
+const LOCAL_ADDRESS: &str = "127.0.0.1";
+const NODE_ADDRESS: &str = "20.0.0.10";
 
 /// Checks a request against the firewall.
 ///
 /// # Errors
 /// 403 with the inner code `ForbiddenByFirewall`, or `ForbiddenByConnection` if public access is disabled.
-pub(super) fn decide(vault: &Vault, caller: &Caller, from: From) -> Result<(), Refusal> {
+pub(super) fn decide(vault: &Vault, caller: &Caller, from: ClientLocation) -> Result<(), VaultError> {
     let (access, rules) = (vault.public_access(), vault.network_rules());
     if !access {
         let message = "Public network access is disabled and request is not from a trusted service nor via an approved \
                        private link.";
-        return Err(Refusal::inner(403, "Forbidden", "ForbiddenByConnection", message));
+        return Err(VaultError::inner(403, "Forbidden", "ForbiddenByConnection", message));
     }
     let listed = |key: &str| rules[key].as_array().map(Vec::as_slice).unwrap_or_default();
     let admitted = match from {
         _ if rules["defaultAction"] != "Deny" => true,
-        From::Here => listed("ipRules")
+        ClientLocation::Local => listed("ipRules")
             .iter()
             .filter_map(|rule| rule["value"].as_str())
-            .any(|value| value.split('/').next() == Some(HERE)),
-        From::Node => !listed("virtualNetworkRules").is_empty(),
+            .any(|value| value.split('/').next() == Some(LOCAL_ADDRESS)),
+        ClientLocation::Node => !listed("virtualNetworkRules").is_empty(),
     };
     if admitted {
         return Ok(());
     }
-    let address = if from == From::Here { HERE } else { NODE };
+    let address = if from == ClientLocation::Local { LOCAL_ADDRESS } else { NODE_ADDRESS };
     let (name, location, app) = (vault.name(), vault.location(), &caller.app_id);
     let message = format!(
         "Client address is not authorized and caller is not a trusted service.\r\nClient address: {address}\r\nCaller: \
          appid={app};oid={}\r\nVault: {name};location={location}",
         caller.object_id
     );
-    Err(Refusal::inner(403, "Forbidden", "ForbiddenByFirewall", message))
+    Err(VaultError::inner(403, "Forbidden", "ForbiddenByFirewall", message))
 }

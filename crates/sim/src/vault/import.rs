@@ -3,46 +3,50 @@
 use serde_json::Value;
 
 use super::certificate::{Certificate, Version};
+use super::error::VaultError;
 use super::material::{Material, PEM, PKCS12};
-use super::policy::Reading;
-use super::refusal::Refusal;
-use super::{Asked, create, shelf};
+use super::policy::CertificateInfo;
+use super::{VaultCall, certificate_store, create};
 use crate::durations;
 use crate::request::Reply;
-use crate::world::World;
+use crate::state::CloudState;
 
 /// Imports a certificate.
 ///
 /// # Errors
 /// 400 `BadParameter` with the service's message, 409 while a deleted certificate reserves the name.
-pub(super) fn import(world: &mut World, asked: &Asked<'_>, name: &str) -> Result<Reply, Refusal> {
-    let body: Value = asked.request.json().map_err(|_| {
-        Refusal::parameter("Property value has invalid value. The request body is not valid JSON.")
+pub(super) fn import(state: &mut CloudState, call: &VaultCall<'_>, name: &str) -> Result<Reply, VaultError> {
+    let body: Value = call.request.json().map_err(|_| {
+        VaultError::parameter("Property value has invalid value. The request body is not valid JSON.")
     })?;
-    create::free(world, asked, name)?;
+    create::free(state, call, name)?;
     let material = material(&body)?;
-    let reading = Reading::of(material.leaf()).ok_or_else(|| {
-        Refusal::parameter(
+    let certificate_info = CertificateInfo::of(material.leaf()).ok_or_else(|| {
+        VaultError::parameter(
             "The specified X.509 certificate has a key that is not supported. Use RSA or an EC key.",
         )
     })?;
-    if reading.not_after <= asked.now.unix_seconds() {
-        return Err(Refusal::parameter(format!(
+    if certificate_info.not_after <= call.now.unix_seconds() {
+        return Err(VaultError::parameter(format!(
             "The specified X.509 certificate has expired. Certificate name: {name}."
         )));
     }
-    let uri = world.vault_uri(asked.vault);
+    let uri = state.vault_uri(call.vault);
     let policy_id = format!("{uri}certificates/{name}/policy");
-    let policy =
-        reading.policy(&policy_id, &material.content_type, body.get("policy"), asked.now.unix_seconds());
+    let policy = certificate_info.policy(
+        &policy_id,
+        &material.content_type,
+        body.get("policy"),
+        call.now.unix_seconds(),
+    );
     let enabled = body["attributes"]["enabled"].as_bool().unwrap_or(true);
     let tags = body.get("tags").filter(|tags| tags.is_object()).cloned();
-    let id = world.hex("certificate-version");
+    let id = state.hex("certificate-version");
     let mut version =
-        Version::new(id, material, enabled, tags, asked.now).expect("its leaf has just been read");
+        Version::new(id, material, enabled, tags, call.now).expect("its leaf has just been read");
     version.keep_order = keeps_order(&body);
     let vault =
-        world.vaults.reachable_mut(asked.vault, asked.now).expect("the request is for a vault that is there");
+        state.vaults.reachable_mut(call.vault, call.now).expect("the request is for a vault that is there");
     let key = name.to_ascii_lowercase();
     let certificate = vault.certificates.live.entry(key).or_insert_with(|| Certificate {
         name: name.to_owned(),
@@ -51,7 +55,7 @@ pub(super) fn import(world: &mut World, asked: &Asked<'_>, name: &str) -> Result
     });
     certificate.versions.push(version);
     certificate.policy = policy;
-    let bundle = shelf::read(vault, &uri, "certificates", name, None)?;
+    let bundle = certificate_store::read(vault, &uri, "certificates", name, None)?;
     Ok(Reply::json(200, &bundle).with_latency(durations::CERTIFICATE_IMPORT))
 }
 
@@ -59,20 +63,20 @@ fn keeps_order(body: &Value) -> bool {
     body["preserveCertOrder"] == true
 }
 
-fn material(body: &Value) -> Result<Material, Refusal> {
+fn material(body: &Value) -> Result<Material, VaultError> {
     let value = match &body["value"] {
         Value::String(value) if !value.is_empty() => value,
-        _ => return Err(Refusal::parameter("Required parameter 'value' is missing or empty.")),
+        _ => return Err(VaultError::parameter("Required parameter 'value' is missing or empty.")),
     };
     let password = body["pwd"].as_str().unwrap_or_default();
     let material = Material::read(value, password, keeps_order(body))
-        .map_err(|unreadable| Refusal::parameter(unreadable.to_string()))?;
+        .map_err(|unreadable| VaultError::parameter(unreadable.to_string()))?;
     match body["policy"]["secret_props"]["contentType"].as_str() {
         None => Ok(material),
-        Some(wished) if wished == material.content_type => Ok(material),
-        Some(wished) if wished == PKCS12 || wished == PEM => Err(Refusal::parameter(format!(
-            "The specified X.509 certificate content is not of the content type {wished} of the policy."
+        Some(desired) if desired == material.content_type => Ok(material),
+        Some(desired) if desired == PKCS12 || desired == PEM => Err(VaultError::parameter(format!(
+            "The specified X.509 certificate content is not of the content type {desired} of the policy."
         ))),
-        Some(_) => Err(Refusal::parameter("Property policy.secret_props.contentType has invalid value.")),
+        Some(_) => Err(VaultError::parameter("Property policy.secret_props.contentType has invalid value.")),
     }
 }

@@ -96,7 +96,7 @@ impl Material {
     ///
     /// # Errors
     /// [`Unreadable`] if they do not belong together.
-    pub(crate) fn kept_as_pfx(key: Vec<u8>, certificate: Vec<u8>) -> Result<Material, Unreadable> {
+    pub(crate) fn from_parts(key: Vec<u8>, certificate: Vec<u8>) -> Result<Material, Unreadable> {
         let mut material = Self::assemble(Der(key), vec![Der(certificate)], PKCS12, false)?;
         material.secret = material.passwordless_pfx()?;
         Ok(material)

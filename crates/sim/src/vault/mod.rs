@@ -6,29 +6,29 @@
 
 pub(crate) mod access;
 pub(crate) mod certificate;
+mod certificate_store;
 mod create;
 mod deleted;
+pub(crate) mod error;
 mod firewall;
 mod import;
-mod intervention;
 pub(crate) mod material;
-mod own_signed;
+mod node_reader;
 mod page;
 mod policy;
-mod reading;
-pub(crate) mod refusal;
 mod route;
-mod shelf;
+mod self_signed;
+mod test_hooks;
 
-pub(crate) use intervention::lose_certificate;
-pub(crate) use reading::VaultsOf;
+pub(crate) use node_reader::NodeVaultReader;
+pub(crate) use test_hooks::soft_delete_certificate;
 
-use crate::clock::{Moment, Timing};
+use crate::clock::{SimTime, Timing};
 use crate::entra;
-use crate::fault::Held;
+use crate::fault::DelaySubject;
 use crate::request::{Delivery, Reply, Request};
-use crate::world::{World, uuid_from};
-use refusal::Refusal;
+use crate::state::{CloudState, uuid_from};
+use error::VaultError;
 use route::Target;
 
 /// The api-versions of the data plane.
@@ -36,29 +36,29 @@ const VERSIONS: &[&str] =
     &["7.0", "7.1", "7.2", "7.3", "7.4", "7.5", "7.6", "2025-06-01-preview", "2025-07-01"];
 
 /// A request to a vault that has passed the checks.
-struct Asked<'a> {
+struct VaultCall<'a> {
     /// The lower-case name of the vault.
     vault: &'a str,
     request: &'a Request,
-    now: Moment,
+    now: SimTime,
     timing: &'a Timing,
 }
 
 /// Answers a request to the host `{vault}.vault.landfall.localhost`.
 ///
 /// On Azure, the name of an unknown or unfinished vault does not resolve; here the connection is closed.
-pub fn serve(world: &mut World, vault: &str, request: &Request, now: Moment, timing: &Timing) -> Reply {
+pub fn serve(state: &mut CloudState, vault: &str, request: &Request, now: SimTime, timing: &Timing) -> Reply {
     let name = vault.to_ascii_lowercase();
-    let Some(location) = world.vaults.reachable(&name, now).map(|vault| vault.location().to_owned()) else {
+    let Some(location) = state.vaults.reachable(&name, now).map(|vault| vault.location().to_owned()) else {
         return unreachable();
     };
-    if world.lags.refuse(&Held::VaultName(name.clone()), now) {
-        world.touch();
+    if state.delays.refuse(&DelaySubject::VaultName(name.clone()), now) {
+        state.touch();
         return unreachable();
     }
-    let asked = Asked { vault: &name, request, now, timing };
-    let reply = answer(world, &asked).unwrap_or_else(|refusal| refusal.reply());
-    let id = uuid_from(world.seed, "vault-request", request.number);
+    let call = VaultCall { vault: &name, request, now, timing };
+    let reply = answer(state, &call).unwrap_or_else(|error| error.reply());
+    let id = uuid_from(state.seed, "vault-request", request.number);
     let echoed = request.header("x-ms-client-request-id").unwrap_or(&id).to_owned();
     reply
         .with_header("x-ms-keyvault-region", &location)
@@ -72,21 +72,21 @@ fn unreachable() -> Reply {
     Reply { delivery: Delivery::Cut, ..Reply::empty(503) }
 }
 
-fn answer(world: &mut World, asked: &Asked<'_>) -> Result<Reply, Refusal> {
-    let audience = world.vault_audience();
-    let caller = entra::bearer(world, asked.request, &audience, asked.now)
-        .map_err(|why| Refusal::unauthorized(world, why))?;
-    version(asked.request)?;
-    let target = Target::of(asked.request)?;
-    let vault = world.vaults.reachable(asked.vault, asked.now).expect("the caller has just found it");
-    firewall::decide(vault, &caller, firewall::From::Here)?;
-    access::decide(world, vault, &caller, target.wish, target.collection, target.name(), asked.now)?;
-    target.serve(world, asked)
+fn answer(state: &mut CloudState, call: &VaultCall<'_>) -> Result<Reply, VaultError> {
+    let audience = state.vault_audience();
+    let caller = entra::bearer(state, call.request, &audience, call.now)
+        .map_err(|why| VaultError::unauthorized(state, why))?;
+    version(call.request)?;
+    let target = Target::of(call.request)?;
+    let vault = state.vaults.reachable(call.vault, call.now).expect("the caller has just found it");
+    firewall::decide(vault, &caller, firewall::ClientLocation::Local)?;
+    access::decide(state, vault, &caller, target.operation, target.collection, target.name(), call.now)?;
+    target.serve(state, call)
 }
 
-fn version(request: &Request) -> Result<(), Refusal> {
+fn version(request: &Request) -> Result<(), VaultError> {
     match request.query("api-version") {
-        None => Err(Refusal::parameter("api-version must be specified")),
+        None => Err(VaultError::parameter("api-version must be specified")),
         Some(version) if VERSIONS.contains(&version) => Ok(()),
         Some(version) => {
             let message = format!(
@@ -94,7 +94,7 @@ fn version(request: &Request) -> Result<(), Refusal> {
                  ({}).",
                 VERSIONS[VERSIONS.len() - 1]
             );
-            Err(Refusal::parameter(message))
+            Err(VaultError::parameter(message))
         }
     }
 }

@@ -4,10 +4,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
-use super::Asked;
-use super::refusal::Refusal;
+use super::VaultCall;
+use super::error::VaultError;
 use crate::request::Reply;
-use crate::world::World;
+use crate::state::CloudState;
 
 /// The maximum and default page size.
 const PAGE: usize = 25;
@@ -16,25 +16,25 @@ const PAGE: usize = 25;
 ///
 /// # Errors
 /// 400 if `maxresults` or the token is invalid.
-pub(super) fn reply(world: &World, asked: &Asked<'_>, items: &[Value]) -> Result<Reply, Refusal> {
-    let size = match asked.request.query("maxresults").map(str::parse::<usize>) {
+pub(super) fn reply(state: &CloudState, call: &VaultCall<'_>, items: &[Value]) -> Result<Reply, VaultError> {
+    let size = match call.request.query("maxresults").map(str::parse::<usize>) {
         None => PAGE,
         Some(Ok(size)) if (1..=PAGE).contains(&size) => size,
-        Some(_) => return Err(Refusal::parameter("The value of maxresults must be between 1 and 25.")),
+        Some(_) => return Err(VaultError::parameter("The value of maxresults must be between 1 and 25.")),
     };
-    let from = match asked.request.query("$skiptoken") {
+    let from = match call.request.query("$skiptoken") {
         None => 0,
         Some(token) => {
-            read_token(token).ok_or_else(|| Refusal::parameter("The value of $skiptoken is not valid."))?
+            read_token(token).ok_or_else(|| VaultError::parameter("The value of $skiptoken is not valid."))?
         }
     };
     let page: Vec<&Value> = items.iter().skip(from).take(size).collect();
     let next = (from + page.len() < items.len()).then(|| {
-        let version = asked.request.query("api-version").unwrap_or_default();
-        let path = asked.request.path.trim_matches('/');
+        let version = call.request.query("api-version").unwrap_or_default();
+        let path = call.request.path.trim_matches('/');
         format!(
             "{}{path}?api-version={version}&$skiptoken={}&maxresults={size}",
-            world.vault_uri(asked.vault),
+            state.vault_uri(call.vault),
             write_token(from + page.len())
         )
     });
@@ -53,7 +53,7 @@ fn read_token(token: &str) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     #[test]
-    fn a_token_comes_back_as_it_was_sent() {
+    fn a_page_token_round_trips() {
         assert_eq!(super::read_token(&super::write_token(50)), Some(50));
         assert_eq!(super::read_token("MTIz"), None);
     }

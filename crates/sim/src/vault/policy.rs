@@ -10,7 +10,7 @@ use x509_parser::public_key::PublicKey;
 use x509_parser::{oid_registry, parse_x509_certificate};
 
 /// The properties of a leaf certificate that the vault shows.
-pub(crate) struct Reading {
+pub(crate) struct CertificateInfo {
     /// Seconds since the epoch.
     pub(crate) not_before: i64,
     /// Seconds since the epoch.
@@ -23,27 +23,28 @@ pub(crate) struct Reading {
     x509: Value,
 }
 
-impl Reading {
+impl CertificateInfo {
     /// Parses a leaf certificate; returns `None` if it is invalid or its key is neither RSA nor on a NIST
     /// curve.
-    pub(crate) fn of(der: &[u8]) -> Option<Reading> {
+    pub(crate) fn of(der: &[u8]) -> Option<CertificateInfo> {
         let (_, certificate) = parse_x509_certificate(der).ok()?;
         let (key, jwk) = key(&certificate)?;
         let validity = certificate.validity();
         let (not_before, not_after) = (validity.not_before.timestamp(), validity.not_after.timestamp());
         let x509 = x509(&certificate, months(not_before, not_after));
-        Some(Reading { not_before, not_after, jwk, key, x509 })
+        Some(CertificateInfo { not_before, not_after, jwk, key, x509 })
     }
 
     /// Returns the policy: the derived values, overridden by those of the caller where the service accepts
     /// them.
-    pub(crate) fn policy(&self, id: &str, content_type: &str, wished: Option<&Value>, at: i64) -> Value {
-        let wish = |pointer: &str| wished.and_then(|policy| policy.pointer(pointer)).and_then(Value::as_bool);
+    pub(crate) fn policy(&self, id: &str, content_type: &str, desired: Option<&Value>, at: i64) -> Value {
+        let flag =
+            |pointer: &str| desired.and_then(|policy| policy.pointer(pointer)).and_then(Value::as_bool);
         let mut key = Map::new();
-        key.insert("exportable".into(), json!(wish("/key_props/exportable").unwrap_or(true)));
+        key.insert("exportable".into(), json!(flag("/key_props/exportable").unwrap_or(true)));
         key.extend(self.key.clone());
-        key.insert("reuse_key".into(), json!(wish("/key_props/reuse_key").unwrap_or(false)));
-        let actions = wished.and_then(|policy| policy.get("lifetime_actions")).cloned().unwrap_or_else(
+        key.insert("reuse_key".into(), json!(flag("/key_props/reuse_key").unwrap_or(false)));
+        let actions = desired.and_then(|policy| policy.get("lifetime_actions")).cloned().unwrap_or_else(
             || json!([{"trigger": {"lifetime_percentage": 80}, "action": {"action_type": "EmailContacts"}}]),
         );
         json!({
@@ -184,7 +185,7 @@ mod tests {
 
     fn policy_of(name: &str) -> Value {
         let material = Material::read(&fixture(name), "correct-horse", false).unwrap();
-        Reading::of(material.leaf()).unwrap().policy("id", "application/x-pkcs12", None, 7)
+        CertificateInfo::of(material.leaf()).unwrap().policy("id", "application/x-pkcs12", None, 7)
     }
 
     #[test]
@@ -217,11 +218,15 @@ mod tests {
     }
 
     #[test]
-    fn what_the_caller_wished_wins_over_what_was_derived() {
+    fn requested_policy_values_override_derived_ones() {
         let material = Material::read(&fixture("ec.pfx"), "correct-horse", false).unwrap();
-        let wished = json!({"key_props": {"exportable": false}});
-        let policy =
-            Reading::of(material.leaf()).unwrap().policy("id", "application/x-pkcs12", Some(&wished), 7);
+        let desired = json!({"key_props": {"exportable": false}});
+        let policy = CertificateInfo::of(material.leaf()).unwrap().policy(
+            "id",
+            "application/x-pkcs12",
+            Some(&desired),
+            7,
+        );
         assert_eq!(policy["key_props"]["exportable"], false);
     }
 }

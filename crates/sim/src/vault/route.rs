@@ -4,25 +4,25 @@
 
 use http::Method;
 
-use super::access::Wish;
-use super::refusal::Refusal;
-use super::{Asked, create, deleted, import, shelf};
+use super::access::DataOperation;
+use super::error::VaultError;
+use super::{VaultCall, certificate_store, create, deleted, import};
 use crate::request::{Reply, Request};
-use crate::world::World;
+use crate::state::CloudState;
 
 /// A parsed request.
 pub(super) struct Target {
     /// The collection of the required right: `certificates`, `secrets` or `keys`.
     pub(super) collection: &'static str,
     /// The requested access.
-    pub(super) wish: Wish,
-    act: Act,
+    pub(super) operation: DataOperation,
+    action: RouteAction,
     name: Option<String>,
     version: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Act {
+enum RouteAction {
     List,
     Versions,
     Get,
@@ -44,22 +44,22 @@ impl Target {
     ///
     /// # Errors
     /// 400 for an invalid name, 404 for an unknown path and 405 for an unsupported method.
-    pub(super) fn of(request: &Request) -> Result<Target, Refusal> {
+    pub(super) fn of(request: &Request) -> Result<Target, VaultError> {
         let segments = request.segments();
         let path: Vec<&str> = segments.iter().map(String::as_str).collect();
-        let (collection, gone) = match path.first().map(|first| first.to_ascii_lowercase()).as_deref() {
+        let (collection, is_deleted) = match path.first().map(|first| first.to_ascii_lowercase()).as_deref() {
             Some("certificates") => ("certificates", false),
             Some("deletedcertificates") => ("certificates", true),
             Some("secrets") => ("secrets", false),
             Some("keys") => ("keys", false),
-            _ => return Err(Refusal::new(404, "NotFound", "The requested resource does not exist.")),
+            _ => return Err(VaultError::new(404, "NotFound", "The requested resource does not exist.")),
         };
-        let (wish, act, version) = match gone {
+        let (operation, action, version) = match is_deleted {
             true => in_deleted(&request.method, &path[1..])?,
             false => in_live(&request.method, &path[1..], collection == "certificates")?,
         };
-        let name = path.get(1).map(|name| good_name(collection, name)).transpose()?;
-        Ok(Target { collection, wish, act, name, version })
+        let name = path.get(1).map(|name| checked_name(collection, name)).transpose()?;
+        Ok(Target { collection, operation, action, name, version })
     }
 
     /// Returns the name of the object, if the request has one.
@@ -68,70 +68,80 @@ impl Target {
     }
 
     /// Handles the request.
-    pub(super) fn serve(&self, world: &mut World, asked: &Asked<'_>) -> Result<Reply, Refusal> {
+    pub(super) fn serve(&self, state: &mut CloudState, call: &VaultCall<'_>) -> Result<Reply, VaultError> {
         let name = self.name().unwrap_or_default();
         let version = self.version.as_deref();
-        match self.act {
-            Act::List => shelf::list(world, asked, self.collection),
-            Act::Versions => shelf::versions(world, asked, self.collection, name),
-            Act::Get => shelf::get(world, asked, self.collection, name, version),
-            Act::Policy => shelf::policy(world, asked, name),
-            Act::Create => create::create(world, asked, name),
-            Act::Pending => create::get(world, asked, name),
-            Act::ForgetPending => create::forget(world, asked, name),
-            Act::Import => import::import(world, asked, name),
-            Act::Update => shelf::update(world, asked, name, version),
-            Act::Delete => deleted::delete(world, asked, name),
-            Act::ListDeleted => deleted::list(world, asked),
-            Act::GetDeleted => deleted::get(world, asked, name),
-            Act::Recover => deleted::recover(world, asked, name),
-            Act::Purge => deleted::purge(world, asked, name),
+        match self.action {
+            RouteAction::List => certificate_store::list(state, call, self.collection),
+            RouteAction::Versions => certificate_store::versions(state, call, self.collection, name),
+            RouteAction::Get => certificate_store::get(state, call, self.collection, name, version),
+            RouteAction::Policy => certificate_store::policy(state, call, name),
+            RouteAction::Create => create::create(state, call, name),
+            RouteAction::Pending => create::get(state, call, name),
+            RouteAction::ForgetPending => create::forget(state, call, name),
+            RouteAction::Import => import::import(state, call, name),
+            RouteAction::Update => certificate_store::update(state, call, name, version),
+            RouteAction::Delete => deleted::delete(state, call, name),
+            RouteAction::ListDeleted => deleted::list(state, call),
+            RouteAction::GetDeleted => deleted::get(state, call, name),
+            RouteAction::Recover => deleted::recover(state, call, name),
+            RouteAction::Purge => deleted::purge(state, call, name),
         }
     }
 }
 
-type Understood = (Wish, Act, Option<String>);
+type ParsedRoute = (DataOperation, RouteAction, Option<String>);
 
-fn in_live(method: &Method, rest: &[&str], certificates: bool) -> Result<Understood, Refusal> {
+fn in_live(method: &Method, rest: &[&str], certificates: bool) -> Result<ParsedRoute, VaultError> {
     let lower: Vec<String> = rest.iter().skip(1).map(|part| part.to_ascii_lowercase()).collect();
     let tail: Vec<&str> = lower.iter().map(String::as_str).collect();
     match (method, rest.len(), tail.as_slice()) {
-        (&Method::GET, 0, _) => Ok((Wish::List, Act::List, None)),
-        (&Method::GET, 1, _) => Ok((Wish::Get, Act::Get, None)),
-        (&Method::GET, 2, ["versions"]) => Ok((Wish::List, Act::Versions, None)),
-        (&Method::GET, 2, ["policy"]) if certificates => Ok((Wish::Get, Act::Policy, None)),
-        (&Method::GET, 2, ["pending"]) if certificates => Ok((Wish::Get, Act::Pending, None)),
-        (&Method::DELETE, 2, ["pending"]) if certificates => Ok((Wish::Delete, Act::ForgetPending, None)),
-        (&Method::GET, 2, [version]) => Ok((Wish::Get, Act::Get, Some((*version).to_owned()))),
-        (&Method::POST, 2, ["create"]) if certificates => Ok((Wish::Create, Act::Create, None)),
-        (&Method::POST, 2, ["import"]) if certificates => Ok((Wish::Import, Act::Import, None)),
-        (&Method::PATCH, 1, _) if certificates => Ok((Wish::Update, Act::Update, None)),
+        (&Method::GET, 0, _) => Ok((DataOperation::List, RouteAction::List, None)),
+        (&Method::GET, 1, _) => Ok((DataOperation::Get, RouteAction::Get, None)),
+        (&Method::GET, 2, ["versions"]) => Ok((DataOperation::List, RouteAction::Versions, None)),
+        (&Method::GET, 2, ["policy"]) if certificates => Ok((DataOperation::Get, RouteAction::Policy, None)),
+        (&Method::GET, 2, ["pending"]) if certificates => {
+            Ok((DataOperation::Get, RouteAction::Pending, None))
+        }
+        (&Method::DELETE, 2, ["pending"]) if certificates => {
+            Ok((DataOperation::Delete, RouteAction::ForgetPending, None))
+        }
+        (&Method::GET, 2, [version]) => {
+            Ok((DataOperation::Get, RouteAction::Get, Some((*version).to_owned())))
+        }
+        (&Method::POST, 2, ["create"]) if certificates => {
+            Ok((DataOperation::Create, RouteAction::Create, None))
+        }
+        (&Method::POST, 2, ["import"]) if certificates => {
+            Ok((DataOperation::Import, RouteAction::Import, None))
+        }
+        (&Method::PATCH, 1, _) if certificates => Ok((DataOperation::Update, RouteAction::Update, None)),
         (&Method::PATCH, 2, [version]) if certificates => {
-            Ok((Wish::Update, Act::Update, Some((*version).to_owned())))
+            Ok((DataOperation::Update, RouteAction::Update, Some((*version).to_owned())))
         }
-        (&Method::DELETE, 1, _) if certificates => Ok((Wish::Delete, Act::Delete, None)),
+        (&Method::DELETE, 1, _) if certificates => Ok((DataOperation::Delete, RouteAction::Delete, None)),
         _ => Err(not_allowed(method)),
     }
 }
 
-fn in_deleted(method: &Method, rest: &[&str]) -> Result<Understood, Refusal> {
+fn in_deleted(method: &Method, rest: &[&str]) -> Result<ParsedRoute, VaultError> {
     match (method, rest) {
-        (&Method::GET, []) => Ok((Wish::List, Act::ListDeleted, None)),
-        (&Method::GET, [_]) => Ok((Wish::Get, Act::GetDeleted, None)),
-        (&Method::POST, [_, act]) if act.eq_ignore_ascii_case("recover") => {
-            Ok((Wish::Recover, Act::Recover, None))
+        (&Method::GET, []) => Ok((DataOperation::List, RouteAction::ListDeleted, None)),
+        (&Method::GET, [_]) => Ok((DataOperation::Get, RouteAction::GetDeleted, None)),
+        (&Method::POST, [_, action]) if action.eq_ignore_ascii_case("recover") => {
+            Ok((DataOperation::Recover, RouteAction::Recover, None))
         }
-        (&Method::DELETE, [_]) => Ok((Wish::Purge, Act::Purge, None)),
+        (&Method::DELETE, [_]) => Ok((DataOperation::Purge, RouteAction::Purge, None)),
         _ => Err(not_allowed(method)),
     }
 }
 
-fn not_allowed(method: &Method) -> Refusal {
-    Refusal::new(405, "BadParameter", format!("Method {method} does not allow operation"))
+fn not_allowed(method: &Method) -> VaultError {
+    VaultError::new(405, "BadParameter", format!("Method {method} does not allow operation"))
 }
 
 /// Checks a name: `^[0-9a-zA-Z-]+$`, at most 127 characters.
-fn good_name(collection: &str, name: &str) -> Result<String, Refusal> {
+fn checked_name(collection: &str, name: &str) -> Result<String, VaultError> {
     let alphabet = |c: char| c.is_ascii_alphanumeric() || c == '-';
     if (1..=127).contains(&name.len()) && name.chars().all(alphabet) {
         return Ok(name.to_owned());
@@ -140,31 +150,31 @@ fn good_name(collection: &str, name: &str) -> Result<String, Refusal> {
     let message = format!(
         "The request URI contains an invalid name: {name} (a {kind}'s name has 1 to 127 letters, digits and hyphens)"
     );
-    Err(Refusal::parameter(message))
+    Err(VaultError::parameter(message))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn target(method: Method, path: &str) -> Result<(Act, Option<String>), u16> {
+    fn target(method: Method, path: &str) -> Result<(RouteAction, Option<String>), u16> {
         let request = Request::new(method, "kv.vault.landfall.localhost", path);
-        Target::of(&request).map(|target| (target.act, target.version)).map_err(|refusal| refusal.status)
+        Target::of(&request).map(|target| (target.action, target.version)).map_err(|error| error.status)
     }
 
     #[test]
     fn a_trailing_slash_means_the_newest_version() {
-        assert_eq!(target(Method::GET, "/certificates/c/"), Ok((Act::Get, None)));
-        assert_eq!(target(Method::GET, "/certificates/c"), Ok((Act::Get, None)));
-        assert_eq!(target(Method::GET, "/secrets/c/0123"), Ok((Act::Get, Some("0123".into()))));
+        assert_eq!(target(Method::GET, "/certificates/c/"), Ok((RouteAction::Get, None)));
+        assert_eq!(target(Method::GET, "/certificates/c"), Ok((RouteAction::Get, None)));
+        assert_eq!(target(Method::GET, "/secrets/c/0123"), Ok((RouteAction::Get, Some("0123".into()))));
     }
 
     #[test]
-    fn paths_lead_to_acts() {
-        assert_eq!(target(Method::GET, "/certificates/c/versions"), Ok((Act::Versions, None)));
-        assert_eq!(target(Method::POST, "/certificates/c/import"), Ok((Act::Import, None)));
-        assert_eq!(target(Method::POST, "/deletedcertificates/c/recover"), Ok((Act::Recover, None)));
-        assert_eq!(target(Method::DELETE, "/deletedcertificates/c"), Ok((Act::Purge, None)));
+    fn paths_map_to_actions() {
+        assert_eq!(target(Method::GET, "/certificates/c/versions"), Ok((RouteAction::Versions, None)));
+        assert_eq!(target(Method::POST, "/certificates/c/import"), Ok((RouteAction::Import, None)));
+        assert_eq!(target(Method::POST, "/deletedcertificates/c/recover"), Ok((RouteAction::Recover, None)));
+        assert_eq!(target(Method::DELETE, "/deletedcertificates/c"), Ok((RouteAction::Purge, None)));
     }
 
     #[test]

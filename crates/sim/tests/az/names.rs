@@ -4,7 +4,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use landfall_sim::{Facts, Options, Sim, Speed};
+use landfall_sim::{ConnectionInfo, Options, Sim, Speed};
 use reqwest::{Certificate, Client, Method, Proxy, redirect};
 use serde_json::{Value, json};
 
@@ -12,10 +12,10 @@ const CLASS: &str = "approuting-istio";
 const ROUTES: &str = "/apis/gateway.networking.k8s.io/v1/namespaces/default";
 
 /// Returns a client that cannot resolve the cloud's names and uses its port as a proxy for all of them.
-fn client(facts: &Facts) -> Client {
+fn client(connection: &ConnectionInfo) -> Client {
     Client::builder()
-        .proxy(Proxy::all(format!("http://127.0.0.1:{}", facts.port)).unwrap())
-        .tls_certs_only([Certificate::from_pem(facts.ca_pem.as_bytes()).unwrap()])
+        .proxy(Proxy::all(format!("http://127.0.0.1:{}", connection.port)).unwrap())
+        .tls_certs_only([Certificate::from_pem(connection.ca_pem.as_bytes()).unwrap()])
         .redirect(redirect::Policy::none())
         .build()
         .unwrap()
@@ -29,19 +29,19 @@ struct Person {
 }
 
 impl Person {
-    async fn sign_in(facts: &Facts) -> Self {
-        let http = client(facts);
+    async fn sign_in(connection: &ConnectionInfo) -> Self {
+        let http = client(connection);
         let form = url::form_urlencoded::Serializer::new(String::new())
             .append_pair("grant_type", "client_credentials")
-            .append_pair("client_id", &facts.client_id)
-            .append_pair("client_secret", &facts.client_secret)
-            .append_pair("scope", &format!("{}/.default", facts.arm_audience))
+            .append_pair("client_id", &connection.client_id)
+            .append_pair("client_secret", &connection.client_secret)
+            .append_pair("scope", &format!("{}/.default", connection.arm_audience))
             .finish();
-        let request = http.post(format!("{}/{}/oauth2/v2.0/token", facts.login, facts.tenant));
+        let request = http.post(format!("{}/{}/oauth2/v2.0/token", connection.login, connection.tenant));
         let request = request.header("content-type", "application/x-www-form-urlencoded").body(form);
         let answer: Value = request.send().await.unwrap().json().await.unwrap();
         let token = answer["access_token"].as_str().unwrap().to_owned();
-        Self { http, arm: format!("{}/subscriptions/{}", facts.arm, facts.subscription), token }
+        Self { http, arm: format!("{}/subscriptions/{}", connection.arm, connection.subscription), token }
     }
 
     async fn send(&self, method: Method, path: &str, body: &Value) -> Value {
@@ -78,8 +78,8 @@ async fn furnish(person: &Person) {
         },
     } });
     let path = format!("{group}/providers/Microsoft.ContainerService/managedClusters/aks");
-    let made = person.put(&format!("{path}?api-version=2026-06-01"), &cluster).await;
-    let principal = made["identity"]["principalId"].clone();
+    let created = person.put(&format!("{path}?api-version=2026-06-01"), &cluster).await;
+    let principal = created["identity"]["principalId"].clone();
     let role = "/providers/Microsoft.Authorization/roleDefinitions/4d97b98b-1d4f-4787-a291-c67834d212e7";
     let grant = json!({ "properties": {
         "roleDefinitionId": role, "principalId": principal, "principalType": "ServicePrincipal",
@@ -112,7 +112,7 @@ async fn every_name_of_the_cloud_is_reached_through_its_port() {
     let folder = tempfile::tempdir().unwrap();
     let options = Options { speed: Speed::Instant, seed: Some(700), traffic: true, ..Options::default() };
     let mut sim = Sim::open(folder.path(), options).await.unwrap();
-    let person = Person::sign_in(sim.facts()).await;
+    let person = Person::sign_in(sim.connection()).await;
     furnish(&person).await;
     let (server, token) = credential(&person).await;
     let create = async |kind: &str, body: &Value| {
@@ -133,8 +133,8 @@ async fn every_name_of_the_cloud_is_reached_through_its_port() {
         json!({ "type": "RequestRedirect", "requestRedirect": { "hostname": "elsewhere.example.com" } });
     let route = json!({ "parentRefs": [{ "name": "app" }], "rules": [{ "filters": [redirect] }] });
     create("httproutes", &with("HTTPRoute", &route)).await;
-    let doors = sim.doors_until(|doors| !doors.is_empty()).await.unwrap();
-    let (address, _) = doors.keys().next().unwrap();
+    let listeners = sim.wait_for_listeners_until(|listeners| !listeners.is_empty()).await.unwrap();
+    let (address, _) = listeners.keys().next().unwrap();
     let record = json!({ "properties": { "TTL": 300, "ARecords": [{ "ipv4Address": address }] } });
     let zone = "/resourceGroups/rg/providers/Microsoft.Network/dnsZones/demo.example.com";
     person.put(&format!("{zone}/A/app?api-version=2018-05-01"), &record).await;

@@ -18,22 +18,23 @@ struct Deployment {
 
 impl Deployment {
     async fn signs_in(&self, sim: &Sim) {
-        let (az, facts) = (&self.az, sim.facts());
-        az.says(&format!("cloud register -n Landfall --endpoint-resource-manager {}", facts.arm)).await;
-        az.says("cloud set -n Landfall").await;
-        let (id, tenant) = (&facts.client_id, &facts.tenant);
+        let (az, connection) = (&self.az, sim.connection());
+        az.succeed(&format!("cloud register -n Landfall --endpoint-resource-manager {}", connection.arm))
+            .await;
+        az.succeed("cloud set -n Landfall").await;
+        let (id, tenant) = (&connection.client_id, &connection.tenant);
         az.is_refused(
             &format!("login --service-principal -u {id} -p no --tenant {tenant}"),
             1,
             "AADSTS7000215",
         )
         .await;
-        let secret = &facts.client_secret;
-        az.says(&format!("login --service-principal -u {id} -p={secret} --tenant {tenant}")).await;
-        let (name, password) = (&facts.user_name, &facts.user_password);
-        az.says(&format!("login -u {name} -p={password} --tenant {tenant}")).await;
+        let secret = &connection.client_secret;
+        az.succeed(&format!("login --service-principal -u {id} -p={secret} --tenant {tenant}")).await;
+        let (name, password) = (&connection.user_name, &connection.user_password);
+        az.succeed(&format!("login -u {name} -p={password} --tenant {tenant}")).await;
         assert_eq!(
-            az.says("account show --query '[user.name, id]'").await,
+            az.succeed("account show --query '[user.name, id]'").await,
             format!("{name}\n{}", self.subscription)
         );
     }
@@ -41,31 +42,35 @@ impl Deployment {
     async fn registers(&self) {
         let az = &self.az;
         let feature = "--namespace Microsoft.ContainerService --name ManagedGatewayAPIPreview";
-        az.says(&format!("feature register {feature}")).await;
-        assert_eq!(az.says(&format!("feature show {feature} --query properties.state")).await, "Registered");
-        az.says("provider register --namespace Microsoft.ContainerService").await;
+        az.succeed(&format!("feature register {feature}")).await;
+        assert_eq!(
+            az.succeed(&format!("feature show {feature} --query properties.state")).await,
+            "Registered"
+        );
+        az.succeed("provider register --namespace Microsoft.ContainerService").await;
         let state = "provider show -n Microsoft.ContainerService --query registrationState";
-        assert_eq!(az.says(state).await, "Registered");
+        assert_eq!(az.succeed(state).await, "Registered");
     }
 
     /// Creates group, network and subnet; returns the subnet's id.
     async fn makes_the_network(&self) -> String {
         let az = &self.az;
-        az.says("group create -n rg-demo -l eastus --tags Environment=Demo").await;
+        az.succeed("group create -n rg-demo -l eastus --tags Environment=Demo").await;
         let ranges = "--address-prefixes 10.0.0.0/16 --subnet-name snet --subnet-prefixes 10.0.0.0/22";
-        az.says(&format!("network vnet create -g rg-demo -n vnet {ranges}")).await;
-        az.says("network vnet subnet show -g rg-demo --vnet-name vnet -n snet --query id").await
+        az.succeed(&format!("network vnet create -g rg-demo -n vnet {ranges}")).await;
+        az.succeed("network vnet subnet show -g rg-demo --vnet-name vnet -n snet --query id").await
     }
 
     async fn makes_the_vault(&self) {
         let az = &self.az;
-        az.says("keyvault create -n kv-demo-675 -g rg-demo -l eastus --enable-rbac-authorization true").await;
-        let me = az.says("ad signed-in-user show --query id").await;
+        az.succeed("keyvault create -n kv-demo-675 -g rg-demo -l eastus --enable-rbac-authorization true")
+            .await;
+        let me = az.succeed("ad signed-in-user show --query id").await;
         let role = "--role 'Key Vault Certificates Officer'";
         let found =
             format!("role assignment list {role} --assignee {me} --scope {} --query [0].id", self.vault);
-        az.says(&format!("role assignment create {role} --assignee {me} --scope {}", self.vault)).await;
-        assert!(az.says(&found).await.starts_with(&self.vault));
+        az.succeed(&format!("role assignment create {role} --assignee {me} --scope {}", self.vault)).await;
+        assert!(az.succeed(&found).await.starts_with(&self.vault));
     }
 
     async fn fills_the_vault(&self) {
@@ -73,19 +78,20 @@ impl Deployment {
         let named = "--vault-name kv-demo-675 -n gateway-tls-cert";
         az.is_refused(&format!("keyvault certificate show {named}"), 3, "CertificateNotFound").await;
         let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/empty-password.pfx");
-        az.says(&format!("keyvault certificate import {named} --file {file} --password ''")).await;
+        az.succeed(&format!("keyvault certificate import {named} --file {file} --password ''")).await;
         let policy = r#"{"issuerParameters":{"name":"Self"},"keyProperties":{"keyType":"RSA","keySize":2048,"exportable":true},"secretProperties":{"contentType":"application/x-pkcs12"},"x509CertificateProperties":{"subject":"CN=demo.example.com","validityInMonths":6}}"#;
-        az.says(&format!("keyvault certificate create --vault-name kv-demo-675 -n made -p '{policy}'")).await;
-        let names = az.says("keyvault certificate list --vault-name kv-demo-675 --query [].name").await;
+        az.succeed(&format!("keyvault certificate create --vault-name kv-demo-675 -n made -p '{policy}'"))
+            .await;
+        let names = az.succeed("keyvault certificate list --vault-name kv-demo-675 --query [].name").await;
         assert_eq!(names, "gateway-tls-cert\nmade");
-        az.says("keyvault certificate delete --vault-name kv-demo-675 -n made").await;
-        az.says("keyvault certificate purge --vault-name kv-demo-675 -n made").await;
+        az.succeed("keyvault certificate delete --vault-name kv-demo-675 -n made").await;
+        az.succeed("keyvault certificate purge --vault-name kv-demo-675 -n made").await;
     }
 
     async fn makes_the_cluster(&self, subnet: &str) {
         let az = &self.az;
         az.is_refused("aks show -g rg-demo -n aks", 3, "ResourceNotFound").await;
-        az.says(&format!(
+        az.succeed(&format!(
             "aks create -g rg-demo -n aks -l eastus --kubernetes-version 1.34 --tier standard --node-count 2 \
              --node-vm-size Standard_D4s_v5 --enable-cluster-autoscaler --min-count 1 --max-count 3 \
              --network-plugin azure --vnet-subnet-id {subnet} --service-cidr 10.1.0.0/16 --dns-service-ip 10.1.0.10 \
@@ -94,47 +100,49 @@ impl Deployment {
              --node-resource-group rg-demo-nodes"
         ))
         .await;
-        az.says("aks get-credentials -g rg-demo -n aks -f kubeconfig").await;
+        az.succeed("aks get-credentials -g rg-demo -n aks -f kubeconfig").await;
         let kubeconfig = std::fs::read_to_string(az.home().join("kubeconfig")).unwrap();
         assert!(kubeconfig.contains("/kubernetes/") && kubeconfig.contains("current-context: aks\n"));
-        az.says("aks nodepool add -g rg-demo --cluster-name aks -n second --node-count 1").await;
-        az.says("aks nodepool delete -g rg-demo --cluster-name aks -n second").await;
+        az.succeed("aks nodepool add -g rg-demo --cluster-name aks -n second --node-count 1").await;
+        az.succeed("aks nodepool delete -g rg-demo --cluster-name aks -n second").await;
     }
 
     /// Grants the add-on access to the vault; finds it by its application id and by its object id.
     async fn lets_the_cluster_in(&self) {
         let az = &self.az;
         let identity = "addonProfiles.azureKeyvaultSecretsProvider.identity.clientId";
-        let application = az.says(&format!("aks show -g rg-demo -n aks --query {identity}")).await;
-        let object = az.says(&format!("ad sp show --id {application} --query id")).await;
+        let application = az.succeed(&format!("aks show -g rg-demo -n aks --query {identity}")).await;
+        let object = az.succeed(&format!("ad sp show --id {application} --query id")).await;
         let by_object = format!("--assignee-object-id {object} --assignee-principal-type ServicePrincipal");
         let scope = format!("--scope {}", self.vault);
-        az.says(&format!("role assignment create --role 'Key Vault Secrets User' {by_object} {scope}")).await;
+        az.succeed(&format!("role assignment create --role 'Key Vault Secrets User' {by_object} {scope}"))
+            .await;
         let role = "--role 'Key Vault Certificate User'";
-        az.says(&format!("role assignment create {role} --assignee {application} {scope}")).await;
+        az.succeed(&format!("role assignment create {role} --assignee {application} {scope}")).await;
     }
 
     async fn points_the_names(&self) {
         let az = &self.az;
-        az.says(&format!("network dns record-set a add-record {ZONE} -n app -a 127.83.0.1 --ttl 300")).await;
+        az.succeed(&format!("network dns record-set a add-record {ZONE} -n app -a 127.83.0.1 --ttl 300"))
+            .await;
     }
 
     async fn cleans_up(&self) {
         let az = &self.az;
-        az.says("lock create -n keep -g rg-demo --lock-type CanNotDelete").await;
+        az.succeed("lock create -n keep -g rg-demo --lock-type CanNotDelete").await;
         az.is_refused("group delete -n rg-demo -y", 1, "ScopeLocked").await;
-        az.says("lock delete -n keep -g rg-demo").await;
+        az.succeed("lock delete -n keep -g rg-demo").await;
         let vaults = "resource list -g rg-demo --resource-type Microsoft.KeyVault/vaults --query [].name";
-        assert_eq!(az.says(vaults).await, "kv-demo-675");
-        az.says("group delete -n rg-demo -y").await;
-        az.says("keyvault purge -n kv-demo-675").await;
+        assert_eq!(az.succeed(vaults).await, "kv-demo-675");
+        az.succeed("group delete -n rg-demo -y").await;
+        az.succeed("keyvault purge -n kv-demo-675").await;
         let url = "/subscriptions/{subscriptionId}/resourcegroups?api-version=2024-11-01";
-        assert_eq!(az.says(&format!("rest --url {url} --query value[].name")).await, "rg-dns");
+        assert_eq!(az.succeed(&format!("rest --url {url} --query value[].name")).await, "rg-dns");
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_deployment_by_script_comes_up_and_goes_away() {
+async fn a_deployment_by_script_is_created_and_deleted() {
     let Some(program) = find() else {
         println!("skipped: az is not on this machine");
         return;
@@ -148,15 +156,15 @@ async fn a_deployment_by_script_comes_up_and_goes_away() {
         ..Options::default()
     };
     let sim = Sim::open(&folder.path().join("world"), options).await.unwrap();
-    let az = Az::new(program, folder.path(), sim.facts());
-    let subscription = sim.facts().subscription.clone();
+    let az = Az::new(program, folder.path(), sim.connection());
+    let subscription = sim.connection().subscription.clone();
     let vault = format!(
         "/subscriptions/{subscription}/resourceGroups/rg-demo/providers/Microsoft.KeyVault/vaults/kv-demo-675"
     );
     let deployment = Deployment { az, subscription, vault };
     deployment.signs_in(&sim).await;
-    deployment.az.says("group create -n rg-dns -l eastus").await;
-    deployment.az.says("network dns zone create -g rg-dns -n demo.example.com").await;
+    deployment.az.succeed("group create -n rg-dns -l eastus").await;
+    deployment.az.succeed("network dns zone create -g rg-dns -n demo.example.com").await;
     deployment.registers().await;
     let subnet = deployment.makes_the_network().await;
     deployment.makes_the_vault().await;
@@ -165,8 +173,8 @@ async fn a_deployment_by_script_comes_up_and_goes_away() {
     deployment.lets_the_cluster_in().await;
     deployment.points_the_names().await;
     deployment.cleans_up().await;
-    let strange: Vec<_> =
-        sim.ledger().into_iter().filter(|line| line.status == 405 || line.status >= 500).collect();
-    assert!(strange.is_empty(), "az asks for what this cloud does not have: {strange:?}");
+    let unsupported: Vec<_> =
+        sim.request_log().into_iter().filter(|line| line.status == 405 || line.status >= 500).collect();
+    assert!(unsupported.is_empty(), "az asks for what this cloud does not have: {unsupported:?}");
     sim.close().await;
 }

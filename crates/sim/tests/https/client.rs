@@ -6,7 +6,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use landfall_sim::{Facts, Options, Sim, Speed};
+use landfall_sim::{ConnectionInfo, Options, Sim, Speed};
 use reqwest::{Certificate, Method, Response};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -50,13 +50,13 @@ pub fn options(speed: Speed) -> Options {
     Options { speed, seed, unregistered: Vec::new(), ..Options::default() }
 }
 
-pub fn http(facts: &Facts) -> reqwest::Client {
-    let here = SocketAddr::from((Ipv4Addr::LOCALHOST, facts.port));
-    let ca = Certificate::from_pem(facts.ca_pem.as_bytes()).unwrap();
+pub fn http(connection: &ConnectionInfo) -> reqwest::Client {
+    let loopback = SocketAddr::from((Ipv4Addr::LOCALHOST, connection.port));
+    let ca = Certificate::from_pem(connection.ca_pem.as_bytes()).unwrap();
     ["login", "management", "kv.vault", "elsewhere"]
         .iter()
         .fold(reqwest::Client::builder(), |builder, name| {
-            builder.resolve(&format!("{name}.landfall.localhost"), here)
+            builder.resolve(&format!("{name}.landfall.localhost"), loopback)
         })
         .tls_certs_only([ca])
         .build()
@@ -64,19 +64,19 @@ pub fn http(facts: &Facts) -> reqwest::Client {
 }
 
 /// Returns the form of a client credentials request.
-pub fn credentials<'a>(facts: &'a Facts, scope: &'a str) -> Vec<(&'static str, &'a str)> {
+pub fn credentials<'a>(connection: &'a ConnectionInfo, scope: &'a str) -> Vec<(&'static str, &'a str)> {
     vec![
         ("grant_type", "client_credentials"),
-        ("client_id", &facts.client_id),
-        ("client_secret", &facts.client_secret),
+        ("client_id", &connection.client_id),
+        ("client_secret", &connection.client_secret),
         ("scope", scope),
     ]
 }
 
-pub async fn token(http: &reqwest::Client, facts: &Facts, form: &[(&str, &str)]) -> Answer {
+pub async fn token(http: &reqwest::Client, connection: &ConnectionInfo, form: &[(&str, &str)]) -> Answer {
     let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
     let request = http
-        .post(format!("{}/{}/oauth2/v2.0/token", facts.login, facts.tenant))
+        .post(format!("{}/{}/oauth2/v2.0/token", connection.login, connection.tenant))
         .header("content-type", "application/x-www-form-urlencoded")
         .body(body);
     Answer::read(request.send().await.unwrap()).await
@@ -90,9 +90,9 @@ impl Client {
 
     pub async fn reopen(folder: TempDir, options: Options) -> Self {
         let sim = Sim::open(folder.path(), options).await.unwrap();
-        let http = http(sim.facts());
-        let scope = format!("{}/.default", sim.facts().arm_audience);
-        let answer = token(&http, sim.facts(), &credentials(sim.facts(), &scope)).await;
+        let http = http(sim.connection());
+        let scope = format!("{}/.default", sim.connection().arm_audience);
+        let answer = token(&http, sim.connection(), &credentials(sim.connection(), &scope)).await;
         let token = answer.body["access_token"].as_str().unwrap().to_owned();
         Self { sim, folder, http, token }
     }
@@ -105,14 +105,14 @@ impl Client {
     }
 
     pub fn path(&self, rest: &str) -> String {
-        format!("/subscriptions/{}{rest}", self.sim.facts().subscription)
+        format!("/subscriptions/{}{rest}", self.sim.connection().subscription)
     }
 
     pub fn request(&self, method: Method, target: &str) -> reqwest::RequestBuilder {
         let url = if target.starts_with("https://") {
             target.to_owned()
         } else {
-            format!("{}{target}", self.sim.facts().arm)
+            format!("{}{target}", self.sim.connection().arm)
         };
         self.http.request(method, url).bearer_auth(&self.token)
     }

@@ -18,13 +18,13 @@ async fn a_network_is_followed_by_its_operation_to_the_end() {
         "addressSpace": { "addressPrefixes": ["10.0.0.0/16"] },
         "subnets": [{ "name": "snet", "properties": { "addressPrefix": "10.0.0.0/22" } }],
     } });
-    let made = client.put(&vnet, &body).await;
+    let created = client.put(&vnet, &body).await;
     assert_eq!(
-        (made.status, made.header("retry-after"), made.header("retry-after-ms")),
+        (created.status, created.header("retry-after"), created.header("retry-after-ms")),
         (201, "10", "10000")
     );
-    let operation = made.header("azure-asyncoperation").to_owned();
-    assert!(operation.starts_with(&client.sim.facts().arm), "absolute: {operation}");
+    let operation = created.header("azure-asyncoperation").to_owned();
+    assert!(operation.starts_with(&client.sim.connection().arm), "absolute: {operation}");
     assert_eq!(client.get(&operation).await.body["status"], "InProgress");
     assert_eq!(client.put(&vnet, &body).await.code(), "RetryableError");
     client.advance(5.5).await;
@@ -34,19 +34,19 @@ async fn a_network_is_followed_by_its_operation_to_the_end() {
 }
 
 #[tokio::test]
-async fn everything_is_ready_at_the_first_look_at_instant_speed() {
+async fn everything_is_ready_at_the_first_poll_at_instant_speed() {
     let client = Client::open(options(Speed::Instant)).await;
     assert_eq!(client.group().await.status, 201);
     let vnet = client
         .path("/resourceGroups/rg/providers/Microsoft.Network/virtualNetworks/vnet?api-version=2025-07-01");
     let body = json!({ "location": "eastus", "properties": { "addressSpace": { "addressPrefixes": ["10.0.0.0/16"] } } });
-    let made = client.put(&vnet, &body).await;
-    assert_eq!(client.get(made.header("azure-asyncoperation")).await.body["status"], "Succeeded");
+    let created = client.put(&vnet, &body).await;
+    assert_eq!(client.get(created.header("azure-asyncoperation")).await.body["status"], "Succeeded");
     assert_eq!(client.get(&vnet).await.body["properties"]["provisioningState"], "Succeeded");
     let group = client.path("/resourcegroups/rg?api-version=2024-11-01");
-    let dying = client.delete(&group).await;
-    assert_eq!(dying.status, 202);
-    assert_eq!(client.get(dying.header("location")).await.status, 200);
+    let deleting = client.delete(&group).await;
+    assert_eq!(deleting.status, 202);
+    assert_eq!(client.get(deleting.header("location")).await.status, 200);
     assert_eq!(client.send(Method::HEAD, &group, None).await.status, 404);
 }
 
@@ -61,13 +61,13 @@ async fn roles_are_given_once_and_under_one_name() {
     let role = "/providers/Microsoft.Authorization/roleDefinitions/4633458b-17de-408a-b874-0445c86b69e6";
     let body =
         |principal: &str| json!({ "properties": { "roleDefinitionId": role, "principalId": principal } });
-    let me = client.sim.facts().object_id.clone();
+    let me = client.sim.connection().object_id.clone();
     assert_eq!(client.put(&one, &body(&me)).await.status, 201);
     assert_eq!(client.put(&one, &body(&me)).await.status, 200);
     let twice = client.put(&two, &body(&me)).await;
     assert_eq!((twice.status, twice.code()), (409, "RoleAssignmentExists"));
-    let nobody = client.put(&two, &body("00000000-0000-4000-8000-000000000000")).await;
-    assert_eq!((nobody.status, nobody.code()), (400, "PrincipalNotFound"));
+    let unknown = client.put(&two, &body("00000000-0000-4000-8000-000000000000")).await;
+    assert_eq!((unknown.status, unknown.code()), (400, "PrincipalNotFound"));
     assert_eq!(client.delete(&one).await.status, 200);
     assert_eq!(client.delete(&one).await.status, 204);
 }

@@ -14,15 +14,15 @@ fn vnet() -> Value {
 }
 
 #[tokio::test]
-async fn an_operation_ends_on_time_though_nobody_serves() {
+async fn an_operation_completes_on_time_without_a_server() {
     let client = Client::open(options(Speed::Times(50.0))).await;
     client.group().await;
-    let made = client.put(&client.path(VNET), &vnet()).await;
-    let (port, operation) = (client.sim.facts().port, made.header("azure-asyncoperation").to_owned());
-    let before = client.sim.read(|world| world.directory.tenant.clone());
+    let created = client.put(&client.path(VNET), &vnet()).await;
+    let (port, operation) = (client.sim.connection().port, created.header("azure-asyncoperation").to_owned());
+    let before = client.sim.read(|state| state.directory.tenant.clone());
     let client = Client::reopen(client.close().await, options(Speed::Times(50.0))).await;
-    assert_eq!(client.sim.facts().port, port, "kubeconfigs and operation URLs stay true");
-    assert_eq!(client.sim.facts().tenant, before);
+    assert_eq!(client.sim.connection().port, port, "kubeconfigs and operation URLs stay true");
+    assert_eq!(client.sim.connection().tenant, before);
     let ended = loop {
         let answer = client.get(&operation).await;
         if answer.body["status"] == "Succeeded" {
@@ -35,37 +35,40 @@ async fn an_operation_ends_on_time_though_nobody_serves() {
 }
 
 #[tokio::test]
-async fn a_world_is_served_by_one_process_and_no_newer_format_is_touched() {
+async fn the_state_is_served_by_one_process_and_a_newer_format_is_refused() {
     let client = Client::open(options(Speed::Instant)).await;
     let second = Sim::open(client.folder.path(), Options::default()).await;
     assert!(matches!(second, Err(SimError::Busy { .. })));
     let folder = client.close().await;
     let path = folder.path().join("world.json");
-    let mut world: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
-    world["format"] = json!(99);
-    std::fs::write(&path, world.to_string()).unwrap();
+    let mut state: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    state["format"] = json!(99);
+    std::fs::write(&path, state.to_string()).unwrap();
     let newer = Sim::open(folder.path(), Options::default()).await;
     assert!(matches!(newer, Err(SimError::Newer { format: 99, .. })));
 }
 
 #[tokio::test]
-async fn the_ledger_has_every_request_and_no_secret() {
+async fn the_request_log_has_every_request_and_no_secret() {
     let client = Client::open(options(Speed::Instant)).await;
     client.group().await;
     let request = client.request(Method::GET, &client.path("/resourcegroups?api-version=2024-11-01"));
     request.header("x-ms-client-request-id", "mine").send().await.unwrap();
-    let lines = client.sim.ledger();
+    let lines = client.sim.request_log();
     let seen: Vec<_> = lines.iter().map(|line| (line.n, line.method.as_str(), line.status)).collect();
     assert_eq!(seen, [(1, "POST", 200), (2, "PUT", 201), (3, "GET", 200)]);
-    assert_eq!((lines[0].by.as_str(), lines[1].by.as_str()), ("", client.sim.facts().object_id.as_str()));
+    assert_eq!(
+        (lines[0].by.as_str(), lines[1].by.as_str()),
+        ("", client.sim.connection().object_id.as_str())
+    );
     assert_eq!(lines[2].client_request_id, "mine");
-    let (secret, token) = (client.sim.facts().client_secret.clone(), client.token.clone());
+    let (secret, token) = (client.sim.connection().client_secret.clone(), client.token.clone());
     let folder = client.close().await;
     let text = std::fs::read_to_string(folder.path().join("ledger.jsonl")).unwrap();
     assert_eq!(text.lines().count(), 3);
     assert!(!text.contains(&secret) && !text.contains(&token));
     let client = Client::reopen(folder, options(Speed::Instant)).await;
-    assert_eq!(client.sim.ledger()[0].n, 4, "the count goes on");
+    assert_eq!(client.sim.request_log()[0].n, 4, "the count goes on");
 }
 
 #[tokio::test]
@@ -80,11 +83,11 @@ async fn a_reset_before_has_no_effect_and_a_reset_after_has_one() {
     assert!(put().await.is_err());
     assert_eq!(client.get(&group).await.status, 200);
     assert_eq!(put().await.unwrap().status(), 200);
-    assert_eq!(client.sim.ledger().iter().filter(|line| line.status == 0).count(), 2);
+    assert_eq!(client.sim.request_log().iter().filter(|line| line.status == 0).count(), 2);
 }
 
 #[tokio::test]
-async fn faults_are_armed_and_seen_through_the_machinery() {
+async fn faults_are_armed_and_listed_through_the_admin_api() {
     let client = Client::open(options(Speed::Instant)).await;
     let list = client.path("/resourcegroups?api-version=2024-11-01");
     let armed = json!({ "faults": ["throttled@GET resourcegroups", "unavailable", "token-expired"] });
@@ -109,30 +112,30 @@ async fn faults_are_armed_and_seen_through_the_machinery() {
 }
 
 #[tokio::test]
-async fn the_machinery_shows_the_world_without_its_secrets() {
+async fn the_admin_api_shows_the_state_without_secrets() {
     let client = Client::open(options(Speed::Instant)).await;
     client.group().await;
-    let world = client.get("/_sim/world").await.body;
-    assert_eq!(world["groups"][0]["name"], "rg");
-    assert!(!world.to_string().contains(&client.sim.facts().client_secret));
+    let state = client.get("/_sim/world").await.body;
+    assert_eq!(state["groups"][0]["name"], "rg");
+    assert!(!state.to_string().contains(&client.sim.connection().client_secret));
     let pem = client.request(Method::GET, "/_sim/ca.pem").send().await.unwrap().text().await.unwrap();
-    assert_eq!(pem, client.sim.facts().ca_pem);
+    assert_eq!(pem, client.sim.connection().ca_pem);
 }
 
 #[tokio::test]
 async fn names_that_are_not_of_this_cloud_get_no_certificate() {
     let client = Client::open(options(Speed::Instant)).await;
-    let port = client.sim.facts().port;
-    let here = std::net::SocketAddr::from(([127, 0, 0, 1], port));
+    let port = client.sim.connection().port;
+    let loopback = std::net::SocketAddr::from(([127, 0, 0, 1], port));
     let foreign = reqwest::Client::builder()
-        .resolve("management.azure.com", here)
+        .resolve("management.azure.com", loopback)
         .tls_danger_accept_invalid_certs(true)
         .build()
         .unwrap();
     assert!(foreign.get(format!("https://management.azure.com:{port}/")).send().await.is_err());
     let by_address = client.http.get(format!("https://127.0.0.1:{port}/_sim/ca.pem")).send().await.unwrap();
     assert_eq!(by_address.status(), 200);
-    let nobody =
+    let response =
         client.http.get(format!("https://elsewhere.landfall.localhost:{port}/")).send().await.unwrap();
-    assert_eq!(nobody.status(), 404);
+    assert_eq!(response.status(), 404);
 }

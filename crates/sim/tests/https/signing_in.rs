@@ -9,21 +9,22 @@ use crate::client::{Answer, Client, credentials, http, options, token};
 async fn a_service_principal_gets_tokens_for_both_forms_of_a_scope() {
     let folder = tempfile::tempdir().unwrap();
     let sim = Sim::open(folder.path(), options(Speed::Instant)).await.unwrap();
-    let (facts, http) = (sim.facts(), http(sim.facts()));
+    let (connection, http) = (sim.connection(), http(sim.connection()));
     for scope in [
         "https://management.landfall.localhost/.default",
         "https://management.landfall.localhost//.default",
         "https://vault.landfall.localhost/.default",
     ] {
-        let answer = token(&http, facts, &credentials(facts, scope)).await;
+        let answer = token(&http, connection, &credentials(connection, scope)).await;
         assert_eq!((answer.status, answer.body["expires_in"].as_i64()), (200, Some(3600)), "{scope}");
         assert_eq!(answer.body["token_type"], "Bearer");
     }
-    let metadata = format!("{}/{}/v2.0/.well-known/openid-configuration", facts.login, facts.tenant);
+    let metadata =
+        format!("{}/{}/v2.0/.well-known/openid-configuration", connection.login, connection.tenant);
     let metadata = Answer::read(http.get(metadata).send().await.unwrap()).await;
     assert_eq!(
         metadata.body["token_endpoint"],
-        format!("{}/{}/oauth2/v2.0/token", facts.login, facts.tenant)
+        format!("{}/{}/oauth2/v2.0/token", connection.login, connection.tenant)
     );
 }
 
@@ -31,10 +32,10 @@ async fn a_service_principal_gets_tokens_for_both_forms_of_a_scope() {
 async fn the_authority_refuses_with_entras_numbers() {
     let folder = tempfile::tempdir().unwrap();
     let sim = Sim::open(folder.path(), options(Speed::Instant)).await.unwrap();
-    let (facts, http) = (sim.facts(), http(sim.facts()));
+    let (connection, http) = (sim.connection(), http(sim.connection()));
     let arm = "https://management.landfall.localhost/.default";
     let with = |at: usize, value: &'static str| {
-        let mut form = credentials(facts, arm);
+        let mut form = credentials(connection, arm);
         form[at].1 = value;
         form
     };
@@ -51,15 +52,17 @@ async fn the_authority_refuses_with_entras_numbers() {
         (with(0, "magic"), 400, "unsupported_grant_type", 70003),
         (with(3, ""), 400, "invalid_request", 900_144),
     ] {
-        let answer = token(&http, facts, &form).await;
+        let answer = token(&http, connection, &form).await;
         assert_eq!((answer.status, answer.body["error"].as_str()), (status, Some(error)));
         assert_eq!(answer.body["error_codes"][0], number);
         assert!(answer.body["error_description"].as_str().unwrap().starts_with(&format!("AADSTS{number}: ")));
     }
-    let elsewhere =
-        format!("{}/11111111-2222-3333-4444-555555555555/v2.0/.well-known/openid-configuration", facts.login);
-    let elsewhere = Answer::read(http.get(elsewhere).send().await.unwrap()).await;
-    assert_eq!((elsewhere.status, elsewhere.body["error_codes"][0].as_i64()), (400, Some(90002)));
+    let other = format!(
+        "{}/11111111-2222-3333-4444-555555555555/v2.0/.well-known/openid-configuration",
+        connection.login
+    );
+    let other = Answer::read(http.get(other).send().await.unwrap()).await;
+    assert_eq!((other.status, other.body["error_codes"][0].as_i64()), (400, Some(90002)));
 }
 
 #[tokio::test]
@@ -72,21 +75,24 @@ async fn a_token_that_ran_out_is_refused_and_a_new_one_works() {
     assert!(
         answer.header("www-authenticate").contains("authorization_uri=\"https://login.landfall.localhost")
     );
-    let facts = client.sim.facts();
-    let fresh =
-        token(&client.http, facts, &credentials(facts, "https://management.landfall.localhost/.default"))
-            .await;
+    let connection = client.sim.connection();
+    let fresh = token(
+        &client.http,
+        connection,
+        &credentials(connection, "https://management.landfall.localhost/.default"),
+    )
+    .await;
     client.token = fresh.body["access_token"].as_str().unwrap().to_owned();
     assert_eq!(client.get("/subscriptions?api-version=2022-12-01").await.status, 200);
     assert_eq!(client.send(Method::POST, "/subscriptions?api-version=2022-12-01", None).await.status, 405);
 }
 
 #[tokio::test]
-async fn a_person_signs_in_with_a_password_and_goes_on_with_a_refresh_token() {
+async fn a_user_signs_in_with_a_password_and_continues_with_a_refresh_token() {
     let folder = tempfile::tempdir().unwrap();
     let sim = Sim::open(folder.path(), options(Speed::Instant)).await.unwrap();
-    let (facts, http) = (sim.facts(), http(sim.facts()));
-    let realm = format!("{}/common/userrealm/{}?api-version=1.0", facts.login, facts.user_name);
+    let (connection, http) = (sim.connection(), http(sim.connection()));
+    let realm = format!("{}/common/userrealm/{}?api-version=1.0", connection.login, connection.user_name);
     let realm = Answer::read(http.get(realm).send().await.unwrap()).await;
     assert_eq!(realm.body["account_type"], "Managed");
     let scope = "https://management.landfall.localhost//.default offline_access openid profile";
@@ -95,15 +101,15 @@ async fn a_person_signs_in_with_a_password_and_goes_on_with_a_refresh_token() {
         vec![
             ("grant_type", "password"),
             ("client_id", cli),
-            ("username", facts.user_name.as_str()),
+            ("username", connection.user_name.as_str()),
             ("password", password),
             ("scope", scope),
             ("client_info", "1"),
         ]
     };
-    let wrong = token(&http, facts, &form("guess")).await;
+    let wrong = token(&http, connection, &form("guess")).await;
     assert_eq!((wrong.status, wrong.body["error_codes"][0].as_i64()), (400, Some(50126)));
-    let first = token(&http, facts, &form(&facts.user_password)).await;
+    let first = token(&http, connection, &form(&connection.user_password)).await;
     assert_eq!(first.status, 200);
     assert!(first.body["id_token"].is_string() && first.body["client_info"].is_string());
     let refresh = first.body["refresh_token"].as_str().unwrap();
@@ -118,12 +124,12 @@ async fn a_person_signs_in_with_a_password_and_goes_on_with_a_refresh_token() {
     };
     let access = first.body["access_token"].as_str().unwrap();
     assert_eq!(
-        token(&http, facts, &form(access)).await.body["error"],
+        token(&http, connection, &form(access)).await.body["error"],
         "invalid_grant",
         "an access token refreshes nothing"
     );
-    let second = token(&http, facts, &form(refresh)).await;
-    let list = format!("{}/subscriptions?api-version=2022-12-01", facts.arm);
+    let second = token(&http, connection, &form(refresh)).await;
+    let list = format!("{}/subscriptions?api-version=2022-12-01", connection.arm);
     for (token, status) in [(second.body["access_token"].as_str().unwrap(), 200), (refresh, 401)] {
         assert_eq!(http.get(&list).bearer_auth(token).send().await.unwrap().status(), status);
     }

@@ -1,6 +1,6 @@
 //! `apply` and `diff`, client-side and server-side, and small manual changes.
 
-use crate::bench::Bench;
+use crate::fixture::Fixture;
 use crate::manifest::WEB;
 
 fn changed() -> String {
@@ -21,78 +21,78 @@ fn each(word: &str) -> String {
 }
 
 #[tokio::test]
-async fn what_is_applied_by_the_client_is_made_left_alone_and_changed() {
-    let Some(bench) = Bench::open().await else { return };
-    bench.write("web.yaml", WEB);
-    bench.write("changed.yaml", &changed());
+async fn client_side_apply_creates_keeps_and_changes() {
+    let Some(fixture) = Fixture::open().await else { return };
+    fixture.write("web.yaml", WEB);
+    fixture.write("changed.yaml", &changed());
     assert_eq!(
-        bench.kubectl("apply -f web.yaml --dry-run=server").await.code,
+        fixture.kubectl("apply -f web.yaml --dry-run=server").await.code,
         1,
         "there is no namespace yet"
     );
-    assert_eq!(bench.kubectl("apply -f web.yaml").await.fine(), each("created"));
-    assert_eq!(bench.kubectl("diff -f web.yaml").await.fine(), "");
-    let again = bench.kubectl("apply -f web.yaml").await;
+    assert_eq!(fixture.kubectl("apply -f web.yaml").await.fine(), each("created"));
+    assert_eq!(fixture.kubectl("diff -f web.yaml").await.fine(), "");
+    let again = fixture.kubectl("apply -f web.yaml").await;
     assert!(
         again.fine().starts_with("namespace/demo unchanged\ndeployment.apps/web unchanged\n"),
         "{}",
         again.out
     );
-    let diff = bench.kubectl("diff -f changed.yaml").await;
+    let diff = fixture.kubectl("diff -f changed.yaml").await;
     assert_eq!(diff.code, 1, "{}", diff.err);
     assert!(diff.out.contains("\n-  replicas: 2\n+  replicas: 3\n"), "{}", diff.out);
     assert!(diff.out.contains("\n+  - www.example.test\n"), "{}", diff.out);
-    let changed = bench.kubectl("apply -f changed.yaml").await;
+    let changed = fixture.kubectl("apply -f changed.yaml").await;
     assert!(
         changed.fine().contains("deployment.apps/web configured\nservice/web unchanged\n"),
         "{}",
         changed.out
     );
     assert_eq!(
-        bench.kubectl("get deploy web -n demo -o 'jsonpath={.status.readyReplicas}'").await.fine(),
+        fixture.kubectl("get deploy web -n demo -o 'jsonpath={.status.readyReplicas}'").await.fine(),
         "3",
         "the controllers saw it"
     );
-    assert_eq!(bench.kubectl("diff -f changed.yaml").await.fine(), "");
+    assert_eq!(fixture.kubectl("diff -f changed.yaml").await.fine(), "");
 }
 
 #[tokio::test]
-async fn what_is_applied_by_the_server_is_owned_and_fought_for() {
-    let Some(bench) = Bench::open().await else { return };
-    bench.write("web.yaml", WEB);
-    bench.write("changed.yaml", &changed());
-    assert_eq!(bench.kubectl("apply --server-side -f web.yaml").await.fine(), each("serverside-applied"));
-    assert_eq!(bench.kubectl("diff --server-side -f web.yaml").await.fine(), "");
-    let diff = bench.kubectl("diff --server-side -f changed.yaml").await;
+async fn server_side_apply_owns_fields_and_conflicts() {
+    let Some(fixture) = Fixture::open().await else { return };
+    fixture.write("web.yaml", WEB);
+    fixture.write("changed.yaml", &changed());
+    assert_eq!(fixture.kubectl("apply --server-side -f web.yaml").await.fine(), each("serverside-applied"));
+    assert_eq!(fixture.kubectl("diff --server-side -f web.yaml").await.fine(), "");
+    let diff = fixture.kubectl("diff --server-side -f changed.yaml").await;
     assert_eq!(diff.code, 1, "{}", diff.err);
     assert!(diff.out.contains("\n-  replicas: 2\n+  replicas: 3\n"), "{}", diff.out);
-    bench.kubectl("scale deploy/web --replicas=4 -n demo").await.fine();
-    let fight = bench.kubectl("apply --server-side --field-manager=other -f changed.yaml").await;
+    fixture.kubectl("scale deploy/web --replicas=4 -n demo").await.fine();
+    let fight = fixture.kubectl("apply --server-side --field-manager=other -f changed.yaml").await;
     assert!(
         fight.refused().contains(".spec.replicas") && fight.err.contains("--force-conflicts"),
         "{}",
         fight.err
     );
     let won =
-        bench.kubectl("apply --server-side --force-conflicts --field-manager=other -f changed.yaml").await;
+        fixture.kubectl("apply --server-side --force-conflicts --field-manager=other -f changed.yaml").await;
     assert_eq!(won.fine(), each("serverside-applied"));
     let typo = changed().replace("gatewayClassName", "gatewayClasName");
-    let refused = bench.kubectl_with("apply --server-side --force-conflicts -f -", &typo).await;
+    let refused = fixture.kubectl_with("apply --server-side --force-conflicts -f -", &typo).await;
     assert!(
         refused.refused().contains(".spec.gatewayClasName: field not declared in schema"),
         "{}",
         refused.err
     );
     let invalid = WEB.replace("    port: 80\n    protocol: HTTP", "    port: 0\n    protocol: HTTP");
-    let refused = bench.kubectl_with("apply --server-side --force-conflicts -f -", &invalid).await;
+    let refused = fixture.kubectl_with("apply --server-side --force-conflicts -f -", &invalid).await;
     assert!(refused.refused().contains("spec.listeners[0].port: Invalid value: 0"), "{}", refused.err);
 }
 
 #[tokio::test]
 async fn the_small_changes_people_make_arrive() {
-    let Some(bench) = Bench::open().await else { return };
-    bench.kubectl_with("apply -f -", WEB).await.fine();
-    for (line, said) in [
+    let Some(fixture) = Fixture::open().await else { return };
+    fixture.kubectl_with("apply -f -", WEB).await.fine();
+    for (line, output) in [
         ("label gateway web tier=front", "gateway.gateway.networking.k8s.io/web labeled\n"),
         ("annotate gateway web note=kept", "gateway.gateway.networking.k8s.io/web annotated\n"),
         ("patch svc web -p '{\"spec\":{\"sessionAffinity\":\"ClientIP\"}}'", "service/web patched\n"),
@@ -105,24 +105,25 @@ async fn the_small_changes_people_make_arrive() {
         ("rollout restart deploy/web", "deployment.apps/web restarted\n"),
         ("rollout undo deploy/web --to-revision=1", "deployment.apps/web rolled back\n"),
     ] {
-        assert_eq!(bench.kubectl(&format!("{line} -n demo")).await.fine(), said, "{line}");
+        assert_eq!(fixture.kubectl(&format!("{line} -n demo")).await.fine(), output, "{line}");
     }
-    let shown = bench
+    let shown = fixture
         .kubectl("get gateway web -n demo -o 'jsonpath={.metadata.labels.tier} {.metadata.annotations.note}'")
         .await;
     assert_eq!(shown.fine(), "front kept");
     assert_eq!(
-        bench.kubectl("get deploy web -n demo -o 'jsonpath={.spec.replicas} {.spec.template.spec.containers[0].image}'").await.fine(),
+        fixture.kubectl("get deploy web -n demo -o 'jsonpath={.spec.replicas} {.spec.template.spec.containers[0].image}'").await.fine(),
         "1 mcr.microsoft.com/azuredocs/aks-helloworld:v1"
     );
-    let strategic = bench.kubectl("patch gateway web -n demo --type=strategic -p '{\"spec\":{}}'").await;
+    let strategic = fixture.kubectl("patch gateway web -n demo --type=strategic -p '{\"spec\":{}}'").await;
     assert!(
         strategic.refused().contains("unknown format") || strategic.err.contains("not supported"),
         "{}",
         strategic.err
     );
-    let node = bench.kubectl("get nodes -o name").await.fine().lines().next().unwrap_or_default().to_owned();
-    bench.kubectl(&format!("cordon {node}")).await.fine();
-    assert!(bench.kubectl("get nodes").await.fine().contains("Ready,SchedulingDisabled"));
-    bench.kubectl(&format!("uncordon {node}")).await.fine();
+    let node =
+        fixture.kubectl("get nodes -o name").await.fine().lines().next().unwrap_or_default().to_owned();
+    fixture.kubectl(&format!("cordon {node}")).await.fine();
+    assert!(fixture.kubectl("get nodes").await.fine().contains("Ready,SchedulingDisabled"));
+    fixture.kubectl(&format!("uncordon {node}")).await.fine();
 }

@@ -1,12 +1,12 @@
 //! `create` and similar commands, whose bodies are protobuf.
 
-use crate::bench::Bench;
+use crate::fixture::Fixture;
 
 #[tokio::test]
-async fn everything_that_create_makes_is_made() {
-    let Some(bench) = Bench::open().await else { return };
-    bench.kubectl("create ns x").await.fine();
-    for (line, said) in [
+async fn every_create_command_creates_its_object() {
+    let Some(fixture) = Fixture::open().await else { return };
+    fixture.kubectl("create ns x").await.fine();
+    for (line, output) in [
         ("create configmap c --from-literal=a=b --from-literal=empty=", "configmap/c created\n"),
         ("create secret generic s --from-literal=p=q", "secret/s created\n"),
         (
@@ -29,28 +29,28 @@ async fn everything_that_create_makes_is_made() {
         ),
         ("run p --image=nginx:1.29", "pod/p created\n"),
     ] {
-        assert_eq!(bench.kubectl(&format!("{line} -n x")).await.fine(), said, "{line}");
+        assert_eq!(fixture.kubectl(&format!("{line} -n x")).await.fine(), output, "{line}");
     }
-    let shown = async |what: &str, path: &str| {
-        bench.kubectl(&format!("get {what} -n x -o 'jsonpath={path}'")).await.fine().to_owned()
+    let columns = async |what: &str, path: &str| {
+        fixture.kubectl(&format!("get {what} -n x -o 'jsonpath={path}'")).await.fine().to_owned()
     };
-    assert_eq!(shown("configmap c", "{.data.a}-{.data.empty}-").await, "b--");
-    assert_eq!(shown("secret s", "{.type} {.data.p}").await, "Opaque cQ==");
+    assert_eq!(columns("configmap c", "{.data.a}-{.data.empty}-").await, "b--");
+    assert_eq!(columns("secret s", "{.type} {.data.p}").await, "Opaque cQ==");
     assert_eq!(
-        shown("deploy d", "{.spec.replicas} {.spec.template.spec.containers[0].ports[0].containerPort} {.status.readyReplicas}").await,
+        columns("deploy d", "{.spec.replicas} {.spec.template.spec.containers[0].ports[0].containerPort} {.status.readyReplicas}").await,
         "2 80 2"
     );
-    assert_eq!(shown("deploy z", "{.spec.replicas}").await, "0");
-    assert_eq!(shown("svc s", "{.spec.ports[0].name} {.spec.ports[0].targetPort}").await, "80-8080 8080");
-    assert_eq!(shown("svc e", "{.spec.ports[0].targetPort}").await, "http");
-    assert_eq!(shown("pdb p", "{.spec.minAvailable}").await, "50%");
-    assert_eq!(shown("role r", "{.rules[0].verbs}").await, r#"["get","list"]"#);
-    assert_eq!(shown("rolebinding rb", "{.roleRef.name} {.subjects[0].name}").await, "r a");
-    let taken = bench.kubectl("create ns x").await;
+    assert_eq!(columns("deploy z", "{.spec.replicas}").await, "0");
+    assert_eq!(columns("svc s", "{.spec.ports[0].name} {.spec.ports[0].targetPort}").await, "80-8080 8080");
+    assert_eq!(columns("svc e", "{.spec.ports[0].targetPort}").await, "http");
+    assert_eq!(columns("pdb p", "{.spec.minAvailable}").await, "50%");
+    assert_eq!(columns("role r", "{.rules[0].verbs}").await, r#"["get","list"]"#);
+    assert_eq!(columns("rolebinding rb", "{.roleRef.name} {.subjects[0].name}").await, "r a");
+    let taken = fixture.kubectl("create ns x").await;
     assert_eq!(taken.refused(), "Error from server (AlreadyExists): namespaces \"x\" already exists\n");
-    let nowhere = bench.kubectl("create configmap c -n nowhere").await;
+    let nowhere = fixture.kubectl("create configmap c -n nowhere").await;
     assert_eq!(nowhere.refused(), "error: failed to create configmap: namespaces \"nowhere\" not found\n");
-    let dry = bench.kubectl("create configmap dry -n x --dry-run=server").await;
+    let dry = fixture.kubectl("create configmap dry -n x --dry-run=server").await;
     assert_eq!(dry.fine(), "configmap/dry created (server dry run)\n");
-    bench.kubectl("get configmap dry -n x").await.refused();
+    fixture.kubectl("get configmap dry -n x").await.refused();
 }

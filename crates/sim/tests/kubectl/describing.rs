@@ -1,23 +1,23 @@
 //! `describe`: the description of each kind, with its events.
 
-use crate::bench::Bench;
+use crate::fixture::Fixture;
 use crate::manifest::{SYNC, WEB};
 
 /// Asserts that a description contains these lines, with runs of blanks counted as one.
 #[track_caller]
 fn has(description: &str, lines: &[&str]) {
-    let told: Vec<String> =
+    let normalized: Vec<String> =
         description.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
     for line in lines {
-        assert!(told.iter().any(|told| told.contains(line)), "{line}\n{description}");
+        assert!(normalized.iter().any(|normalized| normalized.contains(line)), "{line}\n{description}");
     }
 }
 
 #[tokio::test]
-async fn what_aks_made_of_a_gateway_describes_itself() {
-    let Some(bench) = Bench::open().await else { return };
-    bench.kubectl_with("apply -f -", WEB).await.fine();
-    let describe = async |what: &str| bench.kubectl(&format!("describe {what}")).await.fine().to_owned();
+async fn the_objects_of_a_gateway_can_be_described() {
+    let Some(fixture) = Fixture::open().await else { return };
+    fixture.kubectl_with("apply -f -", WEB).await.fine();
+    let describe = async |what: &str| fixture.kubectl(&format!("describe {what}")).await.fine().to_owned();
     has(
         &describe("gateway web -n demo").await,
         &["Gateway Class Name: approuting-istio", "Type: Programmed", "Attached Routes: 1", "Events: <none>"],
@@ -33,7 +33,7 @@ async fn what_aks_made_of_a_gateway_describes_itself() {
         ],
     );
     // For several objects at once, newer versions of kubectl print no events.
-    let pods = bench.kubectl("get pods -n demo -l app=web -o name").await;
+    let pods = fixture.kubectl("get pods -n demo -l app=web -o name").await;
     let pod = pods.fine().lines().next().unwrap_or_default();
     has(
         &describe(&format!("{pod} -n demo")).await,
@@ -62,15 +62,15 @@ async fn what_aks_made_of_a_gateway_describes_itself() {
 }
 
 #[tokio::test]
-async fn a_pod_that_cannot_mount_says_why() {
-    let Some(bench) = Bench::open().await else { return };
-    bench.kubectl("create ns demo").await.fine();
-    bench.kubectl_with("apply -f -", SYNC).await.fine();
+async fn a_pod_that_cannot_mount_reports_why() {
+    let Some(fixture) = Fixture::open().await else { return };
+    fixture.kubectl("create ns demo").await.fine();
+    fixture.kubectl_with("apply -f -", SYNC).await.fine();
     assert_eq!(
-        bench.kubectl("get pods -n demo").await.rows(),
+        fixture.kubectl("get pods -n demo").await.rows(),
         ["NAME | READY | STATUS | RESTARTS | AGE", "holder | 0/1 | ContainerCreating | 0 | *"]
     );
-    let pod = bench.kubectl("describe pod holder -n demo").await;
+    let pod = fixture.kubectl("describe pod holder -n demo").await;
     has(
         pod.fine(),
         &[
@@ -80,13 +80,13 @@ async fn a_pod_that_cannot_mount_says_why() {
             "Driver: secrets-store.csi.k8s.io",
         ],
     );
-    let class = bench.kubectl("describe secretproviderclass tls -n demo").await;
+    let class = fixture.kubectl("describe secretproviderclass tls -n demo").await;
     has(class.fine(), &["Provider: azure", "Secret Name: tls", "Type: kubernetes.io/tls"]);
-    let log = bench.kubectl("logs holder -n demo").await;
+    let log = fixture.kubectl("logs holder -n demo").await;
     assert_eq!(
         log.refused(),
         "Error from server (BadRequest): container \"pause\" in pod \"holder\" is waiting to start: ContainerCreating\n"
     );
-    let log = bench.kubectl("logs -n kube-system -l app=secrets-store-provider-azure").await;
+    let log = fixture.kubectl("logs -n kube-system -l app=secrets-store-provider-azure").await;
     assert!(log.fine().contains("failed to mount secrets store objects for pod demo/holder"), "{}", log.out);
 }

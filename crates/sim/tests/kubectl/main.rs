@@ -3,11 +3,11 @@
 //! The program is the value of `KUBECTL`, or `kubectl`; without it the tests print a line about it and pass.
 
 mod applying;
-mod asking;
-mod bench;
 mod creating;
 mod describing;
-mod following;
+mod fixture;
+mod interactive;
 mod manifest;
 mod reading;
-mod typing;
+mod server_queries;
+mod watching;

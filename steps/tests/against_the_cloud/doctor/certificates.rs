@@ -2,7 +2,7 @@
 
 use super::{
     Case, case,
-    hand::{SYNC, gateway},
+    out_of_band::{SYNC, gateway},
 };
 use serde_json::json;
 
@@ -22,7 +22,7 @@ pub const CASES: &[Case] = &[
     case!("the class was copied with mappings", "CLASS_OBJECTS_MALFORMED", "not YAML strings", h => {
         let objects = "array:\n  - objectName: gateway-tls-cert\n    objectType: secret\n";
         h.class(json!({ "objects": objects })).await;
-        h.again(SYNC, |_| {}).await;
+        h.recreate(SYNC, |_| {}).await;
     }),
     case!("the class names another vault", "CLASS_OTHER_VAULT", "kv-other", h => {
         h.class(json!({ "keyvaultName": "kv-other" })).await;
@@ -35,14 +35,14 @@ pub const CASES: &[Case] = &[
     }),
     case!("the class names an identity that the nodes do not carry", "IDENTITY_UNKNOWN", "FailedMount", h => {
         h.class(json!({ "userAssignedIdentityID": "00000000-0000-4000-8000-00000000000a" })).await;
-        h.again(SYNC, |_| {}).await;
+        h.recreate(SYNC, |_| {}).await;
     }),
     case!("the class is gone", "CLASS_MISSING", "existing SecretProviderClasses: 0", h => {
-        h.kubectl.delete(super::hand::CLASS).await;
+        h.kubectl.delete(super::out_of_band::CLASS).await;
     }),
     case!("the identity may not read the vault, and nothing was mounted", "VAULT_ACCESS_MISSING", "403 ForbiddenByRbac", h => {
         h.revoke().await;
-        h.again(SYNC, |_| {}).await;
+        h.recreate(SYNC, |_| {}).await;
     }),
     case!("the identity may not read the vault any more", "VAULT_ACCESS_MISSING", "in sync now", h => {
         h.revoke().await;
@@ -52,13 +52,13 @@ pub const CASES: &[Case] = &[
             let rules = json!([{ "value": "127.0.0.1" }]);
             vault["networkAcls"] = json!({ "defaultAction": "Deny", "bypass": "AzureServices", "ipRules": rules });
         }).await;
-        h.again(SYNC, |_| {}).await;
+        h.recreate(SYNC, |_| {}).await;
     }),
     case!("the vault's firewall keeps everybody out", "VAULT_FIREWALL", "InvalidCertificateRef", h => {
         h.vault(|vault| {
             vault["networkAcls"] = json!({ "defaultAction": "Deny", "bypass": "AzureServices", "ipRules": [] });
         }).await;
-        h.again(SYNC, |_| {}).await;
+        h.recreate(SYNC, |_| {}).await;
     }),
     case!("the certificate was deleted from the vault", "CERTIFICATE_MISSING", "404", h => {
         h.arm("certificate-soft-deleted");
@@ -70,11 +70,11 @@ pub const CASES: &[Case] = &[
         h.import("wrong-domain.pfx").await;
     }),
     case!("the sync pod has an image that nobody can pull", "SYNC_POD_NOT_RUNNING", "InvalidImageName", h => {
-        h.again(SYNC, |spec| spec["template"]["spec"]["containers"][0]["image"] = json!("mcr.microsoft.com/Pause:3.10")).await;
+        h.recreate(SYNC, |spec| spec["template"]["spec"]["containers"][0]["image"] = json!("mcr.microsoft.com/Pause:3.10")).await;
     }),
     // Azure refuses to disable the add-on while there is a class.
     case!("the driver's add-on is off", "ADD_ON_OFF", "enabled is false", h => {
-        h.kubectl.delete(super::hand::CLASS).await;
+        h.kubectl.delete(super::out_of_band::CLASS).await;
         h.cluster(|cluster| {
             cluster["addonProfiles"]["azureKeyvaultSecretsProvider"] = json!({ "enabled": false });
         }).await;

@@ -7,11 +7,11 @@ const ISTIOD: &str = "/apis/apps/v1/namespaces/aks-istio-system/deployments/isti
 
 pub const CASES: &[Case] = &[
     case!("the group is gone", "RESOURCE_GROUP_MISSING", "404", h => {
-        let id = h.bench.path(&format!("/resourceGroups/{}", crate::settings::GROUP));
-        h.bench.delete(&id).await;
+        let id = h.fixture.path(&format!("/resourceGroups/{}", crate::settings::GROUP));
+        h.fixture.delete(&id).await;
     }),
     case!("the cluster is gone", "CLUSTER_MISSING", "404", h => {
-        h.bench.delete(&h.bench.cluster_id()).await;
+        h.fixture.delete(&h.fixture.cluster_id()).await;
     }),
     case!("the cluster is stopped", "CLUSTER_STOPPED", "powerState", h => {
         h.arm("cluster-stopped");

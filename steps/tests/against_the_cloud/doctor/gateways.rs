@@ -2,7 +2,7 @@
 
 use super::{
     Case, case,
-    hand::{gateway, route},
+    out_of_band::{gateway, route},
 };
 use serde_json::{Value, json};
 
@@ -28,12 +28,12 @@ pub const CASES: &[Case] = &[
     }),
     case!("the quota of addresses is used up", "PUBLIC_IP_QUOTA", "PublicIPCountLimitReached", h => {
         h.arm("addresses-few@/microsoft.network/locations/");
-        h.bench.clouds.azure.network_usages("eastus").await.unwrap();
-        h.again(&gateway("echo-gateway"), |_| {}).await;
+        h.fixture.clients.azure.network_usages("eastus").await.unwrap();
+        h.recreate(&gateway("echo-gateway"), |_| {}).await;
     }),
     case!("the load balancer cannot be made", "LOAD_BALANCER_FAILED", "SubnetIsFull", h => {
         h.arm("balancer-fails@DELETE /gateways/");
-        h.again(&gateway("echo-gateway"), |_| {}).await;
+        h.recreate(&gateway("echo-gateway"), |_| {}).await;
     }),
     case!("the probe asks for /", "HEALTH_PROBE", "http://httpbin.demo.example.com/ does not respond", h => {
         let path = gateway("httpbin-gateway");

@@ -6,14 +6,14 @@ use serde_json::json;
 pub const CASES: &[Case] = &[
     case!("a record leads elsewhere", "DNS_RECORD_WRONG", "203.0.113.9", h => {
         let id = format!("{}/A/echo", h.zone());
-        let mut record = h.bench.get(&id).await;
+        let mut record = h.fixture.get(&id).await;
         record["properties"]["ARecords"] = json!([{ "ipv4Address": "203.0.113.9" }]);
-        h.bench.put(&id, record).await;
+        h.fixture.put(&id, record).await;
     }),
     case!("a record is gone", "DNS_RECORD_MISSING", "no A record httpbin", h => {
-        h.bench.delete(&format!("{}/A/httpbin", h.zone())).await;
+        h.fixture.delete(&format!("{}/A/httpbin", h.zone())).await;
     }),
     case!("the zone is gone", "DNS_ZONE_MISSING", "404", h => {
-        h.bench.delete(&h.zone()).await;
+        h.fixture.delete(&h.zone()).await;
     }),
 ];

@@ -2,7 +2,7 @@
 
 use super::{
     Case, case,
-    hand::{deployment, gateway, route, service},
+    out_of_band::{deployment, gateway, route, service},
 };
 use serde_json::json;
 
@@ -43,7 +43,7 @@ pub const CASES: &[Case] = &[
         h.edit(&deployment("httpbin"), |spec| spec["replicas"] = json!(0)).await;
     }),
     case!("the pods cannot start", "BACKEND_NOT_READY", "InvalidImageName", h => {
-        h.again(&deployment("httpbin"), |spec| {
+        h.recreate(&deployment("httpbin"), |spec| {
             spec["template"]["spec"]["containers"][0]["image"] = json!("mccutchen/Httpbin:1");
         }).await;
     }),

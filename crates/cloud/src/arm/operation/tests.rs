@@ -8,29 +8,34 @@ fn url() -> Url {
     Url::parse(BASE).expect("a constant that parses")
 }
 
-fn first(verb: Verb, status: u16, headers: &[(&'static str, &str)], body: Value) -> Result<Begun, ApiError> {
+fn first(
+    verb: Verb,
+    status: u16,
+    headers: &[(&'static str, &str)],
+    body: Value,
+) -> Result<WriteResult, ApiError> {
     let mut sent = Headers::new();
     headers.iter().for_each(|(name, value)| sent.insert(*name, (*value).to_owned()));
     let body = if body.is_null() { Vec::new() } else { body.to_string().into_bytes() };
-    begun(verb, &url(), "1", &Answer { status, headers: &sent, body: &body })
+    parse_write(verb, &url(), "1", &Response { status, headers: &sent, body: &body })
 }
 
 fn accepted(verb: Verb, status: u16, headers: &[(&'static str, &str)], body: Value) -> Operation {
     match first(verb, status, headers, body) {
-        Ok(Begun::Accepted { operation, .. }) => operation,
+        Ok(WriteResult::Accepted { operation, .. }) => operation,
         other => panic!("not accepted: {other:?}"),
     }
 }
 
-fn look(operation: &Operation, status: u16, body: Value) -> Result<Seen, ApiError> {
+fn poll(operation: &Operation, status: u16, body: Value) -> Result<PollResult, ApiError> {
     let body = if body.is_null() { Vec::new() } else { body.to_string().into_bytes() };
-    seen(operation, &Answer { status, headers: &Headers::new(), body: &body })
+    parse_poll(operation, &Response { status, headers: &Headers::new(), body: &body })
 }
 
 const STATUS: &str = "https://management.azure.com/subscriptions/s/operations/1?api-version=2&t=1&s=a%2Fb";
 
 #[test]
-fn the_status_document_comes_before_location_and_before_the_resource() {
+fn azure_async_operation_precedes_location_and_the_resource() {
     let both = [("azure-asyncoperation", STATUS), ("location", "https://management.azure.com/results/1")];
     let operation = accepted(Verb::Delete, 202, &both, Value::Null);
     assert_eq!(operation.style, Style::AsyncOperation);
@@ -42,18 +47,18 @@ fn the_status_document_comes_before_location_and_before_the_resource() {
 }
 
 #[test]
-fn a_write_is_done_without_a_state_or_with_a_good_one() {
+fn a_write_without_a_state_or_with_a_successful_one_is_done() {
     for body in [json!({"properties": {}}), json!({"properties": {"provisioningState": "succeeded"}})] {
-        assert_eq!(first(Verb::Put, 201, &[], body.clone()), Ok(Begun::Done(Some(body))));
+        assert_eq!(first(Verb::Put, 201, &[], body.clone()), Ok(WriteResult::Done(Some(body))));
     }
-    assert_eq!(first(Verb::Delete, 204, &[], Value::Null), Ok(Begun::Done(None)));
+    assert_eq!(first(Verb::Delete, 204, &[], Value::Null), Ok(WriteResult::Done(None)));
     // The `Location` of a 201 is the new resource, not an operation.
     let created = [("location", "https://management.azure.com/things/1")];
-    assert!(matches!(first(Verb::Put, 201, &created, json!({})), Ok(Begun::Done(_))));
+    assert!(matches!(first(Verb::Put, 201, &created, json!({})), Ok(WriteResult::Done(_))));
 }
 
 #[test]
-fn a_write_that_answers_with_a_failed_resource_failed() {
+fn a_write_that_returns_a_failed_resource_failed() {
     let body = json!({"properties": {"provisioningState": "Failed",
         "status": {"provisioningError": {"code": "SubnetIsFull", "message": "no addresses left"}}}});
     let error = first(Verb::Put, 200, &[], body).expect_err("the resource failed");
@@ -61,7 +66,7 @@ fn a_write_that_answers_with_a_failed_resource_failed() {
 }
 
 #[test]
-fn addresses_on_other_servers_are_refused_however_they_are_written() {
+fn foreign_urls_are_refused_in_every_spelling() {
     let foreign = [
         "https://evil.example/operations/1",
         "//evil.example/operations/1",
@@ -82,24 +87,24 @@ fn addresses_on_other_servers_are_refused_however_they_are_written() {
 }
 
 #[test]
-fn only_three_words_end_an_operation_and_case_does_not_matter() {
+fn only_terminal_states_end_an_operation_in_any_case() {
     let operation = accepted(Verb::Put, 201, &[("azure-asyncoperation", STATUS)], Value::Null);
-    for going in ["InProgress", "Creating", "ReconcilingAddons", "Succeeding", ""] {
-        let Ok(Seen::Plain(Progress::Running { state, .. })) =
-            look(&operation, 200, json!({"status": going}))
+    for running_state in ["InProgress", "Creating", "ReconcilingAddons", "Succeeding", ""] {
+        let Ok(PollResult::Plain(Progress::Running { state, .. })) =
+            poll(&operation, 200, json!({"status": running_state}))
         else {
-            panic!("{going} is not an end");
+            panic!("{running_state} is not an end");
         };
-        assert_eq!(state, going);
+        assert_eq!(state, running_state);
     }
     for good in ["Succeeded", "succeeded", "SUCCEEDED"] {
         assert!(
-            matches!(look(&operation, 200, json!({"status": good})), Ok(Seen::ResultAt { .. })),
+            matches!(poll(&operation, 200, json!({"status": good})), Ok(PollResult::ResultAt { .. })),
             "{good}"
         );
     }
     for bad in ["Failed", "failed", "Canceled", "Cancelled", "CANCELLED"] {
-        let error = look(&operation, 200, json!({"status": bad})).expect_err(bad);
+        let error = poll(&operation, 200, json!({"status": bad})).expect_err(bad);
         assert_eq!(
             (error.kind, error.code.as_deref(), error.status),
             (ApiErrorKind::Failed, Some(bad), Some(200))
@@ -110,11 +115,11 @@ fn only_three_words_end_an_operation_and_case_does_not_matter() {
 #[test]
 fn times_and_percentages_are_read_from_the_document() {
     let operation = accepted(Verb::Delete, 202, &[("azure-asyncoperation", STATUS)], Value::Null);
-    let running = look(&operation, 200, json!({"status": "InProgress", "percentComplete": 42}));
-    assert!(matches!(running, Ok(Seen::Plain(Progress::Running { percent: Some(42.0), .. }))));
+    let running = poll(&operation, 200, json!({"status": "InProgress", "percentComplete": 42}));
+    assert!(matches!(running, Ok(PollResult::Plain(Progress::Running { percent: Some(42.0), .. }))));
     let times = json!({"status": "Succeeded", "startTime": "2026-11-23T08:00:00.125Z", "endTime": "2026-11-23T08:04:40.5Z"});
-    let Ok(Seen::Plain(Progress::Succeeded { started_at: Some(began), ended_at: Some(ended), .. })) =
-        look(&operation, 200, times)
+    let Ok(PollResult::Plain(Progress::Succeeded { started_at: Some(began), ended_at: Some(ended), .. })) =
+        poll(&operation, 200, times)
     else {
         panic!("both times are there")
     };
@@ -122,32 +127,33 @@ fn times_and_percentages_are_read_from_the_document() {
 }
 
 #[test]
-fn an_operation_nobody_knows_any_more_has_expired() {
+fn an_unknown_operation_has_expired() {
     let operation = accepted(Verb::Put, 201, &[("azure-asyncoperation", STATUS)], Value::Null);
     for status in [404, 410] {
-        assert_eq!(look(&operation, status, Value::Null), Ok(Seen::Plain(Progress::Expired)));
+        assert_eq!(poll(&operation, status, Value::Null), Ok(PollResult::Plain(Progress::Expired)));
     }
     for (status, kind) in [(503, ApiErrorKind::Unavailable), (302, ApiErrorKind::Protocol)] {
-        assert_eq!(look(&operation, status, Value::Null).expect_err("reading failed").kind, kind);
+        assert_eq!(poll(&operation, status, Value::Null).expect_err("reading failed").kind, kind);
     }
 }
 
 #[test]
-fn a_resource_that_is_being_deleted_is_gone_when_it_is_not_found() {
+fn a_deletion_ends_when_the_resource_is_not_found() {
     let operation = accepted(Verb::Delete, 202, &[], Value::Null);
-    let there = look(&operation, 200, json!({"properties": {"provisioningState": "Succeeded"}}));
-    assert!(matches!(there, Ok(Seen::Plain(Progress::Running { .. }))));
+    let there = poll(&operation, 200, json!({"properties": {"provisioningState": "Succeeded"}}));
+    assert!(matches!(there, Ok(PollResult::Plain(Progress::Running { .. }))));
     assert!(matches!(
-        look(&operation, 404, Value::Null),
-        Ok(Seen::Plain(Progress::Succeeded { value: None, .. }))
+        poll(&operation, 404, Value::Null),
+        Ok(PollResult::Plain(Progress::Succeeded { value: None, .. }))
     ));
 }
 
 #[test]
-fn the_result_of_a_post_is_behind_its_location() {
+fn the_result_of_a_post_is_at_its_location() {
     let both = [("azure-asyncoperation", STATUS), ("location", "https://management.azure.com/results/1?x=1")];
     let operation = accepted(Verb::Post, 202, &both, Value::Null);
-    let Ok(Seen::ResultAt { path_and_query, .. }) = look(&operation, 200, json!({"status": "Succeeded"}))
+    let Ok(PollResult::ResultAt { path_and_query, .. }) =
+        poll(&operation, 200, json!({"status": "Succeeded"}))
     else {
         panic!("a result is to be fetched")
     };
@@ -155,7 +161,7 @@ fn the_result_of_a_post_is_behind_its_location() {
 }
 
 #[test]
-fn an_operation_survives_being_written_down() {
+fn an_operation_survives_a_json_round_trip() {
     let operation = accepted(Verb::Put, 201, &[("azure-asyncoperation", STATUS)], Value::Null);
     let text = serde_json::to_string(&operation).expect("plain data");
     assert!(!text.contains("management.azure.com"), "{text}");

@@ -1,12 +1,12 @@
 //! Checks of the path Route → Service → port → pods.
 
 use super::{
-    super::{Finding, walk::Walk},
-    explain,
+    super::{Finding, rules::Findings},
+    mark_explained,
 };
 use crate::{
     object_fields::{condition, is_ready, list, name, selected, space, text},
-    rotation_links::why,
+    rotation_diagnosis::not_ready_reason,
     route_model::{self, Route, Rule},
     snapshot::ClusterSnapshot,
 };
@@ -23,12 +23,12 @@ struct Backend {
     of: (u32, usize),
 }
 
-pub(super) fn judge(inside: &ClusterSnapshot, route: &DynamicObject, walk: &mut Walk) {
-    if inside.services.is_err() {
+pub(super) fn evaluate(cluster_objects: &ClusterSnapshot, route: &DynamicObject, findings: &mut Findings) {
+    if cluster_objects.services.is_err() {
         return;
     }
-    if let Some(said) = parent_says(route) {
-        walk.symptom(format!("route {}: {said}", name(route)));
+    if let Some(status_condition) = unresolved_reference(route) {
+        findings.add_symptom(format!("route {}: {status_condition}", name(route)));
     }
     let parsed = Route::read(route);
     for rule in &parsed.spec.rules {
@@ -39,22 +39,25 @@ pub(super) fn judge(inside: &ClusterSnapshot, route: &DynamicObject, walk: &mut 
                 format!("all backends of a rule of route {} have weight 0, so it returns 500", name(route)),
                 "landfall up: it sets the weights of the settings",
             );
-            walk.name(finding.evidence("every backendRefs[].weight is 0"));
-            explain(route, walk);
+            findings.report(finding.evidence("every backendRefs[].weight is 0"));
+            mark_explained(route, findings);
             continue;
         }
         for backend in backends.iter().filter(|backend| backend.weight > 0) {
-            if let Some(finding) = wrong(inside, route, backend) {
-                walk.name(finding);
-                explain(route, walk);
+            if let Some(finding) = evaluate_backend(cluster_objects, route, backend) {
+                findings.report(finding);
+                mark_explained(route, findings);
             }
         }
     }
 }
 
-fn parent_says(route: &DynamicObject) -> Option<String> {
+fn unresolved_reference(route: &DynamicObject) -> Option<String> {
     let parents = list(&route.data, "/status/parents").iter();
-    parents.filter_map(|parent| condition(parent, "ResolvedRefs", "False")).map(|said| said.short()).next()
+    parents
+        .filter_map(|parent| condition(parent, "ResolvedRefs", "False"))
+        .map(|status_condition| status_condition.short())
+        .next()
 }
 
 fn backends(route: &Route, rule: &Rule) -> Vec<Backend> {
@@ -72,19 +75,23 @@ fn backends(route: &Route, rule: &Rule) -> Vec<Backend> {
         .collect()
 }
 
-fn wrong(inside: &ClusterSnapshot, route: &DynamicObject, backend: &Backend) -> Option<Finding> {
+fn evaluate_backend(
+    cluster_objects: &ClusterSnapshot,
+    route: &DynamicObject,
+    backend: &Backend,
+) -> Option<Finding> {
     let (own, service) = (name(route), backend.service.as_str());
-    let spaces = inside.services.as_deref().unwrap_or_default();
+    let spaces = cluster_objects.services.as_deref().unwrap_or_default();
     // A Service in a namespace that was not read cannot be reported as missing.
     let is_seen =
         backend.namespace == space(route) || spaces.iter().any(|one| space(one) == backend.namespace);
-    let Some(live) = ClusterSnapshot::find(&inside.services, &backend.namespace, service) else {
-        return is_seen.then(|| gone(route, backend));
+    let Some(live) = ClusterSnapshot::find(&cluster_objects.services, &backend.namespace, service) else {
+        return is_seen.then(|| missing_service(route, backend));
     };
     let ports = list(&live.data, "/spec/ports");
     let Some(port) = ports.iter().find(|port| port["port"].as_u64() == backend.port.map(u64::from)) else {
         let there: Vec<u64> = ports.iter().filter_map(|port| port["port"].as_u64()).collect();
-        let asked = backend.port.unwrap_or_default();
+        let wanted_port = backend.port.unwrap_or_default();
         let finding = Finding::new(
             "BACKEND_PORT_WRONG",
             format!("the route {own} uses a port that Service {service} does not have"),
@@ -92,23 +99,25 @@ fn wrong(inside: &ClusterSnapshot, route: &DynamicObject, backend: &Backend) -> 
              backendRefs",
         );
         return Some(
-            finding.evidence(format!("backendRefs names {service}:{asked}, but the Service has {there:?}")),
+            finding.evidence(format!(
+                "backendRefs names {service}:{wanted_port}, but the Service has {there:?}"
+            )),
         );
     };
-    if text(&live.data, "/spec/type") == "ExternalName" || inside.pods.is_err() {
+    if text(&live.data, "/spec/type") == "ExternalName" || cluster_objects.pods.is_err() {
         return None;
     }
     let selector = &live.data["spec"]["selector"];
     // A Service without a selector has its endpoints from another source.
     selector.as_object().filter(|selector| !selector.is_empty())?;
-    let pods = selected(inside.pods(), space(live), selector);
+    let pods = selected(cluster_objects.pods(), space(live), selector);
     match pods.iter().any(|pod| is_ready(pod)) {
-        true => closed(route, service, port, &pods),
-        false => Some(idle(route, service, selector, &pods)),
+        true => undeclared_target_port(route, service, port, &pods),
+        false => Some(no_ready_pod(route, service, selector, &pods)),
     }
 }
 
-fn gone(route: &DynamicObject, backend: &Backend) -> Finding {
+fn missing_service(route: &DynamicObject, backend: &Backend) -> Finding {
     let (own, service, (sum, count)) = (name(route), &backend.service, backend.of);
     let finding = match count {
         1 => Finding::new(
@@ -127,16 +136,18 @@ fn gone(route: &DynamicObject, backend: &Backend) -> Finding {
         ),
     };
     let place = format!("namespace {} has no Service {service}", backend.namespace);
-    let said =
+    let status_condition =
         list(&route.data, "/status/parents").iter().find_map(|one| condition(one, "ResolvedRefs", "False"));
     let finding = finding.evidence(place);
-    match said {
-        Some(said) => finding.evidence(format!("route {own}: {}", said.told())),
+    match status_condition {
+        Some(status_condition) => {
+            finding.evidence(format!("route {own}: {}", status_condition.description()))
+        }
         None => finding,
     }
 }
 
-fn idle(route: &DynamicObject, service: &str, selector: &Value, pods: &[&DynamicObject]) -> Finding {
+fn no_ready_pod(route: &DynamicObject, service: &str, selector: &Value, pods: &[&DynamicObject]) -> Finding {
     let own = name(route);
     let finding = Finding::new(
         "BACKEND_NOT_READY",
@@ -146,16 +157,25 @@ fn idle(route: &DynamicObject, service: &str, selector: &Value, pods: &[&Dynamic
     if pods.is_empty() {
         return finding.evidence(format!("no pod has the labels of Service {service}: {selector}"));
     }
-    let told = pods.iter().map(|pod| {
+    let description = pods.iter().map(|pod| {
         let phase = text(&pod.data, "/status/phase");
-        format!("pod {} is {phase}{}", name(pod), why(pod).map(|why| format!(": {why}")).unwrap_or_default())
+        format!(
+            "pod {} is {phase}{}",
+            name(pod),
+            not_ready_reason(pod).map(|not_ready_reason| format!(": {not_ready_reason}")).unwrap_or_default()
+        )
     });
-    told.take(2).fold(finding, Finding::evidence)
+    description.take(2).fold(finding, Finding::evidence)
 }
 
 /// Returns a finding for a named target port that no container of the pods declares. Numeric target ports
 /// need no declaration.
-fn closed(route: &DynamicObject, service: &str, port: &Value, pods: &[&DynamicObject]) -> Option<Finding> {
+fn undeclared_target_port(
+    route: &DynamicObject,
+    service: &str,
+    port: &Value,
+    pods: &[&DynamicObject],
+) -> Option<Finding> {
     let wanted = port["targetPort"].as_str()?;
     let containers = pods.iter().flat_map(|pod| list(&pod.data, "/spec/containers"));
     let names: Vec<&str> =

@@ -1,7 +1,7 @@
 //! Checks that `/` of a host reaches a backend: the routes of a host may match some paths only.
 
 use super::{
-    super::{Finding, picture::Picture, walk::Walk},
+    super::{Finding, rules::Findings, snapshot::Snapshot},
     concerns,
 };
 use crate::{
@@ -10,19 +10,22 @@ use crate::{
 };
 use std::collections::BTreeSet;
 
-pub(super) fn judge(p: &Picture<'_>, inside: &ClusterSnapshot, walk: &mut Walk) {
-    let live = inside.routes.as_deref().unwrap_or_default().iter();
-    let routes: Vec<Route> = live.filter(|route| concerns(p, route)).map(Route::read).collect();
+pub(super) fn evaluate(snapshot: &Snapshot<'_>, cluster_objects: &ClusterSnapshot, findings: &mut Findings) {
+    let live = cluster_objects.routes.as_deref().unwrap_or_default().iter();
+    let routes: Vec<Route> = live.filter(|route| concerns(snapshot, route)).map(Route::read).collect();
     let hosts: BTreeSet<&String> = routes.iter().flat_map(|route| &route.spec.hostnames).collect();
-    for host in hosts.into_iter().filter(|host| !walk.explains(host)).collect::<Vec<_>>() {
+    for host in hosts.into_iter().filter(|host| !findings.is_explained(host)).collect::<Vec<_>>() {
         let of: Vec<&Route> = routes.iter().filter(|route| route.spec.hostnames.contains(host)).collect();
         let rules: Vec<&Rule> = of.iter().flat_map(|route| &route.spec.rules).collect();
-        if rules.is_empty() || rules.iter().any(|rule| rule.may_match_root()) || is_meant(p, host, &rules) {
+        if rules.is_empty()
+            || rules.iter().any(|rule| rule.may_match_root())
+            || is_intended(snapshot, host, &rules)
+        {
             continue;
         }
         // A response other than 404 comes from a foreign route.
-        let answered = p.outside.iter().find(|answer| answer.host == *host && answer.port == 443);
-        if answered.is_some_and(|answer| answer.status().is_some_and(|status| status != 404)) {
+        let result = snapshot.external.iter().find(|result| result.host == *host && result.port == 443);
+        if result.is_some_and(|result| result.status().is_some_and(|status| status != 404)) {
             continue;
         }
         let (own, matched) = (&of[0].name, matched(&rules));
@@ -32,24 +35,24 @@ pub(super) fn judge(p: &Picture<'_>, inside: &ClusterSnapshot, walk: &mut Walk) 
             "omit matches, or add a match with PathPrefix /; landfall up restores the route of the manifests",
         );
         let finding = finding.evidence(format!("route {own} matches {}", matched.join(", ")));
-        walk.name(match answered {
-            Some(answer) => finding.evidence(answer.told()),
+        findings.report(match result {
+            Some(result) => finding.evidence(result.description()),
             None => finding,
         });
-        walk.explain(host.as_str());
+        findings.mark_explained(host.as_str());
     }
 }
 
 /// Returns whether the missing `/` is intended. It is if the paths select several services, and no rule of
 /// the manifests serves `/`.
-fn is_meant(p: &Picture<'_>, host: &String, rules: &[&Rule]) -> bool {
-    let mut wanted = p.wanted("HTTPRoute").map(Route::read);
-    let offers = wanted.any(|route| {
+fn is_intended(snapshot: &Snapshot<'_>, host: &String, rules: &[&Rule]) -> bool {
+    let mut wanted = snapshot.wanted("HTTPRoute").map(Route::read);
+    let serves_root = wanted.any(|route| {
         route.spec.hostnames.contains(host) && route.spec.rules.iter().any(Rule::may_match_root)
     });
     let services: BTreeSet<&str> =
         rules.iter().flat_map(|rule| &rule.backend_refs).map(|one| one.name.as_str()).collect();
-    !offers && services.len() > 1
+    !serves_root && services.len() > 1
 }
 
 fn matched(rules: &[&Rule]) -> Vec<String> {

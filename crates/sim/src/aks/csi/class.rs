@@ -11,7 +11,7 @@ use crate::aks::object::text;
 pub(super) struct Class {
     pub vault: String,
     pub identity: Identity,
-    pub objects: Vec<Wanted>,
+    pub objects: Vec<ObjectSpec>,
 }
 
 /// The identity of the provider.
@@ -28,7 +28,7 @@ pub(super) enum Identity {
 /// An object to fetch.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-pub(super) struct Wanted {
+pub(super) struct ObjectSpec {
     pub object_name: String,
     pub object_alias: String,
     pub object_version: String,
@@ -37,7 +37,7 @@ pub(super) struct Wanted {
     pub object_encoding: String,
 }
 
-impl Wanted {
+impl ObjectSpec {
     /// Returns the name of its file.
     pub fn file(&self) -> &str {
         if self.object_alias.is_empty() { &self.object_name } else { &self.object_alias }
@@ -87,7 +87,7 @@ pub(super) fn read(class: &Value) -> Result<Class, String> {
     Ok(Class { vault, identity, objects: read_objects(objects)? })
 }
 
-fn read_objects(yaml: &str) -> Result<Vec<Wanted>, String> {
+fn read_objects(yaml: &str) -> Result<Vec<ObjectSpec>, String> {
     let listed: Listed = serde_saphyr::from_str(yaml)
         .map_err(|error| unmarshal_error(&format!("yaml: {}", one_line(&error))))?;
     let mut wanted = Vec::new();
@@ -99,7 +99,7 @@ fn read_objects(yaml: &str) -> Result<Vec<Wanted>, String> {
             Value::Array(_) => return Err(not_a_string(item.referenced.line(), "!!seq")),
             scalar => scalar.to_string(),
         };
-        let object: Wanted = serde_saphyr::from_str(&item).map_err(|error| {
+        let object: ObjectSpec = serde_saphyr::from_str(&item).map_err(|error| {
             format!(
                 "unmarshal failed for keyVaultObjects at index {index}, error: yaml: {}",
                 one_line(&error)
@@ -149,18 +149,18 @@ mod tests {
     }
 
     #[test]
-    fn items_that_are_mappings_are_refused() {
-        let refusal =
+    fn items_that_are_mappings_are_errors() {
+        let error =
             read(&class("array:\n  - objectName: tls\n    objectType: secret\n")).expect_err("mappings");
         assert!(
-            refusal.starts_with("failed to yaml unmarshal objects, error: yaml: unmarshal errors:"),
-            "{refusal}"
+            error.starts_with("failed to yaml unmarshal objects, error: yaml: unmarshal errors:"),
+            "{error}"
         );
-        assert!(refusal.contains("line 2: cannot unmarshal !!map into []string elements"), "{refusal}");
+        assert!(error.contains("line 2: cannot unmarshal !!map into []string elements"), "{error}");
     }
 
     #[test]
-    fn a_class_without_objects_or_vault_says_so() {
+    fn a_class_without_objects_or_vault_is_an_error() {
         assert_eq!(read(&class("")), Err("objects is not set".into()));
         assert_eq!(read(&json!({"spec": {}})), Err("keyvaultName is not set".into()));
     }

@@ -78,7 +78,7 @@ fn leaf_first(mut certificates: Vec<Vec<u8>>, key: &[u8]) -> Vec<Vec<u8>> {
     };
     let is_leaf = |der: &Vec<u8>| {
         PrivateKeyDer::try_from(key)
-            .is_ok_and(|key| pair_fault(vec![CertificateDer::from(der.clone())], key).is_none())
+            .is_ok_and(|key| pair_error(vec![CertificateDer::from(der.clone())], key).is_none())
     };
     let mut ordered: Vec<Vec<u8>> = Vec::new();
     let mut next = certificates.iter().position(is_leaf).or_else(|| (!certificates.is_empty()).then_some(0));
@@ -97,7 +97,7 @@ fn leaf_first(mut certificates: Vec<Vec<u8>>, key: &[u8]) -> Vec<Vec<u8>> {
 /// # Errors
 /// The file contains no PEM and is not a PFX.
 pub(super) fn certificate_part(file: &str) -> Result<String, String> {
-    let blocks = blocks(&opened(file)?);
+    let blocks = blocks(&decoded(file)?);
     Ok(blocks.iter().filter(|b| b.label == "CERTIFICATE").map(|b| as_pem(&b.label, &b.der)).collect())
 }
 
@@ -107,7 +107,7 @@ pub(super) fn certificate_part(file: &str) -> Result<String, String> {
 /// # Errors
 /// The file contains no key and is not a PFX.
 pub(super) fn key_part(file: &str) -> Result<String, String> {
-    let mut found = blocks(&opened(file)?);
+    let mut found = blocks(&decoded(file)?);
     found.retain(|block| block.label != "CERTIFICATE");
     if found.is_empty() {
         // For a file without a key, the driver finally tries to parse it as a PFX.
@@ -118,7 +118,7 @@ pub(super) fn key_part(file: &str) -> Result<String, String> {
     Ok(recode(&key.der))
 }
 
-fn opened(file: &str) -> Result<String, String> {
+fn decoded(file: &str) -> Result<String, String> {
     if blocks(file).is_empty() {
         let bytes = STANDARD.decode(file.trim()).unwrap_or_else(|_| file.as_bytes().to_vec());
         return pem_of_pfx(&bytes);
@@ -176,18 +176,18 @@ fn element(der: &[u8], tag: u8) -> Option<(u8, &[u8], &[u8])> {
 }
 
 /// Returns why a certificate and a key in PEM are not a valid pair, like Go's `tls.X509KeyPair`.
-pub(in crate::aks) fn key_pair_fault(certificate: &[u8], key: &[u8]) -> Option<String> {
+pub(in crate::aks) fn key_pair_error(certificate: &[u8], key: &[u8]) -> Option<String> {
     let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(certificate).flatten().collect();
     if chain.is_empty() {
         return Some("tls: failed to find any PEM data in certificate input".into());
     }
     match PrivateKeyDer::from_pem_slice(key) {
-        Ok(key) => pair_fault(chain, key),
+        Ok(key) => pair_error(chain, key),
         Err(_) => Some("tls: failed to find any PEM data in key input".into()),
     }
 }
 
-fn pair_fault(chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'_>) -> Option<String> {
+fn pair_error(chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'_>) -> Option<String> {
     let provider = rustls::crypto::aws_lc_rs::default_provider();
     match rustls::sign::CertifiedKey::from_der(chain, key.clone_key(), &provider) {
         Ok(_) | Err(rustls::Error::InconsistentKeys(rustls::InconsistentKeys::Unknown)) => None,
@@ -200,11 +200,11 @@ fn pair_fault(chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'_>) -> Op
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::aks::bench;
+    use crate::aks::fixture;
 
     #[test]
     fn a_pfx_becomes_the_key_and_the_chain_leaf_first() {
-        let stored = bench::certificate("demo.test", 1);
+        let stored = fixture::certificate("demo.test", 1);
         let pem = pem_of_pfx(&stored.pfx).expect("it has no password");
         let labels: Vec<String> = blocks(&pem).into_iter().map(|block| block.label).collect();
         assert_eq!(labels, ["PRIVATE KEY", "CERTIFICATE", "CERTIFICATE"]);
@@ -214,33 +214,33 @@ mod tests {
     #[test]
     fn the_parts_of_a_secret_make_a_working_pair() {
         for rsa in [false, true] {
-            let stored = bench::certificate_of("demo.test", 1, rsa);
+            let stored = fixture::certificate_of("demo.test", 1, rsa);
             let pem = pem_of_pfx(&stored.pfx).expect("it has no password");
             let (key, certificate) =
                 (key_part(&pem).expect("a key"), certificate_part(&pem).expect("certificates"));
             let label = if rsa { "RSA PRIVATE KEY" } else { "EC PRIVATE KEY" };
             assert_eq!(blocks(&key)[0].label, label);
             assert_eq!(blocks(&certificate).len(), 2);
-            assert_eq!(key_pair_fault(certificate.as_bytes(), key.as_bytes()), None);
+            assert_eq!(key_pair_error(certificate.as_bytes(), key.as_bytes()), None);
         }
     }
 
     #[test]
-    fn a_file_without_a_key_is_no_source_of_one() {
-        let stored = bench::certificate("demo.test", 1);
+    fn a_file_without_a_key_is_an_error() {
+        let stored = fixture::certificate("demo.test", 1);
         let file = as_pem("CERTIFICATE", &stored.leaf);
         assert!(key_part(&file).is_err());
         assert_eq!(certificate_part(&file).as_deref(), Ok(file.as_str()));
     }
 
     #[test]
-    fn a_pair_of_two_certificates_does_not_work() {
-        let (one, other) = (bench::certificate("a.test", 1), bench::certificate("a.test", 2));
+    fn a_key_of_another_certificate_is_an_error() {
+        let (one, other) = (fixture::certificate("a.test", 1), fixture::certificate("a.test", 2));
         let (one, other) = (pem_of_pfx(&one.pfx).expect("sound"), pem_of_pfx(&other.pfx).expect("sound"));
-        let fault = key_pair_fault(
+        let error = key_pair_error(
             certificate_part(&one).expect("certificates").as_bytes(),
             key_part(&other).expect("a key").as_bytes(),
         );
-        assert_eq!(fault.as_deref(), Some("tls: private key does not match public key"));
+        assert_eq!(error.as_deref(), Some("tls: private key does not match public key"));
     }
 }

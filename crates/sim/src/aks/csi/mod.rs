@@ -17,14 +17,14 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-pub(super) use material::key_pair_fault;
+pub(super) use material::key_pair_error;
 pub(super) use mount::{mount, volumes_to_mount};
 pub(super) use rotation::rotate;
 pub(super) use sync::sync_secrets;
 
-use super::agenda::Task;
 use super::object::uid;
-use super::turn::Turn;
+use super::reconcile::ReconcileContext;
+use super::timers::Task;
 
 /// The name under which the driver is registered on the nodes.
 pub(super) const DRIVER: &str = "secrets-store.csi.k8s.io";
@@ -59,15 +59,15 @@ struct File {
 }
 
 /// Removes the mounts of deleted pods, and schedules the sync of outdated Secrets.
-pub(super) fn look(turn: &mut Turn<'_>) {
-    if turn.memory.mounts.is_empty() {
+pub(super) fn reconcile_all(cx: &mut ReconcileContext<'_>) {
+    if cx.state.mounts.is_empty() {
         return;
     }
     let living: Vec<String> =
-        turn.store.list("pods", None).into_iter().map(|pod| uid(pod).to_owned()).collect();
-    turn.memory.mounts.retain(|uid, _| living.contains(uid));
-    if sync::is_behind(turn) {
-        turn.later_once(SYNC, Task::SyncSecrets);
+        cx.store.list("pods", None).into_iter().map(|pod| uid(pod).to_owned()).collect();
+    cx.state.mounts.retain(|uid, _| living.contains(uid));
+    if sync::is_out_of_sync(cx) {
+        cx.schedule_once(SYNC, Task::SyncSecrets);
     }
 }
 
@@ -81,22 +81,22 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::aks::bench::{self, Bench, OBJECTS, class, holder};
+    use crate::aks::fixture::{self, ClusterFixture, OBJECTS, class, holder};
     use crate::aks::object::{list, text};
 
-    fn bench_with(class: Value) -> Bench {
-        let mut bench = Bench::grown();
-        bench.request(CLASSES, class);
-        bench.request("deployments.apps", holder());
-        bench
+    fn fixture_with(class: Value) -> ClusterFixture {
+        let mut fixture = ClusterFixture::running();
+        fixture.request(CLASSES, class);
+        fixture.request("deployments.apps", holder());
+        fixture
     }
 
-    fn secret(bench: &Bench) -> Option<&Value> {
-        bench.get("secrets", "default", "gateway-tls")
+    fn secret(fixture: &ClusterFixture) -> Option<&Value> {
+        fixture.get("secrets", "default", "gateway-tls")
     }
 
-    fn failure(bench: &Bench) -> String {
-        bench
+    fn failure(fixture: &ClusterFixture) -> String {
+        fixture
             .events("FailedMount")
             .first()
             .map(|event| text(event, "/message").to_owned())
@@ -104,117 +104,119 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_is_there_only_while_a_pod_mounts_the_class() {
-        let mut bench = Bench::grown();
-        bench.request(CLASSES, class(OBJECTS));
-        bench.pass(600.0);
-        assert!(secret(&bench).is_none(), "a class alone makes nothing");
-        bench.request("deployments.apps", holder());
-        bench.pass(20.0);
-        assert!(bench.is_ready("holder"));
-        let made = secret(&bench).expect("it is made").clone();
-        assert_eq!(text(&made, "/type"), "kubernetes.io/tls");
-        assert_eq!(text(&made, "/metadata/labels/secrets-store.csi.k8s.io~1managed"), "true");
-        assert_eq!(text(&made, "/metadata/ownerReferences/0/kind"), "ReplicaSet");
-        let noted = bench.store.list(POD_STATUSES, None)[0].clone();
-        assert_eq!(text(&noted, "/status/objects/0/id"), "secret/tls");
-        assert_eq!(text(&noted, "/status/objects/0/version"), format!("{:032x}", 1));
-        assert_eq!(text(&noted, "/status/secretProviderClassName"), "tls-class");
+    fn a_secret_exists_only_while_a_pod_mounts_the_class() {
+        let mut fixture = ClusterFixture::running();
+        fixture.request(CLASSES, class(OBJECTS));
+        fixture.advance(600.0);
+        assert!(secret(&fixture).is_none(), "a class alone makes nothing");
+        fixture.request("deployments.apps", holder());
+        fixture.advance(20.0);
+        assert!(fixture.is_ready("holder"));
+        let created = secret(&fixture).expect("it is made").clone();
+        assert_eq!(text(&created, "/type"), "kubernetes.io/tls");
+        assert_eq!(text(&created, "/metadata/labels/secrets-store.csi.k8s.io~1managed"), "true");
+        assert_eq!(text(&created, "/metadata/ownerReferences/0/kind"), "ReplicaSet");
+        let recorded = fixture.store.list(POD_STATUSES, None)[0].clone();
+        assert_eq!(text(&recorded, "/status/objects/0/id"), "secret/tls");
+        assert_eq!(text(&recorded, "/status/objects/0/version"), format!("{:032x}", 1));
+        assert_eq!(text(&recorded, "/status/secretProviderClassName"), "tls-class");
 
-        bench.delete("secrets", "default", "gateway-tls");
-        bench.pass(5.0);
-        assert!(secret(&bench).is_some(), "a deleted one comes back");
-        bench.delete("deployments.apps", "default", "holder");
-        bench.pass(5.0);
-        assert!(secret(&bench).is_none(), "it goes with its last holder");
-        assert!(bench.store.list(POD_STATUSES, None).is_empty());
+        fixture.delete("secrets", "default", "gateway-tls");
+        fixture.advance(5.0);
+        assert!(secret(&fixture).is_some(), "a deleted one comes back");
+        fixture.delete("deployments.apps", "default", "holder");
+        fixture.advance(5.0);
+        assert!(secret(&fixture).is_none(), "it goes with its last holder");
+        assert!(fixture.store.list(POD_STATUSES, None).is_empty());
     }
 
     #[test]
-    fn a_bare_pod_holds_its_secret_itself() {
-        let mut bench = Bench::grown();
-        bench.request(CLASSES, class(OBJECTS));
+    fn a_bare_pod_owns_its_secret_itself() {
+        let mut fixture = ClusterFixture::running();
+        fixture.request(CLASSES, class(OBJECTS));
         let mut spec = holder()["spec"]["template"]["spec"].clone();
         spec["restartPolicy"] = json!("Always");
         let pod = json!({"apiVersion": "v1", "kind": "Pod",
             "metadata": {"name": "bare", "namespace": "default"}, "spec": spec});
-        bench.request("pods", pod);
-        bench.pass(20.0);
-        let owner = secret(&bench).map(|secret| text(secret, "/metadata/ownerReferences/0/kind").to_owned());
+        fixture.request("pods", pod);
+        fixture.advance(20.0);
+        let owner =
+            secret(&fixture).map(|secret| text(secret, "/metadata/ownerReferences/0/kind").to_owned());
         assert_eq!(owner.as_deref(), Some("SecretProviderClassPodStatus"));
-        bench.delete("pods", "default", "bare");
-        bench.pass(5.0);
-        assert!(secret(&bench).is_none());
+        fixture.delete("pods", "default", "bare");
+        fixture.advance(5.0);
+        assert!(secret(&fixture).is_none());
     }
 
     #[test]
     fn mapping_items_fail_the_mount() {
-        let mut bench = bench_with(class("array:\n  - objectName: tls\n    objectType: secret\n"));
-        bench.pass(30.0);
-        let message = failure(&bench);
+        let mut fixture = fixture_with(class("array:\n  - objectName: tls\n    objectType: secret\n"));
+        fixture.advance(30.0);
+        let message = failure(&fixture);
         assert!(message.starts_with("MountVolume.SetUp failed for volume \"tls\" : rpc error: code = Unknown desc = failed to mount secrets store objects for pod default/holder-"), "{message}");
         assert!(message.contains(", err: rpc error: code = Unknown desc = failed to mount objects, error: failed to yaml unmarshal objects, error: yaml: unmarshal errors:"), "{message}");
         assert!(message.contains("cannot unmarshal !!map into"), "{message}");
-        assert!(!bench.is_ready("holder"));
-        assert!(secret(&bench).is_none());
+        assert!(!fixture.is_ready("holder"));
+        assert!(secret(&fixture).is_none());
     }
 
     #[test]
-    fn a_refused_mount_is_tried_again_with_growing_waits_and_counted() {
-        let mut bench = Bench::grown();
-        bench.vault.readable_from = None;
-        bench.request(CLASSES, class(OBJECTS));
-        bench.request("deployments.apps", holder());
-        let made = bench.now;
-        bench.pass(7.0);
-        let event = bench.events("FailedMount")[0].clone();
+    fn a_failed_mount_is_retried_with_backoff_and_counted() {
+        let mut fixture = ClusterFixture::running();
+        fixture.vault.readable_from = None;
+        fixture.request(CLASSES, class(OBJECTS));
+        fixture.request("deployments.apps", holder());
+        let created = fixture.now;
+        fixture.advance(7.0);
+        let event = fixture.events("FailedMount")[0].clone();
         // The attempts are at 3, 3.5, 4.5 and 6.5 s.
         assert_eq!(event["count"], 4);
-        assert_eq!(text(&event, "/lastTimestamp"), made.plus_ms(6_500).rfc3339());
-        let message = failure(&bench);
+        assert_eq!(text(&event, "/lastTimestamp"), created.plus_ms(6_500).rfc3339());
+        let message = failure(&fixture);
         assert!(message.contains("failed to get objectType:secret, objectName:tls, objectVersion:: GET https://kv-demo.vault.azure.net/secrets/tls/\n"), "{message}");
         assert!(message.contains("RESPONSE 403: 403 Forbidden\nERROR CODE: Forbidden\n"), "{message}");
         assert!(message.contains("ForbiddenByRbac"), "{message}");
-        let reads = *bench.vault.reads.borrow();
-        bench.pass(200_000.0);
-        let event = bench.events("FailedMount")[0].clone();
+        let reads = *fixture.vault.reads.borrow();
+        fixture.advance(200_000.0);
+        let event = fixture.events("FailedMount")[0].clone();
         assert!(event["count"].as_i64().is_some_and(|count| count > 1_600), "{}", event["count"]);
         assert!(
-            *bench.vault.reads.borrow() < reads + 20,
+            *fixture.vault.reads.borrow() < reads + 20,
             "a long absence is not lived through attempt by attempt"
         );
-        bench.vault.readable_from = Some(bench.now);
-        bench.pass(140.0);
-        assert!(bench.is_ready("holder"));
+        fixture.vault.readable_from = Some(fixture.now);
+        fixture.advance(140.0);
+        assert!(fixture.is_ready("holder"));
     }
 
     #[test]
-    fn other_mistakes_have_their_own_words() {
+    fn other_errors_have_their_own_messages() {
         let mut wrong = class(OBJECTS);
         wrong["spec"]["parameters"]["userAssignedIdentityID"] = json!("somebody");
-        let mut bench = bench_with(wrong);
-        bench.pass(4.0);
-        assert!(failure(&bench).contains("Identity not found"));
+        let mut fixture = fixture_with(wrong);
+        fixture.advance(4.0);
+        assert!(failure(&fixture).contains("Identity not found"));
 
-        let mut nobody = class(OBJECTS);
-        nobody["spec"]["parameters"]["userAssignedIdentityID"] = json!("");
-        let mut bench = bench_with(nobody);
-        bench.pass(4.0);
-        assert!(failure(&bench).contains("Multiple user assigned identities exist"));
+        let mut no_identity = class(OBJECTS);
+        no_identity["spec"]["parameters"]["userAssignedIdentityID"] = json!("");
+        let mut fixture = fixture_with(no_identity);
+        fixture.advance(4.0);
+        assert!(failure(&fixture).contains("Multiple user assigned identities exist"));
 
-        let mut bench = Bench::grown();
-        bench.request("deployments.apps", holder());
-        bench.pass(4.0);
-        assert!(failure(&bench).ends_with("failed to get secretproviderclass default/tls-class, error: SecretProviderClass.secrets-store.csi.x-k8s.io \"tls-class\" not found"));
+        let mut fixture = ClusterFixture::running();
+        fixture.request("deployments.apps", holder());
+        fixture.advance(4.0);
+        assert!(failure(&fixture).ends_with("failed to get secretproviderclass default/tls-class, error: SecretProviderClass.secrets-store.csi.x-k8s.io \"tls-class\" not found"));
 
-        let mut bench = bench_with(class("array:\n  - |\n    objectName: gone\n    objectType: secret\n"));
-        bench.pass(4.0);
-        assert!(failure(&bench).contains("RESPONSE 404: 404 Not Found\nERROR CODE: SecretNotFound"));
+        let mut fixture =
+            fixture_with(class("array:\n  - |\n    objectName: gone\n    objectType: secret\n"));
+        fixture.advance(4.0);
+        assert!(failure(&fixture).contains("RESPONSE 404: 404 Not Found\nERROR CODE: SecretNotFound"));
 
-        let mut bench = bench_with(class(OBJECTS));
-        bench.facts.csi = None;
-        bench.pass(4.0);
-        assert!(failure(&bench).ends_with(
+        let mut fixture = fixture_with(class(OBJECTS));
+        fixture.cluster_info.csi = None;
+        fixture.advance(4.0);
+        assert!(failure(&fixture).ends_with(
             "driver name secrets-store.csi.k8s.io not found in the list of registered CSI drivers"
         ));
     }
@@ -223,42 +225,42 @@ mod tests {
     fn a_wrong_object_name_fails_the_secret_but_not_the_pod() {
         let mut wrong = class(OBJECTS);
         wrong["spec"]["secretObjects"][0]["data"][0]["objectName"] = json!("alias");
-        let mut bench = bench_with(wrong);
-        bench.pass(20.0);
-        assert!(bench.is_ready("holder"));
+        let mut fixture = fixture_with(wrong);
+        fixture.advance(20.0);
+        assert!(fixture.is_ready("holder"));
         assert_eq!(
-            text(bench.events("FailedToCreateSecret")[0], "/message"),
+            text(fixture.events("FailedToCreateSecret")[0], "/message"),
             "failed to get data in spc default/tls-class for secret gateway-tls, err: file matching objectName alias not found in the pod"
         );
     }
 
     #[test]
-    fn a_new_version_reaches_the_secret_at_the_next_look_of_the_rotation() {
-        let mut bench = bench_with(class(OBJECTS));
-        bench.pass(20.0);
-        let before = secret(&bench).expect("it is made")["data"].clone();
-        bench.vault.certificates.insert("tls".into(), bench::certificate("demo.test", 2));
-        bench.pass(60.0);
-        assert_eq!(secret(&bench).expect("it stays")["data"], before);
-        bench.pass(60.0);
-        assert_ne!(secret(&bench).expect("it stays")["data"], before);
-        assert_eq!(bench.events("MountRotationComplete").len(), 1);
-        assert_eq!(bench.events("SecretRotationComplete").len(), 1);
-        let noted = bench.store.list(POD_STATUSES, None)[0];
-        assert_eq!(text(noted, "/status/objects/0/version"), format!("{:032x}", 2));
+    fn a_new_version_reaches_the_secret_at_the_next_rotation_poll() {
+        let mut fixture = fixture_with(class(OBJECTS));
+        fixture.advance(20.0);
+        let before = secret(&fixture).expect("it is made")["data"].clone();
+        fixture.vault.certificates.insert("tls".into(), fixture::certificate("demo.test", 2));
+        fixture.advance(60.0);
+        assert_eq!(secret(&fixture).expect("it stays")["data"], before);
+        fixture.advance(60.0);
+        assert_ne!(secret(&fixture).expect("it stays")["data"], before);
+        assert_eq!(fixture.events("MountRotationComplete").len(), 1);
+        assert_eq!(fixture.events("SecretRotationComplete").len(), 1);
+        let recorded = fixture.store.list(POD_STATUSES, None)[0];
+        assert_eq!(text(recorded, "/status/objects/0/version"), format!("{:032x}", 2));
     }
 
     #[test]
-    fn a_rotation_that_is_refused_leaves_the_old_content() {
-        let mut bench = bench_with(class(OBJECTS));
-        bench.pass(20.0);
-        let before = secret(&bench).expect("it is made")["data"].clone();
-        bench.vault.certificates.insert("tls".into(), bench::certificate("demo.test", 2));
-        bench.vault.readable_from = None;
-        bench.pass(300.0);
-        assert_eq!(secret(&bench).expect("it stays")["data"], before);
-        assert_eq!(bench.events("MountRotationFailed")[0]["count"], 2);
-        assert!(bench.is_ready("holder"));
+    fn a_failed_rotation_keeps_the_old_content() {
+        let mut fixture = fixture_with(class(OBJECTS));
+        fixture.advance(20.0);
+        let before = secret(&fixture).expect("it is made")["data"].clone();
+        fixture.vault.certificates.insert("tls".into(), fixture::certificate("demo.test", 2));
+        fixture.vault.readable_from = None;
+        fixture.advance(300.0);
+        assert_eq!(secret(&fixture).expect("it stays")["data"], before);
+        assert_eq!(fixture.events("MountRotationFailed")[0]["count"], 2);
+        assert!(fixture.is_ready("holder"));
     }
 
     #[test]
@@ -267,9 +269,9 @@ mod tests {
         let mut two = class(both);
         two["spec"]["secretObjects"][0]["data"] =
             json!([{"objectName": "key", "key": "tls.key"}, {"objectName": "crt", "key": "tls.crt"}]);
-        let mut bench = bench_with(two);
-        bench.pass(20.0);
-        let data = secret(&bench).expect("it is made")["data"].clone();
+        let mut fixture = fixture_with(two);
+        fixture.advance(20.0);
+        let data = secret(&fixture).expect("it is made")["data"].clone();
         let decoded = base64::Engine::decode(
             &base64::engine::general_purpose::STANDARD,
             data["tls.crt"].as_str().unwrap_or_default(),
@@ -280,6 +282,6 @@ mod tests {
             1,
             "the leaf alone"
         );
-        assert_eq!(list(bench.store.list(POD_STATUSES, None)[0], "/status/objects").len(), 2);
+        assert_eq!(list(fixture.store.list(POD_STATUSES, None)[0], "/status/objects").len(), 2);
     }
 }

@@ -3,9 +3,9 @@
 use serde_json::Value;
 
 use super::{CLASSES, DRIVER, MANAGER, Mounted, POD_STATUSES, class_name, provider};
-use crate::aks::agenda::{Named, Task};
 use crate::aks::object::{is_ending, list, name, namespace, owned_by, text, uid};
-use crate::aks::turn::{Happening, Turn};
+use crate::aks::reconcile::{EventSpec, ReconcileContext};
+use crate::aks::timers::{ObjectRef, Task};
 use crate::aks::workload;
 use crate::durations;
 
@@ -30,44 +30,57 @@ pub(in crate::aks) fn volumes_to_mount(pod: &Value) -> Vec<(String, f64)> {
 }
 
 /// Tries to mount a volume of a pod. On failure writes an event and schedules the next attempt.
-pub(in crate::aks) fn mount(turn: &mut Turn<'_>, tag: &Named, volume_name: &str, attempt: u32) {
-    let Some(pod) = turn.find("pods", tag) else { return };
+pub(in crate::aks) fn mount(
+    cx: &mut ReconcileContext<'_>,
+    target: &ObjectRef,
+    volume_name: &str,
+    attempt: u32,
+) {
+    let Some(pod) = cx.find("pods", target) else { return };
     if is_ending(&pod) || workload::is_over(&pod) {
         return;
     }
     let volume = list(&pod, "/spec/volumes").iter().find(|volume| text(volume, "/name") == volume_name);
     let Some(volume) = volume.cloned() else { return };
-    match set_up(turn, &pod, &volume) {
-        Ok(()) => workload::mounted(turn, &pod),
+    match set_up(cx, &pod, &volume) {
+        Ok(()) => workload::mounted(cx, &pod),
         Err(why) => {
             let message = format!("MountVolume.SetUp failed for volume \"{volume_name}\" : {why}");
-            fail(turn, &pod, tag, volume_name, attempt, message);
+            fail(cx, &pod, target, volume_name, attempt, message);
         }
     }
 }
 
-fn fail(turn: &mut Turn<'_>, pod: &Value, tag: &Named, volume: &str, attempt: u32, message: String) {
-    let happening = Happening::warning(KUBELET, "FailedMount", message);
-    turn.event(pod, &happening);
+fn fail(
+    cx: &mut ReconcileContext<'_>,
+    pod: &Value,
+    target: &ObjectRef,
+    volume: &str,
+    attempt: u32,
+    message: String,
+) {
+    let event_spec = EventSpec::warning(KUBELET, "FailedMount", message);
+    cx.event(pod, &event_spec);
     let wait = backoff(attempt);
-    let mut due = turn.again_after(wait);
-    let step = due.0 - turn.at.0;
+    let mut due = cx.retry_after(wait);
+    let step = due.0 - cx.at.0;
     // If time advances far, the same attempt fails many times: the failures are counted, not repeated.
-    let skipped = (quiet_until(turn) - due.0).max(0) / step;
+    let skipped = (idle_until(cx) - due.0).max(0) / step;
     if wait >= durations::KUBELET_BACKOFF_LAST && skipped > 0 {
         due = due.plus_ms((skipped - 1) * step);
-        turn.recount(pod, &happening, skipped, due);
+        cx.count_event(pod, &event_spec, skipped, due);
         due = due.plus_ms(step);
     }
-    let task = Task::Mount { pod: tag.clone(), volume: volume.to_owned(), attempt: attempt + 1 };
-    turn.memory.agenda.enter(due, task);
+    let task = Task::Mount { pod: target.clone(), volume: volume.to_owned(), attempt: attempt + 1 };
+    cx.state.timers.insert(due, task);
 }
 
 /// Returns the time until which every attempt has the same result, because the vaults and the cluster do not
 /// change.
-fn quiet_until(turn: &Turn<'_>) -> i64 {
-    let work = turn.memory.agenda.next_like(|task| !matches!(task, Task::Mount { .. } | Task::Rotate { .. }));
-    [work, turn.vaults.grant_due(turn.at)].into_iter().flatten().fold(turn.upto, std::cmp::min).0
+fn idle_until(cx: &ReconcileContext<'_>) -> i64 {
+    let work =
+        cx.state.timers.next_matching(|task| !matches!(task, Task::Mount { .. } | Task::Rotate { .. }));
+    [work, cx.vaults.grant_due(cx.at)].into_iter().flatten().fold(cx.until, std::cmp::min).0
 }
 
 /// Returns the delay after the attempt with that number, in seconds of cloud time.
@@ -76,9 +89,9 @@ fn backoff(attempt: u32) -> f64 {
     doubled.min(durations::KUBELET_BACKOFF_LAST)
 }
 
-fn set_up(turn: &mut Turn<'_>, pod: &Value, volume: &Value) -> Result<(), String> {
+fn set_up(cx: &mut ReconcileContext<'_>, pod: &Value, volume: &Value) -> Result<(), String> {
     if volume.get("csi").is_some() {
-        return set_up_class(turn, pod, volume);
+        return set_up_class(cx, pod, volume);
     }
     for (part, resource, kind, field) in [
         ("secret", "secrets", "secret", "/secret/secretName"),
@@ -86,16 +99,16 @@ fn set_up(turn: &mut Turn<'_>, pod: &Value, volume: &Value) -> Result<(), String
     ] {
         let wanted = text(volume, field);
         let optional = volume.pointer(&format!("/{part}/optional")) == Some(&Value::Bool(true));
-        if !wanted.is_empty() && !optional && turn.store.get(resource, namespace(pod), wanted).is_none() {
+        if !wanted.is_empty() && !optional && cx.store.get(resource, namespace(pod), wanted).is_none() {
             return Err(format!("{kind} \"{wanted}\" not found"));
         }
     }
     Ok(())
 }
 
-fn set_up_class(turn: &mut Turn<'_>, pod: &Value, volume: &Value) -> Result<(), String> {
+fn set_up_class(cx: &mut ReconcileContext<'_>, pod: &Value, volume: &Value) -> Result<(), String> {
     let driver = text(volume, "/csi/driver");
-    if driver != DRIVER || turn.facts.csi.is_none() {
+    if driver != DRIVER || cx.cluster_info.csi.is_none() {
         return Err(format!(
             "kubernetes.io/csi: mounter.SetUpAt failed to get CSI client: driver name {driver} not found in the list of registered CSI drivers"
         ));
@@ -108,33 +121,33 @@ fn set_up_class(turn: &mut Turn<'_>, pod: &Value, volume: &Value) -> Result<(), 
         return Err("rpc error: code = Unknown desc = SecretProviderClass is not set".into());
     }
     let place = namespace(pod);
-    let spc = turn.get(CLASSES, place, class).ok_or_else(|| {
+    let spc = cx.get(CLASSES, place, class).ok_or_else(|| {
         format!(
             "rpc error: code = Unknown desc = failed to get secretproviderclass {place}/{class}, error: SecretProviderClass.secrets-store.csi.x-k8s.io \"{class}\" not found"
         )
     })?;
-    let files = provider::fetch(turn, &spc, &[]).map_err(|why| {
+    let files = provider::fetch(cx, &spc, &[]).map_err(|why| {
         format!(
             "rpc error: code = Unknown desc = failed to mount secrets store objects for pod {place}/{}, err: {why}",
             name(pod)
         )
     })?;
     let mounted = Mounted { volume: text(volume, "/name").to_owned(), files };
-    note(turn, pod, class, &mounted);
-    turn.memory.mounts.entry(uid(pod).to_owned()).or_default().classes.insert(class.to_owned(), mounted);
-    turn.later_once(super::SYNC, Task::SyncSecrets);
-    if let Some(interval) = turn.facts.csi.as_ref().and_then(|csi| csi.rotation_seconds) {
-        let task = Task::Rotate { pod: crate::aks::object::named(pod) };
-        if !turn.memory.agenda.holds(|waiting| *waiting == task) {
-            let due = turn.again_after(interval);
-            turn.memory.agenda.enter(due, task);
+    record_mount(cx, pod, class, &mounted);
+    cx.state.mounts.entry(uid(pod).to_owned()).or_default().classes.insert(class.to_owned(), mounted);
+    cx.schedule_once(super::SYNC, Task::SyncSecrets);
+    if let Some(interval) = cx.cluster_info.csi.as_ref().and_then(|csi| csi.rotation_seconds) {
+        let task = Task::Rotate { pod: crate::aks::object::object_ref(pod) };
+        if !cx.state.timers.holds(|waiting| *waiting == task) {
+            let due = cx.retry_after(interval);
+            cx.state.timers.insert(due, task);
         }
     }
     Ok(())
 }
 
 /// Records the mounted versions of a pod in its SecretProviderClassPodStatus.
-pub(super) fn note(turn: &mut Turn<'_>, pod: &Value, class: &str, mounted: &Mounted) {
+pub(super) fn record_mount(cx: &mut ReconcileContext<'_>, pod: &Value, class: &str, mounted: &Mounted) {
     let objects: Vec<Value> = mounted
         .files
         .iter()
@@ -166,7 +179,7 @@ pub(super) fn note(turn: &mut Turn<'_>, pod: &Value, class: &str, mounted: &Moun
         },
         "status": status,
     });
-    turn.put(POD_STATUSES, wanted, MANAGER);
+    cx.put(POD_STATUSES, wanted, MANAGER);
 }
 
 /// Returns the name of the SecretProviderClassPodStatus of a mount.
@@ -179,7 +192,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn patience_doubles_up_to_two_minutes_and_two_seconds() {
+    fn backoff_doubles_up_to_two_minutes_and_two_seconds() {
         let waits: Vec<f64> = (0..10).map(backoff).collect();
         assert_eq!(waits, [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 122.0, 122.0]);
     }

@@ -4,11 +4,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
-use super::class::{Class, Identity, Wanted};
+use super::class::{Class, Identity, ObjectSpec};
 use super::{File, class, material};
-use crate::aks::facts::{VaultObject, VaultRefusal};
+use crate::aks::cluster_info::{VaultObject, VaultReadError};
 use crate::aks::object::text;
-use crate::aks::turn::Turn;
+use crate::aks::reconcile::ReconcileContext;
 
 /// The line that azcore prints between the parts of an error.
 const RULE: &str = "--------------------------------------------------------------------------------";
@@ -18,7 +18,7 @@ const RULE: &str = "------------------------------------------------------------
 ///
 /// # Errors
 /// The error message in the driver's events, from `rpc error:` or `error connecting` on.
-pub(super) fn fetch(turn: &Turn<'_>, spc: &Value, known: &[File]) -> Result<Vec<File>, String> {
+pub(super) fn fetch(cx: &ReconcileContext<'_>, spc: &Value, known: &[File]) -> Result<Vec<File>, String> {
     let provider = text(spc, "/spec/provider");
     if provider != "azure" {
         return Err(format!(
@@ -30,7 +30,7 @@ pub(super) fn fetch(turn: &Turn<'_>, spc: &Value, known: &[File]) -> Result<Vec<
     let class = class::read(spc).map_err(failed)?;
     let mut files: Vec<File> = Vec::new();
     for wanted in &class.objects {
-        let file = fetch_one(turn, &class, wanted, known)
+        let file = fetch_one(cx, &class, wanted, known)
             .map_err(|why| {
                 format!(
                     "failed to get objectType:{}, objectName:{}, objectVersion:{}: {why}",
@@ -45,7 +45,12 @@ pub(super) fn fetch(turn: &Turn<'_>, spc: &Value, known: &[File]) -> Result<Vec<
     Ok(files)
 }
 
-fn fetch_one(turn: &Turn<'_>, class: &Class, wanted: &Wanted, known: &[File]) -> Result<File, String> {
+fn fetch_one(
+    cx: &ReconcileContext<'_>,
+    class: &Class,
+    wanted: &ObjectSpec,
+    known: &[File],
+) -> Result<File, String> {
     if wanted.object_name.is_empty() {
         return Err("objectName is not set".into());
     }
@@ -55,11 +60,11 @@ fn fetch_one(turn: &Turn<'_>, class: &Class, wanted: &Wanted, known: &[File]) ->
     if wanted.file().contains(['/', '\\']) || wanted.file().starts_with("..") {
         return Err(format!("file name {} is not valid", wanted.file()));
     }
-    let client_id = sign_in(turn, class)?;
-    let object = turn
+    let client_id = sign_in(cx, class)?;
+    let object = cx
         .vaults
-        .read(turn.at, &class.vault, &client_id, &wanted.object_type, &wanted.object_name, wanted.version())
-        .map_err(|refusal| describe(turn, class, wanted, &refusal))?;
+        .read(cx.at, &class.vault, &client_id, &wanted.object_type, &wanted.object_name, wanted.version())
+        .map_err(|error| describe(cx, class, wanted, &error))?;
     let id = format!("{}/{}", wanted.object_type, wanted.object_name);
     let same = known
         .iter()
@@ -72,9 +77,9 @@ fn fetch_one(turn: &Turn<'_>, class: &Class, wanted: &Wanted, known: &[File]) ->
 }
 
 /// Returns the client id that the vault sees, as the node's metadata service selects it.
-fn sign_in(turn: &Turn<'_>, class: &Class) -> Result<String, String> {
-    let asked = match &class.identity {
-        Identity::Node(asked) => asked,
+fn sign_in(cx: &ReconcileContext<'_>, class: &Class) -> Result<String, String> {
+    let requested = match &class.identity {
+        Identity::Node(requested) => requested,
         Identity::Workload(client_id) => {
             return Err(format!(
                 "failed to acquire token: WorkloadIdentityCredential authentication failed. AADSTS700016: Application with identifier '{client_id}' was not found in the directory"
@@ -84,58 +89,58 @@ fn sign_in(turn: &Turn<'_>, class: &Class) -> Result<String, String> {
             return Err("failed to get credentials, nodePublishSecretRef secret is not set".into());
         }
     };
-    let add_on = turn.facts.csi.as_ref().map(|csi| csi.client_id.as_str());
-    let kubelet = turn.facts.kubelet_client_id.as_deref();
-    let mut carried = add_on.into_iter().chain(kubelet);
-    if asked.is_empty() {
-        return Err(metadata_refusal(
+    let add_on = cx.cluster_info.csi.as_ref().map(|csi| csi.client_id.as_str());
+    let kubelet = cx.cluster_info.kubelet_client_id.as_deref();
+    let mut assigned = add_on.into_iter().chain(kubelet);
+    if requested.is_empty() {
+        return Err(metadata_error(
             "Multiple user assigned identities exist, please specify the clientId / resourceId of the identity in the token request",
         ));
     }
-    carried
-        .find(|carried| carried.eq_ignore_ascii_case(asked))
+    assigned
+        .find(|assigned| assigned.eq_ignore_ascii_case(requested))
         .map(str::to_owned)
-        .ok_or_else(|| metadata_refusal("Identity not found"))
+        .ok_or_else(|| metadata_error("Identity not found"))
 }
 
-fn metadata_refusal(why: &str) -> String {
+fn metadata_error(why: &str) -> String {
     format!(
         "ManagedIdentityCredential authentication failed\nGET http://169.254.169.254/metadata/identity/oauth2/token\n{RULE}\nRESPONSE 400: 400 Bad Request\n{RULE}\n{{\n  \"error\": \"invalid_request\",\n  \"error_description\": \"{why}\"\n}}\n{RULE}"
     )
 }
 
 /// Formats an error of the vault like the Azure SDK for Go.
-fn describe(turn: &Turn<'_>, class: &Class, wanted: &Wanted, refusal: &VaultRefusal) -> String {
+fn describe(cx: &ReconcileContext<'_>, class: &Class, wanted: &ObjectSpec, error: &VaultReadError) -> String {
     let collection = match wanted.object_type.as_str() {
         "cert" => "certificates",
         "key" => "keys",
         _ => "secrets",
     };
-    let host = format!("{}.{}", class.vault, turn.facts.vault_suffix);
+    let host = format!("{}.{}", class.vault, cx.cluster_info.vault_suffix);
     let url = format!(
         "https://{host}/{collection}/{}/{}",
         wanted.object_name,
         wanted.version().unwrap_or_default()
     );
-    if refusal.status == 0 {
+    if error.status == 0 {
         return format!("Get \"{url}\": dial tcp: lookup {host}: no such host");
     }
-    let phrase = http::StatusCode::from_u16(refusal.status)
+    let phrase = http::StatusCode::from_u16(error.status)
         .ok()
         .and_then(|status| status.canonical_reason())
         .unwrap_or_default();
-    let body = serde_json::from_str::<Value>(&refusal.body)
+    let body = serde_json::from_str::<Value>(&error.body)
         .ok()
         .and_then(|body| serde_json::to_string_pretty(&body).ok())
-        .unwrap_or_else(|| refusal.body.clone());
-    let code = match refusal.code.as_str() {
+        .unwrap_or_else(|| error.body.clone());
+    let code = match error.code.as_str() {
         "" => "ERROR CODE UNAVAILABLE".to_owned(),
         code => format!("ERROR CODE: {code}"),
     };
-    format!("GET {url}\n{RULE}\nRESPONSE {0}: {0} {phrase}\n{code}\n{RULE}\n{body}\n{RULE}", refusal.status)
+    format!("GET {url}\n{RULE}\nRESPONSE {0}: {0} {phrase}\n{code}\n{RULE}\n{body}\n{RULE}", error.status)
 }
 
-fn content(wanted: &Wanted, object: &VaultObject) -> Result<String, String> {
+fn content(wanted: &ObjectSpec, object: &VaultObject) -> Result<String, String> {
     match wanted.object_type.as_str() {
         "cert" => Ok(material::as_pem("CERTIFICATE", &object.value)),
         "key" => Ok(material::as_pem("PUBLIC KEY", &object.value)),
@@ -143,7 +148,7 @@ fn content(wanted: &Wanted, object: &VaultObject) -> Result<String, String> {
     }
 }
 
-fn secret_content(wanted: &Wanted, object: &VaultObject) -> Result<String, String> {
+fn secret_content(wanted: &ObjectSpec, object: &VaultObject) -> Result<String, String> {
     let value = || String::from_utf8(object.value.clone()).map_err(|_| "secret is not text".to_owned());
     if object.content_type == "application/x-pkcs12" && !wanted.object_format.eq_ignore_ascii_case("pfx") {
         return material::pem_of_pfx(&pfx_bytes(&object.value)?);

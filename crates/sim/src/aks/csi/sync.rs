@@ -11,21 +11,21 @@ use serde_json::{Value, json};
 use super::mount::pod_status_name;
 use super::{CLASSES, File, MANAGER, Mounted, POD_STATUSES, material};
 use crate::aks::object::{holds, is_ending, list, name, namespace, owned_by, text, uid};
-use crate::aks::turn::{Happening, Turn};
+use crate::aks::reconcile::{EventSpec, ReconcileContext};
 use crate::aks::workload;
 
 const TLS: &str = "kubernetes.io/tls";
 const MANAGED: &str = "secrets-store.csi.k8s.io/managed";
 
 /// A Secret that a pod's mount requests.
-struct Wanted {
+struct SecretSpec {
     pod: Value,
     class: Value,
     secret: Value,
     files: Vec<File>,
 }
 
-impl Wanted {
+impl SecretSpec {
     fn secret_name(&self) -> &str {
         text(&self.secret, "/secretName")
     }
@@ -35,7 +35,7 @@ impl Wanted {
     }
 
     /// Returns whether another mount requests the same Secret.
-    fn is_beside(&self, other: &Self) -> bool {
+    fn shares_secret_with(&self, other: &Self) -> bool {
         self.key() != other.key()
             && namespace(&self.pod) == namespace(&other.pod)
             && self.secret_name() == other.secret_name()
@@ -43,8 +43,8 @@ impl Wanted {
 
     /// Returns a fingerprint of all inputs and of the Secret itself: while it stays the same, nothing needs
     /// to be done.
-    fn fingerprint(&self, turn: &Turn<'_>) -> String {
-        let live = turn.store.get("secrets", namespace(&self.pod), self.secret_name());
+    fn fingerprint(&self, cx: &ReconcileContext<'_>) -> String {
+        let live = cx.store.get("secrets", namespace(&self.pod), self.secret_name());
         let files: Vec<String> =
             self.files.iter().map(|file| format!("{}@{}", file.name, file.version)).collect();
         format!(
@@ -56,26 +56,26 @@ impl Wanted {
     }
 }
 
-fn wanted(turn: &Turn<'_>) -> Vec<Wanted> {
+fn wanted(cx: &ReconcileContext<'_>) -> Vec<SecretSpec> {
     let mut all = Vec::new();
-    for pod in turn.store.list("pods", None) {
-        let Some(mounts) = turn.memory.mounts.get(uid(pod)) else { continue };
+    for pod in cx.store.list("pods", None) {
+        let Some(mounts) = cx.state.mounts.get(uid(pod)) else { continue };
         // A pod that has ended or is being deleted requests no Secret.
         if is_ending(pod) || workload::is_over(pod) {
             continue;
         }
         for (class, mounted) in &mounts.classes {
-            all.extend(wanted_of(turn, pod, class, mounted));
+            all.extend(wanted_of(cx, pod, class, mounted));
         }
     }
     all
 }
 
-fn wanted_of(turn: &Turn<'_>, pod: &Value, class: &str, mounted: &Mounted) -> Vec<Wanted> {
-    let Some(class) = turn.store.get(CLASSES, namespace(pod), class) else { return Vec::new() };
+fn wanted_of(cx: &ReconcileContext<'_>, pod: &Value, class: &str, mounted: &Mounted) -> Vec<SecretSpec> {
+    let Some(class) = cx.store.get(CLASSES, namespace(pod), class) else { return Vec::new() };
     list(class, "/spec/secretObjects")
         .iter()
-        .map(|secret| Wanted {
+        .map(|secret| SecretSpec {
             pod: pod.clone(),
             class: class.clone(),
             secret: secret.clone(),
@@ -84,54 +84,55 @@ fn wanted_of(turn: &Turn<'_>, pod: &Value, class: &str, mounted: &Mounted) -> Ve
         .collect()
 }
 
-fn is_synced(turn: &Turn<'_>, wanted: &Wanted) -> bool {
-    turn.memory.synced.get(&wanted.key()) == Some(&wanted.fingerprint(turn))
+fn is_synced(cx: &ReconcileContext<'_>, wanted: &SecretSpec) -> bool {
+    cx.state.synced.get(&wanted.key()) == Some(&wanted.fingerprint(cx))
 }
 
 /// Returns whether the mount's files were never written to its Secret.
-fn is_new(turn: &Turn<'_>, wanted: &Wanted) -> bool {
-    !turn.memory.synced.contains_key(&wanted.key())
+fn is_new(cx: &ReconcileContext<'_>, wanted: &SecretSpec) -> bool {
+    !cx.state.synced.contains_key(&wanted.key())
 }
 
 /// The treatment of the content of an existing Secret.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Content {
-    Written,
-    Stays,
+enum DataUpdate {
+    Overwrite,
+    Keep,
 }
 
 /// Returns whether a Secret is missing or differs from its files.
-pub(super) fn is_behind(turn: &Turn<'_>) -> bool {
-    wanted(turn).iter().any(|wanted| !is_synced(turn, wanted))
+pub(super) fn is_out_of_sync(cx: &ReconcileContext<'_>) -> bool {
+    wanted(cx).iter().any(|wanted| !is_synced(cx, wanted))
 }
 
 /// Creates or updates all Secrets that mounts request.
-pub(in crate::aks) fn sync_secrets(turn: &mut Turn<'_>) {
-    let all = wanted(turn);
-    let keys: Vec<String> = all.iter().map(Wanted::key).collect();
-    let before = turn.memory.synced.len();
-    turn.memory.synced.retain(|key, _| keys.contains(key));
-    if turn.memory.synced.len() < before {
+pub(in crate::aks) fn sync_secrets(cx: &mut ReconcileContext<'_>) {
+    let all = wanted(cx);
+    let keys: Vec<String> = all.iter().map(SecretSpec::key).collect();
+    let before = cx.state.synced.len();
+    cx.state.synced.retain(|key, _| keys.contains(key));
+    if cx.state.synced.len() < before {
         // The Secret may contain the files of a removed mount, so all remaining mounts sync again.
-        turn.memory.synced.clear();
+        cx.state.synced.clear();
     }
     for wanted in &all {
         // A failed sync is not retried before its inputs change.
-        if is_synced(turn, wanted) {
+        if is_synced(cx, wanted) {
             continue;
         }
         // If two pods hold different versions, the last writer wins until the other one rotates. Otherwise
         // both would overwrite the Secret without end.
-        let of_another = all.iter().any(|other| other.is_beside(wanted) && is_synced(turn, other));
-        let content = if of_another && !is_new(turn, wanted) { Content::Stays } else { Content::Written };
-        if let Err(why) = write(turn, wanted, content) {
-            turn.event(
+        let of_another = all.iter().any(|other| other.shares_secret_with(wanted) && is_synced(cx, other));
+        let content =
+            if of_another && !is_new(cx, wanted) { DataUpdate::Keep } else { DataUpdate::Overwrite };
+        if let Err(why) = write(cx, wanted, content) {
+            cx.event(
                 &wanted.pod,
-                &Happening::warning("csi-secrets-store-controller", "FailedToCreateSecret", why),
+                &EventSpec::warning("csi-secrets-store-controller", "FailedToCreateSecret", why),
             );
         }
-        let fingerprint = wanted.fingerprint(turn);
-        turn.memory.synced.insert(wanted.key(), fingerprint);
+        let fingerprint = wanted.fingerprint(cx);
+        cx.state.synced.insert(wanted.key(), fingerprint);
     }
 }
 
@@ -140,24 +141,24 @@ pub(in crate::aks) fn sync_secrets(turn: &mut Turn<'_>) {
 /// # Errors
 /// The error message of the first failure.
 pub(super) fn rewrite(
-    turn: &mut Turn<'_>,
+    cx: &mut ReconcileContext<'_>,
     pod: &Value,
     class: &str,
     mounted: &Mounted,
 ) -> Result<Vec<String>, String> {
     let mut changed = Vec::new();
-    for wanted in wanted_of(turn, pod, class, mounted) {
-        if write(turn, &wanted, Content::Written)? {
+    for wanted in wanted_of(cx, pod, class, mounted) {
+        if write(cx, &wanted, DataUpdate::Overwrite)? {
             changed.push(wanted.secret_name().to_owned());
         }
-        let fingerprint = wanted.fingerprint(turn);
-        turn.memory.synced.insert(wanted.key(), fingerprint);
+        let fingerprint = wanted.fingerprint(cx);
+        cx.state.synced.insert(wanted.key(), fingerprint);
     }
     Ok(changed)
 }
 
 /// Writes one Secret; returns whether its content changed.
-fn write(turn: &mut Turn<'_>, wanted: &Wanted, content: Content) -> Result<bool, String> {
+fn write(cx: &mut ReconcileContext<'_>, wanted: &SecretSpec, content: DataUpdate) -> Result<bool, String> {
     let (pod, secret_name) = (&wanted.pod, wanted.secret_name());
     let kind = text(&wanted.secret, "/type");
     let failed = |why: String| {
@@ -175,7 +176,7 @@ fn write(turn: &mut Turn<'_>, wanted: &Wanted, content: Content) -> Result<bool,
             }
         }
     }
-    let live = turn.get("secrets", namespace(pod), secret_name);
+    let live = cx.get("secrets", namespace(pod), secret_name);
     let mut secret = live.clone().unwrap_or_else(|| {
         json!({
             "apiVersion": "v1", "kind": "Secret",
@@ -191,23 +192,23 @@ fn write(turn: &mut Turn<'_>, wanted: &Wanted, content: Content) -> Result<bool,
     }
     secret["metadata"]["labels"][MANAGED] = json!("true");
     let mut owners = list(&secret, "/metadata/ownerReferences").to_vec();
-    for owner in owners_through(turn, pod, name(&wanted.class)) {
+    for owner in secret_owners(cx, pod, name(&wanted.class)) {
         if !owners.iter().any(|known| text(known, "/uid") == text(&owner, "/uid")) {
             owners.push(owner);
         }
     }
     secret["metadata"]["ownerReferences"] = Value::Array(owners);
-    if live.is_none() || content == Content::Written {
+    if live.is_none() || content == DataUpdate::Overwrite {
         secret["data"] = json!(data);
     }
     let same = live.as_ref().is_some_and(|live| holds(&live["data"], &secret["data"]));
     if live.as_ref() != Some(&secret) {
-        turn.put("secrets", secret, MANAGER);
+        cx.put("secrets", secret, MANAGER);
     }
     Ok(!same)
 }
 
-fn data(wanted: &Wanted, kind: &str) -> Result<BTreeMap<String, String>, String> {
+fn data(wanted: &SecretSpec, kind: &str) -> Result<BTreeMap<String, String>, String> {
     let mut data = BTreeMap::new();
     for entry in list(&wanted.secret, "/data") {
         let (file_name, key) = (text(entry, "/objectName").trim(), text(entry, "/key").trim());
@@ -232,7 +233,7 @@ fn data(wanted: &Wanted, kind: &str) -> Result<BTreeMap<String, String>, String>
 
 /// Returns the pod's own owners. For a bare pod, returns the SecretProviderClassPodStatus of its mount, which
 /// is deleted with the pod.
-fn owners_through(turn: &Turn<'_>, pod: &Value, class: &str) -> Vec<Value> {
+fn secret_owners(cx: &ReconcileContext<'_>, pod: &Value, class: &str) -> Vec<Value> {
     let owners: Vec<Value> = list(pod, "/metadata/ownerReferences")
         .iter()
         .map(|owner| {
@@ -245,6 +246,6 @@ fn owners_through(turn: &Turn<'_>, pod: &Value, class: &str) -> Vec<Value> {
     if !owners.is_empty() {
         return owners;
     }
-    let noted = turn.store.get(POD_STATUSES, namespace(pod), &pod_status_name(pod, class));
-    noted.map(owned_by).into_iter().collect()
+    let recorded = cx.store.get(POD_STATUSES, namespace(pod), &pod_status_name(pod, class));
+    recorded.map(owned_by).into_iter().collect()
 }

@@ -5,33 +5,33 @@ use serde_json::Value;
 use super::infrastructure;
 use crate::aks::condition::Condition;
 use crate::aks::object::{list, namespace, number, text};
-use crate::aks::turn::Turn;
+use crate::aks::reconcile::ReconcileContext;
 use crate::aks::workload;
 
 /// The resolved addresses of a gateway, with the condition they imply.
-pub(super) struct Resolved {
+pub(super) struct ResolvedAddresses {
     pub programmed: Condition,
     /// The addresses of the load balancer.
     pub addresses: Vec<String>,
 }
 
 /// Resolves the Service of a gateway, its ready pods and its addresses.
-pub(super) fn resolve(turn: &Turn<'_>, gateway: &Value) -> Resolved {
+pub(super) fn resolve(cx: &ReconcileContext<'_>, gateway: &Value) -> ResolvedAddresses {
     let service_name = infrastructure::name_of(gateway);
     let host = format!("{service_name}.{}.svc.cluster.local", namespace(gateway));
-    let refused = |reason: &str, why: String| Resolved {
+    let failed = |reason: &str, why: String| ResolvedAddresses {
         programmed: Condition::no("Programmed", reason, why),
         addresses: Vec::new(),
     };
-    let Some(service) = turn.store.get("services", namespace(gateway), &service_name) else {
+    let Some(service) = cx.store.get("services", namespace(gateway), &service_name) else {
         let why = format!("Failed to assign to any requested addresses: hostname \"{host}\" not found");
-        return refused("AddressNotUsable", why);
+        return failed("AddressNotUsable", why);
     };
-    if !workload::has_ready_pod(turn, service) {
+    if !workload::has_ready_pod(cx, service) {
         let why = format!(
             "Failed to assign to any requested addresses: no instances found for hostname \"{host}\""
         );
-        return refused("AddressNotAssigned", why);
+        return failed("AddressNotAssigned", why);
     }
     let (served, absent) = ports(gateway, service);
     let assigned = join(&served.iter().map(|port| format!("{host}:{port}")).collect::<Vec<_>>());
@@ -55,7 +55,7 @@ pub(super) fn resolve(turn: &Turn<'_>, gateway: &Value) -> Resolved {
         );
         Condition::no("Programmed", "AddressNotAssigned", message)
     };
-    Resolved { programmed, addresses }
+    ResolvedAddresses { programmed, addresses }
 }
 
 /// Returns the listener ports that the Service has, and those it lacks, sorted as text.

@@ -2,13 +2,13 @@
 
 use super::GROUP;
 use crate::aks::object::{list, text};
-use crate::aks::turn::Turn;
+use crate::aks::reconcile::ReconcileContext;
 
 const GRANTS: &str = "referencegrants.gateway.networking.k8s.io";
 
 /// Returns whether objects of `from_kind` in `from_namespace` may reference that object of the core group.
 pub(super) fn allows(
-    turn: &Turn<'_>,
+    cx: &ReconcileContext<'_>,
     from_kind: &str,
     from_namespace: &str,
     to_kind: &str,
@@ -18,7 +18,7 @@ pub(super) fn allows(
     if from_namespace == to_namespace {
         return true;
     }
-    turn.store.list(GRANTS, Some(to_namespace)).iter().any(|grant| {
+    cx.store.list(GRANTS, Some(to_namespace)).iter().any(|grant| {
         let from = list(grant, "/spec/from").iter().any(|from| {
             text(from, "/group") == GROUP
                 && text(from, "/kind") == from_kind

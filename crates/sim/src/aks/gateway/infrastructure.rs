@@ -4,8 +4,8 @@ use serde_json::{Map, Value, json};
 
 use crate::aks::gateway_api::CONTROLLER;
 use crate::aks::mesh;
-use crate::aks::object::{lay_over, list, name, namespace, number, owned_by, text};
-use crate::aks::turn::Turn;
+use crate::aks::object::{list, merge_into, name, namespace, number, owned_by, text};
+use crate::aks::reconcile::ReconcileContext;
 
 const NAME_OVERRIDE: &str = "/metadata/annotations/gateway.istio.io~1name-override";
 const GATEWAY_NAME: &str = "gateway.networking.k8s.io/gateway-name";
@@ -23,7 +23,7 @@ pub(super) fn name_of(gateway: &Value) -> String {
 }
 
 /// Creates the missing objects of a gateway.
-pub(super) fn ensure(turn: &mut Turn<'_>, gateway: &Value) {
+pub(super) fn ensure(cx: &mut ReconcileContext<'_>, gateway: &Value) {
     let metadata = metadata(gateway);
     let own_name = name_of(gateway);
     let account = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata});
@@ -33,7 +33,7 @@ pub(super) fn ensure(turn: &mut Turn<'_>, gateway: &Value) {
     });
     let wanted = [
         ("serviceaccounts", "serviceAccount", account),
-        ("deployments.apps", "deployment", deployment(turn, gateway, &metadata)),
+        ("deployments.apps", "deployment", deployment(cx, gateway, &metadata)),
         ("services", "service", service(gateway, &metadata)),
         (
             "horizontalpodautoscalers.autoscaling",
@@ -42,23 +42,23 @@ pub(super) fn ensure(turn: &mut Turn<'_>, gateway: &Value) {
         ),
         ("poddisruptionbudgets.policy", "podDisruptionBudget", budget),
     ];
-    let patches = patches(turn, gateway);
+    let patches = patches(cx, gateway);
     for (resource, key, mut object) in wanted {
         for patch in patches.iter().filter_map(|patches| patches.get(key)) {
-            lay_over(&mut object, patch);
+            merge_into(&mut object, patch);
         }
-        drop_foreign_ports(turn, resource, &object);
-        drop_former_annotations(turn, resource, &object);
-        turn.ensure(resource, object, mesh::MANAGER);
+        drop_foreign_ports(cx, resource, &object);
+        drop_stale_annotations(cx, resource, &object);
+        cx.ensure(resource, object, mesh::MANAGER);
     }
 }
 
 /// Returns the patches from the class's defaults, then those from the gateway's own parameters.
-fn patches(turn: &Turn<'_>, gateway: &Value) -> Vec<Map<String, Value>> {
-    let defaults = turn.store.get("configmaps", mesh::NAMESPACE, mesh::CLASS_DEFAULTS);
+fn patches(cx: &ReconcileContext<'_>, gateway: &Value) -> Vec<Map<String, Value>> {
+    let defaults = cx.store.get("configmaps", mesh::NAMESPACE, mesh::CLASS_DEFAULTS);
     let reference = &gateway["spec"]["infrastructure"]["parametersRef"];
     let own = (text(reference, "/kind") == "ConfigMap")
-        .then(|| turn.store.get("configmaps", namespace(gateway), text(reference, "/name")))
+        .then(|| cx.store.get("configmaps", namespace(gateway), text(reference, "/name")))
         .flatten();
     [defaults, own]
         .into_iter()
@@ -75,11 +75,11 @@ fn patches(turn: &Turn<'_>, gateway: &Value) -> Vec<Map<String, Value>> {
 }
 
 /// Replaces the list of ports. Server-side apply merges ports by key, so omitted ports would stay.
-fn drop_foreign_ports(turn: &mut Turn<'_>, resource: &str, wanted: &Value) {
+fn drop_foreign_ports(cx: &mut ReconcileContext<'_>, resource: &str, wanted: &Value) {
     if resource != "services" {
         return;
     }
-    let Some(mut live) = turn.get(resource, namespace(wanted), name(wanted)) else { return };
+    let Some(mut live) = cx.get(resource, namespace(wanted), name(wanted)) else { return };
     let key = |port: &Value| (number(port, "/port"), text(port, "/name").to_owned());
     let wanted_ports = list(wanted, "/spec/ports");
     let same = list(&live, "/spec/ports").iter().map(key).eq(wanted_ports.iter().map(key));
@@ -90,14 +90,14 @@ fn drop_foreign_ports(turn: &mut Turn<'_>, resource: &str, wanted: &Value) {
             .map(|port| known.iter().find(|known| key(known) == key(port)).unwrap_or(port).clone())
             .collect();
         live["spec"]["ports"] = Value::Array(ports);
-        turn.put(resource, live, mesh::MANAGER);
+        cx.put(resource, live, mesh::MANAGER);
     }
 }
 
 /// Removes annotations that the controller set before and no longer sets, like server-side apply; annotations
 /// of other managers stay.
-fn drop_former_annotations(turn: &mut Turn<'_>, resource: &str, wanted: &Value) {
-    let Some(mut live) = turn.get(resource, namespace(wanted), name(wanted)) else { return };
+fn drop_stale_annotations(cx: &mut ReconcileContext<'_>, resource: &str, wanted: &Value) {
+    let Some(mut live) = cx.get(resource, namespace(wanted), name(wanted)) else { return };
     let entries = list(&live, "/metadata/managedFields").iter();
     let own: Vec<String> = entries
         .filter(|entry| text(entry, "/manager") == mesh::MANAGER)
@@ -109,7 +109,7 @@ fn drop_former_annotations(turn: &mut Turn<'_>, resource: &str, wanted: &Value) 
     let before = annotations.len();
     annotations.retain(|key, _| !own.contains(key));
     if annotations.len() < before {
-        turn.put(resource, live, mesh::MANAGER);
+        cx.put(resource, live, mesh::MANAGER);
     }
 }
 
@@ -166,7 +166,7 @@ fn service(gateway: &Value, metadata: &Value) -> Value {
     json!({"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": spec})
 }
 
-fn deployment(turn: &Turn<'_>, gateway: &Value, metadata: &Value) -> Value {
+fn deployment(cx: &ReconcileContext<'_>, gateway: &Value, metadata: &Value) -> Value {
     let managed = CONTROLLER.replace('/', "-");
     let mut metadata = metadata.clone();
     metadata["labels"][MANAGED] = json!(managed);
@@ -192,7 +192,7 @@ fn deployment(turn: &Turn<'_>, gateway: &Value, metadata: &Value) -> Value {
                     "containers": [{
                         "name": "istio-proxy",
                         "image": format!(
-                            "mcr.microsoft.com/oss/v2/istio/proxyv2:{}", mesh::release(turn.facts.minor())
+                            "mcr.microsoft.com/oss/v2/istio/proxyv2:{}", mesh::release(cx.cluster_info.minor())
                         ),
                         "args": ["proxy", "router", "--domain", "$(POD_NAMESPACE).svc.cluster.local"],
                         "ports": [

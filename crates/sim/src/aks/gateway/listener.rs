@@ -10,35 +10,35 @@ use super::{GROUP, grant};
 use crate::aks::condition::Condition;
 use crate::aks::csi;
 use crate::aks::object::{list, namespace, number, selects, text};
-use crate::aks::turn::Turn;
+use crate::aks::reconcile::ReconcileContext;
 
-const FINE: &str = "No errors found";
+const NO_ERRORS: &str = "No errors found";
 
 /// A parsed listener.
-pub(super) struct Listener {
+pub(super) struct EvaluatedListener {
     pub name: String,
     pub port: i64,
     /// The hostname; empty for all names.
     pub hostname: String,
     /// The allowed kinds of routes, as group and kind.
     pub kinds: Vec<(String, String)>,
-    pub said: Vec<Condition>,
+    pub new_conditions: Vec<Condition>,
     namespaces: Value,
     gateway_namespace: String,
 }
 
-impl Listener {
+impl EvaluatedListener {
     /// Returns the supported kinds in the format of the status.
-    pub fn kinds_shown(&self) -> Vec<Value> {
+    pub fn supported_kinds(&self) -> Vec<Value> {
         self.kinds.iter().map(|(group, kind)| json!({"group": group, "kind": kind})).collect()
     }
 
     /// Returns whether routes of that namespace may attach.
-    pub fn admits(&self, turn: &Turn<'_>, route_namespace: &str) -> bool {
+    pub fn allows_namespace(&self, cx: &ReconcileContext<'_>, route_namespace: &str) -> bool {
         match text(&self.namespaces, "/from") {
             "All" => true,
             "None" => false,
-            "Selector" => turn
+            "Selector" => cx
                 .store
                 .get("namespaces", "", route_namespace)
                 .is_some_and(|object| selects(&self.namespaces["selector"], object)),
@@ -48,20 +48,20 @@ impl Listener {
 }
 
 /// An invalid reference: the reason and the message of `ResolvedRefs`.
-type Fault = (&'static str, String);
+type ReferenceError = (&'static str, String);
 
 /// Parses the listeners of a gateway.
-pub(super) fn read(turn: &Turn<'_>, gateway: &Value) -> Vec<Listener> {
+pub(super) fn read(cx: &ReconcileContext<'_>, gateway: &Value) -> Vec<EvaluatedListener> {
     let all = list(gateway, "/spec/listeners");
     all.iter()
         .map(|listener| {
             let (kinds, unknown) = kinds(listener);
-            Listener {
+            EvaluatedListener {
                 name: text(listener, "/name").to_owned(),
                 port: number(listener, "/port").unwrap_or(0),
                 hostname: text(listener, "/hostname").to_owned(),
                 kinds,
-                said: judge(turn, gateway, listener, all, unknown),
+                new_conditions: evaluate(cx, gateway, listener, all, unknown),
                 namespaces: listener.pointer("/allowedRoutes/namespaces").cloned().unwrap_or(Value::Null),
                 gateway_namespace: namespace(gateway).to_owned(),
             }
@@ -69,8 +69,8 @@ pub(super) fn read(turn: &Turn<'_>, gateway: &Value) -> Vec<Listener> {
         .collect()
 }
 
-fn judge(
-    turn: &Turn<'_>,
+fn evaluate(
+    cx: &ReconcileContext<'_>,
     gateway: &Value,
     listener: &Value,
     all: &[Value],
@@ -83,10 +83,10 @@ fn judge(
         .filter(|other| number(other, "/port") == port)
         .map(|other| text(other, "/protocol"))
         .collect();
-    let mut accepted = Condition::yes("Accepted", "Accepted", FINE);
-    let mut conflicted = Condition::no("Conflicted", "NoConflicts", FINE);
-    let mut programmed = Condition::yes("Programmed", "Programmed", FINE);
-    let mut resolved = Condition::yes("ResolvedRefs", "ResolvedRefs", FINE);
+    let mut accepted = Condition::yes("Accepted", "Accepted", NO_ERRORS);
+    let mut conflicted = Condition::no("Conflicted", "NoConflicts", NO_ERRORS);
+    let mut programmed = Condition::yes("Programmed", "Programmed", NO_ERRORS);
+    let mut resolved = Condition::yes("ResolvedRefs", "ResolvedRefs", NO_ERRORS);
     if !matches!(protocol, "HTTP" | "HTTPS" | "TLS" | "TCP") {
         let why = format!("protocol \"{protocol}\" is unsupported");
         accepted = Condition::no("Accepted", "UnsupportedProtocol", why.clone());
@@ -99,7 +99,7 @@ fn judge(
     if let Some(why) = unknown {
         resolved = Condition::no("ResolvedRefs", "InvalidRouteKinds", why);
     }
-    if let Err((reason, why)) = certificate(turn, gateway, listener) {
+    if let Err((reason, why)) = certificate(cx, gateway, listener) {
         programmed = Condition::no("Programmed", "Invalid", "Bad TLS configuration");
         resolved = Condition::no("ResolvedRefs", reason, why);
     }
@@ -132,7 +132,7 @@ fn kinds(listener: &Value) -> (Vec<(String, String)>, Option<String>) {
     (kinds, unknown)
 }
 
-fn certificate(turn: &Turn<'_>, gateway: &Value, listener: &Value) -> Result<(), Fault> {
+fn certificate(cx: &ReconcileContext<'_>, gateway: &Value, listener: &Value) -> Result<(), ReferenceError> {
     const INVALID: &str = "InvalidCertificateRef";
     let terminates = matches!(text(listener, "/protocol"), "HTTPS" | "TLS")
         && text(listener, "/tls/mode") != "Passthrough";
@@ -152,12 +152,12 @@ fn certificate(turn: &Turn<'_>, gateway: &Value, listener: &Value) -> Result<(),
         return Err(invalid("only secret is allowed".into()));
     }
     let place = if named.is_empty() { namespace(gateway) } else { named };
-    let secret = turn
+    let secret = cx
         .store
         .get("secrets", place, secret_name)
         .ok_or_else(|| invalid(format!("secret {place}/{secret_name} not found")))?;
     check_pair(secret).map_err(invalid)?;
-    if !grant::allows(turn, "Gateway", namespace(gateway), "Secret", place, secret_name) {
+    if !grant::allows(cx, "Gateway", namespace(gateway), "Secret", place, secret_name) {
         return Err((
             "RefNotPermitted",
             format!(
@@ -189,8 +189,8 @@ fn check_pair(secret: &Value) -> Result<(), String> {
             found.join(", ")
         ));
     };
-    match csi::key_pair_fault(&certificate, &key) {
-        Some(fault) => Err(format!("the certificate is malformed: {fault}")),
+    match csi::key_pair_error(&certificate, &key) {
+        Some(error) => Err(format!("the certificate is malformed: {error}")),
         None => Ok(()),
     }
 }

@@ -2,23 +2,23 @@
 
 use serde_json::{Value, json};
 
-use super::listener::Listener;
-use super::{Attached, GROUP, Gateway, ROUTES, grant};
+use super::listener::EvaluatedListener;
+use super::{AttachedRoutes, GROUP, Gateway, ROUTES, grant};
 use crate::aks::condition::{self, Condition};
 use crate::aks::gateway_api::CONTROLLER;
 use crate::aks::mesh;
 use crate::aks::object::{generation, is_ending, list, name, namespace, number, text};
-use crate::aks::turn::Turn;
+use crate::aks::reconcile::ReconcileContext;
 
 /// The reason why a parent rejects a route; later variants are closer to acceptance.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-enum Refusal {
+enum AttachError {
     NoMatchingParent(String),
     NoMatchingListenerHostname(String),
     NotAllowedByListeners(String),
 }
 
-impl Refusal {
+impl AttachError {
     fn condition(self) -> Condition {
         match self {
             Self::NoMatchingParent(why) => Condition::no("Accepted", "NoMatchingParent", why),
@@ -34,13 +34,13 @@ impl Refusal {
 /// routes per listener.
 ///
 /// A route gets no status entry from this controller if it references only other or missing gateways.
-pub(super) fn reconcile(turn: &mut Turn<'_>, gateways: &[Gateway]) -> Attached {
-    let mut attached = Attached::new();
-    for route in turn.all(ROUTES) {
+pub(super) fn reconcile(cx: &mut ReconcileContext<'_>, gateways: &[Gateway]) -> AttachedRoutes {
+    let mut attached = AttachedRoutes::new();
+    for route in cx.all(ROUTES) {
         if is_ending(&route) {
             continue;
         }
-        let resolved = backends(turn, &route);
+        let resolved = backends(cx, &route);
         let mut parents: Vec<Value> = list(&route, "/status/parents")
             .iter()
             .filter(|parent| text(parent, "/controllerName") != CONTROLLER)
@@ -48,7 +48,7 @@ pub(super) fn reconcile(turn: &mut Turn<'_>, gateways: &[Gateway]) -> Attached {
             .collect();
         for reference in list(&route, "/spec/parentRefs") {
             let Some(gateway) = named_gateway(gateways, &route, reference) else { continue };
-            let accepted = match attach(turn, gateway, &route, reference) {
+            let accepted = match attach(cx, gateway, &route, reference) {
                 Ok(listeners) => {
                     for listener in listeners {
                         let place = namespace(&gateway.object).to_owned();
@@ -57,24 +57,29 @@ pub(super) fn reconcile(turn: &mut Turn<'_>, gateways: &[Gateway]) -> Attached {
                     }
                     Condition::yes("Accepted", "Accepted", "Route was valid")
                 }
-                Err(refusal) => refusal.condition(),
+                Err(error) => error.condition(),
             };
-            parents.push(parent_status(turn, &route, reference, &[accepted, resolved.clone()]));
+            parents.push(parent_status(cx, &route, reference, &[accepted, resolved.clone()]));
         }
         let before = list(&route, "/status/parents");
         if before != parents.as_slice() {
-            turn.status(ROUTES, &route, json!({"parents": parents}), mesh::MANAGER);
+            cx.status(ROUTES, &route, json!({"parents": parents}), mesh::MANAGER);
         }
     }
     attached
 }
 
-fn parent_status(turn: &Turn<'_>, route: &Value, reference: &Value, said: &[Condition]) -> Value {
+fn parent_status(
+    cx: &ReconcileContext<'_>,
+    route: &Value,
+    reference: &Value,
+    new_conditions: &[Condition],
+) -> Value {
     let before = list(route, "/status/parents")
         .iter()
         .find(|parent| text(parent, "/controllerName") == CONTROLLER && parent["parentRef"] == *reference);
     let mut conditions = before.map(|before| list(before, "/conditions").to_vec()).unwrap_or_default();
-    condition::observe(&mut conditions, said, generation(route), turn.at);
+    condition::observe(&mut conditions, new_conditions, generation(route), cx.at);
     json!({"conditions": conditions, "controllerName": CONTROLLER, "parentRef": reference})
 }
 
@@ -89,14 +94,14 @@ fn named_gateway<'g>(gateways: &'g [Gateway], route: &Value, reference: &Value) 
 
 /// Returns the listeners to which a route attaches through one of its parent references.
 fn attach<'g>(
-    turn: &Turn<'_>,
+    cx: &ReconcileContext<'_>,
     gateway: &'g Gateway,
     route: &Value,
     reference: &Value,
-) -> Result<Vec<&'g Listener>, Refusal> {
+) -> Result<Vec<&'g EvaluatedListener>, AttachError> {
     let section = text(reference, "/sectionName");
     let port = number(reference, "/port");
-    let mut nearest = Refusal::NoMatchingParent(match (section, port) {
+    let mut nearest = AttachError::NoMatchingParent(match (section, port) {
         ("", Some(port)) => format!("port {port} not found"),
         _ => format!("sectionName \"{section}\" not found"),
     });
@@ -105,32 +110,36 @@ fn attach<'g>(
         if !section.is_empty() && listener.name != section || port.is_some_and(|port| port != listener.port) {
             continue;
         }
-        match take(turn, listener, route) {
+        match check_attachment(cx, listener, route) {
             Ok(()) => taken.push(listener),
-            Err(refusal) => nearest = nearest.max(refusal),
+            Err(error) => nearest = nearest.max(error),
         }
     }
     if taken.is_empty() { Err(nearest) } else { Ok(taken) }
 }
 
-fn take(turn: &Turn<'_>, listener: &Listener, route: &Value) -> Result<(), Refusal> {
+fn check_attachment(
+    cx: &ReconcileContext<'_>,
+    listener: &EvaluatedListener,
+    route: &Value,
+) -> Result<(), AttachError> {
     let served = if listener.hostname.is_empty() { "*" } else { &listener.hostname };
     let names = list(route, "/spec/hostnames");
     let matched =
         names.is_empty() || names.iter().filter_map(Value::as_str).any(|name| intersect(served, name));
     if !matched {
         let why = format!("no hostnames matched parent hostname \"{served}\"");
-        return Err(Refusal::NoMatchingListenerHostname(why));
+        return Err(AttachError::NoMatchingListenerHostname(why));
     }
-    if !listener.admits(turn, namespace(route)) {
-        return Err(Refusal::NotAllowedByListeners(format!(
+    if !listener.allows_namespace(cx, namespace(route)) {
+        return Err(AttachError::NotAllowedByListeners(format!(
             "hostnames matched parent hostname \"{}\", but namespace \"{}\" is not allowed by the parent",
             listener.hostname,
             namespace(route)
         )));
     }
     if !listener.kinds.iter().any(|(group, kind)| group == GROUP && kind == "HTTPRoute") {
-        return Err(Refusal::NotAllowedByListeners(format!("kind {GROUP}/v1/HTTPRoute is not allowed")));
+        return Err(AttachError::NotAllowedByListeners(format!("kind {GROUP}/v1/HTTPRoute is not allowed")));
     }
     Ok(())
 }
@@ -147,7 +156,7 @@ fn intersect(one: &str, other: &str) -> bool {
 }
 
 /// Checks the backends of the rules; the first error counts.
-fn backends(turn: &Turn<'_>, route: &Value) -> Condition {
+fn backends(cx: &ReconcileContext<'_>, route: &Value) -> Condition {
     let rules = list(route, "/spec/rules").iter();
     let mirrored = |rule: &Value| -> Vec<Value> {
         list(rule, "/filters")
@@ -158,7 +167,7 @@ fn backends(turn: &Turn<'_>, route: &Value) -> Condition {
     for rule in rules {
         let backends = list(rule, "/backendRefs").iter().cloned().chain(mirrored(rule));
         for backend in backends {
-            if let Some((reason, why)) = backend_fault(turn, route, &backend) {
+            if let Some((reason, why)) = backend_error(cx, route, &backend) {
                 return Condition::no("ResolvedRefs", reason, why);
             }
         }
@@ -166,7 +175,11 @@ fn backends(turn: &Turn<'_>, route: &Value) -> Condition {
     Condition::yes("ResolvedRefs", "ResolvedRefs", "All references resolved")
 }
 
-fn backend_fault(turn: &Turn<'_>, route: &Value, backend: &Value) -> Option<(&'static str, String)> {
+fn backend_error(
+    cx: &ReconcileContext<'_>,
+    route: &Value,
+    backend: &Value,
+) -> Option<(&'static str, String)> {
     let kind = backend.get("kind").and_then(Value::as_str).unwrap_or("Service");
     let group = text(backend, "/group");
     if kind != "Service" || !group.is_empty() {
@@ -177,7 +190,7 @@ fn backend_fault(turn: &Turn<'_>, route: &Value, backend: &Value) -> Option<(&'s
     }
     let backend_name = text(backend, "/name");
     let place = backend.get("namespace").and_then(Value::as_str).unwrap_or_else(|| namespace(route));
-    if !grant::allows(turn, "HTTPRoute", namespace(route), "Service", place, backend_name) {
+    if !grant::allows(cx, "HTTPRoute", namespace(route), "Service", place, backend_name) {
         let why = format!(
             "backendRef {backend_name}/{place} not accessible to a HTTPRoute in namespace \"{}\" (missing a ReferenceGrant?)",
             namespace(route)
@@ -187,7 +200,7 @@ fn backend_fault(turn: &Turn<'_>, route: &Value, backend: &Value) -> Option<(&'s
     if number(backend, "/port").is_none() {
         return Some(("InvalidDestination", "port is required in backendRef".into()));
     }
-    let is_there = turn.store.get("services", place, backend_name).is_some();
+    let is_there = cx.store.get("services", place, backend_name).is_some();
     (!is_there)
         .then(|| ("BackendNotFound", format!("backend({backend_name}.{place}.svc.cluster.local) not found")))
 }
@@ -195,7 +208,7 @@ fn backend_fault(turn: &Turn<'_>, route: &Value, backend: &Value) -> Option<(&'s
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::aks::bench::{Bench, gateway, http, https};
+    use crate::aks::fixture::{ClusterFixture, gateway, http, https};
 
     fn route(name: &str, parent: Value, hostnames: Value, backend: Value) -> Value {
         json!({
@@ -206,16 +219,16 @@ mod tests {
     }
 
     /// Returns the parent status of a route in a cluster with a gateway.
-    fn verdict(parent: Value, hostnames: Value, backend: Value) -> (Value, Bench) {
-        let mut bench = Bench::grown();
-        bench.request("gateways.gateway.networking.k8s.io", gateway(json!([http(), https("none")])));
-        bench.request(ROUTES, route("r", parent, hostnames, backend));
-        bench.pass(3.0);
-        (bench.get(ROUTES, "default", "r").expect("it is there").clone(), bench)
+    fn verdict(parent: Value, hostnames: Value, backend: Value) -> (Value, ClusterFixture) {
+        let mut fixture = ClusterFixture::running();
+        fixture.request("gateways.gateway.networking.k8s.io", gateway(json!([http(), https("none")])));
+        fixture.request(ROUTES, route("r", parent, hostnames, backend));
+        fixture.advance(3.0);
+        (fixture.get(ROUTES, "default", "r").expect("it is there").clone(), fixture)
     }
 
     fn of_parent(route: &Value, kind: &str) -> (String, String, String) {
-        Bench::condition(route, "/status/parents/0/conditions", kind)
+        ClusterFixture::condition(route, "/status/parents/0/conditions", kind)
     }
 
     fn kubernetes() -> Value {
@@ -223,8 +236,8 @@ mod tests {
     }
 
     #[test]
-    fn a_route_that_fits_is_accepted_and_counted() {
-        let (route, bench) =
+    fn a_matching_route_is_accepted_and_counted() {
+        let (route, fixture) =
             verdict(json!({"name": "web", "sectionName": "http"}), json!(["demo.test"]), kubernetes());
         assert_eq!(
             of_parent(&route, "Accepted"),
@@ -233,13 +246,14 @@ mod tests {
         assert_eq!(of_parent(&route, "ResolvedRefs").2, "All references resolved");
         assert_eq!(text(&route, "/status/parents/0/controllerName"), CONTROLLER);
         assert_eq!(route["status"]["parents"][0]["conditions"][0]["observedGeneration"], 1);
-        let gateway = bench.get("gateways.gateway.networking.k8s.io", "default", "web").expect("it is there");
+        let gateway =
+            fixture.get("gateways.gateway.networking.k8s.io", "default", "web").expect("it is there");
         assert_eq!(gateway["status"]["listeners"][0]["attachedRoutes"], 1);
         assert_eq!(gateway["status"]["listeners"][1]["attachedRoutes"], 0);
     }
 
     #[test]
-    fn a_route_that_does_not_fit_says_why() {
+    fn a_rejected_route_reports_the_reason() {
         let section = |name: &str| json!({"name": "web", "sectionName": name});
         let (route, _) = verdict(section("https"), json!(["other.test"]), kubernetes());
         let (status, reason, message) = of_parent(&route, "Accepted");
@@ -252,13 +266,13 @@ mod tests {
 
     #[test]
     fn a_route_from_a_namespace_that_may_not_attach_is_not_allowed() {
-        let mut bench = Bench::grown();
-        bench.request("gateways.gateway.networking.k8s.io", gateway(json!([http()])));
+        let mut fixture = ClusterFixture::running();
+        fixture.request("gateways.gateway.networking.k8s.io", gateway(json!([http()])));
         let mut foreign = route("r", json!({"name": "web", "namespace": "default"}), json!([]), kubernetes());
         foreign["metadata"]["namespace"] = json!("kube-public");
-        bench.request(ROUTES, foreign);
-        bench.pass(3.0);
-        let route = bench.get(ROUTES, "kube-public", "r").expect("it is there");
+        fixture.request(ROUTES, foreign);
+        fixture.advance(3.0);
+        let route = fixture.get(ROUTES, "kube-public", "r").expect("it is there");
         assert_eq!(of_parent(route, "Accepted").1, "NotAllowedByListeners");
         assert_eq!(of_parent(route, "ResolvedRefs").1, "BackendNotFound");
     }
@@ -266,7 +280,7 @@ mod tests {
     #[test]
     fn backends_must_exist_and_be_services() {
         let parent = || json!({"name": "web", "sectionName": "http"});
-        let (route, mut bench) = verdict(parent(), json!([]), json!({"name": "x", "port": 80}));
+        let (route, mut fixture) = verdict(parent(), json!([]), json!({"name": "x", "port": 80}));
         assert_eq!(of_parent(&route, "Accepted").0, "True");
         assert_eq!(
             of_parent(&route, "ResolvedRefs"),
@@ -276,14 +290,14 @@ mod tests {
                 "backend(x.default.svc.cluster.local) not found".into()
             )
         );
-        bench.request(
+        fixture.request(
             "services",
             json!({"apiVersion": "v1", "kind": "Service",
             "metadata": {"name": "x", "namespace": "default"}, "spec": {"ports": [{"port": 80}]}}),
         );
-        bench.pass(3.0);
+        fixture.advance(3.0);
         assert_eq!(
-            of_parent(bench.get(ROUTES, "default", "r").expect("it is there"), "ResolvedRefs").0,
+            of_parent(fixture.get(ROUTES, "default", "r").expect("it is there"), "ResolvedRefs").0,
             "True"
         );
         let (route, _) =
@@ -292,13 +306,13 @@ mod tests {
     }
 
     #[test]
-    fn a_route_to_no_gateway_of_ours_gets_no_entry() {
+    fn a_route_to_an_unmanaged_gateway_gets_no_entry() {
         let (route, _) = verdict(json!({"name": "nobody"}), json!([]), kubernetes());
         assert!(list(&route, "/status/parents").is_empty());
     }
 
     #[test]
-    fn host_names_meet_through_wildcards_on_either_side() {
+    fn hostnames_intersect_through_wildcards_on_either_side() {
         for (one, other) in [
             ("*", "a.test"),
             ("*.test", "a.test"),

@@ -11,14 +11,14 @@ use serde_json::Value;
 
 use super::condition;
 use super::object::{list, namespace, text};
-use crate::clock::Moment;
+use crate::clock::SimTime;
 use crate::kubernetes::Store;
 
 /// A log line.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Line {
+pub(crate) struct LogLine {
     /// The time of the line.
-    pub at: Moment,
+    pub at: SimTime,
     /// The text, without a line break.
     pub text: String,
 }
@@ -29,34 +29,34 @@ struct Writer<'s> {
     pod: &'s Value,
     image: &'s str,
     /// The start time of the container.
-    since: Moment,
+    since: SimTime,
 }
 
 impl Writer<'_> {
     /// Creates a line in the format of the mesh's programs; an event before the start is logged at the start.
-    fn line(&self, at: Moment, level: &str, scope: &str, message: &str) -> Line {
+    fn line(&self, at: SimTime, level: &str, scope: &str, message: &str) -> LogLine {
         let at = at.max(self.since);
-        Line { at, text: format!("{}\t{level}\t{scope}\t{message}", at.rfc3339()) }
+        LogLine { at, text: format!("{}\t{level}\t{scope}\t{message}", at.rfc3339()) }
     }
 
-    fn is_ready_since(&self, pod: &Value) -> Option<Moment> {
+    fn is_ready_since(&self, pod: &Value) -> Option<SimTime> {
         condition::is_true(pod, "Ready").then(|| {
             let ready = list(pod, "/status/conditions").iter().find(|line| text(line, "/type") == "Ready");
-            ready.and_then(|line| moment(text(line, "/lastTransitionTime"))).unwrap_or(self.since)
+            ready.and_then(|line| parse_time(text(line, "/lastTransitionTime"))).unwrap_or(self.since)
         })
     }
 }
 
 /// Parses an RFC 3339 time.
-fn moment(time: &str) -> Option<Moment> {
+fn parse_time(time: &str) -> Option<SimTime> {
     let time: jiff::Timestamp = time.parse().ok()?;
-    Some(Moment(time.as_millisecond()))
+    Some(SimTime(time.as_millisecond()))
 }
 
 /// Returns the log of a container since its start, in order; empty before it runs.
-pub(crate) fn lines(store: &Store, pod: &Value, container: &str) -> Vec<Line> {
+pub(crate) fn lines(store: &Store, pod: &Value, container: &str) -> Vec<LogLine> {
     let status = list(pod, "/status/containerStatuses").iter().find(|status| status["name"] == *container);
-    let since = status.and_then(|status| moment(text(status, "/state/running/startedAt")));
+    let since = status.and_then(|status| parse_time(text(status, "/state/running/startedAt")));
     let spec = list(pod, "/spec/containers").iter().find(|spec| spec["name"] == *container);
     let (Some(since), Some(spec)) = (since, spec) else { return Vec::new() };
     let writer = Writer { store, pod, image: text(spec, "/image"), since };
@@ -66,7 +66,7 @@ pub(crate) fn lines(store: &Store, pod: &Value, container: &str) -> Vec<Line> {
         Some("proxyv2") => mesh::proxy(&writer),
         Some("provider-azure") if namespace(pod) == "kube-system" => vault::provider(&writer),
         Some("driver") if namespace(pod) == "kube-system" => vault::driver(&writer),
-        _ => vec![Line {
+        _ => vec![LogLine {
             at: since,
             text: format!(
                 "{} container {container} runs {}; the program itself is simulated and writes nothing",
@@ -85,74 +85,81 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::aks::bench::{Bench, OBJECTS, class, gateway, holder, http, https};
+    use crate::aks::fixture::{ClusterFixture, OBJECTS, class, gateway, holder, http, https};
 
     const GATEWAYS: &str = "gateways.gateway.networking.k8s.io";
 
     /// Returns the logs of all pods with that name prefix, without times.
-    fn log(bench: &Bench, prefix: &str, container: &str) -> String {
-        let pods = bench.store.list("pods", None).into_iter();
+    fn log(fixture: &ClusterFixture, prefix: &str, container: &str) -> String {
+        let pods = fixture.store.list("pods", None).into_iter();
         let pods = pods.filter(|pod| text(pod, "/metadata/name").starts_with(prefix));
         let all: Vec<String> =
-            pods.flat_map(|pod| lines(&bench.store, pod, container)).map(|line| line.text).collect();
+            pods.flat_map(|pod| lines(&fixture.store, pod, container)).map(|line| line.text).collect();
         all.join("\n")
     }
 
     #[test]
-    fn the_control_plane_says_what_became_of_a_gateway() {
-        let mut bench = Bench::grown();
+    fn the_control_plane_logs_the_conditions_of_a_gateway() {
+        let mut fixture = ClusterFixture::running();
         assert!(
-            log(&bench, "istiod-", "discovery").contains("gatewayclass approuting-istio: Accepted is True")
+            log(&fixture, "istiod-", "discovery").contains("gatewayclass approuting-istio: Accepted is True")
         );
-        bench.request(GATEWAYS, gateway(json!([http(), https("none")])));
-        bench.pass(60.0);
-        let said = log(&bench, "istiod-", "discovery");
+        fixture.request(GATEWAYS, gateway(json!([http(), https("none")])));
+        fixture.advance(60.0);
+        let log_text = log(&fixture, "istiod-", "discovery");
         for part in [
             "\tinfo\tgateway\tgateway default/web: Programmed is True (Programmed): Resource programmed",
             "\twarn\tgateway\tgateway default/web, listener https: ResolvedRefs is False (InvalidCertificateRef)",
             "\tinfo\tads\tproxy web-approuting-istio-",
         ] {
-            assert!(said.contains(part), "{part}\n{said}");
+            assert!(log_text.contains(part), "{part}\n{log_text}");
         }
-        assert_eq!(said.matches("listener https: ResolvedRefs").count(), 1, "one replica leads:\n{said}");
-        let proxy = log(&bench, "web-approuting-istio-", "istio-proxy");
+        assert_eq!(
+            log_text.matches("listener https: ResolvedRefs").count(),
+            1,
+            "one replica leads:\n{log_text}"
+        );
+        let proxy = log(&fixture, "web-approuting-istio-", "istio-proxy");
         assert!(proxy.contains("listener http is served on port 80"), "{proxy}");
         assert!(!proxy.contains("listener https is served"), "{proxy}");
     }
 
     #[test]
-    fn a_log_is_in_order_and_begins_when_the_container_runs() {
-        let mut bench = Bench::grown();
-        bench.request("deployments.apps", holder());
-        bench.pass(1.0);
-        assert_eq!(log(&bench, "holder-", "pause"), "", "it waits for a class that is not there");
-        bench.request("secretproviderclasses.secrets-store.csi.x-k8s.io", class(OBJECTS));
-        bench.pass(60.0);
+    fn a_log_is_ordered_and_starts_with_the_container() {
+        let mut fixture = ClusterFixture::running();
+        fixture.request("deployments.apps", holder());
+        fixture.advance(1.0);
+        assert_eq!(log(&fixture, "holder-", "pause"), "", "it waits for a class that is not there");
+        fixture.request("secretproviderclasses.secrets-store.csi.x-k8s.io", class(OBJECTS));
+        fixture.advance(60.0);
         assert!(
-            log(&bench, "holder-", "pause").ends_with("the program itself is simulated and writes nothing")
+            log(&fixture, "holder-", "pause").ends_with("the program itself is simulated and writes nothing")
         );
-        for pod in bench.store.list("pods", None) {
+        for pod in fixture.store.list("pods", None) {
             for container in list(pod, "/spec/containers") {
-                let lines = lines(&bench.store, pod, text(container, "/name"));
+                let lines = lines(&fixture.store, pod, text(container, "/name"));
                 assert!(!lines.is_empty() && lines.is_sorted_by_key(|line| line.at), "{lines:?}");
             }
         }
     }
 
     #[test]
-    fn the_add_on_says_what_it_mounted_and_what_it_could_not() {
-        let mut bench = Bench::grown();
-        bench.vault.readable_from = None;
-        bench.request("secretproviderclasses.secrets-store.csi.x-k8s.io", class(OBJECTS));
-        bench.request("deployments.apps", holder());
-        bench.pass(20.0);
-        let said = log(&bench, "aks-secrets-store-provider-azure-", "aks-secrets-store-provider-azure");
-        assert!(said.contains("failed to mount secrets store objects for pod default/holder-"), "{said}");
-        bench.vault.readable_from = Some(bench.now);
-        bench.pass(300.0);
-        let said = log(&bench, "aks-secrets-store-provider-azure-", "aks-secrets-store-provider-azure");
-        assert!(said.contains("secret/tls"), "{said}");
-        let said = log(&bench, "aks-secrets-store-csi-driver-", "aks-secrets-store-csi-driver");
-        assert!(said.contains("mounted class default/tls-class into pod default/holder-"), "{said}");
+    fn the_add_on_logs_successful_and_failed_mounts() {
+        let mut fixture = ClusterFixture::running();
+        fixture.vault.readable_from = None;
+        fixture.request("secretproviderclasses.secrets-store.csi.x-k8s.io", class(OBJECTS));
+        fixture.request("deployments.apps", holder());
+        fixture.advance(20.0);
+        let log_text = log(&fixture, "aks-secrets-store-provider-azure-", "aks-secrets-store-provider-azure");
+        assert!(
+            log_text.contains("failed to mount secrets store objects for pod default/holder-"),
+            "{log_text}"
+        );
+        fixture.vault.readable_from = Some(fixture.now);
+        fixture.advance(300.0);
+        let log_text = log(&fixture, "aks-secrets-store-provider-azure-", "aks-secrets-store-provider-azure");
+        assert!(log_text.contains("secret/tls"), "{log_text}");
+        let log_text = log(&fixture, "aks-secrets-store-csi-driver-", "aks-secrets-store-csi-driver");
+        assert!(log_text.contains("mounted class default/tls-class into pod default/holder-"), "{log_text}");
     }
 }

@@ -2,27 +2,27 @@
 
 use serde_json::Value;
 
-use super::{Line, Writer, moment};
+use super::{LogLine, Writer, parse_time};
 use crate::aks::object::{list, name, namespace, number, text};
-use crate::clock::Moment;
+use crate::clock::SimTime;
 use crate::kubernetes::Store;
 
 const POD_STATUSES: &str = "secretproviderclasspodstatuses.secrets-store.csi.x-k8s.io";
 
 /// Returns the log of the provider: the objects it fetched, and its errors.
-pub(super) fn provider(writer: &Writer<'_>) -> Vec<Line> {
+pub(super) fn provider(writer: &Writer<'_>) -> Vec<LogLine> {
     let mut lines =
         vec![line(writer, writer.since, 'I', &format!("provider starts, image {}", writer.image))];
     for (mounted, pod) in mounted(writer) {
-        let Some(at) = moment(text(mounted, "/metadata/creationTimestamp")) else { continue };
+        let Some(at) = parse_time(text(mounted, "/metadata/creationTimestamp")) else { continue };
         for object in list(mounted, "/status/objects") {
-            let said = format!(
+            let entry = format!(
                 "fetched {} at version {} for pod {}",
                 text(object, "/id"),
                 text(object, "/version"),
-                of(pod)
+                qualified_name(pod)
             );
-            lines.push(line(writer, at, 'I', &said));
+            lines.push(line(writer, at, 'I', &entry));
         }
     }
     for (event, _) in events(writer) {
@@ -37,45 +37,50 @@ pub(super) fn provider(writer: &Writer<'_>) -> Vec<Line> {
 }
 
 /// Returns the log of the driver: its mounts and rotations.
-pub(super) fn driver(writer: &Writer<'_>) -> Vec<Line> {
+pub(super) fn driver(writer: &Writer<'_>) -> Vec<LogLine> {
     let mut lines = vec![line(writer, writer.since, 'I', &format!("driver starts, image {}", writer.image))];
     for (mounted, pod) in mounted(writer) {
-        let Some(at) = moment(text(mounted, "/metadata/creationTimestamp")) else { continue };
+        let Some(at) = parse_time(text(mounted, "/metadata/creationTimestamp")) else { continue };
         let class = text(mounted, "/status/secretProviderClassName");
-        let said = format!("mounted class {}/{class} into pod {}", namespace(mounted), of(pod));
-        lines.push(line(writer, at, 'I', &said));
+        let entry = format!("mounted class {}/{class} into pod {}", namespace(mounted), qualified_name(pod));
+        lines.push(line(writer, at, 'I', &entry));
     }
     for (event, pod) in events(writer) {
         if text(event, "/source/component").starts_with("csi-secrets-store") {
             let level = if text(event, "/type") == "Warning" { 'E' } else { 'I' };
-            let said = format!("pod {}: {}: {}", of(pod), text(event, "/reason"), text(event, "/message"));
-            lines.push(counted(writer, event, level, &said));
+            let entry = format!(
+                "pod {}: {}: {}",
+                qualified_name(pod),
+                text(event, "/reason"),
+                text(event, "/message")
+            );
+            lines.push(counted(writer, event, level, &entry));
         }
     }
     lines
 }
 
 /// Creates a line in the klog format.
-fn line(writer: &Writer<'_>, at: Moment, level: char, message: &str) -> Line {
+fn line(writer: &Writer<'_>, at: SimTime, level: char, message: &str) -> LogLine {
     let at = at.max(writer.since);
     let time = at.timestamp().strftime("%m%d %H:%M:%S%.3f");
-    Line { at, text: format!("{level}{time} {message}") }
+    LogLine { at, text: format!("{level}{time} {message}") }
 }
 
 /// Creates the last line of a repeated event.
-fn counted(writer: &Writer<'_>, event: &Value, level: char, message: &str) -> Line {
-    let at = moment(text(event, "/lastTimestamp")).unwrap_or(writer.since);
+fn counted(writer: &Writer<'_>, event: &Value, level: char, message: &str) -> LogLine {
+    let at = parse_time(text(event, "/lastTimestamp")).unwrap_or(writer.since);
     match number(event, "/count") {
         Some(count) if count > 1 => line(writer, at, level, &format!("{message} (for the {count}th time)")),
         _ => line(writer, at, level, message),
     }
 }
 
-fn of(pod: &Value) -> String {
+fn qualified_name(pod: &Value) -> String {
     format!("{}/{}", namespace(pod), name(pod))
 }
 
-fn is_neighbour(writer: &Writer<'_>, pod: &Value) -> bool {
+fn is_on_same_node(writer: &Writer<'_>, pod: &Value) -> bool {
     text(pod, "/spec/nodeName") == text(writer.pod, "/spec/nodeName")
 }
 
@@ -86,7 +91,7 @@ fn mounted<'s>(writer: &Writer<'s>) -> Vec<(&'s Value, &'s Value)> {
     all.filter_map(|mounted| {
         Some((mounted, store.get("pods", namespace(mounted), text(mounted, "/status/podName"))?))
     })
-    .filter(|(_, pod)| is_neighbour(writer, pod))
+    .filter(|(_, pod)| is_on_same_node(writer, pod))
     .collect()
 }
 
@@ -97,6 +102,6 @@ fn events<'s>(writer: &Writer<'s>) -> Vec<(&'s Value, &'s Value)> {
     all.filter_map(|event| {
         Some((event, store.get("pods", namespace(event), text(event, "/involvedObject/name"))?))
     })
-    .filter(|(_, pod)| is_neighbour(writer, pod))
+    .filter(|(_, pod)| is_on_same_node(writer, pod))
     .collect()
 }

@@ -5,22 +5,22 @@ use serde_json::{Value, json};
 use super::{MANAGER, pod};
 use crate::aks::condition;
 use crate::aks::object::{generation, is_ending, list, name, text};
-use crate::aks::turn::{Happening, Turn};
+use crate::aks::reconcile::{EventSpec, ReconcileContext};
 
 const DAEMON_SETS: &str = "daemonsets.apps";
 
 /// Reconciles all DaemonSets.
-pub(super) fn look(turn: &mut Turn<'_>) {
-    let nodes = turn.all("nodes");
-    for set in turn.all(DAEMON_SETS) {
+pub(super) fn reconcile_all(cx: &mut ReconcileContext<'_>) {
+    let nodes = cx.all("nodes");
+    for set in cx.all(DAEMON_SETS) {
         if !is_ending(&set) {
-            reconcile(turn, &set, &nodes);
+            reconcile(cx, &set, &nodes);
         }
     }
 }
 
-fn reconcile(turn: &mut Turn<'_>, set: &Value, nodes: &[Value]) {
-    let mut pods = turn.owned("pods", set);
+fn reconcile(cx: &mut ReconcileContext<'_>, set: &Value, nodes: &[Value]) {
+    let mut pods = cx.owned("pods", set);
     pods.retain(|pod| !is_ending(pod));
     for pod in &pods {
         let images = |object: &Value, containers: &str| -> Vec<Value> {
@@ -28,16 +28,16 @@ fn reconcile(turn: &mut Turn<'_>, set: &Value, nodes: &[Value]) {
         };
         let outdated = images(pod, "/spec/containers") != images(set, "/spec/template/spec/containers");
         if outdated || !nodes.iter().any(|node| name(node) == text(pod, "/spec/nodeName")) {
-            turn.remove("pods", pod);
+            cx.remove("pods", pod);
         }
     }
     for node in nodes {
         if !pods.iter().any(|pod| text(pod, "/spec/nodeName") == name(node)) {
-            let mut new = pod::from_template(turn, set);
+            let mut new = pod::from_template(cx, set);
             new["spec"]["nodeName"] = json!(name(node));
             let message = format!("Created pod: {}", name(&new));
-            turn.put("pods", new, MANAGER);
-            turn.event(set, &Happening::normal("daemonset-controller", "SuccessfulCreate", message));
+            cx.put("pods", new, MANAGER);
+            cx.event(set, &EventSpec::normal("daemonset-controller", "SuccessfulCreate", message));
         }
     }
     let ready = pods.iter().filter(|pod| condition::is_true(pod, "Ready")).count();
@@ -50,5 +50,5 @@ fn reconcile(turn: &mut Turn<'_>, set: &Value, nodes: &[Value]) {
         "numberReady": ready,
         "numberAvailable": ready,
     });
-    turn.status(DAEMON_SETS, set, status, MANAGER);
+    cx.status(DAEMON_SETS, set, status, MANAGER);
 }

@@ -3,12 +3,12 @@
 use serde_json::{Value, json};
 
 use super::MANAGER;
-use crate::aks::agenda::{Named, Task};
 use crate::aks::condition::{self, Condition};
 use crate::aks::object::{
-    controlled_by, generation, holds, is_ending, list, name, named, namespace, number, suffix, text, uid,
+    controlled_by, generation, holds, is_ending, list, name, namespace, number, object_ref, suffix, text, uid,
 };
-use crate::aks::turn::{Happening, Turn};
+use crate::aks::reconcile::{EventSpec, ReconcileContext};
+use crate::aks::timers::{ObjectRef, Task};
 
 /// The resource of the controller.
 const DEPLOYMENTS: &str = "deployments.apps";
@@ -18,24 +18,24 @@ const REVISION: &str = "deployment.kubernetes.io/revision";
 const PROGRESS_DEADLINE: i64 = 600;
 
 /// Reconciles all Deployments.
-pub(super) fn look(turn: &mut Turn<'_>) {
-    for deployment in turn.all(DEPLOYMENTS) {
+pub(super) fn reconcile_all(cx: &mut ReconcileContext<'_>) {
+    for deployment in cx.all(DEPLOYMENTS) {
         if !is_ending(&deployment) {
-            reconcile(turn, &deployment);
+            reconcile(cx, &deployment);
         }
     }
 }
 
-fn reconcile(turn: &mut Turn<'_>, deployment: &Value) {
-    let mut owned = turn.owned(REPLICA_SETS, deployment);
+fn reconcile(cx: &mut ReconcileContext<'_>, deployment: &Value) {
+    let mut owned = cx.owned(REPLICA_SETS, deployment);
     let current = owned.iter().position(|set| is_of_template(set, deployment));
     let Some(current) = current else {
-        create_replica_set(turn, deployment, &owned);
+        create_replica_set(cx, deployment, &owned);
         return;
     };
     let current = owned.remove(current);
-    roll(turn, deployment, &current, &owned);
-    report(turn, deployment, &current, &owned);
+    roll(cx, deployment, &current, &owned);
+    update_status(cx, deployment, &current, &owned);
 }
 
 /// Returns whether a ReplicaSet has the Deployment's template, ignoring the label `pod-template-hash`.
@@ -56,7 +56,7 @@ fn template_hash(deployment: &Value) -> String {
     suffix(&deployment["spec"]["template"].to_string(), 10)
 }
 
-fn create_replica_set(turn: &mut Turn<'_>, deployment: &Value, others: &[Value]) {
+fn create_replica_set(cx: &mut ReconcileContext<'_>, deployment: &Value, others: &[Value]) {
     let hash = template_hash(deployment);
     let revision = others.iter().map(revision).max().unwrap_or(0) + 1;
     let mut template = deployment["spec"]["template"].clone();
@@ -64,7 +64,7 @@ fn create_replica_set(turn: &mut Turn<'_>, deployment: &Value, others: &[Value])
     template["metadata"]["labels"]["pod-template-hash"] = json!(hash);
     selector["matchLabels"]["pod-template-hash"] = json!(hash);
     let set_name = format!("{}-{hash}", name(deployment));
-    let replicas = room_for_new(deployment, others.iter().map(wanted).sum());
+    let replicas = new_replicas(deployment, others.iter().map(wanted).sum());
     let mut annotations = json!({});
     annotations[REVISION] = json!(revision.to_string());
     let set = json!({
@@ -77,37 +77,37 @@ fn create_replica_set(turn: &mut Turn<'_>, deployment: &Value, others: &[Value])
         },
         "spec": {"replicas": replicas, "selector": selector, "template": template},
     });
-    turn.put(REPLICA_SETS, set, MANAGER);
-    say_scaled(turn, deployment, &set_name, 0, replicas);
+    cx.put(REPLICA_SETS, set, MANAGER);
+    record_scaling(cx, deployment, &set_name, 0, replicas);
     let deadline = number(deployment, "/spec/progressDeadlineSeconds").unwrap_or(PROGRESS_DEADLINE);
-    let task = Task::GiveUpProgress { deployment: named(deployment), replica_set: set_name.clone() };
-    turn.memory.agenda.forget(
-        |waiting| matches!(waiting, Task::GiveUpProgress { deployment: of, .. } if of.uid == uid(deployment)),
+    let task = Task::FailRollout { deployment: object_ref(deployment), replica_set: set_name.clone() };
+    cx.state.timers.cancel(
+        |waiting| matches!(waiting, Task::FailRollout { deployment: of, .. } if of.uid == uid(deployment)),
     );
-    turn.later(deadline as f64, task);
+    cx.schedule(deadline as f64, task);
     let condition = Condition::yes(
         "Progressing",
         "NewReplicaSetCreated",
         format!("Created new replica set \"{set_name}\""),
     );
     let mut status = deployment.get("status").cloned().unwrap_or_else(|| json!({}));
-    write_conditions(turn, &mut status, &[condition]);
-    turn.status(DEPLOYMENTS, deployment, status, MANAGER);
+    write_conditions(cx, &mut status, &[condition]);
+    cx.status(DEPLOYMENTS, deployment, status, MANAGER);
 }
 
 /// Moves replicas from old templates to the current one, within the limits of the strategy.
-fn roll(turn: &mut Turn<'_>, deployment: &Value, current: &Value, old: &[Value]) {
+fn roll(cx: &mut ReconcileContext<'_>, deployment: &Value, current: &Value, old: &[Value]) {
     let desired = desired(deployment);
     let old_total: i64 = old.iter().map(wanted).sum();
     let recreates = text(deployment, "/spec/strategy/type") == "Recreate";
     let next = if recreates && old.iter().any(|set| number(set, "/status/replicas").unwrap_or(0) > 0) {
         0
     } else {
-        room_for_new(deployment, old_total)
+        new_replicas(deployment, old_total)
     };
     if next != wanted(current) {
-        say_scaled(turn, deployment, name(current), wanted(current), next);
-        scale(turn, current, next);
+        record_scaling(cx, deployment, name(current), wanted(current), next);
+        scale(cx, current, next);
     }
     let available: i64 = available(current) + old.iter().map(available).sum::<i64>();
     let needed = if recreates { 0 } else { desired - most_unavailable(deployment) };
@@ -118,22 +118,22 @@ fn roll(turn: &mut Turn<'_>, deployment: &Value, current: &Value, old: &[Value])
         let fewer = (useless + spare).min(wanted(set));
         spare -= (fewer - useless).max(0);
         if fewer > 0 {
-            say_scaled(turn, deployment, name(set), wanted(set), wanted(set) - fewer);
-            scale(turn, set, wanted(set) - fewer);
+            record_scaling(cx, deployment, name(set), wanted(set), wanted(set) - fewer);
+            scale(cx, set, wanted(set) - fewer);
         }
     }
     let newest = old.iter().map(revision).max().unwrap_or(0);
     if revision(current) < newest || revision(current) == 0 {
-        annotate(turn, REPLICA_SETS, current, newest + 1);
+        annotate(cx, REPLICA_SETS, current, newest + 1);
     }
 }
 
-fn report(turn: &mut Turn<'_>, deployment: &Value, current: &Value, old: &[Value]) {
-    let Some(current) = turn.get(REPLICA_SETS, namespace(current), name(current)) else { return };
+fn update_status(cx: &mut ReconcileContext<'_>, deployment: &Value, current: &Value, old: &[Value]) {
+    let Some(current) = cx.get(REPLICA_SETS, namespace(current), name(current)) else { return };
     if text(deployment, "/metadata/annotations/deployment.kubernetes.io~1revision")
         != text(&current, "/metadata/annotations/deployment.kubernetes.io~1revision")
     {
-        annotate(turn, DEPLOYMENTS, deployment, revision(&current));
+        annotate(cx, DEPLOYMENTS, deployment, revision(&current));
     }
     let total = |field: &str| -> i64 {
         std::iter::once(&current).chain(old).map(|set| number(set, field).unwrap_or(0)).sum()
@@ -144,7 +144,7 @@ fn report(turn: &mut Turn<'_>, deployment: &Value, current: &Value, old: &[Value
     let updated = number(&current, "/status/replicas").unwrap_or(0);
     let complete = updated == desired && replicas == desired && available == desired;
     let enough = available >= desired - most_unavailable(deployment);
-    let mut said = vec![if enough {
+    let mut new_conditions = vec![if enough {
         Condition::yes("Available", "MinimumReplicasAvailable", "Deployment has minimum availability.")
     } else {
         let message = "Deployment does not have minimum availability.";
@@ -155,12 +155,12 @@ fn report(turn: &mut Turn<'_>, deployment: &Value, current: &Value, old: &[Value
     let reason = progress.map_or("", |line| text(line, "/reason"));
     if complete {
         let message = format!("ReplicaSet \"{}\" has successfully progressed.", name(&current));
-        said.push(Condition::yes("Progressing", "NewReplicaSetAvailable", message));
+        new_conditions.push(Condition::yes("Progressing", "NewReplicaSetAvailable", message));
     } else if reason != "ProgressDeadlineExceeded" && (updated > 0 || reason.is_empty()) {
         let message = format!("ReplicaSet \"{}\" is progressing.", name(&current));
         // The loss of a pod after a completed rollout does not start a new rollout.
         if reason != "NewReplicaSetAvailable" || updated < desired {
-            said.push(Condition::yes("Progressing", "ReplicaSetUpdated", message));
+            new_conditions.push(Condition::yes("Progressing", "ReplicaSetUpdated", message));
         }
     }
     let mut status = json!({"observedGeneration": generation(deployment)});
@@ -176,51 +176,51 @@ fn report(turn: &mut Turn<'_>, deployment: &Value, current: &Value, old: &[Value
         }
     }
     status["conditions"] = deployment["status"]["conditions"].clone();
-    write_conditions(turn, &mut status, &said);
-    turn.status(DEPLOYMENTS, deployment, status, MANAGER);
+    write_conditions(cx, &mut status, &new_conditions);
+    cx.status(DEPLOYMENTS, deployment, status, MANAGER);
     if complete {
-        turn.memory.agenda.forget(|waiting| {
-            matches!(waiting, Task::GiveUpProgress { deployment: of, .. } if of.uid == uid(deployment))
+        cx.state.timers.cancel(|waiting| {
+            matches!(waiting, Task::FailRollout { deployment: of, .. } if of.uid == uid(deployment))
         });
     }
 }
 
 /// Marks a rollout that is not complete at its deadline.
-pub(in crate::aks) fn give_up_progress(turn: &mut Turn<'_>, deployment: &Named, replica_set: &str) {
-    let Some(found) = turn.find(DEPLOYMENTS, deployment) else { return };
+pub(in crate::aks) fn fail_rollout(cx: &mut ReconcileContext<'_>, deployment: &ObjectRef, replica_set: &str) {
+    let Some(found) = cx.find(DEPLOYMENTS, deployment) else { return };
     let message = format!("ReplicaSet \"{replica_set}\" has timed out progressing.");
     let mut status = found["status"].clone();
-    write_conditions(turn, &mut status, &[Condition::no("Progressing", "ProgressDeadlineExceeded", message)]);
-    turn.status(DEPLOYMENTS, &found, status, MANAGER);
+    write_conditions(cx, &mut status, &[Condition::no("Progressing", "ProgressDeadlineExceeded", message)]);
+    cx.status(DEPLOYMENTS, &found, status, MANAGER);
 }
 
-fn write_conditions(turn: &Turn<'_>, status: &mut Value, said: &[Condition]) {
+fn write_conditions(cx: &ReconcileContext<'_>, status: &mut Value, new_conditions: &[Condition]) {
     let mut conditions = status["conditions"].as_array().cloned().unwrap_or_default();
-    for line in said {
-        condition::set(&mut conditions, line, "lastUpdateTime", turn.at);
+    for line in new_conditions {
+        condition::set(&mut conditions, line, "lastUpdateTime", cx.at);
     }
     status["conditions"] = Value::Array(conditions);
 }
 
-fn scale(turn: &mut Turn<'_>, set: &Value, replicas: i64) {
-    let Some(mut set) = turn.get(REPLICA_SETS, namespace(set), name(set)) else { return };
+fn scale(cx: &mut ReconcileContext<'_>, set: &Value, replicas: i64) {
+    let Some(mut set) = cx.get(REPLICA_SETS, namespace(set), name(set)) else { return };
     set["spec"]["replicas"] = json!(replicas);
-    turn.put(REPLICA_SETS, set, MANAGER);
+    cx.put(REPLICA_SETS, set, MANAGER);
 }
 
-fn annotate(turn: &mut Turn<'_>, resource: &str, object: &Value, revision: i64) {
-    let Some(mut object) = turn.get(resource, namespace(object), name(object)) else { return };
+fn annotate(cx: &mut ReconcileContext<'_>, resource: &str, object: &Value, revision: i64) {
+    let Some(mut object) = cx.get(resource, namespace(object), name(object)) else { return };
     object["metadata"]["annotations"][REVISION] = json!(revision.to_string());
-    turn.put(resource, object, MANAGER);
+    cx.put(resource, object, MANAGER);
 }
 
-fn say_scaled(turn: &mut Turn<'_>, deployment: &Value, set: &str, from: i64, to: i64) {
+fn record_scaling(cx: &mut ReconcileContext<'_>, deployment: &Value, set: &str, from: i64, to: i64) {
     if from == to {
         return;
     }
     let direction = if to > from { "up" } else { "down" };
     let message = format!("Scaled {direction} replica set {set} from {from} to {to}");
-    turn.event(deployment, &Happening::normal("deployment-controller", "ScalingReplicaSet", message));
+    cx.event(deployment, &EventSpec::normal("deployment-controller", "ScalingReplicaSet", message));
 }
 
 fn revision(object: &Value) -> i64 {
@@ -240,7 +240,7 @@ fn available(set: &Value) -> i64 {
 }
 
 /// Returns the maximum number of replicas of the current template, next to those of older ones.
-fn room_for_new(deployment: &Value, old_total: i64) -> i64 {
+fn new_replicas(deployment: &Value, old_total: i64) -> i64 {
     let desired = desired(deployment);
     if text(deployment, "/spec/strategy/type") == "Recreate" {
         return if old_total > 0 { 0 } else { desired };

@@ -8,25 +8,25 @@ use crate::aks::object::{
     controlled_by, holds, is_ending, list, name, namespace, number, owned_by, selects_plain, suffix, text,
     uid,
 };
-use crate::aks::turn::Turn;
+use crate::aks::reconcile::ReconcileContext;
 
 /// The resource of EndpointSlices.
 pub(super) const SLICES: &str = "endpointslices.discovery.k8s.io";
 
 /// Reconciles all Services with a selector.
-pub(super) fn look(turn: &mut Turn<'_>) {
-    for service in turn.all("services") {
+pub(super) fn reconcile_all(cx: &mut ReconcileContext<'_>) {
+    for service in cx.all("services") {
         let selects_pods = service["spec"]["selector"].as_object().is_some_and(|labels| !labels.is_empty());
         if !is_ending(&service) && selects_pods {
-            publish(turn, &service);
-            slice(turn, &service);
+            publish(cx, &service);
+            slice(cx, &service);
         }
     }
 }
 
 /// Returns the pods of a Service that have an address, and whether each is ready.
-fn behind(turn: &Turn<'_>, service: &Value) -> Vec<(Value, bool)> {
-    turn.store
+fn pods_of(cx: &ReconcileContext<'_>, service: &Value) -> Vec<(Value, bool)> {
+    cx.store
         .list("pods", Some(namespace(service)))
         .into_iter()
         .filter(|pod| selects_plain(&service["spec"]["selector"], pod))
@@ -36,16 +36,16 @@ fn behind(turn: &Turn<'_>, service: &Value) -> Vec<(Value, bool)> {
 }
 
 /// Returns whether a Service has a ready pod.
-pub(in crate::aks) fn has_ready_pod(turn: &Turn<'_>, service: &Value) -> bool {
-    behind(turn, service).iter().any(|(_, ready)| *ready)
+pub(in crate::aks) fn has_ready_pod(cx: &ReconcileContext<'_>, service: &Value) -> bool {
+    pods_of(cx, service).iter().any(|(_, ready)| *ready)
 }
 
 fn target(pod: &Value) -> Value {
     json!({"kind": "Pod", "namespace": namespace(pod), "name": name(pod), "uid": uid(pod)})
 }
 
-fn publish(turn: &mut Turn<'_>, service: &Value) {
-    let pods = behind(turn, service);
+fn publish(cx: &mut ReconcileContext<'_>, service: &Value) {
+    let pods = pods_of(cx, service);
     let ports: Vec<Value> = list(service, "/spec/ports").iter().map(|port| resolve(port, &pods)).collect();
     let addresses = |ready: bool| -> Vec<Value> {
         pods.iter()
@@ -64,7 +64,7 @@ fn publish(turn: &mut Turn<'_>, service: &Value) {
     }
     subset["ports"] = json!(ports);
     let subsets = if pods.is_empty() { json!([]) } else { json!([subset]) };
-    let live = turn.store.get("endpoints", namespace(service), name(service));
+    let live = cx.store.get("endpoints", namespace(service), name(service));
     let is = live.map(|live| live.get("subsets").cloned().unwrap_or_else(|| json!([])));
     if is.is_some_and(|is| holds(&is, &subsets)) {
         return;
@@ -76,12 +76,12 @@ fn publish(turn: &mut Turn<'_>, service: &Value) {
             "ownerReferences": [owned_by(service)]},
         "subsets": subsets,
     });
-    turn.put("endpoints", wanted, MANAGER);
+    cx.put("endpoints", wanted, MANAGER);
 }
 
 /// Writes the EndpointSlice of a Service; one slice is enough for the pods here.
-fn slice(turn: &mut Turn<'_>, service: &Value) {
-    let pods = behind(turn, service);
+fn slice(cx: &mut ReconcileContext<'_>, service: &Value) {
+    let pods = pods_of(cx, service);
     let ports: Vec<Value> = list(service, "/spec/ports").iter().map(|port| resolve(port, &pods)).collect();
     let endpoints: Vec<Value> = pods
         .iter()
@@ -95,7 +95,7 @@ fn slice(turn: &mut Turn<'_>, service: &Value) {
         })
         .collect();
     let slice_name = format!("{}-{}", name(service), suffix(uid(service), 5));
-    let live = turn.store.get(SLICES, namespace(service), &slice_name);
+    let live = cx.store.get(SLICES, namespace(service), &slice_name);
     let is = live.map(|live| (live["endpoints"].clone(), live["ports"].clone()));
     if is.is_some_and(|(is, on)| holds(&is, &json!(endpoints)) && holds(&on, &json!(ports))) {
         return;
@@ -109,7 +109,7 @@ fn slice(turn: &mut Turn<'_>, service: &Value) {
             "namespace": namespace(service), "labels": labels, "ownerReferences": [controlled_by(service)]},
         "addressType": "IPv4", "endpoints": endpoints, "ports": ports,
     });
-    turn.put(SLICES, wanted, MANAGER);
+    cx.put(SLICES, wanted, MANAGER);
 }
 
 /// Resolves the target of a port, which may be the name of a container port.

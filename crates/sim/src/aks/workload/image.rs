@@ -2,7 +2,7 @@
 
 /// Returns the runtime's error message if a reference is malformed (the grammar of
 /// github.com/distribution/reference).
-pub(super) fn fault(reference: &str) -> Option<&'static str> {
+pub(super) fn format_error(reference: &str) -> Option<&'static str> {
     let (rest, digest) = match reference.split_once('@') {
         Some((rest, digest)) => (rest, Some(digest)),
         None => (reference, None),
@@ -59,19 +59,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn references_are_sound_or_malformed_as_a_runtime_judges() {
+    fn references_are_validated_like_a_container_runtime() {
         for sound in [
             "nginx",
             "mcr.microsoft.com/oss/kubernetes/pause:3.9",
             "localhost:5000/a/b",
             "registry.k8s.io/pause@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
         ] {
-            assert_eq!(fault(sound), None, "{sound}");
+            assert_eq!(format_error(sound), None, "{sound}");
         }
         for malformed in
             ["", "nginx:", "Nginx", "a b", "mcr.microsoft.com/", "nginx::1", "__IMAGE__", "nginx@sha"]
         {
-            assert!(fault(malformed).is_some(), "{malformed}");
+            assert!(format_error(malformed).is_some(), "{malformed}");
         }
         assert_eq!(with_tag("mcr.microsoft.com:443/a"), "mcr.microsoft.com:443/a:latest");
         assert_eq!(with_tag("a:1"), "a:1");

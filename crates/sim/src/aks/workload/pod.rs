@@ -3,12 +3,12 @@
 use serde_json::{Value, json};
 
 use super::image;
-use crate::aks::agenda::{Named, Task};
 use crate::aks::condition::{self, Condition};
 use crate::aks::object::{
-    controlled_by, hash, is_ending, label, list, name, named, namespace, suffix, text, uid,
+    controlled_by, hash, is_ending, label, list, name, namespace, object_ref, suffix, text, uid,
 };
-use crate::aks::turn::{Happening, Turn};
+use crate::aks::reconcile::{EventSpec, ReconcileContext};
+use crate::aks::timers::{ObjectRef, Task};
 use crate::aks::{csi, node};
 use crate::durations;
 
@@ -21,10 +21,10 @@ const STAGES: [&str; 5] =
     ["PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled"];
 
 /// Creates a pod from the template of a workload, which becomes its controller.
-pub(super) fn from_template(turn: &mut Turn<'_>, workload: &Value) -> Value {
-    turn.memory.pods += 1;
+pub(super) fn from_template(cx: &mut ReconcileContext<'_>, workload: &Value) -> Value {
+    cx.state.pods += 1;
     let pod_name =
-        format!("{}-{}", name(workload), suffix(&format!("{}#{}", uid(workload), turn.memory.pods), 5));
+        format!("{}-{}", name(workload), suffix(&format!("{}#{}", uid(workload), cx.state.pods), 5));
     let template = &workload["spec"]["template"];
     let mut metadata = template.get("metadata").cloned().unwrap_or_else(|| json!({}));
     metadata["name"] = json!(pod_name);
@@ -40,172 +40,169 @@ pub(in crate::aks) fn is_over(pod: &Value) -> bool {
 }
 
 /// Schedules new pods, and removes those being deleted.
-pub(super) fn look(turn: &mut Turn<'_>) {
+pub(super) fn reconcile_all(cx: &mut ReconcileContext<'_>) {
     let is_new = |pod: &Value| text(pod, "/status/hostIP").is_empty() && !is_over(pod);
-    for pod in turn.those("pods", |pod| is_ending(pod) || is_new(pod)) {
+    for pod in cx.list_where("pods", |pod| is_ending(pod) || is_new(pod)) {
         if is_ending(&pod) {
-            turn.later_once(POD_END, Task::EndPod { pod: named(&pod) });
+            cx.schedule_once(POD_END, Task::EndPod { pod: object_ref(&pod) });
         } else {
-            schedule(turn, pod);
+            schedule(cx, pod);
         }
     }
 }
 
-fn schedule(turn: &mut Turn<'_>, mut pod: Value) {
+fn schedule(cx: &mut ReconcileContext<'_>, mut pod: Value) {
     let assigned = text(&pod, "/spec/nodeName").to_owned();
-    let node = if assigned.is_empty() { node::emptiest(turn) } else { turn.get("nodes", "", &assigned) };
+    let node = if assigned.is_empty() { node::least_loaded(cx) } else { cx.get("nodes", "", &assigned) };
     let Some(node) = node else {
-        return hold_back(turn, &pod);
+        return mark_unschedulable(cx, &pod);
     };
     let node_name = name(&node).to_owned();
     if assigned.is_empty() {
         pod["spec"]["nodeName"] = json!(node_name);
     }
-    pod["status"] = status(turn, &pod, "Pending", &[STAGES[4]]);
+    pod["status"] = status(cx, &pod, "Pending", &[STAGES[4]]);
     pod["status"]["hostIP"] = json!(node::address(&node));
     pod["status"]["hostIPs"] = json!([{"ip": node::address(&node)}]);
-    pod["status"]["startTime"] = json!(turn.at.rfc3339());
-    turn.put("pods", pod.clone(), KUBELET);
-    let Some(pod) = turn.get("pods", namespace(&pod), name(&pod)) else { return };
+    pod["status"]["startTime"] = json!(cx.at.rfc3339());
+    cx.put("pods", pod.clone(), KUBELET);
+    let Some(pod) = cx.get("pods", namespace(&pod), name(&pod)) else { return };
     let message = format!("Successfully assigned {}/{} to {node_name}", namespace(&pod), name(&pod));
-    turn.event(&pod, &Happening::normal("default-scheduler", "Scheduled", message));
+    cx.event(&pod, &EventSpec::normal("default-scheduler", "Scheduled", message));
     let volumes = csi::volumes_to_mount(&pod);
     if volumes.is_empty() {
-        begin_start(turn, &pod, 0.0);
+        begin_start(cx, &pod, 0.0);
         return;
     }
     for (volume, takes) in volumes {
-        turn.later(takes, Task::Mount { pod: named(&pod), volume, attempt: 0 });
+        cx.schedule(takes, Task::Mount { pod: object_ref(&pod), volume, attempt: 0 });
     }
 }
 
-fn hold_back(turn: &mut Turn<'_>, pod: &Value) {
+fn mark_unschedulable(cx: &mut ReconcileContext<'_>, pod: &Value) {
     let message = "no nodes available to schedule pods";
     let mut conditions = list(pod, "/status/conditions").to_vec();
     condition::set(
         &mut conditions,
         &Condition::no("PodScheduled", "Unschedulable", message),
         "lastProbeTime",
-        turn.at,
+        cx.at,
     );
     let known = list(pod, "/status/conditions") == conditions.as_slice();
     if !known {
-        turn.event(pod, &Happening::warning("default-scheduler", "FailedScheduling", message));
-        turn.status("pods", pod, json!({"phase": "Pending", "conditions": conditions}), "kube-scheduler");
+        cx.event(pod, &EventSpec::warning("default-scheduler", "FailedScheduling", message));
+        cx.status("pods", pod, json!({"phase": "Pending", "conditions": conditions}), "kube-scheduler");
     }
 }
 
 /// Handles a mounted volume of a pod: the containers start once all volumes are mounted.
-pub(in crate::aks) fn mounted(turn: &mut Turn<'_>, pod: &Value) {
+pub(in crate::aks) fn mounted(cx: &mut ReconcileContext<'_>, pod: &Value) {
     let waiting =
-        turn.memory.agenda.holds(|task| matches!(task, Task::Mount { pod: of, .. } if of.uid == uid(pod)));
+        cx.state.timers.holds(|task| matches!(task, Task::Mount { pod: of, .. } if of.uid == uid(pod)));
     if !waiting {
-        begin_start(turn, pod, durations::CSI_MOUNT);
+        begin_start(cx, pod, durations::CSI_MOUNT);
     }
 }
 
-fn begin_start(turn: &mut Turn<'_>, pod: &Value, spent: f64) {
+fn begin_start(cx: &mut ReconcileContext<'_>, pod: &Value, spent: f64) {
     if let Some(container) =
-        list(pod, "/spec/containers").iter().find(|c| image::fault(text(c, "/image")).is_some())
+        list(pod, "/spec/containers").iter().find(|c| image::format_error(text(c, "/image")).is_some())
     {
-        return refuse_image(turn, pod, container);
+        return refuse_image(cx, pod, container);
     }
     let takes = if label(pod, "gateway.networking.k8s.io/gateway-name").is_empty() {
         durations::POD_READY
     } else {
         durations::GATEWAY_DEPLOYMENT
     };
-    let mut due = turn.after((takes - spent).max(1.0));
+    let mut due = cx.after((takes - spent).max(1.0));
     // istiod is ready only once its certificates exist, which takes longer than a pod's start.
-    if let (true, Some(since)) = (label(pod, "app") == "istiod", turn.memory.mesh_since) {
-        due = due.max(turn.timing.after(since, durations::ISTIOD_READY));
+    if let (true, Some(since)) = (label(pod, "app") == "istiod", cx.state.mesh_since) {
+        due = due.max(cx.timing.after(since, durations::ISTIOD_READY));
     }
-    turn.memory.agenda.enter_once(due, Task::StartPod { pod: named(pod) });
+    cx.state.timers.insert_once(due, Task::StartPod { pod: object_ref(pod) });
 }
 
-fn refuse_image(turn: &mut Turn<'_>, pod: &Value, container: &Value) {
+fn refuse_image(cx: &mut ReconcileContext<'_>, pod: &Value, container: &Value) {
     let reference = text(container, "/image");
-    let fault = image::fault(reference).unwrap_or_default();
+    let format_error = image::format_error(reference).unwrap_or_default();
     let why = format!(
-        "Failed to apply default image tag \"{reference}\": couldn't parse image name \"{reference}\": {fault}"
+        "Failed to apply default image tag \"{reference}\": couldn't parse image name \"{reference}\": {format_error}"
     );
-    let Some(live) = turn.get("pods", namespace(pod), name(pod)) else { return };
+    let Some(live) = cx.get("pods", namespace(pod), name(pod)) else { return };
     let mut status = live["status"].clone();
     for line in status["containerStatuses"].as_array_mut().into_iter().flatten() {
         if line["name"] == container["name"] {
             line["state"] = json!({"waiting": {"reason": "InvalidImageName", "message": why}});
         }
     }
-    turn.status("pods", pod, status, KUBELET);
-    turn.event(pod, &Happening::warning(KUBELET, "InspectFailed", why));
-    turn.event(pod, &Happening::warning(KUBELET, "Failed", "Error: InvalidImageName"));
+    cx.status("pods", pod, status, KUBELET);
+    cx.event(pod, &EventSpec::warning(KUBELET, "InspectFailed", why));
+    cx.event(pod, &EventSpec::warning(KUBELET, "Failed", "Error: InvalidImageName"));
 }
 
 /// Starts the containers of a pod.
-pub(in crate::aks) fn start(turn: &mut Turn<'_>, tag: &Named) {
-    let Some(pod) = turn.find("pods", tag) else { return };
+pub(in crate::aks) fn start(cx: &mut ReconcileContext<'_>, target: &ObjectRef) {
+    let Some(pod) = cx.find("pods", target) else { return };
     if is_ending(&pod) || is_over(&pod) || text(&pod, "/status/phase") == "Running" {
         return;
     }
-    let mut status = status(turn, &pod, "Running", &STAGES);
+    let mut status = status(cx, &pod, "Running", &STAGES);
     for field in ["hostIP", "hostIPs", "startTime"] {
         status[field] = pod["status"][field].clone();
     }
     let address = if pod["spec"]["hostNetwork"] == json!(true) {
         text(&pod, "/status/hostIP").to_owned()
     } else {
-        next_address(turn, &pod)
+        next_address(cx, &pod)
     };
     status["podIP"] = json!(address);
     status["podIPs"] = json!([{"ip": address}]);
-    turn.status("pods", &pod, status, KUBELET);
+    cx.status("pods", &pod, status, KUBELET);
     for container in list(&pod, "/spec/containers") {
         let (container_name, image) = (text(container, "/name"), image::with_tag(text(container, "/image")));
         let pulled = format!("Container image \"{image}\" already present on machine");
-        turn.event(&pod, &Happening::normal(KUBELET, "Pulled", pulled));
-        turn.event(
+        cx.event(&pod, &EventSpec::normal(KUBELET, "Pulled", pulled));
+        cx.event(
             &pod,
-            &Happening::normal(KUBELET, "Created", format!("Created container: {container_name}")),
+            &EventSpec::normal(KUBELET, "Created", format!("Created container: {container_name}")),
         );
-        turn.event(
-            &pod,
-            &Happening::normal(KUBELET, "Started", format!("Started container {container_name}")),
-        );
+        cx.event(&pod, &EventSpec::normal(KUBELET, "Started", format!("Started container {container_name}")));
     }
 }
 
 /// Starts all waiting pods now, except those of the mesh: they ran before the cluster became `Succeeded`.
-pub(in crate::aks) fn start_everything(turn: &mut Turn<'_>) {
-    for pod in turn.all("pods") {
+pub(in crate::aks) fn start_all(cx: &mut ReconcileContext<'_>) {
+    for pod in cx.all("pods") {
         if label(&pod, "app") != "istiod" {
-            let tag = named(&pod);
-            turn.memory.agenda.forget(|task| *task == Task::StartPod { pod: tag.clone() });
-            start(turn, &tag);
+            let target = object_ref(&pod);
+            cx.state.timers.cancel(|task| *task == Task::StartPod { pod: target.clone() });
+            start(cx, &target);
         }
     }
 }
 
 /// Removes a pod whose containers have ended.
-pub(in crate::aks) fn end(turn: &mut Turn<'_>, tag: &Named) {
-    if let Some(pod) = turn.find("pods", tag) {
-        turn.remove("pods", &pod);
+pub(in crate::aks) fn end(cx: &mut ReconcileContext<'_>, target: &ObjectRef) {
+    if let Some(pod) = cx.find("pods", target) {
+        cx.remove("pods", &pod);
     }
 }
 
-fn next_address(turn: &mut Turn<'_>, pod: &Value) -> String {
-    turn.memory.pod_addresses += 1;
+fn next_address(cx: &mut ReconcileContext<'_>, pod: &Value) -> String {
+    cx.state.pod_addresses += 1;
     let node =
         text(pod, "/spec/nodeName").rsplit_once("vmss").map_or(0, |(_, index)| index.parse().unwrap_or(0u32));
     // The first ten addresses of a node's range belong to the node.
-    format!("10.244.{}.{}", node % 256, 10 + turn.memory.pod_addresses % 240)
+    format!("10.244.{}.{}", node % 256, 10 + cx.state.pod_addresses % 240)
 }
 
 /// Returns a status in which the named conditions are true, since now or since their last transition.
-fn status(turn: &Turn<'_>, pod: &Value, phase: &str, holding: &[&str]) -> Value {
+fn status(cx: &ReconcileContext<'_>, pod: &Value, phase: &str, holding: &[&str]) -> Value {
     let running = phase == "Running";
     let mut conditions = list(pod, "/status/conditions").to_vec();
     for stage in STAGES {
-        let said = if holding.contains(&stage)
+        let condition = if holding.contains(&stage)
             || (stage == "Initialized" && list(pod, "/spec/initContainers").is_empty())
         {
             Condition::yes(stage, "", "")
@@ -216,27 +213,27 @@ fn status(turn: &Turn<'_>, pod: &Value, phase: &str, holding: &[&str]) -> Value 
         } else {
             Condition::no(stage, "", "")
         };
-        condition::set(&mut conditions, &said, "lastProbeTime", turn.at);
+        condition::set(&mut conditions, &condition, "lastProbeTime", cx.at);
     }
     let containers: Vec<Value> = list(pod, "/spec/containers")
         .iter()
-        .map(|container| container_status(turn, pod, container, running))
+        .map(|container| container_status(cx, pod, container, running))
         .collect();
-    let mut status = json!({"phase": phase, "conditions": conditions, "containerStatuses": containers, "qosClass": quality(pod)});
+    let mut status = json!({"phase": phase, "conditions": conditions, "containerStatuses": containers, "qosClass": qos_class(pod)});
     if running && !list(pod, "/spec/initContainers").is_empty() {
         let done: Vec<Value> = list(pod, "/spec/initContainers")
             .iter()
-            .map(|container| finished_status(turn, pod, container))
+            .map(|container| finished_status(cx, pod, container))
             .collect();
         status["initContainerStatuses"] = json!(done);
     }
     status
 }
 
-fn container_status(turn: &Turn<'_>, pod: &Value, container: &Value, running: bool) -> Value {
+fn container_status(cx: &ReconcileContext<'_>, pod: &Value, container: &Value, running: bool) -> Value {
     let reference = text(container, "/image");
     let state = if running {
-        json!({"running": {"startedAt": turn.at.rfc3339()}})
+        json!({"running": {"startedAt": cx.at.rfc3339()}})
     } else {
         json!({"waiting": {"reason": "ContainerCreating"}})
     };
@@ -257,9 +254,9 @@ fn container_status(turn: &Turn<'_>, pod: &Value, container: &Value, running: bo
     status
 }
 
-fn finished_status(turn: &Turn<'_>, pod: &Value, container: &Value) -> Value {
-    let mut status = container_status(turn, pod, container, true);
-    let now = turn.at.rfc3339();
+fn finished_status(cx: &ReconcileContext<'_>, pod: &Value, container: &Value) -> Value {
+    let mut status = container_status(cx, pod, container, true);
+    let now = cx.at.rfc3339();
     status["started"] = json!(false);
     status["state"] =
         json!({"terminated": {"exitCode": 0, "reason": "Completed", "startedAt": now, "finishedAt": now}});
@@ -278,15 +275,15 @@ fn container_id(pod: &Value, container: &Value) -> String {
     format!("containerd://{first:016x}{second:016x}{:016x}{:016x}", !first, !second)
 }
 
-fn quality(pod: &Value) -> &'static str {
-    let asks = |container: &Value, what: &str| container.pointer(what).is_some_and(Value::is_object);
+fn qos_class(pod: &Value) -> &'static str {
+    let has = |container: &Value, what: &str| container.pointer(what).is_some_and(Value::is_object);
     let containers = list(pod, "/spec/containers");
     if containers
         .iter()
-        .all(|c| asks(c, "/resources/limits") && c["resources"]["limits"] == c["resources"]["requests"])
+        .all(|c| has(c, "/resources/limits") && c["resources"]["limits"] == c["resources"]["requests"])
     {
         "Guaranteed"
-    } else if containers.iter().any(|c| asks(c, "/resources/limits") || asks(c, "/resources/requests")) {
+    } else if containers.iter().any(|c| has(c, "/resources/limits") || has(c, "/resources/requests")) {
         "Burstable"
     } else {
         "BestEffort"

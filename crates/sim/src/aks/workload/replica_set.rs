@@ -5,27 +5,27 @@ use serde_json::{Value, json};
 use super::{MANAGER, pod};
 use crate::aks::condition;
 use crate::aks::object::{generation, is_ending, name, number, text};
-use crate::aks::turn::{Happening, Turn};
+use crate::aks::reconcile::{EventSpec, ReconcileContext};
 
 const REPLICA_SETS: &str = "replicasets.apps";
 
 /// Reconciles all ReplicaSets.
-pub(super) fn look(turn: &mut Turn<'_>) {
-    for set in turn.all(REPLICA_SETS) {
+pub(super) fn reconcile_all(cx: &mut ReconcileContext<'_>) {
+    for set in cx.all(REPLICA_SETS) {
         if !is_ending(&set) {
-            reconcile(turn, &set);
+            reconcile(cx, &set);
         }
     }
 }
 
-fn reconcile(turn: &mut Turn<'_>, set: &Value) {
-    let mut pods = owned_pods(turn, set);
+fn reconcile(cx: &mut ReconcileContext<'_>, set: &Value) {
+    let mut pods = owned_pods(cx, set);
     let wanted = usize::try_from(number(set, "/spec/replicas").unwrap_or(1)).unwrap_or(0);
     while pods.len() < wanted {
-        let new = pod::from_template(turn, set);
+        let new = pod::from_template(cx, set);
         let message = format!("Created pod: {}", name(&new));
-        turn.put("pods", new.clone(), MANAGER);
-        turn.event(set, &Happening::normal("replicaset-controller", "SuccessfulCreate", message));
+        cx.put("pods", new.clone(), MANAGER);
+        cx.event(set, &EventSpec::normal("replicaset-controller", "SuccessfulCreate", message));
         pods.push(new);
     }
     // Pods that are not ready are removed first, then the youngest.
@@ -38,20 +38,20 @@ fn reconcile(turn: &mut Turn<'_>, set: &Value) {
     let surplus = pods.len().saturating_sub(wanted);
     for pod in pods.drain(..surplus) {
         let message = format!("Deleted pod: {}", name(&pod));
-        turn.remove("pods", &pod);
-        turn.event(set, &Happening::normal("replicaset-controller", "SuccessfulDelete", message));
+        cx.remove("pods", &pod);
+        cx.event(set, &EventSpec::normal("replicaset-controller", "SuccessfulDelete", message));
     }
-    report(turn, set);
+    update_status(cx, set);
 }
 
-fn owned_pods(turn: &Turn<'_>, set: &Value) -> Vec<Value> {
-    let mut pods = turn.owned("pods", set);
+fn owned_pods(cx: &ReconcileContext<'_>, set: &Value) -> Vec<Value> {
+    let mut pods = cx.owned("pods", set);
     pods.retain(|pod| !is_ending(pod) && !pod::is_over(pod));
     pods
 }
 
-fn report(turn: &mut Turn<'_>, set: &Value) {
-    let pods = owned_pods(turn, set);
+fn update_status(cx: &mut ReconcileContext<'_>, set: &Value) {
+    let pods = owned_pods(cx, set);
     let ready = pods.iter().filter(|pod| condition::is_true(pod, "Ready")).count();
     let mut status = json!({
         "observedGeneration": generation(set),
@@ -62,5 +62,5 @@ fn report(turn: &mut Turn<'_>, set: &Value) {
         status["readyReplicas"] = json!(ready);
         status["availableReplicas"] = json!(ready);
     }
-    turn.status(REPLICA_SETS, set, status, MANAGER);
+    cx.status(REPLICA_SETS, set, status, MANAGER);
 }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::MANAGER;
 use crate::aks::condition::{self, Condition};
 use crate::aks::object::{generation, list, namespace, number, selects, text};
-use crate::aks::turn::{Happening, Turn};
+use crate::aks::reconcile::{EventSpec, ReconcileContext};
 
 const AUTOSCALERS: &str = "horizontalpodautoscalers.autoscaling";
 const BUDGETS: &str = "poddisruptionbudgets.policy";
@@ -16,37 +16,37 @@ pub(super) const WATCHED: &[&str] = &[AUTOSCALERS, BUDGETS, DEPLOYMENTS, "pods"]
 const IDLE: i64 = 3;
 
 /// Reconciles all autoscalers and budgets.
-pub(super) fn look(turn: &mut Turn<'_>) {
-    for autoscaler in turn.all(AUTOSCALERS) {
-        keep_in_bounds(turn, &autoscaler);
+pub(super) fn reconcile_all(cx: &mut ReconcileContext<'_>) {
+    for autoscaler in cx.all(AUTOSCALERS) {
+        apply_bounds(cx, &autoscaler);
     }
-    for budget in turn.all(BUDGETS) {
-        count(turn, &budget);
+    for budget in cx.all(BUDGETS) {
+        count(cx, &budget);
     }
 }
 
 /// Scales to the minimum number of replicas, because the cluster is idle.
-fn keep_in_bounds(turn: &mut Turn<'_>, autoscaler: &Value) {
+fn apply_bounds(cx: &mut ReconcileContext<'_>, autoscaler: &Value) {
     if text(autoscaler, "/spec/scaleTargetRef/kind") != "Deployment" {
         return;
     }
     let target_name = text(autoscaler, "/spec/scaleTargetRef/name");
-    let Some(mut target) = turn.get(DEPLOYMENTS, namespace(autoscaler), target_name) else { return };
+    let Some(mut target) = cx.get(DEPLOYMENTS, namespace(autoscaler), target_name) else { return };
     let least = number(autoscaler, "/spec/minReplicas").unwrap_or(1);
     let current = number(&target, "/spec/replicas").unwrap_or(1);
     if current != least && current > 0 {
         target["spec"]["replicas"] = json!(least);
-        turn.put(DEPLOYMENTS, target, MANAGER);
+        cx.put(DEPLOYMENTS, target, MANAGER);
         let reason = if current < least {
             "Current number of replicas below Spec.MinReplicas"
         } else {
             "All metrics below target"
         };
         let message = format!("New size: {least}; reason: {reason}");
-        turn.event(autoscaler, &Happening::normal("horizontal-pod-autoscaler", "SuccessfulRescale", message));
+        cx.event(autoscaler, &EventSpec::normal("horizontal-pod-autoscaler", "SuccessfulRescale", message));
     }
     let mut conditions = list(autoscaler, "/status/conditions").to_vec();
-    for said in [
+    for condition in [
         Condition::yes("AbleToScale", "ReadyForNewScale", "recommended size matches current size"),
         Condition::yes(
             "ScalingActive",
@@ -59,7 +59,7 @@ fn keep_in_bounds(turn: &mut Turn<'_>, autoscaler: &Value) {
             "the desired replica count is less than the minimum replica count",
         ),
     ] {
-        condition::set(&mut conditions, &said, "", turn.at);
+        condition::set(&mut conditions, &condition, "", cx.at);
     }
     let status = json!({
         "currentReplicas": least,
@@ -68,11 +68,11 @@ fn keep_in_bounds(turn: &mut Turn<'_>, autoscaler: &Value) {
             "current": {"averageUtilization": IDLE, "averageValue": "3m"}}}],
         "conditions": conditions,
     });
-    turn.status(AUTOSCALERS, autoscaler, status, MANAGER);
+    cx.status(AUTOSCALERS, autoscaler, status, MANAGER);
 }
 
-fn count(turn: &mut Turn<'_>, budget: &Value) {
-    let pods: Vec<&Value> = turn
+fn count(cx: &mut ReconcileContext<'_>, budget: &Value) {
+    let pods: Vec<&Value> = cx
         .store
         .list("pods", Some(namespace(budget)))
         .into_iter()
@@ -84,12 +84,12 @@ fn count(turn: &mut Turn<'_>, budget: &Value) {
         .unwrap_or_else(|| (expected - number(budget, "/spec/maxUnavailable").unwrap_or(0)).max(0));
     let allowed = (healthy - needed).max(0);
     let mut conditions = list(budget, "/status/conditions").to_vec();
-    let said = if allowed > 0 {
+    let condition = if allowed > 0 {
         Condition::yes("DisruptionAllowed", "SufficientPods", "")
     } else {
         Condition::no("DisruptionAllowed", "InsufficientPods", "")
     };
-    condition::observe(&mut conditions, &[said], generation(budget), turn.at);
+    condition::observe(&mut conditions, &[condition], generation(budget), cx.at);
     let status = json!({
         "observedGeneration": generation(budget),
         "currentHealthy": healthy,
@@ -98,5 +98,5 @@ fn count(turn: &mut Turn<'_>, budget: &Value) {
         "disruptionsAllowed": allowed,
         "conditions": conditions,
     });
-    turn.status(BUDGETS, budget, status, MANAGER);
+    cx.status(BUDGETS, budget, status, MANAGER);
 }

@@ -8,12 +8,12 @@ use std::net::Ipv4Addr;
 use ipnet::Ipv4Net;
 use serde_json::Value;
 
-use super::refusal::{bad, parameter};
+use super::error::{bad, parameter};
 use crate::arm::error::ArmError;
 
 /// A subnet as the network provider reports it.
 #[derive(Debug, Clone)]
-pub(crate) struct Subnet {
+pub(crate) struct SubnetPlan {
     /// The address range of the subnet.
     pub(crate) range: Ipv4Net,
     /// All address ranges of its virtual network.
@@ -25,7 +25,7 @@ pub(crate) struct Subnet {
 }
 
 /// The number of addresses that Azure reserves in every subnet.
-const KEPT: u64 = 5;
+const RESERVED_ADDRESSES: u64 = 5;
 /// Ranges that AKS uses internally or that must never be routed.
 const FORBIDDEN: [&str; 4] = ["169.254.0.0/16", "172.30.0.0/16", "172.31.0.0/16", "192.0.2.0/24"];
 
@@ -74,7 +74,7 @@ pub(crate) fn services(profile: &Value) -> Result<Option<Ipv4Net>, ArmError> {
 /// The error response of the AKS provider.
 pub(crate) fn subnet(
     id: &str,
-    subnet: &Subnet,
+    subnet: &SubnetPlan,
     location: &str,
     services: Option<Ipv4Net>,
     needed: u64,
@@ -105,7 +105,7 @@ pub(crate) fn subnet(
             bad("ServiceCidrOverlapExistingSubnetsCidr", why).with_target("networkProfile.serviceCIDR")
         );
     }
-    let available = (1_u64 << (32 - u32::from(subnet.range.prefix_len()))).saturating_sub(KEPT);
+    let available = (1_u64 << (32 - u32::from(subnet.range.prefix_len()))).saturating_sub(RESERVED_ADDRESSES);
     if needed > available {
         let why = format!(
             "Pre-allocated IPs {needed} exceeds IPs available {available} in Subnet Cidr {}, Subnet Name {name}. If \
@@ -144,8 +144,8 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn small(range: &str) -> Subnet {
-        Subnet {
+    fn small(range: &str) -> SubnetPlan {
+        SubnetPlan {
             range: range.parse().unwrap(),
             network: vec!["10.0.0.0/16".parse().unwrap()],
             state: "Succeeded".into(),
@@ -154,7 +154,7 @@ mod tests {
     }
 
     fn code<T>(result: Result<T, ArmError>) -> String {
-        result.err().map_or(String::new(), |refusal| refusal.code)
+        result.err().map_or(String::new(), |error| error.code)
     }
 
     #[test]
@@ -166,12 +166,12 @@ mod tests {
 
     #[test]
     fn a_subnet_too_small_is_refused_with_both_figures() {
-        let refusal = subnet("/x/snet", &small("10.0.0.0/26"), "eastus", None, 124).unwrap_err();
-        assert_eq!(refusal.code, "InsufficientSubnetSize");
+        let error = subnet("/x/snet", &small("10.0.0.0/26"), "eastus", None, 124).unwrap_err();
+        assert_eq!(error.code, "InsufficientSubnetSize");
         assert!(
-            refusal.message.contains("Pre-allocated IPs 124 exceeds IPs available 59"),
+            error.message.contains("Pre-allocated IPs 124 exceeds IPs available 59"),
             "{}",
-            refusal.message
+            error.message
         );
         assert!(subnet("/x/snet", &small("10.0.0.0/25"), "eastus", None, 123).is_ok());
     }

@@ -3,14 +3,14 @@
 use serde_json::Value;
 
 use super::ManagedCluster;
-use super::refusal::bad;
+use super::error::bad;
 use crate::arm::error::ArmError;
 use crate::arm::limits::PUBLIC_ADDRESSES;
-use crate::world::World;
+use crate::state::CloudState;
 
 /// Returns the number of public IP addresses that the clusters of a region hold.
-pub(crate) fn public_addresses(world: &World, location: &str) -> u64 {
-    let all = world.clusters.all.values();
+pub(crate) fn public_addresses(state: &CloudState, location: &str) -> u64 {
+    let all = state.clusters.all.values();
     all.filter(|cluster| cluster.location().eq_ignore_ascii_case(location)).map(held).sum()
 }
 
@@ -29,10 +29,10 @@ fn outbound(properties: &Value) -> u64 {
 ///
 /// # Errors
 /// 400 `PublicIPCountLimitReached`.
-pub(super) fn enough(world: &World, body: &Value) -> Result<(), ArmError> {
+pub(super) fn enough(state: &CloudState, body: &Value) -> Result<(), ArmError> {
     let location = body["location"].as_str().unwrap_or_default();
-    let limit = world.limits.of(location, PUBLIC_ADDRESSES);
-    if public_addresses(world, location) + outbound(&body["properties"]) <= limit {
+    let limit = state.limits.of(location, PUBLIC_ADDRESSES);
+    if public_addresses(state, location) + outbound(&body["properties"]) <= limit {
         return Ok(());
     }
     let message = format!(
@@ -44,9 +44,9 @@ pub(super) fn enough(world: &World, body: &Value) -> Result<(), ArmError> {
 
 /// Returns the maximum number of public IP addresses for the load balancers of a cluster; `None` if no limit
 /// is set. The caller has removed the cluster from the state, so only the other clusters count.
-pub(super) fn left_for(world: &World, cluster: &ManagedCluster) -> Option<u32> {
-    let limit = world.limits.changed_addresses(cluster.location())?;
-    let others = public_addresses(world, cluster.location()) + outbound(cluster.properties());
+pub(super) fn left_for(state: &CloudState, cluster: &ManagedCluster) -> Option<u32> {
+    let limit = state.limits.changed_addresses(cluster.location())?;
+    let others = public_addresses(state, cluster.location()) + outbound(cluster.properties());
     Some(u32::try_from(limit.saturating_sub(others)).unwrap_or(u32::MAX))
 }
 
@@ -77,11 +77,11 @@ mod tests {
     }
 
     #[test]
-    fn what_goes_out_of_a_cluster_takes_an_address_which_usages_count() {
+    fn outbound_traffic_takes_an_address_that_usages_count() {
         let mut cloud = TestCloud::new();
-        cloud.world.limits.set("eastus", PUBLIC_ADDRESSES, 0);
+        cloud.state.limits.set("eastus", PUBLIC_ADDRESSES, 0);
         assert_eq!(code(&put(&mut cloud)), "PublicIPCountLimitReached");
-        cloud.world.limits.set("eastus", PUBLIC_ADDRESSES, 1);
+        cloud.state.limits.set("eastus", PUBLIC_ADDRESSES, 1);
         assert_eq!(put(&mut cloud).status, 201);
         let usage = row(&mut cloud, "Microsoft.Network", "2025-07-01", PUBLIC_ADDRESSES);
         assert_eq!((&usage["currentValue"], &usage["limit"]), (&json!(1), &json!(1)));
@@ -90,9 +90,9 @@ mod tests {
     #[test]
     fn all_cores_together_are_refused_by_the_operation_and_not_by_the_write() {
         let mut cloud = TestCloud::new();
-        cloud.world.limits.set("eastus", "cores", 7);
+        cloud.state.limits.set("eastus", "cores", 7);
         assert_eq!(put(&mut cloud).status, 201);
-        cloud.pass(600.0);
+        cloud.advance(600.0);
         let at = cloud.in_group("Microsoft.ContainerService/managedClusters/aks-demo?api-version=2026-06-01");
         let failed = cloud.get(&at).value();
         assert_eq!(failed["properties"]["provisioningState"], "Failed", "{failed}");

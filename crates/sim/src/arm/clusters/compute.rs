@@ -4,13 +4,13 @@
 
 use serde_json::{Value, json};
 
-use super::refusal::bad;
+use super::error::bad;
 use super::{ManagedCluster, sizes};
 use crate::arm::error::ArmError;
 use crate::arm::limits::{self, ALL_CORES};
 use crate::arm::{Call, subscriptions};
 use crate::request::Reply;
-use crate::world::World;
+use crate::state::CloudState;
 
 /// The api-versions of both.
 pub(super) const VERSIONS: &[&str] = &[
@@ -33,28 +33,28 @@ fn families() -> Vec<&'static str> {
 }
 
 /// Lists the sizes of all regions, or of the region in `$filter=location eq '…'`.
-pub(super) fn skus(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
+pub(super) fn skus(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmError> {
     let filter = call.request.query("$filter").and_then(|text| text.split('\'').nth(1)).map(str::to_owned);
-    let locations: Vec<&String> = world
+    let locations: Vec<&String> = state
         .locations
         .iter()
         .filter(|location| filter.as_ref().is_none_or(|wanted| location.eq_ignore_ascii_case(wanted)))
         .collect();
     let value: Vec<Value> = sizes::ALL
         .iter()
-        .flat_map(|size| locations.iter().map(|location| sku(world, size, location)))
+        .flat_map(|size| locations.iter().map(|location| sku(state, size, location)))
         .collect();
     Ok(Reply::json(200, &json!({"value": value})))
 }
 
-fn sku(world: &World, size: &sizes::Size, location: &str) -> Value {
+fn sku(state: &CloudState, size: &sizes::Size, location: &str) -> Value {
     let restriction = json!({
         "type": "Location",
         "values": [location],
         "reasonCode": "NotAvailableForSubscription",
         "restrictionInfo": { "locations": [location] },
     });
-    let withheld = world.limits.withholds(location, size.name);
+    let withheld = state.limits.withholds(location, size.name);
     json!({
         "resourceType": "virtualMachines",
         "name": size.name,
@@ -71,34 +71,34 @@ fn sku(world: &World, size: &sizes::Size, location: &str) -> Value {
 }
 
 /// Lists the cores in use in a region: the total and one row per family.
-pub(super) fn usages(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
-    let location = subscriptions::region(world, call.param("location"), "locations/usages")?;
-    let subscription = &world.subscription;
+pub(super) fn usages(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmError> {
+    let location = subscriptions::region(state, call.param("location"), "locations/usages")?;
+    let subscription = &state.subscription;
     let id = format!("/subscriptions/{subscription}/providers/Microsoft.Compute/locations/{location}/usages");
     let row = |name: &str, label: &str, family: Option<&str>| {
-        limits::usage(&id, name, label, used(world, &location, family), world.limits.of(&location, name))
+        limits::usage(&id, name, label, used(state, &location, family), state.limits.of(&location, name))
     };
     let mut value = vec![row(ALL_CORES, "Total Regional vCPUs", None)];
     value.extend(families().into_iter().map(|family| row(family, &label(family), Some(family))));
     Ok(Reply::json(200, &json!({"value": value})))
 }
 
-/// Returns the display name of a family: `Standard DSv5 Family vCPUs` for `standardDSv5Family`.
+/// Returns the display name of a family: `Standard DSv5 Provider vCPUs` for `standardDSv5Family`.
 fn label(family: &str) -> String {
     let series = family.trim_start_matches("standard").trim_end_matches("Family");
     format!("Standard {series} Family vCPUs")
 }
 
 /// Sets the same limit for every family in a region.
-pub(crate) fn limit_families(world: &mut World, location: &str, limit: u64) {
+pub(crate) fn limit_families(state: &mut CloudState, location: &str, limit: u64) {
     for family in families() {
-        world.limits.set(location, family, limit);
+        state.limits.set(location, family, limit);
     }
 }
 
-fn used(world: &World, location: &str, family: Option<&str>) -> u64 {
+fn used(state: &CloudState, location: &str, family: Option<&str>) -> u64 {
     let here =
-        world.clusters.all.values().filter(|cluster| cluster.location().eq_ignore_ascii_case(location));
+        state.clusters.all.values().filter(|cluster| cluster.location().eq_ignore_ascii_case(location));
     here.map(ManagedCluster::properties).map(|properties| cores(properties, family)).sum()
 }
 
@@ -117,9 +117,9 @@ fn cores(properties: &Value, family: Option<&str>) -> u64 {
 ///
 /// # Errors
 /// 400 `VMSizeNotSupported`.
-pub(super) fn allowed(world: &World, body: &Value) -> Result<(), ArmError> {
+pub(super) fn allowed(state: &CloudState, body: &Value) -> Result<(), ArmError> {
     let location = body["location"].as_str().unwrap_or_default();
-    let is_withheld = |name: &str| world.limits.withholds(location, name);
+    let is_withheld = |name: &str| state.limits.withholds(location, name);
     let mut names = sizes_of(&body["properties"]);
     let Some(withheld) = names.find(|name| is_withheld(name)) else { return Ok(()) };
     let offered = sizes::ALL.iter().map(|size| size.name).filter(|name| !is_withheld(name));
@@ -140,12 +140,12 @@ fn sizes_of(properties: &Value) -> impl Iterator<Item = &str> {
 ///
 /// # Errors
 /// 400 `ErrCode_InsufficientVCPUQuota`.
-pub(super) fn enough(world: &World, body: &Value) -> Result<(), ArmError> {
+pub(super) fn enough(state: &CloudState, body: &Value) -> Result<(), ArmError> {
     let (location, properties) = (body["location"].as_str().unwrap_or_default(), &body["properties"]);
     for size in sizes_of(properties).filter_map(sizes::find) {
         let wanted = cores(properties, Some(size.family));
-        let limit = world.limits.of(location, size.family);
-        let left = limit.saturating_sub(used(world, location, Some(size.family)));
+        let limit = state.limits.of(location, size.family);
+        let left = limit.saturating_sub(used(state, location, Some(size.family)));
         if wanted > left {
             let message = format!(
                 "Insufficient vcpu quota requested {wanted}, remaining {left} for family {} for region {location}. \
@@ -159,9 +159,9 @@ pub(super) fn enough(world: &World, body: &Value) -> Result<(), ArmError> {
 }
 
 /// Returns the error message if a new cluster exceeds the quota of all cores in the region.
-pub(super) fn exceeded(world: &World, body: &Value) -> Option<String> {
+pub(super) fn exceeded(state: &CloudState, body: &Value) -> Option<String> {
     let (location, properties) = (body["location"].as_str().unwrap_or_default(), &body["properties"]);
-    let (limit, used) = (world.limits.of(location, ALL_CORES), used(world, location, None));
+    let (limit, used) = (state.limits.of(location, ALL_CORES), used(state, location, None));
     let wanted = cores(properties, None);
     (used + wanted > limit).then(|| {
         format!(

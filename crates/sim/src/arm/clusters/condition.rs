@@ -1,6 +1,6 @@
 //! `If-Match` and `If-None-Match` of a write (RFC 9110 §13.1).
 
-use super::{ManagedCluster, refusal};
+use super::{ManagedCluster, error};
 use crate::arm::error::ArmError;
 use crate::request::Request;
 
@@ -17,10 +17,10 @@ pub(super) fn check(request: &Request, existing: Option<&ManagedCluster>) -> Res
             .any(|one| tag.is_some_and(|tag| one == "*" || one == tag))
     };
     if let Some(value) = request.header("if-none-match").filter(|value| listed(value)) {
-        return Err(refusal::precondition("If-None-Match", value));
+        return Err(error::precondition("If-None-Match", value));
     }
     if let Some(value) = request.header("if-match").filter(|value| !listed(value)) {
-        return Err(refusal::precondition("If-Match", value));
+        return Err(error::precondition("If-Match", value));
     }
     Ok(())
 }

@@ -2,84 +2,85 @@
 
 use serde_json::{Value, json};
 
-use super::put::{self, Named, today};
+use super::put::{self, OperationTarget, today};
 use super::{
-    Fate, Identities, ManagedCluster, Pending, Principal, Work, calendar, credential, defaults, id_of,
+    Identities, ManagedCluster, ManagedIdentityIds, PendingWrite, Work, WriteOutcome, credential, defaults,
+    id_of, version_support,
 };
 use crate::aks::Controllers;
 use crate::arm::error::ArmError;
 use crate::arm::operation::Style;
 use crate::arm::{Call, id};
-use crate::clock::Moment;
+use crate::clock::SimTime;
 use crate::durations;
 use crate::kubernetes::store::Store;
 use crate::request::Reply;
-use crate::world::World;
+use crate::state::CloudState;
 
 /// The fraction of a creation after which the operation reports `ReconcilingAddons`.
 const ADDONS_FROM: f64 = 0.85;
 
 /// Starts the creation: 201 with the body and an `Azure-AsyncOperation`.
-pub(super) fn begin(world: &mut World, call: &Call<'_>, wished: &Value) -> Result<Reply, ArmError> {
+pub(super) fn begin(state: &mut CloudState, call: &Call<'_>, desired: &Value) -> Result<Reply, ArmError> {
     let identities = Identities {
-        cluster: Principal::draw(world, "cluster-identity"),
-        kubelet: Principal::draw(world, "kubelet-identity"),
-        key_vault: Principal::draw(world, "key-vault-identity"),
-        routing: Principal::draw(world, "routing-identity"),
+        cluster: ManagedIdentityIds::draw(state, "cluster-identity"),
+        kubelet: ManagedIdentityIds::draw(state, "kubelet-identity"),
+        key_vault: ManagedIdentityIds::draw(state, "key-vault-identity"),
+        routing: ManagedIdentityIds::draw(state, "routing-identity"),
     };
-    let resource = body(world, call, wished, &identities);
+    let resource = body(state, call, desired, &identities);
     let due = call.timing.after(call.now, durations::CLUSTER_CREATE);
     let id = id_of(call);
     let mut cluster = ManagedCluster {
         store: Store::new(&id),
         credential: credential::Credential::new(call.param("cluster"))?,
         resource,
-        pending: Some(Pending { kind: Work::Create, due, fate: Fate::Succeeds }),
+        pending: Some(PendingWrite { kind: Work::Create, due, outcome: WriteOutcome::Succeeds }),
         latest: String::new(),
         identities,
         controllers: Controllers::default(),
-        facts: None,
+        cluster_info: None,
     };
     cluster.set_state(Work::Create.state());
-    surroundings(world, call, &cluster);
-    let named = Named { id: &id, location: cluster.location(), work: Work::Create };
-    let operation = put::operation(world, &named, Style::AsyncOperation, call.now, due);
-    stage(world, &operation.id, call.now, due);
-    let reply = operation.announce(world, &call.timing, Reply::json(201, &cluster.resource));
+    create_dependents(state, call, &cluster);
+    let named = OperationTarget { id: &id, location: cluster.location(), work: Work::Create };
+    let operation = put::operation(state, &named, Style::AsyncOperation, call.now, due);
+    stage(state, &operation.id, call.now, due);
+    let reply = operation.announce(state, &call.timing, Reply::json(201, &cluster.resource));
     cluster.latest = operation.id;
-    world.clusters.all.insert(id::key(&id), cluster);
+    state.clusters.all.insert(id::key(&id), cluster);
     Ok(reply)
 }
 
 /// Adds the stage `ReconcilingAddons` near the end of the operation.
-pub(super) fn stage(world: &mut World, operation: &str, from: Moment, due: Moment) {
+pub(super) fn stage(state: &mut CloudState, operation: &str, from: SimTime, due: SimTime) {
     let at = from.plus_ms(((due.0 - from.0) as f64 * ADDONS_FROM) as i64);
-    if let Some(operation) = world.operations.get_mut(operation) {
+    if let Some(operation) = state.operations.get_mut(operation) {
         operation.stages = vec![(at, "ReconcilingAddons".to_owned())];
     }
 }
 
-fn body(world: &mut World, call: &Call<'_>, wished: &Value, identities: &Identities) -> Value {
+fn body(state: &mut CloudState, call: &Call<'_>, desired: &Value, identities: &Identities) -> Value {
     let name = call.param("cluster");
-    let location = wished["location"].as_str().unwrap_or_default().to_owned();
+    let location = desired["location"].as_str().unwrap_or_default().to_owned();
     let mut resource = json!({
         "location": location,
-        "properties": wished["properties"],
-        "tags": wished.get("tags").filter(|tags| tags.is_object()).cloned().unwrap_or(Value::Null),
-        "identity": identity(world, wished, identities),
-        "sku": wished["sku"],
+        "properties": desired["properties"],
+        "tags": desired.get("tags").filter(|tags| tags.is_object()).cloned().unwrap_or(Value::Null),
+        "identity": identity(state, desired, identities),
+        "sku": desired["sku"],
         "id": id_of(call),
         "name": name,
         "type": "Microsoft.ContainerService/ManagedClusters",
         "kind": "Base",
-        "eTag": world.uuid("cluster-etag"),
+        "eTag": state.uuid("cluster-etag"),
     });
     if resource["tags"].is_null() {
         resource.as_object_mut().expect("it was made as an object").shift_remove("tags");
     }
     defaults::fill(&mut resource, today(call.now));
-    let short = world.hex("fqdn")[..8].to_owned();
-    let uid = world.hex("resource-uid")[..24].to_owned();
+    let short = state.hex("fqdn")[..8].to_owned();
+    let uid = state.hex("resource-uid")[..24].to_owned();
     let properties = &mut resource["properties"];
     let prefix = properties["dnsPrefix"]
         .as_str()
@@ -93,25 +94,25 @@ fn body(world: &mut World, call: &Call<'_>, wished: &Value, identities: &Identit
     for profile in properties["addonProfiles"].as_object_mut().into_iter().flatten() {
         profile.1["identity"] = Value::Null;
     }
-    versions(world, &mut resource, call.now);
+    versions(state, &mut resource, call.now);
     resource
 }
 
 /// Returns the identity of the cluster itself. Its principal is in the response from the first one on.
-fn identity(world: &World, wished: &Value, identities: &Identities) -> Value {
-    let mut identity = wished["identity"].clone();
+fn identity(state: &CloudState, desired: &Value, identities: &Identities) -> Value {
+    let mut identity = desired["identity"].clone();
     if identity["type"] == "SystemAssigned" {
         identity["principalId"] = json!(identities.cluster.object_id);
-        identity["tenantId"] = json!(world.directory.tenant);
+        identity["tenantId"] = json!(state.directory.tenant);
     }
     identity
 }
 
 /// Writes the full versions next to the requested ones, and new etags to the pools.
-pub(super) fn versions(world: &mut World, resource: &mut Value, now: Moment) {
-    let full = |wished: &Value| {
-        let wished = wished.as_str().unwrap_or_default();
-        calendar::resolve(wished, today(now)).map(|(_, full)| full.to_owned())
+pub(super) fn versions(state: &mut CloudState, resource: &mut Value, now: SimTime) {
+    let full = |desired: &Value| {
+        let desired = desired.as_str().unwrap_or_default();
+        version_support::resolve(desired, today(now)).map(|(_, full)| full.to_owned())
     };
     let properties = &mut resource["properties"];
     // A version that the calendar no longer contains stays as it is.
@@ -124,20 +125,20 @@ pub(super) fn versions(world: &mut World, resource: &mut Value, now: Moment) {
         }
         pool["powerState"] = json!({"code": "Running"});
         pool["nodeImageVersion"] = json!("AKSUbuntu-2204gen2containerd-202611.10.0");
-        pool["eTag"] = json!(world.uuid("pool-etag"));
+        pool["eTag"] = json!(state.uuid("pool-etag"));
     }
 }
 
 /// Creates the node resource group and the cluster's own principal, which exist long before the cluster is
 /// ready.
-fn surroundings(world: &mut World, call: &Call<'_>, cluster: &ManagedCluster) {
+fn create_dependents(state: &mut CloudState, call: &Call<'_>, cluster: &ManagedCluster) {
     let tags =
         json!({"aks-managed-cluster-name": cluster.name(), "aks-managed-cluster-rg": call.param("group")});
-    world.add_group(cluster.node_group(), cluster.location(), &tags, Some(cluster.id().to_owned()), call.now);
+    state.add_group(cluster.node_group(), cluster.location(), &tags, Some(cluster.id().to_owned()), call.now);
     if cluster.text("/identity/type") == "SystemAssigned" {
         let own = cluster.identities.cluster.clone();
         let visible = call.timing.after(call.now, durations::PRINCIPAL_REPLICATION);
-        world.directory.add_managed_identity(
+        state.directory.add_managed_identity(
             own.object_id,
             own.client_id,
             cluster.name(),

@@ -11,11 +11,11 @@ use rcgen::{CertificateParams, DnType, KeyPair};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::{ManagedCluster, find, refusal};
+use super::{ManagedCluster, error, find};
 use crate::arm::error::ArmError;
 use crate::arm::{Call, id};
 use crate::request::Reply;
-use crate::world::World;
+use crate::state::CloudState;
 
 /// The secrets in the kubeconfigs of a cluster.
 #[derive(Clone, Serialize, Deserialize)]
@@ -63,42 +63,42 @@ fn token() -> String {
 }
 
 /// Handles `listClusterUserCredential`.
-pub(super) fn user(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
-    hand_out(world, call, false)
+pub(super) fn user(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmError> {
+    list_credential(state, call, false)
 }
 
 /// Handles `listClusterAdminCredential`.
-pub(super) fn admin(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
-    hand_out(world, call, true)
+pub(super) fn admin(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmError> {
+    list_credential(state, call, true)
 }
 
-fn hand_out(world: &World, call: &Call<'_>, admin: bool) -> Result<Reply, ArmError> {
-    let cluster = find(world, call)?;
+fn list_credential(state: &CloudState, call: &Call<'_>, admin: bool) -> Result<Reply, ArmError> {
+    let cluster = find(state, call)?;
     if admin && cluster.properties()["disableLocalAccounts"] == true {
         let message =
             "Getting static credential isn't allowed because this cluster is set to disable local accounts.";
-        return Err(refusal::bad("BadRequest", message));
+        return Err(error::bad("BadRequest", message));
     }
-    if cluster.facts.is_none() {
-        return Err(refusal::busy(cluster.text("/properties/provisioningState")));
+    if cluster.cluster_info.is_none() {
+        return Err(error::busy(cluster.text("/properties/provisioningState")));
     }
-    let own = || kubeconfig(world, cluster, call.param("cluster"), admin);
-    let text = world.clusters.elsewhere.clone().unwrap_or_else(own);
+    let own = || kubeconfig(state, cluster, call.param("cluster"), admin);
+    let text = state.clusters.external_kubeconfig.clone().unwrap_or_else(own);
     let name = if admin { "clusterAdmin" } else { "clusterUser" };
     Ok(Reply::json(200, &json!({"kubeconfigs": [{"name": name, "value": STANDARD.encode(text)}]})))
 }
 
 /// Returns the kubeconfig as YAML in the format of the service. Both kinds name their context after the
 /// cluster; clients distinguish them by the user.
-fn kubeconfig(world: &World, cluster: &ManagedCluster, name: &str, admin: bool) -> String {
+fn kubeconfig(state: &CloudState, cluster: &ManagedCluster, name: &str, admin: bool) -> String {
     let group = id::part(cluster.id(), "resourceGroups").unwrap_or_default();
     let kind = if admin { "clusterAdmin" } else { "clusterUser" };
     let user = format!("{kind}_{group}_{name}");
     let own = &cluster.credential;
     let token = if admin { &own.admin_token } else { &own.user_token };
-    let authority = STANDARD.encode(world.clusters.authority_pem.as_bytes());
+    let authority = STANDARD.encode(state.clusters.authority_pem.as_bytes());
     let (certificate, key) = (STANDARD.encode(&own.certificate_pem), STANDARD.encode(&own.key_pem));
-    let server = format!("https://127.0.0.1:{}/kubernetes/{}", world.port, cluster.uid());
+    let server = format!("https://127.0.0.1:{}/kubernetes/{}", state.port, cluster.uid());
     format!(
         "apiVersion: v1\nclusters:\n- cluster:\n    certificate-authority-data: {authority}\n    server: {server}\n  \
          name: {name}\ncontexts:\n- context:\n    cluster: {name}\n    user: {user}\n  name: {name}\n\

@@ -6,7 +6,7 @@
 use jiff::civil::Date;
 use serde_json::{Map, Value, json};
 
-use super::{calendar, sizes};
+use super::{sizes, version_support};
 
 /// Fills in every default of the whole cluster. Expects a validated body.
 pub(crate) fn fill(resource: &mut Value, today: Date) {
@@ -16,13 +16,13 @@ pub(crate) fn fill(resource: &mut Value, today: Date) {
     put(&mut resource["sku"], "name", json!("Base"));
     let (name, group) = (text(resource, "name"), group_of(&text(resource, "id")));
     let properties = &mut resource["properties"];
-    let wished = properties.get("kubernetesVersion").and_then(Value::as_str).unwrap_or_default().to_owned();
-    if wished.is_empty() {
-        properties["kubernetesVersion"] = json!(calendar::default_release(today).newest());
+    let desired = properties.get("kubernetesVersion").and_then(Value::as_str).unwrap_or_default().to_owned();
+    if desired.is_empty() {
+        properties["kubernetesVersion"] = json!(version_support::default_release(today).newest());
     }
     put(properties, "nodeResourceGroup", json!(node_group(&group, &name, &location)));
     put(properties, "enableRBAC", json!(true));
-    put(properties, "supportPlan", json!(calendar::COMMUNITY));
+    put(properties, "supportPlan", json!(version_support::COMMUNITY));
     put(properties, "disableLocalAccounts", json!(false));
     put(properties, "servicePrincipalProfile", json!({"clientId": "msi"}));
     put(properties, "oidcIssuerProfile", json!({"enabled": false}));
@@ -141,7 +141,7 @@ mod tests {
     use jiff::civil::date;
 
     #[test]
-    fn what_the_caller_said_stays_and_the_rest_is_filled_in() {
+    fn given_properties_stay_and_defaults_fill_the_rest() {
         let mut cluster = json!({
             "id": "/subscriptions/s/resourcegroups/rg/providers/Microsoft.ContainerService/managedClusters/c",
             "name": "c", "location": "eastus",

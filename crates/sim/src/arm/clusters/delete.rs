@@ -2,32 +2,32 @@
 
 use serde_json::json;
 
-use super::put::{self, Named};
-use super::{Fate, Pending, Work, condition, find};
+use super::put::{self, OperationTarget};
+use super::{PendingWrite, Work, WriteOutcome, condition, find};
 use crate::arm::error::ArmError;
 use crate::arm::operation::{Outcome, Style};
 use crate::arm::{Call, id};
-use crate::clock::{Moment, Timing};
+use crate::clock::{SimTime, Timing};
 use crate::durations;
 use crate::request::Reply;
-use crate::world::World;
+use crate::state::CloudState;
 
 /// Starts the deletion: 202 with both headers, or 204 if there is no such cluster.
-pub(super) fn delete(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
-    let Ok(cluster) = find(world, call) else { return Ok(Reply::empty(204)) };
+pub(super) fn delete(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmError> {
+    let Ok(cluster) = find(state, call) else { return Ok(Reply::empty(204)) };
     condition::check(call.request, Some(cluster))?;
     let key = id::key(cluster.id());
-    begin(world, &key, call.now, &call.timing);
-    let latest = world.clusters.all.get(&key).map(|cluster| cluster.latest.clone()).unwrap_or_default();
-    let operation = world.operations.get(&latest).cloned();
+    begin(state, &key, call.now, &call.timing);
+    let latest = state.clusters.all.get(&key).map(|cluster| cluster.latest.clone()).unwrap_or_default();
+    let operation = state.operations.get(&latest).cloned();
     let reply = Reply::empty(202);
     Ok(operation
-        .map_or_else(|| Reply::empty(202), |operation| operation.announce(world, &call.timing, reply)))
+        .map_or_else(|| Reply::empty(202), |operation| operation.announce(state, &call.timing, reply)))
 }
 
 /// Starts or continues the deletion of the cluster with that key; returns the time at which it will be gone.
-pub(super) fn begin(world: &mut World, key: &str, now: Moment, timing: &Timing) -> Moment {
-    let Some(cluster) = world.clusters.all.get(key) else { return now };
+pub(super) fn begin(state: &mut CloudState, key: &str, now: SimTime, timing: &Timing) -> SimTime {
+    let Some(cluster) = state.clusters.all.get(key) else { return now };
     match &cluster.pending {
         Some(pending) if pending.kind == Work::Delete => return pending.due,
         _ => {}
@@ -35,19 +35,19 @@ pub(super) fn begin(world: &mut World, key: &str, now: Moment, timing: &Timing) 
     let (id, location, before) =
         (cluster.id().to_owned(), cluster.location().to_owned(), cluster.latest.clone());
     let due = timing.after(now, durations::CLUSTER_DELETE);
-    let named = Named { id: &id, location: &location, work: Work::Delete };
-    let operation = put::operation(world, &named, Style::Both, now, due);
-    if let Some(running) = world.operations.get_mut(&before).filter(|running| !running.is_over(now)) {
+    let named = OperationTarget { id: &id, location: &location, work: Work::Delete };
+    let operation = put::operation(state, &named, Style::Both, now, due);
+    if let Some(running) = state.operations.get_mut(&before).filter(|running| !running.is_over(now)) {
         let message =
             format!("This operation has been preempted by another operation with ID {}.", operation.id);
         let error = json!({"code": "AKSOperationPreemptedByDelete", "message": message});
         running.end(now, Outcome::Failed { status: 409, error });
     }
-    if let Some(own) = world.operations.get_mut(&operation.id) {
+    if let Some(own) = state.operations.get_mut(&operation.id) {
         own.result = (204, None);
     }
-    if let Some(cluster) = world.clusters.all.get_mut(key) {
-        cluster.pending = Some(Pending { kind: Work::Delete, due, fate: Fate::Succeeds });
+    if let Some(cluster) = state.clusters.all.get_mut(key) {
+        cluster.pending = Some(PendingWrite { kind: Work::Delete, due, outcome: WriteOutcome::Succeeds });
         cluster.latest = operation.id;
         cluster.set_state(Work::Delete.state());
     }

@@ -5,7 +5,7 @@
 
 use serde_json::Value;
 
-use super::refusal::{bad, parameter};
+use super::error::{bad, parameter};
 use crate::arm::error::ArmError;
 
 /// The key of the Key Vault add-on in `addonProfiles`.
@@ -21,22 +21,22 @@ pub(crate) fn check(properties: &Value) -> Result<(), ArmError> {
 }
 
 /// A property that required a preview feature before it became generally available.
-struct Behind {
+struct PreviewFeature {
     property: &'static str,
     feature: &'static str,
-    asked_for: fn(&Value) -> bool,
+    is_requested: fn(&Value) -> bool,
 }
 
-const BEHIND: [Behind; 2] = [
-    Behind {
+const PREVIEW_FEATURES: [PreviewFeature; 2] = [
+    PreviewFeature {
         property: "ingressProfile.gatewayAPI",
         feature: "Microsoft.ContainerService/ManagedGatewayAPIPreview",
-        asked_for: gateway_api,
+        is_requested: gateway_api,
     },
-    Behind {
+    PreviewFeature {
         property: "ingressProfile.webAppRouting.gatewayAPIImplementations",
         feature: "Microsoft.ContainerService/AppRoutingIstioGatewayAPIPreview",
-        asked_for: istio_gateway,
+        is_requested: istio_gateway,
     },
 ];
 
@@ -46,8 +46,10 @@ const BEHIND: [Behind; 2] = [
 /// # Errors
 /// The first property whose feature exists and is not registered.
 pub(crate) fn allowed(properties: &Value, allows: impl Fn(&str) -> bool) -> Result<(), ArmError> {
-    let refused = |behind: &&Behind| (behind.asked_for)(properties) && !allows(behind.feature);
-    let Some(Behind { property, feature, .. }) = BEHIND.iter().find(refused) else { return Ok(()) };
+    let refused = |preview: &&PreviewFeature| (preview.is_requested)(properties) && !allows(preview.feature);
+    let Some(PreviewFeature { property, feature, .. }) = PREVIEW_FEATURES.iter().find(refused) else {
+        return Ok(());
+    };
     let code = format!("{}FeatureFlagNotEnabled", feature.rsplit('/').next().unwrap_or_default());
     let message = format!(
         "Setting {property} is not allowed since feature '{feature}' is not enabled. Please see https://aka.ms/aks/previews \
@@ -159,7 +161,7 @@ mod tests {
     use serde_json::json;
 
     fn code(properties: &Value) -> String {
-        check(properties).err().map_or(String::new(), |refusal| refusal.code)
+        check(properties).err().map_or(String::new(), |error| error.code)
     }
 
     #[test]
@@ -193,8 +195,8 @@ mod tests {
     #[test]
     fn a_feature_that_still_exists_must_be_registered_before_its_property_is_used() {
         let properties = json!({"ingressProfile": {"gatewayAPI": {"installation": "Standard"}}});
-        let refusal = allowed(&properties, |_| false).unwrap_err();
-        assert_eq!(refusal.code, "ManagedGatewayAPIPreviewFeatureFlagNotEnabled");
+        let error = allowed(&properties, |_| false).unwrap_err();
+        assert_eq!(error.code, "ManagedGatewayAPIPreviewFeatureFlagNotEnabled");
         assert!(allowed(&properties, |_| true).is_ok());
         assert!(allowed(&json!({}), |_| false).is_ok());
     }

@@ -3,53 +3,53 @@
 use serde_json::{Value, json};
 
 use super::features::{self, KEY_VAULT_ADDON};
-use super::{Fate, Identities, ManagedCluster, Principal, Work, operations, power};
-use crate::aks::{self, Csi, Facts};
+use super::{Identities, ManagedCluster, ManagedIdentityIds, Work, WriteOutcome, operations, power};
+use crate::aks::{self, ClusterInfo, Csi};
 use crate::arm::{networks, roles};
-use crate::clock::{Moment, Timing};
+use crate::clock::{SimTime, Timing};
 use crate::durations;
-use crate::world::{DOMAIN, World};
+use crate::state::{CloudState, DOMAIN};
 
 /// Completes the write that is due.
-pub(super) fn finish(world: &mut World, key: &str, at: Moment, timing: &Timing) {
-    let Some(mut cluster) = world.clusters.all.remove(key) else { return };
+pub(super) fn finish(state: &mut CloudState, key: &str, at: SimTime, timing: &Timing) {
+    let Some(mut cluster) = state.clusters.all.remove(key) else { return };
     let Some(pending) = cluster.pending.take() else {
-        world.clusters.all.insert(key.to_owned(), cluster);
+        state.clusters.all.insert(key.to_owned(), cluster);
         return;
     };
-    if let Some(state) = unfinished(&mut cluster, &pending.fate) {
-        cluster.set_state(state);
-        world.clusters.all.insert(key.to_owned(), cluster);
+    if let Some(provisioning_state) = unfinished(&mut cluster, &pending.outcome) {
+        cluster.set_state(provisioning_state);
+        state.clusters.all.insert(key.to_owned(), cluster);
         return;
     }
     match pending.kind {
-        Work::Delete => return vanish(world, &cluster),
+        Work::Delete => return delete_dependents(state, &cluster),
         Work::Start => power::set(&mut cluster, "Running"),
         Work::Stop => power::set(&mut cluster, "Stopped"),
         Work::Create | Work::Update | Work::Upgrade => {}
     }
     cluster.set_state("Succeeded");
-    if pending.fate == Fate::LosesPool {
+    if pending.outcome == WriteOutcome::LosesPool {
         cluster.resource["properties"]["agentPoolProfiles"][0]["provisioningState"] = json!("Failed");
     }
     if let Some(properties) = cluster.resource["properties"].as_object_mut() {
         properties.shift_remove("status");
     }
-    cluster.resource["eTag"] = json!(world.uuid("cluster-etag"));
-    introduce(world, &mut cluster, at, timing);
-    let facts = facts(world, &cluster);
+    cluster.resource["eTag"] = json!(state.uuid("cluster-etag"));
+    add_identities(state, &mut cluster, at, timing);
+    let cluster_info = cluster_info(state, &cluster);
     // From here on the API server responds; the controllers adapt to changed facts on their own.
-    aks::boot(&mut cluster.store, &mut cluster.controllers, &facts, at, timing);
-    cluster.facts = Some(facts);
-    world.clusters.all.insert(key.to_owned(), cluster);
+    aks::bootstrap(&mut cluster.store, &mut cluster.controllers, &cluster_info, at, timing);
+    cluster.cluster_info = Some(cluster_info);
+    state.clusters.all.insert(key.to_owned(), cluster);
 }
 
 /// Returns the provisioning state after an unsuccessful write; `None` if the write succeeded.
-fn unfinished(cluster: &mut ManagedCluster, fate: &Fate) -> Option<&'static str> {
-    match fate {
-        Fate::Succeeds | Fate::LosesPool => None,
-        Fate::IsCanceled => Some("Canceled"),
-        Fate::Fails(code, message) => {
+fn unfinished(cluster: &mut ManagedCluster, outcome: &WriteOutcome) -> Option<&'static str> {
+    match outcome {
+        WriteOutcome::Succeeds | WriteOutcome::LosesPool => None,
+        WriteOutcome::IsCanceled => Some("Canceled"),
+        WriteOutcome::Fails(code, message) => {
             operations::note_failure(cluster, code, message);
             Some("Failed")
         }
@@ -58,21 +58,21 @@ fn unfinished(cluster: &mut ManagedCluster, fate: &Fate) -> Option<&'static str>
 
 /// Adds the identities that the completed write created to the directory and the response. Removes the
 /// identity of a disabled add-on.
-fn introduce(world: &mut World, cluster: &mut ManagedCluster, at: Moment, timing: &Timing) {
+fn add_identities(state: &mut CloudState, cluster: &mut ManagedCluster, at: SimTime, timing: &Timing) {
     let visible = timing.after(at, durations::PRINCIPAL_REPLICATION);
-    let withheld = world.clusters.withheld > 0;
-    world.clusters.withheld = world.clusters.withheld.saturating_sub(1);
+    let withheld = state.clusters.withheld > 0;
+    state.clusters.withheld = state.clusters.withheld.saturating_sub(1);
     let (name, group) = (cluster.name().to_owned(), cluster.node_group().to_owned());
-    let subscription = world.subscription.clone();
-    let mut bring = |identity: &Principal, label: String| {
+    let subscription = state.subscription.clone();
+    let mut bring = |identity: &ManagedIdentityIds, label: String| {
         let resource = format!(
             "/subscriptions/{subscription}/resourcegroups/{group}/providers/Microsoft.ManagedIdentity/\
              userAssignedIdentities/{label}"
         );
-        let Principal { client_id, object_id } = identity.clone();
+        let ManagedIdentityIds { client_id, object_id } = identity.clone();
         let shown = json!({"resourceId": resource, "clientId": client_id, "objectId": object_id});
-        if world.directory.by_object_id(&object_id).is_none() {
-            world.directory.add_managed_identity(object_id, client_id, &label, &resource, visible);
+        if state.directory.by_object_id(&object_id).is_none() {
+            state.directory.add_managed_identity(object_id, client_id, &label, &resource, visible);
         }
         shown
     };
@@ -91,18 +91,18 @@ fn introduce(world: &mut World, cluster: &mut ManagedCluster, at: Moment, timing
         properties["ingressProfile"]["webAppRouting"]["identity"] = shown;
     }
     if properties["addonProfiles"][KEY_VAULT_ADDON]["enabled"] != true {
-        world.directory.remove(&identities.key_vault.object_id);
+        state.directory.remove(&identities.key_vault.object_id);
     }
 }
 
 /// Returns the facts that the components inside the cluster depend on.
-fn facts(world: &World, cluster: &ManagedCluster) -> Facts {
+fn cluster_info(state: &CloudState, cluster: &ManagedCluster) -> ClusterInfo {
     let properties = cluster.properties();
     let pools = properties["agentPoolProfiles"].as_array().map(Vec::as_slice).unwrap_or_default();
     let nodes = pools.iter().filter_map(|pool| pool["count"].as_u64()).sum::<u64>();
     let first = pools.first().unwrap_or(&Value::Null);
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let subnet = first["vnetSubnetID"].as_str().and_then(|id| networks::subnet(world, id));
+    let subnet = first["vnetSubnetID"].as_str().and_then(|id| networks::subnet(state, id));
     let addon = &properties["addonProfiles"][KEY_VAULT_ADDON];
     let csi = addon["identity"].is_object().then(|| Csi {
         client_id: cluster.identities.key_vault.client_id.clone(),
@@ -110,12 +110,12 @@ fn facts(world: &World, cluster: &ManagedCluster) -> Facts {
         identity_resource_id: text(&addon["identity"]["resourceId"]),
         rotation_seconds: rotation(&addon["config"]),
     });
-    let defaults = Facts::default();
-    Facts {
+    let defaults = ClusterInfo::default();
+    ClusterInfo {
         cluster: cluster.name().to_owned(),
         location: cluster.location().to_owned(),
-        subscription: world.subscription.clone(),
-        tenant: world.directory.tenant.clone(),
+        subscription: state.subscription.clone(),
+        tenant: state.directory.tenant.clone(),
         node_resource_group: cluster.node_group().to_owned(),
         kubernetes_version: text(&properties["currentKubernetesVersion"]),
         nodes: u32::try_from(nodes).unwrap_or(u32::MAX),
@@ -136,17 +136,17 @@ fn rotation(config: &Value) -> Option<f64> {
     if config["enableSecretRotation"] != "true" {
         return None;
     }
-    let wished = config["rotationPollInterval"].as_str().and_then(features::go_seconds);
-    Some(wished.unwrap_or(durations::ROTATION))
+    let desired = config["rotationPollInterval"].as_str().and_then(features::go_seconds);
+    Some(desired.unwrap_or(durations::ROTATION))
 }
 
 /// Deletes everything that belongs to a cluster: its node resource group, its identities, the assignments at
 /// its scope. Assignments elsewhere that name its principals stay, as "identity not found".
-fn vanish(world: &mut World, cluster: &ManagedCluster) {
-    roles::drop_scope(world, cluster.id());
-    world.drop_group(cluster.node_group());
+fn delete_dependents(state: &mut CloudState, cluster: &ManagedCluster) {
+    roles::drop_scope(state, cluster.id());
+    state.drop_group(cluster.node_group());
     let Identities { cluster, kubelet, key_vault, routing } = &cluster.identities;
     for principal in [cluster, kubelet, key_vault, routing] {
-        world.directory.remove(&principal.object_id);
+        state.directory.remove(&principal.object_id);
     }
 }

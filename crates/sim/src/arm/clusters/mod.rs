@@ -5,45 +5,45 @@
 
 mod address_plan;
 mod addresses;
-mod calendar;
 mod compute;
 mod condition;
 mod create;
 mod credential;
 mod defaults;
 mod delete;
+mod error;
 mod features;
 mod finish;
-mod inside;
-pub(crate) mod intervention;
+mod kubernetes_api;
 mod operations;
 mod pool;
 mod pools;
 mod power;
 mod put;
 mod read;
-mod refusal;
 mod sizes;
+pub(crate) mod test_hooks;
 mod update;
 mod upgrades;
 mod validation;
+mod version_support;
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::aks::{self, Controllers, Facts};
+use crate::aks::{self, ClusterInfo, Controllers};
 use crate::arm::error::ArmError;
-use crate::arm::family::Family;
+use crate::arm::provider::Provider;
 use crate::arm::{Call, Route, id};
-use crate::clock::{Moment, Timing};
+use crate::clock::{SimTime, Timing};
 use crate::kubernetes::store::Store;
-use crate::world::World;
+use crate::state::CloudState;
 
 pub(crate) use addresses::public_addresses;
 pub(crate) use compute::limit_families;
-pub use inside::{serve_kubernetes, store};
+pub use kubernetes_api::{serve_kubernetes, store};
 pub use operations::fail;
 
 /// The resource type.
@@ -75,7 +75,7 @@ pub struct Clusters {
     authority_pem: String,
     /// A kubeconfig that replaces those of the clusters, if another API server stands in for them.
     #[serde(skip)]
-    elsewhere: Option<String>,
+    external_kubeconfig: Option<String>,
     /// The number of coming writes that complete without the identity of the Key Vault add-on.
     withheld: u32,
 }
@@ -87,8 +87,8 @@ impl Clusters {
     }
 
     /// Sets a kubeconfig that points to another API server than the simulated one.
-    pub fn lead_to(&mut self, kubeconfig: Option<String>) {
-        self.elsewhere = kubeconfig;
+    pub fn set_external_kubeconfig(&mut self, kubeconfig: Option<String>) {
+        self.external_kubeconfig = kubeconfig;
     }
 
     /// Returns the CA certificate that the kubeconfigs contain, PEM.
@@ -122,7 +122,7 @@ struct ManagedCluster {
     /// The whole ARM body of the response.
     resource: Value,
     /// The write in progress.
-    pending: Option<Pending>,
+    pending: Option<PendingWrite>,
     /// The operation of the latest write.
     latest: String,
     /// The identities of the add-on, the kubelet and the cluster.
@@ -134,22 +134,24 @@ struct ManagedCluster {
     /// The state of its controllers.
     controllers: Controllers,
     /// The facts that its controllers depend on; `None` before the API server runs.
-    facts: Option<Facts>,
+    #[serde(rename = "facts")]
+    cluster_info: Option<ClusterInfo>,
 }
 
 /// A write in progress.
 #[derive(Clone, Serialize, Deserialize)]
-struct Pending {
+struct PendingWrite {
     kind: Work,
-    due: Moment,
+    due: SimTime,
     #[serde(default)]
-    fate: Fate,
+    #[serde(rename = "fate")]
+    outcome: WriteOutcome,
 }
 
 /// The outcome of a write.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(crate) enum Fate {
+pub(crate) enum WriteOutcome {
     /// The write succeeds.
     #[default]
     Succeeds,
@@ -190,24 +192,24 @@ impl Work {
 /// The principals of a cluster. Their ids are drawn at its creation and shown once they exist.
 #[derive(Clone, Serialize, Deserialize)]
 struct Identities {
-    cluster: Principal,
-    kubelet: Principal,
-    key_vault: Principal,
-    routing: Principal,
+    cluster: ManagedIdentityIds,
+    kubelet: ManagedIdentityIds,
+    key_vault: ManagedIdentityIds,
+    routing: ManagedIdentityIds,
 }
 
 /// The two ids of a managed identity.
 #[derive(Clone, Serialize, Deserialize)]
-struct Principal {
+struct ManagedIdentityIds {
     client_id: String,
     object_id: String,
 }
 
-impl Principal {
-    fn draw(world: &mut World, purpose: &str) -> Self {
+impl ManagedIdentityIds {
+    fn draw(state: &mut CloudState, purpose: &str) -> Self {
         Self {
-            client_id: world.uuid(&format!("{purpose}-client")),
-            object_id: world.uuid(&format!("{purpose}-object")),
+            client_id: state.uuid(&format!("{purpose}-client")),
+            object_id: state.uuid(&format!("{purpose}-object")),
         }
     }
 }
@@ -266,8 +268,8 @@ fn id_of(call: &Call<'_>) -> String {
 }
 
 /// Returns the cluster in a call's URL.
-fn find<'a>(world: &'a World, call: &Call<'_>) -> Result<&'a ManagedCluster, ArmError> {
-    world
+fn find<'a>(state: &'a CloudState, call: &Call<'_>) -> Result<&'a ManagedCluster, ArmError> {
+    state
         .clusters
         .all
         .get(&id::key(&id_of(call)))
@@ -275,8 +277,8 @@ fn find<'a>(world: &'a World, call: &Call<'_>) -> Result<&'a ManagedCluster, Arm
 }
 
 /// The resource family of managed clusters.
-pub const FAMILY: Family =
-    Family { members, delete_members, next_due, settle, ..Family::still("clusters", routes) };
+pub const PROVIDER: Provider =
+    Provider { members, delete_members, next_due, advance_to, ..Provider::stateless("clusters", routes) };
 
 fn routes() -> Vec<Route> {
     macro_rules! one {
@@ -325,8 +327,8 @@ fn routes() -> Vec<Route> {
 }
 
 /// Returns the ids of the IP configurations that clusters hold in a subnet; empty if it is unused.
-pub fn using_subnet(world: &World, subnet: &str) -> Vec<String> {
-    let clusters = world.clusters.all.values();
+pub fn using_subnet(state: &CloudState, subnet: &str) -> Vec<String> {
+    let clusters = state.clusters.all.values();
     clusters.flat_map(|cluster| cluster.configurations_in(subnet)).collect()
 }
 
@@ -351,8 +353,8 @@ impl ManagedCluster {
     }
 }
 
-fn members(world: &World, group: &str) -> Vec<Value> {
-    world
+fn members(state: &CloudState, group: &str) -> Vec<Value> {
+    state
         .clusters
         .all
         .values()
@@ -361,34 +363,34 @@ fn members(world: &World, group: &str) -> Vec<Value> {
         .collect()
 }
 
-fn delete_members(world: &mut World, group: &str, from: Moment, timing: &Timing) -> Moment {
-    let keys: Vec<String> = world
+fn delete_members(state: &mut CloudState, group: &str, from: SimTime, timing: &Timing) -> SimTime {
+    let keys: Vec<String> = state
         .clusters
         .all
         .iter()
         .filter(|(_, own)| own.in_group(group))
         .map(|(key, _)| key.clone())
         .collect();
-    keys.iter().map(|key| delete::begin(world, key, from, timing)).max().unwrap_or(from)
+    keys.iter().map(|key| delete::begin(state, key, from, timing)).max().unwrap_or(from)
 }
 
-fn next_due(world: &World) -> Option<Moment> {
+fn next_due(state: &CloudState) -> Option<SimTime> {
     let of_one = |cluster: &ManagedCluster| {
         let pending = cluster.pending.as_ref().map(|pending| pending.due);
         pending.into_iter().chain(aks::next_due(&cluster.store, &cluster.controllers)).min()
     };
-    world.clusters.all.values().filter_map(of_one).min()
+    state.clusters.all.values().filter_map(of_one).min()
 }
 
-fn settle(world: &mut World, due: Moment, timing: &Timing) {
-    let keys: Vec<String> = world.clusters.all.keys().cloned().collect();
+fn advance_to(state: &mut CloudState, due: SimTime, timing: &Timing) {
+    let keys: Vec<String> = state.clusters.all.keys().cloned().collect();
     for key in keys {
-        let ripe =
+        let is_due =
             |cluster: &ManagedCluster| cluster.pending.as_ref().is_some_and(|pending| pending.due <= due);
-        if world.clusters.all.get(&key).is_some_and(ripe) {
-            finish::finish(world, &key, due, timing);
+        if state.clusters.all.get(&key).is_some_and(is_due) {
+            finish::finish(state, &key, due, timing);
         }
-        inside::settle(world, &key, due, timing);
+        kubernetes_api::advance_to(state, &key, due, timing);
     }
 }
 

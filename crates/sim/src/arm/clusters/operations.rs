@@ -2,22 +2,22 @@
 
 use serde_json::json;
 
-use super::put::{self, Named};
-use super::{KIND, ManagedCluster, Work, find, refusal};
+use super::put::{self, OperationTarget};
+use super::{KIND, ManagedCluster, Work, error, find};
 use crate::arm::error::ArmError;
 use crate::arm::operation::{Operation, Outcome, Style};
 use crate::arm::{Call, id};
-use crate::clock::Moment;
+use crate::clock::SimTime;
 use crate::request::Reply;
-use crate::world::World;
+use crate::state::CloudState;
 
 /// Handles `operations/latest` and `operations/{id}`.
-pub(super) fn get(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
-    let cluster = find(world, call)?;
-    let asked = call.param("operation").to_ascii_lowercase();
-    let wanted = if asked == "latest" { cluster.latest.clone() } else { asked };
+pub(super) fn get(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmError> {
+    let cluster = find(state, call)?;
+    let requested = call.param("operation").to_ascii_lowercase();
+    let wanted = if requested == "latest" { cluster.latest.clone() } else { requested };
     let of_this = |operation: &&Operation| id::same(&operation.resource, cluster.id());
-    let Some(operation) = world.operations.get(&wanted).filter(of_this) else {
+    let Some(operation) = state.operations.get(&wanted).filter(of_this) else {
         let message = format!("The operation {wanted} of managed cluster {} was not found.", cluster.name());
         return Err(ArmError::aks(404, "NotFound", message));
     };
@@ -42,14 +42,14 @@ pub(super) fn get(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError>
 /// in progress.
 ///
 /// The cluster stays `Failed` with what was created so far, and the same PUT repairs it.
-pub fn fail(world: &mut World, cluster: &str, code: &str, message: &str, now: Moment) -> bool {
+pub fn fail(state: &mut CloudState, cluster: &str, code: &str, message: &str, now: SimTime) -> bool {
     let running =
         |cluster: &&mut ManagedCluster| cluster.pending.as_ref().is_some_and(|own| own.kind != Work::Delete);
-    let Some(cluster) = world.clusters.all.get_mut(&id::key(cluster)).filter(running) else { return false };
+    let Some(cluster) = state.clusters.all.get_mut(&id::key(cluster)).filter(running) else { return false };
     cluster.pending = None;
     cluster.set_state("Failed");
     let error = note_failure(cluster, code, message);
-    if let Some(operation) = world.operations.get_mut(&cluster.latest) {
+    if let Some(operation) = state.operations.get_mut(&cluster.latest) {
         operation.end(now, Outcome::Failed { status: 409, error });
     }
     true
@@ -63,29 +63,29 @@ pub(super) fn note_failure(cluster: &mut ManagedCluster, code: &str, message: &s
 }
 
 /// Aborts a create, update or upgrade in progress: the cluster stays as it is, `Canceled`.
-pub(super) fn abort(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
-    let cluster = find(world, call)?;
+pub(super) fn abort(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmError> {
+    let cluster = find(state, call)?;
     let work = cluster.pending.as_ref().map(|pending| pending.kind);
     let Some(work) = work.filter(|work| *work != Work::Delete) else {
         let message = format!("No operation of {KIND} {} is running that can be aborted.", cluster.name());
         return Err(match work {
-            Some(running) => refusal::busy(running.state()),
+            Some(running) => error::busy(running.state()),
             None => ArmError::aks(409, "OperationNotAllowed", message),
         });
     };
     let (id, location, running) =
         (cluster.id().to_owned(), cluster.location().to_owned(), cluster.latest.clone());
-    if let Some(running) = world.operations.get_mut(&running) {
+    if let Some(running) = state.operations.get_mut(&running) {
         running.end(call.now, Outcome::Canceled);
     }
-    let named = Named { id: &id, location: &location, work };
-    let operation = put::operation(world, &named, Style::Both, call.now, call.now);
-    if let Some(own) = world.operations.get_mut(&operation.id) {
+    let named = OperationTarget { id: &id, location: &location, work };
+    let operation = put::operation(state, &named, Style::Both, call.now, call.now);
+    if let Some(own) = state.operations.get_mut(&operation.id) {
         own.result = (204, None);
     }
-    if let Some(cluster) = world.clusters.all.get_mut(&id::key(&id)) {
+    if let Some(cluster) = state.clusters.all.get_mut(&id::key(&id)) {
         cluster.pending = None;
         cluster.set_state("Canceled");
     }
-    Ok(operation.announce(world, &call.timing, Reply::empty(202)))
+    Ok(operation.announce(state, &call.timing, Reply::empty(202)))
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::refusal::{bad, parameter};
+use super::error::{bad, parameter};
 use super::sizes;
 use crate::arm::error::ArmError;
 
@@ -144,8 +144,8 @@ mod tests {
     /// Returns the target of a pool's validation error, or its code if it has no target; empty if the pool is
     /// valid.
     fn target(pool: &Value) -> String {
-        let Err(refusal) = check(&json!({"agentPoolProfiles": [pool]})) else { return String::new() };
-        let body = refusal.object();
+        let Err(error) = check(&json!({"agentPoolProfiles": [pool]})) else { return String::new() };
+        let body = error.object();
         body["target"].as_str().or(body["code"].as_str()).unwrap_or_default().to_owned()
     }
 

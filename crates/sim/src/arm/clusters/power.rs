@@ -3,14 +3,14 @@
 
 use serde_json::json;
 
-use super::put::{self, Named};
-use super::{Fate, ManagedCluster, Pending, Work, find, refusal};
+use super::put::{self, OperationTarget};
+use super::{ManagedCluster, PendingWrite, Work, WriteOutcome, error, find};
 use crate::arm::error::ArmError;
 use crate::arm::operation::Style;
 use crate::arm::{Call, id};
 use crate::durations;
 use crate::request::Reply;
-use crate::world::World;
+use crate::state::CloudState;
 
 /// Returns whether a cluster is stopped.
 pub(super) fn is_stopped(cluster: &ManagedCluster) -> bool {
@@ -27,7 +27,7 @@ pub(super) fn set(cluster: &mut ManagedCluster, code: &str) {
 }
 
 /// Returns the error of a write on a stopped cluster.
-pub(super) fn refusal(cluster: &ManagedCluster) -> ArmError {
+pub(super) fn stopped_error(cluster: &ManagedCluster) -> ArmError {
     let message = format!(
         "Operation is not allowed: managed cluster {} is in the stopped power state. Start it before any other operation.",
         cluster.name()
@@ -36,34 +36,34 @@ pub(super) fn refusal(cluster: &ManagedCluster) -> ArmError {
 }
 
 /// Starts the start operation: 202 with both headers, or 204 if the cluster is running.
-pub(super) fn start(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
-    turn(world, call, Work::Start, true)
+pub(super) fn start(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmError> {
+    turn(state, call, Work::Start, true)
 }
 
 /// Starts the stop operation: 202 with both headers, or 204 if the cluster is stopped.
-pub(super) fn stop(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
-    turn(world, call, Work::Stop, false)
+pub(super) fn stop(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmError> {
+    turn(state, call, Work::Stop, false)
 }
 
-fn turn(world: &mut World, call: &Call<'_>, work: Work, from_stopped: bool) -> Result<Reply, ArmError> {
-    let cluster = find(world, call)?;
+fn turn(state: &mut CloudState, call: &Call<'_>, work: Work, from_stopped: bool) -> Result<Reply, ArmError> {
+    let cluster = find(state, call)?;
     if let Some(pending) = &cluster.pending {
-        return Err(refusal::busy(pending.kind.state()));
+        return Err(error::busy(pending.kind.state()));
     }
     if is_stopped(cluster) != from_stopped {
         return Ok(Reply::empty(204));
     }
     let (id, location) = (cluster.id().to_owned(), cluster.location().to_owned());
     let due = call.timing.after(call.now, durations::CLUSTER_UPDATE);
-    let named = Named { id: &id, location: &location, work };
-    let operation = put::operation(world, &named, Style::Both, call.now, due);
-    if let Some(own) = world.operations.get_mut(&operation.id) {
+    let named = OperationTarget { id: &id, location: &location, work };
+    let operation = put::operation(state, &named, Style::Both, call.now, due);
+    if let Some(own) = state.operations.get_mut(&operation.id) {
         own.result = (204, None);
     }
-    if let Some(cluster) = world.clusters.all.get_mut(&id::key(&id)) {
-        cluster.pending = Some(Pending { kind: work, due, fate: Fate::Succeeds });
+    if let Some(cluster) = state.clusters.all.get_mut(&id::key(&id)) {
+        cluster.pending = Some(PendingWrite { kind: work, due, outcome: WriteOutcome::Succeeds });
         cluster.latest.clone_from(&operation.id);
         cluster.set_state(work.state());
     }
-    Ok(operation.announce(world, &call.timing, Reply::empty(202)))
+    Ok(operation.announce(state, &call.timing, Reply::empty(202)))
 }

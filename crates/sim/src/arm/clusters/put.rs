@@ -2,51 +2,51 @@
 
 use serde_json::Value;
 
-use super::address_plan::Subnet;
+use super::address_plan::SubnetPlan;
 use super::validation::{self, Case};
 use super::{
-    Fate, KIND, ManagedCluster, Work, addresses, compute, condition, create, features, id_of, intervention,
-    power, refusal, update,
+    KIND, ManagedCluster, Work, WriteOutcome, addresses, compute, condition, create, error, features, id_of,
+    power, test_hooks, update,
 };
 use crate::arm::error::ArmError;
 use crate::arm::operation::{self, Operation, Plan, Style};
 use crate::arm::{Call, id, networks, subscriptions};
-use crate::clock::Moment;
+use crate::clock::SimTime;
 use crate::request::Reply;
-use crate::world::World;
+use crate::state::CloudState;
 
 /// The api-version in the operation URLs of the provider, independent of the write's.
 const OPERATION_VERSION: &str = "2025-03-01";
 
 /// Creates or replaces a cluster.
-pub(super) fn put(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
-    let mut wished = call.body()?;
-    let location = location(world, &wished)?;
-    wished["location"] = Value::String(location);
+pub(super) fn put(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmError> {
+    let mut desired = call.body()?;
+    let location = location(state, &desired)?;
+    desired["location"] = Value::String(location);
     let id = id_of(call);
-    let existing = world.clusters.all.get(&id::key(&id));
+    let existing = state.clusters.all.get(&id::key(&id));
     condition::check(call.request, existing)?;
     if let Some(existing) = existing {
         free(existing)?;
-        same_location(existing, &wished)?;
+        same_location(existing, &desired)?;
     }
     let merged = match existing {
-        Some(existing) => update::merged(existing, &wished)?,
-        None => wished,
+        Some(existing) => update::merged(existing, &desired)?,
+        None => desired,
     };
-    judge(world, call, &merged, existing.is_some())?;
-    features::allowed(&merged["properties"], |feature| world.features.allows(feature))?;
+    validate(state, call, &merged, existing.is_some())?;
+    features::allowed(&merged["properties"], |feature| state.features.allows(feature))?;
     if existing.is_some() {
-        return update::begin(world, call, merged);
+        return update::begin(state, call, merged);
     }
-    compute::allowed(world, &merged)?;
-    compute::enough(world, &merged)?;
-    addresses::enough(world, &merged)?;
-    let exceeded = compute::exceeded(world, &merged);
-    let reply = create::begin(world, call, &merged)?;
+    compute::allowed(state, &merged)?;
+    compute::enough(state, &merged)?;
+    addresses::enough(state, &merged)?;
+    let exceeded = compute::exceeded(state, &merged);
+    let reply = create::begin(state, call, &merged)?;
     // The quota of all cores in the region is only checked when Compute allocates the machines.
     if let Some(why) = exceeded {
-        intervention::decide(world, &id, Fate::Fails("QuotaExceeded".to_owned(), why));
+        test_hooks::set_outcome(state, &id, WriteOutcome::Fails("QuotaExceeded".to_owned(), why));
     }
     Ok(reply)
 }
@@ -57,18 +57,23 @@ pub(super) fn put(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError>
 /// 409, in one of the two forms of the provider.
 pub(super) fn free(existing: &ManagedCluster) -> Result<(), ArmError> {
     if existing.pending.is_none() && power::is_stopped(existing) {
-        return Err(power::refusal(existing));
+        return Err(power::stopped_error(existing));
     }
     match existing.pending.as_ref().map(|pending| pending.kind) {
         None => Ok(()),
-        Some(Work::Create) => Err(refusal::etag_mismatch()),
-        Some(running) => Err(refusal::busy(running.state())),
+        Some(Work::Create) => Err(error::etag_mismatch()),
+        Some(running) => Err(error::busy(running.state())),
     }
 }
 
-pub(super) fn judge(world: &World, call: &Call<'_>, body: &Value, update: bool) -> Result<(), ArmError> {
-    let subnet = |id: &str| subnet(world, id);
-    let group_exists = |name: &str| world.groups.contains_key(&name.to_lowercase());
+pub(super) fn validate(
+    state: &CloudState,
+    call: &Call<'_>,
+    body: &Value,
+    update: bool,
+) -> Result<(), ArmError> {
+    let subnet = |id: &str| subnet(state, id);
+    let group_exists = |name: &str| state.groups.contains_key(&name.to_lowercase());
     let case = Case {
         name: call.param("cluster"),
         group: call.param("group"),
@@ -83,28 +88,33 @@ pub(super) fn judge(world: &World, call: &Call<'_>, body: &Value, update: bool) 
 }
 
 /// Returns the day in UTC, which selects the versions in the calendar.
-pub(super) fn today(now: Moment) -> jiff::civil::Date {
+pub(super) fn today(now: SimTime) -> jiff::civil::Date {
     now.timestamp().to_zoned(jiff::tz::TimeZone::UTC).date()
 }
 
-fn subnet(world: &World, id: &str) -> Option<Subnet> {
-    let found = networks::subnet(world, id)?;
+fn subnet(state: &CloudState, id: &str) -> Option<SubnetPlan> {
+    let found = networks::subnet(state, id)?;
     let ranges: Vec<_> = found.prefixes.iter().filter_map(|text| text.parse().ok()).collect();
-    Some(Subnet { range: *ranges.first()?, network: ranges, state: found.state, location: found.location })
+    Some(SubnetPlan {
+        range: *ranges.first()?,
+        network: ranges,
+        state: found.state,
+        location: found.location,
+    })
 }
 
-fn location(world: &World, wished: &Value) -> Result<String, ArmError> {
-    let given = wished["location"].as_str().unwrap_or_default();
+fn location(state: &CloudState, desired: &Value) -> Result<String, ArmError> {
+    let given = desired["location"].as_str().unwrap_or_default();
     let short = given.replace(' ', "").to_ascii_lowercase();
     if short.is_empty() {
         let message = "The location property is required for this definition.";
         return Err(ArmError::gateway(400, "LocationRequired", message));
     }
-    subscriptions::region(world, given, KIND)
+    subscriptions::region(state, given, KIND)
 }
 
-fn same_location(existing: &ManagedCluster, wished: &Value) -> Result<(), ArmError> {
-    if wished["location"] == existing.location() {
+fn same_location(existing: &ManagedCluster, desired: &Value) -> Result<(), ArmError> {
+    if desired["location"] == existing.location() {
         return Ok(());
     }
     let message = format!(
@@ -113,18 +123,18 @@ fn same_location(existing: &ManagedCluster, wished: &Value) -> Result<(), ArmErr
         existing.name(),
         existing.location(),
         id::part(existing.id(), "resourceGroups").unwrap_or_default(),
-        wished["location"]
+        desired["location"]
     );
     Err(ArmError::gateway(409, "InvalidResourceLocation", message))
 }
 
 /// Starts the operation of a write. The provider sends no `Retry-After`.
 pub(super) fn operation(
-    world: &mut World,
-    cluster: &Named<'_>,
+    state: &mut CloudState,
+    cluster: &OperationTarget<'_>,
     style: Style,
-    now: Moment,
-    ends: Moment,
+    now: SimTime,
+    ends: SimTime,
 ) -> Operation {
     let plan = Plan {
         resource: cluster.id,
@@ -136,11 +146,11 @@ pub(super) fn operation(
         retry_after: None,
         signed: true,
     };
-    operation::begin(world, &plan, now, ends)
+    operation::begin(state, &plan, now, ends)
 }
 
 /// The target of an operation.
-pub(super) struct Named<'a> {
+pub(super) struct OperationTarget<'a> {
     /// The id of the cluster.
     pub(super) id: &'a str,
     /// The region of the cluster.

@@ -3,34 +3,34 @@
 use serde_json::{Value, json};
 
 use super::put::today;
-use super::{ManagedCluster, calendar, find};
+use super::{ManagedCluster, find, version_support};
 use crate::arm::error::ArmError;
 use crate::arm::{Call, subscriptions};
 use crate::request::Reply;
-use crate::world::World;
+use crate::state::CloudState;
 
 /// Returns one cluster.
-pub(super) fn get(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
-    Ok(Reply::json(200, &find(world, call)?.resource))
+pub(super) fn get(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmError> {
+    Ok(Reply::json(200, &find(state, call)?.resource))
 }
 
 /// Lists the clusters of a resource group, or of the subscription.
-pub(super) fn list(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
+pub(super) fn list(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmError> {
     let group = call.param("group");
-    let within = world.clusters.all.values().filter(|cluster| group.is_empty() || cluster.in_group(group));
+    let within = state.clusters.all.values().filter(|cluster| group.is_empty() || cluster.in_group(group));
     let value: Vec<&Value> = within.map(|cluster| &cluster.resource).collect();
     Ok(Reply::json(200, &json!({"value": value})))
 }
 
 /// Lists the node pools of a cluster.
-pub(super) fn pools(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
-    let value = pool_bodies(find(world, call)?);
+pub(super) fn pools(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmError> {
+    let value = pool_bodies(find(state, call)?);
     Ok(Reply::json(200, &json!({"value": value})))
 }
 
 /// Returns one node pool.
-pub(super) fn pool(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
-    Ok(Reply::json(200, &pool_body(find(world, call)?, call.param("pool"))?))
+pub(super) fn pool(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmError> {
+    Ok(Reply::json(200, &pool_body(find(state, call)?, call.param("pool"))?))
 }
 
 /// Returns the body of one node pool.
@@ -59,7 +59,7 @@ fn pool_bodies(cluster: &ManagedCluster) -> Vec<Value> {
 }
 
 /// Lists the Kubernetes versions of a region.
-pub(super) fn versions(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
-    subscriptions::region(world, call.param("location"), "locations/kubernetesVersions")?;
-    Ok(Reply::json(200, &calendar::listing(today(call.now))))
+pub(super) fn versions(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmError> {
+    subscriptions::region(state, call.param("location"), "locations/kubernetesVersions")?;
+    Ok(Reply::json(200, &version_support::listing(today(call.now))))
 }

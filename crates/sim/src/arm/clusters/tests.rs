@@ -39,33 +39,33 @@ fn body() -> Value {
     })
 }
 
-fn put(bench: &mut TestCloud, body: &Value) -> Reply {
-    bench.arm(Method::PUT, &at(""), Some(body))
+fn put(cloud: &mut TestCloud, body: &Value) -> Reply {
+    cloud.arm(Method::PUT, &at(""), Some(body))
 }
 
-fn get(bench: &mut TestCloud) -> Value {
-    bench.arm(Method::GET, &at(""), None).value()
+fn get(cloud: &mut TestCloud) -> Value {
+    cloud.arm(Method::GET, &at(""), None).value()
 }
 
-pub(super) fn made() -> TestCloud {
-    let mut bench = TestCloud::new();
-    let accepted = put(&mut bench, &body());
+pub(super) fn created() -> TestCloud {
+    let mut cloud = TestCloud::new();
+    let accepted = put(&mut cloud, &body());
     assert_eq!(accepted.status, 201, "{accepted:?}");
-    bench.pass(281.0);
-    bench
+    cloud.advance(281.0);
+    cloud
 }
 
 /// Polls the URL of an operation.
-fn follow(bench: &mut TestCloud, reply: &Reply, header: &str) -> Reply {
+fn follow(cloud: &mut TestCloud, reply: &Reply, header: &str) -> Reply {
     let url = reply.headers[header].to_str().unwrap();
-    let path = url.split_once(&bench.world.subscription).unwrap().1.to_owned();
-    bench.arm(Method::GET, &path, None)
+    let path = url.split_once(&cloud.state.subscription).unwrap().1.to_owned();
+    cloud.arm(Method::GET, &path, None)
 }
 
 #[test]
 fn a_creation_is_accepted_with_the_principal_and_ends_with_the_identities() {
-    let mut bench = TestCloud::new();
-    let accepted = put(&mut bench, &body());
+    let mut cloud = TestCloud::new();
+    let accepted = put(&mut cloud, &body());
     assert_eq!(accepted.status, 201);
     assert!(accepted.headers.get("retry-after").is_none());
     assert!(accepted.headers.get("location").is_none());
@@ -76,15 +76,15 @@ fn a_creation_is_accepted_with_the_principal_and_ends_with_the_identities() {
     assert!(first["properties"]["identityProfile"].is_null());
     assert_eq!(first["type"], "Microsoft.ContainerService/ManagedClusters");
     assert!(first["id"].as_str().unwrap().contains("/resourcegroups/rg/"));
-    assert!(bench.world.groups.contains_key("rg-nodes"));
-    assert_eq!(follow(&mut bench, &accepted, "azure-asyncoperation").value()["status"], "InProgress");
-    bench.pass(250.0);
-    assert_eq!(follow(&mut bench, &accepted, "azure-asyncoperation").value()["status"], "ReconcilingAddons");
-    bench.pass(31.0);
-    let over = follow(&mut bench, &accepted, "azure-asyncoperation").value();
+    assert!(cloud.state.groups.contains_key("rg-nodes"));
+    assert_eq!(follow(&mut cloud, &accepted, "azure-asyncoperation").value()["status"], "InProgress");
+    cloud.advance(250.0);
+    assert_eq!(follow(&mut cloud, &accepted, "azure-asyncoperation").value()["status"], "ReconcilingAddons");
+    cloud.advance(31.0);
+    let over = follow(&mut cloud, &accepted, "azure-asyncoperation").value();
     assert_eq!(over["status"], "Succeeded");
     assert!(over["endTime"].as_str().unwrap().ends_with('Z'));
-    let done = get(&mut bench);
+    let done = get(&mut cloud);
     let properties = &done["properties"];
     assert_eq!(properties["provisioningState"], "Succeeded");
     assert_eq!(properties["agentPoolProfiles"][0]["provisioningState"], "Succeeded");
@@ -93,56 +93,56 @@ fn a_creation_is_accepted_with_the_principal_and_ends_with_the_identities() {
         (&json!("1.34"), &json!("1.34.4"))
     );
     let identity = &properties["addonProfiles"]["azureKeyvaultSecretsProvider"]["identity"];
-    assert!(bench.world.directory.by_client_id(identity["clientId"].as_str().unwrap()).is_some());
+    assert!(cloud.state.directory.by_client_id(identity["clientId"].as_str().unwrap()).is_some());
     assert!(identity["resourceId"].as_str().unwrap().ends_with("/azurekeyvaultsecretsprovider-aks-demo"));
     assert_eq!(done["identity"]["principalId"], first["identity"]["principalId"]);
-    assert_eq!(bench.arm(Method::GET, &at("/operations/latest"), None).value()["status"], "Succeeded");
+    assert_eq!(cloud.arm(Method::GET, &at("/operations/latest"), None).value()["status"], "Succeeded");
 }
 
 #[test]
 fn a_refusal_has_no_envelope_and_leaves_nothing_behind() {
-    let mut bench = TestCloud::new();
+    let mut cloud = TestCloud::new();
     let mut wrong = body();
     wrong["properties"]["kubernetesVersion"] = json!("1.20");
-    let refused = put(&mut bench, &wrong);
+    let refused = put(&mut cloud, &wrong);
     assert_eq!(refused.status, 400);
     assert_eq!(refused.value()["code"], "K8sVersionNotSupported");
-    assert!(!bench.world.groups.contains_key("rg-nodes"));
-    assert_eq!(bench.arm(Method::GET, &at(""), None).status, 404);
+    assert!(!cloud.state.groups.contains_key("rg-nodes"));
+    assert_eq!(cloud.arm(Method::GET, &at(""), None).status, 404);
 }
 
 #[test]
 fn a_second_write_waits_for_the_first() {
-    let mut bench = TestCloud::new();
-    put(&mut bench, &body());
-    let busy = put(&mut bench, &body());
+    let mut cloud = TestCloud::new();
+    put(&mut cloud, &body());
+    let busy = put(&mut cloud, &body());
     assert_eq!((busy.status.as_u16(), busy.value()["code"].clone()), (409, json!("EtagMismatch")));
     assert_eq!(busy.value()["subcode"], "PutManagedClusterAndComponents_FailedPrecondition");
-    bench.pass(281.0);
-    let updating = put(&mut bench, &body());
+    cloud.advance(281.0);
+    let updating = put(&mut cloud, &body());
     assert_eq!(updating.status, 200);
     assert_eq!(updating.value()["properties"]["provisioningState"], "Updating");
-    assert_eq!(code(&put(&mut bench, &body())), "OperationNotAllowed");
-    bench.pass(91.0);
-    assert_eq!(get(&mut bench)["properties"]["provisioningState"], "Succeeded");
+    assert_eq!(code(&put(&mut cloud, &body())), "OperationNotAllowed");
+    cloud.advance(91.0);
+    assert_eq!(get(&mut cloud)["properties"]["provisioningState"], "Succeeded");
 }
 
 #[test]
 fn conditions_guard_a_write() {
-    let mut bench = TestCloud::new();
+    let mut cloud = TestCloud::new();
     let none: &[(&'static str, &str)] = &[("if-none-match", "*")];
-    assert_eq!(bench.arm_with(Method::PUT, &at(""), Some(&body()), none).status, 201);
-    bench.pass(281.0);
-    assert_eq!(bench.arm_with(Method::PUT, &at(""), Some(&body()), none).status, 412);
-    let stale = bench.arm_with(Method::PUT, &at(""), Some(&body()), &[("if-match", "\"other\"")]);
+    assert_eq!(cloud.arm_with(Method::PUT, &at(""), Some(&body()), none).status, 201);
+    cloud.advance(281.0);
+    assert_eq!(cloud.arm_with(Method::PUT, &at(""), Some(&body()), none).status, 412);
+    let stale = cloud.arm_with(Method::PUT, &at(""), Some(&body()), &[("if-match", "\"other\"")]);
     assert_eq!((stale.status.as_u16(), code(&stale).as_str()), (412, "PreconditionFailed"));
-    let tag = get(&mut bench)["eTag"].as_str().unwrap().to_owned();
-    assert_eq!(bench.arm_with(Method::PUT, &at(""), Some(&body()), &[("if-match", &tag)]).status, 200);
+    let tag = get(&mut cloud)["eTag"].as_str().unwrap().to_owned();
+    assert_eq!(cloud.arm_with(Method::PUT, &at(""), Some(&body()), &[("if-match", &tag)]).status, 200);
 }
 
 #[test]
 fn what_is_fixed_at_creation_cannot_change() {
-    let mut bench = made();
+    let mut cloud = created();
     for (pointer, value, target) in [
         ("/properties/dnsPrefix", json!("other"), "dnsPrefix"),
         ("/properties/nodeResourceGroup", json!("rg-other"), "nodeResourceGroup"),
@@ -151,7 +151,7 @@ fn what_is_fixed_at_creation_cannot_change() {
     ] {
         let mut changed = body();
         *changed.pointer_mut(pointer).unwrap() = value;
-        let refused = put(&mut bench, &changed).value();
+        let refused = put(&mut cloud, &changed).value();
         assert_eq!(
             (&refused["code"], &refused["target"]),
             (&json!("PropertyChangeNotAllowed"), &json!(target))
@@ -159,20 +159,20 @@ fn what_is_fixed_at_creation_cannot_change() {
     }
     let mut moved = body();
     moved["location"] = json!("westus3");
-    assert_eq!(code(&put(&mut bench, &moved)), "InvalidResourceLocation");
+    assert_eq!(code(&put(&mut cloud, &moved)), "InvalidResourceLocation");
     let mut renamed = body();
     renamed["properties"]["agentPoolProfiles"][0]["name"] = json!("other");
-    assert_eq!(put(&mut bench, &renamed).value()["target"], "agentPoolProfiles");
-    assert_eq!(get(&mut bench)["properties"]["provisioningState"], "Succeeded");
+    assert_eq!(put(&mut cloud, &renamed).value()["target"], "agentPoolProfiles");
+    assert_eq!(get(&mut cloud)["properties"]["provisioningState"], "Succeeded");
 }
 
 #[test]
 fn a_put_of_what_was_read_changes_nothing_but_the_etag() {
-    let mut bench = made();
-    let before = get(&mut bench);
-    assert_eq!(put(&mut bench, &before).status, 200);
-    bench.pass(91.0);
-    let mut after = get(&mut bench);
+    let mut cloud = created();
+    let before = get(&mut cloud);
+    assert_eq!(put(&mut cloud, &before).status, 200);
+    cloud.advance(91.0);
+    let mut after = get(&mut cloud);
     assert_ne!(before["eTag"], after["eTag"]);
     after["eTag"] = before["eTag"].clone();
     after["properties"]["agentPoolProfiles"][0]["eTag"] =
@@ -182,46 +182,46 @@ fn a_put_of_what_was_read_changes_nothing_but_the_etag() {
 
 #[test]
 fn a_put_resets_the_optional_blocks_it_leaves_out() {
-    let mut bench = made();
+    let mut cloud = created();
     let mut bare = body();
     for name in ["ingressProfile", "addonProfiles", "networkProfile"] {
         bare["properties"].as_object_mut().unwrap().remove(name);
     }
-    assert_eq!(put(&mut bench, &bare).status, 200);
-    bench.pass(91.0);
-    let properties = get(&mut bench)["properties"].clone();
+    assert_eq!(put(&mut cloud, &bare).status, 200);
+    cloud.advance(91.0);
+    let properties = get(&mut cloud)["properties"].clone();
     assert_eq!(properties["ingressProfile"]["gatewayAPI"]["installation"], "Disabled");
     assert!(properties["addonProfiles"].is_null());
     assert_eq!(properties["networkProfile"]["serviceCidr"], "10.1.0.0/16");
 }
 
 #[test]
-fn a_deletion_takes_the_node_group_and_every_principal_along() {
-    let mut bench = made();
-    let cluster = get(&mut bench);
-    let deleted = bench.arm(Method::DELETE, &at(""), None);
+fn a_deletion_deletes_the_node_group_and_every_principal() {
+    let mut cloud = created();
+    let cluster = get(&mut cloud);
+    let deleted = cloud.arm(Method::DELETE, &at(""), None);
     assert_eq!(deleted.status, 202);
     assert!(deleted.headers.contains_key("azure-asyncoperation"));
-    assert_eq!(follow(&mut bench, &deleted, "location").status, 202);
-    assert_eq!(get(&mut bench)["properties"]["provisioningState"], "Deleting");
-    assert_eq!(code(&put(&mut bench, &body())), "OperationNotAllowed");
-    assert_eq!(bench.arm(Method::DELETE, &at(""), None).status, 202);
-    bench.pass(301.0);
-    assert_eq!(bench.arm(Method::GET, &at(""), None).status, 404);
-    assert_eq!(follow(&mut bench, &deleted, "location").status, 204);
-    assert_eq!(bench.arm(Method::DELETE, &at(""), None).status, 204);
-    assert!(!bench.world.groups.contains_key("rg-nodes"));
+    assert_eq!(follow(&mut cloud, &deleted, "location").status, 202);
+    assert_eq!(get(&mut cloud)["properties"]["provisioningState"], "Deleting");
+    assert_eq!(code(&put(&mut cloud, &body())), "OperationNotAllowed");
+    assert_eq!(cloud.arm(Method::DELETE, &at(""), None).status, 202);
+    cloud.advance(301.0);
+    assert_eq!(cloud.arm(Method::GET, &at(""), None).status, 404);
+    assert_eq!(follow(&mut cloud, &deleted, "location").status, 204);
+    assert_eq!(cloud.arm(Method::DELETE, &at(""), None).status, 204);
+    assert!(!cloud.state.groups.contains_key("rg-nodes"));
     let principal = cluster["identity"]["principalId"].as_str().unwrap();
-    assert!(bench.world.directory.by_object_id(principal).is_none());
+    assert!(cloud.state.directory.by_object_id(principal).is_none());
 }
 
 #[test]
 fn a_deletion_preempts_a_running_creation() {
-    let mut bench = TestCloud::new();
-    let accepted = put(&mut bench, &body());
-    bench.pass(10.0);
-    assert_eq!(bench.arm(Method::DELETE, &at(""), None).status, 202);
-    let ended = follow(&mut bench, &accepted, "azure-asyncoperation").value();
+    let mut cloud = TestCloud::new();
+    let accepted = put(&mut cloud, &body());
+    cloud.advance(10.0);
+    assert_eq!(cloud.arm(Method::DELETE, &at(""), None).status, 202);
+    let ended = follow(&mut cloud, &accepted, "azure-asyncoperation").value();
     assert_eq!(
         (&ended["status"], &ended["error"]["code"]),
         (&json!("Failed"), &json!("AKSOperationPreemptedByDelete"))
@@ -230,43 +230,43 @@ fn a_deletion_preempts_a_running_creation() {
 
 #[test]
 fn an_aborted_creation_is_finished_by_the_next_put() {
-    let mut bench = TestCloud::new();
-    let accepted = put(&mut bench, &body());
-    bench.pass(10.0);
-    assert_eq!(bench.arm(Method::POST, &at("/abort"), None).status, 202);
-    assert_eq!(get(&mut bench)["properties"]["provisioningState"], "Canceled");
-    assert_eq!(follow(&mut bench, &accepted, "azure-asyncoperation").value()["status"], "Canceled");
-    assert_eq!(bench.arm(Method::POST, &at("/abort"), None).status, 409);
-    assert_eq!(put(&mut bench, &body()).status, 200);
-    bench.pass(281.0);
-    assert_eq!(get(&mut bench)["properties"]["provisioningState"], "Succeeded");
-    assert_eq!(bench.arm(Method::POST, &at("/listClusterUserCredential"), None).status, 200);
+    let mut cloud = TestCloud::new();
+    let accepted = put(&mut cloud, &body());
+    cloud.advance(10.0);
+    assert_eq!(cloud.arm(Method::POST, &at("/abort"), None).status, 202);
+    assert_eq!(get(&mut cloud)["properties"]["provisioningState"], "Canceled");
+    assert_eq!(follow(&mut cloud, &accepted, "azure-asyncoperation").value()["status"], "Canceled");
+    assert_eq!(cloud.arm(Method::POST, &at("/abort"), None).status, 409);
+    assert_eq!(put(&mut cloud, &body()).status, 200);
+    cloud.advance(281.0);
+    assert_eq!(get(&mut cloud)["properties"]["provisioningState"], "Succeeded");
+    assert_eq!(cloud.arm(Method::POST, &at("/listClusterUserCredential"), None).status, 200);
 }
 
 #[test]
 fn a_patch_changes_tags_and_nothing_else() {
-    let mut bench = made();
-    let wished = json!({"tags": {"a": "b"}, "properties": {"dnsPrefix": "ignored"}});
-    let patched = bench.arm(Method::PATCH, &at(""), Some(&wished));
+    let mut cloud = created();
+    let desired = json!({"tags": {"a": "b"}, "properties": {"dnsPrefix": "ignored"}});
+    let patched = cloud.arm(Method::PATCH, &at(""), Some(&desired));
     assert_eq!(patched.status, 200);
     assert_eq!(patched.value()["properties"]["provisioningState"], "Updating");
-    bench.pass(21.0);
-    let after = get(&mut bench);
+    cloud.advance(21.0);
+    let after = get(&mut cloud);
     assert_eq!((&after["tags"], &after["properties"]["dnsPrefix"]), (&json!({"a": "b"}), &json!("demo")));
 }
 
 #[test]
-fn the_kubeconfig_leads_to_this_clusters_api_with_a_token_it_accepts() {
-    let mut bench = TestCloud::new();
-    bench.world.clusters.trust("PEM");
-    put(&mut bench, &body());
-    assert_eq!(bench.arm(Method::POST, &at("/listClusterUserCredential"), None).status, 409);
-    bench.pass(281.0);
-    let answer = bench.arm(Method::POST, &at("/listClusterUserCredential"), None).value();
+fn the_kubeconfig_has_the_api_server_and_a_valid_token() {
+    let mut cloud = TestCloud::new();
+    cloud.state.clusters.trust("PEM");
+    put(&mut cloud, &body());
+    assert_eq!(cloud.arm(Method::POST, &at("/listClusterUserCredential"), None).status, 409);
+    cloud.advance(281.0);
+    let answer = cloud.arm(Method::POST, &at("/listClusterUserCredential"), None).value();
     assert_eq!(answer["kubeconfigs"][0]["name"], "clusterUser");
     let text = STANDARD.decode(answer["kubeconfigs"][0]["value"].as_str().unwrap()).unwrap();
     let config: Value = serde_saphyr::from_slice(&text).unwrap();
-    let uid = get(&mut bench)["properties"]["resourceUID"].as_str().unwrap().to_owned();
+    let uid = get(&mut cloud)["properties"]["resourceUID"].as_str().unwrap().to_owned();
     assert_eq!(config["current-context"], "aks-demo");
     assert_eq!(
         config["clusters"][0]["cluster"]["server"],
@@ -274,161 +274,161 @@ fn the_kubeconfig_leads_to_this_clusters_api_with_a_token_it_accepts() {
     );
     assert_eq!(config["clusters"][0]["cluster"]["certificate-authority-data"], STANDARD.encode("PEM"));
     assert_eq!(config["users"][0]["name"], "clusterUser_rg_aks-demo");
-    let admin = bench.arm(Method::POST, &at("/listClusterAdminCredential"), None).value();
+    let admin = cloud.arm(Method::POST, &at("/listClusterAdminCredential"), None).value();
     let admin = STANDARD.decode(admin["kubeconfigs"][0]["value"].as_str().unwrap()).unwrap();
     let admin: Value = serde_saphyr::from_slice(&admin).unwrap();
     let named = (&admin["contexts"][0]["name"], &admin["contexts"][0]["context"]["user"]);
     assert_eq!(named, (&json!("aks-demo"), &json!("clusterAdmin_rg_aks-demo")));
     let token = config["users"][0]["user"]["token"].as_str().unwrap().to_owned();
-    let mut ask = |uid: &str, token: &str| {
+    let mut send = |uid: &str, token: &str| {
         let request = Request::new(Method::GET, "127.0.0.1", "/api/v1/namespaces/kube-system")
             .with_header("authorization", &format!("Bearer {token}"));
-        super::serve_kubernetes(&mut bench.world, uid, &request, bench.now, &bench.timing)
+        super::serve_kubernetes(&mut cloud.state, uid, &request, cloud.now, &cloud.timing)
     };
-    assert_eq!(ask(&uid, &token).value()["metadata"]["name"], "kube-system");
-    assert_eq!(ask(&uid, "other").status, 401);
-    assert_eq!(ask("nowhere", &token).delivery, Delivery::Cut);
+    assert_eq!(send(&uid, &token).value()["metadata"]["name"], "kube-system");
+    assert_eq!(send(&uid, "other").status, 401);
+    assert_eq!(send("nowhere", &token).delivery, Delivery::Cut);
 }
 
 #[test]
 fn an_admin_credential_is_refused_when_local_accounts_are_off() {
-    let mut bench = TestCloud::new();
+    let mut cloud = TestCloud::new();
     let mut locked = body();
     locked["properties"]["disableLocalAccounts"] = json!(true);
-    put(&mut bench, &locked);
-    bench.pass(281.0);
-    assert_eq!(bench.arm(Method::POST, &at("/listClusterAdminCredential"), None).status, 400);
+    put(&mut cloud, &locked);
+    cloud.advance(281.0);
+    assert_eq!(cloud.arm(Method::POST, &at("/listClusterAdminCredential"), None).status, 400);
 }
 
 #[test]
-fn a_world_comes_back_from_its_file_with_its_cluster_still_being_made() {
-    let mut bench = TestCloud::new();
-    put(&mut bench, &body());
-    let text = serde_json::to_string(&bench.world).unwrap();
-    bench.world = serde_json::from_str(&text).unwrap();
-    bench.pass(281.0);
-    assert_eq!(get(&mut bench)["properties"]["provisioningState"], "Succeeded");
+fn a_cluster_creation_resumes_from_the_state_file() {
+    let mut cloud = TestCloud::new();
+    put(&mut cloud, &body());
+    let text = serde_json::to_string(&cloud.state).unwrap();
+    cloud.state = serde_json::from_str(&text).unwrap();
+    cloud.advance(281.0);
+    assert_eq!(get(&mut cloud)["properties"]["provisioningState"], "Succeeded");
 }
 
 #[test]
-fn the_members_of_a_dying_group_are_deleted_like_anybody_would() {
-    let mut bench = made();
-    let gone = super::delete_members(&mut bench.world, "RG", bench.now, &bench.timing);
-    assert_eq!(gone, bench.timing.after(bench.now, crate::durations::CLUSTER_DELETE));
-    assert_eq!(super::members(&bench.world, "rg").len(), 1);
-    bench.pass(301.0);
-    assert!(super::members(&bench.world, "rg").is_empty());
+fn the_members_of_a_deleted_group_are_deleted_as_by_a_client() {
+    let mut cloud = created();
+    let deleted_at = super::delete_members(&mut cloud.state, "RG", cloud.now, &cloud.timing);
+    assert_eq!(deleted_at, cloud.timing.after(cloud.now, crate::durations::CLUSTER_DELETE));
+    assert_eq!(super::members(&cloud.state, "rg").len(), 1);
+    cloud.advance(301.0);
+    assert!(super::members(&cloud.state, "rg").is_empty());
 }
 
 #[test]
 fn cores_are_counted_against_the_quota_of_their_family() {
-    let mut bench = TestCloud::new();
+    let mut cloud = TestCloud::new();
     let mut big = body();
     let pool = &mut big["properties"]["agentPoolProfiles"][0];
     (pool["count"], pool["maxCount"], pool["vmSize"]) = (json!(7), json!(7), json!("Standard_D16s_v5"));
-    let refused = put(&mut bench, &big);
+    let refused = put(&mut cloud, &big);
     assert_eq!(refused.value()["code"], "ErrCode_InsufficientVCPUQuota");
     assert!(refused.value()["message"].as_str().unwrap().contains("requested 112, remaining 100"));
-    put(&mut bench, &body());
+    put(&mut cloud, &body());
     let path = "/providers/Microsoft.Compute/locations/eastus/usages?api-version=2024-07-01";
-    let usages = bench.arm(Method::GET, path, None).value();
+    let usages = cloud.arm(Method::GET, path, None).value();
     let used =
         usages["value"].as_array().unwrap().iter().find(|row| row["name"]["value"] == "standardDSv5Family");
     assert_eq!(used.unwrap()["currentValue"], 8);
     let path = "/providers/Microsoft.Compute/skus?api-version=2021-07-01&$filter=location%20eq%20'eastus'";
-    let skus = bench.arm(Method::GET, path, None).value();
+    let skus = cloud.arm(Method::GET, path, None).value();
     assert!(skus["value"].as_array().unwrap().iter().any(|sku| sku["name"] == "Standard_D4s_v5"));
 }
 
 #[test]
 fn a_failed_creation_is_repaired_by_the_same_put() {
-    let mut bench = TestCloud::new();
-    let accepted = put(&mut bench, &body());
-    bench.pass(10.0);
+    let mut cloud = TestCloud::new();
+    let accepted = put(&mut cloud, &body());
+    cloud.advance(10.0);
     let id = accepted.value()["id"].as_str().unwrap().to_owned();
-    assert!(super::fail(&mut bench.world, &id, "AllocationFailed", "no machines left", bench.now));
-    assert!(!super::fail(&mut bench.world, &id, "AllocationFailed", "no machines left", bench.now));
-    let ended = follow(&mut bench, &accepted, "azure-asyncoperation");
+    assert!(super::fail(&mut cloud.state, &id, "AllocationFailed", "no machines left", cloud.now));
+    assert!(!super::fail(&mut cloud.state, &id, "AllocationFailed", "no machines left", cloud.now));
+    let ended = follow(&mut cloud, &accepted, "azure-asyncoperation");
     assert_eq!(ended.status, 200);
     assert_eq!(ended.value()["error"]["code"], "AllocationFailed");
-    assert_eq!(get(&mut bench)["properties"]["provisioningState"], "Failed");
-    assert_eq!(put(&mut bench, &body()).status, 200);
-    bench.pass(281.0);
-    let properties = get(&mut bench)["properties"].clone();
+    assert_eq!(get(&mut cloud)["properties"]["provisioningState"], "Failed");
+    assert_eq!(put(&mut cloud, &body()).status, 200);
+    cloud.advance(281.0);
+    let properties = get(&mut cloud)["properties"].clone();
     assert_eq!(properties["provisioningState"], "Succeeded");
     assert!(properties["status"].is_null());
 }
 
 #[test]
-fn an_identity_that_was_left_out_comes_with_the_next_write() {
-    let mut bench = TestCloud::new();
-    bench.world.clusters.withhold_identity();
-    put(&mut bench, &body());
-    bench.pass(281.0);
-    let addon = |bench: &mut TestCloud| {
-        get(bench)["properties"]["addonProfiles"]["azureKeyvaultSecretsProvider"].clone()
+fn a_withheld_identity_is_added_by_the_next_write() {
+    let mut cloud = TestCloud::new();
+    cloud.state.clusters.withhold_identity();
+    put(&mut cloud, &body());
+    cloud.advance(281.0);
+    let addon = |cloud: &mut TestCloud| {
+        get(cloud)["properties"]["addonProfiles"]["azureKeyvaultSecretsProvider"].clone()
     };
-    assert!(addon(&mut bench)["identity"].is_null());
-    put(&mut bench, &body());
-    bench.pass(91.0);
-    assert!(addon(&mut bench)["identity"]["objectId"].is_string());
+    assert!(addon(&mut cloud)["identity"].is_null());
+    put(&mut cloud, &body());
+    cloud.advance(91.0);
+    assert!(addon(&mut cloud)["identity"]["objectId"].is_string());
 }
 
 #[test]
 fn pools_can_be_read_by_themselves() {
-    let mut bench = made();
-    let pools = bench.arm(Method::GET, &at("/agentPools"), None).value();
+    let mut cloud = created();
+    let pools = cloud.arm(Method::GET, &at("/agentPools"), None).value();
     assert_eq!(pools["value"][0]["name"], "nodepool1");
-    let pool = bench.arm(Method::GET, &at("/agentPools/nodepool1"), None).value();
+    let pool = cloud.arm(Method::GET, &at("/agentPools/nodepool1"), None).value();
     assert_eq!(pool["properties"]["provisioningState"], "Succeeded");
-    assert_eq!(bench.arm(Method::GET, &at("/agentPools/none"), None).status, 404);
+    assert_eq!(cloud.arm(Method::GET, &at("/agentPools/none"), None).status, 404);
 }
 
 #[test]
 fn nodes_take_addresses_of_their_subnet_and_hold_on_to_it() {
     const NETWORK: &str =
         "/resourceGroups/rg/providers/Microsoft.Network/virtualNetworks/vnet?api-version=2025-07-01";
-    let mut bench = TestCloud::new();
+    let mut cloud = TestCloud::new();
     let network = |range: &str| {
         json!({"location": "eastus", "properties": {
             "addressSpace": {"addressPrefixes": ["10.0.0.0/16"]},
             "subnets": [{"name": "snet", "properties": {"addressPrefix": range}}],
         }})
     };
-    let made = bench.arm(Method::PUT, NETWORK, Some(&network("10.0.0.0/27")));
-    let subnet = made.value()["properties"]["subnets"][0]["id"].as_str().unwrap().to_owned();
-    let mut wished = body();
-    wished["properties"]["agentPoolProfiles"][0]["vnetSubnetID"] = json!(subnet.to_lowercase());
-    assert_eq!(code(&put(&mut bench, &wished)), "VirtualNetworkNotInSucceededState");
-    bench.pass(6.0);
-    assert_eq!(code(&put(&mut bench, &wished)), "InsufficientSubnetSize");
-    bench.arm(Method::PUT, NETWORK, Some(&network("10.0.0.0/22")));
-    bench.pass(6.0);
-    wished["properties"]["networkProfile"] =
+    let created = cloud.arm(Method::PUT, NETWORK, Some(&network("10.0.0.0/27")));
+    let subnet = created.value()["properties"]["subnets"][0]["id"].as_str().unwrap().to_owned();
+    let mut desired = body();
+    desired["properties"]["agentPoolProfiles"][0]["vnetSubnetID"] = json!(subnet.to_lowercase());
+    assert_eq!(code(&put(&mut cloud, &desired)), "VirtualNetworkNotInSucceededState");
+    cloud.advance(6.0);
+    assert_eq!(code(&put(&mut cloud, &desired)), "InsufficientSubnetSize");
+    cloud.arm(Method::PUT, NETWORK, Some(&network("10.0.0.0/22")));
+    cloud.advance(6.0);
+    desired["properties"]["networkProfile"] =
         json!({"serviceCidr": "10.0.0.0/20", "dnsServiceIP": "10.0.0.10"});
-    assert_eq!(code(&put(&mut bench, &wished)), "ServiceCidrOverlapExistingSubnetsCidr");
-    wished["properties"]["networkProfile"] = body()["properties"]["networkProfile"].clone();
-    assert_eq!(put(&mut bench, &wished).status, 201);
-    bench.pass(281.0);
-    assert_eq!(super::using_subnet(&bench.world, &subnet).len(), 2);
-    wished["properties"]["agentPoolProfiles"][0]["vnetSubnetID"] = json!(format!("{subnet}-none"));
-    assert_eq!(put(&mut bench, &wished).value()["target"], "agentPoolProfile.vnetSubnetID");
+    assert_eq!(code(&put(&mut cloud, &desired)), "ServiceCidrOverlapExistingSubnetsCidr");
+    desired["properties"]["networkProfile"] = body()["properties"]["networkProfile"].clone();
+    assert_eq!(put(&mut cloud, &desired).status, 201);
+    cloud.advance(281.0);
+    assert_eq!(super::using_subnet(&cloud.state, &subnet).len(), 2);
+    desired["properties"]["agentPoolProfiles"][0]["vnetSubnetID"] = json!(format!("{subnet}-none"));
+    assert_eq!(put(&mut cloud, &desired).value()["target"], "agentPoolProfile.vnetSubnetID");
 }
 
 #[test]
 fn a_secret_appears_in_the_cluster_once_the_add_on_may_read_the_vault() {
-    let mut bench = made();
-    bench.make_vault("kv-demo");
-    bench.make_officer("kv-demo");
+    let mut cloud = created();
+    cloud.make_vault("kv-demo");
+    cloud.make_officer("kv-demo");
     let pfx = crate::vault::material::tests::fixture("chain.pfx");
     let import = json!({"value": pfx, "pwd": "correct-horse"});
-    let made =
-        bench.vault("kv-demo", Method::POST, "/certificates/tls/import?api-version=7.4", Some(&import));
-    assert_eq!(made.status, 200);
-    let cluster = get(&mut bench);
+    let created =
+        cloud.vault("kv-demo", Method::POST, "/certificates/tls/import?api-version=7.4", Some(&import));
+    assert_eq!(created.status, 200);
+    let cluster = get(&mut cloud);
     let identity = cluster["properties"]["addonProfiles"]["azureKeyvaultSecretsProvider"]["identity"].clone();
     let uid = cluster["properties"]["resourceUID"].as_str().unwrap().to_owned();
-    let (client, tenant) = (identity["clientId"].clone(), bench.world.directory.tenant.clone());
+    let (client, tenant) = (identity["clientId"].clone(), cloud.state.directory.tenant.clone());
     let class = json!({
         "apiVersion": "secrets-store.csi.x-k8s.io/v1", "kind": "SecretProviderClass",
         "metadata": {"name": "tls", "namespace": "default"},
@@ -463,19 +463,19 @@ fn a_secret_appears_in_the_cluster_once_the_add_on_may_read_the_vault() {
             },
         },
     });
-    let now = bench.now;
-    let own = bench.world.clusters.all.values_mut().find(|cluster| cluster.uid() == uid).unwrap();
+    let now = cloud.now;
+    let own = cloud.state.clusters.all.values_mut().find(|cluster| cluster.uid() == uid).unwrap();
     own.store.put("secretproviderclasses.secrets-store.csi.x-k8s.io", class, "test", now);
     own.store.put("deployments.apps", holder, "test", now);
-    bench.pass(60.0);
-    let secret = |bench: &TestCloud| {
-        super::store(&bench.world, &uid).unwrap().get("secrets", "default", "tls").cloned()
+    cloud.advance(60.0);
+    let secret = |cloud: &TestCloud| {
+        super::store(&cloud.state, &uid).unwrap().get("secrets", "default", "tls").cloned()
     };
-    assert_eq!(secret(&bench), None);
+    assert_eq!(secret(&cloud), None);
     let scope = "/resourceGroups/rg/providers/Microsoft.KeyVault/vaults/kv-demo";
-    bench.grant(scope, "4633458b-17de-408a-b874-0445c86b69e6", identity["objectId"].as_str().unwrap());
-    bench.pass(240.0);
-    let secret = secret(&bench).expect("the driver mounts once the grant counts");
+    cloud.grant(scope, "4633458b-17de-408a-b874-0445c86b69e6", identity["objectId"].as_str().unwrap());
+    cloud.advance(240.0);
+    let secret = secret(&cloud).expect("the driver mounts once the grant counts");
     assert_eq!(secret["type"], "kubernetes.io/tls");
     let chain = STANDARD.decode(secret["data"]["tls.crt"].as_str().unwrap()).unwrap();
     assert_eq!(String::from_utf8(chain).unwrap().matches("BEGIN CERTIFICATE").count(), 3);

@@ -5,16 +5,18 @@
 
 use serde_json::{Value, json};
 
+use super::error::{bad, change, parameter};
 use super::features::{self, KEY_VAULT_ADDON};
-use super::put::{self, Named, free, today};
-use super::refusal::{bad, change, parameter};
-use super::{Fate, ManagedCluster, Pending, Work, calendar, condition, create, defaults, find};
+use super::put::{self, OperationTarget, free, today};
+use super::{
+    ManagedCluster, PendingWrite, Work, WriteOutcome, condition, create, defaults, find, version_support,
+};
 use crate::arm::error::ArmError;
 use crate::arm::operation::Style;
 use crate::arm::{Call, id};
 use crate::durations;
 use crate::request::Reply;
-use crate::world::World;
+use crate::state::CloudState;
 
 /// Immutable properties, as named in the error.
 const FIXED: [&str; 11] = [
@@ -49,8 +51,8 @@ const READ_ONLY: [&str; 9] = [
 ///
 /// # Errors
 /// 400 `PropertyChangeNotAllowed` and similar codes.
-pub(super) fn merged(existing: &ManagedCluster, wished: &Value) -> Result<Value, ArmError> {
-    let (old, new) = (existing.properties(), &wished["properties"]);
+pub(super) fn merged(existing: &ManagedCluster, desired: &Value) -> Result<Value, ArmError> {
+    let (old, new) = (existing.properties(), &desired["properties"]);
     if !new.is_object() {
         return Err(parameter("properties", "the request has no properties."));
     }
@@ -72,11 +74,11 @@ pub(super) fn merged(existing: &ManagedCluster, wished: &Value) -> Result<Value,
     let mut body = existing.resource.clone();
     body["properties"] = properties;
     for name in ["tags", "sku"] {
-        if wished[name].is_object() {
-            body[name] = wished[name].clone();
+        if desired[name].is_object() {
+            body[name] = desired[name].clone();
         }
     }
-    if wished["identity"]["type"].as_str().is_some_and(|kind| kind != existing.text("/identity/type")) {
+    if desired["identity"]["type"].as_str().is_some_and(|kind| kind != existing.text("/identity/type")) {
         return Err(change("identity.type"));
     }
     Ok(body)
@@ -143,17 +145,17 @@ fn in_use(existing: &ManagedCluster, new: &Value) -> Result<(), ArmError> {
 
 /// Checks a version change: it stays, or goes up by at most one minor version.
 fn upgrade(old: &Value, new: &Value) -> Result<(), ArmError> {
-    let Some(wished) = new["kubernetesVersion"].as_str().filter(|wished| !wished.is_empty()) else {
+    let Some(desired) = new["kubernetesVersion"].as_str().filter(|desired| !desired.is_empty()) else {
         return Ok(());
     };
     let current = old["currentKubernetesVersion"].as_str().unwrap_or_default();
     let minor =
         |version: &str| version.split('.').nth(1).and_then(|part| part.parse::<i64>().ok()).unwrap_or(0);
-    if (0..=1).contains(&(minor(wished) - minor(current))) {
+    if (0..=1).contains(&(minor(desired) - minor(current))) {
         return Ok(());
     }
     let message = format!(
-        "Upgrading Kubernetes version {current} to {wished} is not allowed. Only one minor version at a time, and never back."
+        "Upgrading Kubernetes version {current} to {desired} is not allowed. Only one minor version at a time, and never back."
     );
     Err(bad("OperationNotAllowed", message).with_target("kubernetesVersion"))
 }
@@ -162,14 +164,14 @@ fn upgrade(old: &Value, new: &Value) -> Result<(), ArmError> {
 fn pools(old: &Value, new: &Value) -> Result<Vec<Value>, ArmError> {
     let list = |value: &Value| value["agentPoolProfiles"].as_array().cloned().unwrap_or_default();
     let mut pools = list(old);
-    for wished in list(new) {
-        let Some(pool) = pools.iter_mut().find(|pool| pool["name"] == wished["name"]) else {
+    for desired in list(new) {
+        let Some(pool) = pools.iter_mut().find(|pool| pool["name"] == desired["name"]) else {
             let message = "A new agent pool was introduced. Adding agent pools to an existing cluster is not allowed through \
                            managed cluster operations. For agent pool specific change, please use per agent pool \
                            operations: https://aka.ms/agent-pool-rest-api";
             return Err(bad("BadRequest", message).with_target("agentPoolProfiles"));
         };
-        change_pool(pool, &wished)?;
+        change_pool(pool, &desired)?;
     }
     Ok(pools)
 }
@@ -178,21 +180,21 @@ fn pools(old: &Value, new: &Value) -> Result<Vec<Value>, ArmError> {
 ///
 /// # Errors
 /// 400 for a change of an immutable property.
-pub(super) fn change_pool(pool: &mut Value, wished: &Value) -> Result<(), ArmError> {
+pub(super) fn change_pool(pool: &mut Value, desired: &Value) -> Result<(), ArmError> {
     for name in FIXED_IN_POOL {
-        let unset = wished[name].as_str().is_some_and(str::is_empty);
-        if !unset && differs(&pool[name], &wished[name]) {
+        let unset = desired[name].as_str().is_some_and(str::is_empty);
+        if !unset && differs(&pool[name], &desired[name]) {
             return Err(change(&format!("agentPoolProfile.{name}")));
         }
     }
-    let scaled = wished["enableAutoScaling"] == true;
-    for (key, value) in wished.as_object().into_iter().flatten() {
+    let scaled = desired["enableAutoScaling"] == true;
+    for (key, value) in desired.as_object().into_iter().flatten() {
         let open = value.is_null() || value.as_str().is_some_and(str::is_empty);
-        let ours = matches!(
+        let is_read_only = matches!(
             key.as_str(),
             "provisioningState" | "powerState" | "eTag" | "currentOrchestratorVersion"
         );
-        if !open && !ours {
+        if !open && !is_read_only {
             pool[key] = value.clone();
         }
     }
@@ -204,13 +206,13 @@ pub(super) fn change_pool(pool: &mut Value, wished: &Value) -> Result<(), ArmErr
 }
 
 /// Starts the update: 200 with the requested values, `Updating` and an `Azure-AsyncOperation`.
-pub(super) fn begin(world: &mut World, call: &Call<'_>, mut body: Value) -> Result<Reply, ArmError> {
-    let before = find(world, call)?;
-    let fresh = before.facts.is_none();
+pub(super) fn begin(state: &mut CloudState, call: &Call<'_>, mut body: Value) -> Result<Reply, ArmError> {
+    let before = find(state, call)?;
+    let fresh = before.cluster_info.is_none();
     let minor = |version: &Value| {
         version.as_str().unwrap_or_default().split('.').take(2).collect::<Vec<_>>().join(".")
     };
-    let upgrades = calendar::resolve(
+    let upgrades = version_support::resolve(
         body["properties"]["kubernetesVersion"].as_str().unwrap_or_default(),
         today(call.now),
     )
@@ -223,40 +225,43 @@ pub(super) fn begin(world: &mut World, call: &Call<'_>, mut body: Value) -> Resu
     let lasts = if fresh { durations::CLUSTER_CREATE } else { durations::CLUSTER_UPDATE };
     let kept = before.properties()["currentKubernetesVersion"].clone();
     defaults::fill(&mut body, today(call.now));
-    create::versions(world, &mut body, call.now);
+    create::versions(state, &mut body, call.now);
     if !upgrades {
         // A minor version as alias never upgrades a running cluster to a newer patch.
         body["properties"]["currentKubernetesVersion"] = kept;
     }
-    body["eTag"] = json!(world.uuid("cluster-etag"));
-    Ok(write(world, call, body, work, lasts))
+    body["eTag"] = json!(state.uuid("cluster-etag"));
+    Ok(write(state, call, body, work, lasts))
 }
 
-fn write(world: &mut World, call: &Call<'_>, body: Value, work: Work, lasts: f64) -> Reply {
+fn write(state: &mut CloudState, call: &Call<'_>, body: Value, work: Work, lasts: f64) -> Reply {
     let due = call.timing.after(call.now, lasts);
     let key = id::key(body["id"].as_str().unwrap_or_default());
     let (id, location) = (body["id"].clone(), body["location"].clone());
-    let named =
-        Named { id: id.as_str().unwrap_or_default(), location: location.as_str().unwrap_or_default(), work };
-    let operation = put::operation(world, &named, Style::AsyncOperation, call.now, due);
-    create::stage(world, &operation.id, call.now, due);
-    let cluster = world.clusters.all.get_mut(&key).expect("its body was made from the cluster that is there");
+    let named = OperationTarget {
+        id: id.as_str().unwrap_or_default(),
+        location: location.as_str().unwrap_or_default(),
+        work,
+    };
+    let operation = put::operation(state, &named, Style::AsyncOperation, call.now, due);
+    create::stage(state, &operation.id, call.now, due);
+    let cluster = state.clusters.all.get_mut(&key).expect("its body was made from the cluster that is there");
     cluster.resource = body;
-    cluster.pending = Some(Pending { kind: work, due, fate: Fate::Succeeds });
+    cluster.pending = Some(PendingWrite { kind: work, due, outcome: WriteOutcome::Succeeds });
     cluster.latest.clone_from(&operation.id);
     cluster.set_state(work.state());
     let answer = Reply::json(200, &cluster.resource);
-    operation.announce(world, &call.timing, answer)
+    operation.announce(state, &call.timing, answer)
 }
 
 /// Handles `PATCH`, which changes only tags.
-pub(super) fn patch(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
-    let wished = call.body()?;
-    let existing = find(world, call)?;
+pub(super) fn patch(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmError> {
+    let desired = call.body()?;
+    let existing = find(state, call)?;
     condition::check(call.request, Some(existing))?;
     free(existing)?;
     let mut body = existing.resource.clone();
-    body["tags"] = wished.get("tags").filter(|tags| tags.is_object()).cloned().unwrap_or_else(|| json!({}));
-    body["eTag"] = json!(world.uuid("cluster-etag"));
-    Ok(write(world, call, body, Work::Update, durations::CLUSTER_TAGS))
+    body["tags"] = desired.get("tags").filter(|tags| tags.is_object()).cloned().unwrap_or_else(|| json!({}));
+    body["eTag"] = json!(state.uuid("cluster-etag"));
+    Ok(write(state, call, body, Work::Update, durations::CLUSTER_TAGS))
 }

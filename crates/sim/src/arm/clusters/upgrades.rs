@@ -3,17 +3,17 @@
 use serde_json::{Value, json};
 
 use super::put::today;
-use super::{calendar, find};
+use super::{find, version_support};
 use crate::arm::Call;
 use crate::arm::error::ArmError;
 use crate::request::Reply;
-use crate::world::World;
+use crate::state::CloudState;
 
 /// Handles `upgradeProfiles/default`.
-pub(super) fn get(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
-    let cluster = find(world, call)?;
+pub(super) fn get(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmError> {
+    let cluster = find(state, call)?;
     let profile = |name: Option<&Value>, version: &Value| {
-        let all = calendar::upgrades_of(version.as_str().unwrap_or_default(), today(call.now));
+        let all = version_support::upgrades_of(version.as_str().unwrap_or_default(), today(call.now));
         let upgrades: Vec<Value> = all.iter().map(|version| json!({"kubernetesVersion": version})).collect();
         let mut profile = json!({"kubernetesVersion": version, "osType": "Linux", "upgrades": upgrades});
         if let Some(name) = name {

@@ -9,9 +9,9 @@ use std::collections::BTreeSet;
 use jiff::civil::Date;
 use serde_json::Value;
 
-use super::address_plan::{self, Subnet};
-use super::refusal::{bad, parameter};
-use super::{calendar, defaults, features, pools};
+use super::address_plan::{self, SubnetPlan};
+use super::error::{bad, parameter};
+use super::{defaults, features, pools, version_support};
 use crate::arm::error::ArmError;
 
 /// The input of the validation of a PUT.
@@ -29,7 +29,7 @@ pub(crate) struct Case<'a> {
     /// True if the cluster exists already; then, the update checks its names and groups.
     pub(crate) update: bool,
     /// Finds a subnet by its id.
-    pub(crate) subnet: &'a dyn Fn(&str) -> Option<Subnet>,
+    pub(crate) subnet: &'a dyn Fn(&str) -> Option<SubnetPlan>,
     /// Returns whether the subscription has a resource group of that name.
     pub(crate) group_exists: &'a dyn Fn(&str) -> bool,
 }
@@ -117,7 +117,7 @@ fn tier(body: &Value) -> Result<(), ArmError> {
         let message = format!("The managed cluster sku {sku} is not supported.");
         return Err(bad("InvalidSku", message).with_target("sku"));
     }
-    let long = body["properties"]["supportPlan"] == calendar::LONG_TERM;
+    let long = body["properties"]["supportPlan"] == version_support::LONG_TERM;
     if long && !premium(body) {
         let message = "Long-Term Support requires the Premium tier (see https://aka.ms/aks/enable-lts).";
         return Err(bad("BadRequest", message).with_target("properties.supportPlan"));
@@ -133,37 +133,37 @@ fn premium(body: &Value) -> bool {
 fn version(case: &Case<'_>) -> Result<(), ArmError> {
     let properties = &case.body["properties"];
     let control = properties["kubernetesVersion"].as_str().filter(|version| !version.is_empty());
-    if let Some(wished) = control {
-        offered(case, wished, "K8sVersionNotSupported")?;
+    if let Some(desired) = control {
+        offered(case, desired, "K8sVersionNotSupported")?;
     }
     for pool in properties["agentPoolProfiles"].as_array().into_iter().flatten() {
-        let Some(wished) = pool["orchestratorVersion"].as_str().filter(|version| !version.is_empty()) else {
+        let Some(desired) = pool["orchestratorVersion"].as_str().filter(|version| !version.is_empty()) else {
             continue;
         };
-        offered(case, wished, "AgentPoolK8sVersionNotSupported")?;
+        offered(case, desired, "AgentPoolK8sVersionNotSupported")?;
         let minor = |version: &str| version.split('.').take(2).map(str::to_owned).collect::<Vec<_>>();
-        if let Some(control) = control.filter(|control| minor(control) < minor(wished)) {
+        if let Some(control) = control.filter(|control| minor(control) < minor(desired)) {
             let message =
-                format!("Node pool version {wished} and control plane version {control} are incompatible.");
+                format!("Node pool version {desired} and control plane version {control} are incompatible.");
             return Err(bad("NodePoolMcVersionIncompatible", message));
         }
     }
     Ok(())
 }
 
-fn offered(case: &Case<'_>, wished: &str, code: &str) -> Result<(), ArmError> {
+fn offered(case: &Case<'_>, desired: &str, code: &str) -> Result<(), ArmError> {
     const HINT: &str = "Please use [az aks get-versions] command to get the supported version list in this region. For \
                         more information, please check https://aka.ms/supported-version-list";
-    let Some((release, full)) = calendar::resolve(wished, case.today) else {
-        let message = format!("Version {wished} is not supported in this region. {HINT}");
+    let Some((release, full)) = version_support::resolve(desired, case.today) else {
+        let message = format!("Version {desired} is not supported in this region. {HINT}");
         return Err(bad(code, message));
     };
-    let long = case.body["properties"]["supportPlan"] == calendar::LONG_TERM && premium(case.body);
+    let long = case.body["properties"]["supportPlan"] == version_support::LONG_TERM && premium(case.body);
     // A running cluster keeps its version when community support ends; only new clusters are refused.
     if case.update
         || long
         || release.community(case.today)
-        || release.minor == calendar::default_release(case.today).minor
+        || release.minor == version_support::default_release(case.today).minor
     {
         return Ok(());
     }
@@ -252,7 +252,7 @@ mod tests {
 
     fn refused_on(body: &Value, today: Date, update: bool) -> String {
         let subnet = |id: &str| {
-            (id == "/s/snet").then(|| Subnet {
+            (id == "/s/snet").then(|| SubnetPlan {
                 range: "10.0.0.0/22".parse().unwrap(),
                 network: vec!["10.0.0.0/16".parse().unwrap()],
                 state: "Succeeded".into(),
@@ -269,7 +269,7 @@ mod tests {
             subnet: &subnet,
             group_exists: &|name| name == "rg-taken",
         };
-        check(&case).err().map_or(String::new(), |refusal| refusal.code)
+        check(&case).err().map_or(String::new(), |error| error.code)
     }
 
     /// Returns the error code for a valid body with one property changed; empty if it is valid.
@@ -293,7 +293,7 @@ mod tests {
         assert_eq!(refused_on(&body, december, true), "");
         body["sku"]["tier"] = json!("Premium");
         assert_eq!(refused_on(&body, december, false), "K8sVersionNotSupported");
-        body["properties"]["supportPlan"] = json!(calendar::LONG_TERM);
+        body["properties"]["supportPlan"] = json!(version_support::LONG_TERM);
         assert_eq!(refused_on(&body, december, false), "");
         body["sku"]["tier"] = json!("Standard");
         assert_eq!(refused_on(&body, december, false), "BadRequest");

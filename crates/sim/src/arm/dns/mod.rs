@@ -11,10 +11,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::arm::error::{ArmError, Shape};
-use crate::arm::family::Family;
+use crate::arm::provider::Provider;
 use crate::arm::{Call, Route, id, roles};
-use crate::clock::{Moment, Timing};
-use crate::world::World;
+use crate::clock::{SimTime, Timing};
+use crate::state::CloudState;
 
 const ZONE_KIND: &str = "Microsoft.Network/dnszones";
 const RECORD_KIND: &str = "Microsoft.Network/dnszones/A";
@@ -77,21 +77,21 @@ impl Zones {
 
 /// Changes a record set as another client, under a new etag. `change` receives `None` if the set does not
 /// exist. Returns whether a set was created or changed.
-pub(crate) fn interfere(
-    world: &mut World,
+pub(crate) fn change_record_set(
+    state: &mut CloudState,
     zone: &str,
     name: &str,
-    change: impl FnOnce(Option<Written>) -> Option<Written>,
+    change: impl FnOnce(Option<RecordWrite>) -> Option<RecordWrite>,
 ) -> bool {
-    let etag = world.uuid("etag");
-    let Some(zone) = world.dns.zones.get_mut(&id::key(zone)) else { return false };
+    let etag = state.uuid("etag");
+    let Some(zone) = state.dns.zones.get_mut(&id::key(zone)) else { return false };
     let key = name.to_ascii_lowercase();
-    let before = zone.records.get(&key).map(|set| Written {
+    let before = zone.records.get(&key).map(|set| RecordWrite {
         ttl: set.ttl,
         addresses: set.addresses.clone(),
         metadata: set.metadata.clone(),
     });
-    let Some(Written { ttl, addresses, metadata }) = change(before) else { return false };
+    let Some(RecordWrite { ttl, addresses, metadata }) = change(before) else { return false };
     let name = zone.records.get(&key).map_or(name, |set| set.name.as_str()).to_owned();
     zone.records.insert(key, RecordSet { name, etag, ttl, addresses, metadata });
     true
@@ -99,7 +99,7 @@ pub(crate) fn interfere(
 
 /// The writable properties of an A record set.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Written {
+pub(crate) struct RecordWrite {
     /// The time to live in seconds.
     pub(crate) ttl: u32,
     /// The IPv4 addresses, in order.
@@ -109,7 +109,7 @@ pub(crate) struct Written {
 }
 
 /// The resource family of DNS zones. All its writes complete at once.
-pub const FAMILY: Family = Family { members, delete_members, ..Family::still("dns", routes) };
+pub const PROVIDER: Provider = Provider { members, delete_members, ..Provider::stateless("dns", routes) };
 
 fn routes() -> Vec<Route> {
     let mut routes = zones::routes();
@@ -118,7 +118,7 @@ fn routes() -> Vec<Route> {
 }
 
 /// Returns the id of the zone in a call's URL, in the case of the call.
-fn asked(call: &Call<'_>) -> String {
+fn requested_id(call: &Call<'_>) -> String {
     format!(
         "/subscriptions/{}/resourceGroups/{}/providers/{ZONE_KIND}/{}",
         call.param("subscription"),
@@ -158,22 +158,22 @@ fn check_etag(call: &Call<'_>, current: Option<&str>) -> Result<(), ArmError> {
     }
 }
 
-fn members(world: &World, group: &str) -> Vec<Value> {
-    world.dns.zones.values().filter(|zone| in_group(&zone.id, group)).map(zones::body).collect()
+fn members(state: &CloudState, group: &str) -> Vec<Value> {
+    state.dns.zones.values().filter(|zone| in_group(&zone.id, group)).map(zones::body).collect()
 }
 
 /// Deletes the zones of a group at once, without an intermediate state.
-fn delete_members(world: &mut World, group: &str, from: Moment, _timing: &Timing) -> Moment {
-    let mut gone = Vec::new();
-    world.dns.zones.retain(|_, zone| {
+fn delete_members(state: &mut CloudState, group: &str, from: SimTime, _timing: &Timing) -> SimTime {
+    let mut deleted_ids = Vec::new();
+    state.dns.zones.retain(|_, zone| {
         let dies = in_group(&zone.id, group);
         if dies {
-            gone.push(zone.id.clone());
+            deleted_ids.push(zone.id.clone());
         }
         !dies
     });
-    for scope in gone {
-        roles::drop_scope(world, &scope);
+    for scope in deleted_ids {
+        roles::drop_scope(state, &scope);
     }
     from
 }

@@ -8,7 +8,7 @@ use crate::arm::Call;
 use crate::arm::dns::bad_request;
 use crate::arm::error::ArmError;
 use crate::request::Reply;
-use crate::world::World;
+use crate::state::CloudState;
 
 /// The maximum page size.
 const TOP_MAX: usize = 100;
@@ -17,7 +17,7 @@ const TOP_MAX: usize = 100;
 ///
 /// # Errors
 /// 400 if `$top` or `$skiptoken` is invalid.
-pub(super) fn of(world: &World, call: &Call<'_>, all: Vec<Value>) -> Result<Reply, ArmError> {
+pub(super) fn of(state: &CloudState, call: &Call<'_>, all: Vec<Value>) -> Result<Reply, ArmError> {
     let top = match call.request.query("$top") {
         None => TOP_MAX,
         Some(text) => match text.parse::<usize>() {
@@ -37,7 +37,7 @@ pub(super) fn of(world: &World, call: &Call<'_>, all: Vec<Value>) -> Result<Repl
     let value: Vec<Value> = all.into_iter().skip(skip).take(top).collect();
     let mut body = json!({ "value": value });
     if more {
-        body["nextLink"] = json!(next(world, call, skip + top));
+        body["nextLink"] = json!(next(state, call, skip + top));
     }
     Ok(Reply::json(200, &body))
 }
@@ -47,12 +47,12 @@ fn position(token: &str) -> Option<usize> {
     std::str::from_utf8(&text).ok()?.strip_prefix("after:")?.parse().ok()
 }
 
-fn next(world: &World, call: &Call<'_>, position: usize) -> String {
+fn next(state: &CloudState, call: &Call<'_>, position: usize) -> String {
     let token = URL_SAFE_NO_PAD.encode(format!("after:{position}"));
     let kept = call.request.query.iter().filter(|(name, _)| !name.eq_ignore_ascii_case("$skiptoken"));
     let query = url::form_urlencoded::Serializer::new(String::new())
         .extend_pairs(kept)
         .append_pair("$skiptoken", &token)
         .finish();
-    format!("{}{}?{query}", world.arm_origin(), call.request.path)
+    format!("{}{}?{query}", state.arm_origin(), call.request.path)
 }

@@ -4,12 +4,14 @@ use std::net::Ipv4Addr;
 
 use serde_json::{Map, Value, json};
 
-use crate::arm::dns::{RECORD_KIND, RecordSet, ZONE_KIND, Zone, asked, bad_request, check_etag, field, page};
+use crate::arm::dns::{
+    RECORD_KIND, RecordSet, ZONE_KIND, Zone, bad_request, check_etag, field, page, requested_id,
+};
 use crate::arm::error::ArmError;
 use crate::arm::{Call, Route, id, versions};
 use crate::durations;
 use crate::request::Reply;
-use crate::world::World;
+use crate::state::CloudState;
 
 const EVERY: &str = "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.Network/dnszones/{zone}/recordsets";
 const EVERY_OLD: &str =
@@ -59,7 +61,7 @@ fn body(zone: &Zone, set: &RecordSet) -> Value {
 }
 
 /// Returns the NS and SOA sets of a zone.
-fn own_sets(zone: &Zone) -> Vec<Value> {
+fn zone_sets(zone: &Zone) -> Vec<Value> {
     let set = |kind: &str, properties: Value| {
         json!({
             "id": format!("{}/{kind}/@", zone.id),
@@ -87,8 +89,8 @@ fn own_sets(zone: &Zone) -> Vec<Value> {
     ]
 }
 
-fn zone<'a>(world: &'a World, call: &Call<'_>) -> Result<&'a Zone, ArmError> {
-    world.dns.zones.get(&id::key(&asked(call))).ok_or_else(|| {
+fn zone<'a>(state: &'a CloudState, call: &Call<'_>) -> Result<&'a Zone, ArmError> {
+    state.dns.zones.get(&id::key(&requested_id(call))).ok_or_else(|| {
         let why = format!(
             "Can not perform requested operation on nested resource. Parent resource '{}' not found.",
             call.param("zone")
@@ -101,21 +103,21 @@ fn reply(zone: &Zone, set: &RecordSet, status: u16) -> Reply {
     Reply::json(status, &body(zone, set)).with_header("etag", &set.etag)
 }
 
-fn every(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
-    let zone = zone(world, call)?;
-    let mut all = own_sets(zone);
+fn every(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmError> {
+    let zone = zone(state, call)?;
+    let mut all = zone_sets(zone);
     all.extend(zone.records.values().map(|set| body(zone, set)));
-    page::of(world, call, all)
+    page::of(state, call, all)
 }
 
-fn list(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
-    let zone = zone(world, call)?;
+fn list(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmError> {
+    let zone = zone(state, call)?;
     let all = zone.records.values().map(|set| body(zone, set)).collect();
-    page::of(world, call, all)
+    page::of(state, call, all)
 }
 
-fn get(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
-    let zone = zone(world, call)?;
+fn get(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmError> {
+    let zone = zone(state, call)?;
     let name = call.param("record");
     let set = zone.records.get(&name.to_ascii_lowercase()).ok_or_else(|| {
         let why = format!(
@@ -128,15 +130,15 @@ fn get(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
     Ok(reply(zone, set, 200))
 }
 
-fn put(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
-    let existing = zone(world, call)?.records.get(&call.param("record").to_ascii_lowercase()).cloned();
+fn put(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmError> {
+    let existing = zone(state, call)?.records.get(&call.param("record").to_ascii_lowercase()).cloned();
     check_etag(call, existing.as_ref().map(|set| set.etag.as_str()))?;
     let name = existing.as_ref().map_or_else(|| call.param("record").to_owned(), |set| set.name.clone());
     check_name(&name)?;
-    let set = wished(world, call, name)?;
+    let set = desired(state, call, name)?;
     let status = if existing.is_some() { 200 } else { 201 };
-    let reply = reply(zone(world, call)?, &set, status).with_latency(durations::DNS_PUT);
-    if let Some(zone) = world.dns.zones.get_mut(&id::key(&asked(call))) {
+    let reply = reply(zone(state, call)?, &set, status).with_latency(durations::DNS_PUT);
+    if let Some(zone) = state.dns.zones.get_mut(&id::key(&requested_id(call))) {
         zone.records.insert(set.name.to_ascii_lowercase(), set);
     }
     Ok(reply)
@@ -157,7 +159,7 @@ fn check_name(name: &str) -> Result<(), ArmError> {
 }
 
 /// Parses the set that a PUT requests; omitted properties are cleared.
-fn wished(world: &mut World, call: &Call<'_>, name: String) -> Result<RecordSet, ArmError> {
+fn desired(state: &mut CloudState, call: &Call<'_>, name: String) -> Result<RecordSet, ArmError> {
     let given = call.body()?;
     let properties = &given["properties"];
     let ttl = field(properties, "TTL").as_i64().and_then(|ttl| u32::try_from(ttl).ok());
@@ -183,14 +185,14 @@ fn wished(world: &mut World, call: &Call<'_>, name: String) -> Result<RecordSet,
     if metadata.values().any(|value| !value.is_string()) {
         return Err(bad_request("The values of the metadata must be strings."));
     }
-    Ok(RecordSet { name, etag: world.uuid("etag"), ttl, addresses, metadata })
+    Ok(RecordSet { name, etag: state.uuid("etag"), ttl, addresses, metadata })
 }
 
-fn delete(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
+fn delete(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmError> {
     let name = call.param("record").to_ascii_lowercase();
-    let Some(set) = zone(world, call)?.records.get(&name) else { return Ok(Reply::empty(204)) };
+    let Some(set) = zone(state, call)?.records.get(&name) else { return Ok(Reply::empty(204)) };
     check_etag(call, Some(&set.etag))?;
-    if let Some(zone) = world.dns.zones.get_mut(&id::key(&asked(call))) {
+    if let Some(zone) = state.dns.zones.get_mut(&id::key(&requested_id(call))) {
         zone.records.remove(&name);
     }
     Ok(Reply::empty(200).with_latency(durations::DNS_PUT))
@@ -224,11 +226,11 @@ mod tests {
             (404, Some("NotFound")),
             "no envelope"
         );
-        let made = cloud.put(&at, &set(&["203.0.113.10", "203.0.113.11"]));
-        assert_eq!(made.status, 201);
-        assert_eq!(made.value()["properties"]["fqdn"], "app.demo.example.com.");
-        let etag = made.headers["etag"].to_str().unwrap().to_owned();
-        assert_eq!(made.value()["etag"], etag.as_str());
+        let created = cloud.put(&at, &set(&["203.0.113.10", "203.0.113.11"]));
+        assert_eq!(created.status, 201);
+        assert_eq!(created.value()["properties"]["fqdn"], "app.demo.example.com.");
+        let etag = created.headers["etag"].to_str().unwrap().to_owned();
+        assert_eq!(created.value()["etag"], etag.as_str());
 
         let send = |cloud: &mut TestCloud, name: &'static str, value: &str| {
             let request =
@@ -245,10 +247,10 @@ mod tests {
         assert_eq!(replaced.status, 200);
         assert_eq!(replaced.value()["properties"]["ARecords"], json!([{ "ipv4Address": "203.0.113.12" }]));
         assert_eq!(send(&mut cloud, "if-match", &etag).status, 412, "the etag moved on");
-        assert_eq!(cloud.world.dns.resolve("APP.demo.example.com.").len(), 1);
+        assert_eq!(cloud.state.dns.resolve("APP.demo.example.com.").len(), 1);
         assert_eq!(cloud.delete(&at).status, 200);
         assert_eq!(cloud.delete(&at).status, 204);
-        assert!(cloud.world.dns.resolve("app.demo.example.com").is_empty());
+        assert!(cloud.state.dns.resolve("app.demo.example.com").is_empty());
     }
 
     #[test]
@@ -267,8 +269,8 @@ mod tests {
         }
         let other = record("app").replace("demo.example.com", "other.example.com");
         assert_eq!(code(&cloud.put(&other, &set(&["203.0.113.10"]))), "ParentResourceNotFound");
-        assert_eq!(cloud.world.dns.resolve("any.thing.demo.example.com").len(), 0);
-        assert_eq!(cloud.world.dns.resolve("any.apps.demo.example.com").len(), 1);
+        assert_eq!(cloud.state.dns.resolve("any.thing.demo.example.com").len(), 0);
+        assert_eq!(cloud.state.dns.resolve("any.apps.demo.example.com").len(), 1);
     }
 
     #[test]

@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use crate::arm::dns::{ZONE_KIND, Zone, asked, bad_request, check_etag, in_group, number_of_sets, page};
+use crate::arm::dns::{
+    ZONE_KIND, Zone, bad_request, check_etag, in_group, number_of_sets, page, requested_id,
+};
 use crate::arm::error::ArmError;
 use crate::arm::{Call, Route, id, roles, versions};
 use crate::durations;
 use crate::request::Reply;
-use crate::world::World;
+use crate::state::CloudState;
 
 const SUBSCRIPTION: &str = "/subscriptions/{subscription}/providers/Microsoft.Network/dnszones";
 const GROUP: &str =
@@ -49,15 +51,15 @@ fn reply(zone: &Zone, status: u16) -> Reply {
     Reply::json(status, &body(zone)).with_header("etag", &zone.etag)
 }
 
-fn list(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
+fn list(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmError> {
     let group = call.param("group");
     let fits = |zone: &&Zone| group.is_empty() || in_group(&zone.id, group);
-    let all: Vec<Value> = world.dns.zones.values().filter(fits).map(body).collect();
-    page::of(world, call, all)
+    let all: Vec<Value> = state.dns.zones.values().filter(fits).map(body).collect();
+    page::of(state, call, all)
 }
 
-fn get(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
-    let zone = world.dns.zones.get(&id::key(&asked(call)));
+fn get(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmError> {
+    let zone = state.dns.zones.get(&id::key(&requested_id(call)));
     let zone =
         zone.ok_or_else(|| ArmError::resource_not_found(ZONE_KIND, call.param("zone"), call.param("group")))?;
     Ok(reply(zone, 200))
@@ -76,7 +78,7 @@ fn check_name(name: &str) -> Result<(), ArmError> {
     Err(bad_request(format!("The zone name '{name}' is not a valid domain name of at least two labels.")))
 }
 
-fn put(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
+fn put(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmError> {
     let name = call.param("zone").to_ascii_lowercase();
     check_name(&name)?;
     let given = call.body()?;
@@ -88,32 +90,32 @@ fn put(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
         );
         return Err(ArmError::gateway(400, "LocationNotAvailableForResourceType", why));
     }
-    let key = id::key(&asked(call));
-    let existing = world.dns.zones.get(&key).cloned();
+    let key = id::key(&requested_id(call));
+    let existing = state.dns.zones.get(&key).cloned();
     check_etag(call, existing.as_ref().map(|zone| zone.etag.as_str()))?;
     let tags = given["tags"].as_object().cloned().unwrap_or_default();
-    let etag = world.uuid("etag");
+    let etag = state.uuid("etag");
     let status = if existing.is_some() { 200 } else { 201 };
     let zone = match existing {
         Some(zone) => Zone { tags, etag, ..zone },
         None => Zone {
-            id: asked(call),
+            id: requested_id(call),
             name,
             etag,
             tags,
-            name_servers: name_servers(world),
+            name_servers: name_servers(state),
             records: BTreeMap::new(),
         },
     };
     let reply = reply(&zone, status).with_latency(durations::DNS_PUT);
-    world.dns.zones.insert(key, zone);
+    state.dns.zones.insert(key, zone);
     Ok(reply)
 }
 
 /// Draws the name servers of a zone. Azure spreads zones over sets of four servers, so that two zones of the
 /// same name can coexist.
-fn name_servers(world: &mut World) -> Vec<String> {
-    let set = u32::from_str_radix(&world.hex("name-servers")[..2], 16).unwrap_or(0) % 10 + 1;
+fn name_servers(state: &mut CloudState) -> Vec<String> {
+    let set = u32::from_str_radix(&state.hex("name-servers")[..2], 16).unwrap_or(0) % 10 + 1;
     ["com", "net", "org", "info"]
         .iter()
         .zip(1..)
@@ -121,12 +123,12 @@ fn name_servers(world: &mut World) -> Vec<String> {
         .collect()
 }
 
-fn delete(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
-    let key = id::key(&asked(call));
-    let Some(zone) = world.dns.zones.get(&key) else { return Ok(Reply::empty(204)) };
+fn delete(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmError> {
+    let key = id::key(&requested_id(call));
+    let Some(zone) = state.dns.zones.get(&key) else { return Ok(Reply::empty(204)) };
     check_etag(call, Some(&zone.etag))?;
     let scope = zone.id.clone();
-    world.dns.zones.remove(&key);
-    roles::drop_scope(world, &scope);
+    state.dns.zones.remove(&key);
+    roles::drop_scope(state, &scope);
     Ok(Reply::empty(200).with_latency(durations::DNS_PUT))
 }

@@ -12,13 +12,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::arm::error::ArmError;
-use crate::arm::family::Family;
 use crate::arm::operation::{self, Operation, Plan, Style};
+use crate::arm::provider::Provider;
 use crate::arm::{Call, Route, clusters, id, roles, versions};
-use crate::clock::{Moment, Timing};
+use crate::clock::{SimTime, Timing};
 use crate::durations;
 use crate::request::Reply;
-use crate::world::World;
+use crate::state::CloudState;
 
 /// The resource type of a network.
 pub const KIND: &str = "Microsoft.Network/virtualNetworks";
@@ -63,7 +63,7 @@ enum State {
 }
 
 impl State {
-    const fn word(self) -> &'static str {
+    const fn as_str(self) -> &'static str {
         match self {
             Self::Updating => "Updating",
             Self::Succeeded => "Succeeded",
@@ -84,10 +84,11 @@ struct Network {
     guid: String,
     state: State,
     /// The end of the write in progress.
-    done: Option<Moment>,
+    done: Option<SimTime>,
     /// True if the write in progress fails.
     #[serde(default)]
-    doomed: bool,
+    #[serde(rename = "doomed")]
+    fails_on_completion: bool,
     /// The properties from the caller, without the subnets.
     properties: Map<String, Value>,
     subnets: Vec<Part>,
@@ -100,8 +101,8 @@ pub struct Networks {
 }
 
 /// The resource family of virtual networks.
-pub const FAMILY: Family =
-    Family { members, delete_members, next_due, settle, ..Family::still("networks", routes) };
+pub const PROVIDER: Provider =
+    Provider { members, delete_members, next_due, advance_to, ..Provider::stateless("networks", routes) };
 
 fn routes() -> Vec<Route> {
     let mut routes = writes::routes();
@@ -123,11 +124,11 @@ impl Network {
         self.subnets.iter().find(|part| part.name.eq_ignore_ascii_case(name))
     }
 
-    fn body(&self, world: &World) -> Value {
+    fn body(&self, state: &CloudState) -> Value {
         let mut properties = self.properties.clone();
-        properties.insert("provisioningState".to_owned(), json!(self.state.word()));
+        properties.insert("provisioningState".to_owned(), json!(self.state.as_str()));
         properties.insert("resourceGuid".to_owned(), json!(self.guid));
-        let subnets: Vec<Value> = self.subnets.iter().map(|part| self.part_body(world, part)).collect();
+        let subnets: Vec<Value> = self.subnets.iter().map(|part| self.part_body(state, part)).collect();
         properties.insert("subnets".to_owned(), json!(subnets));
         for (name, value) in [("virtualNetworkPeerings", json!([])), ("enableDdosProtection", json!(false))] {
             properties.entry(name).or_insert(value);
@@ -143,10 +144,10 @@ impl Network {
         })
     }
 
-    fn part_body(&self, world: &World, part: &Part) -> Value {
+    fn part_body(&self, state: &CloudState, part: &Part) -> Value {
         let id = self.subnet_id(&part.name);
         let mut properties = part.properties.clone();
-        properties.insert("provisioningState".to_owned(), json!(part.state.word()));
+        properties.insert("provisioningState".to_owned(), json!(part.state.as_str()));
         let defaults = [
             ("delegations", json!([])),
             ("privateEndpointNetworkPolicies", json!("Disabled")),
@@ -156,7 +157,7 @@ impl Network {
             properties.entry(name).or_insert(value);
         }
         let holders: Vec<Value> =
-            clusters::using_subnet(world, &id).iter().map(|id| json!({ "id": id })).collect();
+            clusters::using_subnet(state, &id).iter().map(|id| json!({ "id": id })).collect();
         if !holders.is_empty() {
             properties.insert("ipConfigurations".to_owned(), json!(holders));
         }
@@ -171,28 +172,28 @@ impl Network {
 }
 
 /// Returns the subnet with that id, compared case-insensitively.
-pub fn subnet(world: &World, subnet_id: &str) -> Option<Subnet> {
+pub fn subnet(state: &CloudState, subnet_id: &str) -> Option<Subnet> {
     let (network, name) =
         id::key(subnet_id).rsplit_once("/subnets/").map(|(at, name)| (at.to_owned(), name.to_owned()))?;
-    let network = world.networks.networks.get(&network)?;
+    let network = state.networks.networks.get(&network)?;
     let part = network.part(&name)?;
     Some(Subnet {
         id: network.subnet_id(&part.name),
         prefixes: part.prefixes(),
-        state: part.state.word().to_owned(),
+        state: part.state.as_str().to_owned(),
         location: network.location.clone(),
     })
 }
 
 /// Returns the address ranges of every subnet in the network of a subnet.
-pub fn neighbours(world: &World, subnet_id: &str) -> Vec<String> {
+pub fn neighbours(state: &CloudState, subnet_id: &str) -> Vec<String> {
     let key = id::key(subnet_id);
-    let network = key.rsplit_once("/subnets/").and_then(|(network, _)| world.networks.networks.get(network));
+    let network = key.rsplit_once("/subnets/").and_then(|(network, _)| state.networks.networks.get(network));
     network.into_iter().flat_map(|network| network.subnets.iter().flat_map(Part::prefixes)).collect()
 }
 
 /// Returns the id of the network in a call's URL, in the case of the call.
-fn asked(call: &Call<'_>) -> String {
+fn requested_id(call: &Call<'_>) -> String {
     format!(
         "/subscriptions/{}/resourceGroups/{}/providers/{KIND}/{}",
         call.param("subscription"),
@@ -201,22 +202,22 @@ fn asked(call: &Call<'_>) -> String {
     )
 }
 
-fn find<'a>(world: &'a World, call: &Call<'_>) -> Result<&'a Network, ArmError> {
-    let found = world.networks.networks.get(&id::key(&asked(call)));
+fn find<'a>(state: &'a CloudState, call: &Call<'_>) -> Result<&'a Network, ArmError> {
+    let found = state.networks.networks.get(&id::key(&requested_id(call)));
     found.ok_or_else(|| ArmError::resource_not_found(KIND, call.param("network"), call.param("group")))
 }
 
 /// Lets the write in progress on a network or on one of its subnets fail; returns whether there was one.
-pub(crate) fn doom(world: &mut World, id: &str) -> bool {
-    let Some(network) = world.networks.networks.get_mut(&network_of(id)) else { return false };
-    network.doomed = network.done.is_some();
-    network.doomed
+pub(crate) fn fail_operation(state: &mut CloudState, id: &str) -> bool {
+    let Some(network) = state.networks.networks.get_mut(&network_of(id)) else { return false };
+    network.fails_on_completion = network.done.is_some();
+    network.fails_on_completion
 }
 
 /// Starts a write by another client that changes nothing; returns whether the network exists and had no write
 /// in progress.
-pub(crate) fn occupy(world: &mut World, id: &str, now: Moment, timing: &Timing) -> bool {
-    let found = world.networks.networks.get_mut(&network_of(id));
+pub(crate) fn start_noop_write(state: &mut CloudState, id: &str, now: SimTime, timing: &Timing) -> bool {
+    let found = state.networks.networks.get_mut(&network_of(id));
     let Some(network) = found.filter(|network| network.done.is_none()) else { return false };
     let done = timing.after(now, durations::NETWORK_PUT).max(now.plus_ms(1));
     network.state = State::Updating;
@@ -232,7 +233,7 @@ pub(crate) fn occupy(world: &mut World, id: &str, now: Moment, timing: &Timing) 
         retry_after: Some(durations::NETWORK_RETRY_AFTER),
         signed: false,
     };
-    operation::begin(world, &plan, now, done);
+    operation::begin(state, &plan, now, done);
     true
 }
 
@@ -244,10 +245,10 @@ fn network_of(id: &str) -> String {
 
 /// Refuses a write while another one is in progress on the same network. Like the provider, it responds with
 /// a retryable 429.
-fn check_free(world: &World, call: &Call<'_>) -> Result<(), ArmError> {
-    let Ok(network) = find(world, call) else { return Ok(()) };
+fn check_free(state: &CloudState, call: &Call<'_>) -> Result<(), ArmError> {
+    let Ok(network) = find(state, call) else { return Ok(()) };
     let Some(done) = network.done.filter(|done| *done > call.now) else { return Ok(()) };
-    let (name, operation) = operation::running(world, &network.id, call.now)
+    let (name, operation) = operation::running(state, &network.id, call.now)
         .map_or(("PutVirtualNetworkOperation", ""), |operation| {
             (operation.name.as_str(), operation.id.as_str())
         });
@@ -264,8 +265,8 @@ fn check_free(world: &World, call: &Call<'_>) -> Result<(), ArmError> {
 }
 
 /// Refuses the removal of a subnet (or its range) that contains an address in use.
-fn check_unused(world: &World, subnet_id: &str, code: &str) -> Result<(), ArmError> {
-    let Some(holder) = clusters::using_subnet(world, subnet_id).into_iter().next() else { return Ok(()) };
+fn check_unused(state: &CloudState, subnet_id: &str, code: &str) -> Result<(), ArmError> {
+    let Some(holder) = clusters::using_subnet(state, subnet_id).into_iter().next() else { return Ok(()) };
     let name = id::name(subnet_id);
     Err(ArmError::new(
         400,
@@ -296,9 +297,9 @@ fn check_etag(call: &Call<'_>, current: Option<&str>) -> Result<(), ArmError> {
 }
 
 /// Starts the operation of a write.
-fn begin(world: &mut World, call: &Call<'_>, resource: &str, name: &str, ends: Moment) -> Operation {
+fn begin(state: &mut CloudState, call: &Call<'_>, resource: &str, name: &str, ends: SimTime) -> Operation {
     let style = if name.starts_with("Delete") { Style::Both } else { Style::AsyncOperation };
-    let location = find(world, call).map(|network| network.location.clone()).unwrap_or_default();
+    let location = find(state, call).map(|network| network.location.clone()).unwrap_or_default();
     let plan = Plan {
         resource,
         provider: "Microsoft.Network",
@@ -309,24 +310,24 @@ fn begin(world: &mut World, call: &Call<'_>, resource: &str, name: &str, ends: M
         retry_after: Some(durations::NETWORK_RETRY_AFTER),
         signed: false,
     };
-    operation::begin(world, &plan, call.now, ends)
+    operation::begin(state, &plan, call.now, ends)
 }
 
-fn announced(world: &World, call: &Call<'_>, operation: &Operation, reply: Reply) -> Reply {
-    operation.announce(world, &call.timing, reply.with_header("azure-asyncnotification", "Enabled"))
+fn announced(state: &CloudState, call: &Call<'_>, operation: &Operation, reply: Reply) -> Reply {
+    operation.announce(state, &call.timing, reply.with_header("azure-asyncnotification", "Enabled"))
 }
 
-fn members(world: &World, group: &str) -> Vec<Value> {
+fn members(state: &CloudState, group: &str) -> Vec<Value> {
     let inside = |network: &&Network| {
         id::part(&network.id, "resourceGroups").is_some_and(|own| own.eq_ignore_ascii_case(group))
     };
-    world.networks.networks.values().filter(inside).map(|network| network.body(world)).collect()
+    state.networks.networks.values().filter(inside).map(|network| network.body(state)).collect()
 }
 
-fn delete_members(world: &mut World, group: &str, from: Moment, timing: &Timing) -> Moment {
+fn delete_members(state: &mut CloudState, group: &str, from: SimTime, timing: &Timing) -> SimTime {
     let done = timing.after(from, durations::NETWORK_DELETE);
     let mut last = from;
-    for network in world.networks.networks.values_mut() {
+    for network in state.networks.networks.values_mut() {
         if id::part(&network.id, "resourceGroups").is_some_and(|own| own.eq_ignore_ascii_case(group)) {
             network.state = State::Deleting;
             network.done = Some(done);
@@ -336,38 +337,38 @@ fn delete_members(world: &mut World, group: &str, from: Moment, timing: &Timing)
     last
 }
 
-fn next_due(world: &World) -> Option<Moment> {
-    world.networks.networks.values().filter_map(|network| network.done).min()
+fn next_due(state: &CloudState) -> Option<SimTime> {
+    state.networks.networks.values().filter_map(|network| network.done).min()
 }
 
-fn settle(world: &mut World, due: Moment, _timing: &Timing) {
-    let mut gone = Vec::new();
-    world.networks.networks.retain(|_, network| {
+fn advance_to(state: &mut CloudState, due: SimTime, _timing: &Timing) {
+    let mut deleted_ids = Vec::new();
+    state.networks.networks.retain(|_, network| {
         if network.done.is_none_or(|done| done > due) {
             return true;
         }
         network.done = None;
-        if std::mem::take(&mut network.doomed) {
+        if std::mem::take(&mut network.fails_on_completion) {
             network.state = State::Failed;
             let unfinished = network.subnets.iter_mut().filter(|part| part.state != State::Succeeded);
             unfinished.for_each(|part| part.state = State::Failed);
             return true;
         }
         if network.state == State::Deleting {
-            gone.push(network.id.clone());
+            deleted_ids.push(network.id.clone());
             return false;
         }
         network.state = State::Succeeded;
-        let dying = network.subnets.iter().filter(|part| part.state == State::Deleting);
-        gone.extend(dying.map(|part| network.subnet_id(&part.name)));
+        let deleting = network.subnets.iter().filter(|part| part.state == State::Deleting);
+        deleted_ids.extend(deleting.map(|part| network.subnet_id(&part.name)));
         network.subnets.retain(|part| part.state != State::Deleting);
         for part in &mut network.subnets {
             part.state = State::Succeeded;
         }
         true
     });
-    for scope in gone {
-        roles::drop_scope(world, &scope);
+    for scope in deleted_ids {
+        roles::drop_scope(state, &scope);
     }
 }
 

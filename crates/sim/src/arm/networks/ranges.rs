@@ -36,13 +36,13 @@ pub fn overlap(one: &IpNet, other: &IpNet) -> bool {
 }
 
 /// The name of a subnet with its ranges.
-pub type Named = (String, Vec<IpNet>);
+pub type NamedRanges = (String, Vec<IpNet>);
 
 /// Checks that each subnet lies inside the network and overlaps no other.
 ///
 /// # Errors
 /// 400 `NetcfgSubnetRangeOutsideVnet` or `NetcfgSubnetRangesOverlap`.
-pub fn check(network: &str, spaces: &[IpNet], subnets: &[Named]) -> Result<(), ArmError> {
+pub fn check(network: &str, spaces: &[IpNet], subnets: &[NamedRanges]) -> Result<(), ArmError> {
     for (at, (name, ranges)) in subnets.iter().enumerate() {
         if !ranges.iter().all(|range| spaces.iter().any(|space| space.contains(range))) {
             let why = format!(

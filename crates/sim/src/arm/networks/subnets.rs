@@ -4,13 +4,13 @@ use serde_json::{Map, Value, json};
 
 use crate::arm::error::ArmError;
 use crate::arm::networks::{
-    Network, Part, SUBNET_KIND, State, VERSIONS, announced, asked, begin, check_etag, check_free,
-    check_unused, find, ranges, writes,
+    Network, Part, SUBNET_KIND, State, VERSIONS, announced, begin, check_etag, check_free, check_unused,
+    find, ranges, requested_id, writes,
 };
 use crate::arm::{Call, Route, id};
 use crate::durations;
 use crate::request::Reply;
-use crate::world::World;
+use crate::state::CloudState;
 
 const ALL: &str = "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.Network/virtualNetworks/{network}/subnets";
 const ONE: &str = "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.Network/virtualNetworks/{network}/subnets/{subnet}";
@@ -29,7 +29,7 @@ pub(super) fn routes() -> Vec<Route> {
 /// # Errors
 /// 400 for an invalid name or a missing range.
 pub(super) fn part(
-    world: &mut World,
+    state: &mut CloudState,
     name: &str,
     given: Map<String, Value>,
     before: Option<&Part>,
@@ -46,37 +46,37 @@ pub(super) fn part(
     }
     Ok(Part {
         name: before.map_or_else(|| name.to_owned(), |part| part.name.clone()),
-        etag: world.uuid("etag"),
+        etag: state.uuid("etag"),
         state: State::Updating,
         properties,
     })
 }
 
-fn reply(world: &World, network: &Network, part: &Part, status: u16) -> Reply {
-    Reply::json(status, &network.part_body(world, part)).with_header("etag", &format!("W/\"{}\"", part.etag))
+fn reply(state: &CloudState, network: &Network, part: &Part, status: u16) -> Reply {
+    Reply::json(status, &network.part_body(state, part)).with_header("etag", &format!("W/\"{}\"", part.etag))
 }
 
-fn lookup<'a>(world: &'a World, call: &Call<'_>) -> Result<(&'a Network, &'a Part), ArmError> {
-    let network = find(world, call)?;
+fn lookup<'a>(state: &'a CloudState, call: &Call<'_>) -> Result<(&'a Network, &'a Part), ArmError> {
+    let network = find(state, call)?;
     let name = call.param("subnet");
     let missing =
         || ArmError::new(404, "NotFound", format!("Resource {}/subnets/{name} not found.", network.id));
     Ok((network, network.part(name).ok_or_else(missing)?))
 }
 
-fn get(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
-    let (network, part) = lookup(world, call)?;
-    Ok(reply(world, network, part, 200))
+fn get(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmError> {
+    let (network, part) = lookup(state, call)?;
+    Ok(reply(state, network, part, 200))
 }
 
-fn list(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
-    let network = find(world, call)?;
-    let value: Vec<Value> = network.subnets.iter().map(|part| network.part_body(world, part)).collect();
+fn list(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmError> {
+    let network = find(state, call)?;
+    let value: Vec<Value> = network.subnets.iter().map(|part| network.part_body(state, part)).collect();
     Ok(Reply::json(200, &json!({ "value": value })))
 }
 
-fn put(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
-    let Ok(mut network) = find(world, call).cloned() else {
+fn put(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmError> {
+    let Ok(mut network) = find(state, call).cloned() else {
         let why = format!(
             "Can not perform requested operation on nested resource. Parent resource '{}' not found.",
             call.param("network")
@@ -86,12 +86,12 @@ fn put(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
     let name = call.param("subnet");
     let before = network.part(name).cloned();
     check_etag(call, before.as_ref().map(|part| part.etag.as_str()))?;
-    check_free(world, call)?;
+    check_free(state, call)?;
     let given = call.body()?["properties"].as_object().cloned().unwrap_or_default();
-    let part = part(world, name, given, before.as_ref())?;
+    let part = part(state, name, given, before.as_ref())?;
     let id = network.subnet_id(&part.name);
     if before.as_ref().is_some_and(|before| before.prefixes() != part.prefixes()) {
-        check_unused(world, &id, "InUsePrefixCannotBeDeleted")?;
+        check_unused(state, &id, "InUsePrefixCannotBeDeleted")?;
     }
     network.subnets.retain(|other| !other.name.eq_ignore_ascii_case(name));
     network.subnets.push(part);
@@ -99,30 +99,30 @@ fn put(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
     let done = call.timing.after(call.now, durations::NETWORK_PUT);
     network.state = State::Updating;
     network.done = Some(done);
-    network.etag = world.uuid("etag");
-    world.networks.networks.insert(id::key(&network.id), network.clone());
-    let operation = begin(world, call, &network.id, "PutSubnetOperation", done);
-    let (network, part) = lookup(world, call)?;
+    network.etag = state.uuid("etag");
+    state.networks.networks.insert(id::key(&network.id), network.clone());
+    let operation = begin(state, call, &network.id, "PutSubnetOperation", done);
+    let (network, part) = lookup(state, call)?;
     let status = if before.is_some() { 200 } else { 201 };
-    Ok(announced(world, call, &operation, reply(world, network, part, status)))
+    Ok(announced(state, call, &operation, reply(state, network, part, status)))
 }
 
-fn delete(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
-    let Ok((network, part)) = lookup(world, call) else { return Ok(Reply::empty(204)) };
+fn delete(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmError> {
+    let Ok((network, part)) = lookup(state, call) else { return Ok(Reply::empty(204)) };
     check_etag(call, Some(&part.etag))?;
     let (network, name) = (network.id.clone(), part.name.clone());
-    check_free(world, call)?;
-    check_unused(world, &format!("{network}/subnets/{name}"), "InUseSubnetCannotBeDeleted")?;
+    check_free(state, call)?;
+    check_unused(state, &format!("{network}/subnets/{name}"), "InUseSubnetCannotBeDeleted")?;
     let done = call.timing.after(call.now, durations::NETWORK_DELETE);
-    let operation = begin(world, call, &network, "DeleteSubnetOperation", done);
-    if let Some(network) = world.networks.networks.get_mut(&id::key(&asked(call))) {
+    let operation = begin(state, call, &network, "DeleteSubnetOperation", done);
+    if let Some(network) = state.networks.networks.get_mut(&id::key(&requested_id(call))) {
         network.state = State::Updating;
         network.done = Some(done);
         for part in network.subnets.iter_mut().filter(|part| part.name == name) {
             part.state = State::Deleting;
         }
     }
-    Ok(announced(world, call, &operation, Reply::empty(202)))
+    Ok(announced(state, call, &operation, Reply::empty(202)))
 }
 
 #[cfg(test)]
@@ -131,7 +131,7 @@ mod tests {
     use crate::test_cloud::{TestCloud, code};
 
     #[test]
-    fn subnets_come_and_go_one_at_a_time() {
+    fn subnets_are_created_and_deleted_one_at_a_time() {
         let mut cloud = TestCloud::new();
         let subnet = |cloud: &TestCloud, name: &str| {
             cloud.in_group(&format!(
@@ -144,18 +144,18 @@ mod tests {
         let vnet = cloud.in_group("Microsoft.Network/virtualNetworks/vn?api-version=2025-07-01");
         cloud.put(&vnet, &json!({ "location": "eastus", "properties": { "addressSpace": { "addressPrefixes": ["10.0.0.0/16"] } } }));
         assert_eq!(code(&cloud.put(&a, &body("10.0.0.0/24"))), "RetryableError");
-        cloud.pass(6.0);
+        cloud.advance(6.0);
         assert_eq!(cloud.put(&a, &body("10.0.0.0/24")).status, 201);
         assert_eq!(
             code(&cloud.put(&b, &body("10.0.1.0/24"))),
             "RetryableError",
             "two writes on one network collide"
         );
-        cloud.pass(6.0);
+        cloud.advance(6.0);
         assert_eq!(code(&cloud.put(&b, &body("10.0.0.128/25"))), "NetcfgSubnetRangesOverlap");
         assert_eq!(cloud.delete(&a).status, 202);
         assert_eq!(cloud.get(&a).value()["properties"]["provisioningState"], "Deleting");
-        cloud.pass(10.0);
+        cloud.advance(10.0);
         assert_eq!(code(&cloud.get(&a)), "NotFound");
         assert_eq!(cloud.delete(&a).status, 204);
     }

@@ -6,7 +6,7 @@ use crate::arm::error::ArmError;
 use crate::arm::limits::{self, PUBLIC_ADDRESSES};
 use crate::arm::{Call, Route, clusters, subscriptions, versions};
 use crate::request::Reply;
-use crate::world::World;
+use crate::state::CloudState;
 
 const KIND: &str = "Microsoft.Network/locations/usages";
 const USAGES: &str = "/subscriptions/{subscription}/providers/Microsoft.Network/locations/{location}/usages";
@@ -18,15 +18,15 @@ pub(super) fn routes() -> Vec<Route> {
 }
 
 /// Lists the number of networks and of public addresses that clusters hold.
-fn list(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
-    let location = subscriptions::region(world, call.param("location"), KIND)?;
+fn list(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmError> {
+    let location = subscriptions::region(state, call.param("location"), KIND)?;
     let id = format!(
         "/subscriptions/{}/providers/Microsoft.Network/locations/{location}/usages",
-        world.subscription
+        state.subscription
     );
-    let networks = world.networks.networks.values().filter(|network| network.location == location).count();
-    let addresses = clusters::public_addresses(world, &location);
-    let limit = world.limits.of(&location, PUBLIC_ADDRESSES);
+    let networks = state.networks.networks.values().filter(|network| network.location == location).count();
+    let addresses = clusters::public_addresses(state, &location);
+    let limit = state.limits.of(&location, PUBLIC_ADDRESSES);
     // Basic addresses are retired, so all existing addresses count in both rows.
     let value = [
         limits::usage(&id, "VirtualNetworks", "Virtual Networks", networks as u64, NETWORKS),

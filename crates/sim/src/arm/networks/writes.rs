@@ -4,13 +4,13 @@ use serde_json::{Map, Value, json};
 
 use crate::arm::error::ArmError;
 use crate::arm::networks::{
-    KIND, Network, Part, State, VERSIONS, announced, asked, begin, check_etag, check_free, check_unused,
-    find, ranges, subnets,
+    KIND, Network, Part, State, VERSIONS, announced, begin, check_etag, check_free, check_unused, find,
+    ranges, requested_id, subnets,
 };
 use crate::arm::{Call, Route, id, roles, versions};
 use crate::durations;
 use crate::request::Reply;
-use crate::world::World;
+use crate::state::CloudState;
 
 const SUBSCRIPTION: &str = "/subscriptions/{subscription}/providers/Microsoft.Network/virtualNetworks";
 const GROUP: &str =
@@ -28,74 +28,74 @@ pub(super) fn routes() -> Vec<Route> {
     ]
 }
 
-fn reply(world: &World, network: &Network, status: u16) -> Reply {
-    Reply::json(status, &network.body(world)).with_header("etag", &format!("W/\"{}\"", network.etag))
+fn reply(state: &CloudState, network: &Network, status: u16) -> Reply {
+    Reply::json(status, &network.body(state)).with_header("etag", &format!("W/\"{}\"", network.etag))
 }
 
-fn get(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
-    let network = find(world, call)?;
-    Ok(reply(world, network, 200))
+fn get(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmError> {
+    let network = find(state, call)?;
+    Ok(reply(state, network, 200))
 }
 
-fn list(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
+fn list(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmError> {
     let group = call.param("group");
     let fits = |network: &&Network| {
         group.is_empty()
             || id::part(&network.id, "resourceGroups").is_some_and(|own| own.eq_ignore_ascii_case(group))
     };
     let value: Vec<Value> =
-        world.networks.networks.values().filter(fits).map(|network| network.body(world)).collect();
+        state.networks.networks.values().filter(fits).map(|network| network.body(state)).collect();
     Ok(Reply::json(200, &json!({ "value": value })))
 }
 
-fn patch(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
-    find(world, call)?;
-    check_free(world, call)?;
+fn patch(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmError> {
+    find(state, call)?;
+    check_free(state, call)?;
     let body = call.body()?;
-    let etag = world.uuid("etag");
-    if let Some(network) = world.networks.networks.get_mut(&id::key(&asked(call))) {
+    let etag = state.uuid("etag");
+    if let Some(network) = state.networks.networks.get_mut(&id::key(&requested_id(call))) {
         network.tags = body["tags"].as_object().cloned().unwrap_or_default();
         network.etag = etag;
     }
-    get(world, call)
+    get(state, call)
 }
 
-fn put(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
-    let existing = find(world, call).ok().cloned();
+fn put(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmError> {
+    let existing = find(state, call).ok().cloned();
     check_etag(call, existing.as_ref().map(|network| network.etag.as_str()))?;
-    check_free(world, call)?;
+    check_free(state, call)?;
     let body = call.body()?;
-    let mut network = wished(world, call, existing.as_ref(), &body)?;
-    let removed = check(world, &network, existing.as_ref())?;
+    let mut network = desired(state, call, existing.as_ref(), &body)?;
+    let removed = check(state, &network, existing.as_ref())?;
     let done = call.timing.after(call.now, durations::NETWORK_PUT);
     network.state = State::Updating;
     network.done = Some(done);
     for scope in removed {
-        roles::drop_scope(world, &scope);
+        roles::drop_scope(state, &scope);
     }
     let id = network.id.clone();
-    world.networks.networks.insert(id::key(&id), network);
-    let operation = begin(world, call, &id, "PutVirtualNetworkOperation", done);
+    state.networks.networks.insert(id::key(&id), network);
+    let operation = begin(state, call, &id, "PutVirtualNetworkOperation", done);
     let status = if existing.is_some() { 200 } else { 201 };
-    let network = find(world, call)?;
-    Ok(announced(world, call, &operation, reply(world, network, status)))
+    let network = find(state, call)?;
+    Ok(announced(state, call, &operation, reply(state, network, status)))
 }
 
 /// Parses the network that a PUT requests. Omitted properties are cleared, except the subnets in newer
 /// api-versions.
-fn wished(
-    world: &mut World,
+fn desired(
+    state: &mut CloudState,
     call: &Call<'_>,
     existing: Option<&Network>,
     body: &Value,
 ) -> Result<Network, ArmError> {
     check_name(call.param("network"))?;
-    let location = location(world, call, existing, body)?;
+    let location = location(state, call, existing, body)?;
     let mut properties = body["properties"].as_object().cloned().unwrap_or_default();
-    let state = properties.get("provisioningState").and_then(Value::as_str);
-    if state
-        .is_some_and(|state| existing.is_none_or(|network| !network.state.word().eq_ignore_ascii_case(state)))
-    {
+    let given_state = properties.get("provisioningState").and_then(Value::as_str);
+    if given_state.is_some_and(|given| {
+        existing.is_none_or(|network| !network.state.as_str().eq_ignore_ascii_case(given))
+    }) {
         let why = "The property 'properties.provisioningState' is read-only and differs from the current state of the resource.";
         return Err(ArmError::new(400, "InvalidRequestFormat", why));
     }
@@ -109,29 +109,29 @@ fn wished(
         None if keeps => old,
         None | Some(Value::Null) => Vec::new(),
         Some(Value::Array(listed)) => {
-            listed.iter().map(|one| listed_subnet(world, one, &old)).collect::<Result<_, _>>()?
+            listed.iter().map(|one| listed_subnet(state, one, &old)).collect::<Result<_, _>>()?
         }
         Some(_) => return Err(ArmError::invalid_body("properties.subnets is not an array")),
     };
     Ok(Network {
-        id: existing.map_or_else(|| asked(call), |network| network.id.clone()),
+        id: existing.map_or_else(|| requested_id(call), |network| network.id.clone()),
         location,
         tags: body["tags"].as_object().cloned().unwrap_or_default(),
-        etag: world.uuid("etag"),
-        guid: existing.map_or_else(|| world.uuid("network"), |network| network.guid.clone()),
+        etag: state.uuid("etag"),
+        guid: existing.map_or_else(|| state.uuid("network"), |network| network.guid.clone()),
         state: State::Updating,
         done: None,
-        doomed: false,
+        fails_on_completion: false,
         properties,
         subnets,
     })
 }
 
-fn listed_subnet(world: &mut World, listed: &Value, old: &[Part]) -> Result<Part, ArmError> {
+fn listed_subnet(state: &mut CloudState, listed: &Value, old: &[Part]) -> Result<Part, ArmError> {
     let name = listed["name"].as_str().unwrap_or_default();
     let given = listed["properties"].as_object().cloned().unwrap_or_default();
     let before = old.iter().find(|part| part.name.eq_ignore_ascii_case(name));
-    subnets::part(world, name, given, before)
+    subnets::part(state, name, given, before)
 }
 
 fn check_name(name: &str) -> Result<(), ArmError> {
@@ -149,22 +149,22 @@ fn check_name(name: &str) -> Result<(), ArmError> {
 }
 
 fn location(
-    world: &World,
+    state: &CloudState,
     call: &Call<'_>,
     existing: Option<&Network>,
     body: &Value,
 ) -> Result<String, ArmError> {
-    let asked = body["location"].as_str().unwrap_or_default();
-    let folded = asked.replace(' ', "").to_ascii_lowercase();
+    let requested_id = body["location"].as_str().unwrap_or_default();
+    let folded = requested_id.replace(' ', "").to_ascii_lowercase();
     if folded.is_empty() {
         let why = "The location property is required for this definition.";
         return Err(ArmError::gateway(400, "LocationRequired", why));
     }
-    if !world.locations.contains(&folded) {
+    if !state.locations.contains(&folded) {
         let why = format!(
-            "The provided location '{asked}' is not available for resource type '{KIND}'. List of available regions for \
+            "The provided location '{requested_id}' is not available for resource type '{KIND}'. List of available regions for \
              the resource type is '{}'.",
-            world.locations.join(",")
+            state.locations.join(",")
         );
         return Err(ArmError::gateway(400, "LocationNotAvailableForResourceType", why));
     }
@@ -184,18 +184,18 @@ fn location(
 }
 
 /// Checks the ranges and the subnets in use; returns the ids of the removed subnets.
-fn check(world: &World, network: &Network, existing: Option<&Network>) -> Result<Vec<String>, ArmError> {
+fn check(state: &CloudState, network: &Network, existing: Option<&Network>) -> Result<Vec<String>, ArmError> {
     check_ranges(network)?;
     let mut removed = Vec::new();
     for old in existing.into_iter().flat_map(|network| &network.subnets) {
         let id = network.subnet_id(&old.name);
         match network.part(&old.name) {
             None => {
-                check_unused(world, &id, "InUseSubnetCannotBeDeleted")?;
+                check_unused(state, &id, "InUseSubnetCannotBeDeleted")?;
                 removed.push(id);
             }
             Some(new) if new.prefixes() != old.prefixes() => {
-                check_unused(world, &id, "InUsePrefixCannotBeDeleted")?
+                check_unused(state, &id, "InUsePrefixCannotBeDeleted")?
             }
             Some(_) => {}
         }
@@ -233,20 +233,20 @@ pub(super) fn check_ranges(network: &Network) -> Result<(), ArmError> {
     ranges::check(network.name(), &spaces, &named)
 }
 
-fn delete(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
-    let Ok(network) = find(world, call).cloned() else { return Ok(Reply::empty(204)) };
+fn delete(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmError> {
+    let Ok(network) = find(state, call).cloned() else { return Ok(Reply::empty(204)) };
     check_etag(call, Some(&network.etag))?;
-    check_free(world, call)?;
+    check_free(state, call)?;
     for part in &network.subnets {
-        check_unused(world, &network.subnet_id(&part.name), "InUseSubnetCannotBeDeleted")?;
+        check_unused(state, &network.subnet_id(&part.name), "InUseSubnetCannotBeDeleted")?;
     }
     let done = call.timing.after(call.now, durations::NETWORK_DELETE);
-    let operation = begin(world, call, &network.id, "DeleteVirtualNetworkOperation", done);
-    if let Some(network) = world.networks.networks.get_mut(&id::key(&network.id)) {
+    let operation = begin(state, call, &network.id, "DeleteVirtualNetworkOperation", done);
+    if let Some(network) = state.networks.networks.get_mut(&id::key(&network.id)) {
         network.state = State::Deleting;
         network.done = Some(done);
     }
-    Ok(announced(world, call, &operation, Reply::empty(202)))
+    Ok(announced(state, call, &operation, Reply::empty(202)))
 }
 
 /// Removes the read-only properties, which the service never accepts from a caller.
@@ -291,7 +291,7 @@ mod tests {
         let busy = cloud.put(&vnet, &body(None));
         assert_eq!((busy.status.as_u16(), code(&busy).as_str()), (429, "RetryableError"));
         assert_eq!(busy.value()["error"]["details"][0]["code"], "RetryableErrorDueToAnotherOperation");
-        cloud.pass(60.0);
+        cloud.advance(60.0);
         let ended = cloud.get(&operation).value();
         assert_eq!(ended["status"], "Succeeded");
         assert_eq!(
@@ -308,7 +308,7 @@ mod tests {
     fn what_omitted_subnets_mean_depends_on_the_api_version() {
         let mut cloud = TestCloud::new();
         let count = |cloud: &mut TestCloud, reply: &Reply| {
-            cloud.pass(6.0);
+            cloud.advance(6.0);
             reply.value()["properties"]["subnets"].as_array().map(Vec::len)
         };
         let two = json!([subnet("a", "10.0.0.0/24"), subnet("b", "10.0.1.0/24")]);
@@ -334,13 +334,13 @@ mod tests {
         let vnet = at(&cloud, "2025-07-01");
         let outside = cloud.put(&vnet, &body(Some(json!([subnet("a", "10.1.0.0/24")]))));
         assert_eq!((outside.status.as_u16(), code(&outside).as_str()), (400, "NetcfgSubnetRangeOutsideVnet"));
-        let odd = cloud.put(&vnet, &body(Some(json!([subnet("a", "10.0.0.1/24")]))));
-        assert_eq!(code(&odd), "InvalidCIDRNotation");
+        let invalid = cloud.put(&vnet, &body(Some(json!([subnet("a", "10.0.0.1/24")]))));
+        assert_eq!(code(&invalid), "InvalidCIDRNotation");
         assert_eq!(cloud.put(&vnet, &body(None)).status, 201);
-        cloud.pass(6.0);
-        let mut elsewhere = body(None);
-        elsewhere["location"] = json!("westeurope");
-        assert_eq!(code(&cloud.put(&vnet, &elsewhere)), "InvalidResourceLocation");
+        cloud.advance(6.0);
+        let mut other_region = body(None);
+        other_region["location"] = json!("westeurope");
+        assert_eq!(code(&cloud.put(&vnet, &other_region)), "InvalidResourceLocation");
         let request =
             cloud.request(http::Method::PUT, &vnet).with_json(&body(None)).with_header("if-none-match", "*");
         assert_eq!(cloud.send(&request).status, 412);
@@ -350,18 +350,18 @@ mod tests {
     }
 
     #[test]
-    fn a_network_dies_in_its_own_time_and_takes_its_assignments_along() {
+    fn a_network_deletion_takes_time_and_deletes_its_assignments() {
         let mut cloud = TestCloud::new();
         let vnet = at(&cloud, "2025-07-01");
         assert_eq!(cloud.delete(&vnet).status, 204);
         cloud.put(&vnet, &body(Some(json!([subnet("a", "10.0.0.0/24")]))));
-        cloud.pass(6.0);
+        cloud.advance(6.0);
         let reply = cloud.delete(&vnet);
         assert_eq!(reply.status, 202);
         assert_eq!(cloud.get(&vnet).value()["properties"]["provisioningState"], "Deleting");
         let location = target(&reply, "location");
         assert_eq!(cloud.get(&location).status, 202);
-        cloud.pass(10.0);
+        cloud.advance(10.0);
         assert_eq!(cloud.get(&vnet).status, 404);
         assert_eq!(cloud.get(&location).status, 200);
     }

@@ -10,9 +10,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::arm::error::ArmError;
-use crate::arm::family::Family;
+use crate::arm::provider::Provider;
 use crate::arm::{Call, groups, id};
-use crate::world::World;
+use crate::state::CloudState;
 
 /// The operator of a condition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,7 +50,7 @@ pub struct Policy {
 pub struct Policies(pub Vec<Policy>);
 
 /// The resource family of policies, which has no resources here.
-pub const FAMILY: Family = Family::still("policies", restrictions::routes);
+pub const PROVIDER: Provider = Provider::stateless("policies", restrictions::routes);
 
 /// A resource, as policies see it.
 pub(crate) struct Subject<'a> {
@@ -124,18 +124,18 @@ impl Policy {
 ///
 /// # Errors
 /// 403 `RequestDisallowedByPolicy`.
-pub(super) fn check(world: &World, call: &Call<'_>) -> Result<(), ArmError> {
+pub(super) fn check(state: &CloudState, call: &Call<'_>) -> Result<(), ArmError> {
     let (kind, group) = (call.route.kind, call.param("group"));
     let whole = kind == groups::KIND || (!group.is_empty() && kind.matches('/').count() == 1);
-    if call.request.method != http::Method::PUT || !whole || world.policies.0.is_empty() {
+    if call.request.method != http::Method::PUT || !whole || state.policies.0.is_empty() {
         return Ok(());
     }
     // The provider refuses an invalid body.
     let Ok(body) = call.body() else { return Ok(()) };
     let name = id::name(&call.request.path);
     let subject = Subject { kind, name, group, body: &body };
-    let denying = world.policies.0.iter().filter(|policy| policy.denies(&subject));
-    let identifiers: Vec<Value> = denying.map(|policy| identifier(policy, &world.subscription)).collect();
+    let denying = state.policies.0.iter().filter(|policy| policy.denies(&subject));
+    let identifiers: Vec<Value> = denying.map(|policy| identifier(policy, &state.subscription)).collect();
     if identifiers.is_empty() {
         return Ok(());
     }

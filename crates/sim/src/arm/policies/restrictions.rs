@@ -6,7 +6,7 @@ use super::{Operator, Policy, Subject};
 use crate::arm::error::ArmError;
 use crate::arm::{Call, Route};
 use crate::request::Reply;
-use crate::world::World;
+use crate::state::CloudState;
 
 /// The supported api-versions. The response contains the effect of a policy from 2023-03-01 on.
 const VERSIONS: &[&str] = &["2023-03-01", "2024-10-01"];
@@ -19,18 +19,18 @@ pub(super) fn routes() -> Vec<Route> {
     [OF_SUBSCRIPTION, OF_GROUP].map(|pattern| Route::any("POST", pattern, KIND, VERSIONS, check)).to_vec()
 }
 
-fn check(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
-    let asked = call.body()?;
-    let content = &asked["resourceDetails"]["resourceContent"];
+fn check(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmError> {
+    let requested = call.body()?;
+    let content = &requested["resourceDetails"]["resourceContent"];
     let Some(kind) = content["type"].as_str().filter(|kind| kind.contains('/')) else {
         let why = "The resource content must be an object with the type of the resource.";
         return Err(ArmError::new(400, "InvalidCheckRestrictionsRequest", why));
     };
     let name = content["name"].as_str().unwrap_or_default();
     let subject = Subject { kind, name, group: call.param("group"), body: content };
-    let denying = world.policies.0.iter().filter(|policy| policy.denies(&subject));
+    let denying = state.policies.0.iter().filter(|policy| policy.denies(&subject));
     let evaluations: Vec<Value> =
-        denying.map(|policy| evaluation(policy, &subject, &world.subscription)).collect();
+        denying.map(|policy| evaluation(policy, &subject, &state.subscription)).collect();
     Ok(Reply::json(
         200,
         &json!({ "fieldRestrictions": [], "contentEvaluationResult": { "policyEvaluations": evaluations } }),
@@ -74,8 +74,8 @@ mod tests {
 
     fn denied(cloud: &mut TestCloud, below: &str, content: &Value) -> usize {
         let path = cloud.path(&format!("{below}{PATH}"));
-        let asked = json!({ "resourceDetails": { "resourceContent": content } });
-        let request = cloud.request(Method::POST, &path).with_json(&asked);
+        let requested = json!({ "resourceDetails": { "resourceContent": content } });
+        let request = cloud.request(Method::POST, &path).with_json(&requested);
         let reply = cloud.send(&request);
         assert_eq!(reply.status, 200, "{reply:?}");
         reply.value()["contentEvaluationResult"]["policyEvaluations"].as_array().map_or(0, Vec::len)
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_policy_says_when_asked_it_says_at_the_write() {
+    fn a_policy_restriction_check_agrees_with_the_write() {
         let network = json!({
             "type": "Microsoft.Network/virtualNetworks", "name": "vn", "location": "eastus", "tags": { "Team": "web" },
             "properties": { "addressSpace": { "addressPrefixes": ["10.0.0.0/16"] } },
@@ -101,7 +101,7 @@ mod tests {
             (Policy { group: "other".into(), ..policy("tags.CostCentre", Operator::Missing, &[]) }, false),
         ] {
             let mut cloud = TestCloud::new();
-            cloud.world.policies.0.push(policy.clone());
+            cloud.state.policies.0.push(policy.clone());
             assert_eq!(denied(&mut cloud, "/resourceGroups/rg", &network), usize::from(denies), "{policy:?}");
             let at = cloud.in_group("Microsoft.Network/virtualNetworks/vn?api-version=2025-07-01");
             let put = cloud.put(&at, &network);
@@ -111,10 +111,10 @@ mod tests {
     }
 
     #[test]
-    fn a_policy_of_a_group_is_seen_only_where_the_group_is_asked() {
+    fn a_policy_of_a_group_applies_only_to_that_group() {
         let mut cloud = TestCloud::new();
         let of_group = Policy { group: "RG".into(), ..policy("tags.CostCentre", Operator::Missing, &[]) };
-        cloud.world.policies.0.push(of_group);
+        cloud.state.policies.0.push(of_group);
         let vault = json!({ "type": "Microsoft.KeyVault/vaults" });
         assert_eq!(denied(&mut cloud, "", &vault), 0);
         assert_eq!(denied(&mut cloud, "/resourceGroups/rg", &vault), 1);

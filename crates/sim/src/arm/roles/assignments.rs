@@ -6,12 +6,12 @@ use uuid::Uuid;
 
 use crate::arm::error::ArmError;
 use crate::arm::roles::{Assignment, builtin, definitions};
-use crate::arm::{Call, Route, front_door, id, versions};
-use crate::clock::Moment;
+use crate::arm::{Call, Route, id, middleware, versions};
+use crate::clock::SimTime;
 use crate::durations;
 use crate::entra::Principal;
 use crate::request::Reply;
-use crate::world::World;
+use crate::state::CloudState;
 
 const KIND: &str = "Microsoft.Authorization/roleAssignments";
 const ALL: &str = "/{scope*}/providers/Microsoft.Authorization/roleAssignments";
@@ -27,7 +27,7 @@ pub(super) fn routes() -> Vec<Route> {
 }
 
 /// The validated body of a PUT.
-struct Wish {
+struct AssignmentRequest {
     scope: String,
     role: String,
     principal_id: String,
@@ -35,7 +35,7 @@ struct Wish {
     description: Option<String>,
 }
 
-impl Wish {
+impl AssignmentRequest {
     fn read(call: &Call<'_>) -> Result<Self, ArmError> {
         let body = call.body()?;
         let properties = &body["properties"];
@@ -74,26 +74,26 @@ impl Wish {
 
     /// Returns the type of the principal, looked up in the directory. As in the service, an unknown principal
     /// passes if the caller declares it as a service principal.
-    fn kind_of_principal(&self, world: &World, now: Moment) -> Result<String, ArmError> {
+    fn kind_of_principal(&self, state: &CloudState, now: SimTime) -> Result<String, ArmError> {
         let visible = |principal: &&Principal| principal.visible_from <= now;
-        let known = world.directory.by_object_id(&self.principal_id).filter(visible);
+        let known = state.directory.by_object_id(&self.principal_id).filter(visible);
         match (known, self.principal_type.as_deref()) {
             (Some(known), None) => Ok(known.kind.as_str().to_owned()),
-            (Some(known), Some(said)) if said.eq_ignore_ascii_case(known.kind.as_str()) => {
+            (Some(known), Some(given)) if given.eq_ignore_ascii_case(known.kind.as_str()) => {
                 Ok(known.kind.as_str().to_owned())
             }
-            (Some(known), Some(said)) => {
+            (Some(known), Some(given)) => {
                 let why = format!(
-                    "The PrincipalId '{}' has type '{}' , which is different from specified PrincipalType '{said}'.",
+                    "The PrincipalId '{}' has type '{}' , which is different from specified PrincipalType '{given}'.",
                     self.principal_id.replace('-', ""),
                     known.kind.as_str()
                 );
                 Err(ArmError::new(400, "UnmatchedPrincipalType", why))
             }
-            (None, Some(said)) if said.eq_ignore_ascii_case("ServicePrincipal") => {
+            (None, Some(given)) if given.eq_ignore_ascii_case("ServicePrincipal") => {
                 Ok("ServicePrincipal".to_owned())
             }
-            (None, _) => Err(principal_not_found(&self.principal_id, &world.directory.tenant)),
+            (None, _) => Err(principal_not_found(&self.principal_id, &state.directory.tenant)),
         }
     }
 }
@@ -112,30 +112,30 @@ pub(crate) fn principal_not_found(principal: &str, tenant: &str) -> ArmError {
     )
 }
 
-fn put(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
+fn put(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmError> {
     let name = call.param("assignment").to_owned();
     if Uuid::parse_str(&name).is_err() {
         let why =
             format!("The role assignment ID '{name}' is not valid. The role assignment ID must be a GUID.");
         return Err(ArmError::new(400, "InvalidRoleAssignmentId", why));
     }
-    let wish = Wish::read(call)?;
-    front_door::scope_exists(world, &wish.scope)?;
-    let principal_type = wish.kind_of_principal(world, call.now)?;
+    let desired = AssignmentRequest::read(call)?;
+    middleware::scope_exists(state, &desired.scope)?;
+    let principal_type = desired.kind_of_principal(state, call.now)?;
     let key = name.to_ascii_lowercase();
-    if let Some(existing) = world.roles.assignments.get_mut(&key) {
-        if !wish.is_of(existing) {
+    if let Some(existing) = state.roles.assignments.get_mut(&key) {
+        if !desired.is_of(existing) {
             let why = "Tenant ID, application ID, principal ID, and scope are not allowed to be updated.";
             return Err(ArmError::new(400, "RoleAssignmentUpdateNotPermitted", why));
         }
-        if wish.description.is_some() && existing.description != wish.description {
-            existing.description = wish.description;
+        if desired.description.is_some() && existing.description != desired.description {
+            existing.description = desired.description;
             existing.updated = call.now;
         }
         let existing = existing.clone();
-        return Ok(Reply::json(200, &body(world, &existing)).with_latency(durations::ROLE_PUT));
+        return Ok(Reply::json(200, &body(state, &existing)).with_latency(durations::ROLE_PUT));
     }
-    if let Some(same) = world.roles.assignments.values().find(|other| wish.is_of(other)) {
+    if let Some(same) = state.roles.assignments.values().find(|other| desired.is_of(other)) {
         let existing = same.name.replace('-', "").to_ascii_lowercase();
         let why = format!(
             "The role assignment already exists. The ID of the existing role assignment is {existing}."
@@ -144,24 +144,24 @@ fn put(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
     }
     let assignment = Assignment {
         name,
-        scope: wish.scope,
-        role: wish.role,
-        principal_id: wish.principal_id,
+        scope: desired.scope,
+        role: desired.role,
+        principal_id: desired.principal_id,
         principal_type,
-        description: wish.description,
+        description: desired.description,
         created: call.now,
         updated: call.now,
         by: call.caller.object_id.clone(),
         effective: call.timing.after(call.now, durations::ROLE_EFFECT),
     };
-    let reply = Reply::json(201, &body(world, &assignment)).with_latency(durations::ROLE_PUT);
-    world.roles.assignments.insert(key, assignment);
+    let reply = Reply::json(201, &body(state, &assignment)).with_latency(durations::ROLE_PUT);
+    state.roles.assignments.insert(key, assignment);
     Ok(reply)
 }
 
-fn get(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
-    match find(world, call) {
-        Some(assignment) => Ok(Reply::json(200, &body(world, assignment))),
+fn get(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmError> {
+    match find(state, call) {
+        Some(assignment) => Ok(Reply::json(200, &body(state, assignment))),
         None => {
             let why = format!("The role assignment '{}' is not found.", call.param("assignment"));
             Err(ArmError::new(404, "RoleAssignmentNotFound", why))
@@ -169,21 +169,21 @@ fn get(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
     }
 }
 
-fn delete(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
-    let Some(assignment) = find(world, call).cloned() else { return Ok(Reply::empty(204)) };
-    let reply = Reply::json(200, &body(world, &assignment));
-    world.roles.assignments.remove(&assignment.name.to_ascii_lowercase());
+fn delete(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmError> {
+    let Some(assignment) = find(state, call).cloned() else { return Ok(Reply::empty(204)) };
+    let reply = Reply::json(200, &body(state, &assignment));
+    state.roles.assignments.remove(&assignment.name.to_ascii_lowercase());
     Ok(reply)
 }
 
-fn find<'a>(world: &'a World, call: &Call<'_>) -> Option<&'a Assignment> {
-    let found = world.roles.assignments.get(&call.param("assignment").to_ascii_lowercase())?;
+fn find<'a>(state: &'a CloudState, call: &Call<'_>) -> Option<&'a Assignment> {
+    let found = state.roles.assignments.get(&call.param("assignment").to_ascii_lowercase())?;
     id::same(&found.scope, call.param("scope")).then_some(found)
 }
 
-fn list(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
+fn list(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmError> {
     let scope = format!("/{}", call.param("scope"));
-    front_door::scope_exists(world, &scope)?;
+    middleware::scope_exists(state, &scope)?;
     let filter = Filter::read(call.request.query("$filter").unwrap_or_default())?;
     let fits = |assignment: &&Assignment| {
         let above = id::within(&scope, &assignment.scope);
@@ -195,7 +195,7 @@ fn list(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
                 .is_none_or(|wanted| assignment.principal_id.eq_ignore_ascii_case(wanted))
     };
     let value: Vec<Value> =
-        world.roles.assignments.values().filter(fits).map(|found| body(world, found)).collect();
+        state.roles.assignments.values().filter(fits).map(|found| body(state, found)).collect();
     Ok(Reply::json(200, &json!({ "value": value })))
 }
 
@@ -239,11 +239,11 @@ impl Filter {
     }
 }
 
-fn body(world: &World, assignment: &Assignment) -> Value {
+fn body(state: &CloudState, assignment: &Assignment) -> Value {
     let scope = if assignment.scope == "/" { "" } else { assignment.scope.as_str() };
     json!({
         "properties": {
-            "roleDefinitionId": builtin::definition_id(&world.subscription, &assignment.role),
+            "roleDefinitionId": builtin::definition_id(&state.subscription, &assignment.role),
             "principalId": assignment.principal_id,
             "principalType": assignment.principal_type,
             "scope": assignment.scope,
@@ -277,7 +277,7 @@ mod tests {
         cloud.path(&format!("/resourceGroups/rg/providers/Microsoft.Authorization/roleAssignments/{name}?api-version=2022-04-01"))
     }
 
-    fn wish(principal: &str, kind: Option<&str>) -> Value {
+    fn desired(principal: &str, kind: Option<&str>) -> Value {
         let mut body = json!({ "properties": {
             "roleDefinitionId": format!("/providers/Microsoft.Authorization/roleDefinitions/{SECRETS_USER}"),
             "principalId": principal,
@@ -291,24 +291,24 @@ mod tests {
     #[test]
     fn an_assignment_is_written_once_and_found_under_its_own_name_only() {
         let mut cloud = TestCloud::new();
-        let user = cloud.world.directory.user().object_id.clone();
-        let owner = cloud.world.directory.owner().object_id.clone();
+        let user = cloud.state.directory.user().object_id.clone();
+        let owner = cloud.state.directory.owner().object_id.clone();
         let (one, two) = (at(&cloud, ONE), at(&cloud, TWO));
-        let made = cloud.put(&one, &wish(&user, None));
+        let created = cloud.put(&one, &desired(&user, None));
         assert_eq!(
-            (made.status.as_u16(), made.value()["properties"]["principalType"].as_str()),
+            (created.status.as_u16(), created.value()["properties"]["principalType"].as_str()),
             (201, Some("User"))
         );
         assert_eq!(
             cloud
-                .put(&one.to_uppercase().replace("API-VERSION", "api-version"), &wish(&user, Some("User")))
+                .put(&one.to_uppercase().replace("API-VERSION", "api-version"), &desired(&user, Some("User")))
                 .status,
             200
         );
-        let again = cloud.put(&two, &wish(&user, Some("User")));
+        let again = cloud.put(&two, &desired(&user, Some("User")));
         assert_eq!((again.status.as_u16(), code(&again).as_str()), (409, "RoleAssignmentExists"));
         assert!(again.value()["error"]["message"].to_string().contains(&ONE.replace('-', "")));
-        let other = cloud.put(&one, &wish(&owner, None));
+        let other = cloud.put(&one, &desired(&owner, None));
         assert_eq!((other.status.as_u16(), code(&other).as_str()), (400, "RoleAssignmentUpdateNotPermitted"));
         assert_eq!(cloud.delete(&one).status, 200);
         assert_eq!(cloud.delete(&one).status, 204);
@@ -320,26 +320,29 @@ mod tests {
         let mut cloud = TestCloud::new();
         let fresh = "0f3a8c80-27f3-4b59-8b67-0f5b2a0f0a55";
         let visible = cloud.now.plus_ms(30_000);
-        cloud.world.directory.add_managed_identity(fresh.to_owned(), "c".to_owned(), "m", "/x", visible);
+        cloud.state.directory.add_managed_identity(fresh.to_owned(), "c".to_owned(), "m", "/x", visible);
         let one = at(&cloud, ONE);
-        assert_eq!(code(&cloud.put(&one, &wish(fresh, None))), "PrincipalNotFound");
-        assert_eq!(code(&cloud.put(&one, &wish(fresh, Some("User")))), "PrincipalNotFound");
-        assert_eq!(cloud.put(&one, &wish(fresh, Some("ServicePrincipal"))).status, 201);
-        cloud.pass(30.0);
-        assert_eq!(code(&cloud.put(&at(&cloud, TWO), &wish(fresh, Some("User")))), "UnmatchedPrincipalType");
+        assert_eq!(code(&cloud.put(&one, &desired(fresh, None))), "PrincipalNotFound");
+        assert_eq!(code(&cloud.put(&one, &desired(fresh, Some("User")))), "PrincipalNotFound");
+        assert_eq!(cloud.put(&one, &desired(fresh, Some("ServicePrincipal"))).status, 201);
+        cloud.advance(30.0);
+        assert_eq!(
+            code(&cloud.put(&at(&cloud, TWO), &desired(fresh, Some("User")))),
+            "UnmatchedPrincipalType"
+        );
     }
 
     #[test]
     fn a_grant_takes_a_minute_to_count_and_lists_know_above_from_below() {
         let mut cloud = TestCloud::new();
-        let user = cloud.world.directory.user().object_id.clone();
+        let user = cloud.state.directory.user().object_id.clone();
         let one = at(&cloud, ONE);
-        assert_eq!(cloud.put(&one, &wish(&user, None)).status, 201);
+        assert_eq!(cloud.put(&one, &desired(&user, None)).status, 201);
         let vault = cloud.in_group("Microsoft.KeyVault/vaults/kv");
-        assert!(!cloud.world.allows(&user, READ_SECRET, &vault, cloud.now));
-        assert_eq!(crate::arm::roles::grant_due(&cloud.world, cloud.now), Some(cloud.now.plus_ms(60_000)));
-        cloud.pass(60.0);
-        assert!(cloud.world.allows(&user, READ_SECRET, &vault, cloud.now));
+        assert!(!cloud.state.allows(&user, READ_SECRET, &vault, cloud.now));
+        assert_eq!(crate::arm::roles::grant_due(&cloud.state, cloud.now), Some(cloud.now.plus_ms(60_000)));
+        cloud.advance(60.0);
+        assert!(cloud.state.allows(&user, READ_SECRET, &vault, cloud.now));
 
         let list = |cloud: &mut TestCloud, scope: &str, filter: &str| {
             let path = cloud.path(&format!("{scope}/providers/Microsoft.Authorization/roleAssignments?api-version=2022-04-01&$filter={filter}"));
@@ -363,8 +366,8 @@ mod tests {
     #[test]
     fn a_scope_that_is_not_there_takes_no_assignment() {
         let mut cloud = TestCloud::new();
-        let user = cloud.world.directory.user().object_id.clone();
+        let user = cloud.state.directory.user().object_id.clone();
         let path = cloud.in_group(&format!("Microsoft.KeyVault/vaults/none/providers/Microsoft.Authorization/roleAssignments/{ONE}?api-version=2022-04-01"));
-        assert_eq!(code(&cloud.put(&path, &wish(&user, None))), "ResourceNotFound");
+        assert_eq!(code(&cloud.put(&path, &desired(&user, None))), "ResourceNotFound");
     }
 }

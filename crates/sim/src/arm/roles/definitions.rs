@@ -6,7 +6,7 @@ use crate::arm::error::ArmError;
 use crate::arm::roles::{BUILTIN, Role, builtin};
 use crate::arm::{Call, Route, versions};
 use crate::request::Reply;
-use crate::world::World;
+use crate::state::CloudState;
 
 const KIND: &str = "Microsoft.Authorization/roleDefinitions";
 const ALL: &str = "/{scope*}/providers/Microsoft.Authorization/roleDefinitions";
@@ -19,14 +19,14 @@ pub(super) fn routes() -> Vec<Route> {
     ]
 }
 
-fn list(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
+fn list(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmError> {
     let wanted = Condition::read(call.request.query("$filter").unwrap_or_default())?;
     let fits = |role: &&Role| match &wanted {
         Condition::Any => true,
         Condition::Name(name) => role.name.eq_ignore_ascii_case(name),
         Condition::Kind(kind) => kind.eq_ignore_ascii_case("BuiltInRole"),
     };
-    let value: Vec<Value> = BUILTIN.iter().filter(fits).map(|role| role.body(&world.subscription)).collect();
+    let value: Vec<Value> = BUILTIN.iter().filter(fits).map(|role| role.body(&state.subscription)).collect();
     Ok(Reply::json(200, &json!({ "value": value })))
 }
 
@@ -62,10 +62,10 @@ impl Condition {
     }
 }
 
-fn get(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
-    let asked = call.param("role");
-    let role = builtin::by_id(asked).ok_or_else(|| not_found(asked))?;
-    Ok(Reply::json(200, &role.body(&world.subscription)))
+fn get(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmError> {
+    let requested = call.param("role");
+    let role = builtin::by_id(requested).ok_or_else(|| not_found(requested))?;
+    Ok(Reply::json(200, &role.body(&state.subscription)))
 }
 
 /// Returns the 404 of an unknown role.

@@ -3,22 +3,22 @@
 mod assignments;
 mod builtin;
 mod definitions;
-mod intervention;
 mod permissions;
+mod test_hooks;
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::arm::family::Family;
+use crate::arm::provider::Provider;
 use crate::arm::{Route, id};
-use crate::clock::Moment;
+use crate::clock::SimTime;
 use crate::entra::PrincipalKind;
-use crate::world::World;
+use crate::state::CloudState;
 
 pub(crate) use assignments::principal_not_found;
 pub use builtin::{BUILTIN, Role};
-pub(crate) use intervention::{demote, forestall, postpone};
+pub(crate) use test_hooks::{create_competing, delay_grants, demote};
 
 /// A required right, in the notation of role definitions. Compared case-insensitively.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,13 +45,13 @@ pub struct Assignment {
     /// The description from its creator.
     pub description: Option<String>,
     /// The time of creation.
-    pub created: Moment,
+    pub created: SimTime,
     /// The time of the last write.
-    pub updated: Moment,
+    pub updated: SimTime,
     /// The object id of the creator.
     pub by: String,
     /// The time from which it is effective.
-    pub effective: Moment,
+    pub effective: SimTime,
 }
 
 /// All role assignments, by lower-case name.
@@ -63,7 +63,7 @@ pub struct Roles {
 
 /// The resource family of roles. An assignment that takes effect changes nothing in the stored state, so
 /// nothing is ever due.
-pub const FAMILY: Family = Family::still("roles", routes);
+pub const PROVIDER: Provider = Provider::stateless("roles", routes);
 
 fn routes() -> Vec<Route> {
     let mut routes = assignments::routes();
@@ -72,10 +72,10 @@ fn routes() -> Vec<Route> {
     routes
 }
 
-impl World {
+impl CloudState {
     /// Returns whether a principal has a right at a scope at that instant, through any assignment at or above
     /// the scope.
-    pub fn allows(&self, principal: &str, right: Right<'_>, scope: &str, at: Moment) -> bool {
+    pub fn allows(&self, principal: &str, right: Right<'_>, scope: &str, at: SimTime) -> bool {
         self.roles.assignments.values().any(|assignment| {
             assignment.principal_id.eq_ignore_ascii_case(principal)
                 && assignment.effective <= at
@@ -86,21 +86,21 @@ impl World {
 }
 
 /// Returns the next instant after `after` at which an assignment takes effect.
-pub fn grant_due(world: &World, after: Moment) -> Option<Moment> {
-    world.roles.assignments.values().map(|assignment| assignment.effective).filter(|at| *at > after).min()
+pub fn grant_due(state: &CloudState, after: SimTime) -> Option<SimTime> {
+    state.roles.assignments.values().map(|assignment| assignment.effective).filter(|at| *at > after).min()
 }
 
 /// Removes every assignment at or below a scope, as the deletion of a resource does.
-pub fn drop_scope(world: &mut World, scope: &str) {
-    world.roles.assignments.retain(|_, assignment| !id::within(&assignment.scope, scope));
+pub fn drop_scope(state: &mut CloudState, scope: &str) {
+    state.roles.assignments.retain(|_, assignment| !id::within(&assignment.scope, scope));
 }
 
 /// Assigns Owner at the subscription to a principal, effective since the beginning.
-pub fn own_subscription(world: &mut World, principal: &str, now: Moment) {
-    let kind = world.directory.by_object_id(principal).map_or(PrincipalKind::User, |found| found.kind);
+pub fn own_subscription(state: &mut CloudState, principal: &str, now: SimTime) {
+    let kind = state.directory.by_object_id(principal).map_or(PrincipalKind::User, |found| found.kind);
     let assignment = Assignment {
-        name: world.uuid("owner-assignment"),
-        scope: format!("/subscriptions/{}", world.subscription),
+        name: state.uuid("owner-assignment"),
+        scope: format!("/subscriptions/{}", state.subscription),
         role: builtin::OWNER.to_owned(),
         principal_id: principal.to_owned(),
         principal_type: kind.as_str().to_owned(),
@@ -108,7 +108,7 @@ pub fn own_subscription(world: &mut World, principal: &str, now: Moment) {
         created: now,
         updated: now,
         by: principal.to_owned(),
-        effective: Moment(0),
+        effective: SimTime(0),
     };
-    world.roles.assignments.insert(assignment.name.clone(), assignment);
+    state.roles.assignments.insert(assignment.name.clone(), assignment);
 }

@@ -4,9 +4,9 @@ use serde_json::{Value, json};
 
 use crate::arm::error::ArmError;
 use crate::arm::roles::builtin;
-use crate::arm::{Call, Route, front_door, id};
+use crate::arm::{Call, Route, id, middleware};
 use crate::request::Reply;
-use crate::world::World;
+use crate::state::CloudState;
 
 const KIND: &str = "Microsoft.Authorization/permissions";
 const ALL: &str = "/{scope*}/providers/Microsoft.Authorization/permissions";
@@ -18,10 +18,10 @@ pub(super) fn routes() -> Vec<Route> {
 }
 
 /// Returns one entry for every effective role at the scope, with the actions of its definition.
-fn list(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
+fn list(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmError> {
     let scope = format!("/{}", call.param("scope"));
-    front_door::scope_exists(world, &scope)?;
-    let counting = world.roles.assignments.values().filter(|assignment| {
+    middleware::scope_exists(state, &scope)?;
+    let counting = state.roles.assignments.values().filter(|assignment| {
         assignment.principal_id.eq_ignore_ascii_case(&call.caller.object_id)
             && assignment.effective <= call.now
             && id::within(&scope, &assignment.scope)
@@ -48,22 +48,22 @@ mod tests {
 
     const PATH: &str = "/providers/Microsoft.Authorization/permissions?api-version=2022-04-01";
     const READER: &str = "acdd72a7-3385-48ef-bd42-f606fba81ae7";
-    const SOMEBODY: &str = "7d0c4b7e-58c1-4f2a-9c1f-0d6e3a3b8f11";
+    const PRINCIPAL: &str = "7d0c4b7e-58c1-4f2a-9c1f-0d6e3a3b8f11";
 
     #[test]
     fn a_role_counts_where_it_was_given_and_below() {
         let mut cloud = TestCloud::new();
-        let visible = crate::clock::Moment(0);
-        cloud.world.directory.add_managed_identity(SOMEBODY.to_owned(), "c".to_owned(), "m", "/x", visible);
-        cloud.grant("/resourceGroups/rg", READER, SOMEBODY);
-        cloud.pass(61.0);
+        let visible = crate::clock::SimTime(0);
+        cloud.state.directory.add_managed_identity(PRINCIPAL.to_owned(), "c".to_owned(), "m", "/x", visible);
+        cloud.grant("/resourceGroups/rg", READER, PRINCIPAL);
+        cloud.advance(61.0);
         let (group, whole) = (cloud.path(&format!("/resourceGroups/rg{PATH}")), cloud.path(PATH));
-        let request = cloud.request_as(SOMEBODY, Method::GET, &group);
+        let request = cloud.request_as(PRINCIPAL, Method::GET, &group);
         assert_eq!(cloud.send(&request).value()["value"][0]["actions"], json!(["*/read"]));
-        let request = cloud.request_as(SOMEBODY, Method::GET, &whole);
+        let request = cloud.request_as(PRINCIPAL, Method::GET, &whole);
         assert_eq!(code(&cloud.send(&request)), "AuthorizationFailed");
         assert_eq!(cloud.get(&whole).value()["value"][0]["actions"], json!(["*"]));
-        let gone = cloud.path(&format!("/resourceGroups/none{PATH}"));
-        assert_eq!(code(&cloud.get(&gone)), "ResourceGroupNotFound");
+        let missing_group = cloud.path(&format!("/resourceGroups/none{PATH}"));
+        assert_eq!(code(&cloud.get(&missing_group)), "ResourceGroupNotFound");
     }
 }

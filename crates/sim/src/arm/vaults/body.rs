@@ -29,15 +29,15 @@ fn bad(message: impl Into<String>) -> ArmError {
 ///
 /// # Errors
 /// 400 for a missing or invalid property.
-pub(super) fn fresh(wished: &Value, tenant: &str, api_version: &str) -> Result<Value, ArmError> {
-    check(wished, tenant)?;
+pub(super) fn fresh(desired: &Value, tenant: &str, api_version: &str) -> Result<Value, ArmError> {
+    check(desired, tenant)?;
     for required in ["tenantId", "sku"] {
-        if wished[required].is_null() {
+        if desired[required].is_null() {
             return Err(bad(format!("The parameter {required} is not specified.")));
         }
     }
     let mut properties = json!({});
-    settle(&mut properties, wished);
+    apply_settings(&mut properties, desired);
     let default = |properties: &mut Value, key: &str, value: Value| {
         if properties[key].is_null() {
             properties[key] = value;
@@ -59,31 +59,31 @@ pub(super) fn fresh(wished: &Value, tenant: &str, api_version: &str) -> Result<V
 ///
 /// # Errors
 /// 400 for an invalid property or a change of an immutable one.
-pub(super) fn updated(vault: &Vault, wished: &Value, tenant: &str) -> Result<Value, ArmError> {
-    check(wished, tenant)?;
-    let days = &wished["softDeleteRetentionInDays"];
+pub(super) fn updated(vault: &Vault, desired: &Value, tenant: &str) -> Result<Value, ArmError> {
+    check(desired, tenant)?;
+    let days = &desired["softDeleteRetentionInDays"];
     if days.as_i64().is_some_and(|days| days != vault.retention_days()) {
         let message =
             "The property \"softDeleteRetentionInDays\" has been set already and it can't be modified.";
         return Err(bad(message));
     }
     let mut properties = vault.properties().clone();
-    settle(&mut properties, wished);
+    apply_settings(&mut properties, desired);
     Ok(properties)
 }
 
-fn settle(properties: &mut Value, wished: &Value) {
-    for key in SETTABLE.iter().filter(|key| !wished[**key].is_null()) {
-        properties[*key] = wished[*key].clone();
+fn apply_settings(properties: &mut Value, desired: &Value) {
+    for key in SETTABLE.iter().filter(|key| !desired[**key].is_null()) {
+        properties[*key] = desired[*key].clone();
     }
 }
 
 /// Validates the rules that apply to every body.
-fn check(wished: &Value, tenant: &str) -> Result<(), ArmError> {
-    if wished["tenantId"].as_str().is_some_and(|wished| !wished.eq_ignore_ascii_case(tenant)) {
-        return Err(bad(format!("Invalid value found at properties.tenantId: {}", wished["tenantId"])));
+fn check(desired: &Value, tenant: &str) -> Result<(), ArmError> {
+    if desired["tenantId"].as_str().is_some_and(|desired| !desired.eq_ignore_ascii_case(tenant)) {
+        return Err(bad(format!("Invalid value found at properties.tenantId: {}", desired["tenantId"])));
     }
-    let sku = &wished["sku"];
+    let sku = &desired["sku"];
     let named = |key: &str, known: &[&str]| {
         sku[key].as_str().is_some_and(|text| known.iter().any(|known| known.eq_ignore_ascii_case(text)))
     };
@@ -91,18 +91,18 @@ fn check(wished: &Value, tenant: &str) -> Result<(), ArmError> {
     if !sku.is_null() && !known {
         return Err(bad(format!("Invalid value found at properties.sku: {sku}")));
     }
-    if wished["enableSoftDelete"] == false {
+    if desired["enableSoftDelete"] == false {
         return Err(bad(
             "The property \"enableSoftDelete\" cannot be set to false. Soft delete is always on.",
         ));
     }
-    if wished["enablePurgeProtection"] == false {
+    if desired["enablePurgeProtection"] == false {
         return Err(bad(
             "The property \"enablePurgeProtection\" cannot be set to false. Enabling the purge protection for a vault is \
              an irreversible action.",
         ));
     }
-    let days = &wished["softDeleteRetentionInDays"];
+    let days = &desired["softDeleteRetentionInDays"];
     if !days.is_null() && !days.as_i64().is_some_and(|days| (7..=90).contains(&days)) {
         return Err(bad("The property \"softDeleteRetentionInDays\" must be between 7 and 90."));
     }

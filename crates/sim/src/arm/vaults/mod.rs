@@ -6,9 +6,9 @@
 
 mod body;
 mod deleted;
-pub(crate) mod intervention;
 mod name;
 mod read;
+pub(crate) mod test_hooks;
 mod write;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,12 +17,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::arm::error::ArmError;
-use crate::arm::family::Family;
+use crate::arm::provider::Provider;
 use crate::arm::{Call, Route, id, roles};
-use crate::clock::{Moment, Timing};
+use crate::clock::{SimTime, Timing};
 use crate::durations;
-use crate::vault::certificate::{Certificates, Shelf};
-use crate::world::World;
+use crate::state::CloudState;
+use crate::vault::certificate::{Certificates, VaultInfo};
 
 /// The resource type.
 pub(crate) const KIND: &str = "Microsoft.KeyVault/vaults";
@@ -50,8 +50,9 @@ const ROLES_BY_DEFAULT: &str = "2026-02-01";
 #[serde(default)]
 pub struct Vaults {
     live: BTreeMap<String, Vault>,
-    deleted: BTreeMap<String, Deleted>,
-    elsewhere: BTreeSet<String>,
+    deleted: BTreeMap<String, DeletedVault>,
+    #[serde(rename = "elsewhere")]
+    foreign_names: BTreeSet<String>,
 }
 
 impl std::fmt::Debug for Vaults {
@@ -70,20 +71,21 @@ pub(crate) struct Vault {
     /// The ARM body without `vaultUri` and `provisioningState`, which follow from the clock.
     resource: Value,
     /// The time of its DNS registration; from then on it is `Succeeded` and reachable.
-    ready: Moment,
+    ready: SimTime,
     /// The time at which the deletion of its group deletes it.
-    doomed: Option<Moment>,
+    #[serde(rename = "doomed")]
+    deletion_due: Option<SimTime>,
     /// The certificates in it.
     pub(crate) certificates: Certificates,
 }
 
 /// A soft-deleted vault.
 #[derive(Clone, Serialize, Deserialize)]
-struct Deleted {
+struct DeletedVault {
     vault: Vault,
-    at: Moment,
+    at: SimTime,
     /// The time of its final deletion: after its retention, or earlier during a purge.
-    purge: Moment,
+    purge: SimTime,
     purging: bool,
 }
 
@@ -112,7 +114,7 @@ impl Vault {
     }
 
     /// Returns whether it uses RBAC authorization instead of its own access policies.
-    pub(crate) fn asks_roles(&self) -> bool {
+    pub(crate) fn uses_rbac(&self) -> bool {
         self.properties()["enableRbacAuthorization"] == true
     }
 
@@ -153,12 +155,12 @@ impl Vault {
     }
 
     /// Returns the settings that its certificates show; `uri` is its data plane.
-    pub(crate) fn shelf<'a>(&self, uri: &'a str) -> Shelf<'a> {
-        Shelf { uri, days: self.retention_days(), protected: self.purge_protected() }
+    pub(crate) fn vault_info<'a>(&self, uri: &'a str) -> VaultInfo<'a> {
+        VaultInfo { uri, days: self.retention_days(), protected: self.purge_protected() }
     }
 
     /// Returns the ARM body at an instant. Before the DNS registration the URI has no trailing slash.
-    fn view(&self, uri: &str, now: Moment) -> Value {
+    fn view(&self, uri: &str, now: SimTime) -> Value {
         let ready = now >= self.ready;
         let mut body = self.resource.clone();
         let uri = if ready { uri } else { uri.trim_end_matches('/') };
@@ -170,42 +172,42 @@ impl Vault {
 
 impl Vaults {
     /// Returns the vault behind a host name, once its DNS name is registered.
-    pub(crate) fn reachable(&self, name: &str, at: Moment) -> Option<&Vault> {
+    pub(crate) fn reachable(&self, name: &str, at: SimTime) -> Option<&Vault> {
         self.live.get(name).filter(|vault| vault.ready <= at)
     }
 
     /// Like `reachable`, but mutable.
-    pub(crate) fn reachable_mut(&mut self, name: &str, at: Moment) -> Option<&mut Vault> {
+    pub(crate) fn reachable_mut(&mut self, name: &str, at: SimTime) -> Option<&mut Vault> {
         self.live.get_mut(name).filter(|vault| vault.ready <= at)
     }
 
     /// Assigns a name to a vault of another tenant.
-    pub fn occupy(&mut self, name: &str) {
-        self.elsewhere.insert(name.to_ascii_lowercase());
+    pub fn reserve_name(&mut self, name: &str) {
+        self.foreign_names.insert(name.to_ascii_lowercase());
     }
 
-    fn soft_delete(&mut self, name: &str, at: Moment) -> Option<String> {
+    fn soft_delete(&mut self, name: &str, at: SimTime) -> Option<String> {
         const DAY_MS: i64 = 24 * 3600 * 1000;
         let mut vault = self.live.remove(name)?;
-        vault.doomed = None;
+        vault.deletion_due = None;
         let (id, purge) = (vault.id().to_owned(), at.plus_ms(vault.retention_days() * DAY_MS));
-        self.deleted.insert(name.to_owned(), Deleted { vault, at, purge, purging: false });
+        self.deleted.insert(name.to_owned(), DeletedVault { vault, at, purge, purging: false });
         Some(id)
     }
 }
 
 /// Returns the vault in a call's URL, which must be in the group of the URL.
-fn find<'a>(world: &'a World, call: &Call<'_>) -> Result<&'a Vault, ArmError> {
+fn find<'a>(state: &'a CloudState, call: &Call<'_>) -> Result<&'a Vault, ArmError> {
     let (name, group) = (call.param("vault"), call.param("group"));
-    let found = world.vaults.live.get(&name.to_ascii_lowercase());
+    let found = state.vaults.live.get(&name.to_ascii_lowercase());
     found
         .filter(|vault| vault.group().eq_ignore_ascii_case(group))
         .ok_or_else(|| ArmError::resource_not_found(KIND, name, group))
 }
 
 /// The resource family of vaults.
-pub const FAMILY: Family =
-    Family { members, delete_members, next_due, settle, ..Family::still("vaults", routes) };
+pub const PROVIDER: Provider =
+    Provider { members, delete_members, next_due, advance_to, ..Provider::stateless("vaults", routes) };
 
 fn routes() -> Vec<Route> {
     const ONE: &str =
@@ -214,9 +216,9 @@ fn routes() -> Vec<Route> {
         "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.KeyVault/vaults";
     const ALL: &str = "/subscriptions/{subscription}/providers/Microsoft.KeyVault/vaults";
     const NAME: &str = "/subscriptions/{subscription}/providers/Microsoft.KeyVault/checkNameAvailability";
-    const GONE: &str = "/subscriptions/{subscription}/providers/Microsoft.KeyVault/deletedVaults";
-    const GONE_HSM: &str = "/subscriptions/{subscription}/providers/Microsoft.KeyVault/deletedManagedHSMs";
-    const GONE_ONE: &str = "/subscriptions/{subscription}/providers/Microsoft.KeyVault/locations/{location}/deletedVaults/{vault}";
+    const DELETED: &str = "/subscriptions/{subscription}/providers/Microsoft.KeyVault/deletedVaults";
+    const DELETED_HSM: &str = "/subscriptions/{subscription}/providers/Microsoft.KeyVault/deletedManagedHSMs";
+    const DELETED_ONE: &str = "/subscriptions/{subscription}/providers/Microsoft.KeyVault/locations/{location}/deletedVaults/{vault}";
     const PURGE: &str = "/subscriptions/{subscription}/providers/Microsoft.KeyVault/locations/{location}/deletedVaults/{vault}/purge";
     vec![
         Route::new("PUT", ONE, KIND, VERSIONS, write::put),
@@ -226,54 +228,60 @@ fn routes() -> Vec<Route> {
         Route::new("GET", IN_GROUP, KIND, VERSIONS, read::list),
         Route::new("GET", ALL, KIND, VERSIONS, read::list),
         Route::any("POST", NAME, "Microsoft.KeyVault", VERSIONS, read::check_name),
-        Route::new("GET", GONE, "Microsoft.KeyVault/deletedVaults", VERSIONS, deleted::list),
-        Route::new("GET", GONE_HSM, "Microsoft.KeyVault/deletedManagedHSMs", VERSIONS, deleted::no_modules),
-        Route::new("GET", GONE_ONE, DELETED_KIND, VERSIONS, deleted::get),
+        Route::new("GET", DELETED, "Microsoft.KeyVault/deletedVaults", VERSIONS, deleted::list),
+        Route::new(
+            "GET",
+            DELETED_HSM,
+            "Microsoft.KeyVault/deletedManagedHSMs",
+            VERSIONS,
+            deleted::no_modules,
+        ),
+        Route::new("GET", DELETED_ONE, DELETED_KIND, VERSIONS, deleted::get),
         Route::new("POST", PURGE, DELETED_KIND, VERSIONS, deleted::purge),
     ]
 }
 
-fn members(world: &World, group: &str) -> Vec<Value> {
+fn members(state: &CloudState, group: &str) -> Vec<Value> {
     let within = |vault: &&Vault| vault.group().eq_ignore_ascii_case(group);
-    world.vaults.live.values().filter(within).map(|vault| vault.resource.clone()).collect()
+    state.vaults.live.values().filter(within).map(|vault| vault.resource.clone()).collect()
 }
 
-fn delete_members(world: &mut World, group: &str, from: Moment, timing: &Timing) -> Moment {
+fn delete_members(state: &mut CloudState, group: &str, from: SimTime, timing: &Timing) -> SimTime {
     let at = timing.after(from, durations::VAULT_DELETE);
     let mut last = from;
-    for vault in world.vaults.live.values_mut().filter(|vault| vault.group().eq_ignore_ascii_case(group)) {
-        vault.doomed = Some(at);
+    for vault in state.vaults.live.values_mut().filter(|vault| vault.group().eq_ignore_ascii_case(group)) {
+        vault.deletion_due = Some(at);
         last = at;
     }
     last
 }
 
-fn next_due(world: &World) -> Option<Moment> {
-    let of_live = |vault: &Vault| vault.doomed.into_iter().chain(vault.certificates.next_due()).min();
-    let live = world.vaults.live.values().filter_map(of_live);
-    live.chain(world.vaults.deleted.values().map(|deleted| deleted.purge)).min()
+fn next_due(state: &CloudState) -> Option<SimTime> {
+    let of_live = |vault: &Vault| vault.deletion_due.into_iter().chain(vault.certificates.next_due()).min();
+    let live = state.vaults.live.values().filter_map(of_live);
+    live.chain(state.vaults.deleted.values().map(|deleted| deleted.purge)).min()
 }
 
-fn settle(world: &mut World, due: Moment, _timing: &Timing) {
-    for vault in world.vaults.live.values_mut() {
-        vault.certificates.settle(due);
+fn advance_to(state: &mut CloudState, due: SimTime, _timing: &Timing) {
+    for vault in state.vaults.live.values_mut() {
+        vault.certificates.advance_to(due);
     }
-    world.vaults.deleted.retain(|_, deleted| deleted.purge > due);
-    let doomed: Vec<String> = world
+    state.vaults.deleted.retain(|_, deleted| deleted.purge > due);
+    let deletion_due: Vec<String> = state
         .vaults
         .live
         .iter()
-        .filter(|(_, vault)| vault.doomed.is_some_and(|at| at <= due))
+        .filter(|(_, vault)| vault.deletion_due.is_some_and(|at| at <= due))
         .map(|(name, _)| name.clone())
         .collect();
-    for name in doomed {
-        if let Some(id) = world.vaults.soft_delete(&name, due) {
-            roles::drop_scope(world, &id);
+    for name in deletion_due {
+        if let Some(id) = state.vaults.soft_delete(&name, due) {
+            roles::drop_scope(state, &id);
         }
     }
 }
 
 #[cfg(test)]
-mod bench;
+mod fixture;
 #[cfg(test)]
 mod tests;

@@ -5,7 +5,7 @@
 //! DNS label.
 
 /// Returns the service's error message for an invalid name; `None` if the name is valid.
-pub(crate) fn complaint(name: &str) -> Option<String> {
+pub(crate) fn invalid_name(name: &str) -> Option<String> {
     let alphabet = |c: char| c.is_ascii_alphanumeric() || c == '-';
     let good = (3..=24).contains(&name.len())
         && name.chars().all(alphabet)
@@ -23,19 +23,19 @@ pub(crate) fn complaint(name: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::complaint;
+    use super::invalid_name;
 
     #[test]
     fn good_names_pass() {
         for name in ["kv1", "kv-demo", "Kv-Demo-2", "a23456789012345678901234"] {
-            assert_eq!(complaint(name), None, "{name}");
+            assert_eq!(invalid_name(name), None, "{name}");
         }
     }
 
     #[test]
     fn bad_names_are_refused_with_the_name_in_the_sentence() {
         for name in ["kv", "1kv", "kv-", "kv--x", "kv_x", "a234567890123456789012345", "kvä"] {
-            assert!(complaint(name).is_some_and(|text| text.contains(name)), "{name}");
+            assert!(invalid_name(name).is_some_and(|text| text.contains(name)), "{name}");
         }
     }
 }

@@ -6,39 +6,39 @@ use super::{find, name, write};
 use crate::arm::Call;
 use crate::arm::error::ArmError;
 use crate::request::Reply;
-use crate::world::World;
+use crate::state::CloudState;
 
 /// Returns one vault.
-pub(super) fn get(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
-    let vault = find(world, call)?;
-    Ok(Reply::json(200, &vault.view(&world.vault_uri(vault.name()), call.now)))
+pub(super) fn get(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmError> {
+    let vault = find(state, call)?;
+    Ok(Reply::json(200, &vault.view(&state.vault_uri(vault.name()), call.now)))
 }
 
 /// Lists the vaults of a group, or of the subscription.
-pub(super) fn list(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
+pub(super) fn list(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmError> {
     let group = call.param("group");
-    let all = world.vaults.live.values();
+    let all = state.vaults.live.values();
     let within = all.filter(|vault| group.is_empty() || vault.group().eq_ignore_ascii_case(group));
     let value: Vec<Value> =
-        within.map(|vault| vault.view(&world.vault_uri(vault.name()), call.now)).collect();
+        within.map(|vault| vault.view(&state.vault_uri(vault.name()), call.now)).collect();
     Ok(Reply::json(200, &json!({"value": value})))
 }
 
 /// Handles `checkNameAvailability`.
-pub(super) fn check_name(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
+pub(super) fn check_name(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmError> {
     let body = call.body()?;
-    let Some(wished) = body["name"].as_str() else {
+    let Some(desired) = body["name"].as_str() else {
         return Err(ArmError::new(400, "BadRequest", "The parameter name is not specified."));
     };
-    let key = wished.to_ascii_lowercase();
-    let vaults = &world.vaults;
+    let key = desired.to_ascii_lowercase();
+    let vaults = &state.vaults;
     let taken = vaults.live.contains_key(&key)
         || vaults.deleted.contains_key(&key)
-        || vaults.elsewhere.contains(&key);
-    let answer = if let Some(complaint) = name::complaint(wished) {
-        json!({"nameAvailable": false, "reason": "AccountNameInvalid", "message": complaint})
+        || vaults.foreign_names.contains(&key);
+    let answer = if let Some(invalid_name) = name::invalid_name(desired) {
+        json!({"nameAvailable": false, "reason": "AccountNameInvalid", "message": invalid_name})
     } else if taken {
-        json!({"nameAvailable": false, "reason": "AlreadyExists", "message": write::name_in_use(wished)})
+        json!({"nameAvailable": false, "reason": "AlreadyExists", "message": write::name_in_use(desired)})
     } else {
         json!({"nameAvailable": true})
     };

@@ -7,42 +7,47 @@ use crate::arm::Call;
 use crate::arm::error::ArmError;
 use crate::durations;
 use crate::request::Reply;
+use crate::state::CloudState;
 use crate::vault::certificate::Certificates;
-use crate::world::World;
 
 /// Creates or updates a vault, or recovers it with `createMode: recover`.
-pub(super) fn put(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
-    let wished = call.body()?;
+pub(super) fn put(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmError> {
+    let desired = call.body()?;
     let name = call.param("vault").to_owned();
-    if let Some(complaint) = name::complaint(&name) {
-        return Err(ArmError::new(400, "VaultNameNotValid", complaint));
+    if let Some(invalid_name) = name::invalid_name(&name) {
+        return Err(ArmError::new(400, "VaultNameNotValid", invalid_name));
     }
-    let location = location(world, &wished, &name)?;
+    let location = location(state, &desired, &name)?;
     let key = name.to_ascii_lowercase();
     let recover =
-        wished["properties"]["createMode"].as_str().is_some_and(|mode| mode.eq_ignore_ascii_case("recover"));
-    match world.vaults.live.get(&key) {
+        desired["properties"]["createMode"].as_str().is_some_and(|mode| mode.eq_ignore_ascii_case("recover"));
+    match state.vaults.live.get(&key) {
         Some(vault) if vault.group().eq_ignore_ascii_case(call.param("group")) => {
-            return update(world, call, &wished, Some(&location));
+            return update(state, call, &desired, Some(&location));
         }
         Some(_) => return Err(already_exists(&name)),
-        None if recover => return recover_deleted(world, call, &location, &wished),
+        None if recover => return recover_deleted(state, call, &location, &desired),
         None => {}
     }
-    if world.vaults.elsewhere.contains(&key) {
+    if state.vaults.foreign_names.contains(&key) {
         return Err(already_exists(&name));
     }
-    if let Some(deleted) = world.vaults.deleted.get(&key) {
+    if let Some(deleted) = state.vaults.deleted.get(&key) {
         let here = deleted.vault.group().eq_ignore_ascii_case(call.param("group"))
             && deleted.vault.location() == location;
         return Err(if here { in_deleted_state() } else { already_exists(&name) });
     }
-    create(world, call, &wished, &location)
+    create(state, call, &desired, &location)
 }
 
-fn create(world: &mut World, call: &Call<'_>, wished: &Value, location: &str) -> Result<Reply, ArmError> {
+fn create(
+    state: &mut CloudState,
+    call: &Call<'_>,
+    desired: &Value,
+    location: &str,
+) -> Result<Reply, ArmError> {
     let name = call.param("vault");
-    let properties = body::fresh(&wished["properties"], &world.directory.tenant, &call.api_version)?;
+    let properties = body::fresh(&desired["properties"], &state.directory.tenant, &call.api_version)?;
     let stamp = stamp(call);
     let resource = json!({
         "id": format!(
@@ -53,7 +58,7 @@ fn create(world: &mut World, call: &Call<'_>, wished: &Value, location: &str) ->
         "name": name,
         "type": KIND,
         "location": location,
-        "tags": wished.get("tags").filter(|tags| tags.is_object()).cloned().unwrap_or_else(|| json!({})),
+        "tags": desired.get("tags").filter(|tags| tags.is_object()).cloned().unwrap_or_else(|| json!({})),
         "systemData": {
             "createdBy": stamp["lastModifiedBy"],
             "createdByType": stamp["lastModifiedByType"],
@@ -62,42 +67,42 @@ fn create(world: &mut World, call: &Call<'_>, wished: &Value, location: &str) ->
         "properties": properties,
     });
     let ready = call.timing.after(call.now, durations::VAULT_CREATE);
-    let mut vault = Vault { resource, ready, doomed: None, certificates: Certificates::default() };
+    let mut vault = Vault { resource, ready, deletion_due: None, certificates: Certificates::default() };
     touch(&mut vault, &stamp);
-    Ok(insert(world, call, vault))
+    Ok(insert(state, call, vault))
 }
 
-fn insert(world: &mut World, call: &Call<'_>, vault: Vault) -> Reply {
-    let view = vault.view(&world.vault_uri(vault.name()), call.now);
-    world.vaults.live.insert(vault.name().to_ascii_lowercase(), vault);
+fn insert(state: &mut CloudState, call: &Call<'_>, vault: Vault) -> Reply {
+    let view = vault.view(&state.vault_uri(vault.name()), call.now);
+    state.vaults.live.insert(vault.name().to_ascii_lowercase(), vault);
     Reply::json(200, &view)
 }
 
 /// Updates an existing vault; only a PUT passes `location`.
 fn update(
-    world: &mut World,
+    state: &mut CloudState,
     call: &Call<'_>,
-    wished: &Value,
+    desired: &Value,
     location: Option<&str>,
 ) -> Result<Reply, ArmError> {
-    let vault = find(world, call)?;
-    if let Some(wished) = location.filter(|wished| *wished != vault.location()) {
+    let vault = find(state, call)?;
+    if let Some(desired) = location.filter(|desired| *desired != vault.location()) {
         let message = format!(
             "The resource '{}' already exists in location '{}' in resource group '{}'. A resource with the same name \
-             cannot be created in location '{wished}'. Please select a new resource name.",
+             cannot be created in location '{desired}'. Please select a new resource name.",
             vault.name(),
             vault.location(),
             vault.group()
         );
         return Err(ArmError::gateway(409, "InvalidResourceLocation", message));
     }
-    let properties = body::updated(vault, &wished["properties"], &world.directory.tenant)?;
+    let properties = body::updated(vault, &desired["properties"], &state.directory.tenant)?;
     let stamp = stamp(call);
-    let uri = world.vault_uri(vault.name());
+    let uri = state.vault_uri(vault.name());
     let key = call.param("vault").to_ascii_lowercase();
-    let vault = world.vaults.live.get_mut(&key).expect("it has just been found");
+    let vault = state.vaults.live.get_mut(&key).expect("it has just been found");
     vault.resource["properties"] = properties;
-    if let Some(tags) = wished.get("tags").filter(|tags| tags.is_object()) {
+    if let Some(tags) = desired.get("tags").filter(|tags| tags.is_object()) {
         vault.resource["tags"] = tags.clone();
     } else if location.is_some() {
         vault.resource["tags"] = json!({});
@@ -107,26 +112,26 @@ fn update(
 }
 
 /// Handles a PATCH, which changes the properties in the body.
-pub(super) fn patch(world: &mut World, call: &Call<'_>) -> Result<Reply, ArmError> {
-    let wished = call.body()?;
-    update(world, call, &wished, None)
+pub(super) fn patch(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmError> {
+    let desired = call.body()?;
+    update(state, call, &desired, None)
 }
 
 /// Recovers a soft-deleted vault with its contents, but without its role assignments.
 fn recover_deleted(
-    world: &mut World,
+    state: &mut CloudState,
     call: &Call<'_>,
     location: &str,
-    wished: &Value,
+    desired: &Value,
 ) -> Result<Reply, ArmError> {
     let name = call.param("vault");
     let key = name.to_ascii_lowercase();
-    let fits = world.vaults.deleted.get(&key).is_some_and(|deleted| {
+    let fits = state.vaults.deleted.get(&key).is_some_and(|deleted| {
         !deleted.purging
             && deleted.vault.location() == location
             && deleted.vault.group().eq_ignore_ascii_case(call.param("group"))
     });
-    let Some(deleted) = world.vaults.deleted.remove(&key).filter(|_| fits) else {
+    let Some(deleted) = state.vaults.deleted.remove(&key).filter(|_| fits) else {
         let message = format!(
             "A soft deleted vault with the given name '{name}' does not exist in resource group '{}' and location \
              '{location}'. Ensure that the name, resource group and location for the vault that is being attempted to \
@@ -137,11 +142,11 @@ fn recover_deleted(
     };
     let mut vault = deleted.vault;
     vault.ready = call.timing.after(call.now, durations::VAULT_RECOVER);
-    if let Some(tags) = wished.get("tags").filter(|tags| tags.is_object()) {
+    if let Some(tags) = desired.get("tags").filter(|tags| tags.is_object()) {
         vault.resource["tags"] = tags.clone();
     }
     touch(&mut vault, &stamp(call));
-    Ok(insert(world, call, vault))
+    Ok(insert(state, call, vault))
 }
 
 fn stamp(call: &Call<'_>) -> Value {
@@ -160,19 +165,19 @@ fn touch(vault: &mut Vault, stamp: &Value) {
 }
 
 /// Returns the normalized region.
-fn location(world: &World, wished: &Value, name: &str) -> Result<String, ArmError> {
-    let Some(given) = wished["location"].as_str().filter(|text| !text.is_empty()) else {
+fn location(state: &CloudState, desired: &Value, name: &str) -> Result<String, ArmError> {
+    let Some(given) = desired["location"].as_str().filter(|text| !text.is_empty()) else {
         let message = "The location property is required for this definition.";
         return Err(ArmError::gateway(400, "LocationRequired", message));
     };
     let short: String = given.chars().filter(|c| *c != ' ').collect::<String>().to_ascii_lowercase();
-    if world.locations.contains(&short) {
+    if state.locations.contains(&short) {
         return Ok(short);
     }
     let message = format!(
         "The provided location '{given}' is not available for resource type '{KIND}' ('{name}'). List of available \
          regions for the resource type is '{}'.",
-        world.locations.join(",")
+        state.locations.join(",")
     );
     Err(ArmError::gateway(400, "LocationNotAvailableForResourceType", message))
 }

@@ -9,16 +9,16 @@ use crate::kubernetes::status::FieldError;
 use crate::kubernetes::write::Draft;
 
 /// Returns the validation errors of a GatewayClass or a Gateway.
-pub fn objections(draft: &Draft, object: &Value) -> Vec<FieldError> {
+pub fn field_errors(draft: &Draft, object: &Value) -> Vec<FieldError> {
     if draft.definition.kind == "GatewayClass" {
         let field = "spec.controllerName";
         let changed = unchanged(draft, object, "/spec/controllerName", field, "Value is immutable");
         return changed.into_iter().collect();
     }
     let spec = &object["spec"];
-    let mut errors = listener_objections(spec);
+    let mut errors = listener_errors(spec);
     for (index, listener) in each(spec, "/listeners") {
-        errors.extend(tls_objection(&listener["tls"], &format!("spec.listeners[{index}].tls")));
+        errors.extend(tls_error(&listener["tls"], &format!("spec.listeners[{index}].tls")));
     }
     let addresses: Vec<String> = each(spec, "/addresses").map(|(_, address)| address.to_string()).collect();
     if addresses.iter().collect::<BTreeSet<_>>().len() < addresses.len() {
@@ -37,7 +37,7 @@ pub fn rule(field: &str, why: &str) -> FieldError {
     FieldError::invalid(field, &json!(kind), why)
 }
 
-fn listener_objections(spec: &Value) -> Vec<FieldError> {
+fn listener_errors(spec: &Value) -> Vec<FieldError> {
     let is = |listener: &Value, protocols: &[&str]| {
         protocols.iter().any(|protocol| listener["protocol"] == *protocol)
     };
@@ -76,7 +76,7 @@ fn listener_objections(spec: &Value) -> Vec<FieldError> {
     errors
 }
 
-fn tls_objection(tls: &Value, field: &str) -> Option<FieldError> {
+fn tls_error(tls: &Value, field: &str) -> Option<FieldError> {
     let has_references = tls["certificateRefs"].as_array().is_some_and(|list| !list.is_empty());
     let has_options = tls["options"].as_object().is_some_and(|map| !map.is_empty());
     (tls["mode"] == "Terminate" && !has_references && !has_options)
@@ -90,7 +90,7 @@ mod tests {
     #[test]
     fn listeners_must_differ_and_only_some_have_tls() {
         let say = |listeners: Value| -> Vec<String> {
-            listener_objections(&json!({"listeners": listeners})).iter().map(ToString::to_string).collect()
+            listener_errors(&json!({"listeners": listeners})).iter().map(ToString::to_string).collect()
         };
         let plain = json!({"name": "a", "port": 80, "protocol": "HTTP"});
         assert!(say(json!([plain])).is_empty());

@@ -16,17 +16,17 @@ const QUALIFIED: &str = "([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]";
 const ANNOTATIONS_BYTES_MAX: usize = 256 * 1024;
 
 /// Returns the validation errors of an object's metadata.
-pub fn objections(draft: &Draft, object: &Value) -> Vec<FieldError> {
+pub fn field_errors(draft: &Draft, object: &Value) -> Vec<FieldError> {
     let metadata = &object["metadata"];
     let (_, name) = names(object);
-    let mut errors: Vec<FieldError> = name_objection(draft, &name).into_iter().collect();
-    errors.extend(label_objections(&metadata["labels"], "metadata.labels"));
+    let mut errors: Vec<FieldError> = name_error(draft, &name).into_iter().collect();
+    errors.extend(label_errors(&metadata["labels"], "metadata.labels"));
     if let Some(template) = object.pointer("/spec/template/metadata/labels") {
-        errors.extend(label_objections(template, "spec.template.metadata.labels"));
+        errors.extend(label_errors(template, "spec.template.metadata.labels"));
     }
     let annotations = metadata["annotations"].as_object();
     for key in annotations.into_iter().flat_map(|map| map.keys()) {
-        errors.extend(key_objection(key, "metadata.annotations"));
+        errors.extend(key_error(key, "metadata.annotations"));
     }
     let bytes: usize = annotations
         .into_iter()
@@ -39,7 +39,7 @@ pub fn objections(draft: &Draft, object: &Value) -> Vec<FieldError> {
     errors
 }
 
-fn name_objection(draft: &Draft, name: &str) -> Option<FieldError> {
+fn name_error(draft: &Draft, name: &str) -> Option<FieldError> {
     let field = "metadata.name";
     let value = Value::String(name.to_owned());
     if name.is_empty() {
@@ -91,10 +91,10 @@ pub fn is_label(text: &str) -> bool {
     text.len() <= 63 && matches(&format!("^{LABEL}$"), text)
 }
 
-fn label_objections(labels: &Value, field: &str) -> Vec<FieldError> {
+fn label_errors(labels: &Value, field: &str) -> Vec<FieldError> {
     let mut errors = Vec::new();
     for (key, value) in labels.as_object().into_iter().flatten() {
-        errors.extend(key_objection(key, field));
+        errors.extend(key_error(key, field));
         let Some(text) = value.as_str() else { continue };
         if text.len() > 63 {
             errors.push(FieldError::invalid(field, value, "must be no more than 63 bytes"));
@@ -112,7 +112,7 @@ fn label_objections(labels: &Value, field: &str) -> Vec<FieldError> {
     errors
 }
 
-fn key_objection(key: &str, field: &str) -> Option<FieldError> {
+fn key_error(key: &str, field: &str) -> Option<FieldError> {
     let (prefix, name) = key.split_once('/').map_or((None, key), |(prefix, name)| (Some(prefix), name));
     let value = Value::String(key.to_owned());
     if prefix.is_some_and(|prefix| !matches(&format!("^{SUBDOMAIN}$"), &prefix.to_lowercase())) {

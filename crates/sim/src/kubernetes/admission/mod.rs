@@ -17,21 +17,21 @@ use super::status::FieldError;
 use super::write::Draft;
 
 /// Returns all validation errors of an object before it is stored.
-pub(super) fn objections(draft: &Draft, object: &Value) -> Vec<FieldError> {
+pub(super) fn field_errors(draft: &Draft, object: &Value) -> Vec<FieldError> {
     let definition = &draft.definition;
     let wording = if definition.custom { Wording::OpenApi } else { Wording::BuiltIn };
-    let mut errors = identity::objections(draft, object);
-    errors.extend(validate::objections(&definition.schema, object, wording));
+    let mut errors = identity::field_errors(draft, object);
+    errors.extend(validate::field_errors(&definition.schema, object, wording));
     // Rules between fields require that each field has its type.
     if errors.is_empty() {
         errors.extend(match definition.kind.as_str() {
-            "Deployment" | "ReplicaSet" | "DaemonSet" | "Pod" => workloads::objections(draft, object),
-            "HorizontalPodAutoscaler" | "PodDisruptionBudget" => workloads::policy_objections(object),
-            "Service" => services::objections(draft, object),
-            "Secret" | "ConfigMap" => services::data_objections(draft, object),
-            "RoleBinding" | "ClusterRoleBinding" => services::binding_objections(draft, object),
-            "GatewayClass" | "Gateway" => gateways::objections(draft, object),
-            "HTTPRoute" | "GRPCRoute" => routes::objections(object),
+            "Deployment" | "ReplicaSet" | "DaemonSet" | "Pod" => workloads::field_errors(draft, object),
+            "HorizontalPodAutoscaler" | "PodDisruptionBudget" => workloads::policy_errors(object),
+            "Service" => services::field_errors(draft, object),
+            "Secret" | "ConfigMap" => services::data_errors(draft, object),
+            "RoleBinding" | "ClusterRoleBinding" => services::binding_errors(draft, object),
+            "GatewayClass" | "Gateway" => gateways::field_errors(draft, object),
+            "HTTPRoute" | "GRPCRoute" => routes::field_errors(object),
             _ => Vec::new(),
         });
     }

@@ -9,17 +9,17 @@ use super::gateways::rule;
 use crate::kubernetes::status::FieldError;
 
 /// Returns the validation errors of a route.
-pub fn objections(object: &Value) -> Vec<FieldError> {
+pub fn field_errors(object: &Value) -> Vec<FieldError> {
     let spec = &object["spec"];
-    let mut errors: Vec<FieldError> = parent_objections(spec).into_iter().collect();
+    let mut errors: Vec<FieldError> = parent_errors(spec).into_iter().collect();
     for (index, of_rule) in each(spec, "/rules") {
         let at = format!("spec.rules[{index}]");
-        errors.extend(rule_objections(of_rule, &at));
+        errors.extend(rule_errors(of_rule, &at));
     }
     errors
 }
 
-fn parent_objections(spec: &Value) -> Option<FieldError> {
+fn parent_errors(spec: &Value) -> Option<FieldError> {
     let parents: Vec<&Value> = each(spec, "/parentRefs").map(|(_, parent)| parent).collect();
     let same = |a: &Value, b: &Value| {
         ["group", "kind", "namespace", "name"].iter().all(|field| a[field] == b[field])
@@ -40,7 +40,7 @@ fn parent_objections(spec: &Value) -> Option<FieldError> {
     None
 }
 
-fn rule_objections(of_rule: &Value, at: &str) -> Vec<FieldError> {
+fn rule_errors(of_rule: &Value, at: &str) -> Vec<FieldError> {
     let mut errors = Vec::new();
     let redirects = each(of_rule, "/filters").any(|(_, filter)| filter["type"] == "RequestRedirect");
     let has_backends = each(of_rule, "/backendRefs").next().is_some();
@@ -48,10 +48,10 @@ fn rule_objections(of_rule: &Value, at: &str) -> Vec<FieldError> {
         errors.push(rule(at, "RequestRedirect filter must not be used together with backendRefs"));
     }
     for (index, one) in each(of_rule, "/matches") {
-        errors.extend(path_objection(&one["path"], &format!("{at}.matches[{index}].path")));
+        errors.extend(path_error(&one["path"], &format!("{at}.matches[{index}].path")));
     }
     for (index, filter) in each(of_rule, "/filters") {
-        errors.extend(filter_objections(filter, &format!("{at}.filters[{index}]")));
+        errors.extend(filter_errors(filter, &format!("{at}.filters[{index}]")));
     }
     for (index, backend) in each(of_rule, "/backendRefs") {
         let here = format!("{at}.backendRefs[{index}]");
@@ -73,7 +73,7 @@ fn rule_objections(of_rule: &Value, at: &str) -> Vec<FieldError> {
     errors
 }
 
-fn path_objection(path: &Value, field: &str) -> Option<FieldError> {
+fn path_error(path: &Value, field: &str) -> Option<FieldError> {
     let value = path["value"].as_str()?;
     let is_literal = path["type"] == "Exact" || path["type"] == "PathPrefix";
     let why = if !is_literal {
@@ -88,7 +88,7 @@ fn path_objection(path: &Value, field: &str) -> Option<FieldError> {
     Some(rule(field, &why))
 }
 
-fn filter_objections(filter: &Value, field: &str) -> Vec<FieldError> {
+fn filter_errors(filter: &Value, field: &str) -> Vec<FieldError> {
     let fields = [
         ("RequestHeaderModifier", "requestHeaderModifier"),
         ("ResponseHeaderModifier", "responseHeaderModifier"),
@@ -124,7 +124,7 @@ mod tests {
             "filters": [{"type": "RequestRedirect", "requestRedirect": {"scheme": "https"}}],
             "backendRefs": [{"group": "", "kind": "Service", "name": "web"}],
         }]}});
-        let errors: Vec<String> = objections(&route).iter().map(ToString::to_string).collect();
+        let errors: Vec<String> = field_errors(&route).iter().map(ToString::to_string).collect();
         assert_eq!(errors.len(), 3, "{errors:?}");
         assert!(errors[0].contains("must not be used together with backendRefs"));
     }

@@ -13,7 +13,7 @@ use crate::kubernetes::write::Draft;
 const DATA_BYTES_MAX: usize = 1024 * 1024;
 
 /// Returns the validation errors of a Service.
-pub fn objections(draft: &Draft, object: &Value) -> Vec<FieldError> {
+pub fn field_errors(draft: &Draft, object: &Value) -> Vec<FieldError> {
     let spec = &object["spec"];
     let is_external = spec["type"] == "ExternalName";
     let is_headless = spec["clusterIP"] == "None";
@@ -35,7 +35,7 @@ pub fn objections(draft: &Draft, object: &Value) -> Vec<FieldError> {
             }
             _ => {}
         }
-        errors.extend(target_objection(&port["targetPort"], &format!("{at}.targetPort")));
+        errors.extend(target_error(&port["targetPort"], &format!("{at}.targetPort")));
         let node_port = port["nodePort"].as_i64().unwrap_or(0);
         if node_port != 0 && spec["type"] == "ClusterIP" {
             let why = "may not be used when `type` is 'ClusterIP'";
@@ -54,7 +54,7 @@ pub fn objections(draft: &Draft, object: &Value) -> Vec<FieldError> {
     errors
 }
 
-fn target_objection(target: &Value, field: &str) -> Option<FieldError> {
+fn target_error(target: &Value, field: &str) -> Option<FieldError> {
     let why = match target {
         Value::Number(number) if !(1..=65_535).contains(&number.as_i64().unwrap_or(0)) => {
             "must be between 1 and 65535, inclusive"
@@ -77,7 +77,7 @@ fn address_change(draft: &Draft, object: &Value) -> Option<FieldError> {
 }
 
 /// Returns the validation errors of a Secret or ConfigMap.
-pub fn data_objections(draft: &Draft, object: &Value) -> Vec<FieldError> {
+pub fn data_errors(draft: &Draft, object: &Value) -> Vec<FieldError> {
     let mut errors = Vec::new();
     let mut bytes = 0;
     for field in ["data", "binaryData"] {
@@ -121,6 +121,6 @@ pub fn data_objections(draft: &Draft, object: &Value) -> Vec<FieldError> {
 }
 
 /// Returns the validation errors of a role binding: its role is immutable.
-pub fn binding_objections(draft: &Draft, object: &Value) -> Vec<FieldError> {
+pub fn binding_errors(draft: &Draft, object: &Value) -> Vec<FieldError> {
     unchanged(draft, object, "/roleRef", "roleRef", "cannot change roleRef").into_iter().collect()
 }

@@ -9,9 +9,9 @@ use crate::kubernetes::status::FieldError;
 use crate::kubernetes::write::Draft;
 
 /// Returns the validation errors of a Pod, or of a workload with a pod template.
-pub fn objections(draft: &Draft, object: &Value) -> Vec<FieldError> {
+pub fn field_errors(draft: &Draft, object: &Value) -> Vec<FieldError> {
     if draft.definition.kind == "Pod" {
-        let mut errors = pod_objections(&object["spec"], "spec");
+        let mut errors = pod_errors(&object["spec"], "spec");
         errors.extend(pod_changes(draft, object));
         return errors;
     }
@@ -37,7 +37,7 @@ pub fn objections(draft: &Draft, object: &Value) -> Vec<FieldError> {
         errors.push(FieldError::forbidden("spec.strategy.rollingUpdate", why));
     }
     if let Some(template) = object.pointer("/spec/template/spec") {
-        errors.extend(pod_objections(template, "spec.template.spec"));
+        errors.extend(pod_errors(template, "spec.template.spec"));
         let policy = &template["restartPolicy"];
         if policy != "Always" {
             let field = "spec.template.spec.restartPolicy";
@@ -49,7 +49,7 @@ pub fn objections(draft: &Draft, object: &Value) -> Vec<FieldError> {
     errors
 }
 
-fn pod_objections(spec: &Value, path: &str) -> Vec<FieldError> {
+fn pod_errors(spec: &Value, path: &str) -> Vec<FieldError> {
     let mut errors = Vec::new();
     for (index, volume) in each(spec, "/volumes") {
         let name = volume["name"].as_str().unwrap_or_default();
@@ -64,13 +64,13 @@ fn pod_objections(spec: &Value, path: &str) -> Vec<FieldError> {
     }
     for list in ["initContainers", "containers"] {
         for (index, container) in each(spec, &format!("/{list}")) {
-            errors.extend(container_objections(spec, container, &format!("{path}.{list}[{index}]")));
+            errors.extend(container_errors(spec, container, &format!("{path}.{list}[{index}]")));
         }
     }
     errors
 }
 
-fn container_objections(spec: &Value, container: &Value, path: &str) -> Vec<FieldError> {
+fn container_errors(spec: &Value, container: &Value, path: &str) -> Vec<FieldError> {
     let mut errors = Vec::new();
     let name = &container["name"];
     if !is_label(name.as_str().unwrap_or_default()) {
@@ -100,16 +100,16 @@ fn container_objections(spec: &Value, container: &Value, path: &str) -> Vec<Fiel
             }
         }
     }
-    errors.extend(resource_objections(&container["resources"], path));
+    errors.extend(resource_errors(&container["resources"], path));
     errors
 }
 
-fn resource_objections(resources: &Value, path: &str) -> Vec<FieldError> {
+fn resource_errors(resources: &Value, path: &str) -> Vec<FieldError> {
     let mut errors = Vec::new();
     for (name, request) in resources["requests"].as_object().into_iter().flatten() {
         let limit = &resources["limits"][name.as_str()];
-        if let (Some(asked), Some(most)) = (amount(request), amount(limit))
-            && asked > most
+        if let (Some(given), Some(most)) = (amount(request), amount(limit))
+            && given > most
         {
             let shown = limit.as_str().map_or_else(|| limit.to_string(), str::to_owned);
             let why = format!("must be less than or equal to {name} limit of {shown}");
@@ -173,7 +173,7 @@ fn pod_changes(draft: &Draft, object: &Value) -> Option<FieldError> {
 }
 
 /// Returns the validation errors of an autoscaler or a disruption budget.
-pub fn policy_objections(object: &Value) -> Vec<FieldError> {
+pub fn policy_errors(object: &Value) -> Vec<FieldError> {
     let spec = &object["spec"];
     let mut errors = Vec::new();
     if let (Some(least), Some(most)) = (spec["minReplicas"].as_i64(), spec["maxReplicas"].as_i64())

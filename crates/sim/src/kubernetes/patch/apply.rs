@@ -6,13 +6,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
-use crate::clock::Moment;
+use crate::clock::SimTime;
 use crate::kubernetes::definition::Definition;
 use crate::kubernetes::fields::{FieldSet, display_path};
 use crate::kubernetes::ownership::{Owner, Owners, claimed, compare};
-use crate::kubernetes::schema::shape::{Seen, field, item_edge, items, see};
+use crate::kubernetes::schema::shape::{NodeKind, classify, field, item_edge, items};
 use crate::kubernetes::schema::typed;
-use crate::kubernetes::status::Refusal;
+use crate::kubernetes::status::StatusError;
 use crate::kubernetes::store::names;
 
 /// Returns the object after an apply, with its updated owners.
@@ -25,8 +25,8 @@ pub fn applied(
     config: &Value,
     owner: &Owner,
     force: bool,
-    at: Moment,
-) -> Result<Value, Refusal> {
+    at: SimTime,
+) -> Result<Value, StatusError> {
     check_type(definition, config)?;
     let config = in_scope(definition, config, owner);
     let nothing = Value::Object(Map::new());
@@ -37,7 +37,7 @@ pub fn applied(
 
     let mut object = merged(&definition.schema, before, &config);
     if let Some(last) = last {
-        drop_given_up(&definition.schema, &mut object, &last, &owners.all_fields(), true);
+        drop_disowned_fields(&definition.schema, &mut object, &last, &owners.all_fields(), true);
     }
     let difference = compare(definition, before, &object);
     let written = difference.written();
@@ -50,21 +50,21 @@ pub fn applied(
     if !force && !conflicts.is_empty() {
         return Err(conflict(&conflicts));
     }
-    owners.take_from_others(owner, &difference);
+    owners.remove_from_others(owner, &difference);
     owners.write_into(&mut object);
     Ok(object)
 }
 
-fn check_type(definition: &Definition, config: &Value) -> Result<(), Refusal> {
-    let mistakes = typed::mistakes(&definition.schema, config);
+fn check_type(definition: &Definition, config: &Value) -> Result<(), StatusError> {
+    let type_errors = typed::type_errors(&definition.schema, config);
     let (namespace, name) = names(config);
-    let what = match mistakes.as_slice() {
+    let what = match type_errors.as_slice() {
         [] => return Ok(()),
         [one] => one.clone(),
         many => format!("errors:\n  {}", many.join("\n  ")),
     };
     // Unlike all other errors, this one has no reason.
-    Err(Refusal::new(
+    Err(StatusError::new(
         500,
         "",
         format!(
@@ -91,8 +91,8 @@ fn in_scope(definition: &Definition, config: &Value, owner: &Owner) -> Value {
 }
 
 fn merged(schema: &Value, live: &Value, config: &Value) -> Value {
-    match (see(schema, live), see(schema, config)) {
-        (Seen::Map(old), Seen::Map(new)) => {
+    match (classify(schema, live), classify(schema, config)) {
+        (NodeKind::Map(old), NodeKind::Map(new)) => {
             let mut map = old.clone();
             for (name, value) in new {
                 let value = match (old.get(name), field(schema, name)) {
@@ -103,7 +103,7 @@ fn merged(schema: &Value, live: &Value, config: &Value) -> Value {
             }
             Value::Object(map)
         }
-        (Seen::List(old), Seen::List(new)) => Value::Array(merged_list(schema, old, new)),
+        (NodeKind::List(old), NodeKind::List(new)) => Value::Array(merged_list(schema, old, new)),
         _ => config.clone(),
     }
 }
@@ -136,7 +136,7 @@ fn merged_list(schema: &Value, old: &[Value], new: &[Value]) -> Vec<Value> {
 }
 
 /// Removes the fields that the manager owned before and that have no owner now, with everything below them.
-fn drop_given_up(schema: &Value, value: &mut Value, last: &FieldSet, kept: &FieldSet, is_root: bool) {
+fn drop_disowned_fields(schema: &Value, value: &mut Value, last: &FieldSet, kept: &FieldSet, is_root: bool) {
     for (edge, before) in last.children() {
         let stays = kept.child(edge);
         // Metadata as a whole is never owned.
@@ -146,7 +146,7 @@ fn drop_given_up(schema: &Value, value: &mut Value, last: &FieldSet, kept: &Fiel
         }
         let nothing = FieldSet::default();
         if let Some((schema, part)) = part_mut(schema, value, edge) {
-            drop_given_up(schema, part, before, stays.unwrap_or(&nothing), false);
+            drop_disowned_fields(schema, part, before, stays.unwrap_or(&nothing), false);
         }
     }
 }
@@ -177,7 +177,7 @@ fn part_mut<'a>(schema: &'a Value, value: &'a mut Value, edge: &str) -> Option<(
     }
 }
 
-fn conflict(conflicts: &[(String, Vec<String>)]) -> Refusal {
+fn conflict(conflicts: &[(String, Vec<String>)]) -> StatusError {
     let count: usize = conflicts.iter().map(|(_, paths)| paths.len()).sum();
     let mut sorted = conflicts.to_vec();
     sorted.sort();
@@ -203,5 +203,6 @@ fn conflict(conflicts: &[(String, Vec<String>)]) -> Refusal {
             })
         })
         .collect();
-    Refusal::new(409, "Conflict", format!("Apply failed with {text}")).with_details(json!({"causes": causes}))
+    StatusError::new(409, "Conflict", format!("Apply failed with {text}"))
+        .with_details(json!({"causes": causes}))
 }

@@ -3,26 +3,26 @@
 use serde_json::Value;
 
 use crate::kubernetes::definition::Definition;
-use crate::kubernetes::status::Refusal;
+use crate::kubernetes::status::StatusError;
 
 /// Returns an object after a list of operations.
 ///
 /// # Errors
 /// 400 for an invalid list, 422 for an operation that cannot be applied.
-pub fn patched(object: &Value, body: &[u8], definition: &Definition) -> Result<Value, Refusal> {
+pub fn patched(object: &Value, body: &[u8], definition: &Definition) -> Result<Value, StatusError> {
     let operations: Vec<Value> = serde_json::from_slice(body)
-        .map_err(|error| Refusal::bad_request(format!("error decoding patch: {error}")))?;
+        .map_err(|error| StatusError::bad_request(format!("error decoding patch: {error}")))?;
     let mut object = object.clone();
     for operation in &operations {
         apply(&mut object, operation).map_err(|why| {
-            let mut refusal = Refusal::new(
+            let mut status_error = StatusError::new(
                 422,
                 "Invalid",
                 "the server rejected our request due to an error in our request",
             );
-            refusal.message = format!("{}: {why}", refusal.message);
-            refusal.details = Box::new(crate::kubernetes::status::about(definition, ""));
-            refusal
+            status_error.message = format!("{}: {why}", status_error.message);
+            status_error.details = Box::new(crate::kubernetes::status::about(definition, ""));
+            status_error
         })?;
     }
     Ok(object)
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn each_operation_does_what_the_rfc_says() {
+    fn each_operation_conforms_to_the_rfc() {
         let done = run(
             json!({"a": [1, 2], "b/c": 1}),
             json!([
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_refused() {
+    fn inapplicable_operations_are_errors() {
         assert!(run(json!({}), json!([{"op": "remove", "path": "/a"}])).is_err());
         assert!(run(json!({}), json!([{"op": "replace", "path": "/a", "value": 1}])).is_err());
         assert!(run(json!({"a": 1}), json!([{"op": "test", "path": "/a", "value": 2}])).is_err());

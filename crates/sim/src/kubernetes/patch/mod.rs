@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::decode;
 use super::definition::Definition;
-use super::status::Refusal;
+use super::status::StatusError;
 use crate::request::Request;
 
 /// The type of a patch.
@@ -30,7 +30,7 @@ impl PatchKind {
     ///
     /// # Errors
     /// 415 for other types, and for strategic patches of custom resources.
-    pub fn of(request: &Request, definition: &Definition) -> Result<Self, Refusal> {
+    pub fn of(request: &Request, definition: &Definition) -> Result<Self, StatusError> {
         let kind = match decode::media_type(request).as_str() {
             "application/apply-patch+yaml" => Self::Apply,
             "application/merge-patch+json" => Self::Merge,
@@ -42,7 +42,7 @@ impl PatchKind {
     }
 }
 
-fn unsupported(definition: &Definition, media_type: &str) -> Refusal {
+fn unsupported(definition: &Definition, media_type: &str) -> StatusError {
     let mut accepted = vec!["application/json-patch+json", "application/merge-patch+json"];
     if !definition.custom {
         accepted.push("application/strategic-merge-patch+json");
@@ -67,7 +67,7 @@ pub fn patched(
     definition: &Definition,
     object: &Value,
     body: &[u8],
-) -> Result<Value, Refusal> {
+) -> Result<Value, StatusError> {
     match kind {
         PatchKind::Json => json_patch::patched(object, body, definition),
         PatchKind::Strategic => strategic::patched(&definition.schema, object, &decode::json(body)?),

@@ -3,13 +3,13 @@
 use serde_json::{Map, Value};
 
 use crate::kubernetes::schema::shape::{ListKind, field, items, list_keys, list_kind};
-use crate::kubernetes::status::Refusal;
+use crate::kubernetes::status::StatusError;
 
 /// Returns a value after a strategic merge patch.
 ///
 /// # Errors
 /// 400 for an item without its merge key.
-pub fn patched(schema: &Value, value: &Value, patch: &Value) -> Result<Value, Refusal> {
+pub fn patched(schema: &Value, value: &Value, patch: &Value) -> Result<Value, StatusError> {
     let Value::Object(changes) = patch else { return Ok(patch.clone()) };
     match changes.get("$patch").and_then(Value::as_str) {
         Some("replace") => return Ok(without_directives(changes)),
@@ -19,9 +19,9 @@ pub fn patched(schema: &Value, value: &Value, patch: &Value) -> Result<Value, Re
     let mut map = value.as_object().cloned().unwrap_or_else(Map::new);
     for (name, change) in changes {
         if let Some(list) = name.strip_prefix("$deleteFromPrimitiveList/") {
-            let gone = change.as_array().cloned().unwrap_or_default();
+            let deleted_items = change.as_array().cloned().unwrap_or_default();
             if let Some(Value::Array(list)) = map.get_mut(list) {
-                list.retain(|item| !gone.contains(item));
+                list.retain(|item| !deleted_items.contains(item));
             }
             continue;
         }
@@ -55,7 +55,7 @@ fn without_directives(map: &Map<String, Value>) -> Value {
     Value::Object(kept.map(|(name, value)| (name.clone(), value.clone())).collect())
 }
 
-fn merged_list(schema: &Value, list: &[Value], changes: &[Value]) -> Result<Value, Refusal> {
+fn merged_list(schema: &Value, list: &[Value], changes: &[Value]) -> Result<Value, StatusError> {
     let directive = |item: &Value| item.get("$patch").and_then(Value::as_str).map(str::to_owned);
     if changes.iter().any(|item| {
         directive(item).as_deref() == Some("replace") && item.as_object().is_some_and(|map| map.len() == 1)
@@ -76,7 +76,7 @@ fn merged_list(schema: &Value, list: &[Value], changes: &[Value]) -> Result<Valu
             for change in changes {
                 let Some(wanted) = change.get(&key) else {
                     let why = format!("map: {change} does not contain declared merge key: {key}");
-                    return Err(Refusal::bad_request(why));
+                    return Err(StatusError::bad_request(why));
                 };
                 let place = all.iter().position(|item| item.get(&key) == Some(wanted));
                 match (place, directive(change).as_deref()) {

@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 
 /// The type of a field.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Form {
+pub enum FieldType {
     /// `s`: a string.
     Text,
     /// `b`: a boolean.
@@ -25,7 +25,7 @@ pub enum Form {
     /// `@Name`: a message.
     Message(&'static str),
     /// `%` and a type: a map with string keys.
-    Map(Box<Form>),
+    Map(Box<FieldType>),
 }
 
 /// One field of a message.
@@ -34,7 +34,7 @@ pub struct Field {
     /// The name in JSON.
     pub name: &'static str,
     /// The type.
-    pub form: Form,
+    pub form: FieldType,
     /// `*`: a repeated field.
     pub repeated: bool,
     /// `?`: an empty value is kept, because it differs from a missing one.
@@ -43,13 +43,13 @@ pub struct Field {
 
 /// A message type.
 #[derive(Debug)]
-pub struct Shape {
+pub struct MessageType {
     /// The name.
     pub name: &'static str,
     fields: BTreeMap<u64, Field>,
 }
 
-impl Shape {
+impl MessageType {
     /// Returns the field with that number.
     pub fn field(&self, number: u64) -> Option<&Field> {
         self.fields.get(&number)
@@ -142,24 +142,24 @@ SelfSubjectReviewStatus 1:userInfo:@UserInfo
 UserInfo 1:username:s 2:uid:s 3:groups:*s
 ";
 
-static TABLE: LazyLock<BTreeMap<&'static str, Shape>> = LazyLock::new(|| {
+static TABLE: LazyLock<BTreeMap<&'static str, MessageType>> = LazyLock::new(|| {
     let lines = MESSAGES.lines().filter(|line| !line.is_empty());
     lines.map(read_line).map(|shape| (shape.name, shape)).collect()
 });
 
 /// Returns the message type of a kind that an envelope can contain.
-pub fn of_kind(kind: &str) -> Option<&'static Shape> {
+pub fn of_kind(kind: &str) -> Option<&'static MessageType> {
     KINDS.contains(&kind).then(|| shape(kind)).flatten()
 }
 
 /// Returns the message type with that name.
-pub fn shape(name: &str) -> Option<&'static Shape> {
+pub fn shape(name: &str) -> Option<&'static MessageType> {
     TABLE.get(name)
 }
 
-fn read_line(line: &'static str) -> Shape {
+fn read_line(line: &'static str) -> MessageType {
     let (name, fields) = line.split_once(' ').unwrap_or((line, ""));
-    Shape { name, fields: fields.split_whitespace().map(read_field).collect() }
+    MessageType { name, fields: fields.split_whitespace().map(read_field).collect() }
 }
 
 fn read_field(text: &'static str) -> (u64, Field) {
@@ -172,18 +172,18 @@ fn read_field(text: &'static str) -> (u64, Field) {
     (number, Field { name, form: read_form(form), repeated, kept })
 }
 
-fn read_form(text: &'static str) -> Form {
+fn read_form(text: &'static str) -> FieldType {
     match text {
-        "s" => Form::Text,
-        "b" => Form::Bool,
-        "i" => Form::Number,
-        "y" => Form::Bytes,
-        "t" => Form::Time,
-        "q" => Form::Quantity,
-        "x" => Form::NumberOrText,
+        "s" => FieldType::Text,
+        "b" => FieldType::Bool,
+        "i" => FieldType::Number,
+        "y" => FieldType::Bytes,
+        "t" => FieldType::Time,
+        "q" => FieldType::Quantity,
+        "x" => FieldType::NumberOrText,
         other => match (other.strip_prefix('@'), other.strip_prefix('%')) {
-            (Some(message), _) => Form::Message(message),
-            (_, Some(values)) => Form::Map(Box::new(read_form(values))),
+            (Some(message), _) => FieldType::Message(message),
+            (_, Some(values)) => FieldType::Map(Box::new(read_form(values))),
             _ => panic!("the table has no form {other}"),
         },
     }
@@ -197,10 +197,10 @@ mod tests {
     use serde_json::Value;
 
     #[test]
-    fn the_table_names_only_messages_it_has() {
+    fn the_table_names_only_messages_it_contains() {
         for shape in TABLE.values() {
             for field in shape.fields.values() {
-                if let Form::Message(name) = field.form {
+                if let FieldType::Message(name) = field.form {
                     assert!(TABLE.contains_key(name), "{}.{} is a {name}", shape.name, field.name);
                 }
             }
@@ -210,12 +210,12 @@ mod tests {
     }
 
     /// Compares a message type with the schema of the kind.
-    fn agrees(shape: &Shape, schema: &Value, path: &str) {
+    fn agrees(shape: &MessageType, schema: &Value, path: &str) {
         for field_of in shape.fields.values() {
             let at = format!("{path}.{}", field_of.name);
             let schema = field(schema, field_of.name).unwrap_or_else(|| panic!("the schema has no {at}"));
             let schema = if field_of.repeated { items(schema) } else { schema };
-            if let Form::Message(name) = field_of.form {
+            if let FieldType::Message(name) = field_of.form {
                 agrees(&TABLE[name], schema, &at);
             }
         }

@@ -13,9 +13,9 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
 use super::decode::unsupported;
-use super::status::Refusal;
-use messages::{Form, Shape};
-use wire::Part;
+use super::status::StatusError;
+use messages::{FieldType, MessageType};
+use wire::WireValue;
 
 /// The media type of protobuf bodies.
 pub const MEDIA_TYPE: &str = "application/vnd.kubernetes.protobuf";
@@ -26,65 +26,65 @@ const MAGIC: &[u8] = b"k8s\0";
 ///
 /// # Errors
 /// 400 for malformed bytes, 415 for kinds and fields that are not supported in this format.
-pub fn object(body: &[u8]) -> Result<Value, Refusal> {
-    let (version, kind, raw) = open(body).map_err(Refusal::bad_request)?;
+pub fn object(body: &[u8]) -> Result<Value, StatusError> {
+    let (version, kind, raw) = read_envelope(body).map_err(StatusError::bad_request)?;
     let Some(shape) = messages::of_kind(&kind) else {
-        return Err(unread(&format!("objects of kind {kind:?}")));
+        return Err(unsupported_error(&format!("objects of kind {kind:?}")));
     };
     let mut object = Map::new();
     object.insert("apiVersion".into(), json!(version));
     object.insert("kind".into(), json!(kind));
-    object.extend(message(shape, raw).map_err(|wrong| match wrong {
-        Wrong::Broken(why) => Refusal::bad_request(why),
-        Wrong::Unread(number, of) => unread(&format!("field {number} of {of}")),
+    object.extend(message(shape, raw).map_err(|error| match error {
+        DecodeError::Malformed(why) => StatusError::bad_request(why),
+        DecodeError::UnknownField(number, of) => unsupported_error(&format!("field {number} of {of}")),
     })?);
     Ok(Value::Object(object))
 }
 
-fn unread(what: &str) -> Refusal {
+fn unsupported_error(what: &str) -> StatusError {
     unsupported(&format!(
         "{what} cannot be read from {MEDIA_TYPE} here - accepted media types include: application/json, application/yaml"
     ))
 }
 
 /// The reason why a message cannot be decoded.
-enum Wrong {
+enum DecodeError {
     /// The bytes are malformed.
-    Broken(String),
+    Malformed(String),
     /// The table has no field with that number in that message.
-    Unread(u64, &'static str),
+    UnknownField(u64, &'static str),
 }
 
-impl From<String> for Wrong {
+impl From<String> for DecodeError {
     fn from(why: String) -> Self {
-        Self::Broken(why)
+        Self::Malformed(why)
     }
 }
 
-impl From<&str> for Wrong {
+impl From<&str> for DecodeError {
     fn from(why: &str) -> Self {
-        Self::Broken(why.to_owned())
+        Self::Malformed(why.to_owned())
     }
 }
 
 /// Returns the version, the kind and the bytes in an envelope.
-fn open(body: &[u8]) -> Result<(String, String, &[u8]), String> {
+fn read_envelope(body: &[u8]) -> Result<(String, String, &[u8]), String> {
     let envelope =
         body.strip_prefix(MAGIC).ok_or("provided data does not appear to be a protobuf message")?;
     let (mut version, mut kind, mut raw) = (String::new(), String::new(), [].as_slice());
     for (number, part) in wire::parts(envelope)? {
         match (number, part) {
-            (1, Part::Bytes(bytes)) => {
+            (1, WireValue::Bytes(bytes)) => {
                 for (number, part) in wire::parts(bytes)? {
                     match (number, part) {
-                        (1, Part::Bytes(text)) => version = utf8(text)?,
-                        (2, Part::Bytes(text)) => kind = utf8(text)?,
+                        (1, WireValue::Bytes(text)) => version = utf8(text)?,
+                        (2, WireValue::Bytes(text)) => kind = utf8(text)?,
                         _ => {}
                     }
                 }
             }
-            (2, Part::Bytes(bytes)) => raw = bytes,
-            (3, Part::Bytes(encoding)) if !encoding.is_empty() => {
+            (2, WireValue::Bytes(bytes)) => raw = bytes,
+            (3, WireValue::Bytes(encoding)) if !encoding.is_empty() => {
                 return Err("the content of the envelope is encoded once more, which is not read here".into());
             }
             _ => {}
@@ -98,12 +98,12 @@ fn utf8(bytes: &[u8]) -> Result<String, String> {
 }
 
 /// Decodes the fields of a message. Fields that JSON omits when empty are omitted.
-fn message(shape: &Shape, bytes: &[u8]) -> Result<Map<String, Value>, Wrong> {
+fn message(shape: &MessageType, bytes: &[u8]) -> Result<Map<String, Value>, DecodeError> {
     let mut object = Map::new();
     for (number, part) in wire::parts(bytes)? {
-        let field = shape.field(number).ok_or(Wrong::Unread(number, shape.name))?;
+        let field = shape.field(number).ok_or(DecodeError::UnknownField(number, shape.name))?;
         match &field.form {
-            Form::Map(values) => {
+            FieldType::Map(values) => {
                 let (key, value) = entry(values, &part)?;
                 let map = object.entry(field.name).or_insert_with(|| json!({}));
                 map[key] = value;
@@ -124,7 +124,7 @@ fn message(shape: &Shape, bytes: &[u8]) -> Result<Map<String, Value>, Wrong> {
     Ok(object)
 }
 
-fn entry(values: &Form, part: &Part<'_>) -> Result<(String, Value), Wrong> {
+fn entry(values: &FieldType, part: &WireValue<'_>) -> Result<(String, Value), DecodeError> {
     let (mut key, mut is) = (String::new(), Value::Null);
     for (number, part) in wire::parts(part.bytes()?)? {
         match number {
@@ -146,25 +146,25 @@ fn is_empty(value: &Value) -> bool {
     }
 }
 
-fn value(form: &Form, part: &Part<'_>) -> Result<Value, Wrong> {
+fn value(form: &FieldType, part: &WireValue<'_>) -> Result<Value, DecodeError> {
     Ok(match form {
-        Form::Text => json!(utf8(part.bytes()?)?),
-        Form::Bool => json!(part.number()? != 0),
-        Form::Number => json!(part.number()?),
-        Form::Bytes => json!(STANDARD.encode(part.bytes()?)),
-        Form::Time => time(part.bytes()?)?,
-        Form::Quantity => json!(
+        FieldType::Text => json!(utf8(part.bytes()?)?),
+        FieldType::Bool => json!(part.number()? != 0),
+        FieldType::Number => json!(part.number()?),
+        FieldType::Bytes => json!(STANDARD.encode(part.bytes()?)),
+        FieldType::Time => time(part.bytes()?)?,
+        FieldType::Quantity => json!(
             wire::parts(part.bytes()?)?
                 .into_iter()
                 .find(|(number, _)| *number == 1)
                 .map_or(Ok(String::new()), |(_, text)| utf8(text.bytes()?))?
         ),
-        Form::NumberOrText => number_or_text(part.bytes()?)?,
-        Form::Message(name) => {
+        FieldType::NumberOrText => number_or_text(part.bytes()?)?,
+        FieldType::Message(name) => {
             let shape = messages::shape(name).expect("the table names only messages it has");
             Value::Object(message(shape, part.bytes()?)?)
         }
-        Form::Map(_) => return Err("a map within a map is not read here".into()),
+        FieldType::Map(_) => return Err("a map within a map is not read here".into()),
     })
 }
 
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn a_config_map_is_read_and_what_is_empty_is_left_out() {
+    fn a_config_map_is_decoded_without_its_empty_fields() {
         let metadata = [
             put(1, b"web"),
             put(2, b""),
@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_in_the_table_is_refused_and_so_is_what_breaks_off() {
+    fn unknown_kinds_and_truncated_bodies_are_errors() {
         let refused =
             |kind: &str, raw: &[u8]| object(&envelope("v1", kind, raw)).expect_err("it is not read");
         let unknown = refused("ConfigMap", &put(9, b"x"));

@@ -4,14 +4,14 @@
 
 /// The value of a field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Part<'b> {
+pub enum WireValue<'b> {
     /// An integer.
     Number(i64),
     /// A string, bytes, or a message.
     Bytes(&'b [u8]),
 }
 
-impl<'b> Part<'b> {
+impl<'b> WireValue<'b> {
     /// Returns the bytes.
     ///
     /// # Errors
@@ -39,18 +39,18 @@ impl<'b> Part<'b> {
 ///
 /// # Errors
 /// The bytes are truncated, or use a wire type that Kubernetes does not use.
-pub fn parts(mut bytes: &[u8]) -> Result<Vec<(u64, Part<'_>)>, String> {
+pub fn parts(mut bytes: &[u8]) -> Result<Vec<(u64, WireValue<'_>)>, String> {
     let mut parts = Vec::new();
     while !bytes.is_empty() {
         let tag = varint(&mut bytes)?;
         let part = match tag & 7 {
             // Negative integers are encoded as unsigned ones with the same bits.
-            0 => Part::Number(varint(&mut bytes)?.cast_signed()),
+            0 => WireValue::Number(varint(&mut bytes)?.cast_signed()),
             2 => {
                 let length = usize::try_from(varint(&mut bytes)?).unwrap_or(usize::MAX);
                 let (head, rest) = bytes.split_at_checked(length).ok_or("unexpected EOF")?;
                 bytes = rest;
-                Part::Bytes(head)
+                WireValue::Bytes(head)
             }
             other => return Err(format!("proto: illegal wireType {other}")),
         };
@@ -77,17 +77,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_and_bytes_are_told_apart() {
+    fn numbers_and_bytes_are_distinguished() {
         assert_eq!(
             parts(&[0x08, 0x96, 0x01, 0x12, 0x02, b'h', b'i']),
-            Ok(vec![(1, Part::Number(150)), (2, Part::Bytes(b"hi"))])
+            Ok(vec![(1, WireValue::Number(150)), (2, WireValue::Bytes(b"hi"))])
         );
         let negative = [&[0x08][..], &[0xff; 9], &[0x01]].concat();
-        assert_eq!(parts(&negative), Ok(vec![(1, Part::Number(-1))]));
+        assert_eq!(parts(&negative), Ok(vec![(1, WireValue::Number(-1))]));
     }
 
     #[test]
-    fn bytes_that_break_off_are_refused() {
+    fn truncated_bytes_are_an_error() {
         for broken in
             [&[0x08][..], &[0x12, 0x05, b'h'], &[0x12, 0xff, 0xff, 0xff, 0xff, 0x0f], &[0x0d, 0, 0, 0, 0]]
         {

@@ -34,7 +34,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn defaults_fill_parents_that_are_there_and_make_those_with_a_default() {
+    fn defaults_fill_existing_parents_and_create_those_with_a_default() {
         let ports = list(object(&[("port", integer()), ("protocol", string().default(json!("TCP")))]));
         let probe = object(&[("period", integer().default(json!(10)))]);
         let strategy = object(&[("type", string().default(json!("Rolling")))]).default(json!({}));

@@ -7,14 +7,14 @@ use crate::kubernetes::definition::Definition;
 
 /// Returns the review kinds.
 pub fn kinds() -> Vec<Definition> {
-    let question = |group: &str, kind: &str, plural: &str, schema: Value| {
-        Definition::new(group, "v1", kind, plural, schema).question()
+    let as_review = |group: &str, kind: &str, plural: &str, schema: Value| {
+        Definition::new(group, "v1", kind, plural, schema).as_review()
     };
     let authorization = "authorization.k8s.io";
     vec![
-        question("authentication.k8s.io", "SelfSubjectReview", "selfsubjectreviews", review()),
-        question(authorization, "SelfSubjectAccessReview", "selfsubjectaccessreviews", access()),
-        question(authorization, "SelfSubjectRulesReview", "selfsubjectrulesreviews", rules()),
+        as_review("authentication.k8s.io", "SelfSubjectReview", "selfsubjectreviews", review()),
+        as_review(authorization, "SelfSubjectAccessReview", "selfsubjectaccessreviews", access()),
+        as_review(authorization, "SelfSubjectRulesReview", "selfsubjectrulesreviews", rules()),
     ]
 }
 

@@ -83,7 +83,7 @@ pub fn item_edge(schema: &Value, item: &Value) -> Result<String, String> {
 }
 
 /// A value, classified by the ownership granularity of its schema.
-pub enum Seen<'v> {
+pub enum NodeKind<'v> {
     /// A structure or map with an owner per field.
     Map(&'v Map<String, Value>),
     /// A list with an owner per item.
@@ -93,40 +93,40 @@ pub enum Seen<'v> {
 }
 
 /// Classifies a value by the ownership granularity of its schema.
-pub fn see<'v>(schema: &Value, value: &'v Value) -> Seen<'v> {
+pub fn classify<'v>(schema: &Value, value: &'v Value) -> NodeKind<'v> {
     match value {
-        Value::Object(map) if is_granular_map(schema) => Seen::Map(map),
-        Value::Array(list) if list_kind(schema) != ListKind::Atomic => Seen::List(list),
-        _ => Seen::Whole,
+        Value::Object(map) if is_granular_map(schema) => NodeKind::Map(map),
+        Value::Array(list) if list_kind(schema) != ListKind::Atomic => NodeKind::List(list),
+        _ => NodeKind::Whole,
     }
 }
 
 /// Returns the schema and the value behind an edge of a map or list.
 pub fn descend<'a>(schema: &'a Value, value: &'a Value, edge: &str) -> Option<(&'a Value, &'a Value)> {
-    match see(schema, value) {
-        Seen::Map(map) => {
+    match classify(schema, value) {
+        NodeKind::Map(map) => {
             let name = edge.strip_prefix("f:")?;
             Some((field(schema, name)?, map.get(name)?))
         }
-        Seen::List(list) => {
+        NodeKind::List(list) => {
             let item = list.iter().find(|item| item_edge(schema, item).is_ok_and(|own| own == edge))?;
             Some((items(schema), item))
         }
-        Seen::Whole => None,
+        NodeKind::Whole => None,
     }
 }
 
 /// Returns the separately owned parts of a value: their edges, schemas and values.
 pub fn parts<'a>(schema: &'a Value, value: &'a Value) -> Vec<(String, &'a Value, &'a Value)> {
-    match see(schema, value) {
-        Seen::Map(map) => map
+    match classify(schema, value) {
+        NodeKind::Map(map) => map
             .iter()
             .map(|(name, value)| (field_edge(name), field(schema, name).unwrap_or(&UNDESCRIBED), value))
             .collect(),
-        Seen::List(list) => list
+        NodeKind::List(list) => list
             .iter()
             .filter_map(|item| Some((item_edge(schema, item).ok()?, items(schema), item)))
             .collect(),
-        Seen::Whole => Vec::new(),
+        NodeKind::Whole => Vec::new(),
     }
 }

@@ -8,7 +8,7 @@ use super::shape::{ListKind, UNDESCRIBED, field, item_edge, items, list_keys, li
 use crate::kubernetes::fields::display_path;
 
 /// Returns the type errors of a configuration, such as `.spec.zzz: field not declared in schema`.
-pub fn mistakes(schema: &Value, value: &Value) -> Vec<String> {
+pub fn type_errors(schema: &Value, value: &Value) -> Vec<String> {
     let mut found = Vec::new();
     walk(schema, value, "", &mut found);
     found

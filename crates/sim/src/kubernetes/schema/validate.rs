@@ -22,18 +22,18 @@ pub enum Wording {
 }
 
 /// Returns the validation errors of an object.
-pub fn objections(schema: &Value, object: &Value, wording: Wording) -> Vec<FieldError> {
-    let mut judge = Judge { wording, errors: Vec::new() };
-    judge.value(schema, object, "");
-    judge.errors
+pub fn field_errors(schema: &Value, object: &Value, wording: Wording) -> Vec<FieldError> {
+    let mut validator = Validator { wording, errors: Vec::new() };
+    validator.value(schema, object, "");
+    validator.errors
 }
 
-struct Judge {
+struct Validator {
     wording: Wording,
     errors: Vec<FieldError>,
 }
 
-impl Judge {
+impl Validator {
     fn value(&mut self, schema: &Value, value: &Value, path: &str) {
         if !self.has_type(schema, value, path) {
             return;
@@ -210,7 +210,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn each_constraint_says_what_it_wants() {
+    fn each_constraint_reports_its_requirement() {
         let item = object(&[("name", string().pattern("^[a-z]+$")), ("port", integer().range(1, 10))]);
         let schema = object(&[
             ("list", keyed(item, &["name"]).count(1, 2)),
@@ -219,7 +219,7 @@ mod tests {
         ])
         .required(&["mode", "list"]);
         let say = |value: Value| -> Vec<String> {
-            let errors = objections(&schema, &value, Wording::OpenApi);
+            let errors = field_errors(&schema, &value, Wording::OpenApi);
             errors.iter().map(|error| error.to_string()).collect()
         };
         assert_eq!(say(json!({})), ["mode: Required value", "list: Required value"]);

@@ -1,27 +1,27 @@
 //! Table responses: the columns of a kind, and a row for each object.
 //!
 //! The cells of a custom kind are values at paths, as in its definition. Built-in kinds also have computed
-//! cells, whose paths begin with `=` and name a function in [`told`]. Contract:
+//! cells, whose paths begin with `=` and name a function in [`columns`]. Contract:
 //! <https://kubernetes.io/docs/reference/using-api/api-concepts/#receiving-resources-as-tables>; the columns
 //! of a built-in kind are those of `kubectl get`.
 
+mod columns;
 mod network;
 mod pod;
-mod told;
 mod workload;
 
 use serde_json::{Value, json};
 
 use super::definition::{Column, Definition};
-use super::form::metadata_of;
-use crate::clock::Moment;
+use super::response_format::metadata_of;
+use crate::clock::SimTime;
 
 /// Returns a Table of meta.k8s.io/v1; `about` is the list's own metadata.
 pub(super) fn table<'o>(
     definition: &Definition,
     about: Value,
     objects: impl Iterator<Item = &'o Value>,
-    now: Moment,
+    now: SimTime,
 ) -> Value {
     let name = Column::new("Name", "string", ".metadata.name");
     // Some kinds place the name column themselves.
@@ -44,9 +44,9 @@ pub(super) fn table<'o>(
     })
 }
 
-fn cell(definition: &Definition, column: &Column, object: &Value, now: Moment) -> Value {
+fn cell(definition: &Definition, column: &Column, object: &Value, now: SimTime) -> Value {
     if let Some(what) = column.path.strip_prefix('=') {
-        return told::cell(what, object, now);
+        return columns::cell(what, object, now);
     }
     match (at(object, &column.path), column.format.as_str()) {
         (Some(Value::String(time)), "date") => json!(age(time, now)),
@@ -79,9 +79,9 @@ fn at<'v>(object: &'v Value, path: &str) -> Option<&'v Value> {
 }
 
 /// Returns the age of a time in its two largest units.
-fn age(time: &str, now: Moment) -> String {
+fn age(time: &str, now: SimTime) -> String {
     let Ok(then) = time.parse::<jiff::Timestamp>() else { return "<invalid>".to_owned() };
-    let seconds = now.since(Moment(then.as_millisecond())).as_secs();
+    let seconds = now.since(SimTime(then.as_millisecond())).as_secs();
     let (minutes, hours, days) = (seconds / 60, seconds / 3_600, seconds / 86_400);
     let with = |main: u64, unit: char, rest: u64, small: char| {
         if rest == 0 { format!("{main}{unit}") } else { format!("{main}{unit}{rest}{small}") }
@@ -100,13 +100,13 @@ fn age(time: &str, now: Moment) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kubernetes::definition::{built_in, carried};
+    use crate::kubernetes::definition::{built_in, embedded};
 
-    const NOW: Moment = Moment(1_795_421_700_000);
+    const NOW: SimTime = SimTime(1_795_421_700_000);
 
     /// Returns the cells of one object by their headings.
     fn row(resource: &str, object: &Value) -> Vec<(String, String)> {
-        let kind = built_in().get(resource).or_else(|| carried().get(resource)).expect("the kind is served");
+        let kind = built_in().get(resource).or_else(|| embedded().get(resource)).expect("the kind is served");
         let table = table(kind, json!({}), std::iter::once(object), NOW);
         let headings = table["columnDefinitions"].as_array().expect("there are headings").iter();
         let cells = table["rows"][0]["cells"].as_array().expect("there are cells").iter();
@@ -119,14 +119,14 @@ mod tests {
     }
 
     #[test]
-    fn ages_are_told_in_the_units_that_matter() {
+    fn ages_use_the_relevant_units() {
         let ago = |seconds: i64| age(&NOW.plus_ms(-seconds * 1_000).rfc3339(), NOW);
         assert_eq!([ago(5), ago(119), ago(185), ago(3_600)], ["5s", "119s", "3m5s", "60m"]);
         assert_eq!([ago(10_860), ago(100_000), ago(200_000), ago(900_000)], ["3h1m", "27h", "2d7h", "10d"]);
     }
 
     #[test]
-    fn a_pod_tells_what_holds_it_up() {
+    fn a_pod_shows_why_it_waits() {
         let waiting =
             json!({"name": "a", "ready": false, "state": {"waiting": {"reason": "InvalidImageName"}}});
         let mut pod = json!({
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn a_service_tells_its_addresses_and_ports() {
+    fn a_service_shows_its_addresses_and_ports() {
         let service = json!({
             "metadata": {"name": "web"},
             "spec": {"type": "LoadBalancer", "clusterIP": "10.0.0.7", "selector": {"b": "2", "a": "1"},
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn a_deployment_tells_its_containers_and_an_autoscaler_its_target() {
+    fn a_deployment_shows_its_containers_and_an_autoscaler_its_target() {
         let deployment = json!({
             "metadata": {"name": "web"},
             "spec": {"replicas": 2, "selector": {"matchLabels": {"app": "web"}}, "template": {"spec": {
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_is_told_by_what_it_is_about_and_a_custom_kind_leaves_out_what_is_missing() {
+    fn an_event_shows_its_object_and_a_custom_kind_omits_missing_columns() {
         let event = json!({
             "metadata": {"name": "e"}, "type": "Normal", "reason": "Pulled", "message": "there\n", "count": 3,
             "involvedObject": {"kind": "Pod", "name": "web-x"}, "lastTimestamp": NOW.plus_ms(-5_000).rfc3339(),

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::told::{NONE, each, joined, labels, or_none, text};
+use super::columns::{NONE, each, joined, labels, or_none, text};
 
 /// The maximum number of addresses or ports in a cell.
 const SHOWN_MAX: usize = 3;
@@ -45,7 +45,7 @@ fn external_address(service: &Value) -> Value {
 }
 
 /// Joins the first items, and appends the number of the others.
-fn few(all: &[String]) -> Value {
+fn abbreviated(all: &[String]) -> Value {
     let Some(more) = all.len().checked_sub(SHOWN_MAX).filter(|more| *more > 0) else {
         return joined(all.iter().cloned());
     };
@@ -63,7 +63,7 @@ pub(super) fn endpoints(_what: &str, endpoints: &Value) -> Value {
             );
         }
     }
-    few(&all)
+    abbreviated(&all)
 }
 
 /// Returns a cell of an EndpointSlice.
@@ -71,12 +71,12 @@ pub(super) fn slice(what: &str, slice: &Value) -> Value {
     match what {
         "ports" => {
             let ports: Vec<String> = each(slice, "/ports").map(|port| port["port"].to_string()).collect();
-            if ports.is_empty() { json!("<unset>") } else { few(&ports) }
+            if ports.is_empty() { json!("<unset>") } else { abbreviated(&ports) }
         }
         _ => {
             let addresses = each(slice, "/endpoints").flat_map(|endpoint| each(endpoint, "/addresses"));
             let all: Vec<String> = addresses.filter_map(Value::as_str).map(str::to_owned).collect();
-            if all.is_empty() { json!("<unset>") } else { few(&all) }
+            if all.is_empty() { json!("<unset>") } else { abbreviated(&all) }
         }
     }
 }

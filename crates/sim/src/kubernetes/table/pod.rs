@@ -3,11 +3,11 @@
 use serde_json::{Value, json};
 
 use super::age;
-use super::told::{NONE, each, or_none, text};
-use crate::clock::Moment;
+use super::columns::{NONE, each, or_none, text};
+use crate::clock::SimTime;
 
 /// Returns the cell with that name.
-pub(super) fn cell(what: &str, pod: &Value, now: Moment) -> Value {
+pub(super) fn cell(what: &str, pod: &Value, now: SimTime) -> Value {
     match what {
         "ready" => {
             let ready = each(pod, "/status/containerStatuses").filter(|status| status["ready"] == true);
@@ -61,7 +61,7 @@ fn reason(status: &Value) -> &str {
     }
 }
 
-fn restarts(pod: &Value, now: Moment) -> Value {
+fn restarts(pod: &Value, now: SimTime) -> Value {
     let count: i64 =
         each(pod, "/status/containerStatuses").filter_map(|status| status["restartCount"].as_i64()).sum();
     let last = each(pod, "/status/containerStatuses")

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::told::{each, joined, labels, text};
+use super::columns::{each, joined, labels, text};
 
 /// Returns a cell of a Deployment, ReplicaSet or DaemonSet.
 pub(super) fn cell(what: &str, object: &Value) -> Value {
@@ -33,7 +33,7 @@ fn selector(selector: &Value) -> Value {
             "DoesNotExist" => format!("!{key}"),
             _ => key.to_owned(),
         };
-        all = if all == super::told::NONE { part } else { format!("{all},{part}") };
+        all = if all == super::columns::NONE { part } else { format!("{all},{part}") };
     }
     json!(all)
 }
@@ -57,17 +57,17 @@ fn targets(object: &Value) -> Value {
         .enumerate()
         .map(|(index, metric)| {
             let now = &object["status"]["currentMetrics"][index];
-            aim(metric, now)
+            metric_target(metric, now)
         })
         .collect();
     match all.as_slice() {
-        [] => json!(super::told::NONE),
+        [] => json!(super::columns::NONE),
         [first, second, _, ..] => json!(format!("{first}, {second} + {} more...", all.len() - 2)),
         few => json!(few.join(", ")),
     }
 }
 
-fn aim(metric: &Value, now: &Value) -> String {
+fn metric_target(metric: &Value, now: &Value) -> String {
     let resource = match text(metric, "/type") {
         "ContainerResource" => "containerResource",
         "Resource" => "resource",

@@ -2,187 +2,200 @@
 
 use serde_json::{Value, json};
 
-use super::{Call, store_judged};
+use super::{ApiCall, validate_and_store};
 use crate::kubernetes::decode;
 use crate::kubernetes::lifecycle::name_suffix;
 use crate::kubernetes::patch::{self, PatchKind, apply};
 use crate::kubernetes::path::Subresource;
 use crate::kubernetes::query::{FieldValidation, WriteOptions};
-use crate::kubernetes::status::{FieldError, Refusal};
+use crate::kubernetes::status::{FieldError, StatusError};
 use crate::kubernetes::store::{Store, metadata_mut, names};
 use crate::request::Reply;
 
 /// Creates an object.
 ///
 /// # Errors
-/// The errors of `store_judged`, and 400 or 415 for bodies that cannot be decoded.
-pub fn create(store: &mut Store, call: &Call<'_>) -> Result<Reply, Refusal> {
-    let place = &call.place;
-    if place.name.is_some() || (place.definition.namespaced && place.namespace.is_none()) {
-        return Err(Refusal::method_not_allowed());
+/// The errors of `validate_and_store`, and 400 or 415 for bodies that cannot be decoded.
+pub fn create(store: &mut Store, call: &ApiCall<'_>) -> Result<Reply, StatusError> {
+    let resource_path = &call.resource_path;
+    if resource_path.name.is_some()
+        || (resource_path.definition.namespaced && resource_path.namespace.is_none())
+    {
+        return Err(StatusError::method_not_allowed());
     }
     let options = WriteOptions::read(call.request, "Create")?;
     let mut object = decode::object(call.request)?;
-    decode::belongs(place, &mut object)?;
+    decode::check_identity(resource_path, &mut object)?;
     let metadata = metadata_mut(&mut object);
     if metadata.get("resourceVersion").and_then(Value::as_str).is_some_and(|version| !version.is_empty()) {
-        return Err(Refusal::bad_request("resourceVersion should not be set on objects to be created"));
+        return Err(StatusError::bad_request("resourceVersion should not be set on objects to be created"));
     }
     let named = metadata.get("name").and_then(Value::as_str).is_some_and(|name| !name.is_empty());
     if let (false, Some(prefix)) = (named, metadata.get("generateName").and_then(Value::as_str)) {
         let name = format!("{prefix}{}", name_suffix(store, prefix, call.now));
         metadata.insert("name".into(), Value::from(name));
     }
-    let warnings = decode::tidy(&place.definition, &mut object, options.validation)?;
+    let warnings = decode::drop_unknown_fields(&resource_path.definition, &mut object, options.validation)?;
     let draft = call.draft(None, &options.manager_or_agent(call.request), false);
-    let object = store_judged(store, &draft, object, options.dry_run)?;
-    Ok(call.answer(201, &object, &warnings))
+    let object = validate_and_store(store, &draft, object, options.dry_run)?;
+    Ok(call.reply(201, &object, &warnings))
 }
 
 /// Replaces an object, or its status.
 ///
 /// # Errors
-/// The errors of `store_judged`; 404 if it does not exist, 409 if its resource version or uid differs.
-pub fn update(store: &mut Store, call: &Call<'_>) -> Result<Reply, Refusal> {
-    let place = &call.place;
-    if place.name.is_none() {
-        return Err(Refusal::method_not_allowed());
+/// The errors of `validate_and_store`; 404 if it does not exist, 409 if its resource version or uid differs.
+pub fn update(store: &mut Store, call: &ApiCall<'_>) -> Result<Reply, StatusError> {
+    let resource_path = &call.resource_path;
+    if resource_path.name.is_none() {
+        return Err(StatusError::method_not_allowed());
     }
     let options = WriteOptions::read(call.request, "Update")?;
     let mut object = decode::object(call.request)?;
-    decode::belongs(place, &mut object)?;
+    decode::check_identity(resource_path, &mut object)?;
     let live = call.live(store)?;
-    let warnings = decode::tidy(&place.definition, &mut object, options.validation)?;
+    let warnings = decode::drop_unknown_fields(&resource_path.definition, &mut object, options.validation)?;
     check_preconditions(call, &object, Some(&live))?;
-    if place.definition.custom && object["metadata"]["resourceVersion"].as_str().is_none_or(str::is_empty) {
+    if resource_path.definition.custom
+        && object["metadata"]["resourceVersion"].as_str().is_none_or(str::is_empty)
+    {
         let error =
             FieldError::invalid("metadata.resourceVersion", &json!(0), "must be specified for an update");
-        return Err(Refusal::invalid(
-            &place.definition.kind,
-            &place.definition.group,
-            place.name(),
+        return Err(StatusError::invalid(
+            &resource_path.definition.kind,
+            &resource_path.definition.group,
+            resource_path.name(),
             &[error],
         ));
     }
     let draft = call.draft(Some(live), &options.manager_or_agent(call.request), false);
-    let object = store_judged(store, &draft, object, options.dry_run)?;
-    Ok(call.answer(200, &object, &warnings))
+    let object = validate_and_store(store, &draft, object, options.dry_run)?;
+    Ok(call.reply(200, &object, &warnings))
 }
 
 /// Patches an object, or its status; an apply creates a missing object.
 ///
 /// # Errors
-/// The errors of `store_judged` and of each patch type; 415 for unknown patch types.
-pub fn patch(store: &mut Store, call: &Call<'_>) -> Result<Reply, Refusal> {
-    if call.place.name.is_none() {
-        return Err(Refusal::method_not_allowed());
+/// The errors of `validate_and_store` and of each patch type; 415 for unknown patch types.
+pub fn patch(store: &mut Store, call: &ApiCall<'_>) -> Result<Reply, StatusError> {
+    if call.resource_path.name.is_none() {
+        return Err(StatusError::method_not_allowed());
     }
     let options = WriteOptions::read(call.request, "Patch")?;
-    match PatchKind::of(call.request, &call.place.definition)? {
+    match PatchKind::of(call.request, &call.resource_path.definition)? {
         PatchKind::Apply => apply_patch(store, call, &options),
         kind => other_patch(store, call, &options, kind),
     }
 }
 
-fn apply_patch(store: &mut Store, call: &Call<'_>, options: &WriteOptions) -> Result<Reply, Refusal> {
-    let place = &call.place;
+fn apply_patch(store: &mut Store, call: &ApiCall<'_>, options: &WriteOptions) -> Result<Reply, StatusError> {
+    let resource_path = &call.resource_path;
     if options.manager.is_empty() {
         let error = FieldError::required("fieldManager", "is required for apply patch");
-        return Err(Refusal::invalid("PatchOptions", "meta.k8s.io", "", &[error]));
+        return Err(StatusError::invalid("PatchOptions", "meta.k8s.io", "", &[error]));
     }
     let mut config = decode::yaml(&call.request.body)?;
     for field in ["apiVersion", "kind"] {
         if config[field].as_str().is_none_or(str::is_empty) {
-            return Err(Refusal::bad_request(format!(
+            return Err(StatusError::bad_request(format!(
                 "Object '{field}' is missing in the applied configuration"
             )));
         }
     }
     if !config["metadata"]["managedFields"].is_null() {
-        return Err(Refusal::bad_request("metadata.managedFields must be nil"));
+        return Err(StatusError::bad_request("metadata.managedFields must be nil"));
     }
-    decode::belongs(place, &mut config)?;
+    decode::check_identity(resource_path, &mut config)?;
     let live = call.find(store);
-    if live.is_none() && place.subresource == Subresource::Status {
-        return Err(Refusal::not_found(&place.definition, place.name()));
+    if live.is_none() && resource_path.subresource == Subresource::Status {
+        return Err(StatusError::not_found(&resource_path.definition, resource_path.name()));
     }
     check_preconditions(call, &config, live.as_ref())?;
-    decode::drop_nulls(&place.definition.schema, &mut config);
+    decode::drop_nulls(&resource_path.definition.schema, &mut config);
     let created = live.is_none();
     let draft = call.draft(live, &options.manager, true);
     let force = options.force.unwrap_or(false);
     let owner = draft.owner();
-    let object = apply::applied(&place.definition, draft.live.as_ref(), &config, &owner, force, call.now)?;
-    let object = store_judged(store, &draft, object, options.dry_run)?;
-    Ok(call.answer(if created { 201 } else { 200 }, &object, &[]))
+    let object =
+        apply::applied(&resource_path.definition, draft.live.as_ref(), &config, &owner, force, call.now)?;
+    let object = validate_and_store(store, &draft, object, options.dry_run)?;
+    Ok(call.reply(if created { 201 } else { 200 }, &object, &[]))
 }
 
 fn other_patch(
     store: &mut Store,
-    call: &Call<'_>,
+    call: &ApiCall<'_>,
     options: &WriteOptions,
     kind: PatchKind,
-) -> Result<Reply, Refusal> {
-    let place = &call.place;
+) -> Result<Reply, StatusError> {
+    let resource_path = &call.resource_path;
     if options.force.is_some() {
         let error = FieldError::forbidden("force", "may not be specified for non-apply patch");
-        return Err(Refusal::invalid("PatchOptions", "meta.k8s.io", "", &[error]));
+        return Err(StatusError::invalid("PatchOptions", "meta.k8s.io", "", &[error]));
     }
     let live = call.live(store)?;
-    let mut object = patch::patched(kind, &place.definition, &live, &call.request.body)?;
-    decode::belongs(place, &mut object)?;
+    let mut object = patch::patched(kind, &resource_path.definition, &live, &call.request.body)?;
+    decode::check_identity(resource_path, &mut object)?;
     check_preconditions(call, &object, Some(&live))?;
-    let warnings = match decode::tidy(&place.definition, &mut object.clone(), options.validation) {
-        // Under strict validation, the error for unknown fields quotes the whole patched object.
-        Err(refusal)
-            if options.validation == FieldValidation::Strict && refusal.message.contains("strict") =>
+    let warnings =
+        match decode::drop_unknown_fields(&resource_path.definition, &mut object.clone(), options.validation)
         {
-            let why = refusal.message.split_once(": ").map_or("", |(_, why)| why).to_owned();
-            let error = FieldError::invalid("patch", &Value::from(object.to_string()), &why);
-            let name = names(&live).1;
-            return Err(Refusal::invalid(&place.definition.kind, &place.definition.group, &name, &[error]));
-        }
-        other => other?,
-    };
-    decode::tidy(&place.definition, &mut object, FieldValidation::Ignore)?;
+            // Under strict validation, the error for unknown fields quotes the whole patched object.
+            Err(status_error)
+                if options.validation == FieldValidation::Strict
+                    && status_error.message.contains("strict") =>
+            {
+                let why = status_error.message.split_once(": ").map_or("", |(_, why)| why).to_owned();
+                let error = FieldError::invalid("patch", &Value::from(object.to_string()), &why);
+                let name = names(&live).1;
+                return Err(StatusError::invalid(
+                    &resource_path.definition.kind,
+                    &resource_path.definition.group,
+                    &name,
+                    &[error],
+                ));
+            }
+            other => other?,
+        };
+    decode::drop_unknown_fields(&resource_path.definition, &mut object, FieldValidation::Ignore)?;
     let draft = call.draft(Some(live), &options.manager_or_agent(call.request), false);
-    let object = store_judged(store, &draft, object, options.dry_run)?;
-    Ok(call.answer(200, &object, &warnings))
+    let object = validate_and_store(store, &draft, object, options.dry_run)?;
+    Ok(call.reply(200, &object, &warnings))
 }
 
 /// Checks the uid and resource version in the request against the live object.
-fn check_preconditions(call: &Call<'_>, object: &Value, live: Option<&Value>) -> Result<(), Refusal> {
-    let definition = &call.place.definition;
-    let name = call.place.name();
-    let asked = |field: &str| object["metadata"][field].as_str().filter(|text| !text.is_empty());
-    if let Some(uid) = asked("uid") {
+fn check_preconditions(call: &ApiCall<'_>, object: &Value, live: Option<&Value>) -> Result<(), StatusError> {
+    let definition = &call.resource_path.definition;
+    let name = call.resource_path.name();
+    let given = |field: &str| object["metadata"][field].as_str().filter(|text| !text.is_empty());
+    if let Some(uid) = given("uid") {
         let is = live.map(|live| live["metadata"]["uid"].as_str().unwrap_or_default());
         match is {
             Some(is) if is == uid => {}
             Some(is) => {
                 let why =
                     format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {is}");
-                return Err(Refusal::conflict(definition, name, &why));
+                return Err(StatusError::conflict(definition, name, &why));
             }
             None => {
                 let why = format!(
                     "uid mismatch: the provided object specified uid {uid}, and no existing object was found"
                 );
-                return Err(Refusal::conflict(definition, name, &why));
+                return Err(StatusError::conflict(definition, name, &why));
             }
         }
     }
-    if let Some(version) = asked("resourceVersion") {
+    if let Some(version) = given("resourceVersion") {
         if version.parse::<u64>().is_err() {
             let why = format!("strconv.ParseUint: parsing {version:?}: invalid syntax");
-            return Err(Refusal::bad_request(format!(
+            return Err(StatusError::bad_request(format!(
                 "metadata.resourceVersion: Invalid value: {version:?}: {why}"
             )));
         }
         if live.is_none_or(|live| live["metadata"]["resourceVersion"] != version) {
             let why =
                 "the object has been modified; please apply your changes to the latest version and try again";
-            return Err(Refusal::conflict(definition, name, why));
+            return Err(StatusError::conflict(definition, name, why));
         }
     }
     Ok(())

@@ -2,25 +2,25 @@
 
 use serde_json::{Value, json};
 
-use super::Call;
+use super::ApiCall;
 use crate::kubernetes::decode;
-use crate::kubernetes::form::list_metadata;
 use crate::kubernetes::lifecycle::{self, Deletion, Propagation};
 use crate::kubernetes::query::ListOptions;
+use crate::kubernetes::response_format::list_metadata;
 use crate::kubernetes::selector::Selection;
-use crate::kubernetes::status::{FieldError, Refusal, about, json_reply};
+use crate::kubernetes::status::{FieldError, StatusError, about, json_reply};
 use crate::kubernetes::store::{Store, names};
 use crate::request::Reply;
 
 /// The options of a deletion.
-struct Wish {
+struct DeleteOptions {
     propagation: Propagation,
     uid: Option<String>,
     revision: Option<String>,
     dry_run: bool,
 }
 
-fn wish(call: &Call<'_>) -> Result<Wish, Refusal> {
+fn delete_options(call: &ApiCall<'_>) -> Result<DeleteOptions, StatusError> {
     let options = if call.request.body.is_empty() { json!({}) } else { decode::object(call.request)? };
     let query = |name: &str| call.request.query(name).filter(|text| !text.is_empty());
     let text = |pointer: &str| options.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
@@ -33,12 +33,12 @@ fn wish(call: &Call<'_>) -> Result<Wish, Refusal> {
         (Some(other), _) => {
             let choices = [json!("Foreground"), json!("Background"), json!("Orphan"), json!("nil")];
             let error = FieldError::unsupported("propagationPolicy", &json!(other), &choices);
-            return Err(Refusal::invalid("DeleteOptions", "meta.k8s.io", "", &[error]));
+            return Err(StatusError::invalid("DeleteOptions", "meta.k8s.io", "", &[error]));
         }
     };
     let dry_run =
         query("dryRun").is_some() || options["dryRun"].as_array().is_some_and(|list| !list.is_empty());
-    Ok(Wish {
+    Ok(DeleteOptions {
         propagation,
         uid: text("/preconditions/uid"),
         revision: text("/preconditions/resourceVersion"),
@@ -50,35 +50,43 @@ fn wish(call: &Call<'_>) -> Result<Wish, Refusal> {
 ///
 /// # Errors
 /// 404 if it does not exist, 409 if a precondition fails.
-pub fn delete(store: &mut Store, call: &Call<'_>) -> Result<Reply, Refusal> {
-    let wish = wish(call)?;
-    let definition = &call.place.definition;
+pub fn delete(store: &mut Store, call: &ApiCall<'_>) -> Result<Reply, StatusError> {
+    let delete_options = delete_options(call)?;
+    let definition = &call.resource_path.definition;
     let live = call.live(store)?;
     let is = |field: &str| live["metadata"][field].as_str().unwrap_or_default().to_owned();
-    for (what, field, wanted) in
-        [("UID", "uid", &wish.uid), ("ResourceVersion", "resourceVersion", &wish.revision)]
-    {
+    for (what, field, wanted) in [
+        ("UID", "uid", &delete_options.uid),
+        ("ResourceVersion", "resourceVersion", &delete_options.revision),
+    ] {
         if let Some(wanted) = wanted.as_ref().filter(|wanted| **wanted != is(field)) {
             let why = format!(
                 "Precondition failed: {what} in precondition: {wanted}, {what} in object meta: {}",
                 is(field)
             );
-            return Err(Refusal::conflict(definition, call.place.name(), &why));
+            return Err(StatusError::conflict(definition, call.resource_path.name(), &why));
         }
     }
-    if wish.dry_run {
+    if delete_options.dry_run {
         return Ok(json_reply(200, &success(call, &live)));
     }
     let (namespace, name) = names(&live);
-    match lifecycle::delete(store, &definition.resource(), &namespace, &name, wish.propagation, call.now) {
-        Some(Deletion::Gone(object)) => Ok(json_reply(200, &success(call, &object))),
-        Some(Deletion::Going(object)) => Ok(call.answer(200, &object, &[])),
-        None => Err(Refusal::not_found(definition, &name)),
+    match lifecycle::delete(
+        store,
+        &definition.resource(),
+        &namespace,
+        &name,
+        delete_options.propagation,
+        call.now,
+    ) {
+        Some(Deletion::Deleted(object)) => Ok(json_reply(200, &success(call, &object))),
+        Some(Deletion::Terminating(object)) => Ok(call.reply(200, &object, &[])),
+        None => Err(StatusError::not_found(definition, &name)),
     }
 }
 
-fn success(call: &Call<'_>, object: &Value) -> Value {
-    let mut details = about(&call.place.definition, call.place.name());
+fn success(call: &ApiCall<'_>, object: &Value) -> Value {
+    let mut details = about(&call.resource_path.definition, call.resource_path.name());
     details["uid"] = object["metadata"]["uid"].clone();
     json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details})
 }
@@ -89,23 +97,23 @@ fn success(call: &Call<'_>, object: &Value) -> Value {
 /// 400 for invalid selectors.
 pub fn delete_collection(
     store: &mut Store,
-    call: &Call<'_>,
+    call: &ApiCall<'_>,
     options: &ListOptions,
-) -> Result<Reply, Refusal> {
-    let wish = wish(call)?;
-    let definition = &call.place.definition;
+) -> Result<Reply, StatusError> {
+    let delete_options = delete_options(call)?;
+    let definition = &call.resource_path.definition;
     let resource = definition.resource();
     let selection = Selection::parse(&options.labels, &options.fields, &definition.kind)?;
     let chosen: Vec<Value> = store
-        .list(&resource, call.place.namespace.as_deref())
+        .list(&resource, call.resource_path.namespace.as_deref())
         .into_iter()
-        .filter(|object| selection.chooses(object))
+        .filter(|object| selection.matches(object))
         .cloned()
         .collect();
-    if !wish.dry_run {
+    if !delete_options.dry_run {
         for object in &chosen {
             let (namespace, name) = names(object);
-            lifecycle::delete(store, &resource, &namespace, &name, wish.propagation, call.now);
+            lifecycle::delete(store, &resource, &namespace, &name, delete_options.propagation, call.now);
         }
     }
     let about = list_metadata(store.revision(), None, None);

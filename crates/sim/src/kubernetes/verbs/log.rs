@@ -8,12 +8,12 @@ use bytes::Bytes;
 use http::Method;
 use serde_json::Value;
 
-use crate::aks::log::{Line, lines};
-use crate::clock::Moment;
-use crate::kubernetes::front::Answer;
-use crate::kubernetes::path::Place;
+use crate::aks::log::{LogLine, lines};
+use crate::clock::SimTime;
+use crate::kubernetes::dispatch::ApiResponse;
+use crate::kubernetes::path::ResourcePath;
 use crate::kubernetes::query::{flag, number};
-use crate::kubernetes::status::Refusal;
+use crate::kubernetes::status::StatusError;
 use crate::kubernetes::store::Store;
 use crate::request::{Reply, Request};
 
@@ -28,26 +28,26 @@ pub struct Log {
     uid: Value,
     container: String,
     timestamps: bool,
-    waiting: Vec<Line>,
-    seen: BTreeSet<Line>,
+    pending: Vec<LogLine>,
+    sent: BTreeSet<LogLine>,
 }
 
 impl Log {
     /// Returns the lines since the last poll, and whether the pod no longer exists.
     pub fn poll(&mut self, store: &Store) -> (Vec<Bytes>, bool) {
-        let mut new = std::mem::take(&mut self.waiting);
+        let mut new = std::mem::take(&mut self.pending);
         let pod =
             store.get("pods", &self.namespace, &self.name).filter(|pod| pod["metadata"]["uid"] == self.uid);
         if let Some(pod) = pod {
             new.extend(
-                lines(store, pod, &self.container).into_iter().filter(|line| self.seen.insert(line.clone())),
+                lines(store, pod, &self.container).into_iter().filter(|line| self.sent.insert(line.clone())),
             );
         }
-        (new.iter().map(|line| Bytes::from(written(line, self.timestamps))).collect(), pod.is_none())
+        (new.iter().map(|line| Bytes::from(format_line(line, self.timestamps))).collect(), pod.is_none())
     }
 }
 
-fn written(line: &Line, timestamps: bool) -> String {
+fn format_line(line: &LogLine, timestamps: bool) -> String {
     if timestamps { format!("{} {}\n", line.at.rfc3339(), line.text) } else { format!("{}\n", line.text) }
 }
 
@@ -56,57 +56,62 @@ fn written(line: &Line, timestamps: bool) -> String {
 /// # Errors
 /// 404 if the pod does not exist. 400 if the container does not exist, is not running, or is not named among
 /// several. 405 for other methods.
-pub fn serve(store: &Store, request: &Request, place: &Place, now: Moment) -> Result<Answer, Refusal> {
+pub fn serve(
+    store: &Store,
+    request: &Request,
+    resource_path: &ResourcePath,
+    now: SimTime,
+) -> Result<ApiResponse, StatusError> {
     if request.method != Method::GET {
-        return Err(Refusal::method_not_allowed());
+        return Err(StatusError::method_not_allowed());
     }
     let pod = store
-        .get("pods", place.namespace(), place.name())
-        .ok_or_else(|| Refusal::not_found(&place.definition, place.name()))?;
-    let container = chosen(request, pod, place.name())?;
+        .get("pods", resource_path.namespace(), resource_path.name())
+        .ok_or_else(|| StatusError::not_found(&resource_path.definition, resource_path.name()))?;
+    let container = container_name(request, pod, resource_path.name())?;
     if flag(request, "previous")? == Some(true) {
         // Containers here never restart.
-        return Err(Refusal::bad_request(format!(
+        return Err(StatusError::bad_request(format!(
             "previous terminated container {container:?} in pod {:?} not found",
-            place.name()
+            resource_path.name()
         )));
     }
-    check_running(pod, container, place.name())?;
-    let written_so_far = lines(store, pod, container);
-    let seen = written_so_far.iter().cloned().collect();
-    let shown = shown(request, written_so_far, now)?;
+    check_running(pod, container, resource_path.name())?;
+    let all_lines = lines(store, pod, container);
+    let sent = all_lines.iter().cloned().collect();
+    let selected = selected(request, all_lines, now)?;
     let timestamps = flag(request, "timestamps")?.unwrap_or(false);
     if flag(request, "follow")? == Some(true) {
         let log = Log {
-            namespace: place.namespace().to_owned(),
-            name: place.name().to_owned(),
+            namespace: resource_path.namespace().to_owned(),
+            name: resource_path.name().to_owned(),
             uid: pod["metadata"]["uid"].clone(),
             container: container.to_owned(),
             timestamps,
-            waiting: shown,
-            seen,
+            pending: selected,
+            sent,
         };
-        return Ok(Answer { reply: Reply::bytes(200, TEXT, Bytes::new()), watch: None, log: Some(log) });
+        return Ok(ApiResponse { reply: Reply::bytes(200, TEXT, Bytes::new()), watch: None, log: Some(log) });
     }
-    let mut text: String = shown.iter().map(|line| written(line, timestamps)).collect();
+    let mut text: String = selected.iter().map(|line| format_line(line, timestamps)).collect();
     if let Some(limit) = number(request, "limitBytes")? {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let end = (0..=limit.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
         text.truncate(end.unwrap_or(0));
     }
-    Ok(Answer::plain(Reply::bytes(200, TEXT, text)))
+    Ok(ApiResponse::plain(Reply::bytes(200, TEXT, text)))
 }
 
 /// Returns the lines that a request selects.
-fn shown(request: &Request, mut lines: Vec<Line>, now: Moment) -> Result<Vec<Line>, Refusal> {
+fn selected(request: &Request, mut lines: Vec<LogLine>, now: SimTime) -> Result<Vec<LogLine>, StatusError> {
     let since = match (number(request, "sinceSeconds")?, request.query("sinceTime")) {
         (Some(seconds), _) => {
             Some(now.plus_ms(-i64::try_from(seconds.saturating_mul(1_000)).unwrap_or(i64::MAX / 4)))
         }
         (None, Some(time)) if !time.is_empty() => {
-            let bad = |error: jiff::Error| Refusal::bad_request(format!("sinceTime: {error}"));
+            let bad = |error: jiff::Error| StatusError::bad_request(format!("sinceTime: {error}"));
             let time: jiff::Timestamp = time.parse().map_err(bad)?;
-            Some(Moment(time.as_millisecond()))
+            Some(SimTime(time.as_millisecond()))
         }
         _ => None,
     };
@@ -123,33 +128,31 @@ fn names(pod: &Value) -> Vec<&str> {
     containers.filter_map(|container| container["name"].as_str()).collect()
 }
 
-fn chosen<'p>(request: &Request, pod: &'p Value, name: &str) -> Result<&'p str, Refusal> {
+fn container_name<'p>(request: &Request, pod: &'p Value, name: &str) -> Result<&'p str, StatusError> {
     let (all, wanted) = (names(pod), request.query("container").unwrap_or_default());
     match (wanted, all.as_slice()) {
         ("", [only]) => Ok(only),
-        ("", all) => Err(Refusal::bad_request(format!(
+        ("", all) => Err(StatusError::bad_request(format!(
             "a container name must be specified for pod {name}, choose one of: [{}]",
             all.join(" ")
         ))),
-        (wanted, all) => {
-            all.iter().find(|known| **known == wanted).copied().ok_or_else(|| {
-                Refusal::bad_request(format!("container {wanted} is not valid for pod {name}"))
-            })
-        }
+        (wanted, all) => all.iter().find(|known| **known == wanted).copied().ok_or_else(|| {
+            StatusError::bad_request(format!("container {wanted} is not valid for pod {name}"))
+        }),
     }
 }
 
-fn check_running(pod: &Value, container: &str, name: &str) -> Result<(), Refusal> {
+fn check_running(pod: &Value, container: &str, name: &str) -> Result<(), StatusError> {
     let statuses = pod["status"]["containerStatuses"].as_array().into_iter().flatten();
     let status = statuses.into_iter().find(|status| status["name"] == *container);
-    let waiting = status.map_or("ContainerCreating", |status| {
+    let pending = status.map_or("ContainerCreating", |status| {
         status["state"]["waiting"]["reason"].as_str().unwrap_or_default()
     });
-    if waiting.is_empty() {
+    if pending.is_empty() {
         return Ok(());
     }
-    let why = format!("container {container:?} in pod {name:?} is waiting to start: {waiting}");
-    Err(Refusal::bad_request(why))
+    let why = format!("container {container:?} in pod {name:?} is waiting to start: {pending}");
+    Err(StatusError::bad_request(why))
 }
 
 #[cfg(test)]
@@ -198,18 +201,18 @@ mod tests {
             ("container=a&previous=true", r#"previous terminated container \"a\" in pod \"web\" not found"#),
             ("container=a&sinceTime=noon", "sinceTime"),
         ] {
-            let (status, said) = text(&mut cluster, query);
-            assert!(status == 400 && said.contains(why), "{query}: {said}");
+            let (status, log_text) = text(&mut cluster, query);
+            assert!(status == 400 && log_text.contains(why), "{query}: {log_text}");
         }
         assert_eq!(cluster.get("/api/v1/namespaces/demo/pods/nope/log").status, 404);
         assert_eq!(cluster.get("/api/v1/namespaces/demo/configmaps/web/log").status, 404);
     }
 
     #[test]
-    fn a_followed_log_ends_when_its_pod_is_gone_though_another_has_its_name() {
+    fn a_followed_log_ends_with_its_pod_even_if_another_has_its_name() {
         let mut cluster = cluster();
         let request = Request::new(Method::GET, "c", &format!("{LOG}?container=a&follow=true"));
-        let mut log = cluster.ask(&request).log.expect("it is followed");
+        let mut log = cluster.send_request(&request).log.expect("it is followed");
         assert_eq!(log.poll(&cluster.store).0.len(), 1);
         assert_eq!(log.poll(&cluster.store), (Vec::new(), false), "nothing is said twice");
         cluster.store.remove("pods", "demo", "web", cluster.now);

@@ -10,55 +10,66 @@ use http::header::{HeaderName, HeaderValue};
 use serde_json::{Value, json};
 
 use super::admission;
-use super::form::Form;
-use super::path::{Place, Subresource};
-use super::status::{FieldError, Refusal, json_reply};
+use super::path::{ResourcePath, Subresource};
+use super::response_format::ResponseFormat;
+use super::status::{FieldError, StatusError, json_reply};
 use super::store::{Store, names};
-use super::write::{self, Draft, Part};
-use crate::clock::Moment;
+use super::write::{self, Draft, WriteScope};
+use crate::clock::SimTime;
 use crate::request::{Reply, Request};
 
 /// A request for objects.
-pub struct Call<'a> {
+pub struct ApiCall<'a> {
     /// The request.
     pub request: &'a Request,
     /// The location of the objects.
-    pub place: Place,
+    pub resource_path: ResourcePath,
     /// The response format.
-    pub form: Form,
+    pub form: ResponseFormat,
     /// The arrival time.
-    pub now: Moment,
+    pub now: SimTime,
 }
 
-impl Call<'_> {
+impl ApiCall<'_> {
     /// Returns the object in the URL.
     ///
     /// # Errors
     /// 404 if it does not exist.
-    pub fn live(&self, store: &Store) -> Result<Value, Refusal> {
-        self.find(store).ok_or_else(|| Refusal::not_found(&self.place.definition, self.place.name()))
+    pub fn live(&self, store: &Store) -> Result<Value, StatusError> {
+        self.find(store)
+            .ok_or_else(|| StatusError::not_found(&self.resource_path.definition, self.resource_path.name()))
     }
 
     /// Returns the object in the URL, if it exists.
     pub fn find(&self, store: &Store) -> Option<Value> {
-        store.get(&self.place.definition.resource(), self.place.namespace(), self.place.name()).cloned()
+        store
+            .get(
+                &self.resource_path.definition.resource(),
+                self.resource_path.namespace(),
+                self.resource_path.name(),
+            )
+            .cloned()
     }
 
     /// Creates the draft of a write.
     pub fn draft(&self, live: Option<Value>, manager: &str, applied: bool) -> Draft {
         Draft {
-            definition: self.place.definition.clone(),
+            definition: self.resource_path.definition.clone(),
             live,
             manager: manager.to_owned(),
-            part: if self.place.subresource == Subresource::Status { Part::Status } else { Part::Main },
+            part: if self.resource_path.subresource == Subresource::Status {
+                WriteScope::Status
+            } else {
+                WriteScope::Main
+            },
             applied,
             at: self.now,
         }
     }
 
     /// Returns a response with one object and warnings.
-    pub fn answer(&self, status: u16, object: &Value, warnings: &[String]) -> Reply {
-        let mut reply = json_reply(status, &self.form.one(&self.place.definition, object, self.now));
+    pub fn reply(&self, status: u16, object: &Value, warnings: &[String]) -> Reply {
+        let mut reply = json_reply(status, &self.form.one(&self.resource_path.definition, object, self.now));
         for warning in warnings {
             let text = format!("299 - {warning:?}");
             if let Ok(value) = HeaderValue::from_str(&text) {
@@ -74,12 +85,12 @@ impl Call<'_> {
 /// # Errors
 /// 404 for a missing namespace, 403 for one being deleted, 409 for an existing name, 422 for validation
 /// errors.
-pub fn store_judged(
+pub fn validate_and_store(
     store: &mut Store,
     draft: &Draft,
     object: Value,
     dry_run: bool,
-) -> Result<Value, Refusal> {
+) -> Result<Value, StatusError> {
     let (namespace, name) = names(&object);
     let definition = &draft.definition;
     if draft.live.is_none() && definition.namespaced {
@@ -87,37 +98,37 @@ pub fn store_judged(
     }
     let mut addresses = store.addresses;
     let prepared = write::prepare(store, &mut addresses, draft, object);
-    let mut errors = admission::objections(draft, &prepared);
+    let mut errors = admission::field_errors(draft, &prepared);
     errors.extend(new_finalizers(draft, &prepared));
     if !errors.is_empty() {
-        return Err(Refusal::invalid(&definition.kind, &definition.group, &name, &errors));
+        return Err(StatusError::invalid(&definition.kind, &definition.group, &name, &errors));
     }
     if draft.live.is_none() && store.get(&definition.resource(), &namespace, &name).is_some() {
-        return Err(Refusal::already_exists(definition, &name));
+        return Err(StatusError::already_exists(definition, &name));
     }
-    let sealed = write::seal(draft, prepared);
+    let recorded = write::record_changes(draft, prepared);
     if dry_run {
-        return Ok(sealed);
+        return Ok(recorded);
     }
     store.addresses = addresses;
-    Ok(write::keep(store, draft, sealed).0)
+    Ok(write::persist(store, draft, recorded).0)
 }
 
-fn check_namespace(store: &Store, draft: &Draft, namespace: &str, name: &str) -> Result<(), Refusal> {
+fn check_namespace(store: &Store, draft: &Draft, namespace: &str, name: &str) -> Result<(), StatusError> {
     let namespaces = store.definition("namespaces").expect("namespaces are always served");
     let Some(found) = store.get("namespaces", "", namespace) else {
-        return Err(Refusal::not_found(&namespaces, namespace));
+        return Err(StatusError::not_found(&namespaces, namespace));
     };
     if found["metadata"]["deletionTimestamp"].is_string() {
         let why =
             format!("unable to create new content in namespace {namespace} because it is being terminated");
-        let mut refusal = Refusal::forbidden(&draft.definition, name, &why);
+        let mut status_error = StatusError::forbidden(&draft.definition, name, &why);
         let cause = json!({
             "reason": "NamespaceTerminating", "message": format!("namespace {namespace} is being terminated"),
             "field": "metadata.namespace",
         });
-        refusal.details["causes"] = json!([cause]);
-        return Err(refusal);
+        status_error.details["causes"] = json!([cause]);
+        return Err(status_error);
     }
     Ok(())
 }

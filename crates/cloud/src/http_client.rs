@@ -1,0 +1,303 @@
+//! The HTTP client for [`Endpoints`], with every request counted by a [`RequestCounter`]; or the transport that they
+//! name.
+//!
+//! It replaces the SDK's own client below azure_core's pipeline, because that one hides why a request failed.
+//! It also puts the whole URL, signed query included, into its errors.
+
+use crate::{
+    ApiError, ApiErrorKind, Endpoints, RequestCounter, Roots, SendStatus, Transport, TransportError,
+    endpoints::real, pipeline::UnreadResponse, resolve::Resolver,
+};
+use async_trait::async_trait;
+use azure_core::{
+    Bytes, Error,
+    error::ErrorKind,
+    http::{
+        AsyncRawResponse, Body, HttpClient as SdkHttpClient, Request, Transport as SdkTransport,
+        headers::{HeaderName, HeaderValue, Headers},
+    },
+};
+use futures::{StreamExt, TryStreamExt, future, stream::BoxStream};
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio::time::timeout_at;
+
+/// The connection timeout, in real time.
+pub const CONNECT_TIME_MAX: Duration = Duration::from_secs(20);
+
+/// The timeout of one request from its first byte to the last byte of its answer, in cloud time. Resource
+/// Manager itself times out on a provider after 60 s and then answers 504.
+pub const REQUEST_TIME_MAX: Duration = Duration::from_secs(100);
+
+/// The minimum of the scaled [`REQUEST_TIME_MAX`], however fast the cloud is: networks keep real time.
+pub const REQUEST_TIME_MIN: Duration = Duration::from_secs(15);
+
+/// The size limit of one answer, in decoded bytes. The largest lists of Resource Manager have a few megabytes.
+pub const RESPONSE_BYTES_MAX: usize = 32 * 1024 * 1024;
+
+/// The size limit of an answer of the token endpoint, in decoded bytes.
+pub const TOKEN_RESPONSE_BYTES_MAX: usize = 1024 * 1024;
+
+/// A counted HTTP client. Clones share connections and counter.
+#[derive(Clone, Debug)]
+pub(crate) struct HttpClient {
+    connector: Connector,
+    request_counter: RequestCounter,
+    response_bytes_max: usize,
+}
+
+#[derive(Clone, Debug)]
+enum Connector {
+    /// HTTPS over the network.
+    Https(reqwest::Client),
+    /// A transport, with the timeout of its answers.
+    Transport(Arc<dyn Transport>, Duration),
+}
+
+impl HttpClient {
+    /// Creates the client: the configured roots, no redirects, limits on everything.
+    ///
+    /// Fails with [`ApiErrorKind::Invalid`] if a root is not a PEM certificate.
+    pub(crate) fn new(endpoints: &Endpoints, request_counter: &RequestCounter) -> Result<Self, ApiError> {
+        let response_time_max = real(REQUEST_TIME_MAX, endpoints.time_scale).max(REQUEST_TIME_MIN);
+        if let Some(transport) = &endpoints.transport {
+            return Ok(Self::over(
+                Connector::Transport(transport.clone(), response_time_max),
+                request_counter,
+            ));
+        }
+        let mut builder = reqwest::Client::builder()
+            // A redirect would send the token to any server that it names.
+            .redirect(reqwest::redirect::Policy::none())
+            .connect_timeout(CONNECT_TIME_MAX)
+            .timeout(response_time_max)
+            .dns_resolver(Arc::new(Resolver));
+        if endpoints.is_loopback() {
+            builder = builder.no_proxy();
+        }
+        if let Roots::Only(roots) = &endpoints.roots {
+            let mut trusted = Vec::new();
+            for pem in roots {
+                trusted.extend(reqwest::Certificate::from_pem_bundle(pem.as_bytes()).map_err(unusable)?);
+            }
+            builder = builder.tls_certs_only(trusted);
+        }
+        Ok(Self::over(Connector::Https(builder.build().map_err(unusable)?), request_counter))
+    }
+
+    fn over(connector: Connector, request_counter: &RequestCounter) -> Self {
+        Self { connector, request_counter: request_counter.clone(), response_bytes_max: RESPONSE_BYTES_MAX }
+    }
+
+    /// Returns this client with another size limit for answers.
+    pub(crate) fn with_response_limit(self, response_bytes_max: usize) -> Self {
+        Self { response_bytes_max, ..self }
+    }
+
+    /// Returns this client as the SDK's transport.
+    pub(crate) fn transport(&self) -> SdkTransport {
+        SdkTransport::new(Arc::new(self.clone()))
+    }
+}
+
+fn unusable(error: reqwest::Error) -> ApiError {
+    ApiError::new(ApiErrorKind::Invalid, "set up the HTTPS client")
+        .with_sent(SendStatus::Never)
+        .with_source(error)
+}
+
+#[async_trait]
+impl SdkHttpClient for HttpClient {
+    async fn execute_request(&self, request: &Request) -> azure_core::Result<AsyncRawResponse> {
+        let (method, host) = (request.method().as_str(), request.url().host_str().unwrap_or_default());
+        self.request_counter.count();
+        let started = Instant::now();
+        let response = match &self.connector {
+            Connector::Https(client) => over_https(client, request, self.response_bytes_max).await?,
+            Connector::Transport(transport, response_time_max) => {
+                over_transport(&**transport, request, *response_time_max, self.response_bytes_max).await?
+            }
+        };
+        // The query is omitted: it may be signed.
+        tracing::debug!(
+            "{method} {host}{} {} in {} ms",
+            request.url().path(),
+            u16::from(response.status()),
+            started.elapsed().as_millis()
+        );
+        Ok(response)
+    }
+}
+
+async fn over_https(
+    client: &reqwest::Client,
+    request: &Request,
+    bytes_max: usize,
+) -> azure_core::Result<AsyncRawResponse> {
+    let method = reqwest::Method::from_bytes(request.method().as_str().as_bytes())
+        .expect("the SDK's methods are all HTTP methods");
+    let mut outgoing = client.request(method, request.url().clone());
+    for (name, value) in request.headers().iter() {
+        outgoing = outgoing.header(name.as_str(), value.as_str());
+    }
+    let outgoing = match request.body().clone() {
+        Body::Bytes(bytes) => outgoing.body(bytes),
+        Body::SeekableStream(stream) => outgoing.body(reqwest::Body::wrap_stream(stream)),
+    };
+    let outgoing = outgoing.build().map_err(malformed)?;
+    let host = request.url().host_str().unwrap_or_default().to_owned();
+    let response = client.execute(outgoing).await.map_err(|error| connection_error(error, &host))?;
+    let status = response.status().as_u16();
+    let headers = headers(response.headers());
+    let from = host.clone();
+    // reqwest has decoded these bytes already, so the limit applies to the decompressed size.
+    let body = response.bytes_stream().map_err(move |error| connection_error(error, &host));
+    let body =
+        limited(body.boxed(), from, bytes_max).map_err(move |error| UnreadResponse::mark(error, status));
+    Ok(AsyncRawResponse::new(status.into(), headers, Box::pin(body)))
+}
+
+/// Sends a request through a transport and waits for the whole answer.
+async fn over_transport(
+    transport: &dyn Transport,
+    request: &Request,
+    response_time_max: Duration,
+    bytes_max: usize,
+) -> azure_core::Result<AsyncRawResponse> {
+    let host = request.url().host_str().unwrap_or_default();
+    let mut outgoing = http::Request::builder().method(request.method().as_str()).uri(request.url().as_str());
+    for (name, value) in request.headers().iter() {
+        outgoing = outgoing.header(name.as_str(), value.as_str());
+    }
+    let body = match request.body().clone() {
+        Body::Bytes(bytes) => bytes,
+        Body::SeekableStream(stream) => {
+            let pieces: Vec<Bytes> = stream.try_collect().await.map_err(malformed)?;
+            Bytes::from(pieces.concat())
+        }
+    };
+    let outgoing = outgoing.body(body).map_err(malformed)?;
+    let timed_out = |_| Error::new(ErrorKind::Io, format!("no response from {host} in time"));
+    let until = tokio::time::Instant::now() + response_time_max;
+    let response =
+        timeout_at(until, transport.send(outgoing)).await.map_err(timed_out)?.map_err(transport_error)?;
+    let (parts, body) = response.into_parts();
+    let body = limited(body.map_err(transport_error).boxed(), host.to_owned(), bytes_max);
+    let pieces = timeout_at(until, body.try_collect::<Vec<Bytes>>()).await.map_err(timed_out);
+    let body = pieces.and_then(|read| read).map(|pieces| Bytes::from(pieces.concat()));
+    let (status, headers) = (parts.status.as_u16(), headers(&parts.headers));
+    // As over the network, an answer may have a status and break off.
+    Ok(match body {
+        Ok(body) => AsyncRawResponse::from_bytes(status.into(), headers, body),
+        Err(error) => {
+            let error = UnreadResponse::mark(error, status);
+            AsyncRawResponse::new(
+                status.into(),
+                headers,
+                Box::pin(futures::stream::once(async { Err(error) })),
+            )
+        }
+    })
+}
+
+/// Ends a body with an error as soon as it exceeds a number of bytes.
+fn limited(
+    body: BoxStream<'static, azure_core::Result<Bytes>>,
+    host: String,
+    bytes_max: usize,
+) -> BoxStream<'static, azure_core::Result<Bytes>> {
+    let mut read = 0_usize;
+    let counted = body.and_then(move |piece| {
+        read = read.saturating_add(piece.len());
+        future::ready(match read > bytes_max {
+            false => Ok(piece),
+            true => {
+                let too_large = ResponseTooLarge { host: host.clone(), bytes_max };
+                let message = too_large.to_string();
+                Err(Error::with_error(ErrorKind::Other, too_large, message))
+            }
+        })
+    });
+    counted.boxed()
+}
+
+/// The error for an answer over the size limit; its rest was not read. The request may have been carried out.
+#[derive(Debug)]
+pub(crate) struct ResponseTooLarge {
+    host: String,
+    bytes_max: usize,
+}
+
+impl fmt::Display for ResponseTooLarge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the answer of {} is larger than {}", self.host, in_mebibytes(self.bytes_max))
+    }
+}
+
+impl std::error::Error for ResponseTooLarge {}
+
+/// Formats a size limit: `32 MiB`.
+pub(crate) fn in_mebibytes(bytes: usize) -> String {
+    format!("{} MiB", bytes / (1024 * 1024))
+}
+
+fn malformed(error: impl std::error::Error + Send + Sync + 'static) -> Error {
+    Error::with_error(ErrorKind::Other, error, "the request is malformed")
+}
+
+fn transport_error(transport_error: TransportError) -> Error {
+    let kind = if transport_error.sent == SendStatus::Never { ErrorKind::Connection } else { ErrorKind::Io };
+    let message = transport_error.message.clone();
+    Error::with_error(kind, transport_error, message)
+}
+
+/// Describes a broken request; the error's kind states whether the server may have received it.
+fn connection_error(error: reqwest::Error, host: &str) -> Error {
+    let error = error.without_url();
+    if let Some(reason) = refused_certificate(&error) {
+        return Error::new(ErrorKind::Connection, UntrustedCertificate { host: host.to_owned(), reason });
+    }
+    let (kind, message) = if error.is_connect() {
+        (ErrorKind::Connection, format!("no connection to {host}"))
+    } else if error.is_timeout() {
+        (ErrorKind::Io, format!("no response from {host} in time"))
+    } else {
+        (ErrorKind::Io, format!("the connection to {host} was interrupted"))
+    };
+    Error::with_error(kind, error, message)
+}
+
+/// The error for a server whose certificate no trusted authority signed. A retry does not help.
+#[derive(Debug, thiserror::Error)]
+#[error("{host} presents an untrusted certificate")]
+pub(crate) struct UntrustedCertificate {
+    host: String,
+    #[source]
+    reason: rustls::Error,
+}
+
+/// Finds the reason why a server's certificate was refused.
+fn refused_certificate(error: &(dyn std::error::Error + 'static)) -> Option<rustls::Error> {
+    if let Some(reason @ rustls::Error::InvalidCertificate(_)) = error.downcast_ref() {
+        return Some(reason.clone());
+    }
+    // An I/O error is transparent: the error that it wraps is not its source.
+    let wrapped = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+    match wrapped {
+        Some(inner) => refused_certificate(inner),
+        None => refused_certificate(error.source()?),
+    }
+}
+
+fn headers(from: &http::HeaderMap) -> Headers {
+    let mut headers = Headers::new();
+    for (name, value) in from {
+        if let Ok(value) = value.to_str() {
+            headers.insert(HeaderName::from(name.as_str().to_owned()), HeaderValue::from(value.to_owned()));
+        }
+    }
+    headers
+}

@@ -1,0 +1,277 @@
+//! The snapshot of the environment, read concurrently and with timeouts.
+
+use super::{DoctorContext, external::ProbeResult, http_probe};
+use crate::{
+    snapshot::{self, ClusterSnapshot, Unread},
+    {object_fields::text, route_model::Route},
+};
+use jiff::Timestamp;
+use landfall_cloud::{
+    AddOnIdentity, ApiError, ApiErrorKind, ReadyCluster,
+    arm::{Assignment, Record, Registration, State, Subscription, SubscriptionClient, Usage, Zone, cluster},
+    environment::{Environment, PublishedRecords},
+    kubernetes::DynamicObject,
+    vault::{CertificateVersion, StoredCertificate},
+};
+use serde_json::Value;
+use std::{future::Future, time::Duration};
+use tokio::time::timeout;
+
+/// The resource provider of clusters.
+const PROVIDER: &str = "Microsoft.ContainerService";
+/// Preview features that a subscription must register while its region still requires them.
+const FLAGS: [&str; 2] = ["ManagedGatewayAPIPreview", "AppRoutingIstioGatewayAPIPreview"];
+
+/// The result of a read; the error is a sentence.
+pub(super) type Read<T> = Result<T, String>;
+
+/// The data that was read.
+pub(super) struct Snapshot<'a> {
+    pub(super) environment: &'a Environment,
+    pub(super) now: Timestamp,
+    pub(super) vaults: &'a landfall_cloud::Vaults,
+    pub(super) subscription: Read<Option<Subscription>>,
+    pub(super) providers: Read<Vec<(String, Registration)>>,
+    pub(super) features: Vec<(String, Registration)>,
+    pub(super) group: Read<Option<Value>>,
+    pub(super) cluster: Read<Option<Value>>,
+    pub(super) vault: Read<Option<Value>>,
+    /// The role assignments at the vault.
+    pub(super) assignments: Read<Vec<Assignment>>,
+    /// The public IP addresses and their limits in the region.
+    pub(super) addresses: Read<Vec<Usage>>,
+    /// The versions of the certificate. The vault's error is kept, because its code identifies the failed
+    /// check.
+    pub(super) versions: Option<Result<Vec<CertificateVersion>, ApiError>>,
+    pub(super) stored: Read<Option<StoredCertificate>>,
+    /// The recorded zone and its DNS records; `None` inside if the zone no longer exists.
+    pub(super) names: Names,
+    cluster_objects: Option<Read<ClusterSnapshot>>,
+    pub(super) external: Vec<ProbeResult>,
+}
+
+/// Reads with a timeout.
+async fn read<T>(
+    what: &str,
+    at_most: Duration,
+    request: impl Future<Output = Result<T, ApiError>>,
+) -> Read<T> {
+    snapshot::read(what, Some(at_most), request).await.map_err(|unread| unread.description())
+}
+
+/// Converts "not found" to `None`.
+fn absent<T>(read: Result<T, ApiError>) -> Result<Option<T>, ApiError> {
+    match read {
+        Ok(read) => Ok(Some(read)),
+        Err(error) if error.kind == ApiErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+impl<'a> Snapshot<'a> {
+    /// Reads Resource Manager, then the vault and the cluster, then the gateways from outside.
+    pub(super) async fn take(context: &DoctorContext<'a>) -> Self {
+        let DoctorContext { clients, environment, address_map, timeouts, now } = *context;
+        let (azure, max) = (&clients.azure, timeouts.cloud);
+        let group = &environment.resource_group;
+        let (subscription, providers, found, cluster, vault, addresses, names) = futures::join!(
+            read("the subscription", max, azure.arm().subscription(azure.id())),
+            read("the resource providers", max, azure.providers()),
+            read("the resource group", max, azure.group(group)),
+            read("the cluster", max, azure.cluster(group, &environment.cluster_name)),
+            read("the vault", max, azure.vault(group, &environment.vault_name)),
+            read("the region's limits", max, azure.network_usages(&environment.location)),
+            zone(azure, environment.published.clone(), max),
+        );
+        let mut snapshot = Self {
+            environment,
+            now,
+            vaults: &clients.vaults,
+            subscription,
+            providers,
+            features: Vec::new(),
+            group: found,
+            cluster,
+            vault,
+            assignments: Ok(Vec::new()),
+            addresses,
+            versions: None,
+            stored: Ok(None),
+            names,
+            cluster_objects: None,
+            external: Vec::new(),
+        };
+        let ((assignments, versions, stored), cluster_objects, features) = futures::join!(
+            snapshot.vault_contents(context),
+            snapshot.read_cluster_objects(context),
+            snapshot.flags(context)
+        );
+        (snapshot.assignments, snapshot.versions, snapshot.stored) = (assignments, versions, stored);
+        (snapshot.cluster_objects, snapshot.features) = (cluster_objects, features);
+        if let (Some(address_map), Some(cluster_objects)) = (address_map, snapshot.cluster_objects()) {
+            snapshot.external =
+                http_probe::all(&snapshot, cluster_objects, address_map, timeouts.external).await;
+        }
+        snapshot
+    }
+
+    /// Reads the vault's content and its role assignments.
+    async fn vault_contents(
+        &self,
+        context: &DoctorContext<'_>,
+    ) -> (
+        Read<Vec<Assignment>>,
+        Option<Result<Vec<CertificateVersion>, ApiError>>,
+        Read<Option<StoredCertificate>>,
+    ) {
+        let Ok(Some(body)) = &self.vault else { return (Ok(Vec::new()), None, Ok(None)) };
+        let (max, name) = (context.timeouts.cloud, &self.environment.certificate_name);
+        let uri = text(body, "/properties/vaultUri");
+        let late = || ApiError::new(ApiErrorKind::Transport, "no response in time");
+        let versions = async {
+            let request = async { context.clients.vaults.at(uri)?.versions(name).await };
+            timeout(max, request).await.unwrap_or_else(|_| Err(late()))
+        };
+        let stored = async { context.clients.vaults.at(uri)?.certificate(name).await };
+        let (assignments, versions, stored) = futures::join!(
+            read(
+                "the role assignments at the vault",
+                max,
+                context.clients.azure.assignments_at(text(body, "/id"))
+            ),
+            versions,
+            read("the certificate in the vault", max, stored),
+        );
+        (assignments, Some(versions), stored)
+    }
+
+    async fn read_cluster_objects(&self, context: &DoctorContext<'_>) -> Option<Read<ClusterSnapshot>> {
+        let Ok(Some(body)) = &self.cluster else { return None };
+        let responds = !cluster::is_stopped(body)
+            && State::of(body) != State::Deleting
+            && text(body, "/properties/provisioningState") != "Creating";
+        if !responds {
+            return None;
+        }
+        let (max, ready) = (context.timeouts.cloud, ready(body));
+        let session = read("the objects in the cluster", max, context.clients.clusters.open(&ready)).await;
+        Some(match session {
+            Ok(session) => Ok(ClusterSnapshot::of_environment(&session, self.environment, max).await),
+            Err(why) => Err(why),
+        })
+    }
+
+    /// Reads the preview flags. They matter only until a cluster exists.
+    async fn flags(&self, context: &DoctorContext<'_>) -> Vec<(String, Registration)> {
+        if !matches!(self.cluster, Ok(None)) {
+            return Vec::new();
+        }
+        let read_flag = |flag: &'static str| async move {
+            let request = context.clients.azure.feature(PROVIDER, flag);
+            let state = timeout(context.timeouts.cloud, request).await.ok()?.ok()??;
+            Some((format!("{}/{flag}", PROVIDER), state))
+        };
+        futures::future::join_all(FLAGS.map(read_flag)).await.into_iter().flatten().collect()
+    }
+
+    /// Returns the objects in the cluster, if it could be opened.
+    pub(super) fn cluster_objects(&self) -> Option<&ClusterSnapshot> {
+        self.cluster_objects.as_ref()?.as_ref().ok()
+    }
+
+    /// Returns the desired gateways.
+    pub(super) fn gateways(&self) -> impl Iterator<Item = &DynamicObject> {
+        self.wanted("Gateway")
+    }
+
+    /// Returns the hosts of the desired routes.
+    pub(super) fn hosts(&self) -> Vec<String> {
+        let routes = self.wanted("HTTPRoute").map(Route::read);
+        let mut hosts: Vec<String> =
+            routes.flat_map(|route| route.plain_hosts().cloned().collect::<Vec<_>>()).collect();
+        hosts.dedup();
+        hosts
+    }
+
+    /// Returns the desired objects of a Gateway API kind.
+    pub(super) fn wanted(&self, kind: &'static str) -> impl Iterator<Item = &DynamicObject> {
+        let objects = self.environment.gateways.iter().map(|manifest| &manifest.object);
+        objects.filter(move |object| object.types.as_ref().is_some_and(|types| types.kind == kind))
+    }
+
+    /// Returns the reads that failed, each once.
+    pub(super) fn failed_reads(&self) -> Vec<String> {
+        let of = |read: Option<&String>| read.cloned();
+        let mut failed_reads: Vec<String> = [
+            of(self.subscription.as_ref().err()),
+            of(self.providers.as_ref().err()),
+            of(self.group.as_ref().err()),
+            of(self.cluster.as_ref().err()),
+            of(self.vault.as_ref().err()),
+            of(self.assignments.as_ref().err()),
+            of(self.addresses.as_ref().err()),
+            of(self.stored.as_ref().err()),
+            of(self.names.as_ref().and_then(|(_, _, records)| records.as_ref().err())),
+        ]
+        .into_iter()
+        .flatten()
+        .collect();
+        match &self.cluster_objects {
+            Some(Ok(cluster_objects)) => {
+                failed_reads.extend(cluster_objects.unread().map(Unread::description))
+            }
+            Some(Err(why)) => failed_reads.push(why.clone()),
+            None => {}
+        }
+        failed_reads
+    }
+
+    /// Returns the number of objects read, by kind.
+    pub(super) fn read_counts(&self) -> Vec<(usize, &'static str)> {
+        let mut read_counts = vec![(
+            [self.group.is_ok(), self.cluster.is_ok(), self.vault.is_ok(), self.stored.is_ok()]
+                .iter()
+                .filter(|is| **is)
+                .count(),
+            "resource",
+        )];
+        if let Some(cluster_objects) = self.cluster_objects() {
+            read_counts.extend(cluster_objects.counts());
+        }
+        read_counts.push((self.external.len(), "request from outside"));
+        if let Some((published, _, Ok(Some(_)))) = &self.names {
+            read_counts.push((published.records.len(), "DNS record"));
+        }
+        read_counts.retain(|(count, _)| *count > 0);
+        read_counts
+    }
+}
+
+/// The published records, the zone, and its current records.
+pub(super) type Names = Option<(PublishedRecords, Zone, Read<Option<Vec<Record>>>)>;
+
+async fn zone(azure: &SubscriptionClient, published: Option<PublishedRecords>, max: Duration) -> Names {
+    let published = published?;
+    let zone = published.zone.clone()?;
+    let request = async { absent(azure.records(&zone).await) };
+    let records = read(&format!("the zone {}", zone.name), max, request).await;
+    Some((published, zone, records))
+}
+
+/// Returns the fields of the cluster that opening it needs, without a check of its health.
+fn ready(body: &Value) -> ReadyCluster {
+    let properties = &body["properties"];
+    let fqdn = text(properties, "/fqdn").to_owned();
+    let identity = &properties["addonProfiles"]["azureKeyvaultSecretsProvider"]["identity"];
+    ReadyCluster {
+        id: text(body, "/id").to_owned(),
+        name: text(body, "/name").to_owned(),
+        uid: properties["resourceUID"].as_str().map_or_else(|| fqdn.clone(), str::to_owned),
+        fqdn,
+        version: text(properties, "/currentKubernetesVersion").to_owned(),
+        secrets: AddOnIdentity {
+            client_id: text(identity, "/clientId").to_owned(),
+            object_id: text(identity, "/objectId").to_owned(),
+        },
+    }
+}

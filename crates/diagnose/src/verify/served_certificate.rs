@@ -1,0 +1,95 @@
+//! The check that each gateway serves the vault's newest version, which must be valid and cover all hosts.
+
+use super::{
+    CheckId,
+    context::CheckContext,
+    expectations::HostPort,
+    outcome::{CheckOutcome, Fault},
+};
+use crate::{http_probe::RequestError, peer_certificate::PeerCertificate};
+use jiff::Timestamp;
+
+/// Checks the served certificate of every host.
+pub(super) async fn check(context: &CheckContext<'_>) -> CheckOutcome {
+    let host_ports: Vec<&HostPort> =
+        context.expectations.host_ports.iter().filter(|host_port| host_port.secure).collect();
+    let (pinned, own): (Vec<&HostPort>, Vec<&HostPort>) =
+        host_ports.into_iter().partition(|host_port| host_port.pinned);
+    if pinned.is_empty() {
+        return CheckOutcome::NotApplicable(
+            "no listener has a Secret with the vault's certificate".to_owned(),
+        );
+    }
+    let leaf = context.trust.leaf();
+    let mut faults: Vec<Fault> = Vec::new();
+    let uncovered = pinned.iter().filter(|host_port| !leaf.covers(&host_port.host));
+    faults.extend(uncovered.map(|host_port| {
+        Fault::new(format!("{} is not among its names: {}", host_port.host, leaf.names.join(", ")))
+            .hint("use one that covers every host: landfall rotate --pfx FILE")
+    }));
+    if leaf.not_after <= Timestamp::now() {
+        let ended = format!("it expired on {}", leaf.not_after.strftime("%Y-%m-%d"));
+        faults.push(Fault::new(ended).hint("landfall rotate replaces it"));
+    }
+    let checks = pinned.iter().map(|host_port| check_host(context, host_port));
+    let peer_certificate: Vec<Result<PeerCertificate, Fault>> = futures::future::join_all(checks).await;
+    let system_trusted =
+        peer_certificate.iter().flatten().all(|peer_certificate| peer_certificate.is_trusted_by_system);
+    faults.extend(peer_certificate.into_iter().filter_map(Result::err));
+    match faults.is_empty() {
+        true => CheckOutcome::Passed(description(context, pinned.len(), own.len(), system_trusted)),
+        false => CheckOutcome::Failed(faults),
+    }
+}
+
+async fn check_host(context: &CheckContext<'_>, host_port: &HostPort) -> Result<PeerCertificate, Fault> {
+    let endpoint = context.endpoint(host_port)?;
+    let (session, peer_certificate) = context.client.open(&endpoint).await;
+    let host = &host_port.host;
+    match (session, peer_certificate) {
+        (Ok(_), Some(peer_certificate)) if peer_certificate.is_vault_certificate => Ok(peer_certificate),
+        (_, Some(peer_certificate)) if !peer_certificate.is_vault_certificate => {
+            let served = peer_certificate
+                .leaf
+                .as_ref()
+                .map_or_else(|| "an unreadable certificate".to_owned(), |leaf| short(&leaf.thumbprint_sha1));
+            let wanted = short(&context.stored.thumbprint_sha1_hex);
+            let text = format!("{host} serves {served}, but the vault's newest version is {wanted}");
+            Err(Fault::new(text).hint(
+                "the add-on polls the vault every two minutes; if it persists, another writer changes the \
+                 Secret: landfall up waits for it and names the cause",
+            ))
+        }
+        (Err(RequestError::Untrusted(why)), _) => Err(Fault::new(format!("{host}: {why}"))),
+        (Err(failure), _) => Err(context.failure(host_port, &failure)),
+        (Ok(_), _) => Err(Fault::new(format!("{host} presents no certificate"))),
+    }
+}
+
+fn description(context: &CheckContext<'_>, pinned: usize, own: usize, system_trusted: bool) -> String {
+    let leaf = context.trust.leaf();
+    let by = match (leaf.issuer == leaf.subject, system_trusted) {
+        (_, true) => "trusted by a root of this system and pinned",
+        (true, false) => "self-signed, pinned",
+        (false, false) => "pinned, since no root of this system trusts it",
+    };
+    let other_secrets = match own {
+        0 => String::new(),
+        _ => format!("; {own} with {} of another Secret", CheckId::Certificate.name()),
+    };
+    format!(
+        "served = vault version {} ({}), covers {pinned} of {pinned} names, until {}; {by}{other_secrets}",
+        context.stored.version.get(..8).unwrap_or(&context.stored.version),
+        short(&context.stored.thumbprint_sha1_hex),
+        leaf.not_after.strftime("%Y-%m-%d"),
+    )
+}
+
+/// Returns the first and last digits of a thumbprint: `SHA-1 5E3A…9A10`.
+fn short(thumbprint: &str) -> String {
+    let upper = thumbprint.to_ascii_uppercase();
+    match (upper.get(..4), upper.len().checked_sub(4).and_then(|from| upper.get(from..))) {
+        (Some(head), Some(tail)) => format!("SHA-1 {head}…{tail}"),
+        _ => format!("SHA-1 {upper}"),
+    }
+}

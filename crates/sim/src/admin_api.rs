@@ -1,0 +1,214 @@
+//! The admin API for people and tests, under `/_sim/` of any host.
+//!
+//! * `GET /_sim/`: the web page.
+//! * `GET /_sim/world`: an overview of the state, without secrets.
+//! * `GET /_sim/ledger`: the requests since the start; `?after=N` those with a higher number, `&last=M` the
+//!   last of them.
+//! * `GET /_sim/doors`: the sockets of the gateways; a `socket` of null is not open yet.
+//! * `GET /_sim/ca.pem`: the CA certificate.
+//! * `GET /_sim/serving`, `GET /_sim/env`: the process that serves it for others, and shell exports for
+//!   `kubectl`, `az` and `curl`.
+//! * `GET`, `PUT`, `POST`, `DELETE /_sim/faults`: the armed faults. `{"faults":["throttled@PUT vaults*2"]}`
+//!   replaces them (`PUT`) or adds to them (`POST`). `DELETE` disarms all, or those of one name with
+//!   `/_sim/faults/{name}`.
+//! * `GET`, `POST /_sim/limits`: the quota of the subscription.
+//!   `{"location": "eastus", "limits": {"cores": 10}, "withheld": ["Standard_D4s_v5"]}` changes it like Azure
+//!   support.
+//! * `GET`, `POST /_sim/policies`: the policies that deny. `{"policies": [{"name": "p", "field": "location",
+//!   "operator": "notIn", "values": ["westeurope"]}]}` replaces them.
+//! * `POST /_sim/advance`: moves the clock by `{"seconds": 60}` of cloud time, or `{"real_seconds": 3600}`.
+
+use http::Method;
+use serde_json::{Value, json};
+use tokio::sync::watch;
+
+use crate::clock::{SimTime, Timing};
+use crate::fault::{self, Armed};
+use crate::page::{self, overview};
+use crate::registration::ServerRegistration;
+use crate::request::{Reply, Request};
+use crate::request_log::RequestLog;
+use crate::state::CloudState;
+use crate::traffic::serve::Listeners;
+
+/// Returns whether a request is for the admin API.
+pub fn is_admin(request: &Request) -> bool {
+    request.path == "/_sim" || request.path.starts_with("/_sim/")
+}
+
+/// The context of the admin API besides the state.
+pub struct AdminApi {
+    /// The CA certificate, PEM.
+    pub ca_pem: String,
+    /// The sockets of the gateways.
+    pub listeners: watch::Receiver<Listeners>,
+    /// The registration for other processes; `None` if only this process uses the cloud.
+    pub registration: Option<ServerRegistration>,
+}
+
+/// A request to the admin API, with its time.
+pub struct AdminCall<'a> {
+    /// The request.
+    pub request: &'a Request,
+    /// The current time of the simulated cloud.
+    pub now: SimTime,
+    /// The time scale of its durations.
+    pub timing: &'a Timing,
+}
+
+impl AdminApi {
+    /// Creates the context without gateways, for this process only.
+    pub fn in_process(ca_pem: String) -> Self {
+        Self { ca_pem, listeners: watch::channel(Listeners::new()).1, registration: None }
+    }
+
+    /// Answers a request.
+    pub fn serve(&self, state: &mut CloudState, request_log: &RequestLog, call: &AdminCall<'_>) -> Reply {
+        let request = call.request;
+        let path = request.path.trim_end_matches('/');
+        if is_cross_site(request) {
+            return Reply::text(403, "another site may not reach into the simulated cloud\n");
+        }
+        match request.method {
+            Method::GET | Method::HEAD => self.get(state, request_log, call, path),
+            _ => change(state, call, path).unwrap_or_else(not_found),
+        }
+    }
+
+    fn get(&self, state: &CloudState, request_log: &RequestLog, call: &AdminCall<'_>, path: &str) -> Reply {
+        match path {
+            // The page's own links are relative to the folder.
+            "/_sim" if call.request.path == "/_sim" => Reply::empty(308).with_header("location", "/_sim/"),
+            "/_sim/world" => Reply::json(200, &overview::of(state, &self.listeners.borrow(), call)),
+            "/_sim/ledger" => lines(request_log, call.request),
+            "/_sim/doors" => Reply::json(200, &overview::sockets(state, &self.listeners.borrow())),
+            "/_sim/ca.pem" => Reply::bytes(200, "application/x-pem-file", self.ca_pem.clone()),
+            "/_sim/serving" => match &self.registration {
+                Some(registration) => Reply::json(200, &registration.public()),
+                None => Reply::text(404, NOT_SERVED),
+            },
+            "/_sim/env" => match &self.registration {
+                Some(registration) => {
+                    Reply::bytes(200, "text/x-shellscript; charset=utf-8", registration.shell())
+                }
+                None => Reply::text(404, NOT_SERVED),
+            },
+            "/_sim/faults" => Reply::json(200, &faults(state)),
+            "/_sim/limits" => Reply::json(200, &state.limits.view()),
+            "/_sim/policies" => Reply::json(200, &json!({ "policies": state.policies })),
+            _ => page::asset(path).unwrap_or_else(not_found),
+        }
+    }
+}
+
+const NOT_SERVED: &str = "this simulated cloud is not served to other processes; run `landfall sim`\n";
+
+fn not_found() -> Reply {
+    let paths = "ledger, doors, ca.pem, serving, env, faults, limits, policies and advance";
+    Reply::text(404, format!("there are /_sim/, /_sim/world, {paths}\n"))
+}
+
+/// Returns whether a browser sends the request for a page of another site. Once a user has accepted the
+/// certificate, the browser would not ask.
+fn is_cross_site(request: &Request) -> bool {
+    let is_read = matches!(request.method, Method::GET | Method::HEAD);
+    let site = request.header("sec-fetch-site");
+    !is_read && site.is_some_and(|site| !matches!(site, "same-origin" | "none"))
+}
+
+fn change(state: &mut CloudState, call: &AdminCall<'_>, path: &str) -> Option<Reply> {
+    let request = call.request;
+    Some(match (&request.method, path) {
+        (&Method::PUT, "/_sim/faults") => arm(state, request, true),
+        (&Method::POST, "/_sim/faults") => arm(state, request, false),
+        (&Method::DELETE, "/_sim/faults") => {
+            state.faults.armed.clear();
+            Reply::json(200, &faults(state))
+        }
+        (&Method::DELETE, path) => disarm(state, path.strip_prefix("/_sim/faults/")?),
+        (&Method::POST, "/_sim/limits") => set_limits(state, request),
+        (&Method::POST, "/_sim/policies") => set_policies(state, request),
+        (&Method::POST, "/_sim/advance") => advance(state, request, call.timing),
+        _ => return None,
+    })
+}
+
+fn lines(request_log: &RequestLog, request: &Request) -> Reply {
+    let number = |name: &str| request.query(name).map_or(Ok(None), |text| text.parse::<u64>().map(Some));
+    let (Ok(after), Ok(last)) = (number("after"), number("last")) else {
+        return Reply::text(400, "after and last are numbers\n");
+    };
+    let lines = request_log.after(after.unwrap_or(0));
+    let last = last.and_then(|last| usize::try_from(last).ok()).unwrap_or(usize::MAX);
+    Reply::json(200, &&lines[lines.len().saturating_sub(last)..])
+}
+
+fn faults(state: &CloudState) -> Value {
+    let row = |row: &fault::Row| {
+        json!({
+            "name": row.name, "kind": row.kind, "method": row.method, "path": row.path, "what": row.what,
+            "client": row.client, "heals": row.heals,
+        })
+    };
+    let known: Vec<Value> = fault::table().map(row).collect();
+    json!({ "armed": state.faults.armed, "known": known })
+}
+
+fn arm(state: &mut CloudState, request: &Request, replace: bool) -> Reply {
+    let body: Value = request.json().unwrap_or_default();
+    let Some(texts) = body["faults"].as_array() else {
+        return Reply::text(400, "the body must be {\"faults\": [\"name@METHOD path*times\"]}\n");
+    };
+    let read: Result<Vec<Armed>, _> =
+        texts.iter().map(|text| Armed::read(text.as_str().unwrap_or_default())).collect();
+    match read {
+        Ok(armed) => {
+            if replace {
+                state.faults.armed.clear();
+            }
+            state.faults.armed.extend(armed);
+        }
+        Err(error) => return Reply::text(400, format!("failed to {error}\n")),
+    }
+    Reply::json(200, &faults(state))
+}
+
+fn disarm(state: &mut CloudState, name: &str) -> Reply {
+    let Some(row) = fault::table().find(|row| row.name == name) else {
+        return Reply::text(404, format!("no fault is called '{name}'\n"));
+    };
+    state.faults.armed.retain(|armed| armed.fault != row.fault);
+    Reply::json(200, &faults(state))
+}
+
+fn set_limits(state: &mut CloudState, request: &Request) -> Reply {
+    let body: Value = request.json().unwrap_or_default();
+    match state.limits.change(&body) {
+        Ok(()) => Reply::json(200, &state.limits.view()),
+        Err(why) => Reply::text(400, format!("{why}\n")),
+    }
+}
+
+fn set_policies(state: &mut CloudState, request: &Request) -> Reply {
+    let body: Value = request.json().unwrap_or_default();
+    match serde_json::from_value(body["policies"].clone()) {
+        Ok(policies) => state.policies = policies,
+        Err(error) => return Reply::text(400, format!("failed to read the policies: {error}\n")),
+    }
+    Reply::json(200, &json!({ "policies": state.policies }))
+}
+
+fn advance(state: &mut CloudState, request: &Request, timing: &Timing) -> Reply {
+    let body: Value = request.json().unwrap_or_default();
+    let real = match (body["seconds"].as_f64(), body["real_seconds"].as_f64()) {
+        (Some(cloud), None) => timing.real(cloud).as_secs_f64(),
+        (None, Some(real)) => real,
+        _ => return Reply::text(400, "the body must be {\"seconds\": n} or {\"real_seconds\": n}\n"),
+    };
+    if !(0.0..=1e9).contains(&real) {
+        return Reply::text(400, "the clock only moves forward, by at most a thousand million seconds\n");
+    }
+    state.clock_offset_ms += (real * 1000.0).ceil() as i64;
+    state.advance_to(state.now(), timing);
+    Reply::json(200, &json!({ "now": state.now().rfc3339() }))
+}

@@ -1,0 +1,134 @@
+//! Facts about the cluster that its controllers depend on, and their access to its vaults.
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::SimTime;
+
+/// The properties of the managed cluster on which the objects inside it depend.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ClusterInfo {
+    /// The name of the managed cluster.
+    pub cluster: String,
+    /// The region, `eastus`.
+    pub location: String,
+    /// The subscription id.
+    pub subscription: String,
+    /// The tenant id.
+    pub tenant: String,
+    /// The node resource group, `MC_<group>_<cluster>_<region>`.
+    pub node_resource_group: String,
+    /// The full version of the control plane, `1.34.2`.
+    pub kubernetes_version: String,
+    /// The number of nodes in all pools.
+    pub nodes: u32,
+    /// The name of the node pool.
+    pub node_pool: String,
+    /// The VM size of the nodes.
+    pub vm_size: String,
+    /// The address range of the nodes' subnet in CIDR notation.
+    pub subnet: String,
+    /// True if the managed Gateway API installation is enabled (`ingressProfile.gatewayAPI.installation`).
+    pub gateway_api: bool,
+    /// True if the Istio implementation of application routing is enabled
+    /// (`webAppRouting.gatewayAPIImplementations`).
+    pub istio: bool,
+    /// The Key Vault secrets provider add-on; `None` if it is disabled.
+    pub csi: Option<Csi>,
+    /// The client id of the kubelet identity, which the nodes have besides that of the add-on.
+    pub kubelet_client_id: Option<String>,
+    /// The DNS suffix of the vaults, without a leading dot.
+    pub vault_suffix: String,
+    /// The maximum number of public addresses for load balancers; `None` for no limit.
+    pub public_ip_quota: Option<u32>,
+}
+
+impl Default for ClusterInfo {
+    fn default() -> Self {
+        Self {
+            cluster: String::new(),
+            location: String::new(),
+            subscription: String::new(),
+            tenant: String::new(),
+            node_resource_group: String::new(),
+            kubernetes_version: "1.34.2".into(),
+            nodes: 0,
+            node_pool: "nodepool1".into(),
+            vm_size: "Standard_D2s_v5".into(),
+            subnet: "10.224.0.0/16".into(),
+            gateway_api: false,
+            istio: false,
+            csi: None,
+            kubelet_client_id: None,
+            vault_suffix: "vault.azure.net".into(),
+            public_ip_quota: None,
+        }
+    }
+}
+
+impl ClusterInfo {
+    /// Returns the minor version, 34 for `1.34.2`; 34 if the version is malformed.
+    pub fn minor(&self) -> u32 {
+        self.kubernetes_version.split('.').nth(1).and_then(|minor| minor.parse().ok()).unwrap_or(34)
+    }
+}
+
+/// The Key Vault secrets provider add-on.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Csi {
+    /// The client id of the add-on's identity.
+    pub client_id: String,
+    /// The object id of that identity, for role assignments.
+    pub object_id: String,
+    /// The resource id of that identity.
+    pub identity_resource_id: String,
+    /// The rotation poll interval in seconds of cloud time; `None` if rotation is disabled.
+    pub rotation_seconds: Option<f64>,
+}
+
+/// One version of an object from the vault.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VaultObject {
+    /// The version of the object, 32 hexadecimal digits.
+    pub version: String,
+    /// The content type of a secret, `application/x-pkcs12` or `application/x-pem-file`; empty otherwise.
+    pub content_type: String,
+    /// The value. Of a secret: its text as documented for the REST API (a PFX in base64, or PEM). Of a
+    /// certificate: the leaf in DER. Of a key: its SubjectPublicKeyInfo in DER.
+    pub value: Vec<u8>,
+}
+
+/// An error response of the vault. Status 0 means that its name does not resolve.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VaultReadError {
+    /// The HTTP status.
+    pub status: u16,
+    /// The `error.code` of the response.
+    pub code: String,
+    /// The body of the response.
+    pub body: String,
+}
+
+/// Access of a cluster's nodes to the vaults.
+pub trait VaultReader {
+    /// Reads an object with the identity of that client id, at that time.
+    ///
+    /// `object_type` is `secret`, `cert` or `key`; without `version` it reads the current one.
+    ///
+    /// # Errors
+    /// The error response of the data plane.
+    fn read(
+        &self,
+        at: SimTime,
+        vault: &str,
+        client_id: &str,
+        object_type: &str,
+        name: &str,
+        version: Option<&str>,
+    ) -> Result<VaultObject, VaultReadError>;
+
+    /// Returns the next time after `after` at which a response may change on its own: a role assignment takes
+    /// effect.
+    fn grant_due(&self, after: SimTime) -> Option<SimTime>;
+}

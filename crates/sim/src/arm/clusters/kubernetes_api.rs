@@ -1,0 +1,87 @@
+//! Access to the inside of a cluster: requests to its Kubernetes API, and the controllers that reconcile its
+//! objects.
+
+use super::{ManagedCluster, addresses, power};
+use crate::aks;
+use crate::clock::{SimTime, Timing};
+use crate::fault::DelaySubject;
+use crate::kubernetes::{self, ANONYMOUS, Store, unauthorized};
+use crate::request::{Delivery, Reply, Request};
+use crate::state::CloudState;
+use crate::vault::NodeVaultReader;
+
+/// Answers a request to the Kubernetes API of the cluster with that resource UID; `request.path` is below its
+/// prefix.
+///
+/// The API server exists from the first successful write of the cluster on. Before that, and after the
+/// deletion, its real name does not resolve; the simulated cloud closes the connection instead.
+pub fn serve_kubernetes(
+    state: &mut CloudState,
+    uid: &str,
+    request: &Request,
+    now: SimTime,
+    timing: &Timing,
+) -> Reply {
+    if store(state, uid).is_none() {
+        let mut reply = Reply::empty(503);
+        reply.delivery = Delivery::Cut;
+        return reply;
+    }
+    if state.delays.refuse(&DelaySubject::ApiServer(uid.to_owned()), now) {
+        state.touch();
+        return kubernetes::unavailable();
+    }
+    let mut all = state.clusters.all.iter();
+    let (key, cluster) = all.find(|(_, cluster)| cluster.uid() == uid).expect("its store was just found");
+    let user = match bearer(request) {
+        None => ANONYMOUS,
+        Some(token) => match cluster.credential.user_of(token) {
+            Some(user) => user,
+            None => return unauthorized(),
+        },
+    };
+    let key = key.clone();
+    let Some(cluster) = state.clusters.all.get_mut(&key) else { return unauthorized() };
+    let answer = kubernetes::serve(&mut cluster.store, request, user, now);
+    let uid = uid.to_owned();
+    // A watch does not hold the cluster: it finds its store by the UID at each poll, and ends with it.
+    let reply = answer.into_reply(move |state| store(state, &uid));
+    // Controllers watch: they see a change at once, not at the next request.
+    advance_to(state, &key, now, timing);
+    reply
+}
+
+/// Returns the objects of the cluster with that resource UID, from its first successful write on.
+pub fn store<'a>(state: &'a CloudState, uid: &str) -> Option<&'a Store> {
+    let mut all = state.clusters.all.values();
+    all.find(|cluster| cluster.uid() == uid && answers(cluster)).map(|cluster| &cluster.store)
+}
+
+/// Returns whether the API server of a cluster responds: from the first successful write on, unless it is
+/// stopped.
+fn answers(cluster: &ManagedCluster) -> bool {
+    cluster.cluster_info.is_some() && !power::is_stopped(cluster)
+}
+
+fn bearer(request: &Request) -> Option<&str> {
+    let (scheme, token) = request.header("authorization")?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+/// Runs the due work of a cluster's controllers. They read the vaults in the state, so the cluster is removed
+/// from the state meanwhile.
+pub(super) fn advance_to(state: &mut CloudState, key: &str, until: SimTime, timing: &Timing) {
+    if state.clusters.all.get(key).is_none_or(|cluster| cluster.cluster_info.is_none()) {
+        return;
+    }
+    let Some(mut cluster) = state.clusters.all.remove(key) else { return };
+    let left = addresses::left_for(state, &cluster);
+    if let Some(cluster_info) = &mut cluster.cluster_info {
+        cluster_info.public_ip_quota = left;
+    }
+    if let Some(cluster_info) = &cluster.cluster_info {
+        let vaults = NodeVaultReader(state);
+        aks::advance_to(&mut cluster.store, &mut cluster.controllers, cluster_info, &vaults, timing, until);
+    }
+    state.clusters.all.insert(key.to_owned(), cluster);
+}

@@ -1,0 +1,162 @@
+//! Fault injection around the handling of a request.
+
+use super::{Fault, delay};
+use crate::arm;
+use crate::clock::{SimTime, Timing};
+use crate::request::{Reply, Request};
+use crate::state::CloudState;
+
+/// The request with its context for faults.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RequestContext<'a> {
+    /// The request.
+    pub(crate) request: &'a Request,
+    /// The current time.
+    pub(crate) now: SimTime,
+    /// The scaling of durations.
+    pub(crate) timing: &'a Timing,
+}
+
+impl RequestContext<'_> {
+    /// Returns the path segment after the one with that name, decoded, in its original case.
+    pub(crate) fn after(&self, name: &str) -> Option<String> {
+        let segments = self.request.segments();
+        let at = segments.iter().rposition(|segment| segment.eq_ignore_ascii_case(name))?;
+        segments.get(at + 1).cloned()
+    }
+
+    /// Returns the decoded path without a trailing slash, like an id.
+    pub(crate) fn id(&self) -> String {
+        format!("/{}", self.request.segments().join("/"))
+    }
+}
+
+/// The way to inject a fault. If a fault has no effect on a request, the request passes and the fault stays
+/// armed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Injection {
+    /// Responds in place of the service.
+    Respond(fn(&mut CloudState, &RequestContext<'_>) -> Option<Reply>),
+    /// Changes the state before the request is handled normally.
+    Before(fn(&mut CloudState, &RequestContext<'_>) -> bool),
+    /// Changes the effect of the request, and optionally the response.
+    After(fn(&mut CloudState, &RequestContext<'_>, &mut Reply) -> bool),
+    /// Changes only the delivery of the response.
+    Disrupt(fn(&mut Reply)),
+}
+
+/// Handles a request and injects at most one matching fault.
+pub(crate) fn inject(
+    state: &mut CloudState,
+    context: &RequestContext<'_>,
+    serve: impl FnOnce(&mut CloudState, &RequestContext<'_>) -> Reply,
+) -> Reply {
+    let reply = inject_one(state, context, serve);
+    delay::count(state, &reply, context.now);
+    reply
+}
+
+fn inject_one(
+    state: &mut CloudState,
+    context: &RequestContext<'_>,
+    serve: impl FnOnce(&mut CloudState, &RequestContext<'_>) -> Reply,
+) -> Reply {
+    let matching = state.faults.matching(context.request, context.now);
+    if !matching.is_empty() {
+        state.touch();
+    }
+    let mut later: Vec<(usize, Fault)> = Vec::new();
+    for (at, fault) in matching {
+        match fault.row().injection {
+            Injection::After(_) => later.push((at, fault)),
+            Injection::Disrupt(disrupt) => {
+                state.faults.record_injection(at, context.now, context.timing);
+                let mut reply = serve(state, context);
+                disrupt(&mut reply);
+                return reply.with_fault(fault);
+            }
+            Injection::Respond(answer) => {
+                if let Some(reply) = answer(state, context) {
+                    state.faults.record_injection(at, context.now, context.timing);
+                    return with_arm_headers(state, context, reply).with_fault(fault);
+                }
+            }
+            Injection::Before(plant) => {
+                if plant(state, context) {
+                    state.faults.record_injection(at, context.now, context.timing);
+                    return serve(state, context).with_fault(fault);
+                }
+            }
+        }
+    }
+    let mut reply = serve(state, context);
+    for (at, fault) in later {
+        if let Injection::After(change) = fault.row().injection
+            && change(state, context, &mut reply)
+        {
+            state.faults.record_injection(at, context.now, context.timing);
+            return reply.with_fault(fault);
+        }
+    }
+    reply
+}
+
+/// Adds the common headers of Resource Manager to a response in its place.
+fn with_arm_headers(state: &CloudState, context: &RequestContext<'_>, reply: Reply) -> Reply {
+    match CloudState::is_resource_manager(context.request) && reply.delivery.is_answered() {
+        true => arm::with_common_headers(state, context.request, context.now, reply),
+        false => reply,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::{arm, group};
+    use super::Fault;
+    use crate::request_log::RequestRecord;
+    use crate::test_cloud::TestCloud;
+    use http::Method;
+    use serde_json::json;
+
+    #[test]
+    fn every_arm_response_has_a_request_id_even_an_injected_one() {
+        for fault in ["throttled", "throttled-silently", "server-error", "unavailable", "bad-gateway"] {
+            let mut cloud = TestCloud::new();
+            arm(&mut cloud, fault);
+            let at = group(&cloud, "web");
+            let inject_one = cloud.get(&at);
+            assert!(!inject_one.status.is_success(), "{fault}");
+            assert_eq!(inject_one.headers["x-ms-request-id"].len(), 36, "{fault}");
+            assert!(inject_one.headers.contains_key("x-ms-correlation-request-id"), "{fault}");
+        }
+        let mut cloud = TestCloud::new();
+        let at = group(&cloud, "rg");
+        assert!(cloud.get(&at).headers.contains_key("x-ms-request-id"));
+        assert!(cloud.get("/nowhere").headers.contains_key("x-ms-request-id"));
+        arm(&mut cloud, "server-error@.vault.");
+        cloud.make_vault("kv-demo");
+        let reply = cloud.vault("kv-demo", Method::GET, "/certificates?api-version=7.4", None);
+        assert!(!reply.headers.contains_key("x-ms-routing-request-id"), "a vault is not Resource Manager");
+    }
+
+    #[test]
+    fn the_request_log_has_the_injected_fault_of_each_request() {
+        // One fault per kind of injection: instead of the service, in the delivery, before and after the
+        // service.
+        for (text, fault) in [
+            ("server-error@PUT web", Fault::ServerError),
+            ("stalled-after@PUT web", Fault::StalledAfter),
+            ("group-deprovisioned@PUT web", Fault::GroupDeprovisioned),
+        ] {
+            let mut cloud = TestCloud::new();
+            arm(&mut cloud, text);
+            let request = cloud.request(Method::GET, &group(&cloud, "web"));
+            let reply = cloud.send(&request);
+            assert_eq!(RequestRecord::of(&request, &reply, String::new(), cloud.now).fault, "", "{text}");
+            let request =
+                cloud.request(Method::PUT, &group(&cloud, "web")).with_json(&json!({ "location": "eastus" }));
+            let reply = cloud.send(&request);
+            assert_eq!(RequestRecord::of(&request, &reply, String::new(), cloud.now).fault, fault.name());
+        }
+    }
+}

@@ -1,0 +1,328 @@
+//! Parser of `landfall.toml`: every syntax error, unknown key and wrong type at once, each with its line.
+//!
+//! serde stops at the first mistake. The document is therefore first validated against the schema of the same
+//! types. Invalid parts are reported and removed, and the rest is decoded.
+
+use super::{
+    config_error::{ConfigError, Place, nearest},
+    file::File,
+    schema::schema,
+};
+use serde_json::{Map, Value};
+use std::{collections::BTreeMap, path::Path};
+use toml::de::{DeTable, DeValue};
+
+/// The file's values and their positions.
+#[derive(Default)]
+pub struct ParsedFile {
+    /// The values of the right type.
+    pub file: File,
+    /// The file's name as given; empty if there is none.
+    pub name: String,
+    /// The 1-based line of every key, `cluster.nodes`.
+    pub lines: BTreeMap<String, usize>,
+    /// True if a person named the file on the command line, rather than landfall finding it.
+    pub named: bool,
+}
+
+impl ParsedFile {
+    /// Returns the position of a key in this file.
+    pub fn place(&self, key: &str) -> Place {
+        Place::File { file: self.name.clone(), line: self.lines.get(key).copied() }
+    }
+}
+
+/// Reads the file; a missing file that was not named yields no values.
+pub fn read(path: &Path, is_required: bool, config_errors: &mut Vec<ConfigError>) -> ParsedFile {
+    let name = path.display().to_string();
+    let name = name.strip_prefix("./").unwrap_or(&name).to_owned();
+    let whole = || Place::File { file: name.clone(), line: None };
+    match std::fs::read_to_string(path) {
+        Ok(text) => ParsedFile { named: is_required, ..parse(&name, &text, config_errors) },
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound && !is_required => ParsedFile::default(),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            config_errors.push(
+                ConfigError::at(whole(), "the file does not exist").hint("create one with `landfall init`"),
+            );
+            ParsedFile::default()
+        }
+        Err(error) => {
+            config_errors.push(
+                ConfigError::at(whole(), format!("cannot be read: {error}")).hint("use a readable file"),
+            );
+            ParsedFile::default()
+        }
+    }
+}
+
+/// Parses a settings file's text.
+pub fn parse(name: &str, text: &str, config_errors: &mut Vec<ConfigError>) -> ParsedFile {
+    let (document, errors) = DeTable::parse_recoverable(text);
+    let mut decoder = Decoder { name, text, lines: BTreeMap::new(), config_errors };
+    for error in &errors {
+        let line = error.span().map(|span| decoder.line(span.start));
+        let message = format!("is not TOML: {}", error.message().trim().replace('\n', "; "));
+        let config_error = ConfigError::at(Place::File { file: name.to_owned(), line }, message);
+        decoder.config_errors.push(config_error.hint("write text in quotes: domain = \"demo.example.com\""));
+    }
+    let before = decoder.config_errors.len() - errors.len();
+    let schema = schema();
+    let values = decoder.table(document.get_ref(), &schema, "", &schema);
+    let lines = decoder.lines;
+    config_errors[before..].sort_by_key(|config_error| match config_error.place {
+        Place::File { line, .. } => line,
+        _ => None,
+    });
+    let file = serde_json::from_value(Value::Object(values)).unwrap_or_else(|error| {
+        // The schema accepts nothing that the types refuse, except numbers beyond their width.
+        let config_error =
+            ConfigError::at(Place::File { file: name.to_owned(), line: None }, error.to_string());
+        config_errors.push(config_error.hint("`landfall schema` prints the type of every setting"));
+        File::default()
+    });
+    ParsedFile { file, name: name.to_owned(), lines, named: false }
+}
+
+struct Decoder<'a> {
+    name: &'a str,
+    text: &'a str,
+    lines: BTreeMap<String, usize>,
+    config_errors: &'a mut Vec<ConfigError>,
+}
+
+impl Decoder<'_> {
+    fn line(&self, offset: usize) -> usize {
+        self.text.as_bytes()[..offset.min(self.text.len())].iter().filter(|byte| **byte == b'\n').count() + 1
+    }
+
+    fn complain(&mut self, line: usize, message: String, hint: String) {
+        let place = Place::File { file: self.name.to_owned(), line: Some(line) };
+        self.config_errors.push(ConfigError { place, key: "", message, hint });
+    }
+
+    fn table(&mut self, table: &DeTable<'_>, schema: &Value, path: &str, root: &Value) -> Map<String, Value> {
+        let mut values = Map::new();
+        for (key, value) in table {
+            let name = key.get_ref().as_ref();
+            let path = if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
+            let line = self.line(key.span().start);
+            let wanted = schema["properties"].get(name).or_else(|| schema.get("additionalProperties"));
+            match wanted {
+                Some(wanted) if wanted.is_object() => {
+                    self.lines.insert(path.clone(), line);
+                    if let Some(value) = self.value(value.get_ref(), wanted, &path, line, root) {
+                        values.insert(name.to_owned(), value);
+                    }
+                }
+                _ => self.complain(line, format!("unknown key `{path}`"), meant(name, schema, root)),
+            }
+        }
+        values
+    }
+
+    fn value(
+        &mut self,
+        value: &DeValue<'_>,
+        wanted: &Value,
+        path: &str,
+        line: usize,
+        root: &Value,
+    ) -> Option<Value> {
+        let json = match value {
+            DeValue::Table(table) if accepts(wanted, "object") => {
+                return Some(Value::Object(self.table(table, wanted, path, root)));
+            }
+            DeValue::Array(items) if accepts(wanted, "array") => {
+                let items = items.iter().enumerate();
+                return items
+                    .map(|(at, item)| {
+                        let line = self.line(item.span().start);
+                        self.value(item.get_ref(), &wanted["items"], &format!("{path}[{at}]"), line, root)
+                    })
+                    .collect();
+            }
+            DeValue::String(text) => Value::from(text.as_ref()),
+            DeValue::Boolean(flag) => Value::from(*flag),
+            DeValue::Integer(number) => match i64::from_str_radix(number.as_str(), number.radix()) {
+                Ok(number) => Value::from(number),
+                Err(_) => match u64::from_str_radix(number.as_str(), number.radix()) {
+                    Ok(number) => Value::from(number),
+                    Err(_) => Value::Null,
+                },
+            },
+            DeValue::Float(number) => number.as_str().parse::<f64>().map_or(Value::Null, Value::from),
+            _ => Value::Null,
+        };
+        if !fits(&json, wanted) {
+            let hint = example(value, wanted, path);
+            let message = format!("`{path}` is {}, but must be {}", named(value), expected(wanted));
+            self.complain(line, message, hint);
+            return None;
+        }
+        let choices: Vec<&str> =
+            wanted["enum"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        if !choices.is_empty() && !choices.iter().any(|choice| json == *choice) {
+            let hint = nearest(json.as_str().unwrap_or_default(), choices.iter().copied());
+            let message = format!("`{path}` is {json}, but must be one of {}", choices.join(", "));
+            let hint = match hint {
+                Some(name) => format!("did you mean \"{name}\"?"),
+                None => format!("remove {path} for the default"),
+            };
+            self.complain(line, message, hint);
+            return None;
+        }
+        Some(json)
+    }
+}
+
+fn types(schema: &Value) -> Vec<&str> {
+    match &schema["type"] {
+        Value::String(name) => vec![name],
+        Value::Array(names) => names.iter().filter_map(Value::as_str).collect(),
+        _ => Vec::new(),
+    }
+}
+
+fn accepts(schema: &Value, name: &str) -> bool {
+    types(schema).contains(&name)
+}
+
+fn fits(value: &Value, wanted: &Value) -> bool {
+    match value {
+        Value::String(_) => accepts(wanted, "string"),
+        Value::Bool(_) => accepts(wanted, "boolean"),
+        Value::Number(number) if number.is_f64() => accepts(wanted, "number"),
+        Value::Number(number) => {
+            let least = wanted["minimum"].as_i64().unwrap_or(i64::MIN);
+            let most = if wanted["format"] == "uint32" { u64::from(u32::MAX) } else { u64::MAX };
+            let wide = number.as_i64().is_none_or(|number| number >= least)
+                && number.as_u64().is_none_or(|number| number <= most);
+            wide && (accepts(wanted, "integer") || accepts(wanted, "number"))
+        }
+        _ => false,
+    }
+}
+
+fn expected(schema: &Value) -> &'static str {
+    match types(schema).as_slice() {
+        ["string"] => "text in quotes",
+        ["integer"] if schema["minimum"] == 0 => "a whole number from 0 up",
+        ["integer"] => "a whole number",
+        ["number", "string"] => "a number or \"instant\"",
+        ["array"] => "a list",
+        ["object"] => "a table",
+        ["boolean"] => "true or false",
+        _ => "another type",
+    }
+}
+
+fn named(value: &DeValue<'_>) -> String {
+    match value {
+        DeValue::String(text) => format!("the text \"{text}\""),
+        DeValue::Integer(number) => format!("the number {}", number.as_str()),
+        DeValue::Float(number) => format!("the number {}", number.as_str()),
+        DeValue::Boolean(flag) => format!("{flag}"),
+        DeValue::Datetime(time) => format!("the time {time}"),
+        DeValue::Array(_) => "a list".to_owned(),
+        DeValue::Table(_) => "a table".to_owned(),
+    }
+}
+
+/// Returns a valid form of the value: itself in the right type, or the default as an example.
+fn example(value: &DeValue<'_>, wanted: &Value, path: &str) -> String {
+    let leaf = path.rsplit('.').next().unwrap_or(path);
+    let number = match value {
+        DeValue::Integer(number) => Some(number.as_str()),
+        DeValue::Float(number) => Some(number.as_str()),
+        _ => None,
+    };
+    match (number, value) {
+        (Some(number), _) if accepts(wanted, "string") => format!("put it in quotes: {leaf} = \"{number}\""),
+        (None, DeValue::String(text)) if accepts(wanted, "integer") && text.parse::<u64>().is_ok() => {
+            format!("remove the quotes: {leaf} = {text}")
+        }
+        _ => match wanted.get("default") {
+            Some(default) => format!("write it as {leaf} = {default}"),
+            None => "`landfall schema` prints the type of every setting".to_owned(),
+        },
+    }
+}
+
+/// Returns the probable intention of an unknown key: a similar name beside it, or the table that it belongs
+/// to.
+fn meant(name: &str, schema: &Value, root: &Value) -> String {
+    near(name, schema, root)
+        .unwrap_or_else(|| "`landfall init` writes a file with every setting in it".to_owned())
+}
+
+fn near(name: &str, schema: &Value, root: &Value) -> Option<String> {
+    let candidates = schema["properties"].as_object().into_iter().flatten().map(|(key, _)| key.as_str());
+    if let Some(near) = nearest(name, candidates) {
+        return Some(format!("did you mean `{near}`?"));
+    }
+    let top = root["properties"].as_object()?;
+    if top.get(name).is_some_and(|field| field["type"] != "object") {
+        return Some("it belongs at the top of the file, before the first [table]".to_owned());
+    }
+    let home = top.iter().find(|(_, table)| table["properties"].get(name).is_some());
+    home.map(|(table, _)| format!("it belongs under [{table}]"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn messages(text: &str) -> Vec<String> {
+        let mut config_errors = Vec::new();
+        parse("landfall.toml", text, &mut config_errors);
+        let line = |config_error: &ConfigError| {
+            format!("{}: {} ({})", config_error.place, config_error.message, config_error.hint)
+        };
+        config_errors.iter().map(line).collect()
+    }
+
+    #[test]
+    fn every_error_in_the_file_is_reported_with_its_line() {
+        let text = "domian = \"a.example.com\"\nnodes_max = 4\n\n[cluster]\nversion = 1.35\nnodes = \"3\"\n\
+                    nodes_min = -1\nresource_group = \"rg\"\n[network]\nname = [\"a\"]\n[canary]\nstable = true\n";
+        insta::assert_snapshot!(messages(text).join("\n"), @r#"
+        landfall.toml:1: unknown key `domian` (did you mean `domain`?)
+        landfall.toml:2: unknown key `nodes_max` (it belongs under [cluster])
+        landfall.toml:5: `cluster.version` is the number 1.35, but must be text in quotes (put it in quotes: version = "1.35")
+        landfall.toml:6: `cluster.nodes` is the text "3", but must be a whole number from 0 up (remove the quotes: nodes = 3)
+        landfall.toml:7: `cluster.nodes_min` is the number -1, but must be a whole number from 0 up (write it as nodes_min = 1)
+        landfall.toml:8: unknown key `cluster.resource_group` (it belongs at the top of the file, before the first [table])
+        landfall.toml:10: `network.name` is a list, but must be text in quotes (write it as name = "vnet-aks-istio-demo")
+        landfall.toml:12: `canary.stable` is true, but must be a whole number from 0 up (write it as stable = 90)
+        "#);
+    }
+
+    #[test]
+    fn an_invalid_choice_is_reported_with_the_valid_ones() {
+        insta::assert_snapshot!(messages("cloud = \"azur\"\nauth = \"password\"\n").join("\n"), @r#"
+        landfall.toml:1: `cloud` is "azur", but must be one of sim, azure (did you mean "azure"?)
+        landfall.toml:2: `auth` is "password", but must be one of auto, cli, service-principal, workload-identity, managed-identity (remove auth for the default)
+        "#);
+    }
+
+    #[test]
+    fn broken_toml_does_not_hide_other_errors() {
+        let messages = messages("domain = demo.example.com\nlocaton = \"eastus\"\n");
+        assert!(messages[0].starts_with("landfall.toml:1: is not TOML: "), "{messages:?}");
+        assert!(messages.iter().any(|line| line.contains("`locaton`")), "{messages:?}");
+    }
+
+    #[test]
+    fn valid_values_are_read_with_their_lines() {
+        let mut config_errors = Vec::new();
+        let text =
+            "cloud = \"sim\"\n[tags]\nOwner = \"me\"\n[sim]\nspeed = \"instant\"\nfaults = [\"a\", \"b\"]\n";
+        let parsed = parse("landfall.toml", text, &mut config_errors);
+        assert_eq!(config_errors, []);
+        assert_eq!(parsed.file.cloud, Some(super::super::file::CloudName::Sim));
+        assert_eq!(parsed.file.sim.speed.map(|speed| speed.0).as_deref(), Some("instant"));
+        assert_eq!(parsed.file.sim.faults.as_deref(), Some(&["a".to_owned(), "b".to_owned()][..]));
+        assert_eq!(parsed.lines["tags.Owner"], 3);
+        assert_eq!(parsed.lines["sim.speed"], 5);
+    }
+}

@@ -1,0 +1,236 @@
+//! The ARM body of the cluster: the body for its creation, and the faults of an existing one.
+
+use crate::{cluster::drift as cluster_drift, settings::Settings};
+pub(crate) use landfall_cloud::arm::cluster::{failed_pool, is_stopped};
+use landfall_cloud::{ApiError, arm::Condition};
+use landfall_engine::{Change, Kind, Leftover, StepError};
+use serde_json::{Value, json};
+
+/// The default number of pods per node, with one address each in a flat network.
+pub const PODS_PER_NODE: u32 = 30;
+
+const GATEWAY_API: &str = "/properties/ingressProfile/gatewayAPI/installation";
+const ISTIO: &str = "/properties/ingressProfile/webAppRouting/gatewayAPIImplementations/appRoutingIstio/mode";
+const SECRETS_PROVIDER: &str = "/properties/addonProfiles/azureKeyvaultSecretsProvider/enabled";
+const ROTATION: &str = "/properties/addonProfiles/azureKeyvaultSecretsProvider/config/enableSecretRotation";
+const ROTATION_INTERVAL: &str =
+    "/properties/addonProfiles/azureKeyvaultSecretsProvider/config/rotationPollInterval";
+
+/// Returns the properties that the gateways require. Values of `config` are strings.
+fn wanted() -> [(&'static str, Value); 5] {
+    [
+        (GATEWAY_API, json!("Standard")),
+        (ISTIO, json!("Enabled")),
+        (SECRETS_PROVIDER, json!(true)),
+        (ROTATION, json!("true")),
+        (ROTATION_INTERVAL, json!("2m")),
+    ]
+}
+
+/// Returns the body of a new cluster.
+/// <https://learn.microsoft.com/rest/api/aks/managed-clusters/create-or-update>
+pub(crate) fn create_body(s: &Settings, version: &str, subnet: &str, subscription: &str) -> Value {
+    let cluster = &s.cluster;
+    let mut body = json!({
+        "location": s.location,
+        "tags": s.tags,
+        "sku": { "name": "Base", "tier": "Standard" },
+        "identity": { "type": "SystemAssigned" },
+        "properties": {
+            "kubernetesVersion": version,
+            "dnsPrefix": dns_prefix(s, subscription),
+            "enableRBAC": true,
+            "nodeResourceGroup": s.node_resource_group,
+            "agentPoolProfiles": [{
+                "name": cluster_drift::POOL,
+                "mode": "System",
+                "type": "VirtualMachineScaleSets",
+                "osType": "Linux",
+                "orchestratorVersion": version,
+                "vmSize": cluster.node_size,
+                "vnetSubnetID": subnet,
+                "count": cluster.nodes,
+                "enableAutoScaling": true,
+                "minCount": cluster.nodes_min,
+                "maxCount": cluster.nodes_max,
+                "maxPods": PODS_PER_NODE,
+            }],
+            "networkProfile": {
+                "networkPlugin": "azure",
+                "serviceCidr": cluster.service_cidr.to_string(),
+                "dnsServiceIP": cluster.dns_service_ip.to_string(),
+                "loadBalancerSku": "standard",
+                "outboundType": "loadBalancer",
+            },
+        },
+    });
+    for (pointer, value) in wanted() {
+        set(&mut body, pointer, value);
+    }
+    body
+}
+
+/// Returns the existing body with minimal changes: unknown fields are preserved.
+pub(crate) fn update_body(mut body: Value) -> Value {
+    for (pointer, value) in wanted() {
+        set(&mut body, pointer, value);
+    }
+    // The service sets these fields and rejects a different value in a request.
+    if let Some(properties) = body["properties"].as_object_mut() {
+        properties.remove("provisioningState");
+        properties.remove("powerState");
+    }
+    body
+}
+
+/// Lists the required properties that differ in an existing cluster.
+pub(crate) fn differences(body: &Value) -> Vec<Change> {
+    let lacks = |(pointer, wanted): (&str, Value)| {
+        let is = body.pointer(pointer).cloned().unwrap_or(Value::Null);
+        let field = pointer.trim_start_matches("/properties/").replace('/', ".");
+        (is != wanted).then_some(Change { field, is, wanted })
+    };
+    wanted().into_iter().filter_map(lacks).collect()
+}
+
+/// Returns the reason why a cluster of this name is foreign; `None` if it is usable.
+pub(crate) fn ownership_conflict(body: &Value, subnet: &str) -> Option<String> {
+    let pools = body["properties"]["agentPoolProfiles"].as_array().cloned().unwrap_or_default();
+    let name = body["name"].as_str().unwrap_or_default();
+    let in_subnet =
+        |pool: &Value| pool["vnetSubnetID"].as_str().is_some_and(|is| is.eq_ignore_ascii_case(subnet));
+    if !pools.is_empty() && !pools.iter().any(in_subnet) {
+        let is = pools[0]["vnetSubnetID"].as_str().unwrap_or("a network that AKS manages");
+        return Some(format!("cluster {name} has its nodes in {is}, but {subnet} is required"));
+    }
+    let plugin = body["properties"]["networkProfile"]["networkPlugin"].as_str().unwrap_or("azure");
+    if !plugin.eq_ignore_ascii_case("azure") {
+        return Some(format!(
+            "cluster {name} has network plugin {plugin}, which cannot change, but azure is required; set \
+             cluster.name to another name"
+        ));
+    }
+    None
+}
+
+/// Returns the error for a stopped cluster, with the command that starts it.
+pub(crate) fn stopped(group: &str, name: &str) -> StepError {
+    StepError::new(Kind::Refused, format!("use cluster {name}"))
+        .code("ClusterStopped")
+        .cause("the cluster is stopped")
+        .hint(format!("start it, then run again: az aks start -g {group} -n {name}"))
+        .leftover(Leftover::Nothing)
+}
+
+/// Adds the remedy to a timeout of a wait for the cluster. Landfall itself never aborts an operation.
+/// <https://learn.microsoft.com/azure/aks/manage-abort-operations>
+pub(crate) fn with_timeout_hint(error: StepError, id: &str, group: &str, name: &str) -> StepError {
+    if error.kind != Kind::TimedOut {
+        return error;
+    }
+    error.hint(format!(
+        "run the same command again to resume the wait. To abort the operation in Azure, POST {id}/abort (az \
+         aks operation-abort -g {group} -n {name}); the next run then repairs the cluster"
+    ))
+}
+
+/// Returns the precondition that the cluster is unchanged since it was read. AKS spells the ETag field
+/// differently.
+pub(crate) fn unchanged(body: &Value) -> Condition {
+    let etag = body["eTag"].as_str().or_else(|| body["etag"].as_str());
+    etag.map_or(Condition::None, |etag| Condition::IfMatch(etag.to_owned()))
+}
+
+/// Returns the cause of a cluster's last failure.
+pub(crate) fn reason(body: &Value, state: &str) -> String {
+    let error = &body["properties"]["status"]["provisioningError"];
+    match error["message"].as_str() {
+        Some(message) => format!("the cluster is {state}: {message}"),
+        None => format!("the cluster is {state}"),
+    }
+}
+
+/// Returns the preview flag that an error names: "… since feature 'Microsoft.ContainerService/X' is not
+/// enabled".
+pub(crate) fn required_preview_flag(error: &ApiError) -> Option<String> {
+    if !error.code.as_deref().is_some_and(|code| code.contains("Feature"))
+        && !error.message.contains("is not enabled")
+    {
+        return None;
+    }
+    let (_, after) = error.message.split_once("feature '")?;
+    let (flag, _) = after.split_once('\'')?;
+    flag.contains('/').then(|| flag.to_owned())
+}
+
+/// Returns az's default, so that both tools agree on the same cluster.
+fn dns_prefix(s: &Settings, subscription: &str) -> String {
+    let plain = |text: &str, at_most: usize| {
+        text.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').take(at_most).collect::<String>()
+    };
+    let prefix =
+        format!("{}-{}-{}", plain(&s.cluster.name, 10), plain(&s.resource_group, 16), plain(subscription, 6));
+    if prefix.starts_with(|c: char| c.is_ascii_alphabetic()) { prefix } else { format!("a{prefix}") }
+}
+
+/// Sets a value at a JSON pointer, and creates the objects on the path.
+fn set(body: &mut Value, pointer: &str, value: Value) {
+    let mut at = body;
+    for key in pointer.trim_start_matches('/').split('/') {
+        if !at.is_object() {
+            *at = json!({});
+        }
+        at = &mut at[key];
+    }
+    *at = value;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_update_preserves_unknown_fields() {
+        let existing = json!({
+            "properties": {
+                "provisioningState": "Failed",
+                "ingressProfile": { "webAppRouting": { "dnsZoneResourceIds": ["z"] } },
+                "somethingNew": { "a": 1 },
+            },
+        });
+        let body = update_body(existing);
+        assert_eq!(body["properties"]["somethingNew"], json!({ "a": 1 }));
+        assert_eq!(body["properties"]["ingressProfile"]["webAppRouting"]["dnsZoneResourceIds"], json!(["z"]));
+        assert!(differences(&body).is_empty());
+        assert!(body["properties"].get("provisioningState").is_none());
+    }
+
+    #[test]
+    fn only_a_timeout_gets_the_hint_to_abort_the_operation() {
+        let timed_out = with_timeout_hint(
+            StepError::new(Kind::TimedOut, "wait: Updating after 3600 s"),
+            "/s/c",
+            "g",
+            "c",
+        );
+        let hint = timed_out.hint.unwrap();
+        assert!(hint.contains("POST /s/c/abort") && hint.contains("operation-abort -g g -n c"), "{hint}");
+        assert_eq!(with_timeout_hint(StepError::new(Kind::Failed, "wait"), "/s/c", "g", "c").hint, None);
+    }
+
+    #[test]
+    fn a_stopped_cluster_is_not_foreign_and_its_error_names_the_start_command() {
+        let body = json!({ "name": "c", "properties": { "powerState": { "code": "Stopped" } } });
+        assert!(is_stopped(&body) && ownership_conflict(&body, "/subnet").is_none());
+        assert!(stopped("g", "c").hint.unwrap().contains("az aks start -g g -n c"));
+    }
+
+    #[test]
+    fn a_disabled_add_on_is_reported_as_drift() {
+        let mut body = update_body(json!({ "properties": {} }));
+        set(&mut body, SECRETS_PROVIDER, json!(false));
+        let changes = differences(&body);
+        assert_eq!(changes.len(), 1);
+        assert_eq!(changes[0].field, "addonProfiles.azureKeyvaultSecretsProvider.enabled");
+    }
+}

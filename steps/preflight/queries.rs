@@ -1,0 +1,127 @@
+//! The queries of all checks, sent concurrently, and their responses.
+
+use super::{PreflightCheckId, already_created::AlreadyCreated, policy, ranges, vault_name};
+use crate::{
+    Clients,
+    key_vault::KeyVault,
+    resource::Resources,
+    settings::{Settings, Teardown},
+};
+use landfall_cloud::{
+    ApiError,
+    arm::{
+        KubernetesVersion, MachineSize, Permissions, Registration, Subscription, SubscriptionClient, Usage,
+    },
+};
+use landfall_engine::Context;
+use serde_json::Value;
+use std::future::Future;
+
+/// The response to a query; `None` if it was not sent.
+pub(super) type QueryResult<T> = Option<Result<T, ApiError>>;
+
+/// The responses to all queries.
+pub(super) struct QueryResults {
+    pub(super) versions: Result<Vec<KubernetesVersion>, ApiError>,
+    pub(super) subscription: QueryResult<Option<Subscription>>,
+    pub(super) locations: QueryResult<Vec<String>>,
+    pub(super) providers: QueryResult<Vec<(String, Registration)>>,
+    /// The rights in the group; `None` inside if the group does not exist.
+    pub(super) group_rights: QueryResult<Option<Permissions>>,
+    pub(super) rights: QueryResult<Permissions>,
+    pub(super) vault_name: QueryResult<vault_name::NameState>,
+    pub(super) sizes: QueryResult<Vec<MachineSize>>,
+    pub(super) cores: QueryResult<Vec<Usage>>,
+    pub(super) addresses: QueryResult<Vec<Usage>>,
+    pub(super) network: QueryResult<Option<Value>>,
+    pub(super) policies: QueryResult<Vec<policy::Denied>>,
+}
+
+/// The input of the queries.
+pub(super) struct Queries {
+    azure: SubscriptionClient,
+    settings: Settings,
+    vault: KeyVault,
+    resources: Resources,
+}
+
+async fn when<T>(wanted: bool, query: impl Future<Output = Result<T, ApiError>>) -> QueryResult<T> {
+    if wanted { Some(query.await) } else { None }
+}
+
+impl Queries {
+    pub(super) fn new(c: &Clients, s: &Settings, resources: &Resources) -> Self {
+        let vault = KeyVault::new(c, s, &Teardown::default(), &resources.records);
+        Self { azure: c.azure.clone(), settings: s.clone(), vault, resources: resources.clone() }
+    }
+
+    pub(super) fn resources(&self) -> &Resources {
+        &self.resources
+    }
+
+    pub(super) fn azure(&self) -> &SubscriptionClient {
+        &self.azure
+    }
+
+    pub(super) fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Returns whether a check is enabled.
+    pub(super) fn is_enabled(&self, check_id: PreflightCheckId) -> bool {
+        !self.settings.skip_preflight.contains(&check_id)
+    }
+
+    /// Sends all necessary queries concurrently.
+    pub(super) async fn query(&self, cx: &Context, existing: &AlreadyCreated) -> QueryResults {
+        let (azure, s) = (&self.azure, &self.settings);
+        let (location, group) = (&s.location, &s.resource_group);
+        let is_enabled = |check_id| self.is_enabled(check_id);
+        let creates = !existing.has_all_resources();
+        let cores = !existing.cluster
+            && (is_enabled(PreflightCheckId::Quota) || is_enabled(PreflightCheckId::RegionalQuota));
+        let sizes = cores || (!existing.cluster && is_enabled(PreflightCheckId::NodeSize));
+        let providers = !existing.providers && is_enabled(PreflightCheckId::Providers);
+        let grants = !existing.grants && is_enabled(PreflightCheckId::RoleGrants);
+        let rights = grants || (creates && is_enabled(PreflightCheckId::Rights));
+        let results = tokio::join!(
+            azure.kubernetes_versions(location),
+            when(creates && is_enabled(PreflightCheckId::Subscription), azure.arm().subscription(azure.id())),
+            when(!existing.group && is_enabled(PreflightCheckId::Location), azure.locations()),
+            when(providers, azure.providers()),
+            when(rights, azure.permissions_in(group)),
+            when(rights || providers, azure.permissions()),
+            when(
+                !existing.vault && is_enabled(PreflightCheckId::VaultName),
+                vault_name::query(cx, azure, s, &self.vault)
+            ),
+            when(sizes, azure.machine_sizes(location)),
+            when(cores, azure.core_usages(location)),
+            when(
+                !existing.cluster && is_enabled(PreflightCheckId::Addresses),
+                azure.network_usages(location)
+            ),
+            when(!existing.network && is_enabled(PreflightCheckId::Ranges), ranges::query(azure, s)),
+            when(
+                creates && is_enabled(PreflightCheckId::Policy),
+                policy::query(cx, azure, &self.resources, group)
+            ),
+        );
+        let (versions, subscription, locations, providers, group_rights, rights, ..) = results;
+        let (.., vault_name, sizes, cores, addresses, network, policies) = results;
+        QueryResults {
+            versions,
+            subscription,
+            locations,
+            providers,
+            group_rights,
+            rights,
+            vault_name,
+            sizes,
+            cores,
+            addresses,
+            network,
+            policies,
+        }
+    }
+}
