@@ -22,6 +22,7 @@ mod journals;
 mod json_documents;
 mod kill_points;
 mod kubeconfig;
+mod language;
 mod live_status;
 mod locks;
 mod manifests;
