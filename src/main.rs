@@ -8,6 +8,7 @@ mod deployment;
 mod exit;
 mod failure;
 mod render;
+mod run;
 mod settings;
 mod signals;
 mod sim_target;

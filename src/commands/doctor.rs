@@ -6,6 +6,7 @@ use crate::{
     exit::Exit,
     failure::Failure,
     render::{doctor, stream},
+    run,
     settings::{LoadedConfig, Mode, flags::SettingFlags},
     target::{self, Gateways, Target},
 };
@@ -31,7 +32,7 @@ pub async fn run(cli_context: &CliContext, args: &Args) -> Result<Exit, Failure>
     let config = cli_context.load_config(&args.setting_flags, Mode::Inspect)?;
     let known = Journal::read(&config.folder).map_err(|error| Failure::of_journal(&error))?;
     if let Some((key, _)) = &known {
-        super::up::same_journal(&config, key)?;
+        run::same_journal(&config, key)?;
     }
     let subscription = known.as_ref().map(|(key, _)| key.subscription.clone());
     let journal_state = known.map(|(_, journal_state)| journal_state).unwrap_or_default();

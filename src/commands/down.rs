@@ -1,6 +1,5 @@
 //! `landfall down`: deletes what this environment owns, in reverse order, and nothing else.
 
-use super::up;
 use crate::{
     cli_context::CliContext,
     deployment::Deployment,
@@ -10,6 +9,7 @@ use crate::{
         self, failure, json, progress_state::ProgressState, stream, teardown,
         teardown_preview::TeardownPreview,
     },
+    run,
     settings::{LoadedConfig, Mode, flags::SettingFlags},
     signals,
     target::{Gateways, Target},
@@ -39,7 +39,7 @@ pub struct Args {
     #[arg(long = "with-strangers")]
     with_foreign: bool,
     #[command(flatten)]
-    journal: up::AcceptJournal,
+    journal: run::AcceptJournal,
     #[command(flatten)]
     setting_flags: SettingFlags,
 }
@@ -58,12 +58,12 @@ pub async fn run(cli_context: &CliContext, args: &Args) -> Result<Exit, Failure>
         cli_context.say(&format!("Nothing to delete: {why}."));
         Ok(Exit::Success)
     };
-    let known_journal = up::recorded_state(&config)?;
+    let known_journal = run::recorded_state(&config)?;
     if known_journal.is_none() && !args.adopt {
         return nothing("this environment has no journal");
     }
     if let Some((key, _)) = &known_journal {
-        up::same_journal(&config, key)?;
+        run::same_journal(&config, key)?;
     }
     let subscription = known_journal.as_ref().map(|(key, _)| key.subscription.as_str()).unwrap_or_default();
     let offline = Deployment::offline(subscription, &config.settings)?;
@@ -81,8 +81,8 @@ pub async fn run(cli_context: &CliContext, args: &Args) -> Result<Exit, Failure>
             .cause("there is no terminal")
             .hint("confirm with --yes; nothing was changed"));
     }
-    let (journal, target) = up::open(cli_context, &config, "down", Gateways::WithoutTraffic).await?;
-    cli_context.say(&up::heading(cli_context, "down", &target));
+    let (journal, target) = run::open(cli_context, &config, "down", Gateways::WithoutTraffic).await?;
+    cli_context.say(&run::heading(cli_context, "down", &target));
     let result = preview_and_delete(cli_context, args, &config, journal, &target).await;
     target.close().await;
     result

@@ -1,12 +1,12 @@
 //! `landfall plan`: runs the same checks as `up`, read-only, and prints what `up` would do.
 
-use super::up;
 use crate::{
     cli_context::{CliContext, command_line},
     deployment::Deployment,
     exit::{self, Exit},
     failure::Failure,
     render::{plan, stream},
+    run,
     settings::{LoadedConfig, Mode, flags::SettingFlags},
     target::{self, Gateways, Target},
     up_options::UpOptions,
@@ -32,9 +32,9 @@ pub struct Args {
 pub async fn run(cli_context: &CliContext, args: &Args) -> Result<Exit, Failure> {
     let mut config = cli_context.load_config(&args.setting_flags, Mode::Apply)?;
     args.up_options.apply(&mut config.settings)?;
-    let known = up::recorded_state(&config)?;
+    let known = run::recorded_state(&config)?;
     if let Some((key, _)) = &known {
-        up::same_journal(&config, key)?;
+        run::same_journal(&config, key)?;
     }
     let subscription = known.as_ref().map(|(key, _)| key.subscription.clone());
     let journal_state = known.map(|(_, journal_state)| journal_state).unwrap_or_default();
@@ -88,7 +88,7 @@ async fn compute_plan(
     journal_state: JournalState,
     target: &Target,
 ) -> Result<(Plan, Option<CertificateSummary>), Failure> {
-    up::same_environment(cli_context, config, &journal_state, target)?;
+    run::same_environment(cli_context, config, &journal_state, target)?;
     let deployment = Deployment::new(&target.clients, &config.settings, Teardown::default());
     let certificate = deployment.facts(&journal_state).certificate;
     let plan_context = PlanContext {

@@ -1,12 +1,12 @@
 //! `landfall rotate`: replaces the served certificate.
 
-use super::up::{self, RunOutput, RunResult};
 use crate::{
     cli_context::CliContext,
     deployment::Deployment,
     exit::Exit,
     failure::Failure,
     render::rotation,
+    run::{self, RunOutput, RunResult},
     settings::{LoadedConfig, Mode, flags::SettingFlags},
     target::Gateways,
 };
@@ -18,7 +18,7 @@ use landfall_steps::settings::{Renewal, Teardown};
 #[derive(clap::Args, Debug)]
 pub struct Args {
     #[command(flatten)]
-    journal: up::AcceptJournal,
+    journal: run::AcceptJournal,
     #[command(flatten)]
     setting_flags: SettingFlags,
 }
@@ -27,21 +27,21 @@ pub struct Args {
 pub async fn run(cli_context: &CliContext, args: &Args) -> Result<Exit, Failure> {
     let mut config = cli_context.load_config(&args.setting_flags, Mode::Apply)?;
     args.journal.apply(cli_context, &config)?;
-    let Some((key, journal_state)) = up::recorded_state(&config)? else {
+    let Some((key, journal_state)) = run::recorded_state(&config)? else {
         return Err(nothing_to_rotate(cli_context));
     };
     if !Deployment::offline(&key.subscription, &config.settings)?.has_certificate(&journal_state) {
         return Err(nothing_to_rotate(cli_context));
     }
-    let (journal, target) = up::open(cli_context, &config, "rotate", Gateways::WithoutTraffic).await?;
-    cli_context.say(&up::heading(cli_context, "rotate", &target));
+    let (journal, target) = run::open(cli_context, &config, "rotate", Gateways::WithoutTraffic).await?;
+    cli_context.say(&run::heading(cli_context, "rotate", &target));
     let deployment = Deployment::new(&target.clients, &config.settings, Teardown::default());
     let result = match may_rotate(cli_context, &deployment, &config, &journal.journal_state()) {
         Ok(renewal) => {
             config.settings.certificate.renewal = renewal;
             let run_output = run_output(cli_context, &config);
-            match up::same_environment(cli_context, &config, &journal.journal_state(), &target) {
-                Ok(()) => up::bring_up(cli_context, &config, journal, &target, &run_output).await,
+            match run::same_environment(cli_context, &config, &journal.journal_state(), &target) {
+                Ok(()) => run::run_steps(cli_context, &config, journal, &target, &run_output, false).await,
                 Err(refused) => Err(refused),
             }
         }

@@ -1,13 +1,13 @@
 //! `landfall status`: prints the journal's state without a cloud request; with `--live`, the current state of
 //! the cloud.
 
-use super::up;
 use crate::{
     cli_context::CliContext,
     deployment::Deployment,
     exit::Exit,
     failure::Failure,
     render::{escape, live_status as live_view, status, stream},
+    run,
     settings::{LoadedConfig, Mode, flags::SettingFlags},
     target::{self, Gateways},
 };
@@ -117,7 +117,7 @@ async fn read_live_status(
     key: &EnvironmentKey,
     journal_state: &JournalState,
 ) -> Result<(LiveStatus, AddressMap), Failure> {
-    up::same_journal(config, key)?;
+    run::same_journal(config, key)?;
     let (allowed, subscription) = (cli_context.allowed(&config.place)?, Some(key.subscription.as_str()));
     let opened = target::connect(
         allowed,

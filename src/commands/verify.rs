@@ -1,12 +1,12 @@
 //! `landfall verify`: checks the served behavior from outside, against the gateways' addresses.
 
-use super::up;
 use crate::{
     cli_context::CliContext,
     deployment::Deployment,
     exit::{self, Exit},
     failure::Failure,
     render::{stream, verify},
+    run,
     settings::{Mode, flags::SettingFlags},
     target::{self, Gateways, Target},
 };
@@ -36,7 +36,7 @@ pub async fn run(cli_context: &CliContext, args: &Args) -> Result<Exit, Failure>
     let mut config = cli_context.load_config(&args.setting_flags, Mode::Inspect)?;
     let known = Journal::read(&config.folder).map_err(|error| Failure::of_journal(&error))?;
     let Some((key, journal_state)) = known else { return Err(nothing_created(cli_context)) };
-    up::same_journal(&config, &key)?;
+    run::same_journal(&config, &key)?;
     let deployment = Deployment::offline(&key.subscription, &config.settings)?;
     if !deployment.has_cluster(&journal_state) {
         return Err(nothing_created(cli_context));
@@ -52,7 +52,7 @@ pub async fn run(cli_context: &CliContext, args: &Args) -> Result<Exit, Failure>
         Gateways::WithTraffic,
     )
     .await?;
-    cli_context.say(&up::heading(cli_context, "verify", &target));
+    cli_context.say(&run::heading(cli_context, "verify", &target));
     let timeouts = VerifyTimeouts {
         retry_timeout: Duration::from_secs(args.retry_timeout),
         ..VerifyTimeouts::default()

@@ -1,0 +1,96 @@
+//! The frame of a run: it opens journal and cloud, prints the heading, and compares the names.
+
+use super::journal::{recorded_state, same_journal};
+use crate::{
+    cli_context::CliContext,
+    deployment::Deployment,
+    exit::Exit,
+    failure::Failure,
+    settings::LoadedConfig,
+    target::{self, Gateways, Target},
+};
+use landfall_engine::{EnvironmentKey, Journal, JournalState, OpenError};
+use landfall_steps::settings::Teardown;
+
+/// Opens journal and cloud, in the order that refuses a second run before it changes anything.
+pub async fn open(
+    cli_context: &CliContext,
+    config: &LoadedConfig,
+    command: &str,
+    gateways: Gateways,
+) -> Result<(Journal, Target), Failure> {
+    let allowed = cli_context.allowed(&config.place)?;
+    let refuse = |error: OpenError| Failure::of_journal(&error);
+    for path in Journal::secure(&config.folder).map_err(refuse)? {
+        cli_context.say(&format!(
+            "{} was accessible to other users; its permissions are now restricted to you.",
+            path.display()
+        ));
+    }
+    let known = recorded_state(config)?.map(|(key, _)| key);
+    if let Some(key) = &known {
+        same_journal(config, key)?;
+    }
+    let take = |key: &EnvironmentKey| {
+        Journal::open(&config.folder, command, key, env!("CARGO_PKG_VERSION"))
+            .map_err(|error| Failure::of_journal(&error))
+    };
+    let early = known.as_ref().map(take).transpose()?;
+    let before = known.as_ref().map(|key| key.subscription.as_str());
+    let target = target::connect(allowed, &cli_context.environment, &config.folder, before, gateways).await?;
+    let key = EnvironmentKey {
+        cloud: target.cloud.to_owned(),
+        subscription: target.clients.azure.id().to_owned(),
+        environment: config.settings.environment.clone(),
+    };
+    match early {
+        Some(journal) if *journal.environment() == key => Ok((journal, target)),
+        // The journal belongs to another subscription; opening it reports that.
+        Some(journal) => {
+            drop(journal);
+            let refused = take(&key);
+            target.close().await;
+            let why = || Failure::new(Exit::Input, "use the journal of another subscription");
+            Err(refused.err().unwrap_or_else(why))
+        }
+        None => match take(&key) {
+            Ok(journal) => Ok((journal, target)),
+            Err(failure) => {
+                target.close().await;
+                Err(failure)
+            }
+        },
+    }
+}
+
+/// Returns the first lines of a run.
+pub fn heading(cli_context: &CliContext, command: &str, target: &Target) -> String {
+    let style = cli_context.terminal.err;
+    let first = format!("landfall {command} · {} · {}", cli_context.global.environment, target.text);
+    let remark = target.remark.as_ref().map(|remark| format!("\n{remark}")).unwrap_or_default();
+    format!("{}{remark}\n", style.strong(&first))
+}
+
+/// Refuses to create resources under other names: the recorded ones would be forgotten.
+pub fn same_environment(
+    cli_context: &CliContext,
+    config: &LoadedConfig,
+    journal_state: &JournalState,
+    target: &Target,
+) -> Result<(), Failure> {
+    let deployment = Deployment::new(&target.clients, &config.settings, Teardown::default());
+    let subscription = target.clients.azure.id();
+    let renamed = deployment.resources().renamed_settings(&config.settings, journal_state, subscription);
+    if renamed.is_empty() {
+        return Ok(());
+    }
+    let name = &cli_context.global.environment;
+    let refused = Failure::new(Exit::Input, format!("use environment {name} with other names"));
+    let failure = renamed.iter().fold(refused, |failure, one| {
+        failure.cause(format!("{} is {}, but was created as {}", one.setting, one.configured, one.recorded))
+    });
+    Err(failure.hint(format!(
+        "set it back, delete the environment first, or use a separate environment: {} --environment NAME up",
+        cli_context.program()
+    )))
+}
