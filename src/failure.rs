@@ -5,7 +5,7 @@ use crate::{
     render::{escape, style::Styler, text},
     settings::config_error::{ConfigError, Place},
 };
-use landfall_cloud::{ApiError, ApiErrorKind};
+use landfall_cloud::ApiError;
 use landfall_engine::{JournalError, Kind, Leftover, OpenError, StepError};
 use landfall_sim::SimError;
 use std::error::Error;
@@ -87,29 +87,12 @@ impl Failure {
         Self { exit: exit::of_kind(error.kind), content: Box::new(content) }
     }
 
-    /// Creates a failure from an error of a cloud client outside of any step.
-    pub fn of_api(doing: &str, error: &ApiError) -> Self {
-        let exit = match error.kind {
-            ApiErrorKind::SignIn | ApiErrorKind::Unauthorized | ApiErrorKind::Forbidden => Exit::Refused,
-            _ => Exit::Failed,
-        };
-        let mut failure = Self::new(exit, doing).cause(error.to_string());
-        let details = error.details.iter().map(|(code, message)| format!("{code}: {message}"));
-        failure.content.causes.extend(details.chain(error.causes()));
-        failure.content.request_id = error.request_id.as_deref().map(str::to_owned);
-        failure.hint(match error.kind {
-            ApiErrorKind::SignIn | ApiErrorKind::Unauthorized => {
-                "sign in with `az login`, or set AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET"
-            }
-            ApiErrorKind::Forbidden => {
-                "request the role that the message names; reading requires at least Reader"
-            }
-            ApiErrorKind::Throttled => "rate limited by the service; run again in a minute",
-            ApiErrorKind::Unavailable | ApiErrorKind::Transport => {
-                "nothing was changed; run again, and check network and proxy when it stays so"
-            }
-            _ => "check [endpoints], tenant and subscription; -v shows every request",
-        })
+    /// Creates a failure from an error of a cloud client outside of any step. No write was sent, so nothing
+    /// is left behind.
+    pub fn of_api(what: &str, error: &ApiError) -> Self {
+        let mut failure = Self::of_steps(Vec::new(), &landfall_steps::step_error(what, error));
+        failure.content.left_behind = None;
+        failure
     }
 
     /// Creates a failure from a journal that cannot be opened.

@@ -178,8 +178,8 @@ fn hint(error: &ApiError) -> &'static str {
     }
     match error.kind {
         ApiErrorKind::SignIn => {
-            "check the signed-in identity: auth, tenant and the AZURE_* variables select \
-                                 it"
+            "sign in with `az login`, or set AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET; auth and \
+             tenant select the identity"
         }
         ApiErrorKind::Throttled => "rate limited by the service; run again in a minute to resume",
         ApiErrorKind::Unavailable | ApiErrorKind::Transport => "run again to resume",
