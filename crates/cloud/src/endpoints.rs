@@ -36,6 +36,12 @@ pub enum Roots {
 
 impl Endpoints {
     /// Returns the Azure public cloud.
+    ///
+    /// ```
+    /// let endpoints = landfall_cloud::Endpoints::public();
+    /// assert_eq!(endpoints.arm_scope(), "https://management.azure.com/.default");
+    /// assert!(!endpoints.is_loopback());
+    /// ```
     pub fn public() -> Self {
         let fixed = |text: &str| Url::parse(text).expect("a constant that parses");
         Self {

@@ -11,6 +11,13 @@ use std::{
 };
 
 /// The id of a resource, a group or a subscription, in its original case.
+///
+/// ```
+/// use landfall_cloud::arm::ResourceId;
+/// let id = ResourceId::new("/subscriptions/0f3a/resourceGroups/rg-demo/providers/Microsoft.KeyVault/vaults/kv");
+/// assert_eq!((id.name(), id.resource_group()), ("kv", Some("rg-demo")));
+/// assert!(id.is_within("/subscriptions/0F3A/resourcegroups/RG-DEMO"));
+/// ```
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ResourceId(String);

@@ -41,6 +41,13 @@ impl Material {
     /// Creates a key and a self-signed certificate for `domain` and `*.domain`, valid for this number of days
     /// from now. Each call creates a different one.
     ///
+    /// ```
+    /// # let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    /// let material = landfall_cloud::certificate::Material::self_signed("demo.example.com", 365)?;
+    /// assert!(material.covers("shop.demo.example.com") && !material.covers("example.com"));
+    /// # Ok::<(), landfall_cloud::certificate::CertificateError>(())
+    /// ```
+    ///
     /// # Errors
     /// `Generate` if the domain is no DNS name, or the number of days is 0 or beyond the calendar.
     pub fn self_signed(domain: &str, valid_days: u32) -> Result<Material, CertificateError> {

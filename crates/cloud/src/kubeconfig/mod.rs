@@ -121,6 +121,23 @@ fn at(line: Option<u64>) -> String {
 /// Existing entries of that context are replaced; the user's settings in the context itself, such as a
 /// namespace, stay. A cluster or user entry that another context uses stays: the added one gets another name.
 ///
+/// ```
+/// use landfall_cloud::kubeconfig::{merge, remove};
+/// let cluster = "
+/// apiVersion: v1
+/// kind: Config
+/// clusters: [{name: aks, cluster: {server: 'https://aks.example.com'}}]
+/// users: [{name: admin, user: {token: secret}}]
+/// contexts: [{name: aks, context: {cluster: aks, user: admin}}]
+/// current-context: aks
+/// ";
+/// let mine = "apiVersion: v1\nkind: Config\ncurrent-context: other\n";
+/// let merged = merge(Some(mine), cluster, "aks-demo")?;
+/// assert!(merged.text.contains("current-context: aks-demo"));
+/// assert_eq!(remove(&merged.text, &merged.added)?.as_deref(), Some(mine));
+/// # Ok::<(), landfall_cloud::kubeconfig::KubeconfigError>(())
+/// ```
+///
 /// # Errors
 /// Fails if one of the two texts is not a kubeconfig.
 pub fn merge(existing: Option<&str>, from_cluster: &str, context: &str) -> Result<Merged, KubeconfigError> {
