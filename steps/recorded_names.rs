@@ -2,7 +2,7 @@
 //! began. Teardown and resume use these names, whatever the settings contain now.
 
 use crate::{
-    resource::{NameSetting, Resources},
+    resource::{Declared, NameSetting, Resources},
     settings::Settings,
 };
 use landfall_engine::{JournalState, StepState};
@@ -24,7 +24,7 @@ impl Resources {
     #[must_use]
     pub fn with_recorded_names(&self, settings: &Settings, journal_state: &JournalState) -> Settings {
         let mut recorded = settings.clone();
-        for (name, step_state) in self.names(journal_state) {
+        for (_, name, step_state) in self.names(journal_state) {
             if let Some(value) = (name.recorded)(step_state) {
                 (name.set)(&mut recorded, Some(value));
             }
@@ -39,7 +39,7 @@ impl Resources {
     }
 
     /// Lists the owned resources whose recorded name differs from the settings. A run would create a second
-    /// resource beside the first, and lose track of the first.
+    /// resource beside the first, and lose track of the first. A switched-off step creates none.
     #[must_use]
     pub fn renamed_settings(
         &self,
@@ -48,10 +48,10 @@ impl Resources {
         subscription: &str,
     ) -> Vec<RenamedSetting> {
         let recorded = self.with_recorded_names(settings, journal_state);
-        let held = self.names(journal_state).filter(|(name, step_state)| {
-            step_state.owned && (name.fixed || step_state.planned_name.is_some())
+        let held = self.names(journal_state).filter(|(declared, name, step_state)| {
+            declared.enabled && step_state.owned && (name.fixed || step_state.planned_name.is_some())
         });
-        let renamed_settings = held.filter_map(|(name, _)| {
+        let renamed_settings = held.filter_map(|(_, name, _)| {
             let (recorded, configured) =
                 ((name.get)(&recorded, subscription), (name.get)(settings, subscription));
             let differs = !recorded.eq_ignore_ascii_case(&configured);
@@ -64,10 +64,9 @@ impl Resources {
     fn names<'a>(
         &'a self,
         journal_state: &'a JournalState,
-    ) -> impl Iterator<Item = (&'static NameSetting, &'a StepState)> {
-        let recorded =
-            self.all().iter().filter_map(|one| Some((one.names, journal_state.step_state(one.id)?)));
-        recorded.flat_map(|(names, step_state)| names.iter().map(move |name| (name, step_state)))
+    ) -> impl Iterator<Item = (&'a Declared, &'static NameSetting, &'a StepState)> {
+        let recorded = self.all().iter().filter_map(|one| Some((one, journal_state.step_state(one.id)?)));
+        recorded.flat_map(|(one, step_state)| one.names.iter().map(move |name| (one, name, step_state)))
     }
 }
 

@@ -253,6 +253,8 @@ impl ResourceSpec {
 pub(crate) struct Declared {
     /// The step's id.
     pub(crate) id: &'static str,
+    /// False if a setting switches the step off: its resource is only ever deleted.
+    pub(crate) enabled: bool,
     /// The step whose resource contains this one's.
     pub(crate) parent: Option<&'static str>,
     /// The length of the longest path of dependencies.
@@ -283,6 +285,11 @@ impl Resources {
 
     pub(crate) fn all(&self) -> &[Declared] {
         self.declared.get().map_or(&[], Vec::as_slice)
+    }
+
+    /// Returns the declarations of the steps that are not switched off: the desired resources.
+    pub(crate) fn enabled(&self) -> impl Iterator<Item = &Declared> {
+        self.all().iter().filter(|declared| declared.enabled)
     }
 
     pub(crate) fn get(&self, step: &str) -> Option<&Declared> {
@@ -332,13 +339,13 @@ impl Resources {
         self.records.accepted.id()
     }
 
-    /// Returns the resource providers of all resources: those of the resource types, then the further ones.
+    /// Returns the resource providers of the desired resources: those of the resource types, then the further
+    /// ones.
     pub(crate) fn providers(&self) -> Vec<&'static str> {
-        let types = self.all().iter().filter_map(|one| one.spec.resource_type);
+        let types = self.enabled().filter_map(|one| one.spec.resource_type);
         let of_types = types.filter_map(|one| one.split('/').next()).filter(|one| !BUILT_IN.contains(one));
         let first: BTreeSet<&str> = of_types.collect();
-        let more: BTreeSet<&str> =
-            self.all().iter().flat_map(|one| one.spec.more_providers).copied().collect();
+        let more: BTreeSet<&str> = self.enabled().flat_map(|one| one.spec.more_providers).copied().collect();
         let more: Vec<&str> = more.difference(&first).copied().collect();
         first.into_iter().chain(more).collect()
     }

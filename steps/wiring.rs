@@ -36,7 +36,7 @@ impl<'w, W: Wrap> Wiring<'w, W> {
         S: Resource,
         I: Inputs<Values = S::Input>,
     {
-        self.declare(id, &step);
+        self.declare(id, true, &step);
         self.graph.add(id, self.wrap.wrap(step), inputs)
     }
 
@@ -47,13 +47,13 @@ impl<'w, W: Wrap> Wiring<'w, W> {
         S: Resource,
         I: Inputs<Values = S::Input>,
     {
-        self.declare(id, &step);
+        self.declare(id, enabled, &step);
         self.graph.add_optional(id, enabled, self.wrap.wrap(step), inputs)
     }
 
-    fn declare<S: Resource>(&mut self, id: &'static str, step: &S) {
+    fn declare<S: Resource>(&mut self, id: &'static str, enabled: bool, step: &S) {
         let (parent, names, spec) = (step.parent(), S::NAMES, step.resource());
-        self.declared.push(Declared { id, parent, depth: 0, names, spec });
+        self.declared.push(Declared { id, enabled, parent, depth: 0, names, spec });
     }
 
     /// Completes the wiring, and fills `resources` with the declarations.
@@ -123,7 +123,7 @@ mod tests {
             get: |s, _| s.certificate.name.clone(),
             set: |s, name| s.certificate.name = name.unwrap_or_default(),
             recorded: |step_state| step_state.read_output(),
-            fixed: false,
+            fixed: true,
             optional: false,
         }];
 
@@ -181,7 +181,15 @@ mod tests {
         journal_state.apply("", &Entry::Finished { step, how: How::Created, output });
         assert_eq!(resources.inventory(&journal_state, &["vault"]).in_group.len(), 1);
         assert_eq!(resources.with_recorded_names(&settings(), &journal_state).certificate.name, "recorded");
-        assert_eq!(resources.renamed_settings(&settings(), &journal_state, "s"), [], "its name may change");
+        assert_eq!(
+            resources.renamed_settings(&settings(), &journal_state, "s"),
+            [],
+            "it creates no second one"
+        );
+        assert_eq!(resources.providers(), ["Microsoft.Network", "A.More"], "and registers nothing");
+        let (_, resources) = wired(true);
+        let renamed = resources.renamed_settings(&settings(), &journal_state, "s");
+        assert_eq!(renamed.first().map(|one| one.recorded.as_str()), Some("recorded"));
     }
 
     #[test]

@@ -29,7 +29,7 @@ impl AlreadyCreated {
     /// Reads the state from the journal.
     pub(super) fn of(cx: &Context, resources: &Resources) -> Self {
         let has = |resource_type: &str| resources.is_recorded(cx, resource_type);
-        let with_rights = || resources.all().iter().filter(|one| !one.spec.rights.is_empty());
+        let with_rights = || resources.enabled().filter(|one| !one.spec.rights.is_empty());
         let grants = |one: &&Declared| one.spec.resource_type == Some(ROLE_ASSIGNMENT);
         let mut types = with_rights().filter(|one| !grants(one)).filter_map(|one| one.spec.resource_type);
         Self {

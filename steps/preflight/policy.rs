@@ -29,7 +29,7 @@ pub(super) async fn query(
     let group_exists = is_recorded(RESOURCE_GROUP) || azure.group(group).await?.is_some();
     let scope = group_exists.then_some(group);
     let exists = |kind: &str| if kind == RESOURCE_GROUP { group_exists } else { is_recorded(kind) };
-    let subjects = resources.all().iter().filter_map(|one| {
+    let subjects = resources.enabled().filter_map(|one| {
         let (subject, kind) = (one.spec.policy.as_ref()?, one.spec.resource_type?);
         (!exists(kind)).then_some((subject, kind, &one.spec.name))
     });

@@ -9,7 +9,7 @@ const GRANTS: &str = "Microsoft.Authorization/roleAssignments/write";
 /// Returns the rights that the creation of the resources needs, except those for role assignments.
 pub(super) fn needed(resources: &Resources, creates_group: bool) -> Vec<Right> {
     let of_type = |one: &&Declared, kind| one.spec.resource_type == Some(kind);
-    let all = resources.all().iter().filter(|one| !of_type(one, ROLE_ASSIGNMENT));
+    let all = resources.enabled().filter(|one| !of_type(one, ROLE_ASSIGNMENT));
     let all = all.filter(|one| creates_group || !of_type(one, RESOURCE_GROUP));
     all.flat_map(|one| one.spec.rights).copied().collect()
 }
