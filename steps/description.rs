@@ -1,30 +1,31 @@
 //! The description of an environment for its diagnosis.
 
 use crate::{
+    Clients,
     certificate::VaultCertificate,
+    deployment::deployment,
     dns::Published,
-    features::PROVIDERS,
     key_vault::Vault,
     manifests::{Manifests, TlsNames},
     names,
-    settings::Settings,
+    settings::{Settings, Teardown},
     tls_secret::{NAMESPACE, SECRET},
 };
 use landfall_cloud::{
-    ReadyCluster,
     arm::Zone,
     environment::{Environment, ObjectKey, PublishedRecords},
 };
 use landfall_engine::JournalState;
-use serde::de::DeserializeOwned;
 
 /// Returns the names and objects that the settings select, and the resources that the journal records.
-/// `settings` contain the names at the time of creation.
+/// `settings` contain the names at the time of creation. Sends no request.
 #[must_use]
-pub fn description(settings: &Settings, journal_state: &JournalState, subscription: &str) -> Environment {
-    let cluster: Option<ReadyCluster> = output(journal_state, "cluster-ready");
-    let vault: Option<Vault> = output(journal_state, "key-vault");
-    let held: Option<VaultCertificate> = output(journal_state, "certificate");
+pub fn description(clients: &Clients, settings: &Settings, journal_state: &JournalState) -> Environment {
+    let (_, resources) = deployment(clients, settings, &Teardown::default());
+    let records = resources.records();
+    let cluster = journal_state.output_of(records.cluster);
+    let vault = journal_state.output_of(records.vault);
+    let held = journal_state.output_of(records.certificate);
     let manifests = Manifests::new(settings);
     let tls = match (&cluster, &vault, &held) {
         (Some(cluster), Some(vault), Some(held)) => manifests.tls(&TlsNames {
@@ -41,9 +42,9 @@ pub fn description(settings: &Settings, journal_state: &JournalState, subscripti
         location: settings.location.clone(),
         resource_group: settings.resource_group.clone(),
         cluster_name: settings.cluster.name.clone(),
-        vault_name: names::vault(settings, subscription),
+        vault_name: names::vault(settings, clients.azure.id()),
         certificate_name: settings.certificate.name.clone(),
-        providers: PROVIDERS.map(str::to_owned).into(),
+        providers: resources.providers().into_iter().map(str::to_owned).collect(),
         owner_key: names::OWNER.to_owned(),
         tls_secret: ObjectKey { namespace: NAMESPACE.to_owned(), name: SECRET.to_owned() },
         apps: manifests.apps,
@@ -56,13 +57,9 @@ pub fn description(settings: &Settings, journal_state: &JournalState, subscripti
         cluster,
         vault: vault.as_ref().map(Vault::reference),
         certificate: held.as_ref().map(VaultCertificate::reference),
-        published: output(journal_state, "dns").map(|Published { zone, records }| PublishedRecords {
+        published: journal_state.output_of(records.dns).map(|Published { zone, records }| PublishedRecords {
             zone: zone.map(|zone| Zone { id: zone.id, name: zone.name }),
             records,
         }),
     }
-}
-
-fn output<T: DeserializeOwned>(journal_state: &JournalState, step: &str) -> Option<T> {
-    serde_json::from_value(journal_state.step_state(step)?.output.clone()?).ok()
 }

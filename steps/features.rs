@@ -14,16 +14,6 @@ use landfall_engine::{Check, Context, Poll, Step, StepError, UndoOutcome, Wait};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// The resource providers of the environment's resources, for the diagnosis. The step registers those that the
-/// wired steps declare, which are the same.
-pub(crate) const PROVIDERS: [&str; 5] = [
-    "Microsoft.ContainerService",
-    "Microsoft.KeyVault",
-    "Microsoft.Network",
-    "Microsoft.Compute",
-    "Microsoft.ManagedIdentity",
-];
-
 const LIST: &str = "list the resource providers";
 
 /// Registers the resource providers in the subscription.

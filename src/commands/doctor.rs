@@ -70,7 +70,7 @@ async fn run_diagnosis(
     let deployment = Deployment::new(&target.clients, &config.settings, Teardown::default());
     let settings = deployment.resources().with_recorded_names(&config.settings, journal_state);
     let (clients, now) = (&target.clients, Timestamp::now());
-    let environment = &landfall_steps::description(&settings, journal_state, clients.azure.id());
+    let environment = &landfall_steps::description(clients, &settings, journal_state);
     diagnose(&DoctorContext { clients, environment, address_map, timeouts, now }).await
 }
 

@@ -129,7 +129,7 @@ async fn read_live_status(
     let target = opened.await?;
     let deployment = Deployment::new(&target.clients, &config.settings, Teardown::default());
     let settings = deployment.resources().with_recorded_names(&config.settings, journal_state);
-    let environment = landfall_steps::description(&settings, journal_state, target.clients.azure.id());
+    let environment = landfall_steps::description(&target.clients, &settings, journal_state);
     let live_status = live_status::read(&target.clients, &environment).await;
     let address_map = target.address_map().await;
     target.close().await;

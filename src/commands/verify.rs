@@ -83,7 +83,7 @@ pub async fn run_verification(
     timeouts: VerifyTimeouts,
 ) -> Result<Verdict, Failure> {
     let clients = &target.clients;
-    let environment = landfall_steps::description(settings, journal_state, clients.azure.id());
+    let environment = landfall_steps::description(clients, settings, journal_state);
     let verification = Verification::new(clients, &environment, timeouts);
     let verification = verification.ok_or_else(|| nothing_created(cli_context))?;
     let print_pending = |pending: &[_], since| cli_context.say(&verify::waiting(pending, since));

@@ -243,7 +243,7 @@ impl Fixture {
 
     /// Returns the description for a diagnosis.
     pub fn description(&self, journal_state: &JournalState) -> Environment {
-        description(&self.settings, journal_state, self.clients.azure.id())
+        description(&self.clients, &self.settings, journal_state)
     }
 
     /// Returns a path below the subscription.
