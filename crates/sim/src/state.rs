@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 use crate::arm::operation::Operation;
 use crate::arm::provider::PROVIDERS;
 use crate::arm::{
-    self, clusters, dns, features, groups, limits, locks, networks, policies, providers, roles, vaults,
+    self, clusters, dns, features, groups, limits, locks, networks, policies, providers, roles, tracked,
+    vaults,
 };
 use crate::clock::{Clock, SimTime, Timing};
 use crate::entra::{self, Directory};
@@ -63,6 +64,9 @@ pub struct CloudState {
     /// Management locks.
     #[serde(default)]
     pub locks: locks::Locks,
+    /// The resources of the types that are declared as data.
+    #[serde(default)]
+    pub tracked: tracked::Resources,
     /// Virtual networks.
     pub networks: networks::Networks,
     /// DNS zones.
@@ -110,6 +114,7 @@ impl CloudState {
             features: features::Features::new(&options.preview_features),
             roles: roles::Roles::default(),
             locks: locks::Locks::default(),
+            tracked: tracked::Resources::default(),
             networks: networks::Networks::default(),
             dns: dns::Zones::default(),
             vaults: vaults::Vaults::default(),

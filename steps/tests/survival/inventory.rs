@@ -55,7 +55,7 @@ const VOLATILE_FIELDS: [&str; 23] = [
 pub fn collect(sim: &CloudState) -> BTreeMap<String, Value> {
     let all = serde_json::to_value(sim).unwrap();
     let mut found = BTreeMap::new();
-    for family in ["groups", "networks", "dns", "vaults"] {
+    for family in ["groups", "tracked", "networks", "dns", "vaults"] {
         flatten(&mut found, family, &all[family], 3);
     }
     for (id, cluster) in all["clusters"]["all"].as_object().into_iter().flatten() {

@@ -18,6 +18,7 @@ pub mod providers;
 pub mod roles;
 mod routing;
 pub mod subscriptions;
+pub mod tracked;
 pub mod vaults;
 pub mod versions;
 
@@ -31,6 +32,12 @@ use crate::state::CloudState;
 
 pub(crate) use middleware::with_common_headers;
 pub use middleware::{expired, serve};
+
+/// The types of tracked resources that are declared as data, one row each.
+pub const TRACKED: &[&tracked::ResourceType] = &[
+    #[cfg(test)]
+    &tracked::tests::WIDGETS,
+];
 
 /// Handles a call that has passed the checks of Resource Manager.
 pub type Handler = fn(&mut CloudState, &Call<'_>) -> Result<Reply, ArmError>;

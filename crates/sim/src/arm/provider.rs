@@ -1,5 +1,6 @@
 //! The resource families (providers) of the simulated cloud.
 //!
+//! A tracked resource without operations or child resources needs none: it is a row of [`TRACKED`](super::TRACKED).
 //! To add one: a module with its state (a field of [`CloudState`]), its handlers, and a [`Provider`]; then one row
 //! in [`PROVIDERS`]. A family never runs by itself. It stores the instants of its state changes, returns the
 //! earliest, and applies each change when the clock reaches it.
@@ -8,7 +9,7 @@ use serde_json::Value;
 
 use crate::arm::{
     Route, clusters, dns, features, groups, locks, networks, operation, policies, providers, roles,
-    subscriptions, vaults,
+    subscriptions, tracked, vaults,
 };
 use crate::clock::{SimTime, Timing};
 use crate::fault;
@@ -54,6 +55,7 @@ pub const PROVIDERS: &[Provider] = &[
     roles::PROVIDER,
     policies::PROVIDER,
     locks::PROVIDER,
+    tracked::PROVIDER,
     networks::PROVIDER,
     dns::PROVIDER,
     vaults::PROVIDER,
@@ -64,4 +66,4 @@ pub const PROVIDERS: &[Provider] = &[
 
 /// The order in which the members of a deleted group go: dependents before their dependencies.
 pub const DELETION_ORDER: &[&Provider] =
-    &[&clusters::PROVIDER, &vaults::PROVIDER, &dns::PROVIDER, &networks::PROVIDER];
+    &[&clusters::PROVIDER, &vaults::PROVIDER, &dns::PROVIDER, &networks::PROVIDER, &tracked::PROVIDER];

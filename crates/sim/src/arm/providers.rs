@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::arm::error::ArmError;
 use crate::arm::provider::Provider;
-use crate::arm::{Call, Route, versions};
+use crate::arm::{Call, Route, TRACKED, versions};
 use crate::clock::{SimTime, Timing};
 use crate::durations;
 use crate::request::Reply;
@@ -21,7 +21,7 @@ const ONE: &str = "/subscriptions/{subscription}/providers/{namespace}";
 const REGISTER: &str = "/subscriptions/{subscription}/providers/{namespace}/register";
 const UNREGISTER: &str = "/subscriptions/{subscription}/providers/{namespace}/unregister";
 
-/// The known namespaces, their types, and whether they are always registered.
+/// The namespaces, their types, and whether they are always registered; those of [`TRACKED`] are known too.
 const NAMESPACES: &[(&str, &[&str], bool)] = &[
     ("Microsoft.Authorization", &["roleAssignments", "roleDefinitions"], true),
     ("Microsoft.Compute", &["virtualMachines", "virtualMachineScaleSets", "disks"], false),
@@ -48,6 +48,23 @@ const NAMESPACES: &[(&str, &[&str], bool)] = &[
     ("Microsoft.Resources", &["subscriptions", "resourceGroups", "providers", "tenants"], true),
     ("Microsoft.Storage", &["storageAccounts"], false),
 ];
+
+/// Returns the known namespaces, and whether they are always registered.
+fn namespaces() -> impl Iterator<Item = (&'static str, bool)> {
+    let listed = |namespace: &str| NAMESPACES.iter().any(|(known, ..)| *known == namespace);
+    let tracked = TRACKED.iter().map(|declared| declared.parts().0).filter(move |one| !listed(one));
+    NAMESPACES
+        .iter()
+        .map(|(namespace, _, always)| (*namespace, *always))
+        .chain(tracked.map(|one| (one, false)))
+}
+
+/// Returns the types of a namespace.
+fn types_of(namespace: &str) -> Vec<&'static str> {
+    let listed = NAMESPACES.iter().filter(|(known, ..)| *known == namespace);
+    let tracked = TRACKED.iter().map(|declared| declared.parts()).filter(|(known, _)| *known == namespace);
+    listed.flat_map(|(_, kinds, _)| *kinds).copied().chain(tracked.map(|(_, kind)| kind)).collect()
+}
 
 /// The state of a registration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -89,13 +106,13 @@ impl Providers {
     pub fn new(unregistered: &[String]) -> Self {
         let missing =
             |namespace: &str| unregistered.iter().any(|other| other.eq_ignore_ascii_case(namespace));
-        let registrations = NAMESPACES.iter().map(|(namespace, _, always)| {
+        let registrations = namespaces().map(|(namespace, always)| {
             let registration = if missing(namespace) && !always {
                 Registration::NotRegistered
             } else {
                 Registration::Registered
             };
-            ((*namespace).to_owned(), registration)
+            (namespace.to_owned(), registration)
         });
         Self { registrations: registrations.collect() }
     }
@@ -106,7 +123,9 @@ impl Providers {
     }
 
     fn canonical_name(&self, namespace: &str) -> Option<String> {
-        self.registrations.keys().find(|known| known.eq_ignore_ascii_case(namespace)).cloned()
+        // A state that an earlier version wrote has no registration of a namespace that is new since.
+        let known = self.registrations.keys().map(String::as_str).chain(namespaces().map(|(known, _)| known));
+        known.into_iter().find(|known| known.eq_ignore_ascii_case(namespace)).map(str::to_owned)
     }
 
     /// Refuses writes of an unregistered namespace; one in the state `Registering` passes.
@@ -115,8 +134,8 @@ impl Providers {
     /// 409 `MissingSubscriptionRegistration`.
     pub fn check_registered(&self, namespace: &str) -> Result<(), ArmError> {
         let found = self.canonical_name(namespace);
-        let registration = found.as_ref().and_then(|namespace| self.registrations.get(namespace));
-        let (Some(namespace), Some(registration)) = (found.as_deref(), registration) else { return Ok(()) };
+        let Some(namespace) = found.as_deref() else { return Ok(()) };
+        let registration = self.registrations.get(namespace).unwrap_or(&Registration::NotRegistered);
         let why = match registration {
             Registration::Registered | Registration::Registering { .. } => return Ok(()),
             Registration::NotRegistered => format!(
@@ -141,7 +160,7 @@ impl Providers {
 /// Returns whether it was unregistered.
 pub(crate) fn unregister_now(state: &mut CloudState, namespace: &str) -> bool {
     let Some(namespace) = state.providers.canonical_name(namespace) else { return false };
-    let always = NAMESPACES.iter().any(|(known, _, always)| *known == namespace && *always);
+    let always = namespaces().any(|(known, always)| known == namespace && always);
     if always || in_use(state, &namespace) {
         return false;
     }
@@ -180,13 +199,9 @@ fn routes() -> Vec<Route> {
 fn body(state: &CloudState, namespace: &str) -> Value {
     let registration =
         state.providers.registrations.get(namespace).copied().unwrap_or(Registration::NotRegistered);
-    let (_, kinds, always) = NAMESPACES
-        .iter()
-        .find(|(known, _, _)| *known == namespace)
-        .copied()
-        .unwrap_or((namespace, &[], false));
-    let kinds: Vec<Value> = kinds
-        .iter()
+    let always = namespaces().any(|(known, always)| known == namespace && always);
+    let kinds: Vec<Value> = types_of(namespace)
+        .into_iter()
         .map(|kind| {
             let known = supported(&format!("{namespace}/{kind}"));
             json!({ "resourceType": kind, "locations": state.locations, "apiVersions": known, "capabilities": "None" })
